@@ -1,0 +1,122 @@
+package engine
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// Request is what a handler gets. It is not changed after the gate made it,
+// except that the gate decides between Create and Update.
+type Request struct {
+	ID        string // UUID, the same in the answer and both audit lines
+	Operation Operation
+	Mount     string            // "secret/": where the engine is mounted
+	Path      string            // below the mount, as the client sent it; no leading slash; LIST paths keep their trailing one
+	Params    map[string]string // what {name} stood for in the route's pattern
+	Body      Body
+	Caller    Caller
+	Remote    netip.Addr          // the client's address; the zero Addr inside the process
+	Headers   map[string][]string // only those the mount passes through
+	Time      time.Time           // when the request came, UTC; the same in every run of the handler
+}
+
+// Caller is who asks. It never holds the token itself.
+type Caller struct {
+	TokenKey    string // keyed hash of the token: stable for its life, safe as part of a storage key; "" if unauthenticated
+	Accessor    string
+	DisplayName string
+	EntityID    string
+	Policies    []string
+	Metadata    map[string]string
+	Root        bool // holds the root policy
+	Sudo        bool // policy grants sudo on this path
+}
+
+// Response is what a handler gives back. Handlers fill what applies.
+type Response struct {
+	Data     jsontext.Value // a JSON object; nil = none
+	Auth     *Auth          // a login succeeded: the gate makes the token in the same transaction
+	Lease    *Lease         // the data is leased; KV v1 uses only its TTL
+	Warnings []string
+	Status   int  // 0 = by the rules of the wire; otherwise sent with the full envelope
+	Raw      *Raw // sent as it is, without an envelope
+	TopLevel bool // repeat every key of Data beside it (some sys/ routes)
+}
+
+// Raw is an answer without an envelope.
+type Raw struct {
+	Status      int
+	ContentType string
+	Body        []byte
+}
+
+// Lease of a secret. Without an ID at the end of the request it only informs.
+type Lease struct {
+	ID        string // "" = not tracked
+	TTL       time.Duration
+	Renewable bool
+}
+
+// TokenType is service, batch or the mount's default.
+type TokenType uint8
+
+// Token types as they appear in token_type.
+const (
+	TokenDefault TokenType = iota
+	TokenService
+	TokenBatch
+)
+
+// String returns "default", "service" or "batch".
+func (t TokenType) String() string {
+	switch t {
+	case TokenService:
+		return "service"
+	case TokenBatch:
+		return "batch"
+	}
+	return "default"
+}
+
+// TokenParams are the token_* fields that roles of every auth method share.
+type TokenParams struct {
+	TTL             time.Duration // 0 = the mount's default
+	MaxTTL          time.Duration // 0 = the mount's maximum
+	ExplicitMaxTTL  time.Duration // 0 = none
+	Period          time.Duration // 0 = not periodic
+	NumUses         int           // 0 = unlimited
+	Type            TokenType
+	Policies        []string
+	NoDefaultPolicy bool
+	BoundCIDRs      []netip.Prefix
+}
+
+// Auth is who logged in and what token they are to get; after the gate has
+// made the token, Issued holds it.
+type Auth struct {
+	DisplayName string            // without the mount's prefix
+	Metadata    map[string]string // shown in lookups and audit
+	Alias       string            // the name this identity has in the auth method, for entities
+	Params      TokenParams
+	Renewable   bool
+	Orphan      bool   // true for all logins
+	Parent      string // TokenKey of the parent; only auth/token sets it
+	Role        string // token role it was made with, "" if none
+	Issued      *Issued
+}
+
+// Issued is the token the gate made.
+type Issued struct {
+	ClientToken   string // the secret; the wire and the audit log's HMAC are its only readers
+	Accessor      string
+	Policies      []string // what the token may use, sorted
+	TokenPolicies []string
+	EntityID      string
+	TTL           time.Duration
+	Renewable     bool
+	Type          TokenType
+	Orphan        bool
+	NumUses       int
+}
