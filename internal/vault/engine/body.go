@@ -2,7 +2,10 @@ package engine
 
 import (
 	"bytes"
-	"sort"
+	"errors"
+	"slices"
+	"sync"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -17,85 +20,138 @@ type Body struct {
 	fields map[string]jsontext.Value
 }
 
-// MaxDepth bounds how deep a body may nest: an attacker's brackets must not
-// cost stack or time.
+// MaxDepth bounds how deep a value in a body may nest: an attacker's brackets
+// must not cost stack or time.
 const MaxDepth = 200
 
-// ParseBody checks that raw is one JSON object without duplicate names and
-// nested at most MaxDepth deep, and splits its top level. Empty input is the
-// zero Body. It keeps raw. Errors are of kind Invalid and never quote raw.
+// decoders are kept between requests; each is emptied before it goes back, so
+// that none holds on to a request's bytes.
+var decoders = sync.Pool{New: func() any { return &decoder{Decoder: new(jsontext.Decoder)} }}
+
+type decoder struct {
+	*jsontext.Decoder
+	buf bytes.Buffer
+	raw []byte
+}
+
+func newDecoder(raw []byte) *decoder {
+	d := decoders.Get().(*decoder)
+	d.buf, d.raw = *bytes.NewBuffer(raw), raw
+	d.Reset(&d.buf)
+	return d
+}
+
+func freeDecoder(d *decoder) {
+	d.buf, d.raw = bytes.Buffer{}, nil
+	d.Reset(&d.buf)
+	decoders.Put(d)
+}
+
+// ParseBody checks that raw is one JSON object, in valid UTF-8, without
+// duplicate names at any depth and nested at most MaxDepth deep, and splits its
+// top level. Empty input is the zero Body. It keeps raw: the caller must not
+// change it. Errors are of kind Invalid and never quote raw.
+//
+// Vault itself takes the last of duplicate names and replaces invalid UTF-8. A
+// secret that is silently not what was sent is worse than a clear refusal.
 func ParseBody(raw []byte) (Body, error) {
-	if len(bytes.TrimSpace(raw)) == 0 {
+	raw = bytes.Trim(raw, " \t\r\n")
+	if len(raw) == 0 {
 		return Body{}, nil
 	}
-	dec := jsontext.NewDecoder(bytes.NewBuffer(raw))
-	if dec.PeekKind() != '{' {
+	if raw[0] != '{' {
 		return Body{}, errs.New(errs.Invalid, "error parsing JSON: the body must be a JSON object")
 	}
-	fields := map[string]jsontext.Value{}
+	fields := make(map[string]jsontext.Value, 4)
+	err := Members(raw, func(name string, value jsontext.Value) error {
+		fields[name] = value
+		return nil
+	})
+	if err != nil {
+		return Body{}, err
+	}
+	return Body{raw: raw, fields: fields}, nil
+}
+
+// Members calls each with every member of the JSON object raw, in order; the
+// value aliases raw. It checks all that ParseBody checks, and stops at the
+// first error of its own or of each.
+func Members(raw jsontext.Value, each func(name string, value jsontext.Value) error) error {
+	dec := newDecoder(raw)
+	defer freeDecoder(dec)
+	if dec.PeekKind() != '{' {
+		return errs.New(errs.Invalid, "error parsing JSON: expected an object")
+	}
 	if _, err := dec.ReadToken(); err != nil {
-		return Body{}, badJSON(dec)
+		return badJSON(dec, err)
 	}
 	for dec.PeekKind() != '}' {
 		name, err := dec.ReadToken()
 		if err != nil {
-			return Body{}, badJSON(dec)
+			return badJSON(dec, err)
 		}
 		key := name.String()
-		start := int(dec.InputOffset())
-		if err := skip(dec); err != nil {
-			return Body{}, err
+		start := dec.InputOffset()
+		if err := dec.skip(); err != nil {
+			return err
 		}
 		value := bytes.TrimLeft(raw[start:dec.InputOffset()], " \t\r\n:")
-		fields[key] = value
+		if err := each(key, value[:len(value):len(value)]); err != nil {
+			return err
+		}
 	}
 	if _, err := dec.ReadToken(); err != nil {
-		return Body{}, badJSON(dec)
+		return badJSON(dec, err)
 	}
-	if len(bytes.TrimSpace(raw[dec.InputOffset():])) != 0 {
-		return Body{}, errs.New(errs.Invalid, "error parsing JSON: there is more after the object")
+	if len(bytes.Trim(raw[dec.InputOffset():], " \t\r\n")) != 0 {
+		return errs.Newf(errs.Invalid, "error parsing JSON: there is more after the object, from byte %d", dec.InputOffset())
 	}
-	return Body{raw: bytes.TrimSpace(raw), fields: fields}, nil
+	return nil
 }
 
-// skip moves dec behind the next value, checking syntax and depth.
-func skip(dec *jsontext.Decoder) error {
-	base := dec.StackDepth()
+// skip moves d behind the next value, checking syntax and depth.
+func (d *decoder) skip() error {
+	base := d.StackDepth()
 	for {
-		if _, err := dec.ReadToken(); err != nil {
-			return badJSON(dec)
+		if _, err := d.ReadToken(); err != nil {
+			return badJSON(d, err)
 		}
-		if dec.StackDepth()-base > MaxDepth {
+		depth := d.StackDepth() - base
+		if depth > MaxDepth {
 			return errs.Newf(errs.Invalid, "error parsing JSON: nested deeper than %d", MaxDepth)
 		}
-		if dec.StackDepth() == base {
+		if depth == 0 {
 			return nil
 		}
 	}
 }
 
-// badJSON tells where, never what: the decoder's own error quotes the input.
-func badJSON(dec *jsontext.Decoder) error {
-	return errs.Newf(errs.Invalid, "error parsing JSON: malformed at byte %d", dec.InputOffset())
+// badJSON tells where and which rule was broken, never what stood there: the
+// decoder's own error quotes the input.
+func badJSON(d *decoder, err error) error {
+	at, what := d.InputOffset(), "malformed"
+	var syntax *jsontext.SyntacticError
+	if errors.As(err, &syntax) {
+		at = max(at, syntax.ByteOffset)
+	}
+	switch {
+	case errors.Is(err, jsontext.ErrDuplicateName):
+		what = "a name appears twice in one object"
+	case !utf8.Valid(d.raw):
+		what = "not valid UTF-8"
+	}
+	return errs.Newf(errs.Invalid, "error parsing JSON: %s, at byte %d", what, at)
 }
 
 // NewBody makes a Body of fields that are already valid JSON.
 func NewBody(fields map[string]jsontext.Value) Body {
-	names := make([]string, 0, len(fields))
-	for name := range fields {
-		names = append(names, name)
+	b := Body{fields: fields}
+	o := NewObject()
+	for _, name := range b.sorted() {
+		o = o.Raw(name, fields[name])
 	}
-	sort.Strings(names)
-	raw := []byte{'{'}
-	for i, name := range names {
-		if i > 0 {
-			raw = append(raw, ',')
-		}
-		raw, _ = jsontext.AppendQuote(raw, name) // fails only on invalid UTF-8, which it replaces
-		raw = append(raw, ':')
-		raw = append(raw, fields[name]...)
-	}
-	return Body{raw: append(raw, '}'), fields: fields}
+	b.raw = o.Value()
+	return b
 }
 
 // Raw returns the whole object, nil for the zero Body. Do not change it.
@@ -113,12 +169,25 @@ func (b Body) Field(name string) jsontext.Value {
 // Has reports whether the field is present and not null.
 func (b Body) Has(name string) bool { return b.Field(name) != nil }
 
+// IsNull reports whether the field is present and null: in a merge patch, that
+// it is to be removed.
+func (b Body) IsNull(name string) bool {
+	v, present := b.fields[name]
+	return present && (v == nil || v.Kind() == 'n')
+}
+
 // Names returns the top-level names in no particular order.
 func (b Body) Names() []string {
 	names := make([]string, 0, len(b.fields))
 	for name := range b.fields {
 		names = append(names, name)
 	}
+	return names
+}
+
+func (b Body) sorted() []string {
+	names := b.Names()
+	slices.Sort(names)
 	return names
 }
 

@@ -38,8 +38,8 @@ type Handler func(ctx context.Context, tx Tx, req *Request) (*Response, error)
 type Route struct {
 	// Pattern is matched against the path below the mount: literal segments,
 	// {name} for exactly one non-empty segment, {name...} as the last segment
-	// for all the rest, which may be empty or contain slashes. {name...?} is not
-	// a thing: declare two routes.
+	// for all the rest, which may be empty or contain slashes. "a/{rest...}"
+	// matches "a", "a/" and "a/b/"; see Router for slashes at the end.
 	Pattern string
 
 	// Handlers by operation. A route with Update but no Create serves both with
@@ -50,6 +50,7 @@ type Route struct {
 	Exists func(ctx context.Context, tx Tx, req *Request) (bool, error)
 
 	Unauthenticated bool // no token, no policy: logins and public material
+	TokenOnly       bool // any valid token, no policy: the handler decides by Caller
 	Sudo            bool // needs the sudo capability besides the operation's own
 	ReadOnly        bool // the handlers of Read and List never write; lets the gate skip the commit's checks
 
@@ -73,9 +74,13 @@ const (
 	Map      // object of strings
 )
 
+// AnyField is the Name of a field that stands for every name: the route takes
+// whatever fields the client sends.
+const AnyField = "*"
+
 // Field documents one parameter of a route.
 type Field struct {
-	Name    string
+	Name    string // or AnyField
 	Type    FieldType
 	Help    string
 	Secret  bool   // a value that must not be echoed by any read
