@@ -1,0 +1,66 @@
+package audit
+
+import (
+	"strings"
+
+	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/redact"
+)
+
+// Device is a place lines go to. Its methods are called by one goroutine at a
+// time. Making a Device touches nothing outside; the first Write does.
+type Device interface {
+	// Write makes lines durable, as far as the place knows durability, before
+	// it returns nil. lines are whole and end in a newline. With an error none
+	// of them counts as written, and the device sees to it that what got
+	// through is taken back or at least ended, before it writes again. Write
+	// is what tries a broken device again. Errors say what is wrong, and no
+	// more: who calls adds which device. The device must not keep lines.
+	Write(lines []byte) error
+	// Reload lets go of whatever was opened and opens it anew, after a log was rotated.
+	Reload() error
+	// Target says where lines go, for people: a path, "standard output". Two
+	// enabled devices never have the same.
+	Target() string
+	// Close lets go of whatever was opened. Everything written is durable already.
+	Close() error
+}
+
+// Factory makes a Device of one type from those options that are not Format's.
+// It refuses an option it does not know (errs.Invalid).
+type Factory func(options map[string]string) (Device, error)
+
+// Spec is one enabled device, as sys/audit knows it and the store keeps it.
+type Spec struct {
+	Path    string            // the name it is enabled under, "file/"
+	Type    string            // which Factory
+	Options map[string]string // Format's, "required", and the type's own
+	Key     redact.Secret     // KeySize bytes, made once when the device is enabled and kept with it
+}
+
+// build checks s and makes its sink, which is not yet started.
+func (b *Broker) build(s Spec) (*sink, error) {
+	name := strings.TrimSuffix(s.Path, "/") + "/"
+	if name == "/" {
+		return nil, errs.New(errs.Invalid, "an audit device needs a path to be enabled under")
+	}
+	if s.Key.Len() != KeySize {
+		return nil, errs.Newf(errs.Invalid, "the key of audit device %q has %d bytes, not %d", name, s.Key.Len(), KeySize)
+	}
+	factory := b.types[s.Type]
+	if factory == nil {
+		return nil, errs.Newf(errs.Invalid, "unknown audit device type %q; there are: %s", s.Type, strings.Join(b.typeNames(), ", "))
+	}
+	format, required, rest, err := parseFormat(s.Options)
+	if err != nil {
+		return nil, err
+	}
+	dev, err := factory(rest)
+	if err != nil {
+		return nil, err
+	}
+	return newSink(sinkConfig{
+		name: name, kind: s.Type, dev: dev, required: required, limit: b.limit, log: b.log,
+		encoder: &encoder{hasher: newHasher(s.Key), format: format},
+	}), nil
+}

@@ -1,0 +1,248 @@
+package audit
+
+import (
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/strongkeep/strongkeep/internal/errs"
+)
+
+// lazy is how long a line nobody waits for may lie in the queue.
+const lazy = 50 * time.Millisecond
+
+// group is the lines that are written and synced together, and fail together.
+type group struct {
+	sink   *sink
+	lines  []byte
+	count  int
+	reload bool // reload the device first
+	done   chan struct{}
+	err    error // written under sink.mu before done is closed; read under sink.mu or after done
+}
+
+// sink is one device with its queue and its writer.
+//
+// At any time there is at most one open group, which takes lines, and one group
+// in the writer's hands. A failure fails both: so a line never gets through
+// when one queued before it was lost.
+type sink struct {
+	sinkConfig
+	wake    chan struct{} // capacity 1: something is to be written now
+	stop    chan struct{}
+	stopped chan struct{} // the writer has ended
+	timer   *time.Timer   // wakes the writer for lines nobody waits for
+	waits   histogram
+
+	mu      sync.Mutex
+	open    *group
+	spare   []byte // the buffer of the last group
+	closed  bool
+	failing error // of the last group; nil = it was written
+	stats   Stats // counters; without Wait
+}
+
+type sinkConfig struct {
+	name     string
+	kind     string
+	dev      Device
+	required bool
+	limit    int // bytes that may be queued
+	log      *slog.Logger
+	encoder  *encoder
+}
+
+func newSink(c sinkConfig) *sink {
+	return &sink{
+		sinkConfig: c,
+		wake:       make(chan struct{}, 1),
+		stop:       make(chan struct{}),
+		stopped:    make(chan struct{}),
+	}
+}
+
+// start begins writing. close ends it.
+func (s *sink) start() {
+	s.timer = time.AfterFunc(lazy, s.kick)
+	s.timer.Stop()
+	go s.run()
+}
+
+func (s *sink) run() {
+	defer close(s.stopped)
+	for {
+		select {
+		case <-s.wake:
+			s.flush()
+		case <-s.stop:
+			s.flush()
+			return
+		}
+	}
+}
+
+// kick has the open group written now. It never blocks.
+func (s *sink) kick() {
+	select {
+	case s.wake <- struct{}{}:
+	default: // the writer is to look anyway
+	}
+}
+
+// close writes what is queued, ends the writer and closes the device. Later
+// lines are refused.
+func (s *sink) close() error {
+	s.mu.Lock()
+	was := s.closed
+	s.closed = true
+	s.mu.Unlock()
+	if was {
+		<-s.stopped
+		return nil
+	}
+	s.timer.Stop()
+	close(s.stop)
+	<-s.stopped
+	if err := s.dev.Close(); err != nil {
+		return errs.Newf(errs.Unavailable, "closing %s: %w", s.describe(), err)
+	}
+	return nil
+}
+
+// add queues line, behind the group after if that is this sink's.
+func (s *sink) add(line []byte, after *group) (*group, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.closed:
+		return nil, errs.Newf(errs.Unavailable, "%s was disabled meanwhile; try again", s.describe())
+	case after != nil && after.err != nil:
+		s.stats.Lost++
+		return nil, after.err
+	case s.open != nil && len(s.open.lines)+len(line) > s.limit && len(s.open.lines) > 0:
+		s.stats.Lost++
+		return nil, errs.Newf(errs.Unavailable, "%s does not keep up: over %d bytes wait to be written; requests are refused until it does", s.describe(), s.limit)
+	}
+	g := s.openGroup()
+	g.lines = append(g.lines, line...)
+	g.count++
+	return g, nil
+}
+
+// openGroup returns the open group, making one if there is none. s.mu is held.
+func (s *sink) openGroup() *group {
+	if s.open == nil {
+		s.open = &group{sink: s, lines: s.spare[:0], done: make(chan struct{})}
+		s.spare = nil
+		s.timer.Reset(lazy)
+	}
+	return s.open
+}
+
+// reload queues a reload of the device and returns what it is done with.
+func (s *sink) reload() (*group, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, errs.Newf(errs.Unavailable, "%s is disabled", s.describe())
+	}
+	g := s.openGroup()
+	g.reload = true
+	return g, nil
+}
+
+// flush writes the open group, if there is one.
+func (s *sink) flush() {
+	s.mu.Lock()
+	g := s.open
+	s.open = nil
+	s.timer.Stop()
+	s.mu.Unlock()
+	if g == nil {
+		return
+	}
+	began := time.Now()
+	err := s.write(g)
+	took := time.Since(began)
+	if err != nil {
+		err = errs.Newf(errs.Unavailable, "%s cannot be written: %w; requests are refused until it can", s.describe(), err)
+	}
+	s.finish(g, err, took)
+}
+
+func (s *sink) write(g *group) error {
+	if g.reload {
+		if err := s.dev.Reload(); err != nil {
+			return err
+		}
+	}
+	if len(g.lines) == 0 {
+		return nil
+	}
+	return s.dev.Write(g.lines)
+}
+
+// finish answers everyone who waits for g and, after a failure, for whatever
+// was queued behind it.
+func (s *sink) finish(g *group, err error, took time.Duration) {
+	s.mu.Lock()
+	g.err = err
+	s.stats.Write.add(took)
+	var behind *group
+	if err == nil {
+		s.stats.Groups++
+		s.stats.Lines += uint64(g.count)
+		s.stats.Bytes += uint64(len(g.lines))
+	} else {
+		behind = s.open
+		s.open = nil
+		s.stats.Failures++
+		s.stats.Lost += uint64(g.count)
+	}
+	if behind != nil {
+		behind.err = err
+		s.stats.Lost += uint64(behind.count)
+	}
+	before := s.failing
+	s.failing = err
+	if cap(g.lines) <= keepGroup {
+		s.spare = g.lines
+	}
+	g.lines = nil
+	s.mu.Unlock()
+	s.report(before, err)
+	close(g.done)
+	if behind != nil {
+		close(behind.done)
+	}
+}
+
+// keepGroup is the largest buffer kept for the next group, in bytes.
+const keepGroup = 1 << 20
+
+// report logs when a device begins and ceases to fail, not every failure.
+func (s *sink) report(before, now error) {
+	switch {
+	case before == nil && now != nil:
+		s.log.Error("audit device fails", "device", s.name, "target", s.dev.Target(), "required", s.required, "error", now)
+	case before != nil && now == nil:
+		s.log.Info("audit device works again", "device", s.name, "target", s.dev.Target())
+	}
+}
+
+// describe names the device in messages.
+func (s *sink) describe() string { return "the audit device " + s.name + " at " + s.dev.Target() }
+
+// snapshot returns the counters.
+func (s *sink) snapshot() Stats {
+	s.mu.Lock()
+	st := s.stats
+	st.Failing = s.failing != nil
+	if s.open != nil {
+		st.Queued = len(s.open.lines)
+	}
+	s.mu.Unlock()
+	st.Path, st.Type, st.Target, st.Required = s.name, s.kind, s.dev.Target(), s.required
+	st.Wait = s.waits.snapshot()
+	return st
+}
