@@ -1,0 +1,269 @@
+package lease
+
+import (
+	"context"
+	"encoding/binary"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/vault/store"
+)
+
+const version = 1 // of an index value
+
+// Handler ends what ref stands for. It is a function of tx and may be run
+// several times for one ref: after a conflict, after a crash, and for a ref that
+// went stale because the thing was renewed or removed. Then it does nothing.
+//
+// It returns the zero time if ref is done with; otherwise when to be called
+// again, which may be ref.Due for "at once". The Expirer removes or moves the
+// ref in the same commit. After an error nothing of tx is kept and the ref is
+// tried again later, for ever, with growing pauses up to Config.MaxBackoff.
+type Handler func(ctx context.Context, tx *store.Txn, ref Ref) (again time.Time, err error)
+
+// Kind is one sort of thing that ends.
+type Kind struct {
+	Name   string
+	Handle Handler
+	// Batch is how many refs may share one commit; 0 means 1. A handler that
+	// calls something outside the vault wants 1.
+	Batch int
+	// Parallel is how many batches run at once; 0 means 1.
+	Parallel int
+}
+
+// Config of an Expirer. The zero value of each field after Kinds has a default.
+type Config struct {
+	Store store.Store
+	Kinds []Kind
+	Log   *slog.Logger
+
+	Now        func() time.Time // time.Now
+	Poll       time.Duration    // longest sleep between two looks at the index; 1 s
+	Window     int              // refs held in memory per kind; 256
+	MinBackoff time.Duration    // first pause after an error; 1 s
+	MaxBackoff time.Duration    // longest; 10 min
+}
+
+func (c Config) withDefaults() Config {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	c.Poll = orDefault(c.Poll, time.Second)
+	c.Window = orDefault(c.Window, 256)
+	c.MinBackoff = orDefault(c.MinBackoff, time.Second)
+	c.MaxBackoff = orDefault(c.MaxBackoff, 10*time.Minute)
+	return c
+}
+
+func orDefault[T int | time.Duration](v, def T) T {
+	if v <= 0 {
+		return def
+	}
+	return v
+}
+
+// Expirer handles what is due. Each kind has a loop of its own, so that a
+// database that does not answer holds up no token. One Expirer runs per
+// cluster, on the elected leader; two at once do no harm, only double work.
+type Expirer struct {
+	cfg  Config
+	stop context.CancelFunc
+	done sync.WaitGroup
+}
+
+// Start begins to work at once; the caller owns it until Close. It reads
+// nothing before it returns.
+func Start(cfg Config) *Expirer {
+	ctx, stop := context.WithCancel(context.Background())
+	e := &Expirer{cfg: cfg.withDefaults(), stop: stop}
+	for _, k := range e.cfg.Kinds {
+		l := &loop{Config: e.cfg, kind: k}
+		l.kind.Batch = orDefault(k.Batch, 1)
+		l.kind.Parallel = orDefault(k.Parallel, 1)
+		e.done.Go(func() { l.run(ctx) })
+	}
+	return e
+}
+
+// Close stops all loops, ends the context of running handlers and waits.
+func (e *Expirer) Close() error {
+	e.stop()
+	e.done.Wait()
+	return nil
+}
+
+// loop is the work on one kind. Only run's goroutine touches its fields.
+type loop struct {
+	Config
+	kind Kind
+}
+
+func (l *loop) run(ctx context.Context) {
+	backoff := l.MinBackoff
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		}
+		more, err := l.window(ctx)
+		switch {
+		case err != nil && ctx.Err() == nil:
+			l.Log.Warn("the due index cannot be worked on; will try again", "kind", l.kind.Name, "error", err, "pause", backoff)
+			timer.Reset(backoff)
+			backoff = min(2*backoff, l.MaxBackoff)
+			continue
+		case more:
+			timer.Reset(0)
+		default:
+			timer.Reset(l.Poll)
+		}
+		backoff = l.MinBackoff
+	}
+}
+
+// window handles what is due now, at most Window of it, and reports whether
+// there may be more.
+func (l *loop) window(ctx context.Context) (more bool, err error) {
+	names, err := l.Store.List(ctx, folder(l.kind.Name), "", l.Window)
+	if err != nil {
+		return false, err
+	}
+	now := l.Now()
+	due := make([]Ref, 0, len(names))
+	for _, name := range names {
+		ref, err := parse(l.kind.Name, name)
+		if err != nil {
+			return false, err
+		}
+		if ref.Due.After(now) {
+			break
+		}
+		due = append(due, ref)
+	}
+	err = l.handleAll(ctx, due)
+	return len(due) > 0, err
+}
+
+// handleAll works on due in batches, Parallel at a time, and returns the first
+// error of the store. Errors of handlers end in a later retry, not here.
+func (l *loop) handleAll(ctx context.Context, due []Ref) error {
+	var (
+		wg    sync.WaitGroup
+		once  sync.Once
+		first error
+		slots = make(chan struct{}, l.kind.Parallel)
+	)
+	for len(due) > 0 && ctx.Err() == nil {
+		n := min(l.kind.Batch, len(due))
+		batch := due[:n]
+		due = due[n:]
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			if err := l.handleBatch(ctx, batch); err != nil {
+				once.Do(func() { first = err })
+			}
+		})
+	}
+	wg.Wait()
+	return first
+}
+
+// handleBatch tries all of batch in one commit and, if that fails, one by one.
+func (l *loop) handleBatch(ctx context.Context, batch []Ref) error {
+	if len(batch) > 1 && l.commit(ctx, batch) == nil {
+		return nil
+	}
+	for _, ref := range batch {
+		err := l.commit(ctx, []Ref{ref})
+		if errs.Is(err, errs.Conflict) {
+			err = l.commit(ctx, []Ref{ref})
+		}
+		if err == nil || ctx.Err() != nil {
+			continue
+		}
+		if err := l.postpone(ctx, ref, err); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// commit runs the handler for every ref in one transaction.
+func (l *loop) commit(ctx context.Context, batch []Ref) error {
+	tx := store.Begin(l.Store)
+	for _, ref := range batch {
+		entry, err := tx.Get(ctx, ref.Key())
+		if err != nil {
+			return err
+		}
+		if !entry.Exists() {
+			continue // removed since the window was listed
+		}
+		again, err := l.kind.Handle(ctx, tx, ref)
+		if err != nil {
+			return err
+		}
+		next := Ref{Kind: ref.Kind, ID: ref.ID, Due: again}
+		if !again.IsZero() && next.Key() == ref.Key() {
+			continue
+		}
+		tx.Delete(ref.Key())
+		if !again.IsZero() {
+			Add(tx, next)
+		}
+	}
+	_, err := tx.Commit(ctx)
+	return err
+}
+
+// postpone moves ref to a later time, so that what cannot be handled neither
+// blocks the head of the index nor is kept in memory.
+func (l *loop) postpone(ctx context.Context, ref Ref, cause error) error {
+	tx := store.Begin(l.Store)
+	entry, err := tx.Get(ctx, ref.Key())
+	if err != nil || !entry.Exists() {
+		return err
+	}
+	n := attempts(entry.Value) + 1
+	pause := l.MaxBackoff
+	if n < 32 {
+		pause = min(l.MinBackoff<<(n-1), l.MaxBackoff)
+	}
+	if pause <= 0 {
+		pause = l.MaxBackoff
+	}
+	next := Ref{Kind: ref.Kind, ID: ref.ID, Due: l.Now().Add(pause)}
+	l.Log.Warn("what is due cannot be ended; will try again",
+		"kind", ref.Kind, "id", ref.ID, "attempts", n, "next", next.Due, "error", cause)
+	if next.Key() != ref.Key() {
+		tx.Delete(ref.Key())
+	}
+	tx.Put(next.Key(), binary.AppendUvarint([]byte{version}, n))
+	_, err = tx.Commit(ctx)
+	if errs.Is(err, errs.Conflict) {
+		return nil // somebody else changed it: the next window shows how it is
+	}
+	return err
+}
+
+// attempts reads an index value; one that is not understood counts as new.
+func attempts(value []byte) uint64 {
+	if len(value) < 2 || value[0] != version {
+		return 0
+	}
+	n, used := binary.Uvarint(value[1:])
+	if used <= 0 {
+		return 0
+	}
+	return n
+}
