@@ -1,0 +1,58 @@
+package token
+
+import (
+	"context"
+
+	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/vault/lease"
+)
+
+// RevokeMode says what becomes of the tokens below a revoked one.
+type RevokeMode uint8
+
+// The modes.
+const (
+	Tree       RevokeMode = iota // they are revoked with it
+	OrphanKids                   // they live on as orphans
+)
+
+// Revoke ends the service token with this Key. Whatever the mode and however
+// many tokens hang below, it is a handful of changes: with Tree all of them are
+// invalid at once, because validity asks for the whole chain above; what they
+// occupy is swept up in the background. To revoke what is not there is no error.
+func (m *Manager) Revoke(ctx context.Context, tx Tx, key string, mode RevokeMode) error {
+	e, err := load(ctx, tx, idPrefix+key)
+	if err != nil || e == nil || e.severed {
+		return err
+	}
+	return m.remove(ctx, tx, e, mode)
+}
+
+// remove takes e and everything that leads to it out of the store.
+func (m *Manager) remove(ctx context.Context, tx Tx, e *Entry, mode RevokeMode) error {
+	tx.Delete(idPrefix + e.Key)
+	tx.Delete(m.accessor.path(e.Accessor))
+	if e.Parent != "" {
+		tx.Delete(childPrefix + e.Parent + "/" + e.Key)
+	}
+	if !e.Expires.IsZero() {
+		lease.Remove(tx, e.due())
+	}
+	if e.hasChildren {
+		if mode == OrphanKids {
+			// Until the sweep has cut its children loose, a stone with the
+			// accessor stays, so that they know they are orphans.
+			stone := &Entry{Key: e.Key, Accessor: e.Accessor, Type: e.Type, Orphan: true, severed: true}
+			tx.Put(idPrefix+e.Key, encodeEntry(stone))
+		}
+		lease.Add(tx, lease.Ref{Kind: kindSweep, ID: e.Key, Due: m.soon()})
+	}
+	more, err := m.gone(ctx, tx, e.Key)
+	if err != nil {
+		return errs.Newf(errs.KindOf(err), "dropping what belongs to a revoked token: %w", err)
+	}
+	if more {
+		lease.Add(tx, lease.Ref{Kind: kindGone, ID: e.Key, Due: m.soon()})
+	}
+	return nil
+}

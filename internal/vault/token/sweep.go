@@ -1,0 +1,162 @@
+package token
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/strongkeep/strongkeep/internal/vault/lease"
+	"github.com/strongkeep/strongkeep/internal/vault/store"
+)
+
+// Kinds of what is due; the id of each is the Key of a token, of kindTidy the
+// name of an index.
+const (
+	kindExpire = "token"       // the token ends
+	kindSweep  = "token-sweep" // it has ended; its children are to be ended or cut loose
+	kindGone   = "token-gone"  // it has ended; others have more to drop
+	kindTidy   = "token-tidy"
+)
+
+// sweepBatch bounds how many tokens one commit of the background touches, well
+// within store.MaxChanges also when each has something in a cubbyhole.
+const sweepBatch = 32
+
+// soon is now as a due time: rounding up must not make it a second later.
+func (m *Manager) soon() time.Time { return m.now().Truncate(time.Second) }
+
+// Kinds returns the background work of tokens, for lease.Start.
+func (m *Manager) Kinds() []lease.Kind {
+	return []lease.Kind{
+		{Name: kindExpire, Handle: m.expire, Batch: sweepBatch, Parallel: 2},
+		{Name: kindSweep, Handle: m.sweep},
+		{Name: kindGone, Handle: m.goneOn},
+		{Name: kindTidy, Handle: m.tidy},
+	}
+}
+
+// expire ends a token whose time is over. One that was renewed has another ref.
+func (m *Manager) expire(ctx context.Context, tx *store.Txn, ref lease.Ref) (time.Time, error) {
+	e, err := load(ctx, tx, idPrefix+ref.ID)
+	if err != nil || e == nil || e.severed || !e.expired(m.now()) {
+		return time.Time{}, err
+	}
+	return time.Time{}, m.remove(ctx, tx, e, Tree)
+}
+
+// sweep deals with some children of a token that is gone, and asks to be called
+// again while there are more.
+func (m *Manager) sweep(ctx context.Context, tx *store.Txn, ref lease.Ref) (time.Time, error) {
+	above, err := load(ctx, tx, idPrefix+ref.ID)
+	if err != nil || above != nil && !above.severed {
+		return time.Time{}, err
+	}
+	folder := childPrefix + ref.ID + "/"
+	names, err := tx.List(ctx, folder, "", sweepBatch)
+	if err != nil {
+		return time.Time{}, err
+	}
+	for _, key := range names {
+		tx.Delete(folder + key)
+		child, err := load(ctx, tx, idPrefix+key)
+		switch {
+		case err != nil:
+			return time.Time{}, err
+		case child == nil || child.Parent != ref.ID:
+		case above != nil:
+			orphan := *child
+			orphan.Parent, orphan.parentAccessor, orphan.Orphan = "", "", true
+			tx.Put(idPrefix+key, encodeEntry(&orphan))
+		default:
+			if err := m.remove(ctx, tx, child, Tree); err != nil {
+				return time.Time{}, err
+			}
+		}
+	}
+	if len(names) == sweepBatch {
+		return ref.Due, nil
+	}
+	if above != nil {
+		tx.Delete(idPrefix + ref.ID)
+	}
+	return time.Time{}, nil
+}
+
+// goneOn lets others go on dropping what they keep. If a token with the same
+// chosen id was made meanwhile it loses what it stored: better than to show it
+// what its predecessor stored.
+func (m *Manager) goneOn(ctx context.Context, tx *store.Txn, ref lease.Ref) (time.Time, error) {
+	more, err := m.gone(ctx, tx, ref.ID)
+	if err != nil || !more {
+		return time.Time{}, err
+	}
+	return ref.Due, nil
+}
+
+// The indexes that Tidy walks.
+const (
+	tidyAccessors = "accessors"
+	tidyChildren  = "children"
+)
+
+// Tidy orders a walk over the indexes, in the background and a little at a
+// time, that removes accessors without a token and ends children without a
+// parent. Every change being one transaction there are none, unless storage was
+// tampered with or restored in part.
+func (m *Manager) Tidy(tx Tx) {
+	for _, index := range []string{tidyAccessors, tidyChildren} {
+		lease.Add(tx, lease.Ref{Kind: kindTidy, ID: index, Due: m.soon()})
+	}
+}
+
+func (m *Manager) tidy(ctx context.Context, tx *store.Txn, ref lease.Ref) (time.Time, error) {
+	folder, check := accessorPrefix, m.tidyAccessor
+	if ref.ID == tidyChildren {
+		folder, check = childPrefix, m.tidyChild
+	}
+	cursorKey := tidyKey + "/" + ref.ID
+	cursor, err := tx.Get(ctx, cursorKey)
+	if err != nil {
+		return time.Time{}, err
+	}
+	names, err := tx.List(ctx, folder, string(cursor.Value), 4*sweepBatch)
+	if err != nil {
+		return time.Time{}, err
+	}
+	for _, name := range names {
+		if err := check(ctx, tx, name); err != nil {
+			return time.Time{}, err
+		}
+	}
+	if len(names) < 4*sweepBatch {
+		tx.Delete(cursorKey)
+		return time.Time{}, nil
+	}
+	tx.Put(cursorKey, []byte(names[len(names)-1]))
+	return ref.Due, nil
+}
+
+func (m *Manager) tidyAccessor(ctx context.Context, tx *store.Txn, name string) error {
+	stored, err := tx.Get(ctx, accessorPrefix+name)
+	if err != nil || !stored.Exists() {
+		return err
+	}
+	_, key, err := decodeAccessor(stored.Value)
+	if err != nil {
+		return err
+	}
+	e, err := load(ctx, tx, idPrefix+key)
+	if err == nil && e == nil {
+		tx.Delete(accessorPrefix + name)
+	}
+	return err
+}
+
+func (m *Manager) tidyChild(ctx context.Context, tx *store.Txn, name string) error {
+	parent := strings.TrimSuffix(name, "/")
+	e, err := load(ctx, tx, idPrefix+parent)
+	if err == nil && (e == nil || e.severed) {
+		lease.Add(tx, lease.Ref{Kind: kindSweep, ID: parent, Due: m.soon()})
+	}
+	return err
+}
