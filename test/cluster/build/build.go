@@ -1,0 +1,147 @@
+package build
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/strongkeep/strongkeep/test/cluster/lock"
+)
+
+// Programs maps the names of programs to their paths.
+type Programs map[string]string
+
+// Ensure builds what the cache lacks for scope and returns all of it. Of several
+// processes that call it at once, one builds and the others wait. It says what
+// it does on log, with a moving line if log is a terminal.
+func Ensure(ctx context.Context, scope Scope, log io.Writer) (Programs, error) {
+	source, err := sourceDir()
+	if err != nil {
+		return nil, err
+	}
+	cache, err := cacheDir()
+	if err != nil {
+		return nil, err
+	}
+	cache = filepath.Join(cache, "kube")
+	if err := os.MkdirAll(cache, 0o755); err != nil {
+		return nil, fmt.Errorf("making cache: %w", err)
+	}
+	if scope == Node {
+		if err := ensurePackages(ctx, log); err != nil {
+			return nil, err
+		}
+	}
+	wanted := groups(scope)
+	p := newProgress(log)
+	for _, g := range wanted {
+		p.total += len(g.programs)
+	}
+	programs := Programs{}
+	for _, g := range wanted {
+		b := builder{group: g, source: filepath.Join(source, g.name), cache: cache, progress: p}
+		dir, err := b.ensure(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, program := range g.programs {
+			programs[program[0]] = filepath.Join(dir, program[0])
+		}
+	}
+	return programs, nil
+}
+
+// builder brings one group into the cache.
+type builder struct {
+	group    group
+	source   string // folder of the group's go.mod
+	cache    string
+	progress *progress
+}
+
+func (b builder) ensure(ctx context.Context) (string, error) {
+	key, err := b.group.key(b.source)
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Join(b.cache, key)
+	if exists(dir) {
+		b.progress.skip(len(b.group.programs))
+		return dir, nil
+	}
+	l, err := lock.Wait(ctx, dir+".lock", func() {
+		b.progress.say("waiting for another process that builds %s", key)
+	})
+	if err != nil {
+		return "", err
+	}
+	defer l.Release()
+	if exists(dir) {
+		b.progress.skip(len(b.group.programs))
+		return dir, nil
+	}
+	// We hold the lock: what others left half done is dead.
+	temp := dir + ".tmp"
+	if err := os.RemoveAll(temp); err != nil {
+		return "", fmt.Errorf("removing an interrupted build: %w", err)
+	}
+	if err := b.build(ctx, temp); err != nil {
+		os.RemoveAll(temp)
+		return "", err
+	}
+	if err := os.Rename(temp, dir); err != nil {
+		return "", fmt.Errorf("putting %s into the cache: %w", key, err)
+	}
+	return dir, nil
+}
+
+func (b builder) build(ctx context.Context, dir string) error {
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return fmt.Errorf("making build directory: %w", err)
+	}
+	version, err := b.group.version(b.source)
+	if err != nil {
+		return err
+	}
+	for _, program := range b.group.programs {
+		args := append(b.group.args(version), "-o", filepath.Join(dir, program[0]), program[1])
+		done := b.progress.begin(program[0] + " " + version)
+		err := goCommand(ctx, b.source, b.group.env, args...)
+		done(err)
+		if err != nil {
+			return fmt.Errorf("building %s: %w", program[0], err)
+		}
+	}
+	return nil
+}
+
+// goCommand runs go in a module folder, apart from whatever workspace and flags
+// the caller's environment asks for.
+func goCommand(ctx context.Context, dir string, env []string, args ...string) error {
+	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=")
+	cmd.Env = append(cmd.Env, env...)
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // go ends its compilers
+	cmd.WaitDelay = 10 * time.Second
+	out, err := cmd.CombinedOutput()
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		return fmt.Errorf("go %s in %s: %w:\n%s", args[0], dir, err, strings.TrimSpace(string(out)))
+	}
+	return err
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
