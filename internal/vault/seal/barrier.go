@@ -1,0 +1,238 @@
+package seal
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/redact"
+	"github.com/strongkeep/strongkeep/internal/vault/seal/shamir"
+	"github.com/strongkeep/strongkeep/internal/vault/store"
+)
+
+// Where the seal keeps its state in the store, beside the sealed values and
+// not through the decorators: it brings its own encryption.
+const (
+	ConfigKey  = "core/seal-config"
+	KeyringKey = "core/keyring"
+	UsageKey   = "core/keyring-usage"
+)
+
+// Config is what a Barrier needs.
+type Config struct {
+	Store    store.Store      // the base store, not a sealed one; the Barrier does not close it
+	Wrappers []Wrapper        // what unseals without people, tried in order; none = shares only
+	Now      func() time.Time // nil = time.Now
+	Log      *slog.Logger     // nil = silent
+
+	// RotateAfter is after how many encryptions the keyring rotates by itself.
+	// 0, and anything above it, means RotateOperations.
+	RotateAfter uint64
+}
+
+// Barrier is the seal of one node: it makes a vault, opens it, closes it, and
+// looks after its Keyring. It is safe for concurrent use, and several nodes may
+// use one store.
+type Barrier struct {
+	store       store.Store
+	wrappers    []Wrapper
+	now         func() time.Time
+	log         *slog.Logger
+	rotateAfter uint64
+	keys        *Keyring
+
+	mu      sync.Mutex // guards what follows; never held while reading or writing the store
+	session *session   // nil = sealed
+	attempt attempt
+	closed  bool
+}
+
+// New returns a sealed Barrier. Close it when done.
+func New(c Config) *Barrier {
+	b := &Barrier{store: c.Store, wrappers: c.Wrappers, now: c.Now, log: c.Log, rotateAfter: c.RotateAfter, keys: newKeyring()}
+	if b.now == nil {
+		b.now = time.Now
+	}
+	if b.log == nil {
+		b.log = slog.New(slog.DiscardHandler)
+	}
+	if b.rotateAfter == 0 || b.rotateAfter > RotateOperations {
+		b.rotateAfter = RotateOperations
+	}
+	return b
+}
+
+// Keyring returns the keyring, always the same one. It works while the vault is
+// unsealed.
+func (b *Barrier) Keyring() *Keyring { return b.keys }
+
+// Status says how far a vault is from being usable. It holds nothing secret.
+type Status struct {
+	Initialized bool
+	Sealed      bool
+	Type        string // what opens the vault: KindShamir, or a Wrapper's Name
+	AutoUnseal  bool   // the vault opens without people; the shares are for emergencies
+	VaultID     string // a UUID; "" if not initialised
+	Shares      int    // 0 if not initialised
+	Threshold   int    // 0 if not initialised
+	Progress    int    // shares given so far; 0 once unsealed
+	Nonce       string // of the current attempt; "" before its first share
+}
+
+// Status asks storage while the vault is sealed and memory while it is not, so
+// that an unsealed vault answers even when its storage does not.
+func (b *Barrier) Status(ctx context.Context) (Status, error) {
+	if s := b.current(); s != nil {
+		return b.status(s.config, false), nil
+	}
+	c, err := b.config(ctx)
+	if errs.Is(err, errs.Sealed) {
+		st := Status{Sealed: true, Type: KindShamir}
+		if len(b.wrappers) > 0 {
+			st.Type, st.AutoUnseal = b.wrappers[0].Name(), true
+		}
+		return st, nil
+	}
+	if err != nil {
+		return Status{}, err
+	}
+	return b.status(c, true), nil
+}
+
+func (b *Barrier) status(c config, sealed bool) Status {
+	people := c.people()
+	st := Status{
+		Initialized: true,
+		Sealed:      sealed,
+		Type:        c.kind(),
+		AutoUnseal:  c.kind() != KindShamir,
+		VaultID:     c.VaultID.String(),
+		Shares:      people.Shares,
+		Threshold:   people.Threshold,
+	}
+	if sealed {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		st.Progress, st.Nonce = len(b.attempt.shares), b.attempt.nonce
+	}
+	return st
+}
+
+// config reads the seal configuration. Kind Sealed: there is none.
+func (b *Barrier) config(ctx context.Context) (config, error) {
+	e, err := b.store.Get(ctx, ConfigKey)
+	if err != nil {
+		return config{}, fmt.Errorf("reading the seal configuration: %w", err)
+	}
+	if !e.Exists() {
+		return config{}, errs.New(errs.Sealed, "Vault is not initialized: run strongkeep operator init")
+	}
+	return decodeConfig(e.Value)
+}
+
+func (b *Barrier) current() *session {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.session
+}
+
+// start makes s the open session, unless another one was faster.
+func (b *Barrier) start(s *session, r *ring, seed []byte) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return errs.New(errs.Unavailable, "the vault is shutting down")
+	}
+	if b.session != nil {
+		return nil
+	}
+	b.attempt.clear()
+	b.keys.install(r, seed)
+	ctx, cancel := context.WithCancel(context.Background())
+	s.cancel = cancel
+	b.session = s
+	go s.upkeep(ctx) // stop ends it and waits
+	return nil
+}
+
+// Seal closes the vault: when it returns, every use of the Keyring fails and
+// no key is held. Sealing a sealed vault does nothing but drop given shares.
+func (b *Barrier) Seal() { b.stop(false) }
+
+// Close seals for good.
+func (b *Barrier) Close() error {
+	b.stop(true)
+	return nil
+}
+
+func (b *Barrier) stop(forGood bool) {
+	b.mu.Lock()
+	s := b.session
+	b.session = nil
+	b.closed = b.closed || forGood
+	b.keys.wipe()
+	b.attempt.clear()
+	b.mu.Unlock()
+	if s != nil {
+		s.cancel()
+		<-s.done
+	}
+}
+
+// Rotate adds a key to the keyring, durably, before anything is encrypted with
+// it, and returns what RotationInfo then says. What was sealed before still
+// opens. Kinds: Sealed, Unavailable (it is unknown whether it happened, and
+// harmless if it did), Exhausted.
+func (b *Barrier) Rotate(ctx context.Context) (RotationInfo, error) {
+	s := b.current()
+	if s == nil {
+		return RotationInfo{}, errSealed
+	}
+	if err := s.rotate(ctx, 0); err != nil {
+		return RotationInfo{}, err
+	}
+	return b.keys.info()
+}
+
+// RotationInfo tells about the key that encrypts now. Kind: Sealed.
+func (b *Barrier) RotationInfo() (RotationInfo, error) { return b.keys.info() }
+
+// attempt is the shares that people have given since the last unsealing, wrong
+// set or reset. Barrier.mu guards it.
+type attempt struct {
+	nonce  string // names the attempt, so that people see when theirs was dropped
+	keyID  string // the set that the shares are for
+	shares []redact.Secret
+}
+
+func (a *attempt) clear() {
+	for _, s := range a.shares {
+		s.Wipe()
+	}
+	*a = attempt{}
+}
+
+// add takes a share of the set keyID. The same share again changes nothing. It
+// returns false if the share contradicts another: one of the two is wrong.
+func (a *attempt) add(share redact.Secret, keyID string) bool {
+	if a.keyID != keyID {
+		a.clear()
+		a.nonce, a.keyID = uuid.NewString(), keyID
+	}
+	for _, have := range a.shares {
+		if have.Equal(share) {
+			share.Wipe()
+			return true
+		}
+		if shamir.Number(have) == shamir.Number(share) {
+			return false
+		}
+	}
+	a.shares = append(a.shares, share)
+	return true
+}

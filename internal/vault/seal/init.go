@@ -1,0 +1,164 @@
+package seal
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/redact"
+	"github.com/strongkeep/strongkeep/internal/vault/seal/box"
+	"github.com/strongkeep/strongkeep/internal/vault/seal/shamir"
+	"github.com/strongkeep/strongkeep/internal/vault/store"
+)
+
+// Defaults of InitConfig.
+const (
+	DefaultShares    = 5
+	DefaultThreshold = 3
+)
+
+// InitConfig says how the new vault's root key is shared among people. Both 0
+// means DefaultShares and DefaultThreshold; one alone is refused.
+type InitConfig struct {
+	Shares    int // 1 to 255
+	Threshold int // 2 to Shares, or 1 of 1
+}
+
+// InitResult is what nobody can ever get again.
+type InitResult struct {
+	// Shares open the vault, any threshold of them, also when it has an
+	// auto-unseal. Each is shamir.ShareSize bytes, for people in hex or base64.
+	Shares []redact.Secret
+}
+
+// Init makes a new vault in an empty store and leaves it unsealed, so that the
+// caller can make the first token; who wants people to prove that they hold
+// their shares then calls Seal.
+//
+// Of any number of calls at once, on any number of nodes, one wins; the others
+// get Exist, and so does every later one. Other kinds: Invalid (the numbers),
+// Unavailable (storage failed, or an auto-unseal key cannot be reached).
+func (b *Barrier) Init(ctx context.Context, in InitConfig) (InitResult, error) {
+	if in == (InitConfig{}) {
+		in = InitConfig{Shares: DefaultShares, Threshold: DefaultThreshold}
+	}
+	if err := shamir.Check(in.Shares, in.Threshold); err != nil {
+		return InitResult{}, err
+	}
+	if _, err := b.config(ctx); err == nil {
+		return InitResult{}, errInitialized()
+	} else if !errs.Is(err, errs.Sealed) {
+		return InitResult{}, err
+	}
+	root := redact.New(randomBytes(box.KeySize))
+	defer root.Wipe()
+	c := config{Version: configVersion, VaultID: uuid.New(), Created: b.now().UTC().Truncate(time.Second)}
+	people, shares, err := deal(c.VaultID, root, in)
+	if err != nil {
+		return InitResult{}, err
+	}
+	c.Wrappings = append(c.Wrappings, people)
+	for _, by := range b.wrappers {
+		w, err := wrapBy(ctx, by, c.VaultID, root)
+		if err != nil {
+			return InitResult{}, err
+		}
+		c.Wrappings = append(c.Wrappings, w)
+	}
+	if err := b.create(ctx, c, root); err != nil {
+		return InitResult{}, err
+	}
+	return InitResult{Shares: shares}, nil
+}
+
+func errInitialized() error {
+	return errs.New(errs.Exist, "Vault is already initialized")
+}
+
+// deal wraps the root key for people, under a fresh key that it shares out.
+func deal(vault uuid.UUID, root redact.Secret, in InitConfig) (wrapping, []redact.Secret, error) {
+	key, shares, err := shamir.Deal(in.Shares, in.Threshold)
+	if err != nil {
+		return wrapping{}, nil, err
+	}
+	defer key.Wipe()
+	kek, err := box.New(key.Reveal())
+	if err != nil {
+		return wrapping{}, nil, err
+	}
+	w := wrapping{
+		Kind:      KindShamir,
+		KeyID:     hex.EncodeToString(randomBytes(8)),
+		Shares:    in.Shares,
+		Threshold: in.Threshold,
+	}
+	w.Blob = kek.Append(nil, w.aad(vault), root.Reveal())
+	return w, shares, nil
+}
+
+// wrapBy wraps the root key for an auto-unseal, and makes sure that it can be
+// had back: a KMS may let us encrypt and not decrypt, and later is too late to
+// learn that.
+func wrapBy(ctx context.Context, by Wrapper, vault uuid.UUID, root redact.Secret) (wrapping, error) {
+	w := wrapping{Kind: by.Name(), KeyID: by.KeyID()}
+	var err error
+	if w.Blob, err = by.Wrap(ctx, w.aad(vault), root); err != nil {
+		return wrapping{}, fmt.Errorf("wrapping the root key by %s key %q: %w", w.Kind, w.KeyID, err)
+	}
+	back, err := by.Unwrap(ctx, w.aad(vault), w.Blob)
+	if err != nil {
+		return wrapping{}, fmt.Errorf("unwrapping the root key again by %s key %q, to be sure that it works: %w", w.Kind, w.KeyID, err)
+	}
+	defer back.Wipe()
+	if !back.Equal(root) {
+		return wrapping{}, errs.Newf(errs.Internal, "%s key %q unwraps something else than it wrapped", w.Kind, w.KeyID)
+	}
+	return w, nil
+}
+
+// create writes the vault in one commit and opens it.
+func (b *Barrier) create(ctx context.Context, c config, root redact.Secret) error {
+	s, err := b.newSession(c, root)
+	if err != nil {
+		return err
+	}
+	m := newMaterial(b.now())
+	defer m.wipe()
+	r, err := newRing(m, b.rotateAfter)
+	if err != nil {
+		return err
+	}
+	encoded, err := c.encode()
+	if err != nil {
+		return err
+	}
+	_, err = b.store.Apply(ctx,
+		store.Put(ConfigKey, encoded).If(0),
+		store.Put(KeyringKey, s.seal(m)).If(0),
+		store.Put(UsageKey, s.tallied(r, block)).If(0))
+	if err != nil {
+		return b.notCreated(ctx, err)
+	}
+	r.use.grant(block, block)
+	// A Barrier that was closed meanwhile stays sealed. That is no error of
+	// Init: the vault exists, and its shares must reach the caller.
+	_ = b.start(s, r, m.seed)
+	return nil
+}
+
+// notCreated says what it means that the commit of a new vault ended with err.
+func (b *Barrier) notCreated(ctx context.Context, err error) error {
+	switch {
+	case !errs.Is(err, errs.Conflict):
+		return fmt.Errorf("writing the new vault: %w; it is unknown whether it was written: if the status now says initialized, nobody has its shares, so empty the storage and initialize again", err)
+	default:
+		if _, err := b.config(ctx); err == nil {
+			return errInitialized()
+		}
+		return errs.Newf(errs.Internal, "storage has a keyring and no seal configuration at %s: restore it from a backup, or empty the storage to begin a new vault", ConfigKey)
+	}
+}

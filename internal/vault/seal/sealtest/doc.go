@@ -1,0 +1,4 @@
+// Package sealtest is the suite that every seal.Wrapper passes.
+//
+// Start reading at Wrapper.
+package sealtest
