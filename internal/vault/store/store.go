@@ -2,17 +2,22 @@ package store
 
 import (
 	"context"
+	"strings"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 )
 
-// Limits that every store enforces in Apply with errs.TooLarge. They leave
-// room for what decorators add, and fit an etcd transaction.
+// Limits, held in Apply with errs.TooLarge. They fit an etcd transaction with
+// its default settings. A base store measures what it is given, which may be
+// the output of a decorator: one that encodes names takes segments of up to
+// MaxSegment bytes and keys that are at most MaxKey when encoded.
 const (
-	MaxKey     = 2 << 10 // bytes of one key
-	MaxSegment = 512     // bytes of one segment of a key
+	MaxKey     = 2 << 10 // bytes of one key as it is stored
+	MaxSegment = 512     // bytes of one segment of a key that every store takes
 	MaxValue   = 1 << 20 // bytes of one value
+	Overhead   = 1 << 10 // bytes by which decorators may lengthen a value
 	MaxChanges = 512     // changes of one Apply
+	MaxBytes   = 5 << 18 // bytes of the keys and values of one Apply as they are stored
 )
 
 // Revision numbers the commits of a store. It grows with every Apply and never
@@ -78,16 +83,19 @@ type Store interface {
 	// List returns the names directly below folder, which is "" or ends in
 	// "/": keys by their last segment, deeper keys once as "name/". Names come
 	// in the store's order, starting behind after ("" = from the start), at
-	// most limit of them (0 = all). Base stores order by bytes of the full key;
-	// a decorator that hides names has a fixed order of its own, and says so.
+	// most limit of them (0 = all); after need not exist any more. Base stores
+	// order by bytes of the full key; a decorator that hides names has a fixed
+	// order of its own, and says so. Kind Invalid: folder is neither "" nor
+	// ends in "/".
 	List(ctx context.Context, folder, after string, limit int) ([]string, error)
 
 	// Apply makes all changes or none. It returns when they are durable, with
 	// the revision that the written keys now have. Kinds: Conflict (a guard did
-	// not hold; nothing was written), TooLarge, Invalid (empty key, the same
-	// key written twice), Unavailable (unknown whether it was written: the disk
+	// not hold; nothing was written), TooLarge, Invalid (empty key or segment,
+	// the same key twice), Unavailable (unknown whether it was written: the disk
 	// failed or ctx ended while waiting; re-read before trying again).
-	// Without changes it returns the current revision.
+	// Without changes, or with none but checks, it writes nothing and returns
+	// the current revision: state read after it can be watched from there.
 	Apply(ctx context.Context, changes ...Change) (Revision, error)
 
 	// Watch delivers every change to keys with prefix whose revision is greater
@@ -106,17 +114,32 @@ type Watcher interface {
 	// Events is closed when the watch ends, for whatever reason.
 	Events() <-chan Event
 	// Err says why Events was closed: nil after Close or the end of the
-	// context, Exhausted if the reader was too slow and events were lost.
+	// context, Exhausted if the reader was too slow and events were lost,
+	// Unavailable if the store was closed or can no longer be watched. It is
+	// nil while Events is open.
 	Err() error
-	// Close ends the watch.
+	// Close ends the watch. Calling it again does nothing.
 	Close()
 }
 
 // Event is one commit as far as a watch's prefix goes. Changes hold OpPut and
-// OpDelete only. A decorator may leave Value nil where it says so.
+// OpDelete only, without guards; they are shared: never change them. A
+// decorator may leave Value nil where it says so.
+//
+// An event without changes is a sign of life, which says that everything up to
+// Revision has been delivered. A store that several processes write to sends
+// one every few seconds; a store that only its own process writes to sends none.
 type Event struct {
 	Revision Revision
 	Changes  []Change
+}
+
+// CheckFolder returns Invalid unless folder can be given to List.
+func CheckFolder(folder string) error {
+	if folder != "" && folder[len(folder)-1] != '/' {
+		return errs.New(errs.Invalid, "a folder must be empty or end with a slash")
+	}
+	return nil
 }
 
 // Validate returns Invalid or TooLarge if changes break the contract's limits.
@@ -125,28 +148,55 @@ func Validate(changes []Change) error {
 	if len(changes) > MaxChanges {
 		return errs.Newf(errs.TooLarge, "a transaction of %d changes is over the limit of %d", len(changes), MaxChanges)
 	}
-	seen := make(map[string]struct{}, len(changes))
+	total := 0
 	for i := range changes {
 		if err := changes[i].validate(); err != nil {
 			return err
 		}
-		if _, twice := seen[changes[i].Key]; twice {
-			return errs.New(errs.Invalid, "one key is changed twice in a transaction")
-		}
-		seen[changes[i].Key] = struct{}{}
+		total += len(changes[i].Key) + len(changes[i].Value)
+	}
+	if total > MaxBytes {
+		return errs.Newf(errs.TooLarge, "a transaction of %d bytes is over the limit of %d", total, MaxBytes)
+	}
+	if twice(changes) {
+		return errs.New(errs.Invalid, "one key is changed twice in a transaction")
 	}
 	return nil
+}
+
+// twice reports whether two changes have one key. Most transactions are so
+// small that comparing all pairs is cheaper than a map.
+func twice(changes []Change) bool {
+	if len(changes) <= 16 {
+		for i := range changes {
+			for j := range i {
+				if changes[i].Key == changes[j].Key {
+					return true
+				}
+			}
+		}
+		return false
+	}
+	seen := make(map[string]struct{}, len(changes))
+	for i := range changes {
+		seen[changes[i].Key] = struct{}{}
+	}
+	return len(seen) < len(changes)
 }
 
 func (c *Change) validate() error {
 	switch {
 	case c.Op < OpPut || c.Op > OpCheck:
 		return errs.Newf(errs.Invalid, "unknown operation %d in a transaction", c.Op)
+	case c.Op == OpCheck && !c.Guarded:
+		return errs.New(errs.Invalid, "a check in a transaction names no revision")
 	case c.Key == "" || c.Key[0] == '/' || c.Key[len(c.Key)-1] == '/':
 		return errs.New(errs.Invalid, "a key must not be empty nor begin or end with a slash")
+	case strings.Contains(c.Key, "//"):
+		return errs.New(errs.Invalid, "a key must not have an empty segment")
 	case len(c.Key) > MaxKey:
 		return errs.Newf(errs.TooLarge, "a key of %d bytes is over the limit of %d", len(c.Key), MaxKey)
-	case len(c.Value) > MaxValue:
+	case len(c.Value) > MaxValue+Overhead:
 		return errs.Newf(errs.TooLarge, "a value of %d bytes is over the limit of %d", len(c.Value), MaxValue)
 	}
 	return nil

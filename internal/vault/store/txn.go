@@ -10,12 +10,14 @@ import (
 // revision of everything it read, and commits all of it in one Apply or fails
 // with errs.Conflict. It belongs to one goroutine.
 //
-// Only Get is guarded: a List is not repeated at commit. A caller whose
-// decision rests on what a folder holds guards a key of its own as well.
+// A key read twice is the same both times; two keys need not be of one moment
+// until Commit has said so. Only Get is guarded: a List is not repeated at
+// commit. A caller whose decision rests on what a folder holds guards a key of
+// its own as well.
 type Txn struct {
 	store  Store
-	reads  map[string]Revision
-	writes map[string]Change
+	reads  keyed[Entry]
+	writes keyed[Change]
 }
 
 // Begin starts a transaction on s. A Txn that is not committed leaves no trace.
@@ -24,40 +26,32 @@ func Begin(s Store) *Txn { return &Txn{store: s} }
 // Get returns the entry as this transaction sees it. What the transaction
 // itself wrote has the highest Revision there is.
 func (t *Txn) Get(ctx context.Context, key string) (Entry, error) {
-	if w, ok := t.writes[key]; ok {
+	if w := t.writes.get(key); w != nil {
 		if w.Op == OpDelete {
 			return Entry{Key: key}, nil
 		}
 		return Entry{Key: key, Value: w.Value, Revision: ^Revision(0)}, nil
 	}
+	if e := t.reads.get(key); e != nil {
+		return *e, nil
+	}
 	e, err := t.store.Get(ctx, key)
 	if err != nil {
 		return Entry{}, err
 	}
-	if t.reads == nil {
-		t.reads = make(map[string]Revision, 4)
-	}
-	if _, again := t.reads[key]; !again {
-		t.reads[key] = e.Revision
-	}
+	t.reads.put(key, e)
 	return e, nil
 }
 
 // Put writes value at key when the transaction commits.
-func (t *Txn) Put(key string, value []byte) { t.write(Put(key, value)) }
+func (t *Txn) Put(key string, value []byte) { t.writes.put(key, Put(key, value)) }
 
 // Delete removes key when the transaction commits.
-func (t *Txn) Delete(key string) { t.write(Delete(key)) }
+func (t *Txn) Delete(key string) { t.writes.put(key, Delete(key)) }
 
-func (t *Txn) write(c Change) {
-	if t.writes == nil {
-		t.writes = make(map[string]Change, 8)
-	}
-	t.writes[c.Key] = c
-}
-
-// List is Store.List with the transaction's own writes merged in. Names come
-// in byte order when the transaction has written below folder.
+// List is Store.List with the transaction's own writes merged in. Once the
+// transaction has written below folder, names come in byte order: a caller that
+// pages through a folder it writes to starts anew after writing.
 func (t *Txn) List(ctx context.Context, folder, after string, limit int) ([]string, error) {
 	added, removed := t.below(folder)
 	if len(added) == 0 && len(removed) == 0 {
@@ -81,34 +75,47 @@ func (t *Txn) List(ctx context.Context, folder, after string, limit int) ([]stri
 		kept = append(kept, name)
 	}
 	slices.Sort(kept)
-	kept = slices.Compact(kept)
-	if at, found := slices.BinarySearch(kept, after); after != "" {
+	return page(slices.Compact(kept), after, limit), nil
+}
+
+// page cuts sorted names to those behind after, at most limit of them.
+func page(names []string, after string, limit int) []string {
+	if after != "" {
+		at, found := slices.BinarySearch(names, after)
 		if found {
 			at++
 		}
-		kept = kept[at:]
+		names = names[at:]
 	}
-	if limit > 0 && len(kept) > limit {
-		kept = kept[:limit]
+	if limit > 0 && len(names) > limit {
+		names = names[:limit]
 	}
-	return kept, nil
+	return names
 }
 
 // below returns the names directly under folder that the transaction puts, and
 // the full keys under folder that it deletes.
 func (t *Txn) below(folder string) (added, removed map[string]bool) {
-	added, removed = map[string]bool{}, map[string]bool{}
-	for key, c := range t.writes {
-		rest, ok := strings.CutPrefix(key, folder)
+	for i := range t.writes.list {
+		c := &t.writes.list[i].value
+		rest, ok := strings.CutPrefix(c.Key, folder)
 		switch {
 		case !ok:
 		case c.Op == OpDelete:
-			removed[key] = true
+			removed = mark(removed, c.Key)
 		default:
-			added[child(rest)] = true
+			added = mark(added, child(rest))
 		}
 	}
 	return added, removed
+}
+
+func mark(set map[string]bool, s string) map[string]bool {
+	if set == nil {
+		set = map[string]bool{}
+	}
+	set[s] = true
+	return set
 }
 
 // gone reports whether the transaction removed name from folder: the key
@@ -152,31 +159,85 @@ func child(rest string) string {
 }
 
 // Writes returns how many keys the transaction changes.
-func (t *Txn) Writes() int { return len(t.writes) }
+func (t *Txn) Writes() int { return len(t.writes.list) }
 
 // Commit applies the writes, guarded by the revisions of everything read, and
 // returns the revision. Without writes it touches nothing and returns 0.
-// Kinds are those of Store.Apply; after Conflict run the whole transaction anew.
+// Kinds are those of Store.Apply; after Conflict run the whole transaction anew
+// with a new Txn.
 func (t *Txn) Commit(ctx context.Context) (Revision, error) {
-	if len(t.writes) == 0 {
+	if t.Writes() == 0 {
 		return 0, nil
 	}
 	return t.store.Apply(ctx, t.Changes()...)
 }
 
-// Changes returns what Commit would apply.
+// Changes returns what Commit would apply: the writes in the order in which
+// their keys were first written, then a check for every key that was only read.
 func (t *Txn) Changes() []Change {
-	changes := make([]Change, 0, len(t.writes)+len(t.reads))
-	for key, c := range t.writes {
-		if rev, read := t.reads[key]; read {
-			c = c.If(rev)
+	changes := make([]Change, 0, len(t.writes.list)+len(t.reads.list))
+	for i := range t.writes.list {
+		c := t.writes.list[i].value
+		if e := t.reads.get(c.Key); e != nil {
+			c = c.If(e.Revision)
 		}
 		changes = append(changes, c)
 	}
-	for key, rev := range t.reads {
-		if _, written := t.writes[key]; !written {
-			changes = append(changes, Check(key, rev))
+	for i := range t.reads.list {
+		e := &t.reads.list[i]
+		if t.writes.get(e.key) == nil {
+			changes = append(changes, Check(e.key, e.value.Revision))
 		}
 	}
 	return changes
+}
+
+// keyed is a map that keeps the order in which keys came. Requests touch a
+// handful of keys, for which a scan beats hashing; index is made when there are more.
+type keyed[V any] struct {
+	list  []pair[V]
+	index map[string]int // position in list; nil up to scanned keys
+}
+
+type pair[V any] struct {
+	key   string
+	value V
+}
+
+const scanned = 12 // keys up to which a scan is used
+
+// get returns the value at key, valid until the next put, or nil.
+func (k *keyed[V]) get(key string) *V {
+	if k.index != nil {
+		if i, ok := k.index[key]; ok {
+			return &k.list[i].value
+		}
+		return nil
+	}
+	for i := range k.list {
+		if k.list[i].key == key {
+			return &k.list[i].value
+		}
+	}
+	return nil
+}
+
+func (k *keyed[V]) put(key string, v V) {
+	if old := k.get(key); old != nil {
+		*old = v
+		return
+	}
+	if k.list == nil {
+		k.list = make([]pair[V], 0, 4)
+	}
+	k.list = append(k.list, pair[V]{key, v})
+	switch {
+	case k.index != nil:
+		k.index[key] = len(k.list) - 1
+	case len(k.list) > scanned:
+		k.index = make(map[string]int, 4*scanned)
+		for i := range k.list {
+			k.index[k.list[i].key] = i
+		}
+	}
 }
