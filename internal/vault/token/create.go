@@ -81,12 +81,13 @@ func (m *Manager) Create(ctx context.Context, tx Tx, s Spec) (Created, error) {
 	return Created{e, token, warnings}, nil
 }
 
-// CreateRoot makes the first token: root, without end, an orphan.
-func (m *Manager) CreateRoot(ctx context.Context, tx Tx) (Created, error) {
-	return m.Create(ctx, tx, Spec{
-		Creator: &Entry{Type: Service, Policies: []string{RootPolicy}}, Orphan: true,
+// RootSpec is the first token: root, without end, an orphan. id is empty for a
+// random token; one of the caller's choice is for development.
+func RootSpec(id redact.Secret) Spec {
+	return Spec{
+		Creator: &Entry{Type: Service, Policies: []string{RootPolicy}}, Orphan: true, ID: id,
 		Policies: []string{RootPolicy}, Path: "auth/token/root", DisplayName: "root",
-	})
+	}
 }
 
 // plan checks s and fills in everything that does not need the store.

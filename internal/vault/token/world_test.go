@@ -91,7 +91,7 @@ func (w *world) root() Created {
 	w.t.Helper()
 	var c Created
 	w.must(func(tx *store.Txn) (err error) {
-		c, err = w.m.CreateRoot(context.Background(), tx)
+		c, err = w.m.Create(context.Background(), tx, RootSpec(redact.Secret{}))
 		return err
 	})
 	return c
