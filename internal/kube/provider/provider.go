@@ -1,0 +1,93 @@
+package provider
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"time"
+
+	"k8s.io/utils/clock"
+
+	"github.com/strongkeep/strongkeep/internal/redact"
+)
+
+// Provider makes Stores of one kind. It is stateless and safe for concurrent use.
+type Provider interface {
+	// Open reads the settings strictly (an unknown field is Invalid and named)
+	// and the credentials they refer to, and returns a Store. It need not reach
+	// the backend; Store.Check does. The caller closes the Store.
+	Open(ctx context.Context, cfg Config) (Store, error)
+}
+
+// Config is what a Store is made from.
+type Config struct {
+	Scope    Scope           // whose credentials may be read
+	Settings json.RawMessage // the value of spec.provider.<name>
+	Retry    Retry
+	Cluster  Cluster // reads what Settings refer to
+	Clock    clock.Clock
+	Log      *slog.Logger
+}
+
+// Retry bounds the retries of one call. Zero values mean the provider's default.
+type Retry struct {
+	Max  *int          // nil: default; 0: no retry
+	Wait time.Duration // between tries
+}
+
+// Store is one external store with one set of credentials, shared by every
+// object that refers to it and safe for concurrent use. It logs in when first
+// needed and keeps that login; it never logs in once per call.
+type Store interface {
+	// Check makes a real call that shows whether the credentials are accepted.
+	Check(ctx context.Context) error
+	// Read returns one whole secret. Part of it is taken with Value.Property.
+	Read(ctx context.Context, req Request) (Value, error)
+	// Close ends the login, as far as it is the Store's own, and every goroutine.
+	// It is called once; no other call comes after it.
+	Close(ctx context.Context) error
+}
+
+// Request names what to read. It is comparable: equal requests to one store may
+// be answered by one call.
+type Request struct {
+	Key      string
+	Version  string // the latest when empty
+	Metadata bool   // the secret's own metadata instead of its value
+}
+
+// Value is what was read.
+type Value struct {
+	// Data is the secret as the store has it: a JSON object when it has parts.
+	Data redact.Secret
+	// Version as the store names it; empty when it has none. Public.
+	Version string
+}
+
+// Notifier is a Store that can say that a secret changed.
+type Notifier interface {
+	// Topic returns the name under which changes of key are reported.
+	Topic(key string) string
+	// Notify reports changes until ctx ends or the connection is lost, and
+	// returns why. Before anything else it reports Connected. Unsupported means
+	// the server has no such thing and that trying soon again is useless.
+	// report does not block.
+	Notify(ctx context.Context, report func(Change)) error
+}
+
+// Change is one report of a Notifier.
+type Change struct {
+	Connected bool   // from now on nothing is missed; what happened before is unknown
+	Topic     string // what changed, when not Connected
+}
+
+// Cluster reads the objects that a store's settings refer to. Only a Scope makes Refs.
+type Cluster interface {
+	// SecretKey returns one key of a Secret.
+	SecretKey(ctx context.Context, ref Ref, key string) (redact.Secret, error)
+	// ConfigMapKey returns one key of a ConfigMap.
+	ConfigMapKey(ctx context.Context, ref Ref, key string) (string, error)
+	// ServiceAccountToken asks for a short-lived token of a ServiceAccount.
+	// No audiences mean the API server's own.
+	ServiceAccountToken(ctx context.Context, ref Ref, audiences []string) (redact.Secret, error)
+}

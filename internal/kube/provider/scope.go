@@ -1,0 +1,60 @@
+package provider
+
+import (
+	v1 "github.com/strongkeep/strongkeep/api/external/v1"
+	"github.com/strongkeep/strongkeep/internal/errs"
+)
+
+// Scope is the reach of one store: which namespaces its settings may refer to.
+// The zero Scope reaches nothing. It is made only from the store that refers.
+type Scope struct {
+	store v1.StoreKey
+}
+
+// ScopeOf returns the scope of s: its own namespace for a SecretStore; for a
+// ClusterSecretStore, which only a cluster administrator can make, whatever
+// namespace each reference names.
+func ScopeOf(s v1.Store) Scope { return Scope{v1.KeyOf(s)} }
+
+// Store returns the store this scope belongs to.
+func (s Scope) Store() v1.StoreKey { return s.store }
+
+// Ref names an object in a namespace that its scope reaches. The zero Ref names nothing.
+type Ref struct{ namespace, name string }
+
+// Namespace returns the namespace.
+func (r Ref) Namespace() string { return r.namespace }
+
+// Name returns the name.
+func (r Ref) Name() string { return r.name }
+
+// String returns "namespace/name".
+func (r Ref) String() string { return r.namespace + "/" + r.name }
+
+// Ref resolves a reference found at field (for the message, such as
+// "auth.tokenSecretRef"). A SecretStore that names another namespace than its
+// own and a ClusterSecretStore that names none are Invalid.
+func (s Scope) Ref(field string, namespace *string, name string) (Ref, error) {
+	if name == "" {
+		return Ref{}, errs.Newf(errs.Invalid, "%s: name is missing", field)
+	}
+	named := ""
+	if namespace != nil {
+		named = *namespace
+	}
+	switch {
+	case s.store.Kind == v1.KindSecretStore && s.store.Namespace != "":
+		if named != "" && named != s.store.Namespace {
+			return Ref{}, errs.Newf(errs.Invalid,
+				"%s: a SecretStore reads only its own namespace %q, not %q; leave namespace out or use a ClusterSecretStore",
+				field, s.store.Namespace, named)
+		}
+		return Ref{s.store.Namespace, name}, nil
+	case s.store.Kind == v1.KindClusterSecretStore:
+		if named == "" {
+			return Ref{}, errs.Newf(errs.Invalid, "%s: a ClusterSecretStore must name the namespace of %q", field, name)
+		}
+		return Ref{named, name}, nil
+	}
+	return Ref{}, errs.Newf(errs.Internal, "%s: resolving a reference without a store", field)
+}
