@@ -1,0 +1,164 @@
+package mount
+
+import (
+	"context"
+	"encoding/hex"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/vault/engine"
+	"github.com/strongkeep/strongkeep/internal/vault/store"
+)
+
+// guardKey is rewritten by every change of the table, so that two changes that
+// were both decided on the same table cannot both commit.
+const guardKey = "mount/guard"
+
+// Add stores a new mount in tx and runs its engine's Setup there. It fills ID
+// and Accessor. Kinds: Invalid (type or path), Exist (the path is taken).
+func (r *Registry) Add(ctx context.Context, tx engine.Tx, e *Entry) error {
+	if err := r.guard(ctx, tx); err != nil {
+		return err
+	}
+	if taken := r.Table().Conflict(e.Path); taken != nil {
+		return errs.Newf(errs.Exist, "path is already in use at %s", shown(taken))
+	}
+	if err := r.name(e); err != nil {
+		return err
+	}
+	eng, _, err := r.Build(e)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = eng.Close() }() // Reload makes the one that serves
+	if s, ok := eng.(engine.Setter); ok {
+		if err := s.Setup(ctx, Confine(tx, e.Storage())); err != nil {
+			return errs.Newf(errs.KindOf(err), "setting up %q: %w", e.Path, err)
+		}
+	}
+	tx.Put(EntryPrefix+e.ID, Encode(e))
+	return nil
+}
+
+// shown is the path as sys/mounts or sys/auth shows it.
+func shown(m *Mount) string {
+	if m.Class == Auth || m.Class == System {
+		return strings.TrimPrefix(m.Path, AuthPrefix)
+	}
+	return m.Path
+}
+
+func (r *Registry) name(e *Entry) error {
+	id, err := uuid.NewRandomFromReader(r.cfg.Random)
+	if err != nil {
+		return errs.Newf(errs.Internal, "making a mount ID: %w", err)
+	}
+	suffix := make([]byte, 4)
+	if _, err := io.ReadFull(r.cfg.Random, suffix); err != nil {
+		return errs.Newf(errs.Internal, "making a mount accessor: %w", err)
+	}
+	prefix := e.Type
+	if e.Class == Auth || e.Path == AuthPrefix+"token/" {
+		prefix = "auth_" + e.Type
+	}
+	e.ID, e.Accessor = id.String(), prefix+"_"+hex.EncodeToString(suffix)
+	return nil
+}
+
+// Update stores a changed entry (tuning, description, options, a new path).
+// Kinds: Exist (the new path is taken), NotExist.
+func (r *Registry) Update(ctx context.Context, tx engine.Tx, e *Entry) error {
+	if err := r.guard(ctx, tx); err != nil {
+		return err
+	}
+	stored, err := tx.Get(ctx, EntryPrefix+e.ID)
+	if err != nil {
+		return err
+	}
+	if !stored.Exists() {
+		return errs.Newf(errs.NotExist, "no mount at %q", e.Path)
+	}
+	if taken := r.Table().Conflict(e.Path); taken != nil && taken.ID != e.ID {
+		return errs.Newf(errs.Exist, "path is already in use at %s", shown(taken))
+	}
+	tx.Put(EntryPrefix+e.ID, Encode(e))
+	return nil
+}
+
+// Remove deletes the mount in tx and leaves a purge key, after which Purge
+// deletes its data. Tokens that an auth mount gave die with its entry: the
+// gate refuses a token whose mount is gone.
+func (r *Registry) Remove(ctx context.Context, tx engine.Tx, m *Mount) error {
+	if m.Fixed() {
+		return errs.Newf(errs.Invalid, "cannot unmount %q: it is part of the system", m.Path)
+	}
+	if err := r.guard(ctx, tx); err != nil {
+		return err
+	}
+	tx.Delete(EntryPrefix + m.ID)
+	tx.Put(PurgePrefix+m.ID, []byte(m.Path))
+	return nil
+}
+
+func (r *Registry) guard(ctx context.Context, tx engine.Tx) error {
+	if _, err := tx.Get(ctx, guardKey); err != nil {
+		return err
+	}
+	stamp := make([]byte, 8)
+	if _, err := io.ReadFull(r.cfg.Random, stamp); err != nil {
+		return errs.Newf(errs.Internal, "stamping the mount table: %w", err)
+	}
+	tx.Put(guardKey, stamp)
+	return nil
+}
+
+// Purge deletes the data of removed mounts, in transactions of bounded size.
+// It is run after a removal and at every unseal, and picks up where a crash left it.
+func (r *Registry) Purge(ctx context.Context) error {
+	ids, err := r.cfg.Store.List(ctx, PurgePrefix, "", 0)
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		if err := r.purgeFolder(ctx, DataPrefix+id+"/"); err != nil {
+			return errs.Newf(errs.KindOf(err), "deleting the data of removed mount %s: %w", id, err)
+		}
+		if _, err := r.cfg.Store.Apply(ctx, store.Delete(PurgePrefix+id)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *Registry) purgeFolder(ctx context.Context, folder string) error {
+	for {
+		names, err := r.cfg.Store.List(ctx, folder, "", store.MaxChanges)
+		if err != nil || len(names) == 0 {
+			return err
+		}
+		changes := make([]store.Change, 0, len(names))
+		for _, name := range names {
+			if !strings.HasSuffix(name, "/") {
+				changes = append(changes, store.Delete(folder+name))
+			} else if err := r.purgeFolder(ctx, folder+name); err != nil {
+				return err
+			}
+		}
+		if _, err := r.cfg.Store.Apply(ctx, changes...); err != nil {
+			return err
+		}
+	}
+}
+
+func names(types map[string]engine.Factory) string {
+	all := make([]string, 0, len(types))
+	for name := range types {
+		all = append(all, name)
+	}
+	slices.Sort(all)
+	return strings.Join(all, ", ")
+}
