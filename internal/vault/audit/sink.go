@@ -2,6 +2,7 @@ package audit
 
 import (
 	"log/slog"
+	"runtime"
 	"sync"
 	"time"
 
@@ -36,7 +37,7 @@ type sink struct {
 
 	mu      sync.Mutex
 	open    *group
-	spare   []byte // the buffer of the last group
+	spare   [][]byte // buffers of earlier groups, at most two: one is filled while one is written
 	closed  bool
 	failing error // of the last group; nil = it was written
 	stats   Stats // counters; without Wait
@@ -73,6 +74,7 @@ func (s *sink) run() {
 	for {
 		select {
 		case <-s.wake:
+			runtime.Gosched() // those just answered are about to ask again: let them into this group
 			s.flush()
 		case <-s.stop:
 			s.flush()
@@ -132,8 +134,10 @@ func (s *sink) add(line []byte, after *group) (*group, error) {
 // openGroup returns the open group, making one if there is none. s.mu is held.
 func (s *sink) openGroup() *group {
 	if s.open == nil {
-		s.open = &group{sink: s, lines: s.spare[:0], done: make(chan struct{})}
-		s.spare = nil
+		s.open = &group{sink: s, done: make(chan struct{})}
+		if n := len(s.spare); n > 0 {
+			s.open.lines, s.spare = s.spare[n-1][:0], s.spare[:n-1]
+		}
 		s.timer.Reset(lazy)
 	}
 	return s.open
@@ -205,8 +209,8 @@ func (s *sink) finish(g *group, err error, took time.Duration) {
 	}
 	before := s.failing
 	s.failing = err
-	if cap(g.lines) <= keepGroup {
-		s.spare = g.lines
+	if cap(g.lines) <= keepGroup && len(s.spare) < 2 {
+		s.spare = append(s.spare, g.lines)
 	}
 	g.lines = nil
 	s.mu.Unlock()
