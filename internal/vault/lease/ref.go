@@ -64,9 +64,9 @@ func parse(kind, name string) (Ref, error) {
 	if !ok || len(seconds) != secondDigits || id == "" {
 		return Ref{}, errs.Newf(errs.Internal, "the due index of kind %q holds a name that is not a time and an id", kind)
 	}
-	s, err := strconv.ParseInt(seconds, 10, 64)
-	if err != nil || s < 0 {
+	s, err := strconv.ParseUint(seconds, 10, 63)
+	if err != nil {
 		return Ref{}, errs.Newf(errs.Internal, "the due index of kind %q holds a name without a time", kind)
 	}
-	return Ref{Kind: kind, ID: id, Due: time.Unix(s, 0).UTC()}, nil
+	return Ref{Kind: kind, ID: id, Due: time.Unix(int64(s), 0).UTC()}, nil
 }
