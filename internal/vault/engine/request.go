@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/strongkeep/strongkeep/internal/redact"
 )
 
 // Request is what a handler gets. It is not changed after the gate made it,
@@ -20,6 +22,7 @@ type Request struct {
 	Remote    netip.Addr          // the client's address; the zero Addr inside the process
 	Headers   map[string][]string // only those the mount passes through
 	Time      time.Time           // when the request came, UTC; the same in every run of the handler
+	Token     redact.Secret       // the caller's own token: set for the token method alone, whose answers hold it
 }
 
 // Caller is who asks. It never holds the token itself.
