@@ -1,4 +1,4 @@
-package engine
+package keypath
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/vault/engine"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
 )
 
@@ -15,20 +16,20 @@ import (
 // room in store.MaxKey for the mount's own prefix and for what an engine and
 // the sealed decorator add.
 const (
-	MaxKeyPath = 1 << 10          // bytes of a whole path
-	MaxKeyPart = store.MaxSegment // bytes between two slashes
+	MaxPath = 1 << 10          // bytes of a whole path
+	MaxPart = store.MaxSegment // bytes between two slashes
 )
 
-// CheckKeyPath returns Invalid unless path can name a secret: non-empty
+// Check returns Invalid unless path can name a secret: non-empty
 // segments joined by single slashes, none of them "." or "..", printable valid
 // UTF-8, within the limits. A literal %2f is refused too: it is what is left of
 // a slash that was encoded twice, and would be another key than the one meant.
-func CheckKeyPath(path string) error {
+func Check(path string) error {
 	switch {
 	case path == "":
 		return errs.New(errs.Invalid, "missing path: name the secret behind the last slash")
-	case len(path) > MaxKeyPath:
-		return errs.Newf(errs.Invalid, "the path has %d bytes, over the limit of %d", len(path), MaxKeyPath)
+	case len(path) > MaxPath:
+		return errs.Newf(errs.Invalid, "the path has %d bytes, over the limit of %d", len(path), MaxPath)
 	case !printable(path):
 		return errs.New(errs.Invalid, "the path must be printable characters in valid UTF-8")
 	case path[len(path)-1] == '/':
@@ -42,8 +43,8 @@ func CheckKeyPath(path string) error {
 			return errs.New(errs.Invalid, "the path has an empty segment: remove the leading or doubled slash")
 		case part == "." || part == "..":
 			return errs.Newf(errs.Invalid, "the path must not have the segment %q", part)
-		case len(part) > MaxKeyPart:
-			return errs.Newf(errs.Invalid, "a segment of the path has %d bytes, over the limit of %d", len(part), MaxKeyPart)
+		case len(part) > MaxPart:
+			return errs.Newf(errs.Invalid, "a segment of the path has %d bytes, over the limit of %d", len(part), MaxPart)
 		}
 	}
 	return nil
@@ -75,26 +76,26 @@ func containsEncodedSlash(path string) bool {
 	}
 }
 
-// CheckFolder returns the folder that a LIST path names, "" for the root or
-// with one slash at its end, or an error as CheckKeyPath has it.
-func CheckFolder(path string) (string, error) {
+// Folder returns the folder that a LIST path names, "" for the root or
+// with one slash at its end, or an error as Check has it.
+func Folder(path string) (string, error) {
 	path = strings.TrimSuffix(path, "/")
 	if path == "" {
 		return "", nil
 	}
-	if err := CheckKeyPath(path); err != nil {
+	if err := Check(path); err != nil {
 		return "", err
 	}
 	return path + "/", nil
 }
 
-// ListFolder answers a LIST with the names directly below folder of tx, in
+// List answers a LIST with the names directly below folder of tx, in
 // alphabetical order. The fields "after" and "limit" page through them: names
 // behind after, which need not exist, at most limit (0 or less = all). Nothing
 // to show is a nil Response, 404 on the wire.
 //
 // The store's order is not alphabetical, so each page reads the whole folder.
-func ListFolder(ctx context.Context, tx Tx, folder string, req *Request) (*Response, error) {
+func List(ctx context.Context, tx engine.Tx, folder string, req *engine.Request) (*engine.Response, error) {
 	d := req.Decode()
 	after, limit := d.String("after", ""), d.Int("limit", 0)
 	if err := d.Err(); err != nil {
@@ -119,13 +120,13 @@ func ListFolder(ctx context.Context, tx Tx, folder string, req *Request) (*Respo
 	if len(names) == 0 {
 		return nil, nil
 	}
-	return &Response{Data: NewObjectSize(32*len(names)).Strs("keys", names).Value()}, nil
+	return &engine.Response{Data: engine.NewObjectSize(32*len(names)).Strs("keys", names).Value()}, nil
 }
 
-// ListFields documents what ListFolder takes.
-func ListFields() []Field {
-	return []Field{
-		{Name: "after", Type: String, Help: "List only names behind this one in alphabetical order."},
-		{Name: "limit", Type: Int, Help: "List at most this many names; 0 lists all.", Default: "0"},
+// Fields documents what List takes.
+func Fields() []engine.Field {
+	return []engine.Field{
+		{Name: "after", Type: engine.String, Help: "List only names behind this one in alphabetical order."},
+		{Name: "limit", Type: engine.Int, Help: "List at most this many names; 0 lists all.", Default: "0"},
 	}
 }
