@@ -3,7 +3,6 @@ package control
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/netip"
 	"path/filepath"
 	"strconv"
@@ -44,6 +43,7 @@ type Plane struct {
 	EtcdClient pki.Pair
 
 	config     Config
+	etcdHealth *Client
 	etcd       *process.Process
 	api        *process.Process
 	controller *process.Process
@@ -96,7 +96,7 @@ func (p *Plane) start(ctx context.Context) error {
 	if p.etcd, err = p.run("etcd", p.etcdFlags(serving)); err != nil {
 		return err
 	}
-	if err := p.etcd.Await(ctx, p.etcdListens); err != nil {
+	if err := p.etcd.Await(ctx, p.etcdReady); err != nil {
 		return err
 	}
 	flags := append(p.apiFlags(serving), p.config.Flags...)
@@ -129,13 +129,13 @@ func (p *Plane) run(name string, flags []string) (*process.Process, error) {
 	})
 }
 
-func (p *Plane) etcdListens(ctx context.Context) error {
-	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(p.config.EtcdPort))
-	conn, err := new(net.Dialer).DialContext(ctx, "tcp", address)
-	if err != nil {
+func (p *Plane) etcdReady(ctx context.Context) error {
+	// That it listens is not enough: an API server that comes too early waits
+	// for a second before it tries again.
+	if err := p.etcdHealth.Get(ctx, "/health", nil); err != nil {
 		return fmt.Errorf("waiting for etcd: %w", err)
 	}
-	return conn.Close()
+	return nil
 }
 
 func (p *Plane) apiReady(ctx context.Context) error {

@@ -46,14 +46,17 @@ func (p *Plane) issue() (pki.Pair, error) {
 	if err != nil {
 		return serving, err
 	}
-	url := "https://" + net.JoinHostPort(p.config.Address.String(), strconv.Itoa(p.config.Port))
 	admin, err := p.Authority.Issue(pki.Request{
 		Name: "admin", CommonName: "admin", Organizations: []string{"system:masters"},
 	})
 	if err != nil {
 		return serving, err
 	}
+	url := "https://" + net.JoinHostPort(p.config.Address.String(), strconv.Itoa(p.config.Port))
 	if p.Client, err = newClient(url, p.Authority.Cert, admin); err != nil {
+		return serving, err
+	}
+	if p.etcdHealth, err = newClient(p.EtcdURL, p.Authority.Cert, p.EtcdClient); err != nil {
 		return serving, err
 	}
 	for name, user := range map[string]string{"controller-manager": controllerUser, "scheduler": schedulerUser} {
@@ -148,6 +151,11 @@ func (p *Plane) controllerFlags() []string {
 		"--cluster-signing-cert-file=" + p.Authority.Cert,
 		"--cluster-signing-key-file=" + p.Authority.Key,
 		"--allocate-node-cidrs=false",
+		// The default waits for its own rate limit most of the start.
+		"--kube-api-qps=1000",
+		"--kube-api-burst=1000",
+		// The default is a directory of the host, which it would make.
+		"--flex-volume-plugin-dir=" + p.path("flexvolume"),
 		// A node's taint for not being ready goes when this notices that it is.
 		"--node-monitor-period=500ms",
 	}
@@ -158,5 +166,7 @@ func (p *Plane) schedulerFlags() []string {
 		"--kubeconfig=" + p.path("scheduler.kubeconfig"),
 		"--leader-elect=false",
 		"--secure-port=0",
+		"--kube-api-qps=1000",
+		"--kube-api-burst=1000",
 	}
 }

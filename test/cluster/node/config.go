@@ -71,6 +71,9 @@ func kubeletConfig(s Spec, c Credentials) map[string]any {
 		"cgroupRoot":               "/" + s.Number.Cgroup(),
 		"failCgroupV1":             false,
 		"failSwapOn":               false,
+		"volumePluginDir":          kubeletDir + "/volumeplugins",
+		"kubeAPIQPS":               1000,
+		"kubeAPIBurst":             1000,
 		"oomScoreAdj":              0, // lowering it needs CAP_SYS_RESOURCE
 		// No DNS: lookups in pods fail at once instead of asking the host's
 		// servers, which they cannot reach.
