@@ -186,6 +186,19 @@ func is(kind errs.Kind) func(error) bool {
 	return func(err error) bool { return errs.Is(err, kind) }
 }
 
+func TestRelaySends(t *testing.T) {
+	_, r, w, _ := relayOver(t, func(_ context.Context, e store.Event) (store.Event, bool, error) { return e, true, nil })
+	r.Send(store.Event{Revision: 77})
+	if e := <-w.Events(); e.Revision != 77 {
+		t.Errorf("event %+v", e)
+	}
+	r.End(errs.New(errs.Exhausted, "lost"))
+	r.Send(store.Event{Revision: 78})
+	if _, open := <-w.Events(); open || !errs.Is(w.Err(), errs.Exhausted) {
+		t.Errorf("after End: open %v, Err %v", open, w.Err())
+	}
+}
+
 func TestClosedRelayRefuses(t *testing.T) {
 	f, r := New(Config{}, 0), &Relay{}
 	defer f.Close()

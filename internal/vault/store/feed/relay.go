@@ -32,7 +32,7 @@ func (r *Relay) Forward(ctx context.Context, inner store.Watcher, step Step) (st
 	ctx, cancel := context.WithCancel(ctx)
 	w := &relayed{
 		relay: r, inner: inner, cancel: cancel,
-		events: make(chan store.Event, 16), done: make(chan struct{}),
+		events: make(chan store.Event, 16), inject: make(chan store.Event), done: make(chan struct{}),
 	}
 	if r.running == nil {
 		r.running = map[*relayed]struct{}{}
@@ -42,17 +42,32 @@ func (r *Relay) Forward(ctx context.Context, inner store.Watcher, step Step) (st
 	return w, nil
 }
 
-// Each calls do for every watch that runs, with a function that ends it with err.
-func (r *Relay) Each(do func(end func(err error))) {
+// End ends all watches that run, with err.
+func (r *Relay) End(err error) {
+	for _, w := range r.now() {
+		w.end(err)
+	}
+}
+
+// Send passes e to every watch that runs, as if it came from the inner store.
+// It returns when they have taken it or ended.
+func (r *Relay) Send(e store.Event) {
+	for _, w := range r.now() {
+		select {
+		case w.inject <- e:
+		case <-w.done:
+		}
+	}
+}
+
+func (r *Relay) now() []*relayed {
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	running := make([]*relayed, 0, len(r.running))
 	for w := range r.running {
 		running = append(running, w)
 	}
-	r.mu.Unlock()
-	for _, w := range running {
-		do(w.end)
-	}
+	return running
 }
 
 // Close ends all watches and waits for them. No more can be started.
@@ -60,7 +75,7 @@ func (r *Relay) Close() {
 	r.mu.Lock()
 	r.closed = true
 	r.mu.Unlock()
-	r.Each(func(end func(error)) { end(errClosed()) })
+	r.End(errClosed())
 }
 
 // relayed is one running watch of a Relay.
@@ -69,6 +84,7 @@ type relayed struct {
 	inner  store.Watcher
 	cancel context.CancelFunc
 	events chan store.Event
+	inject chan store.Event
 	done   chan struct{}
 
 	mu    sync.Mutex
@@ -89,6 +105,10 @@ func (w *relayed) run(ctx context.Context, step Step) {
 				w.finish(w.inner.Err())
 				return
 			}
+			if !w.pass(ctx, step, e) {
+				return
+			}
+		case e := <-w.inject:
 			if !w.pass(ctx, step, e) {
 				return
 			}
