@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"syscall"
 	"time"
@@ -77,6 +78,9 @@ func Start(ctx context.Context, config Config) (*Cluster, error) {
 }
 
 func start(ctx context.Context, config Config) (*Cluster, error) {
+	if runtime.GOOS != "linux" {
+		return nil, errors.New("it needs Linux; use a virtual machine")
+	}
 	if config.Node && os.Getuid() != 0 {
 		return nil, errors.New("a node needs root; run as root, or without node (Config.Node, --no-node)")
 	}

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -115,11 +116,12 @@ func TestNodes(t *testing.T) {
 	needRoot(t)
 	// Both are up at once, begin together and run the same pod.
 	var clusters [2]*Cluster
+	log := logTo(t)
 	t.Run("start", func(t *testing.T) {
 		for i := range clusters {
 			t.Run(fmt.Sprint(i), func(t *testing.T) {
 				t.Parallel()
-				c, err := Start(context.Background(), Config{Node: true, Log: logTo(t)})
+				c, err := Start(context.Background(), Config{Node: true, Log: log})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -151,6 +153,7 @@ func TestNodes(t *testing.T) {
 			t.Errorf("hostname in the node: %q, %v", out, err)
 		}
 	})
+	t.Run("killed node command", func(t *testing.T) { testKilledNodeCommand(t, clusters[0]) })
 	if clusters[0].HostIP() == clusters[1].HostIP() {
 		t.Errorf("both clusters have %s", clusters[0].HostIP())
 	}
@@ -197,6 +200,34 @@ func testPod(t *testing.T, c *Cluster) {
 		defer r.Body.Close()
 		if b, _ := io.ReadAll(r.Body); string(b) != "served by a pod" {
 			return fmt.Errorf("got %q", b)
+		}
+		return nil
+	})
+}
+
+// Guards against programs that stay in the node when their test has ended.
+func testKilledNodeCommand(t *testing.T, c *Cluster) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	cmd, err := c.NodeCommand(ctx, "sh", "-c", "echo started; exec sleep 4242")
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if line, err := bufio.NewReader(stdout).ReadString('\n'); line != "started\n" {
+		t.Fatalf("program said %q, %v", line, err)
+	}
+	cancel()
+	cmd.Wait()
+	eventually(t, "the program to end", func() error {
+		if out, err := exec.Command("pgrep", "-f", "sleep 4242").Output(); err == nil {
+			return fmt.Errorf("still there: %s", out)
 		}
 		return nil
 	})

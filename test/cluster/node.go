@@ -50,12 +50,12 @@ func (c *Cluster) LoadImage(ctx context.Context, name string, files map[string]s
 // there would: with its file system, in which /var/lib/kubelet, /run and /var/log
 // are the node's own and all else is this machine's, and with its network. Use
 // it for what a host process does on a real node, a CSI driver for example. The
-// program ends with the cluster; to end it before, make it obey its standard
-// input or a signal of its own: killing the command is not enough.
+// program is killed with the command, and with the cluster; signals are not
+// passed on to it.
 func (c *Cluster) NodeCommand(ctx context.Context, args ...string) (*exec.Cmd, error) {
 	if c.at.NodeName == "" {
 		return nil, ErrNoNode
 	}
-	enter := node.Enter(c.at.NodePID, args...)
+	enter := node.Enter(c.programs["cluster"], c.at.NodePID, args...)
 	return exec.CommandContext(ctx, enter[0], enter[1:]...), nil
 }

@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/strongkeep/strongkeep/test/cluster/build"
@@ -28,7 +27,6 @@ func TestKilledOwnerLeavesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	owner := exec.Command(programs["cluster"], "up")
-	owner.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	owner.Stderr = logTo(t)
 	stdout, err := owner.StdoutPipe()
 	if err != nil {

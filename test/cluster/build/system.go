@@ -28,7 +28,11 @@ var packages = []struct {
 }
 
 func command(name string) func() bool {
-	return func() bool { _, err := exec.LookPath(name); return err == nil }
+	return func() bool {
+		_, err := exec.LookPath(name)
+		// After `su` the PATH may be that of a user.
+		return err == nil || exists("/usr/sbin/"+name) || exists("/sbin/"+name)
+	}
 }
 
 func file(path string) func() bool {

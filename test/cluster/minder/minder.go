@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/strongkeep/strongkeep/test/cluster/control"
 	"github.com/strongkeep/strongkeep/test/cluster/node"
@@ -95,6 +96,7 @@ type minder struct {
 }
 
 func (m *minder) up(ctx context.Context) error {
+	begin := time.Now()
 	if err := m.claim(); err != nil {
 		return err
 	}
@@ -129,7 +131,7 @@ func (m *minder) up(ctx context.Context) error {
 		if err := m.node.Join(ctx, m.plane, m.slot.Services()); err != nil {
 			return err
 		}
-		m.progress("node ready")
+		m.progress("node ready in %v", time.Since(begin).Round(10*time.Millisecond))
 		c.NodeName, c.NodePID = node.Name, m.node.Process().PID()
 	}
 	m.send(Event{Ready: c})

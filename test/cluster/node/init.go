@@ -18,8 +18,13 @@ import (
 	"github.com/strongkeep/strongkeep/test/cluster/process"
 )
 
-// InitCommand is the argument by which our program becomes Init.
-const InitCommand = "node"
+const (
+	// InitCommand is the argument by which our program becomes Init.
+	InitCommand = "node"
+	// ExecCommand is the argument by which it becomes the program in the
+	// arguments that follow; see Exec.
+	ExecCommand = "exec"
+)
 
 // runtimeTimeout is how long containerd may take to listen.
 const runtimeTimeout = 60 * time.Second
@@ -79,7 +84,7 @@ func reap() {
 }
 
 func prepare(s Spec) error {
-	if err := syscall.Sethostname([]byte(Name)); err != nil {
+	if err := setHostname(Name); err != nil {
 		return fmt.Errorf("setting host name: %w", err)
 	}
 	if err := mountAll(s); err != nil {

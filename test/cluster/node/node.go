@@ -11,7 +11,6 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/strongkeep/strongkeep/test/cluster/control"
@@ -21,9 +20,6 @@ import (
 )
 
 const readyTimeout = 90 * time.Second
-
-const namespaces = syscall.CLONE_NEWPID | syscall.CLONE_NEWNS | syscall.CLONE_NEWNET |
-	syscall.CLONE_NEWUTS | syscall.CLONE_NEWIPC
 
 // Node is a running node, seen from the host.
 type Node struct {
@@ -188,10 +184,12 @@ func Clean(number slot.Number) error {
 }
 
 // Enter returns the arguments of a command that runs args in the namespaces of
-// the node whose first process is pid.
-func Enter(pid int, args ...string) []string {
+// the node whose first process is pid. Killing the command kills args: program
+// is ours, which sees to that by ExecCommand.
+func Enter(program string, pid int, args ...string) []string {
 	return append([]string{
 		"nsenter", "--target", strconv.Itoa(pid), "--mount", "--net", "--uts", "--ipc", "--pid", "--",
+		program, ExecCommand,
 	}, args...)
 }
 

@@ -44,9 +44,7 @@ type Process struct {
 }
 
 // Start runs a program in a process group of its own. It is killed when this
-// process dies. (The kernel ties that to the thread that started it; a Go
-// runtime ends a thread only when a goroutine exits locked to it, and nothing
-// here locks one.)
+// process dies.
 func Start(c Config) (*Process, error) {
 	log := filepath.Join(c.LogDir, c.Name+".log")
 	f, err := os.OpenFile(log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
@@ -60,11 +58,7 @@ func Start(c Config) (*Process, error) {
 	if c.Stdout == nil {
 		cmd.Stdout = f
 	}
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Setpgid:    true,
-		Pdeathsig:  syscall.SIGKILL,
-		Cloneflags: c.Cloneflags,
-	}
+	cmd.SysProcAttr = attributes(c.Cloneflags)
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("starting %s: %w", c.Name, err)
 	}

@@ -45,15 +45,8 @@ Exit status: 0 ended as asked, 1 something failed, 2 wrong usage.
 `
 
 func main() {
-	if len(os.Args) == 2 {
-		switch os.Args[1] { // not for people: how a cluster runs its parts
-		case minder.Command:
-			minder.Run(os.Stdin, os.Stdout)
-			return
-		case node.InitCommand:
-			fmt.Fprintln(os.Stderr, node.Init(os.Stdin))
-			os.Exit(1)
-		}
+	if len(os.Args) > 1 {
+		part(os.Args[1], os.Args[2:])
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
@@ -65,6 +58,25 @@ func main() {
 		fmt.Fprintln(os.Stderr, "cluster:", err)
 		os.Exit(1)
 	}
+}
+
+// part does what a cluster runs this program for, and then exits. It returns if
+// command is one for people.
+func part(command string, args []string) {
+	var err error
+	switch {
+	case command == minder.Command && len(args) == 0:
+		minder.Run(os.Stdin, os.Stdout)
+		os.Exit(0)
+	case command == node.InitCommand && len(args) == 0:
+		err = node.Init(os.Stdin)
+	case command == node.ExecCommand && len(args) > 0:
+		err = node.Exec(args)
+	default:
+		return
+	}
+	fmt.Fprintln(os.Stderr, "cluster:", err)
+	os.Exit(1)
 }
 
 // errUsage says that the user has been told what is wrong.
