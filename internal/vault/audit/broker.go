@@ -118,6 +118,20 @@ func (b *Broker) Enable(spec Spec) error {
 	return b.enable(spec, true)
 }
 
+// Probe tries whether s could be enabled, by writing the test line that Enable
+// writes, and lets go of the device again. Kinds are those of Enable; it does
+// not look at what is enabled already.
+func (b *Broker) Probe(spec Spec) error {
+	s, err := b.build(spec)
+	if err != nil {
+		return err
+	}
+	if err := b.probe(s); err != nil {
+		return err
+	}
+	return s.dev.Close()
+}
+
 // Restore is Enable for a device that was enabled before, at unseal: one that
 // cannot be written is enabled all the same, and refuses requests until it can.
 func (b *Broker) Restore(spec Spec) error {

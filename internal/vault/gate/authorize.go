@@ -1,0 +1,114 @@
+package gate
+
+import (
+	"context"
+
+	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/vault/engine"
+	"github.com/strongkeep/strongkeep/internal/vault/mount"
+	"github.com/strongkeep/strongkeep/internal/vault/policy"
+)
+
+// The two texts that clients compare with (facts §2.1): one for a token that is
+// not known, one for a token whose policies do not allow the request.
+var (
+	errNoToken = errs.New(errs.Unauthenticated, "permission denied")
+	errDenied  = errs.New(errs.Denied, "1 error occurred:\n\t* permission denied\n\n")
+)
+
+// identify finds the token's entry and its compiled policies, and counts one use.
+func (c *call) identify(ctx context.Context) error {
+	if c.open() {
+		return nil
+	}
+	if c.req.Token.Empty() {
+		return errNoToken
+	}
+	entry, err := c.vault.tokens.Lookup(ctx, c.vault.store, c.req.Token.RevealString())
+	if err != nil {
+		return err
+	}
+	if entry.MountID != "" && c.vault.mounts.Table().ByID(entry.MountID) == nil {
+		return errNoToken // the auth method that gave it was disabled
+	}
+	if !entry.AllowsAddr(c.req.Remote.Addr()) {
+		return errNoToken
+	}
+	if entry.NumUses != 0 {
+		if err := c.countUse(ctx, entry); err != nil {
+			return err
+		}
+	}
+	c.token = entry
+	acl, _, err := c.vault.policies.ACLFor(ctx, c.vault.store, entry.Policies)
+	if err != nil {
+		return errs.Newf(errs.KindOf(err), "reading the token's policies: %w", err)
+	}
+	c.acl = acl
+	c.request.Caller = engine.Caller{
+		TokenKey: entry.Key, Accessor: entry.Accessor, DisplayName: entry.DisplayName,
+		EntityID: entry.EntityID, Policies: entry.Policies, Metadata: entry.Meta,
+		Root: acl.IsRoot(),
+	}
+	return nil
+}
+
+// authorize tells create from update and asks policy.
+func (c *call) authorize(ctx context.Context, t *tx) error {
+	if err := c.resolve(ctx, t); err != nil {
+		return err
+	}
+	return c.decide()
+}
+
+// resolve decides between Create and Update by the route's Exists, reading in
+// the request's own transaction: if the answer changes, the commit conflicts.
+func (c *call) resolve(ctx context.Context, t *tx) error {
+	if c.req.Operation != engine.Update || c.route == nil || c.route.Exists == nil {
+		return nil
+	}
+	there, err := c.route.Exists(ctx, mount.Confine(t, c.mount.Storage()), &c.request)
+	if err != nil {
+		return err
+	}
+	c.op = engine.Create
+	if there {
+		c.op = engine.Update
+	}
+	c.request.Operation = c.op
+	return nil
+}
+
+// decide asks policy. An unauthenticated route is open to all.
+func (c *call) decide() error {
+	if c.open() || c.op == engine.Help || c.route != nil && c.route.TokenOnly {
+		c.decision = policy.Decision{Allowed: true}
+		return nil
+	}
+	c.decision = c.acl.Decide(policy.Query{Path: c.req.Path, Want: capability(c.op), Params: &c.req.Body})
+	c.request.Caller.Sudo = c.decision.Sudo
+	if !c.decision.Allowed || c.route != nil && c.route.Sudo && !c.decision.Sudo {
+		c.decision.Allowed = false
+		return errDenied
+	}
+	return nil
+}
+
+// capability is what policy must grant for an operation.
+func capability(op engine.Operation) policy.Capability {
+	switch op {
+	case engine.Read:
+		return policy.Read
+	case engine.Create:
+		return policy.Create
+	case engine.Update:
+		return policy.Update
+	case engine.Patch:
+		return policy.Patch
+	case engine.Delete:
+		return policy.Delete
+	case engine.List:
+		return policy.List
+	}
+	return 0
+}

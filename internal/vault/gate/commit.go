@@ -1,0 +1,92 @@
+package gate
+
+import (
+	"context"
+	"strings"
+
+	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/vault/audit/devices"
+	"github.com/strongkeep/strongkeep/internal/vault/engine"
+	"github.com/strongkeep/strongkeep/internal/vault/mount"
+	"github.com/strongkeep/strongkeep/internal/vault/store"
+	"github.com/strongkeep/strongkeep/internal/vault/token"
+)
+
+// committed brings memory in step with what a request just committed, before
+// it is answered: whoever mounts an engine can use it at once.
+func (c *call) committed(ctx context.Context, t *tx, revision store.Revision) error {
+	for _, e := range t.events {
+		c.vault.events.Publish(c.event(e, uint64(revision)))
+	}
+	if c.mount.Class != mount.System {
+		return nil
+	}
+	var mounts, auditing bool
+	for _, change := range t.Changes() {
+		mounts = mounts || strings.HasPrefix(change.Key, mount.EntryPrefix)
+		auditing = auditing || strings.HasPrefix(change.Key, devices.Prefix)
+	}
+	v := c.vault
+	v.reload.Lock()
+	defer v.reload.Unlock()
+	if mounts {
+		if err := v.mounts.Reload(ctx); err != nil {
+			return errs.Newf(errs.KindOf(err), "the change is stored, but loading it: %w", err)
+		}
+		v.work.Go(func() { v.purge(v.lifetime, c.gate) })
+	}
+	if auditing {
+		if err := v.syncDevices(ctx); err != nil {
+			return errs.Newf(errs.KindOf(err), "the change is stored, but loading it: %w", err)
+		}
+	}
+	return nil
+}
+
+// syncDevices enables and disables audit devices so that those stored are
+// those that are on. The caller holds v.reload, or is alone.
+func (v *vault) syncDevices(ctx context.Context) error {
+	all, err := devices.All(ctx, v.store)
+	if err != nil {
+		return err
+	}
+	for path := range v.devices {
+		if _, kept := all[path]; kept {
+			continue
+		}
+		if err := v.audit.Disable(path); err != nil {
+			return err
+		}
+		delete(v.devices, path)
+	}
+	for path, d := range all {
+		if v.devices[path] {
+			continue
+		}
+		if err := v.audit.Restore(d.Spec); err != nil {
+			return errs.Newf(errs.KindOf(err), "audit device %q: %w", path, err)
+		}
+		v.devices[path] = true
+	}
+	return nil
+}
+
+// tokenGone lets every engine that keeps something per token drop it.
+// Engines do it in one go: what they keep per token is bounded (cubbyhole).
+func (v *vault) tokenGone(ctx context.Context, tx token.Tx, tokenKey string) (more bool, err error) {
+	for _, m := range v.mounts.Table().All() {
+		w, ok := m.Engine.(engine.TokenWatcher)
+		if !ok {
+			continue
+		}
+		if err := w.TokenGone(ctx, mount.Confine(silentTx{tx}, m.Storage()), tokenKey); err != nil {
+			return false, err
+		}
+	}
+	return false, nil
+}
+
+// silentTx is a transaction of background work, which announces nothing.
+type silentTx struct{ token.Tx }
+
+func (silentTx) Emit(engine.Event) {}

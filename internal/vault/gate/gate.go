@@ -1,0 +1,147 @@
+package gate
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/vault/audit"
+	"github.com/strongkeep/strongkeep/internal/vault/audit/devices"
+	"github.com/strongkeep/strongkeep/internal/vault/engine"
+	"github.com/strongkeep/strongkeep/internal/vault/events"
+	"github.com/strongkeep/strongkeep/internal/vault/lease"
+	"github.com/strongkeep/strongkeep/internal/vault/mount"
+	"github.com/strongkeep/strongkeep/internal/vault/policy"
+	"github.com/strongkeep/strongkeep/internal/vault/seal"
+	"github.com/strongkeep/strongkeep/internal/vault/store"
+	"github.com/strongkeep/strongkeep/internal/vault/token"
+)
+
+// Config is what a Gate needs. All fields are set, except where it says so.
+type Config struct {
+	Raw     store.Store   // the base store, below the seal; the Gate does not close it
+	Barrier *seal.Barrier // over Raw
+	// Open puts the decorators over the raw store at unseal. Closing what it
+	// returns must leave Raw open.
+	Open    func(raw store.Store, keys *seal.Keyring) (store.Store, error)
+	Types   func(core Core) Types // every engine, method and system mount, for one unsealed vault
+	Devices map[string]audit.Factory
+	TTLs    engine.TTLs // the system's defaults
+	// Defaults is what a new vault is set up with besides the system mounts.
+	Defaults Defaults
+	Now      func() time.Time
+	Random   io.Reader
+	Log      *slog.Logger
+	Observe  func(Observation) // called for every request; nil = not
+	Version  string            // semver
+}
+
+// Types are the factories by type name.
+type Types struct {
+	Secrets, Auths, Systems map[string]engine.Factory
+}
+
+// Defaults of a new vault.
+type Defaults struct {
+	Audit  []devices.Device // to enable, without keys
+	Mounts []mount.Entry    // to add, without IDs
+	// RootToken is the first token's ID; empty = random. Only for development.
+	RootToken string
+}
+
+// Core is what system engines work on: the parts of one unsealed vault.
+type Core struct {
+	Mounts   *mount.Registry
+	Policies *policy.Book
+	Tokens   *token.Manager
+	Audit    *audit.Broker
+	Barrier  *seal.Barrier
+	AskSeal  func() // seals the vault once the present request is answered
+}
+
+// Observation is what metrics learn of a request.
+type Observation struct {
+	MountType string // "" if none was found
+	Operation engine.Operation
+	Kind      errs.Kind // meaningless if OK
+	OK        bool
+	Duration  time.Duration
+}
+
+// Gate is the vault as its callers see it: sealed or open, and the one path of
+// every request. Its methods are safe for concurrent use.
+type Gate struct {
+	cfg   Config
+	open  atomic.Pointer[vault] // nil while sealed
+	audit *audit.Broker
+
+	mu sync.Mutex // serialises Init, opening, sealing and Close
+}
+
+// vault is one unsealed period: everything that lives from unseal to seal.
+type vault struct {
+	store    store.Store // decrypted view
+	mounts   *mount.Registry
+	policies *policy.Book
+	tokens   *token.Manager
+	events   *events.Bus
+	audit    *audit.Broker
+	expirer  *lease.Expirer
+	devices  map[string]bool // enabled audit devices by path; guarded by reload
+	reload   sync.Mutex      // serialises reloads of mounts and devices
+
+	lifetime context.Context    // of background work; not a request's
+	stop     context.CancelFunc // ends lifetime
+	work     sync.WaitGroup
+
+	sealAsked atomic.Bool
+	inside    sync.RWMutex // held for reading by every request, for writing to close
+	closed    bool         // guarded by inside
+}
+
+// New returns a sealed gate.
+func New(cfg Config) *Gate {
+	return &Gate{cfg: cfg, audit: audit.NewBroker(audit.Config{Types: cfg.Devices, Log: cfg.Log, Now: cfg.Now})}
+}
+
+var errSealed = errs.New(errs.Sealed, "Vault is sealed")
+
+// enter returns the open vault and holds it open until leave.
+func (g *Gate) enter() (*vault, error) {
+	v := g.open.Load()
+	if v == nil {
+		return nil, errSealed
+	}
+	v.inside.RLock()
+	if v.closed {
+		v.inside.RUnlock()
+		return nil, errSealed
+	}
+	return v, nil
+}
+
+func (v *vault) leave() { v.inside.RUnlock() }
+
+func (g *Gate) observe(c *call, err error) {
+	if g.cfg.Observe == nil {
+		return
+	}
+	o := Observation{Operation: c.op, Kind: errs.KindOf(err), OK: err == nil, Duration: g.cfg.Now().Sub(c.req.Time)}
+	if c.mount != nil {
+		o.MountType = c.mount.Type
+	}
+	g.cfg.Observe(o)
+}
+
+// Open reports whether requests are served now.
+func (g *Gate) Open() bool { return g.open.Load() != nil }
+
+// Barrier is the seal, for status.
+func (g *Gate) Barrier() *seal.Barrier { return g.cfg.Barrier }
+
+// Audit is the broker, for its statistics and for Reload at SIGHUP.
+func (g *Gate) Audit() *audit.Broker { return g.audit }

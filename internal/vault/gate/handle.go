@@ -1,0 +1,208 @@
+package gate
+
+import (
+	"context"
+	"errors"
+
+	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/vault/audit"
+	"github.com/strongkeep/strongkeep/internal/vault/engine"
+	"github.com/strongkeep/strongkeep/internal/vault/mount"
+	"github.com/strongkeep/strongkeep/internal/vault/policy"
+	"github.com/strongkeep/strongkeep/internal/vault/token"
+)
+
+// Handle answers one request. A nil Response with a nil error is an answer
+// without content. Errors are meant for the client word for word, except those
+// of kind Internal. Sealed is the answer while the vault is sealed.
+func (g *Gate) Handle(ctx context.Context, req *Request) (*engine.Response, error) {
+	v, err := g.enter()
+	if err != nil {
+		return nil, err
+	}
+	c := call{vault: v, gate: g, req: req, op: req.Operation}
+	res, err := c.do(ctx)
+	g.observe(&c, err)
+	asked := v.sealAsked.Load()
+	v.leave()
+	if asked {
+		g.closeVault(v)
+	}
+	return res, err
+}
+
+// call is one request on its way. Its steps are the methods below, in order.
+type call struct {
+	vault *vault
+	gate  *Gate
+	req   *Request
+
+	mount    *mount.Mount  // nil if the path is below no mount
+	route    *engine.Route // nil if the mount has no such path
+	request  engine.Request
+	op       engine.Operation // req.Operation, with Create told from Update
+	token    *token.Entry     // nil if unauthenticated
+	lastUse  bool             // this request takes the token's last counted use
+	acl      *policy.ACL
+	decision policy.Decision
+}
+
+// do is the path of every request.
+func (c *call) do(ctx context.Context) (*engine.Response, error) {
+	if err := c.locate(); err != nil {
+		return nil, err
+	}
+	t := begin(c.vault.store)
+	err := c.identify(ctx)
+	if err == nil {
+		err = c.authorize(ctx, t)
+	}
+	asked := c.auditRequest(err)
+	var res *engine.Response
+	if err == nil {
+		res, err = c.run(ctx, t, asked)
+	}
+	answered := c.auditResponse(res, err, asked)
+	if auditErr := answered.Wait(ctx); auditErr != nil {
+		return nil, auditErr
+	}
+	c.afterUse(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return res, nil
+}
+
+// locate checks the path and finds mount and route. It reveals nothing yet:
+// whether a path exists is told only to those whom policy lets ask.
+func (c *call) locate() error {
+	if err := checkNamespace(c.req.Namespace); err != nil {
+		return err
+	}
+	if err := checkPath(c.req.Path, c.op); err != nil {
+		return err
+	}
+	if c.req.WrapTTL > 0 {
+		return errs.New(errs.Invalid, "response wrapping is not available: unset VAULT_WRAP_TTL or the X-Vault-Wrap-TTL header")
+	}
+	c.request = engine.Request{
+		ID: c.req.ID, Operation: c.op, Body: c.req.Body,
+		Remote: c.req.Remote.Addr(), Time: c.req.Time,
+	}
+	m, rest, ok := c.vault.mounts.Table().Find(c.req.Path)
+	if !ok {
+		return nil
+	}
+	c.mount = m
+	c.request.Mount, c.request.Path = m.Path, rest
+	if route, params, ok := m.Router.Match(rest); ok {
+		c.route, c.request.Params = route, params
+	}
+	c.request.Headers = passThrough(c.req.Headers, m.Config.PassthroughHeaders)
+	return nil
+}
+
+func passThrough(headers map[string][]string, names []string) map[string][]string {
+	if len(names) == 0 {
+		return nil
+	}
+	passed := make(map[string][]string, len(names))
+	for _, name := range names {
+		if v, ok := headers[name]; ok {
+			passed[name] = v
+		}
+	}
+	return passed
+}
+
+// open reports whether the route asks for no token.
+func (c *call) open() bool { return c.route != nil && c.route.Unauthenticated }
+
+// tx returns the engine's view of t.
+func (c *call) tx(t *tx) engine.Tx {
+	if c.route.ReadOnly {
+		return mount.Confine(readTx{c.vault.store}, c.mount.Storage())
+	}
+	return mount.Confine(t, c.mount.Storage())
+}
+
+// maxRuns bounds how often a request is run again after a conflict. Each
+// conflict means that another request committed, so the vault makes progress.
+const maxRuns = 64
+
+// run calls the engine and commits, again as long as other commits interfere.
+func (c *call) run(ctx context.Context, t *tx, asked audit.Ticket) (*engine.Response, error) {
+	for range maxRuns {
+		res, err := c.runOnce(ctx, t, asked)
+		if !errors.Is(err, errRerun) {
+			return res, err
+		}
+		t = begin(c.vault.store)
+		was := c.op
+		if err := c.resolve(ctx, t); err != nil {
+			return nil, err
+		}
+		if c.op != was { // what was an update is now a create, or the reverse
+			if err := c.decide(); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return nil, errs.New(errs.Unavailable, "too many other requests change the same entries; try again")
+}
+
+// errRerun says that a commit met a conflict. It never leaves the package.
+var errRerun = errs.New(errs.Conflict, "the state changed under the request")
+
+func (c *call) runOnce(ctx context.Context, t *tx, asked audit.Ticket) (*engine.Response, error) {
+	handler, err := c.handler()
+	if err != nil {
+		return nil, err
+	}
+	res, err := handler(ctx, c.tx(t), &c.request)
+	if err != nil {
+		return nil, err
+	}
+	if res != nil && res.Auth != nil && res.Auth.Issued == nil {
+		if err := c.issue(ctx, t, res); err != nil {
+			return nil, err
+		}
+	}
+	if t.Writes() == 0 {
+		return res, nil
+	}
+	if err := asked.Wait(ctx); err != nil {
+		return nil, err
+	}
+	// The client may go away now; whether the commit happened must not depend on it.
+	ctx = context.WithoutCancel(ctx)
+	revision, err := t.Commit(ctx)
+	if errs.Is(err, errs.Conflict) {
+		return nil, errRerun
+	}
+	if err != nil {
+		return nil, errs.Newf(errs.KindOf(err), "committing the request: %w", err)
+	}
+	return res, c.committed(ctx, t, revision)
+}
+
+// handler returns what serves the operation, or the wire's own errors for a
+// path nobody serves. It comes after policy, so it tells strangers nothing.
+func (c *call) handler() (engine.Handler, error) {
+	switch {
+	case c.mount == nil:
+		return nil, errs.Newf(errs.NotExist, "no handler for route %q. route entry not found.", c.req.Path)
+	case c.op == engine.Help:
+		return c.help, nil
+	case c.route == nil:
+		return nil, errs.New(errs.NotExist, "1 error occurred:\n\t* unsupported path\n\n")
+	}
+	if h := c.route.Handler(c.op); h != nil {
+		return h, nil
+	}
+	return nil, errs.New(errs.Unsupported, "1 error occurred:\n\t* unsupported operation\n\n")
+}
+
+func (c *call) help(context.Context, engine.Tx, *engine.Request) (*engine.Response, error) {
+	return c.mount.Router.Help(c.mount.Path, c.request.Path), nil
+}

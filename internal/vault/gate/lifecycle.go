@@ -1,0 +1,235 @@
+package gate
+
+import (
+	"context"
+	"errors"
+
+	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/redact"
+	"github.com/strongkeep/strongkeep/internal/vault/audit/devices"
+	"github.com/strongkeep/strongkeep/internal/vault/engine"
+	"github.com/strongkeep/strongkeep/internal/vault/events"
+	"github.com/strongkeep/strongkeep/internal/vault/lease"
+	"github.com/strongkeep/strongkeep/internal/vault/mount"
+	"github.com/strongkeep/strongkeep/internal/vault/policy"
+	"github.com/strongkeep/strongkeep/internal/vault/seal"
+	"github.com/strongkeep/strongkeep/internal/vault/token"
+)
+
+// InitResult is what nobody can get again: the shares and the first token.
+type InitResult struct {
+	Shares    []redact.Secret
+	RootToken redact.Secret
+}
+
+// Init makes a new vault with its system mounts, the default policy, the
+// configured defaults and a root token. A vault that unseals by a key is open
+// afterwards; one that needs people is sealed, so that they prove their shares.
+// Kinds are those of seal.Barrier.Init.
+func (g *Gate) Init(ctx context.Context, in seal.InitConfig) (InitResult, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	// Half an initialisation must not be left behind by a client that hangs up.
+	ctx = context.WithoutCancel(ctx)
+	made, err := g.cfg.Barrier.Init(ctx, in)
+	if err != nil {
+		return InitResult{}, err
+	}
+	result := InitResult{Shares: made.Shares}
+	v, err := g.build(ctx)
+	if err == nil {
+		result.RootToken, err = g.bootstrap(ctx, v)
+		err = errors.Join(err, v.close())
+	}
+	if err != nil {
+		g.cfg.Barrier.Seal()
+		return InitResult{}, errs.Newf(errs.KindOf(err), "setting up the new vault: %w", err)
+	}
+	status, err := g.cfg.Barrier.Status(ctx)
+	if err != nil || !status.AutoUnseal {
+		g.cfg.Barrier.Seal()
+		return result, nil
+	}
+	return result, g.start(ctx)
+}
+
+// bootstrap writes what every vault begins with, in one commit.
+func (g *Gate) bootstrap(ctx context.Context, v *vault) (redact.Secret, error) {
+	t := begin(v.store)
+	system := []mount.Entry{
+		{Class: mount.System, Path: "sys/", Type: "system", Description: "system endpoints used for control, policy and debugging"},
+		{Class: mount.System, Path: mount.AuthPrefix + "token/", Type: "token", Description: "token based credentials"},
+		{Class: mount.Secret, Path: "cubbyhole/", Type: "cubbyhole", Description: "per-token private secret storage", Local: true},
+	}
+	for _, e := range append(system, g.cfg.Defaults.Mounts...) {
+		if err := v.mounts.Add(ctx, t, &e); err != nil {
+			return redact.Secret{}, err
+		}
+	}
+	if _, err := v.policies.Put(t, policy.DefaultName, policy.DefaultText); err != nil {
+		return redact.Secret{}, err
+	}
+	for _, d := range g.cfg.Defaults.Audit {
+		if err := d.NewKey(g.cfg.Random); err != nil {
+			return redact.Secret{}, err
+		}
+		if err := devices.Add(ctx, t, d); err != nil {
+			return redact.Secret{}, err
+		}
+	}
+	root, err := v.tokens.Create(ctx, t, token.RootSpec(redact.FromString(g.cfg.Defaults.RootToken)))
+	if err != nil {
+		return redact.Secret{}, err
+	}
+	_, err = t.Commit(ctx)
+	return root.Token, err
+}
+
+// Unseal gives one share; the vault opens at the threshold.
+func (g *Gate) Unseal(ctx context.Context, share redact.Secret) (seal.Status, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	status, err := g.cfg.Barrier.SubmitShare(ctx, share)
+	if err != nil || status.Sealed {
+		return status, err
+	}
+	return status, g.start(ctx)
+}
+
+// AutoUnseal opens the vault by its key. Kinds are those of seal.Barrier.AutoUnseal.
+func (g *Gate) AutoUnseal(ctx context.Context) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if err := g.cfg.Barrier.AutoUnseal(ctx); err != nil {
+		return err
+	}
+	return g.start(ctx)
+}
+
+// start opens the unsealed barrier's vault to requests. On an open vault it
+// does nothing; if it fails the barrier is sealed again.
+func (g *Gate) start(ctx context.Context) error {
+	if g.open.Load() != nil {
+		return nil
+	}
+	v, err := g.build(ctx)
+	if err != nil {
+		g.cfg.Barrier.Seal()
+		return errs.Newf(errs.KindOf(err), "opening the vault: %w", err)
+	}
+	if err := v.syncDevices(ctx); err != nil {
+		g.cfg.Barrier.Seal()
+		return errors.Join(errs.Newf(errs.KindOf(err), "enabling the audit devices: %w", err), v.close())
+	}
+	v.background(g)
+	g.open.Store(v)
+	g.cfg.Log.Info("vault is unsealed")
+	return nil
+}
+
+// build makes the parts of an unsealed vault and reads its mounts.
+func (g *Gate) build(ctx context.Context) (*vault, error) {
+	keys := g.cfg.Barrier.Keyring()
+	s, err := g.cfg.Open(g.cfg.Raw, keys)
+	if err != nil {
+		return nil, err
+	}
+	v := &vault{store: s, audit: g.audit, policies: policy.NewBook(policy.Config{}), devices: map[string]bool{}}
+	tokenKey, err := keys.Derive("token")
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	v.tokens, err = token.New(token.Config{Key: tokenKey, Now: g.cfg.Now, Random: g.cfg.Random, Gone: v.tokenGone})
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	status, err := g.cfg.Barrier.Status(ctx)
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	v.events = events.NewBus(events.Config{Source: "strongkeep://" + status.VaultID})
+	core := Core{Policies: v.policies, Tokens: v.tokens, Audit: v.audit, Barrier: g.cfg.Barrier,
+		AskSeal: func() { v.sealAsked.Store(true) }}
+	types := Types{}
+	v.mounts = mount.NewRegistry(mount.Config{
+		Store: s, Types: func(class mount.Class) map[string]engine.Factory { return types.of(class) },
+		TTLs: g.cfg.TTLs, Now: g.cfg.Now, Random: g.cfg.Random, Log: g.cfg.Log,
+	})
+	core.Mounts = v.mounts
+	types = g.cfg.Types(core)
+	if err := v.mounts.Reload(ctx); err != nil {
+		return nil, errors.Join(err, v.close())
+	}
+	return v, nil
+}
+
+func (t *Types) of(class mount.Class) map[string]engine.Factory {
+	switch class {
+	case mount.Auth:
+		return t.Auths
+	case mount.System:
+		return t.Systems
+	}
+	return t.Secrets
+}
+
+// background starts what runs as long as the vault is open.
+func (v *vault) background(g *Gate) {
+	v.lifetime, v.stop = context.WithCancel(context.Background())
+	v.expirer = lease.Start(lease.Config{Store: v.store, Kinds: v.tokens.Kinds(), Log: g.cfg.Log, Now: g.cfg.Now})
+	v.work.Go(func() { v.purge(v.lifetime, g) })
+}
+
+// purge deletes what removed mounts left, also what a crash left undone.
+func (v *vault) purge(ctx context.Context, g *Gate) {
+	if err := v.mounts.Purge(ctx); err != nil && ctx.Err() == nil {
+		g.cfg.Log.Warn("deleting the data of removed mounts; will go on at the next removal or unseal", "error", err)
+	}
+}
+
+// Seal closes the vault to requests, waits for those inside, and wipes the keys.
+func (g *Gate) Seal() {
+	if v := g.open.Load(); v != nil {
+		g.closeVault(v)
+	}
+}
+
+func (g *Gate) closeVault(v *vault) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !g.open.CompareAndSwap(v, nil) {
+		return // someone else sealed it
+	}
+	if err := v.close(); err != nil {
+		g.cfg.Log.Warn("closing the vault", "error", err)
+	}
+	g.cfg.Barrier.Seal()
+	g.cfg.Log.Info("vault is sealed")
+}
+
+// close waits for the requests inside and stops everything. It may be called
+// on a vault that was never opened to requests.
+func (v *vault) close() error {
+	v.inside.Lock()
+	v.closed = true
+	v.inside.Unlock()
+	var all []error
+	if v.stop != nil {
+		v.stop()
+		all = append(all, v.expirer.Close())
+		v.work.Wait()
+	}
+	for path := range v.devices {
+		all = append(all, v.audit.Disable(path))
+	}
+	v.events.Close()
+	all = append(all, v.mounts.Close(), v.store.Close())
+	return errors.Join(all...)
+}
+
+// Close seals the vault and closes the barrier and the audit log. The raw store
+// stays open; its owner closes it.
+func (g *Gate) Close() error {
+	g.Seal()
+	return errors.Join(g.cfg.Barrier.Close(), g.audit.Close())
+}

@@ -1,0 +1,121 @@
+package gate
+
+import (
+	"context"
+	"strings"
+
+	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/vault/engine"
+	"github.com/strongkeep/strongkeep/internal/vault/mount"
+	"github.com/strongkeep/strongkeep/internal/vault/token"
+)
+
+// issue makes the token of a login in the request's own transaction, so that a
+// login is one durable write: token, accessor, due time, all or none.
+func (c *call) issue(ctx context.Context, t *tx, res *engine.Response) error {
+	if c.mount.Class != mount.Auth {
+		return errs.Newf(errs.Internal, "the engine at %q gave a login, which only auth methods may", c.mount.Path)
+	}
+	auth := res.Auth
+	policies, err := token.LoginPolicies(auth.Params.Policies, auth.Params.NoDefaultPolicy)
+	if err != nil {
+		return err
+	}
+	made, err := c.vault.tokens.Create(ctx, t, token.Spec{
+		Orphan: true, Type: loginType(auth.Params.Type, c.mount.Config.TokenType),
+		Policies: policies, Path: c.req.Path, MountID: c.mount.ID,
+		DisplayName: displayName(c.mount.Path, auth.DisplayName), Meta: auth.Metadata,
+		TTL: auth.Params.TTL, Period: auth.Params.Period, MaxTTL: auth.Params.MaxTTL,
+		ExplicitMaxTTL: auth.Params.ExplicitMaxTTL, Default: c.mount.TTLs.Default, Max: c.mount.TTLs.Max,
+		NumUses: auth.Params.NumUses, Renewable: auth.Renewable, BoundCIDRs: auth.Params.BoundCIDRs,
+	})
+	if err != nil {
+		return errs.Newf(errs.KindOf(err), "making the token of the login: %w", err)
+	}
+	e := made.Entry
+	kind := engine.TokenService
+	if e.Type == token.Batch {
+		kind = engine.TokenBatch
+	}
+	auth.Issued = &engine.Issued{
+		ClientToken: made.Token.RevealString(), Accessor: e.Accessor, Policies: e.Policies, TokenPolicies: e.Policies,
+		EntityID: e.EntityID, TTL: e.TTL, Renewable: e.Renewable, Type: kind, Orphan: e.Orphan, NumUses: e.NumUses,
+	}
+	missing, err := c.missingPolicies(ctx, e.Policies)
+	if err != nil {
+		return err
+	}
+	res.Warnings = append(append(res.Warnings, made.Warnings...), missing...)
+	return nil
+}
+
+// missingPolicies warns of names that no policy stands behind.
+func (c *call) missingPolicies(ctx context.Context, names []string) (warnings []string, err error) {
+	_, missing, err := c.vault.policies.ACLFor(ctx, c.vault.store, names)
+	for _, name := range missing {
+		warnings = append(warnings, "Policy \""+name+"\" does not exist")
+	}
+	return warnings, err
+}
+
+func loginType(role, tuned engine.TokenType) token.Type {
+	if role == engine.TokenDefault {
+		role = tuned
+	}
+	if role == engine.TokenBatch {
+		return token.Batch
+	}
+	return token.Service
+}
+
+// displayName is "kubernetes-default-my-app": the mount's name and the method's.
+func displayName(mountPath, name string) string {
+	prefix := strings.ReplaceAll(strings.Trim(strings.TrimPrefix(mountPath, mount.AuthPrefix), "/"), "/", "-")
+	if name == "" {
+		return prefix
+	}
+	return prefix + "-" + name
+}
+
+// countUse takes one of a token's counted uses in a commit of its own: a
+// request that is denied, fails or writes nothing uses one up as well.
+func (c *call) countUse(ctx context.Context, entry *token.Entry) error {
+	for range maxRuns {
+		t := begin(c.vault.store)
+		last, err := c.vault.tokens.Use(ctx, t, entry)
+		if err != nil {
+			return err
+		}
+		if _, err = t.Commit(ctx); err == nil {
+			c.lastUse = last
+			return nil
+		}
+		if !errs.Is(err, errs.Conflict) {
+			return errs.Newf(errs.KindOf(err), "counting the use of a token: %w", err)
+		}
+	}
+	return errs.New(errs.Unavailable, "too many requests use this token at once; try again")
+}
+
+// afterUse removes a token whose last use this was, once the answer is ready.
+// If that fails the token is spent all the same, and ends with its TTL.
+func (c *call) afterUse(ctx context.Context) {
+	if !c.lastUse {
+		return
+	}
+	ctx = context.WithoutCancel(ctx)
+	for range maxRuns {
+		t := begin(c.vault.store)
+		err := c.vault.tokens.Revoke(ctx, t, c.token.Key, token.Tree)
+		if err == nil {
+			_, err = t.Commit(ctx)
+		}
+		if err == nil {
+			return
+		}
+		if !errs.Is(err, errs.Conflict) {
+			c.gate.cfg.Log.Warn("removing a token after its last use", "accessor", c.token.Accessor, "error", err)
+			return
+		}
+	}
+}

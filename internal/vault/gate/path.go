@@ -1,0 +1,59 @@
+package gate
+
+import (
+	"strings"
+	"unicode/utf8"
+
+	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/vault/engine"
+)
+
+// MaxPath bounds a request path in bytes; it leaves room for what mounts and
+// the sealing of names add to a storage key.
+const MaxPath = 1024
+
+// checkPath refuses paths that two layers could read differently (the class of
+// CVE-2026-3605): relative segments, control characters, broken UTF-8.
+func checkPath(path string, op engine.Operation) error {
+	if len(path) > MaxPath {
+		return errs.Newf(errs.Invalid, "the path is %d bytes long; the limit is %d", len(path), MaxPath)
+	}
+	if path == "" || path[0] == '/' {
+		return errs.New(errs.Invalid, "the path is empty or begins with two slashes")
+	}
+	if !utf8.ValidString(path) {
+		return errs.New(errs.Invalid, "the path is not valid UTF-8")
+	}
+	for i := 0; i < len(path); i++ {
+		if path[i] < 0x20 || path[i] == 0x7f {
+			return errs.Newf(errs.Invalid, "the path has a control character at byte %d", i)
+		}
+	}
+	if hasDotSegment(path) {
+		return errs.New(errs.Invalid, "relative paths not supported: a segment of the path is \".\" or \"..\"")
+	}
+	write := op == engine.Update || op == engine.Create || op == engine.Patch
+	if write && strings.HasSuffix(path, "/") {
+		return errs.New(errs.Invalid, "cannot write to a path ending in '/'")
+	}
+	return nil
+}
+
+func hasDotSegment(path string) bool {
+	for rest, more := path, true; more; {
+		var segment string
+		segment, rest, more = strings.Cut(rest, "/")
+		if segment == "." || segment == ".." {
+			return true
+		}
+	}
+	return false
+}
+
+// checkNamespace admits the root namespace under its names.
+func checkNamespace(ns string) error {
+	if ns == "" || ns == "root" {
+		return nil
+	}
+	return errs.New(errs.Invalid, "no such namespace: this server has only the root namespace; unset VAULT_NAMESPACE or the X-Vault-Namespace header")
+}

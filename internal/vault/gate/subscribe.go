@@ -1,0 +1,120 @@
+package gate
+
+import (
+	"context"
+
+	"github.com/google/uuid"
+
+	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/vault/engine"
+	"github.com/strongkeep/strongkeep/internal/vault/events"
+	"github.com/strongkeep/strongkeep/internal/vault/policy"
+)
+
+// subscriptionQueue is how many events may wait for one subscriber before it
+// is cut off to resync.
+const subscriptionQueue = 1024
+
+// Subscription is a stream of the events its caller may know of. It belongs to
+// one goroutine.
+type Subscription struct {
+	gate  *Gate
+	vault *vault
+	sub   *events.Subscription
+	req   Request
+}
+
+// Subscribe checks token and policy of the request's path, audits it, and
+// returns the stream of events whose type fits glob. The caller closes it.
+func (g *Gate) Subscribe(ctx context.Context, req *Request, glob string) (*Subscription, error) {
+	v, err := g.enter()
+	if err != nil {
+		return nil, err
+	}
+	defer v.leave()
+	c := call{vault: v, gate: g, req: req, op: req.Operation}
+	if err := c.locate(); err != nil {
+		return nil, err
+	}
+	err = c.identify(ctx)
+	if err == nil {
+		err = c.decide()
+	}
+	asked := c.auditRequest(err)
+	var sub *events.Subscription
+	if err == nil {
+		sub, err = v.events.Subscribe(glob, "", subscriptionQueue)
+	}
+	if auditErr := c.auditResponse(nil, err, asked).Wait(ctx); auditErr != nil {
+		if sub != nil {
+			sub.Close()
+		}
+		return nil, auditErr
+	}
+	c.afterUse(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &Subscription{gate: g, vault: v, sub: sub, req: *req}, nil
+}
+
+// Next returns the next event as JSON. For every event the caller's token and
+// policy are asked anew whether it may read the path that changed, so that a
+// revoked token hears nothing more. Kind Exhausted: events were lost, the
+// caller must read what it follows anew; Sealed or Unavailable: the vault
+// closed; Unauthenticated: the token ended.
+func (s *Subscription) Next(ctx context.Context) ([]byte, error) {
+	for {
+		m, err := s.sub.Next(ctx)
+		if err != nil {
+			return nil, err
+		}
+		allowed, err := s.mayHear(ctx, m.Path)
+		if err != nil {
+			return nil, err
+		}
+		if allowed {
+			return m.JSON(), nil
+		}
+	}
+}
+
+// CheckToken returns an error once the subscriber's token is not valid any
+// more; a quiet stream calls it now and then.
+func (s *Subscription) CheckToken(ctx context.Context) error {
+	_, err := s.mayHear(ctx, "")
+	return err
+}
+
+func (s *Subscription) mayHear(ctx context.Context, path string) (bool, error) {
+	v, err := s.gate.enter()
+	if err != nil {
+		return false, err
+	}
+	defer v.leave()
+	if v != s.vault {
+		return false, errs.New(errs.Unavailable, "the vault was sealed in between; subscribe again")
+	}
+	// A token with counted uses has paid for the subscription as a whole.
+	entry, err := v.tokens.Lookup(ctx, v.store, s.req.Token.RevealString())
+	if err != nil {
+		return false, err
+	}
+	acl, _, err := v.policies.ACLFor(ctx, v.store, entry.Policies)
+	if err != nil {
+		return false, err
+	}
+	return acl.Decide(policy.Query{Path: path, Want: policy.Read}).Allowed, nil
+}
+
+// Close ends the stream.
+func (s *Subscription) Close() { s.sub.Close() }
+
+func (c *call) event(e engine.Event, revision uint64) events.Event {
+	metadata := e.Metadata
+	return events.Event{
+		ID: uuid.NewString(), Type: e.Type, Path: c.mount.Path + e.Path, Time: c.req.Time, Revision: revision,
+		Metadata: metadata, Mount: c.mount.Path, MountClass: string(c.mount.Class), MountAccessor: c.mount.Accessor,
+		Plugin: c.mount.Type, PluginVersion: c.mount.Options["version"],
+	}
+}

@@ -1,0 +1,233 @@
+package server
+
+import (
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/redact"
+	"github.com/strongkeep/strongkeep/internal/vault/seal"
+)
+
+// The handlers below answer bare objects, without an envelope (facts §2.1),
+// and need no token: they must work while the vault is sealed.
+
+func (h *Handler) writeJSON(w http.ResponseWriter, r *http.Request, status int, v any) {
+	body, err := json.Marshal(v)
+	if err != nil {
+		h.writeError(w, r, nil, errs.Newf(errs.Internal, "encoding an answer: %w", err))
+		return
+	}
+	send(w, status, append(body, '\n'))
+}
+
+func (h *Handler) allow(w http.ResponseWriter, r *http.Request, methods ...string) bool {
+	for _, m := range methods {
+		if r.Method == m {
+			return true
+		}
+	}
+	h.writeError(w, r, nil, errs.Newf(errs.Unsupported, "unsupported method %q", r.Method))
+	return false
+}
+
+func (h *Handler) serveInit(w http.ResponseWriter, r *http.Request) {
+	if !h.allow(w, r, http.MethodGet, http.MethodPut, http.MethodPost) {
+		return
+	}
+	if r.Method == http.MethodGet {
+		status, err := h.cfg.Gate.Barrier().Status(r.Context())
+		if err != nil {
+			h.writeError(w, r, nil, err)
+			return
+		}
+		h.writeJSON(w, r, http.StatusOK, map[string]any{"initialized": status.Initialized})
+		return
+	}
+	in, err := decodeInit(w, r)
+	if err != nil {
+		h.writeError(w, r, nil, err)
+		return
+	}
+	made, err := h.cfg.Gate.Init(r.Context(), in)
+	if err != nil {
+		h.writeError(w, r, nil, err)
+		return
+	}
+	h.writeJSON(w, r, http.StatusOK, initAnswer(made.Shares, made.RootToken))
+}
+
+// decodeInit reads secret_shares and secret_threshold. With an auto-unseal key
+// the shares are for emergencies, so recovery_shares means the same here.
+func decodeInit(w http.ResponseWriter, r *http.Request) (seal.InitConfig, error) {
+	body, err := readBody(w, r)
+	if err != nil {
+		return seal.InitConfig{}, err
+	}
+	d := body.Decode()
+	in := seal.InitConfig{
+		Shares:    int(d.Int("secret_shares", d.Int("recovery_shares", 0))),
+		Threshold: int(d.Int("secret_threshold", d.Int("recovery_threshold", 0))),
+	}
+	for _, unsupported := range []string{"pgp_keys", "root_token_pgp_key", "recovery_pgp_keys"} {
+		if len(d.Strings(unsupported)) > 0 {
+			return in, errs.Newf(errs.Invalid, "%s is not supported: shares are shown once, in the answer", unsupported)
+		}
+	}
+	return in, d.Err()
+}
+
+func initAnswer(shares []redact.Secret, root redact.Secret) map[string]any {
+	inHex, inBase64 := make([]string, len(shares)), make([]string, len(shares))
+	for i, s := range shares {
+		inHex[i] = hex.EncodeToString(s.Reveal())
+		inBase64[i] = base64.StdEncoding.EncodeToString(s.Reveal())
+	}
+	return map[string]any{"keys": inHex, "keys_base64": inBase64, "root_token": root.RevealString()}
+}
+
+// sealStatus is the body of sys/seal-status and sys/unseal (facts §2.5).
+type sealStatus struct {
+	Type             string `json:"type"`
+	Initialized      bool   `json:"initialized"`
+	Sealed           bool   `json:"sealed"`
+	Threshold        int    `json:"t"`
+	Shares           int    `json:"n"`
+	Progress         int    `json:"progress"`
+	Nonce            string `json:"nonce"`
+	Version          string `json:"version"`
+	BuildDate        string `json:"build_date"`
+	Migration        bool   `json:"migration"`
+	ClusterName      string `json:"cluster_name,omitempty"`
+	ClusterID        string `json:"cluster_id,omitempty"`
+	RecoverySeal     bool   `json:"recovery_seal"`
+	RecoverySealType string `json:"recovery_seal_type,omitempty"`
+	StorageType      string `json:"storage_type"`
+}
+
+func (h *Handler) describeSeal(s seal.Status) sealStatus {
+	d := sealStatus{
+		Type: s.Type, Initialized: s.Initialized, Sealed: s.Sealed || !h.cfg.Gate.Open(),
+		Threshold: s.Threshold, Shares: s.Shares, Progress: s.Progress, Nonce: s.Nonce,
+		Version: h.cfg.Version, BuildDate: h.cfg.BuildDate, RecoverySeal: s.AutoUnseal, StorageType: h.cfg.StorageType,
+	}
+	if s.AutoUnseal {
+		d.RecoverySealType = seal.KindShamir
+	}
+	if !d.Sealed {
+		d.ClusterID, d.ClusterName = s.VaultID, clusterName(s.VaultID)
+	}
+	return d
+}
+
+func clusterName(id string) string {
+	if len(id) < 8 {
+		return ""
+	}
+	return "vault-cluster-" + id[:8]
+}
+
+func (h *Handler) serveSealStatus(w http.ResponseWriter, r *http.Request) {
+	if !h.allow(w, r, http.MethodGet, http.MethodHead) {
+		return
+	}
+	status, err := h.cfg.Gate.Barrier().Status(r.Context())
+	if err != nil {
+		h.writeError(w, r, nil, err)
+		return
+	}
+	h.writeJSON(w, r, http.StatusOK, h.describeSeal(status))
+}
+
+func (h *Handler) serveUnseal(w http.ResponseWriter, r *http.Request) {
+	if !h.allow(w, r, http.MethodPut, http.MethodPost) {
+		return
+	}
+	status, err := h.unseal(w, r)
+	if err != nil {
+		h.writeError(w, r, nil, err)
+		return
+	}
+	h.writeJSON(w, r, http.StatusOK, h.describeSeal(status))
+}
+
+func (h *Handler) unseal(w http.ResponseWriter, r *http.Request) (seal.Status, error) {
+	body, err := readBody(w, r)
+	if err != nil {
+		return seal.Status{}, err
+	}
+	d := body.Decode()
+	key, reset, migrate := d.String("key", ""), d.Bool("reset", false), d.Bool("migrate", false)
+	switch err := d.Err(); {
+	case err != nil:
+		return seal.Status{}, err
+	case migrate:
+		return seal.Status{}, errs.New(errs.Invalid, "migrate: no seal migration is in progress")
+	case reset:
+		if err := h.cfg.Gate.Barrier().ResetUnseal(); err != nil {
+			return seal.Status{}, err
+		}
+		return h.cfg.Gate.Barrier().Status(r.Context())
+	case key == "":
+		return seal.Status{}, errs.New(errs.Invalid, "'key' must be specified in request body as JSON, or 'reset' set to true")
+	}
+	return h.cfg.Gate.Unseal(r.Context(), redact.FromString(key))
+}
+
+// health codes, each of which the query may replace (facts §2.1).
+func (h *Handler) serveHealth(w http.ResponseWriter, r *http.Request) {
+	if !h.allow(w, r, http.MethodGet, http.MethodHead) {
+		return
+	}
+	status, err := h.cfg.Gate.Barrier().Status(r.Context())
+	if err != nil {
+		h.writeError(w, r, nil, err)
+		return
+	}
+	sealed := status.Sealed || !h.cfg.Gate.Open()
+	code, name := http.StatusOK, "activecode"
+	switch {
+	case !status.Initialized:
+		code, name = http.StatusNotImplemented, "uninitcode"
+	case sealed:
+		code, name = http.StatusServiceUnavailable, "sealedcode"
+	}
+	if v := r.URL.Query().Get(name); v != "" {
+		custom, err := strconv.Atoi(v)
+		if err != nil || custom < 200 || custom > 599 {
+			h.writeError(w, r, nil, errs.Newf(errs.Invalid, "query parameter %s must be an HTTP status code from 200 to 599", name))
+			return
+		}
+		code = custom
+	}
+	body := map[string]any{
+		"initialized": status.Initialized, "sealed": sealed, "standby": false, "performance_standby": false,
+		"replication_performance_mode": "disabled", "replication_dr_mode": "disabled",
+		"server_time_utc": h.cfg.Now().Unix(), "version": h.cfg.Version, "enterprise": false,
+		"echo_duration_ms": 0, "clock_skew_ms": 0,
+	}
+	if !sealed {
+		body["cluster_id"], body["cluster_name"] = status.VaultID, clusterName(status.VaultID)
+	}
+	h.writeJSON(w, r, code, body)
+}
+
+// serveLeader answers for a single node: it is its own leader.
+func (h *Handler) serveLeader(w http.ResponseWriter, r *http.Request) {
+	if !h.allow(w, r, http.MethodGet, http.MethodHead) {
+		return
+	}
+	if !h.cfg.Gate.Open() {
+		h.writeError(w, r, nil, errs.New(errs.Sealed, "Vault is sealed"))
+		return
+	}
+	h.writeJSON(w, r, http.StatusOK, map[string]any{
+		"ha_enabled": false, "is_self": true, "active_time": time.Time{}.Format(time.RFC3339),
+		"leader_address": "", "leader_cluster_address": "", "performance_standby": false,
+		"performance_standby_last_remote_wal": 0,
+	})
+}

@@ -1,0 +1,184 @@
+package server
+
+import (
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/redact"
+	"github.com/strongkeep/strongkeep/internal/vault/engine"
+	"github.com/strongkeep/strongkeep/internal/vault/gate"
+)
+
+// decode turns an HTTP request into a gate request. Its errors are client
+// errors and never quote the body.
+func (h *Handler) decode(w http.ResponseWriter, r *http.Request, path string) (*gate.Request, error) {
+	req := &gate.Request{ID: newRequestID(), Path: path, Time: h.cfg.Now().UTC()}
+	req.Remote, _ = netip.ParseAddrPort(r.RemoteAddr)
+	req.Headers = r.Header
+	req.Namespace = strings.Trim(headerValue(r, "X-Vault-Namespace"), "/")
+	req.Token = requestToken(r)
+	var err error
+	if req.WrapTTL, err = wrapTTL(r); err != nil {
+		return nil, err
+	}
+	var query url.Values
+	if r.URL.RawQuery != "" {
+		if query, err = url.ParseQuery(r.URL.RawQuery); err != nil {
+			return nil, errs.New(errs.Invalid, "malformed query string in the URL")
+		}
+	}
+	if req.Operation, err = operation(r, query); err != nil {
+		return nil, err
+	}
+	switch req.Operation {
+	case engine.Update, engine.Patch:
+		req.Body, err = readBody(w, r)
+	default:
+		req.Body = queryBody(query)
+	}
+	if req.Operation == engine.List && !strings.HasSuffix(req.Path, "/") {
+		req.Path += "/"
+	}
+	return req, err
+}
+
+func operation(r *http.Request, query url.Values) (engine.Operation, error) {
+	switch r.Method {
+	case http.MethodGet, http.MethodHead:
+		if query.Get("help") != "" && query.Get("help") != "0" {
+			return engine.Help, nil
+		}
+		if list, err := strconv.ParseBool(query.Get("list")); err == nil && list {
+			return engine.List, nil
+		}
+		return engine.Read, nil
+	case http.MethodPost, http.MethodPut:
+		return engine.Update, nil
+	case http.MethodPatch:
+		media, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
+		if media != "application/merge-patch+json" {
+			return 0, errMediaType
+		}
+		return engine.Patch, nil
+	case http.MethodDelete:
+		return engine.Delete, nil
+	case "LIST":
+		return engine.List, nil
+	}
+	return 0, errs.Newf(errs.Unsupported, "unsupported method %q: use GET, LIST, POST, PUT, PATCH or DELETE", r.Method)
+}
+
+var errMediaType = errs.New(errs.Unsupported, "PATCH requires Content-Type: application/merge-patch+json")
+
+func errIsMediaType(err error) bool { return errors.Is(err, errMediaType) }
+
+// headerValue is Header.Get for names already in canonical form.
+func headerValue(r *http.Request, name string) string {
+	if v := r.Header[name]; len(v) > 0 {
+		return v[0]
+	}
+	return ""
+}
+
+// requestToken reads X-Vault-Token, else Authorization: Bearer.
+func requestToken(r *http.Request) redact.Secret {
+	if t := headerValue(r, "X-Vault-Token"); t != "" {
+		return redact.FromString(t)
+	}
+	if bearer, ok := strings.CutPrefix(headerValue(r, "Authorization"), "Bearer "); ok {
+		return redact.FromString(strings.TrimSpace(bearer))
+	}
+	return redact.Secret{}
+}
+
+func wrapTTL(r *http.Request) (time.Duration, error) {
+	v := headerValue(r, "X-Vault-Wrap-Ttl")
+	if v == "" {
+		return 0, nil
+	}
+	if seconds, err := strconv.ParseUint(v, 10, 31); err == nil {
+		return time.Duration(seconds) * time.Second, nil
+	}
+	d, err := time.ParseDuration(v)
+	if err != nil || d < 0 {
+		return 0, errs.New(errs.Invalid, "X-Vault-Wrap-TTL must be seconds or a duration such as 5m")
+	}
+	return d, nil
+}
+
+// readBody parses a form if the content type says so and the first byte is not
+// JSON's, otherwise JSON whatever the content type.
+func readBody(w http.ResponseWriter, r *http.Request) (engine.Body, error) {
+	if r.ContentLength > MaxBody {
+		return engine.Body{}, tooLarge()
+	}
+	raw, err := slurp(http.MaxBytesReader(w, r.Body, MaxBody), r.ContentLength)
+	if err != nil {
+		var over *http.MaxBytesError
+		if errors.As(err, &over) {
+			return engine.Body{}, tooLarge()
+		}
+		return engine.Body{}, errs.New(errs.Invalid, "reading the request body: the connection ended early")
+	}
+	media := headerValue(r, "Content-Type")
+	if strings.HasPrefix(media, "application/x-www-form-urlencoded") && len(raw) > 0 && raw[0] != '{' && raw[0] != '[' {
+		form, err := url.ParseQuery(string(raw))
+		if err != nil {
+			return engine.Body{}, errs.New(errs.Invalid, "malformed form in the request body")
+		}
+		return queryBody(form), nil
+	}
+	return engine.ParseBody(raw)
+}
+
+// slurp reads all of r, in one allocation when the length is known and modest.
+func slurp(r io.Reader, length int64) ([]byte, error) {
+	if length <= 0 || length > 1<<20 {
+		return io.ReadAll(r)
+	}
+	buf := make([]byte, length)
+	_, err := io.ReadFull(r, buf)
+	return buf, err
+}
+
+func tooLarge() error {
+	return errs.Newf(errs.TooLarge, "the request body is larger than %d MiB", MaxBody>>20)
+}
+
+// queryBody makes fields of query or form values: a string each, or a list
+// where a name repeats. Names that steer the wire itself are left out.
+func queryBody(query url.Values) engine.Body {
+	if len(query) == 0 {
+		return engine.Body{}
+	}
+	fields := make(map[string]jsontext.Value, len(query))
+	for name, values := range query {
+		if name == "list" || name == "help" {
+			continue
+		}
+		name = strings.ToValidUTF8(name, "\uFFFD")
+		if len(values) == 1 {
+			fields[name] = appendString(nil, values[0])
+			continue
+		}
+		list := []byte{'['}
+		for i, v := range values {
+			if i > 0 {
+				list = append(list, ',')
+			}
+			list = appendString(list, v)
+		}
+		fields[name] = append(list, ']')
+	}
+	return engine.NewBody(fields)
+}

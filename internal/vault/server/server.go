@@ -1,0 +1,164 @@
+package server
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/vault/engine"
+	"github.com/strongkeep/strongkeep/internal/vault/gate"
+)
+
+// Limits of the wire.
+const (
+	MaxBody        = 32 << 20         // bytes of a request body, as Vault has it
+	RequestTimeout = 90 * time.Second // after which the gate's context ends
+)
+
+// Config is what a Handler needs.
+type Config struct {
+	Gate        *gate.Gate
+	Log         *slog.Logger
+	Now         func() time.Time
+	Metrics     http.Handler // answers sys/metrics once the gate allowed it
+	Version     string       // semver, shown by seal-status and health
+	BuildDate   string       // RFC 3339, or empty
+	StorageType string       // name of the base store
+}
+
+// Handler serves the Vault HTTP API below /v1/.
+type Handler struct {
+	cfg     Config
+	core    map[string]http.HandlerFunc // paths that bypass the gate, by path below /v1/
+	streams context.Context             // ends the event streams, which http.Server.Shutdown does not know
+	end     context.CancelFunc
+}
+
+// New returns the handler.
+func New(cfg Config) *Handler {
+	h := &Handler{cfg: cfg}
+	h.streams, h.end = context.WithCancel(context.Background())
+	h.core = map[string]http.HandlerFunc{
+		"sys/init":        h.serveInit,
+		"sys/seal-status": h.serveSealStatus,
+		"sys/unseal":      h.serveUnseal,
+		"sys/health":      h.serveHealth,
+		"sys/leader":      h.serveLeader,
+	}
+	return h
+}
+
+// EndStreams ends all event streams; call it before http.Server.Shutdown.
+func (h *Handler) EndStreams() { h.end() }
+
+const (
+	apiPrefix       = "/v1/"
+	subscribePrefix = "sys/events/subscribe/"
+)
+
+// ServeHTTP answers one request.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	header := w.Header()
+	header["Cache-Control"] = noStore
+	header["Content-Type"] = jsonType
+	path, ok := strings.CutPrefix(r.URL.Path, apiPrefix)
+	if !ok {
+		h.serveOutside(w, r)
+		return
+	}
+	if serve := h.core[strings.TrimSuffix(path, "/")]; serve != nil {
+		r.Body = http.MaxBytesReader(w, r.Body, MaxBody)
+		serve(w, r)
+		return
+	}
+	if strings.HasPrefix(path, subscribePrefix) {
+		h.serveSubscribe(w, r, path)
+		return
+	}
+	h.serveGate(w, r, path)
+}
+
+// Header values shared by all answers; net/http only reads them.
+var (
+	noStore  = []string{"no-store"}
+	jsonType = []string{"application/json"}
+)
+
+func (h *Handler) serveGate(w http.ResponseWriter, r *http.Request, path string) {
+	ctx, cancel := context.WithTimeout(r.Context(), RequestTimeout)
+	defer cancel()
+	req, err := h.decode(w, r, path)
+	if err != nil {
+		h.writeError(w, r, nil, err)
+		return
+	}
+	if req.Namespace != "" {
+		w.Header().Set("X-Vault-Namespace", req.Namespace)
+	}
+	res, err := h.cfg.Gate.Handle(ctx, req)
+	if err != nil {
+		h.writeError(w, r, req, err)
+		return
+	}
+	if res != nil && res.Raw != nil && res.Raw.Status == 0 {
+		h.cfg.Metrics.ServeHTTP(w, r)
+		return
+	}
+	writeResponse(w, req, res)
+}
+
+// serveOutside answers paths that are no API: a person with a browser at "/".
+func (h *Handler) serveOutside(w http.ResponseWriter, r *http.Request) {
+	writeErrors(w, http.StatusNotFound, "no handler for "+quotePath(r.URL.Path)+": the API is below /v1/")
+}
+
+func quotePath(p string) string {
+	if len(p) > 200 {
+		p = p[:200] + "…"
+	}
+	return `"` + strings.ToValidUTF8(p, "?") + `"`
+}
+
+// logInternal keeps for the operator what the client is not told.
+func (h *Handler) logInternal(req *gate.Request, err error) {
+	id, path, op := "", "", ""
+	if req != nil {
+		id, path, op = req.ID, req.Path, req.Operation.String()
+	}
+	h.cfg.Log.Error("request ended in an internal error", "request_id", id, "operation", op, "path", path, "error", err)
+}
+
+func newRequestID() string { return uuid.NewString() }
+
+// isWrite says whether an operation without an answer is 204 rather than 404.
+func isWrite(op engine.Operation) bool {
+	switch op {
+	case engine.Create, engine.Update, engine.Patch, engine.Delete:
+		return true
+	}
+	return false
+}
+
+func (h *Handler) writeError(w http.ResponseWriter, r *http.Request, req *gate.Request, err error) {
+	if r.Context().Err() != nil {
+		return // the client is gone
+	}
+	kind := errs.KindOf(err)
+	status, text := kind.HTTPStatus(), err.Error()
+	switch {
+	case kind == errs.Internal:
+		h.logInternal(req, err)
+		text = "internal error"
+		if req != nil {
+			text += ": the server's log has the cause under request " + req.ID
+		}
+	case kind == errs.Unsupported && errIsMediaType(err):
+		status = http.StatusUnsupportedMediaType
+	}
+	writeErrors(w, status, text)
+}

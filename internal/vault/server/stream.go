@@ -1,0 +1,105 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/vault/engine"
+	"github.com/strongkeep/strongkeep/internal/vault/gate"
+)
+
+// pingEvery is how often a quiet stream is checked: that the peer is there and
+// that its token still is valid.
+const pingEvery = 15 * time.Second
+
+// serveSubscribe streams change events over a WebSocket.
+func (h *Handler) serveSubscribe(w http.ResponseWriter, r *http.Request, path string) {
+	req, err := h.decode(w, r, path)
+	switch {
+	case err != nil:
+	case req.Operation != engine.Read:
+		err = errs.New(errs.Unsupported, "subscribe with GET and a WebSocket upgrade")
+	case r.URL.Query().Get("json") != "true":
+		err = errs.New(errs.Invalid, "events are sent as JSON: subscribe with ?json=true")
+	}
+	if err != nil {
+		h.writeError(w, r, req, err)
+		return
+	}
+	sub, err := h.cfg.Gate.Subscribe(r.Context(), req, path[len(subscribePrefix):])
+	if err != nil {
+		h.writeError(w, r, req, err)
+		return
+	}
+	defer sub.Close()
+	delete(w.Header(), "Content-Type")
+	// Browsers hold no vault token, so there is no origin to defend against.
+	conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{InsecureSkipVerify: true})
+	if err != nil {
+		return // Accept has answered
+	}
+	defer conn.CloseNow()
+	ctx, stop := context.WithCancel(conn.CloseRead(r.Context()))
+	defer stop()
+	stopWatching := context.AfterFunc(h.streams, stop)
+	defer stopWatching()
+	reason := h.stream(ctx, conn, sub)
+	_ = conn.Close(closeCode(reason), closeText(reason))
+}
+
+// stream sends events until the peer, the token or the vault ends.
+func (h *Handler) stream(ctx context.Context, conn *websocket.Conn, sub *gate.Subscription) error {
+	for {
+		message, err := nextWithin(ctx, sub, pingEvery)
+		switch {
+		case err == nil:
+			err = conn.Write(ctx, websocket.MessageText, message)
+		case errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil:
+			if err = sub.CheckToken(ctx); err == nil {
+				err = ping(ctx, conn)
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func nextWithin(ctx context.Context, sub *gate.Subscription, d time.Duration) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	return sub.Next(ctx)
+}
+
+func ping(ctx context.Context, conn *websocket.Conn) error {
+	ctx, cancel := context.WithTimeout(ctx, pingEvery)
+	defer cancel()
+	return conn.Ping(ctx)
+}
+
+func closeCode(err error) websocket.StatusCode {
+	switch errs.KindOf(err) {
+	case errs.Exhausted:
+		return websocket.StatusTryAgainLater
+	case errs.Unauthenticated, errs.Denied:
+		return websocket.StatusPolicyViolation
+	}
+	return websocket.StatusGoingAway
+}
+
+// closeText is at most 123 bytes, the limit of a close frame (RFC 6455 §5.5).
+func closeText(err error) string {
+	text := "the stream ended; subscribe again"
+	switch errs.KindOf(err) {
+	case errs.Exhausted:
+		text = "events were lost: read what you follow anew and subscribe again"
+	case errs.Unauthenticated, errs.Denied:
+		text = "permission denied"
+	}
+	return text
+}

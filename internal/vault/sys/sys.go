@@ -1,0 +1,182 @@
+package sys
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/vault/audit"
+	"github.com/strongkeep/strongkeep/internal/vault/engine"
+	"github.com/strongkeep/strongkeep/internal/vault/mount"
+	"github.com/strongkeep/strongkeep/internal/vault/policy"
+	"github.com/strongkeep/strongkeep/internal/vault/seal"
+	"github.com/strongkeep/strongkeep/internal/vault/token"
+)
+
+// Config is what the engine works on. All fields are set.
+type Config struct {
+	Mounts   *mount.Registry
+	Policies *policy.Book
+	Tokens   *token.Manager
+	Audit    *audit.Broker
+	Barrier  *seal.Barrier
+	AskSeal  func() // seals the vault once the present request has been answered
+	Random   io.Reader
+	Now      func() time.Time
+	Version  string // semver
+}
+
+// Engine serves sys/.
+type Engine struct{ cfg Config }
+
+// New returns the engine; the gate mounts it at sys/.
+func New(cfg Config) *Engine { return &Engine{cfg} }
+
+// Close has nothing to stop.
+func (*Engine) Close() error { return nil }
+
+// Routes lists every path below sys/ that goes through the gate.
+func (e *Engine) Routes() []engine.Route {
+	var all []engine.Route
+	for _, group := range [][]engine.Route{
+		e.mountRoutes(), e.policyRoutes(), e.capabilityRoutes(), e.auditRoutes(), e.keyRoutes(), e.clientRoutes(),
+	} {
+		all = append(all, group...)
+	}
+	return all
+}
+
+// respond encodes data; top repeats its members beside the envelope's.
+func respond(data any, top bool) (*engine.Response, error) {
+	encoded, err := engine.JSON(data)
+	if err != nil {
+		return nil, err
+	}
+	return &engine.Response{Data: encoded, TopLevel: top}, nil
+}
+
+// keyRoutes are about the keyring and the seal.
+func (e *Engine) keyRoutes() []engine.Route {
+	return []engine.Route{
+		{
+			Pattern: "key-status", Summary: "The newest key of the keyring.", ReadOnly: true,
+			Handlers: map[engine.Operation]engine.Handler{engine.Read: e.keyStatus},
+		},
+		{
+			Pattern: "rotate", Sudo: true, Summary: "Add a new key to the keyring; older entries stay readable.",
+			Handlers: map[engine.Operation]engine.Handler{engine.Update: e.rotate},
+		},
+		{
+			Pattern: "seal", Sudo: true, Summary: "Seal the vault: keys leave memory, nothing is served until it is unsealed.",
+			Handlers: map[engine.Operation]engine.Handler{engine.Update: e.seal},
+		},
+		{
+			Pattern: "step-down", Sudo: true, Summary: "Give up leadership; a single node keeps it.",
+			Handlers: map[engine.Operation]engine.Handler{engine.Update: nothing},
+		},
+		{
+			Pattern: "metrics", Summary: "Metrics in the text format of Prometheus.", ReadOnly: true,
+			Fields:   []engine.Field{{Name: "format", Type: engine.String, Help: "prometheus, the only one"}},
+			Handlers: map[engine.Operation]engine.Handler{engine.Read: metrics},
+		},
+	}
+}
+
+func (e *Engine) keyStatus(context.Context, engine.Tx, *engine.Request) (*engine.Response, error) {
+	info, err := e.cfg.Barrier.RotationInfo()
+	if err != nil {
+		return nil, err
+	}
+	return respond(map[string]any{
+		"term": info.Term, "install_time": info.Installed.UTC().Format(time.RFC3339Nano), "encryptions": info.Encryptions,
+	}, true)
+}
+
+// rotate is durable when it returns: the barrier commits the new keyring
+// itself, below the transaction, because the transaction is sealed with it.
+// Run again after a conflict it would add one more key, which does no harm.
+func (e *Engine) rotate(ctx context.Context, _ engine.Tx, _ *engine.Request) (*engine.Response, error) {
+	_, err := e.cfg.Barrier.Rotate(ctx)
+	return nil, err
+}
+
+func (e *Engine) seal(context.Context, engine.Tx, *engine.Request) (*engine.Response, error) {
+	e.cfg.AskSeal()
+	return nil, nil
+}
+
+func nothing(context.Context, engine.Tx, *engine.Request) (*engine.Response, error) { return nil, nil }
+
+// metrics only passes policy and audit here; the wire writes the body, which it
+// recognises by Raw with status 0.
+func metrics(context.Context, engine.Tx, *engine.Request) (*engine.Response, error) {
+	return &engine.Response{Raw: &engine.Raw{}}, nil
+}
+
+// clientRoutes are what clients ask of the system about itself.
+func (e *Engine) clientRoutes() []engine.Route {
+	return []engine.Route{
+		{
+			Pattern: "internal/ui/mounts", Unauthenticated: true, ReadOnly: true,
+			Summary:  "Mounts that are listed before login (listing_visibility=unauth).",
+			Handlers: map[engine.Operation]engine.Handler{engine.Read: e.visibleMounts},
+		},
+		{
+			Pattern: "internal/ui/mounts/{path...}", TokenOnly: true, ReadOnly: true,
+			Summary:  "The mount that a path belongs to; how the kv command tells version 1 from 2.",
+			Handlers: map[engine.Operation]engine.Handler{engine.Read: e.preflight},
+		},
+		{
+			Pattern: "ha-status", ReadOnly: true, Summary: "The nodes of the cluster.",
+			Handlers: map[engine.Operation]engine.Handler{engine.Read: e.haStatus},
+		},
+	}
+}
+
+func (e *Engine) visibleMounts(context.Context, engine.Tx, *engine.Request) (*engine.Response, error) {
+	secret, auth := map[string]any{}, map[string]any{}
+	for _, m := range e.cfg.Mounts.Table().All() {
+		if m.Config.ListingVisibility != "unauth" {
+			continue
+		}
+		shown := map[string]any{"type": m.Type, "description": m.Description, "options": m.Options}
+		if m.Class == mount.Auth {
+			auth[m.Path[len(mount.AuthPrefix):]] = shown
+		} else {
+			secret[m.Path] = shown
+		}
+	}
+	return respond(map[string]any{"secret": secret, "auth": auth}, false)
+}
+
+func (e *Engine) haStatus(context.Context, engine.Tx, *engine.Request) (*engine.Response, error) {
+	return respond(map[string]any{"nodes": []any{map[string]any{
+		"hostname": "", "api_address": "", "cluster_address": "", "active_node": true,
+		"last_echo": nil, "version": e.cfg.Version,
+	}}}, true)
+}
+
+// preflight answers for the mount that a path belongs to. Without any
+// capability below it the answer is 403 whether the mount exists or not
+// (facts §1.1 row 22: a 404 would mean "an old server" to the kv command).
+func (e *Engine) preflight(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
+	path := req.Params["path"]
+	denied := errs.Newf(errs.Denied, "preflight capability check returned 403, please ensure client's policies grant access to path %q", path+"/")
+	m, _, ok := e.cfg.Mounts.Table().Find(path)
+	if !ok {
+		return nil, denied
+	}
+	acl, _, err := e.cfg.Policies.ACLFor(ctx, tx, req.Caller.Policies)
+	if err != nil {
+		return nil, err
+	}
+	if !acl.AnyUnder(m.Path) {
+		return nil, denied
+	}
+	return respond(map[string]any{
+		"path": m.Path, "type": m.Type, "description": m.Description, "uuid": m.ID, "accessor": m.Accessor,
+		"local": m.Local, "seal_wrap": m.SealWrap, "external_entropy_access": false, "options": m.Options,
+		"config": tuning(&m.Config),
+	}, false)
+}
