@@ -1,7 +1,10 @@
 package audit
 
 import (
+	"strings"
 	"testing"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 func BenchmarkEncodeKVRead(b *testing.B) {
@@ -23,4 +26,16 @@ func BenchmarkEncodeKVRead(b *testing.B) {
 			c.put(s)
 		}
 	})
+}
+
+// BenchmarkHostileBody is the price of the worst body: 32 MiB of tiny strings.
+func BenchmarkHostileBody(b *testing.B) {
+	c := testEncoder(Format{HMACAccessor: true})
+	e := &Entry{Type: TypeRequest, Request: &Request{Data: jsontext.Value(`[""` + strings.Repeat(`,""`, 32<<20/3) + `]`)}}
+	b.SetBytes(int64(len(e.Request.Data)))
+	for b.Loop() {
+		s := c.get()
+		c.line(s, e)
+		c.put(s)
+	}
 }
