@@ -94,7 +94,7 @@ func TestStateIsKept(t *testing.T) {
 	if got := s.State(); got != (State{}) {
 		t.Errorf("a fresh slot has %+v", got)
 	}
-	want := State{Dir: "/tmp/x", Temp: true}
+	want := State{Dir: t.TempDir(), Temp: true}
 	if err := s.Record(want); err != nil {
 		t.Fatal(err)
 	}
