@@ -1,0 +1,109 @@
+package v2
+
+import (
+	"context"
+	"strconv"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/vault/engine"
+	"github.com/strongkeep/strongkeep/internal/vault/engine/keypath"
+	"github.com/strongkeep/strongkeep/internal/vault/store"
+)
+
+const (
+	// MaxVersions bounds max_versions. Removing a secret deletes all its
+	// versions in one transaction, which has room for store.MaxChanges; the rest
+	// is for what the gate adds to it.
+	MaxVersions = 400
+
+	// DefaultVersions are kept where neither mount nor secret says how many.
+	DefaultVersions = 10
+
+	// MaxData bounds the JSON of one version, a little under store.MaxValue.
+	MaxData = store.MaxValue - 1<<10
+)
+
+// Engine is one mount of kv version 2. It keeps no state outside its Tx.
+type Engine struct{}
+
+// New is the engine.Factory of kv version 2.
+func New(engine.Config) (engine.Engine, error) { return &Engine{}, nil }
+
+// Close implements engine.Engine.
+func (*Engine) Close() error { return nil }
+
+// keyOf returns the name of the secret that the request is about.
+func keyOf(req *engine.Request) (string, error) {
+	key := req.Params["path"]
+	return key, keypath.Check(key)
+}
+
+func metaKey(key string) string { return "meta/" + key }
+
+// versionKey is "ver/" + key + "/" + n, made with one allocation.
+func versionKey(key string, n uint64) string {
+	var room [192]byte
+	b := append(append(room[:0], "ver/"...), key...)
+	return string(strconv.AppendUint(append(b, '/'), n, 10))
+}
+
+// load returns the metadata of a secret, nil if there is none. It is shared:
+// clone it before a change.
+func load(ctx context.Context, tx engine.Tx, key string) (*metadata, error) {
+	e, err := tx.Get(ctx, metaKey(key))
+	if err != nil || !e.Exists() {
+		return nil, err
+	}
+	return store.Decode(e, decodeMetadata)
+}
+
+// loadData returns the data of a version that the metadata says is there.
+func loadData(ctx context.Context, tx engine.Tx, key string, n uint64) (jsontext.Value, error) {
+	e, err := tx.Get(ctx, versionKey(key, n))
+	if err != nil {
+		return nil, err
+	}
+	if len(e.Value) < 2 || e.Value[0] != dataFormat {
+		return nil, errs.Newf(errs.Internal, "version %d of a secret is missing or damaged in storage", n)
+	}
+	return jsontext.Value(e.Value[1:]), nil
+}
+
+// dataFormat is the first byte of every stored version.
+const dataFormat = 1
+
+// putData stores the data of a version.
+func putData(tx engine.Tx, key string, n uint64, data jsontext.Value) error {
+	if len(data) > MaxData {
+		return errs.Newf(errs.TooLarge, "the data has %d bytes, over the limit of %d for one secret: split it", len(data), MaxData)
+	}
+	blob := make([]byte, 0, len(data)+1)
+	tx.Put(versionKey(key, n), append(append(blob, dataFormat), data...))
+	return nil
+}
+
+// exists tells create from update for data and metadata. What is wrong with
+// the name is for the handler to say, after policy was asked.
+func exists(ctx context.Context, tx engine.Tx, req *engine.Request) (bool, error) {
+	key, err := keyOf(req)
+	if err != nil {
+		return false, nil
+	}
+	m, err := load(ctx, tx, key)
+	return m != nil, err
+}
+
+// emit announces a change of a secret in Vault's terms. data_path names what to
+// read again.
+func emit(tx engine.Tx, operation, path, key string, m *metadata) {
+	tx.Emit(engine.Event{Type: "kv-v2/" + operation, Path: path, Metadata: map[string]string{
+		"operation":       operation,
+		"path":            path,
+		"data_path":       "data/" + key,
+		"modified":        "true",
+		"current_version": strconv.FormatUint(m.current, 10),
+		"oldest_version":  strconv.FormatUint(m.oldest, 10),
+	}})
+}
