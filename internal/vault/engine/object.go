@@ -26,7 +26,7 @@ func NewObject() Builder { return NewObjectSize(192) }
 func NewObjectSize(size int) Builder { return Builder{append(make([]byte, 0, size+2), '{')} }
 
 func (o Builder) name(name string) Builder {
-	if len(o.buf) > 1 {
+	if o.buf[len(o.buf)-1] != '{' {
 		o.buf = append(o.buf, ',')
 	}
 	o.buf = append(appendString(o.buf, name), ':')
@@ -89,6 +89,19 @@ func (o Builder) Raw(name string, v jsontext.Value) Builder {
 func (o Builder) Obj(name string, v Builder) Builder {
 	o = o.name(name)
 	o.buf = append(append(o.buf, v.buf...), '}')
+	return o
+}
+
+// Open adds an object whose members are what is added until Close.
+func (o Builder) Open(name string) Builder {
+	o = o.name(name)
+	o.buf = append(o.buf, '{')
+	return o
+}
+
+// Close ends what Open began.
+func (o Builder) Close() Builder {
+	o.buf = append(o.buf, '}')
 	return o
 }
 

@@ -20,10 +20,11 @@ func TestBuilder(t *testing.T) {
 		Time("t", at).Time("t0", time.Time{}).
 		Strs("l", []string{"a", "b"}).Strs("l0", nil).
 		StrMap("m", map[string]string{"b": "2", "a": "1"}).StrMap("m0", nil).StrMap("m1", map[string]string{}).
+		Open("n1").Open("n2").Close().Int("x", 1).Close().Open("n3").Str("{", "{").Int("y", 2).Close().
 		Obj("o", NewObject().Int("x", 1)).Obj("o0", NewObject()).
 		Value())
 	want := `{"s":"a\"\n<é","i":-3,"u":18446744073709551615,"b":true,"n":null,"r":{"x": 1.0},"r0":null,` +
-		`"t":"2026-03-04T04:06:07.00000008Z","t0":"","l":["a","b"],"l0":[],"m":{"a":"1","b":"2"},"m0":null,"m1":{},"o":{"x":1},"o0":{}}`
+		`"t":"2026-03-04T04:06:07.00000008Z","t0":"","l":["a","b"],"l0":[],"m":{"a":"1","b":"2"},"m0":null,"m1":{},"n1":{"n2":{},"x":1},"n3":{"{":"{","y":2},"o":{"x":1},"o0":{}}`
 	if got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}

@@ -31,15 +31,7 @@ func readMetadata(ctx context.Context, tx engine.Tx, req *engine.Request) (*engi
 	if err != nil || m == nil {
 		return nil, err
 	}
-	versions := engine.NewObjectSize(128 * len(m.versions))
-	for i := range m.versions {
-		v := &m.versions[i]
-		versions = versions.Obj(strconv.FormatUint(v.n, 10), engine.NewObjectSize(112).
-			Time("created_time", v.created).
-			Time("deletion_time", v.deleted).
-			Bool("destroyed", v.destroyed))
-	}
-	return &engine.Response{Data: engine.NewObjectSize(512+128*len(m.versions)+len(m.customJSON)).
+	o := engine.NewObjectSize(512+128*len(m.versions)+len(m.customJSON)).
 		Bool("cas_required", m.casRequired).
 		Time("created_time", m.created).
 		Uint("current_metadata_version", m.metaVersion).
@@ -50,8 +42,16 @@ func readMetadata(ctx context.Context, tx engine.Tx, req *engine.Request) (*engi
 		Bool("metadata_cas_required", m.metaCASRequired).
 		Uint("oldest_version", m.oldest).
 		Time("updated_time", m.updated).
-		Obj("versions", versions).
-		Value()}, nil
+		Open("versions")
+	for i := range m.versions {
+		v := &m.versions[i]
+		o = o.Open(strconv.FormatUint(v.n, 10)).
+			Time("created_time", v.created).
+			Time("deletion_time", v.deleted).
+			Bool("destroyed", v.destroyed).
+			Close()
+	}
+	return &engine.Response{Data: o.Close().Value()}, nil
 }
 
 // writeMetadata changes the settings that the request has, of a secret that
