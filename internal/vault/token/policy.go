@@ -140,8 +140,8 @@ func (r PolicyRequest) byRole() ([]string, error) {
 		}
 		for _, p := range out {
 			if !matches(p, allowed, l.AllowedGlobs) {
-				return nil, errs.Newf(errs.Invalid, "token policies (%q) must be subset of the role's allowed policies (%q) or glob policies (%q)",
-					out, allowed, l.AllowedGlobs)
+				return nil, errs.Newf(errs.Invalid, "token policies must be subset of the role's allowed policies (%q) or glob policies (%q)",
+					allowed, l.AllowedGlobs)
 			}
 		}
 	} else if len(out) == 0 {

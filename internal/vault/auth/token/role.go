@@ -1,0 +1,272 @@
+package token
+
+import (
+	"context"
+	"encoding/json"
+	"net/netip"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/vault/auth"
+	"github.com/strongkeep/strongkeep/internal/vault/engine"
+	"github.com/strongkeep/strongkeep/internal/vault/store"
+	core "github.com/strongkeep/strongkeep/internal/vault/token"
+)
+
+// rolePrefix is where roles lie in the store, as JSON.
+const rolePrefix = "tokenrole/"
+
+// role restricts the tokens that are created by it. The token_* fields of
+// logins that have no meaning here (ttl, max_ttl, policies) are not used.
+type role struct {
+	Name            string   `json:"name"`
+	Allowed         []string `json:"allowed_policies,omitempty"`
+	AllowedGlobs    []string `json:"allowed_policies_glob,omitempty"`
+	Disallowed      []string `json:"disallowed_policies,omitempty"`
+	DisallowedGlobs []string `json:"disallowed_policies_glob,omitempty"`
+	Orphan          bool     `json:"orphan,omitempty"`
+	Renewable       bool     `json:"renewable"`
+	PathSuffix      string   `json:"path_suffix,omitempty"`
+	DefaultType     string   `json:"default_type,omitempty"` // of tokens that name none; "" = service. Params.Type binds.
+	auth.Params
+}
+
+func roleFields() []engine.Field {
+	fields := []engine.Field{
+		{Name: "allowed_policies", Type: engine.Strings, Help: "policies a token may be given, whatever its creator has"},
+		{Name: "allowed_policies_glob", Type: engine.Strings, Help: "the same, with * for any characters"},
+		{Name: "disallowed_policies", Type: engine.Strings, Help: "policies a token may not be given"},
+		{Name: "disallowed_policies_glob", Type: engine.Strings, Help: "the same, with * for any characters"},
+		{Name: "orphan", Type: engine.Bool, Help: "tokens have no parent"},
+		{Name: "renewable", Type: engine.Bool, Default: "true", Help: "tokens can be renewed"},
+		{Name: "path_suffix", Type: engine.String, Help: "added to the path of tokens, to tell them apart"},
+		{Name: "allowed_entity_aliases", Type: engine.Strings, Help: "not available"},
+	}
+	for _, f := range auth.Fields() {
+		switch f.Name {
+		case "token_ttl", "token_max_ttl", "token_policies":
+		default:
+			fields = append(fields, f)
+		}
+	}
+	return fields
+}
+
+func (e *Engine) roleRoutes() []engine.Route {
+	return []engine.Route{
+		{
+			Pattern: "roles", Handlers: handlers{engine.List: e.listRoles}, ReadOnly: true,
+			Summary: "List the roles.", Help: "Roles restrict the tokens that are created by them.",
+		},
+		{
+			Pattern:  "roles/{role}",
+			Handlers: handlers{engine.Read: e.readRole, engine.Create: e.writeRole, engine.Update: e.writeRole, engine.Delete: e.deleteRole},
+			Exists:   e.roleExists, Fields: roleFields(),
+			Summary: "A role.", Help: "Fields that are absent in an update stay as they are. Tokens made by a role that is deleted live on but cannot be renewed.",
+		},
+	}
+}
+
+var roleName = regexp.MustCompile(`^\w(([\w-.]+)?\w)?$`)
+
+func checkName(req *engine.Request) (string, error) {
+	name := strings.ToLower(req.Params["role"])
+	if !roleName.MatchString(name) || len(name) > 256 {
+		return "", errs.New(errs.Invalid, "a role's name may hold letters, digits, \"_\", and within it \"-\" and \".\", at most 256 of them")
+	}
+	return name, nil
+}
+
+func decodeRole(b []byte) (*role, error) {
+	r := new(role)
+	if err := json.Unmarshal(b, r); err != nil {
+		return nil, errs.New(errs.Internal, "a token role is damaged")
+	}
+	return r, nil
+}
+
+// loadRole returns nil if there is none. The role is shared: do not change it.
+func loadRole(ctx context.Context, tx engine.Tx, name string) (*role, error) {
+	stored, err := tx.Get(ctx, rolePrefix+name)
+	if err != nil || !stored.Exists() {
+		return nil, err
+	}
+	return store.Decode(stored, decodeRole)
+}
+
+func (e *Engine) roleExists(ctx context.Context, tx engine.Tx, req *engine.Request) (bool, error) {
+	name, err := checkName(req)
+	if err != nil {
+		return false, err
+	}
+	stored, err := tx.Get(ctx, rolePrefix+name)
+	return stored.Exists(), err
+}
+
+func (e *Engine) listRoles(ctx context.Context, tx engine.Tx, _ *engine.Request) (*engine.Response, error) {
+	names, err := tx.List(ctx, rolePrefix, "", 0)
+	if err != nil {
+		return nil, err
+	}
+	names = slices.Sorted(slices.Values(names))
+	return &engine.Response{Data: engine.NewObject().Strs("keys", names).Value()}, nil
+}
+
+func (e *Engine) writeRole(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
+	name, err := checkName(req)
+	if err != nil {
+		return nil, err
+	}
+	old, err := loadRole(ctx, tx, name)
+	if err != nil {
+		return nil, err
+	}
+	r := role{Name: name, Renewable: true}
+	if old != nil {
+		r = *old
+	}
+	if err := r.decode(req); err != nil {
+		return nil, err
+	}
+	raw, err := json.Marshal(r)
+	if err != nil {
+		return nil, errs.Newf(errs.Internal, "encoding a token role: %w", err)
+	}
+	tx.Put(rolePrefix+name, raw)
+	return nil, nil
+}
+
+func (r *role) decode(req *engine.Request) error {
+	d := req.Decode()
+	for _, f := range []struct {
+		name string
+		list *[]string
+	}{
+		{"allowed_policies", &r.Allowed}, {"disallowed_policies", &r.Disallowed},
+		{"allowed_policies_glob", &r.AllowedGlobs}, {"disallowed_policies_glob", &r.DisallowedGlobs},
+	} {
+		if given := d.Strings(f.name); given != nil {
+			// Not NormalizePolicies, which would make a list with root in it root alone.
+			for i := range given {
+				given[i] = strings.ToLower(given[i])
+			}
+			slices.Sort(given)
+			*f.list = slices.DeleteFunc(slices.Compact(given), func(s string) bool { return s == "" })
+		}
+	}
+	r.Orphan = d.Bool("orphan", r.Orphan)
+	r.Renewable = d.Bool("renewable", r.Renewable)
+	r.PathSuffix = d.String("path_suffix", r.PathSuffix)
+	aliases := d.Strings("allowed_entity_aliases")
+	kind := d.String("token_type", "")
+	r.TTL, r.MaxTTL, r.Params.Policies = 0, 0, nil
+	if err := r.Params.Decode(&d); err != nil {
+		return err
+	}
+	r.TTL, r.MaxTTL, r.Params.Policies = 0, 0, nil
+	if len(aliases) > 0 {
+		return errs.New(errs.Invalid, "allowed_entity_aliases is not available: this vault keeps no entities")
+	}
+	if !suffix.MatchString(r.PathSuffix) {
+		return errs.New(errs.Invalid, "path_suffix may hold letters, digits and _-./ but no \"..\", at most 128 of them")
+	}
+	switch strings.ReplaceAll(strings.ToLower(kind), "_", "-") {
+	case "default-batch":
+		r.Type, r.DefaultType = "", "batch"
+	case "":
+	default:
+		r.DefaultType = ""
+	}
+	return nil
+}
+
+var suffix = regexp.MustCompile(`^([\w-]|[./][\w-]){0,128}$`)
+
+func (e *Engine) readRole(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
+	name, err := checkName(req)
+	if err != nil {
+		return nil, err
+	}
+	r, err := loadRole(ctx, tx, name)
+	if err != nil || r == nil {
+		return nil, err
+	}
+	kind := "default-service"
+	switch {
+	case r.Type != "":
+		kind = r.Type
+	case r.DefaultType != "":
+		kind = "default-" + r.DefaultType
+	}
+	data := engine.NewObject().
+		Strs("allowed_entity_aliases", nil).
+		Strs("allowed_policies", r.Allowed).
+		Strs("allowed_policies_glob", r.AllowedGlobs).
+		Strs("disallowed_policies", r.Disallowed).
+		Strs("disallowed_policies_glob", r.DisallowedGlobs).
+		Int("explicit_max_ttl", r.ExplicitMaxTTL).
+		Str("name", r.Name).
+		Bool("orphan", r.Orphan).
+		Str("path_suffix", r.PathSuffix).
+		Int("period", r.Period).
+		Bool("renewable", r.Renewable).
+		Strs("token_bound_cidrs", r.BoundCIDRs).
+		Int("token_explicit_max_ttl", r.ExplicitMaxTTL).
+		Bool("token_no_default_policy", r.NoDefaultPolicy).
+		Int("token_num_uses", int64(r.NumUses)).
+		Int("token_period", r.Period).
+		Str("token_type", kind)
+	return &engine.Response{Data: data.Value()}, nil
+}
+
+func (e *Engine) deleteRole(_ context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
+	name, err := checkName(req)
+	if err != nil {
+		return nil, err
+	}
+	tx.Delete(rolePrefix + name)
+	return nil, nil
+}
+
+func (r *role) limits() core.PolicyLimits {
+	return core.PolicyLimits{
+		Allowed: r.Allowed, AllowedGlobs: r.AllowedGlobs,
+		Disallowed: r.Disallowed, DisallowedGlobs: r.DisallowedGlobs,
+	}
+}
+
+func (r *role) period() time.Duration         { return time.Duration(r.Period) * time.Second }
+func (r *role) explicitMaxTTL() time.Duration { return time.Duration(r.ExplicitMaxTTL) * time.Second }
+
+func (r *role) suffix() string {
+	if r.PathSuffix == "" {
+		return ""
+	}
+	return "/" + r.PathSuffix
+}
+
+func (r *role) bound() ([]netip.Prefix, error) {
+	p, err := r.Engine()
+	return p.BoundCIDRs, err
+}
+
+// kind is the type of a token for which asked was named, "" = nothing.
+func (r *role) kind(asked string) (core.Type, error) {
+	name := asked
+	switch {
+	case r.Type != "":
+		name = r.Type
+	case asked == "":
+		name = r.DefaultType
+	}
+	switch name {
+	case "", "service":
+		return core.Service, nil
+	case "batch":
+		return core.Batch, nil
+	}
+	return 0, errs.New(errs.Invalid, "invalid 'token_type' value: type must be service or batch")
+}
