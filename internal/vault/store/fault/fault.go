@@ -31,9 +31,9 @@ type Rule struct {
 	Skip   int             // this many calls are let through first
 	Times  int             // then this many go wrong; 0 = all
 	Err    error           // answered instead of the result; nil = the call is made
-	After  bool            // make the call first, then answer Err: nobody knows whether it was made
-	Delay  time.Duration   // waited first
-	Hold   <-chan struct{} // waited for first, until it is closed
+	After  bool            // make the call first, then wait and answer Err: nobody knows whether it was made
+	Delay  time.Duration   // waited
+	Hold   <-chan struct{} // waited for, until it is closed
 }
 
 // Store decorates a store. Without rules it changes nothing.
@@ -176,16 +176,16 @@ func (s *Store) call(ctx context.Context, op Op, keys []string, do func() error)
 	if r == nil {
 		return do()
 	}
-	if err := r.wait(ctx); err != nil {
-		return errs.Newf(errs.Unavailable, "waiting for a held store: %w", err)
-	}
-	if r.Err == nil {
-		return do()
-	}
 	if r.After {
 		if err := do(); err != nil {
 			return err
 		}
+	}
+	if err := r.wait(ctx); err != nil {
+		return errs.Newf(errs.Unavailable, "waiting for a held store: %w", err)
+	}
+	if r.Err == nil && !r.After {
+		return do()
 	}
 	return r.Err
 }

@@ -18,6 +18,10 @@ type Config struct {
 // eventOverhead is what an event and a change cost besides their bytes.
 const eventOverhead = 128
 
+// buffered is how many events a watch's channel holds: enough that a reader on
+// a busy machine, which runs every few milliseconds, keeps up with all commits.
+const buffered = 256
+
 // Feed is a bounded history with watchers. All methods may be called by any
 // number of goroutines; those that publish must do so in order of revision.
 type Feed struct {
@@ -111,7 +115,7 @@ func (f *Feed) Watch(ctx context.Context, prefix string, from store.Revision) (s
 	}
 	w := &watcher{
 		feed: f, prefix: prefix, cursor: from, epoch: f.lost,
-		events: make(chan store.Event, 16),
+		events: make(chan store.Event, buffered),
 		wake:   make(chan struct{}, 1),
 		stop:   make(chan struct{}),
 		done:   make(chan struct{}),

@@ -167,7 +167,7 @@ func TestRelayEnds(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			f, r, w, cancel := relayOver(t, c.step)
-			for rev := store.Revision(1); rev <= 100; rev++ { // more than the channel holds
+			for rev := store.Revision(1); rev <= 3*buffered; rev++ { // more than the channels hold
 				f.Publish(event(rev, "k"))
 			}
 			c.end(f, r, w, cancel)

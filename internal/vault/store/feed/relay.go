@@ -32,7 +32,7 @@ func (r *Relay) Forward(ctx context.Context, inner store.Watcher, step Step) (st
 	ctx, cancel := context.WithCancel(ctx)
 	w := &relayed{
 		relay: r, inner: inner, cancel: cancel,
-		events: make(chan store.Event, 16), inject: make(chan store.Event), done: make(chan struct{}),
+		events: make(chan store.Event, buffered), inject: make(chan store.Event), done: make(chan struct{}),
 	}
 	if r.running == nil {
 		r.running = map[*relayed]struct{}{}

@@ -61,7 +61,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store, o Options) {
 
 // patience returns a context that ends a test that hangs.
 func patience(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }

@@ -246,10 +246,22 @@ func watchSlow(s *suite) {
 	}
 	s.store = s.fresh(s.Forgetful)
 	w := s.watch("f/", 0)
-	revs := make([]store.Revision, 300)
-	for i := range revs {
-		revs[i] = s.put("f/a", "y")
+	const writers, each = 8, 200 // more than history and channels hold together
+	revs := make([]store.Revision, writers*each)
+	var wg sync.WaitGroup
+	for n := range writers {
+		wg.Go(func() {
+			for i := range each {
+				rev, err := s.store.Apply(s.ctx, store.Put(fmt.Sprintf("f/%d", n), nil))
+				if err != nil {
+					s.Error(err)
+				}
+				revs[n*each+i] = rev
+			}
+		})
 	}
+	wg.Wait()
+	slices.Sort(revs)
 	read := 0
 	for e := range w.Events() {
 		if read == len(revs) || e.Revision != revs[read] {
@@ -257,7 +269,7 @@ func watchSlow(s *suite) {
 		}
 		read++
 	}
-	s.wantKind(w.Err(), errs.Exhausted, "a reader 300 commits behind")
+	s.wantKind(w.Err(), errs.Exhausted, "a reader 1600 commits behind")
 	s.put("f/a", "still works")
 }
 

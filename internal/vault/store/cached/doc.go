@@ -1,0 +1,23 @@
+// Package cached is a decorator that keeps entries, and the absence of
+// entries, in memory, so that a read that hits costs a hash and no lock.
+//
+// What makes it safe to believe a kept entry:
+//
+//   - Changes made through this decorator: an entry leaves the cache before the
+//     write goes to the store and comes back when the outcome is known. In
+//     between, reads go through. So the decorator is as linearizable as the
+//     store below it.
+//   - Changes made by others (another node on a shared store): a watch over
+//     everything drops what they change. Such a change is seen as soon as the
+//     watch delivers it, at the latest after MaxSilence.
+//   - A read that misses takes note of the time before it asks the store; if
+//     anything in its part of the cache was dropped meanwhile, what it brings is
+//     returned and not kept. A slow read can so never bring back an old entry.
+//   - When the watch ends, or has been silent for MaxSilence, everything is
+//     forgotten and reads go through until a new watch runs.
+//
+// A store that only this process writes to needs no sign of life: its watch
+// cannot be cut off without ending. Leave MaxSilence 0 for it.
+//
+// Start reading at Store.Get, then Store.Apply, then follower.
+package cached
