@@ -179,26 +179,29 @@ func (r *rule) checkParams(p Params) (Reason, string) {
 			return RequiredMissing, name
 		}
 	}
-	_, denyAll := r.denied["*"]
-	_, allowAll := r.allowed["*"]
-	allowAll = allowAll || len(r.allowed) == 0
 	for _, name := range p.Names() {
-		lower, value := strings.ToLower(name), p.Field(name)
-		if denyAll {
-			return ParameterDenied, "*"
-		}
-		if values, named := r.denied[lower]; named && parameter.AnyDenied(value, values) {
-			return ParameterDenied, lower
-		}
-		values, named := r.allowed[lower]
-		if !named && !allowAll {
-			return ParameterUnknown, ""
-		}
-		if named && !parameter.AllAllowed(value, values) {
-			return ValueNotAllowed, lower
+		if reason, which := r.checkParam(strings.ToLower(name), p.Field(name)); reason != ByRule {
+			return reason, which
 		}
 	}
 	return ByRule, ""
+}
+
+func (r *rule) checkParam(name string, value jsontext.Value) (Reason, string) {
+	if _, all := r.denied["*"]; all {
+		return ParameterDenied, "*"
+	}
+	if values, named := r.denied[name]; named && parameter.AnyDenied(value, values) {
+		return ParameterDenied, name
+	}
+	values, named := r.allowed[name]
+	if named && !parameter.AllAllowed(value, values) {
+		return ValueNotAllowed, name
+	}
+	if _, all := r.allowed["*"]; named || all || len(r.allowed) == 0 {
+		return ByRule, ""
+	}
+	return ParameterUnknown, ""
 }
 
 type noParams struct{}

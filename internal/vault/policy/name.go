@@ -22,22 +22,22 @@ const (
 // root (CVE-2025-5999, CVE-2025-64761). Letters beyond ASCII are refused, since
 // some of them look like others or fold to them.
 func NormalizeName(name string) (string, error) {
-	name = strings.ToLower(strings.TrimSpace(name))
+	name = strings.TrimSpace(name)
 	switch {
 	case name == "":
 		return "", errs.New(errs.Invalid, "a policy must have a name")
 	case len(name) > MaxName:
 		return "", errs.Newf(errs.Invalid, "a policy name of %d bytes is over the limit of %d", len(name), MaxName)
 	case strings.ContainsFunc(name, func(r rune) bool { return !nameRune(r) }):
-		return "", errs.Newf(errs.Invalid, "policy name %q: use letters a to z, digits and any of - _ . : @ + = ~ /", name)
+		return "", errs.Newf(errs.Invalid, "policy name %.80q: use letters a to z, digits and any of - _ . : @ + = ~ /", name)
 	case pattern.Dotted(name) || strings.HasPrefix(name, "/") || strings.HasSuffix(name, "/") || strings.Contains(name, "//"):
-		return "", errs.Newf(errs.Invalid, `policy name %q: between slashes there must be more than "." or ".."`, name)
+		return "", errs.Newf(errs.Invalid, `policy name %.80q: between slashes there must be more than "." or ".."`, name)
 	}
-	return name, nil
+	return strings.ToLower(name), nil // ASCII by now
 }
 
 func nameRune(r rune) bool {
-	return 'a' <= r && r <= 'z' || '0' <= r && r <= '9' || strings.ContainsRune("-_.:@+=~/", r)
+	return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("-_.:@+=~/", r)
 }
 
 // clean reports whether name is as NormalizeName would return it.

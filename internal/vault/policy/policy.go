@@ -78,7 +78,7 @@ func (p *Policy) parse() error {
 			err = f.Value.Expect(syntax.String, "name")
 		default:
 			known := []string{"name", "path"}
-			err = f.At.Errorf("unknown key %q%s; known keys are %s", f.Name, didYouMean(f.Name, known), strings.Join(known, ", "))
+			err = f.At.Errorf("unknown key %.80q%s; known keys are %s", f.Name, didYouMean(f.Name, known), strings.Join(known, ", "))
 		}
 		if err != nil {
 			return err
@@ -104,7 +104,7 @@ func (p *Policy) addPaths(f syntax.Field) error {
 }
 
 func (p *Policy) addRules(path syntax.Field) error {
-	bodies, err := path.Value.Objects(fmt.Sprintf("path %q", path.Name))
+	bodies, err := path.Value.Objects(fmt.Sprintf("path %.80q", path.Name))
 	if err != nil {
 		return err
 	}

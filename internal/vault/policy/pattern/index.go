@@ -94,22 +94,28 @@ func (x *Index[T]) Under(folder string) bool {
 			return true
 		}
 	}
-	// The best pattern that matches all below hides every one that it outranks.
-	cover := x.globs.longest(folder)
-	for _, e := range x.plus {
-		if e.covers(folder) {
-			cover = better(e, cover)
-		}
-	}
-	if (cover != nil && cover.grants) || x.globs.grantsBelow(folder) {
+	cover := x.cover(folder)
+	if cover != nil && cover.grants {
 		return true
 	}
+	if x.globs.grantsBelow(folder) {
+		return true
+	}
+	return slices.ContainsFunc(x.plus, func(e *entry[T]) bool {
+		return e.grants && e.reaches(folder) && better(e, cover) == e
+	})
+}
+
+// cover returns the best inexact pattern that matches all below folder: it
+// hides every one that it outranks.
+func (x *Index[T]) cover(folder string) *entry[T] {
+	best := x.globs.longest(folder)
 	for _, e := range x.plus {
-		if e.grants && e.reaches(folder) && (cover == nil || e.outranks(&cover.Pattern)) {
-			return true
+		if e.covers(folder) {
+			best = better(e, best)
 		}
 	}
-	return false
+	return best
 }
 
 // better returns whichever of two outranks the other; either may be nil.

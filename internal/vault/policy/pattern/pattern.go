@@ -69,19 +69,21 @@ func check(path string) error {
 
 // Dotted reports whether a segment of path is "." or "..".
 func Dotted(path string) bool {
-	for i := 0; i < len(path); i++ {
-		if path[i] != '.' || (i > 0 && path[i-1] != '/') {
+	for from := 0; ; {
+		i := strings.IndexByte(path[from:], '.')
+		if i < 0 {
+			return false
+		}
+		i += from
+		from = i + 1
+		if i > 0 && path[i-1] != '/' {
 			continue
 		}
-		rest := path[i+1:]
-		if rest != "" && rest[0] == '.' {
-			rest = rest[1:]
-		}
+		rest := strings.TrimPrefix(path[from:], ".")
 		if rest == "" || rest[0] == '/' {
 			return true
 		}
 	}
-	return false
 }
 
 // String returns the text without its leading slash.
