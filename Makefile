@@ -1,0 +1,48 @@
+# Everything here works on a fresh Debian with Go; `make help` lists it.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+export GOWORK := off
+export GOFLAGS ?= -buildvcs=false
+VERSION ?= 0.1.0
+LDFLAGS := -s -w -X github.com/strongkeep/strongkeep/internal/app.Version=$(VERSION)
+PACKAGES ?= ./...
+
+.PHONY: help build test race lint generate demo up down cluster bench fuzz
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## Build build/strongkeep, static
+	@mkdir -p build
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o build/strongkeep ./cmd/strongkeep
+
+test: ## Run every test, the real cluster's included; installs what it needs
+	hack/test.sh $(PACKAGES)
+
+race: ## Run every test under the race detector
+	hack/test.sh -race $(PACKAGES)
+
+lint: ## Check format, import rules, budgets, generated files
+	hack/lint.sh
+
+generate: ## Make deepcopy, CRDs, RBAC and manifests anew
+	hack/generate.sh
+
+demo: ## A secret's way from the vault into a pod, on a real cluster, in one go
+	go run ./test/demo
+
+up: ## The demo, left running, to look around
+	go run ./test/demo up
+
+down: ## End what `make up` left running
+	go run ./test/demo down
+
+cluster: ## A real Kubernetes with a kubeconfig, until Ctrl-C
+	go run ./test/cluster/cmd/cluster up
+
+bench: ## Measure; ONLY=name runs one; table and build/bench.json
+	go run ./test/bench $(if $(ONLY),-only $(ONLY))
+
+fuzz: ## Fuzz every parser, FUZZTIME each (default 60s)
+	hack/fuzz.sh

@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# Runs the tests. As root it installs what they need; otherwise it says what is
+# missing and the tests that need it skip loudly. Arguments go to go test.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+echo "test: building the real cluster's parts (the first time takes about ten minutes)"
+go run ./test/cluster/cmd/cluster build
+# Packages that start clusters, servers and kill them are bound by time, not by
+# the processor: two at a time is right for two cores.
+if [ "${CI:-}" = true ]; then
+  set -- -race "$@"
+fi
+exec go test -count=1 -timeout 20m -p 2 "$@"

@@ -1,0 +1,657 @@
+package gate
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/redact"
+	"github.com/strongkeep/strongkeep/internal/vault/audit"
+	"github.com/strongkeep/strongkeep/internal/vault/audit/devices"
+	"github.com/strongkeep/strongkeep/internal/vault/engine"
+	"github.com/strongkeep/strongkeep/internal/vault/mount"
+	"github.com/strongkeep/strongkeep/internal/vault/seal"
+	"github.com/strongkeep/strongkeep/internal/vault/store"
+	"github.com/strongkeep/strongkeep/internal/vault/store/fault"
+	"github.com/strongkeep/strongkeep/internal/vault/store/mem"
+	"github.com/strongkeep/strongkeep/internal/vault/token"
+)
+
+// recorder is an audit device that keeps its lines and can be broken.
+type recorder struct {
+	mu     sync.Mutex
+	lines  []map[string]any
+	broken error
+}
+
+func (r *recorder) Write(lines []byte) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.broken != nil {
+		return r.broken
+	}
+	for line := range strings.SplitSeq(strings.TrimSpace(string(lines)), "\n") {
+		var m map[string]any
+		if err := json.Unmarshal([]byte(line), &m); err != nil {
+			return err
+		}
+		r.lines = append(r.lines, m)
+	}
+	return nil
+}
+
+func (r *recorder) Reload() error  { return nil }
+func (r *recorder) Target() string { return "memory" }
+func (r *recorder) Close() error   { return nil }
+
+func (r *recorder) breakWith(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.broken = err
+}
+
+// of returns "type operation error" of each line about path.
+func (r *recorder) of(path string) []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var out []string
+	for _, m := range r.lines {
+		req, _ := m["request"].(map[string]any)
+		if req["path"] != path {
+			continue
+		}
+		text, _ := m["error"].(string)
+		out = append(out, strings.TrimSpace(m["type"].(string)+" "+req["operation"].(string)+" "+text))
+	}
+	return out
+}
+
+// lab is an engine whose handlers a test replaces.
+type lab struct {
+	mu       sync.Mutex
+	handlers map[string]engine.Handler // by "operation path"
+}
+
+func (l *lab) Close() error { return nil }
+
+func (l *lab) on(key string, h engine.Handler) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.handlers[key] = h
+}
+
+func (l *lab) handle(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
+	l.mu.Lock()
+	h := l.handlers[req.Operation.String()+" "+req.Path]
+	l.mu.Unlock()
+	if h == nil {
+		return nil, errs.New(errs.Internal, "the test has no handler for "+req.Operation.String()+" "+req.Path)
+	}
+	return h(ctx, tx, req)
+}
+
+func (l *lab) Routes() []engine.Route {
+	all := map[engine.Operation]engine.Handler{
+		engine.Read: l.handle, engine.Update: l.handle, engine.Create: l.handle, engine.Delete: l.handle, engine.List: l.handle,
+	}
+	exists := func(ctx context.Context, tx engine.Tx, req *engine.Request) (bool, error) {
+		e, err := tx.Get(ctx, req.Path)
+		return e.Exists(), err
+	}
+	return []engine.Route{
+		{Pattern: "open/{name...}", Summary: "open", Unauthenticated: true, Handlers: all},
+		{Pattern: "sudo/{name...}", Summary: "sudo", Sudo: true, Handlers: all},
+		{Pattern: "ro/{name...}", Summary: "read only", ReadOnly: true, Handlers: all},
+		{Pattern: "any/{name...}", Summary: "any token", TokenOnly: true, Handlers: all},
+		{Pattern: "kv/{name...}", Summary: "entries", Exists: exists, Handlers: all},
+		{Pattern: "login", Summary: "login", Unauthenticated: true, Handlers: all},
+	}
+}
+
+// bench is a gate over a store in memory, with the lab at lab/ and auth/lab/.
+type bench struct {
+	t     *testing.T
+	gate  *Gate
+	audit *recorder
+	lab   *lab
+	fault *fault.Store
+	root  redact.Secret
+	core  Core
+}
+
+func newBench(t *testing.T) *bench {
+	t.Helper()
+	b := &bench{t: t, audit: &recorder{}, lab: &lab{handlers: map[string]engine.Handler{}}}
+	raw := mem.New(mem.Config{})
+	b.fault = fault.New(store.Borrow(raw))
+	factory := func(engine.Config) (engine.Engine, error) { return b.lab, nil }
+	b.gate = New(Config{
+		Raw: raw, Barrier: seal.New(seal.Config{Store: raw}),
+		Open: func(store.Store, *seal.Keyring) (store.Store, error) { return store.Borrow(b.fault), nil },
+		Types: func(core Core) Types {
+			b.core = core
+			return Types{
+				Secrets: map[string]engine.Factory{"lab": factory, "cubbyhole": factory},
+				Auths:   map[string]engine.Factory{"lab": factory},
+				Systems: map[string]engine.Factory{"system": factory, "token": factory},
+			}
+		},
+		Devices: map[string]audit.Factory{"memory": func(map[string]string) (audit.Device, error) { return b.audit, nil }},
+		TTLs:    engine.TTLs{Default: time.Hour, Max: 24 * time.Hour},
+		Defaults: Defaults{
+			Audit: []devices.Device{{Spec: audit.Spec{Path: "memory/", Type: "memory"}}},
+			Mounts: []mount.Entry{
+				{Class: mount.Secret, Path: "lab/", Type: "lab"}, {Class: mount.Auth, Path: "auth/lab/", Type: "lab"},
+			},
+		},
+		Now: time.Now, Random: rand.Reader, Log: slog.New(slog.DiscardHandler), Version: "0.0.0",
+	})
+	t.Cleanup(func() {
+		if err := errors.Join(b.gate.Close(), raw.Close()); err != nil {
+			t.Error("closing:", err)
+		}
+	})
+	made, err := b.gate.Init(t.Context(), seal.InitConfig{Shares: 1, Threshold: 1})
+	if err != nil {
+		t.Fatal("initialising:", err)
+	}
+	b.root = made.RootToken
+	if b.gate.Open() {
+		t.Fatal("a vault that needs people is open after initialisation")
+	}
+	if _, err := b.gate.Unseal(t.Context(), hexShare(made.Shares[0])); err != nil {
+		t.Fatal("unsealing:", err)
+	}
+	return b
+}
+
+func (b *bench) do(op engine.Operation, path string, tok redact.Secret) (*engine.Response, error) {
+	return b.gate.Handle(b.t.Context(), &Request{
+		ID: "id-" + path, Operation: op, Path: path, Token: tok, Time: time.Now(),
+		Remote: netip.MustParseAddrPort("192.0.2.1:1234"),
+	})
+}
+
+// token makes a token with the policy text given to a policy of its own.
+func (b *bench) token(text string, change func(*token.Spec)) redact.Secret {
+	b.t.Helper()
+	v := b.gate.open.Load()
+	tx := begin(v.store)
+	spec := token.Spec{Orphan: true, Policies: []string{"p"}, Path: "test", Default: time.Hour, Max: time.Hour}
+	if change != nil {
+		change(&spec)
+	}
+	if _, err := v.policies.Put(tx, "p", text); err != nil {
+		b.t.Fatal(err)
+	}
+	made, err := v.tokens.Create(b.t.Context(), tx, spec)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	if _, err := tx.Commit(b.t.Context()); err != nil {
+		b.t.Fatal(err)
+	}
+	return made.Token
+}
+
+func ok(context.Context, engine.Tx, *engine.Request) (*engine.Response, error) {
+	return &engine.Response{Data: []byte(`{"ok":true}`)}, nil
+}
+
+func TestWhoMay(t *testing.T) {
+	b := newBench(t)
+	for _, key := range []string{"read open/x", "read sudo/x", "read ro/x", "read any/x", "read kv/x"} {
+		b.lab.on(key, ok)
+	}
+	reader := b.token(`path "lab/ro/*" { capabilities = ["read"] }
+		path "lab/sudo/*" { capabilities = ["read"] }`, nil)
+	none := redact.Secret{}
+	for _, c := range []struct {
+		name, path string
+		op         engine.Operation
+		token      redact.Secret
+		kind       errs.Kind
+		text       string // "" = it succeeds
+	}{
+		{"open needs no token", "lab/open/x", engine.Read, none, 0, ""},
+		{"no token", "lab/ro/x", engine.Read, none, errs.Unauthenticated, "permission denied"},
+		{"unknown token", "lab/ro/x", engine.Read, redact.FromString("hvs.unknown"), errs.Unauthenticated, "permission denied"},
+		{"root", "lab/sudo/x", engine.Read, b.root, 0, ""},
+		{"allowed", "lab/ro/x", engine.Read, reader, 0, ""},
+		{"sudo missing", "lab/sudo/x", engine.Read, reader, errs.Denied, "1 error occurred:\n\t* permission denied\n\n"},
+		{"other capability", "lab/ro/x", engine.Delete, reader, errs.Denied, "1 error occurred:\n\t* permission denied\n\n"},
+		{"other path", "lab/kv/x", engine.Read, reader, errs.Denied, "1 error occurred:\n\t* permission denied\n\n"},
+		{"any token will do", "lab/any/x", engine.Read, reader, 0, ""},
+		{"any token, but one", "lab/any/x", engine.Read, none, errs.Unauthenticated, "permission denied"},
+		{"no mount, denied first", "nowhere/x", engine.Read, reader, errs.Denied, "1 error occurred:\n\t* permission denied\n\n"},
+		{"no mount", "nowhere/x", engine.Read, b.root, errs.NotExist, `no handler for route "nowhere/x". route entry not found.`},
+		{"no route", "lab/unknown", engine.Read, b.root, errs.NotExist, "1 error occurred:\n\t* unsupported path\n\n"},
+		{"no operation", "lab/kv/x", engine.Patch, b.root, errs.Unsupported, "1 error occurred:\n\t* unsupported operation\n\n"},
+		{"dots", "lab/ro/../kv/x", engine.Read, reader, errs.Invalid, "relative paths"},
+		{"write to a folder", "lab/kv/x/", engine.Update, b.root, errs.Invalid, "cannot write to a path ending in '/'"},
+		{"control character", "lab/ro/a\nb", engine.Read, reader, errs.Invalid, "control character"},
+		{"not UTF-8", "lab/ro/\xff", engine.Read, reader, errs.Invalid, "UTF-8"},
+		{"too long", "lab/ro/" + strings.Repeat("x", MaxPath), engine.Read, reader, errs.Invalid, "limit"},
+	} {
+		res, err := b.do(c.op, c.path, c.token)
+		switch {
+		case c.text == "" && err != nil:
+			t.Errorf("%s: refused: %v", c.name, err)
+		case c.text == "" && string(res.Data) != `{"ok":true}`:
+			t.Errorf("%s: answered %s", c.name, res.Data)
+		case c.text != "" && !errs.Is(err, c.kind):
+			t.Errorf("%s: kind of %v is %v, want %v", c.name, err, errs.KindOf(err), c.kind)
+		case c.text != "" && !strings.Contains(err.Error(), c.text):
+			t.Errorf("%s: error %q does not say %q", c.name, err, c.text)
+		}
+	}
+}
+
+func TestNamespaceAndWrappingAreRefusedNotIgnored(t *testing.T) {
+	b := newBench(t)
+	b.lab.on("read ro/x", ok)
+	req := Request{ID: "1", Operation: engine.Read, Path: "lab/ro/x", Token: b.root, Time: time.Now(), Namespace: "team-a"}
+	if _, err := b.gate.Handle(t.Context(), &req); !errs.Is(err, errs.Invalid) || !strings.Contains(err.Error(), "namespace") {
+		t.Errorf("a namespace that does not exist: %v", err)
+	}
+	req.Namespace, req.WrapTTL = "root", time.Minute
+	if _, err := b.gate.Handle(t.Context(), &req); !errs.Is(err, errs.Invalid) || !strings.Contains(err.Error(), "wrapping") {
+		t.Errorf("response wrapping: %v", err)
+	}
+	req.WrapTTL = 0
+	if _, err := b.gate.Handle(t.Context(), &req); err != nil {
+		t.Errorf("the root namespace by its name: %v", err)
+	}
+}
+
+func TestEveryRequestHasTwoLines(t *testing.T) {
+	b := newBench(t)
+	b.lab.on("read ro/x", ok)
+	b.lab.on("read ro/bad", func(context.Context, engine.Tx, *engine.Request) (*engine.Response, error) {
+		return nil, errs.New(errs.Invalid, "no good")
+	})
+	b.lab.on("read ro/bug", func(context.Context, engine.Tx, *engine.Request) (*engine.Response, error) {
+		return nil, errors.New("a detail for the log")
+	})
+	denied := b.token(`path "other" { capabilities = ["read"] }`, nil)
+	_, _ = b.do(engine.Read, "lab/ro/x", b.root)
+	_, _ = b.do(engine.Read, "lab/ro/bad", b.root)
+	_, _ = b.do(engine.Read, "lab/ro/bug", b.root)
+	_, _ = b.do(engine.Read, "lab/ro/denied", denied)
+	for path, want := range map[string]string{
+		"lab/ro/x":      "request read|response read",
+		"lab/ro/bad":    "request read|response read no good",
+		"lab/ro/bug":    "request read|response read internal error",
+		"lab/ro/denied": "request read 1 error occurred:\n\t* permission denied|response read 1 error occurred:\n\t* permission denied",
+	} {
+		if got := strings.Join(b.audit.of(path), "|"); got != want {
+			t.Errorf("%s: lines are %q, want %q", path, got, want)
+		}
+	}
+}
+
+func TestWhatCannotBeAuditedDidNotHappen(t *testing.T) {
+	b := newBench(t)
+	write := func(_ context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
+		tx.Put(req.Path, []byte("v"))
+		return nil, nil
+	}
+	read := func(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
+		e, err := tx.Get(ctx, req.Path)
+		if err != nil || !e.Exists() {
+			return nil, err
+		}
+		return &engine.Response{Data: []byte(`{"v":1}`)}, nil
+	}
+	b.lab.on("create kv/x", write)
+	b.lab.on("read kv/x", read)
+	b.audit.breakWith(errors.New("no space left"))
+	if _, err := b.do(engine.Update, "lab/kv/x", b.root); !errs.Is(err, errs.Unavailable) {
+		t.Fatalf("a write without an audit line: %v, want Unavailable", err)
+	}
+	if _, err := b.do(engine.Read, "lab/kv/x", b.root); !errs.Is(err, errs.Unavailable) {
+		t.Fatalf("a read without an audit line: %v, want Unavailable", err)
+	}
+	b.audit.breakWith(nil)
+	if res, err := b.do(engine.Read, "lab/kv/x", b.root); err != nil || res != nil {
+		t.Fatalf("the refused write is there: %v %v", res, err)
+	}
+	if _, err := b.do(engine.Update, "lab/kv/x", b.root); err != nil {
+		t.Fatalf("the device works again, the write is refused: %v", err)
+	}
+}
+
+func TestConflictReruns(t *testing.T) {
+	b := newBench(t)
+	count := func(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
+		e, err := tx.Get(ctx, "kv/n")
+		if err != nil {
+			return nil, err
+		}
+		tx.Put("kv/n", append(append([]byte{}, e.Value...), 'x'))
+		return nil, nil
+	}
+	b.lab.on("create kv/n", count)
+	b.lab.on("update kv/n", count)
+	const writers, each = 8, 10
+	var wait sync.WaitGroup
+	for range writers {
+		wait.Go(func() {
+			for range each {
+				if _, err := b.do(engine.Update, "lab/kv/n", b.root); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wait.Wait()
+	var length int
+	b.lab.on("read kv/n", func(ctx context.Context, tx engine.Tx, _ *engine.Request) (*engine.Response, error) {
+		e, err := tx.Get(ctx, "kv/n")
+		length = len(e.Value)
+		return nil, err
+	})
+	if _, err := b.do(engine.Read, "lab/kv/n", b.root); err != nil || length != writers*each {
+		t.Errorf("%d increments arrived of %d (%v)", length, writers*each, err)
+	}
+}
+
+// A create that meets someone else's create must be decided anew: policy may
+// allow to create and not to update.
+func TestRerunDecidesAnew(t *testing.T) {
+	b := newBench(t)
+	creator := b.token(`path "lab/kv/*" { capabilities = ["create"] }`, nil)
+	first := true
+	b.lab.on("create kv/x", func(ctx context.Context, tx engine.Tx, _ *engine.Request) (*engine.Response, error) {
+		if first {
+			first = false
+			b.lab.on("create kv/x", func(_ context.Context, tx engine.Tx, _ *engine.Request) (*engine.Response, error) {
+				tx.Put("kv/x", []byte("other"))
+				return nil, nil
+			})
+			if _, err := b.do(engine.Update, "lab/kv/x", b.root); err != nil {
+				return nil, err
+			}
+		}
+		tx.Put("kv/x", []byte("mine"))
+		return nil, nil
+	})
+	if _, err := b.do(engine.Update, "lab/kv/x", creator); !errs.Is(err, errs.Denied) {
+		t.Errorf("an update by someone who may only create: %v, want Denied", err)
+	}
+}
+
+func TestLoginIsOneCommit(t *testing.T) {
+	b := newBench(t)
+	b.lab.on("update login", func(_ context.Context, tx engine.Tx, _ *engine.Request) (*engine.Response, error) {
+		tx.Put("seen", []byte("1"))
+		return &engine.Response{Auth: &engine.Auth{
+			DisplayName: "alice", Renewable: true, Orphan: true, Metadata: map[string]string{"who": "alice"},
+			Params: engine.TokenParams{Policies: []string{"p"}, TTL: time.Minute},
+		}}, nil
+	})
+	before := b.revision()
+	res, err := b.do(engine.Update, "auth/lab/login", redact.Secret{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := b.revision() - before; got != 1 {
+		t.Errorf("a login took %d commits, want 1", got)
+	}
+	issued := res.Auth.Issued
+	if issued == nil || issued.TTL != time.Minute || strings.Join(issued.Policies, ",") != "default,p" || issued.Type != engine.TokenService {
+		t.Fatalf("issued %+v", issued)
+	}
+	if len(res.Warnings) != 1 || res.Warnings[0] != `Policy "p" does not exist` {
+		t.Errorf("warnings are %q", res.Warnings)
+	}
+	b.lab.on("read any/x", func(_ context.Context, _ engine.Tx, req *engine.Request) (*engine.Response, error) {
+		if req.Caller.DisplayName != "lab-alice" || req.Caller.Metadata["who"] != "alice" {
+			return nil, errs.Newf(errs.Invalid, "caller is %+v", req.Caller)
+		}
+		return &engine.Response{Data: []byte(`{"ok":true}`)}, nil
+	})
+	if _, err := b.do(engine.Read, "lab/any/x", redact.FromString(issued.ClientToken)); err != nil {
+		t.Errorf("the new token: %v", err)
+	}
+}
+
+// Classes of CVE-2026-46405: a method that answers auth and error must not
+// leave a token behind; and only auth methods give tokens.
+func TestLoginThatFailsLeavesNoToken(t *testing.T) {
+	b := newBench(t)
+	auth := &engine.Auth{Params: engine.TokenParams{Policies: []string{"p"}}}
+	b.lab.on("update login", func(context.Context, engine.Tx, *engine.Request) (*engine.Response, error) {
+		return &engine.Response{Auth: auth}, errs.New(errs.Denied, "wrong password")
+	})
+	before := b.revision()
+	res, err := b.do(engine.Update, "auth/lab/login", redact.Secret{})
+	if !errs.Is(err, errs.Denied) || res != nil {
+		t.Errorf("answered %+v, %v", res, err)
+	}
+	b.lab.on("update login", func(context.Context, engine.Tx, *engine.Request) (*engine.Response, error) {
+		return &engine.Response{Auth: auth}, nil
+	})
+	if _, err := b.do(engine.Update, "lab/login", redact.Secret{}); !errs.Is(err, errs.Internal) {
+		t.Errorf("a secrets engine gave a login: %v", err)
+	}
+	auth.Params.Policies = []string{"Root "}
+	if _, err := b.do(engine.Update, "auth/lab/login", redact.Secret{}); err == nil {
+		t.Error("a login gave the root policy (class of CVE-2025-5999)")
+	}
+	if got := b.revision(); got != before {
+		t.Errorf("%d commits were made by refused logins", got-before)
+	}
+}
+
+func (b *bench) revision() store.Revision {
+	b.t.Helper()
+	rev, err := b.gate.open.Load().store.Apply(b.t.Context())
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return rev
+}
+
+func TestUsesAreCounted(t *testing.T) {
+	b := newBench(t)
+	b.lab.on("read ro/x", ok)
+	tok := b.token(`path "lab/ro/*" { capabilities = ["read"] }`, func(s *token.Spec) { s.NumUses = 3 })
+	if _, err := b.do(engine.Read, "lab/ro/x", tok); err != nil {
+		t.Fatal("first use:", err)
+	}
+	if _, err := b.do(engine.Read, "lab/kv/denied", tok); !errs.Is(err, errs.Denied) {
+		t.Fatal("second use, denied:", err)
+	}
+	if _, err := b.do(engine.Read, "lab/ro/x", tok); err != nil {
+		t.Fatal("last use:", err)
+	}
+	if _, err := b.do(engine.Read, "lab/ro/x", tok); !errs.Is(err, errs.Unauthenticated) {
+		t.Errorf("a fourth use of three: %v (a denied request counts too, facts §2.4)", err)
+	}
+	names, err := b.gate.open.Load().store.List(t.Context(), "token/id/", "", 0)
+	if err != nil || len(names) != 1 {
+		t.Errorf("tokens left after the last use: %d (%v), want only root", len(names), err)
+	}
+}
+
+func TestUsesAreCountedOnceEach(t *testing.T) {
+	b := newBench(t)
+	b.lab.on("read ro/x", ok)
+	const uses = 10
+	tok := b.token(`path "lab/ro/*" { capabilities = ["read"] }`, func(s *token.Spec) { s.NumUses = uses })
+	var wait sync.WaitGroup
+	var mu sync.Mutex
+	served := 0
+	for range 3 * uses {
+		wait.Go(func() {
+			if _, err := b.do(engine.Read, "lab/ro/x", tok); err == nil {
+				mu.Lock()
+				served++
+				mu.Unlock()
+			}
+		})
+	}
+	wait.Wait()
+	if served != uses {
+		t.Errorf("%d requests were served with a token for %d", served, uses)
+	}
+}
+
+func TestBoundAddressAndLostMount(t *testing.T) {
+	b := newBench(t)
+	b.lab.on("read ro/x", ok)
+	const text = `path "lab/ro/*" { capabilities = ["read"] }`
+	bound := b.token(text, func(s *token.Spec) { s.BoundCIDRs = []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")} })
+	if _, err := b.do(engine.Read, "lab/ro/x", bound); !errs.Is(err, errs.Unauthenticated) {
+		t.Errorf("a token bound to another network: %v", err)
+	}
+	lost := b.token(text, func(s *token.Spec) { s.MountID = "00000000-0000-0000-0000-000000000000" })
+	if _, err := b.do(engine.Read, "lab/ro/x", lost); !errs.Is(err, errs.Unauthenticated) {
+		t.Errorf("a token of an auth method that was disabled: %v", err)
+	}
+}
+
+func TestSealing(t *testing.T) {
+	b := newBench(t)
+	inside, leave := make(chan struct{}), make(chan struct{})
+	b.lab.on("read ro/slow", func(context.Context, engine.Tx, *engine.Request) (*engine.Response, error) {
+		close(inside)
+		<-leave
+		return ok(nil, nil, nil)
+	})
+	answered := make(chan error)
+	go func() {
+		_, err := b.do(engine.Read, "lab/ro/slow", b.root)
+		answered <- err
+	}()
+	<-inside
+	sealed := make(chan struct{})
+	go func() { b.gate.Seal(); close(sealed) }()
+	for b.gate.Open() {
+	}
+	if _, err := b.do(engine.Read, "lab/ro/x", b.root); !errs.Is(err, errs.Sealed) || err.Error() != "Vault is sealed" {
+		t.Errorf("while sealing: %v", err)
+	}
+	select {
+	case <-sealed:
+		t.Error("sealed while a request was inside")
+	default:
+	}
+	close(leave)
+	if err := <-answered; err != nil {
+		t.Errorf("the request inside: %v", err)
+	}
+	<-sealed
+	if !b.gate.cfg.Barrier.Keyring().Sealed() {
+		t.Error("the keys are still in memory")
+	}
+}
+
+func TestSealOnRequest(t *testing.T) {
+	b := newBench(t)
+	b.lab.on("update sudo/seal", func(context.Context, engine.Tx, *engine.Request) (*engine.Response, error) {
+		b.core.AskSeal()
+		return nil, nil
+	})
+	if _, err := b.do(engine.Update, "lab/sudo/seal", b.root); err != nil {
+		t.Fatal(err)
+	}
+	if b.gate.Open() {
+		t.Error("the vault is open after the request that sealed it was answered")
+	}
+	if got := strings.Join(b.audit.of("lab/sudo/seal"), "|"); got != "request update|response update" {
+		t.Errorf("the sealing was audited as %q", got)
+	}
+}
+
+func TestEventsAreHeardByThoseWhoMay(t *testing.T) {
+	b := newBench(t)
+	b.lab.on("create kv/mine", func(_ context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
+		tx.Put(req.Path, []byte("v"))
+		tx.Emit(engine.Event{Type: "lab/write", Path: req.Path, Metadata: map[string]string{"modified": "true"}})
+		return nil, nil
+	})
+	b.lab.on("create kv/yours", b.lab.handlers["create kv/mine"])
+	b.lab.on("create kv/failed", func(_ context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
+		tx.Emit(engine.Event{Type: "lab/write", Path: req.Path})
+		return nil, errs.New(errs.Invalid, "refused")
+	})
+	const text = `path "sys/events/subscribe/*" { capabilities = ["read"] }
+		path "lab/kv/mine" { capabilities = ["read"] }`
+	tok := b.token(text, nil)
+	subscribe := func(tok redact.Secret) (*Subscription, error) {
+		return b.gate.Subscribe(t.Context(), &Request{
+			ID: "s", Operation: engine.Read, Path: "sys/events/subscribe/lab/*", Token: tok, Time: time.Now(),
+		}, "lab/*")
+	}
+	if _, err := subscribe(redact.FromString("hvs.wrong")); !errs.Is(err, errs.Unauthenticated) {
+		t.Fatalf("subscribing with an unknown token: %v", err)
+	}
+	sub, err := subscribe(tok)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sub.Close()
+	for _, path := range []string{"lab/kv/failed", "lab/kv/yours", "lab/kv/mine"} {
+		_, _ = b.do(engine.Update, path, b.root)
+	}
+	message, err := sub.Next(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(message), `"path":"lab/kv/mine"`) {
+		t.Errorf("heard %s", message)
+	}
+	v := b.gate.open.Load()
+	tx := begin(v.store)
+	if err := v.tokens.Revoke(t.Context(), tx, v.tokens.TokenKey(tok.RevealString()), token.Tree); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := sub.CheckToken(t.Context()); !errs.Is(err, errs.Unauthenticated) {
+		t.Errorf("a quiet stream of a revoked token: %v", err)
+	}
+}
+
+func TestPolicyChangeHoldsAtOnce(t *testing.T) {
+	b := newBench(t)
+	b.lab.on("read ro/x", ok)
+	tok := b.token(`path "lab/ro/*" { capabilities = ["read"] }`, nil)
+	if _, err := b.do(engine.Read, "lab/ro/x", tok); err != nil {
+		t.Fatal(err)
+	}
+	v := b.gate.open.Load()
+	tx := begin(v.store)
+	if _, err := v.policies.Put(tx, "p", `path "lab/ro/*" { capabilities = ["deny"] }`); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.do(engine.Read, "lab/ro/x", tok); !errs.Is(err, errs.Denied) {
+		t.Errorf("after the policy changed: %v, want Denied", err)
+	}
+}
+
+func hexShare(s redact.Secret) redact.Secret { return redact.FromString(hexOf(s.Reveal())) }
+
+func hexOf(b []byte) string {
+	const digits = "0123456789abcdef"
+	out := make([]byte, 0, 2*len(b))
+	for _, c := range b {
+		out = append(out, digits[c>>4], digits[c&15])
+	}
+	return string(out)
+}
+
