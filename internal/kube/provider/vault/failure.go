@@ -1,0 +1,71 @@
+package vault
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/hashicorp/vault/api"
+
+	"github.com/strongkeep/strongkeep/internal/errs"
+)
+
+// classify gives an error of the client its kind and a text with the server's
+// own words, which Vault makes for clients to see. Nothing of the request but
+// its path is in it.
+func classify(err error, doing string) error {
+	if err == nil {
+		return nil
+	}
+	var answer *api.ResponseError
+	if errors.As(err, &answer) {
+		return errs.Newf(kindOf(answer.StatusCode), "%s: %s", doing, words(answer))
+	}
+	var dial *url.Error
+	if errors.As(err, &dial) {
+		err = dial.Err // the URL is in doing already
+	}
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return errs.Newf(errs.Unavailable, "%s: no answer in time", doing)
+	}
+	return errs.Newf(errs.Unavailable, "%s: %s", doing, err)
+}
+
+func kindOf(status int) errs.Kind {
+	switch status {
+	case http.StatusBadRequest:
+		return errs.Invalid
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return errs.Denied
+	case http.StatusNotFound:
+		return errs.NotExist
+	case http.StatusMethodNotAllowed:
+		return errs.Unsupported
+	case http.StatusRequestEntityTooLarge:
+		return errs.TooLarge
+	case http.StatusTooManyRequests:
+		return errs.Exhausted
+	}
+	return errs.Unavailable
+}
+
+// words returns what the server said on one line, bounded. An answer that is
+// not Vault's JSON may be anything, so it is not shown.
+func words(answer *api.ResponseError) string {
+	status := http.StatusText(answer.StatusCode)
+	if answer.RawError {
+		return status + " (the answer is not Vault's JSON: check spec.provider.vault.server)"
+	}
+	text := strings.Join(strings.Fields(strings.Join(answer.Errors, "; ")), " ")
+	text = strings.TrimPrefix(text, "1 error occurred: * ")
+	if text == "" {
+		return status
+	}
+	const limit = 400
+	if len(text) > limit {
+		text = strings.ToValidUTF8(text[:limit], "") + "…"
+	}
+	return text
+}

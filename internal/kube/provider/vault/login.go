@@ -1,0 +1,237 @@
+package vault
+
+import (
+	"context"
+	"time"
+
+	"github.com/hashicorp/vault/api"
+
+	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/redact"
+)
+
+// login is one token and what is known of its life.
+type login struct {
+	token     redact.Secret
+	issued    time.Time
+	expires   time.Time // zero: never
+	renewable bool
+	own       bool // made by us, so ours to revoke
+}
+
+// renewAt returns when the login wants renewing, or zero for never.
+func (l *login) renewAt() time.Time {
+	if l.expires.IsZero() {
+		return time.Time{}
+	}
+	return l.issued.Add(l.expires.Sub(l.issued) * 2 / 3)
+}
+
+// reloginAfter is the least time between two logins that a 403 leads to: with a
+// token that may not even look itself up, a policy that forbids a read must not
+// become a login per reconcile.
+const reloginAfter = 10 * time.Second
+
+// current returns a login that is good for now, making or renewing one when
+// needed. Concurrent callers share that work; a caller that gives up leaves it
+// going for the others.
+func (s *store) current(ctx context.Context) (*login, error) {
+	s.mu.Lock()
+	l := s.login
+	s.mu.Unlock()
+	now := s.clock.Now()
+	if l != nil && (l.expires.IsZero() || now.Before(l.renewAt())) {
+		return l, nil
+	}
+	return s.refresh(ctx, l)
+}
+
+// refresh replaces the login old (nil: none). One that somebody else replaced
+// meanwhile is returned as it is.
+func (s *store) refresh(ctx context.Context, old *login) (*login, error) {
+	done := s.flight.DoChan("login", func() (any, error) {
+		s.mu.Lock()
+		l := s.login
+		s.mu.Unlock()
+		if l != nil && l != old {
+			return l, nil
+		}
+		ctx, cancel := context.WithTimeout(s.ctx, callTimeout)
+		defer cancel()
+		l, err := s.renewOrLogin(ctx, old)
+		if err != nil {
+			return nil, err
+		}
+		s.kv.SetToken(l.token.RevealString())
+		s.self.SetToken(l.token.RevealString())
+		s.mu.Lock()
+		s.login = l
+		s.mu.Unlock()
+		return l, nil
+	})
+	select {
+	case r := <-done:
+		if r.Err != nil {
+			return nil, r.Err
+		}
+		return r.Val.(*login), nil
+	case <-ctx.Done():
+		return nil, errs.Newf(errs.Unavailable, "logging in to Vault: %w", ctx.Err())
+	}
+}
+
+func (s *store) renewOrLogin(ctx context.Context, old *login) (*login, error) {
+	if old != nil && old.renewable && s.clock.Now().Before(old.expires) {
+		secret, err := s.self.Auth().Token().RenewSelfWithContext(ctx, 0)
+		if l, ok := s.fromAuth(secret); err == nil && ok && s.longEnough(l) {
+			l.token, l.own = old.token, old.own
+			return l, nil
+		}
+		s.log.Info("the Vault token can be renewed no more; logging in again", "store", s.name)
+	}
+	if s.settings.Auth.TokenSecretRef != nil {
+		return s.givenToken(ctx)
+	}
+	path, body, err := s.loginRequest(ctx)
+	if err != nil {
+		return nil, err
+	}
+	secret, err := s.anonymous.Logical().WriteWithContext(ctx, path, body)
+	if err != nil {
+		err = classify(err, "logging in to Vault at "+s.settings.Server+" with "+s.settings.Auth.String())
+		if errs.Is(err, errs.Denied) || errs.Is(err, errs.Invalid) {
+			err = errs.Newf(errs.Unauthenticated, "%w; check the role and what it is bound to: strongkeep read %s", err, rolePath(s.settings.Auth))
+		}
+		return nil, err
+	}
+	l, ok := s.fromAuth(secret)
+	if !ok {
+		return nil, errs.Newf(errs.Unavailable, "logging in to Vault at %s with %s: the answer has no token", s.settings.Server, s.settings.Auth)
+	}
+	l.own = true
+	return l, nil
+}
+
+// longEnough tells a renewal from one that only hands out what is left before
+// the token's maximum.
+func (s *store) longEnough(l *login) bool {
+	return l.expires.IsZero() || l.expires.Sub(s.clock.Now()) > 10*time.Second
+}
+
+func rolePath(a *Auth) string {
+	if a.Kubernetes != nil {
+		return "auth/" + a.Kubernetes.mount() + "/role/" + a.Kubernetes.Role
+	}
+	return "auth/" + a.AppRole.mount() + "/role/NAME"
+}
+
+func (s *store) fromAuth(secret *api.Secret) (*login, bool) {
+	if secret == nil || secret.Auth == nil || secret.Auth.ClientToken == "" {
+		return nil, false
+	}
+	return s.newLogin(redact.FromString(secret.Auth.ClientToken), secret.Auth.LeaseDuration, secret.Auth.Renewable), true
+}
+
+func (s *store) newLogin(token redact.Secret, seconds int, renewable bool) *login {
+	l := &login{token: token, issued: s.clock.Now(), renewable: renewable}
+	if seconds > 0 {
+		l.expires = l.issued.Add(time.Duration(seconds) * time.Second)
+	}
+	return l
+}
+
+// loginRequest returns where to log in and with what.
+func (s *store) loginRequest(ctx context.Context) (string, map[string]any, error) {
+	if k := s.settings.Auth.Kubernetes; k != nil {
+		jwt, err := s.serviceAccountJWT(ctx, k)
+		if err != nil {
+			return "", nil, err
+		}
+		return "auth/" + k.mount() + "/login", map[string]any{"role": k.Role, "jwt": jwt.RevealString()}, nil
+	}
+	r := s.settings.Auth.AppRole
+	roleID := r.RoleID
+	if r.RoleRef != nil {
+		id, err := s.secretKey(ctx, "auth.appRole.roleRef", r.RoleRef.Name, r.RoleRef.Namespace, r.RoleRef.Key)
+		if err != nil {
+			return "", nil, err
+		}
+		roleID = id.RevealString()
+	}
+	secretID, err := s.secretKey(ctx, "auth.appRole.secretRef", r.SecretRef.Name, r.SecretRef.Namespace, r.SecretRef.Key)
+	if err != nil {
+		return "", nil, err
+	}
+	return "auth/" + r.mount() + "/login", map[string]any{"role_id": roleID, "secret_id": secretID.RevealString()}, nil
+}
+
+func (s *store) serviceAccountJWT(ctx context.Context, k *Kubernetes) (redact.Secret, error) {
+	if k.SecretRef != nil {
+		return s.secretKey(ctx, "auth.kubernetes.secretRef", k.SecretRef.Name, k.SecretRef.Namespace, orElse(k.SecretRef.Key, "token"))
+	}
+	sa := k.ServiceAccountRef
+	ref, err := s.scope.Ref("auth.kubernetes.serviceAccountRef", sa.Namespace, sa.Name)
+	if err != nil {
+		return redact.Secret{}, err
+	}
+	return s.cluster.ServiceAccountToken(ctx, ref, sa.Audiences)
+}
+
+// givenToken reads the token from its Secret and asks the server how long it
+// lives. A server that does not let it look itself up tells us nothing, which
+// is no error: the first read shows whether the token is good.
+func (s *store) givenToken(ctx context.Context) (*login, error) {
+	ref := s.settings.Auth.TokenSecretRef
+	token, err := s.secretKey(ctx, "auth.tokenSecretRef", ref.Name, ref.Namespace, ref.Key)
+	if err != nil {
+		return nil, err
+	}
+	s.self.SetToken(token.RevealString())
+	l := s.newLogin(token, 0, false)
+	about, err := s.self.Auth().Token().LookupSelfWithContext(ctx)
+	if err != nil {
+		if err = classify(err, "looking up the token at "+s.settings.Server); errs.Is(err, errs.Denied) {
+			return l, nil
+		}
+		return nil, err
+	}
+	if ttl, err := about.TokenTTL(); err == nil && ttl > 0 {
+		renewable, _ := about.TokenIsRenewable()
+		return s.newLogin(token, int(ttl/time.Second), renewable), nil
+	}
+	return l, nil
+}
+
+func (s *store) secretKey(ctx context.Context, field, name string, namespace *string, key string) (redact.Secret, error) {
+	if key == "" {
+		return redact.Secret{}, errs.Newf(errs.Invalid, "%s: key is missing", field)
+	}
+	ref, err := s.scope.Ref(field, namespace, name)
+	if err != nil {
+		return redact.Secret{}, err
+	}
+	return s.cluster.SecretKey(ctx, ref, key)
+}
+
+// afterDenied finds out what a 403 to a call made with l means: a token that the
+// server no longer knows, or a token that may not. It returns true when there
+// is a new login to try again with.
+func (s *store) afterDenied(ctx context.Context, l *login) bool {
+	_, err := s.self.Auth().Token().LookupSelfWithContext(ctx)
+	if !errs.Is(classify(err, ""), errs.Denied) || err == nil {
+		return false
+	}
+	s.mu.Lock()
+	now := s.clock.Now()
+	stale := s.login != l // somebody else has logged in since
+	tooSoon := !s.forced.IsZero() && now.Sub(s.forced) < reloginAfter
+	if !stale && !tooSoon {
+		s.login, s.forced = nil, now
+	}
+	s.mu.Unlock()
+	if tooSoon && !stale {
+		return false
+	}
+	fresh, err := s.refresh(ctx, nil)
+	return err == nil && !fresh.token.Equal(l.token)
+}

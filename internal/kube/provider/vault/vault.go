@@ -1,0 +1,211 @@
+package vault
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/vault/api"
+	"golang.org/x/sync/singleflight"
+	"k8s.io/utils/clock"
+
+	v1 "github.com/strongkeep/strongkeep/api/external/v1"
+	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/kube/provider"
+)
+
+// Provider opens stores on Vault.
+type Provider struct{}
+
+// callTimeout bounds one call, retries included.
+const callTimeout = 30 * time.Second
+
+// store implements provider.Store and provider.Notifier.
+type store struct {
+	settings Settings
+	name     string
+	scope    provider.Scope
+	cluster  provider.Cluster
+	clock    clock.Clock
+	log      *slog.Logger
+	http     *http.Client
+
+	kv        *api.Client // with the token, in the namespace of the secrets
+	self      *api.Client // with the token, in the namespace of the login
+	anonymous *api.Client // without a token, in the namespace of the login
+
+	ctx    context.Context // ends with Close; work shared by several callers runs under it
+	cancel context.CancelFunc
+	flight singleflight.Group
+
+	mu     sync.Mutex
+	login  *login    // nil: none yet, or no longer good
+	forced time.Time // when a 403 last led to a new login
+}
+
+// Open reads the settings and certificates. It does not log in.
+func (Provider) Open(ctx context.Context, cfg provider.Config) (provider.Store, error) {
+	var settings Settings
+	if err := provider.DecodeSettings(Name, cfg.Settings, &settings); err != nil {
+		return nil, err
+	}
+	if err := settings.check(); err != nil {
+		return nil, errs.Newf(errs.KindOf(err), "spec.provider.vault: %w", err)
+	}
+	s := &store{
+		settings: settings, name: cfg.Scope.Store().String(),
+		scope: cfg.Scope, cluster: cfg.Cluster, clock: cfg.Clock, log: cfg.Log,
+	}
+	tlsConfig, err := s.tlsConfig(ctx)
+	if err != nil {
+		return nil, errs.Newf(errs.KindOf(err), "spec.provider.vault: %w", err)
+	}
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.TLSClientConfig = tlsConfig
+	transport.MaxIdleConnsPerHost = 32
+	s.http = &http.Client{Transport: transport}
+	if s.kv, err = s.client(cfg.Retry); err != nil {
+		return nil, err
+	}
+	s.self = s.kv.WithNamespace(orElse(settings.Auth.Namespace, settings.Namespace))
+	s.anonymous = s.kv.WithNamespace(orElse(settings.Auth.Namespace, settings.Namespace))
+	s.ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	return s, nil
+}
+
+// client makes the official client. What it would take from the environment is
+// overwritten: the operator's environment is not the store's.
+func (s *store) client(retry provider.Retry) (*api.Client, error) {
+	cfg := &api.Config{
+		Address:        s.settings.Server,
+		HttpClient:     s.http,
+		MaxRetries:     2,
+		MinRetryWait:   200 * time.Millisecond,
+		MaxRetryWait:   time.Second,
+		Timeout:        callTimeout,
+		ReadYourWrites: s.settings.ReadYourWrites,
+	}
+	if retry.Max != nil {
+		cfg.MaxRetries = *retry.Max
+	}
+	if retry.Wait > 0 {
+		cfg.MinRetryWait, cfg.MaxRetryWait = retry.Wait, retry.Wait
+	}
+	c, err := api.NewClient(cfg)
+	if err != nil {
+		return nil, errs.Newf(errs.Invalid, "spec.provider.vault.server %q: %w", s.settings.Server, err)
+	}
+	c.ClearToken()
+	c.ClearNamespace()
+	headers := http.Header{api.RequestHeaderName: {"true"}}
+	for name, value := range s.settings.Headers {
+		headers.Set(name, value)
+	}
+	if s.settings.ForwardInconsistent {
+		headers.Set("X-Vault-Inconsistent", "forward-active-node")
+	}
+	c.SetHeaders(headers)
+	if s.settings.Namespace != "" {
+		c.SetNamespace(s.settings.Namespace)
+	}
+	return c, nil
+}
+
+func (s *store) tlsConfig(ctx context.Context) (*tls.Config, error) {
+	cfg := &tls.Config{MinVersion: tls.VersionTLS12}
+	pem, err := s.authorities(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if len(pem) > 0 {
+		cfg.RootCAs = x509.NewCertPool()
+		if !cfg.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, errs.New(errs.Invalid, "caBundle or caProvider: no PEM certificate in it")
+		}
+	}
+	if ref := s.settings.TLS.CertSecretRef; ref != nil {
+		cert, err := s.clientCertificate(ctx, ref, s.settings.TLS.KeySecretRef)
+		if err != nil {
+			return nil, err
+		}
+		cfg.Certificates = []tls.Certificate{cert}
+	}
+	return cfg, nil
+}
+
+func (s *store) authorities(ctx context.Context) ([]byte, error) {
+	from := s.settings.CAProvider
+	if from == nil {
+		return s.settings.CABundle, nil
+	}
+	ref, err := s.scope.Ref("caProvider", from.Namespace, from.Name)
+	if err != nil {
+		return nil, err
+	}
+	switch from.Type {
+	case v1.CAProviderConfigMap:
+		text, err := s.cluster.ConfigMapKey(ctx, ref, orElse(from.Key, "ca.crt"))
+		return []byte(text), err
+	case v1.CAProviderSecret:
+		secret, err := s.cluster.SecretKey(ctx, ref, orElse(from.Key, "ca.crt"))
+		return secret.Reveal(), err
+	}
+	return nil, errs.Newf(errs.Invalid, "caProvider.type is %q: it must be Secret or ConfigMap", from.Type)
+}
+
+func (s *store) clientCertificate(ctx context.Context, certRef, keyRef *v1.SecretKeySelector) (tls.Certificate, error) {
+	cert, err := s.secretKey(ctx, "tls.certSecretRef", certRef.Name, certRef.Namespace, orElse(certRef.Key, "tls.crt"))
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	key, err := s.secretKey(ctx, "tls.keySecretRef", keyRef.Name, keyRef.Namespace, orElse(keyRef.Key, "tls.key"))
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	pair, err := tls.X509KeyPair(cert.Reveal(), key.Reveal())
+	if err != nil {
+		return tls.Certificate{}, errs.New(errs.Invalid, "tls: the certificate and key do not fit together or are not PEM")
+	}
+	return pair, nil
+}
+
+// Check logs in and looks the token up.
+func (s *store) Check(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	l, err := s.current(ctx)
+	if err != nil {
+		return err
+	}
+	if _, err = s.self.Auth().Token().LookupSelfWithContext(ctx); err == nil {
+		return nil
+	}
+	if errs.Is(classify(err, ""), errs.Denied) && s.afterDenied(ctx, l) {
+		_, err = s.self.Auth().Token().LookupSelfWithContext(ctx)
+	}
+	return classify(err, fmt.Sprintf("looking up the token at %s with %s", s.settings.Server, s.settings.Auth))
+}
+
+// Close revokes the token if it is one we made.
+func (s *store) Close(ctx context.Context) error {
+	s.cancel()
+	s.mu.Lock()
+	l := s.login
+	s.login = nil
+	s.mu.Unlock()
+	defer s.http.CloseIdleConnections()
+	if l == nil || !l.own {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	if err := s.self.Auth().Token().RevokeSelfWithContext(ctx, ""); err != nil {
+		s.log.Info("the Vault token was not revoked and ends with its TTL", "store", s.name, "error", classify(err, "revoking it"))
+	}
+	return nil
+}
