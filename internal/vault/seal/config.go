@@ -39,7 +39,7 @@ type wrapping struct {
 	KeyID     string `json:"key_id"`             // names the key; for shamir, the set of shares
 	Shares    int    `json:"shares,omitzero"`    // shamir only
 	Threshold int    `json:"threshold,omitzero"` // shamir only
-	Blob      []byte `json:"blob,format:base64"` // shamir: a box; else as the Wrapper likes
+	Blob      []byte `json:"blob"`               // shamir: a box; else as the Wrapper likes
 }
 
 const (

@@ -129,14 +129,17 @@ func (k *Keyring) install(r *ring, seed []byte) {
 	k.ring.Store(r)
 }
 
-// adopt makes r current if it has a newer term than what is. A keyring that
-// was sealed meanwhile stays so.
-func (k *Keyring) adopt(r *ring) {
+// adopt makes r current if it has a newer term than what is, and returns what
+// is current then. A keyring that was sealed meanwhile stays so: nil.
+func (k *Keyring) adopt(r *ring) *ring {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if now := k.ring.Load(); now != nil && r.newest() > now.newest() {
-		k.ring.Store(r)
+	now := k.ring.Load()
+	if now == nil || r.newest() <= now.newest() {
+		return now
 	}
+	k.ring.Store(r)
+	return r
 }
 
 // wipe seals. Calls that are under way end as they began.

@@ -3,6 +3,7 @@ package seal
 import (
 	"encoding/binary"
 	"math"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -87,15 +88,21 @@ type usage struct {
 	before  atomic.Uint64 // by others and by earlier lives of this node, at most
 	refill  atomic.Uint64 // from here on, each use tells the upkeep
 	limit   uint64        // a new term is due at so many
+
+	mu     sync.Mutex // makes grant one step
+	stored uint64     // the highest total that storage is known to have
 }
 
 func newUsage(limit uint64) *usage { return &usage{limit: limit} }
 
 // grant notes that storage counts n more of this process's encryptions, and
-// total of everyone's.
+// total of everyone's. Grants may come in another order than storage made them.
 func (u *usage) grant(n, total uint64) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.stored = max(u.stored, total)
 	granted := u.granted.Add(n)
-	before := total - min(granted, total)
+	before := u.stored - min(granted, u.stored)
 	u.before.Store(before)
 	refill := granted - min(block/2, granted)
 	if due := u.limit - min(before, u.limit); due < refill {

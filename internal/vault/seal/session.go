@@ -84,9 +84,13 @@ func (s *session) reserve(ctx context.Context, r *ring) error {
 		if err != nil {
 			return fmt.Errorf("reading the count of encryptions: %w", err)
 		}
-		stored := tallyOf(r, usageAAD(s.config.VaultID), e.Value)
-		if stored.term > r.newest() {
-			return nil // another node has rotated; the watch brings the new term
+		stored, newer := tallyOf(r, usageAAD(s.config.VaultID), e.Value)
+		if newer {
+			// Another node has rotated, and the watch brings the new term; or
+			// the count is damaged and only looks that way.
+			if stale, err := s.stale(ctx, r); err != nil || stale {
+				return err
+			}
 		}
 		// What was used while storage refused to note it is made good here.
 		n := block + r.use.used.Load() - min(r.use.used.Load(), r.use.granted.Load())
@@ -101,6 +105,16 @@ func (s *session) reserve(ctx context.Context, r *ring) error {
 		}
 	}
 	return errs.New(errs.Conflict, "writing the count of encryptions: others kept writing it")
+}
+
+// stale reports whether storage has a newer term than r.
+func (s *session) stale(ctx context.Context, r *ring) (bool, error) {
+	m, _, err := s.load(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer m.wipe()
+	return m.newest() > r.newest(), nil
 }
 
 // rotate adds a term to the keyring, in storage first and then here. If from
@@ -143,7 +157,11 @@ func (s *session) rotateOnce(ctx context.Context, from uint32) error {
 		return fmt.Errorf("writing the rotated keyring: %w", err)
 	}
 	r.use.grant(block, block)
-	s.keys.adopt(r)
+	// The watch may have been faster and brought the same term without what
+	// was granted here.
+	if now := s.keys.adopt(r); now != nil && now != r && now.newest() == r.newest() {
+		now.use.grant(block, block)
+	}
 	return nil
 }
 

@@ -42,17 +42,20 @@ func decodeTally(b []byte) (tally, error) {
 
 // tallyOf reads what storage holds about the newest term of r. What cannot be
 // read, or is of an older term, counts as all there may be: then a rotation
-// follows, which starts a count that is right, and a damaged count never
-// keeps a vault shut.
-func tallyOf(r *ring, aad, stored []byte) tally {
+// follows, which starts a count that is right, and a damaged count never keeps
+// a vault shut. Newer reports that it is, or claims to be, of a term that r
+// does not have yet.
+func tallyOf(r *ring, aad, stored []byte) (t tally, newer bool) {
 	worst := tally{term: r.newest(), total: r.use.limit}
 	plain, err := r.open(aad, stored)
+	if errs.Is(err, errs.Unavailable) {
+		return worst, true
+	}
 	if err != nil {
-		return worst
+		return worst, false
 	}
-	t, err := decodeTally(plain)
-	if err != nil || t.term < worst.term {
-		return worst
+	if t, err = decodeTally(plain); err != nil || t.term != worst.term {
+		return worst, false
 	}
-	return t
+	return t, false
 }
