@@ -196,6 +196,10 @@ func (h *Harness) transact(f func(*tx) (*engine.Response, error)) (*engine.Respo
 	}
 }
 
+// View returns a transaction that is never committed, for tests that call a
+// handler themselves.
+func (h *Harness) View() engine.Tx { return h.begin() }
+
 // Conflict makes the next commit fail once, so that its handler runs again.
 func (h *Harness) Conflict() { h.store.conflictOnce() }
 

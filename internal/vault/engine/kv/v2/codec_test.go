@@ -111,13 +111,6 @@ func TestDamagedEntries(t *testing.T) {
 	}
 }
 
-// A version whose data is missing is our fault, and said without its name.
-func TestMissingData(t *testing.T) {
-	if _, err := loadData(t.Context(), nothing{}, "a", 1); !errs.Is(err, errs.Internal) {
-		t.Errorf("%v, want Internal", err)
-	}
-}
-
 func FuzzDecodeMetadata(f *testing.F) {
 	f.Add(sampleMetadata().encode())
 	f.Add((&metadata{}).encode())

@@ -23,49 +23,38 @@ func versionInfo(o engine.Builder, m *metadata, v *version) engine.Builder {
 // withInfo answers with a version: what is under name, and beside it what is
 // known of the version. A version that is gone has no data, and is a 404 with a
 // full body.
-func withInfo(name string, data jsontext.Value, m *metadata, v *version) *engine.Response {
-	o := engine.NewObjectSize(len(data)+len(m.customJSON)+256).Raw(name, data)
-	res := &engine.Response{Data: o.Obj("metadata", versionInfo(engine.NewObjectSize(len(m.customJSON)+192), m, v)).Value()}
-	if data == nil {
+func withInfo(name string, f found) *engine.Response {
+	o := engine.NewObjectSize(len(f.data)+len(f.m.customJSON)+208).Raw(name, f.data)
+	res := &engine.Response{Data: versionInfo(o.Open("metadata"), f.m, f.v).Close().Value()}
+	if f.data == nil {
 		res.Status = 404
 	}
 	return res
 }
 
-// wanted finds the version that a read asks for. All nil: there is none, or no
-// such secret. data is nil if the version is gone.
-func wanted(ctx context.Context, tx engine.Tx, req *engine.Request) (m *metadata, v *version, data jsontext.Value, err error) {
+// wanted finds the version that a read asks for.
+func wanted(ctx context.Context, tx engine.Tx, req *engine.Request) (found, error) {
 	key, err := keyOf(req)
 	if err != nil {
-		return nil, nil, nil, err
+		return found{}, err
 	}
 	d := req.Decode()
 	n := d.Int("version", 0)
 	if err := d.Err(); err != nil {
-		return nil, nil, nil, err
+		return found{}, err
 	}
 	if n < 0 {
-		return nil, nil, nil, errs.New(errs.Invalid, "version must be 0 (the latest) or the number of a version")
+		return found{}, errs.New(errs.Invalid, "version must be 0 (the latest) or the number of a version")
 	}
-	if m, err = load(ctx, tx, key); err != nil || m == nil {
-		return nil, nil, nil, err
-	}
-	if v = m.find(uint64(n)); v == nil {
-		return nil, nil, nil, nil
-	}
-	if v.gone(req.Time) {
-		return m, v, nil, nil
-	}
-	data, err = loadData(ctx, tx, key, v.n)
-	return m, v, data, err
+	return loadVersion(ctx, tx, key, uint64(n), req.Time)
 }
 
 func readData(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
-	m, v, data, err := wanted(ctx, tx, req)
-	if err != nil || m == nil {
+	f, err := wanted(ctx, tx, req)
+	if err != nil || f.v == nil {
 		return nil, err
 	}
-	return withInfo("data", data, m, v), nil
+	return withInfo("data", f), nil
 }
 
 // payload returns the secret that a write or patch brings.
@@ -120,21 +109,19 @@ func patchData(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.
 	if err != nil {
 		return nil, err
 	}
-	if w.old == nil || w.old.find(0) == nil {
+	latest, err := loadVersion(ctx, tx, w.key, 0, req.Time)
+	switch {
+	case err != nil:
+		return nil, err
+	case latest.v == nil:
 		return engine.NotFound(), nil
-	}
-	latest := w.old.find(0)
-	if latest.gone(req.Time) {
-		return withInfo("data", nil, w.old, latest), nil
+	case latest.data == nil:
+		return withInfo("data", latest), nil
 	}
 	if err := w.checkCAS(req); err != nil {
 		return nil, err
 	}
-	before, err := loadData(ctx, tx, w.key, latest.n)
-	if err != nil {
-		return nil, err
-	}
-	if w.data, err = mergePatch(before, w.data); err != nil {
+	if w.data, err = mergePatch(latest.data, w.data); err != nil {
 		return nil, err
 	}
 	return w.store(tx, req, "data-patch")

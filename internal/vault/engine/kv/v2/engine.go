@@ -3,6 +3,7 @@ package v2
 import (
 	"context"
 	"strconv"
+	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -59,16 +60,49 @@ func load(ctx context.Context, tx engine.Tx, key string) (*metadata, error) {
 	return store.Decode(e, decodeMetadata)
 }
 
-// loadData returns the data of a version that the metadata says is there.
-func loadData(ctx context.Context, tx engine.Tx, key string, n uint64) (jsontext.Value, error) {
-	e, err := tx.Get(ctx, versionKey(key, n))
-	if err != nil {
-		return nil, err
+// found is a version as it stood at one moment. The zero found is none.
+type found struct {
+	m    *metadata
+	v    *version
+	data jsontext.Value // nil: the version is gone
+}
+
+// loadVersion returns version n of a secret, the latest for 0. Reads outside a
+// transaction may see a writer between metadata and data: data that is missing,
+// or younger than the metadata, may belong to another state of the secret, and
+// both are read anew until they hold still. (Data that stays younger was only
+// sealed anew, which changes no metadata.)
+func loadVersion(ctx context.Context, tx engine.Tx, key string, n uint64, now time.Time) (found, error) {
+	for metaSeen, dataSeen := store.Revision(0), store.Revision(0); ; {
+		e, err := tx.Get(ctx, metaKey(key))
+		if err != nil || !e.Exists() {
+			return found{}, err
+		}
+		m, err := store.Decode(e, decodeMetadata)
+		if err != nil {
+			return found{}, err
+		}
+		v := m.find(n)
+		if v == nil {
+			return found{}, nil
+		}
+		if v.gone(now) {
+			return found{m: m, v: v}, nil
+		}
+		blob, err := tx.Get(ctx, versionKey(key, v.n))
+		if err != nil {
+			return found{}, err
+		}
+		still := e.Revision == metaSeen && blob.Revision == dataSeen
+		whole := len(blob.Value) > 1 && blob.Value[0] == dataFormat
+		switch {
+		case whole && (still || blob.Revision <= e.Revision):
+			return found{m, v, jsontext.Value(blob.Value[1:])}, nil
+		case still:
+			return found{}, errs.New(errs.Internal, "the data of a version is missing or damaged in storage")
+		}
+		metaSeen, dataSeen = e.Revision, blob.Revision
 	}
-	if len(e.Value) < 2 || e.Value[0] != dataFormat {
-		return nil, errs.Newf(errs.Internal, "version %d of a secret is missing or damaged in storage", n)
-	}
-	return jsontext.Value(e.Value[1:]), nil
 }
 
 // dataFormat is the first byte of every stored version.

@@ -1,7 +1,6 @@
 package v2
 
 import (
-	"context"
 	"maps"
 	"strings"
 	"testing"
@@ -12,17 +11,6 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
 )
-
-// nothing is a Tx without entries.
-type nothing struct{}
-
-func (nothing) Get(context.Context, string) (engine.Entry, error) { return engine.Entry{}, nil }
-func (nothing) Put(string, []byte)                                {}
-func (nothing) Delete(string)                                     {}
-func (nothing) Emit(engine.Event)                                 {}
-func (nothing) List(context.Context, string, string, int) ([]string, error) {
-	return nil, nil
-}
 
 // A key is refused as Invalid without a trace, or what was written under it is
 // read back, listed, and removed with nothing left.

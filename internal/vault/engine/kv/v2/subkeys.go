@@ -17,16 +17,16 @@ func readSubkeys(ctx context.Context, tx engine.Tx, req *engine.Request) (*engin
 	if depth < 0 {
 		return nil, errs.New(errs.Invalid, "depth must be 0 (no limit) or more")
 	}
-	m, v, data, err := wanted(ctx, tx, req)
-	if err != nil || m == nil {
+	f, err := wanted(ctx, tx, req)
+	if err != nil || f.v == nil {
 		return nil, err
 	}
-	if data == nil {
-		return withInfo("subkeys", nil, m, v), nil
+	if f.data != nil {
+		tree, err := parseTree(f.data)
+		if err != nil {
+			return nil, err
+		}
+		f.data = tree.appendSubkeys(nil, depth)
 	}
-	tree, err := parseTree(data)
-	if err != nil {
-		return nil, err
-	}
-	return withInfo("subkeys", tree.appendSubkeys(nil, depth), m, v), nil
+	return withInfo("subkeys", f), nil
 }
