@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
@@ -22,35 +23,45 @@ func compile(text string) (pattern, error) {
 	if text == "" {
 		return p, nil
 	}
-	seen := map[string]bool{}
 	parts := strings.Split(text, "/")
 	for i, part := range parts {
-		name, isParam := strings.CutPrefix(part, "{")
-		if !isParam {
-			if part == "" || part == "." || part == ".." || strings.ContainsAny(part, "{}*+?#%") {
-				return p, errs.Newf(errs.Internal, "route %q: %q is not a literal segment", text, part)
-			}
-			p.segs = append(p.segs, segment{literal: part})
-			continue
+		if err := p.add(part, i == len(parts)-1); err != nil {
+			return p, err
 		}
-		name, closed := strings.CutSuffix(name, "}")
-		name, isRest := strings.CutSuffix(name, "...")
-		switch {
-		case !closed || !validName(name):
-			return p, errs.Newf(errs.Internal, "route %q: %q is not a parameter like {name}", text, part)
-		case seen[name]:
-			return p, errs.Newf(errs.Internal, "route %q: the parameter %q appears twice", text, name)
-		case isRest && i != len(parts)-1:
-			return p, errs.Newf(errs.Internal, "route %q: {%s...} must be the last segment", text, name)
-		case isRest:
-			p.rest = name
-		default:
-			p.segs = append(p.segs, segment{param: name})
-		}
-		seen[name] = true
 	}
-	p.names = len(seen)
 	return p, nil
+}
+
+// add compiles one segment.
+func (p *pattern) add(part string, last bool) error {
+	name, isParam := strings.CutPrefix(part, "{")
+	if !isParam {
+		if !validLiteral(part) {
+			return errs.Newf(errs.Internal, "route %q: %q is not a literal segment", p.text, part)
+		}
+		p.segs = append(p.segs, segment{literal: part})
+		return nil
+	}
+	name, closed := strings.CutSuffix(name, "}")
+	name, isRest := strings.CutSuffix(name, "...")
+	switch {
+	case !closed || !validName(name):
+		return errs.Newf(errs.Internal, "route %q: %q is not a parameter like {name}", p.text, part)
+	case slices.Contains(p.segs, segment{param: name}):
+		return errs.Newf(errs.Internal, "route %q: the parameter %q appears twice", p.text, name)
+	case isRest && !last:
+		return errs.Newf(errs.Internal, "route %q: {%s...} must be the last segment", p.text, name)
+	case isRest:
+		p.rest = name
+	default:
+		p.segs = append(p.segs, segment{param: name})
+	}
+	p.names++
+	return nil
+}
+
+func validLiteral(part string) bool {
+	return part != "" && part != "." && part != ".." && !strings.ContainsAny(part, "{}*+?#%")
 }
 
 func validName(name string) bool {

@@ -65,11 +65,11 @@ func (r *reader) varint() int64 {
 	return n
 }
 
-// count reads how many items follow, each of which has at least min bytes: a
+// count reads how many items follow, each of which has at least size bytes: a
 // damaged entry must not make us reserve memory for items that cannot be there.
-func (r *reader) count(min int) int {
+func (r *reader) count(size int) int {
 	n := r.uvarint()
-	if n > uint64(len(r.rest)/min) {
+	if n > uint64(len(r.rest)/size) {
 		r.spoil()
 		return 0
 	}

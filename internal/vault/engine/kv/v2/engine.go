@@ -73,36 +73,48 @@ type found struct {
 // both are read anew until they hold still. (Data that stays younger was only
 // sealed anew, which changes no metadata.)
 func loadVersion(ctx context.Context, tx engine.Tx, key string, n uint64, now time.Time) (found, error) {
-	for metaSeen, dataSeen := store.Revision(0), store.Revision(0); ; {
-		e, err := tx.Get(ctx, metaKey(key))
-		if err != nil || !e.Exists() {
-			return found{}, err
-		}
-		m, err := store.Decode(e, decodeMetadata)
-		if err != nil {
-			return found{}, err
-		}
-		v := m.find(n)
-		if v == nil {
-			return found{}, nil
-		}
-		if v.gone(now) {
-			return found{m: m, v: v}, nil
-		}
-		blob, err := tx.Get(ctx, versionKey(key, v.n))
-		if err != nil {
-			return found{}, err
-		}
-		still := e.Revision == metaSeen && blob.Revision == dataSeen
-		whole := len(blob.Value) > 1 && blob.Value[0] == dataFormat
+	var before sight
+	for {
+		s, err := look(ctx, tx, key, n, now)
+		still := s.metaRev == before.metaRev && s.dataRev == before.dataRev
 		switch {
-		case whole && (still || blob.Revision <= e.Revision):
-			return found{m, v, jsontext.Value(blob.Value[1:])}, nil
+		case err != nil:
+			return found{}, err
+		case s.v == nil || s.v.gone(now):
+			return s.found, nil
+		case s.data != nil && (still || s.dataRev <= s.metaRev):
+			return s.found, nil
 		case still:
 			return found{}, errs.New(errs.Internal, "the data of a version is missing or damaged in storage")
 		}
-		metaSeen, dataSeen = e.Revision, blob.Revision
+		before = s
 	}
+}
+
+// sight is what one look at metadata and data saw.
+type sight struct {
+	found
+	metaRev, dataRev store.Revision
+}
+
+func look(ctx context.Context, tx engine.Tx, key string, n uint64, now time.Time) (s sight, err error) {
+	e, err := tx.Get(ctx, metaKey(key))
+	if err != nil || !e.Exists() {
+		return s, err
+	}
+	s.metaRev = e.Revision
+	if s.m, err = store.Decode(e, decodeMetadata); err != nil {
+		return s, err
+	}
+	if s.v = s.m.find(n); s.v == nil || s.v.gone(now) {
+		return s, nil
+	}
+	blob, err := tx.Get(ctx, versionKey(key, s.v.n))
+	if len(blob.Value) > 1 && blob.Value[0] == dataFormat {
+		s.data = jsontext.Value(blob.Value[1:])
+	}
+	s.dataRev = blob.Revision
+	return s, err
 }
 
 // dataFormat is the first byte of every stored version.
