@@ -180,7 +180,7 @@ func TestInitRefuses(t *testing.T) {
 	b := newBarrier(t, s)
 	for _, in := range []InitConfig{{Shares: 3, Threshold: 4}, {Shares: 5}, {Threshold: 3}, {Shares: 5, Threshold: 1}, {Shares: 300, Threshold: 3}, {Shares: -1, Threshold: -1}} {
 		_, err := b.Init(t.Context(), in)
-		wantKind(t, fmt.Sprint(in), err, errs.Invalid, "")
+		wantKind(t, fmt.Sprintf("%d of %d", in.Threshold, in.Shares), err, errs.Invalid, "")
 	}
 	if e, _ := s.Get(t.Context(), ConfigKey); e.Exists() {
 		t.Error("a refused initialisation wrote something")
@@ -218,6 +218,46 @@ func TestInitAtOnceHasOneWinner(t *testing.T) {
 			t.Error("the winner's shares do not open the vault on every node")
 		}
 	}
+}
+
+// Guards a crash between a vault and its first token: they are one commit.
+func TestInitSetsUpInTheSameCommit(t *testing.T) {
+	s := newStore(t)
+	b := newBarrier(t, s)
+	var kept *Keyring
+	setup := func(_ context.Context, keys *Keyring) ([]store.Change, error) {
+		kept = keys
+		v, err := keys.Seal([]byte("path"), []byte("root token"))
+		return []store.Change{store.Put("first", v).If(0)}, err
+	}
+	refuse := func(context.Context, *Keyring) ([]store.Change, error) {
+		return nil, errs.New(errs.Invalid, "no such mount type")
+	}
+	_, err := b.Init(t.Context(), InitConfig{Setup: refuse})
+	wantKind(t, "a setup that fails", err, errs.Invalid, "setting up the new vault: no such mount type")
+	if st := status(t, b); st.Initialized {
+		t.Error("a failed setup left a vault")
+	}
+	initialize(t, b, InitConfig{Setup: setup})
+	first, err := s.Get(t.Context(), "first")
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, err := s.Get(t.Context(), ConfigKey)
+	if err != nil || first.Revision != config.Revision {
+		t.Errorf("two commits: %d and %d, %v", first.Revision, config.Revision, err)
+	}
+	mustOpen(t, b, first.Value, "root token")
+	if !kept.Sealed() {
+		t.Error("the keyring of the setup outlives it")
+	}
+
+	half := newStore(t)
+	if _, err := half.Apply(t.Context(), store.Put("first", []byte("x"))); err != nil {
+		t.Fatal(err)
+	}
+	_, err = newBarrier(t, half).Init(t.Context(), InitConfig{Setup: setup})
+	wantKind(t, "a store that is not empty", err, errs.Internal, "empty the storage")
 }
 
 func TestInitOverAHalfOfAVault(t *testing.T) {

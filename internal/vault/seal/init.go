@@ -26,6 +26,10 @@ const (
 type InitConfig struct {
 	Shares    int // 1 to 255
 	Threshold int // 2 to Shares, or 1 of 1
+	// Setup returns what the new vault begins with, sealed with its keyring. It
+	// is written in the same commit as the vault itself, so that a crash leaves
+	// either nothing or a whole vault. It must not keep keys. nil = nothing.
+	Setup func(ctx context.Context, keys *Keyring) ([]store.Change, error)
 }
 
 // InitResult is what nobody can ever get again.
@@ -43,8 +47,8 @@ type InitResult struct {
 // get Exist, and so does every later one. Other kinds: Invalid (the numbers),
 // Unavailable (storage failed, or an auto-unseal key cannot be reached).
 func (b *Barrier) Init(ctx context.Context, in InitConfig) (InitResult, error) {
-	if in == (InitConfig{}) {
-		in = InitConfig{Shares: DefaultShares, Threshold: DefaultThreshold}
+	if in.Shares == 0 && in.Threshold == 0 {
+		in.Shares, in.Threshold = DefaultShares, DefaultThreshold
 	}
 	if err := shamir.Check(in.Shares, in.Threshold); err != nil {
 		return InitResult{}, err
@@ -69,7 +73,7 @@ func (b *Barrier) Init(ctx context.Context, in InitConfig) (InitResult, error) {
 		}
 		c.Wrappings = append(c.Wrappings, w)
 	}
-	if err := b.create(ctx, c, root); err != nil {
+	if err := b.create(ctx, c, root, in.Setup); err != nil {
 		return InitResult{}, err
 	}
 	return InitResult{Shares: shares}, nil
@@ -121,7 +125,7 @@ func wrapBy(ctx context.Context, by Wrapper, vault uuid.UUID, root redact.Secret
 }
 
 // create writes the vault in one commit and opens it.
-func (b *Barrier) create(ctx context.Context, c config, root redact.Secret) error {
+func (b *Barrier) create(ctx context.Context, c config, root redact.Secret, setup func(context.Context, *Keyring) ([]store.Change, error)) error {
 	s, err := b.newSession(c, root)
 	if err != nil {
 		return err
@@ -136,18 +140,38 @@ func (b *Barrier) create(ctx context.Context, c config, root redact.Secret) erro
 	if err != nil {
 		return err
 	}
-	_, err = b.store.Apply(ctx,
+	changes := []store.Change{
 		store.Put(ConfigKey, encoded).If(0),
 		store.Put(KeyringKey, s.seal(m)).If(0),
-		store.Put(UsageKey, s.tallied(r, block)).If(0))
-	if err != nil {
-		return b.notCreated(ctx, err)
+		store.Put(UsageKey, s.tallied(r, block)).If(0),
 	}
 	r.use.grant(block, block)
+	more, err := beginWith(ctx, r, m.seed, setup)
+	if err != nil {
+		return err
+	}
+	if _, err = b.store.Apply(ctx, append(changes, more...)...); err != nil {
+		return b.notCreated(ctx, err)
+	}
 	// A Barrier that was closed meanwhile stays sealed. That is no error of
 	// Init: the vault exists, and its shares must reach the caller.
 	_ = b.start(s, r, m.seed)
 	return nil
+}
+
+// beginWith runs setup with a keyring that lives no longer than the call.
+func beginWith(ctx context.Context, r *ring, seed []byte, setup func(context.Context, *Keyring) ([]store.Change, error)) ([]store.Change, error) {
+	if setup == nil {
+		return nil, nil
+	}
+	keys := newKeyring()
+	keys.install(r, seed)
+	defer keys.wipe()
+	changes, err := setup(ctx, keys)
+	if err != nil {
+		return nil, fmt.Errorf("setting up the new vault: %w", err)
+	}
+	return changes, nil
 }
 
 // notCreated says what it means that the commit of a new vault ended with err.
@@ -159,6 +183,6 @@ func (b *Barrier) notCreated(ctx context.Context, err error) error {
 		if _, err := b.config(ctx); err == nil {
 			return errInitialized()
 		}
-		return errs.Newf(errs.Internal, "storage has a keyring and no seal configuration at %s: restore it from a backup, or empty the storage to begin a new vault", ConfigKey)
+		return errs.Newf(errs.Internal, "storage has parts of a vault and no seal configuration at %s: restore it from a backup, or empty the storage to begin a new vault", ConfigKey)
 	}
 }
