@@ -131,11 +131,13 @@ func newBench(t *testing.T) *bench {
 	t.Helper()
 	b := &bench{t: t, audit: &recorder{}, lab: &lab{handlers: map[string]engine.Handler{}}}
 	raw := mem.New(mem.Config{})
-	b.fault = fault.New(store.Borrow(raw))
 	factory := func(engine.Config) (engine.Engine, error) { return b.lab, nil }
 	b.gate = New(Config{
 		Raw: raw, Barrier: seal.New(seal.Config{Store: raw}),
-		Open: func(store.Store, *seal.Keyring) (store.Store, error) { return store.Borrow(b.fault), nil },
+		Open: func(raw store.Store, _ *seal.Keyring) (store.Store, error) {
+			b.fault = fault.New(store.Borrow(raw))
+			return b.fault, nil
+		},
 		Types: func(core Core) Types {
 			b.core = core
 			return Types{
@@ -654,4 +656,3 @@ func hexOf(b []byte) string {
 	}
 	return string(out)
 }
-

@@ -6,84 +6,15 @@ import (
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/redact"
-	"github.com/strongkeep/strongkeep/internal/vault/audit/devices"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
 	"github.com/strongkeep/strongkeep/internal/vault/events"
 	"github.com/strongkeep/strongkeep/internal/vault/lease"
 	"github.com/strongkeep/strongkeep/internal/vault/mount"
 	"github.com/strongkeep/strongkeep/internal/vault/policy"
 	"github.com/strongkeep/strongkeep/internal/vault/seal"
+	"github.com/strongkeep/strongkeep/internal/vault/store"
 	"github.com/strongkeep/strongkeep/internal/vault/token"
 )
-
-// InitResult is what nobody can get again: the shares and the first token.
-type InitResult struct {
-	Shares    []redact.Secret
-	RootToken redact.Secret
-}
-
-// Init makes a new vault with its system mounts, the default policy, the
-// configured defaults and a root token. A vault that unseals by a key is open
-// afterwards; one that needs people is sealed, so that they prove their shares.
-// Kinds are those of seal.Barrier.Init.
-func (g *Gate) Init(ctx context.Context, in seal.InitConfig) (InitResult, error) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	// Half an initialisation must not be left behind by a client that hangs up.
-	ctx = context.WithoutCancel(ctx)
-	made, err := g.cfg.Barrier.Init(ctx, in)
-	if err != nil {
-		return InitResult{}, err
-	}
-	result := InitResult{Shares: made.Shares}
-	v, err := g.build(ctx)
-	if err == nil {
-		result.RootToken, err = g.bootstrap(ctx, v)
-		err = errors.Join(err, v.close())
-	}
-	if err != nil {
-		g.cfg.Barrier.Seal()
-		return InitResult{}, errs.Newf(errs.KindOf(err), "setting up the new vault: %w", err)
-	}
-	status, err := g.cfg.Barrier.Status(ctx)
-	if err != nil || !status.AutoUnseal {
-		g.cfg.Barrier.Seal()
-		return result, nil
-	}
-	return result, g.start(ctx)
-}
-
-// bootstrap writes what every vault begins with, in one commit.
-func (g *Gate) bootstrap(ctx context.Context, v *vault) (redact.Secret, error) {
-	t := begin(v.store)
-	system := []mount.Entry{
-		{Class: mount.System, Path: "sys/", Type: "system", Description: "system endpoints used for control, policy and debugging"},
-		{Class: mount.System, Path: mount.AuthPrefix + "token/", Type: "token", Description: "token based credentials"},
-		{Class: mount.Secret, Path: "cubbyhole/", Type: "cubbyhole", Description: "per-token private secret storage", Local: true},
-	}
-	for _, e := range append(system, g.cfg.Defaults.Mounts...) {
-		if err := v.mounts.Add(ctx, t, &e); err != nil {
-			return redact.Secret{}, err
-		}
-	}
-	if _, err := v.policies.Put(t, policy.DefaultName, policy.DefaultText); err != nil {
-		return redact.Secret{}, err
-	}
-	for _, d := range g.cfg.Defaults.Audit {
-		if err := d.NewKey(g.cfg.Random); err != nil {
-			return redact.Secret{}, err
-		}
-		if err := devices.Add(ctx, t, d); err != nil {
-			return redact.Secret{}, err
-		}
-	}
-	root, err := v.tokens.Create(ctx, t, token.RootSpec(redact.FromString(g.cfg.Defaults.RootToken)))
-	if err != nil {
-		return redact.Secret{}, err
-	}
-	_, err = t.Commit(ctx)
-	return root.Token, err
-}
 
 // Unseal gives one share; the vault opens at the threshold.
 func (g *Gate) Unseal(ctx context.Context, share redact.Secret) (seal.Status, error) {
@@ -112,7 +43,7 @@ func (g *Gate) start(ctx context.Context) error {
 	if g.open.Load() != nil {
 		return nil
 	}
-	v, err := g.build(ctx)
+	v, err := g.build(ctx, g.cfg.Raw, g.cfg.Barrier.Keyring())
 	if err != nil {
 		g.cfg.Barrier.Seal()
 		return errs.Newf(errs.KindOf(err), "opening the vault: %w", err)
@@ -127,10 +58,9 @@ func (g *Gate) start(ctx context.Context) error {
 	return nil
 }
 
-// build makes the parts of an unsealed vault and reads its mounts.
-func (g *Gate) build(ctx context.Context) (*vault, error) {
-	keys := g.cfg.Barrier.Keyring()
-	s, err := g.cfg.Open(g.cfg.Raw, keys)
+// build makes the parts of an unsealed vault over raw and reads its mounts.
+func (g *Gate) build(ctx context.Context, raw store.Store, keys *seal.Keyring) (*vault, error) {
+	s, err := g.cfg.Open(raw, keys)
 	if err != nil {
 		return nil, err
 	}
@@ -149,7 +79,7 @@ func (g *Gate) build(ctx context.Context) (*vault, error) {
 	}
 	v.events = events.NewBus(events.Config{Source: "strongkeep://" + status.VaultID})
 	core := Core{Policies: v.policies, Tokens: v.tokens, Audit: v.audit, Barrier: g.cfg.Barrier,
-		AskSeal: func() { v.sealAsked.Store(true) }}
+		AskSeal: func() { v.sealAsked.Store(true) }, TokenLimits: v.tokenLimits, MissingPolicies: v.missingPolicies}
 	types := Types{}
 	v.mounts = mount.NewRegistry(mount.Config{
 		Store: s, Types: func(class mount.Class) map[string]engine.Factory { return types.of(class) },

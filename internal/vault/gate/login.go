@@ -41,7 +41,7 @@ func (c *call) issue(ctx context.Context, t *tx, res *engine.Response) error {
 		ClientToken: made.Token.RevealString(), Accessor: e.Accessor, Policies: e.Policies, TokenPolicies: e.Policies,
 		EntityID: e.EntityID, TTL: e.TTL, Renewable: e.Renewable, Type: kind, Orphan: e.Orphan, NumUses: e.NumUses,
 	}
-	missing, err := c.missingPolicies(ctx, e.Policies)
+	missing, err := c.vault.missingPolicies(ctx, t, e.Policies)
 	if err != nil {
 		return err
 	}
@@ -50,12 +50,38 @@ func (c *call) issue(ctx context.Context, t *tx, res *engine.Response) error {
 }
 
 // missingPolicies warns of names that no policy stands behind.
-func (c *call) missingPolicies(ctx context.Context, names []string) (warnings []string, err error) {
-	_, missing, err := c.vault.policies.ACLFor(ctx, c.vault.store, names)
+func (v *vault) missingPolicies(ctx context.Context, tx engine.Tx, names []string) (warnings []string, err error) {
+	_, missing, err := v.policies.ACLFor(ctx, tx, names)
 	for _, name := range missing {
 		warnings = append(warnings, "Policy \""+name+"\" does not exist")
 	}
 	return warnings, err
+}
+
+// tokenLimits asks the mount that gave a token, and its method if that is a
+// Renewer, how long it may go on.
+func (v *vault) tokenLimits(ctx context.Context, tx engine.Tx, e *token.Entry) (token.Limits, error) {
+	m := v.mounts.Table().ByID(e.MountID)
+	if e.MountID == "" {
+		m = v.mounts.Table().ByPath(mount.AuthPrefix + "token/")
+	}
+	if m == nil {
+		return token.Limits{}, errNoToken
+	}
+	limits := token.Limits{Default: m.TTLs.Default, Max: m.TTLs.Max}
+	renewer, ok := m.Engine.(engine.Renewer)
+	if !ok || e.MountID == "" {
+		return limits, nil
+	}
+	auth, err := renewer.Renew(ctx, mount.Confine(tx, m.Storage()), &engine.Auth{
+		DisplayName: e.DisplayName, Metadata: e.Meta, Renewable: e.Renewable, Role: e.Role,
+		Params: engine.TokenParams{TTL: e.TTL, MaxTTL: e.MaxTTL, Period: e.Period, ExplicitMaxTTL: e.ExplicitMaxTTL, Policies: e.Policies},
+	})
+	if err != nil || auth == nil {
+		return limits, err
+	}
+	limits.TTL, limits.MaxTTL, limits.Period = auth.Params.TTL, auth.Params.MaxTTL, auth.Params.Period
+	return limits, nil
 }
 
 func loginType(role, tuned engine.TokenType) token.Type {

@@ -32,17 +32,13 @@ func (e *Engine) mountRoutes() []engine.Route {
 				Handlers: map[engine.Operation]engine.Handler{engine.Read: e.listMounts(side)},
 			},
 			engine.Route{
-				Pattern: side.word + "/{path...}/tune", Sudo: side.class == mount.Auth,
-				Summary: "Read or change the tuning of one " + side.noun + ".", Fields: tuneFields(),
-				Handlers: map[engine.Operation]engine.Handler{
-					engine.Read: e.readTune(side), engine.Update: e.writeTune(side),
-				},
-			},
-			engine.Route{
 				Pattern: side.word + "/{path...}", Sudo: side.class == mount.Auth,
-				Summary: "Mount, show or remove one " + side.noun + ".", Fields: fields,
+				Summary: "Mount, show or remove one " + side.noun + "; with /tune behind its path, read or change its tuning.",
+				Fields:  append(fields, tuneFields()...),
 				Handlers: map[engine.Operation]engine.Handler{
-					engine.Read: e.readMount(side), engine.Update: e.addMount(side), engine.Delete: e.removeMount(side),
+					engine.Read:   tuned(e.readTune(side), e.readMount(side)),
+					engine.Update: tuned(e.writeTune(side), e.addMount(side)),
+					engine.Delete: e.removeMount(side),
 				},
 			})
 	}
@@ -57,6 +53,21 @@ func (e *Engine) mountRoutes() []engine.Route {
 		Pattern: "remount/status/{id}", Summary: "State of a move; it is complete when remount has answered.", ReadOnly: true,
 		Handlers: map[engine.Operation]engine.Handler{engine.Read: e.remountStatus},
 	})
+}
+
+// tuned calls tune for paths that end in /tune, else plain. A mount's path has
+// any number of segments, so that one route serves both. Nothing can be mounted
+// at a path of which the last segment is "tune".
+func tuned(tune, plain engine.Handler) engine.Handler {
+	return func(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
+		path, ok := strings.CutSuffix(strings.TrimSuffix(req.Params["path"], "/"), "/tune")
+		if !ok {
+			return plain(ctx, tx, req)
+		}
+		inner := *req
+		inner.Params = map[string]string{"path": path}
+		return tune(ctx, tx, &inner)
+	}
 }
 
 // side is sys/mounts or sys/auth.

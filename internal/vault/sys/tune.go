@@ -14,11 +14,8 @@ import (
 
 func tuneFields() []engine.Field {
 	return []engine.Field{
-		{Name: "path", Type: engine.String, Help: "the mount"},
 		{Name: "default_lease_ttl", Type: engine.Duration, Help: "lifetime given when none is asked for; 0 or system = the system's"},
 		{Name: "max_lease_ttl", Type: engine.Duration, Help: "the longest lifetime; 0 or system = the system's"},
-		{Name: "description", Type: engine.String, Help: "shown in listings"},
-		{Name: "options", Type: engine.Map, Help: "options of the engine; kv's version cannot be changed"},
 		{Name: "listing_visibility", Type: engine.String, Help: "unauth, hidden or empty"},
 		{Name: "token_type", Type: engine.String, Help: "auth methods: service, batch, default-service or default-batch"},
 		{Name: "force_no_cache", Type: engine.Bool, Help: "accepted and shown"},
