@@ -52,7 +52,7 @@ type Route struct {
 	Unauthenticated bool // no token, no policy: logins and public material
 	TokenOnly       bool // any valid token, no policy: the handler decides by Caller
 	Sudo            bool // needs the sudo capability besides the operation's own
-	ReadOnly        bool // the handlers of Read and List never write; lets the gate skip the commit's checks
+	ReadOnly        bool // the handlers of Read and List never write, whatever the others do; see ReadsOnly
 
 	Summary string  // one line for ?help=1
 	Help    string  // what it does, for ?help=1

@@ -153,6 +153,11 @@ func (r *Route) Handler(op Operation) Handler {
 	return h
 }
 
+// ReadsOnly reports whether the route promises that op writes nothing: the gate
+// may run it on the store itself, without a transaction. Other operations of the
+// same route write.
+func (r *Route) ReadsOnly(op Operation) bool { return r.ReadOnly && (op == Read || op == List) }
+
 // UnknownFields returns the names in b that the route does not declare,
 // sorted: the gate warns of them. A route with a field "*" knows every name.
 func (r *Route) UnknownFields(b Body) []string {

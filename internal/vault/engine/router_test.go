@@ -167,6 +167,20 @@ func TestHandlerFallsBackToUpdate(t *testing.T) {
 	}
 }
 
+func TestReadsOnly(t *testing.T) {
+	r := route("a", Read, List, Update)
+	for op := Read; op <= Help; op++ {
+		r.ReadOnly = true
+		if got, want := r.ReadsOnly(op), op == Read || op == List; got != want {
+			t.Errorf("a ReadOnly route reads only on %s: %v, want %v", op, got, want)
+		}
+		r.ReadOnly = false
+		if r.ReadsOnly(op) {
+			t.Errorf("a route that promises nothing reads only on %s", op)
+		}
+	}
+}
+
 func TestUnknownFields(t *testing.T) {
 	b, err := ParseBody([]byte(`{"z":1,"ttl":2,"b":null}`))
 	if err != nil {

@@ -144,7 +144,7 @@ func (r *runner) run(i int, s Step) {
 	r.cancelled(handler, req)
 	r.wrongTypes(s, route, handler, req)
 	first, t := r.repeated(i, handler, req)
-	if route.ReadOnly && (s.Op == engine.Read || s.Op == engine.List) && len(t.writes())+len(t.events) != 0 {
+	if route.ReadsOnly(s.Op) && len(t.writes())+len(t.events) != 0 {
 		r.fault("the route is ReadOnly but writes or emits")
 	}
 	r.leaks(t)
