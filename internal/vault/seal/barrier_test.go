@@ -308,7 +308,7 @@ func TestKeyFileAndSharesEachOpenTheVault(t *testing.T) {
 
 	wrong := newBarrier(t, s, newKeyfile(t))
 	wantKind(t, "another key file", wrong.AutoUnseal(t.Context()), errs.NotExist, key.KeyID())
-	wantKind(t, "another key file", wrong.AutoUnseal(t.Context()), errs.NotExist, "shares of initialization open the vault too")
+	wantKind(t, "another key file", wrong.AutoUnseal(t.Context()), errs.NotExist, "shares open the vault too")
 	submit(t, wrong, shares[2:]...)
 	mustOpen(t, wrong, value, "secret")
 

@@ -147,7 +147,7 @@ func (b *Barrier) AutoUnseal(ctx context.Context) error {
 		return b.open(ctx, c, root)
 	}
 	err = errors.Join(failed...)
-	return fmt.Errorf("%w; the unseal key shares of initialization open the vault too (strongkeep operator unseal)", err)
+	return fmt.Errorf("%w; its unseal key shares open the vault too (strongkeep operator unseal)", err)
 }
 
 func (c config) unwrapBy(ctx context.Context, by Wrapper) (redact.Secret, error) {
