@@ -7,6 +7,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
 	"github.com/strongkeep/strongkeep/internal/vault/mount"
 	"github.com/strongkeep/strongkeep/internal/vault/policy"
+	"github.com/strongkeep/strongkeep/internal/vault/token"
 )
 
 // The two texts that clients compare with (facts §2.1): one for a token that is
@@ -49,6 +50,13 @@ func (c *call) identify(ctx context.Context) error {
 		TokenKey: entry.Key, Accessor: entry.Accessor, DisplayName: entry.DisplayName,
 		EntityID: entry.EntityID, Policies: entry.Policies, Metadata: entry.Meta,
 		Root: acl.IsRoot(),
+	}
+	if c.mount != nil && c.mount.Class == mount.System && c.mount.Type == "token" {
+		c.request.Token = c.req.Token
+	}
+	if entry.Type == token.Batch {
+		// Nothing may be kept for a token whose end nobody notices.
+		c.request.Caller.TokenKey = ""
 	}
 	return nil
 }

@@ -100,7 +100,10 @@ type draft struct {
 	changes []store.Change
 }
 
-func (d *draft) Apply(_ context.Context, changes ...store.Change) (store.Revision, error) {
+func (d *draft) Apply(ctx context.Context, changes ...store.Change) (store.Revision, error) {
+	if len(changes) == 0 {
+		return d.Store.Apply(ctx)
+	}
 	if d.changes != nil {
 		return 0, errs.New(errs.Internal, "a new vault is set up in more than one commit")
 	}

@@ -2,6 +2,7 @@ package gate
 
 import (
 	"context"
+	"maps"
 
 	"github.com/google/uuid"
 
@@ -111,7 +112,10 @@ func (s *Subscription) mayHear(ctx context.Context, path string) (bool, error) {
 func (s *Subscription) Close() { s.sub.Close() }
 
 func (c *call) event(e engine.Event, revision uint64) events.Event {
-	metadata := e.Metadata
+	metadata := maps.Clone(e.Metadata)
+	if at, ok := metadata["data_path"]; ok {
+		metadata["data_path"] = c.mount.Path + at
+	}
 	return events.Event{
 		ID: uuid.NewString(), Type: e.Type, Path: c.mount.Path + e.Path, Time: c.req.Time, Revision: revision,
 		Metadata: metadata, Mount: c.mount.Path, MountClass: string(c.mount.Class), MountAccessor: c.mount.Accessor,
