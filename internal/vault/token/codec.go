@@ -93,19 +93,8 @@ func decodeEntry(b []byte) (*Entry, error) {
 	e.NumUses = int(r.varint())
 	e.depth = uint16(r.varint())
 	e.Policies = r.list()
-	meta := r.list()
-	r.bad = r.bad || len(meta)%2 != 0
-	for i := 0; i+1 < len(meta); i += 2 {
-		if e.Meta == nil {
-			e.Meta = make(map[string]string, len(meta)/2)
-		}
-		e.Meta[meta[i]] = meta[i+1]
-	}
-	for _, text := range r.list() {
-		p, err := netip.ParsePrefix(text)
-		r.bad = r.bad || err != nil
-		e.BoundCIDRs = append(e.BoundCIDRs, p)
-	}
+	e.Meta = r.pairs()
+	e.BoundCIDRs = r.prefixes()
 	if r.bad || len(r.b) != 0 {
 		return nil, errs.New(errs.Internal, "a token entry is damaged")
 	}
@@ -189,4 +178,31 @@ func (r *reader) list() []string {
 		list = append(list, s)
 	}
 	return list
+}
+
+// pairs reads a list of names and values by turns.
+func (r *reader) pairs() map[string]string {
+	list := r.list()
+	if len(list)%2 != 0 {
+		r.bad = true
+	}
+	if len(list) == 0 || r.bad {
+		return nil
+	}
+	m := make(map[string]string, len(list)/2)
+	for i := 0; i < len(list); i += 2 {
+		m[list[i]] = list[i+1]
+	}
+	return m
+}
+
+func (r *reader) prefixes() (out []netip.Prefix) {
+	for _, text := range r.list() {
+		p, err := netip.ParsePrefix(text)
+		if err != nil {
+			r.bad = true
+		}
+		out = append(out, p)
+	}
+	return out
 }

@@ -132,7 +132,7 @@ func (s *Spec) check(e *Entry) error {
 		return err
 	}
 	switch {
-	case s.TTL < 0 || s.Period < 0 || s.MaxTTL < 0 || s.ExplicitMaxTTL < 0:
+	case min(s.TTL, s.Period, s.MaxTTL, s.ExplicitMaxTTL) < 0:
 		return errs.New(errs.Invalid, "ttl, period and max ttl cannot be negative")
 	case s.NumUses < 0:
 		return errs.New(errs.Invalid, "number of uses cannot be negative")
@@ -140,14 +140,18 @@ func (s *Spec) check(e *Entry) error {
 		return errs.New(errs.Invalid, "root tokens may not be created without parent token being root")
 	case s.Creator != nil && s.Creator.Type == Batch:
 		return errs.New(errs.Invalid, "batch tokens cannot create more tokens")
-	}
-	if e.Type == Service {
-		return nil
-	}
-	e.Renewable = false
-	switch {
-	case e.Type != Batch:
+	case e.Type == Batch:
+		e.Renewable = false
+		return s.checkBatch(e)
+	case e.Type != Service:
 		return errs.New(errs.Internal, "unknown type of token")
+	}
+	return nil
+}
+
+// checkBatch refuses what would need a record in the store.
+func (s *Spec) checkBatch(e *Entry) error {
+	switch {
 	case e.Root():
 		return errs.New(errs.Invalid, "batch tokens cannot be root tokens")
 	case s.NumUses != 0:

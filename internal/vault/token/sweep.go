@@ -58,19 +58,8 @@ func (m *Manager) sweep(ctx context.Context, tx *store.Txn, ref lease.Ref) (time
 	}
 	for _, key := range names {
 		tx.Delete(folder + key)
-		child, err := load(ctx, tx, idPrefix+key)
-		switch {
-		case err != nil:
+		if err := m.settle(ctx, tx, ref.ID, key, above != nil); err != nil {
 			return time.Time{}, err
-		case child == nil || child.Parent != ref.ID:
-		case above != nil:
-			orphan := *child
-			orphan.Parent, orphan.parentAccessor, orphan.Orphan = "", "", true
-			tx.Put(idPrefix+key, encodeEntry(&orphan))
-		default:
-			if err := m.remove(ctx, tx, child, Tree); err != nil {
-				return time.Time{}, err
-			}
 		}
 	}
 	if len(names) == sweepBatch {
@@ -80,6 +69,22 @@ func (m *Manager) sweep(ctx context.Context, tx *store.Txn, ref lease.Ref) (time
 		tx.Delete(idPrefix + ref.ID)
 	}
 	return time.Time{}, nil
+}
+
+// settle ends the token with the given key, or makes it an orphan, if it is a
+// child of parent.
+func (m *Manager) settle(ctx context.Context, tx *store.Txn, parent, key string, orphan bool) error {
+	child, err := load(ctx, tx, idPrefix+key)
+	if err != nil || child == nil || child.Parent != parent {
+		return err
+	}
+	if !orphan {
+		return m.remove(ctx, tx, child, Tree)
+	}
+	free := *child
+	free.Parent, free.parentAccessor, free.Orphan = "", "", true
+	tx.Put(idPrefix+key, encodeEntry(&free))
+	return nil
 }
 
 // goneOn lets others go on dropping what they keep. If a token with the same

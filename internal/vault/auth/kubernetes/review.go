@@ -59,11 +59,21 @@ func (a *api) review(ctx context.Context, jwt, audience string) (id identity, de
 		return identity{}, "the server did not confirm the audience", errs.New(errs.Denied,
 			"permission denied: the Kubernetes API server did not confirm the audience of the jwt")
 	}
-	parts := strings.Split(s.User.Username, ":")
-	if len(parts) != 4 || parts[0] != "system" || parts[1] != "serviceaccount" || parts[2] == "" || parts[3] == "" {
+	namespace, name, ok := account(s.User.Username)
+	if !ok {
 		return identity{}, "not a service account", errs.New(errs.Denied, "permission denied: the jwt is not the token of a Kubernetes ServiceAccount")
 	}
-	return identity{namespace: parts[2], name: parts[3], uid: s.User.UID}, "", nil
+	return identity{namespace: namespace, name: name, uid: s.User.UID}, "", nil
+}
+
+// account takes a ServiceAccount's user name apart.
+func account(username string) (namespace, name string, ok bool) {
+	rest, ok := strings.CutPrefix(username, "system:serviceaccount:")
+	if !ok {
+		return "", "", false
+	}
+	namespace, name, ok = strings.Cut(rest, ":")
+	return namespace, name, ok && namespace != "" && name != "" && !strings.Contains(name, ":")
 }
 
 // refused explains a status other than 2xx to a TokenReview.

@@ -39,19 +39,24 @@ func parseSelector(text string) (*selector, error) {
 		return nil, bad("is not a label selector: it may hold matchLabels and matchExpressions")
 	}
 	for _, r := range s.MatchExpressions {
-		switch {
-		case r.Key == "":
-			return nil, bad("has an expression without a key")
-		case (r.Operator == "In" || r.Operator == "NotIn") && len(r.Values) > 0:
-		case (r.Operator == "Exists" || r.Operator == "DoesNotExist") && len(r.Values) == 0:
-		default:
-			return nil, bad("has an expression that is not In or NotIn with values, nor Exists or DoesNotExist without")
+		if !r.valid() {
+			return nil, bad("has an expression that is not a key with In or NotIn and values, nor with Exists or DoesNotExist and none")
 		}
 	}
 	if len(s.MatchLabels)+len(s.MatchExpressions) == 0 {
 		return nil, bad("selects every namespace: use bound_service_account_namespaces=\"*\" if that is meant")
 	}
 	return s, nil
+}
+
+func (r *requirement) valid() bool {
+	switch r.Operator {
+	case "In", "NotIn":
+		return r.Key != "" && len(r.Values) > 0
+	case "Exists", "DoesNotExist":
+		return r.Key != "" && len(r.Values) == 0
+	}
+	return false
 }
 
 func (s *selector) matches(labels map[string]string) bool {

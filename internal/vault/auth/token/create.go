@@ -159,33 +159,35 @@ func (e *Engine) spec(w *wish, r *role, creator *core.Entry, sudo bool) (core.Sp
 		return core.Spec{}, nil, err
 	}
 	var warnings []string
-	lesser := func(what string, asked, ofRole time.Duration) time.Duration {
-		if asked > 0 && ofRole > 0 && asked != ofRole {
-			warnings = append(warnings, fmt.Sprintf("%s specified both during creation call and in role; using the lesser value of %d seconds",
-				what, min(asked, ofRole)/time.Second))
-		}
-		return minSet(asked, ofRole)
-	}
 	ttls := e.mount.TTL()
 	s := core.Spec{
 		Creator: creator, Orphan: w.noParent || r.Orphan, ID: redact.FromString(w.id), Type: kind, Policies: policies,
 		MountID: e.mount.MountID, DisplayName: displayName(w.displayName), Meta: w.meta, Role: r.Name,
 		TTL:            w.ttl,
-		Period:         lesser("Period", w.period, r.period()),
-		ExplicitMaxTTL: lesser("Explicit max TTL", w.explicitMaxTTL, r.explicitMaxTTL()),
+		Period:         lesser(&warnings, "Period", w.period, r.period()),
+		ExplicitMaxTTL: lesser(&warnings, "Explicit max TTL", w.explicitMaxTTL, r.explicitMaxTTL()),
 		Default:        ttls.Default, Max: ttls.Max,
 		NumUses: minSet(int(w.numUses), r.NumUses), Renewable: w.renewable && r.Renewable, BoundCIDRs: bound,
 	}
 	if !s.Orphan {
 		s.EntityID = creator.EntityID
 	}
-	if s.ExplicitMaxTTL > s.Max && s.Max > 0 && s.Period == 0 {
+	if s.ExplicitMaxTTL > s.Max && s.Period == 0 {
 		warnings = append(warnings, fmt.Sprintf("Explicit max TTL of %q is greater than the mount's max_ttl of %q, which binds the token", s.ExplicitMaxTTL, s.Max))
 	}
 	if w.id != "" {
 		warnings = append(warnings, "a token ID of your choice is only as hard to guess as you made it, and no secret scanner knows it for a token")
 	}
 	return s, warnings, nil
+}
+
+// lesser returns the lesser of two limits, and warns if both are set.
+func lesser(warnings *[]string, what string, asked, ofRole time.Duration) time.Duration {
+	if asked > 0 && ofRole > 0 && asked != ofRole {
+		*warnings = append(*warnings, fmt.Sprintf("%s specified both during creation call and in role; using the lesser value of %d seconds",
+			what, min(asked, ofRole)/time.Second))
+	}
+	return minSet(asked, ofRole)
 }
 
 // minSet returns the lesser of a and b, 0 standing for "not set".
