@@ -18,9 +18,13 @@ const (
 	kindTidy   = "token-tidy"
 )
 
-// sweepBatch bounds how many tokens one commit of the background touches, well
-// within store.MaxChanges also when each has something in a cubbyhole.
-const sweepBatch = 32
+// One commit of the background touches at most sweepBatch tokens, and no further
+// one after sweepWrites changes: what others keep for a token goes with it and
+// must fit as well.
+const (
+	sweepBatch  = 32
+	sweepWrites = store.MaxChanges / 4
+)
 
 // soon is now as a due time: rounding up must not make it a second later.
 func (m *Manager) soon() time.Time { return m.now().Truncate(time.Second) }
@@ -56,7 +60,10 @@ func (m *Manager) sweep(ctx context.Context, tx *store.Txn, ref lease.Ref) (time
 	if err != nil {
 		return time.Time{}, err
 	}
-	for _, key := range names {
+	for i, key := range names {
+		if i > 0 && tx.Writes() > sweepWrites {
+			return ref.Due, nil
+		}
 		tx.Delete(folder + key)
 		if err := m.settle(ctx, tx, ref.ID, key, above != nil); err != nil {
 			return time.Time{}, err

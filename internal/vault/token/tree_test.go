@@ -217,3 +217,19 @@ func TestTidy(t *testing.T) {
 		t.Errorf("a good one was tidied away: %v", err)
 	}
 }
+
+// Children that have much in their cubbyholes must not make a sweep too large to
+// commit: it would be tried for ever.
+func TestSweepOfChildrenWithMuchToDrop(t *testing.T) {
+	w := newWorld(t)
+	top := w.create(Spec{TTL: hour})
+	for range 10 {
+		w.create(Spec{Creator: top.Entry, TTL: hour})
+	}
+	w.extra = 300
+	w.revoke(top, Tree)
+	w.sweep()
+	if left := w.keys(); len(left) != 0 {
+		t.Errorf("left: %q", left)
+	}
+}

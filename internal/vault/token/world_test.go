@@ -28,6 +28,7 @@ type world struct {
 	now   time.Time
 	gone  map[string]int
 	more  int // how often gone says it has not finished
+	extra int // keys that gone deletes
 }
 
 func newWorld(t *testing.T) *world {
@@ -35,8 +36,11 @@ func newWorld(t *testing.T) *world {
 	t.Cleanup(func() { w.store.Close() })
 	m, err := New(Config{
 		Key: redact.New(bytes.Repeat([]byte{7}, 32)), Now: func() time.Time { return w.now },
-		Gone: func(_ context.Context, _ Tx, key string) (bool, error) {
+		Gone: func(_ context.Context, tx Tx, key string) (bool, error) {
 			w.gone[key]++
+			for i := range w.extra {
+				tx.Delete(fmt.Sprint("cubbyhole/", key, "/", i))
+			}
 			w.more--
 			return w.more >= 0, nil
 		},
@@ -141,7 +145,7 @@ func (w *world) sweep() (commits int) {
 					if err == nil && again.IsZero() {
 						tx.Delete(ref.Key())
 					}
-					if tx.Writes() > store.MaxChanges/2 {
+					if w.extra == 0 && tx.Writes() > store.MaxChanges/2 {
 						w.t.Errorf("one commit of %s changes %d keys", k.Name, tx.Writes())
 					}
 					return err
