@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/strongkeep/strongkeep/test/cluster/build"
 	"github.com/strongkeep/strongkeep/test/cluster/slot"
@@ -39,10 +40,12 @@ func TestKilledOwnerLeavesNothing(t *testing.T) {
 	config := awaitKubeconfig(t, bufio.NewScanner(stdout))
 	r := look(t, filepath.Dir(filepath.Dir(config)), owner.Process.Pid)
 
+	killed := time.Now()
 	owner.Process.Kill()
 	owner.Wait()
 	r.processes = r.processes[1:] // the owner itself
 	r.awaitGone(t, r.processesGone, r.mountsGone, r.deviceGone, r.cgroupsGone, r.dirGone)
+	t.Logf("nothing was left %v after the owner was killed", time.Since(killed))
 	if after := hostRules(t); after != rules {
 		t.Errorf("packet filter of the host was\n%s\nand is\n%s", rules, after)
 	}

@@ -86,13 +86,12 @@ func (b builder) ensure(ctx context.Context) (string, error) {
 		b.progress.skip(len(b.group.programs))
 		return dir, nil
 	}
-	// We hold the lock: what others left half done is dead.
-	temp := dir + ".tmp"
-	if err := os.RemoveAll(temp); err != nil {
-		return "", fmt.Errorf("removing an interrupted build: %w", err)
+	temp, err := tempDir(dir)
+	if err != nil {
+		return "", err
 	}
+	defer os.RemoveAll(temp)
 	if err := b.build(ctx, temp); err != nil {
-		os.RemoveAll(temp)
 		return "", err
 	}
 	if err := os.Rename(temp, dir); err != nil {
@@ -102,9 +101,6 @@ func (b builder) ensure(ctx context.Context) (string, error) {
 }
 
 func (b builder) build(ctx context.Context, dir string) error {
-	if err := os.Mkdir(dir, 0o755); err != nil {
-		return fmt.Errorf("making build directory: %w", err)
-	}
 	version, err := b.group.version(b.source)
 	if err != nil {
 		return err
@@ -119,6 +115,26 @@ func (b builder) build(ctx context.Context, dir string) error {
 		}
 	}
 	return nil
+}
+
+// tempDir makes a directory that is to become dir, and removes those that
+// interrupted builds left. The caller holds the lock. Each has a name of its
+// own because a compiler may outlive the killed process that ran it.
+func tempDir(dir string) (string, error) {
+	left, err := filepath.Glob(dir + ".tmp-*")
+	if err != nil {
+		return "", fmt.Errorf("looking for interrupted builds: %w", err)
+	}
+	for _, l := range left {
+		if err := os.RemoveAll(l); err != nil {
+			return "", fmt.Errorf("removing an interrupted build: %w", err)
+		}
+	}
+	temp, err := os.MkdirTemp(filepath.Dir(dir), filepath.Base(dir)+".tmp-")
+	if err != nil {
+		return "", fmt.Errorf("making build directory: %w", err)
+	}
+	return temp, os.Chmod(temp, 0o755)
 }
 
 // goCommand runs go in a module folder, apart from whatever workspace and flags

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/strongkeep/strongkeep/test/cluster/lock"
 )
@@ -60,6 +61,9 @@ func TestBuildIsStampedAndCached(t *testing.T) {
 	out, err := exec.CommandContext(t.Context(), filepath.Join(dir, "hello")).CombinedOutput()
 	if err != nil || string(out) != "v1.2.3\n" {
 		t.Errorf("program printed %q, %v", out, err)
+	}
+	if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o755 {
+		t.Errorf("cache is not for other users to read: %v, %v", info.Mode(), err)
 	}
 	if err := os.Remove(filepath.Join(b.source, "main.go")); err != nil {
 		t.Fatal(err)
@@ -129,6 +133,24 @@ func TestFailedBuildShowsTheCompilerAndLeavesNothing(t *testing.T) {
 	}
 	if entries, err := os.ReadDir(b.cache); err != nil || len(entries) > 0 {
 		t.Errorf("cache holds %v, %v", entries, err)
+	}
+}
+
+func TestInterruptedBuildsAreRemoved(t *testing.T) {
+	b := toy(t, hello)
+	key, err := b.group.key(b.source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	left := filepath.Join(b.cache, key+".tmp-123")
+	if err := os.MkdirAll(filepath.Join(left, "hello"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.ensure(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if exists(left) {
+		t.Error("what an interrupted build left is still there")
 	}
 }
 
@@ -234,6 +256,24 @@ func TestSourceHashFollowsSourceOnly(t *testing.T) {
 	}
 	if write("b/b.go") == first {
 		t.Error("hash does not change with a file")
+	}
+}
+
+func TestPruneTakesOldHelpers(t *testing.T) {
+	cache := t.TempDir()
+	old, young := filepath.Join(cache, "old"), filepath.Join(cache, "young")
+	for _, dir := range []string{old, young} {
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	then := time.Now().Add(-2 * helperLifetime)
+	if err := os.Chtimes(old, then, then); err != nil {
+		t.Fatal(err)
+	}
+	prune(cache)
+	if exists(old) || !exists(young) {
+		t.Errorf("old is there: %v, young is there: %v", exists(old), exists(young))
 	}
 }
 

@@ -10,12 +10,17 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"time"
 
 	"github.com/strongkeep/strongkeep/test/cluster/lock"
 )
 
 // helpers are our own programs that a cluster runs.
 var helpers = []string{"cluster", "pause"}
+
+// helperLifetime is how long our programs stay in the cache. They are small and
+// built in a second, and every change of their source makes others.
+const helperLifetime = 7 * 24 * time.Hour
 
 // Helpers builds, statically linked, the programs of this folder that a cluster
 // is made of, unless the cache has them from the same source. They import
@@ -59,14 +64,11 @@ func buildHelpers(ctx context.Context, source, dir string) error {
 	if exists(dir) {
 		return nil
 	}
-	temp := dir + ".tmp"
-	if err := os.RemoveAll(temp); err != nil {
+	temp, err := tempDir(dir)
+	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(temp)
-	if err := os.Mkdir(temp, 0o755); err != nil {
-		return err
-	}
 	args := []string{"build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", temp + "/"}
 	for _, name := range helpers {
 		args = append(args, "./cmd/"+name)
@@ -74,7 +76,25 @@ func buildHelpers(ctx context.Context, source, dir string) error {
 	if err := goCommand(ctx, source, []string{"CGO_ENABLED=0"}, args...); err != nil {
 		return err
 	}
-	return os.Rename(temp, dir)
+	if err := os.Rename(temp, dir); err != nil {
+		return err
+	}
+	prune(filepath.Dir(dir))
+	return nil
+}
+
+// prune removes what was built from source long changed. A cluster that still
+// runs it keeps its open files.
+func prune(cache string) {
+	entries, err := os.ReadDir(cache)
+	if err != nil {
+		return
+	}
+	for _, e := range entries {
+		if info, err := e.Info(); err == nil && time.Since(info.ModTime()) > helperLifetime {
+			os.RemoveAll(filepath.Join(cache, e.Name()))
+		}
+	}
 }
 
 // sourceHash covers the Go files below dir, but tests and the folders of other

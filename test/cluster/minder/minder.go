@@ -155,6 +155,7 @@ func (m *minder) startNode() error {
 	var err error
 	m.node, err = node.Start(node.Spec{
 		Programs: m.spec.Programs,
+		State:    m.state.dir,
 		Dir:      m.state.path("node"),
 		LogDir:   LogDir(m.state.dir),
 		Number:   m.slot.Number,

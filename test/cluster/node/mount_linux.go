@@ -34,7 +34,7 @@ func mountAll(s Spec) error {
 	if err := mount("proc", "/proc", "proc", 0, ""); err != nil {
 		return err
 	}
-	keep := []string{s.Dir, s.LogDir}
+	keep := []string{s.State}
 	for _, p := range s.Programs {
 		keep = append(keep, filepath.Dir(p))
 	}

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -105,12 +106,12 @@ func (n *Node) Join(ctx context.Context, p *control.Plane, services netip.Prefix
 	}
 	ready := func(ctx context.Context) error { return n.ready(ctx, p.Client) }
 	if err := n.init.Await(ctx, ready); err != nil {
-		return fmt.Errorf("%w\nend of kubelet.log:\n%s", err, n.tail("kubelet"))
+		return n.explain(err, "kubelet")
 	}
 	api := net.JoinHostPort(services.Addr().Next().String(), "443")
 	reachable := func(ctx context.Context) error { return dial(ctx, api) }
 	if err := n.init.Await(ctx, reachable); err != nil {
-		return fmt.Errorf("%w\nend of kube-proxy.log:\n%s", err, n.tail("kube-proxy"))
+		return n.explain(err, "kube-proxy")
 	}
 	return nil
 }
@@ -157,8 +158,16 @@ func (n *Node) ready(ctx context.Context, c *control.Client) error {
 	return nil
 }
 
-func (n *Node) tail(name string) string {
-	return process.Tail(n.spec.LogDir + "/" + name + ".log")
+// explain adds the log of a part to an error, unless the node has ended: then
+// the error has the log of the part that made it end.
+func (n *Node) explain(err error, part string) error {
+	select {
+	case <-n.init.Done():
+		return err
+	default:
+		log := filepath.Join(n.spec.LogDir, part+".log")
+		return fmt.Errorf("%w\nend of %s:\n%s", err, log, process.Tail(log))
+	}
 }
 
 // Stop ends every process of the node at once and removes what is left of it.

@@ -76,7 +76,7 @@ func TestConfigsAreOfTheCluster(t *testing.T) {
 // and no longer shares mounts with the host.
 func TestMountAll(t *testing.T) {
 	if dir := os.Getenv("TEST_MOUNT_ALL"); dir != "" {
-		mountAndLook(t, Spec{Dir: filepath.Join(dir, "node"), LogDir: filepath.Join(dir, "log")})
+		mountAndLook(t, Spec{State: dir, Dir: filepath.Join(dir, "node"), LogDir: filepath.Join(dir, "log")})
 		return
 	}
 	if os.Getuid() != 0 {
@@ -111,8 +111,10 @@ func mountAndLook(t *testing.T, s Spec) {
 	if err := mountAll(s); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := os.Stat(s.Dir); err != nil {
-		t.Errorf("state is masked: %v", err)
+	for _, dir := range []string{s.State, s.Dir, s.LogDir} {
+		if _, err := os.Stat(dir); err != nil {
+			t.Errorf("state is masked: %v", err)
+		}
 	}
 	if err := os.WriteFile(filepath.Join(kubeletDir, "made"), nil, 0o600); err != nil {
 		t.Error(err)

@@ -25,8 +25,9 @@ const (
 // Spec is the first thing Init reads: what the runtime needs.
 type Spec struct {
 	Programs map[string]string // paths by name
-	Dir      string            // state on disk
-	LogDir   string
+	State    string            // of the cluster: to be seen in the node as on the host
+	Dir      string            // the node's part of it
+	LogDir   string            // the logs' part of it
 	Number   slot.Number
 }
 
