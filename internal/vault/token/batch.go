@@ -44,7 +44,7 @@ func (m *Manager) sealBatch(e *Entry) (redact.Secret, error) {
 	for len(plain) < batchMin {
 		plain = append(plain, 0)
 	}
-	blob := aead.Seal(head, nil, plain, []byte{batchVersion}) //nolint:gosec // G407: the key is used once, see batchCipher
+	blob := aead.Seal(head, nil, plain, []byte{batchVersion}) //nolint:gosec // G407: the cipher makes a random nonce itself
 	token := base64.RawURLEncoding.AppendEncode([]byte(batchPrefix), blob)
 	if len(token) > MaxLen {
 		return redact.Secret{}, errs.Newf(errs.TooLarge,
