@@ -87,21 +87,13 @@ func (w *walker) token(dst []byte) ([]byte, bool) {
 	depth := dec.StackDepth()
 	parent, count := dec.StackIndex(depth)
 	isName := parent == '{' && count%2 == 0
-	switch {
-	case kind == '}' || kind == ']':
-	case parent == '{' && !isName:
-		dst = append(dst, ':')
-	case depth > 0 && count > 0:
-		dst = append(dst, ',')
+	if kind == '}' || kind == ']' {
+		_, err := dec.ReadToken()
+		return append(dst, byte(kind)), err == nil
 	}
-	switch kind {
-	case '{', '[':
+	dst = separate(dst, parent == '{' && !isName, depth > 0 && count > 0)
+	if kind == '{' || kind == '[' {
 		return w.open(dst, kind, depth)
-	case '}', ']':
-		if _, err := dec.ReadToken(); err != nil {
-			return dst, false
-		}
-		return append(dst, byte(kind)), true
 	}
 	v, err := dec.ReadValue()
 	if err != nil {
@@ -114,6 +106,17 @@ func (w *walker) token(dst []byte) ([]byte, bool) {
 		return w.hashed(dst, v)
 	}
 	return append(dst, v...), true
+}
+
+// separate writes what stands before a value that is a member's, or not the first.
+func separate(dst []byte, member, later bool) []byte {
+	switch {
+	case member:
+		return append(dst, ':')
+	case later:
+		return append(dst, ',')
+	}
+	return dst
 }
 
 // open begins an object or a list at depth+1.

@@ -22,18 +22,9 @@ func (c *call) identify(ctx context.Context) error {
 	if c.open() {
 		return nil
 	}
-	if c.req.Token.Empty() {
-		return errNoToken
-	}
-	entry, err := c.vault.tokens.Lookup(ctx, c.vault.store, c.req.Token.RevealString())
+	entry, err := c.vault.valid(ctx, c.req)
 	if err != nil {
 		return err
-	}
-	if entry.MountID != "" && c.vault.mounts.Table().ByID(entry.MountID) == nil {
-		return errNoToken // the auth method that gave it was disabled
-	}
-	if !entry.AllowsAddr(c.req.Remote.Addr()) {
-		return errNoToken
 	}
 	if entry.NumUses != 0 {
 		if err := c.countUse(ctx, entry); err != nil {
@@ -51,14 +42,32 @@ func (c *call) identify(ctx context.Context) error {
 		EntityID: entry.EntityID, Policies: entry.Policies, Metadata: entry.Meta,
 		Root: acl.IsRoot(),
 	}
-	if c.mount != nil && c.mount.Class == mount.System && c.mount.Type == "token" {
-		c.request.Token = c.req.Token
-	}
 	if entry.Type == token.Batch {
 		// Nothing may be kept for a token whose end nobody notices.
 		c.request.Caller.TokenKey = ""
 	}
+	if c.mount != nil && c.mount.Path == mount.AuthPrefix+"token/" {
+		c.request.Token = c.req.Token
+	}
 	return nil
+}
+
+// valid returns the entry of the request's token if it may be used now, here.
+func (v *vault) valid(ctx context.Context, req *Request) (*token.Entry, error) {
+	if req.Token.Empty() {
+		return nil, errNoToken
+	}
+	entry, err := v.tokens.Lookup(ctx, v.store, req.Token.RevealString())
+	if err != nil {
+		return nil, err
+	}
+	if entry.MountID != "" && v.mounts.Table().ByID(entry.MountID) == nil {
+		return nil, errNoToken // the auth method that gave it was disabled
+	}
+	if !entry.AllowsAddr(req.Remote.Addr()) {
+		return nil, errNoToken
+	}
+	return entry, nil
 }
 
 // authorize tells create from update and asks policy.

@@ -24,10 +24,8 @@ func checkPath(path string, op engine.Operation) error {
 	if !utf8.ValidString(path) {
 		return errs.New(errs.Invalid, "the path is not valid UTF-8")
 	}
-	for i := 0; i < len(path); i++ {
-		if path[i] < 0x20 || path[i] == 0x7f {
-			return errs.Newf(errs.Invalid, "the path has a control character at byte %d", i)
-		}
+	if i := strings.IndexFunc(path, func(r rune) bool { return r < 0x20 || r == 0x7f }); i >= 0 {
+		return errs.Newf(errs.Invalid, "the path has a control character at byte %d", i)
 	}
 	if hasDotSegment(path) {
 		return errs.New(errs.Invalid, "relative paths not supported: a segment of the path is \".\" or \"..\"")

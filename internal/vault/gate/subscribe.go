@@ -97,7 +97,7 @@ func (s *Subscription) mayHear(ctx context.Context, path string) (bool, error) {
 		return false, errs.New(errs.Unavailable, "the vault was sealed in between; subscribe again")
 	}
 	// A token with counted uses has paid for the subscription as a whole.
-	entry, err := v.tokens.Lookup(ctx, v.store, s.req.Token.RevealString())
+	entry, err := v.valid(ctx, &s.req)
 	if err != nil {
 		return false, err
 	}

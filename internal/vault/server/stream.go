@@ -43,7 +43,7 @@ func (h *Handler) serveSubscribe(w http.ResponseWriter, r *http.Request, path st
 	if err != nil {
 		return // Accept has answered
 	}
-	defer conn.CloseNow()
+	defer func() { _ = conn.CloseNow() }() // closed in good order below, unless that fails
 	ctx, stop := context.WithCancel(conn.CloseRead(r.Context()))
 	defer stop()
 	stopWatching := context.AfterFunc(h.streams, stop)

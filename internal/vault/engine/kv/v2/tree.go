@@ -81,7 +81,7 @@ func mergePatch(target, patch jsontext.Value) (jsontext.Value, error) {
 }
 
 // appendMerged appends t patched with p; a nil t is a member that was not there.
-func (t *node) appendMerged(dst []byte, p *node) []byte {
+func (n *node) appendMerged(dst []byte, p *node) []byte {
 	if !p.object {
 		return append(dst, p.raw...)
 	}
@@ -98,8 +98,8 @@ func (t *node) appendMerged(dst []byte, p *node) []byte {
 		dst, _ = jsontext.AppendQuote(dst, name) // valid UTF-8: it was parsed
 		dst = append(dst, ':')
 	}
-	if t != nil {
-		for _, m := range t.members {
+	if n != nil {
+		for _, m := range n.members {
 			change, patched := patches[m.name]
 			switch {
 			case !patched:
