@@ -95,14 +95,19 @@ func (w *walker) token(dst []byte) ([]byte, bool) {
 	if kind == '{' || kind == '[' {
 		return w.open(dst, kind, depth)
 	}
-	v, err := dec.ReadValue()
+	return w.scalar(dst, depth, isName)
+}
+
+// scalar copies a name, a number, a boolean or null, and hashes a string value.
+func (w *walker) scalar(dst []byte, depth int, isName bool) ([]byte, bool) {
+	v, err := w.s.dec.ReadValue()
 	if err != nil {
 		return dst, false
 	}
 	switch {
 	case isName:
 		w.name(depth, v)
-	case kind == '"' && !w.raw && w.mask>>uint(depth)&1 == 0:
+	case v.Kind() == '"' && !w.raw && w.mask>>uint(depth)&1 == 0:
 		return w.hashed(dst, v)
 	}
 	return append(dst, v...), true
