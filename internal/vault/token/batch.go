@@ -8,6 +8,8 @@ import (
 	"encoding/base64"
 	"io"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/redact"
@@ -92,4 +94,35 @@ func (m *Manager) batchCipher(head []byte) (cipher.AEAD, error) {
 		return nil, errs.Newf(errs.Internal, "keying a batch token: %w", err)
 	}
 	return aead, nil
+}
+
+// openedBatches remembers entries of batch tokens by Key, which only the whole
+// token gives: what was opened once need not be opened with every request. Times
+// and parents are checked all the same. It forgets everything when it is full.
+type openedBatches struct {
+	entries atomic.Pointer[sync.Map] // Key to *Entry
+	count   atomic.Int64
+}
+
+const maxOpened = 4096 // a few MiB
+
+func (o *openedBatches) get(key string) *Entry {
+	entries := o.entries.Load()
+	if entries == nil {
+		return nil
+	}
+	if v, ok := entries.Load(key); ok {
+		return v.(*Entry)
+	}
+	return nil
+}
+
+func (o *openedBatches) put(e *Entry) {
+	entries := o.entries.Load()
+	if entries == nil || o.count.Add(1) > maxOpened {
+		entries = new(sync.Map)
+		o.count.Store(1)
+		o.entries.Store(entries)
+	}
+	entries.Store(e.Key, e)
 }

@@ -2,6 +2,7 @@ package token
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"regexp"
 	"slices"
@@ -162,5 +163,20 @@ func TestBatchTokenCostsNoWrite(t *testing.T) {
 	w.revoke(c, Tree) // there is nothing in the store to revoke
 	if !w.valid(c) {
 		t.Error("a batch token cannot be revoked, and the endpoints say so")
+	}
+}
+
+func TestOpenedBatchesAreBounded(t *testing.T) {
+	var o openedBatches
+	for i := range 3 * maxOpened {
+		o.put(&Entry{Key: fmt.Sprint(i)})
+	}
+	n := 0
+	o.entries.Load().Range(func(any, any) bool { n++; return true })
+	if n > maxOpened || n == 0 {
+		t.Errorf("%d entries are remembered", n)
+	}
+	if o.get(fmt.Sprint(3*maxOpened-1)) == nil || o.get("0") != nil {
+		t.Error("the wrong ones are remembered")
 	}
 }

@@ -19,16 +19,21 @@ func (m *Manager) Lookup(ctx context.Context, r Reader, clientToken string) (*En
 	if clientToken == "" || len(clientToken) > MaxLen {
 		return nil, unauthenticated()
 	}
-	if blob, ok := strings.CutPrefix(clientToken, batchPrefix); ok {
-		e, err := m.openBatch(blob)
-		if err != nil {
+	path := m.ids.path(clientToken)
+	blob, ok := strings.CutPrefix(clientToken, batchPrefix)
+	if !ok {
+		return m.find(ctx, r, path, false)
+	}
+	e := m.opened.get(path[len(idPrefix):])
+	if e == nil {
+		var err error
+		if e, err = m.openBatch(blob); err != nil {
 			return nil, unauthenticated()
 		}
-		e.Key = m.TokenKey(clientToken)
-		return m.checked(ctx, r, e)
+		e.Key = path[len(idPrefix):]
+		m.opened.put(e)
 	}
-	path := m.ids.path(clientToken)
-	return m.find(ctx, r, path, false)
+	return m.checked(ctx, r, e)
 }
 
 // Get finds the entry of a service token by its Key, also while its last use

@@ -64,6 +64,7 @@ type Manager struct {
 	random   io.Reader
 	gone     Gone
 	batchKey []byte
+	opened   openedBatches
 	ids      hashPool
 	accessor hashPool
 }

@@ -126,7 +126,7 @@ func (a *api) call(ctx context.Context, method, path string, in, out any) (statu
 	if err != nil {
 		return 0, a.unreachable(err)
 	}
-	defer res.Body.Close()
+	defer func() { _ = res.Body.Close() }() // read to its end or given up
 	raw, err := io.ReadAll(io.LimitReader(res.Body, maxResponse+1))
 	if err != nil {
 		return 0, a.unreachable(err)

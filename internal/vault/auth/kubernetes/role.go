@@ -130,7 +130,7 @@ func (r *role) decode(req *engine.Request) error {
 	r.Selector = strings.TrimSpace(d.String("bound_service_account_namespace_selector", r.Selector))
 	r.Audience = d.String("audience", r.Audience)
 	r.AliasBy = d.String("alias_name_source", r.AliasBy)
-	if err := r.Params.Decode(&d); err != nil {
+	if err := r.Decode(&d); err != nil {
 		return err
 	}
 	if _, err := token.LoginPolicies(r.Policies, r.NoDefaultPolicy); err != nil {
@@ -141,13 +141,13 @@ func (r *role) decode(req *engine.Request) error {
 
 // check also fills in r.selector.
 func (r *role) check() error {
-	any := func(list []string) bool { return len(list) == 1 && list[0] == "*" }
+	everything := func(list []string) bool { return len(list) == 1 && list[0] == "*" }
 	switch {
 	case len(r.Accounts) == 0 || slices.Contains(r.Accounts, ""):
 		return errs.New(errs.Invalid, `"bound_service_account_names" can not be empty`)
 	case slices.Contains(r.Namespaces, "") || len(r.Namespaces) == 0 && r.Selector == "":
 		return errs.New(errs.Invalid, `"bound_service_account_namespaces" can not be empty if "bound_service_account_namespace_selector" is not set`)
-	case any(r.Accounts) && any(r.Namespaces):
+	case everything(r.Accounts) && everything(r.Namespaces):
 		return errs.New(errs.Invalid, `"bound_service_account_names" and "bound_service_account_namespaces" can not both be "*"`)
 	case r.AliasBy != aliasUID && r.AliasBy != aliasName:
 		return errs.Newf(errs.Invalid, `"alias_name_source" must be %q or %q`, aliasUID, aliasName)

@@ -162,11 +162,11 @@ func (r *role) decode(req *engine.Request) error {
 	r.PathSuffix = d.String("path_suffix", r.PathSuffix)
 	aliases := d.Strings("allowed_entity_aliases")
 	kind := d.String("token_type", "")
-	r.TTL, r.MaxTTL, r.Params.Policies = 0, 0, nil
-	if err := r.Params.Decode(&d); err != nil {
+	r.TTL, r.MaxTTL, r.Policies = 0, 0, nil
+	if err := r.Decode(&d); err != nil {
 		return err
 	}
-	r.TTL, r.MaxTTL, r.Params.Policies = 0, 0, nil
+	r.TTL, r.MaxTTL, r.Policies = 0, 0, nil
 	if len(aliases) > 0 {
 		return errs.New(errs.Invalid, "allowed_entity_aliases is not available: this vault keeps no entities")
 	}
