@@ -1,0 +1,243 @@
+package session
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/clock"
+
+	v1 "github.com/strongkeep/strongkeep/api/external/v1"
+	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/kube/provider"
+)
+
+// Config configures a Pool. Providers, Cluster, Clock and Log are required.
+type Config struct {
+	Providers map[string]provider.Provider // by key under spec.provider
+	Cluster   provider.Cluster
+	Clock     clock.WithDelayedExecution
+	Log       *slog.Logger
+
+	// Concurrency bounds the calls in flight to one store; 0 means 16.
+	Concurrency int
+	// Freshness is how long a value that was read answers further reads; 0 means
+	// 500 ms. It is there for many objects that appear at once, not as a cache.
+	Freshness time.Duration
+	// Observe, when set, hears of every call to a backend.
+	Observe func(providerName, call string, err error)
+}
+
+// Pool holds the sessions. It is safe for concurrent use.
+type Pool struct {
+	cfg Config
+
+	mu       sync.Mutex
+	closed   bool
+	sessions map[v1.StoreKey]*session
+	ending   sync.WaitGroup // sessions being closed
+}
+
+// New returns an empty pool. The caller closes it.
+func New(cfg Config) *Pool {
+	if cfg.Concurrency == 0 {
+		cfg.Concurrency = 16
+	}
+	if cfg.Freshness == 0 {
+		cfg.Freshness = 500 * time.Millisecond
+	}
+	if cfg.Observe == nil {
+		cfg.Observe = func(string, string, error) {}
+	}
+	return &Pool{cfg: cfg, sessions: map[v1.StoreKey]*session{}}
+}
+
+// identity is what a session depends on in its store object.
+type identity struct {
+	uid        types.UID
+	generation int64
+}
+
+// Read reads from store. Equal requests share one call. When the session ends
+// under the read, it is tried once more with a new one.
+func (p *Pool) Read(ctx context.Context, store v1.Store, req provider.Request) (provider.Value, error) {
+	for {
+		s, err := p.open(ctx, store)
+		if err != nil {
+			return provider.Value{}, err
+		}
+		v, again, err := s.read(ctx, req)
+		if !again || ctx.Err() != nil {
+			return v, err
+		}
+	}
+}
+
+// Check makes a real call to see whether store works.
+func (p *Pool) Check(ctx context.Context, store v1.Store) error {
+	s, err := p.open(ctx, store)
+	if err != nil {
+		return err
+	}
+	if !s.enter() {
+		return errs.Newf(errs.Unavailable, "%s changed while it was checked", s.key)
+	}
+	defer s.leave()
+	err = s.store.Check(ctx)
+	p.cfg.Observe(s.provider, "Check", err)
+	s.noteCheck(err)
+	return err
+}
+
+// Topic returns the name under which changes of key in store are reported, or
+// "" when the store reports none.
+func (p *Pool) Topic(ctx context.Context, store v1.Store, key string) string {
+	s, err := p.open(ctx, store)
+	if err != nil {
+		return ""
+	}
+	if n, ok := s.store.(provider.Notifier); ok {
+		return n.Topic(key)
+	}
+	return ""
+}
+
+// Notify runs store's Notifier until ctx or the session ends. A store without
+// one is Unsupported. A change has already made later reads read anew when
+// report hears of it.
+func (p *Pool) Notify(ctx context.Context, store v1.Store, report func(provider.Change)) error {
+	s, err := p.open(ctx, store)
+	if err != nil {
+		return err
+	}
+	n, ok := s.store.(provider.Notifier)
+	if !ok {
+		return errs.Newf(errs.Unsupported, "provider %s reports no changes", s.provider)
+	}
+	if !s.enter() {
+		return errs.Newf(errs.Unavailable, "%s changed", s.key)
+	}
+	defer s.leave()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(s.ctx, cancel)()
+	return n.Notify(ctx, func(c provider.Change) {
+		s.forget(c, n)
+		report(c)
+	})
+}
+
+// Drop ends the session of a store, if there is one.
+func (p *Pool) Drop(key v1.StoreKey) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if s := p.sessions[key]; s != nil {
+		p.end(s)
+	}
+}
+
+// Object identifies a Kubernetes object that a session read.
+type Object struct{ Kind, Namespace, Name string }
+
+// Users returns the stores whose sessions read o, or wanted to.
+func (p *Pool) Users(o Object) []v1.StoreKey {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var keys []v1.StoreKey
+	for key, s := range p.sessions {
+		if s.reads(o) {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+// Close ends every session and waits.
+func (p *Pool) Close() {
+	p.mu.Lock()
+	p.closed = true
+	for _, s := range p.sessions {
+		p.end(s)
+	}
+	p.mu.Unlock()
+	p.ending.Wait()
+}
+
+// end takes s out of the pool and closes it once nobody uses it. p.mu is held.
+func (p *Pool) end(s *session) {
+	if p.sessions[s.key] == s {
+		delete(p.sessions, s.key)
+	}
+	p.ending.Go(s.close)
+}
+
+// open returns the session for the store object as it is now.
+func (p *Pool) open(ctx context.Context, store v1.Store) (*session, error) {
+	key, id := v1.KeyOf(store), identity{store.GetUID(), store.GetGeneration()}
+	p.mu.Lock()
+	if p.closed {
+		p.mu.Unlock()
+		return nil, errs.New(errs.Unavailable, "the operator is stopping")
+	}
+	s := p.sessions[key]
+	attempts := 0
+	if s != nil {
+		failed, due := s.failedBefore(p.cfg.Clock.Now())
+		switch {
+		case s.id != id:
+			p.end(s)
+			s = nil
+		case failed && due:
+			attempts = s.attempts
+			p.end(s)
+			s = nil
+		}
+	}
+	if s == nil {
+		s = p.start(store, key, id, attempts+1)
+		p.sessions[key] = s
+	}
+	p.mu.Unlock()
+	select {
+	case <-s.opened:
+		return s, s.openErr
+	case <-ctx.Done():
+		return nil, errs.Newf(errs.Unavailable, "opening %s: %w", key, ctx.Err())
+	}
+}
+
+// start makes a session that opens in the background, under its own context:
+// the caller that happened to be first may give up.
+func (p *Pool) start(store v1.Store, key v1.StoreKey, id identity, attempts int) *session {
+	ctx, cancel := context.WithCancel(context.Background())
+	s := &session{
+		key: key, id: id, cfg: &p.cfg, ctx: ctx, cancel: cancel, attempts: attempts,
+		opened: make(chan struct{}), slots: make(chan struct{}, p.cfg.Concurrency),
+		flights: map[provider.Request]*flight{}, objects: map[Object]bool{},
+	}
+	spec, scope := store.StoreSpec().DeepCopy(), provider.ScopeOf(store)
+	s.users.Go(func() { s.open(spec, scope) })
+	return s
+}
+
+// retryOf reads spec.retrySettings.
+func retryOf(spec *v1.SecretStoreSpec) (provider.Retry, error) {
+	var r provider.Retry
+	if spec.RetrySettings == nil {
+		return r, nil
+	}
+	if m := spec.RetrySettings.MaxRetries; m != nil {
+		n := int(*m)
+		r.Max = &n
+	}
+	if w := spec.RetrySettings.RetryInterval; w != nil {
+		d, err := time.ParseDuration(*w)
+		if err != nil || d < 0 {
+			return r, errs.Newf(errs.Invalid, "spec.retrySettings.retryInterval %q is not a duration such as 2s", *w)
+		}
+		r.Wait = d
+	}
+	return r, nil
+}

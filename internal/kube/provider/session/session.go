@@ -1,0 +1,247 @@
+package session
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	v1 "github.com/strongkeep/strongkeep/api/external/v1"
+	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/kube/provider"
+	"github.com/strongkeep/strongkeep/internal/redact"
+)
+
+// session is one open store.
+type session struct {
+	key      v1.StoreKey
+	id       identity
+	cfg      *Config
+	ctx      context.Context // ends with the session
+	cancel   context.CancelFunc
+	attempts int // how many opens in a row, this one included, were needed
+
+	opened   chan struct{}  // closed when the next three are set
+	store    provider.Store // nil when openErr is not
+	provider string
+	openErr  error
+
+	slots chan struct{}  // one per call in flight
+	users sync.WaitGroup // whoever entered and has not left
+
+	mu      sync.Mutex
+	ended   bool
+	retryAt time.Time // when a failed open may be tried again
+	flights map[provider.Request]*flight
+	down    error     // what reads are answered with
+	downTo  time.Time // until then
+	objects map[Object]bool
+}
+
+// flight is one backend read. It is kept for Config.Freshness after a success.
+type flight struct {
+	done  chan struct{} // closed when value and err are set
+	value provider.Value
+	err   error
+}
+
+// How long a store that throttles or is down is left alone. Short: it is there
+// so that a thousand objects do not ask one after the other what one has heard.
+const (
+	downPause      = time.Second
+	throttledPause = 5 * time.Second
+	openPauseMax   = 30 * time.Second
+)
+
+func (s *session) open(spec *v1.SecretStoreSpec, scope provider.Scope) {
+	defer close(s.opened)
+	s.store, s.openErr = s.dial(spec, scope)
+	if s.openErr != nil {
+		pause := min(downPause<<min(s.attempts-1, 10), openPauseMax)
+		s.mu.Lock()
+		s.retryAt = s.cfg.Clock.Now().Add(pause)
+		s.mu.Unlock()
+	}
+}
+
+func (s *session) dial(spec *v1.SecretStoreSpec, scope provider.Scope) (provider.Store, error) {
+	name, settings, err := spec.Provider.One()
+	if err != nil {
+		return nil, err
+	}
+	s.provider = name
+	p, ok := s.cfg.Providers[name]
+	if !ok {
+		return nil, errs.Newf(errs.Unsupported, "spec.provider.%s: this operator has no such provider", name)
+	}
+	retry, err := retryOf(spec)
+	if err != nil {
+		return nil, err
+	}
+	return p.Open(s.ctx, provider.Config{
+		Scope: scope, Settings: settings, Retry: retry,
+		Cluster: recorder{s.cfg.Cluster, s}, Clock: s.cfg.Clock, Log: s.cfg.Log,
+	})
+}
+
+// failedBefore reports whether opening failed, and whether it may be tried again.
+func (s *session) failedBefore(now time.Time) (failed, due bool) {
+	select {
+	case <-s.opened:
+	default:
+		return false, false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.openErr != nil, !now.Before(s.retryAt)
+}
+
+// enter keeps the session open until leave. It is false when the session has ended.
+func (s *session) enter() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended {
+		return false
+	}
+	s.users.Add(1)
+	return true
+}
+
+func (s *session) leave() { s.users.Done() }
+
+func (s *session) close() {
+	s.mu.Lock()
+	already := s.ended
+	s.ended = true
+	s.mu.Unlock()
+	s.cancel()
+	s.users.Wait()
+	if already || s.store == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := s.store.Close(ctx); err != nil {
+		s.cfg.Log.Info("closing a store", "store", s.key.String(), "error", err)
+	}
+}
+
+// read joins the flight for req or starts one. again means that the session
+// ended before the read began.
+func (s *session) read(ctx context.Context, req provider.Request) (v provider.Value, again bool, err error) {
+	f, again, err := s.join(req)
+	if again || err != nil {
+		return provider.Value{}, again, err
+	}
+	select {
+	case <-f.done:
+		return f.value, false, f.err
+	case <-ctx.Done():
+		return provider.Value{}, false, errs.Newf(errs.Unavailable, "reading %q from %s: %w", req.Key, s.key, ctx.Err())
+	}
+}
+
+func (s *session) join(req provider.Request) (f *flight, again bool, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended {
+		return nil, true, nil
+	}
+	if f := s.flights[req]; f != nil {
+		return f, false, nil
+	}
+	if s.down != nil && s.cfg.Clock.Now().Before(s.downTo) {
+		return nil, false, s.down
+	}
+	f = &flight{done: make(chan struct{})}
+	s.flights[req] = f
+	s.users.Go(func() { s.fly(req, f) })
+	return f, false, nil
+}
+
+func (s *session) fly(req provider.Request, f *flight) {
+	defer close(f.done)
+	s.slots <- struct{}{}
+	defer func() { <-s.slots }()
+	f.value, f.err = s.store.Read(context.WithoutCancel(s.ctx), req)
+	s.cfg.Observe(s.provider, "Read", f.err)
+	s.note(f.err)
+	if f.err != nil {
+		s.land(req, f)
+		return
+	}
+	s.cfg.Clock.AfterFunc(s.cfg.Freshness, func() { s.land(req, f) })
+}
+
+// land ends the sharing of f.
+func (s *session) land(req provider.Request, f *flight) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.flights[req] == f {
+		delete(s.flights, req)
+	}
+}
+
+// note remembers that the store is down, or that it is up.
+func (s *session) note(err error) {
+	pause := time.Duration(0)
+	switch {
+	case errs.Is(err, errs.Unavailable), errs.Is(err, errs.Sealed):
+		pause = downPause
+	case errs.Is(err, errs.Exhausted):
+		pause = throttledPause
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.down, s.downTo = nil, time.Time{}
+	if pause > 0 {
+		s.down, s.downTo = err, s.cfg.Clock.Now().Add(pause)
+	}
+}
+
+// noteCheck lets a check that worked end a pause; one that failed says too
+// little about reads to begin one.
+func (s *session) noteCheck(err error) {
+	if err == nil {
+		s.note(nil)
+	}
+}
+
+// forget makes reads that begin from now on go to the backend, where a change
+// makes it needful.
+func (s *session) forget(c provider.Change, n provider.Notifier) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for req := range s.flights {
+		if c.Connected || n.Topic(req.Key) == c.Topic {
+			delete(s.flights, req)
+		}
+	}
+}
+
+func (s *session) reads(o Object) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.objects[o]
+}
+
+// recorder is a Cluster that remembers what was read, found or not.
+type recorder struct {
+	provider.Cluster
+	s *session
+}
+
+func (r recorder) record(kind string, ref provider.Ref) {
+	r.s.mu.Lock()
+	defer r.s.mu.Unlock()
+	r.s.objects[Object{kind, ref.Namespace(), ref.Name()}] = true
+}
+
+func (r recorder) SecretKey(ctx context.Context, ref provider.Ref, key string) (redact.Secret, error) {
+	r.record("Secret", ref)
+	return r.Cluster.SecretKey(ctx, ref, key)
+}
+
+func (r recorder) ConfigMapKey(ctx context.Context, ref provider.Ref, key string) (string, error) {
+	r.record("ConfigMap", ref)
+	return r.Cluster.ConfigMapKey(ctx, ref, key)
+}
