@@ -61,9 +61,6 @@ func (v *vault) valid(ctx context.Context, req *Request) (*token.Entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	if entry.MountID != "" && v.mounts.Table().ByID(entry.MountID) == nil {
-		return nil, errNoToken // the auth method that gave it was disabled
-	}
 	if !entry.AllowsAddr(req.Remote.Addr()) {
 		return nil, errNoToken
 	}

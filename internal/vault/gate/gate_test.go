@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/redact"
 	"github.com/strongkeep/strongkeep/internal/vault/audit"
@@ -112,6 +114,7 @@ func (l *lab) Routes() []engine.Route {
 		{Pattern: "ro/{name...}", Summary: "read only", ReadOnly: true, Handlers: all},
 		{Pattern: "any/{name...}", Summary: "any token", TokenOnly: true, Handlers: all},
 		{Pattern: "kv/{name...}", Summary: "entries", Exists: exists, Handlers: all},
+		{Pattern: "known/{name}", Summary: "declares a field", Fields: []engine.Field{{Name: "field"}}, Handlers: all},
 		{Pattern: "login", Summary: "login", Unauthenticated: true, Handlers: all},
 	}
 }
@@ -555,6 +558,73 @@ func TestSealing(t *testing.T) {
 	<-sealed
 	if !b.gate.cfg.Barrier.Keyring().Sealed() {
 		t.Error("the keys are still in memory")
+	}
+}
+
+// A panic in an engine is one request's failure: it must not hold up a later seal.
+func TestPanicIsAnInternalErrorAndLeaves(t *testing.T) {
+	b := newBench(t)
+	for path, h := range map[string]engine.Handler{
+		"ro/writes": func(_ context.Context, tx engine.Tx, _ *engine.Request) (*engine.Response, error) {
+			tx.Put("k", nil)
+			return nil, nil
+		},
+		"ro/value": func(context.Context, engine.Tx, *engine.Request) (*engine.Response, error) { panic("canary-secret") },
+		"ro/range": func(_ context.Context, _ engine.Tx, req *engine.Request) (*engine.Response, error) {
+			_ = req.Path[len(req.Path)]
+			return nil, nil
+		},
+	} {
+		b.lab.on("read "+path, h)
+		_, err := b.do(engine.Read, "lab/"+path, b.root)
+		if !errs.Is(err, errs.Internal) || !strings.Contains(err.Error(), "gate_test.go") {
+			t.Errorf("%s: %v; want an internal error with the place", path, err)
+		}
+		if strings.Contains(err.Error(), "canary") {
+			t.Errorf("%s: the error quotes what was panicked with", path)
+		}
+	}
+	b.gate.Seal() // hangs if a request is still counted as inside
+	if b.gate.Open() {
+		t.Error("the vault is open after Seal")
+	}
+}
+
+// §1.1: a field that a route does not know is ignored with a warning.
+func TestUnknownFieldsAreWarnedOf(t *testing.T) {
+	b := newBench(t)
+	for _, op := range []string{"create", "update", "read", "delete"} {
+		b.lab.on(op+" known/x", func(context.Context, engine.Tx, *engine.Request) (*engine.Response, error) { return nil, nil })
+		b.lab.on(op+" ro/x", ok)
+	}
+	many := map[string]jsontext.Value{}
+	for i := range 20 {
+		many[strings.Repeat("é", 100)+string(rune('a'+i))] = []byte("1")
+	}
+	for name, c := range map[string]struct {
+		op   engine.Operation
+		path string
+		body map[string]jsontext.Value
+		want string
+	}{
+		"two":           {engine.Update, "lab/known/x", map[string]jsontext.Value{"typo": []byte("1"), "other": []byte("1"), "field": []byte("1")}, "[other typo]"},
+		"all known":     {engine.Update, "lab/known/x", map[string]jsontext.Value{"field": []byte("1"), "name": []byte(`"x"`)}, ""},
+		"read":          {engine.Read, "lab/known/x", map[string]jsontext.Value{"typo": []byte("1")}, ""},
+		"declares none": {engine.Update, "lab/ro/x", map[string]jsontext.Value{"typo": []byte("1")}, ""},
+		"many and long": {engine.Update, "lab/known/x", many, "[" + strings.Repeat(strings.Repeat("é", 32)+"… ", 16) + "…]"},
+	} {
+		res, err := b.gate.Handle(t.Context(), &Request{ID: "id", Operation: c.op, Path: c.path, Token: b.root, Body: engine.NewBody(c.body), Time: time.Now()})
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		var got []string
+		if res != nil {
+			got = res.Warnings
+		}
+		if c.want == "" && got != nil || c.want != "" && (len(got) != 1 || got[0] != "Endpoint ignored these unrecognized parameters: "+c.want) {
+			t.Errorf("%s: warnings %q, want of %s", name, got, c.want)
+		}
 	}
 }
 

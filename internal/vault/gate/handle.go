@@ -3,6 +3,8 @@ package gate
 import (
 	"context"
 	"errors"
+	"runtime"
+	"runtime/debug"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/audit"
@@ -20,15 +22,30 @@ func (g *Gate) Handle(ctx context.Context, req *Request) (*engine.Response, erro
 	if err != nil {
 		return nil, err
 	}
-	c := call{vault: v, gate: g, req: req, op: req.Operation}
-	res, err := c.do(ctx)
-	g.observe(&c, err)
-	asked := v.sealAsked.Load()
-	v.leave()
-	if asked {
+	res, err := g.serve(ctx, v, req)
+	if v.sealAsked.Load() {
 		g.closeVault(v)
 	}
 	return res, err
+}
+
+// serve answers a request inside v and leaves it. An engine that panics must
+// neither keep the vault from being sealed nor its caller from an answer. What
+// it panicked with may hold a secret, and is kept only if the runtime said it.
+func (g *Gate) serve(ctx context.Context, v *vault, req *Request) (res *engine.Response, err error) {
+	defer v.leave()
+	c := call{vault: v, gate: g, req: req, op: req.Operation}
+	defer func() {
+		if p := recover(); p != nil {
+			cause, ok := p.(runtime.Error)
+			if !ok {
+				cause = nil
+			}
+			res, err = nil, errs.Newf(errs.Internal, "a handler panicked with a %T: %v\n%s", p, cause, debug.Stack())
+		}
+		g.observe(&c, err)
+	}()
+	return c.do(ctx)
 }
 
 // call is one request on its way. Its steps are the methods below, in order.
@@ -61,6 +78,9 @@ func (c *call) do(ctx context.Context) (*engine.Response, error) {
 	var res *engine.Response
 	if err == nil {
 		res, err = c.run(ctx, t, asked)
+	}
+	if err == nil {
+		res = c.warnOfUnknown(res)
 	}
 	answered := c.auditResponse(res, err, asked)
 	if auditErr := answered.Wait(ctx); auditErr != nil {

@@ -69,7 +69,7 @@ func (g *Gate) build(ctx context.Context, raw store.Store, keys *seal.Keyring) (
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
-	v.tokens, err = token.New(token.Config{Key: tokenKey, Now: g.cfg.Now, Random: g.cfg.Random, Gone: v.tokenGone})
+	v.tokens, err = token.New(token.Config{Key: tokenKey, Now: g.cfg.Now, Random: g.cfg.Random, Gone: v.tokenGone, Lost: v.mountLost})
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -92,6 +92,9 @@ func (g *Gate) build(ctx context.Context, raw store.Store, keys *seal.Keyring) (
 	}
 	return v, nil
 }
+
+// mountLost reports whether the mount with this ID was removed.
+func (v *vault) mountLost(id string) bool { return v.mounts.Table().ByID(id) == nil }
 
 func (t *Types) of(class mount.Class) map[string]engine.Factory {
 	switch class {

@@ -14,7 +14,7 @@ const maxDepth = 128
 
 // Lookup finds the entry of a token that a client presented. Kind
 // Unauthenticated, with one text for all: it is unknown, malformed, expired,
-// used up or revoked, itself or above it.
+// used up or revoked, or its auth method was disabled; itself or above it.
 func (m *Manager) Lookup(ctx context.Context, r Reader, clientToken string) (*Entry, error) {
 	if clientToken == "" || len(clientToken) > MaxLen {
 		return nil, unauthenticated()
@@ -70,7 +70,7 @@ func (m *Manager) find(ctx context.Context, r Reader, path string, evenSpent boo
 func (m *Manager) checked(ctx context.Context, r Reader, e *Entry) (*Entry, error) {
 	now := m.now()
 	for at := e; ; {
-		if at.expired(now) || at.severed {
+		if at.expired(now) || at.severed || at.MountID != "" && m.lost(at.MountID) {
 			return nil, unauthenticated()
 		}
 		if at.Parent == "" {

@@ -55,6 +55,9 @@ type Config struct {
 	Now    func() time.Time // time.Now if nil
 	Random io.Reader        // crypto/rand if nil
 	Gone   Gone             // may be nil
+	// Lost reports whether the auth method with this MountID was disabled: its
+	// tokens, and all that they created, are not valid any more. nil = never.
+	Lost func(mountID string) bool
 }
 
 // Manager is the rules and the layout of tokens; all state is in the
@@ -63,6 +66,7 @@ type Manager struct {
 	now      func() time.Time
 	random   io.Reader
 	gone     Gone
+	lost     func(mountID string) bool
 	batchKey []byte
 	opened   openedBatches
 	ids      hashPool
@@ -74,7 +78,7 @@ func New(cfg Config) (*Manager, error) {
 	if cfg.Key.Len() < 32 {
 		return nil, errs.Newf(errs.Invalid, "the key for tokens has %d bytes; 32 are needed", cfg.Key.Len())
 	}
-	m := &Manager{now: cfg.Now, random: cfg.Random, gone: cfg.Gone}
+	m := &Manager{now: cfg.Now, random: cfg.Random, gone: cfg.Gone, lost: cfg.Lost}
 	if m.now == nil {
 		m.now = time.Now
 	}
@@ -83,6 +87,9 @@ func New(cfg Config) (*Manager, error) {
 	}
 	if m.gone == nil {
 		m.gone = func(context.Context, Tx, string) (bool, error) { return false, nil }
+	}
+	if m.lost == nil {
+		m.lost = func(string) bool { return false }
 	}
 	keys := make([][]byte, 3)
 	for i, use := range []string{"token id", "token accessor", "batch token"} {

@@ -121,6 +121,35 @@ func TestExpiryOfAParentTakesItsChildren(t *testing.T) {
 
 // Of two transactions that race, one making the first child and one revoking
 // the parent, only one may commit: a child must never be left out of the sweep.
+// Disabling a method ends the tokens of its logins and all that these created,
+// whichever mount the children are of.
+func TestLostMountTakesItsTokensAndTheirChildren(t *testing.T) {
+	w := newWorld(t)
+	login := w.create(Spec{TTL: hour, MountID: "kubernetes"})
+	child := w.create(Spec{Creator: login.Entry, TTL: hour, MountID: "token"})
+	batch := w.create(Spec{Creator: child.Entry, TTL: hour, MountID: "token", Type: Batch})
+	alone := w.create(Spec{Creator: login.Entry, Orphan: true, TTL: hour, MountID: "token"})
+	for _, c := range []Created{login, child, batch, alone} {
+		if !w.valid(c) {
+			t.Fatal("a token is not valid while its mount is there")
+		}
+	}
+	w.lost["kubernetes"] = true
+	for i, c := range []Created{login, child, batch} {
+		if w.valid(c) {
+			t.Errorf("token %d of a disabled method is valid", i)
+		}
+		if c.Entry.Type == Service {
+			if _, err := w.m.Get(t.Context(), w.store, c.Entry.Key); !errs.Is(err, errs.Unauthenticated) {
+				t.Errorf("token %d by its key: %v", i, err)
+			}
+		}
+	}
+	if !w.valid(alone) {
+		t.Error("an orphan token ended with the method of the token that created it")
+	}
+}
+
 func TestFirstChildAndRevocationConflict(t *testing.T) {
 	for _, childFirst := range []bool{true, false} {
 		w := newWorld(t)

@@ -27,15 +27,17 @@ type world struct {
 	store store.Store
 	now   time.Time
 	gone  map[string]int
-	more  int // how often gone says it has not finished
-	extra int // keys that gone deletes
+	lost  map[string]bool // mounts that were disabled
+	more  int             // how often gone says it has not finished
+	extra int             // keys that gone deletes
 }
 
 func newWorld(t *testing.T) *world {
-	w := &world{t: t, store: mem.New(mem.Config{}), now: time.Date(2026, 3, 1, 12, 0, 0, 123456789, time.UTC), gone: map[string]int{}}
+	w := &world{t: t, store: mem.New(mem.Config{}), now: time.Date(2026, 3, 1, 12, 0, 0, 123456789, time.UTC), gone: map[string]int{}, lost: map[string]bool{}}
 	t.Cleanup(func() { w.store.Close() })
 	m, err := New(Config{
 		Key: redact.New(bytes.Repeat([]byte{7}, 32)), Now: func() time.Time { return w.now },
+		Lost: func(mountID string) bool { return w.lost[mountID] },
 		Gone: func(_ context.Context, tx Tx, key string) (bool, error) {
 			w.gone[key]++
 			for i := range w.extra {
