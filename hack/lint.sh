@@ -9,5 +9,11 @@ echo "lint: building the linters (the first time takes minutes)"
 (cd hack/lint && GOWORK=off go build -o "$cache/golangci-lint" github.com/golangci/golangci-lint/v2/cmd/golangci-lint)
 "$cache/golangci-lint" run ./...
 bash hack/budget.sh
-bash hack/generate.sh --check
+fingerprint() { find api deploy -type f -exec sha256sum {} + | sort | sha256sum; }
+before=$(fingerprint)
+sh hack/generate.sh
+if [ "$before" != "$(fingerprint)" ]; then
+  echo "lint: generated files below api or deploy were not up to date; they are now: commit them" >&2
+  exit 1
+fi
 echo "lint: ok"

@@ -148,7 +148,7 @@ func (c *call) tx(t *tx) engine.Tx {
 
 // maxRuns bounds how often a request is run again after a conflict. Each
 // conflict means that another request committed, so the vault makes progress.
-const maxRuns = 64
+const maxRuns = 1000
 
 // run calls the engine and commits, again as long as other commits interfere.
 func (c *call) run(ctx context.Context, t *tx, asked audit.Ticket) (*engine.Response, error) {
