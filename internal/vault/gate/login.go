@@ -84,11 +84,10 @@ func (v *vault) tokenLimits(ctx context.Context, tx engine.Tx, e *token.Entry) (
 	return limits, nil
 }
 
-func loginType(role, tuned engine.TokenType) token.Type {
-	if role == engine.TokenDefault {
-		role = tuned
-	}
-	if role == engine.TokenBatch {
+func loginType(role engine.TokenType, tuned mount.TokenType) token.Type {
+	if tuned == mount.Batch ||
+		tuned != mount.Service && role == engine.TokenBatch ||
+		tuned == mount.DefaultBatch && role == engine.TokenDefault {
 		return token.Batch
 	}
 	return token.Service

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
-	"github.com/strongkeep/strongkeep/internal/vault/engine"
 )
 
 // Class says what kind of thing a mount is; it decides where it may live.
@@ -39,16 +38,28 @@ type Entry struct {
 
 // Tuning is what sys/mounts/P/tune reads and writes. The zero value is all defaults.
 type Tuning struct {
-	DefaultTTL         time.Duration    `json:"default_lease_ttl,omitempty"` // 0 = the system's
-	MaxTTL             time.Duration    `json:"max_lease_ttl,omitempty"`     // 0 = the system's
-	ForceNoCache       bool             `json:"force_no_cache,omitempty"`    // accepted and shown
-	ListingVisibility  string           `json:"listing_visibility,omitempty"`
-	TokenType          engine.TokenType `json:"token_type,omitempty"`
-	NonHMACRequest     []string         `json:"audit_non_hmac_request_keys,omitempty"`
-	NonHMACResponse    []string         `json:"audit_non_hmac_response_keys,omitempty"`
-	PassthroughHeaders []string         `json:"passthrough_request_headers,omitempty"`
-	AllowedHeaders     []string         `json:"allowed_response_headers,omitempty"`
+	DefaultTTL         time.Duration `json:"default_lease_ttl,omitempty"` // 0 = the system's
+	MaxTTL             time.Duration `json:"max_lease_ttl,omitempty"`     // 0 = the system's
+	ForceNoCache       bool          `json:"force_no_cache,omitempty"`    // accepted and shown
+	ListingVisibility  string        `json:"listing_visibility,omitempty"`
+	TokenType          TokenType     `json:"token_type,omitempty"`
+	NonHMACRequest     []string      `json:"audit_non_hmac_request_keys,omitempty"`
+	NonHMACResponse    []string      `json:"audit_non_hmac_response_keys,omitempty"`
+	PassthroughHeaders []string      `json:"passthrough_request_headers,omitempty"`
+	AllowedHeaders     []string      `json:"allowed_response_headers,omitempty"`
 }
+
+// TokenType is what kind of token the logins of an auth method get. The zero
+// value is DefaultService.
+type TokenType string
+
+// Service and Batch hold whatever the role says; the others where it says nothing.
+const (
+	Service        TokenType = "service"
+	Batch          TokenType = "batch"
+	DefaultService TokenType = "default-service"
+	DefaultBatch   TokenType = "default-batch"
+)
 
 // Storage returns the prefix that confines the mount's engine.
 func (e *Entry) Storage() string {

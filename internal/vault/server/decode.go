@@ -58,10 +58,7 @@ func operation(r *http.Request, query url.Values) (engine.Operation, error) {
 		if query.Get("help") != "" && query.Get("help") != "0" {
 			return engine.Help, nil
 		}
-		if list, err := strconv.ParseBool(query.Get("list")); err == nil && list {
-			return engine.List, nil
-		}
-		return engine.Read, nil
+		return readOrList(query.Get("list"))
 	case http.MethodPost, http.MethodPut:
 		return engine.Update, nil
 	case http.MethodPatch:
@@ -76,6 +73,20 @@ func operation(r *http.Request, query url.Values) (engine.Operation, error) {
 		return engine.List, nil
 	}
 	return 0, errs.Newf(errs.Unsupported, "unsupported method %q: use GET, LIST, POST, PUT, PATCH or DELETE", r.Method)
+}
+
+func readOrList(asked string) (engine.Operation, error) {
+	if asked == "" {
+		return engine.Read, nil
+	}
+	list, err := strconv.ParseBool(asked)
+	switch {
+	case err != nil:
+		return 0, errs.New(errs.Invalid, "query parameter list must be true or false")
+	case list:
+		return engine.List, nil
+	}
+	return engine.Read, nil
 }
 
 var errMediaType = errs.New(errs.Unsupported, "PATCH requires Content-Type: application/merge-patch+json")

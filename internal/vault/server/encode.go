@@ -116,12 +116,31 @@ func appendEnvelope(b []byte, id string, res *engine.Response) []byte {
 	b = appendStrings(b, res.Warnings)
 	b = append(b, `,"auth":`...)
 	b = appendAuth(b, res.Auth)
-	if res.TopLevel && len(res.Data) > 2 {
-		b = append(b, ',')
-		b = append(b, bytes.TrimSpace(res.Data)[1:]...) // the object's members and its closing brace
-		return append(b, '\n')
+	if res.TopLevel {
+		b = appendMembers(b, res.Data)
 	}
 	return append(b, "}\n"...)
+}
+
+// envelope is the names that appendEnvelope writes itself.
+var envelope = []string{"request_id", "lease_id", "renewable", "lease_duration", "data", "wrap_info", "warnings", "auth"}
+
+// appendMembers repeats the members of data beside it, but none under a name
+// of the envelope: a client that asks for the capabilities of the path "data"
+// must get the same "data" as any other.
+func appendMembers(b []byte, data jsontext.Value) []byte {
+	if len(data) == 0 {
+		return b
+	}
+	// The data is what an engine encoded a moment ago: it is an object.
+	_ = engine.Members(data, func(name string, value jsontext.Value) error {
+		if !slices.Contains(envelope, name) {
+			b = append(appendString(append(b, ','), name), ':')
+			b = append(b, value...)
+		}
+		return nil
+	})
+	return b
 }
 
 // appendStrings writes a list, null if it is nil.

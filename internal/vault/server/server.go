@@ -145,9 +145,8 @@ func isWrite(op engine.Operation) bool {
 }
 
 func (h *Handler) writeError(w http.ResponseWriter, r *http.Request, req *gate.Request, err error) {
-	if r.Context().Err() != nil {
-		return // the client is gone
-	}
+	// Also to a client that seems gone: one that closed only its own side still
+	// reads, and no answer at all would reach it as a 200.
 	kind := errs.KindOf(err)
 	status, text := kind.HTTPStatus(), err.Error()
 	switch {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/coder/websocket"
@@ -20,12 +22,8 @@ const pingEvery = 15 * time.Second
 // serveSubscribe streams change events over a WebSocket.
 func (h *Handler) serveSubscribe(w http.ResponseWriter, r *http.Request, path string) {
 	req, err := h.decode(w, r, path)
-	switch {
-	case err != nil:
-	case req.Operation != engine.Read:
-		err = errs.New(errs.Unsupported, "subscribe with GET and a WebSocket upgrade")
-	case r.URL.Query().Get("json") != "true":
-		err = errs.New(errs.Invalid, "events are sent as JSON: subscribe with ?json=true")
+	if err == nil {
+		err = checkSubscribe(r, req.Operation)
 	}
 	if err != nil {
 		h.writeError(w, r, req, err)
@@ -50,6 +48,19 @@ func (h *Handler) serveSubscribe(w http.ResponseWriter, r *http.Request, path st
 	defer stopWatching()
 	reason := h.stream(ctx, conn, sub)
 	_ = conn.Close(closeCode(reason), closeText(reason))
+}
+
+func checkSubscribe(r *http.Request, op engine.Operation) error {
+	if op != engine.Read {
+		return errs.New(errs.Unsupported, "subscribe with GET and a WebSocket upgrade")
+	}
+	if json, err := strconv.ParseBool(r.URL.Query().Get("json")); err != nil || !json {
+		return errs.New(errs.Invalid, "events are sent as JSON: subscribe with ?json=true")
+	}
+	if r.ProtoMajor != 1 || !strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
+		return errs.New(errs.Invalid, "events are sent over a WebSocket: ask for the upgrade, over HTTP/1.1")
+	}
+	return nil
 }
 
 // stream sends events until the peer, the token or the vault ends.

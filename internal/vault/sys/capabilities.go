@@ -5,7 +5,6 @@ import (
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
-	"github.com/strongkeep/strongkeep/internal/vault/token"
 )
 
 func (e *Engine) capabilityRoutes() []engine.Route {
@@ -40,8 +39,11 @@ func (e *Engine) capabilities(ctx context.Context, tx engine.Tx, req *engine.Req
 		return nil, errs.New(errs.Invalid, "missing token: to ask about your own use sys/capabilities-self")
 	}
 	entry, err := e.cfg.Tokens.Lookup(ctx, tx, asked)
-	if err != nil {
+	if errs.Is(err, errs.Unauthenticated) {
 		return nil, errs.New(errs.Invalid, "invalid token: it is unknown, expired or revoked")
+	}
+	if err != nil {
+		return nil, err
 	}
 	return e.answerCapabilities(ctx, tx, req, entry.Policies)
 }
@@ -56,8 +58,10 @@ func (e *Engine) capabilitiesAccessor(ctx context.Context, tx engine.Tx, req *en
 	if err := d.Err(); err != nil {
 		return nil, err
 	}
-	var entry *token.Entry
 	entry, err := e.cfg.Tokens.LookupAccessor(ctx, tx, accessor)
+	if errs.Is(err, errs.Denied) {
+		return nil, errs.As(errs.Invalid, err)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -25,7 +25,10 @@ func (e *Engine) mountRoutes() []engine.Route {
 		{Name: "plugin_version", Type: engine.String, Help: "must be empty: engines are part of the program"},
 	}
 	routes := make([]engine.Route, 0, 12)
-	for _, side := range []side{{"mounts", mount.Secret, "secrets engine"}, {"auth", mount.Auth, "auth method"}} {
+	for _, side := range []side{
+		{"mounts", mount.Secret, "secrets engine", "No secret engine mount at "},
+		{"auth", mount.Auth, "auth method", "No auth engine at "},
+	} {
 		routes = append(routes,
 			engine.Route{
 				Pattern: side.word, Summary: "List every mounted " + side.noun + ".", ReadOnly: true,
@@ -72,9 +75,10 @@ func tuned(tune, plain engine.Handler) engine.Handler {
 
 // side is sys/mounts or sys/auth.
 type side struct {
-	word  string
-	class mount.Class
-	noun  string
+	word    string
+	class   mount.Class
+	noun    string
+	missing string // what the Terraform provider takes for "no such mount"
 }
 
 // holds reports whether m is shown on this side. The token method is a system
@@ -130,14 +134,14 @@ func (e *Engine) find(s side, req *engine.Request) (*mount.Mount, error) {
 	}
 	m := e.cfg.Mounts.Table().ByPath(path)
 	if m == nil {
-		return nil, errs.Newf(errs.Invalid, "no %s is mounted at %q", s.noun, path)
+		return nil, errs.New(errs.Invalid, s.missing+path)
 	}
 	return m, nil
 }
 
 // describe is one mount as sys/mounts and sys/auth show it (facts §2.5).
 func (e *Engine) describe(m *mount.Mount) map[string]any {
-	config := tuning(&m.Config)
+	config := tuning(m)
 	if len(m.Options) > 0 {
 		delete(config, "options")
 	}
@@ -193,7 +197,7 @@ func newEntry(s side, path string, req *engine.Request) (*mount.Entry, error) {
 		return nil, errs.Newf(errs.Invalid, "missing type: say which %s to mount", s.noun)
 	}
 	resolveAlias(entry)
-	return entry, applyTuning(&entry.Config, config)
+	return entry, applyTuning(entry, config)
 }
 
 // resolveAlias accepts the names clients use for the two forms of kv.
@@ -216,8 +220,11 @@ func (e *Engine) removeMount(s side) engine.Handler {
 			return nil, err
 		}
 		m := e.cfg.Mounts.Table().ByPath(path)
-		if m == nil {
+		switch {
+		case m == nil:
 			return nil, nil // removing what is not there has always been 204
+		case !s.holds(m): // sys/auth needs sudo, which sys/mounts must not be a way around
+			return nil, errs.Newf(errs.Invalid, "cannot unmount %q: disable an auth method at sys/auth", path)
 		}
 		return nil, e.cfg.Mounts.Remove(ctx, tx, m)
 	}
@@ -250,12 +257,18 @@ func (e *Engine) remount(ctx context.Context, tx engine.Tx, req *engine.Request)
 	if err := e.cfg.Mounts.Update(ctx, tx, &entry); err != nil {
 		return nil, err
 	}
-	return respond(map[string]any{"migration_id": req.ID}, false)
+	return respond(map[string]any{"migration_id": m.ID}, true)
 }
 
+// remountStatus answers for a mount that was moved. A move is done when remount
+// has answered, so that its ID is the mount's, and nothing is kept for it.
 func (e *Engine) remountStatus(_ context.Context, _ engine.Tx, req *engine.Request) (*engine.Response, error) {
+	m := e.cfg.Mounts.Table().ByID(req.Params["id"])
+	if m == nil {
+		return nil, nil
+	}
 	return respond(map[string]any{
-		"migration_id":   req.Params["id"],
-		"migration_info": map[string]any{"status": "success"},
+		"migration_id":   m.ID,
+		"migration_info": map[string]any{"status": "success", "source_mount": "", "target_mount": m.Path},
 	}, false)
 }

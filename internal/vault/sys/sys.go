@@ -3,6 +3,7 @@ package sys
 import (
 	"context"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
@@ -128,6 +129,11 @@ func (e *Engine) clientRoutes() []engine.Route {
 			Handlers: map[engine.Operation]engine.Handler{engine.Read: e.preflight},
 		},
 		{
+			Pattern: "wrapping/{operation}", Unauthenticated: true,
+			Summary:  "Response wrapping, which this server does not have.",
+			Handlers: map[engine.Operation]engine.Handler{engine.Update: noWrapping, engine.Read: noWrapping},
+		},
+		{
 			Pattern: "ha-status", ReadOnly: true, Summary: "The nodes of the cluster.",
 			Handlers: map[engine.Operation]engine.Handler{engine.Read: e.haStatus},
 		},
@@ -150,6 +156,12 @@ func (e *Engine) visibleMounts(context.Context, engine.Tx, *engine.Request) (*en
 	return respond(map[string]any{"secret": secret, "auth": auth}, false)
 }
 
+// noWrapping tells a client with a wrapping token why it is of no use here; to
+// a 404 the official client answers by looking into the token's cubbyhole.
+func noWrapping(context.Context, engine.Tx, *engine.Request) (*engine.Response, error) {
+	return nil, errs.New(errs.Invalid, "wrapping token is not valid or does not exist: this server does not wrap responses")
+}
+
 func (e *Engine) haStatus(context.Context, engine.Tx, *engine.Request) (*engine.Response, error) {
 	return respond(map[string]any{"nodes": []any{map[string]any{
 		"hostname": "", "api_address": "", "cluster_address": "", "active_node": true,
@@ -161,7 +173,7 @@ func (e *Engine) haStatus(context.Context, engine.Tx, *engine.Request) (*engine.
 // capability below it the answer is 403 whether the mount exists or not
 // (facts §1.1 row 22: a 404 would mean "an old server" to the kv command).
 func (e *Engine) preflight(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
-	path := req.Params["path"]
+	path := strings.Trim(req.Params["path"], "/")
 	denied := errs.Newf(errs.Denied, "preflight capability check returned 403, please ensure client's policies grant access to path %q", path+"/")
 	m, _, ok := e.cfg.Mounts.Table().Find(path)
 	if !ok {
@@ -177,6 +189,6 @@ func (e *Engine) preflight(ctx context.Context, tx engine.Tx, req *engine.Reques
 	return respond(map[string]any{
 		"path": m.Path, "type": m.Type, "description": m.Description, "uuid": m.ID, "accessor": m.Accessor,
 		"local": m.Local, "seal_wrap": m.SealWrap, "external_entropy_access": false, "options": m.Options,
-		"config": tuning(&m.Config),
+		"config": tuning(m),
 	}, false)
 }

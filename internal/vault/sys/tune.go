@@ -1,8 +1,10 @@
 package sys
 
 import (
+	"cmp"
 	"context"
 	"maps"
+	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -32,7 +34,7 @@ func (e *Engine) readTune(s side) engine.Handler {
 		if err != nil {
 			return nil, err
 		}
-		t := tuning(&m.Config)
+		t := tuning(m)
 		t["description"] = m.Description
 		t["default_lease_ttl"], t["max_lease_ttl"] = int64(m.TTLs.Default.Seconds()), int64(m.TTLs.Max.Seconds())
 		if len(m.Options) > 0 {
@@ -43,7 +45,8 @@ func (e *Engine) readTune(s side) engine.Handler {
 }
 
 // tuning is a mount's config in the form of sys/mounts: unset lists are left out.
-func tuning(c *mount.Tuning) map[string]any {
+func tuning(m *mount.Mount) map[string]any {
+	c := &m.Config
 	t := map[string]any{
 		"default_lease_ttl": int64(c.DefaultTTL.Seconds()),
 		"max_lease_ttl":     int64(c.MaxTTL.Seconds()),
@@ -52,8 +55,8 @@ func tuning(c *mount.Tuning) map[string]any {
 	if c.ListingVisibility != "" {
 		t["listing_visibility"] = c.ListingVisibility
 	}
-	if c.TokenType != engine.TokenDefault {
-		t["token_type"] = c.TokenType.String()
+	if strings.HasPrefix(m.Path, mount.AuthPrefix) {
+		t["token_type"] = cmp.Or(c.TokenType, mount.DefaultService)
 	}
 	for name, list := range map[string][]string{
 		"audit_non_hmac_request_keys": c.NonHMACRequest, "audit_non_hmac_response_keys": c.NonHMACResponse,
@@ -82,7 +85,7 @@ func (e *Engine) writeTune(s side) engine.Handler {
 		if err := retuneOptions(&entry, options); err != nil {
 			return nil, err
 		}
-		if err := applyTuning(&entry.Config, req.Body.Raw()); err != nil {
+		if err := applyTuning(&entry, req.Body.Raw()); err != nil {
 			return nil, err
 		}
 		return nil, e.cfg.Mounts.Update(ctx, tx, &entry)
@@ -108,8 +111,9 @@ func retuneOptions(entry *mount.Entry, options map[string]string) error {
 	return nil
 }
 
-// applyTuning changes c by the fields present in raw, a JSON object or nil.
-func applyTuning(c *mount.Tuning, raw jsontext.Value) error {
+// applyTuning changes entry's config by the fields present in raw, a JSON object or nil.
+func applyTuning(entry *mount.Entry, raw jsontext.Value) error {
+	c := &entry.Config
 	body, err := engine.ParseBody(raw)
 	if err != nil {
 		return errs.Newf(errs.Invalid, "field config: %w", err)
@@ -123,18 +127,19 @@ func applyTuning(c *mount.Tuning, raw jsontext.Value) error {
 	c.NonHMACResponse = listField(&d, "audit_non_hmac_response_keys", c.NonHMACResponse)
 	c.PassthroughHeaders = listField(&d, "passthrough_request_headers", c.PassthroughHeaders)
 	c.AllowedHeaders = listField(&d, "allowed_response_headers", c.AllowedHeaders)
-	kind := d.String("token_type", "")
+	kind := mount.TokenType(d.String("token_type", ""))
 	if err := d.Err(); err != nil {
 		return err
 	}
 	switch kind {
 	case "":
-	case "service", "default-service":
-		c.TokenType = engine.TokenService
-	case "batch", "default-batch":
-		c.TokenType = engine.TokenBatch
+	case mount.Service, mount.DefaultService, mount.Batch, mount.DefaultBatch:
+		if entry.Class != mount.Auth {
+			return errs.New(errs.Invalid, "'token_type' can only be set on auth methods that log in")
+		}
+		c.TokenType = kind
 	default:
-		return errs.Newf(errs.Invalid, "unknown token_type %q: use service, batch, default-service or default-batch", kind)
+		return errs.New(errs.Invalid, "unknown token_type: use service, batch, default-service or default-batch")
 	}
 	switch c.ListingVisibility {
 	case "", "unauth", "hidden":
