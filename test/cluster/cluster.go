@@ -202,11 +202,11 @@ func (c *Cluster) Stop() error {
 }
 
 func (c *Cluster) end() error {
-	c.pipe.Close()
+	_ = c.pipe.Close()
 	select {
 	case <-c.gone:
 	case <-time.After(stopTimeout):
-		c.minder.Process.Kill() // and the kernel kills the rest
+		_ = c.minder.Process.Kill() // and the kernel kills the rest
 		<-c.gone
 	}
 	return errors.Join(c.errs...)
@@ -251,6 +251,6 @@ func (l *logger) say(line string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.w != nil {
-		fmt.Fprintln(l.w, line)
+		_, _ = fmt.Fprintln(l.w, line)
 	}
 }

@@ -56,7 +56,9 @@ func (c *Cluster) ServiceAccountKubeconfig(ctx context.Context, namespace, name 
 	if err != nil {
 		return "", fmt.Errorf("making kubeconfig: %w", err)
 	}
-	f.Close()
+	if err := f.Close(); err != nil {
+		return "", fmt.Errorf("making kubeconfig: %w", err)
+	}
 	return f.Name(), kubeconfig.Write(f.Name(), kubeconfig.Config{
 		Server: c.at.URL, CAFile: c.at.CAFile, Token: strings.TrimSpace(string(token)), Namespace: namespace,
 	})

@@ -32,8 +32,8 @@ func (c *Cluster) LoadImage(ctx context.Context, name string, files map[string]s
 	if err != nil {
 		return fmt.Errorf("loading image %q: %w", name, err)
 	}
-	f.Close()
-	defer os.Remove(f.Name())
+	_ = f.Close() // it is written by name
+	defer func() { _ = os.Remove(f.Name()) }()
 	i := image.Image{Name: name, Files: files, Entrypoint: entrypoint}
 	if err := i.WriteFile(f.Name()); err != nil {
 		return err

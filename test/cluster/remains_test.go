@@ -136,7 +136,7 @@ func look(t *testing.T, dir string, root int) *remains {
 	// What is not there now cannot be missed later.
 	for _, check := range []func() error{r.processesGone, r.deviceGone, r.cgroupsGone, r.dirGone} {
 		if check() == nil {
-			t.Errorf("remains of a running cluster are not recognized: %+v", r)
+			t.Errorf("remains of a running cluster are not found: %+v", r)
 		}
 	}
 	return r
@@ -210,18 +210,25 @@ func (r *remains) deviceGone() error {
 func (r *remains) cgroupsGone() error {
 	for _, pattern := range []string{"/sys/fs/cgroup/", "/sys/fs/cgroup/*/"} {
 		left, err := filepath.Glob(pattern + r.number.Cgroup())
-		if err != nil || len(left) > 0 {
-			return fmt.Errorf("cgroups are still there: %v, %v", left, err)
+		if err != nil {
+			return err
+		}
+		if len(left) > 0 {
+			return fmt.Errorf("cgroups are still there: %v", left)
 		}
 	}
 	return nil
 }
 
 func (r *remains) dirGone() error {
-	if _, err := os.Stat(r.dir); !os.IsNotExist(err) {
-		return fmt.Errorf("%s is still there: %v", r.dir, err)
+	_, err := os.Stat(r.dir)
+	if err == nil {
+		return fmt.Errorf("%s is still there", r.dir)
 	}
-	return nil
+	if os.IsNotExist(err) {
+		return nil
+	}
+	return err
 }
 
 func processes(t *testing.T) []process {

@@ -90,7 +90,7 @@ func (b builder) ensure(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer os.RemoveAll(temp)
+	defer func() { _ = os.RemoveAll(temp) }()
 	if err := b.build(ctx, temp); err != nil {
 		return "", err
 	}

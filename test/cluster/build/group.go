@@ -117,9 +117,9 @@ func (g group) key(dir string) (string, error) {
 		if err != nil {
 			return "", fmt.Errorf("hashing module of %s: %w", g.name, err)
 		}
-		fmt.Fprintf(h, "%s %d\n%s", name, len(b), b)
+		_, _ = fmt.Fprintf(h, "%s %d\n%s", name, len(b), b)
 	}
-	fmt.Fprintf(h, "%q %q %v %s %s/%s", g.args(version), g.env, g.programs,
+	_, _ = fmt.Fprintf(h, "%q %q %v %s %s/%s", g.args(version), g.env, g.programs,
 		runtime.Version(), runtime.GOOS, runtime.GOARCH)
 	return g.name + "-" + version + "-" + hex.EncodeToString(h.Sum(nil))[:12], nil
 }

@@ -68,7 +68,7 @@ func buildHelpers(ctx context.Context, source, dir string) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(temp)
+	defer func() { _ = os.RemoveAll(temp) }()
 	args := []string{"build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", temp + "/"}
 	for _, name := range helpers {
 		args = append(args, "./cmd/"+name)
@@ -92,7 +92,7 @@ func prune(cache string) {
 	}
 	for _, e := range entries {
 		if info, err := e.Info(); err == nil && time.Since(info.ModTime()) > helperLifetime {
-			os.RemoveAll(filepath.Join(cache, e.Name()))
+			_ = os.RemoveAll(filepath.Join(cache, e.Name()))
 		}
 	}
 }
@@ -101,7 +101,7 @@ func prune(cache string) {
 // modules.
 func sourceHash(dir string) (string, error) {
 	h := sha256.New()
-	fmt.Fprintln(h, runtime.Version())
+	_, _ = fmt.Fprintln(h, runtime.Version())
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -117,7 +117,7 @@ func sourceHash(dir string) (string, error) {
 			return err
 		}
 		name, err := filepath.Rel(dir, path)
-		fmt.Fprintf(h, "%s %d\n%s", name, len(b), b)
+		_, _ = fmt.Fprintf(h, "%s %d\n%s", name, len(b), b)
 		return err
 	})
 	if err != nil {

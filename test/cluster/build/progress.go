@@ -32,7 +32,7 @@ func newProgress(log io.Writer) *progress {
 func (p *progress) say(format string, args ...any) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	fmt.Fprintf(p.log, format+"\n", args...)
+	_, _ = fmt.Fprintf(p.log, format+"\n", args...)
 }
 
 // skip counts n programs that were found in the cache.
@@ -78,5 +78,5 @@ func (p *progress) begin(name string) func(error) {
 func (p *progress) line(format string, args ...any) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	fmt.Fprintf(p.log, "\r\x1b[K"+format, args...)
+	_, _ = fmt.Fprintf(p.log, "\r\x1b[K"+format, args...)
 }

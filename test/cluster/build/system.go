@@ -50,7 +50,7 @@ func ensurePackages(ctx context.Context, log io.Writer) error {
 	if _, err := exec.LookPath("apt-get"); err != nil || os.Getuid() != 0 {
 		return fmt.Errorf("a node needs packages that are not installed: run `apt-get install %s` as root (names are Debian's)", names)
 	}
-	fmt.Fprintf(log, "installing Debian packages: %s\n", names)
+	_, _ = fmt.Fprintf(log, "installing Debian packages: %s\n", names)
 	install := append([]string{"install", "-y", "--no-install-recommends"}, missing...)
 	err := aptGet(ctx, install...)
 	if err != nil { // most often because the lists are old or absent

@@ -41,13 +41,13 @@ func (p *Plane) issue() (pki.Pair, error) {
 		return serving, err
 	}
 	_, err = p.Authority.Issue(pki.Request{
-		Name: "kubelet-client", CommonName: "kube-apiserver-kubelet-client", Organizations: []string{"system:masters"},
+		Name: "kubelet-client", CommonName: "kube-apiserver-kubelet-client", Groups: []string{"system:masters"},
 	})
 	if err != nil {
 		return serving, err
 	}
 	admin, err := p.Authority.Issue(pki.Request{
-		Name: "admin", CommonName: "admin", Organizations: []string{"system:masters"},
+		Name: "admin", CommonName: "admin", Groups: []string{"system:masters"},
 	})
 	if err != nil {
 		return serving, err

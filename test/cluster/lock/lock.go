@@ -32,7 +32,7 @@ func Try(path string) (*Lock, error) {
 		}
 		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 		if err != nil {
-			f.Close()
+			_ = f.Close()
 			if errors.Is(err, syscall.EWOULDBLOCK) {
 				return nil, ErrHeld
 			}
@@ -43,7 +43,7 @@ func Try(path string) (*Lock, error) {
 		}
 		// Its last holder removed the file between our open and our flock: what
 		// we hold guards nothing.
-		f.Close()
+		_ = f.Close()
 	}
 }
 
@@ -87,12 +87,12 @@ func (l *Lock) SetContent(b []byte) error {
 }
 
 // Drop gives up the lock and leaves the file with its note.
-func (l *Lock) Drop() { l.file.Close() }
+func (l *Lock) Drop() { _ = l.file.Close() }
 
 // Release removes the file and gives up the lock.
 func (l *Lock) Release() {
-	os.Remove(l.file.Name())
-	l.file.Close()
+	_ = os.Remove(l.file.Name())
+	_ = l.file.Close()
 }
 
 func current(f *os.File, path string) bool {

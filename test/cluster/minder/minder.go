@@ -70,7 +70,7 @@ func Run(r io.Reader, w io.Writer) {
 	}
 	ctx, ownerGone := context.WithCancel(ctx)
 	go func() {
-		io.Copy(io.Discard, r)
+		_, _ = io.Copy(io.Discard, r)
 		ownerGone()
 	}()
 	m.sweep()
@@ -212,5 +212,5 @@ func (m *minder) fail(err error) { m.send(Event{Error: err.Error()}) }
 func (m *minder) send(e Event) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.events.Encode(e)
+	_ = m.events.Encode(e)
 }

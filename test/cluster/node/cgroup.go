@@ -27,7 +27,7 @@ func makeCgroups(name string) error {
 			// Version 2 hands controllers down on request. Those it refuses, or
 			// version 1 has, are not this hierarchy's.
 			for c := range strings.FieldsSeq(string(controllers)) {
-				os.WriteFile(filepath.Join(m, "cgroup.subtree_control"), []byte("+"+c), 0)
+				_ = os.WriteFile(filepath.Join(m, "cgroup.subtree_control"), []byte("+"+c), 0)
 			}
 		}
 		if err := os.Mkdir(filepath.Join(m, name), 0o755); err != nil && !errors.Is(err, fs.ErrExist) {

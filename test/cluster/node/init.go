@@ -146,7 +146,7 @@ func startRuntime(s Spec) (*process.Process, error) {
 	return containerd, nil
 }
 
-// ImportCommand, run in the node, makes the images in an archive known to the
+// ImportCommand returns a command that, run in the node, makes the images in an archive known to the
 // kubelet.
 func ImportCommand(ctr, archive string) []string {
 	return []string{ctr, "--address", runtimeSocket, "--namespace", "k8s.io", "images", "import", archive}

@@ -65,7 +65,7 @@ func mask(keep []string) error {
 			if err != nil {
 				return fmt.Errorf("keeping %q: %w", dir, err)
 			}
-			defer f.Close()
+			defer func() { _ = f.Close() }()
 			handles[dir] = f
 		}
 	}

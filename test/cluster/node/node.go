@@ -37,7 +37,7 @@ func Start(s Spec) (*Node, error) {
 	if err != nil {
 		return nil, fmt.Errorf("starting node: %w", err)
 	}
-	defer fromHost.Close()
+	defer func() { _ = fromHost.Close() }()
 	n := &Node{spec: s, toInit: toInit}
 	n.init, err = process.Start(process.Config{
 		Name:       "node",
@@ -48,13 +48,12 @@ func Start(s Spec) (*Node, error) {
 		Cloneflags: namespaces,
 	})
 	if err != nil {
-		toInit.Close()
+		_ = toInit.Close()
 		return nil, err
 	}
 	if err := n.prepare(); err != nil {
 		err = n.init.Explain(fmt.Errorf("starting node: %w", err))
-		n.Stop()
-		return nil, err
+		return nil, errors.Join(err, n.Stop())
 	}
 	return n, nil
 }
@@ -120,14 +119,14 @@ func (n *Node) credentials(p *control.Plane) (Credentials, error) {
 	c := Credentials{CAFile: p.Authority.Cert}
 	var err error
 	c.Serving, err = p.Authority.Issue(pki.Request{
-		Name: "kubelet-serving", CommonName: "system:node:" + Name, Organizations: []string{"system:nodes"},
+		Name: "kubelet-serving", CommonName: "system:node:" + Name, Groups: []string{"system:nodes"},
 		Hosts: []string{Name, n.spec.Number.NodeIP().String()},
 	})
 	if err != nil {
 		return c, err
 	}
 	c.KubeletKubeconfig, err = p.IssueKubeconfig(pki.Request{
-		Name: "kubelet", CommonName: "system:node:" + Name, Organizations: []string{"system:nodes"},
+		Name: "kubelet", CommonName: "system:node:" + Name, Groups: []string{"system:nodes"},
 	})
 	if err != nil {
 		return c, err
@@ -173,7 +172,7 @@ func (n *Node) explain(err error, part string) error {
 // Stop ends every process of the node at once and removes what is left of it.
 func (n *Node) Stop() error {
 	n.init.Stop(0) // returns when the kernel has killed the whole PID namespace
-	n.toInit.Close()
+	_ = n.toInit.Close()
 	return Clean(n.spec.Number)
 }
 

@@ -36,10 +36,10 @@ type Authority struct {
 
 // Request describes a certificate good for both ends of a connection.
 type Request struct {
-	Name          string   // base name of the files
-	CommonName    string   // Kubernetes: the user
-	Organizations []string // Kubernetes: the groups
-	Hosts         []string // addresses and DNS names it serves
+	Name       string   // base name of the files
+	CommonName string   // the user of Kubernetes
+	Groups     []string // of Kubernetes, which reads the organisation as such
+	Hosts      []string // addresses and DNS names it serves
 }
 
 // New makes an authority whose files are dir/ca.crt and dir/ca.key.
@@ -92,11 +92,14 @@ func (a *Authority) template(r Request) (*x509.Certificate, error) {
 	}
 	c := &x509.Certificate{
 		SerialNumber: serial,
-		Subject:      pkix.Name{CommonName: r.CommonName, Organization: r.Organizations},
-		NotBefore:    a.now.Add(-time.Minute),
-		NotAfter:     a.now.Add(lifetime),
-		KeyUsage:     x509.KeyUsageDigitalSignature,
-		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+		Subject: pkix.Name{
+			CommonName:   r.CommonName,
+			Organization: r.Groups, //nolint:misspell // the field's name in crypto/x509
+		},
+		NotBefore:   a.now.Add(-time.Minute),
+		NotAfter:    a.now.Add(lifetime),
+		KeyUsage:    x509.KeyUsageDigitalSignature,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 	}
 	for _, h := range r.Hosts {
 		if ip := net.ParseIP(h); ip != nil {

@@ -18,7 +18,7 @@ func TestIssuedPairServesAndAuthenticates(t *testing.T) {
 		t.Fatal(err)
 	}
 	server := issue(t, a, Request{Name: "server", CommonName: "server", Hosts: []string{"127.0.0.1", "localhost"}})
-	client := issue(t, a, Request{Name: "admin", CommonName: "admin", Organizations: []string{"system:masters"}})
+	client := issue(t, a, Request{Name: "admin", CommonName: "admin", Groups: []string{"system:masters"}})
 	pool := x509.NewCertPool()
 	ca, err := os.ReadFile(a.Cert)
 	if err != nil || !pool.AppendCertsFromPEM(ca) {
@@ -27,7 +27,7 @@ func TestIssuedPairServesAndAuthenticates(t *testing.T) {
 
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		subject := r.TLS.PeerCertificates[0].Subject
-		io.WriteString(w, subject.CommonName+"/"+subject.Organization[0])
+		io.WriteString(w, subject.String())
 	}))
 	s.TLS = &tls.Config{
 		Certificates: []tls.Certificate{server},
@@ -47,7 +47,7 @@ func TestIssuedPairServesAndAuthenticates(t *testing.T) {
 		}
 		body, _ := io.ReadAll(r.Body)
 		r.Body.Close()
-		if string(body) != "admin/system:masters" {
+		if string(body) != "CN=admin,O=system:masters" {
 			t.Errorf("as %s: server saw %q", host, body)
 		}
 	}

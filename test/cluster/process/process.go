@@ -51,7 +51,7 @@ func Start(c Config) (*Process, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening log of %s: %w", c.Name, err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	cmd := exec.Command(c.Path, c.Args...)
 	cmd.Env = append(os.Environ(), c.Env...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = c.Stdin, c.Stdout, f
@@ -83,14 +83,14 @@ func (p *Process) Done() <-chan struct{} { return p.done }
 // waits until it is gone. It may be called again.
 func (p *Process) Stop(grace time.Duration) {
 	if grace > 0 {
-		p.cmd.Process.Signal(syscall.SIGTERM)
+		_ = p.cmd.Process.Signal(syscall.SIGTERM)
 		select {
 		case <-p.done:
 			return
 		case <-time.After(grace):
 		}
 	}
-	p.cmd.Process.Kill()
+	_ = p.cmd.Process.Kill()
 	<-p.done
 }
 
@@ -133,9 +133,11 @@ func Tail(path string) string {
 	if err != nil {
 		return "  " + err.Error()
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	if info, err := f.Stat(); err == nil && info.Size() > tailBytes {
-		f.Seek(-tailBytes, io.SeekEnd)
+		if _, err := f.Seek(-tailBytes, io.SeekEnd); err != nil {
+			return "  " + err.Error()
+		}
 	}
 	b, err := io.ReadAll(f)
 	if err != nil {

@@ -174,7 +174,7 @@ func (n Number) free(used []netip.Prefix) bool {
 		if err != nil {
 			return false
 		}
-		l.Close()
+		_ = l.Close()
 	}
 	return true
 }

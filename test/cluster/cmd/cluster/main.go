@@ -109,17 +109,17 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	}
 	switch {
 	case errors.Is(err, flag.ErrHelp), command == "help", command == "-h", command == "-help", command == "--help":
-		fmt.Fprint(stdout, usage)
+		say(stdout, usage)
 		return nil
 	case command != "up" && command != "build":
 		err = fmt.Errorf("unknown command %q", command)
 	}
 	if err != nil {
-		fmt.Fprintf(stderr, "cluster: %v; see `cluster help`\n", err)
+		say(stderr, "cluster: %v; see `cluster help`\n", err)
 		return errUsage
 	}
 	if !config.Node && !*noNode {
-		fmt.Fprintln(stderr, "not root: control plane only, pods will stay pending")
+		say(stderr, "not root: control plane only, pods will stay pending\n")
 	}
 	if command == "build" {
 		return buildAll(ctx, config.Node, stdout, stderr)
@@ -139,7 +139,7 @@ func buildAll(ctx context.Context, withNode bool, stdout, stderr io.Writer) erro
 	if _, err := build.Helpers(ctx); err != nil {
 		return err
 	}
-	fmt.Fprintf(stdout, "%d programs are in the cache; kubectl is %s\n", len(programs), programs["kubectl"])
+	say(stdout, "%d programs are in the cache; kubectl is %s\n", len(programs), programs["kubectl"])
 	return nil
 }
 
@@ -149,18 +149,21 @@ func up(ctx context.Context, config cluster.Config, stdout, stderr io.Writer) er
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(stdout, "\nThe cluster is ready after %v. In another shell:\n\n", time.Since(begin).Round(100*time.Millisecond))
-	fmt.Fprintf(stdout, "  export KUBECONFIG=%s\n  export PATH=%s:$PATH\n  kubectl get all -A\n\n", c.Kubeconfig(), c.Bin())
-	fmt.Fprintf(stdout, "API server  %s\nlogs        %s\n", c.URL(), c.LogDir())
+	say(stdout, "\nThe cluster is ready after %v. In another shell:\n\n", time.Since(begin).Round(100*time.Millisecond))
+	say(stdout, "  export KUBECONFIG=%s\n  export PATH=%s:$PATH\n  kubectl get all -A\n\n", c.Kubeconfig(), c.Bin())
+	say(stdout, "API server  %s\nlogs        %s\n", c.URL(), c.LogDir())
 	if c.NodeName() != "" {
-		fmt.Fprintf(stdout, "pods reach processes of this machine at %s\n", c.HostIP())
+		say(stdout, "pods reach processes of this machine at %s\n", c.HostIP())
 	}
-	fmt.Fprintln(stdout, "Ctrl-C ends it.")
+	say(stdout, "Ctrl-C ends it.\n")
 	select {
 	case <-ctx.Done():
-		fmt.Fprintln(stderr, "stopping")
+		say(stderr, "stopping\n")
 		return c.Stop()
 	case <-c.Gone():
 		return errors.Join(errors.New("the cluster ended by itself"), c.Stop())
 	}
 }
+
+// say prints to people; when they no longer listen, nothing can be done.
+func say(w io.Writer, format string, args ...any) { _, _ = fmt.Fprintf(w, format, args...) }
