@@ -1,0 +1,42 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/strongkeep/strongkeep/internal/errs"
+)
+
+// benchmark measures one thing. Run may return several figures of it; their
+// names begin with the benchmark's.
+type benchmark struct {
+	name string
+	run  func(context.Context, *bench) ([]figure, error)
+}
+
+// benchmarks are all there are, in the order they run.
+func benchmarks() []benchmark {
+	return slices.Concat(
+		kv2Benchmarks(),
+		startBenchmarks(),
+	)
+}
+
+// selected returns those benchmarks that only names: one by its whole name, or
+// all whose names begin with it and a dash; all if only is empty.
+func selected(all []benchmark, only string) ([]benchmark, error) {
+	var chosen []benchmark
+	var names []string
+	for _, b := range all {
+		names = append(names, b.name)
+		if only == "" || b.name == only || strings.HasPrefix(b.name, only+"-") {
+			chosen = append(chosen, b)
+		}
+	}
+	if len(chosen) == 0 {
+		return nil, errs.Newf(errs.Invalid, "no benchmark is called %q; there are: %s", only, fmt.Sprint(strings.Join(names, ", ")))
+	}
+	return chosen, nil
+}

@@ -1,0 +1,167 @@
+package main
+
+import (
+	"context"
+	"path/filepath"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	vault "github.com/hashicorp/vault/api"
+
+	"github.com/strongkeep/strongkeep/internal/errs"
+)
+
+// A server is to answer this soon after it is started, s, however it ended.
+const startBound = 1.0
+
+const (
+	storedSecrets = 100_000
+	starts        = 6 // every other one after kill -9
+)
+
+func startBenchmarks() []benchmark { return []benchmark{{"start-100k", startFull}} }
+
+// startFull measures from the start of the process to the first answer to a
+// read with a token, of a vault that unseals by a key, in the usual setup: TLS,
+// Pebble, audit to a file. The slowest of several starts counts.
+func startFull(ctx context.Context, b *bench) ([]figure, error) {
+	v, err := newStored(ctx, b)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { v.process.Stop(10 * time.Second) }()
+	if err := v.fill(ctx, b); err != nil {
+		return nil, v.process.Explain(err)
+	}
+	var slowest time.Duration
+	for i := range starts {
+		grace, how := 30*time.Second, "a stop"
+		if i%2 == 1 {
+			grace, how = 0, "kill -9"
+		}
+		if err := v.write(ctx, i); err != nil { // so that there is something to recover
+			return nil, v.process.Explain(err)
+		}
+		v.process.Stop(grace)
+		took, err := v.start(ctx, b, i)
+		if err != nil {
+			return nil, v.process.Explain(err)
+		}
+		b.say("  after %s: %d ms to the first answer", how, took.Milliseconds())
+		slowest = max(slowest, took)
+	}
+	return []figure{within(startBound, "start-100k", slowest.Seconds(), "s")}, nil
+}
+
+// stored is a vault with many secrets, stopped and started again.
+type stored struct {
+	server
+	keyFile string
+}
+
+// newStored initialises a vault with a key that unseals it.
+func newStored(ctx context.Context, b *bench) (*stored, error) {
+	v := &stored{keyFile: filepath.Join(b.dir, "unseal.key")}
+	v.data = filepath.Join(b.dir, "stored")
+	if _, err := command(ctx, b.dir, b.binary, "operator", "unseal-key", v.keyFile); err != nil {
+		return nil, err
+	}
+	if err := v.run(b); err != nil {
+		return nil, err
+	}
+	if err := v.init(ctx); err != nil {
+		v.process.Stop(0)
+		return nil, v.process.Explain(err)
+	}
+	return v, nil
+}
+
+// run starts the process.
+func (v *stored) run(b *bench) error {
+	address, err := freeAddress()
+	if err != nil {
+		return err
+	}
+	v.url = "https://" + address
+	v.process, err = b.start("stored", b.binary, "server", "-data-dir="+v.data, "-listen="+address,
+		"-unseal-key-file="+v.keyFile, "-log-level=warn")
+	return err
+}
+
+func (v *stored) caFile() string { return filepath.Join(v.data, "tls", "ca.pem") }
+
+func (v *stored) init(ctx context.Context) error {
+	ready := func(ctx context.Context) (err error) {
+		if v.client, err = newClient(v.url, v.caFile(), ""); err != nil {
+			return err
+		}
+		_, err = v.client.Sys().InitStatusWithContext(ctx)
+		return err
+	}
+	if err := v.process.Await(ctx, ready); err != nil {
+		return err
+	}
+	made, err := v.client.Sys().InitWithContext(ctx, &vault.InitRequest{RecoveryShares: 5, RecoveryThreshold: 3})
+	if err != nil {
+		return err
+	}
+	v.client.SetToken(made.RootToken)
+	return v.client.Sys().MountWithContext(ctx, mounted, &vault.MountInput{Type: "kv", Options: map[string]string{"version": "2"}})
+}
+
+// fill writes the secrets.
+func (v *stored) fill(ctx context.Context, b *bench) error {
+	b.say("  storing %d secrets", storedSecrets)
+	var done atomic.Int64
+	return each(ctx, storedSecrets, func(ctx context.Context, i int) error {
+		if n := done.Add(1); n%20_000 == 0 {
+			b.say("  %d of %d", n, storedSecrets)
+		}
+		return v.write(ctx, i)
+	})
+}
+
+func (v *stored) write(ctx context.Context, i int) error {
+	_, err := v.client.KVv2(mounted).Put(ctx, name(i), secretValue(i))
+	return err
+}
+
+// name spreads secrets over folders, a thousand in each.
+func name(i int) string { return "team-" + strconv.Itoa(i/1000) + "/app-" + strconv.Itoa(i) }
+
+// start measures one start of a stopped vault. Each asks for another secret.
+func (v *stored) start(ctx context.Context, b *bench, n int) (time.Duration, error) {
+	which := (n*7919 + 13) % storedSecrets
+	token := v.client.Token()
+	began := time.Now()
+	if err := v.run(b); err != nil {
+		return 0, err
+	}
+	var err error
+	if v.client, err = newClient(v.url, v.caFile(), token); err != nil {
+		return 0, err
+	}
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		got, err := v.client.KVv2(mounted).Get(ctx, name(which))
+		if err == nil {
+			took := time.Since(began)
+			if want := secretValue(which)["password"]; got.Data["password"] != want {
+				return 0, errs.Newf(errs.Internal, "secret %s came back with another value than was stored", name(which))
+			}
+			return took, nil
+		}
+		select {
+		case <-v.process.Done():
+			return 0, err
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		case <-tick.C:
+		}
+		if time.Since(began) > time.Minute {
+			return 0, errs.Newf(errs.Unavailable, "the server did not answer within a minute: %w", err)
+		}
+	}
+}
