@@ -49,15 +49,15 @@ func freeDecoder(d *decoder) {
 
 // ParseBody checks that raw is one JSON object, in valid UTF-8, without
 // duplicate names at any depth and nested at most MaxDepth deep, and splits its
-// top level. Empty input is the zero Body. It keeps raw: the caller must not
+// top level. Empty input and null are the zero Body. It keeps raw: the caller must not
 // change it. Errors are of kind Invalid and never quote raw.
 //
 // Vault itself takes the last of duplicate names and replaces invalid UTF-8. A
 // secret that is silently not what was sent is worse than a clear refusal.
 func ParseBody(raw []byte) (Body, error) {
 	raw = bytes.Trim(raw, " \t\r\n")
-	if len(raw) == 0 {
-		return Body{}, nil
+	if len(raw) == 0 || string(raw) == "null" {
+		return Body{}, nil // null is what the official client sends for a nil map
 	}
 	if raw[0] != '{' {
 		return Body{}, errs.New(errs.Invalid, "error parsing JSON: the body must be a JSON object")
