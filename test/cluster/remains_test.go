@@ -22,7 +22,7 @@ import (
 // cannot do anything about it.
 func TestKilledOwnerLeavesNothing(t *testing.T) {
 	needRoot(t)
-	rules := hostRules(t)
+	rules, settings := hostRules(t), kernelSettings(t)
 	programs, err := build.Helpers(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -46,9 +46,7 @@ func TestKilledOwnerLeavesNothing(t *testing.T) {
 	r.processes = r.processes[1:] // the owner itself
 	r.awaitGone(t, r.processesGone, r.mountsGone, r.deviceGone, r.cgroupsGone, r.dirGone)
 	t.Logf("nothing was left %v after the owner was killed", time.Since(killed))
-	if after := hostRules(t); after != rules {
-		t.Errorf("packet filter of the host was\n%s\nand is\n%s", rules, after)
-	}
+	unchanged(t, rules, settings)
 }
 
 // Guards what the kernel does and what the next cluster has to do when even the
@@ -76,15 +74,9 @@ func TestKilledMinderIsCleanedUpByTheNextCluster(t *testing.T) {
 	r.awaitGone(t, r.cgroupsGone, r.dirGone)
 }
 
-func TestStopLeavesNothing(t *testing.T) {
-	needRoot(t)
-	rules, settings := hostRules(t), kernelSettings(t)
-	c, err := Start(t.Context(), Config{Node: true, Log: logTo(t)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	runProbe(t, c, "http://"+c.HostIP())
-	awaitLog(t, c, "secret=first")
+// testStop stops a cluster with a running pod. All of it is gone when Stop
+// returns, not some time after.
+func testStop(t *testing.T, c *Cluster) {
 	r := look(t, c.at.Dir, c.minder.Process.Pid)
 	if err := c.Stop(); err != nil {
 		t.Fatal(err)
@@ -94,6 +86,11 @@ func TestStopLeavesNothing(t *testing.T) {
 			t.Error(err)
 		}
 	}
+}
+
+// unchanged compares the host with what it was before a node ran.
+func unchanged(t *testing.T, rules, settings string) {
+	t.Helper()
 	if after := hostRules(t); after != rules {
 		t.Errorf("packet filter of the host was\n%s\nand is\n%s", rules, after)
 	}

@@ -14,7 +14,7 @@ import (
 
 const (
 	// readyTimeout is generous: the machine may be compiling Kubernetes.
-	readyTimeout = 90 * time.Second
+	readyTimeout = 3 * time.Minute
 	// stopGrace is what the API server and etcd get to flush their files. The
 	// API server would use a minute of it for clients that still watch.
 	stopGrace = time.Second

@@ -20,7 +20,7 @@ import (
 	"github.com/strongkeep/strongkeep/test/cluster/slot"
 )
 
-const readyTimeout = 90 * time.Second
+const readyTimeout = 3 * time.Minute
 
 // Node is a running node, seen from the host.
 type Node struct {
