@@ -1,0 +1,84 @@
+package app
+
+import (
+	"sync/atomic"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/strongkeep/strongkeep/internal/vault/audit"
+	"github.com/strongkeep/strongkeep/internal/vault/gate"
+	"github.com/strongkeep/strongkeep/internal/vault/store/cached"
+)
+
+// collector reads what the parts of a server count by themselves, when asked.
+type collector struct {
+	gate  *gate.Gate
+	cache atomic.Pointer[cached.Store] // of the latest unsealed period
+}
+
+func describe(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("strongkeep_"+name, help, labels, nil)
+}
+
+var (
+	unsealedDesc     = describe("unsealed", "1 while the vault serves requests.")
+	cacheHitsDesc    = describe("cache_hits_total", "Reads answered from memory.")
+	cacheMissesDesc  = describe("cache_misses_total", "Reads that went to the store.")
+	cacheEntriesDesc = describe("cache_entries", "Decrypted entries in memory.")
+	cacheBytesDesc   = describe("cache_bytes", "Memory for decrypted entries.")
+	auditLinesDesc   = describe("audit_lines_total", "Lines written durably.", "device")
+	auditGroupsDesc  = describe("audit_syncs_total", "Groups of lines, each one write and one sync.", "device")
+	auditLostDesc    = describe("audit_refused_total", "Lines that could not be written; their requests were refused.", "device")
+	auditFailingDesc = describe("audit_failing", "1 while the device cannot be written and requests are refused.", "device")
+	auditWaitDesc    = describe("audit_wait_seconds", "How long requests waited for their line to be durable.", "device")
+)
+
+// Describe implements prometheus.Collector.
+func (c *collector) Describe(out chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{
+		unsealedDesc, cacheHitsDesc, cacheMissesDesc, cacheEntriesDesc, cacheBytesDesc,
+		auditLinesDesc, auditGroupsDesc, auditLostDesc, auditFailingDesc, auditWaitDesc,
+	} {
+		out <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c *collector) Collect(out chan<- prometheus.Metric) {
+	emit := func(d *prometheus.Desc, kind prometheus.ValueType, v float64, labels ...string) {
+		out <- prometheus.MustNewConstMetric(d, kind, v, labels...)
+	}
+	emit(unsealedDesc, prometheus.GaugeValue, flag(c.gate.Open()))
+	if cache := c.cache.Load(); cache != nil && c.gate.Open() {
+		s := cache.Stats()
+		emit(cacheHitsDesc, prometheus.CounterValue, float64(s.Hits))
+		emit(cacheMissesDesc, prometheus.CounterValue, float64(s.Misses))
+		emit(cacheEntriesDesc, prometheus.GaugeValue, float64(s.Entries))
+		emit(cacheBytesDesc, prometheus.GaugeValue, float64(s.Bytes))
+	}
+	for _, s := range c.gate.Audit().Stats() {
+		emit(auditLinesDesc, prometheus.CounterValue, float64(s.Lines), s.Path)
+		emit(auditGroupsDesc, prometheus.CounterValue, float64(s.Groups), s.Path)
+		emit(auditLostDesc, prometheus.CounterValue, float64(s.Lost), s.Path)
+		emit(auditFailingDesc, prometheus.GaugeValue, flag(s.Failing), s.Path)
+		out <- prometheus.MustNewConstHistogram(auditWaitDesc, s.Wait.Count, s.Wait.Sum.Seconds(), buckets(s.Wait), s.Path)
+	}
+}
+
+// buckets are cumulative, by upper bound in seconds, as Prometheus has them.
+func buckets(h audit.Histogram) map[float64]uint64 {
+	all := make(map[float64]uint64, len(h.Buckets)-1)
+	sum := uint64(0)
+	for i := range len(h.Buckets) - 1 {
+		sum += h.Buckets[i]
+		all[audit.BucketBound(i).Seconds()] = sum
+	}
+	return all
+}
+
+func flag(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}

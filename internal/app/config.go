@@ -1,0 +1,152 @@
+package app
+
+import (
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"sigs.k8s.io/yaml"
+
+	"github.com/strongkeep/strongkeep/internal/errs"
+)
+
+// ServerConfig is how a server runs. The same names, in snake case, are the
+// keys of the configuration file, the flags of "strongkeep server" (with dashes)
+// and the STRONGKEEP_* environment variables. The zero value of each field has
+// the documented default.
+type ServerConfig struct {
+	// DataDir holds everything the server writes: the store, the TLS material
+	// it makes, and audit logs. Default /var/lib/strongkeep.
+	DataDir string `json:"data_dir,omitempty"`
+	// Storage is "pebble" (in DataDir/store, the default) or "mem" (nothing survives).
+	Storage string `json:"storage,omitempty"`
+	// Listen is the address of the API. Default 127.0.0.1:8200.
+	Listen string `json:"listen,omitempty"`
+	// TLSCert and TLSKey are PEM files, read again when they change. Without
+	// them the server makes a CA and a certificate in DataDir/tls.
+	TLSCert string `json:"tls_cert,omitempty"`
+	TLSKey  string `json:"tls_key,omitempty"`
+	// TLSNames are further DNS names and IP addresses for the certificate the server makes.
+	TLSNames []string `json:"tls_names,omitempty"`
+	// UnsealKeyFile is a static key that unseals the vault without people;
+	// it must not be readable by others. Default: shares only.
+	UnsealKeyFile string `json:"unseal_key_file,omitempty"`
+	// AuditDir is the only directory below which file audit devices may write.
+	// Default DataDir/audit.
+	AuditDir string `json:"audit_dir,omitempty"`
+	// NoDefaultAudit leaves a new vault without the file device that is otherwise
+	// enabled at initialisation.
+	NoDefaultAudit bool `json:"no_default_audit,omitempty"`
+	// CacheBytes bounds the memory for decrypted entries. Default 64 MiB.
+	CacheBytes int `json:"cache_bytes,omitempty"`
+	// DefaultLeaseTTL and MaxLeaseTTL are Go durations. Default 768h both.
+	DefaultLeaseTTL string `json:"default_lease_ttl,omitempty"`
+	MaxLeaseTTL     string `json:"max_lease_ttl,omitempty"`
+	// LogLevel is debug, info, warn or error; LogFormat is text or json.
+	LogLevel  string `json:"log_level,omitempty"`
+	LogFormat string `json:"log_format,omitempty"`
+	// Dev is the development mode: storage in memory unless Storage is set,
+	// plain HTTP on a loopback address, initialised and unsealed at start, kv
+	// version 2 at secret/.
+	Dev bool `json:"-"`
+	// DevRootToken is the root token of development mode; empty = random.
+	DevRootToken string `json:"-"`
+
+	Log *slog.Logger     `json:"-"` // default: made of LogLevel and LogFormat on standard error
+	Now func() time.Time `json:"-"` // default: the system's clock
+}
+
+// LoadServerConfig reads a YAML or JSON file. Unknown keys are errors.
+func LoadServerConfig(path string) (ServerConfig, error) {
+	var c ServerConfig
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return c, errs.Newf(errs.Invalid, "reading the configuration: %w", err)
+	}
+	if err := yaml.UnmarshalStrict(raw, &c); err != nil {
+		return c, errs.Newf(errs.Invalid, "configuration file %s: %w", path, err)
+	}
+	return c, nil
+}
+
+const defaultLeaseTTL = 768 * time.Hour
+
+// complete fills in defaults and checks what can be checked without touching anything.
+func (c *ServerConfig) complete() error {
+	setDefault(&c.DataDir, "/var/lib/strongkeep")
+	if c.Dev {
+		setDefault(&c.Storage, "mem")
+	}
+	setDefault(&c.Storage, "pebble")
+	setDefault(&c.Listen, "127.0.0.1:8200")
+	setDefault(&c.AuditDir, filepath.Join(c.DataDir, "audit"))
+	if c.CacheBytes == 0 {
+		c.CacheBytes = 64 << 20
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if err := c.checkListen(); err != nil {
+		return err
+	}
+	if (c.TLSCert == "") != (c.TLSKey == "") {
+		return errs.New(errs.Invalid, "tls_cert and tls_key go together: set both or neither")
+	}
+	return c.makeLog()
+}
+
+func (c *ServerConfig) checkListen() error {
+	host, _, err := net.SplitHostPort(c.Listen)
+	if err != nil {
+		return errs.Newf(errs.Invalid, "listen %q must be HOST:PORT", c.Listen)
+	}
+	if !c.Dev {
+		return nil
+	}
+	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return errs.Newf(errs.Invalid, "listen %q: development mode speaks plain HTTP and listens on loopback only", c.Listen)
+	}
+	return nil
+}
+
+func (c *ServerConfig) makeLog() error {
+	if c.Log != nil {
+		return nil
+	}
+	var level slog.Level
+	setDefault(&c.LogLevel, "info")
+	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil {
+		return errs.Newf(errs.Invalid, "log_level %q: use debug, info, warn or error", c.LogLevel)
+	}
+	options := &slog.HandlerOptions{Level: level}
+	switch c.LogFormat {
+	case "", "text":
+		c.Log = slog.New(slog.NewTextHandler(os.Stderr, options))
+	case "json":
+		c.Log = slog.New(slog.NewJSONHandler(os.Stderr, options))
+	default:
+		return errs.Newf(errs.Invalid, "log_format %q: use text or json", c.LogFormat)
+	}
+	return nil
+}
+
+// ttl parses one of the lease TTLs.
+func ttl(name, v string) (time.Duration, error) {
+	if v == "" {
+		return defaultLeaseTTL, nil
+	}
+	d, err := time.ParseDuration(v)
+	if err != nil || d <= 0 {
+		return 0, errs.Newf(errs.Invalid, "%s %q: use a positive duration such as 24h", name, v)
+	}
+	return d, nil
+}
+
+func setDefault(s *string, v string) {
+	if strings.TrimSpace(*s) == "" {
+		*s = v
+	}
+}

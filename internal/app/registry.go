@@ -1,0 +1,84 @@
+package app
+
+import (
+	"log/slog"
+
+	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/vault/audit"
+	"github.com/strongkeep/strongkeep/internal/vault/audit/file"
+	"github.com/strongkeep/strongkeep/internal/vault/auth/kubernetes"
+	authtoken "github.com/strongkeep/strongkeep/internal/vault/auth/token"
+	"github.com/strongkeep/strongkeep/internal/vault/engine"
+	"github.com/strongkeep/strongkeep/internal/vault/engine/cubbyhole"
+	"github.com/strongkeep/strongkeep/internal/vault/engine/kv"
+	"github.com/strongkeep/strongkeep/internal/vault/gate"
+	"github.com/strongkeep/strongkeep/internal/vault/seal"
+	"github.com/strongkeep/strongkeep/internal/vault/seal/keyfile"
+	"github.com/strongkeep/strongkeep/internal/vault/store"
+	"github.com/strongkeep/strongkeep/internal/vault/store/mem"
+	"github.com/strongkeep/strongkeep/internal/vault/store/pebble"
+	"github.com/strongkeep/strongkeep/internal/vault/sys"
+)
+
+// secretsEngines are what sys/mounts can mount.
+func secretsEngines() map[string]engine.Factory {
+	return map[string]engine.Factory{
+		"kv":        kv.New,
+		"cubbyhole": cubbyhole.New,
+	}
+}
+
+// authMethods are what sys/auth can enable.
+func authMethods() map[string]engine.Factory {
+	return map[string]engine.Factory{
+		"kubernetes": kubernetes.New,
+	}
+}
+
+// systemMounts are part of every vault and see the whole store.
+func systemMounts(core gate.Core) map[string]engine.Factory {
+	return map[string]engine.Factory{
+		"system": func(cfg engine.Config) (engine.Engine, error) {
+			return sys.New(sys.Config{
+				Mounts: core.Mounts, Policies: core.Policies, Tokens: core.Tokens, Audit: core.Audit,
+				Barrier: core.Barrier, AskSeal: core.AskSeal, Random: cfg.Random, Now: cfg.Now, Version: Version,
+			}), nil
+		},
+		"token": authtoken.New(authtoken.Config{Tokens: core.Tokens, Limits: core.TokenLimits, Missing: core.MissingPolicies}),
+	}
+}
+
+// auditDevices are what sys/audit can enable.
+func auditDevices(c *ServerConfig) map[string]audit.Factory {
+	files := file.New(file.Config{Dir: c.AuditDir})
+	return map[string]audit.Factory{
+		"file": files,
+		"stdout": func(options map[string]string) (audit.Device, error) {
+			if len(options) > 0 {
+				return nil, errs.New(errs.Invalid, "an audit device of type stdout has no options of its own")
+			}
+			return files(map[string]string{"file_path": "stdout"})
+		},
+	}
+}
+
+// stores are what storage can name.
+func stores(path string, log *slog.Logger) map[string]func() (store.Store, error) {
+	return map[string]func() (store.Store, error){
+		"pebble": func() (store.Store, error) { return pebble.Open(pebble.Config{Dir: path, Log: log}) },
+		"mem":    func() (store.Store, error) { return mem.New(mem.Config{}), nil },
+	}
+}
+
+// seals are the keys that unseal without people, as far as they are configured.
+func seals(c *ServerConfig) ([]seal.Wrapper, error) {
+	var wrappers []seal.Wrapper
+	if c.UnsealKeyFile != "" {
+		key, err := keyfile.Load(c.UnsealKeyFile)
+		if err != nil {
+			return nil, errs.Newf(errs.KindOf(err), "loading the unseal key (make one with: strongkeep operator unseal-key %s): %w", c.UnsealKeyFile, err)
+		}
+		wrappers = append(wrappers, key)
+	}
+	return wrappers, nil
+}

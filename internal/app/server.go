@@ -1,0 +1,288 @@
+package app
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"encoding/hex"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/redact"
+	"github.com/strongkeep/strongkeep/internal/vault/audit"
+	"github.com/strongkeep/strongkeep/internal/vault/audit/devices"
+	"github.com/strongkeep/strongkeep/internal/vault/engine"
+	"github.com/strongkeep/strongkeep/internal/vault/gate"
+	"github.com/strongkeep/strongkeep/internal/vault/mount"
+	"github.com/strongkeep/strongkeep/internal/vault/seal"
+	"github.com/strongkeep/strongkeep/internal/vault/server"
+	"github.com/strongkeep/strongkeep/internal/vault/store"
+	"github.com/strongkeep/strongkeep/internal/vault/store/cached"
+	"github.com/strongkeep/strongkeep/internal/vault/store/sealed"
+)
+
+// Server is a running vault: store, seal, gate and HTTP listener.
+type Server struct {
+	cfg       ServerConfig
+	raw       store.Store
+	gate      *gate.Gate
+	metrics   *metrics
+	collector collector
+	handler   *server.Handler
+	http      *http.Server
+	listener  net.Listener
+	caFile    string // "" with a certificate of the operator's, or without TLS
+	devRoot   redact.Secret
+	devKeys   []redact.Secret
+}
+
+// NewServer opens the store and the listener and, where it can without people,
+// unseals the vault. Nothing is served before Serve.
+func NewServer(ctx context.Context, c ServerConfig) (_ *Server, err error) {
+	if err := c.complete(); err != nil {
+		return nil, err
+	}
+	s := &Server{cfg: c}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.Close())
+		}
+	}()
+	if err := s.makeDirs(); err != nil {
+		return nil, err
+	}
+	if err := s.openVault(); err != nil {
+		return nil, err
+	}
+	if err := s.listen(ctx); err != nil {
+		return nil, err
+	}
+	return s, s.unseal(ctx)
+}
+
+func (s *Server) makeDirs() error {
+	if s.cfg.Storage == "mem" && s.cfg.Dev {
+		return nil
+	}
+	for _, dir := range []string{s.cfg.DataDir, s.cfg.AuditDir} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return errs.Newf(errs.Unavailable, "making the directory %s: %w", dir, err)
+		}
+	}
+	return nil
+}
+
+func (s *Server) openVault() error {
+	c := &s.cfg
+	defaultTTL, err := ttl("default_lease_ttl", c.DefaultLeaseTTL)
+	if err != nil {
+		return err
+	}
+	maxTTL, err := ttl("max_lease_ttl", c.MaxLeaseTTL)
+	if err != nil {
+		return err
+	}
+	open := stores(filepath.Join(c.DataDir, "store"), c.Log)[c.Storage]
+	if open == nil {
+		return errs.Newf(errs.Invalid, "storage %q: use pebble or mem", c.Storage)
+	}
+	if s.raw, err = open(); err != nil {
+		return errs.Newf(errs.KindOf(err), "opening the store: %w", err)
+	}
+	wrappers, err := seals(c)
+	if err != nil {
+		return err
+	}
+	s.metrics = newMetrics()
+	s.gate = gate.New(gate.Config{
+		Raw:     s.raw,
+		Barrier: seal.New(seal.Config{Store: s.raw, Wrappers: wrappers, Now: c.Now, Log: c.Log}),
+		Open:    s.decorate,
+		Types: func(core gate.Core) gate.Types {
+			return gate.Types{Secrets: secretsEngines(), Auths: authMethods(), Systems: systemMounts(core)}
+		},
+		Devices:  auditDevices(c),
+		TTLs:     engine.TTLs{Default: min(defaultTTL, maxTTL), Max: maxTTL},
+		Defaults: s.defaults(),
+		Now:      c.Now, Random: rand.Reader, Log: c.Log, Observe: s.metrics.observe, Version: Version,
+	})
+	s.collector.gate = s.gate
+	s.metrics.registry.MustRegister(&s.collector)
+	return nil
+}
+
+// plainPrefixes hold names that are hashes and times, never secrets, and need
+// their order (package sealed).
+var plainPrefixes = []string{"lease/", "token/"}
+
+// decorate puts sealing and caching over the raw store, which stays open when
+// the result is closed.
+func (s *Server) decorate(raw store.Store, keys *seal.Keyring) (store.Store, error) {
+	inner, err := sealed.New(store.Borrow(raw), sealed.Config{Sealer: keys, PlainPrefixes: plainPrefixes})
+	if err != nil {
+		return nil, err
+	}
+	c := cached.New(inner, cached.Config{MaxBytes: s.cfg.CacheBytes, Log: s.cfg.Log})
+	s.collector.cache.Store(c)
+	return c, nil
+}
+
+func (s *Server) defaults() gate.Defaults {
+	var d gate.Defaults
+	if !s.cfg.NoDefaultAudit && !s.cfg.Dev {
+		d.Audit = []devices.Device{{
+			Spec:        audit.Spec{Path: "file/", Type: "file", Options: map[string]string{"file_path": "audit.log"}},
+			Description: "enabled when the vault was initialised",
+		}}
+	}
+	if s.cfg.Dev {
+		d.RootToken = s.cfg.DevRootToken
+		d.Mounts = []mount.Entry{{
+			Class: mount.Secret, Path: "secret/", Type: "kv",
+			Options: map[string]string{"version": "2"}, Description: "key/value secret storage",
+		}}
+	}
+	return d
+}
+
+// listen opens the port, so that a port in use is an error of NewServer.
+func (s *Server) listen(ctx context.Context) error {
+	s.handler = server.New(server.Config{
+		Gate: s.gate, Log: s.cfg.Log, Now: s.cfg.Now, Metrics: s.metrics.handler(),
+		Version: Version, BuildDate: BuildDate, StorageType: s.cfg.Storage,
+	})
+	s.http = &http.Server{
+		Handler: s.handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 5 * time.Minute,
+		MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(s.cfg.Log.Handler(), slog.LevelDebug),
+	}
+	var err error
+	if s.listener, err = new(net.ListenConfig).Listen(ctx, "tcp", s.cfg.Listen); err != nil {
+		return errs.Newf(errs.Unavailable, "listening on %s: %w", s.cfg.Listen, err)
+	}
+	if s.cfg.Dev && s.cfg.TLSCert == "" {
+		return nil
+	}
+	s.http.TLSConfig, err = s.tlsConfig()
+	return err
+}
+
+func (s *Server) tlsConfig() (*tls.Config, error) {
+	c := &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}
+	if s.cfg.TLSCert != "" {
+		f := &fileCertificate{certFile: s.cfg.TLSCert, keyFile: s.cfg.TLSKey}
+		c.GetCertificate = f.certificate
+		_, err := f.certificate(nil)
+		return c, err
+	}
+	issuer := &selfIssuer{dir: filepath.Join(s.cfg.DataDir, "tls"), names: serverNames(s.cfg.Listen, s.cfg.TLSNames), now: s.cfg.Now}
+	s.caFile = issuer.caFile()
+	c.GetCertificate = issuer.certificate
+	return c, issuer.open()
+}
+
+// unseal initialises a development vault, and opens one that has a key.
+func (s *Server) unseal(ctx context.Context) error {
+	status, err := s.gate.Barrier().Status(ctx)
+	if err != nil {
+		return errs.Newf(errs.KindOf(err), "reading the seal: %w", err)
+	}
+	switch {
+	case s.cfg.Dev && !status.Initialized:
+		return s.initDev(ctx)
+	case status.Initialized && status.AutoUnseal:
+		if err := s.gate.AutoUnseal(ctx); err != nil {
+			s.cfg.Log.Error("the vault stays sealed; shares open it (strongkeep operator unseal)", "error", err)
+		}
+	}
+	return nil
+}
+
+func (s *Server) initDev(ctx context.Context) error {
+	made, err := s.gate.Init(ctx, seal.InitConfig{Shares: 1, Threshold: 1})
+	if err != nil {
+		return err
+	}
+	s.devRoot, s.devKeys = made.RootToken, made.Shares
+	_, err = s.gate.Unseal(ctx, redact.FromString(hex.EncodeToString(made.Shares[0].Reveal())))
+	return err
+}
+
+// Serve answers requests until ctx ends, then lets those under way finish.
+func (s *Server) Serve(ctx context.Context) error {
+	failed := make(chan error, 1)
+	go func() {
+		if s.http.TLSConfig != nil {
+			failed <- s.http.ServeTLS(s.listener, "", "")
+		} else {
+			failed <- s.http.Serve(s.listener)
+		}
+	}()
+	select {
+	case err := <-failed:
+		return errs.Newf(errs.Unavailable, "serving: %w", err)
+	case <-ctx.Done():
+	}
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	s.handler.EndStreams()
+	if err := s.http.Shutdown(grace); err != nil {
+		return errors.Join(s.http.Close(), errs.Newf(errs.Unavailable, "waiting for requests under way: %w", err))
+	}
+	return nil
+}
+
+// Addr is what the server listens on, with the real port.
+func (s *Server) Addr() string { return s.listener.Addr().String() }
+
+// URL is how clients reach the server on this machine.
+func (s *Server) URL() string {
+	scheme := "https"
+	if s.http.TLSConfig == nil {
+		scheme = "http"
+	}
+	return scheme + "://" + s.Addr()
+}
+
+// CAFile is the CA certificate that clients need, "" if the server made none.
+func (s *Server) CAFile() string { return s.caFile }
+
+// DevRootToken is the root token of a development vault made by this start.
+func (s *Server) DevRootToken() redact.Secret { return s.devRoot }
+
+// Gate is the vault below HTTP; for tests and for signals.
+func (s *Server) Gate() *gate.Gate { return s.gate }
+
+// Handler is the HTTP API, for tests that need no port.
+func (s *Server) Handler() http.Handler { return s.handler }
+
+// Close seals the vault and closes the store. Serve must have returned.
+func (s *Server) Close() error {
+	var all []error
+	if s.listener != nil {
+		_ = s.listener.Close() // Serve closed it, unless it never ran
+	}
+	if s.gate != nil {
+		all = append(all, s.gate.Close())
+	}
+	if s.raw != nil {
+		all = append(all, s.raw.Close())
+	}
+	return errors.Join(all...)
+}
+
+// Reload reopens the audit files, after a rotation of logs; for SIGHUP.
+func (s *Server) Reload() {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := s.gate.Audit().Reload(ctx); err != nil {
+		s.cfg.Log.Error("reopening the audit devices", "error", err)
+		return
+	}
+	s.cfg.Log.Info("audit devices are reopened")
+}

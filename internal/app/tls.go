@@ -1,0 +1,226 @@
+package app
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"io/fs"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/strongkeep/strongkeep/internal/errs"
+)
+
+// Lifetimes of what the server issues to itself. The leaf is renewed when a
+// third of its life is left, at a handshake, without a restart.
+const (
+	caLife   = 10 * 365 * 24 * time.Hour
+	leafLife = 90 * 24 * time.Hour
+)
+
+// selfIssuer gives the server a certificate from a CA of its own, made at the
+// first start and kept in Dir: ca.pem (give this to clients as VAULT_CACERT)
+// and ca-key.pem (0600, never leaves the machine).
+type selfIssuer struct {
+	dir   string
+	names []string // DNS names and IP addresses the certificate is for
+	now   func() time.Time
+
+	mu   sync.Mutex
+	leaf *tls.Certificate
+}
+
+// CAFile is where clients find the CA certificate below the data directory.
+func (s *selfIssuer) caFile() string { return filepath.Join(s.dir, "ca.pem") }
+
+// open makes or loads the CA and issues a first certificate.
+func (s *selfIssuer) open() error {
+	if err := os.MkdirAll(s.dir, 0o700); err != nil {
+		return errs.Newf(errs.Unavailable, "making the TLS directory: %w", err)
+	}
+	if _, err := os.Stat(s.caFile()); errors.Is(err, fs.ErrNotExist) {
+		if err := s.makeCA(); err != nil {
+			return err
+		}
+	}
+	_, err := s.certificate(nil)
+	return err
+}
+
+func (s *selfIssuer) makeCA() error {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return errs.Newf(errs.Internal, "making the CA's key: %w", err)
+	}
+	template := s.template("Strongkeep server CA", caLife)
+	template.IsCA, template.BasicConstraintsValid = true, true
+	template.MaxPathLenZero = true
+	template.KeyUsage = x509.KeyUsageCertSign | x509.KeyUsageCRLSign
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		return errs.Newf(errs.Internal, "making the CA's certificate: %w", err)
+	}
+	// The key first: a crash between the two leaves no certificate, and the next start makes both anew.
+	if err := writeKey(filepath.Join(s.dir, "ca-key.pem"), key); err != nil {
+		return err
+	}
+	return writeFile(s.caFile(), pemBlock("CERTIFICATE", der), 0o644)
+}
+
+func (s *selfIssuer) template(name string, life time.Duration) *x509.Certificate {
+	serial := make([]byte, 16)
+	_, _ = rand.Read(serial) // never fails (crypto/rand since Go 1.24)
+	serial[0] &= 0x7f
+	now := s.now()
+	return &x509.Certificate{
+		SerialNumber: new(big.Int).SetBytes(serial),
+		Subject:      pkix.Name{CommonName: name, Organization: []string{"Strongkeep"}},
+		NotBefore:    now.Add(-time.Minute), NotAfter: now.Add(life),
+	}
+}
+
+// certificate is a tls.Config.GetCertificate.
+func (s *selfIssuer) certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.leaf != nil && s.leaf.Leaf.NotAfter.Sub(s.now()) > leafLife/3 {
+		return s.leaf, nil
+	}
+	leaf, err := s.issue()
+	if err != nil {
+		return nil, err
+	}
+	s.leaf = leaf
+	return leaf, nil
+}
+
+func (s *selfIssuer) issue() (*tls.Certificate, error) {
+	pair, err := tls.LoadX509KeyPair(s.caFile(), filepath.Join(s.dir, "ca-key.pem"))
+	if err != nil {
+		return nil, errs.Newf(errs.Unavailable, "loading the server's CA from %s (remove ca.pem and ca-key.pem there to make a new one): %w", s.dir, err)
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, errs.Newf(errs.Internal, "making the server's key: %w", err)
+	}
+	template := s.template("strongkeep", leafLife)
+	if template.NotAfter.After(pair.Leaf.NotAfter) {
+		template.NotAfter = pair.Leaf.NotAfter
+	}
+	template.KeyUsage = x509.KeyUsageDigitalSignature
+	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+	for _, name := range s.names {
+		if ip := net.ParseIP(name); ip != nil {
+			template.IPAddresses = append(template.IPAddresses, ip)
+		} else {
+			template.DNSNames = append(template.DNSNames, name)
+		}
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, pair.Leaf, key.Public(), pair.PrivateKey)
+	if err != nil {
+		return nil, errs.Newf(errs.Internal, "making the server's certificate: %w", err)
+	}
+	leaf, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, errs.Newf(errs.Internal, "reading back the server's certificate: %w", err)
+	}
+	return &tls.Certificate{Certificate: [][]byte{der, pair.Certificate[0]}, PrivateKey: key, Leaf: leaf}, nil
+}
+
+// fileCertificate serves a key pair given by files, read again when they change.
+type fileCertificate struct {
+	certFile, keyFile string
+
+	mu     sync.Mutex
+	stamp  time.Time
+	loaded *tls.Certificate
+}
+
+func (f *fileCertificate) certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	info, err := os.Stat(f.certFile)
+	if f.loaded != nil && (err != nil || info.ModTime().Equal(f.stamp)) {
+		return f.loaded, nil
+	}
+	pair, loadErr := tls.LoadX509KeyPair(f.certFile, f.keyFile)
+	if loadErr != nil {
+		if f.loaded != nil {
+			return f.loaded, nil // half-replaced files: keep what works until both fit
+		}
+		return nil, errs.Newf(errs.Invalid, "loading the TLS certificate and key: %w", loadErr)
+	}
+	f.loaded = &pair
+	if err == nil {
+		f.stamp = info.ModTime()
+	}
+	return f.loaded, nil
+}
+
+// serverNames are the names a self-issued certificate is for: loopback, the
+// host, the address listened on, and what the configuration adds.
+func serverNames(listen string, extra []string) []string {
+	names := []string{"localhost", "127.0.0.1", "::1"}
+	if host, err := os.Hostname(); err == nil {
+		names = append(names, host)
+	}
+	if host, _, err := net.SplitHostPort(listen); err == nil {
+		if ip := net.ParseIP(host); host != "" && (ip == nil || !ip.IsUnspecified()) {
+			names = append(names, host)
+		}
+	}
+	names = append(names, extra...)
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+func pemBlock(kind string, der []byte) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
+}
+
+func writeKey(path string, key crypto.PrivateKey) error {
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return errs.Newf(errs.Internal, "encoding a private key: %w", err)
+	}
+	return writeFile(path, pemBlock("PRIVATE KEY", der), 0o600)
+}
+
+// writeFile replaces a file in one step and makes it durable.
+func writeFile(path string, content []byte, mode fs.FileMode) (err error) {
+	defer func() {
+		if err != nil {
+			err = errs.Newf(errs.Unavailable, "writing %s: %w", path, err)
+		}
+	}()
+	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	if err := errors.Join(f.Chmod(mode), second(f.Write(content)), f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(f.Name(), path); err != nil {
+		return err
+	}
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	return dir.Sync()
+}
+
+func second(_ int, err error) error { return err }

@@ -1,0 +1,74 @@
+package cli
+
+import (
+	"context"
+	"io"
+	"os"
+	"strings"
+
+	"golang.org/x/term"
+)
+
+// Env is the world a command runs in; tests make their own.
+type Env struct {
+	Context context.Context // nil = ends at SIGINT or SIGTERM
+	Stdin   io.Reader
+	Stdout  io.Writer
+	Stderr  io.Writer
+	Getenv  func(string) string
+	Home    string // where .vault-token lies; "" = tokens are not kept
+	// ReadPassword prompts on a terminal without echo; nil where there is none.
+	ReadPassword func(prompt string) ([]byte, error)
+}
+
+// System is the process's own environment.
+func System() Env {
+	home, _ := os.UserHomeDir()
+	e := Env{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv, Home: home}
+	if term.IsTerminal(int(os.Stdin.Fd())) {
+		e.ReadPassword = func(prompt string) ([]byte, error) {
+			if _, err := io.WriteString(os.Stderr, prompt); err != nil {
+				return nil, err
+			}
+			b, err := term.ReadPassword(int(os.Stdin.Fd()))
+			_, _ = io.WriteString(os.Stderr, "\n")
+			return b, err
+		}
+	}
+	return e
+}
+
+// lookup returns STRONGKEEP_name, else VAULT_name.
+func (e Env) lookup(name string) string {
+	if v := e.Getenv("STRONGKEEP_" + name); v != "" {
+		return v
+	}
+	return e.Getenv("VAULT_" + name)
+}
+
+// normalize accepts Vault's style of long flags with one dash (-format=json):
+// pflag would read them as a row of short ones, of which there are few.
+func normalize(args []string) []string {
+	out := make([]string, len(args))
+	for i, a := range args {
+		if a == "--" {
+			copy(out[i:], args[i:])
+			break
+		}
+		name, _, _ := strings.Cut(strings.TrimPrefix(a, "-"), "=")
+		if strings.HasPrefix(a, "-") && !strings.HasPrefix(a, "--") && len(name) > 1 && isLetters(name) {
+			a = "-" + a
+		}
+		out[i] = a
+	}
+	return out
+}
+
+func isLetters(s string) bool {
+	for _, r := range s {
+		if (r < 'a' || r > 'z') && r != '-' && r != '_' {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,215 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+
+	vault "github.com/hashicorp/vault/api"
+	"github.com/spf13/cobra"
+
+	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/vault/seal/keyfile"
+)
+
+// operatorCommand holds what the person who runs a vault does, and "run", the
+// program that runs in a cluster and keeps its Secrets in step.
+func (a *app) operatorCommand() *cobra.Command {
+	return group("operator", "Run the Kubernetes operator; initialise, unseal, seal and rotate a vault",
+		a.operatorInit(), a.operatorUnseal(), a.operatorSeal(), a.operatorStatus(),
+		a.operatorRotate(), a.operatorUnsealKey())
+}
+
+func (a *app) operatorInit() *cobra.Command {
+	shares, threshold := 5, 3
+	status := false
+	c := &cobra.Command{
+		Use: "init", Short: "Initialise a new vault: shares and root token are shown once", Args: args(0, 0),
+		Example: "  strongkeep operator init -key-shares=5 -key-threshold=3",
+		RunE: func(c *cobra.Command, _ []string) error {
+			client, err := a.client()
+			if err != nil {
+				return err
+			}
+			if status {
+				return a.initStatus(c, client)
+			}
+			r, err := client.Sys().InitWithContext(c.Context(), &vault.InitRequest{SecretShares: shares, SecretThreshold: threshold})
+			if err != nil {
+				return err
+			}
+			if a.format != "table" {
+				return a.print(map[string]any{
+					"unseal_keys_b64": r.KeysB64, "unseal_keys_hex": r.Keys, "unseal_shares": shares,
+					"unseal_threshold": threshold, "root_token": r.RootToken,
+				}, nil, nil)
+			}
+			return a.printInit(r, shares, threshold)
+		},
+	}
+	f := c.Flags()
+	f.IntVarP(&shares, "key-shares", "n", 5, "number of shares")
+	f.IntVarP(&threshold, "key-threshold", "t", 3, "how many of them unseal the vault")
+	f.BoolVar(&status, "status", false, "only say whether it is initialised (exit code 0 yes, 2 no)")
+	return c
+}
+
+func (a *app) initStatus(c *cobra.Command, client *vault.Client) error {
+	done, err := client.Sys().InitStatusWithContext(c.Context())
+	if err != nil {
+		return err
+	}
+	if !done {
+		if err := a.done("Vault is not initialized"); err != nil {
+			return err
+		}
+		return exit(2)
+	}
+	return a.done("Vault is initialized")
+}
+
+func (a *app) printInit(r *vault.InitResponse, shares, threshold int) error {
+	var b strings.Builder
+	for i, share := range r.KeysB64 {
+		fmt.Fprintf(&b, "Unseal Key %d: %s\n", i+1, share)
+	}
+	fmt.Fprintf(&b, "\nInitial Root Token: %s\n\n", r.RootToken)
+	fmt.Fprintf(&b, "The vault has %d shares; any %d of them unseal it. They are shown this once:\n", shares, threshold)
+	b.WriteString("give them to different people, and keep none of them together. Nobody can make\nthem again. Unseal with: strongkeep operator unseal\n")
+	_, err := fmt.Fprint(a.env.Stdout, b.String())
+	return err
+}
+
+func (a *app) operatorUnseal() *cobra.Command {
+	reset := false
+	c := &cobra.Command{
+		Use: "unseal [-]", Short: "Give one share; the vault opens at the threshold", Args: args(0, 1),
+		Example: "  strongkeep operator unseal\n  cat share | strongkeep operator unseal -",
+		RunE: func(c *cobra.Command, given []string) error {
+			client, err := a.client()
+			if err != nil {
+				return err
+			}
+			if reset {
+				return a.sealStatus(client.Sys().ResetUnsealProcessWithContext(c.Context()))
+			}
+			var share string
+			if len(given) == 0 {
+				share, err = a.ask("unseal key")
+			} else {
+				if given[0] != "-" {
+					a.warn([]string{"a share on the command line stays in the shell's history: use unseal without an argument, or unseal -"})
+				}
+				share, err = a.tokenArgument(given)
+			}
+			if err != nil {
+				return err
+			}
+			return a.sealStatus(client.Sys().UnsealWithContext(c.Context(), strings.TrimSpace(share)))
+		},
+	}
+	c.Flags().BoolVar(&reset, "reset", false, "drop the shares given so far")
+	return c
+}
+
+func (a *app) operatorSeal() *cobra.Command {
+	return &cobra.Command{
+		Use: "seal", Short: "Seal the vault: nothing is served until it is unsealed", Args: args(0, 0),
+		Example: "  strongkeep operator seal",
+		RunE: func(c *cobra.Command, _ []string) error {
+			client, err := a.client()
+			if err != nil {
+				return err
+			}
+			if err := client.Sys().SealWithContext(c.Context()); err != nil {
+				return err
+			}
+			return a.done("Success! Vault is sealed.")
+		},
+	}
+}
+
+func (a *app) operatorStatus() *cobra.Command {
+	c := a.statusCommand()
+	c.Example = "  strongkeep operator status"
+	return c
+}
+
+func (a *app) statusCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "status", Short: "Whether the vault is initialised and unsealed (exit code 0 unsealed, 2 sealed)", Args: args(0, 0),
+		Example: "  strongkeep status",
+		RunE: func(c *cobra.Command, _ []string) error {
+			client, err := a.client()
+			if err != nil {
+				return err
+			}
+			s, err := client.Sys().SealStatusWithContext(c.Context())
+			if err := a.sealStatus(s, err); err != nil {
+				return err
+			}
+			if s.Sealed {
+				return exit(2)
+			}
+			return nil
+		},
+	}
+}
+
+func (a *app) sealStatus(s *vault.SealStatusResponse, err error) error {
+	if err != nil {
+		return err
+	}
+	rows := []row{
+		{"Seal Type", s.Type}, {"Initialized", fmt.Sprint(s.Initialized)}, {"Sealed", fmt.Sprint(s.Sealed)},
+		{"Total Shares", fmt.Sprint(s.N)}, {"Threshold", fmt.Sprint(s.T)},
+	}
+	if s.Sealed && s.Initialized {
+		rows = append(rows, row{"Unseal Progress", fmt.Sprintf("%d/%d", s.Progress, s.T)}, row{"Unseal Nonce", first(s.Nonce, "n/a")})
+	}
+	rows = append(rows, row{"Version", s.Version}, row{"Storage Type", s.StorageType})
+	if s.ClusterID != "" {
+		rows = append(rows, row{"Cluster ID", s.ClusterID})
+	}
+	return a.print(s, row{"Key", "Value"}, rows)
+}
+
+func (a *app) operatorRotate() *cobra.Command {
+	return &cobra.Command{
+		Use: "rotate", Short: "Add a new encryption key; older entries stay readable", Args: args(0, 0),
+		Example: "  strongkeep operator rotate",
+		RunE: func(c *cobra.Command, _ []string) error {
+			client, err := a.client()
+			if err != nil {
+				return err
+			}
+			if err := client.Sys().RotateWithContext(c.Context()); err != nil {
+				return err
+			}
+			s, err := client.Sys().KeyStatusWithContext(c.Context())
+			if err != nil {
+				return err
+			}
+			return a.print(s, nil, []row{
+				{"Key Term", fmt.Sprint(s.Term)}, {"Install Time", s.InstallTime.UTC().Format("2006-01-02 15:04:05 UTC")},
+				{"Encryption Count", fmt.Sprint(s.Encryptions)},
+			})
+		},
+	}
+}
+
+func (a *app) operatorUnsealKey() *cobra.Command {
+	return &cobra.Command{
+		Use: "unseal-key FILE", Short: "Make a key file that unseals a vault without people", Args: args(1, 1),
+		Long: `Make a key file for the server's unseal_key_file setting. A vault initialised
+with it opens by itself at start; the shares shown at initialisation open it as
+well, should the file be lost. Keep the file away from the store's backups: who
+has both has everything.`,
+		Example: "  strongkeep operator unseal-key /etc/strongkeep/unseal.key",
+		RunE: func(_ *cobra.Command, given []string) error {
+			if _, err := keyfile.Generate(given[0]); err != nil {
+				return errs.Newf(errs.KindOf(err), "making the key file: %w", err)
+			}
+			return a.done("Success! Wrote a new key to %s (mode 0600).", given[0])
+		},
+	}
+}

@@ -1,0 +1,156 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	compose "github.com/strongkeep/strongkeep/internal/app"
+	"github.com/strongkeep/strongkeep/internal/errs"
+)
+
+// bindServer makes the flags of a server's configuration. Their names are the
+// file's keys with dashes, and STRONGKEEP_* with underscores.
+func bindServer(f *pflag.FlagSet, c *compose.ServerConfig) {
+	f.StringVar(&c.DataDir, "data-dir", c.DataDir, "directory of the store, TLS material and audit logs (default /var/lib/strongkeep)")
+	f.StringVar(&c.Storage, "storage", c.Storage, "pebble, or mem: nothing survives (default pebble)")
+	f.StringVar(&c.Listen, "listen", c.Listen, "address of the API (default 127.0.0.1:8200)")
+	f.StringVar(&c.TLSCert, "tls-cert", c.TLSCert, "certificate, PEM, read again when it changes (default: made by a CA of the server's own)")
+	f.StringVar(&c.TLSKey, "tls-key", c.TLSKey, "its key, PEM")
+	f.StringSliceVar(&c.TLSNames, "tls-names", c.TLSNames, "further names and addresses of the certificate the server makes")
+	f.StringVar(&c.UnsealKeyFile, "unseal-key-file", c.UnsealKeyFile, "key that unseals without people (operator unseal-key makes one)")
+	f.StringVar(&c.AuditDir, "audit-dir", c.AuditDir, "the only directory that file audit devices may write to (default DATA_DIR/audit)")
+	f.BoolVar(&c.NoDefaultAudit, "no-default-audit", c.NoDefaultAudit, "do not enable a file audit device when a vault is initialised")
+	f.IntVar(&c.CacheBytes, "cache-bytes", c.CacheBytes, "memory for decrypted entries (default 64 MiB)")
+	f.StringVar(&c.DefaultLeaseTTL, "default-lease-ttl", c.DefaultLeaseTTL, "lifetime of tokens and leases by default (default 768h)")
+	f.StringVar(&c.MaxLeaseTTL, "max-lease-ttl", c.MaxLeaseTTL, "the longest lifetime (default 768h)")
+	f.StringVar(&c.LogLevel, "log-level", c.LogLevel, "debug, info, warn or error (default info)")
+	f.StringVar(&c.LogFormat, "log-format", c.LogFormat, "text or json (default text)")
+}
+
+func (a *app) serverCommand() *cobra.Command {
+	var flagged compose.ServerConfig
+	var file string
+	c := &cobra.Command{
+		Use: "server", Short: "Run the vault", Args: args(0, 0),
+		Long: `Run the vault. Settings come from flags, then STRONGKEEP_* variables, then the
+file of -config (YAML or JSON), under the same names. TLS is on: without a
+certificate of yours the server makes a CA in DATA_DIR/tls at its first start.
+
+-dev is for trying things out: plain HTTP on loopback, in memory, initialised
+and unsealed, with kv version 2 at secret/.`,
+		Example: "  strongkeep server -dev\n  strongkeep server -data-dir=/var/lib/strongkeep -listen=0.0.0.0:8200 -tls-names=vault.example.com",
+		RunE: func(c *cobra.Command, _ []string) error {
+			cfg, err := a.serverConfig(c.Flags(), file)
+			if err != nil {
+				return err
+			}
+			cfg.Dev, cfg.DevRootToken = flagged.Dev, first(flagged.DevRootToken, a.env.lookup("DEV_ROOT_TOKEN_ID"))
+			return a.serve(c, cfg)
+		},
+	}
+	f := c.Flags()
+	bindServer(f, &flagged)
+	f.StringVar(&file, "config", "", "configuration file, YAML or JSON")
+	f.BoolVar(&flagged.Dev, "dev", false, "development mode")
+	f.StringVar(&flagged.DevRootToken, "dev-root-token-id", "", "root token of development mode (default: random)")
+	return c
+}
+
+// serverConfig layers flags over variables over the file.
+func (a *app) serverConfig(given *pflag.FlagSet, file string) (compose.ServerConfig, error) {
+	var cfg compose.ServerConfig
+	if file != "" {
+		var err error
+		if cfg, err = compose.LoadServerConfig(file); err != nil {
+			return cfg, err
+		}
+	}
+	layered := pflag.NewFlagSet("server", pflag.ContinueOnError)
+	bindServer(layered, &cfg)
+	var problems []error
+	layered.VisitAll(func(f *pflag.Flag) {
+		variable := "STRONGKEEP_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
+		value, set := a.env.Getenv(variable), true
+		if flag := given.Lookup(f.Name); flag.Changed {
+			value = strings.Trim(flag.Value.String(), "[]")
+		} else {
+			set = value != ""
+		}
+		if !set {
+			return
+		}
+		if err := layered.Set(f.Name, value); err != nil {
+			problems = append(problems, errs.Newf(errs.Invalid, "setting %s: %w", f.Name, err))
+		}
+	})
+	return cfg, errors.Join(problems...)
+}
+
+func (a *app) serve(c *cobra.Command, cfg compose.ServerConfig) error {
+	if err := compose.Harden(); err != nil {
+		a.warn([]string{fmt.Sprintf("memory may appear in core dumps: %v", err)})
+	}
+	// A closed pipe on standard output must refuse requests, not end the process.
+	signal.Ignore(syscall.SIGPIPE)
+	s, err := compose.NewServer(c.Context(), cfg)
+	if err != nil {
+		return err
+	}
+	if err := a.announce(s, cfg.Dev); err != nil {
+		return errors.Join(err, s.Close())
+	}
+	stop := onHangup(s.Reload)
+	defer stop()
+	return errors.Join(s.Serve(c.Context()), s.Close())
+}
+
+// onHangup calls f at every SIGHUP until the returned function is called.
+func onHangup(f func()) (stop func()) {
+	signals := make(chan os.Signal, 1)
+	done := make(chan struct{})
+	signal.Notify(signals, syscall.SIGHUP)
+	go func() {
+		defer close(done)
+		for range signals {
+			f()
+		}
+	}()
+	return func() {
+		signal.Stop(signals)
+		close(signals)
+		<-done
+	}
+}
+
+func (a *app) announce(s *compose.Server, dev bool) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "Strongkeep %s serves the vault at %s\n", compose.Version, s.URL())
+	if ca := s.CAFile(); ca != "" {
+		fmt.Fprintf(&b, "Clients trust it with: export VAULT_ADDR=%s VAULT_CACERT=%s\n", s.URL(), ca)
+	}
+	if dev {
+		fmt.Fprintf(&b, "\nDEVELOPMENT MODE: no TLS. Not for real secrets.\n\n  export VAULT_ADDR=%s\n", s.URL())
+		if token := s.DevRootToken(); !token.Empty() {
+			fmt.Fprintf(&b, "  export VAULT_TOKEN=%s\n", token.RevealString())
+		}
+	}
+	_, err := fmt.Fprint(a.env.Stdout, b.String())
+	return err
+}
+
+func (a *app) versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "version", Short: "Print the version", Args: args(0, 0), Example: "  strongkeep version",
+		RunE: func(*cobra.Command, []string) error {
+			return a.print(map[string]string{"version": compose.Version, "build_date": compose.BuildDate}, nil,
+				[]row{{"Strongkeep v" + compose.Version}})
+		},
+	}
+}

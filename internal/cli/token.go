@@ -1,0 +1,341 @@
+package cli
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"strings"
+
+	vault "github.com/hashicorp/vault/api"
+	"github.com/spf13/cobra"
+
+	"github.com/strongkeep/strongkeep/internal/errs"
+)
+
+func (a *app) loginCommand() *cobra.Command {
+	var method, path string
+	noStore := false
+	c := &cobra.Command{
+		Use: "login [KEY=VALUE...]", Short: "Log in and keep the token for later commands", Args: args(0, -1),
+		Long: `Log in with a token (asked for, or from standard input with "-"), or with an
+auth method: its login takes KEY=VALUE fields; jwt=@file reads a file.`,
+		Example: "  strongkeep login\n  strongkeep login -method=kubernetes role=my-app jwt=@/var/run/secrets/kubernetes.io/serviceaccount/token",
+		RunE: func(c *cobra.Command, given []string) error {
+			client, err := a.client()
+			if err != nil {
+				return err
+			}
+			s, err := a.logIn(c, client, login{method, first(path, method), given})
+			if err != nil {
+				return err
+			}
+			if !noStore {
+				if err := a.keepToken(s.Auth.ClientToken); err != nil {
+					return err
+				}
+				if err := a.done("Success! You are logged in; the token is kept in %s.", a.tokenFile()); err != nil {
+					return err
+				}
+				if a.env.lookup("TOKEN") != "" {
+					a.warn([]string{"VAULT_TOKEN or STRONGKEEP_TOKEN is set and wins over the token just kept: unset it"})
+				}
+			}
+			if a.format == "table" && a.field == "" && !noStore {
+				s.Auth.ClientToken = "(kept)"
+			}
+			return a.printSecret(s)
+		},
+	}
+	c.Flags().StringVar(&method, "method", "token", "auth method: token, kubernetes, …")
+	c.Flags().StringVar(&path, "path", "", "where the method is mounted; default: its name")
+	c.Flags().BoolVar(&noStore, "no-store", false, "print the token and do not keep it")
+	return c
+}
+
+// login says how to log in.
+type login struct {
+	method, path string
+	arguments    []string
+}
+
+func (a *app) logIn(c *cobra.Command, client *vault.Client, l login) (*vault.Secret, error) {
+	if l.method == "token" {
+		return a.tokenLogin(c, client, l.arguments)
+	}
+	fields, err := a.values(l.arguments, looksSecret(l.arguments))
+	if err != nil {
+		return nil, err
+	}
+	target := "auth/" + clean(l.path) + "/login"
+	if name, ok := fields["username"].(string); ok {
+		delete(fields, "username")
+		target += "/" + name
+	}
+	client.ClearToken()
+	s, err := client.Logical().WriteWithContext(c.Context(), target, fields)
+	if err != nil {
+		return nil, err
+	}
+	if s == nil || s.Auth == nil {
+		return nil, errs.Newf(errs.Invalid, "%s answered without a token: is it a login path?", target)
+	}
+	return s, nil
+}
+
+func (a *app) tokenLogin(c *cobra.Command, client *vault.Client, arguments []string) (*vault.Secret, error) {
+	if len(arguments) > 1 {
+		return nil, errs.New(errs.Invalid, "a token login takes at most one argument: the token, or - for standard input")
+	}
+	var token string
+	var err error
+	switch {
+	case len(arguments) == 0:
+		token, err = a.ask("token")
+	case arguments[0] == "-":
+		var content []byte
+		used := false
+		content, err = a.stdin(&used)
+		token = string(content)
+	default:
+		a.warn([]string{"a token on the command line stays in the shell's history: use login without an argument, or login -"})
+		token = strings.TrimPrefix(arguments[0], "token=")
+	}
+	if err != nil {
+		return nil, err
+	}
+	client.SetToken(strings.TrimSpace(token))
+	s, err := client.Auth().Token().LookupSelfWithContext(c.Context())
+	if err != nil {
+		return nil, err
+	}
+	return secretOfLookup(s, client.Token())
+}
+
+// secretOfLookup gives a looked-up token the form that a login answers.
+func secretOfLookup(s *vault.Secret, token string) (*vault.Secret, error) {
+	accessor, err := s.TokenAccessor()
+	if err != nil {
+		return nil, errs.Newf(errs.Internal, "reading the token's accessor: %w", err)
+	}
+	policies, err := s.TokenPolicies()
+	if err != nil {
+		return nil, errs.Newf(errs.Internal, "reading the token's policies: %w", err)
+	}
+	ttl, err := s.TokenTTL()
+	if err != nil {
+		return nil, errs.Newf(errs.Internal, "reading the token's TTL: %w", err)
+	}
+	renewable, _ := s.TokenIsRenewable()
+	return &vault.Secret{Auth: &vault.SecretAuth{
+		ClientToken: token, Accessor: accessor, Policies: policies, TokenPolicies: policies,
+		LeaseDuration: int(ttl.Seconds()), Renewable: renewable,
+	}}, nil
+}
+
+func (a *app) tokenCommand() *cobra.Command {
+	return group("token", "Tokens: create, look up, renew, revoke",
+		a.tokenCreate(), a.tokenLookup(), a.tokenRenew(), a.tokenRevoke(), a.tokenCapabilities(), a.tokenForget())
+}
+
+func (a *app) tokenCreate() *cobra.Command {
+	var in vault.TokenCreateRequest
+	var role string
+	orphan := false
+	renewable := true
+	c := &cobra.Command{
+		Use: "create", Short: "Create a token", Args: args(0, 0),
+		Example: "  strongkeep token create -policy=my-app -ttl=1h",
+		RunE: func(c *cobra.Command, _ []string) error {
+			client, err := a.client()
+			if err != nil {
+				return err
+			}
+			if c.Flags().Changed("renewable") {
+				in.Renewable = &renewable
+			}
+			in.NoParent = orphan
+			var s *vault.Secret
+			if role != "" {
+				s, err = client.Auth().Token().CreateWithRoleWithContext(c.Context(), &in, role)
+			} else {
+				s, err = client.Auth().Token().CreateWithContext(c.Context(), &in)
+			}
+			if err != nil {
+				return err
+			}
+			return a.printSecret(s)
+		},
+	}
+	f := c.Flags()
+	f.StringSliceVar(&in.Policies, "policy", nil, "policy of the token; may be repeated; default: those of the caller")
+	f.StringVar(&in.TTL, "ttl", "", "lifetime")
+	f.StringVar(&in.ExplicitMaxTTL, "explicit-max-ttl", "", "lifetime that no renewal exceeds")
+	f.StringVar(&in.Period, "period", "", "renewable for ever, each time for this long")
+	f.IntVar(&in.NumUses, "use-limit", 0, "number of uses; 0 = any")
+	f.StringVar(&in.DisplayName, "display-name", "", "name shown in lookups and audit lines")
+	f.StringVar(&in.Type, "type", "", "service or batch")
+	f.StringToStringVar(&in.Metadata, "metadata", nil, "NAME=VALUE notes; not secret")
+	f.BoolVar(&in.NoDefaultPolicy, "no-default-policy", false, "without the default policy")
+	f.BoolVar(&orphan, "orphan", false, "without parent: it outlives the caller's token")
+	f.BoolVar(&renewable, "renewable", true, "may be renewed")
+	f.StringVar(&role, "role", "", "token role to create it with")
+	return c
+}
+
+func (a *app) tokenLookup() *cobra.Command {
+	accessor := ""
+	c := &cobra.Command{
+		Use: "lookup [TOKEN|-]", Short: "Show what a token is", Args: args(0, 1),
+		Example: "  strongkeep token lookup\n  strongkeep token lookup -accessor=ACCESSOR",
+		RunE: func(c *cobra.Command, given []string) error {
+			client, err := a.client()
+			if err != nil {
+				return err
+			}
+			token, err := a.tokenArgument(given)
+			if err != nil {
+				return err
+			}
+			var s *vault.Secret
+			switch {
+			case accessor != "":
+				s, err = client.Auth().Token().LookupAccessorWithContext(c.Context(), accessor)
+			case token != "":
+				s, err = client.Auth().Token().LookupWithContext(c.Context(), token)
+			default:
+				s, err = client.Auth().Token().LookupSelfWithContext(c.Context())
+			}
+			if err != nil {
+				return err
+			}
+			return a.printSecret(s)
+		},
+	}
+	c.Flags().StringVar(&accessor, "accessor", "", "look up the token with this accessor")
+	return c
+}
+
+// tokenArgument is the optional TOKEN of a command; "-" reads standard input.
+func (a *app) tokenArgument(given []string) (string, error) {
+	if len(given) == 0 {
+		return "", nil
+	}
+	if given[0] != "-" {
+		return given[0], nil
+	}
+	used := false
+	content, err := a.stdin(&used)
+	return strings.TrimSpace(string(content)), err
+}
+
+func (a *app) tokenRenew() *cobra.Command {
+	increment := 0
+	c := &cobra.Command{
+		Use: "renew [TOKEN|-]", Short: "Lengthen a token's life", Args: args(0, 1),
+		Example: "  strongkeep token renew",
+		RunE: func(c *cobra.Command, given []string) error {
+			client, err := a.client()
+			if err != nil {
+				return err
+			}
+			token, err := a.tokenArgument(given)
+			if err != nil {
+				return err
+			}
+			var s *vault.Secret
+			if token != "" {
+				s, err = client.Auth().Token().RenewWithContext(c.Context(), token, increment)
+			} else {
+				s, err = client.Auth().Token().RenewSelfWithContext(c.Context(), increment)
+			}
+			if err != nil {
+				return err
+			}
+			return a.printSecret(s)
+		},
+	}
+	c.Flags().IntVar(&increment, "increment", 0, "seconds from now; 0 = as it was made")
+	return c
+}
+
+func (a *app) tokenRevoke() *cobra.Command {
+	var accessor, mode string
+	self := false
+	c := &cobra.Command{
+		Use: "revoke [TOKEN|-]", Short: "End a token and those made with it", Args: args(0, 1),
+		Example: "  strongkeep token revoke -accessor=ACCESSOR\n  strongkeep token revoke -self",
+		RunE: func(c *cobra.Command, given []string) error {
+			client, err := a.client()
+			if err != nil {
+				return err
+			}
+			token, err := a.tokenArgument(given)
+			if err != nil {
+				return err
+			}
+			api := client.Auth().Token()
+			switch {
+			case self:
+				err = api.RevokeSelfWithContext(c.Context(), "")
+			case accessor != "":
+				err = api.RevokeAccessorWithContext(c.Context(), accessor)
+			case token == "":
+				return errs.New(errs.Invalid, "say which token: TOKEN, - for standard input, -accessor or -self")
+			case mode == "orphan":
+				err = api.RevokeOrphanWithContext(c.Context(), token)
+			case mode == "":
+				err = api.RevokeTreeWithContext(c.Context(), token)
+			default:
+				return errs.Newf(errs.Invalid, "mode %q: the only one is orphan", mode)
+			}
+			if err != nil {
+				return err
+			}
+			return a.done("Success! Revoked token (if it existed)")
+		},
+	}
+	c.Flags().StringVar(&accessor, "accessor", "", "revoke the token with this accessor")
+	c.Flags().BoolVar(&self, "self", false, "revoke the caller's own token")
+	c.Flags().StringVar(&mode, "mode", "", "orphan: leave the tokens made with it alive")
+	return c
+}
+
+func (a *app) tokenCapabilities() *cobra.Command {
+	return &cobra.Command{
+		Use: "capabilities [TOKEN|-] PATH", Short: "What a token may do at a path", Args: args(1, 2),
+		Example: "  strongkeep token capabilities secret/data/my-app/config",
+		RunE: func(c *cobra.Command, given []string) error {
+			client, err := a.client()
+			if err != nil {
+				return err
+			}
+			var list []string
+			if len(given) == 1 {
+				list, err = client.Sys().CapabilitiesSelfWithContext(c.Context(), given[0])
+			} else {
+				var token string
+				if token, err = a.tokenArgument(given[:1]); err != nil {
+					return err
+				}
+				list, err = client.Sys().CapabilitiesWithContext(c.Context(), token, given[1])
+			}
+			if err != nil {
+				return err
+			}
+			return a.print(list, nil, []row{{strings.Join(list, ", ")}})
+		},
+	}
+}
+
+func (a *app) tokenForget() *cobra.Command {
+	return &cobra.Command{
+		Use: "forget", Short: "Remove the token that login kept on this machine", Args: args(0, 0),
+		Example: "  strongkeep token forget",
+		RunE: func(*cobra.Command, []string) error {
+			if err := os.Remove(a.tokenFile()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return errs.Newf(errs.Invalid, "removing the kept token: %w", err)
+			}
+			return a.done("Success! No token is kept here now.")
+		},
+	}
+}

@@ -1,0 +1,210 @@
+package sealed
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/tink-crypto/tink-go/v2/daead/subtle"
+
+	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/redact"
+	"github.com/strongkeep/strongkeep/internal/vault/store"
+	"github.com/strongkeep/strongkeep/internal/vault/store/feed"
+)
+
+// Sealer encrypts values; seal.Keyring is one. Seal's output may be up to
+// Overhead longer than its input.
+type Sealer interface {
+	// Seal encrypts plaintext and binds it to aad.
+	Seal(aad, plaintext []byte) ([]byte, error)
+	// Open returns what Seal encrypted with the same aad. Kind Internal: it does
+	// not authenticate. Kind Sealed: there are no keys any more.
+	Open(aad, sealed []byte) ([]byte, error)
+	// NameKey returns 64 bytes that are the same for the vault's whole life.
+	NameKey() (redact.Secret, error)
+}
+
+// Overhead is how much longer a stored value may be than what it holds.
+const Overhead = 64
+
+// Config of a Store.
+type Config struct {
+	Sealer Sealer
+	// PlainPrefixes are folders of the top level ("lease/") whose names are not
+	// encrypted, because they are no secrets and their order matters. Values
+	// are encrypted all the same. They must never change for a vault.
+	PlainPrefixes []string
+}
+
+// Store implements store.Store over another. Entries of the inner store that it
+// did not write, such as the seal's own, are not visible through it.
+type Store struct {
+	inner  store.Store
+	sealer Sealer
+	names  names
+	relay  feed.Relay
+}
+
+// New decorates inner, and closes it when it is closed (see store.Borrow).
+// Kinds: Invalid (a plain prefix is not one segment and a slash), Sealed.
+func New(inner store.Store, cfg Config) (*Store, error) {
+	for _, p := range cfg.PlainPrefixes {
+		if len(p) < 2 || strings.IndexByte(p, '/') != len(p)-1 {
+			return nil, errs.Newf(errs.Invalid, "the plain prefix %q must be one segment and a slash", p)
+		}
+	}
+	key, err := cfg.Sealer.NameKey()
+	if err != nil {
+		return nil, errs.Newf(errs.KindOf(err), "getting the key for names: %w", err)
+	}
+	defer key.Wipe()
+	siv, err := subtle.NewAESSIV(slices.Clone(key.Reveal())) // it keeps the slice
+	if err != nil {
+		return nil, errs.Newf(errs.Internal, "preparing AES-SIV: %w", err)
+	}
+	return &Store{inner: inner, sealer: cfg.Sealer, names: names{siv, slices.Clone(cfg.PlainPrefixes)}}, nil
+}
+
+// Get implements store.Store. Kind Internal: the stored entry is damaged.
+func (s *Store) Get(ctx context.Context, key string) (store.Entry, error) {
+	hidden, err := s.names.hide(key)
+	if err != nil {
+		if errs.Is(err, errs.TooLarge) {
+			return store.Entry{Key: key}, nil // nothing can be stored there
+		}
+		return store.Entry{}, err
+	}
+	e, err := s.inner.Get(ctx, hidden)
+	if err != nil {
+		return store.Entry{}, err
+	}
+	if !e.Exists() {
+		return store.Entry{Key: key}, nil
+	}
+	value, err := s.open(hidden, e.Value)
+	return store.Entry{Key: key, Value: value, Revision: e.Revision}, err
+}
+
+func (s *Store) open(hidden string, sealed []byte) ([]byte, error) {
+	value, err := s.sealer.Open([]byte(hidden), sealed)
+	if errs.Is(err, errs.Internal) {
+		return nil, errDamaged(hidden)
+	}
+	return value, err
+}
+
+// List implements store.Store. Below the top level and plain prefixes, names
+// come in the order of their ciphertexts.
+func (s *Store) List(ctx context.Context, folder, after string, limit int) ([]string, error) {
+	if folder == "" || s.names.isPlain(folder) {
+		return s.inner.List(ctx, folder, after, limit)
+	}
+	hidden, err := s.names.hide(folder)
+	if err != nil {
+		if errs.Is(err, errs.TooLarge) {
+			return nil, nil
+		}
+		return nil, err
+	}
+	if after, err = s.hideAfter(hidden, after); err != nil {
+		return nil, err
+	}
+	stored, err := s.inner.List(ctx, hidden, after, limit)
+	if err != nil {
+		return nil, err
+	}
+	for i, name := range stored {
+		bare, isFolder := strings.CutSuffix(name, "/")
+		plain, err := s.names.reveal(hidden, bare)
+		if err != nil {
+			return nil, err
+		}
+		if isFolder {
+			plain += "/"
+		}
+		stored[i] = plain
+	}
+	return stored, nil
+}
+
+func (s *Store) hideAfter(hidden, after string) (string, error) {
+	if after == "" {
+		return "", nil
+	}
+	bare, isFolder := strings.CutSuffix(after, "/")
+	full, err := s.names.appendName([]byte(hidden), bare)
+	if err != nil {
+		return "", err
+	}
+	name := string(full[len(hidden):])
+	if isFolder {
+		name += "/"
+	}
+	return name, nil
+}
+
+// Apply implements store.Store. Kind TooLarge also for names that are too long
+// or too deep once they are encrypted.
+func (s *Store) Apply(ctx context.Context, changes ...store.Change) (store.Revision, error) {
+	if err := store.Validate(changes); err != nil {
+		return 0, err
+	}
+	sealed := make([]store.Change, len(changes))
+	for i, c := range changes {
+		hidden, err := s.names.hide(c.Key)
+		if err != nil {
+			return 0, err
+		}
+		if c.Op == store.OpPut {
+			if c.Value, err = s.seal(hidden, c.Value); err != nil {
+				return 0, err
+			}
+		}
+		c.Key = hidden
+		sealed[i] = c
+	}
+	return s.inner.Apply(ctx, sealed...)
+}
+
+func (s *Store) seal(hidden string, value []byte) ([]byte, error) {
+	if len(value) > store.MaxValue-Overhead {
+		return nil, errs.Newf(errs.TooLarge, "a value of %d bytes is over the limit of %d", len(value), store.MaxValue-Overhead)
+	}
+	return s.sealer.Seal([]byte(hidden), value)
+}
+
+// Watch implements store.Store. Events name what changed and carry no values;
+// prefix must be "" or end in "/". Changes of entries that this store did not
+// write are left out.
+func (s *Store) Watch(ctx context.Context, prefix string, from store.Revision) (store.Watcher, error) {
+	if prefix != "" && !strings.HasSuffix(prefix, "/") {
+		return nil, errs.New(errs.Invalid, "names are encrypted: only whole folders can be watched")
+	}
+	hidden, err := s.names.hide(prefix)
+	if err != nil {
+		return nil, err
+	}
+	w, err := s.inner.Watch(ctx, hidden, from)
+	if err != nil {
+		return nil, err
+	}
+	return s.relay.Forward(ctx, w, func(_ context.Context, e store.Event) (store.Event, bool, error) {
+		changes := make([]store.Change, 0, len(e.Changes))
+		for _, c := range e.Changes {
+			key, err := s.names.revealKey(c.Key)
+			if err != nil {
+				continue // not written through the seal
+			}
+			changes = append(changes, store.Change{Op: c.Op, Key: key})
+		}
+		// An event without changes is passed on: it tells how far the watch is.
+		return store.Event{Revision: e.Revision, Changes: changes}, true, nil
+	})
+}
+
+// Close implements store.Store.
+func (s *Store) Close() error {
+	s.relay.Close()
+	return s.inner.Close()
+}
