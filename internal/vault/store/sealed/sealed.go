@@ -174,14 +174,11 @@ func (s *Store) seal(hidden string, value []byte) ([]byte, error) {
 	return s.sealer.Seal([]byte(hidden), value)
 }
 
-// Watch implements store.Store. Events name what changed and carry no values;
-// prefix must be "" or end in "/". Changes of entries that this store did not
-// write are left out.
+// Watch implements store.Store. Events name what changed and carry no values.
+// Changes of entries that this store did not write are left out.
 func (s *Store) Watch(ctx context.Context, prefix string, from store.Revision) (store.Watcher, error) {
-	if prefix != "" && !strings.HasSuffix(prefix, "/") {
-		return nil, errs.New(errs.Invalid, "names are encrypted: only whole folders can be watched")
-	}
-	hidden, err := s.names.hide(prefix)
+	// Half a name cannot be encrypted: watch its folder, and look at the names.
+	hidden, err := s.names.hide(prefix[:strings.LastIndexByte(prefix, '/')+1])
 	if err != nil {
 		return nil, err
 	}
@@ -193,13 +190,13 @@ func (s *Store) Watch(ctx context.Context, prefix string, from store.Revision) (
 		changes := make([]store.Change, 0, len(e.Changes))
 		for _, c := range e.Changes {
 			key, err := s.names.revealKey(c.Key)
-			if err != nil {
-				continue // not written through the seal
+			if err != nil || !strings.HasPrefix(key, prefix) {
+				continue // an error: it was not written through the seal
 			}
 			changes = append(changes, store.Change{Op: c.Op, Key: key})
 		}
-		// An event without changes is passed on: it tells how far the watch is.
-		return store.Event{Revision: e.Revision, Changes: changes}, true, nil
+		// Who watches everything also learns how far the store is.
+		return store.Event{Revision: e.Revision, Changes: changes}, len(changes) > 0 || prefix == "", nil
 	})
 }
 

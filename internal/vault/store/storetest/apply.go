@@ -180,7 +180,11 @@ func longKey(n int) string {
 
 func accepted(s *suite) {
 	segment := "f/" + strings.Repeat("s", store.MaxSegment)
-	value := bytes.Repeat([]byte("v"), store.MaxValue)
+	longest := store.MaxValue
+	if s.MaxValue != 0 {
+		longest = s.MaxValue
+	}
+	value := bytes.Repeat([]byte("v"), longest)
 	rev := s.apply(store.Put(segment, value))
 	s.holds(segment, string(value), rev)
 	many := make([]store.Change, store.MaxChanges)
