@@ -39,7 +39,9 @@ down: ## End what `make up` left running
 	go run ./test/demo down
 
 cluster: ## A real Kubernetes with a kubeconfig, until Ctrl-C
-	go run ./test/cluster/cmd/cluster up
+	@mkdir -p build
+	go build -o build/cluster ./test/cluster/cmd/cluster
+	exec build/cluster up
 
 bench: ## Measure; ONLY=name runs one; table and build/bench.json
 	go run ./test/bench $(if $(ONLY),-only $(ONLY))
