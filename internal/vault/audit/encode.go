@@ -51,6 +51,24 @@ func (l *liner) entry(e *Entry) {
 	l.b = append(l.b, '{')
 	l.time("time", e.Time)
 	l.text("type", e.Type.String())
+	l.exchange(e)
+	if e.Response != nil {
+		l.open("response")
+		elide := l.format.ElideListResponses && e.Request != nil && e.Request.Operation == "list"
+		l.response(e.Response, elide)
+		l.b = append(l.b, '}')
+	}
+	l.text("error", e.Error)
+	l.b = append(l.b, '}')
+}
+
+// exchange appends what both lines of an exchange have.
+func (l *liner) exchange(e *Entry) {
+	if e.Shared != nil && e.Shared.of == l.encoder {
+		l.b = append(l.b, e.Shared.text...)
+		return
+	}
+	from := len(l.b)
 	if e.Auth != nil {
 		l.open("auth")
 		l.auth(e.Auth)
@@ -61,14 +79,9 @@ func (l *liner) entry(e *Entry) {
 		l.request(e.Request)
 		l.b = append(l.b, '}')
 	}
-	if e.Response != nil {
-		l.open("response")
-		elide := l.format.ElideListResponses && e.Request != nil && e.Request.Operation == "list"
-		l.response(e.Response, elide)
-		l.b = append(l.b, '}')
+	if e.Shared != nil && e.Shared.of == nil {
+		e.Shared.of, e.Shared.text = l.encoder, append(e.Shared.room[:0], l.b[from:]...)
 	}
-	l.text("error", e.Error)
-	l.b = append(l.b, '}')
 }
 
 func (l *liner) auth(a *Auth) {

@@ -37,6 +37,19 @@ type Entry struct {
 	Request  *Request
 	Response *Response // nil in request lines
 	Error    string    // the error's text, which by the rules of package errs holds no secret; written as it is
+	// Shared, if not nil, spares making Auth and Request again for the second
+	// line of an exchange.
+	Shared *Shared
+}
+
+// Shared keeps what both lines of an exchange say alike, as the first line has
+// it. Both entries are given the same one, zero at first, and their Auth and
+// Request must be equal: the second line repeats the first one's. It serves one
+// device; lines for others are made in full. It is not for concurrent use.
+type Shared struct {
+	of   *encoder // whose form text has; nil = nothing is kept yet
+	text []byte   // hashed like the line it is from
+	room [1024]byte
 }
 
 // Secret is a token in the clear. It prints as redact.Placeholder.

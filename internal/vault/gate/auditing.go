@@ -6,23 +6,50 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
 )
 
+// exchange is what the audit log is told of a call. It lies in the call, so that
+// telling costs no memory of its own.
+type exchange struct {
+	op       engine.Operation // as the request line has it
+	auth     audit.Auth
+	results  audit.PolicyResults
+	granting [4]audit.Policy
+	request  audit.Request
+	entry    audit.Entry
+	shared   audit.Shared
+}
+
 // auditRequest queues the request's line. err is what denied the request, nil
 // if it goes on. The line is waited for before a commit; a request that commits
 // nothing waits only for its answer's line, which the log makes durable later
 // or not at all.
 func (c *call) auditRequest(err error) audit.Ticket {
-	return c.vault.audit.Append(&audit.Entry{
-		Type: audit.TypeRequest, Time: c.req.Time,
-		Auth: c.auditAuth(), Request: c.auditedRequest(), Error: auditError(err),
-	}, audit.Ticket{})
+	x := &c.exchange
+	c.describe()
+	x.entry.Type, x.entry.Time, x.entry.Error = audit.TypeRequest, c.req.Time, auditError(err)
+	return c.vault.audit.Append(&x.entry, audit.Ticket{})
 }
 
 // auditResponse queues the answer's line, which does not stand without the request's.
 func (c *call) auditResponse(res *engine.Response, err error, asked audit.Ticket) audit.Ticket {
-	return c.vault.audit.Append(&audit.Entry{
-		Type: audit.TypeResponse, Time: c.gate.cfg.Now().UTC(),
-		Auth: c.auditAuth(), Request: c.auditedRequest(), Response: c.auditedResponse(res), Error: auditError(err),
-	}, asked)
+	x := &c.exchange
+	if c.op != x.op {
+		c.describe()
+	}
+	x.entry.Type, x.entry.Time, x.entry.Error = audit.TypeResponse, c.gate.cfg.Now().UTC(), auditError(err)
+	x.entry.Response = c.auditedResponse(res)
+	return c.vault.audit.Append(&x.entry, asked)
+}
+
+// describe sets what both lines say. A conflict may make a create of an update
+// in between; nothing else of it changes then but what follows from that.
+func (c *call) describe() {
+	x := &c.exchange
+	x.op = c.op
+	x.shared = audit.Shared{}
+	token := audit.Secret(c.req.Token.RevealString())
+	x.entry.Auth = c.auditAuth(token)
+	x.entry.Request = c.auditedRequest(token)
+	x.entry.Shared = &x.shared
 }
 
 func auditError(err error) string {
@@ -35,25 +62,27 @@ func auditError(err error) string {
 	return err.Error()
 }
 
-func (c *call) auditAuth() *audit.Auth {
+func (c *call) auditAuth(token audit.Secret) *audit.Auth {
 	e := c.token
 	if e == nil {
 		return nil
 	}
-	a := &audit.Auth{
-		ClientToken: audit.Secret(c.req.Token.RevealString()), Accessor: e.Accessor,
-		DisplayName: e.DisplayName, Policies: e.Policies, TokenPolicies: e.Policies,
-		Metadata: e.Meta, EntityID: e.EntityID, TokenType: e.Type.String(),
-		TokenTTL: e.TTL, TokenIssueTime: e.Created,
-		PolicyResults: &audit.PolicyResults{Allowed: c.decision.Allowed},
-	}
+	x := &c.exchange
+	x.results = audit.PolicyResults{Allowed: c.decision.Allowed}
 	if c.decision.Allowed {
+		x.results.GrantingPolicies = x.granting[:0]
 		for _, name := range c.decision.Policies() {
-			a.PolicyResults.GrantingPolicies = append(a.PolicyResults.GrantingPolicies,
+			x.results.GrantingPolicies = append(x.results.GrantingPolicies,
 				audit.Policy{Name: name, NamespaceID: "root", Type: "acl"})
 		}
 	}
-	return a
+	x.auth = audit.Auth{
+		ClientToken: token, Accessor: e.Accessor,
+		DisplayName: e.DisplayName, Policies: e.Policies, TokenPolicies: e.Policies,
+		Metadata: e.Meta, EntityID: e.EntityID, TokenType: e.Type.String(),
+		TokenTTL: e.TTL, TokenIssueTime: e.Created, PolicyResults: &x.results,
+	}
+	return &x.auth
 }
 
 func (c *call) auditMount() audit.Mount {
@@ -66,10 +95,11 @@ func (c *call) auditMount() audit.Mount {
 	}
 }
 
-func (c *call) auditedRequest() *audit.Request {
-	r := &audit.Request{
+func (c *call) auditedRequest(token audit.Secret) *audit.Request {
+	r := &c.exchange.request
+	*r = audit.Request{
 		ID: c.req.ID, Operation: c.op.String(), Mount: c.auditMount(),
-		ClientToken: audit.Secret(c.req.Token.RevealString()),
+		ClientToken: token,
 		Namespace:   audit.Namespace{ID: "root"}, Path: c.req.Path, Data: c.req.Body.Raw(),
 	}
 	if c.token != nil {

@@ -62,6 +62,7 @@ type call struct {
 	lastUse  bool             // this request takes the token's last counted use
 	acl      *policy.ACL
 	decision policy.Decision
+	exchange exchange
 }
 
 // do is the path of every request.

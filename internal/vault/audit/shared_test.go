@@ -1,0 +1,61 @@
+package audit
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/strongkeep/strongkeep/internal/redact"
+)
+
+// Lines with a Shared are what they are without, on the device it serves and on
+// others that hash with other keys.
+func TestSharedChangesNoLine(t *testing.T) {
+	short, _ := sampleEntries()
+	long, _ := sampleEntries()
+	long.Request.Path = strings.Repeat("long/", 500)
+	anonymous := &Entry{Type: TypeRequest, Time: short.Time, Request: short.Request}
+	_, response := sampleEntries()
+	encoders := []*encoder{
+		testEncoder(Format{HMACAccessor: true}),
+		{hasher: newHasher(redact.New(make([]byte, KeySize))), format: Format{HMACAccessor: true}},
+		testEncoder(Format{LogRaw: true, Prefix: "audit: "}),
+	}
+	for name, first := range map[string]*Entry{"short": short, "long": long, "no token": anonymous} {
+		second := &Entry{
+			Type: TypeResponse, Time: response.Time, Auth: first.Auth, Request: first.Request,
+			Response: response.Response, Error: "an error",
+		}
+		var want, got []string
+		lines := func(to *[]string, shared *Shared) {
+			for _, e := range []*Entry{first, second} {
+				e.Shared = shared
+				for _, c := range encoders {
+					s := c.get()
+					*to = append(*to, string(c.line(s, e)))
+					c.put(s)
+				}
+			}
+		}
+		lines(&want, nil)
+		lines(&got, new(Shared))
+		for i := range want {
+			if got[i] != want[i] {
+				t.Errorf("%s, line %d:\n%s\nwant\n%s", name, i, got[i], want[i])
+			}
+		}
+	}
+}
+
+// What both lines say is encoded once: the second line is there to copy it.
+func TestSharedIsUsed(t *testing.T) {
+	c := testEncoder(Format{HMACAccessor: true})
+	first, second := sampleEntries()
+	first.Shared = new(Shared)
+	second.Shared, second.Auth, second.Request = first.Shared, nil, nil
+	s := c.get()
+	defer c.put(s)
+	c.line(s, first)
+	if got := string(c.line(s, second)); !strings.Contains(got, `"auth":{`) || !strings.Contains(got, first.Request.ID) {
+		t.Errorf("the first line's part is missing in %s", got)
+	}
+}
