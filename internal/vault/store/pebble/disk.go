@@ -2,6 +2,7 @@ package pebble
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"sync"
@@ -13,17 +14,13 @@ import (
 	"github.com/strongkeep/strongkeep/internal/errs"
 )
 
-// disk is the file system as pebble sees it. It goes through three phases.
+// disk is the file system as pebble sees it: one on which no write fails, since
+// pebble would end the process or try again without a pause.
 //
-// While the store is opened, errors reach pebble, which reports them.
-//
-// While it is open, pebble must not see an error of a write: it would end the
-// process. What is refused waits here and is tried again; a failed sync waits
-// until close.
-//
-// While it is closed, what is refused or still waits is dropped, and so is
-// every write that follows: the files stay as a crash at that moment would
-// leave them, which is a state that pebble recovers from.
+// What is refused waits here and is tried again; a failed sync waits until
+// close. When the store is closed, what is refused or still waits is dropped,
+// and so is every write that follows: the files stay as a crash at that moment
+// would leave them, which is a state that pebble recovers from.
 type disk struct {
 	vfs.FS
 	retry   time.Duration
@@ -35,7 +32,6 @@ type disk struct {
 	stop  chan struct{}         // closed by close
 
 	mu      sync.Mutex
-	running bool
 	refused int // operations that wait for another attempt
 	lost    bool
 }
@@ -44,7 +40,10 @@ type disk struct {
 type condition struct {
 	err error         // nil = it takes writes
 	bad chan struct{} // closed when it does not any more
-	why error         // what err will be then; set before bad is closed
+
+	// Set before bad is closed, where err is nil.
+	why   error // what err is then
+	cause error // what the operating system said
 }
 
 // reason returns why bad was closed.
@@ -64,15 +63,16 @@ func newDisk(inner vfs.FS, retry time.Duration, log *slog.Logger) *disk {
 
 func (d *disk) now() *condition { return d.state.Load() }
 
-// run ends the phase of opening.
-func (d *disk) run() {
+// close lets whoever waits go on, his writes dropped. Calling it again does nothing.
+func (d *disk) close() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.running = true
+	select {
+	case <-d.stop:
+	default:
+		close(d.stop)
+	}
 }
-
-// close begins the phase of closing; whoever waits goes on.
-func (d *disk) close() { close(d.stop) }
 
 // dropped returns why something was not written, nil if everything was.
 func (d *disk) dropped() error {
@@ -82,18 +82,17 @@ func (d *disk) dropped() error {
 	return nil
 }
 
-// write does something that can be tried again until it succeeds. done is
-// false if it was dropped; an error is only for the phase of opening.
-func (d *disk) write(what string, try func() error) (done bool, err error) {
+// write does something that can be tried again, until it succeeds. It reports
+// false if it was dropped.
+func (d *disk) write(what string, try func() error) bool {
 	if !d.ready() {
-		return false, nil
+		return false
 	}
-	if err = try(); err == nil {
-		return true, nil
+	err := try()
+	if err == nil {
+		return true
 	}
-	if !d.enter(what, err) {
-		return false, err
-	}
+	d.enter(what, err)
 	defer d.leave()
 	timer := time.NewTimer(d.retry)
 	defer timer.Stop()
@@ -102,13 +101,13 @@ func (d *disk) write(what string, try func() error) (done bool, err error) {
 		case <-timer.C:
 		case <-d.stop:
 			d.drop(errs.Newf(errs.Unavailable, "%s: %w", what, err))
-			return false, nil
+			return false
 		}
 		if !d.ready() {
-			return false, nil
+			return false
 		}
 		if err = try(); err == nil {
-			return true, nil
+			return true
 		}
 		timer.Reset(d.retry)
 	}
@@ -116,20 +115,19 @@ func (d *disk) write(what string, try func() error) (done bool, err error) {
 
 // sync does something that makes writes durable and cannot be repeated: after
 // a failed fsync the kernel may have marked the lost pages as clean, so that
-// the next fsync succeeds without them. done is as for write.
-func (d *disk) sync(what string, try func() error) (done bool, err error) {
+// the next fsync succeeds without them. It reports false if it was dropped.
+func (d *disk) sync(what string, try func() error) bool {
 	if !d.ready() {
-		return false, nil
+		return false
 	}
-	if err = try(); err == nil {
-		return true, nil
+	err := try()
+	if err == nil {
+		return true
 	}
-	if !d.lose(what, err) {
-		return false, err
-	}
+	d.lose(what, err)
 	<-d.stop
 	d.drop(errs.Newf(errs.Unavailable, "%s: %w", what, err))
-	return false, nil
+	return false
 }
 
 // ready waits while writes must not go on, and reports false if they are dropped.
@@ -150,52 +148,45 @@ func (d *disk) ready() bool {
 
 func (d *disk) drop(err error) { d.drops.CompareAndSwap(nil, &err) }
 
-// enter notes that something was refused; false while the store is opened.
-func (d *disk) enter(what string, err error) bool {
+// enter notes that something was refused, leave that it is no more.
+func (d *disk) enter(what string, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if !d.running {
-		return false
-	}
 	d.refused++
 	if d.refused == 1 && !d.lost {
-		d.setBad(errs.Newf(errs.Unavailable, "the disk refuses writes (%s: %w); writing goes on by itself once it takes them, so free space or repair it", what, err))
-		d.log.Error("the disk refuses writes; trying again", slog.String("doing", what), slog.Any("error", err))
+		d.setBad(fmt.Errorf("%s: %w", what, err), "the disk refuses writes (%w); writing goes on by itself once it takes them, so free space or repair it")
+		d.log.Error("the disk refuses writes; trying again", slog.String("doing", what), slog.String("error", err.Error()))
 	}
-	return true
 }
 
 func (d *disk) leave() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.refused--
-	if d.refused == 0 && !d.lost {
+	if d.refused == 0 && !d.lost && d.drops.Load() == nil {
 		d.state.Store(&condition{bad: make(chan struct{})})
 		d.log.Info("the disk takes writes again")
 	}
 }
 
-// lose notes that a sync failed; false while the store is opened.
-func (d *disk) lose(what string, err error) bool {
+// lose notes that a sync failed.
+func (d *disk) lose(what string, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if !d.running {
-		return false
-	}
 	if !d.lost {
 		d.lost = true
-		d.setBad(errs.Newf(errs.Unavailable, "the disk lost a write (%s: %w); nothing acknowledged is gone, but restart strongkeep once the disk is sound", what, err))
-		d.log.Error("the disk lost a write; the store takes none until strongkeep is restarted", slog.String("doing", what), slog.Any("error", err))
+		d.setBad(fmt.Errorf("%s: %w", what, err), "the disk lost a write (%w); nothing acknowledged is gone, but restart strongkeep once the disk is sound")
+		d.log.Error("the disk lost a write; the store takes none until strongkeep is restarted", slog.String("doing", what), slog.String("error", err.Error()))
 	}
-	return true
 }
 
-func (d *disk) setBad(err error) {
+// setBad tells everybody that writes wait, because of cause. d.mu is held.
+func (d *disk) setBad(cause error, format string) {
+	err := errs.Newf(errs.Unavailable, format, cause)
 	old := d.state.Load()
-	next := &condition{err: err, bad: old.bad}
-	d.state.Store(next)
+	d.state.Store(&condition{err: err, bad: old.bad})
 	if old.err == nil {
-		old.why = err
+		old.why, old.cause = err, cause
 		close(old.bad)
 	}
 }
@@ -231,19 +222,25 @@ func (d *disk) ReuseForWrite(oldname, newname string, category vfs.DiskWriteCate
 	})
 }
 
-func (d *disk) make(what string, open func() (vfs.File, error)) (f vfs.File, err error) {
-	done, err := d.write(what, func() (err error) {
+func (d *disk) make(what string, open func() (vfs.File, error)) (f vfs.File, _ error) {
+	done := d.write(what, func() (err error) {
 		f, err = open()
 		return err
 	})
-	switch {
-	case err != nil:
-		return nil, err
-	case !done:
-		return &file{File: void{}, disk: d}, nil
-	default:
-		return &file{File: f, disk: d}, nil
+	if !done {
+		f = void{}
 	}
+	return &file{File: f, disk: d}, nil
+}
+
+// Open must not say that a file is missing which was dropped: pebble would end
+// the process for that.
+func (d *disk) Open(name string, opts ...vfs.OpenOption) (vfs.File, error) {
+	f, err := d.FS.Open(name, opts...)
+	if dropped := d.dropped(); err != nil && dropped != nil {
+		return nil, dropped
+	}
+	return f, err
 }
 
 func (d *disk) OpenDir(name string) (vfs.File, error) {
@@ -255,13 +252,13 @@ func (d *disk) OpenDir(name string) (vfs.File, error) {
 }
 
 func (d *disk) Link(oldname, newname string) error {
-	_, err := d.write("linking a file", func() error { return d.FS.Link(oldname, newname) })
-	return err
+	d.write("linking a file", func() error { return d.FS.Link(oldname, newname) })
+	return nil
 }
 
 func (d *disk) Rename(oldname, newname string) error {
-	_, err := d.write("renaming a file", func() error { return d.FS.Rename(oldname, newname) })
-	return err
+	d.write("renaming a file", func() error { return d.FS.Rename(oldname, newname) })
+	return nil
 }
 
 // Remove passes errors on: pebble lives with files it cannot remove.

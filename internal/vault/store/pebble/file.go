@@ -17,28 +17,22 @@ type file struct {
 // Write writes all of p, in as many attempts as it takes.
 func (f *file) Write(p []byte) (int, error) {
 	written := 0
-	done, err := f.disk.write("writing a file", func() error {
+	f.disk.write("writing a file", func() error {
 		n, err := f.File.Write(p[written:])
 		written += n
 		return err
 	})
-	if err == nil && !done {
-		written = len(p)
-	}
-	return written, err
+	return len(p), nil
 }
 
 func (f *file) WriteAt(p []byte, off int64) (int, error) {
 	written := 0
-	done, err := f.disk.write("writing a file", func() error {
+	f.disk.write("writing a file", func() error {
 		n, err := f.File.WriteAt(p[written:], off+int64(written))
 		written += n
 		return err
 	})
-	if err == nil && !done {
-		written = len(p)
-	}
-	return written, err
+	return len(p), nil
 }
 
 // Preallocate is a hint: what it cannot do, Write finds out.
@@ -48,31 +42,29 @@ func (f *file) Preallocate(offset, length int64) error {
 }
 
 func (f *file) Sync() error {
-	_, err := f.disk.sync("syncing a file", f.File.Sync)
-	return err
+	f.disk.sync("syncing a file", f.File.Sync)
+	return nil
 }
 
 func (f *file) SyncData() error {
-	_, err := f.disk.sync("syncing a file", f.File.SyncData)
-	return err
+	f.disk.sync("syncing a file", f.File.SyncData)
+	return nil
 }
 
-func (f *file) SyncTo(length int64) (full bool, err error) {
-	done, err := f.disk.sync("syncing a file", func() (err error) {
+func (f *file) SyncTo(length int64) (full bool, _ error) {
+	f.disk.sync("syncing a file", func() (err error) {
 		full, err = f.File.SyncTo(length)
 		return err
 	})
-	return full && done, err
+	return full, nil
 }
 
 // Close may report a write that was lost, on a network file system for example.
 func (f *file) Close() error {
-	err := f.File.Close()
-	if err == nil {
-		return nil
+	if err := f.File.Close(); err != nil {
+		f.disk.sync("closing a file", func() error { return err })
 	}
-	_, err = f.disk.sync("closing a file", func() error { return err })
-	return err
+	return nil
 }
 
 // void stands for a file that is not made any more.

@@ -21,6 +21,9 @@ func (f fatal) Error() string { return string(f) }
 func (l *logger) Infof(string, ...any) {}
 
 func (l *logger) Errorf(format string, args ...any) {
+	if l.disk.dropped() != nil {
+		return // the reason has been said
+	}
 	l.log.Error(fmt.Sprintf(format, args...))
 }
 
@@ -28,6 +31,9 @@ func (l *logger) Errorf(format string, args ...any) {
 // open (see disk): what does is a broken invariant, and going on would harm
 // what is stored.
 func (l *logger) Fatalf(format string, args ...any) {
+	if l.disk.dropped() != nil {
+		return // of a database that is being closed and writes nothing any more
+	}
 	msg := fmt.Sprintf(format, args...)
 	l.log.Error("the store cannot go on: its files or the program are damaged; keep a copy of its directory, then restore a backup", slog.String("error", msg))
 	panic(fatal(msg))
@@ -36,10 +42,13 @@ func (l *logger) Fatalf(format string, args ...any) {
 func (l *logger) events() *pebble.EventListener {
 	return &pebble.EventListener{
 		BackgroundError: func(err error) {
-			l.log.Error("working in the background", slog.Any("error", err))
+			if l.disk.dropped() != nil {
+				return
+			}
+			l.log.Error("working in the background", slog.String("error", err.Error())) // %+v of pebble's errors is a stack trace
 		},
 		DataCorruption: func(info pebble.DataCorruptionInfo) {
-			l.log.Error("a file of the store is damaged; restore it from a backup", slog.String("path", info.Path), slog.Any("error", info.Details))
+			l.log.Error("a file of the store is damaged; restore it from a backup", slog.String("path", info.Path), slog.String("error", info.Details.Error()))
 		},
 		DiskSlow: func(info pebble.DiskSlowInfo) {
 			if l.disk.now().err == nil { // otherwise it has been said

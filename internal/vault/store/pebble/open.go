@@ -56,7 +56,6 @@ func Open(cfg Config) (*Store, error) {
 		lock: lock,
 	}
 	s.views.publish(db, rev)
-	d.run()
 	go s.run()
 	return s, nil
 }
@@ -142,29 +141,52 @@ func lockDir(d *disk, dir string) (*pebble.Lock, error) {
 	}
 }
 
-// openDB opens the database and reads its revision.
-func openDB(d *disk, lock *pebble.Lock, cfg *Config) (db *pebble.DB, rev store.Revision, err error) {
-	logs := &logger{log: cfg.Log.With(slog.String("store", "pebble")), disk: d}
+// opened is what openDB makes.
+type opened struct {
+	db  *pebble.DB
+	rev store.Revision
+	err error
+}
+
+// openDB opens the database and reads its revision. It gives up when the disk
+// refuses a write: pebble would wait for it for ever.
+func openDB(d *disk, lock *pebble.Lock, cfg *Config) (*pebble.DB, store.Revision, error) {
+	state := d.now()
+	result := make(chan opened)
+	go func() { result <- openFiles(d, lock, cfg) }()
+	select {
+	case o := <-result:
+		return o.db, o.rev, o.err
+	case <-state.bad:
+	}
+	d.close()
+	if o := <-result; o.err == nil {
+		_ = o.db.Close()
+	}
+	return nil, 0, errs.Newf(errs.Unavailable, "opening the store in %q: %w; free space or repair the disk", cfg.Dir, state.cause)
+}
+
+func openFiles(d *disk, lock *pebble.Lock, cfg *Config) (o opened) {
 	defer func() {
-		// What pebble calls fatal while it opens is a disk that does not work.
 		switch r := recover().(type) {
 		case nil:
 		case fatal:
-			db, err = nil, errs.Newf(errs.Unavailable, "opening the store in %q: %w", cfg.Dir, r)
+			o = opened{err: errs.Newf(errs.Internal, "opening the store in %q: it is damaged; restore it from a backup: %w", cfg.Dir, r)}
 		default:
 			panic(r)
 		}
 	}()
-	db, err = pebble.Open(cfg.Dir, options(d, lock, logs, cfg))
+	logs := &logger{log: cfg.Log.With(slog.String("store", "pebble")), disk: d}
+	db, err := pebble.Open(cfg.Dir, options(d, lock, logs, cfg))
 	if err != nil {
-		return nil, 0, failure(fmt.Sprintf("opening the store in %q", cfg.Dir), err)
+		return opened{err: failure(fmt.Sprintf("opening the store in %q", cfg.Dir), err)}
 	}
-	rev, err = prepare(db, cfg.Dir)
+	rev, err := prepare(db, cfg.Dir)
 	if err != nil {
 		_ = db.Close()
-		return nil, 0, err
+		return opened{err: err}
 	}
-	return db, rev, nil
+	return opened{db: db, rev: rev}
 }
 
 func options(d *disk, lock *pebble.Lock, logs *logger, cfg *Config) *pebble.Options {
