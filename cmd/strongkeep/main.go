@@ -5,8 +5,9 @@ import (
 	"os"
 
 	"github.com/strongkeep/strongkeep/internal/cli"
+	"github.com/strongkeep/strongkeep/internal/cli/session"
 )
 
 func main() {
-	os.Exit(cli.Main(os.Args[1:], cli.System()))
+	os.Exit(cli.Main(os.Args[1:], session.System()))
 }

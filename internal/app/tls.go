@@ -208,7 +208,7 @@ func writeFile(path string, content []byte, mode fs.FileMode) (err error) {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(f.Name())
+	defer func() { _ = os.Remove(f.Name()) }() // gone already after the rename
 	if err := errors.Join(f.Chmod(mode), second(f.Write(content)), f.Sync(), f.Close()); err != nil {
 		return err
 	}
@@ -219,8 +219,7 @@ func writeFile(path string, content []byte, mode fs.FileMode) (err error) {
 	if err != nil {
 		return err
 	}
-	defer dir.Close()
-	return dir.Sync()
+	return errors.Join(dir.Sync(), dir.Close())
 }
 
 func second(_ int, err error) error { return err }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/strongkeep/strongkeep/internal/cli/session"
 	"github.com/strongkeep/strongkeep/internal/errs"
 )
 
@@ -27,29 +28,29 @@ func (a *app) mountCommand(side mountSide) *cobra.Command {
 	if side == secretsSide {
 		children = append(children, a.mountMove())
 	}
-	return group(side.use, side.short, children...)
+	return session.Group(side.use, side.short, children...)
 }
 
 func (a *app) mountList(side mountSide) *cobra.Command {
 	return &cobra.Command{
-		Use: "list", Short: "List what is mounted", Args: args(0, 0), Example: "  strongkeep " + side.use + " list",
+		Use: "list", Short: "List what is mounted", Args: session.Args(0, 0), Example: "  strongkeep " + side.use + " list",
 		RunE: func(c *cobra.Command, _ []string) error {
 			data, err := a.readData(c.Context(), side.listPath)
 			if err != nil {
 				return err
 			}
-			rows := make([]row, 0, len(data))
-			for _, path := range sorted(data) {
+			rows := make([]session.Row, 0, len(data))
+			for _, path := range session.Sorted(data) {
 				m, _ := data[path].(map[string]any)
-				rows = append(rows, row{path, text(m["type"]), text(m["accessor"]), text(m["description"])})
+				rows = append(rows, session.Row{path, session.Text(m["type"]), session.Text(m["accessor"]), session.Text(m["description"])})
 			}
-			return a.print(data, row{"Path", "Type", "Accessor", "Description"}, rows)
+			return a.Print(data, session.Row{"Path", "Type", "Accessor", "Description"}, rows)
 		},
 	}
 }
 
 func (a *app) readData(ctx context.Context, path string) (map[string]any, error) {
-	client, err := a.client()
+	client, err := a.Client()
 	if err != nil {
 		return nil, err
 	}
@@ -67,13 +68,13 @@ func (a *app) mountEnable(side mountSide) *cobra.Command {
 	var path, description, version string
 	var options map[string]string
 	c := &cobra.Command{
-		Use: "enable TYPE", Short: "Mount a " + side.noun, Args: args(1, 1),
+		Use: "enable TYPE", Short: "Mount a " + side.noun, Args: session.Args(1, 1),
 		Example: map[mountSide]string{
 			secretsSide: "  strongkeep secrets enable -path=secret -version=2 kv",
 			authSide:    "  strongkeep auth enable kubernetes",
 		}[side],
 		RunE: func(c *cobra.Command, given []string) error {
-			at := first(path, given[0])
+			at := session.First(path, given[0])
 			if version != "" {
 				if options == nil {
 					options = map[string]string{}
@@ -81,10 +82,10 @@ func (a *app) mountEnable(side mountSide) *cobra.Command {
 				options["version"] = version
 			}
 			body := map[string]any{"type": given[0], "description": description, "options": options}
-			if err := a.writePath(c, side.writePath+clean(at), body); err != nil {
+			if err := a.writePath(c, side.writePath+session.Clean(at), body); err != nil {
 				return err
 			}
-			return a.done("Success! Enabled the %s %s at: %s/", given[0], side.noun, clean(at))
+			return a.Done("Success! Enabled the %s %s at: %s/", given[0], side.noun, session.Clean(at))
 		},
 	}
 	f := c.Flags()
@@ -98,19 +99,19 @@ func (a *app) mountEnable(side mountSide) *cobra.Command {
 }
 
 func (a *app) writePath(c *cobra.Command, path string, body map[string]any) error {
-	client, err := a.client()
+	client, err := a.Client()
 	if err != nil {
 		return err
 	}
 	s, err := client.Logical().WriteWithContext(c.Context(), path, body)
 	if s != nil {
-		a.warn(s.Warnings)
+		a.Warn(s.Warnings)
 	}
 	return err
 }
 
 func (a *app) deletePath(c *cobra.Command, path string) error {
-	client, err := a.client()
+	client, err := a.Client()
 	if err != nil {
 		return err
 	}
@@ -120,13 +121,13 @@ func (a *app) deletePath(c *cobra.Command, path string) error {
 
 func (a *app) mountDisable(side mountSide) *cobra.Command {
 	return &cobra.Command{
-		Use: "disable PATH", Short: "Remove a " + side.noun + " with everything it holds", Args: args(1, 1),
+		Use: "disable PATH", Short: "Remove a " + side.noun + " with everything it holds", Args: session.Args(1, 1),
 		Example: "  strongkeep " + side.use + " disable old/",
 		RunE: func(c *cobra.Command, given []string) error {
-			if err := a.deletePath(c, side.writePath+clean(given[0])); err != nil {
+			if err := a.deletePath(c, side.writePath+session.Clean(given[0])); err != nil {
 				return err
 			}
-			return a.done("Success! Disabled the %s (if it existed) at: %s/", side.noun, clean(given[0]))
+			return a.Done("Success! Disabled the %s (if it existed) at: %s/", side.noun, session.Clean(given[0]))
 		},
 	}
 }
@@ -134,7 +135,7 @@ func (a *app) mountDisable(side mountSide) *cobra.Command {
 func (a *app) mountTune(side mountSide) *cobra.Command {
 	flags := map[string]*string{"default-lease-ttl": nil, "max-lease-ttl": nil, "description": nil, "listing-visibility": nil}
 	c := &cobra.Command{
-		Use: "tune PATH", Short: "Change TTLs and description", Args: args(1, 1),
+		Use: "tune PATH", Short: "Change TTLs and description", Args: session.Args(1, 1),
 		Example: "  strongkeep " + side.use + " tune -max-lease-ttl=24h PATH/",
 		RunE: func(c *cobra.Command, given []string) error {
 			body := map[string]any{}
@@ -146,10 +147,10 @@ func (a *app) mountTune(side mountSide) *cobra.Command {
 			if len(body) == 0 {
 				return errs.New(errs.Invalid, "there is nothing to tune: give a flag")
 			}
-			if err := a.writePath(c, side.writePath+clean(given[0])+"/tune", body); err != nil {
+			if err := a.writePath(c, side.writePath+session.Clean(given[0])+"/tune", body); err != nil {
 				return err
 			}
-			return a.done("Success! Tuned the %s at: %s/", side.noun, clean(given[0]))
+			return a.Done("Success! Tuned the %s at: %s/", side.noun, session.Clean(given[0]))
 		},
 	}
 	flags["default-lease-ttl"] = c.Flags().String("default-lease-ttl", "", "lifetime given when none is asked for")
@@ -161,113 +162,113 @@ func (a *app) mountTune(side mountSide) *cobra.Command {
 
 func (a *app) mountMove() *cobra.Command {
 	return &cobra.Command{
-		Use: "move FROM TO", Short: "Move a mount to another path", Args: args(2, 2),
+		Use: "move FROM TO", Short: "Move a mount to another path", Args: session.Args(2, 2),
 		Example: "  strongkeep secrets move secret/ kv/",
 		RunE: func(c *cobra.Command, given []string) error {
 			if err := a.writePath(c, "sys/remount", map[string]any{"from": given[0], "to": given[1]}); err != nil {
 				return err
 			}
-			return a.done("Success! Moved %s to %s", given[0], given[1])
+			return a.Done("Success! Moved %s to %s", given[0], given[1])
 		},
 	}
 }
 
 func (a *app) auditCommand() *cobra.Command {
 	list := &cobra.Command{
-		Use: "list", Short: "List the audit devices", Args: args(0, 0), Example: "  strongkeep audit list",
+		Use: "list", Short: "List the audit devices", Args: session.Args(0, 0), Example: "  strongkeep audit list",
 		RunE: func(c *cobra.Command, _ []string) error {
 			data, err := a.readData(c.Context(), "sys/audit")
 			if err != nil {
 				return err
 			}
-			rows := make([]row, 0, len(data))
-			for _, path := range sorted(data) {
+			rows := make([]session.Row, 0, len(data))
+			for _, path := range session.Sorted(data) {
 				m, _ := data[path].(map[string]any)
-				rows = append(rows, row{path, text(m["type"]), text(m["description"]), text(m["options"])})
+				rows = append(rows, session.Row{path, session.Text(m["type"]), session.Text(m["description"]), session.Text(m["options"])})
 			}
-			return a.print(data, row{"Path", "Type", "Description", "Options"}, rows)
+			return a.Print(data, session.Row{"Path", "Type", "Description", "Options"}, rows)
 		},
 	}
 	var path, description string
 	enable := &cobra.Command{
-		Use: "enable TYPE [OPTION=VALUE...]", Short: "Enable an audit device", Args: args(1, -1),
+		Use: "enable TYPE [OPTION=VALUE...]", Short: "Enable an audit device", Args: session.Args(1, -1),
 		Example: "  strongkeep audit enable file file_path=second.log",
 		RunE: func(c *cobra.Command, given []string) error {
-			options, err := a.values(given[1:], false)
+			options, err := a.Values(given[1:], false)
 			if err != nil {
 				return err
 			}
-			at := first(path, given[0])
-			if err := a.writePath(c, "sys/audit/"+clean(at), map[string]any{"type": given[0], "description": description, "options": options}); err != nil {
+			at := session.First(path, given[0])
+			if err := a.writePath(c, "sys/audit/"+session.Clean(at), map[string]any{"type": given[0], "description": description, "options": options}); err != nil {
 				return err
 			}
-			return a.done("Success! Enabled the %s audit device at: %s/", given[0], clean(at))
+			return a.Done("Success! Enabled the %s audit device at: %s/", given[0], session.Clean(at))
 		},
 	}
 	enable.Flags().StringVar(&path, "path", "", "its name; default: the type's")
 	enable.Flags().StringVar(&description, "description", "", "what it is for")
 	disable := &cobra.Command{
-		Use: "disable PATH", Short: "Disable an audit device", Args: args(1, 1), Example: "  strongkeep audit disable file/",
+		Use: "disable PATH", Short: "Disable an audit device", Args: session.Args(1, 1), Example: "  strongkeep audit disable file/",
 		RunE: func(c *cobra.Command, given []string) error {
-			if err := a.deletePath(c, "sys/audit/"+clean(given[0])); err != nil {
+			if err := a.deletePath(c, "sys/audit/"+session.Clean(given[0])); err != nil {
 				return err
 			}
-			return a.done("Success! Disabled audit device (if it was enabled) at: %s/", clean(given[0]))
+			return a.Done("Success! Disabled audit device (if it was enabled) at: %s/", session.Clean(given[0]))
 		},
 	}
-	return group("audit", "Where the record of every request goes", list, enable, disable)
+	return session.Group("audit", "Where the record of every request goes", list, enable, disable)
 }
 
 func (a *app) policyCommand() *cobra.Command {
 	list := &cobra.Command{
-		Use: "list", Short: "List the policies", Args: args(0, 0), Example: "  strongkeep policy list",
-		RunE: func(c *cobra.Command, _ []string) error { return a.list(c, "sys/policies/acl") },
+		Use: "list", Short: "List the policies", Args: session.Args(0, 0), Example: "  strongkeep policy list",
+		RunE: func(c *cobra.Command, _ []string) error { return a.List(c.Context(), "sys/policies/acl") },
 	}
 	read := &cobra.Command{
-		Use: "read NAME", Short: "Print a policy", Args: args(1, 1), Example: "  strongkeep policy read default",
+		Use: "read NAME", Short: "Print a policy", Args: session.Args(1, 1), Example: "  strongkeep policy read default",
 		RunE: func(c *cobra.Command, given []string) error {
-			data, err := a.readData(c.Context(), "sys/policies/acl/"+clean(given[0]))
+			data, err := a.readData(c.Context(), "sys/policies/acl/"+session.Clean(given[0]))
 			if err != nil {
 				return err
 			}
 			if data["policy"] == nil {
 				return errs.Newf(errs.NotExist, "no policy named %s", given[0])
 			}
-			if a.format != "table" {
-				return a.print(data, nil, nil)
+			if a.Format != "table" {
+				return a.Print(data, nil, nil)
 			}
-			_, err = fmt.Fprintln(a.env.Stdout, strings.TrimRight(text(data["policy"]), "\n"))
+			_, err = fmt.Fprintln(a.Env.Stdout, strings.TrimRight(session.Text(data["policy"]), "\n"))
 			return err
 		},
 	}
 	write := &cobra.Command{
-		Use: "write NAME FILE", Short: "Write a policy from a file, or - for standard input", Args: args(2, 2),
+		Use: "write NAME FILE", Short: "Write a policy from a file, or - for standard input", Args: session.Args(2, 2),
 		Example: "  strongkeep policy write my-app my-app.hcl",
 		RunE: func(c *cobra.Command, given []string) error {
 			var content []byte
 			var err error
 			if given[1] == "-" {
-				content, err = io.ReadAll(a.env.Stdin)
+				content, err = io.ReadAll(a.Env.Stdin)
 			} else {
 				content, err = os.ReadFile(given[1])
 			}
 			if err != nil {
 				return errs.Newf(errs.Invalid, "reading the policy: %w", err)
 			}
-			if err := a.writePath(c, "sys/policies/acl/"+clean(given[0]), map[string]any{"policy": string(content)}); err != nil {
+			if err := a.writePath(c, "sys/policies/acl/"+session.Clean(given[0]), map[string]any{"policy": string(content)}); err != nil {
 				return err
 			}
-			return a.done("Success! Uploaded policy: %s", strings.ToLower(clean(given[0])))
+			return a.Done("Success! Uploaded policy: %s", strings.ToLower(session.Clean(given[0])))
 		},
 	}
 	remove := &cobra.Command{
-		Use: "delete NAME", Short: "Delete a policy", Args: args(1, 1), Example: "  strongkeep policy delete my-app",
+		Use: "delete NAME", Short: "Delete a policy", Args: session.Args(1, 1), Example: "  strongkeep policy delete my-app",
 		RunE: func(c *cobra.Command, given []string) error {
-			if err := a.deletePath(c, "sys/policies/acl/"+clean(given[0])); err != nil {
+			if err := a.deletePath(c, "sys/policies/acl/"+session.Clean(given[0])); err != nil {
 				return err
 			}
-			return a.done("Success! Deleted policy: %s", clean(given[0]))
+			return a.Done("Success! Deleted policy: %s", session.Clean(given[0]))
 		},
 	}
-	return group("policy", "Who may do what", list, read, write, remove)
+	return session.Group("policy", "Who may do what", list, read, write, remove)
 }

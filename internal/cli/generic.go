@@ -7,13 +7,14 @@ import (
 	vault "github.com/hashicorp/vault/api"
 	"github.com/spf13/cobra"
 
+	"github.com/strongkeep/strongkeep/internal/cli/session"
 	"github.com/strongkeep/strongkeep/internal/errs"
 )
 
 // genericCommands work on any path of any engine.
 func (a *app) genericCommands() []*cobra.Command {
 	read := &cobra.Command{
-		Use: "read PATH [KEY=VALUE...]", Short: "Read a path", Args: args(1, -1),
+		Use: "read PATH [KEY=VALUE...]", Short: "Read a path", Args: session.Args(1, -1),
 		Example: "  strongkeep read auth/token/lookup-self",
 		RunE: func(c *cobra.Command, given []string) error {
 			return a.read(c, given[0], given[1:])
@@ -21,7 +22,7 @@ func (a *app) genericCommands() []*cobra.Command {
 	}
 	force := false
 	write := &cobra.Command{
-		Use: "write PATH [KEY=VALUE...]", Short: "Write to a path", Args: args(1, -1),
+		Use: "write PATH [KEY=VALUE...]", Short: "Write to a path", Args: session.Args(1, -1),
 		Example: "  strongkeep write auth/kubernetes/role/my-app bound_service_account_names=my-app bound_service_account_namespaces=default policies=my-app",
 		RunE: func(c *cobra.Command, given []string) error {
 			if len(given) == 1 && !force {
@@ -32,42 +33,40 @@ func (a *app) genericCommands() []*cobra.Command {
 	}
 	write.Flags().BoolVarP(&force, "force", "f", false, "write without fields")
 	patch := &cobra.Command{
-		Use: "patch PATH KEY=VALUE...", Short: "Change some fields of a path (JSON merge patch)", Args: args(2, -1),
+		Use: "patch PATH KEY=VALUE...", Short: "Change some fields of a path (JSON merge patch)", Args: session.Args(2, -1),
 		Example: "  strongkeep patch secret/metadata/my-app max_versions=5",
 		RunE: func(c *cobra.Command, given []string) error {
 			return a.write(c, given[0], given[1:], (*vault.Logical).JSONMergePatch)
 		},
 	}
 	list := &cobra.Command{
-		Use: "list PATH", Short: "List the names below a path", Args: args(1, 1),
+		Use: "list PATH", Short: "List the names below a path", Args: session.Args(1, 1),
 		Example: "  strongkeep list secret/metadata/",
-		RunE:    func(c *cobra.Command, given []string) error { return a.list(c, given[0]) },
+		RunE:    func(c *cobra.Command, given []string) error { return a.List(c.Context(), given[0]) },
 	}
 	remove := &cobra.Command{
-		Use: "delete PATH", Short: "Delete a path", Args: args(1, 1),
+		Use: "delete PATH", Short: "Delete a path", Args: session.Args(1, 1),
 		Example: "  strongkeep delete secret/data/my-app/config",
 		RunE: func(c *cobra.Command, given []string) error {
-			client, err := a.client()
+			client, err := a.Client()
 			if err != nil {
 				return err
 			}
-			s, err := client.Logical().DeleteWithContext(c.Context(), clean(given[0]))
+			s, err := client.Logical().DeleteWithContext(c.Context(), session.Clean(given[0]))
 			if err != nil {
 				return err
 			}
 			if s != nil && len(s.Data) > 0 {
-				return a.printSecret(s)
+				return a.PrintSecret(s)
 			}
-			return a.done("Success! Deleted what was at %s", given[0])
+			return a.Done("Success! Deleted what was at %s", given[0])
 		},
 	}
 	return []*cobra.Command{read, write, patch, list, remove}
 }
 
-func clean(path string) string { return strings.Trim(path, "/ ") }
-
 func (a *app) read(c *cobra.Command, path string, query []string) error {
-	client, err := a.client()
+	client, err := a.Client()
 	if err != nil {
 		return err
 	}
@@ -79,39 +78,39 @@ func (a *app) read(c *cobra.Command, path string, query []string) error {
 		}
 		parameters[k] = append(parameters[k], v)
 	}
-	s, err := client.Logical().ReadWithDataWithContext(c.Context(), clean(path), parameters)
+	s, err := client.Logical().ReadWithDataWithContext(c.Context(), session.Clean(path), parameters)
 	if err != nil {
 		return err
 	}
 	if s == nil {
-		return errs.Newf(errs.NotExist, "no value found at %s", clean(path))
+		return errs.Newf(errs.NotExist, "no value found at %s", session.Clean(path))
 	}
-	return a.printSecret(s)
+	return a.PrintSecret(s)
 }
 
 // writer is Logical().Write or its PATCH form.
 type writer func(*vault.Logical, context.Context, string, map[string]any) (*vault.Secret, error)
 
 func (a *app) write(c *cobra.Command, path string, arguments []string, do writer) error {
-	fields, err := a.values(arguments, looksSecret(arguments))
+	fields, err := a.Values(arguments, looksSecret(arguments))
 	if err != nil {
 		return err
 	}
-	client, err := a.client()
+	client, err := a.Client()
 	if err != nil {
 		return err
 	}
-	s, err := do(client.Logical(), c.Context(), clean(path), fields)
+	s, err := do(client.Logical(), c.Context(), session.Clean(path), fields)
 	if err != nil {
 		return err
 	}
 	if s == nil || s.Auth == nil && len(s.Data) == 0 {
 		if s != nil {
-			a.warn(s.Warnings)
+			a.Warn(s.Warnings)
 		}
-		return a.done("Success! Data written to: %s", clean(path))
+		return a.Done("Success! Data written to: %s", session.Clean(path))
 	}
-	return a.printSecret(s)
+	return a.PrintSecret(s)
 }
 
 // looksSecret keeps the warning about shell history for fields whose names say
@@ -126,28 +125,4 @@ func looksSecret(arguments []string) bool {
 		}
 	}
 	return false
-}
-
-func (a *app) list(c *cobra.Command, path string) error {
-	client, err := a.client()
-	if err != nil {
-		return err
-	}
-	s, err := client.Logical().ListWithContext(c.Context(), clean(path)+"/")
-	if err != nil {
-		return err
-	}
-	if s == nil || s.Data["keys"] == nil {
-		return errs.Newf(errs.NotExist, "nothing is below %s", clean(path))
-	}
-	return a.printNames(s.Data["keys"])
-}
-
-func (a *app) printNames(names any) error {
-	all, _ := names.([]any)
-	rows := make([]row, len(all))
-	for i, n := range all {
-		rows[i] = row{text(n)}
-	}
-	return a.print(names, row{"Keys"}, rows)
 }

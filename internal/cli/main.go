@@ -9,29 +9,26 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/strongkeep/strongkeep/internal/cli/kv"
+	"github.com/strongkeep/strongkeep/internal/cli/session"
 	"github.com/strongkeep/strongkeep/internal/errs"
 )
 
-// app is one run of the program.
-type app struct {
-	env    Env
-	conn   connection
-	format string // table, json or yaml
-	field  string
-}
+// app is one run of the program; its methods make the commands.
+type app struct{ *session.Session }
 
 // Main runs a command line and returns its exit code: 0, or that of the
 // error's kind (docs/cli.md).
-func Main(args []string, env Env) int {
+func Main(args []string, env session.Env) int {
 	ctx := env.Context
 	if ctx == nil {
 		var stop context.CancelFunc
 		ctx, stop = signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 		defer stop()
 	}
-	a := &app{env: env}
+	a := &app{&session.Session{Env: env}}
 	root := a.root()
-	root.SetArgs(normalize(args))
+	root.SetArgs(session.Normalize(args))
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return 0
@@ -40,7 +37,7 @@ func Main(args []string, env Env) int {
 	if errors.As(err, &silent) {
 		return int(silent)
 	}
-	err = a.explain(err)
+	err = a.Explain(err)
 	_, _ = fmt.Fprintln(env.Stderr, "Error:", err)
 	if errs.KindOf(err) == errs.Internal && isUsage(err) {
 		return errs.Invalid.ExitCode()
@@ -67,55 +64,33 @@ func (a *app) root() *cobra.Command {
   strongkeep kv put -mount=secret my-app/config password=@password.txt`,
 		SilenceUsage: true, SilenceErrors: true,
 	}
-	root.SetIn(a.env.Stdin)
-	root.SetOut(a.env.Stdout)
-	root.SetErr(a.env.Stderr)
+	root.SetIn(a.Env.Stdin)
+	root.SetOut(a.Env.Stdout)
+	root.SetErr(a.Env.Stderr)
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usage{errs.Newf(errs.Invalid, "%w; see %s --help", err, c.CommandPath())}
 	})
 	root.CompletionOptions.HiddenDefaultCmd = false
 	f := root.PersistentFlags()
-	f.StringVar(&a.conn.address, "address", "", "server to talk to (VAULT_ADDR; default "+defaultAddress+")")
-	f.StringVar(&a.conn.caCert, "ca-cert", "", "CA certificate of the server, PEM (VAULT_CACERT)")
-	f.StringVar(&a.conn.clientCert, "client-cert", "", "certificate to present, PEM (VAULT_CLIENT_CERT)")
-	f.StringVar(&a.conn.clientKey, "client-key", "", "its key, PEM (VAULT_CLIENT_KEY)")
-	f.StringVar(&a.conn.serverName, "tls-server-name", "", "name to expect in the server's certificate (VAULT_TLS_SERVER_NAME)")
-	f.BoolVar(&a.conn.skipVerify, "tls-skip-verify", false, "do not check the server's certificate: only for experiments (VAULT_SKIP_VERIFY)")
-	f.StringVar(&a.conn.namespace, "namespace", "", "namespace (VAULT_NAMESPACE)")
-	f.StringVarP(&a.format, "format", "o", first(a.env.lookup("FORMAT"), "table"), "output: table, json or yaml (VAULT_FORMAT)")
-	f.StringVar(&a.field, "field", "", "print only this field, raw")
+	f.StringVar(&a.Conn.Address, "address", "", "server to talk to (VAULT_ADDR; default "+session.DefaultAddress+")")
+	f.StringVar(&a.Conn.CACert, "ca-cert", "", "CA certificate of the server, PEM (VAULT_CACERT)")
+	f.StringVar(&a.Conn.ClientCert, "client-cert", "", "certificate to present, PEM (VAULT_CLIENT_CERT)")
+	f.StringVar(&a.Conn.ClientKey, "client-key", "", "its key, PEM (VAULT_CLIENT_KEY)")
+	f.StringVar(&a.Conn.ServerName, "tls-server-name", "", "name to expect in the server's certificate (VAULT_TLS_SERVER_NAME)")
+	f.BoolVar(&a.Conn.SkipVerify, "tls-skip-verify", false, "do not check the server's certificate: only for experiments (VAULT_SKIP_VERIFY)")
+	f.StringVar(&a.Conn.Namespace, "namespace", "", "namespace (VAULT_NAMESPACE)")
+	f.StringVarP(&a.Format, "format", "o", session.First(a.Env.Lookup("FORMAT"), "table"), "output: table, json or yaml (VAULT_FORMAT)")
+	f.StringVar(&a.Field, "field", "", "print only this field, raw")
 	root.PersistentPreRunE = func(*cobra.Command, []string) error {
-		switch a.format {
+		switch a.Format {
 		case "table", "json", "yaml":
 			return nil
 		}
-		return errs.Newf(errs.Invalid, "format %q: use table, json or yaml", a.format)
+		return errs.Newf(errs.Invalid, "format %q: use table, json or yaml", a.Format)
 	}
 	root.AddCommand(a.serverCommand(), a.operatorCommand(), a.statusCommand(), a.loginCommand(), a.versionCommand())
 	root.AddCommand(a.genericCommands()...)
-	root.AddCommand(a.kvCommand(), a.policyCommand(), a.tokenCommand())
+	root.AddCommand(kv.Command(a.Session), a.policyCommand(), a.tokenCommand())
 	root.AddCommand(a.mountCommand(secretsSide), a.mountCommand(authSide), a.auditCommand())
 	return root
-}
-
-// args checks the number of positional arguments with a message that shows the form.
-func args(least, most int) cobra.PositionalArgs {
-	return func(c *cobra.Command, given []string) error {
-		if len(given) < least || most >= 0 && len(given) > most {
-			return errs.Newf(errs.Invalid, "wrong number of arguments: the form is %q; see %s --help", c.UseLine(), c.CommandPath())
-		}
-		return nil
-	}
-}
-
-// group is a command that only holds others; an unknown one is an error.
-func group(use, short string, children ...*cobra.Command) *cobra.Command {
-	c := &cobra.Command{Use: use, Short: short, RunE: func(c *cobra.Command, given []string) error {
-		if len(given) > 0 {
-			return errs.Newf(errs.Invalid, "unknown command %q; see %s --help", given[0], c.CommandPath())
-		}
-		return c.Help()
-	}}
-	c.AddCommand(children...)
-	return c
 }

@@ -7,6 +7,7 @@ import (
 	vault "github.com/hashicorp/vault/api"
 	"github.com/spf13/cobra"
 
+	"github.com/strongkeep/strongkeep/internal/cli/session"
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/seal/keyfile"
 )
@@ -14,7 +15,7 @@ import (
 // operatorCommand holds what the person who runs a vault does, and "run", the
 // program that runs in a cluster and keeps its Secrets in step.
 func (a *app) operatorCommand() *cobra.Command {
-	return group("operator", "Run the Kubernetes operator; initialise, unseal, seal and rotate a vault",
+	return session.Group("operator", "Run the Kubernetes operator; initialise, unseal, seal and rotate a vault",
 		a.operatorInit(), a.operatorUnseal(), a.operatorSeal(), a.operatorStatus(),
 		a.operatorRotate(), a.operatorUnsealKey())
 }
@@ -23,10 +24,10 @@ func (a *app) operatorInit() *cobra.Command {
 	shares, threshold := 5, 3
 	status := false
 	c := &cobra.Command{
-		Use: "init", Short: "Initialise a new vault: shares and root token are shown once", Args: args(0, 0),
+		Use: "init", Short: "Initialise a new vault: shares and root token are shown once", Args: session.Args(0, 0),
 		Example: "  strongkeep operator init -key-shares=5 -key-threshold=3",
 		RunE: func(c *cobra.Command, _ []string) error {
-			client, err := a.client()
+			client, err := a.Client()
 			if err != nil {
 				return err
 			}
@@ -37,8 +38,8 @@ func (a *app) operatorInit() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if a.format != "table" {
-				return a.print(map[string]any{
+			if a.Format != "table" {
+				return a.Print(map[string]any{
 					"unseal_keys_b64": r.KeysB64, "unseal_keys_hex": r.Keys, "unseal_shares": shares,
 					"unseal_threshold": threshold, "root_token": r.RootToken,
 				}, nil, nil)
@@ -59,12 +60,12 @@ func (a *app) initStatus(c *cobra.Command, client *vault.Client) error {
 		return err
 	}
 	if !done {
-		if err := a.done("Vault is not initialized"); err != nil {
+		if err := a.Done("Vault is not initialized"); err != nil {
 			return err
 		}
 		return exit(2)
 	}
-	return a.done("Vault is initialized")
+	return a.Done("Vault is initialized")
 }
 
 func (a *app) printInit(r *vault.InitResponse, shares, threshold int) error {
@@ -75,17 +76,17 @@ func (a *app) printInit(r *vault.InitResponse, shares, threshold int) error {
 	fmt.Fprintf(&b, "\nInitial Root Token: %s\n\n", r.RootToken)
 	fmt.Fprintf(&b, "The vault has %d shares; any %d of them unseal it. They are shown this once:\n", shares, threshold)
 	b.WriteString("give them to different people, and keep none of them together. Nobody can make\nthem again. Unseal with: strongkeep operator unseal\n")
-	_, err := fmt.Fprint(a.env.Stdout, b.String())
+	_, err := fmt.Fprint(a.Env.Stdout, b.String())
 	return err
 }
 
 func (a *app) operatorUnseal() *cobra.Command {
 	reset := false
 	c := &cobra.Command{
-		Use: "unseal [-]", Short: "Give one share; the vault opens at the threshold", Args: args(0, 1),
+		Use: "unseal [-]", Short: "Give one share; the vault opens at the threshold", Args: session.Args(0, 1),
 		Example: "  strongkeep operator unseal\n  cat share | strongkeep operator unseal -",
 		RunE: func(c *cobra.Command, given []string) error {
-			client, err := a.client()
+			client, err := a.Client()
 			if err != nil {
 				return err
 			}
@@ -94,10 +95,10 @@ func (a *app) operatorUnseal() *cobra.Command {
 			}
 			var share string
 			if len(given) == 0 {
-				share, err = a.ask("unseal key")
+				share, err = a.Ask("unseal key")
 			} else {
 				if given[0] != "-" {
-					a.warn([]string{"a share on the command line stays in the shell's history: use unseal without an argument, or unseal -"})
+					a.Warn([]string{"a share on the command line stays in the shell's history: use unseal without an argument, or unseal -"})
 				}
 				share, err = a.tokenArgument(given)
 			}
@@ -113,17 +114,17 @@ func (a *app) operatorUnseal() *cobra.Command {
 
 func (a *app) operatorSeal() *cobra.Command {
 	return &cobra.Command{
-		Use: "seal", Short: "Seal the vault: nothing is served until it is unsealed", Args: args(0, 0),
+		Use: "seal", Short: "Seal the vault: nothing is served until it is unsealed", Args: session.Args(0, 0),
 		Example: "  strongkeep operator seal",
 		RunE: func(c *cobra.Command, _ []string) error {
-			client, err := a.client()
+			client, err := a.Client()
 			if err != nil {
 				return err
 			}
 			if err := client.Sys().SealWithContext(c.Context()); err != nil {
 				return err
 			}
-			return a.done("Success! Vault is sealed.")
+			return a.Done("Success! Vault is sealed.")
 		},
 	}
 }
@@ -136,10 +137,10 @@ func (a *app) operatorStatus() *cobra.Command {
 
 func (a *app) statusCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "status", Short: "Whether the vault is initialised and unsealed (exit code 0 unsealed, 2 sealed)", Args: args(0, 0),
+		Use: "status", Short: "Whether the vault is initialised and unsealed (exit code 0 unsealed, 2 sealed)", Args: session.Args(0, 0),
 		Example: "  strongkeep status",
 		RunE: func(c *cobra.Command, _ []string) error {
-			client, err := a.client()
+			client, err := a.Client()
 			if err != nil {
 				return err
 			}
@@ -159,26 +160,26 @@ func (a *app) sealStatus(s *vault.SealStatusResponse, err error) error {
 	if err != nil {
 		return err
 	}
-	rows := []row{
+	rows := []session.Row{
 		{"Seal Type", s.Type}, {"Initialized", fmt.Sprint(s.Initialized)}, {"Sealed", fmt.Sprint(s.Sealed)},
 		{"Total Shares", fmt.Sprint(s.N)}, {"Threshold", fmt.Sprint(s.T)},
 	}
 	if s.Sealed && s.Initialized {
-		rows = append(rows, row{"Unseal Progress", fmt.Sprintf("%d/%d", s.Progress, s.T)}, row{"Unseal Nonce", first(s.Nonce, "n/a")})
+		rows = append(rows, session.Row{"Unseal Progress", fmt.Sprintf("%d/%d", s.Progress, s.T)}, session.Row{"Unseal Nonce", session.First(s.Nonce, "n/a")})
 	}
-	rows = append(rows, row{"Version", s.Version}, row{"Storage Type", s.StorageType})
+	rows = append(rows, session.Row{"Version", s.Version}, session.Row{"Storage Type", s.StorageType})
 	if s.ClusterID != "" {
-		rows = append(rows, row{"Cluster ID", s.ClusterID})
+		rows = append(rows, session.Row{"Cluster ID", s.ClusterID})
 	}
-	return a.print(s, row{"Key", "Value"}, rows)
+	return a.Print(s, session.Row{"Key", "Value"}, rows)
 }
 
 func (a *app) operatorRotate() *cobra.Command {
 	return &cobra.Command{
-		Use: "rotate", Short: "Add a new encryption key; older entries stay readable", Args: args(0, 0),
+		Use: "rotate", Short: "Add a new encryption key; older entries stay readable", Args: session.Args(0, 0),
 		Example: "  strongkeep operator rotate",
 		RunE: func(c *cobra.Command, _ []string) error {
-			client, err := a.client()
+			client, err := a.Client()
 			if err != nil {
 				return err
 			}
@@ -189,7 +190,7 @@ func (a *app) operatorRotate() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.print(s, nil, []row{
+			return a.Print(s, nil, []session.Row{
 				{"Key Term", fmt.Sprint(s.Term)}, {"Install Time", s.InstallTime.UTC().Format("2006-01-02 15:04:05 UTC")},
 				{"Encryption Count", fmt.Sprint(s.Encryptions)},
 			})
@@ -199,7 +200,7 @@ func (a *app) operatorRotate() *cobra.Command {
 
 func (a *app) operatorUnsealKey() *cobra.Command {
 	return &cobra.Command{
-		Use: "unseal-key FILE", Short: "Make a key file that unseals a vault without people", Args: args(1, 1),
+		Use: "unseal-key FILE", Short: "Make a key file that unseals a vault without people", Args: session.Args(1, 1),
 		Long: `Make a key file for the server's unseal_key_file setting. A vault initialised
 with it opens by itself at start; the shares shown at initialisation open it as
 well, should the file be lost. Keep the file away from the store's backups: who
@@ -209,7 +210,7 @@ has both has everything.`,
 			if _, err := keyfile.Generate(given[0]); err != nil {
 				return errs.Newf(errs.KindOf(err), "making the key file: %w", err)
 			}
-			return a.done("Success! Wrote a new key to %s (mode 0600).", given[0])
+			return a.Done("Success! Wrote a new key to %s (mode 0600).", given[0])
 		},
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/strongkeep/strongkeep/internal/cli"
+	"github.com/strongkeep/strongkeep/internal/cli/session"
 	"github.com/strongkeep/strongkeep/internal/testenv"
 )
 
@@ -16,7 +17,7 @@ import (
 // runs the real commands against a real server.
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
-		"strongkeep": func() { os.Exit(cli.Main(os.Args[1:], cli.System())) },
+		"strongkeep": func() { os.Exit(cli.Main(os.Args[1:], session.System())) },
 	})
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	compose "github.com/strongkeep/strongkeep/internal/app"
+	"github.com/strongkeep/strongkeep/internal/cli/session"
 	"github.com/strongkeep/strongkeep/internal/errs"
 )
 
@@ -38,7 +39,7 @@ func (a *app) serverCommand() *cobra.Command {
 	var flagged compose.ServerConfig
 	var file string
 	c := &cobra.Command{
-		Use: "server", Short: "Run the vault", Args: args(0, 0),
+		Use: "server", Short: "Run the vault", Args: session.Args(0, 0),
 		Long: `Run the vault. Settings come from flags, then STRONGKEEP_* variables, then the
 file of -config (YAML or JSON), under the same names. TLS is on: without a
 certificate of yours the server makes a CA in DATA_DIR/tls at its first start.
@@ -51,7 +52,7 @@ and unsealed, with kv version 2 at secret/.`,
 			if err != nil {
 				return err
 			}
-			cfg.Dev, cfg.DevRootToken = flagged.Dev, first(flagged.DevRootToken, a.env.lookup("DEV_ROOT_TOKEN_ID"))
+			cfg.Dev, cfg.DevRootToken = flagged.Dev, session.First(flagged.DevRootToken, a.Env.Lookup("DEV_ROOT_TOKEN_ID"))
 			return a.serve(c, cfg)
 		},
 	}
@@ -77,7 +78,7 @@ func (a *app) serverConfig(given *pflag.FlagSet, file string) (compose.ServerCon
 	var problems []error
 	layered.VisitAll(func(f *pflag.Flag) {
 		variable := "STRONGKEEP_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
-		value, set := a.env.Getenv(variable), true
+		value, set := a.Env.Getenv(variable), true
 		if flag := given.Lookup(f.Name); flag.Changed {
 			value = strings.Trim(flag.Value.String(), "[]")
 		} else {
@@ -95,7 +96,7 @@ func (a *app) serverConfig(given *pflag.FlagSet, file string) (compose.ServerCon
 
 func (a *app) serve(c *cobra.Command, cfg compose.ServerConfig) error {
 	if err := compose.Harden(); err != nil {
-		a.warn([]string{fmt.Sprintf("memory may appear in core dumps: %v", err)})
+		a.Warn([]string{fmt.Sprintf("memory may appear in core dumps: %v", err)})
 	}
 	// A closed pipe on standard output must refuse requests, not end the process.
 	signal.Ignore(syscall.SIGPIPE)
@@ -141,16 +142,16 @@ func (a *app) announce(s *compose.Server, dev bool) error {
 			fmt.Fprintf(&b, "  export VAULT_TOKEN=%s\n", token.RevealString())
 		}
 	}
-	_, err := fmt.Fprint(a.env.Stdout, b.String())
+	_, err := fmt.Fprint(a.Env.Stdout, b.String())
 	return err
 }
 
 func (a *app) versionCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "version", Short: "Print the version", Args: args(0, 0), Example: "  strongkeep version",
+		Use: "version", Short: "Print the version", Args: session.Args(0, 0), Example: "  strongkeep version",
 		RunE: func(*cobra.Command, []string) error {
-			return a.print(map[string]string{"version": compose.Version, "build_date": compose.BuildDate}, nil,
-				[]row{{"Strongkeep v" + compose.Version}})
+			return a.Print(map[string]string{"version": compose.Version, "build_date": compose.BuildDate}, nil,
+				[]session.Row{{"Strongkeep v" + compose.Version}})
 		},
 	}
 }

@@ -9,6 +9,7 @@ import (
 	vault "github.com/hashicorp/vault/api"
 	"github.com/spf13/cobra"
 
+	"github.com/strongkeep/strongkeep/internal/cli/session"
 	"github.com/strongkeep/strongkeep/internal/errs"
 )
 
@@ -16,34 +17,34 @@ func (a *app) loginCommand() *cobra.Command {
 	var method, path string
 	noStore := false
 	c := &cobra.Command{
-		Use: "login [KEY=VALUE...]", Short: "Log in and keep the token for later commands", Args: args(0, -1),
+		Use: "login [KEY=VALUE...]", Short: "Log in and keep the token for later commands", Args: session.Args(0, -1),
 		Long: `Log in with a token (asked for, or from standard input with "-"), or with an
 auth method: its login takes KEY=VALUE fields; jwt=@file reads a file.`,
 		Example: "  strongkeep login\n  strongkeep login -method=kubernetes role=my-app jwt=@/var/run/secrets/kubernetes.io/serviceaccount/token",
 		RunE: func(c *cobra.Command, given []string) error {
-			client, err := a.client()
+			client, err := a.Client()
 			if err != nil {
 				return err
 			}
-			s, err := a.logIn(c, client, login{method, first(path, method), given})
+			s, err := a.logIn(c, client, login{method, session.First(path, method), given})
 			if err != nil {
 				return err
 			}
 			if !noStore {
-				if err := a.keepToken(s.Auth.ClientToken); err != nil {
+				if err := a.KeepToken(s.Auth.ClientToken); err != nil {
 					return err
 				}
-				if err := a.done("Success! You are logged in; the token is kept in %s.", a.tokenFile()); err != nil {
+				if err := a.Done("Success! You are logged in; the token is kept in %s.", a.TokenFile()); err != nil {
 					return err
 				}
-				if a.env.lookup("TOKEN") != "" {
-					a.warn([]string{"VAULT_TOKEN or STRONGKEEP_TOKEN is set and wins over the token just kept: unset it"})
+				if a.Env.Lookup("TOKEN") != "" {
+					a.Warn([]string{"VAULT_TOKEN or STRONGKEEP_TOKEN is set and wins over the token just kept: unset it"})
 				}
 			}
-			if a.format == "table" && a.field == "" && !noStore {
+			if a.Format == "table" && a.Field == "" && !noStore {
 				s.Auth.ClientToken = "(kept)"
 			}
-			return a.printSecret(s)
+			return a.PrintSecret(s)
 		},
 	}
 	c.Flags().StringVar(&method, "method", "token", "auth method: token, kubernetes, …")
@@ -62,11 +63,11 @@ func (a *app) logIn(c *cobra.Command, client *vault.Client, l login) (*vault.Sec
 	if l.method == "token" {
 		return a.tokenLogin(c, client, l.arguments)
 	}
-	fields, err := a.values(l.arguments, looksSecret(l.arguments))
+	fields, err := a.Values(l.arguments, looksSecret(l.arguments))
 	if err != nil {
 		return nil, err
 	}
-	target := "auth/" + clean(l.path) + "/login"
+	target := "auth/" + session.Clean(l.path) + "/login"
 	if name, ok := fields["username"].(string); ok {
 		delete(fields, "username")
 		target += "/" + name
@@ -90,14 +91,12 @@ func (a *app) tokenLogin(c *cobra.Command, client *vault.Client, arguments []str
 	var err error
 	switch {
 	case len(arguments) == 0:
-		token, err = a.ask("token")
+		token, err = a.Ask("token")
 	case arguments[0] == "-":
-		var content []byte
 		used := false
-		content, err = a.stdin(&used)
-		token = string(content)
+		token, err = a.ReadStdin(&used)
 	default:
-		a.warn([]string{"a token on the command line stays in the shell's history: use login without an argument, or login -"})
+		a.Warn([]string{"a token on the command line stays in the shell's history: use login without an argument, or login -"})
 		token = strings.TrimPrefix(arguments[0], "token=")
 	}
 	if err != nil {
@@ -133,7 +132,7 @@ func secretOfLookup(s *vault.Secret, token string) (*vault.Secret, error) {
 }
 
 func (a *app) tokenCommand() *cobra.Command {
-	return group("token", "Tokens: create, look up, renew, revoke",
+	return session.Group("token", "Tokens: create, look up, renew, revoke",
 		a.tokenCreate(), a.tokenLookup(), a.tokenRenew(), a.tokenRevoke(), a.tokenCapabilities(), a.tokenForget())
 }
 
@@ -143,10 +142,10 @@ func (a *app) tokenCreate() *cobra.Command {
 	orphan := false
 	renewable := true
 	c := &cobra.Command{
-		Use: "create", Short: "Create a token", Args: args(0, 0),
+		Use: "create", Short: "Create a token", Args: session.Args(0, 0),
 		Example: "  strongkeep token create -policy=my-app -ttl=1h",
 		RunE: func(c *cobra.Command, _ []string) error {
-			client, err := a.client()
+			client, err := a.Client()
 			if err != nil {
 				return err
 			}
@@ -163,7 +162,7 @@ func (a *app) tokenCreate() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.printSecret(s)
+			return a.PrintSecret(s)
 		},
 	}
 	f := c.Flags()
@@ -185,10 +184,10 @@ func (a *app) tokenCreate() *cobra.Command {
 func (a *app) tokenLookup() *cobra.Command {
 	accessor := ""
 	c := &cobra.Command{
-		Use: "lookup [TOKEN|-]", Short: "Show what a token is", Args: args(0, 1),
+		Use: "lookup [TOKEN|-]", Short: "Show what a token is", Args: session.Args(0, 1),
 		Example: "  strongkeep token lookup\n  strongkeep token lookup -accessor=ACCESSOR",
 		RunE: func(c *cobra.Command, given []string) error {
-			client, err := a.client()
+			client, err := a.Client()
 			if err != nil {
 				return err
 			}
@@ -208,7 +207,7 @@ func (a *app) tokenLookup() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.printSecret(s)
+			return a.PrintSecret(s)
 		},
 	}
 	c.Flags().StringVar(&accessor, "accessor", "", "look up the token with this accessor")
@@ -224,17 +223,17 @@ func (a *app) tokenArgument(given []string) (string, error) {
 		return given[0], nil
 	}
 	used := false
-	content, err := a.stdin(&used)
-	return strings.TrimSpace(string(content)), err
+	content, err := a.ReadStdin(&used)
+	return strings.TrimSpace(content), err
 }
 
 func (a *app) tokenRenew() *cobra.Command {
 	increment := 0
 	c := &cobra.Command{
-		Use: "renew [TOKEN|-]", Short: "Lengthen a token's life", Args: args(0, 1),
+		Use: "renew [TOKEN|-]", Short: "Lengthen a token's life", Args: session.Args(0, 1),
 		Example: "  strongkeep token renew",
 		RunE: func(c *cobra.Command, given []string) error {
-			client, err := a.client()
+			client, err := a.Client()
 			if err != nil {
 				return err
 			}
@@ -251,7 +250,7 @@ func (a *app) tokenRenew() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.printSecret(s)
+			return a.PrintSecret(s)
 		},
 	}
 	c.Flags().IntVar(&increment, "increment", 0, "seconds from now; 0 = as it was made")
@@ -262,10 +261,10 @@ func (a *app) tokenRevoke() *cobra.Command {
 	var accessor, mode string
 	self := false
 	c := &cobra.Command{
-		Use: "revoke [TOKEN|-]", Short: "End a token and those made with it", Args: args(0, 1),
+		Use: "revoke [TOKEN|-]", Short: "End a token and those made with it", Args: session.Args(0, 1),
 		Example: "  strongkeep token revoke -accessor=ACCESSOR\n  strongkeep token revoke -self",
 		RunE: func(c *cobra.Command, given []string) error {
-			client, err := a.client()
+			client, err := a.Client()
 			if err != nil {
 				return err
 			}
@@ -291,7 +290,7 @@ func (a *app) tokenRevoke() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.done("Success! Revoked token (if it existed)")
+			return a.Done("Success! Revoked token (if it existed)")
 		},
 	}
 	c.Flags().StringVar(&accessor, "accessor", "", "revoke the token with this accessor")
@@ -302,10 +301,10 @@ func (a *app) tokenRevoke() *cobra.Command {
 
 func (a *app) tokenCapabilities() *cobra.Command {
 	return &cobra.Command{
-		Use: "capabilities [TOKEN|-] PATH", Short: "What a token may do at a path", Args: args(1, 2),
+		Use: "capabilities [TOKEN|-] PATH", Short: "What a token may do at a path", Args: session.Args(1, 2),
 		Example: "  strongkeep token capabilities secret/data/my-app/config",
 		RunE: func(c *cobra.Command, given []string) error {
-			client, err := a.client()
+			client, err := a.Client()
 			if err != nil {
 				return err
 			}
@@ -322,20 +321,20 @@ func (a *app) tokenCapabilities() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.print(list, nil, []row{{strings.Join(list, ", ")}})
+			return a.Print(list, nil, []session.Row{{strings.Join(list, ", ")}})
 		},
 	}
 }
 
 func (a *app) tokenForget() *cobra.Command {
 	return &cobra.Command{
-		Use: "forget", Short: "Remove the token that login kept on this machine", Args: args(0, 0),
+		Use: "forget", Short: "Remove the token that login kept on this machine", Args: session.Args(0, 0),
 		Example: "  strongkeep token forget",
 		RunE: func(*cobra.Command, []string) error {
-			if err := os.Remove(a.tokenFile()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			if err := os.Remove(a.TokenFile()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return errs.Newf(errs.Invalid, "removing the kept token: %w", err)
 			}
-			return a.done("Success! No token is kept here now.")
+			return a.Done("Success! No token is kept here now.")
 		},
 	}
 }

@@ -1,4 +1,4 @@
-package cli
+package kv
 
 import (
 	"context"
@@ -11,11 +11,12 @@ import (
 	vault "github.com/hashicorp/vault/api"
 	"github.com/spf13/cobra"
 
+	"github.com/strongkeep/strongkeep/internal/cli/session"
 	"github.com/strongkeep/strongkeep/internal/errs"
 )
 
-// kvTarget is a key in a kv mount of either version.
-type kvTarget struct {
+// target is a key in a kv mount of either version.
+type target struct {
 	client *vault.Client
 	mount  string // without slashes at the ends
 	key    string
@@ -23,22 +24,22 @@ type kvTarget struct {
 }
 
 // path is where one of the API's folders ("data", "metadata", …) has the key.
-func (t *kvTarget) path(folder string) string {
+func (t *target) path(folder string) string {
 	if !t.v2 {
-		return clean(t.mount + "/" + t.key)
+		return session.Clean(t.mount + "/" + t.key)
 	}
-	return clean(t.mount + "/" + folder + "/" + t.key)
+	return session.Clean(t.mount + "/" + folder + "/" + t.key)
 }
 
 // target finds the mount that a path belongs to, and its version.
-func (a *app) target(ctx context.Context, mount, path string) (*kvTarget, error) {
-	client, err := a.client()
+func (a *app) find(ctx context.Context, mount, path string) (*target, error) {
+	client, err := a.Client()
 	if err != nil {
 		return nil, err
 	}
-	full := clean(path)
+	full := session.Clean(path)
 	if mount != "" {
-		full = clean(mount) + "/" + full
+		full = session.Clean(mount) + "/" + full
 	}
 	s, err := client.Logical().ReadWithContext(ctx, "sys/internal/ui/mounts/"+full)
 	if err != nil {
@@ -53,27 +54,35 @@ func (a *app) target(ctx context.Context, mount, path string) (*kvTarget, error)
 		return nil, errs.Newf(errs.Invalid, "the mount at %s is of type %s, not kv: use read and write", at, kind)
 	}
 	key := strings.TrimPrefix(full+"/", at)
-	return &kvTarget{client, clean(at), clean(key), text(options["version"]) == "2"}, nil
+	return &target{client, session.Clean(at), session.Clean(key), session.Text(options["version"]) == "2"}, nil
 }
 
-func (a *app) kvCommand() *cobra.Command {
-	g := group("kv", "Secrets in a kv engine, with versions",
-		a.kvGet(), a.kvPut(), a.kvPatch(), a.kvList(), a.kvDelete(),
-		a.kvVersions("undelete", "Bring back deleted versions"), a.kvVersions("destroy", "Remove versions for good"),
-		a.kvMetadata())
+// app is one run of the program.
+type app struct{ *session.Session }
+
+// writer is Logical().Write or its PATCH form.
+type writer func(*vault.Logical, context.Context, string, map[string]any) (*vault.Secret, error)
+
+// Command returns the kv command with all that is below it.
+func Command(s *session.Session) *cobra.Command {
+	a := &app{s}
+	g := session.Group("kv", "Secrets in a kv engine, with versions",
+		a.get(), a.put(), a.patch(), a.list(), a.delete(),
+		a.versions("undelete", "Bring back deleted versions"), a.versions("destroy", "Remove versions for good"),
+		a.metadata())
 	g.PersistentFlags().String("mount", "", "the mount, if it is not the first part of the path")
 	return g
 }
 
 func mountFlag(c *cobra.Command) string { v, _ := c.Flags().GetString("mount"); return v }
 
-func (a *app) kvGet() *cobra.Command {
+func (a *app) get() *cobra.Command {
 	version := 0
 	c := &cobra.Command{
-		Use: "get PATH", Short: "Read a secret", Args: args(1, 1),
+		Use: "get PATH", Short: "Read a secret", Args: session.Args(1, 1),
 		Example: "  strongkeep kv get -mount=secret -field=password my-app/config",
 		RunE: func(c *cobra.Command, given []string) error {
-			t, err := a.target(c.Context(), mountFlag(c), given[0])
+			t, err := a.find(c.Context(), mountFlag(c), given[0])
 			if err != nil {
 				return err
 			}
@@ -85,52 +94,52 @@ func (a *app) kvGet() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.printKV(t, s)
+			return a.printSecret(t, s)
 		},
 	}
 	c.Flags().IntVar(&version, "version", 0, "which version; 0 = the latest")
 	return c
 }
 
-func (a *app) printKV(t *kvTarget, s *vault.Secret) error {
+func (a *app) printSecret(t *target, s *vault.Secret) error {
 	if s == nil {
 		return errs.Newf(errs.NotExist, "no value found at %s", t.path("data"))
 	}
-	if !t.v2 || a.format != "table" {
-		return a.printSecret(s)
+	if !t.v2 || a.Format != "table" {
+		return a.PrintSecret(s)
 	}
 	data, _ := s.Data["data"].(map[string]any)
 	metadata, _ := s.Data["metadata"].(map[string]any)
 	if data == nil {
 		return errs.Newf(errs.NotExist, "version %s of %s was deleted (destroyed: %s); undelete brings back what is not destroyed",
-			text(metadata["version"]), t.path("data"), text(metadata["destroyed"]))
+			session.Text(metadata["version"]), t.path("data"), session.Text(metadata["destroyed"]))
 	}
-	if a.field != "" {
-		return a.printField(data)
+	if a.Field != "" {
+		return a.PrintField(data)
 	}
-	if _, err := fmt.Fprintf(a.env.Stdout, "== Secret Path ==\n%s\n\n== Metadata ==\n", t.path("data")); err != nil {
+	if _, err := fmt.Fprintf(a.Env.Stdout, "== Secret Path ==\n%s\n\n== Metadata ==\n", t.path("data")); err != nil {
 		return err
 	}
-	if err := a.print(nil, row{"Key", "Value"}, pairs(metadata)); err != nil {
+	if err := a.Print(nil, session.Row{"Key", "Value"}, session.Pairs(metadata)); err != nil {
 		return err
 	}
-	if _, err := fmt.Fprint(a.env.Stdout, "\n== Data ==\n"); err != nil {
+	if _, err := fmt.Fprint(a.Env.Stdout, "\n== Data ==\n"); err != nil {
 		return err
 	}
-	return a.print(nil, row{"Key", "Value"}, pairs(data))
+	return a.Print(nil, session.Row{"Key", "Value"}, session.Pairs(data))
 }
 
-func (a *app) kvPut() *cobra.Command {
+func (a *app) put() *cobra.Command {
 	cas := -1
 	c := &cobra.Command{
-		Use: "put PATH KEY=VALUE...", Short: "Write a secret; in version 2 as a new version", Args: args(2, -1),
+		Use: "put PATH KEY=VALUE...", Short: "Write a secret; in version 2 as a new version", Args: session.Args(2, -1),
 		Example: "  strongkeep kv put -mount=secret my-app/config password=@password.txt\n  generate | strongkeep kv put secret/my-app/config password=-",
 		RunE: func(c *cobra.Command, given []string) error {
-			fields, err := a.values(given[1:], true)
+			fields, err := a.Values(given[1:], true)
 			if err != nil {
 				return err
 			}
-			t, err := a.target(c.Context(), mountFlag(c), given[0])
+			t, err := a.find(c.Context(), mountFlag(c), given[0])
 			if err != nil {
 				return err
 			}
@@ -146,23 +155,23 @@ func (a *app) kvPut() *cobra.Command {
 				return err
 			}
 			if s == nil {
-				return a.done("Success! Data written to: %s", t.path("data"))
+				return a.Done("Success! Data written to: %s", t.path("data"))
 			}
-			return a.printSecret(s)
+			return a.PrintSecret(s)
 		},
 	}
 	c.Flags().IntVar(&cas, "cas", -1, "write only if this is the current version; 0 = only if there is none")
 	return c
 }
 
-func (a *app) kvPatch() *cobra.Command {
+func (a *app) patch() *cobra.Command {
 	cas := 0
 	var remove []string
 	c := &cobra.Command{
-		Use: "patch PATH KEY=VALUE...", Short: "Change some fields of a secret (version 2)", Args: args(1, -1),
+		Use: "patch PATH KEY=VALUE...", Short: "Change some fields of a secret (version 2)", Args: session.Args(1, -1),
 		Example: "  strongkeep kv patch -mount=secret my-app/config password=@new.txt -remove-data=old",
 		RunE: func(c *cobra.Command, given []string) error {
-			fields, err := a.values(given[1:], true)
+			fields, err := a.Values(given[1:], true)
 			if err != nil {
 				return err
 			}
@@ -172,7 +181,7 @@ func (a *app) kvPatch() *cobra.Command {
 			if len(fields) == 0 {
 				return errs.New(errs.Invalid, "there is nothing to change: give KEY=VALUE or -remove-data=KEY")
 			}
-			t, err := a.target(c.Context(), mountFlag(c), given[0])
+			t, err := a.find(c.Context(), mountFlag(c), given[0])
 			if err != nil {
 				return err
 			}
@@ -187,7 +196,7 @@ func (a *app) kvPatch() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.printSecret(s)
+			return a.PrintSecret(s)
 		},
 	}
 	c.Flags().IntVar(&cas, "cas", 0, "patch only if this is the current version")
@@ -195,27 +204,27 @@ func (a *app) kvPatch() *cobra.Command {
 	return c
 }
 
-func (a *app) kvList() *cobra.Command {
+func (a *app) list() *cobra.Command {
 	return &cobra.Command{
-		Use: "list PATH", Short: "List the secrets below a path", Args: args(1, 1),
+		Use: "list PATH", Short: "List the secrets below a path", Args: session.Args(1, 1),
 		Example: "  strongkeep kv list secret/",
 		RunE: func(c *cobra.Command, given []string) error {
-			t, err := a.target(c.Context(), mountFlag(c), given[0])
+			t, err := a.find(c.Context(), mountFlag(c), given[0])
 			if err != nil {
 				return err
 			}
-			return a.list(c, t.path("metadata"))
+			return a.List(c.Context(), t.path("metadata"))
 		},
 	}
 }
 
-func (a *app) kvDelete() *cobra.Command {
+func (a *app) delete() *cobra.Command {
 	var versions []string
 	c := &cobra.Command{
-		Use: "delete PATH", Short: "Delete the latest version, or some; undelete brings them back", Args: args(1, 1),
+		Use: "delete PATH", Short: "Delete the latest version, or some; undelete brings them back", Args: session.Args(1, 1),
 		Example: "  strongkeep kv delete -versions=3,4 secret/my-app/config",
 		RunE: func(c *cobra.Command, given []string) error {
-			t, err := a.target(c.Context(), mountFlag(c), given[0])
+			t, err := a.find(c.Context(), mountFlag(c), given[0])
 			if err != nil {
 				return err
 			}
@@ -225,23 +234,23 @@ func (a *app) kvDelete() *cobra.Command {
 			if _, err := t.client.Logical().DeleteWithContext(c.Context(), t.path("data")); err != nil {
 				return err
 			}
-			return a.done("Success! Data deleted (if it existed) at: %s", t.path("data"))
+			return a.Done("Success! Data deleted (if it existed) at: %s", t.path("data"))
 		},
 	}
 	c.Flags().StringSliceVar(&versions, "versions", nil, "which versions")
 	return c
 }
 
-func (a *app) kvVersions(verb, short string) *cobra.Command {
+func (a *app) versions(verb, short string) *cobra.Command {
 	var versions []string
 	c := &cobra.Command{
-		Use: verb + " PATH", Short: short, Args: args(1, 1),
+		Use: verb + " PATH", Short: short, Args: session.Args(1, 1),
 		Example: "  strongkeep kv " + verb + " -versions=3 secret/my-app/config",
 		RunE: func(c *cobra.Command, given []string) error {
 			if len(versions) == 0 {
 				return errs.New(errs.Invalid, "say which versions: -versions=1,2")
 			}
-			t, err := a.target(c.Context(), mountFlag(c), given[0])
+			t, err := a.find(c.Context(), mountFlag(c), given[0])
 			if err != nil {
 				return err
 			}
@@ -252,22 +261,22 @@ func (a *app) kvVersions(verb, short string) *cobra.Command {
 	return c
 }
 
-func (a *app) changeVersions(c *cobra.Command, t *kvTarget, verb string, versions []string) error {
+func (a *app) changeVersions(c *cobra.Command, t *target, verb string, versions []string) error {
 	if !t.v2 {
 		return errs.Newf(errs.Unsupported, "%s is kv version 1, which keeps no versions", t.mount)
 	}
 	if _, err := t.client.Logical().WriteWithContext(c.Context(), t.path(verb), map[string]any{"versions": versions}); err != nil {
 		return err
 	}
-	return a.done("Success! Data written to: %s", t.path(verb))
+	return a.Done("Success! Data written to: %s", t.path(verb))
 }
 
-func (a *app) kvMetadata() *cobra.Command {
+func (a *app) metadata() *cobra.Command {
 	get := &cobra.Command{
-		Use: "get PATH", Short: "Show the versions and settings of a secret", Args: args(1, 1),
+		Use: "get PATH", Short: "Show the versions and settings of a secret", Args: session.Args(1, 1),
 		Example: "  strongkeep kv metadata get secret/my-app/config",
 		RunE: func(c *cobra.Command, given []string) error {
-			t, err := a.v2Target(c, given[0])
+			t, err := a.findV2(c, given[0])
 			if err != nil {
 				return err
 			}
@@ -282,26 +291,26 @@ func (a *app) kvMetadata() *cobra.Command {
 		},
 	}
 	remove := &cobra.Command{
-		Use: "delete PATH", Short: "Remove a secret with all its versions, for good", Args: args(1, 1),
+		Use: "delete PATH", Short: "Remove a secret with all its versions, for good", Args: session.Args(1, 1),
 		Example: "  strongkeep kv metadata delete secret/my-app/config",
 		RunE: func(c *cobra.Command, given []string) error {
-			t, err := a.v2Target(c, given[0])
+			t, err := a.findV2(c, given[0])
 			if err != nil {
 				return err
 			}
 			if _, err := t.client.Logical().DeleteWithContext(c.Context(), t.path("metadata")); err != nil {
 				return err
 			}
-			return a.done("Success! Data deleted (if it existed) at: %s", t.path("metadata"))
+			return a.Done("Success! Data deleted (if it existed) at: %s", t.path("metadata"))
 		},
 	}
-	return group("metadata", "Versions and settings of secrets (version 2)", get, remove,
-		a.kvMetadataWrite("put", "Set the settings of a secret", (*vault.Logical).WriteWithContext),
-		a.kvMetadataWrite("patch", "Change some settings of a secret", (*vault.Logical).JSONMergePatch))
+	return session.Group("metadata", "Versions and settings of secrets (version 2)", get, remove,
+		a.metadataWrite("put", "Set the settings of a secret", (*vault.Logical).WriteWithContext),
+		a.metadataWrite("patch", "Change some settings of a secret", (*vault.Logical).JSONMergePatch))
 }
 
-func (a *app) v2Target(c *cobra.Command, path string) (*kvTarget, error) {
-	t, err := a.target(c.Context(), mountFlag(c), path)
+func (a *app) findV2(c *cobra.Command, path string) (*target, error) {
+	t, err := a.find(c.Context(), mountFlag(c), path)
 	if err == nil && !t.v2 {
 		err = errs.Newf(errs.Unsupported, "%s is kv version 1, which has no metadata", t.mount)
 	}
@@ -309,42 +318,42 @@ func (a *app) v2Target(c *cobra.Command, path string) (*kvTarget, error) {
 }
 
 // printMetadata shows the versions as a table of their own, oldest first.
-func (a *app) printMetadata(t *kvTarget, s *vault.Secret) error {
+func (a *app) printMetadata(t *target, s *vault.Secret) error {
 	versions, _ := s.Data["versions"].(map[string]any)
-	if a.format != "table" || a.field != "" {
-		return a.printSecret(s)
+	if a.Format != "table" || a.Field != "" {
+		return a.PrintSecret(s)
 	}
 	delete(s.Data, "versions")
-	if err := a.printSecret(s); err != nil {
+	if err := a.PrintSecret(s); err != nil {
 		return err
 	}
-	numbers := sorted(versions)
+	numbers := session.Sorted(versions)
 	slices.SortFunc(numbers, func(x, y string) int {
 		m, _ := json.Number(x).Int64()
 		n, _ := json.Number(y).Int64()
 		return int(m - n)
 	})
-	rows := make([]row, 0, len(numbers))
+	rows := make([]session.Row, 0, len(numbers))
 	for _, n := range numbers {
 		v, _ := versions[n].(map[string]any)
-		rows = append(rows, row{n, text(v["created_time"]), text(v["deletion_time"]), text(v["destroyed"])})
+		rows = append(rows, session.Row{n, session.Text(v["created_time"]), session.Text(v["deletion_time"]), session.Text(v["destroyed"])})
 	}
-	if _, err := fmt.Fprintln(a.env.Stdout); err != nil {
+	if _, err := fmt.Fprintln(a.Env.Stdout); err != nil {
 		return err
 	}
-	return a.print(nil, row{"Version", "Created", "Deleted", "Destroyed"}, rows)
+	return a.Print(nil, session.Row{"Version", "Created", "Deleted", "Destroyed"}, rows)
 }
 
-func (a *app) kvMetadataWrite(verb, short string, do writer) *cobra.Command {
+func (a *app) metadataWrite(verb, short string, do writer) *cobra.Command {
 	var maxVersions int
 	var casRequired bool
 	var deleteAfter string
 	var custom map[string]string
 	c := &cobra.Command{
-		Use: verb + " PATH", Short: short, Args: args(1, 1),
+		Use: verb + " PATH", Short: short, Args: session.Args(1, 1),
 		Example: "  strongkeep kv metadata " + verb + " -max-versions=5 -custom-metadata=owner=payments secret/my-app/config",
 		RunE: func(c *cobra.Command, given []string) error {
-			t, err := a.v2Target(c, given[0])
+			t, err := a.findV2(c, given[0])
 			if err != nil {
 				return err
 			}
@@ -360,7 +369,7 @@ func (a *app) kvMetadataWrite(verb, short string, do writer) *cobra.Command {
 			if _, err := do(t.client.Logical(), c.Context(), t.path("metadata"), body); err != nil {
 				return err
 			}
-			return a.done("Success! Data written to: %s", t.path("metadata"))
+			return a.Done("Success! Data written to: %s", t.path("metadata"))
 		},
 	}
 	f := c.Flags()

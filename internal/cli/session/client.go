@@ -1,4 +1,4 @@
-package cli
+package session
 
 import (
 	"crypto/tls"
@@ -19,37 +19,39 @@ import (
 	"github.com/strongkeep/strongkeep/internal/errs"
 )
 
-// connection is what the global flags say of the server. Flags win over
+// Connection is what the global flags say of the server. Flags win over
 // STRONGKEEP_*, which wins over VAULT_*.
-type connection struct {
-	address, caCert, clientCert, clientKey, serverName, namespace string
-	skipVerify                                                    bool
+type Connection struct {
+	Address, Namespace, ServerName string
+	CACert, ClientCert, ClientKey  string // files, PEM
+	SkipVerify                     bool
 }
 
-const defaultAddress = "https://127.0.0.1:8200"
+// DefaultAddress is where a server listens that was told nothing else.
+const DefaultAddress = "https://127.0.0.1:8200"
 
-// client makes the official client. The token is that of the environment, else
+// Client makes the official client. The token is that of the environment, else
 // the one login kept.
-func (a *app) client() (*vault.Client, error) {
+func (s *Session) Client() (*vault.Client, error) {
 	cfg := vault.DefaultConfig()
 	if cfg.Error != nil {
 		return nil, errs.Newf(errs.Invalid, "reading VAULT_* settings: %w", cfg.Error)
 	}
-	c := a.conn
-	cfg.Address = first(c.address, a.env.lookup("ADDR"), defaultAddress)
-	skip, _ := strconv.ParseBool(a.env.lookup("SKIP_VERIFY"))
+	c := s.Conn
+	cfg.Address = First(c.Address, s.Env.Lookup("ADDR"), DefaultAddress)
+	skip, _ := strconv.ParseBool(s.Env.Lookup("SKIP_VERIFY"))
 	err := cfg.ConfigureTLS(&vault.TLSConfig{
-		CACert:        first(c.caCert, a.env.lookup("CACERT")),
-		CAPath:        a.env.lookup("CAPATH"),
-		ClientCert:    first(c.clientCert, a.env.lookup("CLIENT_CERT")),
-		ClientKey:     first(c.clientKey, a.env.lookup("CLIENT_KEY")),
-		TLSServerName: first(c.serverName, a.env.lookup("TLS_SERVER_NAME")),
-		Insecure:      c.skipVerify || skip,
+		CACert:        First(c.CACert, s.Env.Lookup("CACERT")),
+		CAPath:        s.Env.Lookup("CAPATH"),
+		ClientCert:    First(c.ClientCert, s.Env.Lookup("CLIENT_CERT")),
+		ClientKey:     First(c.ClientKey, s.Env.Lookup("CLIENT_KEY")),
+		TLSServerName: First(c.ServerName, s.Env.Lookup("TLS_SERVER_NAME")),
+		Insecure:      c.SkipVerify || skip,
 	})
 	if err != nil {
 		return nil, errs.Newf(errs.Invalid, "setting up TLS: %w", err)
 	}
-	if v := a.env.lookup("CLIENT_TIMEOUT"); v != "" {
+	if v := s.Env.Lookup("CLIENT_TIMEOUT"); v != "" {
 		if cfg.Timeout, err = timeout(v); err != nil {
 			return nil, err
 		}
@@ -58,10 +60,10 @@ func (a *app) client() (*vault.Client, error) {
 	if err != nil {
 		return nil, errs.Newf(errs.Invalid, "address %q: %w", cfg.Address, err)
 	}
-	if ns := first(c.namespace, a.env.lookup("NAMESPACE")); ns != "" {
+	if ns := First(c.Namespace, s.Env.Lookup("NAMESPACE")); ns != "" {
 		client.SetNamespace(ns)
 	}
-	token, err := a.token()
+	token, err := s.token()
 	if err != nil {
 		return nil, err
 	}
@@ -80,7 +82,8 @@ func timeout(v string) (time.Duration, error) {
 	return d, nil
 }
 
-func first(values ...string) string {
+// First returns the first value that is not empty.
+func First(values ...string) string {
 	for _, v := range values {
 		if v != "" {
 			return v
@@ -89,27 +92,28 @@ func first(values ...string) string {
 	return ""
 }
 
-func (a *app) tokenFile() string {
-	if a.env.Home == "" {
+// TokenFile is where a token is kept, "" without a home directory.
+func (s *Session) TokenFile() string {
+	if s.Env.Home == "" {
 		return ""
 	}
-	return filepath.Join(a.env.Home, ".vault-token")
+	return filepath.Join(s.Env.Home, ".vault-token")
 }
 
-func (a *app) token() (string, error) {
-	if t := a.env.lookup("TOKEN"); t != "" {
+func (s *Session) token() (string, error) {
+	if t := s.Env.Lookup("TOKEN"); t != "" {
 		return t, nil
 	}
-	raw, err := os.ReadFile(a.tokenFile())
-	if err != nil && !errors.Is(err, fs.ErrNotExist) && a.tokenFile() != "" {
+	raw, err := os.ReadFile(s.TokenFile())
+	if err != nil && !errors.Is(err, fs.ErrNotExist) && s.TokenFile() != "" {
 		return "", errs.Newf(errs.Invalid, "reading the token that login kept: %w", err)
 	}
 	return strings.TrimSpace(string(raw)), nil
 }
 
-// keepToken stores a token where the official command looks for it too.
-func (a *app) keepToken(token string) error {
-	path := a.tokenFile()
+// KeepToken stores a token where the official command looks for it too.
+func (s *Session) KeepToken(token string) error {
+	path := s.TokenFile()
 	if path == "" {
 		return errs.New(errs.Invalid, "there is no home directory to keep the token in: use -no-store and set VAULT_TOKEN")
 	}
@@ -122,12 +126,12 @@ func (a *app) keepToken(token string) error {
 	return nil
 }
 
-// explain turns what the client library reports into a message with a next
+// Explain turns what the client library reports into a message with a next
 // step and the kind that decides the exit code.
-func (a *app) explain(err error) error {
+func (s *Session) Explain(err error) error {
 	var response *vault.ResponseError
 	if errors.As(err, &response) {
-		return a.explainResponse(response)
+		return s.explainResponse(response)
 	}
 	var (
 		unknown  x509.UnknownAuthorityError
@@ -136,7 +140,7 @@ func (a *app) explain(err error) error {
 		record   tls.RecordHeaderError
 		dial     *net.OpError
 	)
-	address := first(a.conn.address, a.env.lookup("ADDR"), defaultAddress)
+	address := First(s.Conn.Address, s.Env.Lookup("ADDR"), DefaultAddress)
 	switch {
 	case errors.As(err, &unknown):
 		return errs.Newf(errs.Unavailable, "the certificate of %s is not signed by a CA known here: set VAULT_CACERT to the ca.pem of the server (DATA_DIR/tls/ca.pem)", address)
@@ -152,39 +156,32 @@ func (a *app) explain(err error) error {
 	return err
 }
 
-func (a *app) explainResponse(r *vault.ResponseError) error {
+// kinds says what an HTTP status means; what is not here is Internal.
+var kinds = map[int]errs.Kind{
+	http.StatusBadRequest:            errs.Invalid,
+	http.StatusUnsupportedMediaType:  errs.Invalid,
+	http.StatusForbidden:             errs.Denied,
+	http.StatusNotFound:              errs.NotExist,
+	http.StatusMethodNotAllowed:      errs.Unsupported,
+	http.StatusRequestEntityTooLarge: errs.TooLarge,
+	http.StatusTooManyRequests:       errs.Exhausted,
+	http.StatusServiceUnavailable:    errs.Unavailable,
+}
+
+func (s *Session) explainResponse(r *vault.ResponseError) error {
 	texts := make([]string, 0, len(r.Errors))
 	for _, t := range r.Errors {
 		texts = append(texts, strings.TrimSpace(strings.TrimPrefix(t, "1 error occurred:\n\t* ")))
 	}
-	text := strings.Join(texts, "; ")
-	if text == "" {
-		text = http.StatusText(r.StatusCode)
+	said := First(strings.Join(texts, "; "), http.StatusText(r.StatusCode))
+	kind, hint := kinds[r.StatusCode], ""
+	switch {
+	case kind == errs.Denied && (said == "permission denied" || said == "bad token"):
+		hint = "; log in (strongkeep login) or ask for a policy that allows it"
+	case kind == errs.Unavailable && strings.Contains(said, "sealed"):
+		kind, hint = errs.Sealed, "; unseal it (strongkeep operator unseal), or initialise it (strongkeep operator init)"
 	}
-	kind, hint := errs.Internal, ""
-	switch r.StatusCode {
-	case http.StatusBadRequest, http.StatusUnsupportedMediaType:
-		kind = errs.Invalid
-	case http.StatusForbidden:
-		kind, hint = errs.Denied, "; log in (strongkeep login) or ask for a policy that allows it"
-		if strings.Contains(text, " ") && text != "permission denied" && text != "bad token" {
-			hint = ""
-		}
-	case http.StatusNotFound:
-		kind = errs.NotExist
-	case http.StatusMethodNotAllowed:
-		kind = errs.Unsupported
-	case http.StatusRequestEntityTooLarge:
-		kind = errs.TooLarge
-	case http.StatusTooManyRequests:
-		kind = errs.Exhausted
-	case http.StatusServiceUnavailable:
-		kind = errs.Unavailable
-		if strings.Contains(text, "sealed") {
-			kind, hint = errs.Sealed, "; unseal it (strongkeep operator unseal), or initialise it (strongkeep operator init)"
-		}
-	}
-	return errs.New(kind, fmt.Sprintf("%s%s (%s %s: %d)", text, hint, r.HTTPMethod, pathOf(r.URL), r.StatusCode))
+	return errs.New(kind, fmt.Sprintf("%s%s (%s %s: %d)", said, hint, r.HTTPMethod, pathOf(r.URL), r.StatusCode))
 }
 
 // pathOf leaves scheme, host and query out: the query may hold values.

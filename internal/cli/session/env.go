@@ -1,4 +1,4 @@
-package cli
+package session
 
 import (
 	"context"
@@ -38,17 +38,17 @@ func System() Env {
 	return e
 }
 
-// lookup returns STRONGKEEP_name, else VAULT_name.
-func (e Env) lookup(name string) string {
+// Lookup returns STRONGKEEP_name, else VAULT_name.
+func (e Env) Lookup(name string) string {
 	if v := e.Getenv("STRONGKEEP_" + name); v != "" {
 		return v
 	}
 	return e.Getenv("VAULT_" + name)
 }
 
-// normalize accepts Vault's style of long flags with one dash (-format=json):
-// pflag would read them as a row of short ones, of which there are few.
-func normalize(args []string) []string {
+// Normalize accepts Vault's style of long flags with one dash (-format=json):
+// pflag would read them as a Row of short ones, of which there are few.
+func Normalize(args []string) []string {
 	out := make([]string, len(args))
 	for i, a := range args {
 		if a == "--" {

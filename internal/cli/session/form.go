@@ -1,0 +1,29 @@
+package session
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/strongkeep/strongkeep/internal/errs"
+)
+
+// Args checks the number of positional arguments with a message that shows the form.
+func Args(least, most int) cobra.PositionalArgs {
+	return func(c *cobra.Command, given []string) error {
+		if len(given) < least || most >= 0 && len(given) > most {
+			return errs.Newf(errs.Invalid, "wrong number of arguments: the form is %q; see %s --help", c.UseLine(), c.CommandPath())
+		}
+		return nil
+	}
+}
+
+// Group is a command that only holds others; an unknown one is an error.
+func Group(use, short string, children ...*cobra.Command) *cobra.Command {
+	c := &cobra.Command{Use: use, Short: short, RunE: func(c *cobra.Command, given []string) error {
+		if len(given) > 0 {
+			return errs.Newf(errs.Invalid, "unknown command %q; see %s --help", given[0], c.CommandPath())
+		}
+		return c.Help()
+	}}
+	c.AddCommand(children...)
+	return c
+}

@@ -1,0 +1,10 @@
+package session
+
+// Session is one run of the program. Commands read the flags from it after
+// they were parsed.
+type Session struct {
+	Env    Env
+	Conn   Connection
+	Format string // table, json or yaml
+	Field  string // print only this field, raw; "" = all
+}

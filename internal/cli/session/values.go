@@ -1,0 +1,114 @@
+package session
+
+import (
+	"encoding/json"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/strongkeep/strongkeep/internal/errs"
+)
+
+// Values reads the KEY=VALUE arguments of a write:
+//
+//	key=@file   the content of a file
+//	key=-       standard input
+//	key         asked for without echo, on a terminal
+//	key=value   the value itself; for secrets the shell's history keeps it
+//	@file.json  all fields from a JSON object in a file
+//	-           all fields from a JSON object on standard input
+//
+// warn says that literal values deserve the warning about shell history.
+func (s *Session) Values(arguments []string, warn bool) (map[string]any, error) {
+	fields := map[string]any{}
+	literal, stdinUsed := false, false
+	for _, argument := range arguments {
+		key, value, given := strings.Cut(argument, "=")
+		var err error
+		switch {
+		case argument == "-" || strings.HasPrefix(argument, "@"):
+			err = s.jsonFields(fields, argument, &stdinUsed)
+		case key == "":
+			err = errs.New(errs.Invalid, "an argument begins with \"=\": the form is KEY=VALUE")
+		case !given:
+			fields[key], err = s.Ask(key)
+		case strings.HasPrefix(value, "@"):
+			fields[key], err = fileValue(key, value[1:])
+		case value == "-":
+			fields[key], err = s.ReadStdin(&stdinUsed)
+		default:
+			literal = true
+			fields[key] = strings.TrimPrefix(value, `\`) // \@x and \- are literals
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	if literal && warn {
+		s.Warn([]string{"a value on the command line stays in the shell's history and is visible to others on this machine; use KEY=@file, KEY=- (standard input) or KEY alone (prompt)."})
+	}
+	return fields, nil
+}
+
+func fileValue(key, path string) (string, error) {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return "", errs.Newf(errs.Invalid, "reading the value of %s: %w", key, err)
+	}
+	return string(content), nil
+}
+
+func (s *Session) jsonFields(fields map[string]any, argument string, stdinUsed *bool) error {
+	var raw string
+	var err error
+	if argument == "-" {
+		raw, err = s.ReadStdin(stdinUsed)
+	} else {
+		raw, err = fileValue("the fields", argument[1:])
+	}
+	if err != nil {
+		return err
+	}
+	dec := json.NewDecoder(strings.NewReader(raw))
+	dec.UseNumber()
+	var object map[string]any
+	if err := dec.Decode(&object); err != nil {
+		return errs.Newf(errs.Invalid, "the fields in %s must be a JSON object (byte %d is where it ends being one)", where(argument), dec.InputOffset())
+	}
+	for k, v := range object {
+		fields[k] = v
+	}
+	return nil
+}
+
+func where(argument string) string {
+	if argument == "-" {
+		return "standard input"
+	}
+	return argument[1:]
+}
+
+// ReadStdin returns all of standard input; used guards against reading it twice.
+func (s *Session) ReadStdin(used *bool) (string, error) {
+	if *used {
+		return "", errs.New(errs.Invalid, "standard input can be read for one value only")
+	}
+	*used = true
+	content, err := io.ReadAll(s.Env.Stdin)
+	if err != nil {
+		return "", errs.Newf(errs.Invalid, "reading standard input: %w", err)
+	}
+	return string(content), nil
+}
+
+// Ask prompts for a value without echo. Kind Invalid: there is no terminal.
+func (s *Session) Ask(key string) (string, error) {
+	if s.Env.ReadPassword == nil {
+		return "", errs.Newf(errs.Invalid, "%s has no value and there is no terminal to ask on: use %s=@file or %s=-", key, key, key)
+	}
+	value, err := s.Env.ReadPassword(key + " (not shown): ")
+	if err != nil {
+		return "", errs.Newf(errs.Invalid, "reading %s: %w", key, err)
+	}
+	return string(value), nil
+}
