@@ -8,6 +8,7 @@ import (
 
 	"k8s.io/utils/clock"
 
+	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/redact"
 )
 
@@ -18,6 +19,10 @@ type Provider interface {
 	// the backend; Store.Check does. The caller closes the Store.
 	Open(ctx context.Context, cfg Config) (Store, error)
 }
+
+// ErrUnverifiable is what Store.Check returns when it cannot tell whether the
+// store works.
+var ErrUnverifiable = errs.New(errs.Unsupported, "this store cannot be checked")
 
 // Config is what a Store is made from.
 type Config struct {

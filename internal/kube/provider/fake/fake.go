@@ -3,6 +3,7 @@ package fake
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"strconv"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
@@ -84,7 +85,7 @@ func (s *store) Check(context.Context) error {
 	case 0:
 		return nil
 	case 1:
-		return errs.New(errs.Unsupported, "spec.provider.fake.validationResult says the state is unknown")
+		return fmt.Errorf("spec.provider.fake.validationResult is 1: %w", provider.ErrUnverifiable)
 	}
 	return errs.Newf(errs.Invalid, "spec.provider.fake.validationResult is %d: set it to 0 to make the store valid", s.verdict)
 }

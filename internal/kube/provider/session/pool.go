@@ -92,16 +92,16 @@ func (p *Pool) Check(ctx context.Context, store v1.Store) error {
 }
 
 // Topic returns the name under which changes of key in store are reported, or
-// "" when the store reports none.
-func (p *Pool) Topic(ctx context.Context, store v1.Store, key string) string {
+// "" when the store reports none. An error means that this is not known yet.
+func (p *Pool) Topic(ctx context.Context, store v1.Store, key string) (string, error) {
 	s, err := p.open(ctx, store)
 	if err != nil {
-		return ""
+		return "", err
 	}
 	if n, ok := s.store.(provider.Notifier); ok {
-		return n.Topic(key)
+		return n.Topic(key), nil
 	}
-	return ""
+	return "", nil
 }
 
 // Notify runs store's Notifier until ctx or the session ends. A store without

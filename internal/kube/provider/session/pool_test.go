@@ -207,7 +207,7 @@ func TestFailedOpensBackOff(t *testing.T) {
 	b := &backend{openErr: errs.New(errs.NotExist, "no Secret")}
 	run(t, b, func(t *testing.T, p *Pool) {
 		for range 600 { // a minute
-			if _, err := p.Read(t.Context(), object(t, 1), provider.Request{Key: "a"}); !errs.Is(err, errs.NotExist) {
+			if _, err := p.Read(t.Context(), object(t, 1), provider.Request{Key: "a"}); !errs.Is(err, errs.Unavailable) {
 				t.Fatal(err)
 			}
 			time.Sleep(100 * time.Millisecond)

@@ -55,6 +55,9 @@ const (
 func (s *session) open(spec *v1.SecretStoreSpec, scope provider.Scope) {
 	defer close(s.opened)
 	s.store, s.openErr = s.dial(spec, scope)
+	if errs.Is(s.openErr, errs.NotExist) { // must not look like a secret that the store does not have
+		s.openErr = errs.As(errs.Unavailable, s.openErr)
+	}
 	if s.openErr != nil {
 		pause := min(downPause<<min(s.attempts-1, 10), openPauseMax)
 		s.mu.Lock()

@@ -21,7 +21,13 @@ func classify(err error, doing string) error {
 	}
 	var answer *api.ResponseError
 	if errors.As(err, &answer) {
-		return errs.Newf(kindOf(answer.StatusCode), "%s: %s", doing, words(answer))
+		kind := kindOf(answer.StatusCode)
+		if kind == errs.NotExist && (len(answer.Errors) > 0 || answer.RawError) {
+			// A secret that is not there is a 404 without a word; with words, the
+			// mount or the server is wrong, and that must not look like a deletion.
+			kind = errs.Invalid
+		}
+		return errs.Newf(kind, "%s: %s", doing, words(answer))
 	}
 	var dial *url.Error
 	if errors.As(err, &dial) {

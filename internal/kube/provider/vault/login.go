@@ -59,6 +59,9 @@ func (s *store) refresh(ctx context.Context, old *login) (*login, error) {
 		ctx, cancel := context.WithTimeout(s.ctx, callTimeout)
 		defer cancel()
 		l, err := s.renewOrLogin(ctx, old)
+		if errs.Is(err, errs.NotExist) { // credentials that are not there are not a secret that is not there
+			err = errs.As(errs.Unavailable, err)
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -320,7 +320,7 @@ func TestGivenToken(t *testing.T) {
 		t.Error("a token that is not ours was revoked")
 	}
 	missing := newFixture(t, vaulttest.New(), func(s *Settings) { s.Auth = &Auth{TokenSecretRef: &v1.SecretKeySelector{Name: "absent", Key: "token"}} })
-	if err := missing.store.Check(t.Context()); !errs.Is(err, errs.NotExist) || !strings.Contains(err.Error(), "absent") {
+	if err := missing.store.Check(t.Context()); !errs.Is(err, errs.Unavailable) || !strings.Contains(err.Error(), "absent") {
 		t.Errorf("a missing Secret: %v", err)
 	}
 }

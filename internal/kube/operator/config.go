@@ -1,0 +1,112 @@
+package operator
+
+import (
+	"log/slog"
+	"os"
+	"strings"
+	"time"
+
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/kube/provider"
+	"github.com/strongkeep/strongkeep/internal/kube/template"
+)
+
+// Config configures Run. Providers is required; zero values of the rest have
+// the defaults named.
+type Config struct {
+	// Providers by their key under spec.provider.
+	Providers map[string]provider.Provider
+
+	// REST reaches the API server. When nil, Kubeconfig is read, or without one
+	// the pod's own ServiceAccount used. Its QPS limit is taken off: the API
+	// server's priority and fairness is the better judge.
+	REST       *rest.Config
+	Kubeconfig string
+
+	// Namespaces to work in; all when empty.
+	Namespaces []string
+	// NoClusterStores leaves ClusterSecretStores alone.
+	NoClusterStores bool
+	// OwnNamespace holds the operator's lease and its key; the pod's when empty,
+	// else "strongkeep-system".
+	OwnNamespace string
+	// Class is the spec.controller of stores answered for, beside those without; "default".
+	Class string
+
+	// Concurrency is how many ExternalSecrets are worked on at once; 32.
+	Concurrency int
+	// StoreConcurrency is how many calls to one store are under way at once; 16.
+	StoreConcurrency int
+	// StoreInterval is how often stores are checked; 5 minutes.
+	StoreInterval time.Duration
+	// TemplateLimits bound templates; see template.Limits.
+	TemplateLimits template.Limits
+
+	// LeaderElection makes one of several operators work.
+	LeaderElection bool
+
+	// MetricsAddr and HealthAddr serve /metrics, and /healthz and /readyz; ":8080"
+	// and ":8082". "0" serves nothing.
+	MetricsAddr, HealthAddr string
+
+	// Log hears what happens; nil: nobody hears.
+	Log *slog.Logger
+	// Started, when set, is called once with the addresses served.
+	Started func(Addresses)
+}
+
+// Addresses are where the operator listens; empty where it does not.
+type Addresses struct{ Metrics, Health string }
+
+func (c Config) withDefaults() (Config, error) {
+	text := func(s *string, d string) {
+		if *s == "" {
+			*s = d
+		}
+	}
+	text(&c.OwnNamespace, ownNamespace())
+	text(&c.Class, "default")
+	text(&c.MetricsAddr, ":8080")
+	text(&c.HealthAddr, ":8082")
+	if c.Concurrency == 0 {
+		c.Concurrency = 32
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.REST == nil {
+		var err error
+		if c.REST, err = restConfig(c.Kubeconfig); err != nil {
+			return c, err
+		}
+	}
+	c.REST = rest.CopyConfig(c.REST)
+	c.REST.QPS = -1
+	text(&c.REST.UserAgent, "strongkeep-operator")
+	return c, nil
+}
+
+func restConfig(kubeconfig string) (*rest.Config, error) {
+	if kubeconfig != "" {
+		cfg, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
+		return cfg, errs.As(errs.Invalid, err)
+	}
+	cfg, err := rest.InClusterConfig()
+	if err != nil {
+		return nil, errs.Newf(errs.Invalid, "not running in a pod: name a kubeconfig file with --kubeconfig: %w", err)
+	}
+	return cfg, nil
+}
+
+func ownNamespace() string {
+	if ns := os.Getenv("POD_NAMESPACE"); ns != "" {
+		return ns
+	}
+	if b, err := os.ReadFile("/var/run/secrets/kubernetes.io/serviceaccount/namespace"); err == nil {
+		return strings.TrimSpace(string(b))
+	}
+	return "strongkeep-system"
+}

@@ -1,0 +1,216 @@
+package externalsecret
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	v1 "github.com/strongkeep/strongkeep/api/external/v1"
+	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/gather"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/subscribe"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/target"
+	"github.com/strongkeep/strongkeep/internal/kube/provider"
+	"github.com/strongkeep/strongkeep/internal/kube/template"
+)
+
+// Stores reads external stores. session.Pool is one.
+type Stores interface {
+	Read(ctx context.Context, store v1.Store, req provider.Request) (provider.Value, error)
+	Topic(ctx context.Context, store v1.Store, key string) (string, error)
+}
+
+// Wishes is told which changes an ExternalSecret wants to hear of. subscribe.Hub is one.
+type Wishes interface {
+	Want(es types.NamespacedName, wishes []subscribe.Wish)
+	Forget(es types.NamespacedName)
+}
+
+// Metrics hears what happens.
+type Metrics interface {
+	Synced(es *v1.ExternalSecret, took time.Duration, err error)
+	Forget(namespace, name string)
+}
+
+// Config is what a Reconciler needs. All fields are required but Class.
+type Config struct {
+	Client client.Client // reads come from caches: ExternalSecrets, stores, metadata of Secrets, ConfigMaps and Namespaces
+	Live   client.Reader // reads come from the API server
+	Stores Stores
+	Wishes Wishes
+	Key    target.Key
+	Clock  clock.PassiveClock
+	Log    *slog.Logger
+	Event  func(about client.Object, eventType, reason, message string)
+	Metric Metrics
+	Limits template.Limits
+	// Class is whose stores are answered for, beside those of no class.
+	Class string
+}
+
+// Reconciler reconciles ExternalSecrets.
+type Reconciler struct {
+	Config
+	writer   target.Writer
+	memories memories
+}
+
+// New returns a Reconciler.
+func New(cfg Config) *Reconciler {
+	return &Reconciler{Config: cfg, writer: target.Writer{Client: cfg.Client}}
+}
+
+// Reconcile implements reconcile.Reconciler. It returns no errors: what goes
+// wrong is in the status, and when to try again is decided here.
+func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	var es v1.ExternalSecret
+	if err := r.Client.Get(ctx, req.NamespacedName, &es); err != nil {
+		if apierrors.IsNotFound(err) {
+			r.forget(req.NamespacedName)
+			return ctrl.Result{}, nil
+		}
+		return ctrl.Result{}, err
+	}
+	if !es.DeletionTimestamp.IsZero() {
+		return ctrl.Result{}, r.finish(ctx, &es)
+	}
+	if older(es.ResourceVersion, r.memories.get(req.NamespacedName).status) {
+		return ctrl.Result{RequeueAfter: 20 * time.Millisecond}, nil // the cache has not seen our last status patch
+	}
+	o, answerable, err := r.observe(ctx, &es)
+	if err != nil || !answerable {
+		return ctrl.Result{}, err
+	}
+	r.wishes(ctx, o)
+	p := decide(o)
+	if p.action == actVerify {
+		right, err := r.verify(ctx, &es)
+		if err != nil {
+			return ctrl.Result{}, err
+		}
+		if right {
+			p.action = actNothing
+		}
+	}
+	if p.action == actNothing {
+		return ctrl.Result{RequeueAfter: p.next}, nil
+	}
+	return r.refresh(ctx, o, p.why)
+}
+
+// refresh syncs and writes the outcome into the status.
+func (r *Reconciler) refresh(ctx context.Context, o observed, why string) (ctrl.Result, error) {
+	key := client.ObjectKeyFromObject(o.es)
+	r.memories.change(key, func(e *entry) { e.due = "" })
+	began := r.Clock.Now()
+	out := r.sync(ctx, o)
+	if errs.Is(out.err, errs.Conflict) && out.reason == "" {
+		var tries int
+		r.memories.change(key, func(e *entry) { e.failures++; tries = e.failures; e.due = why })
+		if tries < 10 {
+			return ctrl.Result{RequeueAfter: 50 * time.Millisecond}, nil // somebody wrote the Secret: look again
+		}
+	}
+	r.Metric.Synced(o.es, r.Clock.Since(began), out.err)
+	r.Log.Debug("refreshed", "externalSecret", key.String(), "why", why, "changed", out.changed, "error", out.err)
+	if err := r.patchStatus(ctx, o, out, why); err != nil {
+		r.memories.setDue(key, why)
+		return ctrl.Result{}, err
+	}
+	if out.err == nil {
+		r.memories.change(key, func(e *entry) { e.failures = 0 })
+		o.es.Status.RefreshTime = metav1.NewTime(o.now)
+		return ctrl.Result{RequeueAfter: untilRefresh(o)}, nil
+	}
+	var failures int
+	r.memories.change(key, func(e *entry) { e.failures++; failures = e.failures; e.due = why })
+	kind := errs.KindOf(out.err)
+	return ctrl.Result{RequeueAfter: retryAfter(failures, kind == errs.Invalid || kind == errs.Unsupported || kind == errs.TooLarge)}, nil
+}
+
+// verify looks at the target's content with one read of the API server.
+func (r *Reconciler) verify(ctx context.Context, es *v1.ExternalSecret) (bool, error) {
+	if isMerge(es) {
+		return false, nil // a shared Secret carries no mark: a refresh tells
+	}
+	var live corev1.Secret
+	if err := r.Live.Get(ctx, types.NamespacedName{Namespace: es.Namespace, Name: target.Name(es)}, &live); err != nil {
+		if apierrors.IsNotFound(err) {
+			return false, nil
+		}
+		return false, err
+	}
+	mark := target.ParseMark(live.Annotations[target.AnnotationMark])
+	if mark.Content == "" || mark.Content != r.Key.ContentOf(&live, target.Manager(es.Name)) {
+		return false, nil
+	}
+	r.memories.change(client.ObjectKeyFromObject(es), func(e *entry) {
+		e.verified = target.Version{UID: live.UID, ResourceVersion: live.ResourceVersion}
+	})
+	return true, nil
+}
+
+// foreignFinalizer is one that older operators put on ExternalSecrets. With
+// nobody else left to take it off, the object could never be deleted.
+const foreignFinalizer = "externalsecrets.external-secrets.io/externalsecret-cleanup"
+
+// finish lets go of an ExternalSecret that is being deleted. Its Secret, if it
+// owns one, is for the garbage collector.
+func (r *Reconciler) finish(ctx context.Context, es *v1.ExternalSecret) error {
+	r.forget(client.ObjectKeyFromObject(es))
+	left := es.DeepCopy()
+	left.Finalizers = nil
+	for _, f := range es.Finalizers {
+		if f != foreignFinalizer {
+			left.Finalizers = append(left.Finalizers, f)
+		}
+	}
+	if len(left.Finalizers) == len(es.Finalizers) {
+		return nil
+	}
+	err := r.Client.Patch(ctx, left, client.MergeFromWithOptions(es, client.MergeFromWithOptimisticLock{}))
+	return client.IgnoreNotFound(err)
+}
+
+func (r *Reconciler) forget(key types.NamespacedName) {
+	r.memories.forget(key)
+	r.Wishes.Forget(key)
+	r.Metric.Forget(key.Namespace, key.Name)
+}
+
+// wishes tells whose changes es wants to hear of, once for each state of es and
+// its stores. Only periodic refresh means "follow the store"; what is not on a
+// timer is not to change by itself.
+func (r *Reconciler) wishes(ctx context.Context, o observed) {
+	key := client.ObjectKeyFromObject(o.es)
+	state := syncedVersion(o.es) + o.sources
+	if o.memory.wished == state {
+		return
+	}
+	var list []subscribe.Wish
+	if refreshInterval(o.es) > 0 {
+		for _, w := range gather.Wants(&o.es.Spec) {
+			store, err := r.store(ctx, o.es.Namespace, w.Store)
+			if err != nil {
+				return
+			}
+			topic, err := r.Stores.Topic(ctx, store, w.Key)
+			if err != nil {
+				return
+			}
+			if topic != "" {
+				list = append(list, subscribe.Wish{Store: v1.KeyOf(store), Topic: topic})
+			}
+		}
+	}
+	r.Wishes.Want(key, list)
+	r.memories.change(key, func(e *entry) { e.wished = state })
+}

@@ -1,0 +1,162 @@
+package externalsecret
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	v1 "github.com/strongkeep/strongkeep/api/external/v1"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/target"
+)
+
+// observed is everything a decision is made from.
+type observed struct {
+	now     time.Time
+	es      *v1.ExternalSecret
+	live    *metav1.PartialObjectMetadata // the target's metadata; nil: there is none
+	memory  memory
+	sources string // MAC of the versions of stores and template objects; "" when one is missing
+}
+
+// memory is what is remembered of an ExternalSecret between reconciles. It is
+// lost at a restart, which costs one look at the Secret.
+type memory struct {
+	verified target.Version // the target as it was when last known to be right
+	mark     string         // target.Mark of our last write; "" when that is not known
+	due      string         // why it must be refreshed; "" when it need not
+	failures int            // in a row
+	wished   string         // the state of it and its stores when its wishes were last told
+	status   string         // resourceVersion of the ExternalSecret after our last status patch
+}
+
+// action is what to do.
+type action string
+
+const (
+	actNothing action = "nothing"
+	actVerify  action = "verify"  // look at the target's content; refresh if it is not right
+	actRefresh action = "refresh" // read the store and write what is not right
+)
+
+// plan is a decision. next is when to look again although nothing happens; 0
+// for never.
+type plan struct {
+	action action
+	why    string
+	next   time.Duration
+}
+
+// decide is pure. Guards come first: each returns a reason to refresh.
+func decide(o observed) plan {
+	if why := mustRefresh(o); why != "" {
+		return plan{action: actRefresh, why: why}
+	}
+	next := untilRefresh(o)
+	if !keepsTarget(o.es) || o.live == nil {
+		return plan{action: actNothing, next: next}
+	}
+	if o.memory.verified != (target.Version{UID: o.live.UID, ResourceVersion: o.live.ResourceVersion}) {
+		return plan{action: actVerify, why: "the Secret was touched", next: next}
+	}
+	return plan{action: actNothing, next: next}
+}
+
+func mustRefresh(o observed) string {
+	es, status := o.es, &o.es.Status
+	gone := keepsTarget(es) && o.live == nil
+	switch {
+	case status.RefreshTime.IsZero() || status.SyncedResourceVersion == "":
+		return "never synced"
+	case !v1.IsReady(status.Conditions):
+		return "not ready"
+	case gone && !deletedOnPurpose(es):
+		return "the Secret is gone"
+	case es.Spec.RefreshPolicy == v1.RefreshCreatedOnce:
+		return ""
+	case status.SyncedResourceVersion != syncedVersion(es):
+		return "the ExternalSecret changed"
+	case o.memory.due != "":
+		return o.memory.due
+	case keepsTarget(es) && !gone && !isMerge(es) && target.ParseMark(o.live.Annotations[target.AnnotationMark]).Sources != o.sources:
+		return "a store or template object changed"
+	}
+	return duePeriodic(o)
+}
+
+// whyInterval is the reason of a refresh by time.
+const whyInterval = "the refresh interval is over"
+
+// duePeriodic returns why a refresh by time is due.
+func duePeriodic(o observed) string {
+	if interval := refreshInterval(o.es); interval > 0 && untilRefresh(o) <= 0 {
+		return whyInterval
+	}
+	return ""
+}
+
+// keepsTarget reports whether es writes a Secret at all.
+func keepsTarget(es *v1.ExternalSecret) bool { return target.Policy(es) != v1.CreateNone }
+
+func isMerge(es *v1.ExternalSecret) bool { return target.Policy(es) == v1.CreateMerge }
+
+// deletedOnPurpose reports whether the target was deleted by deletionPolicy.
+func deletedOnPurpose(es *v1.ExternalSecret) bool {
+	c := v1.FindCondition(es.Status.Conditions, v1.ConditionReady)
+	return c != nil && c.Reason == v1.ReasonSecretDeleted
+}
+
+// refreshInterval returns how often es is refreshed; 0 for not on a timer.
+func refreshInterval(es *v1.ExternalSecret) time.Duration {
+	switch es.Spec.RefreshPolicy {
+	case v1.RefreshCreatedOnce, v1.RefreshOnChange:
+		return 0
+	}
+	if es.Spec.RefreshInterval == nil {
+		return time.Hour
+	}
+	return max(es.Spec.RefreshInterval.Duration, 0)
+}
+
+// untilRefresh returns the time to the next refresh by the interval, 0 when it
+// is over. When there is none it is 0 too: see refreshInterval. Up to a tenth is
+// taken off, by the UID, so that objects made together are not refreshed together.
+func untilRefresh(o observed) time.Duration {
+	interval := refreshInterval(o.es)
+	if interval == 0 {
+		return 0
+	}
+	sum := sha256.Sum256([]byte(o.es.UID))
+	share := float64(binary.BigEndian.Uint32(sum[:4])) / (1 << 32)
+	interval -= time.Duration(share * float64(interval) / 10)
+	return max(interval-o.now.Sub(o.es.Status.RefreshTime.Time), 0)
+}
+
+// syncedVersion is the value of status.syncedResourceVersion: it changes with
+// the spec, the labels and the annotations, so that a force-sync annotation
+// with any value works.
+func syncedVersion(es *v1.ExternalSecret) string {
+	h := sha256.New()
+	for _, values := range []map[string]string{es.Labels, es.Annotations} {
+		for _, k := range slices.Sorted(maps.Keys(values)) {
+			fmt.Fprintf(h, "%q=%q,", k, values[k])
+		}
+		fmt.Fprint(h, ";")
+	}
+	return fmt.Sprintf("%d-%s", es.Generation, hex.EncodeToString(h.Sum(nil)[:14]))
+}
+
+// retryAfter returns how long to wait after a number of failures in a row.
+func retryAfter(failures int, permanent bool) time.Duration {
+	const longest = 5 * time.Minute
+	wait := time.Second
+	if permanent {
+		wait = 30 * time.Second // events bring it back when what is wrong is put right
+	}
+	return min(wait<<min(failures-1, 12), longest)
+}

@@ -1,0 +1,101 @@
+package externalsecret
+
+import (
+	"strconv"
+	"sync"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/strongkeep/strongkeep/internal/kube/operator/target"
+)
+
+// memories keeps a memory per ExternalSecret. Reconciles of one object do not
+// overlap; events come at any time.
+type memories struct {
+	mu   sync.Mutex
+	byES map[types.NamespacedName]*entry
+}
+
+type entry struct {
+	memory
+	written time.Time // when verified was last set by a write of ours
+	gone    bool      // the Secret in verified was deleted since
+}
+
+func (m *memories) get(key types.NamespacedName) memory {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if e := m.byES[key]; e != nil {
+		return e.memory
+	}
+	return memory{}
+}
+
+func (m *memories) change(key types.NamespacedName, f func(*entry)) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.byES == nil {
+		m.byES = map[types.NamespacedName]*entry{}
+	}
+	e := m.byES[key]
+	if e == nil {
+		e = &entry{}
+		m.byES[key] = e
+	}
+	f(e)
+}
+
+func (m *memories) forget(key types.NamespacedName) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.byES, key)
+}
+
+// setDue marks an object for refresh. The mark stays until a refresh that began
+// after it.
+func (m *memories) setDue(key types.NamespacedName, why string) {
+	m.change(key, func(e *entry) { e.due = why })
+}
+
+// wrote records the Secret as a write of ours left it.
+func (m *memories) wrote(key types.NamespacedName, v target.Version, now time.Time) {
+	m.change(key, func(e *entry) { e.verified, e.written, e.gone = v, now, false })
+}
+
+// secretGone records that a Secret was deleted.
+func (m *memories) secretGone(key types.NamespacedName, uid types.UID) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if e := m.byES[key]; e != nil && e.verified.UID == uid {
+		e.gone = true
+	}
+}
+
+// cacheLag bounds how long a cache may be behind a write of ours.
+const cacheLag = 30 * time.Second
+
+// current returns the target's metadata with the cache's delay taken out: when
+// our own last write is newer than what the cache has, then what we wrote is
+// what there is. live may be nil.
+func (m *memories) current(key types.NamespacedName, live *metav1.PartialObjectMetadata, now time.Time) (behind bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	e := m.byES[key]
+	if e == nil || e.gone || e.verified.UID == "" || now.Sub(e.written) > cacheLag {
+		return false
+	}
+	if live == nil {
+		return true
+	}
+	return live.UID == e.verified.UID && older(live.ResourceVersion, e.verified.ResourceVersion)
+}
+
+// older compares resourceVersions, which are decimal numbers that grow
+// (KEP-5504); what is not a number is not older than anything.
+func older(a, b string) bool {
+	m, errA := strconv.ParseUint(a, 10, 64)
+	n, errB := strconv.ParseUint(b, 10, 64)
+	return errA == nil && errB == nil && m < n
+}

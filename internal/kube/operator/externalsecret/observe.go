@@ -1,0 +1,196 @@
+package externalsecret
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	v1 "github.com/strongkeep/strongkeep/api/external/v1"
+	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/gather"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/target"
+)
+
+// observe gathers what is known, from caches only. It is not answerable when
+// every store of es is another operator's.
+func (r *Reconciler) observe(ctx context.Context, es *v1.ExternalSecret) (observed, bool, error) {
+	o := observed{now: r.Clock.Now(), es: es}
+	key := client.ObjectKeyFromObject(es)
+	live, err := r.metadata(ctx, "Secret", types.NamespacedName{Namespace: es.Namespace, Name: target.Name(es)})
+	if err != nil {
+		return o, false, err
+	}
+	o.live = live
+	o.memory = r.memories.get(key)
+	if r.memories.current(key, live, o.now) {
+		o.live = r.asWritten(es, live, o.memory)
+	}
+	versions, answerable, err := r.versions(ctx, es)
+	if err != nil {
+		return o, false, err
+	}
+	if versions != nil {
+		o.sources = r.Key.Sources(versions)
+	}
+	return o, answerable, nil
+}
+
+// asWritten stands in for metadata that the cache does not have yet: that of
+// the Secret as we wrote it.
+func (r *Reconciler) asWritten(es *v1.ExternalSecret, live *metav1.PartialObjectMetadata, m memory) *metav1.PartialObjectMetadata {
+	if live == nil {
+		live = &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Namespace: es.Namespace, Name: target.Name(es)}}
+	}
+	live.UID, live.ResourceVersion = m.verified.UID, m.verified.ResourceVersion
+	if live.Labels == nil {
+		live.Labels = map[string]string{}
+	}
+	if !isMerge(es) {
+		live.Annotations = map[string]string{target.AnnotationMark: m.mark}
+		live.Labels[target.LabelCreatedBy] = target.CreatedBy(es.Namespace, es.Name)
+	}
+	return live
+}
+
+// metadata returns an object's metadata from the cache, nil when it is not there.
+func (r *Reconciler) metadata(ctx context.Context, kind string, name types.NamespacedName) (*metav1.PartialObjectMetadata, error) {
+	m := &metav1.PartialObjectMetadata{}
+	m.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind(kind))
+	if err := r.Client.Get(ctx, name, m); err != nil {
+		return nil, client.IgnoreNotFound(err)
+	}
+	return m, nil
+}
+
+// versions names every object that es depends on with its version. nil when one
+// is missing or may not be used, which the refresh that follows reports.
+func (r *Reconciler) versions(ctx context.Context, es *v1.ExternalSecret) (list []string, answerable bool, err error) {
+	seen := map[v1.SecretStoreRef]bool{}
+	complete := true
+	others := 0
+	for _, w := range gather.Wants(&es.Spec) {
+		if seen[w.Store] {
+			continue
+		}
+		seen[w.Store] = true
+		store, err := r.store(ctx, es.Namespace, w.Store)
+		switch {
+		case err != nil:
+			complete = false
+		case !r.answersFor(store):
+			others++
+		default:
+			list = append(list, fmt.Sprintf("%s %s %d", v1.KeyOf(store), store.GetUID(), store.GetGeneration()))
+		}
+	}
+	if others > 0 && others == len(seen) {
+		return nil, false, nil
+	}
+	for _, ref := range templateRefs(es) {
+		m, err := r.metadata(ctx, ref.kind, types.NamespacedName{Namespace: es.Namespace, Name: ref.name})
+		if err != nil {
+			return nil, false, err
+		}
+		if m == nil {
+			complete = false
+			continue
+		}
+		list = append(list, fmt.Sprintf("%s %s %s %s", ref.kind, ref.name, m.UID, m.ResourceVersion))
+	}
+	if !complete {
+		return nil, true, nil
+	}
+	return append(list, "end"), true, nil
+}
+
+type templateRef struct{ kind, name string }
+
+// templateRefs returns the ConfigMaps and Secrets that hold templates of es.
+func templateRefs(es *v1.ExternalSecret) []templateRef {
+	var refs []templateRef
+	if t := es.Spec.Target.Template; t != nil {
+		for _, f := range t.TemplateFrom {
+			if f.ConfigMap != nil {
+				refs = append(refs, templateRef{"ConfigMap", f.ConfigMap.Name})
+			}
+			if f.Secret != nil {
+				refs = append(refs, templateRef{"Secret", f.Secret.Name})
+			}
+		}
+	}
+	return refs
+}
+
+func (r *Reconciler) answersFor(store v1.Store) bool {
+	c := store.StoreSpec().Controller
+	return c == "" || c == r.Class
+}
+
+// store returns the store that ref names from namespace, if namespace may use it.
+func (r *Reconciler) store(ctx context.Context, namespace string, ref v1.SecretStoreRef) (v1.Store, error) {
+	key := v1.KeyFor(ref, namespace)
+	var store v1.Store = &v1.SecretStore{}
+	if key.Kind == v1.KindClusterSecretStore {
+		store = &v1.ClusterSecretStore{}
+	}
+	if err := r.Client.Get(ctx, key.NamespacedName(), store); err != nil {
+		if apierrors.IsNotFound(err) {
+			return nil, errs.Newf(errs.Unavailable, "%s does not exist: create it, or correct the reference", key)
+		}
+		return nil, errs.Newf(errs.Unavailable, "getting %s: %w", key, err)
+	}
+	if key.Kind == v1.KindClusterSecretStore {
+		ok, err := r.admits(ctx, store.StoreSpec().Conditions, namespace)
+		if err != nil {
+			return nil, err
+		}
+		if !ok {
+			return nil, errs.Newf(errs.Denied, "%s does not admit namespace %q: see its spec.conditions", key, namespace)
+		}
+	}
+	return store, nil
+}
+
+// admits reports whether any condition admits namespace. No conditions admit all.
+func (r *Reconciler) admits(ctx context.Context, conditions []v1.ClusterSecretStoreCondition, namespace string) (bool, error) {
+	if len(conditions) == 0 {
+		return true, nil
+	}
+	for _, c := range conditions {
+		if slices.Contains(c.Namespaces, namespace) {
+			return true, nil
+		}
+		for _, expression := range c.NamespaceRegexes {
+			re, err := regexp.Compile(expression)
+			if err != nil {
+				return false, errs.Newf(errs.Invalid, "spec.conditions: %q is not a regular expression", expression)
+			}
+			if re.MatchString(namespace) {
+				return true, nil
+			}
+		}
+		if c.NamespaceSelector == nil {
+			continue
+		}
+		selector, err := metav1.LabelSelectorAsSelector(c.NamespaceSelector)
+		if err != nil {
+			return false, errs.Newf(errs.Invalid, "spec.conditions: namespaceSelector: %w", err)
+		}
+		m, err := r.metadata(ctx, "Namespace", types.NamespacedName{Name: namespace})
+		if err != nil {
+			return false, errs.Newf(errs.Unavailable, "getting Namespace %q: %w", namespace, err)
+		}
+		if m != nil && selector.Matches(labels.Set(m.Labels)) {
+			return true, nil
+		}
+	}
+	return false, nil
+}

@@ -1,0 +1,206 @@
+package externalsecret
+
+import (
+	"context"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/util/workqueue"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	v1 "github.com/strongkeep/strongkeep/api/external/v1"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/gather"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/subscribe"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/target"
+)
+
+// Indexes of ExternalSecrets in the cache.
+const (
+	byStore    = "strongkeep.store"
+	byTarget   = "strongkeep.target"
+	byTemplate = "strongkeep.template"
+)
+
+// Setup registers indexes and watches with mgr. due carries reports that a
+// store changed; it is not closed while mgr runs.
+func (r *Reconciler) Setup(ctx context.Context, mgr ctrl.Manager, concurrency int, clusterStores bool, due <-chan subscribe.Due) error {
+	for name, f := range map[string]client.IndexerFunc{byStore: indexStores, byTarget: indexTarget, byTemplate: indexTemplates} {
+		if err := mgr.GetFieldIndexer().IndexField(ctx, &v1.ExternalSecret{}, name, f); err != nil {
+			return err
+		}
+	}
+	skip := true
+	b := ctrl.NewControllerManagedBy(mgr).
+		Named("externalsecret").
+		WithOptions(controller.Options{MaxConcurrentReconciles: concurrency, SkipNameValidation: &skip}).
+		For(&v1.ExternalSecret{}, builder.WithPredicates(specChanged())).
+		WatchesMetadata(&corev1.Secret{}, r.secretHandler()).
+		WatchesMetadata(&corev1.ConfigMap{}, r.configMapHandler()).
+		Watches(&v1.SecretStore{}, r.storeHandler(), builder.WithPredicates(storeChanged())).
+		WatchesRawSource(source.Func(func(ctx context.Context, q workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
+			go r.receive(ctx, due, q)
+			return nil
+		}))
+	if clusterStores {
+		b = b.Watches(&v1.ClusterSecretStore{}, r.storeHandler(), builder.WithPredicates(storeChanged()))
+	}
+	return b.Complete(r)
+}
+
+// receive ends with the manager's context.
+func (r *Reconciler) receive(ctx context.Context, due <-chan subscribe.Due, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case d := <-due:
+			r.memories.setDue(d.Object, d.Why)
+			q.Add(reconcile.Request{NamespacedName: d.Object})
+		}
+	}
+}
+
+// specChanged lets through what a person changed, and not our own status patches.
+func specChanged() predicate.Predicate {
+	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+		a, okA := e.ObjectOld.(*v1.ExternalSecret)
+		b, okB := e.ObjectNew.(*v1.ExternalSecret)
+		return !okA || !okB || syncedVersion(a) != syncedVersion(b) || a.UID != b.UID || !b.DeletionTimestamp.IsZero()
+	}}
+}
+
+// storeChanged lets through a change of a store's spec, and that it became ready.
+func storeChanged() predicate.Predicate {
+	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+		a, okA := e.ObjectOld.(v1.Store)
+		b, okB := e.ObjectNew.(v1.Store)
+		return !okA || !okB || a.GetGeneration() != b.GetGeneration() || a.GetUID() != b.GetUID() ||
+			!v1.IsReady(a.StoreStatus().Conditions) && v1.IsReady(b.StoreStatus().Conditions)
+	}}
+}
+
+// list enqueues the ExternalSecrets that f lets through of those an index holds.
+func (r *Reconciler) list(ctx context.Context, q workqueue.TypedRateLimitingInterface[reconcile.Request], namespace, index, value string, f func(*v1.ExternalSecret) bool) {
+	var found v1.ExternalSecretList
+	options := []client.ListOption{client.MatchingFields{index: value}, client.UnsafeDisableDeepCopy}
+	if namespace != "" {
+		options = append(options, client.InNamespace(namespace))
+	}
+	if err := r.Client.List(ctx, &found, options...); err != nil {
+		r.Log.Error("listing ExternalSecrets in the cache", "index", index, "error", err)
+		return
+	}
+	for i := range found.Items {
+		if es := &found.Items[i]; f(es) {
+			q.Add(reconcile.Request{NamespacedName: client.ObjectKeyFromObject(es)})
+		}
+	}
+}
+
+func (r *Reconciler) secretHandler() handler.EventHandler {
+	look := func(ctx context.Context, o client.Object, gone bool, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+		r.list(ctx, q, o.GetNamespace(), byTarget, o.GetName(), func(es *v1.ExternalSecret) bool {
+			key := client.ObjectKeyFromObject(es)
+			if gone {
+				r.memories.secretGone(key, o.GetUID())
+				return true
+			}
+			known := r.memories.get(key).verified
+			return known != target.Version{UID: o.GetUID(), ResourceVersion: o.GetResourceVersion()}
+		})
+		r.list(ctx, q, o.GetNamespace(), byTemplate, "Secret/"+o.GetName(), r.always("a template Secret changed"))
+	}
+	return eventsTo(look)
+}
+
+func (r *Reconciler) configMapHandler() handler.EventHandler {
+	return eventsTo(func(ctx context.Context, o client.Object, _ bool, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+		r.list(ctx, q, o.GetNamespace(), byTemplate, "ConfigMap/"+o.GetName(), r.always("a template ConfigMap changed"))
+	})
+}
+
+func (r *Reconciler) storeHandler() handler.EventHandler {
+	return eventsTo(func(ctx context.Context, o client.Object, _ bool, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+		store, ok := o.(v1.Store)
+		if !ok {
+			return
+		}
+		r.list(ctx, q, o.GetNamespace(), byStore, v1.KeyOf(store).String(), func(es *v1.ExternalSecret) bool {
+			if !keepsTarget(es) || isMerge(es) { // these carry no mark to tell by
+				r.memories.setDue(client.ObjectKeyFromObject(es), "the store changed")
+			}
+			return true
+		})
+	})
+}
+
+// always enqueues every one; those that carry no mark are told what for.
+func (r *Reconciler) always(why string) func(*v1.ExternalSecret) bool {
+	return func(es *v1.ExternalSecret) bool {
+		if isMerge(es) {
+			r.memories.setDue(client.ObjectKeyFromObject(es), why)
+		}
+		return true
+	}
+}
+
+type look func(ctx context.Context, o client.Object, gone bool, q workqueue.TypedRateLimitingInterface[reconcile.Request])
+
+func eventsTo(f look) handler.EventHandler {
+	type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
+	return handler.Funcs{
+		CreateFunc: func(ctx context.Context, e event.CreateEvent, q queue) {
+			if !e.IsInInitialList { // at the start every ExternalSecret is looked at anyway
+				f(ctx, e.Object, false, q)
+			}
+		},
+		UpdateFunc: func(ctx context.Context, e event.UpdateEvent, q queue) {
+			if e.ObjectOld.GetResourceVersion() != e.ObjectNew.GetResourceVersion() {
+				f(ctx, e.ObjectNew, false, q)
+			}
+		},
+		DeleteFunc: func(ctx context.Context, e event.DeleteEvent, q queue) { f(ctx, e.Object, true, q) },
+	}
+}
+
+func indexStores(o client.Object) []string {
+	es, ok := o.(*v1.ExternalSecret)
+	if !ok {
+		return nil
+	}
+	var out []string
+	seen := map[string]bool{}
+	for _, w := range gather.Wants(&es.Spec) {
+		if k := v1.KeyFor(w.Store, es.Namespace).String(); !seen[k] {
+			seen[k] = true
+			out = append(out, k)
+		}
+	}
+	return out
+}
+
+func indexTarget(o client.Object) []string {
+	if es, ok := o.(*v1.ExternalSecret); ok && keepsTarget(es) {
+		return []string{target.Name(es)}
+	}
+	return nil
+}
+
+func indexTemplates(o client.Object) []string {
+	es, ok := o.(*v1.ExternalSecret)
+	if !ok {
+		return nil
+	}
+	var out []string
+	for _, ref := range templateRefs(es) {
+		out = append(out, ref.kind+"/"+ref.name)
+	}
+	return out
+}

@@ -1,0 +1,68 @@
+package externalsecret
+
+import (
+	"context"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	v1 "github.com/strongkeep/strongkeep/api/external/v1"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/target"
+)
+
+// maxMessage bounds a condition's message, in bytes.
+const maxMessage = 1024
+
+// patchStatus writes what came of a refresh, in one patch, if that is news.
+func (r *Reconciler) patchStatus(ctx context.Context, o observed, out outcome, why string) error {
+	es := o.es
+	before := es.DeepCopy()
+	es.Status = nextStatus(before, out, why, metav1.NewTime(o.now.Truncate(1e9)))
+	if equality.Semantic.DeepEqual(before.Status, es.Status) {
+		return nil
+	}
+	if out.err != nil {
+		r.Event(es, corev1.EventTypeWarning, "UpdateFailed", v1.FindCondition(es.Status.Conditions, v1.ConditionReady).Message)
+	}
+	if err := r.Client.Status().Patch(ctx, es, client.MergeFrom(before)); err != nil {
+		return client.IgnoreNotFound(err)
+	}
+	r.memories.change(client.ObjectKeyFromObject(es), func(e *entry) { e.status = es.ResourceVersion })
+	return nil
+}
+
+// nextStatus is pure. The time of the refresh is news only when it was due by
+// time or changed something: a refresh that an event asked for and that found
+// everything as it was writes nothing.
+func nextStatus(es *v1.ExternalSecret, out outcome, why string, now metav1.Time) v1.ExternalSecretStatus {
+	next := *es.Status.DeepCopy()
+	c := v1.Condition{Type: v1.ConditionReady, Status: metav1.ConditionTrue, Reason: v1.ReasonSecretSynced, Message: out.message}
+	if out.reason != "" {
+		c.Reason = out.reason
+	}
+	if out.err != nil {
+		c.Status, c.Message = metav1.ConditionFalse, out.err.Error()
+		if out.reason == "" {
+			c.Reason = v1.ReasonSecretSyncedError
+		}
+	}
+	if len(c.Message) > maxMessage {
+		c.Message = string([]rune(c.Message[:maxMessage-4])) + "…"
+	}
+	next.Conditions = v1.SetCondition(next.Conditions, c, now)
+	if out.err != nil {
+		return next
+	}
+	version := syncedVersion(es)
+	if out.changed || why == whyInterval || version != next.SyncedResourceVersion || !v1.IsReady(es.Status.Conditions) || next.RefreshTime.IsZero() {
+		next.RefreshTime = now
+	}
+	next.SyncedResourceVersion = version
+	next.Binding.Name = ""
+	if keepsTarget(es) && out.reason != v1.ReasonSecretDeleted {
+		next.Binding.Name = target.Name(es)
+	}
+	return next
+}

@@ -1,0 +1,197 @@
+package externalsecret
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	v1 "github.com/strongkeep/strongkeep/api/external/v1"
+	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/gather"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/target"
+	"github.com/strongkeep/strongkeep/internal/kube/provider"
+	"github.com/strongkeep/strongkeep/internal/redact"
+)
+
+// outcome is what a sync came to.
+type outcome struct {
+	err     error  // why the target is not as it should be
+	reason  string // of the Ready condition; "" for the usual one
+	message string // of the Ready condition when err is nil
+	changed bool   // the target was written
+}
+
+// sync reads the store, renders, and writes the target when it is not right.
+func (r *Reconciler) sync(ctx context.Context, o observed) outcome {
+	es := o.es
+	got, err := gather.Values(ctx, es, func(ctx context.Context, ref v1.SecretStoreRef, req provider.Request) (provider.Value, error) {
+		store, err := r.store(ctx, es.Namespace, ref)
+		if err != nil {
+			return provider.Value{}, err
+		}
+		v, err := r.Stores.Read(ctx, store, req)
+		if err != nil {
+			return v, errs.Newf(errs.KindOf(err), "%s: %w", v1.KeyOf(store), err)
+		}
+		return v, nil
+	})
+	if err != nil {
+		return outcome{err: err}
+	}
+	if len(got.Data) == 0 && len(got.Missing) > 0 && es.Spec.Target.DeletionPolicy == v1.DeletionDelete {
+		return r.deleteTarget(ctx, o, got.Missing)
+	}
+	out := r.writeTarget(ctx, o, got.Data)
+	if out.err != nil {
+		out.err = withoutValues(out.err, got.Data)
+	} else if len(got.Missing) > 0 {
+		out.message = "synced without what the store does not have: " + strings.Join(got.Missing, "; ")
+		r.Event(es, corev1.EventTypeWarning, "MissingProviderSecret", out.message)
+	}
+	return out
+}
+
+func (r *Reconciler) writeTarget(ctx context.Context, o observed, data map[string]redact.Secret) outcome {
+	es := o.es
+	if !keepsTarget(es) {
+		return outcome{message: "secret synced; creationPolicy None writes no Secret"}
+	}
+	if o.live == nil && isMerge(es) {
+		return outcome{reason: v1.ReasonSecretMissing, err: errs.Newf(errs.NotExist,
+			"Secret %q does not exist: creationPolicy Merge needs it; create it, or use creationPolicy Owner", target.Name(es))}
+	}
+	if o.live != nil && !isMerge(es) && !target.Ours(es, o.live) {
+		return outcome{reason: v1.ReasonSecretSyncedError, err: errs.Newf(errs.Conflict,
+			"Secret %q is not overwritten: %s; choose another spec.target.name, use creationPolicy Merge, or delete the Secret", target.Name(es), target.Owner(o.live))}
+	}
+	texts, err := r.templates(ctx, es)
+	if err != nil {
+		return outcome{err: err}
+	}
+	mark := target.Mark{Sources: o.sources}
+	if mark.Inputs, err = r.Key.Inputs(data, inputsOf(es), texts.forMAC()...); err != nil {
+		return outcome{err: err}
+	}
+	if r.unchanged(o, mark) {
+		return outcome{message: synced}
+	}
+	secret, err := r.render(es, data, texts)
+	if err != nil {
+		return outcome{err: err}
+	}
+	if !secret.Merge {
+		mark.Content = r.Key.Content(secret)
+		secret.Annotations[target.AnnotationMark] = mark.String()
+	}
+	return r.write(ctx, o, secret, mark)
+}
+
+const synced = "secret synced"
+
+// inputsOf is what of es itself the target is made from.
+func inputsOf(es *v1.ExternalSecret) any {
+	if es.Spec.Target.Template != nil {
+		return []any{es.Spec.Target, target.Policy(es)}
+	}
+	return []any{es.Spec.Target, es.Labels, es.Annotations}
+}
+
+// unchanged reports whether the target was made from the very same inputs and
+// is known to be as it was written; then nothing is rendered, so that a
+// template that draws random numbers does not change a Secret for nothing.
+func (r *Reconciler) unchanged(o observed, mark target.Mark) bool {
+	if o.live == nil || o.memory.verified != (target.Version{UID: o.live.UID, ResourceVersion: o.live.ResourceVersion}) {
+		return false
+	}
+	have := target.ParseMark(o.live.Annotations[target.AnnotationMark])
+	if isMerge(o.es) {
+		have = target.ParseMark(o.memory.mark)
+	}
+	return have.Inputs == mark.Inputs && have.Sources == mark.Sources
+}
+
+func (r *Reconciler) write(ctx context.Context, o observed, secret *target.Secret, mark target.Mark) outcome {
+	es := o.es
+	var seen *target.Version
+	if o.live != nil {
+		seen = &target.Version{UID: o.live.UID, ResourceVersion: o.live.ResourceVersion}
+	}
+	version, err := r.writer.Apply(ctx, secret, seen)
+	if err != nil {
+		return r.writeFailed(o, err)
+	}
+	key := client.ObjectKeyFromObject(es)
+	r.memories.wrote(key, version, r.Clock.Now())
+	r.memories.change(key, func(e *entry) { e.mark = mark.String() })
+	out := outcome{message: synced, changed: seen == nil || *seen != version}
+	switch {
+	case seen == nil:
+		r.Event(es, corev1.EventTypeNormal, "Created", fmt.Sprintf("Secret %q created", secret.Name))
+	case out.changed:
+		r.Event(es, corev1.EventTypeNormal, "Updated", fmt.Sprintf("Secret %q updated", secret.Name))
+	}
+	if err := r.deleteFormer(ctx, es); err != nil {
+		out.err = err
+	}
+	return out
+}
+
+// writeFailed explains a failed write. A Conflict goes back without a reason: the
+// cache was behind, or somebody else was quicker, and a second look tells which.
+func (r *Reconciler) writeFailed(o observed, err error) outcome {
+	if errs.Is(err, errs.Invalid) && strings.Contains(err.Error(), "immutable") && o.es.Spec.Target.Immutable {
+		return outcome{err: errs.Newf(errs.Invalid, "could not update Secret %q, target is immutable: delete it, or choose another spec.target.name", target.Name(o.es))}
+	}
+	return outcome{err: err}
+}
+
+// deleteTarget does what deletionPolicy Delete asks for.
+func (r *Reconciler) deleteTarget(ctx context.Context, o observed, missing []string) outcome {
+	es := o.es
+	out := outcome{reason: v1.ReasonSecretDeleted, message: "secret deleted due to DeletionPolicy=Delete: " + strings.Join(missing, "; ")}
+	if o.live == nil {
+		return out
+	}
+	if target.Policy(es) != v1.CreateOwner || !target.Ours(es, o.live) {
+		return outcome{err: errs.Newf(errs.Conflict, "Secret %q is not deleted: %s", target.Name(es), target.Owner(o.live)), reason: v1.ReasonSecretSyncedError}
+	}
+	if err := r.writer.Delete(ctx, es.Namespace, target.Name(es), target.Version{UID: o.live.UID}); err != nil {
+		return outcome{err: err}
+	}
+	r.memories.secretGone(client.ObjectKeyFromObject(es), o.live.UID)
+	r.Event(es, corev1.EventTypeNormal, "Deleted", out.message)
+	out.changed = true
+	return out
+}
+
+// deleteFormer deletes Secrets that es made under another target name.
+func (r *Reconciler) deleteFormer(ctx context.Context, es *v1.ExternalSecret) error {
+	if target.Policy(es) != v1.CreateOwner || es.Status.Binding.Name == "" || es.Status.Binding.Name == target.Name(es) {
+		return nil
+	}
+	former, err := r.metadata(ctx, "Secret", types.NamespacedName{Namespace: es.Namespace, Name: es.Status.Binding.Name})
+	if err != nil || former == nil || !target.Ours(es, former) || former.Labels[target.LabelCreatedBy] != target.CreatedBy(es.Namespace, es.Name) {
+		return err
+	}
+	return r.writer.Delete(ctx, es.Namespace, former.Name, target.Version{UID: former.UID})
+}
+
+// withoutValues takes every secret value out of an error's text. Nothing should
+// be in there; this is the last gate before a status that many may read.
+func withoutValues(err error, data map[string]redact.Secret) error {
+	text := err.Error()
+	clean := text
+	for _, v := range data {
+		if v.Len() >= 4 {
+			clean = strings.ReplaceAll(clean, v.RevealString(), redact.Placeholder)
+		}
+	}
+	if clean == text {
+		return err
+	}
+	return errs.New(errs.KindOf(err), clean)
+}

@@ -1,0 +1,337 @@
+package operator
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"log/slog"
+	"os"
+	"reflect"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
+
+	"github.com/strongkeep/strongkeep/api/crds"
+	v1 "github.com/strongkeep/strongkeep/api/external/v1"
+	"github.com/strongkeep/strongkeep/api/external/v1beta1"
+	"github.com/strongkeep/strongkeep/internal/kube/provider"
+	"github.com/strongkeep/strongkeep/internal/kube/provider/fake"
+	"github.com/strongkeep/strongkeep/internal/kube/provider/vault"
+	"github.com/strongkeep/strongkeep/internal/kube/provider/vault/vaulttest"
+	"github.com/strongkeep/strongkeep/test/cluster"
+)
+
+// The tests of this package run against one real API server, each in a
+// namespace of its own with an operator of its own.
+var (
+	testCluster *cluster.Cluster
+	testREST    *rest.Config
+	testClient  client.WithWatch
+)
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if testing.Short() {
+		os.Exit(0)
+	}
+	code, err := runWithCluster(m)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+func runWithCluster(m *testing.M) (code int, err error) {
+	dir, err := os.MkdirTemp("", "operator-audit")
+	if err != nil {
+		return 1, err
+	}
+	defer os.RemoveAll(dir) //nolint:errcheck // a temporary directory
+	flags, err := auditFlags(dir)
+	if err != nil {
+		return 1, err
+	}
+	testCluster, err = cluster.Start(context.Background(), cluster.Config{Log: os.Stderr, APIServerFlags: flags})
+	if err != nil {
+		return 1, err
+	}
+	defer func() {
+		if e := testCluster.Stop(); e != nil && err == nil {
+			err = e
+		}
+	}()
+	if testREST, err = clientcmd.BuildConfigFromFlags("", testCluster.Kubeconfig()); err != nil {
+		return 1, err
+	}
+	testREST.QPS = -1
+	if testClient, err = client.NewWithWatch(testREST, client.Options{Scheme: testScheme()}); err != nil {
+		return 1, err
+	}
+	if err := installCRDs(); err != nil {
+		return 1, err
+	}
+	return m.Run(), nil
+}
+
+func testScheme() *runtime.Scheme {
+	s := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{
+		corev1.AddToScheme, v1.AddToScheme, v1beta1.AddToScheme, apiextensionsv1.AddToScheme, addRBAC,
+	} {
+		if err := add(s); err != nil {
+			panic(err)
+		}
+	}
+	return s
+}
+
+func installCRDs() error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	all, err := crds.All()
+	if err != nil {
+		return err
+	}
+	for _, raw := range all {
+		crd := &apiextensionsv1.CustomResourceDefinition{}
+		if err := yaml.UnmarshalStrict(raw, crd); err != nil {
+			return err
+		}
+		if err := testClient.Create(ctx, crd); err != nil {
+			return err
+		}
+		err := awaitObject(ctx, crd, func(c *apiextensionsv1.CustomResourceDefinition) bool {
+			for _, cond := range c.Status.Conditions {
+				if cond.Type == apiextensionsv1.Established && cond.Status == apiextensionsv1.ConditionTrue {
+					return true
+				}
+			}
+			return false
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// awaitObject watches object until f holds for it. object is updated.
+func awaitObject[T client.Object](ctx context.Context, object T, f func(T) bool) error {
+	list := &metav1.PartialObjectMetadataList{}
+	kinds, _, err := testClient.Scheme().ObjectKinds(object)
+	if err != nil {
+		return err
+	}
+	gvk := kinds[0]
+	list.SetGroupVersionKind(gvk.GroupVersion().WithKind(gvk.Kind + "List"))
+	w, err := testClient.Watch(ctx, list, client.InNamespace(object.GetNamespace()),
+		&client.ListOptions{FieldSelector: fields.OneTermEqualSelector("metadata.name", object.GetName())})
+	if err != nil {
+		return err
+	}
+	defer w.Stop()
+	for {
+		fresh := reflect.New(reflect.TypeOf(object).Elem()).Interface().(T)
+		err := testClient.Get(ctx, client.ObjectKeyFromObject(object), fresh)
+		if err != nil && !apierrors.IsNotFound(err) {
+			return err
+		}
+		if err == nil {
+			reflect.ValueOf(object).Elem().Set(reflect.ValueOf(fresh).Elem())
+		}
+		if err == nil && f(object) {
+			return nil
+		}
+		select {
+		case <-w.ResultChan():
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for %s %s: %w", gvk.Kind, client.ObjectKeyFromObject(object), ctx.Err())
+		}
+	}
+}
+
+// world is one test's namespace, vault and operator.
+type world struct {
+	*testing.T
+	ns    string
+	vault *vaulttest.Server
+	log   *lockedBuffer
+	at    Addresses
+}
+
+// lockedBuffer collects a log.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// canary stands in every secret value of these tests.
+const canary = "canary-4be1"
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "t-"}}
+	if err := testClient.Create(t.Context(), ns); err != nil {
+		t.Fatal(err)
+	}
+	w := &world{T: t, ns: ns.Name, vault: vaulttest.New().Start(t), log: &lockedBuffer{}}
+	t.Cleanup(w.checkCanaries)
+	return w
+}
+
+// start runs an operator for the namespace until the test ends or stop is called.
+func (w *world) start(change func(*Config)) (stop func()) {
+	w.Helper()
+	ctx, cancel := context.WithCancel(context.WithoutCancel(w.Context()))
+	cfg := Config{
+		Providers: map[string]provider.Provider{fake.Name: fake.Provider{}, vault.Name: vault.Provider{}},
+		REST:      testREST, Namespaces: []string{w.ns}, OwnNamespace: w.ns,
+		MetricsAddr: "127.0.0.1:0", HealthAddr: "127.0.0.1:0",
+		Log: slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+	}
+	if change != nil {
+		change(&cfg)
+	}
+	started := make(chan Addresses, 1)
+	cfg.Started = func(a Addresses) { started <- a }
+	ended := make(chan error, 1)
+	go func() { ended <- Run(ctx, cfg) }()
+	select {
+	case w.at = <-started:
+	case err := <-ended:
+		cancel()
+		w.Fatalf("the operator ended: %v", err)
+	}
+	stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			w.Errorf("the operator ended: %v", err)
+		}
+	})
+	w.Cleanup(stop)
+	return stop
+}
+
+// checkCanaries greps what people may read for secret values.
+func (w *world) checkCanaries() {
+	ctx := context.WithoutCancel(w.Context())
+	var all []string
+	var list v1.ExternalSecretList
+	var stores v1.SecretStoreList
+	var events corev1.EventList
+	for _, l := range []client.ObjectList{&list, &stores, &events} {
+		if err := testClient.List(ctx, l, client.InNamespace(w.ns)); err != nil {
+			w.Error(err)
+		}
+	}
+	for i := range list.Items {
+		all = append(all, fmt.Sprintf("status of %s: %+v", list.Items[i].Name, list.Items[i].Status))
+	}
+	for i := range stores.Items {
+		all = append(all, fmt.Sprintf("status of %s: %+v", stores.Items[i].Name, stores.Items[i].Status))
+	}
+	for i := range events.Items {
+		all = append(all, "event: "+events.Items[i].Message)
+	}
+	for _, text := range append(all, strings.Split(w.log.String(), "\n")...) {
+		if strings.Contains(text, canary) {
+			w.Errorf("a secret value is in a %s", strings.ReplaceAll(text, canary, "CANARY"))
+		}
+	}
+	if w.Failed() {
+		w.Logf("log of the operator:\n%s", w.log)
+	}
+}
+
+// apply creates or replaces the objects in a YAML text, in the test's namespace.
+func (w *world) apply(text string) {
+	w.Helper()
+	out, err := testCluster.Kubectl(w.Context(), strings.NewReader(strings.ReplaceAll(text, "VAULT", w.vault.URL)), "apply", "-n", w.ns, "-f", "-")
+	if err != nil {
+		w.Fatalf("kubectl apply: %v\n%s", err, out)
+	}
+}
+
+func (w *world) kubectl(args ...string) string {
+	w.Helper()
+	out, err := testCluster.Kubectl(w.Context(), nil, append([]string{"-n", w.ns}, args...)...)
+	if err != nil {
+		w.Fatalf("kubectl %v: %v", args, err)
+	}
+	return string(out)
+}
+
+// patience bounds every wait of these tests; a wait that succeeds takes milliseconds.
+const patience = 30 * time.Second
+
+func await[T client.Object](w *world, object T, what string, f func(T) bool) T {
+	w.Helper()
+	ctx, cancel := context.WithTimeout(w.Context(), patience)
+	defer cancel()
+	if err := awaitObject(ctx, object, f); err != nil {
+		w.Fatalf("%s: %v; last seen: %+v", what, err, status(object))
+	}
+	return object
+}
+
+func status(o client.Object) any {
+	switch o := o.(type) {
+	case *v1.ExternalSecret:
+		return o.Status
+	case *v1.SecretStore:
+		return o.Status
+	}
+	return o.GetName()
+}
+
+// es waits until the Ready condition of an ExternalSecret has a reason and its
+// message holds words.
+func (w *world) es(name, reason, words string) *v1.ExternalSecret {
+	w.Helper()
+	return await(w, &v1.ExternalSecret{ObjectMeta: metav1.ObjectMeta{Namespace: w.ns, Name: name}}, name+" "+reason+" "+words, func(es *v1.ExternalSecret) bool {
+		c := v1.FindCondition(es.Status.Conditions, v1.ConditionReady)
+		return c != nil && c.Reason == reason && strings.Contains(c.Message, words)
+	})
+}
+
+// secret waits until a Secret's data is as wanted.
+func (w *world) secret(name string, want map[string]string) *corev1.Secret {
+	w.Helper()
+	s := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: w.ns, Name: name}}
+	return await(w, s, fmt.Sprintf("Secret %s with %d keys", name, len(want)), func(s *corev1.Secret) bool {
+		if len(s.Data) != len(want) {
+			return false
+		}
+		for k, v := range want {
+			if string(s.Data[k]) != v {
+				return false
+			}
+		}
+		return true
+	})
+}

@@ -1,0 +1,164 @@
+package operator
+
+import (
+	"context"
+	"time"
+
+	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	v1 "github.com/strongkeep/strongkeep/api/external/v1"
+	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/externalsecret"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/secretstore"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/subscribe"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/target"
+	"github.com/strongkeep/strongkeep/internal/kube/provider/session"
+)
+
+// Run runs the operator until ctx ends.
+func Run(ctx context.Context, cfg Config) error {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return err
+	}
+	mgr, err := newManager(cfg)
+	if err != nil {
+		return err
+	}
+	key, err := markKey(ctx, mgr.GetAPIReader(), mgr.GetClient(), cfg.OwnNamespace)
+	if err != nil {
+		return err
+	}
+	m := newMetrics(clock.RealClock{})
+	pool := session.New(session.Config{
+		Providers: cfg.Providers, Cluster: kube{mgr.GetAPIReader(), mgr.GetClient()}, Clock: clock.RealClock{},
+		Log: cfg.Log, Concurrency: cfg.StoreConcurrency, Observe: m.called,
+	})
+	defer pool.Close()
+	hub := subscribe.New(subscribe.Config{Notifier: pool, Clock: clock.RealClock{}, Log: cfg.Log, State: m.subscribed})
+	if err := mgr.Add(leaderRunnable(hub.Run)); err != nil {
+		return err
+	}
+	p := parts{cfg, mgr, key, m, pool, hub, newEvents(mgr.GetEventRecorder("strongkeep"), clock.RealClock{})}
+	if err := p.setup(ctx); err != nil {
+		return err
+	}
+	stop, err := serve(cfg, m, mgr)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	cfg.Log.Info("operator starting", "namespaces", cfg.Namespaces, "concurrency", cfg.Concurrency)
+	return mgr.Start(ctx)
+}
+
+func newManager(cfg Config) (ctrl.Manager, error) {
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, v1.AddToScheme} {
+		if err := add(scheme); err != nil {
+			return nil, err
+		}
+	}
+	namespaces := map[string]cache.Config{}
+	for _, ns := range cfg.Namespaces {
+		namespaces[ns] = cache.Config{}
+	}
+	grace := 10 * time.Second
+	mgr, err := ctrl.NewManager(cfg.REST, ctrl.Options{
+		Scheme: scheme,
+		Logger: logr.FromSlogHandler(cfg.Log.Handler()),
+		Cache: cache.Options{
+			DefaultNamespaces:           namespaces,
+			DefaultTransform:            strip,
+			ReaderFailOnMissingInformer: true,
+		},
+		Metrics:                       metricsserver.Options{BindAddress: "0"}, // served with health, see serve
+		HealthProbeBindAddress:        "0",
+		GracefulShutdownTimeout:       &grace,
+		LeaderElection:                cfg.LeaderElection,
+		LeaderElectionID:              "strongkeep-operator",
+		LeaderElectionNamespace:       cfg.OwnNamespace,
+		LeaderElectionReleaseOnCancel: true,
+	})
+	if err != nil {
+		return nil, errs.Newf(errs.Unavailable, "reaching the API server at %s: %w", cfg.REST.Host, err)
+	}
+	return mgr, nil
+}
+
+// strip runs on every object before it enters a cache.
+func strip(o any) (any, error) {
+	switch o := o.(type) {
+	case *metav1.PartialObjectMetadata:
+		target.StripMetadata(&o.ObjectMeta)
+	case client.Object:
+		o.SetManagedFields(nil)
+	}
+	return o, nil
+}
+
+// leaderRunnable runs only where the controllers run.
+type leaderRunnable func(context.Context) error
+
+func (f leaderRunnable) Start(ctx context.Context) error { return f(ctx) }
+func (leaderRunnable) NeedLeaderElection() bool          { return true }
+
+// parts is what the controllers share.
+type parts struct {
+	cfg     Config
+	mgr     ctrl.Manager
+	key     target.Key
+	metrics *metrics
+	pool    *session.Pool
+	hub     *subscribe.Hub
+	events  *events
+}
+
+func (p parts) setup(ctx context.Context) error {
+	es := externalsecret.New(externalsecret.Config{
+		Client: p.mgr.GetClient(), Live: p.mgr.GetAPIReader(), Stores: p.pool, Wishes: p.hub, Key: p.key,
+		Clock: clock.RealClock{}, Log: p.cfg.Log, Event: p.events.event, Metric: p.metrics,
+		Limits: p.cfg.TemplateLimits, Class: p.cfg.Class,
+	})
+	if err := p.prepareCaches(ctx); err != nil {
+		return err
+	}
+	if err := es.Setup(ctx, p.mgr, p.cfg.Concurrency, !p.cfg.NoClusterStores, p.hub.Due()); err != nil {
+		return err
+	}
+	kinds := []string{v1.KindSecretStore}
+	if !p.cfg.NoClusterStores {
+		kinds = append(kinds, v1.KindClusterSecretStore)
+	}
+	for _, kind := range kinds {
+		r := secretstore.New(secretstore.Config{
+			Kind: kind, Client: p.mgr.GetClient(), Stores: p.pool, Follower: p.hub, Clock: clock.RealClock{},
+			Log: p.cfg.Log, Event: p.events.event, Metric: p.metrics, Class: p.cfg.Class, Every: p.cfg.StoreInterval,
+		})
+		if err := r.Setup(p.mgr); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// prepareCaches starts the informers that no controller watches but that
+// reconciles read. Every other read of a cache must name something watched:
+// nothing is watched by accident.
+func (p parts) prepareCaches(ctx context.Context) error {
+	if p.cfg.NoClusterStores {
+		return nil
+	}
+	ns := &metav1.PartialObjectMetadata{}
+	ns.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Namespace"))
+	_, err := p.mgr.GetCache().GetInformer(ctx, ns, cache.BlockUntilSynced(false))
+	return err
+}

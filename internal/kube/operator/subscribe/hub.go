@@ -1,0 +1,267 @@
+package subscribe
+
+import (
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/clock"
+
+	v1 "github.com/strongkeep/strongkeep/api/external/v1"
+	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/kube/provider"
+)
+
+// Notifier runs a store's subscription. session.Pool is one.
+type Notifier interface {
+	Notify(ctx context.Context, store v1.Store, report func(provider.Change)) error
+}
+
+// Wish is one secret whose changes an ExternalSecret wants to hear of.
+type Wish struct {
+	Store v1.StoreKey
+	Topic string
+}
+
+// Due is a report that an ExternalSecret must be refreshed.
+type Due struct {
+	Object types.NamespacedName
+	Why    string
+}
+
+// Config is what a Hub needs. All fields are required but State.
+type Config struct {
+	Notifier Notifier
+	Clock    clock.WithTicker
+	Log      *slog.Logger
+	// State hears whether a store's changes arrive at once.
+	State func(store v1.StoreKey, connected bool)
+}
+
+// Hub is safe for concurrent use. Its Run delivers; until then reports wait.
+type Hub struct {
+	cfg Config
+	due chan Due
+
+	mu      sync.Mutex
+	ctx     context.Context // nil before Run
+	follows map[v1.StoreKey]*follow
+	wishes  map[types.NamespacedName][]Wish
+	wanted  map[Wish]map[types.NamespacedName]struct{}
+	pending map[types.NamespacedName]string // why; at most one entry per object
+	wake    chan struct{}                   // one slot: pending is not empty
+	loops   sync.WaitGroup
+}
+
+// follow is one subscription.
+type follow struct {
+	store  v1.Store
+	cancel context.CancelFunc
+}
+
+// New returns a Hub that follows nothing.
+func New(cfg Config) *Hub {
+	if cfg.State == nil {
+		cfg.State = func(v1.StoreKey, bool) {}
+	}
+	return &Hub{
+		cfg: cfg, due: make(chan Due), follows: map[v1.StoreKey]*follow{},
+		wishes: map[types.NamespacedName][]Wish{}, wanted: map[Wish]map[types.NamespacedName]struct{}{},
+		pending: map[types.NamespacedName]string{}, wake: make(chan struct{}, 1),
+	}
+}
+
+// Due returns the channel of reports. It is never closed.
+func (h *Hub) Due() <-chan Due { return h.due }
+
+// Want replaces the wishes of an object.
+func (h *Hub) Want(object types.NamespacedName, wishes []Wish) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.drop(object)
+	if len(wishes) == 0 {
+		return
+	}
+	h.wishes[object] = wishes
+	for _, w := range wishes {
+		if h.wanted[w] == nil {
+			h.wanted[w] = map[types.NamespacedName]struct{}{}
+		}
+		h.wanted[w][object] = struct{}{}
+	}
+}
+
+// Forget removes the wishes of an object.
+func (h *Hub) Forget(object types.NamespacedName) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.drop(object)
+	delete(h.pending, object)
+}
+
+// drop takes object out of wishes and wanted. h.mu is held.
+func (h *Hub) drop(object types.NamespacedName) {
+	for _, w := range h.wishes[object] {
+		if delete(h.wanted[w], object); len(h.wanted[w]) == 0 {
+			delete(h.wanted, w)
+		}
+	}
+	delete(h.wishes, object)
+}
+
+// Follow subscribes to store, or again when its spec changed. It does nothing
+// while the same state of it is followed.
+func (h *Hub) Follow(store v1.Store) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	key := v1.KeyOf(store)
+	if f := h.follows[key]; f != nil {
+		if f.store.GetUID() == store.GetUID() && f.store.GetGeneration() == store.GetGeneration() {
+			return
+		}
+		h.unfollow(key)
+	}
+	f := &follow{store: store.DeepCopyObject().(v1.Store), cancel: func() {}}
+	h.follows[key] = f
+	if h.ctx != nil {
+		h.begin(f)
+	}
+}
+
+// Unfollow ends the subscription of a store.
+func (h *Hub) Unfollow(key v1.StoreKey) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.unfollow(key)
+}
+
+func (h *Hub) unfollow(key v1.StoreKey) {
+	if f := h.follows[key]; f != nil {
+		f.cancel()
+		delete(h.follows, key)
+	}
+}
+
+// begin starts the loop of f. h.mu is held and h.ctx is set.
+func (h *Hub) begin(f *follow) {
+	var ctx context.Context
+	ctx, f.cancel = context.WithCancel(h.ctx)
+	h.loops.Go(func() { h.loop(ctx, f.store) })
+}
+
+// Run delivers reports until ctx ends, then ends every subscription and waits.
+func (h *Hub) Run(ctx context.Context) error {
+	h.mu.Lock()
+	h.ctx = ctx
+	for _, f := range h.follows {
+		h.begin(f)
+	}
+	h.mu.Unlock()
+	for ctx.Err() == nil {
+		d, ok := h.next()
+		if !ok {
+			select {
+			case <-ctx.Done():
+			case <-h.wake:
+			}
+			continue
+		}
+		select {
+		case <-ctx.Done():
+		case h.due <- d:
+		}
+	}
+	h.loops.Wait()
+	return nil
+}
+
+func (h *Hub) next() (Due, bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for object, why := range h.pending {
+		delete(h.pending, object)
+		return Due{object, why}, true
+	}
+	return Due{}, false
+}
+
+// report does not block.
+func (h *Hub) report(store v1.StoreKey, c provider.Change) {
+	h.mu.Lock()
+	if c.Connected {
+		for object, wishes := range h.wishes {
+			for _, w := range wishes {
+				if w.Store == store {
+					h.pending[object] = "changes may have been missed"
+					break
+				}
+			}
+		}
+	}
+	for object := range h.wanted[Wish{store, c.Topic}] {
+		h.pending[object] = "the store reports a change"
+	}
+	any := len(h.pending) > 0
+	h.mu.Unlock()
+	if any {
+		select {
+		case h.wake <- struct{}{}:
+		default: // awake already
+		}
+	}
+}
+
+// How long to wait before subscribing again: doubling from the first to the
+// second after a lost connection, and the third when the store says that it
+// sends no changes. A connection that held for settled starts the doubling anew.
+const (
+	retryFirst       = 100 * time.Millisecond
+	retryLongest     = 30 * time.Second
+	retryUnsupported = 10 * time.Minute
+	settled          = time.Minute
+)
+
+func (h *Hub) loop(ctx context.Context, store v1.Store) {
+	key := v1.KeyOf(store)
+	wait, told := retryFirst, false
+	for {
+		var connected time.Time
+		err := h.cfg.Notifier.Notify(ctx, store, func(c provider.Change) {
+			if c.Connected {
+				connected = h.cfg.Clock.Now()
+				h.cfg.State(key, true)
+				h.cfg.Log.Info("changes of the store arrive at once", "store", key.String())
+			}
+			h.report(key, c)
+		})
+		h.cfg.State(key, false)
+		if ctx.Err() != nil {
+			return
+		}
+		pause := wait
+		switch {
+		case errs.Is(err, errs.Unsupported):
+			pause = retryUnsupported
+			if !told {
+				h.cfg.Log.Info("changes of the store arrive with the refresh interval", "store", key.String(), "reason", err)
+			}
+			told = true
+		case !connected.IsZero() && h.cfg.Clock.Since(connected) >= settled:
+			wait, pause = retryFirst, retryFirst
+			fallthrough
+		default:
+			h.cfg.Log.Info("the subscription to changes ended; trying again", "store", key.String(), "reason", err, "after", pause)
+			wait = min(wait*2, retryLongest)
+		}
+		timer := h.cfg.Clock.NewTimer(pause/2 + rand.N(pause)) // jitter: not every store and operator at once
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case <-timer.C():
+		}
+	}
+}

@@ -1,0 +1,182 @@
+package target
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/json"
+	"hash"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/redact"
+)
+
+// Mark is the value of AnnotationMark:
+//
+//	"v1." content "." inputs "." sources
+//
+// each 16 bytes of HMAC-SHA256 in unpadded URL base64. Half the MAC is enough to
+// tell chance apart (RFC 2104 §5), and keeps the annotation short.
+type Mark struct {
+	Content string // the Secret's type, data, and the labels and annotations that are ours
+	Inputs  string // the values and templates it was made from
+	Sources string // the store objects and template objects those came from
+}
+
+// String returns the annotation's value.
+func (m Mark) String() string { return "v1." + m.Content + "." + m.Inputs + "." + m.Sources }
+
+// ParseMark reads an annotation. One that is not ours gives the zero Mark, which
+// matches nothing.
+func ParseMark(s string) Mark {
+	parts := strings.Split(s, ".")
+	if len(parts) != 4 || parts[0] != "v1" {
+		return Mark{}
+	}
+	return Mark{parts[1], parts[2], parts[3]}
+}
+
+// Key makes the MACs of marks. All operators of one cluster share one.
+type Key struct{ key redact.Secret }
+
+// KeySize is the length of a key in bytes.
+const KeySize = 32
+
+// NewKey takes ownership of b, which has KeySize bytes.
+func NewKey(b []byte) (Key, error) {
+	if len(b) != KeySize {
+		return Key{}, errs.Newf(errs.Invalid, "the key for marks has %d bytes, not %d", len(b), KeySize)
+	}
+	return Key{redact.New(b)}, nil
+}
+
+// mac is a MAC over fields, each with its length before it, so that no two
+// lists of fields are the same bytes.
+type mac struct{ hash.Hash }
+
+func (k Key) mac(purpose string) mac {
+	m := mac{hmac.New(sha256.New, k.key.Reveal())}
+	m.text(purpose)
+	return m
+}
+
+func (m mac) bytes(b []byte) {
+	var size [8]byte
+	binary.BigEndian.PutUint64(size[:], uint64(len(b)))
+	m.Write(size[:]) //nolint:errcheck // a hash never fails
+	m.Write(b)       //nolint:errcheck
+}
+
+func (m mac) text(s string) { m.bytes([]byte(s)) }
+
+func (m mac) strings(values map[string]string, skip string) {
+	names := slices.DeleteFunc(slices.Sorted(maps.Keys(values)), func(k string) bool { return k == skip })
+	m.text(strconv.Itoa(len(names)))
+	for _, name := range names {
+		m.text(name)
+		m.text(values[name])
+	}
+}
+
+func (m mac) secrets(values map[string][]byte) {
+	names := slices.Sorted(maps.Keys(values))
+	m.text(strconv.Itoa(len(names)))
+	for _, name := range names {
+		m.text(name)
+		m.bytes(values[name])
+	}
+}
+
+func (m mac) sum() string { return base64.RawURLEncoding.EncodeToString(m.Sum(nil)[:16]) }
+
+// Content returns the content MAC of a Secret to be written. The namespace and
+// name are in it, so that equal secrets in two places do not look equal.
+func (k Key) Content(s *Secret) string {
+	return k.content(s.Namespace, s.Name, s.Type, s.Data, s.Labels, s.Annotations)
+}
+
+// ContentOf returns the content MAC of a Secret as it is. Labels and annotations
+// that manager does not own are left out.
+func (k Key) ContentOf(s *corev1.Secret, manager string) string {
+	owned := ownedMetadata(s.ManagedFields, manager)
+	return k.content(s.Namespace, s.Name, s.Type, s.Data, pick(s.Labels, owned.labels), pick(s.Annotations, owned.annotations))
+}
+
+func (k Key) content(namespace, name string, t corev1.SecretType, data map[string][]byte, labels, annotations map[string]string) string {
+	m := k.mac("content")
+	m.text(namespace)
+	m.text(name)
+	m.text(string(t))
+	m.secrets(data)
+	m.strings(labels, "")
+	m.strings(annotations, AnnotationMark)
+	return m.sum()
+}
+
+// Inputs returns the MAC of everything a Secret is made from.
+func (k Key) Inputs(values map[string]redact.Secret, spec any, texts ...string) (string, error) {
+	m := k.mac("inputs")
+	raw, err := json.Marshal(spec)
+	if err != nil {
+		return "", errs.Newf(errs.Internal, "encoding a template: %w", err)
+	}
+	m.bytes(raw)
+	for _, t := range texts {
+		m.text(t)
+	}
+	data := make(map[string][]byte, len(values))
+	for name, v := range values {
+		data[name] = v.Reveal()
+	}
+	m.secrets(data)
+	return m.sum(), nil
+}
+
+// Sources returns the MAC of the versions of the objects a Secret comes from.
+func (k Key) Sources(versions []string) string {
+	m := k.mac("sources")
+	for _, v := range versions {
+		m.text(v)
+	}
+	return m.sum()
+}
+
+type owned struct{ labels, annotations map[string]json.RawMessage }
+
+// ownedMetadata returns the labels and annotations that manager applied, keyed
+// "f:name" as managed fields have them.
+func ownedMetadata(fields []metav1.ManagedFieldsEntry, manager string) owned {
+	for _, f := range fields {
+		if f.Manager != manager || f.Operation != metav1.ManagedFieldsOperationApply || f.FieldsV1 == nil {
+			continue
+		}
+		var set struct {
+			Metadata struct {
+				Labels      map[string]json.RawMessage `json:"f:labels"`
+				Annotations map[string]json.RawMessage `json:"f:annotations"`
+			} `json:"f:metadata"`
+		}
+		if json.Unmarshal(f.FieldsV1.GetRawBytes(), &set) == nil {
+			return owned{set.Metadata.Labels, set.Metadata.Annotations}
+		}
+	}
+	return owned{}
+}
+
+func pick(values map[string]string, owned map[string]json.RawMessage) map[string]string {
+	out := make(map[string]string, len(owned))
+	for name, v := range values {
+		if _, ok := owned["f:"+name]; ok {
+			out[name] = v
+		}
+	}
+	return out
+}
