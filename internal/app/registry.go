@@ -4,6 +4,9 @@ import (
 	"log/slog"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/kube/provider"
+	"github.com/strongkeep/strongkeep/internal/kube/provider/fake"
+	"github.com/strongkeep/strongkeep/internal/kube/provider/vault"
 	"github.com/strongkeep/strongkeep/internal/vault/audit"
 	"github.com/strongkeep/strongkeep/internal/vault/audit/file"
 	"github.com/strongkeep/strongkeep/internal/vault/auth/kubernetes"
@@ -81,4 +84,13 @@ func seals(c *ServerConfig) ([]seal.Wrapper, error) {
 		wrappers = append(wrappers, key)
 	}
 	return wrappers, nil
+}
+
+// providers are the external stores that a SecretStore can name, by their key
+// under spec.provider.
+func providers() map[string]provider.Provider {
+	return map[string]provider.Provider{
+		fake.Name:  fake.Provider{},
+		vault.Name: vault.Provider{},
+	}
 }

@@ -77,8 +77,7 @@ func (a *app) serverConfig(given *pflag.FlagSet, file string) (compose.ServerCon
 	bindServer(layered, &cfg)
 	var problems []error
 	layered.VisitAll(func(f *pflag.Flag) {
-		variable := "STRONGKEEP_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
-		value, set := a.Env.Getenv(variable), true
+		value, set := a.Env.Getenv(variable(f.Name)), true
 		if flag := given.Lookup(f.Name); flag.Changed {
 			value = strings.Trim(flag.Value.String(), "[]")
 		} else {
@@ -154,4 +153,9 @@ func (a *app) versionCommand() *cobra.Command {
 				[]session.Row{{"Strongkeep v" + compose.Version}})
 		},
 	}
+}
+
+// variable is the environment's name of a flag.
+func variable(flag string) string {
+	return "STRONGKEEP_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
 }

@@ -1,0 +1,13 @@
+package app
+
+import (
+	"context"
+
+	"github.com/strongkeep/strongkeep/internal/kube/operator"
+)
+
+// RunOperator runs the operator, with every provider there is, until ctx ends.
+func RunOperator(ctx context.Context, cfg operator.Config) error {
+	cfg.Providers = providers()
+	return operator.Run(ctx, cfg)
+}

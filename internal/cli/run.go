@@ -1,0 +1,73 @@
+package cli
+
+import (
+	"fmt"
+	"log/slog"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	compose "github.com/strongkeep/strongkeep/internal/app"
+	"github.com/strongkeep/strongkeep/internal/cli/session"
+	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/kube/operator"
+)
+
+// operatorRun runs the controllers. Flags may also be given as STRONGKEEP_*
+// variables, which is what a Deployment sets most easily.
+func (a *app) operatorRun() *cobra.Command {
+	var cfg operator.Config
+	var level string
+	c := &cobra.Command{
+		Use: "run", Short: "Run the controllers that keep Kubernetes Secrets in step with their stores", Args: session.Args(0, 0),
+		Long: `Run the controllers of external-secrets.io: SecretStore, ClusterSecretStore and
+ExternalSecret, in v1 and v1beta1. In a pod the ServiceAccount of the pod is
+used, elsewhere a kubeconfig. "strongkeep operator rbac" prints the rights needed.`,
+		Example: "  strongkeep operator run -kubeconfig=$HOME/.kube/config -namespaces=payments",
+		RunE: func(c *cobra.Command, _ []string) error {
+			if err := a.fromEnvironment(c.Flags()); err != nil {
+				return err
+			}
+			if cfg.Kubeconfig == "" {
+				cfg.Kubeconfig = a.Env.Getenv("KUBECONFIG")
+			}
+			var l slog.Level
+			if err := l.UnmarshalText([]byte(level)); err != nil {
+				return errs.Newf(errs.Invalid, "log-level %q: use debug, info, warn or error", level)
+			}
+			cfg.Log = slog.New(slog.NewTextHandler(a.Env.Stderr, &slog.HandlerOptions{Level: l}))
+			if err := compose.Harden(); err != nil {
+				a.Warn([]string{fmt.Sprintf("memory may appear in core dumps: %v", err)})
+			}
+			return compose.RunOperator(c.Context(), cfg)
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&cfg.Kubeconfig, "kubeconfig", "", "how to reach the API server (KUBECONFIG); default: the pod's ServiceAccount")
+	f.StringSliceVar(&cfg.Namespaces, "namespaces", nil, "work only in these namespaces (default: all)")
+	f.StringVar(&cfg.OwnNamespace, "own-namespace", "", "namespace of the operator's lease and key (default: the pod's, else strongkeep-system)")
+	f.BoolVar(&cfg.NoClusterStores, "no-cluster-stores", false, "leave ClusterSecretStores alone")
+	f.StringVar(&cfg.Class, "class", "", "answer for stores of this spec.controller, and for those without (default \"default\")")
+	f.IntVar(&cfg.Concurrency, "concurrency", 0, "ExternalSecrets worked on at once (default 32)")
+	f.IntVar(&cfg.StoreConcurrency, "store-concurrency", 0, "calls to one store under way at once (default 16)")
+	f.DurationVar(&cfg.StoreInterval, "store-interval", 0, "how often stores are checked (default 5m)")
+	f.BoolVar(&cfg.LeaderElection, "leader-election", false, "let one of several operators work")
+	f.StringVar(&cfg.MetricsAddr, "metrics-addr", "", "address of /metrics, 0 for none (default :8080)")
+	f.StringVar(&cfg.HealthAddr, "health-addr", "", "address of /healthz and /readyz, 0 for none (default :8082)")
+	f.StringVar(&level, "log-level", "info", "debug, info, warn or error")
+	return c
+}
+
+// fromEnvironment sets flags that were not given from STRONGKEEP_*.
+func (a *app) fromEnvironment(f *pflag.FlagSet) (err error) {
+	f.VisitAll(func(flag *pflag.Flag) {
+		value := a.Env.Getenv(variable(flag.Name))
+		if err != nil || flag.Changed || value == "" {
+			return
+		}
+		if setErr := f.Set(flag.Name, value); setErr != nil {
+			err = errs.Newf(errs.Invalid, "setting %s: %w", variable(flag.Name), setErr)
+		}
+	})
+	return err
+}
