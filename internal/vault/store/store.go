@@ -142,6 +142,19 @@ func CheckFolder(folder string) error {
 	return nil
 }
 
+// CheckKey returns Invalid or TooLarge unless key can be the key of an entry.
+func CheckKey(key string) error {
+	switch {
+	case key == "" || key[0] == '/' || key[len(key)-1] == '/':
+		return errs.New(errs.Invalid, "a key must not be empty nor begin or end with a slash")
+	case strings.Contains(key, "//"):
+		return errs.New(errs.Invalid, "a key must not have an empty segment")
+	case len(key) > MaxKey:
+		return errs.Newf(errs.TooLarge, "a key of %d bytes is over the limit of %d", len(key), MaxKey)
+	}
+	return nil
+}
+
 // Validate returns Invalid or TooLarge if changes break the contract's limits.
 // Every base store calls it first.
 func Validate(changes []Change) error {
@@ -190,14 +203,8 @@ func (c *Change) validate() error {
 		return errs.Newf(errs.Invalid, "unknown operation %d in a transaction", c.Op)
 	case c.Op == OpCheck && !c.Guarded:
 		return errs.New(errs.Invalid, "a check in a transaction names no revision")
-	case c.Key == "" || c.Key[0] == '/' || c.Key[len(c.Key)-1] == '/':
-		return errs.New(errs.Invalid, "a key must not be empty nor begin or end with a slash")
-	case strings.Contains(c.Key, "//"):
-		return errs.New(errs.Invalid, "a key must not have an empty segment")
-	case len(c.Key) > MaxKey:
-		return errs.Newf(errs.TooLarge, "a key of %d bytes is over the limit of %d", len(c.Key), MaxKey)
 	case len(c.Value) > MaxValue+Overhead:
 		return errs.Newf(errs.TooLarge, "a value of %d bytes is over the limit of %d", len(c.Value), MaxValue)
 	}
-	return nil
+	return CheckKey(c.Key)
 }

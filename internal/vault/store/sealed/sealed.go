@@ -2,8 +2,10 @@ package sealed
 
 import (
 	"context"
+	"hash/maphash"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/tink-crypto/tink-go/v2/daead/subtle"
 
@@ -14,7 +16,7 @@ import (
 )
 
 // Sealer encrypts values; seal.Keyring is one. Seal's output may be up to
-// Overhead longer than its input.
+// store.Overhead longer than its input.
 type Sealer interface {
 	// Seal encrypts plaintext and binds it to aad.
 	Seal(aad, plaintext []byte) ([]byte, error)
@@ -24,9 +26,6 @@ type Sealer interface {
 	// NameKey returns 64 bytes that are the same for the vault's whole life.
 	NameKey() (redact.Secret, error)
 }
-
-// Overhead is how much longer a stored value may be than what it holds.
-const Overhead = 64
 
 // Config of a Store.
 type Config struct {
@@ -44,6 +43,7 @@ type Store struct {
 	sealer Sealer
 	names  names
 	relay  feed.Relay
+	closed atomic.Bool // the store below may be borrowed and stay open
 }
 
 // New decorates inner, and closes it when it is closed (see store.Borrow).
@@ -63,11 +63,16 @@ func New(inner store.Store, cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, errs.Newf(errs.Internal, "preparing AES-SIV: %w", err)
 	}
-	return &Store{inner: inner, sealer: cfg.Sealer, names: names{siv, slices.Clone(cfg.PlainPrefixes)}}, nil
+	return &Store{inner: inner, sealer: cfg.Sealer, names: names{
+		siv: siv, plain: slices.Clone(cfg.PlainPrefixes), known: pairs{seed: maphash.MakeSeed()},
+	}}, nil
 }
 
 // Get implements store.Store. Kind Internal: the stored entry is damaged.
 func (s *Store) Get(ctx context.Context, key string) (store.Entry, error) {
+	if s.closed.Load() {
+		return store.Entry{}, errClosed()
+	}
 	hidden, err := s.names.hide(key)
 	if err != nil {
 		if errs.Is(err, errs.TooLarge) {
@@ -83,7 +88,10 @@ func (s *Store) Get(ctx context.Context, key string) (store.Entry, error) {
 		return store.Entry{Key: key}, nil
 	}
 	value, err := s.open(hidden, e.Value)
-	return store.Entry{Key: key, Value: value, Revision: e.Revision}, err
+	if err != nil {
+		return store.Entry{}, err
+	}
+	return store.Entry{Key: key, Value: value, Revision: e.Revision}, nil
 }
 
 func (s *Store) open(hidden string, sealed []byte) ([]byte, error) {
@@ -97,6 +105,9 @@ func (s *Store) open(hidden string, sealed []byte) ([]byte, error) {
 // List implements store.Store. Below the top level and plain prefixes, names
 // come in the order of their ciphertexts.
 func (s *Store) List(ctx context.Context, folder, after string, limit int) ([]string, error) {
+	if s.closed.Load() {
+		return nil, errClosed()
+	}
 	if folder == "" || s.names.isPlain(folder) {
 		return s.inner.List(ctx, folder, after, limit)
 	}
@@ -147,6 +158,9 @@ func (s *Store) hideAfter(hidden, after string) (string, error) {
 // Apply implements store.Store. Kind TooLarge also for names that are too long
 // or too deep once they are encrypted.
 func (s *Store) Apply(ctx context.Context, changes ...store.Change) (store.Revision, error) {
+	if s.closed.Load() {
+		return 0, errClosed()
+	}
 	if err := store.Validate(changes); err != nil {
 		return 0, err
 	}
@@ -168,8 +182,8 @@ func (s *Store) Apply(ctx context.Context, changes ...store.Change) (store.Revis
 }
 
 func (s *Store) seal(hidden string, value []byte) ([]byte, error) {
-	if len(value) > store.MaxValue-Overhead {
-		return nil, errs.Newf(errs.TooLarge, "a value of %d bytes is over the limit of %d", len(value), store.MaxValue-Overhead)
+	if len(value) > store.MaxValue {
+		return nil, errs.Newf(errs.TooLarge, "a value of %d bytes is over the limit of %d", len(value), store.MaxValue)
 	}
 	return s.sealer.Seal([]byte(hidden), value)
 }
@@ -177,6 +191,9 @@ func (s *Store) seal(hidden string, value []byte) ([]byte, error) {
 // Watch implements store.Store. Events name what changed and carry no values.
 // Changes of entries that this store did not write are left out.
 func (s *Store) Watch(ctx context.Context, prefix string, from store.Revision) (store.Watcher, error) {
+	if s.closed.Load() {
+		return nil, errClosed()
+	}
 	// Half a name cannot be encrypted: watch its folder, and look at the names.
 	hidden, err := s.names.hide(prefix[:strings.LastIndexByte(prefix, '/')+1])
 	if err != nil {
@@ -195,13 +212,17 @@ func (s *Store) Watch(ctx context.Context, prefix string, from store.Revision) (
 			}
 			changes = append(changes, store.Change{Op: c.Op, Key: key})
 		}
-		// Who watches everything also learns how far the store is.
-		return store.Event{Revision: e.Revision, Changes: changes}, len(changes) > 0 || prefix == "", nil
+		// Signs of life pass; who watches everything learns how far the store is.
+		pass := len(changes) > 0 || len(e.Changes) == 0 || prefix == ""
+		return store.Event{Revision: e.Revision, Changes: changes}, pass, nil
 	})
 }
 
 // Close implements store.Store.
 func (s *Store) Close() error {
+	s.closed.Store(true)
 	s.relay.Close()
 	return s.inner.Close()
 }
+
+func errClosed() error { return errs.New(errs.Unavailable, "the store is closed") }

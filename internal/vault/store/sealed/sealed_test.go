@@ -3,15 +3,21 @@ package sealed_test
 import (
 	"bytes"
 	"encoding/base64"
+	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
+
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/seal"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
+	"github.com/strongkeep/strongkeep/internal/vault/store/cached"
+	"github.com/strongkeep/strongkeep/internal/vault/store/feed"
 	"github.com/strongkeep/strongkeep/internal/vault/store/mem"
 	"github.com/strongkeep/strongkeep/internal/vault/store/pebble"
 	"github.com/strongkeep/strongkeep/internal/vault/store/sealed"
@@ -40,8 +46,48 @@ func over(t *testing.T, inner store.Store, k *seal.Keyring) *sealed.Store {
 
 func TestConformance(t *testing.T) {
 	k := keys(t)
-	storetest.Run(t, func(t *testing.T) store.Store { return over(t, mem.New(mem.Config{}), k) },
-		storetest.Options{Unordered: true, Valueless: true, MaxValue: store.MaxValue - sealed.Overhead})
+	storetest.Run(t, func(t *testing.T) store.Store { return over(t, mem.New(mem.Config{}), k) }, storetest.Options{
+		Unordered: true, Valueless: true,
+		Forgetful: func(t *testing.T) store.Store {
+			return over(t, mem.New(mem.Config{History: feed.Config{Events: 64}}), k)
+		},
+	})
+}
+
+// A sealed vault closes this store and keeps the one below open.
+func TestConformanceOverBorrowed(t *testing.T) {
+	k := keys(t)
+	storetest.Run(t, func(t *testing.T) store.Store {
+		base := mem.New(mem.Config{})
+		t.Cleanup(func() { _ = base.Close() })
+		return over(t, store.Borrow(base), k)
+	}, storetest.Options{Unordered: true, Valueless: true})
+}
+
+// The stores as the server puts them together.
+func TestConformanceOfTheStack(t *testing.T) {
+	k := keys(t)
+	start := func(t *testing.T, fs vfs.FS) *stack {
+		base, err := pebble.Open(pebble.Config{Dir: "/store", FS: fs})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return &stack{Store: cached.New(over(t, base, k), cached.Config{Log: slog.New(slog.DiscardHandler)}), fs: fs}
+	}
+	storetest.Run(t, func(t *testing.T) store.Store { return start(t, vfs.NewMem()) }, storetest.Options{
+		Unordered: true, Valueless: true,
+		Reopen: func(t *testing.T, s store.Store) store.Store {
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			return start(t, s.(*stack).fs)
+		},
+	})
+}
+
+type stack struct {
+	store.Store
+	fs vfs.FS
 }
 
 // What lies on the disk shows neither names nor values (docs/threat-model.md).
@@ -187,14 +233,94 @@ func TestLimits(t *testing.T) {
 	if e, err := s.Get(t.Context(), deep); err != nil || e.Exists() {
 		t.Errorf("reading it: %+v, %v", e, err)
 	}
-	if _, err := s.Apply(t.Context(), store.Put("data/x", make([]byte, store.MaxValue-sealed.Overhead+1))); !errs.Is(err, errs.TooLarge) {
+	if _, err := s.Apply(t.Context(), store.Put("data/x", make([]byte, store.MaxValue+1))); !errs.Is(err, errs.TooLarge) {
 		t.Errorf("a value that is too long: %v", err)
 	}
-	if _, err := s.Apply(t.Context(), store.Put("data/x", make([]byte, store.MaxValue-sealed.Overhead))); err != nil {
+	if _, err := s.Apply(t.Context(), store.Put("data/x", make([]byte, store.MaxValue))); err != nil {
 		t.Errorf("the longest value: %v", err)
 	}
 	if _, err := sealed.New(s, sealed.Config{Sealer: keys(t), PlainPrefixes: []string{"a/b/"}}); !errs.Is(err, errs.Invalid) {
 		t.Errorf("a deep plain prefix: %v", err)
+	}
+}
+
+// Entries that others put into the store below, such as the seal's own, must
+// neither show nor end a watch.
+func TestForeignEntriesDoNotShowInWatches(t *testing.T) {
+	inner := mem.New(mem.Config{})
+	s := over(t, inner, keys(t))
+	defer s.Close()
+	w, err := s.Watch(t.Context(), "core/", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := s.Watch(t.Context(), "", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	foreign, err := inner.Apply(t.Context(), store.Put("core/keyring", []byte("x")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	own, err := s.Apply(t.Context(), store.Put("core/own", nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e := <-w.Events(); e.Revision != own || len(e.Changes) != 1 || e.Changes[0].Key != "core/own" {
+		t.Errorf("event %+v, want one of core/own", e)
+	}
+	if e := <-all.Events(); e.Revision != foreign || len(e.Changes) != 0 {
+		t.Errorf("event %+v, want a sign of life", e)
+	}
+}
+
+// The vault that is sealed again answers Sealed, whatever is known of names.
+func TestSealedKeyring(t *testing.T) {
+	b := seal.New(seal.Config{Store: mem.New(mem.Config{})})
+	defer b.Close()
+	if _, err := b.Init(t.Context(), seal.InitConfig{Shares: 1, Threshold: 1}); err != nil {
+		t.Fatal(err)
+	}
+	k := b.Keyring()
+	s := over(t, mem.New(mem.Config{}), k)
+	defer s.Close()
+	if _, err := s.Apply(t.Context(), store.Put("data/a", []byte("v"))); err != nil {
+		t.Fatal(err)
+	}
+	b.Seal()
+	if e, err := s.Get(t.Context(), "data/a"); !errs.Is(err, errs.Sealed) || e.Exists() {
+		t.Errorf("Get: %+v, %v", e, err)
+	}
+	if _, err := s.Apply(t.Context(), store.Put("data/a", nil)); !errs.Is(err, errs.Sealed) {
+		t.Errorf("Apply: %v", err)
+	}
+	if _, err := sealed.New(mem.New(mem.Config{}), sealed.Config{Sealer: k}); !errs.Is(err, errs.Sealed) {
+		t.Errorf("New: %v", err)
+	}
+}
+
+// Names are translated anew and from memory to the same.
+func TestNamesAreStable(t *testing.T) {
+	k, inner := keys(t), mem.New(mem.Config{})
+	first, second := over(t, inner, k), over(t, store.Borrow(inner), k)
+	defer first.Close()
+	for i := range 10_000 { // more than are remembered
+		key := fmt.Sprintf("data/%d/name-%d", i%7, i)
+		if _, err := first.Apply(t.Context(), store.Put(key, []byte(key)).If(0)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range 10_000 {
+		key := fmt.Sprintf("data/%d/name-%d", i%7, i)
+		for _, s := range []store.Store{first, second} {
+			if e, err := s.Get(t.Context(), key); err != nil || string(e.Value) != key {
+				t.Fatalf("%s is %q, %v", key, e.Value, err)
+			}
+		}
+	}
+	names, err := second.List(t.Context(), "data/3/", "", 0)
+	if err != nil || len(names) != 1429 {
+		t.Errorf("%d names, %v", len(names), err)
 	}
 }
 
@@ -235,6 +361,27 @@ func BenchmarkGet(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := s.Get(b.Context(), key); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkApply writes new keys, as a login does.
+func BenchmarkApply(b *testing.B) {
+	barrier := seal.New(seal.Config{Store: mem.New(mem.Config{})})
+	defer barrier.Close()
+	if _, err := barrier.Init(b.Context(), seal.InitConfig{Shares: 1, Threshold: 1}); err != nil {
+		b.Fatal(err)
+	}
+	s, err := sealed.New(mem.New(mem.Config{}), sealed.Config{Sealer: barrier.Keyring()})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer s.Close()
+	value := make([]byte, 300)
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		if _, err := s.Apply(b.Context(), store.Put(fmt.Sprintf("data/0b0e6a52/meta/my-app/%d", i), value)); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -180,11 +180,7 @@ func longKey(n int) string {
 
 func accepted(s *suite) {
 	segment := "f/" + strings.Repeat("s", store.MaxSegment)
-	longest := store.MaxValue
-	if s.MaxValue != 0 {
-		longest = s.MaxValue
-	}
-	value := bytes.Repeat([]byte("v"), longest)
+	value := bytes.Repeat([]byte("v"), store.MaxValue)
 	rev := s.apply(store.Put(segment, value))
 	s.holds(segment, string(value), rev)
 	many := make([]store.Change, store.MaxChanges)

@@ -22,8 +22,6 @@ type Options struct {
 	Unordered bool
 	// Valueless is set if the events of a watch carry no values.
 	Valueless bool
-	// MaxValue is the longest value the store takes; 0 = store.MaxValue.
-	MaxValue int
 }
 
 // suite is what a test of the suite gets.
