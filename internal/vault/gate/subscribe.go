@@ -60,8 +60,9 @@ func (g *Gate) Subscribe(ctx context.Context, req *Request, glob string) (*Subsc
 }
 
 // Next returns the next event as JSON. For every event the caller's token and
-// policy are asked anew whether it may read the path that changed, so that a
-// revoked token hears nothing more. Kind Exhausted: events were lost, the
+// policy are asked anew whether it may read the path that changed or the data
+// that is behind it, so that a revoked token hears nothing more, and who may
+// read a secret hears of its undeletion too. Kind Exhausted: events were lost, the
 // caller must read what it follows anew; Sealed or Unavailable: the vault
 // closed; Unauthenticated: the token ended.
 func (s *Subscription) Next(ctx context.Context) ([]byte, error) {
@@ -70,7 +71,7 @@ func (s *Subscription) Next(ctx context.Context) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		allowed, err := s.mayHear(ctx, m.Path)
+		allowed, err := s.mayHear(ctx, m.Path, m.Metadata["data_path"])
 		if err != nil {
 			return nil, err
 		}
@@ -83,11 +84,12 @@ func (s *Subscription) Next(ctx context.Context) ([]byte, error) {
 // CheckToken returns an error once the subscriber's token is not valid any
 // more; a quiet stream calls it now and then.
 func (s *Subscription) CheckToken(ctx context.Context) error {
-	_, err := s.mayHear(ctx, "")
+	_, err := s.mayHear(ctx)
 	return err
 }
 
-func (s *Subscription) mayHear(ctx context.Context, path string) (bool, error) {
+// mayHear reports whether the subscriber may read one of paths; an empty one is none.
+func (s *Subscription) mayHear(ctx context.Context, paths ...string) (bool, error) {
 	v, err := s.gate.enter()
 	if err != nil {
 		return false, err
@@ -105,7 +107,12 @@ func (s *Subscription) mayHear(ctx context.Context, path string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	return acl.Decide(policy.Query{Path: path, Want: policy.Read}).Allowed, nil
+	for _, path := range paths {
+		if path != "" && acl.Decide(policy.Query{Path: path, Want: policy.Read}).Allowed {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // Close ends the stream.

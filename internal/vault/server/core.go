@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
@@ -70,8 +71,9 @@ func decodeInit(w http.ResponseWriter, r *http.Request) (seal.InitConfig, error)
 	}
 	d := body.Decode()
 	in := seal.InitConfig{
-		Shares:    int(d.Int("secret_shares", d.Int("recovery_shares", 0))),
-		Threshold: int(d.Int("secret_threshold", d.Int("recovery_threshold", 0))),
+		// The official client sends all four, the unused ones as 0.
+		Shares:    int(cmp.Or(d.Int("secret_shares", 0), d.Int("recovery_shares", 0))),
+		Threshold: int(cmp.Or(d.Int("secret_threshold", 0), d.Int("recovery_threshold", 0))),
 	}
 	for _, unsupported := range []string{"pgp_keys", "root_token_pgp_key", "recovery_pgp_keys"} {
 		if len(d.Strings(unsupported)) > 0 {
@@ -216,13 +218,15 @@ func (h *Handler) serveHealth(w http.ResponseWriter, r *http.Request) {
 	h.writeJSON(w, r, code, body)
 }
 
+var errSealed = errs.New(errs.Sealed, "Vault is sealed")
+
 // serveLeader answers for a single node: it is its own leader.
 func (h *Handler) serveLeader(w http.ResponseWriter, r *http.Request) {
 	if !h.allow(w, r, http.MethodGet, http.MethodHead) {
 		return
 	}
 	if !h.cfg.Gate.Open() {
-		h.writeError(w, r, nil, errs.New(errs.Sealed, "Vault is sealed"))
+		h.writeError(w, r, nil, errSealed)
 		return
 	}
 	h.writeJSON(w, r, http.StatusOK, map[string]any{

@@ -23,7 +23,7 @@ const pingEvery = 15 * time.Second
 func (h *Handler) serveSubscribe(w http.ResponseWriter, r *http.Request, path string) {
 	req, err := h.decode(w, r, path)
 	if err == nil {
-		err = checkSubscribe(r, req.Operation)
+		err = h.checkSubscribe(r, req.Operation)
 	}
 	if err != nil {
 		h.writeError(w, r, req, err)
@@ -50,7 +50,10 @@ func (h *Handler) serveSubscribe(w http.ResponseWriter, r *http.Request, path st
 	_ = conn.Close(closeCode(reason), closeText(reason))
 }
 
-func checkSubscribe(r *http.Request, op engine.Operation) error {
+func (h *Handler) checkSubscribe(r *http.Request, op engine.Operation) error {
+	if !h.cfg.Gate.Open() {
+		return errSealed // not what is wrong with the request: it may be right later
+	}
 	if op != engine.Read {
 		return errs.New(errs.Unsupported, "subscribe with GET and a WebSocket upgrade")
 	}
