@@ -2,6 +2,8 @@ package cli
 
 import (
 	"context"
+	"io"
+	"net/http"
 	"strings"
 
 	vault "github.com/hashicorp/vault/api"
@@ -78,12 +80,24 @@ func (a *app) read(c *cobra.Command, path string, query []string) error {
 		}
 		parameters[k] = append(parameters[k], v)
 	}
-	s, err := client.Logical().ReadWithDataWithContext(c.Context(), session.Clean(path), parameters)
+	res, err := client.Logical().ReadRawWithDataWithContext(c.Context(), session.Clean(path), parameters)
+	if res == nil {
+		return err
+	}
+	defer func() { _ = res.Body.Close() }()
+	if res.StatusCode == http.StatusNotFound {
+		return errs.Newf(errs.NotExist, "no value found at %s", session.Clean(path))
+	}
 	if err != nil {
 		return err
 	}
-	if s == nil {
-		return errs.Newf(errs.NotExist, "no value found at %s", session.Clean(path))
+	if !strings.HasPrefix(res.Header.Get("Content-Type"), "application/json") {
+		_, err := io.Copy(a.Env.Stdout, res.Body) // metrics, certificates: as they are
+		return err
+	}
+	s, err := vault.ParseSecret(res.Body)
+	if err != nil {
+		return errs.Newf(errs.Internal, "reading the answer: %w", err)
 	}
 	return a.PrintSecret(s)
 }
