@@ -98,6 +98,82 @@ func TestWriteUnderWayIsNotKept(t *testing.T) {
 	})
 }
 
+// A write that may have been made spoils what an older one would leave.
+func TestUnknownWriteAmidAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, cached.Config{})
+		b.fault.Mute() // the watch shall not help
+		defer b.fault.Unmute()
+		hold := make(chan struct{})
+		b.fault.Add(fault.Rule{Op: fault.Apply, After: true, Hold: hold, Times: 1})
+		done := make(chan error)
+		go func() { _, err := b.cache.Apply(t.Context(), put("a", "older")); done <- err }()
+		synctest.Wait()
+		b.fault.Add(fault.Rule{Op: fault.Apply, After: true, Times: 1, Err: errs.New(errs.Unavailable, "perhaps")})
+		if _, err := b.cache.Apply(t.Context(), put("a", "newer")); !errs.Is(err, errs.Unavailable) {
+			t.Fatal(err)
+		}
+		close(hold)
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		b.wantRead("a", "newer", false)
+	})
+}
+
+// A write and a read that were under way while the watch was lost: changes in
+// between were not noticed, so that nothing may be kept of them.
+func TestUnderWayWhileTheWatchIsLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, cached.Config{Retry: time.Second})
+		b.own(put("read", "1"))
+		hold := make(chan struct{})
+		b.fault.Add(fault.Rule{Op: fault.Apply, Prefix: "written", After: true, Hold: hold, Times: 1})
+		b.fault.Add(fault.Rule{Op: fault.Get, Prefix: "read", After: true, Hold: hold, Times: 1})
+		done := make(chan error)
+		go func() { _, err := b.cache.Apply(t.Context(), put("written", "1")); done <- err }()
+		synctest.Wait()
+		b.fault.LoseWatches(errs.New(errs.Exhausted, "lost"))
+		synctest.Wait()
+		go func() { _, err := b.cache.Get(t.Context(), "read"); done <- err }()
+		synctest.Wait()
+		b.foreign(put("written", "2"), put("read", "2"))
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		if !b.cache.Stats().Live {
+			t.Fatal("the watch did not come back, so this test shows nothing")
+		}
+		close(hold)
+		for range 2 {
+			if err := <-done; err != nil {
+				t.Fatal(err)
+			}
+		}
+		b.wantRead("written", "2", false)
+		b.wantRead("read", "2", false)
+	})
+}
+
+// Whoever sees a foreign change in a watch must not read an older state after.
+func TestForeignChangeInAWatchThenGet(t *testing.T) {
+	b := newBench(t, cached.Config{})
+	w, err := b.cache.Watch(t.Context(), "shown", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	for range 500 {
+		b.get("other")
+		rev := b.foreign(put("shown", "x"), put("other", "x"))
+		if e := <-w.Events(); e.Revision != rev {
+			t.Fatalf("event %d, want %d", e.Revision, rev)
+		}
+		if e := b.get("other"); e.Revision != rev {
+			t.Fatalf("the watch showed revision %d, Get then %d", rev, e.Revision)
+		}
+	}
+}
+
 func TestUnknownOutcomeIsReadAnew(t *testing.T) {
 	for _, after := range []bool{true, false} {
 		b := newBench(t, cached.Config{})
