@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -85,7 +86,8 @@ func (a *app) read(c *cobra.Command, path string, query []string) error {
 		return err
 	}
 	defer func() { _ = res.Body.Close() }()
-	if res.StatusCode == http.StatusNotFound {
+	var answer *vault.ResponseError
+	if res.StatusCode == http.StatusNotFound && (!errors.As(err, &answer) || len(answer.Errors) == 0) {
 		return errs.Newf(errs.NotExist, "no value found at %s", session.Clean(path))
 	}
 	if err != nil {
