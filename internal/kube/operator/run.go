@@ -57,6 +57,7 @@ func Run(ctx context.Context, cfg Config) error {
 	}
 	defer stop()
 	cfg.Log.Info("operator starting", "namespaces", cfg.Namespaces, "concurrency", cfg.Concurrency)
+	ctrl.SetLogger(mgr.GetLogger()) // where controller-runtime and client-go log what belongs to no manager
 	return mgr.Start(ctx)
 }
 

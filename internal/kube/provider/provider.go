@@ -67,6 +67,8 @@ type Value struct {
 	Data redact.Secret
 	// Version as the store names it; empty when it has none. Public.
 	Version string
+	// Began is when the read began, where reads are shared; a Store leaves it zero.
+	Began time.Time
 }
 
 // Notifier is a Store that can say that a secret changed.

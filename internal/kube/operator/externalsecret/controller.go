@@ -106,9 +106,21 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	return r.refresh(ctx, o, p.why)
 }
 
+// Reads are shared, so a value may have been read just before it was asked for:
+// before the write, say, that somebody asked for it after. Then it is read once
+// more, soon, again shared with everybody else.
+const (
+	whyShared = "the value was read before it was asked for"
+	recheck   = time.Second
+)
+
 // refresh syncs and writes the outcome into the status.
 func (r *Reconciler) refresh(ctx context.Context, o observed, why string) (ctrl.Result, error) {
 	key := client.ObjectKeyFromObject(o.es)
+	asked := o.now
+	if why == whyShared {
+		asked = o.memory.asked
+	}
 	r.memories.change(key, func(e *entry) { e.due = "" })
 	began := r.Clock.Now()
 	out := r.sync(ctx, o)
@@ -127,6 +139,10 @@ func (r *Reconciler) refresh(ctx context.Context, o observed, why string) (ctrl.
 	}
 	if out.err == nil {
 		r.memories.change(key, func(e *entry) { e.failures = 0 })
+		if out.began.Before(asked) {
+			r.memories.change(key, func(e *entry) { e.due, e.asked = whyShared, asked })
+			return ctrl.Result{RequeueAfter: recheck}, nil
+		}
 		o.es.Status.RefreshTime = metav1.NewTime(o.now)
 		return ctrl.Result{RequeueAfter: untilRefresh(o)}, nil
 	}

@@ -30,6 +30,7 @@ type memory struct {
 	verified target.Version // the target as it was when last known to be right
 	mark     string         // target.Mark of our last write; "" when that is not known
 	due      string         // why it must be refreshed; "" when it need not
+	asked    time.Time      // when the refresh that is due was first asked for; zero: when it begins
 	failures int            // in a row
 	wished   string         // the state of it and its stores when its wishes were last told
 	status   string         // resourceVersion of the ExternalSecret after our last status patch

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -19,10 +20,11 @@ import (
 
 // outcome is what a sync came to.
 type outcome struct {
-	err     error  // why the target is not as it should be
-	reason  string // of the Ready condition; "" for the usual one
-	message string // of the Ready condition when err is nil
-	changed bool   // the target was written
+	err     error     // why the target is not as it should be
+	reason  string    // of the Ready condition; "" for the usual one
+	message string    // of the Ready condition when err is nil
+	changed bool      // the target was written
+	began   time.Time // when the values were read, if they were
 }
 
 // sync reads the store, renders, and writes the target when it is not right.
@@ -42,6 +44,14 @@ func (r *Reconciler) sync(ctx context.Context, o observed) outcome {
 	if err != nil {
 		return outcome{err: err}
 	}
+	out := r.act(ctx, o, got)
+	out.began = got.Began
+	return out
+}
+
+// act makes the target what the values say.
+func (r *Reconciler) act(ctx context.Context, o observed, got gather.Result) outcome {
+	es := o.es
 	if len(got.Data) == 0 && len(got.Missing) > 0 && es.Spec.Target.DeletionPolicy == v1.DeletionDelete {
 		return r.deleteTarget(ctx, o, got.Missing)
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -22,6 +23,8 @@ type Result struct {
 	// Missing says which sources the store does not have, one text each. It is
 	// empty with deletionPolicy Retain, where a missing source is an error.
 	Missing []string
+	// Began is when the first of the reads began.
+	Began time.Time
 }
 
 // Want is one secret of one store.
@@ -44,6 +47,11 @@ func Values(ctx context.Context, es *v1.ExternalSecret, read Read) (Result, erro
 		return Result{}, err
 	}
 	g := gatherer{es: es, answers: answers, out: Result{Data: map[string]redact.Secret{}}}
+	for _, a := range answers {
+		if began := a.value.Began; g.out.Began.IsZero() || began.Before(g.out.Began) {
+			g.out.Began = began
+		}
+	}
 	for i := range es.Spec.DataFrom {
 		if err := g.skipMissing(g.extract(&es.Spec.DataFrom[i])); err != nil {
 			return Result{}, inField(err, "dataFrom[%d]", i)

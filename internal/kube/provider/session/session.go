@@ -165,7 +165,9 @@ func (s *session) fly(req provider.Request, f *flight) {
 	defer close(f.done)
 	s.slots <- struct{}{}
 	defer func() { <-s.slots }()
+	began := s.cfg.Clock.Now()
 	f.value, f.err = s.store.Read(context.WithoutCancel(s.ctx), req)
+	f.value.Began = began
 	s.cfg.Observe(s.provider, "Read", f.err)
 	s.note(f.err)
 	if f.err != nil {
