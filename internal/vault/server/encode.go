@@ -48,8 +48,14 @@ func writeErrors(w http.ResponseWriter, status int, texts ...string) {
 	})
 }
 
+// selfCounted is the largest body whose length net/http finds out and sends by
+// itself, which costs less than telling it.
+const selfCounted = 2 << 10
+
 func send(w http.ResponseWriter, status int, body []byte) {
-	w.Header()["Content-Length"] = []string{strconv.Itoa(len(body))}
+	if len(body) > selfCounted {
+		w.Header()["Content-Length"] = []string{strconv.Itoa(len(body))}
+	}
 	w.WriteHeader(status)
 	_, _ = w.Write(body) // a client that is gone is nobody's error
 }
