@@ -1,13 +1,15 @@
 package gate
 
 import (
+	"sync"
+
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/audit"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
 )
 
-// exchange is what the audit log is told of a call. It lies in the call, so that
-// telling costs no memory of its own.
+// exchange is what the audit log is told of a call. The log keeps nothing of it,
+// so it is used again for other calls.
 type exchange struct {
 	op       engine.Operation // as the request line has it
 	auth     audit.Auth
@@ -18,34 +20,42 @@ type exchange struct {
 	shared   audit.Shared
 }
 
+var exchanges = sync.Pool{New: func() any { return new(exchange) }}
+
 // auditRequest queues the request's line. err is what denied the request, nil
 // if it goes on. The line is waited for before a commit; a request that commits
 // nothing waits only for its answer's line, which the log makes durable later
 // or not at all.
 func (c *call) auditRequest(err error) audit.Ticket {
-	x := &c.exchange
+	x := exchanges.Get().(*exchange)
+	c.exchange = x
 	c.describe()
 	x.entry.Type, x.entry.Time, x.entry.Error = audit.TypeRequest, c.req.Time, auditError(err)
 	return c.vault.audit.Append(&x.entry, audit.Ticket{})
 }
 
-// auditResponse queues the answer's line, which does not stand without the request's.
+// auditResponse queues the answer's line, which does not stand without the
+// request's, and ends the exchange.
 func (c *call) auditResponse(res *engine.Response, err error, asked audit.Ticket) audit.Ticket {
-	x := &c.exchange
+	x := c.exchange
 	if c.op != x.op {
 		c.describe()
 	}
 	x.entry.Type, x.entry.Time, x.entry.Error = audit.TypeResponse, c.gate.cfg.Now().UTC(), auditError(err)
 	x.entry.Response = c.auditedResponse(res)
-	return c.vault.audit.Append(&x.entry, asked)
+	ticket := c.vault.audit.Append(&x.entry, asked)
+	c.exchange = nil
+	*x = exchange{} // it held the token
+	exchanges.Put(x)
+	return ticket
 }
 
 // describe sets what both lines say. A conflict may make a create of an update
 // in between; nothing else of it changes then but what follows from that.
 func (c *call) describe() {
-	x := &c.exchange
+	x := c.exchange
 	x.op = c.op
-	x.shared = audit.Shared{}
+	x.shared = audit.Shared{} // what another operation says differs
 	token := audit.Secret(c.req.Token.RevealString())
 	x.entry.Auth = c.auditAuth(token)
 	x.entry.Request = c.auditedRequest(token)
@@ -67,7 +77,7 @@ func (c *call) auditAuth(token audit.Secret) *audit.Auth {
 	if e == nil {
 		return nil
 	}
-	x := &c.exchange
+	x := c.exchange
 	x.results = audit.PolicyResults{Allowed: c.decision.Allowed}
 	if c.decision.Allowed {
 		x.results.GrantingPolicies = x.granting[:0]

@@ -135,7 +135,10 @@ func (g *Gate) observe(c *call, err error) {
 	if g.cfg.Observe == nil {
 		return
 	}
-	o := Observation{Operation: c.op, Kind: errs.KindOf(err), OK: err == nil, Duration: g.cfg.Now().Sub(c.req.Time)}
+	o := Observation{Operation: c.op, OK: err == nil, Duration: g.cfg.Now().Sub(c.req.Time)}
+	if err != nil {
+		o.Kind = errs.KindOf(err)
+	}
 	if c.mount != nil {
 		o.MountType = c.mount.Type
 	}

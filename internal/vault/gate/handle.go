@@ -62,7 +62,7 @@ type call struct {
 	lastUse  bool             // this request takes the token's last counted use
 	acl      *policy.ACL
 	decision policy.Decision
-	exchange exchange
+	exchange *exchange // from auditRequest to auditResponse
 }
 
 // do is the path of every request.

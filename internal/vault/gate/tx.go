@@ -14,7 +14,14 @@ type tx struct {
 	events []engine.Event
 }
 
-func begin(s store.Store) *tx { return &tx{Txn: store.Begin(s)} }
+func begin(s store.Store) *tx {
+	t := &struct { // one piece of memory for both
+		tx
+		txn store.Txn
+	}{txn: *store.Begin(s)}
+	t.Txn = &t.txn
+	return &t.tx
+}
 
 func (t *tx) Emit(e engine.Event) { t.events = append(t.events, e) }
 
