@@ -97,6 +97,7 @@ func (a *app) serve(c *cobra.Command, cfg compose.ServerConfig) error {
 	if err := compose.Harden(); err != nil {
 		a.Warn([]string{fmt.Sprintf("memory may appear in core dumps: %v", err)})
 	}
+	defer compose.KeepHeadroom()()
 	// A closed pipe on standard output must refuse requests, not end the process.
 	signal.Ignore(syscall.SIGPIPE)
 	s, err := compose.NewServer(c.Context(), cfg)
