@@ -130,10 +130,13 @@ func perRequest(cpu time.Duration, o outcome) time.Duration {
 	return (cpu / time.Duration(o.Requests)).Round(100 * time.Nanosecond)
 }
 
+// secretPath is where the load looks for secret i: requests.lua counts from 1.
+func secretPath(i int) string { return "bench/" + strconv.Itoa(i+1) }
+
 // fill writes the secrets that the load goes to.
 func (s *server) fill(ctx context.Context) error {
 	return each(ctx, kvSecrets, func(ctx context.Context, i int) error {
-		_, err := s.client.KVv2(mounted).Put(ctx, "bench/"+strconv.Itoa(i+1), secretValue(i))
+		_, err := s.client.KVv2(mounted).Put(ctx, secretPath(i), secretValue(i))
 		return err
 	})
 }
@@ -145,7 +148,7 @@ func (s *server) witness(ctx context.Context) (lines, versions int64, err error)
 	}
 	counts := make([]int64, kvSecrets)
 	err = each(ctx, kvSecrets, func(ctx context.Context, i int) error {
-		m, err := s.client.KVv2(mounted).GetMetadata(ctx, "bench/"+strconv.Itoa(i+1))
+		m, err := s.client.KVv2(mounted).GetMetadata(ctx, secretPath(i))
 		if err == nil {
 			counts[i] = int64(m.CurrentVersion)
 		}

@@ -1,0 +1,298 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	vault "github.com/hashicorp/vault/api"
+	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/tools/clientcmd"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	v1 "github.com/strongkeep/strongkeep/api/external/v1"
+	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/test/cluster"
+	"github.com/strongkeep/strongkeep/test/cluster/process"
+)
+
+// Creating so many ExternalSecrets at once until all are Ready must not take
+// longer than this many times what it takes to write so many small objects.
+const (
+	syncBound     = 3.0
+	syncObjects   = 1000
+	smallObjects  = 2000
+	syncTimeout   = 5 * time.Minute
+	kubeWriters   = 16
+	syncNamespace = "bench"
+)
+
+func syncBenchmarks() []benchmark { return []benchmark{{"sync-1000", syncMany}} }
+
+// syncMany runs the operator against a real API server and a real vault. The
+// small objects are ConfigMaps of one value, written by the same client over as
+// many connections, once before and once after.
+func syncMany(ctx context.Context, b *bench) (_ []figure, err error) {
+	w, err := newSyncWorld(ctx, b)
+	if err != nil {
+		return nil, err
+	}
+	defer w.close()
+	if err := w.storeReady(ctx); err != nil {
+		return nil, w.operator.Explain(err)
+	}
+	before, err := w.writeSmall(ctx, "before")
+	if err != nil {
+		return nil, err
+	}
+	b.say("  %d ConfigMaps: %.2f s", smallObjects, before.Seconds())
+	took, err := w.sync(ctx)
+	if err != nil {
+		return nil, w.operator.Explain(err)
+	}
+	b.say("  %d ExternalSecrets: %.2f s", syncObjects, took.Seconds())
+	if err := w.verify(ctx); err != nil {
+		return nil, err
+	}
+	after, err := w.writeSmall(ctx, "after")
+	if err != nil {
+		return nil, err
+	}
+	b.say("  %d ConfigMaps: %.2f s", smallObjects, after.Seconds())
+	return []figure{atMost(syncBound, "sync-1000", took.Seconds(), "s", (before+after).Seconds()/2)}, nil
+}
+
+// syncWorld is a cluster, a vault and an operator.
+type syncWorld struct {
+	bench    *bench
+	cluster  *cluster.Cluster
+	server   *server
+	operator *process.Process
+	kube     client.WithWatch
+}
+
+func newSyncWorld(ctx context.Context, b *bench) (_ *syncWorld, err error) {
+	w := &syncWorld{bench: b}
+	defer func() {
+		if err != nil {
+			w.close()
+		}
+	}()
+	b.say("  starting a cluster (the first time, its programs are built)")
+	if w.cluster, err = cluster.Start(ctx, cluster.Config{Log: b.progress}); err != nil {
+		return nil, err
+	}
+	if _, err := w.cluster.Kubectl(ctx, nil, "apply", "--server-side", "-f", filepath.Join(b.root, "api", "crds")); err != nil {
+		return nil, err
+	}
+	if w.kube, err = newKube(w.cluster.Kubeconfig()); err != nil {
+		return nil, err
+	}
+	if w.server, err = b.startDev(ctx); err != nil {
+		return nil, err
+	}
+	if err := w.server.fill(ctx); err != nil {
+		return nil, err
+	}
+	if err := w.makeStore(ctx); err != nil {
+		return nil, err
+	}
+	w.operator, err = b.start("operator", b.binary, "operator", "run", "-kubeconfig="+w.cluster.Kubeconfig(),
+		"-metrics-addr=0", "-health-addr=0", "-log-level=warn")
+	return w, err
+}
+
+func (w *syncWorld) close() {
+	if w.operator != nil {
+		w.operator.Stop(10 * time.Second)
+	}
+	if w.server != nil {
+		w.server.process.Stop(10 * time.Second)
+	}
+	if w.cluster == nil {
+		return
+	}
+	if err := w.cluster.Stop(); err != nil {
+		w.bench.say("  %v", err)
+	}
+}
+
+// newKube returns a client that is limited by the server only.
+func newKube(kubeconfig string) (client.WithWatch, error) {
+	c, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
+	if err != nil {
+		return nil, errs.Newf(errs.Unavailable, "reading the kubeconfig: %w", err)
+	}
+	c.QPS = -1
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, v1.AddToScheme} {
+		if err := add(scheme); err != nil {
+			return nil, errs.Newf(errs.Internal, "registering kinds: %w", err)
+		}
+	}
+	kube, err := client.NewWithWatch(c, client.Options{Scheme: scheme})
+	if err != nil {
+		return nil, errs.Newf(errs.Unavailable, "making a client of the cluster: %w", err)
+	}
+	return kube, nil
+}
+
+// makeStore makes the namespace and its SecretStore, which logs in with a token
+// that reads the secrets and hears of their changes.
+func (w *syncWorld) makeStore(ctx context.Context) error {
+	const policy = `
+path "secret/data/bench/*"         { capabilities = ["read"] }
+path "sys/events/subscribe/kv-v2*" { capabilities = ["read"] }`
+	if err := w.server.client.Sys().PutPolicyWithContext(ctx, "operator", policy); err != nil {
+		return err
+	}
+	made, err := w.server.client.Auth().Token().CreateWithContext(ctx, &vault.TokenCreateRequest{Policies: []string{"operator"}})
+	if err != nil {
+		return err
+	}
+	provider, err := v1.NewProvider("vault", map[string]any{
+		"server": w.server.url, "path": mounted, "version": "v2",
+		"auth": map[string]any{"tokenSecretRef": map[string]any{"name": "vault-token", "key": "token"}},
+	})
+	if err != nil {
+		return err
+	}
+	for _, o := range []client.Object{
+		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: syncNamespace}},
+		&corev1.Secret{ObjectMeta: meta("vault-token"), StringData: map[string]string{"token": made.Auth.ClientToken}},
+		&v1.SecretStore{ObjectMeta: meta("vault"), Spec: v1.SecretStoreSpec{Provider: provider}},
+	} {
+		if err := w.kube.Create(ctx, o); err != nil {
+			return errs.Newf(errs.Unavailable, "creating %T %s: %w", o, o.GetName(), err)
+		}
+	}
+	return nil
+}
+
+func meta(name string) metav1.ObjectMeta {
+	return metav1.ObjectMeta{Namespace: syncNamespace, Name: name}
+}
+
+func (w *syncWorld) storeReady(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	return w.operator.Await(ctx, func(ctx context.Context) error {
+		var s v1.SecretStore
+		if err := w.kube.Get(ctx, client.ObjectKey{Namespace: syncNamespace, Name: "vault"}, &s); err != nil {
+			return err
+		}
+		if !ready(s.Status.Conditions) {
+			return errs.Newf(errs.Unavailable, "the SecretStore is not Ready: %+v", s.Status.Conditions)
+		}
+		return nil
+	})
+}
+
+func ready(conditions []v1.Condition) bool {
+	for _, c := range conditions {
+		if c.Type == v1.ConditionReady {
+			return c.Status == metav1.ConditionTrue
+		}
+	}
+	return false
+}
+
+// writeSmall measures the writing of the small objects.
+func (w *syncWorld) writeSmall(ctx context.Context, when string) (time.Duration, error) {
+	began := time.Now()
+	err := w.create(ctx, smallObjects, func(i int) client.Object {
+		return &corev1.ConfigMap{
+			ObjectMeta: meta(fmt.Sprintf("small-%s-%d", when, i)),
+			Data:       map[string]string{"value": strconv.Itoa(i)},
+		}
+	})
+	return time.Since(began), err
+}
+
+// create writes n objects over kubeWriters connections.
+func (w *syncWorld) create(ctx context.Context, n int, object func(i int) client.Object) error {
+	var next atomic.Int64
+	g, ctx := errgroup.WithContext(ctx)
+	for range kubeWriters {
+		g.Go(func() error {
+			for {
+				i := int(next.Add(1)) - 1
+				if i >= n {
+					return nil
+				}
+				o := object(i)
+				if err := w.kube.Create(ctx, o); err != nil {
+					return errs.Newf(errs.Unavailable, "creating %T %s: %w", o, o.GetName(), err)
+				}
+			}
+		})
+	}
+	return g.Wait()
+}
+
+// sync measures from the first create until the last ExternalSecret is Ready.
+func (w *syncWorld) sync(ctx context.Context) (time.Duration, error) {
+	ctx, cancel := context.WithTimeout(ctx, syncTimeout)
+	defer cancel()
+	watch, err := w.kube.Watch(ctx, &v1.ExternalSecretList{}, client.InNamespace(syncNamespace))
+	if err != nil {
+		return 0, errs.Newf(errs.Unavailable, "watching ExternalSecrets: %w", err)
+	}
+	defer watch.Stop()
+	began := time.Now()
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return w.create(ctx, syncObjects, externalSecret) })
+	g.Go(func() error {
+		done := map[string]bool{}
+		for len(done) < syncObjects {
+			select {
+			case e, open := <-watch.ResultChan():
+				if !open {
+					return errs.New(errs.Unavailable, "the watch of ExternalSecrets ended")
+				}
+				if es, ok := e.Object.(*v1.ExternalSecret); ok && ready(es.Status.Conditions) {
+					done[es.Name] = true
+				}
+			case <-ctx.Done():
+				return errs.Newf(errs.Unavailable, "%d of %d ExternalSecrets are Ready: %w", len(done), syncObjects, ctx.Err())
+			}
+		}
+		return nil
+	})
+	err = g.Wait()
+	return time.Since(began), err
+}
+
+func externalSecret(i int) client.Object {
+	return &v1.ExternalSecret{
+		ObjectMeta: meta("app-" + strconv.Itoa(i)),
+		Spec: v1.ExternalSecretSpec{
+			SecretStoreRef: v1.SecretStoreRef{Name: "vault"},
+			Data: []v1.ExternalSecretData{{
+				SecretKey: "password",
+				RemoteRef: v1.RemoteRef{Key: secretPath(i), Property: "password"},
+			}},
+		},
+	}
+}
+
+// verify checks every Secret's value against what fill stored.
+func (w *syncWorld) verify(ctx context.Context) error {
+	for i := range syncObjects {
+		var s corev1.Secret
+		name := "app-" + strconv.Itoa(i)
+		if err := w.kube.Get(ctx, client.ObjectKey{Namespace: syncNamespace, Name: name}, &s); err != nil {
+			return errs.Newf(errs.Internal, "an ExternalSecret is Ready, and its Secret: %w", err)
+		}
+		if string(s.Data["password"]) != secretValue(i)["password"] {
+			return errs.Newf(errs.Internal, "Secret %s does not have the value that the vault has", name)
+		}
+	}
+	return nil
+}
