@@ -45,7 +45,7 @@ func syncMany(ctx context.Context, b *bench) (_ []figure, err error) {
 	}
 	defer w.close()
 	if err := w.storeReady(ctx); err != nil {
-		return nil, w.operator.Explain(err)
+		return nil, err
 	}
 	before, err := w.writeSmall(ctx, "before")
 	if err != nil {
@@ -104,7 +104,7 @@ func newSyncWorld(ctx context.Context, b *bench) (_ *syncWorld, err error) {
 		return nil, err
 	}
 	w.operator, err = b.start("operator", b.binary, "operator", "run", "-kubeconfig="+w.cluster.Kubeconfig(),
-		"-metrics-addr=0", "-health-addr=0", "-log-level=warn")
+		"-own-namespace="+syncNamespace, "-metrics-addr=0", "-health-addr=0", "-log-level=warn")
 	return w, err
 }
 
@@ -240,33 +240,44 @@ func (w *syncWorld) create(ctx context.Context, n int, object func(i int) client
 func (w *syncWorld) sync(ctx context.Context) (time.Duration, error) {
 	ctx, cancel := context.WithTimeout(ctx, syncTimeout)
 	defer cancel()
-	watch, err := w.kube.Watch(ctx, &v1.ExternalSecretList{}, client.InNamespace(syncNamespace))
-	if err != nil {
-		return 0, errs.Newf(errs.Unavailable, "watching ExternalSecrets: %w", err)
-	}
-	defer watch.Stop()
 	began := time.Now()
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return w.create(ctx, syncObjects, externalSecret) })
 	g.Go(func() error {
 		done := map[string]bool{}
 		for len(done) < syncObjects {
-			select {
-			case e, open := <-watch.ResultChan():
-				if !open {
-					return errs.New(errs.Unavailable, "the watch of ExternalSecrets ended")
-				}
-				if es, ok := e.Object.(*v1.ExternalSecret); ok && ready(es.Status.Conditions) {
-					done[es.Name] = true
-				}
-			case <-ctx.Done():
-				return errs.Newf(errs.Unavailable, "%d of %d ExternalSecrets are Ready: %w", len(done), syncObjects, ctx.Err())
+			if err := w.follow(ctx, done); err != nil {
+				return errs.Newf(errs.Unavailable, "%d of %d ExternalSecrets are Ready: %w", len(done), syncObjects, err)
 			}
 		}
 		return nil
 	})
-	err = g.Wait()
+	err := g.Wait()
 	return time.Since(began), err
+}
+
+// follow notes who is Ready until all are or the watch ends, which the API
+// server may do at any time. A new watch begins with the state as it is.
+func (w *syncWorld) follow(ctx context.Context, done map[string]bool) error {
+	watch, err := w.kube.Watch(ctx, &v1.ExternalSecretList{}, client.InNamespace(syncNamespace))
+	if err != nil {
+		return err
+	}
+	defer watch.Stop()
+	for len(done) < syncObjects {
+		select {
+		case e, open := <-watch.ResultChan():
+			if !open {
+				return nil
+			}
+			if es, ok := e.Object.(*v1.ExternalSecret); ok && ready(es.Status.Conditions) {
+				done[es.Name] = true
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
 }
 
 func externalSecret(i int) client.Object {
