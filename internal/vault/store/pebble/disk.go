@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -191,8 +192,20 @@ func (d *disk) setBad(cause error, format string) {
 	}
 }
 
+// pinMarker makes the directory durable before a marker file changes. pebble
+// finds its manifest by such files: it makes the new one, removes the old one
+// and then syncs. A power failure in between could keep any part of this where
+// the file system does not order it, and leave a marker of a manifest that is
+// not there, or no marker at all, which looks like an empty store.
+func (d *disk) pinMarker(name string) {
+	if strings.HasPrefix(d.PathBase(name), "marker.") {
+		d.sync("syncing a directory", func() error { return syncDir(d.FS, d.PathDir(name)) })
+	}
+}
+
 // Create implements vfs.FS, as do the following.
 func (d *disk) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
+	d.pinMarker(name)
 	return d.make("creating a file", func() (vfs.File, error) {
 		f, err := d.FS.Create(name, category)
 		if err != nil {
@@ -263,6 +276,7 @@ func (d *disk) Rename(oldname, newname string) error {
 
 // Remove passes errors on: pebble lives with files it cannot remove.
 func (d *disk) Remove(name string) error {
+	d.pinMarker(name)
 	if !d.ready() {
 		return nil
 	}

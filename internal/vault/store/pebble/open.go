@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -93,7 +95,7 @@ func makeDir(d *disk, cfg *Config) error {
 		return err
 	}
 	for _, dir := range missing {
-		if err := syncDir(d, d.PathDir(dir)); err != nil {
+		if err := syncDir(d.FS, d.PathDir(dir)); err != nil {
 			return err
 		}
 	}
@@ -114,8 +116,8 @@ func makeDir(d *disk, cfg *Config) error {
 	return nil
 }
 
-func syncDir(d *disk, dir string) error {
-	f, err := d.FS.OpenDir(dir)
+func syncDir(inner vfs.FS, dir string) error {
+	f, err := inner.OpenDir(dir)
 	if err != nil {
 		return err
 	}
@@ -177,7 +179,17 @@ func openFiles(d *disk, lock *pebble.Lock, cfg *Config) (o opened) {
 		}
 	}()
 	logs := &logger{log: cfg.Log.With(slog.String("store", "pebble")), disk: d}
-	db, err := pebble.Open(cfg.Dir, options(d, lock, logs, cfg))
+	opts := options(d, lock, logs, cfg)
+	names, err := d.List(cfg.Dir)
+	if err != nil {
+		return opened{err: failure("reading the directory of the store", err)}
+	}
+	// Tables without the file that says what they are must not become an empty store.
+	opts.ErrorIfNotExists = slices.ContainsFunc(names, func(n string) bool { return strings.HasSuffix(n, ".sst") })
+	db, err := pebble.Open(cfg.Dir, opts)
+	if errors.Is(err, pebble.ErrDBDoesNotExist) {
+		return opened{err: errs.Newf(errs.Internal, "the store in %q has lost files: it is damaged; restore it from a backup: %w", cfg.Dir, err)}
+	}
 	if err != nil {
 		return opened{err: failure(fmt.Sprintf("opening the store in %q", cfg.Dir), err)}
 	}

@@ -6,15 +6,18 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	upstream "github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
@@ -76,6 +79,77 @@ func TestOpenRefuses(t *testing.T) {
 				t.Errorf("Open: %v (%v), want %v with %q", err, errs.KindOf(err), c.kind, c.says)
 			}
 		})
+	}
+}
+
+// Guards against a store that has lost its marker being taken for a new one.
+func TestLostMarkerIsNoEmptyStore(t *testing.T) {
+	mem := vfs.NewCrashableMem()
+	s := open(t, pebble.Config{Dir: "/store", FS: mem, MemTableBytes: 256 << 10})
+	for i := range 100 {
+		if err := write(t.Context(), s, i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_ = s.Close()
+	names, err := mem.List("/store")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range names {
+		if strings.HasPrefix(n, "marker.") {
+			if err := mem.Remove("/store/" + n); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if _, err := pebble.Open(pebble.Config{Dir: "/store", FS: mem}); !errs.Is(err, errs.Internal) || !strings.Contains(err.Error(), "backup") {
+		t.Errorf("Open: %v", err)
+	}
+}
+
+// Guards against a power failure while pebble changes to a new manifest: any
+// part of what was not synced may remain.
+func TestPowerLossWhileOpening(t *testing.T) {
+	mem := vfs.NewCrashableMem()
+	s := open(t, pebble.Config{Dir: "/store", FS: mem, MemTableBytes: 256 << 10})
+	const last = 50
+	for i := 1; i <= last; i++ {
+		if err := write(t.Context(), s, i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	crashed := mem.CrashClone(vfs.CrashCloneCfg{})
+	random := rand.New(rand.NewPCG(9, 9))
+	pictures := 0
+	for n := int32(0); ; n++ {
+		fs := crashed.CrashClone(vfs.CrashCloneCfg{})
+		var left []*vfs.MemFS
+		var seen atomic.Int32
+		s, err := pebble.Open(pebble.Config{Dir: "/store", FS: faulty(fs, errorfs.InjectorFunc(func(op errorfs.Op) error {
+			if op.Kind.ReadOrWrite() == errorfs.OpIsWrite && seen.Add(1) == n {
+				for range 4 {
+					left = append(left, fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 50, RNG: random}))
+				}
+			}
+			return nil
+		}))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = s.Close()
+		for _, fs := range left {
+			again := open(t, pebble.Config{Dir: "/store", FS: fs})
+			holds(t, again, last)
+			_ = again.Close()
+			pictures++
+		}
+		if n > 0 && len(left) == 0 {
+			break
+		}
+	}
+	if pictures < 80 {
+		t.Errorf("only %d power failures were looked at", pictures)
 	}
 }
 
