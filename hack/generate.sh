@@ -10,6 +10,5 @@ mkdir -p "$bin"
 cd "$root"
 "$bin/controller-gen" object paths=./api/external/...
 "$bin/controller-gen" crd:crdVersions=v1,maxDescLen=400 paths=./api/external/... output:crd:dir=api/crds
-if [ -d internal/kube/operator/rbac ]; then
-	go run ./internal/kube/operator/rbac/render deploy/operator
-fi
+cp api/crds/*.yaml deploy/crds/
+go run ./internal/kube/operator/rbac/render deploy/operator

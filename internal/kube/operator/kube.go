@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/rbac"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/target"
 	"github.com/strongkeep/strongkeep/internal/kube/provider"
 	"github.com/strongkeep/strongkeep/internal/redact"
@@ -78,7 +79,7 @@ func unreadable(kind string, ref provider.Ref, err error) error {
 
 // The Secret in the operator's own namespace that holds the key of marks.
 const (
-	KeySecret     = "strongkeep-operator-key"
+	KeySecret     = rbac.KeySecret
 	keySecretData = "hmac"
 )
 

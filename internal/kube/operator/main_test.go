@@ -55,16 +55,7 @@ func TestMain(m *testing.M) {
 }
 
 func runWithCluster(m *testing.M) (code int, err error) {
-	dir, err := os.MkdirTemp("", "operator-audit")
-	if err != nil {
-		return 1, err
-	}
-	defer os.RemoveAll(dir) //nolint:errcheck // a temporary directory
-	flags, err := auditFlags(dir)
-	if err != nil {
-		return 1, err
-	}
-	testCluster, err = cluster.Start(context.Background(), cluster.Config{Log: os.Stderr, APIServerFlags: flags})
+	testCluster, err = cluster.Start(context.Background(), cluster.Config{Log: os.Stderr, APIServerFlags: apiServerFlags()})
 	if err != nil {
 		return 1, err
 	}
@@ -200,9 +191,19 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	w := &world{T: t, ns: ns.Name, vault: vaulttest.New().Start(t), log: &lockedBuffer{}}
-	t.Cleanup(w.checkCanaries)
+	t.Cleanup(func() {
+		w.checkCanaries()
+		for _, o := range []client.Object{&v1.ExternalSecret{}, &v1.SecretStore{}} { // not for the operators of later tests
+			if err := testClient.DeleteAllOf(contextOf(w), o, client.InNamespace(w.ns)); err != nil {
+				t.Error(err)
+			}
+		}
+	})
 	return w
 }
+
+// contextOf returns a context for cleaning up.
+func contextOf(w *world) context.Context { return context.WithoutCancel(w.Context()) }
 
 // start runs an operator for the namespace until the test ends or stop is called.
 func (w *world) start(change func(*Config)) (stop func()) {

@@ -2,12 +2,16 @@ package operator
 
 import (
 	"context"
+	"os"
 	"time"
 
 	"github.com/go-logr/logr"
+	"github.com/google/uuid"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	coordinationv1 "k8s.io/client-go/kubernetes/typed/coordination/v1"
+	"k8s.io/client-go/tools/leaderelection/resourcelock"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -73,6 +77,10 @@ func newManager(cfg Config) (ctrl.Manager, error) {
 		namespaces[ns] = cache.Config{}
 	}
 	grace := 10 * time.Second
+	lock, err := leaseLock(cfg)
+	if err != nil {
+		return nil, err
+	}
 	mgr, err := ctrl.NewManager(cfg.REST, ctrl.Options{
 		Scheme: scheme,
 		Logger: logr.FromSlogHandler(cfg.Log.Handler()),
@@ -85,14 +93,35 @@ func newManager(cfg Config) (ctrl.Manager, error) {
 		HealthProbeBindAddress:        "0",
 		GracefulShutdownTimeout:       &grace,
 		LeaderElection:                cfg.LeaderElection,
-		LeaderElectionID:              "strongkeep-operator",
-		LeaderElectionNamespace:       cfg.OwnNamespace,
 		LeaderElectionReleaseOnCancel: true,
+
+		LeaderElectionResourceLockInterface: lock,
 	})
 	if err != nil {
 		return nil, errs.Newf(errs.Unavailable, "reaching the API server at %s: %w", cfg.REST.Host, err)
 	}
 	return mgr, nil
+}
+
+// leaseLock returns the lock that operators are elected by, without the events
+// that the usual one writes: they are in the log, and need no permission there.
+func leaseLock(cfg Config) (resourcelock.Interface, error) {
+	if !cfg.LeaderElection {
+		return nil, nil
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return nil, errs.Newf(errs.Internal, "asking for the host's name: %w", err)
+	}
+	c, err := coordinationv1.NewForConfig(cfg.REST)
+	if err != nil {
+		return nil, errs.Newf(errs.Invalid, "reaching the API server: %w", err)
+	}
+	return &resourcelock.LeaseLock{
+		LeaseMeta:  metav1.ObjectMeta{Namespace: cfg.OwnNamespace, Name: "strongkeep-operator"},
+		Client:     c,
+		LockConfig: resourcelock.ResourceLockConfig{Identity: host + "_" + uuid.NewString()},
+	}, nil
 }
 
 // strip runs on every object before it enters a cache.

@@ -1,0 +1,161 @@
+package rbac
+
+import (
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	v1 "github.com/strongkeep/strongkeep/api/external/v1"
+)
+
+// Options say how the operator runs.
+type Options struct {
+	// Name of the roles; "strongkeep-operator" when empty.
+	Name string
+	// ServiceAccount of the operator; Name when empty. Namespace is where it runs.
+	ServiceAccount, Namespace string
+	// Namespaces it works in; every one when empty, by a ClusterRole.
+	Namespaces []string
+	// CredentialNamespaces are further namespaces that ClusterSecretStores take
+	// their credentials from. Not needed when Namespaces is empty.
+	CredentialNamespaces []string
+	// ClusterStores lets it serve ClusterSecretStores.
+	ClusterStores bool
+	// LeaderElection lets several operators elect one.
+	LeaderElection bool
+}
+
+// Rule is one rule and why the operator needs it.
+type Rule struct {
+	Why string
+	rbacv1.PolicyRule
+}
+
+// Role is a Role, or a ClusterRole when Namespace is empty, with its binding.
+type Role struct {
+	Name, Namespace string
+	Rules           []Rule
+}
+
+func (o Options) withDefaults() Options {
+	if o.Name == "" {
+		o.Name = "strongkeep-operator"
+	}
+	if o.ServiceAccount == "" {
+		o.ServiceAccount = o.Name
+	}
+	if o.Namespace == "" {
+		o.Namespace = "strongkeep-system"
+	}
+	return o
+}
+
+// KeySecret is the Secret of the operator's namespace that holds its key.
+const KeySecret = "strongkeep-operator-key"
+
+func rule(why, group, resource string, verbs ...string) Rule {
+	return Rule{why, rbacv1.PolicyRule{APIGroups: []string{group}, Resources: []string{resource}, Verbs: verbs}}
+}
+
+// working returns what is needed in each namespace worked in.
+func working() []Rule {
+	return []Rule{
+		rule("to see what is asked for", v1.Group, "externalsecrets", "list", "watch"),
+		rule("to say what came of it", v1.Group, "externalsecrets/status", "patch"),
+		rule("to take off the finalizer of an operator that is gone, without which such an object could never be deleted", v1.Group, "externalsecrets", "patch"),
+		rule("to set blockOwnerDeletion on Secrets where OwnerReferencesPermissionEnforcement is on", v1.Group, "externalsecrets/finalizers", "update"),
+		rule("to reach the stores", v1.Group, "secretstores", "list", "watch"),
+		rule("to say whether they work", v1.Group, "secretstores/status", "patch"),
+		rule("to see that a Secret was changed or deleted: only metadata is asked for, which RBAC cannot tell from the whole", "", "secrets", "list", "watch"),
+		rule("to read the credentials a store names, templates, and after a restart one look at each own Secret", "", "secrets", "get"),
+		rule("to write Secrets by server-side apply", "", "secrets", "create", "patch"),
+		rule("for deletionPolicy Delete, and for what an earlier target name left behind", "", "secrets", "delete"),
+		rule("for templates and certificate authorities, and to see that they changed", "", "configmaps", "get", "list", "watch"),
+		rule("to log in to a store as the ServiceAccount that the store names", "", "serviceaccounts/token", "create"),
+		rule("to tell people what happened", "events.k8s.io", "events", "create", "patch"),
+	}
+}
+
+// credentials returns what is needed where only credentials are.
+func credentials() []Rule {
+	return []Rule{
+		rule("to read the credentials that a ClusterSecretStore names", "", "secrets", "get"),
+		rule("to read the certificate authority that a ClusterSecretStore names", "", "configmaps", "get"),
+		rule("to log in as the ServiceAccount that a ClusterSecretStore names", "", "serviceaccounts/token", "create"),
+	}
+}
+
+// clusterStores returns what ClusterSecretStores need. They are not in a namespace.
+func clusterStores() []Rule {
+	return []Rule{
+		rule("to reach the stores", v1.Group, "clustersecretstores", "list", "watch"),
+		rule("to say whether they work", v1.Group, "clustersecretstores/status", "patch"),
+		rule("to match the labels of namespaces with a store's conditions: only metadata is asked for", "", "namespaces", "list", "watch"),
+		rule("to tell people what happened to them: such events are in namespace default", "events.k8s.io", "events", "create", "patch"),
+	}
+}
+
+// own returns what is needed in the operator's own namespace.
+func own(o Options) []Rule {
+	get := rule("to read the key that the marks on Secrets are made with", "", "secrets", "get")
+	get.ResourceNames = []string{KeySecret}
+	rules := []Rule{get, rule("to make that key at the first start: creation cannot be limited to a name", "", "secrets", "create")}
+	if o.LeaderElection {
+		rules = append(rules, rule("to be elected", "coordination.k8s.io", "leases", "get", "create", "update"))
+	}
+	return rules
+}
+
+// Roles returns the roles for o, in a stable order. It is pure.
+func Roles(o Options) []Role {
+	o = o.withDefaults()
+	roles := []Role{{o.Name, o.Namespace, own(o)}}
+	if len(o.Namespaces) == 0 {
+		cluster := Role{Name: o.Name, Rules: working()}
+		if o.ClusterStores {
+			rules := clusterStores()
+			cluster.Rules = append(cluster.Rules, rules[:len(rules)-1]...) // events are there already
+		}
+		return append(roles, cluster)
+	}
+	for _, ns := range o.Namespaces {
+		roles = append(roles, Role{o.Name + "-sync", ns, working()})
+	}
+	if o.ClusterStores {
+		for _, ns := range o.CredentialNamespaces {
+			roles = append(roles, Role{o.Name + "-credentials", ns, credentials()})
+		}
+		roles = append(roles, Role{Name: o.Name, Rules: clusterStores()})
+	}
+	return roles
+}
+
+// Object is a role or binding.
+type Object interface{ metav1.Object }
+
+// Objects returns the roles for o, each followed by its binding.
+func Objects(o Options) []Object {
+	o = o.withDefaults()
+	subject := []rbacv1.Subject{{Kind: "ServiceAccount", Namespace: o.Namespace, Name: o.ServiceAccount}}
+	var out []Object
+	for _, r := range Roles(o) {
+		var rules []rbacv1.PolicyRule
+		for _, rule := range r.Rules {
+			rules = append(rules, rule.PolicyRule)
+		}
+		meta := metav1.ObjectMeta{Name: r.Name, Namespace: r.Namespace}
+		ref := func(kind string) rbacv1.RoleRef {
+			return rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: kind, Name: r.Name}
+		}
+		kind := func(k string) metav1.TypeMeta {
+			return metav1.TypeMeta{APIVersion: rbacv1.SchemeGroupVersion.String(), Kind: k}
+		}
+		if r.Namespace == "" {
+			out = append(out, &rbacv1.ClusterRole{TypeMeta: kind("ClusterRole"), ObjectMeta: meta, Rules: rules},
+				&rbacv1.ClusterRoleBinding{TypeMeta: kind("ClusterRoleBinding"), ObjectMeta: meta, Subjects: subject, RoleRef: ref("ClusterRole")})
+			continue
+		}
+		out = append(out, &rbacv1.Role{TypeMeta: kind("Role"), ObjectMeta: meta, Rules: rules},
+			&rbacv1.RoleBinding{TypeMeta: kind("RoleBinding"), ObjectMeta: meta, Subjects: subject, RoleRef: ref("Role")})
+	}
+	return out
+}

@@ -1,0 +1,48 @@
+package rbac
+
+import (
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+)
+
+func TestNarrowness(t *testing.T) {
+	for _, o := range []Options{{}, {ClusterStores: true, LeaderElection: true}, {Namespaces: []string{"a", "b"}, CredentialNamespaces: []string{"c"}, ClusterStores: true}} {
+		for _, r := range Roles(o) {
+			if r.Namespace == "" && len(o.Namespaces) > 0 {
+				for _, rule := range r.Rules {
+					if slices.Contains(rule.Resources, "secrets") || slices.Contains(rule.Resources, "serviceaccounts/token") {
+						t.Errorf("%+v: cluster-wide %v", o, rule.Resources)
+					}
+				}
+			}
+			for _, rule := range r.Rules {
+				if rule.Why == "" || slices.Contains(rule.Verbs, rbacv1.VerbAll) || slices.Contains(rule.Resources, rbacv1.ResourceAll) || slices.Contains(rule.APIGroups, rbacv1.APIGroupAll) {
+					t.Errorf("%+v: rule %+v has no reason or a wildcard", o, rule)
+				}
+			}
+		}
+	}
+	if n := len(Objects(Options{Namespaces: []string{"a", "b"}, CredentialNamespaces: []string{"c"}, ClusterStores: true})); n != 10 {
+		t.Errorf("%d objects, want five roles and five bindings", n)
+	}
+}
+
+func TestCommittedManifestsAreCurrent(t *testing.T) {
+	for name, o := range map[string]Options{
+		"rbac-cluster.yaml":   {ClusterStores: true, LeaderElection: true},
+		"rbac-namespace.yaml": {Namespaces: []string{"my-app"}, LeaderElection: true},
+	} {
+		want, err := YAML(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := os.ReadFile("../../../../deploy/operator/" + name)
+		if err != nil || !strings.HasSuffix(string(got), string(want)) {
+			t.Errorf("deploy/operator/%s is not what the generator makes (%v): run hack/generate.sh", name, err)
+		}
+	}
+}
