@@ -21,10 +21,11 @@ const guardKey = "mount/guard"
 // Add stores a new mount in tx and runs its engine's Setup there. It fills ID
 // and Accessor. Kinds: Invalid (type or path), Exist (the path is taken).
 func (r *Registry) Add(ctx context.Context, tx engine.Tx, e *Entry) error {
-	if err := r.guard(ctx, tx); err != nil {
+	table, err := r.guarded(ctx, tx)
+	if err != nil {
 		return err
 	}
-	if taken := r.Table().Conflict(e.Path); taken != nil {
+	if taken := table.Conflict(e.Path); taken != nil {
 		return errs.Newf(errs.Exist, "path is already in use at %s", shown(taken))
 	}
 	if err := r.name(e); err != nil {
@@ -69,23 +70,27 @@ func (r *Registry) name(e *Entry) error {
 	return nil
 }
 
-// Update stores a changed entry (tuning, description, options, a new path).
-// Kinds: Exist (the new path is taken), NotExist.
-func (r *Registry) Update(ctx context.Context, tx engine.Tx, e *Entry) error {
-	if err := r.guard(ctx, tx); err != nil {
-		return err
-	}
-	stored, err := tx.Get(ctx, EntryPrefix+e.ID)
+// Update stores what change makes of a mount's entry (tuning, description,
+// options, a new path). change is given the entry as it stands and may refuse by
+// an error; it replaces maps and lists instead of changing them. Kinds: Exist
+// (the new path is taken), NotExist.
+func (r *Registry) Update(ctx context.Context, tx engine.Tx, id string, change func(*Entry) error) error {
+	table, err := r.guarded(ctx, tx)
 	if err != nil {
 		return err
 	}
-	if !stored.Exists() {
-		return errs.Newf(errs.NotExist, "no mount at %q", e.Path)
+	m := table.ByID(id)
+	if m == nil {
+		return errs.New(errs.NotExist, "the mount was removed meanwhile")
 	}
-	if taken := r.Table().Conflict(e.Path); taken != nil && taken.ID != e.ID {
+	e := m.Entry
+	if err := change(&e); err != nil {
+		return err
+	}
+	if taken := table.Conflict(e.Path); taken != nil && taken.ID != e.ID {
 		return errs.Newf(errs.Exist, "path is already in use at %s", shown(taken))
 	}
-	tx.Put(EntryPrefix+e.ID, Encode(e))
+	tx.Put(EntryPrefix+e.ID, Encode(&e))
 	return nil
 }
 
@@ -96,7 +101,7 @@ func (r *Registry) Remove(ctx context.Context, tx engine.Tx, m *Mount) error {
 	if m.Fixed() {
 		return errs.Newf(errs.Invalid, "cannot unmount %q: it is part of the system", m.Path)
 	}
-	if err := r.guard(ctx, tx); err != nil {
+	if _, err := r.guarded(ctx, tx); err != nil {
 		return err
 	}
 	tx.Delete(EntryPrefix + m.ID)
@@ -104,16 +109,27 @@ func (r *Registry) Remove(ctx context.Context, tx engine.Tx, m *Mount) error {
 	return nil
 }
 
-func (r *Registry) guard(ctx context.Context, tx engine.Tx) error {
-	if _, err := tx.Get(ctx, guardKey); err != nil {
-		return err
+// guarded makes tx conflict with every other change of the table, and returns a
+// table that has all changes before tx: the running one is behind between a
+// commit and the Reload that follows it. What tx itself changes is not in it.
+func (r *Registry) guarded(ctx context.Context, tx engine.Tx) (*Table, error) {
+	stored, err := tx.Get(ctx, guardKey)
+	if err != nil {
+		return nil, err
 	}
 	stamp := make([]byte, 8)
 	if _, err := io.ReadFull(r.cfg.Random, stamp); err != nil {
-		return errs.Newf(errs.Internal, "stamping the mount table: %w", err)
+		return nil, errs.Newf(errs.Internal, "stamping the mount table: %w", err)
 	}
 	tx.Put(guardKey, stamp)
-	return nil
+	own := stored.Revision == ^store.Revision(0) // tx has been here before
+	if table := r.Table(); own || table.guard == stored.Revision {
+		return table, nil
+	}
+	if err := r.Reload(ctx); err != nil {
+		return nil, err
+	}
+	return r.Table(), nil
 }
 
 // Purge deletes the data of removed mounts, in transactions of bounded size.

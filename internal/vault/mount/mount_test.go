@@ -239,9 +239,11 @@ func TestAddTuneMoveRemove(t *testing.T) {
 		t.Error("Setup wrote nothing below the mount")
 	}
 	made := f.made
-	entry := m.Entry
-	entry.Path, entry.Config.MaxTTL, entry.Config.DefaultTTL = "b/", 30*time.Minute, time.Hour
-	if err := f.change(func(tx engine.Tx) error { return f.Update(t.Context(), tx, &entry) }); err != nil {
+	retune := func(e *Entry) error {
+		e.Path, e.Config.MaxTTL, e.Config.DefaultTTL = "b/", 30*time.Minute, time.Hour
+		return nil
+	}
+	if err := f.change(func(tx engine.Tx) error { return f.Update(t.Context(), tx, m.ID, retune) }); err != nil {
 		t.Fatal(err)
 	}
 	moved := f.Table().ByPath("b/")
@@ -292,8 +294,8 @@ func TestRefusals(t *testing.T) {
 			t.Errorf("removing %s: %v", path, err)
 		}
 	}
-	gone := Entry{ID: "gone", Path: "y/"}
-	if err := f.change(func(tx engine.Tx) error { return f.Update(t.Context(), tx, &gone) }); !errs.Is(err, errs.NotExist) {
+	same := func(*Entry) error { return nil }
+	if err := f.change(func(tx engine.Tx) error { return f.Update(t.Context(), tx, "gone", same) }); !errs.Is(err, errs.NotExist) {
 		t.Errorf("changing what is not there: %v", err)
 	}
 	f.setup = errs.New(errs.Unavailable, "no")
@@ -317,6 +319,44 @@ func TestConcurrentChangesConflict(t *testing.T) {
 	}
 	if _, err := two.Commit(t.Context()); !errs.Is(err, errs.Conflict) {
 		t.Errorf("the second change: %v, want Conflict", err)
+	}
+}
+
+// Between the commit of a change and the Reload after it the running table is
+// behind; the next change must be decided on what is stored all the same.
+func TestChangeBeforeTheReloadOfAnother(t *testing.T) {
+	f := newFixture(t)
+	commit := func(do func(tx engine.Tx) error) error {
+		tx := txn{store.Begin(f.store), nil}
+		if err := do(&tx); err != nil {
+			return err
+		}
+		_, err := tx.Commit(t.Context())
+		return err
+	}
+	add := func(tx engine.Tx) error {
+		return f.Add(t.Context(), tx, &Entry{Class: Secret, Path: "a/", Type: "thing"})
+	}
+	if err := commit(add); err != nil {
+		t.Fatal(err)
+	}
+	if err := commit(add); !errs.Is(err, errs.Exist) {
+		t.Fatalf("a second mount at one path: %v, want Exist", err)
+	}
+	m := f.Table().ByPath("a/")
+	for _, change := range []func(*Entry) error{
+		func(e *Entry) error { e.Description = "kept"; return nil },
+		func(e *Entry) error { e.Config.MaxTTL = time.Minute; return nil },
+	} {
+		if err := commit(func(tx engine.Tx) error { return f.Update(t.Context(), tx, m.ID, change) }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := f.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if m := f.Table().ByPath("a/"); m.Description != "kept" || m.Config.MaxTTL != time.Minute {
+		t.Errorf("one change undid the other: %+v", m.Entry)
 	}
 }
 

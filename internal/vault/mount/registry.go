@@ -58,6 +58,10 @@ func (r *Registry) Factory(class Class, kind string) (engine.Factory, error) {
 func (r *Registry) Reload(ctx context.Context) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	guard, err := r.cfg.Store.Get(ctx, guardKey)
+	if err != nil {
+		return errs.Newf(errs.KindOf(err), "reading the state of the mount table: %w", err)
+	}
 	ids, err := r.cfg.Store.List(ctx, EntryPrefix, "", 0)
 	if err != nil {
 		return errs.Newf(errs.KindOf(err), "listing mounts: %w", err)
@@ -74,6 +78,7 @@ func (r *Registry) Reload(ctx context.Context) error {
 		}
 	}
 	next := newTable(mounts)
+	next.guard = guard.Revision
 	r.table.Store(next)
 	for id, m := range old.byID {
 		if next.byID[id] == nil {

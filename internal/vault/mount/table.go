@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
+	"github.com/strongkeep/strongkeep/internal/vault/store"
 )
 
 // Mount is a running mount: the entry, its engine and its routes. It is
@@ -20,7 +21,8 @@ type Mount struct {
 type Table struct {
 	byPath map[string]*Mount
 	byID   map[string]*Mount
-	depth  int // the most segments any mount path has
+	depth  int            // the most segments any mount path has
+	guard  store.Revision // of guardKey, read before the entries: the table is at least as new
 }
 
 func newTable(mounts []*Mount) *Table {

@@ -251,10 +251,11 @@ func (e *Engine) remount(ctx context.Context, tx engine.Tx, req *engine.Request)
 		return nil, errs.Newf(errs.Invalid, "cannot move %q: it is part of the system", from)
 	case strings.HasPrefix(from, mount.AuthPrefix) != strings.HasPrefix(to, mount.AuthPrefix):
 		return nil, errs.New(errs.Invalid, "an auth method moves only below auth/, a secrets engine only outside it")
+	case strings.HasSuffix(to, "/tune/"):
+		return nil, errs.Newf(errs.Invalid, "nothing can be mounted at %q: sys/mounts would take it for the tuning of another mount", to)
 	}
-	entry := m.Entry
-	entry.Path = to
-	if err := e.cfg.Mounts.Update(ctx, tx, &entry); err != nil {
+	move := func(entry *mount.Entry) error { entry.Path = to; return nil }
+	if err := e.cfg.Mounts.Update(ctx, tx, m.ID, move); err != nil {
 		return nil, err
 	}
 	return respond(map[string]any{"migration_id": m.ID}, true)

@@ -75,20 +75,18 @@ func (e *Engine) writeTune(s side) engine.Handler {
 		if err != nil {
 			return nil, err
 		}
-		d := req.Decode()
-		entry := m.Entry
-		entry.Description = d.String("description", entry.Description)
-		options := d.StringMap("options")
-		if err := d.Err(); err != nil {
-			return nil, err
-		}
-		if err := retuneOptions(&entry, options); err != nil {
-			return nil, err
-		}
-		if err := applyTuning(&entry, req.Body.Raw()); err != nil {
-			return nil, err
-		}
-		return nil, e.cfg.Mounts.Update(ctx, tx, &entry)
+		return nil, e.cfg.Mounts.Update(ctx, tx, m.ID, func(entry *mount.Entry) error {
+			d := req.Decode()
+			entry.Description = d.String("description", entry.Description)
+			options := d.StringMap("options")
+			if err := d.Err(); err != nil {
+				return err
+			}
+			if err := retuneOptions(entry, options); err != nil {
+				return err
+			}
+			return applyTuning(entry, req.Body.Raw())
+		})
 	}
 }
 
