@@ -16,7 +16,7 @@ import (
 // program that runs in a cluster and keeps its Secrets in step.
 func (a *app) operatorCommand() *cobra.Command {
 	return session.Group("operator", "Run the Kubernetes operator; initialise, unseal, seal and rotate a vault",
-		a.operatorRun(), a.operatorInit(), a.operatorUnseal(), a.operatorSeal(), a.operatorStatus(),
+		a.operatorRun(), a.operatorRBAC(), a.operatorInit(), a.operatorUnseal(), a.operatorSeal(), a.operatorStatus(),
 		a.operatorRotate(), a.operatorUnsealKey())
 }
 

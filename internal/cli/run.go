@@ -11,6 +11,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/cli/session"
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/operator"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/rbac"
 )
 
 // operatorRun runs the controllers. Flags may also be given as STRONGKEEP_*
@@ -70,4 +71,31 @@ func (a *app) fromEnvironment(f *pflag.FlagSet) (err error) {
 		}
 	})
 	return err
+}
+
+// operatorRBAC prints the rights that the operator needs, no more.
+func (a *app) operatorRBAC() *cobra.Command {
+	var o rbac.Options
+	noClusterStores := false
+	c := &cobra.Command{
+		Use: "rbac", Short: "Print the roles that the operator needs, each rule with its reason", Args: session.Args(0, 0),
+		Example: "  strongkeep operator rbac -namespaces=payments,shop | kubectl apply -f -",
+		RunE: func(*cobra.Command, []string) error {
+			o.ClusterStores = !noClusterStores
+			out, err := rbac.YAML(o)
+			if err != nil {
+				return errs.Newf(errs.Internal, "rendering the roles: %w", err)
+			}
+			_, err = a.Env.Stdout.Write(out)
+			return err
+		},
+	}
+	f := c.Flags()
+	f.StringSliceVar(&o.Namespaces, "namespaces", nil, "roles for these namespaces only (default: a ClusterRole)")
+	f.StringSliceVar(&o.CredentialNamespaces, "credential-namespaces", nil, "further namespaces that ClusterSecretStores take credentials from")
+	f.BoolVar(&noClusterStores, "no-cluster-stores", false, "without the rights for ClusterSecretStores")
+	f.BoolVar(&o.LeaderElection, "leader-election", false, "with the rights for leader election")
+	f.StringVar(&o.Namespace, "own-namespace", "", "namespace of the operator (default strongkeep-system)")
+	f.StringVar(&o.ServiceAccount, "service-account", "", "its ServiceAccount (default strongkeep-operator)")
+	return c
 }
