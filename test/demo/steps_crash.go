@@ -1,0 +1,177 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/strongkeep/strongkeep/test/demo/load"
+	"github.com/strongkeep/strongkeep/test/demo/report"
+)
+
+// The load that the server is killed under.
+const (
+	writers     = 16
+	keysEach    = 25
+	enoughAcked = 1000 // acknowledged writes before the kill
+)
+
+// writerPolicy is for the writers alone.
+const writerPolicy = `path "secret/data/load/*" { capabilities = ["create", "read", "update"] }`
+
+// kill has the server killed amid writes.
+func (d *demo) kill(ctx context.Context) (report.Outcome, error) {
+	if err := d.startLoad(ctx); err != nil {
+		return report.Outcome{}, err
+	}
+	began := time.Now()
+	ended := make(chan []error, 1)
+	go func() { ended <- d.load.Wait() }()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for d.load.Acknowledged() < enoughAcked {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return report.Outcome{}, fmt.Errorf("waiting for %d acknowledged writes: %w", enoughAcked, ctx.Err())
+		case errs := <-ended:
+			return report.Outcome{}, fmt.Errorf("writing before the kill: %w", errors.Join(errs...))
+		}
+	}
+	d.server.kill()
+	took := time.Since(began)
+	for _, err := range <-ended {
+		if err == nil {
+			return report.Outcome{}, errors.New("a writer ended without an error though its server was killed")
+		}
+	}
+	n := d.load.Acknowledged()
+	return report.Outcome{Text: fmt.Sprintf("amid %d writers, after %s acknowledged writes (%s a second)",
+		writers, report.Count(n), report.Count(int(float64(n)/took.Seconds())))}, nil
+}
+
+func (d *demo) startLoad(ctx context.Context) error {
+	if _, err := d.server.cli(ctx, writerPolicy, "policy", "write", "load", "-"); err != nil {
+		return err
+	}
+	var made struct {
+		Auth struct {
+			Token string `json:"client_token"`
+		}
+	}
+	if err := d.server.read(ctx, &made, "", "token", "create", "-policy=load", "-ttl=1h"); err != nil {
+		return err
+	}
+	d.canaries.Add("the token of the writers", made.Auth.Token)
+	client, err := d.server.client(made.Auth.Token)
+	if err != nil {
+		return err
+	}
+	marker := rand.Text()
+	d.canaries.Add("a value of the writers", marker)
+	d.load, err = load.Start(context.WithoutCancel(ctx), load.Config{
+		Client: client, Mount: "secret", Folder: "load", Writers: writers, Keys: keysEach,
+		Value: func(key string, version int) string { return fmt.Sprintf("%s %s %d", marker, key, version) },
+	})
+	return err
+}
+
+// restart starts the server on what the killed one has left.
+func (d *demo) restart(ctx context.Context) (report.Outcome, error) {
+	began := time.Now()
+	if err := d.server.start(ctx); err != nil {
+		return report.Outcome{}, err
+	}
+	answered := time.Since(began)
+	s := d.server.shares
+	if err := d.server.unseal(ctx, s[1], s[2], s[3]); err != nil {
+		return report.Outcome{}, err
+	}
+	return report.Outcome{Text: "sealed and answering after " + report.Brief(answered) + "; unsealed with three other shares"}, nil
+}
+
+// verify asks for everything that was acknowledged.
+func (d *demo) verify(ctx context.Context) (report.Outcome, error) {
+	c, err := d.load.Verify(ctx)
+	if err != nil {
+		return report.Outcome{}, fmt.Errorf("the crash lost or damaged something: %w", err)
+	}
+	return report.Outcome{Text: fmt.Sprintf("%s keys hold their newest acknowledged version, or the one that was under way (%d)", report.Count(c.Keys), c.Ahead)}, nil
+}
+
+// recover changes the secret once more: the operator must have found back by
+// itself.
+func (d *demo) recover(ctx context.Context) (report.Outcome, error) {
+	if _, err := d.change(ctx); err != nil {
+		return report.Outcome{}, err
+	}
+	s, err := d.awaitSecret(ctx)
+	if err != nil {
+		return report.Outcome{}, err
+	}
+	pod, err := d.awaitDigest(ctx)
+	if err != nil {
+		return report.Outcome{}, err
+	}
+	return report.Outcome{Text: fmt.Sprintf("found back by itself: a change is in the Secret after %s and in the pod after %s",
+		report.Brief(s.at.Sub(d.changed)), report.Brief(pod.at.Sub(d.changed)))}, nil
+}
+
+// searchLeaks looks for every secret of this run in everything that was written.
+func (d *demo) searchLeaks(ctx context.Context) (report.Outcome, error) {
+	if err := d.collect(ctx); err != nil {
+		return report.Outcome{}, err
+	}
+	places := []string{
+		filepath.Join(d.dir, "demo.log"), d.server.logDir, filepath.Dir(d.server.auditFile()),
+		filepath.Join(d.server.dir, "store"), d.cluster.LogDir(), d.collected(),
+	}
+	var leaks []string
+	files, bytes := 0, int64(0)
+	for _, place := range places {
+		r, err := d.canaries.Tree(place)
+		if err != nil {
+			return report.Outcome{}, err
+		}
+		if r.Bytes == 0 {
+			return report.Outcome{}, fmt.Errorf("there is nothing to search in %s", place)
+		}
+		files, bytes = files+r.Files, bytes+r.Bytes
+		for _, f := range r.Findings {
+			leaks = append(leaks, f.String())
+		}
+	}
+	if len(leaks) > 0 {
+		return report.Outcome{}, fmt.Errorf("secret values are where none may be:\n  %s", strings.Join(leaks, "\n  "))
+	}
+	if err := d.control(); err != nil {
+		return report.Outcome{}, err
+	}
+	return report.Outcome{Text: fmt.Sprintf("%d secret values, in every encoding, are in none of %s files (%d MB): logs, audit, events, status, metrics, store",
+		d.canaries.Len(), report.Count(files), bytes>>20)}, nil
+}
+
+// control finds in the same files what must be there, so that a search of the
+// wrong files does not pass.
+func (d *demo) control() error {
+	for place, want := range map[string]string{
+		d.server.auditFile():                           "secret/data/my-app/config",
+		filepath.Join(d.collected(), "pod.log"):        d.digest,
+		filepath.Join(d.collected(), "objects"):        "SecretSynced",
+		filepath.Join(d.collected(), "server-metrics"): "strongkeep_requests_total",
+	} {
+		content, err := os.ReadFile(place)
+		if err != nil {
+			return fmt.Errorf("checking the search: %w", err)
+		}
+		if !strings.Contains(string(content), want) {
+			return fmt.Errorf("checking the search: %q is not in %s", want, place)
+		}
+	}
+	return nil
+}
