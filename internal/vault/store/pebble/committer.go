@@ -52,9 +52,8 @@ type committer struct {
 	stop  chan struct{} // closed by Store.Close
 	ended chan struct{} // closed when nothing is taken from queue any more
 
-	// Of the group being written; kept to spare allocations.
-	group  []*request
-	latest map[string]store.Revision // keys the group has written so far; 0 = deleted
+	group  []*request // being written; kept to spare allocations
+	recent recent     // as if the group, so far as it is staged, were written
 }
 
 func (c *committer) run() {
@@ -105,7 +104,7 @@ func (r *request) size() (n int) {
 func (c *committer) commit() {
 	base := c.views.acquire()
 	defer c.views.release(base)
-	clear(c.latest)
+	c.recent.age()
 	batch := c.db.NewBatch()
 	defer batch.Close()
 
@@ -150,6 +149,7 @@ func (c *committer) write(batch *pebble.Batch, rev store.Revision) error {
 
 // fail answers the whole group with err.
 func (c *committer) fail(err error) {
+	c.recent.forget()
 	for _, r := range c.group {
 		r.answer(0, err)
 	}
@@ -162,12 +162,13 @@ func (c *committer) check(base *view, changes []store.Change) error {
 		if !ch.Guarded {
 			continue
 		}
-		rev, ok := c.latest[ch.Key]
+		rev, ok := c.recent.get(ch.Key)
 		if !ok {
 			var err error
 			if rev, err = base.revision(ch.Key); err != nil {
 				return err
 			}
+			c.recent.put(ch.Key, rev)
 		}
 		if rev != ch.Expect {
 			return errConflict()
@@ -181,10 +182,10 @@ func (c *committer) stage(batch *pebble.Batch, changes []store.Change, rev store
 	for i := range changes {
 		switch ch := &changes[i]; ch.Op {
 		case store.OpPut:
-			c.latest[ch.Key] = rev
+			c.recent.put(ch.Key, rev)
 			err = put(batch, ch.Key, ch.Value, rev)
 		case store.OpDelete:
-			c.latest[ch.Key] = 0
+			c.recent.put(ch.Key, 0)
 			err = batch.Delete(dataKey(nil, ch.Key), nil)
 		}
 		if err != nil {

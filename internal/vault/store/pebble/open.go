@@ -53,7 +53,6 @@ func Open(cfg Config) (*Store, error) {
 		committer: committer{
 			db: db, disk: d, views: &views{}, feed: feed.New(cfg.History, rev),
 			queue: make(chan *request, groupRequests), stop: make(chan struct{}), ended: make(chan struct{}),
-			latest: map[string]store.Revision{},
 		},
 		lock: lock,
 	}
