@@ -54,7 +54,7 @@ func (d *demo) keep(name string, content []byte) error {
 
 // serverMetrics reads sys/metrics as Prometheus does.
 func (d *demo) serverMetrics(ctx context.Context) ([]byte, error) {
-	client, err := d.server.client(d.server.token)
+	client, err := d.server.Client(d.server.Token)
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +84,7 @@ func (d *demo) explain(err error) {
 	}
 	kept := d.keepLogs()
 	if d.server != nil {
-		d.tail(filepath.Join(d.server.logDir, "server.log"))
+		d.tail(filepath.Join(d.server.LogDir, "server.log"))
 	}
 	for _, name := range []string{"operator-0.log", "operator-1.log", "table"} {
 		d.tail(filepath.Join(d.collected(), name))
@@ -119,7 +119,7 @@ func (d *demo) keepLogs() string {
 		from["cluster"] = d.cluster.LogDir()
 	}
 	if d.server != nil {
-		from["audit"] = filepath.Dir(d.server.auditFile())
+		from["audit"] = filepath.Dir(d.server.AuditFile())
 	}
 	some := ""
 	for name, dir := range from {

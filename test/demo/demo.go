@@ -11,8 +11,10 @@ import (
 
 	"github.com/strongkeep/strongkeep/test/cluster"
 	"github.com/strongkeep/strongkeep/test/demo/canary"
+	"github.com/strongkeep/strongkeep/test/demo/feed"
 	"github.com/strongkeep/strongkeep/test/demo/load"
 	"github.com/strongkeep/strongkeep/test/demo/report"
+	"github.com/strongkeep/strongkeep/test/demo/server"
 )
 
 // demo is one run. It is for one goroutine.
@@ -27,12 +29,12 @@ type demo struct {
 	reader   string     // the program of the pod
 	cluster  *cluster.Cluster
 	kube     kube
-	server   *server
-	secrets  *feed[secretSeen] // versions of the Kubernetes Secret
-	digests  *feed[string]     // what the pod prints
-	password string            // the newest value
-	digest   string            // of what the newest Secret holds
-	changed  time.Time         // when the vault took the newest value
+	server   *server.Server
+	secrets  *feed.Feed[secretSeen] // versions of the Kubernetes Secret
+	digests  *feed.Feed[string]     // what the pod prints
+	password string                 // the newest value
+	digest   string                 // of what the newest Secret holds
+	changed  time.Time              // when the vault took the newest value
 	load     *load.Load
 }
 
@@ -118,14 +120,14 @@ func (d *demo) tearDown() error {
 	if d.load != nil {
 		d.load.Stop()
 	}
-	d.secrets.close()
-	d.digests.close()
+	d.secrets.Close()
+	d.digests.Close()
 	var errs []error
 	if d.cluster != nil {
 		errs = append(errs, d.cluster.Stop())
 	}
 	if d.server != nil {
-		d.server.stop()
+		d.server.Stop()
 	}
 	errs = append(errs, d.log.Close(), os.RemoveAll(d.dir))
 	err := errors.Join(errs...)
@@ -149,5 +151,5 @@ func (d *demo) openExample(name string) (io.Reader, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading an example: %w", err)
 	}
-	return fill(text, d.server.url()), nil
+	return fill(text, d.server.URL()), nil
 }

@@ -43,7 +43,7 @@ func (d *demo) kill(ctx context.Context) (report.Outcome, error) {
 			return report.Outcome{}, fmt.Errorf("writing before the kill: %w", errors.Join(errs...))
 		}
 	}
-	d.server.kill()
+	d.server.Kill()
 	took := time.Since(began)
 	for _, err := range <-ended {
 		if err == nil {
@@ -56,7 +56,7 @@ func (d *demo) kill(ctx context.Context) (report.Outcome, error) {
 }
 
 func (d *demo) startLoad(ctx context.Context) error {
-	if _, err := d.server.cli(ctx, writerPolicy, "policy", "write", "load", "-"); err != nil {
+	if _, err := d.server.CLI(ctx, writerPolicy, "policy", "write", "load", "-"); err != nil {
 		return err
 	}
 	var made struct {
@@ -64,11 +64,11 @@ func (d *demo) startLoad(ctx context.Context) error {
 			Token string `json:"client_token"`
 		}
 	}
-	if err := d.server.read(ctx, &made, "", "token", "create", "-policy=load", "-ttl=1h"); err != nil {
+	if err := d.server.Read(ctx, &made, "", "token", "create", "-policy=load", "-ttl=1h"); err != nil {
 		return err
 	}
 	d.canaries.Add("the token of the writers", made.Auth.Token)
-	client, err := d.server.client(made.Auth.Token)
+	client, err := d.server.Client(made.Auth.Token)
 	if err != nil {
 		return err
 	}
@@ -84,12 +84,12 @@ func (d *demo) startLoad(ctx context.Context) error {
 // restart starts the server on what the killed one has left.
 func (d *demo) restart(ctx context.Context) (report.Outcome, error) {
 	began := time.Now()
-	if err := d.server.start(ctx); err != nil {
+	if err := d.server.Start(ctx); err != nil {
 		return report.Outcome{}, err
 	}
 	answered := time.Since(began)
-	s := d.server.shares
-	if err := d.server.unseal(ctx, s[1], s[2], s[3]); err != nil {
+	s := d.server.Shares
+	if err := d.server.Unseal(ctx, s[1], s[2], s[3]); err != nil {
 		return report.Outcome{}, err
 	}
 	return report.Outcome{Text: "sealed and answering after " + report.Brief(answered) + "; unsealed with three other shares"}, nil
@@ -119,7 +119,7 @@ func (d *demo) recover(ctx context.Context) (report.Outcome, error) {
 		return report.Outcome{}, err
 	}
 	return report.Outcome{Text: fmt.Sprintf("found back by itself: a change is in the Secret after %s and in the pod after %s",
-		report.Brief(s.at.Sub(d.changed)), report.Brief(pod.at.Sub(d.changed)))}, nil
+		report.Brief(s.At.Sub(d.changed)), report.Brief(pod.At.Sub(d.changed)))}, nil
 }
 
 // searchLeaks looks for every secret of this run in everything that was written.
@@ -128,8 +128,8 @@ func (d *demo) searchLeaks(ctx context.Context) (report.Outcome, error) {
 		return report.Outcome{}, err
 	}
 	places := []string{
-		filepath.Join(d.dir, "demo.log"), d.server.logDir, filepath.Dir(d.server.auditFile()),
-		filepath.Join(d.server.dir, "store"), d.cluster.LogDir(), d.collected(),
+		filepath.Join(d.dir, "demo.log"), d.server.LogDir, filepath.Dir(d.server.AuditFile()),
+		filepath.Join(d.server.Dir, "store"), d.cluster.LogDir(), d.collected(),
 	}
 	var leaks []string
 	files, bytes := 0, int64(0)
@@ -160,7 +160,7 @@ func (d *demo) searchLeaks(ctx context.Context) (report.Outcome, error) {
 // wrong files does not pass.
 func (d *demo) control() error {
 	for place, want := range map[string]string{
-		d.server.auditFile():                           "secret/data/my-app/config",
+		d.server.AuditFile():                           "secret/data/my-app/config",
 		filepath.Join(d.collected(), "pod.log"):        d.digest,
 		filepath.Join(d.collected(), "objects"):        "SecretSynced",
 		filepath.Join(d.collected(), "server-metrics"): "strongkeep_requests_total",

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/strongkeep/strongkeep/test/demo/report"
+	"github.com/strongkeep/strongkeep/test/demo/server"
 	"github.com/strongkeep/strongkeep/test/demo/trail"
 )
 
@@ -37,8 +38,8 @@ func (d *demo) refuse(ctx context.Context) (report.Outcome, error) {
 		return report.Outcome{}, err
 	}
 	d.canaries.Add("the token of other-app", token)
-	_, err = d.server.cli(ctx, token, "login", "-no-store", "-method=kubernetes", "role=my-app", "jwt=-")
-	if exitCode(err) != exitDenied {
+	_, err = d.server.CLI(ctx, token, "login", "-no-store", "-method=kubernetes", "role=my-app", "jwt=-")
+	if server.ExitCode(err) != server.ExitDenied {
 		return report.Outcome{}, fmt.Errorf("the login of %s was not denied: %w", otherAccount, err)
 	}
 	return report.Outcome{
@@ -63,7 +64,7 @@ func (d *demo) refusalOf(ctx context.Context, object string) (string, error) {
 
 // audit reads the audit log of all this.
 func (d *demo) audit(ctx context.Context) (report.Outcome, error) {
-	log, err := os.ReadFile(d.server.auditFile())
+	log, err := os.ReadFile(d.server.AuditFile())
 	if err != nil {
 		return report.Outcome{}, fmt.Errorf("reading the audit log: %w", err)
 	}
@@ -72,7 +73,7 @@ func (d *demo) audit(ctx context.Context) (report.Outcome, error) {
 		return report.Outcome{}, err
 	}
 	var answer struct{ Data struct{ Hash string } }
-	if err := d.server.read(ctx, &answer, d.password, "write", "sys/audit-hash/file", "input=-"); err != nil {
+	if err := d.server.Read(ctx, &answer, d.password, "write", "sys/audit-hash/file", "input=-"); err != nil {
 		return report.Outcome{}, err
 	}
 	found := 0

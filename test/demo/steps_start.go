@@ -14,6 +14,7 @@ import (
 	"github.com/strongkeep/strongkeep/test/cluster"
 	"github.com/strongkeep/strongkeep/test/cluster/build"
 	"github.com/strongkeep/strongkeep/test/demo/report"
+	"github.com/strongkeep/strongkeep/test/demo/server"
 )
 
 // Names that the examples use.
@@ -98,15 +99,15 @@ func (d *demo) startServer(ctx context.Context) (report.Outcome, error) {
 	if err := os.MkdirAll(logs, 0o700); err != nil {
 		return report.Outcome{}, fmt.Errorf("making a directory for logs: %w", err)
 	}
-	address, err := freeAddress(ctx, d.cluster.HostIP())
+	address, err := server.FreeAddress(ctx, d.cluster.HostIP())
 	if err != nil {
 		return report.Outcome{}, err
 	}
-	d.server = &server{binary: d.binary, dir: filepath.Join(d.dir, "vault"), logDir: logs, address: address}
-	if err := d.server.start(ctx); err != nil {
+	d.server = &server.Server{Binary: d.binary, Dir: filepath.Join(d.dir, "vault"), LogDir: logs, Address: address}
+	if err := d.server.Start(ctx); err != nil {
 		return report.Outcome{}, err
 	}
-	return report.Outcome{Text: "the vault serves " + d.server.url() + ", TLS by a CA of its own"}, nil
+	return report.Outcome{Text: "the vault serves " + d.server.URL() + ", TLS by a CA of its own"}, nil
 }
 
 func (d *demo) initialise(ctx context.Context) (report.Outcome, error) {
@@ -114,11 +115,11 @@ func (d *demo) initialise(ctx context.Context) (report.Outcome, error) {
 		Shares []string `json:"unseal_keys_b64"`
 		Token  string   `json:"root_token"`
 	}
-	err := d.server.read(ctx, &made, "", "operator", "init", "-key-shares=5", "-key-threshold=3")
+	err := d.server.Read(ctx, &made, "", "operator", "init", "-key-shares=5", "-key-threshold=3")
 	if err != nil {
 		return report.Outcome{}, err
 	}
-	d.server.shares, d.server.token = made.Shares, made.Token
+	d.server.Shares, d.server.Token = made.Shares, made.Token
 	d.canaries.Add("the root token", made.Token)
 	for i, share := range made.Shares {
 		d.canaries.Add(fmt.Sprintf("unseal share %d", i+1), share)
@@ -130,11 +131,11 @@ func (d *demo) initialise(ctx context.Context) (report.Outcome, error) {
 }
 
 func (d *demo) unseal(ctx context.Context) (report.Outcome, error) {
-	s := d.server.shares
-	if err := d.server.unseal(ctx, s[0], s[3]); err == nil {
+	s := d.server.Shares
+	if err := d.server.Unseal(ctx, s[0], s[3]); err == nil {
 		return report.Outcome{}, fmt.Errorf("two shares of five opened the vault")
 	}
-	if err := d.server.unseal(ctx, s[4]); err != nil {
+	if err := d.server.Unseal(ctx, s[4]); err != nil {
 		return report.Outcome{}, err
 	}
 	return report.Outcome{Text: "open with the third share; two were not enough"}, nil
@@ -142,7 +143,7 @@ func (d *demo) unseal(ctx context.Context) (report.Outcome, error) {
 
 // allow mounts the kv engine and says what my-app may read.
 func (d *demo) allow(ctx context.Context) (report.Outcome, error) {
-	err := d.server.all(ctx,
+	err := d.server.All(ctx,
 		[]string{"secrets", "enable", "-path=secret", "-version=2", "kv"},
 		[]string{"policy", "write", "my-app", d.example("my-app.hcl")})
 	return report.Outcome{Text: "kv version 2 at secret/; policy my-app may read below secret/my-app"}, err
@@ -169,12 +170,12 @@ func (d *demo) trustCluster(ctx context.Context) (report.Outcome, error) {
 	if err != nil {
 		return report.Outcome{}, fmt.Errorf("encoding the configuration: %w", err)
 	}
-	if err := d.server.all(ctx, []string{"auth", "enable", "kubernetes"}); err != nil {
+	if err := d.server.All(ctx, []string{"auth", "enable", "kubernetes"}); err != nil {
 		return report.Outcome{}, err
 	}
-	if _, err := d.server.cli(ctx, string(config), "write", "auth/kubernetes/config", "-"); err != nil {
+	if _, err := d.server.CLI(ctx, string(config), "write", "auth/kubernetes/config", "-"); err != nil {
 		return report.Outcome{}, err
 	}
-	err = d.server.all(ctx, []string{"write", "auth/kubernetes/role/my-app", "@" + d.example("my-app-role.json")})
+	err = d.server.All(ctx, []string{"write", "auth/kubernetes/role/my-app", "@" + d.example("my-app-role.json")})
 	return report.Outcome{Text: "role my-app is for ServiceAccount " + appAccount + " alone, checked by TokenReview"}, err
 }

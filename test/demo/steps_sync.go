@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/strongkeep/strongkeep/test/demo/feed"
 	"github.com/strongkeep/strongkeep/test/demo/report"
 )
 
@@ -49,7 +50,7 @@ func (d *demo) put(ctx context.Context) (written, error) {
 	d.password = rand.Text()
 	d.canaries.Add("a password", d.password)
 	var answer struct{ Data written }
-	err := d.server.read(ctx, &answer, d.password, "kv", "put", secretPath, "password=-")
+	err := d.server.Read(ctx, &answer, d.password, "kv", "put", secretPath, "password=-")
 	return answer.Data, err
 }
 
@@ -62,7 +63,7 @@ func (d *demo) writeSecret(ctx context.Context) (report.Outcome, error) {
 // watch for the Secret before there is one.
 func (d *demo) applyExternalSecret(ctx context.Context) (report.Outcome, error) {
 	var err error
-	d.secrets, err = follow("the Secret", func(ctx context.Context) *exec.Cmd {
+	d.secrets, err = feed.Follow("the Secret", func(ctx context.Context) *exec.Cmd {
 		return d.kube.command(ctx, "--namespace="+appNamespace, "get", "secret",
 			"--field-selector=metadata.name="+secretName, "--watch", "--output=json")
 	}, readSecrets)
@@ -70,7 +71,7 @@ func (d *demo) applyExternalSecret(ctx context.Context) (report.Outcome, error) 
 		return report.Outcome{}, err
 	}
 	if _, err := d.kube.run(ctx, "--namespace="+appNamespace, "create", "configmap", "strongkeep-ca",
-		"--from-file=ca.crt="+d.server.caFile()); err != nil {
+		"--from-file=ca.crt="+d.server.CAFile()); err != nil {
 		return report.Outcome{}, err
 	}
 	store, err := d.openExample("secretstore.yaml")
@@ -107,15 +108,15 @@ func readSecrets(r io.Reader) func() (secretSeen, error) {
 	}
 }
 
-func (d *demo) awaitSecret(ctx context.Context) (seen[secretSeen], error) {
-	s, err := d.secrets.await(ctx, "the Secret to hold the new value", func(s secretSeen) bool { return s.holds(d.password) })
-	d.digest = s.item.sum()
+func (d *demo) awaitSecret(ctx context.Context) (feed.Seen[secretSeen], error) {
+	s, err := d.secrets.Await(ctx, "the Secret to hold the new value", func(s secretSeen) bool { return s.holds(d.password) })
+	d.digest = s.Item.sum()
 	return s, err
 }
 
 func (d *demo) seeSecret(ctx context.Context) (report.Outcome, error) {
 	s, err := d.awaitSecret(ctx)
-	return report.Outcome{Text: fmt.Sprintf("%s has key %s, sha256 %s", secretName, strings.Join(s.item.keys, ", "), brief(d.digest))}, err
+	return report.Outcome{Text: fmt.Sprintf("%s has key %s, sha256 %s", secretName, strings.Join(s.Item.keys, ", "), brief(d.digest))}, err
 }
 
 // seePod runs the application, and follows what it prints.
@@ -127,7 +128,7 @@ func (d *demo) seePod(ctx context.Context) (report.Outcome, error) {
 		return report.Outcome{}, err
 	}
 	var err error
-	d.digests, err = follow("the log of the pod", func(ctx context.Context) *exec.Cmd {
+	d.digests, err = feed.Follow("the log of the pod", func(ctx context.Context) *exec.Cmd {
 		return d.kube.command(ctx, "--namespace="+appNamespace, "logs", "--follow", "my-app")
 	}, readDigests)
 	if err != nil {
@@ -153,8 +154,8 @@ func readDigests(r io.Reader) func() (string, error) {
 	}
 }
 
-func (d *demo) awaitDigest(ctx context.Context) (seen[string], error) {
-	return d.digests.await(ctx, "the pod to read the new value", func(digest string) bool { return digest == d.digest })
+func (d *demo) awaitDigest(ctx context.Context) (feed.Seen[string], error) {
+	return d.digests.Await(ctx, "the pod to read the new value", func(digest string) bool { return digest == d.digest })
 }
 
 // change writes version 2. How long it takes to arrive counts from the time the
@@ -170,7 +171,7 @@ func (d *demo) secretFollows(ctx context.Context) (report.Outcome, error) {
 	if err != nil {
 		return report.Outcome{}, err
 	}
-	took := s.at.Sub(d.changed)
+	took := s.At.Sub(d.changed)
 	return report.Outcome{
 		Text: fmt.Sprintf("sha256 %s, %s after the write", brief(d.digest), report.Brief(took)),
 		Slow: took > promised,
@@ -182,7 +183,7 @@ func (d *demo) podFollows(ctx context.Context) (report.Outcome, error) {
 	if err != nil {
 		return report.Outcome{}, err
 	}
-	return report.Outcome{Text: fmt.Sprintf("sha256 %s, %s after the write", brief(d.digest), report.Brief(s.at.Sub(d.changed)))}, nil
+	return report.Outcome{Text: fmt.Sprintf("sha256 %s, %s after the write", brief(d.digest), report.Brief(s.At.Sub(d.changed)))}, nil
 }
 
 // brief shortens a digest for people.

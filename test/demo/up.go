@@ -164,8 +164,8 @@ func own(ctx context.Context, root string) error {
 // stay leaves the terminal and tells up that all is well.
 func (d *demo) stay(s state) error {
 	secrets := map[string]string{
-		s.rootToken():    d.server.token + "\n",
-		s.shares():       strings.Join(d.server.shares, "\n") + "\n",
+		s.rootToken():    d.server.Token + "\n",
+		s.shares():       strings.Join(d.server.Shares, "\n") + "\n",
 		s.environment():  d.exports(s),
 		s.instructions(): d.lookAround(s),
 	}
@@ -201,7 +201,7 @@ export VAULT_CACERT=%s
 export VAULT_TOKEN="$(cat %s)"
 export KUBECONFIG=%s
 export PATH=%s:%s:$PATH
-`, d.server.url(), d.server.caFile(), s.rootToken(), d.cluster.Kubeconfig(), filepath.Dir(d.binary), d.cluster.Bin())
+`, d.server.URL(), d.server.CAFile(), s.rootToken(), d.cluster.Kubeconfig(), filepath.Dir(d.binary), d.cluster.Bin())
 }
 
 // lookAround says what a person can do with what is running.
@@ -225,7 +225,7 @@ the five shares are in %[2]s, readable by root alone. Then:
 
 logs: %[4]s and %[5]s
 end it: make down
-`, s.rootToken(), s.shares(), d.server.auditFile(), d.server.logDir, d.cluster.LogDir())
+`, s.rootToken(), s.shares(), d.server.AuditFile(), d.server.LogDir, d.cluster.LogDir())
 	return b.String()
 }
 

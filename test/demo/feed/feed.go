@@ -1,4 +1,4 @@
-package main
+package feed
 
 import (
 	"bytes"
@@ -11,27 +11,27 @@ import (
 	"time"
 )
 
-// feed is what a program that goes on prints, item by item. It is read by one
+// Feed is what a program that goes on prints, item by item. It is read by one
 // goroutine.
-type feed[T any] struct {
+type Feed[T any] struct {
 	name  string
-	items chan seen[T] // closed when the program has ended
+	items chan Seen[T] // closed when the program has ended
 	err   error        // why; read once items is closed
 	stop  context.CancelFunc
 }
 
-// seen is an item and when it was printed.
-type seen[T any] struct {
-	item T
-	at   time.Time
+// Seen is an item and when it was printed.
+type Seen[T any] struct {
+	Item T
+	At   time.Time
 }
 
-// feedQueue is how many items may wait for the reader; the program waits then.
-const feedQueue = 64
+// queue is how many items may wait for the reader; the program waits then.
+const queue = 64
 
-// follow starts a program made by command. next reads one item from its
+// Follow starts a program made by command; name is for errors. next reads one item from its
 // standard output; it is called until it fails.
-func follow[T any](name string, command func(context.Context) *exec.Cmd, next func(io.Reader) func() (T, error)) (*feed[T], error) {
+func Follow[T any](name string, command func(context.Context) *exec.Cmd, next func(io.Reader) func() (T, error)) (*Feed[T], error) {
 	ctx, stop := context.WithCancel(context.Background())
 	cmd := command(ctx)
 	var stderr bytes.Buffer
@@ -44,7 +44,7 @@ func follow[T any](name string, command func(context.Context) *exec.Cmd, next fu
 		stop()
 		return nil, fmt.Errorf("following %s: %w", name, err)
 	}
-	f := &feed[T]{name: name, items: make(chan seen[T], feedQueue), stop: stop}
+	f := &Feed[T]{name: name, items: make(chan Seen[T], queue), stop: stop}
 	go func() {
 		defer close(f.items)
 		read := next(stdout)
@@ -56,7 +56,7 @@ func follow[T any](name string, command func(context.Context) *exec.Cmd, next fu
 				return
 			}
 			select {
-			case f.items <- seen[T]{item, time.Now()}:
+			case f.items <- Seen[T]{item, time.Now()}:
 			case <-ctx.Done():
 			}
 		}
@@ -71,25 +71,26 @@ func said(stderr *bytes.Buffer) error {
 	return nil
 }
 
-// await returns the next item that matches.
-func (f *feed[T]) await(ctx context.Context, what string, match func(T) bool) (seen[T], error) {
+// Await returns the next item that matches; those before it are dropped. What is
+// waited for is for errors.
+func (f *Feed[T]) Await(ctx context.Context, what string, match func(T) bool) (Seen[T], error) {
 	for {
 		select {
 		case s, ok := <-f.items:
 			if !ok {
 				return s, f.err
 			}
-			if match(s.item) {
+			if match(s.Item) {
 				return s, nil
 			}
 		case <-ctx.Done():
-			return seen[T]{}, fmt.Errorf("waiting for %s: %w", what, ctx.Err())
+			return Seen[T]{}, fmt.Errorf("waiting for %s: %w", what, ctx.Err())
 		}
 	}
 }
 
-// close ends the program and waits until it is gone. A nil feed is closed.
-func (f *feed[T]) close() {
+// Close ends the program and waits until it is gone. A nil Feed is closed.
+func (f *Feed[T]) Close() {
 	if f == nil {
 		return
 	}
