@@ -22,8 +22,8 @@ type InitResult struct {
 
 // Init makes a new vault with its system mounts, the default policy, the
 // configured defaults and a root token, all in one commit. A vault that unseals
-// by a key is open afterwards; one that needs people is sealed, so that they
-// prove their shares. Kinds are those of seal.Barrier.Init.
+// by a key is open afterwards, if it can be; one that needs people is sealed, so
+// that they prove their shares. Kinds are those of seal.Barrier.Init.
 func (g *Gate) Init(ctx context.Context, in seal.InitConfig) (InitResult, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -44,7 +44,11 @@ func (g *Gate) Init(ctx context.Context, in seal.InitConfig) (InitResult, error)
 		g.cfg.Barrier.Seal()
 		return result, nil
 	}
-	return result, g.start(ctx)
+	if err := g.start(ctx); err != nil {
+		// No error of Init: the vault exists, and its shares must reach the caller.
+		g.cfg.Log.Error("the new vault stays sealed", "error", err)
+	}
+	return result, nil
 }
 
 // setup returns the sealed entries of a new vault, and its root token.

@@ -1,0 +1,54 @@
+package gate
+
+import (
+	"crypto/rand"
+	"errors"
+	"log/slog"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/vault/audit"
+	"github.com/strongkeep/strongkeep/internal/vault/audit/devices"
+	"github.com/strongkeep/strongkeep/internal/vault/engine"
+	"github.com/strongkeep/strongkeep/internal/vault/seal"
+	"github.com/strongkeep/strongkeep/internal/vault/seal/keyfile"
+	"github.com/strongkeep/strongkeep/internal/vault/store"
+	"github.com/strongkeep/strongkeep/internal/vault/store/mem"
+)
+
+// The shares and the root token exist nowhere but in the answer of Init: that
+// the new vault cannot be opened at once must not keep them back.
+func TestInitAnswersThoughTheVaultStaysSealed(t *testing.T) {
+	key, err := keyfile.Generate(filepath.Join(t.TempDir(), "key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw := mem.New(mem.Config{})
+	factory := func(engine.Config) (engine.Engine, error) { return &lab{}, nil }
+	types := map[string]engine.Factory{"system": factory, "token": factory, "cubbyhole": factory}
+	g := New(Config{
+		Raw: raw, Barrier: seal.New(seal.Config{Store: raw, Wrappers: []seal.Wrapper{key}}),
+		Open:  func(raw store.Store, _ *seal.Keyring) (store.Store, error) { return store.Borrow(raw), nil },
+		Types: func(Core) Types { return Types{Secrets: types, Systems: types} },
+		Devices: map[string]audit.Factory{"broken": func(map[string]string) (audit.Device, error) {
+			return nil, errs.New(errs.Unavailable, "no such directory")
+		}},
+		TTLs:     engine.TTLs{Default: time.Hour, Max: time.Hour},
+		Defaults: Defaults{Audit: []devices.Device{{Spec: audit.Spec{Path: "broken/", Type: "broken"}}}},
+		Now:      time.Now, Random: rand.Reader, Log: slog.New(slog.DiscardHandler), Version: "0.0.0",
+	})
+	t.Cleanup(func() {
+		if err := errors.Join(g.Close(), raw.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+	made, err := g.Init(t.Context(), seal.InitConfig{Shares: 3, Threshold: 2})
+	if err != nil || len(made.Shares) != 3 || made.RootToken.Empty() {
+		t.Errorf("Init gave %d shares, %v", len(made.Shares), err)
+	}
+	if g.Open() {
+		t.Error("the vault is open without its audit device")
+	}
+}
