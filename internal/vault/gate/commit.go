@@ -12,6 +12,20 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/token"
 )
 
+// stillMounted makes the commit of t fail if the mount was removed since the
+// request found it: what it writes then would be left where no purge comes by.
+// After the conflict the request is refused.
+func (c *call) stillMounted(ctx context.Context, t *tx) error {
+	if c.mount.Class == mount.System {
+		return nil
+	}
+	entry, err := t.Get(ctx, mount.EntryPrefix+c.mount.ID)
+	if err == nil && !entry.Exists() {
+		err = errs.Newf(errs.NotExist, "no handler for route %q. route entry not found.", c.req.Path)
+	}
+	return err
+}
+
 // committed brings memory in step with what a request just committed, before
 // it is answered: whoever mounts an engine can use it at once.
 func (c *call) committed(ctx context.Context, t *tx, revision store.Revision) error {
@@ -25,6 +39,9 @@ func (c *call) committed(ctx context.Context, t *tx, revision store.Revision) er
 	for _, change := range t.Changes() {
 		mounts = mounts || strings.HasPrefix(change.Key, mount.EntryPrefix)
 		auditing = auditing || strings.HasPrefix(change.Key, devices.Prefix)
+	}
+	if !mounts && !auditing {
+		return nil
 	}
 	v := c.vault
 	v.reload.Lock()
@@ -50,9 +67,9 @@ func (v *vault) syncDevices(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for path := range v.devices {
-		if _, kept := all[path]; kept {
-			continue
+	for path, key := range v.devices {
+		if d, kept := all[path]; kept && d.Key.Equal(key) {
+			continue // one that was enabled anew has another key
 		}
 		if err := v.audit.Disable(path); err != nil {
 			return err
@@ -60,13 +77,13 @@ func (v *vault) syncDevices(ctx context.Context) error {
 		delete(v.devices, path)
 	}
 	for path, d := range all {
-		if v.devices[path] {
+		if _, on := v.devices[path]; on {
 			continue
 		}
 		if err := v.audit.Restore(d.Spec); err != nil {
 			return errs.Newf(errs.KindOf(err), "audit device %q: %w", path, err)
 		}
-		v.devices[path] = true
+		v.devices[path] = d.Key
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/redact"
 	"github.com/strongkeep/strongkeep/internal/vault/audit"
 	"github.com/strongkeep/strongkeep/internal/vault/audit/devices"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
@@ -96,8 +97,8 @@ type vault struct {
 	events   *events.Bus
 	audit    *audit.Broker
 	expirer  *lease.Expirer
-	devices  map[string]bool // enabled audit devices by path; guarded by reload
-	reload   sync.Mutex      // serialises reloads of mounts and devices
+	devices  map[string]redact.Secret // keys of the enabled audit devices by path; guarded by reload
+	reload   sync.Mutex               // serialises reloads of mounts and devices
 
 	lifetime context.Context    // of background work; not a request's
 	stop     context.CancelFunc // ends lifetime

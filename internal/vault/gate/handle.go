@@ -29,23 +29,28 @@ func (g *Gate) Handle(ctx context.Context, req *Request) (*engine.Response, erro
 	return res, err
 }
 
-// serve answers a request inside v and leaves it. An engine that panics must
-// neither keep the vault from being sealed nor its caller from an answer. What
-// it panicked with may hold a secret, and is kept only if the runtime said it.
+// serve answers a request inside v and leaves it. Who panics must neither keep
+// the vault from being sealed nor the caller from an answer.
 func (g *Gate) serve(ctx context.Context, v *vault, req *Request) (res *engine.Response, err error) {
 	defer v.leave()
 	c := call{vault: v, gate: g, req: req, op: req.Operation}
-	defer func() {
-		if p := recover(); p != nil {
-			cause, ok := p.(runtime.Error)
-			if !ok {
-				cause = nil
-			}
-			res, err = nil, errs.Newf(errs.Internal, "a handler panicked with a %T: %v\n%s", p, cause, debug.Stack())
-		}
-		g.observe(&c, err)
-	}()
+	defer func() { g.observe(&c, err) }()
+	defer survive(&res, &err)
 	return c.do(ctx)
+}
+
+// survive, deferred, makes an internal error of a panic. What the panic was with
+// may hold a secret, and is kept only if the runtime said it.
+func survive(res **engine.Response, err *error) {
+	p := recover()
+	if p == nil {
+		return
+	}
+	cause, ok := p.(runtime.Error)
+	if !ok {
+		cause = nil
+	}
+	*res, *err = nil, errs.Newf(errs.Internal, "a handler panicked with a %T: %v\n%s", p, cause, debug.Stack())
 }
 
 // call is one request on its way. Its steps are the methods below, in order.
@@ -83,11 +88,11 @@ func (c *call) do(ctx context.Context) (*engine.Response, error) {
 	if err == nil {
 		res = c.warnOfUnknown(res)
 	}
-	answered := c.auditResponse(res, err, asked)
-	if auditErr := answered.Wait(ctx); auditErr != nil {
+	auditErr := c.auditResponse(res, err, asked).Wait(ctx)
+	c.afterUse(ctx)
+	if auditErr != nil {
 		return nil, auditErr
 	}
-	c.afterUse(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -151,14 +156,24 @@ func (c *call) tx(t *tx) engine.Tx {
 // conflict means that another request committed, so the vault makes progress.
 const maxRuns = 1000
 
-// run calls the engine and commits, again as long as other commits interfere.
-func (c *call) run(ctx context.Context, t *tx, asked audit.Ticket) (*engine.Response, error) {
+// run calls the engine and commits, again as long as other commits interfere. An
+// engine that panics ends in an error that is audited like any other.
+func (c *call) run(ctx context.Context, t *tx, asked audit.Ticket) (res *engine.Response, err error) {
+	defer survive(&res, &err)
+	if c.actsBeyond() {
+		if err := asked.Wait(ctx); err != nil {
+			return nil, err
+		}
+	}
 	for range maxRuns {
 		res, err := c.runOnce(ctx, t, asked)
 		if !errors.Is(err, errRerun) {
 			return res, err
 		}
 		t = begin(c.vault.store)
+		if err := c.stillMounted(ctx, t); err != nil {
+			return nil, err
+		}
 		was := c.op
 		if err := c.resolve(ctx, t); err != nil {
 			return nil, err
@@ -170,6 +185,13 @@ func (c *call) run(ctx context.Context, t *tx, asked audit.Ticket) (*engine.Resp
 		}
 	}
 	return nil, errs.New(errs.Unavailable, "too many other requests change the same entries; try again")
+}
+
+// actsBeyond reports whether the handler may do more than its transaction says:
+// sys/ seals the vault and rotates its keys. That must be on record before.
+func (c *call) actsBeyond() bool {
+	reads := c.op == engine.Read || c.op == engine.List || c.op == engine.Help
+	return c.mount != nil && c.mount.Class == mount.System && !reads
 }
 
 // errRerun says that a commit met a conflict. It never leaves the package.
@@ -191,6 +213,9 @@ func (c *call) runOnce(ctx context.Context, t *tx, asked audit.Ticket) (*engine.
 	}
 	if t.Writes() == 0 {
 		return res, nil
+	}
+	if err := c.stillMounted(ctx, t); err != nil {
+		return nil, err
 	}
 	if err := asked.Wait(ctx); err != nil {
 		return nil, err

@@ -64,11 +64,12 @@ func (g *Gate) build(ctx context.Context, raw store.Store, keys *seal.Keyring) (
 	if err != nil {
 		return nil, err
 	}
-	v := &vault{store: s, audit: g.audit, policies: policy.NewBook(policy.Config{}), devices: map[string]bool{}}
+	v := &vault{store: s, audit: g.audit, policies: policy.NewBook(policy.Config{}), devices: map[string]redact.Secret{}}
 	tokenKey, err := keys.Derive("token")
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
+	defer tokenKey.Wipe() // the manager derives its own from it
 	v.tokens, err = token.New(token.Config{Key: tokenKey, Now: g.cfg.Now, Random: g.cfg.Random, Gone: v.tokenGone, Lost: v.mountLost})
 	if err != nil {
 		return nil, errors.Join(err, s.Close())

@@ -174,7 +174,7 @@ func (e *thing) Routes() []engine.Route {
 	read := func(context.Context, engine.Tx, *engine.Request) (*engine.Response, error) { return nil, nil }
 	return []engine.Route{{Pattern: "x", Summary: "x", Handlers: map[engine.Operation]engine.Handler{engine.Read: read}}}
 }
-func (e *thing) Close() error           { *e.closed++; return nil }
+func (e *thing) Close() error { *e.closed++; return nil }
 func (e *thing) Setup(_ context.Context, tx engine.Tx) error {
 	tx.Put("made", []byte("1"))
 	return e.setup
