@@ -80,7 +80,7 @@ func (l *liner) exchange(e *Entry) {
 		l.b = append(l.b, '}')
 	}
 	if e.Shared != nil && e.Shared.of == nil {
-		e.Shared.of, e.Shared.text = l.encoder, append(e.Shared.room[:0], l.b[from:]...)
+		e.Shared.of, e.Shared.text = l.encoder, append(e.Shared.text[:0], l.b[from:]...)
 	}
 }
 

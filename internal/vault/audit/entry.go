@@ -49,7 +49,15 @@ type Entry struct {
 type Shared struct {
 	of   *encoder // whose form text has; nil = nothing is kept yet
 	text []byte   // hashed like the line it is from
-	room [1024]byte
+}
+
+// Reset makes s as good as new, for another exchange, and keeps its memory
+// unless that is much.
+func (s *Shared) Reset() {
+	s.of = nil
+	if cap(s.text) > keepScratch {
+		s.text = nil
+	}
 }
 
 // Secret is a token in the clear. It prints as redact.Placeholder.

@@ -37,11 +37,19 @@ func TestSharedChangesNoLine(t *testing.T) {
 			}
 		}
 		lines(&want, nil)
-		lines(&got, new(Shared))
-		for i := range want {
-			if got[i] != want[i] {
-				t.Errorf("%s, line %d:\n%s\nwant\n%s", name, i, got[i], want[i])
+		var shared Shared
+		for range 2 {
+			got = nil
+			lines(&got, &shared)
+			for i := range want {
+				if got[i] != want[i] {
+					t.Errorf("%s, line %d:\n%s\nwant\n%s", name, i, got[i], want[i])
+				}
 			}
+			encoders = append(encoders[1:], encoders[0]) // another serves the next
+			shared.Reset()
+			want = nil
+			lines(&want, nil)
 		}
 	}
 }

@@ -16,6 +16,7 @@ type exchange struct {
 	results  audit.PolicyResults
 	granting [4]audit.Policy
 	request  audit.Request
+	answer   audit.Response
 	entry    audit.Entry
 	shared   audit.Shared
 }
@@ -45,7 +46,8 @@ func (c *call) auditResponse(res *engine.Response, err error, asked audit.Ticket
 	x.entry.Response = c.auditedResponse(res)
 	ticket := c.vault.audit.Append(&x.entry, asked)
 	c.exchange = nil
-	*x = exchange{} // it held the token
+	x.shared.Reset()
+	*x = exchange{shared: x.shared} // all else may hold secrets
 	exchanges.Put(x)
 	return ticket
 }
@@ -55,7 +57,7 @@ func (c *call) auditResponse(res *engine.Response, err error, asked audit.Ticket
 func (c *call) describe() {
 	x := c.exchange
 	x.op = c.op
-	x.shared = audit.Shared{} // what another operation says differs
+	x.shared.Reset() // what another operation says differs
 	token := audit.Secret(c.req.Token.RevealString())
 	x.entry.Auth = c.auditAuth(token)
 	x.entry.Request = c.auditedRequest(token)
@@ -128,7 +130,8 @@ func (c *call) auditedResponse(res *engine.Response) *audit.Response {
 	if res == nil {
 		return nil
 	}
-	r := &audit.Response{Mount: c.auditMount(), Data: res.Data, Warnings: res.Warnings}
+	r := &c.exchange.answer
+	*r = audit.Response{Mount: c.auditMount(), Data: res.Data, Warnings: res.Warnings}
 	if c.mount != nil {
 		r.NonHMACKeys = c.mount.Config.NonHMACResponse
 	}
