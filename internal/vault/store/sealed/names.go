@@ -76,16 +76,16 @@ func (n *names) appendName(folder []byte, segment string) ([]byte, error) {
 	if err != nil {
 		return nil, errs.Newf(errs.Internal, "encrypting a name: %w", err)
 	}
-	return encoding().AppendEncode(folder, sealed), nil
+	return encoding.AppendEncode(folder, sealed), nil
 }
 
-// encoding is strict: a name has one stored form only.
-func encoding() *base64.Encoding { return base64.RawURLEncoding.Strict() }
+// encoding is strict: a name has one stored form only. It never changes.
+var encoding = base64.RawURLEncoding.Strict()
 
 // reveal returns what the stored name, without slash, stands for in the stored
 // folder. Kind Internal: it was made with another key or belongs elsewhere.
 func (n *names) reveal(folder, name string) (string, error) {
-	sealed, err := encoding().DecodeString(name)
+	sealed, err := encoding.DecodeString(name)
 	if err != nil {
 		return "", errDamaged(folder + name)
 	}
