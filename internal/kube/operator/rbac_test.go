@@ -35,6 +35,14 @@ type recording struct {
 	mu      sync.Mutex
 	used    map[string]bool // "verb group/resource"
 	refused []string
+	counts  map[string]int // may be nil
+}
+
+// wrapped returns cfg with its requests noted by rec.
+func wrapped(cfg *rest.Config, rec *recording) *rest.Config {
+	cfg = rest.CopyConfig(cfg)
+	cfg.Wrap(func(next http.RoundTripper) http.RoundTripper { rec.next = next; return rec })
+	return cfg
 }
 
 func (r *recording) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -49,6 +57,9 @@ func (r *recording) RoundTrip(req *http.Request) (*http.Response, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.used[verb+" "+resource] = true
+	if r.counts != nil {
+		r.counts[verb+" "+resource]++
+	}
 	if answer.StatusCode == http.StatusCreated && verb == "patch" {
 		r.used["create "+resource] = true // an apply that makes an object needs both
 	}
@@ -106,8 +117,7 @@ func (w *world) grant(o rbac.Options) (*rest.Config, *recording) {
 		Groups:   []string{"system:serviceaccounts", "system:authenticated"},
 	}
 	rec := &recording{used: map[string]bool{}}
-	cfg.Wrap(func(next http.RoundTripper) http.RoundTripper { rec.next = next; return rec })
-	return cfg, rec
+	return wrapped(cfg, rec), rec
 }
 
 // granted returns every permission of o as a recording has them.

@@ -50,7 +50,7 @@ func errProduced() error {
 func (b *budget) charge(v reflect.Value) error {
 	left := b.limits.Produced - b.produced
 	before := left
-	measure(v, &left)
+	measure(v, 0, &left)
 	b.produced += before - left
 	if left < 0 {
 		return errProduced()
@@ -58,10 +58,17 @@ func (b *budget) charge(v reflect.Value) error {
 	return nil
 }
 
+// deepest is how deep a value may be nested: what prints values recurses, and a
+// stack that overflows cannot be recovered from. A cyclic value is deeper.
+const deepest = 1000
+
 // measure takes the size of v off left and stops when that is below zero.
-func measure(v reflect.Value, left *int) {
+func measure(v reflect.Value, depth int, left *int) {
 	const word = 16
 	*left -= word
+	if depth > deepest {
+		*left = -1
+	}
 	if *left < 0 {
 		return
 	}
@@ -70,7 +77,7 @@ func measure(v reflect.Value, left *int) {
 		*left -= v.Len()
 	case reflect.Interface, reflect.Pointer:
 		if !v.IsNil() {
-			measure(v.Elem(), left)
+			measure(v.Elem(), depth+1, left)
 		}
 	case reflect.Slice, reflect.Array:
 		if v.Type().Elem().Kind() == reflect.Uint8 {
@@ -78,12 +85,12 @@ func measure(v reflect.Value, left *int) {
 			return
 		}
 		for i := 0; i < v.Len() && *left >= 0; i++ {
-			measure(v.Index(i), left)
+			measure(v.Index(i), depth+1, left)
 		}
 	case reflect.Map:
 		for it := v.MapRange(); *left >= 0 && it.Next(); {
-			measure(it.Key(), left)
-			measure(it.Value(), left)
+			measure(it.Key(), depth+1, left)
+			measure(it.Value(), depth+1, left)
 		}
 	}
 }

@@ -24,7 +24,8 @@ func (e *functionError) Error() string { return "function " + e.name + " failed"
 
 func withheld(name string, err error) error {
 	var public *publicError
-	if errors.As(err, &public) {
+	var limit *limitError
+	if errors.As(err, &public) || errors.As(err, &limit) {
 		return err
 	}
 	return &functionError{name: name, cause: err.Error()}
@@ -34,7 +35,7 @@ func withheld(name string, err error) error {
 // the template.
 var public = regexp.MustCompile(`^(map has no entry for key "[^"]*"|nil data; no entry for key "[^"]*"|can't evaluate field \w+ in type [^:]*|` +
 	`wrong type for value; expected [^:]*|wrong number of args for \w+: .*|template "[^"]*" not defined|` +
-	`exceeded maximum template depth \(\d+\)|nil pointer evaluating [^:]*|undefined variable: .*|can't give argument to non-function .*)$`)
+	`nil pointer evaluating [^:]*|undefined variable: .*|can't give argument to non-function .*)$`)
 
 // location matches `template: NAME:LINE:COL: executing "NAME" at <NODE>: `. All
 // of it is from the template.
@@ -68,6 +69,9 @@ func explain(name, source string, err error) error {
 		return errs.Newf(errs.Invalid, "%s: %s cannot use what it is given (its message is withheld, as it may hold the value)", where, function.name)
 	}
 	var exec template.ExecError
+	if strings.HasPrefix(rest, "exceeded maximum template depth") {
+		return errs.Newf(errs.TooLarge, "%s: %s", where, rest)
+	}
 	if errors.As(err, &exec) && public.MatchString(rest) {
 		return errs.Newf(errs.Invalid, "%s: %s", where, rest)
 	}

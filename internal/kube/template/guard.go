@@ -177,7 +177,7 @@ func formatted(format string, args reflect.Value) int {
 	largest := 0
 	for i := range args.Len() {
 		left := math.MaxInt32
-		measure(args.Index(i), &left)
+		measure(args.Index(i), 0, &left)
 		largest = max(largest, math.MaxInt32-left)
 	}
 	digits, wide := 0, 0

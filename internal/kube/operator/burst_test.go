@@ -1,0 +1,128 @@
+package operator
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	v1 "github.com/strongkeep/strongkeep/api/external/v1"
+)
+
+// inParallel calls f(0) … f(n-1) on 16 goroutines.
+func inParallel(n int, f func(int) error) error {
+	work, failed := make(chan int), make(chan error, 16)
+	var wg sync.WaitGroup
+	for range 16 {
+		wg.Go(func() {
+			for i := range work {
+				if err := f(i); err != nil {
+					select {
+					case failed <- err:
+					default:
+					}
+				}
+			}
+		})
+	}
+	for i := range n {
+		work <- i
+	}
+	close(work)
+	wg.Wait()
+	select {
+	case err := <-failed:
+		return err
+	default:
+		return nil
+	}
+}
+
+// Many ExternalSecrets created at once are Ready within three times the time
+// that the same client needs to create twice as many small objects: one write
+// of the Secret and one of the status each, one read of the store for all.
+// STRONGKEEP_BURST sets how many; make bench uses 1000.
+func TestBurst(t *testing.T) {
+	n := 200
+	if s := os.Getenv("STRONGKEEP_BURST"); s != "" {
+		if _, err := fmt.Sscan(s, &n); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w := newWorld(t)
+	ready(w)
+	rec := &recording{used: map[string]bool{}, counts: map[string]int{}}
+	w.start(func(c *Config) {
+		c.REST = wrapped(testREST, rec)
+	})
+	w.storeReady("vault", v1.ReasonStoreValid, "")
+
+	began := time.Now()
+	err := inParallel(2*n, func(i int) error {
+		return testClient.Create(t.Context(), &corev1.ConfigMap{
+			ObjectMeta: metav1.ObjectMeta{Namespace: w.ns, Name: fmt.Sprintf("small-%d", i)}, Data: map[string]string{"k": "v"},
+		})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	reference := time.Since(began)
+
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	watch, err := testClient.Watch(ctx, &v1.ExternalSecretList{}, client.InNamespace(w.ns))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer watch.Stop()
+	before := w.vault.Count("secret/data/app")
+	began = time.Now()
+	created := make(chan error, 1)
+	go func() {
+		created <- inParallel(n, func(i int) error {
+			return testClient.Create(ctx, &v1.ExternalSecret{
+				ObjectMeta: metav1.ObjectMeta{Namespace: w.ns, Name: fmt.Sprintf("burst-%d", i)},
+				Spec: v1.ExternalSecretSpec{
+					SecretStoreRef: v1.SecretStoreRef{Name: "vault"},
+					Data:           []v1.ExternalSecretData{{SecretKey: "k", RemoteRef: v1.RemoteRef{Key: "app", Property: "k"}}},
+				},
+			})
+		})
+	}()
+	done := map[string]bool{}
+	for len(done) < n {
+		select {
+		case e := <-watch.ResultChan():
+			if es, ok := e.Object.(*v1.ExternalSecret); ok && v1.IsReady(es.Status.Conditions) {
+				done[es.Name] = true
+			}
+		case <-ctx.Done():
+			t.Fatalf("%d of %d ready", len(done), n)
+		}
+	}
+	took := time.Since(began)
+	if err := <-created; err != nil {
+		t.Fatal(err)
+	}
+	reads := w.vault.Count("secret/data/app") - before
+	t.Logf("%d ExternalSecrets ready after %v; reference %v for %d objects; ratio %.2f; %d reads of the store", n, took, reference, 2*n, float64(took)/float64(reference), reads)
+	if took > 3*reference {
+		t.Errorf("ready after %v, over three times %v", took, reference)
+	}
+	if reads > n/10 {
+		t.Errorf("%d reads of the store for %d objects that want the same", reads, n)
+	}
+	rec.mu.Lock()
+	defer rec.mu.Unlock()
+	for what, most := range map[string]int{"patch /secrets": n, "patch external-secrets.io/externalsecrets/status": n, "get /secrets": 3, "get external-secrets.io/externalsecrets": 0} {
+		if got := rec.counts[what]; got > most {
+			t.Errorf("%d × %s, want at most %d", got, what, most)
+		}
+	}
+}

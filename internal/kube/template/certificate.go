@@ -1,0 +1,331 @@
+package template
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/rsa"
+	"crypto/sha1" //nolint:gosec // RSA-OAEP with SHA-1 is what old systems encrypt with; it is not a signature
+	"crypto/sha256"
+	"crypto/sha512"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/pem"
+	"hash"
+	"strings"
+
+	"github.com/go-jose/go-jose/v4"
+	"software.sslmate.com/src/go-pkcs12"
+)
+
+const (
+	typeCertificate = "CERTIFICATE"
+	typePrivateKey  = "PRIVATE KEY"
+)
+
+// archive accepts a PKCS#12 archive as it is, or in base64.
+func archive(text string) []byte {
+	if raw, err := base64.StdEncoding.DecodeString(strings.TrimSpace(text)); err == nil {
+		return raw
+	}
+	return []byte(text)
+}
+
+// pkcs12Keys returns every private key of an archive as PKCS#8 PEM.
+func pkcs12Keys(password, text string) (string, error) {
+	blocks, err := pkcs12.ToPEM(archive(text), password)
+	if err != nil {
+		key, _, _, chainErr := pkcs12.DecodeChain(archive(text), password)
+		if chainErr != nil {
+			return "", fail("this is not a PKCS#12 archive, or the password is wrong")
+		}
+		return keyPEM(key)
+	}
+	var out strings.Builder
+	for _, b := range blocks {
+		if b.Type == typeCertificate {
+			continue
+		}
+		key, err := parseKey(b.Bytes)
+		if err != nil {
+			return "", err
+		}
+		text, err := keyPEM(key)
+		if err != nil {
+			return "", err
+		}
+		out.WriteString(text)
+	}
+	return out.String(), nil
+}
+
+// pkcs12Certificates returns every certificate of an archive, leaf first where
+// they form a chain.
+func pkcs12Certificates(password, text string) (string, error) {
+	_, leaf, others, err := pkcs12.DecodeChain(archive(text), password)
+	if err == nil {
+		return certificatesPEM(inOrder(append([]*x509.Certificate{leaf}, others...))), nil
+	}
+	certs, err := pkcs12.DecodeTrustStore(archive(text), password)
+	if err != nil {
+		return "", fail("this is not a PKCS#12 archive, or the password is wrong")
+	}
+	return certificatesPEM(inOrder(certs)), nil
+}
+
+// toPKCS12 returns an archive in base64. Without chain only the first
+// certificate goes in.
+func toPKCS12(certText, keyText, password string, chain bool) (string, error) {
+	certs, err := parseCertificates(certText)
+	if err != nil {
+		return "", err
+	}
+	block, _ := pem.Decode([]byte(keyText))
+	if block == nil {
+		return "", fail("the private key is not PEM")
+	}
+	key, err := parseKey(block.Bytes)
+	if err != nil {
+		return "", err
+	}
+	var others []*x509.Certificate
+	if chain {
+		others = certs[1:]
+	}
+	out, err := pkcs12.Modern.Encode(key, certs[0], others, password)
+	if err != nil {
+		return "", fail("this key and certificate cannot be put into a PKCS#12 archive")
+	}
+	return base64.StdEncoding.EncodeToString(out), nil
+}
+
+func trustStore(text, password string) (string, error) {
+	certs, err := parseCertificates(text)
+	if err != nil {
+		return "", err
+	}
+	out, err := pkcs12.Modern.EncodeTrustStore(certs, password)
+	if err != nil {
+		return "", fail("these certificates cannot be put into a PKCS#12 archive")
+	}
+	return base64.StdEncoding.EncodeToString(out), nil
+}
+
+// parseKey reads PKCS#8, PKCS#1 and SEC 1.
+func parseKey(der []byte) (any, error) {
+	if key, err := x509.ParsePKCS8PrivateKey(der); err == nil {
+		return key, nil
+	}
+	if key, err := x509.ParsePKCS1PrivateKey(der); err == nil {
+		return key, nil
+	}
+	if key, err := x509.ParseECPrivateKey(der); err == nil {
+		return key, nil
+	}
+	return nil, fail("the private key is neither PKCS#8 nor PKCS#1 nor SEC 1, or it is encrypted")
+}
+
+func keyPEM(key any) (string, error) {
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return "", fail("this kind of private key cannot be written as PKCS#8")
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: typePrivateKey, Bytes: der})), nil
+}
+
+// parseCertificates returns the certificates of a PEM text; none is an error.
+func parseCertificates(text string) ([]*x509.Certificate, error) {
+	var out []*x509.Certificate
+	for rest := []byte(text); ; {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			break
+		}
+		if block.Type != typeCertificate {
+			continue
+		}
+		cert, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, fail("a certificate in the PEM text cannot be read")
+		}
+		out = append(out, cert)
+	}
+	if len(out) == 0 {
+		return nil, fail("there is no certificate in the PEM text")
+	}
+	return out, nil
+}
+
+func certificatesPEM(certs []*x509.Certificate) string {
+	var out strings.Builder
+	for _, c := range certs {
+		out.Write(pem.EncodeToMemory(&pem.Block{Type: typeCertificate, Bytes: c.Raw}))
+	}
+	return out.String()
+}
+
+// inOrder puts a chain leaf first. What is not one chain stays as it is.
+func inOrder(certs []*x509.Certificate) []*x509.Certificate {
+	issues := func(a, b *x509.Certificate) bool {
+		return a != b && bytes.Equal(a.RawSubject, b.RawIssuer) && !bytes.Equal(b.RawSubject, b.RawIssuer)
+	}
+	var leaf *x509.Certificate
+	for _, c := range certs {
+		issuer := false
+		for _, other := range certs {
+			issuer = issuer || issues(c, other)
+		}
+		if !issuer {
+			if leaf != nil {
+				return certs
+			}
+			leaf = c
+		}
+	}
+	if leaf == nil {
+		return certs
+	}
+	out := []*x509.Certificate{leaf}
+	for len(out) < len(certs) {
+		last, found := out[len(out)-1], false
+		for _, c := range certs {
+			if issues(c, last) {
+				out, found = append(out, c), true
+				break
+			}
+		}
+		if !found {
+			return certs
+		}
+	}
+	return out
+}
+
+// filterPEM returns the blocks of one type, in order.
+func filterPEM(blockType, text string) (string, error) {
+	var out strings.Builder
+	for rest := []byte(text); ; {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			if len(bytes.TrimSpace(rest)) > 0 {
+				return "", fail("filterPEM: there is something in the text that is not PEM")
+			}
+			return out.String(), nil
+		}
+		if block.Type == blockType {
+			out.Write(pem.EncodeToMemory(block))
+		}
+	}
+}
+
+// filterCertChain returns the certificates of a chain that are "leaf",
+// "intermediate" or "root".
+func filterCertChain(which, text string) (string, error) {
+	certs, err := parseCertificates(text)
+	if err != nil {
+		return "", err
+	}
+	role := func(c *x509.Certificate) string {
+		switch {
+		case !c.IsCA:
+			return "leaf"
+		case bytes.Equal(c.RawSubject, c.RawIssuer):
+			return "root"
+		}
+		return "intermediate"
+	}
+	var out []*x509.Certificate
+	switch which {
+	case "leaf", "intermediate", "root":
+	default:
+		return "", fail(`filterCertChain: the first argument must be "leaf", "intermediate" or "root"`)
+	}
+	for _, c := range certs {
+		if role(c) == which {
+			out = append(out, c)
+		}
+	}
+	return certificatesPEM(out), nil
+}
+
+// certSANs returns the subject alternative names of the first certificate: DNS
+// names, addresses, e-mail addresses, URIs.
+func certSANs(text string) ([]string, error) {
+	certs, err := parseCertificates(text)
+	if err != nil {
+		return nil, err
+	}
+	c := certs[0]
+	out := append([]string{}, c.DNSNames...)
+	for _, ip := range c.IPAddresses {
+		out = append(out, ip.String())
+	}
+	out = append(out, c.EmailAddresses...)
+	for _, u := range c.URIs {
+		out = append(out, u.String())
+	}
+	return out, nil
+}
+
+func jwk(text string) (*jose.JSONWebKey, error) {
+	var k jose.JSONWebKey
+	if k.UnmarshalJSON([]byte(text)) != nil {
+		return nil, fail("this is not a JSON Web Key")
+	}
+	return &k, nil
+}
+
+func jwkPublicKeyPEM(text string) (string, error) {
+	k, err := jwk(text)
+	if err != nil {
+		return "", err
+	}
+	der, err := x509.MarshalPKIXPublicKey(k.Public().Key)
+	if err != nil {
+		return "", fail("this JSON Web Key has no public key that can be written as PKIX")
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})), nil
+}
+
+func jwkPrivateKeyPEM(text string) (string, error) {
+	k, err := jwk(text)
+	if err != nil {
+		return "", err
+	}
+	switch key := k.Key.(type) {
+	case *rsa.PrivateKey, *ecdsa.PrivateKey:
+		return keyPEM(key)
+	case crypto.Signer:
+		return keyPEM(key)
+	}
+	return "", fail("this JSON Web Key has no private key")
+}
+
+// rsaDecrypt decrypts what was encrypted with the public part of a PEM key.
+// scheme is "RSA-OAEP" and hashName "SHA1", "SHA256", "SHA384" or "SHA512".
+func rsaDecrypt(scheme, hashName, ciphertext, keyText string) (string, error) {
+	block, _ := pem.Decode([]byte(keyText))
+	if block == nil {
+		return "", fail("rsaDecrypt: the private key is not PEM")
+	}
+	parsed, err := parseKey(block.Bytes)
+	if err != nil {
+		return "", err
+	}
+	key, ok := parsed.(*rsa.PrivateKey)
+	if !ok {
+		return "", fail("rsaDecrypt: the private key is not RSA")
+	}
+	if scheme != "RSA-OAEP" {
+		return "", fail(`rsaDecrypt: the scheme must be "RSA-OAEP"`)
+	}
+	h, ok := map[string]func() hash.Hash{"SHA1": sha1.New, "SHA256": sha256.New, "SHA384": sha512.New384, "SHA512": sha512.New}[hashName]
+	if !ok {
+		return "", fail(`rsaDecrypt: the hash must be "SHA1", "SHA256", "SHA384" or "SHA512"`)
+	}
+	out, err := rsa.DecryptOAEP(h(), nil, key, []byte(ciphertext), nil)
+	if err != nil {
+		return "", fail("rsaDecrypt: this cannot be decrypted with this key")
+	}
+	return string(out), nil
+}
