@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -297,6 +298,7 @@ func TestReadersNeverGoBack(t *testing.T) {
 					return
 				}
 				last[k] = e.Revision
+				runtime.Gosched() // the writers need a turn, too
 			}
 		})
 	}

@@ -128,7 +128,7 @@ func TestPowerLossWhileOpening(t *testing.T) {
 		var seen atomic.Int32
 		s, err := pebble.Open(pebble.Config{Dir: "/store", FS: faulty(fs, errorfs.InjectorFunc(func(op errorfs.Op) error {
 			if op.Kind.ReadOrWrite() == errorfs.OpIsWrite && seen.Add(1) == n {
-				for range 4 {
+				for range 2 {
 					left = append(left, fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 50, RNG: random}))
 				}
 			}
@@ -148,7 +148,7 @@ func TestPowerLossWhileOpening(t *testing.T) {
 			break
 		}
 	}
-	if pictures < 80 {
+	if pictures < 40 {
 		t.Errorf("only %d power failures were looked at", pictures)
 	}
 }

@@ -3,6 +3,7 @@ package storetest
 import (
 	"encoding/binary"
 	"fmt"
+	"runtime"
 	"sync"
 	"sync/atomic"
 
@@ -137,6 +138,7 @@ func wholeCommits(s *suite) {
 					return
 				}
 				last = b.Revision
+				runtime.Gosched() // the writer needs a turn, too
 			}
 		})
 	}
@@ -234,6 +236,7 @@ func listAmidWriters(s *suite) {
 					s.Errorf("listed %q, %v; want one name", names, err)
 					return
 				}
+				runtime.Gosched()
 			}
 		})
 	}
