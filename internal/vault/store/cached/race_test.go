@@ -294,7 +294,7 @@ func TestSilentWatch(t *testing.T) {
 		b.foreign(put("a", "2"))
 		time.Sleep(most)
 		b.wantRead("a", "1", true) // the longest time a revoked token lives
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		b.wantRead("a", "2", false)
 		synctest.Wait()
 		b.wantRead("a", "2", false)

@@ -106,7 +106,7 @@ func (c *committer) commit() {
 	defer c.views.release(base)
 	c.recent.age()
 	batch := c.db.NewBatch()
-	defer batch.Close()
+	defer func() { _ = batch.Close() }()
 
 	rev := base.rev
 	events := make([]store.Event, 0, len(c.group))

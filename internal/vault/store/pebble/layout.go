@@ -3,6 +3,7 @@ package pebble
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -85,7 +86,7 @@ func initialize(db *pebble.DB, dir string) error {
 		return errs.Newf(errs.Invalid, "the database in %q was not made by strongkeep; choose another directory", dir)
 	}
 	batch := db.NewBatch()
-	defer batch.Close()
+	defer func() { _ = batch.Close() }()
 	format := binary.BigEndian.AppendUint32(nil, layoutVersion)
 	if err := batch.Set(formatKey(), format, nil); err != nil {
 		return failure("writing the format", err)
@@ -100,7 +101,7 @@ func initialize(db *pebble.DB, dir string) error {
 func read(db *pebble.DB, key []byte) ([]byte, error) {
 	value, closer, err := db.Get(key)
 	switch {
-	case err == pebble.ErrNotFound:
+	case errors.Is(err, pebble.ErrNotFound):
 		return nil, nil
 	case err != nil:
 		return nil, failure("reading the store", err)

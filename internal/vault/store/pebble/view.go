@@ -3,6 +3,7 @@ package pebble
 import (
 	"bytes"
 	"context"
+	"errors"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -65,7 +66,7 @@ func (v *views) close() {
 func (v *view) get(key string) (store.Entry, error) {
 	stored, closer, err := v.snap.Get(dataKey(make([]byte, 0, 128), key))
 	switch {
-	case err == pebble.ErrNotFound:
+	case errors.Is(err, pebble.ErrNotFound):
 		return store.Entry{Key: key}, nil
 	case err != nil:
 		return store.Entry{}, failure("reading an entry", err)
@@ -85,7 +86,7 @@ func (v *view) get(key string) (store.Entry, error) {
 func (v *view) revision(key string) (store.Revision, error) {
 	stored, closer, err := v.snap.Get(dataKey(make([]byte, 0, 128), key))
 	switch {
-	case err == pebble.ErrNotFound:
+	case errors.Is(err, pebble.ErrNotFound):
 		return 0, nil
 	case err != nil:
 		return 0, failure("reading an entry", err)
