@@ -65,7 +65,7 @@ func (b *bench) close() { _ = os.RemoveAll(b.dir) }
 
 // say prints a line of progress with the time of day.
 func (b *bench) say(format string, args ...any) {
-	fmt.Fprintf(b.progress, "%s  %s\n", time.Now().Format(time.TimeOnly), fmt.Sprintf(format, args...))
+	_, _ = fmt.Fprintf(b.progress, "%s  %s\n", time.Now().Format(time.TimeOnly), fmt.Sprintf(format, args...))
 }
 
 // start runs a program that is killed when this one ends. Its log is quoted in errors.

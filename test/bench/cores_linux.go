@@ -26,7 +26,7 @@ func onTwoCores(stderr io.Writer) error {
 	}
 	switch n := allowed.Count(); {
 	case n < cores:
-		fmt.Fprintf(stderr, "bench: note: the bounds are made for %d cores, and there is %d\n", cores, n)
+		_, _ = fmt.Fprintf(stderr, "bench: note: the bounds are made for %d cores, and there is %d\n", cores, n)
 		return nil
 	case n == cores:
 		return nil

@@ -11,7 +11,7 @@ import (
 
 // onTwoCores can bind to cores on Linux only.
 func onTwoCores(stderr io.Writer) error {
-	fmt.Fprintf(stderr, "bench: note: the bounds are made for 2 cores of Linux, and this is %s with %d\n", runtime.GOOS, runtime.NumCPU())
+	_, _ = fmt.Fprintf(stderr, "bench: note: the bounds are made for 2 cores of Linux, and this is %s with %d\n", runtime.GOOS, runtime.NumCPU())
 	return nil
 }
 

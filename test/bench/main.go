@@ -37,7 +37,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	chosen, err := selected(benchmarks(), *only)
 	if err != nil {
-		fmt.Fprintln(stderr, "bench:", err)
+		_, _ = fmt.Fprintln(stderr, "bench:", err)
 		return 2
 	}
 	if err := onTwoCores(stderr); err != nil {
@@ -50,7 +50,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 
 func exitCode(stderr io.Writer, err error) int {
 	if err != nil {
-		fmt.Fprintln(stderr, "bench:", err)
+		_, _ = fmt.Fprintln(stderr, "bench:", err)
 		return 1
 	}
 	return 0

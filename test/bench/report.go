@@ -15,13 +15,13 @@ import (
 // printTable writes the figures for people.
 func printTable(w io.Writer, figures []figure) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "name\tvalue\tunit\treference\tratio\tbound\t\t")
+	_, _ = fmt.Fprintln(t, "name\tvalue\tunit\treference\tratio\tbound\t\t")
 	for _, f := range figures {
 		verdict := "ok"
 		if !f.OK {
 			verdict = "FAILED"
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%.3f\t%s %g\t%s\t\n",
+		_, _ = fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%.3f\t%s %g\t%s\t\n",
 			f.Name, number(f.Value), f.Unit, number(f.Reference), f.Ratio, f.sign, f.Bound, verdict)
 	}
 	return t.Flush()

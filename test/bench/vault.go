@@ -106,7 +106,7 @@ func (s *server) auditLines() (int64, error) {
 	if err != nil {
 		return 0, errs.Newf(errs.Unavailable, "opening the audit log: %w", err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // it was only read
 	var lines int64
 	buf := make([]byte, 1<<20)
 	for {
