@@ -49,6 +49,12 @@ type Route struct {
 	// Exists tells create from update; nil: a POST is always Update.
 	Exists func(ctx context.Context, tx Tx, req *Request) (bool, error)
 
+	// Canonical returns the one spelling of a path below the mount that the
+	// handlers act on, where they take several for the same (capitals, a slash
+	// too many). Policy must then allow both what was written and what is meant.
+	// nil: every path is its own.
+	Canonical func(path string) string
+
 	Unauthenticated bool // no token, no policy: logins and public material
 	TokenOnly       bool // any valid token, no policy: the handler decides by Caller
 	Sudo            bool // needs the sudo capability besides the operation's own

@@ -99,13 +99,31 @@ func (c *call) decide() error {
 		c.decision = policy.Decision{Allowed: true}
 		return nil
 	}
-	c.decision = c.acl.Decide(policy.Query{Path: c.req.Path, Want: capability(c.op), Params: &c.req.Body})
+	c.decision = c.ask(c.req.Path)
+	if meant := c.meant(); c.decision.Allowed && meant != c.req.Path {
+		asWritten := c.decision.Sudo
+		c.decision = c.ask(meant)
+		c.decision.Sudo = c.decision.Sudo && asWritten
+	}
 	c.request.Caller.Sudo = c.decision.Sudo
 	if !c.decision.Allowed || c.route != nil && c.route.Sudo && !c.decision.Sudo {
 		c.decision.Allowed = false
 		return errDenied
 	}
 	return nil
+}
+
+func (c *call) ask(path string) policy.Decision {
+	return c.acl.Decide(policy.Query{Path: path, Want: capability(c.op), Params: &c.req.Body})
+}
+
+// meant is the path that the handler will act on, which the route may spell
+// differently: a deny of it must hold for every spelling.
+func (c *call) meant() string {
+	if c.route == nil || c.route.Canonical == nil {
+		return c.req.Path
+	}
+	return c.mount.Path + c.route.Canonical(c.request.Path)
 }
 
 // capability is what policy must grant for an operation.

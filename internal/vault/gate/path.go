@@ -13,7 +13,7 @@ import (
 const MaxPath = 1024
 
 // checkPath refuses paths that two layers could read differently (the class of
-// CVE-2026-3605): relative segments, control characters, broken UTF-8.
+// CVE-2026-3605): relative and empty segments, control characters, broken UTF-8.
 func checkPath(path string, op engine.Operation) error {
 	if len(path) > MaxPath {
 		return errs.Newf(errs.Invalid, "the path is %d bytes long; the limit is %d", len(path), MaxPath)
@@ -29,6 +29,9 @@ func checkPath(path string, op engine.Operation) error {
 	}
 	if hasDotSegment(path) {
 		return errs.New(errs.Invalid, "relative paths not supported: a segment of the path is \".\" or \"..\"")
+	}
+	if strings.Contains(path, "//") {
+		return errs.New(errs.Invalid, "the path has an empty segment: remove the doubled slash")
 	}
 	write := op == engine.Update || op == engine.Create || op == engine.Patch
 	if write && strings.HasSuffix(path, "/") {

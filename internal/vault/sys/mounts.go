@@ -38,6 +38,8 @@ func (e *Engine) mountRoutes() []engine.Route {
 				Pattern: side.word + "/{path...}", Sudo: side.class == mount.Auth,
 				Summary: "Mount, show or remove one " + side.noun + "; with /tune behind its path, read or change its tuning.",
 				Fields:  append(fields, tuneFields()...),
+				// mount.CleanPath drops it.
+				Canonical: func(path string) string { return strings.TrimSuffix(path, "/") },
 				Handlers: map[engine.Operation]engine.Handler{
 					engine.Read:   tuned(e.readTune(side), e.readMount(side)),
 					engine.Update: tuned(e.writeTune(side), e.addMount(side)),

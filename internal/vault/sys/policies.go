@@ -2,6 +2,7 @@ package sys
 
 import (
 	"context"
+	"strings"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
@@ -26,6 +27,10 @@ func (e *Engine) policyRoutes() []engine.Route {
 			},
 			engine.Route{
 				Pattern: word + "/{name...}", Summary: "Read, write or delete one policy.", Fields: text,
+				Canonical: func(path string) string {
+					name := strings.TrimPrefix(path, word+"/")
+					return word + "/" + strings.ToLower(strings.TrimSpace(name)) // as policy.NormalizeName has it
+				},
 				Handlers: map[engine.Operation]engine.Handler{
 					engine.Read: e.readPolicy(legacy), engine.Update: e.writePolicy, engine.Delete: e.deletePolicy,
 				},

@@ -1,6 +1,8 @@
 package kubernetes
 
 import (
+	"strings"
+
 	"github.com/strongkeep/strongkeep/internal/vault/auth"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
 )
@@ -40,7 +42,7 @@ func (e *Engine) Routes() []engine.Route {
 		{
 			Pattern:  "role/{name}",
 			Handlers: handlers{engine.Read: e.readRole, engine.Create: e.writeRole, engine.Update: e.writeRole, engine.Delete: e.deleteRole},
-			Exists:   e.roleExists, Fields: append(roleFields(), auth.Fields()...),
+			Exists:   e.roleExists, Canonical: strings.ToLower, Fields: append(roleFields(), auth.Fields()...),
 			Summary: "A role.", Help: "Fields that are absent in an update stay as they are.",
 		},
 		{

@@ -66,7 +66,7 @@ func (e *Engine) createRoutes() []engine.Route {
 			Help:    "As create, but the token is not revoked with the one that asks.",
 		},
 		{
-			Pattern: "create/{role}", Handlers: handlers{engine.Update: e.createByRole}, Fields: createFields(),
+			Pattern: "create/{role}", Handlers: handlers{engine.Update: e.createByRole}, Canonical: strings.ToLower, Fields: createFields(),
 			Summary: "Create a token by a role.",
 			Help:    "As create, within what the role allows.",
 		},

@@ -64,7 +64,7 @@ func (e *Engine) roleRoutes() []engine.Route {
 		{
 			Pattern:  "roles/{role}",
 			Handlers: handlers{engine.Read: e.readRole, engine.Create: e.writeRole, engine.Update: e.writeRole, engine.Delete: e.deleteRole},
-			Exists:   e.roleExists, Fields: roleFields(),
+			Exists:   e.roleExists, Canonical: strings.ToLower, Fields: roleFields(),
 			Summary: "A role.", Help: "Fields that are absent in an update stay as they are. Tokens made by a role that is deleted live on but cannot be renewed.",
 		},
 	}
