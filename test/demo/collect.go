@@ -90,7 +90,7 @@ func (d *demo) explain(err error) {
 		d.tail(filepath.Join(d.collected(), name))
 	}
 	if kept != "" {
-		d.report.Say("\nnext: less -R " + kept + "/*, where all logs are; then make demo again")
+		d.report.Say("\nall logs are in " + kept + "\nnext: less " + filepath.Join(kept, "log", "server.log") + ", then make demo again")
 	} else {
 		d.report.Say("\nnext: make demo again, once this is mended")
 	}

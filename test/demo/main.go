@@ -18,6 +18,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/strongkeep/strongkeep/test/cluster/lock"
 	"github.com/strongkeep/strongkeep/test/demo/report"
 )
 
@@ -136,10 +137,11 @@ func once(ctx context.Context, root string) error {
 		return err
 	}
 	dieWithParent()
-	dir, err := os.MkdirTemp("", "strongkeep-demo-")
+	dir, release, err := tempDir()
 	if err != nil {
-		return fmt.Errorf("making a directory: %w", err)
+		return err
 	}
+	defer release()
 	d, err := newDemo(root, dir, os.Stdout, report.StyleOf(os.Stdout, os.Getenv))
 	if err != nil {
 		return errors.Join(err, os.RemoveAll(dir))
@@ -157,6 +159,46 @@ func once(ctx context.Context, root string) error {
 	}
 	d.report.Say(fmt.Sprintf("all of it in %s; `make up` leaves it running to look around", report.Brief(d.report.Elapsed())))
 	return nil
+}
+
+// tempPattern names the directories of runs; orphanAge is how old one must be to
+// be taken for that of a run that was killed, if nobody holds its lock.
+const (
+	tempPattern = "strongkeep-demo-*"
+	orphanAge   = time.Minute
+)
+
+// tempDir makes a directory for a run, which holds its lock until release, and
+// removes those of runs that were killed.
+func tempDir() (dir string, release func(), err error) {
+	orphans, err := filepath.Glob(filepath.Join(os.TempDir(), tempPattern))
+	if err != nil {
+		return "", nil, fmt.Errorf("looking for earlier runs: %w", err)
+	}
+	for _, orphan := range orphans {
+		removeOrphan(orphan)
+	}
+	if dir, err = os.MkdirTemp("", tempPattern); err != nil {
+		return "", nil, fmt.Errorf("making a directory: %w", err)
+	}
+	l, err := lock.Try(filepath.Join(dir, "lock"))
+	if err != nil {
+		return "", nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	return dir, l.Drop, nil
+}
+
+func removeOrphan(dir string) {
+	info, err := os.Lstat(dir)
+	if err != nil || !info.IsDir() || time.Since(info.ModTime()) < orphanAge {
+		return
+	}
+	l, err := lock.Try(filepath.Join(dir, "lock"))
+	if err != nil {
+		return // somebody runs there, or it is not ours
+	}
+	_ = os.RemoveAll(dir)
+	l.Drop()
 }
 
 // newDemo prepares a run whose state is in dir, which exists and is private.

@@ -96,7 +96,10 @@ func (s *Server) Unseal(ctx context.Context, shares ...string) error {
 	return nil
 }
 
-func (s *Server) URL() string    { return "https://" + s.Address }
+// URL is where the server serves.
+func (s *Server) URL() string { return "https://" + s.Address }
+
+// CAFile is the certificate of the CA that the server has made for itself.
 func (s *Server) CAFile() string { return filepath.Join(s.Dir, "tls", "ca.pem") }
 
 // AuditFile is what the default audit device writes.
