@@ -39,7 +39,7 @@ type Server struct {
 	listener  net.Listener
 	caFile    string // "" with a certificate of the operator's, or without TLS
 	devRoot   redact.Secret
-	devKeys   []redact.Secret
+	devKey    redact.Secret
 }
 
 // NewServer opens the store and the listener and, where it can without people,
@@ -159,6 +159,9 @@ func (s *Server) listen(ctx context.Context) error {
 	})
 	s.http = &http.Server{
 		Handler: s.handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 5 * time.Minute,
+		// Who sends or reads slower than this holds memory for nothing. Event
+		// streams are taken over from the http.Server and free of it.
+		ReadTimeout: server.RequestTimeout, WriteTimeout: 2*server.RequestTimeout + time.Minute,
 		MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(s.cfg.Log.Handler(), slog.LevelDebug),
 	}
 	var err error
@@ -180,7 +183,7 @@ func (s *Server) tlsConfig() (*tls.Config, error) {
 		_, err := f.certificate(nil)
 		return c, err
 	}
-	issuer := &selfIssuer{dir: filepath.Join(s.cfg.DataDir, "tls"), names: serverNames(s.cfg.Listen, s.cfg.TLSNames), now: s.cfg.Now}
+	issuer := &selfIssuer{dir: filepath.Join(s.cfg.DataDir, "tls"), names: serverNames(s.cfg.Listen, s.cfg.TLSNames), now: s.cfg.Now, log: s.cfg.Log}
 	s.caFile = issuer.caFile()
 	c.GetCertificate = issuer.certificate
 	return c, issuer.open()
@@ -208,8 +211,8 @@ func (s *Server) initDev(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.devRoot, s.devKeys = made.RootToken, made.Shares
-	_, err = s.gate.Unseal(ctx, redact.FromString(hex.EncodeToString(made.Shares[0].Reveal())))
+	s.devRoot, s.devKey = made.RootToken, redact.FromString(hex.EncodeToString(made.Shares[0].Reveal()))
+	_, err = s.gate.Unseal(ctx, redact.FromString(s.devKey.RevealString())) // wiped there
 	return err
 }
 
@@ -254,6 +257,10 @@ func (s *Server) CAFile() string { return s.caFile }
 
 // DevRootToken is the root token of a development vault made by this start.
 func (s *Server) DevRootToken() redact.Secret { return s.devRoot }
+
+// DevUnsealKey opens a development vault that was sealed, or started again on
+// storage that lasts. Only the start that made the vault has it.
+func (s *Server) DevUnsealKey() redact.Secret { return s.devKey }
 
 // Gate is the vault below HTTP; for tests and for signals.
 func (s *Server) Gate() *gate.Gate { return s.gate }

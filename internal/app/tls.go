@@ -11,6 +11,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"io/fs"
+	"log/slog"
 	"math/big"
 	"net"
 	"os"
@@ -36,10 +37,15 @@ type selfIssuer struct {
 	dir   string
 	names []string // DNS names and IP addresses the certificate is for
 	now   func() time.Time
+	log   *slog.Logger
 
-	mu   sync.Mutex
-	leaf *tls.Certificate
+	mu    sync.Mutex
+	leaf  *tls.Certificate
+	pause time.Time // until when a renewal that failed is not tried again
 }
+
+// renewalPause is how long a failed renewal rests: handshakes may be many.
+const renewalPause = time.Minute
 
 // CAFile is where clients find the CA certificate below the data directory.
 func (s *selfIssuer) caFile() string { return filepath.Join(s.dir, "ca.pem") }
@@ -90,19 +96,29 @@ func (s *selfIssuer) template(name string, life time.Duration) *x509.Certificate
 	}
 }
 
-// certificate is a tls.Config.GetCertificate.
+// certificate is a tls.Config.GetCertificate. A leaf that cannot be renewed, for
+// want of the CA's key, say, serves until it ends.
 func (s *selfIssuer) certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.leaf != nil && s.leaf.Leaf.NotAfter.Sub(s.now()) > leafLife/3 {
+	now, left := s.now(), time.Duration(0)
+	if s.leaf != nil {
+		left = s.leaf.Leaf.NotAfter.Sub(now)
+	}
+	if left > leafLife/3 || left > 0 && now.Before(s.pause) {
 		return s.leaf, nil
 	}
 	leaf, err := s.issue()
-	if err != nil {
+	switch {
+	case err == nil:
+		s.leaf = leaf
+	case left > 0:
+		s.pause = now.Add(renewalPause)
+		s.log.Error("renewing the server's certificate", "ends", s.leaf.Leaf.NotAfter, "error", err)
+	default:
 		return nil, err
 	}
-	s.leaf = leaf
-	return leaf, nil
+	return s.leaf, nil
 }
 
 func (s *selfIssuer) issue() (*tls.Certificate, error) {

@@ -139,7 +139,7 @@ func (a *app) announce(s *compose.Server, dev bool) error {
 	if dev {
 		fmt.Fprintf(&b, "\nDEVELOPMENT MODE: no TLS. Not for real secrets.\n\n  export VAULT_ADDR=%s\n", s.URL())
 		if token := s.DevRootToken(); !token.Empty() {
-			fmt.Fprintf(&b, "  export VAULT_TOKEN=%s\n", token.RevealString())
+			fmt.Fprintf(&b, "  export VAULT_TOKEN=%s\n\nUnseal Key: %s\n", token.RevealString(), s.DevUnsealKey().RevealString())
 		}
 	}
 	_, err := fmt.Fprint(a.Env.Stdout, b.String())

@@ -1,0 +1,47 @@
+package app
+
+import (
+	"log/slog"
+	"testing"
+
+	"github.com/strongkeep/strongkeep/internal/vault/server"
+)
+
+// A client that sends its body, or reads its answer, a byte a minute must not
+// hold a connection and its buffers for ever.
+func TestSlowClientsAreCutOff(t *testing.T) {
+	s, err := NewServer(t.Context(), ServerConfig{Dev: true, Listen: "127.0.0.1:0", Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	h := s.http
+	if h.ReadHeaderTimeout <= 0 || h.ReadTimeout <= 0 || h.ReadTimeout > server.RequestTimeout {
+		t.Errorf("a request may be sent for %v, its header for %v; the gate waits %v", h.ReadTimeout, h.ReadHeaderTimeout, server.RequestTimeout)
+	}
+	if h.WriteTimeout <= h.ReadTimeout+server.RequestTimeout {
+		t.Errorf("an answer is cut off after %v, before a slow request may have been served", h.WriteTimeout)
+	}
+}
+
+// A development vault that is sealed, or whose storage lasts, can be opened
+// with what its start printed.
+func TestDevelopmentVaultCanBeUnsealedAgain(t *testing.T) {
+	s, err := NewServer(t.Context(), ServerConfig{Dev: true, Listen: "127.0.0.1:0", Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	s.Gate().Seal()
+	if _, err := s.Gate().Unseal(t.Context(), s.DevUnsealKey()); err != nil || !s.Gate().Open() {
+		t.Errorf("unsealing with the key that was printed: %v", err)
+	}
+}
