@@ -23,6 +23,7 @@ type Subscription struct {
 	vault *vault
 	sub   *events.Subscription
 	req   Request
+	next  *events.Message // taken from sub and not yet decided on; nil = none
 }
 
 // Subscribe checks token and policy of the request's path, audits it, and
@@ -67,14 +68,19 @@ func (g *Gate) Subscribe(ctx context.Context, req *Request, glob string) (*Subsc
 // closed; Unauthenticated: the token ended.
 func (s *Subscription) Next(ctx context.Context) ([]byte, error) {
 	for {
-		m, err := s.sub.Next(ctx)
-		if err != nil {
-			return nil, err
+		if s.next == nil {
+			m, err := s.sub.Next(ctx)
+			if err != nil {
+				return nil, err
+			}
+			s.next = m
 		}
+		m := s.next
 		allowed, err := s.mayHear(ctx, m.Path, m.Metadata["data_path"])
 		if err != nil {
-			return nil, err
+			return nil, err // ctx may have ended: then the event is the next call's
 		}
+		s.next = nil
 		if allowed {
 			return m.JSON(), nil
 		}

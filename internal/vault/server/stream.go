@@ -72,10 +72,10 @@ func (h *Handler) stream(ctx context.Context, conn *websocket.Conn, sub *gate.Su
 		message, err := nextWithin(ctx, sub, pingEvery)
 		switch {
 		case err == nil:
-			err = conn.Write(ctx, websocket.MessageText, message)
+			err = within(ctx, func(ctx context.Context) error { return conn.Write(ctx, websocket.MessageText, message) })
 		case errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil:
 			if err = sub.CheckToken(ctx); err == nil {
-				err = ping(ctx, conn)
+				err = within(ctx, conn.Ping)
 			}
 		}
 		if err != nil {
@@ -90,10 +90,12 @@ func nextWithin(ctx context.Context, sub *gate.Subscription, d time.Duration) ([
 	return sub.Next(ctx)
 }
 
-func ping(ctx context.Context, conn *websocket.Conn) error {
+// within gives the peer a bounded time to take something: one that reads no
+// more must not hold the stream, nor its subscription, for ever.
+func within(ctx context.Context, do func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, pingEvery)
 	defer cancel()
-	return conn.Ping(ctx)
+	return do(ctx)
 }
 
 func closeCode(err error) websocket.StatusCode {
