@@ -98,6 +98,9 @@ func (n *names) reveal(folder, name string) (string, error) {
 
 // revealKey translates a whole stored key, or a folder, back.
 func (n *names) revealKey(hidden string) (string, error) {
+	if len(hidden) > store.MaxKey {
+		return "", errDamaged(hidden[:64] + "…")
+	}
 	folder, name, slash := split(hidden)
 	if folder == "" || n.isPlain(hidden) {
 		return hidden, nil
