@@ -72,6 +72,9 @@ func (r *Route) check() error {
 			return errs.Newf(errs.Internal, "route %q: no handler can serve the operation %q", r.Pattern, op)
 		}
 	}
+	if r.ReadOnly && r.Handlers[Read] == nil && r.Handlers[List] == nil {
+		return errs.Newf(errs.Internal, "route %q is declared read only and has neither Read nor List", r.Pattern)
+	}
 	seen := map[string]bool{}
 	for _, f := range r.Fields {
 		if f.Name == "" || seen[f.Name] {

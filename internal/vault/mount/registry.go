@@ -159,9 +159,6 @@ func (r *Registry) Effective(t *Tuning) engine.TTLs {
 	return ttls
 }
 
-// SystemTTLs returns the defaults that untuned mounts have.
-func (r *Registry) SystemTTLs() engine.TTLs { return r.cfg.TTLs }
-
 // Close closes every engine and empties the table.
 func (r *Registry) Close() error {
 	r.mu.Lock()

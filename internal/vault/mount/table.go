@@ -62,16 +62,6 @@ func (t *Table) ByPath(path string) *Mount { return t.byPath[path] }
 // ByID returns the mount with this ID, or nil.
 func (t *Table) ByID(id string) *Mount { return t.byID[id] }
 
-// ByAccessor returns the mount with this accessor, or nil.
-func (t *Table) ByAccessor(accessor string) *Mount {
-	for _, m := range t.byID {
-		if m.Accessor == accessor {
-			return m
-		}
-	}
-	return nil
-}
-
 // All returns every mount, ordered by path.
 func (t *Table) All() []*Mount {
 	all := make([]*Mount, 0, len(t.byPath))

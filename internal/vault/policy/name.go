@@ -69,14 +69,3 @@ func Deletable(name string) (string, error) {
 	}
 	return name, err
 }
-
-// Assignable returns the normalised name if a role, a login or an identity may
-// give that policy. A root token comes only from another root token or from
-// the holders of the unseal keys, and those paths do not ask here.
-func Assignable(name string) (string, error) {
-	name, err := NormalizeName(name)
-	if err == nil && (name == RootName || name == WrappingName) {
-		return "", errs.Newf(errs.Invalid, "policy %q cannot be assigned", name)
-	}
-	return name, err
-}

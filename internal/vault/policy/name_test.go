@@ -33,14 +33,14 @@ func TestNormalizeName(t *testing.T) {
 
 func TestReservedNames(t *testing.T) {
 	type ask func(string) (string, error)
-	for name, c := range map[string]struct{ writable, deletable, assignable bool }{
-		"app": {true, true, true}, " APP ": {true, true, true}, "default": {true, false, true}, "DEFAULT": {true, false, true},
+	for name, c := range map[string]struct{ writable, deletable bool }{
+		"app": {true, true}, " APP ": {true, true}, "default": {true, false}, "DEFAULT": {true, false},
 		"root": {}, "ROOT": {}, " Root\n": {}, "response-wrapping": {}, "Response-Wrapping": {}, "": {},
 	} {
 		for what, q := range map[string]struct {
 			f    ask
 			want bool
-		}{"Writable": {Writable, c.writable}, "Deletable": {Deletable, c.deletable}, "Assignable": {Assignable, c.assignable}} {
+		}{"Writable": {Writable, c.writable}, "Deletable": {Deletable, c.deletable}} {
 			got, err := q.f(name)
 			if (err == nil) != q.want || (err != nil && (!errs.Is(err, errs.Invalid) || got != "")) {
 				t.Errorf("%s(%q) = %q, %v", what, name, got, err)

@@ -27,7 +27,7 @@ func (e *Engine) auditRoutes() []engine.Route {
 			Handlers: map[engine.Operation]engine.Handler{engine.Update: e.enableDevice, engine.Delete: e.disableDevice},
 		},
 		{
-			Pattern: "audit-hash/{path}", ReadOnly: true, Summary: "What a value looks like in the lines of one device, to search for it.",
+			Pattern: "audit-hash/{path}", Summary: "What a value looks like in the lines of one device, to search for it.",
 			Fields:   []engine.Field{{Name: "input", Type: engine.String, Help: "the value", Secret: true}},
 			Handlers: map[engine.Operation]engine.Handler{engine.Update: e.auditHash},
 		},

@@ -12,17 +12,17 @@ func (e *Engine) capabilityRoutes() []engine.Route {
 	path := engine.Field{Name: "path", Type: engine.Strings, Help: "older name of paths"}
 	return []engine.Route{
 		{
-			Pattern: "capabilities", Summary: "What a token may do at some paths.", ReadOnly: true,
+			Pattern: "capabilities", Summary: "What a token may do at some paths.",
 			Fields:   []engine.Field{{Name: "token", Type: engine.String, Help: "the token", Secret: true}, paths, path},
 			Handlers: map[engine.Operation]engine.Handler{engine.Update: e.capabilities},
 		},
 		{
-			Pattern: "capabilities-self", Summary: "What the caller may do at some paths.", ReadOnly: true,
+			Pattern: "capabilities-self", Summary: "What the caller may do at some paths.",
 			Fields:   []engine.Field{paths, path},
 			Handlers: map[engine.Operation]engine.Handler{engine.Update: e.capabilitiesSelf},
 		},
 		{
-			Pattern: "capabilities-accessor", Summary: "What the token with an accessor may do at some paths.", ReadOnly: true,
+			Pattern: "capabilities-accessor", Summary: "What the token with an accessor may do at some paths.",
 			Fields:   []engine.Field{{Name: "accessor", Type: engine.String, Help: "the token's accessor"}, paths, path},
 			Handlers: map[engine.Operation]engine.Handler{engine.Update: e.capabilitiesAccessor},
 		},

@@ -85,7 +85,7 @@ func (e *Engine) lookupRoutes() []engine.Route {
 			Summary: "Look up the token that asks.", Help: "Says what the token is and how long it lives.",
 		},
 		{
-			Pattern: "lookup-accessor", Handlers: handlers{engine.Update: e.lookupAccessor}, ReadOnly: true,
+			Pattern: "lookup-accessor", Handlers: handlers{engine.Update: e.lookupAccessor},
 			Fields:  []engine.Field{accessorField},
 			Summary: "Look up a token by its accessor.", Help: "As lookup, without the token itself.",
 		},
