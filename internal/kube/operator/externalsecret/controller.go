@@ -32,6 +32,8 @@ type Stores interface {
 type Wishes interface {
 	Want(es types.NamespacedName, wishes []subscribe.Wish)
 	Forget(es types.NamespacedName)
+	// Connected reports whether changes of a store are heard of at once.
+	Connected(store v1.StoreKey) bool
 }
 
 // Metrics hears what happens.
@@ -139,7 +141,7 @@ func (r *Reconciler) refresh(ctx context.Context, o observed, why string) (ctrl.
 	}
 	if out.err == nil {
 		r.memories.change(key, func(e *entry) { e.failures = 0 })
-		if out.began.Before(asked) {
+		if out.began.Before(asked) && !r.heardOf(o.es) {
 			r.memories.change(key, func(e *entry) { e.due, e.asked = whyShared, asked })
 			return ctrl.Result{RequeueAfter: recheck}, nil
 		}
@@ -150,6 +152,20 @@ func (r *Reconciler) refresh(ctx context.Context, o observed, why string) (ctrl.
 	r.memories.change(key, func(e *entry) { e.failures++; failures = e.failures; e.due = why })
 	kind := errs.KindOf(out.err)
 	return ctrl.Result{RequeueAfter: retryAfter(failures, kind == errs.Invalid || kind == errs.Unsupported || kind == errs.TooLarge)}, nil
+}
+
+// heardOf reports whether every change of what es reads is heard of, so that a
+// value that is too old will be put right by an event.
+func (r *Reconciler) heardOf(es *v1.ExternalSecret) bool {
+	if refreshInterval(es) == 0 {
+		return false
+	}
+	for _, w := range gather.Wants(&es.Spec) {
+		if !r.Wishes.Connected(v1.KeyFor(w.Store, es.Namespace)) {
+			return false
+		}
+	}
+	return true
 }
 
 // verify looks at the target's content with one read of the API server.

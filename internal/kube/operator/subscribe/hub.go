@@ -58,8 +58,9 @@ type Hub struct {
 
 // follow is one subscription.
 type follow struct {
-	store  v1.Store
-	cancel context.CancelFunc
+	store     v1.Store
+	cancel    context.CancelFunc
+	connected bool
 }
 
 // New returns a Hub that follows nothing.
@@ -145,11 +146,27 @@ func (h *Hub) unfollow(key v1.StoreKey) {
 	}
 }
 
+// Connected reports whether changes of a store arrive at once.
+func (h *Hub) Connected(key v1.StoreKey) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	f := h.follows[key]
+	return f != nil && f.connected
+}
+
+// setConnected is called by f's loop.
+func (h *Hub) setConnected(f *follow, connected bool) {
+	h.mu.Lock()
+	f.connected = connected
+	h.mu.Unlock()
+	h.cfg.State(v1.KeyOf(f.store), connected)
+}
+
 // begin starts the loop of f. h.mu is held and h.ctx is set.
 func (h *Hub) begin(f *follow) {
 	var ctx context.Context
 	ctx, f.cancel = context.WithCancel(h.ctx)
-	h.loops.Go(func() { h.loop(ctx, f.store) })
+	h.loops.Go(func() { h.loop(ctx, f) })
 }
 
 // Run delivers reports until ctx ends, then ends every subscription and waits.
@@ -224,20 +241,20 @@ const (
 	settled          = time.Minute
 )
 
-func (h *Hub) loop(ctx context.Context, store v1.Store) {
-	key := v1.KeyOf(store)
+func (h *Hub) loop(ctx context.Context, f *follow) {
+	key := v1.KeyOf(f.store)
 	wait, told := retryFirst, false
 	for {
 		var connected time.Time
-		err := h.cfg.Notifier.Notify(ctx, store, func(c provider.Change) {
+		err := h.cfg.Notifier.Notify(ctx, f.store, func(c provider.Change) {
 			if c.Connected {
 				connected = h.cfg.Clock.Now()
-				h.cfg.State(key, true)
+				h.setConnected(f, true)
 				h.cfg.Log.Info("changes of the store arrive at once", "store", key.String())
 			}
 			h.report(key, c)
 		})
-		h.cfg.State(key, false)
+		h.setConnected(f, false)
 		if ctx.Err() != nil {
 			return
 		}
