@@ -86,6 +86,14 @@ func TestParseBodyRefuses(t *testing.T) {
 			t.Errorf("%s: the error quotes the body: %v", name, err)
 		}
 	}
+	wide := func(n int) []byte { return []byte(`{"a":[` + strings.Repeat("1,", n-1) + `1]}`) }
+	// The name, both brackets and the values.
+	if _, err := ParseBody(wide(MaxTokens - 3)); err != nil {
+		t.Errorf("%d tokens must be allowed: %v", MaxTokens, err)
+	}
+	if _, err := ParseBody(wide(MaxTokens - 2)); !errs.Is(err, errs.Invalid) || !strings.Contains(err.Error(), "names and values") {
+		t.Errorf("one token more: %v", err)
+	}
 	deepest := `{"a":` + strings.Repeat("[", MaxDepth) + strings.Repeat("]", MaxDepth) + `}`
 	if _, err := ParseBody([]byte(deepest)); err != nil {
 		t.Errorf("%d levels must be allowed: %v", MaxDepth, err)
