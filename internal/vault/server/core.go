@@ -2,6 +2,7 @@ package server
 
 import (
 	"cmp"
+	"context"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/redact"
+	"github.com/strongkeep/strongkeep/internal/vault/gate"
 	"github.com/strongkeep/strongkeep/internal/vault/seal"
 )
 
@@ -59,7 +61,7 @@ func (h *Handler) serveInit(w http.ResponseWriter, r *http.Request) {
 		h.writeError(w, r, nil, err)
 		return
 	}
-	h.writeJSON(w, r, http.StatusOK, initAnswer(made.Shares, made.RootToken))
+	h.writeJSON(w, r, http.StatusOK, h.initAnswer(r.Context(), made))
 }
 
 // decodeInit reads secret_shares and secret_threshold. With an auto-unseal key
@@ -83,13 +85,21 @@ func decodeInit(w http.ResponseWriter, r *http.Request) (seal.InitConfig, error)
 	return in, d.Err()
 }
 
-func initAnswer(shares []redact.Secret, root redact.Secret) map[string]any {
-	inHex, inBase64 := make([]string, len(shares)), make([]string, len(shares))
-	for i, s := range shares {
+// initAnswer shows what nobody can get again. Beside an unseal key the shares
+// are also called recovery keys, where clients look for them then. Here, unlike
+// in Vault, they open the vault.
+func (h *Handler) initAnswer(ctx context.Context, made gate.InitResult) map[string]any {
+	inHex, inBase64 := make([]string, len(made.Shares)), make([]string, len(made.Shares))
+	for i, s := range made.Shares {
 		inHex[i] = hex.EncodeToString(s.Reveal())
 		inBase64[i] = base64.StdEncoding.EncodeToString(s.Reveal())
 	}
-	return map[string]any{"keys": inHex, "keys_base64": inBase64, "root_token": root.RevealString()}
+	answer := map[string]any{"keys": inHex, "keys_base64": inBase64, "root_token": made.RootToken.RevealString()}
+	// The vault is made: an error here must not keep the shares from whoever asked.
+	if status, err := h.cfg.Gate.Barrier().Status(ctx); err == nil && status.AutoUnseal {
+		answer["recovery_keys"], answer["recovery_keys_base64"] = inHex, inBase64
+	}
+	return answer
 }
 
 // sealStatus is the body of sys/seal-status and sys/unseal (facts §2.5).

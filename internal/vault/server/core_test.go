@@ -218,6 +218,9 @@ func TestAutoUnsealOverTheWire(t *testing.T) {
 	if s.Sealed || !s.RecoverySeal || s.RecoverySealType != "shamir" || s.N != 3 || s.T != 2 {
 		t.Errorf("after init: %+v", s)
 	}
+	if !slices.Equal(made.RecoveryKeys, made.Keys) || !slices.Equal(made.RecoveryKeysB64, made.KeysB64) {
+		t.Error("the recovery keys are not the shares")
+	}
 	v.Client.SetToken(made.RootToken)
 	v.Restart()
 	wantHealth(t, v, "", 200, true, false)

@@ -156,6 +156,15 @@ func TestTokenRoles(t *testing.T) {
 	if !equal(role["allowed_policies"], []any{"a"}) || role["orphan"] != true || number(role["token_period"]) != 3600 {
 		t.Errorf("the role: %v", role)
 	}
+	for cidr, status := range map[string]int{"192.0.2.0/24": 403, "127.0.0.0/8": 200} {
+		_, err = v.Logical().Write("auth/token/roles/bound", map[string]any{"token_bound_cidrs": cidr, "allowed_policies": "default"})
+		check(t, err)
+		bound := must[*vault.Secret](t)(v.Auth().Token().CreateWithRole(&vault.TokenCreateRequest{Policies: []string{"default"}}, "bound")).Auth
+		wantStatus(t, send(v, "GET", "auth/token/lookup-self", "", "X-Vault-Token", bound.ClientToken), status)
+		if d := must[*vault.Secret](t)(v.Auth().Token().LookupAccessor(bound.Accessor)).Data; !equal(d["bound_cidrs"], []any{cidr}) {
+			t.Errorf("bound_cidrs: %v", d["bound_cidrs"])
+		}
+	}
 	_, err = v.Logical().Delete("auth/token/roles/web")
 	check(t, err)
 	wantErrors(t, send(v, "GET", "auth/token/roles/web", ""), 404)
