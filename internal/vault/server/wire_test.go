@@ -428,7 +428,7 @@ func TestClientSeesErrors(t *testing.T) {
 	wantFailure(t, err, 400, "response wrapping is not available")
 	req := v.NewRequest(http.MethodGet, "/v1/kv/none")
 	req.Params = url.Values{"list": {"true"}}
-	res, err := v.RawRequestWithContext(t.Context(), req) //nolint:staticcheck // what Logical wraps
+	res, err := v.RawRequestWithContext(t.Context(), req)
 	if res == nil || res.StatusCode != 404 || err == nil {
 		t.Errorf("raw request: %v, %v", res, err)
 	}
