@@ -57,7 +57,7 @@ func TestJSON(t *testing.T) {
 	if got := string(m.JSON()); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
-	if &m.JSON()[0] != &m.JSON()[0] {
+	if once, again := m.JSON(), m.JSON(); &once[0] != &again[0] {
 		t.Error("the JSON is made twice")
 	}
 	least := &Message{Event: Event{Namespace: "team/", Type: "a\"b\n"}}

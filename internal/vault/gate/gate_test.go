@@ -531,7 +531,7 @@ func TestSealing(t *testing.T) {
 	b.lab.on("read ro/slow", func(context.Context, engine.Tx, *engine.Request) (*engine.Response, error) {
 		close(inside)
 		<-leave
-		return ok(nil, nil, nil)
+		return ok(t.Context(), nil, nil)
 	})
 	answered := make(chan error)
 	go func() {

@@ -18,8 +18,8 @@ func checkPath(path string, op engine.Operation) error {
 	if len(path) > MaxPath {
 		return errs.Newf(errs.Invalid, "the path is %d bytes long; the limit is %d", len(path), MaxPath)
 	}
-	if path == "" || path[0] == '/' {
-		return errs.New(errs.Invalid, "the path is empty or begins with two slashes")
+	if path == "" || path[0] == '/' || strings.Contains(path, "//") {
+		return errs.New(errs.Invalid, "the path has an empty segment: remove the doubled slash")
 	}
 	if !utf8.ValidString(path) {
 		return errs.New(errs.Invalid, "the path is not valid UTF-8")
@@ -30,14 +30,14 @@ func checkPath(path string, op engine.Operation) error {
 	if hasDotSegment(path) {
 		return errs.New(errs.Invalid, "relative paths not supported: a segment of the path is \".\" or \"..\"")
 	}
-	if strings.Contains(path, "//") {
-		return errs.New(errs.Invalid, "the path has an empty segment: remove the doubled slash")
-	}
-	write := op == engine.Update || op == engine.Create || op == engine.Patch
-	if write && strings.HasSuffix(path, "/") {
+	if writes(op) && strings.HasSuffix(path, "/") {
 		return errs.New(errs.Invalid, "cannot write to a path ending in '/'")
 	}
 	return nil
+}
+
+func writes(op engine.Operation) bool {
+	return op == engine.Update || op == engine.Create || op == engine.Patch
 }
 
 func hasDotSegment(path string) bool {

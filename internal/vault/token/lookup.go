@@ -70,7 +70,7 @@ func (m *Manager) find(ctx context.Context, r Reader, path string, evenSpent boo
 func (m *Manager) checked(ctx context.Context, r Reader, e *Entry) (*Entry, error) {
 	now := m.now()
 	for at := e; ; {
-		if at.expired(now) || at.severed || at.MountID != "" && m.lost(at.MountID) {
+		if at.expired(now) || at.severed || m.lost(at.MountID) {
 			return nil, unauthenticated()
 		}
 		if at.Parent == "" {

@@ -78,7 +78,7 @@ func New(cfg Config) (*Manager, error) {
 	if cfg.Key.Len() < 32 {
 		return nil, errs.Newf(errs.Invalid, "the key for tokens has %d bytes; 32 are needed", cfg.Key.Len())
 	}
-	m := &Manager{now: cfg.Now, random: cfg.Random, gone: cfg.Gone, lost: cfg.Lost}
+	m := &Manager{now: cfg.Now, random: cfg.Random, gone: cfg.Gone}
 	if m.now == nil {
 		m.now = time.Now
 	}
@@ -88,7 +88,9 @@ func New(cfg Config) (*Manager, error) {
 	if m.gone == nil {
 		m.gone = func(context.Context, Tx, string) (bool, error) { return false, nil }
 	}
-	if m.lost == nil {
+	if lost := cfg.Lost; lost != nil {
+		m.lost = func(mountID string) bool { return mountID != "" && lost(mountID) }
+	} else {
 		m.lost = func(string) bool { return false }
 	}
 	keys := make([][]byte, 3)

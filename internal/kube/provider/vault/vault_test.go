@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -464,7 +463,7 @@ func FuzzTopicOf(f *testing.F) {
 	f.Add([]byte(`[`))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if topic := topicOf(b); strings.HasPrefix(topic, "/") {
-			t.Error(fmt.Sprintf("topic %q is not trimmed", topic))
+			t.Errorf("topic %q is not trimmed", topic)
 		}
 	})
 }
