@@ -2,6 +2,7 @@ package engine
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -115,7 +116,7 @@ func TestParseBodyTwice(t *testing.T) {
 func TestMembersStopsAtError(t *testing.T) {
 	stop, calls := fmt.Errorf("stop"), 0
 	err := Members(jsontext.Value(`{"a":1,"b":2}`), func(string, jsontext.Value) error { calls++; return stop })
-	if err != stop || calls != 1 {
+	if !errors.Is(err, stop) || calls != 1 {
 		t.Errorf("%v after %d calls", err, calls)
 	}
 	if err := Members(jsontext.Value(`[1]`), nil); !errs.Is(err, errs.Invalid) {
