@@ -117,13 +117,29 @@ func (s *Session) KeepToken(token string) error {
 	if path == "" {
 		return errs.New(errs.Invalid, "there is no home directory to keep the token in: use -no-store and set VAULT_TOKEN")
 	}
-	if err := os.WriteFile(path+".new", []byte(token), 0o600); err != nil {
-		return errs.Newf(errs.Invalid, "keeping the token: %w", err)
-	}
-	if err := os.Rename(path+".new", path); err != nil {
+	if err := replace(path, token); err != nil {
 		return errs.Newf(errs.Invalid, "keeping the token: %w", err)
 	}
 	return nil
+}
+
+// replace writes a file in one step. Nobody else may read it, whatever was
+// there before: os.CreateTemp makes files with mode 0600.
+func replace(path, content string) (err error) {
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+"-*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			_ = os.Remove(f.Name())
+		}
+	}()
+	_, err = f.WriteString(content)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
 }
 
 // Explain turns what the client library reports into a message with a next
