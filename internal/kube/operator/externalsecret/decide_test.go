@@ -1,0 +1,201 @@
+package externalsecret
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	v1 "github.com/strongkeep/strongkeep/api/external/v1"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/target"
+)
+
+var noon = time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
+
+// settled is an ExternalSecret that was synced a minute ago and whose Secret is
+// as it was written.
+func settled(change func(*observed)) observed {
+	es := &v1.ExternalSecret{ObjectMeta: metav1.ObjectMeta{Namespace: "team", Name: "app", UID: "uid-1", Generation: 3}}
+	es.Status.RefreshTime = metav1.NewTime(noon.Add(-time.Minute))
+	es.Status.SyncedResourceVersion = syncedVersion(es)
+	es.Status.Conditions = []v1.Condition{{Type: v1.ConditionReady, Status: metav1.ConditionTrue, Reason: v1.ReasonSecretSynced}}
+	live := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{
+		UID: "s", ResourceVersion: "7", Labels: map[string]string{target.LabelCreatedBy: target.CreatedBy("team", "app")},
+		Annotations: map[string]string{target.AnnotationMark: target.Mark{Content: "c", Inputs: "i", Sources: "src"}.String()},
+	}}
+	o := observed{now: noon, es: es, live: live, sources: "src", memory: memory{verified: target.Version{UID: "s", ResourceVersion: "7"}}}
+	if change != nil {
+		change(&o)
+	}
+	return o
+}
+
+func TestDecide(t *testing.T) {
+	ready := func(s metav1.ConditionStatus, reason string) []v1.Condition {
+		return []v1.Condition{{Type: v1.ConditionReady, Status: s, Reason: reason}}
+	}
+	for name, c := range map[string]struct {
+		change func(*observed)
+		action action
+		why    string
+	}{
+		"settled":         {nil, actNothing, ""},
+		"never synced":    {func(o *observed) { o.es.Status = v1.ExternalSecretStatus{} }, actRefresh, "never synced"},
+		"not ready":       {func(o *observed) { o.es.Status.Conditions = ready("False", "") }, actRefresh, "not ready"},
+		"gone":            {func(o *observed) { o.live = nil }, actRefresh, "the Secret is gone"},
+		"spec changed":    {func(o *observed) { o.es.Generation++ }, actRefresh, "the ExternalSecret changed"},
+		"annotated":       {func(o *observed) { o.es.Annotations = map[string]string{"force-sync": "x"} }, actRefresh, "the ExternalSecret changed"},
+		"event":           {func(o *observed) { o.memory.due = "the store reports a change" }, actRefresh, "the store reports a change"},
+		"store edited":    {func(o *observed) { o.sources = "other" }, actRefresh, "a store or template object changed"},
+		"store gone":      {func(o *observed) { o.sources = "" }, actRefresh, "a store or template object changed"},
+		"interval over":   {func(o *observed) { o.now = noon.Add(time.Hour) }, actRefresh, whyInterval},
+		"touched":         {func(o *observed) { o.live.ResourceVersion = "8" }, actVerify, "the Secret was touched"},
+		"recreated":       {func(o *observed) { o.live.UID = "other" }, actVerify, "the Secret was touched"},
+		"after a restart": {func(o *observed) { o.memory = memory{} }, actVerify, "the Secret was touched"},
+
+		// #4447: 0 is "not on a timer", and never "not at all".
+		"interval 0":               {func(o *observed) { o.es.Spec.RefreshInterval = &metav1.Duration{}; o.now = noon.Add(1000 * time.Hour) }, actNothing, ""},
+		"interval 0, spec changed": {func(o *observed) { o.es.Spec.RefreshInterval = &metav1.Duration{}; o.es.Generation++ }, actRefresh, "the ExternalSecret changed"},
+		"once, interval over":      {func(o *observed) { o.es.Spec.RefreshPolicy = v1.RefreshCreatedOnce; o.now = noon.Add(time.Hour) }, actNothing, ""},
+		"once, spec changed":       {func(o *observed) { o.es.Spec.RefreshPolicy = v1.RefreshCreatedOnce; o.es.Generation++ }, actNothing, ""},
+		"once, event":              {func(o *observed) { o.es.Spec.RefreshPolicy = v1.RefreshCreatedOnce; o.memory.due = "x" }, actNothing, ""},
+		"once, gone":               {func(o *observed) { o.es.Spec.RefreshPolicy = v1.RefreshCreatedOnce; o.live = nil }, actRefresh, "the Secret is gone"},
+		"once, touched":            {func(o *observed) { o.es.Spec.RefreshPolicy = v1.RefreshCreatedOnce; o.live.ResourceVersion = "8" }, actVerify, "the Secret was touched"},
+		"on change, interval over": {func(o *observed) { o.es.Spec.RefreshPolicy = v1.RefreshOnChange; o.now = noon.Add(time.Hour) }, actNothing, ""},
+		"on change, changed":       {func(o *observed) { o.es.Spec.RefreshPolicy = v1.RefreshOnChange; o.es.Generation++ }, actRefresh, "the ExternalSecret changed"},
+
+		"none":               {func(o *observed) { o.es.Spec.Target.CreationPolicy = v1.CreateNone; o.live = nil }, actNothing, ""},
+		"merge, no mark":     {func(o *observed) { o.es.Spec.Target.CreationPolicy = v1.CreateMerge; o.live.Annotations = nil }, actNothing, ""},
+		"deleted on purpose": {func(o *observed) { o.live = nil; o.es.Status.Conditions = ready("True", v1.ReasonSecretDeleted) }, actNothing, ""},
+		"deleted, event": {func(o *observed) {
+			o.live = nil
+			o.memory.due = "x"
+			o.es.Status.Conditions = ready("True", v1.ReasonSecretDeleted)
+		}, actRefresh, "x"},
+		"deleted, interval over": {func(o *observed) {
+			o.live = nil
+			o.now = noon.Add(time.Hour)
+			o.es.Status.Conditions = ready("True", v1.ReasonSecretDeleted)
+		}, actRefresh, whyInterval},
+		"an older operator's hash": {func(o *observed) { o.live.Annotations[target.AnnotationMark] = strings.Repeat("a", 56) }, actRefresh, "a store or template object changed"},
+	} {
+		o := settled(nil)
+		if c.change != nil {
+			c.change(&o)
+		}
+		if p := decide(o); p.action != c.action || p.why != c.why {
+			t.Errorf("%s: %s because %q, want %s because %q", name, p.action, p.why, c.action, c.why)
+		}
+	}
+}
+
+func TestRefreshIsJittered(t *testing.T) {
+	first, second := settled(nil), settled(func(o *observed) { o.es.UID = "uid-2" })
+	a, b := untilRefresh(first), untilRefresh(second)
+	if a == b {
+		t.Errorf("two objects are refreshed at the same time: %v", a)
+	}
+	for _, d := range []time.Duration{a, b} {
+		if d < 52*time.Minute || d > 59*time.Minute {
+			t.Errorf("%v until the next refresh of an hour a minute ago, want 53 to 59 minutes", d)
+		}
+	}
+	if decide(first).next != a {
+		t.Error("the plan does not wait for the refresh")
+	}
+}
+
+func TestNextStatus(t *testing.T) {
+	now := metav1.NewTime(noon)
+	base := settled(nil).es
+	before := base.Status.RefreshTime
+	for name, c := range map[string]struct {
+		out     outcome
+		why     string
+		changed func(*v1.ExternalSecret)
+		status  metav1.ConditionStatus
+		reason  string
+		fresh   bool // the refresh time moves
+	}{
+		"event, nothing new": {outcome{message: synced}, "the store reports a change", nil, "True", v1.ReasonSecretSynced, false},
+		"event, changed":     {outcome{message: synced, changed: true}, "the store reports a change", nil, "True", v1.ReasonSecretSynced, true},
+		"interval":           {outcome{message: synced}, whyInterval, nil, "True", v1.ReasonSecretSynced, true},
+		"spec":               {outcome{message: synced}, "x", func(es *v1.ExternalSecret) { es.Generation++ }, "True", v1.ReasonSecretSynced, true},
+		"failed":             {outcome{err: errors.New("sealed")}, whyInterval, nil, "False", v1.ReasonSecretSyncedError, false},
+		"merge, missing":     {outcome{err: errors.New("no Secret"), reason: v1.ReasonSecretMissing}, "x", nil, "False", v1.ReasonSecretMissing, false},
+		"deleted":            {outcome{message: "x", reason: v1.ReasonSecretDeleted, changed: true}, "x", nil, "True", v1.ReasonSecretDeleted, true},
+	} {
+		es := base.DeepCopy()
+		if c.changed != nil {
+			c.changed(es)
+		}
+		next := nextStatus(es, c.out, c.why, now)
+		got := v1.FindCondition(next.Conditions, v1.ConditionReady)
+		if got.Status != c.status || got.Reason != c.reason || c.out.err != nil && got.Message != c.out.err.Error() {
+			t.Errorf("%s: %+v", name, got)
+		}
+		if fresh := !next.RefreshTime.Equal(&before); fresh != c.fresh {
+			t.Errorf("%s: refresh time moved: %v, want %v", name, fresh, c.fresh)
+		}
+		if c.out.err != nil && next.SyncedResourceVersion != es.Status.SyncedResourceVersion {
+			t.Errorf("%s: a failure counts as synced", name)
+		}
+	}
+	long := nextStatus(base, outcome{err: errors.New(strings.Repeat("ä", 4000))}, "x", now)
+	if n := len(long.Conditions[0].Message); n > maxMessage+8 {
+		t.Errorf("a message of %d bytes", n)
+	}
+}
+
+func TestRetryAfter(t *testing.T) {
+	for _, c := range []struct {
+		failures  int
+		permanent bool
+		want      time.Duration
+	}{{1, false, time.Second}, {2, false, 2 * time.Second}, {100, false, 5 * time.Minute}, {1, true, 30 * time.Second}, {9, true, 5 * time.Minute}} {
+		if got := retryAfter(c.failures, c.permanent); got != c.want {
+			t.Errorf("%+v: %v", c, got)
+		}
+	}
+}
+
+// The cache may be behind our own writes, for a while.
+func TestCacheLag(t *testing.T) {
+	var m memories
+	k := types.NamespacedName{Namespace: "team", Name: "app"}
+	live := func(rv string) *metav1.PartialObjectMetadata {
+		return &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{UID: "s", ResourceVersion: rv}}
+	}
+	if m.current(k, nil, noon) {
+		t.Error("nothing was written, and the cache is behind")
+	}
+	m.wrote(k, target.Version{UID: "s", ResourceVersion: "10"}, noon)
+	for what, c := range map[string]struct {
+		live *metav1.PartialObjectMetadata
+		at   time.Time
+		want bool
+	}{
+		"not seen yet":    {nil, noon, true},
+		"older":           {live("9"), noon, true},
+		"as written":      {live("10"), noon, false},
+		"newer":           {live("11"), noon, false},
+		"longer number":   {live("100"), noon, false},
+		"another object":  {&metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{UID: "x", ResourceVersion: "1"}}, noon, false},
+		"too long behind": {nil, noon.Add(time.Minute), false},
+	} {
+		if got := m.current(k, c.live, c.at); got != c.want {
+			t.Errorf("%s: behind %v, want %v", what, got, c.want)
+		}
+	}
+	m.secretGone(k, "another")
+	if !m.current(k, nil, noon) {
+		t.Error("the deletion of another Secret counted")
+	}
+	m.secretGone(k, "s")
+	if m.current(k, nil, noon) {
+		t.Error("a deleted Secret is taken for one not seen yet")
+	}
+}
