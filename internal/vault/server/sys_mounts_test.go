@@ -116,6 +116,10 @@ func TestTune(t *testing.T) {
 	if a.Status != 400 || !strings.Contains(a.Body, "version of a kv mount") {
 		t.Errorf("turning version 1 into 2: %d %s", a.Status, a.Body)
 	}
+	wantStatus(t, send(v, "POST", "sys/mounts/secret/tune", `{"options":{"version":"2","note":"x"}}`), 204)
+	if m := must[*vault.MountOutput](t)(sys.GetMount("secret")); m.Options["note"] != "x" || m.Options["version"] != "2" {
+		t.Errorf("options after tuning: %v", m.Options)
+	}
 	wantErrors(t, send(v, "GET", "sys/mounts/none/tune", ""), 400, "No secret engine mount at none/")
 	// §2.2: a v1 read is told the mount's default.
 	check(t, sys.TuneMount("kv", vault.MountConfigInput{DefaultLeaseTTL: "10m"}))
