@@ -119,11 +119,13 @@ func (b *Broker) Enable(spec Spec) error {
 }
 
 // Probe tries whether s could be enabled, by writing the test line that Enable
-// writes, and lets go of the device again. Kinds are those of Enable; it does
-// not look at what is enabled already.
+// writes, and lets go of the device again. Kinds are those of Enable.
 func (b *Broker) Probe(spec Spec) error {
 	s, err := b.build(spec)
 	if err != nil {
+		return err
+	}
+	if err := s.clash(*b.sinks.Load()); err != nil {
 		return err
 	}
 	if err := b.probe(s); err != nil {
@@ -149,13 +151,8 @@ func (b *Broker) enable(spec Spec, probe bool) error {
 		return err
 	}
 	sinks := *b.sinks.Load()
-	for _, other := range sinks {
-		switch {
-		case other.name == s.name:
-			return errs.Newf(errs.Exist, "path already in use: the audit device %s exists", s.name)
-		case other.dev.Target() == s.dev.Target():
-			return errs.Newf(errs.Exist, "%s is written by the audit device %s already", s.dev.Target(), other.name)
-		}
+	if err := s.clash(sinks); err != nil {
+		return err
 	}
 	if probe {
 		if err := b.probe(s); err != nil {
@@ -165,6 +162,19 @@ func (b *Broker) enable(spec Spec, probe bool) error {
 	s.start()
 	next := append(slices.Clone(sinks), s)
 	b.sinks.Store(&next)
+	return nil
+}
+
+// clash returns Exist if one of the enabled devices has the path or the target of s.
+func (s *sink) clash(enabled []*sink) error {
+	for _, other := range enabled {
+		switch {
+		case other.name == s.name:
+			return errs.Newf(errs.Exist, "path already in use: the audit device %s exists", s.name)
+		case other.dev.Target() == s.dev.Target():
+			return errs.Newf(errs.Exist, "%s is written by the audit device %s already", s.dev.Target(), other.name)
+		}
+	}
 	return nil
 }
 

@@ -2,6 +2,7 @@ package gate
 
 import (
 	"context"
+	"errors"
 	"strings"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
@@ -54,10 +55,23 @@ func (c *call) committed(ctx context.Context, t *tx, revision store.Revision) er
 	}
 	if auditing {
 		if err := v.syncDevices(ctx); err != nil {
-			return errs.Newf(errs.KindOf(err), "the change is stored, but loading it: %w", err)
+			return errs.Newf(errs.KindOf(err), "loading the audit devices: %w", errors.Join(err, v.takeBack(ctx, t)))
 		}
 	}
 	return nil
+}
+
+// takeBack removes the audit devices that t added and that could not be enabled:
+// with one of them the vault could not be unsealed again.
+func (v *vault) takeBack(ctx context.Context, t *tx) error {
+	var undo []store.Change
+	for _, c := range t.Changes() {
+		if c.Op == store.OpPut && strings.HasPrefix(c.Key, devices.Prefix) {
+			undo = append(undo, store.Delete(c.Key))
+		}
+	}
+	_, err := v.store.Apply(ctx, undo...)
+	return err
 }
 
 // syncDevices enables and disables audit devices so that those stored are

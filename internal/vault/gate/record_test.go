@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/vault/audit"
 	"github.com/strongkeep/strongkeep/internal/vault/audit/devices"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
 )
@@ -78,5 +79,28 @@ func TestDeviceEnabledAnewHasItsNewKey(t *testing.T) {
 	}
 	if after, err := v.audit.Hash("memory/", "value"); err != nil || after == before {
 		t.Errorf("the device hashes as before: %v", err)
+	}
+}
+
+// Two devices enabled at once may turn out to write to one target. The second
+// must not stay stored: the vault could never be unsealed with it.
+func TestDeviceThatCannotBeEnabledIsTakenBack(t *testing.T) {
+	b := newBench(t)
+	b.lab.on("update known/act", func(ctx context.Context, tx engine.Tx, _ *engine.Request) (*engine.Response, error) {
+		d := devices.Device{Spec: audit.Spec{Path: "two/", Type: "memory"}}
+		if err := d.NewKey(b.gate.cfg.Random); err != nil {
+			return nil, err
+		}
+		return nil, devices.Add(ctx, tx, d)
+	})
+	if _, err := b.do(engine.Update, "sys/known/act", b.root); !errs.Is(err, errs.Exist) {
+		t.Errorf("enabling a second device for one target: %v, want Exist", err)
+	}
+	v := b.gate.open.Load()
+	if all, err := devices.All(t.Context(), v.store); err != nil || len(all) != 1 {
+		t.Errorf("%d devices are stored (%v), want one", len(all), err)
+	}
+	if err := v.syncDevices(t.Context()); err != nil {
+		t.Errorf("the devices that are stored: %v", err)
 	}
 }
