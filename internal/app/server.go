@@ -162,7 +162,7 @@ func (s *Server) listen(ctx context.Context) error {
 		// Who sends or reads slower than this holds memory for nothing. Event
 		// streams are taken over from the http.Server and free of it.
 		ReadTimeout: server.RequestTimeout, WriteTimeout: 2*server.RequestTimeout + time.Minute,
-		MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(s.cfg.Log.Handler(), slog.LevelDebug),
+		MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(s.cfg.Log.Handler(), slog.LevelInfo),
 	}
 	var err error
 	if s.listener, err = new(net.ListenConfig).Listen(ctx, "tcp", s.cfg.Listen); err != nil {

@@ -511,6 +511,55 @@ func TestUsesAreCountedOnceEach(t *testing.T) {
 	}
 }
 
+// A write that was under way when its token was revoked must not commit after
+// the revocation was acknowledged.
+func TestWriteOfATokenRevokedMeanwhile(t *testing.T) {
+	b := newBench(t)
+	tok := b.token(`path "lab/kv/*" { capabilities = ["create", "update"] }`, nil)
+	b.lab.on("create kv/x", func(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
+		v := b.gate.open.Load()
+		revoke := begin(v.store)
+		if err := v.tokens.Revoke(ctx, revoke, v.tokens.TokenKey(tok.RevealString()), token.Tree); err != nil {
+			return nil, err
+		}
+		if _, err := revoke.Commit(ctx); err != nil {
+			return nil, err
+		}
+		tx.Put(req.Path, []byte("v"))
+		return nil, nil
+	})
+	if _, err := b.do(engine.Update, "lab/kv/x", tok); !errs.Is(err, errs.Unauthenticated) {
+		t.Errorf("a write whose token was revoked meanwhile: %v, want Unauthenticated", err)
+	}
+}
+
+// A policy that changes while a request conflicts holds for its second run.
+func TestRerunAsksPolicyAnew(t *testing.T) {
+	b := newBench(t)
+	const text = `path "lab/kv/*" { capabilities = ["create", "update"] }`
+	tok := b.token(text, nil)
+	b.lab.on("create kv/y", func(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
+		v := b.gate.open.Load()
+		deny := begin(v.store)
+		if _, err := v.policies.Put(deny, "p", `path "lab/kv/*" { capabilities = ["deny"] }`); err != nil {
+			return nil, err
+		}
+		deny.Put(b.storage("lab/")+req.Path, []byte("someone else's"))
+		if _, err := deny.Commit(ctx); err != nil {
+			return nil, err
+		}
+		tx.Put(req.Path, []byte("v"))
+		return nil, nil
+	})
+	if _, err := b.do(engine.Update, "lab/kv/y", tok); !errs.Is(err, errs.Denied) {
+		t.Errorf("a write that policy denies on its second run: %v, want Denied", err)
+	}
+}
+
+func (b *bench) storage(path string) string {
+	return b.gate.open.Load().mounts.Table().ByPath(path).Storage()
+}
+
 func TestBoundAddressAndLostMount(t *testing.T) {
 	b := newBench(t)
 	b.lab.on("read ro/x", ok)

@@ -171,20 +171,40 @@ func (c *call) run(ctx context.Context, t *tx, asked audit.Ticket) (res *engine.
 			return res, err
 		}
 		t = begin(c.vault.store)
-		if err := c.stillMounted(ctx, t); err != nil {
+		if err := c.decideAnew(ctx, t); err != nil {
 			return nil, err
-		}
-		was := c.op
-		if err := c.resolve(ctx, t); err != nil {
-			return nil, err
-		}
-		if c.op != was { // what was an update is now a create, or the reverse
-			if err := c.decide(); err != nil {
-				return nil, err
-			}
 		}
 	}
 	return nil, errs.New(errs.Unavailable, "too many other requests change the same entries; try again")
+}
+
+// decideAnew asks everything again that a commit of another may have changed:
+// the mount, the policies, and whether an update is now a create.
+func (c *call) decideAnew(ctx context.Context, t *tx) error {
+	if err := c.stillMounted(ctx, t); err != nil {
+		return err
+	}
+	if c.token != nil {
+		acl, _, err := c.vault.policies.ACLFor(ctx, c.vault.store, c.token.Policies)
+		if err != nil {
+			return errs.Newf(errs.KindOf(err), "reading the token's policies: %w", err)
+		}
+		c.acl = acl
+	}
+	if err := c.resolve(ctx, t); err != nil {
+		return err
+	}
+	return c.decide()
+}
+
+// stillValid makes the commit of t depend on the token's validity: whoever
+// revoked it, and was told so, need not fear a write that was under way.
+func (c *call) stillValid(ctx context.Context, t *tx) error {
+	if c.token == nil || c.token.Type == token.Batch || c.route == nil || c.route.ReadsOnly(c.op) {
+		return nil
+	}
+	_, err := c.vault.tokens.Get(ctx, t, c.token.Key)
+	return err
 }
 
 // actsBeyond reports whether the handler may do more than its transaction says:
@@ -200,6 +220,9 @@ var errRerun = errs.New(errs.Conflict, "the state changed under the request")
 func (c *call) runOnce(ctx context.Context, t *tx, asked audit.Ticket) (*engine.Response, error) {
 	handler, err := c.handler()
 	if err != nil {
+		return nil, err
+	}
+	if err := c.stillValid(ctx, t); err != nil {
 		return nil, err
 	}
 	res, err := handler(ctx, c.tx(t), &c.request)

@@ -43,6 +43,7 @@ func (g *Gate) start(ctx context.Context) error {
 	if g.open.Load() != nil {
 		return nil
 	}
+	ctx = context.WithoutCancel(ctx) // who gives the last share and hangs up has given it
 	v, err := g.build(ctx, g.cfg.Raw, g.cfg.Barrier.Keyring())
 	if err != nil {
 		g.cfg.Barrier.Seal()
