@@ -3,6 +3,7 @@ package template
 import (
 	"io"
 	"reflect"
+	"strconv"
 	"time"
 )
 
@@ -12,7 +13,9 @@ type budget struct {
 	now      func() time.Time
 	deadline time.Time
 
-	steps, produced, written int
+	steps, produced, read, written, keys int
+
+	calls []string // the templates being executed, outermost first
 }
 
 // limitError says that a Run met a limit.
@@ -20,17 +23,43 @@ type limitError struct{ text string }
 
 func (e *limitError) Error() string { return e.text }
 
-// step counts one function call, loop round or template call.
-func (b *budget) step() error {
-	b.steps++
+// step counts n parts of a template that are about to be executed.
+func (b *budget) step(n int) error {
+	b.steps += n
 	if b.steps > b.limits.Steps {
 		return &limitError{"the template runs over its limit of steps: it loops too often"}
 	}
+	return b.late()
+}
+
+func (b *budget) late() error {
 	if !b.now().Before(b.deadline) {
 		return &limitError{"the template takes longer than " + b.limits.Time.String()}
 	}
 	return nil
 }
+
+// deepestCall is how deep templates may call each other. Each level is a few
+// frames on the stack of the interpreter.
+const deepestCall = 100
+
+// enter counts a template that is called; leave that it returned. Nothing leaves
+// a template early except an error, which ends the Run.
+func (b *budget) enter(name string) error {
+	if len(b.calls) < deepestCall {
+		b.calls = append(b.calls, name)
+		return nil
+	}
+	limit := strconv.Itoa(deepestCall)
+	for _, outer := range b.calls {
+		if outer == name {
+			return &limitError{"this template calls itself, directly or through another, more than " + limit + " deep"}
+		}
+	}
+	return &limitError{"templates call each other more than " + limit + " deep"}
+}
+
+func (b *budget) leave() { b.calls = b.calls[:len(b.calls)-1] }
 
 // allow refuses what would produce n bytes, before it is produced. n < 0 is an
 // overflow.
@@ -45,54 +74,88 @@ func errProduced() error {
 	return &limitError{"the template builds too much data in memory"}
 }
 
-// charge counts what a function returned. Shared and cyclic values count each
-// time they are met, which is what printing them would cost.
+// charge counts what a function returned. Shared values count each time they are
+// met, which is what printing them would cost.
 func (b *budget) charge(v reflect.Value) error {
-	left := b.limits.Produced - b.produced
-	before := left
-	measure(v, 0, &left)
-	b.produced += before - left
-	if left < 0 {
-		return errProduced()
+	n, err := size(v, b.limits.Produced-b.produced)
+	b.produced += n
+	return err
+}
+
+// overread is how many times what a Run may produce it may read.
+const overread = 4
+
+// consume counts what functions are about to read.
+func (b *budget) consume(args []reflect.Value) (total int, err error) {
+	for _, arg := range args {
+		n, err := size(arg, overread*b.limits.Produced-b.read)
+		if err != nil {
+			return 0, err
+		}
+		total += n
+		b.read += n
 	}
-	return nil
+	return total, nil
 }
 
 // deepest is how deep a value may be nested: what prints values recurses, and a
 // stack that overflows cannot be recovered from. A cyclic value is deeper.
-const deepest = 1000
+const deepest = 100
 
-// measure takes the size of v off left and stops when that is below zero.
-func measure(v reflect.Value, depth int, left *int) {
-	const word = 16
-	*left -= word
-	if depth > deepest {
-		*left = -1
+// word is what every value counts beside its bytes.
+const word = 16
+
+// size returns the bytes of v with all it refers to, or an error when they are
+// more than most or nested too deep.
+func size(v reflect.Value, most int) (int, error) {
+	left := most
+	if !measure(v, 0, &left) {
+		return most - left, &limitError{"a value is nested more than " + strconv.Itoa(deepest) + " deep, or contains itself"}
 	}
-	if *left < 0 {
-		return
+	if left < 0 {
+		return most, errProduced()
+	}
+	return most - left, nil
+}
+
+// measure takes the size of v off left and stops when that is below zero. It is
+// false for a value that is nested too deep.
+func measure(v reflect.Value, depth int, left *int) bool {
+	if *left -= word; *left < 0 {
+		return true
+	}
+	if depth > deepest {
+		return false
 	}
 	switch v.Kind() {
 	case reflect.String:
 		*left -= v.Len()
 	case reflect.Interface, reflect.Pointer:
-		if !v.IsNil() {
-			measure(v.Elem(), depth+1, left)
-		}
+		return v.IsNil() || measure(v.Elem(), depth+1, left)
 	case reflect.Slice, reflect.Array:
 		if v.Type().Elem().Kind() == reflect.Uint8 {
 			*left -= v.Len()
-			return
+			return true
 		}
 		for i := 0; i < v.Len() && *left >= 0; i++ {
-			measure(v.Index(i), depth+1, left)
+			if !measure(v.Index(i), depth+1, left) {
+				return false
+			}
 		}
 	case reflect.Map:
 		for it := v.MapRange(); *left >= 0 && it.Next(); {
-			measure(it.Key(), depth+1, left)
-			measure(it.Value(), depth+1, left)
+			if !measure(it.Key(), depth+1, left) || !measure(it.Value(), depth+1, left) {
+				return false
+			}
+		}
+	case reflect.Struct: // of sprig: times, versions and certificates
+		for i := 0; i < v.NumField() && *left >= 0; i++ {
+			if v.Type().Field(i).IsExported() && !measure(v.Field(i), depth+1, left) {
+				return false
+			}
 		}
 	}
+	return true
 }
 
 // limitedWriter counts output over all templates of a Run.

@@ -12,6 +12,7 @@ import (
 	"encoding/base64"
 	"encoding/pem"
 	"hash"
+	"slices"
 	"strings"
 
 	"github.com/go-jose/go-jose/v4"
@@ -166,39 +167,40 @@ func certificatesPEM(certs []*x509.Certificate) string {
 
 // inOrder puts a chain leaf first. What is not one chain stays as it is.
 func inOrder(certs []*x509.Certificate) []*x509.Certificate {
-	issues := func(a, b *x509.Certificate) bool {
-		return a != b && bytes.Equal(a.RawSubject, b.RawIssuer) && !bytes.Equal(b.RawSubject, b.RawIssuer)
-	}
-	var leaf *x509.Certificate
-	for _, c := range certs {
-		issuer := false
-		for _, other := range certs {
-			issuer = issuer || issues(c, other)
-		}
-		if !issuer {
-			if leaf != nil {
-				return certs
-			}
-			leaf = c
-		}
-	}
+	leaf := onlyLeaf(certs)
 	if leaf == nil {
 		return certs
 	}
 	out := []*x509.Certificate{leaf}
 	for len(out) < len(certs) {
-		last, found := out[len(out)-1], false
-		for _, c := range certs {
-			if issues(c, last) {
-				out, found = append(out, c), true
-				break
-			}
-		}
-		if !found {
+		last := out[len(out)-1]
+		next := slices.IndexFunc(certs, func(c *x509.Certificate) bool { return issues(c, last) })
+		if next < 0 {
 			return certs
 		}
+		out = append(out, certs[next])
 	}
 	return out
+}
+
+// issues reports whether a's subject issued b, other than itself.
+func issues(a, b *x509.Certificate) bool {
+	return a != b && bytes.Equal(a.RawSubject, b.RawIssuer) && !bytes.Equal(b.RawSubject, b.RawIssuer)
+}
+
+// onlyLeaf returns the one certificate that issued none of the others, or nil.
+func onlyLeaf(certs []*x509.Certificate) *x509.Certificate {
+	var leaf *x509.Certificate
+	for _, c := range certs {
+		if slices.ContainsFunc(certs, func(other *x509.Certificate) bool { return issues(c, other) }) {
+			continue
+		}
+		if leaf != nil {
+			return nil
+		}
+		leaf = c
+	}
+	return leaf
 }
 
 // filterPEM returns the blocks of one type, in order.

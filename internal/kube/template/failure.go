@@ -4,7 +4,6 @@ import (
 	"errors"
 	"regexp"
 	"strings"
-	"text/template"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 )
@@ -14,11 +13,11 @@ type publicError struct{ text string }
 
 func (e *publicError) Error() string { return e.text }
 
-// functionError is the error of a function whose text may hold values.
-type functionError struct {
-	name  string
-	cause string // "" unless it turns out to stand in the template
-}
+func fail(text string) error { return &publicError{text} }
+
+// functionError is the error of a function whose text may hold values, and so is
+// not kept.
+type functionError struct{ name string }
 
 func (e *functionError) Error() string { return "function " + e.name + " failed" }
 
@@ -28,30 +27,72 @@ func withheld(name string, err error) error {
 	if errors.As(err, &public) || errors.As(err, &limit) {
 		return err
 	}
-	return &functionError{name: name, cause: err.Error()}
+	return &functionError{name: name}
 }
 
-// public matches the reasons of text/template that hold only types and words of
-// the template.
-var public = regexp.MustCompile(`^(map has no entry for key "[^"]*"|nil data; no entry for key "[^"]*"|can't evaluate field \w+ in type [^:]*|` +
-	`wrong type for value; expected [^:]*|wrong number of args for \w+: .*|template "[^"]*" not defined|` +
-	`nil pointer evaluating [^:]*|undefined variable: .*|can't give argument to non-function .*)$`)
+// place is where an error happened: a template, and whether its own words are
+// secret.
+type place struct {
+	name   string
+	secret bool
+}
 
-// location matches `template: NAME:LINE:COL: executing "NAME" at <NODE>: `. All
-// of it is from the template.
-var location = regexp.MustCompile(`(?s)^template: (.*?:\d+(?::\d+)?): executing "[^"]*" at <(.*?)>: `)
+// parsing returns the error of the parser without literals: they may be secret,
+// and a text that is no template at all is quoted word by word.
+func (p place) parsing(err error) error {
+	rest, ok := strings.CutPrefix(err.Error(), "template: "+p.name+":")
+	line, reason, _ := strings.Cut(rest, ": ")
+	if !ok || !isNumber(line) {
+		return errs.Newf(errs.Invalid, "template %s cannot be parsed (the message is withheld, as it may quote the template)", p.name)
+	}
+	if p.secret || !grammatical().MatchString(reason) {
+		reason = "the syntax is wrong (the message is withheld, as it may quote the template)"
+	}
+	return errs.Newf(errs.Invalid, "template %s:%s: %s", p.name, line, reason)
+}
 
-// explain turns an error of an execution into one that tells nothing but where
+func isNumber(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
+
+// grammatical matches the messages of text/template/parse that quote nothing but
+// its keywords and names of variables.
+func grammatical() *regexp.Regexp {
+	return regexp.MustCompile(`^(unexpected EOF|unexpected \{\{\w+\}\}( in \w+)?|\{\{\w+\}\} outside \{\{range\}\}|missing value for \w+|` +
+		`undefined variable "\$\w*"|unclosed (action|comment|left paren)( started at [\w.:]+)?|unexpected right paren|expected :=|empty command|` +
+		`comment ends before closing delimiter|unterminated (character constant|quoted string|raw quoted string)|` +
+		`non executable command in pipeline stage \d+|range can only initialize variables|too many declarations in \w+|` +
+		`max expression depth exceeded|unexpected "[}{=:|,)(]{1,2}" in \w+( clause)?)$`)
+}
+
+// factual matches the reasons of text/template that hold only types and
+// identifiers.
+func factual() *regexp.Regexp {
+	return regexp.MustCompile(`^(map has no entry for key "\w+"|nil data; no entry for key "\w+"|can't evaluate field \w+ in type [^:"]*|` +
+		`wrong type for value; expected [^:"]*|wrong number of args for \w+: [\w ]+|template "[A-Za-z_][\w.-]{0,63}" not defined|` +
+		`nil pointer evaluating [^:"]*|undefined variable: \$\w*|\w+ is not a method but has arguments)$`)
+}
+
+// located matches what follows the name: `LINE:COL: executing "NAME" at <NODE>: `.
+func located() *regexp.Regexp {
+	return regexp.MustCompile(`^(\d+:\d+): executing "(?:[^"\\]|\\.)*" at <((?s:.*?))>: `)
+}
+
+// identifiers matches a piece of template without literals.
+func identifiers() *regexp.Regexp {
+	return regexp.MustCompile(`^[.$A-Za-z][\w.$]*( \|? ?[.$A-Za-z][\w.$]*)*$`)
+}
+
+// executing turns an error of an execution into one that tells nothing but where
 // and what kind, and a person what to do.
-func explain(name, source string, err error) error {
-	where := "template " + name
-	rest := err.Error()
-	if m := location.FindStringSubmatchIndex(rest); m != nil {
-		where = "template " + rest[m[2]:m[3]]
-		if node := rest[m[4]:m[5]]; strings.Contains(source, strings.TrimSuffix(node, "...")) {
+func (p place) executing(err error) error {
+	where := "template " + p.name
+	rest := strings.TrimPrefix(err.Error(), "template: "+p.name+":")
+	if m := located().FindStringSubmatch(rest); m != nil {
+		where += ":" + m[1]
+		node := m[2]
+		if !p.secret && identifiers().MatchString(node) && !strings.Contains(node, " _") {
 			where += " at {{" + node + "}}"
 		}
-		rest = rest[m[1]:]
+		rest = rest[len(m[0]):]
 	}
 	var limit *limitError
 	if errors.As(err, &limit) {
@@ -63,16 +104,13 @@ func explain(name, source string, err error) error {
 	}
 	var function *functionError
 	if errors.As(err, &function) {
-		if c := function.cause; len(c) > 2 && strings.Contains(source, c) {
-			return errs.Newf(errs.Invalid, "%s: %s: %s", where, function.name, c)
+		name := function.name
+		if p.secret {
+			name = "a function"
 		}
-		return errs.Newf(errs.Invalid, "%s: %s cannot use what it is given (its message is withheld, as it may hold the value)", where, function.name)
+		return errs.Newf(errs.Invalid, "%s: %s cannot use what it is given (its message is withheld, as it may hold the value)", where, name)
 	}
-	var exec template.ExecError
-	if strings.HasPrefix(rest, "exceeded maximum template depth") {
-		return errs.Newf(errs.TooLarge, "%s: %s", where, rest)
-	}
-	if errors.As(err, &exec) && public.MatchString(rest) {
+	if !p.secret && factual().MatchString(rest) {
 		return errs.Newf(errs.Invalid, "%s: %s", where, rest)
 	}
 	return errs.Newf(errs.Invalid, "%s: the value does not fit (the message is withheld, as it may hold it)", where)

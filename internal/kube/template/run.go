@@ -2,6 +2,7 @@ package template
 
 import (
 	"bytes"
+	"strings"
 	"text/template"
 	"text/template/parse"
 	"time"
@@ -12,10 +13,12 @@ import (
 // Limits bound one Run. Zero values mean the defaults.
 type Limits struct {
 	Text     int           // bytes of one template's source; 512 KiB
+	Actions  int           // left delimiters in one template's source; 5,000
 	Output   int           // bytes written by all templates together; 1 MiB, a Secret's limit
-	Produced int           // bytes that functions return, all together; 64 MiB
-	Steps    int           // function calls, loop rounds and template calls; 1,000,000
-	Time     time.Duration // 10 s
+	Produced int           // bytes that functions return, all together; 32 MiB; they may read four times that
+	Steps    int           // parts of expressions and loop rounds; 200,000
+	Keys     int           // units of making keys and hashing passwords, whose time does not count: RSA-4096 is 4, others 1; 8
+	Time     time.Duration // 1 s
 }
 
 func (l Limits) withDefaults() Limits {
@@ -25,11 +28,13 @@ func (l Limits) withDefaults() Limits {
 		}
 	}
 	set(&l.Text, 512<<10)
+	set(&l.Actions, 5000)
 	set(&l.Output, 1<<20)
-	set(&l.Produced, 64<<20)
-	set(&l.Steps, 1_000_000)
+	set(&l.Produced, 32<<20)
+	set(&l.Steps, 200_000)
+	set(&l.Keys, 8)
 	if l.Time == 0 {
-		l.Time = 10 * time.Second
+		l.Time = time.Second
 	}
 	return l
 }
@@ -37,99 +42,59 @@ func (l Limits) withDefaults() Limits {
 // Run executes the templates of one object over the same values, under one
 // budget. It is for one goroutine, and of no use after an error.
 type Run struct {
-	data   map[string]string
-	budget *budget
+	data      map[string]string
+	budget    *budget
+	functions map[string]any
 }
 
 // NewRun starts a run. now is called often and must be cheap.
 func NewRun(data map[string]string, limits Limits, now func() time.Time) *Run {
 	l := limits.withDefaults()
-	return &Run{data: data, budget: &budget{limits: l, now: now, deadline: now().Add(l.Time)}}
+	b := &budget{limits: l, now: now, deadline: now().Add(l.Time)}
+	return &Run{data: data, budget: b, functions: b.functions()}
 }
 
 // Text executes the template source; name is for messages. Errors are Invalid
 // (the template or what it was fed is wrong) or TooLarge (it met a limit).
 func (r *Run) Text(name, source string) ([]byte, error) {
-	if len(source) > r.budget.limits.Text {
-		return nil, errs.Newf(errs.TooLarge, "template %s is %d bytes long: the limit is %d", name, len(source), r.budget.limits.Text)
+	return r.text(name, source, false)
+}
+
+// SecretText is Text for a template that is itself a secret, from a Secret say:
+// errors say where, and quote none of its words.
+func (r *Run) SecretText(name, source string) ([]byte, error) {
+	return r.text(name, source, true)
+}
+
+func (r *Run) text(name, source string, secret bool) ([]byte, error) {
+	limits := r.budget.limits
+	if len(source) > limits.Text {
+		return nil, errs.Newf(errs.TooLarge, "template %s is %d bytes long: the limit is %d", name, len(source), limits.Text)
 	}
-	t, err := template.New(name).Option("missingkey=error").Funcs(names).Parse(source)
-	if err != nil {
-		return nil, errs.Newf(errs.Invalid, "parsing %w", err) // text/template names the template and quotes only its source
+	if n := strings.Count(source, "{{"); n > limits.Actions {
+		return nil, errs.Newf(errs.TooLarge, "template %s has %d actions: the limit is %d", name, n, limits.Actions)
 	}
-	used := map[string]bool{}
-	for _, part := range t.Templates() {
-		if part.Tree != nil && part.Root != nil {
-			instrument(part.Root, used)
-			part.Root.Nodes = prepend(part.Root.Nodes)
+	place := place{name: name, secret: secret}
+	trees := map[string]*parse.Tree{}
+	root := parse.New(name)
+	root.Mode = parse.SkipFuncCheck // the weaver looks them up
+	if _, err := root.Parse(source, "", "", trees); err != nil {
+		return nil, place.parsing(err)
+	}
+	w := weaver{functions: r.functions, secret: secret, used: map[string]bool{}}
+	t := template.New(name).Option("missingkey=error")
+	for _, tree := range trees {
+		if err := w.weave(tree); err != nil {
+			return nil, err
+		}
+		if _, err := t.AddParseTree(tree.Name, tree); err != nil {
+			return nil, place.parsing(err)
 		}
 	}
-	t.Funcs(r.budget.guarded(used))
+	r.budget.calls = r.budget.calls[:0]
 	var out bytes.Buffer
-	err = t.Execute(&limitedWriter{&out, r.budget}, r.data)
-	if err != nil {
-		return nil, explain(name, source, err)
+	if err := t.Funcs(r.budget.woven(r.functions, w.used)).Execute(&limitedWriter{&out, r.budget}, r.data); err != nil {
+		return nil, place.executing(err)
 	}
 	return out.Bytes(), nil
-}
-
-// tickName is the function that instrumented templates call.
-const tickName = "_tick"
-
-// instrument puts a call of tickName at the head of every loop body below n, so
-// that no loop runs uncounted, and collects the names of functions used.
-func instrument(n parse.Node, used map[string]bool) {
-	switch n := n.(type) {
-	case *parse.ListNode:
-		if n != nil {
-			for _, child := range n.Nodes {
-				instrument(child, used)
-			}
-		}
-	case *parse.RangeNode:
-		branch(&n.BranchNode, used)
-		n.List.Nodes = prepend(n.List.Nodes)
-	case *parse.IfNode:
-		branch(&n.BranchNode, used)
-	case *parse.WithNode:
-		branch(&n.BranchNode, used)
-	case *parse.ActionNode:
-		pipe(n.Pipe, used)
-	case *parse.TemplateNode:
-		pipe(n.Pipe, used)
-	case *parse.PipeNode:
-		pipe(n, used)
-	case *parse.ChainNode:
-		instrument(n.Node, used)
-	case *parse.IdentifierNode:
-		used[n.Ident] = true
-	}
-}
-
-func branch(n *parse.BranchNode, used map[string]bool) {
-	pipe(n.Pipe, used)
-	instrument(n.List, used)
-	if n.ElseList != nil {
-		instrument(n.ElseList, used)
-	}
-}
-
-func pipe(n *parse.PipeNode, used map[string]bool) {
-	if n == nil {
-		return
-	}
-	for _, command := range n.Cmds {
-		for _, arg := range command.Args {
-			instrument(arg, used)
-		}
-	}
-}
-
-// prepend returns nodes with a call of tickName before them.
-func prepend(nodes []parse.Node) []parse.Node {
-	trees, err := parse.Parse("tick", "{{"+tickName+"}}", "", "", map[string]any{tickName: func() string { return "" }})
-	if err != nil {
-		panic(err) // a constant
-	}
-	return append([]parse.Node{trees["tick"].Root.Nodes[0]}, nodes...)
 }

@@ -84,10 +84,16 @@ func mustRefresh(o observed) string {
 		return "the ExternalSecret changed"
 	case o.memory.due != "":
 		return o.memory.due
-	case keepsTarget(es) && !gone && !isMerge(es) && target.ParseMark(o.live.Annotations[target.AnnotationMark]).Sources != o.sources:
+	case !gone && sourcesChanged(o):
 		return "a store or template object changed"
 	}
 	return duePeriodic(o)
+}
+
+// sourcesChanged reports whether the target was made from other versions of
+// stores and template objects than there are. Only a target of our own tells.
+func sourcesChanged(o observed) bool {
+	return keepsTarget(o.es) && !isMerge(o.es) && target.ParseMark(o.live.Annotations[target.AnnotationMark]).Sources != o.sources
 }
 
 // whyInterval is the reason of a refresh by time.

@@ -169,10 +169,10 @@ func TestCacheLag(t *testing.T) {
 	live := func(rv string) *metav1.PartialObjectMetadata {
 		return &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{UID: "s", ResourceVersion: rv}}
 	}
-	if m.current(k, nil, noon) {
+	if m.behind(k, "secret", nil, noon) {
 		t.Error("nothing was written, and the cache is behind")
 	}
-	m.wrote(k, target.Version{UID: "s", ResourceVersion: "10"}, noon)
+	m.wrote(k, "secret", target.Version{UID: "s", ResourceVersion: "10"}, target.Mark{}, noon)
 	for what, c := range map[string]struct {
 		live *metav1.PartialObjectMetadata
 		at   time.Time
@@ -186,16 +186,19 @@ func TestCacheLag(t *testing.T) {
 		"another object":  {&metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{UID: "x", ResourceVersion: "1"}}, noon, false},
 		"too long behind": {nil, noon.Add(time.Minute), false},
 	} {
-		if got := m.current(k, c.live, c.at); got != c.want {
+		if got := m.behind(k, "secret", c.live, c.at); got != c.want {
 			t.Errorf("%s: behind %v, want %v", what, got, c.want)
 		}
 	}
+	if m.behind(k, "other", nil, noon) {
+		t.Error("another target counts as written")
+	}
 	m.secretGone(k, "another")
-	if !m.current(k, nil, noon) {
+	if !m.behind(k, "secret", nil, noon) {
 		t.Error("the deletion of another Secret counted")
 	}
 	m.secretGone(k, "s")
-	if m.current(k, nil, noon) {
+	if m.behind(k, "secret", nil, noon) {
 		t.Error("a deleted Secret is taken for one not seen yet")
 	}
 }

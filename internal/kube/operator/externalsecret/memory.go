@@ -21,6 +21,7 @@ type memories struct {
 type entry struct {
 	memory
 	written time.Time // when verified was last set by a write of ours
+	secret  string    // name of the Secret in verified, when that is a write of ours
 	gone    bool      // the Secret in verified was deleted since
 }
 
@@ -60,8 +61,10 @@ func (m *memories) setDue(key types.NamespacedName, why string) {
 }
 
 // wrote records the Secret as a write of ours left it.
-func (m *memories) wrote(key types.NamespacedName, v target.Version, now time.Time) {
-	m.change(key, func(e *entry) { e.verified, e.written, e.gone = v, now, false })
+func (m *memories) wrote(key types.NamespacedName, secret string, v target.Version, mark target.Mark, now time.Time) {
+	m.change(key, func(e *entry) {
+		e.verified, e.mark, e.secret, e.written, e.gone = v, mark.String(), secret, now, false
+	})
 }
 
 // secretGone records that a Secret was deleted.
@@ -76,14 +79,13 @@ func (m *memories) secretGone(key types.NamespacedName, uid types.UID) {
 // cacheLag bounds how long a cache may be behind a write of ours.
 const cacheLag = 30 * time.Second
 
-// current returns the target's metadata with the cache's delay taken out: when
-// our own last write is newer than what the cache has, then what we wrote is
-// what there is. live may be nil.
-func (m *memories) current(key types.NamespacedName, live *metav1.PartialObjectMetadata, now time.Time) (behind bool) {
+// behind reports whether the cache, which has live (nil: nothing) for the Secret
+// of that name, does not have our own last write yet.
+func (m *memories) behind(key types.NamespacedName, secret string, live *metav1.PartialObjectMetadata, now time.Time) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	e := m.byES[key]
-	if e == nil || e.gone || e.verified.UID == "" || now.Sub(e.written) > cacheLag {
+	if e == nil || e.gone || e.secret != secret || now.Sub(e.written) > cacheLag {
 		return false
 	}
 	if live == nil {

@@ -30,7 +30,7 @@ func (r *Reconciler) observe(ctx context.Context, es *v1.ExternalSecret) (observ
 	}
 	o.live = live
 	o.memory = r.memories.get(key)
-	if r.memories.current(key, live, o.now) {
+	if r.memories.behind(key, target.Name(es), live, o.now) {
 		o.live = r.asWritten(es, live, o.memory)
 	}
 	versions, answerable, err := r.versions(ctx, es)

@@ -44,7 +44,7 @@ func (r *Reconciler) Setup(ctx context.Context, mgr ctrl.Manager, concurrency in
 		WatchesMetadata(&corev1.Secret{}, r.secretHandler()).
 		WatchesMetadata(&corev1.ConfigMap{}, r.configMapHandler()).
 		Watches(&v1.SecretStore{}, r.storeHandler(), builder.WithPredicates(storeChanged())).
-		WatchesRawSource(source.Func(func(ctx context.Context, q workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
+		WatchesRawSource(source.Func(func(ctx context.Context, q queue) error {
 			go r.receive(ctx, due, q)
 			return nil
 		}))
@@ -55,7 +55,7 @@ func (r *Reconciler) Setup(ctx context.Context, mgr ctrl.Manager, concurrency in
 }
 
 // receive ends with the manager's context.
-func (r *Reconciler) receive(ctx context.Context, due <-chan subscribe.Due, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+func (r *Reconciler) receive(ctx context.Context, due <-chan subscribe.Due, q queue) {
 	for {
 		select {
 		case <-ctx.Done():
@@ -86,15 +86,20 @@ func storeChanged() predicate.Predicate {
 	}}
 }
 
-// list enqueues the ExternalSecrets that f lets through of those an index holds.
-func (r *Reconciler) list(ctx context.Context, q workqueue.TypedRateLimitingInterface[reconcile.Request], namespace, index, value string, f func(*v1.ExternalSecret) bool) {
+type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
+
+// indexed is an entry of an index of ExternalSecrets; of every namespace when that is empty.
+type indexed struct{ index, namespace, value string }
+
+// list enqueues the ExternalSecrets at an index entry that f lets through.
+func (r *Reconciler) list(ctx context.Context, q queue, at indexed, f func(*v1.ExternalSecret) bool) {
 	var found v1.ExternalSecretList
-	options := []client.ListOption{client.MatchingFields{index: value}, client.UnsafeDisableDeepCopy}
-	if namespace != "" {
-		options = append(options, client.InNamespace(namespace))
+	options := []client.ListOption{client.MatchingFields{at.index: at.value}, client.UnsafeDisableDeepCopy}
+	if at.namespace != "" {
+		options = append(options, client.InNamespace(at.namespace))
 	}
 	if err := r.Client.List(ctx, &found, options...); err != nil {
-		r.Log.Error("listing ExternalSecrets in the cache", "index", index, "error", err)
+		r.Log.Error("listing ExternalSecrets in the cache", "index", at.index, "error", err)
 		return
 	}
 	for i := range found.Items {
@@ -105,8 +110,8 @@ func (r *Reconciler) list(ctx context.Context, q workqueue.TypedRateLimitingInte
 }
 
 func (r *Reconciler) secretHandler() handler.EventHandler {
-	look := func(ctx context.Context, o client.Object, gone bool, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
-		r.list(ctx, q, o.GetNamespace(), byTarget, o.GetName(), func(es *v1.ExternalSecret) bool {
+	look := func(ctx context.Context, o client.Object, gone bool, q queue) {
+		r.list(ctx, q, indexed{byTarget, o.GetNamespace(), o.GetName()}, func(es *v1.ExternalSecret) bool {
 			key := client.ObjectKeyFromObject(es)
 			if gone {
 				r.memories.secretGone(key, o.GetUID())
@@ -115,24 +120,24 @@ func (r *Reconciler) secretHandler() handler.EventHandler {
 			known := r.memories.get(key).verified
 			return known != target.Version{UID: o.GetUID(), ResourceVersion: o.GetResourceVersion()}
 		})
-		r.list(ctx, q, o.GetNamespace(), byTemplate, "Secret/"+o.GetName(), r.always("a template Secret changed"))
+		r.list(ctx, q, indexed{byTemplate, o.GetNamespace(), "Secret/" + o.GetName()}, r.always("a template Secret changed"))
 	}
 	return eventsTo(look)
 }
 
 func (r *Reconciler) configMapHandler() handler.EventHandler {
-	return eventsTo(func(ctx context.Context, o client.Object, _ bool, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
-		r.list(ctx, q, o.GetNamespace(), byTemplate, "ConfigMap/"+o.GetName(), r.always("a template ConfigMap changed"))
+	return eventsTo(func(ctx context.Context, o client.Object, _ bool, q queue) {
+		r.list(ctx, q, indexed{byTemplate, o.GetNamespace(), "ConfigMap/" + o.GetName()}, r.always("a template ConfigMap changed"))
 	})
 }
 
 func (r *Reconciler) storeHandler() handler.EventHandler {
-	return eventsTo(func(ctx context.Context, o client.Object, _ bool, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+	return eventsTo(func(ctx context.Context, o client.Object, _ bool, q queue) {
 		store, ok := o.(v1.Store)
 		if !ok {
 			return
 		}
-		r.list(ctx, q, o.GetNamespace(), byStore, v1.KeyOf(store).String(), func(es *v1.ExternalSecret) bool {
+		r.list(ctx, q, indexed{byStore, o.GetNamespace(), v1.KeyOf(store).String()}, func(es *v1.ExternalSecret) bool {
 			if !keepsTarget(es) || isMerge(es) { // these carry no mark to tell by
 				r.memories.setDue(client.ObjectKeyFromObject(es), "the store changed")
 			}
@@ -151,10 +156,9 @@ func (r *Reconciler) always(why string) func(*v1.ExternalSecret) bool {
 	}
 }
 
-type look func(ctx context.Context, o client.Object, gone bool, q workqueue.TypedRateLimitingInterface[reconcile.Request])
+type look func(ctx context.Context, o client.Object, gone bool, q queue)
 
 func eventsTo(f look) handler.EventHandler {
-	type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
 	return handler.Funcs{
 		CreateFunc: func(ctx context.Context, e event.CreateEvent, q queue) {
 			if !e.IsInInitialList { // at the start every ExternalSecret is looked at anyway

@@ -2,6 +2,7 @@ package externalsecret
 
 import (
 	"context"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -38,20 +39,7 @@ func (r *Reconciler) patchStatus(ctx context.Context, o observed, out outcome, w
 // everything as it was writes nothing.
 func nextStatus(es *v1.ExternalSecret, out outcome, why string, now metav1.Time) v1.ExternalSecretStatus {
 	next := *es.Status.DeepCopy()
-	c := v1.Condition{Type: v1.ConditionReady, Status: metav1.ConditionTrue, Reason: v1.ReasonSecretSynced, Message: out.message}
-	if out.reason != "" {
-		c.Reason = out.reason
-	}
-	if out.err != nil {
-		c.Status, c.Message = metav1.ConditionFalse, out.err.Error()
-		if out.reason == "" {
-			c.Reason = v1.ReasonSecretSyncedError
-		}
-	}
-	if len(c.Message) > maxMessage {
-		c.Message = string([]rune(c.Message[:maxMessage-4])) + "…"
-	}
-	next.Conditions = v1.SetCondition(next.Conditions, c, now)
+	next.Conditions = v1.SetCondition(next.Conditions, readyCondition(out), now)
 	if out.err != nil {
 		return next
 	}
@@ -65,4 +53,18 @@ func nextStatus(es *v1.ExternalSecret, out outcome, why string, now metav1.Time)
 		next.Binding.Name = target.Name(es)
 	}
 	return next
+}
+
+func readyCondition(out outcome) v1.Condition {
+	c := v1.Condition{Type: v1.ConditionReady, Status: metav1.ConditionTrue, Reason: v1.ReasonSecretSynced, Message: out.message}
+	if out.err != nil {
+		c.Status, c.Reason, c.Message = metav1.ConditionFalse, v1.ReasonSecretSyncedError, out.err.Error()
+	}
+	if out.reason != "" {
+		c.Reason = out.reason
+	}
+	if len(c.Message) > maxMessage {
+		c.Message = strings.ToValidUTF8(c.Message[:maxMessage-4], "") + "…"
+	}
+	return c
 }

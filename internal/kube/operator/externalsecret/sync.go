@@ -13,6 +13,7 @@ import (
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/gather"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/render"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/target"
 	"github.com/strongkeep/strongkeep/internal/kube/provider"
 	"github.com/strongkeep/strongkeep/internal/redact"
@@ -78,18 +79,18 @@ func (r *Reconciler) writeTarget(ctx context.Context, o observed, data map[strin
 		return outcome{reason: v1.ReasonSecretSyncedError, err: errs.Newf(errs.Conflict,
 			"Secret %q is not overwritten: %s; choose another spec.target.name, use creationPolicy Merge, or delete the Secret", target.Name(es), target.Owner(o.live))}
 	}
-	texts, err := r.templates(ctx, es)
+	texts, err := render.Read(ctx, r.Live, es)
 	if err != nil {
 		return outcome{err: err}
 	}
 	mark := target.Mark{Sources: o.sources}
-	if mark.Inputs, err = r.Key.Inputs(data, inputsOf(es), texts.forMAC()...); err != nil {
+	if mark.Inputs, err = r.Key.Inputs(data, inputsOf(es), texts.Sources()...); err != nil {
 		return outcome{err: err}
 	}
 	if r.unchanged(o, mark) {
 		return outcome{message: synced}
 	}
-	secret, err := r.render(es, data, texts)
+	secret, err := render.Secret(es, data, texts, render.Options{Limits: r.Limits, Now: r.Clock.Now})
 	if err != nil {
 		return outcome{err: err}
 	}
@@ -134,9 +135,7 @@ func (r *Reconciler) write(ctx context.Context, o observed, secret *target.Secre
 	if err != nil {
 		return r.writeFailed(o, err)
 	}
-	key := client.ObjectKeyFromObject(es)
-	r.memories.wrote(key, version, r.Clock.Now())
-	r.memories.change(key, func(e *entry) { e.mark = mark.String() })
+	r.memories.wrote(client.ObjectKeyFromObject(es), secret.Name, version, mark, r.Clock.Now())
 	out := outcome{message: synced, changed: seen == nil || *seen != version}
 	switch {
 	case seen == nil:

@@ -100,24 +100,27 @@ func (m mac) sum() string { return base64.RawURLEncoding.EncodeToString(m.Sum(ni
 // Content returns the content MAC of a Secret to be written. The namespace and
 // name are in it, so that equal secrets in two places do not look equal.
 func (k Key) Content(s *Secret) string {
-	return k.content(s.Namespace, s.Name, s.Type, s.Data, s.Labels, s.Annotations)
+	return k.content(s)
 }
 
 // ContentOf returns the content MAC of a Secret as it is. Labels and annotations
 // that manager does not own are left out.
 func (k Key) ContentOf(s *corev1.Secret, manager string) string {
 	owned := ownedMetadata(s.ManagedFields, manager)
-	return k.content(s.Namespace, s.Name, s.Type, s.Data, pick(s.Labels, owned.labels), pick(s.Annotations, owned.annotations))
+	return k.content(&Secret{
+		Namespace: s.Namespace, Name: s.Name, Type: s.Type, Data: s.Data,
+		Labels: pick(s.Labels, owned.labels), Annotations: pick(s.Annotations, owned.annotations),
+	})
 }
 
-func (k Key) content(namespace, name string, t corev1.SecretType, data map[string][]byte, labels, annotations map[string]string) string {
+func (k Key) content(s *Secret) string {
 	m := k.mac("content")
-	m.text(namespace)
-	m.text(name)
-	m.text(string(t))
-	m.secrets(data)
-	m.strings(labels, "")
-	m.strings(annotations, AnnotationMark)
+	m.text(s.Namespace)
+	m.text(s.Name)
+	m.text(string(s.Type))
+	m.secrets(s.Data)
+	m.strings(s.Labels, "")
+	m.strings(s.Annotations, AnnotationMark)
 	return m.sum()
 }
 

@@ -84,13 +84,8 @@ func (s *store) refresh(ctx context.Context, old *login) (*login, error) {
 }
 
 func (s *store) renewOrLogin(ctx context.Context, old *login) (*login, error) {
-	if old != nil && old.renewable && s.clock.Now().Before(old.expires) {
-		secret, err := s.self.Auth().Token().RenewSelfWithContext(ctx, 0)
-		if l, ok := s.fromAuth(secret); err == nil && ok && s.longEnough(l) {
-			l.token, l.own = old.token, old.own
-			return l, nil
-		}
-		s.log.Info("the Vault token can be renewed no more; logging in again", "store", s.name)
+	if l := s.renew(ctx, old); l != nil {
+		return l, nil
 	}
 	if s.settings.Auth.TokenSecretRef != nil {
 		return s.givenToken(ctx)
@@ -99,9 +94,10 @@ func (s *store) renewOrLogin(ctx context.Context, old *login) (*login, error) {
 	if err != nil {
 		return nil, err
 	}
+	doing := "logging in to Vault at " + s.settings.Server + " with " + s.settings.Auth.String()
 	secret, err := s.anonymous.Logical().WriteWithContext(ctx, path, body)
 	if err != nil {
-		err = classify(err, "logging in to Vault at "+s.settings.Server+" with "+s.settings.Auth.String())
+		err = classify(err, doing)
 		if errs.Is(err, errs.Denied) || errs.Is(err, errs.Invalid) {
 			err = errs.Newf(errs.Unauthenticated, "%w; check the role and what it is bound to: strongkeep read %s", err, rolePath(s.settings.Auth))
 		}
@@ -109,10 +105,26 @@ func (s *store) renewOrLogin(ctx context.Context, old *login) (*login, error) {
 	}
 	l, ok := s.fromAuth(secret)
 	if !ok {
-		return nil, errs.Newf(errs.Unavailable, "logging in to Vault at %s with %s: the answer has no token", s.settings.Server, s.settings.Auth)
+		return nil, errs.Newf(errs.Unavailable, "%s: the answer has no token", doing)
 	}
 	l.own = true
 	return l, nil
+}
+
+// renew returns old with a new life, or nil when there is none to renew or it
+// can be renewed no more.
+func (s *store) renew(ctx context.Context, old *login) *login {
+	if old == nil || !old.renewable || !s.clock.Now().Before(old.expires) {
+		return nil
+	}
+	secret, err := s.self.Auth().Token().RenewSelfWithContext(ctx, 0)
+	l, ok := s.fromAuth(secret)
+	if err != nil || !ok || !s.longEnough(l) {
+		s.log.Info("the Vault token can be renewed no more; logging in again", "store", s.name)
+		return nil
+	}
+	l.token, l.own = old.token, old.own
+	return l
 }
 
 // longEnough tells a renewal from one that only hands out what is left before

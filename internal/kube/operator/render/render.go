@@ -1,4 +1,4 @@
-package externalsecret
+package render
 
 import (
 	"context"
@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -31,10 +32,11 @@ type text struct {
 	source redact.Secret
 }
 
-type texts []text
+// Texts are the templates of one ExternalSecret that stand elsewhere, in order.
+type Texts []text
 
-// forMAC returns the texts in order.
-func (s texts) forMAC() []string {
+// Sources returns the texts in order. A Secret may hold them: do not show them.
+func (s Texts) Sources() []string {
 	var out []string
 	for _, t := range s {
 		out = append(out, t.source.RevealString())
@@ -42,12 +44,12 @@ func (s texts) forMAC() []string {
 	return out
 }
 
-// templates reads what templateFrom names, in order.
-func (r *Reconciler) templates(ctx context.Context, es *v1.ExternalSecret) (texts, error) {
+// Read reads what templateFrom of es names, in order.
+func Read(ctx context.Context, live client.Reader, es *v1.ExternalSecret) (Texts, error) {
 	if es.Spec.Target.Template == nil {
 		return nil, nil
 	}
-	var out texts
+	var out Texts
 	for i := range es.Spec.Target.Template.TemplateFrom {
 		f := &es.Spec.Target.Template.TemplateFrom[i]
 		if !slices.Contains([]string{"", v1.TemplateTargetData, v1.TemplateTargetAnnotations, v1.TemplateTargetLabels}, f.Target) {
@@ -64,7 +66,7 @@ func (r *Reconciler) templates(ctx context.Context, es *v1.ExternalSecret) (text
 		if ref == nil {
 			return nil, errs.Newf(errs.Invalid, "templateFrom[%d] says nothing: add configMap, secret or literal", i)
 		}
-		data, err := r.templateObject(ctx, kind, types.NamespacedName{Namespace: es.Namespace, Name: ref.Name})
+		data, err := object(ctx, live, kind, types.NamespacedName{Namespace: es.Namespace, Name: ref.Name})
 		if err != nil {
 			return nil, err
 		}
@@ -82,15 +84,15 @@ func (r *Reconciler) templates(ctx context.Context, es *v1.ExternalSecret) (text
 	return out, nil
 }
 
-// templateObject reads a ConfigMap or Secret of the ExternalSecret's namespace.
-func (r *Reconciler) templateObject(ctx context.Context, kind string, name types.NamespacedName) (map[string][]byte, error) {
+// object reads a ConfigMap or Secret of the ExternalSecret's namespace.
+func object(ctx context.Context, live client.Reader, kind string, name types.NamespacedName) (map[string][]byte, error) {
 	data := map[string][]byte{}
-	var object client.Object
 	config, secret := &corev1.ConfigMap{}, &corev1.Secret{}
-	if object = config; kind == "Secret" {
-		object = secret
+	var from client.Object = config
+	if kind == "Secret" {
+		from = secret
 	}
-	if err := r.Live.Get(ctx, name, object); err != nil {
+	if err := live.Get(ctx, name, from); err != nil {
 		if apierrors.IsNotFound(err) {
 			return nil, errs.Newf(errs.Unavailable, "templateFrom: %s %q does not exist: create it, or correct the name", kind, name.Name)
 		}
@@ -104,8 +106,15 @@ func (r *Reconciler) templateObject(ctx context.Context, kind string, name types
 	return data, nil
 }
 
-// render makes the Secret of es from the values read.
-func (r *Reconciler) render(es *v1.ExternalSecret, values map[string]redact.Secret, sources texts) (*target.Secret, error) {
+// Options bound the templates. Now is the clock they run by.
+type Options struct {
+	Limits template.Limits
+	Now    func() time.Time
+}
+
+// Secret makes the Secret of es from the values read and the templates. It is
+// pure but for what templates draw at random.
+func Secret(es *v1.ExternalSecret, values map[string]redact.Secret, sources Texts, o Options) (*target.Secret, error) {
 	raw := make(map[string][]byte, len(values))
 	for k, v := range values {
 		raw[k] = v.Reveal()
@@ -121,7 +130,7 @@ func (r *Reconciler) render(es *v1.ExternalSecret, values map[string]redact.Secr
 		in[k] = v.RevealString()
 	}
 	p := page{
-		run:  template.NewRun(in, r.Limits, r.Clock.Now),
+		run:  template.NewRun(in, o.Limits, o.Now),
 		data: map[string][]byte{}, labels: map[string]string{}, annotations: map[string]string{},
 	}
 	if t.MergePolicy == v1.TemplateMerge || len(t.Data) == 0 && len(t.TemplateFrom) == 0 {
@@ -149,7 +158,7 @@ type page struct {
 }
 
 // fill runs every template: templateFrom in order, and over it the inline ones.
-func (p *page) fill(t *v1.ExternalSecretTemplate, sources texts) error {
+func (p *page) fill(t *v1.ExternalSecretTemplate, sources Texts) error {
 	for _, s := range sources {
 		if err := p.from(s); err != nil {
 			return err

@@ -1,0 +1,239 @@
+package subscribe
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/clock"
+
+	v1 "github.com/strongkeep/strongkeep/api/external/v1"
+	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/kube/provider"
+)
+
+// notifier is a store whose subscription a test drives.
+type notifier struct {
+	mu     sync.Mutex
+	dials  []time.Time
+	refuse error                            // what Notify returns at once
+	report map[string]func(provider.Change) // by store name, while connected
+	drop   map[string]context.CancelCauseFunc
+	open   int
+}
+
+func (n *notifier) Notify(ctx context.Context, store v1.Store, report func(provider.Change)) error {
+	n.mu.Lock()
+	n.dials = append(n.dials, time.Now())
+	if n.refuse != nil {
+		defer n.mu.Unlock()
+		return n.refuse
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	n.report[store.GetName()], n.drop[store.GetName()] = report, cancel
+	n.open++
+	n.mu.Unlock()
+	report(provider.Change{Connected: true})
+	<-ctx.Done()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.open--
+	return context.Cause(ctx)
+}
+
+func (n *notifier) change(store, topic string) {
+	n.mu.Lock()
+	f := n.report[store]
+	n.mu.Unlock()
+	f(provider.Change{Topic: topic})
+}
+
+func (n *notifier) connected() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.open
+}
+
+func store(name string, generation int64) *v1.SecretStore {
+	return &v1.SecretStore{ObjectMeta: metav1.ObjectMeta{Namespace: "team", Name: name, UID: "u", Generation: generation}}
+}
+
+func object(name string) types.NamespacedName {
+	return types.NamespacedName{Namespace: "team", Name: name}
+}
+
+func wish(storeName, topic string) Wish { return Wish{v1.KeyOf(store(storeName, 1)), topic} }
+
+// run runs f with a hub in a bubble of its own time. got collects what is due
+// since it was last asked.
+func run(t *testing.T, f func(t *testing.T, h *Hub, n *notifier, got func() string)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		n := &notifier{report: map[string]func(provider.Change){}, drop: map[string]context.CancelCauseFunc{}}
+		h := New(Config{Notifier: n, Clock: clock.RealClock{}, Log: slog.New(slog.DiscardHandler)})
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- h.Run(ctx) }()
+		var mu sync.Mutex
+		due := map[string]bool{}
+		go func() {
+			for {
+				select {
+				case d := <-h.Due():
+					mu.Lock()
+					due[d.Object.Name] = true
+					mu.Unlock()
+				case <-ctx.Done():
+					return
+				}
+			}
+		}()
+		f(t, h, n, func() string {
+			synctest.Wait()
+			mu.Lock()
+			defer mu.Unlock()
+			var names []string
+			for _, name := range []string{"a", "b", "c"} {
+				if due[name] {
+					names = append(names, name)
+				}
+			}
+			clear(due)
+			return strings.Join(names, " ")
+		})
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		if n.connected() != 0 {
+			t.Error("a subscription outlives the hub")
+		}
+	})
+}
+
+func TestChangesReachWhoWantsThem(t *testing.T) {
+	run(t, func(t *testing.T, h *Hub, n *notifier, got func() string) {
+		h.Want(object("a"), []Wish{wish("s", "x"), wish("s", "y")})
+		h.Want(object("b"), []Wish{wish("s", "y")})
+		h.Want(object("c"), []Wish{wish("other", "x")})
+		h.Follow(store("s", 1))
+		if s := got(); s != "a b" {
+			t.Errorf("after connecting: %q, want every object of the store", s)
+		}
+		if !h.Connected(wish("s", "").Store) || h.Connected(wish("other", "").Store) {
+			t.Error("Connected is wrong")
+		}
+		for topic, want := range map[string]string{"x": "a", "y": "a b", "z": ""} {
+			n.change("s", topic)
+			if s := got(); s != want {
+				t.Errorf("change of %s: %q, want %q", topic, s, want)
+			}
+		}
+		h.Want(object("a"), []Wish{wish("s", "z")})
+		n.change("s", "y")
+		if s := got(); s != "b" {
+			t.Errorf("after the wishes changed: %q", s)
+		}
+		h.Forget(object("b"))
+		n.change("s", "y")
+		if s := got(); s != "" {
+			t.Errorf("after Forget: %q", s)
+		}
+	})
+}
+
+func TestReconnectResyncsAndBacksOff(t *testing.T) {
+	run(t, func(t *testing.T, h *Hub, n *notifier, got func() string) {
+		h.Want(object("a"), []Wish{wish("s", "x")})
+		h.Follow(store("s", 1))
+		got()
+		n.drop["s"](errors.New("lost"))
+		synctest.Wait()
+		if h.Connected(wish("s", "").Store) {
+			t.Error("still connected")
+		}
+		time.Sleep(200 * time.Millisecond)
+		if s := got(); s != "a" || n.connected() != 1 {
+			t.Errorf("after reconnecting: %q due, %d connected", s, n.connected())
+		}
+		n.mu.Lock()
+		n.refuse = errs.New(errs.Unavailable, "down")
+		n.dials = nil
+		n.mu.Unlock()
+		n.drop["s"](errors.New("lost"))
+		time.Sleep(10 * time.Minute)
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		if len(n.dials) < 15 || len(n.dials) > 60 {
+			t.Errorf("%d tries in ten minutes, want about 20 to 40", len(n.dials))
+		}
+	})
+}
+
+func TestUnsupportedIsAskedAgainSeldom(t *testing.T) {
+	run(t, func(t *testing.T, h *Hub, n *notifier, got func() string) {
+		n.refuse = errs.New(errs.Unsupported, "no such endpoint")
+		h.Want(object("a"), []Wish{wish("s", "x")})
+		h.Follow(store("s", 1))
+		time.Sleep(time.Hour)
+		n.mu.Lock()
+		tries := len(n.dials)
+		n.refuse = nil
+		n.mu.Unlock()
+		if tries < 4 || tries > 13 || got() != "" {
+			t.Errorf("%d tries in an hour, want about 6", tries)
+		}
+		time.Sleep(20 * time.Minute)
+		if s := got(); s != "a" {
+			t.Errorf("once it is supported: %q", s)
+		}
+	})
+}
+
+func TestFollowFollowsTheObject(t *testing.T) {
+	run(t, func(t *testing.T, h *Hub, n *notifier, got func() string) {
+		h.Want(object("a"), []Wish{wish("s", "x")})
+		for _, generation := range []int64{1, 1, 1, 2} {
+			h.Follow(store("s", generation))
+			synctest.Wait()
+		}
+		if len(n.dials) != 2 || n.connected() != 1 {
+			t.Errorf("%d dials, %d connected, want 2 and 1", len(n.dials), n.connected())
+		}
+		h.Unfollow(wish("s", "").Store)
+		synctest.Wait()
+		if n.connected() != 0 {
+			t.Error("Unfollow leaves a connection")
+		}
+		got()
+	})
+}
+
+func TestFollowBeforeRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := &notifier{report: map[string]func(provider.Change){}, drop: map[string]context.CancelCauseFunc{}}
+		h := New(Config{Notifier: n, Clock: clock.RealClock{}, Log: slog.New(slog.DiscardHandler)})
+		h.Follow(store("s", 1))
+		synctest.Wait()
+		if n.connected() != 0 {
+			t.Error("subscribed before Run")
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- h.Run(ctx) }()
+		synctest.Wait()
+		if n.connected() != 1 {
+			t.Error("not subscribed after Run")
+		}
+		cancel()
+		<-ended
+	})
+}
