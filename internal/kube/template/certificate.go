@@ -9,14 +9,13 @@ import (
 	"crypto/sha256"
 	"crypto/sha512"
 	"crypto/x509"
-	"encoding/base64"
+	"encoding/json"
 	"encoding/pem"
 	"hash"
 	"slices"
 	"strings"
 
 	"github.com/go-jose/go-jose/v4"
-	"software.sslmate.com/src/go-pkcs12"
 )
 
 const (
@@ -24,96 +23,15 @@ const (
 	typePrivateKey  = "PRIVATE KEY"
 )
 
-// archive accepts a PKCS#12 archive as it is, or in base64.
-func archive(text string) []byte {
-	if raw, err := base64.StdEncoding.DecodeString(strings.TrimSpace(text)); err == nil {
-		return raw
-	}
-	return []byte(text)
-}
-
-// pkcs12Keys returns every private key of an archive as PKCS#8 PEM.
-func pkcs12Keys(password, text string) (string, error) {
-	blocks, err := pkcs12.ToPEM(archive(text), password)
-	if err != nil {
-		key, _, _, chainErr := pkcs12.DecodeChain(archive(text), password)
-		if chainErr != nil {
-			return "", fail("this is not a PKCS#12 archive, or the password is wrong")
-		}
-		return keyPEM(key)
-	}
-	var out strings.Builder
-	for _, b := range blocks {
-		if b.Type == typeCertificate {
-			continue
-		}
-		key, err := parseKey(b.Bytes)
-		if err != nil {
-			return "", err
-		}
-		text, err := keyPEM(key)
-		if err != nil {
-			return "", err
-		}
-		out.WriteString(text)
-	}
-	return out.String(), nil
-}
-
-// pkcs12Certificates returns every certificate of an archive, leaf first where
-// they form a chain.
-func pkcs12Certificates(password, text string) (string, error) {
-	_, leaf, others, err := pkcs12.DecodeChain(archive(text), password)
-	if err == nil {
-		return certificatesPEM(inOrder(append([]*x509.Certificate{leaf}, others...))), nil
-	}
-	certs, err := pkcs12.DecodeTrustStore(archive(text), password)
-	if err != nil {
-		return "", fail("this is not a PKCS#12 archive, or the password is wrong")
-	}
-	return certificatesPEM(inOrder(certs)), nil
-}
-
-// toPKCS12 returns an archive in base64. Without chain only the first
-// certificate goes in.
-func toPKCS12(certText, keyText, password string, chain bool) (string, error) {
-	certs, err := parseCertificates(certText)
-	if err != nil {
-		return "", err
-	}
-	block, _ := pem.Decode([]byte(keyText))
-	if block == nil {
-		return "", fail("the private key is not PEM")
-	}
-	key, err := parseKey(block.Bytes)
-	if err != nil {
-		return "", err
-	}
-	var others []*x509.Certificate
-	if chain {
-		others = certs[1:]
-	}
-	out, err := pkcs12.Modern.Encode(key, certs[0], others, password)
-	if err != nil {
-		return "", fail("this key and certificate cannot be put into a PKCS#12 archive")
-	}
-	return base64.StdEncoding.EncodeToString(out), nil
-}
-
-func trustStore(text, password string) (string, error) {
-	certs, err := parseCertificates(text)
-	if err != nil {
-		return "", err
-	}
-	out, err := pkcs12.Modern.EncodeTrustStore(certs, password)
-	if err != nil {
-		return "", fail("these certificates cannot be put into a PKCS#12 archive")
-	}
-	return base64.StdEncoding.EncodeToString(out), nil
-}
+// longestKeyDER is how long a private key may be: 8192 bits of RSA. The time that
+// reading and using one takes grows with the third power.
+const longestKeyDER = 5 << 10
 
 // parseKey reads PKCS#8, PKCS#1 and SEC 1.
 func parseKey(der []byte) (any, error) {
+	if len(der) > longestKeyDER {
+		return nil, fail("the private key is too long: the limit is RSA of 8192 bits")
+	}
 	if key, err := x509.ParsePKCS8PrivateKey(der); err == nil {
 		return key, nil
 	}
@@ -203,7 +121,7 @@ func onlyLeaf(certs []*x509.Certificate) *x509.Certificate {
 	return leaf
 }
 
-// filterPEM returns the blocks of one type, in order.
+// filterPEM returns the blocks of one type, in order. Letters' case does not count.
 func filterPEM(blockType, text string) (string, error) {
 	var out strings.Builder
 	for rest := []byte(text); ; {
@@ -214,7 +132,7 @@ func filterPEM(blockType, text string) (string, error) {
 			}
 			return out.String(), nil
 		}
-		if block.Type == blockType {
+		if strings.EqualFold(block.Type, blockType) {
 			out.Write(pem.EncodeToMemory(block))
 		}
 	}
@@ -269,7 +187,20 @@ func certSANs(text string) ([]string, error) {
 	return out, nil
 }
 
+// longestNumber is how long a number of a JSON Web Key may be: 8192 bits in
+// base64, rounded up.
+const longestNumber = 1500
+
 func jwk(text string) (*jose.JSONWebKey, error) {
+	var members map[string]json.RawMessage
+	if json.Unmarshal([]byte(text), &members) != nil {
+		return nil, fail("this is not a JSON Web Key")
+	}
+	for name, m := range members {
+		if len(m) > longestNumber && name != "x5c" {
+			return nil, fail("the JSON Web Key is too long: the limit is RSA of 8192 bits")
+		}
+	}
 	var k jose.JSONWebKey
 	if k.UnmarshalJSON([]byte(text)) != nil {
 		return nil, fail("this is not a JSON Web Key")
@@ -304,8 +235,12 @@ func jwkPrivateKeyPEM(text string) (string, error) {
 }
 
 // rsaDecrypt decrypts what was encrypted with the public part of a PEM key.
-// scheme is "RSA-OAEP" and hashName "SHA1", "SHA256", "SHA384" or "SHA512".
+// scheme is "RSA-OAEP", or "None" for what is not encrypted. hashName is "SHA1",
+// "SHA256", "SHA384" or "SHA512", and "" is "SHA256".
 func rsaDecrypt(scheme, hashName, ciphertext, keyText string) (string, error) {
+	if scheme == "None" {
+		return ciphertext, nil
+	}
 	block, _ := pem.Decode([]byte(keyText))
 	if block == nil {
 		return "", fail("rsaDecrypt: the private key is not PEM")
@@ -319,9 +254,9 @@ func rsaDecrypt(scheme, hashName, ciphertext, keyText string) (string, error) {
 		return "", fail("rsaDecrypt: the private key is not RSA")
 	}
 	if scheme != "RSA-OAEP" {
-		return "", fail(`rsaDecrypt: the scheme must be "RSA-OAEP"`)
+		return "", fail(`rsaDecrypt: the scheme must be "RSA-OAEP" or "None"`)
 	}
-	h, ok := map[string]func() hash.Hash{"SHA1": sha1.New, "SHA256": sha256.New, "SHA384": sha512.New384, "SHA512": sha512.New}[hashName]
+	h, ok := map[string]func() hash.Hash{"": sha256.New, "SHA1": sha1.New, "SHA256": sha256.New, "SHA384": sha512.New384, "SHA512": sha512.New}[hashName]
 	if !ok {
 		return "", fail(`rsaDecrypt: the hash must be "SHA1", "SHA256", "SHA384" or "SHA512"`)
 	}
