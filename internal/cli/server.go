@@ -98,6 +98,7 @@ func (a *app) serve(c *cobra.Command, cfg compose.ServerConfig) error {
 		a.Warn([]string{fmt.Sprintf("memory may appear in core dumps: %v", err)})
 	}
 	defer compose.KeepHeadroom()()
+	defer compose.SpareForSyncs()()
 	// A closed pipe on standard output must refuse requests, not end the process.
 	signal.Ignore(syscall.SIGPIPE)
 	s, err := compose.NewServer(c.Context(), cfg)
