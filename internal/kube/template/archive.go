@@ -17,44 +17,33 @@ func archive(text string) []byte {
 	return []byte(text)
 }
 
-// pkcs12Keys returns every private key of an archive as PKCS#8 PEM.
-func pkcs12Keys(password, text string) (string, error) {
-	blocks, err := pkcs12.ToPEM(archive(text), password)
+// pkcs12Key returns the private key of an archive as PKCS#8 PEM.
+func (b *budget) pkcs12Key(password, text string) (string, error) {
+	raw, err := b.vetted(archive(text), password)
 	if err != nil {
-		key, _, _, chainErr := pkcs12.DecodeChain(archive(text), password)
-		if chainErr != nil {
-			return "", fail("this is not a PKCS#12 archive, or the password is wrong")
-		}
-		return keyPEM(key)
+		return "", err
 	}
-	var out strings.Builder
-	for _, b := range blocks {
-		if b.Type == typeCertificate {
-			continue
-		}
-		key, err := parseKey(b.Bytes)
-		if err != nil {
-			return "", err
-		}
-		text, err := keyPEM(key)
-		if err != nil {
-			return "", err
-		}
-		out.WriteString(text)
+	key, _, _, err := pkcs12.DecodeChain(raw, password)
+	if err != nil {
+		return "", fail("this is not a PKCS#12 archive of one key and its certificates, or the password is wrong")
 	}
-	return out.String(), nil
+	return keyPEM(key)
 }
 
 // pkcs12Certificates returns every certificate of an archive, leaf first where
 // they form a chain.
-func pkcs12Certificates(password, text string) (string, error) {
-	_, leaf, others, err := pkcs12.DecodeChain(archive(text), password)
+func (b *budget) pkcs12Certificates(password, text string) (string, error) {
+	raw, err := b.vetted(archive(text), password)
+	if err != nil {
+		return "", err
+	}
+	_, leaf, others, err := pkcs12.DecodeChain(raw, password)
 	if err == nil {
 		return certificatesPEM(inOrder(append([]*x509.Certificate{leaf}, others...))), nil
 	}
-	certs, err := pkcs12.DecodeTrustStore(archive(text), password)
+	certs, err := pkcs12.DecodeTrustStore(raw, password)
 	if err != nil {
-		return "", fail("this is not a PKCS#12 archive, or the password is wrong")
+		return "", errNotArchive()
 	}
 	return certificatesPEM(inOrder(certs)), nil
 }

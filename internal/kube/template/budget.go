@@ -137,22 +137,23 @@ func measure(v reflect.Value, depth int, left *int) bool {
 			*left -= v.Len()
 			return true
 		}
-		for i := 0; i < v.Len() && *left >= 0; i++ {
-			if !measure(v.Index(i), depth+1, left) {
-				return false
-			}
-		}
+		return measureElements(v.Len(), v.Index, depth+1, left)
+	case reflect.Struct: // of sprig: times, versions and certificates
+		return measureElements(v.NumField(), v.Field, depth+1, left)
 	case reflect.Map:
 		for it := v.MapRange(); *left >= 0 && it.Next(); {
 			if !measure(it.Key(), depth+1, left) || !measure(it.Value(), depth+1, left) {
 				return false
 			}
 		}
-	case reflect.Struct: // of sprig: times, versions and certificates
-		for i := 0; i < v.NumField() && *left >= 0; i++ {
-			if v.Type().Field(i).IsExported() && !measure(v.Field(i), depth+1, left) {
-				return false
-			}
+	}
+	return true
+}
+
+func measureElements(n int, element func(int) reflect.Value, depth int, left *int) bool {
+	for i := 0; i < n && *left >= 0; i++ {
+		if !measure(element(i), depth, left) {
+			return false
 		}
 	}
 	return true

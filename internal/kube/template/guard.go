@@ -96,11 +96,19 @@ func (b *budget) chargeTop(v reflect.Value) error {
 	return err
 }
 
-// labour runs what makes keys or hashes passwords: it takes long whatever its
-// arguments are, so it counts in units, and its time does not.
-func labour[T any](b *budget, units int, work func() T) (out T, err error) {
+// spend counts what takes long whatever its arguments are, in units.
+func (b *budget) spend(units int) error {
 	if b.keys += units; b.keys > b.limits.Keys {
-		return out, &limitError{"the template makes too many keys and password hashes: make them once, outside of the template"}
+		return &limitError{"the template makes too many keys and password hashes: make them once, outside of the template"}
+	}
+	return nil
+}
+
+// labour runs what makes keys or hashes passwords, for so many units. Its time
+// does not count.
+func labour[T any](b *budget, units int, work func() T) (out T, err error) {
+	if err := b.spend(units); err != nil {
+		return out, err
 	}
 	began := b.now()
 	defer func() { b.deadline = b.deadline.Add(max(0, b.now().Sub(began))) }()

@@ -4,10 +4,10 @@ package template
 // with its names and parameters. Their errors name no values.
 func (b *budget) own() map[string]any {
 	return map[string]any{
-		"pkcs12key":      func(archive string) (string, error) { return pkcs12Keys("", archive) },
-		"pkcs12keyPass":  pkcs12Keys,
-		"pkcs12cert":     func(archive string) (string, error) { return pkcs12Certificates("", archive) },
-		"pkcs12certPass": pkcs12Certificates,
+		"pkcs12key":      func(archive string) (string, error) { return b.pkcs12Key("", archive) },
+		"pkcs12keyPass":  b.pkcs12Key,
+		"pkcs12cert":     func(archive string) (string, error) { return b.pkcs12Certificates("", archive) },
+		"pkcs12certPass": b.pkcs12Certificates,
 
 		"pemToPkcs12":     func(cert, key string) (string, error) { return toPKCS12(cert, key, "", false) },
 		"pemToPkcs12Pass": func(cert, key, pass string) (string, error) { return toPKCS12(cert, key, pass, false) },

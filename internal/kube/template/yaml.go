@@ -1,6 +1,7 @@
 package template
 
 import (
+	"errors"
 	"strings"
 
 	node "go.yaml.in/yaml/v3"
@@ -83,7 +84,8 @@ func fromYAML(text string) (map[string]any, error) {
 }
 
 func notMapping(err error) error {
-	if _, ok := err.(*limitError); ok {
+	var limit *limitError
+	if errors.As(err, &limit) {
 		return err
 	}
 	return fail("fromYaml: this is not a YAML mapping")
