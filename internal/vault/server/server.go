@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
@@ -39,11 +40,12 @@ type Handler struct {
 	core    map[string]http.HandlerFunc // paths that bypass the gate, by path below /v1/
 	streams context.Context             // ends the event streams, which http.Server.Shutdown does not know
 	end     context.CancelFunc
+	bodies  *semaphore.Weighted // bytes of large bodies in memory; see admit
 }
 
 // New returns the handler.
 func New(cfg Config) *Handler {
-	h := &Handler{cfg: cfg}
+	h := &Handler{cfg: cfg, bodies: semaphore.NewWeighted(maxBodies)}
 	h.streams, h.end = context.WithCancel(context.Background())
 	h.core = map[string]http.HandlerFunc{
 		"sys/init":        h.serveInit,
@@ -94,6 +96,12 @@ var (
 func (h *Handler) serveGate(w http.ResponseWriter, r *http.Request, path string) {
 	ctx, cancel := context.WithTimeout(r.Context(), RequestTimeout)
 	defer cancel()
+	done, err := h.admit(ctx, r)
+	if err != nil {
+		h.writeError(w, r, nil, err)
+		return
+	}
+	defer done()
 	req, err := h.decode(w, r, path)
 	if err != nil {
 		h.writeError(w, r, nil, err)
@@ -112,6 +120,30 @@ func (h *Handler) serveGate(w http.ResponseWriter, r *http.Request, path string)
 		return
 	}
 	writeResponse(w, req, res)
+}
+
+// Bodies are read before the token is looked at, so anybody can send large
+// ones. maxBodies bounds what all large bodies take together; small ones are
+// bounded by the number of connections.
+const (
+	largeBody = 1 << 20
+	maxBodies = 8 * MaxBody
+)
+
+// admit waits until there is room for a large body; the returned function gives
+// the room back. Kind Exhausted: there was none in time.
+func (h *Handler) admit(ctx context.Context, r *http.Request) (func(), error) {
+	size := r.ContentLength
+	if size >= 0 && size <= largeBody || r.Body == nil || r.Body == http.NoBody {
+		return func() {}, nil
+	}
+	if size < 0 || size > MaxBody {
+		size = MaxBody // not told, or refused as soon as it is read
+	}
+	if err := h.bodies.Acquire(ctx, size); err != nil {
+		return nil, errs.New(errs.Exhausted, "too many large requests at once; try again")
+	}
+	return func() { h.bodies.Release(size) }, nil
 }
 
 // serveOutside answers paths that are no API: a person with a browser at "/".
