@@ -135,16 +135,21 @@ func measure(v reflect.Value, depth int, left *int) bool {
 	case reflect.Slice, reflect.Array:
 		if v.Type().Elem().Kind() == reflect.Uint8 {
 			*left -= v.Len()
-			return true
+			break
 		}
 		return measureElements(v.Len(), v.Index, depth+1, left)
 	case reflect.Struct: // of sprig: times, versions and certificates
 		return measureElements(v.NumField(), v.Field, depth+1, left)
 	case reflect.Map:
-		for it := v.MapRange(); *left >= 0 && it.Next(); {
-			if !measure(it.Key(), depth+1, left) || !measure(it.Value(), depth+1, left) {
-				return false
-			}
+		return measureEntries(v, depth+1, left)
+	}
+	return true
+}
+
+func measureEntries(v reflect.Value, depth int, left *int) bool {
+	for it := v.MapRange(); *left >= 0 && it.Next(); {
+		if !measure(it.Key(), depth, left) || !measure(it.Value(), depth, left) {
+			return false
 		}
 	}
 	return true

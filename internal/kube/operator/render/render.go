@@ -12,7 +12,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/yaml"
 
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
 	"github.com/strongkeep/strongkeep/internal/errs"
@@ -30,6 +29,7 @@ type text struct {
 	target string
 	decode v1.DecodingStrategy
 	source redact.Secret
+	secret bool // it comes from a Secret: messages do not quote it
 }
 
 // Texts are the templates of one ExternalSecret that stand elsewhere, in order.
@@ -77,7 +77,7 @@ func Read(ctx context.Context, live client.Reader, es *v1.ExternalSecret) (Texts
 			}
 			out = append(out, text{
 				name: kind + "/" + ref.Name + "/" + item.Key, key: item.Key, many: item.TemplateAs == v1.TemplateAsKeysAndValues,
-				target: f.Target, decode: f.ValuesDecodingStrategy, source: redact.New(raw),
+				target: f.Target, decode: f.ValuesDecodingStrategy, source: redact.New(raw), secret: f.Secret != nil,
 			})
 		}
 	}
@@ -186,7 +186,11 @@ func (p *page) fill(t *v1.ExternalSecretTemplate, sources Texts) error {
 }
 
 func (p *page) from(s text) error {
-	out, err := p.run.Text(s.name, s.source.RevealString())
+	run := p.run.Text
+	if s.secret {
+		run = p.run.SecretText
+	}
+	out, err := run(s.name, s.source.RevealString())
 	if err != nil {
 		return err
 	}
@@ -216,7 +220,7 @@ func (p *page) from(s text) error {
 // quote it, so they are not passed on.
 func keysAndValues(name string, text []byte) (map[string][]byte, error) {
 	wrong := errs.Newf(errs.Invalid, "template %s does not make YAML of keys and plain values: quote values, or indent them below |", name)
-	raw, err := yaml.YAMLToJSON(text)
+	raw, err := template.YAMLToJSON(text)
 	if err != nil {
 		return nil, wrong
 	}
