@@ -99,3 +99,26 @@ func TestReadmeIsShort(t *testing.T) {
 		t.Errorf("README.md has %d lines; 150 is the most", lines)
 	}
 }
+
+var required = regexp.MustCompile(`(?m)^\t(\S+) v\S+$`) // direct ones: the others end in a comment
+
+// Every direct dependency has its line, with what it is for and its licence.
+func TestDependenciesAreNamed(t *testing.T) {
+	mod, err := os.ReadFile(filepath.Join(root, "go.mod"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := os.ReadFile(filepath.Join(root, "docs", "dependencies.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	direct := required.FindAllStringSubmatch(string(mod), -1)
+	if len(direct) == 0 {
+		t.Fatal("go.mod has no direct dependencies")
+	}
+	for _, m := range direct {
+		if !strings.Contains(string(page), m[1]) {
+			t.Errorf("docs/dependencies.md does not name %s", m[1])
+		}
+	}
+}
