@@ -101,7 +101,7 @@ func markKey(ctx context.Context, live client.Reader, c client.Client, namespace
 			return target.Key{}, errs.Newf(errs.Unavailable, "reading Secret %q: %w", name, err)
 		}
 		b := make([]byte, target.KeySize)
-		rand.Read(b) //nolint:errcheck // never fails
+		rand.Read(b)
 		made := &corev1.Secret{
 			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: KeySecret},
 			Data:       map[string][]byte{keySecretData: b},

@@ -125,11 +125,11 @@ func TestMetricsAndHealth(t *testing.T) {
 	w.es("bad", v1.ReasonSecretSyncedError, "")
 	get := func(url string) string {
 		t.Helper()
-		answer, err := http.Get(url) //nolint:gosec // our own address
+		answer, err := http.Get(url)
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer answer.Body.Close() //nolint:errcheck // read to the end
+		defer answer.Body.Close()
 		body, err := io.ReadAll(answer.Body)
 		if err != nil || answer.StatusCode != http.StatusOK {
 			t.Fatalf("%s: %s %v", url, answer.Status, err)

@@ -151,9 +151,9 @@ func syncedVersion(es *v1.ExternalSecret) string {
 	h := sha256.New()
 	for _, values := range []map[string]string{es.Labels, es.Annotations} {
 		for _, k := range slices.Sorted(maps.Keys(values)) {
-			fmt.Fprintf(h, "%q=%q,", k, values[k])
+			_, _ = fmt.Fprintf(h, "%q=%q,", k, values[k])
 		}
-		fmt.Fprint(h, ";")
+		_, _ = fmt.Fprint(h, ";")
 	}
 	return fmt.Sprintf("%d-%s", es.Generation, hex.EncodeToString(h.Sum(nil)[:14]))
 }

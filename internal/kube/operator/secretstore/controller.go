@@ -175,7 +175,7 @@ func interval(v *intstr.IntOrString) (time.Duration, error) {
 // next returns when to check again, with a tenth of jitter: stores made
 // together are not checked together.
 func (r *Reconciler) next(store v1.Store, c v1.Condition) time.Duration {
-	every, _ := interval(store.StoreSpec().RefreshInterval) //nolint:errcheck // a wrong one is in the status
+	every, _ := interval(store.StoreSpec().RefreshInterval)
 	if every <= 0 {
 		every = r.Every
 	}
