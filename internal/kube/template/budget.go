@@ -130,7 +130,9 @@ func measure(v reflect.Value, depth int, left *int) bool {
 	switch v.Kind() {
 	case reflect.String:
 		*left -= v.Len()
-	case reflect.Interface, reflect.Pointer:
+	case reflect.Interface: // one level with what is in it
+		return v.IsNil() || measure(v.Elem(), depth, left)
+	case reflect.Pointer:
 		return v.IsNil() || measure(v.Elem(), depth+1, left)
 	case reflect.Slice, reflect.Array:
 		if v.Type().Elem().Kind() == reflect.Uint8 {

@@ -13,7 +13,9 @@ import (
 // that an overflow.
 func cost(name string, a []reflect.Value, total int) int {
 	switch name {
-	case "toYaml", "toPrettyJson", "mustToPrettyJson": // indented
+	case "toYaml": // goes through JSON and a tree, slowly
+		return times(total, 48)
+	case "toPrettyJson", "mustToPrettyJson": // indented
 		return times(total, 12)
 	case "toJson", "mustToJson", "toRawJson", "mustToRawJson", "html", "js", "urlquery", "quote", "squote",
 		"fromJson", "mustFromJson", "date", "dateInZone", "date_in_zone":
