@@ -27,7 +27,7 @@ func values() map[string]string {
 }
 
 func run(limits Limits, source string) (string, error) {
-	out, err := NewRun(values(), limits, time.Now).Text("t", source)
+	out, err := NewRun(values(), limits, still).Text("t", source)
 	return string(out), err
 }
 
@@ -107,7 +107,7 @@ func TestTimeIsBounded(t *testing.T) {
 }
 
 func TestOneBudgetForAllTexts(t *testing.T) {
-	r := NewRun(values(), Limits{Output: 100}, time.Now)
+	r := NewRun(values(), Limits{Output: 100}, still)
 	if _, err := r.Text("a", strings.Repeat("x", 60)); err != nil {
 		t.Fatal(err)
 	}
@@ -231,17 +231,17 @@ func TestOwnFunctions(t *testing.T) {
 		`{{ jwkPrivateKeyPem .jwk }}`:                                             rsaPEM,
 		`{{ rsaDecrypt "RSA-OAEP" "SHA256" (b64dec .cipher) .rsa }}`:              "plain",
 	} {
-		out, err := NewRun(data, Limits{}, time.Now).Text("t", source)
+		out, err := NewRun(data, Limits{}, still).Text("t", source)
 		if err != nil || string(out) != want {
 			t.Errorf("%s: %v\n%.60s\nwant\n%.60s", source, err, out, want)
 		}
 	}
-	out, err := NewRun(data, Limits{}, time.Now).Text("t", `{{ pemToPkcs12 .leaf .key | pkcs12key }}`)
+	out, err := NewRun(data, Limits{}, still).Text("t", `{{ pemToPkcs12 .leaf .key | pkcs12key }}`)
 	block, _ := pem.Decode(out)
 	if err != nil || block == nil || block.Type != typePrivateKey {
 		t.Errorf("pkcs12key: %v", err)
 	}
-	out, err = NewRun(data, Limits{}, time.Now).Text("t", `{{ jwkPublicKeyPem .jwk }}`)
+	out, err = NewRun(data, Limits{}, still).Text("t", `{{ jwkPublicKeyPem .jwk }}`)
 	if block, _ = pem.Decode(out); err != nil || block == nil || block.Type != "PUBLIC KEY" {
 		t.Errorf("jwkPublicKeyPem: %v", err)
 	}
@@ -258,12 +258,16 @@ func FuzzText(f *testing.F) {
 	f.Fuzz(func(t *testing.T, source string) {
 		limits := Limits{Output: 64 << 10, Produced: 4 << 20, Steps: 10_000, Time: time.Second, Text: 64 << 10}
 		limits.Keys = 1 // RSA-4096 does not fit
-		out, err := run(limits, source)
+		raw, err := NewRun(values(), limits, time.Now).Text("t", source)
+		out := string(raw)
 		if len(out) > limits.Output {
 			t.Errorf("%d bytes came out", len(out))
 		}
 		if err != nil && errs.KindOf(err) != errs.Invalid && errs.KindOf(err) != errs.TooLarge {
 			t.Errorf("%v is %v", err, errs.KindOf(err))
+		}
+		if _, err := NewRun(values(), limits, time.Now).SecretText("t", source); err != nil && len(source) > 12 && strings.Contains(err.Error(), source) {
+			t.Errorf("the template is in the message of %q", source)
 		}
 		if err != nil && strings.Contains(err.Error(), canary) && !strings.Contains(source, canary) {
 			t.Errorf("the value is in the message of %q", source)

@@ -6,7 +6,7 @@ import (
 	"crypto/cipher"
 	"crypto/pbkdf2"
 	"crypto/rand"
-	"crypto/sha1" //nolint:gosec // the PRF that PBKDF2 has unless another is named
+	"crypto/sha1" // the PRF that PBKDF2 has unless another is named
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"encoding/pem"
