@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/kube/template/certificate"
 )
 
 // publicError is the error of a function of ours whose text names no values.
@@ -26,6 +27,10 @@ func withheld(name string, err error) error {
 	var limit *limitError
 	if errors.As(err, &public) || errors.As(err, &limit) {
 		return err
+	}
+	var known certificate.Error
+	if errors.As(err, &known) {
+		return fail(known.Error())
 	}
 	return &functionError{name: name}
 }

@@ -221,6 +221,10 @@ func TestKeysAreCounted(t *testing.T) {
 			t.Errorf("%s: %v", source, err)
 		}
 	}
+	archive := "\x30\x07\x04\x00\x02\x03\x0f\x42\x40" // a salt and a million rounds
+	if _, err := NewRun(map[string]string{"a": archive}, Limits{Keys: 3}, still).Text("t", "{{ pkcs12cert .a }}"); !errs.Is(err, errs.TooLarge) {
+		t.Errorf("an archive: %v", err)
+	}
 	b := &budget{limits: Limits{}.withDefaults(), now: ticking(time.Minute)}
 	before := b.deadline
 	if _, err := labour(b, 1, func() int { return 0 }); err != nil || b.deadline.Sub(before) != time.Minute {

@@ -189,8 +189,10 @@ func chain(t testing.TB) (root, middle, leaf, key string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return certificatesPEM([]*x509.Certificate{rc}), certificatesPEM([]*x509.Certificate{mc}), certificatesPEM([]*x509.Certificate{lc}),
-		string(pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der}))
+	text := func(c *x509.Certificate) string {
+		return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw}))
+	}
+	return text(rc), text(mc), text(lc), string(pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der}))
 }
 
 // facts/external-secrets.md §1.6.
@@ -208,10 +210,11 @@ func TestOwnFunctions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rsaPEM, err := keyPEM(rsaKey)
+	rsaDER, err := x509.MarshalPKCS8PrivateKey(rsaKey)
 	if err != nil {
 		t.Fatal(err)
 	}
+	rsaPEM := string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: rsaDER}))
 	data := map[string]string{
 		"chain": leaf + middle + root, "mixed": middle + root + leaf, "leaf": leaf, "key": key, "bundle": key + leaf + middle,
 		"cipher": base64.StdEncoding.EncodeToString(cipher), "rsa": rsaPEM, "jwk": string(raw),
@@ -238,7 +241,7 @@ func TestOwnFunctions(t *testing.T) {
 	}
 	out, err := NewRun(data, Limits{}, still).Text("t", `{{ pemToPkcs12 .leaf .key | pkcs12key }}`)
 	block, _ := pem.Decode(out)
-	if err != nil || block == nil || block.Type != typePrivateKey {
+	if err != nil || block == nil || block.Type != "PRIVATE KEY" {
 		t.Errorf("pkcs12key: %v", err)
 	}
 	out, err = NewRun(data, Limits{}, still).Text("t", `{{ jwkPublicKeyPem .jwk }}`)

@@ -1,4 +1,4 @@
-package template
+package certificate
 
 import (
 	"bytes"
@@ -20,7 +20,7 @@ import (
 
 const (
 	mostRounds     = 1_000_000
-	roundsPerUnit  = 250_000 // of Limits.Keys
+	roundsPerUnit  = 250_000
 	deepestArchive = 40
 )
 
@@ -81,12 +81,12 @@ func rounds(der []byte, depth int) int {
 }
 
 // vetted returns an archive that is cheap to read and stands for raw.
-func (b *budget) vetted(raw []byte, password string) ([]byte, error) {
+func (r Reader) vetted(raw []byte, password string) ([]byte, error) {
 	n := rounds(raw, 0)
 	if n > mostRounds {
 		return nil, fail("the PKCS#12 archive asks for more than a million rounds of password hashing")
 	}
-	if err := b.spend((n + roundsPerUnit/2) / roundsPerUnit); err != nil {
+	if err := r.Spend((n + roundsPerUnit/2) / roundsPerUnit); err != nil {
 		return nil, err
 	}
 	return probe(raw, password)

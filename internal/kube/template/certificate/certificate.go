@@ -1,4 +1,4 @@
-package template
+package certificate
 
 import (
 	"bytes"
@@ -17,6 +17,13 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 )
+
+// Error is what was wrong, in words that name no values.
+type Error string
+
+func (e Error) Error() string { return string(e) }
+
+func fail(text string) error { return Error(text) }
 
 const (
 	typeCertificate = "CERTIFICATE"
@@ -121,8 +128,8 @@ func onlyLeaf(certs []*x509.Certificate) *x509.Certificate {
 	return leaf
 }
 
-// filterPEM returns the blocks of one type, in order. Letters' case does not count.
-func filterPEM(blockType, text string) (string, error) {
+// FilterPEM returns the blocks of one type, in order. Letters' case does not count.
+func FilterPEM(blockType, text string) (string, error) {
 	var out strings.Builder
 	for rest := []byte(text); ; {
 		var block *pem.Block
@@ -138,9 +145,9 @@ func filterPEM(blockType, text string) (string, error) {
 	}
 }
 
-// filterCertChain returns the certificates of a chain that are "leaf",
+// FilterChain returns the certificates of a chain that are "leaf",
 // "intermediate" or "root".
-func filterCertChain(which, text string) (string, error) {
+func FilterChain(which, text string) (string, error) {
 	certs, err := parseCertificates(text)
 	if err != nil {
 		return "", err
@@ -168,9 +175,9 @@ func filterCertChain(which, text string) (string, error) {
 	return certificatesPEM(out), nil
 }
 
-// certSANs returns the subject alternative names of the first certificate: DNS
+// SANs returns the subject alternative names of the first certificate: DNS
 // names, addresses, e-mail addresses, URIs.
-func certSANs(text string) ([]string, error) {
+func SANs(text string) ([]string, error) {
 	certs, err := parseCertificates(text)
 	if err != nil {
 		return nil, err
@@ -208,7 +215,8 @@ func jwk(text string) (*jose.JSONWebKey, error) {
 	return &k, nil
 }
 
-func jwkPublicKeyPEM(text string) (string, error) {
+// JWKPublicKey returns the public key of a JSON Web Key as PKIX PEM.
+func JWKPublicKey(text string) (string, error) {
 	k, err := jwk(text)
 	if err != nil {
 		return "", err
@@ -220,7 +228,8 @@ func jwkPublicKeyPEM(text string) (string, error) {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})), nil
 }
 
-func jwkPrivateKeyPEM(text string) (string, error) {
+// JWKPrivateKey returns the private key of a JSON Web Key as PKCS#8 PEM.
+func JWKPrivateKey(text string) (string, error) {
 	k, err := jwk(text)
 	if err != nil {
 		return "", err
@@ -234,10 +243,10 @@ func jwkPrivateKeyPEM(text string) (string, error) {
 	return "", fail("this JSON Web Key has no private key")
 }
 
-// rsaDecrypt decrypts what was encrypted with the public part of a PEM key.
+// RSADecrypt decrypts what was encrypted with the public part of a PEM key.
 // scheme is "RSA-OAEP", or "None" for what is not encrypted. hashName is "SHA1",
 // "SHA256", "SHA384" or "SHA512", and "" is "SHA256".
-func rsaDecrypt(scheme, hashName, ciphertext, keyText string) (string, error) {
+func RSADecrypt(scheme, hashName, ciphertext, keyText string) (string, error) {
 	if scheme == "None" {
 		return ciphertext, nil
 	}

@@ -1,4 +1,4 @@
-package template
+package certificate
 
 import (
 	"crypto/x509"
@@ -9,6 +9,14 @@ import (
 	"software.sslmate.com/src/go-pkcs12"
 )
 
+// Reader reads PKCS#12 archives, whose passwords are hashed as often as they ask
+// for.
+type Reader struct {
+	// Spend is called before, with a unit for each 250,000 rounds. Its error
+	// refuses the archive.
+	Spend func(units int) error
+}
+
 // archive accepts a PKCS#12 archive as it is, or in base64.
 func archive(text string) []byte {
 	if raw, err := base64.StdEncoding.DecodeString(strings.TrimSpace(text)); err == nil {
@@ -17,9 +25,9 @@ func archive(text string) []byte {
 	return []byte(text)
 }
 
-// pkcs12Key returns the private key of an archive as PKCS#8 PEM.
-func (b *budget) pkcs12Key(password, text string) (string, error) {
-	raw, err := b.vetted(archive(text), password)
+// Key returns the private key of an archive as PKCS#8 PEM.
+func (r Reader) Key(password, text string) (string, error) {
+	raw, err := r.vetted(archive(text), password)
 	if err != nil {
 		return "", err
 	}
@@ -30,10 +38,10 @@ func (b *budget) pkcs12Key(password, text string) (string, error) {
 	return keyPEM(key)
 }
 
-// pkcs12Certificates returns every certificate of an archive, leaf first where
+// Certificates returns every certificate of an archive, leaf first where
 // they form a chain.
-func (b *budget) pkcs12Certificates(password, text string) (string, error) {
-	raw, err := b.vetted(archive(text), password)
+func (r Reader) Certificates(password, text string) (string, error) {
+	raw, err := r.vetted(archive(text), password)
 	if err != nil {
 		return "", err
 	}
@@ -48,9 +56,9 @@ func (b *budget) pkcs12Certificates(password, text string) (string, error) {
 	return certificatesPEM(inOrder(certs)), nil
 }
 
-// toPKCS12 returns an archive in base64. Without chain only the first
+// ToPKCS12 returns an archive in base64. Without chain only the first
 // certificate goes in.
-func toPKCS12(certText, keyText, password string, chain bool) (string, error) {
+func ToPKCS12(certText, keyText, password string, chain bool) (string, error) {
 	certs, err := parseCertificates(certText)
 	if err != nil {
 		return "", err
@@ -74,7 +82,8 @@ func toPKCS12(certText, keyText, password string, chain bool) (string, error) {
 	return base64.StdEncoding.EncodeToString(out), nil
 }
 
-func trustStore(text, password string) (string, error) {
+// ToTrustStore returns an archive of certificates in base64.
+func ToTrustStore(text, password string) (string, error) {
 	certs, err := parseCertificates(text)
 	if err != nil {
 		return "", err

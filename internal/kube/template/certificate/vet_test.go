@@ -1,27 +1,62 @@
-package template
+package certificate
 
 import (
 	"bytes"
 	"crypto/aes"
 	"crypto/cipher"
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/pbkdf2"
 	"crypto/rand"
 	"crypto/sha1" // the PRF that PBKDF2 has unless another is named
+	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
+	"encoding/base64"
 	"encoding/pem"
+	"errors"
+	"math/big"
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"software.sslmate.com/src/go-pkcs12"
-
-	"github.com/strongkeep/strongkeep/internal/errs"
 )
+
+func free(int) error { return nil }
+
+// pair returns PEM of a certificate, of that which issued it, and of its key.
+func pair(t *testing.T) (leaf, issuer, key string) {
+	t.Helper()
+	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	create := func(template, parent *x509.Certificate) *x509.Certificate {
+		template.SerialNumber, template.NotAfter = big.NewInt(1), time.Unix(1<<32, 0)
+		der, err := x509.CreateCertificate(rand.Reader, template, parent, &k.PublicKey, k)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := x509.ParseCertificate(der)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	ca := &x509.Certificate{Subject: pkix.Name{CommonName: "ca"}, IsCA: true, BasicConstraintsValid: true}
+	ca = create(ca, ca)
+	c := create(&x509.Certificate{Subject: pkix.Name{CommonName: "leaf"}}, ca)
+	if key, err = keyPEM(k); err != nil {
+		t.Fatal(err)
+	}
+	return certificatesPEM([]*x509.Certificate{c}), certificatesPEM([]*x509.Certificate{ca}), key
+}
 
 // Archives of all known writers are read, with and without a password.
 func TestArchivesOfAllKinds(t *testing.T) {
-	_, middle, leaf, keyText := chain(t)
+	leaf, middle, keyText := pair(t)
 	certs, err := parseCertificates(leaf + middle)
 	if err != nil {
 		t.Fatal(err)
@@ -48,15 +83,15 @@ func TestArchivesOfAllKinds(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		data := map[string]string{"a": string(raw), "p": c.password}
-		r := NewRun(data, Limits{}, still)
-		if out, err := r.Text("t", "{{ pkcs12keyPass .p .a }}"); err != nil || string(out) != want {
+		r := Reader{Spend: free}
+		if out, err := r.Key(c.password, string(raw)); err != nil || out != want {
 			t.Errorf("%s: the key: %.40q, %v", name, out, err)
 		}
-		if out, err := r.Text("t", "{{ .a | b64enc | pkcs12certPass .p }}"); err != nil || string(out) != leaf+middle {
+		if out, err := r.Certificates(c.password, base64.StdEncoding.EncodeToString(raw)); err != nil || out != leaf+middle {
 			t.Errorf("%s: the certificates: %.40q, %v", name, out, err)
 		}
-		if out, err := r.Text("t", "{{ .a | pkcs12certPass `wrong` }}"); c.encoder != pkcs12.Passwordless && (!errs.Is(err, errs.Invalid) || len(out) > 0) {
+		var known Error
+		if out, err := r.Certificates("wrong", string(raw)); c.encoder != pkcs12.Passwordless && (!errors.As(err, &known) || out != "") {
 			t.Errorf("%s with a wrong password: %.40q, %v", name, out, err)
 		}
 	}
@@ -164,7 +199,7 @@ func TestHiddenRounds(t *testing.T) {
 		Algorithm pkix.AlgorithmIdentifier
 		Data      []byte
 	}{pkix.AlgorithmIdentifier{Algorithm: asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 12, 1, 3}, Parameters: slow}, make([]byte, 64)})
-	_, _, leaf, _ := chain(t)
+	leaf, _, _ := pair(t)
 	block, _ := pem.Decode([]byte(leaf))
 	cert := bag{Type: asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 12, 10, 1, 3}, Value: explicit(marshal(struct {
 		Type asn1.ObjectIdentifier
@@ -199,8 +234,8 @@ func TestHiddenRounds(t *testing.T) {
 		"a long key":                       {archiveOf(plain(long)), "too long"},
 		"a certificate only, for the test": {archiveOf(encryptedPart(t, marshal([]bag{cert}))), "not a PKCS#12 archive of one key"},
 	} {
-		_, err := NewRun(map[string]string{"a": c.archive}, Limits{}, still).Text("t", "{{ pkcs12keyPass `p` .a }}")
-		if !errs.Is(err, errs.Invalid) || !strings.Contains(err.Error(), c.want) {
+		_, err := Reader{Spend: free}.Key("p", c.archive)
+		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, want %q", name, err, c.want)
 		}
 	}
@@ -208,15 +243,10 @@ func TestHiddenRounds(t *testing.T) {
 		Salt   []byte
 		Rounds int
 	}{nil, mostRounds})
-	b := &budget{limits: Limits{}.withDefaults(), now: still}
-	for range 2 {
-		_, err := b.vetted(many, "")
-		if !strings.Contains(err.Error(), "not a PKCS#12") {
-			t.Errorf("within the budget: %v", err)
-		}
-	}
-	if _, err := b.vetted(many, ""); !strings.Contains(err.Error(), "too many keys") {
-		t.Errorf("rounds do not count: %v", err)
+	spent := 0
+	r := Reader{Spend: func(units int) error { spent += units; return errors.New("too much") }}
+	if _, err := r.Certificates("", string(many)); err == nil || err.Error() != "too much" || spent != mostRounds/roundsPerUnit {
+		t.Errorf("%d units: %v", spent, err)
 	}
 }
 
@@ -226,14 +256,15 @@ func TestLongKeysAreRefused(t *testing.T) {
 	if _, err := rand.Read(long); err != nil {
 		t.Fatal(err)
 	}
-	data := map[string]string{
-		"pem": string(pem.EncodeToMemory(&pem.Block{Type: typePrivateKey, Bytes: long})),
-		"jwk": `{"kty":"RSA","e":"AQAB","n":"` + strings.Repeat("A", 3000) + `"}`,
-		"two": `{"kty":"RSA","e":"AQAB","n":"AQAB","n":"` + strings.Repeat("A", 3000) + `"}`,
-	}
-	for _, source := range []string{"{{ rsaDecrypt `RSA-OAEP` `` `x` .pem }}", "{{ jwkPublicKeyPem .jwk }}", "{{ jwkPrivateKeyPem .jwk }}", "{{ jwkPublicKeyPem .two }}"} {
-		if _, err := NewRun(data, Limits{}, still).Text("t", source); !errs.Is(err, errs.Invalid) || !strings.Contains(err.Error(), "too long") {
-			t.Errorf("%s: %v", source, err)
+	number := strings.Repeat("A", 3000)
+	text := string(pem.EncodeToMemory(&pem.Block{Type: typePrivateKey, Bytes: long}))
+	_, decrypting := RSADecrypt("RSA-OAEP", "", "x", text)
+	_, public := JWKPublicKey(`{"kty":"RSA","e":"AQAB","n":"` + number + `"}`)
+	_, private := JWKPrivateKey(`{"kty":"RSA","e":"AQAB","n":"AQAB","d":"` + number + `"}`)
+	_, twice := JWKPublicKey(`{"kty":"RSA","e":"AQAB","n":"AQAB","n":"` + number + `"}`)
+	for i, err := range []error{decrypting, public, private, twice} {
+		if err == nil || !strings.Contains(err.Error(), "too long") {
+			t.Errorf("%d: %v", i, err)
 		}
 	}
 }
@@ -248,11 +279,17 @@ func FuzzArchive(f *testing.F) {
 		f.Add(raw)
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		r := NewRun(map[string]string{"a": string(raw)}, Limits{Keys: 1}, still)
-		for _, source := range []string{"{{ pkcs12key .a }}", "{{ pkcs12cert .a }}"} {
-			if _, err := r.Text("t", source); err != nil && errs.KindOf(err) == errs.Internal {
-				t.Error(err)
+		r := Reader{Spend: func(units int) error {
+			if units > 0 {
+				return errors.New("too much")
 			}
+			return nil
+		}}
+		if out, err := r.Key("", string(raw)); err != nil && out != "" {
+			t.Error(err)
+		}
+		if out, err := r.Certificates("", string(raw)); err != nil && out != "" {
+			t.Error(err)
 		}
 	})
 }
