@@ -237,22 +237,31 @@ func (c *call) runOnce(ctx context.Context, t *tx, asked audit.Ticket) (*engine.
 	if t.Writes() == 0 {
 		return res, nil
 	}
-	if err := c.stillMounted(ctx, t); err != nil {
+	if err := c.commit(ctx, t, asked); err != nil {
 		return nil, err
 	}
+	return res, nil
+}
+
+// commit makes what the handler changed durable, once the request is on record.
+// errRerun: another request changed what this one read.
+func (c *call) commit(ctx context.Context, t *tx, asked audit.Ticket) error {
+	if err := c.stillMounted(ctx, t); err != nil {
+		return err
+	}
 	if err := asked.Wait(ctx); err != nil {
-		return nil, err
+		return err
 	}
 	// The client may go away now; whether the commit happened must not depend on it.
 	ctx = context.WithoutCancel(ctx)
 	revision, err := t.Commit(ctx)
 	if errs.Is(err, errs.Conflict) {
-		return nil, errRerun
+		return errRerun
 	}
 	if err != nil {
-		return nil, errs.Newf(errs.KindOf(err), "committing the request: %w", err)
+		return errs.Newf(errs.KindOf(err), "committing the request: %w", err)
 	}
-	return res, c.committed(ctx, t, revision)
+	return c.committed(ctx, t, revision)
 }
 
 // handler returns what serves the operation, or the wire's own errors for a

@@ -94,7 +94,7 @@ func (a *Authority) template(r Request) (*x509.Certificate, error) {
 		SerialNumber: serial,
 		Subject: pkix.Name{
 			CommonName:   r.CommonName,
-			Organization: r.Groups, //nolint:misspell // the field's name in crypto/x509
+			Organization: r.Groups,
 		},
 		NotBefore:   a.now.Add(-time.Minute),
 		NotAfter:    a.now.Add(lifetime),
