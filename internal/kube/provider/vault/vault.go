@@ -68,7 +68,7 @@ func (Provider) Open(ctx context.Context, cfg provider.Config) (provider.Store, 
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.TLSClientConfig = tlsConfig
 	transport.MaxIdleConnsPerHost = 32
-	s.http = &http.Client{Transport: transport}
+	s.http = &http.Client{Transport: transport, CheckRedirect: checkRedirect}
 	if s.kv, err = s.client(cfg.Retry); err != nil {
 		return nil, err
 	}
@@ -76,6 +76,18 @@ func (Provider) Open(ctx context.Context, cfg provider.Config) (provider.Store, 
 	s.anonymous = s.kv.WithNamespace(orElse(settings.Auth.Namespace, settings.Namespace))
 	s.ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	return s, nil
+}
+
+// checkRedirect lets a standby send us to the active server, once, and never
+// from TLS to plain text: the token goes along.
+func checkRedirect(req *http.Request, via []*http.Request) error {
+	if len(via) > 1 {
+		return errs.New(errs.Unavailable, "the server that it redirects to redirects again")
+	}
+	if via[0].URL.Scheme == "https" && req.URL.Scheme != "https" {
+		return errs.New(errs.Unavailable, "it redirects from https to http, which would send the token in plain text")
+	}
+	return nil
 }
 
 // client makes the official client. What it would take from the environment is

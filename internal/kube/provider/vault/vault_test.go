@@ -4,10 +4,13 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"encoding/pem"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -354,6 +357,41 @@ func TestFailureKinds(t *testing.T) {
 	down := newFixture(t, vaulttest.New(), func(s *Settings) { s.Server = "https://127.0.0.1:1" })
 	if _, err := down.read(t, "x"); !errs.Is(err, errs.Unavailable) || !strings.Contains(err.Error(), "connection refused") {
 		t.Errorf("a server that is down: %v", err)
+	}
+}
+
+// TestRedirectToPlainText guards that a redirect does not carry the token out
+// of TLS, in a read or in a subscription.
+func TestRedirectToPlainText(t *testing.T) {
+	var plain atomic.Int64
+	target := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { plain.Add(1) }))
+	defer target.Close()
+	for name, paths := range map[string]string{"read": "/v1/secret/", "subscription": "/v1/sys/events/"} {
+		front := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if strings.HasPrefix(r.URL.Path, paths) {
+				http.Redirect(w, r, target.URL+r.URL.Path, http.StatusTemporaryRedirect)
+				return
+			}
+			_, _ = w.Write([]byte(`{"data":{"ttl":0}}`))
+		}))
+		f := newFixture(t, vaulttest.New(), nil)
+		ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: front.Certificate().Raw})
+		st, err := f.open(t, Settings{Server: front.URL, Path: "secret", CABundle: ca, Auth: tokenAuth()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if name == "read" {
+			_, err = st.Read(t.Context(), provider.Request{Key: "x"})
+		} else {
+			err = st.(*store).Notify(t.Context(), func(provider.Change) {})
+		}
+		if err == nil || !strings.Contains(err.Error(), "plain text") || plain.Load() > 0 {
+			t.Errorf("%s: %v, and %d requests without TLS", name, err, plain.Load())
+		}
+		if err := st.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+		front.Close()
 	}
 }
 
