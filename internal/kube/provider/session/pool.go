@@ -69,8 +69,11 @@ func (p *Pool) Read(ctx context.Context, store v1.Store, req provider.Request) (
 			return provider.Value{}, err
 		}
 		v, again, err := s.read(ctx, req)
-		if !again || ctx.Err() != nil {
+		if !again {
 			return v, err
+		}
+		if ctx.Err() != nil { // an empty value must not pass for one that was read
+			return provider.Value{}, errs.Newf(errs.Unavailable, "reading %q from %s: %w", req.Key, s.key, ctx.Err())
 		}
 	}
 }
@@ -185,7 +188,9 @@ func (p *Pool) open(ctx context.Context, store v1.Store) (*session, error) {
 	attempts := 0
 	if s != nil {
 		failed, due := s.failedBefore(p.cfg.Clock.Now())
+		behind := s.id.uid == id.uid && id.generation < s.id.generation
 		switch {
+		case behind: // the caller's copy is old, as a subscription's may be: it gets the store as it is
 		case s.id != id:
 			p.end(s)
 			s = nil

@@ -203,6 +203,64 @@ func TestAStoreThatIsDownIsLeftAlone(t *testing.T) {
 	})
 }
 
+// TestLoginThatIsRefused guards that a thousand objects of a store that refuses
+// the login do not each try it.
+func TestLoginThatIsRefused(t *testing.T) {
+	b := &backend{}
+	run(t, b, func(t *testing.T, p *Pool) {
+		b.fail(errs.New(errs.Unauthenticated, "wrong role"))
+		for i := range 100 {
+			if _, err := p.Read(t.Context(), object(t, 1), provider.Request{Key: strings.Repeat("a", i+1)}); !errs.Is(err, errs.Unauthenticated) {
+				t.Fatal(err)
+			}
+		}
+		if b.reads.Load() != 1 {
+			t.Errorf("%d tries to log in, want 1", b.reads.Load())
+		}
+	})
+}
+
+// TestAnOldCopyOfAStore guards that a caller that still has the store as it was,
+// such as a subscription, neither ends the new session nor opens the old one.
+func TestAnOldCopyOfAStore(t *testing.T) {
+	b := &backend{}
+	run(t, b, func(t *testing.T, p *Pool) {
+		for _, generation := range []int64{1, 2, 1, 2, 1} {
+			if _, err := p.Read(t.Context(), object(t, generation), provider.Request{Key: "a"}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if b.opens.Load() != 2 {
+			t.Errorf("%d opens, want one per generation", b.opens.Load())
+		}
+	})
+}
+
+// TestGivingUpIsNotAnEmptyValue guards that a read that never began, because its
+// session ended and its caller gave up, does not look like one of an empty secret.
+func TestGivingUpIsNotAnEmptyValue(t *testing.T) {
+	b := &backend{}
+	run(t, b, func(t *testing.T, p *Pool) {
+		s, err := p.open(t.Context(), object(t, 1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.mu.Lock()
+		s.ended = true // as close does, before the session is out of the pool's users
+		s.mu.Unlock()
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		for range 20 { // opening may be given up, too
+			if _, err := p.Read(ctx, object(t, 1), provider.Request{Key: "a"}); !errs.Is(err, errs.Unavailable) {
+				t.Fatalf("%v, want Unavailable", err)
+			}
+		}
+		s.mu.Lock()
+		s.ended = false
+		s.mu.Unlock()
+	})
+}
+
 func TestFailedOpensBackOff(t *testing.T) {
 	b := &backend{openErr: errs.New(errs.NotExist, "no Secret")}
 	run(t, b, func(t *testing.T, p *Pool) {

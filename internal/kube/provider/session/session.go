@@ -190,7 +190,7 @@ func (s *session) land(req provider.Request, f *flight) {
 func (s *session) note(err error) {
 	pause := time.Duration(0)
 	switch {
-	case errs.Is(err, errs.Unavailable), errs.Is(err, errs.Sealed):
+	case errs.Is(err, errs.Unavailable), errs.Is(err, errs.Sealed), errs.Is(err, errs.Unauthenticated): // the last: no login, for any key
 		pause = downPause
 	case errs.Is(err, errs.Exhausted):
 		pause = throttledPause
