@@ -135,8 +135,12 @@ func (h *Hub) Follow(store v1.Store) {
 // Unfollow ends the subscription of a store.
 func (h *Hub) Unfollow(key v1.StoreKey) {
 	h.mu.Lock()
-	defer h.mu.Unlock()
+	followed := h.follows[key] != nil
 	h.unfollow(key)
+	h.mu.Unlock()
+	if followed {
+		h.cfg.State(key, false)
+	}
 }
 
 func (h *Hub) unfollow(key v1.StoreKey) {
@@ -154,12 +158,17 @@ func (h *Hub) Connected(key v1.StoreKey) bool {
 	return f != nil && f.connected
 }
 
-// setConnected is called by f's loop.
+// setConnected is called by f's loop. What a subscription that was ended says
+// last is not the state of the store: there is a new one, or no such store.
 func (h *Hub) setConnected(f *follow, connected bool) {
+	key := v1.KeyOf(f.store)
 	h.mu.Lock()
 	f.connected = connected
+	current := h.follows[key] == f
 	h.mu.Unlock()
-	h.cfg.State(v1.KeyOf(f.store), connected)
+	if current {
+		h.cfg.State(key, connected)
+	}
 }
 
 // begin starts the loop of f. h.mu is held and h.ctx is set.

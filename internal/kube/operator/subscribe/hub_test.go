@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -214,6 +215,40 @@ func TestFollowFollowsTheObject(t *testing.T) {
 			t.Error("Unfollow leaves a connection")
 		}
 		got()
+	})
+}
+
+// TestAnEndedSubscriptionSaysNothingLate guards that the metric of a store that
+// was deleted does not come back, nor a lost connection of an old subscription
+// hide the new one.
+func TestAnEndedSubscriptionSaysNothingLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := &notifier{report: map[string]func(provider.Change){}, drop: map[string]context.CancelCauseFunc{}}
+		var mu sync.Mutex
+		var heard []bool
+		h := New(Config{Notifier: n, Clock: clock.RealClock{}, Log: slog.New(slog.DiscardHandler), State: func(_ v1.StoreKey, connected bool) {
+			mu.Lock()
+			defer mu.Unlock()
+			heard = append(heard, connected)
+		}})
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- h.Run(ctx) }()
+		h.Follow(store("s", 1))
+		synctest.Wait()
+		h.Follow(store("s", 2))
+		synctest.Wait()
+		h.Unfollow(wish("s", "").Store)
+		h.Unfollow(wish("s", "").Store)
+		mu.Lock()
+		told := len(heard)
+		mu.Unlock()
+		synctest.Wait()
+		if want := []bool{true, true, false}; !slices.Equal(heard, want) || told != len(want) {
+			t.Errorf("State heard %v, %d of them when Unfollow returned, want %v", heard, told, want)
+		}
+		cancel()
+		<-ended
 	})
 }
 
