@@ -72,7 +72,11 @@ func (s *store) get(ctx context.Context, path string, query url.Values) ([]byte,
 		defer answer.Body.Close() //nolint:errcheck // read to the end or given up
 	}
 	if err != nil {
-		return deletedBody(answer), classify(err, fmt.Sprintf("reading %q at %s", path, s.settings.Server))
+		err = classify(err, fmt.Sprintf("reading %q at %s", path, s.settings.Server))
+		if errs.Is(err, errs.NotExist) && !saysMissing(answer) {
+			err = errs.Newf(errs.Invalid, "%w (the answer is not Vault's: check spec.provider.vault.server)", err)
+		}
+		return nil, err
 	}
 	body, err := io.ReadAll(io.LimitReader(answer.Body, maxBody+1))
 	if err != nil {
@@ -84,16 +88,16 @@ func (s *store) get(ctx context.Context, path string, query url.Values) ([]byte,
 	return body, nil
 }
 
-// deletedBody returns the body of a 404, which for a deleted version says when.
-func deletedBody(answer *api.Response) []byte {
-	if answer == nil || answer.StatusCode != 404 {
-		return nil
+// saysMissing reports whether a 404 is Vault's own: {"errors":[]}, or for a
+// deleted version its {"data":…}. A proxy's 404, JSON or not, must not look like
+// a deletion: with deletionPolicy Delete that ends the Kubernetes Secret.
+func saysMissing(answer *api.Response) bool {
+	if answer == nil {
+		return false
 	}
-	body, err := io.ReadAll(io.LimitReader(answer.Body, 64<<10))
-	if err != nil {
-		return nil
-	}
-	return body
+	var body struct{ Errors, Data json.RawMessage }
+	err := json.NewDecoder(io.LimitReader(answer.Body, 64<<10)).Decode(&body)
+	return err == nil && (len(body.Errors) > 0 || len(body.Data) > 0)
 }
 
 // explain says in the message what to do.
@@ -126,7 +130,7 @@ type kv2Body struct {
 
 func (s *store) value(body []byte, req provider.Request, path string) (provider.Value, error) {
 	bad := func() (provider.Value, error) {
-		return provider.Value{}, errs.Newf(errs.Unavailable, "reading %q at %s: the answer is not what a KV %s engine gives: check spec.provider.vault.version and path",
+		return provider.Value{}, errs.Newf(errs.Invalid, "reading %q at %s: the answer is not what a KV %s engine gives: check spec.provider.vault.version and path",
 			path, s.settings.Server, s.settings.Version)
 	}
 	var outer answerBody

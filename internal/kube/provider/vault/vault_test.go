@@ -360,6 +360,51 @@ func TestFailureKinds(t *testing.T) {
 	}
 }
 
+// TestNotFoundOfAnother guards that only Vault's own 404 says that a secret is
+// gone: with deletionPolicy Delete that ends the Kubernetes Secret.
+func TestNotFoundOfAnother(t *testing.T) {
+	for body, want := range map[string]errs.Kind{
+		`{"errors":[]}`: errs.NotExist,
+		`{"request_id":"x","data":{"data":null,"metadata":{"version":1}}}`: errs.NotExist,
+		`{"errors":["no handler for route"]}`:                              errs.Invalid,
+		`{"message":"no Route matched with those values"}`:                 errs.Invalid,
+		`{}`:                    errs.Invalid,
+		``:                      errs.Invalid,
+		`<html>not here</html>`: errs.Invalid,
+	} {
+		front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if strings.HasPrefix(r.URL.Path, "/v1/secret/") {
+				w.WriteHeader(http.StatusNotFound)
+				_, _ = w.Write([]byte(body))
+				return
+			}
+			_, _ = w.Write([]byte(`{"data":{"ttl":0}}`))
+		}))
+		f := newFixture(t, vaulttest.New(), nil)
+		st, err := f.open(t, Settings{Server: front.URL, Path: "secret", Auth: tokenAuth()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := st.Read(t.Context(), provider.Request{Key: "x"}); !errs.Is(err, want) {
+			t.Errorf("404 with %q is %v (%v), want %v", body, errs.KindOf(err), err, want)
+		}
+		if err := st.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+		front.Close()
+	}
+}
+
+// TestOneWrongPathIsNotAnOutage guards that a key whose answer cannot be
+// understood does not make its store look down to everybody else.
+func TestOneWrongPathIsNotAnOutage(t *testing.T) {
+	f := newFixture(t, vaulttest.New(), func(s *Settings) { s.Path = "" })
+	f.PutV1("data/x", `{"a":"b"}`)
+	if _, err := f.read(t, "kv1/data/x"); !errs.Is(err, errs.Invalid) || !strings.Contains(err.Error(), "version and path") {
+		t.Errorf("%v (%v), want Invalid", err, errs.KindOf(err))
+	}
+}
+
 // TestRedirectToPlainText guards that a redirect does not carry the token out
 // of TLS, in a read or in a subscription.
 func TestRedirectToPlainText(t *testing.T) {
