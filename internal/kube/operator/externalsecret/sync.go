@@ -3,6 +3,8 @@ package externalsecret
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -189,15 +191,24 @@ func (r *Reconciler) deleteFormer(ctx context.Context, es *v1.ExternalSecret) er
 	return r.writer.Delete(ctx, es.Namespace, former.Name, target.Version{UID: former.UID})
 }
 
-// withoutValues takes every secret value out of an error's text. Nothing should
-// be in there; this is the last gate before a status that many may read.
+// withoutValues takes every secret value out of an error's text, plain and as
+// %q writes it. Nothing should be in there; this is the last gate before a status
+// that many may read. Long values go first: a short one may be part of them.
 func withoutValues(err error, data map[string]redact.Secret) error {
+	var values []string
+	for _, v := range data {
+		if v.Len() < 4 {
+			continue
+		}
+		plain := v.RevealString()
+		quoted := strconv.Quote(plain)
+		values = append(values, plain, quoted[1:len(quoted)-1])
+	}
+	slices.SortFunc(values, func(a, b string) int { return len(b) - len(a) })
 	text := err.Error()
 	clean := text
-	for _, v := range data {
-		if v.Len() >= 4 {
-			clean = strings.ReplaceAll(clean, v.RevealString(), redact.Placeholder)
-		}
+	for _, v := range values {
+		clean = strings.ReplaceAll(clean, v, redact.Placeholder)
 	}
 	if clean == text {
 		return err
