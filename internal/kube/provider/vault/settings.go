@@ -3,6 +3,7 @@ package vault
 import (
 	"encoding/json"
 	"fmt"
+	"net/url"
 	"sort"
 	"strings"
 
@@ -83,6 +84,11 @@ type Kubernetes struct {
 func (s *Settings) check() error {
 	if s.Server == "" {
 		return errs.New(errs.Invalid, "server is missing: give the address, such as https://vault.example:8200")
+	}
+	// The client knows unix: too, which is the operator's own machine. An address
+	// stands in messages, so none is quoted here: it may hold a password.
+	if u, err := url.Parse(s.Server); err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil {
+		return errs.New(errs.Invalid, "server must be the address of a server without user and password, such as https://vault.example:8200")
 	}
 	switch s.Version {
 	case "":

@@ -68,7 +68,7 @@ func (Provider) Open(ctx context.Context, cfg provider.Config) (provider.Store, 
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.TLSClientConfig = tlsConfig
 	transport.MaxIdleConnsPerHost = 32
-	s.http = &http.Client{Transport: transport, CheckRedirect: checkRedirect}
+	s.http = &http.Client{Transport: bounded{transport}, CheckRedirect: checkRedirect}
 	if s.kv, err = s.client(cfg.Retry); err != nil {
 		return nil, err
 	}
@@ -76,6 +76,19 @@ func (Provider) Open(ctx context.Context, cfg provider.Config) (provider.Store, 
 	s.anonymous = s.kv.WithNamespace(orElse(settings.Auth.Namespace, settings.Namespace))
 	s.ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	return s, nil
+}
+
+// bounded ends every answer after maxBody: the client reads logins and errors
+// whole, and the server is whoever a SecretStore names.
+type bounded struct{ *http.Transport }
+
+// RoundTrip implements http.RoundTripper.
+func (b bounded) RoundTrip(req *http.Request) (*http.Response, error) {
+	answer, err := b.Transport.RoundTrip(req)
+	if err == nil && answer.StatusCode != http.StatusSwitchingProtocols { // that body is the connection
+		answer.Body = http.MaxBytesReader(nil, answer.Body, maxBody)
+	}
+	return answer, err
 }
 
 // checkRedirect lets a standby send us to the active server, once, and never

@@ -405,6 +405,43 @@ func TestOneWrongPathIsNotAnOutage(t *testing.T) {
 	}
 }
 
+// TestEndlessAnswers guards that no answer, be it a secret, a login or an error,
+// is read without end.
+func TestEndlessAnswers(t *testing.T) {
+	for path, status := range map[string]int{"/v1/secret/data/x": http.StatusOK, "/v1/auth/kubernetes/login": http.StatusOK, "/v1/secret/data/y": http.StatusInternalServerError} {
+		var sent atomic.Int64
+		front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path != path {
+				_, _ = w.Write([]byte(`{"auth":{"client_token":"t"}}`))
+				return
+			}
+			w.WriteHeader(status)
+			_, _ = w.Write([]byte(`{"data":"`))
+			for chunk := bytes.Repeat([]byte("x"), 1<<20); sent.Load() < 4*maxBody; {
+				n, err := w.Write(chunk)
+				if err != nil {
+					return
+				}
+				sent.Add(int64(n))
+			}
+		}))
+		f := newFixture(t, vaulttest.New(), nil)
+		st, err := f.open(t, Settings{Server: front.URL, Path: "secret", Auth: kubernetesAuth()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = st.Read(t.Context(), provider.Request{Key: path[len(path)-1:]})
+		if !errs.Is(err, errs.TooLarge) || sent.Load() > 2*maxBody {
+			t.Errorf("%s: %v (%v) after %d MiB, want TooLarge at %d", path, err, errs.KindOf(err), sent.Load()>>20, maxBody>>20)
+		}
+		if err := st.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+		front.CloseClientConnections()
+		front.Close()
+	}
+}
+
 // TestRedirectToPlainText guards that a redirect does not carry the token out
 // of TLS, in a read or in a subscription.
 func TestRedirectToPlainText(t *testing.T) {
@@ -444,6 +481,9 @@ func TestSettingsThatCannotWork(t *testing.T) {
 	f := newFixture(t, vaulttest.New(), nil)
 	for want, change := range map[string]func(*Settings){
 		"server is missing":                    func(s *Settings) { s.Server = "" },
+		"server must be the address":           func(s *Settings) { s.Server = "unix:///run/containerd.sock" },
+		"of a server without user and":         func(s *Settings) { s.Server = "https://me:pw@vault.example" },
+		"such as https://vault":                func(s *Settings) { s.Server = "vault.example:8200" },
 		"must be v1 or v2":                     func(s *Settings) { s.Version = "v3" },
 		"auth is missing":                      func(s *Settings) { s.Auth = nil },
 		"exactly one of tokenSecretRef":        func(s *Settings) { s.Auth.TokenSecretRef = &v1.SecretKeySelector{} },
@@ -463,7 +503,7 @@ func TestSettingsThatCannotWork(t *testing.T) {
 	} {
 		settings := Settings{Server: f.URL, Auth: kubernetesAuth()}
 		change(&settings)
-		if _, err := f.open(t, settings); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := f.open(t, settings); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "me:pw") {
 			t.Errorf("%v, want an error with %q", err, want)
 		}
 	}
