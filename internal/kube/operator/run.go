@@ -21,6 +21,7 @@ import (
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/externalsecret"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/rbac"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/secretstore"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/subscribe"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/target"
@@ -118,7 +119,7 @@ func leaseLock(cfg Config) (resourcelock.Interface, error) {
 		return nil, errs.Newf(errs.Invalid, "reaching the API server: %w", err)
 	}
 	return &resourcelock.LeaseLock{
-		LeaseMeta:  metav1.ObjectMeta{Namespace: cfg.OwnNamespace, Name: "strongkeep-operator"},
+		LeaseMeta:  metav1.ObjectMeta{Namespace: cfg.OwnNamespace, Name: rbac.Lease},
 		Client:     c,
 		LockConfig: resourcelock.ResourceLockConfig{Identity: host + "_" + uuid.NewString()},
 	}, nil

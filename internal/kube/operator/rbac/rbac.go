@@ -49,8 +49,12 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// KeySecret is the Secret of the operator's namespace that holds its key.
-const KeySecret = "strongkeep-operator-key"
+// KeySecret is the Secret of the operator's namespace that holds its key, Lease
+// the lease there that operators are elected by.
+const (
+	KeySecret = "strongkeep-operator-key"
+	Lease     = "strongkeep-operator"
+)
 
 func rule(why, group, resource string, verbs ...string) Rule {
 	return Rule{why, rbacv1.PolicyRule{APIGroups: []string{group}, Resources: []string{resource}, Verbs: verbs}}
@@ -100,7 +104,9 @@ func own(o Options) []Rule {
 	get.ResourceNames = []string{KeySecret}
 	rules := []Rule{get, rule("to make that key at the first start: creation cannot be limited to a name", "", "secrets", "create")}
 	if o.LeaderElection {
-		rules = append(rules, rule("to be elected", "coordination.k8s.io", "leases", "get", "create", "update"))
+		held := rule("to be elected", "coordination.k8s.io", "leases", "get", "update")
+		held.ResourceNames = []string{Lease}
+		rules = append(rules, held, rule("to make that lease at the first start: creation cannot be limited to a name", "coordination.k8s.io", "leases", "create"))
 	}
 	return rules
 }

@@ -20,6 +20,9 @@ func TestNarrowness(t *testing.T) {
 				}
 			}
 			for _, rule := range r.Rules {
+				if r.Namespace == o.withDefaults().Namespace && len(rule.ResourceNames) == 0 && !slices.Equal(rule.Verbs, []string{"create"}) {
+					t.Errorf("%+v: rule %+v of the own namespace names no object", o, rule)
+				}
 				if rule.Why == "" || slices.Contains(rule.Verbs, rbacv1.VerbAll) || slices.Contains(rule.Resources, rbacv1.ResourceAll) || slices.Contains(rule.APIGroups, rbacv1.APIGroupAll) {
 					t.Errorf("%+v: rule %+v has no reason or a wildcard", o, rule)
 				}
