@@ -198,7 +198,7 @@ func (g *gatherer) extract(f *v1.ExternalSecretDataFrom) error {
 	for key, part := range parts {
 		name := ConvertKey(key, f.Extract.ConversionStrategy)
 		if other, twice := converted[name]; twice {
-			return errs.Newf(errs.Conflict, "keys %q and %q of %q both become %q: set conversionStrategy Unicode", min(key, other), max(key, other), f.Extract.Key, name)
+			return errs.Newf(errs.Invalid, "keys %q and %q of %q both become %q: set conversionStrategy Unicode", min(key, other), max(key, other), f.Extract.Key, name)
 		}
 		converted[name] = key
 		part, err := decode(part, f.Extract.DecodingStrategy)

@@ -99,7 +99,7 @@ func TestRefusals(t *testing.T) {
 		"data: [{secretKey: a, remoteRef: {key: app, property: bad, decodingStrategy: Base64}}]": {errs.Invalid, "not Base64"},
 		"data: [{secretKey: a, remoteRef: {key: zero, nullBytePolicy: Fail}}]":                   {errs.Invalid, "zero byte"},
 		"dataFrom: [{extract: {key: text}}]":                                                     {errs.Invalid, "extract needs one"},
-		"dataFrom: [{extract: {key: odd}}]":                                                      {errs.Conflict, `"a/b" and "a:b" of "odd" both become "a_b"`},
+		"dataFrom: [{extract: {key: odd}}]":                                                      {errs.Invalid, `"a/b" and "a:b" of "odd" both become "a_b"`},
 		"dataFrom: [{find: {name: {regexp: x}}}]":                                                {errs.Unsupported, "dataFrom[].find"},
 		"dataFrom: [{extract: {key: app}, rewrite: [{regexp: {source: a, target: b}}]}]":         {errs.Unsupported, "dataFrom[].rewrite"},
 		"dataFrom: [{sourceRef: {generatorRef: {kind: Password, name: x}}}]":                     {errs.Unsupported, "generatorRef"},
