@@ -82,13 +82,8 @@ type Kubernetes struct {
 
 // check finds what can never work, and fills defaults in.
 func (s *Settings) check() error {
-	if s.Server == "" {
-		return errs.New(errs.Invalid, "server is missing: give the address, such as https://vault.example:8200")
-	}
-	// The client knows unix: too, which is the operator's own machine. An address
-	// stands in messages, so none is quoted here: it may hold a password.
-	if u, err := url.Parse(s.Server); err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil {
-		return errs.New(errs.Invalid, "server must be the address of a server without user and password, such as https://vault.example:8200")
+	if err := checkServer(s.Server); err != nil {
+		return err
 	}
 	switch s.Version {
 	case "":
@@ -113,6 +108,20 @@ func (s *Settings) check() error {
 		return errs.New(errs.Invalid, "auth is missing: add tokenSecretRef, kubernetes or appRole")
 	}
 	return s.Auth.check()
+}
+
+// checkServer refuses what is not a server on the network: the client knows
+// unix: too, which would be the operator's own machine. The address stands in
+// messages, so it may not hold a password, and none is quoted here.
+func checkServer(address string) error {
+	if address == "" {
+		return errs.New(errs.Invalid, "server is missing: give the address, such as https://vault.example:8200")
+	}
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil {
+		return errs.New(errs.Invalid, "server must be the address of a server without user and password, such as https://vault.example:8200")
+	}
+	return nil
 }
 
 func (a *Auth) check() error {
