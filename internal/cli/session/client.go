@@ -149,6 +149,9 @@ func (s *Session) Explain(err error) error {
 	if errors.As(err, &response) {
 		return s.explainResponse(response)
 	}
+	if errs.KindOf(err) != errs.Internal {
+		return err // one of ours, which says what to do
+	}
 	var (
 		unknown  x509.UnknownAuthorityError
 		invalid  x509.CertificateInvalidError
