@@ -164,7 +164,7 @@ func (g *gatherer) one(d *v1.ExternalSecretData) error {
 	}
 	value, err := a.value.Property(d.RemoteRef.Property)
 	if err != nil {
-		return errs.Newf(errs.KindOf(err), "key %q: %w", d.RemoteRef.Key, err)
+		return errs.Newf(g.propertyKind(err), "key %q: %w", d.RemoteRef.Key, err)
 	}
 	value, err = decode(value, d.RemoteRef.DecodingStrategy)
 	if err == nil {
@@ -175,6 +175,17 @@ func (g *gatherer) one(d *v1.ExternalSecretData) error {
 	}
 	g.out.Data[d.SecretKey] = value
 	return nil
+}
+
+// propertyKind is the kind of a property that could not be read. The secret is
+// there: a property it lacks is a mistake in a name, and must not make
+// deletionPolicy Delete remove what pods run on.
+func (g *gatherer) propertyKind(err error) errs.Kind {
+	kind := errs.KindOf(err)
+	if kind == errs.NotExist && g.es.Spec.Target.DeletionPolicy == v1.DeletionDelete {
+		return errs.Invalid
+	}
+	return kind
 }
 
 func (g *gatherer) extract(f *v1.ExternalSecretDataFrom) error {

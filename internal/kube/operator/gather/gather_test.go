@@ -106,6 +106,7 @@ func TestRefusals(t *testing.T) {
 		"dataFrom: [{}]": {errs.Invalid, "says nothing"},
 		"data: [{secretKey: a, remoteRef: {key: x}, sourceRef: {generatorRef: {kind: Password, name: x}}}]":                 {errs.Unsupported, "generatorRef"},
 		"target: {manifest: {apiVersion: v1, kind: ConfigMap}}\ndata: [{secretKey: a, remoteRef: {key: text}}]":             {errs.Unsupported, "target.manifest"},
+		"target: {deletionPolicy: Delete}\ndata: [{secretKey: a, remoteRef: {key: app, property: nope}}]":                   {errs.Invalid, "nope"},
 		"target: {creationPolicy: CreateOrMerge}\ndata: [{secretKey: a, remoteRef: {key: text}}]":                           {errs.Unsupported, "CreateOrMerge"},
 		"syncWindows: {kind: deny, windows: [{schedule: x, duration: 1h}]}\ndata: [{secretKey: a, remoteRef: {key: text}}]": {errs.Unsupported, "syncWindows"},
 	} {
