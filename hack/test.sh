@@ -3,6 +3,9 @@
 # missing and the tests that need it skip loudly. Arguments go to go test.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+if [ "$(id -u)" != 0 ]; then
+  echo "test: SKIPPED without root: everything on a real node, and full disks (they mount a small file system); run as root for all" >&2
+fi
 echo "test: building the real cluster's parts (the first time takes about ten minutes)"
 go run ./test/cluster/cmd/cluster build
 # Packages that start clusters, servers and kill them are bound by time, not by

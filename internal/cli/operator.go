@@ -97,10 +97,7 @@ func (a *app) operatorUnseal() *cobra.Command {
 			if len(given) == 0 {
 				share, err = a.Ask("unseal key")
 			} else {
-				if given[0] != "-" {
-					a.Warn([]string{"a share on the command line stays in the shell's history: use unseal without an argument, or unseal -"})
-				}
-				share, err = a.tokenArgument(given)
+				share, err = a.secretArgument(given, "share")
 			}
 			if err != nil {
 				return err

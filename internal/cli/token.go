@@ -187,22 +187,18 @@ func (a *app) tokenLookup() *cobra.Command {
 		Use: "lookup [TOKEN|-]", Short: "Show what a token is", Args: session.Args(0, 1),
 		Example: "  strongkeep token lookup\n  strongkeep token lookup -accessor=ACCESSOR",
 		RunE: func(c *cobra.Command, given []string) error {
-			client, err := a.Client()
-			if err != nil {
-				return err
-			}
-			token, err := a.tokenArgument(given)
+			api, token, err := a.tokenAPI(given)
 			if err != nil {
 				return err
 			}
 			var s *vault.Secret
 			switch {
 			case accessor != "":
-				s, err = client.Auth().Token().LookupAccessorWithContext(c.Context(), accessor)
+				s, err = api.LookupAccessorWithContext(c.Context(), accessor)
 			case token != "":
-				s, err = client.Auth().Token().LookupWithContext(c.Context(), token)
+				s, err = api.LookupWithContext(c.Context(), token)
 			default:
-				s, err = client.Auth().Token().LookupSelfWithContext(c.Context())
+				s, err = api.LookupSelfWithContext(c.Context())
 			}
 			if err != nil {
 				return err
@@ -214,12 +210,24 @@ func (a *app) tokenLookup() *cobra.Command {
 	return c
 }
 
-// tokenArgument is the optional TOKEN of a command; "-" reads standard input.
-func (a *app) tokenArgument(given []string) (string, error) {
+// tokenAPI returns the client's token calls and the optional TOKEN of a command.
+func (a *app) tokenAPI(given []string) (*vault.TokenAuth, string, error) {
+	client, err := a.Client()
+	if err != nil {
+		return nil, "", err
+	}
+	token, err := a.secretArgument(given, "token")
+	return client.Auth().Token(), token, err
+}
+
+// secretArgument is an optional secret on the command line, which works with a
+// warning; "-" reads standard input.
+func (a *app) secretArgument(given []string, what string) (string, error) {
 	if len(given) == 0 {
 		return "", nil
 	}
 	if given[0] != "-" {
+		a.Warn([]string{"a " + what + " on the command line stays in the shell's history: use - for standard input"})
 		return given[0], nil
 	}
 	used := false
@@ -233,19 +241,15 @@ func (a *app) tokenRenew() *cobra.Command {
 		Use: "renew [TOKEN|-]", Short: "Lengthen a token's life", Args: session.Args(0, 1),
 		Example: "  strongkeep token renew",
 		RunE: func(c *cobra.Command, given []string) error {
-			client, err := a.Client()
-			if err != nil {
-				return err
-			}
-			token, err := a.tokenArgument(given)
+			api, token, err := a.tokenAPI(given)
 			if err != nil {
 				return err
 			}
 			var s *vault.Secret
 			if token != "" {
-				s, err = client.Auth().Token().RenewWithContext(c.Context(), token, increment)
+				s, err = api.RenewWithContext(c.Context(), token, increment)
 			} else {
-				s, err = client.Auth().Token().RenewSelfWithContext(c.Context(), increment)
+				s, err = api.RenewSelfWithContext(c.Context(), increment)
 			}
 			if err != nil {
 				return err
@@ -264,15 +268,10 @@ func (a *app) tokenRevoke() *cobra.Command {
 		Use: "revoke [TOKEN|-]", Short: "End a token and those made with it", Args: session.Args(0, 1),
 		Example: "  strongkeep token revoke -accessor=ACCESSOR\n  strongkeep token revoke -self",
 		RunE: func(c *cobra.Command, given []string) error {
-			client, err := a.Client()
+			api, token, err := a.tokenAPI(given)
 			if err != nil {
 				return err
 			}
-			token, err := a.tokenArgument(given)
-			if err != nil {
-				return err
-			}
-			api := client.Auth().Token()
 			switch {
 			case self:
 				err = api.RevokeSelfWithContext(c.Context(), "")
@@ -313,7 +312,7 @@ func (a *app) tokenCapabilities() *cobra.Command {
 				list, err = client.Sys().CapabilitiesSelfWithContext(c.Context(), given[0])
 			} else {
 				var token string
-				if token, err = a.tokenArgument(given[:1]); err != nil {
+				if token, err = a.secretArgument(given[:1], "token"); err != nil {
 					return err
 				}
 				list, err = client.Sys().CapabilitiesWithContext(c.Context(), token, given[1])
