@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/strongkeep/strongkeep/internal/redact"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
 )
 
@@ -49,6 +50,17 @@ type Config struct {
 	Now       func() time.Time // the clock; UTC
 	Random    io.Reader        // crypto/rand outside tests
 	TTL       func() TTLs      // the mount's effective TTLs, as they are now
+
+	// Update runs change in a transaction of its own, confined to the mount, and
+	// commits it, anew on fresh state after a conflict: for Worker, Response.After
+	// and the like, never within a handler's own transaction. Kinds: those of
+	// change; NotExist if the mount was removed, Unavailable if the store fails.
+	Update func(ctx context.Context, change func(ctx context.Context, tx Tx) error) error
+	// Wake has Work called soon, if the engine is a Worker. It does not wait.
+	Wake func()
+	// Password makes a password by the policy of that name in the mount's
+	// namespace; "" is the default policy. Kind Invalid: there is no such policy.
+	Password func(ctx context.Context, policy string) (redact.Secret, error)
 }
 
 // TTLs are the default and the longest lifetime of leases and tokens of a mount.

@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"context"
+	"crypto/x509"
 	"net/netip"
 	"time"
 
@@ -14,15 +16,19 @@ import (
 type Request struct {
 	ID        string // UUID, the same in the answer and both audit lines
 	Operation Operation
-	Mount     string            // "secret/": where the engine is mounted
+	Namespace Namespace
+	Mount     string            // "secret/": where the engine is mounted, within Namespace
 	Path      string            // below the mount, as the client sent it; no leading slash; LIST paths keep their trailing one
 	Params    map[string]string // what {name} stood for in the route's pattern
 	Body      Body
 	Caller    Caller
 	Remote    netip.Addr          // the client's address; the zero Addr inside the process
 	Headers   map[string][]string // only those the mount passes through
-	Time      time.Time           // when the request came, UTC; the same in every run of the handler
-	Token     redact.Secret       // the caller's own token: set for the token method alone, whose answers hold it
+	// Certificates is the chain that the client presented in TLS, leaf first. The
+	// client has proved that it holds the leaf's key, and nothing else is checked.
+	Certificates []*x509.Certificate
+	Time         time.Time     // when the request came, UTC; the same in every run of the handler
+	Token        redact.Secret // the caller's own token: set for the token method alone, whose answers hold it
 }
 
 // Caller is who asks. It never holds the token itself.
@@ -31,6 +37,7 @@ type Caller struct {
 	Accessor    string
 	DisplayName string
 	EntityID    string
+	Namespace   Namespace // of the token, which may be above that of the request
 	Policies    []string
 	Metadata    map[string]string
 	Root        bool // holds the root policy
@@ -39,9 +46,15 @@ type Caller struct {
 
 // Response is what a handler gives back. Handlers fill what applies.
 type Response struct {
-	Data     jsontext.Value // a JSON object; nil = none
-	Auth     *Auth          // a login succeeded: the gate makes the token in the same transaction
-	Lease    *Lease         // the data is leased; KV v1 uses only its TTL
+	Data  jsontext.Value // a JSON object; nil = none
+	Auth  *Auth          // a login succeeded: the gate makes the token in the same transaction
+	Lease *Lease         // the data is leased; KV v1 uses only its TTL
+	// After, if not nil, is called once, when the transaction is committed and
+	// before the answer is given: it does what no rollback can undo, such as
+	// making a user in a database. If it fails, its error is the answer, and the
+	// lease of the response is revoked, at once if that works and otherwise as
+	// soon as it does. What After must never lose the transaction has stored.
+	After    func(ctx context.Context) error
 	Warnings []string
 	Status   int  // 0 = by the rules of the wire; otherwise sent with the full envelope
 	Raw      *Raw // sent as it is, without an envelope
@@ -53,13 +66,6 @@ type Raw struct {
 	Status      int
 	ContentType string
 	Body        []byte
-}
-
-// Lease of a secret. Without an ID at the end of the request it only informs.
-type Lease struct {
-	ID        string // "" = not tracked
-	TTL       time.Duration
-	Renewable bool
 }
 
 // TokenType is service, batch or the mount's default.
@@ -101,7 +107,9 @@ type TokenParams struct {
 type Auth struct {
 	DisplayName string            // without the mount's prefix
 	Metadata    map[string]string // shown in lookups and audit
-	Alias       string            // the name this identity has in the auth method, for entities
+	Alias       string            // the name this identity has in the auth method, for entities; "" = it has none
+	AliasMeta   map[string]string // kept with the alias, for templated policies
+	Groups      []string          // names of external groups it is in, as the auth method knows them
 	Params      TokenParams
 	Renewable   bool
 	Orphan      bool   // true for all logins
@@ -116,10 +124,12 @@ type Issued struct {
 	Accessor      string
 	Policies      []string // what the token may use, sorted
 	TokenPolicies []string
-	EntityID      string
-	TTL           time.Duration
-	Renewable     bool
-	Type          TokenType
-	Orphan        bool
-	NumUses       int
+	// IdentityPolicies are those the entity and its groups add; they are part of Policies.
+	IdentityPolicies []string
+	EntityID         string
+	TTL              time.Duration
+	Renewable        bool
+	Type             TokenType
+	Orphan           bool
+	NumUses          int
 }

@@ -51,6 +51,7 @@ func (c *call) committed(ctx context.Context, t *tx, revision store.Revision) er
 		if err := v.mounts.Reload(ctx); err != nil {
 			return errs.Newf(errs.KindOf(err), "the change is stored, but loading it: %w", err)
 		}
+		v.workers.sync(v.lifetime, v.mounts.Table())
 		v.work.Go(func() { v.purge(v.lifetime, c.gate) })
 	}
 	if auditing {

@@ -97,6 +97,7 @@ type vault struct {
 	events   *events.Bus
 	audit    *audit.Broker
 	expirer  *lease.Expirer
+	workers  workers
 	devices  map[string]redact.Secret // keys of the enabled audit devices by path; guarded by reload
 	reload   sync.Mutex               // serialises reloads of mounts and devices
 

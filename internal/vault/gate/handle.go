@@ -234,13 +234,26 @@ func (c *call) runOnce(ctx context.Context, t *tx, asked audit.Ticket) (*engine.
 			return nil, err
 		}
 	}
-	if t.Writes() == 0 {
-		return res, nil
+	if t.Writes() > 0 {
+		if err := c.commit(ctx, t, asked); err != nil {
+			return nil, err
+		}
 	}
-	if err := c.commit(ctx, t, asked); err != nil {
-		return nil, err
+	if res != nil && res.After != nil {
+		if err := c.after(ctx, res, asked); err != nil {
+			return nil, err
+		}
 	}
 	return res, nil
+}
+
+// after does what no rollback can undo, once the request is on record and what
+// it stored is durable. A client that goes away does not stop it half-way.
+func (c *call) after(ctx context.Context, res *engine.Response, asked audit.Ticket) error {
+	if err := asked.Wait(ctx); err != nil {
+		return err
+	}
+	return res.After(context.WithoutCancel(ctx))
 }
 
 // commit makes what the handler changed durable, once the request is on record.

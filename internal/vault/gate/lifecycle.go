@@ -65,7 +65,7 @@ func (g *Gate) build(ctx context.Context, raw store.Store, keys *seal.Keyring) (
 	if err != nil {
 		return nil, err
 	}
-	v := &vault{store: s, audit: g.audit, policies: policy.NewBook(policy.Config{}), devices: map[string]redact.Secret{}}
+	v := &vault{store: s, audit: g.audit, workers: workers{now: g.cfg.Now}, policies: policy.NewBook(policy.Config{}), devices: map[string]redact.Secret{}}
 	tokenKey, err := keys.Derive("token")
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
@@ -86,6 +86,8 @@ func (g *Gate) build(ctx context.Context, raw store.Store, keys *seal.Keyring) (
 	v.mounts = mount.NewRegistry(mount.Config{
 		Store: s, Types: func(class mount.Class) map[string]engine.Factory { return types.of(class) },
 		TTLs: g.cfg.TTLs, Now: g.cfg.Now, Random: g.cfg.Random, Log: g.cfg.Log,
+		Host:    func(e *mount.Entry) mount.Host { return v.host(g, e) },
+		Closing: func(m *mount.Mount) { v.workers.end(m.ID) },
 	})
 	core.Mounts = v.mounts
 	types = g.cfg.Types(core)
@@ -113,6 +115,7 @@ func (v *vault) background(g *Gate) {
 	v.lifetime, v.stop = context.WithCancel(context.Background())
 	v.expirer = lease.Start(lease.Config{Store: v.store, Kinds: v.tokens.Kinds(), Log: g.cfg.Log, Now: g.cfg.Now})
 	v.work.Go(func() { v.purge(v.lifetime, g) })
+	v.workers.sync(v.lifetime, v.mounts.Table())
 }
 
 // purge deletes what removed mounts left, also what a crash left undone.
@@ -151,6 +154,7 @@ func (v *vault) close() error {
 	var all []error
 	if v.stop != nil {
 		v.stop()
+		v.workers.close()
 		all = append(all, v.expirer.Close())
 		v.work.Wait()
 	}

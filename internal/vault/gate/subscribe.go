@@ -3,12 +3,14 @@ package gate
 import (
 	"context"
 	"maps"
+	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
 	"github.com/strongkeep/strongkeep/internal/vault/events"
+	"github.com/strongkeep/strongkeep/internal/vault/mount"
 	"github.com/strongkeep/strongkeep/internal/vault/policy"
 )
 
@@ -125,13 +127,18 @@ func (s *Subscription) mayHear(ctx context.Context, paths ...string) (bool, erro
 func (s *Subscription) Close() { s.sub.Close() }
 
 func (c *call) event(e engine.Event, revision uint64) events.Event {
+	return mountEvent(c.mount, e, revision, c.req.Time)
+}
+
+// mountEvent is what subscribers hear of a change within m.
+func mountEvent(m *mount.Mount, e engine.Event, revision uint64, at time.Time) events.Event {
 	metadata := maps.Clone(e.Metadata)
-	if at, ok := metadata["data_path"]; ok {
-		metadata["data_path"] = c.mount.Path + at
+	if within, ok := metadata["data_path"]; ok {
+		metadata["data_path"] = m.Path + within
 	}
 	return events.Event{
-		ID: uuid.NewString(), Type: e.Type, Path: c.mount.Path + e.Path, Time: c.req.Time, Revision: revision,
-		Metadata: metadata, Mount: c.mount.Path, MountClass: string(c.mount.Class), MountAccessor: c.mount.Accessor,
-		Plugin: c.mount.Type, PluginVersion: c.mount.Options["version"],
+		ID: uuid.NewString(), Type: e.Type, Path: m.Path + e.Path, Time: at, Revision: revision,
+		Metadata: metadata, Mount: m.Path, MountClass: string(m.Class), MountAccessor: m.Accessor,
+		Plugin: m.Type, PluginVersion: m.Options["version"],
 	}
 }

@@ -200,6 +200,7 @@ func newFixture(t *testing.T) *fixture {
 		},
 		TTLs: engine.TTLs{Default: time.Hour, Max: 10 * time.Hour},
 		Now:  time.Now, Random: rand.Reader, Log: slog.New(slog.DiscardHandler),
+		Host: func(*Entry) Host { return Host{} },
 	})
 	t.Cleanup(func() {
 		if err := errors.Join(f.Close(), f.store.Close()); err != nil {

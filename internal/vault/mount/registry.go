@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/redact"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
 )
@@ -22,6 +23,16 @@ type Config struct {
 	Now    func() time.Time
 	Random io.Reader
 	Log    *slog.Logger
+	Host   func(*Entry) Host // what an engine works with by itself
+	// Closing is called before the engine of a mount that is gone is closed; nil = not.
+	Closing func(*Mount)
+}
+
+// Host is what the owner of the Registry gives one engine; see engine.Config.
+type Host struct {
+	Update   func(ctx context.Context, change func(ctx context.Context, tx engine.Tx) error) error
+	Wake     func()
+	Password func(ctx context.Context, policy string) (redact.Secret, error)
 }
 
 // Registry keeps the running mounts in step with the stored entries.
@@ -100,7 +111,7 @@ func (r *Registry) load(ctx context.Context, id string, old *Table) (*Mount, err
 	if err != nil {
 		return nil, err
 	}
-	m := &Mount{Entry: *entry, TTLs: r.Effective(&entry.Config)}
+	m := &Mount{Entry: *entry, TTLs: r.Effective(&entry.Config), Log: r.log(entry)}
 	if running := old.ByID(id); running != nil {
 		m.Engine, m.Router = running.Engine, running.Router
 		return m, nil
@@ -116,6 +127,7 @@ func (r *Registry) Build(entry *Entry) (engine.Engine, *engine.Router, error) {
 		return nil, nil, err
 	}
 	id, path, tuning := entry.ID, entry.Path, entry.Config
+	host := r.cfg.Host(entry)
 	e, err := factory(engine.Config{
 		MountID: id,
 		MountPath: func() string {
@@ -125,7 +137,7 @@ func (r *Registry) Build(entry *Entry) (engine.Engine, *engine.Router, error) {
 			return path
 		},
 		Options: entry.Options,
-		Log:     r.cfg.Log.With("mount", path, "type", entry.Type),
+		Log:     r.log(entry),
 		Now:     r.cfg.Now,
 		Random:  r.cfg.Random,
 		TTL: func() engine.TTLs {
@@ -134,6 +146,7 @@ func (r *Registry) Build(entry *Entry) (engine.Engine, *engine.Router, error) {
 			}
 			return r.Effective(&tuning)
 		},
+		Update: host.Update, Wake: host.Wake, Password: host.Password,
 	})
 	if err != nil {
 		return nil, nil, errs.Newf(errs.KindOf(err), "making the %s engine for %q: %w", entry.Type, path, err)
@@ -145,6 +158,8 @@ func (r *Registry) Build(entry *Entry) (engine.Engine, *engine.Router, error) {
 	}
 	return e, router, nil
 }
+
+func (r *Registry) log(e *Entry) *slog.Logger { return r.cfg.Log.With("mount", e.Path, "type", e.Type) }
 
 // Effective fills a mount's TTLs from the system's where it has none.
 func (r *Registry) Effective(t *Tuning) engine.TTLs {
@@ -171,6 +186,9 @@ func (r *Registry) Close() error {
 }
 
 func (r *Registry) close(m *Mount) {
+	if r.cfg.Closing != nil {
+		r.cfg.Closing(m)
+	}
 	if err := m.Engine.Close(); err != nil {
 		r.cfg.Log.Warn("closing an engine", "mount", m.Path, "error", err)
 	}

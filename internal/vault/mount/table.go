@@ -1,6 +1,7 @@
 package mount
 
 import (
+	"log/slog"
 	"slices"
 	"strings"
 
@@ -15,6 +16,7 @@ type Mount struct {
 	Engine engine.Engine
 	Router *engine.Router
 	TTLs   engine.TTLs // effective
+	Log    *slog.Logger
 }
 
 // Table is an immutable set of mounts, found by path.

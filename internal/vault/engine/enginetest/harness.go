@@ -5,14 +5,19 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/redact"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
+	"github.com/strongkeep/strongkeep/internal/vault/password"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
 	"github.com/strongkeep/strongkeep/internal/vault/store/mem"
 )
@@ -30,6 +35,16 @@ type Harness struct {
 	logs   *lockedBuffer
 	events []engine.Event
 	nextID int
+	leases map[string]*engine.Leased // by ID
+	woken  atomic.Int64
+}
+
+// Policy is the one password policy that a Harness knows, besides the default.
+const Policy = "strict"
+
+func (h *Harness) update(_ context.Context, change func(context.Context, engine.Tx) error) error {
+	_, err := h.transact(func(t *tx) (*engine.Response, error) { return nil, change(h.ctx, t) })
+	return err
 }
 
 // Option changes how New sets a Harness up.
@@ -68,6 +83,7 @@ func mount(ctx context.Context, factory engine.Factory, options ...Option) (*Har
 		now:    time.Date(2026, 3, 4, 5, 6, 7, 123456789, time.UTC),
 		random: new(random),
 		logs:   new(lockedBuffer),
+		leases: map[string]*engine.Leased{},
 	}
 	h.random.seed(0)
 	cfg := engine.Config{
@@ -78,6 +94,14 @@ func mount(ctx context.Context, factory engine.Factory, options ...Option) (*Har
 		Now:       func() time.Time { return h.now },
 		Random:    h.random,
 		TTL:       func() engine.TTLs { return engine.TTLs{Default: 768 * time.Hour, Max: 768 * time.Hour} },
+		Update:    h.update,
+		Wake:      func() { h.woken.Add(1) },
+		Password: func(_ context.Context, policy string) (redact.Secret, error) {
+			if policy != "" && policy != Policy {
+				return redact.Secret{}, errs.Newf(errs.Invalid, "there is no password policy %q", policy)
+			}
+			return password.Default().Generate(h.random)
+		},
 	}
 	for _, option := range options {
 		option(&cfg)
@@ -145,8 +169,95 @@ func (h *Harness) Do(op engine.Operation, path, body string, edits ...func(*engi
 	if err != nil {
 		return nil, err
 	}
-	return h.transact(func(t *tx) (*engine.Response, error) { return handler(h.ctx, t, req) })
+	res, err := h.transact(func(t *tx) (*engine.Response, error) { return handler(h.ctx, t, req) })
+	if err == nil && res != nil {
+		err = h.finish(req, res)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return res, nil
 }
+
+// finish does what the gate does after the commit: it names the lease and runs
+// After, whose failure has the lease revoked.
+func (h *Harness) finish(req *engine.Request, res *engine.Response) error {
+	l := res.Lease
+	if l != nil && l.Tracked {
+		l.ID = req.Mount + req.Path + "/" + req.ID
+		h.leases[l.ID] = &engine.Leased{
+			ID: l.ID, Path: req.Path, Role: l.Role, Internal: l.Internal, Issued: h.now, Expires: h.now.Add(l.TTL),
+		}
+	}
+	if res.After == nil {
+		return nil
+	}
+	err := res.After(h.ctx)
+	if err != nil && l != nil && l.Tracked {
+		if revokeErr := h.Revoke(l.ID); revokeErr != nil {
+			h.logs.Write([]byte("revoking after a failure: " + revokeErr.Error() + "\n"))
+		}
+	}
+	return err
+}
+
+// Revoke has the engine end a lease it gave; after an error the lease stays.
+func (h *Harness) Revoke(leaseID string) error {
+	leaser, l, err := h.leased(leaseID)
+	if err != nil {
+		return err
+	}
+	if _, err := h.transact(func(t *tx) (*engine.Response, error) { return nil, leaser.RevokeLease(h.ctx, t, l) }); err != nil {
+		return err
+	}
+	delete(h.leases, leaseID)
+	return nil
+}
+
+// Renew has the engine renew a lease it gave, by increment.
+func (h *Harness) Renew(leaseID string, increment time.Duration) (renewed *engine.Lease, err error) {
+	leaser, l, err := h.leased(leaseID)
+	if err != nil {
+		return nil, err
+	}
+	asked := *l
+	asked.Increment = increment
+	_, err = h.transact(func(t *tx) (_ *engine.Response, err error) {
+		renewed, err = leaser.RenewLease(h.ctx, t, &asked)
+		return nil, err
+	})
+	if err == nil {
+		l.Expires = h.now.Add(renewed.TTL)
+	}
+	return renewed, err
+}
+
+// Leases returns the IDs of the leases that were given and not revoked, sorted.
+func (h *Harness) Leases() []string { return slices.Sorted(maps.Keys(h.leases)) }
+
+func (h *Harness) leased(id string) (engine.Leaser, *engine.Leased, error) {
+	leaser, ok := h.Engine.(engine.Leaser)
+	if !ok {
+		return nil, nil, errs.New(errs.Unsupported, "the engine gives no leases")
+	}
+	l := h.leases[id]
+	if l == nil {
+		return nil, nil, errs.Newf(errs.NotExist, "there is no lease %q", id)
+	}
+	return leaser, l, nil
+}
+
+// Work has an engine.Worker do what is due at the harness's time.
+func (h *Harness) Work() (next time.Time, err error) {
+	worker, ok := h.Engine.(engine.Worker)
+	if !ok {
+		return time.Time{}, errs.New(errs.Unsupported, "the engine has no work of its own")
+	}
+	return worker.Work(h.ctx)
+}
+
+// Woken returns how often the engine has asked for Work since it was last called.
+func (h *Harness) Woken() int { return int(h.woken.Swap(0)) }
 
 // route finds the handler and fills in what the gate would.
 func (h *Harness) route(req *engine.Request) (engine.Handler, error) {

@@ -270,7 +270,17 @@ func (r *runner) verdict(s Step, res *engine.Response, err error) {
 		if res.Data != nil && (res.Data.Kind() != '{' || !res.Data.IsValid()) {
 			r.fault("Data is not a JSON object")
 		}
-		all, _ = json.Marshal(res)
+		shown := *res
+		shown.After = nil // nobody sees it
+		if shown.Lease != nil {
+			lease := *shown.Lease
+			lease.Internal = nil
+			shown.Lease = &lease
+		}
+		var encodeErr error
+		if all, encodeErr = json.Marshal(shown); encodeErr != nil {
+			r.fault("the answer cannot be encoded: %v", encodeErr)
+		}
 		if res.Raw != nil {
 			all = append(all, res.Raw.Body...)
 		}

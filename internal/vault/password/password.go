@@ -1,0 +1,157 @@
+package password
+
+import (
+	"crypto/rand"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/redact"
+)
+
+// The sorts of characters of the default policy.
+const (
+	Lower  = "abcdefghijklmnopqrstuvwxyz"
+	Upper  = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	Digits = "0123456789"
+	Dash   = "-"
+)
+
+// Bounds of a policy.
+const (
+	MinLength = 4
+	MaxLength = 1024
+	maxRules  = 64
+	// maxTries is how many candidates are drawn before a policy counts as one
+	// that asks for too much. The default policy needs two on average.
+	maxTries = 100_000
+)
+
+// Policy says what a password is made of.
+type Policy struct {
+	Length int    // characters, MinLength to MaxLength
+	Rules  []Rule // at least one; the password is drawn from all their characters
+}
+
+// Rule is one set of characters and how many of them there must be at least.
+type Rule struct {
+	Charset string
+	Min     int
+}
+
+// Default is what is used where no policy is named: 20 characters, about 119
+// bits, with one at least of every sort, as databases often demand.
+func Default() Policy {
+	return Policy{Length: 20, Rules: []Rule{{Lower, 1}, {Upper, 1}, {Digits, 1}, {Dash, 1}}}
+}
+
+// Check returns Invalid unless passwords can be made by p.
+func (p Policy) Check() error {
+	switch {
+	case p.Length < MinLength || p.Length > MaxLength:
+		return errs.Newf(errs.Invalid, "the length of a password must be between %d and %d, not %d", MinLength, MaxLength, p.Length)
+	case len(p.Rules) == 0:
+		return errs.New(errs.Invalid, "a password policy needs at least one rule with a charset")
+	case len(p.Rules) > maxRules:
+		return errs.Newf(errs.Invalid, "a password policy has %d rules; the limit is %d", len(p.Rules), maxRules)
+	}
+	least := 0
+	for i, r := range p.Rules {
+		if r.Charset == "" {
+			return errs.Newf(errs.Invalid, "rule %d of the password policy has no charset", i+1)
+		}
+		if r.Min < 0 || r.Min > p.Length {
+			return errs.Newf(errs.Invalid, "rule %d of the password policy asks for %d characters of a password of %d", i+1, r.Min, p.Length)
+		}
+		for _, c := range r.Charset {
+			if c < ' ' || c == 0x7f || c == 0xfffd {
+				return errs.Newf(errs.Invalid, "the charset of rule %d holds a character that is not printable", i+1)
+			}
+		}
+		least += r.Min
+	}
+	if least > p.Length {
+		return errs.Newf(errs.Invalid, "the rules of the password policy ask for %d characters, the length is %d", least, p.Length)
+	}
+	return nil
+}
+
+// Generate draws a password. Every password that fits the policy is equally
+// likely: candidates are drawn whole, and those that miss a rule are thrown
+// away. random is crypto/rand if nil. Kind Invalid: p is not valid, or so few
+// passwords fit it that none was found.
+func (p Policy) Generate(random io.Reader) (redact.Secret, error) {
+	if err := p.Check(); err != nil {
+		return redact.Secret{}, err
+	}
+	if random == nil {
+		random = rand.Reader
+	}
+	alphabet := p.alphabet()
+	candidate := make([]rune, p.Length)
+	source := draw{random: random}
+	for range maxTries {
+		for i := range candidate {
+			n, err := source.below(len(alphabet))
+			if err != nil {
+				return redact.Secret{}, errs.Newf(errs.Internal, "reading randomness: %w", err)
+			}
+			candidate[i] = alphabet[n]
+		}
+		if p.fits(candidate) {
+			return redact.FromString(string(candidate)), nil
+		}
+	}
+	return redact.Secret{}, errs.New(errs.Invalid, "hardly any password fits the password policy: lower its minimums or raise its length")
+}
+
+// alphabet is every character of the rules, each once.
+func (p Policy) alphabet() []rune {
+	var all []rune
+	for _, r := range p.Rules {
+		all = append(all, []rune(r.Charset)...)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+func (p Policy) fits(candidate []rune) bool {
+	for _, r := range p.Rules {
+		n := 0
+		for _, c := range candidate {
+			if strings.ContainsRune(r.Charset, c) {
+				n++
+			}
+		}
+		if n < r.Min {
+			return false
+		}
+	}
+	return true
+}
+
+// draw makes unbiased numbers of random bytes.
+type draw struct {
+	random io.Reader
+	buf    [64]byte
+	left   []byte
+}
+
+// below returns a number from 0 to n-1; n is at most 1<<16.
+func (d *draw) below(n int) (int, error) {
+	limit := (1 << 16) / n * n // the largest multiple: more would favour small numbers
+	for {
+		if len(d.left) < 2 {
+			if _, err := io.ReadFull(d.random, d.buf[:]); err != nil {
+				return 0, err
+			}
+			d.left = d.buf[:]
+		}
+		v := int(d.left[0])<<8 | int(d.left[1])
+		d.left = d.left[2:]
+		if v < limit {
+			return v % n, nil
+		}
+	}
+}
