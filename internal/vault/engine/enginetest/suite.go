@@ -271,7 +271,6 @@ func (r *runner) verdict(s Step, res *engine.Response, err error) {
 			r.fault("Data is not a JSON object")
 		}
 		shown := *res
-		shown.After = nil // nobody sees it
 		if shown.Lease != nil {
 			lease := *shown.Lease
 			lease.Internal = nil
