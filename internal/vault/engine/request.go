@@ -54,7 +54,7 @@ type Response struct {
 	// making a user in a database. If it fails, its error is the answer, and the
 	// lease of the response is revoked, at once if that works and otherwise as
 	// soon as it does. What After must never lose the transaction has stored.
-	After    func(ctx context.Context) error
+	After    func(ctx context.Context) error `json:"-"`
 	Warnings []string
 	Status   int  // 0 = by the rules of the wire; otherwise sent with the full envelope
 	Raw      *Raw // sent as it is, without an envelope
