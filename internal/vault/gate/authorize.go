@@ -32,7 +32,7 @@ func (c *call) identify(ctx context.Context) error {
 		}
 	}
 	c.token = entry
-	acl, _, err := c.vault.policies.ACLFor(ctx, c.vault.store, entry.Policies)
+	acl, _, err := c.vault.policies.ACLFor(ctx, c.vault.store, subject(entry))
 	if err != nil {
 		return errs.Newf(errs.KindOf(err), "reading the token's policies: %w", err)
 	}
@@ -51,6 +51,9 @@ func (c *call) identify(ctx context.Context) error {
 	}
 	return nil
 }
+
+// subject is whom the policies of a token are asked for.
+func subject(e *token.Entry) policy.Subject { return policy.Subject{Names: e.Policies} }
 
 // valid returns the entry of the request's token if it may be used now, here.
 func (v *vault) valid(ctx context.Context, req *Request) (*token.Entry, error) {

@@ -185,7 +185,7 @@ func (c *call) decideAnew(ctx context.Context, t *tx) error {
 		return err
 	}
 	if c.token != nil {
-		acl, _, err := c.vault.policies.ACLFor(ctx, c.vault.store, c.token.Policies)
+		acl, _, err := c.vault.policies.ACLFor(ctx, c.vault.store, subject(c.token))
 		if err != nil {
 			return errs.Newf(errs.KindOf(err), "reading the token's policies: %w", err)
 		}

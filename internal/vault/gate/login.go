@@ -7,6 +7,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
 	"github.com/strongkeep/strongkeep/internal/vault/mount"
+	"github.com/strongkeep/strongkeep/internal/vault/policy"
 	"github.com/strongkeep/strongkeep/internal/vault/token"
 )
 
@@ -51,7 +52,7 @@ func (c *call) issue(ctx context.Context, t *tx, res *engine.Response) error {
 
 // missingPolicies warns of names that no policy stands behind.
 func (v *vault) missingPolicies(ctx context.Context, tx engine.Tx, names []string) (warnings []string, err error) {
-	_, missing, err := v.policies.ACLFor(ctx, tx, names)
+	_, missing, err := v.policies.ACLFor(ctx, tx, policy.Subject{Names: names})
 	for _, name := range missing {
 		warnings = append(warnings, "Policy \""+name+"\" does not exist")
 	}

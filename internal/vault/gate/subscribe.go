@@ -111,7 +111,7 @@ func (s *Subscription) mayHear(ctx context.Context, paths ...string) (bool, erro
 	if err != nil {
 		return false, err
 	}
-	acl, _, err := v.policies.ACLFor(ctx, v.store, entry.Policies)
+	acl, _, err := v.policies.ACLFor(ctx, v.store, subject(entry))
 	if err != nil {
 		return false, err
 	}

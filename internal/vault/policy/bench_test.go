@@ -73,7 +73,7 @@ func BenchmarkACLFor(b *testing.B) {
 	names := []string{"default", "team-app"}
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, _, err := book.ACLFor(ctx, s, names); err != nil {
+		if _, _, err := book.ACLFor(ctx, s, Subject{Names: names}); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -123,7 +123,7 @@ func TestNoAllocations(t *testing.T) {
 	mustPut(t, book, s, "team-app", allow("x"))
 	names := []string{"default", "missing", "team-app"}
 	if got := testing.AllocsPerRun(100, func() {
-		if _, _, err := book.ACLFor(ctx, s, names); err != nil {
+		if _, _, err := book.ACLFor(ctx, s, Subject{Names: names}); err != nil {
 			t.Fatal(err)
 		}
 	}); got != 0 {

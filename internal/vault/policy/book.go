@@ -160,15 +160,15 @@ func stored(name string, e store.Entry) (*Policy, error) {
 	return p, nil
 }
 
-// ACLFor returns the ACL of the policies with these names, and which of them do
+// ACLFor returns the ACL of the subject's policies, and which of their names do
 // not exist. Order, case and repetition of names do not matter; names that are
 // sorted, normalised and free of repetition, as a token has them, cost no
 // allocation once the ACL is compiled. Do not change missing.
 //
 // Kinds: Invalid (root together with other names, which is never meant),
 // Internal (a stored policy is damaged: nothing is allowed), those of the reader.
-func (b *Book) ACLFor(ctx context.Context, r Reader, names []string) (acl *ACL, missing []string, err error) {
-	names = normalSet(names)
+func (b *Book) ACLFor(ctx context.Context, r Reader, who Subject) (acl *ACL, missing []string, err error) {
+	names := normalSet(who.Names)
 	if slices.Contains(names, RootName) {
 		if len(names) > 1 {
 			return nil, nil, errs.Newf(errs.Invalid, "policy %q cannot be combined with others", RootName)

@@ -136,7 +136,7 @@ func TestBookRefuses(t *testing.T) {
 		"delete default": b.Delete(s, "DEFAULT"),
 		"delete wrap":    b.Delete(s, "response-wrapping"),
 		"get bad name":   second(b.Get(ctx, s, "../x")),
-		"root and more":  third(b.ACLFor(ctx, s, []string{"default", " ROOT "})),
+		"root and more":  third(b.ACLFor(ctx, s, Subject{Names: []string{"default", " ROOT "}})),
 	} {
 		if !errs.Is(err, errs.Invalid) {
 			t.Errorf("%s: %v, want Invalid", name, err)
@@ -154,32 +154,32 @@ func TestACLFor(t *testing.T) {
 	ctx, s, b := t.Context(), newShelf(), NewBook(Config{})
 	mustPut(t, b, s, "a", allow("a"))
 	mustPut(t, b, s, "b", allow("b"))
-	one, missing, err := b.ACLFor(ctx, s, []string{"a", "b", "gone"})
+	one, missing, err := b.ACLFor(ctx, s, Subject{Names: []string{"a", "b", "gone"}})
 	if err != nil || fmt.Sprint(missing) != "[gone]" || !may(one, "a") || !may(one, "b") || may(one, "c") {
 		t.Fatalf("%v, %v", missing, err)
 	}
 	for _, names := range [][]string{{"gone", "b", "a"}, {"A", "b ", "gone", "a"}, {"a", "b", "gone"}} {
-		again, missing, err := b.ACLFor(ctx, s, names)
+		again, missing, err := b.ACLFor(ctx, s, Subject{Names: names})
 		if err != nil || again != one || fmt.Sprint(missing) != "[gone]" {
 			t.Errorf("%v: compiled anew, or %v, %v", names, missing, err)
 		}
 	}
-	if acl, missing, err := b.ACLFor(ctx, s, []string{"not a name", "a"}); err != nil || fmt.Sprint(missing) != "[not a name]" || !may(acl, "a") {
+	if acl, missing, err := b.ACLFor(ctx, s, Subject{Names: []string{"not a name", "a"}}); err != nil || fmt.Sprint(missing) != "[not a name]" || !may(acl, "a") {
 		t.Errorf("%v, %v", missing, err)
 	}
-	if acl, _, err := b.ACLFor(ctx, s, []string{"ROOT", "root"}); err != nil || !acl.IsRoot() {
+	if acl, _, err := b.ACLFor(ctx, s, Subject{Names: []string{"ROOT", "root"}}); err != nil || !acl.IsRoot() {
 		t.Errorf("root: %v", err)
 	}
-	if acl, _, err := b.ACLFor(ctx, s, nil); err != nil || acl.AnyUnder("") {
+	if acl, _, err := b.ACLFor(ctx, s, Subject{}); err != nil || acl.AnyUnder("") {
 		t.Errorf("no names: %v", err)
 	}
-	if acl, missing, err := b.ACLFor(ctx, s, []string{"response-wrapping"}); err != nil || missing != nil || !may(acl, "cubbyhole/response") {
+	if acl, missing, err := b.ACLFor(ctx, s, Subject{Names: []string{"response-wrapping"}}); err != nil || missing != nil || !may(acl, "cubbyhole/response") {
 		t.Errorf("response-wrapping: %v, %v", missing, err)
 	}
 	// A stored "root" or "response-wrapping" would be somebody's forgery.
 	s.Put("policy/response-wrapping", append([]byte{format}, allow("*")...))
 	s.Put("policy/root", append([]byte{format}, allow("*")...))
-	if acl, _, err := b.ACLFor(ctx, s, []string{"response-wrapping", "a"}); err != nil || may(acl, "z") {
+	if acl, _, err := b.ACLFor(ctx, s, Subject{Names: []string{"response-wrapping", "a"}}); err != nil || may(acl, "z") {
 		t.Errorf("a stored response-wrapping is used: %v", err)
 	}
 }
@@ -190,7 +190,7 @@ func TestACLForFollowsChanges(t *testing.T) {
 	names := []string{"a", "b"}
 	acl := func() *ACL {
 		t.Helper()
-		acl, _, err := b.ACLFor(ctx, s, names)
+		acl, _, err := b.ACLFor(ctx, s, Subject{Names: names})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -227,11 +227,11 @@ func TestACLForInTransaction(t *testing.T) {
 	for _, path := range []string{"first", "second"} {
 		tx := store.Begin(s)
 		mustPut(t, b, tx, "a", allow(path))
-		acl, _, err := b.ACLFor(ctx, tx, []string{"a"})
+		acl, _, err := b.ACLFor(ctx, tx, Subject{Names: []string{"a"}})
 		if err != nil || !may(acl, path) || may(acl, "old") {
 			t.Errorf("the transaction that wrote %q does not see it: %v", path, err)
 		}
-		outside, _, err := b.ACLFor(ctx, s, []string{"a"})
+		outside, _, err := b.ACLFor(ctx, s, Subject{Names: []string{"a"}})
 		if err != nil || !may(outside, "old") || may(outside, path) {
 			t.Errorf("outside, %q is seen before it was committed: %v", path, err)
 		}
@@ -243,7 +243,7 @@ func TestACLForFailsClosed(t *testing.T) {
 	mustPut(t, b, s, "good", allow("x"))
 	for name, value := range map[string]string{"empty": "", "format": "\x02" + allow("x"), "text": "\x01path"} {
 		s.Put("policy/bad", []byte(value))
-		acl, _, err := b.ACLFor(ctx, s, []string{"bad", "good"})
+		acl, _, err := b.ACLFor(ctx, s, Subject{Names: []string{"bad", "good"}})
 		if acl != nil || !errs.Is(err, errs.Internal) || !strings.Contains(err.Error(), `"bad"`) {
 			t.Errorf("%s: %v, %v; a damaged policy may have denied something", name, acl, err)
 		}
@@ -252,13 +252,13 @@ func TestACLForFailsClosed(t *testing.T) {
 		}
 	}
 	mustPut(t, b, s, "bad", allow("y"))
-	if acl, _, err := b.ACLFor(ctx, s, []string{"bad", "good"}); err != nil || !may(acl, "y") {
+	if acl, _, err := b.ACLFor(ctx, s, Subject{Names: []string{"bad", "good"}}); err != nil || !may(acl, "y") {
 		t.Errorf("after repair: %v", err)
 	}
 	s.fail = errs.New(errs.Sealed, "sealed")
 	for what, err := range map[string]error{
-		"hit":  third(b.ACLFor(ctx, s, []string{"bad", "good"})),
-		"miss": third(b.ACLFor(ctx, s, []string{"other"})),
+		"hit":  third(b.ACLFor(ctx, s, Subject{Names: []string{"bad", "good"}})),
+		"miss": third(b.ACLFor(ctx, s, Subject{Names: []string{"other"}})),
 		"get":  second(b.Get(ctx, s, "good")),
 		"list": second(b.List(ctx, s)),
 	} {
@@ -272,15 +272,15 @@ func TestACLForFailsClosed(t *testing.T) {
 func TestBookIsBounded(t *testing.T) {
 	ctx, s, b := t.Context(), newShelf(), NewBook(Config{ACLs: 8})
 	mustPut(t, b, s, "hot", allow("hot"))
-	hot, _, err := b.ACLFor(ctx, s, []string{"hot"})
+	hot, _, err := b.ACLFor(ctx, s, Subject{Names: []string{"hot"}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for i := range 500 {
-		if _, _, err := b.ACLFor(ctx, s, []string{fmt.Sprint("p", i)}); err != nil {
+		if _, _, err := b.ACLFor(ctx, s, Subject{Names: []string{fmt.Sprint("p", i)}}); err != nil {
 			t.Fatal(err)
 		}
-		if again, _, _ := b.ACLFor(ctx, s, []string{"hot"}); again != hot {
+		if again, _, _ := b.ACLFor(ctx, s, Subject{Names: []string{"hot"}}); again != hot {
 			t.Fatalf("the ACL in use was dropped after %d others", i)
 		}
 	}
@@ -308,7 +308,7 @@ func TestACLForConcurrently(t *testing.T) {
 		done.Go(func() {
 			seen := 0
 			for i := 0; seen < last; i++ {
-				acl, _, err := b.ACLFor(ctx, s, []string{"a"})
+				acl, _, err := b.ACLFor(ctx, s, Subject{Names: []string{"a"}})
 				if err != nil {
 					t.Error(err)
 					return
@@ -322,7 +322,7 @@ func TestACLForConcurrently(t *testing.T) {
 					return
 				}
 				seen = at
-				if _, _, err := b.ACLFor(ctx, s, []string{"a", fmt.Sprint("other", i%9)}); err != nil {
+				if _, _, err := b.ACLFor(ctx, s, Subject{Names: []string{"a", fmt.Sprint("other", i%9)}}); err != nil {
 					t.Error(err)
 				}
 			}

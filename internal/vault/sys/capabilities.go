@@ -5,6 +5,7 @@ import (
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
+	"github.com/strongkeep/strongkeep/internal/vault/policy"
 )
 
 func (e *Engine) capabilityRoutes() []engine.Route {
@@ -80,7 +81,7 @@ func (e *Engine) answerCapabilities(ctx context.Context, tx engine.Tx, req *engi
 	if len(paths) == 0 {
 		return nil, errs.New(errs.Invalid, "missing paths: name at least one")
 	}
-	acl, _, err := e.cfg.Policies.ACLFor(ctx, tx, policies)
+	acl, _, err := e.cfg.Policies.ACLFor(ctx, tx, policy.Subject{Names: policies})
 	if err != nil {
 		return nil, err
 	}

@@ -179,7 +179,7 @@ func (e *Engine) preflight(ctx context.Context, tx engine.Tx, req *engine.Reques
 	if !ok {
 		return nil, denied
 	}
-	acl, _, err := e.cfg.Policies.ACLFor(ctx, tx, req.Caller.Policies)
+	acl, _, err := e.cfg.Policies.ACLFor(ctx, tx, policy.Subject{Names: req.Caller.Policies})
 	if err != nil {
 		return nil, err
 	}
