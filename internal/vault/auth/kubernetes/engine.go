@@ -1,8 +1,6 @@
 package kubernetes
 
 import (
-	"strings"
-
 	"github.com/strongkeep/strongkeep/internal/vault/auth"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
 )
@@ -12,11 +10,12 @@ type Engine struct {
 	cfg   engine.Config
 	api   clients
 	local files
+	roles *auth.Records[role, *role]
 }
 
 // New is the method's engine.Factory.
 func New(cfg engine.Config) (engine.Engine, error) {
-	return &Engine{cfg: cfg, local: files{dir: serviceAccountDir, now: cfg.Now}}, nil
+	return &Engine{cfg: cfg, local: files{dir: serviceAccountDir, now: cfg.Now}, roles: roles()}, nil
 }
 
 // Close drops idle connections.
@@ -29,21 +28,11 @@ type handlers = map[engine.Operation]engine.Handler
 
 // Routes implements engine.Engine.
 func (e *Engine) Routes() []engine.Route {
-	return []engine.Route{
+	return append(e.roles.Routes("role", append(roleFields(), auth.Fields()...)), []engine.Route{
 		{
 			Pattern: "config", Handlers: handlers{engine.Read: e.readConfig, engine.Update: e.writeConfig}, Fields: configFields(),
 			Summary: "How to reach the cluster.",
 			Help:    "A write replaces the whole configuration. The reviewer's token is never shown.",
-		},
-		{
-			Pattern: "role", Handlers: handlers{engine.List: e.listRoles}, ReadOnly: true,
-			Summary: "List the roles.", Help: "A role says which ServiceAccounts may log in, and what tokens they get.",
-		},
-		{
-			Pattern:  "role/{name}",
-			Handlers: handlers{engine.Read: e.readRole, engine.Create: e.writeRole, engine.Update: e.writeRole, engine.Delete: e.deleteRole},
-			Exists:   e.roleExists, Canonical: strings.ToLower, Fields: append(roleFields(), auth.Fields()...),
-			Summary: "A role.", Help: "Fields that are absent in an update stay as they are.",
 		},
 		{
 			Pattern: "login", Handlers: handlers{engine.Update: e.login}, Unauthenticated: true,
@@ -54,5 +43,5 @@ func (e *Engine) Routes() []engine.Route {
 			Summary: "Log in with a ServiceAccount's token.",
 			Help:    "The token is checked by the cluster's TokenReview API at every login.",
 		},
-	}
+	}...)
 }

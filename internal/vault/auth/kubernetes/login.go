@@ -57,8 +57,9 @@ func (e *Engine) login(ctx context.Context, tx engine.Tx, req *engine.Request) (
 }
 
 func (e *Engine) load(ctx context.Context, tx engine.Tx, name string) (*config, *role, error) {
-	if !namePattern.MatchString(name) || len(name) > 256 {
-		return nil, nil, errs.New(errs.Invalid, "invalid role name")
+	name, err := auth.CleanName("role", name)
+	if err != nil {
+		return nil, nil, err
 	}
 	cfg, err := loadConfig(ctx, tx)
 	if err != nil {
@@ -67,7 +68,7 @@ func (e *Engine) load(ctx context.Context, tx engine.Tx, name string) (*config, 
 	if cfg == nil {
 		return nil, nil, errs.Newf(errs.Invalid, "could not load backend configuration: write %sconfig first", e.cfg.MountPath())
 	}
-	r, err := loadRole(ctx, tx, name)
+	r, err := e.roles.Load(ctx, tx, name)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -166,11 +167,11 @@ func (r *role) alias(id identity) string {
 // Renew implements engine.Renewer: the role must still be there, and says how
 // long.
 func (e *Engine) Renew(ctx context.Context, tx engine.Tx, a *engine.Auth) (*engine.Auth, error) {
-	name := a.Metadata["role"]
-	if !namePattern.MatchString(name) {
+	name, err := auth.CleanName("role", a.Metadata["role"])
+	if err != nil {
 		return nil, errs.New(errs.Invalid, "the token does not say by which role it was given: log in again")
 	}
-	r, err := loadRole(ctx, tx, name)
+	r, err := e.roles.Load(ctx, tx, name)
 	if err != nil {
 		return nil, err
 	}

@@ -2,15 +2,12 @@ package kubernetes
 
 import (
 	"context"
-	"encoding/json"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/auth"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
-	"github.com/strongkeep/strongkeep/internal/vault/store"
 	"github.com/strongkeep/strongkeep/internal/vault/token"
 )
 
@@ -45,81 +42,26 @@ func roleFields() []engine.Field {
 	}
 }
 
-var namePattern = regexp.MustCompile(`^\w(([\w-.]+)?\w)?$`)
-
-func roleName(req *engine.Request) (string, error) {
-	name := strings.ToLower(req.Params["name"])
-	if !namePattern.MatchString(name) || len(name) > 256 {
-		return "", errs.New(errs.Invalid, "a role's name may hold letters, digits, \"_\", and within it \"-\" and \".\", at most 256 of them")
+// roles keeps them.
+func roles() *auth.Records[role, *role] {
+	return &auth.Records[role, *role]{
+		Folder: rolePrefix, Noun: "role", Param: "name",
+		New:     func(name string) role { return role{Name: name, AliasBy: aliasUID} },
+		Written: warnOfAudience,
 	}
-	return name, nil
 }
 
-func decodeRole(b []byte) (*role, error) {
-	r := new(role)
-	if json.Unmarshal(b, r) != nil || r.check() != nil {
-		return nil, errs.New(errs.Internal, "a role of the kubernetes auth method is damaged")
-	}
-	return r, nil
-}
-
-// loadRole returns nil if there is none. The role is shared: do not change it.
-func loadRole(ctx context.Context, tx engine.Tx, name string) (*role, error) {
-	stored, err := tx.Get(ctx, rolePrefix+name)
-	if err != nil || !stored.Exists() {
-		return nil, err
-	}
-	return store.Decode(stored, decodeRole)
-}
-
-func (e *Engine) roleExists(ctx context.Context, tx engine.Tx, req *engine.Request) (bool, error) {
-	name, err := roleName(req)
-	if err != nil {
-		return false, err
-	}
-	stored, err := tx.Get(ctx, rolePrefix+name)
-	return stored.Exists(), err
-}
-
-func (e *Engine) listRoles(ctx context.Context, tx engine.Tx, _ *engine.Request) (*engine.Response, error) {
-	names, err := tx.List(ctx, rolePrefix, "", 0)
-	if err != nil {
-		return nil, err
-	}
-	names = slices.Sorted(slices.Values(names))
-	return &engine.Response{Data: engine.NewObject().Strs("keys", names).Value()}, nil
-}
-
-func (e *Engine) writeRole(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
-	name, err := roleName(req)
-	if err != nil {
-		return nil, err
-	}
-	old, err := loadRole(ctx, tx, name)
-	if err != nil {
-		return nil, err
-	}
-	r := role{Name: name, AliasBy: aliasUID}
-	if old != nil {
-		r = *old
-	}
-	if err := r.decode(req); err != nil {
-		return nil, err
-	}
-	raw, err := json.Marshal(r)
-	if err != nil {
-		return nil, errs.Newf(errs.Internal, "encoding a role: %w", err)
-	}
-	tx.Put(rolePrefix+name, raw)
+func warnOfAudience(_ context.Context, _ engine.Tx, _, r *role) (*engine.Response, error) {
 	if r.Audience != "" {
 		return nil, nil
 	}
 	return &engine.Response{Warnings: []string{
-		"Role " + name + " does not have an audience: any token that the API server accepts for itself will do. Set audience and project tokens for it.",
+		"Role " + r.Name + " does not have an audience: any token that the API server accepts for itself will do. Set audience and project tokens for it.",
 	}}, nil
 }
 
-func (r *role) decode(req *engine.Request) error {
+// Decode implements auth.Record.
+func (r *role) Decode(req *engine.Request) error {
 	d := req.Decode()
 	if names := d.Strings("bound_service_account_names"); names != nil {
 		r.Accounts = names
@@ -130,17 +72,14 @@ func (r *role) decode(req *engine.Request) error {
 	r.Selector = strings.TrimSpace(d.String("bound_service_account_namespace_selector", r.Selector))
 	r.Audience = d.String("audience", r.Audience)
 	r.AliasBy = d.String("alias_name_source", r.AliasBy)
-	if err := r.Decode(&d); err != nil {
+	if err := r.Params.Decode(&d); err != nil {
 		return err
 	}
-	if _, err := token.LoginPolicies(r.Policies, r.NoDefaultPolicy); err != nil {
-		return err
-	}
-	return r.check()
+	return r.CheckLogin()
 }
 
-// check also fills in r.selector.
-func (r *role) check() error {
+// Check implements auth.Record. It fills in r.selector.
+func (r *role) Check() error {
 	everything := func(list []string) bool { return len(list) == 1 && list[0] == "*" }
 	switch {
 	case len(r.Accounts) == 0 || slices.Contains(r.Accounts, ""):
@@ -161,31 +100,14 @@ func (r *role) check() error {
 	return err
 }
 
-func (e *Engine) readRole(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
-	name, err := roleName(req)
-	if err != nil {
-		return nil, err
-	}
-	r, err := loadRole(ctx, tx, name)
-	if err != nil || r == nil {
-		return nil, err
-	}
-	data := engine.NewObject().
+// Show implements auth.Record.
+func (r *role) Show() engine.Builder {
+	return r.Params.Show(engine.NewObject().
 		Str("alias_name_source", r.AliasBy).
 		Str("audience", r.Audience).
 		Strs("bound_service_account_names", r.Accounts).
 		Str("bound_service_account_namespace_selector", r.Selector).
-		Strs("bound_service_account_namespaces", r.Namespaces)
-	return &engine.Response{Data: r.Show(data).Value()}, nil
-}
-
-func (e *Engine) deleteRole(_ context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
-	name, err := roleName(req)
-	if err != nil {
-		return nil, err
-	}
-	tx.Delete(rolePrefix + name)
-	return nil, nil
+		Strs("bound_service_account_namespaces", r.Namespaces))
 }
 
 func matchesAny(globs []string, s string) bool {

@@ -92,7 +92,7 @@ func (e *Engine) createOrphan(ctx context.Context, tx engine.Tx, req *engine.Req
 
 func (e *Engine) createByRole(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
 	name := strings.ToLower(req.Params["role"])
-	r, err := loadRole(ctx, tx, name)
+	r, err := e.roles.Load(ctx, tx, name)
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/redact"
+	"github.com/strongkeep/strongkeep/internal/vault/auth"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
 	core "github.com/strongkeep/strongkeep/internal/vault/token"
 )
@@ -26,13 +27,16 @@ type Config struct {
 
 // New returns the factory for the mount.
 func New(cfg Config) engine.Factory {
-	return func(mount engine.Config) (engine.Engine, error) { return &Engine{Config: cfg, mount: mount}, nil }
+	return func(mount engine.Config) (engine.Engine, error) {
+		return &Engine{Config: cfg, mount: mount, roles: roles()}, nil
+	}
 }
 
 // Engine serves auth/token/.
 type Engine struct {
 	Config
 	mount engine.Config
+	roles *auth.Records[role, *role]
 }
 
 // Close has nothing to stop.
@@ -48,7 +52,7 @@ var (
 
 // Routes implements engine.Engine.
 func (e *Engine) Routes() []engine.Route {
-	routes := append(e.createRoutes(), e.roleRoutes()...)
+	routes := append(e.createRoutes(), e.roles.Routes("roles", roleFields())...)
 	routes = append(routes, e.lookupRoutes()...)
 	return append(routes, e.lifeRoutes()...)
 }

@@ -70,7 +70,7 @@ func (e *Engine) limits(ctx context.Context, tx engine.Tx, entry *core.Entry) (c
 	if entry.Role == "" {
 		return own, nil
 	}
-	r, err := loadRole(ctx, tx, entry.Role)
+	r, err := e.roles.Load(ctx, tx, entry.Role)
 	if err != nil {
 		return core.Limits{}, err
 	}

@@ -1,8 +1,6 @@
 package token
 
 import (
-	"context"
-	"encoding/json"
 	"net/netip"
 	"regexp"
 	"slices"
@@ -12,7 +10,6 @@ import (
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/auth"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
-	"github.com/strongkeep/strongkeep/internal/vault/store"
 	core "github.com/strongkeep/strongkeep/internal/vault/token"
 )
 
@@ -55,91 +52,16 @@ func roleFields() []engine.Field {
 	return fields
 }
 
-func (e *Engine) roleRoutes() []engine.Route {
-	return []engine.Route{
-		{
-			Pattern: "roles", Handlers: handlers{engine.List: e.listRoles}, ReadOnly: true,
-			Summary: "List the roles.", Help: "Roles restrict the tokens that are created by them.",
-		},
-		{
-			Pattern:  "roles/{role}",
-			Handlers: handlers{engine.Read: e.readRole, engine.Create: e.writeRole, engine.Update: e.writeRole, engine.Delete: e.deleteRole},
-			Exists:   e.roleExists, Canonical: strings.ToLower, Fields: roleFields(),
-			Summary: "A role.", Help: "Fields that are absent in an update stay as they are. Tokens made by a role that is deleted live on but cannot be renewed.",
-		},
+// roles keeps them.
+func roles() *auth.Records[role, *role] {
+	return &auth.Records[role, *role]{
+		Folder: rolePrefix, Noun: "role", Param: "role",
+		New: func(name string) role { return role{Name: name, Renewable: true} },
 	}
 }
 
-var roleName = regexp.MustCompile(`^\w(([\w-.]+)?\w)?$`)
-
-func checkName(req *engine.Request) (string, error) {
-	name := strings.ToLower(req.Params["role"])
-	if !roleName.MatchString(name) || len(name) > 256 {
-		return "", errs.New(errs.Invalid, "a role's name may hold letters, digits, \"_\", and within it \"-\" and \".\", at most 256 of them")
-	}
-	return name, nil
-}
-
-func decodeRole(b []byte) (*role, error) {
-	r := new(role)
-	if err := json.Unmarshal(b, r); err != nil {
-		return nil, errs.New(errs.Internal, "a token role is damaged")
-	}
-	return r, nil
-}
-
-// loadRole returns nil if there is none. The role is shared: do not change it.
-func loadRole(ctx context.Context, tx engine.Tx, name string) (*role, error) {
-	stored, err := tx.Get(ctx, rolePrefix+name)
-	if err != nil || !stored.Exists() {
-		return nil, err
-	}
-	return store.Decode(stored, decodeRole)
-}
-
-func (e *Engine) roleExists(ctx context.Context, tx engine.Tx, req *engine.Request) (bool, error) {
-	name, err := checkName(req)
-	if err != nil {
-		return false, err
-	}
-	stored, err := tx.Get(ctx, rolePrefix+name)
-	return stored.Exists(), err
-}
-
-func (e *Engine) listRoles(ctx context.Context, tx engine.Tx, _ *engine.Request) (*engine.Response, error) {
-	names, err := tx.List(ctx, rolePrefix, "", 0)
-	if err != nil {
-		return nil, err
-	}
-	names = slices.Sorted(slices.Values(names))
-	return &engine.Response{Data: engine.NewObject().Strs("keys", names).Value()}, nil
-}
-
-func (e *Engine) writeRole(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
-	name, err := checkName(req)
-	if err != nil {
-		return nil, err
-	}
-	old, err := loadRole(ctx, tx, name)
-	if err != nil {
-		return nil, err
-	}
-	r := role{Name: name, Renewable: true}
-	if old != nil {
-		r = *old
-	}
-	if err := r.decode(req); err != nil {
-		return nil, err
-	}
-	raw, err := json.Marshal(r)
-	if err != nil {
-		return nil, errs.Newf(errs.Internal, "encoding a token role: %w", err)
-	}
-	tx.Put(rolePrefix+name, raw)
-	return nil, nil
-}
-
-func (r *role) decode(req *engine.Request) error {
+// Decode implements auth.Record.
+func (r *role) Decode(req *engine.Request) error {
 	d := req.Decode()
 	for _, f := range []struct {
 		name string
@@ -163,7 +85,7 @@ func (r *role) decode(req *engine.Request) error {
 	aliases := d.Strings("allowed_entity_aliases")
 	kind := d.String("token_type", "")
 	r.TTL, r.MaxTTL, r.Policies = 0, 0, nil
-	if err := r.Decode(&d); err != nil {
+	if err := r.Params.Decode(&d); err != nil {
 		return err
 	}
 	r.TTL, r.MaxTTL, r.Policies = 0, 0, nil
@@ -185,15 +107,11 @@ func (r *role) decode(req *engine.Request) error {
 
 var suffix = regexp.MustCompile(`^([\w-]|[./][\w-]){0,128}$`)
 
-func (e *Engine) readRole(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
-	name, err := checkName(req)
-	if err != nil {
-		return nil, err
-	}
-	r, err := loadRole(ctx, tx, name)
-	if err != nil || r == nil {
-		return nil, err
-	}
+// Check implements auth.Record.
+func (r *role) Check() error { return nil }
+
+// Show implements auth.Record.
+func (r *role) Show() engine.Builder {
 	kind := "default-service"
 	switch {
 	case r.Type != "":
@@ -201,7 +119,7 @@ func (e *Engine) readRole(ctx context.Context, tx engine.Tx, req *engine.Request
 	case r.DefaultType != "":
 		kind = "default-" + r.DefaultType
 	}
-	data := engine.NewObject().
+	return engine.NewObject().
 		Strs("allowed_entity_aliases", nil).
 		Strs("allowed_policies", r.Allowed).
 		Strs("allowed_policies_glob", r.AllowedGlobs).
@@ -219,16 +137,6 @@ func (e *Engine) readRole(ctx context.Context, tx engine.Tx, req *engine.Request
 		Int("token_num_uses", int64(r.NumUses)).
 		Int("token_period", r.Period).
 		Str("token_type", kind)
-	return &engine.Response{Data: data.Value()}, nil
-}
-
-func (e *Engine) deleteRole(_ context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
-	name, err := checkName(req)
-	if err != nil {
-		return nil, err
-	}
-	tx.Delete(rolePrefix + name)
-	return nil, nil
 }
 
 func (r *role) limits() core.PolicyLimits {
