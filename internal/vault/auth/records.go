@@ -190,7 +190,7 @@ func (r *Records[T, P]) Routes(pattern string, fields []engine.Field) []engine.R
 	return []engine.Route{
 		{
 			Pattern: pattern, Handlers: map[engine.Operation]engine.Handler{engine.List: r.List}, ReadOnly: true,
-			Summary: "List the " + r.Noun + "s.",
+			Summary: "List the " + r.Noun + "s.", Help: "Their names, sorted.",
 		},
 		{
 			Pattern: pattern + "/{" + r.Param + "}",

@@ -59,7 +59,7 @@ func (e *Engine) login(ctx context.Context, tx engine.Tx, req *engine.Request) (
 func (e *Engine) load(ctx context.Context, tx engine.Tx, name string) (*config, *role, error) {
 	name, err := auth.CleanName("role", name)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, errs.New(errs.Invalid, "invalid role name")
 	}
 	cfg, err := loadConfig(ctx, tx)
 	if err != nil {

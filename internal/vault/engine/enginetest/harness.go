@@ -170,10 +170,10 @@ func (h *Harness) Do(op engine.Operation, path, body string, edits ...func(*engi
 		return nil, err
 	}
 	res, err := h.transact(func(t *tx) (*engine.Response, error) { return handler(h.ctx, t, req) })
-	if err == nil && res != nil {
-		err = h.finish(req, res)
+	if err != nil || res == nil {
+		return res, err
 	}
-	if err != nil {
+	if err := h.finish(req, res); err != nil {
 		return nil, err
 	}
 	return res, nil
