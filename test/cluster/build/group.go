@@ -31,6 +31,8 @@ const (
 	ControlPlane Scope = iota
 	// Node needs a C compiler, libseccomp and, to run, CNI plugins and root.
 	Node
+	// Etcd is etcd alone, for tests of what is stored in it.
+	Etcd
 )
 
 func groups(s Scope) []group {
@@ -58,8 +60,11 @@ func groups(s Scope) []group {
 			},
 		},
 	}
-	if s == ControlPlane {
+	switch s {
+	case ControlPlane:
 		return g
+	case Etcd:
+		return g[:1]
 	}
 	return append(g,
 		group{

@@ -33,7 +33,9 @@ type Feed struct {
 	bytes    int           // of history[first:]
 	floor    store.Revision
 	last     store.Revision
-	lost     uint64 // counts Resets, so that a watcher notices one
+	lost     uint64         // counts Resets, so that a watcher notices one
+	pulse    store.Revision // of the last sign of life
+	pulses   uint64         // counts them
 	watchers map[*watcher]struct{}
 	closed   bool
 }
@@ -71,6 +73,18 @@ func (f *Feed) Publish(events ...store.Event) {
 		f.last = events[i].Revision
 	}
 	f.trim()
+	for w := range f.watchers {
+		w.poke()
+	}
+}
+
+// Pulse sends a sign of life to all watches: everything up to rev has been
+// published. A watch that is behind gets one when it has caught up, not many.
+func (f *Feed) Pulse(rev store.Revision) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.pulse = max(f.pulse, rev)
+	f.pulses++
 	for w := range f.watchers {
 		w.poke()
 	}
@@ -114,7 +128,7 @@ func (f *Feed) Watch(ctx context.Context, prefix string, from store.Revision) (s
 		return nil, errs.Newf(errs.Exhausted, "revision %d is older than the %d from which changes are remembered; read the state anew and watch from there", from, f.floor)
 	}
 	w := &watcher{
-		feed: f, prefix: prefix, cursor: from, epoch: f.lost,
+		feed: f, prefix: prefix, cursor: from, epoch: f.lost, pulses: f.pulses,
 		events: make(chan store.Event, buffered),
 		wake:   make(chan struct{}, 1),
 		stop:   make(chan struct{}),
@@ -169,7 +183,11 @@ func (f *Feed) next(w *watcher) (e store.Event, ok bool, err error) {
 			return e, true, nil
 		}
 	}
-	return e, false, nil
+	if w.pulses != f.pulses && f.pulse >= w.cursor {
+		w.pulses, w.cursor = f.pulses, f.pulse
+		return store.Event{Revision: f.pulse}, true, nil
+	}
+	return store.Event{}, false, nil
 }
 
 func (f *Feed) forget(w *watcher) {

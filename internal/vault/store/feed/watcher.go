@@ -15,6 +15,7 @@ type watcher struct {
 	prefix string
 	cursor store.Revision // of the last event looked at; guarded by feed.mu
 	epoch  uint64         // feed.lost when the watch began
+	pulses uint64         // feed.pulses when the last sign of life was given; guarded by feed.mu
 	events chan store.Event
 	wake   chan struct{} // holds one token if there may be news
 	stop   chan struct{}

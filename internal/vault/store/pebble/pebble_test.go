@@ -3,9 +3,7 @@ package pebble_test
 import (
 	"fmt"
 	"log/slog"
-	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -70,26 +68,7 @@ func TestStore(t *testing.T) {
 func BenchmarkApply(b *testing.B) {
 	for _, writers := range []int{1, 16, 64} {
 		b.Run(fmt.Sprint(writers), func(b *testing.B) {
-			s := open(b, pebble.Config{Dir: b.TempDir()})
-			value := []byte(strings.Repeat("v", 300))
-			var next atomic.Int64
-			b.ReportAllocs()
-			b.ResetTimer()
-			var wg sync.WaitGroup
-			for w := range writers {
-				wg.Go(func() {
-					for i := next.Add(1); i <= int64(b.N); i = next.Add(1) {
-						_, err := s.Apply(b.Context(),
-							store.Put(fmt.Sprintf("a/%d/%d", w, i), value), store.Put(fmt.Sprintf("b/%d/%d", w, i), value))
-						if err != nil {
-							b.Error(err)
-							return
-						}
-					}
-				})
-			}
-			wg.Wait()
-			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "applies/s")
+			storetest.BenchmarkApply(b, open(b, pebble.Config{Dir: b.TempDir()}), writers)
 		})
 	}
 }

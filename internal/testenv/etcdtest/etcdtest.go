@@ -1,0 +1,263 @@
+package etcdtest
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
+
+	"github.com/strongkeep/strongkeep/internal/vault/store/etcd"
+	"github.com/strongkeep/strongkeep/test/cluster/build"
+	"github.com/strongkeep/strongkeep/test/cluster/pki"
+	"github.com/strongkeep/strongkeep/test/cluster/process"
+)
+
+// Options of a Server. The zero Options are those of Shared: without TLS, with
+// the limits that the vault needs.
+type Options struct {
+	TLS   bool     // clients need a certificate
+	Flags []string // more flags of etcd, which override ours
+}
+
+// Server is a running etcd of one member.
+type Server struct {
+	Endpoint string
+	CAFile   string // of TLS
+	Client   pki.Pair
+	Program  build.Programs // etcd and etcdctl
+
+	dir   string
+	args  []string
+	owner *exec.Cmd // the shell
+	life  io.WriteCloser
+	pid   int
+}
+
+// Start runs an etcd of the test's own, until its end.
+func Start(t testing.TB, o Options) *Server {
+	t.Helper()
+	s, err := start(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = s.life.Close()
+		_ = s.owner.Wait() // ended by the signal it gave etcd, or not
+	})
+	return s
+}
+
+var shared = sync.OnceValues(func() (*Server, error) { return start(Options{}) })
+
+// Shared returns the etcd of this test binary. It ends with the process.
+func Shared(t testing.TB) *Server {
+	t.Helper()
+	s, err := shared()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+var prefixes atomic.Int64
+
+// Prefix returns a key prefix that no other test uses.
+func Prefix() string { return fmt.Sprintf("test-%d/", prefixes.Add(1)) }
+
+// Config returns how to open a store in s, below a prefix of its own.
+func (s *Server) Config() etcd.Config {
+	return etcd.Config{
+		Endpoints: []string{s.Endpoint}, Prefix: Prefix(),
+		CAFile: s.CAFile, CertFile: s.Client.Cert, KeyFile: s.Client.Key,
+	}
+}
+
+func start(o Options) (*Server, error) {
+	programs, err := build.Ensure(context.Background(), build.Etcd, os.Stderr)
+	if err != nil {
+		return nil, fmt.Errorf("building etcd: %w", err)
+	}
+	dir, err := os.MkdirTemp("", "strongkeep-etcd-")
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{Program: programs, dir: dir}
+	if err := s.prepare(o); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	return s, s.Run()
+}
+
+// prepare chooses ports and makes the flags.
+func (s *Server) prepare(o Options) error {
+	client, err := freePort()
+	if err != nil {
+		return err
+	}
+	peer, err := freePort()
+	if err != nil {
+		return err
+	}
+	s.Endpoint, peer = "http://"+client, "http://"+peer
+	s.args = []string{
+		"--name=test", "--data-dir=" + filepath.Join(s.dir, "data"), "--log-level=warn",
+		"--listen-peer-urls=" + peer, "--initial-advertise-peer-urls=" + peer, "--initial-cluster=test=" + peer,
+		"--max-txn-ops=1024",
+	}
+	if o.TLS {
+		s.Endpoint = "https://" + client
+		if err := s.secure(); err != nil {
+			return err
+		}
+	}
+	s.args = append(s.args, "--listen-client-urls="+s.Endpoint, "--advertise-client-urls="+s.Endpoint)
+	s.args = append(s.args, o.Flags...)
+	return nil
+}
+
+// host is an address of loopback that no other process chooses, so that nobody
+// takes a port between its choice and its use.
+func host() string {
+	if runtime.GOOS != "linux" {
+		return "127.0.0.1" // others have no more
+	}
+	pid := os.Getpid()
+	return net.IPv4(127, byte(64+pid>>16), byte(pid>>8), byte(pid)).String()
+}
+
+func freePort() (string, error) {
+	l, err := net.Listen("tcp", net.JoinHostPort(host(), "0"))
+	if err != nil {
+		return "", err
+	}
+	return l.Addr().String(), l.Close()
+}
+
+// secure makes certificates.
+func (s *Server) secure() error {
+	ca, err := pki.New(s.dir, time.Now())
+	if err != nil {
+		return err
+	}
+	serving, err := ca.Issue(pki.Request{Name: "server", CommonName: "etcd", Hosts: []string{host()}})
+	if err != nil {
+		return err
+	}
+	if s.Client, err = ca.Issue(pki.Request{Name: "client", CommonName: "strongkeep"}); err != nil {
+		return err
+	}
+	s.CAFile = ca.Cert
+	s.args = append(s.args, "--cert-file="+serving.Cert, "--key-file="+serving.Key, "--trusted-ca-file="+ca.Cert, "--client-cert-auth")
+	return nil
+}
+
+// minder runs etcd until its standard input ends, or says to keep the files.
+const minder = `dir=$1; shift
+"$@" >>"$dir/etcd.log" 2>&1 </dev/null &
+pid=$!
+echo $pid
+read -r word
+kill -9 $pid 2>/dev/null
+wait $pid 2>/dev/null
+[ "$word" = keep ] || rm -rf "$dir"`
+
+// Run starts etcd, again after Kill on the files it left, and waits until it answers.
+func (s *Server) Run() error {
+	s.owner = exec.Command("/bin/sh", append([]string{"-c", minder, "etcd-minder", s.dir, s.Program["etcd"]}, s.args...)...)
+	s.owner.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a Ctrl-C is not for it
+	var err error
+	if s.life, err = s.owner.StdinPipe(); err != nil {
+		return err
+	}
+	out, err := s.owner.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := s.owner.Start(); err != nil {
+		return err
+	}
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		return fmt.Errorf("starting etcd: %w", err)
+	}
+	if s.pid, err = strconv.Atoi(strings.TrimSpace(line)); err != nil {
+		return err
+	}
+	return s.await()
+}
+
+func (s *Server) await() error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	for {
+		_, address, _ := strings.Cut(s.Endpoint, "://")
+		conn, err := net.DialTimeout("tcp", address, time.Second)
+		if err == nil {
+			return conn.Close()
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for etcd: %w; its log ends:\n%s", err, process.Tail(filepath.Join(s.dir, "etcd.log")))
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// Kill ends etcd as a crash would. Only a server of Start may be killed.
+func (s *Server) Kill(t testing.TB) {
+	t.Helper()
+	s.signal(t, syscall.SIGKILL)
+	_, _ = io.WriteString(s.life, "keep\n")
+	_ = s.owner.Wait()
+}
+
+// Restart runs etcd after Kill.
+func (s *Server) Restart(t testing.TB) {
+	t.Helper()
+	if err := s.Run(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Freeze stops etcd without closing its connections; Thaw has it go on.
+func (s *Server) Freeze(t testing.TB) { s.signal(t, syscall.SIGSTOP) }
+
+// Thaw undoes Freeze.
+func (s *Server) Thaw(t testing.TB) { s.signal(t, syscall.SIGCONT) }
+
+func (s *Server) signal(t testing.TB, sig syscall.Signal) {
+	t.Helper()
+	if err := syscall.Kill(s.pid, sig); err != nil {
+		t.Fatal("signalling etcd:", err)
+	}
+}
+
+// Dial returns a client of the test's own, for what others do to etcd.
+func (s *Server) Dial(t testing.TB) *clientv3.Client {
+	t.Helper()
+	if s.CAFile != "" {
+		t.Fatal("Dial is for servers without TLS")
+	}
+	c, err := clientv3.New(clientv3.Config{Endpoints: []string{s.Endpoint}, Logger: zap.NewNop()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	return c
+}

@@ -1,0 +1,281 @@
+package etcd
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"net"
+	"net/url"
+	"strings"
+	"time"
+
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
+
+	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/vault/store"
+	"github.com/strongkeep/strongkeep/internal/vault/store/feed"
+)
+
+// Open connects to etcd and opens the store below cfg.Prefix, or makes an empty
+// one. Kinds: Invalid (the configuration, or the prefix holds something else),
+// Unavailable (no endpoint can be reached, or another process uses the prefix),
+// Unauthenticated and Denied (etcd refuses the user), Unsupported (etcd is
+// started with limits that are too small, or a newer version wrote the store).
+// What etcd's limits are is found out without writing anything.
+func Open(ctx context.Context, cfg Config) (_ *Store, err error) {
+	if err := cfg.complete(); err != nil {
+		return nil, err
+	}
+	secure, err := cfg.tls()
+	if err != nil {
+		return nil, err
+	}
+	if err := cfg.reach(ctx, secure); err != nil {
+		return nil, err
+	}
+	client, err := cfg.connect(secure, cfg.Endpoints)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{cfg: cfg, client: client, keys: newKeys(cfg.Prefix), feed: feed.New(cfg.History, 0)}
+	s.ctx, s.stop = context.WithCancel(context.Background())
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.Close())
+		}
+	}()
+	rev, err := s.prepare(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s.feed.Reset(rev)
+	f := &follower{Store: s}
+	s.done.Go(func() { f.run(rev) })
+	if s.owner != nil {
+		s.done.Go(s.owner.keep)
+	}
+	return s, nil
+}
+
+// reach returns when an endpoint answers and is fit. It waits for one that
+// refuses connections, since etcd may be starting, too; for nothing else.
+func (c *Config) reach(ctx context.Context, secure *tls.Config) error {
+	ctx, cancel := context.WithTimeout(ctx, c.StartTimeout)
+	defer cancel()
+	for first := true; ; first = false {
+		var problems []error
+		fit := 0
+		for _, e := range c.Endpoints {
+			err := c.dial(ctx, e, secure)
+			if err == nil {
+				err = c.examine(ctx, e, secure)
+			}
+			switch {
+			case err == nil:
+				fit++
+			case !errs.Is(err, errs.Unavailable):
+				return err
+			default:
+				problems = append(problems, err)
+			}
+		}
+		all := errors.Join(problems...)
+		if fit > 0 {
+			if all != nil {
+				c.Log.Warn("not every endpoint of etcd can be used", slog.Any("error", all))
+			}
+			return nil
+		}
+		if first {
+			c.Log.Warn("waiting for etcd", slog.Any("error", all), slog.Duration("at_most", c.StartTimeout))
+		}
+		if !pause(ctx, 500*time.Millisecond) {
+			return errs.Newf(errs.Unavailable, "no endpoint of etcd could be used within %v: %w", c.StartTimeout, all)
+		}
+	}
+}
+
+// dial connects to an endpoint without a word of etcd's protocol: what goes
+// wrong here has a clearer cause than what gRPC makes of it.
+func (c *Config) dial(ctx context.Context, endpoint string, secure *tls.Config) error {
+	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
+	defer cancel()
+	u, err := url.Parse(endpoint)
+	if err != nil {
+		return errEndpoint(endpoint)
+	}
+	network, address := "tcp", u.Host
+	switch {
+	case u.Scheme == "unix":
+		network, address = "unix", u.Host+u.Path
+	case u.Port() == "":
+		return errs.Newf(errs.Invalid, "endpoint %q names no port; etcd's is usually 2379", endpoint)
+	}
+	conn, err := new(net.Dialer).DialContext(ctx, network, address)
+	if err != nil {
+		return errs.Newf(errs.Unavailable, "reaching etcd at %s: %w", endpoint, err)
+	}
+	defer func() { _ = conn.Close() }()
+	if u.Scheme != "https" {
+		return nil
+	}
+	secure = secure.Clone()
+	secure.ServerName, secure.NextProtos = u.Hostname(), []string{"h2"}
+	err = tls.Client(conn, secure).HandshakeContext(ctx)
+	var untrusted *tls.CertificateVerificationError
+	switch {
+	case errors.As(err, &untrusted):
+		return errs.Newf(errs.Invalid, "etcd at %s is not trusted; is this its CA (%s), and its name in the certificate? %w", endpoint, orSystem(c.CAFile), err)
+	case err != nil:
+		return errs.Newf(errs.Unavailable, "agreeing on TLS with etcd at %s: %w", endpoint, err)
+	}
+	return nil
+}
+
+func orSystem(ca string) string {
+	if ca == "" {
+		return "the system's"
+	}
+	return ca
+}
+
+func (c *Config) connect(secure *tls.Config, endpoints []string) (*clientv3.Client, error) {
+	client, err := clientv3.New(clientv3.Config{
+		Endpoints: endpoints, TLS: secure, Username: c.Username, Password: c.Password.RevealString(),
+		DialTimeout: c.Timeout, DialKeepAliveTime: 5 * time.Second, DialKeepAliveTimeout: 3 * time.Second,
+		MaxCallSendMsgSize: 16 << 20, // the server's limit counts
+		Logger:             zap.NewNop(),
+	})
+	if err != nil {
+		return nil, c.refusal("connecting to etcd at "+strings.Join(endpoints, ", "), err)
+	}
+	return client, nil
+}
+
+// refusal gives errors at the start a kind that says what to mend.
+func (c *Config) refusal(doing string, err error) error {
+	switch {
+	case is(err, rpctypes.ErrAuthFailed), is(err, rpctypes.ErrUserEmpty):
+		return errs.Newf(errs.Unauthenticated, "%s as user %q: the name or the password is wrong, or none is given: %w", doing, c.Username, err)
+	case is(err, rpctypes.ErrPermissionDenied):
+		return errs.Newf(errs.Denied, "%s as user %q: it may not read and write below %q; grant it: etcdctl role grant-permission ROLE readwrite --prefix=true %s: %w", doing, c.Username, c.Prefix, c.Prefix, err)
+	}
+	return failure(doing, err)
+}
+
+// What a member of etcd must take, and how to make it.
+const (
+	needOps   = store.MaxChanges + 1    // and the fence
+	needBytes = store.MaxBytes + 64<<10 // and what frames the changes
+	moreOps   = "start every member with --max-txn-ops=1024"
+	moreBytes = "start every member with --max-request-bytes of at least 1572864, which is its default"
+	// grpcSlack is by how much etcd takes longer messages than --max-request-bytes.
+	grpcSlack = 512 << 10
+)
+
+// examine finds out whether one member takes transactions as large as the
+// contract allows. It sends transactions that compare and write nothing: their
+// size is checked before anything else is.
+func (c *Config) examine(ctx context.Context, endpoint string, secure *tls.Config) error {
+	client, err := c.connect(secure, []string{endpoint})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = client.Close() }()
+	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
+	defer cancel()
+	format := newKeys(c.Prefix).format
+	many := make([]clientv3.Cmp, needOps)
+	for i := range many {
+		many[i] = clientv3.Compare(clientv3.Version(format), ">", -1)
+	}
+	_, err = client.Txn(ctx).If(many...).Commit()
+	switch {
+	case is(err, rpctypes.ErrTooManyOps):
+		return errs.Newf(errs.Unsupported, "etcd at %s takes too few operations in one transaction, the vault needs %d; %s: %w", endpoint, needOps, moreOps, err)
+	case err != nil:
+		return c.refusal("examining etcd at "+endpoint, err)
+	}
+	large := clientv3.Compare(clientv3.Value(format), "=", strings.Repeat("x", needBytes+grpcSlack))
+	if _, err = client.Txn(ctx).If(large).Commit(); tooLong(err) {
+		return errs.Newf(errs.Unsupported, "etcd at %s takes too small requests, the vault needs %d bytes; %s: %w", endpoint, needBytes, moreBytes, err)
+	} else if err != nil {
+		return c.refusal("examining etcd at "+endpoint, err)
+	}
+	return nil
+}
+
+// prepare makes the store's place below the prefix and returns the revision
+// from which it is followed.
+func (s *Store) prepare(ctx context.Context) (store.Revision, error) {
+	if err := s.checkFormat(ctx); err != nil {
+		return 0, err
+	}
+	if s.cfg.Exclusive {
+		o, err := claim(ctx, s)
+		if err != nil {
+			return 0, err
+		}
+		s.owner = o
+	}
+	ctx, finish, err := s.begin(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer finish()
+	rev, err := s.revision(ctx)
+	if err == nil {
+		s.warnOfHistory(ctx, rev)
+	}
+	return rev, err
+}
+
+// format is the version of the layout.
+const format = "1"
+
+func (s *Store) checkFormat(ctx context.Context) error {
+	ctx, finish, err := s.begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer finish()
+	here := clientv3.OpGet(s.keys.format)
+	first := clientv3.OpGet(s.keys.prefix, clientv3.WithPrefix(), clientv3.WithLimit(1), clientv3.WithKeysOnly())
+	r, err := s.client.Txn(ctx).Then(here, first).Commit()
+	if err != nil {
+		return s.cfg.refusal("opening the store in etcd", err)
+	}
+	if found := r.Responses[0].GetResponseRange().GetKvs(); len(found) == 1 {
+		if v := string(found[0].Value); v != format {
+			return errs.Newf(errs.Unsupported, "the store below %q in etcd has the layout %.16q, this version of strongkeep knows %s; use the newer one", s.cfg.Prefix, v, format)
+		}
+		return nil
+	}
+	if other := r.Responses[1].GetResponseRange().GetKvs(); len(other) > 0 {
+		return errs.Newf(errs.Invalid, "the prefix %q in etcd holds something that is not strongkeep's, such as %.64q; choose another prefix", s.cfg.Prefix, other[0].Key)
+	}
+	_, err = s.client.Txn(ctx).If(clientv3.Compare(clientv3.CreateRevision(s.keys.format), "=", 0)).
+		Then(clientv3.OpPut(s.keys.format, format)).Commit()
+	if err != nil {
+		return s.cfg.refusal("making the store in etcd", err)
+	}
+	return nil
+}
+
+// longHistory is how many old revisions speak for an etcd that nobody compacts.
+const longHistory = 1_000_000
+
+// warnOfHistory looks whether etcd still has very old revisions: nobody
+// compacts it then, and it grows until it is out of space.
+func (s *Store) warnOfHistory(ctx context.Context, now store.Revision) {
+	if now <= longHistory {
+		return
+	}
+	_, err := s.client.Get(ctx, s.keys.format, clientv3.WithKeysOnly(), clientv3.WithRev(int64(now-longHistory)))
+	if err == nil {
+		s.cfg.Log.Warn("etcd keeps more than a million old revisions, deleted secrets among them; start it with --auto-compaction-retention=1h, say")
+	}
+}
