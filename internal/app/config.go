@@ -21,8 +21,10 @@ type ServerConfig struct {
 	// DataDir holds everything the server writes: the store, the TLS material
 	// it makes, and audit logs. Default /var/lib/strongkeep.
 	DataDir string `json:"data_dir,omitempty"`
-	// Storage is "pebble" (in DataDir/store, the default) or "mem" (nothing survives).
+	// Storage is "pebble" (in DataDir/store, the default), "etcd" (an external
+	// cluster, by EtcdConfig) or "mem" (nothing survives).
 	Storage string `json:"storage,omitempty"`
+	EtcdConfig
 	// Listen is the address of the API. Default 127.0.0.1:8200.
 	Listen string `json:"listen,omitempty"`
 	// TLSCert and TLSKey are PEM files, read again when they change. Without

@@ -1,7 +1,9 @@
 package app
 
 import (
-	"log/slog"
+	"context"
+	"path/filepath"
+	"time"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/provider"
@@ -18,6 +20,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/seal"
 	"github.com/strongkeep/strongkeep/internal/vault/seal/keyfile"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
+	"github.com/strongkeep/strongkeep/internal/vault/store/etcd"
 	"github.com/strongkeep/strongkeep/internal/vault/store/mem"
 	"github.com/strongkeep/strongkeep/internal/vault/store/pebble"
 	"github.com/strongkeep/strongkeep/internal/vault/sys"
@@ -65,11 +68,22 @@ func auditDevices(c *ServerConfig) map[string]audit.Factory {
 	}
 }
 
+// storeType is a store that storage can name.
+type storeType struct {
+	open func(context.Context, *ServerConfig) (store.Store, error)
+	// silence is how long the store's watch may give no sign of life before the
+	// cache is not believed; 0 = for ever, since nobody else writes to it.
+	silence time.Duration
+}
+
 // stores are what storage can name.
-func stores(path string, log *slog.Logger) map[string]func() (store.Store, error) {
-	return map[string]func() (store.Store, error){
-		"pebble": func() (store.Store, error) { return pebble.Open(pebble.Config{Dir: path, Log: log}) },
-		"mem":    func() (store.Store, error) { return mem.New(mem.Config{}), nil },
+func stores() map[string]storeType {
+	return map[string]storeType{
+		"pebble": {open: func(_ context.Context, c *ServerConfig) (store.Store, error) {
+			return pebble.Open(pebble.Config{Dir: filepath.Join(c.DataDir, "store"), Log: c.Log})
+		}},
+		"etcd": {open: openEtcd, silence: etcd.MaxSilence},
+		"mem":  {open: func(context.Context, *ServerConfig) (store.Store, error) { return mem.New(mem.Config{}), nil }},
 	}
 }
 

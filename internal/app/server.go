@@ -57,7 +57,7 @@ func NewServer(ctx context.Context, c ServerConfig) (_ *Server, err error) {
 	if err := s.makeDirs(); err != nil {
 		return nil, err
 	}
-	if err := s.openVault(); err != nil {
+	if err := s.openVault(ctx); err != nil {
 		return nil, err
 	}
 	if err := s.listen(ctx); err != nil {
@@ -78,7 +78,7 @@ func (s *Server) makeDirs() error {
 	return nil
 }
 
-func (s *Server) openVault() error {
+func (s *Server) openVault(ctx context.Context) error {
 	c := &s.cfg
 	defaultTTL, err := ttl("default_lease_ttl", c.DefaultLeaseTTL)
 	if err != nil {
@@ -88,11 +88,12 @@ func (s *Server) openVault() error {
 	if err != nil {
 		return err
 	}
-	open := stores(filepath.Join(c.DataDir, "store"), c.Log)[c.Storage]
-	if open == nil {
-		return errs.Newf(errs.Invalid, "storage %q: use pebble or mem", c.Storage)
+	kind, known := stores()[c.Storage]
+	if !known {
+		return errs.Newf(errs.Invalid, "storage %q: use pebble, etcd or mem", c.Storage)
 	}
-	if s.raw, err = open(); err != nil {
+	if s.raw, err = kind.open(ctx, c); err != nil {
+		s.raw = nil
 		return errs.Newf(errs.KindOf(err), "opening the store: %w", err)
 	}
 	wrappers, err := seals(c)
@@ -128,7 +129,7 @@ func (s *Server) decorate(raw store.Store, keys *seal.Keyring) (store.Store, err
 	if err != nil {
 		return nil, err
 	}
-	c := cached.New(inner, cached.Config{MaxBytes: s.cfg.CacheBytes, Log: s.cfg.Log})
+	c := cached.New(inner, cached.Config{MaxBytes: s.cfg.CacheBytes, MaxSilence: stores()[s.cfg.Storage].silence, Log: s.cfg.Log})
 	s.collector.cache.Store(c)
 	return c, nil
 }

@@ -14,13 +14,22 @@ import (
 	compose "github.com/strongkeep/strongkeep/internal/app"
 	"github.com/strongkeep/strongkeep/internal/cli/session"
 	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/redact"
 )
 
 // bindServer makes the flags of a server's configuration. Their names are the
 // file's keys with dashes, and STRONGKEEP_* with underscores.
 func bindServer(f *pflag.FlagSet, c *compose.ServerConfig) {
 	f.StringVar(&c.DataDir, "data-dir", c.DataDir, "directory of the store, TLS material and audit logs (default /var/lib/strongkeep)")
-	f.StringVar(&c.Storage, "storage", c.Storage, "pebble, or mem: nothing survives (default pebble)")
+	f.StringVar(&c.Storage, "storage", c.Storage, "pebble, etcd, or mem: nothing survives (default pebble)")
+	f.StringSliceVar(&c.EtcdEndpoints, "etcd-endpoints", c.EtcdEndpoints, "members of the etcd cluster, https://HOST:2379 each")
+	f.StringVar(&c.EtcdPrefix, "etcd-prefix", c.EtcdPrefix, "prefix of all keys in etcd (default strongkeep/)")
+	f.StringVar(&c.EtcdCAFile, "etcd-ca-file", c.EtcdCAFile, "CA of etcd's certificates, PEM (default: the system's)")
+	f.StringVar(&c.EtcdCertFile, "etcd-cert-file", c.EtcdCertFile, "client certificate for etcd, PEM, read at every connection")
+	f.StringVar(&c.EtcdKeyFile, "etcd-key-file", c.EtcdKeyFile, "its key, PEM")
+	f.StringVar(&c.EtcdUsername, "etcd-username", c.EtcdUsername, "user of etcd's own authentication")
+	f.StringVar(&c.EtcdPasswordFile, "etcd-password-file", c.EtcdPasswordFile, "file with the user's password (or set STRONGKEEP_ETCD_PASSWORD)")
+	f.StringVar(&c.EtcdTimeout, "etcd-timeout", c.EtcdTimeout, "longest wait for an answer of etcd (default 5s)")
 	f.StringVar(&c.Listen, "listen", c.Listen, "address of the API (default 127.0.0.1:8200)")
 	f.StringVar(&c.TLSCert, "tls-cert", c.TLSCert, "certificate, PEM, read again when it changes (default: made by a CA of the server's own)")
 	f.StringVar(&c.TLSKey, "tls-key", c.TLSKey, "its key, PEM")
@@ -75,6 +84,7 @@ func (a *app) serverConfig(given *pflag.FlagSet, file string) (compose.ServerCon
 	}
 	layered := pflag.NewFlagSet("server", pflag.ContinueOnError)
 	bindServer(layered, &cfg)
+	cfg.EtcdPassword = redact.FromString(a.Env.Getenv("STRONGKEEP_ETCD_PASSWORD"))
 	var problems []error
 	layered.VisitAll(func(f *pflag.Flag) {
 		value, set := a.Env.Getenv(variable(f.Name)), true

@@ -14,6 +14,8 @@ import (
 
 	"github.com/strongkeep/strongkeep/internal/app"
 	"github.com/strongkeep/strongkeep/internal/redact"
+	"github.com/strongkeep/strongkeep/internal/testenv/base"
+	"github.com/strongkeep/strongkeep/internal/testenv/etcdtest"
 	"github.com/strongkeep/strongkeep/internal/vault/seal"
 )
 
@@ -39,7 +41,7 @@ const (
 )
 
 // Start runs a server with TLS and an embedded store in a directory of the
-// test's, initialised 5/3 and unsealed, with the default audit device. change
+// test's (or etcd, see package base), initialised 5/3 and unsealed, with the default audit device. change
 // may be nil. The test's end stops it.
 func Start(t testing.TB, change func(*app.ServerConfig)) *Vault {
 	t.Helper()
@@ -62,6 +64,10 @@ func New(t testing.TB, change func(*app.ServerConfig)) *Vault {
 	t.Helper()
 	v := &Vault{t: t, Log: new(Buffer)}
 	v.Config = app.ServerConfig{DataDir: t.TempDir(), Listen: "127.0.0.1:0"}
+	if base.Etcd(t) {
+		v.Config.Storage = "etcd"
+		v.Config.EtcdEndpoints, v.Config.EtcdPrefix = []string{etcdtest.Shared(t).Endpoint}, etcdtest.Prefix()
+	}
 	v.Config.Log = slog.New(slog.NewTextHandler(v.Log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	if change != nil {
 		change(&v.Config)

@@ -9,13 +9,13 @@ import (
 	"time"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/testenv/base"
 	"github.com/strongkeep/strongkeep/internal/vault/audit"
 	"github.com/strongkeep/strongkeep/internal/vault/audit/devices"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
 	"github.com/strongkeep/strongkeep/internal/vault/seal"
 	"github.com/strongkeep/strongkeep/internal/vault/seal/keyfile"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
-	"github.com/strongkeep/strongkeep/internal/vault/store/mem"
 )
 
 // The shares and the root token exist nowhere but in the answer of Init: that
@@ -25,7 +25,7 @@ func TestInitAnswersThoughTheVaultStaysSealed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	raw := mem.New(mem.Config{})
+	raw := base.Open(t)
 	factory := func(engine.Config) (engine.Engine, error) { return &lab{}, nil }
 	types := map[string]engine.Factory{"system": factory, "token": factory, "cubbyhole": factory}
 	g := New(Config{

@@ -16,6 +16,7 @@ import (
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/redact"
+	"github.com/strongkeep/strongkeep/internal/testenv/base"
 	"github.com/strongkeep/strongkeep/internal/vault/audit"
 	"github.com/strongkeep/strongkeep/internal/vault/audit/devices"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
@@ -23,7 +24,6 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/seal"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
 	"github.com/strongkeep/strongkeep/internal/vault/store/fault"
-	"github.com/strongkeep/strongkeep/internal/vault/store/mem"
 	"github.com/strongkeep/strongkeep/internal/vault/token"
 )
 
@@ -133,7 +133,7 @@ type bench struct {
 func newBench(t *testing.T) *bench {
 	t.Helper()
 	b := &bench{t: t, audit: &recorder{}, lab: &lab{handlers: map[string]engine.Handler{}}}
-	raw := mem.New(mem.Config{})
+	raw := base.Open(t)
 	factory := func(engine.Config) (engine.Engine, error) { return b.lab, nil }
 	b.gate = New(Config{
 		Raw: raw, Barrier: seal.New(seal.Config{Store: raw}),

@@ -46,6 +46,13 @@ const PulseMost = 2 * time.Second
 
 const pulseEvery = time.Second
 
+// MaxSilence is for the cached decorator over a Store. What is kept is at most
+// MaxSilence and PulseMost old, which is the lease of an owner: nobody who takes
+// over finds another still believing what it keeps.
+const MaxSilence = defaultLease - PulseMost
+
+const defaultLease = 10 * time.Second
+
 const defaultPrefix = "strongkeep/"
 
 // maxPrefix keeps stored keys short: every one of them bears it.
@@ -57,7 +64,7 @@ func (c *Config) complete() error {
 		c.Prefix = defaultPrefix
 	}
 	c.Prefix = strings.TrimSuffix(c.Prefix, "/") + "/"
-	setDefault(&c.LeaseTTL, 10*time.Second)
+	setDefault(&c.LeaseTTL, defaultLease)
 	setDefault(&c.Timeout, 5*time.Second)
 	setDefault(&c.StartTimeout, 30*time.Second)
 	if c.Log == nil {
