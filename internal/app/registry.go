@@ -11,6 +11,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/provider/vault"
 	"github.com/strongkeep/strongkeep/internal/vault/audit"
 	"github.com/strongkeep/strongkeep/internal/vault/audit/file"
+	"github.com/strongkeep/strongkeep/internal/vault/auth/approle"
 	"github.com/strongkeep/strongkeep/internal/vault/auth/kubernetes"
 	authtoken "github.com/strongkeep/strongkeep/internal/vault/auth/token"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
@@ -37,6 +38,7 @@ func secretsEngines() map[string]engine.Factory {
 // authMethods are what sys/auth can enable.
 func authMethods() map[string]engine.Factory {
 	return map[string]engine.Factory{
+		"approle":    approle.New,
 		"kubernetes": kubernetes.New,
 	}
 }

@@ -128,6 +128,20 @@ func canonical(texts []string) ([]string, error) {
 	return out, nil
 }
 
+// ParseCIDRs reads addresses and networks; an address stands for itself alone.
+// Kind Invalid.
+func ParseCIDRs(texts []string) ([]netip.Prefix, error) {
+	var out []netip.Prefix
+	for _, s := range texts {
+		p, err := parseCIDR(s)
+		if err != nil {
+			return nil, errs.New(errs.Invalid, "not an address nor a network such as 10.0.0.0/8")
+		}
+		out = append(out, p)
+	}
+	return out, nil
+}
+
 func parseCIDR(s string) (netip.Prefix, error) {
 	if strings.Contains(s, "/") {
 		p, err := netip.ParsePrefix(s)
