@@ -17,6 +17,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
 	"github.com/strongkeep/strongkeep/internal/vault/engine/cubbyhole"
 	"github.com/strongkeep/strongkeep/internal/vault/engine/kv"
+	"github.com/strongkeep/strongkeep/internal/vault/engine/transit"
 	"github.com/strongkeep/strongkeep/internal/vault/gate"
 	"github.com/strongkeep/strongkeep/internal/vault/seal"
 	"github.com/strongkeep/strongkeep/internal/vault/seal/keyfile"
@@ -32,6 +33,7 @@ func secretsEngines() map[string]engine.Factory {
 	return map[string]engine.Factory{
 		"kv":        kv.New,
 		"cubbyhole": cubbyhole.New,
+		"transit":   transit.New,
 	}
 }
 

@@ -3,7 +3,6 @@ package ciphertext
 import (
 	"crypto/cipher"
 	"crypto/hmac"
-	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
 	"encoding/base64"
@@ -169,7 +168,7 @@ func (p *Params) sealRSA(plaintext []byte) ([]byte, error) {
 	if !ok {
 		return nil, errs.New(errs.Internal, "an RSA key holds something else")
 	}
-	sealed, err := rsa.EncryptOAEP(sha256.New(), rand.Reader, k, plaintext, nil)
+	sealed, err := rsa.EncryptOAEP(sha256.New(), p.Random, k, plaintext, nil)
 	if errors.Is(err, rsa.ErrMessageTooLong) {
 		return nil, errs.Newf(errs.Invalid, "the plaintext is too long for a key of type %s: at most %d bytes; encrypt a data key instead", p.Key.Type, k.Size()-2*sha256.Size-2)
 	}

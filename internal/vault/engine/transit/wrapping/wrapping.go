@@ -2,7 +2,6 @@ package wrapping
 
 import (
 	"crypto"
-	"crypto/rand"
 	"crypto/rsa"
 	_ "crypto/sha1" // what ParseHash names
 	_ "crypto/sha256"
@@ -75,7 +74,7 @@ func Wrap(public *rsa.PublicKey, target []byte, hash crypto.Hash, random io.Read
 	if _, err := io.ReadFull(random, ephemeral); err != nil {
 		return nil, errs.Newf(errs.Internal, "reading randomness: %w", err)
 	}
-	front, err := rsa.EncryptOAEP(hash.New(), rand.Reader, public, ephemeral, nil)
+	front, err := rsa.EncryptOAEP(hash.New(), random, public, ephemeral, nil)
 	if err != nil {
 		return nil, errs.Newf(errs.Invalid, "wrapping a key with RSA-OAEP: %w", err)
 	}
