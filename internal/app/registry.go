@@ -14,6 +14,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/auth/approle"
 	"github.com/strongkeep/strongkeep/internal/vault/auth/kubernetes"
 	authtoken "github.com/strongkeep/strongkeep/internal/vault/auth/token"
+	"github.com/strongkeep/strongkeep/internal/vault/auth/userpass"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
 	"github.com/strongkeep/strongkeep/internal/vault/engine/cubbyhole"
 	"github.com/strongkeep/strongkeep/internal/vault/engine/kv"
@@ -42,6 +43,7 @@ func authMethods() map[string]engine.Factory {
 	return map[string]engine.Factory{
 		"approle":    approle.New,
 		"kubernetes": kubernetes.New,
+		"userpass":   userpass.New,
 	}
 }
 

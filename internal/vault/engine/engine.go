@@ -51,6 +51,9 @@ type Config struct {
 	Random    io.Reader        // crypto/rand outside tests
 	TTL       func() TTLs      // the mount's effective TTLs, as they are now
 
+	// Lockout is when the mount, an auth method, stops listening to a user, as it is now.
+	Lockout func() Lockout
+
 	// Update runs change in a transaction of its own, confined to the mount, and
 	// commits it, anew on fresh state after a conflict: for Worker, Response.After
 	// and the like, never within a handler's own transaction. Kinds: those of

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/vault/engine"
 )
 
 // Class says what kind of thing a mount is; it decides where it may live.
@@ -47,6 +48,8 @@ type Tuning struct {
 	NonHMACResponse    []string      `json:"audit_non_hmac_response_keys,omitempty"`
 	PassthroughHeaders []string      `json:"passthrough_request_headers,omitempty"`
 	AllowedHeaders     []string      `json:"allowed_response_headers,omitempty"`
+	// Lockout is of auth methods with passwords; nil = engine.DefaultLockout.
+	Lockout *engine.Lockout `json:"user_lockout,omitempty"`
 }
 
 // TokenType is what kind of token the logins of an auth method get. The zero

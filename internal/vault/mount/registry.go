@@ -146,6 +146,16 @@ func (r *Registry) Build(entry *Entry) (engine.Engine, *engine.Router, error) {
 			}
 			return r.Effective(&tuning)
 		},
+		Lockout: func() engine.Lockout {
+			now := tuning.Lockout
+			if m := r.Table().ByID(id); m != nil {
+				now = m.Config.Lockout
+			}
+			if now == nil {
+				return engine.DefaultLockout()
+			}
+			return *now
+		},
 		Update: host.Update, Wake: host.Wake, Password: host.Password,
 	})
 	if err != nil {

@@ -41,7 +41,7 @@ func (*Engine) Close() error { return nil }
 func (e *Engine) Routes() []engine.Route {
 	var all []engine.Route
 	for _, group := range [][]engine.Route{
-		e.mountRoutes(), e.policyRoutes(), e.capabilityRoutes(), e.auditRoutes(), e.keyRoutes(), e.clientRoutes(),
+		e.mountRoutes(), e.policyRoutes(), e.capabilityRoutes(), e.auditRoutes(), e.keyRoutes(), e.clientRoutes(), e.lockoutRoutes(),
 	} {
 		all = append(all, group...)
 	}

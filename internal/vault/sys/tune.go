@@ -20,6 +20,7 @@ func tuneFields() []engine.Field {
 		{Name: "max_lease_ttl", Type: engine.Duration, Help: "the longest lifetime; 0 or system = the system's"},
 		{Name: "listing_visibility", Type: engine.String, Help: "unauth, hidden or empty"},
 		{Name: "token_type", Type: engine.String, Help: "auth methods: service, batch, default-service or default-batch"},
+		{Name: "user_lockout_config", Type: engine.Object, Help: "auth methods with passwords: lockout_threshold, lockout_duration, lockout_counter_reset_duration, lockout_disable"},
 		{Name: "force_no_cache", Type: engine.Bool, Help: "accepted and shown"},
 		{Name: "audit_non_hmac_request_keys", Type: engine.Strings, Help: "request fields that audit lines show in the clear"},
 		{Name: "audit_non_hmac_response_keys", Type: engine.Strings, Help: "response fields that audit lines show in the clear"},
@@ -57,6 +58,9 @@ func tuning(m *mount.Mount) map[string]any {
 	}
 	if strings.HasPrefix(m.Path, mount.AuthPrefix) {
 		t["token_type"] = cmp.Or(c.TokenType, mount.DefaultService)
+	}
+	if c.Lockout != nil {
+		t["user_lockout_config"] = showLockout(c.Lockout)
 	}
 	for name, list := range map[string][]string{
 		"audit_non_hmac_request_keys": c.NonHMACRequest, "audit_non_hmac_response_keys": c.NonHMACResponse,
@@ -126,6 +130,9 @@ func applyTuning(entry *mount.Entry, raw jsontext.Value) error {
 	c.PassthroughHeaders = listField(&d, "passthrough_request_headers", c.PassthroughHeaders)
 	c.AllowedHeaders = listField(&d, "allowed_response_headers", c.AllowedHeaders)
 	kind := mount.TokenType(d.String("token_type", ""))
+	if c.Lockout, err = lockoutField(&d, c.Lockout); err != nil {
+		return err
+	}
 	if err := d.Err(); err != nil {
 		return err
 	}

@@ -1,0 +1,195 @@
+package userpass
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/crypto/bcrypt"
+
+	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/vault/auth/authtest"
+	"github.com/strongkeep/strongkeep/internal/vault/engine"
+	"github.com/strongkeep/strongkeep/internal/vault/engine/enginetest"
+)
+
+// patient never locks anybody out, as the suites try many wrong passwords.
+func patient(cfg *engine.Config) {
+	cfg.Lockout = func() engine.Lockout { return engine.Lockout{Disabled: true} }
+}
+
+func TestSuite(t *testing.T) {
+	authtest.Run(t, authtest.Suite{
+		Factory: New, Options: []enginetest.Option{patient},
+		Setup: []authtest.Request{
+			{Op: engine.Update, Path: "users/ann", Body: `{"password":"canary-pass-ann","token_policies":"app"}`},
+			{Op: engine.Update, Path: "users/bob", Body: `{"password":"canary-pass-bob"}`},
+		},
+		Login: authtest.Request{Path: "login/Ann", Body: `{"password":"canary-pass-ann"}`},
+		Wrong: map[string]string{
+			"none":      `{}`,
+			"bob's":     `{"password":"canary-pass-bob"}`,
+			"the hash":  `{"password":"$2a$10$7EqJtq98hPqEX7fNZaFWoOhi5Jd3dXlbdWvB1nGQ4bkX8dRz3yqfW"}`,
+			"very long": `{"password":"` + strings.Repeat("x", 80) + `"}`,
+		},
+		Secrets:  []string{"canary-pass-bob"},
+		DropRole: authtest.Request{Op: engine.Delete, Path: "users/ann"},
+	})
+}
+
+func TestConformance(t *testing.T) {
+	hash, err := bcrypt.GenerateFromPassword([]byte("imported"), bcrypt.MinCost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Conformance runs every step many times and compares what is stored, which
+	// bcrypt's salt, from crypto/rand, makes another each time: users come hashed.
+	user := fmt.Sprintf(`{"password_hash":%q,"policies":"app"}`, hash)
+	enginetest.Run(t, enginetest.Suite{Factory: New, Options: []enginetest.Option{patient}, Steps: []enginetest.Step{
+		{Op: engine.Update, Path: "users/ann", Body: `{"policies":"a"}`, Fails: errs.Invalid},
+		{Op: engine.Update, Path: "users/ann", Body: user},
+		{Op: engine.Update, Path: "users/ann", Body: `{"token_ttl":"1h"}`},
+		{Op: engine.Update, Path: "users/ann", Body: `{"token_policies":"root"}`, Fails: errs.Invalid},
+		{Op: engine.Update, Path: "users/ann", Body: `{"password_hash":"plain"}`, Fails: errs.Invalid},
+		{Op: engine.Update, Path: "users/ann", Body: `{"password":"` + strings.Repeat("x", 73) + `"}`, Fails: errs.Invalid},
+		{Op: engine.Update, Path: "users/../x", Body: user, Fails: errs.NotExist},
+		{Op: engine.Read, Path: "users/ann"},
+		{Op: engine.List, Path: "users/"},
+		{Op: engine.Update, Path: "users/ann/policies", Body: `{"policies":"b,c"}`},
+		{Op: engine.Update, Path: "users/ann/policies", Body: `{}`, Fails: errs.Invalid},
+		{Op: engine.Update, Path: "users/ann/password", Body: user},
+		{Op: engine.Update, Path: "users/ann/password", Body: `{}`, Fails: errs.Invalid},
+		{Op: engine.Update, Path: "users/nobody/password", Body: user, Fails: errs.NotExist},
+		{Op: engine.Update, Path: "login/ANN", Body: `{"password":"imported"}`},
+		{Op: engine.Update, Path: "login/ann", Body: `{"password":"` + enginetest.Canary + `"}`, Fails: errs.Invalid},
+		{Op: engine.Delete, Path: "users/ann"},
+	}})
+}
+
+type world struct {
+	*enginetest.Harness
+	t *testing.T
+}
+
+func newWorld(t *testing.T, options ...enginetest.Option) *world {
+	w := &world{enginetest.New(t, New, options...), t}
+	hash, err := bcrypt.GenerateFromPassword([]byte("right"), bcrypt.MinCost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Do(engine.Update, "users/ann", fmt.Sprintf(`{"password_hash":%q,"token_bound_cidrs":"192.0.2.0/24"}`, hash)); err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+func (w *world) try(name, password string) error {
+	_, err := w.Do(engine.Update, "login/"+name, fmt.Sprintf(`{"password":%q}`, password))
+	return err
+}
+
+func (w *world) fails(name, password string) {
+	w.t.Helper()
+	if err := w.try(name, password); !errs.Is(err, errs.Invalid) || err.Error() != "invalid username or password" {
+		w.t.Errorf("%s, %s: %v", name, password, err)
+	}
+}
+
+func (w *world) works() {
+	w.t.Helper()
+	if err := w.try("ann", "right"); err != nil {
+		w.t.Error(err)
+	}
+}
+
+func TestLockout(t *testing.T) {
+	w := newWorld(t)
+	for range 4 {
+		w.fails("ann", "wrong")
+	}
+	w.works() // which forgets the failures
+	for range 4 {
+		w.fails("ann", "wrong")
+	}
+	w.Advance(16 * time.Minute) // so does a pause
+	for range 5 {
+		w.fails("ann", "wrong")
+	}
+	w.fails("ann", "right")
+	if locked, err := w.Engine.(engine.Locker).Locked(t.Context(), w.View()); err != nil || len(locked) != 1 || locked[0] != "ann" {
+		t.Errorf("locked: %v, %v", locked, err)
+	}
+	w.Advance(15*time.Minute - time.Second)
+	w.fails("ann", "right")
+	w.Advance(time.Second)
+	w.works()
+}
+
+// CVE-2025-6004: another spelling of the name must not have a count of its own.
+func TestCVE20256004LockoutHoldsForEverySpelling(t *testing.T) {
+	w := newWorld(t)
+	for _, name := range []string{"ann", "Ann", "aNn", "anN", "ANN"} {
+		w.fails(name, "wrong")
+	}
+	w.fails("ann", "right")
+	for _, name := range []string{"ann ", " ann", "ann\u0000", "ann/", "ann%20"} {
+		if err := w.try(name, "right"); err == nil {
+			t.Errorf("%q logs in", name)
+		}
+	}
+}
+
+// CVE-2025-6011: a name that does not exist is compared like any other; that it
+// costs as much is by construction, for a bcrypt of the same cost is computed.
+func TestCVE20256011UnknownUsersCostAsMuch(t *testing.T) {
+	if cost, err := bcrypt.Cost(nobody); err != nil || cost != bcrypt.DefaultCost {
+		t.Errorf("the hash of nobody has cost %d, %v", cost, err)
+	}
+	w := newWorld(t)
+	w.fails("nobody", "right")
+	if len(w.Stored(t)) != 1 {
+		t.Error("a stranger's guess is stored")
+	}
+}
+
+func TestLockedUsersAreFreedByHand(t *testing.T) {
+	w := newWorld(t)
+	for range 5 {
+		w.fails("ann", "wrong")
+	}
+	tx := w.View()
+	if err := w.Engine.(engine.Locker).Unlock(t.Context(), tx, "ANN"); err != nil {
+		t.Fatal(err)
+	}
+	if f, err := loadFailures(t.Context(), tx, "ann"); err != nil || f.Count != 0 {
+		t.Errorf("%+v, %v", f, err)
+	}
+	if err := w.Engine.(engine.Locker).Unlock(t.Context(), tx, "a/b"); !errs.Is(err, errs.Invalid) {
+		t.Error(err)
+	}
+}
+
+func TestAddress(t *testing.T) {
+	w := newWorld(t)
+	_, err := w.Do(engine.Update, "login/ann", `{"password":"right"}`, func(r *engine.Request) { r.Remote = netip.MustParseAddr("10.0.0.1") })
+	if !errs.Is(err, errs.Denied) {
+		t.Error(err)
+	}
+}
+
+func TestPasswordsAreKeptAsBcrypt(t *testing.T) {
+	w := newWorld(t)
+	if _, err := w.Do(engine.Update, "users/ann/password", `{"password":"canary-new"}`); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.try("ann", "canary-new"); err != nil {
+		t.Error(err)
+	}
+	for key, value := range w.Stored(t) {
+		if strings.Contains(key+value, "canary-new") {
+			t.Errorf("%q holds a password", key)
+		}
+	}
+}
