@@ -54,6 +54,7 @@ func systemMounts(core gate.Core) map[string]engine.Factory {
 			return sys.New(sys.Config{
 				Mounts: core.Mounts, Policies: core.Policies, Tokens: core.Tokens, Audit: core.Audit,
 				Barrier: core.Barrier, AskSeal: core.AskSeal, Random: cfg.Random, Now: cfg.Now, Version: Version,
+				Others: [][]engine.Route{core.Wrapping.Routes()},
 			}), nil
 		},
 		"token": authtoken.New(authtoken.Config{Tokens: core.Tokens, Limits: core.TokenLimits, Missing: core.MissingPolicies}),

@@ -120,7 +120,7 @@ func (a *app) write(c *cobra.Command, path string, arguments []string, do writer
 	if err != nil {
 		return err
 	}
-	if s == nil || s.Auth == nil && len(s.Data) == 0 {
+	if s == nil || s.Auth == nil && s.WrapInfo == nil && len(s.Data) == 0 {
 		if s != nil {
 			a.Warn(s.Warnings)
 		}

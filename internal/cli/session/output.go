@@ -63,6 +63,9 @@ func (s *Session) PrintSecret(answer *vault.Secret) error {
 	if answer.Auth != nil {
 		data = authFields(answer.Auth)
 	}
+	if answer.WrapInfo != nil {
+		data = wrapFields(answer.WrapInfo)
+	}
 	if s.Field != "" {
 		return s.PrintField(data)
 	}
@@ -150,6 +153,18 @@ func authFields(auth *vault.SecretAuth) map[string]any {
 	}
 	for k, v := range auth.Metadata {
 		fields["token_meta_"+k] = v
+	}
+	return fields
+}
+
+// wrapFields are named as Vault's command line names them.
+func wrapFields(w *vault.SecretWrapInfo) map[string]any {
+	fields := map[string]any{
+		"wrapping_token": w.Token, "wrapping_accessor": w.Accessor, "wrapping_token_ttl": fmt.Sprintf("%ds", w.TTL),
+		"wrapping_token_creation_time": w.CreationTime.String(), "wrapping_token_creation_path": w.CreationPath,
+	}
+	if w.WrappedAccessor != "" {
+		fields["wrapped_accessor"] = w.WrappedAccessor
 	}
 	return fields
 }

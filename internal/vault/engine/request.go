@@ -28,7 +28,8 @@ type Request struct {
 	// client has proved that it holds the leaf's key, and nothing else is checked.
 	Certificates []*x509.Certificate
 	Time         time.Time     // when the request came, UTC; the same in every run of the handler
-	Token        redact.Secret // the caller's own token: set for the token method alone, whose answers hold it
+	Token        redact.Secret // the caller's own token: set for the token method, whose answers hold it, and for routes that say Wrapping
+	WrapTTL      time.Duration // how long the answer is to be wrapped for; 0 = not at all. Wrapping it is the gate's work
 }
 
 // Caller is who asks. It never holds the token itself.
@@ -53,12 +54,25 @@ type Response struct {
 	// before the answer is given: it does what no rollback can undo, such as
 	// making a user in a database. If it fails, its error is the answer, and the
 	// lease of the response is revoked, at once if that works and otherwise as
-	// soon as it does. What After must never lose the transaction has stored.
+	// soon as it does. What After must never lose the transaction has stored. It
+	// must not change the response, which may be wrapped by then; a wrapped
+	// response is given to nobody if it fails.
 	After    func(ctx context.Context) error `json:"-"`
 	Warnings []string
-	Status   int  // 0 = by the rules of the wire; otherwise sent with the full envelope
-	Raw      *Raw // sent as it is, without an envelope
-	TopLevel bool // repeat every key of Data beside it (some sys/ routes)
+	Status   int      // 0 = by the rules of the wire; otherwise sent with the full envelope
+	Raw      *Raw     // sent as it is, without an envelope
+	TopLevel bool     // repeat every key of Data beside it (some sys/ routes)
+	Wrapped  *Wrapped // the answer is kept for whoever holds this token; nothing else is set then
+}
+
+// Wrapped stands in the place of a wrapped answer (facts §2.10).
+type Wrapped struct {
+	Token           redact.Secret // of one use
+	Accessor        string
+	TTL             time.Duration
+	Created         time.Time
+	CreationPath    string // of the request whose answer is wrapped
+	WrappedAccessor string // of the token within a wrapped login; "" = it is none
 }
 
 // Raw is an answer without an envelope.

@@ -60,6 +60,11 @@ type Route struct {
 	Sudo            bool // needs the sudo capability besides the operation's own
 	ReadOnly        bool // the handlers of Read and List never write, whatever the others do; see ReadsOnly
 
+	// Wrapping says that the route works on a wrapping token, which the caller's
+	// own may be: Request.Token is set, and the one use of a wrapping token is the
+	// handler's to take, in its transaction, by revoking it.
+	Wrapping bool
+
 	Summary string  // one line for ?help=1
 	Help    string  // what it does, for ?help=1
 	Fields  []Field // what the body or query may hold; unknown fields are ignored with a warning

@@ -113,6 +113,7 @@ func (c *call) auditedRequest(token audit.Secret) *audit.Request {
 		ID: c.req.ID, Operation: c.op.String(), Mount: c.auditMount(),
 		ClientToken: token,
 		Namespace:   audit.Namespace{ID: "root"}, Path: c.req.Path, Data: c.req.Body.Raw(),
+		WrapTTL: c.req.WrapTTL,
 	}
 	if c.token != nil {
 		r.ClientTokenAccessor = c.token.Accessor
@@ -138,8 +139,19 @@ func (c *call) auditedResponse(res *engine.Response) *audit.Response {
 	if res.Lease != nil {
 		r.LeaseID = res.Lease.ID
 	}
-	if res.Raw != nil {
+	switch {
+	case res.Raw == nil:
+	case c.route != nil && c.route.Wrapping && res.Raw.ContentType == "application/json":
+		// What was wrapped is on record value by value, like any answer.
+		r.Data = res.Raw.Body
+	default:
 		r.Raw = &audit.Raw{Status: res.Raw.Status, ContentType: res.Raw.ContentType, Body: res.Raw.Body}
+	}
+	if w := res.Wrapped; w != nil {
+		r.WrapInfo = &audit.WrapInfo{
+			TTL: w.TTL, Token: audit.Secret(w.Token.RevealString()), Accessor: w.Accessor, WrappedAccessor: w.WrappedAccessor,
+			CreationTime: w.Created, CreationPath: w.CreationPath,
+		}
 	}
 	if a := res.Auth; a != nil && a.Issued != nil {
 		r.Auth = &audit.Auth{

@@ -8,6 +8,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/mount"
 	"github.com/strongkeep/strongkeep/internal/vault/policy"
 	"github.com/strongkeep/strongkeep/internal/vault/token"
+	"github.com/strongkeep/strongkeep/internal/vault/wrapping"
 )
 
 // The two texts that clients compare with (facts §2.1): one for a token that is
@@ -19,14 +20,17 @@ var (
 
 // identify finds the token's entry and its compiled policies, and counts one use.
 func (c *call) identify(ctx context.Context) error {
+	if c.route != nil && c.route.Wrapping {
+		c.request.Token = c.req.Token
+	}
 	if c.open() {
 		return nil
 	}
 	entry, err := c.vault.valid(ctx, c.req)
 	if err != nil {
-		return err
+		return c.badToken(err)
 	}
-	if entry.NumUses != 0 {
+	if entry.NumUses != 0 && !c.ownWrapping(entry) {
 		if err := c.countUse(ctx, entry); err != nil {
 			return err
 		}
@@ -54,6 +58,15 @@ func (c *call) identify(ctx context.Context) error {
 
 // subject is whom the policies of a token are asked for.
 func subject(e *token.Entry) policy.Subject { return policy.Subject{Names: e.Policies} }
+
+// badToken is the error for a token that is not valid: of one that is presented
+// to be unwrapped clients know another text.
+func (c *call) badToken(err error) error {
+	if c.route != nil && c.route.Wrapping && !c.req.Body.Has("token") && errs.Is(err, errs.Unauthenticated) {
+		return wrapping.ErrToken
+	}
+	return err
+}
 
 // valid returns the entry of the request's token if it may be used now, here.
 func (v *vault) valid(ctx context.Context, req *Request) (*token.Entry, error) {
@@ -117,7 +130,7 @@ func (c *call) decide() error {
 }
 
 func (c *call) ask(path string) policy.Decision {
-	return c.acl.Decide(policy.Query{Path: path, Want: capability(c.op), Params: &c.req.Body})
+	return c.acl.Decide(policy.Query{Path: path, Want: capability(c.op), Params: &c.req.Body, WrapTTL: c.req.WrapTTL})
 }
 
 // meant is the path that the handler will act on, which the route may spell

@@ -20,6 +20,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/seal"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
 	"github.com/strongkeep/strongkeep/internal/vault/token"
+	"github.com/strongkeep/strongkeep/internal/vault/wrapping"
 )
 
 // Config is what a Gate needs. All fields are set, except where it says so.
@@ -59,6 +60,7 @@ type Core struct {
 	Mounts   *mount.Registry
 	Policies *policy.Book
 	Tokens   *token.Manager
+	Wrapping *wrapping.Wrapper
 	Audit    *audit.Broker
 	Barrier  *seal.Barrier
 	AskSeal  func() // seals the vault once the present request is answered
@@ -94,6 +96,7 @@ type vault struct {
 	mounts   *mount.Registry
 	policies *policy.Book
 	tokens   *token.Manager
+	wrapper  *wrapping.Wrapper
 	events   *events.Bus
 	audit    *audit.Broker
 	expirer  *lease.Expirer

@@ -20,6 +20,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/audit"
 	"github.com/strongkeep/strongkeep/internal/vault/audit/devices"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
+	"github.com/strongkeep/strongkeep/internal/vault/engine/cubbyhole"
 	"github.com/strongkeep/strongkeep/internal/vault/mount"
 	"github.com/strongkeep/strongkeep/internal/vault/seal"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
@@ -144,7 +145,7 @@ func newBench(t *testing.T) *bench {
 		Types: func(core Core) Types {
 			b.core = core
 			return Types{
-				Secrets: map[string]engine.Factory{"lab": factory, "cubbyhole": factory},
+				Secrets: map[string]engine.Factory{"lab": factory, "cubbyhole": cubbyhole.New},
 				Auths:   map[string]engine.Factory{"lab": factory},
 				Systems: map[string]engine.Factory{"system": factory, "token": factory},
 			}
@@ -260,18 +261,14 @@ func TestWhoMay(t *testing.T) {
 	}
 }
 
-func TestNamespaceAndWrappingAreRefusedNotIgnored(t *testing.T) {
+func TestNamespaceIsRefusedNotIgnored(t *testing.T) {
 	b := newBench(t)
 	b.lab.on("read ro/x", ok)
 	req := Request{ID: "1", Operation: engine.Read, Path: "lab/ro/x", Token: b.root, Time: time.Now(), Namespace: "team-a"}
 	if _, err := b.gate.Handle(t.Context(), &req); !errs.Is(err, errs.Invalid) || !strings.Contains(err.Error(), "namespace") {
 		t.Errorf("a namespace that does not exist: %v", err)
 	}
-	req.Namespace, req.WrapTTL = "root", time.Minute
-	if _, err := b.gate.Handle(t.Context(), &req); !errs.Is(err, errs.Invalid) || !strings.Contains(err.Error(), "wrapping") {
-		t.Errorf("response wrapping: %v", err)
-	}
-	req.WrapTTL = 0
+	req.Namespace = "root"
 	if _, err := b.gate.Handle(t.Context(), &req); err != nil {
 		t.Errorf("the root namespace by its name: %v", err)
 	}

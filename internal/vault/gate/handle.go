@@ -85,9 +85,6 @@ func (c *call) do(ctx context.Context) (*engine.Response, error) {
 	if err == nil {
 		res, err = c.run(ctx, t, asked)
 	}
-	if err == nil {
-		res = c.warnOfUnknown(res)
-	}
 	auditErr := c.auditResponse(res, err, asked).Wait(ctx)
 	c.afterUse(ctx)
 	if auditErr != nil {
@@ -108,12 +105,9 @@ func (c *call) locate() error {
 	if err := checkPath(c.req.Path, c.op); err != nil {
 		return err
 	}
-	if c.req.WrapTTL > 0 {
-		return errs.New(errs.Invalid, "response wrapping is not available: unset VAULT_WRAP_TTL or the X-Vault-Wrap-TTL header")
-	}
 	c.request = engine.Request{
 		ID: c.req.ID, Operation: c.op, Body: c.req.Body,
-		Remote: c.req.Remote.Addr(), Time: c.req.Time,
+		Remote: c.req.Remote.Addr(), Time: c.req.Time, WrapTTL: c.req.WrapTTL,
 	}
 	m, rest, ok := c.vault.mounts.Table().Find(c.req.Path)
 	if !ok {
@@ -200,7 +194,7 @@ func (c *call) decideAnew(ctx context.Context, t *tx) error {
 // stillValid makes the commit of t depend on the token's validity: whoever
 // revoked it, and was told so, need not fear a write that was under way.
 func (c *call) stillValid(ctx context.Context, t *tx) error {
-	if c.token == nil || c.token.Type == token.Batch || c.route == nil || c.route.ReadsOnly(c.op) {
+	if c.token == nil || c.token.Type == token.Batch || c.route == nil || c.route.ReadsOnly(c.op) || c.ownWrapping(c.token) {
 		return nil
 	}
 	_, err := c.vault.tokens.Get(ctx, t, c.token.Key)
@@ -234,6 +228,9 @@ func (c *call) runOnce(ctx context.Context, t *tx, asked audit.Ticket) (*engine.
 			return nil, err
 		}
 	}
+	if res, err = c.wrap(ctx, t, c.warnOfUnknown(res)); err != nil {
+		return nil, err
+	}
 	if t.Writes() > 0 {
 		if err := c.commit(ctx, t, asked); err != nil {
 			return nil, err
@@ -241,6 +238,9 @@ func (c *call) runOnce(ctx context.Context, t *tx, asked audit.Ticket) (*engine.
 	}
 	if res != nil && res.After != nil {
 		if err := c.after(ctx, res, asked); err != nil {
+			if res.Wrapped != nil {
+				c.unwrapNone(ctx, res.Wrapped)
+			}
 			return nil, err
 		}
 	}

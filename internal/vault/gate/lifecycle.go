@@ -14,6 +14,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/seal"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
 	"github.com/strongkeep/strongkeep/internal/vault/token"
+	"github.com/strongkeep/strongkeep/internal/vault/wrapping"
 )
 
 // Unseal gives one share; the vault opens at the threshold.
@@ -89,7 +90,8 @@ func (g *Gate) build(ctx context.Context, raw store.Store, keys *seal.Keyring) (
 		Host:    func(e *mount.Entry) mount.Host { return v.host(g, e) },
 		Closing: func(m *mount.Mount) { v.workers.end(m.ID) },
 	})
-	core.Mounts = v.mounts
+	v.wrapper = wrapping.New(wrapping.Config{Tokens: v.tokens, Mounts: v.mounts, Longest: g.cfg.TTLs.Max})
+	core.Mounts, core.Wrapping = v.mounts, v.wrapper
 	types = g.cfg.Types(core)
 	if err := v.mounts.Reload(ctx); err != nil {
 		return nil, errors.Join(err, v.close())

@@ -129,10 +129,15 @@ func (c *call) afterUse(ctx context.Context) {
 	if !c.lastUse {
 		return
 	}
+	c.removeToken(ctx, c.token.Key, c.token.Accessor)
+}
+
+// removeToken revokes a token in a commit of its own; that it cannot is only logged.
+func (c *call) removeToken(ctx context.Context, key, accessor string) {
 	ctx = context.WithoutCancel(ctx)
 	for range maxRuns {
 		t := begin(c.vault.store)
-		err := c.vault.tokens.Revoke(ctx, t, c.token.Key, token.Tree)
+		err := c.vault.tokens.Revoke(ctx, t, key, token.Tree)
 		if err == nil {
 			_, err = t.Commit(ctx)
 		}
@@ -140,7 +145,7 @@ func (c *call) afterUse(ctx context.Context) {
 			return
 		}
 		if !errs.Is(err, errs.Conflict) {
-			c.gate.cfg.Log.Warn("removing a token after its last use", "accessor", c.token.Accessor, "error", err)
+			c.gate.cfg.Log.Warn("removing a token that is of no more use", "accessor", accessor, "error", err)
 			return
 		}
 	}

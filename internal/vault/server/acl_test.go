@@ -103,13 +103,29 @@ func TestACLParameters(t *testing.T) {
 	wantErrors(t, send(v, "GET", "kv/m", "", "X-Vault-Token", denied), 403, textDenied)
 }
 
-// §2.3: min_wrapping_ttl asks for a wrapped answer, which cannot be had here:
-// such a rule grants nothing rather than the plain answer.
-func TestACLWrappingIsNotIgnored(t *testing.T) {
+// §2.3: min_wrapping_ttl and max_wrapping_ttl ask for a wrapped answer, within bounds.
+func TestACLWrapping(t *testing.T) {
 	v := start(t)
 	wantStatus(t, send(v, "PUT", "kv/a", `{"x":"1"}`), 204)
-	token := v.Policy("p", `path "kv/a" { capabilities = ["read"] min_wrapping_ttl = "1m" }`)
-	wantErrors(t, send(v, "GET", "kv/a", "", "X-Vault-Token", token), 403, textDenied)
+	for _, c := range []struct {
+		bounds string
+		ttl    string // "" = not wrapped
+		status int
+	}{
+		{`min_wrapping_ttl = "1m"`, "", 403}, {`min_wrapping_ttl = "1m"`, "59", 403},
+		{`min_wrapping_ttl = "1m"`, "60", 200}, {`min_wrapping_ttl = "1m"`, "1h", 200},
+		{`max_wrapping_ttl = "1m"`, "", 403}, {`max_wrapping_ttl = "1m"`, "60", 200}, {`max_wrapping_ttl = "1m"`, "61", 403},
+		{`min_wrapping_ttl = 10 max_wrapping_ttl = 20`, "15s", 200}, {`min_wrapping_ttl = 10 max_wrapping_ttl = 20`, "25s", 403},
+	} {
+		token := v.Policy("p", `path "kv/a" { capabilities = ["read"] `+c.bounds+` }`)
+		a := send(v, "GET", "kv/a", "", "X-Vault-Token", token, "X-Vault-Wrap-TTL", c.ttl)
+		if a.Status != c.status || strings.Contains(a.Body, `"x"`) {
+			t.Errorf("%s, wrapped for %q: %d %s", c.bounds, c.ttl, a.Status, a.Body)
+		}
+		if c.status == 403 {
+			wantErrors(t, a, 403, textDenied)
+		}
+	}
 }
 
 // A changed policy holds from the next request on, for tokens that have it already.

@@ -3,6 +3,7 @@ package sys
 import (
 	"context"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,6 +27,9 @@ type Config struct {
 	Random   io.Reader
 	Now      func() time.Time
 	Version  string // semver
+	// Others are routes below sys/ that packages of their own serve. They see the
+	// whole store, as the engine does.
+	Others [][]engine.Route
 }
 
 // Engine serves sys/.
@@ -40,9 +44,10 @@ func (*Engine) Close() error { return nil }
 // Routes lists every path below sys/ that goes through the gate.
 func (e *Engine) Routes() []engine.Route {
 	var all []engine.Route
-	for _, group := range [][]engine.Route{
+	own := [][]engine.Route{
 		e.mountRoutes(), e.policyRoutes(), e.capabilityRoutes(), e.auditRoutes(), e.keyRoutes(), e.clientRoutes(), e.lockoutRoutes(),
-	} {
+	}
+	for _, group := range slices.Concat(own, e.cfg.Others) {
 		all = append(all, group...)
 	}
 	return all
@@ -129,11 +134,6 @@ func (e *Engine) clientRoutes() []engine.Route {
 			Handlers: map[engine.Operation]engine.Handler{engine.Read: e.preflight},
 		},
 		{
-			Pattern: "wrapping/{operation}", Unauthenticated: true,
-			Summary:  "Response wrapping, which this server does not have.",
-			Handlers: map[engine.Operation]engine.Handler{engine.Update: noWrapping, engine.Read: noWrapping},
-		},
-		{
 			Pattern: "ha-status", ReadOnly: true, Summary: "The nodes of the cluster.",
 			Handlers: map[engine.Operation]engine.Handler{engine.Read: e.haStatus},
 		},
@@ -154,12 +154,6 @@ func (e *Engine) visibleMounts(context.Context, engine.Tx, *engine.Request) (*en
 		}
 	}
 	return respond(map[string]any{"secret": secret, "auth": auth}, false)
-}
-
-// noWrapping tells a client with a wrapping token why it is of no use here; to
-// a 404 the official client answers by looking into the token's cubbyhole.
-func noWrapping(context.Context, engine.Tx, *engine.Request) (*engine.Response, error) {
-	return nil, errs.New(errs.Invalid, "wrapping token is not valid or does not exist: this server does not wrap responses")
 }
 
 func (e *Engine) haStatus(context.Context, engine.Tx, *engine.Request) (*engine.Response, error) {

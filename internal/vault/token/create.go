@@ -42,6 +42,8 @@ type Spec struct {
 	NumUses    int // 0 = unlimited
 	Renewable  bool
 	BoundCIDRs []netip.Prefix
+
+	wrapping bool // WrappingSpec made it, and it may have the policy of wrapping tokens
 }
 
 // Created is a new token.
@@ -90,6 +92,15 @@ func RootSpec(id redact.Secret) Spec {
 	}
 }
 
+// WrappingSpec is a token of one use that ends after ttl whatever happens, and
+// may only give up the answer that is kept for it. path is the request's.
+func WrappingSpec(path string, ttl, longest time.Duration) Spec {
+	return Spec{
+		Orphan: true, Policies: []string{wrapPolicy}, Path: path, NumUses: 1, wrapping: true,
+		TTL: ttl, ExplicitMaxTTL: ttl, Default: longest, Max: longest,
+	}
+}
+
 // plan checks s and fills in everything that does not need the store.
 func (m *Manager) plan(s Spec) (*Entry, []string, error) {
 	now := m.now().UTC()
@@ -128,7 +139,7 @@ func (s *Spec) check(e *Entry) error {
 	if !slices.Equal(e.Policies, NormalizePolicies(e.Policies)) {
 		return errs.New(errs.Internal, "the policies of a new token were not decided by the rules")
 	}
-	if err := assignable(e.Policies); err != nil {
+	if err := assignable(e.Policies); err != nil && !s.wrapping {
 		return err
 	}
 	switch {

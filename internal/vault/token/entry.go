@@ -67,6 +67,9 @@ type Entry struct {
 // Root reports whether the token may do everything.
 func (e *Entry) Root() bool { return slices.Contains(e.Policies, RootPolicy) }
 
+// Wrapping reports whether the token was made to hold a wrapped answer.
+func (e *Entry) Wrapping() bool { return len(e.Policies) == 1 && e.Policies[0] == wrapPolicy }
+
 // Spent reports whether the last of its uses is under way.
 func (e *Entry) Spent() bool { return e.NumUses == spent }
 

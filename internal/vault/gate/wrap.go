@@ -1,0 +1,54 @@
+package gate
+
+import (
+	"context"
+
+	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/vault/engine"
+	"github.com/strongkeep/strongkeep/internal/vault/envelope"
+	"github.com/strongkeep/strongkeep/internal/vault/token"
+	"github.com/strongkeep/strongkeep/internal/vault/wrapping"
+)
+
+// wrap keeps the answer in t, if the client asked for that, and returns what is
+// answered in its place. What is empty and what is no success is not wrapped.
+func (c *call) wrap(ctx context.Context, t *tx, res *engine.Response) (*engine.Response, error) {
+	if c.req.WrapTTL == 0 || c.op == engine.Help || envelope.Empty(c.op, res) || res.Wrapped != nil {
+		return res, nil
+	}
+	in := wrapping.Wrapping{TTL: c.req.WrapTTL, Path: c.req.Path, Answer: wrapping.Answer{Status: 200, ContentType: "application/json"}}
+	switch {
+	case res.Raw != nil && res.Raw.Status == 0:
+		return nil, errs.New(errs.Invalid, "this answer cannot be wrapped: unset VAULT_WRAP_TTL or the X-Vault-Wrap-TTL header")
+	case res.Raw != nil:
+		in.Answer = wrapping.Answer{Status: res.Raw.Status, ContentType: res.Raw.ContentType, Body: res.Raw.Body}
+	case res.Status != 0:
+		in.Answer.Status = res.Status
+	}
+	if in.Answer.Status < 200 || in.Answer.Status > 299 || res.Raw != nil && len(res.Raw.Body) == 0 {
+		return res, nil
+	}
+	if res.Raw == nil {
+		in.Answer.Body = envelope.Append(nil, c.req.ID, res)
+	}
+	if res.Auth != nil && res.Auth.Issued != nil {
+		in.Accessor = res.Auth.Issued.Accessor
+	}
+	wrapped, err := c.vault.wrapper.Wrap(ctx, t, in)
+	if err != nil {
+		return nil, err
+	}
+	return &engine.Response{Wrapped: wrapped, After: res.After}, nil
+}
+
+// ownWrapping reports whether the request is about the wrapping token that it
+// was made with: then the handler takes its use, together with what it wraps.
+func (c *call) ownWrapping(e *token.Entry) bool {
+	return c.route != nil && c.route.Wrapping && e.Wrapping()
+}
+
+// unwrapNone removes a wrapping token that nobody will be given. If that fails
+// it ends with its TTL, and what it wraps with it.
+func (c *call) unwrapNone(ctx context.Context, w *engine.Wrapped) {
+	c.removeToken(ctx, c.vault.tokens.TokenKey(w.Token.RevealString()), w.Accessor)
+}
