@@ -121,7 +121,7 @@ func TestRole(t *testing.T) {
 		t.Errorf("%+v", res)
 	}
 	res, err := w.Do(engine.Read, "role/my-app", "")
-	const want = `{"alias_name_source":"serviceaccount_uid","audience":"vault","bound_service_account_names":["a","b"],"bound_service_account_namespace_selector":"","bound_service_account_namespaces":["x","y"],` +
+	const want = `{"alias_name_source":"serviceaccount_uid","audience":"vault","bound_service_account_names":["a","b"],"bound_service_account_namespace_selector":"","bound_service_account_namespaces":["x","y"],"stateless":false,` +
 		`"token_bound_cidrs":[],"token_explicit_max_ttl":0,"token_max_ttl":0,"token_no_default_policy":false,"token_num_uses":0,"token_period":0,"token_policies":["p"],"token_ttl":3600,"token_type":"default"}`
 	if err != nil || string(res.Data) != want {
 		t.Errorf("%s, %v", res.Data, err)

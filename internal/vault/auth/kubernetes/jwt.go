@@ -39,12 +39,20 @@ type claims struct {
 		Secret struct {
 			Name string `json:"name"`
 		} `json:"secret"`
+		Pod  boundTo `json:"pod"`
+		Node boundTo `json:"node"`
 	} `json:"kubernetes.io"`
 
 	Namespace  string `json:"kubernetes.io/serviceaccount/namespace"`
 	Name       string `json:"kubernetes.io/serviceaccount/service-account.name"`
 	UID        string `json:"kubernetes.io/serviceaccount/service-account.uid"`
 	SecretName string `json:"kubernetes.io/serviceaccount/secret.name"`
+}
+
+// boundTo names something of the cluster that a token is bound to.
+type boundTo struct {
+	Name string `json:"name"`
+	UID  string `json:"uid"`
 }
 
 // audience is one string or a list of them.

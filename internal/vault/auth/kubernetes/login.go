@@ -43,7 +43,7 @@ func (e *Engine) login(ctx context.Context, tx engine.Tx, req *engine.Request) (
 	if err != nil {
 		return nil, err
 	}
-	return &engine.Response{Auth: &engine.Auth{
+	made := &engine.Auth{
 		DisplayName: id.namespace + "-" + id.name, Alias: r.alias(id),
 		Metadata: map[string]string{
 			"role":                        r.Name,
@@ -53,7 +53,13 @@ func (e *Engine) login(ctx context.Context, tx engine.Tx, req *engine.Request) (
 			"service_account_uid":         id.uid,
 		},
 		Params: params, Renewable: true, Orphan: true,
-	}}, nil
+	}
+	if r.Stateless {
+		if err := claims.bind(made, req); err != nil {
+			return nil, err
+		}
+	}
+	return &engine.Response{Auth: made}, nil
 }
 
 func (e *Engine) load(ctx context.Context, tx engine.Tx, name string) (*config, *role, error) {

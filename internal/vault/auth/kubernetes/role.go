@@ -27,6 +27,7 @@ type role struct {
 	Selector   string   `json:"namespace_selector,omitempty"`
 	Audience   string   `json:"audience,omitempty"`
 	AliasBy    string   `json:"alias_name_source"`
+	Stateless  bool     `json:"stateless,omitempty"` // see stateless.go
 	auth.Params
 
 	selector *selector // of Selector; nil if that is ""
@@ -38,6 +39,7 @@ func roleFields() []engine.Field {
 		{Name: "bound_service_account_namespaces", Type: engine.Strings, Help: "namespaces they may be in; * stands for any characters"},
 		{Name: "bound_service_account_namespace_selector", Type: engine.String, Help: "label selector, as JSON or YAML, for namespaces they may be in besides; the reviewer must be able to get namespaces"},
 		{Name: "audience", Type: engine.String, Help: "audience that tokens must be for; none = the API server's own"},
+		{Name: "stateless", Type: engine.Bool, Help: "logins get batch tokens bound to their pod: nothing is stored, no lease is made"},
 		{Name: "alias_name_source", Type: engine.String, Default: aliasUID, Help: aliasUID + " or " + aliasName},
 	}
 }
@@ -72,6 +74,7 @@ func (r *role) Decode(req *engine.Request) error {
 	r.Selector = strings.TrimSpace(d.String("bound_service_account_namespace_selector", r.Selector))
 	r.Audience = d.String("audience", r.Audience)
 	r.AliasBy = d.String("alias_name_source", r.AliasBy)
+	r.Stateless = d.Bool("stateless", r.Stateless)
 	if err := r.Params.Decode(&d); err != nil {
 		return err
 	}
@@ -91,6 +94,9 @@ func (r *role) Check() error {
 	case r.AliasBy != aliasUID && r.AliasBy != aliasName:
 		return errs.Newf(errs.Invalid, `"alias_name_source" must be %q or %q`, aliasUID, aliasName)
 	}
+	if err := r.checkStateless(); err != nil {
+		return err
+	}
 	r.selector = nil
 	if r.Selector == "" {
 		return nil
@@ -107,7 +113,8 @@ func (r *role) Show() engine.Builder {
 		Str("audience", r.Audience).
 		Strs("bound_service_account_names", r.Accounts).
 		Str("bound_service_account_namespace_selector", r.Selector).
-		Strs("bound_service_account_namespaces", r.Namespaces))
+		Strs("bound_service_account_namespaces", r.Namespaces).
+		Bool("stateless", r.Stateless))
 }
 
 func matchesAny(globs []string, s string) bool {

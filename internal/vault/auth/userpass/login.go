@@ -16,7 +16,7 @@ import (
 var errWrong = errs.New(errs.Invalid, "invalid username or password")
 
 // nobody is a hash that no password of a request fits, so that names that do
-// not exist cost as much as those that do. It is of 24 random bytes.
+// not exist cost as much as those that do. It hashes nothing anybody knows.
 var nobody = []byte("$2a$10$7EqJtq98hPqEX7fNZaFWoOhi5Jd3dXlbdWvB1nGQ4bkX8dRz3yqfW")
 
 func (e *Engine) login(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
