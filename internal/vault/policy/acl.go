@@ -19,13 +19,17 @@ type ACL struct {
 
 // Compile merges policies into an ACL. Root counts only if it is alone:
 // together with others it grants nothing, since such a set is a mistake.
-// Without policies everything is refused.
-func Compile(policies ...*Policy) *ACL {
+// Without policies everything is refused. Rules whose paths have templates are
+// left out: they grant nothing to whom nobody knows.
+func Compile(policies ...*Policy) *ACL { return CompileFor(nil, policies...) }
+
+// CompileFor is Compile with who put for the templates of paths; nil is nobody.
+func CompileFor(who *Identity, policies ...*Policy) *ACL {
 	if len(policies) == 1 && policies[0].root {
 		return &ACL{root: true}
 	}
 	a := &ACL{}
-	for _, r := range mergeRules(policies) {
+	for _, r := range mergeRules(who, policies) {
 		a.rules.Add(r.path, r, r.grants())
 	}
 	a.rules.Freeze()

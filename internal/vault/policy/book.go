@@ -56,6 +56,7 @@ type Book struct {
 	root     *ACL
 	clock    atomic.Uint64 // counts sets that were added; what "recently used" is measured by
 	buckets  []bucket      // a power of two
+	personal personal
 }
 
 // bucket holds the sets whose names hash to it. Neither finding nor replacing
@@ -179,6 +180,9 @@ func (b *Book) ACLFor(ctx context.Context, r Reader, who Subject) (acl *ACL, mis
 	if err != nil {
 		return nil, nil, err
 	}
+	if c.policies != nil && who.Identity != nil {
+		return b.personalFor(c, who.Identity), c.missing, nil
+	}
 	return c.acl, c.missing, nil
 }
 
@@ -251,8 +255,9 @@ type set struct {
 // compiled is valid while the entries at the set's keys have these revisions.
 type compiled struct {
 	revisions []store.Revision
-	acl       *ACL
+	acl       *ACL // of somebody unknown, for whom templates stand for nothing
 	missing   []string
+	policies  []*Policy // what to compile for somebody known; nil = acl will do: there are no templates
 }
 
 func newSet(names []string) *set {
@@ -333,5 +338,8 @@ func (s *set) compile(c *compiled, entries []store.Entry, wrapping *Policy) erro
 		}
 	}
 	c.acl = Compile(policies...)
+	if slices.ContainsFunc(policies, func(p *Policy) bool { return p.templated }) {
+		c.policies = policies
+	}
 	return nil
 }

@@ -5,7 +5,7 @@
 // An ACL is compiled once per set of policies and their revisions and then only
 // read; deciding takes no lock and allocates nothing unless a rule looks at
 // parameters. What a policy relies on and this package cannot enforce (MFA,
-// control groups, templates) is refused when the policy is written: a
+// control groups) is refused when the policy is written: a
 // restriction that is silently dropped grants too much.
 //
 // Where Vault's behaviour is a trap, the difference is stated at the type or

@@ -24,6 +24,7 @@ type Policy struct {
 	name, text string
 	rules      []*rule
 	root       bool // grants everything; only Root makes one
+	templated  bool // some rule's path has a template
 }
 
 // Name returns the normalised name.
@@ -37,7 +38,7 @@ func (p *Policy) Text() string { return p.text }
 func (p *Policy) Paths() []string {
 	paths := make([]string, len(p.rules))
 	for i, r := range p.rules {
-		paths[i] = r.path.String()
+		paths[i] = r.pathText()
 	}
 	return paths
 }
@@ -118,6 +119,7 @@ func (p *Policy) addRules(path syntax.Field) error {
 		}
 		r.policies = []string{p.name}
 		p.rules = append(p.rules, r)
+		p.templated = p.templated || r.template != nil
 	}
 	return nil
 }
@@ -132,9 +134,9 @@ func Decode(text string) string {
 	return string(raw)
 }
 
-// mergeRules merges the rules of all policies by path. A rule that needs no
-// merging is shared with its policy.
-func mergeRules(policies []*Policy) map[string]*rule {
+// mergeRules merges the rules of all policies by the path they have for who. A
+// rule that needs no merging is shared with its policy.
+func mergeRules(who *Identity, policies []*Policy) map[string]*rule {
 	size := 0
 	for _, p := range policies {
 		size += len(p.rules)
@@ -143,6 +145,9 @@ func mergeRules(policies []*Policy) map[string]*rule {
 	own := map[*rule]bool{} // copies that may be changed
 	for _, p := range policies {
 		for _, r := range p.rules {
+			if r = r.of(who); r == nil {
+				continue
+			}
 			into := merged[r.path.String()]
 			if into == nil {
 				merged[r.path.String()] = r

@@ -122,7 +122,7 @@ func TestParseRefuses(t *testing.T) {
 		"block twice":        {in("denied_parameters { a = [] }\n denied_parameters { b = [] }"), []string{"line 3", "set twice"}},
 		"path pattern":       {"\n path \"a/+*\" {}", []string{"line 2, column 7", `"+*" is forbidden`}},
 		"path traversal":     {`path "secret/../sys/*" {}`, []string{"line 1, column 6", `".."`}},
-		"template":           {`path "secret/{{identity.entity.name}}/*" {}`, []string{"line 1, column 6", "templates are not supported"}},
+		"template":           {`path "secret/{{identity.entity.nome}}/*" {}`, []string{"line 1, column 6", "unknown template", "identity.entity.{id,name"}},
 		"template in value":  {in(`allowed_parameters = { "x" = ["{{ identity.entity.id }}"] }`), []string{"line 2, column 33", "templates"}},
 		"template in name":   {in(`denied_parameters = { "{{identity.entity.id}}" = [] }`), []string{"templates"}},
 		"template required":  {in(`required_parameters = ["{{identity.groups.ids.x.name}}"]`), []string{"templates"}},

@@ -8,15 +8,18 @@ import (
 	"strings"
 	"time"
 
+	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/policy/parameter"
 	"github.com/strongkeep/strongkeep/internal/vault/policy/pattern"
 	"github.com/strongkeep/strongkeep/internal/vault/policy/syntax"
+	"github.com/strongkeep/strongkeep/internal/vault/policy/template"
 )
 
 // rule is what one path pattern grants: one block of a policy, or what several
 // blocks with the same path merge to. It is not changed after it was built.
 type rule struct {
-	path             pattern.Pattern
+	path             pattern.Pattern // the zero Pattern if there is a template
+	template         *template.Path  // nil = none: the path is the same for everybody
 	caps             Capability
 	minWrap, maxWrap time.Duration                // 0 = no bound
 	allowed, denied  map[string][]parameter.Value // lower-case names, "*" = every name; no values = any value; nil = no condition
@@ -53,11 +56,10 @@ var unenforced = map[string]bool{
 }
 
 func newRule(path syntax.Field, body syntax.Node) (*rule, error) {
-	p, err := pattern.New(path.Name)
-	if err != nil {
+	r := &rule{}
+	if err := r.readPath(path.Name); err != nil {
 		return nil, path.At.Errorf("%s", err)
 	}
-	r := &rule{path: p}
 	seen := map[string]bool{}
 	for _, f := range body.Fields {
 		if unenforced[f.Name] {
@@ -86,8 +88,29 @@ func newRule(path syntax.Field, body syntax.Node) (*rule, error) {
 	return r, nil
 }
 
+func (r *rule) readPath(text string) (err error) {
+	if template.In(text) {
+		if r.template, err = template.Parse(text); err != nil {
+			err = errs.Newf(errs.Invalid, "path %.80q: %w", text, err)
+		}
+		return err
+	}
+	r.path, err = pattern.New(text)
+	return err
+}
+
+// pathText is the path as it was written, without its leading slash.
+func (r *rule) pathText() string {
+	if r.template != nil {
+		return r.template.String()
+	}
+	return r.path.String()
+}
+
 // denyAll leaves nothing of a rule but that it denies.
-func (r *rule) denyAll() { *r = rule{path: r.path, caps: Deny, policies: r.policies} }
+func (r *rule) denyAll() {
+	*r = rule{path: r.path, template: r.template, caps: Deny, policies: r.policies}
+}
 
 func (r *rule) readCapabilities(n syntax.Node) error {
 	names, err := n.Strings("capabilities")
@@ -145,7 +168,7 @@ func literal(n syntax.Node) error {
 			break
 		}
 		if strings.HasPrefix(strings.TrimLeft(after, " \t{"), "identity.") {
-			return n.At.Errorf("templates are not supported yet, and taken literally this one would not mean what it says")
+			return n.At.Errorf("templates are for paths only, and taken literally this one would not mean what it says")
 		}
 		rest = after
 	}

@@ -54,7 +54,7 @@ func check(path string) error {
 	case !utf8.ValidString(path) || strings.ContainsFunc(path, unicode.IsControl):
 		return bad("control characters and broken UTF-8 are not allowed")
 	case strings.Contains(path, "{{") || strings.Contains(path, "}}"):
-		return bad("templates are not supported yet, and taken literally this one would guard another path than it names; write one policy per identity")
+		return bad("{{ and }} belong to templates, which this path cannot have")
 	case strings.Contains(path, "+*"):
 		return bad(`"+*" is forbidden; write "+" for one segment or "*" for the rest of the path`)
 	case strings.Contains(strings.TrimSuffix(path, "*"), "*"):
