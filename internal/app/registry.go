@@ -63,15 +63,10 @@ func systemMounts(core gate.Core) map[string]engine.Factory {
 
 // auditDevices are what sys/audit can enable.
 func auditDevices(c *ServerConfig) map[string]audit.Factory {
-	files := file.New(file.Config{Dir: c.AuditDir})
+	files := file.Config{Dir: c.AuditDir, Log: c.Log, Now: c.Now}
 	return map[string]audit.Factory{
-		"file": files,
-		"stdout": func(options map[string]string) (audit.Device, error) {
-			if len(options) > 0 {
-				return nil, errs.New(errs.Invalid, "an audit device of type stdout has no options of its own")
-			}
-			return files(map[string]string{"file_path": "stdout"})
-		},
+		"file":   file.New(files),
+		"stdout": file.NewStdout(files),
 	}
 }
 

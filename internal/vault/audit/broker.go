@@ -74,18 +74,63 @@ func (b *Broker) Append(e *Entry, after Ticket) Ticket {
 	}
 	var t Ticket
 	sinks := *b.sinks.Load()
-	for _, s := range sinks {
-		g, err := s.append(e, after.of(s))
-		switch {
-		case !s.required: // counted in its Stats, and logged
-		case err != nil:
-			t.err = err
-		default:
-			t.add(g)
-		}
+	passed := b.appendTo(&t, sinks, nil, e, &after)
+	// A device that was disabled just now may have been replaced just now: the
+	// line must not fall between the two.
+	for passed {
+		before := sinks
+		sinks = *b.sinks.Load()
+		passed = b.appendTo(&t, sinks, before, e, &after)
 	}
 	b.inherit(&t, &after, sinks)
 	return t
+}
+
+// appendTo appends e to those of sinks that are not in already. It reports
+// whether one of them had been disabled meanwhile.
+func (b *Broker) appendTo(t *Ticket, sinks, already []*sink, e *Entry, after *Ticket) (passed bool) {
+	for _, s := range sinks {
+		if slices.Contains(already, s) {
+			continue
+		}
+		g, err := s.append(e, after.of(s))
+		switch {
+		case err != nil:
+			t.err = err
+		case g != nil:
+			t.add(g)
+		case s.required:
+			passed = true
+		}
+	}
+	return passed
+}
+
+// publish gives every best-effort device but the one called from a line of
+// that device's own.
+func (b *Broker) publish(from string, line []byte) {
+	for _, s := range *b.sinks.Load() {
+		if s.name == from || s.required {
+			continue
+		}
+		full := append([]byte(s.encoder.format.Prefix), line...)
+		_, _ = s.add(full, nil) // a best-effort device refuses nothing
+	}
+}
+
+// Proof returns the last checkpoint of the device at path. Kinds: NotExist if
+// there is no such device, Unsupported if its lines are not chained.
+func (b *Broker) Proof(path string) (Proof, error) {
+	sinks := *b.sinks.Load()
+	i := slices.IndexFunc(sinks, named(path))
+	if i < 0 {
+		return Proof{}, notExist(path)
+	}
+	p, ok := sinks[i].dev.(Prover)
+	if !ok {
+		return Proof{}, errs.Newf(errs.Unsupported, "the lines of audit device %s are not chained; those of file devices are", sinks[i].name)
+	}
+	return p.Proof(), nil
 }
 
 // inherit has t wait for what after waits for on devices that are gone.
@@ -204,7 +249,7 @@ func (b *Broker) Disable(path string) error {
 	if s == nil {
 		return notExist(path)
 	}
-	return s.close() // not under b.mu: a device that hangs must not keep others from being enabled
+	return s.close(true) // not under b.mu: a device that hangs must not keep others from being enabled
 }
 
 // remove takes the device at path out of the list; nil if there is none.
@@ -233,12 +278,17 @@ func (b *Broker) Hash(path, value string) (string, error) {
 	return sinks[i].encoder.hash(value), nil
 }
 
-// Reload has every device reopen what it writes to and waits for it. Devices
+// Reload has every device reopen what it writes to and waits for those that
+// are required. Devices
 // notice a file that was moved or deleted by themselves; this is for prompt
 // release of the old one (SIGHUP).
 func (b *Broker) Reload(ctx context.Context) error {
 	var all []error
 	for _, s := range *b.sinks.Load() {
+		if !s.required {
+			s.reloadFree()
+			continue
+		}
 		g, err := s.reload()
 		if err == nil {
 			err = g.wait(ctx)
@@ -265,7 +315,7 @@ func (b *Broker) Close() error {
 	b.closed = true
 	var all []error
 	for _, s := range *b.sinks.Load() {
-		all = append(all, s.close())
+		all = append(all, s.close(false))
 	}
 	return errors.Join(all...)
 }

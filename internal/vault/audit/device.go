@@ -2,6 +2,7 @@ package audit
 
 import (
 	"strings"
+	"time"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/redact"
@@ -26,9 +27,36 @@ type Device interface {
 	Close() error
 }
 
-// Factory makes a Device of one type from those options that are not Format's.
-// It refuses an option it does not know (errs.Invalid).
-type Factory func(options map[string]string) (Device, error)
+// Settler is a Device that has something of its own to write once no lines
+// come for settleAfter. Like Write, Settle is called by the one goroutine.
+type Settler interface{ Settle() error }
+
+// Proof is a signed checkpoint of a device's lines (package chain).
+type Proof struct {
+	Key  string // the public key
+	Note string // the signed text; "" = nothing is signed yet
+	Size int64  // how many lines it is about
+	Time time.Time
+}
+
+// Prover is a Device whose lines are chained. Proof may be called at any time.
+type Prover interface{ Proof() Proof }
+
+// Setup is what a Factory makes a Device from.
+type Setup struct {
+	Path     string            // the name it is enabled under, "file/"
+	Options  map[string]string // those that are not common to all types
+	Format   Format
+	Required bool
+	Key      redact.Secret // of Spec; a Factory may derive from it
+	// Publish tells every best-effort device a line of the device's own, a
+	// checkpoint. It may be called by the one goroutine that calls Write.
+	Publish func(line []byte)
+}
+
+// Factory makes a Device of one type. It refuses an option it does not know
+// (errs.Invalid).
+type Factory func(Setup) (Device, error)
 
 // Spec is one enabled device, as sys/audit knows it and the store keeps it.
 type Spec struct {
@@ -51,16 +79,19 @@ func (b *Broker) build(s Spec) (*sink, error) {
 	if factory == nil {
 		return nil, errs.Newf(errs.Invalid, "unknown audit device type %q; there are: %s", s.Type, strings.Join(b.typeNames(), ", "))
 	}
-	format, required, rest, err := parseFormat(s.Options)
+	common, rest, err := parseCommon(s.Options, b.limit)
 	if err != nil {
 		return nil, err
 	}
-	dev, err := factory(rest)
+	dev, err := factory(Setup{
+		Path: name, Options: rest, Format: common.format, Required: common.required, Key: s.Key,
+		Publish: func(line []byte) { b.publish(name, line) },
+	})
 	if err != nil {
 		return nil, err
 	}
 	return newSink(sinkConfig{
-		name: name, kind: s.Type, dev: dev, required: required, limit: b.limit, log: b.log,
-		encoder: &encoder{hasher: newHasher(s.Key), format: format},
+		name: name, kind: s.Type, dev: dev, required: common.required, limit: common.bytes, lines: common.lines,
+		log: b.log, now: b.now, encoder: &encoder{hasher: newHasher(s.Key), format: common.format},
 	}), nil
 }

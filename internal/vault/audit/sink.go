@@ -34,13 +34,18 @@ type sink struct {
 	stopped chan struct{} // the writer has ended
 	timer   *time.Timer   // wakes the writer for lines nobody waits for
 	waits   histogram
+	settler Settler     // dev, if it is one
+	idle    *time.Timer // fires when the settler is to be asked; the writer's
+	armed   bool        // idle runs; the writer's
 
 	mu      sync.Mutex
 	open    *group
 	spare   [][]byte // buffers of earlier groups, at most two: one is filled while one is written
 	closed  bool
+	gone    bool  // disabled: lines pass it by; otherwise closed means refused
 	failing error // of the last group; nil = it was written
 	stats   Stats // counters; without Wait
+	free    free  // of a best-effort device
 }
 
 type sinkConfig struct {
@@ -49,37 +54,75 @@ type sinkConfig struct {
 	dev      Device
 	required bool
 	limit    int // bytes that may be queued
+	lines    int // likewise lines, if not required
 	log      *slog.Logger
+	now      func() time.Time
 	encoder  *encoder
 }
 
+// settleAfter is how long after a group a Settler is asked.
+const settleAfter = time.Second
+
 func newSink(c sinkConfig) *sink {
-	return &sink{
+	s := &sink{
 		sinkConfig: c,
 		wake:       make(chan struct{}, 1),
 		stop:       make(chan struct{}),
 		stopped:    make(chan struct{}),
 	}
+	s.settler, _ = c.dev.(Settler)
+	return s
 }
 
 // start begins writing. close ends it.
 func (s *sink) start() {
 	s.timer = time.AfterFunc(lazy, s.kick)
 	s.timer.Stop()
-	go s.run()
+	s.idle = time.NewTimer(settleAfter)
+	s.armed = true // what was left open the last time is settled without a line
+	if s.required {
+		go s.run()
+	} else {
+		go s.runFree()
+	}
 }
 
 func (s *sink) run() {
 	defer close(s.stopped)
+	defer s.idle.Stop()
 	for {
 		select {
 		case <-s.wake:
 			runtime.Gosched() // those just answered are about to ask again: let them into this group
 			s.flush()
+			s.arm()
+		case <-s.idle.C:
+			s.settle()
 		case <-s.stop:
 			s.flush()
 			return
 		}
+	}
+}
+
+// arm has the settler asked in a while.
+func (s *sink) arm() {
+	if s.settler != nil && !s.armed {
+		s.idle.Reset(settleAfter)
+		s.armed = true
+	}
+}
+
+// settle asks the settler. What it writes is no line of a request: a failure
+// is logged and refuses nobody, but the next line meets the same device.
+func (s *sink) settle() {
+	s.armed = false
+	if s.settler == nil {
+		return
+	}
+	if err := s.settler.Settle(); err != nil {
+		s.log.Warn("audit device cannot write its checkpoint", "device", s.name, "target", s.dev.Target(), "error", err)
+		s.arm()
 	}
 }
 
@@ -92,11 +135,11 @@ func (s *sink) kick() {
 }
 
 // close writes what is queued, ends the writer and closes the device. Later
-// lines are refused.
-func (s *sink) close() error {
+// lines are refused or, if the device is gone for good, pass it by.
+func (s *sink) close(gone bool) error {
 	s.mu.Lock()
 	was := s.closed
-	s.closed = true
+	s.closed, s.gone = true, s.gone || gone
 	s.mu.Unlock()
 	if was {
 		<-s.stopped
@@ -111,13 +154,19 @@ func (s *sink) close() error {
 	return nil
 }
 
-// add queues line, behind the group after if that is this sink's.
+// add queues line, behind the group after if that is this sink's. Without a
+// group and an error there is nothing to wait for.
 func (s *sink) add(line []byte, after *group) (*group, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
-	case s.closed:
-		return nil, errs.Newf(errs.Unavailable, "%s was disabled meanwhile; try again", s.describe())
+	case !s.required:
+		s.addFree(line)
+		return nil, nil
+	case s.closed && s.gone && (after == nil || after.err == nil):
+		return nil, nil // as if it had never been asked; what it was given before is written
+	case s.closed && !s.gone:
+		return nil, errs.Newf(errs.Unavailable, "%s is closed", s.describe())
 	case after != nil && after.err != nil:
 		s.stats.Lost++
 		return nil, after.err
@@ -209,6 +258,9 @@ func (s *sink) finish(g *group, err error, took time.Duration) {
 	}
 	before := s.failing
 	s.failing = err
+	if err != nil {
+		s.stats.LastError = err.Error()
+	}
 	if cap(g.lines) <= keepGroup && len(s.spare) < 2 {
 		s.spare = append(s.spare, g.lines)
 	}
@@ -242,8 +294,11 @@ func (s *sink) snapshot() Stats {
 	s.mu.Lock()
 	st := s.stats
 	st.Failing = s.failing != nil
-	if s.open != nil {
-		st.Queued = len(s.open.lines)
+	for _, g := range []*group{s.open, s.free.held} {
+		if g != nil {
+			st.Queued += len(g.lines)
+			st.QueuedLines += g.count
+		}
 	}
 	s.mu.Unlock()
 	st.Path, st.Type, st.Target, st.Required = s.name, s.kind, s.dev.Target(), s.required

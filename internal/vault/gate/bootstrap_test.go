@@ -32,7 +32,7 @@ func TestInitAnswersThoughTheVaultStaysSealed(t *testing.T) {
 		Raw: raw, Barrier: seal.New(seal.Config{Store: raw, Wrappers: []seal.Wrapper{key}}),
 		Open:  func(raw store.Store, _ *seal.Keyring) (store.Store, error) { return store.Borrow(raw), nil },
 		Types: func(Core) Types { return Types{Secrets: types, Systems: types} },
-		Devices: map[string]audit.Factory{"broken": func(map[string]string) (audit.Device, error) {
+		Devices: map[string]audit.Factory{"broken": func(audit.Setup) (audit.Device, error) {
 			return nil, errs.New(errs.Unavailable, "no such directory")
 		}},
 		TTLs:     engine.TTLs{Default: time.Hour, Max: time.Hour},

@@ -150,7 +150,7 @@ func newBench(t *testing.T) *bench {
 				Systems: map[string]engine.Factory{"system": factory, "token": factory},
 			}
 		},
-		Devices: map[string]audit.Factory{"memory": func(map[string]string) (audit.Device, error) { return b.audit, nil }},
+		Devices: map[string]audit.Factory{"memory": func(audit.Setup) (audit.Device, error) { return b.audit, nil }},
 		TTLs:    engine.TTLs{Default: time.Hour, Max: 24 * time.Hour},
 		Defaults: Defaults{
 			Audit: []devices.Device{{Spec: audit.Spec{Path: "memory/", Type: "memory"}}},

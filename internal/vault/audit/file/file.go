@@ -4,15 +4,21 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
+
+	"github.com/strongkeep/strongkeep/internal/vault/audit"
+	"github.com/strongkeep/strongkeep/internal/vault/audit/chain"
 )
 
-// handle is what is needed of an *os.File opened for appending.
-type handle interface {
+// handle is what is needed of an *os.File opened for appending. It is no seam
+// but a place for faults in tests, hence its size.
+type handle interface { //nolint:interfacebloat // see above
 	Write([]byte) (int, error)
 	Sync() error
 	Truncate(int64) error
 	Stat() (os.FileInfo, error)
+	ReadAt([]byte, int64) (int, error)
 	Close() error
 }
 
@@ -27,6 +33,12 @@ type File struct {
 	open func() (opened, error) // location.open, save in tests
 	at   opened                 // handle is nil while not open
 	undo *remains               // what a failed write may have left; nil = nothing
+	size int64                  // of the open file after what was written last
+	was  os.FileInfo            // of the file that was open last; nil = none yet
+	log  *slog.Logger
+
+	chain *chain.Log // nil = lines are not chained
+	side  side
 }
 
 // remains of a failed write: whatever lies behind size in the file that info tells of.
@@ -35,7 +47,9 @@ type remains struct {
 	size int64
 }
 
-func newFile(l location) *File { return &File{location: l, open: l.open} }
+func newFile(l location) *File {
+	return &File{location: l, open: l.open, log: slog.Default(), side: side{dir: l.dir, name: l.name + sideSuffix}}
+}
 
 // Target returns the file's path.
 func (d *File) Target() string { return d.path() }
@@ -54,12 +68,30 @@ func (d *File) Write(lines []byte) error {
 	if err != nil {
 		return reason("", err)
 	}
-	if _, err = d.at.Write(lines); err != nil {
+	if d.chain == nil {
+		return d.append(size, lines, nil)
+	}
+	if !d.chain.Due(lines) {
+		return d.settle(d.append(size, lines, func() error { _, err := d.chain.Extend(lines); return err }))
+	}
+	lines, err = d.chain.Extend(lines)
+	if err != nil {
+		return err
+	}
+	return d.settle(d.append(size, lines, nil))
+}
+
+// append writes lines to the file of that size, and syncs. What is to be done
+// besides is done while the disk works.
+func (d *File) append(size int64, lines []byte, besides func() error) error {
+	_, err := d.at.Write(lines)
+	if err != nil {
 		err = reason("", err)
-	} else if err = d.at.Sync(); err != nil {
+	} else if err = d.sync(besides); err != nil {
 		err = reason("syncing: ", err)
 	}
 	if err == nil {
+		d.size = size + int64(len(lines))
 		return nil
 	}
 	d.undo = &remains{d.at.info, size}
@@ -68,27 +100,102 @@ func (d *File) Write(lines []byte) error {
 	return err
 }
 
+func (d *File) sync(besides func() error) error {
+	if besides == nil {
+		return d.at.Sync()
+	}
+	synced := make(chan error, 1)
+	at := d.at.handle
+	go func() { synced <- at.Sync() }()
+	err := besides()
+	return errors.Join(<-synced, err)
+}
+
+// settle tells the chain how a write ended, and keeps its state beside the log.
+func (d *File) settle(err error) error {
+	d.chain.Settle(err)
+	if line, changed := d.chain.Saved(); changed {
+		if err := d.side.write(line); err != nil {
+			d.log.Warn("keeping the state of the audit chain beside the log", "file", d.side.path(), "error", err)
+		}
+	}
+	return err
+}
+
+// Settle writes a checkpoint if there are lines that none covers.
+func (d *File) Settle() error { return d.checkpoint(false) }
+
+func (d *File) checkpoint(closing bool) error {
+	if d.chain == nil || d.at.handle == nil {
+		return nil
+	}
+	size, err := d.ready()
+	if err != nil {
+		return reason("", err)
+	}
+	line, err := d.chain.Checkpoint(closing)
+	if err != nil || line == nil {
+		return err
+	}
+	return d.settle(d.append(size, line, nil))
+}
+
+// Proof implements audit.Prover.
+func (d *File) Proof() (p audit.Proof) {
+	if d.chain == nil {
+		return p
+	}
+	p.Key = d.chain.PublicKey()
+	if c := d.chain.Latest(); c != nil {
+		p.Note, p.Size, p.Time = c.Note, c.Size, c.Time
+	}
+	return p
+}
+
 // ready has the file open, the right one, ending in a line end, and returns its size.
 func (d *File) ready() (size int64, err error) {
 	if d.at.handle != nil && d.moved() {
 		_ = d.drop() // all lines in it were synced
 	}
-	if d.at.handle == nil {
+	fresh := d.at.handle == nil
+	if fresh {
 		if d.at, err = d.open(); err != nil {
 			d.at = opened{}
 			return 0, err
 		}
 	}
-	if err := d.clean(); err != nil {
-		_ = d.drop()
-		return 0, err
+	err = d.clean()
+	var info os.FileInfo
+	if err == nil {
+		info, err = d.at.Stat() // not what we wrote so far: rotation by copying cuts the file under us
 	}
-	info, err := d.at.Stat() // not what we wrote so far: rotation by copying cuts the file under us
+	if err == nil {
+		err = d.resume(fresh, info.Size())
+	}
 	if err != nil {
 		_ = d.drop()
 		return 0, err
 	}
 	return info.Size(), nil
+}
+
+// resume notes what file of which size is open, says so if that is another or
+// another size than was left, and has the chain go on there.
+func (d *File) resume(fresh bool, size int64) error {
+	switch {
+	case fresh && d.was != nil && !os.SameFile(d.was, d.at.info):
+		d.log.Info("audit file was moved, deleted or replaced; writing the one that is there now", "file", d.path(), "size", size)
+	case !fresh && size > d.size:
+		d.log.Error("somebody else wrote to the audit file", "file", d.path(), "bytes", size-d.size)
+	case !fresh && size < d.size:
+		d.log.Warn("audit file was cut", "file", d.path(), "bytes_left", size)
+		fresh = true
+	}
+	d.was, d.size = d.at.info, size
+	if !fresh || d.chain == nil {
+		return nil
+	}
+	return d.chain.Resume(d.at, size, d.side.read()...)
 }
 
 // moved reports whether the path leads to another file than the open one, or to none.
@@ -141,8 +248,13 @@ func (d *File) Reload() error {
 	return reason("", err)
 }
 
-// Close closes the file.
-func (d *File) Close() error { return d.drop() }
+// Close writes a last checkpoint and closes the file.
+func (d *File) Close() error {
+	if err := d.checkpoint(true); err != nil {
+		d.log.Warn("writing the last checkpoint of an audit file", "file", d.path(), "error", err)
+	}
+	return d.drop()
+}
 
 // reason leaves out the path and the system call, which the audit device's
 // name says better.

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/vault/audit"
 )
 
 func device(t *testing.T) (*File, string) {
@@ -319,7 +320,7 @@ func TestRemainsBelongToTheirFile(t *testing.T) {
 
 func TestStream(t *testing.T) {
 	var out bytes.Buffer
-	dev, err := New(Config{Stdout: &out})(map[string]string{"file_path": "stdout"})
+	dev, err := New(Config{Stdout: &out})(audit.Setup{Options: map[string]string{"file_path": "stdout"}})
 	must(t, err)
 	must(t, dev.Write([]byte("1\n2\n")))
 	must(t, dev.Reload())

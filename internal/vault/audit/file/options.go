@@ -2,14 +2,17 @@ package file
 
 import (
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/audit"
+	"github.com/strongkeep/strongkeep/internal/vault/audit/chain"
 )
 
 // Config is what the operator decides, not who enables a device.
@@ -20,6 +23,8 @@ type Config struct {
 	// Stdout is where file_path=stdout writes; nil = os.Stdout. (The program
 	// should ignore SIGPIPE, so that a closed pipe is an error and not an end.)
 	Stdout io.Writer
+	Log    *slog.Logger     // nil = slog.Default
+	Now    func() time.Time // stamps checkpoints; nil = time.Now
 }
 
 // defaultMode is the mode of a file if the option mode is absent.
@@ -34,7 +39,11 @@ func New(cfg Config) audit.Factory {
 	if cfg.Stdout == nil {
 		cfg.Stdout = os.Stdout
 	}
-	return func(options map[string]string) (audit.Device, error) {
+	if cfg.Log == nil {
+		cfg.Log = slog.Default()
+	}
+	return func(setup audit.Setup) (audit.Device, error) {
+		options := setup.Options
 		path, mode := options["file_path"], options["mode"]
 		for name := range options {
 			if name != "file_path" && name != "mode" {
@@ -52,7 +61,25 @@ func New(cfg Config) audit.Factory {
 		if err != nil {
 			return nil, err
 		}
-		return newFile(location{dir: cfg.Dir, name: name, perm: perm, keepMode: keep}), nil
+		d := newFile(location{dir: cfg.Dir, name: name, perm: perm, keepMode: keep})
+		d.log = cfg.Log
+		d.chain, err = chain.New(chain.Config{
+			Name: setup.Path, Key: setup.Key, Prefix: setup.Format.Prefix, Now: cfg.Now, Log: cfg.Log, Publish: setup.Publish,
+		})
+		return d, err
+	}
+}
+
+// NewStdout returns the factory of the device type "stdout", which is that of
+// type file with file_path=stdout.
+func NewStdout(cfg Config) audit.Factory {
+	files := New(cfg)
+	return func(setup audit.Setup) (audit.Device, error) {
+		if len(setup.Options) > 0 {
+			return nil, errs.New(errs.Invalid, "an audit device of type stdout has no options of its own")
+		}
+		setup.Options = map[string]string{"file_path": "stdout"}
+		return files(setup)
 	}
 }
 
@@ -78,6 +105,9 @@ func below(dir, path string) (string, error) {
 	name = filepath.Clean(name)
 	if !filepath.IsLocal(name) || name == "." || strings.HasSuffix(path, "/") {
 		return "", errs.Newf(errs.Invalid, "file_path %q must be a file below %s, the audit_dir of the server's configuration", path, dir)
+	}
+	if strings.HasSuffix(name, sideSuffix) {
+		return "", errs.Newf(errs.Invalid, "file_path %q must not end in %s: that is where the state of a log's chain is kept", path, sideSuffix)
 	}
 	return name, nil
 }

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/redact"
+	"github.com/strongkeep/strongkeep/internal/vault/audit"
 )
 
 func TestOptions(t *testing.T) {
@@ -42,7 +44,7 @@ func TestOptions(t *testing.T) {
 		"negative":         {dir, map[string]string{"file_path": "a.log", "mode": "-1"}, "", "octal"},
 		"unknown":          {dir, map[string]string{"file_path": "a.log", "colour": "red"}, "", `"colour"`},
 	} {
-		dev, err := New(Config{Dir: c.dir})(c.options)
+		dev, err := New(Config{Dir: c.dir})(audit.Setup{Path: "file/", Options: c.options, Key: redact.New(make([]byte, audit.KeySize))})
 		if c.target == "" {
 			if !errs.Is(err, errs.Invalid) || !strings.Contains(err.Error(), c.text) {
 				t.Errorf("%s: %v, want it to be Invalid and say %q", name, err, c.text)
