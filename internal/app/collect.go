@@ -29,7 +29,10 @@ var (
 	auditLinesDesc   = describe("audit_lines_total", "Lines written durably.", "device")
 	auditGroupsDesc  = describe("audit_syncs_total", "Groups of lines, each one write and one sync.", "device")
 	auditLostDesc    = describe("audit_refused_total", "Lines that could not be written; their requests were refused.", "device")
-	auditFailingDesc = describe("audit_failing", "1 while the device cannot be written and requests are refused.", "device")
+	auditDroppedDesc = describe("audit_dropped_total", "Lines a best-effort device never got.", "device")
+	auditQueueDesc   = describe("audit_queue_lines", "Lines that wait to be written.", "device")
+	auditBytesDesc   = describe("audit_queue_bytes", "Bytes that wait to be written.", "device")
+	auditFailingDesc = describe("audit_failing", "1 while the device cannot be written; if it is required, requests are refused.", "device")
 	auditWaitDesc    = describe("audit_wait_seconds", "How long requests waited for their line to be durable.", "device")
 )
 
@@ -37,7 +40,8 @@ var (
 func (c *collector) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		unsealedDesc, cacheHitsDesc, cacheMissesDesc, cacheEntriesDesc, cacheBytesDesc,
-		auditLinesDesc, auditGroupsDesc, auditLostDesc, auditFailingDesc, auditWaitDesc,
+		auditLinesDesc, auditGroupsDesc, auditLostDesc, auditDroppedDesc, auditQueueDesc,
+		auditBytesDesc, auditFailingDesc, auditWaitDesc,
 	} {
 		out <- d
 	}
@@ -60,6 +64,9 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 		emit(auditLinesDesc, prometheus.CounterValue, float64(s.Lines), s.Path)
 		emit(auditGroupsDesc, prometheus.CounterValue, float64(s.Groups), s.Path)
 		emit(auditLostDesc, prometheus.CounterValue, float64(s.Lost), s.Path)
+		emit(auditDroppedDesc, prometheus.CounterValue, float64(s.Dropped), s.Path)
+		emit(auditQueueDesc, prometheus.GaugeValue, float64(s.QueuedLines), s.Path)
+		emit(auditBytesDesc, prometheus.GaugeValue, float64(s.Queued), s.Path)
 		emit(auditFailingDesc, prometheus.GaugeValue, flag(s.Failing), s.Path)
 		out <- prometheus.MustNewConstHistogram(auditWaitDesc, s.Wait.Count, s.Wait.Sum.Seconds(), buckets(s.Wait), s.Path)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/strongkeep/strongkeep/internal/cli/audit"
 	"github.com/strongkeep/strongkeep/internal/cli/session"
 	"github.com/strongkeep/strongkeep/internal/errs"
 )
@@ -216,7 +217,8 @@ func (a *app) auditCommand() *cobra.Command {
 			return a.Done("Success! Disabled audit device (if it was enabled) at: %s/", session.Clean(given[0]))
 		},
 	}
-	return session.Group("audit", "Where the record of every request goes", list, enable, disable)
+	return session.Group("audit", "Where the record of every request goes, and what stands in it",
+		append(audit.Commands(a.Session), list, enable, disable)...)
 }
 
 func (a *app) policyCommand() *cobra.Command {

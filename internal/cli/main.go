@@ -33,7 +33,7 @@ func Main(args []string, env session.Env) int {
 	if err == nil {
 		return 0
 	}
-	var silent exit
+	var silent session.Exit
 	if errors.As(err, &silent) {
 		return int(silent)
 	}
@@ -44,11 +44,6 @@ func Main(args []string, env session.Env) int {
 	}
 	return errs.KindOf(err).ExitCode()
 }
-
-// exit ends the program with a code and no message.
-type exit int
-
-func (exit) Error() string { return "" }
 
 // usage marks errors of cobra's own argument checks.
 type usage struct{ error }

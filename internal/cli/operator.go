@@ -63,7 +63,7 @@ func (a *app) initStatus(c *cobra.Command, client *vault.Client) error {
 		if err := a.Done("Vault is not initialized"); err != nil {
 			return err
 		}
-		return exit(2)
+		return session.Exit(2)
 	}
 	return a.Done("Vault is initialized")
 }
@@ -146,7 +146,7 @@ func (a *app) statusCommand() *cobra.Command {
 				return err
 			}
 			if s.Sealed {
-				return exit(2)
+				return session.Exit(2)
 			}
 			return nil
 		},

@@ -51,6 +51,7 @@ func setup(e *testscript.Env) error {
 	e.Setenv("VAULT_CACERT", v.Server.CAFile())
 	e.Setenv("VAULT_MAX_RETRIES", "0")
 	e.Setenv("HOME", e.WorkDir)
+	e.Setenv("AUDIT_LOG", v.AuditFile())
 	return nil
 }
 

@@ -8,3 +8,8 @@ type Session struct {
 	Format string // table, json or yaml
 	Field  string // print only this field, raw; "" = all
 }
+
+// Exit ends the program with a code and no message: the command said all.
+type Exit int
+
+func (Exit) Error() string { return "" }

@@ -230,3 +230,9 @@ func KeyIn(line []byte) string {
 	}
 	return r.Checkpoint.Key
 }
+
+// Check says what is wrong with a key. Kind Invalid.
+func (k Keys) Check() error {
+	_, err := k.verifiers()
+	return err
+}
