@@ -26,7 +26,7 @@ type Checkpoint struct {
 	Closed bool   // the log was closed in good order: until it is opened again nothing follows
 	// Short holds ShortSize bytes of the hash of each line since the
 	// checkpoint before; nil in one that stands alone.
-	Short []byte
+	Short  []byte
 	Listed bool // Short is there
 	// Tree is the log at this point, if Full.
 	Tree Tree
