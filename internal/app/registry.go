@@ -52,7 +52,7 @@ func systemMounts(core gate.Core) map[string]engine.Factory {
 	return map[string]engine.Factory{
 		"system": func(cfg engine.Config) (engine.Engine, error) {
 			return sys.New(sys.Config{
-				Mounts: core.Mounts, Policies: core.Policies, Tokens: core.Tokens, Audit: core.Audit,
+				Mounts: core.Mounts, Policies: core.Policies, Tokens: core.Tokens, Leases: core.Leases, Audit: core.Audit,
 				Barrier: core.Barrier, AskSeal: core.AskSeal, Random: cfg.Random, Now: cfg.Now, Version: Version,
 				Others: [][]engine.Route{core.Wrapping.Routes()},
 			}), nil

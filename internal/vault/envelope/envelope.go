@@ -19,7 +19,7 @@ func Empty(op engine.Operation, res *engine.Response) bool {
 	if res == nil {
 		return true
 	}
-	if res.Auth != nil || res.Wrapped != nil || len(res.Warnings) > 0 || res.Raw != nil || res.Status != 0 {
+	if res.Auth != nil || res.Lease != nil && res.Lease.ID != "" || res.Wrapped != nil || len(res.Warnings) > 0 || res.Raw != nil || res.Status != 0 {
 		return false
 	}
 	return len(res.Data) == 0 || (op == engine.List && bytes.Equal(res.Data, noKeys))

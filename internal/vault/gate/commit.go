@@ -30,6 +30,9 @@ func (c *call) stillMounted(ctx context.Context, t *tx) error {
 // committed brings memory in step with what a request just committed, before
 // it is answered: whoever mounts an engine can use it at once.
 func (c *call) committed(ctx context.Context, t *tx, revision store.Revision) error {
+	if c.leased != nil {
+		c.vault.leases.Made(c.leased)
+	}
 	for _, e := range t.events {
 		c.vault.events.Publish(c.event(e, uint64(revision)))
 	}
@@ -51,7 +54,7 @@ func (c *call) committed(ctx context.Context, t *tx, revision store.Revision) er
 		if err := v.mounts.Reload(ctx); err != nil {
 			return errs.Newf(errs.KindOf(err), "the change is stored, but loading it: %w", err)
 		}
-		v.workers.sync(v.lifetime, v.mounts.Table())
+		v.syncWork()
 		v.work.Go(func() { v.purge(v.lifetime, c.gate) })
 	}
 	if auditing {
@@ -115,7 +118,7 @@ func (v *vault) tokenGone(ctx context.Context, tx token.Tx, tokenKey string) (mo
 			return false, err
 		}
 	}
-	return false, nil
+	return false, v.leases.TokenGone(ctx, tx, tokenKey)
 }
 
 // silentTx is a transaction of background work, which announces nothing.

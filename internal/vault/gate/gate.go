@@ -61,6 +61,7 @@ type Core struct {
 	Policies *policy.Book
 	Tokens   *token.Manager
 	Wrapping *wrapping.Wrapper
+	Leases   *lease.Manager
 	Audit    *audit.Broker
 	Barrier  *seal.Barrier
 	AskSeal  func() // seals the vault once the present request is answered
@@ -97,6 +98,7 @@ type vault struct {
 	policies *policy.Book
 	tokens   *token.Manager
 	wrapper  *wrapping.Wrapper
+	leases   *lease.Manager
 	events   *events.Bus
 	audit    *audit.Broker
 	expirer  *lease.Expirer

@@ -9,6 +9,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/audit"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
+	"github.com/strongkeep/strongkeep/internal/vault/lease"
 	"github.com/strongkeep/strongkeep/internal/vault/mount"
 	"github.com/strongkeep/strongkeep/internal/vault/policy"
 	"github.com/strongkeep/strongkeep/internal/vault/token"
@@ -67,7 +68,8 @@ type call struct {
 	lastUse  bool             // this request takes the token's last counted use
 	acl      *policy.ACL
 	decision policy.Decision
-	exchange *exchange // from auditRequest to auditResponse
+	leased   *lease.Record // made by the present run
+	exchange *exchange     // from auditRequest to auditResponse
 }
 
 // do is the path of every request.
@@ -228,6 +230,9 @@ func (c *call) runOnce(ctx context.Context, t *tx, asked audit.Ticket) (*engine.
 			return nil, err
 		}
 	}
+	if err := c.lease(ctx, t, res); err != nil {
+		return nil, err
+	}
 	if res, err = c.wrap(ctx, t, c.warnOfUnknown(res)); err != nil {
 		return nil, err
 	}
@@ -237,7 +242,10 @@ func (c *call) runOnce(ctx context.Context, t *tx, asked audit.Ticket) (*engine.
 		}
 	}
 	if res != nil && res.After != nil {
-		if err := c.after(ctx, res, asked); err != nil {
+		if err := asked.Wait(ctx); err != nil {
+			return nil, err
+		}
+		if err := c.after(ctx, res); err != nil {
 			if res.Wrapped != nil {
 				c.unwrapNone(ctx, res.Wrapped)
 			}
@@ -245,15 +253,6 @@ func (c *call) runOnce(ctx context.Context, t *tx, asked audit.Ticket) (*engine.
 		}
 	}
 	return res, nil
-}
-
-// after does what no rollback can undo, once the request is on record and what
-// it stored is durable. A client that goes away does not stop it half-way.
-func (c *call) after(ctx context.Context, res *engine.Response, asked audit.Ticket) error {
-	if err := asked.Wait(ctx); err != nil {
-		return err
-	}
-	return res.After(context.WithoutCancel(ctx))
 }
 
 // commit makes what the handler changed durable, once the request is on record.

@@ -80,15 +80,16 @@ func (g *Gate) build(ctx context.Context, raw store.Store, keys *seal.Keyring) (
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
+	v.leases = v.newLeases(g)
 	v.events = events.NewBus(events.Config{Source: "strongkeep://" + status.VaultID})
-	core := Core{Policies: v.policies, Tokens: v.tokens, Audit: v.audit, Barrier: g.cfg.Barrier,
+	core := Core{Policies: v.policies, Tokens: v.tokens, Leases: v.leases, Audit: v.audit, Barrier: g.cfg.Barrier,
 		AskSeal: func() { v.sealAsked.Store(true) }, TokenLimits: v.tokenLimits, MissingPolicies: v.missingPolicies}
 	types := Types{}
 	v.mounts = mount.NewRegistry(mount.Config{
 		Store: s, Types: func(class mount.Class) map[string]engine.Factory { return types.of(class) },
 		TTLs: g.cfg.TTLs, Now: g.cfg.Now, Random: g.cfg.Random, Log: g.cfg.Log,
 		Host:    func(e *mount.Entry) mount.Host { return v.host(g, e) },
-		Closing: func(m *mount.Mount) { v.workers.end(m.ID) },
+		Closing: v.endWork,
 	})
 	v.wrapper = wrapping.New(wrapping.Config{Tokens: v.tokens, Mounts: v.mounts, Longest: g.cfg.TTLs.Max})
 	core.Mounts, core.Wrapping = v.mounts, v.wrapper
@@ -115,14 +116,18 @@ func (t *Types) of(class mount.Class) map[string]engine.Factory {
 // background starts what runs as long as the vault is open.
 func (v *vault) background(g *Gate) {
 	v.lifetime, v.stop = context.WithCancel(context.Background())
-	v.expirer = lease.Start(lease.Config{Store: v.store, Kinds: v.tokens.Kinds(), Log: g.cfg.Log, Now: g.cfg.Now})
+	v.expirer = lease.Start(lease.Config{Store: v.store, Kinds: append(v.tokens.Kinds(), v.leases.Kinds()...), Log: g.cfg.Log, Now: g.cfg.Now})
 	v.work.Go(func() { v.purge(v.lifetime, g) })
-	v.workers.sync(v.lifetime, v.mounts.Table())
+	v.syncWork()
 }
 
 // purge deletes what removed mounts left, also what a crash left undone.
 func (v *vault) purge(ctx context.Context, g *Gate) {
-	if err := v.mounts.Purge(ctx); err != nil && ctx.Err() == nil {
+	err := v.dropLeases(ctx)
+	if err == nil {
+		err = v.mounts.Purge(ctx)
+	}
+	if err != nil && ctx.Err() == nil {
 		g.cfg.Log.Warn("deleting the data of removed mounts; will go on at the next removal or unseal", "error", err)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
@@ -45,6 +46,7 @@ type Config struct {
 	Window     int              // refs held in memory per kind; 256
 	MinBackoff time.Duration    // first pause after an error; 1 s
 	MaxBackoff time.Duration    // longest; 10 min
+	Held       bool             // do nothing until Hold(false)
 }
 
 func (c Config) withDefaults() Config {
@@ -72,36 +74,106 @@ func orDefault[T int | time.Duration](v, def T) T {
 // database that does not answer holds up no token. One Expirer runs per
 // cluster, on the elected leader; two at once do no harm, only double work.
 type Expirer struct {
-	cfg  Config
-	stop context.CancelFunc
-	done sync.WaitGroup
+	cfg Config
+
+	mu     sync.Mutex
+	closed bool
+	held   bool
+	loops  map[string]*loop // by kind
 }
 
-// Start begins to work at once; the caller owns it until Close. It reads
-// nothing before it returns.
+// Start begins to work at once, unless it is held; the caller owns it until
+// Close. It reads nothing before it returns.
 func Start(cfg Config) *Expirer {
-	ctx, stop := context.WithCancel(context.Background())
-	e := &Expirer{cfg: cfg.withDefaults(), stop: stop}
+	e := &Expirer{cfg: cfg.withDefaults(), held: cfg.Held, loops: map[string]*loop{}}
 	for _, k := range e.cfg.Kinds {
-		l := &loop{Config: e.cfg, kind: k}
-		l.kind.Batch = orDefault(k.Batch, 1)
-		l.kind.Parallel = orDefault(k.Parallel, 1)
-		e.done.Go(func() { l.run(ctx) })
+		e.Add(k)
 	}
 	return e
 }
 
+// Add begins to work on one more kind. Adding one that is there does nothing.
+func (e *Expirer) Add(k Kind) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed || e.loops[k.Name] != nil {
+		return
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	l := &loop{Config: e.cfg, kind: k, stop: stop, done: make(chan struct{}), wake: make(chan struct{}, 1)}
+	l.kind.Batch = orDefault(k.Batch, 1)
+	l.kind.Parallel = orDefault(k.Parallel, 1)
+	l.held.Store(e.held)
+	e.loops[k.Name] = l
+	go func() {
+		defer close(l.done)
+		l.run(ctx)
+	}()
+}
+
+// Remove ends the work on a kind and waits for it. What is due stays due.
+func (e *Expirer) Remove(kind string) {
+	e.mu.Lock()
+	l := e.loops[kind]
+	delete(e.loops, kind)
+	e.mu.Unlock()
+	if l != nil {
+		l.stop()
+		<-l.done
+	}
+}
+
+// Wake has a kind looked at now. It does not wait.
+func (e *Expirer) Wake(kind string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if l := e.loops[kind]; l != nil {
+		l.nudge()
+	}
+}
+
+// Hold stops all work, or lets it go on. What is under way is finished.
+func (e *Expirer) Hold(held bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.held = held
+	for _, l := range e.loops {
+		l.held.Store(held)
+		l.nudge()
+	}
+}
+
 // Close stops all loops, ends the context of running handlers and waits.
 func (e *Expirer) Close() error {
-	e.stop()
-	e.done.Wait()
+	e.mu.Lock()
+	e.closed = true
+	loops := e.loops
+	e.loops = nil
+	e.mu.Unlock()
+	for _, l := range loops {
+		l.stop()
+	}
+	for _, l := range loops {
+		<-l.done
+	}
 	return nil
 }
 
-// loop is the work on one kind. Only run's goroutine touches its fields.
+// loop is the work on one kind.
 type loop struct {
 	Config
 	kind Kind
+	stop context.CancelFunc
+	done chan struct{}
+	wake chan struct{} // capacity 1
+	held atomic.Bool
+}
+
+func (l *loop) nudge() {
+	select {
+	case l.wake <- struct{}{}:
+	default: // woken already
+	}
 }
 
 func (l *loop) run(ctx context.Context) {
@@ -113,6 +185,11 @@ func (l *loop) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-timer.C:
+		case <-l.wake:
+			timer.Stop()
+		}
+		if l.held.Load() {
+			continue // Hold wakes it
 		}
 		more, err := l.window(ctx)
 		switch {

@@ -158,6 +158,9 @@ func child(rest string) string {
 	return rest
 }
 
+// Undo drops all writes. What was read stays noted and guarded.
+func (t *Txn) Undo() { t.writes = keyed[Change]{} }
+
 // Writes returns how many keys the transaction changes.
 func (t *Txn) Writes() int { return len(t.writes.list) }
 

@@ -228,6 +228,9 @@ func (e *Engine) removeMount(s side) engine.Handler {
 		case !s.holds(m): // sys/auth needs sudo, which sys/mounts must not be a way around
 			return nil, errs.Newf(errs.Invalid, "cannot unmount %q: disable an auth method at sys/auth", path)
 		}
+		if err := e.cfg.Leases.EndMount(ctx, m.ID); err != nil {
+			return nil, errs.Newf(errs.KindOf(err), "cannot unmount %q while leases of it cannot be revoked (give them up by sys/leases/revoke-force/%s): %w", path, path, err)
+		}
 		return nil, e.cfg.Mounts.Remove(ctx, tx, m)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/audit"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
+	"github.com/strongkeep/strongkeep/internal/vault/lease"
 	"github.com/strongkeep/strongkeep/internal/vault/mount"
 	"github.com/strongkeep/strongkeep/internal/vault/policy"
 	"github.com/strongkeep/strongkeep/internal/vault/seal"
@@ -21,6 +22,7 @@ type Config struct {
 	Mounts   *mount.Registry
 	Policies *policy.Book
 	Tokens   *token.Manager
+	Leases   *lease.Manager
 	Audit    *audit.Broker
 	Barrier  *seal.Barrier
 	AskSeal  func() // seals the vault once the present request has been answered
@@ -45,7 +47,7 @@ func (*Engine) Close() error { return nil }
 func (e *Engine) Routes() []engine.Route {
 	var all []engine.Route
 	own := [][]engine.Route{
-		e.mountRoutes(), e.policyRoutes(), e.capabilityRoutes(), e.auditRoutes(), e.keyRoutes(), e.clientRoutes(), e.lockoutRoutes(),
+		e.mountRoutes(), e.policyRoutes(), e.capabilityRoutes(), e.auditRoutes(), e.keyRoutes(), e.clientRoutes(), e.lockoutRoutes(), e.leaseRoutes(),
 	}
 	for _, group := range slices.Concat(own, e.cfg.Others) {
 		all = append(all, group...)
