@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/vault/engine"
 )
 
 // ServerConfig is how a server runs. The same names, in snake case, are the
@@ -56,6 +57,9 @@ type ServerConfig struct {
 	Dev bool `json:"-"`
 	// DevRootToken is the root token of development mode; empty = random.
 	DevRootToken string `json:"-"`
+
+	// Engines are secrets engines besides those of the registry; for tests.
+	Engines map[string]engine.Factory `json:"-"`
 
 	Log *slog.Logger     `json:"-"` // default: made of LogLevel and LogFormat on standard error
 	Now func() time.Time `json:"-"` // default: the system's clock

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -106,7 +107,7 @@ func (s *Server) openVault(ctx context.Context) error {
 		Barrier: seal.New(seal.Config{Store: s.raw, Wrappers: wrappers, Now: c.Now, Log: c.Log}),
 		Open:    s.decorate,
 		Types: func(core gate.Core) gate.Types {
-			return gate.Types{Secrets: secretsEngines(), Auths: authMethods(), Systems: systemMounts(core)}
+			return gate.Types{Secrets: withEngines(secretsEngines(), c.Engines), Auths: authMethods(), Systems: systemMounts(core)}
 		},
 		Devices:  auditDevices(c),
 		TTLs:     engine.TTLs{Default: min(defaultTTL, maxTTL), Max: maxTTL},
@@ -116,6 +117,11 @@ func (s *Server) openVault(ctx context.Context) error {
 	s.collector.gate = s.gate
 	s.metrics.registry.MustRegister(&s.collector)
 	return nil
+}
+
+func withEngines(all, more map[string]engine.Factory) map[string]engine.Factory {
+	maps.Copy(all, more)
+	return all
 }
 
 // plainPrefixes hold names that are hashes and times, never secrets, and need
