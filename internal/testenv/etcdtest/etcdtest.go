@@ -19,8 +19,11 @@ import (
 	"testing"
 	"time"
 
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	"go.etcd.io/etcd/client/pkg/v3/transport"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
+	"google.golang.org/grpc/codes"
 
 	"github.com/strongkeep/strongkeep/internal/vault/store/etcd"
 	"github.com/strongkeep/strongkeep/test/cluster/build"
@@ -205,11 +208,16 @@ func (s *Server) Run() error {
 func (s *Server) await() error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
+	c, err := s.client()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = c.Close() }()
 	for {
-		_, address, _ := strings.Cut(s.Endpoint, "://")
-		conn, err := net.DialTimeout("tcp", address, time.Second)
-		if err == nil {
-			return conn.Close()
+		err := ask(ctx, c)
+		var answer rpctypes.EtcdError // asking for a password is an answer
+		if err == nil || errors.As(rpctypes.Error(err), &answer) && answer.Code() != codes.Unavailable {
+			return nil
 		}
 		select {
 		case <-ctx.Done():
@@ -217,6 +225,25 @@ func (s *Server) await() error {
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
+}
+
+func ask(ctx context.Context, c *clientv3.Client) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	_, err := c.Get(ctx, "ready")
+	return err
+}
+
+func (s *Server) client() (*clientv3.Client, error) {
+	cfg := clientv3.Config{Endpoints: []string{s.Endpoint}, Logger: zap.NewNop()}
+	if s.CAFile != "" {
+		info := transport.TLSInfo{CertFile: s.Client.Cert, KeyFile: s.Client.Key, TrustedCAFile: s.CAFile}
+		var err error
+		if cfg.TLS, err = info.ClientConfig(); err != nil {
+			return nil, err
+		}
+	}
+	return clientv3.New(cfg)
 }
 
 // Kill ends etcd as a crash would. Only a server of Start may be killed.
@@ -251,13 +278,24 @@ func (s *Server) signal(t testing.TB, sig syscall.Signal) {
 // Dial returns a client of the test's own, for what others do to etcd.
 func (s *Server) Dial(t testing.TB) *clientv3.Client {
 	t.Helper()
-	if s.CAFile != "" {
-		t.Fatal("Dial is for servers without TLS")
-	}
-	c, err := clientv3.New(clientv3.Config{Endpoints: []string{s.Endpoint}, Logger: zap.NewNop()})
+	c, err := s.client()
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = c.Close() })
 	return c
+}
+
+// Dump returns all that is in etcd.
+func (s *Server) Dump(t testing.TB) map[string]string {
+	t.Helper()
+	r, err := s.Dial(t).Get(t.Context(), "", clientv3.WithPrefix())
+	if err != nil || len(r.Kvs) == 0 {
+		t.Fatal("reading all of etcd: ", r, err)
+	}
+	all := map[string]string{}
+	for _, kv := range r.Kvs {
+		all[string(kv.Key)] = string(kv.Value)
+	}
+	return all
 }

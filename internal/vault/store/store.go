@@ -7,8 +7,8 @@ import (
 	"github.com/strongkeep/strongkeep/internal/errs"
 )
 
-// Limits, held in Apply with errs.TooLarge. They fit an etcd transaction with
-// its default settings. A base store measures what it is given, which may be
+// Limits, held in Apply with errs.TooLarge. They fit an etcd request of default
+// size; its --max-txn-ops must be raised (package etcd checks). A base store measures what it is given, which may be
 // the output of a decorator: one that encodes names takes segments of up to
 // MaxSegment bytes and keys that are at most MaxKey when encoded.
 const (
@@ -127,8 +127,9 @@ type Watcher interface {
 // decorator may leave Value nil where it says so.
 //
 // An event without changes is a sign of life, which says that everything up to
-// Revision has been delivered. A store that several processes write to sends
-// one every few seconds; a store that only its own process writes to sends none.
+// Revision has been delivered, and that the store stood at Revision no more than
+// a moment ago. A store that several processes write to sends one every few
+// seconds; a store that only its own process writes to sends none.
 type Event struct {
 	Revision Revision
 	Changes  []Change

@@ -16,7 +16,7 @@ import (
 // this process writes to.
 type Config struct {
 	MaxBytes   int           // of kept entries, with what keeping them costs; 0 = 64 MiB
-	MaxSilence time.Duration // how long a watch may be silent before its cache is not believed; 0 = for ever
+	MaxSilence time.Duration // how long a watch may give no sign of life (events with changes are none) before its cache is not believed; 0 = for ever
 	Retry      time.Duration // between attempts to watch again; 0 = 100 ms
 	Log        *slog.Logger  // nil = slog.Default()
 }

@@ -86,7 +86,9 @@ func (f follower) follow(ctx context.Context, w store.Watcher) error {
 			for i := range e.Changes {
 				f.table.drop(e.Changes[i].Key, e.Revision)
 			}
-			f.listen()
+			if f.cfg.MaxSilence == 0 || len(e.Changes) == 0 {
+				f.listen() // changes may come late for ever, a sign of life is fresh
+			}
 			f.taken.advance(e.Revision)
 		case <-silence:
 			if !f.believed() {

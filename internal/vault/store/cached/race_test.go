@@ -310,6 +310,31 @@ func TestSilentWatch(t *testing.T) {
 	})
 }
 
+// A watch of a node that lags brings events without end, each of them late: that
+// must not keep a revoked token alive.
+func TestLateEventsAreNoSignOfLife(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const most = 10 * time.Second
+		b := newBench(t, cached.Config{MaxSilence: most, Retry: time.Hour})
+		rev := b.own(put("a", "1"))
+		b.wantRead("a", "1", true)
+		for range 4 {
+			time.Sleep(most / 5)
+			b.foreign(put("other", "x"))
+			synctest.Wait()
+			b.wantRead("a", "1", true)
+		}
+		b.fault.Pulse(rev)
+		synctest.Wait()
+		for range 6 {
+			time.Sleep(most / 5)
+			b.foreign(put("other", "x"))
+			synctest.Wait()
+		}
+		b.wantRead("a", "1", false)
+	})
+}
+
 // Whoever saw a newer state in the silence must not be thrown back by an event
 // that was under way all the time.
 func TestLateEventDoesNotReviveTheCache(t *testing.T) {

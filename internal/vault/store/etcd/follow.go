@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"sync/atomic"
 	"time"
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
@@ -16,14 +15,11 @@ import (
 
 // follower fills the feed from one etcd watch. Its goroutines are owned by the
 // Store.
-type follower struct {
-	*Store
-	// asked is what the last sign of life waits for.
-	asked atomic.Pointer[question]
-}
+type follower struct{ *Store }
 
-// question was put to a majority at a time; rev is the answer.
-type question struct {
+// proof is what makes a sign of life: a majority said at a time that etcd stood
+// at rev. When the watch has delivered everything up to rev, it is one.
+type proof struct {
 	rev store.Revision
 	at  time.Time
 }
@@ -82,7 +78,8 @@ func (f *follower) follow(last store.Revision) (store.Revision, error) {
 		clientv3.WithFragment(), clientv3.WithProgressNotify())
 	beat := time.NewTicker(pulseEvery)
 	defer beat.Stop()
-	f.asked.Store(nil)
+	proofs := make(chan proof)
+	open := proof{} // what is not delivered yet; rev 0 = none
 	for {
 		select {
 		case r, ok := <-answers:
@@ -95,15 +92,23 @@ func (f *follower) follow(last store.Revision) (store.Revision, error) {
 				return last, r.Err()
 			}
 			last = f.publish(last, &r)
+		case open = <-proofs:
 		case <-beat.C:
 			select {
 			case asking <- struct{}{}:
 				go func() {
 					defer func() { <-asking }()
-					f.ask(ctx)
+					f.ask(ctx, proofs)
 				}()
 			default: // the last question has no answer yet
 			}
+			continue
+		}
+		if open.rev != 0 && last >= open.rev {
+			if time.Since(open.at) <= PulseMost {
+				f.feed.Pulse(last)
+			}
+			open = proof{}
 		}
 	}
 }
@@ -131,19 +136,14 @@ func (f *follower) publish(last store.Revision, r *clientv3.WatchResponse) store
 		f.feed.Publish(events...)
 		return events[len(events)-1].Revision
 	}
-	if !r.IsProgressNotify() {
-		return last
+	if r.IsProgressNotify() { // everything up to here has been delivered
+		return max(last, store.Revision(r.Header.Revision))
 	}
-	// Everything up to here has been delivered, as far as this member knows.
-	upTo := store.Revision(r.Header.Revision)
-	if q := f.asked.Load(); q != nil && upTo >= q.rev && time.Since(q.at) <= PulseMost {
-		f.feed.Pulse(upTo)
-	}
-	return max(last, upTo)
+	return last
 }
 
-// ask finds out how far etcd is, by a majority, and has the watch say how far it is.
-func (f *follower) ask(watching context.Context) {
+// ask finds out by a majority how far etcd is, and has the watch say how far it is.
+func (f *follower) ask(watching context.Context, proofs chan<- proof) {
 	at := time.Now()
 	ctx, finish, err := f.begin(watching)
 	if err != nil {
@@ -159,8 +159,14 @@ func (f *follower) ask(watching context.Context) {
 		f.owner.doubt()
 		return
 	}
-	f.asked.Store(&question{rev: store.Revision(r.Header.Revision), at: at})
-	if err := f.client.RequestProgress(watching); err != nil { // of the watch's own stream: by its context
+	select {
+	case proofs <- proof{rev: store.Revision(r.Header.Revision), at: at}:
+	case <-watching.Done():
+		return
+	}
+	// Of the watch's own stream, by its context. An etcd to which nothing was
+	// written since the watch began does not answer, and need not.
+	if err := f.client.RequestProgress(watching); err != nil {
 		f.cfg.Log.Debug("asking etcd for a sign of life", slog.Any("error", err))
 	}
 }

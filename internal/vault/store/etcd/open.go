@@ -4,9 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"log/slog"
-	"net"
-	"net/url"
 	"strings"
 	"time"
 
@@ -58,88 +55,6 @@ func Open(ctx context.Context, cfg Config) (_ *Store, err error) {
 		s.done.Go(s.owner.keep)
 	}
 	return s, nil
-}
-
-// reach returns when an endpoint answers and is fit. It waits for one that
-// refuses connections, since etcd may be starting, too; for nothing else.
-func (c *Config) reach(ctx context.Context, secure *tls.Config) error {
-	ctx, cancel := context.WithTimeout(ctx, c.StartTimeout)
-	defer cancel()
-	for first := true; ; first = false {
-		var problems []error
-		fit := 0
-		for _, e := range c.Endpoints {
-			err := c.dial(ctx, e, secure)
-			if err == nil {
-				err = c.examine(ctx, e, secure)
-			}
-			switch {
-			case err == nil:
-				fit++
-			case !errs.Is(err, errs.Unavailable):
-				return err
-			default:
-				problems = append(problems, err)
-			}
-		}
-		all := errors.Join(problems...)
-		if fit > 0 {
-			if all != nil {
-				c.Log.Warn("not every endpoint of etcd can be used", slog.Any("error", all))
-			}
-			return nil
-		}
-		if first {
-			c.Log.Warn("waiting for etcd", slog.Any("error", all), slog.Duration("at_most", c.StartTimeout))
-		}
-		if !pause(ctx, 500*time.Millisecond) {
-			return errs.Newf(errs.Unavailable, "no endpoint of etcd could be used within %v: %w", c.StartTimeout, all)
-		}
-	}
-}
-
-// dial connects to an endpoint without a word of etcd's protocol: what goes
-// wrong here has a clearer cause than what gRPC makes of it.
-func (c *Config) dial(ctx context.Context, endpoint string, secure *tls.Config) error {
-	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
-	defer cancel()
-	u, err := url.Parse(endpoint)
-	if err != nil {
-		return errEndpoint(endpoint)
-	}
-	network, address := "tcp", u.Host
-	switch {
-	case u.Scheme == "unix":
-		network, address = "unix", u.Host+u.Path
-	case u.Port() == "":
-		return errs.Newf(errs.Invalid, "endpoint %q names no port; etcd's is usually 2379", endpoint)
-	}
-	conn, err := new(net.Dialer).DialContext(ctx, network, address)
-	if err != nil {
-		return errs.Newf(errs.Unavailable, "reaching etcd at %s: %w", endpoint, err)
-	}
-	defer func() { _ = conn.Close() }()
-	if u.Scheme != "https" {
-		return nil
-	}
-	secure = secure.Clone()
-	secure.ServerName, secure.NextProtos = u.Hostname(), []string{"h2"}
-	err = tls.Client(conn, secure).HandshakeContext(ctx)
-	var untrusted *tls.CertificateVerificationError
-	switch {
-	case errors.As(err, &untrusted):
-		return errs.Newf(errs.Invalid, "etcd at %s is not trusted; is this its CA (%s), and its name in the certificate? %w", endpoint, orSystem(c.CAFile), err)
-	case err != nil:
-		return errs.Newf(errs.Unavailable, "agreeing on TLS with etcd at %s: %w", endpoint, err)
-	}
-	return nil
-}
-
-func orSystem(ca string) string {
-	if ca == "" {
-		return "the system's"
-	}
-	return ca
 }
 
 func (c *Config) connect(secure *tls.Config, endpoints []string) (*clientv3.Client, error) {

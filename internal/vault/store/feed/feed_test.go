@@ -231,3 +231,41 @@ func BenchmarkPublish(b *testing.B) {
 		f.Publish(Event(rev, changes))
 	}
 }
+
+// A sign of life follows the events it speaks of, and there is no more than one
+// for a reader that was slow.
+func TestPulse(t *testing.T) {
+	f := New(Config{}, 5)
+	defer f.Close()
+	all, none, ahead := watch(t, f, "", 0), watch(t, f, "zzz", 0), watch(t, f, "", 9)
+	f.Publish(event(6, "a"), event(7, "b"))
+	f.Pulse(8)
+	for _, want := range []store.Event{event(6, "a"), event(7, "b"), {Revision: 8}} {
+		if e := <-all.Events(); e.Revision != want.Revision || len(e.Changes) != len(want.Changes) {
+			t.Errorf("event %+v, want %+v", e, want)
+		}
+	}
+	if e := <-none.Events(); e.Revision != 8 || len(e.Changes) != 0 {
+		t.Errorf("a watch that nothing concerns got %+v, want a sign of life", e)
+	}
+	f.Publish(event(10, "c"))
+	if e := <-ahead.Events(); e.Revision != 10 || len(e.Changes) != 1 {
+		t.Errorf("a watch from 9 got %+v first: what is older than its beginning tells it nothing", e)
+	}
+	f.Pulse(10)
+	f.Pulse(10)
+	for _, w := range []store.Watcher{none, ahead} {
+		if e := <-w.Events(); e.Revision != 10 || len(e.Changes) != 0 {
+			t.Errorf("event %+v, want a sign of life at 10", e)
+		}
+	}
+	f.Publish(event(11, "zzz"))
+	for e := range none.Events() {
+		if len(e.Changes) == 1 {
+			if e.Revision != 11 {
+				t.Errorf("event %+v, want 11", e)
+			}
+			return
+		}
+	}
+}
