@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -102,6 +104,10 @@ func (c *Config) examine(ctx context.Context, endpoint string, secure *tls.Confi
 	defer func() { _ = client.Close() }()
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
+	// With authentication on, only administrators may ask: then nobody checks.
+	if status, err := client.Status(ctx, endpoint); err == nil && tooOld(status.Version) {
+		return errs.Newf(errs.Unsupported, "etcd at %s is of version %s; 3.5.8 is the oldest whose watches can be relied on: upgrade it", endpoint, status.Version)
+	}
 	format := newKeys(c.Prefix).format
 	many := make([]clientv3.Cmp, needOps)
 	for i := range many {
@@ -121,6 +127,17 @@ func (c *Config) examine(ctx context.Context, endpoint string, secure *tls.Confi
 		return c.refusal("examining etcd at "+endpoint, err)
 	}
 	return nil
+}
+
+// tooOld reports whether a version is older than 3.5.8: those may send a progress
+// notification ahead of events that it covers (etcd-io/etcd issue 15220), which
+// would make a cache believe what is not true any more.
+func tooOld(version string) bool {
+	var v [3]int
+	if _, err := fmt.Sscanf(version, "%d.%d.%d", &v[0], &v[1], &v[2]); err != nil {
+		return false // not a release: whoever built it knows
+	}
+	return slices.Compare(v[:], []int{3, 5, 8}) < 0
 }
 
 // prepare makes the store's place below the prefix and returns the revision
