@@ -22,11 +22,19 @@ func (v *vault) host(g *Gate, e *mount.Entry) mount.Host {
 			})
 		},
 		Wake: func() { v.workers.wake(id) },
-		Password: func(_ context.Context, policy string) (redact.Secret, error) {
-			if policy != "" {
-				return redact.Secret{}, errs.Newf(errs.Invalid, "there is no password policy %q", policy)
+		Password: func(ctx context.Context, name string) (redact.Secret, error) {
+			if name == "" {
+				return password.Default().Generate(g.cfg.Random)
 			}
-			return password.Default().Generate(g.cfg.Random)
+			// Read each time: a policy that was made stricter holds at once.
+			p, _, err := password.Book{Namespace: engine.RootNamespaceID}.Get(ctx, v.store, name)
+			if errs.Is(err, errs.NotExist) {
+				return redact.Secret{}, errs.As(errs.Invalid, err)
+			}
+			if err != nil {
+				return redact.Secret{}, err
+			}
+			return p.Generate(g.cfg.Random)
 		},
 	}
 }

@@ -48,6 +48,7 @@ func (e *Engine) Routes() []engine.Route {
 	var all []engine.Route
 	own := [][]engine.Route{
 		e.mountRoutes(), e.policyRoutes(), e.capabilityRoutes(), e.auditRoutes(), e.keyRoutes(), e.clientRoutes(), e.lockoutRoutes(), e.leaseRoutes(),
+		e.passwordRoutes(),
 	}
 	for _, group := range slices.Concat(own, e.cfg.Others) {
 		all = append(all, group...)

@@ -1,0 +1,35 @@
+package gate
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/vault/mount"
+	"github.com/strongkeep/strongkeep/internal/vault/password"
+)
+
+// What engines make passwords by is the policy as it is stored now.
+func TestPasswordsOfEngines(t *testing.T) {
+	b := newBench(t)
+	v := b.gate.open.Load()
+	host := v.host(b.gate, &mount.Entry{ID: "x", Class: mount.Secret, Path: "x/"})
+	if made, err := host.Password(t.Context(), ""); err != nil || made.Len() != 20 {
+		t.Errorf("by default: %d bytes, %v", made.Len(), err)
+	}
+	if _, err := host.Password(t.Context(), "db"); !errs.Is(err, errs.Invalid) || !strings.Contains(err.Error(), `no password policy "db"`) {
+		t.Errorf("a policy that is not there: %v", err)
+	}
+	for _, charset := range []string{"a", "b"} {
+		tx := begin(v.store)
+		if err := (password.Book{Namespace: "root"}).Put(tx, "db", `length = 8 rule "charset" { charset = "`+charset+`" }`); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := tx.Commit(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if made, err := host.Password(t.Context(), "db"); err != nil || made.RevealString() != strings.Repeat(charset, 8) {
+			t.Errorf("by the stored policy: %v", err)
+		}
+	}
+}
