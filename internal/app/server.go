@@ -183,7 +183,9 @@ func (s *Server) listen(ctx context.Context) error {
 }
 
 func (s *Server) tlsConfig() (*tls.Config, error) {
-	c := &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}
+	c := &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"},
+		// Asked for and not demanded: the auth method cert decides whom to believe.
+		ClientAuth: tls.RequestClientCert}
 	if s.cfg.TLSCert != "" {
 		f := &fileCertificate{certFile: s.cfg.TLSCert, keyFile: s.cfg.TLSKey}
 		c.GetCertificate = f.certificate

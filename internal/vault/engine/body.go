@@ -19,7 +19,15 @@ import (
 type Body struct {
 	raw    jsontext.Value
 	fields map[string]jsontext.Value
+	binary []byte
 }
+
+// BinaryBody is a body that is no JSON, such as an OCSP request in DER. It has
+// no fields. Only the wire makes it, for content types that it knows.
+func BinaryBody(raw []byte) Body { return Body{binary: raw} }
+
+// Binary returns a body that is no JSON, nil for all others.
+func (b Body) Binary() []byte { return b.binary }
 
 // MaxDepth bounds how deep a value in a body may nest: an attacker's brackets
 // must not cost stack or time.

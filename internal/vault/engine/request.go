@@ -129,7 +129,10 @@ type Auth struct {
 	Orphan      bool   // true for all logins
 	Parent      string // TokenKey of the parent; only auth/token sets it
 	Role        string // token role it was made with, "" if none
-	Issued      *Issued
+	// Certificates is set for a Renewer alone: what the client showed that asks for
+	// the renewal; see Request.Certificates.
+	Certificates []*x509.Certificate `json:"-"`
+	Issued       *Issued
 }
 
 // Issued is the token the gate made.

@@ -67,7 +67,7 @@ type Core struct {
 	AskSeal  func() // seals the vault once the present request is answered
 	// TokenLimits says how long a token may go on: its mount's TTLs, and what
 	// its auth method says, which may also refuse.
-	TokenLimits func(ctx context.Context, tx engine.Tx, e *token.Entry) (token.Limits, error)
+	TokenLimits func(ctx context.Context, tx engine.Tx, req *engine.Request, e *token.Entry) (token.Limits, error)
 	// MissingPolicies returns a warning for each policy that does not exist.
 	MissingPolicies func(ctx context.Context, tx engine.Tx, names []string) ([]string, error)
 }

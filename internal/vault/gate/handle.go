@@ -109,7 +109,7 @@ func (c *call) locate() error {
 	}
 	c.request = engine.Request{
 		ID: c.req.ID, Operation: c.op, Body: c.req.Body,
-		Remote: c.req.Remote.Addr(), Time: c.req.Time, WrapTTL: c.req.WrapTTL,
+		Remote: c.req.Remote.Addr(), Certificates: c.req.Certificates, Time: c.req.Time, WrapTTL: c.req.WrapTTL,
 	}
 	m, rest, ok := c.vault.mounts.Table().Find(c.req.Path)
 	if !ok {

@@ -61,7 +61,7 @@ func (v *vault) missingPolicies(ctx context.Context, tx engine.Tx, names []strin
 
 // tokenLimits asks the mount that gave a token, and its method if that is a
 // Renewer, how long it may go on.
-func (v *vault) tokenLimits(ctx context.Context, tx engine.Tx, e *token.Entry) (token.Limits, error) {
+func (v *vault) tokenLimits(ctx context.Context, tx engine.Tx, req *engine.Request, e *token.Entry) (token.Limits, error) {
 	m := v.mounts.Table().ByID(e.MountID)
 	if e.MountID == "" {
 		m = v.mounts.Table().ByPath(mount.AuthPrefix + "token/")
@@ -75,7 +75,7 @@ func (v *vault) tokenLimits(ctx context.Context, tx engine.Tx, e *token.Entry) (
 		return limits, nil
 	}
 	auth, err := renewer.Renew(ctx, mount.Confine(tx, m.Storage()), &engine.Auth{
-		DisplayName: e.DisplayName, Metadata: e.Meta, Renewable: e.Renewable, Role: e.Role,
+		DisplayName: e.DisplayName, Metadata: e.Meta, Renewable: e.Renewable, Role: e.Role, Certificates: req.Certificates,
 		Params: engine.TokenParams{TTL: e.TTL, MaxTTL: e.MaxTTL, Period: e.Period, ExplicitMaxTTL: e.ExplicitMaxTTL, Policies: e.Policies},
 	})
 	if err != nil || auth == nil {

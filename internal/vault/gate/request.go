@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"crypto/x509"
 	"net/netip"
 	"time"
 
@@ -18,7 +19,9 @@ type Request struct {
 	Token     redact.Secret    // empty = none
 	Body      engine.Body
 	Remote    netip.AddrPort
-	Headers   map[string][]string // canonical names; only what a mount passes through reaches an engine
-	WrapTTL   time.Duration       // 0 = no response wrapping asked for
-	Time      time.Time           // when it came, UTC
+	// Certificates is the chain the client showed in TLS, leaf first; see engine.Request.
+	Certificates []*x509.Certificate
+	Headers      map[string][]string // canonical names; only what a mount passes through reaches an engine
+	WrapTTL      time.Duration       // 0 = no response wrapping asked for
+	Time         time.Time           // when it came, UTC
 }

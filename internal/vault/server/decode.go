@@ -27,6 +27,9 @@ func (h *Handler) decode(w http.ResponseWriter, r *http.Request, path string) (*
 	req.Headers = r.Header
 	req.Namespace = strings.Trim(headerValue(r, "X-Vault-Namespace"), "/")
 	req.Token = requestToken(r)
+	if r.TLS != nil {
+		req.Certificates = r.TLS.PeerCertificates
+	}
 	var err error
 	if req.WrapTTL, err = wrapTTL(r); err != nil {
 		return nil, err
@@ -142,6 +145,9 @@ func readBody(w http.ResponseWriter, r *http.Request) (engine.Body, error) {
 		return engine.Body{}, errs.New(errs.Invalid, "reading the request body: the connection ended early")
 	}
 	media := headerValue(r, "Content-Type")
+	if media == "application/ocsp-request" {
+		return engine.BinaryBody(raw), nil
+	}
 	if strings.HasPrefix(media, "application/x-www-form-urlencoded") && len(raw) > 0 && raw[0] != '{' && raw[0] != '[' {
 		form, err := url.ParseQuery(string(raw))
 		if err != nil {

@@ -19,7 +19,7 @@ type Config struct {
 	// Limits says how long a token of another auth method may go on: its mount's
 	// TTLs and what the method says. An error refuses the renewal. If it is nil,
 	// such tokens have the TTLs of this mount.
-	Limits func(ctx context.Context, tx engine.Tx, e *core.Entry) (core.Limits, error)
+	Limits func(ctx context.Context, tx engine.Tx, req *engine.Request, e *core.Entry) (core.Limits, error)
 
 	// Missing returns a warning for each policy that does not exist; may be nil.
 	Missing func(ctx context.Context, tx engine.Tx, policies []string) ([]string, error)

@@ -346,7 +346,7 @@ func TestMissingPoliciesAreWarnedOf(t *testing.T) {
 func TestRenew(t *testing.T) {
 	asked := 0
 	w := newWorld(t, func(c *Config) {
-		c.Limits = func(_ context.Context, _ engine.Tx, e *core.Entry) (core.Limits, error) {
+		c.Limits = func(_ context.Context, _ engine.Tx, _ *engine.Request, e *core.Entry) (core.Limits, error) {
 			asked++
 			if e.MountID != "k8s" {
 				return core.Limits{}, errs.New(errs.Internal, "not a login")

@@ -47,7 +47,7 @@ func (e *Engine) extend(ctx context.Context, tx engine.Tx, req *engine.Request, 
 	if err := d.Err(); err != nil {
 		return nil, err
 	}
-	limits, err := e.limits(ctx, tx, entry)
+	limits, err := e.limits(ctx, tx, req, entry)
 	if err != nil {
 		return nil, err
 	}
@@ -58,14 +58,14 @@ func (e *Engine) extend(ctx context.Context, tx engine.Tx, req *engine.Request, 
 	return &engine.Response{Auth: issued(next, token, next.LastRenewal), Warnings: warnings}, nil
 }
 
-func (e *Engine) limits(ctx context.Context, tx engine.Tx, entry *core.Entry) (core.Limits, error) {
+func (e *Engine) limits(ctx context.Context, tx engine.Tx, req *engine.Request, entry *core.Entry) (core.Limits, error) {
 	ttls := e.mount.TTL()
 	own := core.Limits{Default: ttls.Default, Max: ttls.Max}
 	if entry.MountID != e.mount.MountID && entry.MountID != "" {
 		if e.Limits == nil {
 			return own, nil
 		}
-		return e.Limits(ctx, tx, entry)
+		return e.Limits(ctx, tx, req, entry)
 	}
 	if entry.Role == "" {
 		return own, nil
