@@ -23,7 +23,8 @@ var report string // a script that tells of them
 // load is what wrk is to do.
 type load struct {
 	url         string
-	secrets     []string // arguments of requests.lua; nil = get url again and again
+	script      string   // makes the requests; "" = requests.lua
+	secrets     []string // arguments of the script; nil = get url again and again, without one
 	connections int
 	duration    time.Duration
 }
@@ -49,7 +50,10 @@ func (b *bench) wrk(ctx context.Context, l load) (outcome, error) {
 		return outcome{}, err
 	}
 	text := report
-	if l.secrets != nil {
+	switch {
+	case l.script != "":
+		text += l.script
+	case l.secrets != nil:
 		text += requests
 	}
 	script := filepath.Join(b.dir, "load.lua")
