@@ -11,6 +11,8 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/provider/vault"
 	"github.com/strongkeep/strongkeep/internal/vault/audit"
 	"github.com/strongkeep/strongkeep/internal/vault/audit/file"
+	"github.com/strongkeep/strongkeep/internal/vault/audit/socket"
+	"github.com/strongkeep/strongkeep/internal/vault/audit/syslog"
 	"github.com/strongkeep/strongkeep/internal/vault/auth/approle"
 	"github.com/strongkeep/strongkeep/internal/vault/auth/kubernetes"
 	authtoken "github.com/strongkeep/strongkeep/internal/vault/auth/token"
@@ -67,6 +69,8 @@ func auditDevices(c *ServerConfig) map[string]audit.Factory {
 	return map[string]audit.Factory{
 		"file":   file.New(files),
 		"stdout": file.NewStdout(files),
+		"socket": socket.New,
+		"syslog": syslog.New(syslog.Config{Now: c.Now}),
 	}
 }
 

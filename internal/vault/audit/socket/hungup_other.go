@@ -1,0 +1,7 @@
+//go:build !unix
+
+package socket
+
+import "net"
+
+func hungUp(net.Conn) bool { return false }
