@@ -1,0 +1,143 @@
+package dbtest
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// The password of the users who may do everything. It needs escaping in a URL.
+const adminPassword = "adm:n/p@ss w%rd"
+
+// PostgreSQL returns the PostgreSQL of this test binary. It logs every statement.
+func PostgreSQL(t testing.TB) *Server {
+	t.Helper()
+	return all.get(t, "postgres", func(dir string) (*Server, error) {
+		server, err := program("postgresql", "/usr/lib/postgresql/*/bin/postgres")
+		if err != nil {
+			return nil, err
+		}
+		s := &Server{User: "admin", Password: adminPassword, path: server}
+		if s.as, err = unprivileged(dir, "postgres"); err != nil {
+			return nil, err
+		}
+		secret := filepath.Join(dir, "password")
+		if err := os.WriteFile(secret, []byte(adminPassword+"\n"), 0o644); err != nil {
+			return nil, err
+		}
+		data := filepath.Join(dir, "data")
+		if err := run(dir, s.as, filepath.Join(filepath.Dir(server), "initdb"), "-D", data, "-U", s.User, "--pwfile="+secret,
+			"-A", "scram-sha-256", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync", "--no-instructions"); err != nil {
+			return nil, err
+		}
+		port, err := freePort()
+		if err != nil {
+			return nil, err
+		}
+		s.Address = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+		s.args = []string{"-D", data, "-p", strconv.Itoa(port), "-k", "", "-c", "listen_addresses=127.0.0.1",
+			"-c", "log_statement=all", "-c", "log_connections=on", "-c", "shared_buffers=16MB", "-c", "restart_after_crash=off"}
+		if os.Getenv("STRONGKEEP_DBTEST_FSYNC") == "" {
+			s.args = append(s.args, "-c", "fsync=off")
+		}
+		s.ping = func(ctx context.Context) error {
+			conf, err := pgx.ParseConfig(s.URL(s.User, "x"))
+			if err != nil {
+				return err
+			}
+			conf.Password = adminPassword
+			conn, err := pgx.ConnectConfig(ctx, conf)
+			if err != nil && !strings.Contains(err.Error(), "28P01") { // a test may have changed it
+				return err
+			}
+			if conn != nil {
+				return conn.Close(ctx)
+			}
+			return nil
+		}
+		return s, nil
+	})
+}
+
+// MariaDB returns the MariaDB of this test binary. It logs every statement.
+func MariaDB(t testing.TB) *Server {
+	t.Helper()
+	return all.get(t, "mariadb", func(dir string) (*Server, error) {
+		server, err := program("mariadb-server", "/usr/sbin/mariadbd")
+		if err != nil {
+			return nil, err
+		}
+		s := &Server{User: "admin", Password: adminPassword, path: server}
+		if s.as, err = unprivileged(dir, "mysql"); err != nil {
+			return nil, err
+		}
+		data := filepath.Join(dir, "data")
+		if err := run(dir, s.as, "/usr/bin/mariadb-install-db", "--no-defaults", "--datadir="+data, "--skip-test-db", "--auth-root-authentication-method=normal"); err != nil {
+			return nil, err
+		}
+		first := filepath.Join(dir, "first.sql")
+		script := fmt.Sprintf("CREATE USER IF NOT EXISTS 'admin'@'%%' IDENTIFIED BY '%s';\nGRANT ALL PRIVILEGES ON *.* TO 'admin'@'%%' WITH GRANT OPTION;\n", adminPassword)
+		if err := os.WriteFile(first, []byte(script), 0o644); err != nil {
+			return nil, err
+		}
+		port, err := freePort()
+		if err != nil {
+			return nil, err
+		}
+		s.Address = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+		s.args = []string{"--no-defaults", "--datadir=" + data, "--socket=" + filepath.Join(dir, "sock"), "--pid-file=" + filepath.Join(dir, "pid"),
+			"--port=" + strconv.Itoa(port), "--bind-address=127.0.0.1", "--init-file=" + first, "--skip-name-resolve",
+			"--innodb-buffer-pool-size=16M", "--innodb-flush-log-at-trx-commit=0", "--general-log", "--general-log-file=" + filepath.Join(dir, "log")}
+		s.ping = dial(s)
+		return s, nil
+	})
+}
+
+// Redis returns the Redis of this test binary.
+func Redis(t testing.TB) *Server {
+	t.Helper()
+	return all.get(t, "redis", func(dir string) (*Server, error) {
+		server, err := program("redis-server", "/usr/bin/redis-server", "/usr/bin/valkey-server")
+		if err != nil {
+			return nil, err
+		}
+		s := &Server{User: "default", Password: adminPassword, path: server}
+		if s.as, err = unprivileged(dir, "redis"); err != nil {
+			return nil, err
+		}
+		users := filepath.Join(dir, "users.acl")
+		if err := os.WriteFile(users, []byte("user default on nopass ~* &* +@all\n"), 0o666); err != nil {
+			return nil, err
+		}
+		if err := os.Chmod(users, 0o666); err != nil {
+			return nil, err
+		}
+		port, err := freePort()
+		if err != nil {
+			return nil, err
+		}
+		s.Address = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+		s.args = []string{"--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--dir", dir, "--save", "", "--aclfile", users}
+		s.ping = dial(s)
+		return s, nil
+	})
+}
+
+// dial returns a ping that is content when the server greets or accepts.
+func dial(s *Server) func(context.Context) error {
+	return func(ctx context.Context) error {
+		var d net.Dialer
+		conn, err := d.DialContext(ctx, "tcp", s.Address)
+		if err != nil {
+			return err
+		}
+		return conn.Close()
+	}
+}
