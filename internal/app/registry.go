@@ -19,6 +19,8 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/auth/userpass"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
 	"github.com/strongkeep/strongkeep/internal/vault/engine/cubbyhole"
+	"github.com/strongkeep/strongkeep/internal/vault/engine/database"
+	"github.com/strongkeep/strongkeep/internal/vault/engine/database/postgresql"
 	"github.com/strongkeep/strongkeep/internal/vault/engine/kv"
 	"github.com/strongkeep/strongkeep/internal/vault/engine/transit"
 	"github.com/strongkeep/strongkeep/internal/vault/gate"
@@ -37,6 +39,7 @@ func secretsEngines() map[string]engine.Factory {
 		"kv":        kv.New,
 		"cubbyhole": cubbyhole.New,
 		"transit":   transit.New,
+		"database":  database.New(postgresql.Type()),
 	}
 }
 

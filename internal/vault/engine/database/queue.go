@@ -1,0 +1,145 @@
+package database
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"github.com/strongkeep/strongkeep/internal/vault/engine"
+)
+
+// The index of what is due: due/DAY/MINUTE/KIND-NAME. Folders are listed in any
+// order, so two small ones are read, never all there is: the days (a year of
+// them at most is usual), and the minutes of days that have come.
+
+// subject is whose password changes: a connection's own user, or a static role's.
+type subject struct {
+	root bool
+	name string
+}
+
+const (
+	duePrefix = "due/"
+	dayForm   = "20060102"
+	timeForm  = "1504"
+	workBatch = 128 // subjects that one Work takes
+)
+
+func (s subject) key(due time.Time) string {
+	kind := "s-"
+	if s.root {
+		kind = "c-"
+	}
+	due = due.UTC()
+	return duePrefix + due.Format(dayForm) + "/" + due.Format(timeForm) + "/" + kind + s.name
+}
+
+func parseSubject(name string) (subject, bool) {
+	if len(name) < 3 || name[1] != '-' {
+		return subject{}, false
+	}
+	return subject{root: name[0] == 'c', name: name[2:]}, true
+}
+
+// requeue moves a subject from one time to another; zero is none.
+func requeue(tx engine.Tx, s subject, was, is time.Time) {
+	if !was.IsZero() && (is.IsZero() || s.key(was) != s.key(is)) {
+		tx.Delete(s.key(was))
+	}
+	if !is.IsZero() {
+		tx.Put(s.key(is), []byte{1})
+	}
+}
+
+// overdue is what Work has to do.
+type overdue struct {
+	now  []*target
+	next time.Time // when to look again; zero = when something changes
+	more bool      // the batch was full
+}
+
+// wait has Work look again at t.
+func (o *overdue) wait(t time.Time) {
+	if o.next.IsZero() || t.Before(o.next) {
+		o.next = t
+	}
+}
+
+// find reads what is due at now. It removes index entries that lead nowhere.
+func (e *Engine) find(ctx context.Context, tx engine.Tx, now time.Time) (*overdue, error) {
+	found := &overdue{}
+	days, err := tx.List(ctx, duePrefix, "", 0)
+	if err != nil {
+		return nil, err
+	}
+	days = slices.Clone(days)
+	slices.Sort(days)
+	today := now.UTC().Format(dayForm)
+	for _, day := range days {
+		start, err := time.ParseInLocation(dayForm+"/", day, time.UTC)
+		if err != nil {
+			continue
+		}
+		// The minutes of the first day to come say when to look again.
+		if err := e.findDay(ctx, tx, now, start, found); err != nil {
+			return nil, err
+		}
+		if found.more || cmp.Compare(start.Format(dayForm), today) > 0 && !found.next.IsZero() {
+			break
+		}
+	}
+	return found, nil
+}
+
+func (e *Engine) findDay(ctx context.Context, tx engine.Tx, now, day time.Time, found *overdue) error {
+	folder := duePrefix + day.Format(dayForm) + "/"
+	minutes, err := tx.List(ctx, folder, "", 0)
+	if err != nil {
+		return err
+	}
+	minutes = slices.Clone(minutes)
+	slices.Sort(minutes)
+	for _, name := range minutes {
+		at, err := time.ParseInLocation(dayForm+timeForm+"/", day.Format(dayForm)+name, time.UTC)
+		if err != nil {
+			continue
+		}
+		if at.After(now) {
+			found.wait(at)
+			return nil
+		}
+		if err := e.findMinute(ctx, tx, now, folder+name, found); err != nil || found.more {
+			return err
+		}
+	}
+	return nil
+}
+
+func (e *Engine) findMinute(ctx context.Context, tx engine.Tx, now time.Time, folder string, found *overdue) error {
+	names, err := tx.List(ctx, folder, "", 0)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		s, ok := parseSubject(name)
+		if !ok {
+			continue
+		}
+		t, err := load(ctx, tx, s)
+		switch {
+		case err != nil:
+			return err
+		case t == nil || s.key(t.state.Due) != folder+name:
+			tx.Delete(folder + name)
+		case t.state.Due.After(now):
+			found.wait(t.state.Due)
+		default:
+			found.now = append(found.now, t)
+			if found.more = len(found.now) >= workBatch; found.more {
+				return nil
+			}
+		}
+	}
+	return nil
+}

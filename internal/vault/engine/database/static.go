@@ -1,0 +1,282 @@
+package database
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/vault/engine"
+	"github.com/strongkeep/strongkeep/internal/vault/engine/database/driver"
+	"github.com/strongkeep/strongkeep/internal/vault/store"
+)
+
+// static is a user that stays and whose password changes, stored at static/NAME.
+type static struct {
+	DB          string
+	Username    string
+	Statements  []string `json:",omitempty"` // that set the password; empty = the usual ones
+	SelfManaged bool     `json:",omitempty"` // the user changes its own password
+	SkipImport  bool     `json:",omitempty"` // the first change waits for its time
+	SkipLogin   bool     `json:",omitempty"` // do not prove passwords by a login
+	credential
+	rotation
+
+	name string
+}
+
+const staticPrefix = "static/"
+
+func loadStatic(ctx context.Context, tx engine.Tx, name string) (*static, error) {
+	e, err := tx.Get(ctx, staticPrefix+name)
+	if err != nil || !e.Exists() {
+		return nil, err
+	}
+	return store.Decode(e, func(b []byte) (*static, error) {
+		r := &static{name: name}
+		if json.Unmarshal(b, r) != nil {
+			return nil, errs.Newf(errs.Internal, "decoding the static role %q: the stored entry is damaged or of a newer format", name)
+		}
+		return r, nil
+	})
+}
+
+// save stores a static role that the caller has changed a copy of.
+func (r *static) save(tx engine.Tx) error {
+	raw, err := json.Marshal(r)
+	if err != nil {
+		return errs.Newf(errs.Internal, "encoding the static role %q: %w", r.name, err)
+	}
+	tx.Put(staticPrefix+r.name, raw)
+	return nil
+}
+
+// writeStatic makes or changes a static role. A new one takes its user over:
+// the password changes at once, unless that is to be skipped.
+func (e *Engine) writeStatic(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
+	name := req.Params["name"]
+	if err := checkName(name); err != nil {
+		return nil, err
+	}
+	other, err := loadRole(ctx, tx, name)
+	if err != nil {
+		return nil, err
+	}
+	if other != nil {
+		return nil, errs.New(errs.Invalid, "Role and Static Role names must be unique")
+	}
+	old, err := loadStatic(ctx, tx, name)
+	if err != nil {
+		return nil, err
+	}
+	r, was := &static{name: name}, time.Time{}
+	if old != nil {
+		*r, was = *old, old.Due
+	}
+	if err := r.apply(req, old == nil); err != nil {
+		return nil, err
+	}
+	c, err := loadConnection(ctx, tx, r.DB)
+	if err != nil {
+		return nil, err
+	}
+	if c == nil {
+		return nil, unknownConnection(r.DB)
+	}
+	if !c.allows(name) {
+		return notAllowed(name), nil
+	}
+	r.reschedule(req.Time)
+	emit(tx, req, "static-role-"+req.Operation.String(), name)
+	t := &target{subject: subject{name: name}, conn: c, role: r, state: &r.rotation}
+	if old == nil && !r.SkipImport {
+		return e.takeOver(ctx, tx, t, req.Time)
+	}
+	return e.stored(tx, t, was)
+}
+
+// stored saves a static role as it is.
+func (e *Engine) stored(tx engine.Tx, t *target, was time.Time) (*engine.Response, error) {
+	requeue(tx, t.subject, was, t.state.Due)
+	return &engine.Response{After: func(context.Context) error { e.cfg.Wake(); return nil }}, t.role.save(tx)
+}
+
+// takeOver begins the first change of a password. Where it is certain that
+// nothing came of it, the role is removed again.
+func (e *Engine) takeOver(ctx context.Context, tx engine.Tx, t *target, now time.Time) (*engine.Response, error) {
+	if err := e.start(ctx, t, now); err != nil {
+		return nil, err
+	}
+	requeue(tx, t.subject, time.Time{}, t.state.Due)
+	return &engine.Response{After: func(ctx context.Context) error {
+		err := e.carryOut(ctx, t)
+		if err == nil {
+			return nil
+		}
+		gone := false
+		update := e.cfg.Update(context.WithoutCancel(ctx), func(ctx context.Context, tx engine.Tx) error {
+			gone = false
+			now, err := load(ctx, tx, t.subject)
+			if err != nil || now == nil || now.state.Pending != "" || !now.state.Last.IsZero() {
+				return err
+			}
+			requeue(tx, t.subject, now.state.Due, time.Time{})
+			tx.Delete(staticPrefix + t.name)
+			gone = true
+			return nil
+		})
+		if update != nil || !gone {
+			return errs.Newf(errs.KindOf(err), "the static role %q is stored, but it is not certain whether the password of its user was changed; it is being found out, see static-roles/%s: %w", t.name, t.name, err)
+		}
+		return errs.Newf(errs.KindOf(err), "the static role %q is not made, for the password of its user could not be changed: %w", t.name, err)
+	}}, t.role.save(tx)
+}
+
+// apply changes what the request has.
+func (r *static) apply(req *engine.Request, creating bool) error {
+	d := req.Decode()
+	username, db := d.String("username", r.Username), d.String("db_name", r.DB)
+	r.SkipImport = d.Bool("skip_import_rotation", r.SkipImport)
+	verify := d.Bool("verify_login", !r.SkipLogin)
+	given := d.String("self_managed_password", "")
+	r.SelfManaged = r.SelfManaged || given != ""
+	if given == "" {
+		given = d.String("password", "")
+	}
+	credential := r.credential.decode(&d)
+	if d.Err() != nil {
+		return d.Err()
+	}
+	if credential != nil {
+		return credential
+	}
+	r.SkipLogin = !verify
+	switch {
+	case username == "":
+		return errs.New(errs.Invalid, "username is a required field to create a static account")
+	case db == "":
+		return errs.New(errs.Invalid, "database name is a required field")
+	case !creating && username != r.Username:
+		return errs.New(errs.Invalid, "cannot update static account username")
+	case !creating && db != r.DB:
+		return errs.New(errs.Invalid, "cannot update static account database name")
+	}
+	r.Username, r.DB = username, db
+	if given != "" {
+		r.Password, r.Pending = given, ""
+	}
+	var err error
+	if r.Statements, err = statements(req, r.Statements, "rotation_statements"); err != nil {
+		return err
+	}
+	if err := r.rotation.decode(req); err != nil {
+		return err
+	}
+	if r.Period == 0 && r.Schedule == "" {
+		return errs.New(errs.Invalid, "one of rotation_schedule or rotation_period must be provided to create a static account")
+	}
+	return nil
+}
+
+func (e *Engine) readStatic(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
+	r, err := loadStatic(ctx, tx, req.Params["name"])
+	if err != nil || r == nil {
+		return nil, err
+	}
+	o := engine.NewObject().
+		Str("db_name", r.DB).
+		Str("username", r.Username).
+		Strs("rotation_statements", r.Statements).
+		Bool("skip_import_rotation", r.SkipImport).
+		Bool("self_managed", r.SelfManaged).
+		Bool("verify_login", !r.SkipLogin)
+	return &engine.Response{Data: r.rotation.show(r.credential.show(o)).Value()}, nil
+}
+
+// deleteStatic forgets a static role. Its user stays, with the password it has.
+func (e *Engine) deleteStatic(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
+	name := req.Params["name"]
+	r, err := loadStatic(ctx, tx, name)
+	if err != nil || r == nil {
+		return nil, err
+	}
+	requeue(tx, subject{name: name}, r.Due, time.Time{})
+	tx.Delete(staticPrefix + name)
+	emit(tx, req, "static-role-delete", name)
+	return nil, nil
+}
+
+// staticCreds gives the password in force. While it changes, a login tells which.
+func (e *Engine) staticCreds(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
+	name := req.Params["name"]
+	t, err := load(ctx, tx, subject{name: name})
+	if err != nil {
+		return nil, err
+	}
+	if t == nil || t.role == nil {
+		return nil, errs.Newf(errs.Invalid, "unknown role: %s", name)
+	}
+	if t.conn == nil {
+		return nil, unknownConnection(t.role.DB)
+	}
+	if !t.conn.allows(name) {
+		return notAllowed(name), nil
+	}
+	password := t.state.Password
+	if t.state.Pending != "" && e.inForce(ctx, t, readTimeout) {
+		password = t.state.Pending
+	}
+	if password == "" {
+		return nil, errs.Newf(errs.Unavailable, "the password of the static role %q is not known before its first rotation; see static-roles/%s, or rotate it with rotate-role/%s", name, name, name)
+	}
+	o := engine.NewObject().Str("password", password)
+	if !t.state.Last.IsZero() {
+		o = o.Time("last_vault_rotation", t.state.Last)
+	} else {
+		o = o.Null("last_vault_rotation")
+	}
+	if t.state.Schedule != "" {
+		o = o.Str("rotation_schedule", t.state.Schedule).Int("rotation_window", int64(t.state.Window/time.Second))
+	} else {
+		o = o.Int("rotation_period", int64(t.state.Period/time.Second))
+	}
+	return &engine.Response{Data: o.Int("ttl", t.state.ttl(req.Time)).Str("username", t.role.Username).Value()}, nil
+}
+
+// ttl is for how many seconds the password will stay, as far as is planned.
+func (r *rotation) ttl(now time.Time) int64 {
+	left := max(r.Next.Sub(now), 0)
+	if r.Period > 0 {
+		left = min(left, r.Period) // the clock was set back
+	}
+	return int64((left + time.Second - 1) / time.Second)
+}
+
+// inForce reports whether a login with the pending password succeeds.
+func (e *Engine) inForce(ctx context.Context, t *target, timeout time.Duration) bool {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	return e.login(ctx, t.conn, t.username(), t.state.Pending) == nil
+}
+
+// asItself calls f with a database into which the user of a self-managed static
+// role has logged in.
+func (e *Engine) asItself(ctx context.Context, t *target, f func(context.Context, driver.Database) error) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	var err error
+	for _, password := range []string{t.state.Password, t.state.Pending} {
+		db, openErr := e.open(t.conn, t.role.Username, password)
+		if openErr != nil {
+			return openErr
+		}
+		if err = db.Ping(ctx); err == nil {
+			err = f(ctx, db)
+		}
+		db.Close()
+		if !isPassword(err) {
+			return err
+		}
+	}
+	return err
+}
