@@ -35,7 +35,7 @@ func pgMount(t *testing.T) *mount {
 	t.Helper()
 	pg := dbtest.PostgreSQL(t)
 	m := &mount{enginetest.New(t, database.New(postgresql.Type())), t, pg}
-	m.Advance(time.Until(m.Now())) // the database has a clock of its own
+	m.Advance(time.Since(m.Now())) // the database has a clock of its own
 	m.configure("")
 	m.ok(engine.Update, "roles/readonly", object("db_name", "pg", "creation_statements", create, "default_ttl", "1h", "max_ttl", "2h"))
 	return m
