@@ -14,6 +14,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/audit/socket"
 	"github.com/strongkeep/strongkeep/internal/vault/audit/syslog"
 	"github.com/strongkeep/strongkeep/internal/vault/auth/approle"
+	"github.com/strongkeep/strongkeep/internal/vault/auth/cert"
 	"github.com/strongkeep/strongkeep/internal/vault/auth/kubernetes"
 	authtoken "github.com/strongkeep/strongkeep/internal/vault/auth/token"
 	"github.com/strongkeep/strongkeep/internal/vault/auth/userpass"
@@ -47,6 +48,7 @@ func secretsEngines() map[string]engine.Factory {
 func authMethods() map[string]engine.Factory {
 	return map[string]engine.Factory{
 		"approle":    approle.New,
+		"cert":       cert.New,
 		"kubernetes": kubernetes.New,
 		"userpass":   userpass.New,
 	}

@@ -155,7 +155,7 @@ func TestAuthMethods(t *testing.T) {
 	wantStatus(t, send(v, "POST", "sys/auth/k8s/tune", `{"token_type":"odd"}`), 400)
 	wantStatus(t, send(v, "POST", "sys/auth/token/tune", `{"token_type":"batch"}`), 400)
 	wantFailure(t, sys.EnableAuthWithOptions("k8s", &vault.EnableAuthOptions{Type: "kubernetes"}), 400, "path is already in use at k8s/")
-	wantFailure(t, sys.EnableAuthWithOptions("x", &vault.EnableAuthOptions{Type: "userpass"}), 400, "userpass")
+	wantFailure(t, sys.EnableAuthWithOptions("x", &vault.EnableAuthOptions{Type: "ldap"}), 400, "userpass")
 	wantFailure(t, sys.EnableAuthWithOptions("x", &vault.EnableAuthOptions{Type: "token"}), 400, "token")
 	wantErrors(t, send(v, "GET", "sys/auth/none", ""), 400, "No auth engine at auth/none/")
 	wantFailure(t, sys.DisableAuth("token"), 400, "part of the system")
