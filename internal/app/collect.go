@@ -26,6 +26,9 @@ var (
 	cacheMissesDesc  = describe("cache_misses_total", "Reads that went to the store.")
 	cacheEntriesDesc = describe("cache_entries", "Decrypted entries in memory.")
 	cacheBytesDesc   = describe("cache_bytes", "Memory for decrypted entries.")
+	leasesDesc       = describe("leases_total", "What was done with leases since the unseal; failed are attempts to end one.", "what")
+	leasesHeldDesc   = describe("leases_held", "1 while nothing ends by itself (sys/leases/hold).")
+	leasesStuckDesc  = describe("leases_irrevocable", "Leases that could not be ended in many attempts.")
 	auditLinesDesc   = describe("audit_lines_total", "Lines written durably.", "device")
 	auditGroupsDesc  = describe("audit_syncs_total", "Groups of lines, each one write and one sync.", "device")
 	auditLostDesc    = describe("audit_refused_total", "Lines that could not be written; their requests were refused.", "device")
@@ -40,6 +43,7 @@ var (
 func (c *collector) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		unsealedDesc, cacheHitsDesc, cacheMissesDesc, cacheEntriesDesc, cacheBytesDesc,
+		leasesDesc, leasesHeldDesc, leasesStuckDesc,
 		auditLinesDesc, auditGroupsDesc, auditLostDesc, auditDroppedDesc, auditQueueDesc,
 		auditBytesDesc, auditFailingDesc, auditWaitDesc,
 	} {
@@ -59,6 +63,13 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 		emit(cacheMissesDesc, prometheus.CounterValue, float64(s.Misses))
 		emit(cacheEntriesDesc, prometheus.GaugeValue, float64(s.Entries))
 		emit(cacheBytesDesc, prometheus.GaugeValue, float64(s.Bytes))
+	}
+	if s, ok := c.gate.Leases(); ok {
+		for what, n := range map[string]uint64{"issued": s.Issued, "renewed": s.Renewed, "revoked": s.Revoked, "failed": s.Failed} {
+			emit(leasesDesc, prometheus.CounterValue, float64(n), what)
+		}
+		emit(leasesHeldDesc, prometheus.GaugeValue, flag(s.Held))
+		emit(leasesStuckDesc, prometheus.GaugeValue, float64(s.Irrevocable))
 	}
 	for _, s := range c.gate.Audit().Stats() {
 		emit(auditLinesDesc, prometheus.CounterValue, float64(s.Lines), s.Path)

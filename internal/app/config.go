@@ -45,9 +45,14 @@ type ServerConfig struct {
 	NoDefaultAudit bool `json:"no_default_audit,omitempty"`
 	// CacheBytes bounds the memory for decrypted entries. Default 64 MiB.
 	CacheBytes int `json:"cache_bytes,omitempty"`
-	// DefaultLeaseTTL and MaxLeaseTTL are Go durations. Default 768h both.
+	// DefaultLeaseTTL and MaxLeaseTTL are Go durations. Default 768h both, but 1h
+	// for leases of secrets whose role and mount name no TTL.
 	DefaultLeaseTTL string `json:"default_lease_ttl,omitempty"`
 	MaxLeaseTTL     string `json:"max_lease_ttl,omitempty"`
+	// HoldLeases starts without ending anything: no lease or token is swept up,
+	// no password rotated, until sys/leases/resume is written to. For a copy
+	// restored from a backup while the original lives on.
+	HoldLeases bool `json:"hold_leases,omitempty"`
 	// LogLevel is debug, info, warn or error; LogFormat is text or json.
 	LogLevel  string `json:"log_level,omitempty"`
 	LogFormat string `json:"log_format,omitempty"`
@@ -78,7 +83,12 @@ func LoadServerConfig(path string) (ServerConfig, error) {
 	return c, nil
 }
 
-const defaultLeaseTTL = 768 * time.Hour
+// Tokens live as long as clients of Vault expect. Leases of secrets pile up and
+// outlive what asked for them: who wants more than an hour says so.
+const (
+	defaultLeaseTTL  = 768 * time.Hour
+	defaultSecretTTL = time.Hour
+)
 
 // complete fills in defaults and checks what can be checked without touching anything.
 func (c *ServerConfig) complete() error {

@@ -89,6 +89,10 @@ func (s *Server) openVault(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	leaseTTL := time.Duration(0)
+	if c.DefaultLeaseTTL == "" {
+		leaseTTL = defaultSecretTTL
+	}
 	kind, known := stores()[c.Storage]
 	if !known {
 		return errs.Newf(errs.Invalid, "storage %q: use pebble, etcd or mem", c.Storage)
@@ -109,6 +113,7 @@ func (s *Server) openVault(ctx context.Context) error {
 		Types: func(core gate.Core) gate.Types {
 			return gate.Types{Secrets: withEngines(secretsEngines(), c.Engines), Auths: authMethods(), Systems: systemMounts(core)}
 		},
+		LeaseTTL: leaseTTL, HoldLeases: c.HoldLeases,
 		Devices:  auditDevices(c),
 		TTLs:     engine.TTLs{Default: min(defaultTTL, maxTTL), Max: maxTTL},
 		Defaults: s.defaults(),

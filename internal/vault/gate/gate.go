@@ -33,6 +33,11 @@ type Config struct {
 	Types   func(core Core) Types // every engine, method and system mount, for one unsealed vault
 	Devices map[string]audit.Factory
 	TTLs    engine.TTLs // the system's defaults
+	// LeaseTTL is the default of tracked leases of mounts that are not tuned; 0 = TTLs.Default.
+	LeaseTTL time.Duration
+	// HoldLeases has nothing expire, be revoked or be rotated by itself until
+	// sys/leases/resume: for a restored copy, whose original still lives.
+	HoldLeases bool
 	// Defaults is what a new vault is set up with besides the system mounts.
 	Defaults Defaults
 	Now      func() time.Time

@@ -33,7 +33,7 @@ func (c *call) lease(ctx context.Context, t *tx, res *engine.Response) error {
 		return err
 	}
 	made, warnings, err := c.vault.leases.Issue(t, lease.Ask{
-		Owner: owner(c.mount, leaser), Namespace: c.request.Namespace, Path: c.request.Path, Holder: holder,
+		Owner: c.gate.leaseOwner(c.mount, leaser), Namespace: c.request.Namespace, Path: c.request.Path, Holder: holder,
 	}, res.Lease)
 	if err != nil {
 		return errs.Newf(errs.KindOf(err), "making the lease: %w", err)
@@ -85,18 +85,14 @@ func safeAfter(ctx context.Context, res *engine.Response) (err error) {
 	return res.After(ctx)
 }
 
-func owner(m *mount.Mount, leaser engine.Leaser) lease.Owner {
-	return lease.Owner{ID: m.ID, Path: m.Path, Type: m.Type, Storage: m.Storage(), TTLs: m.TTLs, Leaser: leaser}
-}
-
-// leaseOwner finds the mount of a lease.
-func (v *vault) leaseOwner(id string) (lease.Owner, bool) {
-	m := v.mounts.Table().ByID(id)
-	if m == nil {
-		return lease.Owner{}, false
+// leaseOwner is a mount as its leases know it. Where neither role nor mount says
+// how long one lives, it is not as long as all else.
+func (g *Gate) leaseOwner(m *mount.Mount, leaser engine.Leaser) lease.Owner {
+	o := lease.Owner{ID: m.ID, Path: m.Path, Storage: m.Storage(), TTLs: m.TTLs, Leaser: leaser}
+	if g.cfg.LeaseTTL > 0 && m.Config.DefaultTTL == 0 {
+		o.TTLs.Default = min(g.cfg.LeaseTTL, o.TTLs.Max)
 	}
-	leaser, ok := m.Engine.(engine.Leaser)
-	return owner(m, leaser), ok
+	return o
 }
 
 // tokenAlive reports whether the token with this key is valid.
@@ -108,9 +104,38 @@ func (v *vault) tokenAlive(ctx context.Context, r lease.Reader, key string) (boo
 	return err == nil, err
 }
 
+// Leases tells what was done with leases since the unseal; false: the vault is sealed.
+func (g *Gate) Leases() (lease.Stats, bool) {
+	v, err := g.enter()
+	if err != nil {
+		return lease.Stats{}, false
+	}
+	defer v.leave()
+	s := v.leases.Stats()
+	for _, m := range v.mounts.Table().All() {
+		if _, ok := m.Engine.(engine.Leaser); ok {
+			n, err := v.leases.CountIrrevocable(v.lifetime, v.store, m.ID)
+			if err != nil {
+				return s, false
+			}
+			s.Irrevocable += n
+		}
+	}
+	return s, true
+}
+
 func (v *vault) newLeases(g *Gate) *lease.Manager {
 	return lease.NewManager(lease.ManagerConfig{
-		Store: v.store, Owner: v.leaseOwner, Alive: v.tokenAlive,
+		Store: v.store, Alive: v.tokenAlive,
+		Owner: func(id string) (lease.Owner, bool) {
+			m := v.mounts.Table().ByID(id)
+			if m == nil {
+				return lease.Owner{}, false
+			}
+			leaser, ok := m.Engine.(engine.Leaser)
+			return g.leaseOwner(m, leaser), ok
+		},
+		Hold: v.hold,
 		Wake: func(kind string) {
 			if v.expirer != nil { // there is none while a new vault is set up
 				v.expirer.Wake(kind)
@@ -128,6 +153,15 @@ func (v *vault) syncWork() {
 		if _, ok := m.Engine.(engine.Leaser); ok {
 			v.expirer.Add(v.leases.Kind(m.ID))
 		}
+	}
+}
+
+// hold stops all that ends or works by itself, or lets it go on.
+func (v *vault) hold(held bool) {
+	v.expirer.Hold(held)
+	v.workers.hold(held)
+	if !held {
+		v.workers.sync(v.lifetime, v.mounts.Table())
 	}
 }
 

@@ -54,7 +54,15 @@ func (g *Gate) start(ctx context.Context) error {
 		g.cfg.Barrier.Seal()
 		return errors.Join(errs.Newf(errs.KindOf(err), "enabling the audit devices: %w", err), v.close())
 	}
-	v.background(g)
+	held, err := v.leases.Restore(ctx, g.cfg.HoldLeases)
+	if err != nil {
+		g.cfg.Barrier.Seal()
+		return errors.Join(err, v.close())
+	}
+	if held {
+		g.cfg.Log.Warn("leases are held: nothing expires, is revoked or rotated by itself until sys/leases/resume is written to")
+	}
+	v.background(g, held)
 	g.open.Store(v)
 	g.cfg.Log.Info("vault is unsealed")
 	return nil
@@ -114,9 +122,10 @@ func (t *Types) of(class mount.Class) map[string]engine.Factory {
 }
 
 // background starts what runs as long as the vault is open.
-func (v *vault) background(g *Gate) {
+func (v *vault) background(g *Gate, held bool) {
 	v.lifetime, v.stop = context.WithCancel(context.Background())
-	v.expirer = lease.Start(lease.Config{Store: v.store, Kinds: append(v.tokens.Kinds(), v.leases.Kinds()...), Log: g.cfg.Log, Now: g.cfg.Now})
+	v.expirer = lease.Start(lease.Config{Store: v.store, Kinds: append(v.tokens.Kinds(), v.leases.Kinds()...), Log: g.cfg.Log, Now: g.cfg.Now, Held: held})
+	v.workers.held = held
 	v.work.Go(func() { v.purge(v.lifetime, g) })
 	v.syncWork()
 }

@@ -86,6 +86,7 @@ type workers struct {
 
 	mu      sync.Mutex
 	stopped bool
+	held    bool               // none is started
 	running map[string]*worker // by mount ID
 }
 
@@ -99,7 +100,7 @@ type worker struct {
 func (w *workers) sync(ctx context.Context, table *mount.Table) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.stopped {
+	if w.stopped || w.held {
 		return
 	}
 	for _, m := range table.All() {
@@ -146,10 +147,26 @@ func (w *workers) end(id string) {
 	}
 }
 
+// hold stops all and lets no other start, until it is called again.
+func (w *workers) hold(held bool) {
+	w.mu.Lock()
+	w.held = held
+	w.mu.Unlock()
+	if held {
+		w.endAll()
+	}
+}
+
 // close stops all and lets no other start.
 func (w *workers) close() {
 	w.mu.Lock()
 	w.stopped = true
+	w.mu.Unlock()
+	w.endAll()
+}
+
+func (w *workers) endAll() {
+	w.mu.Lock()
 	ids := make([]string, 0, len(w.running))
 	for id := range w.running {
 		ids = append(ids, id)

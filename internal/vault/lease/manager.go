@@ -18,7 +18,6 @@ import (
 // Owner is the mount that a lease belongs to, as it is now.
 type Owner struct {
 	ID, Path string
-	Type     string
 	Storage  string      // prefix that confines its engine
 	TTLs     engine.TTLs // of leases that are kept here
 	Leaser   engine.Leaser
@@ -33,6 +32,8 @@ type ManagerConfig struct {
 	Alive func(ctx context.Context, r Reader, tokenKey string) (bool, error)
 	// Wake has what is due of a kind looked at soon; nil = at the next poll.
 	Wake func(kind string)
+	// Hold stops or resumes the Expirer, and all that works by itself; nil = nothing.
+	Hold func(held bool)
 
 	Now    func() time.Time // time.Now
 	Random io.Reader        // crypto/rand
@@ -260,6 +261,7 @@ type Stats struct {
 	Issued, Renewed, Revoked uint64
 	Failed                   uint64 // attempts to end a lease
 	Held                     bool
+	Irrevocable              int // now; filled by the gate
 }
 
 // Stats returns what was done so far.

@@ -83,6 +83,22 @@ func (e *Engine) leaseListRoutes() []engine.Route {
 			Handlers: map[engine.Operation]engine.Handler{engine.Read: e.irrevocable, engine.List: e.irrevocable},
 		},
 		{
+			Pattern: "leases/count", Sudo: true, ReadOnly: true, Summary: "How many leases or tokens there are, and who made them.",
+			Fields: []engine.Field{
+				{Name: "type", Type: engine.String, Help: "irrevocable, tokens, or leases", Default: "leases"},
+				{Name: "group_by", Type: engine.String, Help: "mount, role, path, entity or token; of tokens also policy"}, limitField,
+			},
+			Handlers: map[engine.Operation]engine.Handler{engine.Read: e.countLeases},
+		},
+		{
+			Pattern: "leases/hold", Sudo: true, Summary: "End and rotate nothing by itself, until sys/leases/resume; GET: whether it is so.",
+			Handlers: map[engine.Operation]engine.Handler{engine.Update: e.hold(true), engine.Read: e.held},
+		},
+		{
+			Pattern: "leases/resume", Sudo: true, Summary: "Let leases end by themselves again.",
+			Handlers: map[engine.Operation]engine.Handler{engine.Update: e.hold(false)},
+		},
+		{
 			Pattern: "leases/tidy", Sudo: true, Summary: "Try irrevocable leases again, now.",
 			Handlers: map[engine.Operation]engine.Handler{engine.Update: e.tidyLeases},
 		},

@@ -126,6 +126,31 @@ func (m *Manager) LookupAccessor(ctx context.Context, r Reader, accessor string)
 	return e, err
 }
 
+// Each calls each for every service token that is kept, expired ones among
+// them until they are swept up, a page at a time.
+func (m *Manager) Each(ctx context.Context, r Reader, each func(*Entry)) error {
+	const page = 256
+	for after := ""; ; {
+		names, err := r.List(ctx, idPrefix, after, page)
+		if err != nil || len(names) == 0 {
+			return err
+		}
+		for _, name := range names {
+			e, err := load(ctx, r, idPrefix+name)
+			if err != nil {
+				return err
+			}
+			if e != nil && !e.severed {
+				each(e)
+			}
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		after = names[len(names)-1]
+	}
+}
+
 func badAccessor() error { return errs.New(errs.Denied, "invalid accessor") }
 
 // ListAccessors returns the accessors of service tokens, in an order of no
