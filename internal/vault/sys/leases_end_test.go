@@ -39,7 +39,7 @@ func (c *clock) add(d time.Duration) {
 
 func (c *clock) use(cfg *app.ServerConfig) { cfg.Now = c.now }
 
-func data(t *testing.T, v *testenv.Vault, path string) map[string]any {
+func dataAt(t *testing.T, v *testenv.Vault, path string) map[string]any {
 	t.Helper()
 	got := v.HTTP("GET", path, http.NoBody)
 	var answer struct{ Data map[string]any }
@@ -176,7 +176,7 @@ func TestSecretThatCannotBeMade(t *testing.T) {
 	})
 	_, err := v.Logical().Read("users/creds/a")
 	wantError(t, err, 503, "the database does not answer")
-	if n := data(t, v, "sys/leases/count")["lease_count"]; n != 0.0 {
+	if n := dataAt(t, v, "sys/leases/count")["lease_count"]; n != 0.0 {
 		t.Errorf("%v leases are left", n)
 	}
 	if calls := db.Calls(); len(calls) != 2 || calls[1] != strings.Replace(calls[0], "make", "drop", 1) {
@@ -207,9 +207,9 @@ func TestIrrevocableLeases(t *testing.T) {
 	eventually(t, "the neighbour is not held up", func() bool { return len(db.Users()) == 2 })
 	eventually(t, "they are irrevocable", func() bool {
 		time.add(3600e9)
-		return data(t, v, "sys/leases/count?type=irrevocable")["lease_count"] == 2.0
+		return dataAt(t, v, "sys/leases/count?type=irrevocable")["lease_count"] == 2.0
 	})
-	listed := data(t, v, "sys/leases?type=irrevocable")
+	listed := dataAt(t, v, "sys/leases?type=irrevocable")
 	first := listed["leases"].([]any)[0].(map[string]any)
 	if listed["lease_count"] != 2.0 || first["error"] != "the database does not answer" || first["role"] != "bad" || first["attempts"].(float64) < 10 {
 		t.Errorf("%v", listed)
@@ -222,7 +222,7 @@ func TestIrrevocableLeases(t *testing.T) {
 	if err := v.Sys().RevokeForce(bad2); err != nil { // one lease as a prefix
 		t.Fatal(err)
 	}
-	if n := data(t, v, "sys/leases/count?type=irrevocable")["lease_count"]; n != 1.0 {
+	if n := dataAt(t, v, "sys/leases/count?type=irrevocable")["lease_count"]; n != 1.0 {
 		t.Errorf("%v are left after revoke-force", n)
 	}
 	db.Fail(nil)
@@ -230,7 +230,7 @@ func TestIrrevocableLeases(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "tidy tries again", func() bool {
-		return data(t, v, "sys/leases/count")["lease_count"] == 0.0 && data(t, v, "sys/leases/count?type=irrevocable")["lease_count"] == 0.0
+		return dataAt(t, v, "sys/leases/count")["lease_count"] == 0.0 && dataAt(t, v, "sys/leases/count?type=irrevocable")["lease_count"] == 0.0
 	})
 	if users := db.Users(); len(users) != 1 { // the one given up
 		t.Errorf("users %q", users)
@@ -277,13 +277,13 @@ func TestHeldLeases(t *testing.T) {
 	if _, err := v.Logical().Write("sys/leases/hold", nil); err != nil {
 		t.Fatal(err)
 	}
-	if held := data(t, v, "sys/leases/hold"); held["held"] != true || held["since"] == nil {
+	if held := dataAt(t, v, "sys/leases/hold"); held["held"] != true || held["since"] == nil {
 		t.Errorf("%v", held)
 	}
 	time.add(30e9)
 	v.Restart() // it is remembered
 	v.Unseal()
-	if data(t, v, "sys/leases/hold")["held"] != true || !strings.Contains(v.Log.String(), "leases are held") {
+	if dataAt(t, v, "sys/leases/hold")["held"] != true || !strings.Contains(v.Log.String(), "leases are held") {
 		t.Error("not held after the restart")
 	}
 	if _, err := v.Sys().Lookup(id); status(err) != 400 {
@@ -303,7 +303,7 @@ func TestHeldLeases(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "the expired lease ends", func() bool { return len(db.Users()) == 3 })
-	if data(t, v, "sys/leases/hold")["held"] != false {
+	if dataAt(t, v, "sys/leases/hold")["held"] != false {
 		t.Error("still held")
 	}
 }
@@ -316,7 +316,7 @@ func TestCountLeases(t *testing.T) {
 		creds(t, v.NewClient(token), "role"+strconv.Itoa(i%2))
 	}
 	creds(t, v.Client, "role1")
-	if got := data(t, v, "sys/leases/count"); got["lease_count"] != 6.0 || len(got["counts"].(map[string]any)) != 1 {
+	if got := dataAt(t, v, "sys/leases/count"); got["lease_count"] != 6.0 || len(got["counts"].(map[string]any)) != 1 {
 		t.Errorf("%v", got)
 	}
 	for by, want := range map[string]string{
@@ -330,12 +330,12 @@ func TestCountLeases(t *testing.T) {
 			t.Errorf("%s: %s", by, got.Body)
 		}
 	}
-	got := data(t, v, "sys/leases/count?group_by=token&limit=1")
+	got := dataAt(t, v, "sys/leases/count?group_by=token&limit=1")
 	top := got["groups"].([]any)[0].(map[string]any)
 	if top["count"] != 5.0 || top["accessor"] == "" || got["more_groups"] != 1.0 {
 		t.Errorf("%v", got)
 	}
-	if got := data(t, v, "sys/leases/count?type=tokens&group_by=policy"); got["token_count"] != 2.0 {
+	if got := dataAt(t, v, "sys/leases/count?type=tokens&group_by=policy"); got["token_count"] != 2.0 {
 		t.Errorf("%v", got)
 	}
 	for _, bad := range []string{"group_by=colour", "type=irrevokable", "group_by=policy"} {
