@@ -24,6 +24,7 @@ type rule struct {
 	minWrap, maxWrap time.Duration                // 0 = no bound
 	allowed, denied  map[string][]parameter.Value // lower-case names, "*" = every name; no values = any value; nil = no condition
 	required         []string                     // lower-case names, sorted
+	line             int                          // of the block, in its policy's text; of merged ones, any
 	policies         []string                     // who contributed; of a denying rule those that deny
 }
 
@@ -56,7 +57,7 @@ var unenforced = map[string]bool{
 }
 
 func newRule(path syntax.Field, body syntax.Node) (*rule, error) {
-	r := &rule{}
+	r := &rule{line: path.At.Line}
 	if err := r.readPath(path.Name); err != nil {
 		return nil, path.At.Errorf("%s", err)
 	}
@@ -109,7 +110,7 @@ func (r *rule) pathText() string {
 
 // denyAll leaves nothing of a rule but that it denies.
 func (r *rule) denyAll() {
-	*r = rule{path: r.path, template: r.template, caps: Deny, policies: r.policies}
+	*r = rule{path: r.path, template: r.template, caps: Deny, line: r.line, policies: r.policies}
 }
 
 func (r *rule) readCapabilities(n syntax.Node) error {

@@ -89,6 +89,10 @@ func Dotted(path string) bool {
 // String returns the text without its leading slash.
 func (p *Pattern) String() string { return p.text }
 
+// Exact reports whether the pattern has no wildcard: it matches one path, and
+// the listing of it.
+func (p *Pattern) Exact() bool { return !p.glob && p.plus == 0 }
+
 // prefix is the text without the "*".
 func (p *Pattern) prefix() string { return strings.TrimSuffix(p.text, "*") }
 
