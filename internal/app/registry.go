@@ -32,6 +32,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/store/mem"
 	"github.com/strongkeep/strongkeep/internal/vault/store/pebble"
 	"github.com/strongkeep/strongkeep/internal/vault/sys"
+	"github.com/strongkeep/strongkeep/internal/vault/sys/explain"
 )
 
 // secretsEngines are what sys/mounts can mount.
@@ -61,7 +62,10 @@ func systemMounts(core gate.Core) map[string]engine.Factory {
 			return sys.New(sys.Config{
 				Mounts: core.Mounts, Policies: core.Policies, Tokens: core.Tokens, Leases: core.Leases, Audit: core.Audit,
 				Barrier: core.Barrier, AskSeal: core.AskSeal, Random: cfg.Random, Now: cfg.Now, Version: Version,
-				Others: [][]engine.Route{core.Wrapping.Routes()},
+				Others: [][]engine.Route{
+					core.Wrapping.Routes(),
+					explain.New(explain.Config{Policies: core.Policies, Tokens: core.Tokens, Mounts: core.Mounts, Subject: core.Subject}).Routes(),
+				},
 			}), nil
 		},
 		"token": authtoken.New(authtoken.Config{Tokens: core.Tokens, Limits: core.TokenLimits, Missing: core.MissingPolicies}),

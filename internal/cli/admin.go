@@ -272,5 +272,5 @@ func (a *app) policyCommand() *cobra.Command {
 			return a.Done("Success! Deleted policy: %s", session.Clean(given[0]))
 		},
 	}
-	return session.Group("policy", "Who may do what", list, read, write, remove)
+	return session.Group("policy", "Who may do what", list, read, write, remove, a.policyExplain())
 }

@@ -73,6 +73,8 @@ type Core struct {
 	// TokenLimits says how long a token may go on: its mount's TTLs, and what
 	// its auth method says, which may also refuse.
 	TokenLimits func(ctx context.Context, tx engine.Tx, req *engine.Request, e *token.Entry) (token.Limits, error)
+	// Subject is whom the policies of a token are asked for.
+	Subject func(e *token.Entry) policy.Subject
 	// MissingPolicies returns a warning for each policy that does not exist.
 	MissingPolicies func(ctx context.Context, tx engine.Tx, names []string) ([]string, error)
 }

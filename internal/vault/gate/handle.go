@@ -92,6 +92,9 @@ func (c *call) do(ctx context.Context) (*engine.Response, error) {
 	if auditErr != nil {
 		return nil, auditErr
 	}
+	if errors.Is(err, errDenied) {
+		err = c.explain(ctx, err)
+	}
 	if err != nil {
 		return nil, err
 	}

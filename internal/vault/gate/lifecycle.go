@@ -91,7 +91,7 @@ func (g *Gate) build(ctx context.Context, raw store.Store, keys *seal.Keyring) (
 	v.leases = v.newLeases(g)
 	v.events = events.NewBus(events.Config{Source: "strongkeep://" + status.VaultID})
 	core := Core{Policies: v.policies, Tokens: v.tokens, Leases: v.leases, Audit: v.audit, Barrier: g.cfg.Barrier,
-		AskSeal: func() { v.sealAsked.Store(true) }, TokenLimits: v.tokenLimits, MissingPolicies: v.missingPolicies}
+		AskSeal: func() { v.sealAsked.Store(true) }, TokenLimits: v.tokenLimits, MissingPolicies: v.missingPolicies, Subject: subject}
 	types := Types{}
 	v.mounts = mount.NewRegistry(mount.Config{
 		Store: s, Types: func(class mount.Class) map[string]engine.Factory { return types.of(class) },

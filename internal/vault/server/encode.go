@@ -33,6 +33,11 @@ func appendString(b []byte, s string) []byte {
 
 // writeErrors sends {"errors":[…]}.
 func writeErrors(w http.ResponseWriter, status int, texts ...string) {
+	writeErrorsWith(w, status, nil, texts...)
+}
+
+// writeErrorsWith sends {"errors":[…],"data":{…}}, without data if it is nil.
+func writeErrorsWith(w http.ResponseWriter, status int, data jsontext.Value, texts ...string) {
 	withBuffer(func(b []byte) []byte {
 		b = append(b, `{"errors":[`...)
 		for i, t := range texts {
@@ -41,7 +46,11 @@ func writeErrors(w http.ResponseWriter, status int, texts ...string) {
 			}
 			b = appendString(b, t)
 		}
-		b = append(b, "]}\n"...)
+		b = append(b, ']')
+		if data != nil {
+			b = append(append(b, `,"data":`...), data...)
+		}
+		b = append(b, "}\n"...)
 		send(w, status, b)
 		return b
 	})

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
@@ -202,6 +203,11 @@ func (h *Handler) writeError(w http.ResponseWriter, r *http.Request, req *gate.R
 		}
 	case kind == errs.Unsupported && errIsMediaType(err):
 		status = http.StatusUnsupportedMediaType
+	}
+	var explained *gate.Explained
+	if errors.As(err, &explained) {
+		writeErrorsWith(w, status, explained.Data, text)
+		return
 	}
 	writeErrors(w, status, text)
 }
