@@ -57,7 +57,7 @@ func TestVaultOutlivesItsEtcd(t *testing.T) {
 func TestEtcdHoldsNoPlainText(t *testing.T) {
 	server := etcdtest.Start(t, etcdtest.Options{})
 	v := testenv.Start(t, func(c *app.ServerConfig) {
-		c.Storage, c.EtcdEndpoints = "etcd", []string{server.Endpoint}
+		c.Storage, c.EtcdEndpoints, c.EtcdPrefix = "etcd", []string{server.Endpoint}, ""
 	})
 	if a := v.HTTP(http.MethodPut, "cubbyhole/canary-name-1b7", strings.NewReader(`{"value":"canary-value-c52"}`)); a.Status != http.StatusNoContent {
 		t.Fatal(a)

@@ -83,13 +83,7 @@ func (f follower) follow(ctx context.Context, w store.Watcher) error {
 			case !f.believed():
 				return errSilent() // the event is late
 			}
-			for i := range e.Changes {
-				f.table.drop(e.Changes[i].Key, e.Revision)
-			}
-			if f.cfg.MaxSilence == 0 || len(e.Changes) == 0 {
-				f.listen() // changes may come late for ever, a sign of life is fresh
-			}
-			f.taken.advance(e.Revision)
+			f.note(e)
 		case <-silence:
 			if !f.believed() {
 				return errSilent()
@@ -98,6 +92,17 @@ func (f follower) follow(ctx context.Context, w store.Watcher) error {
 			return ctx.Err()
 		}
 	}
+}
+
+// note drops what e changed.
+func (f follower) note(e store.Event) {
+	for i := range e.Changes {
+		f.table.drop(e.Changes[i].Key, e.Revision)
+	}
+	if f.cfg.MaxSilence == 0 || len(e.Changes) == 0 {
+		f.listen() // changes may come late for ever, a sign of life is fresh
+	}
+	f.taken.advance(e.Revision)
 }
 
 func (f follower) listen() { f.heard.Store(int64(time.Since(f.born))) }

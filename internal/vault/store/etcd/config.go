@@ -100,32 +100,43 @@ func (c *Config) checkEndpoints() error {
 	if len(c.Endpoints) == 0 {
 		return errs.New(errs.Invalid, "no endpoint of etcd is given; name one such as https://127.0.0.1:2379")
 	}
-	secure, plain := 0, 0
+	schemes := map[string]bool{}
 	for _, e := range c.Endpoints {
-		u, err := url.Parse(e)
-		switch {
-		case err != nil || u.User != nil || u.RawQuery != "" || u.Fragment != "":
-			return errEndpoint(e)
-		case u.Scheme == "unix" && u.Host+u.Path != "":
-			continue
-		case (u.Scheme != "https" && u.Scheme != "http") || u.Hostname() == "" || strings.Trim(u.Path, "/") != "":
-			return errEndpoint(e)
-		case u.Scheme == "https":
-			secure++
-			continue
+		u, err := parseEndpoint(e)
+		if err != nil {
+			return err
 		}
-		plain++
-		if !loopback(u.Hostname()) && c.Username != "" {
+		schemes[u.Scheme] = true
+		if u.Scheme == "http" && !loopback(u.Hostname()) && c.Username != "" {
 			return errs.Newf(errs.Invalid, "endpoint %s: a password must not cross the network in the clear; use https", e)
 		}
 	}
-	if secure > 0 && plain > 0 {
-		return errs.New(errs.Invalid, "some endpoints are https and some http; a cluster is one or the other")
+	if schemes["https"] && len(schemes) > 1 {
+		return errs.New(errs.Invalid, "some endpoints are https and some are not; a cluster is one or the other")
 	}
-	if secure == 0 && (c.CAFile != "" || c.CertFile != "") {
+	if !schemes["https"] && (c.CAFile != "" || c.CertFile != "") {
 		return errs.New(errs.Invalid, "certificates are given and no endpoint is https")
 	}
 	return nil
+}
+
+func parseEndpoint(e string) (*url.URL, error) {
+	u, err := url.Parse(e)
+	if err != nil || !usable(u) || !strings.HasPrefix(e, u.Scheme+"://") { // lower case, as etcd's client wants it
+		return nil, errEndpoint(e)
+	}
+	return u, nil
+}
+
+// usable reports whether u names a server and nothing else.
+func usable(u *url.URL) bool {
+	if u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return false
+	}
+	if u.Scheme == "unix" {
+		return u.Host+u.Path != ""
+	}
+	return (u.Scheme == "https" || u.Scheme == "http") && u.Hostname() != "" && strings.Trim(u.Path, "/") == ""
 }
 
 // errEndpoint does not quote an endpoint that may have a password in it.
@@ -143,7 +154,7 @@ func loopback(host string) bool {
 
 // tls returns how to speak to https endpoints, nil if there are none.
 func (c *Config) tls() (*tls.Config, error) {
-	if !strings.HasPrefix(c.Endpoints[0], "https://") && c.CAFile == "" && c.CertFile == "" {
+	if !strings.HasPrefix(c.Endpoints[0], "https:") { // all are alike
 		return nil, nil
 	}
 	t := &tls.Config{MinVersion: tls.VersionTLS12}

@@ -83,13 +83,8 @@ func (f *follower) follow(last store.Revision) (store.Revision, error) {
 	for {
 		select {
 		case r, ok := <-answers:
-			switch {
-			case !ok:
-				return last, errs.New(errs.Unavailable, "the connection to etcd ended")
-			case r.CompactRevision > 0 || is(r.Err(), rpctypes.ErrCompacted):
-				return last, errCompacted
-			case r.Err() != nil:
-				return last, r.Err()
+			if err := ended(&r, ok); err != nil {
+				return last, err
 			}
 			last = f.publish(last, &r)
 		case open = <-proofs:
@@ -111,6 +106,17 @@ func (f *follower) follow(last store.Revision) (store.Revision, error) {
 			open = proof{}
 		}
 	}
+}
+
+// ended says why a watch ended, nil if it did not.
+func ended(r *clientv3.WatchResponse, ok bool) error {
+	switch {
+	case !ok:
+		return errs.New(errs.Unavailable, "the connection to etcd ended")
+	case r.CompactRevision > 0 || is(r.Err(), rpctypes.ErrCompacted):
+		return errCompacted
+	}
+	return r.Err()
 }
 
 // publish passes the events of one answer on, one per revision: etcd sends all
