@@ -21,7 +21,10 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
 	"github.com/strongkeep/strongkeep/internal/vault/engine/cubbyhole"
 	"github.com/strongkeep/strongkeep/internal/vault/engine/database"
+	"github.com/strongkeep/strongkeep/internal/vault/engine/database/driver"
+	"github.com/strongkeep/strongkeep/internal/vault/engine/database/mysql"
 	"github.com/strongkeep/strongkeep/internal/vault/engine/database/postgresql"
+	"github.com/strongkeep/strongkeep/internal/vault/engine/database/redis"
 	"github.com/strongkeep/strongkeep/internal/vault/engine/kv"
 	"github.com/strongkeep/strongkeep/internal/vault/engine/transit"
 	"github.com/strongkeep/strongkeep/internal/vault/gate"
@@ -41,7 +44,17 @@ func secretsEngines() map[string]engine.Factory {
 		"kv":        kv.New,
 		"cubbyhole": cubbyhole.New,
 		"transit":   transit.New,
-		"database":  database.New(postgresql.Type()),
+		"database":  database.New(databases()...),
+	}
+}
+
+// databases are what the database engine can make users in.
+func databases() []driver.Type {
+	return []driver.Type{
+		postgresql.Type(),
+		mysql.Type(),
+		mysql.Legacy(),
+		redis.Type(),
 	}
 }
 

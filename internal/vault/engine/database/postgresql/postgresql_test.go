@@ -17,9 +17,14 @@ import (
 	"github.com/strongkeep/strongkeep/internal/testenv/dbtest"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
 	"github.com/strongkeep/strongkeep/internal/vault/engine/database/driver"
+	"github.com/strongkeep/strongkeep/internal/vault/engine/database/driver/drivertest"
 )
 
 func TestMain(m *testing.M) { os.Exit(dbtest.Main(m)) }
+
+func TestSuite(t *testing.T) {
+	drivertest.Run(t, drivertest.Suite{Type: Type(), Server: dbtest.PostgreSQL(t), Creation: []string{create}, Names: hostile})
+}
 
 // connect opens the test's server, with details as JSON.
 func connect(t testing.TB, s *dbtest.Server, username, password, details string) driver.Database {

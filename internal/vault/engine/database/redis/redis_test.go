@@ -1,0 +1,95 @@
+package redis
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/redact"
+	"github.com/strongkeep/strongkeep/internal/testenv/dbtest"
+	"github.com/strongkeep/strongkeep/internal/vault/engine/database/driver"
+	"github.com/strongkeep/strongkeep/internal/vault/engine/database/driver/drivertest"
+)
+
+func TestMain(m *testing.M) { os.Exit(dbtest.Main(m)) }
+
+func suite(t *testing.T) drivertest.Suite {
+	return drivertest.Suite{
+		Type: Type(), Server: dbtest.Redis(t), Creation: []string{"~app:*", "+@read"},
+		Names: []string{"it's", `"double"`, `back\slash`, "Ünïcode", ">sign", "#hash", "50%"},
+	}
+}
+
+func TestSuite(t *testing.T) { drivertest.Run(t, suite(t)) }
+
+func TestRules(t *testing.T) {
+	for _, c := range []struct {
+		in   []string
+		want string
+	}{
+		{nil, "~* +@read"},
+		{[]string{"~app:*", "+@read"}, "~app:* +@read"},
+		{[]string{`["~app:*", "+@read"]`}, "~app:* +@read"},
+		{[]string{"~app:* +@read (~x +get)"}, "~app:* +@read (~x +get)"},
+	} {
+		rules, err := parseRules(c.in)
+		var got []string
+		for _, r := range rules {
+			got = append(got, r.(string))
+		}
+		if err != nil || strings.Join(got, " ") != c.want {
+			t.Errorf("%q: %q, %v", c.in, got, err)
+		}
+	}
+	for _, rule := range []string{">pw", "<pw", "#00", "!00", "nopass", "NoPass", "resetpass", "reset", "off", " "} {
+		if _, err := parseRules([]string{rule}); !errs.Is(err, errs.Invalid) {
+			t.Errorf("%q: %v", rule, err)
+		}
+	}
+}
+
+// The server never sees a password, and keeps the user over a restart.
+func TestPasswordsAreHashedAndUsersKept(t *testing.T) {
+	s := suite(t)
+	admin := redis.NewClient(&redis.Options{Addr: s.Server.Address})
+	defer admin.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if err := admin.Do(ctx, "CONFIG", "SET", "slowlog-log-slower-than", "0").Err(); err != nil {
+		t.Fatal(err)
+	}
+	db := s.Open(t, s.Server.User, s.Server.Password, `{"persistence_mode":"ACLFILE"}`)
+	a := &driver.Account{Username: "kept", Password: redact.FromString("canary-kept"), Statements: s.Creation}
+	if err := db.Create(ctx, a); err != nil {
+		t.Fatal(err)
+	}
+	if slow := admin.Do(ctx, "SLOWLOG", "GET", "128").String(); strings.Contains(slow, "canary") || !strings.Contains(slow, "SETUSER") {
+		t.Error("the slow log holds the password, or not the command")
+	}
+	s.Server.Kill(t)
+	s.Server.Start(t)
+	if err := s.Login(t, "kept", "canary-kept"); err != nil {
+		t.Errorf("after a restart: %v", err)
+	}
+	if file, err := os.ReadFile(filepath.Join(s.Server.Dir, "users.acl")); err != nil || strings.Contains(string(file), "canary") {
+		t.Errorf("the file of users holds the password, or: %v", err)
+	}
+	if err := db.Delete(ctx, &driver.Account{Username: "kept"}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestRefusedConfigs(t *testing.T) {
+	for _, url := range []string{"", "redis://u:canary@host:port", "http://canary"} {
+		_, err := open(driver.Config{URL: url, Pool: driver.Pool{MaxOpen: 1}})
+		if !errs.Is(err, errs.Invalid) || strings.Contains(err.Error(), "canary") {
+			t.Errorf("%q: %v", url, err)
+		}
+	}
+}
