@@ -43,6 +43,9 @@ type ServerConfig struct {
 	// NoDefaultAudit leaves a new vault without the file device that is otherwise
 	// enabled at initialisation.
 	NoDefaultAudit bool `json:"no_default_audit,omitempty"`
+	// SkipAuditDevices names audit devices that are stored but not enabled by
+	// this start, when one can no longer work and keeps the vault sealed.
+	SkipAuditDevices []string `json:"skip_audit_devices,omitempty"`
 	// CacheBytes bounds the memory for decrypted entries. Default 64 MiB.
 	CacheBytes int `json:"cache_bytes,omitempty"`
 	// DefaultLeaseTTL and MaxLeaseTTL are Go durations. Default 768h both, but 1h

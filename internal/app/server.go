@@ -114,7 +114,7 @@ func (s *Server) openVault(ctx context.Context) error {
 			return gate.Types{Secrets: withEngines(secretsEngines(), c.Engines), Auths: authMethods(), Systems: systemMounts(core)}
 		},
 		LeaseTTL: leaseTTL, HoldLeases: c.HoldLeases,
-		Devices:  auditDevices(c),
+		Devices: auditDevices(c), SkipAudit: c.SkipAuditDevices,
 		TTLs:     engine.TTLs{Default: min(defaultTTL, maxTTL), Max: maxTTL},
 		Defaults: s.defaults(),
 		Now:      c.Now, Random: rand.Reader, Log: c.Log, Observe: s.metrics.observe, Version: Version,

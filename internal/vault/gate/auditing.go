@@ -124,6 +124,9 @@ func (c *call) auditedRequest(token audit.Secret) *audit.Request {
 	if c.mount != nil {
 		r.NonHMACKeys = c.mount.Config.NonHMACRequest
 	}
+	if selection := c.vault.headers.Load(); selection != nil {
+		r.Headers = selection.Of(c.req.Headers)
+	}
 	return r
 }
 

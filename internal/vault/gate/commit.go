@@ -2,11 +2,11 @@ package gate
 
 import (
 	"context"
-	"errors"
 	"strings"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/audit/devices"
+	"github.com/strongkeep/strongkeep/internal/vault/audit/headers"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
 	"github.com/strongkeep/strongkeep/internal/vault/mount"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
@@ -39,12 +39,13 @@ func (c *call) committed(ctx context.Context, t *tx, revision store.Revision) er
 	if c.mount.Class != mount.System {
 		return nil
 	}
-	var mounts, auditing bool
+	var mounts, auditing, audited bool
 	for _, change := range t.Changes() {
 		mounts = mounts || strings.HasPrefix(change.Key, mount.EntryPrefix)
 		auditing = auditing || strings.HasPrefix(change.Key, devices.Prefix)
+		audited = audited || change.Key == headers.Key
 	}
-	if !mounts && !auditing {
+	if !mounts && !auditing && !audited {
 		return nil
 	}
 	v := c.vault
@@ -57,53 +58,7 @@ func (c *call) committed(ctx context.Context, t *tx, revision store.Revision) er
 		v.syncWork()
 		v.work.Go(func() { v.purge(v.lifetime, c.gate) })
 	}
-	if auditing {
-		if err := v.syncDevices(ctx); err != nil {
-			return errs.Newf(errs.KindOf(err), "loading the audit devices: %w", errors.Join(err, v.takeBack(ctx, t)))
-		}
-	}
-	return nil
-}
-
-// takeBack removes the audit devices that t added and that could not be enabled:
-// with one of them the vault could not be unsealed again.
-func (v *vault) takeBack(ctx context.Context, t *tx) error {
-	var undo []store.Change
-	for _, c := range t.Changes() {
-		if c.Op == store.OpPut && strings.HasPrefix(c.Key, devices.Prefix) {
-			undo = append(undo, store.Delete(c.Key))
-		}
-	}
-	_, err := v.store.Apply(ctx, undo...)
-	return err
-}
-
-// syncDevices enables and disables audit devices so that those stored are
-// those that are on. The caller holds v.reload, or is alone.
-func (v *vault) syncDevices(ctx context.Context) error {
-	all, err := devices.All(ctx, v.store)
-	if err != nil {
-		return err
-	}
-	for path, key := range v.devices {
-		if d, kept := all[path]; kept && d.Key.Equal(key) {
-			continue // one that was enabled anew has another key
-		}
-		if err := v.audit.Disable(path); err != nil {
-			return err
-		}
-		delete(v.devices, path)
-	}
-	for path, d := range all {
-		if _, on := v.devices[path]; on {
-			continue
-		}
-		if err := v.audit.Restore(d.Spec); err != nil {
-			return errs.Newf(errs.KindOf(err), "audit device %q: %w", path, err)
-		}
-		v.devices[path] = d.Key
-	}
-	return nil
+	return v.reloadAuditing(ctx, t, auditing, audited)
 }
 
 // tokenGone lets every engine that keeps something per token drop it.

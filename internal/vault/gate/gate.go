@@ -12,6 +12,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/redact"
 	"github.com/strongkeep/strongkeep/internal/vault/audit"
 	"github.com/strongkeep/strongkeep/internal/vault/audit/devices"
+	"github.com/strongkeep/strongkeep/internal/vault/audit/headers"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
 	"github.com/strongkeep/strongkeep/internal/vault/events"
 	"github.com/strongkeep/strongkeep/internal/vault/lease"
@@ -32,7 +33,10 @@ type Config struct {
 	Open    func(raw store.Store, keys *seal.Keyring) (store.Store, error)
 	Types   func(core Core) Types // every engine, method and system mount, for one unsealed vault
 	Devices map[string]audit.Factory
-	TTLs    engine.TTLs // the system's defaults
+	// SkipAudit names audit devices that are not enabled at unseal though they
+	// are stored: the way out when one can no longer work.
+	SkipAudit []string
+	TTLs      engine.TTLs // the system's defaults
 	// LeaseTTL is the default of tracked leases of mounts that are not tuned; 0 = TTLs.Default.
 	LeaseTTL time.Duration
 	// HoldLeases has nothing expire, be revoked or be rotated by itself until
@@ -110,8 +114,10 @@ type vault struct {
 	audit    *audit.Broker
 	expirer  *lease.Expirer
 	workers  workers
-	devices  map[string]redact.Secret // keys of the enabled audit devices by path; guarded by reload
-	reload   sync.Mutex               // serialises reloads of mounts and devices
+	devices  map[string]redact.Secret          // keys of the enabled audit devices by path; guarded by reload
+	skipped  map[string]redact.Secret          // likewise of those left out at start; guarded by reload
+	headers  atomic.Pointer[headers.Selection] // which request headers are audited
+	reload   sync.Mutex                        // serialises reloads of mounts and devices
 
 	lifetime context.Context    // of background work; not a request's
 	stop     context.CancelFunc // ends lifetime

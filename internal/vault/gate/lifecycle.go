@@ -50,7 +50,7 @@ func (g *Gate) start(ctx context.Context) error {
 		g.cfg.Barrier.Seal()
 		return errs.Newf(errs.KindOf(err), "opening the vault: %w", err)
 	}
-	if err := v.syncDevices(ctx); err != nil {
+	if err := v.startAuditing(ctx, g); err != nil {
 		g.cfg.Barrier.Seal()
 		return errors.Join(errs.Newf(errs.KindOf(err), "enabling the audit devices: %w", err), v.close())
 	}
@@ -74,7 +74,7 @@ func (g *Gate) build(ctx context.Context, raw store.Store, keys *seal.Keyring) (
 	if err != nil {
 		return nil, err
 	}
-	v := &vault{store: s, audit: g.audit, workers: workers{now: g.cfg.Now}, policies: policy.NewBook(policy.Config{}), devices: map[string]redact.Secret{}}
+	v := &vault{store: s, audit: g.audit, workers: workers{now: g.cfg.Now}, policies: policy.NewBook(policy.Config{}), devices: map[string]redact.Secret{}, skipped: map[string]redact.Secret{}}
 	tokenKey, err := keys.Derive("token")
 	if err != nil {
 		return nil, errors.Join(err, s.Close())

@@ -47,7 +47,7 @@ func (*Engine) Close() error { return nil }
 func (e *Engine) Routes() []engine.Route {
 	var all []engine.Route
 	own := [][]engine.Route{
-		e.mountRoutes(), e.policyRoutes(), e.capabilityRoutes(), e.auditRoutes(), e.keyRoutes(), e.clientRoutes(), e.lockoutRoutes(), e.leaseRoutes(),
+		e.mountRoutes(), e.policyRoutes(), e.capabilityRoutes(), e.auditRoutes(), e.auditHeaderRoutes(), e.keyRoutes(), e.clientRoutes(), e.lockoutRoutes(), e.leaseRoutes(),
 		e.passwordRoutes(),
 	}
 	for _, group := range slices.Concat(own, e.cfg.Others) {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io"
 	"regexp"
+	"strconv"
 	"strings"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
@@ -21,6 +22,12 @@ type Device struct {
 	audit.Spec
 	Description string
 	Local       bool // accepted and shown; there is no replication
+}
+
+// BestEffort reports whether requests do not wait for the device.
+func (d *Device) BestEffort() bool {
+	required, err := strconv.ParseBool(d.Options["required"])
+	return err == nil && !required
 }
 
 // stored is a Device as it is kept, in JSON. The store seals it.
