@@ -98,7 +98,7 @@ func (e *Engine) importRoutes() []engine.Route {
 	return []engine.Route{
 		{
 			Pattern: "wrapping_key", Handlers: handlers{engine.Read: e.readWrapper},
-			Summary: "The public key to which keys are wrapped for import.", Help: fmt.Sprintf("An RSA key of 4096 bits, made when it is first read: that takes a moment. It is in PEM (PKIX)."),
+			Summary: "The public key to which keys are wrapped for import.", Help: "An RSA key of 4096 bits, made when it is first read: that takes a moment. It is in PEM (PKIX).",
 		},
 		{
 			Pattern: "keys/{name}/import", Handlers: handlers{engine.Update: e.importKey},

@@ -104,24 +104,35 @@ func Decode(stored []byte) (*Key, error) {
 
 func decode(stored []byte) (*Key, bool) {
 	k, s := &Key{}, cryptobyte.String(stored)
-	var kind, form uint8
-	var flags, size uint16
-	var minDecryption, minEncryption, minAvailable uint32
-	var rotate uint64
-	if !s.ReadUint8(&form) || form != format || !s.ReadUint8(&kind) || !s.ReadUint16(&flags) || flags&^flagsKnown != 0 ||
-		!s.ReadUint16(&size) || !s.ReadUint32(&minDecryption) || !s.ReadUint32(&minEncryption) ||
-		!s.ReadUint32(&minAvailable) || !s.ReadUint64(&rotate) {
+	if !k.decodeKind(&s) || !k.decodeLimits(&s) || k.check() != nil {
 		return nil, false
 	}
-	if max(minDecryption, minEncryption, minAvailable) > maxVersion {
-		return nil, false
+	return k, k.decodeVersions(s) && k.consistent()
+}
+
+func (k *Key) decodeKind(s *cryptobyte.String) bool {
+	var form, kind uint8
+	var flags, size uint16
+	if !s.ReadUint8(&form) || form != format || !s.ReadUint8(&kind) || !s.ReadUint16(&flags) || flags&^flagsKnown != 0 || !s.ReadUint16(&size) {
+		return false
 	}
 	for bit, rule := range k.flags() {
 		*rule = flags&bit != 0
 	}
-	k.Type, k.Size, k.AutoRotate = Type(kind), int(size), time.Duration(rotate)
+	k.Type, k.Size = Type(kind), int(size)
+	return true
+}
+
+func (k *Key) decodeLimits(s *cryptobyte.String) bool {
+	var minDecryption, minEncryption, minAvailable uint32
+	var rotate uint64
+	if !s.ReadUint32(&minDecryption) || !s.ReadUint32(&minEncryption) || !s.ReadUint32(&minAvailable) || !s.ReadUint64(&rotate) ||
+		max(minDecryption, minEncryption, minAvailable) > maxVersion {
+		return false
+	}
 	k.MinDecryption, k.MinEncryption, k.MinAvailable = int(minDecryption), int(minEncryption), int(minAvailable)
-	return k, k.check() == nil && k.decodeVersions(s) && k.consistent()
+	k.AutoRotate = time.Duration(rotate)
+	return true
 }
 
 func (k *Key) decodeVersions(s cryptobyte.String) bool {

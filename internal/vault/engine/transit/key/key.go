@@ -104,14 +104,23 @@ func (r *Rules) check() error {
 		return errs.Newf(errs.Invalid, "convergent encryption not supported for keys of type %s", t)
 	case r.Convergent && !r.Derived:
 		return errs.New(errs.Invalid, "convergent encryption requires derivation to be enabled")
-	case t != HMAC && r.Size != 0:
-		return errs.New(errs.Invalid, "key_size can be set only for keys of type hmac")
-	case t == HMAC && (r.Size < MinHMAC || r.Size > MaxHMAC):
-		return errs.Newf(errs.Invalid, "key_size must be between %d and %d bytes", MinHMAC, MaxHMAC)
 	case r.Imported && !r.ImportedRotation && r.AutoRotate != 0:
 		return errs.New(errs.Invalid, "allow_rotation must be set to true if auto-rotation is enabled")
 	}
+	if err := r.checkSize(); err != nil {
+		return err
+	}
 	return CheckAutoRotate(r.AutoRotate)
+}
+
+func (r *Rules) checkSize() error {
+	switch {
+	case r.Type != HMAC && r.Size != 0:
+		return errs.New(errs.Invalid, "key_size can be set only for keys of type hmac")
+	case r.Type == HMAC && (r.Size < MinHMAC || r.Size > MaxHMAC):
+		return errs.Newf(errs.Invalid, "key_size must be between %d and %d bytes", MinHMAC, MaxHMAC)
+	}
+	return nil
 }
 
 // CheckAutoRotate reports what is wrong with a period of automatic rotation.
