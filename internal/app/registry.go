@@ -15,6 +15,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/audit/syslog"
 	"github.com/strongkeep/strongkeep/internal/vault/auth/approle"
 	"github.com/strongkeep/strongkeep/internal/vault/auth/cert"
+	"github.com/strongkeep/strongkeep/internal/vault/auth/jwt"
 	"github.com/strongkeep/strongkeep/internal/vault/auth/kubernetes"
 	authtoken "github.com/strongkeep/strongkeep/internal/vault/auth/token"
 	"github.com/strongkeep/strongkeep/internal/vault/auth/userpass"
@@ -64,6 +65,8 @@ func authMethods() map[string]engine.Factory {
 		"approle":    approle.New,
 		"cert":       cert.New,
 		"kubernetes": kubernetes.New,
+		"jwt":        jwt.New,
+		"oidc":       jwt.New,
 		"userpass":   userpass.New,
 	}
 }

@@ -1,0 +1,133 @@
+package jwt
+
+import (
+	"context"
+	"reflect"
+	"strings"
+
+	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/vault/auth"
+	"github.com/strongkeep/strongkeep/internal/vault/engine"
+)
+
+// login trades a workload's JWT for a token.
+func (e *Engine) login(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
+	d := req.Decode()
+	name, text := d.String("role", ""), strings.TrimSpace(d.String("jwt", ""))
+	if err := d.Err(); err != nil {
+		return nil, err
+	}
+	if text == "" {
+		return nil, errs.New(errs.Invalid, "missing token")
+	}
+	i, r, err := e.load(ctx, tx, name)
+	if err != nil {
+		return nil, err
+	}
+	if r.Kind != typeJWT {
+		return nil, errs.New(errs.Invalid, "role with oidc role_type is not allowed: log in by a browser, or use a role of type jwt")
+	}
+	if err := allowed(r, req); err != nil {
+		return nil, err
+	}
+	payload, err := i.verify(ctx, text)
+	if err != nil {
+		return nil, err
+	}
+	c, err := parseClaims(payload)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.checkTimes(req.Time, r); err != nil {
+		return nil, err
+	}
+	if issuer, _ := c.text("iss"); i.cfg.Issuer != "" && issuer != i.cfg.Issuer {
+		return nil, errs.New(errs.Denied, "error validating token: invalid issuer (iss) claim")
+	} else if i.cfg.Issuer == "" && i.cfg.Discovery != "" && strings.TrimSuffix(issuer, "/") != strings.TrimSuffix(i.cfg.Discovery, "/") {
+		return nil, errs.New(errs.Denied, "error validating token: the iss claim is not oidc_discovery_url; set bound_issuer if that is meant")
+	}
+	if err := r.checkAudience(c); err != nil {
+		return nil, err
+	}
+	a, err := r.admit(c)
+	if err != nil {
+		e.cfg.Log.Info("login refused", "role", r.Name, "reason", err)
+		return nil, err
+	}
+	return &engine.Response{Auth: a}, nil
+}
+
+func allowed(r *role, req *engine.Request) error {
+	params, err := r.Engine()
+	if err == nil && !auth.AllowsAddr(params.BoundCIDRs, req.Remote) {
+		err = errs.New(errs.Denied, "permission denied: logins by this role are bound to other addresses than yours")
+	}
+	return err
+}
+
+// load returns the issuer of the config and the role of that name, or the default role.
+func (e *Engine) load(ctx context.Context, tx engine.Tx, name string) (*issuer, *role, error) {
+	c, err := loadConfig(ctx, tx)
+	if err != nil {
+		return nil, nil, err
+	}
+	if c == nil {
+		return nil, nil, errs.Newf(errs.Invalid, "could not load configuration: write %sconfig first", e.cfg.MountPath())
+	}
+	if name == "" {
+		name = c.DefaultRole
+	}
+	if name == "" {
+		return nil, nil, errs.New(errs.Invalid, "missing role")
+	}
+	clean, err := auth.CleanName("role", name)
+	if err != nil {
+		return nil, nil, errs.New(errs.Invalid, "invalid role name")
+	}
+	r, err := e.roles.Load(ctx, tx, clean)
+	if err != nil {
+		return nil, nil, err
+	}
+	if r == nil {
+		return nil, nil, errs.Newf(errs.Invalid, "role could not be found: there is no such role below %srole/", e.cfg.MountPath())
+	}
+	i, err := e.issuerOf(c)
+	return i, r, err
+}
+
+// issuerOf returns the issuer for c, with the keys it has, as long as the config
+// stays the same.
+func (e *Engine) issuerOf(c *config) (*issuer, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.issuer != nil && reflect.DeepEqual(e.issuer.cfg.settings(), c.settings()) {
+		return e.issuer, nil
+	}
+	i, err := newIssuer(c, e.cfg.Now)
+	if err != nil {
+		return nil, err
+	}
+	if e.issuer != nil {
+		e.issuer.client.CloseIdleConnections()
+	}
+	e.issuer = i
+	return i, nil
+}
+
+// Renew implements engine.Renewer: the role must still be there, and says how long.
+func (e *Engine) Renew(ctx context.Context, tx engine.Tx, a *engine.Auth) (*engine.Auth, error) {
+	name, err := auth.CleanName("role", a.Metadata["role"])
+	if err != nil {
+		return nil, errs.New(errs.Invalid, "the token does not say by which role it was given: log in again")
+	}
+	r, err := e.roles.Load(ctx, tx, name)
+	if err != nil {
+		return nil, err
+	}
+	if r == nil {
+		return nil, errs.Newf(errs.Invalid, "role %q was deleted: its tokens cannot be renewed", name)
+	}
+	next := *a
+	next.Params, err = r.Engine()
+	return &next, err
+}
