@@ -76,15 +76,19 @@ func systemMounts(core gate.Core) map[string]engine.Factory {
 	return map[string]engine.Factory{
 		"system": func(cfg engine.Config) (engine.Engine, error) {
 			return sys.New(sys.Config{
-				Mounts: core.Mounts, Policies: core.Policies, Tokens: core.Tokens, Leases: core.Leases, Audit: core.Audit,
+				Mounts: core.Mounts, Namespaces: core.Namespaces, Reach: core.Reach, Policies: core.Policies,
+				Tokens: core.Tokens, Leases: core.Leases, Audit: core.Audit,
 				Barrier: core.Barrier, AskSeal: core.AskSeal, Random: cfg.Random, Now: cfg.Now, Version: Version,
 				Others: [][]engine.Route{
 					core.Wrapping.Routes(),
-					explain.New(explain.Config{Policies: core.Policies, Tokens: core.Tokens, Mounts: core.Mounts, Subject: core.Subject}).Routes(),
+					explain.New(explain.Config{
+						Policies: core.Policies, Tokens: core.Tokens, Mounts: core.Mounts, Namespaces: core.Namespaces,
+						Subject: core.Subject, Reach: core.Reach,
+					}).Routes(),
 				},
 			}), nil
 		},
-		"token": authtoken.New(authtoken.Config{Tokens: core.Tokens, Limits: core.TokenLimits, Missing: core.MissingPolicies}),
+		"token": authtoken.New(authtoken.Config{Tokens: core.Tokens, Limits: core.TokenLimits, Missing: core.MissingPolicies, Reach: core.Reach}),
 	}
 }
 

@@ -69,5 +69,18 @@ type Namespace struct {
 // RootNamespaceID is the ID of the namespace that holds all others.
 const RootNamespaceID = "root"
 
+// Folder is where the engines that serve every namespace keep what belongs to n,
+// below which they have the same layout as the root namespace, whose folder is
+// "". It is deleted with the namespace.
+func (n Namespace) Folder() string {
+	if n.Root() {
+		return ""
+	}
+	return NamespaceFolder + n.ID + "/"
+}
+
+// NamespaceFolder holds the folders of all namespaces but the root.
+const NamespaceFolder = "ns/"
+
 // Root reports whether this is the root namespace. The zero value is, too.
 func (n Namespace) Root() bool { return n.Path == "" }

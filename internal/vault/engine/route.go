@@ -58,6 +58,7 @@ type Route struct {
 	Unauthenticated bool // no token, no policy: logins and public material
 	TokenOnly       bool // any valid token, no policy: the handler decides by Caller
 	Sudo            bool // needs the sudo capability besides the operation's own
+	RootOnly        bool // a system route of the root namespace alone
 	ReadOnly        bool // the handlers of Read and List never write, whatever the others do; see ReadsOnly
 
 	// Wrapping says that the route works on a wrapping token, which the caller's

@@ -83,9 +83,10 @@ func (c *call) auditAuth(token audit.Secret) *audit.Auth {
 	x.results = audit.PolicyResults{Allowed: c.decision.Allowed}
 	if c.decision.Allowed {
 		x.results.GrantingPolicies = x.granting[:0]
+		home, _ := c.vault.home(e)
 		for _, name := range c.decision.Policies() {
 			x.results.GrantingPolicies = append(x.results.GrantingPolicies,
-				audit.Policy{Name: name, NamespaceID: "root", Type: "acl"})
+				audit.Policy{Name: name, NamespaceID: home.ID, NamespacePath: home.Path, Type: "acl"})
 		}
 	}
 	x.auth = audit.Auth{
@@ -112,7 +113,7 @@ func (c *call) auditedRequest(token audit.Secret) *audit.Request {
 	*r = audit.Request{
 		ID: c.req.ID, Operation: c.op.String(), Mount: c.auditMount(),
 		ClientToken: token,
-		Namespace:   audit.Namespace{ID: "root"}, Path: c.req.Path, Data: c.req.Body.Raw(),
+		Namespace:   c.auditNamespace(), Path: c.rel, Data: c.req.Body.Raw(),
 		WrapTTL: c.req.WrapTTL,
 	}
 	if c.token != nil {

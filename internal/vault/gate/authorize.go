@@ -6,6 +6,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
 	"github.com/strongkeep/strongkeep/internal/vault/mount"
+	"github.com/strongkeep/strongkeep/internal/vault/namespace"
 	"github.com/strongkeep/strongkeep/internal/vault/policy"
 	"github.com/strongkeep/strongkeep/internal/vault/token"
 	"github.com/strongkeep/strongkeep/internal/vault/wrapping"
@@ -24,11 +25,14 @@ func (c *call) identify(ctx context.Context) error {
 		c.request.Token = c.req.Token
 	}
 	if c.open() {
-		return nil
+		return c.checkLock()
 	}
-	entry, err := c.vault.valid(ctx, c.req)
+	entry, err := c.vault.valid(ctx, c.req, c.ns)
 	if err != nil {
 		return c.badToken(err)
+	}
+	if err := c.checkLock(); err != nil {
+		return err
 	}
 	if entry.NumUses != 0 && !c.ownWrapping(entry) {
 		if err := c.countUse(ctx, entry); err != nil {
@@ -36,28 +40,28 @@ func (c *call) identify(ctx context.Context) error {
 		}
 	}
 	c.token = entry
-	acl, _, err := c.vault.policies.ACLFor(ctx, c.vault.store, subject(entry))
+	acl, _, err := c.vault.policies.ACLFor(ctx, c.vault.store, c.vault.subject(entry))
 	if err != nil {
 		return errs.Newf(errs.KindOf(err), "reading the token's policies: %w", err)
 	}
 	c.acl = acl
 	c.request.Caller = engine.Caller{
 		TokenKey: entry.Key, Accessor: entry.Accessor, DisplayName: entry.DisplayName,
-		EntityID: entry.EntityID, Policies: entry.Policies, Metadata: entry.Meta,
+		EntityID: entry.EntityID, Namespace: namespace.Root, Policies: entry.Policies, Metadata: entry.Meta,
 		Root: acl.IsRoot(),
+	}
+	if entry.Namespace != "" {
+		c.request.Caller.Namespace, _ = c.vault.home(entry)
 	}
 	if entry.Type == token.Batch {
 		// Nothing may be kept for a token whose end nobody notices.
 		c.request.Caller.TokenKey = ""
 	}
-	if c.mount != nil && c.mount.Path == mount.AuthPrefix+"token/" {
+	if c.mount != nil && c.mount.Class == mount.System && c.mount.Path == mount.AuthPrefix+"token/" {
 		c.request.Token = c.req.Token
 	}
 	return nil
 }
-
-// subject is whom the policies of a token are asked for.
-func subject(e *token.Entry) policy.Subject { return policy.Subject{Names: e.Policies} }
 
 // badToken is the error for a token that is not valid: of one that is presented
 // to be unwrapped clients know another text.
@@ -68,8 +72,9 @@ func (c *call) badToken(err error) error {
 	return err
 }
 
-// valid returns the entry of the request's token if it may be used now, here.
-func (v *vault) valid(ctx context.Context, req *Request) (*token.Entry, error) {
+// valid returns the entry of the request's token if it may be used now, here: a
+// token is of use in its own namespace and below.
+func (v *vault) valid(ctx context.Context, req *Request, ns engine.Namespace) (*token.Entry, error) {
 	if req.Token.Empty() {
 		return nil, errNoToken
 	}
@@ -78,6 +83,9 @@ func (v *vault) valid(ctx context.Context, req *Request) (*token.Entry, error) {
 		return nil, err
 	}
 	if !entry.AllowsAddr(req.Remote.Addr()) {
+		return nil, errNoToken
+	}
+	if !v.usable(entry, ns) {
 		return nil, errNoToken
 	}
 	return entry, nil
@@ -111,12 +119,19 @@ func (c *call) resolve(ctx context.Context, t *tx) error {
 
 // decide asks policy. An unauthenticated route is open to all.
 func (c *call) decide() error {
-	if c.open() || c.op == engine.Help || c.route != nil && c.route.TokenOnly {
+	switch {
+	case c.open():
 		c.decision = policy.Decision{Allowed: true}
 		return nil
+	case c.op == engine.Help || c.route != nil && c.route.TokenOnly:
+		c.decision = policy.Decision{Allowed: c.mayKnow()}
+		if !c.decision.Allowed {
+			return errDenied
+		}
+		return nil
 	}
-	c.decision = c.ask(c.req.Path)
-	if meant := c.meant(); c.decision.Allowed && meant != c.req.Path {
+	c.decision = c.ask(c.abs)
+	if meant := c.meant(); c.decision.Allowed && meant != c.abs {
 		asWritten := c.decision.Sudo
 		c.decision = c.ask(meant)
 		c.decision.Sudo = c.decision.Sudo && asWritten
@@ -129,6 +144,16 @@ func (c *call) decide() error {
 	return nil
 }
 
+// mayKnow reports whether the caller may learn what is at the path without being
+// granted it: whatever is mounted in its token's own namespace, and elsewhere
+// only where policy grants it something.
+func (c *call) mayKnow() bool {
+	if c.mount == nil {
+		return c.acl.AnyUnder(c.abs) || c.acl.Capabilities(c.abs)[0] != policy.Deny.String()
+	}
+	return c.ns.Path == c.request.Caller.Namespace.Path || c.acl.AnyUnder(c.ns.Path)
+}
+
 func (c *call) ask(path string) policy.Decision {
 	return c.acl.Decide(policy.Query{Path: path, Want: capability(c.op), Params: &c.req.Body, WrapTTL: c.req.WrapTTL})
 }
@@ -137,9 +162,9 @@ func (c *call) ask(path string) policy.Decision {
 // differently: a deny of it must hold for every spelling.
 func (c *call) meant() string {
 	if c.route == nil || c.route.Canonical == nil {
-		return c.req.Path
+		return c.abs
 	}
-	return c.mount.Path + c.route.Canonical(c.request.Path)
+	return c.ns.Path + c.mount.Path + c.route.Canonical(c.request.Path)
 }
 
 // capability is what policy must grant for an operation.

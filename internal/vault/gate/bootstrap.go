@@ -78,7 +78,7 @@ func (g *Gate) bootstrap(ctx context.Context, v *vault) (redact.Secret, error) {
 			return redact.Secret{}, err
 		}
 	}
-	if _, err := v.policies.Put(t, policy.DefaultName, policy.DefaultText); err != nil {
+	if _, err := v.policies.Put(t, policy.Namespace{}, policy.DefaultName, policy.DefaultText); err != nil {
 		return redact.Secret{}, err
 	}
 	for _, d := range g.cfg.Defaults.Audit {

@@ -9,6 +9,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/audit/headers"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
 	"github.com/strongkeep/strongkeep/internal/vault/mount"
+	"github.com/strongkeep/strongkeep/internal/vault/namespace"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
 	"github.com/strongkeep/strongkeep/internal/vault/token"
 )
@@ -17,12 +18,12 @@ import (
 // request found it: what it writes then would be left where no purge comes by.
 // After the conflict the request is refused.
 func (c *call) stillMounted(ctx context.Context, t *tx) error {
-	if c.mount.Class == mount.System {
-		return nil
+	if err := c.stillThere(ctx, t); err != nil || c.mount.Class == mount.System {
+		return err
 	}
 	entry, err := t.Get(ctx, mount.EntryPrefix+c.mount.ID)
 	if err == nil && !entry.Exists() {
-		err = errs.Newf(errs.NotExist, "no handler for route %q. route entry not found.", c.req.Path)
+		err = c.noRoute()
 	}
 	return err
 }
@@ -39,23 +40,31 @@ func (c *call) committed(ctx context.Context, t *tx, revision store.Revision) er
 	if c.mount.Class != mount.System {
 		return nil
 	}
-	var mounts, auditing, audited bool
+	var namespaces, mounts, auditing, audited bool
 	for _, change := range t.Changes() {
+		namespaces = namespaces || strings.HasPrefix(change.Key, namespace.EntryPrefix)
 		mounts = mounts || strings.HasPrefix(change.Key, mount.EntryPrefix)
 		auditing = auditing || strings.HasPrefix(change.Key, devices.Prefix)
 		audited = audited || change.Key == headers.Key
 	}
-	if !mounts && !auditing && !audited {
+	if !namespaces && !mounts && !auditing && !audited {
 		return nil
 	}
 	v := c.vault
 	v.reload.Lock()
 	defer v.reload.Unlock()
+	if namespaces {
+		if err := v.namespaces.Reload(ctx); err != nil {
+			return errs.Newf(errs.KindOf(err), "the change is stored, but loading it: %w", err)
+		}
+	}
 	if mounts {
 		if err := v.mounts.Reload(ctx); err != nil {
 			return errs.Newf(errs.KindOf(err), "the change is stored, but loading it: %w", err)
 		}
 		v.syncWork()
+	}
+	if namespaces || mounts {
 		v.work.Go(func() { v.purge(v.lifetime, c.gate) })
 	}
 	return v.reloadAuditing(ctx, t, auditing, audited)
@@ -64,7 +73,7 @@ func (c *call) committed(ctx context.Context, t *tx, revision store.Revision) er
 // tokenGone lets every engine that keeps something per token drop it.
 // Engines do it in one go: what they keep per token is bounded (cubbyhole).
 func (v *vault) tokenGone(ctx context.Context, tx token.Tx, tokenKey string) (more bool, err error) {
-	for _, m := range v.mounts.Table().All() {
+	for _, m := range v.mounts.Table().TokenWatchers() {
 		w, ok := m.Engine.(engine.TokenWatcher)
 		if !ok {
 			continue

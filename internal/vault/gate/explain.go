@@ -33,20 +33,20 @@ func (c *call) explain(ctx context.Context, denied error) error {
 	if c.acl == nil || len(asked) == 0 || asked[0] != "true" && asked[0] != "1" {
 		return denied
 	}
-	if !c.acl.Decide(policy.Query{Path: explainPath, Want: policy.Update}).Allowed {
+	if !c.acl.Decide(policy.Query{Path: c.request.Caller.Namespace.Path + explainPath, Want: policy.Update}).Allowed {
 		return denied
 	}
 	q := policy.Question{
 		Query: policy.Query{Path: c.meant(), Want: capability(c.op), Params: &c.req.Body, WrapTTL: c.req.WrapTTL},
 		Sudo:  c.route != nil && c.route.Sudo,
 	}
-	x, err := c.vault.policies.Explain(ctx, c.vault.store, subject(c.token), q)
+	x, err := c.vault.policies.Explain(ctx, c.vault.store, c.vault.subject(c.token), q)
 	if err != nil {
 		return denied
 	}
 	if x.Allowed { // of two spellings of the path the one that was written is denied
-		q.Path = c.req.Path
-		if x, err = c.vault.policies.Explain(ctx, c.vault.store, subject(c.token), q); err != nil {
+		q.Path = c.abs
+		if x, err = c.vault.policies.Explain(ctx, c.vault.store, c.vault.subject(c.token), q); err != nil {
 			return denied
 		}
 	}

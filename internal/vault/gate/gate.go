@@ -17,6 +17,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/events"
 	"github.com/strongkeep/strongkeep/internal/vault/lease"
 	"github.com/strongkeep/strongkeep/internal/vault/mount"
+	"github.com/strongkeep/strongkeep/internal/vault/namespace"
 	"github.com/strongkeep/strongkeep/internal/vault/policy"
 	"github.com/strongkeep/strongkeep/internal/vault/seal"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
@@ -66,21 +67,27 @@ type Defaults struct {
 
 // Core is what system engines work on: the parts of one unsealed vault.
 type Core struct {
-	Mounts   *mount.Registry
-	Policies *policy.Book
-	Tokens   *token.Manager
-	Wrapping *wrapping.Wrapper
-	Leases   *lease.Manager
-	Audit    *audit.Broker
-	Barrier  *seal.Barrier
-	AskSeal  func() // seals the vault once the present request is answered
+	Mounts *mount.Registry
+	// Namespaces is the tree of tenants.
+	Namespaces *namespace.Registry
+	Policies   *policy.Book
+	Tokens     *token.Manager
+	Wrapping   *wrapping.Wrapper
+	Leases     *lease.Manager
+	Audit      *audit.Broker
+	Barrier    *seal.Barrier
+	AskSeal    func() // seals the vault once the present request is answered
 	// TokenLimits says how long a token may go on: its mount's TTLs, and what
 	// its auth method says, which may also refuse.
 	TokenLimits func(ctx context.Context, tx engine.Tx, req *engine.Request, e *token.Entry) (token.Limits, error)
+	// MissingPolicies returns a warning for each policy that does not exist in ns.
+	MissingPolicies func(ctx context.Context, tx engine.Tx, ns engine.Namespace, names []string) ([]string, error)
+	// Reach returns the namespace with this ID ("" = the root) if it is the
+	// request's, or lies below that and policy allows the caller the same request
+	// there. Kind Denied otherwise, whether or not there is such a namespace.
+	Reach func(ctx context.Context, tx engine.Tx, req *engine.Request, id string) (engine.Namespace, error)
 	// Subject is whom the policies of a token are asked for.
 	Subject func(e *token.Entry) policy.Subject
-	// MissingPolicies returns a warning for each policy that does not exist.
-	MissingPolicies func(ctx context.Context, tx engine.Tx, names []string) ([]string, error)
 }
 
 // Observation is what metrics learn of a request.
@@ -104,20 +111,22 @@ type Gate struct {
 
 // vault is one unsealed period: everything that lives from unseal to seal.
 type vault struct {
-	store    store.Store // decrypted view
-	mounts   *mount.Registry
-	policies *policy.Book
-	tokens   *token.Manager
-	wrapper  *wrapping.Wrapper
-	leases   *lease.Manager
-	events   *events.Bus
-	audit    *audit.Broker
-	expirer  *lease.Expirer
-	workers  workers
-	devices  map[string]redact.Secret          // keys of the enabled audit devices by path; guarded by reload
-	skipped  map[string]redact.Secret          // likewise of those left out at start; guarded by reload
-	headers  atomic.Pointer[headers.Selection] // which request headers are audited
-	reload   sync.Mutex                        // serialises reloads of mounts and devices
+	store      store.Store // decrypted view
+	mounts     *mount.Registry
+	namespaces *namespace.Registry
+	policies   *policy.Book
+	tokens     *token.Manager
+	wrapper    *wrapping.Wrapper
+	leases     *lease.Manager
+	events     *events.Bus
+	audit      *audit.Broker
+	expirer    *lease.Expirer
+	workers    workers
+	devices    map[string]redact.Secret          // keys of the enabled audit devices by path; guarded by reload
+	skipped    map[string]redact.Secret          // likewise of those left out at start; guarded by reload
+	headers    atomic.Pointer[headers.Selection] // which request headers are audited
+	reload     sync.Mutex                        // serialises reloads of mounts and devices
+	purging    sync.Mutex                        // serialises purges
 
 	lifetime context.Context    // of background work; not a request's
 	stop     context.CancelFunc // ends lifetime

@@ -22,6 +22,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
 	"github.com/strongkeep/strongkeep/internal/vault/engine/cubbyhole"
 	"github.com/strongkeep/strongkeep/internal/vault/mount"
+	"github.com/strongkeep/strongkeep/internal/vault/policy"
 	"github.com/strongkeep/strongkeep/internal/vault/seal"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
 	"github.com/strongkeep/strongkeep/internal/vault/store/fault"
@@ -195,7 +196,7 @@ func (b *bench) token(text string, change func(*token.Spec)) redact.Secret {
 	if change != nil {
 		change(&spec)
 	}
-	if _, err := v.policies.Put(tx, "p", text); err != nil {
+	if _, err := v.policies.Put(tx, policy.Namespace{}, "p", text); err != nil {
 		b.t.Fatal(err)
 	}
 	made, err := v.tokens.Create(b.t.Context(), tx, spec)
@@ -538,7 +539,7 @@ func TestRerunAsksPolicyAnew(t *testing.T) {
 	b.lab.on("create kv/y", func(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
 		v := b.gate.open.Load()
 		deny := begin(v.store)
-		if _, err := v.policies.Put(deny, "p", `path "lab/kv/*" { capabilities = ["deny"] }`); err != nil {
+		if _, err := v.policies.Put(deny, policy.Namespace{}, "p", `path "lab/kv/*" { capabilities = ["deny"] }`); err != nil {
 			return nil, err
 		}
 		deny.Put(b.storage("lab/")+req.Path, []byte("someone else's"))
@@ -554,7 +555,7 @@ func TestRerunAsksPolicyAnew(t *testing.T) {
 }
 
 func (b *bench) storage(path string) string {
-	return b.gate.open.Load().mounts.Table().ByPath(path).Storage()
+	return b.gate.open.Load().mounts.Table().ByPath(engine.Namespace{}, path).Storage()
 }
 
 func TestBoundAddressAndLostMount(t *testing.T) {
@@ -751,7 +752,7 @@ func TestPolicyChangeHoldsAtOnce(t *testing.T) {
 	}
 	v := b.gate.open.Load()
 	tx := begin(v.store)
-	if _, err := v.policies.Put(tx, "p", `path "lab/ro/*" { capabilities = ["deny"] }`); err != nil {
+	if _, err := v.policies.Put(tx, policy.Namespace{}, "p", `path "lab/ro/*" { capabilities = ["deny"] }`); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := tx.Commit(t.Context()); err != nil {

@@ -60,6 +60,9 @@ type call struct {
 	gate  *Gate
 	req   *Request
 
+	ns       engine.Namespace
+	abs, rel string        // the path from the root, and within ns
+	nowhere  bool          // the header names no namespace; ns is the deepest there is above it
 	mount    *mount.Mount  // nil if the path is below no mount
 	route    *engine.Route // nil if the mount has no such path
 	request  engine.Request
@@ -101,20 +104,20 @@ func (c *call) do(ctx context.Context) (*engine.Response, error) {
 	return res, nil
 }
 
-// locate checks the path and finds mount and route. It reveals nothing yet:
+// locate checks the path and finds namespace, mount and route. It reveals nothing yet:
 // whether a path exists is told only to those whom policy lets ask.
 func (c *call) locate() error {
-	if err := checkNamespace(c.req.Namespace); err != nil {
-		return err
-	}
-	if err := checkPath(c.req.Path, c.op); err != nil {
+	if err := c.place(); err != nil {
 		return err
 	}
 	c.request = engine.Request{
-		ID: c.req.ID, Operation: c.op, Body: c.req.Body,
+		ID: c.req.ID, Operation: c.op, Namespace: c.ns, Body: c.req.Body,
 		Remote: c.req.Remote.Addr(), Certificates: c.req.Certificates, Time: c.req.Time, WrapTTL: c.req.WrapTTL,
 	}
-	m, rest, ok := c.vault.mounts.Table().Find(c.req.Path)
+	if c.nowhere {
+		return nil
+	}
+	m, rest, ok := c.vault.mounts.Table().Find(c.ns, c.rel)
 	if !ok {
 		return nil
 	}
@@ -180,11 +183,14 @@ func (c *call) run(ctx context.Context, t *tx, asked audit.Ticket) (res *engine.
 // decideAnew asks everything again that a commit of another may have changed:
 // the mount, the policies, and whether an update is now a create.
 func (c *call) decideAnew(ctx context.Context, t *tx) error {
+	if err := c.checkLock(); err != nil {
+		return err
+	}
 	if err := c.stillMounted(ctx, t); err != nil {
 		return err
 	}
 	if c.token != nil {
-		acl, _, err := c.vault.policies.ACLFor(ctx, c.vault.store, subject(c.token))
+		acl, _, err := c.vault.policies.ACLFor(ctx, c.vault.store, c.vault.subject(c.token))
 		if err != nil {
 			return errs.Newf(errs.KindOf(err), "reading the token's policies: %w", err)
 		}
@@ -284,11 +290,14 @@ func (c *call) commit(ctx context.Context, t *tx, asked audit.Ticket) error {
 func (c *call) handler() (engine.Handler, error) {
 	switch {
 	case c.mount == nil:
-		return nil, errs.Newf(errs.NotExist, "no handler for route %q. route entry not found.", c.req.Path)
+		return nil, c.noRoute()
 	case c.op == engine.Help:
 		return c.help, nil
 	case c.route == nil:
 		return nil, errs.New(errs.NotExist, "1 error occurred:\n\t* unsupported path\n\n")
+	}
+	if err := c.belongs(); err != nil {
+		return nil, err
 	}
 	if h := c.route.Handler(c.op); h != nil {
 		return h, nil

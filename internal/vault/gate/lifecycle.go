@@ -10,6 +10,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/events"
 	"github.com/strongkeep/strongkeep/internal/vault/lease"
 	"github.com/strongkeep/strongkeep/internal/vault/mount"
+	"github.com/strongkeep/strongkeep/internal/vault/namespace"
 	"github.com/strongkeep/strongkeep/internal/vault/policy"
 	"github.com/strongkeep/strongkeep/internal/vault/seal"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
@@ -75,12 +76,13 @@ func (g *Gate) build(ctx context.Context, raw store.Store, keys *seal.Keyring) (
 		return nil, err
 	}
 	v := &vault{store: s, audit: g.audit, workers: workers{now: g.cfg.Now}, policies: policy.NewBook(policy.Config{}), devices: map[string]redact.Secret{}, skipped: map[string]redact.Secret{}}
+	v.namespaces = namespace.NewRegistry(namespace.Config{Store: s, Now: g.cfg.Now, Random: g.cfg.Random})
 	tokenKey, err := keys.Derive("token")
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	defer tokenKey.Wipe() // the manager derives its own from it
-	v.tokens, err = token.New(token.Config{Key: tokenKey, Now: g.cfg.Now, Random: g.cfg.Random, Gone: v.tokenGone, Lost: v.mountLost})
+	v.tokens, err = token.New(token.Config{Key: tokenKey, Now: g.cfg.Now, Random: g.cfg.Random, Gone: v.tokenGone, Lost: v.mountLost, LostNamespace: v.namespaceLost})
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -91,7 +93,7 @@ func (g *Gate) build(ctx context.Context, raw store.Store, keys *seal.Keyring) (
 	v.leases = v.newLeases(g)
 	v.events = events.NewBus(events.Config{Source: "strongkeep://" + status.VaultID})
 	core := Core{Policies: v.policies, Tokens: v.tokens, Leases: v.leases, Audit: v.audit, Barrier: g.cfg.Barrier,
-		AskSeal: func() { v.sealAsked.Store(true) }, TokenLimits: v.tokenLimits, MissingPolicies: v.missingPolicies, Subject: subject}
+		AskSeal: func() { v.sealAsked.Store(true) }, TokenLimits: v.tokenLimits, MissingPolicies: v.missingPolicies, Subject: v.subject}
 	types := Types{}
 	v.mounts = mount.NewRegistry(mount.Config{
 		Store: s, Types: func(class mount.Class) map[string]engine.Factory { return types.of(class) },
@@ -99,14 +101,17 @@ func (g *Gate) build(ctx context.Context, raw store.Store, keys *seal.Keyring) (
 		Host:    func(e *mount.Entry) mount.Host { return v.host(g, e) },
 		Closing: v.endWork,
 	})
-	v.wrapper = wrapping.New(wrapping.Config{Tokens: v.tokens, Mounts: v.mounts, Longest: g.cfg.TTLs.Max})
-	core.Mounts, core.Wrapping = v.mounts, v.wrapper
+	v.wrapper = wrapping.New(wrapping.Config{Tokens: v.tokens, Mounts: v.mounts, Longest: g.cfg.TTLs.Max, Usable: v.usable})
+	core.Mounts, core.Namespaces, core.Reach, core.Wrapping = v.mounts, v.namespaces, v.reach, v.wrapper
 	types = g.cfg.Types(core)
-	if err := v.mounts.Reload(ctx); err != nil {
+	if err := errors.Join(v.namespaces.Reload(ctx), v.mounts.Reload(ctx)); err != nil {
 		return nil, errors.Join(err, v.close())
 	}
 	return v, nil
 }
+
+// namespaceLost reports whether the namespace with this ID was deleted.
+func (v *vault) namespaceLost(id string) bool { return v.namespaces.Table().Entry(id) == nil }
 
 // mountLost reports whether the mount with this ID was removed.
 func (v *vault) mountLost(id string) bool { return v.mounts.Table().ByID(id) == nil }
@@ -128,17 +133,6 @@ func (v *vault) background(g *Gate, held bool) {
 	v.workers.held = held
 	v.work.Go(func() { v.purge(v.lifetime, g) })
 	v.syncWork()
-}
-
-// purge deletes what removed mounts left, also what a crash left undone.
-func (v *vault) purge(ctx context.Context, g *Gate) {
-	err := v.dropLeases(ctx)
-	if err == nil {
-		err = v.mounts.Purge(ctx)
-	}
-	if err != nil && ctx.Err() == nil {
-		g.cfg.Log.Warn("deleting the data of removed mounts; will go on at the next removal or unseal", "error", err)
-	}
 }
 
 // Seal closes the vault to requests, waits for those inside, and wipes the keys.

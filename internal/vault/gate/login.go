@@ -7,6 +7,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
 	"github.com/strongkeep/strongkeep/internal/vault/mount"
+	"github.com/strongkeep/strongkeep/internal/vault/namespace"
 	"github.com/strongkeep/strongkeep/internal/vault/policy"
 	"github.com/strongkeep/strongkeep/internal/vault/token"
 )
@@ -23,8 +24,8 @@ func (c *call) issue(ctx context.Context, t *tx, res *engine.Response) error {
 		return err
 	}
 	made, err := c.vault.tokens.Create(ctx, t, token.Spec{
-		Orphan: true, Type: loginType(auth.Params.Type, c.mount.Config.TokenType),
-		Policies: policies, Path: c.req.Path, MountID: c.mount.ID,
+		Namespace: nsID(c.ns), Orphan: true, Type: loginType(auth.Params.Type, c.mount.Config.TokenType),
+		Policies: policies, Path: c.rel, MountID: c.mount.ID,
 		DisplayName: displayName(c.mount.Path, auth.DisplayName), Meta: auth.Metadata,
 		TTL: auth.Params.TTL, Period: auth.Params.Period, MaxTTL: auth.Params.MaxTTL,
 		ExplicitMaxTTL: auth.Params.ExplicitMaxTTL, Default: c.mount.TTLs.Default, Max: c.mount.TTLs.Max,
@@ -42,7 +43,7 @@ func (c *call) issue(ctx context.Context, t *tx, res *engine.Response) error {
 		ClientToken: made.Token.RevealString(), Accessor: e.Accessor, Policies: e.Policies, TokenPolicies: e.Policies,
 		EntityID: e.EntityID, TTL: e.TTL, Renewable: e.Renewable, Type: kind, Orphan: e.Orphan, NumUses: e.NumUses,
 	}
-	missing, err := c.vault.missingPolicies(ctx, t, e.Policies)
+	missing, err := c.vault.missingPolicies(ctx, t, c.ns, e.Policies)
 	if err != nil {
 		return err
 	}
@@ -51,8 +52,8 @@ func (c *call) issue(ctx context.Context, t *tx, res *engine.Response) error {
 }
 
 // missingPolicies warns of names that no policy stands behind.
-func (v *vault) missingPolicies(ctx context.Context, tx engine.Tx, names []string) (warnings []string, err error) {
-	_, missing, err := v.policies.ACLFor(ctx, tx, policy.Subject{Names: names})
+func (v *vault) missingPolicies(ctx context.Context, tx engine.Tx, ns engine.Namespace, names []string) (warnings []string, err error) {
+	_, missing, err := v.policies.ACLFor(ctx, tx, policy.Subject{Namespace: policy.Namespace(ns), Names: names})
 	for _, name := range missing {
 		warnings = append(warnings, "Policy \""+name+"\" does not exist")
 	}
@@ -64,7 +65,7 @@ func (v *vault) missingPolicies(ctx context.Context, tx engine.Tx, names []strin
 func (v *vault) tokenLimits(ctx context.Context, tx engine.Tx, req *engine.Request, e *token.Entry) (token.Limits, error) {
 	m := v.mounts.Table().ByID(e.MountID)
 	if e.MountID == "" {
-		m = v.mounts.Table().ByPath(mount.AuthPrefix + "token/")
+		m = v.mounts.Table().ByPath(namespace.Root, mount.AuthPrefix+"token/")
 	}
 	if m == nil {
 		return token.Limits{}, errNoToken

@@ -50,11 +50,3 @@ func hasDotSegment(path string) bool {
 	}
 	return false
 }
-
-// checkNamespace admits the root namespace under its names.
-func checkNamespace(ns string) error {
-	if ns == "" || ns == "root" {
-		return nil
-	}
-	return errs.New(errs.Invalid, "no such namespace: this server has only the root namespace; unset VAULT_NAMESPACE or the X-Vault-Namespace header")
-}

@@ -14,7 +14,7 @@ import (
 func TestWriteToAMountRemovedMeanwhile(t *testing.T) {
 	b := newBench(t)
 	v := b.gate.open.Load()
-	m := v.mounts.Table().ByPath("lab/")
+	m := v.mounts.Table().ByPath(engine.Namespace{}, "lab/")
 	runs := 0
 	b.lab.on("create kv/x", func(ctx context.Context, tx engine.Tx, _ *engine.Request) (*engine.Response, error) {
 		if runs++; runs == 1 {

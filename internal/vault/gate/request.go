@@ -15,7 +15,7 @@ type Request struct {
 	ID        string           // UUID; appears in the answer and in both audit lines
 	Operation engine.Operation // a POST or PUT arrives as Update; the gate tells Create from it
 	Path      string           // without "v1/"; a List's path ends in "/"
-	Namespace string           // as sent, "" = root
+	Namespace string           // as sent, without slashes at its ends; "" or "root" = root
 	Token     redact.Secret    // empty = none
 	Body      engine.Body
 	Remote    netip.AddrPort

@@ -25,6 +25,7 @@ type Subscription struct {
 	vault *vault
 	sub   *events.Subscription
 	req   Request
+	ns    engine.Namespace
 	next  *events.Message // taken from sub and not yet decided on; nil = none
 }
 
@@ -47,7 +48,7 @@ func (g *Gate) Subscribe(ctx context.Context, req *Request, glob string) (*Subsc
 	asked := c.auditRequest(err)
 	var sub *events.Subscription
 	if err == nil {
-		sub, err = v.events.Subscribe(glob, "", subscriptionQueue)
+		sub, err = v.events.Subscribe(glob, c.ns.Path, subscriptionQueue)
 	}
 	if auditErr := c.auditResponse(nil, err, asked).Wait(ctx); auditErr != nil {
 		if sub != nil {
@@ -59,7 +60,7 @@ func (g *Gate) Subscribe(ctx context.Context, req *Request, glob string) (*Subsc
 	if err != nil {
 		return nil, err
 	}
-	return &Subscription{gate: g, vault: v, sub: sub, req: *req}, nil
+	return &Subscription{gate: g, vault: v, sub: sub, req: *req, ns: c.ns}, nil
 }
 
 // Next returns the next event as JSON. For every event the caller's token and
@@ -107,16 +108,19 @@ func (s *Subscription) mayHear(ctx context.Context, paths ...string) (bool, erro
 		return false, errs.New(errs.Unavailable, "the vault was sealed in between; subscribe again")
 	}
 	// A token with counted uses has paid for the subscription as a whole.
-	entry, err := v.valid(ctx, &s.req)
+	entry, err := v.valid(ctx, &s.req, s.ns)
 	if err != nil {
 		return false, err
 	}
-	acl, _, err := v.policies.ACLFor(ctx, v.store, subject(entry))
+	if by := v.namespaces.Table().LockedBy(s.ns); by != nil {
+		return false, errLocked(by)
+	}
+	acl, _, err := v.policies.ACLFor(ctx, v.store, v.subject(entry))
 	if err != nil {
 		return false, err
 	}
 	for _, path := range paths {
-		if path != "" && acl.Decide(policy.Query{Path: path, Want: policy.Read}).Allowed {
+		if path != "" && acl.Decide(policy.Query{Path: s.ns.Path + path, Want: policy.Read}).Allowed {
 			return true, nil
 		}
 	}
@@ -127,17 +131,17 @@ func (s *Subscription) mayHear(ctx context.Context, paths ...string) (bool, erro
 func (s *Subscription) Close() { s.sub.Close() }
 
 func (c *call) event(e engine.Event, revision uint64) events.Event {
-	return mountEvent(c.mount, e, revision, c.req.Time)
+	return mountEvent(c.mount, c.ns, e, revision, c.req.Time)
 }
 
 // mountEvent is what subscribers hear of a change within m.
-func mountEvent(m *mount.Mount, e engine.Event, revision uint64, at time.Time) events.Event {
+func mountEvent(m *mount.Mount, ns engine.Namespace, e engine.Event, revision uint64, at time.Time) events.Event {
 	metadata := maps.Clone(e.Metadata)
 	if within, ok := metadata["data_path"]; ok {
 		metadata["data_path"] = m.Path + within
 	}
 	return events.Event{
-		ID: uuid.NewString(), Type: e.Type, Path: m.Path + e.Path, Time: at, Revision: revision,
+		ID: uuid.NewString(), Type: e.Type, Path: m.Path + e.Path, Namespace: ns.Path, Time: at, Revision: revision,
 		Metadata: metadata, Mount: m.Path, MountClass: string(m.Class), MountAccessor: m.Accessor,
 		Plugin: m.Type, PluginVersion: m.Options["version"],
 	}

@@ -65,8 +65,9 @@ func (v *vault) update(ctx context.Context, g *Gate, mountID string, change func
 		if err != nil {
 			return errs.Newf(errs.KindOf(err), "committing work of %q: %w", m.Path, err)
 		}
+		ns, _ := v.namespaces.Table().ByID(m.Namespace)
 		for _, e := range t.events {
-			v.events.Publish(mountEvent(m, e, uint64(revision), g.cfg.Now().UTC()))
+			v.events.Publish(mountEvent(m, ns, e, uint64(revision), g.cfg.Now().UTC()))
 		}
 		return nil
 	}

@@ -16,7 +16,7 @@ func (c *call) wrap(ctx context.Context, t *tx, res *engine.Response) (*engine.R
 	if c.req.WrapTTL == 0 || c.op == engine.Help || envelope.Empty(c.op, res) || res.Wrapped != nil {
 		return res, nil
 	}
-	in := wrapping.Wrapping{TTL: c.req.WrapTTL, Path: c.req.Path, Answer: wrapping.Answer{Status: 200, ContentType: "application/json"}}
+	in := wrapping.Wrapping{TTL: c.req.WrapTTL, Namespace: nsID(c.ns), Path: c.rel, Answer: wrapping.Answer{Status: 200, ContentType: "application/json"}}
 	switch {
 	case res.Raw != nil && res.Raw.Status == 0:
 		return nil, errs.New(errs.Invalid, "this answer cannot be wrapped: unset VAULT_WRAP_TTL or the X-Vault-Wrap-TTL header")

@@ -25,7 +25,7 @@ func (r *Registry) Add(ctx context.Context, tx engine.Tx, e *Entry) error {
 	if err != nil {
 		return err
 	}
-	if taken := table.Conflict(e.Path); taken != nil {
+	if taken := table.conflict(e.Namespace, e.Path); taken != nil {
 		return errs.Newf(errs.Exist, "path is already in use at %s", shown(taken))
 	}
 	if err := r.name(e); err != nil {
@@ -87,7 +87,7 @@ func (r *Registry) Update(ctx context.Context, tx engine.Tx, id string, change f
 	if err := change(&e); err != nil {
 		return err
 	}
-	if taken := table.Conflict(e.Path); taken != nil && taken.ID != e.ID {
+	if taken := table.conflict(e.Namespace, e.Path); taken != nil && taken.ID != e.ID {
 		return errs.Newf(errs.Exist, "path is already in use at %s", shown(taken))
 	}
 	tx.Put(EntryPrefix+e.ID, Encode(&e))
@@ -109,11 +109,9 @@ func (r *Registry) Remove(ctx context.Context, tx engine.Tx, m *Mount) error {
 	return nil
 }
 
-// guarded makes tx conflict with every other change of the table, and returns a
-// table that has all changes before tx: the running one is behind between a
-// commit and the Reload that follows it. What tx itself changes is not in it.
+// guarded is Fresh for a change of the table.
 func (r *Registry) guarded(ctx context.Context, tx engine.Tx) (*Table, error) {
-	stored, err := tx.Get(ctx, guardKey)
+	table, err := r.Fresh(ctx, tx)
 	if err != nil {
 		return nil, err
 	}
@@ -122,6 +120,17 @@ func (r *Registry) guarded(ctx context.Context, tx engine.Tx) (*Table, error) {
 		return nil, errs.Newf(errs.Internal, "stamping the mount table: %w", err)
 	}
 	tx.Put(guardKey, stamp)
+	return table, nil
+}
+
+// Fresh returns a table that has all changes before tx, and makes tx conflict
+// with every later one: the running one is behind between a commit and the
+// Reload that follows it. What tx itself changes is not in it.
+func (r *Registry) Fresh(ctx context.Context, tx engine.Tx) (*Table, error) {
+	stored, err := tx.Get(ctx, guardKey)
+	if err != nil {
+		return nil, err
+	}
 	own := stored.Revision == ^store.Revision(0) // tx has been here before
 	if table := r.Table(); own || table.guard == stored.Revision {
 		return table, nil
@@ -140,7 +149,7 @@ func (r *Registry) Purge(ctx context.Context) error {
 		return err
 	}
 	for _, id := range ids {
-		if err := r.purgeFolder(ctx, DataPrefix+id+"/"); err != nil {
+		if err := r.PurgeFolder(ctx, DataPrefix+id+"/"); err != nil {
 			return errs.Newf(errs.KindOf(err), "deleting the data of removed mount %s: %w", id, err)
 		}
 		if _, err := r.cfg.Store.Apply(ctx, store.Delete(PurgePrefix+id)); err != nil {
@@ -150,7 +159,9 @@ func (r *Registry) Purge(ctx context.Context) error {
 	return nil
 }
 
-func (r *Registry) purgeFolder(ctx context.Context, folder string) error {
+// PurgeFolder deletes everything below folder, which ends in "/", in
+// transactions of bounded size.
+func (r *Registry) PurgeFolder(ctx context.Context, folder string) error {
 	for {
 		names, err := r.cfg.Store.List(ctx, folder, "", store.MaxChanges)
 		if err != nil || len(names) == 0 {
@@ -160,7 +171,7 @@ func (r *Registry) purgeFolder(ctx context.Context, folder string) error {
 		for _, name := range names {
 			if !strings.HasSuffix(name, "/") {
 				changes = append(changes, store.Delete(folder+name))
-			} else if err := r.purgeFolder(ctx, folder+name); err != nil {
+			} else if err := r.PurgeFolder(ctx, folder+name); err != nil {
 				return err
 			}
 		}

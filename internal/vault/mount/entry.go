@@ -13,7 +13,7 @@ import (
 type Class string
 
 // The classes. System mounts are made at init, can be neither moved nor
-// removed, and their engines see the whole store.
+// removed, and their engines see the whole store. They serve every namespace.
 const (
 	Secret Class = "secret"
 	Auth   Class = "auth"
@@ -25,11 +25,12 @@ const AuthPrefix = "auth/"
 
 // Entry is one mount as it is stored, as JSON.
 type Entry struct {
-	ID          string            `json:"id"`       // UUID; names the mount's storage
-	Class       Class             `json:"class"`    // see Class
-	Path        string            `json:"path"`     // full, ends in "/": "secret/", "auth/kubernetes/"
-	Type        string            `json:"type"`     // as registered: "kv", "kubernetes"
-	Accessor    string            `json:"accessor"` // "kv_1a2b3c4d": names the mount to clients and in audit lines
+	ID          string            `json:"id"`                  // UUID; names the mount's storage
+	Namespace   string            `json:"namespace,omitempty"` // ID of the namespace it is in; "" = the root
+	Class       Class             `json:"class"`               // see Class
+	Path        string            `json:"path"`                // within its namespace, ends in "/": "secret/", "auth/kubernetes/"
+	Type        string            `json:"type"`                // as registered: "kv", "kubernetes"
+	Accessor    string            `json:"accessor"`            // "kv_1a2b3c4d": names the mount to clients and in audit lines
 	Description string            `json:"description,omitempty"`
 	Options     map[string]string `json:"options,omitempty"`
 	Local       bool              `json:"local,omitempty"`     // accepted and shown; there is no replication to exclude it from
@@ -73,7 +74,7 @@ func (e *Entry) Storage() string {
 }
 
 // Fixed reports whether the mount can be neither removed nor moved.
-func (e *Entry) Fixed() bool { return e.Class == System || e.Type == "cubbyhole" }
+func (e *Entry) Fixed() bool { return e.Class == System || e.Type == "cubbyhole" && e.Namespace == "" }
 
 // Where entries and the data of mounts are stored. A purge key names the data
 // of a removed mount that is still to be deleted.

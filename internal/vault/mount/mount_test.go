@@ -47,7 +47,7 @@ func TestFind(t *testing.T) {
 		"secret//x":            "secret/ /x",
 		"sys/mounts/team/a/xx": "sys/ mounts/team/a/xx",
 	} {
-		m, rest, ok := table.Find(path)
+		m, rest, ok := table.Find(engine.Namespace{}, path)
 		got := ""
 		if ok {
 			got = m.Path + " " + rest
@@ -56,10 +56,10 @@ func TestFind(t *testing.T) {
 			t.Errorf("Find(%q) = %q, want %q", path, got, want)
 		}
 	}
-	if newTable(nil).depth != 0 {
+	if newTable(nil).root.depth != 0 {
 		t.Error("an empty table has depth")
 	}
-	if _, _, ok := newTable(nil).Find("a/b"); ok {
+	if _, _, ok := newTable(nil).Find(engine.Namespace{}, "a/b"); ok {
 		t.Error("an empty table found something")
 	}
 }
@@ -70,21 +70,21 @@ func TestConflict(t *testing.T) {
 		"secret/": true, "secret/sub/": true, "secrets/": false, "team/": true, "team/a/": true,
 		"team/b/": false, "auth/": true, "auth/kubernetes/": false, "te/": false,
 	} {
-		if got := table.Conflict(path) != nil; got != want {
-			t.Errorf("Conflict(%q) = %v, want %v", path, got, want)
+		if got := table.conflict("", path) != nil; got != want {
+			t.Errorf("conflict(%q) = %v, want %v", path, got, want)
 		}
 	}
 }
 
 func TestLookups(t *testing.T) {
 	table := newTable(mounts("b/", "a/"))
-	if table.ByPath("a/").ID != "1" || table.ByID("0").Path != "b/" {
+	if table.ByPath(engine.Namespace{}, "a/").ID != "1" || table.ByID("0").Path != "b/" {
 		t.Error("a lookup found the wrong mount")
 	}
-	if table.ByPath("a") != nil || table.ByID("9") != nil {
+	if table.ByPath(engine.Namespace{}, "a") != nil || table.ByID("9") != nil {
 		t.Error("a lookup found what is not there")
 	}
-	if all := table.All(); len(all) != 2 || all[0].Path != "a/" {
+	if all := table.In(engine.Namespace{}); len(all) != 2 || all[0].Path != "a/" {
 		t.Error("All is not ordered by path")
 	}
 }
@@ -232,7 +232,7 @@ func TestAddTuneMoveRemove(t *testing.T) {
 	if err := f.add(Entry{Class: Secret, Path: "a/", Type: "thing"}); err != nil {
 		t.Fatal(err)
 	}
-	m := f.Table().ByPath("a/")
+	m := f.Table().ByPath(engine.Namespace{}, "a/")
 	if m == nil || m.ID == "" || !strings.HasPrefix(m.Accessor, "thing_") || m.TTLs.Default != time.Hour {
 		t.Fatalf("mounted %+v", m)
 	}
@@ -247,8 +247,8 @@ func TestAddTuneMoveRemove(t *testing.T) {
 	if err := f.change(func(tx engine.Tx) error { return f.Update(t.Context(), tx, m.ID, retune) }); err != nil {
 		t.Fatal(err)
 	}
-	moved := f.Table().ByPath("b/")
-	if moved == nil || f.Table().ByPath("a/") != nil || moved.ID != m.ID {
+	moved := f.Table().ByPath(engine.Namespace{}, "b/")
+	if moved == nil || f.Table().ByPath(engine.Namespace{}, "a/") != nil || moved.ID != m.ID {
 		t.Fatal("the mount did not move")
 	}
 	if moved.TTLs.Default != 30*time.Minute {
@@ -260,7 +260,7 @@ func TestAddTuneMoveRemove(t *testing.T) {
 	if err := f.change(func(tx engine.Tx) error { return f.Remove(t.Context(), tx, moved) }); err != nil {
 		t.Fatal(err)
 	}
-	if f.Table().ByPath("b/") != nil || f.closed == 0 {
+	if f.Table().ByPath(engine.Namespace{}, "b/") != nil || f.closed == 0 {
 		t.Error("the mount is there, or its engine was not closed")
 	}
 	if err := f.Purge(t.Context()); err != nil {
@@ -290,7 +290,7 @@ func TestRefusals(t *testing.T) {
 		t.Errorf("a path below a mount (facts §2.5): %v", err)
 	}
 	for _, path := range []string{"sys/", "cubbyhole/"} {
-		m := f.Table().ByPath(path)
+		m := f.Table().ByPath(engine.Namespace{}, path)
 		if err := f.change(func(tx engine.Tx) error { return f.Remove(t.Context(), tx, m) }); !errs.Is(err, errs.Invalid) {
 			t.Errorf("removing %s: %v", path, err)
 		}
@@ -344,7 +344,7 @@ func TestChangeBeforeTheReloadOfAnother(t *testing.T) {
 	if err := commit(add); !errs.Is(err, errs.Exist) {
 		t.Fatalf("a second mount at one path: %v, want Exist", err)
 	}
-	m := f.Table().ByPath("a/")
+	m := f.Table().ByPath(engine.Namespace{}, "a/")
 	for _, change := range []func(*Entry) error{
 		func(e *Entry) error { e.Description = "kept"; return nil },
 		func(e *Entry) error { e.Config.MaxTTL = time.Minute; return nil },
@@ -356,7 +356,7 @@ func TestChangeBeforeTheReloadOfAnother(t *testing.T) {
 	if err := f.Reload(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if m := f.Table().ByPath("a/"); m.Description != "kept" || m.Config.MaxTTL != time.Minute {
+	if m := f.Table().ByPath(engine.Namespace{}, "a/"); m.Description != "kept" || m.Config.MaxTTL != time.Minute {
 		t.Errorf("one change undid the other: %+v", m.Entry)
 	}
 }

@@ -107,12 +107,16 @@ func (r *Registry) load(ctx context.Context, id string, old *Table) (*Mount, err
 	if !stored.Exists() {
 		return nil, nil
 	}
+	running := old.ByID(id)
+	if running != nil && running.revision == stored.Revision {
+		return running, nil
+	}
 	entry, err := decodeEntry(stored.Value)
 	if err != nil {
 		return nil, err
 	}
-	m := &Mount{Entry: *entry, TTLs: r.Effective(&entry.Config), Log: r.log(entry)}
-	if running := old.ByID(id); running != nil {
+	m := &Mount{Entry: *entry, TTLs: r.Effective(&entry.Config), Log: r.log(entry), revision: stored.Revision}
+	if running != nil {
 		m.Engine, m.Router = running.Engine, running.Router
 		return m, nil
 	}
@@ -169,7 +173,13 @@ func (r *Registry) Build(entry *Entry) (engine.Engine, *engine.Router, error) {
 	return e, router, nil
 }
 
-func (r *Registry) log(e *Entry) *slog.Logger { return r.cfg.Log.With("mount", e.Path, "type", e.Type) }
+func (r *Registry) log(e *Entry) *slog.Logger {
+	log := r.cfg.Log.With("mount", e.Path, "type", e.Type)
+	if e.Namespace != "" {
+		log = log.With("namespace", e.Namespace)
+	}
+	return log
+}
 
 // Effective fills a mount's TTLs from the system's where it has none.
 func (r *Registry) Effective(t *Tuning) engine.TTLs {

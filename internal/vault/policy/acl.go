@@ -21,15 +21,21 @@ type ACL struct {
 // together with others it grants nothing, since such a set is a mistake.
 // Without policies everything is refused. Rules whose paths have templates are
 // left out: they grant nothing to whom nobody knows.
-func Compile(policies ...*Policy) *ACL { return CompileFor(nil, policies...) }
+func Compile(policies ...*Policy) *ACL { return CompileIn("", nil, policies...) }
 
 // CompileFor is Compile with who put for the templates of paths; nil is nobody.
-func CompileFor(who *Identity, policies ...*Policy) *ACL {
-	if len(policies) == 1 && policies[0].root {
+func CompileFor(who *Identity, policies ...*Policy) *ACL { return CompileIn("", who, policies...) }
+
+// CompileIn is CompileFor for policies of the namespace at path, whose rules
+// speak of nothing outside it: "secret/*" of "team-a/" is "team-a/secret/*".
+// Root is a policy of the root namespace, "", alone.
+func CompileIn(path string, who *Identity, policies ...*Policy) *ACL {
+	if path == "" && len(policies) == 1 && policies[0].root {
 		return &ACL{root: true}
 	}
 	a := &ACL{}
 	for _, r := range mergeRules(who, policies) {
+		r = r.below(path)
 		a.rules.Add(r.path, r, r.grants())
 	}
 	a.rules.Freeze()

@@ -13,15 +13,24 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/store"
 )
 
-// folder is where policies lie in storage, one key per policy:
+// Where policies lie in storage, one key per policy:
 //
-//	policy/<name> → 0x01 | the text as it was written
+//	policy/<name>                     → 0x01 | the text as it was written
+//	ns/<namespace ID>/policy/<name>     likewise, outside the root namespace
 //
 // The byte in front is the version of this format.
 const (
 	folder = "policy/"
 	format = 1
 )
+
+// folderOf returns where the policies of a namespace lie: in its engine.Namespace.Folder.
+func folderOf(ns Namespace) string {
+	if ns.Root() {
+		return folder
+	}
+	return "ns/" + ns.ID + "/" + folder
+}
 
 // unwritten is the revision of what a transaction wrote and has not committed
 // (see store.Txn.Get). All such entries share it, so nothing may be kept by it.
@@ -44,7 +53,7 @@ type Config struct {
 	ACLs int // how many sets of policies to keep compiled; 0 = 1024
 }
 
-// Book is the policies of one namespace and the ACLs compiled from them. All
+// Book is the policies of all namespaces and the ACLs compiled from them. All
 // readers given to one Book must show the same storage folder. It is used by
 // any number of goroutines at once and needs no closing.
 //
@@ -75,38 +84,38 @@ func NewBook(cfg Config) *Book {
 	return &Book{seed: maphash.MakeSeed(), wrapping: Wrapping(), root: Compile(Root()), buckets: make([]bucket, n)}
 }
 
-// Put checks text and writes it as the policy name, in place of what was
+// Put checks text and writes it as the policy name of ns, in place of what was
 // there. It returns the policy under its normalised name. Kinds: those of Parse.
-func (b *Book) Put(tx Writer, name, text string) (*Policy, error) {
+func (b *Book) Put(tx Writer, ns Namespace, name, text string) (*Policy, error) {
 	p, err := Parse(name, text)
 	if err != nil {
 		return nil, err
 	}
-	tx.Put(folder+p.name, append([]byte{format}, text...))
+	tx.Put(folderOf(ns)+p.name, append([]byte{format}, text...))
 	return p, nil
 }
 
 // Delete removes the policy if it is there. Kind Invalid: it may not be deleted.
-func (b *Book) Delete(tx Writer, name string) error {
+func (b *Book) Delete(tx Writer, ns Namespace, name string) error {
 	name, err := Deletable(name)
 	if err == nil {
-		tx.Delete(folder + name)
+		tx.Delete(folderOf(ns) + name)
 	}
 	return err
 }
 
 // Get returns a policy, the built-in ones included. Kinds: NotExist, Invalid (the name).
-func (b *Book) Get(ctx context.Context, r Reader, name string) (*Policy, error) {
+func (b *Book) Get(ctx context.Context, r Reader, ns Namespace, name string) (*Policy, error) {
 	name, err := NormalizeName(name)
 	switch {
 	case err != nil:
 		return nil, err
-	case name == RootName:
+	case name == RootName && ns.Root():
 		return Root(), nil
 	case name == WrappingName:
 		return b.wrapping, nil
 	}
-	e, err := r.Get(ctx, folder+name)
+	e, err := r.Get(ctx, folderOf(ns)+name)
 	if err != nil {
 		return nil, fmt.Errorf("reading policy %q: %w", name, err)
 	}
@@ -116,10 +125,10 @@ func (b *Book) Get(ctx context.Context, r Reader, name string) (*Policy, error) 
 	return stored(name, e)
 }
 
-// List returns the names of the stored policies, sorted. The built-in ones are
+// List returns the names of the stored policies of ns, sorted. The built-in ones are
 // not among them.
-func (b *Book) List(ctx context.Context, r Reader) ([]string, error) {
-	names, err := list(ctx, r, "", nil)
+func (b *Book) List(ctx context.Context, r Reader, ns Namespace) ([]string, error) {
+	names, err := list(ctx, r, folderOf(ns), "", nil)
 	if err != nil {
 		return nil, fmt.Errorf("listing policies: %w", err)
 	}
@@ -129,7 +138,7 @@ func (b *Book) List(ctx context.Context, r Reader) ([]string, error) {
 
 // list appends the names that begin with below, which is "" or ends in "/". It
 // recurses as deep as names have slashes, so at most MaxName/2.
-func list(ctx context.Context, r Reader, below string, names []string) ([]string, error) {
+func list(ctx context.Context, r Reader, folder, below string, names []string) ([]string, error) {
 	found, err := r.List(ctx, folder+below, "", 0)
 	if err != nil {
 		return nil, err
@@ -139,7 +148,7 @@ func list(ctx context.Context, r Reader, below string, names []string) ([]string
 			names = append(names, below+name)
 			continue
 		}
-		if names, err = list(ctx, r, below+name, names); err != nil {
+		if names, err = list(ctx, r, folder, below+name, names); err != nil {
 			return nil, err
 		}
 	}
@@ -170,18 +179,18 @@ func stored(name string, e store.Entry) (*Policy, error) {
 // Internal (a stored policy is damaged: nothing is allowed), those of the reader.
 func (b *Book) ACLFor(ctx context.Context, r Reader, who Subject) (acl *ACL, missing []string, err error) {
 	names := normalSet(who.Names)
-	if slices.Contains(names, RootName) {
+	if who.Namespace.Root() && slices.Contains(names, RootName) {
 		if len(names) > 1 {
 			return nil, nil, errs.Newf(errs.Invalid, "policy %q cannot be combined with others", RootName)
 		}
 		return b.root, nil, nil
 	}
-	c, err := b.find(names).get(ctx, r, b.wrapping)
+	c, err := b.find(who.Namespace, names).get(ctx, r, b.wrapping)
 	if err != nil {
 		return nil, nil, err
 	}
 	if c.policies != nil && who.Identity != nil {
-		return b.personalFor(c, who.Identity), c.missing, nil
+		return b.personalFor(c, who), c.missing, nil
 	}
 	return c.acl, c.missing, nil
 }
@@ -208,11 +217,17 @@ func normalSet(names []string) []string {
 	return slices.Compact(set)
 }
 
-// find returns the set of names, adding it in place of the least recently used
+// find returns the set of names of ns, adding it in place of the least recently used
 // one of its bucket. names must be a normalSet.
-func (b *Book) find(names []string) *set {
+func (b *Book) find(ns Namespace, names []string) *set {
 	var h maphash.Hash
 	h.SetSeed(b.seed)
+	if ns.Root() {
+		ns = Namespace{} // under one of its names
+	} else {
+		_, _ = h.WriteString(ns.ID)
+		_ = h.WriteByte('/')
+	}
 	for _, name := range names {
 		_, _ = h.WriteString(name)
 		_ = h.WriteByte(0)
@@ -227,7 +242,7 @@ func (b *Book) find(names []string) *set {
 			oldest, at = nil, i
 			break // slots fill from the front
 		}
-		if slices.Equal(s.names, names) {
+		if s.ns == ns && slices.Equal(s.names, names) {
 			if s.used.Load() != now {
 				s.used.Store(now)
 			}
@@ -237,7 +252,7 @@ func (b *Book) find(names []string) *set {
 			oldest, at = s, i
 		}
 	}
-	s := newSet(names)
+	s := newSet(ns, names)
 	s.used.Store(b.clock.Add(1))
 	slots[at].CompareAndSwap(oldest, s) // if it fails, this call goes without keeping
 	return s
@@ -245,6 +260,7 @@ func (b *Book) find(names []string) *set {
 
 // set is one set of names and the newest ACL compiled for it.
 type set struct {
+	ns      Namespace
 	names   []string
 	keys    []string // in storage; "" = built in, or no name at all
 	used    atomic.Uint64
@@ -260,11 +276,11 @@ type compiled struct {
 	policies  []*Policy // what to compile for somebody known; nil = acl will do: there are no templates
 }
 
-func newSet(names []string) *set {
-	s := &set{names: slices.Clone(names), keys: make([]string, len(names))}
+func newSet(ns Namespace, names []string) *set {
+	s := &set{ns: ns, names: slices.Clone(names), keys: make([]string, len(names))}
 	for i, name := range names {
 		if clean(name) && name != WrappingName {
-			s.keys[i] = folder + name
+			s.keys[i] = folderOf(ns) + name
 		}
 	}
 	return s
@@ -337,7 +353,7 @@ func (s *set) compile(c *compiled, entries []store.Entry, wrapping *Policy) erro
 			policies = append(policies, p)
 		}
 	}
-	c.acl = Compile(policies...)
+	c.acl = CompileIn(s.ns.Path, nil, policies...)
 	if slices.ContainsFunc(policies, func(p *Policy) bool { return p.templated }) {
 		c.policies = policies
 	}

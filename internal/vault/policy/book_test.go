@@ -85,7 +85,7 @@ func may(acl *ACL, path string) bool { return acl.Decide(Query{Path: path, Want:
 
 func mustPut(t testing.TB, b *Book, tx Writer, name, text string) {
 	t.Helper()
-	if _, err := b.Put(tx, name, text); err != nil {
+	if _, err := b.Put(tx, Namespace{}, name, text); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -93,31 +93,31 @@ func mustPut(t testing.TB, b *Book, tx Writer, name, text string) {
 func TestBookKeepsPolicies(t *testing.T) {
 	ctx, s, b := t.Context(), newShelf(), NewBook(Config{})
 	text := "# mine\r\n" + allow("a")
-	p, err := b.Put(s, " Team/App ", text)
+	p, err := b.Put(s, Namespace{}, " Team/App ", text)
 	if err != nil || p.Name() != "team/app" {
 		t.Fatal(p, err)
 	}
 	mustPut(t, b, s, "team", allow("b"))
 	mustPut(t, b, s, "zoo", allow("c"))
-	got, err := b.Get(ctx, s, "TEAM/app")
+	got, err := b.Get(ctx, s, Namespace{}, "TEAM/app")
 	if err != nil || got.Text() != text || got.Name() != "team/app" {
 		t.Errorf("%v, %v", got, err)
 	}
-	names, err := b.List(ctx, s)
+	names, err := b.List(ctx, s, Namespace{})
 	if err != nil || fmt.Sprint(names) != "[team team/app zoo]" {
 		t.Errorf("%v, %v", names, err)
 	}
-	if err := b.Delete(s, "TEAM"); err != nil {
+	if err := b.Delete(s, Namespace{}, "TEAM"); err != nil {
 		t.Error(err)
 	}
-	if err := b.Delete(s, "never-was"); err != nil {
+	if err := b.Delete(s, Namespace{}, "never-was"); err != nil {
 		t.Error(err)
 	}
-	if _, err := b.Get(ctx, s, "team"); !errs.Is(err, errs.NotExist) {
+	if _, err := b.Get(ctx, s, Namespace{}, "team"); !errs.Is(err, errs.NotExist) {
 		t.Errorf("after Delete: %v", err)
 	}
 	for _, name := range []string{"root", "Response-Wrapping"} {
-		if p, err := b.Get(ctx, s, name); err != nil || p.Name() != strings.ToLower(name) {
+		if p, err := b.Get(ctx, s, Namespace{}, name); err != nil || p.Name() != strings.ToLower(name) {
 			t.Errorf("%s: %v, %v", name, p, err)
 		}
 	}
@@ -128,14 +128,14 @@ func TestBookRefuses(t *testing.T) {
 	mustPut(t, b, s, "default", DefaultText)
 	before := s.revision
 	for name, err := range map[string]error{
-		"put root":       second(b.Put(s, "ROOT", allow("a"))),
-		"put wrapping":   second(b.Put(s, "response-wrapping", allow("a"))),
-		"put bad text":   second(b.Put(s, "a", "path")),
-		"put bad name":   second(b.Put(s, "a b", allow("a"))),
-		"delete root":    b.Delete(s, "Root"),
-		"delete default": b.Delete(s, "DEFAULT"),
-		"delete wrap":    b.Delete(s, "response-wrapping"),
-		"get bad name":   second(b.Get(ctx, s, "../x")),
+		"put root":       second(b.Put(s, Namespace{}, "ROOT", allow("a"))),
+		"put wrapping":   second(b.Put(s, Namespace{}, "response-wrapping", allow("a"))),
+		"put bad text":   second(b.Put(s, Namespace{}, "a", "path")),
+		"put bad name":   second(b.Put(s, Namespace{}, "a b", allow("a"))),
+		"delete root":    b.Delete(s, Namespace{}, "Root"),
+		"delete default": b.Delete(s, Namespace{}, "DEFAULT"),
+		"delete wrap":    b.Delete(s, Namespace{}, "response-wrapping"),
+		"get bad name":   second(b.Get(ctx, s, Namespace{}, "../x")),
 		"root and more":  third(b.ACLFor(ctx, s, Subject{Names: []string{"default", " ROOT "}})),
 	} {
 		if !errs.Is(err, errs.Invalid) {
@@ -207,7 +207,7 @@ func TestACLForFollowsChanges(t *testing.T) {
 	if may(acl(), "x") {
 		t.Error("a new deny is not seen")
 	}
-	if err := b.Delete(s, "b"); err != nil {
+	if err := b.Delete(s, Namespace{}, "b"); err != nil {
 		t.Fatal(err)
 	}
 	if !may(acl(), "x") {
@@ -247,7 +247,7 @@ func TestACLForFailsClosed(t *testing.T) {
 		if acl != nil || !errs.Is(err, errs.Internal) || !strings.Contains(err.Error(), `"bad"`) {
 			t.Errorf("%s: %v, %v; a damaged policy may have denied something", name, acl, err)
 		}
-		if _, err := b.Get(ctx, s, "bad"); !errs.Is(err, errs.Internal) {
+		if _, err := b.Get(ctx, s, Namespace{}, "bad"); !errs.Is(err, errs.Internal) {
 			t.Errorf("%s: Get: %v", name, err)
 		}
 	}
@@ -259,8 +259,8 @@ func TestACLForFailsClosed(t *testing.T) {
 	for what, err := range map[string]error{
 		"hit":  third(b.ACLFor(ctx, s, Subject{Names: []string{"bad", "good"}})),
 		"miss": third(b.ACLFor(ctx, s, Subject{Names: []string{"other"}})),
-		"get":  second(b.Get(ctx, s, "good")),
-		"list": second(b.List(ctx, s)),
+		"get":  second(b.Get(ctx, s, Namespace{}, "good")),
+		"list": second(b.List(ctx, s, Namespace{})),
 	} {
 		if !errs.Is(err, errs.Sealed) || !errors.Is(err, s.fail) {
 			t.Errorf("%s: %v, want the reader's error", what, err)

@@ -55,13 +55,21 @@ const (
 )
 
 // Explain answers q for the subject and says why. It reads policies anew: it is
-// for people, not for every request. Kinds are those of ACLFor.
+// for people, not for every request. q.Path is absolute; what is shown is as the
+// subject's namespace has it, whose policies speak of nothing else. Kinds are
+// those of ACLFor.
 func (b *Book) Explain(ctx context.Context, r Reader, who Subject, q Question) (*Explanation, error) {
+	inside := false
+	if q.Path, inside = strings.CutPrefix(strings.TrimLeft(q.Path, "/"), who.Namespace.Path); !inside {
+		x := Explain(nil, nil, q)
+		x.Suggestion, x.Advice = "", "the path lies outside the namespace of the token, whose policies cannot grant it"
+		return x, nil
+	}
 	var held []*Policy
 	var missing []string
 	names := normalSet(who.Names)
 	for _, name := range names {
-		p, err := b.Get(ctx, r, name)
+		p, err := b.Get(ctx, r, who.Namespace, name)
 		switch {
 		case errs.Is(err, errs.NotExist) || errs.Is(err, errs.Invalid):
 			missing = append(missing, name)
@@ -78,7 +86,7 @@ func (b *Book) Explain(ctx context.Context, r Reader, who Subject, q Question) (
 	if x.Allowed {
 		return x, nil
 	}
-	all, err := b.List(ctx, r)
+	all, err := b.List(ctx, r, who.Namespace)
 	if err != nil {
 		return nil, err
 	}
@@ -86,7 +94,7 @@ func (b *Book) Explain(ctx context.Context, r Reader, who Subject, q Question) (
 		if slices.Contains(names, name) || len(x.Helpful) == maxHelpful {
 			continue
 		}
-		p, err := b.Get(ctx, r, name)
+		p, err := b.Get(ctx, r, who.Namespace, name)
 		if err != nil {
 			continue // gone since, or damaged: it helps nobody
 		}

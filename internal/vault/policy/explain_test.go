@@ -189,7 +189,7 @@ func TestBookExplains(t *testing.T) {
 		"mine": `path "kv/a" { capabilities = ["list"] }`, "helps": `path "kv/*" { capabilities = ["read"] } path "kv/a" { capabilities = ["read"] }`,
 		"weaker": `path "kv/*" { capabilities = ["read"] }`, "denies": `path "kv/a" { capabilities = ["deny"] }`, "other": `path "b" { capabilities = ["read"] }`,
 	} {
-		if _, err := b.Put(tx, name, text); err != nil {
+		if _, err := b.Put(tx, Namespace{}, name, text); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -28,6 +28,16 @@ type rule struct {
 	policies         []string                     // who contributed; of a denying rule those that deny
 }
 
+// below returns the rule for the same paths within folder, "" or ending in "/".
+func (r *rule) below(folder string) *rule {
+	if folder == "" {
+		return r
+	}
+	moved := *r
+	moved.path = r.path.Below(folder)
+	return &moved
+}
+
 // grants reports whether the rule allows anything at all.
 func (r *rule) grants() bool { return r.caps&Deny == 0 && r.caps != 0 }
 

@@ -10,8 +10,11 @@ import (
 // Namespace is where policies live: those of one are never those of another.
 type Namespace struct {
 	ID   string // "root" or "" for the root, otherwise five characters or more of base62
-	Path string // "" for the root, otherwise "team-a/" or "team-a/dev/"
+	Path string // "" for the root, otherwise "team-a/" or "team-a/dev/"; it never changes
 }
+
+// Root reports whether this is the root namespace. The zero value is, too.
+func (n Namespace) Root() bool { return n.Path == "" }
 
 // Subject is who an ACL is for.
 type Subject struct {
@@ -111,12 +114,13 @@ type personalACL struct {
 }
 
 // personalFor returns the ACL of c with who put for its templates.
-func (b *Book) personalFor(c *compiled, who *Identity) *ACL {
+func (b *Book) personalFor(c *compiled, subject Subject) *ACL {
+	who := subject.Identity
 	slot := &b.personal[maphash.String(b.seed, who.ID)%uint64(len(b.personal))]
 	if kept := slot.Load(); kept != nil && kept.from == c && kept.who == who {
 		return kept.acl
 	}
-	acl := CompileFor(who, c.policies...)
+	acl := CompileIn(subject.Namespace.Path, who, c.policies...)
 	slot.Store(&personalACL{c, who, acl})
 	return acl
 }

@@ -180,7 +180,7 @@ func TestHeaders(t *testing.T) {
 		t.Errorf("the namespace comes back as %q with %d", got, a.Status)
 	}
 	a = send(v, "GET", "kv/none", "", "X-Vault-Namespace", "team")
-	if a.Status != 400 || !strings.Contains(a.Body, "no such namespace") || a.Header.Get("X-Vault-Namespace") != "team" {
+	if a.Status != 404 || !strings.Contains(a.Body, "There is no namespace") || a.Header.Get("X-Vault-Namespace") != "team" {
 		t.Errorf("a namespace that is not there: %d %s", a.Status, a.Body)
 	}
 	// The client's own marker and the consistency headers are no reason to refuse.
@@ -411,8 +411,8 @@ func TestClientSeesErrors(t *testing.T) {
 	wantFailure(t, err, 403, textBadToken)
 	ns := v.NewClient(v.Root)
 	ns.SetNamespace("team")
-	_, err = ns.Logical().Read("kv/a")
-	wantFailure(t, err, 400, "no such namespace")
+	_, err = ns.Logical().Write("kv/a", map[string]any{"a": 1})
+	wantFailure(t, err, 404, "There is no namespace")
 	req := v.NewRequest(http.MethodGet, "/v1/kv/none")
 	req.Params = url.Values{"list": {"true"}}
 	res, err := v.RawRequestWithContext(t.Context(), req)

@@ -2,10 +2,12 @@ package sys
 
 import (
 	"context"
+	"strings"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
 	"github.com/strongkeep/strongkeep/internal/vault/policy"
+	"github.com/strongkeep/strongkeep/internal/vault/token"
 )
 
 func (e *Engine) capabilityRoutes() []engine.Route {
@@ -46,11 +48,11 @@ func (e *Engine) capabilities(ctx context.Context, tx engine.Tx, req *engine.Req
 	if err != nil {
 		return nil, err
 	}
-	return e.answerCapabilities(ctx, tx, req, entry.Policies)
+	return e.answerFor(ctx, tx, req, entry, errs.New(errs.Invalid, "invalid token: it is unknown, expired or revoked"))
 }
 
 func (e *Engine) capabilitiesSelf(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
-	return e.answerCapabilities(ctx, tx, req, req.Caller.Policies)
+	return e.answerCapabilities(ctx, tx, req, callerSubject(req))
 }
 
 func (e *Engine) capabilitiesAccessor(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
@@ -66,10 +68,23 @@ func (e *Engine) capabilitiesAccessor(ctx context.Context, tx engine.Tx, req *en
 	if err != nil {
 		return nil, err
 	}
-	return e.answerCapabilities(ctx, tx, req, entry.Policies)
+	return e.answerFor(ctx, tx, req, entry, errs.As(errs.Invalid, token.ErrAccessor))
 }
 
-func (e *Engine) answerCapabilities(ctx context.Context, tx engine.Tx, req *engine.Request, policies []string) (*engine.Response, error) {
+// answerFor answers for a token that the request names. unknown is the answer if
+// it is one of a namespace that the request cannot reach.
+func (e *Engine) answerFor(ctx context.Context, tx engine.Tx, req *engine.Request, entry *token.Entry, unknown error) (*engine.Response, error) {
+	ns, err := e.cfg.Reach(ctx, tx, req, entry.Namespace)
+	if errs.Is(err, errs.Denied) {
+		return nil, unknown
+	}
+	if err != nil {
+		return nil, err
+	}
+	return e.answerCapabilities(ctx, tx, req, policy.Subject{Namespace: policy.Namespace(ns), Names: entry.Policies})
+}
+
+func (e *Engine) answerCapabilities(ctx context.Context, tx engine.Tx, req *engine.Request, who policy.Subject) (*engine.Response, error) {
 	d := req.Decode()
 	paths := d.Strings("paths")
 	if len(paths) == 0 {
@@ -81,13 +96,13 @@ func (e *Engine) answerCapabilities(ctx context.Context, tx engine.Tx, req *engi
 	if len(paths) == 0 {
 		return nil, errs.New(errs.Invalid, "missing paths: name at least one")
 	}
-	acl, _, err := e.cfg.Policies.ACLFor(ctx, tx, policy.Subject{Names: policies})
+	acl, _, err := e.cfg.Policies.ACLFor(ctx, tx, who)
 	if err != nil {
 		return nil, err
 	}
 	data := make(map[string]any, len(paths)+1)
 	for _, path := range paths {
-		data[path] = acl.Capabilities(path)
+		data[path] = acl.Capabilities(req.Namespace.Path + strings.TrimLeft(path, "/"))
 	}
 	if len(paths) == 1 {
 		data["capabilities"] = data[paths[0]]

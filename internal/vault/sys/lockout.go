@@ -34,7 +34,7 @@ func (e *Engine) lockedUsers(ctx context.Context, tx engine.Tx, req *engine.Requ
 	}
 	total := 0
 	mounts := []any{}
-	for _, m := range e.cfg.Mounts.Table().All() {
+	for _, m := range e.cfg.Mounts.Table().In(req.Namespace) {
 		locker, ok := m.Engine.(engine.Locker)
 		if !ok || only != "" && m.Accessor != only {
 			continue
@@ -51,13 +51,13 @@ func (e *Engine) lockedUsers(ctx context.Context, tx engine.Tx, req *engine.Requ
 	}
 	spaces := []any{}
 	if total > 0 {
-		spaces = append(spaces, map[string]any{"namespace_id": "root", "namespace_path": "", "counts": total, "mount_accessors": mounts})
+		spaces = append(spaces, map[string]any{"namespace_id": req.Namespace.ID, "namespace_path": req.Namespace.Path, "counts": total, "mount_accessors": mounts})
 	}
 	return respond(map[string]any{"total": total, "by_namespace": spaces}, false)
 }
 
 func (e *Engine) unlockUser(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
-	for _, m := range e.cfg.Mounts.Table().All() {
+	for _, m := range e.cfg.Mounts.Table().In(req.Namespace) {
 		if m.Accessor != req.Params["accessor"] {
 			continue
 		}

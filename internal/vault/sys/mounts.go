@@ -107,9 +107,9 @@ func (s side) shown(m *mount.Mount) string {
 }
 
 func (e *Engine) listMounts(s side) engine.Handler {
-	return func(context.Context, engine.Tx, *engine.Request) (*engine.Response, error) {
+	return func(_ context.Context, _ engine.Tx, req *engine.Request) (*engine.Response, error) {
 		listing := map[string]any{}
-		for _, m := range e.cfg.Mounts.Table().All() {
+		for _, m := range e.cfg.Mounts.Table().In(req.Namespace) {
 			if s.holds(m) {
 				listing[s.shown(m)] = e.describe(m)
 			}
@@ -134,7 +134,7 @@ func (e *Engine) find(s side, req *engine.Request) (*mount.Mount, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := e.cfg.Mounts.Table().ByPath(path)
+	m := e.cfg.Mounts.Table().ByPath(req.Namespace, path)
 	if m == nil {
 		return nil, errs.New(errs.Invalid, s.missing+path)
 	}
@@ -172,6 +172,12 @@ func (e *Engine) addMount(s side) engine.Handler {
 		entry, err := newEntry(s, path, req)
 		if err != nil {
 			return nil, err
+		}
+		if err := e.vacant(ctx, tx, req.Namespace, path); err != nil {
+			return nil, err
+		}
+		if !req.Namespace.Root() {
+			entry.Namespace = req.Namespace.ID
 		}
 		return nil, e.cfg.Mounts.Add(ctx, tx, entry)
 	}
@@ -221,7 +227,7 @@ func (e *Engine) removeMount(s side) engine.Handler {
 		if err != nil {
 			return nil, err
 		}
-		m := e.cfg.Mounts.Table().ByPath(path)
+		m := e.cfg.Mounts.Table().ByPath(req.Namespace, path)
 		switch {
 		case m == nil:
 			return nil, nil // removing what is not there has always been 204
@@ -248,7 +254,7 @@ func (e *Engine) remount(ctx context.Context, tx engine.Tx, req *engine.Request)
 	if to, err = mount.CleanPath(to); err != nil {
 		return nil, errs.Newf(errs.Invalid, "field to: %w", err)
 	}
-	m := e.cfg.Mounts.Table().ByPath(from)
+	m := e.cfg.Mounts.Table().ByPath(req.Namespace, from)
 	switch {
 	case m == nil:
 		return nil, errs.Newf(errs.Invalid, "no mount at %q", from)
@@ -258,6 +264,9 @@ func (e *Engine) remount(ctx context.Context, tx engine.Tx, req *engine.Request)
 		return nil, errs.New(errs.Invalid, "an auth method moves only below auth/, a secrets engine only outside it")
 	case strings.HasSuffix(to, "/tune/"):
 		return nil, errs.Newf(errs.Invalid, "nothing can be mounted at %q: sys/mounts would take it for the tuning of another mount", to)
+	}
+	if err := e.vacant(ctx, tx, req.Namespace, to); err != nil {
+		return nil, err
 	}
 	move := func(entry *mount.Entry) error { entry.Path = to; return nil }
 	if err := e.cfg.Mounts.Update(ctx, tx, m.ID, move); err != nil {
@@ -270,7 +279,7 @@ func (e *Engine) remount(ctx context.Context, tx engine.Tx, req *engine.Request)
 // has answered, so that its ID is the mount's, and nothing is kept for it.
 func (e *Engine) remountStatus(_ context.Context, _ engine.Tx, req *engine.Request) (*engine.Response, error) {
 	m := e.cfg.Mounts.Table().ByID(req.Params["id"])
-	if m == nil {
+	if m == nil || e.cfg.Mounts.Table().ByPath(req.Namespace, m.Path) != m {
 		return nil, nil
 	}
 	return respond(map[string]any{

@@ -40,12 +40,14 @@ func (e *Engine) policyRoutes() []engine.Route {
 }
 
 func (e *Engine) listPolicies(legacy bool) engine.Handler {
-	return func(ctx context.Context, tx engine.Tx, _ *engine.Request) (*engine.Response, error) {
-		names, err := e.cfg.Policies.List(ctx, tx)
+	return func(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
+		names, err := e.cfg.Policies.List(ctx, tx, policy.Namespace(req.Namespace))
 		if err != nil {
 			return nil, err
 		}
-		names = append(names, policy.RootName)
+		if req.Namespace.Root() {
+			names = append(names, policy.RootName)
+		}
 		data := map[string]any{"keys": names}
 		if legacy {
 			data["policies"] = names
@@ -56,7 +58,7 @@ func (e *Engine) listPolicies(legacy bool) engine.Handler {
 
 func (e *Engine) readPolicy(legacy bool) engine.Handler {
 	return func(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
-		p, err := e.cfg.Policies.Get(ctx, tx, req.Params["name"])
+		p, err := e.cfg.Policies.Get(ctx, tx, policy.Namespace(req.Namespace), req.Params["name"])
 		if errs.Is(err, errs.NotExist) {
 			return nil, nil
 		}
@@ -83,7 +85,7 @@ func (e *Engine) writePolicy(_ context.Context, tx engine.Tx, req *engine.Reques
 		return nil, errs.New(errs.Invalid, "'policy' parameter not supplied or empty")
 	}
 	asked := req.Params["name"]
-	p, err := e.cfg.Policies.Put(tx, asked, policy.Decode(text))
+	p, err := e.cfg.Policies.Put(tx, policy.Namespace(req.Namespace), asked, policy.Decode(text))
 	if err != nil {
 		return nil, err
 	}
@@ -94,5 +96,5 @@ func (e *Engine) writePolicy(_ context.Context, tx engine.Tx, req *engine.Reques
 }
 
 func (e *Engine) deletePolicy(_ context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
-	return nil, e.cfg.Policies.Delete(tx, req.Params["name"])
+	return nil, e.cfg.Policies.Delete(tx, policy.Namespace(req.Namespace), req.Params["name"])
 }

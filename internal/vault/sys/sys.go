@@ -12,6 +12,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
 	"github.com/strongkeep/strongkeep/internal/vault/lease"
 	"github.com/strongkeep/strongkeep/internal/vault/mount"
+	"github.com/strongkeep/strongkeep/internal/vault/namespace"
 	"github.com/strongkeep/strongkeep/internal/vault/policy"
 	"github.com/strongkeep/strongkeep/internal/vault/seal"
 	"github.com/strongkeep/strongkeep/internal/vault/token"
@@ -19,16 +20,19 @@ import (
 
 // Config is what the engine works on. All fields are set.
 type Config struct {
-	Mounts   *mount.Registry
-	Policies *policy.Book
-	Tokens   *token.Manager
-	Leases   *lease.Manager
-	Audit    *audit.Broker
-	Barrier  *seal.Barrier
-	AskSeal  func() // seals the vault once the present request has been answered
-	Random   io.Reader
-	Now      func() time.Time
-	Version  string // semver
+	Mounts     *mount.Registry
+	Namespaces *namespace.Registry
+	Policies   *policy.Book
+	Tokens     *token.Manager
+	Leases     *lease.Manager
+	Audit      *audit.Broker
+	Barrier    *seal.Barrier
+	AskSeal    func() // seals the vault once the present request has been answered
+	// Reach is gate.Core.Reach.
+	Reach   func(ctx context.Context, tx engine.Tx, req *engine.Request, id string) (engine.Namespace, error)
+	Random  io.Reader
+	Now     func() time.Time
+	Version string // semver
 	// Others are routes below sys/ that packages of their own serve. They see the
 	// whole store, as the engine does.
 	Others [][]engine.Route
@@ -48,11 +52,12 @@ func (e *Engine) Routes() []engine.Route {
 	var all []engine.Route
 	own := [][]engine.Route{
 		e.mountRoutes(), e.policyRoutes(), e.capabilityRoutes(), e.auditRoutes(), e.auditHeaderRoutes(), e.keyRoutes(), e.clientRoutes(), e.lockoutRoutes(), e.leaseRoutes(),
-		e.passwordRoutes(),
+		e.passwordRoutes(), e.namespaceRoutes(),
 	}
 	for _, group := range slices.Concat(own, e.cfg.Others) {
 		all = append(all, group...)
 	}
+	rootOnly(all)
 	return all
 }
 
@@ -143,9 +148,9 @@ func (e *Engine) clientRoutes() []engine.Route {
 	}
 }
 
-func (e *Engine) visibleMounts(context.Context, engine.Tx, *engine.Request) (*engine.Response, error) {
+func (e *Engine) visibleMounts(_ context.Context, _ engine.Tx, req *engine.Request) (*engine.Response, error) {
 	secret, auth := map[string]any{}, map[string]any{}
-	for _, m := range e.cfg.Mounts.Table().All() {
+	for _, m := range e.cfg.Mounts.Table().In(req.Namespace) {
 		if m.Config.ListingVisibility != "unauth" {
 			continue
 		}
@@ -155,6 +160,9 @@ func (e *Engine) visibleMounts(context.Context, engine.Tx, *engine.Request) (*en
 		} else {
 			secret[m.Path] = shown
 		}
+	}
+	if !req.Namespace.Root() && len(secret)+len(auth) == 0 {
+		return nil, errs.New(errs.Unauthenticated, "permission denied") // as if there were no such namespace
 	}
 	return respond(map[string]any{"secret": secret, "auth": auth}, false)
 }
@@ -166,25 +174,32 @@ func (e *Engine) haStatus(context.Context, engine.Tx, *engine.Request) (*engine.
 	}}}, true)
 }
 
-// preflight answers for the mount that a path belongs to. Without any
+// callerSubject is whom policies are asked for when the caller asks.
+func callerSubject(req *engine.Request) policy.Subject {
+	return policy.Subject{Namespace: policy.Namespace(req.Caller.Namespace), Names: req.Caller.Policies}
+}
+
+// preflight answers for the mount that a path belongs to, which may lie in a
+// namespace below that of the request. Without any
 // capability below it the answer is 403 whether the mount exists or not
 // (facts §1.1 row 22: a 404 would mean "an old server" to the kv command).
 func (e *Engine) preflight(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
 	path := strings.Trim(req.Params["path"], "/")
+	ns, rest := e.cfg.Namespaces.Table().Find(req.Namespace.Path + path)
 	denied := errs.Newf(errs.Denied, "preflight capability check returned 403, please ensure client's policies grant access to path %q", path+"/")
-	m, _, ok := e.cfg.Mounts.Table().Find(path)
+	m, _, ok := e.cfg.Mounts.Table().Find(ns, rest)
 	if !ok {
 		return nil, denied
 	}
-	acl, _, err := e.cfg.Policies.ACLFor(ctx, tx, policy.Subject{Names: req.Caller.Policies})
+	acl, _, err := e.cfg.Policies.ACLFor(ctx, tx, callerSubject(req))
 	if err != nil {
 		return nil, err
 	}
-	if !acl.AnyUnder(m.Path) {
+	if !acl.AnyUnder(ns.Path + m.Path) {
 		return nil, denied
 	}
 	return respond(map[string]any{
-		"path": m.Path, "type": m.Type, "description": m.Description, "uuid": m.ID, "accessor": m.Accessor,
+		"path": strings.TrimPrefix(ns.Path, req.Namespace.Path) + m.Path, "type": m.Type, "description": m.Description, "uuid": m.ID, "accessor": m.Accessor,
 		"local": m.Local, "seal_wrap": m.SealWrap, "external_entropy_access": false, "options": m.Options,
 		"config": tuning(m),
 	}, false)

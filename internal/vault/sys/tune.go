@@ -79,6 +79,9 @@ func (e *Engine) writeTune(s side) engine.Handler {
 		if err != nil {
 			return nil, err
 		}
+		if err := shared(m, req.Namespace); err != nil {
+			return nil, err
+		}
 		return nil, e.cfg.Mounts.Update(ctx, tx, m.ID, func(entry *mount.Entry) error {
 			d := req.Decode()
 			entry.Description = d.String("description", entry.Description)

@@ -15,7 +15,8 @@ import (
 	"github.com/strongkeep/strongkeep/internal/redact"
 )
 
-// A batch token is "hvb." and, in unpadded base64url,
+// A batch token is "hvb." and, in unpadded base64url, behind which one of a
+// namespace has "." and the namespace's ID,
 //
 //	version byte 1 | salt 12 | nonce 12 | AES-256-GCM(entry as string, zeros to pad) | tag 16
 //
@@ -47,7 +48,7 @@ func (m *Manager) sealBatch(e *Entry) (redact.Secret, error) {
 		plain = append(plain, 0)
 	}
 	blob := aead.Seal(head, nil, plain, []byte{batchVersion}) //nolint:gosec // G407: the cipher makes a random nonce itself
-	token := base64.RawURLEncoding.AppendEncode([]byte(batchPrefix), blob)
+	token := e.suffixed(base64.RawURLEncoding.AppendEncode([]byte(batchPrefix), blob))
 	if len(token) > MaxLen {
 		return redact.Secret{}, errs.Newf(errs.TooLarge,
 			"a batch token of %d bytes is over the limit of %d: use fewer policies and metadata, or a service token", len(token), MaxLen)
@@ -57,6 +58,7 @@ func (m *Manager) sealBatch(e *Entry) (redact.Secret, error) {
 
 // openBatch is the inverse of sealBatch; blob is what follows the prefix.
 func (m *Manager) openBatch(blob string) (*Entry, error) {
+	blob, namespace, suffixed := strings.Cut(blob, ".")
 	b, err := base64.RawURLEncoding.Strict().DecodeString(blob)
 	// The decoder skips line breaks: with them one token would have many keys.
 	if err != nil || strings.ContainsAny(blob, "\r\n") || len(b) < batchHead+nonceLen || b[0] != batchVersion {
@@ -76,7 +78,7 @@ func (m *Manager) openBatch(blob string) (*Entry, error) {
 		return nil, unauthenticated()
 	}
 	e, err := decodeEntry([]byte(entry))
-	if err != nil || e.Type != Batch {
+	if err != nil || e.Type != Batch || e.Namespace != namespace || suffixed != (namespace != "") {
 		return nil, unauthenticated()
 	}
 	return e, nil

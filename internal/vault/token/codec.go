@@ -18,6 +18,7 @@ import (
 //	varints: created lastRenewal expires   (nanoseconds since 1970 UTC; 0 = zero time)
 //	varints: ttl period maxTTL explicitMaxTTL   (nanoseconds)  numUses depth
 //	lists:   policies, meta as name and value by turns (sorted by name), CIDRs as text
+//	string:  namespace, only with its flag
 //
 // A string is its length as uvarint and its bytes; a list is its number of
 // strings as uvarint and these. A later version may only be read by later code:
@@ -29,6 +30,7 @@ const (
 	flagOrphan
 	flagHasChildren
 	flagSevered
+	flagNamespace
 	flagAll = 1<<iota - 1
 )
 
@@ -56,11 +58,15 @@ func encodeEntry(e *Entry) []byte {
 	for i, p := range e.BoundCIDRs {
 		cidrs[i] = p.String()
 	}
-	return appendList(b, cidrs)
+	b = appendList(b, cidrs)
+	if e.Namespace != "" {
+		b = appendString(b, e.Namespace)
+	}
+	return b
 }
 
 func (e *Entry) flags() (f byte) {
-	for i, set := range []bool{e.Renewable, e.Orphan, e.hasChildren, e.severed} {
+	for i, set := range []bool{e.Renewable, e.Orphan, e.hasChildren, e.severed, e.Namespace != ""} {
 		if set {
 			f |= 1 << i
 		}
@@ -95,6 +101,10 @@ func decodeEntry(b []byte) (*Entry, error) {
 	e.Policies = r.list()
 	e.Meta = r.pairs()
 	e.BoundCIDRs = r.prefixes()
+	if flags&flagNamespace != 0 {
+		e.Namespace = r.string()
+		r.bad = r.bad || e.Namespace == ""
+	}
 	if r.bad || len(r.b) != 0 {
 		return nil, errs.New(errs.Internal, "a token entry is damaged")
 	}

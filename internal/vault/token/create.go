@@ -23,6 +23,7 @@ type Spec struct {
 	Creator *Entry
 	Orphan  bool // no parent although there is a Creator
 
+	Namespace   string        // ID of the one it is to belong to; "" = the root
 	ID          redact.Secret // wanted by the client; empty = random
 	Type        Type          // 0 = Service
 	Policies    []string      // final, as PolicyRequest.Decide or LoginPolicies gave them
@@ -105,7 +106,7 @@ func WrappingSpec(path string, ttl, longest time.Duration) Spec {
 func (m *Manager) plan(s Spec) (*Entry, []string, error) {
 	now := m.now().UTC()
 	e := &Entry{
-		Type: s.Type, Policies: slices.Clone(s.Policies), Path: s.Path, MountID: s.MountID,
+		Namespace: s.Namespace, Type: s.Type, Policies: slices.Clone(s.Policies), Path: s.Path, MountID: s.MountID,
 		DisplayName: s.DisplayName, Meta: maps.Clone(s.Meta), Role: s.Role, EntityID: s.EntityID,
 		Created: now, Period: s.Period, MaxTTL: s.MaxTTL, ExplicitMaxTTL: s.ExplicitMaxTTL,
 		NumUses: s.NumUses, Renewable: s.Renewable, BoundCIDRs: slices.Clone(s.BoundCIDRs),
@@ -143,6 +144,8 @@ func (s *Spec) check(e *Entry) error {
 		return err
 	}
 	switch {
+	case e.Namespace != "" && slices.Contains(e.Policies, RootPolicy):
+		return errs.Newf(errs.Invalid, "the policy %q is one of the root namespace alone", RootPolicy)
 	case min(s.TTL, s.Period, s.MaxTTL, s.ExplicitMaxTTL) < 0:
 		return errs.New(errs.Invalid, "ttl, period and max ttl cannot be negative")
 	case s.NumUses < 0:
@@ -207,26 +210,44 @@ func (m *Manager) name(ctx context.Context, tx Tx, id redact.Secret, e *Entry) (
 	if err != nil {
 		return redact.Secret{}, err
 	}
-	e.Accessor = string(accessor)
+	e.Accessor = string(e.suffixed(accessor))
 	if id.Empty() {
 		token, err := appendBase62([]byte(servicePrefix), m.random, serviceRandom)
 		if err != nil {
 			return redact.Secret{}, err
 		}
+		token = e.suffixed(token)
 		e.Key = m.TokenKey(string(token))
 		return redact.New(token), nil
 	}
-	e.Key = m.TokenKey(id.RevealString())
-	return id, m.free(ctx, tx, id.RevealString(), e.Key)
+	if err := checkChosen(id.RevealString()); err != nil {
+		return redact.Secret{}, err
+	}
+	token := e.suffixed(slices.Clone(id.Reveal()))
+	e.Key = m.TokenKey(string(token))
+	return redact.New(token), m.free(ctx, tx, e.Key)
 }
 
-// free makes sure that a chosen id is well formed and not in use, nor was by a
-// token whose children are still being swept up: they would come back to life,
-// or the new token's children go with them.
-func (m *Manager) free(ctx context.Context, tx Tx, id, key string) error {
+// suffixed appends what tells a token of the entry's namespace from others.
+func (e *Entry) suffixed(b []byte) []byte {
+	if e.Namespace == "" {
+		return b
+	}
+	return append(append(b, '.'), e.Namespace...)
+}
+
+// checkChosen refuses a token of the client's choice that is not well formed.
+func checkChosen(id string) error {
 	if strings.ContainsFunc(id, func(c rune) bool { return c == '.' || c <= ' ' || c > '~' }) || len(id) > 256 {
 		return errs.New(errs.Invalid, "custom token ID cannot have the '.' character, spaces or anything but ASCII, nor more than 256 characters")
 	}
+	return nil
+}
+
+// free makes sure that a chosen token is not in use, nor was by a token whose
+// children are still being swept up: they would come back to life, or the new
+// token's children go with them.
+func (m *Manager) free(ctx context.Context, tx Tx, key string) error {
 	taken, err := tx.Get(ctx, idPrefix+key)
 	if err != nil {
 		return err
@@ -248,7 +269,7 @@ func (m *Manager) add(tx Tx, e *Entry) error {
 		return errs.Newf(errs.TooLarge, "a token with %d bytes of policies and metadata is over the limit of %d", len(value), maxEntry)
 	}
 	tx.Put(idPrefix+e.Key, value)
-	tx.Put(m.accessor.path(e.Accessor), encodeAccessor(e.Accessor, e.Key))
+	tx.Put(m.accessorKey(e.Accessor), encodeAccessor(e.Accessor, e.Key))
 	if e.Parent != "" {
 		tx.Put(childPrefix+e.Parent+"/"+e.Key, []byte{entryVersion})
 	}

@@ -35,6 +35,7 @@ type Entry struct {
 	Key         string // keyed hash of the token: stable for its life, safe within a storage key
 	Accessor    string // "" for batch tokens
 	Parent      string // Key of the parent; "" = none
+	Namespace   string // ID of the one it belongs to, and with which its token and accessor end; "" = the root
 	Type        Type
 	Policies    []string // sorted, lower case
 	Path        string   // of the request that made it, e.g. "auth/kubernetes/login"
@@ -65,7 +66,7 @@ type Entry struct {
 }
 
 // Root reports whether the token may do everything.
-func (e *Entry) Root() bool { return slices.Contains(e.Policies, RootPolicy) }
+func (e *Entry) Root() bool { return e.Namespace == "" && slices.Contains(e.Policies, RootPolicy) }
 
 // Wrapping reports whether the token was made to hold a wrapped answer.
 func (e *Entry) Wrapping() bool { return len(e.Policies) == 1 && e.Policies[0] == wrapPolicy }

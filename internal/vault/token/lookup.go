@@ -14,7 +14,8 @@ const maxDepth = 128
 
 // Lookup finds the entry of a token that a client presented. Kind
 // Unauthenticated, with one text for all: it is unknown, malformed, expired,
-// used up or revoked, or its auth method was disabled; itself or above it.
+// used up or revoked, or its auth method was disabled or its namespace deleted;
+// itself or above it.
 func (m *Manager) Lookup(ctx context.Context, r Reader, clientToken string) (*Entry, error) {
 	if clientToken == "" || len(clientToken) > MaxLen {
 		return nil, unauthenticated()
@@ -70,7 +71,7 @@ func (m *Manager) find(ctx context.Context, r Reader, path string, evenSpent boo
 func (m *Manager) checked(ctx context.Context, r Reader, e *Entry) (*Entry, error) {
 	now := m.now()
 	for at := e; ; {
-		if at.expired(now) || at.severed || m.lost(at.MountID) {
+		if at.expired(now) || at.severed || m.lost(at.MountID) || at.Namespace != "" && m.lostNamespace(at.Namespace) {
 			return nil, unauthenticated()
 		}
 		if at.Parent == "" {
@@ -108,7 +109,7 @@ func (m *Manager) LookupAccessor(ctx context.Context, r Reader, accessor string)
 	if accessor == "" || len(accessor) > MaxLen {
 		return nil, badAccessor()
 	}
-	stored, err := r.Get(ctx, m.accessor.path(accessor))
+	stored, err := r.Get(ctx, m.accessorKey(accessor))
 	if err != nil {
 		return nil, err
 	}
@@ -151,22 +152,48 @@ func (m *Manager) Each(ctx context.Context, r Reader, each func(*Entry)) error {
 	}
 }
 
-func badAccessor() error { return errs.New(errs.Denied, "invalid accessor") }
+// ErrAccessor, of kind Denied, is what an accessor ends in that is nobody's.
+var ErrAccessor = errs.New(errs.Denied, "invalid accessor")
 
-// ListAccessors returns the accessors of service tokens, in an order of no
-// meaning that starts behind after ("" = the start), at most limit (0 = all).
-// It names every token there is: its caller asks for sudo.
-func (m *Manager) ListAccessors(ctx context.Context, r Reader, after string, limit int) ([]string, error) {
+func badAccessor() error { return ErrAccessor }
+
+// accessorFolder is where the accessors of the tokens of one namespace lie.
+func accessorFolder(namespace string) string {
+	if namespace == "" {
+		return accessorPrefix
+	}
+	return nsAccessorPrefix + namespace + "/"
+}
+
+// maxNamespace is longer than any namespace's ID.
+const maxNamespace = 32
+
+// accessorKey is where an accessor lies, which is said by how it ends.
+func (m *Manager) accessorKey(accessor string) string {
+	hash := m.accessor.path(accessor)
+	_, namespace, ok := strings.Cut(accessor, ".")
+	if !ok || namespace == "" || len(namespace) > maxNamespace || strings.Contains(namespace, "/") {
+		return hash
+	}
+	return accessorFolder(namespace) + hash[len(accessorPrefix):]
+}
+
+// ListAccessors returns the accessors of the service tokens of a namespace ("" =
+// the root), in an order of no meaning that starts behind after ("" = the
+// start), at most limit (0 = all). It names every token of the namespace, and
+// costs nothing for those of others: its caller asks for sudo.
+func (m *Manager) ListAccessors(ctx context.Context, r Reader, namespace, after string, limit int) ([]string, error) {
+	folder := accessorFolder(namespace)
 	if after != "" {
 		after = m.accessor.path(after)[len(accessorPrefix):]
 	}
-	names, err := r.List(ctx, accessorPrefix, after, limit)
+	names, err := r.List(ctx, folder, after, limit)
 	if err != nil {
 		return nil, err
 	}
 	accessors := make([]string, 0, len(names))
 	for _, name := range names {
-		stored, err := r.Get(ctx, accessorPrefix+name)
+		stored, err := r.Get(ctx, folder+name)
 		if err != nil {
 			return nil, err
 		}

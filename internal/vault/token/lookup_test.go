@@ -102,7 +102,7 @@ func TestAccessors(t *testing.T) {
 	}
 	got, after := map[string]bool{}, ""
 	for {
-		page, err := w.m.ListAccessors(ctx, w.store, after, 3)
+		page, err := w.m.ListAccessors(ctx, w.store, "", after, 3)
 		if err != nil {
 			t.Fatal(err)
 		}

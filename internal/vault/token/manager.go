@@ -24,8 +24,10 @@ const Prefix = "token/"
 const (
 	idPrefix       = Prefix + "id/"
 	accessorPrefix = Prefix + "accessor/"
-	childPrefix    = Prefix + "child/"
-	tidyKey        = Prefix + "tidy"
+	// nsAccessorPrefix is followed by a namespace's ID.
+	nsAccessorPrefix = Prefix + "nsaccessor/"
+	childPrefix      = Prefix + "child/"
+	tidyKey          = Prefix + "tidy"
 )
 
 // Reader is what looking up needs. *store.Txn, engine.Tx and store.Store have it.
@@ -58,19 +60,23 @@ type Config struct {
 	// Lost reports whether the auth method with this MountID was disabled: its
 	// tokens, and all that they created, are not valid any more. nil = never.
 	Lost func(mountID string) bool
+	// LostNamespace reports the same of a namespace, which is never the root. nil = never.
+	LostNamespace func(id string) bool
 }
 
 // Manager is the rules and the layout of tokens; all state is in the
 // transactions it is given. Any number of goroutines may use it at once.
 type Manager struct {
-	now      func() time.Time
-	random   io.Reader
-	gone     Gone
-	lost     func(mountID string) bool
-	batchKey []byte
-	opened   openedBatches
-	ids      hashPool
-	accessor hashPool
+	now    func() time.Time
+	random io.Reader
+	gone   Gone
+	lost   func(mountID string) bool
+	// lostNamespace is not asked of the root.
+	lostNamespace func(id string) bool
+	batchKey      []byte
+	opened        openedBatches
+	ids           hashPool
+	accessor      hashPool
 }
 
 // New returns a Manager. Kind Invalid: the key is too short.
@@ -92,6 +98,9 @@ func New(cfg Config) (*Manager, error) {
 		m.lost = func(mountID string) bool { return mountID != "" && lost(mountID) }
 	} else {
 		m.lost = func(string) bool { return false }
+	}
+	if m.lostNamespace = cfg.LostNamespace; m.lostNamespace == nil {
+		m.lostNamespace = func(string) bool { return false }
 	}
 	keys := make([][]byte, 3)
 	for i, use := range []string{"token id", "token accessor", "batch token"} {

@@ -70,6 +70,7 @@ type PolicyRequest struct {
 	Parent    []string     // of the token that asks
 	Sudo      bool         // it has sudo on the path, or is root
 	NoDefault bool         // asked by the request or set by the role
+	Foreign   bool         // the token is for another namespace than Parent's, whose policies mean nothing there
 	Limits    PolicyLimits // of the role; zero without one
 }
 
@@ -80,6 +81,9 @@ func (r PolicyRequest) Decide() ([]string, error) {
 		out []string
 		err error
 	)
+	if r.Foreign {
+		r.Parent = nil
+	}
 	if r.Limits.none() {
 		out, err = r.byParent()
 	} else {
@@ -104,6 +108,12 @@ func (r PolicyRequest) Decide() ([]string, error) {
 // policy comes along if the parent has it, or by sudo.
 func (r PolicyRequest) byParent() ([]string, error) {
 	parent := NormalizePolicies(r.Parent)
+	switch {
+	case r.Foreign && !r.Sudo:
+		return nil, errs.New(errs.Invalid, "root or sudo privileges required to create a token in another namespace than that of the token that asks; without them use a role of that namespace")
+	case r.Foreign:
+		return withDefault(r.Requested), nil
+	}
 	if len(r.Requested) == 0 {
 		return parent, nil
 	}

@@ -28,10 +28,35 @@ func (m *Manager) Revoke(ctx context.Context, tx Tx, key string, mode RevokeMode
 	return m.remove(ctx, tx, e, mode)
 }
 
+// RevokeNamespace ends some of the service tokens of a namespace that is no more,
+// whose batch tokens end with it, and reports whether there are others.
+func (m *Manager) RevokeNamespace(ctx context.Context, tx Tx, namespace string) (more bool, err error) {
+	folder := accessorFolder(namespace)
+	names, err := tx.List(ctx, folder, "", sweepBatch)
+	if err != nil {
+		return false, err
+	}
+	for _, name := range names {
+		stored, err := tx.Get(ctx, folder+name)
+		if err != nil {
+			return false, err
+		}
+		tx.Delete(folder + name)
+		_, key, err := decodeAccessor(stored.Value)
+		if err != nil {
+			continue // a damaged record leads nowhere
+		}
+		if err := m.Revoke(ctx, tx, key, Tree); err != nil {
+			return false, err
+		}
+	}
+	return len(names) > 0, nil
+}
+
 // remove takes e and everything that leads to it out of the store.
 func (m *Manager) remove(ctx context.Context, tx Tx, e *Entry, mode RevokeMode) error {
 	tx.Delete(idPrefix + e.Key)
-	tx.Delete(m.accessor.path(e.Accessor))
+	tx.Delete(m.accessorKey(e.Accessor))
 	if e.Parent != "" {
 		tx.Delete(childPrefix + e.Parent + "/" + e.Key)
 	}

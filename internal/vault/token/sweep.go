@@ -111,18 +111,23 @@ const (
 	tidyChildren  = "children"
 )
 
-// Tidy orders a walk over the indexes, in the background and a little at a
-// time, that removes accessors without a token and ends children without a
+// Tidy orders a walk over the accessors of a namespace ("" = the root) and the
+// index of children, in the background and a little at a time, that removes accessors without a token and ends children without a
 // parent. Every change being one transaction there are none, unless storage was
 // tampered with or restored in part.
-func (m *Manager) Tidy(tx Tx) {
-	for _, index := range []string{tidyAccessors, tidyChildren} {
+func (m *Manager) Tidy(tx Tx, namespace string) {
+	accessors := tidyAccessors
+	if namespace != "" {
+		accessors += "." + namespace
+	}
+	for _, index := range []string{accessors, tidyChildren} {
 		lease.Add(tx, lease.Ref{Kind: kindTidy, ID: index, Due: m.soon()})
 	}
 }
 
 func (m *Manager) tidy(ctx context.Context, tx *store.Txn, ref lease.Ref) (time.Time, error) {
-	folder, check := accessorPrefix, m.tidyAccessor
+	_, namespace, _ := strings.Cut(ref.ID, ".")
+	folder, check := accessorFolder(namespace), m.tidyAccessor
 	if ref.ID == tidyChildren {
 		folder, check = childPrefix, m.tidyChild
 	}
@@ -136,7 +141,7 @@ func (m *Manager) tidy(ctx context.Context, tx *store.Txn, ref lease.Ref) (time.
 		return time.Time{}, err
 	}
 	for _, name := range names {
-		if err := check(ctx, tx, name); err != nil {
+		if err := check(ctx, tx, folder, name); err != nil {
 			return time.Time{}, err
 		}
 	}
@@ -148,8 +153,8 @@ func (m *Manager) tidy(ctx context.Context, tx *store.Txn, ref lease.Ref) (time.
 	return ref.Due, nil
 }
 
-func (m *Manager) tidyAccessor(ctx context.Context, tx *store.Txn, name string) error {
-	stored, err := tx.Get(ctx, accessorPrefix+name)
+func (m *Manager) tidyAccessor(ctx context.Context, tx *store.Txn, folder, name string) error {
+	stored, err := tx.Get(ctx, folder+name)
 	if err != nil || !stored.Exists() {
 		return err
 	}
@@ -159,12 +164,12 @@ func (m *Manager) tidyAccessor(ctx context.Context, tx *store.Txn, name string) 
 	}
 	e, err := load(ctx, tx, idPrefix+key)
 	if err == nil && e == nil {
-		tx.Delete(accessorPrefix + name)
+		tx.Delete(folder + name)
 	}
 	return err
 }
 
-func (m *Manager) tidyChild(ctx context.Context, tx *store.Txn, name string) error {
+func (m *Manager) tidyChild(ctx context.Context, tx *store.Txn, _, name string) error {
 	parent := strings.TrimSuffix(name, "/")
 	e, err := load(ctx, tx, idPrefix+parent)
 	if err == nil && (e == nil || e.severed) {

@@ -237,7 +237,7 @@ func TestTidy(t *testing.T) {
 			return nil
 		})
 	}
-	w.must(func(tx *store.Txn) error { w.m.Tidy(tx); return nil })
+	w.must(func(tx *store.Txn) error { w.m.Tidy(tx, ""); return nil })
 	w.sweep()
 	if got := len(w.keys()); got != 7 {
 		t.Errorf("%d keys left, want 7: %q", got, w.keys())

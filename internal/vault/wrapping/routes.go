@@ -60,15 +60,22 @@ func (w *Wrapper) presented(ctx context.Context, tx engine.Tx, req *engine.Reque
 		return nil, err
 	}
 	own := req.Token
+	find := func(presented redact.Secret) (*token.Entry, error) {
+		e, err := w.Lookup(ctx, tx, presented)
+		if err == nil && w.cfg.Usable != nil && !w.cfg.Usable(e, req.Namespace) {
+			return nil, ErrToken
+		}
+		return e, err
+	}
 	if named.Empty() || named.Equal(own) {
-		return w.Lookup(ctx, tx, own)
+		return find(own)
 	}
 	if req.Caller.TokenKey != "" {
 		if _, err := w.Lookup(ctx, tx, own); err == nil {
 			return nil, errs.Newf(errs.Invalid, "%w: the caller's own token is a wrapping token, and can only be used for itself", ErrToken)
 		}
 	}
-	return w.Lookup(ctx, tx, named)
+	return find(named)
 }
 
 func (w *Wrapper) unwrap(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {

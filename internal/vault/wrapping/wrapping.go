@@ -24,6 +24,8 @@ type Config struct {
 	Tokens  *token.Manager
 	Mounts  *mount.Registry // where the cubbyhole is found
 	Longest time.Duration   // a wrapping token never lives longer
+	// Usable reports whether a token is of use to a request in ns; nil = always.
+	Usable func(e *token.Entry, ns engine.Namespace) bool
 }
 
 // Wrapper wraps and unwraps. All state is in the transactions it is given, which
@@ -44,9 +46,10 @@ const jsonType = "application/json"
 
 // Wrapping is one answer to be wrapped.
 type Wrapping struct {
-	Answer Answer
-	TTL    time.Duration // more than 0
-	Path   string        // of the request
+	Answer    Answer
+	TTL       time.Duration // more than 0
+	Namespace string        // ID of that of the request, "" = the root
+	Path      string        // of the request, within it
 	// Accessor is that of the token within the answer, "" if it is no login.
 	Accessor string
 }
@@ -58,6 +61,7 @@ const accessorMeta = "wrapped_accessor"
 // answer is over what one entry of a cubbyhole holds.
 func (w *Wrapper) Wrap(ctx context.Context, tx engine.Tx, in Wrapping) (*engine.Wrapped, error) {
 	spec := token.WrappingSpec(in.Path, in.TTL, w.cfg.Longest)
+	spec.Namespace = in.Namespace
 	if in.Accessor != "" {
 		spec.Meta = map[string]string{accessorMeta: in.Accessor}
 	}
@@ -117,7 +121,7 @@ func (w *Wrapper) Rewrap(ctx context.Context, tx engine.Tx, e *token.Entry) (*en
 	if err != nil {
 		return nil, err
 	}
-	return w.Wrap(ctx, tx, Wrapping{Answer: a, TTL: e.TTL, Path: e.Path, Accessor: e.Meta[accessorMeta]})
+	return w.Wrap(ctx, tx, Wrapping{Answer: a, TTL: e.TTL, Namespace: e.Namespace, Path: e.Path, Accessor: e.Meta[accessorMeta]})
 }
 
 // place is the path of the answer within the token's cubbyhole.
@@ -125,7 +129,7 @@ const place = "response"
 
 // cubbyhole has the engine at cubbyhole/ do op on place as the token with this key.
 func (w *Wrapper) cubbyhole(ctx context.Context, tx engine.Tx, tokenKey string, op engine.Operation, body engine.Body) (*engine.Response, error) {
-	m := w.cfg.Mounts.Table().ByPath("cubbyhole/")
+	m := w.cfg.Mounts.Table().ByPath(engine.Namespace{}, "cubbyhole/")
 	if m == nil {
 		return nil, errs.New(errs.Internal, "there is no cubbyhole")
 	}

@@ -92,7 +92,7 @@ func (e *Engine) createOrphan(ctx context.Context, tx engine.Tx, req *engine.Req
 
 func (e *Engine) createByRole(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
 	name := strings.ToLower(req.Params["role"])
-	r, err := e.roles.Load(ctx, tx, name)
+	r, err := e.roles.Load(ctx, engine.Confine(tx, req.Namespace.Folder()), name)
 	if err != nil {
 		return nil, err
 	}
@@ -119,7 +119,7 @@ func (e *Engine) make(ctx context.Context, tx engine.Tx, req *engine.Request, r 
 	if err := w.allowed(sudo); err != nil {
 		return nil, err
 	}
-	spec, warnings, err := e.spec(&w, r, creator, sudo)
+	spec, warnings, err := e.spec(&w, r, creator, sudo, id(req.Namespace))
 	if err != nil {
 		return nil, err
 	}
@@ -129,7 +129,7 @@ func (e *Engine) make(ctx context.Context, tx engine.Tx, req *engine.Request, r 
 		return nil, err
 	}
 	if e.Missing != nil {
-		missing, err := e.Missing(ctx, tx, made.Entry.Policies)
+		missing, err := e.Missing(ctx, tx, req.Namespace, made.Entry.Policies)
 		if err != nil {
 			return nil, err
 		}
@@ -142,10 +142,10 @@ func (e *Engine) make(ctx context.Context, tx engine.Tx, req *engine.Request, r 
 }
 
 // spec brings together what was asked for and what the role says.
-func (e *Engine) spec(w *wish, r *role, creator *core.Entry, sudo bool) (core.Spec, []string, error) {
+func (e *Engine) spec(w *wish, r *role, creator *core.Entry, sudo bool, namespace string) (core.Spec, []string, error) {
 	policies, err := core.PolicyRequest{
 		Requested: w.policies, Parent: creator.Policies, Sudo: sudo,
-		NoDefault: w.noDefault || r.NoDefaultPolicy, Limits: r.limits(),
+		NoDefault: w.noDefault || r.NoDefaultPolicy, Limits: r.limits(), Foreign: creator.Namespace != namespace,
 	}.Decide()
 	if err != nil {
 		return core.Spec{}, nil, err
@@ -161,7 +161,7 @@ func (e *Engine) spec(w *wish, r *role, creator *core.Entry, sudo bool) (core.Sp
 	var warnings []string
 	ttls := e.mount.TTL()
 	s := core.Spec{
-		Creator: creator, Orphan: w.noParent || r.Orphan, ID: redact.FromString(w.id), Type: kind, Policies: policies,
+		Namespace: namespace, Creator: creator, Orphan: w.noParent || r.Orphan, ID: redact.FromString(w.id), Type: kind, Policies: policies,
 		MountID: e.mount.MountID, DisplayName: displayName(w.displayName), Meta: w.meta, Role: r.Name,
 		TTL:            w.ttl,
 		Period:         lesser(&warnings, "Period", w.period, r.period()),
@@ -169,7 +169,7 @@ func (e *Engine) spec(w *wish, r *role, creator *core.Entry, sudo bool) (core.Sp
 		Default:        ttls.Default, Max: ttls.Max,
 		NumUses: minSet(int(w.numUses), r.NumUses), Renewable: w.renewable && r.Renewable, BoundCIDRs: bound,
 	}
-	if !s.Orphan {
+	if !s.Orphan && creator.Namespace == namespace {
 		s.EntityID = creator.EntityID
 	}
 	if s.ExplicitMaxTTL > s.Max && s.Period == 0 {

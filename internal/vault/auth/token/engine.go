@@ -21,8 +21,13 @@ type Config struct {
 	// such tokens have the TTLs of this mount.
 	Limits func(ctx context.Context, tx engine.Tx, req *engine.Request, e *core.Entry) (core.Limits, error)
 
-	// Missing returns a warning for each policy that does not exist; may be nil.
-	Missing func(ctx context.Context, tx engine.Tx, policies []string) ([]string, error)
+	// Missing returns a warning for each policy that does not exist in ns; may be nil.
+	Missing func(ctx context.Context, tx engine.Tx, ns engine.Namespace, policies []string) ([]string, error)
+
+	// Reach returns the namespace with this ID if it is the request's, or lies
+	// below it and policy allows the caller the same request there; else an error
+	// of kind Denied. nil: there is the root namespace alone.
+	Reach func(ctx context.Context, tx engine.Tx, req *engine.Request, id string) (engine.Namespace, error)
 }
 
 // New returns the factory for the mount.
@@ -52,7 +57,7 @@ var (
 
 // Routes implements engine.Engine.
 func (e *Engine) Routes() []engine.Route {
-	routes := append(e.createRoutes(), e.roles.Routes("roles", roleFields())...)
+	routes := append(e.createRoutes(), e.roleRoutes()...)
 	routes = append(routes, e.lookupRoutes()...)
 	return append(routes, e.lifeRoutes()...)
 }
@@ -99,7 +104,7 @@ func (e *Engine) lookupRoutes() []engine.Route {
 				{Name: "after", Type: engine.String, Help: "start behind this accessor"},
 				{Name: "limit", Type: engine.Int, Help: "list at most so many; 0 = all"},
 			},
-			Summary: "List the accessors of all tokens.", Help: "Batch tokens have none.",
+			Summary: "List the accessors of the tokens of the namespace.", Help: "Batch tokens have none.",
 		},
 	}
 }
@@ -155,7 +160,52 @@ func (e *Engine) byAccessor(ctx context.Context, tx engine.Tx, req *engine.Reque
 	if accessor == "" {
 		return nil, errs.New(errs.Invalid, "missing accessor")
 	}
-	return e.Tokens.LookupAccessor(ctx, tx, accessor)
+	entry, err := e.Tokens.LookupAccessor(ctx, tx, accessor)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := e.reach(ctx, tx, req, entry); errs.Is(err, errs.Denied) {
+		return nil, core.ErrAccessor // as if it were nobody's
+	} else if err != nil {
+		return nil, err
+	}
+	return entry, nil
+}
+
+// byToken returns the entry of a token that a body named. Kind Unauthenticated:
+// it is not valid, or belongs to a namespace that the request cannot reach.
+func (e *Engine) byToken(ctx context.Context, tx engine.Tx, req *engine.Request, token string) (*core.Entry, error) {
+	entry, err := e.Tokens.Lookup(ctx, tx, token)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := e.reach(ctx, tx, req, entry); errs.Is(err, errs.Denied) {
+		return nil, errs.New(errs.Unauthenticated, "permission denied")
+	} else if err != nil {
+		return nil, err
+	}
+	return entry, nil
+}
+
+// reach returns the namespace of a token that a request names. A token is looked
+// up, renewed and revoked from its own namespace or from above, and from above
+// only by those who may do so there (CVE-2026-40264).
+func (e *Engine) reach(ctx context.Context, tx engine.Tx, req *engine.Request, entry *core.Entry) (engine.Namespace, error) {
+	if entry.Namespace == id(req.Namespace) {
+		return req.Namespace, nil
+	}
+	if e.Reach == nil {
+		return engine.Namespace{}, errs.New(errs.Denied, "permission denied")
+	}
+	return e.Reach(ctx, tx, req, entry.Namespace)
+}
+
+// id is a namespace's ID as tokens keep it, "" for the root.
+func id(ns engine.Namespace) string {
+	if ns.Root() {
+		return ""
+	}
+	return ns.ID
 }
 
 // issued is the auth block of a token: new, or renewed at now.

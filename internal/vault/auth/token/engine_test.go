@@ -333,7 +333,7 @@ func TestRoles(t *testing.T) {
 
 func TestMissingPoliciesAreWarnedOf(t *testing.T) {
 	w := newWorld(t, func(c *Config) {
-		c.Missing = func(_ context.Context, _ engine.Tx, policies []string) ([]string, error) {
+		c.Missing = func(_ context.Context, _ engine.Tx, _ engine.Namespace, policies []string) ([]string, error) {
 			return []string{fmt.Sprintf("Policy %q does not exist", policies[0])}, nil
 		}
 	})

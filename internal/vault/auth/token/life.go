@@ -14,7 +14,7 @@ func (e *Engine) renew(ctx context.Context, tx engine.Tx, req *engine.Request) (
 	if err != nil {
 		return nil, err
 	}
-	entry, err := e.Tokens.Lookup(ctx, tx, token)
+	entry, err := e.byToken(ctx, tx, req, token)
 	if errs.Is(err, errs.Unauthenticated) {
 		return nil, errs.New(errs.Invalid, "token not found")
 	}
@@ -70,7 +70,8 @@ func (e *Engine) limits(ctx context.Context, tx engine.Tx, req *engine.Request, 
 	if entry.Role == "" {
 		return own, nil
 	}
-	r, err := e.roles.Load(ctx, tx, entry.Role)
+	ns := engine.Namespace{ID: entry.Namespace, Path: entry.Namespace} // "" = the root
+	r, err := e.roles.Load(ctx, engine.Confine(tx, ns.Folder()), entry.Role)
 	if err != nil {
 		return core.Limits{}, err
 	}
@@ -86,7 +87,7 @@ func (e *Engine) revoke(ctx context.Context, tx engine.Tx, req *engine.Request) 
 	if err != nil {
 		return nil, err
 	}
-	entry, err := e.Tokens.Lookup(ctx, tx, token)
+	entry, err := e.byToken(ctx, tx, req, token)
 	if errs.Is(err, errs.Unauthenticated) {
 		return nil, nil // not valid is what was asked for
 	}
@@ -117,7 +118,7 @@ func (e *Engine) revokeOrphan(ctx context.Context, tx engine.Tx, req *engine.Req
 	if err != nil {
 		return nil, err
 	}
-	entry, err := e.Tokens.Lookup(ctx, tx, token)
+	entry, err := e.byToken(ctx, tx, req, token)
 	if errs.Is(err, errs.Unauthenticated) {
 		return nil, errs.New(errs.Invalid, "token to revoke not found")
 	}
@@ -134,8 +135,8 @@ func (e *Engine) end(ctx context.Context, tx engine.Tx, entry *core.Entry, mode 
 	return e.Tokens.Revoke(ctx, tx, entry.Key, mode)
 }
 
-func (e *Engine) tidy(_ context.Context, tx engine.Tx, _ *engine.Request) (*engine.Response, error) {
-	e.Tokens.Tidy(tx)
+func (e *Engine) tidy(_ context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
+	e.Tokens.Tidy(tx, id(req.Namespace))
 	return &engine.Response{Status: 202, Warnings: []string{
 		"Tidy operation successfully started. Any information from the operation will be printed to the server's logs.",
 	}}, nil

@@ -19,14 +19,18 @@ func (e *Engine) lookup(ctx context.Context, tx engine.Tx, req *engine.Request) 
 	if token == "" {
 		return e.lookupSelf(ctx, tx, req)
 	}
-	entry, err := e.Tokens.Lookup(ctx, tx, token)
+	entry, err := e.byToken(ctx, tx, req, token)
 	if errs.Is(err, errs.Unauthenticated) {
 		return nil, errs.New(errs.Denied, "bad token")
 	}
 	if err != nil {
 		return nil, err
 	}
-	return e.describe(entry, token, req.Time), nil
+	ns, err := e.reach(ctx, tx, req, entry)
+	if err != nil {
+		return nil, err
+	}
+	return e.describe(entry, token, ns, req.Time), nil
 }
 
 func (e *Engine) lookupSelf(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
@@ -34,7 +38,7 @@ func (e *Engine) lookupSelf(ctx context.Context, tx engine.Tx, req *engine.Reque
 	if err != nil {
 		return nil, err
 	}
-	return e.describe(entry, req.Token.RevealString(), req.Time), nil
+	return e.describe(entry, req.Token.RevealString(), req.Caller.Namespace, req.Time), nil
 }
 
 func (e *Engine) lookupAccessor(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
@@ -42,7 +46,11 @@ func (e *Engine) lookupAccessor(ctx context.Context, tx engine.Tx, req *engine.R
 	if err != nil {
 		return nil, err
 	}
-	return e.describe(entry, "", req.Time), nil
+	ns, err := e.reach(ctx, tx, req, entry)
+	if err != nil {
+		return nil, err
+	}
+	return e.describe(entry, "", ns, req.Time), nil
 }
 
 func (e *Engine) listAccessors(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
@@ -54,7 +62,7 @@ func (e *Engine) listAccessors(ctx context.Context, tx engine.Tx, req *engine.Re
 	if limit < 0 || limit > 1<<30 {
 		return nil, errs.New(errs.Invalid, "limit cannot be negative, nor more than 1073741824")
 	}
-	keys, err := e.Tokens.ListAccessors(ctx, tx, after, int(limit))
+	keys, err := e.Tokens.ListAccessors(ctx, tx, id(req.Namespace), after, int(limit))
 	if err != nil {
 		return nil, err
 	}
@@ -62,7 +70,7 @@ func (e *Engine) listAccessors(ctx context.Context, tx engine.Tx, req *engine.Re
 }
 
 // describe is the data of a lookup (facts §2.4); id is "" if the token is not known.
-func (e *Engine) describe(t *core.Entry, id string, now time.Time) *engine.Response {
+func (e *Engine) describe(t *core.Entry, id string, ns engine.Namespace, now time.Time) *engine.Response {
 	seconds := func(d time.Duration) int64 { return int64(d / time.Second) }
 	o := engine.NewObjectSize(768).
 		Str("accessor", t.Accessor)
@@ -88,7 +96,11 @@ func (e *Engine) describe(t *core.Entry, id string, now time.Time) *engine.Respo
 	if !t.LastRenewal.IsZero() {
 		o = o.Time("last_renewal", t.LastRenewal).Int("last_renewal_time", t.LastRenewal.Unix())
 	}
-	o = o.StrMap("meta", t.Meta).
+	o = o.StrMap("meta", t.Meta)
+	if !ns.Root() {
+		o = o.Str("namespace_path", ns.Path)
+	}
+	o = o.
 		Int("num_uses", int64(t.NumUses)).
 		Bool("orphan", t.Orphan).
 		Str("path", t.Path)

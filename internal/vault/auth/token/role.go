@@ -1,6 +1,7 @@
 package token
 
 import (
+	"context"
 	"net/netip"
 	"regexp"
 	"slices"
@@ -13,7 +14,7 @@ import (
 	core "github.com/strongkeep/strongkeep/internal/vault/token"
 )
 
-// rolePrefix is where roles lie in the store, as JSON.
+// rolePrefix is where roles lie in the folder of their namespace, as JSON.
 const rolePrefix = "tokenrole/"
 
 // role restricts the tokens that are created by it. The token_* fields of
@@ -58,6 +59,25 @@ func roles() *auth.Records[role, *role] {
 		Folder: rolePrefix, Noun: "role", Param: "role",
 		New: func(name string) role { return role{Name: name, Renewable: true} },
 	}
+}
+
+// roleRoutes are those of the roles of the request's namespace.
+func (e *Engine) roleRoutes() []engine.Route {
+	routes := e.roles.Routes("roles", roleFields())
+	for i := range routes {
+		r := &routes[i]
+		for op, h := range r.Handlers {
+			r.Handlers[op] = func(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
+				return h(ctx, engine.Confine(tx, req.Namespace.Folder()), req)
+			}
+		}
+		if exists := r.Exists; exists != nil {
+			r.Exists = func(ctx context.Context, tx engine.Tx, req *engine.Request) (bool, error) {
+				return exists(ctx, engine.Confine(tx, req.Namespace.Folder()), req)
+			}
+		}
+	}
+	return routes
 }
 
 // Decode implements auth.Record.

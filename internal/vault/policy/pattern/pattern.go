@@ -24,10 +24,19 @@ type Pattern struct {
 // New reads a pattern. One leading slash is dropped, as in Vault. An error is
 // of kind Invalid and says what to write instead.
 func New(text string) (Pattern, error) {
-	p := Pattern{text: strings.TrimPrefix(text, "/")}
-	if err := check(p.text); err != nil {
+	text = strings.TrimPrefix(text, "/")
+	if err := check(text); err != nil {
 		return Pattern{}, err
 	}
+	return read(text), nil
+}
+
+// Below returns the pattern of the same paths within folder, which ends in "/"
+// and holds neither "+" segments nor "*".
+func (p *Pattern) Below(folder string) Pattern { return read(folder + p.text) }
+
+func read(text string) Pattern {
+	p := Pattern{text: text}
 	p.glob = strings.HasSuffix(p.text, "*")
 	p.firstWild = len(p.prefix())
 	offset := 0
@@ -41,7 +50,7 @@ func New(text string) (Pattern, error) {
 	if p.plus > 0 {
 		p.segments = strings.Split(p.prefix(), "/")
 	}
-	return p, nil
+	return p
 }
 
 func check(path string) error {

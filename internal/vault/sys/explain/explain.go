@@ -9,17 +9,21 @@ import (
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
 	"github.com/strongkeep/strongkeep/internal/vault/mount"
+	"github.com/strongkeep/strongkeep/internal/vault/namespace"
 	"github.com/strongkeep/strongkeep/internal/vault/policy"
 	"github.com/strongkeep/strongkeep/internal/vault/token"
 )
 
 // Config of an Explainer. All fields are set.
 type Config struct {
-	Policies *policy.Book
-	Tokens   *token.Manager
-	Mounts   *mount.Registry
+	Policies   *policy.Book
+	Tokens     *token.Manager
+	Mounts     *mount.Registry
+	Namespaces *namespace.Registry
 	// Subject is who a token stands for, as far as policy asks.
 	Subject func(e *token.Entry) policy.Subject
+	// Reach is gate.Core.Reach.
+	Reach func(ctx context.Context, tx engine.Tx, req *engine.Request, id string) (engine.Namespace, error)
 }
 
 // Explainer answers questions about policy. All state is in the transactions.
@@ -75,6 +79,7 @@ func (x *Explainer) explain(ctx context.Context, tx engine.Tx, req *engine.Reque
 	if err != nil {
 		return nil, err
 	}
+	q.Path = req.Namespace.Path + q.Path
 	note := x.describe(&q)
 	found, err := x.cfg.Policies.Explain(ctx, tx, who, q)
 	if err != nil {
@@ -127,15 +132,22 @@ func (x *Explainer) subject(ctx context.Context, tx engine.Tx, req *engine.Reque
 	case given > 1:
 		return policy.Subject{}, errs.New(errs.Invalid, "give one of token, accessor and policies")
 	case len(names) > 0:
-		return policy.Subject{Names: token.NormalizePolicies(names)}, nil
+		return policy.Subject{Namespace: policy.Namespace(req.Namespace), Names: token.NormalizePolicies(names)}, nil
 	case asked != "":
 		e, err = x.cfg.Tokens.Lookup(ctx, tx, asked)
 	case accessor != "":
 		e, err = x.cfg.Tokens.LookupAccessor(ctx, tx, accessor)
 	case req.Caller.TokenKey == "": // a batch token
-		return policy.Subject{Names: req.Caller.Policies}, nil
+		e = &token.Entry{Namespace: req.Caller.Namespace.ID, Policies: req.Caller.Policies, EntityID: req.Caller.EntityID}
+		if req.Caller.Namespace.Root() {
+			e.Namespace = ""
+		}
 	default:
 		e, err = x.cfg.Tokens.Get(ctx, tx, req.Caller.TokenKey)
+	}
+	if err == nil {
+		// Whose policies are of another namespace is none of this one's business.
+		_, err = x.cfg.Reach(ctx, tx, req, e.Namespace)
 	}
 	if errs.Is(err, errs.Unauthenticated) || errs.Is(err, errs.Denied) {
 		return policy.Subject{}, errs.New(errs.Invalid, "invalid token or accessor: it is unknown, expired or revoked")
@@ -149,7 +161,8 @@ func (x *Explainer) subject(ctx context.Context, tx engine.Tx, req *engine.Reque
 // describe sets what the path's own route asks for, and returns what policy does
 // not decide about it.
 func (x *Explainer) describe(q *policy.Question) string {
-	m, rest, ok := x.cfg.Mounts.Table().Find(q.Path)
+	ns, path := x.cfg.Namespaces.Table().Find(q.Path)
+	m, rest, ok := x.cfg.Mounts.Table().Find(ns, path)
 	if !ok {
 		return "nothing is mounted there"
 	}

@@ -1,0 +1,330 @@
+package sys
+
+import (
+	"context"
+	"maps"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/redact"
+	"github.com/strongkeep/strongkeep/internal/vault/engine"
+	"github.com/strongkeep/strongkeep/internal/vault/mount"
+	"github.com/strongkeep/strongkeep/internal/vault/namespace"
+	"github.com/strongkeep/strongkeep/internal/vault/policy"
+)
+
+// namespaceRoutes serve the namespaces below that of the request; paths are
+// relative to it.
+func (e *Engine) namespaceRoutes() []engine.Route {
+	path := engine.Field{Name: "path", Type: engine.String, Help: "the namespace, relative to that of the request"}
+	key := engine.Field{Name: "unlock_key", Type: engine.String, Secret: true, Help: "what lock answered; root and sudo need none"}
+	type handlers = map[engine.Operation]engine.Handler
+	routes := []engine.Route{
+		{
+			Pattern: "namespaces", ReadOnly: true, Summary: "List the namespaces below that of the request.",
+			Fields:   []engine.Field{{Name: "recursive", Type: engine.Bool, Help: "those below them, too"}},
+			Handlers: handlers{engine.List: e.listNamespaces, engine.Read: e.listNamespaces},
+		},
+	}
+	for _, below := range []string{"", "/{path...}"} {
+		routes = append(routes,
+			engine.Route{
+				Pattern: "namespaces/api-lock/lock" + below, Fields: []engine.Field{path},
+				Summary:  "Lock the API for a namespace and all within it; answers the key that unlocks it.",
+				Handlers: handlers{engine.Update: e.lockNamespace},
+			},
+			engine.Route{
+				Pattern: "namespaces/api-lock/unlock" + below, Fields: []engine.Field{path, key},
+				Summary:  "Unlock the API for a namespace.",
+				Handlers: handlers{engine.Update: e.unlockNamespace},
+			})
+	}
+	return append(routes, engine.Route{
+		Pattern: "namespaces/{path...}", Summary: "Create, show, change or delete a namespace.",
+		Fields: []engine.Field{path, {Name: "custom_metadata", Type: engine.Map, Help: "names and values of your own"}},
+		Exists: e.namespaceExists, Canonical: func(path string) string { return strings.TrimSuffix(path, "/") },
+		Handlers: handlers{
+			engine.Read: e.readNamespace, engine.Create: e.createNamespace, engine.Update: e.updateNamespace,
+			engine.Patch: e.patchNamespace, engine.Delete: e.deleteNamespace,
+		},
+	})
+}
+
+// described is one namespace as answers show it (path as from the root).
+func described(ns *namespace.Entry) map[string]any {
+	metadata := ns.Metadata
+	if metadata == nil {
+		metadata = map[string]string{}
+	}
+	return map[string]any{"id": ns.ID, "uuid": ns.UUID, "path": ns.Path, "custom_metadata": metadata, "locked": ns.Lock != nil}
+}
+
+func (e *Engine) listNamespaces(_ context.Context, _ engine.Tx, req *engine.Request) (*engine.Response, error) {
+	d := req.Decode()
+	recursive := d.Bool("recursive", false)
+	if err := d.Err(); err != nil {
+		return nil, err
+	}
+	table := e.cfg.Namespaces.Table()
+	found := table.Children(req.Namespace.Path)
+	if recursive {
+		found = table.Descendants(req.Namespace.Path)
+	}
+	keys, info := make([]string, 0, len(found)), make(map[string]any, len(found))
+	for _, ns := range found {
+		name := strings.TrimPrefix(ns.Path, req.Namespace.Path)
+		keys, info[name] = append(keys, name), described(ns)
+	}
+	if len(keys) == 0 {
+		return nil, nil
+	}
+	return respond(map[string]any{"keys": keys, "key_info": info}, false)
+}
+
+// named returns the absolute path of the namespace that a request is about, and
+// its entry, nil if there is none.
+func (e *Engine) named(req *engine.Request) (string, *namespace.Entry, error) {
+	path, err := namespace.CleanPath(req.Params["path"])
+	if err != nil {
+		return "", nil, err
+	}
+	path = req.Namespace.Path + path
+	return path, e.cfg.Namespaces.Table().ByPath(path), nil
+}
+
+func (e *Engine) namespaceExists(_ context.Context, _ engine.Tx, req *engine.Request) (bool, error) {
+	_, ns, err := e.named(req)
+	return ns != nil, err
+}
+
+func (e *Engine) readNamespace(_ context.Context, _ engine.Tx, req *engine.Request) (*engine.Response, error) {
+	_, ns, err := e.named(req)
+	if err != nil || ns == nil {
+		return nil, err
+	}
+	return respond(described(ns), false)
+}
+
+// createNamespace makes the namespace and its default policy. Its system mounts
+// are those of the root and need nothing.
+func (e *Engine) createNamespace(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
+	path, _, err := e.named(req)
+	if err != nil {
+		return nil, err
+	}
+	d := req.Decode()
+	metadata := d.StringMap("custom_metadata")
+	if err := d.Err(); err != nil {
+		return nil, err
+	}
+	if err := namespace.CheckMetadata(metadata); err != nil {
+		return nil, err
+	}
+	ns, err := e.cfg.Namespaces.Add(ctx, tx, path, metadata)
+	if errs.Is(err, errs.NotExist) {
+		err = errs.As(errs.Invalid, err) // a 404 would say that there is no such API
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := e.free(ctx, tx, ns); err != nil {
+		return nil, err
+	}
+	if _, err := e.cfg.Policies.Put(tx, policy.Namespace(ns.Namespace()), policy.DefaultName, policy.DefaultText); err != nil {
+		return nil, err
+	}
+	return respond(described(ns), false)
+}
+
+// free refuses a namespace whose name is, in the namespace above it, that of a mount.
+func (e *Engine) free(ctx context.Context, tx engine.Tx, ns *namespace.Entry) error {
+	mounts, err := e.cfg.Mounts.Fresh(ctx, tx)
+	if err != nil {
+		return err
+	}
+	above := namespace.Root
+	if p := e.cfg.Namespaces.Table().ByPath(ns.Parent()); p != nil {
+		above = p.Namespace()
+	}
+	if m := mounts.Below(above, strings.TrimPrefix(ns.Path, above.Path)); m != nil {
+		return errs.Newf(errs.Invalid, "cannot create namespace %q: path is already in use at %s", ns.Path, m.Path)
+	}
+	return nil
+}
+
+// vacant refuses a mount whose path begins with the name of a namespace. It makes
+// tx conflict with the creation of one.
+func (e *Engine) vacant(ctx context.Context, tx engine.Tx, ns engine.Namespace, path string) error {
+	table, err := e.cfg.Namespaces.Fresh(ctx, tx)
+	if err != nil {
+		return err
+	}
+	first, _, _ := strings.Cut(path, "/")
+	if table.ByPath(ns.Path+first+"/") != nil {
+		return errs.Newf(errs.Exist, "path is already in use at %s/, which is a namespace", first)
+	}
+	return nil
+}
+
+// updateNamespace replaces the custom_metadata, if it is given; to create what
+// exists already is no error.
+func (e *Engine) updateNamespace(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
+	d := req.Decode()
+	metadata := d.StringMap("custom_metadata")
+	if err := d.Err(); err != nil {
+		return nil, err
+	}
+	return e.change(ctx, tx, req, func(map[string]string) (map[string]string, error) { return metadata, nil })
+}
+
+// patchNamespace is a merge patch (RFC 7396) of custom_metadata.
+func (e *Engine) patchNamespace(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
+	return e.change(ctx, tx, req, func(old map[string]string) (map[string]string, error) {
+		patch := req.Body.Field("custom_metadata")
+		if patch == nil {
+			return nil, nil
+		}
+		merged := maps.Clone(old)
+		if merged == nil {
+			merged = map[string]string{}
+		}
+		err := engine.Members(patch, func(name string, value jsontext.Value) error {
+			if value.Kind() == 'n' {
+				delete(merged, name)
+				return nil
+			}
+			if value.Kind() != '"' {
+				return errs.New(errs.Invalid, "the values of custom_metadata are strings, or null to remove one")
+			}
+			text, err := jsontext.AppendUnquote(nil, value)
+			merged[name] = string(text)
+			return err
+		})
+		return merged, err
+	})
+}
+
+// change replaces the metadata of a namespace by what becomes of it; nil leaves it.
+func (e *Engine) change(ctx context.Context, tx engine.Tx, req *engine.Request, become func(map[string]string) (map[string]string, error)) (*engine.Response, error) {
+	_, ns, err := e.named(req)
+	if err != nil || ns == nil {
+		return nil, err
+	}
+	var shown *namespace.Entry
+	err = e.cfg.Namespaces.Update(ctx, tx, ns.ID, func(entry *namespace.Entry) error {
+		metadata, err := become(entry.Metadata)
+		if err != nil {
+			return err
+		}
+		if metadata != nil {
+			entry.Metadata = metadata
+		}
+		shown = entry
+		return namespace.CheckMetadata(entry.Metadata)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return respond(described(shown), false)
+}
+
+// deleteNamespace removes a namespace that has none below it. What belonged to
+// it cannot be reached from then on and is deleted in the background.
+func (e *Engine) deleteNamespace(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
+	_, ns, err := e.named(req)
+	if err != nil || ns == nil {
+		return nil, err // deleting what is not there is what was asked for
+	}
+	return nil, e.cfg.Namespaces.Remove(ctx, tx, ns.ID)
+}
+
+// lockable returns the namespace that a lock or unlock is about: the one named,
+// or that of the request.
+func (e *Engine) lockable(req *engine.Request) (*namespace.Entry, error) {
+	if req.Params["path"] != "" {
+		_, ns, err := e.named(req)
+		if err == nil && ns == nil {
+			err = errs.New(errs.Invalid, "there is no such namespace")
+		}
+		return ns, err
+	}
+	ns := e.cfg.Namespaces.Table().Entry(req.Namespace.ID)
+	if ns == nil {
+		return nil, errs.New(errs.Invalid, "the root namespace cannot be locked; to stop everything use sys/seal")
+	}
+	return ns, nil
+}
+
+func (e *Engine) lockNamespace(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
+	ns, err := e.lockable(req)
+	if err != nil {
+		return nil, err
+	}
+	lock, key, err := e.cfg.Namespaces.NewLock()
+	if err != nil {
+		return nil, err
+	}
+	err = e.cfg.Namespaces.Update(ctx, tx, ns.ID, func(entry *namespace.Entry) error {
+		if entry.Lock != nil {
+			return errs.Newf(errs.Invalid, "namespace %q is already locked", entry.Path)
+		}
+		entry.Lock = lock
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return respond(map[string]any{"unlock_key": key.RevealString()}, false)
+}
+
+func (e *Engine) unlockNamespace(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
+	d := req.Decode()
+	key := redact.FromString(d.String("unlock_key", ""))
+	if err := d.Err(); err != nil {
+		return nil, err
+	}
+	ns, err := e.lockable(req)
+	if err != nil {
+		return nil, err
+	}
+	return nil, e.cfg.Namespaces.Update(ctx, tx, ns.ID, func(entry *namespace.Entry) error {
+		switch {
+		case entry.Lock == nil:
+			return errs.Newf(errs.Invalid, "namespace %q is not locked", entry.Path)
+		case !entry.Lock.Opens(key) && (!key.Empty() || !req.Caller.Root && !req.Caller.Sudo):
+			return errs.New(errs.Invalid, "incorrect unlock key: give the key that locking answered; only root and sudo need none")
+		}
+		entry.Lock = nil
+		return nil
+	})
+}
+
+// namespaced are the routes that every namespace has, by the first segment of
+// their path. All others belong to the root namespace alone: what is not named
+// here cannot be reached from a tenant.
+var namespaced = []string{ //nolint:gochecknoglobals // a constant
+	"mounts", "auth", "remount", "policies", "policy", "capabilities", "capabilities-self", "capabilities-accessor",
+	"namespaces", "internal", "wrapping", "leases", "renew", "revoke", "revoke-prefix", "revoke-force", "tools", "events", "control-group", "locked-users",
+}
+
+// rootOnly marks the routes that belong to the root namespace.
+func rootOnly(routes []engine.Route) {
+	for i := range routes {
+		first, _, _ := strings.Cut(routes[i].Pattern, "/")
+		found := false
+		for _, name := range namespaced {
+			found = found || name == first
+		}
+		routes[i].RootOnly = !found
+	}
+}
+
+// shared refuses to change a mount that serves all namespaces from one of them.
+func shared(m *mount.Mount, ns engine.Namespace) error {
+	if m.Namespace == "" && !ns.Root() {
+		return errs.Newf(errs.Invalid, "%q serves every namespace: it is tuned in the root namespace", m.Path)
+	}
+	return nil
+}
