@@ -266,7 +266,7 @@ func TestNamespaceIsRefusedNotIgnored(t *testing.T) {
 	b := newBench(t)
 	b.lab.on("read ro/x", ok)
 	req := Request{ID: "1", Operation: engine.Read, Path: "lab/ro/x", Token: b.root, Time: time.Now(), Namespace: "team-a"}
-	if _, err := b.gate.Handle(t.Context(), &req); !errs.Is(err, errs.Invalid) || !strings.Contains(err.Error(), "namespace") {
+	if _, err := b.gate.Handle(t.Context(), &req); !errs.Is(err, errs.NotExist) || !strings.Contains(err.Error(), "namespace") {
 		t.Errorf("a namespace that does not exist: %v", err)
 	}
 	req.Namespace = "root"
