@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/strongkeep/strongkeep/internal/vault/audit"
 	"github.com/strongkeep/strongkeep/internal/vault/audit/file"
+	"github.com/strongkeep/strongkeep/internal/vault/audit/verify"
 )
 
 // limitFileSize limits the files of this process to text bytes; "0" does nothing.
@@ -89,6 +91,53 @@ func TestFullDisk(t *testing.T) {
 	wantIDs(t, path, append(acked, "after")...)
 	if st := b.Stats()[0]; st.Failures < 3 || st.Failing {
 		t.Errorf("stats %+v", st)
+	}
+	if err := b.Disable("file"); err != nil {
+		t.Fatal(err)
+	}
+	if r, err := verify.Files(verify.Config{}, path); err != nil || !r.OK() {
+		t.Errorf("what a full disk left is no proof: %+v %v", r, err)
+	}
+}
+
+// A full disk under a best-effort device refuses nobody: lines wait, the newest
+// are dropped and counted, and it goes on by itself when there is room.
+func TestFullDiskOfABestEffortDevice(t *testing.T) {
+	dir := tinyDisk(t)
+	ballast := filepath.Join(dir, "ballast")
+	if err := os.WriteFile(ballast, make([]byte, 50<<10), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b := audit.NewBroker(audit.Config{Types: map[string]audit.Factory{"file": file.New(file.Config{Dir: dir})}})
+	if err := b.Enable(spec("file", "a.log", "required", "false", "buffer_lines", "20")); err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; b.Stats()[0].Dropped < 10; i++ {
+		if err := b.Append(entry(fmt.Sprint(i)), none).Wait(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for !b.Stats()[0].Failing {
+		runtime.Gosched() // dropped lines may be told of before the disk is full
+	}
+	if st := b.Stats()[0]; !strings.Contains(st.LastError, "no space left on device") || st.Lost != 0 || st.QueuedLines > 20 {
+		t.Errorf("%+v", st)
+	}
+	if err := os.Remove(ballast); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Disable("file"); err != nil { // and so have it written
+		t.Fatal(err)
+	}
+	raw, err := os.ReadFile(filepath.Join(dir, "a.log"))
+	if err != nil || !strings.Contains(string(raw), `"type":"lost","lost":{"lines":`) {
+		t.Errorf("the loss is not told: %v", err)
+	}
+	if r, err := verify.Files(verify.Config{}, filepath.Join(dir, "a.log")); err != nil || !r.OK() {
+		t.Errorf("%+v %v", r, err)
 	}
 }
 

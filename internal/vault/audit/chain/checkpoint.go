@@ -72,12 +72,11 @@ func IsCheckpoint(line []byte) bool {
 	return open >= 0 && bytes.HasPrefix(head[open:], []byte(`{"time":"`)) && open < i
 }
 
-// appendLine appends c's line. Without full only the note stands in it.
-func (c *Checkpoint) appendLine(dst []byte, prefix string, full bool) ([]byte, error) {
-	r := record{Time: c.Time.UTC().Format(time.RFC3339Nano), Type: "checkpoint", Checkpoint: body{Note: c.Note, Key: c.Key}}
-	if full {
-		r.Checkpoint.Lines, r.Checkpoint.Edge = c.Short, c.Tree.appendEdge(nil)
-	}
+// appendLine appends c's line.
+func (c *Checkpoint) appendLine(dst []byte, prefix string) ([]byte, error) {
+	r := record{Time: c.Time.UTC().Format(time.RFC3339Nano), Type: "checkpoint", Checkpoint: body{
+		Note: c.Note, Lines: c.Short, Edge: c.Tree.appendEdge(nil), Key: c.Key,
+	}}
 	line, err := json.Marshal(r)
 	if err != nil {
 		return dst, errs.Newf(errs.Internal, "encoding a checkpoint: %w", err)
@@ -85,6 +84,42 @@ func (c *Checkpoint) appendLine(dst []byte, prefix string, full bool) ([]byte, e
 	dst = append(dst, prefix...)
 	dst = append(dst, line...)
 	return append(dst, '\n'), nil
+}
+
+// published is a line that tells of another device's checkpoint. For the log
+// it stands in it is a line like any other.
+type published struct {
+	Time      string `json:"time"`
+	Type      string `json:"type"`
+	Published struct {
+		Note string `json:"note"`
+		Key  string `json:"key"`
+	} `json:"published"`
+}
+
+// publishedLine returns c as a line for other devices.
+func (c *Checkpoint) publishedLine() ([]byte, error) {
+	p := published{Time: c.Time.UTC().Format(time.RFC3339Nano), Type: "published"}
+	p.Published.Note, p.Published.Key = c.Note, c.Key
+	line, err := json.Marshal(p)
+	if err != nil {
+		return nil, errs.Newf(errs.Internal, "encoding a checkpoint: %w", err)
+	}
+	return append(line, '\n'), nil
+}
+
+// Published returns the note in a line that tells of another device's
+// checkpoint, "" if it is no such line.
+func Published(line []byte) string {
+	open := bytes.IndexByte(line, '{')
+	if open < 0 || !bytes.Contains(line, []byte(`"type":"published"`)) {
+		return ""
+	}
+	var p published
+	if json.Unmarshal(line[open:], &p) != nil || p.Type != "published" {
+		return ""
+	}
+	return p.Published.Note
 }
 
 // sign fills in Note, Key and Origin for the tree and the lines since.

@@ -21,7 +21,8 @@
 //	       with them the log goes on, and is verified, from here
 //	key    the public key, as note has it
 //
-// Checkpoint lines are no leaves themselves. Why it is so: docs/adr/0003-audit-chain.md.
+// Checkpoint lines are no leaves themselves. What other devices are told of a
+// checkpoint is a line of type "published", a leaf like any other there. Why it is so: docs/adr/0003-audit-chain.md.
 //
 // Start reading at Tree, then Checkpoint, then Log.
 package chain

@@ -31,8 +31,8 @@ type Config struct {
 	Prefix string        // precedes every line
 	Now    func() time.Time
 	Log    *slog.Logger
-	// Publish is given a checkpoint line, without what only the log itself
-	// needs, every ten minutes and at the end; nil = nobody is told.
+	// Publish is given a line with the last checkpoint's note, of type
+	// "published", every ten minutes and at the end; nil = nobody is told.
 	Publish func(line []byte)
 }
 
@@ -185,7 +185,7 @@ func (l *Log) sign(closing bool) error {
 		return err
 	}
 	var err error
-	if l.out, err = c.appendLine(l.out, l.cfg.Prefix, true); err != nil {
+	if l.out, err = c.appendLine(l.out, l.cfg.Prefix); err != nil {
 		return err
 	}
 	c.Short = nil // its memory is used again
@@ -212,7 +212,7 @@ func (l *Log) Settle(err error) {
 func (l *Log) note() {
 	c := l.cur.last
 	l.latest.Store(c)
-	line, err := c.appendLine(nil, "", true)
+	line, err := c.appendLine(nil, "")
 	if err != nil {
 		return // it was encoded once already
 	}
@@ -225,7 +225,7 @@ func (l *Log) note() {
 	if l.cfg.Publish == nil {
 		return
 	}
-	if line, err = c.appendLine(nil, "", false); err == nil {
+	if line, err = c.publishedLine(); err == nil {
 		l.cfg.Publish(line)
 	}
 }

@@ -125,6 +125,9 @@ func Checkpoints(text string) ([]string, error) {
 		if chain.IsCheckpoint([]byte(line)) {
 			all = append(all, line)
 		}
+		if note := chain.Published([]byte(line)); note != "" {
+			all = append(all, note)
+		}
 		if !strings.HasPrefix(line, "strongkeep-audit/") {
 			continue
 		}

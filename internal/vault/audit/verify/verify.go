@@ -202,7 +202,8 @@ func (v *verifier) checkpoint(line []byte) error {
 		v.problem(v.at, Forged, "this checkpoint does not hold: %v", err)
 		return nil
 	case !c.Full:
-		return nil // published by another device
+		v.problem(v.at, Forged, "this checkpoint does not hold: its edge was taken out")
+		return nil
 	case !c.Listed:
 		v.problem(v.at, Forged, "this checkpoint does not hold: its list of lines was taken out")
 		return nil
