@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"testing"
 
 	vault "github.com/hashicorp/vault/api"
@@ -111,6 +112,39 @@ func TestUpsertNeedsCreate(t *testing.T) {
 		if _, err := creator.Logical().Write("transit/"+path, object{"ciphertext": "x"}); err == nil || !strings.Contains(err.Error(), "permission denied") {
 			t.Errorf("%s: %v", path, err)
 		}
+	}
+}
+
+// Many who make the same key at once make one: whatever any of them was
+// answered can be decrypted. Others rotate it meanwhile.
+func TestConcurrentUpserts(t *testing.T) {
+	v := start(t)
+	var wait sync.WaitGroup
+	texts := make(chan string, 64)
+	for range cap(texts) / 2 {
+		wait.Go(func() {
+			for range 2 {
+				s, err := v.Logical().Write("transit/encrypt/k", object{"plaintext": b64("p")})
+				if err != nil {
+					t.Error(err)
+					continue
+				}
+				texts <- s.Data["ciphertext"].(string)
+				if _, err := v.Logical().Write("transit/keys/k/rotate", nil); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wait.Wait()
+	close(texts)
+	for text := range texts {
+		if got := write(t, v.Client, "decrypt/k", object{"ciphertext": text}); got["plaintext"] != b64("p") {
+			t.Errorf("%v", got)
+		}
+	}
+	if got, err := v.Logical().Read("transit/keys/k"); err != nil || got.Data["latest_version"] != json.Number("65") {
+		t.Errorf("%v, %v", got, err)
 	}
 }
 
