@@ -37,6 +37,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/store/pebble"
 	"github.com/strongkeep/strongkeep/internal/vault/sys"
 	"github.com/strongkeep/strongkeep/internal/vault/sys/explain"
+	"github.com/strongkeep/strongkeep/internal/vault/sys/openapi"
 )
 
 // secretsEngines are what sys/mounts can mount.
@@ -85,6 +86,7 @@ func systemMounts(core gate.Core) map[string]engine.Factory {
 						Policies: core.Policies, Tokens: core.Tokens, Mounts: core.Mounts, Namespaces: core.Namespaces,
 						Subject: core.Subject, Reach: core.Reach,
 					}).Routes(),
+					openapi.Routes(openapi.Config{Mounts: core.Mounts, Policies: core.Policies, Version: Version}),
 				},
 			}), nil
 		},

@@ -96,5 +96,6 @@ type Field struct {
 	Type    FieldType
 	Help    string
 	Secret  bool   // a value that must not be echoed by any read
+	Query   bool   // reads and lists take it, too, on a route that also writes
 	Default string // for help only
 }

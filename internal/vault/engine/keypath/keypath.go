@@ -126,7 +126,7 @@ func List(ctx context.Context, tx engine.Tx, folder string, req *engine.Request)
 // Fields documents what List takes.
 func Fields() []engine.Field {
 	return []engine.Field{
-		{Name: "after", Type: engine.String, Help: "List only names behind this one in alphabetical order."},
-		{Name: "limit", Type: engine.Int, Help: "List at most this many names; 0 lists all.", Default: "0"},
+		{Name: "after", Query: true, Type: engine.String, Help: "List only names behind this one in alphabetical order."},
+		{Name: "limit", Query: true, Type: engine.Int, Help: "List at most this many names; 0 lists all.", Default: "0"},
 	}
 }

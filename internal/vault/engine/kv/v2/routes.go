@@ -11,7 +11,7 @@ import (
 type handlers = map[engine.Operation]engine.Handler
 
 func versionField() engine.Field {
-	return engine.Field{Name: "version", Type: engine.Int, Default: "0", Help: "Number of the version to read; 0 is the latest."}
+	return engine.Field{Name: "version", Type: engine.Int, Query: true, Default: "0", Help: "Number of the version to read; 0 is the latest."}
 }
 
 // Routes implements engine.Engine.
