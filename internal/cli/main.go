@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/strongkeep/strongkeep/internal/cli/kv"
+	"github.com/strongkeep/strongkeep/internal/cli/login"
 	"github.com/strongkeep/strongkeep/internal/cli/session"
 	"github.com/strongkeep/strongkeep/internal/errs"
 )
@@ -83,7 +84,7 @@ func (a *app) root() *cobra.Command {
 		}
 		return errs.Newf(errs.Invalid, "format %q: use table, json or yaml", a.Format)
 	}
-	root.AddCommand(a.serverCommand(), a.operatorCommand(), a.statusCommand(), a.loginCommand(), a.versionCommand())
+	root.AddCommand(a.serverCommand(), a.operatorCommand(), a.statusCommand(), login.Command(a.Session), a.versionCommand())
 	root.AddCommand(a.genericCommands()...)
 	root.AddCommand(kv.Command(a.Session), a.policyCommand(), a.tokenCommand())
 	root.AddCommand(a.mountCommand(secretsSide), a.mountCommand(authSide), a.auditCommand())
