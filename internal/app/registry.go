@@ -78,7 +78,7 @@ func systemMounts(core gate.Core) map[string]engine.Factory {
 		"system": func(cfg engine.Config) (engine.Engine, error) {
 			return sys.New(sys.Config{
 				Mounts: core.Mounts, Namespaces: core.Namespaces, Reach: core.Reach, Policies: core.Policies,
-				Tokens: core.Tokens, Leases: core.Leases, Audit: core.Audit,
+				Tokens: core.Tokens, Leases: core.Leases, Quotas: core.Quotas, Audit: core.Audit,
 				Barrier: core.Barrier, AskSeal: core.AskSeal, Random: cfg.Random, Now: cfg.Now, Version: Version,
 				Others: [][]engine.Route{
 					core.Wrapping.Routes(),

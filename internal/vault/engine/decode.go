@@ -102,6 +102,21 @@ func (d *Decoder) Int(name string, def int64) int64 {
 	return n
 }
 
+// Float decodes a number that is finite.
+func (d *Decoder) Float(name string, def float64) float64 {
+	v := d.body.Field(name)
+	s, ok := number(v)
+	if s == "" {
+		return def
+	}
+	f, err := strconv.ParseFloat(s, 64)
+	if !ok || err != nil || math.IsInf(f, 0) || math.IsNaN(f) {
+		d.fail(name, "a number", v)
+		return def
+	}
+	return f
+}
+
 // Bool decodes true, false, 1, 0 and the strings strconv.ParseBool takes.
 func (d *Decoder) Bool(name string, def bool) bool {
 	v := d.body.Field(name)

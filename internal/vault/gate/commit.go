@@ -10,6 +10,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
 	"github.com/strongkeep/strongkeep/internal/vault/mount"
 	"github.com/strongkeep/strongkeep/internal/vault/namespace"
+	"github.com/strongkeep/strongkeep/internal/vault/quota"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
 	"github.com/strongkeep/strongkeep/internal/vault/token"
 )
@@ -33,6 +34,7 @@ func (c *call) stillMounted(ctx context.Context, t *tx) error {
 func (c *call) committed(ctx context.Context, t *tx, revision store.Revision) error {
 	if c.leased != nil {
 		c.vault.leases.Made(c.leased)
+		c.vault.quotas.Made(c.vault.leaseTarget(c.leased))
 	}
 	for _, e := range t.events {
 		c.vault.events.Publish(c.event(e, uint64(revision)))
@@ -40,14 +42,15 @@ func (c *call) committed(ctx context.Context, t *tx, revision store.Revision) er
 	if c.mount.Class != mount.System {
 		return nil
 	}
-	var namespaces, mounts, auditing, audited bool
+	var namespaces, mounts, auditing, audited, quotas bool
 	for _, change := range t.Changes() {
 		namespaces = namespaces || strings.HasPrefix(change.Key, namespace.EntryPrefix)
 		mounts = mounts || strings.HasPrefix(change.Key, mount.EntryPrefix)
 		auditing = auditing || strings.HasPrefix(change.Key, devices.Prefix)
+		quotas = quotas || strings.HasPrefix(change.Key, quota.Prefix)
 		audited = audited || change.Key == headers.Key
 	}
-	if !namespaces && !mounts && !auditing && !audited {
+	if !namespaces && !mounts && !auditing && !audited && !quotas {
 		return nil
 	}
 	v := c.vault
@@ -66,6 +69,11 @@ func (c *call) committed(ctx context.Context, t *tx, revision store.Revision) er
 	}
 	if namespaces || mounts {
 		v.work.Go(func() { v.purge(v.lifetime, c.gate) })
+	}
+	if quotas {
+		if err := v.quotas.Load(ctx, v.store); err != nil {
+			return errs.Newf(errs.KindOf(err), "the change is stored, but loading it: %w", err)
+		}
 	}
 	return v.reloadAuditing(ctx, t, auditing, audited)
 }

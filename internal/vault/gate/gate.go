@@ -19,6 +19,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/mount"
 	"github.com/strongkeep/strongkeep/internal/vault/namespace"
 	"github.com/strongkeep/strongkeep/internal/vault/policy"
+	"github.com/strongkeep/strongkeep/internal/vault/quota"
 	"github.com/strongkeep/strongkeep/internal/vault/seal"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
 	"github.com/strongkeep/strongkeep/internal/vault/token"
@@ -74,6 +75,7 @@ type Core struct {
 	Tokens     *token.Manager
 	Wrapping   *wrapping.Wrapper
 	Leases     *lease.Manager
+	Quotas     *quota.Book
 	Audit      *audit.Broker
 	Barrier    *seal.Barrier
 	AskSeal    func() // seals the vault once the present request is answered
@@ -118,6 +120,7 @@ type vault struct {
 	tokens     *token.Manager
 	wrapper    *wrapping.Wrapper
 	leases     *lease.Manager
+	quotas     *quota.Book
 	events     *events.Bus
 	audit      *audit.Broker
 	expirer    *lease.Expirer

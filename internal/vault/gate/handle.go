@@ -80,6 +80,12 @@ func (c *call) do(ctx context.Context) (*engine.Response, error) {
 	if err := c.locate(); err != nil {
 		return nil, err
 	}
+	if logged, err := c.admit(); err != nil {
+		if logged {
+			err = c.refuse(ctx, err)
+		}
+		return nil, err
+	}
 	t := begin(c.vault.store)
 	err := c.identify(ctx)
 	if err == nil {

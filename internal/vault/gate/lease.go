@@ -28,6 +28,11 @@ func (c *call) lease(ctx context.Context, t *tx, res *engine.Response) error {
 		// As Vault, which makes and revokes it: nothing is made here.
 		return errs.New(errs.Invalid, "Secret cannot be returned; token had one use left, so leased credentials were immediately revoked.")
 	}
+	asked := c.target()
+	asked.Role = res.Lease.Role
+	if err := c.vault.quotas.Lease(ctx, asked); err != nil {
+		return err
+	}
 	holder, err := c.holder(ctx, t)
 	if err != nil {
 		return err
@@ -135,7 +140,7 @@ func (v *vault) newLeases(g *Gate) *lease.Manager {
 			leaser, ok := m.Engine.(engine.Leaser)
 			return g.leaseOwner(m, leaser), ok
 		},
-		Hold: v.hold,
+		Hold: v.hold, Ended: func(l *lease.Record) { v.quotas.Ended(v.leaseTarget(l)) },
 		Wake: func(kind string) {
 			if v.expirer != nil { // there is none while a new vault is set up
 				v.expirer.Wake(kind)

@@ -64,6 +64,10 @@ func (g *Gate) start(ctx context.Context) error {
 		g.cfg.Log.Warn("leases are held: nothing expires, is revoked or rotated by itself until sys/leases/resume is written to")
 	}
 	v.background(g, held)
+	if err := v.quotas.Load(ctx, v.store); err != nil {
+		g.cfg.Barrier.Seal()
+		return errors.Join(errs.Newf(errs.KindOf(err), "reading the quotas: %w", err), v.close())
+	}
 	g.open.Store(v)
 	g.cfg.Log.Info("vault is unsealed")
 	return nil
@@ -90,9 +94,9 @@ func (g *Gate) build(ctx context.Context, raw store.Store, keys *seal.Keyring) (
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
-	v.leases = v.newLeases(g)
+	v.leases, v.quotas = v.newLeases(g), v.newQuotas(g)
 	v.events = events.NewBus(events.Config{Source: "strongkeep://" + status.VaultID})
-	core := Core{Policies: v.policies, Tokens: v.tokens, Leases: v.leases, Audit: v.audit, Barrier: g.cfg.Barrier,
+	core := Core{Policies: v.policies, Tokens: v.tokens, Leases: v.leases, Quotas: v.quotas, Audit: v.audit, Barrier: g.cfg.Barrier,
 		AskSeal: func() { v.sealAsked.Store(true) }, TokenLimits: v.tokenLimits, MissingPolicies: v.missingPolicies, Subject: v.subject}
 	types := Types{}
 	v.mounts = mount.NewRegistry(mount.Config{

@@ -7,6 +7,7 @@ import (
 
 	"github.com/strongkeep/strongkeep/internal/redact"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
+	"github.com/strongkeep/strongkeep/internal/vault/quota"
 )
 
 // Request is one call as the wire decoded it. The caller is part of it; the
@@ -24,4 +25,5 @@ type Request struct {
 	Headers      map[string][]string // canonical names; only what a mount passes through reaches an engine
 	WrapTTL      time.Duration       // 0 = no response wrapping asked for
 	Time         time.Time           // when it came, UTC
+	Rate         quota.Verdict       // set by Handle: what the rate limits said
 }

@@ -10,13 +10,22 @@ import (
 // among them, by due time. It holds one page of them in memory. It reads what
 // is there now: leases that are renewed meanwhile may come twice.
 func (m *Manager) Each(ctx context.Context, r Reader, ns engine.Namespace, mountID string, each func(*Record)) error {
+	return m.EachOf(ctx, r, mountID, func(rec *Record) {
+		if rec.Namespace == namespaceID(ns) {
+			each(rec)
+		}
+	})
+}
+
+// EachOf is Each for all namespaces.
+func (m *Manager) EachOf(ctx context.Context, r Reader, mountID string, each func(*Record)) error {
 	return m.shortsOf(ctx, r, mountID, func(shorts []string) error {
 		for _, short := range shorts {
 			rec, err := load(ctx, r, short)
 			if err != nil {
 				return err
 			}
-			if rec != nil && rec.Namespace == namespaceID(ns) {
+			if rec != nil {
 				each(rec)
 			}
 		}

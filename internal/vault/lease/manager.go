@@ -35,6 +35,9 @@ type ManagerConfig struct {
 	// Hold stops or resumes the Expirer, and all that works by itself; nil = nothing.
 	Hold func(held bool)
 
+	// Ended is told of each lease that ended; perhaps twice for one. nil = nobody.
+	Ended func(*Record)
+
 	Now    func() time.Time // time.Now
 	Random io.Reader        // crypto/rand
 	Log    *slog.Logger
@@ -66,6 +69,9 @@ func NewManager(cfg ManagerConfig) *Manager {
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Ended == nil {
+		cfg.Ended = func(*Record) {}
 	}
 	if cfg.Wake == nil {
 		cfg.Wake = func(string) {}

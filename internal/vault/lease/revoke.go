@@ -138,6 +138,7 @@ func (m *Manager) end(ctx context.Context, tx *store.Txn, rec *Record) error {
 	m.breaks.worked(rec)
 	m.count.revoked.Add(1)
 	rec.remove(tx)
+	m.cfg.Ended(rec)
 	return nil
 }
 

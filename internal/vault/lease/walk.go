@@ -181,6 +181,7 @@ func (m *Manager) giveUp(ctx context.Context, short string) error {
 			}
 			tx.Undo()
 			rec.remove(tx)
+			m.cfg.Ended(rec)
 			m.cfg.Log.Warn("a lease was given up by revoke-force; what it stands for may live on",
 				"mount", rec.MountID, "role", rec.Role, "error", shown(cause))
 		}

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
 	"github.com/strongkeep/strongkeep/internal/vault/gate"
+	"github.com/strongkeep/strongkeep/internal/vault/quota"
 )
 
 // Limits of the wire.
@@ -112,6 +114,7 @@ func (h *Handler) serveGate(w http.ResponseWriter, r *http.Request, path string)
 		w.Header().Set("X-Vault-Namespace", req.Namespace)
 	}
 	res, err := h.cfg.Gate.Handle(ctx, req)
+	rateHeaders(w.Header(), &req.Rate, h.cfg.Now())
 	if err != nil {
 		h.writeError(w, r, req, err)
 		return
@@ -122,6 +125,22 @@ func (h *Handler) serveGate(w http.ResponseWriter, r *http.Request, path string)
 	}
 	writeResponse(w, req, res)
 }
+
+// rateHeaders tells the client what a rate limit leaves it.
+func rateHeaders(header http.Header, v *quota.Verdict, now time.Time) {
+	if v.Limit == 0 || !v.Refused && !v.Headers {
+		return
+	}
+	header.Set("X-Ratelimit-Limit", strconv.Itoa(v.Limit))
+	header.Set("X-Ratelimit-Remaining", strconv.Itoa(v.Remaining))
+	header.Set("X-Ratelimit-Reset", strconv.FormatInt(seconds(v.Reset.Sub(now)), 10))
+	if v.Refused {
+		header.Set("Retry-After", strconv.FormatInt(seconds(v.Retry), 10))
+	}
+}
+
+// seconds rounds up: who comes back then is not early.
+func seconds(d time.Duration) int64 { return int64((max(d, 0) + time.Second - 1) / time.Second) }
 
 // Bodies are read before the token is looked at, so anybody can send large
 // ones. maxBodies bounds what all large bodies take together; small ones are

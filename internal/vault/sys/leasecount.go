@@ -89,10 +89,10 @@ func (e *Engine) countLeases(ctx context.Context, tx engine.Tx, req *engine.Requ
 	case by != "" && (!known || kind == "leases" && grouping.lease == nil):
 		return nil, errs.New(errs.Invalid, `field "group_by" must be mount, role, path, entity or token; for tokens also policy`)
 	case kind == "irrevocable" || kind == "leases" && by == "":
-		return e.countByMount(ctx, tx, kind == "irrevocable")
+		return e.countByMount(ctx, tx, req.Namespace, kind == "irrevocable")
 	case kind == "leases":
 		t := tally{by: map[group]int{}}
-		for _, m := range e.leasers() {
+		for _, m := range e.leasers(req.Namespace) {
 			if err := e.cfg.Leases.Each(ctx, tx, req.Namespace, m.ID, func(l *lease.Record) { t.add(grouping.lease(m, l)) }); err != nil {
 				return nil, err
 			}
@@ -104,9 +104,9 @@ func (e *Engine) countLeases(ctx context.Context, tx engine.Tx, req *engine.Requ
 	return nil, errs.New(errs.Invalid, `field "type" must be leases, irrevocable or tokens`)
 }
 
-// leasers are the mounts that give leases.
-func (e *Engine) leasers() (all []*mount.Mount) {
-	for _, m := range e.cfg.Mounts.Table().All() {
+// leasers are the mounts of a namespace that give leases.
+func (e *Engine) leasers(ns engine.Namespace) (all []*mount.Mount) {
+	for _, m := range e.cfg.Mounts.Table().In(ns) {
 		if _, ok := m.Engine.(engine.Leaser); ok {
 			all = append(all, m)
 		}
@@ -114,13 +114,13 @@ func (e *Engine) leasers() (all []*mount.Mount) {
 	return all
 }
 
-func (e *Engine) countByMount(ctx context.Context, tx engine.Tx, irrevocable bool) (*engine.Response, error) {
+func (e *Engine) countByMount(ctx context.Context, tx engine.Tx, ns engine.Namespace, irrevocable bool) (*engine.Response, error) {
 	count := e.cfg.Leases.Count
 	if irrevocable {
 		count = e.cfg.Leases.CountIrrevocable
 	}
 	counts, total := map[string]int{}, 0
-	for _, m := range e.leasers() {
+	for _, m := range e.leasers(ns) {
 		n, err := count(ctx, tx, m.ID)
 		if err != nil {
 			return nil, err
@@ -179,7 +179,10 @@ func (t *tally) answer(name string, limit int) (*engine.Response, error) {
 // hold stops all that ends or works by itself, or lets it go on. It is durable:
 // a restart in between does not undo it.
 func (e *Engine) hold(held bool) engine.Handler {
-	return func(ctx context.Context, tx engine.Tx, _ *engine.Request) (*engine.Response, error) {
+	return func(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
+		if err := inRoot(req); err != nil {
+			return nil, err
+		}
 		if err := e.cfg.Leases.Hold(ctx, tx, held); err != nil {
 			return nil, err
 		}
@@ -200,4 +203,12 @@ func (e *Engine) held(ctx context.Context, tx engine.Tx, _ *engine.Request) (*en
 		data["since"] = since.Format(time.RFC3339)
 	}
 	return respond(data, false)
+}
+
+// inRoot refuses what concerns all namespaces from within one.
+func inRoot(req *engine.Request) error {
+	if req.Namespace.Root() {
+		return nil
+	}
+	return errs.New(errs.Invalid, "this concerns all namespaces: ask for it in the root namespace (unset VAULT_NAMESPACE)")
 }

@@ -251,7 +251,7 @@ func (e *Engine) irrevocable(ctx context.Context, tx engine.Tx, req *engine.Requ
 		return nil, errs.New(errs.Invalid, "field \"type\" must be \"irrevocable\"; live leases are listed below sys/leases/lookup/")
 	}
 	found := []any{}
-	for _, m := range e.cfg.Mounts.Table().All() {
+	for _, m := range e.leasers(req.Namespace) {
 		err := e.cfg.Leases.Irrevocable(ctx, tx, req.Namespace, m.ID, func(l *lease.Record) bool {
 			found = append(found, map[string]any{
 				"lease_id": l.ID, "mount_id": l.MountID, "mount_accessor": m.Accessor, "error": l.LastError, "attempts": l.Attempts,
@@ -269,11 +269,8 @@ func (e *Engine) irrevocable(ctx context.Context, tx engine.Tx, req *engine.Requ
 	return respond(map[string]any{"lease_count": len(found), "leases": found}, false)
 }
 
-func (e *Engine) tidyLeases(ctx context.Context, _ engine.Tx, _ *engine.Request) (*engine.Response, error) {
-	for _, m := range e.cfg.Mounts.Table().All() {
-		if _, ok := m.Engine.(engine.Leaser); !ok {
-			continue
-		}
+func (e *Engine) tidyLeases(ctx context.Context, _ engine.Tx, req *engine.Request) (*engine.Response, error) {
+	for _, m := range e.leasers(req.Namespace) {
 		if _, err := e.cfg.Leases.Tidy(ctx, m.ID); err != nil {
 			return nil, err
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/mount"
 	"github.com/strongkeep/strongkeep/internal/vault/namespace"
 	"github.com/strongkeep/strongkeep/internal/vault/policy"
+	"github.com/strongkeep/strongkeep/internal/vault/quota"
 	"github.com/strongkeep/strongkeep/internal/vault/seal"
 	"github.com/strongkeep/strongkeep/internal/vault/token"
 )
@@ -25,6 +26,7 @@ type Config struct {
 	Policies   *policy.Book
 	Tokens     *token.Manager
 	Leases     *lease.Manager
+	Quotas     *quota.Book
 	Audit      *audit.Broker
 	Barrier    *seal.Barrier
 	AskSeal    func() // seals the vault once the present request has been answered
@@ -51,7 +53,7 @@ func (*Engine) Close() error { return nil }
 func (e *Engine) Routes() []engine.Route {
 	var all []engine.Route
 	own := [][]engine.Route{
-		e.mountRoutes(), e.policyRoutes(), e.capabilityRoutes(), e.auditRoutes(), e.auditHeaderRoutes(), e.keyRoutes(), e.clientRoutes(), e.lockoutRoutes(), e.leaseRoutes(),
+		e.mountRoutes(), e.policyRoutes(), e.capabilityRoutes(), e.auditRoutes(), e.auditHeaderRoutes(), e.keyRoutes(), e.clientRoutes(), e.lockoutRoutes(), e.leaseRoutes(), e.quotaRoutes(),
 		e.passwordRoutes(), e.namespaceRoutes(),
 	}
 	for _, group := range slices.Concat(own, e.cfg.Others) {
