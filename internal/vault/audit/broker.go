@@ -150,8 +150,8 @@ func (b *Broker) inherit(t, after *Ticket, sinks []*sink) {
 
 // append makes and queues the line of e.
 func (s *sink) append(e *Entry, after *group) (*group, error) {
-	st := s.encoder.get()
-	defer s.encoder.put(st)
+	st := s.encoder.Get()
+	defer s.encoder.Put(st)
 	return s.add(s.encoder.line(st, e), after)
 }
 
@@ -225,8 +225,8 @@ func (s *sink) clash(enabled []*sink) error {
 
 // probe writes a test line to a sink that is not yet started.
 func (b *Broker) probe(s *sink) error {
-	st := s.encoder.get()
-	defer s.encoder.put(st)
+	st := s.encoder.Get()
+	defer s.encoder.Put(st)
 	line := s.encoder.line(st, &Entry{
 		Type: TypeRequest, Time: b.now(),
 		Request: &Request{Operation: "update", Path: "sys/audit/test", Namespace: Namespace{ID: "root"}},
@@ -275,7 +275,7 @@ func (b *Broker) Hash(path, value string) (string, error) {
 	if i < 0 {
 		return "", notExist(path)
 	}
-	return sinks[i].encoder.hash(value), nil
+	return sinks[i].encoder.Hash(value), nil
 }
 
 // Reload has every device reopen what it writes to and waits for those that

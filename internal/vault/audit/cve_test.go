@@ -14,13 +14,13 @@ func TestCVE202562513RawBodiesAreHashed(t *testing.T) {
 	const canary = "hunter2-canary"
 	for _, format := range []Format{{HMACAccessor: true}, {LogRaw: true}} {
 		c := testEncoder(format)
-		s := c.get()
+		s := c.Get()
 		line := string(c.line(s, &Entry{
 			Type: TypeResponse, Time: time.Unix(1, 0),
 			Request:  &Request{ID: "1", Path: "pki/ocsp", Data: []byte("\x30\x82" + canary)},
 			Response: &Response{Raw: &Raw{Status: 200, ContentType: "application/ocsp-response", Body: []byte(canary)}},
 		}))
-		c.put(s)
+		c.Put(s)
 		if strings.Contains(line, canary) || strings.Count(line, "hmac-sha256:") != 2 {
 			t.Errorf("%+v: %s", format, line)
 		}
@@ -44,11 +44,11 @@ func TestCVE202562705BytesAreHashed(t *testing.T) {
 		canary,
 		strings.Repeat(`["`+canary+`",`, 3),
 	} {
-		s := c.get()
+		s := c.Get()
 		line := c.line(s, &Entry{Type: TypeResponse, Time: time.Unix(1, 0), Request: &Request{ID: "1", Data: []byte(data)}, Response: &Response{Data: []byte(data)}})
 		if bytes.Contains(line, []byte(canary)) || bytes.Contains(line, []byte(encoded)) || bytes.Count(line, []byte("hmac-sha256:")) < 2 {
 			t.Errorf("%.100s: %s", data, line)
 		}
-		c.put(s)
+		c.Put(s)
 	}
 }

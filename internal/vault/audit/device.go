@@ -6,7 +6,11 @@ import (
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/redact"
+	"github.com/strongkeep/strongkeep/internal/vault/audit/hashing"
 )
+
+// KeySize is the length of a device's key in bytes.
+const KeySize = hashing.KeySize
 
 // Device is a place lines go to. Its methods are called by one goroutine at a
 // time. Making a Device touches nothing outside; the first Write does.
@@ -92,6 +96,6 @@ func (b *Broker) build(s Spec) (*sink, error) {
 	}
 	return newSink(sinkConfig{
 		name: name, kind: s.Type, dev: dev, required: common.required, limit: common.bytes, lines: common.lines,
-		log: b.log, now: b.now, encoder: &encoder{hasher: newHasher(s.Key), format: common.format},
+		log: b.log, now: b.now, encoder: &encoder{Hasher: hashing.New(s.Key), format: common.format},
 	}), nil
 }

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/strongkeep/strongkeep/internal/vault/audit/hashing"
 )
 
 // encoder makes lines for one device. It is used concurrently.
@@ -18,23 +20,23 @@ import (
 // The members have Vault's names (its documentation of the audit log's entry
 // schema) so that what reads Vault's log reads ours.
 type encoder struct {
-	*hasher
+	*hashing.Hasher
 	format Format
 }
 
-// line appends the whole line of e to s.line.
-func (c *encoder) line(s *state, e *Entry) []byte {
-	l := liner{encoder: c, s: s, b: append(s.line[:0], c.format.Prefix...)}
+// line appends the whole line of e to s.Line.
+func (c *encoder) line(s *hashing.State, e *Entry) []byte {
+	l := liner{encoder: c, s: s, b: append(s.Line[:0], c.format.Prefix...)}
 	l.entry(e)
-	s.line = append(l.b, '\n')
-	return s.line
+	s.Line = append(l.b, '\n')
+	return s.Line
 }
 
 // liner is a line in the making. Each method appends one part; separators
 // come from comma, which looks at what stands before.
 type liner struct {
 	*encoder
-	s *state
+	s *hashing.State
 	b []byte
 	// A token and its accessor each stand twice in most lines, once with who
 	// asks and once with the request; the second time the hash is copied.
@@ -200,7 +202,7 @@ func (l *liner) raw(r *Raw) {
 	l.open("data")
 	l.text("http_content_type", r.ContentType)
 	l.name("http_raw_body")
-	l.b = l.s.appendHash(l.b, r.Body)
+	l.b = l.s.AppendHash(l.b, r.Body)
 	l.name("http_raw_body_length")
 	l.b = strconv.AppendInt(l.b, int64(len(r.Body)), 10)
 	l.number("http_status_code", int64(r.Status))
@@ -238,7 +240,7 @@ func (l *liner) headers(hs []Header) {
 		for _, v := range hs[i].Values {
 			l.comma()
 			if hs[i].HMAC && !l.format.LogRaw {
-				l.b = l.s.appendHashString(l.b, v)
+				l.b = l.s.AppendHashString(l.b, v)
 			} else {
 				l.quote(v)
 			}
@@ -253,6 +255,5 @@ func (l *liner) data(v jsontext.Value, plain []string, elide bool) {
 		return
 	}
 	l.name("data")
-	w := walker{s: l.s, raw: l.format.LogRaw, elide: elide, plain: plain}
-	l.b = w.appendData(l.b, v)
+	l.b = l.s.AppendValue(l.b, v, hashing.Options{Raw: l.format.LogRaw, Elide: elide, Plain: plain})
 }

@@ -13,17 +13,17 @@ func BenchmarkEncodeKVRead(b *testing.B) {
 	b.Run("request", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			s := c.get()
+			s := c.Get()
 			b.SetBytes(int64(len(c.line(s, req))))
-			c.put(s)
+			c.Put(s)
 		}
 	})
 	b.Run("response", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			s := c.get()
+			s := c.Get()
 			b.SetBytes(int64(len(c.line(s, resp))))
-			c.put(s)
+			c.Put(s)
 		}
 	})
 }
@@ -34,8 +34,8 @@ func BenchmarkHostileBody(b *testing.B) {
 	e := &Entry{Type: TypeRequest, Request: &Request{Data: jsontext.Value(`[""` + strings.Repeat(`,""`, 32<<20/3) + `]`)}}
 	b.SetBytes(int64(len(e.Request.Data)))
 	for b.Loop() {
-		s := c.get()
+		s := c.Get()
 		c.line(s, e)
-		c.put(s)
+		c.Put(s)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/strongkeep/strongkeep/internal/redact"
+	"github.com/strongkeep/strongkeep/internal/vault/audit/hashing"
 )
 
 func testKey() redact.Secret {
@@ -24,7 +25,7 @@ func testKey() redact.Secret {
 	return redact.New(k)
 }
 
-func testEncoder(f Format) *encoder { return &encoder{hasher: newHasher(testKey()), format: f} }
+func testEncoder(f Format) *encoder { return &encoder{Hasher: hashing.New(testKey()), format: f} }
 
 // mac computes what must stand in the log for value, without this package's code.
 func mac(value string) string {
@@ -36,8 +37,8 @@ func mac(value string) string {
 func line(t testing.TB, f Format, e *Entry) string {
 	t.Helper()
 	c := testEncoder(f)
-	s := c.get()
-	defer c.put(s)
+	s := c.Get()
+	defer c.Put(s)
 	return string(c.line(s, e))
 }
 
@@ -147,7 +148,7 @@ func TestFormats(t *testing.T) {
 	} else if strings.Contains(got, "hvs.") || strings.Contains(got, "in-data-canary") {
 		t.Errorf("hmac_accessor=false shows more than accessors: %s", got)
 	}
-	if got := line(t, Format{HMACAccessor: true, LogRaw: true}, req); strings.Contains(got, hashPrefix) || !strings.Contains(got, `"data":{"token":"in-data-canary"}`) || !strings.Contains(got, `"client_token":"hvs.`) {
+	if got := line(t, Format{HMACAccessor: true, LogRaw: true}, req); strings.Contains(got, hashing.Prefix) || !strings.Contains(got, `"data":{"token":"in-data-canary"}`) || !strings.Contains(got, `"client_token":"hvs.`) {
 		t.Errorf("log_raw: %s", got)
 	}
 	resp.Request.Operation = "list"
@@ -166,13 +167,13 @@ func TestFormats(t *testing.T) {
 
 func TestData(t *testing.T) {
 	deep := strings.Repeat(`[`, 70) + `"canary"` + strings.Repeat(`]`, 70)
-	inner := strings.Repeat(`[`, 70-MaxDepth) + `"canary"` + strings.Repeat(`]`, 70-MaxDepth)
+	inner := strings.Repeat(`[`, 70-hashing.MaxDepth) + `"canary"` + strings.Repeat(`]`, 70-hashing.MaxDepth)
 	opaque := func(text string) string {
 		return fmt.Sprintf(`{"hmac_of_json":"%s","bytes":%d}`, mac(text), len(text))
 	}
-	many := `["` + strings.Repeat(`canary","`, MaxStrings) + `canary"]`
-	atLimit := `["` + strings.Repeat(`c","`, MaxStrings-1) + `c"]`
-	numbers := `[` + strings.Repeat(`1,`, MaxTokens) + `1]`
+	many := `["` + strings.Repeat(`canary","`, hashing.MaxStrings) + `canary"]`
+	atLimit := `["` + strings.Repeat(`c","`, hashing.MaxStrings-1) + `c"]`
+	numbers := `[` + strings.Repeat(`1,`, hashing.MaxTokens) + `1]`
 	for name, c := range map[string]struct {
 		in, want string
 		plain    []string
@@ -190,9 +191,9 @@ func TestData(t *testing.T) {
 		"plain object":         {in: `{"ok":{"no":"canary"},"no":"canary"}`, plain: []string{"ok"}, want: `{"ok":{"no":"` + mac("canary") + `"},"no":"` + mac("canary") + `"}`},
 		"plain, escaped":       {in: `{"o\u006b":"shown"}`, plain: []string{"ok"}, want: `{"o\u006b":"shown"}`},
 		"plain does not stick": {in: `[{"ok":"shown"},"canary",["canary"]]`, plain: []string{"ok"}, want: `[{"ok":"shown"},"` + mac("canary") + `",["` + mac("canary") + `"]]`},
-		"deep":                 {in: deep, want: strings.Repeat(`[`, MaxDepth) + opaque(inner) + strings.Repeat(`]`, MaxDepth)},
+		"deep":                 {in: deep, want: strings.Repeat(`[`, hashing.MaxDepth) + opaque(inner) + strings.Repeat(`]`, hashing.MaxDepth)},
 		"many strings":         {in: many, want: opaque(many)},
-		"just enough":          {in: atLimit, want: `["` + strings.Repeat(mac("c")+`","`, MaxStrings-1) + mac("c") + `"]`},
+		"just enough":          {in: atLimit, want: `["` + strings.Repeat(mac("c")+`","`, hashing.MaxStrings-1) + mac("c") + `"]`},
 		"many numbers":         {in: numbers, want: opaque(numbers)},
 		"cut off":              {in: `{"a":"canary`, want: opaque(`{"a":"canary`)},
 		"two values":           {in: `"canary" "canary"`, want: opaque(`"canary" "canary"`)},
@@ -249,47 +250,13 @@ func TestEntriesDoNotPrintWhatTheyHold(t *testing.T) {
 	}
 }
 
-func TestHashIsStableAndConcurrent(t *testing.T) {
-	h := newHasher(testKey())
-	inputs := []string{"", "a", "hunter2", strings.Repeat("long ", 50_000)}
-	done := make(chan bool)
-	for range 8 {
-		go func() {
-			ok := true
-			for i := range 200 {
-				in := inputs[i%len(inputs)]
-				ok = ok && h.hash(in) == mac(in)
-			}
-			done <- ok
-		}()
-	}
-	for range 8 {
-		if !<-done {
-			t.Fatal("a hash differs from crypto/hmac's")
-		}
-	}
-}
-
-func TestPooledStateKeepsNoSecret(t *testing.T) {
-	c := testEncoder(Format{})
-	s := c.get()
-	c.line(s, &Entry{Request: &Request{ClientToken: "hvs.canary", Data: jsontext.Value(`{"a":"hunter2-canary"}`)}})
-	c.put(s)
-	if scratch := s.scratch[:cap(s.scratch)]; bytes.Contains(scratch, []byte("canary")) {
-		t.Error("the working buffer was not wiped")
-	}
-	if s.in.Len() != 0 || len(s.dec.UnreadBuffer()) != 0 {
-		t.Error("the request's bytes are still held")
-	}
-}
-
 func TestEncodingAllocates(t *testing.T) {
 	c := testEncoder(Format{HMACAccessor: true})
 	_, resp := sampleEntries()
 	got := testing.AllocsPerRun(200, func() {
-		s := c.get()
+		s := c.Get()
 		c.line(s, resp)
-		c.put(s)
+		c.Put(s)
 	})
 	if got > 2 && !raceEnabled {
 		t.Errorf("%v allocations per line, want at most 2", got)

@@ -51,11 +51,14 @@ type Shared struct {
 	text []byte   // hashed like the line it is from
 }
 
+// keepText is the largest buffer kept for the next exchange, in bytes.
+const keepText = 64 << 10
+
 // Reset makes s as good as new, for another exchange, and keeps its memory
 // unless that is much.
 func (s *Shared) Reset() {
 	s.of = nil
-	if cap(s.text) > keepScratch {
+	if cap(s.text) > keepText {
 		s.text = nil
 	}
 }

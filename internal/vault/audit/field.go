@@ -100,7 +100,7 @@ func (l *liner) credential(name, s string, last *seen, hash bool) {
 	default:
 		l.name(name)
 		from := len(l.b)
-		l.b = l.s.appendHashString(l.b, s)
+		l.b = l.s.AppendHashString(l.b, s)
 		*last = seen{s, from, len(l.b)}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/strongkeep/strongkeep/internal/redact"
+	"github.com/strongkeep/strongkeep/internal/vault/audit/hashing"
 )
 
 // Lines with a Shared are what they are without, on the device it serves and on
@@ -17,7 +18,7 @@ func TestSharedChangesNoLine(t *testing.T) {
 	_, response := sampleEntries()
 	encoders := []*encoder{
 		testEncoder(Format{HMACAccessor: true}),
-		{hasher: newHasher(redact.New(make([]byte, KeySize))), format: Format{HMACAccessor: true}},
+		{Hasher: hashing.New(redact.New(make([]byte, KeySize))), format: Format{HMACAccessor: true}},
 		testEncoder(Format{LogRaw: true, Prefix: "audit: "}),
 	}
 	for name, first := range map[string]*Entry{"short": short, "long": long, "no token": anonymous} {
@@ -30,9 +31,9 @@ func TestSharedChangesNoLine(t *testing.T) {
 			for _, e := range []*Entry{first, second} {
 				e.Shared = shared
 				for _, c := range encoders {
-					s := c.get()
+					s := c.Get()
 					*to = append(*to, string(c.line(s, e)))
-					c.put(s)
+					c.Put(s)
 				}
 			}
 		}
@@ -60,8 +61,8 @@ func TestSharedIsUsed(t *testing.T) {
 	first, second := sampleEntries()
 	first.Shared = new(Shared)
 	second.Shared, second.Auth, second.Request = first.Shared, nil, nil
-	s := c.get()
-	defer c.put(s)
+	s := c.Get()
+	defer c.Put(s)
 	c.line(s, first)
 	if got := string(c.line(s, second)); !strings.Contains(got, `"auth":{`) || !strings.Contains(got, first.Request.ID) {
 		t.Errorf("the first line's part is missing in %s", got)

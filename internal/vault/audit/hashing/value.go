@@ -1,4 +1,4 @@
-package audit
+package hashing
 
 import (
 	"bytes"
@@ -23,9 +23,23 @@ const (
 	MaxTokens = 32768
 )
 
+// Options say how a value is copied.
+type Options struct {
+	Raw   bool     // strings as they are
+	Elide bool     // keys and key_info of the top level as their lengths
+	Plain []string // names whose strings are written as they are
+}
+
+// AppendValue appends v, a JSON text, with its strings hashed. What is no valid
+// JSON, or over the bounds, is hashed as a whole.
+func (s *State) AppendValue(dst []byte, v jsontext.Value, o Options) []byte {
+	w := walker{s: s, raw: o.Raw, elide: o.Elide, plain: o.Plain}
+	return w.appendData(dst, v)
+}
+
 // walker copies one JSON value into a line with its strings hashed.
 type walker struct {
-	s       *state
+	s       *State
 	raw     bool     // log_raw: strings as they are
 	elide   bool     // write keys and key_info of the top level as their lengths
 	counted bool     // the next value is one of those
@@ -51,7 +65,7 @@ func (w *walker) appendData(dst []byte, value jsontext.Value) []byte {
 // appendOpaque appends the hash of a JSON text (or what should have been one) as a whole.
 func (w *walker) appendOpaque(dst []byte, text []byte) []byte {
 	dst = append(dst, `{"hmac_of_json":`...)
-	dst = w.s.appendHash(dst, text)
+	dst = w.s.AppendHash(dst, text)
 	dst = append(dst, `,"bytes":`...)
 	dst = strconv.AppendInt(dst, int64(len(text)), 10)
 	return append(dst, '}')
@@ -194,5 +208,5 @@ func (w *walker) hashed(dst []byte, quoted jsontext.Value) ([]byte, bool) {
 	if err != nil {
 		return dst, false
 	}
-	return w.s.appendHash(dst, w.s.scratch), true
+	return w.s.AppendHash(dst, w.s.scratch), true
 }

@@ -1,4 +1,4 @@
-package audit
+package hashing
 
 import (
 	"bytes"
@@ -16,78 +16,79 @@ import (
 // KeySize is the length of a device's hashing key in bytes.
 const KeySize = 32
 
-// hashPrefix precedes the 64 hexadecimal digits of an HMAC-SHA256 (RFC 2104,
+// Prefix precedes the 64 hexadecimal digits of an HMAC-SHA256 (RFC 2104,
 // FIPS 198-1) over the value's UTF-8 bytes, as in Vault's audit log.
-const hashPrefix = "hmac-sha256:"
+const Prefix = "hmac-sha256:"
 
 // keepScratch is the largest working buffer that is kept for the next line, in bytes.
 const keepScratch = 64 << 10
 
-// hasher makes keyed hashes. It is used concurrently.
-type hasher struct{ pool sync.Pool }
+// Hasher makes keyed hashes. Its methods are safe for concurrent use.
+type Hasher struct{ pool sync.Pool }
 
-// state is what encoding one line needs and no two goroutines share.
+// State is what encoding one line needs and no two goroutines share.
 //
 // The HMAC is keyed once: from the second Reset on, crypto/hmac restores the
 // compressed states of the padded key (FIPS 198-1, section 6), so that a short
 // string costs two blocks instead of four and allocates nothing.
-type state struct {
+type State struct {
 	mac     hash.Hash
 	sum     [sha256.Size]byte
 	scratch []byte // clear text on its way into mac; wiped before the state is pooled
-	line    []byte // the line being made; the broker's
+	Line    []byte // the line being made; the caller's
 	in      bytes.Buffer
 	dec     *jsontext.Decoder
 }
 
-// newHasher copies key.
-func newHasher(key redact.Secret) *hasher {
+// New returns the Hasher of a key of KeySize bytes, which it copies.
+func New(key redact.Secret) *Hasher {
 	k := bytes.Clone(key.Reveal())
-	h := &hasher{}
+	h := &Hasher{}
 	h.pool.New = func() any {
 		mac := hmac.New(sha256.New, k)
 		mac.Reset()
-		return &state{mac: mac, scratch: make([]byte, 0, 512), line: make([]byte, 0, 2048), dec: jsontext.NewDecoder(&bytes.Buffer{})}
+		return &State{mac: mac, scratch: make([]byte, 0, 512), Line: make([]byte, 0, 2048), dec: jsontext.NewDecoder(&bytes.Buffer{})}
 	}
 	return h
 }
 
-func (h *hasher) get() *state { return h.pool.Get().(*state) }
+// Get returns a State, to be given back by Put.
+func (h *Hasher) Get() *State { return h.pool.Get().(*State) }
 
-// put wipes and pools s.
-func (h *hasher) put(s *state) {
+// Put wipes and pools s.
+func (h *Hasher) Put(s *State) {
 	clear(s.scratch[:cap(s.scratch)])
 	s.in = bytes.Buffer{} // let go of the request's bytes
 	s.dec.Reset(&s.in)
 	if cap(s.scratch) > keepScratch {
 		s.scratch = make([]byte, 0, 512)
 	}
-	if cap(s.line) > keepScratch {
-		s.line = make([]byte, 0, 2048)
+	if cap(s.Line) > keepScratch {
+		s.Line = make([]byte, 0, 2048)
 	}
 	h.pool.Put(s)
 }
 
-// appendHash appends the quoted hash of clear.
-func (s *state) appendHash(dst, clear []byte) []byte {
+// AppendHash appends the quoted hash of clear.
+func (s *State) AppendHash(dst, clear []byte) []byte {
 	s.mac.Reset()
 	_, _ = s.mac.Write(clear) // a hash.Hash never fails
 	dst = append(dst, '"')
-	dst = append(dst, hashPrefix...)
+	dst = append(dst, Prefix...)
 	dst = hex.AppendEncode(dst, s.mac.Sum(s.sum[:0]))
 	return append(dst, '"')
 }
 
-// appendHashString appends the quoted hash of clear.
-func (s *state) appendHashString(dst []byte, clear string) []byte {
+// AppendHashString appends the quoted hash of clear.
+func (s *State) AppendHashString(dst []byte, clear string) []byte {
 	s.scratch = append(s.scratch[:0], clear...)
-	return s.appendHash(dst, s.scratch)
+	return s.AppendHash(dst, s.scratch)
 }
 
-// hash returns what stands in the log for value.
-func (h *hasher) hash(value string) string {
-	s := h.get()
-	defer h.put(s)
-	quoted := s.appendHashString(nil, value)
+// Hash returns what stands in the log for value.
+func (h *Hasher) Hash(value string) string {
+	s := h.Get()
+	defer h.Put(s)
+	quoted := s.AppendHashString(nil, value)
 	return string(quoted[1 : len(quoted)-1])
 }
