@@ -123,21 +123,26 @@ func (a *app) report(r *verify.Report) error {
 	if r.Unproven > 0 {
 		fmt.Fprintf(&b, "%d lines at the end are not covered by a checkpoint yet\n", r.Unproven)
 	}
+	conclude(&b, r)
+	_, err := a.Env.Stdout.Write([]byte(b.String()))
+	return err
+}
+
+// conclude prints the verdict.
+func conclude(b *strings.Builder, r *verify.Report) {
 	switch {
 	case !r.Intact():
-		fmt.Fprintf(&b, "NOT AS IT WAS WRITTEN: the first wrong line is %s\n", r.Problems[0].Place)
+		fmt.Fprintf(b, "NOT AS IT WAS WRITTEN: the first wrong line is %s\n", r.Problems[0].Place)
 	case r.Checkpoints == 0:
 		b.WriteString("NOT PROVEN: there is no checkpoint in it\n")
 	case r.Size == r.From+r.Unproven:
 		b.WriteString("nothing is wrong, and no line is covered by a checkpoint yet\n")
 	default:
-		fmt.Fprintf(&b, "%d lines, %d to %d of the log, are complete and unaltered by %d checkpoints\n", r.Size-r.From-r.Unproven, r.From+1, r.Size-r.Unproven, r.Checkpoints)
+		fmt.Fprintf(b, "%d lines, %d to %d of the log, are complete and unaltered by %d checkpoints\n", r.Size-r.From-r.Unproven, r.From+1, r.Size-r.Unproven, r.Checkpoints)
 	}
 	if !r.KeyGiven && r.Key != "" {
-		fmt.Fprintf(&b, "the key was taken from the files: compare with \"strongkeep audit key\": %s\n", r.Key)
+		fmt.Fprintf(b, "the key was taken from the files: compare with \"strongkeep audit key\": %s\n", r.Key)
 	}
-	_, err := a.Env.Stdout.Write([]byte(b.String()))
-	return err
 }
 
 func (a *app) key() *cobra.Command {

@@ -163,10 +163,8 @@ func (s *sink) add(line []byte, after *group) (*group, error) {
 	case !s.required:
 		s.addFree(line)
 		return nil, nil
-	case s.closed && s.gone && (after == nil || after.err == nil):
-		return nil, nil // as if it had never been asked; what it was given before is written
-	case s.closed && !s.gone:
-		return nil, errs.Newf(errs.Unavailable, "%s is closed", s.describe())
+	case s.closed:
+		return nil, s.passBy(after)
 	case after != nil && after.err != nil:
 		s.stats.Lost++
 		return nil, after.err
@@ -178,6 +176,18 @@ func (s *sink) add(line []byte, after *group) (*group, error) {
 	g.lines = append(g.lines, line...)
 	g.count++
 	return g, nil
+}
+
+// passBy is add on a device that takes no more lines. s.mu is held.
+func (s *sink) passBy(after *group) error {
+	switch {
+	case !s.gone:
+		return errs.Newf(errs.Unavailable, "%s is closed", s.describe())
+	case after != nil && after.err != nil:
+		s.stats.Lost++
+		return after.err
+	}
+	return nil // as if it had never been asked; what it was given before is written
 }
 
 // openGroup returns the open group, making one if there is none. s.mu is held.

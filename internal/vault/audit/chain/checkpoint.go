@@ -172,25 +172,31 @@ func ParseLine(line []byte, keys Keys) (*Checkpoint, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.Short = r.Checkpoint.Lines
+	return c, c.complete(&r.Checkpoint)
+}
+
+// complete takes what stands beside the note of a checkpoint and checks that it
+// belongs to it.
+func (c *Checkpoint) complete(b *body) (err error) {
+	c.Short = b.Lines
 	c.Listed = sha256.Sum256(c.Short) == c.sum
 	if !c.Listed && len(c.Short) > 0 {
-		return nil, errs.New(errs.Invalid, "its list of lines is not the one that was signed")
+		return errs.New(errs.Invalid, "its list of lines is not the one that was signed")
 	}
 	if len(c.Short)%ShortSize != 0 || c.From() < 0 {
-		return nil, errs.New(errs.Invalid, "its list of lines does not fit its size")
+		return errs.New(errs.Invalid, "its list of lines does not fit its size")
 	}
-	if c.Size > 0 && len(r.Checkpoint.Edge) == 0 {
-		return c, nil
+	if c.Size > 0 && len(b.Edge) == 0 {
+		return nil
 	}
-	if c.Tree, err = treeOf(c.Size, r.Checkpoint.Edge); err != nil {
-		return nil, err
+	if c.Tree, err = treeOf(c.Size, b.Edge); err != nil {
+		return err
 	}
 	if c.Tree.Root() != c.Root {
-		return nil, errs.New(errs.Invalid, "its edge is not that of the tree that was signed")
+		return errs.New(errs.Invalid, "its edge is not that of the tree that was signed")
 	}
 	c.Full = true
-	return c, nil
+	return nil
 }
 
 // maxNote bounds a note in bytes.

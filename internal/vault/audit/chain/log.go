@@ -129,20 +129,17 @@ func (l *Log) Extend(lines []byte) ([]byte, error) {
 		}
 	}
 	now := l.cfg.Now()
-	from := 0 // what of lines is not in out yet
-	for at := 0; at < len(lines); {
-		end := bytes.IndexByte(lines[at:], '\n')
-		if end < 0 {
-			end = len(lines) - at
+	from, at := 0, 0 // what lies between is not in out yet
+	for line := range bytes.Lines(lines) {
+		at += len(line)
+		l.next.add(bytes.TrimSuffix(line, []byte("\n")))
+		if len(l.next.short) < EveryLines*ShortSize && l.next.bytes < EveryBytes {
+			continue
 		}
-		l.next.add(lines[at : at+end])
-		at = min(at+end+1, len(lines))
-		if len(l.next.short) >= EveryLines*ShortSize || l.next.bytes >= EveryBytes {
-			l.out = append(l.out, lines[from:at]...)
-			from = at
-			if err := l.sign(false); err != nil {
-				return nil, err
-			}
+		l.out = append(l.out, lines[from:at]...)
+		from = at
+		if err := l.sign(false); err != nil {
+			return nil, err
 		}
 	}
 	due := len(l.next.short) > 0 && (l.next.last == nil || now.Sub(l.next.last.Time) >= Every)

@@ -83,7 +83,7 @@ func (l *Log) scan(r io.ReaderAt, size int64) (*state, error) {
 	for window := int64(256 << 10); ; window *= 4 {
 		window = min(window, size, maxTail)
 		buf := make([]byte, window)
-		if _, err := r.ReadAt(buf, size-window); err != nil && err != io.EOF { //nolint:errorlint // io.ReaderAt returns it as it is
+		if _, err := r.ReadAt(buf, size-window); err != nil && err != io.EOF {
 			return nil, errs.Newf(errs.Unavailable, "reading the end of the log: %w", err)
 		}
 		if s := l.last(buf, window == size); s != nil {

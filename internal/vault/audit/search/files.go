@@ -35,7 +35,7 @@ const maxBad = 100
 // belong to it.
 const chunkSize = 4 << 20
 
-// ErrStop, returned by what Files calls, ends a search without an error.
+// ErrStop ends a search without an error when what Files calls returns it.
 var ErrStop = errors.New("enough")
 
 // Files calls found for every entry that fits, in the order of the files and

@@ -14,25 +14,17 @@ func (g glob) match(s string) bool {
 	if g == "" {
 		return true
 	}
-	p, star, back := 0, -1, 0
-	i := 0
+	p, star, back, i := 0, -1, 0, 0
 	for i < len(s) || p < len(g) {
-		switch {
-		case p < len(g) && g[p] == '*':
+		if p < len(g) && g[p] == '*' {
 			star, back = p, i
 			if p++; p == len(g) {
 				return true
 			}
 			continue
-		case p < len(g) && g.segment(p) && i < len(s) && s[i] != '/' && (i == 0 || s[i-1] == '/'):
-			n := strings.IndexByte(s[i:], '/')
-			if n < 0 {
-				n = len(s) - i
-			}
+		}
+		if n := g.step(p, s, i); n > 0 {
 			p, i = p+1, i+n
-			continue
-		case p < len(g) && i < len(s) && g[p] == s[i] && !g.segment(p):
-			p, i = p+1, i+1
 			continue
 		}
 		if star < 0 || back >= len(s) {
@@ -42,6 +34,26 @@ func (g glob) match(s string) bool {
 		p, i = star+1, back
 	}
 	return true
+}
+
+// step returns how much of s at i what stands at p in the pattern takes, 0 if
+// it does not fit.
+func (g glob) step(p int, s string, i int) int {
+	switch {
+	case p >= len(g) || i >= len(s):
+		return 0
+	case g.segment(p):
+		if s[i] == '/' || i > 0 && s[i-1] != '/' {
+			return 0
+		}
+		if n := strings.IndexByte(s[i:], '/'); n > 0 {
+			return n
+		}
+		return len(s) - i
+	case g[p] == s[i]:
+		return 1
+	}
+	return 0
 }
 
 // segment reports whether at p there is a + that stands for a segment.

@@ -34,13 +34,12 @@ type Query struct {
 // matcher is a Query made ready.
 type matcher struct {
 	Query
-	needles  [][]byte // stand in every line that fits
-	path     glob
-	name     glob
-	head     []byte // `"type":"response"`, looked for at the line's head only
-	since    string // as the log writes times, to the second
-	until    string
-	anything bool // no field of the JSON has to be looked at
+	needles [][]byte // stand in every line that fits
+	path    glob
+	name    glob
+	head    []byte // `"type":"response"`, looked for at the line's head only
+	since   string // as the log writes times, to the second
+	until   string
 }
 
 func newMatcher(q Query) (*matcher, error) {

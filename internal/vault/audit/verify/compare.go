@@ -16,17 +16,7 @@ type short = [chain.ShortSize]byte
 
 // compareList finds the first line that is not where c's list has it.
 func (v *verifier) compareList(c *chain.Checkpoint) {
-	want := make([]short, len(c.Short)/chain.ShortSize)
-	for i := range want {
-		want[i] = short(c.Short[i*chain.ShortSize:])
-	}
-	if skip := v.proven - c.From(); v.began && skip > 0 {
-		want = want[min(int(skip), len(want)):]
-	}
-	have := v.pending
-	if !v.began && len(have) > len(want) {
-		have = have[len(have)-len(want):] // what stands before is of no chain
-	}
+	have, want := v.align(c)
 	i := 0
 	for i < len(have) && i < len(want) && have[i].short == want[i] {
 		i++
@@ -43,6 +33,22 @@ func (v *verifier) compareList(c *chain.Checkpoint) {
 	default:
 		v.classify(have, want, i)
 	}
+}
+
+// align returns the lines read and the lines that c lists, from where both begin.
+func (v *verifier) align(c *chain.Checkpoint) (have []ref, want []short) {
+	want = make([]short, len(c.Short)/chain.ShortSize)
+	for i := range want {
+		want[i] = short(c.Short[i*chain.ShortSize:])
+	}
+	have = v.pending
+	switch skip := v.proven - c.From(); {
+	case v.began && skip > 0:
+		want = want[min(int(skip), len(want)):]
+	case !v.began && len(have) > len(want):
+		have = have[len(have)-len(want):] // what stands before is of no chain
+	}
+	return have, want
 }
 
 // classify says what happened at the first difference.

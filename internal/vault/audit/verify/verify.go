@@ -128,7 +128,7 @@ func (v *verifier) read(name string, r io.Reader) error {
 		}
 		buf = buf[:copy(buf[:cap(buf)], rest)]
 		switch {
-		case err == io.EOF: //nolint:errorlint // io.Reader returns it as it is
+		case err == io.EOF:
 			v.torn(buf)
 			return nil
 		case err != nil:
@@ -192,30 +192,38 @@ func (v *verifier) checkpoint(line []byte) error {
 		v.cfg.Keys = chain.Keys{chain.KeyIn(line)}
 	}
 	c, err := chain.ParseLine(line, v.cfg.Keys)
+	if err == nil {
+		v.signed(c)
+		return nil
+	}
 	switch {
 	case errors.Is(err, chain.ErrUnknownKey):
 		v.problem(v.at, Foreign, "this checkpoint is signed by a key that was not given; its line says it is %s", chain.KeyIn(line))
 		return nil
-	case err != nil && len(v.cfg.Keys) == 1 && !v.report.KeyGiven && v.report.Checkpoints == 0:
+	case !v.report.KeyGiven && v.report.Checkpoints == 0 && v.cfg.Keys.Check() != nil:
 		return errs.Newf(errs.Invalid, "%s: the first checkpoint names no usable key: %w; give one with --key", v.at, err)
-	case err != nil:
-		v.problem(v.at, Forged, "this checkpoint does not hold: %v", err)
-		return nil
+	}
+	v.problem(v.at, Forged, "this checkpoint does not hold: %v", err)
+	return nil
+}
+
+// signed takes a checkpoint whose signature holds.
+func (v *verifier) signed(c *chain.Checkpoint) {
+	switch {
 	case !c.Full:
 		v.problem(v.at, Forged, "this checkpoint does not hold: its edge was taken out")
-		return nil
+		return
 	case !c.Listed:
 		v.problem(v.at, Forged, "this checkpoint does not hold: its list of lines was taken out")
-		return nil
+		return
 	}
 	v.report.Checkpoints++
 	v.report.Root = c.Root.String()
 	if !v.began || c.Key != v.key {
 		v.begin(c)
-		return nil
+		return
 	}
 	v.compare(c)
-	return nil
 }
 
 // begin takes c for where a chain begins, or where the first file takes it up.
