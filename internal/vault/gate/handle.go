@@ -95,6 +95,7 @@ func (c *call) do(ctx context.Context) (*engine.Response, error) {
 	var res *engine.Response
 	if err == nil {
 		res, err = c.run(ctx, t, asked)
+		err = c.veiled(ctx, err)
 	}
 	auditErr := c.auditResponse(res, err, asked).Wait(ctx)
 	c.afterUse(ctx)

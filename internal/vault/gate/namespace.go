@@ -104,6 +104,22 @@ func (c *call) unlocks(by *namespace.Entry) bool {
 		(c.request.Path == unlock || strings.HasPrefix(c.request.Path, unlock+"/"))
 }
 
+// veiled is the error of an open system route that has nothing to show in a
+// namespace: the one there would be if there were no such namespace.
+func (c *call) veiled(ctx context.Context, err error) error {
+	if err == nil || !c.open() || c.ns.Root() || c.mount.Class != mount.System || !errs.Is(err, errs.Unauthenticated) {
+		return err
+	}
+	c.mount, c.route = nil, nil
+	if err := c.identify(ctx); err != nil {
+		return err
+	}
+	if err := c.decide(); err != nil {
+		return err
+	}
+	return c.noRoute()
+}
+
 // belongs refuses what a namespace does not have of its own.
 func (c *call) belongs() error {
 	switch {

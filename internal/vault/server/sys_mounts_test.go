@@ -59,7 +59,7 @@ func TestMountKinds(t *testing.T) {
 	}
 	for name, c := range map[string]struct{ path, body, text string }{
 		"no type":          {"a", `{}`, "missing type"},
-		"unknown type":     {"a", `{"type":"transit"}`, "transit"},
+		"unknown type":     {"a", `{"type":"nonesuch"}`, "nonesuch"},
 		"an auth method":   {"a", `{"type":"kubernetes"}`, "kubernetes"},
 		"a system mount":   {"a", `{"type":"system"}`, "system"},
 		"kv version 3":     {"a", `{"type":"kv","options":{"version":"3"}}`, "versions 1 and 2"},
