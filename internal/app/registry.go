@@ -36,8 +36,11 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/store/mem"
 	"github.com/strongkeep/strongkeep/internal/vault/store/pebble"
 	"github.com/strongkeep/strongkeep/internal/vault/sys"
+	"github.com/strongkeep/strongkeep/internal/vault/sys/catalog"
 	"github.com/strongkeep/strongkeep/internal/vault/sys/explain"
 	"github.com/strongkeep/strongkeep/internal/vault/sys/openapi"
+	"github.com/strongkeep/strongkeep/internal/vault/sys/tools"
+	"github.com/strongkeep/strongkeep/internal/vault/sys/ui"
 )
 
 // secretsEngines are what sys/mounts can mount.
@@ -86,6 +89,9 @@ func systemMounts(core gate.Core) map[string]engine.Factory {
 						Policies: core.Policies, Tokens: core.Tokens, Mounts: core.Mounts, Namespaces: core.Namespaces,
 						Subject: core.Subject, Reach: core.Reach,
 					}).Routes(),
+					catalog.Routes(catalog.Config{Mounts: core.Mounts, Version: Version}),
+					ui.Routes(ui.Config{Policies: core.Policies, Namespaces: core.Namespaces}),
+					tools.Routes(cfg.Random),
 					openapi.Routes(openapi.Config{Mounts: core.Mounts, Policies: core.Policies, Version: Version}),
 				},
 			}), nil

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"io"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -62,6 +64,11 @@ func (r *Registry) Factory(class Class, kind string) (engine.Factory, error) {
 		return f, nil
 	}
 	return nil, errs.Newf(errs.Invalid, "unknown %s type %q; known types: %s", noun, kind, names(types))
+}
+
+// Types returns the names of what can be mounted, sorted.
+func (r *Registry) Types(class Class) []string {
+	return slices.Sorted(maps.Keys(r.cfg.Types(class)))
 }
 
 // Reload reads all entries and swaps the table. Engines of mounts that stay

@@ -65,22 +65,11 @@ func (b *Book) Explain(ctx context.Context, r Reader, who Subject, q Question) (
 		x.Suggestion, x.Advice = "", "the path lies outside the namespace of the token, whose policies cannot grant it"
 		return x, nil
 	}
-	var held []*Policy
-	var missing []string
-	names := normalSet(who.Names)
-	for _, name := range names {
-		p, err := b.Get(ctx, r, who.Namespace, name)
-		switch {
-		case errs.Is(err, errs.NotExist) || errs.Is(err, errs.Invalid):
-			missing = append(missing, name)
-		case err != nil:
-			return nil, err
-		case p.root && len(names) > 1:
-			return nil, errs.Newf(errs.Invalid, "policy %q cannot be combined with others", RootName)
-		default:
-			held = append(held, p)
-		}
+	held, missing, err := b.held(ctx, r, who)
+	if err != nil {
+		return nil, err
 	}
+	names := normalSet(who.Names)
 	x := Explain(who.Identity, held, q)
 	x.Missing = append(x.Missing, missing...)
 	if x.Allowed {
@@ -103,6 +92,49 @@ func (b *Book) Explain(ctx context.Context, r Reader, who Subject, q Question) (
 		}
 	}
 	return x, nil
+}
+
+// held reads the subject's policies, and which of their names do not exist.
+func (b *Book) held(ctx context.Context, r Reader, who Subject) (held []*Policy, missing []string, err error) {
+	names := normalSet(who.Names)
+	for _, name := range names {
+		p, err := b.Get(ctx, r, who.Namespace, name)
+		switch {
+		case errs.Is(err, errs.NotExist) || errs.Is(err, errs.Invalid):
+			missing = append(missing, name)
+		case err != nil:
+			return nil, nil, err
+		case p.root && len(names) > 1:
+			return nil, nil, errs.Newf(errs.Invalid, "policy %q cannot be combined with others", RootName)
+		default:
+			held = append(held, p)
+		}
+	}
+	return held, missing, nil
+}
+
+// Grant is what the policies of a subject say of one path pattern, all together.
+type Grant struct {
+	Path         string
+	Exact        bool     // without wildcards
+	Capabilities []string // sorted
+}
+
+// Grants returns what the subject's policies say, sorted by path, and whether it
+// is root, of which there is nothing to say. Kinds are those of ACLFor.
+func (b *Book) Grants(ctx context.Context, r Reader, who Subject) (grants []Grant, root bool, err error) {
+	held, _, err := b.held(ctx, r, who)
+	if err != nil {
+		return nil, false, err
+	}
+	if len(held) == 1 && held[0].root {
+		return nil, true, nil
+	}
+	merged := mergeRules(who.Identity, held)
+	for _, path := range slices.Sorted(maps.Keys(merged)) {
+		grants = append(grants, Grant{path, merged[path].path.Exact(), merged[path].caps.Names()})
+	}
+	return grants, false, nil
 }
 
 // Explain answers q for whoever has these policies and says why.
