@@ -1,0 +1,276 @@
+package identity
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/strongkeep/strongkeep/internal/errs"
+)
+
+// Login is what an auth method says of somebody who proved who they are.
+type Login struct {
+	Accessor string // of the method's mount
+	Name     string
+	Metadata map[string]string
+	// Ephemeral: once this is gone it does not come back under this name, as the
+	// UID of a ServiceAccount. Origin is then what it is the present incarnation
+	// of: whoever bore the same origin before is superseded, its entity collected.
+	Ephemeral bool
+	Origin    string
+	Groups    []string // the names of external groups, as the method knows them
+}
+
+// Bounds of a login.
+const (
+	fewGroups   = 32  // up to which names are looked up one by one
+	maxExternal = 150 // groups of one mount that an entity is in
+)
+
+// Session is a login under way: Finish stores what it changed.
+type Session struct {
+	*Subject
+	edit    Edit
+	old     *Entity // as stored; nil: made by this login
+	entity  *Entity
+	changed bool
+}
+
+// Login finds the entity behind an alias, or makes it, within the transaction
+// of the login. If nothing of it changed, which is the rule, it writes nothing.
+// Kinds: Denied (the entity is disabled), Invalid (the name cannot be one).
+func (m *Manager) Login(ctx context.Context, tx Tx, ns string, l Login) (*Session, error) {
+	if err := CheckName("name of the identity that logs in", l.Name, maxAliasName); err != nil {
+		return nil, err
+	}
+	s := &Session{edit: m.Edit(tx, ns)}
+	var err error
+	if s.old, err = s.edit.EntityOf(ctx, l.Accessor, l.Name); err != nil {
+		return nil, err
+	}
+	if s.old == nil {
+		err = s.make(ctx, l)
+	} else {
+		err = s.compare(ctx, l)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := s.join(ctx, l.Accessor, l.Groups); err != nil {
+		return nil, err
+	}
+	return s, s.resolve(ctx)
+}
+
+// resolve sets Subject to what the entity is with this login's changes.
+func (s *Session) resolve(ctx context.Context) (err error) {
+	if !s.changed {
+		s.Subject, err = s.edit.m.Subject(ctx, s.edit.tx, s.edit.ns, s.entity.ID)
+		if err == nil && s.Subject == nil {
+			err = errs.New(errs.Internal, "an alias refers to an entity that does not exist")
+		}
+		return err
+	}
+	s.Subject = new(Subject)
+	return s.fill(ctx, s.edit.View, s.entity)
+}
+
+// make prepares the entity of an alias that nobody has, and supersedes what was
+// of the same origin before.
+func (s *Session) make(ctx context.Context, l Login) error {
+	x := s.edit
+	if l.Origin != "" {
+		if err := x.supersede(ctx, l.Accessor, l.Origin); err != nil {
+			return err
+		}
+	}
+	e, err := x.NewEntity()
+	if err != nil {
+		return err
+	}
+	id, err := x.m.NewID()
+	if err != nil {
+		return err
+	}
+	e.Automatic = true
+	e.Aliases = []Alias{{
+		ID: id, Accessor: l.Accessor, Name: l.Name, Metadata: l.Metadata,
+		Created: e.Created, Updated: e.Created, Ephemeral: l.Ephemeral, Origin: l.Origin,
+	}}
+	s.entity, s.changed = e, true
+	return x.leadTo(e, &e.Aliases[0])
+}
+
+// supersede takes away the alias that stood for an origin.
+func (x Edit) supersede(ctx context.Context, accessor, origin string) error {
+	ref, err := x.refer(ctx, x.originKey(accessor, origin))
+	if err != nil || ref.Owner == "" {
+		return err
+	}
+	old, err := x.Entity(ctx, ref.Owner)
+	if err != nil || old == nil {
+		return err
+	}
+	_, err = x.RemoveAlias(ctx, old, ref.Alias, true)
+	return err
+}
+
+// compare notes what the method says anew of an alias that is known.
+func (s *Session) compare(ctx context.Context, l Login) error {
+	s.entity = s.old
+	if s.old.Disabled {
+		return errs.New(errs.Denied, "permission denied")
+	}
+	a := s.old.Alias(l.Accessor)
+	if a == nil || fold(a.Name) != fold(l.Name) {
+		return errs.New(errs.Internal, "an alias refers to an entity that does not have it")
+	}
+	if maps.Equal(a.Metadata, l.Metadata) && a.Ephemeral == l.Ephemeral && a.Origin == l.Origin {
+		return nil
+	}
+	s.modify()
+	a = s.entity.Alias(l.Accessor)
+	moved := a.Origin != l.Origin && l.Origin != ""
+	if moved {
+		if err := s.edit.supersede(ctx, l.Accessor, l.Origin); err != nil {
+			return err
+		}
+	}
+	a.Metadata, a.Ephemeral, a.Origin, a.Updated = l.Metadata, l.Ephemeral, l.Origin, s.entity.Updated
+	if moved {
+		return s.edit.leadTo(s.entity, a)
+	}
+	return nil
+}
+
+// modify makes s.entity a copy that may be changed.
+func (s *Session) modify() {
+	if !s.changed {
+		s.entity, s.changed = s.entity.Clone(), true
+		s.entity.Updated = s.edit.m.now().UTC()
+	}
+}
+
+// join makes the entity a member of the external groups that its method names,
+// and no other of that mount.
+func (s *Session) join(ctx context.Context, accessor string, names []string) error {
+	var had []string
+	at := slices.IndexFunc(s.entity.External, func(o External) bool { return o.Accessor == accessor })
+	if at >= 0 {
+		had = s.entity.External[at].Groups
+	}
+	want, err := s.edit.external(ctx, accessor, names)
+	if err != nil || slices.Equal(had, want) {
+		return err
+	}
+	s.modify()
+	s.entity.External = slices.DeleteFunc(s.entity.External, func(o External) bool { return o.Accessor == accessor })
+	if len(want) > 0 {
+		s.entity.External = append(s.entity.External, External{accessor, want})
+		slices.SortFunc(s.entity.External, func(a, b External) int {
+			if a.Accessor < b.Accessor {
+				return -1
+			}
+			return 1
+		})
+	}
+	now := s.entity.DirectGroups()
+	for _, group := range had {
+		if !slices.Contains(now, group) {
+			s.edit.tx.Delete(s.edit.memberFolder(group) + s.entity.ID)
+		}
+	}
+	for _, group := range want {
+		if !slices.Contains(had, group) {
+			s.edit.tx.Put(s.edit.memberFolder(group)+s.entity.ID, []byte{format})
+		}
+	}
+	return nil
+}
+
+// external returns the IDs of the groups that a mount knows under names, sorted.
+func (x Edit) external(ctx context.Context, accessor string, names []string) ([]string, error) {
+	if len(names) == 0 {
+		return nil, nil
+	}
+	folder := x.root + "group-alias/" + accessor + "/"
+	hashes := make([]string, len(names))
+	for i, name := range names {
+		hashes[i] = hash(name)
+	}
+	if len(names) > fewGroups {
+		// Most names of a large directory mean nothing here: see which do.
+		known, err := x.r.List(ctx, folder, "", 0)
+		if err != nil {
+			return nil, err
+		}
+		is := make(map[string]bool, len(known))
+		for _, h := range known {
+			is[h] = true
+		}
+		hashes = slices.DeleteFunc(hashes, func(h string) bool { return !is[h] })
+	}
+	var ids []string
+	for _, h := range hashes {
+		ref, err := x.refer(ctx, folder+h)
+		if err != nil {
+			return nil, err
+		}
+		if ref.Owner != "" {
+			ids = append(ids, ref.Owner)
+		}
+	}
+	slices.Sort(ids)
+	ids = slices.Compact(ids)
+	if len(ids) > maxExternal {
+		return nil, errs.Newf(errs.Invalid, "the identity that logs in is in %d external groups of this mount; the limit is %d: delete the aliases of some", len(ids), maxExternal)
+	}
+	return ids, nil
+}
+
+// Finish notes that the entity was used, and that a token of it ends at until,
+// once a day, and stores what the login changed.
+func (s *Session) Finish(ctx context.Context, until time.Time) error {
+	today, last := day(s.edit.m.now()), dayAfter(until)
+	if s.entity.Seen != today || s.entity.Until < last {
+		if !s.changed {
+			s.entity, s.changed = s.entity.Clone(), true // no change that Updated tells of
+		}
+		s.entity.Seen, s.entity.Until = today, max(s.entity.Until, last)
+	}
+	switch {
+	case !s.changed:
+		return nil
+	case s.old != nil:
+		return s.edit.saveEntity(s.entity)
+	}
+	if err := s.edit.PutEntity(ctx, nil, s.entity); err != nil || !s.entity.ephemeral() {
+		return err
+	}
+	return s.edit.schedule(ctx, s.entity)
+}
+
+// Renewal is a login under way that no name was given for: a token of the
+// entity is renewed. nil if there is no such entity. If groups is not nil, it
+// is what the method behind the mount says now. Kind Denied: the entity is disabled.
+func (m *Manager) Renewal(ctx context.Context, tx Tx, ns, id, accessor string, groups []string) (*Session, error) {
+	who, err := m.Subject(ctx, tx, ns, id)
+	if err != nil || who == nil {
+		return nil, err
+	}
+	if who.Disabled {
+		return nil, errs.New(errs.Denied, "permission denied")
+	}
+	s := &Session{edit: m.Edit(tx, ns)}
+	if s.old, err = s.edit.Entity(ctx, who.EntityID); err != nil || s.old == nil {
+		return nil, err
+	}
+	s.entity = s.old
+	if groups != nil {
+		if err := s.join(ctx, accessor, groups); err != nil {
+			return nil, err
+		}
+	}
+	return s, s.resolve(ctx)
+}
