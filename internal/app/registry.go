@@ -29,6 +29,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/engine/kv"
 	"github.com/strongkeep/strongkeep/internal/vault/engine/transit"
 	"github.com/strongkeep/strongkeep/internal/vault/gate"
+	identityapi "github.com/strongkeep/strongkeep/internal/vault/identity/api"
 	"github.com/strongkeep/strongkeep/internal/vault/seal"
 	"github.com/strongkeep/strongkeep/internal/vault/seal/keyfile"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
@@ -80,7 +81,7 @@ func systemMounts(core gate.Core) map[string]engine.Factory {
 	return map[string]engine.Factory{
 		"system": func(cfg engine.Config) (engine.Engine, error) {
 			return sys.New(sys.Config{
-				Mounts: core.Mounts, Namespaces: core.Namespaces, Reach: core.Reach, Policies: core.Policies,
+				Mounts: core.Mounts, Namespaces: core.Namespaces, Reach: core.Reach, Subject: core.Subject, Policies: core.Policies,
 				Tokens: core.Tokens, Leases: core.Leases, Quotas: core.Quotas, Audit: core.Audit,
 				Barrier: core.Barrier, AskSeal: core.AskSeal, Random: cfg.Random, Now: cfg.Now, Version: Version,
 				Others: [][]engine.Route{
@@ -96,7 +97,9 @@ func systemMounts(core gate.Core) map[string]engine.Factory {
 				},
 			}), nil
 		},
-		"token": authtoken.New(authtoken.Config{Tokens: core.Tokens, Limits: core.TokenLimits, Missing: core.MissingPolicies, Reach: core.Reach}),
+		"identity": identityapi.New(identityapi.Config{Identity: core.Identity, Mounts: core.Mounts}),
+		"token": authtoken.New(authtoken.Config{Tokens: core.Tokens, Limits: core.TokenLimits, Missing: core.MissingPolicies,
+			Reach: core.Reach, IdentityPolicies: core.IdentityPolicies, EntityOfAlias: core.EntityOfAlias}),
 	}
 }
 

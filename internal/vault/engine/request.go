@@ -123,12 +123,21 @@ type Auth struct {
 	Metadata    map[string]string // shown in lookups and audit
 	Alias       string            // the name this identity has in the auth method, for entities; "" = it has none
 	AliasMeta   map[string]string // kept with the alias, for templated policies
-	Groups      []string          // names of external groups it is in, as the auth method knows them
-	Params      TokenParams
-	Renewable   bool
-	Orphan      bool   // true for all logins
-	Parent      string // TokenKey of the parent; only auth/token sets it
-	Role        string // token role it was made with, "" if none
+	Groups      []string          // names of external groups it is in, as the auth method knows them; from Renew, nil = as before
+	// Ephemeral: the name in Alias never comes back once its bearer is gone, as the
+	// UID of a ServiceAccount. The entity is collected when it is of no use any more.
+	Ephemeral bool
+	// Origin is what an ephemeral identity is the present incarnation of, for
+	// example namespace and name of a ServiceAccount; "" = nothing. A login by one
+	// incarnation ends the one before.
+	Origin string
+	// KnownOnly: no entity is made, and none is changed, by this login.
+	KnownOnly bool
+	Params    TokenParams
+	Renewable bool
+	Orphan    bool   // true for all logins
+	Parent    string // TokenKey of the parent; only auth/token sets it
+	Role      string // token role it was made with, "" if none
 	// Certificates is set for a Renewer alone: what the client showed that asks for
 	// the renewal; see Request.Certificates.
 	Certificates []*x509.Certificate `json:"-"`

@@ -106,6 +106,9 @@ func appendAuth(b []byte, auth *engine.Auth) []byte {
 	b = appendString(append(b, `,"accessor":`...), t.Accessor)
 	b = appendStrings(append(b, `,"policies":`...), t.Policies)
 	b = appendStrings(append(b, `,"token_policies":`...), t.TokenPolicies)
+	if len(t.IdentityPolicies) > 0 {
+		b = appendStrings(append(b, `,"identity_policies":`...), t.IdentityPolicies)
+	}
 	b = appendMap(append(b, `,"metadata":`...), auth.Metadata)
 	b = strconv.AppendInt(append(b, `,"lease_duration":`...), int64(t.TTL.Seconds()), 10)
 	b = strconv.AppendBool(append(b, `,"renewable":`...), t.Renewable)

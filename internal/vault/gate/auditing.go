@@ -91,8 +91,8 @@ func (c *call) auditAuth(token audit.Secret) *audit.Auth {
 	}
 	x.auth = audit.Auth{
 		ClientToken: token, Accessor: e.Accessor,
-		DisplayName: e.DisplayName, Policies: e.Policies, TokenPolicies: e.Policies,
-		Metadata: e.Meta, EntityID: e.EntityID, TokenType: e.Type.String(),
+		DisplayName: e.DisplayName, Policies: c.policies(), TokenPolicies: e.Policies, IdentityPolicies: c.who.Own(),
+		Metadata: e.Meta, EntityID: c.entityID(), TokenType: e.Type.String(),
 		TokenTTL: e.TTL, TokenIssueTime: e.Created, PolicyResults: &x.results,
 	}
 	return &x.auth
@@ -160,7 +160,7 @@ func (c *call) auditedResponse(res *engine.Response) *audit.Response {
 	if a := res.Auth; a != nil && a.Issued != nil {
 		r.Auth = &audit.Auth{
 			ClientToken: audit.Secret(a.Issued.ClientToken), Accessor: a.Issued.Accessor,
-			DisplayName: a.DisplayName, Policies: a.Issued.Policies, TokenPolicies: a.Issued.TokenPolicies,
+			DisplayName: a.DisplayName, Policies: a.Issued.Policies, TokenPolicies: a.Issued.TokenPolicies, IdentityPolicies: a.Issued.IdentityPolicies,
 			NoDefaultPolicy: a.Params.NoDefaultPolicy, Metadata: a.Metadata, EntityID: a.Issued.EntityID,
 			TokenType: a.Issued.Type.String(), TokenTTL: a.Issued.TTL, NumUses: a.Issued.NumUses,
 		}

@@ -40,15 +40,13 @@ func (c *call) identify(ctx context.Context) error {
 		}
 	}
 	c.token = entry
-	acl, _, err := c.vault.policies.ACLFor(ctx, c.vault.store, c.vault.subject(entry))
-	if err != nil {
-		return errs.Newf(errs.KindOf(err), "reading the token's policies: %w", err)
+	if err := c.readPolicies(ctx); err != nil {
+		return err
 	}
-	c.acl = acl
 	c.request.Caller = engine.Caller{
 		TokenKey: entry.Key, Accessor: entry.Accessor, DisplayName: entry.DisplayName,
-		EntityID: entry.EntityID, Namespace: namespace.Root, Policies: entry.Policies, Metadata: entry.Meta,
-		Root: acl.IsRoot(),
+		EntityID: c.entityID(), Namespace: namespace.Root, Policies: c.subject.Names, Metadata: entry.Meta,
+		Root: c.acl.IsRoot(),
 	}
 	if entry.Namespace != "" {
 		c.request.Caller.Namespace, _ = c.vault.home(entry)

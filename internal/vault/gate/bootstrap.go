@@ -73,6 +73,9 @@ func (g *Gate) bootstrap(ctx context.Context, v *vault) (redact.Secret, error) {
 		{Class: mount.System, Path: mount.AuthPrefix + "token/", Type: "token", Description: "token based credentials"},
 		{Class: mount.Secret, Path: "cubbyhole/", Type: "cubbyhole", Description: "per-token private secret storage", Local: true},
 	}
+	if v.knowsIdentity() {
+		first = append(first, identityMount)
+	}
 	for _, e := range append(first, g.cfg.Defaults.Mounts...) {
 		if err := v.mounts.Add(ctx, t, &e); err != nil {
 			return redact.Secret{}, err

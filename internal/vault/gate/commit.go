@@ -66,6 +66,7 @@ func (c *call) committed(ctx context.Context, t *tx, revision store.Revision) er
 			return errs.Newf(errs.KindOf(err), "the change is stored, but loading it: %w", err)
 		}
 		v.syncWork()
+		v.wakeIdentity()
 	}
 	if namespaces || mounts {
 		v.work.Go(func() { v.purge(v.lifetime, c.gate) })

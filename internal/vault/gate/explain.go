@@ -40,13 +40,13 @@ func (c *call) explain(ctx context.Context, denied error) error {
 		Query: policy.Query{Path: c.meant(), Want: capability(c.op), Params: &c.req.Body, WrapTTL: c.req.WrapTTL},
 		Sudo:  c.route != nil && c.route.Sudo,
 	}
-	x, err := c.vault.policies.Explain(ctx, c.vault.store, c.vault.subject(c.token), q)
+	x, err := c.vault.policies.Explain(ctx, c.vault.store, c.subject, q)
 	if err != nil {
 		return denied
 	}
 	if x.Allowed { // of two spellings of the path the one that was written is denied
 		q.Path = c.abs
-		if x, err = c.vault.policies.Explain(ctx, c.vault.store, c.vault.subject(c.token), q); err != nil {
+		if x, err = c.vault.policies.Explain(ctx, c.vault.store, c.subject, q); err != nil {
 			return denied
 		}
 	}

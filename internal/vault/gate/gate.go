@@ -15,6 +15,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/audit/headers"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
 	"github.com/strongkeep/strongkeep/internal/vault/events"
+	"github.com/strongkeep/strongkeep/internal/vault/identity"
 	"github.com/strongkeep/strongkeep/internal/vault/lease"
 	"github.com/strongkeep/strongkeep/internal/vault/mount"
 	"github.com/strongkeep/strongkeep/internal/vault/namespace"
@@ -76,6 +77,7 @@ type Core struct {
 	Wrapping   *wrapping.Wrapper
 	Leases     *lease.Manager
 	Quotas     *quota.Book
+	Identity   *identity.Manager
 	Audit      *audit.Broker
 	Barrier    *seal.Barrier
 	AskSeal    func() // seals the vault once the present request is answered
@@ -88,8 +90,14 @@ type Core struct {
 	// request's, or lies below that and policy allows the caller the same request
 	// there. Kind Denied otherwise, whether or not there is such a namespace.
 	Reach func(ctx context.Context, tx engine.Tx, req *engine.Request, id string) (engine.Namespace, error)
-	// Subject is whom the policies of a token are asked for.
-	Subject func(e *token.Entry) policy.Subject
+	// Subject is whom the policies of a token are asked for: its own and those of
+	// its entity. Kind Denied: the entity is disabled or no more.
+	Subject func(ctx context.Context, tx engine.Tx, e *token.Entry) (policy.Subject, error)
+	// IdentityPolicies are those that the entity of a token adds. Kinds as of Subject.
+	IdentityPolicies func(ctx context.Context, tx engine.Tx, e *token.Entry) ([]string, error)
+	// EntityOfAlias finds or makes the entity with an alias of the token method, and
+	// has made make a token of it.
+	EntityOfAlias func(ctx context.Context, tx engine.Tx, req *engine.Request, name string, made func(entityID string) (*token.Entry, error)) error
 }
 
 // Observation is what metrics learn of a request.
@@ -118,6 +126,7 @@ type vault struct {
 	namespaces *namespace.Registry
 	policies   *policy.Book
 	tokens     *token.Manager
+	identities *identity.Manager
 	wrapper    *wrapping.Wrapper
 	leases     *lease.Manager
 	quotas     *quota.Book

@@ -9,6 +9,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/audit"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
+	"github.com/strongkeep/strongkeep/internal/vault/identity"
 	"github.com/strongkeep/strongkeep/internal/vault/lease"
 	"github.com/strongkeep/strongkeep/internal/vault/mount"
 	"github.com/strongkeep/strongkeep/internal/vault/policy"
@@ -66,9 +67,11 @@ type call struct {
 	mount    *mount.Mount  // nil if the path is below no mount
 	route    *engine.Route // nil if the mount has no such path
 	request  engine.Request
-	op       engine.Operation // req.Operation, with Create told from Update
-	token    *token.Entry     // nil if unauthenticated
-	lastUse  bool             // this request takes the token's last counted use
+	op       engine.Operation  // req.Operation, with Create told from Update
+	token    *token.Entry      // nil if unauthenticated
+	lastUse  bool              // this request takes the token's last counted use
+	who      *identity.Subject // the entity behind the token; nil = none
+	subject  policy.Subject    // the token's policies and the entity's
 	acl      *policy.ACL
 	decision policy.Decision
 	leased   *lease.Record // made by the present run
@@ -197,11 +200,9 @@ func (c *call) decideAnew(ctx context.Context, t *tx) error {
 		return err
 	}
 	if c.token != nil {
-		acl, _, err := c.vault.policies.ACLFor(ctx, c.vault.store, c.vault.subject(c.token))
-		if err != nil {
-			return errs.Newf(errs.KindOf(err), "reading the token's policies: %w", err)
+		if err := c.readPolicies(ctx); err != nil {
+			return err
 		}
-		c.acl = acl
 	}
 	if err := c.resolve(ctx, t); err != nil {
 		return err
@@ -215,8 +216,10 @@ func (c *call) stillValid(ctx context.Context, t *tx) error {
 	if c.token == nil || c.token.Type == token.Batch || c.route == nil || c.route.ReadsOnly(c.op) || c.ownWrapping(c.token) {
 		return nil
 	}
-	_, err := c.vault.tokens.Get(ctx, t, c.token.Key)
-	return err
+	if _, err := c.vault.tokens.Get(ctx, t, c.token.Key); err != nil {
+		return err
+	}
+	return c.sameEntity(ctx, t)
 }
 
 // actsBeyond reports whether the handler may do more than its transaction says:

@@ -3,11 +3,13 @@ package gate
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/redact"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
 	"github.com/strongkeep/strongkeep/internal/vault/events"
+	"github.com/strongkeep/strongkeep/internal/vault/identity"
 	"github.com/strongkeep/strongkeep/internal/vault/lease"
 	"github.com/strongkeep/strongkeep/internal/vault/mount"
 	"github.com/strongkeep/strongkeep/internal/vault/namespace"
@@ -50,6 +52,10 @@ func (g *Gate) start(ctx context.Context) error {
 	if err != nil {
 		g.cfg.Barrier.Seal()
 		return errs.Newf(errs.KindOf(err), "opening the vault: %w", err)
+	}
+	if err := v.mountIdentity(ctx, g); err != nil {
+		g.cfg.Barrier.Seal()
+		return errors.Join(err, v.close())
 	}
 	if err := v.startAuditing(ctx, g); err != nil {
 		g.cfg.Barrier.Seal()
@@ -96,8 +102,10 @@ func (g *Gate) build(ctx context.Context, raw store.Store, keys *seal.Keyring) (
 	}
 	v.leases, v.quotas = v.newLeases(g), v.newQuotas(g)
 	v.events = events.NewBus(events.Config{Source: "strongkeep://" + status.VaultID})
-	core := Core{Policies: v.policies, Tokens: v.tokens, Leases: v.leases, Quotas: v.quotas, Audit: v.audit, Barrier: g.cfg.Barrier,
-		AskSeal: func() { v.sealAsked.Store(true) }, TokenLimits: v.tokenLimits, MissingPolicies: v.missingPolicies, Subject: v.subject}
+	v.identities = identity.New(g.cfg.Now, g.cfg.Random)
+	core := Core{Policies: v.policies, Tokens: v.tokens, Leases: v.leases, Quotas: v.quotas, Identity: v.identities, Audit: v.audit, Barrier: g.cfg.Barrier,
+		AskSeal: func() { v.sealAsked.Store(true) }, TokenLimits: v.tokenLimits, MissingPolicies: v.missingPolicies,
+		Subject: v.subjectOf, IdentityPolicies: v.identityPolicies, EntityOfAlias: v.entityOfAlias}
 	types := Types{}
 	v.mounts = mount.NewRegistry(mount.Config{
 		Store: s, Types: func(class mount.Class) map[string]engine.Factory { return types.of(class) },
@@ -133,7 +141,7 @@ func (t *Types) of(class mount.Class) map[string]engine.Factory {
 // background starts what runs as long as the vault is open.
 func (v *vault) background(g *Gate, held bool) {
 	v.lifetime, v.stop = context.WithCancel(context.Background())
-	v.expirer = lease.Start(lease.Config{Store: v.store, Kinds: append(v.tokens.Kinds(), v.leases.Kinds()...), Log: g.cfg.Log, Now: g.cfg.Now, Held: held})
+	v.expirer = lease.Start(lease.Config{Store: v.store, Kinds: slices.Concat(v.tokens.Kinds(), v.leases.Kinds(), v.identities.Kinds()), Log: g.cfg.Log, Now: g.cfg.Now, Held: held})
 	v.workers.held = held
 	v.work.Go(func() { v.purge(v.lifetime, g) })
 	v.syncWork()

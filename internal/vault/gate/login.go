@@ -23,8 +23,12 @@ func (c *call) issue(ctx context.Context, t *tx, res *engine.Response) error {
 	if err != nil {
 		return err
 	}
+	session, err := c.enrol(ctx, t, auth)
+	if err != nil {
+		return err
+	}
 	made, err := c.vault.tokens.Create(ctx, t, token.Spec{
-		Namespace: nsID(c.ns), Orphan: true, Type: loginType(auth.Params.Type, c.mount.Config.TokenType),
+		Namespace: nsID(c.ns), EntityID: session.ID(), Orphan: true, Type: loginType(auth.Params.Type, c.mount.Config.TokenType),
 		Policies: policies, Path: c.rel, MountID: c.mount.ID,
 		DisplayName: displayName(c.mount.Path, auth.DisplayName), Meta: auth.Metadata,
 		TTL: auth.Params.TTL, Period: auth.Params.Period, MaxTTL: auth.Params.MaxTTL,
@@ -35,12 +39,15 @@ func (c *call) issue(ctx context.Context, t *tx, res *engine.Response) error {
 		return errs.Newf(errs.KindOf(err), "making the token of the login: %w", err)
 	}
 	e := made.Entry
+	if err := session.Finish(ctx, e.Expires); err != nil {
+		return err
+	}
 	kind := engine.TokenService
 	if e.Type == token.Batch {
 		kind = engine.TokenBatch
 	}
 	auth.Issued = &engine.Issued{
-		ClientToken: made.Token.RevealString(), Accessor: e.Accessor, Policies: e.Policies, TokenPolicies: e.Policies,
+		ClientToken: made.Token.RevealString(), Accessor: e.Accessor, Policies: session.Names(e.Policies), TokenPolicies: e.Policies, IdentityPolicies: session.Own(),
 		EntityID: e.EntityID, TTL: e.TTL, Renewable: e.Renewable, Type: kind, Orphan: e.Orphan, NumUses: e.NumUses,
 	}
 	missing, err := c.vault.missingPolicies(ctx, t, c.ns, e.Policies)
@@ -73,17 +80,20 @@ func (v *vault) tokenLimits(ctx context.Context, tx engine.Tx, req *engine.Reque
 	limits := token.Limits{Default: m.TTLs.Default, Max: m.TTLs.Max}
 	renewer, ok := m.Engine.(engine.Renewer)
 	if !ok || e.MountID == "" {
-		return limits, nil
+		return limits, v.renewed(ctx, tx, e, limits, nil)
 	}
 	auth, err := renewer.Renew(ctx, mount.Confine(tx, m.Storage()), &engine.Auth{
 		DisplayName: e.DisplayName, Metadata: e.Meta, Renewable: e.Renewable, Role: e.Role, Certificates: req.Certificates,
 		Params: engine.TokenParams{TTL: e.TTL, MaxTTL: e.MaxTTL, Period: e.Period, ExplicitMaxTTL: e.ExplicitMaxTTL, Policies: e.Policies},
 	})
-	if err != nil || auth == nil {
+	if err != nil {
 		return limits, err
 	}
+	if auth == nil {
+		return limits, v.renewed(ctx, tx, e, limits, nil)
+	}
 	limits.TTL, limits.MaxTTL, limits.Period = auth.Params.TTL, auth.Params.MaxTTL, auth.Params.Period
-	return limits, nil
+	return limits, v.renewed(ctx, tx, e, limits, auth.Groups)
 }
 
 func loginType(role engine.TokenType, tuned mount.TokenType) token.Type {

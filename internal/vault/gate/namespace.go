@@ -8,6 +8,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/audit"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
+	"github.com/strongkeep/strongkeep/internal/vault/identity"
 	"github.com/strongkeep/strongkeep/internal/vault/mount"
 	"github.com/strongkeep/strongkeep/internal/vault/namespace"
 	"github.com/strongkeep/strongkeep/internal/vault/policy"
@@ -72,8 +73,8 @@ func (v *vault) usable(e *token.Entry, ns engine.Namespace) bool {
 	return ok && namespace.Within(ns, home)
 }
 
-// subject is whom the policies of a token are asked for: those of its own namespace.
-func (v *vault) subject(e *token.Entry) policy.Subject {
+// alone is whom the policies of a token are asked for without its entity: those of its own namespace.
+func (v *vault) alone(e *token.Entry) policy.Subject {
 	s := policy.Subject{Names: e.Policies}
 	if ns, ok := v.home(e); ok {
 		s.Namespace = policy.Namespace(ns)
@@ -170,9 +171,13 @@ func (v *vault) reach(ctx context.Context, tx engine.Tx, req *engine.Request, id
 	if !ok {
 		return engine.Namespace{}, denied
 	}
-	acl, _, err := v.policies.ACLFor(ctx, tx, policy.Subject{
-		Namespace: policy.Namespace(req.Caller.Namespace), Names: req.Caller.Policies,
+	who, err := v.subjectOf(ctx, tx, &token.Entry{
+		Namespace: nsID(req.Caller.Namespace), Policies: req.Caller.Policies, EntityID: req.Caller.EntityID,
 	})
+	if err != nil {
+		return engine.Namespace{}, err
+	}
+	acl, _, err := v.policies.ACLFor(ctx, tx, who)
 	if err != nil {
 		return engine.Namespace{}, err
 	}
@@ -228,6 +233,9 @@ func (v *vault) purgeNamespace(ctx context.Context, g *Gate, e *namespace.Entry)
 		}
 	}
 	if err := v.mounts.PurgeFolder(ctx, e.Namespace().Folder()); err != nil {
+		return err
+	}
+	if err := v.mounts.PurgeFolder(ctx, identity.Folder(e.ID)); err != nil {
 		return err
 	}
 	_, err := v.store.Apply(ctx, store.Delete(namespace.PurgePrefix+e.ID))

@@ -115,7 +115,11 @@ func (s *Subscription) mayHear(ctx context.Context, paths ...string) (bool, erro
 	if by := v.namespaces.Table().LockedBy(s.ns); by != nil {
 		return false, errLocked(by)
 	}
-	acl, _, err := v.policies.ACLFor(ctx, v.store, v.subject(entry))
+	who, err := v.behind(ctx, v.store, entry)
+	if err != nil {
+		return false, err
+	}
+	acl, _, err := v.policies.ACLFor(ctx, v.store, v.subject(entry, who))
 	if err != nil {
 		return false, err
 	}

@@ -20,6 +20,9 @@ type Login struct {
 	Ephemeral bool
 	Origin    string
 	Groups    []string // the names of external groups, as the method knows them
+	// KnownOnly logins leave nothing behind: an entity that is there is theirs as
+	// it is, and none is made.
+	KnownOnly bool
 }
 
 // Bounds of a login.
@@ -35,6 +38,31 @@ type Session struct {
 	old     *Entity // as stored; nil: made by this login
 	entity  *Entity
 	changed bool
+	silent  bool // stores nothing
+}
+
+// ID returns the entity's ID; a nil Session has none.
+func (s *Session) ID() string {
+	if s == nil {
+		return ""
+	}
+	return s.EntityID
+}
+
+// Names returns a token's policies with those of the entity, if there is one.
+func (s *Session) Names(token []string) []string {
+	if s == nil {
+		return token
+	}
+	return s.With(token)
+}
+
+// Own returns the policies of the entity, if there is one.
+func (s *Session) Own() []string {
+	if s == nil {
+		return nil
+	}
+	return s.Subject.Own()
 }
 
 // Login finds the entity behind an alias, or makes it, within the transaction
@@ -49,6 +77,9 @@ func (m *Manager) Login(ctx context.Context, tx Tx, ns string, l Login) (*Sessio
 	if s.old, err = s.edit.EntityOf(ctx, l.Accessor, l.Name); err != nil {
 		return nil, err
 	}
+	if l.KnownOnly {
+		return s.known(ctx)
+	}
 	if s.old == nil {
 		err = s.make(ctx, l)
 	} else {
@@ -60,6 +91,18 @@ func (m *Manager) Login(ctx context.Context, tx Tx, ns string, l Login) (*Sessio
 	if err := s.join(ctx, l.Accessor, l.Groups); err != nil {
 		return nil, err
 	}
+	return s, s.resolve(ctx)
+}
+
+// known is a login that leaves nothing behind; nil if there is no entity.
+func (s *Session) known(ctx context.Context) (*Session, error) {
+	if s.old == nil {
+		return nil, nil
+	}
+	if s.old.Disabled {
+		return nil, errs.New(errs.Denied, "permission denied")
+	}
+	s.entity, s.silent = s.old, true
 	return s, s.resolve(ctx)
 }
 
@@ -232,6 +275,9 @@ func (x Edit) external(ctx context.Context, accessor string, names []string) ([]
 // Finish notes that the entity was used, and that a token of it ends at until,
 // once a day, and stores what the login changed.
 func (s *Session) Finish(ctx context.Context, until time.Time) error {
+	if s == nil || s.silent {
+		return nil
+	}
 	today, last := day(s.edit.m.now()), dayAfter(until)
 	if s.entity.Seen != today || s.entity.Until < last {
 		if !s.changed {
@@ -251,11 +297,17 @@ func (s *Session) Finish(ctx context.Context, until time.Time) error {
 	return s.edit.schedule(ctx, s.entity)
 }
 
+// Renewed is what is known when a token is renewed.
+type Renewed struct {
+	EntityID string
+	Accessor string   // of the mount that gave the token
+	Groups   []string // the external groups that its method says it is in now; nil = it says nothing
+}
+
 // Renewal is a login under way that no name was given for: a token of the
-// entity is renewed. nil if there is no such entity. If groups is not nil, it
-// is what the method behind the mount says now. Kind Denied: the entity is disabled.
-func (m *Manager) Renewal(ctx context.Context, tx Tx, ns, id, accessor string, groups []string) (*Session, error) {
-	who, err := m.Subject(ctx, tx, ns, id)
+// entity is renewed. nil if there is no such entity. Kind Denied: it is disabled.
+func (m *Manager) Renewal(ctx context.Context, tx Tx, ns string, r Renewed) (*Session, error) {
+	who, err := m.Subject(ctx, tx, ns, r.EntityID)
 	if err != nil || who == nil {
 		return nil, err
 	}
@@ -267,8 +319,8 @@ func (m *Manager) Renewal(ctx context.Context, tx Tx, ns, id, accessor string, g
 		return nil, err
 	}
 	s.entity = s.old
-	if groups != nil {
-		if err := s.join(ctx, accessor, groups); err != nil {
+	if r.Groups != nil && s.old.Alias(r.Accessor) != nil {
+		if err := s.join(ctx, r.Accessor, r.Groups); err != nil {
 			return nil, err
 		}
 	}

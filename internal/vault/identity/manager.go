@@ -99,3 +99,6 @@ const unwritten = ^store.Revision(0)
 
 // Date is a day, as records have it, as "2026-03-01".
 func Date(day int64) string { return begin(day).Format(time.DateOnly) }
+
+// Now is the manager's clock.
+func (m *Manager) Now() time.Time { return m.now() }

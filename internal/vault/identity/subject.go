@@ -82,6 +82,14 @@ func (s *Subject) With(token []string) []string {
 	return all
 }
 
+// Own returns Policies; a nil Subject has none.
+func (s *Subject) Own() []string {
+	if s == nil || len(s.Policies) == 0 {
+		return nil
+	}
+	return s.Policies
+}
+
 // tracer notes what a Subject is made of.
 type tracer struct {
 	Reader

@@ -18,6 +18,9 @@ type Reader interface {
 	List(ctx context.Context, folder, after string, limit int) ([]string, error)
 }
 
+// Folder is where all of one namespace lies; "" is the root.
+func Folder(ns string) string { return In(nil, ns).root }
+
 // View reads the identities of one namespace. Records that are not there are nil.
 type View struct {
 	r    Reader

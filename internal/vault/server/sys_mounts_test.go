@@ -20,7 +20,7 @@ func TestMounts(t *testing.T) {
 	v := testenv.Start(t, nil)
 	sys := v.Sys()
 	all := must[map[string]*vault.MountOutput](t)(sys.ListMounts())
-	wantKeys(t, "sys/mounts of a new vault", all, "cubbyhole/", "sys/")
+	wantKeys(t, "sys/mounts of a new vault", all, "cubbyhole/", "identity/", "sys/")
 	for path, m := range data(t, send(v, "GET", "sys/mounts", "")) {
 		wantKeys(t, path, m.(map[string]any), mountKeys...)
 	}
@@ -79,8 +79,8 @@ func TestMountKinds(t *testing.T) {
 			t.Errorf("%s: %d %s", name, a.Status, a.Body)
 		}
 	}
-	wantKeys(t, "sys/mounts", must[map[string]*vault.MountOutput](t)(v.Sys().ListMounts()), "cubbyhole/", "generic/", "kv-v1/", "kv-v2/", "sys/")
-	for _, fixed := range []string{"sys", "cubbyhole"} {
+	wantKeys(t, "sys/mounts", must[map[string]*vault.MountOutput](t)(v.Sys().ListMounts()), "cubbyhole/", "generic/", "identity/", "kv-v1/", "kv-v2/", "sys/")
+	for _, fixed := range []string{"sys", "cubbyhole", "identity"} {
 		if a := send(v, "DELETE", "sys/mounts/"+fixed, ""); a.Status != 400 || !strings.Contains(a.Body, "cannot unmount") {
 			t.Errorf("unmounting %s: %d %s", fixed, a.Status, a.Body)
 		}

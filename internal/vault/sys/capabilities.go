@@ -52,7 +52,11 @@ func (e *Engine) capabilities(ctx context.Context, tx engine.Tx, req *engine.Req
 }
 
 func (e *Engine) capabilitiesSelf(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
-	return e.answerCapabilities(ctx, tx, req, callerSubject(req))
+	who, err := e.callerSubject(ctx, tx, req)
+	if err != nil {
+		return nil, err
+	}
+	return e.answerCapabilities(ctx, tx, req, who)
 }
 
 func (e *Engine) capabilitiesAccessor(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
@@ -74,14 +78,21 @@ func (e *Engine) capabilitiesAccessor(ctx context.Context, tx engine.Tx, req *en
 // answerFor answers for a token that the request names. unknown is the answer if
 // it is one of a namespace that the request cannot reach.
 func (e *Engine) answerFor(ctx context.Context, tx engine.Tx, req *engine.Request, entry *token.Entry, unknown error) (*engine.Response, error) {
-	ns, err := e.cfg.Reach(ctx, tx, req, entry.Namespace)
+	_, err := e.cfg.Reach(ctx, tx, req, entry.Namespace)
 	if errs.Is(err, errs.Denied) {
 		return nil, unknown
 	}
 	if err != nil {
 		return nil, err
 	}
-	return e.answerCapabilities(ctx, tx, req, policy.Subject{Namespace: policy.Namespace(ns), Names: entry.Policies})
+	who, err := e.cfg.Subject(ctx, tx, entry)
+	if errs.Is(err, errs.Denied) {
+		who, err = policy.Subject{}, nil // its entity is disabled: it may do nothing
+	}
+	if err != nil {
+		return nil, err
+	}
+	return e.answerCapabilities(ctx, tx, req, who)
 }
 
 func (e *Engine) answerCapabilities(ctx context.Context, tx engine.Tx, req *engine.Request, who policy.Subject) (*engine.Response, error) {

@@ -26,6 +26,8 @@ type Config struct {
 	Policies   *policy.Book
 	Tokens     *token.Manager
 	Leases     *lease.Manager
+	// Subject is gate.Core.Subject.
+	Subject func(ctx context.Context, tx engine.Tx, e *token.Entry) (policy.Subject, error)
 	Quotas     *quota.Book
 	Audit      *audit.Broker
 	Barrier    *seal.Barrier
@@ -177,8 +179,12 @@ func (e *Engine) haStatus(context.Context, engine.Tx, *engine.Request) (*engine.
 }
 
 // callerSubject is whom policies are asked for when the caller asks.
-func callerSubject(req *engine.Request) policy.Subject {
-	return policy.Subject{Namespace: policy.Namespace(req.Caller.Namespace), Names: req.Caller.Policies}
+func (e *Engine) callerSubject(ctx context.Context, tx engine.Tx, req *engine.Request) (policy.Subject, error) {
+	asks := &token.Entry{EntityID: req.Caller.EntityID, Policies: req.Caller.Policies}
+	if !req.Caller.Namespace.Root() {
+		asks.Namespace = req.Caller.Namespace.ID
+	}
+	return e.cfg.Subject(ctx, tx, asks)
 }
 
 // preflight answers for the mount that a path belongs to, which may lie in a
@@ -193,7 +199,11 @@ func (e *Engine) preflight(ctx context.Context, tx engine.Tx, req *engine.Reques
 	if !ok {
 		return nil, denied
 	}
-	acl, _, err := e.cfg.Policies.ACLFor(ctx, tx, callerSubject(req))
+	who, err := e.callerSubject(ctx, tx, req)
+	if err != nil {
+		return nil, err
+	}
+	acl, _, err := e.cfg.Policies.ACLFor(ctx, tx, who)
 	if err != nil {
 		return nil, err
 	}

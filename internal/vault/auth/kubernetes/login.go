@@ -52,9 +52,18 @@ func (e *Engine) login(ctx context.Context, tx engine.Tx, req *engine.Request) (
 			"service_account_secret_name": claims.secretName(),
 			"service_account_uid":         id.uid,
 		},
+		AliasMeta: map[string]string{
+			"service_account_name":      id.name,
+			"service_account_namespace": id.namespace,
+			"service_account_uid":       id.uid,
+		},
 		Params: params, Renewable: true, Orphan: true,
 	}
+	if made.Alias == id.uid {
+		made.Ephemeral, made.Origin = true, id.namespace+"/"+id.name
+	}
 	if r.Stateless {
+		made.KnownOnly = true
 		if err := claims.bind(made, req); err != nil {
 			return nil, err
 		}

@@ -24,7 +24,8 @@ func TestLogin(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := &engine.Auth{
-		DisplayName: "default-my-app", Alias: "uid-1", Renewable: true, Orphan: true,
+		DisplayName: "default-my-app", Alias: "uid-1", Ephemeral: true, Origin: "default/my-app",
+		AliasMeta: map[string]string{"service_account_name": "my-app", "service_account_namespace": "default", "service_account_uid": "uid-1"}, Renewable: true, Orphan: true,
 		Metadata: map[string]string{"role": "my-app", "service_account_name": "my-app", "service_account_namespace": "default", "service_account_secret_name": "", "service_account_uid": "uid-1"},
 		Params:   engine.TokenParams{TTL: time.Hour, Policies: []string{"app"}},
 	}

@@ -27,7 +27,7 @@ func createFields() []engine.Field {
 		{Name: "meta", Type: engine.Map, Help: "shown in lookups and audit lines"},
 		{Name: "type", Type: engine.String, Default: "service", Help: "service or batch"},
 		{Name: "id", Type: engine.String, Secret: true, Help: "the token itself (needs sudo); better left to chance"},
-		{Name: "entity_alias", Type: engine.String, Help: "not available"},
+		{Name: "entity_alias", Type: engine.String, Help: "alias of the entity the token is of; it must be among the role's allowed_entity_aliases"},
 	}
 }
 
@@ -61,8 +61,6 @@ func decodeWish(req *engine.Request) (wish, error) {
 		return wish{}, errs.New(errs.Invalid, "period must be positive")
 	case w.numUses < 0 || w.numUses > 1<<31:
 		return wish{}, errs.New(errs.Invalid, "number of uses cannot be negative, nor more than 2147483648")
-	case w.entity != "":
-		return wish{}, errs.New(errs.Invalid, "entity_alias is not available: this vault keeps no entities")
 	}
 	return w, nil
 }
@@ -119,12 +117,15 @@ func (e *Engine) make(ctx context.Context, tx engine.Tx, req *engine.Request, r 
 	if err := w.allowed(sudo); err != nil {
 		return nil, err
 	}
+	if err := r.allowsAlias(&w); err != nil {
+		return nil, err
+	}
 	spec, warnings, err := e.spec(&w, r, creator, sudo, id(req.Namespace))
 	if err != nil {
 		return nil, err
 	}
 	spec.Path = strings.TrimSuffix(req.Mount+req.Path, "/") + r.suffix()
-	made, err := e.Tokens.Create(ctx, tx, spec)
+	made, err := e.createOf(ctx, tx, req, spec, w.entity)
 	if err != nil {
 		return nil, err
 	}
@@ -135,10 +136,22 @@ func (e *Engine) make(ctx context.Context, tx engine.Tx, req *engine.Request, r 
 		}
 		warnings = append(warnings, missing...)
 	}
-	return &engine.Response{
-		Auth:     issued(made.Entry, made.Token, made.Entry.Created),
-		Warnings: append(warnings, made.Warnings...),
-	}, nil
+	answer, err := e.issued(ctx, tx, made.Entry, made.Token, made.Entry.Created)
+	return &engine.Response{Auth: answer, Warnings: append(warnings, made.Warnings...)}, err
+}
+
+// createOf makes a token of the entity that an alias names; "" = of the one that
+// spec says.
+func (e *Engine) createOf(ctx context.Context, tx engine.Tx, req *engine.Request, spec core.Spec, alias string) (made core.Created, err error) {
+	if alias == "" {
+		return e.Tokens.Create(ctx, tx, spec)
+	}
+	err = e.EntityOfAlias(ctx, tx, req, alias, func(entityID string) (*core.Entry, error) {
+		spec.EntityID = entityID
+		made, err = e.Tokens.Create(ctx, tx, spec)
+		return made.Entry, err
+	})
+	return made, err
 }
 
 // spec brings together what was asked for and what the role says.

@@ -2,6 +2,7 @@ package token
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -28,6 +29,14 @@ type Config struct {
 	// below it and policy allows the caller the same request there; else an error
 	// of kind Denied. nil: there is the root namespace alone.
 	Reach func(ctx context.Context, tx engine.Tx, req *engine.Request, id string) (engine.Namespace, error)
+
+	// IdentityPolicies are those that the entity of a token adds; may be nil. Kind
+	// Denied: the entity is disabled or no more.
+	IdentityPolicies func(ctx context.Context, tx engine.Tx, e *core.Entry) ([]string, error)
+
+	// EntityOfAlias finds or makes the entity with an alias of this method, and has
+	// made make a token of it. nil: there are no entities.
+	EntityOfAlias func(ctx context.Context, tx engine.Tx, req *engine.Request, name string, made func(entityID string) (*core.Entry, error)) error
 }
 
 // New returns the factory for the mount.
@@ -208,7 +217,33 @@ func id(ns engine.Namespace) string {
 	return ns.ID
 }
 
+// identityPolicies are those that the entity of a token adds; none of one that
+// is disabled or no more.
+func (e *Engine) identityPolicies(ctx context.Context, tx engine.Tx, t *core.Entry) ([]string, error) {
+	if e.IdentityPolicies == nil || t.EntityID == "" {
+		return nil, nil
+	}
+	names, err := e.IdentityPolicies(ctx, tx, t)
+	if errs.Is(err, errs.Denied) {
+		return nil, nil
+	}
+	return names, err
+}
+
 // issued is the auth block of a token: new, or renewed at now.
+func (e *Engine) issued(ctx context.Context, tx engine.Tx, t *core.Entry, token redact.Secret, now time.Time) (*engine.Auth, error) {
+	own, err := e.identityPolicies(ctx, tx, t)
+	if err != nil {
+		return nil, err
+	}
+	answer := issued(t, token, now)
+	if len(own) > 0 {
+		answer.Issued.IdentityPolicies = own
+		answer.Issued.Policies = core.NormalizePolicies(append(slices.Clone(own), t.Policies...))
+	}
+	return answer, nil
+}
+
 func issued(e *core.Entry, token redact.Secret, now time.Time) *engine.Auth {
 	kind := engine.TokenService
 	if e.Type == core.Batch {

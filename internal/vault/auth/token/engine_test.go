@@ -258,7 +258,7 @@ func TestCreateRefuses(t *testing.T) {
 		`{"period":-1}`:                              "period must be positive",
 		`{"num_uses":-1}`:                            "number of uses cannot be negative",
 		`{"type":"canary-2"}`:                        "type must be service or batch",
-		`{"entity_alias":"x"}`:                       "entity_alias is not available",
+		`{"entity_alias":"x"}`:                       "is only allowed in combination with token role",
 		`{"ttl":"canary-2"}`:                         `field "ttl"`,
 		`{"meta":[1]}`:                               `field "meta"`,
 		`{"id":"a.canary-2"}`:                        "custom token ID cannot have the '.' character",
@@ -326,7 +326,7 @@ func TestRoles(t *testing.T) {
 	for _, bad := range []string{"roles/-x", "roles/a..", "roles/a%2fb", "roles/" + strings.Repeat("x", 300)} {
 		w.refused(w.root, bad, `{}`, errs.Invalid, "a role's name")
 	}
-	for _, bad := range []string{`{"path_suffix":"../x"}`, `{"path_suffix":"a b"}`, `{"allowed_entity_aliases":"x"}`, `{"token_type":"x"}`, `{"token_period":-1}`} {
+	for _, bad := range []string{`{"path_suffix":"../x"}`, `{"path_suffix":"a b"}`, `{"token_type":"x"}`, `{"token_period":-1}`} {
 		w.refused(w.root, "roles/ok", bad, errs.Invalid, "")
 	}
 }

@@ -55,7 +55,8 @@ func (e *Engine) extend(ctx context.Context, tx engine.Tx, req *engine.Request, 
 	if err != nil {
 		return nil, err
 	}
-	return &engine.Response{Auth: issued(next, token, next.LastRenewal), Warnings: warnings}, nil
+	answer, err := e.issued(ctx, tx, next, token, next.LastRenewal)
+	return &engine.Response{Auth: answer, Warnings: warnings}, err
 }
 
 func (e *Engine) limits(ctx context.Context, tx engine.Tx, req *engine.Request, entry *core.Entry) (core.Limits, error) {

@@ -30,7 +30,7 @@ func (e *Engine) lookup(ctx context.Context, tx engine.Tx, req *engine.Request) 
 	if err != nil {
 		return nil, err
 	}
-	return e.describe(entry, token, ns, req.Time), nil
+	return e.describe(ctx, tx, described{entry, token, ns, req.Time})
 }
 
 func (e *Engine) lookupSelf(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
@@ -38,7 +38,7 @@ func (e *Engine) lookupSelf(ctx context.Context, tx engine.Tx, req *engine.Reque
 	if err != nil {
 		return nil, err
 	}
-	return e.describe(entry, req.Token.RevealString(), req.Caller.Namespace, req.Time), nil
+	return e.describe(ctx, tx, described{entry, req.Token.RevealString(), req.Caller.Namespace, req.Time})
 }
 
 func (e *Engine) lookupAccessor(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
@@ -50,7 +50,7 @@ func (e *Engine) lookupAccessor(ctx context.Context, tx engine.Tx, req *engine.R
 	if err != nil {
 		return nil, err
 	}
-	return e.describe(entry, "", ns, req.Time), nil
+	return e.describe(ctx, tx, described{entry, "", ns, req.Time})
 }
 
 func (e *Engine) listAccessors(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
@@ -69,8 +69,20 @@ func (e *Engine) listAccessors(ctx context.Context, tx engine.Tx, req *engine.Re
 	return &engine.Response{Data: engine.NewObjectSize(32*len(keys)+16).Strs("keys", keys).Value()}, nil
 }
 
-// describe is the data of a lookup (facts §2.4); id is "" if the token is not known.
-func (e *Engine) describe(t *core.Entry, id string, ns engine.Namespace, now time.Time) *engine.Response {
+// described is a token to be described.
+type described struct {
+	*core.Entry
+	id  string // "" if the token itself is not known
+	ns  engine.Namespace
+	now time.Time
+}
+
+// describe is the data of a lookup (facts §2.4).
+func (e *Engine) describe(ctx context.Context, tx engine.Tx, t described) (*engine.Response, error) {
+	own, err := e.identityPolicies(ctx, tx, t.Entry)
+	if err != nil {
+		return nil, err
+	}
 	seconds := func(d time.Duration) int64 { return int64(d / time.Second) }
 	o := engine.NewObjectSize(768).
 		Str("accessor", t.Accessor)
@@ -91,14 +103,17 @@ func (e *Engine) describe(t *core.Entry, id string, ns engine.Namespace, now tim
 		o = o.Time("expire_time", t.Expires)
 	}
 	o = o.Int("explicit_max_ttl", seconds(t.ExplicitMaxTTL)).
-		Str("id", id).
+		Str("id", t.id).
 		Time("issue_time", t.Created)
+	if len(own) > 0 {
+		o = o.Strs("identity_policies", own)
+	}
 	if !t.LastRenewal.IsZero() {
 		o = o.Time("last_renewal", t.LastRenewal).Int("last_renewal_time", t.LastRenewal.Unix())
 	}
 	o = o.StrMap("meta", t.Meta)
-	if !ns.Root() {
-		o = o.Str("namespace_path", ns.Path)
+	if !t.ns.Root() {
+		o = o.Str("namespace_path", t.ns.Path)
 	}
 	o = o.
 		Int("num_uses", int64(t.NumUses)).
@@ -112,7 +127,7 @@ func (e *Engine) describe(t *core.Entry, id string, ns engine.Namespace, now tim
 	if t.Role != "" {
 		o = o.Str("role", t.Role)
 	}
-	o = o.Int("ttl", seconds(t.Remaining(now))).
+	o = o.Int("ttl", seconds(t.Remaining(t.now))).
 		Str("type", t.Type.String())
-	return &engine.Response{Data: o.Value()}
+	return &engine.Response{Data: o.Value()}, nil
 }

@@ -25,6 +25,7 @@ type role struct {
 	AllowedGlobs    []string `json:"allowed_policies_glob,omitempty"`
 	Disallowed      []string `json:"disallowed_policies,omitempty"`
 	DisallowedGlobs []string `json:"disallowed_policies_glob,omitempty"`
+	Aliases         []string `json:"allowed_entity_aliases,omitempty"`
 	Orphan          bool     `json:"orphan,omitempty"`
 	Renewable       bool     `json:"renewable"`
 	PathSuffix      string   `json:"path_suffix,omitempty"`
@@ -41,7 +42,7 @@ func roleFields() []engine.Field {
 		{Name: "orphan", Type: engine.Bool, Help: "tokens have no parent"},
 		{Name: "renewable", Type: engine.Bool, Default: "true", Help: "tokens can be renewed"},
 		{Name: "path_suffix", Type: engine.String, Help: "added to the path of tokens, to tell them apart"},
-		{Name: "allowed_entity_aliases", Type: engine.Strings, Help: "not available"},
+		{Name: "allowed_entity_aliases", Type: engine.Strings, Help: "entity aliases that a token may be created with, with * for any characters"},
 	}
 	for _, f := range auth.Fields() {
 		switch f.Name {
@@ -109,8 +110,12 @@ func (r *role) Decode(req *engine.Request) error {
 		return err
 	}
 	r.TTL, r.MaxTTL, r.Policies = 0, 0, nil
-	if len(aliases) > 0 {
-		return errs.New(errs.Invalid, "allowed_entity_aliases is not available: this vault keeps no entities")
+	if aliases != nil {
+		for i := range aliases {
+			aliases[i] = strings.ToLower(aliases[i])
+		}
+		slices.Sort(aliases)
+		r.Aliases = slices.DeleteFunc(slices.Compact(aliases), func(s string) bool { return s == "" })
 	}
 	if !suffix.MatchString(r.PathSuffix) {
 		return errs.New(errs.Invalid, "path_suffix may hold letters, digits and _-./ but no \"..\", at most 128 of them")
@@ -140,7 +145,7 @@ func (r *role) Show() engine.Builder {
 		kind = "default-" + r.DefaultType
 	}
 	return engine.NewObject().
-		Strs("allowed_entity_aliases", nil).
+		Strs("allowed_entity_aliases", r.Aliases).
 		Strs("allowed_policies", r.Allowed).
 		Strs("allowed_policies_glob", r.AllowedGlobs).
 		Strs("disallowed_policies", r.Disallowed).
@@ -157,6 +162,20 @@ func (r *role) Show() engine.Builder {
 		Int("token_num_uses", int64(r.NumUses)).
 		Int("token_period", r.Period).
 		Str("token_type", kind)
+}
+
+// allowsAlias refuses an entity alias that the role does not allow.
+func (r *role) allowsAlias(w *wish) error {
+	w.entity = strings.ToLower(w.entity)
+	switch {
+	case w.entity == "":
+		return nil
+	case r.Name == "":
+		return errs.New(errs.Invalid, "'entity_alias' is only allowed in combination with token role")
+	case !slices.ContainsFunc(r.Aliases, func(glob string) bool { return core.Glob(glob, w.entity) }):
+		return errs.New(errs.Invalid, "invalid 'entity_alias' value: it is not among the role's allowed_entity_aliases")
+	}
+	return nil
 }
 
 func (r *role) limits() core.PolicyLimits {

@@ -80,7 +80,7 @@ func (e *Engine) writeAlias(ctx context.Context, tx engine.Tx, req *engine.Reque
 			err = errs.New(errs.Invalid, "invalid alias ID: there is no such alias of an entity")
 		}
 	} else {
-		if err := e.complete(&w); err != nil {
+		if err := e.complete(req, &w); err != nil {
 			return nil, err
 		}
 		if owner, err = x.EntityOf(ctx, w.accessor, w.name); owner != nil {
@@ -97,19 +97,15 @@ func (e *Engine) writeAlias(ctx context.Context, tx engine.Tx, req *engine.Reque
 }
 
 // complete refuses what cannot be a new alias.
-func (e *Engine) complete(w *wish) error {
+func (e *Engine) complete(req *engine.Request, w *wish) error {
 	switch {
 	case w.name == "":
 		return errs.New(errs.Invalid, "missing alias name")
 	case w.accessor == "":
 		return errs.New(errs.Invalid, "missing mount_accessor")
 	}
-	return e.checkAccessor(w.accessor)
-}
-
-func (e *Engine) checkAccessor(accessor string) error {
-	if e.accessors()[accessor] == nil {
-		return errs.Newf(errs.Invalid, "invalid mount accessor %.80q: it is that of no auth mount; sys/auth lists them", accessor)
+	if e.accessors(req.Namespace)[w.accessor] == nil {
+		return errs.Newf(errs.Invalid, "invalid mount accessor %.80q: it is that of no auth mount of this namespace; sys/auth lists them", w.accessor)
 	}
 	return nil
 }
@@ -178,7 +174,7 @@ func (e *Engine) readAlias(ctx context.Context, tx engine.Tx, req *engine.Reques
 	if err != nil || owner == nil || owner.AliasByID(req.Params["id"]) == nil {
 		return nil, err
 	}
-	shown := showAlias(owner.AliasByID(req.Params["id"]), owner.ID, e.accessors())
+	shown := showAlias(owner.AliasByID(req.Params["id"]), owner.ID, e.accessors(req.Namespace))
 	shown["namespace_id"] = v.Namespace()
 	return respond(shown)
 }

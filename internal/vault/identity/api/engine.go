@@ -103,13 +103,13 @@ func (e *Engine) Work(ctx context.Context) (time.Time, error) {
 	// What the table does not show may have been mounted by another node since.
 	known := false
 	return time.Time{}, e.Identity.Sweep(ctx, reader{e.mount.Update}, update, func(accessor string) bool {
-		if e.accessors()[accessor] == nil && !known {
+		if accessors(e.Mounts.Table().All())[accessor] == nil && !known {
 			if e.Mounts.Reload(ctx) != nil {
 				return true // not now
 			}
 			known = true
 		}
-		return e.accessors()[accessor] != nil
+		return accessors(e.Mounts.Table().All())[accessor] != nil
 	})
 }
 
@@ -134,10 +134,14 @@ func (r reader) List(ctx context.Context, folder, after string, limit int) (name
 	return names, err
 }
 
-// accessors are the mounts that aliases can be of: auth methods and tokens.
-func (e *Engine) accessors() map[string]*mount.Mount {
+// accessors are the mounts of a namespace that aliases can be of: auth methods and tokens.
+func (e *Engine) accessors(ns engine.Namespace) map[string]*mount.Mount {
+	return accessors(e.Mounts.Table().In(ns))
+}
+
+func accessors(mounts []*mount.Mount) map[string]*mount.Mount {
 	all := map[string]*mount.Mount{}
-	for _, m := range e.Mounts.Table().All() {
+	for _, m := range mounts {
 		if m.Class == mount.Auth || m.Path == mount.AuthPrefix+"token/" {
 			all[m.Accessor] = m
 		}

@@ -128,15 +128,15 @@ func (e *Engine) readEntity(ctx context.Context, tx engine.Tx, req *engine.Reque
 	if err != nil || found == nil {
 		return nil, err
 	}
-	return e.showEntity(ctx, v, found)
+	return e.showEntity(ctx, v, req, found)
 }
 
-func (e *Engine) showEntity(ctx context.Context, v identity.View, found *identity.Entity) (*engine.Response, error) {
+func (e *Engine) showEntity(ctx context.Context, v identity.View, req *engine.Request, found *identity.Entity) (*engine.Response, error) {
 	direct, inherited, err := groupsOf(ctx, v, found)
 	if err != nil {
 		return nil, err
 	}
-	mounts := e.accessors()
+	mounts := e.accessors(req.Namespace)
 	aliases := make([]any, len(found.Aliases))
 	for i := range found.Aliases {
 		aliases[i] = showAlias(&found.Aliases[i], found.ID, mounts)
@@ -272,7 +272,7 @@ func (e *Engine) lookupEntity(ctx context.Context, tx engine.Tx, req *engine.Req
 	if err != nil || found == nil {
 		return nil, err
 	}
-	return e.showEntity(ctx, v, found)
+	return e.showEntity(ctx, v, req, found)
 }
 
 // finders are the ways to find a thing.

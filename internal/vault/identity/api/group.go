@@ -146,10 +146,10 @@ func (e *Engine) readGroup(ctx context.Context, tx engine.Tx, req *engine.Reques
 	if err != nil || g == nil {
 		return nil, err
 	}
-	return e.showGroup(ctx, v, g)
+	return e.showGroup(ctx, v, req, g)
 }
 
-func (e *Engine) showGroup(ctx context.Context, v identity.View, g *identity.Group) (*engine.Response, error) {
+func (e *Engine) showGroup(ctx context.Context, v identity.View, req *engine.Request, g *identity.Group) (*engine.Response, error) {
 	members, err := v.Members(ctx, g.ID, "", 0)
 	if err != nil {
 		return nil, err
@@ -157,7 +157,7 @@ func (e *Engine) showGroup(ctx context.Context, v identity.View, g *identity.Gro
 	slices.Sort(members)
 	alias := map[string]any{}
 	if g.Alias != nil {
-		alias = showAlias(g.Alias, g.ID, e.accessors())
+		alias = showAlias(g.Alias, g.ID, e.accessors(req.Namespace))
 	}
 	return respond(map[string]any{
 		"id": g.ID, "name": g.Name, "type": g.Type, "policies": list(g.Policies), "metadata": g.Metadata,
@@ -188,7 +188,7 @@ func (e *Engine) lookupGroup(ctx context.Context, tx engine.Tx, req *engine.Requ
 	if err != nil || g == nil {
 		return nil, err
 	}
-	return e.showGroup(ctx, v, g)
+	return e.showGroup(ctx, v, req, g)
 }
 
 func (e *Engine) groupAliasRoutes() []engine.Route {
@@ -221,7 +221,7 @@ func (e *Engine) writeGroupAlias(ctx context.Context, tx engine.Tx, req *engine.
 	if err != nil {
 		return nil, err
 	}
-	if err := e.complete(&w); err != nil {
+	if err := e.complete(req, &w); err != nil {
 		return nil, err
 	}
 	g := was
@@ -286,7 +286,7 @@ func (e *Engine) readGroupAlias(ctx context.Context, tx engine.Tx, req *engine.R
 	if err != nil || g == nil || g.Alias == nil {
 		return nil, err
 	}
-	shown := showAlias(g.Alias, g.ID, e.accessors())
+	shown := showAlias(g.Alias, g.ID, e.accessors(req.Namespace))
 	shown["namespace_id"] = v.Namespace()
 	return respond(shown)
 }

@@ -98,7 +98,7 @@ func (l lister) respond(ctx context.Context, req *engine.Request) (*engine.Respo
 
 func (e *Engine) listEntities(names bool) engine.Handler {
 	return func(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
-		v, mounts := identity.In(tx, req.Namespace.ID), e.accessors()
+		v, mounts := identity.In(tx, req.Namespace.ID), e.accessors(req.Namespace)
 		return lister{ids: v.Entities, names: names, info: func(ctx context.Context, id string) (string, map[string]any, error) {
 			found, err := v.Entity(ctx, id)
 			if err != nil || found == nil {
@@ -114,7 +114,7 @@ func (e *Engine) listEntities(names bool) engine.Handler {
 }
 
 func (e *Engine) listEntityAliases(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
-	v, mounts := identity.In(tx, req.Namespace.ID), e.accessors()
+	v, mounts := identity.In(tx, req.Namespace.ID), e.accessors(req.Namespace)
 	return lister{ids: v.Aliases, info: func(ctx context.Context, id string) (string, map[string]any, error) {
 		owner, err := v.EntityWithAlias(ctx, id)
 		if err != nil || owner == nil || owner.AliasByID(id) == nil {
@@ -127,7 +127,7 @@ func (e *Engine) listEntityAliases(ctx context.Context, tx engine.Tx, req *engin
 
 func (e *Engine) listGroups(names bool) engine.Handler {
 	return func(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
-		v, mounts := identity.In(tx, req.Namespace.ID), e.accessors()
+		v, mounts := identity.In(tx, req.Namespace.ID), e.accessors(req.Namespace)
 		return lister{ids: v.Groups, names: names, info: func(ctx context.Context, id string) (string, map[string]any, error) {
 			g, err := v.Group(ctx, id)
 			if err != nil || g == nil {
@@ -147,7 +147,7 @@ func (e *Engine) listGroups(names bool) engine.Handler {
 }
 
 func (e *Engine) listGroupAliases(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
-	v, mounts := identity.In(tx, req.Namespace.ID), e.accessors()
+	v, mounts := identity.In(tx, req.Namespace.ID), e.accessors(req.Namespace)
 	return lister{ids: v.GroupAliases, info: func(ctx context.Context, id string) (string, map[string]any, error) {
 		g, err := v.GroupWithAlias(ctx, id)
 		if err != nil || g == nil || g.Alias == nil {

@@ -20,8 +20,8 @@ type Config struct {
 	Tokens     *token.Manager
 	Mounts     *mount.Registry
 	Namespaces *namespace.Registry
-	// Subject is who a token stands for, as far as policy asks.
-	Subject func(e *token.Entry) policy.Subject
+	// Subject is gate.Core.Subject.
+	Subject func(ctx context.Context, tx engine.Tx, e *token.Entry) (policy.Subject, error)
 	// Reach is gate.Core.Reach.
 	Reach func(ctx context.Context, tx engine.Tx, req *engine.Request, id string) (engine.Namespace, error)
 }
@@ -155,7 +155,7 @@ func (x *Explainer) subject(ctx context.Context, tx engine.Tx, req *engine.Reque
 	if err != nil {
 		return policy.Subject{}, err
 	}
-	return x.cfg.Subject(e), nil
+	return x.cfg.Subject(ctx, tx, e)
 }
 
 // describe sets what the path's own route asks for, and returns what policy does
