@@ -2,6 +2,7 @@ package database
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
@@ -52,7 +53,7 @@ func (e *Engine) kind(plugin string) (*driver.Type, error) {
 	if t := e.types[plugin]; t != nil {
 		return t, nil
 	}
-	return nil, errs.Newf(errs.Invalid, "plugin_name %q is not one of the databases built in; see docs/engines/database.md", plugin)
+	return nil, errs.Newf(errs.Invalid, "plugin_name must be one of the databases built in: %s", strings.Join(e.kinds(), ", "))
 }
 
 // use calls f with the database of a connection, within a timeout. While the

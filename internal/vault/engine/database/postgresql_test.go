@@ -23,8 +23,9 @@ func TestMain(m *testing.M) { os.Exit(dbtest.Main(m)) }
 // mount is the engine over a real database.
 type mount struct {
 	*enginetest.Harness
-	t  *testing.T
-	pg *dbtest.Server
+	t      *testing.T
+	pg     *dbtest.Server
+	faults *faults
 }
 
 const create = `CREATE ROLE "{{name}}" WITH LOGIN PASSWORD '{{password}}' VALID UNTIL '{{expiration}}'`
@@ -34,7 +35,8 @@ const create = `CREATE ROLE "{{name}}" WITH LOGIN PASSWORD '{{password}}' VALID 
 func pgMount(t *testing.T) *mount {
 	t.Helper()
 	pg := dbtest.PostgreSQL(t)
-	m := &mount{enginetest.New(t, database.New(postgresql.Type())), t, pg}
+	f := &faults{}
+	m := &mount{enginetest.New(t, database.New(f.wrap(postgresql.Type())), f.option), t, pg, f}
 	m.Advance(time.Since(m.Now())) // the database has a clock of its own
 	m.configure("")
 	m.ok(engine.Update, "roles/readonly", object("db_name", "pg", "creation_statements", create, "default_ttl", "1h", "max_ttl", "2h"))

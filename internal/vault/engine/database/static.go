@@ -81,7 +81,7 @@ func (e *Engine) writeStatic(ctx context.Context, tx engine.Tx, req *engine.Requ
 		return nil, err
 	}
 	if c == nil {
-		return nil, unknownConnection(r.DB)
+		return nil, errs.New(errs.Invalid, "failed to find entry for connection: db_name must be one of those that config/ lists")
 	}
 	if !c.allows(name) {
 		return notAllowed(name), nil
