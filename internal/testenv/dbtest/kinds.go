@@ -19,7 +19,26 @@ const adminPassword = "adm:n/p@ss w%rd"
 // PostgreSQL returns the PostgreSQL of this test binary. It logs every statement.
 func PostgreSQL(t testing.TB) *Server {
 	t.Helper()
-	return all.get(t, "postgres", func(dir string) (*Server, error) {
+	return all.get(t, "postgres", postgres("-c", "log_statement=all", "-c", "log_connections=on", "-c", "fsync=off"))
+}
+
+// DurablePostgreSQL is PostgreSQL as it is in production, for a benchmark. The
+// caller calls Close at the end.
+func DurablePostgreSQL() (*Server, error) {
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	s, err := all.make("postgres", postgres())
+	if err == nil {
+		all.servers["postgres"] = s
+	}
+	return s, err
+}
+
+// Close ends all databases of this program, where it is no test that Main runs.
+func Close() { all.close() }
+
+func postgres(flags ...string) func(dir string) (*Server, error) {
+	return func(dir string) (*Server, error) {
 		server, err := program("postgresql", "/usr/lib/postgresql/*/bin/postgres")
 		if err != nil {
 			return nil, err
@@ -43,10 +62,8 @@ func PostgreSQL(t testing.TB) *Server {
 		}
 		s.Address = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 		s.args = []string{"-D", data, "-p", strconv.Itoa(port), "-k", "", "-c", "listen_addresses=127.0.0.1",
-			"-c", "log_statement=all", "-c", "log_connections=on", "-c", "shared_buffers=16MB", "-c", "restart_after_crash=off"}
-		if os.Getenv("STRONGKEEP_DBTEST_FSYNC") == "" {
-			s.args = append(s.args, "-c", "fsync=off")
-		}
+			"-c", "shared_buffers=16MB", "-c", "restart_after_crash=off"}
+		s.args = append(s.args, flags...)
 		s.ping = func(ctx context.Context) error {
 			conf, err := pgx.ParseConfig(s.URL(s.User, "x"))
 			if err != nil {
@@ -63,7 +80,7 @@ func PostgreSQL(t testing.TB) *Server {
 			return nil
 		}
 		return s, nil
-	})
+	}
 }
 
 // MariaDB returns the MariaDB of this test binary. It logs every statement.

@@ -3,7 +3,10 @@ package postgresql
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -36,7 +39,8 @@ type database struct {
 	// Two transactions that grant on the same table cannot both succeed: the
 	// server lets one wait and then fail. Transactions share turn, and one that
 	// failed so is run again alone.
-	turn sync.RWMutex
+	turn   sync.RWMutex
+	serial atomic.Int64 // Unix ns until which none is run with others
 }
 
 func (d *database) start() error {
@@ -93,63 +97,85 @@ func (d *database) run(ctx context.Context, what string, a *driver.Account, scri
 	if err != nil {
 		return errs.Newf(errs.Invalid, "reading the %s statements: %w", what, err)
 	}
-	return d.transaction(ctx, func(c *pgconn.PgConn) error {
-		for i, s := range statements {
-			if _, err := c.Exec(ctx, s).ReadAll(); err != nil {
-				return d.fail(fmt.Sprintf("running %s statement %d of %d", what, i+1, len(statements)), err, secrets...)
-			}
-		}
-		return nil
-	})
+	return d.transaction(ctx, &work{doing: "running the " + what + " statements", statements: statements, secrets: secrets})
 }
+
+// work is a transaction's.
+type work struct {
+	doing      string   // for errors
+	statements []string // each exactly one
+	secrets    []string // what of them no error may show
+	after      string   // a statement that runs behind the commit, where refusal does not matter; "" = none
+}
+
+// serialTime is for how long transactions stay out of each other's way after two
+// could not both succeed.
+const serialTime = 10 * time.Second
 
 // transaction runs work in a transaction, once more alone if another one was in
 // its way.
-func (d *database) transaction(ctx context.Context, work func(*pgconn.PgConn) error) error {
-	d.turn.RLock()
-	err := d.once(ctx, work)
-	d.turn.RUnlock()
-	if !contended(err) {
-		return err
+func (d *database) transaction(ctx context.Context, w *work) error {
+	if time.Now().UnixNano() > d.serial.Load() {
+		d.turn.RLock()
+		err := d.once(ctx, w)
+		d.turn.RUnlock()
+		if !contended(err) {
+			return err
+		}
+		d.serial.Store(time.Now().Add(serialTime).UnixNano())
 	}
 	d.turn.Lock()
 	defer d.turn.Unlock()
-	for range 5 { // others than we may be at it
-		if err = d.once(ctx, work); !contended(err) {
-			return err
+	err := d.once(ctx, w)
+	for range 4 { // others than we may be at it
+		if !contended(err) {
+			break
 		}
+		err = d.once(ctx, w)
 	}
 	return err
 }
 
-func (d *database) once(ctx context.Context, work func(*pgconn.PgConn) error) error {
+func (d *database) once(ctx context.Context, w *work) error {
+	if err := ctx.Err(); err != nil {
+		return d.fail("waiting for the connection", err)
+	}
 	conn, err := d.pool.Acquire(ctx)
 	if err != nil {
 		return d.fail("connecting", err)
 	}
 	defer conn.Release()
-	return d.within(ctx, conn.Conn().PgConn(), work)
+	return d.within(ctx, conn.Conn().PgConn(), w)
 }
 
-// within runs work in a transaction on c. The server gives a statement up before
-// we do, so that what we gave up for lost is not done later.
-func (d *database) within(ctx context.Context, c *pgconn.PgConn, work func(*pgconn.PgConn) error) error {
-	begin := "BEGIN; SET LOCAL standard_conforming_strings = on"
+// within runs a transaction on c, in two messages. The server gives a statement
+// up before we do, so that what we gave up for lost is not done later.
+func (d *database) within(ctx context.Context, c *pgconn.PgConn, w *work) error {
+	begin := []string{"BEGIN", "SET LOCAL standard_conforming_strings = on"}
 	if deadline, ok := ctx.Deadline(); ok {
-		begin += fmt.Sprintf("; SET LOCAL statement_timeout = %d", max(1, (time.Until(deadline)*9/10).Milliseconds()))
+		begin = append(begin, fmt.Sprintf("SET LOCAL statement_timeout = %d", max(1, (time.Until(deadline)*9/10).Milliseconds())))
 	}
-	if _, err := c.Exec(ctx, begin).ReadAll(); err != nil {
-		return d.fail("beginning a transaction", err)
-	}
-	if err := work(c); err != nil {
+	results, err := c.Exec(ctx, strings.Join(slices.Concat(begin, w.statements), "\n;\n")).ReadAll()
+	if err != nil {
 		d.rollback(ctx, c)
-		return err
+		doing := w.doing
+		if n := len(results) - len(begin) + 1; n > 0 && len(w.statements) > 1 {
+			doing = fmt.Sprintf("%s (number %d of %d)", w.doing, min(n, len(w.statements)), len(w.statements))
+		}
+		return d.fail(doing, err, w.secrets...)
 	}
 	if c.TxStatus() != 'T' {
 		return errs.New(errs.Invalid, "the statements end the transaction they run in: leave COMMIT and ROLLBACK out")
 	}
-	_, err := c.Exec(ctx, "COMMIT").ReadAll()
-	return d.fail("committing", err)
+	end := "COMMIT"
+	if w.after != "" {
+		end += "; " + w.after
+	}
+	results, err = c.Exec(ctx, end).ReadAll()
+	if err = d.fail("committing", err); len(results) > 0 && errs.Is(err, errs.Invalid) {
+		return nil // what comes after was refused
+	}
+	return err
 }
 
 // rollback leaves the connection fit for the next, or closes it.

@@ -253,6 +253,9 @@ func escape(value string, p place) (string, error) {
 		}
 		return strings.ReplaceAll(value, string(p.quote), string([]byte{p.quote, p.quote})), nil
 	}
+	if value == "" && p.quote == 0 {
+		return "", errs.New(errs.Invalid, "must stand in quotes here: it is empty")
+	}
 	for i := range len(value) {
 		if !bareByte(value, i, p) {
 			return "", errs.New(errs.Invalid, "must stand in quotes here: it is no plain word")
