@@ -223,6 +223,7 @@ func (f *fleet) close() {
 	if f.dir != "" {
 		_ = os.RemoveAll(f.dir)
 	}
+	f.dir, f.servers, f.failed = "", map[string]*Server{}, map[string]error{}
 }
 
 // missing says that a database is not installed.

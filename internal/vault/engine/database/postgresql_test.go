@@ -5,12 +5,17 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/strongkeep/strongkeep/internal/cli"
+	"github.com/strongkeep/strongkeep/internal/cli/session"
+	"github.com/strongkeep/strongkeep/internal/testenv"
 	"github.com/strongkeep/strongkeep/internal/testenv/dbtest"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
 	"github.com/strongkeep/strongkeep/internal/vault/engine/database"
@@ -18,7 +23,32 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/engine/enginetest"
 )
 
-func TestMain(m *testing.M) { os.Exit(dbtest.Main(m)) }
+// TestMain has this test binary be strongkeep, too, for the example.
+func TestMain(m *testing.M) {
+	testscript.Main(withDatabases{m}, map[string]func(){
+		"strongkeep": func() { os.Exit(cli.Main(os.Args[1:], session.System())) },
+	})
+}
+
+type withDatabases struct{ *testing.M }
+
+func (w withDatabases) Run() int { return dbtest.Main(w.M) }
+
+// The example works as it stands.
+func TestExample(t *testing.T) {
+	pg := dbtest.PostgreSQL(t)
+	v := testenv.Start(t, nil)
+	cmd := exec.CommandContext(t.Context(), "sh", "../../../../examples/vault/database.sh")
+	cmd.Env = append(os.Environ(), "VAULT_ADDR="+v.Server.URL(), "VAULT_TOKEN="+v.Root, "VAULT_CACERT="+v.Server.CAFile(),
+		"PGADDRESS="+pg.Address, "PGUSER="+pg.User, "PGPASSWORD="+pg.Password)
+	out, err := cmd.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "database works") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	if strings.Contains(pg.Log(t), "PASSWORD 'SCRAM") == false {
+		t.Error("the example's passwords are not hashed")
+	}
+}
 
 // mount is the engine over a real database.
 type mount struct {
