@@ -19,7 +19,10 @@ import (
 const (
 	credsPerSecond = 100.0
 	credsTTL       = 8 * time.Second
-	credsLateBound = 2.0 // s
+	// credsLateBound, s, is the grace that users have in the database itself. Up
+	// to 3 s are the vault's own: leases end a second late, on whole seconds, and
+	// are looked for each second.
+	credsLateBound = 5.0
 )
 
 // credsLoad is one way to give users their rights.
