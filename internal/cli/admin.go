@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/strongkeep/strongkeep/internal/cli/audit"
+	"github.com/strongkeep/strongkeep/internal/cli/replay"
 	"github.com/strongkeep/strongkeep/internal/cli/session"
 	"github.com/strongkeep/strongkeep/internal/errs"
 )
@@ -272,5 +273,5 @@ func (a *app) policyCommand() *cobra.Command {
 			return a.Done("Success! Deleted policy: %s", session.Clean(given[0]))
 		},
 	}
-	return session.Group("policy", "Who may do what", list, read, write, remove, a.policyExplain())
+	return session.Group("policy", "Who may do what", list, read, write, remove, a.policyExplain(), replay.Simulate(a.Session), replay.Minimise(a.Session))
 }
