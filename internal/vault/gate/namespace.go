@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"time"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/audit"
@@ -11,6 +12,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/identity"
 	"github.com/strongkeep/strongkeep/internal/vault/mount"
 	"github.com/strongkeep/strongkeep/internal/vault/namespace"
+	"github.com/strongkeep/strongkeep/internal/vault/password"
 	"github.com/strongkeep/strongkeep/internal/vault/policy"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
 	"github.com/strongkeep/strongkeep/internal/vault/token"
@@ -191,6 +193,24 @@ func (v *vault) reach(ctx context.Context, tx engine.Tx, req *engine.Request, id
 // purge deletes what removed namespaces and mounts left, also what a crash left
 // undone. One at a time does it; whoever comes meanwhile does it anew.
 func (v *vault) purge(ctx context.Context, g *Gate) {
+	for pause := minPurgePause; !v.purged(ctx, g); pause = min(2*pause, maxPurgePause) {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pause):
+		}
+	}
+}
+
+// Pauses after a purge failed: a database that is down keeps its leases from
+// being ended, and with them their namespace from being deleted.
+const (
+	minPurgePause = 10 * time.Second
+	maxPurgePause = time.Hour
+)
+
+// purged is one attempt, and reports whether nothing is left.
+func (v *vault) purged(ctx context.Context, g *Gate) bool {
 	v.purging.Lock()
 	defer v.purging.Unlock()
 	err := v.purgeNamespaces(ctx, g)
@@ -199,8 +219,9 @@ func (v *vault) purge(ctx context.Context, g *Gate) {
 		dropped = v.mounts.Purge(ctx)
 	}
 	if err = errors.Join(err, dropped); err != nil && ctx.Err() == nil {
-		g.cfg.Log.Warn("deleting the data of removed namespaces and mounts; will go on at the next removal or unseal", "error", err)
+		g.cfg.Log.Warn("deleting the data of removed namespaces and mounts; will try again", "error", err)
 	}
+	return err == nil
 }
 
 func (v *vault) purgeNamespaces(ctx context.Context, g *Gate) error {
@@ -208,16 +229,17 @@ func (v *vault) purgeNamespaces(ctx context.Context, g *Gate) error {
 	if err != nil {
 		return err
 	}
+	var all []error
 	for _, e := range removed {
 		if err := v.purgeNamespace(ctx, g, e); err != nil {
-			return errs.Newf(errs.KindOf(err), "deleting what belonged to namespace %q: %w", e.Path, err)
+			all = append(all, errs.Newf(errs.KindOf(err), "deleting what belonged to namespace %q: %w", e.Path, err))
 		}
 	}
-	return nil
+	return errors.Join(all...)
 }
 
-// purgeNamespace deletes what belonged to a deleted namespace: its mounts, its
-// tokens, and what the engines of all namespaces kept for it. Each step may be
+// purgeNamespace deletes what belonged to a deleted namespace: its leases, its
+// mounts, its tokens, and what the engines of all namespaces kept for it. Each step may be
 // run again after a crash; the purge key goes last.
 func (v *vault) purgeNamespace(ctx context.Context, g *Gate, e *namespace.Entry) error {
 	if err := v.removeMounts(ctx, e.ID); err != nil {
@@ -232,8 +254,10 @@ func (v *vault) purgeNamespace(ctx context.Context, g *Gate, e *namespace.Entry)
 			return err
 		}
 	}
-	if err := v.mounts.PurgeFolder(ctx, e.Namespace().Folder()); err != nil {
-		return err
+	for _, folder := range []string{e.Namespace().Folder(), password.Folder + e.ID + "/"} {
+		if err := v.mounts.PurgeFolder(ctx, folder); err != nil {
+			return err
+		}
 	}
 	if err := v.mounts.PurgeFolder(ctx, identity.Folder(e.ID)); err != nil {
 		return err
@@ -251,6 +275,9 @@ func (v *vault) removeMounts(ctx context.Context, id string) error {
 		return nil
 	}
 	for _, m := range own {
+		if err := v.leases.EndMount(ctx, m.ID); err != nil {
+			return err
+		}
 		if err := v.commit(ctx, func(t *tx) error { return v.mounts.Remove(ctx, t, m) }); err != nil {
 			return err
 		}

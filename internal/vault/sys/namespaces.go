@@ -237,6 +237,9 @@ func (e *Engine) deleteNamespace(ctx context.Context, tx engine.Tx, req *engine.
 	if err != nil || ns == nil {
 		return nil, err // deleting what is not there is what was asked for
 	}
+	if len(e.cfg.Namespaces.Table().Children(ns.Path)) > 0 {
+		return nil, e.cfg.Namespaces.Remove(ctx, tx, ns.ID) // refuses, before leases end for nothing
+	}
 	for _, m := range e.cfg.Mounts.Table().Own(ns.ID) {
 		if err := e.cfg.Leases.EndMount(ctx, m.ID); err != nil {
 			return nil, errs.Newf(errs.KindOf(err), "cannot delete the namespace while leases of its mount %q cannot be revoked (give them up by sys/leases/revoke-force/%s): %w", m.Path, m.Path, err)
