@@ -23,6 +23,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/mount"
 	"github.com/strongkeep/strongkeep/internal/vault/seal"
 	"github.com/strongkeep/strongkeep/internal/vault/server"
+	"github.com/strongkeep/strongkeep/internal/vault/server/logtap"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
 	"github.com/strongkeep/strongkeep/internal/vault/store/cached"
 	"github.com/strongkeep/strongkeep/internal/vault/store/sealed"
@@ -30,6 +31,7 @@ import (
 
 // Server is a running vault: store, seal, gate and HTTP listener.
 type Server struct {
+	tap       *logtap.Tap // of cfg.Log
 	cfg       ServerConfig
 	raw       store.Store
 	gate      *gate.Gate
@@ -49,7 +51,8 @@ func NewServer(ctx context.Context, c ServerConfig) (_ *Server, err error) {
 	if err := c.complete(); err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: c}
+	s := &Server{cfg: c, tap: new(logtap.Tap)}
+	s.cfg.Log = slog.New(s.tap.Handler(c.Log.Handler()))
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Close())
@@ -166,7 +169,7 @@ func (s *Server) defaults() gate.Defaults {
 // listen opens the port, so that a port in use is an error of NewServer.
 func (s *Server) listen(ctx context.Context) error {
 	s.handler = server.New(server.Config{
-		Gate: s.gate, Log: s.cfg.Log, Now: s.cfg.Now, Metrics: s.metrics.handler(),
+		Gate: s.gate, Log: s.cfg.Log, Now: s.cfg.Now, Metrics: s.metrics.handler(), Tap: s.tap,
 		Version: Version, BuildDate: BuildDate, StorageType: s.cfg.Storage,
 	})
 	s.http = &http.Server{

@@ -18,6 +18,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
 	"github.com/strongkeep/strongkeep/internal/vault/gate"
 	"github.com/strongkeep/strongkeep/internal/vault/quota"
+	"github.com/strongkeep/strongkeep/internal/vault/server/logtap"
 )
 
 // Limits of the wire.
@@ -32,6 +33,7 @@ type Config struct {
 	Log         *slog.Logger
 	Now         func() time.Time
 	Metrics     http.Handler // answers sys/metrics once the gate allowed it
+	Tap         *logtap.Tap  // of Log, for sys/monitor
 	Version     string       // semver, shown by seal-status and health
 	BuildDate   string       // RFC 3339, or empty
 	StorageType string       // name of the base store
@@ -120,7 +122,7 @@ func (h *Handler) serveGate(w http.ResponseWriter, r *http.Request, path string)
 		return
 	}
 	if res != nil && res.Raw != nil && res.Raw.Status == 0 {
-		h.cfg.Metrics.ServeHTTP(w, r)
+		h.serveAllowed(w, r, req)
 		return
 	}
 	writeResponse(w, req, res)
@@ -141,6 +143,26 @@ func rateHeaders(header http.Header, v *quota.Verdict, now time.Time) {
 
 // seconds rounds up: who comes back then is not early.
 func seconds(d time.Duration) int64 { return int64((max(d, 0) + time.Second - 1) / time.Second) }
+
+// serveAllowed answers what the gate allowed and leaves to the wire.
+func (h *Handler) serveAllowed(w http.ResponseWriter, r *http.Request, req *gate.Request) {
+	if req.Path != "sys/monitor" {
+		h.cfg.Metrics.ServeHTTP(w, r)
+		return
+	}
+	query := r.URL.Query()
+	level, json, err := logtap.Parse(query.Get("log_level"), query.Get("log_format"))
+	if err != nil {
+		h.writeError(w, r, req, err)
+		return
+	}
+	ctx, stop := context.WithCancel(r.Context())
+	defer stop()
+	stopWatching := context.AfterFunc(h.streams, stop)
+	defer stopWatching()
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Time{}) // it goes on for as long as somebody reads
+	h.cfg.Tap.Stream(ctx, w, level, json)
+}
 
 // Bodies are read before the token is looked at, so anybody can send large
 // ones. maxBodies bounds what all large bodies take together; small ones are

@@ -98,6 +98,14 @@ func (e *Engine) keyRoutes() []engine.Route {
 			Fields:   []engine.Field{{Name: "format", Type: engine.String, Help: "prometheus, the only one"}},
 			Handlers: map[engine.Operation]engine.Handler{engine.Read: metrics},
 		},
+		{
+			Pattern: "monitor", Sudo: true, ReadOnly: true, Summary: "The server's log as it is written, line by line, until the client goes away.",
+			Fields: []engine.Field{
+				{Name: "log_level", Type: engine.String, Default: "info", Help: "debug, info, warn or error"},
+				{Name: "log_format", Type: engine.String, Default: "standard", Help: "standard or json"},
+			},
+			Handlers: map[engine.Operation]engine.Handler{engine.Read: metrics},
+		},
 	}
 }
 
@@ -126,7 +134,7 @@ func (e *Engine) seal(context.Context, engine.Tx, *engine.Request) (*engine.Resp
 
 func nothing(context.Context, engine.Tx, *engine.Request) (*engine.Response, error) { return nil, nil }
 
-// metrics only passes policy and audit here; the wire writes the body, which it
+// metrics, and monitor alike, only passes policy and audit here; the wire writes the body, which it
 // recognises by Raw with status 0.
 func metrics(context.Context, engine.Tx, *engine.Request) (*engine.Response, error) {
 	return &engine.Response{Raw: &engine.Raw{}}, nil
