@@ -101,7 +101,10 @@ func (m *Manager) due(ctx context.Context, tx *store.Txn, ref Ref) (time.Time, e
 		return rec.Due, nil // the clock went back
 	}
 	if until, open := m.breaks.open(rec, m.now()); open {
-		return until.Add(jitter(ref.ID, until.Sub(m.now()))), nil
+		next := *rec
+		next.Ending, next.Due = true, until.Add(jitter(ref.ID, until.Sub(m.now())))
+		rec.replace(tx, &next)
+		return next.Due, nil
 	}
 	if err := m.end(ctx, tx, rec); err == nil {
 		return time.Time{}, nil

@@ -248,6 +248,7 @@ func (m *Manager) Drop(ctx context.Context, mountID string) error {
 				return err
 			}
 			rec.remove(tx)
+			m.cfg.Ended(rec)
 			_, err = tx.Commit(ctx)
 			return err
 		})

@@ -27,6 +27,7 @@ type Database struct {
 	fail   func(op, role string) error
 	hook   func(op, role string)
 	work   func(ctx context.Context) (time.Time, error)
+	config engine.Config
 }
 
 // Set gives the leases of a role.
@@ -58,6 +59,13 @@ func (d *Database) Work(f func(ctx context.Context) (time.Time, error)) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.work = f
+}
+
+// Config is what the engine made last was given.
+func (d *Database) Config() engine.Config {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.config
 }
 
 // Users returns the names of all users, sorted.
@@ -119,6 +127,9 @@ func (d *Database) lease(role string) engine.Lease {
 // Factory makes engines on the database. Each serves creds/ROLE, which makes a
 // user of any role.
 func (d *Database) Factory(cfg engine.Config) (engine.Engine, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.config = cfg
 	return &users{db: d, cfg: cfg}, nil
 }
 
