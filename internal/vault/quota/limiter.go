@@ -25,6 +25,7 @@ type shard struct {
 	mu       sync.Mutex
 	windows  map[netip.Addr]*window
 	overflow window
+	swept    time.Time // when room was last made; not more than once a second
 }
 
 // window is what is left to one client until the interval ends.
@@ -84,7 +85,8 @@ func (l *limiter) take(addr netip.Addr, now time.Time) Verdict {
 
 // room makes a window for a client that has none.
 func (s *shard) room(addr netip.Addr, now time.Time) *window {
-	if len(s.windows) >= maxClients {
+	if age := now.Sub(s.swept); len(s.windows) >= maxClients && (age >= time.Second || age < 0) {
+		s.swept = now
 		for a, w := range s.windows {
 			if !now.Before(w.resets) && !now.Before(w.blocked) {
 				delete(s.windows, a)
