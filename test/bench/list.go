@@ -20,6 +20,7 @@ type benchmark struct {
 func benchmarks() []benchmark {
 	return slices.Concat(
 		kv2Benchmarks(),
+		loginBenchmarks(),
 		transitBenchmarks(),
 		databaseBenchmarks(),
 		startBenchmarks(),
