@@ -22,7 +22,7 @@ type Subject struct {
 	Identity *policy.Identity // what templates stand for; the same pointer as long as nothing changes
 
 	id        string // as asked for
-	root      string // of the view
+	ns        string // likewise
 	keys      []string
 	revisions []store.Revision
 	union     atomic.Pointer[union]
@@ -38,18 +38,18 @@ func (m *Manager) Subject(ctx context.Context, r Reader, ns, id string) (*Subjec
 	if !segment(id) {
 		return nil, nil
 	}
-	v := In(r, ns)
 	slot := &m.subjects[maphash.String(m.seed, id)%uint64(len(m.subjects))]
-	if s := slot.Load(); s != nil && s.id == id && s.root == v.root {
+	if s := slot.Load(); s != nil && s.id == id && s.ns == ns {
 		fresh, err := s.fresh(ctx, r)
 		if err != nil || fresh {
 			return s, err
 		}
 	}
-	s, err := v.subject(ctx, id)
+	s, err := In(r, ns).subject(ctx, id)
 	if err != nil || s == nil {
 		return nil, err
 	}
+	s.ns = ns
 	if !slices.Contains(s.revisions, unwritten) {
 		slot.Store(s)
 	}
@@ -106,7 +106,7 @@ func (t tracer) Get(ctx context.Context, key string) (store.Entry, error) {
 
 // subject makes the Subject of a stored entity.
 func (v View) subject(ctx context.Context, id string) (*Subject, error) {
-	s := &Subject{id: id, root: v.root}
+	s := &Subject{id: id}
 	v.r = tracer{v.r, s}
 	e, err := v.Entity(ctx, id)
 	if err != nil {

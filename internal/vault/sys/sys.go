@@ -28,10 +28,10 @@ type Config struct {
 	Leases     *lease.Manager
 	// Subject is gate.Core.Subject.
 	Subject func(ctx context.Context, tx engine.Tx, e *token.Entry) (policy.Subject, error)
-	Quotas     *quota.Book
-	Audit      *audit.Broker
-	Barrier    *seal.Barrier
-	AskSeal    func() // seals the vault once the present request has been answered
+	Quotas  *quota.Book
+	Audit   *audit.Broker
+	Barrier *seal.Barrier
+	AskSeal func() // seals the vault once the present request has been answered
 	// Reach is gate.Core.Reach.
 	Reach   func(ctx context.Context, tx engine.Tx, req *engine.Request, id string) (engine.Namespace, error)
 	Random  io.Reader
