@@ -23,12 +23,16 @@ const (
 	// to 3 s are the vault's own: leases end a second late, on whole seconds, and
 	// are looked for each second.
 	credsLateBound = 5.0
+	// Where all are granted the same table PostgreSQL does one after the other.
+	tableLateBound = 10.0
 )
 
 // credsLoad is one way to give users their rights.
 type credsLoad struct {
 	name  string
 	grant string
+	rate  float64 // bound, as a part of credsPerSecond
+	late  float64 // bound, s
 }
 
 // In the first each user joins a group, as is advised. In the second all are
@@ -37,8 +41,8 @@ type credsLoad struct {
 func databaseBenchmarks() []benchmark {
 	var all []benchmark
 	for _, l := range []credsLoad{
-		{"database-creds", `GRANT readers TO "{{name}}"`},
-		{"database-creds-table", `GRANT SELECT ON ALL TABLES IN SCHEMA public TO "{{name}}"`},
+		{"database-creds", `GRANT readers TO "{{name}}"`, 0.98, credsLateBound},
+		{"database-creds-table", `GRANT SELECT ON ALL TABLES IN SCHEMA public TO "{{name}}"`, 0.90, tableLateBound},
 	} {
 		all = append(all, benchmark{l.name, l.run})
 	}
@@ -96,8 +100,8 @@ func (l credsLoad) run(ctx context.Context, b *bench) ([]figure, error) {
 		quantile(latency, 0.99).Milliseconds(), quantile(watch.late, 0.5).Milliseconds(), quantile(watch.late, 0.99).Milliseconds(), quantile(watch.late, 1).Milliseconds())
 	// What was asked for in time is a rate of 100; 2 % are for the last one's way.
 	return []figure{
-		atLeast(0.98, l.name, float64(len(users))/took.Seconds(), "creds/s", credsPerSecond),
-		within(credsLateBound, l.name+"-lateness", quantile(watch.late, 0.99).Seconds(), "s"),
+		atLeast(l.rate, l.name, float64(len(users))/took.Seconds(), "creds/s", credsPerSecond),
+		within(l.late, l.name+"-lateness", quantile(watch.late, 0.99).Seconds(), "s"),
 	}, nil
 }
 

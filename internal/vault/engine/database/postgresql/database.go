@@ -40,7 +40,8 @@ type database struct {
 	// server lets one wait and then fail. Transactions share turn, and one that
 	// failed so is run again alone.
 	turn   sync.RWMutex
-	serial atomic.Int64 // Unix ns until which none is run with others
+	serial atomic.Int64 // Unix ns until which none is run beside others
+	batches
 }
 
 func (d *database) start() error {
@@ -124,6 +125,11 @@ func (d *database) transaction(ctx context.Context, w *work) error {
 		}
 		d.serial.Store(time.Now().Add(serialTime).UnixNano())
 	}
+	if w.shareable() {
+		if err := d.together(ctx, w); !contended(err) && !broken(err) {
+			return err
+		}
+	}
 	d.turn.Lock()
 	defer d.turn.Unlock()
 	err := d.once(ctx, w)
@@ -151,31 +157,52 @@ func (d *database) once(ctx context.Context, w *work) error {
 // within runs a transaction on c, in two messages. The server gives a statement
 // up before we do, so that what we gave up for lost is not done later.
 func (d *database) within(ctx context.Context, c *pgconn.PgConn, w *work) error {
-	begin := []string{"BEGIN", "SET LOCAL standard_conforming_strings = on"}
-	if deadline, ok := ctx.Deadline(); ok {
-		begin = append(begin, fmt.Sprintf("SET LOCAL statement_timeout = %d", max(1, (time.Until(deadline)*9/10).Milliseconds())))
-	}
-	results, err := c.Exec(ctx, strings.Join(slices.Concat(begin, w.statements), "\n;\n")).ReadAll()
+	first := begin(ctx)
+	results, err := c.Exec(ctx, strings.Join(slices.Concat(first, w.statements), "\n;\n")).ReadAll()
 	if err != nil {
 		d.rollback(ctx, c)
-		doing := w.doing
-		if n := len(results) - len(begin) + 1; n > 0 && len(w.statements) > 1 {
-			doing = fmt.Sprintf("%s (number %d of %d)", w.doing, min(n, len(w.statements)), len(w.statements))
-		}
-		return d.fail(doing, err, w.secrets...)
+		return d.fail(w.at(len(results)-len(first)+1), err, w.secrets...)
 	}
 	if c.TxStatus() != 'T' {
 		return errs.New(errs.Invalid, "the statements end the transaction they run in: leave COMMIT and ROLLBACK out")
 	}
-	end := "COMMIT"
+	var after []string
 	if w.after != "" {
-		end += "; " + w.after
+		after = []string{w.after}
 	}
-	results, err = c.Exec(ctx, end).ReadAll()
+	return d.commit(ctx, c, after...)
+}
+
+// commitTime is how much longer than for the rest one waits for a commit: what
+// came of it should be known, for if it is taken for undone, nobody undoes it.
+const commitTime = 10 * time.Second
+
+// commit ends a transaction, and runs what comes behind it.
+func (d *database) commit(ctx context.Context, c *pgconn.PgConn, after ...string) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTime)
+	defer cancel()
+	results, err := c.Exec(ctx, strings.Join(append([]string{"COMMIT"}, after...), "; ")).ReadAll()
 	if err = d.fail("committing", err); len(results) > 0 && errs.Is(err, errs.Invalid) {
 		return nil // what comes after was refused
 	}
 	return err
+}
+
+// begin are the statements that begin a transaction.
+func begin(ctx context.Context) []string {
+	all := []string{"BEGIN", "SET LOCAL standard_conforming_strings = on"}
+	if deadline, ok := ctx.Deadline(); ok {
+		all = append(all, fmt.Sprintf("SET LOCAL statement_timeout = %d", max(1, (time.Until(deadline)*9/10).Milliseconds())))
+	}
+	return all
+}
+
+// at names the n-th statement as what is being done.
+func (w *work) at(n int) string {
+	if n < 1 || len(w.statements) < 2 {
+		return w.doing
+	}
+	return fmt.Sprintf("%s (number %d of %d)", w.doing, min(n, len(w.statements)), len(w.statements))
 }
 
 // rollback leaves the connection fit for the next, or closes it.

@@ -298,6 +298,76 @@ func TestConcurrentGrants(t *testing.T) {
 	wait.Wait()
 }
 
+// In a batch each has its own fate: those that fail take nobody with them, and
+// one that the transaction must not be shared with is not in it.
+func TestBatchesKeepFatesApart(t *testing.T) {
+	s := dbtest.PostgreSQL(t)
+	db := admin(t, s, "")
+	db.(*database).serial.Store(time.Now().Add(time.Minute).UnixNano())
+	scripts := map[string]string{
+		"good": create, "refused": create + `; GRANT nobody_here TO "{{name}}"`, "syntax": create + `; GRANT GRANT`,
+		"commits": create + `; COMMIT; BEGIN`, "rolls-back": create + `; ROLLBACK`, "selects": create + `; SELECT 1/0`,
+	}
+	var wait sync.WaitGroup
+	for what, script := range scripts {
+		for i := range 12 {
+			wait.Go(func() {
+				name := fmt.Sprintf("fate-%s-%d", what, i)
+				err := db.Create(within(t, time.Minute), account(name, "pw", script))
+				if good := what == "good" || what == "commits"; good != (err == nil) || !good && !errs.Is(err, errs.Invalid) {
+					t.Errorf("%s: %v", name, err)
+				}
+			})
+		}
+	}
+	wait.Wait()
+	for what := range scripts {
+		want := what == "good" || what == "commits"
+		for i := range 12 {
+			name := fmt.Sprintf("fate-%s-%d", what, i)
+			if exists(t, s, name) != want {
+				t.Errorf("%s is there: %v", name, !want)
+			}
+			if err := db.Delete(within(t, time.Minute), &driver.Account{Username: name}); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	}
+}
+
+// Who gives up while waiting holds up nobody, though it was its turn to lead.
+func TestLeavingABatch(t *testing.T) {
+	s := dbtest.PostgreSQL(t)
+	db := admin(t, s, "")
+	d := db.(*database)
+	d.serial.Store(time.Now().Add(time.Minute).UnixNano())
+	var wait sync.WaitGroup
+	for i := range 60 {
+		wait.Go(func() {
+			name := fmt.Sprintf("leaver-%d", i)
+			ctx := within(t, time.Minute)
+			if i%3 == 0 {
+				var cancel context.CancelFunc
+				ctx, cancel = context.WithTimeout(ctx, time.Duration(i)*time.Millisecond/4)
+				defer cancel()
+			}
+			err := db.Create(ctx, account(name, "pw", create))
+			if err != nil && (i%3 != 0 || !errs.Is(err, errs.Unavailable)) {
+				t.Errorf("%s: %v", name, err)
+			}
+		})
+	}
+	wait.Wait()
+	for i := range 60 {
+		if err := db.Delete(within(t, time.Minute), &driver.Account{Username: fmt.Sprintf("leaver-%d", i)}); err != nil {
+			t.Error(err)
+		}
+	}
+	if len(d.queue) != 0 || d.leading {
+		t.Errorf("%d are left in the queue, leading %v", len(d.queue), d.leading)
+	}
+}
+
 // With SCRAM neither the server's log nor its tables see a password.
 func TestScramKeepsPasswordsFromTheServer(t *testing.T) {
 	s := dbtest.PostgreSQL(t)
