@@ -65,14 +65,14 @@ func (a *app) policyExplain() *cobra.Command {
 func (a *app) explainWho(ctx context.Context, who string, body map[string]any) error {
 	switch {
 	case who == "-" || strings.HasPrefix(who, "hvs.") || strings.HasPrefix(who, "hvb."):
-		token, err := a.secretArgument([]string{who}, "token")
+		token, err := a.SecretArgument([]string{who}, "token")
 		body["token"] = token
 		return err
 	case !strings.Contains(who, "/"):
 		body["accessor"] = who
 		return nil
 	}
-	role, err := a.readData(ctx, session.Clean(who))
+	role, err := a.ReadData(ctx, session.Clean(who))
 	if err != nil {
 		return err
 	}

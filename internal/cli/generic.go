@@ -59,7 +59,7 @@ func (a *app) genericCommands() []*cobra.Command {
 			if err != nil {
 				return err
 			}
-			if s != nil && len(s.Data) > 0 {
+			if s != nil && (len(s.Data) > 0 || s.WrapInfo != nil) {
 				return a.PrintSecret(s)
 			}
 			return a.Done("Success! Deleted what was at %s", given[0])
@@ -93,7 +93,7 @@ func (a *app) read(c *cobra.Command, path string, query []string) error {
 	if err != nil {
 		return err
 	}
-	if !strings.HasPrefix(res.Header.Get("Content-Type"), "application/json") {
+	if a.Format == "raw" || !strings.HasPrefix(res.Header.Get("Content-Type"), "application/json") {
 		_, err := io.Copy(a.Env.Stdout, res.Body) // metrics, certificates: as they are
 		return err
 	}

@@ -8,9 +8,11 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/strongkeep/strongkeep/internal/cli/kv"
 	"github.com/strongkeep/strongkeep/internal/cli/login"
+	"github.com/strongkeep/strongkeep/internal/cli/mount"
 	"github.com/strongkeep/strongkeep/internal/cli/session"
 	"github.com/strongkeep/strongkeep/internal/errs"
 )
@@ -32,6 +34,10 @@ func Main(args []string, env session.Env) int {
 	root.SetArgs(session.Normalize(args))
 	err := root.ExecuteContext(ctx)
 	if err == nil {
+		return 0
+	}
+	if text, shown := session.Instead(err); shown {
+		_, _ = fmt.Fprintln(env.Stdout, text)
 		return 0
 	}
 	var silent session.Exit
@@ -64,29 +70,48 @@ func (a *app) root() *cobra.Command {
 	root.SetOut(a.Env.Stdout)
 	root.SetErr(a.Env.Stderr)
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return usage{errs.Newf(errs.Invalid, "%w; see %s --help", err, c.CommandPath())}
+		return usage{session.FlagError(c, err)}
 	})
 	root.CompletionOptions.HiddenDefaultCmd = false
-	f := root.PersistentFlags()
+	root.SetGlobalNormalizationFunc(session.Alias)
+	a.globalFlags(root.PersistentFlags())
+	root.PersistentPreRunE = func(c *cobra.Command, _ []string) error { return a.checkFormat(c) }
+	root.AddCommand(a.serverCommand(), a.operatorCommand(), a.statusCommand(), login.Command(a.Session), a.versionCommand())
+	root.AddCommand(a.genericCommands()...)
+	root.AddCommand(kv.Command(a.Session), a.policyCommand(), a.tokenCommand())
+	root.AddCommand(mount.Commands(a.Session)...)
+	root.AddCommand(a.auditCommand())
+	return root
+}
+
+// globalFlags are the flags of every command.
+func (a *app) globalFlags(f *pflag.FlagSet) {
 	f.StringVar(&a.Conn.Address, "address", "", "server to talk to (VAULT_ADDR; default "+session.DefaultAddress+")")
 	f.StringVar(&a.Conn.CACert, "ca-cert", "", "CA certificate of the server, PEM (VAULT_CACERT)")
+	f.StringVar(&a.Conn.CAPath, "ca-path", "", "directory of CA certificates, PEM (VAULT_CAPATH)")
 	f.StringVar(&a.Conn.ClientCert, "client-cert", "", "certificate to present, PEM (VAULT_CLIENT_CERT)")
 	f.StringVar(&a.Conn.ClientKey, "client-key", "", "its key, PEM (VAULT_CLIENT_KEY)")
 	f.StringVar(&a.Conn.ServerName, "tls-server-name", "", "name to expect in the server's certificate (VAULT_TLS_SERVER_NAME)")
 	f.BoolVar(&a.Conn.SkipVerify, "tls-skip-verify", false, "do not check the server's certificate: only for experiments (VAULT_SKIP_VERIFY)")
-	f.StringVar(&a.Conn.Namespace, "namespace", "", "namespace (VAULT_NAMESPACE)")
-	f.StringVarP(&a.Format, "format", "o", session.First(a.Env.Lookup("FORMAT"), "table"), "output: table, json or yaml (VAULT_FORMAT)")
-	f.StringVar(&a.Field, "field", "", "print only this field, raw")
-	root.PersistentPreRunE = func(*cobra.Command, []string) error {
-		switch a.Format {
-		case "table", "json", "yaml":
+	f.StringVar(&a.Conn.Namespace, "namespace", "", "namespace; also -ns (VAULT_NAMESPACE)")
+	f.StringVar(&a.Conn.WrapTTL, "wrap-ttl", "", "have the answer wrapped in a token of one use that lives so long (VAULT_WRAP_TTL)")
+	f.StringArrayVar(&a.Conn.Headers, "header", nil, "NAME=VALUE to send with every request; may be repeated")
+	f.BoolVar(&a.Conn.OutputCurl, "output-curl-string", false, "print the request as a call of curl, and do not make it")
+	f.BoolVar(&a.Conn.OutputPolicy, "output-policy", false, "print the policy that the request needs, and do not make it")
+	f.BoolVar(&a.NonInteractive, "non-interactive", false, "never ask on the terminal")
+	f.StringVarP(&a.Format, "format", "o", session.First(a.Env.Lookup("FORMAT"), "table"), "output: table, json or yaml; for read also raw (VAULT_FORMAT)")
+	f.StringVar(&a.Field, "field", "", "print only this field, raw; a.b is field b of a")
+}
+
+func (a *app) checkFormat(c *cobra.Command) error {
+	switch a.Format {
+	case "table", "json", "yaml":
+		return nil
+	case "raw":
+		if c.Name() == "read" && c.Parent() == c.Root() {
 			return nil
 		}
-		return errs.Newf(errs.Invalid, "format %q: use table, json or yaml", a.Format)
+		return errs.New(errs.Invalid, "format raw is for read; use table, json or yaml")
 	}
-	root.AddCommand(a.serverCommand(), a.operatorCommand(), a.statusCommand(), login.Command(a.Session), a.versionCommand())
-	root.AddCommand(a.genericCommands()...)
-	root.AddCommand(kv.Command(a.Session), a.policyCommand(), a.tokenCommand())
-	root.AddCommand(a.mountCommand(secretsSide), a.mountCommand(authSide), a.auditCommand())
-	return root
+	return errs.Newf(errs.Invalid, "format %q: use table, json or yaml", a.Format)
 }

@@ -97,7 +97,7 @@ func (a *app) operatorUnseal() *cobra.Command {
 			if len(given) == 0 {
 				share, err = a.Ask("unseal key")
 			} else {
-				share, err = a.secretArgument(given, "share")
+				share, err = a.SecretArgument(given, "share")
 			}
 			if err != nil {
 				return err

@@ -98,23 +98,8 @@ func (a *app) tokenAPI(given []string) (*vault.TokenAuth, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	token, err := a.secretArgument(given, "token")
+	token, err := a.SecretArgument(given, "token")
 	return client.Auth().Token(), token, err
-}
-
-// secretArgument is an optional secret on the command line, which works with a
-// warning; "-" reads standard input.
-func (a *app) secretArgument(given []string, what string) (string, error) {
-	if len(given) == 0 {
-		return "", nil
-	}
-	if given[0] != "-" {
-		a.Warn([]string{"a " + what + " on the command line stays in the shell's history: use - for standard input"})
-		return given[0], nil
-	}
-	used := false
-	content, err := a.ReadStdin(&used)
-	return strings.TrimSpace(content), err
 }
 
 func (a *app) tokenRenew() *cobra.Command {
@@ -194,7 +179,7 @@ func (a *app) tokenCapabilities() *cobra.Command {
 				list, err = client.Sys().CapabilitiesSelfWithContext(c.Context(), given[0])
 			} else {
 				var token string
-				if token, err = a.secretArgument(given[:1], "token"); err != nil {
+				if token, err = a.SecretArgument(given[:1], "token"); err != nil {
 					return err
 				}
 				list, err = client.Sys().CapabilitiesWithContext(c.Context(), token, given[1])

@@ -41,6 +41,7 @@ func (a *app) find(ctx context.Context, mount, path string) (*target, error) {
 	if mount != "" {
 		full = session.Clean(mount) + "/" + full
 	}
+	defer session.Plain(client)()
 	s, err := client.Logical().ReadWithContext(ctx, "sys/internal/ui/mounts/"+full)
 	if err != nil {
 		return nil, err
@@ -105,7 +106,7 @@ func (a *app) printSecret(t *target, s *vault.Secret) error {
 	if s == nil {
 		return errs.Newf(errs.NotExist, "no value found at %s", t.path("data"))
 	}
-	if !t.v2 || a.Format != "table" {
+	if !t.v2 || s.WrapInfo != nil || a.Format != "table" && a.Field == "" {
 		return a.PrintSecret(s)
 	}
 	data, _ := s.Data["data"].(map[string]any)
@@ -320,7 +321,7 @@ func (a *app) findV2(c *cobra.Command, path string) (*target, error) {
 // printMetadata shows the versions as a table of their own, oldest first.
 func (a *app) printMetadata(t *target, s *vault.Secret) error {
 	versions, _ := s.Data["versions"].(map[string]any)
-	if a.Format != "table" || a.Field != "" {
+	if a.Format != "table" || a.Field != "" || s.WrapInfo != nil {
 		return a.PrintSecret(s)
 	}
 	delete(s.Data, "versions")

@@ -24,7 +24,11 @@ import (
 type Connection struct {
 	Address, Namespace, ServerName string
 	CACert, ClientCert, ClientKey  string // files, PEM
+	CAPath                         string // directory of CAs, PEM
 	SkipVerify                     bool
+	WrapTTL                        string   // asks for answers wrapped for so long; "" = as they are
+	Headers                        []string // NAME=VALUE, sent with every request
+	OutputCurl, OutputPolicy       bool     // print what would be asked, or the policy it needs, and do not ask
 }
 
 // DefaultAddress is where a server listens that was told nothing else.
@@ -42,7 +46,7 @@ func (s *Session) Client() (*vault.Client, error) {
 	skip, _ := strconv.ParseBool(s.Env.Lookup("SKIP_VERIFY"))
 	err := cfg.ConfigureTLS(&vault.TLSConfig{
 		CACert:        First(c.CACert, s.Env.Lookup("CACERT")),
-		CAPath:        s.Env.Lookup("CAPATH"),
+		CAPath:        First(c.CAPath, s.Env.Lookup("CAPATH")),
 		ClientCert:    First(c.ClientCert, s.Env.Lookup("CLIENT_CERT")),
 		ClientKey:     First(c.ClientKey, s.Env.Lookup("CLIENT_KEY")),
 		TLSServerName: First(c.ServerName, s.Env.Lookup("TLS_SERVER_NAME")),
@@ -68,7 +72,7 @@ func (s *Session) Client() (*vault.Client, error) {
 		return nil, err
 	}
 	client.SetToken(token)
-	return client, nil
+	return client, s.shape(client)
 }
 
 func timeout(v string) (time.Duration, error) {

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"bufio"
 	"context"
 	"io"
 	"os"
@@ -19,6 +20,8 @@ type Env struct {
 	Home    string // where .vault-token lies; "" = tokens are not kept
 	// ReadPassword prompts on a terminal without echo; nil where there is none.
 	ReadPassword func(prompt string) ([]byte, error)
+	// ReadLine prompts on a terminal; nil where there is none.
+	ReadLine func(prompt string) (string, error)
 }
 
 // System is the process's own environment.
@@ -33,6 +36,13 @@ func System() Env {
 			b, err := term.ReadPassword(int(os.Stdin.Fd()))
 			_, _ = io.WriteString(os.Stderr, "\n")
 			return b, err
+		}
+		e.ReadLine = func(prompt string) (string, error) {
+			if _, err := io.WriteString(os.Stderr, prompt); err != nil {
+				return "", err
+			}
+			line, err := bufio.NewReader(os.Stdin).ReadString('\n')
+			return strings.TrimSpace(line), err
 		}
 	}
 	return e

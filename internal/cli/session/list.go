@@ -20,6 +20,9 @@ func (s *Session) List(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
+	if found != nil && found.WrapInfo != nil {
+		return s.PrintSecret(found)
+	}
 	if found == nil || found.Data["keys"] == nil {
 		return errs.Newf(errs.NotExist, "nothing is below %s", Clean(path))
 	}

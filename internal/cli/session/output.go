@@ -1,9 +1,13 @@
 package session
 
 import (
+	"bufio"
+	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -17,8 +21,35 @@ import (
 // Row is one line of a table.
 type Row []string
 
-// Print writes v as JSON or YAML, or the rows as a table.
+// Print writes v as JSON or YAML, or the rows as a table; with -field, only
+// that field of v.
 func (s *Session) Print(v any, header Row, rows []Row) error {
+	if s.Field != "" && v != nil {
+		data, err := fieldsOf(v)
+		if err != nil {
+			return err
+		}
+		return s.PrintField(data)
+	}
+	return s.print(v, header, rows)
+}
+
+// fieldsOf is v as the fields of its JSON.
+func fieldsOf(v any) (map[string]any, error) {
+	raw, err := json.Marshal(v)
+	if err != nil {
+		return nil, errs.Newf(errs.Internal, "encoding JSON: %w", err)
+	}
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	dec.UseNumber()
+	var data map[string]any
+	if dec.Decode(&data) != nil {
+		return nil, errs.New(errs.Invalid, "-field is for answers that have fields; this one is a list: use -format=json")
+	}
+	return data, nil
+}
+
+func (s *Session) print(v any, header Row, rows []Row) error {
 	switch s.Format {
 	case "json":
 		enc := json.NewEncoder(s.Env.Stdout)
@@ -37,7 +68,8 @@ func (s *Session) Print(v any, header Row, rows []Row) error {
 }
 
 func table(w io.Writer, header Row, rows []Row) error {
-	tw := tabwriter.NewWriter(w, 0, 4, 4, ' ', 0)
+	out := bufio.NewWriter(w)
+	tw := tabwriter.NewWriter(out, 0, 4, 4, ' ', 0)
 	if header != nil {
 		rule := make(Row, len(header))
 		for i, h := range header {
@@ -50,7 +82,7 @@ func table(w io.Writer, header Row, rows []Row) error {
 			return err
 		}
 	}
-	return tw.Flush()
+	return errors.Join(tw.Flush(), out.Flush())
 }
 
 // PrintSecret writes an answer: one field raw, or all of it.
@@ -67,10 +99,10 @@ func (s *Session) PrintSecret(answer *vault.Secret) error {
 		data = wrapFields(answer.WrapInfo)
 	}
 	if s.Field != "" {
-		return s.PrintField(data)
+		return s.PrintField(withLease(data, answer))
 	}
 	if s.Format != "table" {
-		return s.Print(answer, nil, nil)
+		return s.print(answer, nil, nil)
 	}
 	rows := Pairs(data)
 	if answer.LeaseID != "" || answer.LeaseDuration > 0 && answer.Auth == nil {
@@ -80,14 +112,45 @@ func (s *Session) PrintSecret(answer *vault.Secret) error {
 		}
 		rows = append(lead, rows...)
 	}
-	return s.Print(s, Row{"Key", "Value"}, rows)
+	return s.print(nil, Row{"Key", "Value"}, rows)
 }
 
-// PrintField writes the field that -field names, raw.
+// withLease adds what -field may name beside the data.
+func withLease(data map[string]any, answer *vault.Secret) map[string]any {
+	if answer.LeaseID == "" {
+		return data
+	}
+	all := map[string]any{"lease_id": answer.LeaseID, "lease_duration": answer.LeaseDuration, "lease_renewable": answer.Renewable}
+	maps.Copy(all, data)
+	return all
+}
+
+// dig finds a field: by its name, else a.b as field b of a.
+func dig(data map[string]any, name string) (any, bool) {
+	if v, ok := data[name]; ok {
+		return v, true
+	}
+	for i := range len(name) {
+		if name[i] != '.' {
+			continue
+		}
+		if inner, ok := data[name[:i]].(map[string]any); ok {
+			if v, ok := dig(inner, name[i+1:]); ok {
+				return v, true
+			}
+		}
+	}
+	return nil, false
+}
+
+// PrintField writes the field that -field names: raw, or in the format asked for.
 func (s *Session) PrintField(data map[string]any) error {
-	v, ok := data[s.Field]
+	v, ok := dig(data, s.Field)
 	if !ok {
 		return errs.Newf(errs.NotExist, "there is no field %q; there are: %s", s.Field, strings.Join(Sorted(data), ", "))
+	}
+	if s.Format == "json" || s.Format == "yaml" {
+		return s.print(v, nil, nil)
 	}
 	_, err := fmt.Fprint(s.Env.Stdout, Text(v))
 	if err == nil && s.Env.ReadPassword != nil {

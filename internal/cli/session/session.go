@@ -7,6 +7,8 @@ type Session struct {
 	Conn   Connection
 	Format string // table, json or yaml
 	Field  string // print only this field, raw; "" = all
+	// NonInteractive keeps commands from asking on the terminal.
+	NonInteractive bool
 }
 
 // Exit ends the program with a code and no message: the command said all.

@@ -103,7 +103,7 @@ func (s *Session) ReadStdin(used *bool) (string, error) {
 
 // Ask prompts for a value without echo. Kind Invalid: there is no terminal.
 func (s *Session) Ask(key string) (string, error) {
-	if s.Env.ReadPassword == nil {
+	if s.Env.ReadPassword == nil || s.NonInteractive {
 		return "", errs.Newf(errs.Invalid, "%s has no value and there is no terminal to ask on: use %s=@file or %s=-", key, key, key)
 	}
 	value, err := s.Env.ReadPassword(key + " (not shown): ")
@@ -111,4 +111,35 @@ func (s *Session) Ask(key string) (string, error) {
 		return "", errs.Newf(errs.Invalid, "reading %s: %w", key, err)
 	}
 	return string(value), nil
+}
+
+// Confirm asks on a terminal before something that cannot be undone. Scripts
+// are not asked. Kind Invalid: the answer was not yes.
+func (s *Session) Confirm(what string) error {
+	if s.Env.ReadLine == nil || s.NonInteractive {
+		return nil
+	}
+	answer, err := s.Env.ReadLine(what + " This cannot be undone. Type yes to go on: ")
+	if err != nil {
+		return errs.Newf(errs.Invalid, "reading the answer: %w", err)
+	}
+	if answer != "yes" {
+		return errs.New(errs.Invalid, "nothing was done")
+	}
+	return nil
+}
+
+// SecretArgument is an optional secret on the command line, which works with a
+// warning; "-" reads standard input.
+func (s *Session) SecretArgument(given []string, what string) (string, error) {
+	if len(given) == 0 {
+		return "", nil
+	}
+	if given[0] != "-" {
+		s.Warn([]string{"a " + what + " on the command line stays in the shell's history: use - for standard input"})
+		return given[0], nil
+	}
+	used := false
+	content, err := s.ReadStdin(&used)
+	return strings.TrimSpace(content), err
 }

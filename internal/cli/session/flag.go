@@ -1,0 +1,66 @@
+package session
+
+import (
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/strongkeep/strongkeep/internal/errs"
+)
+
+// aliases are other names by which people know flags.
+var aliases = map[string]string{"ns": "namespace", "addr": "address"}
+
+// Alias is a normalisation of flag names that knows the aliases.
+func Alias(_ *pflag.FlagSet, name string) pflag.NormalizedName {
+	if to, ok := aliases[name]; ok {
+		name = to
+	}
+	return pflag.NormalizedName(name)
+}
+
+// FlagError explains a wrong flag, and names the one that was meant.
+func FlagError(c *cobra.Command, err error) error {
+	_, wrong, found := strings.Cut(err.Error(), "unknown flag: --")
+	if !found {
+		return errs.Newf(errs.Invalid, "%w; see %s --help", err, c.CommandPath())
+	}
+	if meant := nearest(c, wrong); meant != "" {
+		return errs.Newf(errs.Invalid, "%w; did you mean -%s? See %s --help", err, meant, c.CommandPath())
+	}
+	return errs.Newf(errs.Invalid, "%w; see %s --help", err, c.CommandPath())
+}
+
+// nearest is the command's flag that differs from name in few letters, or ""
+// if none is near.
+func nearest(c *cobra.Command, name string) string {
+	best, least := "", len(name)/3+2
+	c.Flags().VisitAll(func(f *pflag.Flag) {
+		if d := distance(f.Name, name); d < least && !f.Hidden {
+			best, least = f.Name, d
+		}
+	})
+	return best
+}
+
+// distance is how many letters must be added, dropped or changed.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}

@@ -1,0 +1,59 @@
+package session
+
+import (
+	"context"
+
+	vault "github.com/hashicorp/vault/api"
+
+	"github.com/strongkeep/strongkeep/internal/errs"
+)
+
+// ReadData returns the data at a path, empty if there is none.
+func (s *Session) ReadData(ctx context.Context, path string) (map[string]any, error) {
+	client, err := s.Client()
+	if err != nil {
+		return nil, err
+	}
+	answer, err := client.Logical().ReadWithContext(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	return Data(answer)
+}
+
+// Data is the data of an answer, empty if there is none. Kind Invalid: it is
+// wrapped, which a command that shows answers in its own way cannot use.
+func Data(answer *vault.Secret) (map[string]any, error) {
+	switch {
+	case answer == nil:
+		return map[string]any{}, nil
+	case answer.WrapInfo != nil:
+		return nil, errs.New(errs.Invalid, "this command reads the answer itself and cannot have it wrapped: drop -wrap-ttl (VAULT_WRAP_TTL), or use read, list or write")
+	case answer.Data == nil:
+		return map[string]any{}, nil
+	}
+	return answer.Data, nil
+}
+
+// WritePath writes fields to a path and shows warnings.
+func (s *Session) WritePath(ctx context.Context, path string, body map[string]any) error {
+	client, err := s.Client()
+	if err != nil {
+		return err
+	}
+	answer, err := client.Logical().WriteWithContext(ctx, path, body)
+	if answer != nil {
+		s.Warn(answer.Warnings)
+	}
+	return err
+}
+
+// DeletePath deletes what is at a path.
+func (s *Session) DeletePath(ctx context.Context, path string) error {
+	client, err := s.Client()
+	if err != nil {
+		return err
+	}
+	_, err = client.Logical().DeleteWithContext(ctx, path)
+	return err
+}
