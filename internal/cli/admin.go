@@ -112,5 +112,5 @@ func (a *app) policyCommand() *cobra.Command {
 			return a.Done("Success! Deleted policy: %s", session.Clean(given[0]))
 		},
 	}
-	return session.Group("policy", "Who may do what", list, read, write, remove, a.policyExplain(), replay.Simulate(a.Session), replay.Minimise(a.Session))
+	return session.Group("policy", "Who may do what", list, read, write, remove, a.policyFmt(), a.policyExplain(), replay.Simulate(a.Session), replay.Minimise(a.Session))
 }

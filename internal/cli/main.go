@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/strongkeep/strongkeep/internal/cli/kv"
+	"github.com/strongkeep/strongkeep/internal/cli/lease"
 	"github.com/strongkeep/strongkeep/internal/cli/login"
 	"github.com/strongkeep/strongkeep/internal/cli/mount"
 	"github.com/strongkeep/strongkeep/internal/cli/session"
@@ -80,7 +81,8 @@ func (a *app) root() *cobra.Command {
 	root.AddCommand(a.genericCommands()...)
 	root.AddCommand(kv.Command(a.Session), a.policyCommand(), a.tokenCommand())
 	root.AddCommand(mount.Commands(a.Session)...)
-	root.AddCommand(a.auditCommand())
+	root.AddCommand(a.auditCommand(), lease.Command(a.Session))
+	root.AddCommand(a.unwrapCommand(), a.printCommand(), a.pathHelpCommand(), a.versionHistoryCommand())
 	return root
 }
 

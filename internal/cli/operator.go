@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"strings"
 
@@ -17,7 +18,7 @@ import (
 func (a *app) operatorCommand() *cobra.Command {
 	return session.Group("operator", "Run the Kubernetes operator; initialise, unseal, seal and rotate a vault",
 		a.operatorRun(), a.operatorRBAC(), a.operatorInit(), a.operatorUnseal(), a.operatorSeal(), a.operatorStatus(),
-		a.operatorRotate(), a.operatorUnsealKey())
+		a.operatorRotate(), a.operatorKeyStatus(), a.operatorMembers(), a.operatorStepDown(), a.operatorUnsealKey())
 }
 
 func (a *app) operatorInit() *cobra.Command {
@@ -183,14 +184,70 @@ func (a *app) operatorRotate() *cobra.Command {
 			if err := client.Sys().RotateWithContext(c.Context()); err != nil {
 				return err
 			}
-			s, err := client.Sys().KeyStatusWithContext(c.Context())
+			return a.keyStatus(c.Context(), client)
+		},
+	}
+}
+
+func (a *app) keyStatus(ctx context.Context, client *vault.Client) error {
+	s, err := client.Sys().KeyStatusWithContext(ctx)
+	if err != nil {
+		return err
+	}
+	return a.Print(s, nil, []session.Row{
+		{"Key Term", fmt.Sprint(s.Term)}, {"Install Time", s.InstallTime.UTC().Format("2006-01-02 15:04:05 UTC")},
+		{"Encryption Count", fmt.Sprint(s.Encryptions)},
+	})
+}
+
+func (a *app) operatorKeyStatus() *cobra.Command {
+	return &cobra.Command{
+		Use: "key-status", Short: "Show the newest encryption key's age and use", Args: session.Args(0, 0),
+		Example: "  strongkeep operator key-status",
+		RunE: func(c *cobra.Command, _ []string) error {
+			client, err := a.Client()
 			if err != nil {
 				return err
 			}
-			return a.Print(s, nil, []session.Row{
-				{"Key Term", fmt.Sprint(s.Term)}, {"Install Time", s.InstallTime.UTC().Format("2006-01-02 15:04:05 UTC")},
-				{"Encryption Count", fmt.Sprint(s.Encryptions)},
-			})
+			return a.keyStatus(c.Context(), client)
+		},
+	}
+}
+
+func (a *app) operatorMembers() *cobra.Command {
+	return &cobra.Command{
+		Use: "members", Short: "List the nodes of the cluster", Args: session.Args(0, 0), Example: "  strongkeep operator members",
+		RunE: func(c *cobra.Command, _ []string) error {
+			client, err := a.Client()
+			if err != nil {
+				return err
+			}
+			s, err := client.Sys().HAStatusWithContext(c.Context())
+			if err != nil {
+				return err
+			}
+			rows := make([]session.Row, 0, len(s.Nodes))
+			for _, n := range s.Nodes {
+				rows = append(rows, session.Row{n.Hostname, n.APIAddress, fmt.Sprint(n.ActiveNode), n.Version})
+			}
+			return a.Print(s, session.Row{"Host Name", "API Address", "Active Node", "Version"}, rows)
+		},
+	}
+}
+
+func (a *app) operatorStepDown() *cobra.Command {
+	return &cobra.Command{
+		Use: "step-down", Short: "Have the active node give up leadership; a single node keeps it", Args: session.Args(0, 0),
+		Example: "  strongkeep operator step-down",
+		RunE: func(c *cobra.Command, _ []string) error {
+			client, err := a.Client()
+			if err != nil {
+				return err
+			}
+			if err := client.Sys().StepDownWithContext(c.Context()); err != nil {
+				return err
+			}
+			return a.Done("Success! Stepped down: %s", client.Address())
 		},
 	}
 }

@@ -59,6 +59,8 @@ func (a *app) tokenCreate() *cobra.Command {
 	f.BoolVar(&in.NoDefaultPolicy, "no-default-policy", false, "without the default policy")
 	f.BoolVar(&orphan, "orphan", false, "without parent: it outlives the caller's token")
 	f.BoolVar(&renewable, "renewable", true, "may be renewed")
+	f.StringVar(&in.ID, "id", "", "the token itself instead of a random one; needs sudo, and better not used")
+	f.StringVar(&in.EntityAlias, "entity-alias", "", "alias of the entity it belongs to; with -role")
 	f.StringVar(&role, "role", "", "token role to create it with")
 	return c
 }
@@ -103,20 +105,27 @@ func (a *app) tokenAPI(given []string) (*vault.TokenAuth, string, error) {
 }
 
 func (a *app) tokenRenew() *cobra.Command {
-	increment := 0
+	var accessor, increment string
 	c := &cobra.Command{
 		Use: "renew [TOKEN|-]", Short: "Lengthen a token's life", Args: session.Args(0, 1),
-		Example: "  strongkeep token renew",
+		Example: "  strongkeep token renew\n  strongkeep token renew -increment=1h -accessor=ACCESSOR",
 		RunE: func(c *cobra.Command, given []string) error {
+			seconds, err := session.Seconds("-increment", increment)
+			if err != nil {
+				return err
+			}
 			api, token, err := a.tokenAPI(given)
 			if err != nil {
 				return err
 			}
 			var s *vault.Secret
-			if token != "" {
-				s, err = api.RenewWithContext(c.Context(), token, increment)
-			} else {
-				s, err = api.RenewSelfWithContext(c.Context(), increment)
+			switch {
+			case accessor != "":
+				s, err = api.RenewAccessorWithContext(c.Context(), accessor, seconds)
+			case token != "":
+				s, err = api.RenewWithContext(c.Context(), token, seconds)
+			default:
+				s, err = api.RenewSelfWithContext(c.Context(), seconds)
 			}
 			if err != nil {
 				return err
@@ -124,7 +133,8 @@ func (a *app) tokenRenew() *cobra.Command {
 			return a.PrintSecret(s)
 		},
 	}
-	c.Flags().IntVar(&increment, "increment", 0, "seconds from now; 0 = as it was made")
+	c.Flags().StringVarP(&increment, "increment", "i", "", "for how long from now, such as 1h or 3600; default: as it was made")
+	c.Flags().StringVar(&accessor, "accessor", "", "renew the token with this accessor")
 	return c
 }
 
@@ -166,18 +176,24 @@ func (a *app) tokenRevoke() *cobra.Command {
 }
 
 func (a *app) tokenCapabilities() *cobra.Command {
-	return &cobra.Command{
+	accessor := ""
+	c := &cobra.Command{
 		Use: "capabilities [TOKEN|-] PATH", Short: "What a token may do at a path", Args: session.Args(1, 2),
-		Example: "  strongkeep token capabilities secret/data/my-app/config",
+		Example: "  strongkeep token capabilities secret/data/my-app/config\n  strongkeep token capabilities -accessor=ACCESSOR secret/data/my-app/config",
 		RunE: func(c *cobra.Command, given []string) error {
 			client, err := a.Client()
 			if err != nil {
 				return err
 			}
 			var list []string
-			if len(given) == 1 {
+			switch {
+			case accessor != "" && len(given) == 2:
+				return errs.New(errs.Invalid, "give -accessor or TOKEN, not both")
+			case accessor != "":
+				list, err = client.Sys().CapabilitiesAccessorWithContext(c.Context(), accessor, given[0])
+			case len(given) == 1:
 				list, err = client.Sys().CapabilitiesSelfWithContext(c.Context(), given[0])
-			} else {
+			default:
 				var token string
 				if token, err = a.SecretArgument(given[:1], "token"); err != nil {
 					return err
@@ -190,6 +206,8 @@ func (a *app) tokenCapabilities() *cobra.Command {
 			return a.Print(list, nil, []session.Row{{strings.Join(list, ", ")}})
 		},
 	}
+	c.Flags().StringVar(&accessor, "accessor", "", "ask about the token with this accessor")
+	return c
 }
 
 func (a *app) tokenForget() *cobra.Command {

@@ -3,9 +3,7 @@ package session
 import (
 	"errors"
 	"net/http"
-	"strconv"
 	"strings"
-	"time"
 
 	vault "github.com/hashicorp/vault/api"
 
@@ -26,8 +24,8 @@ func (s *Session) shape(client *vault.Client) error {
 		}
 		client.AddHeader(name, strings.TrimSpace(value))
 	}
-	ttl, err := wrapTTL(First(s.Conn.WrapTTL, s.Env.Lookup("WRAP_TTL")))
-	if err != nil {
+	ttl := First(s.Conn.WrapTTL, s.Env.Lookup("WRAP_TTL"))
+	if _, err := Seconds("-wrap-ttl", ttl); err != nil {
 		return err
 	}
 	client.SetWrappingLookupFunc(func(method, path string) string {
@@ -46,19 +44,6 @@ func (s *Session) shape(client *vault.Client) error {
 
 // preflight is what commands ask to find a mount; it is never wrapped.
 const preflight = "sys/internal/ui/mounts"
-
-func wrapTTL(v string) (string, error) {
-	if v == "" {
-		return "", nil
-	}
-	if seconds, err := strconv.Atoi(v); err == nil && seconds >= 0 {
-		return v, nil
-	}
-	if d, err := time.ParseDuration(v); err != nil || d < 0 {
-		return "", errs.Newf(errs.Invalid, "-wrap-ttl %q: use seconds or a duration such as 5m", v)
-	}
-	return v, nil
-}
 
 // Plain makes a client that asks for itself (which mount is it?) really ask,
 // also under -output-curl-string; the function returned undoes it.

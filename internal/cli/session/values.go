@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"io"
 	"os"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 )
@@ -142,4 +144,19 @@ func (s *Session) SecretArgument(given []string, what string) (string, error) {
 	used := false
 	content, err := s.ReadStdin(&used)
 	return strings.TrimSpace(content), err
+}
+
+// Seconds reads a flag that takes seconds or a duration; "" is 0.
+func Seconds(flag, v string) (int, error) {
+	if v == "" {
+		return 0, nil
+	}
+	if seconds, err := strconv.Atoi(v); err == nil && seconds >= 0 {
+		return seconds, nil
+	}
+	d, err := time.ParseDuration(v)
+	if err != nil || d < 0 {
+		return 0, errs.Newf(errs.Invalid, "%s %q: use seconds or a duration such as 1h", flag, v)
+	}
+	return int(d.Seconds()), nil
 }
