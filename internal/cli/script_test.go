@@ -8,9 +8,13 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/strongkeep/strongkeep/internal/app"
 	"github.com/strongkeep/strongkeep/internal/cli"
 	"github.com/strongkeep/strongkeep/internal/cli/session"
+	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/testenv"
+	"github.com/strongkeep/strongkeep/internal/vault/engine"
+	"github.com/strongkeep/strongkeep/internal/vault/lease/leasetest"
 )
 
 // The scripts below testdata/script are the command line's specification: each
@@ -41,7 +45,14 @@ func setup(e *testscript.Env) error {
 	if strings.HasPrefix(filepath.Base(e.WorkDir), "script-init") {
 		v = testenv.New(t, nil)
 	} else {
-		v = testenv.Start(t, nil)
+		users := &leasetest.Database{} // "lease-test", an engine whose creds/ROLE gives leases; of the role stuck they cannot be ended
+		users.Fail(func(op, role string) error {
+			if op == "drop" && role == "stuck" {
+				return errs.New(errs.Unavailable, "the database is away")
+			}
+			return nil
+		})
+		v = testenv.Start(t, func(c *app.ServerConfig) { c.Engines = map[string]engine.Factory{"lease-test": users.Factory} })
 		if _, err := v.Logical().Write("sys/mounts/secret", map[string]any{"type": "kv", "options": map[string]string{"version": "2"}}); err != nil {
 			return err
 		}
