@@ -60,7 +60,25 @@ type world struct {
 	expirer *lease.Expirer
 	mounts  map[string]*leaser
 	tokens  map[string]bool // those that are dead
-	log     bytes.Buffer
+	log     text
+}
+
+// text is what was logged.
+type text struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (x *text) Write(p []byte) (int, error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.buf.Write(p)
+}
+
+func (x *text) String() string {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.buf.String()
 }
 
 func newWorld(t *testing.T, held bool) *world {
