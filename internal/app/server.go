@@ -170,7 +170,7 @@ func (s *Server) defaults() gate.Defaults {
 func (s *Server) listen(ctx context.Context) error {
 	s.handler = server.New(server.Config{
 		Gate: s.gate, Log: s.cfg.Log, Now: s.cfg.Now, Metrics: s.metrics.handler(), Tap: s.tap,
-		Version: Version, BuildDate: BuildDate, StorageType: s.cfg.Storage,
+		Version: apiVersion(), BuildDate: BuildDate, StorageType: s.cfg.Storage,
 	})
 	s.http = &http.Server{
 		Handler: s.handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 5 * time.Minute,

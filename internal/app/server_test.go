@@ -2,6 +2,7 @@ package app
 
 import (
 	"log/slog"
+	"strings"
 	"testing"
 
 	"github.com/strongkeep/strongkeep/internal/vault/server"
@@ -43,5 +44,13 @@ func TestDevelopmentVaultCanBeUnsealedAgain(t *testing.T) {
 	s.Gate().Seal()
 	if _, err := s.Gate().Unseal(t.Context(), s.DevUnsealKey()); err != nil || !s.Gate().Open() {
 		t.Errorf("unsealing with the key that was printed: %v", err)
+	}
+}
+
+// The Terraform provider parses the version and gates resources on it (§2.5).
+func TestVersionThatClientsSee(t *testing.T) {
+	core, metadata, ok := strings.Cut(apiVersion(), "+")
+	if core != APIVersion || !ok || strings.Contains(metadata, "ent") || strings.Contains(metadata, "+") {
+		t.Errorf("clients see %q", apiVersion())
 	}
 }

@@ -81,7 +81,7 @@ func (a *app) root() *cobra.Command {
 	root.AddCommand(a.genericCommands()...)
 	root.AddCommand(kv.Command(a.Session), a.policyCommand(), a.tokenCommand())
 	root.AddCommand(mount.Commands(a.Session)...)
-	root.AddCommand(a.auditCommand(), lease.Command(a.Session))
+	root.AddCommand(a.auditCommand(), lease.Command(a.Session), a.namespaceCommand())
 	root.AddCommand(a.unwrapCommand(), a.printCommand(), a.pathHelpCommand(), a.versionHistoryCommand())
 	return root
 }

@@ -99,7 +99,7 @@ func (e *Engine) countLeases(ctx context.Context, tx engine.Tx, req *engine.Requ
 		}
 		return t.answer("lease_count", int(limit))
 	case kind == "tokens":
-		return e.countTokens(ctx, tx, grouping.token, int(limit))
+		return e.countTokens(ctx, tx, req.Namespace, grouping.token, int(limit))
 	}
 	return nil, errs.New(errs.Invalid, `field "type" must be leases, irrevocable or tokens`)
 }
@@ -133,9 +133,12 @@ func (e *Engine) countByMount(ctx context.Context, tx engine.Tx, ns engine.Names
 	return respond(map[string]any{"lease_count": total, "counts": counts}, false)
 }
 
-func (e *Engine) countTokens(ctx context.Context, tx engine.Tx, groups func(*token.Entry) []group, limit int) (*engine.Response, error) {
+func (e *Engine) countTokens(ctx context.Context, tx engine.Tx, ns engine.Namespace, groups func(*token.Entry) []group, limit int) (*engine.Response, error) {
 	t, total := tally{by: map[group]int{}}, 0
 	err := e.cfg.Tokens.Each(ctx, tx, func(entry *token.Entry) {
+		if ns.Root() != (entry.Namespace == "") || !ns.Root() && entry.Namespace != ns.ID {
+			return
+		}
 		total++
 		if groups == nil {
 			return
