@@ -429,7 +429,7 @@ func TestLoginIsOneCommit(t *testing.T) {
 
 // Classes of CVE-2026-46405: a method that answers auth and error must not
 // leave a token behind; and only auth methods give tokens.
-func TestLoginThatFailsLeavesNoToken(t *testing.T) {
+func TestCVE202646405LoginThatFailsLeavesNoToken(t *testing.T) {
 	b := newBench(t)
 	auth := &engine.Auth{Params: engine.TokenParams{Policies: []string{"p"}}}
 	b.lab.on("update login", func(context.Context, engine.Tx, *engine.Request) (*engine.Response, error) {
