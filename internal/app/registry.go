@@ -27,6 +27,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/engine/database/postgresql"
 	"github.com/strongkeep/strongkeep/internal/vault/engine/database/redis"
 	"github.com/strongkeep/strongkeep/internal/vault/engine/kv"
+	"github.com/strongkeep/strongkeep/internal/vault/engine/pki"
 	"github.com/strongkeep/strongkeep/internal/vault/engine/transit"
 	"github.com/strongkeep/strongkeep/internal/vault/gate"
 	identityapi "github.com/strongkeep/strongkeep/internal/vault/identity/api"
@@ -49,6 +50,7 @@ func secretsEngines() map[string]engine.Factory {
 	return map[string]engine.Factory{
 		"kv":        kv.New,
 		"cubbyhole": cubbyhole.New,
+		"pki":       pki.New,
 		"transit":   transit.New,
 		"database":  database.New(databases()...),
 	}
