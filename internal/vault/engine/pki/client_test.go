@@ -341,3 +341,18 @@ func TestPKIIPSANFromCSRUnchecked(t *testing.T) {
 		}
 	}
 }
+
+// The example works as it stands.
+func TestExample(t *testing.T) {
+	const script = "../../../../examples/vault/pki.sh"
+	if _, err := exec.LookPath("sh"); err != nil {
+		t.Skip("needs sh")
+	}
+	v := testenv.Start(t, nil)
+	cmd := exec.CommandContext(t.Context(), "sh", script)
+	cmd.Env = append(os.Environ(), "VAULT_ADDR="+v.Server.URL(), "VAULT_TOKEN="+v.Root, "VAULT_CACERT="+v.Server.CAFile())
+	out, err := cmd.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "pki works") {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
