@@ -40,7 +40,10 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/sys"
 	"github.com/strongkeep/strongkeep/internal/vault/sys/catalog"
 	"github.com/strongkeep/strongkeep/internal/vault/sys/explain"
+	"github.com/strongkeep/strongkeep/internal/vault/sys/leases"
+	"github.com/strongkeep/strongkeep/internal/vault/sys/namespaces"
 	"github.com/strongkeep/strongkeep/internal/vault/sys/openapi"
+	"github.com/strongkeep/strongkeep/internal/vault/sys/quotas"
 	"github.com/strongkeep/strongkeep/internal/vault/sys/tools"
 	"github.com/strongkeep/strongkeep/internal/vault/sys/ui"
 )
@@ -84,10 +87,13 @@ func systemMounts(core gate.Core) map[string]engine.Factory {
 		"system": func(cfg engine.Config) (engine.Engine, error) {
 			return sys.New(sys.Config{
 				Mounts: core.Mounts, Namespaces: core.Namespaces, Reach: core.Reach, Subject: core.Subject, Policies: core.Policies,
-				Tokens: core.Tokens, Leases: core.Leases, Quotas: core.Quotas, Audit: core.Audit,
-				Barrier: core.Barrier, AskSeal: core.AskSeal, Random: cfg.Random, Now: cfg.Now, Version: Version,
+				Tokens: core.Tokens, Leases: core.Leases, Audit: core.Audit,
+				Barrier: core.Barrier, AskSeal: core.AskSeal, Random: cfg.Random, Version: Version,
 				Others: [][]engine.Route{
 					core.Wrapping.Routes(),
+					leases.Routes(leases.Config{Mounts: core.Mounts, Leases: core.Leases, Tokens: core.Tokens, Now: cfg.Now}),
+					quotas.Routes(quotas.Config{Mounts: core.Mounts, Namespaces: core.Namespaces, Quotas: core.Quotas}),
+					namespaces.Routes(namespaces.Config{Mounts: core.Mounts, Namespaces: core.Namespaces, Policies: core.Policies, Leases: core.Leases}),
 					explain.New(explain.Config{
 						Policies: core.Policies, Tokens: core.Tokens, Mounts: core.Mounts, Namespaces: core.Namespaces,
 						Subject: core.Subject, Reach: core.Reach,

@@ -14,7 +14,6 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/mount"
 	"github.com/strongkeep/strongkeep/internal/vault/namespace"
 	"github.com/strongkeep/strongkeep/internal/vault/policy"
-	"github.com/strongkeep/strongkeep/internal/vault/quota"
 	"github.com/strongkeep/strongkeep/internal/vault/seal"
 	"github.com/strongkeep/strongkeep/internal/vault/token"
 )
@@ -28,14 +27,12 @@ type Config struct {
 	Leases     *lease.Manager
 	// Subject is gate.Core.Subject.
 	Subject func(ctx context.Context, tx engine.Tx, e *token.Entry) (policy.Subject, error)
-	Quotas  *quota.Book
 	Audit   *audit.Broker
 	Barrier *seal.Barrier
 	AskSeal func() // seals the vault once the present request has been answered
 	// Reach is gate.Core.Reach.
 	Reach   func(ctx context.Context, tx engine.Tx, req *engine.Request, id string) (engine.Namespace, error)
 	Random  io.Reader
-	Now     func() time.Time
 	Version string // semver
 	// Others are routes below sys/ that packages of their own serve. They see the
 	// whole store, as the engine does.
@@ -55,8 +52,8 @@ func (*Engine) Close() error { return nil }
 func (e *Engine) Routes() []engine.Route {
 	var all []engine.Route
 	own := [][]engine.Route{
-		e.mountRoutes(), e.policyRoutes(), e.capabilityRoutes(), e.auditRoutes(), e.auditHeaderRoutes(), e.keyRoutes(), e.clientRoutes(), e.lockoutRoutes(), e.leaseRoutes(), e.quotaRoutes(),
-		e.passwordRoutes(), e.namespaceRoutes(),
+		e.mountRoutes(), e.policyRoutes(), e.capabilityRoutes(), e.auditRoutes(), e.auditHeaderRoutes(), e.keyRoutes(), e.clientRoutes(), e.lockoutRoutes(),
+		e.passwordRoutes(),
 	}
 	for _, group := range slices.Concat(own, e.cfg.Others) {
 		all = append(all, group...)

@@ -1,4 +1,4 @@
-package sys
+package leases
 
 import (
 	"context"
@@ -7,6 +7,8 @@ import (
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
 	"github.com/strongkeep/strongkeep/internal/vault/lease"
+	"github.com/strongkeep/strongkeep/internal/vault/mount"
+	"github.com/strongkeep/strongkeep/internal/vault/token"
 )
 
 var (
@@ -15,29 +17,37 @@ var (
 	limitField   = engine.Field{Name: "limit", Type: engine.Int, Help: "at most so many"}
 )
 
-// leaseRoutes are sys/leases/. The names that older clients use are the same
+// Config of Routes. All fields are set.
+type Config struct {
+	Mounts *mount.Registry
+	Leases *lease.Manager
+	Tokens *token.Manager
+	Now    func() time.Time
+}
+
+// Routes are those below sys/. The names that older clients use are the same
 // routes: what policy says of sys/leases/revoke holds for sys/revoke as well
 // (class of CVE-2026-45808).
-func (e *Engine) leaseRoutes() []engine.Route {
-	all := append(e.leaseListRoutes(), e.leaseLookupRoutes()...)
+func Routes(c Config) []engine.Route {
+	all := append(c.listRoutes(), c.lookupRoutes()...)
 	all = append(all, both("renew", engine.Route{
 		Summary: "Let a lease go on.",
 		Fields: []engine.Field{leaseIDField,
 			{Name: "increment", Type: engine.Duration, Help: "how long from now; a wish, capped by role and mount"}},
-		Handlers: map[engine.Operation]engine.Handler{engine.Update: e.renewLease},
+		Handlers: map[engine.Operation]engine.Handler{engine.Update: c.renew},
 	}, "", "/{id...}")...)
 	all = append(all, both("revoke", engine.Route{
 		Summary: "End a lease.", Fields: []engine.Field{leaseIDField, syncField},
-		Handlers: map[engine.Operation]engine.Handler{engine.Update: e.revokeLease},
+		Handlers: map[engine.Operation]engine.Handler{engine.Update: c.revoke},
 	}, "", "/{id...}")...)
 	all = append(all, both("revoke-prefix", engine.Route{
 		Sudo: true, Summary: "End all leases below a path.", Fields: []engine.Field{syncField},
-		Handlers: map[engine.Operation]engine.Handler{engine.Update: e.revokePrefix},
+		Handlers: map[engine.Operation]engine.Handler{engine.Update: c.revokePrefix},
 	}, "/{prefix...}")...)
 	return append(all, both("revoke-force", engine.Route{
 		Sudo:     true,
 		Summary:  "End all leases below a path, and give up those that their engine cannot end: what they stand for may live on.",
-		Handlers: map[engine.Operation]engine.Handler{engine.Update: e.revokeForce},
+		Handlers: map[engine.Operation]engine.Handler{engine.Update: c.revokeForce},
 	}, "/{prefix...}")...)
 }
 
@@ -56,31 +66,31 @@ func both(name string, route engine.Route, endings ...string) (all []engine.Rout
 // present is what an old name means.
 func present(path string) string { return "leases/" + path }
 
-func (e *Engine) leaseLookupRoutes() []engine.Route {
+func (c Config) lookupRoutes() []engine.Route {
 	return []engine.Route{
 		{
 			Pattern: "leases/lookup", Summary: "What is known of a lease; LIST: the mounts that leases are of (sudo).",
 			Fields:   []engine.Field{leaseIDField},
-			Handlers: map[engine.Operation]engine.Handler{engine.Update: e.lookupLease, engine.List: e.listLeases},
+			Handlers: map[engine.Operation]engine.Handler{engine.Update: c.lookup, engine.List: c.list},
 		},
 		{
 			Pattern: "leases/lookup/{prefix...}", Sudo: true, ReadOnly: true, Summary: "The leases and folders of leases below a path.",
 			Fields: []engine.Field{
 				{Name: "after", Type: engine.String, Help: "go on behind this name of the page before"}, limitField,
 			},
-			Handlers: map[engine.Operation]engine.Handler{engine.List: e.listLeases},
+			Handlers: map[engine.Operation]engine.Handler{engine.List: c.list},
 		},
 	}
 }
 
-// leaseListRoutes are about leases as a whole.
-func (e *Engine) leaseListRoutes() []engine.Route {
+// listRoutes are about leases as a whole.
+func (c Config) listRoutes() []engine.Route {
 	kind := engine.Field{Name: "type", Type: engine.String, Help: "irrevocable: leases that could not be ended"}
 	return []engine.Route{
 		{
 			Pattern: "leases", Sudo: true, ReadOnly: true, Summary: "The irrevocable leases and why they are.",
 			Fields:   []engine.Field{kind, limitField},
-			Handlers: map[engine.Operation]engine.Handler{engine.Read: e.irrevocable, engine.List: e.irrevocable},
+			Handlers: map[engine.Operation]engine.Handler{engine.Read: c.irrevocable, engine.List: c.irrevocable},
 		},
 		{
 			Pattern: "leases/count", Sudo: true, ReadOnly: true, Summary: "How many leases or tokens there are, and who made them.",
@@ -88,19 +98,19 @@ func (e *Engine) leaseListRoutes() []engine.Route {
 				{Name: "type", Type: engine.String, Help: "irrevocable, tokens, or leases", Default: "leases"},
 				{Name: "group_by", Type: engine.String, Help: "mount, role, path, entity or token; of tokens also policy"}, limitField,
 			},
-			Handlers: map[engine.Operation]engine.Handler{engine.Read: e.countLeases},
+			Handlers: map[engine.Operation]engine.Handler{engine.Read: c.countLeases},
 		},
 		{
 			Pattern: "leases/hold", Sudo: true, Summary: "End and rotate nothing by itself, until sys/leases/resume; GET: whether it is so.",
-			Handlers: map[engine.Operation]engine.Handler{engine.Update: e.hold(true), engine.Read: e.held},
+			Handlers: map[engine.Operation]engine.Handler{engine.Update: c.hold(true), engine.Read: c.held},
 		},
 		{
 			Pattern: "leases/resume", Sudo: true, Summary: "Let leases end by themselves again.",
-			Handlers: map[engine.Operation]engine.Handler{engine.Update: e.hold(false)},
+			Handlers: map[engine.Operation]engine.Handler{engine.Update: c.hold(false)},
 		},
 		{
 			Pattern: "leases/tidy", Sudo: true, Summary: "Try irrevocable leases again, now.",
-			Handlers: map[engine.Operation]engine.Handler{engine.Update: e.tidyLeases},
+			Handlers: map[engine.Operation]engine.Handler{engine.Update: c.tidy},
 		},
 	}
 }
@@ -121,12 +131,12 @@ func leaseID(req *engine.Request) (string, error) {
 	return id, nil
 }
 
-func (e *Engine) lookupLease(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
+func (c Config) lookup(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
 	id, err := leaseID(req)
 	if err != nil {
 		return nil, err
 	}
-	l, err := e.cfg.Leases.Find(ctx, tx, req.Namespace, id)
+	l, err := c.Leases.Find(ctx, tx, req.Namespace, id)
 	if err != nil {
 		return nil, err
 	}
@@ -135,18 +145,18 @@ func (e *Engine) lookupLease(ctx context.Context, tx engine.Tx, req *engine.Requ
 	}
 	data := map[string]any{
 		"id": l.ID, "path": l.Path, "issue_time": l.Issued.Format(time.RFC3339Nano), "expire_time": l.Expires.Format(time.RFC3339Nano),
-		"last_renewal": nil, "renewable": l.Renewable, "ttl": int64(l.Expires.Sub(e.cfg.Now()).Seconds()),
+		"last_renewal": nil, "renewable": l.Renewable, "ttl": int64(l.Expires.Sub(c.Now()).Seconds()),
 	}
 	if !l.LastRenewal.IsZero() {
 		data["last_renewal"] = l.LastRenewal.Format(time.RFC3339Nano)
 	}
-	return respond(data, false)
+	return respond(data)
 }
 
 // maxListed bounds a list without a limit.
 const maxListed = 10_000
 
-func (e *Engine) listLeases(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
+func (c Config) list(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
 	if !req.Caller.Sudo { // the route of a lookup, which shares its path, asks for none
 		return nil, errs.New(errs.Denied, "1 error occurred:\n\t* permission denied\n\n")
 	}
@@ -162,21 +172,21 @@ func (e *Engine) listLeases(ctx context.Context, tx engine.Tx, req *engine.Reque
 	if prefix != "" && prefix[len(prefix)-1] != '/' {
 		prefix += "/"
 	}
-	names, err := e.cfg.Leases.List(ctx, tx, req.Namespace, prefix, after, int(limit))
+	names, err := c.Leases.List(ctx, tx, req.Namespace, prefix, after, int(limit))
 	if err != nil {
 		return nil, err
 	}
 	if names == nil {
 		names = []string{}
 	}
-	res, err := respond(map[string]any{"keys": names}, false)
+	res, err := respond(map[string]any{"keys": names})
 	if err == nil && len(names) == maxListed {
 		res.Warnings = []string{"there may be more: ask for those after the last one (after=NAME)"}
 	}
 	return res, err
 }
 
-func (e *Engine) renewLease(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
+func (c Config) renew(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
 	id, err := leaseID(req)
 	if err != nil {
 		return nil, err
@@ -186,21 +196,21 @@ func (e *Engine) renewLease(ctx context.Context, tx engine.Tx, req *engine.Reque
 	if err := d.Err(); err != nil {
 		return nil, err
 	}
-	l, err := e.cfg.Leases.Find(ctx, tx, req.Namespace, id)
+	l, err := c.Leases.Find(ctx, tx, req.Namespace, id)
 	if err != nil {
 		return nil, err
 	}
 	if l == nil {
 		return nil, errs.New(errs.Invalid, "lease not found")
 	}
-	renewed, warnings, err := e.cfg.Leases.Renew(ctx, tx, l, increment)
+	renewed, warnings, err := c.Leases.Renew(ctx, tx, l, increment)
 	if err != nil {
 		return nil, err
 	}
 	return &engine.Response{Lease: renewed, Warnings: warnings}, nil
 }
 
-func (e *Engine) revokeLease(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
+func (c Config) revoke(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
 	id, err := leaseID(req)
 	if err != nil {
 		return nil, err
@@ -211,9 +221,9 @@ func (e *Engine) revokeLease(ctx context.Context, tx engine.Tx, req *engine.Requ
 		return nil, err
 	}
 	if wait {
-		return nil, e.cfg.Leases.RevokeNow(ctx, req.Namespace, id)
+		return nil, c.Leases.RevokeNow(ctx, req.Namespace, id)
 	}
-	return accepted(), e.cfg.Leases.Revoke(ctx, tx, req.Namespace, id)
+	return accepted(), c.Leases.Revoke(ctx, tx, req.Namespace, id)
 }
 
 // accepted says that it is queued.
@@ -221,27 +231,27 @@ func accepted(warnings ...string) *engine.Response {
 	return &engine.Response{Status: 202, Warnings: warnings}
 }
 
-func (e *Engine) revokePrefix(ctx context.Context, _ engine.Tx, req *engine.Request) (*engine.Response, error) {
+func (c Config) revokePrefix(ctx context.Context, _ engine.Tx, req *engine.Request) (*engine.Response, error) {
 	d := req.Decode()
 	wait := d.Bool("sync", false)
 	if err := d.Err(); err != nil {
 		return nil, err
 	}
 	if wait {
-		return nil, e.cfg.Leases.EndPrefix(ctx, req.Namespace, req.Params["prefix"], false)
+		return nil, c.Leases.EndPrefix(ctx, req.Namespace, req.Params["prefix"], false)
 	}
-	_, err := e.cfg.Leases.RevokePrefix(ctx, req.Namespace, req.Params["prefix"])
+	_, err := c.Leases.RevokePrefix(ctx, req.Namespace, req.Params["prefix"])
 	if err != nil {
 		return nil, err
 	}
 	return accepted(), nil
 }
 
-func (e *Engine) revokeForce(ctx context.Context, _ engine.Tx, req *engine.Request) (*engine.Response, error) {
-	return nil, e.cfg.Leases.EndPrefix(ctx, req.Namespace, req.Params["prefix"], true)
+func (c Config) revokeForce(ctx context.Context, _ engine.Tx, req *engine.Request) (*engine.Response, error) {
+	return nil, c.Leases.EndPrefix(ctx, req.Namespace, req.Params["prefix"], true)
 }
 
-func (e *Engine) irrevocable(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
+func (c Config) irrevocable(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
 	d := req.Decode()
 	kind, limit := d.String("type", "irrevocable"), d.Int("limit", maxListed)
 	if err := d.Err(); err != nil {
@@ -251,8 +261,8 @@ func (e *Engine) irrevocable(ctx context.Context, tx engine.Tx, req *engine.Requ
 		return nil, errs.New(errs.Invalid, "field \"type\" must be \"irrevocable\"; live leases are listed below sys/leases/lookup/")
 	}
 	found := []any{}
-	for _, m := range e.leasers(req.Namespace) {
-		err := e.cfg.Leases.Irrevocable(ctx, tx, req.Namespace, m.ID, func(l *lease.Record) bool {
+	for _, m := range c.leasers(req.Namespace) {
+		err := c.Leases.Irrevocable(ctx, tx, req.Namespace, m.ID, func(l *lease.Record) bool {
 			found = append(found, map[string]any{
 				"lease_id": l.ID, "mount_id": l.MountID, "mount_accessor": m.Accessor, "error": l.LastError, "attempts": l.Attempts,
 				"role": l.Role, "expire_time": l.Expires.Format(time.RFC3339Nano), "next_attempt": l.Due.Format(time.RFC3339Nano),
@@ -266,14 +276,19 @@ func (e *Engine) irrevocable(ctx context.Context, tx engine.Tx, req *engine.Requ
 			break
 		}
 	}
-	return respond(map[string]any{"lease_count": len(found), "leases": found}, false)
+	return respond(map[string]any{"lease_count": len(found), "leases": found})
 }
 
-func (e *Engine) tidyLeases(ctx context.Context, _ engine.Tx, req *engine.Request) (*engine.Response, error) {
-	for _, m := range e.leasers(req.Namespace) {
-		if _, err := e.cfg.Leases.Tidy(ctx, m.ID); err != nil {
+func (c Config) tidy(ctx context.Context, _ engine.Tx, req *engine.Request) (*engine.Response, error) {
+	for _, m := range c.leasers(req.Namespace) {
+		if _, err := c.Leases.Tidy(ctx, m.ID); err != nil {
 			return nil, err
 		}
 	}
 	return accepted("Tidy operation successfully started. Any information from the operation will be printed to the server's logs."), nil
+}
+
+func respond(data any) (*engine.Response, error) {
+	raw, err := engine.JSON(data)
+	return &engine.Response{Data: raw}, err
 }

@@ -1,4 +1,4 @@
-package sys
+package quotas
 
 import (
 	"context"
@@ -7,11 +7,20 @@ import (
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
+	"github.com/strongkeep/strongkeep/internal/vault/mount"
+	"github.com/strongkeep/strongkeep/internal/vault/namespace"
 	"github.com/strongkeep/strongkeep/internal/vault/quota"
 )
 
-// quotaRoutes are sys/quotas/.
-func (e *Engine) quotaRoutes() []engine.Route {
+// Config of Routes. All fields are set.
+type Config struct {
+	Mounts     *mount.Registry
+	Namespaces *namespace.Registry
+	Quotas     *quota.Book
+}
+
+// Routes are those below sys/.
+func Routes(c Config) []engine.Route {
 	common := []engine.Field{
 		{Name: "type", Type: engine.String, Help: "taken and ignored: the path says it"},
 		{Name: "path", Type: engine.String, Help: `a namespace, a mount, or a path below one, which may end in "*"; "" is all`},
@@ -31,17 +40,17 @@ func (e *Engine) quotaRoutes() []engine.Route {
 			{Name: "enable_rate_limit_audit_logging", Type: engine.Bool, Help: "audit requests that were refused"},
 			{Name: "enable_rate_limit_response_headers", Type: engine.Bool, Help: "say in every answer what is left"},
 		},
-		Handlers: map[engine.Operation]engine.Handler{engine.Read: quotaSettings, engine.Update: setQuotaSettings},
-	}}, e.quotaKind(quota.RateLimit, rate, rateOf)...), e.quotaKind(quota.LeaseCount, leases, leasesOf)...)
+		Handlers: map[engine.Operation]engine.Handler{engine.Read: settings, engine.Update: setSettings},
+	}}, c.kind(quota.RateLimit, rate, rateOf)...), c.kind(quota.LeaseCount, leases, leasesOf)...)
 }
 
-func (e *Engine) quotaKind(kind quota.Kind, fields []engine.Field, fill func(*engine.Decoder, *quota.Rule)) []engine.Route {
+func (c Config) kind(kind quota.Kind, fields []engine.Field, fill func(*engine.Decoder, *quota.Rule)) []engine.Route {
 	list := func(ctx context.Context, tx engine.Tx, _ *engine.Request) (*engine.Response, error) {
 		names, err := quota.List(ctx, tx, kind)
 		if err != nil || len(names) == 0 {
 			return nil, err
 		}
-		return respond(map[string]any{"keys": names}, false)
+		return respond(map[string]any{"keys": names})
 	}
 	return []engine.Route{
 		{
@@ -51,7 +60,7 @@ func (e *Engine) quotaKind(kind quota.Kind, fields []engine.Field, fill func(*en
 		{
 			Pattern: "quotas/" + string(kind) + "/{name}", Summary: "Read, write or delete one quota.", Fields: fields,
 			Handlers: map[engine.Operation]engine.Handler{
-				engine.Read: e.readQuota(kind), engine.Update: e.writeQuota(kind, fill),
+				engine.Read: c.read(kind), engine.Update: c.write(kind, fill),
 				engine.Delete: func(_ context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
 					quota.Delete(tx, kind, req.Params["name"])
 					return nil, nil
@@ -69,7 +78,7 @@ func rateOf(d *engine.Decoder, r *quota.Rule) {
 
 func leasesOf(d *engine.Decoder, r *quota.Rule) { r.MaxLeases = d.Int("max_leases", r.MaxLeases) }
 
-func (e *Engine) writeQuota(kind quota.Kind, fill func(*engine.Decoder, *quota.Rule)) engine.Handler {
+func (c Config) write(kind quota.Kind, fill func(*engine.Decoder, *quota.Rule)) engine.Handler {
 	return func(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
 		r, err := quota.Get(ctx, tx, kind, req.Params["name"])
 		if err != nil {
@@ -85,7 +94,7 @@ func (e *Engine) writeQuota(kind quota.Kind, fill func(*engine.Decoder, *quota.R
 		if err := d.Err(); err != nil {
 			return nil, err
 		}
-		if err := e.fitsSomething(ctx, tx, r); err != nil {
+		if err := c.fitsSomething(ctx, tx, r); err != nil {
 			return nil, err
 		}
 		return nil, quota.Put(tx, r)
@@ -93,14 +102,14 @@ func (e *Engine) writeQuota(kind quota.Kind, fill func(*engine.Decoder, *quota.R
 }
 
 // fitsSomething refuses a quota that could never hold.
-func (e *Engine) fitsSomething(ctx context.Context, tx engine.Tx, r *quota.Rule) error {
+func (c Config) fitsSomething(ctx context.Context, tx engine.Tx, r *quota.Rule) error {
 	if r.Path != "" {
-		ns, within := e.cfg.Namespaces.Table().Find(strings.TrimSuffix(r.Path, "*"))
+		ns, within := c.Namespaces.Table().Find(strings.TrimSuffix(r.Path, "*"))
 		if within == "" && !strings.HasSuffix(r.Path, "*") {
 			r.Path = ns.Path
-			return e.unlike(ctx, tx, r)
+			return c.unlike(ctx, tx, r)
 		}
-		m, rest, ok := e.cfg.Mounts.Table().Find(ns, within)
+		m, rest, ok := c.Mounts.Table().Find(ns, within)
 		switch {
 		case !ok:
 			return errs.Newf(errs.Invalid, "invalid mount path %q: nothing is mounted there", r.Path)
@@ -111,11 +120,11 @@ func (e *Engine) fitsSomething(ctx context.Context, tx engine.Tx, r *quota.Rule)
 			return errs.Newf(errs.Invalid, "%q gives no leases that could be counted: bound logins by a rate-limit quota", m.Path)
 		}
 	}
-	return e.unlike(ctx, tx, r)
+	return c.unlike(ctx, tx, r)
 }
 
 // unlike refuses a quota that another says already.
-func (e *Engine) unlike(ctx context.Context, tx engine.Tx, r *quota.Rule) error {
+func (c Config) unlike(ctx context.Context, tx engine.Tx, r *quota.Rule) error {
 	names, err := quota.List(ctx, tx, r.Kind)
 	if err != nil {
 		return err
@@ -132,7 +141,7 @@ func (e *Engine) unlike(ctx context.Context, tx engine.Tx, r *quota.Rule) error 
 	return nil
 }
 
-func (e *Engine) readQuota(kind quota.Kind) engine.Handler {
+func (c Config) read(kind quota.Kind) engine.Handler {
 	return func(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
 		r, err := quota.Get(ctx, tx, kind, req.Params["name"])
 		if err != nil || r == nil {
@@ -141,15 +150,15 @@ func (e *Engine) readQuota(kind quota.Kind) engine.Handler {
 		data := map[string]any{"name": r.Name, "type": string(kind), "path": r.Path, "role": r.Role, "inheritable": r.Inheritable}
 		if kind == quota.RateLimit {
 			data["rate"], data["interval"], data["block_interval"] = r.Rate, int64(r.Interval.Seconds()), int64(r.Block.Seconds())
-			return respond(data, false)
+			return respond(data)
 		}
-		n, _ := e.cfg.Quotas.Usage(r.Name)
+		n, _ := c.Quotas.Usage(r.Name)
 		data["max_leases"], data["counter"] = r.MaxLeases, n
-		return respond(data, false)
+		return respond(data)
 	}
 }
 
-func quotaSettings(ctx context.Context, tx engine.Tx, _ *engine.Request) (*engine.Response, error) {
+func settings(ctx context.Context, tx engine.Tx, _ *engine.Request) (*engine.Response, error) {
 	s, err := quota.ReadSettings(ctx, tx)
 	if err != nil {
 		return nil, err
@@ -157,10 +166,10 @@ func quotaSettings(ctx context.Context, tx engine.Tx, _ *engine.Request) (*engin
 	if s.Exempt == nil {
 		s.Exempt = []string{}
 	}
-	return respond(s, false)
+	return respond(s)
 }
 
-func setQuotaSettings(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
+func setSettings(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
 	s, err := quota.ReadSettings(ctx, tx)
 	if err != nil {
 		return nil, err
@@ -175,4 +184,9 @@ func setQuotaSettings(ctx context.Context, tx engine.Tx, req *engine.Request) (*
 		return nil, err
 	}
 	return nil, quota.PutSettings(tx, s)
+}
+
+func respond(data any) (*engine.Response, error) {
+	raw, err := engine.JSON(data)
+	return &engine.Response{Data: raw}, err
 }

@@ -1,4 +1,4 @@
-package sys
+package leases
 
 import (
 	"cmp"
@@ -78,7 +78,7 @@ var groupings = map[string]struct {
 	}},
 }
 
-func (e *Engine) countLeases(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
+func (c Config) countLeases(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
 	d := req.Decode()
 	kind, by, limit := d.String("type", "leases"), d.String("group_by", ""), d.Int("limit", 100)
 	if err := d.Err(); err != nil {
@@ -89,24 +89,24 @@ func (e *Engine) countLeases(ctx context.Context, tx engine.Tx, req *engine.Requ
 	case by != "" && (!known || kind == "leases" && grouping.lease == nil):
 		return nil, errs.New(errs.Invalid, `field "group_by" must be mount, role, path, entity or token; for tokens also policy`)
 	case kind == "irrevocable" || kind == "leases" && by == "":
-		return e.countByMount(ctx, tx, req.Namespace, kind == "irrevocable")
+		return c.countByMount(ctx, tx, req.Namespace, kind == "irrevocable")
 	case kind == "leases":
 		t := tally{by: map[group]int{}}
-		for _, m := range e.leasers(req.Namespace) {
-			if err := e.cfg.Leases.Each(ctx, tx, req.Namespace, m.ID, func(l *lease.Record) { t.add(grouping.lease(m, l)) }); err != nil {
+		for _, m := range c.leasers(req.Namespace) {
+			if err := c.Leases.Each(ctx, tx, req.Namespace, m.ID, func(l *lease.Record) { t.add(grouping.lease(m, l)) }); err != nil {
 				return nil, err
 			}
 		}
 		return t.answer("lease_count", int(limit))
 	case kind == "tokens":
-		return e.countTokens(ctx, tx, req.Namespace, grouping.token, int(limit))
+		return c.countTokens(ctx, tx, req.Namespace, grouping.token, int(limit))
 	}
 	return nil, errs.New(errs.Invalid, `field "type" must be leases, irrevocable or tokens`)
 }
 
 // leasers are the mounts of a namespace that give leases.
-func (e *Engine) leasers(ns engine.Namespace) (all []*mount.Mount) {
-	for _, m := range e.cfg.Mounts.Table().In(ns) {
+func (c Config) leasers(ns engine.Namespace) (all []*mount.Mount) {
+	for _, m := range c.Mounts.Table().In(ns) {
 		if _, ok := m.Engine.(engine.Leaser); ok {
 			all = append(all, m)
 		}
@@ -114,13 +114,13 @@ func (e *Engine) leasers(ns engine.Namespace) (all []*mount.Mount) {
 	return all
 }
 
-func (e *Engine) countByMount(ctx context.Context, tx engine.Tx, ns engine.Namespace, irrevocable bool) (*engine.Response, error) {
-	count := e.cfg.Leases.Count
+func (c Config) countByMount(ctx context.Context, tx engine.Tx, ns engine.Namespace, irrevocable bool) (*engine.Response, error) {
+	count := c.Leases.Count
 	if irrevocable {
-		count = e.cfg.Leases.CountIrrevocable
+		count = c.Leases.CountIrrevocable
 	}
 	counts, total := map[string]int{}, 0
-	for _, m := range e.leasers(ns) {
+	for _, m := range c.leasers(ns) {
 		n, err := count(ctx, tx, m.ID)
 		if err != nil {
 			return nil, err
@@ -130,12 +130,12 @@ func (e *Engine) countByMount(ctx context.Context, tx engine.Tx, ns engine.Names
 		}
 		total += n
 	}
-	return respond(map[string]any{"lease_count": total, "counts": counts}, false)
+	return respond(map[string]any{"lease_count": total, "counts": counts})
 }
 
-func (e *Engine) countTokens(ctx context.Context, tx engine.Tx, ns engine.Namespace, groups func(*token.Entry) []group, limit int) (*engine.Response, error) {
+func (c Config) countTokens(ctx context.Context, tx engine.Tx, ns engine.Namespace, groups func(*token.Entry) []group, limit int) (*engine.Response, error) {
 	t, total := tally{by: map[group]int{}}, 0
-	err := e.cfg.Tokens.Each(ctx, tx, func(entry *token.Entry) {
+	err := c.Tokens.Each(ctx, tx, func(entry *token.Entry) {
 		if ns.Root() != (entry.Namespace == "") || !ns.Root() && entry.Namespace != ns.ID {
 			return
 		}
@@ -144,7 +144,7 @@ func (e *Engine) countTokens(ctx context.Context, tx engine.Tx, ns engine.Namesp
 			return
 		}
 		for _, g := range groups(entry) {
-			if m := e.cfg.Mounts.Table().ByID(g.Mount); m != nil {
+			if m := c.Mounts.Table().ByID(g.Mount); m != nil {
 				g.Mount = m.Path
 			}
 			t.add(g)
@@ -176,28 +176,28 @@ func (t *tally) answer(name string, limit int) (*engine.Response, error) {
 		more = len(all) - limit
 		all = all[:limit]
 	}
-	return respond(map[string]any{name: t.total, "groups": all, "more_groups": more}, false)
+	return respond(map[string]any{name: t.total, "groups": all, "more_groups": more})
 }
 
 // hold stops all that ends or works by itself, or lets it go on. It is durable:
 // a restart in between does not undo it.
-func (e *Engine) hold(held bool) engine.Handler {
+func (c Config) hold(held bool) engine.Handler {
 	return func(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
 		if err := inRoot(req); err != nil {
 			return nil, err
 		}
-		if err := e.cfg.Leases.Hold(ctx, tx, held); err != nil {
+		if err := c.Leases.Hold(ctx, tx, held); err != nil {
 			return nil, err
 		}
 		return &engine.Response{After: func(context.Context) error {
-			e.cfg.Leases.SetHeld(held)
+			c.Leases.SetHeld(held)
 			return nil
 		}}, nil
 	}
 }
 
-func (e *Engine) held(ctx context.Context, tx engine.Tx, _ *engine.Request) (*engine.Response, error) {
-	since, err := e.cfg.Leases.HeldSince(ctx, tx)
+func (c Config) held(ctx context.Context, tx engine.Tx, _ *engine.Request) (*engine.Response, error) {
+	since, err := c.Leases.HeldSince(ctx, tx)
 	if err != nil {
 		return nil, err
 	}
@@ -205,7 +205,7 @@ func (e *Engine) held(ctx context.Context, tx engine.Tx, _ *engine.Request) (*en
 	if !since.IsZero() {
 		data["since"] = since.Format(time.RFC3339)
 	}
-	return respond(data, false)
+	return respond(data)
 }
 
 // inRoot refuses what concerns all namespaces from within one.

@@ -1,4 +1,4 @@
-package sys_test
+package leases_test
 
 import (
 	"errors"

@@ -1,4 +1,4 @@
-package sys_test
+package quotas_test
 
 import (
 	"net/http"
