@@ -21,6 +21,7 @@ func benchmarks() []benchmark {
 	return slices.Concat(
 		kv2Benchmarks(),
 		loginBenchmarks(),
+		identityBenchmarks(),
 		transitBenchmarks(),
 		databaseBenchmarks(),
 		startBenchmarks(),
