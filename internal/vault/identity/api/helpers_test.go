@@ -8,6 +8,7 @@ import (
 	"time"
 
 	vault "github.com/hashicorp/vault/api"
+	"golang.org/x/crypto/bcrypt"
 
 	"github.com/strongkeep/strongkeep/internal/app"
 	"github.com/strongkeep/strongkeep/internal/testenv"
@@ -91,7 +92,7 @@ func wantStatus(t *testing.T, err error, status int, text string) {
 
 func (w *world) user(name, policies string) {
 	w.t.Helper()
-	w.write("auth/up/users/"+name, map[string]any{"password": "canary-" + name, "token_policies": policies})
+	w.write("auth/up/users/"+name, map[string]any{"password_hash": cheap(w.t, "canary-"+name), "token_policies": policies})
 }
 
 // login returns a client with the new token, and the auth block.
@@ -163,4 +164,14 @@ func eventually(t *testing.T, ok func() bool) {
 			t.Fatal("it did not happen")
 		}
 	}
+}
+
+// cheap is a hash of a password that costs little to check.
+func cheap(t *testing.T, password string) string {
+	t.Helper()
+	h, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.MinCost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(h)
 }
