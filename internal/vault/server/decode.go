@@ -47,7 +47,9 @@ func (h *Handler) decode(w http.ResponseWriter, r *http.Request, path string) (*
 	case engine.Update, engine.Patch:
 		req.Body, err = readBody(w, r)
 	default:
-		req.Body = queryBody(query)
+		query.Del("list") // these steer the wire itself; in a form they are fields like any other
+		query.Del("help")
+		req.Body = fieldsBody(query)
 	}
 	if req.Operation == engine.List && !strings.HasSuffix(req.Path, "/") {
 		req.Path += "/"
@@ -55,12 +57,19 @@ func (h *Handler) decode(w http.ResponseWriter, r *http.Request, path string) (*
 	return req, err
 }
 
+// operation is what the method asks for. Whatever would change something asks
+// for help alone if its query says so.
 func operation(r *http.Request, query url.Values) (engine.Operation, error) {
+	op, err := methodOperation(r, query)
+	if help := query.Get("help"); err == nil && help != "" && help != "0" {
+		return engine.Help, nil
+	}
+	return op, err
+}
+
+func methodOperation(r *http.Request, query url.Values) (engine.Operation, error) {
 	switch r.Method {
 	case http.MethodGet, http.MethodHead:
-		if query.Get("help") != "" && query.Get("help") != "0" {
-			return engine.Help, nil
-		}
 		return readOrList(query.Get("list"))
 	case http.MethodPost, http.MethodPut:
 		return engine.Update, nil
@@ -153,7 +162,7 @@ func readBody(w http.ResponseWriter, r *http.Request) (engine.Body, error) {
 		if err != nil {
 			return engine.Body{}, errs.New(errs.Invalid, "malformed form in the request body")
 		}
-		return queryBody(form), nil
+		return fieldsBody(form), nil
 	}
 	return engine.ParseBody(raw)
 }
@@ -172,17 +181,14 @@ func tooLarge() error {
 	return errs.Newf(errs.TooLarge, "the request body is larger than %d MiB", MaxBody>>20)
 }
 
-// queryBody makes fields of query or form values: a string each, or a list
-// where a name repeats. Names that steer the wire itself are left out.
-func queryBody(query url.Values) engine.Body {
-	if len(query) == 0 {
+// fieldsBody makes fields of query or form values: a string each, or a list
+// where a name repeats.
+func fieldsBody(given url.Values) engine.Body {
+	if len(given) == 0 {
 		return engine.Body{}
 	}
-	fields := make(map[string]jsontext.Value, len(query))
-	for name, values := range query {
-		if name == "list" || name == "help" {
-			continue
-		}
+	fields := make(map[string]jsontext.Value, len(given))
+	for name, values := range given {
 		name = strings.ToValidUTF8(name, "\uFFFD")
 		if len(values) == 1 {
 			fields[name] = appendString(nil, values[0])
