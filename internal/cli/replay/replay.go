@@ -237,7 +237,7 @@ func Minimise(s *session.Session) *cobra.Command {
 	var with string
 	fold := 0
 	c := &cobra.Command{
-		Use: "minimise AUDITLOG...", Aliases: []string{"minimize"}, Short: "Print the least policy that covers what somebody really did", Args: session.Args(1, -1),
+		Use: "minimise AUDITLOG...", Short: "Print the least policy that covers what somebody really did", Args: session.Args(1, -1),
 		Long: `Print the policy that allows what the audit log says was done and allowed, and nothing else. Say whose
 doings count: all tokens with a policy, of an entity, or by display name. Without -fold each path has a
 rule; with it, more than so many paths that differ in one segment share one with +.

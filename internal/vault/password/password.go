@@ -58,21 +58,29 @@ func (p Policy) Check() error {
 	}
 	least := 0
 	for i, r := range p.Rules {
-		if r.Charset == "" {
-			return errs.Newf(errs.Invalid, "rule %d of the password policy has no charset", i+1)
-		}
-		if r.Min < 0 || r.Min > p.Length {
-			return errs.Newf(errs.Invalid, "rule %d of the password policy asks for %d characters of a password of %d", i+1, r.Min, p.Length)
-		}
-		for _, c := range r.Charset {
-			if c < ' ' || c == 0x7f || c == 0xfffd {
-				return errs.Newf(errs.Invalid, "the charset of rule %d holds a character that is not printable", i+1)
-			}
+		if err := r.check(i+1, p.Length); err != nil {
+			return err
 		}
 		least += r.Min
 	}
 	if least > p.Length {
 		return errs.Newf(errs.Invalid, "the rules of the password policy ask for %d characters, the length is %d", least, p.Length)
+	}
+	return nil
+}
+
+// check is of the n-th rule of a policy for passwords of that length.
+func (r Rule) check(n, length int) error {
+	if r.Charset == "" {
+		return errs.Newf(errs.Invalid, "rule %d of the password policy has no charset", n)
+	}
+	if r.Min < 0 || r.Min > length {
+		return errs.Newf(errs.Invalid, "rule %d of the password policy asks for %d characters of a password of %d", n, r.Min, length)
+	}
+	for _, c := range r.Charset {
+		if c < ' ' || c == 0x7f || c == 0xfffd {
+			return errs.Newf(errs.Invalid, "the charset of rule %d holds a character that is not printable", n)
+		}
 	}
 	return nil
 }

@@ -134,7 +134,8 @@ func TestSuggestionsHelp(t *testing.T) {
 			var text strings.Builder
 			for range 1 + random.IntN(3) {
 				path := pick(segment(), "+") + "/" + pick(segment(), "+", segment()+"/"+segment()) + pick("", "*", "/*", "/")
-				caps := capability() | capability()
+				caps := capability()
+				caps |= capability()
 				condition := pick("", "", "", `required_parameters = ["x"]`, `min_wrapping_ttl = 5`)
 				fmt.Fprintf(&text, "path %q {\n capabilities = [%q]\n %s\n}\n", path, caps.Names()[0], condition)
 			}

@@ -211,17 +211,11 @@ func newSecretID(req *engine.Request, r *role) (*secretID, error) {
 	if s.Metadata, err = metadata(&d); err != nil {
 		return nil, err
 	}
-	switch {
-	case d.Err() != nil:
-		return nil, d.Err()
-	case s.Uses < 0:
-		return nil, errs.New(errs.Invalid, "num_uses cannot be negative")
-	case s.TTL < 0:
-		return nil, errs.New(errs.Invalid, "ttl cannot be negative")
-	case r.SecretUses > 0 && (s.Uses == 0 || s.Uses > r.SecretUses):
-		return nil, errs.Newf(errs.Invalid, "num_uses cannot exceed the role's secret_id_num_uses, which is %d", r.SecretUses)
-	case r.SecretTTL > 0 && (s.TTL == 0 || s.TTL > r.SecretTTL):
-		return nil, errs.Newf(errs.Invalid, "ttl cannot exceed the role's secret_id_ttl, which is %d seconds", r.SecretTTL)
+	if err := d.Err(); err != nil {
+		return nil, err
+	}
+	if err := s.inLimits(r); err != nil {
+		return nil, err
 	}
 	if s.TTL > 0 {
 		s.Expires = req.Time.Add(time.Duration(s.TTL) * time.Second)
@@ -237,6 +231,21 @@ func newSecretID(req *engine.Request, r *role) (*secretID, error) {
 		return nil, err
 	}
 	return s, within("token_bound_cidrs", s.tokenCIDRs, bound)
+}
+
+// inLimits refuses more uses or a longer life than the role's secret IDs have.
+func (s *secretID) inLimits(r *role) error {
+	switch {
+	case s.Uses < 0:
+		return errs.New(errs.Invalid, "num_uses cannot be negative")
+	case s.TTL < 0:
+		return errs.New(errs.Invalid, "ttl cannot be negative")
+	case r.SecretUses > 0 && (s.Uses == 0 || s.Uses > r.SecretUses):
+		return errs.Newf(errs.Invalid, "num_uses cannot exceed the role's secret_id_num_uses, which is %d", r.SecretUses)
+	case r.SecretTTL > 0 && (s.TTL == 0 || s.TTL > r.SecretTTL):
+		return errs.Newf(errs.Invalid, "ttl cannot exceed the role's secret_id_ttl, which is %d seconds", r.SecretTTL)
+	}
+	return nil
 }
 
 // metadata takes an object, or one encoded in a string as older clients send it.

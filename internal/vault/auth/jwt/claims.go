@@ -117,7 +117,6 @@ func (c claims) checkTimes(now time.Time, r *role) error {
 	if !ends && !hasBegin && !hasIssued {
 		return errs.New(errs.Denied, "error validating token: it has neither an exp, nbf nor iat claim")
 	}
-	skew := leeway(r.ClockSkew, time.Minute)
 	if !ends {
 		expires = begins
 		if issued.After(expires) {
@@ -125,12 +124,15 @@ func (c claims) checkTimes(now time.Time, r *role) error {
 		}
 		expires = expires.Add(leeway(r.ExpLeeway, 150*time.Second))
 	}
-	switch {
-	case now.After(expires.Add(skew)):
+	skew := leeway(r.ClockSkew, time.Minute)
+	if now.After(expires.Add(skew)) {
 		return errs.New(errs.Denied, "error validating token: it has expired: get a new one")
-	case hasBegin && now.Before(begins.Add(-skew)):
+	}
+	// Zero times, of claims that are not there, are long ago.
+	if now.Before(begins.Add(-skew)) {
 		return errs.New(errs.Denied, "error validating token: it is not valid yet: compare the clocks of this server and of the issuer")
-	case hasIssued && now.Before(issued.Add(-skew-leeway(r.NotBeforeLeeway, 150*time.Second))):
+	}
+	if now.Before(issued.Add(-skew - leeway(r.NotBeforeLeeway, 150*time.Second))) {
 		return errs.New(errs.Denied, "error validating token: it was issued in the future: compare the clocks of this server and of the issuer")
 	}
 	return nil

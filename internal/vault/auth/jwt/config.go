@@ -162,27 +162,11 @@ func pems(texts []string) []string {
 
 // check also fills in c.keys.
 func (c *config) check() error {
-	ways := 0
-	for _, set := range []bool{c.Discovery != "", c.JWKS != "", len(c.PublicKeys) > 0} {
-		if set {
-			ways++
-		}
+	if err := c.checkWays(); err != nil {
+		return err
 	}
-	if ways != 1 {
-		return errs.New(errs.Invalid, "exactly one of 'jwt_validation_pubkeys', 'jwks_url', 'oidc_discovery_url' must be set")
-	}
-	if (c.ClientID == "") != (c.Secret == "") || c.ClientID != "" && c.Discovery == "" {
-		return errs.New(errs.Invalid, "both 'oidc_client_id' and 'oidc_client_secret' must be set for OIDC, with 'oidc_discovery_url'")
-	}
-	for name, address := range map[string]string{"oidc_discovery_url": c.Discovery, "jwks_url": c.JWKS} {
-		if u, err := url.Parse(address); address != "" && (err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.User != nil) {
-			return errs.Newf(errs.Invalid, "%s must be an address such as https://issuer.example.org", name)
-		}
-	}
-	for name, text := range map[string]string{"oidc_discovery_ca_pem": c.DiscoveryCA, "jwks_ca_pem": c.JWKSCA} {
-		if text != "" && !x509.NewCertPool().AppendCertsFromPEM([]byte(text)) {
-			return errs.Newf(errs.Invalid, "%s holds no certificate in PEM", name)
-		}
+	if err := c.checkAddresses(); err != nil {
+		return err
 	}
 	for _, a := range c.Algorithms {
 		if !slices.Contains(algorithms, jose.SignatureAlgorithm(a)) {
@@ -201,6 +185,37 @@ func (c *config) check() error {
 			return err
 		}
 		c.keys = append(c.keys, key)
+	}
+	return nil
+}
+
+// checkWays holds that keys come from one place, and browser logins have all they need.
+func (c *config) checkWays() error {
+	ways := 0
+	for _, set := range []bool{c.Discovery != "", c.JWKS != "", len(c.PublicKeys) > 0} {
+		if set {
+			ways++
+		}
+	}
+	if ways != 1 {
+		return errs.New(errs.Invalid, "exactly one of 'jwt_validation_pubkeys', 'jwks_url', 'oidc_discovery_url' must be set")
+	}
+	if (c.ClientID == "") != (c.Secret == "") || c.ClientID != "" && c.Discovery == "" {
+		return errs.New(errs.Invalid, "both 'oidc_client_id' and 'oidc_client_secret' must be set for OIDC, with 'oidc_discovery_url'")
+	}
+	return nil
+}
+
+func (c *config) checkAddresses() error {
+	for name, address := range map[string]string{"oidc_discovery_url": c.Discovery, "jwks_url": c.JWKS} {
+		if u, err := url.Parse(address); address != "" && (err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.User != nil) {
+			return errs.Newf(errs.Invalid, "%s must be an address such as https://issuer.example.org", name)
+		}
+	}
+	for name, text := range map[string]string{"oidc_discovery_ca_pem": c.DiscoveryCA, "jwks_ca_pem": c.JWKSCA} {
+		if text != "" && !x509.NewCertPool().AppendCertsFromPEM([]byte(text)) {
+			return errs.Newf(errs.Invalid, "%s holds no certificate in PEM", name)
+		}
 	}
 	return nil
 }

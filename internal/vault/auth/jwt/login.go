@@ -4,6 +4,7 @@ import (
 	"context"
 	"reflect"
 	"strings"
+	"time"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/auth"
@@ -30,23 +31,8 @@ func (e *Engine) login(ctx context.Context, tx engine.Tx, req *engine.Request) (
 	if err := allowed(r, req); err != nil {
 		return nil, err
 	}
-	payload, err := i.verify(ctx, text)
+	c, err := i.believe(ctx, r, text, req.Time)
 	if err != nil {
-		return nil, err
-	}
-	c, err := parseClaims(payload)
-	if err != nil {
-		return nil, err
-	}
-	if err := c.checkTimes(req.Time, r); err != nil {
-		return nil, err
-	}
-	if issuer, _ := c.text("iss"); i.cfg.Issuer != "" && issuer != i.cfg.Issuer {
-		return nil, errs.New(errs.Denied, "error validating token: invalid issuer (iss) claim")
-	} else if i.cfg.Issuer == "" && i.cfg.Discovery != "" && strings.TrimSuffix(issuer, "/") != strings.TrimSuffix(i.cfg.Discovery, "/") {
-		return nil, errs.New(errs.Denied, "error validating token: the iss claim is not oidc_discovery_url; set bound_issuer if that is meant")
-	}
-	if err := r.checkAudience(c); err != nil {
 		return nil, err
 	}
 	a, err := r.admit(c)
@@ -55,6 +41,36 @@ func (e *Engine) login(ctx context.Context, tx engine.Tx, req *engine.Request) (
 		return nil, err
 	}
 	return &engine.Response{Auth: a}, nil
+}
+
+// believe verifies a workload's JWT and all that does not depend on whose it is.
+func (i *issuer) believe(ctx context.Context, r *role, text string, now time.Time) (claims, error) {
+	payload, err := i.verify(ctx, text)
+	if err != nil {
+		return nil, err
+	}
+	c, err := parseClaims(payload)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.checkTimes(now, r); err != nil {
+		return nil, err
+	}
+	if err := i.checkIssuer(c); err != nil {
+		return nil, err
+	}
+	return c, r.checkAudience(c)
+}
+
+func (i *issuer) checkIssuer(c claims) error {
+	said, _ := c.text("iss")
+	switch bound, discovery := i.cfg.Issuer, i.cfg.Discovery; {
+	case bound != "" && said != bound:
+		return errs.New(errs.Denied, "error validating token: invalid issuer (iss) claim")
+	case bound == "" && discovery != "" && strings.TrimSuffix(said, "/") != strings.TrimSuffix(discovery, "/"):
+		return errs.New(errs.Denied, "error validating token: the iss claim is not oidc_discovery_url; set bound_issuer if that is meant")
+	}
+	return nil
 }
 
 func allowed(r *role, req *engine.Request) error {

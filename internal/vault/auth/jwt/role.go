@@ -137,18 +137,34 @@ func (r *role) Check() error {
 		return errs.New(errs.Invalid, "role_type must be jwt or oidc")
 	case r.UserClaim == "":
 		return errs.New(errs.Invalid, "a user claim must be defined on the role")
-	case r.Kind == typeJWT && len(r.Audiences) == 0 && r.Subject == "" && len(r.Claims) == 0 && len(r.BoundCIDRs) == 0:
+	case r.Kind == typeJWT && !r.bound():
 		return errs.New(errs.Invalid, "must have at least one bound constraint when creating/updating a role: bound_audiences, bound_subject, bound_claims or token_bound_cidrs")
 	case r.Kind == typeOIDC && len(r.Redirects) == 0:
 		return errs.New(errs.Invalid, "'allowed_redirect_uris' must be set if 'role_type' is 'oidc' or unspecified")
 	case r.MaxAge < 0:
 		return errs.New(errs.Invalid, "max_age cannot be negative")
 	}
+	if err := r.checkRedirects(); err != nil {
+		return err
+	}
+	return r.checkMappings()
+}
+
+// bound reports whether the role asks for anything at all.
+func (r *role) bound() bool {
+	return len(r.Audiences) > 0 || r.Subject != "" || len(r.Claims) > 0 || len(r.BoundCIDRs) > 0
+}
+
+func (r *role) checkRedirects() error {
 	for _, text := range r.Redirects {
 		if u, err := url.Parse(text); err != nil || u.Scheme == "" || u.Fragment != "" {
 			return errs.New(errs.Invalid, "allowed_redirect_uris must hold addresses such as http://localhost:8250/oidc/callback")
 		}
 	}
+	return nil
+}
+
+func (r *role) checkMappings() error {
 	seen := map[string]bool{"role": true}
 	for _, name := range r.Mappings {
 		if seen[name] || name == "" {
@@ -191,28 +207,10 @@ func (r *role) Show() engine.Builder {
 // what the role asks for; what it asks for is told only where the caller holds
 // that very claim.
 func (r *role) admit(c claims) (*engine.Auth, error) {
-	if r.Subject != "" && !fits(c.list("sub"), []string{r.Subject}, false) {
-		return nil, errs.New(errs.Denied, "error validating token: the sub claim does not match the role's bound_subject")
+	if err := r.checkBound(c); err != nil {
+		return nil, err
 	}
-	for _, name := range slices.Sorted(maps.Keys(r.Claims)) {
-		values := c.list(name)
-		if values == nil {
-			return nil, errs.Newf(errs.Denied, "error validating claims: claim %q is missing", name)
-		}
-		if !fits(values, r.Claims[name], r.Globs) {
-			return nil, errs.Newf(errs.Denied, "error validating claims: claim %q does not match any associated bound claim values", name)
-		}
-	}
-	name := r.UserClaim
-	if r.Pointer && !strings.HasPrefix(name, "/") {
-		name = "/" + name
-	}
-	user, ok := "", false
-	if r.Pointer {
-		user, ok = c.text(name)
-	} else {
-		user, ok = scalar(c[name])
-	}
+	user, ok := r.user(c)
 	if !ok || user == "" {
 		return nil, errs.Newf(errs.Denied, "claim %q not found in token, or not a text", r.UserClaim)
 	}
@@ -233,6 +231,31 @@ func (r *role) admit(c claims) (*engine.Auth, error) {
 		a.Groups = c.list(r.Groups)
 	}
 	return a, nil
+}
+
+// checkBound holds bound_subject and bound_claims.
+func (r *role) checkBound(c claims) error {
+	if r.Subject != "" && !fits(c.list("sub"), []string{r.Subject}, false) {
+		return errs.New(errs.Denied, "error validating token: the sub claim does not match the role's bound_subject")
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.Claims)) {
+		values := c.list(name)
+		if values == nil {
+			return errs.Newf(errs.Denied, "error validating claims: claim %q is missing", name)
+		}
+		if !fits(values, r.Claims[name], r.Globs) {
+			return errs.Newf(errs.Denied, "error validating claims: claim %q does not match any associated bound claim values", name)
+		}
+	}
+	return nil
+}
+
+// user is who the claims say it is.
+func (r *role) user(c claims) (string, bool) {
+	if !r.Pointer {
+		return scalar(c[r.UserClaim])
+	}
+	return c.text("/" + strings.TrimPrefix(r.UserClaim, "/"))
 }
 
 // checkAudience holds aud against the role: a token for an audience logs in only

@@ -97,12 +97,14 @@ func (r *role) Check() error {
 	if err := r.checkStateless(); err != nil {
 		return err
 	}
+	return r.prepareSelector()
+}
+
+func (r *role) prepareSelector() (err error) {
 	r.selector = nil
-	if r.Selector == "" {
-		return nil
+	if r.Selector != "" {
+		r.selector, err = parseSelector(r.Selector)
 	}
-	s, err := parseSelector(r.Selector)
-	r.selector = s
 	return err
 }
 

@@ -70,8 +70,7 @@ func judge(t *Tally, before, after policy.Decision) (Outcome, bool) {
 	switch {
 	case before.Allowed == after.Allowed && before.Reason == after.Reason:
 		return o, false
-	case !after.Allowed && after.Reason == policy.ValueNotAllowed || !before.Allowed && before.Reason == policy.ValueNotAllowed,
-		after.Reason == policy.WrapTTL || before.Reason == policy.WrapTTL:
+	case restsOnValues(before) || restsOnValues(after):
 		o.Verdict = Uncertain
 	case t.Allowed && !after.Allowed:
 		o.Verdict = Lost
@@ -81,6 +80,11 @@ func judge(t *Tally, before, after policy.Decision) (Outcome, bool) {
 		return o, false
 	}
 	return o, true
+}
+
+// restsOnValues reports whether the log lacks what decided.
+func restsOnValues(d policy.Decision) bool {
+	return d.Reason == policy.ValueNotAllowed || d.Reason == policy.WrapTTL
 }
 
 // bench compiles each set of policies once, as it is and as it would be.
