@@ -23,6 +23,7 @@ func benchmarks() []benchmark {
 		loginBenchmarks(),
 		identityBenchmarks(),
 		transitBenchmarks(),
+		pkiBenchmarks(),
 		databaseBenchmarks(),
 		startBenchmarks(),
 		syncBenchmarks(),

@@ -18,10 +18,11 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/engine/pki/keypair"
 )
 
-// MaxIssuers and MaxKeys bound what a mount keeps: chains are put together of all.
+// MaxIssuers and MaxKeys bound what a mount keeps: a change reads them all, in one
+// transaction.
 const (
-	MaxIssuers = 500
-	MaxKeys    = 1000
+	MaxIssuers = 100
+	MaxKeys    = 200
 )
 
 // Change is a change of issuers, keys or defaults within one transaction. Done

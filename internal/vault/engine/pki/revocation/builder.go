@@ -20,8 +20,8 @@ const (
 	// inline is up to how many revocations a CRL is built before the revocation that
 	// it lacks is answered; above, it is built in the background.
 	inline = 5000
-	// pageSize is how many revocations one transaction reads or removes.
-	pageSize = 1000
+	// pageSize is how many revocations one transaction reads or removes, well below store.MaxChanges.
+	pageSize = 250
 	// pause is the longest between two looks for what is due.
 	pause = time.Minute
 )

@@ -15,8 +15,9 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/engine/pki/wire"
 )
 
-// batch is how many certificates one transaction looks at.
-const batch = 250
+// batch is how many certificates one transaction looks at: of each up to four
+// entries, well below store.MaxChanges.
+const batch = 80
 
 // Tidier tidies one mount.
 type Tidier struct{ cfg engine.Config }
