@@ -139,6 +139,9 @@ func (d *database) batch(ctx context.Context, batch []*waiting) []error {
 	}
 	defer conn.Release()
 	c := conn.Conn().PgConn()
+	if err := d.conform(ctx, c); err != nil {
+		return all(err)
+	}
 	if _, err := c.Exec(ctx, strings.Join(begin(ctx), "; ")).ReadAll(); err != nil {
 		d.rollback(ctx, c)
 		return all(d.fail("beginning a transaction", err))

@@ -157,6 +157,9 @@ func (d *database) once(ctx context.Context, w *work) error {
 // within runs a transaction on c, in two messages. The server gives a statement
 // up before we do, so that what we gave up for lost is not done later.
 func (d *database) within(ctx context.Context, c *pgconn.PgConn, w *work) error {
+	if err := d.conform(ctx, c); err != nil {
+		return err
+	}
 	first := begin(ctx)
 	results, err := c.Exec(ctx, strings.Join(slices.Concat(first, w.statements), "\n;\n")).ReadAll()
 	if err != nil {
@@ -188,9 +191,23 @@ func (d *database) commit(ctx context.Context, c *pgconn.PgConn, after ...string
 	return err
 }
 
+// conforming is the setting by which a backslash in '...' is but a character, as
+// statement.Expand takes it to be.
+const conforming = "standard_conforming_strings"
+
+// conform sets it where it is off. That takes a message of its own: the server
+// reads all of a message before it does any of it.
+func (d *database) conform(ctx context.Context, c *pgconn.PgConn) error {
+	if c.ParameterStatus(conforming) == "on" { // nearly everywhere
+		return nil
+	}
+	_, err := c.Exec(ctx, "SET "+conforming+" = on").ReadAll()
+	return d.fail("setting "+conforming, err)
+}
+
 // begin are the statements that begin a transaction.
 func begin(ctx context.Context) []string {
-	all := []string{"BEGIN", "SET LOCAL standard_conforming_strings = on"}
+	all := []string{"BEGIN"}
 	if deadline, ok := ctx.Deadline(); ok {
 		all = append(all, fmt.Sprintf("SET LOCAL statement_timeout = %d", max(1, (time.Until(deadline)*9/10).Milliseconds())))
 	}

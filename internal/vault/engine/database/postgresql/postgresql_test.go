@@ -112,6 +112,34 @@ var hostile = []string{
 	`x'; DROP ROLE bystander; --`, `$$; DROP ROLE bystander; $$`, "new\nline", `Ünïcode`, `{{password}}`, `%s%d`, `a.b.c`, `"`, `"" --`,
 }
 
+// A server may read backslashes in strings as escapes: a value must not end its
+// string there either (CVE-2026-39946).
+func TestCVE202639946BackslashesAreNoEscapes(t *testing.T) {
+	s := dbtest.PostgreSQL(t)
+	query(t, s, "postgres", `CREATE ROLE old_bystander`)
+	query(t, s, "postgres", fmt.Sprintf(`ALTER ROLE %q SET standard_conforming_strings = off`, s.User))
+	defer func() {
+		query(t, s, "postgres", fmt.Sprintf(`ALTER ROLE %q RESET standard_conforming_strings`, s.User))
+		query(t, s, "postgres", `DROP ROLE IF EXISTS old_bystander`)
+	}()
+	db := admin(t, s, "")
+	const password = `\'; DROP ROLE old_bystander; --`
+	for _, statements := range [][]string{{create}, {"SET LOCAL work_mem = '4MB'", create}} {
+		if err := db.Create(within(t, 20*time.Second), account("old_server", password, statements...)); err != nil {
+			t.Fatal(err)
+		}
+		if !exists(t, s, "old_bystander") {
+			t.Fatal("the password was run as a statement")
+		}
+		if err := connect(t, s, "old_server", password, "").Ping(within(t, 20*time.Second)); err != nil {
+			t.Errorf("the password is another: %v", err)
+		}
+		if err := db.Delete(within(t, 20*time.Second), account("old_server", "")); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestCVE202639946RoleNamesAreQuoted(t *testing.T) {
 	s := dbtest.PostgreSQL(t)
 	db := admin(t, s, "")
