@@ -216,6 +216,25 @@ func TestRevocationStatements(t *testing.T) {
 	}
 }
 
+// A template whose names come again is refused, for making a user whose name is
+// somebody's fails, and what is then revoked would be that somebody.
+func TestUsernameTemplateRemovesNobodyElse(t *testing.T) {
+	m := pgMount(t)
+	m.user("bystander", "pw")
+	for _, template := range []string{`{{.DisplayName}}`, `{{printf "%s-%s" .DisplayName (random 20) | truncate 9}}`} {
+		_, err := m.Do(engine.Update, "config/pg", object("username_template", template))
+		if err == nil {
+			_, err = m.Do(engine.Read, "creds/readonly", "", func(r *engine.Request) { r.Caller.DisplayName = "bystander" })
+		}
+		if !errs.Is(err, errs.Invalid) {
+			t.Errorf("%s: %v", template, err)
+		}
+		if !m.exists("bystander") {
+			t.Fatalf("%s: the bystander is gone", template)
+		}
+	}
+}
+
 // What a display name holds can end no quote (CVE-2026-39946).
 func TestCVE202639946DisplayNames(t *testing.T) {
 	m := pgMount(t)

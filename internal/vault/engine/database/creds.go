@@ -92,7 +92,7 @@ func (e *Engine) newName(c *connection, role string, req *engine.Request) (strin
 	if text == "" {
 		text = kind.Username
 	}
-	name, err := username.Template(text).Make(username.Data{DisplayName: req.Caller.DisplayName, RoleName: role}, e.source(req.Time))
+	name, err := username.Template(text).MakeUnique(username.Data{DisplayName: req.Caller.DisplayName, RoleName: role}, e.source(req.Time))
 	if err != nil {
 		return "", err
 	}

@@ -43,8 +43,30 @@ type Source struct {
 
 // Check tries a template. Kind Invalid: as for Make.
 func (t Template) Check(s Source) error {
-	_, err := t.Make(Data{DisplayName: "display", RoleName: "role"}, s)
+	_, err := t.MakeUnique(Data{DisplayName: "display", RoleName: "role"}, s)
 	return err
+}
+
+// MakeUnique is Make for a user who is removed with a lease. A name in which
+// chance has no part could be somebody's already, and making the user would fail,
+// and the end of the lease would remove whoever has the name: that is Invalid too.
+func (t Template) MakeUnique(d Data, s Source) (string, error) {
+	name, err := t.Make(d, s)
+	if err != nil {
+		return "", err
+	}
+	if always, err := t.Make(d, Source{Random: zeros{}, Now: s.Now}); err != nil || always == name {
+		return "", errs.New(errs.Invalid, "username_template makes a name that may come again, and its user would be removed with this one: it must hold random or uuid, and not truncate it away")
+	}
+	return name, nil
+}
+
+// zeros is chance that always falls the same way.
+type zeros struct{}
+
+func (zeros) Read(b []byte) (int, error) {
+	clear(b)
+	return len(b), nil
 }
 
 // Make makes a name. Kind Invalid: the template cannot be parsed, uses what is

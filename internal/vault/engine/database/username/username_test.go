@@ -58,6 +58,9 @@ func TestRefusedTemplates(t *testing.T) {
 		`{{replace "" (printf "%999d" 1) (printf "%999d" 1)}}`: "longer than",
 		`{{"\x00"}}`:                       "NUL",
 		strings.Repeat("x", MaxTemplate+1): "the limit is",
+		`{{.DisplayName}}`:                 "random or uuid",
+		`{{.RoleName}}-{{unix_time}}`:      "random or uuid",
+		`{{printf "%s-%s" .DisplayName (random 20) | truncate 8}}`: "truncate",
 	} {
 		err := Template(in).Check(source)
 		if !errs.Is(err, errs.Invalid) || !strings.Contains(err.Error(), want) {
