@@ -22,6 +22,7 @@ type Engine struct {
 	cfg   engine.Config
 	types map[string]*driver.Type // by every name
 	pools *pools
+	turns turns
 }
 
 var (

@@ -109,9 +109,41 @@ func (e *Engine) ping(ctx context.Context, t *target) error {
 }
 
 // carryOut is steps 2 to 4 of a change that start began and somebody committed.
+// Several may have the same change to carry out: who comes later finds it done.
 func (e *Engine) carryOut(ctx context.Context, t *target) error {
-	err := e.set(ctx, t)
+	waiting, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	release, err := e.turns.take(waiting, t.subject)
+	if err != nil {
+		return err // it stays pending, and Work takes it up
+	}
+	defer release()
+	if done, err := e.overtaken(ctx, t); done || err != nil {
+		return err
+	}
+	err = e.set(ctx, t)
 	return e.finish(context.WithoutCancel(ctx), t, err)
+}
+
+// overtaken reports whether somebody else has carried out t's change; the error
+// says that it came to nothing.
+func (e *Engine) overtaken(ctx context.Context, t *target) (done bool, err error) {
+	pending := t.state.Pending
+	err = e.cfg.Update(ctx, func(ctx context.Context, tx engine.Tx) error {
+		now, err := load(ctx, tx, t.subject)
+		switch {
+		case err != nil:
+			return err
+		case now == nil:
+			return errs.Newf(errs.NotExist, "%s was deleted before its password was changed", t.what())
+		}
+		done = now.state.Pending == "" && now.state.Password == pending
+		if !done && now.state.Pending != pending {
+			return errs.Newf(errs.Unavailable, "another change of the password of %s came between: try again", t.what())
+		}
+		return nil
+	})
+	return done, err
 }
 
 // set is steps 2 and 3: the database gets the new password, and a login proves
