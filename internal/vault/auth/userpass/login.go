@@ -11,6 +11,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/auth"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
+	"github.com/strongkeep/strongkeep/internal/vault/token"
 )
 
 var errWrong = errs.New(errs.Invalid, "invalid username or password")
@@ -31,21 +32,24 @@ func (e *Engine) login(ctx context.Context, tx engine.Tx, req *engine.Request) (
 	case err != nil || len(password) > maxPassword:
 		return nil, errWrong
 	}
+	// Failures are read and counted within the slot: of a thousand guesses that
+	// come at once no more are compared than one after the other would be, and a
+	// few.
+	release, err := e.slot(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
 	u, err := e.users.Load(ctx, tx, name)
 	if err != nil {
 		return nil, err
 	}
-	f, err := loadFailures(ctx, tx, name)
+	f, err := loadFailures(ctx, tx, failedKey(name))
 	if err != nil {
 		return nil, err
 	}
-	limits := e.cfg.Lockout()
-	locked := f.locked(req.Time, limits)
-	right, err := e.compare(ctx, u, password, locked)
-	if err != nil {
-		return nil, err
-	}
-	if !right {
+	locked := f.locked(req.Time, e.cfg.Lockout())
+	if !compare(u, password) || locked {
 		return nil, e.refuse(ctx, u, locked)
 	}
 	params, err := u.Engine()
@@ -63,53 +67,64 @@ func (e *Engine) login(ctx context.Context, tx engine.Tx, req *engine.Request) (
 	}}, nil
 }
 
-// compare does the same work whether or not the user is there and locked.
-func (e *Engine) compare(ctx context.Context, u *user, password string, locked bool) (bool, error) {
+// slot waits until a password may be compared; the caller calls release then.
+func (e *Engine) slot(ctx context.Context) (release func(), err error) {
 	select {
 	case e.slots <- struct{}{}:
-		defer func() { <-e.slots }()
+		return func() { <-e.slots }, nil
 	case <-ctx.Done():
-		return false, errs.Newf(errs.Unavailable, "waiting to compare a password: %w", ctx.Err())
+		return nil, errs.Newf(errs.Unavailable, "waiting to compare a password: %w", ctx.Err())
 	}
+}
+
+// compare does the same work whether or not the user is there.
+func compare(u *user, password string) bool {
 	hash := nobody
 	if u != nil {
 		hash = u.Hash
 	}
 	fits := bcrypt.CompareHashAndPassword(hash, []byte(password)) == nil
-	return fits && u != nil && !locked, nil
+	return fits && u != nil
 }
 
-// refuse counts a failure in a commit of its own, for the login's is none.
+// refuse counts a failure in a commit of its own, for the login's is none. Where
+// there is nothing to count another entry is written: how long the answer takes
+// must not tell which names exist (the class of CVE-2025-6011).
 func (e *Engine) refuse(ctx context.Context, u *user, locked bool) error {
+	limits := e.cfg.Lockout()
+	key, name := nobodyKey, ""
+	if u != nil {
+		name = u.Name
+	}
+	if u != nil && !locked {
+		key = failedKey(name)
+	}
+	var f failures
+	if !limits.Disabled {
+		err := e.cfg.Update(ctx, func(ctx context.Context, tx engine.Tx) (err error) {
+			if f, err = loadFailures(ctx, tx, key); err != nil {
+				return err
+			}
+			f.add(e.cfg.Now().UTC(), limits)
+			raw, err := json.Marshal(f)
+			if err != nil {
+				return errs.Newf(errs.Internal, "encoding the failures of a user: %w", err)
+			}
+			tx.Put(key, raw)
+			return nil
+		})
+		if err != nil {
+			return err // uncounted guesses are free guesses
+		}
+	}
 	switch {
 	case u == nil:
 		e.cfg.Log.Info("login refused: there is no such user")
-		return errWrong
 	case locked:
-		e.cfg.Log.Info("login refused: the user is locked out", "user", u.Name)
-		return errWrong
+		e.cfg.Log.Info("login refused: the user is locked out", "user", name)
+	default:
+		e.cfg.Log.Info("login refused: wrong password", "user", name, "failures", f.Count, "locked_until", f.Until)
 	}
-	limits := e.cfg.Lockout()
-	if limits.Disabled {
-		return errWrong
-	}
-	var f failures
-	err := e.cfg.Update(ctx, func(ctx context.Context, tx engine.Tx) (err error) {
-		if f, err = loadFailures(ctx, tx, u.Name); err != nil {
-			return err
-		}
-		f.add(e.cfg.Now().UTC(), limits)
-		raw, err := json.Marshal(f)
-		if err != nil {
-			return errs.Newf(errs.Internal, "encoding the failures of a user: %w", err)
-		}
-		tx.Put(failedKey(u.Name), raw)
-		return nil
-	})
-	if err != nil {
-		return err // uncounted guesses are free guesses
-	}
-	e.cfg.Log.Info("login refused: wrong password", "user", u.Name, "failures", f.Count, "locked_until", f.Until)
 	return errWrong
 }
 
@@ -122,10 +137,13 @@ type failures struct {
 
 func failedKey(name string) string { return failedFolder + name }
 
-const failedFolder = "failed/"
+const (
+	failedFolder = "failed/"
+	nobodyKey    = "failed-nobody" // where failures go that are not counted
+)
 
-func loadFailures(ctx context.Context, tx engine.Tx, name string) (f failures, err error) {
-	stored, err := tx.Get(ctx, failedKey(name))
+func loadFailures(ctx context.Context, tx engine.Tx, key string) (f failures, err error) {
+	stored, err := tx.Get(ctx, key)
 	if err != nil || !stored.Exists() {
 		return f, err
 	}
@@ -161,7 +179,7 @@ func (e *Engine) Locked(ctx context.Context, tx engine.Tx) ([]string, error) {
 	now, limits := e.cfg.Now(), e.cfg.Lockout()
 	var locked []string
 	for _, name := range names {
-		if f, err := loadFailures(ctx, tx, name); err != nil || f.locked(now, limits) {
+		if f, err := loadFailures(ctx, tx, failedKey(name)); err != nil || f.locked(now, limits) {
 			locked = append(locked, name)
 		}
 	}
@@ -192,6 +210,13 @@ func (e *Engine) Renew(ctx context.Context, tx engine.Tx, a *engine.Auth) (*engi
 	}
 	if u == nil {
 		return nil, errs.Newf(errs.Invalid, "user %q was deleted: its tokens cannot be renewed", name)
+	}
+	policies, err := token.LoginPolicies(u.Policies, u.NoDefaultPolicy)
+	if err != nil {
+		return nil, err
+	}
+	if !slices.Equal(policies, a.Params.Policies) {
+		return nil, errs.New(errs.Invalid, "policies have changed, not renewing: log in again")
 	}
 	next := *a
 	next.Params, err = u.Engine()

@@ -45,6 +45,10 @@ type user struct {
 // maxPassword is bcrypt's limit: it would silently ignore what is beyond.
 const maxPassword = 72
 
+// maxCost bounds hashes that are brought along: each step doubles the time of a
+// comparison, which strangers ask for. This one takes a second or two.
+const maxCost = 15
+
 // Decode implements auth.Record.
 func (u *user) Decode(req *engine.Request) error {
 	if err := u.setPassword(req, false); err != nil {
@@ -69,8 +73,12 @@ func (u *user) setPassword(req *engine.Request, must bool) error {
 	case len(password) > maxPassword:
 		return errs.Newf(errs.Invalid, "the password is longer than %d bytes, which is all that bcrypt takes", maxPassword)
 	case hashed != "":
-		if _, err := bcrypt.Cost([]byte(hashed)); err != nil || len(hashed) != 60 {
+		cost, err := bcrypt.Cost([]byte(hashed))
+		if err != nil || len(hashed) != 60 {
 			return errs.New(errs.Invalid, "password_hash is not a bcrypt hash")
+		}
+		if cost > maxCost {
+			return errs.Newf(errs.Invalid, "password_hash has the cost %d: more than %d would keep everybody waiting", cost, maxCost)
 		}
 		u.Hash = []byte(hashed)
 	case password != "":

@@ -1,10 +1,12 @@
 package userpass
 
 import (
+	"context"
 	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"golang.org/x/crypto/bcrypt"
@@ -147,10 +149,75 @@ func TestCVE20256011UnknownUsersCostAsMuch(t *testing.T) {
 	if cost, err := bcrypt.Cost(nobody); err != nil || cost != bcrypt.DefaultCost {
 		t.Errorf("the hash of nobody has cost %d, %v", cost, err)
 	}
+	// It is counted like any other, too, for a commit takes time as well, but not
+	// by name: strangers must not fill the store.
 	w := newWorld(t)
+	before := len(w.Stored(t))
 	w.fails("nobody", "right")
-	if len(w.Stored(t)) != 1 {
-		t.Error("a stranger's guess is stored")
+	w.fails("another", "right")
+	if n := len(w.Stored(t)) - before; n != 1 {
+		t.Errorf("guesses of names that do not exist leave %d entries, want one for all", n)
+	}
+	if locked, err := w.Engine.(engine.Locker).Locked(t.Context(), w.View()); err != nil || len(locked) != 0 {
+		t.Errorf("locked: %v, %v", locked, err)
+	}
+}
+
+// Guesses that come at once, before any of them is counted, are no more than
+// guesses that come one by one: who is locked out while a login waits for its
+// turn is refused.
+func TestLockoutHoldsForLoginsThatWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		e := w.Engine.(*Engine)
+		e.slots = make(chan struct{}, 1)
+		e.slots <- struct{}{} // somebody's password is being compared
+		result := make(chan error)
+		go func() { result <- w.try("ann", "right") }()
+		synctest.Wait()
+		if err := e.cfg.Update(t.Context(), func(_ context.Context, tx engine.Tx) error {
+			tx.Put(failedKey("ann"), fmt.Appendf(nil, `{"count":5,"last":%q,"until":%q}`, w.Now().Format(time.RFC3339), w.Now().Add(time.Minute).Format(time.RFC3339)))
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		<-e.slots
+		if err := <-result; !errs.Is(err, errs.Invalid) {
+			t.Errorf("a login that waited while its user was locked out: %v", err)
+		}
+	})
+}
+
+// Comparing with an imported hash must not take minutes: anybody can ask for it.
+func TestCostlyHashesAreRefused(t *testing.T) {
+	w := newWorld(t)
+	for cost, fits := range map[string]bool{"15": true, "16": false, "31": false} {
+		_, err := w.Do(engine.Update, "users/bob", `{"password_hash":"`+strings.Replace(string(nobody), "$10$", "$"+cost+"$", 1)+`"}`)
+		if (err == nil) != fits {
+			t.Errorf("cost %s: %v", cost, err)
+		}
+	}
+}
+
+// A token is renewed only as long as its user would get the same policies.
+func TestRenewalAfterAChangeOfPolicies(t *testing.T) {
+	w := newWorld(t)
+	renew := func(policies ...string) error {
+		a := &engine.Auth{Metadata: map[string]string{"username": "ann"}, Params: engine.TokenParams{Policies: policies}}
+		_, err := w.Engine.(engine.Renewer).Renew(t.Context(), w.View(), a)
+		return err
+	}
+	if err := renew("default"); err != nil {
+		t.Error(err)
+	}
+	if _, err := w.Do(engine.Update, "users/ann/policies", `{"token_policies":"b,A"}`); err != nil {
+		t.Fatal(err)
+	}
+	if err := renew("a", "b", "default"); err != nil {
+		t.Error(err)
+	}
+	if err := renew("default"); !errs.Is(err, errs.Invalid) || !strings.Contains(err.Error(), "policies have changed") {
+		t.Errorf("with the policies of before: %v", err)
 	}
 }
 
@@ -163,7 +230,7 @@ func TestLockedUsersAreFreedByHand(t *testing.T) {
 	if err := w.Engine.(engine.Locker).Unlock(t.Context(), tx, "ANN"); err != nil {
 		t.Fatal(err)
 	}
-	if f, err := loadFailures(t.Context(), tx, "ann"); err != nil || f.Count != 0 {
+	if f, err := loadFailures(t.Context(), tx, failedKey("ann")); err != nil || f.Count != 0 {
 		t.Errorf("%+v, %v", f, err)
 	}
 	if err := w.Engine.(engine.Locker).Unlock(t.Context(), tx, "a/b"); !errs.Is(err, errs.Invalid) {
