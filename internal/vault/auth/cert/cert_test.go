@@ -13,6 +13,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/auth/authtest"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
 	"github.com/strongkeep/strongkeep/internal/vault/engine/enginetest"
+	"github.com/strongkeep/strongkeep/internal/vault/token"
 )
 
 func factory(certs map[string][]*x509.Certificate) engine.Factory {
@@ -174,9 +175,14 @@ func TestCVE202639388RenewalNeedsTheCertificate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	policies, err := token.LoginPolicies(a.Params.Policies, a.Params.NoDefaultPolicy) // as the gate made them
+	if err != nil {
+		t.Fatal(err)
+	}
 	renew := func(shown ...*x509.Certificate) error {
 		again := *a
 		again.Certificates = shown
+		again.Params.Policies = policies
 		_, err := w.engine.Renew(t.Context(), w.View(), &again)
 		return err
 	}
@@ -195,6 +201,10 @@ func TestCVE202639388RenewalNeedsTheCertificate(t *testing.T) {
 	w.write("config", map[string]any{"disable_binding": true})
 	if err := renew(); err != nil {
 		t.Errorf("without binding: %v", err)
+	}
+	policies = []string{"another", "default"}
+	if err := renew(); !errs.Is(err, errs.Invalid) || !strings.Contains(err.Error(), "policies have changed") {
+		t.Errorf("with other policies than the role has now: %v", err)
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/auth"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
+	"github.com/strongkeep/strongkeep/internal/vault/token"
 )
 
 // maxChain bounds what a client may have the server verify.
@@ -172,8 +173,9 @@ func (r *role) trusts(shown []*x509.Certificate, now time.Time) []*x509.Certific
 	return chains[0]
 }
 
-// Renew implements engine.Renewer: the role must still be there and trust the
-// certificate, which must be the one that the token was given for.
+// Renew implements engine.Renewer: the role must still be there, with the same
+// policies, and trust the certificate, which must be the one that the token was
+// given for.
 func (e *Engine) Renew(ctx context.Context, tx engine.Tx, a *engine.Auth) (*engine.Auth, error) {
 	name, err := auth.CleanName("certificate role", a.Metadata["cert_name"])
 	if err != nil {
@@ -194,6 +196,13 @@ func (e *Engine) Renew(ctx context.Context, tx engine.Tx, a *engine.Auth) (*engi
 		if err := e.bound(ctx, tx, r, a); err != nil {
 			return nil, err
 		}
+	}
+	policies, err := token.LoginPolicies(r.Policies, r.NoDefaultPolicy)
+	if err != nil {
+		return nil, err
+	}
+	if !slices.Equal(policies, a.Params.Policies) {
+		return nil, errs.New(errs.Invalid, "policies have changed, not renewing: log in again")
 	}
 	next := *a
 	next.Params, err = r.Engine()
