@@ -95,6 +95,22 @@ func TestConformance(t *testing.T) {
 	)})
 }
 
+// Who sends no secret ID does not learn whether the role ID is right.
+func TestRoleIDsCannotBeGuessedWithoutSecretIDs(t *testing.T) {
+	w := newWorld(t, `{"role_id":"right"}`)
+	texts := map[string]bool{}
+	for _, id := range []string{"right", "wrong"} {
+		_, err := w.Do(engine.Update, "login", `{"role_id":"`+id+`"}`)
+		if !errs.Is(err, errs.Invalid) {
+			t.Fatal(id, err)
+		}
+		texts[err.Error()] = true
+	}
+	if len(texts) != 1 {
+		t.Errorf("the answers differ: %v", texts)
+	}
+}
+
 // world is one mount of the method with a role.
 type world struct {
 	*enginetest.Harness

@@ -2,6 +2,7 @@ package approle
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"net/netip"
 	"time"
@@ -12,8 +13,11 @@ import (
 )
 
 // errInvalid does not say which of the two is wrong: role IDs are not for
-// guessing either.
-var errInvalid = errs.New(errs.Invalid, "invalid role or secret ID")
+// guessing either. Nor does errMissing say that the role ID is right.
+var (
+	errInvalid = errs.New(errs.Invalid, "invalid role or secret ID")
+	errMissing = errs.New(errs.Invalid, "invalid role or secret ID: missing secret_id")
+)
 
 func (e *Engine) login(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
 	d := req.Decode()
@@ -27,6 +31,9 @@ func (e *Engine) login(ctx context.Context, tx engine.Tx, req *engine.Request) (
 		return nil, errInvalid
 	}
 	r, err := e.byRoleID(ctx, tx, roleID)
+	if errors.Is(err, errInvalid) && secret == "" {
+		err = errMissing
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -80,7 +87,7 @@ func (e *Engine) byRoleID(ctx context.Context, tx engine.Tx, roleID string) (*ro
 // spend checks a secret ID and takes one of its uses, in the login's own commit.
 func (e *Engine) spend(ctx context.Context, tx engine.Tx, req *engine.Request, r *role, secret string) (*secretID, error) {
 	if secret == "" {
-		return nil, errs.New(errs.Invalid, "missing secret_id")
+		return nil, errMissing
 	}
 	at, err := hash(ctx, tx, r.Set, secret)
 	if err != nil {
