@@ -41,8 +41,7 @@ type state struct {
 
 var errState = errs.New(errs.Invalid, "Expired or missing OAuth state: begin the login anew")
 
-// authURL begins a browser login. That the role does not exist is told only as
-// an empty address, as Vault does.
+// authURL begins a browser login.
 func (e *Engine) authURL(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
 	d := req.Decode()
 	name, redirect, nonce := d.String("role", ""), d.String("redirect_uri", ""), d.String("client_nonce", "")
@@ -237,8 +236,12 @@ func (i *issuer) withUserInfo(ctx context.Context, c claims, access string) clai
 		return c
 	}
 	var more map[string]any
-	if i.get(ctx, address, access, &more) != nil || more["sub"] != c["sub"] {
+	if i.get(ctx, address, access, &more) != nil {
 		return c
+	}
+	who, ok := c.text("sub")
+	if sub, same := claims(more).text("sub"); !ok || !same || sub != who {
+		return c // nobody's, or another's
 	}
 	for name, v := range more {
 		if _, there := c[name]; !there {
@@ -316,7 +319,8 @@ func (e *Engine) open(ctx context.Context, tx engine.Tx, text string) (*state, e
 }
 
 // exchanges keeps what a code bought for as long as its request may be run
-// again: the provider takes a code once.
+// again: the provider takes a code once. Failures are not kept, for a request
+// that fails is not run again, and anybody can make one.
 type exchanges struct {
 	now func() time.Time
 
@@ -326,7 +330,6 @@ type exchanges struct {
 
 type exchanged struct {
 	claims claims
-	err    error
 	at     time.Time
 }
 
@@ -340,14 +343,17 @@ func (x *exchanges) do(id string, exchange func() (claims, error)) (claims, erro
 	e, ok := x.done[id]
 	x.mu.Unlock()
 	if ok {
-		return e.claims, e.err
+		return e.claims, nil
 	}
 	c, err := exchange() // a request is run by one goroutine
+	if err != nil {
+		return nil, err
+	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.done == nil {
 		x.done = map[string]exchanged{}
 	}
-	x.done[id] = exchanged{c, err, x.now()}
-	return c, err
+	x.done[id] = exchanged{c, x.now()}
+	return c, nil
 }
