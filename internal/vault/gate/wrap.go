@@ -11,9 +11,11 @@ import (
 )
 
 // wrap keeps the answer in t, if the client asked for that, and returns what is
-// answered in its place. What is empty and what is no success is not wrapped.
+// answered in its place. What is empty and what is no success is not wrapped; nor
+// is what an open path says to anybody but a new token: there is nothing to hide,
+// and strangers must not fill the store with copies.
 func (c *call) wrap(ctx context.Context, t *tx, res *engine.Response) (*engine.Response, error) {
-	if c.req.WrapTTL == 0 || c.op == engine.Help || envelope.Empty(c.op, res) || res.Wrapped != nil {
+	if c.req.WrapTTL == 0 || c.op == engine.Help || envelope.Empty(c.op, res) || res.Wrapped != nil || c.open() && res.Auth == nil {
 		return res, nil
 	}
 	in := wrapping.Wrapping{TTL: c.req.WrapTTL, Namespace: nsID(c.ns), Path: c.rel, Answer: wrapping.Answer{Status: 200, ContentType: "application/json"}}

@@ -75,10 +75,10 @@ func TestWrapKeepsTheAnswer(t *testing.T) {
 			Lease: &engine.Lease{ID: "lease", TTL: time.Hour, Renewable: true},
 		}, nil
 	})
-	b.lab.on("read open/pem", func(context.Context, engine.Tx, *engine.Request) (*engine.Response, error) {
+	b.lab.on("read kv/pem", func(context.Context, engine.Tx, *engine.Request) (*engine.Response, error) {
 		return &engine.Response{Raw: &engine.Raw{Status: 200, ContentType: "application/pkix-cert", Body: []byte{0xff, 0, 1}}}, nil
 	})
-	for _, path := range []string{"lab/ro/x", "lab/kv/x", "lab/open/pem"} {
+	for _, path := range []string{"lab/ro/x", "lab/kv/x", "lab/kv/pem"} {
 		plain, err := b.do(engine.Read, path, b.root)
 		if err != nil {
 			t.Fatal(err)
@@ -163,6 +163,21 @@ func TestWhatIsNotWrapped(t *testing.T) {
 	}
 	if after := b.entries(); after != before {
 		t.Errorf("what is too large left %d entries", after-before)
+	}
+}
+
+// A stranger can have a login wrapped, and nothing else: what open paths say is
+// no secret, and copies of it would fill the store.
+func TestStrangersHaveNothingWrapped(t *testing.T) {
+	b := newBench(t)
+	answer := &engine.Response{Raw: &engine.Raw{Status: 200, ContentType: "application/pkix-cert", Body: []byte("x")}}
+	b.lab.on("read open/pem", func(context.Context, engine.Tx, *engine.Request) (*engine.Response, error) { return answer, nil })
+	before := b.entries()
+	if got, err := b.wrapped(engine.Read, "lab/open/pem", redact.Secret{}); err != nil || got != answer {
+		t.Errorf("%+v %v", got, err)
+	}
+	if after := b.entries(); after != before {
+		t.Errorf("a stranger's request left %d entries", after-before)
 	}
 }
 
