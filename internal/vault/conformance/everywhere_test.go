@@ -19,7 +19,7 @@ const emptyErrors = `{"errors":[]}` + "\n"
 func whole(t testing.TB) *testenv.Vault {
 	t.Helper()
 	v := start(t)
-	for _, kind := range []string{"transit", "database"} {
+	for _, kind := range []string{"transit", "database", "pki"} {
 		check(t, v.Sys().Mount(kind, &vault.MountInput{Type: kind}))
 	}
 	for _, kind := range []string{"userpass", "approle", "kubernetes", "jwt", "cert"} {
@@ -34,7 +34,7 @@ func TestEmptyListsEverywhere(t *testing.T) {
 	v := whole(t)
 	for _, path := range []string{
 		"kv", "kv/a/b", "secret/metadata", "secret/metadata/a", "cubbyhole", "transit/keys", "database/config", "database/roles", "database/static-roles",
-		"auth/token/roles", "auth/userpass/users", "auth/approle/role", "auth/kubernetes/role", "auth/jwt/role", "auth/cert/certs",
+		"pki/roles", "pki/issuers", "pki/keys", "pki/certs", "auth/token/roles", "auth/userpass/users", "auth/approle/role", "auth/kubernetes/role", "auth/jwt/role", "auth/cert/certs",
 		"identity/entity/id", "identity/entity/name", "identity/group/id", "identity/entity-alias/id",
 		"sys/policies/password", "sys/namespaces", "sys/quotas/rate-limit", "sys/quotas/lease-count", "sys/leases/lookup", "sys/leases/lookup/database/creds",
 	} {
@@ -55,7 +55,7 @@ func TestAbsentEverywhere(t *testing.T) {
 	v := whole(t)
 	for _, path := range []string{
 		"kv/none", "cubbyhole/none", "secret/metadata/none", "database/config/none", "database/roles/none", "database/static-roles/none",
-		"auth/token/roles/none", "auth/userpass/users/none", "auth/approle/role/none", "auth/kubernetes/role/none", "auth/jwt/role/none", "auth/cert/certs/none",
+		"pki/roles/none", "auth/token/roles/none", "auth/userpass/users/none", "auth/approle/role/none", "auth/kubernetes/role/none", "auth/jwt/role/none", "auth/cert/certs/none",
 		"identity/entity/id/none", "identity/entity/name/none", "identity/group/id/none", "identity/group/name/none",
 		"sys/policies/acl/none", "sys/policy/none", "sys/policies/password/none", "sys/quotas/rate-limit/none",
 	} {
@@ -86,6 +86,7 @@ func TestWritesEverywhere(t *testing.T) {
 		{"secret/metadata/x", `{"max_versions":4}`, "max_versions=4", "secret/metadata/x", "max_versions"},
 		{"transit/keys/x/config", `{"min_encryption_version":1}`, "min_encryption_version=1", "transit/keys/x", "min_encryption_version"},
 		{"database/roles/x", `{"db_name":"db","creation_statements":"S","max_ttl":60}`, "db_name=db&creation_statements=S&max_ttl=60", "database/roles/x", "db_name"},
+		{"pki/roles/x", `{"allowed_domains":"a.test","max_ttl":"1h"}`, "allowed_domains=a.test&max_ttl=1h", "pki/roles/x", "allowed_domains"},
 		{"auth/userpass/users/x", `{"password":"correct horse","token_ttl":"1m"}`, "password=correct+horse&token_ttl=1m", "auth/userpass/users/x", "token_ttl"},
 		{"auth/approle/role/x", `{"token_policies":"a,b"}`, "token_policies=a,b", "auth/approle/role/x", "token_policies"},
 		{"auth/token/roles/x", `{"allowed_policies":["a","b"]}`, "allowed_policies=a&allowed_policies=b", "auth/token/roles/x", "allowed_policies"},
@@ -134,6 +135,7 @@ func TestHelpEverywhere(t *testing.T) {
 	v := whole(t)
 	for _, path := range []string{
 		"kv/x", "secret/data/x", "secret/destroy/x", "cubbyhole/x", "transit/encrypt/x", "transit/keys/x/rotate", "database/creds/x", "database/rotate-root/x",
+		"pki/issue/x", "pki/root/generate/internal", "pki/revoke",
 		"auth/token/create", "auth/userpass/login/x", "auth/approle/role/x/secret-id", "auth/kubernetes/login", "auth/jwt/login", "auth/cert/login",
 		"identity/entity", "sys/leases/revoke", "sys/seal", "sys/rotate", "sys/audit/file", "sys/wrapping/unwrap", "sys/namespaces/x", "sys/quotas/rate-limit/x",
 	} {
@@ -160,7 +162,7 @@ func TestStrangersEverywhere(t *testing.T) {
 	v := whole(t)
 	write(t, v.Client, "kv/there", object{"k": "v"})
 	for _, path := range []string{
-		"kv/there", "kv/none", "secret/data/x", "transit/keys/x", "transit/encrypt/x", "database/creds/x", "database/config/x", "auth/userpass/users/x",
+		"kv/there", "kv/none", "secret/data/x", "transit/keys/x", "transit/encrypt/x", "database/creds/x", "database/config/x", "pki/issue/x", "pki/roles/x", "pki/revoke", "auth/userpass/users/x",
 		"auth/approle/role/x", "auth/kubernetes/config", "auth/jwt/config", "auth/cert/certs/x", "auth/token/lookup-self", "identity/entity/id/x", "sys/mounts", "sys/auth",
 		"sys/policies/acl/default", "sys/audit", "sys/leases/lookup", "sys/capabilities-self", "sys/metrics", "sys/namespaces/x", "sys/key-status", "nowhere/x",
 	} {
