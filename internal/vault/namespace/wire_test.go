@@ -461,4 +461,3 @@ func TestCubbyholeIsInTheTokensNamespace(t *testing.T) {
 	_, err := in(v, v.Root, "a").Logical().Write("cubbyhole/x", map[string]any{"k": "v"})
 	refused(t, err, 400, "own namespace")
 }
-
