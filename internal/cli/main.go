@@ -10,11 +10,13 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/strongkeep/strongkeep/internal/cli/debug"
 	"github.com/strongkeep/strongkeep/internal/cli/kv"
 	"github.com/strongkeep/strongkeep/internal/cli/lease"
 	"github.com/strongkeep/strongkeep/internal/cli/login"
 	"github.com/strongkeep/strongkeep/internal/cli/mount"
 	"github.com/strongkeep/strongkeep/internal/cli/session"
+	"github.com/strongkeep/strongkeep/internal/cli/transit"
 	"github.com/strongkeep/strongkeep/internal/errs"
 )
 
@@ -81,8 +83,9 @@ func (a *app) root() *cobra.Command {
 	root.AddCommand(a.genericCommands()...)
 	root.AddCommand(kv.Command(a.Session), a.policyCommand(), a.tokenCommand())
 	root.AddCommand(mount.Commands(a.Session)...)
-	root.AddCommand(a.auditCommand(), lease.Command(a.Session), a.namespaceCommand())
+	root.AddCommand(a.auditCommand(), lease.Command(a.Session), transit.Command(a.Session), a.namespaceCommand())
 	root.AddCommand(a.unwrapCommand(), a.printCommand(), a.pathHelpCommand(), a.versionHistoryCommand())
+	root.AddCommand(debug.Command(a.Session), debug.Monitor(a.Session))
 	return root
 }
 

@@ -121,15 +121,15 @@ func (s *Session) KeepToken(token string) error {
 	if path == "" {
 		return errs.New(errs.Invalid, "there is no home directory to keep the token in: use -no-store and set VAULT_TOKEN")
 	}
-	if err := replace(path, token); err != nil {
+	if err := WritePrivate(path, []byte(token)); err != nil {
 		return errs.Newf(errs.Invalid, "keeping the token: %w", err)
 	}
 	return nil
 }
 
-// replace writes a file in one step. Nobody else may read it, whatever was
+// WritePrivate writes a file in one step. Nobody else may read it, whatever was
 // there before: os.CreateTemp makes files with mode 0600.
-func replace(path, content string) (err error) {
+func WritePrivate(path string, content []byte) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+"-*")
 	if err != nil {
 		return err
@@ -139,7 +139,7 @@ func replace(path, content string) (err error) {
 			_ = os.Remove(f.Name())
 		}
 	}()
-	_, err = f.WriteString(content)
+	_, err = f.Write(content)
 	if err = errors.Join(err, f.Close()); err != nil {
 		return err
 	}
