@@ -84,7 +84,7 @@ func (a *app) root() *cobra.Command {
 	root.AddCommand(kv.Command(a.Session), a.policyCommand(), a.tokenCommand())
 	root.AddCommand(mount.Commands(a.Session)...)
 	root.AddCommand(a.auditCommand(), lease.Command(a.Session), transit.Command(a.Session), a.namespaceCommand())
-	root.AddCommand(a.unwrapCommand(), a.printCommand(), a.pathHelpCommand(), a.versionHistoryCommand())
+	root.AddCommand(a.unwrapCommand(), a.printCommand(), a.pathHelpCommand())
 	root.AddCommand(debug.Command(a.Session), debug.Monitor(a.Session))
 	return root
 }

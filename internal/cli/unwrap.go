@@ -78,33 +78,3 @@ func (a *app) pathHelpCommand() *cobra.Command {
 		},
 	}
 }
-
-// versionHistoryCommand lists the versions that ran on the vault's data.
-func (a *app) versionHistoryCommand() *cobra.Command {
-	return &cobra.Command{
-		Use: "version-history", Short: "List the versions that have run on this vault's data", Args: session.Args(0, 0),
-		Example: "  strongkeep version-history",
-		RunE: func(c *cobra.Command, _ []string) error {
-			client, err := a.Client()
-			if err != nil {
-				return err
-			}
-			answer, err := client.Logical().ListWithContext(c.Context(), "sys/version-history")
-			if err != nil {
-				return err
-			}
-			data, err := session.Data(answer)
-			if err != nil {
-				return err
-			}
-			versions, _ := data["key_info"].(map[string]any)
-			keys, _ := data["keys"].([]any)
-			rows := make([]session.Row, 0, len(keys))
-			for _, k := range keys {
-				v, _ := versions[session.Text(k)].(map[string]any)
-				rows = append(rows, session.Row{session.Text(k), session.Text(v["timestamp_installed"]), session.Text(v["build_date"])})
-			}
-			return a.Print(data, session.Row{"Version", "Installed", "Built"}, rows)
-		},
-	}
-}

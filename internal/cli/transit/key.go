@@ -88,13 +88,11 @@ type place struct{ mount, key string }
 
 // parsePlace reads MOUNT/keys/NAME, MOUNT/NAME, or NAME in the mount.
 func parsePlace(arg, mount string) (place, error) {
-	arg = strings.Trim(arg, "/")
-	at := strings.LastIndexByte(arg, '/')
-	if at < 0 {
-		at = 0
+	arg = strings.TrimPrefix(arg, "/")
+	if !strings.Contains(arg, "/") {
 		arg = strings.Trim(mount, "/") + "/" + arg
-		at = strings.LastIndexByte(arg, '/')
 	}
+	at := strings.LastIndexByte(arg, '/')
 	p := place{strings.TrimSuffix(arg[:at], "/keys"), arg[at+1:]}
 	if p.mount == "" || p.key == "" {
 		return p, errs.Newf(errs.Invalid, "%q names no key: the form is MOUNT/keys/NAME, MOUNT/NAME or NAME", arg)
