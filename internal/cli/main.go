@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/strongkeep/strongkeep/internal/cli/complete"
 	"github.com/strongkeep/strongkeep/internal/cli/debug"
 	"github.com/strongkeep/strongkeep/internal/cli/kv"
 	"github.com/strongkeep/strongkeep/internal/cli/lease"
@@ -86,6 +87,7 @@ func (a *app) root() *cobra.Command {
 	root.AddCommand(a.auditCommand(), lease.Command(a.Session), transit.Command(a.Session), a.namespaceCommand())
 	root.AddCommand(a.unwrapCommand(), a.printCommand(), a.pathHelpCommand())
 	root.AddCommand(debug.Command(a.Session), debug.Monitor(a.Session))
+	complete.Add(a.Session, root)
 	return root
 }
 
