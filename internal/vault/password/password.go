@@ -3,6 +3,8 @@ package password
 import (
 	"crypto/rand"
 	"io"
+	"maps"
+	"math/bits"
 	"slices"
 	"strings"
 
@@ -26,6 +28,9 @@ const (
 	// maxTries is how many candidates are drawn before a policy counts as one
 	// that asks for too much. The default policy needs two on average.
 	maxTries = 100_000
+	// maxDrawn bounds the characters of all candidates of one password, which
+	// bounds the time of a long one that never fits.
+	maxDrawn = 4 << 20
 )
 
 // Policy says what a password is made of.
@@ -96,43 +101,53 @@ func (p Policy) Generate(random io.Reader) (redact.Secret, error) {
 	if random == nil {
 		random = rand.Reader
 	}
-	alphabet := p.alphabet()
-	candidate := make([]rune, p.Length)
+	alphabet, rules := p.alphabet()
+	candidate := make([]int, p.Length) // places in the alphabet
 	source := draw{random: random}
-	for range maxTries {
+	for range min(maxTries, maxDrawn/p.Length) {
 		for i := range candidate {
 			n, err := source.below(len(alphabet))
 			if err != nil {
 				return redact.Secret{}, errs.Newf(errs.Internal, "reading randomness: %w", err)
 			}
-			candidate[i] = alphabet[n]
+			candidate[i] = n
 		}
-		if p.fits(candidate) {
-			return redact.FromString(string(candidate)), nil
+		if p.fits(candidate, rules) {
+			var text strings.Builder
+			for _, n := range candidate {
+				text.WriteRune(alphabet[n])
+			}
+			return redact.FromString(text.String()), nil
 		}
 	}
 	return redact.Secret{}, errs.New(errs.Invalid, "hardly any password fits the password policy: lower its minimums or raise its length")
 }
 
-// alphabet is every character of the rules, each once.
-func (p Policy) alphabet() []rune {
-	var all []rune
-	for _, r := range p.Rules {
-		all = append(all, []rune(r.Charset)...)
+// alphabet is every character of the rules, each once, and for each the rules
+// that it counts for, as bits.
+func (p Policy) alphabet() (all []rune, rules []uint64) {
+	of := map[rune]uint64{}
+	for i, r := range p.Rules {
+		for _, c := range r.Charset {
+			of[c] |= 1 << i // maxRules fit
+		}
 	}
-	slices.Sort(all)
-	return slices.Compact(all)
+	all = slices.Sorted(maps.Keys(of))
+	for _, c := range all {
+		rules = append(rules, of[c])
+	}
+	return all, rules
 }
 
-func (p Policy) fits(candidate []rune) bool {
-	for _, r := range p.Rules {
-		n := 0
-		for _, c := range candidate {
-			if strings.ContainsRune(r.Charset, c) {
-				n++
-			}
+func (p Policy) fits(candidate []int, rules []uint64) bool {
+	var count [maxRules]int
+	for _, n := range candidate {
+		for set := rules[n]; set != 0; set &= set - 1 {
+			count[bits.TrailingZeros64(set)]++
 		}
-		if n < r.Min {
+	}
+	for i, r := range p.Rules {
+		if count[i] < r.Min {
 			return false
 		}
 	}

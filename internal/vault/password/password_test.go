@@ -4,9 +4,26 @@ import (
 	"bytes"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 )
+
+// fitting counts in the simplest way.
+func fitting(p Policy, password []rune) bool {
+	for _, r := range p.Rules {
+		n := 0
+		for _, c := range password {
+			if strings.ContainsRune(r.Charset, c) {
+				n++
+			}
+		}
+		if n < r.Min {
+			return false
+		}
+	}
+	return true
+}
 
 func TestGenerateFitsThePolicy(t *testing.T) {
 	for name, p := range map[string]Policy{
@@ -23,8 +40,8 @@ func TestGenerateFitsThePolicy(t *testing.T) {
 					t.Fatal(err)
 				}
 				got := []rune(s.RevealString())
-				if len(got) != p.Length || !p.fits(got) {
-					t.Fatalf("a password of %d characters that fits: %v", len(got), p.fits(got))
+				if len(got) != p.Length || !fitting(p, got) {
+					t.Fatalf("a password of %d characters that fits: %v", len(got), fitting(p, got))
 				}
 				seen[s.RevealString()] = true
 			}
@@ -74,5 +91,25 @@ func TestPoliciesThatCannotBe(t *testing.T) {
 func TestNoRandomnessIsNoPassword(t *testing.T) {
 	if _, err := Default().Generate(bytes.NewReader(nil)); !errs.Is(err, errs.Internal) {
 		t.Errorf("without randomness: %v", err)
+	}
+}
+
+// A policy that no password fits is found out in a moment, however large it is:
+// whoever may write policies must not be able to keep a processor busy for hours.
+func TestImpossiblePoliciesCostLittle(t *testing.T) {
+	var charset strings.Builder
+	for c := rune(0x4e00); c < 0x4e00+1000; c++ {
+		charset.WriteRune(c)
+	}
+	p := Policy{Length: MaxLength, Rules: []Rule{{"a", MaxLength - 63}}}
+	for range maxRules - 1 {
+		p.Rules = append(p.Rules, Rule{charset.String(), 1})
+	}
+	start := time.Now()
+	if _, err := p.Generate(nil); !errs.Is(err, errs.Invalid) {
+		t.Error(err)
+	}
+	if took := time.Since(start); took > 30*time.Second {
+		t.Errorf("it took %v", took)
 	}
 }
