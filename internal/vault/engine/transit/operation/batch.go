@@ -2,6 +2,7 @@ package operation
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -20,7 +21,7 @@ type work struct {
 
 // run does the work for every item of a request. What is wrong with one item of
 // a batch is said beside it; the answer is then 400, with all results in it.
-func (w work) run(req *engine.Request) (*engine.Response, error) {
+func (w work) run(ctx context.Context, req *engine.Request) (*engine.Response, error) {
 	raw := req.Body.Field("batch_input")
 	if raw == nil {
 		o, err := w.do(engine.NewObject(), req.Body)
@@ -40,7 +41,7 @@ func (w work) run(req *engine.Request) (*engine.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	data, succeeded, err := w.each(items)
+	data, succeeded, err := w.each(ctx, items)
 	if err != nil {
 		return nil, err
 	}
@@ -67,9 +68,12 @@ func (w work) check(items []engine.Body) error {
 	return nil
 }
 
-func (w work) each(items []engine.Body) (data jsontext.Value, succeeded int, err error) {
+func (w work) each(ctx context.Context, items []engine.Body) (data jsontext.Value, succeeded int, err error) {
 	results := append(make([]byte, 0, 256*len(items)), `{"batch_results":[`...)
 	for i, item := range items {
+		if ctx.Err() != nil { // a batch of signatures can take minutes
+			return nil, 0, errs.Newf(errs.Unavailable, "working on a batch, %d of %d items done: %w; send smaller ones", i, len(items), ctx.Err())
+		}
 		if i > 0 {
 			results = append(results, ',')
 		}

@@ -26,14 +26,14 @@ func (e *uses) encrypt(ctx context.Context, tx engine.Tx, req *engine.Request) (
 	if k == nil {
 		return e.encryptNew(ctx, tx, req)
 	}
-	res, err := e.encryptWith(k, req)
+	res, err := e.encryptWith(ctx, k, req)
 	if err == nil && req.Operation == engine.Create {
 		res.Warnings = append(res.Warnings, "Attempted creation of the key during the encrypt operation, but it was created beforehand")
 	}
 	return res, err
 }
 
-func (e *uses) encryptWith(k *key.Key, req *engine.Request) (*engine.Response, error) {
+func (e *uses) encryptWith(ctx context.Context, k *key.Key, req *engine.Request) (*engine.Response, error) {
 	s := sealing{k, e.cfg.Random, 0}
 	if req.Body.Has("batch_input") {
 		d := req.Decode()
@@ -41,7 +41,7 @@ func (e *uses) encryptWith(k *key.Key, req *engine.Request) (*engine.Response, e
 		if err := d.Err(); err != nil {
 			return nil, err
 		}
-		return work{do: s.item, alike: true}.run(req)
+		return work{do: s.item, alike: true}.run(ctx, req)
 	}
 	v, sealed, err := s.seal(req.Body)
 	if err != nil {
@@ -134,7 +134,7 @@ func (e *uses) encryptNew(ctx context.Context, tx engine.Tx, req *engine.Request
 	if err != nil {
 		return nil, err
 	}
-	res, err := e.encryptWith(k, req)
+	res, err := e.encryptWith(ctx, k, req)
 	if err != nil {
 		return nil, err
 	}
@@ -186,7 +186,7 @@ func (e *uses) decrypt(ctx context.Context, tx engine.Tx, req *engine.Request) (
 		defer clear(plaintext)
 		return engine.NewObjectSize(base64.StdEncoding.EncodedLen(len(plaintext))+64).Str("plaintext", base64.StdEncoding.EncodeToString(plaintext)), nil
 	}
-	return work{do: do, alike: true, failed: func(o engine.Builder) engine.Builder { return o.Str("plaintext", "") }}.run(req)
+	return work{do: do, alike: true, failed: func(o engine.Builder) engine.Builder { return o.Str("plaintext", "") }}.run(ctx, req)
 }
 
 // open decrypts an item's ciphertext, and returns what it was opened with.
@@ -249,7 +249,7 @@ func (e *uses) rewrap(ctx context.Context, tx engine.Tx, req *engine.Request) (*
 		}
 		return o.Str("ciphertext", string(ciphertext.Append(nil, v.Number, sealed))).Int("key_version", int64(v.Number)), nil
 	}
-	return work{do: do, alike: true}.run(req)
+	return work{do: do, alike: true}.run(ctx, req)
 }
 
 // dataKey makes a random key for the client's own use, encrypted with a key

@@ -74,7 +74,7 @@ func (e *uses) sign(ctx context.Context, tx engine.Tx, req *engine.Request) (*en
 	if req.Body.Has("batch_input") {
 		s.publicName = "publickey" // so it is in Vault
 	}
-	return work{do: s.item}.run(req)
+	return work{do: s.item}.run(ctx, req)
 }
 
 type signing struct {
@@ -115,7 +115,7 @@ func (e *uses) verify(ctx context.Context, tx engine.Tx, req *engine.Request) (*
 		return nil, err
 	}
 	c := checking{key: k, req: req}
-	return work{do: c.item, failed: func(o engine.Builder) engine.Builder { return o.Bool("valid", false) }}.run(req)
+	return work{do: c.item, failed: func(o engine.Builder) engine.Builder { return o.Bool("valid", false) }}.run(ctx, req)
 }
 
 type checking struct {
@@ -237,5 +237,5 @@ func (e *uses) hmac(ctx context.Context, tx engine.Tx, req *engine.Request) (*en
 			return o, err
 		}
 		return o.Str("hmac", string(ciphertext.Append(nil, v.Number, signature.MAC(hash, v.MAC(), input)))), nil
-	}}.run(req)
+	}}.run(ctx, req)
 }
