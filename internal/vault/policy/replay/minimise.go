@@ -109,11 +109,15 @@ func (l *Log) covered(rules []Rule) error {
 	if err != nil {
 		return errs.Newf(errs.Internal, "the least policy is none: %w", err)
 	}
+	acls := map[string]*policy.ACL{} // by namespace; Minimise lets but one through
 	for _, t := range l.all() {
 		if !t.Allowed || len(t.Granting) == 1 && t.Granting[0] == policy.DefaultName {
 			continue
 		}
-		if !policy.CompileIn(t.Home, nil, p).Decide(t.query()).Allowed {
+		if acls[t.Home] == nil {
+			acls[t.Home] = policy.CompileIn(t.Home, nil, p)
+		}
+		if !acls[t.Home].Decide(t.query()).Allowed {
 			return errs.Newf(errs.Internal, "the least policy does not allow %s of %q", t.Operation, t.Path)
 		}
 	}
@@ -134,6 +138,9 @@ func HCL(rules []Rule) string {
 		if !r.Last.IsZero() {
 			fmt.Fprintf(&b, ", the last at %s", r.Last.UTC().Format(time.RFC3339))
 		}
+		if r.wild() {
+			b.WriteString("\n# CAREFUL: this very path was used, and a policy takes it for a pattern that covers others too")
+		}
 		fmt.Fprintf(&b, "\npath %s {\n  capabilities = [", quote(r.Path))
 		for n, name := range r.Capabilities.Names() {
 			if n > 0 {
@@ -146,6 +153,11 @@ func HCL(rules []Rule) string {
 	return b.String()
 }
 
-// quote writes a path for HCL. A path that was really used may hold a + or end
-// in a *, which a policy would take for wildcards: those cannot be named alone.
+// wild reports whether the path of one use is a pattern as a rule's: a path that
+// was really used may hold a + or end in a *, and cannot be named alone. Whoever
+// wants more than they have may have asked for it to stand in the log.
+func (r *Rule) wild() bool {
+	return r.Paths <= 1 && (strings.HasSuffix(r.Path, "*") || slices.Contains(strings.Split(r.Path, "/"), "+"))
+}
+
 func quote(path string) string { return strconv.Quote(path) }

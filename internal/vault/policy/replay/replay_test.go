@@ -173,3 +173,17 @@ func FuzzFromLine(f *testing.F) {
 		}
 	})
 }
+
+// A path that was used as it stands and that a policy takes for a pattern is
+// pointed out: the rule grants more than was done.
+func TestMinimisePointsOutPatterns(t *testing.T) {
+	for path, wild := range map[string]bool{"secret/data/app": false, "secret/data/app*": true, "secret/+/app": true, "secret/a+b/x": false} {
+		text := HCL([]Rule{{Path: path, Capabilities: policy.Read, Count: 1, Paths: 1}})
+		if strings.Contains(text, "CAREFUL") != wild {
+			t.Errorf("%s: %s", path, text)
+		}
+	}
+	if text := HCL([]Rule{{Path: "secret/+/app", Capabilities: policy.Read, Count: 9, Paths: 9}}); strings.Contains(text, "CAREFUL") {
+		t.Error("a pattern that was asked for with -fold is warned of")
+	}
+}
