@@ -64,7 +64,7 @@ func (e *Engine) login(ctx context.Context, tx engine.Tx, req *engine.Request) (
 	}
 	if r.Stateless {
 		made.KnownOnly = true
-		if err := claims.bind(made, req); err != nil {
+		if err := claims.bind(made, req, e.cfg.TTL().Default); err != nil {
 			return nil, err
 		}
 	}

@@ -36,7 +36,8 @@ func (r *role) checkStateless() error {
 
 // bind makes the token of a login one of the pod that c names. Kind Denied: the
 // token that was shown is bound to no pod, or ends too soon.
-func (c *claims) bind(a *engine.Auth, req *engine.Request) error {
+// It lives for standard where the role does not say, and never longer than the jwt.
+func (c *claims) bind(a *engine.Auth, req *engine.Request, standard time.Duration) error {
 	pod := c.Bound.Pod
 	if pod.UID == "" || pod.Name == "" || c.Expires == 0 {
 		return errs.New(errs.Denied, "permission denied: this role is stateless, and the jwt is not bound to a pod: use the token of a projected volume, not that of a Secret or of kubectl create token")
@@ -47,6 +48,9 @@ func (c *claims) bind(a *engine.Auth, req *engine.Request) error {
 	}
 	p := &a.Params
 	p.Type = engine.TokenBatch
+	if p.TTL == 0 {
+		p.TTL = standard
+	}
 	if p.TTL == 0 || p.TTL > left {
 		p.TTL = left
 	}

@@ -37,6 +37,19 @@ func TestStatelessLogin(t *testing.T) {
 	}
 }
 
+// A pod that asked for a jwt of a year does not get a token of a year with it.
+func TestStatelessLivesAsLongAsTheMountSays(t *testing.T) {
+	w := newWorld(t)
+	w.configure(func(_, r map[string]any) { r["stateless"] = true })
+	a, err := w.login(w.api.issue(app, func(c map[string]any) { inPod(c); c["exp"] = w.Now().Add(365 * 24 * time.Hour).Unix() }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a.Params.TTL <= 0 || a.Params.TTL > 32*24*time.Hour {
+		t.Errorf("it lives %v", a.Params.TTL)
+	}
+}
+
 func TestStatelessNeedsAPod(t *testing.T) {
 	w := newWorld(t)
 	w.configure(func(_, r map[string]any) { r["stateless"] = true })
