@@ -84,11 +84,8 @@ func (m *Manager) Sweep(ctx context.Context, r Reader, update Updater, mounted f
 			continue
 		}
 		v := In(r, ns)
-		for _, one := range []struct {
-			index string
-			drop  func(Edit, context.Context, string, string) error
-		}{{"alias/", Edit.dropMountAlias}, {"origin/", Edit.dropOrigin}, {"group-alias/", Edit.dropMountGroupAlias}} {
-			if err := m.sweepMounts(ctx, v, update, mounted, one.index, one.drop); err != nil {
+		for _, one := range []mountIndex{{"alias/", Edit.dropMountAlias}, {"origin/", Edit.dropOrigin}, {"group-alias/", Edit.dropMountGroupAlias}} {
+			if err := m.sweepMounts(ctx, v, update, mounted, one); err != nil {
 				return err
 			}
 		}
@@ -99,9 +96,14 @@ func (m *Manager) Sweep(ctx context.Context, r Reader, update Updater, mounted f
 	return nil
 }
 
-func (m *Manager) sweepMounts(ctx context.Context, v View, update Updater, mounted func(string) bool,
-	index string, drop func(x Edit, ctx context.Context, accessor, hash string) error) error {
-	accessors, err := v.r.List(ctx, v.root+index, "", 0)
+// mountIndex is a folder with a folder for each mount, and how to remove one of its names.
+type mountIndex struct {
+	folder string
+	drop   func(x Edit, ctx context.Context, accessor, name string) error
+}
+
+func (m *Manager) sweepMounts(ctx context.Context, v View, update Updater, mounted func(string) bool, index mountIndex) error {
+	accessors, err := v.r.List(ctx, v.root+index.folder, "", 0)
 	if err != nil {
 		return err
 	}
@@ -110,8 +112,8 @@ func (m *Manager) sweepMounts(ctx context.Context, v View, update Updater, mount
 		if mounted(accessor) {
 			continue
 		}
-		err := m.pages(ctx, v.r, v.root+index+folder, update, func(ctx context.Context, tx Tx, name string) error {
-			return drop(m.Edit(tx, v.ns), ctx, accessor, name)
+		err := m.pages(ctx, v.r, v.root+index.folder+folder, update, func(ctx context.Context, tx Tx, name string) error {
+			return index.drop(m.Edit(tx, v.ns), ctx, accessor, name)
 		})
 		if err != nil {
 			return err

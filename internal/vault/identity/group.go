@@ -71,6 +71,22 @@ func (x Edit) link(ctx context.Context, old, g *Group) error {
 	if len(g.Groups) > maxLinks {
 		return errs.Newf(errs.Invalid, "%d member groups are over the limit of %d", len(g.Groups), maxLinks)
 	}
+	if err := x.takeIn(ctx, before, g); err != nil {
+		return err
+	}
+	for _, id := range before {
+		if slices.Contains(g.Groups, id) {
+			continue
+		}
+		if err := x.changeParents(ctx, id, g.ID, false); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// takeIn tells the groups that g came to contain.
+func (x Edit) takeIn(ctx context.Context, before []string, g *Group) error {
 	above, err := x.Ancestors(ctx, []string{g.ID})
 	if err != nil {
 		return err
@@ -83,14 +99,6 @@ func (x Edit) link(ctx context.Context, old, g *Group) error {
 			return errs.Newf(errs.Invalid, "cyclic relationship detected for member group ID %q: it contains this group", id)
 		}
 		if err := x.changeParents(ctx, id, g.ID, true); err != nil {
-			return err
-		}
-	}
-	for _, id := range before {
-		if slices.Contains(g.Groups, id) {
-			continue
-		}
-		if err := x.changeParents(ctx, id, g.ID, false); err != nil {
 			return err
 		}
 	}

@@ -224,18 +224,7 @@ func (e *Engine) writeGroupAlias(ctx context.Context, tx engine.Tx, req *engine.
 	if err := e.complete(req, &w); err != nil {
 		return nil, err
 	}
-	g := was
-	switch {
-	case w.owner != "" && (was == nil || was.ID != w.owner):
-		if g, err = x.Group(ctx, w.owner); err == nil && g == nil {
-			err = errs.New(errs.Invalid, "invalid group ID given in 'canonical_id'")
-		}
-	case was == nil:
-		if g, err = x.NewGroup(); err == nil {
-			g.Type = identity.Outside
-			err = x.PutGroup(ctx, nil, g)
-		}
-	}
+	g, err := bearer(ctx, x, was, w.owner)
 	if err != nil {
 		return nil, err
 	}
@@ -253,6 +242,27 @@ func (e *Engine) writeGroupAlias(ctx context.Context, tx engine.Tx, req *engine.
 		return nil, err
 	}
 	return respond(map[string]any{"id": next.Alias.ID, "canonical_id": next.ID})
+}
+
+// bearer returns the group that is to have an alias: the one with ID owner, the
+// one that has it, or a new one.
+func bearer(ctx context.Context, x identity.Edit, was *identity.Group, owner string) (*identity.Group, error) {
+	if was != nil && (owner == "" || owner == was.ID) {
+		return was, nil
+	}
+	if owner != "" {
+		g, err := x.Group(ctx, owner)
+		if err == nil && g == nil {
+			err = errs.New(errs.Invalid, "invalid group ID given in 'canonical_id'")
+		}
+		return g, err
+	}
+	g, err := x.NewGroup()
+	if err != nil {
+		return nil, err
+	}
+	g.Type = identity.Outside
+	return g, x.PutGroup(ctx, nil, g)
 }
 
 // groupOfAlias returns the group whose alias w means, nil for a new alias, and

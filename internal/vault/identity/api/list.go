@@ -56,18 +56,12 @@ func (l lister) respond(ctx context.Context, req *engine.Request) (*engine.Respo
 	if err != nil || len(ids) == 0 {
 		return nil, err
 	}
-	data, keys, infos := map[string]any{}, ids, map[string]any{}
-	var warnings []string
-	if l.names {
-		keys = make([]string, 0, len(ids))
+	many := len(ids) > maxInfo
+	if many && !l.names {
+		return tooMany(map[string]any{"keys": ids})
 	}
-	if len(ids) > maxInfo {
-		warnings = append(warnings, "key_info is left out, since there are more than 1000 keys: ask with limit and after")
-	}
+	names, infos := make([]string, 0, len(ids)), map[string]any{}
 	for _, id := range ids {
-		if len(ids) > maxInfo && !l.names {
-			break
-		}
 		name, info, err := l.info(ctx, id)
 		if err != nil {
 			return nil, err
@@ -75,23 +69,27 @@ func (l lister) respond(ctx context.Context, req *engine.Request) (*engine.Respo
 		if info == nil {
 			continue
 		}
-		if l.names {
-			keys = append(keys, name)
-		}
-		if len(ids) <= maxInfo {
+		names = append(names, name)
+		if !many {
 			infos[id] = info
 		}
 	}
+	keys := ids
 	if l.names {
-		slices.Sort(keys)
+		slices.Sort(names)
+		keys = names
 	}
-	data["keys"] = keys
-	if len(ids) <= maxInfo {
-		data["key_info"] = infos
+	if many {
+		return tooMany(map[string]any{"keys": keys})
 	}
+	return respond(map[string]any{"keys": keys, "key_info": infos})
+}
+
+// tooMany answers without what there is to say of each key.
+func tooMany(data map[string]any) (*engine.Response, error) {
 	res, err := respond(data)
 	if err == nil {
-		res.Warnings = warnings
+		res.Warnings = []string{"key_info is left out, since there are more than 1000 keys: ask with limit and after"}
 	}
 	return res, err
 }
