@@ -69,6 +69,9 @@ type ServerConfig struct {
 	// Engines are secrets engines besides those of the registry; for tests.
 	Engines map[string]engine.Factory `json:"-"`
 
+	level   *slog.LevelVar // of what the server logs
+	started slog.Level     // what it was at first
+
 	Log *slog.Logger     `json:"-"` // default: made of LogLevel and LogFormat on standard error
 	Now func() time.Time `json:"-"` // default: the system's clock
 }
@@ -131,16 +134,21 @@ func (c *ServerConfig) checkListen() error {
 	return nil
 }
 
+// makeLog makes a log that writes everything: who wraps it holds it to c.level,
+// which sys/loggers may change.
 func (c *ServerConfig) makeLog() error {
-	if c.Log != nil {
-		return nil
-	}
 	var level slog.Level
 	setDefault(&c.LogLevel, "info")
 	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil {
 		return errs.Newf(errs.Invalid, "log_level %q: use debug, info, warn or error", c.LogLevel)
 	}
-	options := &slog.HandlerOptions{Level: level}
+	c.level = new(slog.LevelVar)
+	c.level.Set(level)
+	c.started = level
+	if c.Log != nil {
+		return nil
+	}
+	options := &slog.HandlerOptions{Level: slog.LevelDebug}
 	switch c.LogFormat {
 	case "", "text":
 		c.Log = slog.New(slog.NewTextHandler(os.Stderr, options))

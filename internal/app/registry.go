@@ -39,9 +39,11 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/store/pebble"
 	"github.com/strongkeep/strongkeep/internal/vault/sys"
 	"github.com/strongkeep/strongkeep/internal/vault/sys/catalog"
+	"github.com/strongkeep/strongkeep/internal/vault/sys/cors"
 	"github.com/strongkeep/strongkeep/internal/vault/sys/explain"
 	"github.com/strongkeep/strongkeep/internal/vault/sys/leases"
 	"github.com/strongkeep/strongkeep/internal/vault/sys/namespaces"
+	"github.com/strongkeep/strongkeep/internal/vault/sys/node"
 	"github.com/strongkeep/strongkeep/internal/vault/sys/openapi"
 	"github.com/strongkeep/strongkeep/internal/vault/sys/quotas"
 	"github.com/strongkeep/strongkeep/internal/vault/sys/tools"
@@ -82,11 +84,11 @@ func authMethods() map[string]engine.Factory {
 }
 
 // systemMounts are part of every vault and see the whole store.
-func systemMounts(core gate.Core) map[string]engine.Factory {
+func systemMounts(core gate.Core, self node.Config) map[string]engine.Factory {
 	return map[string]engine.Factory{
 		"system": func(cfg engine.Config) (engine.Engine, error) {
 			return sys.New(sys.Config{
-				Mounts: core.Mounts, Namespaces: core.Namespaces, Reach: core.Reach, Subject: core.Subject, Policies: core.Policies,
+				Mounts: core.Mounts, Namespaces: core.Namespaces, Reach: core.Reach, Subject: core.Subject, Caller: core.Caller, Policies: core.Policies,
 				Tokens: core.Tokens, Leases: core.Leases, Audit: core.Audit,
 				Barrier: core.Barrier, AskSeal: core.AskSeal, Random: cfg.Random, Version: Version,
 				Others: [][]engine.Route{
@@ -99,9 +101,10 @@ func systemMounts(core gate.Core) map[string]engine.Factory {
 						Subject: core.Subject, Reach: core.Reach,
 					}).Routes(),
 					catalog.Routes(catalog.Config{Mounts: core.Mounts, Version: Version}),
-					ui.Routes(ui.Config{Policies: core.Policies, Namespaces: core.Namespaces}),
+					ui.Routes(ui.Config{Policies: core.Policies, Namespaces: core.Namespaces, Subject: core.Caller}),
 					tools.Routes(cfg.Random),
-					openapi.Routes(openapi.Config{Mounts: core.Mounts, Policies: core.Policies, Version: Version}),
+					openapi.Routes(openapi.Config{Mounts: core.Mounts, Policies: core.Policies, Version: Version, Subject: core.Caller}),
+					cors.Routes(), node.Routes(self),
 				},
 			}), nil
 		},

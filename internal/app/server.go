@@ -23,6 +23,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/mount"
 	"github.com/strongkeep/strongkeep/internal/vault/seal"
 	"github.com/strongkeep/strongkeep/internal/vault/server"
+	"github.com/strongkeep/strongkeep/internal/vault/server/cors"
 	"github.com/strongkeep/strongkeep/internal/vault/server/logtap"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
 	"github.com/strongkeep/strongkeep/internal/vault/store/cached"
@@ -33,6 +34,7 @@ import (
 type Server struct {
 	tap       *logtap.Tap // of cfg.Log
 	cfg       ServerConfig
+	cors      cors.Live
 	raw       store.Store
 	gate      *gate.Gate
 	metrics   *metrics
@@ -52,7 +54,7 @@ func NewServer(ctx context.Context, c ServerConfig) (_ *Server, err error) {
 		return nil, err
 	}
 	s := &Server{cfg: c, tap: new(logtap.Tap)}
-	s.cfg.Log = slog.New(s.tap.Handler(c.Log.Handler()))
+	s.cfg.Log = slog.New(s.tap.Handler(c.Log.Handler(), c.level))
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Close())
@@ -114,8 +116,9 @@ func (s *Server) openVault(ctx context.Context) error {
 		Barrier: seal.New(seal.Config{Store: s.raw, Wrappers: wrappers, Now: c.Now, Log: c.Log}),
 		Open:    s.decorate,
 		Types: func(core gate.Core) gate.Types {
-			return gate.Types{Secrets: withEngines(secretsEngines(), c.Engines), Auths: authMethods(), Systems: systemMounts(core)}
+			return gate.Types{Secrets: withEngines(secretsEngines(), c.Engines), Auths: authMethods(), Systems: systemMounts(core, s.node())}
 		},
+		Settings: s.settings,
 		LeaseTTL: leaseTTL, HoldLeases: c.HoldLeases,
 		Devices: auditDevices(c), SkipAudit: c.SkipAuditDevices,
 		TTLs:     engine.TTLs{Default: min(defaultTTL, maxTTL), Max: maxTTL},
@@ -169,7 +172,7 @@ func (s *Server) defaults() gate.Defaults {
 // listen opens the port, so that a port in use is an error of NewServer.
 func (s *Server) listen(ctx context.Context) error {
 	s.handler = server.New(server.Config{
-		Gate: s.gate, Log: s.cfg.Log, Now: s.cfg.Now, Metrics: s.metrics.handler(), Tap: s.tap,
+		Gate: s.gate, Log: s.cfg.Log, Now: s.cfg.Now, Metrics: s.metrics.handler(), Tap: s.tap, CORS: &s.cors,
 		Version: apiVersion(), BuildDate: BuildDate, StorageType: s.cfg.Storage,
 	})
 	s.http = &http.Server{

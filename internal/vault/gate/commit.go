@@ -42,15 +42,16 @@ func (c *call) committed(ctx context.Context, t *tx, revision store.Revision) er
 	if c.mount.Class != mount.System {
 		return nil
 	}
-	var namespaces, mounts, auditing, audited, quotas bool
+	var namespaces, mounts, auditing, audited, quotas, settings bool
 	for _, change := range t.Changes() {
 		namespaces = namespaces || strings.HasPrefix(change.Key, namespace.EntryPrefix)
 		mounts = mounts || strings.HasPrefix(change.Key, mount.EntryPrefix)
 		auditing = auditing || strings.HasPrefix(change.Key, devices.Prefix)
 		quotas = quotas || strings.HasPrefix(change.Key, quota.Prefix)
+		settings = settings || strings.HasPrefix(change.Key, SettingsPrefix)
 		audited = audited || change.Key == headers.Key
 	}
-	if !namespaces && !mounts && !auditing && !audited && !quotas {
+	if !namespaces && !mounts && !auditing && !audited && !quotas && !settings {
 		return nil
 	}
 	v := c.vault
@@ -73,6 +74,11 @@ func (c *call) committed(ctx context.Context, t *tx, revision store.Revision) er
 	}
 	if quotas {
 		if err := v.quotas.Load(ctx, v.store); err != nil {
+			return errs.Newf(errs.KindOf(err), "the change is stored, but loading it: %w", err)
+		}
+	}
+	if settings && c.gate.cfg.Settings != nil {
+		if err := c.gate.cfg.Settings(ctx, v.store); err != nil {
 			return errs.Newf(errs.KindOf(err), "the change is stored, but loading it: %w", err)
 		}
 	}

@@ -47,12 +47,18 @@ type Config struct {
 	HoldLeases bool
 	// Defaults is what a new vault is set up with besides the system mounts.
 	Defaults Defaults
+	// Settings is called with the decrypted store when the vault opens, and after
+	// each change below SettingsPrefix, one call at a time; nil = not.
+	Settings func(ctx context.Context, s store.Store) error
 	Now      func() time.Time
 	Random   io.Reader
 	Log      *slog.Logger
 	Observe  func(Observation) // called for every request; nil = not
 	Version  string            // semver
 }
+
+// SettingsPrefix is the folder of what Config.Settings reads.
+const SettingsPrefix = "settings/"
 
 // Types are the factories by type name.
 type Types struct {
@@ -93,6 +99,9 @@ type Core struct {
 	// Subject is whom the policies of a token are asked for: its own and those of
 	// its entity. Kind Denied: the entity is disabled or no more.
 	Subject func(ctx context.Context, tx engine.Tx, e *token.Entry) (policy.Subject, error)
+	// Caller is whom policies are asked for when the caller of a request asks
+	// about itself. Kinds as of Subject.
+	Caller func(ctx context.Context, tx engine.Tx, req *engine.Request) (policy.Subject, error)
 	// IdentityPolicies are those that the entity of a token adds. Kinds as of Subject.
 	IdentityPolicies func(ctx context.Context, tx engine.Tx, e *token.Entry) ([]string, error)
 	// EntityOfAlias finds or makes the entity with an alias of the token method, and

@@ -54,6 +54,15 @@ func (v *vault) subjectOf(ctx context.Context, tx engine.Tx, e *token.Entry) (po
 	return v.subject(e, who), nil
 }
 
+// callerOf is subjectOf for the caller of a request.
+func (v *vault) callerOf(ctx context.Context, tx engine.Tx, req *engine.Request) (policy.Subject, error) {
+	asks := &token.Entry{EntityID: req.Caller.EntityID, Policies: req.Caller.Policies}
+	if !req.Caller.Namespace.Root() {
+		asks.Namespace = req.Caller.Namespace.ID
+	}
+	return v.subjectOf(ctx, tx, asks)
+}
+
 // enrol finds or makes the entity of a login; nil if there is none.
 func (c *call) enrol(ctx context.Context, t *tx, auth *engine.Auth) (*identity.Session, error) {
 	if auth.Alias == "" {

@@ -69,6 +69,12 @@ func (g *Gate) start(ctx context.Context) error {
 	if held {
 		g.cfg.Log.Warn("leases are held: nothing expires, is revoked or rotated by itself until sys/leases/resume is written to")
 	}
+	if g.cfg.Settings != nil {
+		if err := g.cfg.Settings(ctx, v.store); err != nil {
+			g.cfg.Barrier.Seal()
+			return errors.Join(errs.Newf(errs.KindOf(err), "reading the settings: %w", err), v.close())
+		}
+	}
 	v.background(g, held)
 	if err := v.quotas.Load(ctx, v.store); err != nil {
 		g.cfg.Barrier.Seal()
@@ -105,7 +111,7 @@ func (g *Gate) build(ctx context.Context, raw store.Store, keys *seal.Keyring) (
 	v.identities = identity.New(g.cfg.Now, g.cfg.Random)
 	core := Core{Policies: v.policies, Tokens: v.tokens, Leases: v.leases, Quotas: v.quotas, Identity: v.identities, Audit: v.audit, Barrier: g.cfg.Barrier,
 		AskSeal: func() { v.sealAsked.Store(true) }, TokenLimits: v.tokenLimits, MissingPolicies: v.missingPolicies,
-		Subject: v.subjectOf, IdentityPolicies: v.identityPolicies, EntityOfAlias: v.entityOfAlias}
+		Subject: v.subjectOf, Caller: v.callerOf, IdentityPolicies: v.identityPolicies, EntityOfAlias: v.entityOfAlias}
 	types := Types{}
 	v.mounts = mount.NewRegistry(mount.Config{
 		Store: s, Types: func(class mount.Class) map[string]engine.Factory { return types.of(class) },

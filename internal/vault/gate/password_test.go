@@ -33,3 +33,29 @@ func TestPasswordsOfEngines(t *testing.T) {
 		}
 	}
 }
+
+// A mount's engine makes passwords by the policies of the mount's namespace, and
+// never by those of another.
+func TestPasswordsOfANamespace(t *testing.T) {
+	b := newBench(t)
+	v := b.gate.open.Load()
+	tx := begin(v.store)
+	for ns, charset := range map[string]string{"root": "a", "team": "b"} {
+		if err := (password.Book{Namespace: ns}).Put(tx, "db", `length = 8 rule "charset" { charset = "`+charset+`" }`); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := tx.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for ns, wanted := range map[string]string{"": "aaaaaaaa", "team": "bbbbbbbb"} {
+		host := v.host(b.gate, &mount.Entry{ID: "x", Namespace: ns, Class: mount.Secret, Path: "x/"})
+		if made, err := host.Password(t.Context(), "db"); err != nil || made.RevealString() != wanted {
+			t.Errorf("in %q: %v", ns, err)
+		}
+	}
+	host := v.host(b.gate, &mount.Entry{ID: "x", Namespace: "other", Class: mount.Secret, Path: "x/"})
+	if _, err := host.Password(t.Context(), "db"); !errs.Is(err, errs.Invalid) {
+		t.Errorf("by a policy of another namespace: %v", err)
+	}
+}

@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"cmp"
 	"context"
 	"sync"
 	"time"
@@ -15,6 +16,7 @@ import (
 // host is what the vault gives the engine of one mount to work with by itself.
 func (v *vault) host(g *Gate, e *mount.Entry) mount.Host {
 	id, storage := e.ID, e.Storage()
+	book := password.Book{Namespace: cmp.Or(e.Namespace, engine.RootNamespaceID)}
 	return mount.Host{
 		Update: func(ctx context.Context, change func(context.Context, engine.Tx) error) error {
 			return v.update(ctx, g, id, func(ctx context.Context, t *tx) error {
@@ -27,7 +29,7 @@ func (v *vault) host(g *Gate, e *mount.Entry) mount.Host {
 				return password.Default().Generate(g.cfg.Random)
 			}
 			// Read each time: a policy that was made stricter holds at once.
-			p, _, err := password.Book{Namespace: engine.RootNamespaceID}.Get(ctx, v.store, name)
+			p, _, err := book.Get(ctx, v.store, name)
 			if errs.Is(err, errs.NotExist) {
 				return redact.Secret{}, errs.As(errs.Invalid, err)
 			}

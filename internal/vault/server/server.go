@@ -18,6 +18,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
 	"github.com/strongkeep/strongkeep/internal/vault/gate"
 	"github.com/strongkeep/strongkeep/internal/vault/quota"
+	"github.com/strongkeep/strongkeep/internal/vault/server/cors"
 	"github.com/strongkeep/strongkeep/internal/vault/server/logtap"
 )
 
@@ -34,6 +35,7 @@ type Config struct {
 	Now         func() time.Time
 	Metrics     http.Handler // answers sys/metrics once the gate allowed it
 	Tap         *logtap.Tap  // of Log, for sys/monitor
+	CORS        *cors.Live   // which other origins browsers may be told of; nil = none
 	Version     string       // semver, shown by seal-status and health
 	BuildDate   string       // RFC 3339, or empty
 	StorageType string       // name of the base store
@@ -50,6 +52,9 @@ type Handler struct {
 
 // New returns the handler.
 func New(cfg Config) *Handler {
+	if cfg.CORS == nil {
+		cfg.CORS = new(cors.Live)
+	}
 	h := &Handler{cfg: cfg, bodies: semaphore.NewWeighted(maxBodies)}
 	h.streams, h.end = context.WithCancel(context.Background())
 	h.core = map[string]http.HandlerFunc{
@@ -75,6 +80,18 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header := w.Header()
 	header["Cache-Control"] = noStore
 	header["Content-Type"] = jsonType
+	switch status := h.cfg.CORS.Answer(w, r); status {
+	case 0:
+	case http.StatusNoContent:
+		w.WriteHeader(status)
+		return
+	case http.StatusForbidden:
+		writeErrors(w, status, "origin not allowed")
+		return
+	default:
+		writeErrors(w, status, "no method of this API is asked for")
+		return
+	}
 	path, ok := strings.CutPrefix(r.URL.Path, apiPrefix)
 	if !ok {
 		h.serveOutside(w, r)

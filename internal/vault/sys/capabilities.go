@@ -52,7 +52,7 @@ func (e *Engine) capabilities(ctx context.Context, tx engine.Tx, req *engine.Req
 }
 
 func (e *Engine) capabilitiesSelf(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
-	who, err := e.callerSubject(ctx, tx, req)
+	who, err := e.cfg.Caller(ctx, tx, req)
 	if err != nil {
 		return nil, err
 	}

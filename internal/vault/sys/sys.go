@@ -25,8 +25,9 @@ type Config struct {
 	Policies   *policy.Book
 	Tokens     *token.Manager
 	Leases     *lease.Manager
-	// Subject is gate.Core.Subject.
+	// Subject is gate.Core.Subject; Caller is gate.Core.Caller.
 	Subject func(ctx context.Context, tx engine.Tx, e *token.Entry) (policy.Subject, error)
+	Caller  func(ctx context.Context, tx engine.Tx, req *engine.Request) (policy.Subject, error)
 	Audit   *audit.Broker
 	Barrier *seal.Barrier
 	AskSeal func() // seals the vault once the present request has been answered
@@ -183,15 +184,6 @@ func (e *Engine) haStatus(context.Context, engine.Tx, *engine.Request) (*engine.
 	}}}, true)
 }
 
-// callerSubject is whom policies are asked for when the caller asks.
-func (e *Engine) callerSubject(ctx context.Context, tx engine.Tx, req *engine.Request) (policy.Subject, error) {
-	asks := &token.Entry{EntityID: req.Caller.EntityID, Policies: req.Caller.Policies}
-	if !req.Caller.Namespace.Root() {
-		asks.Namespace = req.Caller.Namespace.ID
-	}
-	return e.cfg.Subject(ctx, tx, asks)
-}
-
 // preflight answers for the mount that a path belongs to, which may lie in a
 // namespace below that of the request. Without any
 // capability below it the answer is 403 whether the mount exists or not
@@ -204,7 +196,7 @@ func (e *Engine) preflight(ctx context.Context, tx engine.Tx, req *engine.Reques
 	if !ok {
 		return nil, denied
 	}
-	who, err := e.callerSubject(ctx, tx, req)
+	who, err := e.cfg.Caller(ctx, tx, req)
 	if err != nil {
 		return nil, err
 	}

@@ -31,17 +31,25 @@ type watcher struct {
 	dropped int // guarded by Tap.mu
 }
 
-// Handler returns a handler that writes to inner and to all who watch.
-func (t *Tap) Handler(inner slog.Handler) slog.Handler { return &handler{tap: t, inner: inner} }
+// Handler returns a handler that writes to inner what is at least of level, and
+// to all who watch. level may change while it is used; inner may refuse more.
+func (t *Tap) Handler(inner slog.Handler, level slog.Leveler) slog.Handler {
+	return &handler{tap: t, inner: inner, level: level}
+}
 
 type handler struct {
 	tap   *Tap
 	inner slog.Handler
+	level slog.Leveler
 	with  []func(slog.Handler) slog.Handler // attributes and groups, for the watchers' own
 }
 
 func (h *handler) Enabled(ctx context.Context, level slog.Level) bool {
-	return h.inner.Enabled(ctx, level) || h.tap.wants(level)
+	return h.writes(ctx, level) || h.tap.wants(level)
+}
+
+func (h *handler) writes(ctx context.Context, level slog.Level) bool {
+	return level >= h.level.Level() && h.inner.Enabled(ctx, level)
 }
 
 func (t *Tap) wants(level slog.Level) bool {
@@ -52,7 +60,7 @@ func (t *Tap) wants(level slog.Level) bool {
 
 func (h *handler) Handle(ctx context.Context, r slog.Record) error {
 	h.tap.show(ctx, r, h.with)
-	if !h.inner.Enabled(ctx, r.Level) {
+	if !h.writes(ctx, r.Level) {
 		return nil
 	}
 	return h.inner.Handle(ctx, r)
@@ -67,7 +75,7 @@ func (h *handler) WithGroup(name string) slog.Handler {
 }
 
 func (h *handler) plus(inner slog.Handler, with func(slog.Handler) slog.Handler) slog.Handler {
-	return &handler{tap: h.tap, inner: inner, with: append(slices.Clip(h.with), with)}
+	return &handler{tap: h.tap, inner: inner, level: h.level, with: append(slices.Clip(h.with), with)}
 }
 
 // show gives a record to every watcher that wants it.

@@ -40,7 +40,7 @@ func TestHandlerIsTransparent(t *testing.T) {
 		return a
 	}}
 	for _, log := range []*slog.Logger{
-		slog.New(slog.NewTextHandler(&plain, options)), slog.New(new(logtap.Tap).Handler(slog.NewTextHandler(&tapped, options))),
+		slog.New(slog.NewTextHandler(&plain, options)), slog.New(new(logtap.Tap).Handler(slog.NewTextHandler(&tapped, options), slog.LevelInfo)),
 	} {
 		log.With("a", 1).WithGroup("g").Info("hello", "b", 2)
 		log.Debug("not shown")

@@ -13,6 +13,7 @@ type Config struct {
 	Mounts   *mount.Registry
 	Policies *policy.Book
 	Version  string
+	Subject  func(ctx context.Context, tx engine.Tx, req *engine.Request) (policy.Subject, error) // gate.Core.Caller
 }
 
 // Routes are those below sys/.
@@ -34,7 +35,11 @@ func (c Config) read(ctx context.Context, tx engine.Tx, req *engine.Request) (*e
 	if err := d.Err(); err != nil {
 		return nil, err
 	}
-	acl, _, err := c.Policies.ACLFor(ctx, tx, policy.Subject{Namespace: policy.Namespace(req.Caller.Namespace), Names: req.Caller.Policies})
+	who, err := c.Subject(ctx, tx, req)
+	if err != nil {
+		return nil, err
+	}
+	acl, _, err := c.Policies.ACLFor(ctx, tx, who)
 	if err != nil {
 		return nil, err
 	}

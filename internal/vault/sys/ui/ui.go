@@ -13,6 +13,7 @@ import (
 type Config struct {
 	Policies   *policy.Book
 	Namespaces *namespace.Registry
+	Subject    func(ctx context.Context, tx engine.Tx, req *engine.Request) (policy.Subject, error) // gate.Core.Caller
 }
 
 // Routes are those below sys/.
@@ -29,14 +30,14 @@ func Routes(c Config) []engine.Route {
 	}
 }
 
-func subject(req *engine.Request) policy.Subject {
-	return policy.Subject{Namespace: policy.Namespace(req.Caller.Namespace), Names: req.Caller.Policies}
-}
-
 // acl shows exact paths and those with wildcards apart, as Vault does: of a path
 // that ends in "*" it shows what is before it.
 func (c Config) acl(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
-	grants, root, err := c.Policies.Grants(ctx, tx, subject(req))
+	who, err := c.Subject(ctx, tx, req)
+	if err != nil {
+		return nil, err
+	}
+	grants, root, err := c.Policies.Grants(ctx, tx, who)
 	if err != nil {
 		return nil, err
 	}
@@ -54,7 +55,11 @@ func (c Config) acl(ctx context.Context, tx engine.Tx, req *engine.Request) (*en
 }
 
 func (c Config) namespaces(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
-	acl, _, err := c.Policies.ACLFor(ctx, tx, subject(req))
+	who, err := c.Subject(ctx, tx, req)
+	if err != nil {
+		return nil, err
+	}
+	acl, _, err := c.Policies.ACLFor(ctx, tx, who)
 	if err != nil {
 		return nil, err
 	}
