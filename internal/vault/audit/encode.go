@@ -39,7 +39,8 @@ type liner struct {
 	s *hashing.State
 	b []byte
 	// A token and its accessor each stand twice in most lines, once with who
-	// asks and once with the request; the second time the hash is copied.
+	// asks and once with the request, and again in the answer to who looks its
+	// own token up; the second time the hash is copied.
 	token, access seen
 }
 
@@ -47,6 +48,19 @@ type liner struct {
 type seen struct {
 	clear    string
 	from, to int
+}
+
+// moved is s in a text that begins so many bytes earlier.
+func (s seen) moved(by int) seen {
+	if s.clear == "" {
+		return s
+	}
+	return seen{s.clear, s.from + by, s.to + by}
+}
+
+// known is s for those who hash values.
+func (l *liner) known(s seen) hashing.Known {
+	return hashing.Known{Clear: s.clear, Hash: l.b[s.from:s.to]}
 }
 
 func (l *liner) entry(e *Entry) {
@@ -67,6 +81,7 @@ func (l *liner) entry(e *Entry) {
 // exchange appends what both lines of an exchange have.
 func (l *liner) exchange(e *Entry) {
 	if e.Shared != nil && e.Shared.of == l.encoder {
+		l.token, l.access = e.Shared.token.moved(len(l.b)), e.Shared.access.moved(len(l.b))
 		l.b = append(l.b, e.Shared.text...)
 		return
 	}
@@ -83,6 +98,7 @@ func (l *liner) exchange(e *Entry) {
 	}
 	if e.Shared != nil && e.Shared.of == nil {
 		e.Shared.of, e.Shared.text = l.encoder, append(e.Shared.text[:0], l.b[from:]...)
+		e.Shared.token, e.Shared.access = l.token.moved(-from), l.access.moved(-from)
 	}
 }
 
@@ -255,5 +271,5 @@ func (l *liner) data(v jsontext.Value, plain []string, elide bool) {
 		return
 	}
 	l.name("data")
-	l.b = l.s.AppendValue(l.b, v, hashing.Options{Raw: l.format.LogRaw, Elide: elide, Plain: plain})
+	l.b = l.s.AppendValue(l.b, v, hashing.Options{Raw: l.format.LogRaw, Elide: elide, Plain: plain, Known: [2]hashing.Known{l.known(l.token), l.known(l.access)}})
 }

@@ -49,6 +49,8 @@ type Entry struct {
 type Shared struct {
 	of   *encoder // whose form text has; nil = nothing is kept yet
 	text []byte   // hashed like the line it is from
+	// token and access stand in text there.
+	token, access seen
 }
 
 // keepText is the largest buffer kept for the next exchange, in bytes.
@@ -57,7 +59,7 @@ const keepText = 64 << 10
 // Reset makes s as good as new, for another exchange, and keeps its memory
 // unless that is much.
 func (s *Shared) Reset() {
-	s.of = nil
+	s.of, s.token, s.access = nil, seen{}, seen{}
 	if cap(s.text) > keepText {
 		s.text = nil
 	}

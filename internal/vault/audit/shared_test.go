@@ -68,3 +68,38 @@ func TestSharedIsUsed(t *testing.T) {
 		t.Errorf("the first line's part is missing in %s", got)
 	}
 }
+
+// Who looks its own token up gets it back in the answer: its hash there, copied
+// from what both lines say, is the one that is made anew without.
+func TestAnswersRepeatHashes(t *testing.T) {
+	first, _ := sampleEntries()
+	id, accessor := string(first.Auth.ClientToken), first.Auth.Accessor
+	if id == "" || accessor == "" {
+		t.Fatal("the sample has no token and accessor")
+	}
+	data := `{"id":"` + id + `","accessor":"` + accessor + `","other":"` + id + `x"}`
+	for name, f := range map[string]Format{"hashed": {HMACAccessor: true}, "accessor clear": {}, "raw": {LogRaw: true}} {
+		c := testEncoder(f)
+		line := func(s *Shared) string {
+			st := c.Get()
+			defer c.Put(st)
+			c.line(st, &Entry{Type: TypeRequest, Time: first.Time, Auth: first.Auth, Request: first.Request, Shared: s})
+			return string(c.line(st, &Entry{
+				Type: TypeResponse, Time: first.Time, Auth: first.Auth, Request: first.Request,
+				Response: &Response{Data: []byte(data)}, Shared: s,
+			}))
+		}
+		got := line(new(Shared))
+		if want := line(nil); got != want {
+			t.Errorf("%s:\n%s\nwant\n%s", name, got, want)
+		}
+		if f.LogRaw {
+			continue
+		}
+		for _, value := range []string{`"id":"` + c.Hash(id), `"accessor":"` + c.Hash(accessor), `"other":"` + c.Hash(id+"x")} {
+			if !strings.Contains(got[strings.Index(got, `"response":`):], value) {
+				t.Errorf("%s: %s lacks %s", name, got, value)
+			}
+		}
+	}
+}

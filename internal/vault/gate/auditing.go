@@ -58,7 +58,7 @@ func (c *call) describe() {
 	x := c.exchange
 	x.op = c.op
 	x.shared.Reset() // what another operation says differs
-	token := audit.Secret(c.req.Token.RevealString())
+	token := audit.Secret(c.bearer())
 	x.entry.Auth = c.auditAuth(token)
 	x.entry.Request = c.auditedRequest(token)
 	x.entry.Shared = &x.shared

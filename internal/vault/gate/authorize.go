@@ -2,6 +2,7 @@ package gate
 
 import (
 	"context"
+	"net/netip"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
@@ -27,7 +28,7 @@ func (c *call) identify(ctx context.Context) error {
 	if c.open() {
 		return c.checkLock()
 	}
-	entry, err := c.vault.valid(ctx, c.req, c.ns)
+	entry, err := c.vault.valid(ctx, c.bearer(), c.req.Remote.Addr(), c.ns)
 	if err != nil {
 		return c.badToken(err)
 	}
@@ -70,17 +71,25 @@ func (c *call) badToken(err error) error {
 	return err
 }
 
-// valid returns the entry of the request's token if it may be used now, here: a
+// bearer returns the request's token in the clear, copied out once.
+func (c *call) bearer() string {
+	if c.clear == "" {
+		c.clear = c.req.Token.RevealString()
+	}
+	return c.clear
+}
+
+// valid returns the entry of a request's token if it may be used now, here: a
 // token is of use in its own namespace and below.
-func (v *vault) valid(ctx context.Context, req *Request, ns engine.Namespace) (*token.Entry, error) {
-	if req.Token.Empty() {
+func (v *vault) valid(ctx context.Context, clientToken string, remote netip.Addr, ns engine.Namespace) (*token.Entry, error) {
+	if clientToken == "" {
 		return nil, errNoToken
 	}
-	entry, err := v.tokens.Lookup(ctx, v.store, req.Token.RevealString())
+	entry, err := v.tokens.Lookup(ctx, v.store, clientToken)
 	if err != nil {
 		return nil, err
 	}
-	if !entry.AllowsAddr(req.Remote.Addr()) {
+	if !entry.AllowsAddr(remote) {
 		return nil, errNoToken
 	}
 	if !v.usable(entry, ns) {

@@ -68,6 +68,7 @@ type call struct {
 	route    *engine.Route // nil if the mount has no such path
 	request  engine.Request
 	op       engine.Operation  // req.Operation, with Create told from Update
+	clear    string            // the token, once bearer copied it
 	token    *token.Entry      // nil if unauthenticated
 	lastUse  bool              // this request takes the token's last counted use
 	who      *identity.Subject // the entity behind the token; nil = none

@@ -108,7 +108,7 @@ func (s *Subscription) mayHear(ctx context.Context, paths ...string) (bool, erro
 		return false, errs.New(errs.Unavailable, "the vault was sealed in between; subscribe again")
 	}
 	// A token with counted uses has paid for the subscription as a whole.
-	entry, err := v.valid(ctx, &s.req, s.ns)
+	entry, err := v.valid(ctx, s.req.Token.RevealString(), s.req.Remote.Addr(), s.ns)
 	if err != nil {
 		return false, err
 	}

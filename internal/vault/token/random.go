@@ -2,6 +2,7 @@ package token
 
 import (
 	"io"
+	"slices"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 )
@@ -23,6 +24,7 @@ const base62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 // appendBase62 appends n characters, each of log2(62) bits of r.
 func appendBase62(b []byte, r io.Reader, n int) ([]byte, error) {
 	buf := make([]byte, n)
+	b = slices.Grow(b, n+maxNamespace+1) // and what may be suffixed
 	for end := len(b) + n; len(b) < end; {
 		if _, err := io.ReadFull(r, buf); err != nil {
 			return nil, errs.Newf(errs.Internal, "reading randomness: %w", err)

@@ -28,12 +28,20 @@ type Options struct {
 	Raw   bool     // strings as they are
 	Elide bool     // keys and key_info of the top level as their lengths
 	Plain []string // names whose strings are written as they are
+	// Known spares making hashes again.
+	Known [2]Known
+}
+
+// Known is a value whose hash was made before. The zero Known is none.
+type Known struct {
+	Clear string // not empty
+	Hash  []byte // quoted, as AppendHash has it
 }
 
 // AppendValue appends v, a JSON text, with its strings hashed. What is no valid
 // JSON, or over the bounds, is hashed as a whole.
 func (s *State) AppendValue(dst []byte, v jsontext.Value, o Options) []byte {
-	w := walker{s: s, raw: o.Raw, elide: o.Elide, plain: o.Plain}
+	w := walker{s: s, raw: o.Raw, elide: o.Elide, plain: o.Plain, known: o.Known}
 	return w.appendData(dst, v)
 }
 
@@ -44,7 +52,8 @@ type walker struct {
 	elide   bool     // write keys and key_info of the top level as their lengths
 	counted bool     // the next value is one of those
 	plain   []string // names whose strings are written as they are
-	mask    uint64   // bit d: a string at depth d is written as it is; MaxDepth < 64
+	known   [2]Known
+	mask    uint64 // bit d: a string at depth d is written as it is; MaxDepth < 64
 	strings int
 	tokens  int
 }
@@ -207,6 +216,11 @@ func (w *walker) hashed(dst []byte, quoted jsontext.Value) ([]byte, bool) {
 	w.s.scratch, err = jsontext.AppendUnquote(w.s.scratch[:0], quoted)
 	if err != nil {
 		return dst, false
+	}
+	for i := range w.known {
+		if k := &w.known[i]; k.Clear != "" && k.Clear == string(w.s.scratch) {
+			return append(dst, k.Hash...), true
+		}
 	}
 	return w.s.AppendHash(dst, w.s.scratch), true
 }

@@ -1,12 +1,17 @@
 package approle
 
 import (
+	"bytes"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/binary"
+	"hash"
 	"io"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	"github.com/google/uuid"
 
@@ -19,6 +24,7 @@ import (
 type Engine struct {
 	cfg   engine.Config
 	roles auth.Records[role, *role]
+	keyed atomic.Pointer[keyed] // the salt's; nil = not read yet
 }
 
 // New is the method's engine.Factory.
@@ -49,7 +55,7 @@ func (e *Engine) Setup(_ context.Context, tx engine.Tx) error {
 
 // hash is what parts are known by in the store: HMAC-SHA256 under the mount's
 // salt, each part with its length in front so that no two lists look alike.
-func hash(ctx context.Context, tx engine.Tx, parts ...string) (string, error) {
+func (e *Engine) hash(ctx context.Context, tx engine.Tx, parts ...string) (string, error) {
 	salt, err := tx.Get(ctx, saltKey)
 	if err != nil {
 		return "", err
@@ -57,12 +63,45 @@ func hash(ctx context.Context, tx engine.Tx, parts ...string) (string, error) {
 	if len(salt.Value) != 32 {
 		return "", errs.New(errs.Internal, "the approle method has lost its salt")
 	}
-	mac := hmac.New(sha256.New, salt.Value)
-	for _, p := range parts {
-		mac.Write([]byte{byte(len(p) >> 24), byte(len(p) >> 16), byte(len(p) >> 8), byte(len(p))})
-		mac.Write([]byte(p))
+	k := e.keyed.Load()
+	if k == nil || !bytes.Equal(k.salt, salt.Value) {
+		k = newKeyed(salt.Value)
+		e.keyed.Store(k)
 	}
-	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil)), nil
+	return k.hash(parts), nil
+}
+
+// keyed keeps HMAC states of one salt: keying one costs as much as hashing a
+// secret ID.
+type keyed struct {
+	salt []byte
+	pool sync.Pool // of *state
+}
+
+type state struct {
+	mac hash.Hash
+	in  []byte // what is hashed; wiped after use
+	sum []byte
+}
+
+func newKeyed(salt []byte) *keyed {
+	k := &keyed{salt: bytes.Clone(salt)}
+	k.pool.New = func() any { return &state{mac: hmac.New(sha256.New, k.salt), sum: make([]byte, 0, sha256.Size)} }
+	return k
+}
+
+func (k *keyed) hash(parts []string) string {
+	s := k.pool.Get().(*state)
+	defer k.pool.Put(s)
+	s.in = s.in[:0]
+	for _, p := range parts {
+		s.in = append(binary.BigEndian.AppendUint32(s.in, uint32(len(p))), p...) // #nosec G115 -- parts are bounded far below
+	}
+	s.mac.Reset()
+	s.mac.Write(s.in)
+	clear(s.in)
+	s.sum = s.mac.Sum(s.sum[:0])
+	return base64.RawURLEncoding.EncodeToString(s.sum)
 }
 
 func (e *Engine) uuid() (string, error) {

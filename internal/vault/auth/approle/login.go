@@ -66,7 +66,7 @@ func wrongAddress(remote netip.Addr) error {
 }
 
 func (e *Engine) byRoleID(ctx context.Context, tx engine.Tx, roleID string) (*role, error) {
-	at, err := hash(ctx, tx, roleID)
+	at, err := e.hash(ctx, tx, roleID)
 	if err != nil {
 		return nil, err
 	}
@@ -89,7 +89,7 @@ func (e *Engine) spend(ctx context.Context, tx engine.Tx, req *engine.Request, r
 	if secret == "" {
 		return nil, errMissing
 	}
-	at, err := hash(ctx, tx, r.Set, secret)
+	at, err := e.hash(ctx, tx, r.Set, secret)
 	if err != nil {
 		return nil, err
 	}

@@ -105,7 +105,7 @@ func (e *Engine) roleWritten(ctx context.Context, tx engine.Tx, old, now *role) 
 	if old != nil && old.RoleID == now.RoleID {
 		return nil, nil
 	}
-	at, err := hash(ctx, tx, now.RoleID)
+	at, err := e.hash(ctx, tx, now.RoleID)
 	if err != nil {
 		return nil, err
 	}
@@ -120,7 +120,7 @@ func (e *Engine) roleWritten(ctx context.Context, tx engine.Tx, old, now *role) 
 	if old == nil {
 		return nil, nil
 	}
-	return nil, forgetID(ctx, tx, old)
+	return nil, e.forgetID(ctx, tx, old)
 }
 
 const (
@@ -128,8 +128,8 @@ const (
 	goneFolder = "gone/"
 )
 
-func forgetID(ctx context.Context, tx engine.Tx, r *role) error {
-	at, err := hash(ctx, tx, r.RoleID)
+func (e *Engine) forgetID(ctx context.Context, tx engine.Tx, r *role) error {
+	at, err := e.hash(ctx, tx, r.RoleID)
 	tx.Delete(idFolder + at)
 	return err
 }
@@ -138,7 +138,7 @@ func forgetID(ctx context.Context, tx engine.Tx, r *role) error {
 func (e *Engine) roleDeleted(ctx context.Context, tx engine.Tx, r *role) error {
 	tx.Put(goneFolder+r.Set, []byte{1})
 	e.cfg.Wake()
-	return forgetID(ctx, tx, r)
+	return e.forgetID(ctx, tx, r)
 }
 
 // fieldRoutes let one field of a role be read, written and reset by itself.

@@ -120,11 +120,11 @@ func (e *Engine) secretRoutes() []engine.Route {
 		},
 		{
 			Pattern: "role/{name}/secret-id/lookup", Canonical: strings.ToLower, Fields: id,
-			Handlers: handlers{engine.Update: e.lookup(byID)}, Summary: "What is known of a secret ID.", Help: "It does not use it up.",
+			Handlers: handlers{engine.Update: e.lookup(e.byID)}, Summary: "What is known of a secret ID.", Help: "It does not use it up.",
 		},
 		{
 			Pattern: "role/{name}/secret-id/destroy", Canonical: strings.ToLower, Fields: id,
-			Handlers: destroyed(byID), Summary: "Destroy a secret ID.", Help: "Tokens that it bought live on.",
+			Handlers: destroyed(e.byID), Summary: "Destroy a secret ID.", Help: "Tokens that it bought live on.",
 		},
 		{
 			Pattern: "role/{name}/secret-id-accessor/lookup", Canonical: strings.ToLower, Fields: accessor,
@@ -175,7 +175,7 @@ func (e *Engine) add(ctx context.Context, tx engine.Tx, req *engine.Request, id 
 	if s.Accessor, err = e.uuid(); err != nil {
 		return nil, err
 	}
-	at, err := hash(ctx, tx, r.Set, id)
+	at, err := e.hash(ctx, tx, r.Set, id)
 	if err != nil {
 		return nil, err
 	}
@@ -293,7 +293,7 @@ func within(field string, inner, outer []netip.Prefix) error {
 // finder returns the hash of the secret ID that a request means.
 type finder func(ctx context.Context, tx engine.Tx, req *engine.Request, r *role) (at string, err error)
 
-func byID(ctx context.Context, tx engine.Tx, req *engine.Request, r *role) (string, error) {
+func (e *Engine) byID(ctx context.Context, tx engine.Tx, req *engine.Request, r *role) (string, error) {
 	d := req.Decode()
 	id := d.String("secret_id", "")
 	if d.Err() == nil && id == "" {
@@ -302,7 +302,7 @@ func byID(ctx context.Context, tx engine.Tx, req *engine.Request, r *role) (stri
 	if d.Err() != nil {
 		return "", d.Err()
 	}
-	return hash(ctx, tx, r.Set, id)
+	return e.hash(ctx, tx, r.Set, id)
 }
 
 func byAccessor(ctx context.Context, tx engine.Tx, req *engine.Request, r *role) (string, error) {
