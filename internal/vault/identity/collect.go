@@ -26,13 +26,13 @@ func (m *Manager) Kinds() []lease.Kind {
 func (x Edit) schedule(ctx context.Context, e *Entity) error {
 	c, err := x.Config(ctx)
 	if err == nil {
-		lease.Add(x.tx, lease.Ref{Kind: kindCollect, ID: x.ns + "." + e.ID, Due: c.due(e, x.m.now())})
+		lease.Add(x.tx, lease.Ref{Kind: kindCollect, ID: x.ns + "." + e.ID, Due: due(c, e, x.m.now())})
 	}
 	return err
 }
 
 // due is when to look at e next.
-func (c Config) due(e *Entity, now time.Time) time.Time {
+func due(c Config, e *Entity, now time.Time) time.Time {
 	retention := time.Duration(c.Retention) * time.Second
 	if retention == 0 {
 		return now.Add(7 * lookAgain).Truncate(time.Second)
@@ -49,7 +49,7 @@ func (m *Manager) collect(ctx context.Context, tx *store.Txn, ref lease.Ref) (ti
 	ns, id, _ := strings.Cut(ref.ID, ".")
 	x := m.Edit(tx, ns)
 	e, err := x.Entity(ctx, id)
-	if err != nil || e == nil || !e.collectable() || !e.ephemeral() {
+	if err != nil || e == nil || !e.Collectable() || !e.Ephemeral() {
 		return time.Time{}, err
 	}
 	c, err := x.Config(ctx)
@@ -58,7 +58,7 @@ func (m *Manager) collect(ctx context.Context, tx *store.Txn, ref lease.Ref) (ti
 	}
 	now := m.now()
 	if c.Retention == 0 || now.Before(begin(e.Until).Add(time.Duration(c.Retention)*time.Second)) {
-		return c.due(e, now), nil
+		return due(c, e, now), nil
 	}
 	return time.Time{}, x.DeleteEntity(ctx, e)
 }

@@ -20,5 +20,6 @@
 // sealed by the store. Each entity is a row of its own: a login reads two rows
 // that are cached, and writes the second once a day.
 //
-// Start reading at Manager.Login, then Manager.Subject, then Edit.
+// What the rows hold is in package record. Start reading at Manager.Login, then
+// Manager.Subject, then Edit.
 package identity

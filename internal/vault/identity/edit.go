@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/vault/identity/record"
 )
 
 // NewEntity returns an entity that is not stored yet, with an ID and a name.
@@ -23,10 +24,10 @@ func (x Edit) NewEntity() (*Entity, error) {
 // and groups must be as old has them: they have methods of their own. Kinds:
 // Invalid, TooLarge.
 func (x Edit) PutEntity(ctx context.Context, old, e *Entity) error {
-	if err := e.check(); err != nil {
+	if err := e.Check(); err != nil {
 		return err
 	}
-	if old == nil || fold(old.Name) != fold(e.Name) {
+	if old == nil || record.Fold(old.Name) != record.Fold(e.Name) {
 		taken, err := x.refer(ctx, x.entityNameKey(e.Name))
 		if err != nil {
 			return err
@@ -117,7 +118,7 @@ func (x Edit) AddAlias(ctx context.Context, e *Entity, a Alias) (*Entity, *Alias
 	a.Updated = now
 	next := e.Clone()
 	next.Aliases = append(next.Aliases, a)
-	if err := next.check(); err != nil {
+	if err := next.Check(); err != nil {
 		return nil, nil, err
 	}
 	if err := x.leadTo(next, &a); err != nil {
@@ -127,7 +128,7 @@ func (x Edit) AddAlias(ctx context.Context, e *Entity, a Alias) (*Entity, *Alias
 }
 
 func (x Edit) checkAlias(ctx context.Context, e *Entity, a *Alias) error {
-	if err := CheckName("alias name", a.Name, maxAliasName); err != nil {
+	if err := record.CheckName("alias name", a.Name, record.MaxAliasName); err != nil {
 		return err
 	}
 	if e.Alias(a.Accessor) != nil {
@@ -149,7 +150,7 @@ func (x Edit) RemoveAlias(ctx context.Context, e *Entity, aliasID string, gone b
 	if a == nil {
 		return e, nil
 	}
-	if len(e.Aliases) == 1 && e.collectable() {
+	if len(e.Aliases) == 1 && e.Collectable() {
 		if gone {
 			return nil, x.DeleteEntity(ctx, e)
 		}
@@ -206,7 +207,7 @@ func (x Edit) MoveAlias(ctx context.Context, from, to *Entity, aliasID string) (
 func (x Edit) ChangeAlias(ctx context.Context, e *Entity, aliasID, name string, custom map[string]string) (*Entity, error) {
 	next := e.Clone()
 	a := next.AliasByID(aliasID)
-	if fold(name) != fold(a.Name) {
+	if record.Fold(name) != record.Fold(a.Name) {
 		renamed := *a
 		renamed.Name = name
 		others := e.Clone()
@@ -226,7 +227,7 @@ func (x Edit) ChangeAlias(ctx context.Context, e *Entity, aliasID, name string, 
 	a.Name, a.Custom, a.Updated = name, custom, x.m.now().UTC()
 	next.Automatic = false
 	next.Updated = a.Updated
-	if err := next.check(); err != nil {
+	if err := next.Check(); err != nil {
 		return nil, err
 	}
 	return next, x.saveEntity(next)

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/vault/identity/record"
 )
 
 // Bounds of one change of a group. They keep it within one transaction.
@@ -30,10 +31,10 @@ func (x Edit) NewGroup() (*Group, error) {
 func (x Edit) PutGroup(ctx context.Context, old, g *Group) error {
 	slices.Sort(g.Groups)
 	g.Groups = slices.Compact(g.Groups)
-	if err := g.check(); err != nil {
+	if err := g.Check(); err != nil {
 		return err
 	}
-	if old == nil || fold(old.Name) != fold(g.Name) {
+	if old == nil || record.Fold(old.Name) != record.Fold(g.Name) {
 		taken, err := x.refer(ctx, x.groupNameKey(g.Name))
 		if err != nil {
 			return err
@@ -117,7 +118,7 @@ func (x Edit) changeParents(ctx context.Context, id, parent string, add bool) er
 		}
 		return nil
 	}
-	next := member.clone()
+	next := member.Clone()
 	next.Parents = slices.DeleteFunc(slices.Clone(next.Parents), func(p string) bool { return p == parent })
 	if add {
 		if len(next.Parents) >= maxLinks {
@@ -183,7 +184,7 @@ func (x Edit) join(ctx context.Context, group, id string) error {
 	next.Groups = append(slices.Clone(e.Groups), group)
 	slices.Sort(next.Groups)
 	next.Automatic = false
-	x.tx.Put(x.memberFolder(group)+id, []byte{format})
+	x.tx.Put(x.memberFolder(group)+id, []byte{record.Format})
 	return x.saveEntity(next)
 }
 
@@ -220,7 +221,7 @@ func (x Edit) DeleteGroup(ctx context.Context, g *Group) error {
 		if parent == nil {
 			continue
 		}
-		next := parent.clone()
+		next := parent.Clone()
 		next.Groups = slices.DeleteFunc(slices.Clone(parent.Groups), func(m string) bool { return m == g.ID })
 		if err := x.saveGroup(next); err != nil {
 			return err
@@ -229,7 +230,7 @@ func (x Edit) DeleteGroup(ctx context.Context, g *Group) error {
 	x.dropGroupAlias(g)
 	x.tx.Delete(x.groupNameKey(g.Name))
 	x.tx.Delete(x.groupKey(g.ID))
-	x.tx.Put(x.sweepKey(g.ID), []byte{format})
+	x.tx.Put(x.sweepKey(g.ID), []byte{record.Format})
 	return nil
 }
 
@@ -237,7 +238,7 @@ func (x Edit) DeleteGroup(ctx context.Context, g *Group) error {
 // has, and stores the group. nil takes it away; then nobody new comes in. An
 // empty ID is made. Kinds: Invalid, Exist.
 func (x Edit) SetGroupAlias(ctx context.Context, g *Group, a *Alias) (*Group, error) {
-	next := g.clone()
+	next := g.Clone()
 	next.Updated = x.m.now().UTC()
 	next.Changes++
 	if a == nil {
@@ -248,7 +249,7 @@ func (x Edit) SetGroupAlias(ctx context.Context, g *Group, a *Alias) (*Group, er
 	if g.Type != Outside {
 		return nil, errs.New(errs.Invalid, "alias can't be set on an internal group")
 	}
-	if err := CheckName("alias name", a.Name, maxAliasName); err != nil {
+	if err := record.CheckName("alias name", a.Name, record.MaxAliasName); err != nil {
 		return nil, err
 	}
 	taken, err := x.refer(ctx, x.groupAliasKey(a.Accessor, a.Name))

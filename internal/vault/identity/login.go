@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/vault/identity/record"
 )
 
 // Login is what an auth method says of somebody who proved who they are.
@@ -69,7 +70,7 @@ func (s *Session) Own() []string {
 // of the login. If nothing of it changed, which is the rule, it writes nothing.
 // Kinds: Denied (the entity is disabled), Invalid (the name cannot be one).
 func (m *Manager) Login(ctx context.Context, tx Tx, ns string, l Login) (*Session, error) {
-	if err := CheckName("name of the identity that logs in", l.Name, maxAliasName); err != nil {
+	if err := record.CheckName("name of the identity that logs in", l.Name, record.MaxAliasName); err != nil {
 		return nil, err
 	}
 	s := &Session{edit: m.Edit(tx, ns)}
@@ -166,7 +167,7 @@ func (s *Session) compare(ctx context.Context, l Login) error {
 		return errs.New(errs.Denied, "permission denied")
 	}
 	a := s.old.Alias(l.Accessor)
-	if a == nil || fold(a.Name) != fold(l.Name) {
+	if a == nil || record.Fold(a.Name) != record.Fold(l.Name) {
 		return errs.New(errs.Internal, "an alias refers to an entity that does not have it")
 	}
 	if maps.Equal(a.Metadata, l.Metadata) && a.Ephemeral == l.Ephemeral && a.Origin == l.Origin {
@@ -210,7 +211,7 @@ func (s *Session) join(ctx context.Context, accessor string, names []string) err
 	s.modify()
 	s.entity.External = slices.DeleteFunc(s.entity.External, func(o External) bool { return o.Accessor == accessor })
 	if len(want) > 0 {
-		s.entity.External = append(s.entity.External, External{accessor, want})
+		s.entity.External = append(s.entity.External, External{Accessor: accessor, Groups: want})
 		slices.SortFunc(s.entity.External, func(a, b External) int {
 			if a.Accessor < b.Accessor {
 				return -1
@@ -226,7 +227,7 @@ func (s *Session) join(ctx context.Context, accessor string, names []string) err
 	}
 	for _, group := range want {
 		if !slices.Contains(had, group) {
-			s.edit.tx.Put(s.edit.memberFolder(group)+s.entity.ID, []byte{format})
+			s.edit.tx.Put(s.edit.memberFolder(group)+s.entity.ID, []byte{record.Format})
 		}
 	}
 	return nil
@@ -240,7 +241,7 @@ func (x Edit) external(ctx context.Context, accessor string, names []string) ([]
 	folder := x.root + "group-alias/" + accessor + "/"
 	hashes := make([]string, len(names))
 	for i, name := range names {
-		hashes[i] = hash(name)
+		hashes[i] = record.Hash(name)
 	}
 	if len(names) > fewGroups {
 		// Most names of a large directory mean nothing here: see which do.
@@ -291,7 +292,7 @@ func (s *Session) Finish(ctx context.Context, until time.Time) error {
 	case s.old != nil:
 		return s.edit.saveEntity(s.entity)
 	}
-	if err := s.edit.PutEntity(ctx, nil, s.entity); err != nil || !s.entity.ephemeral() {
+	if err := s.edit.PutEntity(ctx, nil, s.entity); err != nil || !s.entity.Ephemeral() {
 		return err
 	}
 	return s.edit.schedule(ctx, s.entity)

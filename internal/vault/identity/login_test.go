@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/vault/identity/record"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
 )
 
@@ -38,7 +39,7 @@ func TestUnchangedLoginWritesNothing(t *testing.T) {
 
 func TestLoginRefuses(t *testing.T) {
 	w := newWorld(t)
-	for _, name := range []string{"", " a", "a ", "a\n", "\xff", "a\x00b", strings.Repeat("x", maxAliasName+1)} {
+	for _, name := range []string{"", " a", "a ", "a\n", "\xff", "a\x00b", strings.Repeat("x", record.MaxAliasName+1)} {
 		_, err := w.try(func(tx *store.Txn) error {
 			_, err := w.m.Login(context.Background(), tx, ns, Login{Accessor: k8s, Name: name})
 			return err

@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/vault/identity/record"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
 )
 
@@ -73,7 +74,7 @@ func (m *Manager) newName(kind string) (string, error) {
 
 // put encodes and writes a row.
 func (x Edit) put(key, what string, v any) error {
-	b, err := encode(what, v)
+	b, err := record.Encode(what, v)
 	if err == nil {
 		x.tx.Put(key, b)
 	}

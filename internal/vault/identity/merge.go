@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/vault/identity/record"
 )
 
 // maxMerge is how many entities one merge takes in.
@@ -91,6 +92,6 @@ func (x Edit) takeGroups(to, e *Entity) {
 		}
 	}
 	for _, group := range to.DirectGroups() {
-		x.tx.Put(x.memberFolder(group)+to.ID, []byte{format})
+		x.tx.Put(x.memberFolder(group)+to.ID, []byte{record.Format})
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
+	"github.com/strongkeep/strongkeep/internal/vault/identity/record"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
 )
 
@@ -40,23 +41,23 @@ func In(r Reader, ns string) View {
 func (v View) Namespace() string { return v.ns }
 
 func (v View) entityKey(id string) string       { return v.root + "entity/" + id }
-func (v View) entityNameKey(name string) string { return v.root + "entity-name/" + escape(name) }
+func (v View) entityNameKey(name string) string { return v.root + "entity-name/" + record.Escape(name) }
 func (v View) aliasIDKey(id string) string      { return v.root + "alias-id/" + id }
 func (v View) mergedKey(id string) string       { return v.root + "merged/" + id }
 func (v View) groupKey(id string) string        { return v.root + "group/" + id }
-func (v View) groupNameKey(name string) string  { return v.root + "group-name/" + escape(name) }
+func (v View) groupNameKey(name string) string  { return v.root + "group-name/" + record.Escape(name) }
 func (v View) groupAliasIDKey(id string) string { return v.root + "group-alias-id/" + id }
 func (v View) memberFolder(group string) string { return v.root + "member/" + group + "/" }
 func (v View) sweepKey(group string) string     { return v.root + "sweep/" + group }
 func (v View) configKey() string                { return v.root + "config" }
 func (v View) aliasKey(accessor, n string) string {
-	return v.root + "alias/" + accessor + "/" + hash(n)
+	return v.root + "alias/" + accessor + "/" + record.Hash(n)
 }
 func (v View) originKey(accessor, n string) string {
-	return v.root + "origin/" + accessor + "/" + hash(n)
+	return v.root + "origin/" + accessor + "/" + record.Hash(n)
 }
 func (v View) groupAliasKey(accessor, n string) string {
-	return v.root + "group-alias/" + accessor + "/" + hash(n)
+	return v.root + "group-alias/" + accessor + "/" + record.Hash(n)
 }
 
 // segment reports whether id can be a segment of a key; anything else is the ID of nothing.
@@ -66,12 +67,12 @@ func segment(id string) bool {
 
 // Entity returns the entity with an ID. It does not follow merges.
 func (v View) Entity(ctx context.Context, id string) (*Entity, error) {
-	return get(ctx, v, id, v.entityKey, decodeEntity)
+	return get(ctx, v, id, v.entityKey, record.DecodeEntity)
 }
 
 // Group returns the group with an ID.
 func (v View) Group(ctx context.Context, id string) (*Group, error) {
-	return get(ctx, v, id, v.groupKey, decodeGroup)
+	return get(ctx, v, id, v.groupKey, record.DecodeGroup)
 }
 
 func get[T any](ctx context.Context, v View, id string, key func(string) string, decode func([]byte) (*T, error)) (*T, error) {
@@ -91,12 +92,12 @@ func (v View) refer(ctx context.Context, key string) (reference, error) {
 	if err != nil || !stored.Exists() {
 		return reference{}, err
 	}
-	return store.Decode(stored, decodeReference)
+	return store.Decode(stored, record.DecodeReference)
 }
 
 // EntityNamed returns the entity with a name, in whatever capitals.
 func (v View) EntityNamed(ctx context.Context, name string) (*Entity, error) {
-	if name == "" || len(name) > maxName {
+	if name == "" || len(name) > record.MaxName {
 		return nil, nil
 	}
 	return v.entityAt(ctx, v.entityNameKey(name))
@@ -128,7 +129,7 @@ func (v View) entityAt(ctx context.Context, key string) (*Entity, error) {
 
 // GroupNamed returns the group with a name, in whatever capitals.
 func (v View) GroupNamed(ctx context.Context, name string) (*Group, error) {
-	if name == "" || len(name) > maxName {
+	if name == "" || len(name) > record.MaxName {
 		return nil, nil
 	}
 	return v.groupAt(ctx, v.groupNameKey(name))
@@ -171,9 +172,9 @@ func (v View) MergedInto(ctx context.Context, id string) (string, error) {
 func (v View) Config(ctx context.Context) (Config, error) {
 	stored, err := v.r.Get(ctx, v.configKey())
 	if err != nil || !stored.Exists() {
-		return Config{Retention: int64(DefaultRetention.Seconds())}, err
+		return Config{Retention: int64(record.DefaultRetention.Seconds())}, err
 	}
-	c, err := store.Decode(stored, func(b []byte) (*Config, error) { return decode[Config]("a configuration", b) })
+	c, err := store.Decode(stored, func(b []byte) (*Config, error) { return record.Decode[Config]("a configuration", b) })
 	if err != nil {
 		return Config{}, err
 	}

@@ -122,7 +122,7 @@ func (w *world) group(name string, change func(g *Group), members ...string) *Gr
 			return err
 		}
 		if old != nil {
-			g = old.clone()
+			g = old.Clone()
 		} else if g, err = x.NewGroup(); err != nil {
 			return err
 		}

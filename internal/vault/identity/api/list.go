@@ -44,15 +44,7 @@ type lister struct {
 
 // respond lists IDs in an order of no meaning, so that after works; names are sorted.
 func (l lister) respond(ctx context.Context, req *engine.Request) (*engine.Response, error) {
-	d := req.Decode()
-	after, limit := d.String("after", ""), d.Int("limit", 0)
-	if err := d.Err(); err != nil {
-		return nil, err
-	}
-	if limit < 0 || limit > 1<<30 {
-		return nil, errs.New(errs.Invalid, "limit cannot be negative, nor more than 1073741824")
-	}
-	ids, err := l.ids(ctx, after, int(limit))
+	ids, err := l.page(ctx, req)
 	if err != nil || len(ids) == 0 {
 		return nil, err
 	}
@@ -83,6 +75,19 @@ func (l lister) respond(ctx context.Context, req *engine.Request) (*engine.Respo
 		return tooMany(map[string]any{"keys": keys})
 	}
 	return respond(map[string]any{"keys": keys, "key_info": infos})
+}
+
+// page returns the IDs that a request asks for.
+func (l lister) page(ctx context.Context, req *engine.Request) ([]string, error) {
+	d := req.Decode()
+	after, limit := d.String("after", ""), d.Int("limit", 0)
+	if err := d.Err(); err != nil {
+		return nil, err
+	}
+	if limit < 0 || limit > 1<<30 {
+		return nil, errs.New(errs.Invalid, "limit cannot be negative, nor more than 1073741824")
+	}
+	return l.ids(ctx, after, int(limit))
 }
 
 // tooMany answers without what there is to say of each key.

@@ -3,13 +3,12 @@ package identity
 import (
 	"context"
 	"fmt"
-	"reflect"
 	"runtime"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/vault/identity/record"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
 )
 
@@ -27,7 +26,7 @@ func TestCVE20255999PoliciesOfIdentitiesAreNeverRoot(t *testing.T) {
 	// Even a row that holds it makes nobody root.
 	w := newWorld(t)
 	e := w.person("ann")
-	b, err := encode("x", &Entity{ID: e.ID, Name: "ann", Policies: []string{"a", "root"}})
+	b, err := record.Encode("x", &Entity{ID: e.ID, Name: "ann", Policies: []string{"a", "root"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,113 +34,6 @@ func TestCVE20255999PoliciesOfIdentitiesAreNeverRoot(t *testing.T) {
 	if s := w.subject(e.ID); !slices.Equal(s.With([]string{"default"}), []string{"a", "default"}) {
 		t.Errorf("%v", s.With([]string{"default"}))
 	}
-}
-
-func TestLimits(t *testing.T) {
-	many := map[string]string{}
-	for i := range maxMetadata + 1 {
-		many[fmt.Sprint(i)] = "v"
-	}
-	for name, m := range map[string]map[string]string{
-		"too many": many, "empty key": {"": "v"}, "long key": {strings.Repeat("k", maxKey+1): "v"},
-		"long value": {"k": strings.Repeat("v", maxValue+1)}, "control": {"k": "a\x00"}, "broken": {"k": "\xff"},
-	} {
-		if err := checkMetadata("metadata", m); !errs.Is(err, errs.Invalid) {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
-	if err := checkMetadata("metadata", map[string]string{strings.Repeat("k", maxKey): strings.Repeat("é", maxValue/2)}); err != nil {
-		t.Error(err)
-	}
-	err := checkMetadata("metadata", map[string]string{"k": "canary\x01"})
-	if strings.Contains(err.Error(), "canary") {
-		t.Error("an error quotes a value")
-	}
-}
-
-func TestRecordsComeBack(t *testing.T) {
-	w := newWorld(t)
-	at := w.now
-	e := &Entity{
-		ID: "i", Name: "n", Policies: []string{"p"}, Metadata: map[string]string{"k": "v"}, Disabled: true,
-		Aliases: []Alias{{ID: "a", Accessor: "x", Name: "N", Metadata: map[string]string{"k": "v"}, Custom: map[string]string{"c": "v"},
-			Created: at, Updated: at, MergedFrom: []string{"m"}, Ephemeral: true, Origin: "o"}},
-		Groups: []string{"g"}, External: []External{{"x", []string{"h"}}}, Merged: []string{"m"}, Created: at, Updated: at, Seen: 1, Until: 2, Automatic: true,
-	}
-	for _, v := range []reflect.Value{reflect.ValueOf(*e), reflect.ValueOf(e.Aliases[0])} {
-		for i := range v.NumField() {
-			if v.Field(i).IsZero() {
-				t.Errorf("the test leaves %s zero: it proves nothing for it", v.Type().Field(i).Name)
-			}
-		}
-	}
-	b, err := encode("an entity", e)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got, err := decodeEntity(b); err != nil || !reflect.DeepEqual(got, e) {
-		t.Errorf("%+v, %v", got, err)
-	}
-	for _, bad := range [][]byte{nil, {2}, {1}, []byte("\x01{}"), []byte("\x02{\"id\":\"x\",\"name\":\"y\"}"), b[:len(b)-1]} {
-		if _, err := decodeEntity(bad); !errs.Is(err, errs.Internal) {
-			t.Errorf("%q: %v", bad, err)
-		}
-	}
-	if _, err := encode("an entity", &Entity{Metadata: map[string]string{"k": strings.Repeat("v", maxRow)}}); !errs.Is(err, errs.TooLarge) {
-		t.Error(err)
-	}
-}
-
-func FuzzDecodeEntity(f *testing.F) {
-	b, _ := encode("an entity", &Entity{ID: "i", Name: "n", Aliases: []Alias{{ID: "a"}}})
-	f.Add(b)
-	f.Add([]byte("\x01{\"id\":\"i\",\"name\":\"n\",\"external\":[{}]}"))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		e, err := decodeEntity(b)
-		if err != nil {
-			return
-		}
-		e.DirectGroups()
-		e.collectable()
-		again, err := encode("an entity", e)
-		if errs.Is(err, errs.TooLarge) {
-			return
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		if back, err := decodeEntity(again); err != nil || back.ID != e.ID {
-			t.Errorf("%+v became %+v, %v", e, back, err)
-		}
-	})
-}
-
-func FuzzDecodeGroup(f *testing.F) {
-	b, _ := encode("a group", &Group{ID: "i", Name: "n", Alias: &Alias{ID: "a"}})
-	f.Add(b)
-	f.Fuzz(func(t *testing.T, b []byte) {
-		if g, err := decodeGroup(b); err == nil {
-			if _, err := encode("a group", g.clone()); err != nil && !errs.Is(err, errs.TooLarge) {
-				t.Error(err)
-			}
-		}
-	})
-}
-
-func FuzzNames(f *testing.F) {
-	f.Add("Ann", "a/b%")
-	f.Add("\u212a", "k")
-	f.Fuzz(func(t *testing.T, a, b string) {
-		if strings.Contains(escape(a), "/") {
-			t.Errorf("%q", escape(a))
-		}
-		if (fold(a) == fold(b)) != (escape(a) == escape(b)) && strings.ToValidUTF8(a, "") == a && strings.ToValidUTF8(b, "") == b {
-			t.Errorf("%q and %q are the same in one way only", a, b)
-		}
-		if fold(fold(a)) != fold(a) {
-			t.Errorf("%q", a)
-		}
-	})
 }
 
 // Groups in groups: their policies come to the members of members; circles are refused.
@@ -160,7 +52,7 @@ func TestNestedGroups(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			g := old.clone()
+			g := old.Clone()
 			g.Groups = append(slices.Clone(g.Groups), c[1].ID)
 			return x.PutGroup(ctx, old, g)
 		})

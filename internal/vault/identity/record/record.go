@@ -1,4 +1,4 @@
-package identity
+package record
 
 import (
 	"encoding/json"
@@ -83,8 +83,8 @@ type Config struct {
 // DefaultRetention holds until a Config is written.
 const DefaultRetention = 30 * 24 * time.Hour
 
-// reference is what index rows hold.
-type reference struct {
+// Reference is what index rows hold.
+type Reference struct {
 	Owner string `json:"o"`           // ID of the entity or group
 	Alias string `json:"a,omitempty"` // ID of the alias
 	Name  string `json:"n,omitempty"` // as it was written, in indexes of names
@@ -131,19 +131,20 @@ func (e *Entity) DirectGroups() []string {
 	return slices.Compact(all)
 }
 
-// collectable reports whether nothing would be lost with e: a login made it,
+// Collectable reports whether nothing would be lost with e: a login made it,
 // nobody added to it.
-func (e *Entity) collectable() bool {
+func (e *Entity) Collectable() bool {
 	return e.Automatic && !e.Disabled && len(e.Policies)+len(e.Metadata)+len(e.Groups)+len(e.Merged) == 0 &&
 		!slices.ContainsFunc(e.Aliases, func(a Alias) bool { return len(a.Custom) > 0 })
 }
 
-// ephemeral reports whether every alias is.
-func (e *Entity) ephemeral() bool {
+// Ephemeral reports whether every alias is.
+func (e *Entity) Ephemeral() bool {
 	return !slices.ContainsFunc(e.Aliases, func(a Alias) bool { return !a.Ephemeral })
 }
 
-func (g *Group) clone() *Group {
+// Clone is Clone of an entity, for groups.
+func (g *Group) Clone() *Group {
 	c := *g
 	if g.Alias != nil {
 		a := *g.Alias
@@ -152,14 +153,15 @@ func (g *Group) clone() *Group {
 	return &c
 }
 
-// Rows begin with a byte for the version of their format, behind which is JSON.
+// Format: rows begin with a byte for the version of their format, behind which is JSON.
 // A later version may only be read by later code.
-const format = 1
+const Format = 1
 
 // maxRow bounds an entity or group as stored: it is read with every request.
 const maxRow = 256 << 10
 
-func encode(what string, v any) ([]byte, error) {
+// Encode returns v as a row holds it; what names it in errors. Kind TooLarge.
+func Encode(what string, v any) ([]byte, error) {
 	raw, err := json.Marshal(v)
 	if err != nil {
 		return nil, errs.Newf(errs.Internal, "encoding %s: %w", what, err)
@@ -167,12 +169,12 @@ func encode(what string, v any) ([]byte, error) {
 	if len(raw) >= maxRow {
 		return nil, errs.Newf(errs.TooLarge, "%s of %d bytes is over the limit of %d: give it fewer aliases, groups, policies or metadata", what, len(raw), maxRow)
 	}
-	return append([]byte{format}, raw...), nil
+	return append([]byte{Format}, raw...), nil
 }
 
-// decode is the inverse of encode. Its errors never quote the input.
-func decode[T any](what string, b []byte) (*T, error) {
-	if len(b) == 0 || b[0] != format {
+// Decode is the inverse of Encode. Its errors never quote the input.
+func Decode[T any](what string, b []byte) (*T, error) {
+	if len(b) == 0 || b[0] != Format {
 		return nil, errs.Newf(errs.Internal, "the record of %s is of a version this program does not know: was it written by a newer one?", what)
 	}
 	v := new(T)
@@ -182,26 +184,29 @@ func decode[T any](what string, b []byte) (*T, error) {
 	return v, nil
 }
 
-func decodeEntity(b []byte) (*Entity, error) {
-	e, err := decode[Entity]("an entity", b)
+// DecodeEntity is Decode of an entity.
+func DecodeEntity(b []byte) (*Entity, error) {
+	e, err := Decode[Entity]("an entity", b)
 	if err == nil && (e.ID == "" || e.Name == "") {
 		err = errs.New(errs.Internal, "the record of an entity has no id or name")
 	}
 	return e, err
 }
 
-func decodeGroup(b []byte) (*Group, error) {
-	g, err := decode[Group]("a group", b)
+// DecodeGroup is Decode of a group.
+func DecodeGroup(b []byte) (*Group, error) {
+	g, err := Decode[Group]("a group", b)
 	if err == nil && (g.ID == "" || g.Name == "") {
 		err = errs.New(errs.Internal, "the record of a group has no id or name")
 	}
 	return g, err
 }
 
-func decodeReference(b []byte) (reference, error) {
-	r, err := decode[reference]("a reference", b)
+// DecodeReference is Decode of a reference.
+func DecodeReference(b []byte) (Reference, error) {
+	r, err := Decode[Reference]("a reference", b)
 	if err != nil {
-		return reference{}, err
+		return Reference{}, err
 	}
 	return *r, nil
 }

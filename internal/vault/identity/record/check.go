@@ -1,4 +1,4 @@
-package identity
+package record
 
 import (
 	"crypto/sha256"
@@ -15,17 +15,17 @@ import (
 
 // Limits, as far as they are not Vault's own they keep rows small.
 const (
-	maxName      = 255  // bytes of the name of an entity or group
-	maxAliasName = 2048 // bytes
+	MaxName      = 255  // bytes of the name of an entity or group
+	MaxAliasName = 2048 // bytes
 	maxMetadata  = 64   // pairs
 	maxKey       = 128  // bytes
 	maxValue     = 512  // bytes
 	maxPolicies  = 512
 )
 
-// fold is what names are compared by: capitals of ASCII are none. It goes no
+// Fold is what names are compared by: capitals of ASCII are none. It goes no
 // further, since letters that only look alike must not make two people one.
-func fold(name string) string {
+func Fold(name string) string {
 	return strings.Map(func(r rune) rune {
 		if 'A' <= r && r <= 'Z' {
 			return r + 'a' - 'A'
@@ -34,15 +34,15 @@ func fold(name string) string {
 	}, name)
 }
 
-// escape makes one segment of a key of a folded name. reverse is not needed:
+// Escape makes one segment of a key of a folded name. reverse is not needed:
 // the row holds the name.
-func escape(name string) string {
-	return strings.NewReplacer("%", "%25", "/", "%2F").Replace(fold(name))
+func Escape(name string) string {
+	return strings.NewReplacer("%", "%25", "/", "%2F").Replace(Fold(name))
 }
 
-// hash makes one segment of a key of any name.
-func hash(name string) string {
-	sum := sha256.Sum256([]byte(fold(name)))
+// Hash makes one segment of a key of any name.
+func Hash(name string) string {
+	sum := sha256.Sum256([]byte(Fold(name)))
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
@@ -110,8 +110,9 @@ func Policies(names []string) ([]string, error) {
 	return slices.Compact(out), nil
 }
 
-func (e *Entity) check() error {
-	if err := CheckName("entity name", e.Name, maxName); err != nil {
+// Check refuses what cannot be stored. Kind Invalid.
+func (e *Entity) Check() error {
+	if err := CheckName("entity name", e.Name, MaxName); err != nil {
 		return err
 	}
 	if err := checkMetadata("metadata", e.Metadata); err != nil {
@@ -125,8 +126,9 @@ func (e *Entity) check() error {
 	return checkPolicies(e.Policies)
 }
 
-func (g *Group) check() error {
-	if err := CheckName("group name", g.Name, maxName); err != nil {
+// Check refuses what cannot be stored. Kind Invalid.
+func (g *Group) Check() error {
+	if err := CheckName("group name", g.Name, MaxName); err != nil {
 		return err
 	}
 	if err := checkMetadata("metadata", g.Metadata); err != nil {
