@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/strongkeep/strongkeep/internal/cli/audit"
+	"github.com/strongkeep/strongkeep/internal/cli/policyfmt"
 	"github.com/strongkeep/strongkeep/internal/cli/replay"
 	"github.com/strongkeep/strongkeep/internal/cli/session"
 	"github.com/strongkeep/strongkeep/internal/errs"
@@ -112,5 +113,5 @@ func (a *app) policyCommand() *cobra.Command {
 			return a.Done("Success! Deleted policy: %s", session.Clean(given[0]))
 		},
 	}
-	return session.Group("policy", "Who may do what", list, read, write, remove, a.policyFmt(), a.policyExplain(), replay.Simulate(a.Session), replay.Minimise(a.Session))
+	return session.Group("policy", "Who may do what", list, read, write, remove, policyfmt.Command(a.Session), a.policyExplain(), replay.Simulate(a.Session), replay.Minimise(a.Session))
 }

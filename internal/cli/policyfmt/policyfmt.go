@@ -1,4 +1,4 @@
-package cli
+package policyfmt
 
 import (
 	"bytes"
@@ -13,8 +13,12 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/policy"
 )
 
-// policyFmt formats policy files without a server.
-func (a *app) policyFmt() *cobra.Command {
+// app is one run of the program.
+type app struct{ *session.Session }
+
+// Command returns policy fmt, which formats policy files without a server.
+func Command(s *session.Session) *cobra.Command {
+	a := &app{s}
 	check := false
 	c := &cobra.Command{
 		Use: "fmt FILE...", Short: "Check a policy and write it in the usual form", Args: session.Args(1, -1),
