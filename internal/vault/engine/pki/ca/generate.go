@@ -286,13 +286,9 @@ func (h *handlers) signSelfIssued(ctx context.Context, tx engine.Tx, req *engine
 	if r := req.Params["ref"]; r != "" {
 		ref = r
 	}
-	b, err := keypair.ParseBundle(text)
-	if err != nil || len(b.Certificates) != 1 || len(b.Keys) != 0 {
-		return nil, errs.New(errs.Invalid, "certificate must be one certificate in PEM")
-	}
-	cert := b.Certificates[0]
-	if !cert.IsCA || string(cert.RawSubject) != string(cert.RawIssuer) {
-		return nil, errs.New(errs.Invalid, "the certificate must be a CA's and self-issued: its subject and its issuer the same")
+	cert, err := selfIssued(text)
+	if err != nil {
+		return nil, err
 	}
 	s, err := authority.Open(ctx, tx, ref, authority.Issuing)
 	if err != nil {
@@ -301,7 +297,36 @@ func (h *handlers) signSelfIssued(ctx context.Context, tx engine.Tx, req *engine
 	if match && cert.PublicKeyAlgorithm != s.Issuer.Certificate.PublicKeyAlgorithm {
 		return nil, errs.New(errs.Invalid, "the public key algorithms of the certificate and of the issuer differ")
 	}
-	t := &x509.Certificate{
+	if up := s.Issuer.Certificate; up.MaxPathLen == 0 && up.MaxPathLenZero {
+		return nil, errs.New(errs.Invalid, "signing certificate has a max path length of zero, and cannot issue further CA certificates")
+	}
+	out, err := s.Sign(again(cert), cert.PublicKey, &authority.SignOptions{Random: h.cfg.Random})
+	if err != nil {
+		return nil, err
+	}
+	if err := ledger.Store(tx, s.Issuer.Authority, ledger.SerialOf(out.Serial), out.DER, out.NotAfter); err != nil {
+		return nil, err
+	}
+	f := wire.Format{}
+	return &engine.Response{Data: engine.NewObjectSize(4096).Str("certificate", f.Certificate(out.DER, "")).Str("issuing_ca", s.Issuer.PEM).Value()}, nil
+}
+
+// selfIssued reads a CA certificate that names itself as its issuer.
+func selfIssued(text string) (*x509.Certificate, error) {
+	b, err := keypair.ParseBundle(text)
+	if err != nil || len(b.Certificates) != 1 || len(b.Keys) != 0 {
+		return nil, errs.New(errs.Invalid, "certificate must be one certificate in PEM")
+	}
+	cert := b.Certificates[0]
+	if !cert.IsCA || string(cert.RawSubject) != string(cert.RawIssuer) {
+		return nil, errs.New(errs.Invalid, "the certificate must be a CA's and self-issued: its subject and its issuer the same")
+	}
+	return cert, keypair.CheckPublic(cert.PublicKey, keypair.Any, 0)
+}
+
+// again is a template that says what a certificate says.
+func again(cert *x509.Certificate) *x509.Certificate {
+	return &x509.Certificate{
 		Subject: cert.Subject, RawSubject: cert.RawSubject, NotBefore: cert.NotBefore, NotAfter: cert.NotAfter,
 		KeyUsage: cert.KeyUsage, ExtKeyUsage: cert.ExtKeyUsage, BasicConstraintsValid: true, IsCA: true,
 		MaxPathLen: cert.MaxPathLen, MaxPathLenZero: cert.MaxPathLenZero, SubjectKeyId: cert.SubjectKeyId,
@@ -311,13 +336,4 @@ func (h *handlers) signSelfIssued(ctx context.Context, tx engine.Tx, req *engine
 		PermittedEmailAddresses: cert.PermittedEmailAddresses, ExcludedEmailAddresses: cert.ExcludedEmailAddresses,
 		PermittedURIDomains: cert.PermittedURIDomains, ExcludedURIDomains: cert.ExcludedURIDomains,
 	}
-	out, err := s.Sign(t, cert.PublicKey, &authority.SignOptions{Random: h.cfg.Random})
-	if err != nil {
-		return nil, err
-	}
-	if err := ledger.Store(tx, s.Issuer.Authority, ledger.SerialOf(out.Serial), out.DER, out.NotAfter); err != nil {
-		return nil, err
-	}
-	f := wire.Format{}
-	return &engine.Response{Data: engine.NewObjectSize(4096).Str("certificate", f.Certificate(out.DER, "")).Str("issuing_ca", s.Issuer.PEM).Value()}, nil
 }

@@ -5,10 +5,12 @@ import (
 	"encoding/pem"
 	"net"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/vault/engine/pki/keypair"
 )
 
 // Input is what was asked for.
@@ -48,6 +50,10 @@ func ParseCSR(text string) (*x509.CertificateRequest, error) {
 	if err != nil {
 		return nil, errs.New(errs.Invalid, "certificate request could not be parsed")
 	}
+	// Before the signature: checking one with a key of a million bits takes minutes.
+	if err := keypair.CheckPublic(csr.PublicKey, keypair.Any, 0); err != nil {
+		return nil, err
+	}
 	if err := csr.CheckSignature(); err != nil {
 		return nil, errs.New(errs.Invalid, "the signature of the certificate request is wrong, or of an algorithm that is not secure")
 	}
@@ -79,51 +85,77 @@ func (s *sans) add(n name) {
 	*list = append(*list, n.text)
 }
 
+// asked are alternative names before the role has judged them.
+type asked struct {
+	alt   []string
+	ips   []net.IP
+	uris  []string
+	where string // they come from
+}
+
+// alternatives are those of the CSR if use_csr_sans, otherwise those of the request.
+func (r *Role) alternatives(in *Input) (*asked, error) {
+	if in.CSR != nil && r.UseCSRSANs {
+		a := &asked{alt: slices.Concat(in.CSR.DNSNames, in.CSR.EmailAddresses), ips: in.CSR.IPAddresses, where: "the certificate request"}
+		for _, u := range in.CSR.URIs {
+			a.uris = append(a.uris, u.String())
+		}
+		return a, nil
+	}
+	a := &asked{alt: in.AltNames, uris: in.URISANs, where: "alt_names"}
+	for i, text := range in.IPSANs {
+		ip := net.ParseIP(text)
+		if ip == nil {
+			return nil, errs.Newf(errs.Invalid, "the value %d of ip_sans is not a valid IP address", i+1)
+		}
+		a.ips = append(a.ips, ip)
+	}
+	return a, nil
+}
+
 // gather collects the alternative names, of the request or, by use_csr_sans, of the
 // CSR: one or the other, and both under the same rules.
 func (r *Role) gather(in *Input) (*sans, error) {
-	s := new(sans)
-	alt, ips, uris, where := in.AltNames, []net.IP(nil), in.URISANs, "alt_names"
-	if in.CSR != nil && r.UseCSRSANs {
-		where = "the certificate request"
-		alt = append(append([]string(nil), in.CSR.DNSNames...), in.CSR.EmailAddresses...)
-		ips, uris = in.CSR.IPAddresses, nil
-		for _, u := range in.CSR.URIs {
-			uris = append(uris, u.String())
-		}
-	} else {
-		for i, text := range in.IPSANs {
-			ip := net.ParseIP(text)
-			if ip == nil {
-				return nil, errs.Newf(errs.Invalid, "the value %d of ip_sans is not a valid IP address", i+1)
-			}
-			ips = append(ips, ip)
-		}
+	a, err := r.alternatives(in)
+	if err != nil {
+		return nil, err
 	}
-	if len(alt)+len(ips)+len(uris)+len(in.OtherSANs) > maxNames {
+	if len(a.alt)+len(a.ips)+len(a.uris)+len(in.OtherSANs) > maxNames {
 		return nil, errs.Newf(errs.Invalid, "a certificate has at most %d alternative names", maxNames)
 	}
-	if len(ips) > 0 && !r.AllowIPSANs {
+	if len(a.ips) > 0 && !r.AllowIPSANs {
 		return nil, errs.New(errs.Invalid, "IP Subject Alternative Names are not allowed in this role, but were provided in ip_sans or the certificate request")
 	}
-	s.ips = ips
-	for i, text := range alt {
-		n, err := parseName(text)
-		if err == nil {
-			err = r.check(n)
-		}
-		if err == nil && !n.valid && !ascii(n.text) {
-			err = errs.New(errs.Invalid, "is neither a host name nor an email address")
-		}
+	s := &sans{ips: a.ips}
+	for i, text := range a.alt {
+		n, err := r.alternative(text)
 		if err != nil {
-			return nil, errs.Newf(errs.Invalid, "subject alternate name %d of %s %w", i+1, where, err)
+			return nil, errs.Newf(errs.Invalid, "subject alternate name %d of %s %w", i+1, a.where, err)
 		}
 		s.add(n)
 	}
-	if err := r.addURIs(s, uris, in); err != nil {
+	if err := r.addURIs(s, a.uris, in); err != nil {
 		return nil, err
 	}
 	return s, r.addOthers(s, in.OtherSANs)
+}
+
+// alternative judges a host name or email address.
+func (r *Role) alternative(text string) (name, error) {
+	n, err := parseName(text)
+	if err != nil {
+		return name{}, err
+	}
+	if n.address() {
+		return name{}, errs.New(errs.Invalid, "is an IP address, not a host name: ask for it in ip_sans")
+	}
+	if err := r.check(n); err != nil {
+		return name{}, err
+	}
+	if !n.valid && !ascii(n.text) {
+		return name{}, errs.New(errs.Invalid, "is neither a host name nor an email address")
+	}
+	return n, nil
 }
 
 func ascii(s string) bool {
@@ -151,7 +183,8 @@ func (r *Role) addURIs(s *sans, uris []string, in *Input) error {
 		if err != nil || u.Scheme == "" || !ascii(text) {
 			return errs.Newf(errs.Invalid, "the value %d of uri_sans is not an absolute URI in ASCII", i+1)
 		}
-		if !globAny(patterns, text) {
+		// The certificate has the URI as it is written out again.
+		if !globAny(patterns, text) || !globAny(patterns, u.String()) {
 			return errs.Newf(errs.Invalid, "URI Subject Alternative Name %d is not allowed in this role (allowed_uri_sans)", i+1)
 		}
 		s.uris = append(s.uris, u)

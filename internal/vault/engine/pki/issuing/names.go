@@ -1,6 +1,7 @@
 package issuing
 
 import (
+	"net"
 	"net/mail"
 	"strings"
 
@@ -65,10 +66,8 @@ func hostLabels(name string) bool {
 		if label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' {
 			return false
 		}
-		for _, c := range []byte(label) {
-			if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' {
-				return false
-			}
+		if strings.Trim(label, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
+			return false
 		}
 	}
 	return true
@@ -96,6 +95,9 @@ func parseName(text string) (name, error) {
 		address, err := mail.ParseAddress(text)
 		if local == "" || strings.Contains(domain, "@") || err != nil || address.Address != text {
 			return name{}, errs.New(errs.Invalid, "is no email address")
+		}
+		if !ascii(local) { // an rfc822Name is ASCII (RFC 5280 §4.2.1.6)
+			return name{}, errs.New(errs.Invalid, "has an email address that is not ASCII in front of the @")
 		}
 		n.host = domain
 	}
@@ -151,16 +153,23 @@ func (r *Role) allows(domain, host string, n name) bool {
 	if r.AllowBareDomains && (host == domain || n.email && n.text == domain) {
 		return true
 	}
-	base := host
-	if n.wild {
-		base = strings.TrimPrefix(host, "*.")
+	if strings.Contains(domain, "*") {
+		return r.AllowGlobDomains && Glob(domain, host)
 	}
-	// "*.example.com" stands for names below example.com, and is one itself.
-	if r.AllowSubdomains && !strings.Contains(domain, "*") && (strings.HasSuffix(base, "."+domain) || n.wild && base == domain) {
-		return true
-	}
-	return r.AllowGlobDomains && strings.Contains(domain, "*") && Glob(domain, host)
+	return r.AllowSubdomains && below(domain, host, n.wild)
 }
+
+// below reports whether host is a name below domain; "*.example.com" stands for
+// names below example.com, and is one itself.
+func below(domain, host string, wild bool) bool {
+	if wild {
+		host = strings.TrimPrefix(host, "*.")
+	}
+	return strings.HasSuffix(host, "."+domain) || wild && host == domain
+}
+
+// address reports whether the name is an IP address, which no DNS name may be.
+func (n name) address() bool { return !n.email && net.ParseIP(n.text) != nil }
 
 // CanonicalDomain returns how a role keeps one of its allowed_domains.
 func CanonicalDomain(domain string) string {

@@ -27,11 +27,8 @@ func (r *Role) Template(in *Input, l Limits) (*x509.Certificate, []string, error
 	if err != nil {
 		return nil, nil, err
 	}
-	if cn.text != "" && !in.ExcludeCN && (cn.valid || cn.email) {
-		if err := r.check(cn); err != nil { // cn_validations may have let it pass as a common name alone
-			return nil, nil, errs.Newf(errs.Invalid, "common name, as an alternative name, %w: set exclude_cn_from_sans", err)
-		}
-		s.add(cn)
+	if err := r.addCommonName(s, cn, in.ExcludeCN); err != nil {
+		return nil, nil, err
 	}
 	t := new(x509.Certificate)
 	if t.Subject, err = r.subject(in, cn.text); err != nil {
@@ -40,18 +37,38 @@ func (r *Role) Template(in *Input, l Limits) (*x509.Certificate, []string, error
 	if err := s.fill(t); err != nil {
 		return nil, nil, err
 	}
-	if t.KeyUsage, err = KeyUsages(r.KeyUsage); err != nil {
+	if err := r.usages(t); err != nil {
 		return nil, nil, err
 	}
-	if err := r.extended(t); err != nil {
-		return nil, nil, err
-	}
-	if t.Policies, err = Policies(r.PolicyIdentifiers); err != nil {
-		return nil, nil, err
-	}
-	t.BasicConstraintsValid = r.BasicConstraintsNonCA
 	warnings, err := r.validity(t, in, l)
 	return t, warnings, err
+}
+
+// addCommonName makes the common name an alternative name, too, if it can be one.
+func (r *Role) addCommonName(s *sans, cn name, exclude bool) error {
+	if cn.text == "" || exclude || cn.address() || !cn.valid && !cn.email {
+		return nil
+	}
+	if err := r.check(cn); err != nil { // cn_validations may have let it pass as a common name alone
+		return errs.Newf(errs.Invalid, "common name, as an alternative name, %w: set exclude_cn_from_sans", err)
+	}
+	s.add(cn)
+	return nil
+}
+
+// usages sets what the key is for. With keyCertSign a certificate says that it is
+// no CA's: without basic constraints OpenSSL takes it for one.
+func (r *Role) usages(t *x509.Certificate) error {
+	var err error
+	if t.KeyUsage, err = KeyUsages(r.KeyUsage); err != nil {
+		return err
+	}
+	if err := r.extended(t); err != nil {
+		return err
+	}
+	t.BasicConstraintsValid = r.BasicConstraintsNonCA || t.KeyUsage&x509.KeyUsageCertSign != 0
+	t.Policies, err = Policies(r.PolicyIdentifiers)
+	return err
 }
 
 // Policies reads object identifiers.
@@ -150,36 +167,59 @@ func emptySubject(n pkix.Name) bool {
 
 // validity is the request's, within the role's and the mount's limits.
 func (r *Role) validity(t *x509.Certificate, in *Input, l Limits) ([]string, error) {
-	seconds := func(n int64) time.Duration { return time.Duration(n) * time.Second }
-	longest := l.Max
-	if m := seconds(r.MaxTTL); m > 0 {
-		longest = m
-	}
-	t.NotBefore = l.Now.Add(-seconds(r.NotBeforeDuration)).UTC().Truncate(time.Second)
 	if in.NotAfter != "" && in.TTL != 0 {
 		return nil, errs.New(errs.Invalid, "Either ttl or not_after should be provided. Both should not be provided in the same request.")
 	}
 	if in.TTL < 0 {
 		return nil, errs.New(errs.Invalid, "ttl must not be negative")
 	}
-	text := in.NotAfter
-	if text == "" && in.TTL == 0 {
-		text = r.NotAfter
+	longest := l.Max
+	if m := seconds(r.MaxTTL); m > 0 {
+		longest = m
 	}
-	if text != "" {
-		at, err := ParseNotAfter(text, l.Now)
-		if err == nil && in.NotAfter != "" && longest > 0 && at.After(l.Now.Add(longest)) && r.NotAfter == "" {
-			err = errs.New(errs.Invalid, "not_after is beyond the longest lifetime that this role allows (max_ttl)")
-		}
-		if err == nil && r.NotAfter != "" && in.NotAfter != "" {
-			if bound, bad := ParseNotAfter(r.NotAfter, l.Now); bad != nil || at.After(bound) {
-				err = errs.New(errs.Invalid, "not_after is beyond that of this role")
-			}
-		}
-		t.NotAfter = at
-		return nil, err
+	t.NotBefore = l.Now.Add(-seconds(r.NotBeforeDuration)).UTC().Truncate(time.Second)
+	var warnings []string
+	var err error
+	switch {
+	case in.NotAfter != "":
+		t.NotAfter, err = r.until(in.NotAfter, longest, l.Now)
+	case in.TTL == 0 && r.NotAfter != "":
+		t.NotAfter, err = ParseNotAfter(r.NotAfter, l.Now)
+	default:
+		t.NotAfter, warnings = r.lasting(in.TTL, longest, l)
+		err = r.bounded(t.NotAfter, "ttl reaches", l.Now)
 	}
-	ttl := in.TTL
+	return warnings, err
+}
+
+func seconds(n int64) time.Duration { return time.Duration(n) * time.Second }
+
+// until reads a not_after of the request: within the role's, or else within longest.
+func (r *Role) until(text string, longest time.Duration, now time.Time) (time.Time, error) {
+	at, err := ParseNotAfter(text, now)
+	if err != nil {
+		return at, err
+	}
+	if r.NotAfter == "" && longest > 0 && at.After(now.Add(longest)) {
+		return at, errs.New(errs.Invalid, "not_after is beyond the longest lifetime that this role allows (max_ttl)")
+	}
+	return at, r.bounded(at, "not_after is", now)
+}
+
+// bounded holds an end against that of the role, if it has one.
+func (r *Role) bounded(at time.Time, what string, now time.Time) error {
+	if r.NotAfter == "" {
+		return nil
+	}
+	if bound, err := ParseNotAfter(r.NotAfter, now); err != nil || at.After(bound) {
+		return errs.Newf(errs.Invalid, "%s beyond the end that this role allows (not_after)", what)
+	}
+	return nil
+}
+
+// lasting is the end after a ttl, by default the role's or the mount's, at most longest.
+func (r *Role) lasting(ttl, longest time.Duration, l Limits) (time.Time, []string) {
+	named := ttl != 0 || r.TTL != 0
 	if ttl == 0 {
 		ttl = seconds(r.TTL)
 	}
@@ -188,13 +228,12 @@ func (r *Role) validity(t *x509.Certificate, in *Input, l Limits) ([]string, err
 	}
 	var warnings []string
 	if longest > 0 && ttl > longest {
-		if in.TTL != 0 || r.TTL != 0 {
+		if named {
 			warnings = append(warnings, "TTL \""+ttl.String()+"\" is longer than permitted maxTTL \""+longest.String()+"\", so maxTTL is being used")
 		}
 		ttl = longest
 	}
-	t.NotAfter = l.Now.Add(ttl).UTC().Truncate(time.Second)
-	return warnings, nil
+	return l.Now.Add(ttl).UTC().Truncate(time.Second), warnings
 }
 
 // ParseNotAfter reads a time in RFC 3339 that must lie ahead.
@@ -206,7 +245,7 @@ func ParseNotAfter(text string, now time.Time) (time.Time, error) {
 	if !at.After(now) {
 		return time.Time{}, errs.New(errs.Invalid, "not_after lies in the past")
 	}
-	if at.Year() > 9999 {
+	if at.UTC().Year() > 9999 {
 		return time.Time{}, errs.New(errs.Invalid, "not_after lies beyond the year 9999")
 	}
 	return at.UTC(), nil

@@ -133,14 +133,25 @@ func CheckPublic(public crypto.PublicKey, kind string, bits int) error {
 		return errs.New(errs.Invalid, "the public key must be RSA, ECDSA (P-224 to P-521) or Ed25519")
 	case kind != Any && got != kind:
 		return errs.Newf(errs.Invalid, "role requires keys of type %s", kind)
-	case got == RSA && size < MinRSA:
-		return errs.Newf(errs.Invalid, "RSA keys < %d bits are unsafe and not supported", MinRSA)
-	case got == RSA && size > 16384:
-		return errs.New(errs.Invalid, "RSA keys of more than 16384 bits are not supported")
-	case kind != Any && got != Ed25519 && size < bits:
+	}
+	if k, ok := public.(*rsa.PublicKey); ok {
+		if err := checkRSA(k); err != nil {
+			return err
+		}
+	}
+	if kind != Any && got != Ed25519 && size < bits {
 		return errs.Newf(errs.Invalid, "role requires a minimum of a %d-bit key, but CSR's key is %d bits", bits, size)
 	}
-	if k, ok := public.(*rsa.PublicKey); ok && (k.E < 65537 || k.E%2 == 0) {
+	return nil
+}
+
+func checkRSA(k *rsa.PublicKey) error {
+	switch size := k.N.BitLen(); {
+	case size < MinRSA:
+		return errs.Newf(errs.Invalid, "RSA keys < %d bits are unsafe and not supported", MinRSA)
+	case size > 16384:
+		return errs.New(errs.Invalid, "RSA keys of more than 16384 bits are not supported")
+	case k.E < 65537 || k.E%2 == 0:
 		return errs.New(errs.Invalid, "the public exponent of an RSA key must be odd and at least 65537")
 	}
 	return nil

@@ -93,3 +93,11 @@ func FuzzBundle(f *testing.F) {
 		}
 	})
 }
+
+// A private key is measured before its numbers are reckoned with, and never quoted.
+func TestHugePrivateKey(t *testing.T) {
+	text := PEM("RSA PRIVATE KEY", []byte(strings.Repeat("canary", 4000)))
+	if _, err := ParseBundle(text); !errs.Is(err, errs.Invalid) || !strings.Contains(err.Error(), "bytes") || strings.Contains(err.Error(), "canary") {
+		t.Errorf("%v", err)
+	}
+}

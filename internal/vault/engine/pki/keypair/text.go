@@ -75,6 +75,10 @@ type Bundle struct {
 // MaxBlocks bounds the blocks of a Bundle.
 const MaxBlocks = 64
 
+// maxKeyDER bounds a private key before its numbers are reckoned with: RSA of 16384
+// bits takes under 10 KiB.
+const maxKeyDER = 16 << 10
+
 // ParseBundle reads certificates and private keys in any order. Kind Invalid: what
 // is neither, what cannot be read, too many, or weak keys. It never quotes text.
 func ParseBundle(text string) (*Bundle, error) {
@@ -107,6 +111,9 @@ func (b *Bundle) add(block *pem.Block, n int) error {
 		}
 		b.Certificates = append(b.Certificates, cert)
 	case "PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY":
+		if len(block.Bytes) > maxKeyDER {
+			return errs.Newf(errs.Invalid, "block %d of the PEM bundle: the private key has more than %d bytes", n, maxKeyDER)
+		}
 		key, err := ParseDER(block.Bytes)
 		if err != nil {
 			return errs.Newf(errs.Invalid, "block %d of the PEM bundle: %w", n, err)

@@ -3,6 +3,7 @@ package leaf
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"strings"
 	"time"
 
@@ -93,7 +94,7 @@ func lists(r *issuing.Role) []list {
 		{"ext_key_usage", &r.ExtKeyUsage, "Extended key usages, such as ServerAuth, besides those of the flags."},
 		{"ext_key_usage_oids", &r.ExtKeyUsageOIDs, "Extended key usages by object identifier."},
 		{"ou", &r.OU, "Organizational units of the subject."},
-		{"organization", &r.Organization, "Organizations of the subject."},
+		{"organization", &r.Organization, "organization (O) of the subject."},
 		{"country", &r.Country, "Countries of the subject."},
 		{"locality", &r.Locality, "Localities of the subject."},
 		{"province", &r.Province, "Provinces of the subject."},
@@ -162,16 +163,10 @@ func check(r *issuing.Role, now time.Time) (warnings []string, err error) {
 	if r.KeyBits, err = keypair.Check(r.KeyType, r.KeyBits); err != nil {
 		return nil, err
 	}
-	switch {
-	case r.TTL < 0 || r.MaxTTL < 0 || r.NotBeforeDuration < 0:
-		return nil, errs.New(errs.Invalid, "ttl, max_ttl and not_before_duration must not be negative")
-	case r.MaxTTL > 0 && r.TTL > r.MaxTTL:
-		return nil, errs.New(errs.Invalid, `"ttl" value must be less than "max_ttl" value`)
-	case r.AllowedDomainsTemplate:
-		return nil, errs.New(errs.Invalid, "allowed_domains_template is not supported: make a role for each set of domains, or use allowed_uri_sans_template")
-	case r.SignatureBits != 0 && r.SignatureBits != 256 && r.SignatureBits != 384 && r.SignatureBits != 512:
-		return nil, errs.New(errs.Invalid, "signature_bits must be 256, 384 or 512, or 0 for what suits the key")
-	case r.IssuerRef == "":
+	if err := checkNumbers(r); err != nil {
+		return nil, err
+	}
+	if r.IssuerRef == "" {
 		r.IssuerRef = authority.Default
 	}
 	if err := checkLists(r); err != nil {
@@ -189,6 +184,20 @@ func check(r *issuing.Role, now time.Time) (warnings []string, err error) {
 	return warnings, nil
 }
 
+func checkNumbers(r *issuing.Role) error {
+	switch {
+	case r.TTL < 0 || r.MaxTTL < 0 || r.NotBeforeDuration < 0:
+		return errs.New(errs.Invalid, "ttl, max_ttl and not_before_duration must not be negative")
+	case r.MaxTTL > 0 && r.TTL > r.MaxTTL:
+		return errs.New(errs.Invalid, `"ttl" value must be less than "max_ttl" value`)
+	case r.AllowedDomainsTemplate:
+		return errs.New(errs.Invalid, "allowed_domains_template is not supported: make a role for each set of domains, or use allowed_uri_sans_template")
+	case r.SignatureBits != 0 && r.SignatureBits != 256 && r.SignatureBits != 384 && r.SignatureBits != 512:
+		return errs.New(errs.Invalid, "signature_bits must be 256, 384 or 512, or 0 for what suits the key")
+	}
+	return nil
+}
+
 func checkLists(r *issuing.Role) error {
 	if _, err := issuing.KeyUsages(r.KeyUsage); err != nil {
 		return err
@@ -204,15 +213,17 @@ func checkLists(r *issuing.Role) error {
 			return err
 		}
 	}
+	return checkNames(r)
+}
+
+func checkNames(r *issuing.Role) error {
 	for _, other := range r.AllowedOtherSANs {
 		if _, _, ok := issuing.SplitOther(other); !ok && other != "*" {
 			return errs.New(errs.Invalid, "allowed_other_sans must be *, or of the form OID;UTF8:glob")
 		}
 	}
-	for _, v := range r.CNValidations {
-		if v != "email" && v != "hostname" && v != "disabled" || v == "disabled" && len(r.CNValidations) > 1 {
-			return errs.New(errs.Invalid, "cn_validations takes email and hostname, or disabled alone")
-		}
+	if disabled := slices.Contains(r.CNValidations, "disabled"); disabled && len(r.CNValidations) > 1 || !disabled && !onlyKnown(r.CNValidations) {
+		return errs.New(errs.Invalid, "cn_validations takes email and hostname, or disabled alone")
 	}
 	for _, u := range r.AllowedURISANs {
 		if r.AllowedURISANsTemplate && strings.Contains(strings.ReplaceAll(u, entity, ""), "{{") {
@@ -220,6 +231,11 @@ func checkLists(r *issuing.Role) error {
 		}
 	}
 	return nil
+}
+
+// onlyKnown reports whether cn_validations has nothing but names of checks.
+func onlyKnown(validations []string) bool {
+	return !slices.ContainsFunc(validations, func(v string) bool { return v != "email" && v != "hostname" })
 }
 
 func (h *handlers) readRole(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {

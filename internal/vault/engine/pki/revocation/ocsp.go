@@ -62,11 +62,8 @@ func (h *handlers) ocsp(ctx context.Context, tx engine.Tx, req *engine.Request, 
 	if c.OCSPDisable {
 		return ocspAnswer(401, ocsp.UnauthorizedErrorResponse), nil
 	}
-	if len(der) == 0 || len(der) > maxOCSP {
-		return ocspAnswer(400, ocsp.MalformedRequestErrorResponse), nil
-	}
-	asked, err := ocsp.ParseRequest(der)
-	if err != nil || asked.SerialNumber == nil || asked.SerialNumber.Sign() < 0 || asked.SerialNumber.BitLen() > 8*ledger.MaxSerial {
+	asked := parseOCSP(der)
+	if asked == nil {
 		return ocspAnswer(400, ocsp.MalformedRequestErrorResponse), nil
 	}
 	issuer, err := asker(ctx, tx, asked)
@@ -94,12 +91,28 @@ func (h *handlers) ocsp(ctx context.Context, tx engine.Tx, req *engine.Request, 
 	if r != nil {
 		t.Status, t.RevokedAt, t.RevocationReason = ocsp.Revoked, r.At, ocsp.Unspecified
 	}
-	answer, err := ocsp.CreateResponse(issuer.Certificate, issuer.Certificate, t, key.Signer)
+	return h.signOCSP(issuer, key, &t), nil
+}
+
+// parseOCSP reads a request in DER; nil if it is none, or out of bounds.
+func parseOCSP(der []byte) *ocsp.Request {
+	if len(der) == 0 || len(der) > maxOCSP {
+		return nil
+	}
+	asked, err := ocsp.ParseRequest(der)
+	if err != nil || asked.SerialNumber == nil || asked.SerialNumber.Sign() < 0 || asked.SerialNumber.BitLen() > 8*ledger.MaxSerial {
+		return nil
+	}
+	return asked
+}
+
+func (h *handlers) signOCSP(issuer *authority.Issuer, key *authority.Key, t *ocsp.Response) *engine.Response {
+	answer, err := ocsp.CreateResponse(issuer.Certificate, issuer.Certificate, *t, key.Signer)
 	if err != nil { // Ed25519, which the library does not sign with
 		h.cfg.Log.Warn("an OCSP answer could not be signed", "mount", h.cfg.MountPath(), "issuer", issuer.ID, "error", err)
-		return ocspAnswer(500, ocsp.InternalErrorErrorResponse), nil
+		return ocspAnswer(500, ocsp.InternalErrorErrorResponse)
 	}
-	return ocspAnswer(200, answer), nil
+	return ocspAnswer(200, answer)
 }
 
 // asker finds the issuer that a request means, and that may answer it. nil: none.

@@ -91,23 +91,27 @@ func (h *handlers) bring(ctx context.Context, tx engine.Tx, text string) (*x509.
 		return nil, "", err
 	}
 	for _, i := range all {
-		if string(i.Certificate.RawSubject) != string(cert.RawIssuer) || cert.CheckSignatureFrom(i.Certificate) != nil {
-			continue
+		if string(i.Certificate.RawSubject) == string(cert.RawIssuer) && cert.CheckSignatureFrom(i.Certificate) == nil {
+			return cert, i.Authority, keep(ctx, tx, i.Authority, cert)
 		}
-		serial := ledger.SerialOf(cert.SerialNumber)
-		old, err := ledger.Load(ctx, tx, serial)
-		if err != nil {
-			return nil, "", err
-		}
-		if old != nil && string(old.DER) != string(cert.Raw) {
-			if old.Authority == i.Authority {
-				return nil, "", errs.New(errs.Invalid, "another certificate with this serial number is kept here")
-			}
-			return cert, i.Authority, nil // of another issuer: its record stays
-		}
-		return cert, i.Authority, ledger.Store(tx, i.Authority, serial, cert.Raw, cert.NotAfter)
 	}
 	return nil, "", errs.New(errs.Invalid, "certificate is not signed by an issuer of this mount")
+}
+
+// keep stores a certificate that is not kept here yet. A record of another issuer's
+// with the same serial number stays.
+func keep(ctx context.Context, tx engine.Tx, auth string, cert *x509.Certificate) error {
+	serial := ledger.SerialOf(cert.SerialNumber)
+	old, err := ledger.Load(ctx, tx, serial)
+	switch {
+	case err != nil:
+		return err
+	case old == nil || string(old.DER) == string(cert.Raw):
+		return ledger.Store(tx, auth, serial, cert.Raw, cert.NotAfter)
+	case old.Authority == auth:
+		return errs.New(errs.Invalid, "another certificate with this serial number is kept here")
+	}
+	return nil
 }
 
 func (h *handlers) revokeCertificate(ctx context.Context, tx engine.Tx, req *engine.Request, cert *x509.Certificate, auth string) (*engine.Response, error) {

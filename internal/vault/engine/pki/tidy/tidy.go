@@ -255,44 +255,56 @@ func (t *Tidier) one(ctx context.Context, tx engine.Tx, r *Run, index string, s 
 	if err != nil {
 		return err
 	}
+	if record != nil && record.Authority != auth {
+		record = nil // of another issuer, with the same serial number
+	}
+	return t.sweep(tx, r, &entry{index, auth, serial, record, revocation}, s)
+}
+
+// entry is what is kept of a certificate.
+type entry struct {
+	index, auth string
+	serial      ledger.Serial
+	record      *ledger.Record     // nil = it is not kept
+	revocation  *ledger.Revocation // nil = it is not revoked
+}
+
+// sweep does what one is for, with what it read.
+func (t *Tidier) sweep(tx engine.Tx, r *Run, e *entry, s *Status) error {
 	before := t.cfg.Now().Add(-time.Duration(r.Buffer) * time.Second)
-	left := false
-	if record != nil && record.Authority == auth {
-		if remove, err := t.removes(ctx, tx, r, record, revocation != nil, before); err != nil {
+	certLeft := e.record != nil
+	if certLeft && (r.Certs || e.revocation != nil && r.Revoked) {
+		ended, err := endedBefore(e.record, before)
+		if err != nil {
 			return err
-		} else if remove {
-			tx.Delete(ledger.Certs + string(serial))
+		}
+		if ended {
+			tx.Delete(ledger.Certs + string(e.serial))
 			s.Certs++
-		} else {
-			left = true
+			certLeft = false
 		}
 	}
-	if revocation != nil {
-		if r.Revoked && revocation.Ends.Before(before) {
-			tx.Delete(ledger.Revoked + auth + "/" + string(serial))
-			tx.Delete(ledger.Recent + auth + "/" + string(serial))
-			tx.Put(ledger.Stale+auth, []byte("tidy:"+string(serial)))
-			s.Revoked++
-		} else {
-			left = true
-		}
+	revocationLeft := e.revocation != nil
+	if revocationLeft && r.Revoked && e.revocation.Ends.Before(before) {
+		tx.Delete(ledger.Revoked + e.auth + "/" + string(e.serial))
+		tx.Delete(ledger.Recent + e.auth + "/" + string(e.serial))
+		tx.Put(ledger.Stale+e.auth, []byte("tidy:"+string(e.serial)))
+		s.Revoked++
+		revocationLeft = false
 	}
-	if !left {
-		tx.Delete(index)
+	if !certLeft && !revocationLeft {
+		tx.Delete(e.index)
 	}
 	return nil
 }
 
-// removes decides whether a certificate's record goes.
-func (t *Tidier) removes(ctx context.Context, tx engine.Tx, r *Run, record *ledger.Record, revoked bool, before time.Time) (bool, error) {
-	if !r.Certs && !(revoked && r.Revoked) {
-		return false, nil
-	}
+// endedBefore reports whether a certificate's validity ended before that time.
+func endedBefore(record *ledger.Record, before time.Time) (bool, error) {
 	cert, err := x509.ParseCertificate(record.DER)
 	if err != nil {
 		return false, errs.Newf(errs.Internal, "decoding a certificate: %w", err)
 	}
-	return cert.NotAfter.Before(before), ctx.Err()
+	return cert.NotAfter.Before(before), nil
 }
 
 // finish removes expired issuers, and ends the run.
