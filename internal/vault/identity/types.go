@@ -2,16 +2,22 @@ package identity
 
 import "github.com/strongkeep/strongkeep/internal/vault/identity/record"
 
-// What is kept; see package record.
-type (
-	Entity   = record.Entity
-	Alias    = record.Alias
-	External = record.External
-	Group    = record.Group
-	Config   = record.Config
+// Entity is record.Entity.
+type Entity = record.Entity
 
-	reference = record.Reference
-)
+// Alias is record.Alias.
+type Alias = record.Alias
+
+// External is record.External.
+type External = record.External
+
+// Group is record.Group.
+type Group = record.Group
+
+// Config is record.Config.
+type Config = record.Config
+
+type reference = record.Reference
 
 // The types of groups.
 const (
