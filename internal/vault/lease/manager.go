@@ -107,7 +107,7 @@ type Ask struct {
 	Holder    Holder
 }
 
-// Issue makes the tracked lease l in the request's transaction: four or five
+// Issue makes the tracked lease l in the request's transaction: four to six
 // changes. It fills l's ID, TTL and Renewable. Kind Invalid: the TTL cannot be.
 func (m *Manager) Issue(tx Writer, a Ask, l *engine.Lease) (*Record, []string, error) {
 	now := m.now()
@@ -134,6 +134,9 @@ func (m *Manager) Issue(tx Writer, a Ask, l *engine.Lease) (*Record, []string, e
 		return nil, nil, errs.Newf(errs.TooLarge, "the engine keeps %d bytes with a lease; the limit is %d", len(r.Internal), store.MaxValue/4)
 	}
 	r.add(tx)
+	if r.Holder != "" {
+		tx.Put(holderPrefix+r.Holder, []byte{version})
+	}
 	l.ID, l.TTL = r.ID, ttl
 	return r, warnings, nil
 }

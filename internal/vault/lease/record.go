@@ -22,14 +22,16 @@ import (
 //	lease/id/<short>                          ->  Record
 //	lease/due/lease-<mount ID>/<due>-<short>  ->  see Ref: one kind for each mount
 //	lease/token/<token key>/<short>           ->  mark, while the lease lives
+//	lease/holder/<token key>                  ->  mark, once the token asked for a lease, until it ends
 //	lease/stuck/<mount ID>/<short>            ->  mark, while it is irrevocable
 //	leases/<namespace ID>/<path>/<random>     ->  mark: finds leases by prefix
 const (
-	idPrefix    = "lease/id/"
-	tokenPrefix = "lease/token/"
-	stuckPrefix = "lease/stuck/"
-	pathPrefix  = "leases/"
-	kindPrefix  = "lease-"
+	idPrefix     = "lease/id/"
+	tokenPrefix  = "lease/token/"
+	holderPrefix = "lease/holder/"
+	stuckPrefix  = "lease/stuck/"
+	pathPrefix   = "leases/"
+	kindPrefix   = "lease-"
 )
 
 // Record is one lease as it is stored. Those that came out of a Manager are

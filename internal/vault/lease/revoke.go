@@ -51,12 +51,16 @@ func (m *Manager) Revoke(ctx context.Context, tx Tx, ns engine.Namespace, id str
 }
 
 // TokenGone has the leases of a token ended, in the transaction that removes it.
+// It asks for a key that every lease writes, and not what the folder holds: a
+// lease that is committed meanwhile must make tx conflict, or nobody ends it.
 func (m *Manager) TokenGone(ctx context.Context, tx Tx, tokenKey string) error {
-	some, err := tx.List(ctx, tokenPrefix+tokenKey+"/", "", 1)
-	if err == nil && len(some) > 0 {
-		Add(tx, Ref{Kind: kindToken, ID: tokenKey, Due: m.soon()})
+	held, err := tx.Get(ctx, holderPrefix+tokenKey)
+	if err != nil || !held.Exists() {
+		return err
 	}
-	return err
+	tx.Delete(holderPrefix + tokenKey)
+	Add(tx, Ref{Kind: kindToken, ID: tokenKey, Due: m.soon()})
+	return nil
 }
 
 // tokenBatch is how many leases one commit queues; each is four changes.
