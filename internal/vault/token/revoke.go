@@ -28,15 +28,25 @@ func (m *Manager) Revoke(ctx context.Context, tx Tx, key string, mode RevokeMode
 	return m.remove(ctx, tx, e, mode)
 }
 
+// BulkTx is a transaction that says how much it changes; *store.Txn is one.
+type BulkTx interface {
+	Tx
+	Writes() int
+}
+
 // RevokeNamespace ends some of the service tokens of a namespace that is no more,
-// whose batch tokens end with it, and reports whether there are others.
-func (m *Manager) RevokeNamespace(ctx context.Context, tx Tx, namespace string) (more bool, err error) {
+// whose batch tokens end with it, and reports whether there are others: as many
+// as fit one commit with what others keep for them.
+func (m *Manager) RevokeNamespace(ctx context.Context, tx BulkTx, namespace string) (more bool, err error) {
 	folder := accessorFolder(namespace)
 	names, err := tx.List(ctx, folder, "", sweepBatch)
 	if err != nil {
 		return false, err
 	}
-	for _, name := range names {
+	for i, name := range names {
+		if i > 0 && tx.Writes() > sweepWrites {
+			return true, nil
+		}
 		stored, err := tx.Get(ctx, folder+name)
 		if err != nil {
 			return false, err

@@ -247,6 +247,26 @@ func TestTidy(t *testing.T) {
 	}
 }
 
+// Tokens of a deleted namespace that have much in their cubbyholes must not make
+// its end too large to commit.
+func TestRevokeNamespaceOfTokensWithMuchToDrop(t *testing.T) {
+	w := newWorld(t)
+	for range 10 {
+		w.create(Spec{Namespace: "abc12", TTL: hour})
+	}
+	w.extra = 300
+	for more := true; more; {
+		w.must(func(tx *store.Txn) (err error) {
+			more, err = w.m.RevokeNamespace(t.Context(), tx, "abc12")
+			return err
+		})
+	}
+	w.sweep()
+	if left := w.keys(); len(left) != 0 {
+		t.Errorf("left: %q", left)
+	}
+}
+
 // Children that have much in their cubbyholes must not make a sweep too large to
 // commit: it would be tried for ever.
 func TestSweepOfChildrenWithMuchToDrop(t *testing.T) {
