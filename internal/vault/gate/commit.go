@@ -70,7 +70,7 @@ func (c *call) committed(ctx context.Context, t *tx, revision store.Revision) er
 		v.wakeIdentity()
 	}
 	if namespaces || mounts {
-		v.work.Go(func() { v.purge(v.lifetime, c.gate) })
+		v.askPurge()
 	}
 	if quotas {
 		if err := v.quotas.Load(ctx, v.store); err != nil {

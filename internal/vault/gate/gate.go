@@ -147,7 +147,7 @@ type vault struct {
 	skipped    map[string]redact.Secret          // likewise of those left out at start; guarded by reload
 	headers    atomic.Pointer[headers.Selection] // which request headers are audited
 	reload     sync.Mutex                        // serialises reloads of mounts and devices
-	purging    sync.Mutex                        // serialises purges
+	purgeAsked chan struct{}                     // capacity 1; see purge
 
 	lifetime context.Context    // of background work; not a request's
 	stop     context.CancelFunc // ends lifetime

@@ -191,14 +191,30 @@ func (v *vault) reach(ctx context.Context, tx engine.Tx, req *engine.Request, id
 }
 
 // purge deletes what removed namespaces and mounts left, also what a crash left
-// undone. One at a time does it; whoever comes meanwhile does it anew.
+// undone: at once, whenever it is asked for, and after failures. One goroutine
+// does it, however many changes there are while something cannot be deleted.
 func (v *vault) purge(ctx context.Context, g *Gate) {
-	for pause := minPurgePause; !v.purged(ctx, g); pause = min(2*pause, maxPurgePause) {
+	for pause := minPurgePause; ; {
+		var again <-chan time.Time
+		if v.purged(ctx, g) {
+			pause = minPurgePause
+		} else {
+			again, pause = time.After(pause), min(2*pause, maxPurgePause)
+		}
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(pause):
+		case <-v.purgeAsked:
+		case <-again:
 		}
+	}
+}
+
+// askPurge has purge look soon.
+func (v *vault) askPurge() {
+	select {
+	case v.purgeAsked <- struct{}{}:
+	default: // asked already
 	}
 }
 
@@ -211,8 +227,6 @@ const (
 
 // purged is one attempt, and reports whether nothing is left.
 func (v *vault) purged(ctx context.Context, g *Gate) bool {
-	v.purging.Lock()
-	defer v.purging.Unlock()
 	err := v.purgeNamespaces(ctx, g)
 	dropped := v.dropLeases(ctx)
 	if dropped == nil {

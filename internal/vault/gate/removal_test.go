@@ -2,11 +2,15 @@ package gate
 
 import (
 	"context"
+	"runtime/pprof"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
 	"github.com/strongkeep/strongkeep/internal/vault/mount"
+	"github.com/strongkeep/strongkeep/internal/vault/store/fault"
 )
 
 // A write under way when its mount is removed and purged must not leave data
@@ -49,5 +53,28 @@ func (b *bench) unmount(m *mount.Mount) {
 	}
 	if err := v.mounts.Purge(b.t.Context()); err != nil {
 		b.t.Error(err)
+	}
+}
+
+// While something cannot be deleted, each further change of a mount must not
+// leave one more goroutine that tries.
+func TestOneGoroutinePurges(t *testing.T) {
+	b := newBench(t)
+	v := b.gate.open.Load()
+	b.fault.Add(fault.Rule{Op: fault.List, Prefix: mount.PurgePrefix, Err: errs.New(errs.Unavailable, "down")})
+	c := call{vault: v, gate: b.gate, req: &Request{Time: time.Now()}, mount: &mount.Mount{Entry: mount.Entry{Class: mount.System}}}
+	for range 20 {
+		tx := begin(v.store)
+		tx.Put(mount.EntryPrefix+"x", nil)
+		if err := c.committed(t.Context(), tx, 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var stacks strings.Builder
+	if err := pprof.Lookup("goroutine").WriteTo(&stacks, 2); err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(stacks.String(), "gate.(*vault).purge("); n > 1 {
+		t.Errorf("%d goroutines purge", n)
 	}
 }

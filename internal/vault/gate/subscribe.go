@@ -29,8 +29,8 @@ type Subscription struct {
 	next  *events.Message // taken from sub and not yet decided on; nil = none
 }
 
-// Subscribe checks token and policy of the request's path, audits it, and
-// returns the stream of events whose type fits glob. The caller closes it.
+// Subscribe checks rate limits, and token and policy of the request's path,
+// audits it, and returns the stream of events whose type fits glob. The caller closes it.
 func (g *Gate) Subscribe(ctx context.Context, req *Request, glob string) (*Subscription, error) {
 	v, err := g.enter()
 	if err != nil {
@@ -39,6 +39,12 @@ func (g *Gate) Subscribe(ctx context.Context, req *Request, glob string) (*Subsc
 	defer v.leave()
 	c := call{vault: v, gate: g, req: req, op: req.Operation}
 	if err := c.locate(); err != nil {
+		return nil, err
+	}
+	if logged, err := c.admit(); err != nil {
+		if logged {
+			err = c.refuse(ctx, err)
+		}
 		return nil, err
 	}
 	err = c.identify(ctx)

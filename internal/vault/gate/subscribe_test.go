@@ -8,8 +8,35 @@ import (
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
+	"github.com/strongkeep/strongkeep/internal/vault/quota"
 	"github.com/strongkeep/strongkeep/internal/vault/store/fault"
 )
+
+// A subscription is a request like any other to the rate limits: with a token or
+// without, nobody asks more often by way of it.
+func TestSubscriptionsAreRateLimited(t *testing.T) {
+	b := newBench(t)
+	v := b.gate.open.Load()
+	tx := begin(v.store)
+	if err := quota.Put(tx, &quota.Rule{Kind: quota.RateLimit, Name: "all", Rate: 2, Interval: time.Hour}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := v.quotas.Load(t.Context(), v.store); err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []errs.Kind{errs.Unauthenticated, errs.Unauthenticated, errs.Exhausted} {
+		req := &Request{ID: "s", Operation: engine.Read, Path: "sys/events/subscribe/lab/*", Time: time.Now()}
+		if _, err := b.gate.Subscribe(t.Context(), req, "lab/*"); !errs.Is(err, want) {
+			t.Errorf("subscription %d: %v", i, err)
+		}
+		if req.Rate.Limit != 2 {
+			t.Errorf("subscription %d: the client is told of a limit of %d", i, req.Rate.Limit)
+		}
+	}
+}
 
 // The stream calls Next with a deadline. One that ends between taking an event
 // and deciding on it must not lose the event, of which nobody would be told.

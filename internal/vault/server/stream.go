@@ -30,6 +30,7 @@ func (h *Handler) serveSubscribe(w http.ResponseWriter, r *http.Request, path st
 		return
 	}
 	sub, err := h.cfg.Gate.Subscribe(r.Context(), req, path[len(subscribePrefix):])
+	rateHeaders(w.Header(), &req.Rate, h.cfg.Now())
 	if err != nil {
 		h.writeError(w, r, req, err)
 		return
