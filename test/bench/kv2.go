@@ -14,8 +14,8 @@ import (
 // Bounds of KV version 2. The ratios are of requests per second, to an empty
 // net/http handler under the same number of connections.
 const (
-	readBound  = 0.30 // with 64 connections; with 16 at least half of it
-	writeBound = 0.08 // likewise
+	readBound  = 0.36 // with 64 connections; with 16 at least half of it
+	writeBound = 0.10 // likewise
 	p99Bound   = 25.0 // ms
 )
 

@@ -26,6 +26,7 @@ func benchmarks() []benchmark {
 		pkiBenchmarks(),
 		databaseBenchmarks(),
 		startBenchmarks(),
+		leaseBenchmarks(),
 		syncBenchmarks(),
 	)
 }
