@@ -21,7 +21,7 @@ var (
 )
 
 // identify finds the token's entry and its compiled policies, and counts one use.
-func (c *call) identify(ctx context.Context) error {
+func (c *call) identify(ctx context.Context) error { //nolint:cyclop // a flat list of conditions
 	if c.route != nil && c.route.Wrapping {
 		c.request.Token = c.req.Token
 	}
@@ -125,7 +125,7 @@ func (c *call) resolve(ctx context.Context, t *tx) error {
 }
 
 // decide asks policy. An unauthenticated route is open to all.
-func (c *call) decide() error {
+func (c *call) decide() error { //nolint:cyclop // a flat list of conditions
 	switch {
 	case c.open():
 		c.decision = policy.Decision{Allowed: true}

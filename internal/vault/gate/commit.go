@@ -42,47 +42,62 @@ func (c *call) committed(ctx context.Context, t *tx, revision store.Revision) er
 	if c.mount.Class != mount.System {
 		return nil
 	}
-	var namespaces, mounts, auditing, audited, quotas, settings bool
-	for _, change := range t.Changes() {
-		namespaces = namespaces || strings.HasPrefix(change.Key, namespace.EntryPrefix)
-		mounts = mounts || strings.HasPrefix(change.Key, mount.EntryPrefix)
-		auditing = auditing || strings.HasPrefix(change.Key, devices.Prefix)
-		quotas = quotas || strings.HasPrefix(change.Key, quota.Prefix)
-		settings = settings || strings.HasPrefix(change.Key, SettingsPrefix)
-		audited = audited || change.Key == headers.Key
-	}
-	if !namespaces && !mounts && !auditing && !audited && !quotas && !settings {
+	changed := touchedBy(t)
+	if changed == (touched{}) {
 		return nil
 	}
 	v := c.vault
 	v.reload.Lock()
 	defer v.reload.Unlock()
-	if namespaces {
+	if err := v.load(ctx, c.gate, changed); err != nil {
+		return errs.Newf(errs.KindOf(err), "the change is stored, but loading it: %w", err)
+	}
+	return v.reloadAuditing(ctx, t, changed.devices, changed.headers)
+}
+
+// touched says which parts of the state that is kept in memory a commit changed.
+type touched struct{ namespaces, mounts, quotas, settings, devices, headers bool }
+
+func touchedBy(t *tx) (all touched) {
+	for _, change := range t.Changes() {
+		for prefix, part := range map[string]*bool{
+			namespace.EntryPrefix: &all.namespaces, mount.EntryPrefix: &all.mounts, quota.Prefix: &all.quotas,
+			SettingsPrefix: &all.settings, devices.Prefix: &all.devices,
+		} {
+			*part = *part || strings.HasPrefix(change.Key, prefix)
+		}
+		all.headers = all.headers || change.Key == headers.Key
+	}
+	return all
+}
+
+// load brings memory in step with the store, but for the audit devices. The
+// caller holds v.reload.
+func (v *vault) load(ctx context.Context, g *Gate, changed touched) error {
+	if changed.namespaces {
 		if err := v.namespaces.Reload(ctx); err != nil {
-			return errs.Newf(errs.KindOf(err), "the change is stored, but loading it: %w", err)
+			return err
 		}
 	}
-	if mounts {
+	if changed.mounts {
 		if err := v.mounts.Reload(ctx); err != nil {
-			return errs.Newf(errs.KindOf(err), "the change is stored, but loading it: %w", err)
+			return err
 		}
 		v.syncWork()
 		v.wakeIdentity()
 	}
-	if namespaces || mounts {
+	if changed.namespaces || changed.mounts {
 		v.askPurge()
 	}
-	if quotas {
+	if changed.quotas {
 		if err := v.quotas.Load(ctx, v.store); err != nil {
-			return errs.Newf(errs.KindOf(err), "the change is stored, but loading it: %w", err)
+			return err
 		}
 	}
-	if settings && c.gate.cfg.Settings != nil {
-		if err := c.gate.cfg.Settings(ctx, v.store); err != nil {
-			return errs.Newf(errs.KindOf(err), "the change is stored, but loading it: %w", err)
-		}
+	if changed.settings && g.cfg.Settings != nil {
+		return g.cfg.Settings(ctx, v.store)
 	}
-	return v.reloadAuditing(ctx, t, auditing, audited)
+	return nil
 }
 
 // tokenGone lets every engine that keeps something per token drop it.

@@ -234,6 +234,33 @@ func (c *call) actsBeyond() bool {
 var errRerun = errs.New(errs.Conflict, "the state changed under the request")
 
 func (c *call) runOnce(ctx context.Context, t *tx, asked audit.Ticket) (*engine.Response, error) {
+	res, err := c.answer(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	if t.Writes() > 0 {
+		if err := c.commit(ctx, t, asked); err != nil {
+			return nil, err
+		}
+	}
+	if res == nil || res.After == nil {
+		return res, nil
+	}
+	if err := asked.Wait(ctx); err != nil {
+		return nil, err
+	}
+	if err := c.after(ctx, res); err != nil {
+		if res.Wrapped != nil {
+			c.unwrapNone(ctx, res.Wrapped)
+		}
+		return nil, err
+	}
+	return res, nil
+}
+
+// answer calls the handler, and makes in t the token, the lease and the wrapping
+// of what it gives.
+func (c *call) answer(ctx context.Context, t *tx) (*engine.Response, error) {
 	handler, err := c.handler()
 	if err != nil {
 		return nil, err
@@ -253,26 +280,7 @@ func (c *call) runOnce(ctx context.Context, t *tx, asked audit.Ticket) (*engine.
 	if err := c.lease(ctx, t, res); err != nil {
 		return nil, err
 	}
-	if res, err = c.wrap(ctx, t, c.warnOfUnknown(res)); err != nil {
-		return nil, err
-	}
-	if t.Writes() > 0 {
-		if err := c.commit(ctx, t, asked); err != nil {
-			return nil, err
-		}
-	}
-	if res != nil && res.After != nil {
-		if err := asked.Wait(ctx); err != nil {
-			return nil, err
-		}
-		if err := c.after(ctx, res); err != nil {
-			if res.Wrapped != nil {
-				c.unwrapNone(ctx, res.Wrapped)
-			}
-			return nil, err
-		}
-	}
-	return res, nil
+	return c.wrap(ctx, t, c.warnOfUnknown(res))
 }
 
 // commit makes what the handler changed durable, once the request is on record.

@@ -18,21 +18,14 @@ func (c *call) wrap(ctx context.Context, t *tx, res *engine.Response) (*engine.R
 	if c.req.WrapTTL == 0 || c.op == engine.Help || envelope.Empty(c.op, res) || res.Wrapped != nil || c.open() && res.Auth == nil {
 		return res, nil
 	}
-	in := wrapping.Wrapping{TTL: c.req.WrapTTL, Namespace: nsID(c.ns), Path: c.rel, Answer: wrapping.Answer{Status: 200, ContentType: "application/json"}}
-	switch {
-	case res.Raw != nil && res.Raw.Status == 0:
+	if res.Raw != nil && res.Raw.Status == 0 {
 		return nil, errs.New(errs.Invalid, "this answer cannot be wrapped: unset VAULT_WRAP_TTL or the X-Vault-Wrap-TTL header")
-	case res.Raw != nil:
-		in.Answer = wrapping.Answer{Status: res.Raw.Status, ContentType: res.Raw.ContentType, Body: res.Raw.Body}
-	case res.Status != 0:
-		in.Answer.Status = res.Status
 	}
-	if in.Answer.Status < 200 || in.Answer.Status > 299 || res.Raw != nil && len(res.Raw.Body) == 0 {
+	answer := c.asSent(res)
+	if answer.Status < 200 || answer.Status > 299 || len(answer.Body) == 0 {
 		return res, nil
 	}
-	if res.Raw == nil {
-		in.Answer.Body = envelope.Append(nil, c.req.ID, res)
-	}
+	in := wrapping.Wrapping{TTL: c.req.WrapTTL, Namespace: nsID(c.ns), Path: c.rel, Answer: answer}
 	if res.Auth != nil && res.Auth.Issued != nil {
 		in.Accessor = res.Auth.Issued.Accessor
 	}
@@ -41,6 +34,18 @@ func (c *call) wrap(ctx context.Context, t *tx, res *engine.Response) (*engine.R
 		return nil, err
 	}
 	return &engine.Response{Wrapped: wrapped, After: res.After}, nil
+}
+
+// asSent is what the client would get of res.
+func (c *call) asSent(res *engine.Response) wrapping.Answer {
+	if res.Raw != nil {
+		return wrapping.Answer{Status: res.Raw.Status, ContentType: res.Raw.ContentType, Body: res.Raw.Body}
+	}
+	status := 200
+	if res.Status != 0 {
+		status = res.Status
+	}
+	return wrapping.Answer{Status: status, ContentType: "application/json", Body: envelope.Append(nil, c.req.ID, res)}
 }
 
 // ownWrapping reports whether the request is about the wrapping token that it

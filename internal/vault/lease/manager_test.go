@@ -480,7 +480,7 @@ func TestCVE202640264LeasesOfOtherNamespaces(t *testing.T) {
 			if err := w.EndPrefix(t.Context(), ns, "a", true); err != nil {
 				t.Error(err)
 			}
-			if names, err := w.List(t.Context(), w.store, ns, "", "", 0); len(names) != 0 || err != nil {
+			if names, err := w.List(t.Context(), w.store, ns, "", lease.Page{}); len(names) != 0 || err != nil {
 				t.Errorf("%v lists %q, %v", ns, names, err)
 			}
 		}

@@ -200,7 +200,7 @@ func encodeRecord(r *Record) []byte {
 }
 
 // decodeRecord is the inverse of encodeRecord. Its errors never quote the input.
-func decodeRecord(b []byte) (*Record, error) {
+func decodeRecord(b []byte) (*Record, error) { //nolint:cyclop // a flat list of conditions
 	if len(b) < 2 || b[0] != version {
 		return nil, errs.New(errs.Internal, "a lease is of a version this program does not know: was it written by a newer one?")
 	}

@@ -11,11 +11,16 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/store"
 )
 
+// Page is a part of a long list: at most Limit names (0 = all) behind After.
+type Page struct {
+	After string
+	Limit int
+}
+
 // List returns the names below prefix ("" or ending in "/"): folders, and last
-// segments of lease IDs. They come in a fixed order of no meaning that starts
-// behind after, at most limit (0 = all).
-func (m *Manager) List(ctx context.Context, r Reader, ns engine.Namespace, prefix, after string, limit int) ([]string, error) {
-	return r.List(ctx, folderKey(namespaceID(ns), prefix), after, limit)
+// segments of lease IDs. They come in a fixed order of no meaning.
+func (m *Manager) List(ctx context.Context, r Reader, ns engine.Namespace, prefix string, p Page) ([]string, error) {
+	return r.List(ctx, folderKey(namespaceID(ns), prefix), p.After, p.Limit)
 }
 
 // page is how many names are read at once.

@@ -190,7 +190,7 @@ func TestSiblingsReadNothingOfEachOther(t *testing.T) {
 	for _, ns := range spaces {
 		must(t)(in(v, v.Root, ns).Logical().Write("kv/x", map[string]any{"of": ns}))
 	}
-	rnd := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // a test that is the same each time
+	rnd := rand.New(rand.NewPCG(1, 2))
 	pick := func(from ...string) string { return from[rnd.IntN(len(from))] }
 	for round := range 60 {
 		home := pick(spaces...)

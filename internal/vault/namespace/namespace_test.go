@@ -189,7 +189,7 @@ func TestLocks(t *testing.T) {
 	}
 	_, other, _ := s.NewLock()
 	stored := s.Table().ByPath("a/").Lock
-	if !stored.Opens(key) || stored.Opens(other) || strings.Contains(fmt.Sprintf("%s", encode(s.Table().ByPath("a/"))), key.RevealString()) {
+	if !stored.Opens(key) || stored.Opens(other) || strings.Contains(string(encode(s.Table().ByPath("a/"))), key.RevealString()) {
 		t.Error("a lock opens to the wrong key, or holds its key")
 	}
 }

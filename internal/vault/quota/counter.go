@@ -49,7 +49,7 @@ func (b *Book) count(ctx context.Context, c *counter) error {
 
 // Lease asks whether one more lease may be made. Kind Exhausted: the most
 // special rule for it says no. Many at once may go over by their number.
-func (b *Book) Lease(ctx context.Context, t *Target) error {
+func (b *Book) Lease(ctx context.Context, t *Target) error { //nolint:cyclop // a flat list of conditions
 	in := b.rules.Load()
 	var best *counter
 	fit := fitsNot

@@ -46,7 +46,7 @@ const (
 )
 
 // Check returns Invalid unless the rule makes sense by itself.
-func (r *Rule) Check() error {
+func (r *Rule) Check() error { //nolint:cyclop // a flat list of conditions
 	switch {
 	case r.Name == "" || len(r.Name) > maxName || strings.ContainsFunc(r.Name, func(c rune) bool { return c <= ' ' || c == '/' || c == 0x7f }):
 		return errs.Newf(errs.Invalid, "the name of a quota is 1 to %d printable characters without blanks and slashes", maxName)
@@ -91,7 +91,7 @@ const (
 
 // fits says how special the rule is for t. Without a mount only rules for all
 // hold, and those of its namespace.
-func (r *Rule) fits(t *Target) int {
+func (r *Rule) fits(t *Target) int { //nolint:cyclop // a flat list of conditions
 	full := t.Namespace + t.Path
 	fit := fitsNot
 	switch {

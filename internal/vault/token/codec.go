@@ -75,7 +75,7 @@ func (e *Entry) flags() (f byte) {
 }
 
 // decodeEntry is the inverse of encodeEntry. Its errors never quote the input.
-func decodeEntry(b []byte) (*Entry, error) {
+func decodeEntry(b []byte) (*Entry, error) { //nolint:cyclop // a flat list of conditions
 	if len(b) < 3 || b[0] != entryVersion {
 		return nil, errs.New(errs.Internal, "a token entry is of a version this program does not know: was it written by a newer one?")
 	}

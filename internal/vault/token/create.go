@@ -136,7 +136,7 @@ func (m *Manager) plan(s Spec) (*Entry, []string, error) {
 	return e, warnings, nil
 }
 
-func (s *Spec) check(e *Entry) error {
+func (s *Spec) check(e *Entry) error { //nolint:cyclop // a flat list of conditions
 	if !slices.Equal(e.Policies, NormalizePolicies(e.Policies)) {
 		return errs.New(errs.Internal, "the policies of a new token were not decided by the rules")
 	}

@@ -68,7 +68,7 @@ func (m *Manager) find(ctx context.Context, r Reader, path string, evenSpent boo
 
 // checked returns e if it and every token above it is valid. Below a token that
 // was revoked without its children it returns a copy that says Orphan.
-func (m *Manager) checked(ctx context.Context, r Reader, e *Entry) (*Entry, error) {
+func (m *Manager) checked(ctx context.Context, r Reader, e *Entry) (*Entry, error) { //nolint:cyclop // a flat list of conditions
 	now := m.now()
 	for at := e; ; {
 		if at.expired(now) || at.severed || m.lost(at.MountID) || at.Namespace != "" && m.lostNamespace(at.Namespace) {
@@ -152,7 +152,7 @@ func (m *Manager) Each(ctx context.Context, r Reader, each func(*Entry)) error {
 	}
 }
 
-// ErrAccessor, of kind Denied, is what an accessor ends in that is nobody's.
+// ErrAccessor is of kind Denied: what an accessor ends in that is nobody's.
 var ErrAccessor = errs.New(errs.Denied, "invalid accessor")
 
 func badAccessor() error { return ErrAccessor }

@@ -120,7 +120,7 @@ func (l *Log) Due(lines []byte) bool {
 // Extend returns what is to be written for lines, which are whole and end in a
 // newline: themselves, and checkpoints where they are due. The result is valid
 // until the next call.
-func (l *Log) Extend(lines []byte) ([]byte, error) {
+func (l *Log) Extend(lines []byte) ([]byte, error) { //nolint:cyclop // a flat list of conditions
 	l.cur.copyTo(&l.next)
 	l.out = l.out[:0]
 	if l.lead {

@@ -19,7 +19,7 @@ var (
 	errMissing = errs.New(errs.Invalid, "invalid role or secret ID: missing secret_id")
 )
 
-func (e *Engine) login(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
+func (e *Engine) login(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) { //nolint:cyclop // a flat list of conditions
 	d := req.Decode()
 	roleID, secret := d.String("role_id", ""), d.String("secret_id", "")
 	switch {

@@ -20,7 +20,7 @@ var errWrong = errs.New(errs.Invalid, "invalid username or password")
 // not exist cost as much as those that do. It hashes nothing anybody knows.
 var nobody = []byte("$2a$10$7EqJtq98hPqEX7fNZaFWoOhi5Jd3dXlbdWvB1nGQ4bkX8dRz3yqfW")
 
-func (e *Engine) login(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
+func (e *Engine) login(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) { //nolint:cyclop // a flat list of conditions
 	d := req.Decode()
 	password := d.String("password", "")
 	name, err := e.users.Name(req)

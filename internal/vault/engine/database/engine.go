@@ -33,9 +33,9 @@ var (
 // New returns the factory of engines that know these kinds of databases.
 func New(types ...driver.Type) engine.Factory {
 	byName := map[string]*driver.Type{}
-	for i := range types {
-		for _, name := range types[i].Names {
-			byName[name] = &types[i]
+	for _, kind := range types {
+		for _, name := range kind.Names {
+			byName[name] = &kind
 		}
 	}
 	return func(cfg engine.Config) (engine.Engine, error) {

@@ -60,7 +60,7 @@ func parseSchedule(text string) (cron.Schedule, error) {
 
 // decode applies a request. What it leaves out stays; period and schedule
 // replace each other.
-func (r *rotation) decode(req *engine.Request) error {
+func (r *rotation) decode(req *engine.Request) error { //nolint:cyclop // a flat list of conditions
 	d := req.Decode()
 	period, schedule, window := d.Duration("rotation_period", 0), d.String("rotation_schedule", ""), d.Duration("rotation_window", r.Window)
 	if err := d.Err(); err != nil {

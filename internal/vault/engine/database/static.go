@@ -133,7 +133,7 @@ func (e *Engine) takeOver(ctx context.Context, tx engine.Tx, t *target, now time
 }
 
 // apply changes what the request has.
-func (r *static) apply(req *engine.Request, creating bool) error {
+func (r *static) apply(req *engine.Request, creating bool) error { //nolint:cyclop // a flat list of conditions
 	d := req.Decode()
 	username, db := d.String("username", r.Username), d.String("db_name", r.DB)
 	r.SkipImport = d.Bool("skip_import_rotation", r.SkipImport)

@@ -92,7 +92,7 @@ func remove(_ context.Context, tx engine.Tx, _ *engine.Request) (*engine.Respons
 }
 
 // check refuses origins that no browser would send, and headers that are none.
-func (s *Settings) check() error {
+func (s *Settings) check() error { //nolint:cyclop // a flat list of conditions
 	switch {
 	case len(s.Origins) == 0:
 		return errs.New(errs.Invalid, `missing allowed_origins: name at least one, or "*"; DELETE turns CORS off`)

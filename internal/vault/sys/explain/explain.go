@@ -114,7 +114,7 @@ func capability(operation string) (policy.Capability, error) {
 }
 
 // subject is who the question is about.
-func (x *Explainer) subject(ctx context.Context, tx engine.Tx, req *engine.Request) (policy.Subject, error) {
+func (x *Explainer) subject(ctx context.Context, tx engine.Tx, req *engine.Request) (policy.Subject, error) { //nolint:cyclop // a flat list of conditions
 	d := req.Decode()
 	asked, accessor, names := d.String("token", ""), d.String("accessor", ""), d.Strings("policies")
 	if err := d.Err(); err != nil {

@@ -78,7 +78,7 @@ var groupings = map[string]struct {
 	}},
 }
 
-func (c Config) countLeases(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
+func (c Config) countLeases(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) { //nolint:cyclop // a flat list of conditions
 	d := req.Decode()
 	kind, by, limit := d.String("type", "leases"), d.String("group_by", ""), d.Int("limit", 100)
 	if err := d.Err(); err != nil {

@@ -172,7 +172,7 @@ func (c Config) list(ctx context.Context, tx engine.Tx, req *engine.Request) (*e
 	if prefix != "" && prefix[len(prefix)-1] != '/' {
 		prefix += "/"
 	}
-	names, err := c.Leases.List(ctx, tx, req.Namespace, prefix, after, int(limit))
+	names, err := c.Leases.List(ctx, tx, req.Namespace, prefix, lease.Page{After: after, Limit: int(limit)})
 	if err != nil {
 		return nil, err
 	}

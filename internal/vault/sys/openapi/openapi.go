@@ -95,7 +95,7 @@ func (w *writer) mount(m *mount.Mount, opt Options) {
 }
 
 // route writes one route: its listing, if it has one, at the path with a slash.
-func (w *writer) route(at place, r *engine.Route) {
+func (w *writer) route(at place, r *engine.Route) { //nolint:cyclop // a flat list of conditions
 	path, names := template(r.Pattern)
 	var params []any
 	if at.param != nil {
@@ -143,7 +143,7 @@ func (w *writer) route(at place, r *engine.Route) {
 
 var verbs = map[engine.Operation]string{engine.Read: "get", engine.Update: "post", engine.Patch: "patch", engine.Delete: "delete"}
 
-func (w *writer) operation(at place, r *engine.Route, op engine.Operation, names []string) object {
+func (w *writer) operation(at place, r *engine.Route, op engine.Operation, names []string) object { //nolint:cyclop // a flat list of conditions
 	name := op.String()
 	if op == engine.Update {
 		name = "write"

@@ -80,7 +80,7 @@ func (e *expander) end() {
 }
 
 // step handles what begins at e.at.
-func (e *expander) step() error {
+func (e *expander) step() error { //nolint:cyclop // a flat list of conditions
 	rest := e.script[e.at:]
 	c := rest[0]
 	switch {
@@ -169,7 +169,7 @@ func (e *expander) take(p place) error {
 
 // quoted copies a string or identifier with its quotes; twice the quote within
 // stands for itself.
-func (e *expander) quoted(quote byte) error {
+func (e *expander) quoted(quote byte) error { //nolint:cyclop // a flat list of conditions
 	p := place{quote: quote, backslash: e.Backslash && quote != '`' || quote == '\'' && e.escapeString()}
 	e.copy(1)
 	for e.at < len(e.script) {
