@@ -15,7 +15,7 @@ import (
 // is what an open path says to anybody but a new token: there is nothing to hide,
 // and strangers must not fill the store with copies.
 func (c *call) wrap(ctx context.Context, t *tx, res *engine.Response) (*engine.Response, error) {
-	if c.req.WrapTTL == 0 || c.op == engine.Help || envelope.Empty(c.op, res) || res.Wrapped != nil || c.open() && res.Auth == nil {
+	if c.req.WrapTTL == 0 || !c.mayWrap(res) {
 		return res, nil
 	}
 	if res.Raw != nil && res.Raw.Status == 0 {
@@ -34,6 +34,13 @@ func (c *call) wrap(ctx context.Context, t *tx, res *engine.Response) (*engine.R
 		return nil, err
 	}
 	return &engine.Response{Wrapped: wrapped, After: res.After}, nil
+}
+
+func (c *call) mayWrap(res *engine.Response) bool {
+	if c.op == engine.Help || envelope.Empty(c.op, res) || res.Wrapped != nil {
+		return false
+	}
+	return !c.open() || res.Auth != nil
 }
 
 // asSent is what the client would get of res.

@@ -43,7 +43,7 @@ type lister struct {
 }
 
 // respond lists IDs in an order of no meaning, so that after works; names are sorted.
-func (l lister) respond(ctx context.Context, req *engine.Request) (*engine.Response, error) { //nolint:cyclop // a flat list of conditions
+func (l lister) respond(ctx context.Context, req *engine.Request) (*engine.Response, error) {
 	ids, err := l.page(ctx, req)
 	if err != nil || len(ids) == 0 {
 		return nil, err

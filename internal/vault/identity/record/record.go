@@ -153,7 +153,7 @@ func (g *Group) Clone() *Group {
 	return &c
 }
 
-// Format: rows begin with a byte for the version of their format, behind which is JSON.
+// Format is the byte that rows begin with, the version of what follows: JSON.
 // A later version may only be read by later code.
 const Format = 1
 
