@@ -16,6 +16,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/cli/lease"
 	"github.com/strongkeep/strongkeep/internal/cli/login"
 	"github.com/strongkeep/strongkeep/internal/cli/mount"
+	"github.com/strongkeep/strongkeep/internal/cli/pki"
 	"github.com/strongkeep/strongkeep/internal/cli/session"
 	"github.com/strongkeep/strongkeep/internal/cli/transit"
 	"github.com/strongkeep/strongkeep/internal/errs"
@@ -84,7 +85,7 @@ func (a *app) root() *cobra.Command {
 	root.AddCommand(a.genericCommands()...)
 	root.AddCommand(kv.Command(a.Session), a.policyCommand(), a.tokenCommand())
 	root.AddCommand(mount.Commands(a.Session)...)
-	root.AddCommand(a.auditCommand(), lease.Command(a.Session), transit.Command(a.Session), a.namespaceCommand())
+	root.AddCommand(a.auditCommand(), lease.Command(a.Session), pki.Command(a.Session), transit.Command(a.Session), a.namespaceCommand())
 	root.AddCommand(a.unwrapCommand(), a.printCommand(), a.pathHelpCommand())
 	root.AddCommand(debug.Command(a.Session), debug.Monitor(a.Session))
 	complete.Add(a.Session, root)
