@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -31,6 +32,7 @@ type Vault struct {
 	t      testing.TB
 	stop   func()
 
+	mu         sync.Mutex     // of transports
 	transports []*http.Client // of all clients made, so that no idle connection holds up the end
 }
 
@@ -89,10 +91,12 @@ func (v *Vault) run() {
 	go func() { served <- server.Serve(ctx) }()
 	v.Server = server
 	v.stop = func() {
+		v.mu.Lock()
 		for _, c := range v.transports {
 			c.CloseIdleConnections() // HTTP/2 would wait a second for each
 		}
 		v.transports = nil
+		v.mu.Unlock()
 		cancel()
 		if err := <-served; err != nil {
 			v.t.Error("serving:", err)
@@ -108,7 +112,8 @@ func (v *Vault) run() {
 	v.Client = v.NewClient(token)
 }
 
-// NewClient returns a client with another token.
+// NewClient returns a client with another token. Several goroutines may ask at
+// once.
 func (v *Vault) NewClient(token string) *vault.Client {
 	v.t.Helper()
 	cfg := vault.DefaultConfig()
@@ -122,7 +127,9 @@ func (v *Vault) NewClient(token string) *vault.Client {
 	if err != nil {
 		v.t.Fatal(err)
 	}
+	v.mu.Lock()
 	v.transports = append(v.transports, cfg.HttpClient)
+	v.mu.Unlock()
 	client.ClearNamespace()
 	client.SetToken(token)
 	return client
