@@ -12,11 +12,12 @@ import (
 // garbage, at least, in bytes. Requests leave little behind and a server keeps
 // little: by the collector's own rule, to run when the heap has doubled, it
 // would run ten times a second under load and take a fifth of the time.
-const headroom = 64 << 20
+const headroom = 40 << 20
 
 // KeepHeadroom has the collector leave headroom, which costs that much memory,
-// until release is called. A heap larger than headroom doubles as ever. Whoever
-// sets GOGC or GOMEMLIMIT has decided otherwise: then nothing is done.
+// until release is called. A heap larger than twice headroom grows by half: a
+// cache that is full is worth less than what the machine has left. Whoever sets
+// GOGC or GOMEMLIMIT has decided otherwise: then nothing is done.
 func KeepHeadroom() (release func()) {
 	if os.Getenv("GOGC") != "" || os.Getenv("GOMEMLIMIT") != "" {
 		return func() {}
@@ -30,7 +31,10 @@ func KeepHeadroom() (release func()) {
 	}
 }
 
-const usualPercent = 100 // the runtime's default
+const (
+	usualPercent = 100 // the runtime's default
+	leastPercent = 50
+)
 
 // pacer adjusts the collector after each of its runs.
 type pacer struct{ stopped atomic.Bool }
@@ -55,5 +59,5 @@ func (p *pacer) adjust() {
 // percent is how much a heap may grow that has live bytes in use.
 func percent(live uint64) int {
 	const least = 4 << 20 // the runtime lets every heap grow so far
-	return int(max(usualPercent, usualPercent*headroom/max(live, least)))
+	return int(max(leastPercent, 100*headroom/max(live, least)))
 }

@@ -75,6 +75,14 @@ func (b *bench) own(changes ...store.Change) store.Revision {
 	return b.write(b.cache, changes...)
 }
 
+// keep has the cache keep the keys, and what is written to them.
+func (b *bench) keep(keys ...string) {
+	b.Helper()
+	for _, key := range keys {
+		b.get(key)
+	}
+}
+
 func (b *bench) write(s store.Store, changes ...store.Change) store.Revision {
 	b.Helper()
 	rev, err := s.Apply(b.Context(), changes...)
@@ -137,6 +145,7 @@ func TestWhatIsKept(t *testing.T) {
 
 	b.own(put("a", "2"), put("new", "n"), put("absent", "x"))
 	b.wantRead("a", "2", true)
+	b.wantRead("new", "n", false) // nobody had asked for it
 	b.wantRead("new", "n", true)
 	b.wantRead("absent", "x", true)
 	b.own(store.Delete("a"))
@@ -157,6 +166,7 @@ func TestWhatIsKept(t *testing.T) {
 
 func TestRevisionsOfKeptEntries(t *testing.T) {
 	b := newBench(t, cached.Config{})
+	b.get("a")
 	rev := b.own(put("a", "1"), store.Check("b", 0))
 	if e := b.get("a"); e.Revision != rev || e.Key != "a" {
 		t.Errorf("entry %+v, want revision %d", e, rev)
@@ -172,6 +182,7 @@ func TestRevisionsOfKeptEntries(t *testing.T) {
 func TestMemoLastsAsLongAsTheEntry(t *testing.T) {
 	b := newBench(t, cached.Config{})
 	calls := 0
+	b.get("a") // what is asked for is kept when it is written
 	decode := func(v []byte) (string, error) { calls++; return "decoded " + string(v), nil }
 	for i, step := range []struct {
 		do   func()
@@ -196,6 +207,7 @@ func TestBoundedByBytes(t *testing.T) {
 	const limit = 256 << 10
 	b := newBench(t, cached.Config{MaxBytes: limit})
 	for i := range 5000 {
+		b.get(fmt.Sprintf("f/%d", i))
 		b.own(store.Put(fmt.Sprintf("f/%d", i), make([]byte, 300)))
 		b.get(fmt.Sprintf("absent/%d", i))
 		if i%100 == 0 {
@@ -222,14 +234,27 @@ func TestBoundedByBytes(t *testing.T) {
 	}
 }
 
-// What is read stays while what is only written goes.
+// What is only written takes no room.
+func TestWritesAloneAreNotKept(t *testing.T) {
+	b := newBench(t, cached.Config{})
+	for i := range 100 {
+		b.own(put(fmt.Sprintf("lease/%d", i), "x"))
+	}
+	if st := b.cache.Stats(); st.Entries > 0 {
+		t.Errorf("%d entries are kept that nobody asked for", st.Entries)
+	}
+}
+
+// What is read often stays while what is read once goes.
 func TestEvictionSparesWhatIsUsed(t *testing.T) {
 	b := newBench(t, cached.Config{MaxBytes: 256 << 10})
 	for i := range 50 {
 		b.own(put(fmt.Sprintf("hot/%d", i), "x"))
+		b.get(fmt.Sprintf("hot/%d", i))
 	}
 	hits := 0
 	for i := range 5_000 {
+		b.get(fmt.Sprintf("cold/%d", i))
 		b.own(put(fmt.Sprintf("cold/%d", i), "x"))
 		before := b.cache.Stats().Hits
 		b.get(fmt.Sprintf("hot/%d", i%50))
@@ -243,6 +268,7 @@ func TestEvictionSparesWhatIsUsed(t *testing.T) {
 func TestKeptEntriesDoNotHoldLargeBuffers(t *testing.T) {
 	b := newBench(t, cached.Config{})
 	body := bytes.Repeat([]byte("x"), 1<<16)
+	b.get("a")
 	b.own(store.Put("a", body[:10]))
 	if e := b.get("a"); cap(e.Value) > 100 {
 		t.Errorf("10 bytes are kept in a buffer of %d", cap(e.Value))
@@ -252,6 +278,7 @@ func TestKeptEntriesDoNotHoldLargeBuffers(t *testing.T) {
 func TestHitsDoNotAllocate(t *testing.T) {
 	b := newBench(t, cached.Config{})
 	b.own(put("sys/token/a-token", "value"))
+	b.get("sys/token/a-token")
 	keys := []string{strings.Clone("sys/token/a-token"), "absent/key"}
 	b.get(keys[1])
 	ctx := context.Background()

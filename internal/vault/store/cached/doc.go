@@ -21,5 +21,8 @@
 // A store that only this process writes to needs no sign of life: its watch
 // cannot be cut off without ending. Leave MaxSilence 0 for it.
 //
+// What is written is kept if the key, or its absence, was kept before: most
+// tokens and leases are written, and read by nobody before they are forgotten.
+//
 // Start reading at Store.Get, then Store.Apply, then follower.
 package cached

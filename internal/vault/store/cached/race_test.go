@@ -79,6 +79,7 @@ func TestWriteUnderWayIsNotKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, cached.Config{})
 		b.own(put("a", "1"))
+		b.wantRead("a", "1", false)
 		b.wantRead("a", "1", true)
 		hold := make(chan struct{})
 		b.fault.Add(fault.Rule{Op: fault.Apply, After: true, Hold: hold, Times: 1})
@@ -196,6 +197,7 @@ func TestUnknownOutcomeIsReadAnew(t *testing.T) {
 func TestConflictIsFollowedByAFreshRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, cached.Config{})
+		b.keep("read", "written")
 		b.own(put("read", "1"), put("written", "1"))
 		b.fault.Mute()
 		defer b.fault.Unmute()
@@ -223,6 +225,7 @@ func TestConflictIsFollowedByAFreshRead(t *testing.T) {
 func TestLostWatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, cached.Config{Retry: time.Second})
+		b.keep("a")
 		b.own(put("a", "1"))
 		b.wantRead("a", "1", true)
 		remove := b.fault.Add(fault.Rule{Op: fault.Watch, Err: errs.New(errs.Unavailable, "no network")})
@@ -282,6 +285,7 @@ func TestSilentWatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const most = 10 * time.Second
 		b := newBench(t, cached.Config{MaxSilence: most, Retry: time.Second})
+		b.keep("a")
 		rev := b.own(put("a", "1"))
 		for range 20 { // signs of life keep the cache for any time
 			time.Sleep(most / 2)
@@ -316,6 +320,7 @@ func TestLateEventsAreNoSignOfLife(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const most = 10 * time.Second
 		b := newBench(t, cached.Config{MaxSilence: most, Retry: time.Hour})
+		b.keep("a")
 		rev := b.own(put("a", "1"))
 		b.wantRead("a", "1", true)
 		for range 4 {
@@ -359,6 +364,7 @@ func TestLateEventDoesNotReviveTheCache(t *testing.T) {
 func TestNoSilenceLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, cached.Config{})
+		b.keep("a")
 		b.own(put("a", "1"))
 		time.Sleep(1000 * time.Hour)
 		b.wantRead("a", "1", true)

@@ -111,7 +111,7 @@ func (t *table) fill(hash uint64, e store.Entry, m moment, keep bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if w := s.writes[e.Key]; w != nil {
-		w.seen = max(w.seen, e.Revision)
+		w.asked, w.seen = true, max(w.seen, e.Revision)
 		w.spoiled = w.spoiled || !e.Exists() // older or newer than what is written? no telling
 		return
 	}

@@ -14,6 +14,7 @@ type write struct {
 	bestRev store.Revision // 0 = none ended well yet
 	seen    store.Revision // newest revision the watch showed meanwhile
 	spoiled bool           // one ended without saying whether it wrote
+	asked   bool           // somebody read the key before: what is written will be read too
 }
 
 // begin takes the keys that changes write out of the table.
@@ -38,6 +39,7 @@ func (t *table) beginKey(key string) {
 	w.running++
 	s.stamp(hash).Add(1)
 	if it := t.find(hash, key); it != nil {
+		w.asked = true
 		t.remove(s, it)
 	}
 }
@@ -88,7 +90,7 @@ func (t *table) endKey(c *store.Change, rev store.Revision, unknown, keep bool) 
 	}
 	delete(s.writes, c.Key)
 	s.stamp(hash).Add(1)
-	if keep && !w.spoiled && w.bestRev > 0 && w.bestRev >= w.seen && w.epoch == t.epoch.Load() {
+	if keep && w.asked && !w.spoiled && w.bestRev > 0 && w.bestRev >= w.seen && w.epoch == t.epoch.Load() {
 		t.insert(s, hash, w.best, w.bestRev)
 	}
 }
