@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/strongkeep/strongkeep/internal/testenv/freeze"
 )
 
 // Server is one running database.
@@ -128,12 +130,13 @@ func (s *Server) Start(t testing.TB) {
 }
 
 // Pause has the server hang: it accepts connections, and never answers.
-func (s *Server) Pause(t testing.TB) { s.signal(t, syscall.SIGSTOP) }
+func (s *Server) Pause(t testing.TB) { t.Helper(); s.each(t, freeze.Stop) }
 
 // Resume ends Pause.
-func (s *Server) Resume(t testing.TB) { s.signal(t, syscall.SIGCONT) }
+func (s *Server) Resume(t testing.TB) { t.Helper(); s.each(t, freeze.Continue) }
 
-func (s *Server) signal(t testing.TB, sig syscall.Signal) {
+// each calls do with the server's process and its children.
+func (s *Server) each(t testing.TB, do func(pid int) error) {
 	t.Helper()
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -141,7 +144,7 @@ func (s *Server) signal(t testing.TB, sig syscall.Signal) {
 		t.Fatal("the server does not run")
 	}
 	for _, pid := range append(children(s.cmd.Process.Pid), s.cmd.Process.Pid) {
-		if err := syscall.Kill(pid, sig); err != nil && err != syscall.ESRCH {
+		if err := do(pid); err != nil && !errors.Is(err, syscall.ESRCH) {
 			t.Fatal(err)
 		}
 	}

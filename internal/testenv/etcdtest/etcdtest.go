@@ -25,6 +25,7 @@ import (
 	"go.uber.org/zap"
 	"google.golang.org/grpc/codes"
 
+	"github.com/strongkeep/strongkeep/internal/testenv/freeze"
 	"github.com/strongkeep/strongkeep/internal/vault/store/etcd"
 	"github.com/strongkeep/strongkeep/test/cluster/build"
 	"github.com/strongkeep/strongkeep/test/cluster/pki"
@@ -249,7 +250,9 @@ func (s *Server) client() (*clientv3.Client, error) {
 // Kill ends etcd as a crash would. Only a server of Start may be killed.
 func (s *Server) Kill(t testing.TB) {
 	t.Helper()
-	s.signal(t, syscall.SIGKILL)
+	if err := syscall.Kill(s.pid, syscall.SIGKILL); err != nil {
+		t.Fatal("killing etcd:", err)
+	}
 	_, _ = io.WriteString(s.life, "keep\n")
 	_ = s.owner.Wait()
 }
@@ -263,15 +266,18 @@ func (s *Server) Restart(t testing.TB) {
 }
 
 // Freeze stops etcd without closing its connections; Thaw has it go on.
-func (s *Server) Freeze(t testing.TB) { s.signal(t, syscall.SIGSTOP) }
+func (s *Server) Freeze(t testing.TB) {
+	t.Helper()
+	if err := freeze.Stop(s.pid); err != nil {
+		t.Fatal(err)
+	}
+}
 
 // Thaw undoes Freeze.
-func (s *Server) Thaw(t testing.TB) { s.signal(t, syscall.SIGCONT) }
-
-func (s *Server) signal(t testing.TB, sig syscall.Signal) {
+func (s *Server) Thaw(t testing.TB) {
 	t.Helper()
-	if err := syscall.Kill(s.pid, sig); err != nil {
-		t.Fatal("signalling etcd:", err)
+	if err := freeze.Continue(s.pid); err != nil {
+		t.Fatal(err)
 	}
 }
 
