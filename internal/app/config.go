@@ -46,7 +46,7 @@ type ServerConfig struct {
 	// SkipAuditDevices names audit devices that are stored but not enabled by
 	// this start, when one can no longer work and keeps the vault sealed.
 	SkipAuditDevices []string `json:"skip_audit_devices,omitempty"`
-	// CacheBytes bounds the memory for decrypted entries. Default 64 MiB.
+	// CacheBytes bounds the memory for decrypted entries. Default 32 MiB.
 	CacheBytes int `json:"cache_bytes,omitempty"`
 	// DefaultLeaseTTL and MaxLeaseTTL are Go durations. Default 768h both, but 1h
 	// for leases of secrets whose role and mount name no TTL.
@@ -106,7 +106,7 @@ func (c *ServerConfig) complete() error {
 	setDefault(&c.Listen, "127.0.0.1:8200")
 	setDefault(&c.AuditDir, filepath.Join(c.DataDir, "audit"))
 	if c.CacheBytes == 0 {
-		c.CacheBytes = 64 << 20
+		c.CacheBytes = 32 << 20
 	}
 	if c.Now == nil {
 		c.Now = time.Now

@@ -38,7 +38,7 @@ func bindServer(f *pflag.FlagSet, c *compose.ServerConfig) {
 	f.StringVar(&c.AuditDir, "audit-dir", c.AuditDir, "the only directory that file audit devices may write to (default DATA_DIR/audit)")
 	f.BoolVar(&c.NoDefaultAudit, "no-default-audit", c.NoDefaultAudit, "do not enable a file audit device when a vault is initialised")
 	f.StringSliceVar(&c.SkipAuditDevices, "skip-audit-devices", c.SkipAuditDevices, "leave these stored audit devices off, to disable one that keeps the vault sealed")
-	f.IntVar(&c.CacheBytes, "cache-bytes", c.CacheBytes, "memory for decrypted entries (default 64 MiB)")
+	f.IntVar(&c.CacheBytes, "cache-bytes", c.CacheBytes, "memory for decrypted entries (default 32 MiB)")
 	f.StringVar(&c.DefaultLeaseTTL, "default-lease-ttl", c.DefaultLeaseTTL, "lifetime of tokens and leases by default (default 768h, leases of secrets 1h)")
 	f.BoolVar(&c.HoldLeases, "hold-leases", c.HoldLeases, "end nothing by itself until sys/leases/resume: for a copy restored while the original lives")
 	f.StringVar(&c.MaxLeaseTTL, "max-lease-ttl", c.MaxLeaseTTL, "the longest lifetime (default 768h)")

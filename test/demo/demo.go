@@ -76,6 +76,7 @@ func (d *demo) steps() []step {
 		{name: "kill -9", run: d.kill},
 		{name: "restart", run: d.restart},
 		{name: "nothing lost", run: d.verify},
+		{name: "audit proven", run: d.proveAudit},
 		{name: "operator again", run: d.recover},
 		{name: "no leak", run: d.searchLeaks},
 	}

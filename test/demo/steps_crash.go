@@ -1,17 +1,21 @@
 package main
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/strongkeep/strongkeep/test/demo/load"
 	"github.com/strongkeep/strongkeep/test/demo/report"
+	"github.com/strongkeep/strongkeep/test/demo/server"
 )
 
 // The load that the server is killed under.
@@ -103,6 +107,38 @@ func (d *demo) verify(ctx context.Context) (report.Outcome, error) {
 	}
 	return report.Outcome{Text: fmt.Sprintf("%s keys hold their newest acknowledged version, or the one that was under way (%d)", report.Count(c.Keys), c.Ahead)}, nil
 }
+
+// proveAudit has the audit log, over which the server was killed, proven
+// complete and unaltered, and a copy with one line taken out refused.
+func (d *demo) proveAudit(ctx context.Context) (report.Outcome, error) {
+	key, err := d.server.CLI(ctx, "", "audit", "key", "file")
+	if err != nil {
+		return report.Outcome{}, err
+	}
+	verify := []string{"audit", "verify", "-key=" + strings.TrimSpace(string(key))}
+	var proven struct{ Lines, Checkpoints int }
+	if err := d.server.Read(ctx, &proven, "", append(verify, d.server.AuditFile())...); err != nil {
+		return report.Outcome{}, err
+	}
+	log, err := os.ReadFile(d.server.AuditFile())
+	if err != nil {
+		return report.Outcome{}, fmt.Errorf("reading the audit log: %w", err)
+	}
+	lines := bytes.SplitAfter(log, []byte("\n"))
+	altered := filepath.Join(d.dir, "altered.log")
+	if err := os.WriteFile(altered, bytes.Join(slices.Delete(lines, 7, 8), nil), 0o600); err != nil {
+		return report.Outcome{}, fmt.Errorf("writing an altered audit log: %w", err)
+	}
+	defer os.Remove(altered)
+	if _, err := d.server.CLI(ctx, "", append(verify, altered)...); server.ExitCode(err) != tampered {
+		return report.Outcome{}, fmt.Errorf("a line was taken out of the audit log, and the answer is %w", cmp.Or(err, errors.New("that it is complete")))
+	}
+	return report.Outcome{Text: fmt.Sprintf("%s lines are complete and unaltered by %s signed checkpoints; with one line less they are not",
+		report.Count(proven.Lines), report.Count(proven.Checkpoints))}, nil
+}
+
+// tampered is the exit code of "audit verify" for a file that was altered.
+const tampered = 10
 
 // recover changes the secret once more: the operator must have found back by
 // itself.

@@ -39,11 +39,11 @@ type Config struct {
 	Count   int
 }
 
-// perLease is how many changes a lease is, writers how many commits are under
-// way at once.
+// batch is how many leases one commit holds, of a few changes each; writers is
+// how many commits are under way at once.
 const (
-	perLease = 4
-	writers  = 16
+	batch   = store.MaxChanges / 8
+	writers = 16
 )
 
 // ttl of the leases: none ends while something is measured.
@@ -97,7 +97,6 @@ func (c Config) leases(ctx context.Context, s store.Store, holder string) (last 
 	m := lease.NewManager(lease.ManagerConfig{Store: s})
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(writers)
-	const batch = store.MaxChanges / perLease
 	for from := 0; from < c.Count && ctx.Err() == nil; from += batch {
 		group.Go(func() error {
 			var changes changes
@@ -135,8 +134,19 @@ func (c Config) issue(m *lease.Manager, to *changes, holder string, i int) (id s
 	return made.ID, nil
 }
 
-// changes is the part of a transaction that leases need.
+// changes is the part of a transaction that leases need: of several changes of
+// one key the last counts.
 type changes []store.Change
 
-func (c *changes) Put(key string, value []byte) { *c = append(*c, store.Put(key, value)) }
-func (c *changes) Delete(key string)            { *c = append(*c, store.Change{Op: store.OpDelete, Key: key}) }
+func (c *changes) Put(key string, value []byte) { c.set(store.Put(key, value)) }
+func (c *changes) Delete(key string)            { c.set(store.Change{Op: store.OpDelete, Key: key}) }
+
+func (c *changes) set(change store.Change) {
+	for i := range *c {
+		if (*c)[i].Key == change.Key {
+			(*c)[i] = change
+			return
+		}
+	}
+	*c = append(*c, change)
+}

@@ -12,12 +12,14 @@ import (
 
 // Trail is what an audit log tells.
 type Trail struct {
-	Lines  int
-	Hashed int // values that stand as their hash only
+	Lines       int // of requests and responses
+	Checkpoints int // lines in between that sign those above
+	Hashed      int // values that stand as their hash only
 	// Unanswered is the requests without an answer's line: those under way
 	// when the server was killed.
 	Unanswered int
-	access     map[Access]int
+
+	access map[Access]int
 }
 
 // Access is one kind of exchange.
@@ -63,8 +65,13 @@ func Read(r io.Reader) (*Trail, error) {
 		if err == nil {
 			err = json.Unmarshal(raw, &l)
 		}
+		number := t.Lines + t.Checkpoints + 1
 		if err != nil {
-			return nil, fmt.Errorf("reading audit line %d: %w", t.Lines+1, err)
+			return nil, fmt.Errorf("reading audit line %d: %w", number, err)
+		}
+		if l.Type == "checkpoint" {
+			t.Checkpoints++
+			continue
 		}
 		t.Lines++
 		t.Hashed += bytes.Count(raw, []byte(hashPrefix))
@@ -75,7 +82,7 @@ func Read(r io.Reader) (*Trail, error) {
 			delete(open, l.Request.ID)
 			t.access[Access{Who: l.who(), Operation: l.Request.Operation, Path: l.Request.Path, Error: l.Error}]++
 		default:
-			return nil, fmt.Errorf("reading audit line %d: type %q is neither request nor response", t.Lines, l.Type)
+			return nil, fmt.Errorf("reading audit line %d: type %q is neither request, response nor checkpoint", number, l.Type)
 		}
 	}
 }

@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-const log = `{"time":"2026-01-01T00:00:00Z","type":"request","request":{"id":"1","operation":"update","path":"auth/kubernetes/login","data":{"jwt":"hmac-sha256:aa","role":"hmac-sha256:bb"}}}
+const log = `{"type":"checkpoint","size":0,"note":"signed"}
+{"time":"2026-01-01T00:00:00Z","type":"request","request":{"id":"1","operation":"update","path":"auth/kubernetes/login","data":{"jwt":"hmac-sha256:aa","role":"hmac-sha256:bb"}}}
 {"type":"response","request":{"id":"1","operation":"update","path":"auth/kubernetes/login"},"error":"service account name not authorized"}
 {"type":"request","auth":{"metadata":{"service_account_name":"my-app","service_account_namespace":"shop"}},"request":{"id":"2","operation":"read","path":"secret/data/my-app/config"}}
 {"type":"response","auth":{"display_name":"shop-my-app","metadata":{"service_account_name":"my-app","service_account_namespace":"shop"}},"request":{"id":"2","operation":"read","path":"secret/data/my-app/config"},"response":{"data":{"data":{"password":"hmac-sha256:cc"}}}}
@@ -18,8 +19,8 @@ func TestRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if trail.Lines != 6 || trail.Hashed != 3 || trail.Unanswered != 1 {
-		t.Errorf("%d lines, %d hashed, %d unanswered; want 6, 3, 1", trail.Lines, trail.Hashed, trail.Unanswered)
+	if trail.Lines != 6 || trail.Checkpoints != 1 || trail.Hashed != 3 || trail.Unanswered != 1 {
+		t.Errorf("%d lines, %d checkpoints, %d hashed, %d unanswered; want 6, 1, 3, 1", trail.Lines, trail.Checkpoints, trail.Hashed, trail.Unanswered)
 	}
 	reads := func(a Access) bool { return a.Who == "shop/my-app" && a.Path == "secret/data/my-app/config" }
 	if n := trail.Count(reads); n != 2 {
