@@ -129,7 +129,7 @@ func (d *demo) proveAudit(ctx context.Context) (report.Outcome, error) {
 	if err := os.WriteFile(altered, bytes.Join(slices.Delete(lines, 7, 8), nil), 0o600); err != nil {
 		return report.Outcome{}, fmt.Errorf("writing an altered audit log: %w", err)
 	}
-	defer os.Remove(altered)
+	defer func() { _ = os.Remove(altered) }()
 	if _, err := d.server.CLI(ctx, "", append(verify, altered)...); server.ExitCode(err) != tampered {
 		return report.Outcome{}, fmt.Errorf("a line was taken out of the audit log, and the answer is %w", cmp.Or(err, errors.New("that it is complete")))
 	}
