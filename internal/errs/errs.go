@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
+	"runtime/debug"
 )
 
 // Kind says what class of failure an error is. The list is closed: a new kind
@@ -113,6 +115,17 @@ func As(k Kind, err error) error {
 		return nil
 	}
 	return &failure{kind: k, err: err}
+}
+
+// Panicked is the Internal error of a panic, with the stack it happened on: call
+// it with what recover returned, in the deferred function. What a panic was with
+// may hold a secret, and is kept only if the runtime said it.
+func Panicked(p any) error {
+	cause, ok := p.(runtime.Error)
+	if !ok {
+		cause = nil
+	}
+	return Newf(Internal, "a handler panicked with a %T: %v\n%s", p, cause, debug.Stack())
 }
 
 // KindOf returns the kind of the outermost classified error in err's chain.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 )
 
@@ -52,5 +53,21 @@ func TestKindOf(t *testing.T) {
 	}
 	if !errors.Is(Newf(Denied, "a: %w", base), base) {
 		t.Error("wrapping lost the cause")
+	}
+}
+
+// What a handler panics with may be a secret; what the runtime says never is.
+func TestPanicked(t *testing.T) {
+	panicked := func(f func()) (err error) {
+		defer func() { err = Panicked(recover()) }()
+		f()
+		return nil
+	}
+	err := panicked(func() { panic("canary") })
+	if !Is(err, Internal) || strings.Contains(err.Error(), "canary") || !strings.Contains(err.Error(), "errs_test.go") {
+		t.Errorf("a panic of a handler's own: %v", err)
+	}
+	if err := panicked(func() { _ = []int{}[len(t.Name())] }); !strings.Contains(err.Error(), "index out of range") {
+		t.Errorf("a panic of the runtime: %v", err)
 	}
 }

@@ -24,6 +24,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/seal"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
 	"github.com/strongkeep/strongkeep/internal/vault/token"
+	"github.com/strongkeep/strongkeep/internal/vault/workers"
 	"github.com/strongkeep/strongkeep/internal/vault/wrapping"
 )
 
@@ -142,7 +143,7 @@ type vault struct {
 	events     *events.Bus
 	audit      *audit.Broker
 	expirer    *lease.Expirer
-	workers    workers
+	workers    *workers.Crew
 	devices    map[string]redact.Secret          // keys of the enabled audit devices by path; guarded by reload
 	skipped    map[string]redact.Secret          // likewise of those left out at start; guarded by reload
 	headers    atomic.Pointer[headers.Selection] // which request headers are audited

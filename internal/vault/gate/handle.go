@@ -3,8 +3,6 @@ package gate
 import (
 	"context"
 	"errors"
-	"runtime"
-	"runtime/debug"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/audit"
@@ -41,18 +39,11 @@ func (g *Gate) serve(ctx context.Context, v *vault, req *Request) (res *engine.R
 	return c.do(ctx)
 }
 
-// survive, deferred, makes an internal error of a panic. What the panic was with
-// may hold a secret, and is kept only if the runtime said it.
+// survive, deferred, makes an internal error of a panic.
 func survive(res **engine.Response, err *error) {
-	p := recover()
-	if p == nil {
-		return
+	if p := recover(); p != nil {
+		*res, *err = nil, errs.Panicked(p)
 	}
-	cause, ok := p.(runtime.Error)
-	if !ok {
-		cause = nil
-	}
-	*res, *err = nil, errs.Newf(errs.Internal, "a handler panicked with a %T: %v\n%s", p, cause, debug.Stack())
 }
 
 // call is one request on its way. Its steps are the methods below, in order.

@@ -148,7 +148,7 @@ func (v *vault) mountIdentity(ctx context.Context, g *Gate) error {
 // wakeIdentity has what removed auth mounts left among the identities swept up.
 func (v *vault) wakeIdentity() {
 	if m := v.mounts.Table().ByPath(namespace.Root, identityMount.Path); m != nil {
-		v.workers.wake(m.ID)
+		v.workers.Wake(m.ID)
 	}
 }
 

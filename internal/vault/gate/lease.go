@@ -153,7 +153,7 @@ func (v *vault) newLeases(g *Gate) *lease.Manager {
 // syncWork starts what runs for each mount: its Worker, and the end of its leases.
 func (v *vault) syncWork() {
 	table := v.mounts.Table()
-	v.workers.sync(v.lifetime, table)
+	v.workers.Sync(v.lifetime, table.All())
 	for _, m := range table.All() {
 		if _, ok := m.Engine.(engine.Leaser); ok {
 			v.expirer.Add(v.leases.Kind(m.ID))
@@ -164,15 +164,15 @@ func (v *vault) syncWork() {
 // hold stops all that ends or works by itself, or lets it go on.
 func (v *vault) hold(held bool) {
 	v.expirer.Hold(held)
-	v.workers.hold(held)
+	v.workers.Hold(held)
 	if !held {
-		v.workers.sync(v.lifetime, v.mounts.Table())
+		v.workers.Sync(v.lifetime, v.mounts.Table().All())
 	}
 }
 
 // endWork stops it for one mount, and waits.
 func (v *vault) endWork(m *mount.Mount) {
-	v.workers.end(m.ID)
+	v.workers.End(m.ID)
 	if v.expirer != nil {
 		v.expirer.Remove(v.leases.Kind(m.ID).Name)
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/seal"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
 	"github.com/strongkeep/strongkeep/internal/vault/token"
+	"github.com/strongkeep/strongkeep/internal/vault/workers"
 	"github.com/strongkeep/strongkeep/internal/vault/wrapping"
 )
 
@@ -91,7 +92,7 @@ func (g *Gate) build(ctx context.Context, raw store.Store, keys *seal.Keyring) (
 	if err != nil {
 		return nil, err
 	}
-	v := &vault{store: s, audit: g.audit, workers: workers{now: g.cfg.Now}, policies: policy.NewBook(policy.Config{}), devices: map[string]redact.Secret{}, skipped: map[string]redact.Secret{}, purgeAsked: make(chan struct{}, 1)}
+	v := &vault{store: s, audit: g.audit, workers: workers.New(g.cfg.Now), policies: policy.NewBook(policy.Config{}), devices: map[string]redact.Secret{}, skipped: map[string]redact.Secret{}, purgeAsked: make(chan struct{}, 1)}
 	v.namespaces = namespace.NewRegistry(namespace.Config{Store: s, Now: g.cfg.Now, Random: g.cfg.Random})
 	tokenKey, err := keys.Derive("token")
 	if err != nil {
@@ -148,7 +149,7 @@ func (t *Types) of(class mount.Class) map[string]engine.Factory {
 func (v *vault) background(g *Gate, held bool) {
 	v.lifetime, v.stop = context.WithCancel(context.Background())
 	v.expirer = lease.Start(lease.Config{Store: v.store, Kinds: slices.Concat(v.tokens.Kinds(), v.leases.Kinds(), v.identities.Kinds()), Log: g.cfg.Log, Now: g.cfg.Now, Held: held})
-	v.workers.held = held
+	v.workers.Hold(held)
 	v.work.Go(func() { v.purge(v.lifetime, g) })
 	v.syncWork()
 }
@@ -182,7 +183,7 @@ func (v *vault) close() error {
 	var all []error
 	if v.stop != nil {
 		v.stop()
-		v.workers.close()
+		v.workers.Close()
 		all = append(all, v.expirer.Close())
 		v.work.Wait()
 	}
