@@ -204,7 +204,7 @@ func (s *sink) finishFree(g *group, tooLarge int, err error, took time.Duration)
 		if cap(g.lines) <= keepGroup && len(s.spare) < 2 {
 			s.spare = append(s.spare, g.lines)
 		}
-		close(g.done)
+		g.end()
 	} else {
 		s.stats.Failures++
 		s.stats.LastError = err.Error()

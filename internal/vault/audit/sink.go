@@ -19,7 +19,9 @@ type group struct {
 	count  int
 	reload bool // reload the device first
 	done   chan struct{}
-	err    error // written under sink.mu before done is closed; read under sink.mu or after done
+	stir   chan struct{} // closed with done, or before it if the writer takes long; see stall
+	awake  bool          // stir is closed; guarded by sink.mu
+	err    error         // written under sink.mu before done is closed; read under sink.mu or after done
 }
 
 // sink is one device with its queue and its writer.
@@ -34,6 +36,7 @@ type sink struct {
 	stopped chan struct{} // the writer has ended
 	timer   *time.Timer   // wakes the writer for lines nobody waits for
 	waits   histogram
+	stall   stall
 	settler Settler     // dev, if it is one
 	idle    *time.Timer // fires when the settler is to be asked; the writer's
 	armed   bool        // idle runs; the writer's
@@ -78,6 +81,8 @@ func newSink(c sinkConfig) *sink {
 func (s *sink) start() {
 	s.timer = time.AfterFunc(lazy, s.kick)
 	s.timer.Stop()
+	s.stall.timer = time.AfterFunc(patience, s.stalled)
+	s.stall.timer.Stop()
 	s.idle = time.NewTimer(settleAfter)
 	s.armed = true // what was left open the last time is settled without a line
 	if s.required {
@@ -93,13 +98,19 @@ func (s *sink) run() {
 	for {
 		select {
 		case <-s.wake:
+			s.stall.begin()
 			runtime.Gosched() // those just answered are about to ask again: let them into this group
 			s.flush()
+			s.stall.end(s)
 			s.arm()
 		case <-s.idle.C:
+			s.stall.begin()
 			s.settle()
+			s.stall.end(s)
 		case <-s.stop:
+			s.stall.begin()
 			s.flush()
+			s.stall.end(s)
 			return
 		}
 	}
@@ -193,7 +204,10 @@ func (s *sink) passBy(after *group) error {
 // openGroup returns the open group, making one if there is none. s.mu is held.
 func (s *sink) openGroup() *group {
 	if s.open == nil {
-		s.open = &group{sink: s, done: make(chan struct{})}
+		s.open = &group{sink: s, done: make(chan struct{}), stir: make(chan struct{})}
+		if s.stall.on {
+			s.open.stirUp()
+		}
 		if n := len(s.spare); n > 0 {
 			s.open.lines, s.spare = s.spare[n-1][:0], s.spare[:n-1]
 		}
@@ -218,7 +232,7 @@ func (s *sink) reload() (*group, error) {
 func (s *sink) flush() {
 	s.mu.Lock()
 	g := s.open
-	s.open = nil
+	s.open, s.stall.group = nil, g
 	s.timer.Stop()
 	s.mu.Unlock()
 	if g == nil {
@@ -277,10 +291,19 @@ func (s *sink) finish(g *group, err error, took time.Duration) {
 	g.lines = nil
 	s.mu.Unlock()
 	s.report(before, err)
-	close(g.done)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stall.group = nil
+	g.end()
 	if behind != nil {
-		close(behind.done)
+		behind.end()
 	}
+}
+
+// end wakes whoever waits for g. sink.mu is held.
+func (g *group) end() {
+	close(g.done)
+	g.stirUp()
 }
 
 // keepGroup is the largest buffer kept for the next group, in bytes.

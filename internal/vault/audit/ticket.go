@@ -18,7 +18,8 @@ type Ticket struct {
 
 // Wait returns nil once the line is durable on every required device that was
 // enabled when it was appended, and an error of kind Unavailable, which the
-// client should see, when it is lost on one or ctx ends before. After an error
+// client should see, when it is lost on one or ctx ends before; that ctx has
+// ended is noticed once a device takes longer than patience. After an error
 // the request must be refused, though its line may still have been written.
 func (t Ticket) Wait(ctx context.Context) error {
 	if t.err != nil || t.first == nil {
@@ -67,6 +68,13 @@ func (g *group) wait(ctx context.Context) error {
 	}
 	g.sink.kick()
 	began := time.Now()
+	<-g.stir
+	select {
+	case <-g.done:
+		g.sink.waits.add(time.Since(began))
+		return g.err
+	default:
+	}
 	select {
 	case <-g.done:
 		g.sink.waits.add(time.Since(began))

@@ -116,8 +116,8 @@ var (
 )
 
 func (h *Handler) serveGate(w http.ResponseWriter, r *http.Request, path string) {
-	ctx, cancel := context.WithTimeout(r.Context(), RequestTimeout)
-	defer cancel()
+	ctx := limit(r.Context(), RequestTimeout)
+	defer ctx.finish()
 	done, err := h.admit(ctx, r)
 	if err != nil {
 		h.writeError(w, r, nil, err)
