@@ -132,6 +132,7 @@ type Gate struct {
 // vault is one unsealed period: everything that lives from unseal to seal.
 type vault struct {
 	store      store.Store // decrypted view
+	reads      engine.Tx   // store for routes that only read
 	mounts     *mount.Registry
 	namespaces *namespace.Registry
 	policies   *policy.Book

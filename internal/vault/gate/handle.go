@@ -151,7 +151,7 @@ func (c *call) open() bool { return c.route != nil && c.route.Unauthenticated }
 // tx returns the engine's view of t.
 func (c *call) tx(t *tx) engine.Tx {
 	if c.route != nil && c.route.ReadsOnly(c.op) {
-		return mount.Confine(readTx{c.vault.store}, c.mount.Storage())
+		return mount.Confine(c.vault.reads, c.mount.Storage())
 	}
 	return mount.Confine(t, c.mount.Storage())
 }

@@ -92,7 +92,7 @@ func (g *Gate) build(ctx context.Context, raw store.Store, keys *seal.Keyring) (
 	if err != nil {
 		return nil, err
 	}
-	v := &vault{store: s, audit: g.audit, workers: workers.New(g.cfg.Now), policies: policy.NewBook(policy.Config{}), devices: map[string]redact.Secret{}, skipped: map[string]redact.Secret{}, purgeAsked: make(chan struct{}, 1)}
+	v := &vault{store: s, reads: readTx{s}, audit: g.audit, workers: workers.New(g.cfg.Now), policies: policy.NewBook(policy.Config{}), devices: map[string]redact.Secret{}, skipped: map[string]redact.Secret{}, purgeAsked: make(chan struct{}, 1)}
 	v.namespaces = namespace.NewRegistry(namespace.Config{Store: s, Now: g.cfg.Now, Random: g.cfg.Random})
 	tokenKey, err := keys.Derive("token")
 	if err != nil {

@@ -122,7 +122,7 @@ func (r *Registry) load(ctx context.Context, id string, old *Table) (*Mount, err
 	if err != nil {
 		return nil, err
 	}
-	m := &Mount{Entry: *entry, TTLs: r.Effective(&entry.Config), Log: r.log(entry), revision: stored.Revision}
+	m := &Mount{Entry: *entry, TTLs: r.Effective(&entry.Config), Log: r.log(entry), revision: stored.Revision, storage: entry.Storage()}
 	if running != nil {
 		m.Engine, m.Router = running.Engine, running.Router
 		return m, nil

@@ -19,6 +19,15 @@ type Mount struct {
 	Log    *slog.Logger
 
 	revision store.Revision // of the entry
+	storage  string         // of the entry, made once
+}
+
+// Storage is Entry.Storage.
+func (m *Mount) Storage() string {
+	if m.storage == "" {
+		return m.Entry.Storage() // of a system mount, or made by hand
+	}
+	return m.storage
 }
 
 // Table is an immutable set of mounts, found by namespace and path. The fixed
