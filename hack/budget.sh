@@ -9,7 +9,6 @@ declare -A allowed=(
   [internal/vault/engine/database]=1970
   [internal/vault/gate]=2550
   [internal/vault/identity]=1660
-  [test/bench]=2030
 )
 status=0
 while read -r dir; do

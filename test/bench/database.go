@@ -12,6 +12,8 @@ import (
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/testenv/dbtest"
+	"github.com/strongkeep/strongkeep/test/bench/figure"
+	"github.com/strongkeep/strongkeep/test/bench/rig"
 )
 
 // Dynamic users of PostgreSQL: so many a second, for a while, each gone soon
@@ -58,7 +60,7 @@ type made struct {
 
 // run asks for users at the rate wanted, while those of earlier end, and then
 // watches until the last is gone. PostgreSQL is durable.
-func (l credsLoad) run(ctx context.Context, b *bench) ([]figure, error) {
+func (l credsLoad) run(ctx context.Context, b *rig.Rig) ([]figure.Figure, error) {
 	pg, err := dbtest.DurablePostgreSQL()
 	if err != nil {
 		return nil, err
@@ -72,36 +74,36 @@ func (l credsLoad) run(ctx context.Context, b *bench) ([]figure, error) {
 	if _, err := conn.Exec(ctx, `CREATE TABLE orders (id int); CREATE ROLE readers; GRANT SELECT ON orders TO readers`); err != nil {
 		return nil, errs.Newf(errs.Unavailable, "making a table: %w", err)
 	}
-	s, err := b.startDev(ctx)
+	s, err := b.StartDev(ctx)
 	if err != nil {
 		return nil, err
 	}
-	defer s.process.Stop(10 * time.Second)
-	if err := s.setDatabase(ctx, pg, l.grant); err != nil {
-		return nil, s.process.Explain(err)
+	defer s.Process.Stop(10 * time.Second)
+	if err := setDatabase(ctx, s, pg, l.grant); err != nil {
+		return nil, s.Process.Explain(err)
 	}
 	watch := &watcher{conn: conn, due: map[string]time.Time{}}
 	stop := watch.run(ctx)
-	users, took, err := s.askForUsers(ctx, watch, b.duration)
+	users, took, err := askForUsers(ctx, s, watch, b.Duration)
 	if err != nil {
 		stop()
-		return nil, s.process.Explain(err)
+		return nil, s.Process.Explain(err)
 	}
 	if err := watch.wait(ctx); err != nil {
 		stop()
-		return nil, s.process.Explain(err)
+		return nil, s.Process.Explain(err)
 	}
 	stop()
 	latency := make([]time.Duration, len(users))
 	for i, u := range users {
 		latency[i] = u.took
 	}
-	b.say("  %d users; p99 of making one %d ms; gone after the end of the lease: median %d ms, p99 %d ms, at most %d ms", len(users),
+	b.Say("  %d users; p99 of making one %d ms; gone after the end of the lease: median %d ms, p99 %d ms, at most %d ms", len(users),
 		quantile(latency, 0.99).Milliseconds(), quantile(watch.late, 0.5).Milliseconds(), quantile(watch.late, 0.99).Milliseconds(), quantile(watch.late, 1).Milliseconds())
 	// What was asked for in time is a rate of 100; 2 % are for the last one's way.
-	return []figure{
-		atLeast(l.rate, l.name, float64(len(users))/took.Seconds(), "creds/s", credsPerSecond),
-		within(l.late, l.name+"-lateness", quantile(watch.late, 0.99).Seconds(), "s"),
+	return []figure.Figure{
+		figure.AtLeast(l.rate, l.name, float64(len(users))/took.Seconds(), "creds/s", credsPerSecond),
+		figure.Within(l.late, l.name+"-lateness", quantile(watch.late, 0.99).Seconds(), "s"),
 	}, nil
 }
 
@@ -118,18 +120,18 @@ func connectPostgreSQL(ctx context.Context, pg *dbtest.Server) (*pgx.Conn, error
 	return conn, nil
 }
 
-func (s *server) setDatabase(ctx context.Context, pg *dbtest.Server, grant string) error {
-	if err := s.client.Sys().MountWithContext(ctx, "database", &vault.MountInput{Type: "database"}); err != nil {
+func setDatabase(ctx context.Context, s *rig.Server, pg *dbtest.Server, grant string) error {
+	if err := s.Client.Sys().MountWithContext(ctx, "database", &vault.MountInput{Type: "database"}); err != nil {
 		return err
 	}
-	_, err := s.client.Logical().WriteWithContext(ctx, "database/config/pg", map[string]any{
+	_, err := s.Client.Logical().WriteWithContext(ctx, "database/config/pg", map[string]any{
 		"plugin_name": "postgresql-database-plugin", "connection_url": pg.URL("{{username}}", "{{password}}"),
 		"username": pg.User, "password": pg.Password, "allowed_roles": "*", "max_open_connections": 16,
 	})
 	if err != nil {
 		return err
 	}
-	_, err = s.client.Logical().WriteWithContext(ctx, "database/roles/app", map[string]any{
+	_, err = s.Client.Logical().WriteWithContext(ctx, "database/roles/app", map[string]any{
 		"db_name": "pg", "default_ttl": credsTTL.String(),
 		"creation_statements": `CREATE ROLE "{{name}}" WITH LOGIN PASSWORD '{{password}}' VALID UNTIL '{{expiration}}'; ` + grant,
 	})
@@ -138,7 +140,7 @@ func (s *server) setDatabase(ctx context.Context, pg *dbtest.Server, grant strin
 
 // askForUsers asks at the rate wanted for as long as is wanted, at least for
 // twice the TTL, so that half of the time users end as fast as they are made.
-func (s *server) askForUsers(ctx context.Context, w *watcher, duration time.Duration) ([]made, time.Duration, error) {
+func askForUsers(ctx context.Context, s *rig.Server, w *watcher, duration time.Duration) ([]made, time.Duration, error) {
 	var mu sync.Mutex
 	var users []made
 	group, ctx := errgroup.WithContext(ctx)
@@ -150,7 +152,7 @@ func (s *server) askForUsers(ctx context.Context, w *watcher, duration time.Dura
 		<-tick.C
 		group.Go(func() error {
 			asked := time.Now()
-			got, err := s.client.Logical().ReadWithContext(ctx, "database/creds/app")
+			got, err := s.Client.Logical().ReadWithContext(ctx, "database/creds/app")
 			if err != nil {
 				return err
 			}

@@ -13,6 +13,7 @@
 // figures to build/bench.json. docs/performance.md tells what each means and
 // keeps their history.
 //
-// A benchmark is one file with its bounds and one line in list.go. Start
-// reading at list.go, then kv2.go.
+// A benchmark is one file, or a package below if it is long, with its bounds
+// and one line in list.go. All stand on package rig; wrk makes the load and
+// figure holds the results. Start reading at list.go, then kv2.go.
 package main

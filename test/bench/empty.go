@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/test/bench/rig"
 	"github.com/strongkeep/strongkeep/test/cluster/process"
 )
 
@@ -31,12 +32,12 @@ type empty struct {
 	url     string
 }
 
-func (b *bench) startEmpty(ctx context.Context) (*empty, error) {
-	address, err := freeAddress()
+func startEmpty(ctx context.Context, b *rig.Rig) (*empty, error) {
+	address, err := rig.FreeAddress()
 	if err != nil {
 		return nil, err
 	}
-	p, err := b.start("empty", b.self, "-serve-empty", address)
+	p, err := b.Start("empty", b.Self, "-serve-empty", address)
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,10 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/strongkeep/strongkeep/test/bench/figure"
+	"github.com/strongkeep/strongkeep/test/bench/rig"
+	"github.com/strongkeep/strongkeep/test/bench/wrk"
 )
 
 // What must not slow a request down: so many entities and policies.
@@ -17,31 +21,31 @@ func identityBenchmarks() []benchmark { return []benchmark{{"identity-100k", cro
 
 // crowded measures reading a secret, by the token of an entity, and logging in;
 // then makes the entities and policies, and measures again.
-func crowded(ctx context.Context, b *bench) ([]figure, error) {
-	s, err := b.startDev(ctx)
+func crowded(ctx context.Context, b *rig.Rig) ([]figure.Figure, error) {
+	s, err := b.StartDev(ctx)
 	if err != nil {
 		return nil, err
 	}
-	defer s.process.Stop(10 * time.Second)
-	requests, err := s.entityRequests(ctx)
+	defer s.Process.Stop(10 * time.Second)
+	requests, err := entityRequests(ctx, s)
 	if err != nil {
-		return nil, s.process.Explain(err)
+		return nil, s.Process.Explain(err)
 	}
-	before, err := s.speed(ctx, b, requests)
+	before, err := speed(ctx, s, b, requests)
 	if err != nil {
-		return nil, s.process.Explain(err)
+		return nil, s.Process.Explain(err)
 	}
-	b.say("  making %d entities with an alias each and %d policies", crowd, crowdPolicies)
-	if err := s.fillCrowd(ctx); err != nil {
-		return nil, s.process.Explain(err)
+	b.Say("  making %d entities with an alias each and %d policies", crowd, crowdPolicies)
+	if err := fillCrowd(ctx, s); err != nil {
+		return nil, s.Process.Explain(err)
 	}
-	after, err := s.speed(ctx, b, requests)
+	after, err := speed(ctx, s, b, requests)
 	if err != nil {
-		return nil, s.process.Explain(err)
+		return nil, s.Process.Explain(err)
 	}
-	var figures []figure
+	var figures []figure.Figure
 	for i, r := range requests {
-		figures = append(figures, atLeast(crowdBound, "identity-100k-"+r.name, after[i], "req/s", before[i]))
+		figures = append(figures, figure.AtLeast(crowdBound, "identity-100k-"+r.name, after[i], "req/s", before[i]))
 	}
 	return figures, nil
 }
@@ -52,16 +56,16 @@ type entityRequest struct {
 	args []string // of fixed.lua
 }
 
-func (s *server) entityRequests(ctx context.Context) ([]entityRequest, error) {
+func entityRequests(ctx context.Context, s *rig.Server) ([]entityRequest, error) {
 	login, err := approleLogin(ctx, s)
 	if err != nil {
 		return nil, err
 	}
 	const policy = `path "secret/data/bench/{{identity.entity.name}}" { capabilities = ["create", "read", "update"] }`
-	if err := s.client.Sys().PutPolicyWithContext(ctx, "own", policy); err != nil {
+	if err := s.Client.Sys().PutPolicyWithContext(ctx, "own", policy); err != nil {
 		return nil, err
 	}
-	l := s.client.Logical()
+	l := s.Client.Logical()
 	if _, err := l.WriteWithContext(ctx, "auth/approle/role/bench", map[string]any{"token_policies": "default,own"}); err != nil {
 		return nil, err
 	}
@@ -76,7 +80,7 @@ func (s *server) entityRequests(ctx context.Context) ([]entityRequest, error) {
 	if _, err := l.WriteWithContext(ctx, "identity/entity/id/"+made.Auth.EntityID, map[string]any{"name": "app"}); err != nil {
 		return nil, err
 	}
-	if _, err := s.client.KVv2(mounted).Put(ctx, "bench/app", secretValue(0)); err != nil {
+	if _, err := s.Client.KVv2(rig.Mounted).Put(ctx, "bench/app", rig.SecretValue(0)); err != nil {
 		return nil, err
 	}
 	return []entityRequest{
@@ -86,32 +90,32 @@ func (s *server) entityRequests(ctx context.Context) ([]entityRequest, error) {
 }
 
 // speed is how many of each request are answered in a second.
-func (s *server) speed(ctx context.Context, b *bench, requests []entityRequest) ([]float64, error) {
+func speed(ctx context.Context, s *rig.Server, b *rig.Rig, requests []entityRequest) ([]float64, error) {
 	var all []float64
 	for _, r := range requests {
-		work := load{url: s.url, connections: 64, duration: b.duration / 5, script: fixed, secrets: r.args}
-		if _, err := b.wrk(ctx, work); err != nil {
+		work := wrk.Load{URL: s.URL, Connections: 64, Duration: b.Duration / 5, Script: wrk.Fixed, Args: r.args}
+		if _, err := wrk.Run(ctx, b, work); err != nil {
 			return nil, err
 		}
-		work.duration = b.duration
-		used := cpuTime(s.process.PID())
-		o, err := b.wrk(ctx, work)
+		work.Duration = b.Duration
+		used := rig.CPUTime(s.Process.PID())
+		o, err := wrk.Run(ctx, b, work)
 		if err != nil {
 			return nil, err
 		}
-		b.say("  %s: %.0f req/s, %s of CPU each", r.name, o.perSecond(), perRequest(cpuTime(s.process.PID())-used, o))
-		all = append(all, o.perSecond())
+		b.Say("  %s: %.0f req/s, %s of CPU each", r.name, o.PerSecond(), perRequest(rig.CPUTime(s.Process.PID())-used, o))
+		all = append(all, o.PerSecond())
 	}
 	return all, nil
 }
 
-func (s *server) fillCrowd(ctx context.Context) error {
-	methods, err := s.client.Sys().ListAuthWithContext(ctx)
+func fillCrowd(ctx context.Context, s *rig.Server) error {
+	methods, err := s.Client.Sys().ListAuthWithContext(ctx)
 	if err != nil {
 		return err
 	}
-	accessor, l := methods["approle/"].Accessor, s.client.Logical()
-	err = each(ctx, crowd, func(ctx context.Context, i int) error {
+	accessor, l := methods["approle/"].Accessor, s.Client.Logical()
+	err = rig.Each(ctx, crowd, func(ctx context.Context, i int) error {
 		_, err := l.WriteWithContext(ctx, "identity/entity-alias", map[string]any{
 			"name": fmt.Sprint("somebody-", i), "mount_accessor": accessor, "custom_metadata": map[string]any{"n": i},
 		})
@@ -120,8 +124,8 @@ func (s *server) fillCrowd(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return each(ctx, crowdPolicies, func(ctx context.Context, i int) error {
+	return rig.Each(ctx, crowdPolicies, func(ctx context.Context, i int) error {
 		text := fmt.Sprintf(`path "secret/data/{{identity.entity.name}}/%d/*" { capabilities = ["read"] }`, i)
-		return s.client.Sys().PutPolicyWithContext(ctx, fmt.Sprint("policy-", i), text)
+		return s.Client.Sys().PutPolicyWithContext(ctx, fmt.Sprint("policy-", i), text)
 	})
 }

@@ -7,13 +7,16 @@ import (
 	"strings"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/test/bench/figure"
+	"github.com/strongkeep/strongkeep/test/bench/kubesync"
+	"github.com/strongkeep/strongkeep/test/bench/rig"
 )
 
 // benchmark measures one thing. Run may return several figures of it; their
 // names begin with the benchmark's.
 type benchmark struct {
 	name string
-	run  func(context.Context, *bench) ([]figure, error)
+	run  func(context.Context, *rig.Rig) ([]figure.Figure, error)
 }
 
 // benchmarks are all there are, in the order they run.
@@ -27,7 +30,7 @@ func benchmarks() []benchmark {
 		databaseBenchmarks(),
 		startBenchmarks(),
 		leaseBenchmarks(),
-		syncBenchmarks(),
+		[]benchmark{{"sync-1000", kubesync.Measure}},
 	)
 }
 

@@ -11,6 +11,9 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"github.com/strongkeep/strongkeep/test/bench/figure"
+	"github.com/strongkeep/strongkeep/test/bench/rig"
 )
 
 // output is where the figures go, below the repository.
@@ -40,11 +43,11 @@ func run(args []string, stdout, stderr io.Writer) int {
 		_, _ = fmt.Fprintln(stderr, "bench:", err)
 		return 2
 	}
-	if err := onTwoCores(stderr); err != nil {
+	if err := rig.OnTwoCores(stderr); err != nil {
 		return exitCode(stderr, err)
 	}
-	return exitCode(stderr, measure(ctx, chosen, config{
-		duration: *duration, binary: *binary, progress: stderr, table: stdout,
+	return exitCode(stderr, measure(ctx, chosen, stdout, rig.Config{
+		Duration: *duration, Binary: *binary, Progress: stderr,
 	}))
 }
 
@@ -60,34 +63,34 @@ var errBounds = errors.New("not all bounds held")
 
 // measure runs the benchmarks one after the other and writes what came of it,
 // also when some failed.
-func measure(ctx context.Context, chosen []benchmark, c config) error {
-	b, err := prepare(ctx, c)
+func measure(ctx context.Context, chosen []benchmark, table io.Writer, c rig.Config) error {
+	b, err := rig.Prepare(ctx, c)
 	if err != nil {
 		return err
 	}
-	defer b.close()
-	var figures []figure
+	defer b.Close()
+	var figures []figure.Figure
 	var problems []error
 	for _, one := range chosen {
-		b.say("%s", one.name)
+		b.Say("%s", one.name)
 		got, err := one.run(ctx, b)
 		if err != nil {
-			got = append(got, failed(one.name))
+			got = append(got, figure.Failed(one.name))
 			problems = append(problems, fmt.Errorf("measuring %s: %w", one.name, err))
-			b.say("  %v", err)
+			b.Say("  %v", err)
 		}
 		figures = append(figures, got...)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
 	}
-	if err := printTable(c.table, figures); err != nil {
+	if err := figure.Print(table, figures); err != nil {
 		return err
 	}
-	if err := writeJSON(filepath.Join(b.root, output), figures); err != nil {
+	if err := figure.WriteJSON(filepath.Join(b.Root, output), figures); err != nil {
 		return err
 	}
-	if len(problems) == 0 && !allOK(figures) {
+	if len(problems) == 0 && !figure.AllOK(figures) {
 		problems = append(problems, errBounds)
 	}
 	return errors.Join(problems...)

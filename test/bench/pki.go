@@ -9,6 +9,9 @@ import (
 	vault "github.com/hashicorp/vault/api"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/test/bench/figure"
+	"github.com/strongkeep/strongkeep/test/bench/rig"
+	"github.com/strongkeep/strongkeep/test/bench/wrk"
 )
 
 //go:embed pki.lua
@@ -34,15 +37,15 @@ func pkiBenchmarks() []benchmark {
 }
 
 // run measures the empty handler, the vault, and the empty handler again.
-func (l issueLoad) run(ctx context.Context, b *bench) ([]figure, error) {
-	s, err := b.startDev(ctx)
+func (l issueLoad) run(ctx context.Context, b *rig.Rig) ([]figure.Figure, error) {
+	s, err := b.StartDev(ctx)
 	if err != nil {
 		return nil, err
 	}
-	defer s.process.Stop(10 * time.Second)
-	token, err := s.issuer(ctx)
+	defer s.Process.Stop(10 * time.Second)
+	token, err := issuer(ctx, s)
 	if err != nil {
-		return nil, s.process.Explain(err)
+		return nil, s.Process.Explain(err)
 	}
 	reference := kvLoad{connections: l.connections}.reference
 	before, err := reference(ctx, b)
@@ -51,33 +54,33 @@ func (l issueLoad) run(ctx context.Context, b *bench) ([]figure, error) {
 	}
 	o, err := l.vault(ctx, b, s, token)
 	if err != nil {
-		return nil, s.process.Explain(err)
+		return nil, s.Process.Explain(err)
 	}
 	after, err := reference(ctx, b)
 	if err != nil {
 		return nil, err
 	}
 	name := fmt.Sprintf("pki-issue-c%d", l.connections)
-	return []figure{atLeast(l.bound, name, o.perSecond(), "req/s", (before+after)/2)}, nil
+	return []figure.Figure{figure.AtLeast(l.bound, name, o.PerSecond(), "req/s", (before+after)/2)}, nil
 }
 
 // issuer makes a root and a role, and a token that may issue by it and no more.
-func (s *server) issuer(ctx context.Context) (string, error) {
-	if err := s.client.Sys().MountWithContext(ctx, "pki", &vault.MountInput{Type: "pki"}); err != nil {
+func issuer(ctx context.Context, s *rig.Server) (string, error) {
+	if err := s.Client.Sys().MountWithContext(ctx, "pki", &vault.MountInput{Type: "pki"}); err != nil {
 		return "", err
 	}
 	for path, body := range map[string]map[string]any{
 		"pki/root/generate/internal": {"common_name": "Bench", "key_type": "ec"},
 		"pki/roles/bench":            {"allow_any_name": true, "key_type": "ec", "ttl": "1h"},
 	} {
-		if _, err := s.client.Logical().WriteWithContext(ctx, path, body); err != nil {
+		if _, err := s.Client.Logical().WriteWithContext(ctx, path, body); err != nil {
 			return "", err
 		}
 	}
-	if err := s.client.Sys().PutPolicyWithContext(ctx, "issuer", `path "pki/issue/bench" { capabilities = ["update"] }`); err != nil {
+	if err := s.Client.Sys().PutPolicyWithContext(ctx, "issuer", `path "pki/issue/bench" { capabilities = ["update"] }`); err != nil {
 		return "", err
 	}
-	made, err := s.client.Auth().Token().CreateWithContext(ctx, &vault.TokenCreateRequest{Policies: []string{"issuer"}})
+	made, err := s.Client.Auth().Token().CreateWithContext(ctx, &vault.TokenCreateRequest{Policies: []string{"issuer"}})
 	if err != nil {
 		return "", err
 	}
@@ -86,29 +89,29 @@ func (s *server) issuer(ctx context.Context) (string, error) {
 
 // vault loads the vault, after a short time to warm up, and checks that every
 // answer has its two audit lines.
-func (l issueLoad) vault(ctx context.Context, b *bench, s *server, token string) (outcome, error) {
-	work := load{url: s.url, connections: l.connections, duration: b.duration / 5, script: issuing, secrets: []string{token}}
-	if _, err := b.wrk(ctx, work); err != nil {
-		return outcome{}, err
+func (l issueLoad) vault(ctx context.Context, b *rig.Rig, s *rig.Server, token string) (wrk.Outcome, error) {
+	work := wrk.Load{URL: s.URL, Connections: l.connections, Duration: b.Duration / 5, Script: issuing, Args: []string{token}}
+	if _, err := wrk.Run(ctx, b, work); err != nil {
+		return wrk.Outcome{}, err
 	}
-	work.duration = b.duration
-	lines, err := s.auditLines()
+	work.Duration = b.Duration
+	lines, err := s.AuditLines()
 	if err != nil {
-		return outcome{}, err
+		return wrk.Outcome{}, err
 	}
-	used := cpuTime(s.process.PID())
-	o, err := b.wrk(ctx, work)
+	used := rig.CPUTime(s.Process.PID())
+	o, err := wrk.Run(ctx, b, work)
 	if err != nil {
-		return outcome{}, err
+		return wrk.Outcome{}, err
 	}
-	b.say("  vault: %.0f req/s, %s of CPU each, p50 %.2f ms, p99 %.2f ms",
-		o.perSecond(), perRequest(cpuTime(s.process.PID())-used, o), float64(o.P50)/1e3, o.p99())
-	more, err := s.auditLines()
+	b.Say("  vault: %.0f req/s, %s of CPU each, p50 %.2f ms, p99 %.2f ms",
+		o.PerSecond(), perRequest(rig.CPUTime(s.Process.PID())-used, o), float64(o.P50)/1e3, o.P99ms())
+	more, err := s.AuditLines()
 	if err != nil {
-		return outcome{}, err
+		return wrk.Outcome{}, err
 	}
 	if got := more - lines; got < 2*o.Requests {
-		return outcome{}, errs.Newf(errs.Internal, "%d requests were answered, but only %d audit lines were written", o.Requests, got)
+		return wrk.Outcome{}, errs.Newf(errs.Internal, "%d requests were answered, but only %d audit lines were written", o.Requests, got)
 	}
 	return o, nil
 }

@@ -9,6 +9,9 @@ import (
 	vault "github.com/hashicorp/vault/api"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/test/bench/figure"
+	"github.com/strongkeep/strongkeep/test/bench/rig"
+	"github.com/strongkeep/strongkeep/test/bench/wrk"
 )
 
 //go:embed transit.lua
@@ -33,15 +36,15 @@ func transitBenchmarks() []benchmark {
 }
 
 // run measures the empty handler, the vault, and the empty handler again.
-func (l encryptLoad) run(ctx context.Context, b *bench) ([]figure, error) {
-	s, err := b.startDev(ctx)
+func (l encryptLoad) run(ctx context.Context, b *rig.Rig) ([]figure.Figure, error) {
+	s, err := b.StartDev(ctx)
 	if err != nil {
 		return nil, err
 	}
-	defer s.process.Stop(10 * time.Second)
-	token, err := s.encrypter(ctx)
+	defer s.Process.Stop(10 * time.Second)
+	token, err := encrypter(ctx, s)
 	if err != nil {
-		return nil, s.process.Explain(err)
+		return nil, s.Process.Explain(err)
 	}
 	reference := kvLoad{connections: l.connections}.reference
 	before, err := reference(ctx, b)
@@ -50,32 +53,32 @@ func (l encryptLoad) run(ctx context.Context, b *bench) ([]figure, error) {
 	}
 	o, err := l.vault(ctx, b, s, token)
 	if err != nil {
-		return nil, s.process.Explain(err)
+		return nil, s.Process.Explain(err)
 	}
 	after, err := reference(ctx, b)
 	if err != nil {
 		return nil, err
 	}
 	name := fmt.Sprintf("transit-encrypt-c%d", l.connections)
-	return []figure{
-		atLeast(l.bound, name, o.perSecond(), "req/s", (before+after)/2),
-		within(p99Bound, name+"-p99", o.p99(), "ms"),
+	return []figure.Figure{
+		figure.AtLeast(l.bound, name, o.PerSecond(), "req/s", (before+after)/2),
+		figure.Within(p99Bound, name+"-p99", o.P99ms(), "ms"),
 	}, nil
 }
 
 // encrypter makes a key, and a token that may encrypt with it and no more.
-func (s *server) encrypter(ctx context.Context) (string, error) {
-	if err := s.client.Sys().MountWithContext(ctx, "transit", &vault.MountInput{Type: "transit"}); err != nil {
+func encrypter(ctx context.Context, s *rig.Server) (string, error) {
+	if err := s.Client.Sys().MountWithContext(ctx, "transit", &vault.MountInput{Type: "transit"}); err != nil {
 		return "", err
 	}
-	if _, err := s.client.Logical().WriteWithContext(ctx, "transit/keys/bench", nil); err != nil {
+	if _, err := s.Client.Logical().WriteWithContext(ctx, "transit/keys/bench", nil); err != nil {
 		return "", err
 	}
 	const policy = `path "transit/encrypt/bench" { capabilities = ["update"] }`
-	if err := s.client.Sys().PutPolicyWithContext(ctx, "encrypter", policy); err != nil {
+	if err := s.Client.Sys().PutPolicyWithContext(ctx, "encrypter", policy); err != nil {
 		return "", err
 	}
-	made, err := s.client.Auth().Token().CreateWithContext(ctx, &vault.TokenCreateRequest{Policies: []string{"encrypter"}})
+	made, err := s.Client.Auth().Token().CreateWithContext(ctx, &vault.TokenCreateRequest{Policies: []string{"encrypter"}})
 	if err != nil {
 		return "", err
 	}
@@ -84,32 +87,32 @@ func (s *server) encrypter(ctx context.Context) (string, error) {
 
 // vault loads the vault, after a short time to warm up, and checks that every
 // answer has its two audit lines.
-func (l encryptLoad) vault(ctx context.Context, b *bench, s *server, token string) (outcome, error) {
-	work := load{
-		url: s.url, connections: l.connections, duration: b.duration / 5,
-		script: encrypting, secrets: []string{token},
+func (l encryptLoad) vault(ctx context.Context, b *rig.Rig, s *rig.Server, token string) (wrk.Outcome, error) {
+	work := wrk.Load{
+		URL: s.URL, Connections: l.connections, Duration: b.Duration / 5,
+		Script: encrypting, Args: []string{token},
 	}
-	if _, err := b.wrk(ctx, work); err != nil {
-		return outcome{}, err
+	if _, err := wrk.Run(ctx, b, work); err != nil {
+		return wrk.Outcome{}, err
 	}
-	work.duration = b.duration
-	lines, err := s.auditLines()
+	work.Duration = b.Duration
+	lines, err := s.AuditLines()
 	if err != nil {
-		return outcome{}, err
+		return wrk.Outcome{}, err
 	}
-	used := cpuTime(s.process.PID())
-	o, err := b.wrk(ctx, work)
+	used := rig.CPUTime(s.Process.PID())
+	o, err := wrk.Run(ctx, b, work)
 	if err != nil {
-		return outcome{}, err
+		return wrk.Outcome{}, err
 	}
-	b.say("  vault: %.0f req/s, %s of CPU each, p50 %.2f ms, p99 %.2f ms",
-		o.perSecond(), perRequest(cpuTime(s.process.PID())-used, o), float64(o.P50)/1e3, o.p99())
-	more, err := s.auditLines()
+	b.Say("  vault: %.0f req/s, %s of CPU each, p50 %.2f ms, p99 %.2f ms",
+		o.PerSecond(), perRequest(rig.CPUTime(s.Process.PID())-used, o), float64(o.P50)/1e3, o.P99ms())
+	more, err := s.AuditLines()
 	if err != nil {
-		return outcome{}, err
+		return wrk.Outcome{}, err
 	}
 	if got := more - lines; got < 2*o.Requests {
-		return outcome{}, errs.Newf(errs.Internal, "%d requests were answered, but only %d audit lines were written", o.Requests, got)
+		return wrk.Outcome{}, errs.Newf(errs.Internal, "%d requests were answered, but only %d audit lines were written", o.Requests, got)
 	}
 	return o, nil
 }

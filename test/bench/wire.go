@@ -2,17 +2,16 @@ package main
 
 import (
 	"context"
-	_ "embed" // the script
 	"fmt"
 	"time"
 
 	vault "github.com/hashicorp/vault/api"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/test/bench/figure"
+	"github.com/strongkeep/strongkeep/test/bench/rig"
+	"github.com/strongkeep/strongkeep/test/bench/wrk"
 )
-
-//go:embed fixed.lua
-var fixed string // a script that sends one request again and again
 
 // wire is one request, sent again and again over so many connections, held
 // against the empty handler. prepare sets the vault up for it and returns the
@@ -21,11 +20,11 @@ type wire struct {
 	name        string
 	connections int
 	bound       float64 // of requests per second
-	prepare     func(context.Context, *server) ([]string, error)
+	prepare     func(context.Context, *rig.Server) ([]string, error)
 }
 
 // wires is a wire with 64 connections, and one with 16 that must do half of it.
-func wires(name string, bound float64, prepare func(context.Context, *server) ([]string, error)) []benchmark {
+func wires(name string, bound float64, prepare func(context.Context, *rig.Server) ([]string, error)) []benchmark {
 	var all []benchmark
 	for _, w := range []wire{{name + "-c64", 64, bound, prepare}, {name + "-c16", 16, bound / 2, prepare}} {
 		all = append(all, benchmark{w.name, w.run})
@@ -38,15 +37,15 @@ func loginBenchmarks() []benchmark {
 }
 
 // run measures the empty handler, the vault, and the empty handler again.
-func (w wire) run(ctx context.Context, b *bench) ([]figure, error) {
-	s, err := b.startDev(ctx)
+func (w wire) run(ctx context.Context, b *rig.Rig) ([]figure.Figure, error) {
+	s, err := b.StartDev(ctx)
 	if err != nil {
 		return nil, err
 	}
-	defer s.process.Stop(10 * time.Second)
+	defer s.Process.Stop(10 * time.Second)
 	args, err := w.prepare(ctx, s)
 	if err != nil {
-		return nil, s.process.Explain(err)
+		return nil, s.Process.Explain(err)
 	}
 	reference := kvLoad{connections: w.connections}.reference
 	before, err := reference(ctx, b)
@@ -55,53 +54,53 @@ func (w wire) run(ctx context.Context, b *bench) ([]figure, error) {
 	}
 	o, err := w.load(ctx, b, s, args)
 	if err != nil {
-		return nil, s.process.Explain(err)
+		return nil, s.Process.Explain(err)
 	}
 	after, err := reference(ctx, b)
 	if err != nil {
 		return nil, err
 	}
-	return []figure{
-		atLeast(w.bound, w.name, o.perSecond(), "req/s", (before+after)/2),
-		within(p99Bound, w.name+"-p99", o.p99(), "ms"),
+	return []figure.Figure{
+		figure.AtLeast(w.bound, w.name, o.PerSecond(), "req/s", (before+after)/2),
+		figure.Within(p99Bound, w.name+"-p99", o.P99ms(), "ms"),
 	}, nil
 }
 
 // load loads the vault, after a short time to warm up, and checks that every
 // answer has its two audit lines.
-func (w wire) load(ctx context.Context, b *bench, s *server, args []string) (outcome, error) {
-	work := load{url: s.url, connections: w.connections, duration: b.duration / 5, script: fixed, secrets: args}
-	if _, err := b.wrk(ctx, work); err != nil {
-		return outcome{}, err
+func (w wire) load(ctx context.Context, b *rig.Rig, s *rig.Server, args []string) (wrk.Outcome, error) {
+	work := wrk.Load{URL: s.URL, Connections: w.connections, Duration: b.Duration / 5, Script: wrk.Fixed, Args: args}
+	if _, err := wrk.Run(ctx, b, work); err != nil {
+		return wrk.Outcome{}, err
 	}
-	work.duration = b.duration
-	lines, err := s.auditLines()
+	work.Duration = b.Duration
+	lines, err := s.AuditLines()
 	if err != nil {
-		return outcome{}, err
+		return wrk.Outcome{}, err
 	}
-	used := cpuTime(s.process.PID())
-	o, err := b.wrk(ctx, work)
+	used := rig.CPUTime(s.Process.PID())
+	o, err := wrk.Run(ctx, b, work)
 	if err != nil {
-		return outcome{}, err
+		return wrk.Outcome{}, err
 	}
-	b.say("  vault: %.0f req/s, %s of CPU each, p50 %.2f ms, p99 %.2f ms",
-		o.perSecond(), perRequest(cpuTime(s.process.PID())-used, o), float64(o.P50)/1e3, o.p99())
-	more, err := s.auditLines()
+	b.Say("  vault: %.0f req/s, %s of CPU each, p50 %.2f ms, p99 %.2f ms",
+		o.PerSecond(), perRequest(rig.CPUTime(s.Process.PID())-used, o), float64(o.P50)/1e3, o.P99ms())
+	more, err := s.AuditLines()
 	if err != nil {
-		return outcome{}, err
+		return wrk.Outcome{}, err
 	}
 	if got := more - lines; got < 2*o.Requests {
-		return outcome{}, errs.Newf(errs.Internal, "%d requests were answered, but only %d audit lines were written", o.Requests, got)
+		return wrk.Outcome{}, errs.Newf(errs.Internal, "%d requests were answered, but only %d audit lines were written", o.Requests, got)
 	}
 	return o, nil
 }
 
 // approleLogin makes a role and a secret ID that may be used without end.
-func approleLogin(ctx context.Context, s *server) ([]string, error) {
-	if err := s.client.Sys().EnableAuthWithOptionsWithContext(ctx, "approle", &vault.EnableAuthOptions{Type: "approle"}); err != nil {
+func approleLogin(ctx context.Context, s *rig.Server) ([]string, error) {
+	if err := s.Client.Sys().EnableAuthWithOptionsWithContext(ctx, "approle", &vault.EnableAuthOptions{Type: "approle"}); err != nil {
 		return nil, err
 	}
-	l := s.client.Logical()
+	l := s.Client.Logical()
 	if _, err := l.WriteWithContext(ctx, "auth/approle/role/bench", map[string]any{"token_policies": "default", "role_id": "bench"}); err != nil {
 		return nil, err
 	}
@@ -112,8 +111,8 @@ func approleLogin(ctx context.Context, s *server) ([]string, error) {
 	return []string{"POST", "/v1/auth/approle/login", "", fmt.Sprintf(`{"role_id":"bench","secret_id":%q}`, made.Data["secret_id"])}, nil
 }
 
-func lookupSelf(ctx context.Context, s *server) ([]string, error) {
-	made, err := s.client.Auth().Token().CreateWithContext(ctx, &vault.TokenCreateRequest{Policies: []string{"default"}})
+func lookupSelf(ctx context.Context, s *rig.Server) ([]string, error) {
+	made, err := s.Client.Auth().Token().CreateWithContext(ctx, &vault.TokenCreateRequest{Policies: []string{"default"}})
 	if err != nil {
 		return nil, err
 	}

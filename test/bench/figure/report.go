@@ -1,4 +1,4 @@
-package main
+package figure
 
 import (
 	"encoding/json"
@@ -12,8 +12,8 @@ import (
 	"github.com/strongkeep/strongkeep/internal/errs"
 )
 
-// printTable writes the figures for people.
-func printTable(w io.Writer, figures []figure) error {
+// Print writes the figures for people.
+func Print(w io.Writer, figures []Figure) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	_, _ = fmt.Fprintln(t, "name\tvalue\tunit\treference\tratio\tbound\t\t")
 	for _, f := range figures {
@@ -38,9 +38,9 @@ func number(v float64) string {
 	return fmt.Sprintf("%.3f", v)
 }
 
-// writeJSON replaces path with the figures.
-func writeJSON(path string, figures []figure) error {
-	rounded := make([]figure, len(figures))
+// WriteJSON replaces path with the figures.
+func WriteJSON(path string, figures []Figure) error {
+	rounded := make([]Figure, len(figures))
 	for i, f := range figures {
 		f.Value, f.Reference, f.Ratio = round(f.Value), round(f.Reference), round(f.Ratio)
 		rounded[i] = f
@@ -61,8 +61,8 @@ func writeJSON(path string, figures []figure) error {
 // round keeps four decimals: the rest is noise.
 func round(v float64) float64 { return math.Round(v*1e4) / 1e4 }
 
-// allOK reports whether every bound held.
-func allOK(figures []figure) bool {
+// AllOK reports whether every bound held.
+func AllOK(figures []Figure) bool {
 	for _, f := range figures {
 		if !f.OK {
 			return false

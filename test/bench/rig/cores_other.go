@@ -1,6 +1,6 @@
 //go:build !linux
 
-package main
+package rig
 
 import (
 	"fmt"
@@ -9,12 +9,13 @@ import (
 	"time"
 )
 
-// onTwoCores can bind to cores on Linux only.
-func onTwoCores(stderr io.Writer) error {
+// OnTwoCores can bind to cores on Linux only.
+func OnTwoCores(stderr io.Writer) error {
 	_, _ = fmt.Fprintf(stderr, "bench: note: the bounds are made for 2 cores of Linux, and this is %s with %d\n", runtime.GOOS, runtime.NumCPU())
 	return nil
 }
 
 func inMemory(string) bool { return false }
 
-func cpuTime(int) time.Duration { return 0 }
+// CPUTime is not known here.
+func CPUTime(int) time.Duration { return 0 }

@@ -1,4 +1,4 @@
-package main
+package rig
 
 import (
 	"fmt"
@@ -17,9 +17,9 @@ import (
 // cores is how many cores all processes of a run share.
 const cores = 2
 
-// onTwoCores replaces this process by one that is bound to two cores, if it may
+// OnTwoCores replaces this process by one that is bound to two cores, if it may
 // use more: all it starts is bound with it.
-func onTwoCores(stderr io.Writer) error {
+func OnTwoCores(stderr io.Writer) error {
 	var allowed unix.CPUSet
 	if err := unix.SchedGetaffinity(0, &allowed); err != nil {
 		return errs.Newf(errs.Unavailable, "finding out which cores there are: %w", err)
@@ -49,8 +49,8 @@ func onTwoCores(stderr io.Writer) error {
 	return errs.Newf(errs.Unavailable, "running taskset: %w", unix.Exec(taskset, args, os.Environ()))
 }
 
-// cpuTime is how long a process has run on all cores together.
-func cpuTime(pid int) time.Duration {
+// CPUTime is how long a process has run on all cores together.
+func CPUTime(pid int) time.Duration {
 	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {
 		return 0

@@ -1,4 +1,4 @@
-package main
+package kubesync
 
 import (
 	"bytes"
@@ -19,6 +19,8 @@ import (
 
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
 	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/test/bench/figure"
+	"github.com/strongkeep/strongkeep/test/bench/rig"
 	"github.com/strongkeep/strongkeep/test/cluster"
 	"github.com/strongkeep/strongkeep/test/cluster/process"
 )
@@ -26,22 +28,20 @@ import (
 // Creating so many ExternalSecrets at once until all are Ready must not take
 // longer than this many times what it takes to write so many small objects.
 const (
-	syncBound     = 3.0
-	syncObjects   = 1000
-	smallObjects  = 2000
-	syncTimeout   = 5 * time.Minute
-	kubeWriters   = 16
-	kubectls      = 4
-	syncNamespace = "bench"
+	bound        = 3.0
+	objects      = 1000
+	smallObjects = 2000
+	timeout      = 5 * time.Minute
+	kubeWriters  = 16
+	kubectls     = 4
+	namespace    = "bench"
 )
 
-func syncBenchmarks() []benchmark { return []benchmark{{"sync-1000", syncMany}} }
-
-// syncMany runs the operator against a real API server and a real vault. The
+// Measure runs the operator against a real API server and a real vault. The
 // small objects are ConfigMaps of one value, written by several kubectl create
 // at once, before and after.
-func syncMany(ctx context.Context, b *bench) (_ []figure, err error) {
-	w, err := newSyncWorld(ctx, b)
+func Measure(ctx context.Context, b *rig.Rig) (_ []figure.Figure, err error) {
+	w, err := newWorld(ctx, b)
 	if err != nil {
 		return nil, err
 	}
@@ -53,14 +53,14 @@ func syncMany(ctx context.Context, b *bench) (_ []figure, err error) {
 	if err != nil {
 		return nil, err
 	}
-	b.say("  %d ConfigMaps: %.2f s", smallObjects, before.Seconds())
-	operator, server := cpuTime(w.operator.PID()), cpuTime(w.server.process.PID())
+	b.Say("  %d ConfigMaps: %.2f s", smallObjects, before.Seconds())
+	operator, server := rig.CPUTime(w.operator.PID()), rig.CPUTime(w.server.Process.PID())
 	took, err := w.sync(ctx)
 	if err != nil {
 		return nil, w.operator.Explain(err)
 	}
-	b.say("  %d ExternalSecrets: %.2f s, in which the operator used %.2f s of CPU and the vault %.2f s", syncObjects, took.Seconds(),
-		(cpuTime(w.operator.PID()) - operator).Seconds(), (cpuTime(w.server.process.PID()) - server).Seconds())
+	b.Say("  %d ExternalSecrets: %.2f s, in which the operator used %.2f s of CPU and the vault %.2f s", objects, took.Seconds(),
+		(rig.CPUTime(w.operator.PID()) - operator).Seconds(), (rig.CPUTime(w.server.Process.PID()) - server).Seconds())
 	if err := w.verify(ctx); err != nil {
 		return nil, err
 	}
@@ -72,62 +72,62 @@ func syncMany(ctx context.Context, b *bench) (_ []figure, err error) {
 	if err != nil {
 		return nil, err
 	}
-	b.say("  %d ConfigMaps: %.2f s; by a bare client over %d connections: %.2f s", smallObjects, after.Seconds(), kubeWriters, bare.Seconds())
-	return []figure{atMost(syncBound, "sync-1000", took.Seconds(), "s", (before+after).Seconds()/2)}, nil
+	b.Say("  %d ConfigMaps: %.2f s; by a bare client over %d connections: %.2f s", smallObjects, after.Seconds(), kubeWriters, bare.Seconds())
+	return []figure.Figure{figure.AtMost(bound, "sync-1000", took.Seconds(), "s", (before+after).Seconds()/2)}, nil
 }
 
-// syncWorld is a cluster, a vault and an operator.
-type syncWorld struct {
-	bench    *bench
+// world is a cluster, a vault and an operator.
+type world struct {
+	rig      *rig.Rig
 	cluster  *cluster.Cluster
-	server   *server
+	server   *rig.Server
 	operator *process.Process
 	kube     client.WithWatch
 }
 
-func newSyncWorld(ctx context.Context, b *bench) (_ *syncWorld, err error) {
-	w := &syncWorld{bench: b}
+func newWorld(ctx context.Context, b *rig.Rig) (_ *world, err error) {
+	w := &world{rig: b}
 	defer func() {
 		if err != nil {
 			w.close()
 		}
 	}()
-	b.say("  starting a cluster (the first time, its programs are built)")
-	if w.cluster, err = cluster.Start(ctx, cluster.Config{Log: b.progress}); err != nil {
+	b.Say("  starting a cluster (the first time, its programs are built)")
+	if w.cluster, err = cluster.Start(ctx, cluster.Config{Log: b.Progress}); err != nil {
 		return nil, err
 	}
-	if _, err := w.cluster.Kubectl(ctx, nil, "apply", "--server-side", "-f", filepath.Join(b.root, "api", "crds")); err != nil {
+	if _, err := w.cluster.Kubectl(ctx, nil, "apply", "--server-side", "-f", filepath.Join(b.Root, "api", "crds")); err != nil {
 		return nil, err
 	}
 	if w.kube, err = newKube(w.cluster.Kubeconfig()); err != nil {
 		return nil, err
 	}
-	if w.server, err = b.startDev(ctx); err != nil {
+	if w.server, err = b.StartDev(ctx); err != nil {
 		return nil, err
 	}
-	if err := w.server.fill(ctx); err != nil {
+	if err := w.server.Fill(ctx); err != nil {
 		return nil, err
 	}
 	if err := w.makeStore(ctx); err != nil {
 		return nil, err
 	}
-	w.operator, err = b.start("operator", b.binary, "operator", "run", "-kubeconfig="+w.cluster.Kubeconfig(),
-		"-own-namespace="+syncNamespace, "-metrics-addr=0", "-health-addr=0", "-log-level=warn")
+	w.operator, err = b.Start("operator", b.Binary, "operator", "run", "-kubeconfig="+w.cluster.Kubeconfig(),
+		"-own-namespace="+namespace, "-metrics-addr=0", "-health-addr=0", "-log-level=warn")
 	return w, err
 }
 
-func (w *syncWorld) close() {
+func (w *world) close() {
 	if w.operator != nil {
 		w.operator.Stop(10 * time.Second)
 	}
 	if w.server != nil {
-		w.server.process.Stop(10 * time.Second)
+		w.server.Process.Stop(10 * time.Second)
 	}
 	if w.cluster == nil {
 		return
 	}
 	if err := w.cluster.Stop(); err != nil {
-		w.bench.say("  %v", err)
+		w.rig.Say("  %v", err)
 	}
 }
 
@@ -153,26 +153,26 @@ func newKube(kubeconfig string) (client.WithWatch, error) {
 
 // makeStore makes the namespace and its SecretStore, which logs in with a token
 // that reads the secrets and hears of their changes.
-func (w *syncWorld) makeStore(ctx context.Context) error {
+func (w *world) makeStore(ctx context.Context) error {
 	const policy = `
 path "secret/data/bench/*"         { capabilities = ["read"] }
 path "sys/events/subscribe/kv-v2*" { capabilities = ["read"] }`
-	if err := w.server.client.Sys().PutPolicyWithContext(ctx, "operator", policy); err != nil {
+	if err := w.server.Client.Sys().PutPolicyWithContext(ctx, "operator", policy); err != nil {
 		return err
 	}
-	made, err := w.server.client.Auth().Token().CreateWithContext(ctx, &vault.TokenCreateRequest{Policies: []string{"operator"}})
+	made, err := w.server.Client.Auth().Token().CreateWithContext(ctx, &vault.TokenCreateRequest{Policies: []string{"operator"}})
 	if err != nil {
 		return err
 	}
 	provider, err := v1.NewProvider("vault", map[string]any{
-		"server": w.server.url, "path": mounted, "version": "v2",
+		"server": w.server.URL, "path": rig.Mounted, "version": "v2",
 		"auth": map[string]any{"tokenSecretRef": map[string]any{"name": "vault-token", "key": "token"}},
 	})
 	if err != nil {
 		return err
 	}
 	for _, o := range []client.Object{
-		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: syncNamespace}},
+		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}},
 		&corev1.Secret{ObjectMeta: meta("vault-token"), StringData: map[string]string{"token": made.Auth.ClientToken}},
 		&v1.SecretStore{ObjectMeta: meta("vault"), Spec: v1.SecretStoreSpec{Provider: provider}},
 	} {
@@ -184,15 +184,15 @@ path "sys/events/subscribe/kv-v2*" { capabilities = ["read"] }`
 }
 
 func meta(name string) metav1.ObjectMeta {
-	return metav1.ObjectMeta{Namespace: syncNamespace, Name: name}
+	return metav1.ObjectMeta{Namespace: namespace, Name: name}
 }
 
-func (w *syncWorld) storeReady(ctx context.Context) error {
+func (w *world) storeReady(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	return w.operator.Await(ctx, func(ctx context.Context) error {
 		var s v1.SecretStore
-		if err := w.kube.Get(ctx, client.ObjectKey{Namespace: syncNamespace, Name: "vault"}, &s); err != nil {
+		if err := w.kube.Get(ctx, client.ObjectKey{Namespace: namespace, Name: "vault"}, &s); err != nil {
 			return err
 		}
 		if !ready(s.Status.Conditions) {
@@ -213,11 +213,11 @@ func ready(conditions []v1.Condition) bool {
 
 // writeSmall measures how long kubectl create needs for the small objects, a
 // part of them in each of several processes at once.
-func (w *syncWorld) writeSmall(ctx context.Context, when string) (time.Duration, error) {
+func (w *world) writeSmall(ctx context.Context, when string) (time.Duration, error) {
 	parts := make([]bytes.Buffer, kubectls)
 	for i := range smallObjects {
 		_, _ = fmt.Fprintf(&parts[i%kubectls], "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: small-%s-%d, namespace: %s}\ndata: {value: \"%d\"}\n",
-			when, i, syncNamespace, i) // a buffer takes everything
+			when, i, namespace, i) // a buffer takes everything
 	}
 	began := time.Now()
 	g, ctx := errgroup.WithContext(ctx)
@@ -233,7 +233,7 @@ func (w *syncWorld) writeSmall(ctx context.Context, when string) (time.Duration,
 
 // writeBare measures the same with a client that does nothing else: the ceiling
 // of the API server, for the record.
-func (w *syncWorld) writeBare(ctx context.Context) (time.Duration, error) {
+func (w *world) writeBare(ctx context.Context) (time.Duration, error) {
 	began := time.Now()
 	err := w.create(ctx, smallObjects, func(i int) client.Object {
 		return &corev1.ConfigMap{ObjectMeta: meta(fmt.Sprintf("bare-%d", i)), Data: map[string]string{"value": strconv.Itoa(i)}}
@@ -242,7 +242,7 @@ func (w *syncWorld) writeBare(ctx context.Context) (time.Duration, error) {
 }
 
 // create writes n objects over kubeWriters connections.
-func (w *syncWorld) create(ctx context.Context, n int, object func(i int) client.Object) error {
+func (w *world) create(ctx context.Context, n int, object func(i int) client.Object) error {
 	var next atomic.Int64
 	g, ctx := errgroup.WithContext(ctx)
 	for range kubeWriters {
@@ -263,21 +263,21 @@ func (w *syncWorld) create(ctx context.Context, n int, object func(i int) client
 }
 
 // sync measures from the first create until the last ExternalSecret is Ready.
-func (w *syncWorld) sync(ctx context.Context) (time.Duration, error) {
-	ctx, cancel := context.WithTimeout(ctx, syncTimeout)
+func (w *world) sync(ctx context.Context) (time.Duration, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	began := time.Now()
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
-		err := w.create(ctx, syncObjects, externalSecret)
-		w.bench.say("  created after %.2f s", time.Since(began).Seconds())
+		err := w.create(ctx, objects, externalSecret)
+		w.rig.Say("  created after %.2f s", time.Since(began).Seconds())
 		return err
 	})
 	g.Go(func() error {
 		done := map[string]bool{}
-		for len(done) < syncObjects {
+		for len(done) < objects {
 			if err := w.follow(ctx, done); err != nil {
-				return errs.Newf(errs.Unavailable, "%d of %d ExternalSecrets are Ready: %w", len(done), syncObjects, err)
+				return errs.Newf(errs.Unavailable, "%d of %d ExternalSecrets are Ready: %w", len(done), objects, err)
 			}
 		}
 		return nil
@@ -288,13 +288,13 @@ func (w *syncWorld) sync(ctx context.Context) (time.Duration, error) {
 
 // follow notes who is Ready until all are or the watch ends, which the API
 // server may do at any time. A new watch begins with the state as it is.
-func (w *syncWorld) follow(ctx context.Context, done map[string]bool) error {
-	watch, err := w.kube.Watch(ctx, &v1.ExternalSecretList{}, client.InNamespace(syncNamespace))
+func (w *world) follow(ctx context.Context, done map[string]bool) error {
+	watch, err := w.kube.Watch(ctx, &v1.ExternalSecretList{}, client.InNamespace(namespace))
 	if err != nil {
 		return err
 	}
 	defer watch.Stop()
-	for len(done) < syncObjects {
+	for len(done) < objects {
 		select {
 		case e, open := <-watch.ResultChan():
 			if !open {
@@ -317,21 +317,21 @@ func externalSecret(i int) client.Object {
 			SecretStoreRef: v1.SecretStoreRef{Name: "vault"},
 			Data: []v1.ExternalSecretData{{
 				SecretKey: "password",
-				RemoteRef: v1.RemoteRef{Key: secretPath(i), Property: "password"},
+				RemoteRef: v1.RemoteRef{Key: rig.SecretPath(i), Property: "password"},
 			}},
 		},
 	}
 }
 
 // verify checks every Secret's value against what fill stored.
-func (w *syncWorld) verify(ctx context.Context) error {
-	for i := range syncObjects {
+func (w *world) verify(ctx context.Context) error {
+	for i := range objects {
 		var s corev1.Secret
 		name := "app-" + strconv.Itoa(i)
-		if err := w.kube.Get(ctx, client.ObjectKey{Namespace: syncNamespace, Name: name}, &s); err != nil {
+		if err := w.kube.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, &s); err != nil {
 			return errs.Newf(errs.Internal, "an ExternalSecret is Ready, and its Secret: %w", err)
 		}
-		if string(s.Data["password"]) != secretValue(i)["password"] {
+		if string(s.Data["password"]) != rig.SecretValue(i)["password"] {
 			return errs.Newf(errs.Internal, "Secret %s does not have the value that the vault has", name)
 		}
 	}
