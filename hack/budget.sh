@@ -8,7 +8,6 @@ cd "$(dirname "$0")/.."
 declare -A allowed=(
   [internal/vault/engine/database]=1970
   [internal/vault/gate]=2550
-  [internal/vault/identity]=1660
 )
 status=0
 while read -r dir; do

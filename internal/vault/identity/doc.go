@@ -20,6 +20,7 @@
 // sealed by the store. Each entity is a row of its own: a login reads two rows
 // that are cached, and writes the second once a day.
 //
-// What the rows hold is in package record. Start reading at Manager.Login, then
+// What the rows hold is in package record, where they lie in rows, and what a
+// request sees of them in subject. Start reading at Manager.Login, then
 // Manager.Subject, then Edit.
 package identity

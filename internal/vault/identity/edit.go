@@ -28,7 +28,7 @@ func (x Edit) PutEntity(ctx context.Context, old, e *Entity) error {
 		return err
 	}
 	if old == nil || record.Fold(old.Name) != record.Fold(e.Name) {
-		taken, err := x.refer(ctx, x.entityNameKey(e.Name))
+		taken, err := x.Refer(ctx, x.EntityNameKey(e.Name))
 		if err != nil {
 			return err
 		}
@@ -36,18 +36,18 @@ func (x Edit) PutEntity(ctx context.Context, old, e *Entity) error {
 			return errs.Newf(errs.Invalid, "entity name %q is already in use", e.Name)
 		}
 		if old != nil {
-			x.tx.Delete(x.entityNameKey(old.Name))
+			x.tx.Delete(x.EntityNameKey(old.Name))
 		}
 	}
 	if old == nil || old.Name != e.Name {
-		if err := x.point(x.entityNameKey(e.Name), reference{Owner: e.ID, Name: e.Name}); err != nil {
+		if err := x.point(x.EntityNameKey(e.Name), reference{Owner: e.ID, Name: e.Name}); err != nil {
 			return err
 		}
 	}
 	return x.saveEntity(e)
 }
 
-func (x Edit) saveEntity(e *Entity) error { return x.put(x.entityKey(e.ID), "an entity", e) }
+func (x Edit) saveEntity(e *Entity) error { return x.put(x.EntityKey(e.ID), "an entity", e) }
 
 // DeleteEntity removes an entity and all that leads to it. Its tokens are
 // refused from then on.
@@ -58,26 +58,26 @@ func (x Edit) DeleteEntity(ctx context.Context, e *Entity) error {
 		}
 	}
 	for _, group := range e.DirectGroups() {
-		x.tx.Delete(x.memberFolder(group) + e.ID)
+		x.tx.Delete(x.MemberFolder(group) + e.ID)
 	}
 	for _, id := range e.Merged {
-		x.tx.Delete(x.mergedKey(id))
+		x.tx.Delete(x.MergedKey(id))
 	}
-	x.tx.Delete(x.entityNameKey(e.Name))
-	x.tx.Delete(x.entityKey(e.ID))
+	x.tx.Delete(x.EntityNameKey(e.Name))
+	x.tx.Delete(x.EntityKey(e.ID))
 	return nil
 }
 
 // dropAlias removes what leads to an alias.
 func (x Edit) dropAlias(ctx context.Context, e *Entity, a *Alias) error {
-	x.tx.Delete(x.aliasKey(a.Accessor, a.Name))
-	x.tx.Delete(x.aliasIDKey(a.ID))
+	x.tx.Delete(x.AliasKey(a.Accessor, a.Name))
+	x.tx.Delete(x.AliasIDKey(a.ID))
 	if a.Origin == "" {
 		return nil
 	}
-	ref, err := x.refer(ctx, x.originKey(a.Accessor, a.Origin))
+	ref, err := x.Refer(ctx, x.OriginKey(a.Accessor, a.Origin))
 	if err == nil && ref.Owner == e.ID && ref.Alias == a.ID {
-		x.tx.Delete(x.originKey(a.Accessor, a.Origin))
+		x.tx.Delete(x.OriginKey(a.Accessor, a.Origin))
 	}
 	return err
 }
@@ -85,16 +85,16 @@ func (x Edit) dropAlias(ctx context.Context, e *Entity, a *Alias) error {
 // leadTo writes what leads to an alias of e.
 func (x Edit) leadTo(e *Entity, a *Alias) error {
 	ref := reference{Owner: e.ID, Alias: a.ID}
-	if err := x.point(x.aliasKey(a.Accessor, a.Name), ref); err != nil {
+	if err := x.point(x.AliasKey(a.Accessor, a.Name), ref); err != nil {
 		return err
 	}
-	if err := x.point(x.aliasIDKey(a.ID), ref); err != nil {
+	if err := x.point(x.AliasIDKey(a.ID), ref); err != nil {
 		return err
 	}
 	if a.Origin == "" {
 		return nil
 	}
-	return x.point(x.originKey(a.Accessor, a.Origin), ref)
+	return x.point(x.OriginKey(a.Accessor, a.Origin), ref)
 }
 
 // AddAlias gives e, which is stored or about to be, one more alias, and stores
@@ -134,7 +134,7 @@ func (x Edit) checkAlias(ctx context.Context, e *Entity, a *Alias) error {
 	if e.Alias(a.Accessor) != nil {
 		return errs.Newf(errs.Invalid, "entity %s already has an alias on the mount with accessor %s: an entity has one alias on each", e.ID, a.Accessor)
 	}
-	taken, err := x.refer(ctx, x.aliasKey(a.Accessor, a.Name))
+	taken, err := x.Refer(ctx, x.AliasKey(a.Accessor, a.Name))
 	if err == nil && taken.Owner != "" {
 		err = errs.Newf(errs.Exist, "alias with combination of mount accessor and name already exists: it is alias %s of entity %s", taken.Alias, taken.Owner)
 	}
@@ -174,7 +174,7 @@ func (x Edit) without(e *Entity, a *Alias) *Entity {
 	kept := next.DirectGroups()
 	for _, group := range e.DirectGroups() {
 		if !slices.Contains(kept, group) {
-			x.tx.Delete(x.memberFolder(group) + e.ID)
+			x.tx.Delete(x.MemberFolder(group) + e.ID)
 		}
 	}
 	return next
@@ -238,5 +238,5 @@ func (x Edit) PutConfig(c Config) error {
 	if c.Retention < 0 || c.Retention > int64((100*365*24*time.Hour).Seconds()) {
 		return errs.New(errs.Invalid, "ephemeral_retention must be 0, which is for ever, or up to 100 years")
 	}
-	return x.put(x.configKey(), "a configuration", c)
+	return x.put(x.ConfigKey(), "a configuration", c)
 }

@@ -35,7 +35,7 @@ func (x Edit) PutGroup(ctx context.Context, old, g *Group) error {
 		return err
 	}
 	if old == nil || record.Fold(old.Name) != record.Fold(g.Name) {
-		taken, err := x.refer(ctx, x.groupNameKey(g.Name))
+		taken, err := x.Refer(ctx, x.GroupNameKey(g.Name))
 		if err != nil {
 			return err
 		}
@@ -43,11 +43,11 @@ func (x Edit) PutGroup(ctx context.Context, old, g *Group) error {
 			return errs.New(errs.Invalid, "group name is already in use")
 		}
 		if old != nil {
-			x.tx.Delete(x.groupNameKey(old.Name))
+			x.tx.Delete(x.GroupNameKey(old.Name))
 		}
 	}
 	if old == nil || old.Name != g.Name {
-		if err := x.point(x.groupNameKey(g.Name), reference{Owner: g.ID, Name: g.Name}); err != nil {
+		if err := x.point(x.GroupNameKey(g.Name), reference{Owner: g.ID, Name: g.Name}); err != nil {
 			return err
 		}
 	}
@@ -58,7 +58,7 @@ func (x Edit) PutGroup(ctx context.Context, old, g *Group) error {
 	return x.saveGroup(g)
 }
 
-func (x Edit) saveGroup(g *Group) error { return x.put(x.groupKey(g.ID), "a group", g) }
+func (x Edit) saveGroup(g *Group) error { return x.put(x.GroupKey(g.ID), "a group", g) }
 
 // link tells groups that g came to contain, or no longer contains, and refuses circles.
 func (x Edit) link(ctx context.Context, old, g *Group) error {
@@ -184,13 +184,13 @@ func (x Edit) join(ctx context.Context, group, id string) error {
 	next.Groups = append(slices.Clone(e.Groups), group)
 	slices.Sort(next.Groups)
 	next.Automatic = false
-	x.tx.Put(x.memberFolder(group)+id, []byte{record.Format})
+	x.tx.Put(x.MemberFolder(group)+id, []byte{record.Format})
 	return x.saveEntity(next)
 }
 
 // leave takes an entity out of a group, however it came in.
 func (x Edit) leave(ctx context.Context, group, id string) error {
-	x.tx.Delete(x.memberFolder(group) + id)
+	x.tx.Delete(x.MemberFolder(group) + id)
 	e, err := x.Entity(ctx, id)
 	if err != nil || e == nil || !slices.Contains(e.DirectGroups(), group) {
 		return err
@@ -228,9 +228,9 @@ func (x Edit) DeleteGroup(ctx context.Context, g *Group) error {
 		}
 	}
 	x.dropGroupAlias(g)
-	x.tx.Delete(x.groupNameKey(g.Name))
-	x.tx.Delete(x.groupKey(g.ID))
-	x.tx.Put(x.sweepKey(g.ID), []byte{record.Format})
+	x.tx.Delete(x.GroupNameKey(g.Name))
+	x.tx.Delete(x.GroupKey(g.ID))
+	x.tx.Put(x.SweepKey(g.ID), []byte{record.Format})
 	return nil
 }
 
@@ -252,7 +252,7 @@ func (x Edit) SetGroupAlias(ctx context.Context, g *Group, a *Alias) (*Group, er
 	if err := record.CheckName("alias name", a.Name, record.MaxAliasName); err != nil {
 		return nil, err
 	}
-	taken, err := x.refer(ctx, x.groupAliasKey(a.Accessor, a.Name))
+	taken, err := x.Refer(ctx, x.GroupAliasKey(a.Accessor, a.Name))
 	if err != nil {
 		return nil, err
 	}
@@ -272,10 +272,10 @@ func (x Edit) SetGroupAlias(ctx context.Context, g *Group, a *Alias) (*Group, er
 	now.Updated = next.Updated
 	next.Alias = &now
 	ref := reference{Owner: g.ID, Alias: now.ID}
-	if err := x.point(x.groupAliasKey(now.Accessor, now.Name), ref); err != nil {
+	if err := x.point(x.GroupAliasKey(now.Accessor, now.Name), ref); err != nil {
 		return nil, err
 	}
-	if err := x.point(x.groupAliasIDKey(now.ID), ref); err != nil {
+	if err := x.point(x.GroupAliasIDKey(now.ID), ref); err != nil {
 		return nil, err
 	}
 	return next, x.saveGroup(next)
@@ -283,7 +283,7 @@ func (x Edit) SetGroupAlias(ctx context.Context, g *Group, a *Alias) (*Group, er
 
 func (x Edit) dropGroupAlias(g *Group) {
 	if g.Alias != nil {
-		x.tx.Delete(x.groupAliasKey(g.Alias.Accessor, g.Alias.Name))
-		x.tx.Delete(x.groupAliasIDKey(g.Alias.ID))
+		x.tx.Delete(x.GroupAliasKey(g.Alias.Accessor, g.Alias.Name))
+		x.tx.Delete(x.GroupAliasIDKey(g.Alias.ID))
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/identity/record"
+	"github.com/strongkeep/strongkeep/internal/vault/identity/subject"
 )
 
 // Login is what an auth method says of somebody who proved who they are.
@@ -110,14 +111,14 @@ func (s *Session) known(ctx context.Context) (*Session, error) {
 // resolve sets Subject to what the entity is with this login's changes.
 func (s *Session) resolve(ctx context.Context) (err error) {
 	if !s.changed {
-		s.Subject, err = s.edit.m.Subject(ctx, s.edit.tx, s.edit.ns, s.entity.ID)
+		s.Subject, err = s.edit.m.Subject(ctx, s.edit.tx, s.edit.Namespace(), s.entity.ID)
 		if err == nil && s.Subject == nil {
 			err = errs.New(errs.Internal, "an alias refers to an entity that does not exist")
 		}
 		return err
 	}
-	s.Subject = new(Subject)
-	return s.fill(ctx, s.edit.View, s.entity)
+	s.Subject, err = subject.Of(ctx, s.edit.View, s.entity)
+	return err
 }
 
 // make prepares the entity of an alias that nobody has, and supersedes what was
@@ -148,7 +149,7 @@ func (s *Session) make(ctx context.Context, l Login) error {
 
 // supersede takes away the alias that stood for an origin.
 func (x Edit) supersede(ctx context.Context, accessor, origin string) error {
-	ref, err := x.refer(ctx, x.originKey(accessor, origin))
+	ref, err := x.Refer(ctx, x.OriginKey(accessor, origin))
 	if err != nil || ref.Owner == "" {
 		return err
 	}
@@ -222,12 +223,12 @@ func (s *Session) join(ctx context.Context, accessor string, names []string) err
 	now := s.entity.DirectGroups()
 	for _, group := range had {
 		if !slices.Contains(now, group) {
-			s.edit.tx.Delete(s.edit.memberFolder(group) + s.entity.ID)
+			s.edit.tx.Delete(s.edit.MemberFolder(group) + s.entity.ID)
 		}
 	}
 	for _, group := range want {
 		if !slices.Contains(had, group) {
-			s.edit.tx.Put(s.edit.memberFolder(group)+s.entity.ID, []byte{record.Format})
+			s.edit.tx.Put(s.edit.MemberFolder(group)+s.entity.ID, []byte{record.Format})
 		}
 	}
 	return nil
@@ -238,14 +239,14 @@ func (x Edit) external(ctx context.Context, accessor string, names []string) ([]
 	if len(names) == 0 {
 		return nil, nil
 	}
-	folder := x.root + "group-alias/" + accessor + "/"
+	folder := x.Folder() + "group-alias/" + accessor + "/"
 	hashes := make([]string, len(names))
 	for i, name := range names {
 		hashes[i] = record.Hash(name)
 	}
 	if len(names) > fewGroups {
 		// Most names of a large directory mean nothing here: see which do.
-		known, err := x.r.List(ctx, folder, "", 0)
+		known, err := x.tx.List(ctx, folder, "", 0)
 		if err != nil {
 			return nil, err
 		}
@@ -257,7 +258,7 @@ func (x Edit) external(ctx context.Context, accessor string, names []string) ([]
 	}
 	var ids []string
 	for _, h := range hashes {
-		ref, err := x.refer(ctx, folder+h)
+		ref, err := x.Refer(ctx, folder+h)
 		if err != nil {
 			return nil, err
 		}

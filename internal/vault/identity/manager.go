@@ -1,29 +1,25 @@
 package identity
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"hash/maphash"
 	"io"
-	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/identity/record"
-	"github.com/strongkeep/strongkeep/internal/vault/store"
+	"github.com/strongkeep/strongkeep/internal/vault/identity/subject"
 )
 
 // Manager makes, finds and ends identities. Its methods may be called by any
 // number of goroutines at once; it needs no closing.
 type Manager struct {
-	now    func() time.Time
-	random io.Reader
-	seed   maphash.Seed
-	// subjects are those last asked for; see Subject. A slot holds the last that
-	// fell there, so that it is bounded and takes no lock.
-	subjects [4096]atomic.Pointer[Subject]
+	now      func() time.Time
+	random   io.Reader
+	subjects *subject.Cache
 }
 
 // New returns a Manager. nil stands for time.Now and crypto/rand.
@@ -34,7 +30,14 @@ func New(now func() time.Time, random io.Reader) *Manager {
 	if random == nil {
 		random = rand.Reader
 	}
-	return &Manager{now: now, random: random, seed: maphash.MakeSeed()}
+	return &Manager{now: now, random: random, subjects: subject.NewCache()}
+}
+
+// Subject returns the entity that a token names as requests see it, nil if there
+// is none any more: the token is refused then. It is cheap to ask again. Kind
+// Denied: the entity is in more groups than can be looked at.
+func (m *Manager) Subject(ctx context.Context, r Reader, ns, id string) (*Subject, error) {
+	return m.subjects.Get(ctx, r, ns, id)
 }
 
 // Tx is what changing needs: a view of the whole store, not of one mount.
@@ -94,9 +97,6 @@ func dayAfter(t time.Time) int64 { return (t.Unix() + oneDay - 1) / oneDay }
 
 // begin is when a day begins.
 func begin(day int64) time.Time { return time.Unix(day*oneDay, 0).UTC() }
-
-// unwritten is the revision of what a transaction wrote itself; see store.Txn.Get.
-const unwritten = ^store.Revision(0)
 
 // Date is a day, as records have it, as "2026-03-01".
 func Date(day int64) string { return begin(day).Format(time.DateOnly) }

@@ -42,7 +42,9 @@ func (x Edit) Merge(ctx context.Context, to *Entity, from []*Entity, keep []stri
 		next.Aliases = append(slices.DeleteFunc(next.Aliases, func(a Alias) bool {
 			return slices.ContainsFunc(drop, func(d Alias) bool { return d.ID == a.ID })
 		}), stay...)
-		x.takeGroups(next, e)
+		if err := x.takeGroups(next, e); err != nil {
+			return err
+		}
 		next.Merged = append(append(slices.Clone(next.Merged), e.ID), e.Merged...)
 		next.Seen, next.Until = max(next.Seen, e.Seen), max(next.Until, e.Until)
 	}
@@ -52,7 +54,7 @@ func (x Edit) Merge(ctx context.Context, to *Entity, from []*Entity, keep []stri
 		}
 	}
 	for _, id := range next.Merged {
-		if err := x.point(x.mergedKey(id), reference{Owner: next.ID}); err != nil {
+		if err := x.point(x.MergedKey(id), reference{Owner: next.ID}); err != nil {
 			return err
 		}
 	}
@@ -82,16 +84,20 @@ func settle(to, e *Entity, keep []string, single bool) (stay, drop []Alias, err 
 }
 
 // takeGroups puts entity to in the groups that e is in.
-func (x Edit) takeGroups(to, e *Entity) {
+func (x Edit) takeGroups(to, e *Entity) error {
 	groups := append(slices.Clone(to.Groups), e.Groups...)
 	slices.Sort(groups)
 	to.Groups = slices.Compact(groups)
+	if len(to.Groups) > maxEntityGroups {
+		return errs.Newf(errs.Invalid, "entity %s would be in %d groups with those of entity %s, and the limit is %d: take one of them out of some groups before the merge", to.ID, len(to.Groups), e.ID, maxEntityGroups)
+	}
 	for _, o := range e.External {
 		if to.Alias(o.Accessor) != nil && !slices.ContainsFunc(to.External, func(t External) bool { return t.Accessor == o.Accessor }) {
 			to.External = append(to.External, o)
 		}
 	}
 	for _, group := range to.DirectGroups() {
-		x.tx.Put(x.memberFolder(group)+to.ID, []byte{record.Format})
+		x.tx.Put(x.MemberFolder(group)+to.ID, []byte{record.Format})
 	}
+	return nil
 }

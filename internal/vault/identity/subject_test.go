@@ -30,7 +30,7 @@ func TestCVE20255999PoliciesOfIdentitiesAreNeverRoot(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.must(func(tx *store.Txn) error { tx.Put(In(tx, ns).entityKey(e.ID), b); return nil })
+	w.must(func(tx *store.Txn) error { tx.Put(In(tx, ns).EntityKey(e.ID), b); return nil })
 	if s := w.subject(e.ID); !slices.Equal(s.With([]string{"default"}), []string{"a", "default"}) {
 		t.Errorf("%v", s.With([]string{"default"}))
 	}
