@@ -34,9 +34,9 @@ func (a *app) auditCommand() *cobra.Command {
 	var path, description string
 	enable := &cobra.Command{
 		Use: "enable TYPE [OPTION=VALUE...]", Short: "Enable an audit device", Args: session.Args(1, -1),
-		Example: "  strongkeep audit enable file file_path=second.log",
+		Example: "  strongkeep audit enable -path=second file file_path=second.log",
 		RunE: func(c *cobra.Command, given []string) error {
-			options, err := a.Values(given[1:], false)
+			options, err := a.Values(given[1:], nil)
 			if err != nil {
 				return err
 			}
@@ -77,7 +77,7 @@ func (a *app) policyCommand() *cobra.Command {
 			if data["policy"] == nil {
 				return errs.Newf(errs.NotExist, "no policy named %s", given[0])
 			}
-			if a.Format != "table" {
+			if a.Format != "table" || a.Field != "" {
 				return a.Print(data, nil, nil)
 			}
 			_, err = fmt.Fprintln(a.Env.Stdout, strings.TrimRight(session.Text(data["policy"]), "\n"))

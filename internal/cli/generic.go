@@ -108,7 +108,7 @@ func (a *app) read(c *cobra.Command, path string, query []string) error {
 type writer func(*vault.Logical, context.Context, string, map[string]any) (*vault.Secret, error)
 
 func (a *app) write(c *cobra.Command, path string, arguments []string, do writer) error {
-	fields, err := a.Values(arguments, looksSecret(arguments))
+	fields, err := a.Values(arguments, session.SecretKey)
 	if err != nil {
 		return err
 	}
@@ -127,18 +127,4 @@ func (a *app) write(c *cobra.Command, path string, arguments []string, do writer
 		return a.Done("Success! Data written to: %s", session.Clean(path))
 	}
 	return a.PrintSecret(s)
-}
-
-// looksSecret keeps the warning about shell history for fields whose names say
-// that they hold a secret: most writes to other paths are settings.
-func looksSecret(arguments []string) bool {
-	for _, argument := range arguments {
-		key, _, _ := strings.Cut(strings.ToLower(argument), "=")
-		for _, word := range []string{"password", "secret", "token", "jwt", "key", "data", "value", "credential"} {
-			if strings.Contains(key, word) {
-				return true
-			}
-		}
-	}
-	return false
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	compose "github.com/strongkeep/strongkeep/internal/app"
 	"github.com/strongkeep/strongkeep/internal/cli/complete"
 	"github.com/strongkeep/strongkeep/internal/cli/debug"
 	"github.com/strongkeep/strongkeep/internal/cli/kv"
@@ -34,6 +35,7 @@ func Main(args []string, env session.Env) int {
 		ctx, stop = signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 		defer stop()
 	}
+	env.Stdout = complete.Output(args, env.Stdout)
 	a := &app{&session.Session{Env: env}}
 	root := a.root()
 	root.SetArgs(session.Normalize(args))
@@ -49,6 +51,10 @@ func Main(args []string, env session.Env) int {
 	if errors.As(err, &silent) {
 		return int(silent)
 	}
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		_, _ = fmt.Fprintln(env.Stderr, "Error:", a.Explain(err))
+		return interrupted
+	}
 	err = a.Explain(err)
 	_, _ = fmt.Fprintln(env.Stderr, "Error:", err)
 	if errs.KindOf(err) == errs.Internal && isUsage(err) {
@@ -56,6 +62,9 @@ func Main(args []string, env session.Env) int {
 	}
 	return errs.KindOf(err).ExitCode()
 }
+
+// interrupted is what shells report of programs that SIGINT ended.
+const interrupted = 128 + int(syscall.SIGINT)
 
 // usage marks errors of cobra's own argument checks.
 type usage struct{ error }
@@ -70,7 +79,11 @@ func (a *app) root() *cobra.Command {
   export VAULT_ADDR=http://127.0.0.1:8200
   strongkeep kv put -mount=secret my-app/config password=@password.txt`,
 		SilenceUsage: true, SilenceErrors: true,
+		Version: "v" + compose.Version,
+		Args:    cobra.ArbitraryArgs, // an unknown command is ours to explain
+		RunE:    session.Unknown,
 	}
+	root.SetVersionTemplate("Strongkeep {{.Version}}\n")
 	root.SetIn(a.Env.Stdin)
 	root.SetOut(a.Env.Stdout)
 	root.SetErr(a.Env.Stderr)

@@ -96,7 +96,7 @@ func (a *app) operatorUnseal() *cobra.Command {
 			}
 			var share string
 			if len(given) == 0 {
-				share, err = a.Ask("unseal key")
+				share, err = a.AskFor("unseal key", "use - for standard input")
 			} else {
 				share, err = a.SecretArgument(given, "share")
 			}

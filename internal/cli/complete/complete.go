@@ -49,6 +49,7 @@ func Add(s *session.Session, root *cobra.Command) {
 			c.ValidArgsFunction = first(f)
 		}
 	}
+	bash(root)
 	each(root, func(c *cobra.Command) {
 		for flag, list := range values {
 			if c.LocalFlags().Lookup(flag) != nil && (c == root || root.PersistentFlags().Lookup(flag) == nil) {

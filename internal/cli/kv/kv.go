@@ -47,7 +47,7 @@ func (a *app) find(ctx context.Context, mount, path string) (*target, error) {
 		return nil, err
 	}
 	if s == nil {
-		return nil, errs.Newf(errs.NotExist, "no mount holds %s", full)
+		return nil, a.nowhere(client, full)
 	}
 	at, _ := s.Data["path"].(string)
 	options, _ := s.Data["options"].(map[string]any)
@@ -56,6 +56,14 @@ func (a *app) find(ctx context.Context, mount, path string) (*target, error) {
 	}
 	key := strings.TrimPrefix(full+"/", at)
 	return &target{client, session.Clean(at), session.Clean(key), session.Text(options["version"]) == "2"}, nil
+}
+
+// nowhere says that no mount has a path.
+func (a *app) nowhere(client *vault.Client, path string) error {
+	if ns := client.Namespace(); ns != "" {
+		return errs.Newf(errs.NotExist, "no mount holds %s in the namespace %s, or there is no such namespace", path, ns)
+	}
+	return errs.Newf(errs.NotExist, "no mount holds %s", path)
 }
 
 // app is one run of the program.
@@ -70,7 +78,7 @@ func Command(s *session.Session) *cobra.Command {
 	g := session.Group("kv", "Secrets in a kv engine, with versions",
 		a.get(), a.put(), a.patch(), a.list(), a.delete(),
 		a.versions("undelete", "Bring back deleted versions"), a.versions("destroy", "Remove versions for good"),
-		a.metadata())
+		a.metadata(), a.rollback())
 	g.PersistentFlags().String("mount", "", "the mount, if it is not the first part of the path")
 	return g
 }
@@ -136,7 +144,7 @@ func (a *app) put() *cobra.Command {
 		Use: "put PATH KEY=VALUE...", Short: "Write a secret; in version 2 as a new version", Args: session.Args(2, -1),
 		Example: "  strongkeep kv put -mount=secret my-app/config password=@password.txt\n  generate | strongkeep kv put secret/my-app/config password=-",
 		RunE: func(c *cobra.Command, given []string) error {
-			fields, err := a.Values(given[1:], true)
+			fields, err := a.Values(given[1:], session.AnyKey)
 			if err != nil {
 				return err
 			}
@@ -172,7 +180,7 @@ func (a *app) patch() *cobra.Command {
 		Use: "patch PATH KEY=VALUE...", Short: "Change some fields of a secret (version 2)", Args: session.Args(1, -1),
 		Example: "  strongkeep kv patch -mount=secret my-app/config password=@new.txt -remove-data=old",
 		RunE: func(c *cobra.Command, given []string) error {
-			fields, err := a.Values(given[1:], true)
+			fields, err := a.Values(given[1:], session.AnyKey)
 			if err != nil {
 				return err
 			}
@@ -194,6 +202,9 @@ func (a *app) patch() *cobra.Command {
 				body["options"] = map[string]any{"cas": cas}
 			}
 			s, err := t.client.Logical().JSONMergePatch(c.Context(), t.path("data"), body)
+			if err != nil && errs.Is(a.Explain(err), errs.NotExist) {
+				return errs.Newf(errs.NotExist, "there is nothing to patch at %s: use put", t.path("data"))
+			}
 			if err != nil {
 				return err
 			}

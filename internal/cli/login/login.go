@@ -83,7 +83,7 @@ func (l *login) run(ctx context.Context, client *vault.Client, given []string) (
 	if l.method == "token" {
 		return l.byToken(ctx, client, given)
 	}
-	fields, err := l.Values(given, secretOnCommandLine(given))
+	fields, err := l.Values(given, session.SecretKey)
 	if err != nil {
 		return nil, err
 	}
@@ -141,20 +141,6 @@ func (l *login) complete(fields map[string]any) (string, error) {
 	return target, nil
 }
 
-// secretOnCommandLine keeps the warning about shell history for fields that
-// hold a secret.
-func secretOnCommandLine(given []string) bool {
-	for _, g := range given {
-		key, _, _ := strings.Cut(strings.ToLower(g), "=")
-		for _, word := range []string{"password", "secret", "jwt", "token"} {
-			if strings.Contains(key, word) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
 func (l *login) byToken(ctx context.Context, client *vault.Client, given []string) (*vault.Secret, error) {
 	if len(given) > 1 {
 		return nil, errs.New(errs.Invalid, "a token login takes at most one argument: the token, or - for standard input")
@@ -163,7 +149,7 @@ func (l *login) byToken(ctx context.Context, client *vault.Client, given []strin
 	var err error
 	switch {
 	case len(given) == 0:
-		token, err = l.Ask("token")
+		token, err = l.AskFor("token", "use - for standard input, or set VAULT_TOKEN")
 	case given[0] == "-":
 		used := false
 		token, err = l.ReadStdin(&used)

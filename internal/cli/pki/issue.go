@@ -30,7 +30,10 @@ strongkeep path-help MOUNT/issue/ROLE`,
 			if out == "" {
 				return errs.New(errs.Invalid, "-out is missing: give it the directory for cert.pem, chain.pem, ca.pem and key.pem, or - for standard output")
 			}
-			body, err := a.Values(given[1:], false)
+			if err := a.RefuseWrapping(); err != nil {
+				return err
+			}
+			body, err := a.Values(given[1:], nil)
 			if err != nil {
 				return err
 			}

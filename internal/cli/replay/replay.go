@@ -278,7 +278,7 @@ What the policy default grants to all is left out. The log must be long enough t
 
 func print(s *session.Session, rules []replay.Rule) error {
 	if len(rules) == 0 {
-		s.Warn([]string{"the log tells of nothing that was done and allowed"})
+		return errs.New(errs.NotExist, "these files tell of nothing that such tokens did, were allowed, and need more than the policy default for: there is no policy to print; is it the right name, time and log?")
 	}
 	if s.Format == "table" {
 		_, err := io.WriteString(s.Env.Stdout, replay.HCL(rules))

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -153,6 +154,13 @@ func (s *Session) Explain(err error) error {
 	if errors.As(err, &response) {
 		return s.explainResponse(response)
 	}
+	address := First(s.Conn.Address, s.Env.Lookup("ADDR"), DefaultAddress)
+	switch { // before kinds, for these have one too
+	case errors.Is(err, context.Canceled):
+		return errs.New(errs.Unavailable, "interrupted; what was asked for may have happened")
+	case errors.Is(err, context.DeadlineExceeded):
+		return errs.Newf(errs.Unavailable, "no answer from %s in time: is it that server, and not too busy? VAULT_CLIENT_TIMEOUT is how long to wait (default 60s)", address)
+	}
 	if errs.KindOf(err) != errs.Internal {
 		return err // one of ours, which says what to do
 	}
@@ -163,7 +171,6 @@ func (s *Session) Explain(err error) error {
 		record   tls.RecordHeaderError
 		dial     *net.OpError
 	)
-	address := First(s.Conn.Address, s.Env.Lookup("ADDR"), DefaultAddress)
 	switch {
 	case errors.As(err, &unknown):
 		return errs.Newf(errs.Unavailable, "the certificate of %s is not signed by a CA known here: set VAULT_CACERT to the ca.pem of the server (DATA_DIR/tls/ca.pem)", address)
@@ -199,12 +206,24 @@ func (s *Session) explainResponse(r *vault.ResponseError) error {
 	said := First(strings.Join(texts, "; "), http.StatusText(r.StatusCode))
 	kind, hint := kinds[r.StatusCode], ""
 	switch {
+	case kind == errs.Denied && strings.HasPrefix(pathOf(r.URL), "auth/") && strings.Contains(pathOf(r.URL), "/login"):
+		hint = "; is an auth method mounted there (-path), and may you log in?"
+	case kind == errs.Denied && s.anonymous():
+		kind, hint = errs.Unauthenticated, "; there is no token: log in (strongkeep login), or set VAULT_TOKEN"
 	case kind == errs.Denied && (said == "permission denied" || said == "bad token"):
-		hint = "; log in (strongkeep login) or ask for a policy that allows it"
+		hint = "; the token is unknown or has ended (strongkeep login), or its policies do not allow this"
+	case kind == errs.Invalid && strings.HasPrefix(said, "Client sent an HTTP request to an HTTPS server"):
+		hint = " Use https:// in VAULT_ADDR"
 	case kind == errs.Unavailable && strings.Contains(said, "sealed"):
 		kind, hint = errs.Sealed, "; unseal it (strongkeep operator unseal), or initialise it (strongkeep operator init)"
 	}
 	return errs.New(kind, fmt.Sprintf("%s%s (%s %s: %d)", said, hint, r.HTTPMethod, pathOf(r.URL), r.StatusCode))
+}
+
+// anonymous reports whether requests are made without a token.
+func (s *Session) anonymous() bool {
+	token, err := s.token()
+	return err == nil && token == ""
 }
 
 // pathOf leaves scheme, host and query out: the query may hold values.

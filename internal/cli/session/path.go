@@ -21,6 +21,17 @@ func (s *Session) ReadData(ctx context.Context, path string) (map[string]any, er
 	return Data(answer)
 }
 
+// RefuseWrapping is for commands that change something and need the answer
+// themselves: they say so before there is anything to be wrapped. Kind Invalid.
+func (s *Session) RefuseWrapping() error {
+	if seconds, err := Seconds("-wrap-ttl", First(s.Conn.WrapTTL, s.Env.Lookup("WRAP_TTL"))); err != nil || seconds > 0 {
+		return errWrapped
+	}
+	return nil
+}
+
+var errWrapped = errs.New(errs.Invalid, "this command reads the answer itself and cannot have it wrapped: drop -wrap-ttl (VAULT_WRAP_TTL), or use read, list or write")
+
 // Data is the data of an answer, empty if there is none. Kind Invalid: it is
 // wrapped, which a command that shows answers in its own way cannot use.
 func Data(answer *vault.Secret) (map[string]any, error) {
@@ -28,7 +39,7 @@ func Data(answer *vault.Secret) (map[string]any, error) {
 	case answer == nil:
 		return map[string]any{}, nil
 	case answer.WrapInfo != nil:
-		return nil, errs.New(errs.Invalid, "this command reads the answer itself and cannot have it wrapped: drop -wrap-ttl (VAULT_WRAP_TTL), or use read, list or write")
+		return nil, errWrapped
 	case answer.Data == nil:
 		return map[string]any{}, nil
 	}

@@ -20,10 +20,11 @@ import (
 //	@file.json  all fields from a JSON object in a file
 //	-           all fields from a JSON object on standard input
 //
-// warn says that literal values deserve the warning about shell history.
-func (s *Session) Values(arguments []string, warn bool) (map[string]any, error) {
+// secret tells of a key whether its value, given literally, deserves the warning
+// about shell history; nil = of none.
+func (s *Session) Values(arguments []string, secret func(key string) bool) (map[string]any, error) {
 	fields := map[string]any{}
-	literal, stdinUsed := false, false
+	exposed, stdinUsed := false, false
 	for _, argument := range arguments {
 		key, value, given := strings.Cut(argument, "=")
 		var err error
@@ -39,17 +40,37 @@ func (s *Session) Values(arguments []string, warn bool) (map[string]any, error) 
 		case value == "-":
 			fields[key], err = s.ReadStdin(&stdinUsed)
 		default:
-			literal = true
+			exposed = exposed || secret != nil && secret(key)
 			fields[key] = strings.TrimPrefix(value, `\`) // \@x and \- are literals
 		}
 		if err != nil {
 			return nil, err
 		}
 	}
-	if literal && warn {
+	if exposed {
 		s.Warn([]string{"a value on the command line stays in the shell's history and is visible to others on this machine; use KEY=@file, KEY=- (standard input) or KEY alone (prompt)."})
 	}
 	return fields, nil
+}
+
+// AnyKey is for Values where everything that is written is a secret.
+func AnyKey(string) bool { return true }
+
+// SecretKey is for Values where most of what is written are settings: it knows
+// the keys of secrets by their names, and settings about secrets by theirs.
+func SecretKey(key string) bool {
+	key = strings.ToLower(key)
+	for _, setting := range []string{"_ttl", "_uses", "_policy", "_policies", "_type", "_bits", "_id_bound_cidrs", "_version", "_period", "_name", "_ref", "_usage", "metadata", "_url", "database", "_size", "_authentication"} {
+		if strings.HasSuffix(key, setting) {
+			return false
+		}
+	}
+	for _, word := range []string{"password", "passphrase", "secret", "jwt", "key", "data", "value", "credential", "plaintext", "bindpass"} {
+		if strings.Contains(key, word) {
+			return true
+		}
+	}
+	return strings.HasSuffix(key, "token")
 }
 
 func fileValue(key, path string) (string, error) {
@@ -103,14 +124,20 @@ func (s *Session) ReadStdin(used *bool) (string, error) {
 	return string(content), nil
 }
 
-// Ask prompts for a value without echo. Kind Invalid: there is no terminal.
+// Ask prompts for the value of a field without echo. Kind Invalid: there is no terminal.
 func (s *Session) Ask(key string) (string, error) {
+	return s.AskFor(key, "use "+key+"=@file or "+key+"=-")
+}
+
+// AskFor prompts for what is no field. Without a terminal it is an error of kind
+// Invalid that says what to do instead.
+func (s *Session) AskFor(what, instead string) (string, error) {
 	if s.Env.ReadPassword == nil || s.NonInteractive {
-		return "", errs.Newf(errs.Invalid, "%s has no value and there is no terminal to ask on: use %s=@file or %s=-", key, key, key)
+		return "", errs.Newf(errs.Invalid, "%s is missing and there is no terminal to ask on: %s", what, instead)
 	}
-	value, err := s.Env.ReadPassword(key + " (not shown): ")
+	value, err := s.Env.ReadPassword(what + " (not shown): ")
 	if err != nil {
-		return "", errs.Newf(errs.Invalid, "reading %s: %w", key, err)
+		return "", errs.Newf(errs.Invalid, "reading %s: %w", what, err)
 	}
 	return string(value), nil
 }

@@ -34,7 +34,7 @@ strongkeep path-help MOUNT/keys/NAME/import`,
 			if err != nil {
 				return err
 			}
-			body, err := a.Values(given[2:], false)
+			body, err := a.Values(given[2:], nil)
 			if err != nil {
 				return err
 			}

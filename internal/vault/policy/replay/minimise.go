@@ -105,6 +105,9 @@ func withPlus(r *Rule, at int) string {
 // covered checks the result by the real thing: the policy made of rules must
 // allow every use. Kind Internal: it does not, which is a fault of this package.
 func (l *Log) covered(rules []Rule) error {
+	if len(rules) == 0 {
+		return nil // nothing was allowed that default does not grant: there is no empty policy
+	}
 	p, err := policy.Parse("least", HCL(rules))
 	if err != nil {
 		return errs.Newf(errs.Internal, "the least policy is none: %w", err)
@@ -124,6 +127,13 @@ func (l *Log) covered(rules []Rule) error {
 	return nil
 }
 
+func plural(n int64) string {
+	if n == 1 {
+		return ""
+	}
+	return "s"
+}
+
 // HCL writes rules as a policy, each with what it rests on.
 func HCL(rules []Rule) string {
 	var b strings.Builder
@@ -131,7 +141,7 @@ func HCL(rules []Rule) string {
 		if i > 0 {
 			b.WriteByte('\n')
 		}
-		fmt.Fprintf(&b, "# %d requests", r.Count)
+		fmt.Fprintf(&b, "# %d request%s", r.Count, plural(r.Count))
 		if r.Paths > 1 {
 			fmt.Fprintf(&b, " to %d paths", r.Paths)
 		}
