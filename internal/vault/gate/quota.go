@@ -11,24 +11,33 @@ import (
 
 func (v *vault) newQuotas(g *Gate) *quota.Book {
 	return quota.NewBook(quota.Config{
-		Now: g.cfg.Now,
-		Go:  func(f func(context.Context)) { v.work.Go(func() { f(v.lifetime) }) },
-		Count: func(ctx context.Context, fits func(*quota.Target) bool) (n int, err error) {
-			for _, m := range v.mounts.Table().All() {
-				if _, ok := m.Engine.(engine.Leaser); !ok {
-					continue
-				}
-				if err := v.leases.EachOf(ctx, v.store, m.ID, func(l *lease.Record) {
-					if fits(v.leaseTarget(l)) {
-						n++
-					}
-				}); err != nil {
-					return 0, err
-				}
-			}
-			return n, nil
-		},
+		Now:   g.cfg.Now,
+		Go:    func(f func(context.Context)) { v.work.Go(func() { f(v.lifetime) }) },
+		Count: v.countLeases,
 	})
+}
+
+// countLeases counts those that fit, of the mounts that are covered.
+func (v *vault) countLeases(ctx context.Context, covers func(ns, mount string) bool, fits func(*quota.Target) bool) (n, looked int, err error) {
+	for _, m := range v.mounts.Table().All() {
+		if _, ok := m.Engine.(engine.Leaser); !ok {
+			continue
+		}
+		ns, _ := v.namespaces.Table().ByID(m.Namespace)
+		if !covers(ns.Path, m.Path) {
+			continue
+		}
+		err := v.leases.EachOf(ctx, v.store, m.ID, func(l *lease.Record) {
+			looked++
+			if fits(v.leaseTarget(l)) {
+				n++
+			}
+		})
+		if err != nil {
+			return 0, 0, err
+		}
+	}
+	return n, looked, nil
 }
 
 // leaseTarget is a lease as quotas see it.

@@ -32,9 +32,10 @@ type Writer interface {
 
 // Config of a Book.
 type Config struct {
-	// Count returns how many leases fit, from the store. fits may be called with
-	// any lease of the vault.
-	Count func(ctx context.Context, fits func(*Target) bool) (int, error)
+	// Count returns how many leases fit, from the store, and how many it looked at.
+	// It needs to look at those mounts only that covers says yes to: it is asked by
+	// the path of a namespace, and that of a mount within it.
+	Count func(ctx context.Context, covers func(ns, mount string) bool, fits func(*Target) bool) (n, looked int, err error)
 	// Go runs background work of the vault; nil = counts are never made anew.
 	Go  func(func(ctx context.Context))
 	Now func() time.Time
@@ -168,6 +169,53 @@ func Put(tx Writer, r *Rule) error {
 		return err
 	}
 	tx.Put(ruleKey(r.Kind, r.Name), r.encode())
+	tx.Put(guardKey, []byte{1})
+	return nil
+}
+
+// guardKey is written with every rule, so that Follow misses none that is being
+// made: one of both transactions runs again.
+const guardKey = Prefix + "guard"
+
+// Tx is what Follow needs. Its commit fails if what it read has changed.
+type Tx interface {
+	Reader
+	Writer
+}
+
+// Follow has the rules for the namespace or mount at from, and for what is below
+// it, hold for to instead, where it moved to. "" deletes them: it is gone, and
+// what comes to be at its path later is something else. Both end with a slash.
+func Follow(ctx context.Context, tx Tx, from, to string) error {
+	if _, err := tx.Get(ctx, guardKey); err != nil {
+		return err
+	}
+	for _, kind := range []Kind{RateLimit, LeaseCount} {
+		names, err := List(ctx, tx, kind)
+		if err != nil {
+			return err
+		}
+		for _, name := range names {
+			r, err := Get(ctx, tx, kind, name)
+			if err != nil {
+				return err
+			}
+			if r == nil {
+				continue
+			}
+			below, holds := strings.CutPrefix(r.Path, from)
+			switch {
+			case !holds:
+			case to == "":
+				Delete(tx, kind, name)
+			default:
+				r.Path = to + below
+				if err := Put(tx, r); err != nil {
+					return err
+				}
+			}
+		}
+	}
 	return nil
 }
 

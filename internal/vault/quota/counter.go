@@ -15,6 +15,7 @@ type counter struct {
 	Rule
 	n       atomic.Int64
 	counted atomic.Int64 // when it was counted from the store, Unix seconds; 0 = not yet
+	looked  atomic.Int64 // at how many leases then: what counting costs
 	busy    atomic.Bool
 }
 
@@ -38,11 +39,12 @@ func (b *Book) recount(c *counter) {
 
 func (b *Book) count(ctx context.Context, c *counter) error {
 	before := c.n.Load()
-	n, err := b.cfg.Count(ctx, func(t *Target) bool { return c.fits(t) != fitsNot })
+	n, looked, err := b.cfg.Count(ctx, c.covers, func(t *Target) bool { return c.fits(t) != fitsNot })
 	if err != nil {
 		return errs.Newf(errs.KindOf(err), "counting leases: %w", err)
 	}
 	c.n.Add(int64(n) - before) // what was made and ended meanwhile stays counted
+	c.looked.Store(int64(looked))
 	c.counted.Store(b.cfg.Now().Unix())
 	return nil
 }
@@ -69,7 +71,7 @@ func (b *Book) Lease(ctx context.Context, t *Target) error { //nolint:cyclop // 
 		return nil
 	}
 	// Nobody is refused by a count that is off, as long as counting is cheap.
-	if best.MaxLeases <= cheap && best.counted.Load() < now.Unix() && best.busy.CompareAndSwap(false, true) {
+	if best.looked.Load() <= cheap && best.counted.Load() < now.Unix() && best.busy.CompareAndSwap(false, true) {
 		err := b.count(ctx, best)
 		best.busy.Store(false)
 		if err != nil {
@@ -82,7 +84,7 @@ func (b *Book) Lease(ctx context.Context, t *Target) error { //nolint:cyclop // 
 	return errs.Newf(errs.Exhausted, "request path %q: lease count quota exceeded: there are %d leases under the quota %q", t.Path, best.MaxLeases, best.Name)
 }
 
-// cheap is up to how many leases are counted while a request waits.
+// cheap is up to how many leases are looked at while a request waits.
 const cheap = 10_000
 
 // Made is told of every lease that was made.

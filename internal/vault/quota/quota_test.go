@@ -3,7 +3,9 @@ package quota
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -131,9 +133,11 @@ func TestCounts(t *testing.T) {
 	defer s.Close()
 	live, now := 2, time.Unix(1000, 0)
 	b := NewBook(Config{
-		Now:   func() time.Time { return now },
-		Go:    func(f func(context.Context)) { f(t.Context()) },
-		Count: func(context.Context, func(*Target) bool) (int, error) { return live, nil },
+		Now: func() time.Time { return now },
+		Go:  func(f func(context.Context)) { f(t.Context()) },
+		Count: func(context.Context, func(ns, mount string) bool, func(*Target) bool) (int, int, error) {
+			return live, live, nil
+		},
 	})
 	put(t, s, Rule{Kind: LeaseCount, Name: "q", Path: "db/", MaxLeases: 3})
 	if err := b.Load(t.Context(), s); err != nil {
@@ -203,5 +207,143 @@ func BenchmarkAdmit(b *testing.B) {
 		if _, err := book.Admit(t, addr, at); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// A rule covers a mount exactly if it can fit something of it.
+func TestCovers(t *testing.T) {
+	type at struct{ ns, mount string }
+	mounts := []at{{"", "db/"}, {"", "auth/k8s/"}, {"team/", "db/"}, {"team/dev/", "db/"}, {"teams/", "db/"}}
+	for _, c := range []struct {
+		rule Rule
+		want []at
+	}{
+		{Rule{}, mounts},
+		{Rule{Path: "db/"}, mounts[:1]},
+		{Rule{Path: "db/creds/app"}, mounts[:1]},
+		{Rule{Path: "db/creds/*", Role: "app"}, mounts[:1]},
+		{Rule{Path: "team/"}, mounts[2:3]},
+		{Rule{Path: "team/", Inheritable: true}, mounts[2:4]},
+		{Rule{Path: "team/db/creds/x"}, mounts[2:3]},
+		{Rule{Path: "tea*"}, mounts[2:]},
+		{Rule{Path: "nothing/"}, nil},
+	} {
+		var got []at
+		for _, m := range mounts {
+			if c.rule.covers(m.ns, m.mount) {
+				got = append(got, m)
+			}
+			for _, path := range []string{"creds/app", "creds/other", "x"} {
+				target := &Target{Namespace: m.ns, Mount: m.mount, Path: m.mount + path, Role: "app"}
+				if c.rule.fits(target) != fitsNot && !c.rule.covers(m.ns, m.mount) {
+					t.Errorf("%+v fits %+v and does not cover its mount", c.rule, target)
+				}
+			}
+		}
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%+v covers %v, want %v", c.rule, got, c.want)
+		}
+	}
+}
+
+// While a request waits nobody looks at more leases than are soon looked at,
+// however few the quota allows.
+func TestManyLeasesAreCountedBehind(t *testing.T) {
+	s := mem.New(mem.Config{})
+	defer s.Close()
+	now, counts, looked := time.Unix(1000, 0), 0, cheap+1
+	b := NewBook(Config{
+		Now: func() time.Time { return now },
+		Go:  func(f func(context.Context)) { f(t.Context()) },
+		Count: func(_ context.Context, covers func(ns, mount string) bool, _ func(*Target) bool) (int, int, error) {
+			if !covers("", "db/") || covers("", "pki/") {
+				t.Error("covers")
+			}
+			counts++
+			return 1, looked, nil
+		},
+	})
+	put(t, s, Rule{Kind: LeaseCount, Name: "q", Path: "db/", Role: "app", MaxLeases: 1})
+	if err := b.Load(t.Context(), s); err != nil || counts != 1 {
+		t.Fatal(err, counts)
+	}
+	target := &Target{Mount: "db/", Path: "db/creds/app", Role: "app"}
+	for range 3 {
+		now = now.Add(2 * time.Second)
+		if err := b.Lease(t.Context(), target); !errs.Is(err, errs.Exhausted) {
+			t.Error(err)
+		}
+	}
+	if counts != 1 {
+		t.Errorf("counted %d times while requests waited", counts)
+	}
+	now, looked = now.Add(11*time.Minute), cheap
+	for range 3 {
+		now = now.Add(2 * time.Second)
+		if err := b.Lease(t.Context(), target); !errs.Is(err, errs.Exhausted) {
+			t.Error(err)
+		}
+	}
+	if counts < 4 { // one in the background, then before each refusal
+		t.Errorf("few leases were counted %d times", counts)
+	}
+}
+
+// Rules go where what they hold for goes, and end with it.
+func TestFollow(t *testing.T) {
+	for to, want := range map[string]map[string]string{
+		"":     {"all": "", "other": "teams/", "root": "db/", "glob": "te*"},
+		"new/": {"all": "", "other": "teams/", "root": "db/", "glob": "te*", "ns": "new/", "mount": "new/db/", "path": "new/db/creds/*"},
+	} {
+		s := mem.New(mem.Config{})
+		defer s.Close()
+		for name, path := range map[string]string{"all": "", "other": "teams/", "root": "db/", "glob": "te*", "ns": "team/", "mount": "team/db/", "path": "team/db/creds/*"} {
+			put(t, s, Rule{Kind: RateLimit, Name: name, Path: path, Rate: 1, Interval: time.Second})
+			put(t, s, Rule{Kind: LeaseCount, Name: name, Path: path, MaxLeases: 1})
+		}
+		tx := store.Begin(s)
+		if err := Follow(t.Context(), tx, "team/", to); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := tx.Commit(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for _, kind := range []Kind{RateLimit, LeaseCount} {
+			got := map[string]string{}
+			names, err := List(t.Context(), s, kind)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, name := range names {
+				r, err := Get(t.Context(), s, kind, name)
+				if err != nil {
+					t.Fatal(err)
+				}
+				got[name] = r.Path
+			}
+			if !maps.Equal(got, want) {
+				t.Errorf("to %q: %v, want %v", to, got, want)
+			}
+		}
+	}
+}
+
+// A rule that is made while its namespace goes makes one of both run again.
+func TestFollowMissesNoRule(t *testing.T) {
+	s := mem.New(mem.Config{})
+	defer s.Close()
+	going, making := store.Begin(s), store.Begin(s)
+	if err := Follow(t.Context(), going, "team/", ""); err != nil {
+		t.Fatal(err)
+	}
+	going.Put("namespace/gone", []byte{1})
+	if err := Put(making, &Rule{Kind: LeaseCount, Name: "q", Path: "team/", MaxLeases: 1}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := making.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := going.Commit(t.Context()); !errs.Is(err, errs.Conflict) {
+		t.Errorf("got %v, want a conflict", err)
 	}
 }

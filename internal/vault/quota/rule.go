@@ -116,6 +116,18 @@ func (r *Rule) fits(t *Target) int { //nolint:cyclop // a flat list of condition
 	return fitsRole
 }
 
+// covers reports whether the rule fits anything of a mount.
+func (r *Rule) covers(ns, mount string) bool {
+	full := ns + mount
+	switch {
+	case r.Path == "", r.Path == ns, strings.HasPrefix(r.Path, full):
+		return true
+	case strings.HasSuffix(r.Path, "*"):
+		return strings.HasPrefix(full, r.Path[:len(r.Path)-1])
+	}
+	return r.Inheritable && strings.HasSuffix(r.Path, "/") && strings.HasPrefix(ns, r.Path)
+}
+
 func (r *Rule) encode() []byte {
 	b, err := json.Marshal(r)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
 	"github.com/strongkeep/strongkeep/internal/vault/mount"
+	"github.com/strongkeep/strongkeep/internal/vault/quota"
 )
 
 // mountRoutes serves sys/mounts (class Secret) and sys/auth (class Auth): the
@@ -237,6 +238,9 @@ func (e *Engine) removeMount(s side) engine.Handler {
 		if err := e.cfg.Leases.EndMount(ctx, m.ID); err != nil {
 			return nil, errs.Newf(errs.KindOf(err), "cannot unmount %q while leases of it cannot be revoked (give them up by sys/leases/revoke-force/%s): %w", path, path, err)
 		}
+		if err := quota.Follow(ctx, tx, req.Namespace.Path+m.Path, ""); err != nil {
+			return nil, err
+		}
 		return nil, e.cfg.Mounts.Remove(ctx, tx, m)
 	}
 }
@@ -270,6 +274,9 @@ func (e *Engine) remount(ctx context.Context, tx engine.Tx, req *engine.Request)
 	}
 	move := func(entry *mount.Entry) error { entry.Path = to; return nil }
 	if err := e.cfg.Mounts.Update(ctx, tx, m.ID, move); err != nil {
+		return nil, err
+	}
+	if err := quota.Follow(ctx, tx, req.Namespace.Path+from, req.Namespace.Path+to); err != nil {
 		return nil, err
 	}
 	return respond(map[string]any{"migration_id": m.ID}, true)

@@ -14,6 +14,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/mount"
 	"github.com/strongkeep/strongkeep/internal/vault/namespace"
 	"github.com/strongkeep/strongkeep/internal/vault/policy"
+	"github.com/strongkeep/strongkeep/internal/vault/quota"
 )
 
 // Config of Routes. All fields are set.
@@ -239,6 +240,9 @@ func (c Config) remove(ctx context.Context, tx engine.Tx, req *engine.Request) (
 		if err := c.Leases.EndMount(ctx, m.ID); err != nil {
 			return nil, errs.Newf(errs.KindOf(err), "cannot delete the namespace while leases of its mount %q cannot be revoked (give them up by sys/leases/revoke-force/%s): %w", m.Path, m.Path, err)
 		}
+	}
+	if err := quota.Follow(ctx, tx, ns.Path, ""); err != nil {
+		return nil, err
 	}
 	return nil, c.Namespaces.Remove(ctx, tx, ns.ID)
 }

@@ -104,12 +104,20 @@ func (c Config) write(kind quota.Kind, fill func(*engine.Decoder, *quota.Rule)) 
 // fitsSomething refuses a quota that could never hold.
 func (c Config) fitsSomething(ctx context.Context, tx engine.Tx, r *quota.Rule) error {
 	if r.Path != "" {
-		ns, within := c.Namespaces.Table().Find(strings.TrimSuffix(r.Path, "*"))
+		namespaces, err := c.Namespaces.Fresh(ctx, tx) // it must not be deleted meanwhile
+		if err != nil {
+			return err
+		}
+		mounts, err := c.Mounts.Fresh(ctx, tx)
+		if err != nil {
+			return err
+		}
+		ns, within := namespaces.Find(strings.TrimSuffix(r.Path, "*"))
 		if within == "" && !strings.HasSuffix(r.Path, "*") {
 			r.Path = ns.Path
 			return c.unlike(ctx, tx, r)
 		}
-		m, rest, ok := c.Mounts.Table().Find(ns, within)
+		m, rest, ok := mounts.Find(ns, within)
 		switch {
 		case !ok:
 			return errs.Newf(errs.Invalid, "invalid mount path %q: nothing is mounted there", r.Path)

@@ -163,3 +163,68 @@ func TestRateLimitOfALoginRole(t *testing.T) {
 		}
 	}
 }
+
+// What comes to be at the path of a deleted namespace or mount later has no
+// quotas of its predecessor; those of a mount that moves move with it.
+func TestQuotasEndWithWhatTheyHoldFor(t *testing.T) {
+	v, _ := withUsers(t, nil)
+	team := namespaceWith(t, v, "team")
+	quotaOf(t, v, "rate-limit/kept", map[string]any{"path": "", "rate": 1000})
+	quotaOf(t, v, "rate-limit/team", map[string]any{"path": "team/", "rate": 1000, "inheritable": true})
+	quotaOf(t, v, "rate-limit/team-mount", map[string]any{"path": "team/users/", "rate": 1000})
+	quotaOf(t, v, "lease-count/team", map[string]any{"path": "team/users/creds/*", "max_leases": 1})
+	quotaOf(t, v, "lease-count/users", map[string]any{"path": "users/creds/app", "max_leases": 1})
+	has := func(name, path string) {
+		t.Helper()
+		got, err := v.Logical().Read("sys/quotas/" + name)
+		if err != nil || path == "-" && got != nil || path != "-" && (got == nil || got.Data["path"] != path) {
+			t.Errorf("%s: %+v %v, want path %q", name, got, err, path)
+		}
+	}
+	if _, err := team.Logical().Read("users/creds/app"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the lease of the namespace is counted", func() bool {
+		_, err := team.Logical().Read("users/creds/app")
+		return status(err) == 429
+	})
+	if _, err := v.Logical().Delete("sys/namespaces/team"); err != nil {
+		t.Fatal(err)
+	}
+	for name, path := range map[string]string{"rate-limit/kept": "", "rate-limit/team": "-", "rate-limit/team-mount": "-", "lease-count/team": "-", "lease-count/users": "users/creds/app"} {
+		has(name, path)
+	}
+	team = namespaceWith(t, v, "team")
+	for range 2 {
+		if _, err := team.Logical().Read("users/creds/app"); err != nil {
+			t.Errorf("in the new namespace: %v", err)
+		}
+	}
+	if err := v.Sys().Remount("users", "people"); err != nil {
+		t.Fatal(err)
+	}
+	has("lease-count/users", "people/creds/app")
+	if err := v.Sys().Unmount("people"); err != nil {
+		t.Fatal(err)
+	}
+	has("lease-count/users", "-")
+	has("rate-limit/kept", "")
+}
+
+// namespaceWith makes a namespace that has the engine of leasetest at users/.
+func namespaceWith(t *testing.T, v *testenv.Vault, name string) *vault.Client {
+	t.Helper()
+	if _, err := v.Logical().Write("sys/namespaces/"+name, nil); err != nil {
+		t.Fatal(err)
+	}
+	c, err := v.Client.CloneWithHeaders()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.SetToken(v.Token())
+	c.SetNamespace(name)
+	if err := c.Sys().Mount("users", &vault.MountInput{Type: "users"}); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
