@@ -7,7 +7,6 @@ cd "$(dirname "$0")/.."
 # Lower a number when a package shrinks; never raise one.
 declare -A allowed=(
   [internal/vault/engine/database]=1970
-  [internal/vault/gate]=2550
 )
 status=0
 while read -r dir; do

@@ -29,7 +29,6 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/engine/kv"
 	"github.com/strongkeep/strongkeep/internal/vault/engine/pki"
 	"github.com/strongkeep/strongkeep/internal/vault/engine/transit"
-	"github.com/strongkeep/strongkeep/internal/vault/gate"
 	identityapi "github.com/strongkeep/strongkeep/internal/vault/identity/api"
 	"github.com/strongkeep/strongkeep/internal/vault/seal"
 	"github.com/strongkeep/strongkeep/internal/vault/seal/keyfile"
@@ -48,6 +47,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/sys/quotas"
 	"github.com/strongkeep/strongkeep/internal/vault/sys/tools"
 	"github.com/strongkeep/strongkeep/internal/vault/sys/ui"
+	"github.com/strongkeep/strongkeep/internal/vault/unsealed"
 )
 
 // secretsEngines are what sys/mounts can mount.
@@ -84,33 +84,33 @@ func authMethods() map[string]engine.Factory {
 }
 
 // systemMounts are part of every vault and see the whole store.
-func systemMounts(core gate.Core, self node.Config) map[string]engine.Factory {
+func systemMounts(v *unsealed.Vault, self node.Config) map[string]engine.Factory {
 	return map[string]engine.Factory{
 		"system": func(cfg engine.Config) (engine.Engine, error) {
 			return sys.New(sys.Config{
-				Mounts: core.Mounts, Namespaces: core.Namespaces, Reach: core.Reach, Subject: core.Subject, Caller: core.Caller, Policies: core.Policies,
-				Tokens: core.Tokens, Leases: core.Leases, Audit: core.Audit,
-				Barrier: core.Barrier, AskSeal: core.AskSeal, Random: cfg.Random, Version: Version,
+				Mounts: v.Mounts, Namespaces: v.Namespaces, Reach: v.Reach, Subject: v.Subject, Caller: v.Caller, Policies: v.Policies,
+				Tokens: v.Tokens, Leases: v.Leases, Audit: v.Audit,
+				Barrier: v.Barrier, AskSeal: v.AskSeal, Random: cfg.Random, Version: Version,
 				Others: [][]engine.Route{
-					core.Wrapping.Routes(),
-					leases.Routes(leases.Config{Mounts: core.Mounts, Leases: core.Leases, Tokens: core.Tokens, Now: cfg.Now}),
-					quotas.Routes(quotas.Config{Mounts: core.Mounts, Namespaces: core.Namespaces, Quotas: core.Quotas}),
-					namespaces.Routes(namespaces.Config{Mounts: core.Mounts, Namespaces: core.Namespaces, Policies: core.Policies, Leases: core.Leases}),
+					v.Wrapping.Routes(),
+					leases.Routes(leases.Config{Mounts: v.Mounts, Leases: v.Leases, Tokens: v.Tokens, Now: cfg.Now}),
+					quotas.Routes(quotas.Config{Mounts: v.Mounts, Namespaces: v.Namespaces, Quotas: v.Quotas}),
+					namespaces.Routes(namespaces.Config{Mounts: v.Mounts, Namespaces: v.Namespaces, Policies: v.Policies, Leases: v.Leases}),
 					explain.New(explain.Config{
-						Policies: core.Policies, Tokens: core.Tokens, Mounts: core.Mounts, Namespaces: core.Namespaces,
-						Subject: core.Subject, Reach: core.Reach,
+						Policies: v.Policies, Tokens: v.Tokens, Mounts: v.Mounts, Namespaces: v.Namespaces,
+						Subject: v.Subject, Reach: v.Reach,
 					}).Routes(),
-					catalog.Routes(catalog.Config{Mounts: core.Mounts, Version: Version}),
-					ui.Routes(ui.Config{Policies: core.Policies, Namespaces: core.Namespaces, Subject: core.Caller}),
+					catalog.Routes(catalog.Config{Mounts: v.Mounts, Version: Version}),
+					ui.Routes(ui.Config{Policies: v.Policies, Namespaces: v.Namespaces, Subject: v.Caller}),
 					tools.Routes(cfg.Random),
-					openapi.Routes(openapi.Config{Mounts: core.Mounts, Policies: core.Policies, Version: Version, Subject: core.Caller}),
+					openapi.Routes(openapi.Config{Mounts: v.Mounts, Policies: v.Policies, Version: Version, Subject: v.Caller}),
 					cors.Routes(), node.Routes(self),
 				},
 			}), nil
 		},
-		"identity": identityapi.New(identityapi.Config{Identity: core.Identity, Mounts: core.Mounts}),
-		"token": authtoken.New(authtoken.Config{Tokens: core.Tokens, Limits: core.TokenLimits, Missing: core.MissingPolicies,
-			Reach: core.Reach, IdentityPolicies: core.IdentityPolicies, EntityOfAlias: core.EntityOfAlias}),
+		"identity": identityapi.New(identityapi.Config{Identity: v.Identity, Mounts: v.Mounts}),
+		"token": authtoken.New(authtoken.Config{Tokens: v.Tokens, Limits: v.TokenLimits, Missing: v.MissingPolicies,
+			Reach: v.Reach, IdentityPolicies: v.IdentityPolicies, EntityOfAlias: v.EntityOfAlias}),
 	}
 }
 

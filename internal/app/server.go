@@ -28,6 +28,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/store"
 	"github.com/strongkeep/strongkeep/internal/vault/store/cached"
 	"github.com/strongkeep/strongkeep/internal/vault/store/sealed"
+	"github.com/strongkeep/strongkeep/internal/vault/unsealed"
 )
 
 // Server is a running vault: store, seal, gate and HTTP listener.
@@ -112,18 +113,20 @@ func (s *Server) openVault(ctx context.Context) error {
 	}
 	s.metrics = newMetrics()
 	s.gate = gate.New(gate.Config{
-		Raw:     s.raw,
-		Barrier: seal.New(seal.Config{Store: s.raw, Wrappers: wrappers, Now: c.Now, Log: c.Log}),
-		Open:    s.decorate,
-		Types: func(core gate.Core) gate.Types {
-			return gate.Types{Secrets: withEngines(secretsEngines(), c.Engines), Auths: authMethods(), Systems: systemMounts(core, s.node())}
+		Config: unsealed.Config{
+			Barrier: seal.New(seal.Config{Store: s.raw, Wrappers: wrappers, Now: c.Now, Log: c.Log}),
+			Open:    s.decorate,
+			Types: func(v *unsealed.Vault) unsealed.Types {
+				return unsealed.Types{Secrets: withEngines(secretsEngines(), c.Engines), Auths: authMethods(), Systems: systemMounts(v, s.node())}
+			},
+			Settings: s.settings,
+			LeaseTTL: leaseTTL, HoldLeases: c.HoldLeases,
+			SkipAudit: c.SkipAuditDevices,
+			TTLs:      engine.TTLs{Default: min(defaultTTL, maxTTL), Max: maxTTL},
+			Defaults:  s.defaults(),
+			Now:       c.Now, Random: rand.Reader, Log: c.Log,
 		},
-		Settings: s.settings,
-		LeaseTTL: leaseTTL, HoldLeases: c.HoldLeases,
-		Devices: auditDevices(c), SkipAudit: c.SkipAuditDevices,
-		TTLs:     engine.TTLs{Default: min(defaultTTL, maxTTL), Max: maxTTL},
-		Defaults: s.defaults(),
-		Now:      c.Now, Random: rand.Reader, Log: c.Log, Observe: s.metrics.observe, Version: Version,
+		Raw: s.raw, Devices: auditDevices(c), Observe: s.metrics.observe, Version: Version,
 	})
 	s.collector.gate = s.gate
 	s.metrics.registry.MustRegister(&s.collector)
@@ -151,8 +154,8 @@ func (s *Server) decorate(raw store.Store, keys *seal.Keyring) (store.Store, err
 	return c, nil
 }
 
-func (s *Server) defaults() gate.Defaults {
-	var d gate.Defaults
+func (s *Server) defaults() unsealed.Defaults {
+	var d unsealed.Defaults
 	if !s.cfg.NoDefaultAudit && !s.cfg.Dev {
 		d.Audit = []devices.Device{{
 			Spec:        audit.Spec{Path: "file/", Type: "file", Options: map[string]string{"file_path": "audit.log"}},

@@ -32,7 +32,7 @@ func (c *call) auditRequest(err error) audit.Ticket {
 	c.exchange = x
 	c.describe()
 	x.entry.Type, x.entry.Time, x.entry.Error = audit.TypeRequest, c.req.Time, auditError(err)
-	return c.vault.audit.Append(&x.entry, audit.Ticket{})
+	return c.vault.Audit.Append(&x.entry, audit.Ticket{})
 }
 
 // auditResponse queues the answer's line, which does not stand without the
@@ -44,7 +44,7 @@ func (c *call) auditResponse(res *engine.Response, err error, asked audit.Ticket
 	}
 	x.entry.Type, x.entry.Time, x.entry.Error = audit.TypeResponse, c.gate.cfg.Now().UTC(), auditError(err)
 	x.entry.Response = c.auditedResponse(res)
-	ticket := c.vault.audit.Append(&x.entry, asked)
+	ticket := c.vault.Audit.Append(&x.entry, asked)
 	c.exchange = nil
 	x.shared.Reset()
 	*x = exchange{shared: x.shared} // all else may hold secrets
@@ -83,7 +83,7 @@ func (c *call) auditAuth(token audit.Secret) *audit.Auth {
 	x.results = audit.PolicyResults{Allowed: c.decision.Allowed}
 	if c.decision.Allowed {
 		x.results.GrantingPolicies = x.granting[:0]
-		home, _ := c.vault.home(e)
+		home, _ := c.vault.Home(e)
 		for _, name := range c.decision.Policies() {
 			x.results.GrantingPolicies = append(x.results.GrantingPolicies,
 				audit.Policy{Name: name, NamespaceID: home.ID, NamespacePath: home.Path, Type: "acl"})
@@ -125,7 +125,7 @@ func (c *call) auditedRequest(token audit.Secret) *audit.Request {
 	if c.mount != nil {
 		r.NonHMACKeys = c.mount.Config.NonHMACRequest
 	}
-	if selection := c.vault.headers.Load(); selection != nil {
+	if selection := c.vault.Headers(); selection != nil {
 		r.Headers = selection.Of(c.req.Headers)
 	}
 	return r

@@ -10,6 +10,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/namespace"
 	"github.com/strongkeep/strongkeep/internal/vault/policy"
 	"github.com/strongkeep/strongkeep/internal/vault/token"
+	"github.com/strongkeep/strongkeep/internal/vault/unsealed"
 	"github.com/strongkeep/strongkeep/internal/vault/wrapping"
 )
 
@@ -28,7 +29,7 @@ func (c *call) identify(ctx context.Context) error { //nolint:cyclop // a flat l
 	if c.open() {
 		return c.checkLock()
 	}
-	entry, err := c.vault.valid(ctx, c.bearer(), c.req.Remote.Addr(), c.ns)
+	entry, err := valid(ctx, c.vault, c.bearer(), c.req.Remote.Addr(), c.ns)
 	if err != nil {
 		return c.badToken(err)
 	}
@@ -50,7 +51,7 @@ func (c *call) identify(ctx context.Context) error { //nolint:cyclop // a flat l
 		Root: c.acl.IsRoot(),
 	}
 	if entry.Namespace != "" {
-		c.request.Caller.Namespace, _ = c.vault.home(entry)
+		c.request.Caller.Namespace, _ = c.vault.Home(entry)
 	}
 	if entry.Type == token.Batch {
 		// Nothing may be kept for a token whose end nobody notices.
@@ -81,25 +82,25 @@ func (c *call) bearer() string {
 
 // valid returns the entry of a request's token if it may be used now, here: a
 // token is of use in its own namespace and below.
-func (v *vault) valid(ctx context.Context, clientToken string, remote netip.Addr, ns engine.Namespace) (*token.Entry, error) {
+func valid(ctx context.Context, v *unsealed.Vault, clientToken string, remote netip.Addr, ns engine.Namespace) (*token.Entry, error) {
 	if clientToken == "" {
 		return nil, errNoToken
 	}
-	entry, err := v.tokens.Lookup(ctx, v.store, clientToken)
+	entry, err := v.Tokens.Lookup(ctx, v.Store, clientToken)
 	if err != nil {
 		return nil, err
 	}
 	if !entry.AllowsAddr(remote) {
 		return nil, errNoToken
 	}
-	if !v.usable(entry, ns) {
+	if !v.Usable(entry, ns) {
 		return nil, errNoToken
 	}
 	return entry, nil
 }
 
 // authorize tells create from update and asks policy.
-func (c *call) authorize(ctx context.Context, t *tx) error {
+func (c *call) authorize(ctx context.Context, t *unsealed.Tx) error {
 	if err := c.resolve(ctx, t); err != nil {
 		return err
 	}
@@ -108,7 +109,7 @@ func (c *call) authorize(ctx context.Context, t *tx) error {
 
 // resolve decides between Create and Update by the route's Exists, reading in
 // the request's own transaction: if the answer changes, the commit conflicts.
-func (c *call) resolve(ctx context.Context, t *tx) error {
+func (c *call) resolve(ctx context.Context, t *unsealed.Tx) error {
 	if c.req.Operation != engine.Update || c.route == nil || c.route.Exists == nil {
 		return nil
 	}
@@ -162,7 +163,7 @@ func (c *call) mayKnow() bool {
 }
 
 func (c *call) ask(path string) policy.Decision {
-	return c.acl.Decide(policy.Query{Path: path, Want: capability(c.op), Params: &c.req.Body, WrapTTL: c.req.WrapTTL})
+	return c.acl.Decide(policy.Query{Path: path, Want: unsealed.Capability(c.op), Params: &c.req.Body, WrapTTL: c.req.WrapTTL})
 }
 
 // meant is the path that the handler will act on, which the route may spell
@@ -172,23 +173,4 @@ func (c *call) meant() string {
 		return c.abs
 	}
 	return c.ns.Path + c.mount.Path + c.route.Canonical(c.request.Path)
-}
-
-// capability is what policy must grant for an operation.
-func capability(op engine.Operation) policy.Capability {
-	switch op {
-	case engine.Read:
-		return policy.Read
-	case engine.Create:
-		return policy.Create
-	case engine.Update:
-		return policy.Update
-	case engine.Patch:
-		return policy.Patch
-	case engine.Delete:
-		return policy.Delete
-	case engine.List:
-		return policy.List
-	}
-	return 0
 }

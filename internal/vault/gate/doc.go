@@ -11,5 +11,8 @@
 // durable before anything is committed, and the answer line before anything is
 // answered.
 //
+// What a request goes through is an unsealed.Vault; the gate opens it, keeps it
+// while it is open, and closes it.
+//
 // Start reading at Gate.Handle in handle.go; lifecycle.go has init, unseal and seal.
 package gate

@@ -7,6 +7,7 @@ import (
 
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
 	"github.com/strongkeep/strongkeep/internal/vault/policy"
+	"github.com/strongkeep/strongkeep/internal/vault/unsealed"
 )
 
 // Explained is a denial that says why, for a caller that asked for it and may
@@ -37,16 +38,16 @@ func (c *call) explain(ctx context.Context, denied error) error {
 		return denied
 	}
 	q := policy.Question{
-		Query: policy.Query{Path: c.meant(), Want: capability(c.op), Params: &c.req.Body, WrapTTL: c.req.WrapTTL},
+		Query: policy.Query{Path: c.meant(), Want: unsealed.Capability(c.op), Params: &c.req.Body, WrapTTL: c.req.WrapTTL},
 		Sudo:  c.route != nil && c.route.Sudo,
 	}
-	x, err := c.vault.policies.Explain(ctx, c.vault.store, c.subject, q)
+	x, err := c.vault.Policies.Explain(ctx, c.vault.Store, c.subject, q)
 	if err != nil {
 		return denied
 	}
 	if x.Allowed { // of two spellings of the path the one that was written is denied
 		q.Path = c.abs
-		if x, err = c.vault.policies.Explain(ctx, c.vault.store, c.subject, q); err != nil {
+		if x, err = c.vault.Policies.Explain(ctx, c.vault.Store, c.subject, q); err != nil {
 			return denied
 		}
 	}

@@ -27,6 +27,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/store"
 	"github.com/strongkeep/strongkeep/internal/vault/store/fault"
 	"github.com/strongkeep/strongkeep/internal/vault/token"
+	"github.com/strongkeep/strongkeep/internal/vault/unsealed"
 )
 
 // recorder is an audit device that keeps its lines and can be broken.
@@ -129,7 +130,7 @@ type bench struct {
 	lab   *lab
 	fault *fault.Store
 	root  redact.Secret
-	core  Core
+	vault *unsealed.Vault // while it is open
 }
 
 func newBench(t *testing.T) *bench {
@@ -137,30 +138,29 @@ func newBench(t *testing.T) *bench {
 	b := &bench{t: t, audit: &recorder{}, lab: &lab{handlers: map[string]engine.Handler{}}}
 	raw := base.Open(t)
 	factory := func(engine.Config) (engine.Engine, error) { return b.lab, nil }
-	b.gate = New(Config{
-		Raw: raw, Barrier: seal.New(seal.Config{Store: raw}),
+	b.gate = New(Config{Raw: raw, Version: "0.0.0", Config: unsealed.Config{
+		Barrier: seal.New(seal.Config{Store: raw}),
 		Open: func(raw store.Store, _ *seal.Keyring) (store.Store, error) {
 			b.fault = fault.New(store.Borrow(raw))
 			return b.fault, nil
 		},
-		Types: func(core Core) Types {
-			b.core = core
-			return Types{
+		Types: func(v *unsealed.Vault) unsealed.Types {
+			b.vault = v
+			return unsealed.Types{
 				Secrets: map[string]engine.Factory{"lab": factory, "cubbyhole": cubbyhole.New},
 				Auths:   map[string]engine.Factory{"lab": factory},
 				Systems: map[string]engine.Factory{"system": factory, "token": factory},
 			}
 		},
-		Devices: map[string]audit.Factory{"memory": func(audit.Setup) (audit.Device, error) { return b.audit, nil }},
-		TTLs:    engine.TTLs{Default: time.Hour, Max: 24 * time.Hour},
-		Defaults: Defaults{
+		TTLs: engine.TTLs{Default: time.Hour, Max: 24 * time.Hour},
+		Defaults: unsealed.Defaults{
 			Audit: []devices.Device{{Spec: audit.Spec{Path: "memory/", Type: "memory"}}},
 			Mounts: []mount.Entry{
 				{Class: mount.Secret, Path: "lab/", Type: "lab"}, {Class: mount.Auth, Path: "auth/lab/", Type: "lab"},
 			},
 		},
-		Now: time.Now, Random: rand.Reader, Log: slog.New(slog.DiscardHandler), Version: "0.0.0",
-	})
+		Now: time.Now, Random: rand.Reader, Log: slog.New(slog.DiscardHandler),
+	}, Devices: map[string]audit.Factory{"memory": func(audit.Setup) (audit.Device, error) { return b.audit, nil }}})
 	t.Cleanup(func() {
 		if err := errors.Join(b.gate.Close(), raw.Close()); err != nil {
 			t.Error("closing:", err)
@@ -190,16 +190,16 @@ func (b *bench) do(op engine.Operation, path string, tok redact.Secret) (*engine
 // token makes a token with the policy text given to a policy of its own.
 func (b *bench) token(text string, change func(*token.Spec)) redact.Secret {
 	b.t.Helper()
-	v := b.gate.open.Load()
-	tx := begin(v.store)
+	v := b.vault
+	tx := v.Begin()
 	spec := token.Spec{Orphan: true, Policies: []string{"p"}, Path: "test", Default: time.Hour, Max: time.Hour}
 	if change != nil {
 		change(&spec)
 	}
-	if _, err := v.policies.Put(tx, policy.Namespace{}, "p", text); err != nil {
+	if _, err := v.Policies.Put(tx, policy.Namespace{}, "p", text); err != nil {
 		b.t.Fatal(err)
 	}
-	made, err := v.tokens.Create(b.t.Context(), tx, spec)
+	made, err := v.Tokens.Create(b.t.Context(), tx, spec)
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -457,7 +457,7 @@ func TestCVE202646405LoginThatFailsLeavesNoToken(t *testing.T) {
 
 func (b *bench) revision() store.Revision {
 	b.t.Helper()
-	rev, err := b.gate.open.Load().store.Apply(b.t.Context())
+	rev, err := b.vault.Store.Apply(b.t.Context())
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -480,7 +480,7 @@ func TestUsesAreCounted(t *testing.T) {
 	if _, err := b.do(engine.Read, "lab/ro/x", tok); !errs.Is(err, errs.Unauthenticated) {
 		t.Errorf("a fourth use of three: %v (a denied request counts too, facts §2.4)", err)
 	}
-	names, err := b.gate.open.Load().store.List(t.Context(), "token/id/", "", 0)
+	names, err := b.vault.Store.List(t.Context(), "token/id/", "", 0)
 	if err != nil || len(names) != 1 {
 		t.Errorf("tokens left after the last use: %d (%v), want only root", len(names), err)
 	}
@@ -515,9 +515,9 @@ func TestWriteOfATokenRevokedMeanwhile(t *testing.T) {
 	b := newBench(t)
 	tok := b.token(`path "lab/kv/*" { capabilities = ["create", "update"] }`, nil)
 	b.lab.on("create kv/x", func(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
-		v := b.gate.open.Load()
-		revoke := begin(v.store)
-		if err := v.tokens.Revoke(ctx, revoke, v.tokens.TokenKey(tok.RevealString()), token.Tree); err != nil {
+		v := b.vault
+		revoke := v.Begin()
+		if err := v.Tokens.Revoke(ctx, revoke, v.Tokens.TokenKey(tok.RevealString()), token.Tree); err != nil {
 			return nil, err
 		}
 		if _, err := revoke.Commit(ctx); err != nil {
@@ -537,9 +537,9 @@ func TestRerunAsksPolicyAnew(t *testing.T) {
 	const text = `path "lab/kv/*" { capabilities = ["create", "update"] }`
 	tok := b.token(text, nil)
 	b.lab.on("create kv/y", func(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
-		v := b.gate.open.Load()
-		deny := begin(v.store)
-		if _, err := v.policies.Put(deny, policy.Namespace{}, "p", `path "lab/kv/*" { capabilities = ["deny"] }`); err != nil {
+		v := b.vault
+		deny := v.Begin()
+		if _, err := v.Policies.Put(deny, policy.Namespace{}, "p", `path "lab/kv/*" { capabilities = ["deny"] }`); err != nil {
 			return nil, err
 		}
 		deny.Put(b.storage("lab/")+req.Path, []byte("someone else's"))
@@ -555,7 +555,7 @@ func TestRerunAsksPolicyAnew(t *testing.T) {
 }
 
 func (b *bench) storage(path string) string {
-	return b.gate.open.Load().mounts.Table().ByPath(engine.Namespace{}, path).Storage()
+	return b.vault.Mounts.Table().ByPath(engine.Namespace{}, path).Storage()
 }
 
 func TestBoundAddressAndLostMount(t *testing.T) {
@@ -678,7 +678,7 @@ func TestUnknownFieldsAreWarnedOf(t *testing.T) {
 func TestSealOnRequest(t *testing.T) {
 	b := newBench(t)
 	b.lab.on("update sudo/seal", func(context.Context, engine.Tx, *engine.Request) (*engine.Response, error) {
-		b.core.AskSeal()
+		b.vault.AskSeal()
 		return nil, nil
 	})
 	if _, err := b.do(engine.Update, "lab/sudo/seal", b.root); err != nil {
@@ -730,9 +730,9 @@ func TestEventsAreHeardByThoseWhoMay(t *testing.T) {
 	if !strings.Contains(string(message), `"path":"lab/kv/mine"`) {
 		t.Errorf("heard %s", message)
 	}
-	v := b.gate.open.Load()
-	tx := begin(v.store)
-	if err := v.tokens.Revoke(t.Context(), tx, v.tokens.TokenKey(tok.RevealString()), token.Tree); err != nil {
+	v := b.vault
+	tx := v.Begin()
+	if err := v.Tokens.Revoke(t.Context(), tx, v.Tokens.TokenKey(tok.RevealString()), token.Tree); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := tx.Commit(t.Context()); err != nil {
@@ -750,9 +750,9 @@ func TestPolicyChangeHoldsAtOnce(t *testing.T) {
 	if _, err := b.do(engine.Read, "lab/ro/x", tok); err != nil {
 		t.Fatal(err)
 	}
-	v := b.gate.open.Load()
-	tx := begin(v.store)
-	if _, err := v.policies.Put(tx, policy.Namespace{}, "p", `path "lab/ro/*" { capabilities = ["deny"] }`); err != nil {
+	v := b.vault
+	tx := v.Begin()
+	if _, err := v.Policies.Put(tx, policy.Namespace{}, "p", `path "lab/ro/*" { capabilities = ["deny"] }`); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := tx.Commit(t.Context()); err != nil {

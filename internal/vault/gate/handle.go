@@ -12,6 +12,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/mount"
 	"github.com/strongkeep/strongkeep/internal/vault/policy"
 	"github.com/strongkeep/strongkeep/internal/vault/token"
+	"github.com/strongkeep/strongkeep/internal/vault/unsealed"
 )
 
 // Handle answers one request. A nil Response with a nil error is an answer
@@ -23,7 +24,7 @@ func (g *Gate) Handle(ctx context.Context, req *Request) (*engine.Response, erro
 		return nil, err
 	}
 	res, err := g.serve(ctx, v, req)
-	if v.sealAsked.Load() {
+	if v.SealAsked() {
 		g.closeVault(v)
 	}
 	return res, err
@@ -31,8 +32,8 @@ func (g *Gate) Handle(ctx context.Context, req *Request) (*engine.Response, erro
 
 // serve answers a request inside v and leaves it. Who panics must neither keep
 // the vault from being sealed nor the caller from an answer.
-func (g *Gate) serve(ctx context.Context, v *vault, req *Request) (res *engine.Response, err error) {
-	defer v.leave()
+func (g *Gate) serve(ctx context.Context, v *unsealed.Vault, req *Request) (res *engine.Response, err error) {
+	defer v.Leave()
 	c := call{vault: v, gate: g, req: req, op: req.Operation}
 	defer func() { g.observe(&c, err) }()
 	defer survive(&res, &err)
@@ -48,7 +49,7 @@ func survive(res **engine.Response, err *error) {
 
 // call is one request on its way. Its steps are the methods below, in order.
 type call struct {
-	vault *vault
+	vault *unsealed.Vault
 	gate  *Gate
 	req   *Request
 
@@ -81,7 +82,7 @@ func (c *call) do(ctx context.Context) (*engine.Response, error) {
 		}
 		return nil, err
 	}
-	t := begin(c.vault.store)
+	t := c.vault.Begin()
 	err := c.identify(ctx)
 	if err == nil {
 		err = c.authorize(ctx, t)
@@ -119,7 +120,7 @@ func (c *call) locate() error {
 	if c.nowhere {
 		return nil
 	}
-	m, rest, ok := c.vault.mounts.Table().Find(c.ns, c.rel)
+	m, rest, ok := c.vault.Mounts.Table().Find(c.ns, c.rel)
 	if !ok {
 		return nil
 	}
@@ -149,32 +150,28 @@ func passThrough(headers map[string][]string, names []string) map[string][]strin
 func (c *call) open() bool { return c.route != nil && c.route.Unauthenticated }
 
 // tx returns the engine's view of t.
-func (c *call) tx(t *tx) engine.Tx {
+func (c *call) tx(t *unsealed.Tx) engine.Tx {
 	if c.route != nil && c.route.ReadsOnly(c.op) {
-		return mount.Confine(c.vault.reads, c.mount.Storage())
+		return mount.Confine(c.vault.Reads, c.mount.Storage())
 	}
 	return mount.Confine(t, c.mount.Storage())
 }
 
-// maxRuns bounds how often a request is run again after a conflict. Each
-// conflict means that another request committed, so the vault makes progress.
-const maxRuns = 1000
-
 // run calls the engine and commits, again as long as other commits interfere. An
 // engine that panics ends in an error that is audited like any other.
-func (c *call) run(ctx context.Context, t *tx, asked audit.Ticket) (res *engine.Response, err error) {
+func (c *call) run(ctx context.Context, t *unsealed.Tx, asked audit.Ticket) (res *engine.Response, err error) {
 	defer survive(&res, &err)
 	if c.actsBeyond() {
 		if err := asked.Wait(ctx); err != nil {
 			return nil, err
 		}
 	}
-	for range maxRuns {
+	for range unsealed.MaxRuns {
 		res, err := c.runOnce(ctx, t, asked)
 		if !errors.Is(err, errRerun) {
 			return res, err
 		}
-		t = begin(c.vault.store)
+		t = c.vault.Begin()
 		if err := c.decideAnew(ctx, t); err != nil {
 			return nil, err
 		}
@@ -184,7 +181,7 @@ func (c *call) run(ctx context.Context, t *tx, asked audit.Ticket) (res *engine.
 
 // decideAnew asks everything again that a commit of another may have changed:
 // the mount, the policies, and whether an update is now a create.
-func (c *call) decideAnew(ctx context.Context, t *tx) error {
+func (c *call) decideAnew(ctx context.Context, t *unsealed.Tx) error {
 	if err := c.checkLock(); err != nil {
 		return err
 	}
@@ -204,11 +201,11 @@ func (c *call) decideAnew(ctx context.Context, t *tx) error {
 
 // stillValid makes the commit of t depend on the token's validity: whoever
 // revoked it, and was told so, need not fear a write that was under way.
-func (c *call) stillValid(ctx context.Context, t *tx) error {
+func (c *call) stillValid(ctx context.Context, t *unsealed.Tx) error {
 	if c.token == nil || c.token.Type == token.Batch || c.route == nil || c.route.ReadsOnly(c.op) || c.ownWrapping(c.token) {
 		return nil
 	}
-	if _, err := c.vault.tokens.Get(ctx, t, c.token.Key); err != nil {
+	if _, err := c.vault.Tokens.Get(ctx, t, c.token.Key); err != nil {
 		return err
 	}
 	return c.sameEntity(ctx, t)
@@ -224,7 +221,7 @@ func (c *call) actsBeyond() bool {
 // errRerun says that a commit met a conflict. It never leaves the package.
 var errRerun = errs.New(errs.Conflict, "the state changed under the request")
 
-func (c *call) runOnce(ctx context.Context, t *tx, asked audit.Ticket) (*engine.Response, error) {
+func (c *call) runOnce(ctx context.Context, t *unsealed.Tx, asked audit.Ticket) (*engine.Response, error) {
 	res, err := c.answer(ctx, t)
 	if err != nil {
 		return nil, err
@@ -251,7 +248,7 @@ func (c *call) runOnce(ctx context.Context, t *tx, asked audit.Ticket) (*engine.
 
 // answer calls the handler, and makes in t the token, the lease and the wrapping
 // of what it gives.
-func (c *call) answer(ctx context.Context, t *tx) (*engine.Response, error) {
+func (c *call) answer(ctx context.Context, t *unsealed.Tx) (*engine.Response, error) {
 	handler, err := c.handler()
 	if err != nil {
 		return nil, err
@@ -276,7 +273,7 @@ func (c *call) answer(ctx context.Context, t *tx) (*engine.Response, error) {
 
 // commit makes what the handler changed durable, once the request is on record.
 // errRerun: another request changed what this one read.
-func (c *call) commit(ctx context.Context, t *tx, asked audit.Ticket) error {
+func (c *call) commit(ctx context.Context, t *unsealed.Tx, asked audit.Ticket) error {
 	if err := c.stillMounted(ctx, t); err != nil {
 		return err
 	}

@@ -9,8 +9,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/redact"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
 	"github.com/strongkeep/strongkeep/internal/vault/identity"
-	"github.com/strongkeep/strongkeep/internal/vault/mount"
-	"github.com/strongkeep/strongkeep/internal/vault/namespace"
+	"github.com/strongkeep/strongkeep/internal/vault/unsealed"
 )
 
 // loginAs has auth/lab/login give a token with this alias.
@@ -32,8 +31,8 @@ func (b *bench) loginAs(change func(*engine.Auth)) *engine.Auth {
 
 func (b *bench) changeEntity(id string, change func(*identity.Entity)) {
 	b.t.Helper()
-	err := b.gate.open.Load().commit(b.t.Context(), func(t *tx) error {
-		x := b.core.Identity.Edit(t, "")
+	err := b.vault.Commit(b.t.Context(), func(t *unsealed.Tx) error {
+		x := b.vault.Identity.Edit(t, "")
 		old, err := x.Entity(b.t.Context(), id)
 		if err != nil {
 			return err
@@ -119,72 +118,5 @@ func TestWriteOfAnEntityDisabledMeanwhile(t *testing.T) {
 	})
 	if _, err := b.do(engine.Update, "lab/kv/x", redact.FromString(auth.Issued.ClientToken)); !errs.Is(err, errs.Denied) {
 		t.Errorf("%v, want Denied", err)
-	}
-}
-
-// A vault that was made before there were identities gets the store when it is
-// unsealed, once, unless something else is mounted there.
-func TestIdentityIsMountedAtUnseal(t *testing.T) {
-	b := newBench(t)
-	v := b.gate.open.Load()
-	if v.mounts.Table().ByPath(namespace.Root, "identity/") != nil {
-		t.Fatal("the test begins with an identity store")
-	}
-	types := b.gate.cfg.Types
-	b.gate.cfg.Types = func(core Core) Types {
-		all := types(core)
-		all.Systems["identity"] = all.Systems["system"]
-		return all
-	}
-	var ids []string
-	for range 2 {
-		v, err := b.gate.build(t.Context(), b.gate.cfg.Raw, b.gate.cfg.Barrier.Keyring())
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := v.mountIdentity(t.Context(), b.gate); err != nil {
-			t.Fatal(err)
-		}
-		m := v.mounts.Table().ByPath(namespace.Root, "identity/")
-		if m == nil || m.Class != mount.System {
-			t.Fatalf("%+v", m)
-		}
-		ids = append(ids, m.ID)
-		if err := v.close(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if ids[0] != ids[1] {
-		t.Error("mounted twice")
-	}
-}
-
-func TestIdentityFindsItsPlaceTaken(t *testing.T) {
-	b := newBench(t)
-	v := b.gate.open.Load()
-	err := v.commit(t.Context(), func(tx *tx) error {
-		return v.mounts.Add(t.Context(), tx, &mount.Entry{Class: mount.Secret, Path: "identity/", Type: "lab"})
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	types := b.gate.cfg.Types
-	b.gate.cfg.Types = func(core Core) Types {
-		all := types(core)
-		all.Systems["identity"] = all.Systems["system"]
-		return all
-	}
-	again, err := b.gate.build(t.Context(), b.gate.cfg.Raw, b.gate.cfg.Barrier.Keyring())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := again.mountIdentity(t.Context(), b.gate); err != nil {
-		t.Error("a vault must open although the place is taken:", err)
-	}
-	if m := again.mounts.Table().ByPath(namespace.Root, "identity/"); m == nil || m.Class != mount.Secret {
-		t.Errorf("%+v", m)
-	}
-	if err := again.close(); err != nil {
-		t.Fatal(err)
 	}
 }

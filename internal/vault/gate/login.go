@@ -8,13 +8,13 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
 	"github.com/strongkeep/strongkeep/internal/vault/mount"
 	"github.com/strongkeep/strongkeep/internal/vault/namespace"
-	"github.com/strongkeep/strongkeep/internal/vault/policy"
 	"github.com/strongkeep/strongkeep/internal/vault/token"
+	"github.com/strongkeep/strongkeep/internal/vault/unsealed"
 )
 
 // issue makes the token of a login in the request's own transaction, so that a
 // login is one durable write: token, accessor, due time, all or none.
-func (c *call) issue(ctx context.Context, t *tx, res *engine.Response) error {
+func (c *call) issue(ctx context.Context, t *unsealed.Tx, res *engine.Response) error {
 	if c.mount.Class != mount.Auth {
 		return errs.Newf(errs.Internal, "the engine at %q gave a login, which only auth methods may", c.mount.Path)
 	}
@@ -27,8 +27,8 @@ func (c *call) issue(ctx context.Context, t *tx, res *engine.Response) error {
 	if err != nil {
 		return err
 	}
-	made, err := c.vault.tokens.Create(ctx, t, token.Spec{
-		Namespace: nsID(c.ns), EntityID: session.ID(), Orphan: true, Type: loginType(auth.Params.Type, c.mount.Config.TokenType),
+	made, err := c.vault.Tokens.Create(ctx, t, token.Spec{
+		Namespace: namespace.Key(c.ns), EntityID: session.ID(), Orphan: true, Type: loginType(auth.Params.Type, c.mount.Config.TokenType),
 		Policies: policies, Path: c.rel, MountID: c.mount.ID,
 		DisplayName: displayName(c.mount.Path, auth.DisplayName), Meta: auth.Metadata,
 		TTL: auth.Params.TTL, Period: auth.Params.Period, MaxTTL: auth.Params.MaxTTL,
@@ -50,50 +50,12 @@ func (c *call) issue(ctx context.Context, t *tx, res *engine.Response) error {
 		ClientToken: made.Token.RevealString(), Accessor: e.Accessor, Policies: session.Names(e.Policies), TokenPolicies: e.Policies, IdentityPolicies: session.Own(),
 		EntityID: e.EntityID, TTL: e.TTL, Renewable: e.Renewable, Type: kind, Orphan: e.Orphan, NumUses: e.NumUses,
 	}
-	missing, err := c.vault.missingPolicies(ctx, t, c.ns, e.Policies)
+	missing, err := c.vault.MissingPolicies(ctx, t, c.ns, e.Policies)
 	if err != nil {
 		return err
 	}
 	res.Warnings = append(append(res.Warnings, made.Warnings...), missing...)
 	return nil
-}
-
-// missingPolicies warns of names that no policy stands behind.
-func (v *vault) missingPolicies(ctx context.Context, tx engine.Tx, ns engine.Namespace, names []string) (warnings []string, err error) {
-	_, missing, err := v.policies.ACLFor(ctx, tx, policy.Subject{Namespace: policy.Namespace(ns), Names: names})
-	for _, name := range missing {
-		warnings = append(warnings, "Policy \""+name+"\" does not exist")
-	}
-	return warnings, err
-}
-
-// tokenLimits asks the mount that gave a token, and its method if that is a
-// Renewer, how long it may go on.
-func (v *vault) tokenLimits(ctx context.Context, tx engine.Tx, req *engine.Request, e *token.Entry) (token.Limits, error) {
-	m := v.mounts.Table().ByID(e.MountID)
-	if e.MountID == "" {
-		m = v.mounts.Table().ByPath(namespace.Root, mount.AuthPrefix+"token/")
-	}
-	if m == nil {
-		return token.Limits{}, errNoToken
-	}
-	limits := token.Limits{Default: m.TTLs.Default, Max: m.TTLs.Max}
-	renewer, ok := m.Engine.(engine.Renewer)
-	if !ok || e.MountID == "" {
-		return limits, v.renewed(ctx, tx, e, limits, nil)
-	}
-	auth, err := renewer.Renew(ctx, mount.Confine(tx, m.Storage()), &engine.Auth{
-		DisplayName: e.DisplayName, Metadata: e.Meta, Renewable: e.Renewable, Role: e.Role, Certificates: req.Certificates,
-		Params: engine.TokenParams{TTL: e.TTL, MaxTTL: e.MaxTTL, Period: e.Period, ExplicitMaxTTL: e.ExplicitMaxTTL, Policies: e.Policies},
-	})
-	if err != nil {
-		return limits, err
-	}
-	if auth == nil {
-		return limits, v.renewed(ctx, tx, e, limits, nil)
-	}
-	limits.TTL, limits.MaxTTL, limits.Period = auth.Params.TTL, auth.Params.MaxTTL, auth.Params.Period
-	return limits, v.renewed(ctx, tx, e, limits, auth.Groups)
 }
 
 func loginType(role engine.TokenType, tuned mount.TokenType) token.Type {
@@ -117,9 +79,9 @@ func displayName(mountPath, name string) string {
 // countUse takes one of a token's counted uses in a commit of its own: a
 // request that is denied, fails or writes nothing uses one up as well.
 func (c *call) countUse(ctx context.Context, entry *token.Entry) error {
-	for range maxRuns {
-		t := begin(c.vault.store)
-		last, err := c.vault.tokens.Use(ctx, t, entry)
+	for range unsealed.MaxRuns {
+		t := c.vault.Begin()
+		last, err := c.vault.Tokens.Use(ctx, t, entry)
 		if err != nil {
 			return err
 		}
@@ -145,19 +107,10 @@ func (c *call) afterUse(ctx context.Context) {
 
 // removeToken revokes a token in a commit of its own; that it cannot is only logged.
 func (c *call) removeToken(ctx context.Context, key, accessor string) {
-	ctx = context.WithoutCancel(ctx)
-	for range maxRuns {
-		t := begin(c.vault.store)
-		err := c.vault.tokens.Revoke(ctx, t, key, token.Tree)
-		if err == nil {
-			_, err = t.Commit(ctx)
-		}
-		if err == nil {
-			return
-		}
-		if !errs.Is(err, errs.Conflict) {
-			c.gate.cfg.Log.Warn("removing a token that is of no more use", "accessor", accessor, "error", err)
-			return
-		}
+	err := c.vault.Commit(context.WithoutCancel(ctx), func(t *unsealed.Tx) error {
+		return c.vault.Tokens.Revoke(ctx, t, key, token.Tree)
+	})
+	if err != nil {
+		c.gate.cfg.Log.Warn("removing a token that is of no more use", "accessor", accessor, "error", err)
 	}
 }

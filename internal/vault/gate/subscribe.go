@@ -2,16 +2,12 @@ package gate
 
 import (
 	"context"
-	"maps"
-	"time"
-
-	"github.com/google/uuid"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
 	"github.com/strongkeep/strongkeep/internal/vault/events"
-	"github.com/strongkeep/strongkeep/internal/vault/mount"
 	"github.com/strongkeep/strongkeep/internal/vault/policy"
+	"github.com/strongkeep/strongkeep/internal/vault/unsealed"
 )
 
 // subscriptionQueue is how many events may wait for one subscriber before it
@@ -22,7 +18,7 @@ const subscriptionQueue = 1024
 // one goroutine.
 type Subscription struct {
 	gate  *Gate
-	vault *vault
+	vault *unsealed.Vault
 	sub   *events.Subscription
 	req   Request
 	ns    engine.Namespace
@@ -36,7 +32,7 @@ func (g *Gate) Subscribe(ctx context.Context, req *Request, glob string) (*Subsc
 	if err != nil {
 		return nil, err
 	}
-	defer v.leave()
+	defer v.Leave()
 	c := call{vault: v, gate: g, req: req, op: req.Operation}
 	if err := c.locate(); err != nil {
 		return nil, err
@@ -54,7 +50,7 @@ func (g *Gate) Subscribe(ctx context.Context, req *Request, glob string) (*Subsc
 	asked := c.auditRequest(err)
 	var sub *events.Subscription
 	if err == nil {
-		sub, err = v.events.Subscribe(glob, c.ns.Path, subscriptionQueue)
+		sub, err = v.Events.Subscribe(glob, c.ns.Path, subscriptionQueue)
 	}
 	if auditErr := c.auditResponse(nil, err, asked).Wait(ctx); auditErr != nil {
 		if sub != nil {
@@ -109,23 +105,23 @@ func (s *Subscription) mayHear(ctx context.Context, paths ...string) (bool, erro
 	if err != nil {
 		return false, err
 	}
-	defer v.leave()
+	defer v.Leave()
 	if v != s.vault {
 		return false, errs.New(errs.Unavailable, "the vault was sealed in between; subscribe again")
 	}
 	// A token with counted uses has paid for the subscription as a whole.
-	entry, err := v.valid(ctx, s.req.Token.RevealString(), s.req.Remote.Addr(), s.ns)
+	entry, err := valid(ctx, v, s.req.Token.RevealString(), s.req.Remote.Addr(), s.ns)
 	if err != nil {
 		return false, err
 	}
-	if by := v.namespaces.Table().LockedBy(s.ns); by != nil {
+	if by := v.Namespaces.Table().LockedBy(s.ns); by != nil {
 		return false, errLocked(by)
 	}
-	who, err := v.behind(ctx, v.store, entry)
+	who, err := v.Behind(ctx, v.Store, entry)
 	if err != nil {
 		return false, err
 	}
-	acl, _, err := v.policies.ACLFor(ctx, v.store, v.subject(entry, who))
+	acl, _, err := v.Policies.ACLFor(ctx, v.Store, v.SubjectWith(entry, who))
 	if err != nil {
 		return false, err
 	}
@@ -139,20 +135,3 @@ func (s *Subscription) mayHear(ctx context.Context, paths ...string) (bool, erro
 
 // Close ends the stream.
 func (s *Subscription) Close() { s.sub.Close() }
-
-func (c *call) event(e engine.Event, revision uint64) events.Event {
-	return mountEvent(c.mount, c.ns, e, revision, c.req.Time)
-}
-
-// mountEvent is what subscribers hear of a change within m.
-func mountEvent(m *mount.Mount, ns engine.Namespace, e engine.Event, revision uint64, at time.Time) events.Event {
-	metadata := maps.Clone(e.Metadata)
-	if within, ok := metadata["data_path"]; ok {
-		metadata["data_path"] = m.Path + within
-	}
-	return events.Event{
-		ID: uuid.NewString(), Type: e.Type, Path: m.Path + e.Path, Namespace: ns.Path, Time: at, Revision: revision,
-		Metadata: metadata, Mount: m.Path, MountClass: string(m.Class), MountAccessor: m.Accessor,
-		Plugin: m.Type, PluginVersion: m.Options["version"],
-	}
-}

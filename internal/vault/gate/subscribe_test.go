@@ -16,15 +16,15 @@ import (
 // without, nobody asks more often by way of it.
 func TestSubscriptionsAreRateLimited(t *testing.T) {
 	b := newBench(t)
-	v := b.gate.open.Load()
-	tx := begin(v.store)
+	v := b.vault
+	tx := v.Begin()
 	if err := quota.Put(tx, &quota.Rule{Kind: quota.RateLimit, Name: "all", Rate: 2, Interval: time.Hour}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := tx.Commit(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if err := v.quotas.Load(t.Context(), v.store); err != nil {
+	if err := v.Quotas.Load(t.Context(), v.Store); err != nil {
 		t.Fatal(err)
 	}
 	for i, want := range []errs.Kind{errs.Unauthenticated, errs.Unauthenticated, errs.Exhausted} {

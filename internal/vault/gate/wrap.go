@@ -6,7 +6,9 @@ import (
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
 	"github.com/strongkeep/strongkeep/internal/vault/envelope"
+	"github.com/strongkeep/strongkeep/internal/vault/namespace"
 	"github.com/strongkeep/strongkeep/internal/vault/token"
+	"github.com/strongkeep/strongkeep/internal/vault/unsealed"
 	"github.com/strongkeep/strongkeep/internal/vault/wrapping"
 )
 
@@ -14,7 +16,7 @@ import (
 // answered in its place. What is empty and what is no success is not wrapped; nor
 // is what an open path says to anybody but a new token: there is nothing to hide,
 // and strangers must not fill the store with copies.
-func (c *call) wrap(ctx context.Context, t *tx, res *engine.Response) (*engine.Response, error) {
+func (c *call) wrap(ctx context.Context, t *unsealed.Tx, res *engine.Response) (*engine.Response, error) {
 	if c.req.WrapTTL == 0 || !c.mayWrap(res) {
 		return res, nil
 	}
@@ -25,11 +27,11 @@ func (c *call) wrap(ctx context.Context, t *tx, res *engine.Response) (*engine.R
 	if answer.Status < 200 || answer.Status > 299 || len(answer.Body) == 0 {
 		return res, nil
 	}
-	in := wrapping.Wrapping{TTL: c.req.WrapTTL, Namespace: nsID(c.ns), Path: c.rel, Answer: answer}
+	in := wrapping.Wrapping{TTL: c.req.WrapTTL, Namespace: namespace.Key(c.ns), Path: c.rel, Answer: answer}
 	if res.Auth != nil && res.Auth.Issued != nil {
 		in.Accessor = res.Auth.Issued.Accessor
 	}
-	wrapped, err := c.vault.wrapper.Wrap(ctx, t, in)
+	wrapped, err := c.vault.Wrapping.Wrap(ctx, t, in)
 	if err != nil {
 		return nil, err
 	}
@@ -64,5 +66,5 @@ func (c *call) ownWrapping(e *token.Entry) bool {
 // unwrapNone removes a wrapping token that nobody will be given. If that fails
 // it ends with its TTL, and what it wraps with it.
 func (c *call) unwrapNone(ctx context.Context, w *engine.Wrapped) {
-	c.removeToken(ctx, c.vault.tokens.TokenKey(w.Token.RevealString()), w.Accessor)
+	c.removeToken(ctx, c.vault.Tokens.TokenKey(w.Token.RevealString()), w.Accessor)
 }

@@ -30,12 +30,12 @@ func (b *bench) wrapped(op engine.Operation, path string, tok redact.Secret) (*e
 
 // take unwraps below the gate, in one transaction.
 func (b *bench) take(tok redact.Secret) (wrapping.Answer, error) {
-	tx := begin(b.gate.open.Load().store)
-	e, err := b.core.Wrapping.Lookup(b.t.Context(), tx, tok)
+	tx := b.vault.Begin()
+	e, err := b.vault.Wrapping.Lookup(b.t.Context(), tx, tok)
 	if err != nil {
 		return wrapping.Answer{}, err
 	}
-	a, err := b.core.Wrapping.Take(b.t.Context(), tx, e)
+	a, err := b.vault.Wrapping.Take(b.t.Context(), tx, e)
 	if err != nil {
 		return a, err
 	}
@@ -49,7 +49,7 @@ func (b *bench) entries() int {
 	for len(folders) > 0 {
 		folder := folders[0]
 		folders = folders[1:]
-		names, err := b.gate.open.Load().store.List(b.t.Context(), folder, "", 0)
+		names, err := b.vault.Store.List(b.t.Context(), folder, "", 0)
 		if err != nil {
 			b.t.Fatal(err)
 		}

@@ -48,6 +48,14 @@ func parent(path string) string {
 // Root is the namespace that holds all others. It is not stored.
 var Root = engine.Namespace{ID: engine.RootNamespaceID} //nolint:gochecknoglobals // a constant
 
+// Key is the ID of ns as entries keep it: "" for the root.
+func Key(ns engine.Namespace) string {
+	if ns.Root() {
+		return ""
+	}
+	return ns.ID
+}
+
 // Within reports whether ns is top or lies below it.
 func Within(ns, top engine.Namespace) bool { return strings.HasPrefix(ns.Path, top.Path) }
 

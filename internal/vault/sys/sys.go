@@ -25,13 +25,13 @@ type Config struct {
 	Policies   *policy.Book
 	Tokens     *token.Manager
 	Leases     *lease.Manager
-	// Subject is gate.Core.Subject; Caller is gate.Core.Caller.
+	// Subject is unsealed.Vault.Subject; Caller is unsealed.Vault.Caller.
 	Subject func(ctx context.Context, tx engine.Tx, e *token.Entry) (policy.Subject, error)
 	Caller  func(ctx context.Context, tx engine.Tx, req *engine.Request) (policy.Subject, error)
 	Audit   *audit.Broker
 	Barrier *seal.Barrier
 	AskSeal func() // seals the vault once the present request has been answered
-	// Reach is gate.Core.Reach.
+	// Reach is unsealed.Vault.Reach.
 	Reach   func(ctx context.Context, tx engine.Tx, req *engine.Request, id string) (engine.Namespace, error)
 	Random  io.Reader
 	Version string // semver

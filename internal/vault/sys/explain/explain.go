@@ -20,9 +20,9 @@ type Config struct {
 	Tokens     *token.Manager
 	Mounts     *mount.Registry
 	Namespaces *namespace.Registry
-	// Subject is gate.Core.Subject.
+	// Subject is unsealed.Vault.Subject.
 	Subject func(ctx context.Context, tx engine.Tx, e *token.Entry) (policy.Subject, error)
-	// Reach is gate.Core.Reach.
+	// Reach is unsealed.Vault.Reach.
 	Reach func(ctx context.Context, tx engine.Tx, req *engine.Request, id string) (engine.Namespace, error)
 }
 

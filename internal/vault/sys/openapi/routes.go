@@ -13,7 +13,7 @@ type Config struct {
 	Mounts   *mount.Registry
 	Policies *policy.Book
 	Version  string
-	Subject  func(ctx context.Context, tx engine.Tx, req *engine.Request) (policy.Subject, error) // gate.Core.Caller
+	Subject  func(ctx context.Context, tx engine.Tx, req *engine.Request) (policy.Subject, error) // unsealed.Vault.Caller
 }
 
 // Routes are those below sys/.

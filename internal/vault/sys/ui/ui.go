@@ -13,7 +13,7 @@ import (
 type Config struct {
 	Policies   *policy.Book
 	Namespaces *namespace.Registry
-	Subject    func(ctx context.Context, tx engine.Tx, req *engine.Request) (policy.Subject, error) // gate.Core.Caller
+	Subject    func(ctx context.Context, tx engine.Tx, req *engine.Request) (policy.Subject, error) // unsealed.Vault.Caller
 }
 
 // Routes are those below sys/.

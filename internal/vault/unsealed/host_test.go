@@ -1,4 +1,4 @@
-package gate
+package unsealed
 
 import (
 	"strings"
@@ -11,9 +11,9 @@ import (
 
 // What engines make passwords by is the policy as it is stored now.
 func TestPasswordsOfEngines(t *testing.T) {
-	b := newBench(t)
-	v := b.gate.open.Load()
-	host := v.host(b.gate, &mount.Entry{ID: "x", Class: mount.Secret, Path: "x/"})
+	b := newBench(t, nil)
+	v := b.v
+	host := v.host(&mount.Entry{ID: "x", Class: mount.Secret, Path: "x/"})
 	if made, err := host.Password(t.Context(), ""); err != nil || made.Len() != 20 {
 		t.Errorf("by default: %d bytes, %v", made.Len(), err)
 	}
@@ -21,7 +21,7 @@ func TestPasswordsOfEngines(t *testing.T) {
 		t.Errorf("a policy that is not there: %v", err)
 	}
 	for _, charset := range []string{"a", "b"} {
-		tx := begin(v.store)
+		tx := v.Begin()
 		if err := (password.Book{Namespace: "root"}).Put(tx, "db", `length = 8 rule "charset" { charset = "`+charset+`" }`); err != nil {
 			t.Fatal(err)
 		}
@@ -37,9 +37,9 @@ func TestPasswordsOfEngines(t *testing.T) {
 // A mount's engine makes passwords by the policies of the mount's namespace, and
 // never by those of another.
 func TestPasswordsOfANamespace(t *testing.T) {
-	b := newBench(t)
-	v := b.gate.open.Load()
-	tx := begin(v.store)
+	b := newBench(t, nil)
+	v := b.v
+	tx := v.Begin()
 	for ns, charset := range map[string]string{"root": "a", "team": "b"} {
 		if err := (password.Book{Namespace: ns}).Put(tx, "db", `length = 8 rule "charset" { charset = "`+charset+`" }`); err != nil {
 			t.Fatal(err)
@@ -49,12 +49,12 @@ func TestPasswordsOfANamespace(t *testing.T) {
 		t.Fatal(err)
 	}
 	for ns, wanted := range map[string]string{"": "aaaaaaaa", "team": "bbbbbbbb"} {
-		host := v.host(b.gate, &mount.Entry{ID: "x", Namespace: ns, Class: mount.Secret, Path: "x/"})
+		host := v.host(&mount.Entry{ID: "x", Namespace: ns, Class: mount.Secret, Path: "x/"})
 		if made, err := host.Password(t.Context(), "db"); err != nil || made.RevealString() != wanted {
 			t.Errorf("in %q: %v", ns, err)
 		}
 	}
-	host := v.host(b.gate, &mount.Entry{ID: "x", Namespace: "other", Class: mount.Secret, Path: "x/"})
+	host := v.host(&mount.Entry{ID: "x", Namespace: "other", Class: mount.Secret, Path: "x/"})
 	if _, err := host.Password(t.Context(), "db"); !errs.Is(err, errs.Invalid) {
 		t.Errorf("by a policy of another namespace: %v", err)
 	}

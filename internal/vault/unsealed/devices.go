@@ -1,4 +1,4 @@
-package gate
+package unsealed
 
 import (
 	"context"
@@ -16,20 +16,20 @@ import (
 // are told of. Devices that the operator named to be left out stay stored and
 // off, so that somebody can disable them; best-effort ones whose options no
 // longer fit stay off too. A required one that does not fit keeps the vault sealed.
-func (v *vault) startAuditing(ctx context.Context, g *Gate) error {
-	all, err := devices.All(ctx, v.store)
+func (v *Vault) startAuditing(ctx context.Context) error {
+	all, err := devices.All(ctx, v.Store)
 	if err != nil {
 		return err
 	}
 	for path, d := range all {
-		if slices.ContainsFunc(g.cfg.SkipAudit, func(name string) bool { return strings.Trim(name, "/")+"/" == path }) {
+		if slices.ContainsFunc(v.cfg.SkipAudit, func(name string) bool { return strings.Trim(name, "/")+"/" == path }) {
 			v.skipped[path] = d.Key
-			g.cfg.Log.Error("audit device is left out as the server was told: requests are NOT written to it; disable it with \"strongkeep audit disable\", then start the server without the flag", "device", path)
-		} else if err := v.audit.Restore(d.Spec); err == nil {
+			v.cfg.Log.Error("audit device is left out as the server was told: requests are NOT written to it; disable it with \"strongkeep audit disable\", then start the server without the flag", "device", path)
+		} else if err := v.Audit.Restore(d.Spec); err == nil {
 			v.devices[path] = d.Key
 		} else if d.BestEffort() {
 			v.skipped[path] = d.Key
-			g.cfg.Log.Error("a best-effort audit device cannot be enabled and is left out", "device", path, "error", err)
+			v.cfg.Log.Error("a best-effort audit device cannot be enabled and is left out", "device", path, "error", err)
 		} else {
 			name := strings.Trim(path, "/")
 			return errs.Newf(errs.KindOf(err), "audit device %q: %w; to disable it, start the server once with -skip-audit-devices=%s", path, err, name)
@@ -40,8 +40,8 @@ func (v *vault) startAuditing(ctx context.Context, g *Gate) error {
 
 // syncDevices enables and disables audit devices so that those stored are
 // those that are on. The caller holds v.reload, or is alone.
-func (v *vault) syncDevices(ctx context.Context) error {
-	all, err := devices.All(ctx, v.store)
+func (v *Vault) syncDevices(ctx context.Context) error {
+	all, err := devices.All(ctx, v.Store)
 	if err != nil {
 		return err
 	}
@@ -49,7 +49,7 @@ func (v *vault) syncDevices(ctx context.Context) error {
 		if d, kept := all[path]; kept && d.Key.Equal(key) {
 			continue // one that was enabled anew has another key
 		}
-		if err := v.audit.Disable(path); err != nil {
+		if err := v.Audit.Disable(path); err != nil {
 			return err
 		}
 		delete(v.devices, path)
@@ -61,7 +61,7 @@ func (v *vault) syncDevices(ctx context.Context) error {
 		if key, skipped := v.skipped[path]; skipped && d.Key.Equal(key) {
 			continue
 		}
-		if err := v.audit.Restore(d.Spec); err != nil {
+		if err := v.Audit.Restore(d.Spec); err != nil {
 			return errs.Newf(errs.KindOf(err), "audit device %q: %w", path, err)
 		}
 		v.devices[path] = d.Key
@@ -70,8 +70,8 @@ func (v *vault) syncDevices(ctx context.Context) error {
 }
 
 // loadHeaders takes up which request headers are audited.
-func (v *vault) loadHeaders(ctx context.Context) error {
-	t, err := headers.Load(ctx, v.store)
+func (v *Vault) loadHeaders(ctx context.Context) error {
+	t, err := headers.Load(ctx, v.Store)
 	if err != nil {
 		return err
 	}
@@ -81,7 +81,7 @@ func (v *vault) loadHeaders(ctx context.Context) error {
 
 // reloadAuditing brings devices and headers in step with what t committed. The
 // caller holds v.reload.
-func (v *vault) reloadAuditing(ctx context.Context, t *tx, devices, headers bool) error {
+func (v *Vault) reloadAuditing(ctx context.Context, t *Tx, devices, headers bool) error {
 	if devices {
 		if err := v.syncDevices(ctx); err != nil {
 			return errs.Newf(errs.KindOf(err), "loading the audit devices: %w", errors.Join(err, v.takeBack(ctx, t)))
@@ -95,13 +95,16 @@ func (v *vault) reloadAuditing(ctx context.Context, t *tx, devices, headers bool
 
 // takeBack removes the audit devices that t added and that could not be enabled:
 // with one of them the vault could not be unsealed again.
-func (v *vault) takeBack(ctx context.Context, t *tx) error {
+func (v *Vault) takeBack(ctx context.Context, t *Tx) error {
 	var undo []store.Change
 	for _, c := range t.Changes() {
 		if c.Op == store.OpPut && strings.HasPrefix(c.Key, devices.Prefix) {
 			undo = append(undo, store.Delete(c.Key))
 		}
 	}
-	_, err := v.store.Apply(ctx, undo...)
+	_, err := v.Store.Apply(ctx, undo...)
 	return err
 }
+
+// Headers are the request headers that audit devices are told of.
+func (v *Vault) Headers() *headers.Selection { return v.headers.Load() }

@@ -1,4 +1,4 @@
-package gate
+package unsealed
 
 import (
 	"cmp"
@@ -12,43 +12,43 @@ import (
 )
 
 // host is what the vault gives the engine of one mount to work with by itself.
-func (v *vault) host(g *Gate, e *mount.Entry) mount.Host {
+func (v *Vault) host(e *mount.Entry) mount.Host {
 	id, storage := e.ID, e.Storage()
 	book := password.Book{Namespace: cmp.Or(e.Namespace, engine.RootNamespaceID)}
 	return mount.Host{
 		Update: func(ctx context.Context, change func(context.Context, engine.Tx) error) error {
-			return v.update(ctx, g, id, func(ctx context.Context, t *tx) error {
+			return v.update(ctx, id, func(ctx context.Context, t *Tx) error {
 				return change(ctx, mount.Confine(t, storage))
 			})
 		},
 		Wake: func() { v.workers.Wake(id) },
 		Password: func(ctx context.Context, name string) (redact.Secret, error) {
 			if name == "" {
-				return password.Default().Generate(g.cfg.Random)
+				return password.Default().Generate(v.cfg.Random)
 			}
 			// Read each time: a policy that was made stricter holds at once.
-			p, _, err := book.Get(ctx, v.store, name)
+			p, _, err := book.Get(ctx, v.Store, name)
 			if errs.Is(err, errs.NotExist) {
 				return redact.Secret{}, errs.As(errs.Invalid, err)
 			}
 			if err != nil {
 				return redact.Secret{}, err
 			}
-			return p.Generate(g.cfg.Random)
+			return p.Generate(v.cfg.Random)
 		},
 	}
 }
 
 // update is a transaction outside of any request: it conflicts with the removal
 // of its mount, is run again after other conflicts, and publishes its events.
-func (v *vault) update(ctx context.Context, g *Gate, mountID string, change func(context.Context, *tx) error) error {
-	for range maxRuns {
-		t := begin(v.store)
+func (v *Vault) update(ctx context.Context, mountID string, change func(context.Context, *Tx) error) error {
+	for range MaxRuns {
+		t := v.Begin()
 		entry, err := t.Get(ctx, mount.EntryPrefix+mountID)
 		if err != nil {
 			return err
 		}
-		m := v.mounts.Table().ByID(mountID)
+		m := v.Mounts.Table().ByID(mountID)
 		if !entry.Exists() || m == nil {
 			return errs.New(errs.NotExist, "the mount was removed")
 		}
@@ -65,10 +65,8 @@ func (v *vault) update(ctx context.Context, g *Gate, mountID string, change func
 		if err != nil {
 			return errs.Newf(errs.KindOf(err), "committing work of %q: %w", m.Path, err)
 		}
-		ns, _ := v.namespaces.Table().ByID(m.Namespace)
-		for _, e := range t.events {
-			v.events.Publish(mountEvent(m, ns, e, uint64(revision), g.cfg.Now().UTC()))
-		}
+		ns, _ := v.Namespaces.Table().ByID(m.Namespace)
+		v.Publish(t, m, ns, revision, v.cfg.Now().UTC())
 		return nil
 	}
 	return errs.New(errs.Unavailable, "too many others change the same entries; try again")

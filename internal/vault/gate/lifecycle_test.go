@@ -16,6 +16,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/seal"
 	"github.com/strongkeep/strongkeep/internal/vault/seal/keyfile"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
+	"github.com/strongkeep/strongkeep/internal/vault/unsealed"
 )
 
 // The shares and the root token exist nowhere but in the answer of Init: that
@@ -28,17 +29,16 @@ func TestInitAnswersThoughTheVaultStaysSealed(t *testing.T) {
 	raw := base.Open(t)
 	factory := func(engine.Config) (engine.Engine, error) { return &lab{}, nil }
 	types := map[string]engine.Factory{"system": factory, "token": factory, "cubbyhole": factory}
-	g := New(Config{
-		Raw: raw, Barrier: seal.New(seal.Config{Store: raw, Wrappers: []seal.Wrapper{key}}),
-		Open:  func(raw store.Store, _ *seal.Keyring) (store.Store, error) { return store.Borrow(raw), nil },
-		Types: func(Core) Types { return Types{Secrets: types, Systems: types} },
-		Devices: map[string]audit.Factory{"broken": func(audit.Setup) (audit.Device, error) {
-			return nil, errs.New(errs.Unavailable, "no such directory")
-		}},
+	g := New(Config{Raw: raw, Version: "0.0.0", Config: unsealed.Config{
+		Barrier:  seal.New(seal.Config{Store: raw, Wrappers: []seal.Wrapper{key}}),
+		Open:     func(raw store.Store, _ *seal.Keyring) (store.Store, error) { return store.Borrow(raw), nil },
+		Types:    func(*unsealed.Vault) unsealed.Types { return unsealed.Types{Secrets: types, Systems: types} },
 		TTLs:     engine.TTLs{Default: time.Hour, Max: time.Hour},
-		Defaults: Defaults{Audit: []devices.Device{{Spec: audit.Spec{Path: "broken/", Type: "broken"}}}},
-		Now:      time.Now, Random: rand.Reader, Log: slog.New(slog.DiscardHandler), Version: "0.0.0",
-	})
+		Defaults: unsealed.Defaults{Audit: []devices.Device{{Spec: audit.Spec{Path: "broken/", Type: "broken"}}}},
+		Now:      time.Now, Random: rand.Reader, Log: slog.New(slog.DiscardHandler),
+	}, Devices: map[string]audit.Factory{"broken": func(audit.Setup) (audit.Device, error) {
+		return nil, errs.New(errs.Unavailable, "no such directory")
+	}}})
 	t.Cleanup(func() {
 		if err := errors.Join(g.Close(), raw.Close()); err != nil {
 			t.Error(err)

@@ -1,0 +1,87 @@
+package unsealed
+
+import (
+	"context"
+	"errors"
+
+	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/redact"
+	"github.com/strongkeep/strongkeep/internal/vault/audit"
+	"github.com/strongkeep/strongkeep/internal/vault/audit/devices"
+	"github.com/strongkeep/strongkeep/internal/vault/mount"
+	"github.com/strongkeep/strongkeep/internal/vault/policy"
+	"github.com/strongkeep/strongkeep/internal/vault/seal"
+	"github.com/strongkeep/strongkeep/internal/vault/store"
+	"github.com/strongkeep/strongkeep/internal/vault/token"
+)
+
+// Setup returns the sealed entries of a new vault, to be written to raw in one
+// go, and its root token: the system mounts, the default policy and the
+// configured defaults. It writes nothing itself.
+func Setup(ctx context.Context, cfg *Config, log *audit.Broker, raw store.Store, keys *seal.Keyring) (_ []store.Change, root redact.Secret, err error) {
+	draft := &draft{Store: raw}
+	v, err := build(ctx, cfg, log, draft, keys)
+	if err != nil {
+		return nil, root, err
+	}
+	defer func() { err = errors.Join(err, v.Close()) }()
+	if root, err = v.bootstrap(ctx); err != nil {
+		return nil, root, err
+	}
+	return draft.changes, root, nil
+}
+
+// bootstrap commits what every vault begins with.
+func (v *Vault) bootstrap(ctx context.Context) (redact.Secret, error) {
+	t := v.Begin()
+	first := []mount.Entry{
+		{Class: mount.System, Path: "sys/", Type: "system", Description: "system endpoints used for control, policy and debugging"},
+		{Class: mount.System, Path: mount.AuthPrefix + "token/", Type: "token", Description: "token based credentials"},
+		{Class: mount.Secret, Path: "cubbyhole/", Type: "cubbyhole", Description: "per-token private secret storage", Local: true},
+	}
+	if v.knowsIdentity() {
+		first = append(first, identityMount)
+	}
+	for _, e := range append(first, v.cfg.Defaults.Mounts...) {
+		if err := v.Mounts.Add(ctx, t, &e); err != nil {
+			return redact.Secret{}, err
+		}
+	}
+	if _, err := v.Policies.Put(t, policy.Namespace{}, policy.DefaultName, policy.DefaultText); err != nil {
+		return redact.Secret{}, err
+	}
+	for _, d := range v.cfg.Defaults.Audit {
+		if err := d.NewKey(v.cfg.Random); err != nil {
+			return redact.Secret{}, err
+		}
+		if err := devices.Add(ctx, t, d); err != nil {
+			return redact.Secret{}, err
+		}
+	}
+	root, err := v.Tokens.Create(ctx, t, token.RootSpec(redact.FromString(v.cfg.Defaults.RootToken)))
+	if err != nil {
+		return redact.Secret{}, err
+	}
+	_, err = t.Commit(ctx)
+	return root.Token, err
+}
+
+// draft is a store that keeps what one Apply would write instead of writing it.
+// It is used by one goroutine.
+type draft struct {
+	store.Store
+	changes []store.Change
+}
+
+func (d *draft) Apply(ctx context.Context, changes ...store.Change) (store.Revision, error) {
+	if len(changes) == 0 {
+		return d.Store.Apply(ctx)
+	}
+	if d.changes != nil {
+		return 0, errs.New(errs.Internal, "a new vault is set up in more than one commit")
+	}
+	d.changes = append([]store.Change{}, changes...)
+	return 1, nil
+}
+
+func (d *draft) Close() error { return nil }
