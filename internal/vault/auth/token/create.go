@@ -167,7 +167,7 @@ func (e *Engine) spec(w *wish, r *role, creator *core.Entry, sudo bool, namespac
 	if err != nil {
 		return core.Spec{}, nil, err
 	}
-	bound, err := r.bound()
+	bound, err := r.bound(creator, w.noParent || r.Orphan)
 	if err != nil {
 		return core.Spec{}, nil, err
 	}

@@ -2,7 +2,6 @@ package token
 
 import (
 	"context"
-	"net/netip"
 	"regexp"
 	"slices"
 	"strings"
@@ -193,11 +192,6 @@ func (r *role) suffix() string {
 		return ""
 	}
 	return "/" + r.PathSuffix
-}
-
-func (r *role) bound() ([]netip.Prefix, error) {
-	p, err := r.Engine()
-	return p.BoundCIDRs, err
 }
 
 // kind is the type of a token for which asked was named, "" = nothing.
