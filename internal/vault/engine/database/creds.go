@@ -8,6 +8,7 @@ import (
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
+	"github.com/strongkeep/strongkeep/internal/vault/engine/database/connection"
 	"github.com/strongkeep/strongkeep/internal/vault/engine/database/driver"
 	"github.com/strongkeep/strongkeep/internal/vault/engine/database/username"
 )
@@ -34,14 +35,14 @@ func (e *Engine) creds(ctx context.Context, tx engine.Tx, req *engine.Request) (
 	if r == nil {
 		return nil, errs.Newf(errs.Invalid, "unknown role: %s", name)
 	}
-	c, err := loadConnection(ctx, tx, r.DB)
+	c, err := connection.Load(ctx, tx, r.DB)
 	if err != nil {
 		return nil, err
 	}
 	if c == nil {
-		return nil, unknownConnection(r.DB)
+		return nil, connection.Unknown(r.DB)
 	}
-	if !c.allows(name) {
+	if !c.Allows(name) {
 		return notAllowed(name), nil
 	}
 	user, err := e.newName(c, name, req)
@@ -68,23 +69,23 @@ func (e *Engine) creds(ctx context.Context, tx engine.Tx, req *engine.Request) (
 
 // create makes a user. If that fails, the role's rollback statements run, and
 // the core revokes the lease.
-func (e *Engine) create(ctx context.Context, c *connection, r *role, a *driver.Account) error {
-	err := e.use(ctx, c, callTimeout, func(ctx context.Context, db driver.Database) error { return db.Create(ctx, a) })
+func (e *Engine) create(ctx context.Context, c *connection.Connection, r *role, a *driver.Account) error {
+	err := e.use(ctx, c, func(ctx context.Context, db driver.Database) error { return db.Create(ctx, a) })
 	if err == nil {
 		return nil
 	}
 	if len(r.Rollback) > 0 {
 		back := &driver.Account{Username: a.Username, Statements: r.Rollback}
-		if rollback := e.use(context.WithoutCancel(ctx), c, callTimeout, func(ctx context.Context, db driver.Database) error { return db.Delete(ctx, back) }); rollback != nil {
-			e.cfg.Log.Warn("the rollback statements of a database role failed", "connection", c.name, "error", rollback)
+		if rollback := e.use(context.WithoutCancel(ctx), c, func(ctx context.Context, db driver.Database) error { return db.Delete(ctx, back) }); rollback != nil {
+			e.cfg.Log.Warn("the rollback statements of a database role failed", "connection", c.Name, "error", rollback)
 		}
 	}
-	return errs.Newf(errs.KindOf(err), "creating a user with the connection %q: %w", c.name, err)
+	return errs.Newf(errs.KindOf(err), "creating a user with the connection %q: %w", c.Name, err)
 }
 
 // newName makes a user name that the database takes.
-func (e *Engine) newName(c *connection, role string, req *engine.Request) (string, error) {
-	kind, err := e.kind(c.Plugin)
+func (e *Engine) newName(c *connection.Connection, role string, req *engine.Request) (string, error) {
+	kind, err := e.servers.Kind(c.Plugin)
 	if err != nil {
 		return "", err
 	}
@@ -140,7 +141,7 @@ func (e *Engine) RevokeLease(ctx context.Context, tx engine.Tx, l *engine.Leased
 	if err != nil {
 		return err
 	}
-	c, err := loadConnection(ctx, tx, in.DB)
+	c, err := connection.Load(ctx, tx, in.DB)
 	if err != nil {
 		return err
 	}
@@ -155,9 +156,9 @@ func (e *Engine) RevokeLease(ctx context.Context, tx engine.Tx, l *engine.Leased
 	if r != nil && r.DB == in.DB {
 		account.Statements = r.Revocation
 	}
-	err = e.use(ctx, c, callTimeout, func(ctx context.Context, db driver.Database) error { return db.Delete(ctx, account) })
+	err = e.use(ctx, c, func(ctx context.Context, db driver.Database) error { return db.Delete(ctx, account) })
 	if err != nil {
-		return errs.Newf(errs.KindOf(err), "revoking a user with the connection %q: %w", c.name, err)
+		return errs.Newf(errs.KindOf(err), "revoking a user with the connection %q: %w", c.Name, err)
 	}
 	return nil
 }
@@ -175,12 +176,12 @@ func (e *Engine) RenewLease(ctx context.Context, tx engine.Tx, l *engine.Leased)
 	if r == nil || r.DB != in.DB {
 		return nil, errs.Newf(errs.Invalid, "error during renew: could not find role with name %q", l.Role)
 	}
-	c, err := loadConnection(ctx, tx, in.DB)
+	c, err := connection.Load(ctx, tx, in.DB)
 	if err != nil {
 		return nil, err
 	}
 	if c == nil {
-		return nil, unknownConnection(in.DB)
+		return nil, connection.Unknown(in.DB)
 	}
 	now := e.cfg.Now()
 	ttl, maxTTL := e.ttls(r)
@@ -196,9 +197,9 @@ func (e *Engine) RenewLease(ctx context.Context, tx engine.Tx, l *engine.Leased)
 		return nil, errs.New(errs.Invalid, "past the max TTL, cannot renew")
 	}
 	account := &driver.Account{Username: in.Username, Expires: now.Add(last + grace), Statements: r.Renewal}
-	err = e.use(ctx, c, callTimeout, func(ctx context.Context, db driver.Database) error { return db.Update(ctx, account) })
+	err = e.use(ctx, c, func(ctx context.Context, db driver.Database) error { return db.Update(ctx, account) })
 	if err != nil {
-		return nil, errs.Newf(errs.KindOf(err), "prolonging a user with the connection %q: %w", c.name, err)
+		return nil, errs.Newf(errs.KindOf(err), "prolonging a user with the connection %q: %w", c.Name, err)
 	}
 	return renewed, nil
 }

@@ -8,19 +8,16 @@
 // in between leaves a lease without a user, whose revocation finds nothing, and
 // never a user without a lease.
 //
-// A password changes in four steps, each of which may be the last one before a
-// crash: (1) the new one is stored beside the old one, (2) set in the database,
-// (3) proved by a login, (4) stored as the current one. Until (4) both are known,
-// so neither is ever lost; see rotate.
-//
-// What is due is found by an index ordered in time; see queue.go.
+// Passwords that change, of static roles and of the connections' own users, are
+// package rotation's; how databases are reached is package connection's. The
+// engine joins the two (targets.go), and is the routes.
 //
 // Storage, below the mount:
 //
 //	config/NAME            connection, JSON
 //	role/NAME              role of dynamic users, JSON
 //	static/NAME            static role with its passwords, JSON
-//	due/DAY/MINUTE/KIND-NAME   empty; DAY 20060102, MINUTE 1504, KIND c or s
+//	due/DAY/MINUTE/KIND-NAME   one byte; DAY 20060102, MINUTE 1504, KIND c or s
 //
-// Start reading at New, then Engine.creds and Engine.rotate.
+// Start reading at New, then Engine.creds, and package rotation.
 package database

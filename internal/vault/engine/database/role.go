@@ -9,6 +9,7 @@ import (
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
+	"github.com/strongkeep/strongkeep/internal/vault/engine/database/connection"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
 )
 
@@ -80,7 +81,7 @@ func (c *credential) show(o engine.Builder) engine.Builder {
 }
 
 // policy is by which a password is made.
-func (c *credential) policy(conn *connection) string {
+func (c *credential) policy(conn *connection.Connection) string {
 	if c.Policy != "" {
 		return c.Policy
 	}

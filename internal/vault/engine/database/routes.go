@@ -1,6 +1,10 @@
 package database
 
-import "github.com/strongkeep/strongkeep/internal/vault/engine"
+import (
+	"github.com/strongkeep/strongkeep/internal/vault/engine"
+	"github.com/strongkeep/strongkeep/internal/vault/engine/database/connection"
+	"github.com/strongkeep/strongkeep/internal/vault/engine/database/rotation"
+)
 
 type handlers = map[engine.Operation]engine.Handler
 
@@ -12,11 +16,11 @@ func (e *Engine) Routes() []engine.Route {
 func (e *Engine) configRoutes() []engine.Route {
 	return []engine.Route{
 		{
-			Pattern: "config", Handlers: handlers{engine.List: list(configPrefix)}, ReadOnly: true,
+			Pattern: "config", Handlers: handlers{engine.List: list(connection.Prefix)}, ReadOnly: true,
 			Summary: "List the connections.", Help: "The names of all configured connections to databases.",
 		},
 		{
-			Pattern: "config/{name}", Exists: exists(configPrefix), ReadOnly: true,
+			Pattern: "config/{name}", Exists: exists(connection.Prefix), ReadOnly: true,
 			Handlers: handlers{
 				engine.Read: e.readConfig, engine.Create: e.writeConfig, engine.Update: e.writeConfig, engine.Delete: e.deleteConfig,
 			},
@@ -90,7 +94,7 @@ func staticRoutes(e *Engine) []engine.Route {
 				{Name: "verify_login", Type: engine.Bool, Help: "Prove a new password by a login; switch it off for users who may not come in from the vault's address.", Default: "true"},
 				{Name: "credential_type", Help: "password, the one kind there is.", Default: "password"},
 				{Name: "credential_config", Type: engine.Map, Help: "password_policy: the policy of this role's passwords."},
-			}, rotationFields()...),
+			}, rotation.Fields()...),
 			Summary: "A user whose password the vault changes.",
 			Help:    "A user that stays, and whose password changes by period or schedule. Making the role changes it at once.",
 		},

@@ -7,7 +7,8 @@ import (
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
-	"github.com/strongkeep/strongkeep/internal/vault/engine/database/driver"
+	"github.com/strongkeep/strongkeep/internal/vault/engine/database/connection"
+	"github.com/strongkeep/strongkeep/internal/vault/engine/database/rotation"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
 )
 
@@ -20,7 +21,7 @@ type static struct {
 	SkipImport  bool     `json:",omitempty"` // the first change waits for its time
 	SkipLogin   bool     `json:",omitempty"` // do not prove passwords by a login
 	credential
-	rotation
+	rotation.State
 
 	name string
 }
@@ -76,19 +77,19 @@ func (e *Engine) writeStatic(ctx context.Context, tx engine.Tx, req *engine.Requ
 	if err := r.apply(req, old == nil); err != nil {
 		return nil, err
 	}
-	c, err := loadConnection(ctx, tx, r.DB)
+	c, err := connection.Load(ctx, tx, r.DB)
 	if err != nil {
 		return nil, err
 	}
 	if c == nil {
 		return nil, errs.New(errs.Invalid, "failed to find entry for connection: db_name must be one of those that config/ lists")
 	}
-	if !c.allows(name) {
+	if !c.Allows(name) {
 		return notAllowed(name), nil
 	}
-	r.reschedule(req.Time)
+	r.Reschedule(req.Time)
 	emit(tx, req, "static-role-"+req.Operation.String(), name)
-	t := &target{subject: subject{name: name}, conn: c, role: r, state: &r.rotation}
+	t := e.staticTarget(r, c)
 	if old == nil && !r.SkipImport {
 		return e.takeOver(ctx, tx, t, req.Time)
 	}
@@ -96,40 +97,40 @@ func (e *Engine) writeStatic(ctx context.Context, tx engine.Tx, req *engine.Requ
 }
 
 // stored saves a static role as it is.
-func (e *Engine) stored(tx engine.Tx, t *target, was time.Time) (*engine.Response, error) {
-	requeue(tx, t.subject, was, t.state.Due)
-	return &engine.Response{After: func(context.Context) error { e.cfg.Wake(); return nil }}, t.role.save(tx)
+func (e *Engine) stored(tx engine.Tx, t *rotation.Target, was time.Time) (*engine.Response, error) {
+	rotation.Requeue(tx, t.Subject, was, t.State.Due)
+	return &engine.Response{After: func(context.Context) error { e.cfg.Wake(); return nil }}, t.Save(tx)
 }
 
 // takeOver begins the first change of a password. Where it is certain that
 // nothing came of it, the role is removed again.
-func (e *Engine) takeOver(ctx context.Context, tx engine.Tx, t *target, now time.Time) (*engine.Response, error) {
-	if err := e.start(ctx, t, now); err != nil {
+func (e *Engine) takeOver(ctx context.Context, tx engine.Tx, t *rotation.Target, now time.Time) (*engine.Response, error) {
+	if err := e.rotator.Start(ctx, t, now); err != nil {
 		return nil, err
 	}
-	requeue(tx, t.subject, time.Time{}, t.state.Due)
+	rotation.Requeue(tx, t.Subject, time.Time{}, t.State.Due)
 	return &engine.Response{After: func(ctx context.Context) error {
-		err := e.carryOut(ctx, t)
+		err := e.rotator.CarryOut(ctx, t)
 		if err == nil {
 			return nil
 		}
 		gone := false
 		update := e.cfg.Update(context.WithoutCancel(ctx), func(ctx context.Context, tx engine.Tx) error {
 			gone = false
-			now, err := load(ctx, tx, t.subject)
-			if err != nil || now == nil || now.state.Pending != "" || !now.state.Last.IsZero() {
+			now, err := e.load(ctx, tx, t.Subject)
+			if err != nil || now == nil || now.State.Pending != "" || !now.State.Last.IsZero() {
 				return err
 			}
-			requeue(tx, t.subject, now.state.Due, time.Time{})
-			tx.Delete(staticPrefix + t.name)
+			rotation.Requeue(tx, t.Subject, now.State.Due, time.Time{})
+			tx.Delete(staticPrefix + t.Name)
 			gone = true
 			return nil
 		})
 		if update != nil || !gone {
-			return errs.Newf(errs.KindOf(err), "the static role %q is stored, but it is not certain whether the password of its user was changed; it is being found out, see static-roles/%s: %w", t.name, t.name, err)
+			return errs.Newf(errs.KindOf(err), "the static role %q is stored, but it is not certain whether the password of its user was changed; it is being found out, see static-roles/%s: %w", t.Name, t.Name, err)
 		}
-		return errs.Newf(errs.KindOf(err), "the static role %q is not made, for the password of its user could not be changed: %w", t.name, err)
-	}}, t.role.save(tx)
+		return errs.Newf(errs.KindOf(err), "the static role %q is not made, for the password of its user could not be changed: %w", t.Name, err)
+	}}, t.Save(tx)
 }
 
 // apply changes what the request has.
@@ -169,7 +170,7 @@ func (r *static) apply(req *engine.Request, creating bool) error { //nolint:cycl
 	if r.Statements, err = statements(req, r.Statements, "rotation_statements"); err != nil {
 		return err
 	}
-	if err := r.rotation.decode(req); err != nil {
+	if err := r.State.Decode(req); err != nil {
 		return err
 	}
 	if r.Period == 0 && r.Schedule == "" {
@@ -190,7 +191,7 @@ func (e *Engine) readStatic(ctx context.Context, tx engine.Tx, req *engine.Reque
 		Bool("skip_import_rotation", r.SkipImport).
 		Bool("self_managed", r.SelfManaged).
 		Bool("verify_login", !r.SkipLogin)
-	return &engine.Response{Data: r.rotation.show(r.credential.show(o)).Value()}, nil
+	return &engine.Response{Data: r.Show(r.credential.show(o)).Value()}, nil
 }
 
 // deleteStatic forgets a static role. Its user stays, with the password it has.
@@ -200,7 +201,7 @@ func (e *Engine) deleteStatic(ctx context.Context, tx engine.Tx, req *engine.Req
 	if err != nil || r == nil {
 		return nil, err
 	}
-	requeue(tx, subject{name: name}, r.Due, time.Time{})
+	rotation.Requeue(tx, rotation.Subject{Name: name}, r.Due, time.Time{})
 	tx.Delete(staticPrefix + name)
 	emit(tx, req, "static-role-delete", name)
 	return nil, nil
@@ -209,74 +210,37 @@ func (e *Engine) deleteStatic(ctx context.Context, tx engine.Tx, req *engine.Req
 // staticCreds gives the password in force. While it changes, a login tells which.
 func (e *Engine) staticCreds(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
 	name := req.Params["name"]
-	t, err := load(ctx, tx, subject{name: name})
+	r, err := loadStatic(ctx, tx, name)
 	if err != nil {
 		return nil, err
 	}
-	if t == nil || t.role == nil {
+	if r == nil {
 		return nil, errs.Newf(errs.Invalid, "unknown role: %s", name)
 	}
-	if t.conn == nil {
-		return nil, unknownConnection(t.role.DB)
+	c, err := connection.Load(ctx, tx, r.DB)
+	if err != nil {
+		return nil, err
 	}
-	if !t.conn.allows(name) {
+	if c == nil {
+		return nil, connection.Unknown(r.DB)
+	}
+	if !c.Allows(name) {
 		return notAllowed(name), nil
 	}
-	password := t.state.Password
-	if t.state.Pending != "" && e.inForce(ctx, t, readTimeout) {
-		password = t.state.Pending
-	}
+	password := e.rotator.Current(ctx, e.staticTarget(r, c))
 	if password == "" {
 		return nil, errs.Newf(errs.Unavailable, "the password of the static role %q is not known before its first rotation; see static-roles/%s, or rotate it with rotate-role/%s", name, name, name)
 	}
 	o := engine.NewObject().Str("password", password)
-	if !t.state.Last.IsZero() {
-		o = o.Time("last_vault_rotation", t.state.Last)
+	if !r.Last.IsZero() {
+		o = o.Time("last_vault_rotation", r.Last)
 	} else {
 		o = o.Null("last_vault_rotation")
 	}
-	if t.state.Schedule != "" {
-		o = o.Str("rotation_schedule", t.state.Schedule).Int("rotation_window", int64(t.state.Window/time.Second))
+	if r.Schedule != "" {
+		o = o.Str("rotation_schedule", r.Schedule).Int("rotation_window", int64(r.Window/time.Second))
 	} else {
-		o = o.Int("rotation_period", int64(t.state.Period/time.Second))
+		o = o.Int("rotation_period", int64(r.Period/time.Second))
 	}
-	return &engine.Response{Data: o.Int("ttl", t.state.ttl(req.Time)).Str("username", t.role.Username).Value()}, nil
-}
-
-// ttl is for how many seconds the password will stay, as far as is planned.
-func (r *rotation) ttl(now time.Time) int64 {
-	left := max(r.Next.Sub(now), 0)
-	if r.Period > 0 {
-		left = min(left, r.Period) // the clock was set back
-	}
-	return int64((left + time.Second - 1) / time.Second)
-}
-
-// inForce reports whether a login with the pending password succeeds.
-func (e *Engine) inForce(ctx context.Context, t *target, timeout time.Duration) bool {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	return e.login(ctx, t.conn, t.username(), t.state.Pending) == nil
-}
-
-// asItself calls f with a database into which the user of a self-managed static
-// role has logged in.
-func (e *Engine) asItself(ctx context.Context, t *target, f func(context.Context, driver.Database) error) error {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	var err error
-	for _, password := range []string{t.state.Password, t.state.Pending} {
-		db, openErr := e.open(t.conn, t.role.Username, password)
-		if openErr != nil {
-			return openErr
-		}
-		if err = db.Ping(ctx); err == nil {
-			err = f(ctx, db)
-		}
-		db.Close()
-		if !isPassword(err) {
-			return err
-		}
-	}
-	return err
+	return &engine.Response{Data: o.Int("ttl", r.TTL(req.Time)).Str("username", r.Username).Value()}, nil
 }

@@ -84,6 +84,15 @@ type Account struct {
 // because of its password.
 var ErrPassword = errors.New("the database refuses the user name or password")
 
+// IsPassword reports whether a login was refused because of its password.
+func IsPassword(err error) bool { return errors.Is(err, ErrPassword) }
+
+// Timeouts of what is asked of a database.
+const (
+	LoginTimeout = 10 * time.Second // of a login alone
+	CallTimeout  = 30 * time.Second // of making, changing or removing a user
+)
+
 // Hide replaces every secret in text, also where it is but part of a word.
 func Hide(text string, secrets ...string) string {
 	for _, s := range secrets {

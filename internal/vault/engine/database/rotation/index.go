@@ -1,4 +1,4 @@
-package database
+package rotation
 
 import (
 	"cmp"
@@ -13,12 +13,6 @@ import (
 // order, so two small ones are read, never all there is: the days (a year of
 // them at most is usual), and the minutes of days that have come.
 
-// subject is whose password changes: a connection's own user, or a static role's.
-type subject struct {
-	root bool
-	name string
-}
-
 const (
 	duePrefix = "due/"
 	dayForm   = "20060102"
@@ -26,24 +20,25 @@ const (
 	workBatch = 128 // subjects that one Work takes
 )
 
-func (s subject) key(due time.Time) string {
+func (s Subject) key(due time.Time) string {
 	kind := "s-"
-	if s.root {
+	if s.Root {
 		kind = "c-"
 	}
 	due = due.UTC()
-	return duePrefix + due.Format(dayForm) + "/" + due.Format(timeForm) + "/" + kind + s.name
+	return duePrefix + due.Format(dayForm) + "/" + due.Format(timeForm) + "/" + kind + s.Name
 }
 
-func parseSubject(name string) (subject, bool) {
+func parseSubject(name string) (Subject, bool) {
 	if len(name) < 3 || name[1] != '-' {
-		return subject{}, false
+		return Subject{}, false
 	}
-	return subject{root: name[0] == 'c', name: name[2:]}, true
+	return Subject{Root: name[0] == 'c', Name: name[2:]}, true
 }
 
-// requeue moves a subject from one time to another; zero is none.
-func requeue(tx engine.Tx, s subject, was, is time.Time) {
+// Requeue moves a subject from one time to another, in the transaction that stores its
+// State; zero is none.
+func Requeue(tx engine.Tx, s Subject, was, is time.Time) {
 	if !was.IsZero() && (is.IsZero() || s.key(was) != s.key(is)) {
 		tx.Delete(s.key(was))
 	}
@@ -54,7 +49,7 @@ func requeue(tx engine.Tx, s subject, was, is time.Time) {
 
 // overdue is what Work has to do.
 type overdue struct {
-	now  []*target
+	now  []*Target
 	next time.Time // when to look again; zero = when something changes
 	more bool      // the batch was full
 }
@@ -67,7 +62,7 @@ func (o *overdue) wait(t time.Time) {
 }
 
 // find reads what is due at now. It removes index entries that lead nowhere.
-func (e *Engine) find(ctx context.Context, tx engine.Tx, now time.Time) (*overdue, error) {
+func (r *Rotator) find(ctx context.Context, tx engine.Tx, now time.Time) (*overdue, error) {
 	found := &overdue{}
 	days, err := tx.List(ctx, duePrefix, "", 0)
 	if err != nil {
@@ -82,7 +77,7 @@ func (e *Engine) find(ctx context.Context, tx engine.Tx, now time.Time) (*overdu
 			continue
 		}
 		// The minutes of the first day to come say when to look again.
-		if err := e.findDay(ctx, tx, now, start, found); err != nil {
+		if err := r.findDay(ctx, tx, now, start, found); err != nil {
 			return nil, err
 		}
 		if found.more || cmp.Compare(start.Format(dayForm), today) > 0 && !found.next.IsZero() {
@@ -92,7 +87,7 @@ func (e *Engine) find(ctx context.Context, tx engine.Tx, now time.Time) (*overdu
 	return found, nil
 }
 
-func (e *Engine) findDay(ctx context.Context, tx engine.Tx, now, day time.Time, found *overdue) error {
+func (r *Rotator) findDay(ctx context.Context, tx engine.Tx, now, day time.Time, found *overdue) error {
 	folder := duePrefix + day.Format(dayForm) + "/"
 	minutes, err := tx.List(ctx, folder, "", 0)
 	if err != nil {
@@ -109,14 +104,14 @@ func (e *Engine) findDay(ctx context.Context, tx engine.Tx, now, day time.Time, 
 			found.wait(at)
 			return nil
 		}
-		if err := e.findMinute(ctx, tx, now, folder+name, found); err != nil || found.more {
+		if err := r.findMinute(ctx, tx, now, folder+name, found); err != nil || found.more {
 			return err
 		}
 	}
 	return nil
 }
 
-func (e *Engine) findMinute(ctx context.Context, tx engine.Tx, now time.Time, folder string, found *overdue) error {
+func (r *Rotator) findMinute(ctx context.Context, tx engine.Tx, now time.Time, folder string, found *overdue) error {
 	names, err := tx.List(ctx, folder, "", 0)
 	if err != nil {
 		return err
@@ -126,14 +121,14 @@ func (e *Engine) findMinute(ctx context.Context, tx engine.Tx, now time.Time, fo
 		if !ok {
 			continue
 		}
-		t, err := load(ctx, tx, s)
+		t, err := r.load(ctx, tx, s)
 		switch {
 		case err != nil:
 			return err
-		case t == nil || s.key(t.state.Due) != folder+name:
+		case t == nil || s.key(t.State.Due) != folder+name:
 			tx.Delete(folder + name)
-		case t.state.Due.After(now):
-			found.wait(t.state.Due)
+		case t.State.Due.After(now):
+			found.wait(t.State.Due)
 		default:
 			found.now = append(found.now, t)
 			if found.more = len(found.now) >= workBatch; found.more {

@@ -1,12 +1,10 @@
-package database
+package connection
 
 import (
 	"crypto/sha256"
-	"errors"
 	"sync"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
-	"github.com/strongkeep/strongkeep/internal/redact"
 	"github.com/strongkeep/strongkeep/internal/vault/engine/database/driver"
 )
 
@@ -37,8 +35,8 @@ func newPools() *pools { return &pools{open: map[poolKey]*pool{}} }
 
 // get returns the database of a connection, opened by open if there is none of
 // this version. The caller gives it back to put.
-func (p *pools) get(c *connection, password string, open func() (driver.Database, error)) (*pool, error) {
-	key := poolKey{c.name, password != c.Password}
+func (p *pools) get(c *Connection, password string, open func() (driver.Database, error)) (*pool, error) {
+	key := poolKey{c.Name, password != c.Password}
 	version := sha256.Sum256([]byte(c.ID + "\x00" + password))
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -101,20 +99,3 @@ func (p *pools) close() {
 	p.mu.Unlock()
 	p.ending.Wait()
 }
-
-// open prepares a database with a login.
-func (e *Engine) open(c *connection, username, password string) (driver.Database, error) {
-	kind, err := e.kind(c.Plugin)
-	if err != nil {
-		return nil, err
-	}
-	pool, err := c.pool()
-	if err != nil {
-		return nil, err
-	}
-	return kind.Open(driver.Config{
-		URL: c.url(), Username: username, Password: redact.FromString(password), Details: c.body(), Pool: pool,
-	})
-}
-
-func isPassword(err error) bool { return errors.Is(err, driver.ErrPassword) }

@@ -1,4 +1,4 @@
-package database
+package rotation
 
 import (
 	"time"
@@ -9,9 +9,10 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
 )
 
-// rotation is a password that changes on time, and where the change stands.
-// Part of a connection (its own user's) and of a static role.
-type rotation struct {
+// State is a password that changes on time, and where the change stands. It is
+// stored as part of a connection (its own user's) and of a static role, as JSON
+// among its fields.
+type State struct {
 	Period   time.Duration `json:",omitempty"` // 0 = not by period
 	Schedule string        `json:",omitempty"` // cron with five fields, UTC; "" = not by schedule
 	Window   time.Duration `json:",omitempty"` // how long after its time a scheduled change may begin; 0 = any time
@@ -37,7 +38,8 @@ const (
 	abandoned = time.Minute
 )
 
-func rotationFields() []engine.Field {
+// Fields are those that Decode reads.
+func Fields() []engine.Field {
 	return []engine.Field{
 		{Name: "rotation_period", Type: engine.Duration, Help: "How often the password changes, at least every 5 s. Not with rotation_schedule."},
 		{Name: "rotation_schedule", Help: "When the password changes, as cron with five fields, in UTC."},
@@ -58,9 +60,9 @@ func parseSchedule(text string) (cron.Schedule, error) {
 	return s, nil
 }
 
-// decode applies a request. What it leaves out stays; period and schedule
+// Decode applies a request. What it leaves out stays; period and schedule
 // replace each other.
-func (r *rotation) decode(req *engine.Request) error { //nolint:cyclop // a flat list of conditions
+func (r *State) Decode(req *engine.Request) error { //nolint:cyclop // a flat list of conditions
 	d := req.Decode()
 	period, schedule, window := d.Duration("rotation_period", 0), d.String("rotation_schedule", ""), d.Duration("rotation_window", r.Window)
 	if err := d.Err(); err != nil {
@@ -105,7 +107,7 @@ func (r *rotation) decode(req *engine.Request) error { //nolint:cyclop // a flat
 }
 
 // after is the first time to change the password after t; zero = never.
-func (r *rotation) after(t time.Time) time.Time {
+func (r *State) after(t time.Time) time.Time {
 	switch {
 	case r.Off:
 		return time.Time{}
@@ -119,8 +121,8 @@ func (r *rotation) after(t time.Time) time.Time {
 	return time.Time{}
 }
 
-// reschedule fits Next and Due to settings that may have changed.
-func (r *rotation) reschedule(now time.Time) {
+// Reschedule fits Next and Due to settings that may have changed.
+func (r *State) Reschedule(now time.Time) {
 	from := now
 	if r.Period > 0 && !r.Last.IsZero() && r.Last.Before(now) {
 		from = r.Last
@@ -133,13 +135,13 @@ func (r *rotation) reschedule(now time.Time) {
 }
 
 // begin notes a password that is about to be set.
-func (r *rotation) begin(pending string, now time.Time) {
+func (r *State) begin(pending string, now time.Time) {
 	r.Pending = pending
 	r.Due = now.Add(abandoned)
 }
 
 // done makes the pending password the current one.
-func (r *rotation) done(now time.Time) {
+func (r *State) done(now time.Time) {
 	r.Password, r.Pending = r.Pending, ""
 	r.Last, r.Failures, r.Error = now, 0, ""
 	r.Next = r.after(now)
@@ -148,7 +150,7 @@ func (r *rotation) done(now time.Time) {
 
 // failed notes why a change did not come about and when to try again. forget
 // says that the pending password is known not to be in force.
-func (r *rotation) failed(reason string, forget bool, now time.Time) {
+func (r *State) failed(reason string, forget bool, now time.Time) {
 	if forget {
 		r.Pending = ""
 	}
@@ -166,7 +168,7 @@ func (r *rotation) failed(reason string, forget bool, now time.Time) {
 }
 
 // missed reports whether a scheduled change is too late to begin at t.
-func (r *rotation) missed(t time.Time) bool {
+func (r *State) missed(t time.Time) bool {
 	return r.Schedule != "" && r.Window > 0 && !r.Next.IsZero() && t.After(r.Next.Add(r.Window))
 }
 
@@ -178,8 +180,8 @@ func backoff(failures int) time.Duration {
 	return pause
 }
 
-// show adds what is known of the rotation, and no password.
-func (r *rotation) show(o engine.Builder) engine.Builder {
+// Show adds what is known of the rotation, and no password.
+func (r *State) Show(o engine.Builder) engine.Builder {
 	if r.Schedule != "" {
 		o = o.Str("rotation_schedule", r.Schedule).Int("rotation_window", int64(r.Window/time.Second))
 	} else {
@@ -198,4 +200,13 @@ func (r *rotation) show(o engine.Builder) engine.Builder {
 		o = o.Bool("rotation_pending", true)
 	}
 	return o
+}
+
+// TTL is for how many seconds the password will stay, as far as is planned.
+func (r *State) TTL(now time.Time) int64 {
+	left := max(r.Next.Sub(now), 0)
+	if r.Period > 0 {
+		left = min(left, r.Period) // the clock was set back
+	}
+	return int64((left + time.Second - 1) / time.Second)
 }

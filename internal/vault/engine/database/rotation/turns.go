@@ -1,4 +1,4 @@
-package database
+package rotation
 
 import (
 	"context"
@@ -12,7 +12,7 @@ import (
 // more after a third has changed it again, and nobody would know it any more.
 type turns struct {
 	mu   sync.Mutex
-	held map[subject]*turn
+	held map[Subject]*turn
 }
 
 type turn struct {
@@ -22,10 +22,10 @@ type turn struct {
 
 // take waits for the turn of s; the caller calls release when done. Kind
 // Unavailable: ctx ended before.
-func (t *turns) take(ctx context.Context, s subject) (release func(), err error) {
+func (t *turns) take(ctx context.Context, s Subject) (release func(), err error) {
 	t.mu.Lock()
 	if t.held == nil {
-		t.held = map[subject]*turn{}
+		t.held = map[Subject]*turn{}
 	}
 	mine := t.held[s]
 	if mine == nil {
