@@ -11,7 +11,7 @@ PACKAGES ?= ./...
 .PHONY: help build test race test-etcd lint generate demo up down cluster bench fuzz
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## Build build/strongkeep, static
 	@mkdir -p build
