@@ -13,6 +13,7 @@ import (
 	compose "github.com/strongkeep/strongkeep/internal/app"
 	"github.com/strongkeep/strongkeep/internal/cli/complete"
 	"github.com/strongkeep/strongkeep/internal/cli/debug"
+	"github.com/strongkeep/strongkeep/internal/cli/events"
 	"github.com/strongkeep/strongkeep/internal/cli/kv"
 	"github.com/strongkeep/strongkeep/internal/cli/lease"
 	"github.com/strongkeep/strongkeep/internal/cli/login"
@@ -96,7 +97,7 @@ func (a *app) root() *cobra.Command {
 	root.PersistentPreRunE = func(c *cobra.Command, _ []string) error { return a.checkFormat(c) }
 	root.AddCommand(a.serverCommand(), a.operatorCommand(), a.statusCommand(), login.Command(a.Session), a.versionCommand())
 	root.AddCommand(a.genericCommands()...)
-	root.AddCommand(kv.Command(a.Session), a.policyCommand(), a.tokenCommand())
+	root.AddCommand(kv.Command(a.Session), events.Command(a.Session), a.policyCommand(), a.tokenCommand())
 	root.AddCommand(mount.Commands(a.Session)...)
 	root.AddCommand(a.auditCommand(), lease.Command(a.Session), pki.Command(a.Session), transit.Command(a.Session), a.namespaceCommand())
 	root.AddCommand(a.unwrapCommand(), a.printCommand(), a.pathHelpCommand())

@@ -68,19 +68,17 @@ func (g *group) wait(ctx context.Context) error {
 	}
 	g.sink.kick()
 	began := time.Now()
+	defer func() { g.sink.waits.add(time.Since(began)) }()
 	<-g.stir
 	select {
 	case <-g.done:
-		g.sink.waits.add(time.Since(began))
 		return g.err
 	default:
 	}
 	select {
 	case <-g.done:
-		g.sink.waits.add(time.Since(began))
 		return g.err
 	case <-ctx.Done():
-		g.sink.waits.add(time.Since(began))
 		return errs.Newf(errs.Unavailable, "waiting for %s: %w", g.sink.describe(), ctx.Err())
 	}
 }

@@ -73,6 +73,31 @@ func (d *Decoder) Object(name string) jsontext.Value {
 	return v
 }
 
+// ObjectOrText is Object, and takes a string with an object in it as well: a
+// command line cannot say it otherwise.
+func (d *Decoder) ObjectOrText(name string) jsontext.Value {
+	if v := embedded(d.body.Field(name)); v != nil {
+		return v
+	}
+	return d.Object(name)
+}
+
+// embedded returns the JSON object that v is a string of, else nil.
+func embedded(v jsontext.Value) jsontext.Value {
+	if v == nil || v.Kind() != '"' {
+		return nil
+	}
+	text, ok := scalar(v)
+	if !ok {
+		return nil
+	}
+	inner := jsontext.Value(strings.TrimSpace(text))
+	if inner.Kind() != '{' || !inner.IsValid() {
+		return nil
+	}
+	return inner
+}
+
 // String decodes a string; numbers and booleans are taken as they are written.
 func (d *Decoder) String(name, def string) string {
 	v := d.body.Field(name)
@@ -214,12 +239,16 @@ func (d *Decoder) list(name string, v jsontext.Value, each func(jsontext.Value) 
 }
 
 // StringMap decodes an object whose values are strings; numbers and booleans
-// are taken as they are written. "a=b,c=d", and a list of such, is accepted as
-// the Vault command line sends it. It is nil only if the field is absent.
+// are taken as they are written. "a=b,c=d", a list of such, and an object within
+// a string are accepted as command lines send them. It is nil only if the field
+// is absent.
 func (d *Decoder) StringMap(name string) map[string]string {
 	v := d.body.Field(name)
 	if v == nil {
 		return nil
+	}
+	if inner := embedded(v); inner != nil {
+		v = inner
 	}
 	m := map[string]string{}
 	if v.Kind() != '{' {

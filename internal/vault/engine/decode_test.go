@@ -49,7 +49,7 @@ func TestDecode(t *testing.T) {
 		{Duration, `30`, "30s"}, {Duration, `"30"`, "30s"}, {Duration, `"1h15m"`, "1h15m0s"}, {Duration, `"2d"`, "48h0m0s"}, {Duration, `"1d12h"`, "36h0m0s"},
 		{Duration, `-1`, "-1s"}, {Duration, `"-1d"`, "-24h0m0s"}, {Duration, `"500ms"`, "500ms"}, {Duration, `0`, "0s"}, {Duration, `""`, "7s"}, {Duration, `null`, "7s"},
 		{Strings, `["a","b"]`, "[a b]"}, {Strings, `"a, b,,"`, "[a b]"}, {Strings, `[" a ",1,true]`, "[a 1 true]"}, {Strings, `""`, "[]"}, {Strings, `[]`, "[]"}, {Strings, `7`, "[7]"}, {Strings, `null`, "[]"},
-		{Map, `{"a":"1","b":2,"c":true}`, "map[a:1 b:2 c:true]"}, {Map, `"a=1,b=x=y"`, "map[a:1 b:x=y]"}, {Map, `["a=1"]`, "map[a:1]"}, {Map, `{}`, "map[]"}, {Map, `null`, "map[]"},
+		{Map, `{"a":"1","b":2,"c":true}`, "map[a:1 b:2 c:true]"}, {Map, `"{\"a\":\"1\"}"`, "map[a:1]"}, {Map, `" {\"a\": \"x=y\"} "`, "map[a:x=y]"}, {Map, `"a=1,b=x=y"`, "map[a:1 b:x=y]"}, {Map, `["a=1"]`, "map[a:1]"}, {Map, `{}`, "map[]"}, {Map, `null`, "map[]"},
 		{Object, `{"a": 1}`, `{"a": 1}`}, {Object, `null`, ""},
 	} {
 		got, err := decodeOne(body(t, `{"f":`+c.raw+`}`), c.as)
@@ -175,5 +175,21 @@ func TestStringMapIsACopy(t *testing.T) {
 	m["a"] = "changed"
 	if again := d.StringMap("f"); !maps.Equal(again, map[string]string{"a": "b"}) {
 		t.Errorf("decoding again gave %v", again)
+	}
+}
+
+func TestObjectOrText(t *testing.T) {
+	for raw, want := range map[string]string{
+		`{"a":1}`: `{"a":1}`, `"{\"a\":[1]}"`: `{"a":[1]}`, `" {} "`: `{}`, `null`: "",
+		`"{"`: "error", `"a=b"`: "error", `["{}"]`: "error", `"{} {}"`: "error", `7`: "error",
+	} {
+		d := body(t, `{"f":`+raw+`}`).Decode()
+		got := string(d.ObjectOrText("f"))
+		if d.Err() != nil {
+			got = "error"
+		}
+		if got != want {
+			t.Errorf("%s: %s (%v), want %s", raw, got, d.Err(), want)
+		}
 	}
 }

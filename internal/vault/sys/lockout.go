@@ -70,7 +70,7 @@ func (e *Engine) unlockUser(ctx context.Context, tx engine.Tx, req *engine.Reque
 
 // lockoutField reads user_lockout_config. Fields that are absent stay as they are.
 func lockoutField(d *engine.Decoder, now *engine.Lockout) (*engine.Lockout, error) {
-	raw := d.Object("user_lockout_config")
+	raw := d.ObjectOrText("user_lockout_config")
 	if raw == nil {
 		return now, d.Err()
 	}

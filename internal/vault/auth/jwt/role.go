@@ -90,7 +90,7 @@ func (r *role) Decode(req *engine.Request) error {
 		}
 	}
 	kind := d.String("bound_claims_type", "")
-	if bound := d.Object("bound_claims"); bound != nil {
+	if bound := d.ObjectOrText("bound_claims"); bound != nil {
 		parsed, err := parseBound(bound)
 		if err != nil {
 			return err
