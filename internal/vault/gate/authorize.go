@@ -22,11 +22,12 @@ var (
 )
 
 // identify finds the token's entry and its compiled policies, and counts one use.
-func (c *call) identify(ctx context.Context) error { //nolint:cyclop // a flat list of conditions
+func (c *call) identify(ctx context.Context) error {
 	if c.route != nil && c.route.Wrapping {
 		c.request.Token = c.req.Token
 	}
 	if c.open() {
+		c.recognize(ctx)
 		return c.checkLock()
 	}
 	entry, err := valid(ctx, c.vault, c.bearer(), c.req.Remote.Addr(), c.ns)
@@ -41,6 +42,26 @@ func (c *call) identify(ctx context.Context) error { //nolint:cyclop // a flat l
 			return err
 		}
 	}
+	return c.know(ctx, entry)
+}
+
+// recognize finds who asks on an open route that shows more to those who have a
+// token. One that is not valid is as none.
+func (c *call) recognize(ctx context.Context) {
+	if !c.route.Recognizes || c.bearer() == "" {
+		return
+	}
+	entry, err := valid(ctx, c.vault, c.bearer(), c.req.Remote.Addr(), c.ns)
+	if err == nil {
+		err = c.know(ctx, entry)
+	}
+	if err != nil {
+		c.token, c.who, c.acl, c.subject, c.request.Caller = nil, nil, nil, policy.Subject{}, engine.Caller{}
+	}
+}
+
+// know sets who asks, and reads its policies.
+func (c *call) know(ctx context.Context, entry *token.Entry) error {
 	c.token = entry
 	if err := c.readPolicies(ctx); err != nil {
 		return err

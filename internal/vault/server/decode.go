@@ -61,7 +61,7 @@ func (h *Handler) decode(w http.ResponseWriter, r *http.Request, path string) (*
 // for help alone if its query says so.
 func operation(r *http.Request, query url.Values) (engine.Operation, error) {
 	op, err := methodOperation(r, query)
-	if help := query.Get("help"); err == nil && help != "" && help != "0" {
+	if err == nil && asksForHelp(query) {
 		return engine.Help, nil
 	}
 	return op, err

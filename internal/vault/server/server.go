@@ -45,6 +45,7 @@ type Config struct {
 type Handler struct {
 	cfg     Config
 	core    map[string]http.HandlerFunc // paths that bypass the gate, by path below /v1/
+	helps   *engine.Router              // what they are for
 	streams context.Context             // ends the event streams, which http.Server.Shutdown does not know
 	end     context.CancelFunc
 	bodies  *semaphore.Weighted // bytes of large bodies in memory; see admit
@@ -55,7 +56,7 @@ func New(cfg Config) *Handler {
 	if cfg.CORS == nil {
 		cfg.CORS = new(cors.Live)
 	}
-	h := &Handler{cfg: cfg, bodies: semaphore.NewWeighted(maxBodies)}
+	h := &Handler{cfg: cfg, bodies: semaphore.NewWeighted(maxBodies), helps: coreHelp()}
 	h.streams, h.end = context.WithCancel(context.Background())
 	h.core = map[string]http.HandlerFunc{
 		"sys/init":        h.serveInit,
@@ -98,6 +99,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if serve := h.core[strings.TrimSuffix(path, "/")]; serve != nil {
+		if r.URL.RawQuery != "" && asksForHelp(r.URL.Query()) {
+			h.serveCoreHelp(w, path)
+			return
+		}
 		r.Body = http.MaxBytesReader(w, r.Body, MaxBody)
 		serve(w, r)
 		return

@@ -217,6 +217,19 @@ func TestPreflight(t *testing.T) {
 	wantErrors(t, send(v, "GET", path+"secret/a", "", "X-Vault-Token", ""), 403, textBadToken)
 	// Without a token only what is meant to be seen before login.
 	wantKeys(t, "secret", data(t, send(v, "GET", "sys/internal/ui/mounts", "", "X-Vault-Token", ""))["secret"].(map[string]any))
+	// With one, what it may use; one that is not valid is as none.
+	listed := func(token string) map[string]any { return data(t, send(v, "GET", "sys/internal/ui/mounts", "", "X-Vault-Token", token)) }
+	wantKeys(t, "secret", listed(token)["secret"].(map[string]any), "cubbyhole/", "secret/", "sys/")
+	wantKeys(t, "auth", listed(token)["auth"].(map[string]any), "token/")
+	wantKeys(t, "secret", listed("hvs.wrong")["secret"].(map[string]any))
+	wantKeys(t, "auth", listed("hvs.wrong")["auth"].(map[string]any))
+	if all := listed(v.Root)["secret"].(map[string]any); all["kv/"] == nil || all["kv/"].(map[string]any)["accessor"] == "" {
+		t.Errorf("root is shown %v", all)
+	}
+	used := must[*vault.Secret](t)(v.Logical().Write("auth/token/create", map[string]any{"policies": []string{"app"}, "num_uses": 1})).Auth.ClientToken
+	for range 3 { // looking is no use of a token
+		wantKeys(t, "secret", listed(used)["secret"].(map[string]any), "cubbyhole/", "secret/", "sys/")
+	}
 	check(t, v.Sys().TuneMount("kv", vault.MountConfigInput{ListingVisibility: "unauth"}))
 	wantKeys(t, "secret", data(t, send(v, "GET", "sys/internal/ui/mounts", "", "X-Vault-Token", ""))["secret"].(map[string]any), "kv/")
 }

@@ -142,8 +142,8 @@ func metrics(context.Context, engine.Tx, *engine.Request) (*engine.Response, err
 func (e *Engine) clientRoutes() []engine.Route {
 	return []engine.Route{
 		{
-			Pattern: "internal/ui/mounts", Unauthenticated: true, ReadOnly: true,
-			Summary:  "Mounts that are listed before login (listing_visibility=unauth).",
+			Pattern: "internal/ui/mounts", Unauthenticated: true, Recognizes: true, ReadOnly: true,
+			Summary:  "Mounts that are listed before login (listing_visibility=unauth), and with a token those it may use.",
 			Handlers: map[engine.Operation]engine.Handler{engine.Read: e.visibleMounts},
 		},
 		{
@@ -158,15 +158,26 @@ func (e *Engine) clientRoutes() []engine.Route {
 	}
 }
 
-func (e *Engine) visibleMounts(_ context.Context, _ engine.Tx, req *engine.Request) (*engine.Response, error) {
+// visibleMounts shows those that are meant to be seen by all, and all of those
+// below which the caller, if there is one, may do anything.
+func (e *Engine) visibleMounts(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
+	acl, err := e.callerACL(ctx, tx, req)
+	if err != nil {
+		return nil, err
+	}
 	secret, auth := map[string]any{}, map[string]any{}
 	for _, m := range e.cfg.Mounts.Table().In(req.Namespace) {
-		if m.Config.ListingVisibility != "unauth" {
+		var shown map[string]any
+		switch {
+		case acl != nil && acl.AnyUnder(req.Namespace.Path+m.Path):
+			shown = e.describe(m)
+		case m.Config.ListingVisibility == "unauth":
+			shown = map[string]any{"type": m.Type, "description": m.Description, "options": m.Options}
+		default:
 			continue
 		}
-		shown := map[string]any{"type": m.Type, "description": m.Description, "options": m.Options}
-		if m.Class == mount.Auth {
-			auth[m.Path[len(mount.AuthPrefix):]] = shown
+		if path, is := strings.CutPrefix(m.Path, mount.AuthPrefix); is {
+			auth[path] = shown
 		} else {
 			secret[m.Path] = shown
 		}
@@ -175,6 +186,19 @@ func (e *Engine) visibleMounts(_ context.Context, _ engine.Tx, req *engine.Reque
 		return nil, errs.New(errs.Unauthenticated, "permission denied") // as if there were no such namespace
 	}
 	return respond(map[string]any{"secret": secret, "auth": auth}, false)
+}
+
+// callerACL is what the caller may do; nil: there is no caller.
+func (e *Engine) callerACL(ctx context.Context, tx engine.Tx, req *engine.Request) (*policy.ACL, error) {
+	if len(req.Caller.Policies) == 0 && req.Caller.EntityID == "" {
+		return nil, nil
+	}
+	who, err := e.cfg.Caller(ctx, tx, req)
+	if err != nil {
+		return nil, err
+	}
+	acl, _, err := e.cfg.Policies.ACLFor(ctx, tx, who)
+	return acl, err
 }
 
 func (e *Engine) haStatus(context.Context, engine.Tx, *engine.Request) (*engine.Response, error) {
