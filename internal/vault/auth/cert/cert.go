@@ -19,7 +19,7 @@ type Engine struct {
 
 // New is the method's engine.Factory.
 func New(cfg engine.Config) (engine.Engine, error) {
-	return &Engine{
+	e := &Engine{
 		cfg: cfg,
 		roles: auth.Records[role, *role]{
 			Folder: "role/", Noun: "certificate role", Param: "name", New: func(name string) role { return role{Name: name} },
@@ -27,7 +27,9 @@ func New(cfg engine.Config) (engine.Engine, error) {
 		crls: auth.Records[crl, *crl]{
 			Folder: "crl/", Noun: "revocation list", Param: "name", New: func(name string) crl { return crl{Name: name} },
 		},
-	}, nil
+	}
+	e.roles.Written, e.roles.Deleted = e.index, e.unindex
+	return e, nil
 }
 
 // Close has nothing to stop.

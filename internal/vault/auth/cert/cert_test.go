@@ -222,7 +222,7 @@ func FuzzRoles(f *testing.F) {
 			return
 		}
 		if r.trusts([]*x509.Certificate{leaf}, begin) != nil {
-			r.fits(leaf)
+			r.fits(claimsOf(leaf))
 			r.metadata(leaf)
 		}
 	})

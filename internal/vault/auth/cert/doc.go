@@ -8,6 +8,7 @@
 //	role/<name>   role, JSON
 //	crl/<name>    crl, JSON
 //	config        config, JSON
+//	anchor/…      which roles trust what: see index.go
 //
-// Start reading at Engine.login, then role.accepts.
+// Start reading at Engine.login, then role.trusts.
 package cert

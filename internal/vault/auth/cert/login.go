@@ -104,31 +104,32 @@ func colons(id []byte) string {
 	return strings.Join(parts, ":")
 }
 
+var errNoRole = errs.New(errs.Invalid, "invalid certificate or no client certificate supplied: no role trusts it and fits its names")
+
 // choose returns the role called name, or the first that fits, and the chain
 // that is trusted by it, leaf first.
 func (e *Engine) choose(ctx context.Context, tx engine.Tx, name string, req *engine.Request) (*role, []*x509.Certificate, error) {
-	names := []string{name}
-	if name == "" {
-		all, err := tx.List(ctx, e.roles.Folder, "", 0)
-		if err != nil {
+	clean, err := auth.CleanName("certificate role", name)
+	names := []string{clean}
+	switch {
+	case name == "":
+		if names, err = e.candidates(ctx, tx, req.Certificates); err != nil {
 			return nil, nil, err
 		}
-		names = slices.Sorted(slices.Values(all))
+	case err != nil:
+		return nil, nil, errNoRole
 	}
+	who := claimsOf(req.Certificates[0])
 	for _, name := range names {
-		clean, err := auth.CleanName("certificate role", name)
-		if err != nil {
-			continue
-		}
-		r, err := e.roles.Load(ctx, tx, clean)
+		r, err := e.roles.Load(ctx, tx, name)
 		if err != nil {
 			return nil, nil, err
 		}
-		if r == nil {
+		if r == nil || !r.fits(who) { // names first: they cost less than signatures
 			continue
 		}
 		chain := r.trusts(req.Certificates, req.Time)
-		if chain == nil || !r.fits(chain[0]) {
+		if chain == nil {
 			continue
 		}
 		revoked, err := e.revoked(ctx, tx, chain)
@@ -140,7 +141,7 @@ func (e *Engine) choose(ctx context.Context, tx engine.Tx, name string, req *eng
 		}
 		e.cfg.Log.Info("login refused: a certificate of the chain is revoked", "role", r.Name, "serial", chain[0].SerialNumber.String())
 	}
-	return nil, nil, errs.New(errs.Invalid, "invalid certificate or no client certificate supplied: no role trusts it and fits its names")
+	return nil, nil, errNoRole
 }
 
 // trusts verifies the chain that the client showed and returns it up to the
@@ -215,7 +216,7 @@ func (e *Engine) bound(ctx context.Context, tx engine.Tx, r *role, a *engine.Aut
 		return errs.New(errs.Denied, "client certificate must be supplied to renew a token of the cert method")
 	}
 	chain := r.trusts(a.Certificates, e.cfg.Now())
-	if chain == nil || !r.fits(chain[0]) {
+	if chain == nil || !r.fits(claimsOf(chain[0])) {
 		return errs.New(errs.Denied, "the client certificate does not fit the role any more: log in again")
 	}
 	now := r.metadata(chain[0])

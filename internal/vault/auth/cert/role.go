@@ -29,10 +29,11 @@ type role struct {
 	ShownExts   []string `json:"allowed_metadata_extensions,omitempty"` // oids
 	auth.Params
 
-	roots  *x509.CertPool
-	leaves []*x509.Certificate // of Certificate, those that are no CA
-	asked  []extension
-	shown  []asn1.ObjectIdentifier
+	authorities []*x509.Certificate // of Certificate, those that are CAs
+	roots       *x509.CertPool      // the same
+	leaves      []*x509.Certificate // of Certificate, those that are no CA
+	asked       []extension
+	shown       []asn1.ObjectIdentifier
 }
 
 func roleFields() []engine.Field {
@@ -76,10 +77,11 @@ func (r *role) Check() error {
 	if err != nil {
 		return err
 	}
-	r.roots, r.leaves = x509.NewCertPool(), nil
+	r.authorities, r.roots, r.leaves = nil, x509.NewCertPool(), nil
 	for _, c := range certs {
 		if c.IsCA {
 			r.roots.AddCert(c)
+			r.authorities = append(r.authorities, c)
 		} else {
 			r.leaves = append(r.leaves, c)
 		}
@@ -141,24 +143,38 @@ func (r *role) Show() engine.Builder {
 		Strs("required_extensions", r.Extensions))
 }
 
-// fits reports whether leaf, which is trusted already, is what the role asks for.
-func (r *role) fits(leaf *x509.Certificate) bool {
-	uris := make([]string, 0, len(leaf.URIs))
-	for _, u := range leaf.URIs {
-		uris = append(uris, u.String())
-	}
-	any := append(append([]string{leaf.Subject.CommonName}, leaf.DNSNames...), leaf.EmailAddresses...)
-	for _, c := range []struct{ globs, values []string }{
-		{r.AllowedAny, any}, {r.CommonNames, []string{leaf.Subject.CommonName}}, {r.DNS, leaf.DNSNames},
-		{r.Emails, leaf.EmailAddresses}, {r.URIs, uris}, {r.Units, leaf.Subject.OrganizationalUnit},
-	} {
-		if len(c.globs) > 0 && !slices.ContainsFunc(c.values, func(v string) bool { return v != "" && matches(c.globs, v) }) {
-			return false
-		}
-	}
-	return !slices.ContainsFunc(r.asked, func(e extension) bool { return !e.in(leaf) })
+// claims is what a certificate says of its holder, made once for all roles that
+// are held against it.
+type claims struct {
+	leaf                   *x509.Certificate
+	all, commonNames, uris []string
 }
 
-func matches(globs []string, v string) bool {
-	return slices.ContainsFunc(globs, func(g string) bool { return token.Glob(g, v) })
+func claimsOf(leaf *x509.Certificate) *claims {
+	c := &claims{leaf: leaf, commonNames: []string{leaf.Subject.CommonName}}
+	for _, u := range leaf.URIs {
+		c.uris = append(c.uris, u.String())
+	}
+	c.all = slices.Concat(c.commonNames, leaf.DNSNames, leaf.EmailAddresses)
+	return c
+}
+
+// fits reports whether a certificate is what the role asks for, if it is to be
+// trusted.
+func (r *role) fits(c *claims) bool {
+	return matches(r.AllowedAny, c.all) && matches(r.CommonNames, c.commonNames) && matches(r.DNS, c.leaf.DNSNames) &&
+		matches(r.Emails, c.leaf.EmailAddresses) && matches(r.URIs, c.uris) && matches(r.Units, c.leaf.Subject.OrganizationalUnit) &&
+		!slices.ContainsFunc(r.asked, func(e extension) bool { return !e.in(c.leaf) })
+}
+
+// matches reports whether one of values fits one of globs; without globs all is well.
+func matches(globs, values []string) bool {
+	for _, v := range values {
+		for _, g := range globs {
+			if v != "" && token.Glob(g, v) {
+				return true
+			}
+		}
+	}
+	return len(globs) == 0
 }

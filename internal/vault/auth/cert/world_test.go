@@ -137,12 +137,12 @@ func (s *shower) Routes() []engine.Route {
 
 type world struct {
 	*enginetest.Harness
-	t      *testing.T
+	t      testing.TB
 	engine *Engine
 	ca     *ca
 }
 
-func newWorld(t *testing.T, role map[string]any) *world {
+func newWorld(t testing.TB, role map[string]any) *world {
 	w := &world{t: t, ca: newCA(t, "clients")}
 	w.Harness = enginetest.New(t, func(cfg engine.Config) (engine.Engine, error) {
 		e, err := New(cfg)
