@@ -98,19 +98,13 @@ func (s *sink) run() {
 	for {
 		select {
 		case <-s.wake:
-			s.stall.begin()
 			runtime.Gosched() // those just answered are about to ask again: let them into this group
-			s.flush()
-			s.stall.end(s)
+			s.work(s.flush)
 			s.arm()
 		case <-s.idle.C:
-			s.stall.begin()
-			s.settle()
-			s.stall.end(s)
+			s.work(s.settle)
 		case <-s.stop:
-			s.stall.begin()
-			s.flush()
-			s.stall.end(s)
+			s.work(s.flush)
 			return
 		}
 	}

@@ -17,13 +17,13 @@ type stall struct {
 	group *group // in the writer's hands
 }
 
-// begin and end enclose what the writer does.
-func (w *stall) begin() { w.timer.Reset(patience) }
-
-func (w *stall) end(s *sink) {
-	w.timer.Stop()
+// work has the writer do something, which others may wait for.
+func (s *sink) work(do func()) {
+	s.stall.timer.Reset(patience)
+	do()
+	s.stall.timer.Stop()
 	s.mu.Lock()
-	w.on = false
+	s.stall.on = false
 	s.mu.Unlock()
 }
 
