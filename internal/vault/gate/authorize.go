@@ -159,12 +159,7 @@ func (c *call) decide() error { //nolint:cyclop // a flat list of conditions
 		}
 		return nil
 	}
-	c.decision = c.ask(c.abs)
-	if meant := c.meant(); c.decision.Allowed && meant != c.abs {
-		asWritten := c.decision.Sudo
-		c.decision = c.ask(meant)
-		c.decision.Sudo = c.decision.Sudo && asWritten
-	}
+	c.decision = c.acl.DecideBoth(policy.Query{Path: c.abs, Want: unsealed.Capability(c.op), Params: &c.req.Body, WrapTTL: c.req.WrapTTL}, c.meant())
 	c.request.Caller.Sudo = c.decision.Sudo
 	if !c.decision.Allowed || c.route != nil && c.route.Sudo && !c.decision.Sudo {
 		c.decision.Allowed = false
@@ -181,10 +176,6 @@ func (c *call) mayKnow() bool {
 		return c.acl.AnyUnder(c.abs) || c.acl.Capabilities(c.abs)[0] != policy.Deny.String()
 	}
 	return c.ns.Path == c.request.Caller.Namespace.Path || c.acl.AnyUnder(c.ns.Path)
-}
-
-func (c *call) ask(path string) policy.Decision {
-	return c.acl.Decide(policy.Query{Path: path, Want: unsealed.Capability(c.op), Params: &c.req.Body, WrapTTL: c.req.WrapTTL})
 }
 
 // meant is the path that the handler will act on, which the route may spell

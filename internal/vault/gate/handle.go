@@ -68,6 +68,7 @@ type call struct {
 	acl      *policy.ACL
 	decision policy.Decision
 	leased   *lease.Record // made by the present run
+	issued   *token.Entry  // likewise, of a login
 	exchange *exchange     // from auditRequest to auditResponse
 }
 
@@ -238,9 +239,7 @@ func (c *call) runOnce(ctx context.Context, t *unsealed.Tx, asked audit.Ticket) 
 		return nil, err
 	}
 	if err := c.after(ctx, res); err != nil {
-		if res.Wrapped != nil {
-			c.unwrapNone(ctx, res.Wrapped)
-		}
+		c.takeBack(ctx, res)
 		return nil, err
 	}
 	return res, nil
@@ -256,6 +255,7 @@ func (c *call) answer(ctx context.Context, t *unsealed.Tx) (*engine.Response, er
 	if err := c.stillValid(ctx, t); err != nil {
 		return nil, err
 	}
+	c.issued = nil
 	res, err := handler(ctx, c.tx(t), &c.request)
 	if err != nil {
 		return nil, err

@@ -83,6 +83,18 @@ func (c *call) after(ctx context.Context, res *engine.Response) error {
 	return err
 }
 
+// takeBack removes the tokens that were committed for an answer nobody will be
+// given: of a login, and of its wrapping. If that fails they end with their TTLs.
+// A batch token is kept nowhere: who was not given it cannot have it.
+func (c *call) takeBack(ctx context.Context, res *engine.Response) {
+	if w := res.Wrapped; w != nil {
+		c.removeToken(ctx, c.vault.Tokens.TokenKey(w.Token.RevealString()), w.Accessor)
+	}
+	if e := c.issued; e != nil && e.Type != token.Batch {
+		c.removeToken(ctx, e.Key, e.Accessor)
+	}
+}
+
 // safeAfter makes an error of a panic: the lease must be ended all the same.
 func safeAfter(ctx context.Context, res *engine.Response) (err error) {
 	var none *engine.Response

@@ -23,12 +23,16 @@ func (c *call) issue(ctx context.Context, t *unsealed.Tx, res *engine.Response) 
 	if err != nil {
 		return err
 	}
+	kind, err := loginType(auth.Params.Type, c.mount)
+	if err != nil {
+		return err
+	}
 	session, err := c.enrol(ctx, t, auth)
 	if err != nil {
 		return err
 	}
 	made, err := c.vault.Tokens.Create(ctx, t, token.Spec{
-		Namespace: namespace.Key(c.ns), EntityID: session.ID(), Orphan: true, Type: loginType(auth.Params.Type, c.mount.Config.TokenType),
+		Namespace: namespace.Key(c.ns), EntityID: session.ID(), Orphan: true, Type: kind,
 		Policies: policies, Path: c.rel, MountID: c.mount.ID,
 		DisplayName: displayName(c.mount.Path, auth.DisplayName), Meta: auth.Metadata,
 		TTL: auth.Params.TTL, Period: auth.Params.Period, MaxTTL: auth.Params.MaxTTL,
@@ -42,13 +46,10 @@ func (c *call) issue(ctx context.Context, t *unsealed.Tx, res *engine.Response) 
 	if err := session.Finish(ctx, e.Expires); err != nil {
 		return err
 	}
-	kind := engine.TokenService
-	if e.Type == token.Batch {
-		kind = engine.TokenBatch
-	}
+	c.issued = e
 	auth.Issued = &engine.Issued{
 		ClientToken: made.Token.RevealString(), Accessor: e.Accessor, Policies: session.Names(e.Policies), TokenPolicies: e.Policies, IdentityPolicies: session.Own(),
-		EntityID: e.EntityID, TTL: e.TTL, Renewable: e.Renewable, Type: kind, Orphan: e.Orphan, NumUses: e.NumUses,
+		EntityID: e.EntityID, TTL: e.TTL, Renewable: e.Renewable, Type: engineType(e.Type), Orphan: e.Orphan, NumUses: e.NumUses,
 	}
 	missing, err := c.vault.MissingPolicies(ctx, t, c.ns, e.Policies)
 	if err != nil {
@@ -58,13 +59,27 @@ func (c *call) issue(ctx context.Context, t *unsealed.Tx, res *engine.Response) 
 	return nil
 }
 
-func loginType(role engine.TokenType, tuned mount.TokenType) token.Type {
-	if tuned == mount.Batch ||
-		tuned != mount.Service && role == engine.TokenBatch ||
-		tuned == mount.DefaultBatch && role == engine.TokenDefault {
-		return token.Batch
+// loginType is what the mount is tuned to, or else what the role wants, as in
+// Vault. But who wants batch tokens relies on it that a login leaves nothing
+// behind: a mount that gives none refuses the login.
+func loginType(role engine.TokenType, m *mount.Mount) (token.Type, error) {
+	tuned := m.Config.TokenType
+	switch {
+	case tuned == mount.Service && role == engine.TokenBatch:
+		path := strings.TrimSuffix(m.Path, "/")
+		return 0, errs.Newf(errs.Invalid, "logins of this role get batch tokens (its token_type is batch, or it is stateless), "+
+			"and %[1]s is tuned to token_type=service: write token_type=default-service to sys/%[1]s/tune, or change the role", path)
+	case tuned == mount.Batch, role == engine.TokenBatch, tuned == mount.DefaultBatch && role == engine.TokenDefault:
+		return token.Batch, nil
 	}
-	return token.Service
+	return token.Service, nil
+}
+
+func engineType(t token.Type) engine.TokenType {
+	if t == token.Batch {
+		return engine.TokenBatch
+	}
+	return engine.TokenService
 }
 
 // displayName is "kubernetes-default-my-app": the mount's name and the method's.

@@ -44,11 +44,6 @@ func (c *call) auditNamespace() audit.Namespace {
 	return audit.Namespace(c.ns)
 }
 
-// errLocked is Vault's text, which says whom to ask.
-func errLocked(by *namespace.Entry) error {
-	return errs.Newf(errs.Unavailable, "API access to this namespace has been locked by an administrator - %q must be unlocked to gain access.", by.Path)
-}
-
 // checkLock refuses requests to a locked namespace and to all within it, except
 // the one that unlocks it.
 func (c *call) checkLock() error {
@@ -56,7 +51,7 @@ func (c *call) checkLock() error {
 	if by == nil || c.unlocks(by) {
 		return nil
 	}
-	return errLocked(by)
+	return namespace.ErrLocked(by)
 }
 
 func (c *call) unlocks(by *namespace.Entry) bool {

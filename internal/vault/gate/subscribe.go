@@ -6,6 +6,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
 	"github.com/strongkeep/strongkeep/internal/vault/events"
+	"github.com/strongkeep/strongkeep/internal/vault/namespace"
 	"github.com/strongkeep/strongkeep/internal/vault/policy"
 	"github.com/strongkeep/strongkeep/internal/vault/unsealed"
 )
@@ -115,7 +116,7 @@ func (s *Subscription) mayHear(ctx context.Context, paths ...string) (bool, erro
 		return false, err
 	}
 	if by := v.Namespaces.Table().LockedBy(s.ns); by != nil {
-		return false, errLocked(by)
+		return false, namespace.ErrLocked(by)
 	}
 	who, err := v.Behind(ctx, v.Store, entry)
 	if err != nil {

@@ -62,9 +62,3 @@ func (c *call) asSent(res *engine.Response) wrapping.Answer {
 func (c *call) ownWrapping(e *token.Entry) bool {
 	return c.route != nil && c.route.Wrapping && e.Wrapping()
 }
-
-// unwrapNone removes a wrapping token that nobody will be given. If that fails
-// it ends with its TTL, and what it wraps with it.
-func (c *call) unwrapNone(ctx context.Context, w *engine.Wrapped) {
-	c.removeToken(ctx, c.vault.Tokens.TokenKey(w.Token.RevealString()), w.Accessor)
-}

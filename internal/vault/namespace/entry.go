@@ -35,6 +35,12 @@ type Lock struct {
 	KeyHash []byte `json:"key_hash"` // SHA-256 of the unlock key, which is 32 random bytes
 }
 
+// ErrLocked refuses a request to a namespace that by's lock holds for (see
+// Table.LockedBy). It is Vault's text, which says whom to ask.
+func ErrLocked(by *Entry) error {
+	return errs.Newf(errs.Unavailable, "API access to this namespace has been locked by an administrator - %q must be unlocked to gain access.", by.Path)
+}
+
 // Namespace is the entry as requests and engines know it.
 func (e *Entry) Namespace() engine.Namespace { return engine.Namespace{ID: e.ID, Path: e.Path} }
 

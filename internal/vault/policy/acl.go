@@ -166,6 +166,22 @@ func (a *ACL) Decide(q Query) Decision {
 	return d
 }
 
+// DecideBoth is Decide for a request that q names as it was written, and meant as
+// the handler will act on it: it must be allowed under both spellings, or a deny
+// of the one could be walked around by the other. The Decision is that of the
+// spelling that refuses.
+func (a *ACL) DecideBoth(q Query, meant string) Decision {
+	d := a.Decide(q)
+	if !d.Allowed || meant == q.Path {
+		return d
+	}
+	written := d.Sudo
+	q.Path = meant
+	d = a.Decide(q)
+	d.Sudo = d.Sudo && written
+	return d
+}
+
 // wraps reports whether a response that is wrapped for ttl keeps the bounds.
 func (r *rule) wraps(ttl time.Duration) bool {
 	if r.maxWrap > 0 && (ttl == 0 || ttl > r.maxWrap) {

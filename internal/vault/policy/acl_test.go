@@ -86,6 +86,39 @@ func TestDecide(t *testing.T) {
 	}
 }
 
+// A request that the handler will act on under another spelling is allowed, and
+// has sudo, only where both spellings are and have.
+func TestDecideBoth(t *testing.T) {
+	acl := compile(t, `
+path "a/*"    { capabilities = ["read"] }
+path "a/x"    { capabilities = ["deny"] }
+path "a/Y"    { capabilities = ["deny"] }
+path "s/*"    { capabilities = ["read", "sudo"] }
+path "s/x"    { capabilities = ["read"] }`)
+	for _, c := range []struct {
+		written, meant string
+		allowed, sudo  bool
+		rule           string
+	}{
+		{"a/z", "a/z", true, false, "a/*"},
+		{"a/Z", "a/z", true, false, "a/*"},
+		{"a/X", "a/x", false, false, "a/x"},
+		{"a/Y", "a/y", false, false, "a/Y"},
+		{"a/z", "elsewhere", false, false, ""},
+		{"s/y", "s/z", true, true, "s/*"},
+		{"s/X", "s/x", true, false, "s/x"},
+		{"s/x", "s/X", true, false, "s/*"},
+	} {
+		d := acl.DecideBoth(policy.Query{Path: c.written, Want: policy.Read}, c.meant)
+		if d.Allowed != c.allowed || d.Sudo != c.sudo || d.Rule != c.rule {
+			t.Errorf("%s, meaning %s: %+v", c.written, c.meant, d)
+		}
+	}
+	if d := policy.Compile(policy.Root()).DecideBoth(policy.Query{Path: "A", Want: policy.Read}, "a"); !d.Allowed || !d.Sudo {
+		t.Errorf("root: %+v", d)
+	}
+}
+
 // §6: CVE-2026-3605. No path with dots is ever granted, to root neither.
 func TestDotsAreRefused(t *testing.T) {
 	root := policy.Compile(policy.Root())

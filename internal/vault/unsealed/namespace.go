@@ -39,37 +39,57 @@ func (v *Vault) alone(e *token.Entry) policy.Subject {
 
 // Reach returns the namespace with this ID ("" = the root) if it is the
 // request's, or lies below that and policy allows the caller the same request
-// there. Kind Denied otherwise, whether or not there is such a namespace.
+// there. Kind Denied otherwise, whether or not there is such a namespace;
+// Unavailable, told only to who may go there, if it is locked.
 func (v *Vault) Reach(ctx context.Context, tx engine.Tx, req *engine.Request, id string) (engine.Namespace, error) {
-	denied := errs.New(errs.Denied, "permission denied")
 	ns, ok := v.Namespaces.Table().ByID(id)
-	switch {
-	case !ok || !namespace.Within(ns, req.Namespace):
-		return engine.Namespace{}, denied
-	case ns.Path == req.Namespace.Path || req.Caller.Root:
-		return ns, nil
+	if !ok || !namespace.Within(ns, req.Namespace) {
+		return engine.Namespace{}, errOutOfReach
 	}
+	if ns.Path == req.Namespace.Path {
+		return ns, nil // the gate let the request in there
+	}
+	if !req.Caller.Root {
+		if err := v.allowed(ctx, tx, req, ns); err != nil {
+			return engine.Namespace{}, err
+		}
+	}
+	if by := v.Namespaces.Table().LockedBy(ns); by != nil {
+		return engine.Namespace{}, namespace.ErrLocked(by)
+	}
+	return ns, nil
+}
+
+var errOutOfReach = errs.New(errs.Denied, "permission denied")
+
+// allowed asks policy for the same request in ns. Kind Denied: it is refused.
+func (v *Vault) allowed(ctx context.Context, tx engine.Tx, req *engine.Request, ns engine.Namespace) error {
 	m, rest, ok := v.Mounts.Table().Find(ns, req.Mount+req.Path)
 	if !ok {
-		return engine.Namespace{}, denied
+		return errOutOfReach
 	}
 	route, _, ok := m.Router.Match(rest)
 	if !ok {
-		return engine.Namespace{}, denied
+		return errOutOfReach
 	}
 	who, err := v.Caller(ctx, tx, req)
 	if err != nil {
-		return engine.Namespace{}, err
+		return err
 	}
 	acl, _, err := v.Policies.ACLFor(ctx, tx, who)
 	if err != nil {
-		return engine.Namespace{}, err
+		return err
 	}
-	d := acl.Decide(policy.Query{Path: ns.Path + req.Mount + req.Path, Want: Capability(req.Operation), Params: &req.Body})
+	written := ns.Path + req.Mount + req.Path
+	meant := written
+	if route.Canonical != nil {
+		meant = ns.Path + m.Path + route.Canonical(rest)
+	}
+	d := acl.DecideBoth(policy.Query{Path: written, Want: Capability(req.Operation), Params: &req.Body, WrapTTL: req.WrapTTL}, meant)
 	if !d.Allowed || route.Sudo && !d.Sudo {
-		return engine.Namespace{}, denied
+		return errOutOfReach
 	}
-	return ns, nil
+	return nil
 }
 
 // Capability is what policy must grant for an operation.
