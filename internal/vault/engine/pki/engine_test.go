@@ -1,6 +1,7 @@
 package pki
 
 import (
+	"bytes"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
@@ -324,25 +325,120 @@ func TestOCSPRefusals(t *testing.T) {
 	}
 	// By GET, in base64.
 	issued := m.write("issue/any", `{"common_name":"a"}`)
-	parse := func(text any) *x509.Certificate {
-		block, _ := pem.Decode([]byte(text.(string)))
-		c, err := x509.ParseCertificate(block.Bytes)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return c
-	}
-	request, err = ocsp.CreateRequest(parse(issued["certificate"]), parse(issued["issuing_ca"]), nil)
+	request, err = ocsp.CreateRequest(parsed(t, issued["certificate"]), parsed(t, issued["issuing_ca"]), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	answer, err := ocsp.ParseResponse(m.raw("ocsp/"+base64.StdEncoding.EncodeToString(request)), parse(issued["issuing_ca"]))
+	answer, err := ocsp.ParseResponse(m.raw("ocsp/"+base64.StdEncoding.EncodeToString(request)), parsed(t, issued["issuing_ca"]))
 	if err != nil || answer.Status != ocsp.Good || answer.NextUpdate.Sub(answer.ThisUpdate) != 12*time.Hour {
 		t.Errorf("%+v, %v", answer, err)
 	}
 	m.write("config/crl", `{"ocsp_disable":true}`)
 	if got := ask(request); got.Status != 401 {
 		t.Errorf("%d", got.Status)
+	}
+}
+
+// An OCSP answer is signed once for half its life, and a revocation is told at once.
+func TestOCSPAnswersAreKept(t *testing.T) {
+	m := newMount(t).root()
+	issued := m.write("issue/any", `{"common_name":"a","ttl":"100h"}`)
+	cert, issuer := parsed(t, issued["certificate"]), parsed(t, issued["issuing_ca"])
+	request, err := ocsp.CreateRequest(cert, issuer, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := "ocsp/" + base64.StdEncoding.EncodeToString(request)
+	ask := func(status int) []byte {
+		t.Helper()
+		der := m.raw(path)
+		answer, err := ocsp.ParseResponseForCert(der, cert, issuer)
+		if err != nil || answer.Status != status || answer.NextUpdate.Before(m.Now()) || answer.ThisUpdate.After(m.Now()) {
+			t.Fatalf("%+v, %v; want status %d", answer, err, status)
+		}
+		return der
+	}
+	first := ask(ocsp.Good)
+	m.Advance(5 * time.Hour)
+	if !bytes.Equal(first, ask(ocsp.Good)) { // ECDSA: whatever is signed again differs
+		t.Error("signed again within half its life")
+	}
+	m.Advance(90 * time.Minute)
+	second := ask(ocsp.Good)
+	if bytes.Equal(first, second) {
+		t.Error("kept for longer than half its life")
+	}
+	m.write("config/crl", `{"ocsp_expiry":"24h"}`)
+	if bytes.Equal(second, ask(ocsp.Good)) {
+		t.Error("kept, though ocsp_expiry is another")
+	}
+	m.write("revoke", `{"serial_number":`+quoted(issued["serial_number"].(string))+`}`)
+	third := ask(ocsp.Revoked)
+	if !bytes.Equal(third, ask(ocsp.Revoked)) {
+		t.Error("signed again at once")
+	}
+	// Without a next update it is good for the moment only.
+	m.write("config/crl", `{"ocsp_expiry":"0"}`)
+	if bytes.Equal(m.raw(path), m.raw(path)) {
+		t.Error("kept, though it does not say for how long it is good")
+	}
+}
+
+func parsed(t testing.TB, text any) *x509.Certificate {
+	t.Helper()
+	block, _ := pem.Decode([]byte(text.(string)))
+	c, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// A role does not promise more than the mount allows.
+func TestRoleLifetimesAreCapped(t *testing.T) {
+	m := mount{enginetest.New(t, New, enginetest.WithTTLs(engine.TTLs{Default: time.Hour, Max: 100 * time.Hour})), t}
+	for _, c := range []struct {
+		body                  string
+		ttl, maxTTL, warnings int
+	}{
+		{`{"max_ttl":"100h"}`, 0, 360000, 0},
+		{`{"max_ttl":"101h"}`, 0, 360000, 1},
+		{`{"max_ttl":"9999h","ttl":"5000h"}`, 360000, 360000, 2},
+		{`{"ttl":"200h"}`, 360000, 0, 1},
+		{`{}`, 0, 0, 0},
+	} {
+		res, err := m.Do(engine.Update, "roles/r", c.body)
+		if err != nil {
+			t.Fatalf("%s: %v", c.body, err)
+		}
+		r := m.data(res)
+		if got := m.read("roles/r"); got["max_ttl"] != r["max_ttl"] || got["ttl"] != r["ttl"] {
+			t.Errorf("%s: reads as %v %v", c.body, got["ttl"], got["max_ttl"])
+		}
+		if r["ttl"] != float64(c.ttl) || r["max_ttl"] != float64(c.maxTTL) || len(res.Warnings) != c.warnings {
+			t.Errorf("%s: ttl %v, max_ttl %v, warnings %q", c.body, r["ttl"], r["max_ttl"], res.Warnings)
+		}
+		for _, w := range res.Warnings {
+			if !strings.Contains(w, "max_lease_ttl of 100h0m0s") {
+				t.Errorf("warning %q", w)
+			}
+		}
+	}
+}
+
+// BenchmarkOCSP measures an answer that was signed before.
+func BenchmarkOCSP(b *testing.B) {
+	m := newMount(b).root()
+	issued := m.write("issue/any", `{"common_name":"a"}`)
+	request, err := ocsp.CreateRequest(parsed(b, issued["certificate"]), parsed(b, issued["issuing_ca"]), nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := m.Do(engine.Update, "ocsp", "", func(r *engine.Request) { r.Body = engine.BinaryBody(request) }); err != nil {
+			b.Fatal(err)
+		}
 	}
 }
 

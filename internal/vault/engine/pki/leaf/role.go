@@ -3,6 +3,7 @@ package leaf
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -184,6 +185,23 @@ func check(r *issuing.Role, now time.Time) (warnings []string, err error) {
 	return warnings, nil
 }
 
+// capped holds lifetimes to the mount's, and says so: no certificate of the role
+// could last longer, and what is shown should be what is meant.
+func capped(r *issuing.Role, most time.Duration) (warnings []string) {
+	limit := int64(most / time.Second)
+	for _, f := range []struct {
+		name  string
+		value *int64
+	}{{"max_ttl", &r.MaxTTL}, {"ttl", &r.TTL}} {
+		if *f.value > limit {
+			warnings = append(warnings, fmt.Sprintf("%s of %v is longer than the mount's max_lease_ttl of %v, which is taken instead: tune the mount, then write the role again",
+				f.name, time.Duration(*f.value)*time.Second, most))
+			*f.value = limit
+		}
+	}
+	return warnings
+}
+
 func checkNumbers(r *issuing.Role) error {
 	switch {
 	case r.TTL < 0 || r.MaxTTL < 0 || r.NotBeforeDuration < 0:
@@ -284,6 +302,7 @@ func (h *handlers) storeRole(_ context.Context, tx engine.Tx, req *engine.Reques
 	if err != nil {
 		return nil, err
 	}
+	warnings = append(warnings, capped(r, h.cfg.TTL().Max)...)
 	res, err := show(r, warnings)
 	if err != nil {
 		return nil, err

@@ -11,5 +11,8 @@
 // may be, and takes its place with the one write of crl/AUTH; the parts of the
 // one before it stay until the next, for those who are reading.
 //
+// OCSP answers are kept in memory under all that they say (answers.go), so that one
+// from before a revocation is never found after it.
+//
 // Start reading at Builder.Refresh and handlers.revoke.
 package revocation

@@ -73,10 +73,6 @@ func (h *handlers) ocsp(ctx context.Context, tx engine.Tx, req *engine.Request, 
 	if issuer == nil {
 		return ocspAnswer(401, ocsp.UnauthorizedErrorResponse), nil
 	}
-	key, err := issuer.KeyOf(ctx, tx)
-	if err != nil {
-		return nil, err
-	}
 	t := ocsp.Response{
 		Status: ocsp.Good, SerialNumber: asked.SerialNumber, IssuerHash: asked.HashAlgorithm,
 		ThisUpdate: req.Time.Truncate(time.Second), SignatureAlgorithm: x509.SignatureAlgorithm(issuer.RevocationAlg),
@@ -91,7 +87,25 @@ func (h *handlers) ocsp(ctx context.Context, tx engine.Tx, req *engine.Request, 
 	if r != nil {
 		t.Status, t.RevokedAt, t.RevocationReason = ocsp.Revoked, r.At, ocsp.Unspecified
 	}
-	return h.signOCSP(issuer, key, &t), nil
+	return h.answer(ctx, tx, req, issuer, &t)
+}
+
+// answer signs t, or takes what was signed for the same question not long ago.
+func (h *handlers) answer(ctx context.Context, tx engine.Tx, req *engine.Request, issuer *authority.Issuer, t *ocsp.Response) (*engine.Response, error) {
+	q := ask(issuer, t)
+	if kept := h.answers.get(q, req.Time); kept != nil {
+		return ocspAnswer(200, kept), nil
+	}
+	key, err := issuer.KeyOf(ctx, tx)
+	if err != nil {
+		return nil, err
+	}
+	signed := h.signOCSP(issuer, key, t)
+	if signed == nil {
+		return ocspAnswer(500, ocsp.InternalErrorErrorResponse), nil
+	}
+	h.answers.put(q, signed, req.Time)
+	return ocspAnswer(200, signed), nil
 }
 
 // parseOCSP reads a request in DER; nil if it is none, or out of bounds.
@@ -106,13 +120,14 @@ func parseOCSP(der []byte) *ocsp.Request {
 	return asked
 }
 
-func (h *handlers) signOCSP(issuer *authority.Issuer, key *authority.Key, t *ocsp.Response) *engine.Response {
+// signOCSP returns a signed answer in DER; nil: the issuer's key cannot sign any.
+func (h *handlers) signOCSP(issuer *authority.Issuer, key *authority.Key, t *ocsp.Response) []byte {
 	answer, err := ocsp.CreateResponse(issuer.Certificate, issuer.Certificate, *t, key.Signer)
 	if err != nil { // Ed25519, which the library does not sign with
 		h.cfg.Log.Warn("an OCSP answer could not be signed", "mount", h.cfg.MountPath(), "issuer", issuer.ID, "error", err)
-		return ocspAnswer(500, ocsp.InternalErrorErrorResponse)
+		return nil
 	}
-	return ocspAnswer(200, answer)
+	return answer
 }
 
 // asker finds the issuer that a request means, and that may answer it. nil: none.

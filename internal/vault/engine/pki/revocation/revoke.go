@@ -16,6 +16,7 @@ import (
 type handlers struct {
 	cfg     engine.Config
 	builder *Builder
+	answers *answers
 }
 
 func (h *handlers) revoke(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {

@@ -9,7 +9,7 @@ import (
 
 // Routes are all that revokes, and all that says what is revoked.
 func Routes(cfg engine.Config, b *Builder) []engine.Route {
-	h := &handlers{cfg, b}
+	h := &handlers{cfg, b, newAnswers()}
 	return slices.Concat(crlRoutes(), h.ocspRoutes(), h.revokeRoutes(), h.rotateRoutes())
 }
 
