@@ -2,6 +2,7 @@ package leases
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
@@ -22,7 +23,9 @@ type Config struct {
 	Mounts *mount.Registry
 	Leases *lease.Manager
 	Tokens *token.Manager
-	Now    func() time.Time
+	// RevokeTokens ends the tokens that were made at a path or below it, and says how many.
+	RevokeTokens func(ctx context.Context, ns engine.Namespace, path string) (int, error)
+	Now          func() time.Time
 }
 
 // Routes are those below sys/. The names that older clients use are the same
@@ -41,7 +44,7 @@ func Routes(c Config) []engine.Route {
 		Handlers: map[engine.Operation]engine.Handler{engine.Update: c.revoke},
 	}, "", "/{id...}")...)
 	all = append(all, both("revoke-prefix", engine.Route{
-		Sudo: true, Summary: "End all leases below a path.", Fields: []engine.Field{syncField},
+		Sudo: true, Summary: "End all leases below a path; below auth/, the tokens of logins.", Fields: []engine.Field{syncField},
 		Handlers: map[engine.Operation]engine.Handler{engine.Update: c.revokePrefix},
 	}, "/{prefix...}")...)
 	return append(all, both("revoke-force", engine.Route{
@@ -237,17 +240,34 @@ func (c Config) revokePrefix(ctx context.Context, _ engine.Tx, req *engine.Reque
 	if err := d.Err(); err != nil {
 		return nil, err
 	}
-	if wait {
-		return nil, c.Leases.EndPrefix(ctx, req.Namespace, req.Params["prefix"], false)
+	prefix := req.Params["prefix"]
+	if isAuth(prefix) {
+		return c.revokeTokens(ctx, req.Namespace, prefix)
 	}
-	_, err := c.Leases.RevokePrefix(ctx, req.Namespace, req.Params["prefix"])
+	if wait {
+		return nil, c.Leases.EndPrefix(ctx, req.Namespace, prefix, false)
+	}
+	_, err := c.Leases.RevokePrefix(ctx, req.Namespace, prefix)
 	if err != nil {
 		return nil, err
 	}
 	return accepted(), nil
 }
 
+// isAuth reports whether what is below prefix are logins: their leases are tokens.
+func isAuth(prefix string) bool { return prefix == "auth" || strings.HasPrefix(prefix, "auth/") }
+
+// revokeTokens ends the tokens of logins below a path. It is done when it
+// answers: nothing of it has to be tried again later.
+func (c Config) revokeTokens(ctx context.Context, ns engine.Namespace, prefix string) (*engine.Response, error) {
+	_, err := c.RevokeTokens(ctx, ns, prefix)
+	return nil, err
+}
+
 func (c Config) revokeForce(ctx context.Context, _ engine.Tx, req *engine.Request) (*engine.Response, error) {
+	if isAuth(req.Params["prefix"]) {
+		return c.revokeTokens(ctx, req.Namespace, req.Params["prefix"])
+	}
 	return nil, c.Leases.EndPrefix(ctx, req.Namespace, req.Params["prefix"], true)
 }
 
