@@ -93,7 +93,7 @@ func systemMounts(v *unsealed.Vault, self node.Config) map[string]engine.Factory
 				Barrier: v.Barrier, AskSeal: v.AskSeal, Random: cfg.Random, Version: Version,
 				Others: [][]engine.Route{
 					v.Wrapping.Routes(),
-					leases.Routes(leases.Config{Mounts: v.Mounts, Leases: v.Leases, Tokens: v.Tokens, Now: cfg.Now}),
+					leases.Routes(leases.Config{Mounts: v.Mounts, Leases: v.Leases, Tokens: v.Tokens, RevokeTokens: v.RevokeTokens, Now: cfg.Now}),
 					quotas.Routes(quotas.Config{Mounts: v.Mounts, Namespaces: v.Namespaces, Quotas: v.Quotas}),
 					namespaces.Routes(namespaces.Config{Mounts: v.Mounts, Namespaces: v.Namespaces, Policies: v.Policies, Leases: v.Leases}),
 					explain.New(explain.Config{

@@ -143,7 +143,7 @@ func (a *app) tokenRevoke() *cobra.Command {
 	self := false
 	c := &cobra.Command{
 		Use: "revoke [TOKEN|-]", Short: "End a token and those made with it", Args: session.Args(0, 1),
-		Example: "  strongkeep token revoke -accessor=ACCESSOR\n  strongkeep token revoke -self",
+		Example: "  strongkeep token revoke -accessor=ACCESSOR\n  strongkeep token revoke -self\n  strongkeep token revoke -mode=path auth/userpass",
 		RunE: func(c *cobra.Command, given []string) error {
 			api, token, err := a.tokenAPI(given)
 			if err != nil {
@@ -156,12 +156,14 @@ func (a *app) tokenRevoke() *cobra.Command {
 				err = api.RevokeAccessorWithContext(c.Context(), accessor)
 			case token == "":
 				return errs.New(errs.Invalid, "say which token: TOKEN, - for standard input, -accessor or -self")
+			case mode == "path":
+				return a.revokeLogins(c, token)
 			case mode == "orphan":
 				err = api.RevokeOrphanWithContext(c.Context(), token)
 			case mode == "":
 				err = api.RevokeTreeWithContext(c.Context(), token)
 			default:
-				return errs.Newf(errs.Invalid, "mode %q: the only one is orphan", mode)
+				return errs.Newf(errs.Invalid, "mode %q: use orphan or path", mode)
 			}
 			if err != nil {
 				return err
@@ -171,8 +173,24 @@ func (a *app) tokenRevoke() *cobra.Command {
 	}
 	c.Flags().StringVar(&accessor, "accessor", "", "revoke the token with this accessor")
 	c.Flags().BoolVar(&self, "self", false, "revoke the caller's own token")
-	c.Flags().StringVar(&mode, "mode", "", "orphan: leave the tokens made with it alive")
+	c.Flags().StringVar(&mode, "mode", "", "orphan: leave the tokens made with it alive; path: the argument is a path such as auth/userpass, and all who logged in there lose their tokens (sudo)")
 	return c
+}
+
+// revokeLogins ends the tokens of all who logged in below path.
+func (a *app) revokeLogins(c *cobra.Command, path string) error {
+	path = session.Clean(path)
+	if path != "auth" && !strings.HasPrefix(path, "auth/") {
+		return errs.Newf(errs.Invalid, "%q is no path of logins: it begins with auth/; what secrets engines gave is ended by lease revoke -prefix", path)
+	}
+	client, err := a.Client()
+	if err != nil {
+		return err
+	}
+	if err := client.Sys().RevokePrefixWithContext(c.Context(), path); err != nil {
+		return err
+	}
+	return a.Done("Success! Revoked the tokens of logins at: %s", path)
 }
 
 func (a *app) tokenCapabilities() *cobra.Command {

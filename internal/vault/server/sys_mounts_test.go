@@ -218,7 +218,9 @@ func TestPreflight(t *testing.T) {
 	// Without a token only what is meant to be seen before login.
 	wantKeys(t, "secret", data(t, send(v, "GET", "sys/internal/ui/mounts", "", "X-Vault-Token", ""))["secret"].(map[string]any))
 	// With one, what it may use; one that is not valid is as none.
-	listed := func(token string) map[string]any { return data(t, send(v, "GET", "sys/internal/ui/mounts", "", "X-Vault-Token", token)) }
+	listed := func(token string) map[string]any {
+		return data(t, send(v, "GET", "sys/internal/ui/mounts", "", "X-Vault-Token", token))
+	}
 	wantKeys(t, "secret", listed(token)["secret"].(map[string]any), "cubbyhole/", "secret/", "sys/")
 	wantKeys(t, "auth", listed(token)["auth"].(map[string]any), "token/")
 	wantKeys(t, "secret", listed("hvs.wrong")["secret"].(map[string]any))

@@ -35,6 +35,12 @@ type silentTx struct{ token.Tx }
 
 func (silentTx) Emit(engine.Event) {}
 
+// RevokeTokens ends the tokens of a namespace that were made by a request at path
+// or below it; see token.Manager.RevokeBelow.
+func (v *Vault) RevokeTokens(ctx context.Context, ns engine.Namespace, path string) (int, error) {
+	return v.Tokens.RevokeBelow(ctx, v.Store, namespace.Key(ns), path)
+}
+
 // MissingPolicies returns a warning for each name that no policy in ns stands behind.
 func (v *Vault) MissingPolicies(ctx context.Context, tx engine.Tx, ns engine.Namespace, names []string) (warnings []string, err error) {
 	_, missing, err := v.Policies.ACLFor(ctx, tx, policy.Subject{Namespace: policy.Namespace(ns), Names: names})

@@ -211,6 +211,39 @@ func TestListLeases(t *testing.T) {
 	}
 }
 
+// The leases of logins are tokens: what was logged in by a method ends with a
+// prefix below auth/, children and all, and nothing else does.
+func TestRevokePrefixOfLogins(t *testing.T) {
+	v := testenv.Start(t, nil)
+	for _, path := range []string{"people", "people2"} {
+		if err := v.Sys().EnableAuthWithOptions(path, &vault.EnableAuthOptions{Type: "approle"}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := v.Logical().Write("auth/"+path+"/role/r", map[string]any{"bind_secret_id": false, "secret_id_bound_cidrs": "127.0.0.0/8", "role_id": path, "token_policies": "default"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	login := func(path string) *vault.Client {
+		t.Helper()
+		s, err := v.NewClient("").Logical().Write("auth/"+path+"/login", map[string]any{"role_id": path})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v.NewClient(s.Auth.ClientToken)
+	}
+	alive := func(c *vault.Client) bool { _, err := c.Auth().Token().LookupSelf(); return err == nil }
+	for _, path := range []string{"sys/leases/revoke-prefix/auth/people", "sys/revoke-force/auth/people/login", "sys/leases/revoke-prefix/auth/people/"} {
+		one, other := login("people"), login("people2")
+		plain := v.NewClient(v.Policy("plain", `path "sys/*" { capabilities = ["update"] }`))
+		if _, err := plain.Logical().Write(path, nil); status(err) != 403 || !alive(one) {
+			t.Errorf("%s without sudo: %v", path, err)
+		}
+		if _, err := v.Logical().Write(path, nil); err != nil || alive(one) || !alive(other) {
+			t.Errorf("%s: %v; %v, %v", path, err, alive(one), alive(other))
+		}
+	}
+}
+
 // The names of old must not be a way around a policy on the names of today.
 func TestCVE202645808LegacyPathsObeyThePolicyOfToday(t *testing.T) {
 	v, db := withUsers(t, nil)
