@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -20,8 +21,12 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/policy/replay"
 )
 
-// DeniedExit is the exit code of a simulation in which something would be lost.
-const DeniedExit = session.Exit(10)
+// The exit codes of a simulation in which something would be lost, and of one in
+// which nothing is known to be, but not all that was allowed could be judged.
+const (
+	DeniedExit = session.Exit(10)
+	UnsureExit = session.Exit(11)
+)
 
 // span are the flags that say which part of the log counts.
 type span struct{ since, until string }
@@ -86,10 +91,12 @@ func Simulate(s *session.Session) *cobra.Command {
 was done by tokens that have it, and print what would have come out differently. The other policies
 are read from the server. With -delete there is no FILE: what if the policy were gone?
 
-Values of parameters are hashed in the log: what rests on them is "uncertain". Rules with templates are
-left out, for nobody is logged in here; such policies are named.
+Values of parameters are hashed in the log: what rests on them is "uncertain". Of who asked the log
+tells the entity's ID, which templates are filled in with; requests that rest on a template for a name,
+metadata, an alias or a group are not judged, but counted, by policy.
 
-Exit code 10: something that was allowed would have been denied.`,
+Exit code 10: something that was allowed would have been denied. 11: nothing is known to be, but some of
+what was allowed is uncertain or could not be judged.`,
 		Example: "  strongkeep policy simulate my-app new.hcl -since=168h /var/lib/strongkeep/audit/audit.log\n" +
 			"  strongkeep policy simulate -delete old-app audit.log.1.gz audit.log",
 		RunE: func(c *cobra.Command, given []string) error {
@@ -200,8 +207,9 @@ type outcome struct {
 }
 
 func show(s *session.Session, name string, result *replay.Simulation) error {
-	if len(result.Templates) > 0 {
-		s.Warn([]string{"rules with templates were left out, of: " + strings.Join(result.Templates, ", ")})
+	unjudged := result.Unjudged
+	if unjudged.Requests > 0 {
+		s.Warn([]string{notJudged(unjudged)})
 	}
 	lost := false
 	rows, out := []session.Row{}, []outcome{}
@@ -217,17 +225,37 @@ func show(s *session.Session, name string, result *replay.Simulation) error {
 		rows = append(rows, session.Row{string(o.Verdict), o.Operation, o.Path, fmt.Sprint(o.Count), o.Last.UTC().Format(time.RFC3339), strings.Join(o.Names, ", "), why})
 		out = append(out, outcome{o.Verdict, o.Operation, o.Path, o.Count, o.Last, o.Names, o.Policies, why, o.Rule})
 	}
-	data := map[string]any{"policy": name, "requests": result.Requests, "affected": result.Affected, "outcomes": out, "templates": result.Templates}
-	if s.Format == "table" && len(rows) == 0 {
-		return s.Done("Nothing would have changed: %d of %d requests were by tokens with policy %s.", result.Affected, result.Requests, name)
+	data := map[string]any{"policy": name, "requests": result.Requests, "affected": result.Affected, "outcomes": out,
+		"unjudged": map[string]any{"requests": unjudged.Requests, "allowed": unjudged.Allowed, "policies": unjudged.Policies}}
+	var err error
+	switch {
+	case s.Format != "table" || len(rows) > 0:
+		err = s.Print(data, session.Row{"Would be", "Operation", "Path", "Requests", "Last", "By", "Because"}, rows)
+	case unjudged.Requests > 0:
+		err = s.Done("Of %d requests by tokens with policy %s, of %d in all, nothing would have changed for the %d that could be judged.",
+			result.Affected, name, result.Requests, result.Affected-unjudged.Requests)
+	default:
+		err = s.Done("Nothing would have changed: %d of %d requests were by tokens with policy %s.", result.Affected, result.Requests, name)
 	}
-	if err := s.Print(data, session.Row{"Would be", "Operation", "Path", "Requests", "Last", "By", "Because"}, rows); err != nil {
+	switch {
+	case err != nil:
 		return err
-	}
-	if lost {
+	case lost:
 		return DeniedExit
+	case !result.Sure():
+		return UnsureExit
 	}
 	return nil
+}
+
+// notJudged says how many requests rest on which policies.
+func notJudged(u replay.Unjudged) string {
+	var by []string
+	for _, name := range slices.Sorted(maps.Keys(u.Policies)) {
+		by = append(by, fmt.Sprintf("%s (%d)", name, u.Policies[name]))
+	}
+	return fmt.Sprintf("could not be judged, for want of what templates stand for: %d of the requests, of which %d were allowed; by the policies with the templates: %s",
+		u.Requests, u.Allowed, strings.Join(by, ", "))
 }
 
 // Minimise returns policy minimise.

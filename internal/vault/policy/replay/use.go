@@ -20,9 +20,14 @@ type Use struct {
 	Granting  []string // those of Policies that allowed it
 	Params    []string // names of the parameters
 	Who       string   // display name
+	Entity    string   // ID of the entity if Path holds it, Elsewhere if not; "" = there is none
 	At        time.Time
 	Allowed   bool
 }
+
+// Elsewhere stands for every entity whose ID a path does not hold: whichever it
+// is, no rule comes to match that path by it.
+const Elsewhere = "another-entity"
 
 // capabilities maps operations to what a policy must grant.
 var capabilities = map[string]policy.Capability{
@@ -57,6 +62,9 @@ func FromLine(line []byte, at time.Time) (u Use, ok bool) {
 		u.Params = append(u.Params, name.Str)
 		return true
 	})
+	if u.Entity = auth.Get("entity_id").Str; u.Entity != "" && !strings.Contains(u.Path, u.Entity) {
+		u.Entity = Elsewhere
+	}
 	slices.Sort(u.Policies)
 	// A path that is open to every token is allowed and granted by none; root
 	// needs no rules either, and has none that could be changed.
@@ -75,6 +83,13 @@ func texts(list gjson.Result) []string {
 // query is what the ACL is asked again.
 func (u *Use) query() policy.Query {
 	return policy.Query{Path: u.Path, Want: capabilities[u.Operation], Params: names(u.Params)}
+}
+
+// within is query with the path within the namespace whose policies decide.
+func (u *Use) within() policy.Query {
+	q := u.query()
+	q.Path = strings.TrimPrefix(q.Path, u.Home)
+	return q
 }
 
 // names are parameters whose values the log does not tell.
@@ -111,7 +126,7 @@ func (l *Log) Add(u Use) {
 	if l.seen == nil {
 		l.seen = map[string]*Tally{}
 	}
-	key := strings.Join([]string{u.Home, u.Path, u.Operation, strings.Join(u.Policies, ","), strings.Join(u.Params, ",")}, "\x00")
+	key := strings.Join([]string{u.Home, u.Path, u.Operation, u.Entity, strings.Join(u.Policies, ","), strings.Join(u.Params, ",")}, "\x00")
 	t := l.seen[key]
 	if t == nil {
 		t = &Tally{Use: u}
@@ -136,8 +151,9 @@ func (l *Log) all() []*Tally {
 	for _, t := range l.seen {
 		out = append(out, t)
 	}
-	slices.SortFunc(out, func(a, b *Tally) int {
-		return strings.Compare(a.Path+"\x00"+a.Operation+"\x00"+strings.Join(a.Policies, ","), b.Path+"\x00"+b.Operation+"\x00"+strings.Join(b.Policies, ","))
-	})
+	order := func(t *Tally) string {
+		return t.Path + "\x00" + t.Operation + "\x00" + strings.Join(t.Policies, ",") + "\x00" + t.Entity
+	}
+	slices.SortFunc(out, func(a, b *Tally) int { return strings.Compare(order(a), order(b)) })
 	return out
 }

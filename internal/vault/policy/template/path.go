@@ -106,3 +106,44 @@ func widened(begin string) pattern.Pattern {
 	}
 	return w
 }
+
+// Widest returns a pattern that takes every path that p could come to stand for,
+// where value returns "" for what is not known. What denies could come to stand
+// for all that its folder holds; see Expand. exact: everything was known.
+func (p *Path) Widest(value func(Variable) string, denies bool) (wide pattern.Pattern, exact bool) {
+	const unknown = "\x00"
+	var b strings.Builder
+	for _, part := range p.parts {
+		b.WriteString(part.text)
+		if part.variable == nil {
+			break
+		}
+		v := value(*part.variable)
+		switch {
+		case v != "":
+		case denies:
+			return widened(p.parts[0].text), false
+		default:
+			v = unknown
+		}
+		b.WriteString(v)
+	}
+	segments := strings.Split(b.String(), "/")
+	exact = true
+	for i, s := range segments {
+		if !strings.Contains(s, unknown) {
+			continue
+		}
+		if exact = false; strings.HasSuffix(s, "*") { // + and * cannot be together
+			segments = append(segments[:i:i], "*")
+			break
+		}
+		segments[i] = "+"
+	}
+	wide, err := pattern.New(strings.Join(segments, "/"))
+	if err != nil {
+		wide, _ = pattern.New("*") // cannot fail
+		return wide, false
+	}
+	return wide, exact
+}
