@@ -75,6 +75,11 @@ func (a *app) printInit(r *vault.InitResponse, shares, threshold int) error {
 		fmt.Fprintf(&b, "Unseal Key %d: %s\n", i+1, share)
 	}
 	fmt.Fprintf(&b, "\nInitial Root Token: %s\n\n", r.RootToken)
+	if shares == 1 {
+		b.WriteString("The key unseals the vault, alone. It is shown this once: nobody can make it again.\nUnseal with: strongkeep operator unseal\n")
+		_, err := fmt.Fprint(a.Env.Stdout, b.String())
+		return err
+	}
 	fmt.Fprintf(&b, "The vault has %d shares; any %d of them unseal it. They are shown this once:\n", shares, threshold)
 	b.WriteString("give them to different people, and keep none of them together. Nobody can make\nthem again. Unseal with: strongkeep operator unseal\n")
 	_, err := fmt.Fprint(a.Env.Stdout, b.String())
