@@ -10,7 +10,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
-	"github.com/strongkeep/strongkeep/internal/vault/token"
+	"github.com/strongkeep/strongkeep/internal/vault/token/grant"
 )
 
 // Record is something a method keeps under a name, as JSON: a role, a user.
@@ -205,6 +205,6 @@ func (r *Records[T, P]) Routes(pattern string, fields []engine.Field) []engine.R
 
 // CheckLogin refuses token_* fields that no login can be given: the policy root. Kind Invalid.
 func (p *Params) CheckLogin() error {
-	_, err := token.LoginPolicies(p.Policies, p.NoDefaultPolicy)
+	_, err := grant.Login(p.Policies, p.NoDefaultPolicy)
 	return err
 }

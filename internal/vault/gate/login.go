@@ -9,6 +9,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/mount"
 	"github.com/strongkeep/strongkeep/internal/vault/namespace"
 	"github.com/strongkeep/strongkeep/internal/vault/token"
+	"github.com/strongkeep/strongkeep/internal/vault/token/grant"
 	"github.com/strongkeep/strongkeep/internal/vault/unsealed"
 )
 
@@ -19,7 +20,7 @@ func (c *call) issue(ctx context.Context, t *unsealed.Tx, res *engine.Response) 
 		return errs.Newf(errs.Internal, "the engine at %q gave a login, which only auth methods may", c.mount.Path)
 	}
 	auth := res.Auth
-	policies, err := token.LoginPolicies(auth.Params.Policies, auth.Params.NoDefaultPolicy)
+	policies, err := grant.Login(auth.Params.Policies, auth.Params.NoDefaultPolicy)
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/redact"
 	"github.com/strongkeep/strongkeep/internal/vault/lease"
+	"github.com/strongkeep/strongkeep/internal/vault/token/grant"
 )
 
 // maxEntry bounds an entry as stored: what a token carries is read with every request.
@@ -26,7 +27,7 @@ type Spec struct {
 	Namespace   string        // ID of the one it is to belong to; "" = the root
 	ID          redact.Secret // wanted by the client; empty = random
 	Type        Type          // 0 = Service
-	Policies    []string      // final, as PolicyRequest.Decide or LoginPolicies gave them
+	Policies    []string      // final, as grant.Request.Decide or grant.Login gave them
 	Path        string
 	MountID     string
 	DisplayName string
@@ -88,8 +89,8 @@ func (m *Manager) Create(ctx context.Context, tx Tx, s Spec) (Created, error) {
 // random token; one of the caller's choice is for development.
 func RootSpec(id redact.Secret) Spec {
 	return Spec{
-		Creator: &Entry{Type: Service, Policies: []string{RootPolicy}}, Orphan: true, ID: id,
-		Policies: []string{RootPolicy}, Path: "auth/token/root", DisplayName: "root",
+		Creator: &Entry{Type: Service, Policies: []string{grant.Root}}, Orphan: true, ID: id,
+		Policies: []string{grant.Root}, Path: "auth/token/root", DisplayName: "root",
 	}
 }
 
@@ -97,7 +98,7 @@ func RootSpec(id redact.Secret) Spec {
 // may only give up the answer that is kept for it. path is the request's.
 func WrappingSpec(path string, ttl, longest time.Duration) Spec {
 	return Spec{
-		Orphan: true, Policies: []string{wrapPolicy}, Path: path, NumUses: 1, wrapping: true,
+		Orphan: true, Policies: []string{grant.Wrapping}, Path: path, NumUses: 1, wrapping: true,
 		TTL: ttl, ExplicitMaxTTL: ttl, Default: longest, Max: longest,
 	}
 }
@@ -137,15 +138,15 @@ func (m *Manager) plan(s Spec) (*Entry, []string, error) {
 }
 
 func (s *Spec) check(e *Entry) error { //nolint:cyclop // a flat list of conditions
-	if !slices.Equal(e.Policies, NormalizePolicies(e.Policies)) {
+	if !slices.Equal(e.Policies, grant.Normalize(e.Policies)) {
 		return errs.New(errs.Internal, "the policies of a new token were not decided by the rules")
 	}
-	if err := assignable(e.Policies); err != nil && !s.wrapping {
+	if err := grant.Assignable(e.Policies); err != nil && !s.wrapping {
 		return err
 	}
 	switch {
-	case e.Namespace != "" && slices.Contains(e.Policies, RootPolicy):
-		return errs.Newf(errs.Invalid, "the policy %q is one of the root namespace alone", RootPolicy)
+	case e.Namespace != "" && slices.Contains(e.Policies, grant.Root):
+		return errs.Newf(errs.Invalid, "the policy %q is one of the root namespace alone", grant.Root)
 	case min(s.TTL, s.Period, s.MaxTTL, s.ExplicitMaxTTL) < 0:
 		return errs.New(errs.Invalid, "ttl, period and max ttl cannot be negative")
 	case s.NumUses < 0:

@@ -14,6 +14,6 @@
 //	token/child/<parent>/<key>   a mark, to find what hangs below
 //	lease/due/token…             when it ends, see package lease
 //
-// Start reading at Manager, then Entry; PolicyRequest.Decide and Lifetime.Resolve are the
+// Start reading at Manager, then Entry; grant.Request.Decide and Lifetime.Resolve are the
 // rules, as pure functions.
 package token

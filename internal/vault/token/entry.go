@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"slices"
 	"time"
+
+	"github.com/strongkeep/strongkeep/internal/vault/token/grant"
 )
 
 // Type says how a token is kept.
@@ -66,10 +68,10 @@ type Entry struct {
 }
 
 // Root reports whether the token may do everything.
-func (e *Entry) Root() bool { return e.Namespace == "" && slices.Contains(e.Policies, RootPolicy) }
+func (e *Entry) Root() bool { return e.Namespace == "" && slices.Contains(e.Policies, grant.Root) }
 
 // Wrapping reports whether the token was made to hold a wrapped answer.
-func (e *Entry) Wrapping() bool { return len(e.Policies) == 1 && e.Policies[0] == wrapPolicy }
+func (e *Entry) Wrapping() bool { return len(e.Policies) == 1 && e.Policies[0] == grant.Wrapping }
 
 // Spent reports whether the last of its uses is under way.
 func (e *Entry) Spent() bool { return e.NumUses == spent }

@@ -13,7 +13,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/auth/authtest"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
 	"github.com/strongkeep/strongkeep/internal/vault/engine/enginetest"
-	"github.com/strongkeep/strongkeep/internal/vault/token"
+	"github.com/strongkeep/strongkeep/internal/vault/token/grant"
 )
 
 func factory(certs map[string][]*x509.Certificate) engine.Factory {
@@ -175,7 +175,7 @@ func TestCVE202639388RenewalNeedsTheCertificate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	policies, err := token.LoginPolicies(a.Params.Policies, a.Params.NoDefaultPolicy) // as the gate made them
+	policies, err := grant.Login(a.Params.Policies, a.Params.NoDefaultPolicy) // as the gate made them
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
-	"github.com/strongkeep/strongkeep/internal/vault/token"
+	"github.com/strongkeep/strongkeep/internal/vault/token/grant"
 )
 
 // extension is one that a certificate must have.
@@ -65,7 +65,7 @@ func (e *extension) in(c *x509.Certificate) bool {
 			}
 			value = s
 		}
-		if token.Glob(e.glob, value) {
+		if grant.Glob(e.glob, value) {
 			return true
 		}
 	}

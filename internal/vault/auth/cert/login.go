@@ -14,7 +14,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/auth"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
-	"github.com/strongkeep/strongkeep/internal/vault/token"
+	"github.com/strongkeep/strongkeep/internal/vault/token/grant"
 )
 
 // maxChain bounds what a client may have the server verify.
@@ -198,7 +198,7 @@ func (e *Engine) Renew(ctx context.Context, tx engine.Tx, a *engine.Auth) (*engi
 			return nil, err
 		}
 	}
-	policies, err := token.LoginPolicies(r.Policies, r.NoDefaultPolicy)
+	policies, err := grant.Login(r.Policies, r.NoDefaultPolicy)
 	if err != nil {
 		return nil, err
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/auth"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
-	"github.com/strongkeep/strongkeep/internal/vault/token"
+	"github.com/strongkeep/strongkeep/internal/vault/token/grant"
 )
 
 // role says which certificates log in and what tokens they get. The lists are
@@ -171,7 +171,7 @@ func (r *role) fits(c *claims) bool {
 func matches(globs, values []string) bool {
 	for _, v := range values {
 		for _, g := range globs {
-			if v != "" && token.Glob(g, v) {
+			if v != "" && grant.Glob(g, v) {
 				return true
 			}
 		}

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
-	"github.com/strongkeep/strongkeep/internal/vault/token"
+	"github.com/strongkeep/strongkeep/internal/vault/token/grant"
 )
 
 // maxJWT is far above what any issuer makes.
@@ -154,7 +154,7 @@ func leeway(seconds int64, def time.Duration) time.Duration {
 func fits(values, wanted []string, globs bool) bool {
 	return slices.ContainsFunc(values, func(v string) bool {
 		return slices.ContainsFunc(wanted, func(w string) bool {
-			return v == w || globs && token.Glob(w, v)
+			return v == w || globs && grant.Glob(w, v)
 		})
 	})
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/auth"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
-	"github.com/strongkeep/strongkeep/internal/vault/token"
+	"github.com/strongkeep/strongkeep/internal/vault/token/grant"
 )
 
 const rolePrefix = "role/"
@@ -120,5 +120,5 @@ func (r *role) Show() engine.Builder {
 }
 
 func matchesAny(globs []string, s string) bool {
-	return slices.ContainsFunc(globs, func(g string) bool { return token.Glob(g, s) })
+	return slices.ContainsFunc(globs, func(g string) bool { return grant.Glob(g, s) })
 }

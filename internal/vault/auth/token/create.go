@@ -10,6 +10,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/redact"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
 	core "github.com/strongkeep/strongkeep/internal/vault/token"
+	"github.com/strongkeep/strongkeep/internal/vault/token/grant"
 )
 
 func createFields() []engine.Field {
@@ -156,7 +157,7 @@ func (e *Engine) createOf(ctx context.Context, tx engine.Tx, req *engine.Request
 
 // spec brings together what was asked for and what the role says.
 func (e *Engine) spec(w *wish, r *role, creator *core.Entry, sudo bool, namespace string) (core.Spec, []string, error) {
-	policies, err := core.PolicyRequest{
+	policies, err := grant.Request{
 		Requested: w.policies, Parent: creator.Policies, Sudo: sudo,
 		NoDefault: w.noDefault || r.NoDefaultPolicy, Limits: r.limits(), Foreign: creator.Namespace != namespace,
 	}.Decide()

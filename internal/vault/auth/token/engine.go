@@ -11,6 +11,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/auth"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
 	core "github.com/strongkeep/strongkeep/internal/vault/token"
+	"github.com/strongkeep/strongkeep/internal/vault/token/grant"
 )
 
 // Config is what the method works with besides its mount.
@@ -239,7 +240,7 @@ func (e *Engine) issued(ctx context.Context, tx engine.Tx, t *core.Entry, token 
 	answer := issued(t, token, now)
 	if len(own) > 0 {
 		answer.Issued.IdentityPolicies = own
-		answer.Issued.Policies = core.NormalizePolicies(append(slices.Clone(own), t.Policies...))
+		answer.Issued.Policies = grant.Normalize(append(slices.Clone(own), t.Policies...))
 	}
 	return answer, nil
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/auth"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
 	core "github.com/strongkeep/strongkeep/internal/vault/token"
+	"github.com/strongkeep/strongkeep/internal/vault/token/grant"
 )
 
 // rolePrefix is where roles lie in the folder of their namespace, as JSON.
@@ -171,14 +172,14 @@ func (r *role) allowsAlias(w *wish) error {
 		return nil
 	case r.Name == "":
 		return errs.New(errs.Invalid, "'entity_alias' is only allowed in combination with token role")
-	case !slices.ContainsFunc(r.Aliases, func(glob string) bool { return core.Glob(glob, w.entity) }):
+	case !slices.ContainsFunc(r.Aliases, func(glob string) bool { return grant.Glob(glob, w.entity) }):
 		return errs.New(errs.Invalid, "invalid 'entity_alias' value: it is not among the role's allowed_entity_aliases")
 	}
 	return nil
 }
 
-func (r *role) limits() core.PolicyLimits {
-	return core.PolicyLimits{
+func (r *role) limits() grant.Limits {
+	return grant.Limits{
 		Allowed: r.Allowed, AllowedGlobs: r.AllowedGlobs,
 		Disallowed: r.Disallowed, DisallowedGlobs: r.DisallowedGlobs,
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/auth"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
-	"github.com/strongkeep/strongkeep/internal/vault/token"
+	"github.com/strongkeep/strongkeep/internal/vault/token/grant"
 )
 
 var errWrong = errs.New(errs.Invalid, "invalid username or password")
@@ -211,7 +211,7 @@ func (e *Engine) Renew(ctx context.Context, tx engine.Tx, a *engine.Auth) (*engi
 	if u == nil {
 		return nil, errs.Newf(errs.Invalid, "user %q was deleted: its tokens cannot be renewed", name)
 	}
-	policies, err := token.LoginPolicies(u.Policies, u.NoDefaultPolicy)
+	policies, err := grant.Login(u.Policies, u.NoDefaultPolicy)
 	if err != nil {
 		return nil, err
 	}

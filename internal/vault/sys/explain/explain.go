@@ -12,6 +12,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/namespace"
 	"github.com/strongkeep/strongkeep/internal/vault/policy"
 	"github.com/strongkeep/strongkeep/internal/vault/token"
+	"github.com/strongkeep/strongkeep/internal/vault/token/grant"
 )
 
 // Config of an Explainer. All fields are set.
@@ -132,7 +133,7 @@ func (x *Explainer) subject(ctx context.Context, tx engine.Tx, req *engine.Reque
 	case given > 1:
 		return policy.Subject{}, errs.New(errs.Invalid, "give one of token, accessor and policies")
 	case len(names) > 0:
-		return policy.Subject{Namespace: policy.Namespace(req.Namespace), Names: token.NormalizePolicies(names)}, nil
+		return policy.Subject{Namespace: policy.Namespace(req.Namespace), Names: grant.Normalize(names)}, nil
 	case asked != "":
 		e, err = x.cfg.Tokens.Lookup(ctx, tx, asked)
 	case accessor != "":

@@ -97,7 +97,7 @@ func TestExplainEndpoint(t *testing.T) {
 	} {
 		a := send(v, "PUT", "sys/policies/explain", body)
 		if text == "" {
-			continue // token.NormalizePolicies: root is alone
+			continue // grant.Normalize: root is alone
 		}
 		if a.Status != 400 || !strings.Contains(a.Body, text) {
 			t.Errorf("%s: %d %s", body, a.Status, a.Body)

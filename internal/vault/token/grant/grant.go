@@ -1,4 +1,4 @@
-package token
+package grant
 
 import (
 	"path"
@@ -10,21 +10,21 @@ import (
 
 // Names of policies that are more than names.
 const (
-	RootPolicy    = "root"              // everything; only root gives it on
-	DefaultPolicy = "default"           // added unless it was declined
-	wrapPolicy    = "response-wrapping" // for wrapping tokens, which only the vault makes
+	Root     = "root"              // everything; only root gives it on
+	Default  = "default"           // added unless it was declined
+	Wrapping = "response-wrapping" // for wrapping tokens, which only the vault makes
 )
 
-// NormalizePolicies returns names trimmed, in lower case, sorted and without
+// Normalize returns names trimmed, in lower case, sorted and without
 // duplicates or empty ones. With root among them there is nothing else.
-func NormalizePolicies(names []string) []string {
+func Normalize(names []string) []string {
 	out := make([]string, 0, len(names)+1)
 	for _, n := range names {
 		n = strings.ToLower(strings.TrimSpace(n))
 		switch n {
 		case "":
-		case RootPolicy:
-			return []string{RootPolicy}
+		case Root:
+			return []string{Root}
 		default:
 			out = append(out, n)
 		}
@@ -33,50 +33,50 @@ func NormalizePolicies(names []string) []string {
 	return slices.Compact(out)
 }
 
-// withDefault is NormalizePolicies with the default policy added, except to root.
+// withDefault is Normalize with the default policy added, except to root.
 func withDefault(names []string) []string {
-	return NormalizePolicies(append(slices.Clone(names), DefaultPolicy))
+	return Normalize(append(slices.Clone(names), Default))
 }
 
-// LoginPolicies decides what a token gets that an auth method gives. Kind
+// Login decides what a token gets that an auth method gives. Kind
 // Invalid: a method must not make root tokens.
-func LoginPolicies(names []string, noDefault bool) ([]string, error) {
-	out := NormalizePolicies(names)
-	if err := assignable(out); err != nil {
+func Login(names []string, noDefault bool) ([]string, error) {
+	out := Normalize(names)
+	if err := Assignable(out); err != nil {
 		return nil, err
 	}
-	if slices.Contains(out, RootPolicy) {
+	if slices.Contains(out, Root) {
 		return nil, errs.New(errs.Invalid, "auth methods cannot create root tokens: remove the policy \"root\" from the role")
 	}
 	if noDefault {
-		return without(out, DefaultPolicy), nil
+		return without(out, Default), nil
 	}
 	return withDefault(out), nil
 }
 
-// PolicyLimits are what a token role says of policies. Globs are those of Glob.
-type PolicyLimits struct {
+// Limits are what a token role says of policies. Globs are those of Glob.
+type Limits struct {
 	Allowed, AllowedGlobs       []string
 	Disallowed, DisallowedGlobs []string
 }
 
-func (l PolicyLimits) none() bool {
+func (l Limits) none() bool {
 	return len(l.Allowed)+len(l.AllowedGlobs)+len(l.Disallowed)+len(l.DisallowedGlobs) == 0
 }
 
-// PolicyRequest is the question which policies a new token gets.
-type PolicyRequest struct {
-	Requested []string     // as asked for; empty = none named
-	Parent    []string     // of the token that asks
-	Sudo      bool         // it has sudo on the path, or is root
-	NoDefault bool         // asked by the request or set by the role
-	Foreign   bool         // the token is for another namespace than Parent's, whose policies mean nothing there
-	Limits    PolicyLimits // of the role; zero without one
+// Request is the question which policies a new token gets.
+type Request struct {
+	Requested []string // as asked for; empty = none named
+	Parent    []string // of the token that asks
+	Sudo      bool     // it has sudo on the path, or is root
+	NoDefault bool     // asked by the request or set by the role
+	Foreign   bool     // the token is for another namespace than Parent's, whose policies mean nothing there
+	Limits    Limits   // of the role; zero without one
 }
 
 // Decide returns the policies of the new token. Kind Invalid: it may not have
 // them; the texts are those that clients know.
-func (r PolicyRequest) Decide() ([]string, error) {
+func (r Request) Decide() ([]string, error) {
 	var (
 		out []string
 		err error
@@ -93,12 +93,12 @@ func (r PolicyRequest) Decide() ([]string, error) {
 		return nil, err
 	}
 	if r.NoDefault {
-		out = without(out, DefaultPolicy)
+		out = without(out, Default)
 	}
-	if err := assignable(out); err != nil {
+	if err := Assignable(out); err != nil {
 		return nil, err
 	}
-	if slices.Contains(out, RootPolicy) && !slices.Contains(r.Parent, RootPolicy) {
+	if slices.Contains(out, Root) && !slices.Contains(r.Parent, Root) {
 		return nil, errs.New(errs.Invalid, "root tokens may not be created without parent token being root")
 	}
 	return out, nil
@@ -106,8 +106,8 @@ func (r PolicyRequest) Decide() ([]string, error) {
 
 // byParent: who has no sudo may hand on a part of what it has. The default
 // policy comes along if the parent has it, or by sudo.
-func (r PolicyRequest) byParent() ([]string, error) {
-	parent := NormalizePolicies(r.Parent)
+func (r Request) byParent() ([]string, error) {
+	parent := Normalize(r.Parent)
 	switch {
 	case r.Foreign && !r.Sudo:
 		return nil, errs.New(errs.Invalid, "root or sudo privileges required to create a token in another namespace than that of the token that asks; without them use a role of that namespace")
@@ -117,8 +117,8 @@ func (r PolicyRequest) byParent() ([]string, error) {
 	if len(r.Requested) == 0 {
 		return parent, nil
 	}
-	out := NormalizePolicies(r.Requested)
-	if r.Sudo || slices.Contains(parent, RootPolicy) {
+	out := Normalize(r.Requested)
+	if r.Sudo || slices.Contains(parent, Root) {
 		return withDefault(out), nil
 	}
 	for _, p := range out {
@@ -126,17 +126,17 @@ func (r PolicyRequest) byParent() ([]string, error) {
 			return nil, errs.New(errs.Invalid, "child policies must be subset of parent")
 		}
 	}
-	if slices.Contains(parent, DefaultPolicy) {
+	if slices.Contains(parent, Default) {
 		return withDefault(out), nil
 	}
 	return out, nil
 }
 
 // byRole: the role's lists take the place of the parent's policies.
-func (r PolicyRequest) byRole() ([]string, error) {
+func (r Request) byRole() ([]string, error) {
 	l := r.Limits
-	add := NormalizePolicies
-	if !r.NoDefault && !matches(DefaultPolicy, l.Disallowed, l.DisallowedGlobs) {
+	add := Normalize
+	if !r.NoDefault && !matches(Default, l.Disallowed, l.DisallowedGlobs) {
 		add = withDefault
 	}
 	var out []string
@@ -196,12 +196,12 @@ func Glob(pattern, s string) bool {
 	return true
 }
 
-// assignable rejects what nobody may be given and names that could never be
+// Assignable rejects what nobody may be given and names that could never be
 // those of a policy.
-func assignable(names []string) error {
+func Assignable(names []string) error {
 	for _, n := range names {
 		switch {
-		case n == wrapPolicy:
+		case n == Wrapping:
 			return errs.Newf(errs.Invalid, "cannot assign policy %q", n)
 		case len(n) > 512 || path.Clean("/"+n) != "/"+n || strings.ContainsFunc(n, func(c rune) bool { return c < ' ' || c == 0x7f }):
 			return errs.New(errs.Invalid, "a policy name may have at most 512 bytes, no control characters and no \"..\"")
