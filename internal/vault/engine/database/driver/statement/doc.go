@@ -5,7 +5,8 @@
 // display name of whoever asks is part of a user name. So a value is escaped
 // for the very quotes that its placeholder stands in, and where there are none
 // it must be a plain word. A password with a quote in it works, and a user name
-// with one can end nothing (the class of CVE-2026-39946).
+// with one can end nothing (the class of CVE-2026-39946). A dollar quote is read
+// as the code it mostly is: see expander.dollar.
 //
 // Start reading at Expand.
 package statement

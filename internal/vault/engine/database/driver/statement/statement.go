@@ -38,12 +38,13 @@ func Expand(d Dialect, scripts []string, values map[string]string) ([]string, er
 		if err := e.run(); err != nil {
 			return nil, err
 		}
+		e.end()
 		all = append(all, e.done...)
 	}
 	return all, nil
 }
 
-// expander walks over one script.
+// expander walks over one script, or over the body of a dollar quote in one.
 type expander struct {
 	Dialect
 	script string
@@ -51,13 +52,21 @@ type expander struct {
 	values map[string]string
 	out    strings.Builder // of the statement so far
 	code   bool            // the statement holds more than blanks and comments
+	runs   bool            // within a comment that MySQL runs
 	done   []string
+
+	depth    int  // dollar quotes around script
+	before   int  // statements before the one that script is in
+	unclosed bool // run failed because something is never closed
 }
 
 // place is what surrounds a placeholder.
 type place struct {
-	quote     byte // ', " or `; '$' for a dollar quote, '-' for a comment, 0 for none
+	quote     byte // ', " or `; '$' for all of a dollar quote, '-' for a comment, 0 for none
 	backslash bool // a backslash escapes here
+	exact     bool // a quote stands right before it, and the same right behind
+	body      bool // in a dollar quote, besides
+	runs      bool // in a comment that MySQL runs, besides
 }
 
 func (e *expander) run() error {
@@ -66,9 +75,20 @@ func (e *expander) run() error {
 			return err
 		}
 	}
-	e.end()
+	if e.runs {
+		return e.open("a comment")
+	}
 	return nil
 }
+
+// open is the error that something is never closed.
+func (e *expander) open(what string) error {
+	e.unclosed = true
+	return errs.Newf(errs.Invalid, "statement %d: %s is never closed", e.number(), what)
+}
+
+// number counts the statement that e is in, from 1.
+func (e *expander) number() int { return e.before + len(e.done) + 1 }
 
 // end finishes a statement.
 func (e *expander) end() {
@@ -84,7 +104,7 @@ func (e *expander) step() error { //nolint:cyclop // a flat list of conditions
 	rest := e.script[e.at:]
 	c := rest[0]
 	switch {
-	case c == ';':
+	case c == ';' && e.depth == 0 && !e.runs:
 		e.at++
 		e.end()
 		return nil
@@ -92,14 +112,20 @@ func (e *expander) step() error { //nolint:cyclop // a flat list of conditions
 		e.code = true
 		return e.quoted(c)
 	case e.lineComment(rest):
-		return e.until("\n", place{quote: '-'})
+		return e.lineEnd()
+	case e.runs && strings.HasPrefix(rest, "*/"):
+		e.runs = false
+		e.copy(2)
+		return nil
+	case e.HashComment && !e.runs && (strings.HasPrefix(rest, "/*!") || strings.HasPrefix(rest, "/*M!")):
+		e.runs, e.code = true, true
+		e.copy(3)
+		return nil
 	case strings.HasPrefix(rest, "/*"):
 		return e.comment()
 	case c == '$' && e.DollarQuote && !e.afterWord():
 		if tag := dollarTag(rest); tag != "" {
-			e.code = true
-			e.copy(len(tag))
-			return e.until(tag, place{quote: '$'})
+			return e.dollar(tag)
 		}
 	}
 	if c != ' ' && c != '\t' && c != '\n' && c != '\r' {
@@ -119,8 +145,21 @@ func (e *expander) lineComment(rest string) bool {
 }
 
 // afterWord reports whether the byte before continues into what comes, so that
-// a$b$ is an identifier and no dollar quote.
-func (e *expander) afterWord() bool { return e.at > 0 && wordByte(e.script[e.at-1]) }
+// a$b$ is an identifier and no dollar quote. It may be a value's.
+func (e *expander) afterWord() bool {
+	text := e.out.String()
+	return text != "" && wordByte(text[len(text)-1])
+}
+
+// inTag reports whether a word that comes here could become a dollar quote's tag.
+func (e *expander) inTag() bool {
+	text := e.out.String()
+	at := len(text)
+	for at > 0 && wordByte(text[at-1]) {
+		at--
+	}
+	return e.DollarQuote && at < len(text) && text[at] == '$'
+}
 
 func wordByte(c byte) bool {
 	return c == '_' || c == '$' || c >= 0x80 || '0' <= c && c <= '9' || 'a' <= c|0x20 && c|0x20 <= 'z'
@@ -158,9 +197,14 @@ func (e *expander) take(p place) error {
 		e.copy(1)
 		return nil
 	}
+	p.body, p.runs = e.depth > 0, e.runs
+	p.exact = p.exact || p.quote != 0 && e.at > 0 && len(rest) > len(name)+4 && e.script[e.at-1] == rest[len(name)+4] && strings.IndexByte(`'"`, e.script[e.at-1]) >= 0
 	text, err := escape(value, p)
+	if err == nil && p.quote == 0 && e.inTag() {
+		err = errs.New(errs.Invalid, "stands behind a $: set a blank before it")
+	}
 	if err != nil {
-		return errs.Newf(errs.Invalid, "statement %d: the value of {{%s}} %w", len(e.done)+1, strings.TrimSpace(name), err)
+		return errs.Newf(errs.Invalid, "statement %d: the value of {{%s}} %w", e.number(), strings.TrimSpace(name), err)
 	}
 	e.out.WriteString(text)
 	e.at += len(name) + 4
@@ -188,37 +232,83 @@ func (e *expander) quoted(quote byte) error { //nolint:cyclop // a flat list of 
 			}
 		}
 	}
-	return errs.Newf(errs.Invalid, "statement %d: a %c is never closed", len(e.done)+1, quote)
+	return e.open("a " + string(quote))
 }
 
 // escapeString reports whether the string that begins here is PostgreSQL's E'...'.
 func (e *expander) escapeString() bool {
-	if e.Backslash || e.at == 0 || e.script[e.at-1]|0x20 != 'e' {
+	text := e.out.String()
+	if e.Backslash || text == "" || text[len(text)-1]|0x20 != 'e' {
 		return false
 	}
-	return e.at == 1 || !wordByte(e.script[e.at-2])
+	return len(text) == 1 || !wordByte(text[len(text)-2])
 }
 
-// until copies up to and including mark, or to the end of a comment's script.
-func (e *expander) until(mark string, p place) error {
+// lineEnd copies a comment with the end of its line.
+func (e *expander) lineEnd() error {
 	for e.at < len(e.script) {
-		if strings.HasPrefix(e.script[e.at:], mark) {
-			e.copy(len(mark))
+		if e.script[e.at] == '\n' {
+			e.copy(1)
 			return nil
 		}
-		if err := e.take(p); err != nil {
+		if err := e.take(place{quote: '-'}); err != nil {
 			return err
 		}
-	}
-	if p.quote == '$' {
-		return errs.Newf(errs.Invalid, "statement %d: a dollar quote is never closed", len(e.done)+1)
 	}
 	return nil
 }
 
-// comment copies a comment of slash and star. MySQL runs what is in /*! ... */.
+// maxDepth is how many dollar quotes within each other are read as code.
+const maxDepth = 4
+
+// dollar copies a dollar quote, which begins here with its tag. To the server it
+// is a string, of which nothing but the tag is special; whoever runs it reads it as
+// code. A value is put where it changes neither.
+func (e *expander) dollar(tag string) error {
+	e.code = true
+	e.copy(len(tag))
+	body, _, closed := strings.Cut(e.script[e.at:], tag)
+	if !closed {
+		return e.open("a dollar quote")
+	}
+	text, err := e.body(body)
+	if err != nil {
+		return err
+	}
+	if strings.Index(text+tag, tag) != len(text) {
+		return errs.Newf(errs.Invalid, "statement %d: a value would end the dollar quote it stands in", e.number())
+	}
+	e.out.WriteString(text)
+	e.at += len(body)
+	e.copy(len(tag))
+	return nil
+}
+
+// body expands what is dollar-quoted: code with quotes of its own, or a
+// placeholder and nothing else. In what can be no SQL values must be plain words.
+func (e *expander) body(text string) (string, error) {
+	in := &expander{Dialect: e.Dialect, script: text, values: e.values, depth: e.depth + 1, before: e.number() - 1}
+	if strings.HasPrefix(text, "{{") && strings.Index(text, "}}") == len(text)-2 {
+		err := in.take(place{quote: '$', exact: true})
+		in.copy(len(in.script) - in.at) // the rest, if it is no placeholder that is known
+		return in.out.String(), err
+	}
+	if in.depth <= maxDepth {
+		if err := in.run(); !in.unclosed {
+			return in.out.String(), err
+		}
+	}
+	in = &expander{Dialect: e.Dialect, script: text, values: e.values, depth: e.depth + 1, before: in.before}
+	for in.at < len(in.script) {
+		if err := in.take(place{}); err != nil {
+			return "", err
+		}
+	}
+	return in.out.String(), nil
+}
+
+// comment copies a comment of slash and star.
 func (e *expander) comment() error {
-	e.code = e.code || e.HashComment && strings.HasPrefix(e.script[e.at:], "/*!")
 	depth := 1
 	e.copy(2)
 	for e.at < len(e.script) {
@@ -238,42 +328,77 @@ func (e *expander) comment() error {
 			}
 		}
 	}
-	return errs.Newf(errs.Invalid, "statement %d: a comment is never closed", len(e.done)+1)
+	return e.open("a comment")
 }
 
-// escape returns value as it must be written at a place.
+// escape returns value as it must be written at a place. Errors continue "the
+// value of {{name}}" and do not quote it.
 func escape(value string, p place) (string, error) {
-	if strings.IndexByte(value, 0) >= 0 {
+	switch {
+	case strings.IndexByte(value, 0) >= 0:
 		return "", errs.New(errs.Invalid, "holds a NUL byte, which no statement can")
-	}
-	switch p.quote {
-	case '\'', '"', '`':
-		if p.backslash {
-			value = strings.ReplaceAll(value, `\`, `\\`)
-		}
-		return strings.ReplaceAll(value, string(p.quote), string([]byte{p.quote, p.quote})), nil
-	}
-	if value == "" && p.quote == 0 {
-		return "", errs.New(errs.Invalid, "must stand in quotes here: it is empty")
-	}
-	for i := range len(value) {
-		if !bareByte(value, i, p) {
+	case p.runs && strings.ContainsAny(value, "*/"): // where it does not run, it is but a comment
+		return "", errs.New(errs.Invalid, "stands in a comment, which it could end: it holds a * or /")
+	case p.quote == 0:
+		if !plainWord(value) {
 			return "", errs.New(errs.Invalid, "must stand in quotes here: it is no plain word")
 		}
+		return value, nil
+	case p.quote == '-':
+		if !harmless(value) || strings.IndexByte(value, '/') >= 0 {
+			return "", errs.New(errs.Invalid, "stands in a comment, and holds more than letters, digits, blanks and _.:+-@=")
+		}
+		return value, nil
+	case p.body:
+		return value, fitsBody(value, p)
 	}
-	return value, nil
+	if p.backslash {
+		value = strings.ReplaceAll(value, `\`, `\\`)
+	}
+	return strings.ReplaceAll(value, string(p.quote), string([]byte{p.quote, p.quote})), nil
 }
 
-// bareByte reports whether value[i] changes nothing where p is not a quote: a
-// byte of a word, and within a dollar quote or comment also what can neither
-// end it nor a quote inside it.
-func bareByte(value string, i int, p place) bool {
-	c := value[i]
-	switch {
-	case c == '$':
-		return p.quote == 0 && i > 0 || p.quote != 0 && i > 0 && i < len(value)-1 && dollarTag(value[i:]) == ""
-	case wordByte(c):
-		return true
+// fitsBody is an error unless value can stand, as it is, in quotes that stand in
+// a dollar quote. What is in quotes there may be run in its turn (EXECUTE '...'):
+// unless the value has quotes of its own it must not be able to begin a comment
+// or another word there. The blank of an expiration is between digits.
+func fitsBody(value string, p place) error {
+	if !harmless(value) {
+		return errs.New(errs.Invalid, "stands in a dollar quote, and holds more than letters, digits, blanks and _.:+-@=/$")
 	}
-	return p.quote != 0 && strings.IndexByte(" .:+-@=/", c) >= 0
+	if p.exact {
+		return nil
+	}
+	digit := func(i int) bool { return 0 <= i && i < len(value) && '0' <= value[i] && value[i] <= '9' }
+	for i := range len(value) {
+		if value[i] == ' ' && !(digit(i-1) && digit(i+1)) || strings.HasPrefix(value[i:], "--") {
+			return errs.New(errs.Invalid, "holds a blank or --, and stands among other text in quotes in a dollar quote: give it quotes of its own there, '' or \"")
+		}
+	}
+	return nil
+}
+
+// plainWord reports whether value is one word, wherever it stands.
+func plainWord(value string) bool {
+	for i := range len(value) {
+		if !wordByte(value[i]) || value[i] == '$' && i == 0 {
+			return false
+		}
+	}
+	return value != ""
+}
+
+// harmless reports whether value can end neither quotes nor a dollar quote.
+func harmless(value string) bool {
+	for i := range len(value) {
+		switch c := value[i]; {
+		case c == '$':
+			if i == 0 || i == len(value)-1 || dollarTag(value[i:]) != "" {
+				return false
+			}
+		case !wordByte(c) && strings.IndexByte(" .:+-@=/", c) < 0:
+			return false
+		}
+	}
+	return true
 }
