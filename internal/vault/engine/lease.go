@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -48,6 +49,27 @@ type Leaser interface {
 	// again, with growing pauses.
 	RevokeLease(ctx context.Context, tx Tx, l *Leased) error
 }
+
+// Unmade marks an error of Response.After: what the lease stands for was surely not
+// made, in no part. The core then forgets the lease, and RevokeLease is not
+// called: it could fail for ever, or end what is somebody else's. Unmade(nil) is nil.
+func Unmade(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &unmade{err}
+}
+
+// IsUnmade reports whether err, or what it wraps, is marked by Unmade.
+func IsUnmade(err error) bool {
+	var u *unmade
+	return errors.As(err, &u)
+}
+
+type unmade struct{ err error }
+
+func (u *unmade) Error() string { return u.err.Error() }
+func (u *unmade) Unwrap() error { return u.err }
 
 // Worker is an engine with work of its own to do: rotating, tidying.
 type Worker interface {

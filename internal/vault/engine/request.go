@@ -54,7 +54,7 @@ type Response struct {
 	// before the answer is given: it does what no rollback can undo, such as
 	// making a user in a database. If it fails, its error is the answer, and the
 	// lease of the response is revoked, at once if that works and otherwise as
-	// soon as it does. What After must never lose the transaction has stored. It
+	// soon as it does; it is forgotten if the error is Unmade. What After must never lose the transaction has stored. It
 	// must not change the response, which may be wrapped by then; a wrapped
 	// response is given to nobody if it fails.
 	After    func(ctx context.Context) error `json:"-"`

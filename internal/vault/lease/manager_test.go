@@ -385,6 +385,27 @@ func TestFail(t *testing.T) {
 	})
 }
 
+// A lease whose secret was surely not made is forgotten, and its engine not asked.
+func TestFailUnmade(t *testing.T) {
+	synced(t, false, func(t *testing.T, w *world) {
+		w.mounts["a"].fail = func(context.Context, *engine.Leased) error {
+			t.Error("the engine is asked to end it")
+			return nil
+		}
+		rec := w.issue("a", "creds/r", engine.Lease{TTL: time.Hour}, lease.Holder{})
+		refused := errs.Newf(errs.Invalid, "creating: %w", engine.Unmade(errs.New(errs.Invalid, "refused")))
+		for range 2 { // the second time it is not there any more
+			if err := w.Fail(t.Context(), rec, refused); !errors.Is(err, refused) {
+				t.Error(err)
+			}
+		}
+		if left := w.left(); w.find(rec.ID) != nil || len(left) != 0 {
+			t.Errorf("%d left", len(left))
+		}
+		time.Sleep(2 * time.Hour)
+	})
+}
+
 // The end of a token ends its leases: at once for those who look, and in the
 // background for the engine, however many there are.
 func TestTokenGone(t *testing.T) {

@@ -248,9 +248,16 @@ func (m *Manager) Confirm(ctx context.Context, rec *Record) error {
 }
 
 // Fail ends a lease whose secret could not be made, at once if that works and
-// otherwise as soon as it does, and returns cause.
+// otherwise as soon as it does, and returns cause. If that is engine.Unmade there
+// is nothing to end: the lease is forgotten.
 func (m *Manager) Fail(ctx context.Context, rec *Record, cause error) error {
 	ctx = context.WithoutCancel(ctx)
+	if engine.IsUnmade(cause) {
+		if err := m.forget(ctx, rec.short()); err != nil {
+			m.cfg.Log.Error("a lease whose secret was not made is left to its expiry", "mount", rec.MountID, "error", err)
+		}
+		return cause
+	}
 	for range conflicts {
 		tx := store.Begin(m.cfg.Store)
 		now, err := load(ctx, tx, rec.short())
@@ -278,6 +285,25 @@ func (m *Manager) Fail(ctx context.Context, rec *Record, cause error) error {
 		m.cfg.Log.Warn("ending a lease whose secret could not be made; will try again", "role", rec.Role, "error", shown(err))
 	}
 	return cause
+}
+
+// forget removes a lease that stands for nothing.
+func (m *Manager) forget(ctx context.Context, short string) error {
+	for range conflicts {
+		tx := store.Begin(m.cfg.Store)
+		rec, err := load(ctx, tx, short)
+		if err != nil || rec == nil {
+			return err
+		}
+		rec.remove(tx)
+		if _, err = tx.Commit(ctx); !errs.Is(err, errs.Conflict) {
+			if err == nil {
+				m.cfg.Ended(rec)
+			}
+			return err
+		}
+	}
+	return errs.New(errs.Unavailable, "too many others change the lease")
 }
 
 // breakers keep leases from waiting for a database that just failed another

@@ -68,7 +68,7 @@ func (e *Engine) creds(ctx context.Context, tx engine.Tx, req *engine.Request) (
 }
 
 // create makes a user. If that fails, the role's rollback statements run, and
-// the core revokes the lease.
+// the core revokes the lease; unless it is certain that nothing was made.
 func (e *Engine) create(ctx context.Context, c *connection.Connection, r *role, a *driver.Account) error {
 	err := e.use(ctx, c, func(ctx context.Context, db driver.Database) error { return db.Create(ctx, a) })
 	if err == nil {

@@ -181,7 +181,7 @@ func (h *Harness) Do(op engine.Operation, path, body string, edits ...func(*engi
 }
 
 // finish does what the gate does after the commit: it names the lease and runs
-// After, whose failure has the lease revoked.
+// After, whose failure has the lease revoked, or forgotten if nothing was made.
 func (h *Harness) finish(req *engine.Request, res *engine.Response) error {
 	l := res.Lease
 	if l != nil && l.Tracked {
@@ -194,7 +194,9 @@ func (h *Harness) finish(req *engine.Request, res *engine.Response) error {
 		return nil
 	}
 	err := res.After(h.ctx)
-	if err != nil && l != nil && l.Tracked {
+	if engine.IsUnmade(err) && l != nil {
+		delete(h.leases, l.ID)
+	} else if err != nil && l != nil && l.Tracked {
 		if revokeErr := h.Revoke(l.ID); revokeErr != nil {
 			h.logs.Write([]byte("revoking after a failure: " + revokeErr.Error() + "\n"))
 		}

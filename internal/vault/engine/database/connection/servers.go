@@ -105,7 +105,7 @@ func (s *Server) with(ctx context.Context, password string, f func(context.Conte
 	open := func() (driver.Database, error) { return s.Open(s.conn.Username, password) }
 	p, err := s.servers.pools.get(s.conn, password, open)
 	if err != nil {
-		return err
+		return engine.Unmade(err) // the database was not asked
 	}
 	defer s.servers.pools.put(p)
 	return f(ctx, p.db)

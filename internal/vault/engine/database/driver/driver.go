@@ -48,7 +48,7 @@ const IdleTime = 2 * time.Minute
 
 // Database is one server with one login. All methods but Close take a context
 // with a deadline and may be called concurrently; connections are made when
-// needed. All are safe to run twice.
+// needed. All but Create are safe to run twice.
 //
 // Kinds of errors: Invalid, the database refuses it; Unavailable, it cannot be
 // reached, or it is not known whether it was done. If the login itself is
@@ -57,7 +57,10 @@ const IdleTime = 2 * time.Minute
 type Database interface {
 	// Ping logs in, and does nothing.
 	Ping(ctx context.Context) error
-	// Create makes the account by its Statements, which must not be empty.
+	// Create makes the account by its Statements, which must not be empty. An error
+	// is engine.Unmade if it is certain that nothing of it was made: the database
+	// was not asked, or refused all of it. Then nobody removes anything; in doubt
+	// it is not. A name that is taken is refused: the account may be somebody's.
 	Create(ctx context.Context, a *Account) error
 	// Update sets the password, unless it is empty, and when the account
 	// expires, unless that is zero. Without Statements it does so in the way

@@ -8,10 +8,13 @@ import (
 	"net"
 	"slices"
 	"strconv"
+	"strings"
+	"time"
 
 	"github.com/go-sql-driver/mysql"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/vault/engine"
 	"github.com/strongkeep/strongkeep/internal/vault/engine/database/driver"
 	"github.com/strongkeep/strongkeep/internal/vault/engine/database/driver/statement"
 )
@@ -37,7 +40,7 @@ func (d *database) Ping(ctx context.Context) error {
 // Create implements driver.Database.
 func (d *database) Create(ctx context.Context, a *driver.Account) error {
 	if len(a.Statements) == 0 {
-		return errs.New(errs.Invalid, "empty creation statements: a role of a MySQL connection needs creation_statements")
+		return engine.Unmade(errs.New(errs.Invalid, "empty creation statements: a role of a MySQL connection needs creation_statements"))
 	}
 	return d.run(ctx, "creation", a.Statements, a.Values(expiry))
 }
@@ -109,12 +112,17 @@ func (d *database) end(ctx context.Context, username string) error {
 	if err != nil {
 		return err
 	}
+	conn, err := d.conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close() }()
 	for _, id := range ids {
 		n, err := strconv.ParseUint(id, 10, 64)
 		if err != nil {
 			continue
 		}
-		_, err = d.pool.ExecContext(ctx, fmt.Sprintf("KILL %d", n))
+		_, err = conn.ExecContext(ctx, fmt.Sprintf("KILL %d", n))
 		if err := d.fail("ending a session", err); errs.Is(err, errs.Unavailable) {
 			return err
 		}
@@ -124,7 +132,12 @@ func (d *database) end(ctx context.Context, username string) error {
 
 // query returns the first column of the rows.
 func (d *database) query(ctx context.Context, doing, query string, args ...any) ([]string, error) {
-	rows, err := d.pool.QueryContext(ctx, query, args...)
+	conn, err := d.conn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = conn.Close() }()
+	rows, err := conn.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, d.fail(doing, err)
 	}
@@ -140,23 +153,65 @@ func (d *database) query(ctx context.Context, doing, query string, args ...any) 
 	return column, d.fail(doing, rows.Err())
 }
 
+// conn returns a connection whose statements the server gives up before we do, so
+// that what we gave up for lost is not done later: a GRANT that waits for a lock
+// would be done after the user's revocation. MariaDB bounds every statement;
+// MySQL bounds its waiting for locks, in whole seconds, and queries.
+func (d *database) conn(ctx context.Context) (*sql.Conn, error) {
+	conn, err := d.pool.Conn(ctx)
+	if err != nil {
+		return nil, engine.Unmade(d.fail("connecting", err))
+	}
+	deadline, bounded := ctx.Deadline()
+	if !bounded {
+		return conn, nil
+	}
+	limit := max(time.Until(deadline)*9/10, time.Millisecond)
+	locks := max(1, int(limit/time.Second))
+	_, err = conn.ExecContext(ctx, fmt.Sprintf("SET SESSION lock_wait_timeout = %d, SESSION innodb_lock_wait_timeout = %d"+
+		" /*M!100101 , SESSION max_statement_time = %.3f */ /*!50708 , SESSION max_execution_time = %d */",
+		locks, locks, limit.Seconds(), limit.Milliseconds()))
+	if err = d.fail("bounding the time of statements", err); err != nil && !errs.Is(err, errs.Invalid) {
+		_ = conn.Close()
+		return nil, engine.Unmade(err)
+	}
+	return conn, nil // a proxy that refuses it has limits of its own
+}
+
 // run runs statements on one connection, one after the other.
 func (d *database) run(ctx context.Context, what string, scripts []string, values map[string]string) error {
 	statements, err := statement.Expand(statement.MySQL, scripts, values)
 	if err != nil {
-		return errs.Newf(errs.Invalid, "reading the %s statements: %w", what, err)
+		return engine.Unmade(errs.Newf(errs.Invalid, "reading the %s statements: %w", what, err))
 	}
-	conn, err := d.pool.Conn(ctx)
+	conn, err := d.conn(ctx)
 	if err != nil {
-		return d.fail("connecting", err)
+		return err
 	}
 	defer func() { _ = conn.Close() }()
 	for i, s := range statements {
 		if _, err := conn.ExecContext(ctx, s); err != nil {
-			return d.fail(fmt.Sprintf("running %s statement %d of %d", what, i+1, len(statements)), err, values["password"])
+			failed := d.fail(fmt.Sprintf("running %s statement %d of %d", what, i+1, len(statements)), err, values["password"])
+			if i == 0 && atomic(s, err) {
+				return engine.Unmade(failed)
+			}
+			return failed
 		}
 	}
 	return nil
+}
+
+// atomic reports whether a statement that failed so did nothing. CREATE does all
+// or nothing; but of several users MariaDB makes those that it can, and says 1396.
+// Other statements may be calls of who knows what.
+func atomic(statement string, err error) bool {
+	var my *mysql.MySQLError
+	if !errors.As(err, &my) || !errs.Is(refusal("", my, nil), errs.Invalid) {
+		return false
+	}
+	word, _, _ := strings.Cut(statement, " ")
+	several := my.Number == cannotUser && strings.Contains(statement, ",")
+	return my.Number == syntaxError || strings.EqualFold(word, "CREATE") && !several
 }
 
 // Numbers of errors of the server (mysqld_error.h).
@@ -170,6 +225,10 @@ const (
 	lockTimeout        = 1205
 	deadlock           = 1213
 	limitReached       = 1226
+	interrupted        = 1317
+	cannotUser         = 1396
+	statementTimeout   = 1969 // MariaDB
+	queryTimeout       = 3024 // MySQL
 )
 
 // fail says what went wrong while doing something, with no word of it secret.
@@ -199,7 +258,7 @@ func refusal(doing string, my *mysql.MySQLError, secrets []string) error {
 		return errs.Newf(errs.Invalid, "%s: %w (error %d)", doing, driver.ErrPassword, my.Number)
 	case syntaxError: // its text quotes the statement
 		return errs.Newf(errs.Invalid, "%s: syntax error (error %d)", doing, my.Number)
-	case tooManyConnections, shuttingDown, hostBlocked, tooManyOfUser, lockTimeout, deadlock, limitReached:
+	case tooManyConnections, shuttingDown, hostBlocked, tooManyOfUser, lockTimeout, deadlock, limitReached, interrupted, statementTimeout, queryTimeout:
 		return errs.Newf(errs.Unavailable, "%s: the database cannot do it now: %s (error %d)", doing, driver.Hide(my.Message, secrets...), my.Number)
 	}
 	return errs.Newf(errs.Invalid, "%s: %s (error %d)", doing, driver.Hide(my.Message, secrets...), my.Number)

@@ -13,6 +13,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/redact"
 	"github.com/strongkeep/strongkeep/internal/testenv/dbtest"
+	"github.com/strongkeep/strongkeep/internal/vault/engine"
 	"github.com/strongkeep/strongkeep/internal/vault/engine/database/driver"
 	"github.com/strongkeep/strongkeep/internal/vault/engine/database/driver/drivertest"
 )
@@ -109,5 +110,102 @@ func TestParse(t *testing.T) {
 		if !errs.Is(err, errs.Invalid) || strings.Contains(err.Error(), "canary") {
 			t.Errorf("%q: %v", url, err)
 		}
+	}
+}
+
+// What waits for a lock is given up by the server before we give up: it must not
+// be done later, behind the back of who was told that it was not.
+func TestWhatIsGivenUpIsNotDoneLater(t *testing.T) {
+	s := suite(t)
+	db := s.Admin(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	if err := db.Ping(ctx); err != nil {
+		t.Fatal(err)
+	}
+	admin := connect(t, s.Server, s.Server.User, s.Server.Password)
+	exec := func(query string) {
+		t.Helper()
+		if _, err := admin.ExecContext(ctx, query); err != nil {
+			t.Fatalf("%s: %v", query, err)
+		}
+	}
+	exec("FLUSH TABLES WITH READ LOCK")
+	short, end := context.WithTimeout(t.Context(), 2*time.Second)
+	defer end()
+	err := db.Create(short, &driver.Account{Username: "belated", Password: redact.FromString("pw"), Statements: s.Creation})
+	if !errs.Is(err, errs.Unavailable) || engine.IsUnmade(err) || short.Err() != nil {
+		t.Errorf("%v; the server is to say it before the deadline", err)
+	}
+	exec("UNLOCK TABLES")
+	exec("CREATE USER after_it") // who waited before has had the lock by then
+	exec("DROP USER after_it")
+	var n int
+	if err := admin.QueryRowContext(ctx, "SELECT COUNT(*) FROM mysql.user WHERE User = 'belated'").Scan(&n); err != nil || n != 0 {
+		t.Errorf("the user was made later: %d, %v", n, err)
+	}
+}
+
+// A server that hangs is waited for no longer than asked, and what it was not
+// given is not done when it goes on.
+func TestPausedServer(t *testing.T) {
+	s := suite(t)
+	db := s.Admin(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	if err := db.Ping(ctx); err != nil {
+		t.Fatal(err)
+	}
+	s.Server.Pause(t)
+	start := time.Now()
+	short, end := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	defer end()
+	err := db.Create(short, &driver.Account{Username: "belated", Password: redact.FromString("pw"), Statements: s.Creation})
+	took := time.Since(start)
+	s.Server.Resume(t)
+	if !errs.Is(err, errs.Unavailable) || took > 5*time.Second {
+		t.Errorf("%v after %v", err, took)
+	}
+	if !engine.IsUnmade(err) {
+		t.Errorf("the server was sent nothing but a limit of time: %v", err)
+	}
+	if err := s.Login(t, "belated", "pw"); !errs.Is(err, errs.Invalid) {
+		t.Errorf("the user was made later: %v", err)
+	}
+}
+
+// Whether something may have been made decides whether it is removed.
+func TestUnmade(t *testing.T) {
+	s := suite(t)
+	db := s.Admin(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	made := func(name string) *driver.Account {
+		return &driver.Account{Username: name, Password: redact.FromString("pw"), Statements: s.Creation}
+	}
+	for statements, want := range map[string]bool{
+		"CREATE NONSENSE":                true,
+		"CREATE TABLE nowhere.t (a INT)": true,
+		"CREATE USER '{{name}}":          true,
+		"":                               true,
+		create + "; NONSENSE":            false,
+		"CALL nowhere.f()":               false,
+		"CREATE USER '{{name}}', ''@'%%' , '{{name}}'": false,
+	} {
+		a := made("perhaps")
+		a.Statements = []string{statements}
+		if statements == "" {
+			a.Statements = nil
+		}
+		err := db.Create(ctx, a)
+		if err == nil || engine.IsUnmade(err) != want {
+			t.Errorf("%q: %v, certain %v", statements, err, !want)
+		}
+		if err := db.Delete(ctx, &driver.Account{Username: a.Username}); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := s.Open(t, "nobody-here", "wrong", "").Create(ctx, made("x")); !engine.IsUnmade(err) {
+		t.Errorf("a login that is refused: %v", err)
 	}
 }

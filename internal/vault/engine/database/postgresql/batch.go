@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/vault/engine"
 )
 
 // batches runs work that cannot run side by side together instead: those who
@@ -53,7 +54,7 @@ func (d *database) together(ctx context.Context, w *work) error {
 			if !b.leave(me) {
 				return <-me.done // it is being done: what comes of it must be known, and is soon
 			}
-			return d.fail("waiting for other changes", ctx.Err())
+			return engine.Unmade(d.fail("waiting for other changes", ctx.Err()))
 		}
 	}
 }
@@ -135,7 +136,7 @@ func (d *database) batch(ctx context.Context, batch []*waiting) []error {
 	}
 	conn, err := d.pool.Acquire(ctx)
 	if err != nil {
-		return all(d.fail("connecting", err))
+		return all(engine.Unmade(d.fail("connecting", err)))
 	}
 	defer conn.Release()
 	c := conn.Conn().PgConn()
@@ -159,7 +160,8 @@ func (d *database) batch(ctx context.Context, batch []*waiting) []error {
 	return all(d.commit(ctx, c, end...))
 }
 
-// saved runs work behind a savepoint, and back to it if it fails.
+// saved runs work behind a savepoint, and back to it if it fails: then nothing of
+// it stands.
 func (d *database) saved(ctx context.Context, c *pgconn.PgConn, w *work) error {
 	script := slices.Concat([]string{"SAVEPOINT own"}, w.statements, []string{"RELEASE SAVEPOINT own"})
 	results, err := c.Exec(ctx, strings.Join(script, "\n;\n")).ReadAll()
@@ -167,12 +169,12 @@ func (d *database) saved(ctx context.Context, c *pgconn.PgConn, w *work) error {
 		return nil
 	}
 	if len(results) == 0 { // a syntax error: nothing of it ran, nor the savepoint
-		return d.fail(w.doing, err, w.secrets...)
+		return engine.Unmade(d.fail(w.doing, err, w.secrets...))
 	}
 	if _, back := c.Exec(ctx, "ROLLBACK TO SAVEPOINT own; RELEASE SAVEPOINT own").ReadAll(); back != nil {
 		_ = c.Close(ctx)
 	}
-	return d.fail(w.at(len(results)), err, w.secrets...)
+	return engine.Unmade(d.fail(w.at(len(results)), err, w.secrets...))
 }
 
 // shareable reports whether the statements do nothing to the transaction they

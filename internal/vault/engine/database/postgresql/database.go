@@ -14,6 +14,7 @@ import (
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/redact"
+	"github.com/strongkeep/strongkeep/internal/vault/engine"
 	"github.com/strongkeep/strongkeep/internal/vault/engine/database/driver"
 	"github.com/strongkeep/strongkeep/internal/vault/engine/database/driver/statement"
 )
@@ -64,7 +65,7 @@ func (d *database) Ping(ctx context.Context) error {
 // Create implements driver.Database.
 func (d *database) Create(ctx context.Context, a *driver.Account) error {
 	if len(a.Statements) == 0 {
-		return errs.New(errs.Invalid, "empty creation statements: a role of a PostgreSQL connection needs creation_statements")
+		return engine.Unmade(errs.New(errs.Invalid, "empty creation statements: a role of a PostgreSQL connection needs creation_statements"))
 	}
 	return d.run(ctx, "creation", a, a.Statements)
 }
@@ -96,7 +97,7 @@ func (d *database) run(ctx context.Context, what string, a *driver.Account, scri
 	}
 	statements, err := statement.Expand(statement.PostgreSQL, scripts, values)
 	if err != nil {
-		return errs.Newf(errs.Invalid, "reading the %s statements: %w", what, err)
+		return engine.Unmade(errs.Newf(errs.Invalid, "reading the %s statements: %w", what, err))
 	}
 	return d.transaction(ctx, &work{doing: "running the " + what + " statements", statements: statements, secrets: secrets})
 }
@@ -144,11 +145,11 @@ func (d *database) transaction(ctx context.Context, w *work) error {
 
 func (d *database) once(ctx context.Context, w *work) error {
 	if err := ctx.Err(); err != nil {
-		return d.fail("waiting for the connection", err)
+		return engine.Unmade(d.fail("waiting for the connection", err))
 	}
 	conn, err := d.pool.Acquire(ctx)
 	if err != nil {
-		return d.fail("connecting", err)
+		return engine.Unmade(d.fail("connecting", err))
 	}
 	defer conn.Release()
 	return d.within(ctx, conn.Conn().PgConn(), w)
@@ -164,7 +165,13 @@ func (d *database) within(ctx context.Context, c *pgconn.PgConn, w *work) error 
 	results, err := c.Exec(ctx, strings.Join(slices.Concat(first, w.statements), "\n;\n")).ReadAll()
 	if err != nil {
 		d.rollback(ctx, c)
-		return d.fail(w.at(len(results)-len(first)+1), err, w.secrets...)
+		err := d.fail(w.at(len(results)-len(first)+1), err, w.secrets...)
+		// COMMIT was not sent: only statements that end the transaction themselves
+		// could have left something, and not those that the server could not read.
+		if w.shareable() || len(results) == 0 && errs.Is(err, errs.Invalid) {
+			return engine.Unmade(err)
+		}
+		return err
 	}
 	if c.TxStatus() != 'T' {
 		return errs.New(errs.Invalid, "the statements end the transaction they run in: leave COMMIT and ROLLBACK out")

@@ -483,3 +483,42 @@ func TestWhatTimedOutDoesNotHappen(t *testing.T) {
 		t.Error("the user was made although we were told otherwise")
 	}
 }
+
+// Whether something may have been made decides whether it is removed.
+func TestUnmade(t *testing.T) {
+	pg := dbtest.PostgreSQL(t)
+	db := admin(t, pg, "")
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	const role = `CREATE ROLE "{{name}}" LOGIN PASSWORD '{{password}}'`
+	for statements, want := range map[string]bool{
+		"":                                      true,
+		"CREATE NONSENSE":                       true,
+		"CREATE ROLE '":                         true,
+		role + "; GRANT nobody TO \"{{name}}\"": true,
+		role + "; " + role:                      true,
+		role + "; COMMIT; NONSENSE":             true,
+		role + "; COMMIT; SELECT 1/0":           false,
+		role + "; COMMIT":                       false,
+		"SELECT 1/0":                            false, // a function may do what no transaction undoes
+	} {
+		a := &driver.Account{Username: "perhaps", Password: redact.FromString("pw")}
+		if statements != "" {
+			a.Statements = []string{statements}
+		}
+		err := db.Create(ctx, a)
+		if err == nil || engine.IsUnmade(err) != want {
+			t.Errorf("%q: %v, certain: %v", statements, err, !want)
+		}
+		if there := connect(t, pg, "perhaps", "pw", "").Ping(ctx) == nil; there && engine.IsUnmade(err) {
+			t.Errorf("%q is said to have made nothing, and has", statements)
+		}
+		if err := db.Delete(ctx, &driver.Account{Username: "perhaps"}); err != nil {
+			t.Error(err)
+		}
+	}
+	a := &driver.Account{Username: "x", Password: redact.FromString("pw"), Statements: []string{role}}
+	if err := connect(t, pg, "nobody-here", "wrong", "").Create(ctx, a); !engine.IsUnmade(err) {
+		t.Errorf("a login that is refused: %v", err)
+	}
+}

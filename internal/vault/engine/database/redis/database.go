@@ -14,6 +14,7 @@ import (
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/redact"
+	"github.com/strongkeep/strongkeep/internal/vault/engine"
 	"github.com/strongkeep/strongkeep/internal/vault/engine/database/driver"
 )
 
@@ -44,10 +45,24 @@ func (d *database) Ping(ctx context.Context) error {
 func (d *database) Create(ctx context.Context, a *driver.Account) error {
 	rules, err := parseRules(a.Statements)
 	if err != nil {
-		return err
+		return engine.Unmade(err)
+	}
+	// SETUSER would take over a user of that name, who may be somebody's.
+	switch err := d.client.Do(ctx, "ACL", "GETUSER", a.Username).Err(); {
+	case err == nil:
+		return engine.Unmade(errs.New(errs.Invalid, "making the user: there is one of that name already"))
+	case !errors.Is(err, redis.Nil):
+		return engine.Unmade(d.fail("looking for a user of that name", err))
 	}
 	args := append([]any{"ACL", "SETUSER", a.Username, "reset", "on", hashed(a.Password)}, rules...)
-	return d.change(ctx, "making the user", args...)
+	if err := d.client.Do(ctx, args...).Err(); err != nil {
+		err = d.fail("making the user", err)
+		if errs.Is(err, errs.Invalid) { // the server takes all rules or none
+			return engine.Unmade(err)
+		}
+		return err
+	}
+	return d.keep(ctx)
 }
 
 // Update implements driver.Database. Redis knows no time at which a user
@@ -81,6 +96,11 @@ func (d *database) change(ctx context.Context, doing string, args ...any) error 
 	if err := d.client.Do(ctx, args...).Err(); err != nil {
 		return d.fail(doing, err)
 	}
+	return d.keep(ctx)
+}
+
+// keep has the server keep its users over a restart, as is configured.
+func (d *database) keep(ctx context.Context) error {
 	switch d.mode {
 	case "rewrite":
 		return d.fail("keeping the users (CONFIG REWRITE)", d.client.ConfigRewrite(ctx).Err())

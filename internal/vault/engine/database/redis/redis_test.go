@@ -13,6 +13,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/redact"
 	"github.com/strongkeep/strongkeep/internal/testenv/dbtest"
+	"github.com/strongkeep/strongkeep/internal/vault/engine"
 	"github.com/strongkeep/strongkeep/internal/vault/engine/database/driver"
 	"github.com/strongkeep/strongkeep/internal/vault/engine/database/driver/drivertest"
 )
@@ -82,6 +83,43 @@ func TestPasswordsAreHashedAndUsersKept(t *testing.T) {
 	}
 	if err := db.Delete(ctx, &driver.Account{Username: "kept"}); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// SETUSER on a user who is there would take it over.
+func TestCreateTakesNobodyOver(t *testing.T) {
+	s := suite(t)
+	db := s.Admin(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	made := func(name, password string, rules ...string) *driver.Account {
+		return &driver.Account{Username: name, Password: redact.FromString(password), Statements: rules}
+	}
+	if err := db.Create(ctx, made("bystander", "first", "~app:*", "+@read")); err != nil {
+		t.Fatal(err)
+	}
+	err := db.Create(ctx, made("bystander", "second", "~*", "+@all"))
+	if !errs.Is(err, errs.Invalid) || !engine.IsUnmade(err) || !strings.Contains(err.Error(), "already") {
+		t.Errorf("a name that is taken: %v", err)
+	}
+	if err := s.Login(t, "bystander", "first"); err != nil {
+		t.Errorf("the bystander: %v", err)
+	}
+	for _, rules := range [][]string{{"+nonsense"}, {"~x", "(~y", "+get"}, {">pw"}} {
+		if err := db.Create(ctx, made("nobody", "pw", rules...)); !errs.Is(err, errs.Invalid) || !engine.IsUnmade(err) {
+			t.Errorf("%q: %v", rules, err)
+		}
+		if err := s.Login(t, "nobody", "pw"); !errs.Is(err, errs.Invalid) {
+			t.Errorf("%q made a user: %v", rules, err)
+		}
+	}
+	if err := s.Open(t, s.Server.User, s.Server.Password, `{"persistence_mode":"rewrite"}`).Create(ctx, made("unkept", "pw", "+get")); err == nil || engine.IsUnmade(err) {
+		t.Errorf("a user who is there and could not be kept: %v", err)
+	}
+	for _, name := range []string{"bystander", "unkept"} {
+		if err := db.Delete(ctx, &driver.Account{Username: name}); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

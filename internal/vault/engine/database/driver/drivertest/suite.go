@@ -105,6 +105,9 @@ func (s Suite) liveAs(t *testing.T, name, password string) {
 	}
 	check("creating", db.Create(ctx, s.account(name, password)))
 	check("logging in", s.Login(t, name, password))
+	if err := db.Create(ctx, s.account(name, "taken")); !errs.Is(err, errs.Invalid) || !engine.IsUnmade(err) {
+		t.Errorf("creating who is there: %v; it must be refused, and nobody removed for it", err)
+	}
 	check("prolonging", db.Update(ctx, &driver.Account{Username: name, Expires: time.Now().Add(2 * time.Hour)}))
 	for range 2 {
 		check("changing the password", db.Update(ctx, &driver.Account{Username: name, Password: redact.FromString("new" + password)}))
