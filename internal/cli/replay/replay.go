@@ -206,13 +206,10 @@ type outcome struct {
 	Rule      string         `json:"rule,omitempty"`
 }
 
-func show(s *session.Session, name string, result *replay.Simulation) error {
-	unjudged := result.Unjudged
-	if unjudged.Requests > 0 {
-		s.Warn([]string{notJudged(unjudged)})
-	}
-	lost := false
-	rows, out := []session.Row{}, []outcome{}
+// table is a simulation's outcomes as rows, for eyes and for programs, and whether
+// something would be lost.
+func table(result *replay.Simulation) (rows []session.Row, out []outcome, lost bool) {
+	rows, out = []session.Row{}, []outcome{}
 	for _, o := range result.Outcomes {
 		lost = lost || o.Verdict == replay.Lost
 		why := ""
@@ -225,6 +222,15 @@ func show(s *session.Session, name string, result *replay.Simulation) error {
 		rows = append(rows, session.Row{string(o.Verdict), o.Operation, o.Path, fmt.Sprint(o.Count), o.Last.UTC().Format(time.RFC3339), strings.Join(o.Names, ", "), why})
 		out = append(out, outcome{o.Verdict, o.Operation, o.Path, o.Count, o.Last, o.Names, o.Policies, why, o.Rule})
 	}
+	return rows, out, lost
+}
+
+func show(s *session.Session, name string, result *replay.Simulation) error {
+	unjudged := result.Unjudged
+	if unjudged.Requests > 0 {
+		s.Warn([]string{notJudged(unjudged)})
+	}
+	rows, out, lost := table(result)
 	data := map[string]any{"policy": name, "requests": result.Requests, "affected": result.Affected, "outcomes": out,
 		"unjudged": map[string]any{"requests": unjudged.Requests, "allowed": unjudged.Allowed, "policies": unjudged.Policies}}
 	var err error

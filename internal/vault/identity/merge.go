@@ -48,17 +48,22 @@ func (x Edit) Merge(ctx context.Context, to *Entity, from []*Entity, keep []stri
 		next.Merged = append(append(slices.Clone(next.Merged), e.ID), e.Merged...)
 		next.Seen, next.Until = max(next.Seen, e.Seen), max(next.Until, e.Until)
 	}
-	for i := range next.Aliases {
-		if err := x.leadTo(next, &next.Aliases[i]); err != nil {
+	return x.saveMerged(next)
+}
+
+// saveMerged stores an entity and what leads to it and to those it took in.
+func (x Edit) saveMerged(e *Entity) error {
+	for i := range e.Aliases {
+		if err := x.leadTo(e, &e.Aliases[i]); err != nil {
 			return err
 		}
 	}
-	for _, id := range next.Merged {
-		if err := x.point(x.MergedKey(id), reference{Owner: next.ID}); err != nil {
+	for _, id := range e.Merged {
+		if err := x.point(x.MergedKey(id), reference{Owner: e.ID}); err != nil {
 			return err
 		}
 	}
-	return x.saveEntity(next)
+	return x.saveEntity(e)
 }
 
 // settle says which of e's aliases come to entity to, and which of to's go.

@@ -79,7 +79,7 @@ func (p *Policy) parse() error {
 			err = f.Value.Expect(syntax.String, "name")
 		default:
 			known := []string{"name", "path"}
-			err = f.At.Errorf("unknown key %.80q%s; known keys are %s", f.Name, didYouMean(f.Name, known), strings.Join(known, ", "))
+			err = f.At.Errorf("unknown key %.80q%s; known keys are %s", f.Name, syntax.DidYouMean(f.Name, known), strings.Join(known, ", "))
 		}
 		if err != nil {
 			return err

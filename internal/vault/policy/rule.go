@@ -80,7 +80,7 @@ func newRule(path syntax.Field, body syntax.Node) (*rule, error) {
 		if read == nil {
 			known := slices.Sorted(maps.Keys(ruleKeys))
 			return nil, f.At.Errorf("path %.80q: unknown key %.80q%s; known keys are %s",
-				path.Name, f.Name, didYouMean(f.Name, known), strings.Join(known, ", "))
+				path.Name, f.Name, syntax.DidYouMean(f.Name, known), strings.Join(known, ", "))
 		}
 		if seen[f.Name] {
 			return nil, f.At.Errorf("path %.80q: %s is set twice in one block", path.Name, f.Name)
@@ -133,7 +133,7 @@ func (r *rule) readCapabilities(n syntax.Node) error {
 		if c == 0 {
 			known := Capability(math.MaxUint16).Names()
 			return name.At.Errorf("unknown capability %.80q%s; known capabilities are %s",
-				name.Text, didYouMean(name.Text, known), strings.Join(known, ", "))
+				name.Text, syntax.DidYouMean(name.Text, known), strings.Join(known, ", "))
 		}
 		r.caps |= c
 	}
@@ -148,7 +148,7 @@ func (r *rule) readLegacy(n syntax.Node) error {
 	if !ok {
 		known := slices.Sorted(maps.Keys(legacy))
 		return n.At.Errorf("unknown policy %.80q%s; it is one of %s, or use capabilities",
-			n.Text, didYouMean(n.Text, known), strings.Join(known, ", "))
+			n.Text, syntax.DidYouMean(n.Text, known), strings.Join(known, ", "))
 	}
 	r.caps |= c
 	return nil

@@ -168,14 +168,15 @@ func (e *Engine) spec(w *wish, r *role, creator *core.Entry, sudo bool, namespac
 	if err != nil {
 		return core.Spec{}, nil, err
 	}
-	bound, err := r.bound(creator, w.noParent || r.Orphan)
+	orphan := w.noParent || r.Orphan
+	bound, err := r.bound(creator, orphan)
 	if err != nil {
 		return core.Spec{}, nil, err
 	}
 	var warnings []string
 	ttls := e.mount.TTL()
 	s := core.Spec{
-		Namespace: namespace, Creator: creator, Orphan: w.noParent || r.Orphan, ID: redact.FromString(w.id), Type: kind, Policies: policies,
+		Namespace: namespace, Creator: creator, Orphan: orphan, ID: redact.FromString(w.id), Type: kind, Policies: policies,
 		MountID: e.mount.MountID, DisplayName: displayName(w.displayName), Meta: w.meta, Role: r.Name,
 		TTL:            w.ttl,
 		Period:         lesser(&warnings, "Period", w.period, r.period()),
