@@ -84,7 +84,11 @@ func LoadServerConfig(path string) (ServerConfig, error) {
 		return c, errs.Newf(errs.Invalid, "reading the configuration: %w", err)
 	}
 	if err := yaml.UnmarshalStrict(raw, &c); err != nil {
-		return c, errs.Newf(errs.Invalid, "configuration file %s: %w", path, err)
+		text := err.Error()
+		for _, layer := range []string{"error unmarshaling JSON: ", "while decoding JSON: ", "json: "} {
+			text = strings.TrimPrefix(text, layer) // of the library; the file may well be YAML
+		}
+		return c, errs.Newf(errs.Invalid, "configuration file %s: %s; strongkeep server --help lists what there is, with - for _", path, text)
 	}
 	return c, nil
 }

@@ -187,7 +187,7 @@ func (s *Server) listen(ctx context.Context) error {
 	}
 	var err error
 	if s.listener, err = new(net.ListenConfig).Listen(ctx, "tcp", s.cfg.Listen); err != nil {
-		return errs.Newf(errs.Unavailable, "listening on %s: %w", s.cfg.Listen, err)
+		return errs.Newf(errs.Unavailable, "listening on %s: %w; -listen chooses another address", s.cfg.Listen, err)
 	}
 	if s.cfg.Dev && s.cfg.TLSCert == "" {
 		return nil

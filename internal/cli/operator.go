@@ -186,6 +186,9 @@ func (a *app) operatorRotate() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if err := a.RefuseWrapping(); err != nil {
+				return err
+			}
 			if err := client.Sys().RotateWithContext(c.Context()); err != nil {
 				return err
 			}
@@ -195,6 +198,9 @@ func (a *app) operatorRotate() *cobra.Command {
 }
 
 func (a *app) keyStatus(ctx context.Context, client *vault.Client) error {
+	if err := a.RefuseWrapping(); err != nil {
+		return err
+	}
 	s, err := client.Sys().KeyStatusWithContext(ctx)
 	if err != nil {
 		return err
@@ -225,6 +231,9 @@ func (a *app) operatorMembers() *cobra.Command {
 		RunE: func(c *cobra.Command, _ []string) error {
 			client, err := a.Client()
 			if err != nil {
+				return err
+			}
+			if err := a.RefuseWrapping(); err != nil {
 				return err
 			}
 			s, err := client.Sys().HAStatusWithContext(c.Context())

@@ -203,6 +203,9 @@ func (a *app) tokenCapabilities() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if err := a.RefuseWrapping(); err != nil {
+				return err
+			}
 			var list []string
 			switch {
 			case accessor != "" && len(given) == 2:

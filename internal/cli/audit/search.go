@@ -112,6 +112,9 @@ func (a *app) hashOf(c *cobra.Command, device string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if err := a.RefuseWrapping(); err != nil {
+		return "", err
+	}
 	return client.Sys().AuditHashWithContext(c.Context(), session.Clean(device), string(value))
 }
 

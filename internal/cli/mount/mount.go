@@ -111,6 +111,9 @@ name paths and do not move with it. The command waits until the move is complete
 			if err != nil {
 				return err
 			}
+			if err := s.RefuseWrapping(); err != nil {
+				return err
+			}
 			started, err := client.Sys().StartRemountWithContext(c.Context(), from, to)
 			if err != nil {
 				return err

@@ -18,7 +18,10 @@ func checkPath(path string, op engine.Operation) error {
 	if len(path) > MaxPath {
 		return errs.Newf(errs.Invalid, "the path is %d bytes long; the limit is %d", len(path), MaxPath)
 	}
-	if path == "" || path[0] == '/' || strings.Contains(path, "//") {
+	if path == "" {
+		return errs.New(errs.Invalid, "the path is empty: name one below /v1/")
+	}
+	if path[0] == '/' || strings.Contains(path, "//") {
 		return errs.New(errs.Invalid, "the path has an empty segment: remove the doubled slash")
 	}
 	if !utf8.ValidString(path) {

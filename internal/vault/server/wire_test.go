@@ -334,6 +334,7 @@ func TestBadPaths(t *testing.T) {
 		{"..%2f..%2fkv/a/b", 400, "relative paths not supported"},
 		{"kv/a%2fb", 200, "secret"}, // an encoded slash is a slash, for policy and storage alike
 		{"kv/a%252fb", 400, "%2f"},
+		{"", 400, "the path is empty"},
 		{"kv//a/b", 400, "empty segment"},
 		{"/kv/a/b", 400, "empty segment"},
 		{"%2fkv/a/b", 400, "empty segment"},

@@ -70,7 +70,11 @@ func Generate(path string) (*Key, error) {
 	defer clear(key)
 	text := append([]byte(hex.EncodeToString(key)), '\n')
 	defer clear(text)
-	if err := create(path, text); err != nil {
+	err := create(path, text)
+	if errors.Is(err, fs.ErrExist) {
+		return nil, errs.Newf(errs.Exist, "%q is there already, and may be the only key of a vault: choose another name", path)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("making the key file %q: %w", path, classify(err))
 	}
 	return newKey(key)
