@@ -16,21 +16,31 @@ import (
 )
 
 func (a *app) auditCommand() *cobra.Command {
+	detailed := false
 	list := &cobra.Command{
-		Use: "list", Short: "List the audit devices", Args: session.Args(0, 0), Example: "  strongkeep audit list",
+		Use: "list", Short: "List the audit devices", Args: session.Args(0, 0), Example: "  strongkeep audit list -detailed",
 		RunE: func(c *cobra.Command, _ []string) error {
 			data, err := a.ReadData(c.Context(), "sys/audit")
 			if err != nil {
 				return err
 			}
+			header := session.Row{"Path", "Type", "Description", "Options"}
+			if detailed {
+				header = append(header, "Local", "Checkpoint Key")
+			}
 			rows := make([]session.Row, 0, len(data))
 			for _, path := range session.Sorted(data) {
 				m, _ := data[path].(map[string]any)
-				rows = append(rows, session.Row{path, session.Text(m["type"]), session.Text(m["description"]), session.Text(m["options"])})
+				row := session.Row{path, session.Text(m["type"]), session.Text(m["description"]), session.Text(m["options"])}
+				if detailed {
+					row = append(row, session.Text(m["local"]), session.Text(m["checkpoint_key"]))
+				}
+				rows = append(rows, row)
 			}
-			return a.Print(data, session.Row{"Path", "Type", "Description", "Options"}, rows)
+			return a.Print(data, header, rows)
 		},
 	}
+	list.Flags().BoolVar(&detailed, "detailed", false, "with the keys of their checkpoints")
 	var path, description string
 	enable := &cobra.Command{
 		Use: "enable TYPE [OPTION=VALUE...]", Short: "Enable an audit device", Args: session.Args(1, -1),

@@ -15,7 +15,7 @@ import (
 // Command returns the login command.
 func Command(s *session.Session) *cobra.Command {
 	l := &login{Session: s}
-	noStore, tokenOnly := false, false
+	noStore, tokenOnly, noPrint := false, false, false
 	c := &cobra.Command{
 		Use: "login [KEY=VALUE...]", Short: "Log in and keep the token for later commands", Args: session.Args(0, -1),
 		Long: `Log in with a token (asked for, or from standard input with "-"), or with an
@@ -32,6 +32,9 @@ secret_id=- standard input.
   cert        [name=…], with -client-cert and -client-key`,
 		Example: "  strongkeep login\n  strongkeep login -method=userpass username=ann\n  strongkeep login -method=oidc role=people",
 		RunE: func(c *cobra.Command, given []string) error {
+			if noPrint && (noStore || tokenOnly) {
+				return errs.New(errs.Invalid, "-no-print keeps the token and shows none: it goes with neither -no-store nor -token-only")
+			}
 			client, err := s.Client()
 			if err != nil {
 				return err
@@ -45,6 +48,9 @@ secret_id=- standard input.
 				_, err := s.Env.Stdout.Write([]byte(answer.Auth.ClientToken + "\n"))
 				return err
 			}
+			if noPrint {
+				return l.store(answer)
+			}
 			return l.keep(answer, noStore)
 		},
 	}
@@ -52,6 +58,7 @@ secret_id=- standard input.
 	c.Flags().StringVar(&l.path, "path", "", "where the method is mounted; default: its name")
 	c.Flags().BoolVar(&noStore, "no-store", false, "print the token and do not keep it")
 	c.Flags().BoolVar(&tokenOnly, "token-only", false, "print nothing but the token, and do not keep it")
+	c.Flags().BoolVar(&noPrint, "no-print", false, "keep the token and print nothing of the login")
 	return c
 }
 
@@ -63,20 +70,28 @@ type login struct {
 // keep stores the token of a login, unless noStore, and shows the rest.
 func (l *login) keep(s *vault.Secret, noStore bool) error {
 	if !noStore {
-		if err := l.KeepToken(s.Auth.ClientToken); err != nil {
+		if err := l.store(s); err != nil {
 			return err
-		}
-		if err := l.Done("Success! You are logged in; the token is kept in %s.", l.TokenFile()); err != nil {
-			return err
-		}
-		if l.Env.Lookup("TOKEN") != "" {
-			l.Warn([]string{"VAULT_TOKEN or STRONGKEEP_TOKEN is set and wins over the token just kept: unset it"})
 		}
 	}
 	if l.Format == "table" && l.Field == "" && !noStore {
 		s.Auth.ClientToken = "(kept)"
 	}
 	return l.PrintSecret(s)
+}
+
+// store keeps the token of a login for later commands.
+func (l *login) store(s *vault.Secret) error {
+	if err := l.KeepToken(s.Auth.ClientToken); err != nil {
+		return err
+	}
+	if err := l.Done("Success! You are logged in; the token is kept in %s.", l.TokenFile()); err != nil {
+		return err
+	}
+	if l.Env.Lookup("TOKEN") != "" {
+		l.Warn([]string{"VAULT_TOKEN or STRONGKEEP_TOKEN is set and wins over the token just kept: unset it"})
+	}
+	return nil
 }
 
 func (l *login) run(ctx context.Context, client *vault.Client, given []string) (*vault.Secret, error) {
