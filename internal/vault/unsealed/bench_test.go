@@ -36,7 +36,6 @@ type lab struct {
 	work  int // calls of Work
 	renew func(*engine.Auth) (*engine.Auth, error)
 	gone  []string // keys of tokens
-	ended []string // leases, by what they are about
 }
 
 func (l *lab) Routes() []engine.Route { return l.routes }

@@ -169,6 +169,13 @@ func (v *Vault) Enter() bool {
 // Leave ends what a successful Enter began.
 func (v *Vault) Leave() { v.inside.RUnlock() }
 
+// shut waits for those inside and lets nobody in any more.
+func (v *Vault) shut() {
+	v.inside.Lock()
+	defer v.inside.Unlock()
+	v.closed = true
+}
+
 // AskSeal has the vault sealed once the present request is answered.
 func (v *Vault) AskSeal() { v.sealAsked.Store(true) }
 
@@ -178,9 +185,7 @@ func (v *Vault) SealAsked() bool { return v.sealAsked.Load() }
 // Close waits for the requests inside and stops everything. It may be called
 // on a vault that was never opened to requests.
 func (v *Vault) Close() error {
-	v.inside.Lock()
-	v.closed = true
-	v.inside.Unlock()
+	v.shut()
 	var all []error
 	if v.stop != nil {
 		v.stop()
