@@ -45,26 +45,31 @@ strongkeep path-help MOUNT/issue/ROLE`,
 					return errs.Newf(errs.Invalid, "making the directory of -out: %w", err)
 				}
 			}
-			client, err := a.Client()
+			data, err := a.issued(c, path, body)
 			if err != nil {
 				return err
-			}
-			answer, err := client.Logical().WriteWithContext(c.Context(), path, body)
-			if err != nil {
-				return err
-			}
-			data, err := session.Data(answer)
-			if err != nil {
-				return err
-			}
-			if answer != nil {
-				a.Warn(answer.Warnings)
 			}
 			return a.deliver(out, data)
 		},
 	}
 	c.Flags().StringVar(&out, "out", "", "directory of the files, - for standard output")
 	return c
+}
+
+// issued asks for a certificate.
+func (a *app) issued(c *cobra.Command, path string, body map[string]any) (map[string]any, error) {
+	client, err := a.Client()
+	if err != nil {
+		return nil, err
+	}
+	answer, err := client.Logical().WriteWithContext(c.Context(), path, body)
+	if err != nil {
+		return nil, err
+	}
+	if answer != nil {
+		a.Warn(answer.Warnings)
+	}
+	return session.Data(answer)
 }
 
 // issuePath reads MOUNT/ROLE or MOUNT/issue/ROLE.

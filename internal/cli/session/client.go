@@ -204,20 +204,38 @@ func (s *Session) explainResponse(r *vault.ResponseError) error {
 		texts = append(texts, strings.TrimSpace(strings.TrimPrefix(t, "1 error occurred:\n\t* ")))
 	}
 	said := First(strings.Join(texts, "; "), http.StatusText(r.StatusCode))
-	kind, hint := kinds[r.StatusCode], ""
-	switch {
-	case kind == errs.Denied && strings.HasPrefix(pathOf(r.URL), "auth/") && strings.Contains(pathOf(r.URL), "/login"):
-		hint = "; is an auth method mounted there (-path), and may you log in?"
-	case kind == errs.Denied && s.anonymous():
-		kind, hint = errs.Unauthenticated, "; there is no token: log in (strongkeep login), or set VAULT_TOKEN"
-	case kind == errs.Denied && (said == "permission denied" || said == "bad token"):
-		hint = "; the token is unknown or has ended (strongkeep login), or its policies do not allow this"
-	case kind == errs.Invalid && strings.HasPrefix(said, "Client sent an HTTP request to an HTTPS server"):
-		hint = " Use https:// in VAULT_ADDR"
-	case kind == errs.Unavailable && strings.Contains(said, "sealed"):
-		kind, hint = errs.Sealed, "; unseal it (strongkeep operator unseal), or initialise it (strongkeep operator init)"
-	}
+	kind, hint := s.advise(r, said)
 	return errs.New(kind, fmt.Sprintf("%s%s (%s %s: %d)", said, hint, r.HTTPMethod, pathOf(r.URL), r.StatusCode))
+}
+
+// advise returns what a response means, and what to do next if that can be told.
+func (s *Session) advise(r *vault.ResponseError, said string) (kind errs.Kind, hint string) {
+	kind = kinds[r.StatusCode]
+	switch kind {
+	case errs.Denied:
+		return s.adviseDenied(pathOf(r.URL), said)
+	case errs.Unavailable:
+		if strings.Contains(said, "sealed") {
+			return errs.Sealed, "; unseal it (strongkeep operator unseal), or initialise it (strongkeep operator init)"
+		}
+	case errs.Invalid:
+		if strings.HasPrefix(said, "Client sent an HTTP request to an HTTPS server") {
+			return kind, " Use https:// in VAULT_ADDR"
+		}
+	}
+	return kind, ""
+}
+
+func (s *Session) adviseDenied(path, said string) (errs.Kind, string) {
+	switch {
+	case strings.HasPrefix(path, "auth/") && strings.Contains(path, "/login"):
+		return errs.Denied, "; is an auth method mounted there (-path), and may you log in?"
+	case s.anonymous():
+		return errs.Unauthenticated, "; there is no token: log in (strongkeep login), or set VAULT_TOKEN"
+	case said == "permission denied" || said == "bad token":
+		return errs.Denied, "; the token is unknown or has ended (strongkeep login), or its policies do not allow this"
+	}
+	return errs.Denied, ""
 }
 
 // anonymous reports whether requests are made without a token.

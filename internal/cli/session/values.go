@@ -26,31 +26,38 @@ func (s *Session) Values(arguments []string, secret func(key string) bool) (map[
 	fields := map[string]any{}
 	exposed, stdinUsed := false, false
 	for _, argument := range arguments {
-		key, value, given := strings.Cut(argument, "=")
-		var err error
-		switch {
-		case argument == "-" || strings.HasPrefix(argument, "@"):
-			err = s.jsonFields(fields, argument, &stdinUsed)
-		case key == "":
-			err = errs.New(errs.Invalid, "an argument begins with \"=\": the form is KEY=VALUE")
-		case !given:
-			fields[key], err = s.Ask(key)
-		case strings.HasPrefix(value, "@"):
-			fields[key], err = fileValue(key, value[1:])
-		case value == "-":
-			fields[key], err = s.ReadStdin(&stdinUsed)
-		default:
-			exposed = exposed || secret != nil && secret(key)
-			fields[key] = strings.TrimPrefix(value, `\`) // \@x and \- are literals
-		}
+		literal, err := s.argument(fields, argument, &stdinUsed)
 		if err != nil {
 			return nil, err
 		}
+		exposed = exposed || literal != "" && secret != nil && secret(literal)
 	}
 	if exposed {
 		s.Warn([]string{"a value on the command line stays in the shell's history and is visible to others on this machine; use KEY=@file, KEY=- (standard input) or KEY alone (prompt)."})
 	}
 	return fields, nil
+}
+
+// argument reads one argument into fields. literal is its key if the value itself
+// stands on the command line.
+func (s *Session) argument(fields map[string]any, argument string, stdinUsed *bool) (literal string, err error) {
+	key, value, given := strings.Cut(argument, "=")
+	switch {
+	case argument == "-" || strings.HasPrefix(argument, "@"):
+		return "", s.jsonFields(fields, argument, stdinUsed)
+	case key == "":
+		return "", errs.New(errs.Invalid, "an argument begins with \"=\": the form is KEY=VALUE")
+	case !given:
+		fields[key], err = s.Ask(key)
+	case strings.HasPrefix(value, "@"):
+		fields[key], err = fileValue(key, value[1:])
+	case value == "-":
+		fields[key], err = s.ReadStdin(stdinUsed)
+	default:
+		literal = key
+		fields[key] = strings.TrimPrefix(value, `\`) // \@x and \- are literals
+	}
+	return literal, err
 }
 
 // AnyKey is for Values where everything that is written is a secret.

@@ -56,7 +56,7 @@ type Route struct {
 	Canonical func(path string) string
 
 	Unauthenticated bool // no token, no policy: logins and public material
-	Recognizes      bool // with Unauthenticated: Caller is set if the request has a valid token
+	Recognises      bool // with Unauthenticated: Caller is set if the request has a valid token
 	TokenOnly       bool // any valid token, no policy: the handler decides by Caller
 	Sudo            bool // needs the sudo capability besides the operation's own
 	RootOnly        bool // a system route of the root namespace alone

@@ -27,7 +27,7 @@ func (c *call) identify(ctx context.Context) error {
 		c.request.Token = c.req.Token
 	}
 	if c.open() {
-		c.recognize(ctx)
+		c.recognise(ctx)
 		return c.checkLock()
 	}
 	entry, err := valid(ctx, c.vault, c.bearer(), c.req.Remote.Addr(), c.ns)
@@ -45,10 +45,10 @@ func (c *call) identify(ctx context.Context) error {
 	return c.know(ctx, entry)
 }
 
-// recognize finds who asks on an open route that shows more to those who have a
+// recognise finds who asks on an open route that shows more to those who have a
 // token. One that is not valid is as none.
-func (c *call) recognize(ctx context.Context) {
-	if !c.route.Recognizes || c.bearer() == "" {
+func (c *call) recognise(ctx context.Context) {
+	if !c.route.Recognises || c.bearer() == "" {
 		return
 	}
 	entry, err := valid(ctx, c.vault, c.bearer(), c.req.Remote.Addr(), c.ns)

@@ -669,7 +669,7 @@ func TestUnknownFieldsAreWarnedOf(t *testing.T) {
 		if res != nil {
 			got = res.Warnings
 		}
-		if c.want == "" && got != nil || c.want != "" && (len(got) != 1 || got[0] != "Endpoint ignored these unrecognized parameters: "+c.want) {
+		if c.want == "" && got != nil || c.want != "" && (len(got) != 1 || got[0] != "Endpoint ignored these unrecognised parameters: "+c.want) {
 			t.Errorf("%s: warnings %q, want of %s", name, got, c.want)
 		}
 	}

@@ -39,7 +39,7 @@ func (c *call) warnOfUnknown(res *engine.Response) *engine.Response {
 	if res == nil {
 		res = &engine.Response{}
 	}
-	res.Warnings = append(res.Warnings, "Endpoint ignored these unrecognized parameters: ["+strings.Join(unknown, " ")+"]")
+	res.Warnings = append(res.Warnings, "Endpoint ignored these unrecognised parameters: ["+strings.Join(unknown, " ")+"]")
 	return res
 }
 

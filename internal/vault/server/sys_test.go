@@ -213,7 +213,7 @@ func TestSudoPaths(t *testing.T) {
 // A field that a route does not know is ignored with a warning (§2.1).
 func TestUnknownFields(t *testing.T) {
 	v := start(t)
-	const warning = `"warnings":["Endpoint ignored these unrecognized parameters: [tyep]"]`
+	const warning = `"warnings":["Endpoint ignored these unrecognised parameters: [tyep]"]`
 	for _, c := range [][3]string{
 		{"POST", "sys/mounts/new", `{"type":"kv","tyep":"x"}`},
 		{"POST", "sys/mounts/new/tune", `{"tyep":"x"}`},
@@ -229,7 +229,7 @@ func TestUnknownFields(t *testing.T) {
 	}
 	wantStatus(t, send(v, "PUT", "kv/a", `{"tyep":"x"}`), 204)
 	wantStatus(t, send(v, "PUT", "cubbyhole/a", `{"tyep":"x"}`), 204)
-	if a := send(v, "PUT", "secret/data/a", `{"data":{"tyep":"x"}}`); strings.Contains(a.Body, "unrecognized") {
+	if a := send(v, "PUT", "secret/data/a", `{"data":{"tyep":"x"}}`); strings.Contains(a.Body, "unrecognised") {
 		t.Errorf("a field of a secret is warned of: %s", a.Body)
 	}
 }

@@ -142,7 +142,7 @@ func metrics(context.Context, engine.Tx, *engine.Request) (*engine.Response, err
 func (e *Engine) clientRoutes() []engine.Route {
 	return []engine.Route{
 		{
-			Pattern: "internal/ui/mounts", Unauthenticated: true, Recognizes: true, ReadOnly: true,
+			Pattern: "internal/ui/mounts", Unauthenticated: true, Recognises: true, ReadOnly: true,
 			Summary:  "Mounts that are listed before login (listing_visibility=unauth), and with a token those it may use.",
 			Handlers: map[engine.Operation]engine.Handler{engine.Read: e.visibleMounts},
 		},
