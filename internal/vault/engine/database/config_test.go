@@ -33,6 +33,9 @@ func paperType() driver.Type {
 			}
 			return paper{}, nil
 		},
+		Where: func(c driver.Config) (driver.Where, error) {
+			return driver.Where{Server: c.URL, Username: c.Username}, nil
+		},
 	}
 }
 
@@ -55,7 +58,7 @@ func TestEngineSuite(t *testing.T) {
 			{Op: engine.Read, Path: "roles/r"},
 			{Op: engine.List, Path: "roles"},
 			{Op: engine.Read, Path: "creds/r"},
-			{Op: engine.Update, Path: "static-roles/s", Body: `{"db_name":"p","username":"u","rotation_period":"1h","skip_import_rotation":true,"password":"` + c + `"}`},
+			{Op: engine.Update, Path: "static-roles/s", Body: `{"db_name":"p","username":"app","rotation_period":"1h","skip_import_rotation":true,"password":"` + c + `"}`},
 			{Op: engine.Update, Path: "static-roles/s", Body: `{"rotation_period":7200}`},
 			{Op: engine.Read, Path: "static-roles/s"},
 			{Op: engine.List, Path: "static-roles"},

@@ -17,6 +17,7 @@
 //	config/NAME            connection, JSON
 //	role/NAME              role of dynamic users, JSON
 //	static/NAME            static role with its passwords, JSON
+//	user/NAME/HASH         name of the static role that has a user of the connection
 //	due/DAY/MINUTE/KIND-NAME   one byte; DAY 20060102, MINUTE 1504, KIND c or s
 //
 // Start reading at New, then Engine.creds, and package rotation.

@@ -87,6 +87,9 @@ func (e *Engine) writeStatic(ctx context.Context, tx engine.Tx, req *engine.Requ
 	if !c.Allows(name) {
 		return notAllowed(name), nil
 	}
+	if err := e.claim(ctx, tx, r, c, old == nil); err != nil {
+		return nil, err
+	}
 	r.Reschedule(req.Time)
 	emit(tx, req, "static-role-"+req.Operation.String(), name)
 	t := e.staticTarget(r, c)
@@ -123,6 +126,7 @@ func (e *Engine) takeOver(ctx context.Context, tx engine.Tx, t *rotation.Target,
 			}
 			rotation.Requeue(tx, t.Subject, now.State.Due, time.Time{})
 			tx.Delete(staticPrefix + t.Name)
+			tx.Delete(userKey(t.Connection, t.Username))
 			gone = true
 			return nil
 		})
@@ -203,6 +207,7 @@ func (e *Engine) deleteStatic(ctx context.Context, tx engine.Tx, req *engine.Req
 	}
 	rotation.Requeue(tx, rotation.Subject{Name: name}, r.Due, time.Time{})
 	tx.Delete(staticPrefix + name)
+	tx.Delete(userKey(r.DB, r.Username))
 	emit(tx, req, "static-role-delete", name)
 	return nil, nil
 }

@@ -131,6 +131,20 @@ func (s *Server) config(username, password string) (driver.Config, error) {
 	}, err
 }
 
+// Where says where the connection's own user logs in, and who it is. Kind Invalid:
+// the configuration cannot be right.
+func (s *Server) Where() (driver.Where, error) {
+	kind, err := s.servers.Kind(s.conn.Plugin)
+	if err != nil {
+		return driver.Where{}, err
+	}
+	conf, err := s.config(s.conn.Username, s.conn.Password)
+	if err != nil {
+		return driver.Where{}, err
+	}
+	return kind.Where(conf)
+}
+
 // Login implements rotation.Server, on a connection of its own.
 func (s *Server) Login(ctx context.Context, username, password string) error {
 	db, err := s.Open(username, password)

@@ -25,6 +25,14 @@ type Type struct {
 	// Open prepares connections without making one. Kind Invalid: a detail is
 	// missing or wrong; the text never quotes one.
 	Open func(Config) (Database, error)
+	// Where says where and as whom Open would log in. Kinds of errors: Open's.
+	Where func(Config) (Where, error)
+}
+
+// Where is whom a login's password is sent to, and the user whose it is.
+type Where struct {
+	Server   string // host and port, or a socket; several with commas between them
+	Username string
 }
 
 // Config is what is known of one database server.

@@ -32,7 +32,16 @@ func Type() driver.Type {
 		Username:    `{{ printf "v-%s-%s-%s-%s" (.DisplayName | truncate 10) (.RoleName | truncate 10) (random 20) (unix_time) | truncate 32 }}`,
 		MaxUsername: 32,
 		Open:        open,
+		Where:       where,
 	}
+}
+
+func where(c driver.Config) (driver.Where, error) {
+	conf, err := parse(c)
+	if err != nil {
+		return driver.Where{}, err
+	}
+	return driver.Where{Server: conf.Net + "(" + conf.Addr + ")", Username: conf.User}, nil
 }
 
 // Legacy is Type for servers that take names of 16 bytes.

@@ -4,7 +4,10 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"math"
+	"net"
 	"net/url"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -35,7 +38,28 @@ func Type() driver.Type {
 		Username:    `{{ printf "v-%s-%s-%s-%s" (.DisplayName | truncate 8) (.RoleName | truncate 8) (random 20) (unix_time) | truncate 63 }}`,
 		MaxUsername: 63,
 		Open:        open,
+		Where:       where,
 	}
+}
+
+func where(c driver.Config) (driver.Where, error) {
+	d := c.Details.Decode()
+	raw := d.Bool("disable_escaping", false)
+	if err := d.Err(); err != nil {
+		return driver.Where{}, err
+	}
+	conf, err := parse(c, raw)
+	if err != nil {
+		return driver.Where{}, err
+	}
+	cc := conf.ConnConfig
+	servers := []string{net.JoinHostPort(cc.Host, strconv.Itoa(int(cc.Port)))}
+	for _, f := range cc.Fallbacks { // with and without TLS each
+		if s := net.JoinHostPort(f.Host, strconv.Itoa(int(f.Port))); !slices.Contains(servers, s) {
+			servers = append(servers, s)
+		}
+	}
+	return driver.Where{Server: strings.Join(servers, ","), Username: cc.User}, nil
 }
 
 func open(c driver.Config) (driver.Database, error) {

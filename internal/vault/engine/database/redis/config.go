@@ -31,7 +31,26 @@ func Type() driver.Type {
 		Username:    `{{ printf "v-%s-%s-%s-%s" (.DisplayName | truncate 10) (.RoleName | truncate 10) (random 20) (unix_time) | truncate 63 | replace " " "_" }}`,
 		MaxUsername: 128,
 		Open:        open,
+		Where:       where,
 	}
+}
+
+func where(c driver.Config) (driver.Where, error) {
+	d := c.Details.Decode()
+	o, err := address(c.URL, d.String("host", ""), d.String("port", "6379"))
+	if err == nil {
+		err = d.Err()
+	}
+	if err != nil {
+		return driver.Where{}, err
+	}
+	if c.Username != "" {
+		o.Username = c.Username
+	}
+	if o.Username == "" {
+		o.Username = "default"
+	}
+	return driver.Where{Server: o.Addr, Username: o.Username}, nil
 }
 
 func open(c driver.Config) (driver.Database, error) {

@@ -1,0 +1,71 @@
+package database
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+
+	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/vault/engine"
+	"github.com/strongkeep/strongkeep/internal/vault/engine/database/connection"
+)
+
+// Whose password changes must be one's alone: two who change the password of one
+// user lock each other out. So users of static roles are found by their name, at
+// user/CONNECTION/HASH, which holds the name of the role.
+
+func userKey(db, username string) string {
+	sum := sha256.Sum256([]byte(username))
+	return "user/" + db + "/" + hex.EncodeToString(sum[:16])
+}
+
+// claim notes that a static role has its user. Kind Invalid: another role has it,
+// or, for a new role, it is who the vault logs in as.
+func (e *Engine) claim(ctx context.Context, tx engine.Tx, r *static, c *connection.Connection, creating bool) error {
+	key := userKey(r.DB, r.Username)
+	held, err := tx.Get(ctx, key)
+	if err != nil {
+		return err
+	}
+	if held.Exists() && string(held.Value) != r.name {
+		return errs.Newf(errs.Invalid, "the static role %q has this user of the connection %q already: two roles would change each other's password; have readers of both use that one", held.Value, r.DB)
+	}
+	if where, err := e.servers.At(c).Where(); creating && err == nil && where.Username == r.Username {
+		return errs.Newf(errs.Invalid, "the connection %q logs in as this user itself, and a static role would lock the vault out: give the vault a user of its own, or change the password by rotate-root/%s", r.DB, r.DB)
+	}
+	tx.Put(key, []byte(r.name))
+	return nil
+}
+
+// guardUser is an error if the vault is to log in as the user of a static role.
+func (e *Engine) guardUser(ctx context.Context, tx engine.Tx, c *connection.Connection) error {
+	where, err := e.servers.At(c).Where()
+	if err != nil {
+		return err
+	}
+	held, err := tx.Get(ctx, userKey(c.Name, where.Username))
+	if err != nil {
+		return err
+	}
+	if held.Exists() {
+		return errs.Newf(errs.Invalid, "the static role %q changes the password of this user, and would lock the vault out: give the vault a user of its own", held.Value)
+	}
+	return nil
+}
+
+// guardPassword is an error if the stored password would be sent to another
+// server than it was meant for: who may write a connection may not know it, and
+// would only have to name a server of their own.
+func (e *Engine) guardPassword(was, is *connection.Connection, req *engine.Request) error {
+	if d := req.Decode(); was == nil || was.Password == "" && was.Pending == "" || d.Has("password") {
+		return nil
+	}
+	to, err := e.servers.At(is).Where()
+	if err != nil {
+		return err
+	}
+	if from, err := e.servers.At(was).Where(); err == nil && from.Server == to.Server {
+		return nil
+	}
+	return errs.New(errs.Invalid, "this names another server than before, to which the stored password is not sent: give password, too")
+}
