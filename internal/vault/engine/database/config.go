@@ -58,10 +58,7 @@ func (e *Engine) writeConfig(ctx context.Context, tx engine.Tx, req *engine.Requ
 	if _, err := e.servers.At(c).Open(c.Username, c.Password); err != nil {
 		return nil, errs.Newf(errs.Invalid, "error creating database object: %w", err)
 	}
-	if err := e.guardPassword(old, c, req); err != nil {
-		return nil, err
-	}
-	if err := e.guardUser(ctx, tx, c); err != nil {
+	if err := e.guard(ctx, tx, old, c, req); err != nil {
 		return nil, err
 	}
 	if c.Verify {

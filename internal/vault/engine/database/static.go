@@ -77,18 +77,12 @@ func (e *Engine) writeStatic(ctx context.Context, tx engine.Tx, req *engine.Requ
 	if err := r.apply(req, old == nil); err != nil {
 		return nil, err
 	}
-	c, err := connection.Load(ctx, tx, r.DB)
+	c, err := e.connect(ctx, tx, r, old == nil)
 	if err != nil {
 		return nil, err
 	}
-	if c == nil {
-		return nil, errs.New(errs.Invalid, "failed to find entry for connection: db_name must be one of those that config/ lists")
-	}
 	if !c.Allows(name) {
 		return notAllowed(name), nil
-	}
-	if err := e.claim(ctx, tx, r, c, old == nil); err != nil {
-		return nil, err
 	}
 	r.Reschedule(req.Time)
 	emit(tx, req, "static-role-"+req.Operation.String(), name)
@@ -97,6 +91,21 @@ func (e *Engine) writeStatic(ctx context.Context, tx engine.Tx, req *engine.Requ
 		return e.takeOver(ctx, tx, t, req.Time)
 	}
 	return e.stored(tx, t, was)
+}
+
+// connect returns the connection of a static role, and claims its user.
+func (e *Engine) connect(ctx context.Context, tx engine.Tx, r *static, creating bool) (*connection.Connection, error) {
+	c, err := connection.Load(ctx, tx, r.DB)
+	if err != nil {
+		return nil, err
+	}
+	if c == nil {
+		return nil, errs.New(errs.Invalid, "failed to find entry for connection: db_name must be one of those that config/ lists")
+	}
+	if !c.Allows(r.name) {
+		return c, nil
+	}
+	return c, e.claim(ctx, tx, r, c, creating)
 }
 
 // stored saves a static role as it is.

@@ -37,6 +37,14 @@ func (e *Engine) claim(ctx context.Context, tx engine.Tx, r *static, c *connecti
 	return nil
 }
 
+// guard is an error if a connection must not be changed so.
+func (e *Engine) guard(ctx context.Context, tx engine.Tx, was, is *connection.Connection, req *engine.Request) error {
+	if err := e.guardPassword(was, is, req); err != nil {
+		return err
+	}
+	return e.guardUser(ctx, tx, is)
+}
+
 // guardUser is an error if the vault is to log in as the user of a static role.
 func (e *Engine) guardUser(ctx context.Context, tx engine.Tx, c *connection.Connection) error {
 	where, err := e.servers.At(c).Where()

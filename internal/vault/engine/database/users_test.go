@@ -28,7 +28,7 @@ func TestStoredPasswordStaysWithItsServer(t *testing.T) {
 	refused("a host more", "connection_url", "host=evil.example,"+host+" port="+port+","+port+" user={{username}}")
 	refused("the password as a host", "connection_url", "postgresql://{{username}}:x@{{password}}.evil.example/postgres")
 	refused("a host in the query", "connection_url", "postgresql://{{username}}:{{password}}@"+m.pg.Address+"/postgres?host=evil.example")
-	refused("a user name that is a host", "disable_escaping", true, "username", "x:y@evil.example/postgres#", "connection_url", "postgresql://{{username}}:{{password}}@"+m.pg.Address+"/postgres")
+	refused("a user name that is a host", "disable_escaping", true, "username", "x:y@evil.example/postgres#", "connection_url", "postgresql://{{username}}@"+m.pg.Address+"/postgres")
 	m.ok(engine.Update, "config/pg", object("connection_url", "postgresql://{{username}}:{{password}}@"+m.pg.Address+"/template1?sslmode=disable"))
 	m.ok(engine.Update, "config/pg", object("allowed_roles", "*"))
 	m.ok(engine.Update, "config/pg", object("connection_url", "postgresql://{{username}}:{{password}}@"+host+":1/postgres", "password", "another", "verify_connection", false))

@@ -209,3 +209,23 @@ func TestUnmade(t *testing.T) {
 		t.Errorf("a login that is refused: %v", err)
 	}
 }
+
+// Where a login goes is what Open would dial.
+func TestWhere(t *testing.T) {
+	for url, want := range map[string]driver.Where{
+		"{{username}}:{{password}}@tcp(h:3306)/":        {Server: "tcp(h:3306)", Username: "vault"},
+		"mysql://{{username}}:{{password}}@tcp(h)/db":   {Server: "tcp(h:3306)", Username: "vault"},
+		"x:y@unix(/run/mysqld.sock)/":                   {Server: "unix(/run/mysqld.sock)", Username: "vault"},
+		"{{username}}:x@tcp({{password}}.evil:3306)/db": {Server: "tcp(" + passwordMark + ".evil:3306)", Username: "vault"},
+	} {
+		if got, err := where(driver.Config{URL: url, Username: "vault", Password: redact.FromString("pw")}); err != nil || got != want {
+			t.Errorf("%s: %v, %v", url, got, err)
+		}
+	}
+	if got, err := where(driver.Config{URL: "x:y@tcp(h)/"}); err != nil || got.Username != "x" {
+		t.Errorf("the URL's own user: %v, %v", got, err)
+	}
+	if _, err := where(driver.Config{}); !errs.Is(err, errs.Invalid) {
+		t.Errorf("nowhere: %v", err)
+	}
+}

@@ -131,3 +131,28 @@ func TestRefusedConfigs(t *testing.T) {
 		}
 	}
 }
+
+// Where a login goes is what Open would dial, and its user is never nobody.
+func TestWhere(t *testing.T) {
+	for details, want := range map[string]driver.Where{
+		`{}`:                       {Server: "url:7000", Username: "default"},
+		`{"host":"h"}`:             {Server: "h:6379", Username: "default"},
+		`{"host":"h","port":7001}`: {Server: "h:7001", Username: "default"},
+	} {
+		body, err := engine.ParseBody([]byte(details))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := driver.Config{URL: "redis://{{username}}:{{password}}@url:7000", Details: body}
+		if got, err := where(c); err != nil || got != want {
+			t.Errorf("%s: %v, %v", details, got, err)
+		}
+		c.Username = "vault"
+		if got, err := where(c); err != nil || got.Username != "vault" {
+			t.Errorf("%s as vault: %v, %v", details, got, err)
+		}
+	}
+	if _, err := where(driver.Config{}); !errs.Is(err, errs.Invalid) {
+		t.Errorf("nowhere: %v", err)
+	}
+}

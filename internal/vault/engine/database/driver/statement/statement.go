@@ -198,7 +198,7 @@ func (e *expander) take(p place) error {
 		return nil
 	}
 	p.body, p.runs = e.depth > 0, e.runs
-	p.exact = p.exact || p.quote != 0 && e.at > 0 && len(rest) > len(name)+4 && e.script[e.at-1] == rest[len(name)+4] && strings.IndexByte(`'"`, e.script[e.at-1]) >= 0
+	p.exact = p.exact || p.quote != 0 && e.inQuotes(len(name)+4)
 	text, err := escape(value, p)
 	if err == nil && p.quote == 0 && e.inTag() {
 		err = errs.New(errs.Invalid, "stands behind a $: set a blank before it")
@@ -209,6 +209,15 @@ func (e *expander) take(p place) error {
 	e.out.WriteString(text)
 	e.at += len(name) + 4
 	return nil
+}
+
+// inQuotes reports whether the same quote stands right before e.at and n bytes later.
+func (e *expander) inQuotes(n int) bool {
+	if e.at == 0 || e.at+n >= len(e.script) {
+		return false
+	}
+	q := e.script[e.at-1]
+	return (q == '\'' || q == '"') && e.script[e.at+n] == q
 }
 
 // quoted copies a string or identifier with its quotes; twice the quote within
