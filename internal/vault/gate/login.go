@@ -24,7 +24,7 @@ func (c *call) issue(ctx context.Context, t *unsealed.Tx, res *engine.Response) 
 	if err != nil {
 		return err
 	}
-	kind, err := loginType(auth.Params.Type, c.mount)
+	kind, err := loginType(auth, c.mount)
 	if err != nil {
 		return err
 	}
@@ -61,15 +61,17 @@ func (c *call) issue(ctx context.Context, t *unsealed.Tx, res *engine.Response) 
 }
 
 // loginType is what the mount is tuned to, or else what the role wants, as in
-// Vault. But who wants batch tokens relies on it that a login leaves nothing
-// behind: a mount that gives none refuses the login.
-func loginType(role engine.TokenType, m *mount.Mount) (token.Type, error) {
-	tuned := m.Config.TokenType
+// Vault. But a login that is to leave nothing behind is refused by a mount that
+// gives service tokens alone.
+func loginType(auth *engine.Auth, m *mount.Mount) (token.Type, error) {
+	tuned, role := m.Config.TokenType, auth.Params.Type
 	switch {
-	case tuned == mount.Service && role == engine.TokenBatch:
+	case tuned == mount.Service && role == engine.TokenBatch && auth.KnownOnly:
 		path := strings.TrimSuffix(m.Path, "/")
-		return 0, errs.Newf(errs.Invalid, "logins of this role get batch tokens (its token_type is batch, or it is stateless), "+
-			"and %[1]s is tuned to token_type=service: write token_type=default-service to sys/%[1]s/tune, or change the role", path)
+		return 0, errs.Newf(errs.Invalid, "logins of this role are stateless and get batch tokens, and %[1]s is tuned to token_type=service: "+
+			"write token_type=default-service to sys/%[1]s/tune, or change the role", path)
+	case tuned == mount.Service:
+		return token.Service, nil
 	case tuned == mount.Batch, role == engine.TokenBatch, tuned == mount.DefaultBatch && role == engine.TokenDefault:
 		return token.Batch, nil
 	}

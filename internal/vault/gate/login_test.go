@@ -109,25 +109,26 @@ func TestLoginThatRunsAgain(t *testing.T) {
 func TestTypeOfALogin(t *testing.T) {
 	const refused = token.Type(200)
 	service, batch := token.Service, token.Batch
-	for tuned, want := range map[mount.TokenType][3]token.Type{ // of a role that wants the default, service, batch
-		"":                   {service, service, batch},
-		mount.DefaultService: {service, service, batch},
-		mount.DefaultBatch:   {batch, service, batch},
-		mount.Service:        {service, service, refused},
-		mount.Batch:          {batch, batch, batch},
+	for tuned, want := range map[mount.TokenType][4]token.Type{ // of a role that wants the default, service, batch; a stateless one
+		"":                   {service, service, batch, batch},
+		mount.DefaultService: {service, service, batch, batch},
+		mount.DefaultBatch:   {batch, service, batch, batch},
+		mount.Service:        {service, service, service, refused},
+		mount.Batch:          {batch, batch, batch, batch},
 	} {
 		m := &mount.Mount{Entry: mount.Entry{Path: "auth/k8s/"}}
 		m.Config.TokenType = tuned
 		for role, want := range want {
-			got, err := loginType(engine.TokenType(role), m)
+			kind := min(engine.TokenType(role), engine.TokenBatch)
+			got, err := loginType(&engine.Auth{Params: engine.TokenParams{Type: kind}, KnownOnly: role == 3}, m)
 			if want == refused {
 				if !errs.Is(err, errs.Invalid) || !strings.Contains(err.Error(), "sys/auth/k8s/tune") || !strings.Contains(err.Error(), "stateless") {
-					t.Errorf("%s on a mount tuned to %q: %v", engine.TokenType(role), tuned, err)
+					t.Errorf("case %d on a mount tuned to %q: %v", role, tuned, err)
 				}
 				continue
 			}
 			if err != nil || got != want {
-				t.Errorf("%s on a mount tuned to %q: %v, %v", engine.TokenType(role), tuned, got, err)
+				t.Errorf("case %d on a mount tuned to %q: %v, %v", role, tuned, got, err)
 			}
 		}
 	}
@@ -137,7 +138,7 @@ func TestTypeOfALogin(t *testing.T) {
 func TestRefusedTypeLeavesNothing(t *testing.T) {
 	b := newBench(t)
 	b.lab.on("update login", func(context.Context, engine.Tx, *engine.Request) (*engine.Response, error) {
-		return &engine.Response{Auth: &engine.Auth{Alias: "ann", Params: engine.TokenParams{Policies: []string{"p"}, Type: engine.TokenBatch}}}, nil
+		return &engine.Response{Auth: &engine.Auth{Alias: "ann", KnownOnly: true, Params: engine.TokenParams{Policies: []string{"p"}, Type: engine.TokenBatch}}}, nil
 	})
 	b.vault.Mounts.Table().ByPath(namespace.Root, "auth/lab/").Config.TokenType = mount.Service
 	before := b.revision()
