@@ -272,6 +272,7 @@ func (s *sink) finish(g *group, err error, took time.Duration) {
 	}
 	if behind != nil {
 		behind.err = err
+		behind.stirUp() // the watchdog does not know it any more, and the log may hang
 		s.stats.Lost += uint64(behind.count)
 	}
 	before := s.failing

@@ -2,6 +2,7 @@ package audit_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -46,4 +47,36 @@ func TestWaitingForADeviceThatHangs(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A line that is lost because the group before it was must not keep its client
+// while the log, which is told first, hangs.
+func TestWaitingWhileTheLogHangs(t *testing.T) {
+	b := newBench(t, 0)
+	v := b.enable(t, spec("file", "a.log"))
+	v.hold(true)
+	first := b.Append(entry("1"), none)
+	waiting := make(chan error, 2)
+	go func() { waiting <- first.Wait(t.Context()) }()
+	<-v.entered
+	behind := b.Append(entry("2"), none)
+	b.log.mu.Lock()
+	v.hold(false)
+	v.release <- errors.New("the disk is gone")
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	go func() { waiting <- behind.Wait(gone) }()
+	for i := range 2 {
+		select {
+		case err := <-waiting:
+			if err == nil {
+				t.Error("a line that was lost is taken for written")
+			}
+		case <-time.After(10 * time.Second):
+			t.Error("a client that is gone was waited for")
+		}
+		if i == 0 {
+			b.log.mu.Unlock() // the other one has patience
+		}
+	}
 }

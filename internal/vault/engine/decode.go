@@ -82,7 +82,8 @@ func (d *Decoder) ObjectOrText(name string) jsontext.Value {
 	return d.Object(name)
 }
 
-// embedded returns the JSON object that v is a string of, else nil.
+// embedded returns the JSON object that v is a string of, else nil. The object
+// keeps the bounds of a body: to the body it was but one token.
 func embedded(v jsontext.Value) jsontext.Value {
 	if v == nil || v.Kind() != '"' {
 		return nil
@@ -92,7 +93,7 @@ func embedded(v jsontext.Value) jsontext.Value {
 		return nil
 	}
 	inner := jsontext.Value(strings.TrimSpace(text))
-	if inner.Kind() != '{' || !inner.IsValid() {
+	if inner.Kind() != '{' || members(inner, MaxTokens, func(string, jsontext.Value) error { return nil }) != nil {
 		return nil
 	}
 	return inner

@@ -193,3 +193,21 @@ func TestObjectOrText(t *testing.T) {
 		}
 	}
 }
+
+// Class of CVE-2025-6203: a string is one token of a body, whatever it holds, so
+// that an object within one is bounded by itself.
+func TestCVE20256203ObjectWithinText(t *testing.T) {
+	deep := `{\"a\":` + strings.Repeat("[", MaxDepth+1) + strings.Repeat("]", MaxDepth+1) + `}`
+	many := `{\"a\":[0` + strings.Repeat(",0", MaxTokens) + `]}`
+	twice := `{\"a\":1,\"a\":2}`
+	for name, text := range map[string]string{"deep": deep, "many": many, "twice": twice} {
+		d := body(t, `{"f":"`+text+`"}`).Decode()
+		if got := d.ObjectOrText("f"); got != nil || !errs.Is(d.Err(), errs.Invalid) {
+			t.Errorf("%s: taken (%v)", name, d.Err())
+		}
+		d = body(t, `{"f":"`+text+`"}`).Decode()
+		if got := d.StringMap("f"); len(got) > 0 || !errs.Is(d.Err(), errs.Invalid) {
+			t.Errorf("%s: taken as a map (%v)", name, d.Err())
+		}
+	}
+}

@@ -16,16 +16,18 @@ const conflicts = 100
 // below these, and returns how many. It looks at every token of the namespace,
 // in many commits: if it fails, some have ended. Tokens without an end are left
 // alone, as they hold no lease in Vault either: revoke them one by one. Batch
-// tokens are stored nowhere and end by their time.
-func (m *Manager) RevokeBelow(ctx context.Context, s store.Store, namespace, path string) (n int, err error) {
+// tokens are stored nowhere and end by their time. at tells where a token was
+// made: Entry.Path, but for those of a mount that moved since.
+func (m *Manager) RevokeBelow(ctx context.Context, s store.Store, namespace, path string, at func(*Entry) string) (n int, err error) {
 	path = strings.Trim(path, "/")
+	below := func(e *Entry) bool { return within(at(e), path) }
 	folder, after := accessorFolder(namespace), ""
 	for {
 		names, err := s.List(ctx, folder, after, sweepBatch)
 		if err != nil {
 			return n, errs.Newf(errs.KindOf(err), "listing tokens: %w", err)
 		}
-		ended, err := m.revokeBelow(ctx, s, folder, names, path)
+		ended, err := m.revokeBelow(ctx, s, folder, names, below)
 		n += ended
 		if err != nil || len(names) < sweepBatch {
 			return n, err
@@ -34,13 +36,13 @@ func (m *Manager) RevokeBelow(ctx context.Context, s store.Store, namespace, pat
 	}
 }
 
-// revokeBelow ends those of some tokens that are of path.
-func (m *Manager) revokeBelow(ctx context.Context, s store.Store, folder string, names []string, path string) (n int, err error) {
+// revokeBelow ends those of some tokens that below says yes to.
+func (m *Manager) revokeBelow(ctx context.Context, s store.Store, folder string, names []string, below func(*Entry) bool) (n int, err error) {
 	for len(names) > 0 && err == nil {
 		var done, ended int
 		for range conflicts {
 			tx := store.Begin(s)
-			if done, ended, err = m.endBelow(ctx, tx, folder, names, path); err == nil && tx.Writes() > 0 {
+			if done, ended, err = m.endBelow(ctx, tx, folder, names, below); err == nil && tx.Writes() > 0 {
 				_, err = tx.Commit(context.WithoutCancel(ctx))
 			}
 			if !errs.Is(err, errs.Conflict) {
@@ -55,7 +57,7 @@ func (m *Manager) revokeBelow(ctx context.Context, s store.Store, folder string,
 }
 
 // endBelow ends as many as fit one commit, and returns how many it looked at.
-func (m *Manager) endBelow(ctx context.Context, tx BulkTx, folder string, names []string, path string) (done, ended int, err error) {
+func (m *Manager) endBelow(ctx context.Context, tx BulkTx, folder string, names []string, below func(*Entry) bool) (done, ended int, err error) {
 	for i, name := range names {
 		if i > 0 && tx.Writes() > sweepWrites {
 			return i, ended, nil
@@ -72,7 +74,7 @@ func (m *Manager) endBelow(ctx context.Context, tx BulkTx, folder string, names 
 		if err != nil {
 			return i, ended, err
 		}
-		if e == nil || e.severed || e.Expires.IsZero() || !within(e.Path, path) {
+		if e == nil || e.severed || e.Expires.IsZero() || !below(e) {
 			continue
 		}
 		if err := m.remove(ctx, tx, e, Tree); err != nil {

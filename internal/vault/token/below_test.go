@@ -21,7 +21,7 @@ func TestRevokeBelow(t *testing.T) {
 		many = append(many, w.create(Spec{TTL: hour, Path: "auth/approle/login"}))
 	}
 	w.extra = 20 // others keep much for each
-	n, err := w.m.RevokeBelow(t.Context(), w.store, "", "/auth/approle/")
+	n, err := w.m.RevokeBelow(t.Context(), w.store, "", "/auth/approle/", made)
 	if err != nil || n != len(many)+1 {
 		t.Errorf("%d ended, %v; want %d", n, err, len(many)+1)
 	}
@@ -36,10 +36,10 @@ func TestRevokeBelow(t *testing.T) {
 		}
 	}
 	w.sweep()
-	if n, err := w.m.RevokeBelow(t.Context(), w.store, "", "auth/token"); err != nil || n != 1 || !w.valid(root) || w.valid(orphan) {
+	if n, err := w.m.RevokeBelow(t.Context(), w.store, "", "auth/token", made); err != nil || n != 1 || !w.valid(root) || w.valid(orphan) {
 		t.Errorf("auth/token: %d, %v; root %v, orphan %v", n, err, w.valid(root), w.valid(orphan))
 	}
-	if n, err := w.m.RevokeBelow(t.Context(), w.store, "team1", "auth/approle/login"); err != nil || n != 1 || w.valid(elsewhere) {
+	if n, err := w.m.RevokeBelow(t.Context(), w.store, "team1", "auth/approle/login", made); err != nil || n != 1 || w.valid(elsewhere) {
 		t.Errorf("team1: %d, %v", n, err)
 	}
 }
@@ -54,11 +54,13 @@ func TestRevokeBelowFails(t *testing.T) {
 	faulty := fault.New(w.store)
 	faulty.Add(fault.Rule{Op: fault.Apply, Err: errs.New(errs.Conflict, "somebody else was there"), Times: 3})
 	faulty.Add(fault.Rule{Op: fault.Apply, Skip: 1, Err: errs.New(errs.Unavailable, "the disk is full")})
-	n, err := w.m.RevokeBelow(t.Context(), faulty, "", "auth/approle")
+	n, err := w.m.RevokeBelow(t.Context(), faulty, "", "auth/approle", made)
 	if !errs.Is(err, errs.Unavailable) || n == 0 || n >= 2*sweepBatch {
 		t.Errorf("%d ended, %v", n, err)
 	}
-	if rest, err := w.m.RevokeBelow(t.Context(), w.store, "", "auth/approle"); err != nil || n+rest != 2*sweepBatch {
+	if rest, err := w.m.RevokeBelow(t.Context(), w.store, "", "auth/approle", made); err != nil || n+rest != 2*sweepBatch {
 		t.Errorf("%d and then %d ended, %v", n, rest, err)
 	}
 }
+
+func made(e *Entry) string { return e.Path }

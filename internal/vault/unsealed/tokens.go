@@ -2,6 +2,7 @@ package unsealed
 
 import (
 	"context"
+	"strings"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
@@ -38,7 +39,16 @@ func (silentTx) Emit(engine.Event) {}
 // RevokeTokens ends the tokens of a namespace that were made by a request at path
 // or below it; see token.Manager.RevokeBelow.
 func (v *Vault) RevokeTokens(ctx context.Context, ns engine.Namespace, path string) (int, error) {
-	return v.Tokens.RevokeBelow(ctx, v.Store, namespace.Key(ns), path)
+	return v.Tokens.RevokeBelow(ctx, v.Store, namespace.Key(ns), path, v.madeAt)
+}
+
+// madeAt is the path of the request that made a token. If the token's mount has
+// moved since, it is that of the mount: what is at the old path now is something else.
+func (v *Vault) madeAt(e *token.Entry) string {
+	if m := v.Mounts.Table().ByID(e.MountID); m != nil && !strings.HasPrefix(e.Path, m.Path) {
+		return strings.TrimSuffix(m.Path, "/")
+	}
+	return e.Path
 }
 
 // MissingPolicies returns a warning for each name that no policy in ns stands behind.

@@ -242,6 +242,18 @@ func TestRevokePrefixOfLogins(t *testing.T) {
 			t.Errorf("%s: %v; %v, %v", path, err, alive(one), alive(other))
 		}
 	}
+	// Who logged in before the method moved is found where it is now, and not where
+	// something else is now.
+	moved := login("people")
+	if err := v.Sys().Remount("auth/people", "auth/elsewhere"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := v.Logical().Write("sys/leases/revoke-prefix/auth/people", nil); err != nil || !alive(moved) {
+		t.Errorf("the old path of a method that moved: %v, %v", err, alive(moved))
+	}
+	if _, err := v.Logical().Write("sys/leases/revoke-prefix/auth/elsewhere", nil); err != nil || alive(moved) {
+		t.Errorf("the new path of a method that moved: %v, %v", err, alive(moved))
+	}
 }
 
 // The names of old must not be a way around a policy on the names of today.
