@@ -89,13 +89,13 @@ func systemMounts(v *unsealed.Vault, self node.Config) map[string]engine.Factory
 		"system": func(cfg engine.Config) (engine.Engine, error) {
 			return sys.New(sys.Config{
 				Mounts: v.Mounts, Namespaces: v.Namespaces, Reach: v.Reach, Subject: v.Subject, Caller: v.Caller, Policies: v.Policies,
-				Tokens: v.Tokens, Leases: v.Leases, Audit: v.Audit,
+				Tokens: v.Tokens, Leases: v.Leases, Reads: v.Reads, Audit: v.Audit,
 				Barrier: v.Barrier, AskSeal: v.AskSeal, Random: cfg.Random, Version: Version,
 				Others: [][]engine.Route{
 					v.Wrapping.Routes(),
 					leases.Routes(leases.Config{Mounts: v.Mounts, Leases: v.Leases, Tokens: v.Tokens, RevokeTokens: v.RevokeTokens, Now: cfg.Now}),
 					quotas.Routes(quotas.Config{Mounts: v.Mounts, Namespaces: v.Namespaces, Quotas: v.Quotas}),
-					namespaces.Routes(namespaces.Config{Mounts: v.Mounts, Namespaces: v.Namespaces, Policies: v.Policies, Leases: v.Leases}),
+					namespaces.Routes(namespaces.Config{Mounts: v.Mounts, Namespaces: v.Namespaces, Policies: v.Policies, Leases: v.Leases, Reads: v.Reads}),
 					explain.New(explain.Config{
 						Policies: v.Policies, Tokens: v.Tokens, Mounts: v.Mounts, Namespaces: v.Namespaces,
 						Subject: v.Subject, Reach: v.Reach,

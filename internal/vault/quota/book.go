@@ -186,31 +186,33 @@ type Tx interface {
 // Follow has the rules for the namespace or mount at from, and for what is below
 // it, hold for to instead, where it moved to. "" deletes them: it is gone, and
 // what comes to be at its path later is something else. Both end with a slash.
-func Follow(ctx context.Context, tx Tx, from, to string) error {
+// The rules are looked through by r, outside of tx, whose commit has no room for
+// all of them; the guard is read before.
+func Follow(ctx context.Context, r Reader, tx Tx, from, to string) error {
 	if _, err := tx.Get(ctx, guardKey); err != nil {
 		return err
 	}
 	for _, kind := range []Kind{RateLimit, LeaseCount} {
-		names, err := List(ctx, tx, kind)
+		names, err := List(ctx, r, kind)
 		if err != nil {
 			return err
 		}
 		for _, name := range names {
-			r, err := Get(ctx, tx, kind, name)
+			rule, err := Get(ctx, r, kind, name)
 			if err != nil {
 				return err
 			}
-			if r == nil {
+			if rule == nil {
 				continue
 			}
-			below, holds := strings.CutPrefix(r.Path, from)
+			below, holds := strings.CutPrefix(rule.Path, from)
 			switch {
 			case !holds:
 			case to == "":
 				Delete(tx, kind, name)
 			default:
-				r.Path = to + below
-				if err := Put(tx, r); err != nil {
+				rule.Path = to + below
+				if err := Put(tx, rule); err != nil {
 					return err
 				}
 			}

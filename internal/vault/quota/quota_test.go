@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -302,7 +303,7 @@ func TestFollow(t *testing.T) {
 			put(t, s, Rule{Kind: LeaseCount, Name: name, Path: path, MaxLeases: 1})
 		}
 		tx := store.Begin(s)
-		if err := Follow(t.Context(), tx, "team/", to); err != nil {
+		if err := Follow(t.Context(), s, tx, "team/", to); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := tx.Commit(t.Context()); err != nil {
@@ -333,7 +334,7 @@ func TestFollowMissesNoRule(t *testing.T) {
 	s := mem.New(mem.Config{})
 	defer s.Close()
 	going, making := store.Begin(s), store.Begin(s)
-	if err := Follow(t.Context(), going, "team/", ""); err != nil {
+	if err := Follow(t.Context(), s, going, "team/", ""); err != nil {
 		t.Fatal(err)
 	}
 	going.Put("namespace/gone", []byte{1})
@@ -345,5 +346,25 @@ func TestFollowMissesNoRule(t *testing.T) {
 	}
 	if _, err := going.Commit(t.Context()); !errs.Is(err, errs.Conflict) {
 		t.Errorf("got %v, want a conflict", err)
+	}
+}
+
+// However many rules there are for other things, a mount can be removed.
+func TestFollowAmongManyRules(t *testing.T) {
+	s := mem.New(mem.Config{})
+	defer s.Close()
+	for i := range store.MaxChanges + 1 {
+		put(t, s, Rule{Kind: LeaseCount, Name: "q" + strconv.Itoa(i), Path: "other/", MaxLeases: 1})
+	}
+	put(t, s, Rule{Kind: LeaseCount, Name: "ours", Path: "team/", MaxLeases: 1})
+	tx := store.Begin(s)
+	if err := Follow(t.Context(), s, tx, "team/", ""); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if r, err := Get(t.Context(), s, LeaseCount, "ours"); err != nil || r != nil {
+		t.Errorf("%+v, %v", r, err)
 	}
 }

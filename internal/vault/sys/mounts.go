@@ -238,7 +238,7 @@ func (e *Engine) removeMount(s side) engine.Handler {
 		if err := e.cfg.Leases.EndMount(ctx, m.ID); err != nil {
 			return nil, errs.Newf(errs.KindOf(err), "cannot unmount %q while leases of it cannot be revoked (give them up by sys/leases/revoke-force/%s): %w", path, path, err)
 		}
-		if err := quota.Follow(ctx, tx, req.Namespace.Path+m.Path, ""); err != nil {
+		if err := quota.Follow(ctx, e.cfg.Reads, tx, req.Namespace.Path+m.Path, ""); err != nil {
 			return nil, err
 		}
 		return nil, e.cfg.Mounts.Remove(ctx, tx, m)
@@ -276,7 +276,7 @@ func (e *Engine) remount(ctx context.Context, tx engine.Tx, req *engine.Request)
 	if err := e.cfg.Mounts.Update(ctx, tx, m.ID, move); err != nil {
 		return nil, err
 	}
-	if err := quota.Follow(ctx, tx, req.Namespace.Path+from, req.Namespace.Path+to); err != nil {
+	if err := quota.Follow(ctx, e.cfg.Reads, tx, req.Namespace.Path+from, req.Namespace.Path+to); err != nil {
 		return nil, err
 	}
 	return respond(map[string]any{"migration_id": m.ID}, true)

@@ -14,6 +14,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/mount"
 	"github.com/strongkeep/strongkeep/internal/vault/namespace"
 	"github.com/strongkeep/strongkeep/internal/vault/policy"
+	"github.com/strongkeep/strongkeep/internal/vault/quota"
 	"github.com/strongkeep/strongkeep/internal/vault/seal"
 	"github.com/strongkeep/strongkeep/internal/vault/token"
 )
@@ -25,6 +26,7 @@ type Config struct {
 	Policies   *policy.Book
 	Tokens     *token.Manager
 	Leases     *lease.Manager
+	Reads      quota.Reader // the whole store, outside of transactions
 	// Subject is unsealed.Vault.Subject; Caller is unsealed.Vault.Caller.
 	Subject func(ctx context.Context, tx engine.Tx, e *token.Entry) (policy.Subject, error)
 	Caller  func(ctx context.Context, tx engine.Tx, req *engine.Request) (policy.Subject, error)

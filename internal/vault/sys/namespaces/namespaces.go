@@ -23,6 +23,7 @@ type Config struct {
 	Namespaces *namespace.Registry
 	Policies   *policy.Book
 	Leases     *lease.Manager
+	Reads      quota.Reader // the whole store, outside of transactions
 }
 
 // Routes are those below sys/: they serve the namespaces below that of the request; paths are
@@ -241,7 +242,7 @@ func (c Config) remove(ctx context.Context, tx engine.Tx, req *engine.Request) (
 			return nil, errs.Newf(errs.KindOf(err), "cannot delete the namespace while leases of its mount %q cannot be revoked (give them up by sys/leases/revoke-force/%s): %w", m.Path, m.Path, err)
 		}
 	}
-	if err := quota.Follow(ctx, tx, ns.Path, ""); err != nil {
+	if err := quota.Follow(ctx, c.Reads, tx, ns.Path, ""); err != nil {
 		return nil, err
 	}
 	return nil, c.Namespaces.Remove(ctx, tx, ns.ID)
