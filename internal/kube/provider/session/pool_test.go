@@ -203,6 +203,33 @@ func TestAStoreThatIsDownIsLeftAlone(t *testing.T) {
 	})
 }
 
+// Guards against one team learning from an error what another asks for.
+func TestAStoreThatIsDownTellsNobodysKeys(t *testing.T) {
+	refused := errs.New(errs.Unavailable, "connection refused by team-a.example")
+	for text, c := range map[string]struct {
+		err  error
+		want string
+	}{
+		"wrapped":   {errs.Newf(errs.Unavailable, "reading %q: %w", "secret/data/team-a/db", errs.Newf(errs.Unavailable, "calling the vault: %w", refused)), "the store cannot be used at the moment"},
+		"deeper":    {errs.Newf(errs.Unavailable, "reading %q: %w", "secret/data/team-a/db", errs.New(errs.Unavailable, "connection refused")), "connection refused"},
+		"no wrap":   {errs.New(errs.Sealed, "reading db: the vault is sealed"), "the store cannot be used at the moment"},
+		"no key":    {errs.New(errs.Exhausted, "slow down: databases are busy"), "slow down: databases are busy"},
+		"exact key": {errs.New(errs.Unavailable, "team-a"), "the store cannot be used at the moment"},
+	} {
+		b := &backend{}
+		run(t, b, func(t *testing.T, p *Pool) {
+			b.fail(c.err)
+			if _, err := p.Read(t.Context(), object(t, 1), provider.Request{Key: "team-a/db"}); err == nil || err.Error() != c.err.Error() {
+				t.Errorf("%s: who asked is told %v", text, err)
+			}
+			_, err := p.Read(t.Context(), object(t, 1), provider.Request{Key: "team-b/db2"})
+			if errs.KindOf(err) != errs.KindOf(c.err) || err.Error() != c.want {
+				t.Errorf("%s: others are told %v, want %q", text, err, c.want)
+			}
+		})
+	}
+}
+
 // TestLoginThatIsRefused guards that a thousand objects of a store that refuses
 // the login do not each try it.
 func TestLoginThatIsRefused(t *testing.T) {

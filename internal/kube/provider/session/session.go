@@ -169,7 +169,7 @@ func (s *session) fly(req provider.Request, f *flight) {
 	f.value, f.err = s.store.Read(context.WithoutCancel(s.ctx), req)
 	f.value.Began = began
 	s.cfg.Observe(s.provider, "Read", f.err)
-	s.note(f.err)
+	s.note(discreet(f.err, req))
 	if f.err != nil {
 		s.land(req, f)
 		return
