@@ -1,7 +1,6 @@
 package session
 
 import (
-	"errors"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -10,44 +9,44 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/provider"
 )
 
-// discreet is as much of err as may be told to whoever asks for something else
-// while the store is down: objects of other namespaces may share a session, and
-// what one of them reads is not for the others to know.
+// discreet is err as it may be told to whoever asks for something else while
+// the store is down, with what was asked for blotted out: objects of other
+// namespaces may share a session, and what one of them reads is not for the
+// others to know.
 func discreet(err error, req provider.Request) error {
-	for e := err; e != nil; e = errors.Unwrap(e) {
-		if !mentions(e.Error(), req.Key) {
-			return errs.As(errs.KindOf(err), e)
-		}
-	}
 	if err == nil {
 		return nil
 	}
-	return errs.New(errs.KindOf(err), "the store cannot be used at the moment")
-}
-
-// mentions reports whether text has a part of key in it, as a word: stores write
-// the key's parts down in their own way.
-func mentions(text, key string) bool {
-	for part := range strings.SplitSeq(key, "/") {
-		if part != "" && hasWord(text, part) {
-			return true
-		}
+	text := err.Error()
+	for part := range strings.SplitSeq(req.Key, "/") { // stores write the parts down in their own way
+		text = blot(text, part)
 	}
-	return false
+	return errs.New(errs.KindOf(err), text)
 }
 
-func hasWord(text, word string) bool {
-	for rest := text; ; {
-		i := strings.Index(rest, word)
+// blot puts "…" in the place of word, wherever it stands as one.
+func blot(text, word string) string {
+	if word == "" {
+		return text
+	}
+	var b strings.Builder
+	for done := 0; ; {
+		i := strings.Index(text[done:], word)
 		if i < 0 {
-			return false
+			b.WriteString(text[done:])
+			return b.String()
 		}
-		before, _ := utf8.DecodeLastRuneInString(rest[:i])
-		after, _ := utf8.DecodeRuneInString(rest[i+len(word):])
-		if !letter(before) && !letter(after) {
-			return true
+		from, to := done+i, done+i+len(word)
+		before, _ := utf8.DecodeLastRuneInString(text[:from])
+		after, _ := utf8.DecodeRuneInString(text[to:])
+		if letter(before) || letter(after) {
+			_, size := utf8.DecodeRuneInString(text[from:])
+			to = from + size
+			b.WriteString(text[done:to])
+		} else {
+			b.WriteString(text[done:from] + "…")
 		}
-		rest = rest[i+1:]
+		done = to
 	}
 }
 
