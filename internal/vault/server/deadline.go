@@ -67,22 +67,19 @@ func (l *limited) Deadline() (time.Time, bool) {
 // Done implements context.Context.
 func (l *limited) Done() <-chan struct{} { return l.full().Done() }
 
-// Err implements context.Context.
+// Err implements context.Context. Once it has said that the context ended it
+// says so for ever, and Done does too.
 func (l *limited) Err() error {
-	l.mu.Lock()
-	inner, ended := l.inner, l.ended
-	l.mu.Unlock()
-	switch {
-	case inner != nil:
+	if inner := l.made(); inner != nil {
 		return inner.Err()
-	case l.parent.Err() != nil:
-		return l.parent.Err()
-	case ended:
-		return context.Canceled
-	case !time.Now().Before(l.until):
-		return context.DeadlineExceeded
 	}
-	return nil
+	l.mu.Lock()
+	ended := l.ended
+	l.mu.Unlock()
+	if !ended && l.parent.Err() == nil && time.Now().Before(l.until) {
+		return nil
+	}
+	return l.full().Err()
 }
 
 // Value implements context.Context. Package context finds its own contexts by a

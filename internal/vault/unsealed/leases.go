@@ -52,6 +52,8 @@ func (v *Vault) syncWork() {
 
 // hold stops all that ends or works by itself, or lets it go on.
 func (v *Vault) hold(held bool) {
+	v.holding.Lock()
+	defer v.holding.Unlock()
 	v.expirer.Hold(held)
 	v.workers.Hold(held)
 	if !held {

@@ -51,6 +51,7 @@ type Vault struct {
 	skipped    map[string]redact.Secret          // likewise of those left out at start; guarded by reload
 	headers    atomic.Pointer[headers.Selection] // which request headers are audited
 	reload     sync.Mutex                        // serialises reloads of mounts and devices
+	holding    sync.Mutex                        // serialises holding and letting go of background work
 	purgeAsked chan struct{}                     // capacity 1; see purge
 
 	lifetime context.Context    // of background work; not a request's

@@ -260,8 +260,11 @@ func isAuth(prefix string) bool { return prefix == "auth" || strings.HasPrefix(p
 // revokeTokens ends the tokens of logins below a path. It is done when it
 // answers: nothing of it has to be tried again later.
 func (c Config) revokeTokens(ctx context.Context, ns engine.Namespace, prefix string) (*engine.Response, error) {
-	_, err := c.RevokeTokens(ctx, ns, prefix)
-	return nil, err
+	n, err := c.RevokeTokens(ctx, ns, prefix)
+	if err != nil {
+		return nil, errs.Newf(errs.KindOf(err), "%d tokens are ended, and others are left; ask again to go on: %w", n, err)
+	}
+	return nil, nil
 }
 
 func (c Config) revokeForce(ctx context.Context, _ engine.Tx, req *engine.Request) (*engine.Response, error) {
