@@ -1,0 +1,293 @@
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// Rotation says which credential is changed, when, who must be seen to use the
+// new one, and what happens to the old one. docs/rotation.md has the guarantees.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:storageversion
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:scope=Namespaced,categories={strongkeep},shortName=rot
+// +kubebuilder:printcolumn:name="Phase",type=string,JSONPath=`.status.phase`
+// +kubebuilder:printcolumn:name="Turn",type=integer,JSONPath=`.status.turn`
+// +kubebuilder:printcolumn:name="Proven",type=string,JSONPath=`.status.proof.summary`
+// +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Progressing")].reason`
+// +kubebuilder:printcolumn:name="Last",type=date,JSONPath=`.status.lastDone`
+// +kubebuilder:printcolumn:name="Next",type=string,JSONPath=`.status.next`
+type Rotation struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	Spec   RotationSpec   `json:"spec"`
+	Status RotationStatus `json:"status,omitempty"`
+}
+
+// RotationList is a list of Rotations.
+//
+// +kubebuilder:object:root=true
+type RotationList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []Rotation `json:"items"`
+}
+
+// RotationSpec is what a user asks for.
+type RotationSpec struct {
+	// What is rotated.
+	Target Target `json:"target"`
+
+	// The class of a RotationPolicy that this credential belongs to, such as
+	// "database". It gives the maximum age where schedule says nothing.
+	// +optional
+	Class string `json:"class,omitempty"`
+
+	// When a new turn begins. Nothing set: on demand only.
+	// +optional
+	Schedule Schedule `json:"schedule,omitempty"`
+
+	// When consumers may be restarted and credentials closed: any of these. None:
+	// always. Staging is harmless and minds no window.
+	// +optional
+	// +kubebuilder:validation:MaxItems=16
+	Windows []Window `json:"windows,omitempty"`
+
+	// When nothing may be touched, whatever the windows say.
+	// +optional
+	// +kubebuilder:validation:MaxItems=32
+	Freezes []Freeze `json:"freezes,omitempty"`
+
+	// Begins no turn, and holds one under way, while true.
+	// +optional
+	Suspend bool `json:"suspend,omitempty"`
+
+	// Manual: a staged turn waits for `strongkeep rotation approve`.
+	// +optional
+	// +kubebuilder:default=Automatic
+	// +kubebuilder:validation:Enum=Automatic;Manual
+	Approval Approval `json:"approval,omitempty"`
+
+	// Who uses the credential.
+	// +optional
+	Consumers Consumers `json:"consumers,omitempty"`
+
+	// What must be shown before the old credential is closed.
+	// +optional
+	Proof Proof `json:"proof,omitempty"`
+
+	// How long old and new both work, and what happens at the limit.
+	// +optional
+	Overlap Overlap `json:"overlap,omitempty"`
+
+	// How consumers are restarted.
+	// +optional
+	Rollout Rollout `json:"rollout,omitempty"`
+}
+
+// Approval says whether a person must agree.
+type Approval string
+
+// The ways of approval.
+const (
+	ApprovalAutomatic Approval = "Automatic"
+	ApprovalManual    Approval = "Manual"
+)
+
+// Schedule says when a turn begins. Several may be set: the first to come counts.
+type Schedule struct {
+	// A cron expression of five fields, such as "0 3 * * 0".
+	// +optional
+	Cron string `json:"cron,omitempty"`
+	// The time zone of cron, such as "Europe/Berlin"; UTC when empty.
+	// +optional
+	TimeZone string `json:"timeZone,omitempty"`
+	// Time from the end of one turn to the beginning of the next, such as "720h".
+	// +optional
+	Interval *metav1.Duration `json:"interval,omitempty"`
+	// The age of the credential, by what its store says, at which a turn begins.
+	// +optional
+	MaxAge *metav1.Duration `json:"maxAge,omitempty"`
+	// Begins a turn when a leak is reported (`strongkeep rotation leaked`), at
+	// once and outside windows; freezes still hold.
+	// +optional
+	// +kubebuilder:default=true
+	OnLeak *bool `json:"onLeak,omitempty"`
+}
+
+// Window is a time that comes again.
+type Window struct {
+	// When it opens: a cron expression of five fields.
+	Cron string `json:"cron"`
+	// How long it is open, such as "4h".
+	Duration metav1.Duration `json:"duration"`
+	// The time zone of cron; UTC when empty.
+	// +optional
+	TimeZone string `json:"timeZone,omitempty"`
+}
+
+// Freeze is a time in which nothing is touched.
+type Freeze struct {
+	From  metav1.Time `json:"from"`
+	Until metav1.Time `json:"until"`
+	// Shown to who asks why nothing happens.
+	// +optional
+	Reason string `json:"reason,omitempty"`
+}
+
+// Consumers says who uses the credential.
+type Consumers struct {
+	// Further Secrets that hold it, beside those that ExternalSecrets feed from
+	// it: copies made by other tools. They must come to hold the new version by
+	// themselves; Strongkeep reads and waits.
+	// +optional
+	// +kubebuilder:validation:MaxItems=256
+	Secrets []SecretRef `json:"secrets,omitempty"`
+	// Further workloads that use it, which cannot be found by walking from Secrets.
+	// +optional
+	// +kubebuilder:validation:MaxItems=256
+	Workloads []WorkloadRef `json:"workloads,omitempty"`
+	// Other clusters where Secrets are fed from the same credential.
+	// +optional
+	// +kubebuilder:validation:MaxItems=32
+	Clusters []ClusterRef `json:"clusters,omitempty"`
+	// Complete: hold while consumers cannot all be known. Known: go on with those
+	// that are known, and say what could not be asked.
+	// +optional
+	// +kubebuilder:default=Complete
+	// +kubebuilder:validation:Enum=Complete;Known
+	Require Completeness `json:"require,omitempty"`
+}
+
+// Completeness says what must be known of consumers.
+type Completeness string
+
+// The kinds of completeness.
+const (
+	RequireComplete Completeness = "Complete"
+	RequireKnown    Completeness = "Known"
+)
+
+// SecretRef names a Secret. Namespace is the Rotation's when empty.
+type SecretRef struct {
+	// +optional
+	Namespace string `json:"namespace,omitempty"`
+	Name      string `json:"name"`
+}
+
+// WorkloadRef names what owns pods. Namespace is the Rotation's when empty.
+type WorkloadRef struct {
+	// +optional
+	// +kubebuilder:default="apps/v1"
+	APIVersion string `json:"apiVersion,omitempty"`
+	Kind       string `json:"kind"`
+	// +optional
+	Namespace string `json:"namespace,omitempty"`
+	Name      string `json:"name"`
+}
+
+// ClusterRef reaches another cluster.
+type ClusterRef struct {
+	Name string `json:"name"`
+	// A Secret of the Rotation's namespace whose key "kubeconfig" reaches it.
+	KubeconfigSecret string `json:"kubeconfigSecret"`
+}
+
+// Proof says what must be shown for each pod.
+type Proof struct {
+	// The evidence required of every pod that uses the credential. Empty: the
+	// strongest that the pod's way of using it can give, at least Template for
+	// environment variables and subPath, File or Template for volumes.
+	// +optional
+	// +listType=set
+	Pod []EvidenceKind `json:"pod,omitempty"`
+	// Whether the backend must say that nobody uses the old credential any more:
+	// Required, WhereKnown (the target can tell) or Ignored.
+	// +optional
+	// +kubebuilder:default=WhereKnown
+	// +kubebuilder:validation:Enum=Required;WhereKnown;Ignored
+	Backend BackendProof `json:"backend,omitempty"`
+}
+
+// BackendProof says what the backend's word is worth.
+type BackendProof string
+
+// The values of BackendProof.
+const (
+	BackendRequired   BackendProof = "Required"
+	BackendWhereKnown BackendProof = "WhereKnown"
+	BackendIgnored    BackendProof = "Ignored"
+)
+
+// EvidenceKind is one way to know that a pod runs on the new credential.
+//
+// +kubebuilder:validation:Enum=Template;File;Application;Backend
+type EvidenceKind string
+
+// The kinds of evidence, weakest first; docs/rotation.md says what each is worth.
+const (
+	// EvidenceTemplate: the pod was created from a template stamped with this
+	// version, after the Secret of that version was confirmed.
+	EvidenceTemplate EvidenceKind = "Template"
+	// EvidenceFile: the mounted file, as its node sees it, is that of this version.
+	EvidenceFile EvidenceKind = "File"
+	// EvidenceApplication: the application says so, by endpoint or annotation.
+	EvidenceApplication EvidenceKind = "Application"
+	// EvidenceBackend: the backend sees the pod's address on the new credential,
+	// and none on the old one.
+	EvidenceBackend EvidenceKind = "Backend"
+)
+
+// Overlap says how long old and new both work.
+type Overlap struct {
+	// The longest time from publishing to closing; 24h when not set. 0 is no limit.
+	// +optional
+	Max *metav1.Duration `json:"max,omitempty"`
+	// At the limit: Hold keeps both working and alerts, RollBack goes back to the old one.
+	// +optional
+	// +kubebuilder:default=Hold
+	// +kubebuilder:validation:Enum=Hold;RollBack
+	AtLimit AtLimit `json:"atLimit,omitempty"`
+	// How long the closed credential is watched before it is removed; 10m when not set.
+	// +optional
+	Watch *metav1.Duration `json:"watch,omitempty"`
+}
+
+// AtLimit says what happens at a limit.
+type AtLimit string
+
+// The values of AtLimit.
+const (
+	AtLimitHold     AtLimit = "Hold"
+	AtLimitRollBack AtLimit = "RollBack"
+)
+
+// Rollout says how consumers are restarted.
+type Rollout struct {
+	// Template: a stamp in the pod template, by server-side apply. Evict: pods are
+	// evicted, nothing in the workload is written (for GitOps tools that undo
+	// foreign changes). None: nobody is restarted; consumers reload by themselves.
+	// +optional
+	// +kubebuilder:default=Template
+	// +kubebuilder:validation:Enum=Template;Evict;None
+	Method RolloutMethod `json:"method,omitempty"`
+	// How many workloads of this Rotation are rolled at once; 5 when not set. The
+	// operator's own limit for the whole cluster counts too.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	MaxConcurrent *int32 `json:"maxConcurrent,omitempty"`
+	// A rollout that is not done in this time has failed; 10m when not set.
+	// +optional
+	Deadline *metav1.Duration `json:"deadline,omitempty"`
+}
+
+// RolloutMethod is a way to restart.
+type RolloutMethod string
+
+// The ways to restart.
+const (
+	RolloutTemplate RolloutMethod = "Template"
+	RolloutEvict    RolloutMethod = "Evict"
+	RolloutNone     RolloutMethod = "None"
+)

@@ -1,0 +1,177 @@
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// Phase is where a turn is.
+type Phase string
+
+// The phases of a turn, in the order of a turn that succeeds; then those beside it.
+const (
+	PhaseIdle       Phase = "Idle"
+	PhaseStaging    Phase = "Staging"
+	PhaseStaged     Phase = "Staged"
+	PhasePublishing Phase = "Publishing"
+	PhaseRolling    Phase = "Rolling"
+	PhaseProving    Phase = "Proving"
+	PhaseQuiescing  Phase = "Quiescing"
+	PhaseRetiring   Phase = "Retiring"
+	PhaseDone       Phase = "Done"
+
+	PhaseHeld        Phase = "Held"
+	PhaseRollingBack Phase = "RollingBack"
+	PhaseFailed      Phase = "Failed"
+)
+
+// Condition types of a Rotation.
+const (
+	// ConditionReady: the spec is valid and the credential not overdue.
+	ConditionReady = "Ready"
+	// ConditionProgressing: a turn is under way and goes on by itself.
+	ConditionProgressing = "Progressing"
+	// ConditionHeld: a turn waits for somebody; the message ends with the next command.
+	ConditionHeld = "Held"
+	// ConditionProven: the last turn ended with evidence for every consumer.
+	ConditionProven = "Proven"
+	// ConditionObserved: everything that must be asked could be asked.
+	ConditionObserved = "Observed"
+)
+
+// Annotations by which people ask; the command line writes them. Values that
+// name a turn count for that turn only.
+const (
+	AnnotationRotate  = Group + "/rotate"           // any text not seen before: begin a turn
+	AnnotationLeaked  = Group + "/leaked"           // the same, and at once
+	AnnotationApprove = Group + "/approve"          // a turn's number: go on from Staged
+	AnnotationHold    = Group + "/hold"             // a reason: hold until the annotation is gone
+	AnnotationResume  = Group + "/resume"           // a turn's number and Held's time: try again
+	AnnotationBack    = Group + "/rollback"         // a turn's number: go back
+	AnnotationAccept  = Group + "/accept-unproven"  // a turn's number: close without full proof
+	AnnotationLost    = Group + "/retire-confirmed" // a turn's number: a person removed the old one (manual)
+)
+
+// RotationStatus is what is known. It is written before the act it announces.
+type RotationStatus struct {
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+	// +optional
+	Phase Phase `json:"phase,omitempty"`
+	// The phase a held turn came from.
+	// +optional
+	HeldFrom Phase `json:"heldFrom,omitempty"`
+	// Number of the turn under way, or of the last one; 0 before the first.
+	// +optional
+	Turn int64 `json:"turn,omitempty"`
+	// Why this turn was begun: Schedule, Interval, Age, Demand, Leak.
+	// +optional
+	Cause string `json:"cause,omitempty"`
+	// The act announced and not known to be done.
+	// +optional
+	Act string `json:"act,omitempty"`
+	// When this phase was entered, the turn begun, the new one published, the old one closed.
+	// +optional
+	Since *metav1.Time `json:"since,omitempty"`
+	// +optional
+	Begun *metav1.Time `json:"begun,omitempty"`
+	// +optional
+	PublishedAt *metav1.Time `json:"publishedAt,omitempty"`
+	// +optional
+	ClosedAt *metav1.Time `json:"closedAt,omitempty"`
+	// Whether the turn is on its way back, and how far: Reopened, Republished, Rolled.
+	// +optional
+	Back string `json:"back,omitempty"`
+	// The version that Secrets must hold, as the store names it, and the one before.
+	// +optional
+	Version string `json:"version,omitempty"`
+	// +optional
+	PreviousVersion string `json:"previousVersion,omitempty"`
+	// Requests already honoured, by annotation.
+	// +optional
+	Honoured map[string]string `json:"honoured,omitempty"`
+
+	// +optional
+	Proof ProofStatus `json:"proof,omitempty"`
+
+	// When the last turn ended well, and when the next begins.
+	// +optional
+	LastDone *metav1.Time `json:"lastDone,omitempty"`
+	// +optional
+	Next string `json:"next,omitempty"`
+	// Where the signed statement of the last turn is, such as "evidence/statements/ns/name/7".
+	// +optional
+	Statement string `json:"statement,omitempty"`
+
+	// What happened in this turn and the one before, oldest first.
+	// +optional
+	Timeline []TimelineEntry `json:"timeline,omitempty"`
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
+
+// TimelineEntry is one thing that happened.
+type TimelineEntry struct {
+	Time metav1.Time `json:"time"`
+	Turn int64       `json:"turn"`
+	// The phase entered.
+	Phase  Phase  `json:"phase"`
+	Reason string `json:"reason,omitempty"`
+	// +optional
+	Message string `json:"message,omitempty"`
+}
+
+// ProofStatus is what is shown so far.
+type ProofStatus struct {
+	// Such as "38/40 pods".
+	// +optional
+	Summary string `json:"summary,omitempty"`
+	// Secrets fed from the credential, and those confirmed to hold the version.
+	// +optional
+	Secrets int32 `json:"secrets,omitempty"`
+	// +optional
+	SecretsConfirmed int32 `json:"secretsConfirmed,omitempty"`
+	// +optional
+	Workloads int32 `json:"workloads,omitempty"`
+	// +optional
+	Pods int32 `json:"pods,omitempty"`
+	// +optional
+	PodsProven int32 `json:"podsProven,omitempty"`
+	// Sessions of the old and the new credential that the backend sees; absent
+	// where it cannot tell.
+	// +optional
+	OldSessions *int32 `json:"oldSessions,omitempty"`
+	// +optional
+	NewSessions *int32 `json:"newSessions,omitempty"`
+	// Whether every source of consumers could be asked, and which could not.
+	// +optional
+	Complete bool `json:"complete,omitempty"`
+	// +optional
+	Unknown []string `json:"unknown,omitempty"`
+	// Each pod with its evidence; at most 200, those without proof first.
+	// +optional
+	Evidence []PodEvidence `json:"evidence,omitempty"`
+}
+
+// PodEvidence is what is known of one pod.
+type PodEvidence struct {
+	// +optional
+	Cluster   string `json:"cluster,omitempty"`
+	Namespace string `json:"namespace"`
+	Pod       string `json:"pod"`
+	UID       string `json:"uid"`
+	// What owns it, such as "Deployment/web".
+	// +optional
+	Workload string `json:"workload,omitempty"`
+	// How it uses the credential, such as "env DB_PASSWORD", "volume /etc/db".
+	// +optional
+	Uses []string `json:"uses,omitempty"`
+	// The kinds of evidence there are.
+	// +optional
+	Has    []EvidenceKind `json:"has,omitempty"`
+	Proven bool           `json:"proven"`
+	// What is missing, and what to do.
+	// +optional
+	Missing string `json:"missing,omitempty"`
+}

@@ -1,0 +1,138 @@
+package consumer
+
+import (
+	"time"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// Object names an object of a cluster. Cluster is empty for our own.
+type Object struct {
+	Cluster string
+	Kind    schema.GroupVersionKind
+	types.NamespacedName
+}
+
+// Wanted is what to look for.
+type Wanted struct {
+	// Namespace of who asks, for names without one.
+	Namespace string
+	// Location of the credential, as provider.Locator has it.
+	Location string
+	// Secrets and Workloads are named by the user, beside what is found.
+	Secrets   []types.NamespacedName
+	Workloads []Object
+	// Clusters are those to be looked at beside our own, by name.
+	Clusters []string
+}
+
+// Graph is what was found, in a stable order: by cluster, namespace, name.
+type Graph struct {
+	Secrets   []Fed
+	Workloads []Workload
+	Pods      []Pod
+	// Others use a Secret without pods of ours: Ingress, Gateway, ServiceAccount,
+	// webhook configuration. They follow the Secret by themselves.
+	Others []Other
+	// Unknown says which sources could not be asked, and why. The graph is
+	// complete when it is empty.
+	Unknown []string
+}
+
+// Fed is a Secret that holds the credential.
+type Fed struct {
+	Object
+	// Feeder is the ExternalSecret that writes it; empty when it is another's.
+	Feeder types.NamespacedName
+	// Version it holds, as the store names it; empty when that is not known.
+	Version string
+	// Digest is the keyed digest of its content (rollout stamps are made of it);
+	// empty when there is no such Secret.
+	Digest string
+	// ResourceVersion it was seen at.
+	ResourceVersion string
+	// Mirror: a copy by another tool or by hand, found by its content.
+	Mirror bool
+	// Problem is why it cannot hold the version wanted: it is immutable, pinned to
+	// a version, its ExternalSecret is suspended or fails. Empty when there is none.
+	Problem string
+}
+
+// UseKind is a way to use a Secret.
+type UseKind string
+
+// The ways. Those of Static never change in a running container.
+const (
+	UseEnv       UseKind = "env"
+	UseEnvFrom   UseKind = "envFrom"
+	UseVolume    UseKind = "volume"
+	UseProjected UseKind = "projected"
+	UseSubPath   UseKind = "subPath"
+	UseCSI       UseKind = "csi"
+	UseImagePull UseKind = "imagePullSecrets"
+	UseVault     UseKind = "vault" // a client of the vault itself
+	UseNamed     UseKind = "named" // the user says so
+)
+
+// Static reports whether a container must be restarted to see a new value.
+func (k UseKind) Static() bool { return k == UseEnv || k == UseEnvFrom || k == UseSubPath }
+
+// Use is one way in which a pod uses one Secret.
+type Use struct {
+	Kind   UseKind
+	Secret string // its name, in the pod's namespace
+	// Container that uses it; empty for the whole pod. Init says that it is an
+	// init container that is over when the pod runs.
+	Container string
+	Init      bool
+	// Where: the variable's name, or the path it is mounted at.
+	Where string
+	// Volume is the name of the volume of the pod that holds it, where there is
+	// one; Items are key → path below the volume; empty for every key.
+	Volume string
+	Items  map[string]string
+}
+
+// Pod is a pod that uses the credential and has not ended.
+type Pod struct {
+	Object
+	UID      types.UID
+	Node, IP string
+	Workload Object // what owns it, at the top; the pod itself for a bare one
+	Uses     []Use
+	// Stamp is the content stamp that the pod was created with; see package rollout.
+	Stamp string
+	// Annotations whose keys begin with strongkeep.io/.
+	Annotations map[string]string
+	Created     time.Time
+	// Ready, and whether it is being deleted. Failing says why it does not run,
+	// such as "container web: CrashLoopBackOff, 3 restarts"; empty when it does.
+	Ready, Deleting bool
+	Failing         string
+}
+
+// Workload owns pods, or will.
+type Workload struct {
+	Object
+	UID  types.UID
+	Uses []Use // of its pod template; empty where the template is not known
+	// Rolls: restarted by changing its pod template (Deployment, StatefulSet with
+	// RollingUpdate, DaemonSet with RollingUpdate, Argo Rollout). Otherwise Why says
+	// what happens instead: waited for (Job), next run (CronJob), evicted and
+	// made anew (ReplicaSet, OnDelete), only a person can (bare pod).
+	Rolls  bool
+	Why    string
+	Paused bool
+	// Stamp of its pod template.
+	Stamp string
+	// Reload is the value of the annotation strongkeep.io/reload: "" (restart),
+	// "restart", "signal" or "none".
+	Reload string
+}
+
+// Other is something else that uses a Secret.
+type Other struct {
+	Object
+	Secret string
+}

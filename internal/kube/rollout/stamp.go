@@ -1,0 +1,59 @@
+package rollout
+
+import (
+	"maps"
+	"slices"
+	"strings"
+)
+
+// AnnotationStamp is on pod templates, and so on pods: what the objects that
+// the pod uses held when the template was written.
+//
+//	secret/NAME=DIGEST,configmap/NAME=DIGEST
+//
+// ordered by name; DIGEST is target.Key's keyed digest of the content.
+const AnnotationStamp = "strongkeep.io/content"
+
+// FieldManager owns the stamp by server-side apply, and nothing else.
+const FieldManager = "strongkeep-rollout"
+
+// Stamp is what a pod template says of the content it is for: "secret/NAME" or
+// "configmap/NAME" to digest.
+type Stamp map[string]string
+
+// ParseStamp reads an annotation. What it does not understand it leaves out:
+// it then differs from what is wanted, and is written anew.
+func ParseStamp(s string) Stamp {
+	stamp := Stamp{}
+	for part := range strings.SplitSeq(s, ",") {
+		name, digest, ok := strings.Cut(part, "=")
+		if ok && name != "" && digest != "" {
+			stamp[name] = digest
+		}
+	}
+	return stamp
+}
+
+// String returns the annotation's value.
+func (s Stamp) String() string {
+	var b strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(s)) {
+		if b.Len() > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString(name)
+		b.WriteByte('=')
+		b.WriteString(s[name])
+	}
+	return b.String()
+}
+
+// Has reports whether s says that everything in wanted has that content.
+func (s Stamp) Has(wanted Stamp) bool {
+	for name, digest := range wanted {
+		if s[name] != digest {
+			return false
+		}
+	}
+	return true
+}

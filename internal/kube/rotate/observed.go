@@ -1,0 +1,174 @@
+package rotate
+
+import (
+	"time"
+
+	"github.com/strongkeep/strongkeep/api/v1alpha1"
+)
+
+// Observed is everything that a decision depends on.
+type Observed struct {
+	Now  time.Time
+	Plan Plan
+	Turn Turn
+	Asks Asks
+	Due  Due
+	// Blind says what could not be asked just now, such as "the vault: connection
+	// refused". While it is not empty nothing is decided that depends on it: the
+	// phase stays as it is.
+	Blind []string
+	// Refused is why this Rotation may not work at all: the credential is another's,
+	// or the spec cannot be meant. Empty when it may.
+	Refused string
+	Gate    Gate
+	// Act is what came of the act last announced.
+	Act     Outcome
+	Secrets Secrets
+	Rolling Rolling
+	Proof   Proof
+}
+
+// Plan is what the Rotation's spec comes to, defaults filled in.
+type Plan struct {
+	Suspend        bool
+	ManualApproval bool
+	NeedComplete   bool
+	NeedBackend    v1alpha1.BackendProof
+	Method         v1alpha1.RolloutMethod
+	OverlapMax     time.Duration // 0: no limit
+	AtLimit        v1alpha1.AtLimit
+	Watch          time.Duration
+}
+
+// Turn is where the turn is, as the status has it.
+type Turn struct {
+	Number    int64
+	Phase     v1alpha1.Phase
+	HeldFrom  v1alpha1.Phase
+	HeldFor   string // the reason of the condition
+	Act       Act    // announced
+	Back      Back
+	Since     time.Time // when Phase was entered
+	Begun     time.Time
+	Published time.Time // zero: not yet
+	Closed    time.Time // zero: open
+}
+
+// Asks are the requests of people that are not honoured yet.
+type Asks struct {
+	Rotate, Leaked  bool
+	Approve         bool
+	Hold            string // a reason
+	Resume          bool
+	RollBack        bool
+	AcceptUnproven  bool
+	RetireConfirmed bool
+}
+
+// Due says whether a turn should begin.
+type Due struct {
+	Cause string    // empty: not now
+	Next  time.Time // zero: by schedule never
+}
+
+// Gate says whether consumers and the old credential may be touched now.
+type Gate struct {
+	Open   bool
+	Reason string    // why not
+	Opens  time.Time // zero: not known
+	// Slot: fewer turns are past Staged than the operator allows.
+	Slot bool
+}
+
+// Act is something with an effect. It is announced in the status before it is
+// done, and may be done again.
+type Act string
+
+// The acts. What they mean to a credential is target.Target's.
+const (
+	NoAct      Act = ""
+	ActStage   Act = "Stage"
+	ActPublish Act = "Publish"
+	ActRoll    Act = "Roll" // restart those that need it
+	ActClose   Act = "Close"
+	ActReopen  Act = "Reopen"
+	ActRestore Act = "Restore" // publish the old one again
+	ActUnroll  Act = "Unroll"  // restart on the old one
+	ActRetire  Act = "Retire"
+	ActDiscard Act = "Discard" // retire the new one of a turn that went back
+	ActRecord  Act = "Record"  // sign and store the statement
+)
+
+// Outcome is what came of an act.
+type Outcome struct {
+	Act  Act
+	Done bool
+	// Failed is why not; empty while it is not known. Again: worth another try by
+	// itself. Waits: somebody must do something first.
+	Failed string
+	Again  bool
+	Waits  bool
+	Tries  int
+	Last   time.Time
+}
+
+// Back is how far a turn is on its way back.
+type Back string
+
+// The steps back, in their order. Nothing is undone twice, and what was not
+// done is not undone.
+const (
+	Forward     Back = ""
+	BackWanted  Back = "Wanted"
+	BackOpen    Back = "Reopened"
+	BackShown   Back = "Republished"
+	BackRolled  Back = "Rolled"
+	BackCleared Back = "Discarded"
+)
+
+// Secrets is how far the Secrets are that are fed from the credential.
+type Secrets struct {
+	Total, Confirmed int
+	Late             []string // each with what is known about why
+	// Stuck are those that can never hold the version by themselves: immutable,
+	// pinned, suspended.
+	Stuck []string
+}
+
+// Rolling is how far restarts are.
+type Rolling struct {
+	Total, Done int
+	Under       []string // being restarted, or waiting for a slot
+	Waiting     []string // paused, or a Job that runs: each with why
+	Failed      []string // each with why
+}
+
+// Proof is what is shown.
+type Proof struct {
+	Pods, Proven int
+	Missing      []string // pods without proof that may still come
+	Never        []string // pods that cannot be proven: each with why and what to do
+	Unknown      []string // sources of consumers that could not be asked
+	// Failing are consumers that do not run since the credential was published;
+	// before that, Failing was so already, and is not held against the turn.
+	Failing []string
+	// Backend: whether the target sees sessions, and the old ones it sees.
+	Backend     bool
+	OldSessions int
+	// Reset: the backend saw consumers refused since the old one was closed.
+	Refused []string
+}
+
+// Step is what is to be done now.
+type Step struct {
+	Phase    v1alpha1.Phase
+	HeldFrom v1alpha1.Phase // with PhaseHeld
+	Back     Back
+	Act      Act    // to be announced, then done; NoAct: wait
+	Begin    string // the cause, when a new turn begins
+	Reason   string // CamelCase, for the condition
+	Message  string
+	Next     string // the command that goes on, for who reads; empty when none is needed
+	// After: look again no later than that; 0 means when something changes.
+	After time.Duration
+}
