@@ -86,6 +86,15 @@ type RotationStatus struct {
 	Version string `json:"version,omitempty"`
 	// +optional
 	PreviousVersion string `json:"previousVersion,omitempty"`
+	// Where the credential is read: server, namespace and path, never a value. Two
+	// Rotations of one location: the younger is refused.
+	// +optional
+	Location string `json:"location,omitempty"`
+	// Consumers that did not run before this turn published, with the number of
+	// their pods that did not, such as "apps/Deployment/ns/web": 2. They are not
+	// held against the turn.
+	// +optional
+	Baseline map[string]int32 `json:"baseline,omitempty"`
 	// Requests already honoured, by annotation.
 	// +optional
 	Honoured map[string]string `json:"honoured,omitempty"`
@@ -102,6 +111,11 @@ type RotationStatus struct {
 	// +optional
 	Statement string `json:"statement,omitempty"`
 
+	// Statements that the vault has not taken yet, oldest first.
+	// +optional
+	// +kubebuilder:validation:MaxItems=4
+	Pending []PendingStatement `json:"pending,omitempty"`
+
 	// What happened in this turn and the one before, oldest first.
 	// +optional
 	Timeline []TimelineEntry `json:"timeline,omitempty"`
@@ -109,6 +123,14 @@ type RotationStatus struct {
 	// +listType=map
 	// +listMapKey=type
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
+
+// PendingStatement is a statement that waits to be signed and stored.
+type PendingStatement struct {
+	Turn int64 `json:"turn"`
+	// The statement as JSON, at most 64 KiB: pods are left out of a greater one,
+	// those with proof first, and it says how many.
+	Statement string `json:"statement"`
 }
 
 // TimelineEntry is one thing that happened.

@@ -3,19 +3,15 @@ package externalsecret
 import (
 	"context"
 	"fmt"
-	"regexp"
-	"slices"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
-	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/gather"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/stores"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/target"
 )
 
@@ -129,68 +125,11 @@ func templateRefs(es *v1.ExternalSecret) []templateRef {
 	return refs
 }
 
-func (r *Reconciler) answersFor(store v1.Store) bool {
-	c := store.StoreSpec().Controller
-	return c == "" || c == r.Class
-}
+func (r *Reconciler) lookup() stores.Lookup { return stores.Lookup{Reader: r.Client, Class: r.Class} }
+
+func (r *Reconciler) answersFor(store v1.Store) bool { return r.lookup().Answers(store) }
 
 // store returns the store that ref names from namespace, if namespace may use it.
 func (r *Reconciler) store(ctx context.Context, namespace string, ref v1.SecretStoreRef) (v1.Store, error) {
-	key := v1.KeyFor(ref, namespace)
-	var store v1.Store = &v1.SecretStore{}
-	if key.Kind == v1.KindClusterSecretStore {
-		store = &v1.ClusterSecretStore{}
-	}
-	if err := r.Client.Get(ctx, key.NamespacedName(), store); err != nil {
-		if apierrors.IsNotFound(err) {
-			return nil, errs.Newf(errs.Unavailable, "%s does not exist: create it, or correct the reference", key)
-		}
-		return nil, errs.Newf(errs.Unavailable, "getting %s: %w", key, err)
-	}
-	if key.Kind == v1.KindClusterSecretStore {
-		ok, err := r.admits(ctx, store.StoreSpec().Conditions, namespace)
-		if err != nil {
-			return nil, err
-		}
-		if !ok {
-			return nil, errs.Newf(errs.Denied, "%s does not admit namespace %q: see its spec.conditions", key, namespace)
-		}
-	}
-	return store, nil
-}
-
-// admits reports whether any condition admits namespace. No conditions admit all.
-func (r *Reconciler) admits(ctx context.Context, conditions []v1.ClusterSecretStoreCondition, namespace string) (bool, error) {
-	if len(conditions) == 0 {
-		return true, nil
-	}
-	for _, c := range conditions {
-		if slices.Contains(c.Namespaces, namespace) {
-			return true, nil
-		}
-		for _, expression := range c.NamespaceRegexes {
-			re, err := regexp.Compile(expression)
-			if err != nil {
-				return false, errs.Newf(errs.Invalid, "spec.conditions: %q is not a regular expression", expression)
-			}
-			if re.MatchString(namespace) {
-				return true, nil
-			}
-		}
-		if c.NamespaceSelector == nil {
-			continue
-		}
-		selector, err := metav1.LabelSelectorAsSelector(c.NamespaceSelector)
-		if err != nil {
-			return false, errs.Newf(errs.Invalid, "spec.conditions: namespaceSelector: %w", err)
-		}
-		m, err := r.metadata(ctx, "Namespace", types.NamespacedName{Name: namespace})
-		if err != nil {
-			return false, errs.Newf(errs.Unavailable, "getting Namespace %q: %w", namespace, err)
-		}
-		if m != nil && selector.Matches(labels.Set(m.Labels)) {
-			return true, nil
-		}
-	}
-	return false, nil
+	return r.lookup().Store(ctx, namespace, ref)
 }
