@@ -25,6 +25,12 @@ type Wanted struct {
 	Workloads []Object
 	// Clusters are those to be looked at beside our own, by name.
 	Clusters []string
+	// Scan asks for a search of every Secret and ConfigMap for copies of the
+	// values, which reads them all: once per turn, before publishing, is enough.
+	Scan bool
+	// Live asks the API server for pods and workloads, and not the caches that
+	// follow it: for the last look before something cannot be undone.
+	Live bool
 }
 
 // Graph is what was found, in a stable order: by cluster, namespace, name.
@@ -38,11 +44,15 @@ type Graph struct {
 	// Unknown says which sources could not be asked, and why. The graph is
 	// complete when it is empty.
 	Unknown []string
+	// Bounds says what was not looked at because the operator is set so, such as
+	// other namespaces. It is for people, and does not make the graph incomplete.
+	Bounds []string
 }
 
-// Fed is a Secret that holds the credential.
+// Fed is a Secret that holds the credential, or a ConfigMap that should not.
 type Fed struct {
 	Object
+	UID types.UID
 	// Feeder is the ExternalSecret that writes it; empty when it is another's.
 	Feeder types.NamespacedName
 	// Version it holds, as the store names it; empty when that is not known.
@@ -54,9 +64,13 @@ type Fed struct {
 	ResourceVersion string
 	// Mirror: a copy by another tool or by hand, found by its content.
 	Mirror bool
+	// Source is the Secret that a known tool copies this one from.
+	Source types.NamespacedName
 	// Problem is why it cannot hold the version wanted: it is immutable, pinned to
 	// a version, its ExternalSecret is suspended or fails. Empty when there is none.
 	Problem string
+	// Stuck: the Problem does not go away by itself.
+	Stuck bool
 }
 
 // UseKind is a way to use a Secret.
@@ -70,13 +84,16 @@ const (
 	UseProjected UseKind = "projected"
 	UseSubPath   UseKind = "subPath"
 	UseCSI       UseKind = "csi"
+	UseStorage   UseKind = "storage" // the node mounts a volume with it
 	UseImagePull UseKind = "imagePullSecrets"
 	UseVault     UseKind = "vault" // a client of the vault itself
 	UseNamed     UseKind = "named" // the user says so
 )
 
 // Static reports whether a container must be restarted to see a new value.
-func (k UseKind) Static() bool { return k == UseEnv || k == UseEnvFrom || k == UseSubPath }
+func (k UseKind) Static() bool {
+	return k == UseEnv || k == UseEnvFrom || k == UseSubPath || k == UseStorage
+}
 
 // Use is one way in which a pod uses one Secret.
 type Use struct {
@@ -99,7 +116,10 @@ type Pod struct {
 	Object
 	UID      types.UID
 	Node, IP string
-	Workload Object // what owns it, at the top; the pod itself for a bare one
+	// Workload is what restarts it, the highest owner that is known how to restart:
+	// of a Deployment that another object owns, the Deployment; of a pod of a
+	// CronJob's Job, the Job. The pod itself for a bare one.
+	Workload Object
 	Uses     []Use
 	// Stamp is the content stamp that the pod was created with; see package rollout.
 	Stamp string
@@ -121,8 +141,13 @@ type Workload struct {
 	// RollingUpdate, DaemonSet with RollingUpdate, Argo Rollout). Otherwise Why says
 	// what happens instead: waited for (Job), next run (CronJob), evicted and
 	// made anew (ReplicaSet, OnDelete), only a person can (bare pod).
-	Rolls  bool
+	Rolls bool
+	// Manner is the same for programs.
+	Manner Manner
 	Why    string
+	// Owner is the object that owns it, and that may undo what is written to it;
+	// zero when there is none.
+	Owner  Object
 	Paused bool
 	// Stamp of its pod template.
 	Stamp string
@@ -130,6 +155,18 @@ type Workload struct {
 	// "restart", "signal" or "none".
 	Reload string
 }
+
+// Manner is how the pods of a workload come to be made anew.
+type Manner string
+
+// The manners.
+const (
+	MannerTemplate Manner = "Template" // by changing its pod template
+	MannerEvict    Manner = "Evict"    // by evicting them: the owner makes new ones
+	MannerWait     Manner = "Wait"     // they end by themselves
+	MannerNext     Manner = "Next"     // nothing runs: the next run is a new pod
+	MannerPerson   Manner = "Person"   // only a person can
+)
 
 // Other is something else that uses a Secret.
 type Other struct {
