@@ -152,6 +152,16 @@ func (k Key) Sources(versions []string) string {
 	return m.sum()
 }
 
+// Digest returns the MAC of what an object gives to the pods that use it: its
+// data, and nothing of its metadata. object says which it is, such as
+// "secret/NAMESPACE/NAME", so that equal data in two places does not look equal.
+func (k Key) Digest(object string, data map[string][]byte) string {
+	m := k.mac("digest")
+	m.text(object)
+	m.secrets(data)
+	return m.sum()
+}
+
 type owned struct{ labels, annotations map[string]json.RawMessage }
 
 // ownedMetadata returns the labels and annotations that manager applied, keyed
