@@ -2,11 +2,11 @@ package dbtest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -19,7 +19,33 @@ const adminPassword = "adm:n/p@ss w%rd"
 // PostgreSQL returns the PostgreSQL of this test binary. It logs every statement.
 func PostgreSQL(t testing.TB) *Server {
 	t.Helper()
-	return all.get(t, "postgres", postgres("-c", "log_statement=all", "-c", "log_connections=on", "-c", "fsync=off"))
+	return all.get(t, "postgres", postgres("", loggedPostgres...))
+}
+
+// loggedPostgres logs every statement, and may lose some in a power cut.
+var loggedPostgres = []string{"-c", "log_statement=all", "-c", "log_connections=on", "-c", "fsync=off"}
+
+// Open runs a database, "postgres" or "mariadb", that listens on host too, where
+// others than this machine reach it (Server.Outside), and takes logins with a
+// password from anywhere. It needs no test: the caller calls Close at the end, or
+// Main does. Only the first call for a kind says on which host. The error of a
+// database that is not installed names its package.
+func Open(kind, host string) (*Server, error) {
+	start := map[string]func(string) (*Server, error){"postgres": postgres(host, loggedPostgres...), "mariadb": mariadb(host)}[kind]
+	if start == nil {
+		return nil, fmt.Errorf("there is no database %q: use postgres or mariadb", kind)
+	}
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	kind += "@" + host
+	if s := all.servers[kind]; s != nil {
+		return s, s.start()
+	}
+	s, err := all.make(kind, start)
+	if err == nil {
+		all.servers[kind] = s
+	}
+	return s, err
 }
 
 // DurablePostgreSQL is PostgreSQL as it is in production, for a benchmark. The
@@ -27,7 +53,7 @@ func PostgreSQL(t testing.TB) *Server {
 func DurablePostgreSQL() (*Server, error) {
 	all.mu.Lock()
 	defer all.mu.Unlock()
-	s, err := all.make("postgres", postgres())
+	s, err := all.make("postgres", postgres(""))
 	if err == nil {
 		all.servers["postgres"] = s
 	}
@@ -37,7 +63,10 @@ func DurablePostgreSQL() (*Server, error) {
 // Close ends all databases of this program, where it is no test that Main runs.
 func Close() { all.close() }
 
-func postgres(flags ...string) func(dir string) (*Server, error) {
+// hosts is the loopback, and host unless it is empty.
+func hosts(host string) string { return strings.TrimSuffix("127.0.0.1,"+host, ",") }
+
+func postgres(host string, flags ...string) func(dir string) (*Server, error) {
 	return func(dir string) (*Server, error) {
 		server, err := program("postgresql", "/usr/lib/postgresql/*/bin/postgres")
 		if err != nil {
@@ -56,12 +85,14 @@ func postgres(flags ...string) func(dir string) (*Server, error) {
 			"-A", "scram-sha-256", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync", "--no-instructions"); err != nil {
 			return nil, err
 		}
-		port, err := freePort()
+		if err := letIn(filepath.Join(data, "pg_hba.conf"), host); err != nil {
+			return nil, err
+		}
+		port, err := s.place(host)
 		if err != nil {
 			return nil, err
 		}
-		s.Address = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
-		s.args = []string{"-D", data, "-p", strconv.Itoa(port), "-k", "", "-c", "listen_addresses=127.0.0.1",
+		s.args = []string{"-D", data, "-p", port, "-k", "", "-c", "listen_addresses=" + hosts(host),
 			"-c", "shared_buffers=16MB", "-c", "restart_after_crash=off"}
 		s.args = append(s.args, flags...)
 		s.ping = func(ctx context.Context) error {
@@ -83,10 +114,27 @@ func postgres(flags ...string) func(dir string) (*Server, error) {
 	}
 }
 
+// letIn has PostgreSQL take passwords from everywhere, if it listens on host.
+func letIn(rules, host string) error {
+	if host == "" {
+		return nil
+	}
+	f, err := os.OpenFile(rules, os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString("host all all 0.0.0.0/0 scram-sha-256\n")
+	return errors.Join(err, f.Close())
+}
+
 // MariaDB returns the MariaDB of this test binary. It logs every statement.
 func MariaDB(t testing.TB) *Server {
 	t.Helper()
-	return all.get(t, "mariadb", func(dir string) (*Server, error) {
+	return all.get(t, "mariadb", mariadb(""))
+}
+
+func mariadb(host string) func(dir string) (*Server, error) {
+	return func(dir string) (*Server, error) {
 		server, err := program("mariadb-server", "/usr/sbin/mariadbd")
 		if err != nil {
 			return nil, err
@@ -104,17 +152,16 @@ func MariaDB(t testing.TB) *Server {
 		if err := os.WriteFile(first, []byte(script), 0o644); err != nil {
 			return nil, err
 		}
-		port, err := freePort()
+		port, err := s.place(host)
 		if err != nil {
 			return nil, err
 		}
-		s.Address = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 		s.args = []string{"--no-defaults", "--datadir=" + data, "--socket=" + filepath.Join(dir, "sock"), "--pid-file=" + filepath.Join(dir, "pid"),
-			"--port=" + strconv.Itoa(port), "--bind-address=127.0.0.1", "--init-file=" + first, "--skip-name-resolve",
+			"--port=" + port, "--bind-address=" + hosts(host), "--init-file=" + first, "--skip-name-resolve",
 			"--innodb-buffer-pool-size=16M", "--innodb-flush-log-at-trx-commit=0", "--general-log", "--general-log-file=" + filepath.Join(dir, "log")}
 		s.ping = dial(s)
 		return s, nil
-	})
+	}
 }
 
 // Redis returns the Redis of this test binary.
@@ -136,12 +183,11 @@ func Redis(t testing.TB) *Server {
 		if err := os.Chmod(users, 0o666); err != nil {
 			return nil, err
 		}
-		port, err := freePort()
+		port, err := s.place("")
 		if err != nil {
 			return nil, err
 		}
-		s.Address = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
-		s.args = []string{"--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--dir", dir, "--save", "", "--aclfile", users}
+		s.args = []string{"--port", port, "--bind", "127.0.0.1", "--dir", dir, "--save", "", "--aclfile", users}
 		s.ping = dial(s)
 		return s, nil
 	})

@@ -23,6 +23,7 @@ import (
 type Server struct {
 	Kind     string // "postgres", "mariadb" or "redis"
 	Address  string // 127.0.0.1:port, the same after a restart
+	Outside  string // the same port on the host given to Open; empty without
 	User     string // may do everything
 	Password string // of User, when the server was made
 	LogFile  string // what it wrote, every statement included
@@ -281,7 +282,8 @@ func (f *fleet) make(kind string, make func(dir string) (*Server, error)) (*Serv
 	if err != nil {
 		return nil, err
 	}
-	s.Kind, s.Dir, s.LogFile = kind, dir, filepath.Join(dir, "log")
+	s.Kind, _, _ = strings.Cut(kind, "@")
+	s.Dir, s.LogFile = dir, filepath.Join(dir, "log")
 	return s, s.start()
 }
 
@@ -354,6 +356,20 @@ func run(dir string, as *syscall.Credential, path string, args ...string) error 
 		return fmt.Errorf("running %s: %w\n%s", path, err, out)
 	}
 	return nil
+}
+
+// place gives the server addresses, and returns their port.
+func (s *Server) place(host string) (string, error) {
+	port, err := freePort()
+	if err != nil {
+		return "", err
+	}
+	text := strconv.Itoa(port)
+	s.Address = net.JoinHostPort("127.0.0.1", text)
+	if host != "" {
+		s.Outside = net.JoinHostPort(host, text)
+	}
+	return text, nil
 }
 
 func freePort() (int, error) {
