@@ -14,6 +14,13 @@ import (
 // ordered by name; DIGEST is target.Key's keyed digest of the content.
 const AnnotationStamp = "strongkeep.io/content"
 
+// AnnotationBefore is on pods that were there when what they use came to hold
+// what is wanted now, where templates carry no stamp (method Evict): what it held
+// before, written as a stamp is; any text that is no digest stands for what is not
+// known. An entry is never overwritten while the pod lives: its containers
+// started with the first. A pod without an entry was created later.
+const AnnotationBefore = "strongkeep.io/content-before"
+
 // FieldManager owns the stamp by server-side apply, and nothing else.
 const FieldManager = "strongkeep-rollout"
 
