@@ -81,6 +81,20 @@ type RotationStatus struct {
 	// Whether the turn is on its way back, and how far: Reopened, Republished, Rolled.
 	// +optional
 	Back string `json:"back,omitempty"`
+	// Why it went back, until the next turn begins.
+	// +optional
+	BackReason string `json:"backReason,omitempty"`
+	// +optional
+	BackMessage string `json:"backMessage,omitempty"`
+	// When a person last let this turn go on; limits count from then.
+	// +optional
+	ResumedAt *metav1.Time `json:"resumedAt,omitempty"`
+	// Why it is held, such as "ProofImpossible"; with phase Held only.
+	// +optional
+	HeldFor string `json:"heldFor,omitempty"`
+	// Whether nothing was published before this turn.
+	// +optional
+	First bool `json:"first,omitempty"`
 	// The version that Secrets must hold, as the store names it, and the one before.
 	// +optional
 	Version string `json:"version,omitempty"`

@@ -26,6 +26,11 @@ type Observed struct {
 	Secrets Secrets
 	Rolling Rolling
 	Proof   Proof
+	// Watched is for how long this process has watched the closed credential by a
+	// clock that does not leap (time.Since), with nothing blind in between: 0 after a
+	// restart, after a blind look and while it is not closed. Removing waits for it,
+	// so that time in which nobody looked does not count.
+	Watched time.Duration
 }
 
 // Plan is what the Rotation's spec comes to, defaults filled in.
@@ -40,9 +45,15 @@ type Plan struct {
 	Watch          time.Duration
 }
 
-// Turn is where the turn is, as the status has it.
+// Turn is where the turn is, as the status has it. Turn.Take says how it changes.
 type Turn struct {
-	Number    int64
+	Number int64
+	// Known is the last turn that the target knows of; the next one is above it.
+	Known int64
+	// NoOld: nothing was published before this turn, so that there is nothing to
+	// close or to go back to.
+	NoOld     bool
+	Cause     string // one of the causes
 	Phase     v1alpha1.Phase
 	HeldFrom  v1alpha1.Phase
 	HeldFor   string // the reason of the condition
@@ -50,13 +61,18 @@ type Turn struct {
 	Back      Back
 	Since     time.Time // when Phase was entered
 	Begun     time.Time
-	Published time.Time // zero: not yet
-	Closed    time.Time // zero: open
+	Published time.Time // zero: not known to be
+	Closed    time.Time // zero: open, or not known to be closed
+	Resumed   time.Time // when a person let it go on; limits count from then
+	// Why it went back: a reason and a text, until the next turn begins.
+	Why, WhyText string
 }
 
-// Asks are the requests of people that are not honoured yet.
+// Asks are the requests of people. Rotate and Leaked are true until a Step has
+// that Cause; the others for as long as their annotation stands and names this
+// turn (Resume: this turn and this Held's Since).
 type Asks struct {
-	Rotate, Leaked  bool
+	Rotate, Leaked  bool // Leaked only if the schedule says onLeak
 	Approve         bool
 	Hold            string // a reason
 	Resume          bool
@@ -64,6 +80,15 @@ type Asks struct {
 	AcceptUnproven  bool
 	RetireConfirmed bool
 }
+
+// The causes of a turn.
+const (
+	CauseSchedule = "Schedule"
+	CauseInterval = "Interval"
+	CauseAge      = "Age"
+	CauseDemand   = "Demand"
+	CauseLeak     = "Leak"
+)
 
 // Due says whether a turn should begin.
 type Due struct {
@@ -76,6 +101,8 @@ type Gate struct {
 	Open   bool
 	Reason string    // why not
 	Opens  time.Time // zero: not known
+	// Frozen: it is closed by a freeze, which holds after a leak too.
+	Frozen bool
 	// Slot: fewer turns are past Staged than the operator allows.
 	Slot bool
 }
@@ -99,10 +126,14 @@ const (
 	ActRecord  Act = "Record"  // sign and store the statement
 )
 
-// Outcome is what came of an act.
+// Outcome is what came of an act. It is zero when that is not known: after a
+// restart, and once a Step with another Act was written. It counts only if Act and
+// Number are those of the Turn. Of ActRoll and ActUnroll, which are done again
+// until Rolling says that nothing is left, Done means that a round went well.
 type Outcome struct {
-	Act  Act
-	Done bool
+	Act    Act
+	Number int64 // of the turn
+	Done   bool
 	// Failed is why not; empty while it is not known. Again: worth another try by
 	// itself. Waits: somebody must do something first.
 	Failed string
@@ -126,7 +157,9 @@ const (
 	BackCleared Back = "Discarded"
 )
 
-// Secrets is how far the Secrets are that are fed from the credential.
+// Secrets is how far the Secrets are that are fed from the credential: with the
+// version that readers are to see, which on the way back is the old one again.
+// Rolling and Proof are about that version too.
 type Secrets struct {
 	Total, Confirmed int
 	Late             []string // each with what is known about why
@@ -152,10 +185,11 @@ type Proof struct {
 	// Failing are consumers that do not run since the credential was published;
 	// before that, Failing was so already, and is not held against the turn.
 	Failing []string
-	// Backend: whether the target sees sessions, and the old ones it sees.
+	// Backend: whether the target sees sessions. OldSessions are those of the
+	// credential that is to go: on the way back, the new one.
 	Backend     bool
 	OldSessions int
-	// Reset: the backend saw consumers refused since the old one was closed.
+	// Refused are those whom the backend refused since the old one was closed.
 	Refused []string
 }
 
@@ -164,11 +198,19 @@ type Step struct {
 	Phase    v1alpha1.Phase
 	HeldFrom v1alpha1.Phase // with PhaseHeld
 	Back     Back
-	Act      Act    // to be announced, then done; NoAct: wait
-	Begin    string // the cause, when a new turn begins
-	Reason   string // CamelCase, for the condition
-	Message  string
-	Next     string // the command that goes on, for who reads; empty when none is needed
+	Act      Act // to be announced, then done; NoAct: wait
+	// Later: Act stays announced, but is not done now.
+	Later bool
+	// Did is the act announced before, now known to be done.
+	Did   Act
+	Begin string // the cause, when a new turn begins
+	// Cause, when that of the turn under way changes: a leak was reported.
+	Cause string
+	// Extend: a person let the turn go on; limits count from now.
+	Extend  bool
+	Reason  string // CamelCase, for the condition
+	Message string
+	Next    string // the command that goes on, for who reads; empty when none is needed
 	// After: look again no later than that; 0 means when something changes.
 	After time.Duration
 }
