@@ -88,6 +88,27 @@ type Change struct {
 	Topic     string // what changed, when not Connected
 }
 
+// Caller is a Store that passes requests of its own wire on, for who turns
+// credentials and does not only read them.
+type Caller interface {
+	// Call makes one authenticated request. path is that of the store's own API: for
+	// a vault what stands behind "/v1/", with a query if need be. body is sent as
+	// JSON; nil sends none. The answer is its "data", nil when there is none.
+	// Besides the kinds of Read, Invalid is what the server refuses as a bad
+	// request, a conflict of state among it. No error holds anything of the body.
+	Call(ctx context.Context, method, path string, body any) (json.RawMessage, error)
+}
+
+// Locator is a Store that can say where its secrets are in a way that does not
+// depend on who refers to them: two names are equal when the secrets are the
+// same. Names are public.
+type Locator interface {
+	// Locate names what is at a path of the store's own API.
+	Locate(path string) string
+	// LocateKey names what Read reads for key; "" when it is no key.
+	LocateKey(key string) string
+}
+
 // Cluster reads the objects that a store's settings refer to. Only a Scope makes Refs.
 type Cluster interface {
 	// SecretKey returns one key of a Secret.

@@ -81,6 +81,53 @@ func Run(t *testing.T, h Harness) {
 	t.Run("concurrent", func(t *testing.T) { testConcurrent(t, h) })
 	t.Run("strict settings", func(t *testing.T) { testStrict(t, h) })
 	t.Run("nothing leaks", func(t *testing.T) { testPrinting(t, h) })
+	st := h.Open(t)
+	if l, ok := st.(provider.Locator); ok {
+		t.Run("locations", func(t *testing.T) { testLocations(t, l) })
+	}
+	if c, ok := st.(provider.Caller); ok {
+		t.Run("calls", func(t *testing.T) { testCalls(t, c) })
+	}
+}
+
+// A location is one name for one secret, however its key is written, and never
+// that of another one.
+func testLocations(t *testing.T, l provider.Locator) {
+	seen := map[string]string{}
+	for _, key := range []string{"app/config", "app/other"} {
+		name := l.LocateKey(key)
+		if name == "" || name != l.LocateKey("/"+key+"/") {
+			t.Errorf("key %q is at %q, with slashes around it at %q", key, name, l.LocateKey("/"+key+"/"))
+		}
+		if other, twice := seen[name]; twice {
+			t.Errorf("keys %q and %q are both at %q", key, other, name)
+		}
+		seen[name] = key
+	}
+	for _, key := range []string{"", "a/../b", "a//b"} {
+		if name := l.LocateKey(key); name != "" {
+			t.Errorf("%q is no key, and at %q", key, name)
+		}
+	}
+	if l.Locate("a/b") == l.Locate("a/c") || l.Locate("a/b") != l.Locate("/a/b/") {
+		t.Error("paths and their names do not fit together")
+	}
+}
+
+// What cannot be a request is refused before it is one, and quotes no body.
+func testCalls(t *testing.T, c provider.Caller) {
+	for _, bad := range []struct{ method, path string }{
+		{"GET", ""}, {"GET", "a/../b"}, {"GET", "a//b"}, {"GET", "https://elsewhere.example/x"}, {"GET", "//elsewhere.example/x"},
+		{"BREW", "app/config"}, {"POST", "app/config?version=1"},
+	} {
+		_, err := c.Call(t.Context(), bad.method, bad.path, map[string]string{"password": Canary})
+		if err == nil || strings.Contains(err.Error(), Canary) {
+			t.Errorf("%s %q: %v, want a refusal that quotes nothing", bad.method, bad.path, err)
+		}
+	}
+	if _, err := c.Call(t.Context(), "POST", "app/config", func() string { return Canary }); err == nil || strings.Contains(err.Error(), Canary) {
+		t.Errorf("a body that is no JSON: %v", err)
+	}
 }
 
 func testRead(t *testing.T, h Harness) {

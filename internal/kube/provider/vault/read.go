@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"strconv"
+	"strings"
 
 	"github.com/hashicorp/vault/api"
 
@@ -135,7 +137,7 @@ func (s *store) value(body []byte, req provider.Request, path string) (provider.
 		return bad()
 	}
 	if s.settings.Version == "v1" {
-		return provider.Value{Data: canonical(outer.Data)}, nil
+		return provider.Value{Data: canonical(outer.Data), Version: versionOf(path, outer.Data)}, nil
 	}
 	var inner kv2Body
 	if json.Unmarshal(outer.Data, &inner) != nil {
@@ -154,6 +156,25 @@ func (s *store) value(body []byte, req provider.Request, path string) (provider.
 		return provider.Value{}, s.explain(errs.New(errs.NotExist, ""), req, path)
 	}
 	return provider.Value{Data: canonical(inner.Data), Version: inner.Metadata.Version.String()}, nil
+}
+
+// versionOf returns the version that the database engine gives with what it
+// publishes at alternating-creds/NAME, a number. Anywhere else "version" may be
+// a part of the secret, and is not public.
+func versionOf(path string, data json.RawMessage) string {
+	segments := strings.Split(path, "/")
+	if len(segments) < 3 || segments[len(segments)-2] != "alternating-creds" {
+		return ""
+	}
+	var published struct{ Version json.RawMessage }
+	if json.Unmarshal(data, &published) != nil {
+		return ""
+	}
+	version := strings.Trim(string(published.Version), `"`)
+	if _, err := strconv.ParseUint(version, 10, 64); err != nil {
+		return ""
+	}
+	return version
 }
 
 // canonical writes an object with sorted keys, no white space and no needless

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -27,12 +28,16 @@ type Server struct {
 	SecretID  string
 	NoEvents  bool // answer 404 to a subscription
 	Check     func(*http.Request)
+	// Answer, when set, answers what has a token and is not one of the endpoints
+	// above: ok false leaves it to the secrets. data nil is 204 with status 200.
+	Answer func(method, path string, body []byte) (status int, data any, ok bool)
 
 	mu       sync.Mutex
 	next     int
 	tokens   map[string]bool
 	secrets  map[string][]version // "my-app/config" of secret/
 	v1       map[string]json.RawMessage
+	raw      map[string]json.RawMessage // by whole path
 	meta     map[string]map[string]string
 	denied   map[string]bool
 	status   int // answer to everything but logins, when not 0
@@ -48,7 +53,7 @@ type version struct {
 // New returns an unstarted server that knows the token "root".
 func New() *Server {
 	return &Server{
-		tokens: map[string]bool{"root": true}, secrets: map[string][]version{}, v1: map[string]json.RawMessage{},
+		tokens: map[string]bool{"root": true}, secrets: map[string][]version{}, v1: map[string]json.RawMessage{}, raw: map[string]json.RawMessage{},
 		meta: map[string]map[string]string{}, denied: map[string]bool{}, counts: map[string]int{},
 		watchers: map[*websocket.Conn]context.CancelFunc{},
 	}
@@ -86,6 +91,14 @@ func (s *Server) PutV1(path, object string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.v1[path] = json.RawMessage(object)
+}
+
+// PutAt sets what a GET of any other path answers as its data, such as that of
+// "database/alternating-creds/app".
+func (s *Server) PutAt(path, data string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.raw[path] = json.RawMessage(data)
 }
 
 // PutMeta sets the custom metadata of secret/path.
@@ -202,9 +215,32 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.token(w, r, strings.TrimPrefix(path, "auth/token/"))
 	case strings.HasPrefix(path, "sys/events/subscribe/"):
 		s.subscribe(w, r)
+	case s.Answer != nil && s.answered(w, r, path):
 	default:
 		s.read(w, r, path)
 	}
+}
+
+func (s *Server) answered(w http.ResponseWriter, r *http.Request, path string) bool {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return false
+	}
+	if r.URL.RawQuery != "" {
+		path += "?" + r.URL.RawQuery
+	}
+	status, data, ok := s.Answer(r.Method, path, body)
+	switch {
+	case !ok:
+		return false
+	case status >= http.StatusBadRequest:
+		fail(w, status, fmt.Sprint(data))
+	case data == nil:
+		w.WriteHeader(http.StatusNoContent)
+	default:
+		answer(w, "data", data)
+	}
+	return true
 }
 
 func fail(w http.ResponseWriter, status int, text string) {
@@ -267,6 +303,10 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request, action string) {
 func (s *Server) read(w http.ResponseWriter, r *http.Request, path string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.raw[path] != nil {
+		answer(w, "data", s.raw[path])
+		return
+	}
 	if key, ok := strings.CutPrefix(path, "kv1/"); ok && s.v1[key] != nil {
 		answer(w, "data", s.v1[key])
 		return
