@@ -26,6 +26,8 @@ import (
 type Stores interface {
 	Read(ctx context.Context, store v1.Store, req provider.Request) (provider.Value, error)
 	Topic(ctx context.Context, store v1.Store, key string) (string, error)
+	// LocateKey names what is read for key, "" when the store names nothing.
+	LocateKey(ctx context.Context, store v1.Store, key string) (string, error)
 }
 
 // Wishes is told which changes an ExternalSecret wants to hear of. subscribe.Hub is one.

@@ -29,6 +29,7 @@ type observed struct {
 type memory struct {
 	verified target.Version // the target as it was when last known to be right
 	mark     string         // target.Mark of our last write; "" when that is not known
+	versions string         // what our last write says it was made of
 	due      string         // why it must be refreshed; "" when it need not
 	asked    time.Time      // when the refresh that is due was first asked for; zero: when it begins
 	failures int            // in a row

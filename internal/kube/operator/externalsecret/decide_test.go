@@ -172,7 +172,7 @@ func TestCacheLag(t *testing.T) {
 	if m.behind(k, "secret", nil, noon) {
 		t.Error("nothing was written, and the cache is behind")
 	}
-	m.wrote(k, "secret", target.Version{UID: "s", ResourceVersion: "10"}, target.Mark{}, noon)
+	m.wrote(k, &target.Secret{Name: "secret"}, target.Version{UID: "s", ResourceVersion: "10"}, target.Mark{}, noon)
 	for what, c := range map[string]struct {
 		live *metav1.PartialObjectMetadata
 		at   time.Time

@@ -61,9 +61,10 @@ func (m *memories) setDue(key types.NamespacedName, why string) {
 }
 
 // wrote records the Secret as a write of ours left it.
-func (m *memories) wrote(key types.NamespacedName, secret string, v target.Version, mark target.Mark, now time.Time) {
+func (m *memories) wrote(key types.NamespacedName, secret *target.Secret, v target.Version, mark target.Mark, now time.Time) {
 	m.change(key, func(e *entry) {
-		e.verified, e.mark, e.secret, e.written, e.gone = v, mark.String(), secret, now, false
+		e.verified, e.mark, e.secret, e.written, e.gone = v, mark.String(), secret.Name, now, false
+		e.versions = secret.Annotations[secret.VersionsKey()]
 	})
 }
 

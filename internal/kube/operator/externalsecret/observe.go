@@ -49,8 +49,12 @@ func (r *Reconciler) asWritten(es *v1.ExternalSecret, live *metav1.PartialObject
 	if live.Labels == nil {
 		live.Labels = map[string]string{}
 	}
+	if live.Annotations == nil || !isMerge(es) {
+		live.Annotations = map[string]string{}
+	}
+	live.Annotations[versionsKey(es)] = m.versions
 	if !isMerge(es) {
-		live.Annotations = map[string]string{target.AnnotationMark: m.mark}
+		live.Annotations[target.AnnotationMark] = m.mark
 		live.Labels[target.LabelCreatedBy] = target.CreatedBy(es.Namespace, es.Name)
 	}
 	return live

@@ -58,7 +58,7 @@ func (r *Reconciler) act(ctx context.Context, o observed, got gather.Result) out
 	if len(got.Data) == 0 && len(got.Missing) > 0 && es.Spec.Target.DeletionPolicy == v1.DeletionDelete {
 		return r.deleteTarget(ctx, o, got.Missing)
 	}
-	out := r.writeTarget(ctx, o, got.Data)
+	out := r.writeTarget(ctx, o, got)
 	if out.err != nil {
 		out.err = withoutValues(out.err, got.Data)
 	} else if len(got.Missing) > 0 {
@@ -68,8 +68,8 @@ func (r *Reconciler) act(ctx context.Context, o observed, got gather.Result) out
 	return out
 }
 
-func (r *Reconciler) writeTarget(ctx context.Context, o observed, data map[string]redact.Secret) outcome {
-	es := o.es
+func (r *Reconciler) writeTarget(ctx context.Context, o observed, got gather.Result) outcome {
+	es, data := o.es, got.Data
 	if !keepsTarget(es) {
 		return outcome{message: "secret synced; creationPolicy None writes no Secret"}
 	}
@@ -89,19 +89,66 @@ func (r *Reconciler) writeTarget(ctx context.Context, o observed, data map[strin
 	if mark.Inputs, err = r.Key.Inputs(data, inputsOf(es), texts.Sources()...); err != nil {
 		return outcome{err: err}
 	}
+	versions, err := r.madeOf(ctx, es, got)
+	if err != nil {
+		return outcome{err: err}
+	}
 	if r.unchanged(o, mark) {
-		return outcome{message: synced}
+		return r.restate(ctx, o, versions, mark)
 	}
 	secret, err := render.Secret(es, data, texts, render.Options{Limits: r.Limits, Now: r.Clock.Now})
 	if err != nil {
 		return outcome{err: err}
 	}
-	if !secret.Merge {
-		mark.Content = r.Key.Content(secret)
-		secret.Annotations[target.AnnotationMark] = mark.String()
-	}
+	secret.SetVersions(versions)
 	return r.write(ctx, o, secret, mark)
 }
+
+// madeOf returns which versions of which remote secrets were read, as the
+// annotation has it.
+func (r *Reconciler) madeOf(ctx context.Context, es *v1.ExternalSecret, got gather.Result) (string, error) {
+	versions := map[string]string{}
+	for want, version := range got.Versions {
+		store, err := r.store(ctx, es.Namespace, want.Store)
+		if err != nil {
+			return "", err
+		}
+		location, err := r.Stores.LocateKey(ctx, store, want.Key)
+		if err != nil {
+			return "", err
+		}
+		if location != "" {
+			target.AddVersion(versions, location, version)
+		}
+	}
+	text, ok := target.FormatVersions(versions)
+	if !ok {
+		r.Log.Warn("an ExternalSecret reads too many remote secrets for its Secret to say of which versions it is; rotations of them are held",
+			"externalSecret", es.Namespace+"/"+es.Name)
+	}
+	return text, nil
+}
+
+// restate writes nothing but the versions of a target that is otherwise as it
+// must be, when those are new. It does not render: the data stays as it is,
+// whatever templates would draw now.
+func (r *Reconciler) restate(ctx context.Context, o observed, versions string, mark target.Mark) outcome {
+	if o.live.Annotations[versionsKey(o.es)] == versions {
+		return outcome{message: synced}
+	}
+	var live corev1.Secret
+	if err := r.Live.Get(ctx, client.ObjectKeyFromObject(o.live), &live); err != nil {
+		return outcome{err: errs.Newf(errs.Unavailable, "reading Secret %q: %w", o.live.Name, err)}
+	}
+	if live.UID != o.live.UID || live.ResourceVersion != o.live.ResourceVersion {
+		return outcome{err: errs.Newf(errs.Conflict, "Secret %q changed under us", live.Name)}
+	}
+	secret := target.Again(o.es, &live)
+	secret.SetVersions(versions)
+	return r.write(ctx, o, secret, mark)
+}
+
+func versionsKey(es *v1.ExternalSecret) string { return target.New(es, nil).VersionsKey() }
 
 const synced = "secret synced"
 
@@ -129,6 +176,10 @@ func (r *Reconciler) unchanged(o observed, mark target.Mark) bool {
 
 func (r *Reconciler) write(ctx context.Context, o observed, secret *target.Secret, mark target.Mark) outcome {
 	es := o.es
+	if !secret.Merge {
+		mark.Content = r.Key.Content(secret)
+		secret.Annotations[target.AnnotationMark] = mark.String()
+	}
 	var seen *target.Version
 	if o.live != nil {
 		seen = &target.Version{UID: o.live.UID, ResourceVersion: o.live.ResourceVersion}
@@ -137,7 +188,7 @@ func (r *Reconciler) write(ctx context.Context, o observed, secret *target.Secre
 	if err != nil {
 		return r.writeFailed(o, err)
 	}
-	r.memories.wrote(client.ObjectKeyFromObject(es), secret.Name, version, mark, r.Clock.Now())
+	r.memories.wrote(client.ObjectKeyFromObject(es), secret, version, mark, r.Clock.Now())
 	out := outcome{message: synced, changed: seen == nil || *seen != version}
 	switch {
 	case seen == nil:

@@ -23,6 +23,9 @@ type Result struct {
 	// Missing says which sources the store does not have, one text each. It is
 	// empty with deletionPolicy Retain, where a missing source is an error.
 	Missing []string
+	// Versions of what was read, where the store names one. The metadata of a secret
+	// has none: it is not the secret.
+	Versions map[Want]string
 	// Began is when the first of the reads began.
 	Began time.Time
 }
@@ -46,8 +49,11 @@ func Values(ctx context.Context, es *v1.ExternalSecret, read Read) (Result, erro
 	if err != nil {
 		return Result{}, err
 	}
-	g := gatherer{es: es, answers: answers, out: Result{Data: map[string]redact.Secret{}}}
-	for _, a := range answers {
+	g := gatherer{es: es, answers: answers, out: Result{Data: map[string]redact.Secret{}, Versions: map[Want]string{}}}
+	for w, a := range answers {
+		if a.err == nil && !w.Metadata && a.value.Version != "" {
+			g.out.Versions[w] = a.value.Version
+		}
 		if began := a.value.Began; g.out.Began.IsZero() || began.Before(g.out.Began) {
 			g.out.Began = began
 		}

@@ -214,6 +214,23 @@ func (h *Hub) next() (Due, bool) {
 	return Due{}, false
 }
 
+// Refresh asks for an object to be refreshed at once, whatever its interval. It
+// does not block; what is asked for several times before it is done is done once.
+func (h *Hub) Refresh(object types.NamespacedName) {
+	h.mu.Lock()
+	h.pending[object] = "a rotation asks for it"
+	h.mu.Unlock()
+	h.awake()
+}
+
+// awake tells Run that something is pending.
+func (h *Hub) awake() {
+	select {
+	case h.wake <- struct{}{}:
+	default: // awake already
+	}
+}
+
 // report does not block.
 func (h *Hub) report(store v1.StoreKey, c provider.Change) {
 	h.mu.Lock()
@@ -233,10 +250,7 @@ func (h *Hub) report(store v1.StoreKey, c provider.Change) {
 	any := len(h.pending) > 0
 	h.mu.Unlock()
 	if any {
-		select {
-		case h.wake <- struct{}{}:
-		default: // awake already
-		}
+		h.awake()
 	}
 }
 

@@ -272,3 +272,40 @@ func TestFollowBeforeRun(t *testing.T) {
 		<-ended
 	})
 }
+
+// Whoever asks for a refresh does not wait, and is heard once however often it
+// asks, before Run as after.
+func TestRefresh(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := New(Config{Clock: clock.RealClock{}, Log: slog.New(slog.DiscardHandler)})
+		a, b := types.NamespacedName{Namespace: "team", Name: "a"}, types.NamespacedName{Namespace: "team", Name: "b"}
+		for range 1000 {
+			h.Refresh(a)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- h.Run(ctx) }()
+		if d := <-h.Due(); d.Object != a || d.Why == "" {
+			t.Errorf("%+v", d)
+		}
+		synctest.Wait()
+		h.Refresh(b)
+		if d := <-h.Due(); d.Object != b {
+			t.Errorf("%+v, want %v and %v no second time", d, b, a)
+		}
+		h.Refresh(a)
+		h.Forget(a)
+		synctest.Wait()
+		select {
+		case d := <-h.Due():
+			if d.Object != a { // Run may have taken it before it was forgotten
+				t.Errorf("%+v", d)
+			}
+		default:
+		}
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+}

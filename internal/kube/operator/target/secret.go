@@ -95,6 +95,19 @@ func New(es *v1.ExternalSecret, data map[string][]byte) *Secret {
 	return s
 }
 
+// Again returns the Secret of es as live has it, to be written with other
+// annotations. All of live must be known to be ours; it is not for Merge.
+func Again(es *v1.ExternalSecret, live *corev1.Secret) *Secret {
+	s := New(es, live.Data)
+	owned := ownedMetadata(live.ManagedFields, s.Manager)
+	s.Type = live.Type
+	s.Labels, s.Annotations = pick(live.Labels, owned.labels), pick(live.Annotations, owned.annotations)
+	if t := es.Spec.Target.Template; t != nil {
+		s.Finalizers = t.Metadata.Finalizers
+	}
+	return s
+}
+
 // CopyMetadata gives s the labels and annotations of es, as it is without a
 // template. What s has stays.
 func (s *Secret) CopyMetadata(es *v1.ExternalSecret) {
@@ -119,7 +132,7 @@ func (s *Secret) AddMetadata(labels, annotations map[string]string) {
 		}
 	}
 	for k, v := range annotations {
-		if _, ok := s.Annotations[k]; !ok && k != lastApplied && k != AnnotationMark {
+		if _, ok := s.Annotations[k]; !ok && k != lastApplied && k != AnnotationMark && !ourVersions(k) {
 			s.Annotations[k] = v
 		}
 	}
