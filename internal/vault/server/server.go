@@ -266,6 +266,8 @@ func (h *Handler) writeError(w http.ResponseWriter, r *http.Request, req *gate.R
 		}
 	case kind == errs.Unsupported && errIsMediaType(err):
 		status = http.StatusUnsupportedMediaType
+	case engine.StatusOf(err) != 0:
+		status = engine.StatusOf(err)
 	}
 	var explained *gate.Explained
 	if errors.As(err, &explained) {

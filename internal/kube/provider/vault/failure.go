@@ -53,6 +53,8 @@ func kindOf(status int) errs.Kind {
 		return errs.NotExist
 	case http.StatusMethodNotAllowed:
 		return errs.Unsupported
+	case http.StatusConflict: // of routes that are Strongkeep's own
+		return errs.Conflict
 	case http.StatusRequestEntityTooLarge:
 		return errs.TooLarge
 	case http.StatusTooManyRequests:

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
+	"github.com/strongkeep/strongkeep/internal/vault/engine/database/alternating"
 	"github.com/strongkeep/strongkeep/internal/vault/engine/database/connection"
 	"github.com/strongkeep/strongkeep/internal/vault/engine/database/driver"
 	"github.com/strongkeep/strongkeep/internal/vault/engine/database/rotation"
@@ -14,6 +15,7 @@ type Engine struct {
 	cfg     engine.Config
 	servers *connection.Servers
 	rotator *rotation.Rotator
+	actor   *alternating.Actor
 }
 
 var (
@@ -26,6 +28,7 @@ func New(types ...driver.Type) engine.Factory {
 	return func(cfg engine.Config) (engine.Engine, error) {
 		e := &Engine{cfg: cfg, servers: connection.NewServers(types)}
 		e.rotator = rotation.New(cfg, e.load)
+		e.actor = alternating.New(cfg, e.findAlternating)
 		return e, nil
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/redact"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
 	"github.com/strongkeep/strongkeep/internal/vault/engine/database/driver"
 )
@@ -48,7 +49,7 @@ func (f *faults) pass(point string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.calls = append(f.calls, point)
-	if !f.crashed && f.at == point {
+	if !f.crashed && (f.at == point || f.at == "any") {
 		if f.skip--; f.skip < 0 {
 			f.crashed = true
 		}
@@ -80,7 +81,17 @@ func (f *faults) wrap(t driver.Type) driver.Type {
 		if err != nil {
 			return nil, err
 		}
-		return &faulty{db, f}, nil
+		plain := &faulty{db, f}
+		gate, locks := db.(driver.Gatekeeper)
+		witness, tells := db.(driver.Witness)
+		passwords, several := db.(driver.Passwords)
+		switch {
+		case several && locks && tells:
+			return &powerful{&gated{plain, witness, gate}, passwords}, nil
+		case locks && tells:
+			return &gated{plain, witness, gate}, nil
+		}
+		return plain, nil
 	}
 	return t
 }
@@ -114,4 +125,36 @@ func (f *faulty) Update(ctx context.Context, a *driver.Account) error {
 
 func (f *faulty) Delete(ctx context.Context, a *driver.Account) error {
 	return f.around("delete", func() error { return f.Database.Delete(ctx, a) })
+}
+
+// gated and powerful are databases with optional powers.
+type gated struct {
+	*faulty
+	driver.Witness
+	gate driver.Gatekeeper
+}
+
+func (g *gated) Lock(ctx context.Context, username string) error {
+	return g.around("lock", func() error { return g.gate.Lock(ctx, username) })
+}
+
+func (g *gated) Unlock(ctx context.Context, username string) error {
+	return g.around("unlock", func() error { return g.gate.Unlock(ctx, username) })
+}
+
+func (g *gated) EndSessions(ctx context.Context, username string) error {
+	return g.around("end", func() error { return g.gate.EndSessions(ctx, username) })
+}
+
+type powerful struct {
+	*gated
+	passwords driver.Passwords
+}
+
+func (p *powerful) AddPassword(ctx context.Context, username string, password redact.Secret) error {
+	return p.around("add", func() error { return p.passwords.AddPassword(ctx, username, password) })
+}
+
+func (p *powerful) RemovePassword(ctx context.Context, username string, password redact.Secret) error {
+	return p.around("remove", func() error { return p.passwords.RemovePassword(ctx, username, password) })
 }

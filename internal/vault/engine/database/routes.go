@@ -1,7 +1,10 @@
 package database
 
 import (
+	"slices"
+
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
+	"github.com/strongkeep/strongkeep/internal/vault/engine/database/alternating"
 	"github.com/strongkeep/strongkeep/internal/vault/engine/database/connection"
 	"github.com/strongkeep/strongkeep/internal/vault/engine/database/rotation"
 )
@@ -10,7 +13,7 @@ type handlers = map[engine.Operation]engine.Handler
 
 // Routes implements engine.Engine.
 func (e *Engine) Routes() []engine.Route {
-	return append(e.configRoutes(), append(dynamicRoutes(e), staticRoutes(e)...)...)
+	return slices.Concat(e.configRoutes(), dynamicRoutes(e), staticRoutes(e), alternatingRoutes(e), actRoutes(e))
 }
 
 func (e *Engine) configRoutes() []engine.Route {
@@ -106,5 +109,70 @@ func staticRoutes(e *Engine) []engine.Route {
 			Pattern: "rotate-role/{name}", Handlers: handlers{engine.Update: e.rotateNow(false)},
 			Summary: "Change the password of a static role now.", Help: "Changes the password before its time; the next change is counted from now.",
 		},
+	}
+}
+
+func alternatingRoutes(e *Engine) []engine.Route {
+	return []engine.Route{
+		{
+			Pattern: "alternating-roles", Handlers: handlers{engine.List: list(alternating.Prefix)}, ReadOnly: true,
+			Summary: "List the alternating roles.", Help: "The names of all roles that alternating-creds/ takes.",
+		},
+		{
+			Pattern: "alternating-roles/{name}", Exists: exists(alternating.Prefix), ReadOnly: true,
+			Handlers: handlers{
+				engine.Read: e.readAlternating, engine.Create: e.writeAlternating, engine.Update: e.writeAlternating, engine.Delete: e.deleteAlternating,
+			},
+			Fields: []engine.Field{
+				{Name: "db_name", Help: "The connection of the database that the users are in. It cannot be changed."},
+				{Name: "usernames", Type: engine.Strings, Help: "The two users that alternate; without password the first turn takes the first, so name the one that is not in use. Or one, with overlap=passwords."},
+				{Name: "overlap", Help: "How old and new exist side by side: users, or passwords of one user, which Redis and Valkey can have.", Default: "users"},
+				{Name: "creation_statements", Type: engine.Strings, Help: "What makes a user when it is staged, with {{name}} and {{password}}.", Default: "none, the users are there"},
+				{Name: "revocation_statements", Type: engine.Strings, Help: "What removes a user when it is retired, with creation_statements.", Default: "what is usual for the database"},
+				{Name: "rotation_statements", Type: engine.Strings, Help: "What sets the password of a user who is there.", Default: "what is usual for the database"},
+				{Name: "password", Secret: true, Help: "The password that the first of usernames has now, and is in use: readers are given it until the first turn. Only when the role is made."},
+				{Name: "holder", Help: "Who moves turns, as the first stage noted it; write \"\" to let another one."},
+				{Name: "credential_type", Help: "password, the one kind there is.", Default: "password"},
+				{Name: "credential_config", Type: engine.Map, Help: "password_policy: the policy of this role's passwords."},
+			},
+			Summary: "A credential that turns with overlap.",
+			Help:    "Two users that alternate, or one with two passwords: the next one is made, proved and published while the old one works on, and the old one is closed and retired when nobody needs it. Making the role does nothing in the database.",
+		},
+		{
+			Pattern: "alternating-roles/{name}/state", Handlers: handlers{engine.Read: e.alternatingState}, ReadOnly: true,
+			Summary: "Where the present turn is.", Help: "The turn, its step and its holder, and which version readers are given. Never a password.",
+		},
+		{
+			Pattern: "alternating-roles/{name}/sessions", Handlers: handlers{engine.Read: e.alternatingSessions}, ReadOnly: true,
+			Fields:  []engine.Field{{Name: "turn", Type: engine.Int, Query: true, Help: "The turn, which must be the present one.", Default: "the present one"}},
+			Summary: "Who is logged in with the old credential, and who with the new.",
+			Help:    "The sessions that the database sees now. partial says what it does not show.",
+		},
+		{
+			Pattern: "alternating-creds/{name}", Handlers: handlers{engine.Read: e.alternatingCreds}, ReadOnly: true,
+			Summary: "The credential that is published.", Help: "User name and password, and as version the turn that made them.",
+		},
+	}
+}
+
+// actRoutes are the acts of a turn.
+func actRoutes(e *Engine) []engine.Route {
+	turn := engine.Field{Name: "turn", Type: engine.Int, Help: "The number of the turn, from 1."}
+	side := engine.Field{Name: "side", Help: "new or old, of the turn's two credentials."}
+	holder := engine.Field{Name: "holder", Help: "Who asks, as namespace/name; another holder than the role's is refused."}
+	route := func(verb alternating.Verb, summary, help string, more ...engine.Field) engine.Route {
+		return engine.Route{
+			Pattern: "alternating-roles/{name}/" + string(verb), Handlers: handlers{engine.Update: e.act(verb)},
+			Fields: append([]engine.Field{turn, holder}, more...), Summary: summary, Help: help,
+		}
+	}
+	return []engine.Route{
+		route(alternating.Stage, "Make the turn's new credential.", "Stores a new password, has the database take it, and proves it by a login. Readers are still given the old one."),
+		route(alternating.Publish, "Say which credential readers are given.", "The new one, or the old one again.", side),
+		route(alternating.Close, "Keep the old credential from logging in.", "Reversibly, and proved by a login that must fail. Sessions go on. Readers must be given the new one."),
+		route(alternating.Reopen, "Let the old credential log in again.", "Undoes close, proved by a login."),
+		route(alternating.Retire, "Remove the old credential, or the new one of a turn that goes back.",
+			"Takes the login away, ends its sessions, removes the user or its password, and proves by a login that must fail. The turn has ended then.", side,
+			engine.Field{Name: "terminate_sessions", Type: engine.Bool, Help: "End the sessions of the user; those of one that is dropped end by the connection's terminate_sessions too.", Default: "true"}),
 	}
 }

@@ -105,7 +105,7 @@ func (e *Engine) connect(ctx context.Context, tx engine.Tx, r *static, creating 
 	if !c.Allows(r.name) {
 		return c, nil
 	}
-	return c, e.claim(ctx, tx, r, c, creating)
+	return c, e.claim(ctx, tx, claim{r.name, r.Username}, c, creating)
 }
 
 // stored saves a static role as it is.

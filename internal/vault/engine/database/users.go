@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"strconv"
+	"strings"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
@@ -11,29 +13,43 @@ import (
 )
 
 // Whose password changes must be one's alone: two who change the password of one
-// user lock each other out. So users of static roles are found by their name, at
-// user/CONNECTION/HASH, which holds the name of the role.
+// user lock each other out. So users of static and alternating roles are found by
+// their name, at user/CONNECTION/HASH, which holds the name of the role, that of an
+// alternating one behind alternatingOwner.
+
+const alternatingOwner = "alternating/"
 
 func userKey(db, username string) string {
 	sum := sha256.Sum256([]byte(username))
 	return "user/" + db + "/" + hex.EncodeToString(sum[:16])
 }
 
-// claim notes that a static role has its user. Kind Invalid: another role has it,
-// or, for a new role, it is who the vault logs in as.
-func (e *Engine) claim(ctx context.Context, tx engine.Tx, r *static, c *connection.Connection, creating bool) error {
-	key := userKey(r.DB, r.Username)
+// ownerName names an owner for people.
+func ownerName(owner string) string {
+	if name, ok := strings.CutPrefix(owner, alternatingOwner); ok {
+		return "alternating role " + strconv.Quote(name)
+	}
+	return "static role " + strconv.Quote(owner)
+}
+
+// claim is a user and the role that has it.
+type claim struct{ owner, username string }
+
+// claim notes that a role has a user. Kind Invalid: another role has it, or, for
+// one that is new to the role, it is who the vault logs in as.
+func (e *Engine) claim(ctx context.Context, tx engine.Tx, want claim, c *connection.Connection, fresh bool) error {
+	key := userKey(c.Name, want.username)
 	held, err := tx.Get(ctx, key)
 	if err != nil {
 		return err
 	}
-	if held.Exists() && string(held.Value) != r.name {
-		return errs.Newf(errs.Invalid, "the static role %q has this user of the connection %q already: two roles would change each other's password; have readers of both use that one", held.Value, r.DB)
+	if held.Exists() && string(held.Value) != want.owner {
+		return errs.Newf(errs.Invalid, "the %s has this user of the connection %q already: two roles would change each other's password; have readers of both use that one", ownerName(string(held.Value)), c.Name)
 	}
-	if where, err := e.servers.At(c).Where(); creating && err == nil && where.Username == r.Username {
-		return errs.Newf(errs.Invalid, "the connection %q logs in as this user itself, and a static role would lock the vault out: give the vault a user of its own, or change the password by rotate-root/%s", r.DB, r.DB)
+	if where, err := e.servers.At(c).Where(); fresh && err == nil && where.Username == want.username {
+		return errs.Newf(errs.Invalid, "the connection %q logs in as this user itself, and a role that changes its password would lock the vault out: give the vault a user of its own, or change the password by rotate-root/%s", c.Name, c.Name)
 	}
-	tx.Put(key, []byte(r.name))
+	tx.Put(key, []byte(want.owner))
 	return nil
 }
 
@@ -45,7 +61,7 @@ func (e *Engine) guard(ctx context.Context, tx engine.Tx, was, is *connection.Co
 	return e.guardUser(ctx, tx, is)
 }
 
-// guardUser is an error if the vault is to log in as the user of a static role.
+// guardUser is an error if the vault is to log in as a role's user.
 func (e *Engine) guardUser(ctx context.Context, tx engine.Tx, c *connection.Connection) error {
 	where, err := e.servers.At(c).Where()
 	if err != nil {
@@ -56,7 +72,7 @@ func (e *Engine) guardUser(ctx context.Context, tx engine.Tx, c *connection.Conn
 		return err
 	}
 	if held.Exists() {
-		return errs.Newf(errs.Invalid, "the static role %q changes the password of this user, and would lock the vault out: give the vault a user of its own", held.Value)
+		return errs.Newf(errs.Invalid, "the %s changes the password of this user, and would lock the vault out: give the vault a user of its own", ownerName(string(held.Value)))
 	}
 	return nil
 }

@@ -108,13 +108,19 @@ func (d *database) end(ctx context.Context, username string) error {
 	if !d.terminate {
 		return nil
 	}
+	_, err := d.kill(ctx, username)
+	return err
+}
+
+// kill ends a user's sessions. refused is why the server did not end one of them.
+func (d *database) kill(ctx context.Context, username string) (refused, err error) {
 	ids, err := d.query(ctx, "looking for sessions", "SELECT ID FROM information_schema.PROCESSLIST WHERE USER = ?", username)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	conn, err := d.conn(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer func() { _ = conn.Close() }()
 	for _, id := range ids {
@@ -123,11 +129,16 @@ func (d *database) end(ctx context.Context, username string) error {
 			continue
 		}
 		_, err = conn.ExecContext(ctx, fmt.Sprintf("KILL %d", n))
-		if err := d.fail("ending a session", err); errs.Is(err, errs.Unavailable) {
-			return err
+		failed := d.fail("ending a session", err)
+		var my *mysql.MySQLError
+		switch {
+		case errs.Is(failed, errs.Unavailable):
+			return nil, failed
+		case errors.As(err, &my) && my.Number != noSuchThread:
+			refused = failed
 		}
 	}
-	return nil
+	return refused, nil
 }
 
 // query returns the first column of the rows.
@@ -220,6 +231,7 @@ const (
 	accessDenied       = 1045
 	shuttingDown       = 1053
 	syntaxError        = 1064
+	noSuchThread       = 1094 // of a session that has ended by itself
 	hostBlocked        = 1129
 	tooManyOfUser      = 1203
 	lockTimeout        = 1205

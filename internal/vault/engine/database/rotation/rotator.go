@@ -19,7 +19,7 @@ const readTimeout = 3 * time.Second
 type Rotator struct {
 	cfg   engine.Config
 	load  Load
-	turns turns
+	turns Turns[Subject]
 }
 
 // New returns a rotator of what load finds.
@@ -74,7 +74,7 @@ func (r *Rotator) ping(ctx context.Context, t *Target) error {
 func (r *Rotator) CarryOut(ctx context.Context, t *Target) error {
 	waiting, cancel := context.WithTimeout(ctx, driver.CallTimeout)
 	defer cancel()
-	release, err := r.turns.take(waiting, t.Subject)
+	release, err := r.turns.Take(waiting, t.Subject)
 	if err != nil {
 		return err // it stays pending, and Work takes it up
 	}

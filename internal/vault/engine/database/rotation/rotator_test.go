@@ -293,7 +293,7 @@ func TestDeletedSubjects(t *testing.T) {
 func TestCarryOutWaitsNoLongerThanAsked(t *testing.T) {
 	b := newBench(t)
 	b.put(someone)
-	release, err := b.turns.take(t.Context(), someone)
+	release, err := b.turns.Take(t.Context(), someone)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,12 +7,13 @@ import (
 	"github.com/strongkeep/strongkeep/internal/errs"
 )
 
-// turns lets one at a time change the password of a subject in its database. Of
+// Turns lets one at a time change the passwords of a subject K in its database. Of
 // two who set the password of one change, the slower could otherwise set it once
-// more after a third has changed it again, and nobody would know it any more.
-type turns struct {
+// more after a third has changed it again, and nobody would know it any more. The
+// zero value is ready.
+type Turns[K comparable] struct {
 	mu   sync.Mutex
-	held map[Subject]*turn
+	held map[K]*turn
 }
 
 type turn struct {
@@ -20,18 +21,18 @@ type turn struct {
 	users int           // who have or want it
 }
 
-// take waits for the turn of s; the caller calls release when done. Kind
+// Take waits for the turn of k; the caller calls release when done. Kind
 // Unavailable: ctx ended before.
-func (t *turns) take(ctx context.Context, s Subject) (release func(), err error) {
+func (t *Turns[K]) Take(ctx context.Context, k K) (release func(), err error) {
 	t.mu.Lock()
 	if t.held == nil {
-		t.held = map[Subject]*turn{}
+		t.held = map[K]*turn{}
 	}
-	mine := t.held[s]
+	mine := t.held[k]
 	if mine == nil {
 		mine = &turn{free: make(chan struct{}, 1)}
 		mine.free <- struct{}{}
-		t.held[s] = mine
+		t.held[k] = mine
 	}
 	mine.users++
 	t.mu.Unlock()
@@ -39,7 +40,7 @@ func (t *turns) take(ctx context.Context, s Subject) (release func(), err error)
 		t.mu.Lock()
 		defer t.mu.Unlock()
 		if mine.users--; mine.users == 0 {
-			delete(t.held, s)
+			delete(t.held, k)
 		}
 	}
 	select {

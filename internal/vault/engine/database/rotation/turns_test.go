@@ -9,25 +9,25 @@ import (
 )
 
 func TestTurns(t *testing.T) {
-	var all turns
+	var all Turns[Subject]
 	s := Subject{Name: "s"}
-	release, err := all.take(t.Context(), s)
+	release, err := all.Take(t.Context(), s)
 	if err != nil {
 		t.Fatal(err)
 	}
-	other, err := all.take(t.Context(), Subject{Root: true, Name: "s"})
+	other, err := all.Take(t.Context(), Subject{Root: true, Name: "s"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	other()
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := all.take(ended, s); !errs.Is(err, errs.Unavailable) {
+	if _, err := all.Take(ended, s); !errs.Is(err, errs.Unavailable) {
 		t.Errorf("a turn that another has: %v", err)
 	}
 	came := make(chan error)
 	go func() {
-		release, err := all.take(t.Context(), s)
+		release, err := all.Take(t.Context(), s)
 		if err == nil {
 			release()
 		}
