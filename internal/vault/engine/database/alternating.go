@@ -84,7 +84,7 @@ func (e *Engine) writeAlternating(ctx context.Context, tx engine.Tx, req *engine
 		return nil, err
 	}
 	if c == nil {
-		return nil, connection.Unknown(r.DB)
+		return nil, errs.New(errs.Invalid, "failed to find entry for connection: db_name must be one of those that config/ lists")
 	}
 	if !c.Allows(name) {
 		return notAllowed(name), nil

@@ -393,7 +393,8 @@ func TestCrashDuringTurn(t *testing.T) {
 			for _, a := range acts {
 				verb, side, _ := strings.Cut(a, " ")
 				err := m.act(verb, turn, side)
-				if m.faults.restart() {
+				if m.faults.down() {
+					m.faults.restart()
 					crashed = true
 					crashes++
 					if err == nil {
@@ -411,13 +412,14 @@ func TestCrashDuringTurn(t *testing.T) {
 					m.t.Fatalf("turn %d, %s: %v", turn, a, err)
 				}
 			}
+			m.faults.restart()
 			m.at(turn, "done")
 			m.works("the new one", m.shown(turn))
 			if !crashed {
 				break
 			}
 		}
-		if crashes < 12 {
+		if crashes < 25 {
 			m.t.Errorf("%d crashes", crashes)
 		}
 	})

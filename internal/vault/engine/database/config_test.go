@@ -22,6 +22,14 @@ func (paper) Update(ctx context.Context, _ *driver.Account) error { return ctx.E
 func (paper) Delete(ctx context.Context, _ *driver.Account) error { return ctx.Err() }
 func (paper) Close()                                              {}
 
+func (paper) Lock(ctx context.Context, _ string) error        { return ctx.Err() }
+func (paper) Unlock(ctx context.Context, _ string) error      { return ctx.Err() }
+func (paper) EndSessions(ctx context.Context, _ string) error { return ctx.Err() }
+
+func (paper) Sessions(ctx context.Context, _ string) ([]driver.Session, string, error) {
+	return []driver.Session{{Address: "192.0.2.9", Client: "app"}}, "", ctx.Err()
+}
+
 func paperType() driver.Type {
 	return driver.Type{
 		Names: []string{"paper-database-plugin", "leaf"}, MaxUsername: 40,
@@ -44,7 +52,7 @@ func TestEngineSuite(t *testing.T) {
 	enginetest.Run(t, enginetest.Suite{
 		Factory: database.New(paperType()),
 		Steps: []enginetest.Step{
-			{Op: engine.Update, Path: "config/p", Body: `{"plugin_name":"leaf","connection_url":"paper://u:` + c + `@host/","username":"u","password":"` + c + `","private_key":"` + c + `","allowed_roles":"r*,s"}`},
+			{Op: engine.Update, Path: "config/p", Body: `{"plugin_name":"leaf","connection_url":"paper://u:` + c + `@host/","username":"u","password":"` + c + `","private_key":"` + c + `","allowed_roles":"r*,s,a,b"}`},
 			{Op: engine.Update, Path: "config/p", Body: `{"colour":"red","rotation_schedule":"0 0 * * *"}`},
 			{Op: engine.Read, Path: "config/p"},
 			{Op: engine.List, Path: "config"},
@@ -67,6 +75,25 @@ func TestEngineSuite(t *testing.T) {
 			{Op: engine.Update, Path: "rotate-role/s"},
 			{Op: engine.Delete, Path: "static-roles/s"},
 			{Op: engine.Delete, Path: "roles/r"},
+			{Op: engine.Update, Path: "alternating-roles/a", Body: `{"db_name":"p","usernames":"x,y","credential_config":{"password_policy":"strict"},"holder":"n/a"}`},
+			{Op: engine.Update, Path: "alternating-roles/a", Body: `{"holder":"","rotation_statements":"set {{name}}"}`},
+			{Op: engine.Read, Path: "alternating-roles/a"},
+			{Op: engine.List, Path: "alternating-roles"},
+			{Op: engine.Read, Path: "alternating-creds/a", Fails: errs.NotExist},
+			{Op: engine.Update, Path: "alternating-roles/a/stage", Body: `{"turn":1,"holder":"n/a"}`},
+			{Op: engine.Update, Path: "alternating-roles/a/stage", Body: `{"turn":2,"holder":"n/a"}`, Fails: errs.Conflict},
+			{Op: engine.Update, Path: "alternating-roles/a/stage", Body: `{"turn":1,"holder":"n/b"}`, Fails: errs.Conflict},
+			{Op: engine.Update, Path: "alternating-roles/a/publish", Body: `{"turn":1,"holder":"n/a","side":"new"}`, Fails: errs.Invalid},
+			{Op: engine.Update, Path: "alternating-roles/a/publish", Body: `{"turn":1,"holder":"n/a","side":"old"}`},
+			{Op: engine.Update, Path: "alternating-roles/a/close", Body: `{"turn":1,"holder":"n/a"}`},
+			{Op: engine.Update, Path: "alternating-roles/a/reopen", Body: `{"turn":1,"holder":"n/a"}`},
+			{Op: engine.Read, Path: "alternating-roles/a/state"},
+			{Op: engine.Read, Path: "alternating-roles/a/sessions"},
+			{Op: engine.Update, Path: "alternating-roles/a/retire", Body: `{"turn":1,"holder":"n/a","side":"new"}`},
+			{Op: engine.Update, Path: "alternating-roles/b", Body: `{"db_name":"p","usernames":["z","w"],"password":"` + c + `"}`},
+			{Op: engine.Read, Path: "alternating-creds/b", Reveals: true},
+			{Op: engine.Delete, Path: "alternating-roles/b"},
+			{Op: engine.Delete, Path: "alternating-roles/a"},
 			{Op: engine.Delete, Path: "config/p"},
 		},
 	})

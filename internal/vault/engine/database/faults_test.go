@@ -36,6 +36,13 @@ func (f *faults) restart() bool {
 	return was
 }
 
+// down reports whether the process has crashed.
+func (f *faults) down() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.crashed
+}
+
 // took returns what was asked of databases since it was last called.
 func (f *faults) took() []string {
 	f.mu.Lock()

@@ -226,10 +226,10 @@ func (r *Role) close(a Act) (Asked, error) {
 		return r.over("closing the old credential")
 	case r.Step == Closed || r.Step == RetiringOld || r.Step == Done:
 		return Asked{}, nil
-	case !r.ShowsNew:
-		return Asked{}, errs.Newf(errs.Invalid, "readers are still given the old credential of turn %d, and could not log in: publish the new one first", a.Turn)
 	case r.Live == nil:
 		return Asked{Note: noOld}, nil
+	case !r.ShowsNew:
+		return Asked{}, errs.Newf(errs.Invalid, "readers are still given the old credential of turn %d, and could not log in: publish the new one first", a.Turn)
 	}
 	return r.enter(Closing, a.Now)
 }

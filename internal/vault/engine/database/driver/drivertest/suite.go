@@ -69,6 +69,9 @@ func Run(t *testing.T, s Suite) {
 	t.Run("Names", s.names)
 	t.Run("Passwords", s.passwords)
 	t.Run("Refusals", s.refusals)
+	t.Run("Gatekeeper", s.gatekeeper)
+	t.Run("Passwords", s.several)
+	t.Run("Witness", s.witness)
 	t.Run("Faults", s.faults)
 	t.Run("Close", s.close)
 }
