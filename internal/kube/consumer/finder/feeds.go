@@ -1,0 +1,224 @@
+package finder
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+
+	v1 "github.com/strongkeep/strongkeep/api/external/v1"
+	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/gather"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/target"
+)
+
+// feeds adds the Secrets of every ExternalSecret that reads the credential.
+func (s *search) feeds(ctx context.Context, at site, b *book) error {
+	if s.wanted.Location == "" {
+		return nil
+	}
+	w := &where{search: s, at: at, stores: map[v1.StoreKey]storeOrNot{}}
+	err := eachOf(ctx, at, &v1.ExternalSecretList{}, func(o runtime.Object) error {
+		es, ok := o.(*v1.ExternalSecret)
+		if !ok || target.Policy(es) == v1.CreateNone {
+			return nil
+		}
+		verdict, err := w.reads(ctx, es)
+		if err != nil {
+			return err
+		}
+		s.feed(at, b, es, verdict)
+		return nil
+	})
+	switch {
+	case meta.IsNoMatchError(err): // another cluster, where nobody installed them
+		return nil
+	case refused(err):
+		s.unknown("%s%s", prefix(at.name), refusal("externalsecrets."+v1.Group, "", "list"))
+		return nil
+	case err != nil && errs.KindOf(err) == errs.Internal:
+		return unreachable("externalsecrets."+v1.Group, err)
+	}
+	return err
+}
+
+// verdict is whether an ExternalSecret reads the credential.
+type verdict struct {
+	reads  bool
+	pinned string // the version that it wants, if it wants only that
+	doubt  string // why it cannot be said; empty when it can
+}
+
+// feed adds what es writes. Where it cannot be said what es reads, what it
+// wrote last can.
+func (s *search) feed(at site, b *book, es *v1.ExternalSecret, v verdict) {
+	name := nameOf(es.Namespace, target.Name(es))
+	m := b.all[name]
+	if v.doubt != "" && m != nil {
+		_, v.reads = versionsOf(m)[s.wanted.Location]
+		if !v.reads && versionsOf(m) == nil {
+			s.unknown("%sExternalSecret %q: whether it reads the credential is not known: %s", prefix(at.name), nameOf(es.Namespace, es.Name), v.doubt)
+		}
+	}
+	if !v.reads {
+		return
+	}
+	fed := s.add(at, b, name)
+	fed.Feeder = nameOf(es.Namespace, es.Name)
+	problem, stuck := feedProblem(es, v, at.name != "")
+	if fed.Problem == "" || stuck && !fed.Stuck {
+		fed.Problem, fed.Stuck = problem, stuck
+	}
+}
+
+// feedProblem returns why es does not bring a new version by itself. away: it is
+// in another cluster, where nobody can be told to hurry.
+func feedProblem(es *v1.ExternalSecret, v verdict, away bool) (problem string, stuck bool) {
+	name := nameOf(es.Namespace, es.Name).String()
+	stuckFor := func(why string) (string, bool) { return "ExternalSecret " + name + ": " + why, true }
+	c := v1.FindCondition(es.Status.Conditions, v1.ConditionReady)
+	switch {
+	case es.DeletionTimestamp != nil:
+		return stuckFor("it is being deleted")
+	case v.pinned != "":
+		return stuckFor("it is pinned to version " + v.pinned + ": remove remoteRef.version")
+	case es.Spec.Target.Immutable:
+		return stuckFor("spec.target.immutable is true: its Secret never changes")
+	case es.Spec.RefreshPolicy == v1.RefreshCreatedOnce:
+		return stuckFor("refreshPolicy CreatedOnce reads the store only once: use Periodic")
+	case away && es.Spec.RefreshPolicy == v1.RefreshOnChange:
+		return stuckFor("refreshPolicy OnChange reads the store only when the object changes: use Periodic")
+	case away && es.Spec.RefreshInterval != nil && es.Spec.RefreshInterval.Duration <= 0:
+		return stuckFor("refreshInterval 0 reads the store only once: set an interval")
+	case c != nil && c.Status == metav1.ConditionFalse:
+		return "ExternalSecret " + name + " is not ready: " + c.Message, false
+	case c == nil:
+		return "ExternalSecret " + name + " was not synced yet", false
+	case v.doubt != "":
+		return "ExternalSecret " + name + ": " + v.doubt, false
+	}
+	return "", false
+}
+
+// where says where what ExternalSecrets name is.
+type where struct {
+	*search
+	at     site
+	stores map[v1.StoreKey]storeOrNot
+}
+
+type storeOrNot struct {
+	store v1.Store
+	why   string // why not
+}
+
+// reads judges es. Only an API server that cannot be asked is an error.
+func (w *where) reads(ctx context.Context, es *v1.ExternalSecret) (verdict, error) {
+	var v verdict
+	for _, want := range gather.Wants(&es.Spec) {
+		found, why, err := w.matches(ctx, es.Namespace, want)
+		switch {
+		case err != nil:
+			return v, err
+		case why != "":
+			v.doubt = why
+		case found:
+			v.reads = true
+			if want.Version != "" {
+				v.pinned = want.Version
+			}
+		}
+	}
+	if v.reads {
+		v.doubt = ""
+		return v, nil
+	}
+	for i := range es.Spec.DataFrom {
+		if es.Spec.DataFrom[i].Find == nil {
+			continue
+		}
+		ref := es.Spec.SecretStoreRef
+		if from := es.Spec.DataFrom[i].SourceRef; from != nil && from.SecretStoreRef != nil {
+			ref = *from.SecretStoreRef
+		}
+		near, err := w.near(ctx, es.Namespace, ref)
+		if err != nil {
+			return v, err
+		}
+		if near {
+			v.doubt = "dataFrom.find takes whatever it finds in the same vault"
+		}
+	}
+	return v, nil
+}
+
+// matches reports whether want is the credential. why it cannot be said is not
+// empty when it cannot.
+func (w *where) matches(ctx context.Context, namespace string, want gather.Want) (match bool, why string, err error) {
+	store, err := w.store(ctx, namespace, want.Store)
+	if err != nil || store.why != "" {
+		return false, store.why, err
+	}
+	location, err := w.cfg.Locate(ctx, store.store, want.Key)
+	switch {
+	case errs.Is(err, errs.Unsupported):
+		return false, "", nil
+	case ctx.Err() != nil:
+		return false, "", errs.Newf(errs.Unavailable, "locating what ExternalSecrets read: %w", ctx.Err())
+	case err != nil:
+		return false, err.Error(), nil
+	}
+	return location == w.wanted.Location, "", nil
+}
+
+// near reports whether a store is of the server that has the credential.
+func (w *where) near(ctx context.Context, namespace string, ref v1.SecretStoreRef) (bool, error) {
+	store, err := w.store(ctx, namespace, ref)
+	if err != nil || store.why != "" {
+		return store.why != "", err
+	}
+	location, err := w.cfg.Locate(ctx, store.store, "any")
+	if errs.Is(err, errs.Unsupported) {
+		return false, nil
+	}
+	host, _, _ := strings.Cut(location, "/")
+	wanted, _, _ := strings.Cut(w.wanted.Location, "/")
+	return err != nil || host == wanted, nil
+}
+
+func (w *where) store(ctx context.Context, namespace string, ref v1.SecretStoreRef) (storeOrNot, error) {
+	key := v1.KeyFor(ref, namespace)
+	if known, ok := w.stores[key]; ok {
+		return known, nil
+	}
+	var store v1.Store = &v1.SecretStore{}
+	if key.Kind == v1.KindClusterSecretStore {
+		store = &v1.ClusterSecretStore{}
+	}
+	out := storeOrNot{store: store}
+	err := w.at.cached.Get(ctx, key.NamespacedName(), store)
+	switch {
+	case err == nil:
+	case apierrors.IsNotFound(err):
+		out.why = key.String() + " does not exist"
+	case refused(err):
+		out.why = key.String() + " may not be read"
+	case uncached(err):
+		out.why = key.String() + " is not served by this operator"
+	default:
+		return out, unreachable(key.String(), err)
+	}
+	w.stores[key] = out
+	return out, nil
+}
+
+// uncached reports whether a cache was asked for what it was told not to keep.
+func uncached(err error) bool {
+	var notKept *cache.ErrResourceNotCached
+	return errors.As(err, &notKept)
+}

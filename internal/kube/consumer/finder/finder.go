@@ -1,0 +1,158 @@
+package finder
+
+import (
+	"context"
+	"crypto/rand"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	v1 "github.com/strongkeep/strongkeep/api/external/v1"
+	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/kube/consumer"
+	"github.com/strongkeep/strongkeep/internal/kube/content"
+)
+
+// Locate returns the location of what key names in store, as provider.Locator
+// has it. Unsupported: nothing of that store has one. It asks nobody.
+type Locate func(ctx context.Context, store v1.Store, key string) (string, error)
+
+// Digests returns keyed digests of what Secrets hold; *content.Digests does.
+type Digests interface {
+	Of(ctx context.Context, o content.Object, resourceVersion string) (string, error)
+}
+
+// Readers knows the clients of the vault itself.
+type Readers interface {
+	// Readers returns a line for each client, other than this operator, that has
+	// read location lately, such as "entity app-7 (lease database/creds/x, until …)".
+	Readers(ctx context.Context, location string) ([]string, error)
+}
+
+// Cluster is another cluster. Live's scheme is Scheme; Digests reads by Live.
+type Cluster struct {
+	Live    client.Reader
+	Digests Digests
+}
+
+// Config configures a Finder. Cached, Live, Locate, Digests and Clock are
+// required.
+type Config struct {
+	// Cached has ExternalSecrets, stores, and the metadata of Secrets. Lists from
+	// it are not changed.
+	Cached client.Reader
+	// Live asks the API server; its scheme is Scheme.
+	Live    client.WithWatch
+	Locate  Locate
+	Digests Digests
+	Clock   clock.PassiveClock
+
+	// Namespaces worked in; all when empty.
+	Namespaces []string
+	// Cluster reaches the cluster of that name for a Rotation of namespace. nil:
+	// other clusters cannot be asked.
+	Cluster func(ctx context.Context, namespace, name string) (Cluster, error)
+	// Readers, when set, is asked for clients of the vault itself.
+	Readers Readers
+	// Changed, when set, is told the namespace of each pod or workload with a
+	// Secret that comes, changes or goes. It must not block.
+	Changed func(namespace string)
+	// Patience is how long a pod may be unready or without a node before it counts
+	// as failing; 2 minutes when 0.
+	Patience time.Duration
+}
+
+// Finder finds consumers. It is safe for concurrent use.
+type Finder struct {
+	cfg      Config
+	watchers []*watcher
+	start    sync.Once
+	wanted   chan struct{} // closed by the first Find
+	extras   extras
+	copies   copies
+	facts    facts
+	salt     []byte // key of digests that only compare values within this process
+}
+
+// New returns a Finder. Nothing is watched until Run runs and something is searched.
+func New(cfg Config) (*Finder, error) {
+	if cfg.Patience == 0 {
+		cfg.Patience = 2 * time.Minute
+	}
+	f := &Finder{cfg: cfg, wanted: make(chan struct{}), salt: make([]byte, 32)}
+	rand.Read(f.salt)
+	for _, ns := range f.namespaces() {
+		for _, k := range kinds() {
+			w, err := newWatcher(cfg.Live, k, ns, cfg.Changed)
+			if err != nil {
+				return nil, err
+			}
+			f.watchers = append(f.watchers, w)
+		}
+	}
+	return f, nil
+}
+
+// namespaces returns where to look; "" alone is everywhere.
+func (f *Finder) namespaces() []string {
+	if len(f.cfg.Namespaces) == 0 {
+		return []string{""}
+	}
+	return f.cfg.Namespaces
+}
+
+// Find returns the graph of who consumes what is wanted. What may not be asked,
+// and other clusters that cannot be reached, are in its Unknown. Unavailable: our
+// own API server cannot be asked just now, and nothing is known.
+func (f *Finder) Find(ctx context.Context, wanted consumer.Wanted) (consumer.Graph, error) {
+	s := &search{Finder: f, wanted: wanted, now: f.cfg.Clock.Now(), held: map[consumer.Object]bool{}}
+	own := site{cached: f.cfg.Cached, live: f.cfg.Live, digests: f.cfg.Digests, namespaces: f.namespaces()}
+	if err := s.look(ctx, own); err != nil {
+		return consumer.Graph{}, err
+	}
+	for _, name := range wanted.Clusters {
+		if err := s.lookAway(ctx, name); err != nil {
+			if ctx.Err() != nil {
+				return consumer.Graph{}, errs.Newf(errs.Unavailable, "asking cluster %q: %w", name, ctx.Err())
+			}
+			s.unknown("cluster %q: %v", name, err)
+		}
+	}
+	s.askReaders(ctx)
+	if len(f.cfg.Namespaces) > 0 {
+		s.bound("only the namespaces that the operator works in were looked at: %v", f.cfg.Namespaces)
+	}
+	return s.graph(), nil
+}
+
+// lookAway looks at another cluster, as it is at this moment.
+func (s *search) lookAway(ctx context.Context, name string) error {
+	if s.cfg.Cluster == nil {
+		return errs.New(errs.Unsupported, "this operator reaches no other cluster")
+	}
+	c, err := s.cfg.Cluster(ctx, s.wanted.Namespace, name)
+	if err != nil {
+		return err
+	}
+	return s.look(ctx, site{name: name, cached: c.Live, live: c.Live, digests: c.Digests, namespaces: []string{""}})
+}
+
+func (s *search) askReaders(ctx context.Context) {
+	if s.cfg.Readers == nil || s.wanted.Location == "" {
+		return
+	}
+	list, err := s.cfg.Readers.Readers(ctx, s.wanted.Location)
+	if err != nil {
+		s.unknown("clients of the vault itself: %v", err)
+	}
+	for _, line := range list {
+		s.unknown("a client of the vault itself: %s", line)
+	}
+}
+
+func nameOf(namespace, name string) types.NamespacedName {
+	return types.NamespacedName{Namespace: namespace, Name: name}
+}

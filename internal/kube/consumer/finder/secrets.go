@@ -1,0 +1,199 @@
+package finder
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+
+	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/strongkeep/strongkeep/api/v1alpha1"
+	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/kube/consumer"
+	"github.com/strongkeep/strongkeep/internal/kube/content"
+)
+
+// annotationVersions holds location → version of what a Secret was made from.
+const annotationVersions = v1alpha1.Group + "/versions"
+
+// parallel bounds the Secrets that are read at once.
+const parallel = 16
+
+// book is the Secrets of one cluster: all of them by metadata, and those found.
+type book struct {
+	all   map[types.NamespacedName]*metav1.PartialObjectMetadata
+	order []*consumer.Fed
+	found map[types.NamespacedName]*consumer.Fed // Secrets only
+}
+
+// secrets returns the Secrets of a cluster that hold the credential.
+func (s *search) secrets(ctx context.Context, at site) ([]*consumer.Fed, error) {
+	b := &book{all: map[types.NamespacedName]*metav1.PartialObjectMetadata{}, found: map[types.NamespacedName]*consumer.Fed{}}
+	if err := s.openBook(ctx, at, b); err != nil {
+		return nil, err
+	}
+	if err := s.feeds(ctx, at, b); err != nil {
+		return nil, err
+	}
+	for name, m := range b.all {
+		if _, ok := versionsOf(m)[s.wanted.Location]; ok && s.wanted.Location != "" {
+			s.add(at, b, name)
+		}
+	}
+	if at.name == "" {
+		for _, name := range s.wanted.Secrets {
+			if name.Namespace == "" {
+				name.Namespace = s.wanted.Namespace
+			}
+			s.add(at, b, name)
+		}
+	}
+	s.mirrors(at, b)
+	for _, c := range s.copies.of(s.wanted.Location, at.name) {
+		s.addCopy(at, b, c)
+	}
+	if s.wanted.Scan {
+		if err := s.scan(ctx, at, b); err != nil {
+			return nil, err
+		}
+	}
+	return b.order, s.read(ctx, at, b)
+}
+
+// openBook lists the metadata of all Secrets: from the cache, or page by page.
+func (s *search) openBook(ctx context.Context, at site, b *book) error {
+	list := &metav1.PartialObjectMetadataList{}
+	list.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("SecretList"))
+	keep := func(o runtime.Object) error {
+		if m, ok := o.(*metav1.PartialObjectMetadata); ok {
+			b.all[nameOf(m.Namespace, m.Name)] = m
+		}
+		return nil
+	}
+	err := eachOf(ctx, at, list, keep)
+	if refused(err) {
+		s.unknown("%s%s", prefix(at.name), refusal("secrets", "", "list"))
+		return nil
+	}
+	if err != nil {
+		return unreachable("secrets", err)
+	}
+	return nil
+}
+
+// eachOf calls keep with every object of what at.cached has. They are shared
+// with the cache, and not to be changed.
+func eachOf(ctx context.Context, at site, list client.ObjectList, keep func(runtime.Object) error) error {
+	if at.name != "" {
+		return pages(ctx, at.cached, list, "", keep)
+	}
+	if err := at.cached.List(ctx, list, client.UnsafeDisableDeepCopy); err != nil {
+		return err
+	}
+	return meta.EachListItem(list, keep)
+}
+
+// add puts a Secret into b, once.
+func (s *search) add(at site, b *book, name types.NamespacedName) *consumer.Fed {
+	if fed := b.found[name]; fed != nil {
+		return fed
+	}
+	fed := &consumer.Fed{Object: secretObject(at.name, name)}
+	if m := b.all[name]; m != nil {
+		fed.UID, fed.ResourceVersion, fed.Version = m.UID, m.ResourceVersion, versionsOf(m)[s.wanted.Location]
+	}
+	b.found[name] = fed
+	b.order = append(b.order, fed)
+	s.held[fed.Object] = true
+	return fed
+}
+
+// versionsOf reads AnnotationVersions; what is no such object says nothing.
+func versionsOf(m *metav1.PartialObjectMetadata) map[string]string {
+	text := m.Annotations[annotationVersions]
+	if text == "" {
+		return nil
+	}
+	var out map[string]string
+	if json.Unmarshal([]byte(text), &out) != nil {
+		return nil
+	}
+	return out
+}
+
+// read reads what metadata does not say: digests, and of Secrets that are not
+// an ExternalSecret's whether they can change, and whose values they hold.
+func (s *search) read(ctx context.Context, at site, b *book) error {
+	unclear := slices.ContainsFunc(b.order, func(fed *consumer.Fed) bool { return fed.Version == "" })
+	group, inner := errgroup.WithContext(ctx)
+	group.SetLimit(parallel)
+	known := make([]fact, len(b.order))
+	failures := make([]error, len(b.order))
+	for i, fed := range b.order {
+		if fed.Kind.Kind != kindSecret {
+			continue
+		}
+		group.Go(func() error {
+			fed.Digest, failures[i] = at.digests.Of(inner, content.Object{Kind: content.Secret, NamespacedName: fed.NamespacedName}, fed.ResourceVersion)
+			if failures[i] == nil && (unclear || fed.Feeder.Name == "") {
+				known[i], failures[i] = s.facts.of(inner, at.live, fed, s.salt)
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	for i, fed := range b.order {
+		if err := s.settle(at, fed, known[i], failures[i]); err != nil {
+			return err
+		}
+	}
+	s.compareVersions(b, known)
+	return nil
+}
+
+// settle says what reading one Secret has shown.
+func (s *search) settle(at site, fed *consumer.Fed, known fact, err error) error {
+	switch {
+	case errs.Is(err, errs.NotExist):
+		fed.Digest = ""
+		if fed.Problem == "" {
+			fed.Problem = "there is no such Secret"
+		}
+	case errs.Is(err, errs.Denied):
+		s.unknown("%sSecret %q: the operator may not read it: add get on secrets to its role", prefix(at.name), fed.NamespacedName)
+	case err != nil:
+		return err
+	case known.immutable && !fed.Stuck:
+		fed.Problem, fed.Stuck = "the Secret is immutable: delete it and let it be made anew", true
+	}
+	return nil
+}
+
+// compareVersions finds the version of Secrets that do not name one: that of a
+// Secret which does, when both hold the same secret value.
+func (s *search) compareVersions(b *book, known []fact) {
+	versions := map[sum]string{}
+	for i, fed := range b.order {
+		if fed.Version == "" {
+			continue
+		}
+		for _, v := range known[i].values {
+			versions[v] = fed.Version
+		}
+	}
+	for i, fed := range b.order {
+		for _, v := range known[i].values {
+			if fed.Version == "" {
+				fed.Version = versions[v]
+			}
+		}
+	}
+}

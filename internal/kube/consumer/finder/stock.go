@@ -1,0 +1,160 @@
+package finder
+
+import (
+	"context"
+	"reflect"
+	"slices"
+	"strings"
+
+	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/kube/consumer"
+)
+
+// kind is a kind of object that is kept.
+type kind struct {
+	name, resource string // such as "Deployment", "deployments.apps"
+	object         client.Object
+	list           func() client.ObjectList
+}
+
+// kinds returns what is kept.
+func kinds() []kind {
+	return []kind{
+		{"Pod", "pods", &corev1.Pod{}, func() client.ObjectList { return &corev1.PodList{} }},
+		{"ReplicaSet", "replicasets.apps", &appsv1.ReplicaSet{}, func() client.ObjectList { return &appsv1.ReplicaSetList{} }},
+		{"Deployment", "deployments.apps", &appsv1.Deployment{}, func() client.ObjectList { return &appsv1.DeploymentList{} }},
+		{"StatefulSet", "statefulsets.apps", &appsv1.StatefulSet{}, func() client.ObjectList { return &appsv1.StatefulSetList{} }},
+		{"DaemonSet", "daemonsets.apps", &appsv1.DaemonSet{}, func() client.ObjectList { return &appsv1.DaemonSetList{} }},
+		{"Job", "jobs.batch", &batchv1.Job{}, func() client.ObjectList { return &batchv1.JobList{} }},
+		{"CronJob", "cronjobs.batch", &batchv1.CronJob{}, func() client.ObjectList { return &batchv1.CronJobList{} }},
+	}
+}
+
+// pageSize is how many objects are asked for at once.
+const pageSize = 500
+
+// stock is the pods and workloads of a cluster, or of some namespaces of it.
+type stock struct {
+	shelves map[string][]cache.Indexer // by kind
+	unknown []string
+}
+
+func newStock() *stock { return &stock{shelves: map[string][]cache.Indexer{}} }
+
+// get returns the entry of o, nil when there is none with that UID; any UID
+// does when uid is empty.
+func (s *stock) get(o consumer.Object, uid types.UID) *entry {
+	for _, shelf := range s.shelves[o.Kind.Kind] {
+		found, ok, err := shelf.GetByKey(o.Namespace + "/" + o.Name)
+		if e, is := found.(*entry); err == nil && ok && is && (uid == "" || e.UID == uid) &&
+			e.object.Kind.Group == o.Kind.Group {
+			return e
+		}
+	}
+	return nil
+}
+
+// by returns the entries with key in index, of every kind, in no order.
+func (s *stock) by(index, key string) []*entry {
+	var out []*entry
+	for _, shelves := range s.shelves {
+		for _, shelf := range shelves {
+			found, err := shelf.ByIndex(index, key)
+			if err != nil {
+				continue // no such index: impossible, all have the same
+			}
+			for _, o := range found {
+				if e, ok := o.(*entry); ok {
+					out = append(out, e)
+				}
+			}
+		}
+	}
+	return out
+}
+
+// read fills a stock from the API server. What may not be read is unknown; any
+// other failure is an error.
+func read(ctx context.Context, live client.Reader, namespaces []string) (*stock, error) {
+	s := newStock()
+	for _, k := range kinds() {
+		shelf := cache.NewIndexer(cache.MetaNamespaceKeyFunc, indexers())
+		s.shelves[k.name] = append(s.shelves[k.name], shelf)
+		for _, ns := range namespaces {
+			err := pages(ctx, live, k.list(), ns, func(o runtime.Object) error {
+				object, ok := o.(metav1.Object)
+				if !ok {
+					return nil
+				}
+				e, err := newEntry(object)
+				if err != nil {
+					return err
+				}
+				return shelf.Add(e)
+			})
+			switch {
+			case refused(err):
+				s.unknown = append(s.unknown, refusal(k.resource, ns, "list"))
+			case err != nil:
+				return nil, unreachable(k.resource, err)
+			}
+		}
+	}
+	slices.Sort(s.unknown)
+	return s, nil
+}
+
+// pages lists into list page by page and calls each with every object. An
+// object is not kept after each returns.
+func pages(ctx context.Context, live client.Reader, list client.ObjectList, namespace string, each func(runtime.Object) error) error {
+	opts := client.ListOptions{Namespace: namespace, Limit: pageSize}
+	for {
+		reset(list)
+		if err := live.List(ctx, list, &opts); err != nil {
+			return err
+		}
+		if err := meta.EachListItem(list, each); err != nil {
+			return err
+		}
+		opts.Continue = list.GetContinue()
+		if opts.Continue == "" {
+			return nil
+		}
+	}
+}
+
+// reset empties list, so that no page is decoded over another.
+func reset(list client.ObjectList) {
+	gvk := list.GetObjectKind().GroupVersionKind()
+	v := reflect.ValueOf(list).Elem()
+	v.Set(reflect.Zero(v.Type()))
+	list.GetObjectKind().SetGroupVersionKind(gvk)
+}
+
+// refused reports whether the API server said that we may not.
+func refused(err error) bool { return apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err) }
+
+// refusal says what is missing.
+func refusal(resource, namespace string, verbs ...string) string {
+	where := " in every namespace"
+	if namespace != "" {
+		where = " in namespace " + namespace
+	}
+	return resource + ": the operator may not " + strings.Join(verbs, " and ") + " them" + where +
+		": add the permission to its role (docs/rotation/consumers.md, Permissions)"
+}
+
+func unreachable(what string, err error) error {
+	return errs.Newf(errs.Unavailable, "asking for %s: %w", what, err)
+}

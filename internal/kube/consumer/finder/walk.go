@@ -1,0 +1,214 @@
+package finder
+
+import (
+	"context"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/strongkeep/strongkeep/internal/kube/consumer"
+)
+
+// addPod adds a pod with those of its uses that matter, and its workload.
+func (s *search) addPod(ctx context.Context, at site, e *entry, more []consumer.Use) error {
+	pod := *e.pod
+	pod.Cluster = at.name
+	pod.Uses = append(s.only(pod.Namespace, at, pod.Uses), more...)
+	pod.Failing = e.health.At(s.now, s.cfg.Patience)
+	w, err := s.restarter(ctx, at, e)
+	if err != nil {
+		return err
+	}
+	pod.Workload = w
+	if w.Kind.Kind == "Node" {
+		return nil // a static pod, which can use no Secret of the API
+	}
+	s.out.Pods = append(s.out.Pods, pod)
+	return nil
+}
+
+// addWorkload adds a workload by its template. A ReplicaSet or Job that another
+// known workload makes is that one's; it appears by its pods where it must.
+func (s *search) addWorkload(ctx context.Context, at site, e *entry, more []consumer.Use) error {
+	if e.work.Kind.Kind == "Job" && e.owner.Kind.Kind == "CronJob" {
+		return nil
+	}
+	o, err := s.restarter(ctx, at, e)
+	if err != nil {
+		return err
+	}
+	w := s.works[o]
+	if w == nil || o.NamespacedName != e.object.NamespacedName || o.Kind != e.object.Kind {
+		return nil
+	}
+	w.Uses = append(w.Uses, more...)
+	return nil
+}
+
+// deepest bounds a chain of owners, which could be a ring.
+const deepest = 8
+
+// restarter returns what restarts the pods of e, and notes it as a workload:
+// the highest owner that has a way of its own, else the highest there is.
+func (s *search) restarter(ctx context.Context, at site, e *entry) (consumer.Object, error) {
+	if o, ok := s.owners[e.UID]; ok && e.pod == nil {
+		return o, nil
+	}
+	best, current := e, e
+	for range deepest {
+		if current.owner.Name == "" || settled(current) {
+			break
+		}
+		if o, ok := s.owners[current.owner.uid]; ok {
+			return o, nil
+		}
+		next, err := s.owner(ctx, at, current.owner)
+		if err != nil {
+			return consumer.Object{}, err
+		}
+		if next == nil {
+			return s.noteUnseen(at, current.owner), nil
+		}
+		best, current = next, next
+		if next.template.Name != "" {
+			if d := at.stock.get(next.template, ""); d != nil {
+				best, current = d, d
+			}
+		}
+	}
+	return s.note(at, best), nil
+}
+
+// settled reports whether e is what restarts its pods, whoever owns it.
+func settled(e *entry) bool {
+	return e.work != nil && (e.work.Manner == consumer.MannerTemplate || e.work.Manner == consumer.MannerWait || e.work.Manner == consumer.MannerNext ||
+		e.work.Kind.Group == "apps" && e.work.Kind.Kind != "ReplicaSet")
+}
+
+// owner returns the entry of an owner: from the stock, or by asking. nil: it is
+// not known, which is noted.
+func (s *search) owner(ctx context.Context, at site, o owner) (*entry, error) {
+	if e := at.stock.get(o.Object, o.uid); e != nil {
+		return e, nil
+	}
+	if e, ok := s.asked[o]; ok {
+		return e, nil
+	}
+	e, err := s.ask(ctx, at, o)
+	if err == nil {
+		s.asked[o] = e
+	}
+	return e, err
+}
+
+func (s *search) ask(ctx context.Context, at site, o owner) (*entry, error) {
+	if o.Kind.Kind == "Node" || known(o.Kind.Group) {
+		return nil, nil // gone, or not seen yet
+	}
+	u := &unstructured.Unstructured{}
+	u.SetGroupVersionKind(o.Kind)
+	err := at.live.Get(ctx, o.NamespacedName, u)
+	switch {
+	case err == nil && (o.uid == "" || u.GetUID() == o.uid):
+		return newEntry(u)
+	case err == nil || apierrors.IsNotFound(err):
+		return nil, nil // deleted with its pods, which follow
+	case refused(err) || meta.IsNoMatchError(err):
+		s.unknown("%s%s %q owns pods and may not be read: add get on %s to the operator's role", prefix(at.name), o.Kind.Kind, o.NamespacedName, o.Kind.GroupKind())
+		return nil, nil
+	}
+	return nil, unreachable(o.Kind.GroupKind().String(), err)
+}
+
+// known reports whether everything of an API group that owns pods is kept.
+func known(group string) bool { return group == "apps" || group == "batch" }
+
+// note adds the workload that e is, once.
+func (s *search) note(at site, e *entry) consumer.Object {
+	var w consumer.Workload
+	if e.pod != nil {
+		w = consumer.BarePod(e.pod)
+	} else {
+		w = *e.work
+	}
+	w.Cluster = at.name
+	if w.Owner.Name != "" {
+		w.Owner.Cluster = at.name
+	}
+	s.owners[e.UID] = w.Object
+	if s.works[w.Object] == nil {
+		w.Uses = s.only(w.Namespace, at, w.Uses)
+		s.works[w.Object] = &w
+	}
+	return w.Object
+}
+
+func (s *search) noteUnseen(at site, o owner) consumer.Object {
+	o.Cluster = at.name
+	s.owners[o.uid] = o.Object
+	if o.Kind.Kind != "Node" && s.works[o.Object] == nil {
+		w := consumer.Unseen(o.Object)
+		w.UID = o.uid
+		s.works[o.Object] = &w
+	}
+	return o.Object
+}
+
+// named adds the workloads that the user names, with all their pods.
+func (s *search) named(ctx context.Context, at site) error {
+	for _, o := range s.wanted.Workloads {
+		if o.Cluster != at.name {
+			continue
+		}
+		if o.Namespace == "" {
+			o.Namespace = s.wanted.Namespace
+		}
+		e, err := s.owner(ctx, at, owner{o, ""})
+		if err != nil {
+			return err
+		}
+		if e == nil {
+			s.unknown("%s%s %q is named as a consumer and was not found: correct spec.consumers.workloads", prefix(at.name), o.Kind.Kind, o.NamespacedName)
+			continue
+		}
+		if err := s.addNamed(ctx, at, e, s.note(at, e)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// addNamed adds the pods below e, as being used by name where nothing else is
+// known.
+func (s *search) addNamed(ctx context.Context, at site, e *entry, o consumer.Object) error {
+	use := consumer.Use{Kind: consumer.UseNamed}
+	if w := s.works[o]; len(w.Uses) == 0 {
+		w.Uses = []consumer.Use{use}
+	}
+	have := map[types.UID]bool{}
+	for _, p := range s.out.Pods {
+		have[p.UID] = true
+	}
+	level := []*entry{e}
+	for range deepest {
+		var below []*entry
+		for _, parent := range level {
+			if parent.pod != nil && !have[parent.UID] {
+				have[parent.UID] = true
+				if err := s.addPod(ctx, at, parent, []consumer.Use{use}); err != nil {
+					return err
+				}
+			}
+			key := parent.Namespace + "/" + parent.object.Kind.GroupKind().String() + "/" + parent.Name
+			for _, child := range at.stock.by(byOwner, key) {
+				if child.owner.uid == parent.UID {
+					below = append(below, child)
+				}
+			}
+		}
+		level = below
+	}
+	return nil
+}

@@ -1,0 +1,155 @@
+package finder
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/tools/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/strongkeep/strongkeep/internal/errs"
+)
+
+// watcher keeps the objects of one kind in one namespace, or all.
+type watcher struct {
+	kind
+	namespace string
+	informer  cache.SharedIndexInformer
+	settled   chan struct{} // closed at the first word of the API server
+
+	mu      sync.Mutex
+	failure error // of the last request; nil when it succeeded
+	told    bool
+}
+
+func newWatcher(live client.WithWatch, k kind, namespace string, changed func(namespace string)) (*watcher, error) {
+	w := &watcher{kind: k, namespace: namespace, settled: make(chan struct{})}
+	lw := &cache.ListWatch{
+		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+			list := k.list()
+			err := live.List(ctx, list, &client.ListOptions{Namespace: namespace, Limit: o.Limit, Continue: o.Continue, Raw: &o})
+			w.note(err)
+			return list, err
+		},
+		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+			events, err := live.Watch(ctx, k.list(), &client.ListOptions{Namespace: namespace, Raw: &o})
+			w.note(err)
+			return events, err
+		},
+	}
+	w.informer = cache.NewSharedIndexInformer(cache.ToListWatcherWithWatchListSemantics(lw, live), k.object, 0, indexers())
+	if err := w.informer.SetTransform(shrink); err != nil {
+		return nil, errs.Newf(errs.Internal, "watching %s: %w", k.resource, err)
+	}
+	if changed == nil {
+		return w, nil
+	}
+	tell := func(o any) {
+		if e, ok := o.(*entry); ok && len(e.uses()) > 0 {
+			changed(e.Namespace)
+		}
+	}
+	_, err := w.informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
+		AddFunc:    tell,
+		UpdateFunc: func(_, o any) { tell(o) },
+		DeleteFunc: func(o any) {
+			if gone, ok := o.(cache.DeletedFinalStateUnknown); ok {
+				o = gone.Obj
+			}
+			tell(o)
+		},
+	})
+	if err != nil {
+		return nil, errs.Newf(errs.Internal, "watching %s: %w", k.resource, err)
+	}
+	return w, nil
+}
+
+// note remembers how a request went. A version that is too old is the API
+// server's way to ask for another list.
+func (w *watcher) note(err error) {
+	if apierrors.IsResourceExpired(err) || apierrors.IsGone(err) {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.failure = err
+	if err != nil && !w.told {
+		w.told = true
+		close(w.settled)
+	}
+}
+
+// await returns once the objects are there or the API server has said no.
+func (w *watcher) await(ctx context.Context) error {
+	select {
+	case <-w.informer.HasSyncedChecker().Done():
+	case <-w.settled:
+	case <-ctx.Done():
+		return errs.Newf(errs.Unavailable, "reading %s for the first time: %w", w.resource, ctx.Err())
+	}
+	return nil
+}
+
+// state returns what the objects that are kept are worth: "" and nil when they
+// are true, a text when they may not be read, an error when they could not.
+func (w *watcher) state() (unknown string, err error) {
+	w.mu.Lock()
+	failure := w.failure
+	w.mu.Unlock()
+	switch {
+	case refused(failure):
+		return refusal(w.resource, w.namespace, "list", "watch"), nil
+	case failure != nil:
+		return "", unreachable(w.resource, failure)
+	case !w.informer.HasSynced():
+		return "", errs.Newf(errs.Unavailable, "%s are not all read yet", w.resource)
+	}
+	return "", nil
+}
+
+// firstRead bounds how long a search waits for the first read of everything.
+const firstRead = 30 * time.Second
+
+// Run keeps pods and workloads from the first Find on, until ctx ends. It
+// returns when all that it started has stopped. It is called once.
+func (f *Finder) Run(ctx context.Context) error {
+	select {
+	case <-f.wanted:
+	case <-ctx.Done():
+		return nil
+	}
+	var running sync.WaitGroup
+	for _, w := range f.watchers {
+		running.Go(func() { w.informer.RunWithContext(ctx) })
+	}
+	running.Wait()
+	return nil
+}
+
+// kept returns what the informers keep, and starts them when they are not.
+func (f *Finder) kept(ctx context.Context) (*stock, error) {
+	f.start.Do(func() { close(f.wanted) })
+	ctx, cancel := context.WithTimeout(ctx, firstRead)
+	defer cancel()
+	s := newStock()
+	for _, w := range f.watchers {
+		if err := w.await(ctx); err != nil {
+			return nil, err
+		}
+		unknown, err := w.state()
+		if err != nil {
+			return nil, err
+		}
+		if unknown != "" {
+			s.unknown = append(s.unknown, unknown)
+		}
+		s.shelves[w.name] = append(s.shelves[w.name], w.informer.GetIndexer())
+	}
+	return s, nil
+}

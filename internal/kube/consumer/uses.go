@@ -1,0 +1,206 @@
+package consumer
+
+import (
+	corev1 "k8s.io/api/core/v1"
+)
+
+// CSIDriver is the name of the Secrets Store CSI driver.
+const CSIDriver = "secrets-store.csi.k8s.io"
+
+// Uses returns every way in which a pod of spec uses a Secret, in the order of
+// spec. A Secret that does not exist is used all the same, and so is an optional
+// one. A volume that no container mounts has no container.
+func Uses(spec *corev1.PodSpec) []Use {
+	var out []Use
+	visit(spec, func(u Use, configMap bool) {
+		if !configMap {
+			out = append(out, u)
+		}
+	})
+	return out
+}
+
+// ConfigMapUses returns the same for ConfigMaps: Use.Secret is the name of one.
+func ConfigMapUses(spec *corev1.PodSpec) []Use {
+	var out []Use
+	visit(spec, func(u Use, configMap bool) {
+		if configMap {
+			out = append(out, u)
+		}
+	})
+	return out
+}
+
+// Classes returns the names of the SecretProviderClasses that volumes of spec
+// are filled by, by the volume's name.
+func Classes(spec *corev1.PodSpec) map[string]string {
+	var out map[string]string
+	for i := range spec.Volumes {
+		v := &spec.Volumes[i]
+		if v.CSI == nil || v.CSI.Driver != CSIDriver || v.CSI.VolumeAttributes["secretProviderClass"] == "" {
+			continue
+		}
+		if out == nil {
+			out = map[string]string{}
+		}
+		out[v.Name] = v.CSI.VolumeAttributes["secretProviderClass"]
+	}
+	return out
+}
+
+// visitor is told of each use, and whether it is one of a ConfigMap.
+type visitor func(u Use, configMap bool)
+
+func visit(spec *corev1.PodSpec, tell visitor) {
+	files := map[string][]content{}
+	for i := range spec.Volumes {
+		v := &spec.Volumes[i]
+		files[v.Name] = contents(v)
+		if name := storage(v); name != "" {
+			kind := UseStorage
+			if v.CSI != nil {
+				kind = UseCSI
+			}
+			tell(Use{Kind: kind, Secret: name, Volume: v.Name}, false)
+		}
+	}
+	mounted := map[string]bool{}
+	container := func(c *corev1.Container, init bool) {
+		visitEnv(c, init, tell)
+		for i := range c.VolumeMounts {
+			m := &c.VolumeMounts[i]
+			mounted[m.Name] = true
+			for _, f := range files[m.Name] {
+				u := f.use
+				u.Container, u.Init, u.Where = c.Name, init, m.MountPath
+				if m.SubPath != "" || m.SubPathExpr != "" {
+					u.Kind = UseSubPath
+				}
+				tell(u, f.configMap)
+			}
+		}
+	}
+	for i := range spec.InitContainers {
+		c := &spec.InitContainers[i]
+		sidecar := c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways
+		container(c, !sidecar)
+	}
+	for i := range spec.Containers {
+		container(&spec.Containers[i], false)
+	}
+	for i := range spec.EphemeralContainers {
+		c := corev1.Container(spec.EphemeralContainers[i].EphemeralContainerCommon)
+		container(&c, false)
+	}
+	for i := range spec.Volumes {
+		if name := spec.Volumes[i].Name; !mounted[name] {
+			for _, f := range files[name] {
+				tell(f.use, f.configMap)
+			}
+		}
+	}
+	for _, ref := range spec.ImagePullSecrets {
+		if ref.Name != "" {
+			tell(Use{Kind: UseImagePull, Secret: ref.Name}, false)
+		}
+	}
+}
+
+func visitEnv(c *corev1.Container, init bool, tell visitor) {
+	for i := range c.EnvFrom {
+		from := &c.EnvFrom[i]
+		if r := from.SecretRef; r != nil && r.Name != "" {
+			tell(Use{Kind: UseEnvFrom, Secret: r.Name, Container: c.Name, Init: init, Where: from.Prefix}, false)
+		}
+		if r := from.ConfigMapRef; r != nil && r.Name != "" {
+			tell(Use{Kind: UseEnvFrom, Secret: r.Name, Container: c.Name, Init: init, Where: from.Prefix}, true)
+		}
+	}
+	for i := range c.Env {
+		from := c.Env[i].ValueFrom
+		if from == nil {
+			continue
+		}
+		if r := from.SecretKeyRef; r != nil && r.Name != "" {
+			tell(Use{Kind: UseEnv, Secret: r.Name, Container: c.Name, Init: init, Where: c.Env[i].Name}, false)
+		}
+		if r := from.ConfigMapKeyRef; r != nil && r.Name != "" {
+			tell(Use{Kind: UseEnv, Secret: r.Name, Container: c.Name, Init: init, Where: c.Env[i].Name}, true)
+		}
+	}
+}
+
+// content is one Secret or ConfigMap whose keys are files of a volume.
+type content struct {
+	use       Use
+	configMap bool
+}
+
+func contents(v *corev1.Volume) []content {
+	var out []content
+	add := func(kind UseKind, name string, items []corev1.KeyToPath, configMap bool) {
+		if name != "" {
+			out = append(out, content{Use{Kind: kind, Secret: name, Volume: v.Name, Items: paths(items)}, configMap})
+		}
+	}
+	if s := v.Secret; s != nil {
+		add(UseVolume, s.SecretName, s.Items, false)
+	}
+	if s := v.ConfigMap; s != nil {
+		add(UseVolume, s.Name, s.Items, true)
+	}
+	if v.Projected == nil {
+		return out
+	}
+	for i := range v.Projected.Sources {
+		if s := v.Projected.Sources[i].Secret; s != nil {
+			add(UseProjected, s.Name, s.Items, false)
+		}
+		if s := v.Projected.Sources[i].ConfigMap; s != nil {
+			add(UseProjected, s.Name, s.Items, true)
+		}
+	}
+	return out
+}
+
+func paths(items []corev1.KeyToPath) map[string]string {
+	if len(items) == 0 {
+		return nil
+	}
+	out := make(map[string]string, len(items))
+	for _, i := range items {
+		out[i.Key] = i.Path
+	}
+	return out
+}
+
+// storage returns the Secret that the node logs in with to mount v, or "".
+func storage(v *corev1.Volume) string {
+	local := func(r *corev1.LocalObjectReference) string {
+		if r == nil {
+			return ""
+		}
+		return r.Name
+	}
+	switch {
+	case v.CSI != nil:
+		return local(v.CSI.NodePublishSecretRef)
+	case v.AzureFile != nil:
+		return v.AzureFile.SecretName
+	case v.CephFS != nil:
+		return local(v.CephFS.SecretRef)
+	case v.Cinder != nil:
+		return local(v.Cinder.SecretRef)
+	case v.FlexVolume != nil:
+		return local(v.FlexVolume.SecretRef)
+	case v.ISCSI != nil:
+		return local(v.ISCSI.SecretRef)
+	case v.RBD != nil:
+		return local(v.RBD.SecretRef)
+	case v.ScaleIO != nil:
+		return local(v.ScaleIO.SecretRef)
+	case v.StorageOS != nil:
+		return local(v.StorageOS.SecretRef)
+	}
+	return ""
+}
