@@ -86,7 +86,7 @@ type RotationStatus struct {
 	BackReason string `json:"backReason,omitempty"`
 	// +optional
 	BackMessage string `json:"backMessage,omitempty"`
-	// When a person last let this turn go on; limits count from then.
+	// When a person last let this turn go on, or it turned back; limits count from then.
 	// +optional
 	ResumedAt *metav1.Time `json:"resumedAt,omitempty"`
 	// Why it is held, such as "ProofImpossible"; with phase Held only.

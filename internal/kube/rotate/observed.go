@@ -52,18 +52,19 @@ type Turn struct {
 	Known int64
 	// NoOld: nothing was published before this turn, so that there is nothing to
 	// close or to go back to.
-	NoOld     bool
-	Cause     string // one of the causes
-	Phase     v1alpha1.Phase
-	HeldFrom  v1alpha1.Phase
-	HeldFor   string // the reason of the condition
-	Act       Act    // announced
-	Back      Back
-	Since     time.Time // when Phase was entered
-	Begun     time.Time
-	Published time.Time // zero: not known to be
-	Closed    time.Time // zero: open, or not known to be closed
-	Resumed   time.Time // when a person let it go on; limits count from then
+	NoOld    bool
+	Cause    string // one of the causes
+	Phase    v1alpha1.Phase
+	HeldFrom v1alpha1.Phase
+	// HeldFor and HeldText are reason and message of the condition, while held.
+	HeldFor, HeldText string
+	Act               Act // announced
+	Back              Back
+	Since             time.Time // when Phase was entered
+	Begun             time.Time
+	Published         time.Time // zero: not known to be
+	Closed            time.Time // zero: open, or not known to be closed
+	Resumed           time.Time // when a person let it go on, or it turned back; limits count from then
 	// Why it went back: a reason and a text, until the next turn begins.
 	Why, WhyText string
 }
@@ -72,7 +73,7 @@ type Turn struct {
 // that Cause; the others for as long as their annotation stands and names this
 // turn (Resume: this turn and this Held's Since).
 type Asks struct {
-	Rotate, Leaked  bool // Leaked only if the schedule says onLeak
+	Rotate, Leaked  bool // Leaked only if the schedule says onLeak; a Begin honours both
 	Approve         bool
 	Hold            string // a reason
 	Resume          bool
@@ -185,7 +186,8 @@ type Proof struct {
 	// Failing are consumers that do not run since the credential was published;
 	// before that, Failing was so already, and is not held against the turn.
 	Failing []string
-	// Backend: whether the target sees sessions. OldSessions are those of the
+	// Backend: whether the target sees sessions, as is known from Staged on
+	// (target.Witness). OldSessions are those of the
 	// credential that is to go: on the way back, the new one.
 	Backend     bool
 	OldSessions int
@@ -206,7 +208,7 @@ type Step struct {
 	Begin string // the cause, when a new turn begins
 	// Cause, when that of the turn under way changes: a leak was reported.
 	Cause string
-	// Extend: a person let the turn go on; limits count from now.
+	// Extend: limits count from now: a person let the turn go on, or it turned back.
 	Extend  bool
 	Reason  string // CamelCase, for the condition
 	Message string

@@ -22,9 +22,9 @@ func (t Turn) Take(s Step, now time.Time) Turn {
 	if s.Phase == v1alpha1.PhaseRollingBack && t.Back == Forward {
 		t.Why, t.WhyText = s.Reason, s.Message
 	}
-	t.HeldFrom, t.HeldFor = "", ""
+	t.HeldFrom, t.HeldFor, t.HeldText = "", "", ""
 	if s.Phase == v1alpha1.PhaseHeld {
-		t.HeldFrom, t.HeldFor = s.HeldFrom, s.Reason
+		t.HeldFrom, t.HeldFor, t.HeldText = s.HeldFrom, s.Reason, s.Message
 	}
 	t.Phase, t.Back, t.Act = s.Phase, s.Back, s.Act
 	if s.Extend {
