@@ -218,6 +218,10 @@ func (c *Cluster) Gone() <-chan struct{} { return c.gone }
 // URL is where the API server serves.
 func (c *Cluster) URL() string { return c.at.URL }
 
+// APIServerPID is the process of the API server, for tests in which it hangs: a
+// stopped process keeps its connections and answers nothing.
+func (c *Cluster) APIServerPID() int { return c.at.APIPID }
+
 // CAFile is the certificate, in PEM, of the authority of the API server, etcd
 // and the kubelet.
 func (c *Cluster) CAFile() string { return c.at.CAFile }

@@ -74,6 +74,9 @@ func (p *Plane) Processes() []*process.Process {
 	return running
 }
 
+// APIServer is the process of the API server.
+func (p *Plane) APIServer() *process.Process { return p.api }
+
 // Stop ends everything from the top down: an API server whose etcd is gone
 // would linger.
 func (p *Plane) Stop() {

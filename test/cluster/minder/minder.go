@@ -50,6 +50,7 @@ type Cluster struct {
 	NodeName   string     // empty without a node
 	NodePID    int        // first process of the node
 	HostIP     netip.Addr // where pods reach the host; loopback without a node
+	APIPID     int        // process of the API server
 }
 
 // LogDir is where the logs of a cluster with state in dir are.
@@ -126,6 +127,7 @@ func (m *minder) up(ctx context.Context) error {
 	c := &Cluster{
 		Dir: m.state.dir, URL: m.plane.URL, Kubeconfig: m.plane.Kubeconfig, CAFile: m.plane.Authority.Cert,
 		EtcdURL: m.plane.EtcdURL, EtcdClient: m.plane.EtcdClient, HostIP: address,
+		APIPID: m.plane.APIServer().PID(),
 	}
 	if m.spec.Node {
 		if err := m.node.Join(ctx, m.plane, m.slot.Services()); err != nil {
