@@ -5,5 +5,5 @@
 // template differs from the stamp wanted. The stamp is made of keyed digests of
 // the content, so that nothing is restarted because the operator was.
 //
-// Start reading at Stamp.
+// Start reading at Stamp, then Roller.
 package rollout

@@ -11,7 +11,10 @@ import (
 //
 //	secret/NAME=DIGEST,configmap/NAME=DIGEST
 //
-// ordered by name; DIGEST is target.Key's keyed digest of the content.
+// ordered by name; DIGEST is target.Key's keyed digest of the content. On the
+// workload itself it is what its pods were last restarted for, or were found
+// with when they were first looked at: that restarts nothing, and stays when a
+// tool resets the template.
 const AnnotationStamp = "strongkeep.io/content"
 
 // AnnotationBefore is on pods that were there when what they use came to hold
@@ -21,7 +24,12 @@ const AnnotationStamp = "strongkeep.io/content"
 // started with the first. A pod without an entry was created later.
 const AnnotationBefore = "strongkeep.io/content-before"
 
-// FieldManager owns the stamp by server-side apply, and nothing else.
+// AnnotationMarked is on a workload with method Evict: once it has a content,
+// each of its pods that has neither AnnotationBefore nor AnnotationStamp for it
+// was created after the content was there. It then gets AnnotationStamp.
+const AnnotationMarked = "strongkeep.io/marked"
+
+// FieldManager owns these annotations by server-side apply, and nothing else.
 const FieldManager = "strongkeep-rollout"
 
 // Stamp is what a pod template says of the content it is for: "secret/NAME" or
@@ -63,4 +71,11 @@ func (s Stamp) Has(wanted Stamp) bool {
 		}
 	}
 	return true
+}
+
+// with returns s and what is in other, which counts where both say something.
+func (s Stamp) with(other Stamp) Stamp {
+	out := maps.Clone(s)
+	maps.Copy(out, other)
+	return out
 }

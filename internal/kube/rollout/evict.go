@@ -1,0 +1,203 @@
+package rollout
+
+import (
+	"context"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/strongkeep/strongkeep/api/v1alpha1"
+	"github.com/strongkeep/strongkeep/internal/errs"
+)
+
+// judgeMarked looks at a workload with method Evict: its template is not
+// written. Its pods are told apart by marks.
+func (p *pass) judgeMarked(ctx context.Context, c access, v *view) {
+	w := v.live
+	if !w.marked().Has(v.wanted) {
+		if w.paused != "" {
+			v.is(Paused, w.paused)
+			return
+		}
+		v.candidate = true
+		v.is(Waiting, "waits for its turn")
+		return
+	}
+	all, err := pods(ctx, c.live, w)
+	if err != nil {
+		v.failed("listing the pods of", err)
+		return
+	}
+	var old []pod
+	for _, pod := range all {
+		switch {
+		case pod.stamp.Has(v.wanted):
+		case v.older(pod):
+			old = append(old, pod)
+			continue
+		default: // created since: say so on the pod, where proof is looked for
+			if err := annotate(ctx, c, w.Namespace, pod, AnnotationStamp, pod.stamp.with(v.wanted)); client.IgnoreNotFound(err) != nil {
+				v.failed("stamping pods of", err)
+				return
+			}
+		}
+		if pod.broken != "" && !pod.deleting {
+			crashed := "pod " + pod.name + ": " + pod.broken
+			v.is(Failed, crashed+"; see: "+logs(v, crashed))
+			return
+		}
+	}
+	if p.late(v) && len(old) > 0 {
+		v.is(Failed, fmt.Sprintf("not done after %v: %d old pods are left", p.q.Deadline, len(old)))
+		return
+	}
+	p.evict(ctx, c, v, all, old)
+}
+
+// unknown stands in AnnotationBefore for content that is not known. What the
+// object held before may be known, but not whether this pod started with that.
+const unknown = "unknown"
+
+// older reports whether something says that pod was there before what is wanted:
+// a mark, or a stamp of its own. One that it has from the template says nothing,
+// since newer pods have it too.
+func (v *view) older(pod pod) bool {
+	inherited := v.live.stamp()
+	for entry, digest := range v.wanted {
+		if has := pod.stamp[entry]; has != digest && (pod.before[entry] != "" || has != "" && has != inherited[entry]) {
+			return true
+		}
+	}
+	return false
+}
+
+// mark marks the pods that exist, and then the workload. A crash between leaves
+// pods marked and the workload not: it is done again, and newer pods are marked
+// too, which costs a restart and no truth.
+func (p *pass) mark(ctx context.Context, c access, v *view) error {
+	all, err := pods(ctx, c.live, v.live)
+	if err != nil {
+		return err
+	}
+	for _, pod := range all {
+		if pod.stamp.Has(v.wanted) || v.older(pod) {
+			continue
+		}
+		before := Stamp{}
+		for entry := range v.wanted {
+			before[entry] = unknown
+		}
+		if err := annotate(ctx, c, v.Namespace, pod, AnnotationBefore, before.with(pod.before)); client.IgnoreNotFound(err) != nil {
+			return err
+		}
+	}
+	f := v.live.fields()
+	f.marked = p.used(v.live, f.marked).with(v.wanted)
+	f.record = p.used(v.live, f.record).with(v.wanted)
+	return apply(ctx, c, v.live, f)
+}
+
+func annotate(ctx context.Context, c access, namespace string, pod pod, name string, s Stamp) error {
+	o := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: pod.name}}
+	patch := fmt.Sprintf(`{"metadata":{"uid":%q,"annotations":{%q:%q}}}`, pod.uid, name, s.String())
+	return c.Patch(ctx, o, client.RawPatch("application/merge-patch+json", []byte(patch)), client.FieldOwner(FieldManager))
+}
+
+// evict evicts one of old, if every other pod is well. all are all pods.
+func (p *pass) evict(ctx context.Context, c access, v *view, all, old []pod) {
+	w := v.live
+	well, going := int64(0), 0
+	for _, pod := range all {
+		switch {
+		case pod.deleting:
+			going++
+		case pod.ready:
+			well++
+		}
+	}
+	next := -1
+	for i, pod := range old {
+		if !pod.deleting && (next < 0 || !pod.ready && old[next].ready) {
+			next = i
+		}
+	}
+	switch {
+	case next < 0 && going == 0 && well >= w.wanted:
+		v.is(Done, "")
+	case next < 0 || going > 0:
+		v.is(Rolling, fmt.Sprintf("%d of %d pods ready, %d going, %d old", well, w.wanted, going, len(old)))
+	case old[next].ready && well < w.wanted:
+		v.is(Rolling, fmt.Sprintf("waits for its pods: %d of %d ready, %d old", well, w.wanted, len(old)))
+	default:
+		v.is(Rolling, fmt.Sprintf("%d of %d pods are old, %s is evicted", len(old), w.wanted, old[next].name))
+		p.evictPod(ctx, c, v, old[next])
+	}
+}
+
+// evictPod asks for one pod's eviction, which a PodDisruptionBudget may refuse.
+func (p *pass) evictPod(ctx context.Context, c access, v *view, pod pod) {
+	o := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: v.Namespace, Name: pod.name}}
+	ask := &policyv1.Eviction{
+		ObjectMeta:    metav1.ObjectMeta{Namespace: v.Namespace, Name: pod.name},
+		DeleteOptions: &metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &pod.uid}},
+	}
+	err := c.SubResource("eviction").Create(ctx, o, ask)
+	switch {
+	case err == nil || apierrors.IsNotFound(err) || apierrors.IsConflict(err): // gone, or another pod by now
+	case apierrors.IsTooManyRequests(err):
+		v.is(Waiting, "pod "+pod.name+" may not be evicted now: "+p.budgets(ctx, c, v))
+	default:
+		v.failed("evicting a pod of", err)
+	}
+}
+
+// unstick evicts a broken pod of an older template that keeps a StatefulSet from
+// going on: its controller waits for the pod, for ever.
+func (p *pass) unstick(ctx context.Context, c access, v *view, old []pod) {
+	if !v.live.ordered || v.live.kind.Kind != "StatefulSet" || !v.live.observed {
+		return
+	}
+	for _, pod := range old {
+		if pod.broken != "" && !pod.deleting {
+			p.evictPod(ctx, c, v, pod)
+			return
+		}
+	}
+}
+
+// budgets names the PodDisruptionBudgets of v that allow no disruption now, for a
+// message; "" when there is none.
+func (p *pass) budgets(ctx context.Context, c access, v *view) string {
+	var list policyv1.PodDisruptionBudgetList
+	if err := c.live.List(ctx, &list, client.InNamespace(v.Namespace)); err != nil {
+		v.err = errs.Newf(errs.Unavailable, "listing PodDisruptionBudgets of namespace %s: %w", v.Namespace, err)
+		return "its PodDisruptionBudgets cannot be read: " + err.Error()
+	}
+	for i := range list.Items {
+		b := &list.Items[i]
+		if b.Spec.Selector != nil && b.Status.DisruptionsAllowed <= 0 && selects(b.Spec.Selector).Matches(labels.Set(v.live.template.Labels)) {
+			return fmt.Sprintf("PodDisruptionBudget %s allows no disruption (%d of %d pods healthy, %d needed)",
+				b.Name, b.Status.CurrentHealthy, b.Status.ExpectedPods, b.Status.DesiredHealthy)
+		}
+	}
+	return ""
+}
+
+// blocked reports whether a PodDisruptionBudget keeps v from being restarted by
+// its template. Its controller would not ask: so we do, where old pods go before
+// new ones come. What is amid a rollout already is not kept there.
+func (p *pass) blocked(ctx context.Context, c access, v *view) bool {
+	if w := v.live; p.q.Method == v1alpha1.RolloutEvict || w.surges || w.evicted || w.midway() || w.wanted == 0 || w.kind.Kind == "CronJob" {
+		return false
+	}
+	if why := p.budgets(ctx, c, v); why != "" {
+		v.is(Waiting, why)
+		return true
+	}
+	return false
+}

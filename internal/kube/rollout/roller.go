@@ -1,0 +1,319 @@
+package rollout
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"log/slog"
+	"math"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/strongkeep/strongkeep/api/v1alpha1"
+	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/kube/consumer"
+)
+
+// Config configures a Roller. Client and Live are required; their scheme has
+// apps/v1, batch/v1, policy/v1 and core/v1.
+type Config struct {
+	// Client writes; Live reads from the API server and never from a cache: what
+	// was just written must be seen.
+	Client client.Client
+	Live   client.Reader
+	// Cached lists Deployments, StatefulSets and DaemonSets, to see how many are
+	// under way in the whole cluster; nil: Live.
+	Cached client.Reader
+	// ClusterMax workloads are under way at once in our cluster, whoever asked; 20.
+	ClusterMax int
+	// Remote reaches another cluster by its name; nil: none is reached.
+	Remote func(ctx context.Context, cluster string) (client.Client, error)
+	// Keep reports whether an entry of a stamp is meant although the pod template
+	// does not use the object; annotations are the workload's. Nil: none is.
+	Keep  func(annotations map[string]string, entry string) bool
+	Clock clock.PassiveClock
+	Log   *slog.Logger
+}
+
+// Roller restarts workloads. It is safe for concurrent use, but for one Owner
+// one call at a time. It keeps nothing that matters: one that is made anew goes
+// on where another ended.
+type Roller struct {
+	cfg Config
+
+	mu sync.Mutex
+	// memos are by owner: what needs no second look.
+	memos map[string]map[types.UID]memo
+	// started are restarts that the cache may not have seen yet.
+	started map[types.UID]started
+	// stuck is since when a workload is seen under way at a generation.
+	stuck map[types.UID]sighting
+}
+
+// memo is what is remembered of a workload for one owner.
+type memo struct {
+	wanted string
+	done   bool // else: written by us, or seen to wait
+	under  bool
+}
+
+// New returns a Roller.
+func New(cfg Config) *Roller {
+	if cfg.ClusterMax == 0 {
+		cfg.ClusterMax = 20
+	}
+	if cfg.Cached == nil {
+		cfg.Cached = cfg.Live
+	}
+	if cfg.Clock == nil {
+		cfg.Clock = clock.RealClock{}
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Roller{
+		cfg: cfg, memos: map[string]map[types.UID]memo{},
+		started: map[types.UID]started{}, stuck: map[types.UID]sighting{},
+	}
+}
+
+// Forget lets go of an owner that will not ask again.
+func (r *Roller) Forget(owner string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.memos, owner)
+}
+
+// Roll looks how far the workloads of q are, restarts as many of those that
+// need it as may be under way, and does not wait for them. Ask again when
+// something changes, and after some seconds.
+//
+// An error says what could not be asked or written: the items concerned are
+// Waiting with the same message, the others are as they are.
+func (r *Roller) Roll(ctx context.Context, q Request) (Progress, error) {
+	q.Method = cmp.Or(q.Method, v1alpha1.RolloutTemplate)
+	q.MaxConcurrent = cmp.Or(q.MaxConcurrent, defaultConcurrent)
+	q.Deadline = cmp.Or(q.Deadline, defaultDeadline)
+	p := &pass{Roller: r, q: q, memos: r.recall(q), views: make([]view, len(q.Workloads))}
+	p.look(ctx)
+	p.begin(ctx)
+	r.remember(q, p)
+	progress := Progress{Items: make([]Item, len(p.views))}
+	var all []error
+	for i, v := range p.views {
+		progress.Items[i] = v.Item
+		all = append(all, v.err)
+	}
+	return progress, errors.Join(all...)
+}
+
+// pass is one call of Roll.
+type pass struct {
+	*Roller
+	q     Request
+	memos map[types.UID]memo // as they were
+	views []view
+}
+
+// view is what is known of one workload in a pass.
+type view struct {
+	Item
+	wanted Stamp
+	// candidate: it is to be restarted when there is a slot. Live is what it is, nil
+	// when it was not read in this pass.
+	candidate bool
+	live      *workload
+	err       error
+}
+
+const lookers = 8
+
+func (p *pass) look(ctx context.Context) {
+	var g errgroup.Group
+	g.SetLimit(lookers)
+	for i := range p.q.Workloads {
+		w := &p.q.Workloads[i]
+		p.views[i] = view{Item: Item{Object: w.Object}, wanted: p.q.Wanted(w.Object)}
+		g.Go(func() error {
+			p.lookAt(ctx, w, &p.views[i])
+			return nil
+		})
+	}
+	_ = g.Wait() // its functions return no error
+}
+
+func (v *view) is(s State, message string) { v.State, v.Message = s, message }
+
+func (v *view) failed(doing string, err error) {
+	v.err = errs.Newf(errs.Unavailable, "%s %s: %w", doing, describe(v.Object), err)
+	v.is(Waiting, "cannot be asked just now: "+err.Error())
+}
+
+func (p *pass) lookAt(ctx context.Context, w *consumer.Workload, v *view) {
+	switch {
+	case len(v.wanted) == 0:
+		v.is(Skipped, "uses nothing that changed")
+		return
+	case p.q.Method == v1alpha1.RolloutNone:
+		v.is(Skipped, "nothing is restarted: the method is None")
+		return
+	case !p.q.Force && (w.Reload == ReloadNone || w.Reload == ReloadSignal):
+		v.is(Skipped, "reloads by itself: "+AnnotationReload+" is "+w.Reload)
+		return
+	}
+	if m := p.memos[w.UID]; m.wanted == v.wanted.String() && p.q.Method == v1alpha1.RolloutTemplate {
+		has := ParseStamp(w.Stamp).Has(v.wanted)
+		if m.done && has {
+			v.is(Done, "")
+			return
+		}
+		if !m.done && !m.under && !has && w.Rolls && !w.Paused {
+			v.candidate = true // read when there is a slot
+			v.is(Waiting, "waits for its turn")
+			return
+		}
+	}
+	c, err := p.cluster(ctx, w.Cluster)
+	if err != nil {
+		v.failed("reaching", err)
+		return
+	}
+	switch w.Kind.Kind {
+	case "Pod":
+		p.barePod(ctx, c, v)
+	case "Job":
+		p.job(ctx, c, v)
+	default:
+		p.owner(ctx, c, v)
+	}
+}
+
+// begin restarts candidates while there are slots.
+func (p *pass) begin(ctx context.Context) {
+	under, broken := 0, ""
+	for _, v := range p.views {
+		switch v.State {
+		case Rolling:
+			under++
+		case Failed:
+			broken = describe(v.Object)
+		}
+	}
+	for i := range p.views {
+		v := &p.views[i]
+		if !v.candidate {
+			continue
+		}
+		switch {
+		case broken != "":
+			v.is(Waiting, "not begun: "+broken+" failed")
+			continue
+		case under >= p.q.MaxConcurrent && !v.midway():
+			v.is(Waiting, "waits for its turn: as many as may be are under way")
+			continue
+		}
+		p.start(ctx, v)
+		if v.State == Rolling {
+			under++
+		}
+	}
+}
+
+func (p *pass) start(ctx context.Context, v *view) {
+	c, err := p.cluster(ctx, v.Cluster)
+	if err != nil {
+		v.failed("reaching", err)
+		return
+	}
+	if v.live == nil {
+		if v.live, err = read(ctx, c, v.Object); err != nil {
+			v.unread(err)
+			return
+		}
+		p.judge(ctx, c, v)
+		if !v.candidate {
+			return
+		}
+	}
+	if p.blocked(ctx, c, v) {
+		return
+	}
+	release, ok := p.reserve(ctx, v)
+	if !ok {
+		return
+	}
+	generation, err := p.restart(ctx, c, v)
+	release(generation, err == nil)
+	if err != nil {
+		v.failed("restarting", err)
+	}
+}
+
+func (v *view) midway() bool { return v.live != nil && v.live.midway() }
+
+func (r *Roller) recall(q Request) map[types.UID]memo {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.memos[q.Owner]
+}
+
+func (r *Roller) remember(q Request, p *pass) {
+	memos := make(map[types.UID]memo, len(p.views))
+	for i, v := range p.views {
+		if v.err == nil && len(v.wanted) > 0 {
+			under := v.State == Rolling || v.State == Failed
+			memos[q.Workloads[i].UID] = memo{v.wanted.String(), v.State == Done, under}
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.memos[q.Owner] = memos
+	if q.Method != v1alpha1.RolloutEvict {
+		return
+	}
+	for i, v := range p.views { // no generation tells of those
+		uid := q.Workloads[i].UID
+		if delete(r.started, uid); v.State == Rolling {
+			r.started[uid] = started{math.MaxInt64, r.cfg.Clock.Now()}
+		}
+	}
+}
+
+// access is how a cluster is read and written.
+type access struct {
+	client.Client
+	live client.Reader
+}
+
+func (r *Roller) cluster(ctx context.Context, name string) (access, error) {
+	if name == "" {
+		return access{r.cfg.Client, r.cfg.Live}, nil
+	}
+	if r.cfg.Remote == nil {
+		return access{}, errs.Newf(errs.Unsupported, "workloads of cluster %q are not restarted from here: restart them there", name)
+	}
+	c, err := r.cfg.Remote(ctx, name)
+	return access{c, c}, err
+}
+
+// late returns whether a restart written at v.Since is over its deadline.
+func (p *pass) late(v *view) bool {
+	since := v.Since
+	if p.q.Since.After(since) {
+		since = p.q.Since
+	}
+	return !since.IsZero() && p.cfg.Clock.Since(since) > p.q.Deadline
+}
+
+// Values of AnnotationReload.
+const (
+	AnnotationReload = "strongkeep.io/reload"
+	ReloadRestart    = "restart"
+	ReloadSignal     = "signal"
+	ReloadNone       = "none"
+	ReloadAuto       = "auto"
+)

@@ -1,0 +1,148 @@
+package rollout
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// started is a restart that was written, or is being written.
+type started struct {
+	generation int64
+	at         time.Time
+}
+
+// sighting is since when a workload is seen under way at a generation.
+type sighting struct {
+	generation int64
+	at         time.Time
+}
+
+const (
+	// unseen is how long a restart counts that the cache does not show, and one by
+	// eviction that its owner does not look after.
+	unseen = 2 * time.Minute
+	// forget is how long a workload counts as under way that does not get on, such
+	// as a DaemonSet with a node that is gone for good. Nothing else would ever be
+	// restarted.
+	forget = time.Hour
+)
+
+// reserve takes one of the cluster's slots for v. release must be called when
+// the restart is written, or was not. Without a slot v says that it waits.
+func (p *pass) reserve(ctx context.Context, v *view) (release func(generation int64, written bool), ok bool) {
+	none := func(int64, bool) {}
+	if w := v.live; v.Cluster != "" || w.midway() || w.wanted == 0 || w.kind.Kind == "CronJob" {
+		return none, true
+	}
+	seen, err := p.observe(ctx)
+	if err != nil {
+		v.failed("counting what is under way before", err)
+		return none, false
+	}
+	now := p.cfg.Clock.Now()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if n := p.count(seen, now); n >= p.cfg.ClusterMax {
+		v.is(Waiting, fmt.Sprintf("waits for its turn: %d workloads of the cluster are under way, %d may be", n, p.cfg.ClusterMax))
+		return none, false
+	}
+	uid := v.live.UID
+	p.started[uid] = started{math.MaxInt64, now}
+	return func(generation int64, written bool) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if written {
+			p.started[uid] = started{generation, now}
+			return
+		}
+		delete(p.started, uid)
+	}, true
+}
+
+// rolling is what a list shows of a workload that has been stamped by us.
+type rolling struct {
+	generation int64
+	under      bool
+}
+
+// observe lists what has been stamped in our cluster.
+func (r *Roller) observe(ctx context.Context) (map[types.UID]rolling, error) {
+	seen := map[types.UID]rolling{}
+	add := func(w *workload) {
+		under := w.failed == "" && w.paused == "" && (w.midway() || w.available < w.wanted)
+		seen[w.UID] = rolling{w.Generation, under}
+	}
+	var deployments appsv1.DeploymentList
+	if err := r.cfg.Cached.List(ctx, &deployments); err != nil {
+		return nil, err
+	}
+	for i := range deployments.Items {
+		if o := &deployments.Items[i]; stamped(&o.ObjectMeta, &o.Spec.Template) {
+			add(deployment(o))
+		}
+	}
+	var sets appsv1.StatefulSetList
+	if err := r.cfg.Cached.List(ctx, &sets); err != nil {
+		return nil, err
+	}
+	for i := range sets.Items {
+		if o := &sets.Items[i]; stamped(&o.ObjectMeta, &o.Spec.Template) {
+			add(statefulSet(o))
+		}
+	}
+	var daemons appsv1.DaemonSetList
+	if err := r.cfg.Cached.List(ctx, &daemons); err != nil {
+		return nil, err
+	}
+	for i := range daemons.Items {
+		if o := &daemons.Items[i]; stamped(&o.ObjectMeta, &o.Spec.Template) {
+			add(daemonSet(o))
+		}
+	}
+	return seen, nil
+}
+
+// count returns how many are under way: those seen, and those written that the
+// list does not show yet. r.mu is held.
+func (r *Roller) count(seen map[types.UID]rolling, now time.Time) int {
+	n := 0
+	for uid, s := range r.started {
+		w, listed := seen[uid]
+		switch {
+		case listed && w.generation >= s.generation || now.Sub(s.at) > unseen:
+			delete(r.started, uid)
+		case !w.under:
+			n++ // else it is counted below
+		}
+	}
+	for uid := range r.stuck {
+		if !seen[uid].under {
+			delete(r.stuck, uid)
+		}
+	}
+	for uid, w := range seen {
+		if !w.under {
+			continue
+		}
+		s := r.stuck[uid]
+		if s.generation != w.generation || s.at.IsZero() {
+			s = sighting{w.generation, now}
+			r.stuck[uid] = s
+		}
+		if now.Sub(s.at) < forget {
+			n++
+		}
+	}
+	return n
+}
+
+func stamped(m *metav1.ObjectMeta, t *corev1.PodTemplateSpec) bool {
+	return m.Annotations[AnnotationStamp] != "" || t.Annotations[AnnotationStamp] != ""
+}
