@@ -26,6 +26,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/engine/database/mysql"
 	"github.com/strongkeep/strongkeep/internal/vault/engine/database/postgresql"
 	"github.com/strongkeep/strongkeep/internal/vault/engine/database/redis"
+	"github.com/strongkeep/strongkeep/internal/vault/engine/evidence"
 	"github.com/strongkeep/strongkeep/internal/vault/engine/kv"
 	"github.com/strongkeep/strongkeep/internal/vault/engine/pki"
 	"github.com/strongkeep/strongkeep/internal/vault/engine/transit"
@@ -58,6 +59,7 @@ func secretsEngines() map[string]engine.Factory {
 		"pki":       pki.New,
 		"transit":   transit.New,
 		"database":  database.New(databases()...),
+		"evidence":  evidence.New,
 	}
 }
 

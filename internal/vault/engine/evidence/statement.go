@@ -1,0 +1,208 @@
+package evidence
+
+import (
+	"bytes"
+	"context"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/strongkeep/strongkeep/internal/attest"
+	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/vault/engine"
+	"github.com/strongkeep/strongkeep/internal/vault/engine/keypath"
+)
+
+// EventAppend is announced for each statement.
+const EventAppend = "evidence/append"
+
+// head is stored at "head/NAME": the last statement.
+type head struct {
+	Seq    int64  `json:"seq"`
+	Turn   int64  `json:"turn"`
+	Digest string `json:"digest"`
+}
+
+func entryKey(name string, seq int64) string {
+	return "entry/" + name + "/" + strconv.FormatInt(seq, 10)
+}
+func turnKey(name string, turn int64) string {
+	return "turn/" + name + "/" + strconv.FormatInt(turn, 10)
+}
+
+// append signs a statement and puts it at the end of its chain.
+func (e *Engine) append(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
+	name := req.Params["name"]
+	if err := checkName(name); err != nil {
+		return nil, err
+	}
+	d := req.Decode()
+	statement, turn := d.ObjectOrText("statement"), d.Int("turn", 0)
+	if err := d.Err(); err != nil {
+		return nil, err
+	}
+	if statement == nil || turn < 1 {
+		return nil, errs.New(errs.Invalid, "missing statement or turn: send {\"statement\": {…}, \"turn\": N} with N from 1")
+	}
+	statement = slices.Clone(statement)
+	if err := statement.Compact(); err != nil {
+		return nil, errs.New(errs.Invalid, "the statement is no valid JSON object")
+	}
+	if len(statement) > MaxStatement {
+		return nil, errs.Newf(errs.TooLarge, "the statement has %d bytes, over the limit of %d", len(statement), MaxStatement)
+	}
+	var last head
+	if _, err := get(ctx, tx, "head/"+name, &last); err != nil {
+		return nil, err
+	}
+	if turn <= last.Turn {
+		return e.repeated(ctx, tx, name, turn, last, statement)
+	}
+	s, err := loadState(ctx, tx)
+	if err != nil {
+		return nil, err
+	}
+	return e.sign(ctx, tx, s, attest.Entry{
+		Log: e.cfg.MountID, Name: name, Seq: last.Seq + 1, Turn: turn, Time: req.Time,
+		Previous: last.Digest, By: s.author(req.Caller), Statement: statement,
+	})
+}
+
+// sign stores entry as the last of its chain.
+func (e *Engine) sign(ctx context.Context, tx engine.Tx, s state, entry attest.Entry) (*engine.Response, error) {
+	_, key, err := loadKey(ctx, tx, s.Current)
+	if err != nil {
+		return nil, err
+	}
+	payload, err := entry.Payload()
+	if err != nil {
+		return nil, err
+	}
+	envelope, err := attest.Sign(key, attest.TypeEntry, payload)
+	if err != nil {
+		return nil, err
+	}
+	raw, err := envelope.Encode()
+	if err != nil {
+		return nil, err
+	}
+	tx.Put(entryKey(entry.Name, entry.Seq), raw)
+	tx.Put(turnKey(entry.Name, entry.Turn), strconv.AppendInt(nil, entry.Seq, 10))
+	if err := put(tx, "head/"+entry.Name, head{entry.Seq, entry.Turn, attest.Digest(payload)}); err != nil {
+		return nil, err
+	}
+	tx.Emit(engine.Event{Type: EventAppend, Path: "statements/" + entry.Name, Metadata: map[string]string{
+		"operation": "append", "modified": "true", "seq": strconv.FormatInt(entry.Seq, 10), "turn": strconv.FormatInt(entry.Turn, 10),
+	}})
+	return answer(raw)
+}
+
+// repeated answers a statement of a turn that is over: as before if it is the same.
+func (e *Engine) repeated(ctx context.Context, tx engine.Tx, name string, turn int64, last head, statement jsontext.Value) (*engine.Response, error) {
+	seq, err := seqOf(ctx, tx, name, turn)
+	if err != nil {
+		return nil, err
+	}
+	if seq == 0 {
+		return nil, errs.Newf(errs.Conflict, "the last statement of %s is of turn %d: one of turn %d comes too late", name, last.Turn, turn)
+	}
+	raw, err := load(ctx, tx, name, seq)
+	if err != nil {
+		return nil, err
+	}
+	entry, _, err := open(raw)
+	if err != nil {
+		return nil, err
+	}
+	if !bytes.Equal(entry.Statement, statement) {
+		return nil, errs.Newf(errs.Exist, "turn %d of %s has another statement already, number %d: read it at statements/%s/%d", turn, name, seq, name, seq)
+	}
+	return answer(raw)
+}
+
+// seqOf returns the number of the statement of a turn, 0 if there is none.
+func seqOf(ctx context.Context, tx engine.Tx, name string, turn int64) (int64, error) {
+	var seq int64
+	_, err := get(ctx, tx, turnKey(name, turn), &seq)
+	return seq, err
+}
+
+// load returns an envelope, nil if there is none.
+func load(ctx context.Context, tx engine.Tx, name string, seq int64) ([]byte, error) {
+	entry, err := tx.Get(ctx, entryKey(name, seq))
+	if err != nil || !entry.Exists() {
+		return nil, err
+	}
+	return entry.Value, nil
+}
+
+// open returns what is in a stored envelope, and the ID of its key.
+func open(raw []byte) (entry attest.Entry, keyID string, err error) {
+	envelope, err := attest.ParseEnvelope(raw)
+	if err == nil {
+		keyID = envelope.Signatures[0].KeyID
+		err = json.Unmarshal(envelope.Payload, &entry)
+	}
+	if err != nil {
+		return attest.Entry{}, "", errs.New(errs.Internal, "a stored statement of an evidence engine is damaged or of a newer format")
+	}
+	return entry, keyID, nil
+}
+
+// answer says what a statement is, beside the envelope itself.
+func answer(raw []byte) (*engine.Response, error) {
+	entry, keyID, err := open(raw)
+	if err != nil {
+		return nil, err
+	}
+	return &engine.Response{Data: engine.NewObjectSize(len(raw)+2*len(entry.Statement)).
+		Str("name", entry.Name).Int("seq", entry.Seq).Int("turn", entry.Turn).Time("time", entry.Time).Str("key_id", keyID).
+		Str("path", "statements/"+entry.Name+"/"+strconv.FormatInt(entry.Seq, 10)).
+		Raw("statement", entry.Statement).Raw("envelope", raw).Value()}, nil
+}
+
+// read answers with the last statement of a name, or with one of them.
+func (e *Engine) read(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
+	name := req.Params["name"]
+	d := req.Decode()
+	turn := d.Int("turn", 0)
+	if err := d.Err(); err != nil {
+		return nil, err
+	}
+	if err := keypath.Check(name); err != nil {
+		return nil, err
+	}
+	var seq int64
+	var err error
+	i := strings.LastIndexByte(name, '/')
+	if n, ok := number(name[i+1:]); ok && i > 0 {
+		name, seq = name[:i], n
+	} else if turn > 0 {
+		seq, err = seqOf(ctx, tx, name, turn)
+	} else {
+		var last head
+		_, err = get(ctx, tx, "head/"+name, &last)
+		seq = last.Seq
+	}
+	if err != nil || seq == 0 {
+		return nil, err
+	}
+	raw, err := load(ctx, tx, name, seq)
+	if err != nil || raw == nil {
+		return nil, err
+	}
+	return answer(raw)
+}
+
+// list answers with names and folders below a folder, and with the numbers of
+// the statements of a name.
+func list(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
+	folder, err := keypath.Folder(req.Params["name"])
+	if err != nil {
+		return nil, err
+	}
+	return keypath.List(ctx, tx, "entry/"+folder, req)
+}
