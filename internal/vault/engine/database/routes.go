@@ -158,21 +158,21 @@ func alternatingRoutes(e *Engine) []engine.Route {
 // actRoutes are the acts of a turn.
 func actRoutes(e *Engine) []engine.Route {
 	turn := engine.Field{Name: "turn", Type: engine.Int, Help: "The number of the turn, from 1."}
-	side := engine.Field{Name: "side", Help: "new or old, of the turn's two credentials."}
+	side := engine.Field{Name: "side", Help: "new or old, of the turn's two credentials: what publish and retire mean. Others know it themselves."}
 	holder := engine.Field{Name: "holder", Help: "Who asks, as namespace/name; another holder than the role's is refused."}
 	route := func(verb alternating.Verb, summary, help string, more ...engine.Field) engine.Route {
 		return engine.Route{
 			Pattern: "alternating-roles/{name}/" + string(verb), Handlers: handlers{engine.Update: e.act(verb)},
-			Fields: append([]engine.Field{turn, holder}, more...), Summary: summary, Help: help,
+			Fields: append([]engine.Field{turn, side, holder}, more...), Summary: summary, Help: help,
 		}
 	}
 	return []engine.Route{
 		route(alternating.Stage, "Make the turn's new credential.", "Stores a new password, has the database take it, and proves it by a login. Readers are still given the old one."),
-		route(alternating.Publish, "Say which credential readers are given.", "The new one, or the old one again.", side),
+		route(alternating.Publish, "Say which credential readers are given.", "The new one, or the old one again."),
 		route(alternating.Close, "Keep the old credential from logging in.", "Reversibly, and proved by a login that must fail. Sessions go on. Readers must be given the new one."),
 		route(alternating.Reopen, "Let the old credential log in again.", "Undoes close, proved by a login."),
 		route(alternating.Retire, "Remove the old credential, or the new one of a turn that goes back.",
-			"Takes the login away, ends its sessions, removes the user or its password, and proves by a login that must fail. The turn has ended then.", side,
+			"Takes the login away, ends its sessions, removes the user or its password, and proves by a login that must fail. The turn has ended then.",
 			engine.Field{Name: "terminate_sessions", Type: engine.Bool, Help: "End the sessions of the user; those of one that is dropped end by the connection's terminate_sessions too.", Default: "true"}),
 	}
 }
