@@ -1,6 +1,9 @@
 package v1alpha1
 
 import (
+	"strconv"
+	"time"
+
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -92,6 +95,8 @@ type RotationStatus struct {
 	// Why it is held, such as "ProofImpossible"; with phase Held only.
 	// +optional
 	HeldFor string `json:"heldFor,omitempty"`
+	// +optional
+	HeldMessage string `json:"heldMessage,omitempty"`
 	// Whether nothing was published before this turn.
 	// +optional
 	First bool `json:"first,omitempty"`
@@ -210,4 +215,13 @@ type PodEvidence struct {
 	// What is missing, and what to do.
 	// +optional
 	Missing string `json:"missing,omitempty"`
+}
+
+// ResumeKey is the value of AnnotationResume that goes on from Held: it counts
+// for this turn, held at this time, and no other.
+func (s *RotationStatus) ResumeKey() string {
+	if s.Since == nil {
+		return ""
+	}
+	return strconv.FormatInt(s.Turn, 10) + "@" + s.Since.UTC().Format(time.RFC3339)
 }

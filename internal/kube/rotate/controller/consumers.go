@@ -1,0 +1,290 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/strongkeep/strongkeep/api/v1alpha1"
+	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/kube/consumer"
+	optarget "github.com/strongkeep/strongkeep/internal/kube/operator/target"
+	"github.com/strongkeep/strongkeep/internal/kube/rotate"
+	"github.com/strongkeep/strongkeep/internal/kube/rotate/evidence"
+	"github.com/strongkeep/strongkeep/internal/kube/rotate/target"
+)
+
+// maxTexts bounds each list of texts in a decision: messages name a few, and
+// counts say how many there are.
+const maxTexts = 20
+
+// rescan is how often copies are searched while a turn is held for them.
+const rescan = time.Minute
+
+// hurry is how often feeders that are late are asked again.
+const hurry = 5 * time.Second
+
+func groupVersion(s string) schema.GroupVersion {
+	gv, err := schema.ParseGroupVersion(s)
+	if err != nil {
+		return schema.GroupVersion{}
+	}
+	return gv
+}
+
+// seeConsumers finds who uses the credential and what is known of them.
+func (r *Reconciler) seeConsumers(ctx context.Context, l *look) {
+	w := l.wanted()
+	w.Live, w.Scan = l.live, r.scans(l)
+	graph, err := r.Finder.Find(ctx, w)
+	if err != nil {
+		l.blind("consumers", err)
+		return
+	}
+	if w.Scan && len(graph.Unknown) == 0 {
+		l.mem.scanned, l.mem.scannedAt = l.o.Turn.Number, r.Clock.Now()
+	}
+	l.graph = &graph
+	if _, ok := l.target.(target.Witness); ok {
+		l.o.Proof.Backend = l.o.Plan.NeedBackend != v1alpha1.BackendIgnored
+	}
+	l.o.Proof.Unknown = graph.Unknown
+	r.seeSecrets(ctx, l)
+	l.seeFailing()
+	phase := origin(l.o.Turn)
+	if phase == v1alpha1.PhaseStaged || phase == v1alpha1.PhasePublishing {
+		r.foresee(ctx, l)
+		return
+	}
+	if l.o.Rolling, err = r.Roller.Look(ctx, r.restart(l)); err != nil {
+		l.blind("workloads", err)
+	}
+	in := r.input(ctx, l)
+	if phase != v1alpha1.PhaseRolling {
+		r.seeSessions(ctx, l)
+		in.Found = r.Prober.Probe(ctx, Question{Rotation: l.name(), Version: in.Version, Graph: l.graph, Sessions: l.sessions})
+	}
+	r.judge(l, in)
+}
+
+func (r *Reconciler) input(ctx context.Context, l *look) evidence.Input {
+	_, sees := l.target.(target.Witness)
+	return evidence.Input{
+		Required: l.rot.Spec.Proof.Pod, Method: l.o.Plan.Method, Version: l.rot.Status.Version,
+		Secrets: l.graph.Secrets, Pods: l.graph.Pods, Workloads: l.graph.Workloads,
+		Marked: l.o.Plan.Method == v1alpha1.RolloutEvict && origin(l.o.Turn) != v1alpha1.PhaseRolling,
+		Nodes:  r.Prober.Nodes(ctx), Backend: sees && l.o.Plan.NeedBackend != v1alpha1.BackendIgnored,
+	}
+}
+
+// foresee judges as if the Secrets held the new version already and nobody had
+// followed: what can never be proven shows before anything is published.
+func (r *Reconciler) foresee(ctx context.Context, l *look) {
+	in := r.input(ctx, l)
+	in.Version = fmt.Sprintf("of turn %d", l.o.Turn.Number)
+	in.Secrets = slices.Clone(in.Secrets)
+	for i := range in.Secrets {
+		in.Secrets[i].Version, in.Secrets[i].Digest = in.Version, "new"
+	}
+	r.judge(l, in)
+}
+
+// scans reports whether copies are searched by their content: once for a turn,
+// before it publishes, and again while it is held for what was found.
+func (r *Reconciler) scans(l *look) bool {
+	if origin(l.o.Turn) != v1alpha1.PhaseStaged {
+		return false
+	}
+	again := l.o.Turn.HeldFor == rotate.ReasonSecretsStuck && r.Clock.Since(l.mem.scannedAt) > rescan
+	return l.mem.scanned != l.o.Turn.Number || again
+}
+
+func (r *Reconciler) restart(l *look) Restart {
+	spec := &l.rot.Spec.Rollout
+	n := defaultMaxConcurrent
+	if spec.MaxConcurrent != nil {
+		n = int(*spec.MaxConcurrent)
+	}
+	return Restart{
+		Owner: l.name(), Graph: l.graph, Method: l.o.Plan.Method, MaxConcurrent: n,
+		Deadline: duration(spec.Deadline, defaultDeadline), Since: l.o.Turn.Since,
+	}
+}
+
+// seeSecrets says which Secrets hold the version that readers are to see.
+func (r *Reconciler) seeSecrets(ctx context.Context, l *look) {
+	version := l.rot.Status.Version
+	if l.mem.version != version {
+		l.mem.version, l.mem.confirmed = version, map[consumer.Object]string{}
+	}
+	published := !l.o.Turn.Published.IsZero()
+	for i := range l.graph.Secrets {
+		fed := &l.graph.Secrets[i]
+		l.o.Secrets.Total++
+		if fed.Stuck {
+			l.o.Secrets.Stuck = append(l.o.Secrets.Stuck, secretText(fed))
+		}
+		if version == "" || !published {
+			continue
+		}
+		if r.holds(ctx, l, fed, version) {
+			l.o.Secrets.Confirmed++
+		} else if !fed.Stuck {
+			l.o.Secrets.Late = append(l.o.Secrets.Late, secretText(fed))
+		}
+	}
+	if late := len(l.o.Secrets.Late) > 0; late && r.Clock.Since(l.mem.asked) >= hurry {
+		r.refresh(l)
+	}
+}
+
+func secretText(fed *consumer.Fed) string {
+	text := "Secret " + fed.NamespacedName.String()
+	if fed.Cluster != "" {
+		text = fed.Cluster + ": " + text
+	}
+	switch {
+	case fed.Problem != "":
+		text += ": " + fed.Problem
+	case fed.Version != "":
+		text += ": it holds version " + fed.Version
+	}
+	return text
+}
+
+// holds reports whether a Secret holds version: what the caches say is believed
+// only after one live read of the Secret's metadata.
+func (r *Reconciler) holds(ctx context.Context, l *look, fed *consumer.Fed, version string) bool {
+	if fed.Version != version {
+		return false
+	}
+	if fed.Cluster != "" || fed.Feeder.Name == "" { // read live by the Finder, and without an annotation of ours
+		return true
+	}
+	if at := l.mem.confirmed[fed.Object]; at != "" && at == fed.ResourceVersion {
+		return true
+	}
+	m := &metav1.PartialObjectMetadata{}
+	m.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Secret"))
+	if err := r.Live.Get(ctx, fed.NamespacedName, m); err != nil {
+		if client.IgnoreNotFound(err) != nil {
+			l.blind("Secret "+fed.NamespacedName.String(), errs.As(errs.Unavailable, err))
+		}
+		return false
+	}
+	if optarget.Versions(m.Annotations)[l.rot.Status.Location] != version {
+		return false
+	}
+	l.mem.confirmed[fed.Object] = m.ResourceVersion
+	return true
+}
+
+// refresh asks whoever feeds a Secret from the credential to do so at once.
+func (r *Reconciler) refresh(l *look) {
+	l.mem.asked = r.Clock.Now()
+	if l.graph == nil {
+		return
+	}
+	for i := range l.graph.Secrets {
+		if feeder := l.graph.Secrets[i].Feeder; feeder.Name != "" && l.graph.Secrets[i].Cluster == "" {
+			r.Refresh(feeder)
+		}
+	}
+}
+
+// key names a workload in the baseline.
+func key(o consumer.Object) string {
+	text := o.Kind.Group + "/" + o.Kind.Kind + "/" + o.NamespacedName.String()
+	if o.Cluster != "" {
+		text = o.Cluster + ":" + text
+	}
+	return strings.TrimPrefix(text, "/")
+}
+
+// seeFailing counts the pods that do not run, and leaves out those that did not
+// before the turn published.
+func (l *look) seeFailing() {
+	l.failing = map[string]int32{}
+	texts := map[string][]string{}
+	for i := range l.graph.Pods {
+		p := &l.graph.Pods[i]
+		if p.Failing == "" || p.Deleting {
+			continue
+		}
+		k := key(p.Workload)
+		l.failing[k]++
+		texts[k] = append(texts[k], p.NamespacedName.String()+": "+p.Failing)
+	}
+	if l.o.Turn.Published.IsZero() && origin(l.o.Turn) != v1alpha1.PhasePublishing {
+		return
+	}
+	for k, n := range l.failing {
+		if n > l.rot.Status.Baseline[k] {
+			l.o.Proof.Failing = append(l.o.Proof.Failing, texts[k]...)
+		}
+	}
+	slices.Sort(l.o.Proof.Failing)
+	l.o.Proof.Failing = few(l.o.Proof.Failing)
+}
+
+func few(texts []string) []string {
+	if len(texts) > maxTexts {
+		return append(texts[:maxTexts:maxTexts], fmt.Sprintf("and %d more", len(texts)-maxTexts))
+	}
+	return texts
+}
+
+// seeSessions asks the backend who uses which credential.
+func (r *Reconciler) seeSessions(ctx context.Context, l *look) {
+	witness, ok := l.target.(target.Witness)
+	if !ok || l.o.Plan.NeedBackend == v1alpha1.BackendIgnored {
+		return
+	}
+	sessions, err := witness.Sessions(ctx, l.turn())
+	if err != nil {
+		if again(err) || l.o.Plan.NeedBackend == v1alpha1.BackendRequired {
+			l.blind("the backend's sessions", err)
+		}
+		l.o.Proof.Backend = false // it cannot tell
+		return
+	}
+	l.sessions = &sessions
+	going := sessions.Old
+	if origin(l.o.Turn) == v1alpha1.PhaseRollingBack {
+		going = sessions.New
+	}
+	l.o.Proof.OldSessions = len(going)
+}
+
+// judge weighs what is known of each pod.
+func (r *Reconciler) judge(l *look, in evidence.Input) {
+	j := evidence.Judge(in)
+	l.o.Proof.Pods, l.o.Proof.Proven = len(j.Pods), j.Proven
+	l.o.Proof.Missing, l.o.Proof.Never = j.Missing, j.Never
+	if len(l.o.Blind) > 0 {
+		return
+	}
+	l.proof = &v1alpha1.ProofStatus{
+		Summary: fmt.Sprintf("%d/%d pods", j.Proven, len(j.Pods)),
+		Secrets: count(l.o.Secrets.Total), SecretsConfirmed: count(l.o.Secrets.Confirmed),
+		Workloads: count(len(l.graph.Workloads)), Pods: count(len(j.Pods)), PodsProven: count(j.Proven),
+		Complete: len(l.graph.Unknown) == 0, Unknown: few(l.graph.Unknown), Evidence: evidence.Limit(j.Pods, maxEvidence),
+	}
+	l.judged = j.Pods
+	if l.sessions != nil {
+		oldOnes, newOnes := count(len(l.sessions.Old)), count(len(l.sessions.New))
+		l.proof.OldSessions, l.proof.NewSessions = &oldOnes, &newOnes
+	}
+}
+
+// maxEvidence is how many pods the status has; the statement has them all.
+const maxEvidence = 200
+
+func count(n int) int32 { return int32(min(n, 1<<30)) }

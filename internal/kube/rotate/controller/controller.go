@@ -1,0 +1,174 @@
+package controller
+
+import (
+	"context"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+
+	"github.com/strongkeep/strongkeep/api/v1alpha1"
+	"github.com/strongkeep/strongkeep/internal/kube/rotate"
+)
+
+// Finalizer is on a Rotation while a turn is under way, and never else: what is
+// not turning can always be deleted at once.
+const Finalizer = v1alpha1.Group + "/turning"
+
+// Reconciler reconciles Rotations.
+type Reconciler struct {
+	Config
+	memories memories
+	slots    slots
+}
+
+// New returns a Reconciler.
+func New(cfg Config) *Reconciler {
+	cfg = cfg.withDefaults()
+	return &Reconciler{Config: cfg, slots: slots{max: cfg.MaxTurns, granted: map[types.UID]bool{}}}
+}
+
+// now is "look again at once", as controller-runtime has it.
+const now = time.Nanosecond
+
+// Reconcile implements reconcile.Reconciler. It does one step.
+func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	rot := &v1alpha1.Rotation{}
+	if err := r.Live.Get(ctx, req.NamespacedName, rot); err != nil {
+		if apierrors.IsNotFound(err) {
+			r.Metrics.Forget(req.NamespacedName)
+			return ctrl.Result{}, nil
+		}
+		return ctrl.Result{}, err
+	}
+	if !rot.DeletionTimestamp.IsZero() {
+		return r.finish(ctx, rot)
+	}
+	result, err := r.step(ctx, rot)
+	if apierrors.IsConflict(err) { // somebody wrote it meanwhile: an annotation, or the operator that leads now
+		r.Log.Debug("a Rotation changed while it was looked at", "rotation", req.String())
+		return ctrl.Result{RequeueAfter: 50 * time.Millisecond}, nil
+	}
+	if apierrors.IsNotFound(err) {
+		return ctrl.Result{RequeueAfter: now}, nil
+	}
+	return result, err
+}
+
+// step looks, decides, writes the decision and acts.
+func (r *Reconciler) step(ctx context.Context, rot *v1alpha1.Rotation) (ctrl.Result, error) {
+	l := r.look(ctx, rot, false)
+	if l.location != "" && rot.Status.Location != l.location && !underWay(l.o.Turn.Phase) {
+		// Others must be able to see it before a turn begins.
+		next := rot.Status.DeepCopy()
+		next.Location = l.location
+		return ctrl.Result{RequeueAfter: now}, r.write(ctx, rot, next)
+	}
+	step := rotate.Decide(l.o)
+	if grave(rot.Status.Phase, step.Phase) {
+		l = r.look(ctx, rot, true)
+		step = rotate.Decide(l.o)
+	}
+	acts := step.Act != rotate.NoAct && !step.Later
+	if step.Phase == v1alpha1.PhaseStaged || !past(&v1alpha1.RotationStatus{Phase: step.Phase, PublishedAt: timestamp(l.o.Now)}) {
+		defer r.slots.release(rot.UID)
+	}
+	if step.Begin != "" && controllerutil.AddFinalizer(rot, Finalizer) {
+		if err := r.patchFinalizers(ctx, rot); err != nil {
+			return ctrl.Result{}, err
+		}
+	}
+	next := r.nextStatus(l, step)
+	changed := news(&rot.Status, next)
+	if changed || acts { // a write that changes nothing still shows that nobody wrote since
+		before := rot.Status.DeepCopy()
+		if err := r.write(ctx, rot, next); err != nil {
+			return ctrl.Result{}, err
+		}
+		r.announce(l, before, step)
+	}
+	if step.Phase == v1alpha1.PhaseQuiescing && l.o.Turn.Phase != v1alpha1.PhaseQuiescing && l.graph != nil {
+		l.mem.closing = closing{rot.Status.Turn, l.judged, l.graph.Secrets}
+	}
+	if step.Did != "" || l.mem.result.Act != step.Act {
+		l.mem.result = result{}
+	}
+	r.Metrics.see(rot, l, r.Clock.Now())
+	if acts {
+		l.mem.result = r.act(ctx, l, step)
+		if step.Act == rotate.ActRoll || step.Act == rotate.ActUnroll { // done in rounds
+			return ctrl.Result{RequeueAfter: after(l, step)}, nil
+		}
+		return ctrl.Result{RequeueAfter: now}, nil
+	}
+	if !underWay(step.Phase) {
+		return r.rest(ctx, l, step)
+	}
+	return ctrl.Result{RequeueAfter: after(l, step)}, nil
+}
+
+// grave reports whether a step begins to close or to remove something.
+func grave(from, to v1alpha1.Phase) bool {
+	return from != to && (to == v1alpha1.PhaseQuiescing || to == v1alpha1.PhaseRetiring)
+}
+
+// after is when to look again. What changes in the cluster during a turn is
+// looked for, and not only heard of.
+func after(l *look, step rotate.Step) time.Duration {
+	look := map[v1alpha1.Phase]time.Duration{
+		v1alpha1.PhaseStaged: 30 * time.Second, v1alpha1.PhaseHeld: 15 * time.Second,
+		v1alpha1.PhasePublishing: time.Second, v1alpha1.PhaseRolling: time.Second, v1alpha1.PhaseProving: 2 * time.Second,
+		v1alpha1.PhaseQuiescing: 2 * time.Second, v1alpha1.PhaseRollingBack: time.Second,
+	}[step.Phase]
+	if look == 0 && len(l.o.Blind) > 0 {
+		look = 15 * time.Second
+	}
+	if look == 0 || step.After > 0 && step.After < look {
+		look = step.After
+	}
+	return look
+}
+
+// rest ends a turn that is over, and offers what is pending to the vault.
+func (r *Reconciler) rest(ctx context.Context, l *look, step rotate.Step) (ctrl.Result, error) {
+	if step.Phase != v1alpha1.PhaseDone && controllerutil.RemoveFinalizer(l.rot, Finalizer) {
+		if err := r.patchFinalizers(ctx, l.rot); err != nil {
+			return ctrl.Result{}, err
+		}
+	}
+	next := after(l, step)
+	if len(l.rot.Status.Pending) > 0 && l.vault != nil {
+		wait, err := r.offerPending(ctx, l)
+		if err != nil {
+			return ctrl.Result{}, err
+		}
+		if next == 0 || wait > 0 && wait < next {
+			next = wait
+		}
+	}
+	return ctrl.Result{RequeueAfter: next}, nil
+}
+
+// write replaces the status if nobody has written the object since it was read.
+func (r *Reconciler) write(ctx context.Context, rot *v1alpha1.Rotation, next *v1alpha1.RotationStatus) error {
+	rot.Status = *next
+	return r.Client.Status().Update(ctx, rot)
+}
+
+// patchFinalizers writes rot's finalizers under the same condition.
+func (r *Reconciler) patchFinalizers(ctx context.Context, rot *v1alpha1.Rotation) error {
+	base := rot.DeepCopy()
+	base.Finalizers = nil
+	to := rot.DeepCopy()
+	if len(to.Finalizers) == 0 { // a merge patch says so with null
+		base.Finalizers = []string{Finalizer}
+	}
+	if err := r.Client.Patch(ctx, to, client.MergeFromWithOptions(base, client.MergeFromWithOptimisticLock{})); err != nil {
+		return err
+	}
+	rot.ResourceVersion, rot.Finalizers = to.ResourceVersion, to.Finalizers
+	return nil
+}

@@ -1,0 +1,80 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+
+	"github.com/strongkeep/strongkeep/api/v1alpha1"
+	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/kube/rotate"
+	"github.com/strongkeep/strongkeep/internal/kube/rotate/target"
+)
+
+// finish ends the turn of a Rotation that is being deleted so that whoever uses
+// the credential goes on: what nobody has seen is discarded; what was published
+// stays, with the old credential open beside it, since nobody is left to find out
+// who still uses which. It gives up after Patience, and at once where only a
+// person could help, and says so: a namespace is never kept for a vault that is away.
+func (r *Reconciler) finish(ctx context.Context, rot *v1alpha1.Rotation) (ctrl.Result, error) {
+	r.Metrics.Forget(client.ObjectKeyFromObject(rot))
+	r.slots.release(rot.UID)
+	if !controllerutil.ContainsFinalizer(rot, Finalizer) {
+		r.memories.forget(rot.UID)
+		return ctrl.Result{}, nil
+	}
+	left, err := r.tidy(ctx, rot)
+	waited := r.Clock.Since(rot.DeletionTimestamp.Time)
+	if err != nil && again(err) && waited < r.Patience {
+		r.Log.Info("tidying up a deleted Rotation", "rotation", client.ObjectKeyFromObject(rot).String(), "error", err)
+		return ctrl.Result{RequeueAfter: min(r.Patience-waited, 5*time.Second)}, nil
+	}
+	eventType, reason := corev1.EventTypeNormal, "TurnEnded"
+	message := fmt.Sprintf("deleted in turn %d, phase %s: %s", rot.Status.Turn, rot.Status.Phase, left)
+	if err != nil {
+		eventType, reason = corev1.EventTypeWarning, "TurnAbandoned"
+		message += fmt.Sprintf("; gave up: %v", err)
+	}
+	r.Log.Warn("a Rotation was deleted amid a turn", "rotation", client.ObjectKeyFromObject(rot).String(), "outcome", message)
+	r.Event(rot, eventType, reason, message)
+	controllerutil.RemoveFinalizer(rot, Finalizer)
+	if err := r.patchFinalizers(ctx, rot); err != nil {
+		return ctrl.Result{}, client.IgnoreNotFound(err)
+	}
+	r.memories.forget(rot.UID)
+	return ctrl.Result{}, nil
+}
+
+// tidy does what is left to do, and says what there is after it. It is idempotent.
+func (r *Reconciler) tidy(ctx context.Context, rot *v1alpha1.Rotation) (left string, err error) {
+	l := &look{rot: rot, mem: r.memories.get(rot.UID)}
+	l.o.Turn = turnOf(&rot.Status)
+	left = "the old and the new credential both stay as they are"
+	phase := origin(l.o.Turn)
+	if !underWay(phase) {
+		return "nothing was under way", nil
+	}
+	r.openTarget(ctx, l)
+	if l.target == nil {
+		return left, errs.Newf(errs.Unavailable, "opening the credential: %s", few(append(l.o.Blind, l.o.Refused)))
+	}
+	ctx, cancel := context.WithTimeout(ctx, actTime)
+	defer cancel()
+	t := l.turn()
+	maybePublished := !l.o.Turn.Published.IsZero() || l.o.Turn.Act == rotate.ActPublish
+	maybeClosed := !l.o.Turn.Closed.IsZero() || l.o.Turn.Act == rotate.ActClose || l.o.Turn.Act == rotate.ActReopen
+	switch {
+	case phase == v1alpha1.PhaseRetiring:
+		return "the new credential is in use, the old one is removed", l.target.Retire(ctx, t, target.Old)
+	case !maybePublished:
+		return "the new credential is discarded, the old one is in use", l.target.Retire(ctx, t, target.New)
+	case maybeClosed && !l.o.Turn.NoOld:
+		err = l.target.Reopen(ctx, t)
+	}
+	return "readers see what was published last; the old and the new credential both work: remove the one that nobody uses when you know", err
+}

@@ -1,0 +1,294 @@
+package controller
+
+import (
+	"context"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	v1 "github.com/strongkeep/strongkeep/api/external/v1"
+	"github.com/strongkeep/strongkeep/api/v1alpha1"
+	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/kube/consumer"
+	"github.com/strongkeep/strongkeep/internal/kube/provider"
+	"github.com/strongkeep/strongkeep/internal/kube/rotate"
+	"github.com/strongkeep/strongkeep/internal/kube/rotate/target"
+)
+
+// look is one look at everything that a decision depends on.
+type look struct {
+	rot *v1alpha1.Rotation
+	mem *memory
+	o   rotate.Observed
+
+	live     bool
+	vault    target.Vault  // nil when it could not be opened, and then target is nil
+	target   target.Target // nil: what is wrong is in o
+	state    target.State  // what readers see, if the target can tell
+	location string        // empty when it is not known
+	graph    *consumer.Graph
+	failing  map[string]int32 // pods that do not run, by workload
+	sessions *target.Sessions
+	proof    *v1alpha1.ProofStatus // nil: nothing new
+	judged   []v1alpha1.PodEvidence
+	limit    time.Duration // greatest age by policy and schedule; 0: none
+}
+
+// origin is the phase that a turn is in, or was held in.
+func origin(t rotate.Turn) v1alpha1.Phase {
+	if t.Phase == v1alpha1.PhaseHeld {
+		return t.HeldFrom
+	}
+	return t.Phase
+}
+
+// underWay reports whether a turn is begun and not ended.
+func underWay(phase v1alpha1.Phase) bool {
+	switch phase {
+	case "", v1alpha1.PhaseIdle, v1alpha1.PhaseFailed, v1alpha1.PhaseDone:
+		return false
+	}
+	return true
+}
+
+// look observes what the phase of rot needs, and no more. live: consumers are
+// not taken from caches, for the last look before something is closed or removed.
+func (r *Reconciler) look(ctx context.Context, rot *v1alpha1.Rotation, live bool) *look {
+	l := &look{rot: rot, mem: r.memories.get(rot.UID), live: live}
+	l.o = rotate.Observed{
+		Now: r.Clock.Now(), Plan: planOf(&rot.Spec), Turn: turnOf(&rot.Status), Asks: asksOf(rot),
+		Act: l.mem.result.Outcome,
+	}
+	r.openTarget(ctx, l)
+	if l.target != nil {
+		r.seeState(ctx, l)
+	}
+	l.o.Turn.Known = l.state.Turn
+	r.seeTime(ctx, l)
+	if !underWay(l.o.Turn.Phase) {
+		r.seeRivals(ctx, l)
+	}
+	switch origin(l.o.Turn) {
+	case v1alpha1.PhaseStaged, v1alpha1.PhasePublishing, v1alpha1.PhaseRolling, v1alpha1.PhaseProving,
+		v1alpha1.PhaseQuiescing, v1alpha1.PhaseRollingBack:
+		if l.target != nil {
+			r.seeConsumers(ctx, l)
+		}
+	}
+	r.seeWatch(l)
+	return l
+}
+
+func (l *look) blind(what string, err error) { l.o.Blind = append(l.o.Blind, what+": "+err.Error()) }
+
+// wrong notes an error that no other try mends by itself: a turn under way waits
+// and is shown as blind, another is refused.
+func (l *look) wrong(what string, err error) {
+	if again(err) || underWay(l.o.Turn.Phase) {
+		l.blind(what, err)
+	} else if l.o.Refused == "" {
+		l.o.Refused = err.Error()
+	}
+}
+
+// again reports whether err is worth another try by itself.
+func again(err error) bool {
+	switch errs.KindOf(err) {
+	case errs.Unavailable, errs.Sealed, errs.Exhausted, errs.Internal:
+		return true
+	}
+	return false
+}
+
+func (r *Reconciler) openTarget(ctx context.Context, l *look) {
+	field := kindOf(&l.rot.Spec.Target)
+	kind, ok := r.Targets[field]
+	if !ok {
+		l.wrong("spec.target", errs.Newf(errs.Unsupported, "spec.target.%s: this operator rotates no such thing", field))
+		return
+	}
+	vault, err := r.Vaults.Vault(ctx, l.rot.Namespace, l.rot.Spec.Target.StoreRef)
+	if err != nil {
+		l.wrong("the store", err)
+		return
+	}
+	opened, err := kind.Open(target.Config{
+		Spec: l.rot.Spec.Target, Rotation: l.name(), Scope: scopeOf(l.rot), Vault: vault, Cluster: r.Cluster, Clock: r.Clock, Log: r.Log,
+	})
+	if err != nil {
+		l.wrong("spec.target", err)
+		return
+	}
+	l.vault, l.target = vault, opened
+}
+
+// scopeOf is what a Rotation's references reach: its own namespace, whatever
+// store it names.
+func scopeOf(rot *v1alpha1.Rotation) provider.Scope {
+	return provider.ScopeOf(&v1.SecretStore{ObjectMeta: metav1.ObjectMeta{Namespace: rot.Namespace, Name: rot.Name}})
+}
+
+// kindOf returns the name of the one field of t that is set.
+func kindOf(t *v1alpha1.Target) string {
+	switch {
+	case t.Database != nil:
+		return "database"
+	case t.KV != nil:
+		return "kv"
+	case t.Certificate != nil:
+		return "certificate"
+	case t.AWSAccessKey != nil:
+		return "awsAccessKey"
+	case t.Webhook != nil:
+		return "webhook"
+	case t.Manual != nil:
+		return "manual"
+	}
+	return ""
+}
+
+// name is namespace/name.
+func (l *look) name() string { return client.ObjectKeyFromObject(l.rot).String() }
+
+// seeState asks what readers see. A target that cannot tell is known by where
+// its values are.
+func (r *Reconciler) seeState(ctx context.Context, l *look) {
+	if observer, ok := l.target.(target.Observer); ok {
+		state, err := observer.Observe(ctx)
+		if err != nil {
+			l.wrong("the credential", err)
+			return
+		}
+		l.state, l.location = state, state.Location
+	} else if path := kvPath(&l.rot.Spec.Target); path != "" {
+		l.location = l.vault.Locate(path)
+	}
+	if s := &l.rot.Status; s.Location != "" && s.Location != l.location && underWay(s.Phase) {
+		l.blind("spec.target", errs.Newf(errs.Conflict, "it names %s, but turn %d is about %s: put it back until the turn has ended", l.location, s.Turn, s.Location))
+	}
+}
+
+// kvPath returns the API path of a target that is published in a KV v2 engine.
+func kvPath(t *v1alpha1.Target) string {
+	for _, p := range []*v1alpha1.KVPath{
+		kv(t.KV, func(k *v1alpha1.KVTarget) *v1alpha1.KVPath { return &k.KVPath }),
+		kv(t.Certificate, func(k *v1alpha1.CertificateTarget) *v1alpha1.KVPath { return &k.KVPath }),
+		kv(t.AWSAccessKey, func(k *v1alpha1.AWSAccessKeyTarget) *v1alpha1.KVPath { return &k.KVPath }),
+		kv(t.Webhook, func(k *v1alpha1.WebhookTarget) *v1alpha1.KVPath { return &k.KVPath }),
+		kv(t.Manual, func(k *v1alpha1.ManualTarget) *v1alpha1.KVPath { return &k.KVPath }),
+	} {
+		if p != nil {
+			return or(p.Mount, "secret") + "/data/" + p.Path
+		}
+	}
+	return ""
+}
+
+func kv[T any](t *T, path func(*T) *v1alpha1.KVPath) *v1alpha1.KVPath {
+	if t == nil {
+		return nil
+	}
+	return path(t)
+}
+
+// seeTime says whether a turn is due and whether consumers may be touched.
+func (r *Reconciler) seeTime(ctx context.Context, l *look) {
+	limit, err := r.Policies.MaxAge(ctx, l.rot)
+	if err != nil {
+		l.blind("RotationPolicies", err)
+	}
+	l.limit = limit
+	if l.o.Due, err = r.Calendar.Due(l.rot, limit, l.state.Changed, l.o.Now); err != nil {
+		l.wrong("spec.schedule", err)
+	}
+	if l.o.Gate, err = r.Calendar.Gate(l.rot, l.o.Now); err != nil {
+		l.wrong("spec.windows", err)
+	}
+	if l.o.Turn.Phase != v1alpha1.PhaseStaged {
+		l.o.Gate.Slot = true // it has one, or needs none yet
+		return
+	}
+	all, err := r.rotations(ctx, r.Client)
+	if err != nil {
+		l.blind("Rotations", err)
+		return
+	}
+	l.o.Gate.Slot = r.slots.offer(l.rot.UID, all)
+}
+
+// rotations returns every Rotation of the namespaces worked in.
+func (r *Reconciler) rotations(ctx context.Context, from client.Reader) ([]v1alpha1.Rotation, error) {
+	namespaces := r.Namespaces
+	if len(namespaces) == 0 {
+		namespaces = []string{metav1.NamespaceAll}
+	}
+	var all []v1alpha1.Rotation
+	for _, ns := range namespaces {
+		var list v1alpha1.RotationList
+		if err := from.List(ctx, &list, client.InNamespace(ns), client.UnsafeDisableDeepCopy); err != nil {
+			return nil, errs.Newf(errs.Unavailable, "listing them: %w", err)
+		}
+		all = append(all, list.Items...)
+	}
+	return all, nil
+}
+
+// seeRivals looks for an older Rotation of the same credential: live if a turn
+// may begin now.
+func (r *Reconciler) seeRivals(ctx context.Context, l *look) {
+	var reader client.Reader = r.Client
+	if l.o.Due.Cause != "" || l.o.Asks.Rotate || l.o.Asks.Leaked {
+		reader = r.Live
+	}
+	all, err := r.rotations(ctx, reader)
+	if err != nil {
+		l.blind("Rotations", err)
+		return
+	}
+	if why := rival(l.rot, l.location, all); why != "" {
+		l.o.Refused = why
+	}
+}
+
+// seeWatch counts how long the closed credential is watched without a gap.
+func (r *Reconciler) seeWatch(l *look) {
+	if origin(l.o.Turn) != v1alpha1.PhaseQuiescing || l.o.Turn.Closed.IsZero() || len(l.o.Blind) > 0 {
+		l.mem.watched = time.Time{}
+		return
+	}
+	if l.mem.watched.IsZero() {
+		l.mem.watched = l.o.Now
+	}
+	l.o.Watched = r.Clock.Since(l.mem.watched)
+}
+
+func (l *look) turn() target.Turn {
+	return target.Turn{Number: l.o.Turn.Number, Rotation: l.name()}
+}
+
+// wanted is what the Finder is asked for.
+func (l *look) wanted() consumer.Wanted {
+	c := &l.rot.Spec.Consumers
+	w := consumer.Wanted{Namespace: l.rot.Namespace, Location: or(l.rot.Status.Location, l.location)}
+	for _, s := range c.Secrets {
+		w.Secrets = append(w.Secrets, types.NamespacedName{Namespace: or(s.Namespace, l.rot.Namespace), Name: s.Name})
+	}
+	for _, k := range c.Workloads {
+		o := consumer.Object{NamespacedName: types.NamespacedName{Namespace: or(k.Namespace, l.rot.Namespace), Name: k.Name}}
+		o.Kind = groupVersion(k.APIVersion).WithKind(k.Kind)
+		w.Workloads = append(w.Workloads, o)
+	}
+	for _, k := range c.Clusters {
+		w.Clusters = append(w.Clusters, k.Name)
+	}
+	return w
+}
+
+func timestamp(t time.Time) *metav1.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &metav1.Time{Time: t.Truncate(time.Second)}
+}

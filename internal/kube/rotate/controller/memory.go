@@ -1,0 +1,75 @@
+package controller
+
+import (
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/strongkeep/strongkeep/api/v1alpha1"
+	"github.com/strongkeep/strongkeep/internal/kube/consumer"
+	"github.com/strongkeep/strongkeep/internal/kube/rotate"
+	"github.com/strongkeep/strongkeep/internal/kube/rotate/target"
+)
+
+// result is what came of an act, until a status says so.
+type result struct {
+	rotate.Outcome
+	state     *target.State // of Publish and Restore
+	statement string        // where Record stored it
+	pending   string        // the statement that it could not store, and why not
+	why       string
+}
+
+// memory is what is remembered of one Rotation between two looks. Only the
+// reconcile of that Rotation uses it, and there is one at a time.
+type memory struct {
+	result result
+	// watched is since when the closed credential is watched without a gap.
+	watched time.Time
+	// scanned is the turn for which copies were searched, and when.
+	scanned   int64
+	scannedAt time.Time
+	// confirmed has the resourceVersion at which a Secret was read live and held
+	// the version of turn.
+	confirmed map[consumer.Object]string
+	version   string
+	// closing is what was known when the old credential was closed.
+	closing closing
+	// asked is when feeders were last asked to hurry.
+	asked time.Time
+	// tried is when pending statements were last offered to the vault.
+	tried time.Time
+}
+
+// closing is all that is known of the consumers of a turn, more than fits into
+// a status.
+type closing struct {
+	turn    int64
+	pods    []v1alpha1.PodEvidence
+	secrets []consumer.Fed
+}
+
+// memories has one for each Rotation.
+type memories struct {
+	mu   sync.Mutex
+	byID map[types.UID]*memory
+}
+
+func (m *memories) get(uid types.UID) *memory {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.byID == nil {
+		m.byID = map[types.UID]*memory{}
+	}
+	if m.byID[uid] == nil {
+		m.byID[uid] = &memory{}
+	}
+	return m.byID[uid]
+}
+
+func (m *memories) forget(uid types.UID) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.byID, uid)
+}

@@ -1,0 +1,259 @@
+package controller
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/strongkeep/strongkeep/api/v1alpha1"
+	"github.com/strongkeep/strongkeep/internal/kube/rotate"
+)
+
+// Bounds of a status.
+const (
+	maxTimeline = 64
+	maxMessage  = 2048 // bytes of a condition's message; the API's limit is 32768
+	maxBaseline = 256
+)
+
+// nextStatus is the status that announces step.
+func (r *Reconciler) nextStatus(l *look, step rotate.Step) *v1alpha1.RotationStatus {
+	before := &l.rot.Status
+	next := before.DeepCopy()
+	next.ObservedGeneration = l.rot.Generation
+	turn := l.o.Turn
+	if step.Begin != "" {
+		turn.NoOld = or(l.state.Version, before.Version) == ""
+	}
+	setTurn(next, turn.Take(step, l.o.Now))
+	if step.Begin != "" {
+		begin(next, l)
+	}
+	if l.mem.result.Number == before.Turn && step.Begin == "" {
+		setResult(next, &l.mem.result)
+	}
+	if l.proof != nil {
+		next.Proof = *l.proof
+	}
+	if before.Phase == v1alpha1.PhaseStaged && l.graph != nil {
+		next.Baseline = baseline(l.failing)
+	}
+	honour(next, l.rot, l.o.Asks, step)
+	for next.Phase == v1alpha1.PhaseHeld && before.Phase != v1alpha1.PhaseHeld && next.Honoured[v1alpha1.AnnotationResume] == next.ResumeKey() {
+		next.Since = timestamp(next.Since.Add(time.Second)) // a second hold within a second has a key of its own
+	}
+	if step.Phase == v1alpha1.PhaseDone && before.Phase != v1alpha1.PhaseDone {
+		next.LastDone = timestamp(l.o.Now)
+	}
+	next.Next = nextText(l, step)
+	timeline(next, before, step, l.o.Now)
+	r.conditions(next, l, step)
+	return next
+}
+
+// setTurn writes t down.
+func setTurn(s *v1alpha1.RotationStatus, t rotate.Turn) {
+	s.Turn, s.Phase, s.HeldFrom, s.HeldFor, s.Cause, s.First = t.Number, t.Phase, t.HeldFrom, t.HeldFor, t.Cause, t.NoOld
+	s.HeldMessage = short(t.HeldText)
+	s.Act, s.Back, s.BackReason, s.BackMessage = string(t.Act), string(t.Back), t.Why, short(t.WhyText)
+	s.Since, s.Begun, s.PublishedAt, s.ClosedAt, s.ResumedAt = timestamp(t.Since), timestamp(t.Begun), timestamp(t.Published), timestamp(t.Closed), timestamp(t.Resumed)
+}
+
+// begin forgets what was of the turn before.
+func begin(s *v1alpha1.RotationStatus, l *look) {
+	s.PreviousVersion = or(l.state.Version, s.Version)
+	s.Version = s.PreviousVersion
+	s.Baseline, s.Proof = nil, v1alpha1.ProofStatus{}
+}
+
+// setResult writes down what came of an act.
+func setResult(s *v1alpha1.RotationStatus, r *result) {
+	if r.state != nil && r.state.Version != "" {
+		s.Version = r.state.Version
+	}
+	if r.Act != rotate.ActRecord || !r.Done {
+		return
+	}
+	s.Statement = r.statement
+	if r.pending != "" {
+		s.Pending = appendPending(s.Pending, v1alpha1.PendingStatement{Turn: r.Number, Statement: r.pending})
+	}
+}
+
+// baseline is bounded: what it leaves out counts as failing later, which is the
+// safer mistake.
+func baseline(failing map[string]int32) map[string]int32 {
+	if len(failing) == 0 {
+		return nil
+	}
+	out := map[string]int32{}
+	for _, k := range slices.Sorted(maps.Keys(failing)) {
+		if len(out) < maxBaseline {
+			out[k] = failing[k]
+		}
+	}
+	return out
+}
+
+func nextText(l *look, step rotate.Step) string {
+	switch {
+	case underWay(step.Phase):
+		return ""
+	case l.rot.Spec.Suspend:
+		return "suspended"
+	case l.o.Due.Next.IsZero():
+		return "on demand"
+	}
+	return l.o.Due.Next.UTC().Format(time.RFC3339)
+}
+
+// timeline notes that a phase was entered. The turn before last is forgotten.
+func timeline(next, before *v1alpha1.RotationStatus, step rotate.Step, now time.Time) {
+	if next.Phase == or(before.Phase, v1alpha1.PhaseIdle) && next.Turn == before.Turn {
+		return
+	}
+	next.Timeline = slices.DeleteFunc(next.Timeline, func(e v1alpha1.TimelineEntry) bool { return e.Turn < next.Turn-1 })
+	next.Timeline = append(next.Timeline, v1alpha1.TimelineEntry{
+		Time: *timestamp(now), Turn: next.Turn, Phase: next.Phase, Reason: step.Reason, Message: short(step.Message),
+	})
+	if extra := len(next.Timeline) - maxTimeline; extra > 0 {
+		next.Timeline = slices.Delete(next.Timeline, 1, 1+extra) // how it began stays
+	}
+}
+
+// text is what a step says to a person: what is, and the command that goes on.
+func text(l *look, step rotate.Step) string {
+	s := step.Message
+	if cmd := step.Command(l.rot.Namespace, l.rot.Name); cmd != "" {
+		s = strings.TrimSuffix(s, ".") + "; next: " + cmd
+	}
+	return short(s)
+}
+
+func short(s string) string {
+	if len(s) > maxMessage {
+		return strings.ToValidUTF8(s[:maxMessage-4], "") + "…"
+	}
+	return s
+}
+
+func (r *Reconciler) conditions(next *v1alpha1.RotationStatus, l *look, step rotate.Step) {
+	set := func(kind string, yes bool, reason, message string) {
+		c := metav1.Condition{Type: kind, Status: metav1.ConditionFalse, Reason: reason, Message: message, ObservedGeneration: l.rot.Generation, LastTransitionTime: *timestamp(l.o.Now)}
+		if yes {
+			c.Status = metav1.ConditionTrue
+		}
+		meta.SetStatusCondition(&next.Conditions, c)
+	}
+	message := text(l, step)
+	held := step.Phase == v1alpha1.PhaseHeld
+	set(v1alpha1.ConditionProgressing, underWay(step.Phase) && !held, step.Reason, message)
+	if held {
+		set(v1alpha1.ConditionHeld, true, step.Reason, message)
+	} else {
+		set(v1alpha1.ConditionHeld, false, "NotHeld", "")
+	}
+	if len(l.o.Blind) > 0 {
+		set(v1alpha1.ConditionObserved, false, "CannotAsk", short(strings.Join(few(l.o.Blind), "; ")))
+	} else {
+		set(v1alpha1.ConditionObserved, true, "Asked", "")
+	}
+	switch overdue := l.overdue(next); {
+	case l.o.Refused != "":
+		set(v1alpha1.ConditionReady, false, "Refused", short(l.o.Refused))
+	case step.Phase == v1alpha1.PhaseFailed:
+		set(v1alpha1.ConditionReady, false, "TurnFailed", message)
+	case overdue > 0:
+		set(v1alpha1.ConditionReady, false, "Overdue", fmt.Sprintf("the credential may be %s old and is older; next: strongkeep rotation rotate -n %s %s", l.limit, l.rot.Namespace, l.rot.Name))
+	default:
+		set(v1alpha1.ConditionReady, true, "Accepted", "")
+	}
+	if step.Did == rotate.ActRecord {
+		reason, message, yes := proven(next, &l.mem.result)
+		set(v1alpha1.ConditionProven, yes, reason, message)
+	}
+}
+
+const reasonNotStored = "StatementNotStored"
+
+// proven says how the turn that ends was proven.
+func proven(next *v1alpha1.RotationStatus, res *result) (reason, message string, yes bool) {
+	p := &next.Proof
+	message = fmt.Sprintf("turn %d: %s on version %s", next.Turn, p.Summary, next.Version)
+	accepted := next.Honoured[v1alpha1.AnnotationAccept] == fmt.Sprint(next.Turn)
+	switch {
+	case next.Back != "" || next.BackReason != "":
+		return "WentBack", fmt.Sprintf("turn %d went back: %s", next.Turn, next.BackMessage), false
+	case accepted:
+		return "AcceptedUnproven", message + ", the rest was accepted without proof", false
+	case res.pending != "":
+		return reasonNotStored, message + "; the signed statement is not stored yet: " + res.why, false
+	}
+	return "Proven", message + "; statement: " + next.Statement, true
+}
+
+// storedLate says that the last statement that was pending is stored.
+func storedLate(next *v1alpha1.RotationStatus, l *look) {
+	c := meta.FindStatusCondition(next.Conditions, v1alpha1.ConditionProven)
+	if c == nil || c.Reason != reasonNotStored {
+		return
+	}
+	reason, message, yes := proven(next, &result{})
+	status := metav1.ConditionFalse
+	if yes {
+		status = metav1.ConditionTrue
+	}
+	meta.SetStatusCondition(&next.Conditions, metav1.Condition{
+		Type: c.Type, Status: status, Reason: reason, Message: message, ObservedGeneration: l.rot.Generation, LastTransitionTime: *timestamp(l.o.Now),
+	})
+}
+
+// overdue is by how much the credential is older than it may be.
+func (l *look) overdue(s *v1alpha1.RotationStatus) time.Duration {
+	since := l.changed(s)
+	if l.limit <= 0 || since.IsZero() {
+		return 0
+	}
+	return max(0, l.o.Now.Sub(since)-l.limit)
+}
+
+// changed is when the credential that readers see was published, as far as it is known.
+func (l *look) changed(s *v1alpha1.RotationStatus) time.Time {
+	if !l.state.Changed.IsZero() {
+		return l.state.Changed
+	}
+	if s.LastDone != nil {
+		return s.LastDone.Time
+	}
+	return time.Time{}
+}
+
+// news reports whether next says something that before does not. How many
+// sessions there are on the new credential changes all the time, and is none.
+func news(before, next *v1alpha1.RotationStatus) bool {
+	a, b := before.DeepCopy(), next.DeepCopy()
+	a.Proof.NewSessions, b.Proof.NewSessions = nil, nil
+	return !equality.Semantic.DeepEqual(a, b)
+}
+
+// announce tells people that a phase was entered.
+func (r *Reconciler) announce(l *look, before *v1alpha1.RotationStatus, step rotate.Step) {
+	if before.Phase == step.Phase || before.Phase == "" && step.Phase == v1alpha1.PhaseIdle {
+		return
+	}
+	eventType := corev1.EventTypeNormal
+	switch step.Phase {
+	case v1alpha1.PhaseHeld, v1alpha1.PhaseRollingBack, v1alpha1.PhaseFailed:
+		eventType = corev1.EventTypeWarning
+	}
+	message := fmt.Sprintf("turn %d: %s", l.rot.Status.Turn, text(l, step))
+	r.Event(l.rot, eventType, string(step.Phase), message)
+	r.Log.Info("entered a phase", "rotation", l.name(), "turn", l.rot.Status.Turn, "phase", string(step.Phase), "reason", step.Reason)
+}

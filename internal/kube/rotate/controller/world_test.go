@@ -1,0 +1,413 @@
+package controller
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	clocktesting "k8s.io/utils/clock/testing"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	v1 "github.com/strongkeep/strongkeep/api/external/v1"
+	"github.com/strongkeep/strongkeep/api/v1alpha1"
+	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/kube/consumer"
+	optarget "github.com/strongkeep/strongkeep/internal/kube/operator/target"
+	"github.com/strongkeep/strongkeep/internal/kube/rotate"
+	"github.com/strongkeep/strongkeep/internal/kube/rotate/evidence"
+	"github.com/strongkeep/strongkeep/internal/kube/rotate/target"
+)
+
+// world is a credential, a Secret fed from it, and pods that use that. It goes on
+// when operators die. Fakes stand for the vault and for workloads; the API server,
+// the Rotation and the Secret are real.
+type world struct {
+	*testing.T
+	ns     string
+	clock  *clocktesting.FakePassiveClock
+	client client.Client // of the operator
+
+	// the vault
+	turn, published        int64 // the last turn, and that whose credential readers see
+	staged, closed, gone   bool  // gone: the old one is removed
+	acts                   []string
+	vaultErr, statementErr error
+	statements             map[int64]string
+
+	// the cluster
+	deaf    bool  // the Secret does not follow
+	stuck   bool  // pods are not replaced
+	crashes int64 // pods on this version do not run
+	pods    []consumer.Pod
+
+	events []string
+	log    *strings.Builder
+}
+
+const location = "vault.example:8200/database/alternating-creds/app"
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "t-"}}
+	if err := testClient.Create(t.Context(), ns); err != nil {
+		t.Fatal(err)
+	}
+	w := &world{
+		T: t, ns: ns.Name, client: testClient, log: &strings.Builder{}, statements: map[int64]string{},
+		clock: clocktesting.NewFakePassiveClock(time.Now().Truncate(time.Second)), published: 100, turn: 100,
+	}
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: w.ns, Name: "db"}}
+	if err := testClient.Create(t.Context(), secret); err != nil {
+		t.Fatal(err)
+	}
+	w.follow()
+	w.pods = []consumer.Pod{w.pod(0), w.pod(1)}
+	return w
+}
+
+// follow is what the ExternalSecret's controller does.
+func (w *world) follow() {
+	text := fmt.Sprintf(`{"metadata":{"annotations":{%q:%q}}}`, optarget.AnnotationVersions, fmt.Sprintf(`{%q:"%d"}`, location, w.published))
+	s := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: w.ns, Name: "db"}}
+	if err := testClient.Patch(context.Background(), s, client.RawPatch(types.MergePatchType, []byte(text))); err != nil {
+		w.Fatal(err)
+	}
+}
+
+func (w *world) object(kind, name string) consumer.Object {
+	o := consumer.Object{NamespacedName: types.NamespacedName{Namespace: w.ns, Name: name}}
+	o.Kind.Kind = kind
+	return o
+}
+
+// pod is one that is made now.
+func (w *world) pod(i int) consumer.Pod {
+	p := consumer.Pod{
+		Object: w.object("Pod", fmt.Sprintf("web-%d-%d", i, w.published)), UID: types.UID(fmt.Sprintf("%d-%d", i, w.published)),
+		Workload: w.object("Deployment", "web"), Ready: true, Stamp: "secret/db=" + w.digest(),
+		Uses: []consumer.Use{{Kind: consumer.UseEnv, Secret: "db", Container: "web", Where: "DB_PASSWORD"}},
+	}
+	if w.published == w.crashes {
+		p.Ready, p.Failing = false, "container web: CrashLoopBackOff, 3 restarts"
+	}
+	return p
+}
+
+func (w *world) digest() string { return fmt.Sprintf("d%d", w.published) }
+
+// Find implements Finder.
+func (w *world) Find(ctx context.Context, q consumer.Wanted) (consumer.Graph, error) {
+	if q.Location != location {
+		return consumer.Graph{}, errs.Newf(errs.Invalid, "location %q", q.Location)
+	}
+	var s corev1.Secret
+	if err := w.client.Get(ctx, types.NamespacedName{Namespace: w.ns, Name: "db"}, &s); err != nil {
+		return consumer.Graph{}, errs.As(errs.Unavailable, err)
+	}
+	version := optarget.Versions(s.Annotations)[location]
+	return consumer.Graph{
+		Secrets: []consumer.Fed{{
+			Object: w.object("Secret", "db"), Feeder: types.NamespacedName{Namespace: w.ns, Name: "es"},
+			Version: version, Digest: "d" + version, ResourceVersion: s.ResourceVersion,
+		}},
+		Workloads: []consumer.Workload{{Object: w.object("Deployment", "web"), Rolls: true, Manner: consumer.MannerTemplate}},
+		Pods:      append([]consumer.Pod(nil), w.pods...),
+	}, nil
+}
+
+func (w *world) rolling() rotate.Rolling {
+	r := rotate.Rolling{Total: 1}
+	for _, p := range w.pods {
+		switch {
+		case p.Stamp != "secret/db="+w.digest():
+			r.Under = []string{"Deployment web"}
+		case p.Failing != "":
+			r.Failed = []string{"Deployment web: " + p.Failing}
+		}
+	}
+	if r.Under == nil && r.Failed == nil {
+		r.Done = 1
+	}
+	return r
+}
+
+// Look implements Roller.
+func (w *world) Look(context.Context, Restart) (rotate.Rolling, error) { return w.rolling(), nil }
+
+// Roll implements Roller.
+func (w *world) Roll(context.Context, Restart) (rotate.Rolling, error) {
+	if !w.stuck {
+		for i := range w.pods {
+			w.pods[i] = w.pod(i)
+		}
+	}
+	return w.rolling(), nil
+}
+
+// Nodes implements Prober.
+func (w *world) Nodes(context.Context) bool { return false }
+
+// Probe implements Prober.
+func (w *world) Probe(context.Context, Question) map[types.UID]evidence.Found { return nil }
+
+// Due implements Calendar.
+func (w *world) Due(*v1alpha1.Rotation, time.Duration, time.Time, time.Time) (rotate.Due, error) {
+	return rotate.Due{}, nil
+}
+
+// Gate implements Calendar.
+func (w *world) Gate(*v1alpha1.Rotation, time.Time) (rotate.Gate, error) {
+	return rotate.Gate{Open: true}, nil
+}
+
+// MaxAge implements Policies.
+func (w *world) MaxAge(context.Context, *v1alpha1.Rotation) (time.Duration, error) { return 0, nil }
+
+// Vault implements Vaults.
+func (w *world) Vault(context.Context, string, v1.SecretStoreRef) (target.Vault, error) {
+	return w, nil
+}
+
+// Locate implements target.Vault.
+func (w *world) Locate(path string) string { return "vault.example:8200/" + path }
+
+// Call implements target.Vault: the evidence engine.
+func (w *world) Call(_ context.Context, method, path string, body any) (json.RawMessage, error) {
+	if err := firstOf(w.vaultErr, w.statementErr); err != nil {
+		return nil, err
+	}
+	raw, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	var in struct {
+		Turn      int64           `json:"turn"`
+		Statement json.RawMessage `json:"statement"`
+	}
+	if err := json.Unmarshal(raw, &in); err != nil || !strings.Contains(path, "/statements/"+w.ns+"/") || method != "POST" {
+		return nil, errs.Newf(errs.Invalid, "%s %s: %w", method, path, err)
+	}
+	if _, ok := w.statements[in.Turn]; !ok {
+		w.statements[in.Turn] = string(in.Statement)
+	}
+	return nil, nil
+}
+
+func firstOf(all ...error) error {
+	for _, err := range all {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Open implements target.Kind.
+func (w *world) Open(target.Config) (target.Target, error) { return credential{w}, nil }
+
+// credential is what is rotated, as strict as the engine is.
+type credential struct{ *world }
+
+func (c credential) state() target.State {
+	return target.State{Location: location, Version: strconv.FormatInt(c.published, 10), Turn: c.turn}
+}
+
+// Observe implements target.Observer.
+func (c credential) Observe(context.Context) (target.State, error) {
+	if c.vaultErr != nil {
+		return target.State{}, c.vaultErr
+	}
+	return c.state(), nil
+}
+
+// act notes an act and refuses it if it is not of the present turn.
+func (c credential) act(name string, t target.Turn) error {
+	if c.vaultErr != nil {
+		return c.vaultErr
+	}
+	if t.Number != c.turn {
+		return errs.Newf(errs.Conflict, "turn %d is not the present one, %d", t.Number, c.turn)
+	}
+	c.acts = append(c.acts, name)
+	return nil
+}
+
+func (c credential) Stage(_ context.Context, t target.Turn) (target.State, error) {
+	if c.vaultErr == nil && t.Number == c.turn+1 && !c.staged {
+		c.turn, c.staged, c.closed, c.gone = t.Number, true, false, false
+	}
+	return c.state(), c.act("stage", t)
+}
+
+func (c credential) Publish(_ context.Context, t target.Turn, side target.Side) (target.State, error) {
+	if err := c.act("publish "+[]string{"new", "old"}[side], t); err != nil {
+		return target.State{}, err
+	}
+	c.published = c.turn
+	if side == target.Old {
+		c.published = c.turn - 1
+	}
+	return c.state(), nil
+}
+
+func (c credential) Close(_ context.Context, t target.Turn) error {
+	if c.published != c.turn {
+		c.Errorf("the old credential is closed while readers see it")
+	}
+	for _, p := range c.pods {
+		if p.Stamp != "secret/db="+c.digest() {
+			c.Errorf("the old credential is closed while pod %s uses it", p.Name)
+		}
+	}
+	c.closed = true
+	return c.act("close", t)
+}
+
+func (c credential) Reopen(_ context.Context, t target.Turn) error {
+	c.closed = false
+	return c.act("reopen", t)
+}
+
+func (c credential) Retire(_ context.Context, t target.Turn, side target.Side) error {
+	if side == target.Old && !c.closed {
+		c.Errorf("the old credential is removed without having been closed")
+	}
+	if side == target.New && c.published == c.turn {
+		c.Errorf("the new credential is discarded while readers see it")
+	}
+	if err := c.act("retire "+[]string{"new", "old"}[side], t); err != nil {
+		return err
+	}
+	c.staged, c.gone = false, true
+	return nil
+}
+
+// Sessions implements target.Witness.
+func (c credential) Sessions(context.Context, target.Turn) (target.Sessions, error) {
+	var s target.Sessions
+	for _, p := range c.pods {
+		session := target.Session{Address: p.IP}
+		if p.Stamp == fmt.Sprintf("secret/db=d%d", c.turn) {
+			s.New = append(s.New, session)
+		} else {
+			s.Old = append(s.Old, session)
+		}
+	}
+	return s, c.vaultErr
+}
+
+// operator is one process.
+func (w *world) operator() *Reconciler {
+	return New(Config{
+		Client: w.client, Live: w.client, Vaults: w, Targets: map[string]target.Kind{"database": w}, Finder: w, Roller: w, Prober: w,
+		Calendar: w, Policies: w, Clock: w.clock, Log: slog.New(slog.NewTextHandler(w.log, nil)), Metrics: NewMetrics(w.clock),
+		Refresh: func(types.NamespacedName) {
+			if !w.deaf {
+				w.follow()
+			}
+		},
+		Event: func(_ client.Object, eventType, reason, message string) {
+			w.events = append(w.events, eventType+" "+reason+": "+message)
+		},
+		Namespaces: []string{w.ns},
+	})
+}
+
+// create makes a Rotation, changed if need be.
+func (w *world) create(name string, change func(*v1alpha1.Rotation)) {
+	w.Helper()
+	rot := &v1alpha1.Rotation{
+		ObjectMeta: metav1.ObjectMeta{Namespace: w.ns, Name: name},
+		Spec: v1alpha1.RotationSpec{
+			Target: v1alpha1.Target{StoreRef: v1.SecretStoreRef{Name: "vault"}, Database: &v1alpha1.DatabaseTarget{Role: "app"}},
+			Overlap: v1alpha1.Overlap{Watch: &metav1.Duration{Duration: 20 * time.Second}},
+		},
+	}
+	if change != nil {
+		change(rot)
+	}
+	if err := testClient.Create(w.Context(), rot); err != nil {
+		w.Fatal(err)
+	}
+}
+
+func (w *world) get(name string) *v1alpha1.Rotation {
+	w.Helper()
+	rot := &v1alpha1.Rotation{}
+	if err := testClient.Get(context.WithoutCancel(w.Context()), types.NamespacedName{Namespace: w.ns, Name: name}, rot); err != nil && !apierrors.IsNotFound(err) {
+		w.Fatal(err)
+	}
+	return rot
+}
+
+func (w *world) annotate(name, key, value string) {
+	w.Helper()
+	rot := w.get(name)
+	base := rot.DeepCopy()
+	if rot.Annotations == nil {
+		rot.Annotations = map[string]string{}
+	}
+	rot.Annotations[key] = value
+	if value == "" {
+		delete(rot.Annotations, key)
+	}
+	if err := testClient.Patch(w.Context(), rot, client.MergeFrom(base)); err != nil {
+		w.Fatal(err)
+	}
+}
+
+// run reconciles name until f holds, and fails if that does not come to pass.
+// Time goes on as the operator waits.
+func (w *world) run(r *Reconciler, name, what string, f func(*v1alpha1.Rotation) bool) *v1alpha1.Rotation {
+	w.Helper()
+	for range 300 {
+		rot := w.get(name)
+		if f(rot) {
+			return rot
+		}
+		w.once(r, name)
+	}
+	rot := w.get(name)
+	w.Fatalf("not %s: phase %s, conditions %+v, acts %v\n%s", what, rot.Status.Phase, rot.Status.Conditions, w.acts, w.log)
+	return nil
+}
+
+func (w *world) once(r *Reconciler, name string) {
+	result, err := r.Reconcile(context.WithoutCancel(w.Context()), ctrl.Request{NamespacedName: types.NamespacedName{Namespace: w.ns, Name: name}})
+	switch {
+	case err != nil:
+		w.clock.SetTime(w.clock.Now().Add(time.Second))
+	case result.RequeueAfter > 0:
+		w.clock.SetTime(w.clock.Now().Add(result.RequeueAfter))
+	}
+}
+
+func phase(p v1alpha1.Phase) func(*v1alpha1.Rotation) bool {
+	return func(rot *v1alpha1.Rotation) bool { return rot.Status.Phase == p }
+}
+
+// ended: the turn is over, and rests.
+func ended(p v1alpha1.Phase) func(*v1alpha1.Rotation) bool {
+	return func(rot *v1alpha1.Rotation) bool {
+		return rot.Status.Phase == p && len(rot.Finalizers) == 0
+	}
+}
+
+func condition(rot *v1alpha1.Rotation, kind string) metav1.Condition {
+	for _, c := range rot.Status.Conditions {
+		if c.Type == kind {
+			return c
+		}
+	}
+	return metav1.Condition{}
+}
