@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"sigs.k8s.io/yaml"
+
+	"github.com/strongkeep/strongkeep/test/rotation/collector"
 )
 
 // Consumer is a Deployment of the sample application.
@@ -69,7 +71,7 @@ func (w *World) pod(c Consumer) object {
 		"name": "sample", "image": Image, "imagePullPolicy": "Never",
 		"args": append([]string{
 			"-kind=" + w.Database.Kind, "-address=" + w.Database.Outside, "-database=" + database, "-query=" + query,
-			"-source=" + c.Source, "-report=" + w.Collector.URL, "-workers=2", "-every=20ms",
+			"-source=" + c.Source, "-report=" + w.Collector.URL(), "-workers=2", "-every=20ms",
 		}, c.Args...),
 		"ports": []any{object{"name": "http", "containerPort": 8080}},
 		"readinessProbe": object{
@@ -96,7 +98,7 @@ func (w *World) pod(c Consumer) object {
 
 // Settle removes the consumers, waits for the last report of every pod there
 // ever was and sums up.
-func (w *World) Settle() Totals {
+func (w *World) Settle() collector.Totals {
 	w.Helper()
 	for _, name := range w.applied {
 		w.Kubectl("scale", "deployment", name, "--replicas=0")

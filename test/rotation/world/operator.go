@@ -12,12 +12,14 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/strongkeep/strongkeep/internal/app"
 	"github.com/strongkeep/strongkeep/internal/kube/operator"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/rbac"
+	"github.com/strongkeep/strongkeep/internal/testenv/freeze"
 )
 
 // operatorVariable says, in the environment of this test binary, that it is to
@@ -108,30 +110,39 @@ func (w *World) Start() *Operator {
 	return o
 }
 
-// Spawn runs an operator in a process of its own, which can be killed or frozen.
+// Spawn runs an operator in a process of its own, which can be killed or frozen,
+// until the test ends.
 func (w *World) Spawn() *Operator {
 	w.Helper()
-	self, err := os.Executable()
+	o, err := w.spawn()
 	if err != nil {
 		w.Fatal(err)
+	}
+	w.Cleanup(o.Stop)
+	return o
+}
+
+func (w *World) spawn() (*Operator, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
 	}
 	cmd := exec.Command(self)
 	cmd.Env = append(os.Environ(), operatorVariable+"="+w.Namespace+","+w.operator)
 	cmd.Stdout, cmd.Stderr = w.OperatorLog, w.OperatorLog
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
-		w.Fatal(err)
+		return nil, err
 	}
 	ended := make(chan struct{})
 	go func() { defer close(ended); _ = cmd.Wait() }()
 	o := &Operator{t: w.TB, Ended: ended, cmd: cmd}
 	o.end = sync.OnceFunc(func() {
-		_ = cmd.Process.Signal(syscall.SIGCONT)
+		_ = cmd.Process.Signal(syscall.SIGCONT) // it may be frozen
 		_ = cmd.Process.Signal(syscall.SIGTERM)
 		<-ended
 	})
-	w.Cleanup(o.Stop)
-	return o
+	return o, nil
 }
 
 // operatorMain is the life of such a process.
@@ -148,4 +159,62 @@ func operatorMain() int {
 		return 1
 	}
 	return 0
+}
+
+// Supervise runs an operator in a process, and another when it ends, as a
+// Deployment would.
+func (w *World) Supervise() {
+	w.Helper()
+	ctx, cancel := context.WithCancel(context.WithoutCancel(w.Context()))
+	gone := make(chan struct{})
+	o, err := w.spawn()
+	if err != nil {
+		cancel()
+		w.Fatal(err)
+	}
+	go func() {
+		defer close(gone)
+		for {
+			select {
+			case <-o.Ended:
+				pause(ctx, time.Second)
+				if ctx.Err() != nil {
+					return
+				}
+				next, err := w.spawn()
+				if err != nil {
+					w.Error(err)
+					return
+				}
+				o = next
+			case <-ctx.Done():
+				o.Stop()
+				return
+			}
+		}
+	}()
+	w.Cleanup(func() { cancel(); <-gone })
+}
+
+// FreezeAPIServer has the API server hang for a time.
+func (w *World) FreezeAPIServer(d time.Duration) {
+	w.Helper()
+	pid := w.site.APIServerPID()
+	if err := freeze.Stop(pid); err != nil {
+		w.Fatal(err)
+	}
+	pause(w.Context(), d)
+	if err := freeze.Continue(pid); err != nil {
+		w.Fatal(err)
+	}
+}
+
+// pause waits, but not longer than ctx.
+func pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
 }

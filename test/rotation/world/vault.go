@@ -48,7 +48,7 @@ func (w *World) startVault() {
 	if err := w.Vault.Sys().EnableAuthWithOptions("kubernetes", &vault.EnableAuthOptions{Type: "kubernetes"}); err != nil {
 		w.Fatal(err)
 	}
-	for _, mount := range []string{"database", "evidence"} {
+	for _, mount := range []string{"database"} {
 		if err := w.Vault.Sys().Mount(mount, &vault.MountInput{Type: mount}); err != nil {
 			w.Fatal(err)
 		}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/strongkeep/strongkeep/internal/testenv"
 	"github.com/strongkeep/strongkeep/internal/testenv/dbtest"
+	"github.com/strongkeep/strongkeep/test/rotation/collector"
 )
 
 // Patience bounds waits for one thing; one that succeeds takes seconds. Often is
@@ -31,7 +32,7 @@ type World struct {
 	Namespace string
 	Vault     *testenv.Vault
 	Database  *dbtest.Server
-	Collector *Collector
+	Collector *collector.Collector
 	// OperatorLog is what all operators said.
 	OperatorLog *testenv.Buffer
 
@@ -64,7 +65,10 @@ func New(t testing.TB, kind string) *World {
 		id: strings.ReplaceAll(ns.Name, "-", "_"), known: map[string]string{}}
 	t.Cleanup(w.explain)
 	t.Cleanup(w.remove)
-	w.Collector = newCollector(t, s.HostIP())
+	if w.Collector, err = collector.Start(t.Context(), s.HostIP()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(w.Collector.Close)
 	w.startVault()
 	w.prepareDatabase()
 	w.Role("")

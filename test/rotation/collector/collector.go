@@ -1,17 +1,17 @@
-package world
+package collector
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
-	"testing"
+	"time"
 )
 
 // Report is what an application says of itself: sample's Stats.
@@ -28,32 +28,45 @@ type Report struct {
 	Final     bool
 }
 
-// Collector hears the applications, also those that end. It keeps the last
-// report of each pod.
+// Collector keeps the last report of each pod. Its methods are safe for
+// concurrent use.
 type Collector struct {
-	*httptest.Server
-	mu   sync.Mutex
+	server *http.Server
+	at     string
+	served chan struct{}
+
+	mu   sync.Mutex // guards pods
 	pods map[string]Report
 }
 
-// newCollector listens on host, where pods reach it.
-func newCollector(t testing.TB, host string) *Collector {
-	t.Helper()
-	c := &Collector{pods: map[string]Report{}}
-	c.Server = httptest.NewUnstartedServer(http.HandlerFunc(c.hear))
-	l, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
+// maxReport bounds a report, in bytes.
+const maxReport = 1 << 20
+
+// Start listens on host, where pods reach it, until Close.
+func Start(ctx context.Context, host string) (*Collector, error) {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort(host, "0"))
 	if err != nil {
-		t.Fatal(err)
+		return nil, fmt.Errorf("collecting reports: %w", err)
 	}
-	_ = c.Listener.Close()
-	c.Listener = l
-	c.Start()
-	t.Cleanup(c.Close)
-	return c
+	c := &Collector{at: l.Addr().String(), pods: map[string]Report{}, served: make(chan struct{})}
+	c.server = &http.Server{Handler: http.HandlerFunc(c.hear), ReadHeaderTimeout: 10 * time.Second}
+	go func() { defer close(c.served); _ = c.server.Serve(l) }()
+	return c, nil
+}
+
+// URL is where to report.
+func (c *Collector) URL() string { return "http://" + c.at }
+
+// Close stops listening. A nil Collector is closed.
+func (c *Collector) Close() {
+	if c != nil {
+		_ = c.server.Close()
+		<-c.served
+	}
 }
 
 func (c *Collector) hear(w http.ResponseWriter, r *http.Request) {
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 1<<20))
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxReport))
 	var report Report
 	if err == nil {
 		err = json.Unmarshal(body, &report)
