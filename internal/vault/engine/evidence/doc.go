@@ -11,8 +11,7 @@
 //	state             number of the key in use, key of accessor digests    see state
 //	key/N             seed of Ed25519 key N, when it was made              see signer
 //	head/NAME         number, turn and digest of the last statement        see head
-//	turn/NAME/TURN    number of the statement of that turn
-//	entry/NAME/SEQ    the envelope, as package attest has it
+//	entry/NAME/TURN   the envelope, as package attest has it
 //
 // Start reading at Engine.Routes, then append.
 package evidence

@@ -46,10 +46,10 @@ func (e *Engine) Routes() []engine.Route {
 			Summary:  "Statements, signed and in chains.",
 			Help: "A write signs a statement of a turn and appends it to the chain of NAME. The same statement of the same turn " +
 				"is answered as it was; another one of that turn, or of an earlier turn, is refused. Nothing is ever changed or removed. " +
-				"A read of NAME gives the last statement, of NAME/SEQ that one. Verify with `strongkeep rotation verify`, without the vault.",
+				"A read of NAME gives the last statement, of NAME/TURN that of a turn. Verify with `strongkeep rotation verify`, without the vault.",
 			Fields: append([]engine.Field{
 				{Name: "statement", Type: engine.Object, Help: "What is stated: a JSON object of at most 512 KiB. No secret belongs in it."},
-				{Name: "turn", Type: engine.Int, Query: true, Help: "Its number, from 1, greater than that of the statement before it. With a read of NAME: the statement of that turn."},
+				{Name: "turn", Type: engine.Int, Help: "Its number, from 1, greater than that of the statement before it."},
 			}, keypath.Fields()...),
 		},
 		{
@@ -91,7 +91,7 @@ func put(tx engine.Tx, key string, v any) error {
 	return nil
 }
 
-// number reads s as the number of a statement: digits without a zero in front.
+// number reads s as the number of a turn: digits without a zero in front.
 func number(s string) (int64, bool) {
 	if s == "" || len(s) > 18 || s[0] == '0' || strings.Trim(s, "0123456789") != "" {
 		return 0, false
@@ -111,7 +111,7 @@ func checkName(name string) error {
 	}
 	last := name[strings.LastIndexByte(name, '/')+1:]
 	if strings.Trim(last, "0123456789") == "" {
-		return errs.Newf(errs.Invalid, "the name %q ends in a number, which names a statement: put a word behind it", name)
+		return errs.Newf(errs.Invalid, "the name %q ends in a number, which names a turn: put a word behind it", name)
 	}
 	return nil
 }

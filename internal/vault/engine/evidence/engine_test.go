@@ -105,9 +105,9 @@ func TestChainVerifiesOffline(t *testing.T) {
 	do(t, h, engine.Update, "statements/shop/db", statement(9))
 
 	var envelopes [][]byte
-	for seq := int64(1); seq <= 4; seq++ {
-		a := do(t, h, engine.Read, fmt.Sprintf("statements/shop/db/%d", seq), "")
-		if a.Seq != seq || a.Name != "shop/db" || a.Path != fmt.Sprintf("statements/shop/db/%d", seq) {
+	for i, turn := range []int64{1, 2, 5, 9} {
+		a := do(t, h, engine.Read, fmt.Sprintf("statements/shop/db/%d", turn), "")
+		if a.Seq != int64(i+1) || a.Turn != turn || a.Name != "shop/db" || a.Path != fmt.Sprintf("statements/shop/db/%d", turn) {
 			t.Errorf("%+v", a)
 		}
 		envelopes = append(envelopes, a.Envelope)
@@ -196,7 +196,7 @@ func TestOncePerTurn(t *testing.T) {
 		kind errs.Kind
 		text string
 	}{
-		{`{"turn":3,"statement":{"schema":"x","turn":4}}`, errs.Exist, "statements/shop/db/1"},
+		{`{"turn":3,"statement":{"schema":"x","turn":4}}`, errs.Exist, "statements/shop/db/3"},
 		{`{"turn":2,"statement":{"schema":"x","turn":3}}`, errs.Conflict, "too late"},
 		{`{"turn":0,"statement":{}}`, errs.Invalid, "N from 1"},
 		{`{"turn":4,"statement":"x"}`, errs.Invalid, "object"},
@@ -231,16 +231,16 @@ func TestReads(t *testing.T) {
 		path, body string
 		turn       int64
 	}{
-		{"statements/shop/db", "", 4}, {"statements/shop/db/1", "", 2}, {"statements/shop/db/2", "", 4}, {"statements/shop/db/3", "", 0},
-		{"statements/shop/db", `{"turn":"2"}`, 2}, {"statements/shop/db", `{"turn":3}`, 0}, {"statements/shop", "", 7}, {"statements/shop/1", "", 7},
-		{"statements/shop/db/01", "", 0}, {"statements/shop/db/0", "", 0}, {"statements/none", "", 0}, {"statements/7", "", 0},
+		{"statements/shop/db", "", 4}, {"statements/shop/db/2", "", 2}, {"statements/shop/db/4", "", 4}, {"statements/shop/db/3", "", 0},
+		{"statements/shop", "", 7}, {"statements/shop/7", "", 7}, {"statements/shop/1", "", 0},
+		{"statements/shop/db/04", "", 0}, {"statements/shop/db/0", "", 0}, {"statements/none", "", 0}, {"statements/7", "", 0},
 	} {
 		if a := do(t, h, engine.Read, tc.path, tc.body); a.Turn != tc.turn {
 			t.Errorf("%s %s: turn %d, want %d", tc.path, tc.body, a.Turn, tc.turn)
 		}
 	}
 	for path, want := range map[string]string{
-		"statements/": `{"keys":["shop/"]}`, "statements/shop/": `{"keys":["1","db/"]}`, "statements/shop/db/": `{"keys":["1","2"]}`,
+		"statements/": `{"keys":["shop/"]}`, "statements/shop/": `{"keys":["7","db/"]}`, "statements/shop/db/": `{"keys":["2","4"]}`,
 	} {
 		res, err := h.Do(engine.List, path, "")
 		if err != nil || string(res.Data) != want {

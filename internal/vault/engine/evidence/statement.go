@@ -26,11 +26,8 @@ type head struct {
 	Digest string `json:"digest"`
 }
 
-func entryKey(name string, seq int64) string {
-	return "entry/" + name + "/" + strconv.FormatInt(seq, 10)
-}
-func turnKey(name string, turn int64) string {
-	return "turn/" + name + "/" + strconv.FormatInt(turn, 10)
+func entryKey(name string, turn int64) string {
+	return "entry/" + name + "/" + strconv.FormatInt(turn, 10)
 }
 
 // append signs a statement and puts it at the end of its chain.
@@ -89,8 +86,7 @@ func (e *Engine) sign(ctx context.Context, tx engine.Tx, s state, entry attest.E
 	if err != nil {
 		return nil, err
 	}
-	tx.Put(entryKey(entry.Name, entry.Seq), raw)
-	tx.Put(turnKey(entry.Name, entry.Turn), strconv.AppendInt(nil, entry.Seq, 10))
+	tx.Put(entryKey(entry.Name, entry.Turn), raw)
 	if err := put(tx, "head/"+entry.Name, head{entry.Seq, entry.Turn, attest.Digest(payload)}); err != nil {
 		return nil, err
 	}
@@ -102,37 +98,26 @@ func (e *Engine) sign(ctx context.Context, tx engine.Tx, s state, entry attest.E
 
 // repeated answers a statement of a turn that is over: as before if it is the same.
 func (e *Engine) repeated(ctx context.Context, tx engine.Tx, name string, turn int64, last head, statement jsontext.Value) (*engine.Response, error) {
-	seq, err := seqOf(ctx, tx, name, turn)
+	raw, err := load(ctx, tx, name, turn)
 	if err != nil {
 		return nil, err
 	}
-	if seq == 0 {
+	if raw == nil {
 		return nil, errs.Newf(errs.Conflict, "the last statement of %s is of turn %d: one of turn %d comes too late", name, last.Turn, turn)
-	}
-	raw, err := load(ctx, tx, name, seq)
-	if err != nil {
-		return nil, err
 	}
 	entry, _, err := open(raw)
 	if err != nil {
 		return nil, err
 	}
 	if !bytes.Equal(entry.Statement, statement) {
-		return nil, errs.Newf(errs.Exist, "turn %d of %s has another statement already, number %d: read it at statements/%s/%d", turn, name, seq, name, seq)
+		return nil, errs.Newf(errs.Exist, "turn %d of %s has another statement already: read it at statements/%s/%d", turn, name, name, turn)
 	}
 	return answer(raw)
 }
 
-// seqOf returns the number of the statement of a turn, 0 if there is none.
-func seqOf(ctx context.Context, tx engine.Tx, name string, turn int64) (int64, error) {
-	var seq int64
-	_, err := get(ctx, tx, turnKey(name, turn), &seq)
-	return seq, err
-}
-
 // load returns an envelope, nil if there is none.
-func load(ctx context.Context, tx engine.Tx, name string, seq int64) ([]byte, error) {
-	entry, err := tx.Get(ctx, entryKey(name, seq))
+func load(ctx context.Context, tx engine.Tx, name string, turn int64) ([]byte, error) {
+	entry, err := tx.Get(ctx, entryKey(name, turn))
 	if err != nil || !entry.Exists() {
 		return nil, err
 	}
@@ -160,45 +145,36 @@ func answer(raw []byte) (*engine.Response, error) {
 	}
 	return &engine.Response{Data: engine.NewObjectSize(len(raw)+2*len(entry.Statement)).
 		Str("name", entry.Name).Int("seq", entry.Seq).Int("turn", entry.Turn).Time("time", entry.Time).Str("key_id", keyID).
-		Str("path", "statements/"+entry.Name+"/"+strconv.FormatInt(entry.Seq, 10)).
+		Str("path", "statements/"+entry.Name+"/"+strconv.FormatInt(entry.Turn, 10)).
 		Raw("statement", entry.Statement).Raw("envelope", raw).Value()}, nil
 }
 
 // read answers with the last statement of a name, or with one of them.
 func (e *Engine) read(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
 	name := req.Params["name"]
-	d := req.Decode()
-	turn := d.Int("turn", 0)
-	if err := d.Err(); err != nil {
-		return nil, err
-	}
 	if err := keypath.Check(name); err != nil {
 		return nil, err
 	}
-	var seq int64
-	var err error
+	var turn int64
 	i := strings.LastIndexByte(name, '/')
 	if n, ok := number(name[i+1:]); ok && i > 0 {
-		name, seq = name[:i], n
-	} else if turn > 0 {
-		seq, err = seqOf(ctx, tx, name, turn)
+		name, turn = name[:i], n
 	} else {
 		var last head
-		_, err = get(ctx, tx, "head/"+name, &last)
-		seq = last.Seq
+		if _, err := get(ctx, tx, "head/"+name, &last); err != nil {
+			return nil, err
+		}
+		turn = last.Turn
 	}
-	if err != nil || seq == 0 {
-		return nil, err
-	}
-	raw, err := load(ctx, tx, name, seq)
+	raw, err := load(ctx, tx, name, turn)
 	if err != nil || raw == nil {
 		return nil, err
 	}
 	return answer(raw)
 }
 
-// list answers with names and folders below a folder, and with the numbers of
-// the statements of a name.
+// list answers with names and folders below a folder, and with the turns of a
+// name.
 func list(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
 	folder, err := keypath.Folder(req.Params["name"])
 	if err != nil {

@@ -102,8 +102,8 @@ path "evidence/keys" { capabilities = ["read"] }`))
 		t.Fatal(err)
 	}
 	var envelopes [][]byte
-	for _, seq := range listed.Data["keys"].([]any) {
-		s, err := auditor.Logical().Read(fmt.Sprintf("evidence/statements/shop/db/%s", seq))
+	for _, turn := range listed.Data["keys"].([]any) {
+		s, err := auditor.Logical().Read(fmt.Sprintf("evidence/statements/shop/db/%s", turn))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -144,15 +144,14 @@ func TestConcurrentAppends(t *testing.T) {
 	}
 	keys, _ := attest.ParseKeys([]byte(s.Data["public_keys"].(string)))
 	var envelopes [][]byte
-	for seq := 1; ; seq++ {
-		s, err := v.Client.Logical().Read(fmt.Sprintf("evidence/statements/shop/db/%d", seq))
+	for turn := 1; turn <= 10; turn++ {
+		s, err := v.Client.Logical().Read(fmt.Sprintf("evidence/statements/shop/db/%d", turn))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if s == nil {
-			break
+		if s != nil { // a faster writer may have gone ahead
+			envelopes = append(envelopes, raw(t, s, "envelope"))
 		}
-		envelopes = append(envelopes, raw(t, s, "envelope"))
 	}
 	chain, err := attest.VerifyChain(keys, envelopes)
 	if err != nil || len(chain) == 0 || chain[0].Seq != 1 || chain[len(chain)-1].Turn != 10 {
