@@ -40,6 +40,7 @@ func (p *pass) judgeMarked(ctx context.Context, c access, v *view) {
 		case v.older(pod):
 			old = append(old, pod)
 			continue
+		case p.looking:
 		default: // created since: say so on the pod, where proof is looked for
 			if err := annotate(ctx, c, w.Namespace, pod, AnnotationStamp, pod.stamp.with(v.wanted)); client.IgnoreNotFound(err) != nil {
 				v.failed("stamping pods of", err)
@@ -141,6 +142,9 @@ func (p *pass) evict(ctx context.Context, c access, v *view, all, old []pod) {
 
 // evictPod asks for one pod's eviction, which a PodDisruptionBudget may refuse.
 func (p *pass) evictPod(ctx context.Context, c access, v *view, pod pod) {
+	if p.looking {
+		return
+	}
 	o := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: v.Namespace, Name: pod.name}}
 	ask := &policyv1.Eviction{
 		ObjectMeta:    metav1.ObjectMeta{Namespace: v.Namespace, Name: pod.name},

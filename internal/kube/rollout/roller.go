@@ -95,13 +95,31 @@ func (r *Roller) Forget(owner string) {
 // An error says what could not be asked or written: the items concerned are
 // Waiting with the same message, the others are as they are.
 func (r *Roller) Roll(ctx context.Context, q Request) (Progress, error) {
+	p := r.newPass(q)
+	p.look(ctx)
+	p.begin(ctx)
+	return p.end()
+}
+
+// Look says how far the workloads of q are, and writes nothing. Errors are
+// those of Roll.
+func (r *Roller) Look(ctx context.Context, q Request) (Progress, error) {
+	p := r.newPass(q)
+	p.looking = true
+	p.look(ctx)
+	return p.end()
+}
+
+func (r *Roller) newPass(q Request) *pass {
 	q.Method = cmp.Or(q.Method, v1alpha1.RolloutTemplate)
 	q.MaxConcurrent = cmp.Or(q.MaxConcurrent, defaultConcurrent)
 	q.Deadline = cmp.Or(q.Deadline, defaultDeadline)
-	p := &pass{Roller: r, q: q, memos: r.recall(q), views: make([]view, len(q.Workloads))}
-	p.look(ctx)
-	p.begin(ctx)
-	r.remember(q, p)
+	return &pass{Roller: r, q: q, memos: r.recall(q), views: make([]view, len(q.Workloads))}
+}
+
+// end remembers what was seen.
+func (p *pass) end() (Progress, error) {
+	p.remember(p.q, p)
 	progress := Progress{Items: make([]Item, len(p.views))}
 	var all []error
 	for i, v := range p.views {
@@ -111,12 +129,13 @@ func (r *Roller) Roll(ctx context.Context, q Request) (Progress, error) {
 	return progress, errors.Join(all...)
 }
 
-// pass is one call of Roll.
+// pass is one call of Roll or Look.
 type pass struct {
 	*Roller
-	q     Request
-	memos map[types.UID]memo // as they were
-	views []view
+	q       Request
+	memos   map[types.UID]memo // as they were
+	views   []view
+	looking bool // nothing is written
 }
 
 // view is what is known of one workload in a pass.
