@@ -236,3 +236,5 @@ spec: {containers: [{name: web, envFrom: [{secretRef: {name: db}}]}]}
 		}
 	}
 }
+
+func typeName(o any) string { return fmt.Sprintf("%T", o) }
