@@ -112,7 +112,7 @@ func crowd(tb testing.TB, workloads, strangers int) []client.Object {
 	all := objects(tb, fedSecret+b.String())
 	for i := range strangers {
 		p := typicalPod(tb, i)
-		p.UID += p.UID[:1]
+		p.ManagedFields = nil
 		all = append(all, p)
 	}
 	return all
