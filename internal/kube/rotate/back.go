@@ -17,8 +17,15 @@ func rollingBack(o Observed) Step {
 	case BackRolled:
 		return undo(o, ActDiscard, BackCleared, NoAct)
 	default:
-		return o.to(v1alpha1.PhaseFailed, Step{Reason: o.Turn.Why, Message: o.Turn.WhyText, Next: nextStart})
+		return o.gone()
 	}
+}
+
+// gone is the end of the way back.
+func (o Observed) gone() Step {
+	s := o.to(v1alpha1.PhaseFailed, Step{Did: ActDiscard, Reason: o.Turn.Why, Message: o.Turn.WhyText, Next: nextStart})
+	s.Back = BackCleared
+	return s
 }
 
 // undo does one act of the way back, and announces the next.
@@ -26,6 +33,9 @@ func undo(o Observed, a Act, reached Back, next Act) Step {
 	s, res := do(o, a, Step{Reason: o.Turn.Why, Message: "going back: " + o.Turn.WhyText})
 	switch res {
 	case broken:
+		if a == ActDiscard && o.Turn.Seen && o.Turn.Known < o.Turn.Number {
+			return o.gone() // it was never staged: there is nothing to remove
+		}
 		if a == ActReopen {
 			h := o.hold(ReasonReopenFailed, s.Message+"; the old credential may still be closed; it is tried again")
 			h.Act, h.Later, h.After = ActReopen, true, backoffMax
@@ -35,7 +45,7 @@ func undo(o Observed, a Act, reached Back, next Act) Step {
 	case done:
 		s.Back, s.Did, s.Act, s.After = reached, a, next, soon
 		if reached == BackCleared {
-			s.Phase, s.Reason, s.Message, s.Next = v1alpha1.PhaseFailed, o.Turn.Why, o.Turn.WhyText, nextStart
+			return o.gone()
 		}
 	}
 	return s

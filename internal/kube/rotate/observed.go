@@ -50,6 +50,8 @@ type Turn struct {
 	Number int64
 	// Known is the last turn that the target knows of; the next one is above it.
 	Known int64
+	// Seen: Known is what the target says. A webhook cannot be asked.
+	Seen bool
 	// NoOld: nothing was published before this turn, so that there is nothing to
 	// close or to go back to.
 	NoOld    bool

@@ -11,7 +11,7 @@ import (
 // s.Begin is not empty: from what readers see just before.
 func (t Turn) Take(s Step, now time.Time) Turn {
 	if s.Begin != "" {
-		t = Turn{Number: max(t.Number, t.Known) + 1, Known: t.Known, NoOld: t.NoOld, Cause: s.Begin, Begun: now}
+		t = Turn{Number: max(t.Number, t.Known) + 1, Known: t.Known, Seen: t.Seen, NoOld: t.NoOld, Cause: s.Begin, Begun: now}
 	}
 	if s.Cause != "" {
 		t.Cause = s.Cause

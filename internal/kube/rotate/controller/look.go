@@ -66,6 +66,7 @@ func (r *Reconciler) look(ctx context.Context, rot *v1alpha1.Rotation, live bool
 		r.seeState(ctx, l)
 	}
 	l.o.Turn.Known = l.state.Turn
+	_, l.o.Turn.Seen = l.target.(target.Observer)
 	r.seeTime(ctx, l)
 	if !underWay(l.o.Turn.Phase) {
 		r.seeRivals(ctx, l)
