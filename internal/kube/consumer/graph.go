@@ -116,6 +116,8 @@ type Pod struct {
 	Object
 	UID      types.UID
 	Node, IP string
+	// HostNetwork: IP is its node\'s, and that of others.
+	HostNetwork bool
 	// Workload is what restarts it, the highest owner that is known how to restart:
 	// of a Deployment that another object owns, the Deployment; of a pod of a
 	// CronJob's Job, the Job. The pod itself for a bare one.

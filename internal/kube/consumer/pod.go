@@ -40,7 +40,7 @@ func (h Health) At(now time.Time, patience time.Duration) string {
 func PodOf(p *corev1.Pod) (Pod, Health) {
 	out := Pod{
 		Object: Object{Kind: corev1.SchemeGroupVersion.WithKind("Pod"), NamespacedName: nameOf(p.Namespace, p.Name)},
-		UID:    p.UID, Node: strings.Clone(p.Spec.NodeName), IP: strings.Clone(p.Status.PodIP),
+		UID:    p.UID, Node: strings.Clone(p.Spec.NodeName), IP: strings.Clone(p.Status.PodIP), HostNetwork: p.Spec.HostNetwork,
 		Uses: Uses(&p.Spec), Stamp: p.Annotations[annotationStamp], Annotations: ownAnnotations(p.Annotations),
 		Created: p.CreationTimestamp.Time, Deleting: p.DeletionTimestamp != nil,
 	}
