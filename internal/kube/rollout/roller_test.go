@@ -169,7 +169,7 @@ func TestWhatIsNotRestarted(t *testing.T) {
 		"reload signal":  {func(_ *rollout.Request, c *consumer.Workload) { c.Reload = rollout.ReloadSignal }, rollout.Skipped, "is signal"},
 		"gone":           {func(_ *rollout.Request, c *consumer.Workload) { c.Name = "no" }, rollout.Skipped, "is gone"},
 		"other kind":     {func(_ *rollout.Request, c *consumer.Workload) { c.Kind.Kind, c.Kind.Group = "Kafka", "strimzi.io" }, rollout.Waiting, "restart it as its own tool does"},
-		"bare pod":       {func(_ *rollout.Request, c *consumer.Workload) { c.Object = object("Pod", w.ns, "bare") }, rollout.Waiting, rollout.AnnotationStamp + ": secret/db=one"},
+		"bare pod":       {func(_ *rollout.Request, c *consumer.Workload) { c.Object, c.UID = object("Pod", w.ns, "bare"), "bare" }, rollout.Waiting, rollout.AnnotationStamp + ": secret/db=one"},
 	} {
 		if what == "bare pod" {
 			w.apply("apiVersion: v1\nkind: Pod\nmetadata: {name: bare}\nspec: {containers: [{name: a, image: a}]}\n")
