@@ -405,3 +405,44 @@ func TestConflicts(t *testing.T) {
 		t.Errorf("%+v after %d writes", got, n)
 	}
 }
+
+// Look writes nothing, at no stage.
+func TestLookOnlyLooks(t *testing.T) {
+	w := newWorld(t)
+	w.apply(manifest("Deployment", "app", 2, "") + manifest("Deployment", "evicted", 2, ""))
+	w.settled("app", 2)
+	w.settled("evicted", 2)
+	writes := 0
+	forbidden := interceptor.NewClient(testClient, interceptor.Funcs{
+		Apply: func(context.Context, client.WithWatch, runtime.ApplyConfiguration, ...client.ApplyOption) error {
+			writes++
+			return nil
+		},
+		Patch: func(context.Context, client.WithWatch, client.Object, client.Patch, ...client.PatchOption) error {
+			writes++
+			return nil
+		},
+		SubResourceCreate: func(context.Context, client.Client, string, client.Object, client.Object, ...client.SubResourceCreateOption) error {
+			writes++
+			return nil
+		},
+	})
+	looker := rollout.New(rollout.Config{Client: forbidden, Live: testClient})
+	for name, method := range map[string]v1alpha1.RolloutMethod{"Deployment/app": v1alpha1.RolloutTemplate, "Deployment/evicted": v1alpha1.RolloutEvict} {
+		w.eventually(func() bool {
+			q := rollout.Request{Owner: owner, Method: method, Workloads: w.workloads([]string{name}), Wanted: wants(one)}
+			seen, err := looker.Look(t.Context(), q)
+			if err != nil {
+				t.Fatal(err)
+			}
+			p := w.roll(q)
+			if seen.Done() && !p.Done() {
+				t.Errorf("%s: looks %+v, is %+v", name, seen.Items, p.Items)
+			}
+			return p.Done()
+		}, func() string { return name })
+		if writes != 0 {
+			t.Errorf("%s: %d writes", name, writes)
+		}
+	}
+}

@@ -25,7 +25,7 @@ func (p *pass) judgeMarked(ctx context.Context, c access, v *view) {
 			return
 		}
 		v.candidate = true
-		v.is(Waiting, "waits for its turn")
+		v.queues("waits for its turn")
 		return
 	}
 	all, err := pods(ctx, c.live, w)

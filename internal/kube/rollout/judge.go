@@ -58,7 +58,7 @@ func (p *pass) judge(ctx context.Context, c access, v *view) {
 			return
 		}
 		v.candidate = true
-		v.is(Waiting, "waits for its turn")
+		v.queues("waits for its turn")
 	default:
 		p.judgeStamped(ctx, c, v)
 	}

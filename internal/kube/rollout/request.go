@@ -59,6 +59,8 @@ type Item struct {
 	// Message says how far, or why not, and what a person can do. It is empty for
 	// Done.
 	Message string
+	// Turn, with Waiting: it waits for others to be done, and nothing else.
+	Turn bool
 	// Since is when the restart was written; zero when it was not, or not known.
 	Since time.Time
 }

@@ -165,7 +165,10 @@ func (p *pass) look(ctx context.Context) {
 	_ = g.Wait() // its functions return no error
 }
 
-func (v *view) is(s State, message string) { v.State, v.Message = s, message }
+func (v *view) is(s State, message string) { v.State, v.Message, v.Turn = s, message, false }
+
+// queues says that v is to be restarted, and that it waits for others.
+func (v *view) queues(message string) { v.State, v.Message, v.Turn = Waiting, message, true }
 
 func (v *view) failed(doing string, err error) {
 	v.err = errs.Newf(errs.Unavailable, "%s %s: %w", doing, describe(v.Object), err)
@@ -192,7 +195,7 @@ func (p *pass) lookAt(ctx context.Context, w *consumer.Workload, v *view) {
 		}
 		if !m.done && !m.under && !has && w.Rolls && !w.Paused {
 			v.candidate = true // read when there is a slot
-			v.is(Waiting, "waits for its turn")
+			v.queues("waits for its turn")
 			return
 		}
 	}
@@ -229,10 +232,10 @@ func (p *pass) begin(ctx context.Context) {
 		}
 		switch {
 		case broken != "":
-			v.is(Waiting, "not begun: "+broken+" failed")
+			v.queues("not begun: " + broken + " failed")
 			continue
 		case under >= p.q.MaxConcurrent && !v.midway():
-			v.is(Waiting, "waits for its turn: as many as may be are under way")
+			v.queues("waits for its turn: as many as may be are under way")
 			continue
 		}
 		p.start(ctx, v)

@@ -50,7 +50,7 @@ func (p *pass) reserve(ctx context.Context, v *view) (release func(generation in
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if n := p.count(seen, now); n >= p.cfg.ClusterMax {
-		v.is(Waiting, fmt.Sprintf("waits for its turn: %d workloads of the cluster are under way, %d may be", n, p.cfg.ClusterMax))
+		v.queues(fmt.Sprintf("waits for its turn: %d workloads of the cluster are under way, %d may be", n, p.cfg.ClusterMax))
 		return none, false
 	}
 	uid := v.live.UID
