@@ -1,9 +1,6 @@
 package finder
 
 import (
-	"slices"
-	"unique"
-
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -22,16 +19,17 @@ import (
 type entry struct {
 	metav1.ObjectMeta // namespace, name, UID and resourceVersion, nothing else
 
-	owner   *owner            // its controller; nil: none
+	object  consumer.Object
+	owner   owner             // its controller; zero: none
 	account string            // ServiceAccount of its pods
 	classes map[string]string // volume → SecretProviderClass
 	mounts  map[string]string // volume of classes → where it is mounted first
 
-	pod    *consumer.Pod    // nil for a workload, and for a pod that has ended
-	health *consumer.Health // nil: it does well
+	pod    *consumer.Pod
+	health consumer.Health
 	work   *consumer.Workload
 	// template is where the pod template is, when it is in another object.
-	template *consumer.Object
+	template consumer.Object
 }
 
 // owner is what an ownerReference says.
@@ -45,21 +43,6 @@ func (e *entry) GetObjectKind() schema.ObjectKind { return schema.EmptyObjectKin
 
 // DeepCopyObject returns e itself, which nobody changes.
 func (e *entry) DeepCopyObject() runtime.Object { return e }
-
-// object names what e is kept of.
-func (e *entry) object() consumer.Object {
-	switch {
-	case e.pod != nil:
-		return e.pod.Object
-	case e.work != nil:
-		return e.work.Object
-	}
-	return consumer.Object{Kind: corev1.SchemeGroupVersion.WithKind("Pod"), NamespacedName: nameOf(e.Namespace, e.Name)}
-}
-
-// intern returns s, with the bytes that equal strings share: there are few names
-// of namespaces, nodes, containers and Secrets, and many pods with them.
-func intern(s string) string { return unique.Make(s).Value() }
 
 func (e *entry) uses() []consumer.Use {
 	if e.pod != nil {
@@ -85,13 +68,10 @@ func shrink(o any) (any, error) {
 
 func newEntry(o metav1.Object) (*entry, error) {
 	e := &entry{ObjectMeta: metav1.ObjectMeta{
-		Namespace: intern(o.GetNamespace()), Name: o.GetName(), UID: o.GetUID(), ResourceVersion: o.GetResourceVersion(),
+		Namespace: o.GetNamespace(), Name: o.GetName(), UID: o.GetUID(), ResourceVersion: o.GetResourceVersion(),
 	}}
 	if c := metav1.GetControllerOfNoCopy(o); c != nil {
-		of := consumer.OwnerOf(e.Namespace, c)
-		of.Kind.Group, of.Kind.Version, of.Kind.Kind = intern(of.Kind.Group), intern(of.Kind.Version), intern(of.Kind.Kind)
-		of.Name = intern(of.Name)
-		e.owner = &owner{of, types.UID(intern(string(c.UID)))}
+		e.owner = owner{consumer.OwnerOf(o.GetNamespace(), c), c.UID}
 	}
 	if p, ok := o.(*corev1.Pod); ok {
 		e.keepPod(p)
@@ -101,11 +81,9 @@ func newEntry(o metav1.Object) (*entry, error) {
 	if !ok {
 		return nil, errs.Newf(errs.Internal, "keeping a %T, which owns no pods", o)
 	}
-	e.work = &w
+	e.object, e.work = w.Object, &w
 	if u, ok := o.(*unstructured.Unstructured); ok {
-		if ref := consumer.WorkloadRef(u); ref.Name != "" {
-			e.template = &ref
-		}
+		e.template = consumer.WorkloadRef(u)
 	}
 	if template == nil {
 		return e, nil
@@ -114,37 +92,22 @@ func newEntry(o metav1.Object) (*entry, error) {
 		e.work.Uses = nil
 		return e, nil
 	}
-	e.work.Uses = shared(w.Uses)
 	e.keepSpec(&template.Spec)
 	return e, nil
 }
 
 func (e *entry) keepPod(p *corev1.Pod) {
+	pod, health := consumer.PodOf(p)
+	e.object = pod.Object
 	if consumer.Ended(p) {
 		return
 	}
-	pod, health := consumer.PodOf(p)
-	pod.Namespace, pod.Name, pod.UID = e.Namespace, e.Name, e.UID
-	pod.Node, pod.Stamp, pod.Uses = intern(pod.Node), intern(pod.Stamp), shared(pod.Uses)
-	e.pod = &pod
-	if health != (consumer.Health{}) {
-		e.health = &health
-	}
+	e.pod, e.health = &pod, health
 	e.keepSpec(&p.Spec)
 }
 
-// shared returns uses with strings that are shared, and no room for more.
-func shared(uses []consumer.Use) []consumer.Use {
-	uses = slices.Clip(uses)
-	for i := range uses {
-		u := &uses[i]
-		u.Secret, u.Container, u.Where, u.Volume = intern(u.Secret), intern(u.Container), intern(u.Where), intern(u.Volume)
-	}
-	return slices.Clone(uses)
-}
-
 func (e *entry) keepSpec(spec *corev1.PodSpec) {
-	e.account = intern(spec.ServiceAccountName)
+	e.account = spec.ServiceAccountName
 	if e.account == "" {
 		e.account = "default"
 	}
@@ -164,7 +127,7 @@ func (e *entry) keepSpec(spec *corev1.PodSpec) {
 // link reports whether e only stands between pods and what restarts them: the
 // ReplicaSets of a Deployment are many, and say nothing that it does not.
 func link(e *entry) bool {
-	return e.work.Kind.Kind == "ReplicaSet" && e.owner != nil
+	return e.work.Kind.Kind == "ReplicaSet" && e.owner.Name != ""
 }
 
 // over reports whether a Job has ended.
@@ -202,7 +165,7 @@ func indexers() cache.Indexers {
 			}
 		}),
 		byOwner: keys(func(e *entry, add func(string)) {
-			if e.owner != nil {
+			if e.owner.Name != "" {
 				add(e.owner.Kind.GroupKind().String() + "/" + e.owner.Name)
 			}
 		}),
@@ -222,7 +185,7 @@ func keys(each func(e *entry, add func(string))) cache.IndexFunc {
 		}
 		var out []string
 		each(e, func(name string) {
-			if name = intern(e.Namespace + "/" + name); len(out) == 0 || out[len(out)-1] != name {
+			if name = e.Namespace + "/" + name; len(out) == 0 || out[len(out)-1] != name {
 				out = append(out, name)
 			}
 		})

@@ -61,7 +61,7 @@ func (s *search) feed(at site, b *book, es *v1.ExternalSecret, v verdict) {
 	m := b.all[name]
 	if v.doubt != "" && m != nil {
 		_, v.reads = versionsOf(m)[s.wanted.Location]
-		if !v.reads && len(versionsOf(m)) == 0 {
+		if !v.reads && versionsOf(m) == nil {
 			s.unknown("%sExternalSecret %q: whether it reads the credential is not known: %s", prefix(at.name), nameOf(es.Namespace, es.Name), v.doubt)
 		}
 	}
@@ -164,8 +164,10 @@ func (w *where) matches(ctx context.Context, namespace string, want gather.Want)
 	if err != nil || store.why != "" {
 		return false, store.why, err
 	}
-	location, err := w.at.locate(ctx, store.store, want.Key)
+	location, err := w.cfg.Locate(ctx, store.store, want.Key)
 	switch {
+	case errs.Is(err, errs.Unsupported):
+		return false, "", nil
 	case ctx.Err() != nil:
 		return false, "", errs.Newf(errs.Unavailable, "locating what ExternalSecrets read: %w", ctx.Err())
 	case err != nil:
@@ -180,7 +182,10 @@ func (w *where) near(ctx context.Context, namespace string, ref v1.SecretStoreRe
 	if err != nil || store.why != "" {
 		return store.why != "", err
 	}
-	location, err := w.at.locate(ctx, store.store, "secret/any")
+	location, err := w.cfg.Locate(ctx, store.store, "any")
+	if errs.Is(err, errs.Unsupported) {
+		return false, nil
+	}
 	host, _, _ := strings.Cut(location, "/")
 	wanted, _, _ := strings.Cut(w.wanted.Location, "/")
 	return err != nil || host == wanted, nil

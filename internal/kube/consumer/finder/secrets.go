@@ -2,6 +2,7 @@ package finder
 
 import (
 	"context"
+	"encoding/json"
 	"slices"
 
 	"golang.org/x/sync/errgroup"
@@ -12,11 +13,14 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/strongkeep/strongkeep/api/v1alpha1"
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/consumer"
 	"github.com/strongkeep/strongkeep/internal/kube/content"
-	"github.com/strongkeep/strongkeep/internal/kube/operator/target"
 )
+
+// annotationVersions holds location → version of what a Secret was made from.
+const annotationVersions = v1alpha1.Group + "/versions"
 
 // parallel bounds the Secrets that are read at once.
 const parallel = 16
@@ -110,12 +114,17 @@ func (s *search) add(at site, b *book, name types.NamespacedName) *consumer.Fed 
 	return fed
 }
 
-// versionsOf returns location → version of what a Secret was made of.
+// versionsOf reads AnnotationVersions; what is no such object says nothing.
 func versionsOf(m *metav1.PartialObjectMetadata) map[string]string {
-	if len(m.Annotations) == 0 {
+	text := m.Annotations[annotationVersions]
+	if text == "" {
 		return nil
 	}
-	return target.Versions(m.Annotations)
+	var out map[string]string
+	if json.Unmarshal([]byte(text), &out) != nil {
+		return nil
+	}
+	return out
 }
 
 // read reads what metadata does not say: digests, and of Secrets that are not

@@ -50,8 +50,6 @@ type stock struct {
 	unknown []string
 }
 
-func newShelf() cache.Indexer { return cache.NewIndexer(cache.MetaNamespaceKeyFunc, indexers()) }
-
 func newStock() *stock { return &stock{shelves: map[string][]cache.Indexer{}} }
 
 // get returns the entry of o, nil when there is none with that UID; any UID
@@ -60,7 +58,7 @@ func (s *stock) get(o consumer.Object, uid types.UID) *entry {
 	for _, shelf := range s.shelves[o.Kind.Kind] {
 		found, ok, err := shelf.GetByKey(o.Namespace + "/" + o.Name)
 		if e, is := found.(*entry); err == nil && ok && is && (uid == "" || e.UID == uid) &&
-			e.object().Kind.Group == o.Kind.Group {
+			e.object.Kind.Group == o.Kind.Group {
 			return e
 		}
 	}
@@ -91,7 +89,7 @@ func (s *stock) by(index, key string) []*entry {
 func read(ctx context.Context, live client.Reader, namespaces []string) (*stock, error) {
 	s := newStock()
 	for _, k := range kinds() {
-		shelf := newShelf()
+		shelf := cache.NewIndexer(cache.MetaNamespaceKeyFunc, indexers())
 		s.shelves[k.name] = append(s.shelves[k.name], shelf)
 		for _, ns := range namespaces {
 			err := pages(ctx, live, k.list(), ns, func(o runtime.Object) error {

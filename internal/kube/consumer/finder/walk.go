@@ -16,9 +16,7 @@ func (s *search) addPod(ctx context.Context, at site, e *entry, more []consumer.
 	pod := *e.pod
 	pod.Cluster = at.name
 	pod.Uses = append(s.only(pod.Namespace, at, pod.Uses), more...)
-	if e.health != nil {
-		pod.Failing = e.health.At(s.now, s.cfg.Patience)
-	}
+	pod.Failing = e.health.At(s.now, s.cfg.Patience)
 	w, err := s.restarter(ctx, at, e)
 	if err != nil {
 		return err
@@ -34,7 +32,7 @@ func (s *search) addPod(ctx context.Context, at site, e *entry, more []consumer.
 // addWorkload adds a workload by its template. A ReplicaSet or Job that another
 // known workload makes is that one's; it appears by its pods where it must.
 func (s *search) addWorkload(ctx context.Context, at site, e *entry, more []consumer.Use) error {
-	if e.work.Kind.Kind == "Job" && e.owner != nil && e.owner.Kind.Kind == "CronJob" {
+	if e.work.Kind.Kind == "Job" && e.owner.Kind.Kind == "CronJob" {
 		return nil
 	}
 	o, err := s.restarter(ctx, at, e)
@@ -42,7 +40,7 @@ func (s *search) addWorkload(ctx context.Context, at site, e *entry, more []cons
 		return err
 	}
 	w := s.works[o]
-	if own := e.object(); w == nil || o.NamespacedName != own.NamespacedName || o.Kind != own.Kind {
+	if w == nil || o.NamespacedName != e.object.NamespacedName || o.Kind != e.object.Kind {
 		return nil
 	}
 	w.Uses = append(w.Uses, more...)
@@ -60,22 +58,22 @@ func (s *search) restarter(ctx context.Context, at site, e *entry) (consumer.Obj
 	}
 	best, current := e, e
 	for range deepest {
-		if current.owner == nil || settled(current) {
+		if current.owner.Name == "" || settled(current) {
 			break
 		}
 		if o, ok := s.owners[current.owner.uid]; ok {
 			return o, nil
 		}
-		next, err := s.owner(ctx, at, *current.owner)
+		next, err := s.owner(ctx, at, current.owner)
 		if err != nil {
 			return consumer.Object{}, err
 		}
 		if next == nil {
-			return s.noteUnseen(at, *current.owner), nil
+			return s.noteUnseen(at, current.owner), nil
 		}
 		best, current = next, next
-		if next.template != nil {
-			if d := at.stock.get(*next.template, ""); d != nil {
+		if next.template.Name != "" {
+			if d := at.stock.get(next.template, ""); d != nil {
 				best, current = d, d
 			}
 		}
@@ -203,9 +201,9 @@ func (s *search) addNamed(ctx context.Context, at site, e *entry, o consumer.Obj
 					return err
 				}
 			}
-			key := parent.Namespace + "/" + parent.object().Kind.GroupKind().String() + "/" + parent.Name
+			key := parent.Namespace + "/" + parent.object.Kind.GroupKind().String() + "/" + parent.Name
 			for _, child := range at.stock.by(byOwner, key) {
-				if child.owner != nil && child.owner.uid == parent.UID {
+				if child.owner.uid == parent.UID {
 					below = append(below, child)
 				}
 			}
