@@ -2,6 +2,9 @@ package main
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"net/http"
 	"sync"
@@ -38,6 +41,7 @@ type app struct {
 	pool  *pool
 	now   Stats
 	using credential
+	older int // pools of older credentials that somebody still uses
 }
 
 func newApp(c config, first credential) (*app, error) {
@@ -121,7 +125,14 @@ func (a *app) change(ctx context.Context, next credential) {
 		}
 		return // and try again
 	}
-	a.draining.Go(a.pool.drain) // its queries go to their end
+	a.older++
+	old := a.pool
+	a.draining.Go(func() { // its queries go to their end
+		old.drain()
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.older--
+	})
 	a.pool, a.using = p, next
 	a.now.Reloads++
 }
@@ -152,6 +163,7 @@ func (a *app) handler() http.Handler {
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = w.Write(a.stats(false))
 	})
+	mux.HandleFunc("GET /credential", a.prove)
 	mux.HandleFunc("GET /ready", func(w http.ResponseWriter, _ *http.Request) {
 		a.mu.Lock()
 		told := a.unreadyAs != "" && a.pool.user == a.unreadyAs
@@ -162,6 +174,31 @@ func (a *app) handler() http.Handler {
 	})
 	return mux
 }
+
+// prove answers who asks which credential is in use, by a digest under a key of
+// his that nobody can make without the password (docs/rotation/evidence.md).
+// While an older pool is in use, there is no one answer.
+func (a *app) prove(w http.ResponseWriter, r *http.Request) {
+	nonce, err := base64.RawURLEncoding.DecodeString(r.URL.Query().Get("nonce"))
+	if err != nil || len(nonce) < minNonce {
+		http.Error(w, "nonce must be base64url of at least 16 bytes", http.StatusBadRequest)
+		return
+	}
+	a.mu.Lock()
+	using, older := a.using, a.older
+	a.mu.Unlock()
+	if older > 0 {
+		http.Error(w, "an older credential is in use too", http.StatusServiceUnavailable)
+		return
+	}
+	mac := hmac.New(sha256.New, nonce)
+	_, _ = mac.Write([]byte(using.password)) // never fails (hash.Hash)
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(map[string]string{"key": "password", "digest": base64.StdEncoding.EncodeToString(mac.Sum(nil))})
+}
+
+// minNonce is in bytes.
+const minNonce = 16
 
 // pause waits, but not longer than ctx.
 func pause(ctx context.Context, d time.Duration) {

@@ -6,8 +6,9 @@
 // HTTP and reports it, a last time before it ends: so that the queries of pods
 // that are gone are counted too.
 //
-//	GET /ready   200 once a query worked, and as long as the last one did
-//	GET /stats   Stats as JSON
+//	GET /ready        200 once a query worked, and as long as the last one did
+//	GET /stats        Stats as JSON
+//	GET /credential   which password is in use, by a keyed digest
 //
 // It is a well-behaved application by default. Flags make it misbehave.
 //

@@ -3,7 +3,10 @@ package main
 import (
 	"bufio"
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
 	"database/sql"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -123,6 +126,36 @@ func (a *running) ready() int {
 	return res.StatusCode
 }
 
+var nonce = []byte("0123456789abcdef")
+
+func digest(password string) string {
+	mac := hmac.New(sha256.New, nonce)
+	mac.Write([]byte(password))
+	return base64.StdEncoding.EncodeToString(mac.Sum(nil))
+}
+
+// proves asks for the digest of the password in use, once no older pool is.
+func (a *running) proves() string {
+	a.t.Helper()
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); pause(a.t.Context(), 10*time.Millisecond) {
+		res, err := http.Get(a.url + "/credential?nonce=" + base64.RawURLEncoding.EncodeToString(nonce))
+		if err != nil {
+			a.t.Fatal(err)
+		}
+		var answer struct{ Key, Digest string }
+		err = json.NewDecoder(res.Body).Decode(&answer)
+		res.Body.Close()
+		if res.StatusCode == http.StatusOK {
+			if err != nil || answer.Key != "password" {
+				a.t.Fatalf("answer: %+v, %v", answer, err)
+			}
+			return answer.Digest
+		}
+	}
+	a.t.Fatal("an older pool is in use for ever")
+	return ""
+}
+
 func (a *running) terminate() {
 	a.t.Helper()
 	a.stop()
@@ -210,6 +243,9 @@ func TestFilesChangeUnderLoad(t *testing.T) {
 		had := a.until("now", func(Stats) bool { return true }).Users[name]
 		m.write(name, canary+next)
 		a.until("queries as "+name, func(s Stats) bool { return s.User == name && s.Users[name] > had+50 })
+	}
+	if got, want := a.proves(), canary+"1"; got != digest(want) {
+		t.Error("it does not prove the credential that it uses")
 	}
 	execute(t, pg, "ALTER ROLE file_b NOLOGIN") // nobody uses it now
 	a.until("more", func(s Stats) bool { return s.Reloads == 6 && s.Users["file_a"] > 200 })

@@ -31,7 +31,7 @@ path "sys/events/subscribe/*" { capabilities = ["read"] }
 	rotatorPolicy = `
 path "database/alternating-creds/app" { capabilities = ["read"] }
 path "database/alternating-roles/app/*" { capabilities = ["create", "read", "update"] }
-path "evidence/statements/*" { capabilities = ["create", "read", "update", "list"] }
+path "evidence/statements/*" { capabilities = ["create"] }
 `
 )
 
@@ -48,7 +48,7 @@ func (w *World) startVault() {
 	if err := w.Vault.Sys().EnableAuthWithOptions("kubernetes", &vault.EnableAuthOptions{Type: "kubernetes"}); err != nil {
 		w.Fatal(err)
 	}
-	for _, mount := range []string{"database"} {
+	for _, mount := range []string{"database", "evidence"} {
 		if err := w.Vault.Sys().Mount(mount, &vault.MountInput{Type: mount}); err != nil {
 			w.Fatal(err)
 		}
