@@ -4,8 +4,6 @@ import (
 	"context"
 	"net/http"
 	"slices"
-	"strings"
-	"time"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
@@ -14,9 +12,6 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/engine/database/driver"
 	"github.com/strongkeep/strongkeep/internal/vault/engine/database/rotation"
 )
-
-// maxHolder bounds the name of a holder, which is namespace/name in a cluster.
-const maxHolder = 512
 
 // findAlternating is the actor's alternating.Find.
 func (e *Engine) findAlternating(ctx context.Context, tx engine.Tx, r *alternating.Role) (rotation.Server, string, error) {
@@ -43,7 +38,8 @@ func alternatingRole(ctx context.Context, tx engine.Tx, name string) (*alternati
 	return &own, nil
 }
 
-// writeAlternating makes or changes an alternating role. The database is not asked.
+// writeAlternating makes or changes an alternating role. The database is asked only
+// whether a password that is in use works.
 func (e *Engine) writeAlternating(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
 	name := req.Params["name"]
 	if err := checkName(name); err != nil {
@@ -58,25 +54,7 @@ func (e *Engine) writeAlternating(ctx context.Context, tx engine.Tx, req *engine
 	if old != nil {
 		*r, had = *old, old.Usernames
 	}
-	to, err := alternatingSettings(req, r.Settings)
-	if err != nil {
-		return nil, err
-	}
-	if err := r.Change(to); err != nil {
-		return nil, err
-	}
-	d := req.Decode()
-	r.Holder = d.String("holder", r.Holder)
-	if password := d.String("password", ""); password != "" {
-		if old != nil {
-			return nil, errs.New(errs.Invalid, "password says what is in force before the role is made, and can be given then only")
-		}
-		r.Import(password, req.Time)
-	}
-	if err := d.Err(); err != nil {
-		return nil, err
-	}
-	if err := checkHolder(r.Holder); err != nil {
+	if err := applyAlternating(r, req, old == nil); err != nil {
 		return nil, err
 	}
 	c, err := connection.Load(ctx, tx, r.DB)
@@ -89,57 +67,48 @@ func (e *Engine) writeAlternating(ctx context.Context, tx engine.Tx, req *engine
 	if !c.Allows(name) {
 		return notAllowed(name), nil
 	}
-	if err := e.fitAlternating(c, r); err != nil {
-		return nil, err
+	err = e.fitAlternating(c, r)
+	if err == nil {
+		err = e.claimAll(ctx, tx, r, c, had)
 	}
-	if err := e.claimAll(ctx, tx, r, c, had); err != nil {
-		return nil, err
+	if err == nil && old == nil && r.Live != nil {
+		err = e.proveImport(ctx, c, r.Live)
 	}
-	if old == nil && r.Live != nil {
-		if err := e.proveImport(ctx, c, r.Live); err != nil {
-			return nil, err
-		}
+	if err != nil {
+		return nil, err
 	}
 	emit(tx, req, "alternating-role-"+req.Operation.String(), name)
 	return nil, r.Save(tx)
 }
 
-// alternatingSettings reads what the request has; the rest is as it was.
-func alternatingSettings(req *engine.Request, s alternating.Settings) (alternating.Settings, error) {
+// applyAlternating changes what the request has.
+func applyAlternating(r *alternating.Role, req *engine.Request, creating bool) error {
+	to, err := r.Settings.Decode(req)
+	if err != nil {
+		return err
+	}
 	d := req.Decode()
-	s.DB = d.String("db_name", s.DB)
-	if d.Has("usernames") {
-		s.Usernames = d.Strings("usernames")
-	}
-	if s.Overlap == "" {
-		s.Overlap = alternating.Users
-	}
-	s.Overlap = alternating.Overlap(d.String("overlap", string(s.Overlap)))
-	policy := credential{s.Policy}
-	err := policy.decode(&d)
+	policy := credential{to.Policy}
+	err = policy.decode(&d)
+	r.Holder = d.String("holder", r.Holder)
+	password := d.String("password", "")
 	if d.Err() != nil {
-		return s, d.Err()
+		return d.Err()
 	}
 	if err != nil {
-		return s, err
+		return err
 	}
-	s.Policy = policy.Policy
-	for _, f := range []struct {
-		name string
-		to   *[]string
-	}{{"creation_statements", &s.Creation}, {"revocation_statements", &s.Revocation}, {"rotation_statements", &s.Statements}} {
-		if *f.to, err = statements(req, *f.to, f.name); err != nil {
-			return s, err
+	to.Policy = policy.Policy
+	if err := r.Change(to); err != nil {
+		return err
+	}
+	if password != "" {
+		if !creating {
+			return errs.New(errs.Invalid, "password says what is in force before the role is made, and can be given then only")
 		}
+		r.Import(password, req.Time)
 	}
-	return s, nil
-}
-
-func checkHolder(holder string) error {
-	if len(holder) > maxHolder || strings.ContainsFunc(holder, func(c rune) bool { return c <= ' ' || c == 0x7f }) {
-		return errs.Newf(errs.Invalid, "holder must be a name such as namespace/name, without blanks, of at most %d bytes", maxHolder)
-	}
-	return nil
+	return alternating.CheckHolder(r.Holder)
 }
 
 // fitAlternating is an error if the connection's kind of database cannot do what
@@ -192,14 +161,7 @@ func (e *Engine) readAlternating(ctx context.Context, tx engine.Tx, req *engine.
 	if err != nil || r == nil {
 		return nil, err
 	}
-	o := engine.NewObject().
-		Strs("creation_statements", r.Creation).
-		Str("db_name", r.DB).
-		Str("holder", r.Holder).
-		Str("overlap", string(r.Overlap)).
-		Strs("revocation_statements", r.Revocation).
-		Strs("rotation_statements", r.Statements).
-		Strs("usernames", r.Usernames)
+	o := r.Show(engine.NewObject())
 	return &engine.Response{Data: (&credential{r.Policy}).show(o).Value()}, nil
 }
 
@@ -255,28 +217,13 @@ func (e *Engine) act(verb alternating.Verb) engine.Handler {
 		if err != nil {
 			return nil, err
 		}
-		a, options, err := decodeAct(req, verb)
+		a, options, err := alternating.DecodeAct(req, verb)
 		if err != nil {
 			return nil, err
 		}
-		server, policy, err := e.findAlternating(ctx, tx, r)
+		asked, err := e.ask(ctx, tx, r, a)
 		if err != nil {
 			return nil, err
-		}
-		if server == rotation.Server(connection.Missing(r.DB)) {
-			return nil, connection.Unknown(r.DB)
-		}
-		asked, err := r.Ask(a)
-		if errs.Is(err, errs.Conflict) {
-			err = engine.WithStatus(err, http.StatusConflict)
-		}
-		if err != nil {
-			return nil, err
-		}
-		if asked.Begun {
-			if err := e.actor.Draw(ctx, r, policy); err != nil {
-				return nil, err
-			}
 		}
 		if asked.Changed {
 			emitAct(tx, req, a, r)
@@ -284,7 +231,7 @@ func (e *Engine) act(verb alternating.Verb) engine.Handler {
 				return nil, err
 			}
 		}
-		res := &engine.Response{Data: showAlternating(r).Value()}
+		res := &engine.Response{Data: r.ShowState(engine.NewObject()).Value()}
 		if asked.Note != "" {
 			res.Warnings = []string{asked.Note}
 		}
@@ -293,6 +240,25 @@ func (e *Engine) act(verb alternating.Verb) engine.Handler {
 		}
 		return res, nil
 	}
+}
+
+// ask decides what an act means, and draws the password of a turn that begins.
+func (e *Engine) ask(ctx context.Context, tx engine.Tx, r *alternating.Role, a alternating.Act) (alternating.Asked, error) {
+	c, err := connection.Load(ctx, tx, r.DB)
+	if err != nil {
+		return alternating.Asked{}, err
+	}
+	if c == nil {
+		return alternating.Asked{}, connection.Unknown(r.DB)
+	}
+	asked, err := r.Ask(a)
+	if errs.Is(err, errs.Conflict) {
+		return asked, engine.WithStatus(err, http.StatusConflict)
+	}
+	if err == nil && asked.Begun {
+		err = e.actor.Draw(ctx, r, (&credential{r.Policy}).policy(c))
+	}
+	return asked, err
 }
 
 func (e *Engine) carryOut(ctx context.Context, r *alternating.Role, o alternating.Options) error {
@@ -306,20 +272,6 @@ func (e *Engine) carryOut(ctx context.Context, r *alternating.Role, o alternatin
 	return nil
 }
 
-func decodeAct(req *engine.Request, verb alternating.Verb) (alternating.Act, alternating.Options, error) {
-	d := req.Decode()
-	a := alternating.Act{Verb: verb, Turn: d.Int("turn", 0), Side: alternating.Side(d.String("side", "")), Holder: d.String("holder", ""), Now: req.Time}
-	o := alternating.Options{KeepSessions: !d.Bool("terminate_sessions", true)}
-	if err := d.Err(); err != nil {
-		return a, o, err
-	}
-	sides := verb == alternating.Publish || verb == alternating.Retire
-	if sides && a.Side != alternating.NewSide && a.Side != alternating.OldSide {
-		return a, o, errs.New(errs.Invalid, `side must be "new" or "old"`)
-	}
-	return a, o, checkHolder(a.Holder)
-}
-
 // emitAct announces an act that changed something. Of a publication data_path says
 // what to read again.
 func emitAct(tx engine.Tx, req *engine.Request, a alternating.Act, r *alternating.Role) {
@@ -331,35 +283,12 @@ func emitAct(tx engine.Tx, req *engine.Request, a alternating.Act, r *alternatin
 	tx.Emit(engine.Event{Type: "database/" + operation, Path: req.Path, Metadata: metadata})
 }
 
-// showAlternating tells where the turn is, and no password.
-func showAlternating(r *alternating.Role) engine.Builder {
-	newer, older := r.Of()
-	o := engine.NewObject().
-		Int("turn", r.Turn).
-		Str("step", string(r.Step)).
-		Str("holder", r.Holder).
-		Bool("under_way", r.UnderWay()).
-		Time("since", r.Since).
-		Str("new_username", newer).
-		Str("old_username", older)
-	if shown := r.Shown(); shown != nil {
-		o = o.Str("published", r.ShownSide()).Int("version", shown.Version)
-	} else {
-		o = o.Str("published", "").Null("version")
-	}
-	o = o.Time("last_rotation", r.Published)
-	if r.Error != "" {
-		o = o.Str("last_error", r.Error)
-	}
-	return o
-}
-
 func (e *Engine) alternatingState(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
 	r, err := alternatingRole(ctx, tx, req.Params["name"])
 	if err != nil {
 		return nil, err
 	}
-	return &engine.Response{Data: showAlternating(r).Value()}, nil
+	return &engine.Response{Data: r.ShowState(engine.NewObject()).Value()}, nil
 }
 
 // alternatingSessions asks the database who is logged in.
@@ -384,23 +313,6 @@ func (e *Engine) alternatingSessions(ctx context.Context, tx engine.Tx, req *eng
 	if err != nil {
 		return nil, err
 	}
-	o := engine.NewObject().Int("turn", r.Turn).Obj("new", showSessions(seen.New)).Obj("old", showSessions(seen.Old)).Str("partial", seen.Partial)
+	o := seen.Show(engine.NewObject().Int("turn", r.Turn))
 	return &engine.Response{Data: o.Value()}, nil
-}
-
-func showSessions(s alternating.Seen) engine.Builder {
-	list := []byte("[")
-	for i, one := range s.Sessions {
-		if i > 0 {
-			list = append(list, ',')
-		}
-		o := engine.NewObject().Str("address", one.Address).Str("client", one.Client)
-		if one.Since.IsZero() {
-			o = o.Null("since")
-		} else {
-			o = o.Time("since", one.Since.UTC().Truncate(time.Second))
-		}
-		list = append(list, o.Value()...)
-	}
-	return engine.NewObject().Str("user", s.User).Raw("sessions", append(list, ']'))
 }

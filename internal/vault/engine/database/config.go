@@ -11,6 +11,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
 	"github.com/strongkeep/strongkeep/internal/vault/engine/database/connection"
 	"github.com/strongkeep/strongkeep/internal/vault/engine/database/driver"
+	"github.com/strongkeep/strongkeep/internal/vault/engine/database/driver/statement"
 	"github.com/strongkeep/strongkeep/internal/vault/engine/database/rotation"
 	"github.com/strongkeep/strongkeep/internal/vault/engine/database/username"
 )
@@ -113,7 +114,7 @@ func (e *Engine) decodeConnection(c *connection.Connection, req *engine.Request)
 		return err
 	}
 	var err error
-	if c.RootStatements, err = statements(req, c.RootStatements, "root_rotation_statements", "root_credentials_rotate_statements"); err != nil {
+	if c.RootStatements, err = statement.Decode(req, c.RootStatements, "root_rotation_statements", "root_credentials_rotate_statements"); err != nil {
 		return err
 	}
 	if c.Plugin == "" {

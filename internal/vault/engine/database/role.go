@@ -10,6 +10,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
 	"github.com/strongkeep/strongkeep/internal/vault/engine/database/connection"
+	"github.com/strongkeep/strongkeep/internal/vault/engine/database/driver/statement"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
 )
 
@@ -139,7 +140,7 @@ func (r *role) apply(req *engine.Request) error {
 		{"creation_statements", &r.Creation}, {"revocation_statements", &r.Revocation},
 		{"rollback_statements", &r.Rollback}, {"renew_statements", &r.Renewal},
 	} {
-		if *f.to, err = statements(req, *f.to, f.name); err != nil {
+		if *f.to, err = statement.Decode(req, *f.to, f.name); err != nil {
 			return err
 		}
 	}

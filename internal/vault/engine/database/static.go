@@ -8,6 +8,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
 	"github.com/strongkeep/strongkeep/internal/vault/engine/database/connection"
+	"github.com/strongkeep/strongkeep/internal/vault/engine/database/driver/statement"
 	"github.com/strongkeep/strongkeep/internal/vault/engine/database/rotation"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
 )
@@ -180,7 +181,7 @@ func (r *static) apply(req *engine.Request, creating bool) error { //nolint:cycl
 		r.Password, r.Pending = given, ""
 	}
 	var err error
-	if r.Statements, err = statements(req, r.Statements, "rotation_statements"); err != nil {
+	if r.Statements, err = statement.Decode(req, r.Statements, "rotation_statements"); err != nil {
 		return err
 	}
 	if err := r.State.Decode(req); err != nil {

@@ -8,5 +8,7 @@
 // with one can end nothing (the class of CVE-2026-39946). A dollar quote is read
 // as the code it mostly is: see expander.dollar.
 //
+// Decode reads a field of statements from a request.
+//
 // Start reading at Expand.
 package statement

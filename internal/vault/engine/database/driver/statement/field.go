@@ -1,4 +1,4 @@
-package database
+package statement
 
 import (
 	"encoding/base64"
@@ -16,10 +16,10 @@ const (
 	maxScript     = 64 << 10 // bytes of all of them
 )
 
-// statements reads a field of statements under the first of its names that the
+// Decode reads a field of statements under the first of its names that the
 // request has; old if it has none. It may be a string, a list, either of them in
 // base64, or a list that is written in a string.
-func statements(req *engine.Request, old []string, names ...string) ([]string, error) {
+func Decode(req *engine.Request, old []string, names ...string) ([]string, error) {
 	for _, name := range names {
 		raw := req.Body.Field(name)
 		if raw == nil {

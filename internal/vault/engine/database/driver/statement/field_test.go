@@ -1,4 +1,4 @@
-package database
+package statement
 
 import (
 	"encoding/base64"
@@ -28,7 +28,7 @@ func TestStatements(t *testing.T) {
 		if err != nil {
 			t.Fatal(in, err)
 		}
-		got, err := statements(&engine.Request{Body: body}, []string{"old"}, "s")
+		got, err := Decode(&engine.Request{Body: body}, []string{"old"}, "s")
 		if err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: %q, %v, want %q", in, got, err, want)
 		}
@@ -38,11 +38,11 @@ func TestStatements(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, err := statements(&engine.Request{Body: body}, nil, "s"); err == nil {
+		if got, err := Decode(&engine.Request{Body: body}, nil, "s"); err == nil {
 			t.Errorf("%.20s: %q", in, got)
 		}
 	}
-	if got, err := statements(&engine.Request{}, []string{"old"}, "s"); err != nil || len(got) != 1 {
+	if got, err := Decode(&engine.Request{}, []string{"old"}, "s"); err != nil || len(got) != 1 {
 		t.Errorf("left out: %q, %v", got, err)
 	}
 }
