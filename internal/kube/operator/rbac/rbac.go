@@ -22,6 +22,8 @@ type Options struct {
 	ClusterStores bool
 	// LeaderElection lets several operators elect one.
 	LeaderElection bool
+	// Rotation lets it find who consumes a credential.
+	Rotation bool
 }
 
 // Rule is one rule and why the operator needs it.
@@ -79,6 +81,25 @@ func working() []Rule {
 	}
 }
 
+// consumers returns what finding the consumers of a credential needs in each
+// namespace worked in, beside working.
+func consumers() []Rule {
+	return []Rule{
+		rule("to find the pods that use a credential, and to see that they changed", "", "pods", "list", "watch"),
+		rule("to find what restarts a pod: Deployments are found through them", "apps", "replicasets", "list", "watch"),
+		rule("to find what restarts a pod, and workloads that have none now", "apps", "deployments", "list", "watch"),
+		rule("to find what restarts a pod, and workloads that have none now", "apps", "statefulsets", "list", "watch"),
+		rule("to find what restarts a pod, and workloads that have none now", "apps", "daemonsets", "list", "watch"),
+		rule("to see pods that run to their end", "batch", "jobs", "list", "watch"),
+		rule("to see pods that are to come", "batch", "cronjobs", "list", "watch"),
+		rule("to find who pulls images with a credential", "", "serviceaccounts", "list"),
+		rule("to find who serves with a certificate", "networking.k8s.io", "ingresses", "list"),
+		rule("to find who serves with a certificate, where the API is installed", "gateway.networking.k8s.io", "gateways", "list"),
+		rule("to find volumes that the Secrets Store CSI driver fills from the same vault, where it is installed", "secrets-store.csi.x-k8s.io", "secretproviderclasses", "list"),
+		rule("to find what restarts a pod, where Argo Rollouts is installed", "argoproj.io", "rollouts", "get", "list"),
+	}
+}
+
 // credentials returns what is needed where only credentials are.
 func credentials() []Rule {
 	return []Rule{
@@ -115,8 +136,12 @@ func own(o Options) []Rule {
 func Roles(o Options) []Role {
 	o = o.withDefaults()
 	roles := []Role{{o.Name, o.Namespace, own(o)}}
+	working := working()
+	if o.Rotation {
+		working = append(working, consumers()...)
+	}
 	if len(o.Namespaces) == 0 {
-		cluster := Role{Name: o.Name, Rules: working()}
+		cluster := Role{Name: o.Name, Rules: working}
 		if o.ClusterStores {
 			rules := clusterStores()
 			cluster.Rules = append(cluster.Rules, rules[:len(rules)-1]...) // events are there already
@@ -124,7 +149,7 @@ func Roles(o Options) []Role {
 		return append(roles, cluster)
 	}
 	for _, ns := range o.Namespaces {
-		roles = append(roles, Role{o.Name + "-sync", ns, working()})
+		roles = append(roles, Role{o.Name + "-sync", ns, working})
 	}
 	if o.ClusterStores {
 		for _, ns := range o.CredentialNamespaces {

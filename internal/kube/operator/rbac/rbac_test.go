@@ -10,7 +10,7 @@ import (
 )
 
 func TestNarrowness(t *testing.T) {
-	for _, o := range []Options{{}, {ClusterStores: true, LeaderElection: true}, {Namespaces: []string{"a", "b"}, CredentialNamespaces: []string{"c"}, ClusterStores: true}} {
+	for _, o := range []Options{{}, {Rotation: true}, {Rotation: true, Namespaces: []string{"a"}}, {ClusterStores: true, LeaderElection: true}, {Namespaces: []string{"a", "b"}, CredentialNamespaces: []string{"c"}, ClusterStores: true}} {
 		for _, r := range Roles(o) {
 			if r.Namespace == "" && len(o.Namespaces) > 0 {
 				for _, rule := range r.Rules {
