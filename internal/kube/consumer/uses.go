@@ -52,56 +52,74 @@ func Classes(spec *corev1.PodSpec) map[string]string {
 type visitor func(u Use, configMap bool)
 
 func visit(spec *corev1.PodSpec, tell visitor) {
-	files := map[string][]content{}
+	w := walk{files: map[string][]content{}, mounted: map[string]bool{}, tell: tell}
 	for i := range spec.Volumes {
-		v := &spec.Volumes[i]
-		files[v.Name] = contents(v)
-		if name := storage(v); name != "" {
-			kind := UseStorage
-			if v.CSI != nil {
-				kind = UseCSI
-			}
-			tell(Use{Kind: kind, Secret: name, Volume: v.Name}, false)
-		}
-	}
-	mounted := map[string]bool{}
-	container := func(c *corev1.Container, init bool) {
-		visitEnv(c, init, tell)
-		for i := range c.VolumeMounts {
-			m := &c.VolumeMounts[i]
-			mounted[m.Name] = true
-			for _, f := range files[m.Name] {
-				u := f.use
-				u.Container, u.Init, u.Where = c.Name, init, m.MountPath
-				if m.SubPath != "" || m.SubPathExpr != "" {
-					u.Kind = UseSubPath
-				}
-				tell(u, f.configMap)
-			}
-		}
+		w.volume(&spec.Volumes[i])
 	}
 	for i := range spec.InitContainers {
 		c := &spec.InitContainers[i]
 		sidecar := c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways
-		container(c, !sidecar)
+		w.container(c, !sidecar)
 	}
 	for i := range spec.Containers {
-		container(&spec.Containers[i], false)
+		w.container(&spec.Containers[i], false)
 	}
 	for i := range spec.EphemeralContainers {
 		c := corev1.Container(spec.EphemeralContainers[i].EphemeralContainerCommon)
-		container(&c, false)
+		w.container(&c, false)
 	}
-	for i := range spec.Volumes {
-		if name := spec.Volumes[i].Name; !mounted[name] {
-			for _, f := range files[name] {
-				tell(f.use, f.configMap)
-			}
-		}
-	}
+	w.unmounted(spec.Volumes)
 	for _, ref := range spec.ImagePullSecrets {
 		if ref.Name != "" {
 			tell(Use{Kind: UseImagePull, Secret: ref.Name}, false)
+		}
+	}
+}
+
+// walk is one walk through a PodSpec.
+type walk struct {
+	files   map[string][]content // by volume
+	mounted map[string]bool
+	tell    visitor
+}
+
+func (w *walk) volume(v *corev1.Volume) {
+	w.files[v.Name] = contents(v)
+	name := storage(v)
+	if name == "" {
+		return
+	}
+	kind := UseStorage
+	if v.CSI != nil {
+		kind = UseCSI
+	}
+	w.tell(Use{Kind: kind, Secret: name, Volume: v.Name}, false)
+}
+
+func (w *walk) container(c *corev1.Container, init bool) {
+	visitEnv(c, init, w.tell)
+	for i := range c.VolumeMounts {
+		m := &c.VolumeMounts[i]
+		w.mounted[m.Name] = true
+		for _, f := range w.files[m.Name] {
+			u := f.use
+			u.Container, u.Init, u.Where = c.Name, init, m.MountPath
+			if m.SubPath != "" || m.SubPathExpr != "" {
+				u.Kind = UseSubPath
+			}
+			w.tell(u, f.configMap)
+		}
+	}
+}
+
+// unmounted tells of volumes that no container mounts: the pod does not start
+// without their Secrets all the same.
+func (w *walk) unmounted(volumes []corev1.Volume) {
+	for i := range volumes {
+		if name := volumes[i].Name; !w.mounted[name] {
+			for _, f := range w.files[name] {
+				w.tell(f.use, f.configMap)
+			}
 		}
 	}
 }

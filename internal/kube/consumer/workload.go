@@ -13,16 +13,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// The kinds whose ways are known.
-var (
-	kindPod         = corev1.SchemeGroupVersion.WithKind("Pod")
-	kindDeployment  = appsv1.SchemeGroupVersion.WithKind("Deployment")
-	kindStatefulSet = appsv1.SchemeGroupVersion.WithKind("StatefulSet")
-	kindDaemonSet   = appsv1.SchemeGroupVersion.WithKind("DaemonSet")
-	kindReplicaSet  = appsv1.SchemeGroupVersion.WithKind("ReplicaSet")
-	kindJob         = batchv1.SchemeGroupVersion.WithKind("Job")
-	kindCronJob     = batchv1.SchemeGroupVersion.WithKind("CronJob")
-)
+func apps(kind string) schema.GroupVersionKind  { return appsv1.SchemeGroupVersion.WithKind(kind) }
+func batch(kind string) schema.GroupVersionKind { return batchv1.SchemeGroupVersion.WithKind(kind) }
 
 // KindRollout is what Argo Rollouts puts in the place of a Deployment.
 func KindRollout() schema.GroupVersionKind {
@@ -35,44 +27,49 @@ func KindRollout() schema.GroupVersionKind {
 func WorkloadOf(o metav1.Object) (w Workload, template *corev1.PodTemplateSpec, ok bool) {
 	switch o := o.(type) {
 	case *appsv1.Deployment:
-		w, template = rolls(kindDeployment), &o.Spec.Template
+		w, template = rolls(apps("Deployment")), &o.Spec.Template
 		w.Paused = o.Spec.Paused
 	case *appsv1.StatefulSet:
 		w, template = statefulSet(o), &o.Spec.Template
 	case *appsv1.DaemonSet:
-		w, template = rolls(kindDaemonSet), &o.Spec.Template
+		w, template = rolls(apps("DaemonSet")), &o.Spec.Template
 		if o.Spec.UpdateStrategy.Type == appsv1.OnDeleteDaemonSetStrategyType {
-			w = evicts(kindDaemonSet, onDelete)
+			w = evicts(apps("DaemonSet"), onDelete)
 		}
 	case *appsv1.ReplicaSet:
-		w, template = evicts(kindReplicaSet, "a ReplicaSet changes none of its pods: they are evicted and made anew"), &o.Spec.Template
+		w, template = evicts(apps("ReplicaSet"), "a ReplicaSet changes none of its pods: they are evicted and made anew"), &o.Spec.Template
 	case *batchv1.Job:
-		w, template = manner(kindJob, MannerWait, "a Job's pods run to their end and are waited for"), &o.Spec.Template
+		w, template = manner(batch("Job"), MannerWait, "a Job's pods run to their end and are waited for"), &o.Spec.Template
 	case *batchv1.CronJob:
-		w, template = manner(kindCronJob, MannerNext, "the next run of a CronJob gets it"), &o.Spec.JobTemplate.Spec.Template
+		w, template = manner(batch("CronJob"), MannerNext, "the next run of a CronJob gets it"), &o.Spec.JobTemplate.Spec.Template
 	case *unstructured.Unstructured:
 		w, template = custom(o)
 	default:
 		return Workload{}, nil, false
 	}
+	w.describe(o, template)
+	return w, template, true
+}
+
+// describe fills in what all workloads have. template may be nil.
+func (w *Workload) describe(o metav1.Object, template *corev1.PodTemplateSpec) {
 	w.NamespacedName, w.UID = nameOf(o.GetNamespace(), o.GetName()), o.GetUID()
 	if c := metav1.GetControllerOfNoCopy(o); c != nil {
 		w.Owner = OwnerOf(o.GetNamespace(), c)
 	}
 	w.Reload = o.GetAnnotations()[annotationReload]
 	if template == nil {
-		return w, nil, true
+		return
 	}
 	w.Uses, w.Stamp = Uses(&template.Spec), template.Annotations[annotationStamp]
 	if w.Reload == "" {
 		w.Reload = template.Annotations[annotationReload]
 	}
-	return w, template, true
 }
 
 // BarePod returns the workload that a pod without an owner is.
 func BarePod(p *Pod) Workload {
-	w := manner(kindPod, MannerPerson, "nobody makes a bare pod anew: delete and create it")
+	w := manner(corev1.SchemeGroupVersion.WithKind("Pod"), MannerPerson, "nobody makes a bare pod anew: delete and create it")
 	w.NamespacedName, w.UID, w.Uses, w.Stamp = p.NamespacedName, p.UID, p.Uses, p.Stamp
 	w.Reload = p.Annotations[annotationReload]
 	return w
@@ -109,13 +106,13 @@ func evicts(kind schema.GroupVersionKind, why string) Workload { return manner(k
 func statefulSet(o *appsv1.StatefulSet) Workload {
 	s := o.Spec.UpdateStrategy
 	if s.Type == appsv1.OnDeleteStatefulSetStrategyType {
-		return evicts(kindStatefulSet, onDelete)
+		return evicts(apps("StatefulSet"), onDelete)
 	}
 	if r := s.RollingUpdate; r != nil && r.Partition != nil && *r.Partition > 0 {
-		return evicts(kindStatefulSet, fmt.Sprintf(
+		return evicts(apps("StatefulSet"), fmt.Sprintf(
 			"updateStrategy.rollingUpdate.partition is %d: pods below it keep the old template, and are evicted and made anew", *r.Partition))
 	}
-	return rolls(kindStatefulSet)
+	return rolls(apps("StatefulSet"))
 }
 
 // custom reads an object of a kind that is not Kubernetes' own. Where it has
@@ -158,5 +155,5 @@ func WorkloadRef(o *unstructured.Unstructured) Object {
 	if o.GroupVersionKind().GroupKind() != KindRollout().GroupKind() || !strings.EqualFold(kind, "Deployment") || name == "" {
 		return Object{}
 	}
-	return Object{Kind: kindDeployment, NamespacedName: nameOf(o.GetNamespace(), name)}
+	return Object{Kind: apps("Deployment"), NamespacedName: nameOf(o.GetNamespace(), name)}
 }

@@ -7,6 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/strongkeep/strongkeep/internal/kube/consumer"
+	"github.com/strongkeep/strongkeep/internal/kube/consumer/stock"
 )
 
 // class is a SecretProviderClass: what the Secrets Store CSI driver puts into a
@@ -62,7 +63,7 @@ func apiPaths(location string) []string {
 
 // classUsers finds pods and workloads whose CSI volumes are filled from the
 // credential, or whose SecretProviderClass makes one of feds.
-func (s *search) classUsers(at site, feds []*consumer.Fed, extra *found, add func(*entry, consumer.Use)) {
+func (s *search) classUsers(at site, feds []*consumer.Fed, extra *found, add func(*stock.Entry, consumer.Use)) {
 	made := map[string]string{} // namespace/class → Secret, "" for the credential itself
 	for name, c := range extra.classes {
 		ns, _, _ := strings.Cut(name, "/")
@@ -79,10 +80,10 @@ func (s *search) classUsers(at site, feds []*consumer.Fed, extra *found, add fun
 	}
 	for name, secret := range made {
 		_, class, _ := strings.Cut(name, "/")
-		for _, e := range at.stock.by(byClass, name) {
-			for volume, of := range e.classes {
+		for _, e := range at.stock.By(stock.ByClass, name) {
+			for volume, of := range e.Classes {
 				if of == class {
-					add(e, consumer.Use{Kind: consumer.UseCSI, Secret: secret, Volume: volume, Where: e.mounts[volume]})
+					add(e, consumer.Use{Kind: consumer.UseCSI, Secret: secret, Volume: volume, Where: e.Mounts[volume]})
 				}
 			}
 		}

@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/strongkeep/strongkeep/internal/kube/consumer"
+	"github.com/strongkeep/strongkeep/internal/kube/consumer/stock"
 )
 
 // found is what else refers to Secrets. Keys are namespace/name.
@@ -23,7 +24,7 @@ type found struct {
 	others   map[string][]consumer.Object // by Secret
 	pulls    map[string][]string          // ServiceAccounts by the Secret they pull images with
 	classes  map[string]class             // SecretProviderClasses
-	rollouts map[string][]*entry          // Argo Rollouts by Secret
+	rollouts map[string][]*stock.Entry    // Argo Rollouts by Secret
 	unknown  []string
 }
 
@@ -42,17 +43,27 @@ func (x *extras) of(ctx context.Context, s *search, at site) (*found, error) {
 	if at.name != "" || s.wanted.Live {
 		return s.lookFurther(ctx, at)
 	}
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if age := s.now.Sub(x.at); x.last != nil && age >= 0 && age < extrasAge {
-		return x.last, nil
+	if f := x.young(s.now); f != nil {
+		return f, nil
 	}
 	f, err := s.lookFurther(ctx, at)
 	if err != nil {
 		return nil, err
 	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
 	x.last, x.at = f, s.now
 	return f, nil
+}
+
+// young returns what is remembered, nil when it is too old.
+func (x *extras) young(now time.Time) *found {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if age := now.Sub(x.at); x.last == nil || age < 0 || age >= extrasAge {
+		return nil
+	}
+	return x.last
 }
 
 // further is a kind of object that is listed.
@@ -80,16 +91,16 @@ func custom(group, version, kind string) client.ObjectList {
 }
 
 func (s *search) lookFurther(ctx context.Context, at site) (*found, error) {
-	f := &found{others: map[string][]consumer.Object{}, pulls: map[string][]string{}, classes: map[string]class{}, rollouts: map[string][]*entry{}}
+	f := &found{others: map[string][]consumer.Object{}, pulls: map[string][]string{}, classes: map[string]class{}, rollouts: map[string][]*stock.Entry{}}
 	for _, k := range furthers() {
 		for _, ns := range at.namespaces {
-			err := pages(ctx, at.live, k.list, ns, func(o runtime.Object) error { k.note(f, o); return nil })
+			err := stock.Pages(ctx, at.live, k.list, ns, func(o runtime.Object) error { k.note(f, o); return nil })
 			switch {
 			case k.optional && (meta.IsNoMatchError(err) || apierrors.IsNotFound(err)):
-			case refused(err):
-				f.unknown = append(f.unknown, refusal(k.resource, ns, "list"))
+			case stock.Refused(err):
+				f.unknown = append(f.unknown, stock.Refusal(k.resource, ns, "list"))
 			case err != nil:
-				return nil, unreachable(k.resource, err)
+				return nil, stock.Unreachable(k.resource, err)
 			}
 		}
 	}
@@ -173,11 +184,11 @@ func noteRollout(f *found, o runtime.Object) {
 	if !ok {
 		return
 	}
-	e, err := newEntry(r)
+	e, err := stock.NewEntry(r)
 	if err != nil {
 		return
 	}
-	for _, use := range e.uses() {
+	for _, use := range e.Uses() {
 		key := e.Namespace + "/" + use.Secret
 		f.rollouts[key] = append(f.rollouts[key], e)
 	}

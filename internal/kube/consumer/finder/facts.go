@@ -17,6 +17,7 @@ import (
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/consumer"
+	"github.com/strongkeep/strongkeep/internal/kube/consumer/stock"
 )
 
 // sum is a digest under a key that only this process has, to see that two
@@ -40,12 +41,12 @@ type facts struct {
 const manyFacts = 1 << 14
 
 // of returns the fact of a Secret, reading it when it changed since it was
-// read last. Kinds of error: NotExist, Denied, Unavailable.
-func (f *facts) of(ctx context.Context, live client.Reader, fed *consumer.Fed, salt []byte) (fact, error) {
+// read last, or when it must be fresh. Kinds of error: NotExist, Denied, Unavailable.
+func (f *facts) of(ctx context.Context, live client.Reader, fed *consumer.Fed, salt []byte, fresh bool) (fact, error) {
 	f.mu.Lock()
 	known, ok := f.all[fed.UID]
 	f.mu.Unlock()
-	if ok && fed.UID != "" && known.version == fed.ResourceVersion {
+	if ok && !fresh && fed.UID != "" && known.version == fed.ResourceVersion {
 		return known, nil
 	}
 	var o corev1.Secret
@@ -68,7 +69,7 @@ func unreadable(fed *consumer.Fed, err error) error {
 	switch {
 	case apierrors.IsNotFound(err):
 		kind = errs.NotExist
-	case refused(err):
+	case stock.Refused(err):
 		kind = errs.Denied
 	}
 	return errs.Newf(kind, "reading Secret %q: %w", fed.NamespacedName, err)

@@ -13,6 +13,7 @@ import (
 
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
 	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/kube/consumer/stock"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/gather"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/target"
 )
@@ -38,11 +39,11 @@ func (s *search) feeds(ctx context.Context, at site, b *book) error {
 	switch {
 	case meta.IsNoMatchError(err): // another cluster, where nobody installed them
 		return nil
-	case refused(err):
-		s.unknown("%s%s", prefix(at.name), refusal("externalsecrets."+v1.Group, "", "list"))
+	case stock.Refused(err):
+		s.unknown("%s%s", prefix(at.name), stock.Refusal("externalsecrets."+v1.Group, "", "list"))
 		return nil
 	case err != nil && errs.KindOf(err) == errs.Internal:
-		return unreachable("externalsecrets."+v1.Group, err)
+		return stock.Unreachable("externalsecrets."+v1.Group, err)
 	}
 	return err
 }
@@ -79,30 +80,40 @@ func (s *search) feed(at site, b *book, es *v1.ExternalSecret, v verdict) {
 // feedProblem returns why es does not bring a new version by itself. away: it is
 // in another cluster, where nobody can be told to hurry.
 func feedProblem(es *v1.ExternalSecret, v verdict, away bool) (problem string, stuck bool) {
-	name := nameOf(es.Namespace, es.Name).String()
-	stuckFor := func(why string) (string, bool) { return "ExternalSecret " + name + ": " + why, true }
+	name := "ExternalSecret " + nameOf(es.Namespace, es.Name).String()
+	if why := standstill(es, v, away); why != "" {
+		return name + ": " + why, true
+	}
 	c := v1.FindCondition(es.Status.Conditions, v1.ConditionReady)
 	switch {
-	case es.DeletionTimestamp != nil:
-		return stuckFor("it is being deleted")
-	case v.pinned != "":
-		return stuckFor("it is pinned to version " + v.pinned + ": remove remoteRef.version")
-	case es.Spec.Target.Immutable:
-		return stuckFor("spec.target.immutable is true: its Secret never changes")
-	case es.Spec.RefreshPolicy == v1.RefreshCreatedOnce:
-		return stuckFor("refreshPolicy CreatedOnce reads the store only once: use Periodic")
-	case away && es.Spec.RefreshPolicy == v1.RefreshOnChange:
-		return stuckFor("refreshPolicy OnChange reads the store only when the object changes: use Periodic")
-	case away && es.Spec.RefreshInterval != nil && es.Spec.RefreshInterval.Duration <= 0:
-		return stuckFor("refreshInterval 0 reads the store only once: set an interval")
 	case c != nil && c.Status == metav1.ConditionFalse:
-		return "ExternalSecret " + name + " is not ready: " + c.Message, false
+		return name + " is not ready: " + c.Message, false
 	case c == nil:
-		return "ExternalSecret " + name + " was not synced yet", false
+		return name + " was not synced yet", false
 	case v.doubt != "":
-		return "ExternalSecret " + name + ": " + v.doubt, false
+		return name + ": " + v.doubt, false
 	}
 	return "", false
+}
+
+// standstill returns why es never brings a new version, or "".
+func standstill(es *v1.ExternalSecret, v verdict, away bool) string {
+	spec := &es.Spec
+	switch {
+	case es.DeletionTimestamp != nil:
+		return "it is being deleted"
+	case v.pinned != "":
+		return "it is pinned to version " + v.pinned + ": remove remoteRef.version"
+	case spec.Target.Immutable:
+		return "spec.target.immutable is true: its Secret never changes"
+	case spec.RefreshPolicy == v1.RefreshCreatedOnce:
+		return "refreshPolicy CreatedOnce reads the store only once: use Periodic"
+	case away && spec.RefreshPolicy == v1.RefreshOnChange:
+		return "refreshPolicy OnChange reads the store only when the object changes: use Periodic"
+	case away && spec.RefreshInterval != nil && spec.RefreshInterval.Duration <= 0:
+		return "refreshInterval 0 reads the store only once: set an interval"
+	}
+	return ""
 }
 
 // where says where what ExternalSecrets name is.
@@ -138,23 +149,30 @@ func (w *where) reads(ctx context.Context, es *v1.ExternalSecret) (verdict, erro
 		v.doubt = ""
 		return v, nil
 	}
+	near, err := w.finds(ctx, es)
+	if near {
+		v.doubt = "dataFrom.find takes whatever it finds in the same vault"
+	}
+	return v, err
+}
+
+// finds reports whether es takes what it finds in the vault that has the
+// credential.
+func (w *where) finds(ctx context.Context, es *v1.ExternalSecret) (bool, error) {
 	for i := range es.Spec.DataFrom {
-		if es.Spec.DataFrom[i].Find == nil {
+		from := &es.Spec.DataFrom[i]
+		if from.Find == nil {
 			continue
 		}
 		ref := es.Spec.SecretStoreRef
-		if from := es.Spec.DataFrom[i].SourceRef; from != nil && from.SecretStoreRef != nil {
-			ref = *from.SecretStoreRef
+		if from.SourceRef != nil && from.SourceRef.SecretStoreRef != nil {
+			ref = *from.SourceRef.SecretStoreRef
 		}
-		near, err := w.near(ctx, es.Namespace, ref)
-		if err != nil {
-			return v, err
-		}
-		if near {
-			v.doubt = "dataFrom.find takes whatever it finds in the same vault"
+		if near, err := w.near(ctx, es.Namespace, ref); near || err != nil {
+			return near, err
 		}
 	}
-	return v, nil
+	return false, nil
 }
 
 // matches reports whether want is the credential. why it cannot be said is not
@@ -206,12 +224,12 @@ func (w *where) store(ctx context.Context, namespace string, ref v1.SecretStoreR
 	case err == nil:
 	case apierrors.IsNotFound(err):
 		out.why = key.String() + " does not exist"
-	case refused(err):
+	case stock.Refused(err):
 		out.why = key.String() + " may not be read"
 	case uncached(err):
 		out.why = key.String() + " is not served by this operator"
 	default:
-		return out, unreachable(key.String(), err)
+		return out, stock.Unreachable(key.String(), err)
 	}
 	w.stores[key] = out
 	return out, nil

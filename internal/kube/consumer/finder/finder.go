@@ -3,7 +3,6 @@ package finder
 import (
 	"context"
 	"crypto/rand"
-	"sync"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -13,6 +12,7 @@ import (
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/consumer"
+	"github.com/strongkeep/strongkeep/internal/kube/consumer/stock"
 	"github.com/strongkeep/strongkeep/internal/kube/content"
 )
 
@@ -67,14 +67,12 @@ type Config struct {
 
 // Finder finds consumers. It is safe for concurrent use.
 type Finder struct {
-	cfg      Config
-	watchers []*watcher
-	start    sync.Once
-	wanted   chan struct{} // closed by the first Find
-	extras   extras
-	copies   copies
-	facts    facts
-	salt     []byte // key of digests that only compare values within this process
+	cfg    Config
+	keeper *stock.Keeper
+	extras extras
+	copies copies
+	facts  facts
+	salt   []byte // key of digests that only compare values within this process
 }
 
 // New returns a Finder. Nothing is watched until Run runs and something is searched.
@@ -82,19 +80,16 @@ func New(cfg Config) (*Finder, error) {
 	if cfg.Patience == 0 {
 		cfg.Patience = 2 * time.Minute
 	}
-	f := &Finder{cfg: cfg, wanted: make(chan struct{}), salt: make([]byte, 32)}
+	f := &Finder{cfg: cfg, salt: make([]byte, 32)}
 	rand.Read(f.salt)
-	for _, ns := range f.namespaces() {
-		for _, k := range kinds() {
-			w, err := newWatcher(cfg.Live, k, ns, cfg.Changed)
-			if err != nil {
-				return nil, err
-			}
-			f.watchers = append(f.watchers, w)
-		}
-	}
-	return f, nil
+	var err error
+	f.keeper, err = stock.NewKeeper(cfg.Live, f.namespaces(), cfg.Changed)
+	return f, err
 }
+
+// Run keeps pods and workloads from the first Find on, until ctx ends, and
+// returns when all that it started has stopped. It is called once.
+func (f *Finder) Run(ctx context.Context) error { return f.keeper.Run(ctx) }
 
 // namespaces returns where to look; "" alone is everywhere.
 func (f *Finder) namespaces() []string {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/strongkeep/strongkeep/api/v1alpha1"
 	"github.com/strongkeep/strongkeep/internal/kube/consumer"
+	"github.com/strongkeep/strongkeep/internal/kube/consumer/stock"
 )
 
 // AnnotationMirror with the value "ignore" says that a Secret or ConfigMap is
@@ -153,7 +154,7 @@ func (s *search) scan(ctx context.Context, at site, b *book) error {
 		if fed.Kind.Kind != kindSecret || fed.Mirror {
 			continue
 		}
-		known, err := s.facts.of(ctx, at.live, fed, s.salt)
+		known, err := s.facts.of(ctx, at.live, fed, s.salt, s.wanted.Live)
 		if err != nil {
 			continue // said by read
 		}
@@ -178,7 +179,7 @@ func (s *search) scan(ctx context.Context, at site, b *book) error {
 
 func (s *search) scanNamespace(ctx context.Context, at site, ns string, sources map[sum]types.NamespacedName) ([]copied, error) {
 	var found []copied
-	err := pages(ctx, at.live, &corev1.SecretList{}, ns, func(o runtime.Object) error {
+	err := stock.Pages(ctx, at.live, &corev1.SecretList{}, ns, func(o runtime.Object) error {
 		if secret, ok := o.(*corev1.Secret); ok {
 			if c, ok := s.compare(&secret.ObjectMeta, secret.Data, sources); ok {
 				found = append(found, c)
@@ -186,12 +187,12 @@ func (s *search) scanNamespace(ctx context.Context, at site, ns string, sources 
 		}
 		return nil
 	})
-	if refused(err) {
-		s.unknown("%scopies of the credential: %s", prefix(at.name), refusal("secrets", ns, "list"))
+	if stock.Refused(err) {
+		s.unknown("%scopies of the credential: %s", prefix(at.name), stock.Refusal("secrets", ns, "list"))
 	} else if err != nil {
-		return nil, unreachable("secrets", err)
+		return nil, stock.Unreachable("secrets", err)
 	}
-	err = pages(ctx, at.live, &corev1.ConfigMapList{}, ns, func(o runtime.Object) error {
+	err = stock.Pages(ctx, at.live, &corev1.ConfigMapList{}, ns, func(o runtime.Object) error {
 		if m, ok := o.(*corev1.ConfigMap); ok {
 			if c, ok := s.compare(&m.ObjectMeta, dataOf(m), sources); ok {
 				c.configMap = true
@@ -200,10 +201,10 @@ func (s *search) scanNamespace(ctx context.Context, at site, ns string, sources 
 		}
 		return nil
 	})
-	if refused(err) {
-		s.unknown("%scopies of the credential: %s", prefix(at.name), refusal("configmaps", ns, "list"))
+	if stock.Refused(err) {
+		s.unknown("%scopies of the credential: %s", prefix(at.name), stock.Refusal("configmaps", ns, "list"))
 	} else if err != nil {
-		return nil, unreachable("configmaps", err)
+		return nil, stock.Unreachable("configmaps", err)
 	}
 	return found, nil
 }

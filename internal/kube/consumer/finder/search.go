@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/strongkeep/strongkeep/internal/kube/consumer"
+	"github.com/strongkeep/strongkeep/internal/kube/consumer/stock"
 )
 
 // search is one search. It is not safe for concurrent use.
@@ -23,7 +24,7 @@ type search struct {
 	out    consumer.Graph
 	held   map[consumer.Object]bool // the Secrets found
 	works  map[consumer.Object]*consumer.Workload
-	asked  map[owner]*entry
+	asked  map[stock.Owner]*stock.Entry
 	owners map[types.UID]consumer.Object // what restarts the pods of an owner, by its UID
 }
 
@@ -33,7 +34,7 @@ type site struct {
 	cached, live client.Reader
 	digests      Digests
 	namespaces   []string
-	stock        *stock
+	stock        *stock.Stock
 }
 
 func (s *search) unknown(format string, args ...any) {
@@ -58,7 +59,7 @@ func (s *search) look(ctx context.Context, at site) error {
 		return err
 	}
 	s.works, s.owners = map[consumer.Object]*consumer.Workload{}, map[types.UID]consumer.Object{}
-	s.asked = map[owner]*entry{}
+	s.asked = map[stock.Owner]*stock.Entry{}
 	if err := s.consumers(ctx, at, feds, extra); err != nil {
 		return err
 	}
@@ -92,14 +93,14 @@ func (s *search) consumers(ctx context.Context, at site, feds []*consumer.Fed, e
 func (s *search) stockUp(ctx context.Context, at *site, feds []*consumer.Fed) error {
 	var err error
 	if at.name == "" && !s.wanted.Live {
-		at.stock, err = s.kept(ctx)
+		at.stock, err = s.keeper.Stock(ctx)
 	} else {
-		at.stock, err = read(ctx, at.live, s.placesOf(*at, feds))
+		at.stock, err = stock.Read(ctx, at.live, s.placesOf(*at, feds))
 	}
 	if err != nil {
 		return err
 	}
-	for _, text := range at.stock.unknown {
+	for _, text := range at.stock.Unknown {
 		s.unknown("%s%s", prefix(at.name), text)
 	}
 	return nil
@@ -123,21 +124,21 @@ func (s *search) placesOf(at site, feds []*consumer.Fed) []string {
 // users are the entries that use a Secret; more are uses that are not in their
 // specs.
 type users struct {
-	pods, works []*entry
-	more        map[*entry][]consumer.Use
+	pods, works []*stock.Entry
+	more        map[*stock.Entry][]consumer.Use
 }
 
 func (s *search) users(at site, feds []*consumer.Fed, extra *found) users {
-	u := users{more: map[*entry][]consumer.Use{}}
-	seen := map[*entry]bool{}
-	add := func(e *entry) {
+	u := users{more: map[*stock.Entry][]consumer.Use{}}
+	seen := map[*stock.Entry]bool{}
+	add := func(e *stock.Entry) {
 		if seen[e] {
 			return
 		}
 		seen[e] = true
-		if e.pod != nil {
+		if e.Pod != nil {
 			u.pods = append(u.pods, e)
-		} else if e.work != nil {
+		} else if e.Work != nil {
 			u.works = append(u.works, e)
 		}
 	}
@@ -146,20 +147,20 @@ func (s *search) users(at site, feds []*consumer.Fed, extra *found) users {
 			continue
 		}
 		key := fed.Namespace + "/" + fed.Name
-		for _, e := range at.stock.by(bySecret, key) {
+		for _, e := range at.stock.By(stock.BySecret, key) {
 			add(e)
 		}
 		for _, e := range extra.rollouts[key] {
 			add(e)
 		}
 		for _, account := range extra.pulls[key] {
-			for _, e := range at.stock.by(byAccount, account) {
+			for _, e := range at.stock.By(stock.ByAccount, account) {
 				add(e)
 				u.more[e] = append(u.more[e], consumer.Use{Kind: consumer.UseImagePull, Secret: fed.Name})
 			}
 		}
 	}
-	s.classUsers(at, feds, extra, func(e *entry, use consumer.Use) {
+	s.classUsers(at, feds, extra, func(e *stock.Entry, use consumer.Use) {
 		add(e)
 		u.more[e] = append(u.more[e], use)
 	})

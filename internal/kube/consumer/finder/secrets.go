@@ -16,6 +16,7 @@ import (
 	"github.com/strongkeep/strongkeep/api/v1alpha1"
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/consumer"
+	"github.com/strongkeep/strongkeep/internal/kube/consumer/stock"
 	"github.com/strongkeep/strongkeep/internal/kube/content"
 )
 
@@ -77,12 +78,12 @@ func (s *search) openBook(ctx context.Context, at site, b *book) error {
 		return nil
 	}
 	err := eachOf(ctx, at, list, keep)
-	if refused(err) {
-		s.unknown("%s%s", prefix(at.name), refusal("secrets", "", "list"))
+	if stock.Refused(err) {
+		s.unknown("%s%s", prefix(at.name), stock.Refusal("secrets", "", "list"))
 		return nil
 	}
 	if err != nil {
-		return unreachable("secrets", err)
+		return stock.Unreachable("secrets", err)
 	}
 	return nil
 }
@@ -91,7 +92,7 @@ func (s *search) openBook(ctx context.Context, at site, b *book) error {
 // with the cache, and not to be changed.
 func eachOf(ctx context.Context, at site, list client.ObjectList, keep func(runtime.Object) error) error {
 	if at.name != "" {
-		return pages(ctx, at.cached, list, "", keep)
+		return stock.Pages(ctx, at.cached, list, "", keep)
 	}
 	if err := at.cached.List(ctx, list, client.UnsafeDisableDeepCopy); err != nil {
 		return err
@@ -142,7 +143,7 @@ func (s *search) read(ctx context.Context, at site, b *book) error {
 		group.Go(func() error {
 			fed.Digest, failures[i] = at.digests.Of(inner, content.Object{Kind: content.Secret, NamespacedName: fed.NamespacedName}, fed.ResourceVersion)
 			if failures[i] == nil && (unclear || fed.Feeder.Name == "") {
-				known[i], failures[i] = s.facts.of(inner, at.live, fed, s.salt)
+				known[i], failures[i] = s.facts.of(inner, at.live, fed, s.salt, s.wanted.Live)
 			}
 			return nil
 		})

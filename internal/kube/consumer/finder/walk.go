@@ -9,14 +9,21 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/strongkeep/strongkeep/internal/kube/consumer"
+	"github.com/strongkeep/strongkeep/internal/kube/consumer/stock"
 )
 
 // addPod adds a pod with those of its uses that matter, and its workload.
-func (s *search) addPod(ctx context.Context, at site, e *entry, more []consumer.Use) error {
-	pod := *e.pod
+func (s *search) addPod(ctx context.Context, at site, e *stock.Entry, more []consumer.Use) error {
+	pod := *e.Pod
 	pod.Cluster = at.name
 	pod.Uses = append(s.only(pod.Namespace, at, pod.Uses), more...)
+<<<<<<< HEAD
 	pod.Failing = e.health.At(s.now, s.cfg.Patience)
+=======
+	if e.Health != nil {
+		pod.Failing = e.Health.At(s.now, s.cfg.Patience)
+	}
+>>>>>>> dd8fc8c (consumer/stock: keep pods and workloads apart from searching; docs: who consumes a credential)
 	w, err := s.restarter(ctx, at, e)
 	if err != nil {
 		return err
@@ -31,8 +38,13 @@ func (s *search) addPod(ctx context.Context, at site, e *entry, more []consumer.
 
 // addWorkload adds a workload by its template. A ReplicaSet or Job that another
 // known workload makes is that one's; it appears by its pods where it must.
+<<<<<<< HEAD
 func (s *search) addWorkload(ctx context.Context, at site, e *entry, more []consumer.Use) error {
 	if e.work.Kind.Kind == "Job" && e.owner.Kind.Kind == "CronJob" {
+=======
+func (s *search) addWorkload(ctx context.Context, at site, e *stock.Entry, more []consumer.Use) error {
+	if e.Work.Kind.Kind == "Job" && e.Owner != nil && e.Owner.Kind.Kind == "CronJob" {
+>>>>>>> dd8fc8c (consumer/stock: keep pods and workloads apart from searching; docs: who consumes a credential)
 		return nil
 	}
 	o, err := s.restarter(ctx, at, e)
@@ -40,7 +52,11 @@ func (s *search) addWorkload(ctx context.Context, at site, e *entry, more []cons
 		return err
 	}
 	w := s.works[o]
+<<<<<<< HEAD
 	if w == nil || o.NamespacedName != e.object.NamespacedName || o.Kind != e.object.Kind {
+=======
+	if own := e.Object(); w == nil || o.NamespacedName != own.NamespacedName || o.Kind != own.Kind {
+>>>>>>> dd8fc8c (consumer/stock: keep pods and workloads apart from searching; docs: who consumes a credential)
 		return nil
 	}
 	w.Uses = append(w.Uses, more...)
@@ -52,28 +68,44 @@ const deepest = 8
 
 // restarter returns what restarts the pods of e, and notes it as a workload:
 // the highest owner that has a way of its own, else the highest there is.
-func (s *search) restarter(ctx context.Context, at site, e *entry) (consumer.Object, error) {
-	if o, ok := s.owners[e.UID]; ok && e.pod == nil {
+func (s *search) restarter(ctx context.Context, at site, e *stock.Entry) (consumer.Object, error) {
+	if o, ok := s.owners[e.UID]; ok && e.Pod == nil {
 		return o, nil
 	}
 	best, current := e, e
 	for range deepest {
+<<<<<<< HEAD
 		if current.owner.Name == "" || settled(current) {
+=======
+		if current.Owner == nil || settled(current) {
+>>>>>>> dd8fc8c (consumer/stock: keep pods and workloads apart from searching; docs: who consumes a credential)
 			break
 		}
-		if o, ok := s.owners[current.owner.uid]; ok {
+		if o, ok := s.owners[current.Owner.UID]; ok {
 			return o, nil
 		}
+<<<<<<< HEAD
 		next, err := s.owner(ctx, at, current.owner)
+=======
+		next, err := s.owner(ctx, at, *current.Owner)
+>>>>>>> dd8fc8c (consumer/stock: keep pods and workloads apart from searching; docs: who consumes a credential)
 		if err != nil {
 			return consumer.Object{}, err
 		}
 		if next == nil {
+<<<<<<< HEAD
 			return s.noteUnseen(at, current.owner), nil
 		}
 		best, current = next, next
 		if next.template.Name != "" {
 			if d := at.stock.get(next.template, ""); d != nil {
+=======
+			return s.noteUnseen(at, *current.Owner), nil
+		}
+		best, current = next, next
+		if next.Template != nil {
+			if d := at.stock.Get(*next.Template, ""); d != nil {
+>>>>>>> dd8fc8c (consumer/stock: keep pods and workloads apart from searching; docs: who consumes a credential)
 				best, current = d, d
 			}
 		}
@@ -82,15 +114,15 @@ func (s *search) restarter(ctx context.Context, at site, e *entry) (consumer.Obj
 }
 
 // settled reports whether e is what restarts its pods, whoever owns it.
-func settled(e *entry) bool {
-	return e.work != nil && (e.work.Manner == consumer.MannerTemplate || e.work.Manner == consumer.MannerWait || e.work.Manner == consumer.MannerNext ||
-		e.work.Kind.Group == "apps" && e.work.Kind.Kind != "ReplicaSet")
+func settled(e *stock.Entry) bool {
+	return e.Work != nil && (e.Work.Manner == consumer.MannerTemplate || e.Work.Manner == consumer.MannerWait || e.Work.Manner == consumer.MannerNext ||
+		e.Work.Kind.Group == "apps" && e.Work.Kind.Kind != "ReplicaSet")
 }
 
 // owner returns the entry of an owner: from the stock, or by asking. nil: it is
 // not known, which is noted.
-func (s *search) owner(ctx context.Context, at site, o owner) (*entry, error) {
-	if e := at.stock.get(o.Object, o.uid); e != nil {
+func (s *search) owner(ctx context.Context, at site, o stock.Owner) (*stock.Entry, error) {
+	if e := at.stock.Get(o.Object, o.UID); e != nil {
 		return e, nil
 	}
 	if e, ok := s.asked[o]; ok {
@@ -103,7 +135,7 @@ func (s *search) owner(ctx context.Context, at site, o owner) (*entry, error) {
 	return e, err
 }
 
-func (s *search) ask(ctx context.Context, at site, o owner) (*entry, error) {
+func (s *search) ask(ctx context.Context, at site, o stock.Owner) (*stock.Entry, error) {
 	if o.Kind.Kind == "Node" || known(o.Kind.Group) {
 		return nil, nil // gone, or not seen yet
 	}
@@ -111,27 +143,27 @@ func (s *search) ask(ctx context.Context, at site, o owner) (*entry, error) {
 	u.SetGroupVersionKind(o.Kind)
 	err := at.live.Get(ctx, o.NamespacedName, u)
 	switch {
-	case err == nil && (o.uid == "" || u.GetUID() == o.uid):
-		return newEntry(u)
+	case err == nil && (o.UID == "" || u.GetUID() == o.UID):
+		return stock.NewEntry(u)
 	case err == nil || apierrors.IsNotFound(err):
 		return nil, nil // deleted with its pods, which follow
-	case refused(err) || meta.IsNoMatchError(err):
+	case stock.Refused(err) || meta.IsNoMatchError(err):
 		s.unknown("%s%s %q owns pods and may not be read: add get on %s to the operator's role", prefix(at.name), o.Kind.Kind, o.NamespacedName, o.Kind.GroupKind())
 		return nil, nil
 	}
-	return nil, unreachable(o.Kind.GroupKind().String(), err)
+	return nil, stock.Unreachable(o.Kind.GroupKind().String(), err)
 }
 
 // known reports whether everything of an API group that owns pods is kept.
 func known(group string) bool { return group == "apps" || group == "batch" }
 
 // note adds the workload that e is, once.
-func (s *search) note(at site, e *entry) consumer.Object {
+func (s *search) note(at site, e *stock.Entry) consumer.Object {
 	var w consumer.Workload
-	if e.pod != nil {
-		w = consumer.BarePod(e.pod)
+	if e.Pod != nil {
+		w = consumer.BarePod(e.Pod)
 	} else {
-		w = *e.work
+		w = *e.Work
 	}
 	w.Cluster = at.name
 	if w.Owner.Name != "" {
@@ -145,12 +177,12 @@ func (s *search) note(at site, e *entry) consumer.Object {
 	return w.Object
 }
 
-func (s *search) noteUnseen(at site, o owner) consumer.Object {
+func (s *search) noteUnseen(at site, o stock.Owner) consumer.Object {
 	o.Cluster = at.name
-	s.owners[o.uid] = o.Object
+	s.owners[o.UID] = o.Object
 	if o.Kind.Kind != "Node" && s.works[o.Object] == nil {
 		w := consumer.Unseen(o.Object)
-		w.UID = o.uid
+		w.UID = o.UID
 		s.works[o.Object] = &w
 	}
 	return o.Object
@@ -165,7 +197,7 @@ func (s *search) named(ctx context.Context, at site) error {
 		if o.Namespace == "" {
 			o.Namespace = s.wanted.Namespace
 		}
-		e, err := s.owner(ctx, at, owner{o, ""})
+		e, err := s.owner(ctx, at, stock.Owner{Object: o})
 		if err != nil {
 			return err
 		}
@@ -182,7 +214,7 @@ func (s *search) named(ctx context.Context, at site) error {
 
 // addNamed adds the pods below e, as being used by name where nothing else is
 // known.
-func (s *search) addNamed(ctx context.Context, at site, e *entry, o consumer.Object) error {
+func (s *search) addNamed(ctx context.Context, at site, e *stock.Entry, o consumer.Object) error {
 	use := consumer.Use{Kind: consumer.UseNamed}
 	if w := s.works[o]; len(w.Uses) == 0 {
 		w.Uses = []consumer.Use{use}
@@ -191,19 +223,25 @@ func (s *search) addNamed(ctx context.Context, at site, e *entry, o consumer.Obj
 	for _, p := range s.out.Pods {
 		have[p.UID] = true
 	}
-	level := []*entry{e}
+	level := []*stock.Entry{e}
 	for range deepest {
-		var below []*entry
+		var below []*stock.Entry
 		for _, parent := range level {
-			if parent.pod != nil && !have[parent.UID] {
+			if parent.Pod != nil && !have[parent.UID] {
 				have[parent.UID] = true
 				if err := s.addPod(ctx, at, parent, []consumer.Use{use}); err != nil {
 					return err
 				}
 			}
+<<<<<<< HEAD
 			key := parent.Namespace + "/" + parent.object.Kind.GroupKind().String() + "/" + parent.Name
 			for _, child := range at.stock.by(byOwner, key) {
 				if child.owner.uid == parent.UID {
+=======
+			key := parent.Namespace + "/" + parent.Object().Kind.GroupKind().String() + "/" + parent.Name
+			for _, child := range at.stock.By(stock.ByOwner, key) {
+				if child.Owner != nil && child.Owner.UID == parent.UID {
+>>>>>>> dd8fc8c (consumer/stock: keep pods and workloads apart from searching; docs: who consumes a credential)
 					below = append(below, child)
 				}
 			}

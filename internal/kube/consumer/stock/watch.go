@@ -1,4 +1,4 @@
-package finder
+package stock
 
 import (
 	"context"
@@ -50,7 +50,7 @@ func newWatcher(live client.WithWatch, k kind, namespace string, changed func(na
 		return w, nil
 	}
 	tell := func(o any) {
-		if e, ok := o.(*entry); ok && len(e.uses()) > 0 {
+		if e, ok := o.(*Entry); ok && len(e.Uses()) > 0 {
 			changed(e.Namespace)
 		}
 	}
@@ -103,10 +103,10 @@ func (w *watcher) state() (unknown string, err error) {
 	failure := w.failure
 	w.mu.Unlock()
 	switch {
-	case refused(failure):
-		return refusal(w.resource, w.namespace, "list", "watch"), nil
+	case Refused(failure):
+		return Refusal(w.resource, w.namespace, "list", "watch"), nil
 	case failure != nil:
-		return "", unreachable(w.resource, failure)
+		return "", Unreachable(w.resource, failure)
 	case !w.informer.HasSynced():
 		return "", errs.Newf(errs.Unavailable, "%s are not all read yet", w.resource)
 	}
@@ -116,29 +116,56 @@ func (w *watcher) state() (unknown string, err error) {
 // firstRead bounds how long a search waits for the first read of everything.
 const firstRead = 30 * time.Second
 
-// Run keeps pods and workloads from the first Find on, until ctx ends. It
+// Keeper keeps a Stock true by informers. It is safe for concurrent use.
+type Keeper struct {
+	watchers []*watcher
+	start    sync.Once
+	wanted   chan struct{} // closed when the stock is first asked for
+}
+
+// NewKeeper returns a Keeper of namespaces, where "" is all. Nothing is watched
+// until Run runs and Stock is called. changed, which may be nil and must not
+// block, is told the namespace of each object with a Secret that comes, changes
+// or goes.
+func NewKeeper(live client.WithWatch, namespaces []string, changed func(namespace string)) (*Keeper, error) {
+	k := &Keeper{wanted: make(chan struct{})}
+	for _, ns := range namespaces {
+		for _, kind := range kinds() {
+			w, err := newWatcher(live, kind, ns, changed)
+			if err != nil {
+				return nil, err
+			}
+			k.watchers = append(k.watchers, w)
+		}
+	}
+	return k, nil
+}
+
+// Run keeps the stock from the first call of Stock on, until ctx ends. It
 // returns when all that it started has stopped. It is called once.
-func (f *Finder) Run(ctx context.Context) error {
+func (k *Keeper) Run(ctx context.Context) error {
 	select {
-	case <-f.wanted:
+	case <-k.wanted:
 	case <-ctx.Done():
 		return nil
 	}
 	var running sync.WaitGroup
-	for _, w := range f.watchers {
+	for _, w := range k.watchers {
 		running.Go(func() { w.informer.RunWithContext(ctx) })
 	}
 	running.Wait()
 	return nil
 }
 
-// kept returns what the informers keep, and starts them when they are not.
-func (f *Finder) kept(ctx context.Context) (*stock, error) {
-	f.start.Do(func() { close(f.wanted) })
+// Stock returns what is kept, which changes under the caller's eyes. The first
+// call starts the informers and waits for them. Unavailable: what is kept is not
+// complete, or may be old.
+func (k *Keeper) Stock(ctx context.Context) (*Stock, error) {
+	k.start.Do(func() { close(k.wanted) })
 	ctx, cancel := context.WithTimeout(ctx, firstRead)
 	defer cancel()
 	s := newStock()
-	for _, w := range f.watchers {
+	for _, w := range k.watchers {
 		if err := w.await(ctx); err != nil {
 			return nil, err
 		}
@@ -147,7 +174,7 @@ func (f *Finder) kept(ctx context.Context) (*stock, error) {
 			return nil, err
 		}
 		if unknown != "" {
-			s.unknown = append(s.unknown, unknown)
+			s.Unknown = append(s.Unknown, unknown)
 		}
 		s.shelves[w.name] = append(s.shelves[w.name], w.informer.GetIndexer())
 	}

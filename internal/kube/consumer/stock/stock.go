@@ -1,4 +1,4 @@
-package finder
+package stock
 
 import (
 	"context"
@@ -44,30 +44,42 @@ func kinds() []kind {
 // pageSize is how many objects are asked for at once.
 const pageSize = 500
 
-// stock is the pods and workloads of a cluster, or of some namespaces of it.
-type stock struct {
+// Stock is the pods and workloads of a cluster, or of some namespaces of it.
+type Stock struct {
 	shelves map[string][]cache.Indexer // by kind
-	unknown []string
+	// Unknown says what may not be read.
+	Unknown []string
 }
 
+<<<<<<< HEAD:internal/kube/consumer/finder/stock.go
 func newStock() *stock { return &stock{shelves: map[string][]cache.Indexer{}} }
+=======
+func newShelf() cache.Indexer { return cache.NewIndexer(cache.MetaNamespaceKeyFunc, indexers()) }
 
-// get returns the entry of o, nil when there is none with that UID; any UID
+func newStock() *Stock { return &Stock{shelves: map[string][]cache.Indexer{}} }
+>>>>>>> dd8fc8c (consumer/stock: keep pods and workloads apart from searching; docs: who consumes a credential):internal/kube/consumer/stock/stock.go
+
+// Get returns the entry of o, nil when there is none with that UID; any UID
 // does when uid is empty.
-func (s *stock) get(o consumer.Object, uid types.UID) *entry {
+func (s *Stock) Get(o consumer.Object, uid types.UID) *Entry {
 	for _, shelf := range s.shelves[o.Kind.Kind] {
 		found, ok, err := shelf.GetByKey(o.Namespace + "/" + o.Name)
+<<<<<<< HEAD:internal/kube/consumer/finder/stock.go
 		if e, is := found.(*entry); err == nil && ok && is && (uid == "" || e.UID == uid) &&
 			e.object.Kind.Group == o.Kind.Group {
+=======
+		if e, is := found.(*Entry); err == nil && ok && is && (uid == "" || e.UID == uid) &&
+			e.Object().Kind.Group == o.Kind.Group {
+>>>>>>> dd8fc8c (consumer/stock: keep pods and workloads apart from searching; docs: who consumes a credential):internal/kube/consumer/stock/stock.go
 			return e
 		}
 	}
 	return nil
 }
 
-// by returns the entries with key in index, of every kind, in no order.
-func (s *stock) by(index, key string) []*entry {
-	var out []*entry
+// By returns the entries with key in index, of every kind, in no order.
+func (s *Stock) By(index, key string) []*Entry {
+	var out []*Entry
 	for _, shelves := range s.shelves {
 		for _, shelf := range shelves {
 			found, err := shelf.ByIndex(index, key)
@@ -75,7 +87,7 @@ func (s *stock) by(index, key string) []*entry {
 				continue // no such index: impossible, all have the same
 			}
 			for _, o := range found {
-				if e, ok := o.(*entry); ok {
+				if e, ok := o.(*Entry); ok {
 					out = append(out, e)
 				}
 			}
@@ -84,40 +96,40 @@ func (s *stock) by(index, key string) []*entry {
 	return out
 }
 
-// read fills a stock from the API server. What may not be read is unknown; any
+// Read fills a stock from the API server. What may not be read is in Unknown; any
 // other failure is an error.
-func read(ctx context.Context, live client.Reader, namespaces []string) (*stock, error) {
+func Read(ctx context.Context, live client.Reader, namespaces []string) (*Stock, error) {
 	s := newStock()
 	for _, k := range kinds() {
 		shelf := cache.NewIndexer(cache.MetaNamespaceKeyFunc, indexers())
 		s.shelves[k.name] = append(s.shelves[k.name], shelf)
 		for _, ns := range namespaces {
-			err := pages(ctx, live, k.list(), ns, func(o runtime.Object) error {
+			err := Pages(ctx, live, k.list(), ns, func(o runtime.Object) error {
 				object, ok := o.(metav1.Object)
 				if !ok {
 					return nil
 				}
-				e, err := newEntry(object)
+				e, err := NewEntry(object)
 				if err != nil {
 					return err
 				}
 				return shelf.Add(e)
 			})
 			switch {
-			case refused(err):
-				s.unknown = append(s.unknown, refusal(k.resource, ns, "list"))
+			case Refused(err):
+				s.Unknown = append(s.Unknown, Refusal(k.resource, ns, "list"))
 			case err != nil:
-				return nil, unreachable(k.resource, err)
+				return nil, Unreachable(k.resource, err)
 			}
 		}
 	}
-	slices.Sort(s.unknown)
+	slices.Sort(s.Unknown)
 	return s, nil
 }
 
-// pages lists into list page by page and calls each with every object. An
+// Pages lists into list page by page and calls each with every object. An
 // object is not kept after each returns.
-func pages(ctx context.Context, live client.Reader, list client.ObjectList, namespace string, each func(runtime.Object) error) error {
+func Pages(ctx context.Context, live client.Reader, list client.ObjectList, namespace string, each func(runtime.Object) error) error {
 	opts := client.ListOptions{Namespace: namespace, Limit: pageSize}
 	for {
 		reset(list)
@@ -142,11 +154,11 @@ func reset(list client.ObjectList) {
 	list.GetObjectKind().SetGroupVersionKind(gvk)
 }
 
-// refused reports whether the API server said that we may not.
-func refused(err error) bool { return apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err) }
+// Refused reports whether the API server said that we may not.
+func Refused(err error) bool { return apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err) }
 
-// refusal says what is missing.
-func refusal(resource, namespace string, verbs ...string) string {
+// Refusal says what is missing.
+func Refusal(resource, namespace string, verbs ...string) string {
 	where := " in every namespace"
 	if namespace != "" {
 		where = " in namespace " + namespace
@@ -155,6 +167,7 @@ func refusal(resource, namespace string, verbs ...string) string {
 		": add the permission to its role (docs/rotation/consumers.md, Permissions)"
 }
 
-func unreachable(what string, err error) error {
+// Unreachable is the error of an API server that cannot be asked.
+func Unreachable(what string, err error) error {
 	return errs.Newf(errs.Unavailable, "asking for %s: %w", what, err)
 }
