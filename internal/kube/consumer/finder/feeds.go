@@ -62,7 +62,7 @@ func (s *search) feed(at site, b *book, es *v1.ExternalSecret, v verdict) {
 	m := b.all[name]
 	if v.doubt != "" && m != nil {
 		_, v.reads = versionsOf(m)[s.wanted.Location]
-		if !v.reads && versionsOf(m) == nil {
+		if !v.reads && len(versionsOf(m)) == 0 {
 			s.unknown("%sExternalSecret %q: whether it reads the credential is not known: %s", prefix(at.name), nameOf(es.Namespace, es.Name), v.doubt)
 		}
 	}
@@ -182,10 +182,8 @@ func (w *where) matches(ctx context.Context, namespace string, want gather.Want)
 	if err != nil || store.why != "" {
 		return false, store.why, err
 	}
-	location, err := w.cfg.Locate(ctx, store.store, want.Key)
+	location, err := w.at.locate(ctx, store.store, want.Key)
 	switch {
-	case errs.Is(err, errs.Unsupported):
-		return false, "", nil
 	case ctx.Err() != nil:
 		return false, "", errs.Newf(errs.Unavailable, "locating what ExternalSecrets read: %w", ctx.Err())
 	case err != nil:
@@ -200,10 +198,7 @@ func (w *where) near(ctx context.Context, namespace string, ref v1.SecretStoreRe
 	if err != nil || store.why != "" {
 		return store.why != "", err
 	}
-	location, err := w.cfg.Locate(ctx, store.store, "any")
-	if errs.Is(err, errs.Unsupported) {
-		return false, nil
-	}
+	location, err := w.at.locate(ctx, store.store, "secret/any")
 	host, _, _ := strings.Cut(location, "/")
 	wanted, _, _ := strings.Cut(w.wanted.Location, "/")
 	return err != nil || host == wanted, nil

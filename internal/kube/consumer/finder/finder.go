@@ -16,8 +16,9 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/content"
 )
 
-// Locate returns the location of what key names in store, as provider.Locator
-// has it. Unsupported: nothing of that store has one. It asks nobody.
+// Locate returns the location of what key names in store, "" when nothing of
+// that store has one; (*session.Pool).LocateKey does. An error means that this is
+// not known yet.
 type Locate func(ctx context.Context, store v1.Store, key string) (string, error)
 
 // Digests returns keyed digests of what Secrets hold; *content.Digests does.
@@ -32,9 +33,11 @@ type Readers interface {
 	Readers(ctx context.Context, location string) ([]string, error)
 }
 
-// Cluster is another cluster. Live's scheme is Scheme; Digests reads by Live.
+// Cluster is another cluster. Live's scheme is Scheme; Digests reads by Live,
+// and Locate locates what the stores of that cluster hold.
 type Cluster struct {
 	Live    client.Reader
+	Locate  Locate
 	Digests Digests
 }
 
@@ -104,7 +107,7 @@ func (f *Finder) namespaces() []string {
 // own API server cannot be asked just now, and nothing is known.
 func (f *Finder) Find(ctx context.Context, wanted consumer.Wanted) (consumer.Graph, error) {
 	s := &search{Finder: f, wanted: wanted, now: f.cfg.Clock.Now(), held: map[consumer.Object]bool{}}
-	own := site{cached: f.cfg.Cached, live: f.cfg.Live, digests: f.cfg.Digests, namespaces: f.namespaces()}
+	own := site{cached: f.cfg.Cached, live: f.cfg.Live, locate: f.cfg.Locate, digests: f.cfg.Digests, namespaces: f.namespaces()}
 	if err := s.look(ctx, own); err != nil {
 		return consumer.Graph{}, err
 	}
@@ -132,7 +135,7 @@ func (s *search) lookAway(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	return s.look(ctx, site{name: name, cached: c.Live, live: c.Live, digests: c.Digests, namespaces: []string{""}})
+	return s.look(ctx, site{name: name, cached: c.Live, live: c.Live, locate: c.Locate, digests: c.Digests, namespaces: []string{""}})
 }
 
 func (s *search) askReaders(ctx context.Context) {

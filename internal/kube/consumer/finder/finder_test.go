@@ -37,7 +37,7 @@ const (
 func locate(_ context.Context, store v1.Store, key string) (string, error) {
 	switch store.GetName() {
 	case "other":
-		return "", errs.New(errs.Unsupported, "no locations")
+		return "", nil
 	case "broken":
 		return "", errs.New(errs.Invalid, "spec.provider is empty")
 	}
@@ -46,7 +46,7 @@ func locate(_ context.Context, store v1.Store, key string) (string, error) {
 
 // world is a cluster of objects, and a Finder over it.
 type world struct {
-	*testing.T
+	testing.TB
 	*Finder
 	client client.WithWatch
 	clock  *clocktesting.FakePassiveClock
@@ -59,7 +59,7 @@ func (unstreamed) IsWatchListSemanticsUnSupported() bool { return true }
 
 var epoch = time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
 
-func newWorld(t *testing.T, objects []client.Object, change func(*Config, *interceptor.Funcs)) *world {
+func newWorld(t testing.TB, objects []client.Object, change func(*Config, *interceptor.Funcs)) *world {
 	t.Helper()
 	scheme, err := Scheme()
 	if err != nil {
@@ -71,7 +71,7 @@ func newWorld(t *testing.T, objects []client.Object, change func(*Config, *inter
 	if change != nil {
 		change(&cfg, &funcs)
 	}
-	w := &world{T: t, client: unstreamed{interceptor.NewClient(c, funcs)}, clock: clocktesting.NewFakePassiveClock(epoch)}
+	w := &world{TB: t, client: unstreamed{interceptor.NewClient(c, funcs)}, clock: clocktesting.NewFakePassiveClock(epoch)}
 	key, err := target.NewKey(bytes.Repeat([]byte{7}, target.KeySize))
 	if err != nil {
 		t.Fatal(err)
@@ -236,3 +236,5 @@ spec: {containers: [{name: web, envFrom: [{secretRef: {name: db}}]}]}
 		}
 	}
 }
+
+func typeName(o any) string { return fmt.Sprintf("%T", o) }

@@ -32,6 +32,7 @@ type search struct {
 type site struct {
 	name         string // empty: our own
 	cached, live client.Reader
+	locate       Locate
 	digests      Digests
 	namespaces   []string
 	stock        *stock.Stock

@@ -2,7 +2,6 @@ package finder
 
 import (
 	"context"
-	"encoding/json"
 	"slices"
 
 	"golang.org/x/sync/errgroup"
@@ -13,15 +12,12 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/strongkeep/strongkeep/api/v1alpha1"
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/consumer"
 	"github.com/strongkeep/strongkeep/internal/kube/consumer/stock"
 	"github.com/strongkeep/strongkeep/internal/kube/content"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/target"
 )
-
-// annotationVersions holds location → version of what a Secret was made from.
-const annotationVersions = v1alpha1.Group + "/versions"
 
 // parallel bounds the Secrets that are read at once.
 const parallel = 16
@@ -115,17 +111,12 @@ func (s *search) add(at site, b *book, name types.NamespacedName) *consumer.Fed 
 	return fed
 }
 
-// versionsOf reads AnnotationVersions; what is no such object says nothing.
+// versionsOf returns location → version of what a Secret was made of.
 func versionsOf(m *metav1.PartialObjectMetadata) map[string]string {
-	text := m.Annotations[annotationVersions]
-	if text == "" {
+	if len(m.Annotations) == 0 {
 		return nil
 	}
-	var out map[string]string
-	if json.Unmarshal([]byte(text), &out) != nil {
-		return nil
-	}
-	return out
+	return target.Versions(m.Annotations)
 }
 
 // read reads what metadata does not say: digests, and of Secrets that are not

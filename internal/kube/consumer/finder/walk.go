@@ -17,13 +17,9 @@ func (s *search) addPod(ctx context.Context, at site, e *stock.Entry, more []con
 	pod := *e.Pod
 	pod.Cluster = at.name
 	pod.Uses = append(s.only(pod.Namespace, at, pod.Uses), more...)
-<<<<<<< HEAD
-	pod.Failing = e.health.At(s.now, s.cfg.Patience)
-=======
 	if e.Health != nil {
 		pod.Failing = e.Health.At(s.now, s.cfg.Patience)
 	}
->>>>>>> dd8fc8c (consumer/stock: keep pods and workloads apart from searching; docs: who consumes a credential)
 	w, err := s.restarter(ctx, at, e)
 	if err != nil {
 		return err
@@ -38,13 +34,8 @@ func (s *search) addPod(ctx context.Context, at site, e *stock.Entry, more []con
 
 // addWorkload adds a workload by its template. A ReplicaSet or Job that another
 // known workload makes is that one's; it appears by its pods where it must.
-<<<<<<< HEAD
-func (s *search) addWorkload(ctx context.Context, at site, e *entry, more []consumer.Use) error {
-	if e.work.Kind.Kind == "Job" && e.owner.Kind.Kind == "CronJob" {
-=======
 func (s *search) addWorkload(ctx context.Context, at site, e *stock.Entry, more []consumer.Use) error {
 	if e.Work.Kind.Kind == "Job" && e.Owner != nil && e.Owner.Kind.Kind == "CronJob" {
->>>>>>> dd8fc8c (consumer/stock: keep pods and workloads apart from searching; docs: who consumes a credential)
 		return nil
 	}
 	o, err := s.restarter(ctx, at, e)
@@ -52,11 +43,7 @@ func (s *search) addWorkload(ctx context.Context, at site, e *stock.Entry, more 
 		return err
 	}
 	w := s.works[o]
-<<<<<<< HEAD
-	if w == nil || o.NamespacedName != e.object.NamespacedName || o.Kind != e.object.Kind {
-=======
 	if own := e.Object(); w == nil || o.NamespacedName != own.NamespacedName || o.Kind != own.Kind {
->>>>>>> dd8fc8c (consumer/stock: keep pods and workloads apart from searching; docs: who consumes a credential)
 		return nil
 	}
 	w.Uses = append(w.Uses, more...)
@@ -74,38 +61,22 @@ func (s *search) restarter(ctx context.Context, at site, e *stock.Entry) (consum
 	}
 	best, current := e, e
 	for range deepest {
-<<<<<<< HEAD
-		if current.owner.Name == "" || settled(current) {
-=======
 		if current.Owner == nil || settled(current) {
->>>>>>> dd8fc8c (consumer/stock: keep pods and workloads apart from searching; docs: who consumes a credential)
 			break
 		}
 		if o, ok := s.owners[current.Owner.UID]; ok {
 			return o, nil
 		}
-<<<<<<< HEAD
-		next, err := s.owner(ctx, at, current.owner)
-=======
 		next, err := s.owner(ctx, at, *current.Owner)
->>>>>>> dd8fc8c (consumer/stock: keep pods and workloads apart from searching; docs: who consumes a credential)
 		if err != nil {
 			return consumer.Object{}, err
 		}
 		if next == nil {
-<<<<<<< HEAD
-			return s.noteUnseen(at, current.owner), nil
-		}
-		best, current = next, next
-		if next.template.Name != "" {
-			if d := at.stock.get(next.template, ""); d != nil {
-=======
 			return s.noteUnseen(at, *current.Owner), nil
 		}
 		best, current = next, next
 		if next.Template != nil {
 			if d := at.stock.Get(*next.Template, ""); d != nil {
->>>>>>> dd8fc8c (consumer/stock: keep pods and workloads apart from searching; docs: who consumes a credential)
 				best, current = d, d
 			}
 		}
@@ -233,15 +204,9 @@ func (s *search) addNamed(ctx context.Context, at site, e *stock.Entry, o consum
 					return err
 				}
 			}
-<<<<<<< HEAD
-			key := parent.Namespace + "/" + parent.object.Kind.GroupKind().String() + "/" + parent.Name
-			for _, child := range at.stock.by(byOwner, key) {
-				if child.owner.uid == parent.UID {
-=======
 			key := parent.Namespace + "/" + parent.Object().Kind.GroupKind().String() + "/" + parent.Name
 			for _, child := range at.stock.By(stock.ByOwner, key) {
 				if child.Owner != nil && child.Owner.UID == parent.UID {
->>>>>>> dd8fc8c (consumer/stock: keep pods and workloads apart from searching; docs: who consumes a credential)
 					below = append(below, child)
 				}
 			}

@@ -1,6 +1,9 @@
 package stock
 
 import (
+	"slices"
+	"unique"
+
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -19,29 +22,16 @@ import (
 type Entry struct {
 	metav1.ObjectMeta // namespace, name, UID and resourceVersion, nothing else
 
-<<<<<<< HEAD:internal/kube/consumer/finder/entry.go
-	object  consumer.Object
-	owner   owner             // its controller; zero: none
-=======
 	Owner   *Owner            // its controller; nil: none
 	Classes map[string]string // volume → SecretProviderClass
 	Mounts  map[string]string // volume of Classes → where it is mounted
->>>>>>> dd8fc8c (consumer/stock: keep pods and workloads apart from searching; docs: who consumes a credential):internal/kube/consumer/stock/entry.go
 	account string            // ServiceAccount of its pods
 
-<<<<<<< HEAD:internal/kube/consumer/finder/entry.go
-	pod    *consumer.Pod
-	health consumer.Health
-	work   *consumer.Workload
-	// template is where the pod template is, when it is in another object.
-	template consumer.Object
-=======
 	Pod    *consumer.Pod      // nil for a workload, and for a pod that has ended
 	Health *consumer.Health   // nil: it does well
 	Work   *consumer.Workload // nil for a pod
 	// Template is where the pod template is, when it is in another object.
 	Template *consumer.Object
->>>>>>> dd8fc8c (consumer/stock: keep pods and workloads apart from searching; docs: who consumes a credential):internal/kube/consumer/stock/entry.go
 }
 
 // Owner is what an ownerReference says.
@@ -56,11 +46,6 @@ func (e *Entry) GetObjectKind() schema.ObjectKind { return schema.EmptyObjectKin
 // DeepCopyObject returns e itself, which nobody changes.
 func (e *Entry) DeepCopyObject() runtime.Object { return e }
 
-<<<<<<< HEAD:internal/kube/consumer/finder/entry.go
-func (e *entry) uses() []consumer.Use {
-	if e.pod != nil {
-		return e.pod.Uses
-=======
 // Object names what e is kept of.
 func (e *Entry) Object() consumer.Object {
 	switch {
@@ -80,7 +65,6 @@ func intern(s string) string { return unique.Make(s).Value() }
 func (e *Entry) Uses() []consumer.Use {
 	if e.Pod != nil {
 		return e.Pod.Uses
->>>>>>> dd8fc8c (consumer/stock: keep pods and workloads apart from searching; docs: who consumes a credential):internal/kube/consumer/stock/entry.go
 	}
 	if e.Work != nil {
 		return e.Work.Uses
@@ -100,14 +84,6 @@ func shrink(o any) (any, error) {
 	return nil, errs.Newf(errs.Internal, "keeping a %T, which is no object", o)
 }
 
-<<<<<<< HEAD:internal/kube/consumer/finder/entry.go
-func newEntry(o metav1.Object) (*entry, error) {
-	e := &entry{ObjectMeta: metav1.ObjectMeta{
-		Namespace: o.GetNamespace(), Name: o.GetName(), UID: o.GetUID(), ResourceVersion: o.GetResourceVersion(),
-	}}
-	if c := metav1.GetControllerOfNoCopy(o); c != nil {
-		e.owner = owner{consumer.OwnerOf(o.GetNamespace(), c), c.UID}
-=======
 // NewEntry returns what is kept of a pod, a workload, or an object of another
 // kind that owns pods.
 func NewEntry(o metav1.Object) (*Entry, error) {
@@ -119,7 +95,6 @@ func NewEntry(o metav1.Object) (*Entry, error) {
 		of.Kind.Group, of.Kind.Version, of.Kind.Kind = intern(of.Kind.Group), intern(of.Kind.Version), intern(of.Kind.Kind)
 		of.Name = intern(of.Name)
 		e.Owner = &Owner{of, types.UID(intern(string(c.UID)))}
->>>>>>> dd8fc8c (consumer/stock: keep pods and workloads apart from searching; docs: who consumes a credential):internal/kube/consumer/stock/entry.go
 	}
 	if p, ok := o.(*corev1.Pod); ok {
 		e.keepPod(p)
@@ -129,17 +104,11 @@ func NewEntry(o metav1.Object) (*Entry, error) {
 	if !ok {
 		return nil, errs.Newf(errs.Internal, "keeping a %T, which owns no pods", o)
 	}
-<<<<<<< HEAD:internal/kube/consumer/finder/entry.go
-	e.object, e.work = w.Object, &w
-	if u, ok := o.(*unstructured.Unstructured); ok {
-		e.template = consumer.WorkloadRef(u)
-=======
 	e.Work = &w
 	if u, ok := o.(*unstructured.Unstructured); ok {
 		if ref := consumer.WorkloadRef(u); ref.Name != "" {
 			e.Template = &ref
 		}
->>>>>>> dd8fc8c (consumer/stock: keep pods and workloads apart from searching; docs: who consumes a credential):internal/kube/consumer/stock/entry.go
 	}
 	if template == nil {
 		return e, nil
@@ -148,28 +117,11 @@ func NewEntry(o metav1.Object) (*Entry, error) {
 		e.Work.Uses = nil
 		return e, nil
 	}
-<<<<<<< HEAD:internal/kube/consumer/finder/entry.go
-=======
 	e.Work.Uses = shared(w.Uses)
->>>>>>> dd8fc8c (consumer/stock: keep pods and workloads apart from searching; docs: who consumes a credential):internal/kube/consumer/stock/entry.go
 	e.keepSpec(&template.Spec)
 	return e, nil
 }
 
-<<<<<<< HEAD:internal/kube/consumer/finder/entry.go
-func (e *entry) keepPod(p *corev1.Pod) {
-	pod, health := consumer.PodOf(p)
-	e.object = pod.Object
-	if consumer.Ended(p) {
-		return
-	}
-	e.pod, e.health = &pod, health
-	e.keepSpec(&p.Spec)
-}
-
-func (e *entry) keepSpec(spec *corev1.PodSpec) {
-	e.account = spec.ServiceAccountName
-=======
 func (e *Entry) keepPod(p *corev1.Pod) {
 	if consumer.Ended(p) {
 		return
@@ -196,7 +148,6 @@ func shared(uses []consumer.Use) []consumer.Use {
 
 func (e *Entry) keepSpec(spec *corev1.PodSpec) {
 	e.account = intern(spec.ServiceAccountName)
->>>>>>> dd8fc8c (consumer/stock: keep pods and workloads apart from searching; docs: who consumes a credential):internal/kube/consumer/stock/entry.go
 	if e.account == "" {
 		e.account = "default"
 	}
@@ -215,13 +166,8 @@ func (e *Entry) keepSpec(spec *corev1.PodSpec) {
 
 // link reports whether e only stands between pods and what restarts them: the
 // ReplicaSets of a Deployment are many, and say nothing that it does not.
-<<<<<<< HEAD:internal/kube/consumer/finder/entry.go
-func link(e *entry) bool {
-	return e.work.Kind.Kind == "ReplicaSet" && e.owner.Name != ""
-=======
 func link(e *Entry) bool {
 	return e.Work.Kind.Kind == "ReplicaSet" && e.Owner != nil
->>>>>>> dd8fc8c (consumer/stock: keep pods and workloads apart from searching; docs: who consumes a credential):internal/kube/consumer/stock/entry.go
 }
 
 // over reports whether a Job has ended.
@@ -258,15 +204,9 @@ func indexers() cache.Indexers {
 				add(class)
 			}
 		}),
-<<<<<<< HEAD:internal/kube/consumer/finder/entry.go
-		byOwner: keys(func(e *entry, add func(string)) {
-			if e.owner.Name != "" {
-				add(e.owner.Kind.GroupKind().String() + "/" + e.owner.Name)
-=======
 		ByOwner: keys(func(e *Entry, add func(string)) {
 			if e.Owner != nil {
 				add(e.Owner.Kind.GroupKind().String() + "/" + e.Owner.Name)
->>>>>>> dd8fc8c (consumer/stock: keep pods and workloads apart from searching; docs: who consumes a credential):internal/kube/consumer/stock/entry.go
 			}
 		}),
 		ByAccount: keys(func(e *Entry, add func(string)) {
@@ -285,7 +225,7 @@ func keys(each func(e *Entry, add func(string))) cache.IndexFunc {
 		}
 		var out []string
 		each(e, func(name string) {
-			if name = e.Namespace + "/" + name; len(out) == 0 || out[len(out)-1] != name {
+			if name = intern(e.Namespace + "/" + name); len(out) == 0 || out[len(out)-1] != name {
 				out = append(out, name)
 			}
 		})

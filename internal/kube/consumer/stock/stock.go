@@ -51,26 +51,17 @@ type Stock struct {
 	Unknown []string
 }
 
-<<<<<<< HEAD:internal/kube/consumer/finder/stock.go
-func newStock() *stock { return &stock{shelves: map[string][]cache.Indexer{}} }
-=======
 func newShelf() cache.Indexer { return cache.NewIndexer(cache.MetaNamespaceKeyFunc, indexers()) }
 
 func newStock() *Stock { return &Stock{shelves: map[string][]cache.Indexer{}} }
->>>>>>> dd8fc8c (consumer/stock: keep pods and workloads apart from searching; docs: who consumes a credential):internal/kube/consumer/stock/stock.go
 
 // Get returns the entry of o, nil when there is none with that UID; any UID
 // does when uid is empty.
 func (s *Stock) Get(o consumer.Object, uid types.UID) *Entry {
 	for _, shelf := range s.shelves[o.Kind.Kind] {
 		found, ok, err := shelf.GetByKey(o.Namespace + "/" + o.Name)
-<<<<<<< HEAD:internal/kube/consumer/finder/stock.go
-		if e, is := found.(*entry); err == nil && ok && is && (uid == "" || e.UID == uid) &&
-			e.object.Kind.Group == o.Kind.Group {
-=======
 		if e, is := found.(*Entry); err == nil && ok && is && (uid == "" || e.UID == uid) &&
 			e.Object().Kind.Group == o.Kind.Group {
->>>>>>> dd8fc8c (consumer/stock: keep pods and workloads apart from searching; docs: who consumes a credential):internal/kube/consumer/stock/stock.go
 			return e
 		}
 	}
@@ -101,7 +92,7 @@ func (s *Stock) By(index, key string) []*Entry {
 func Read(ctx context.Context, live client.Reader, namespaces []string) (*Stock, error) {
 	s := newStock()
 	for _, k := range kinds() {
-		shelf := cache.NewIndexer(cache.MetaNamespaceKeyFunc, indexers())
+		shelf := newShelf()
 		s.shelves[k.name] = append(s.shelves[k.name], shelf)
 		for _, ns := range namespaces {
 			err := Pages(ctx, live, k.list(), ns, func(o runtime.Object) error {

@@ -46,6 +46,10 @@ func newWatcher(live client.WithWatch, k kind, namespace string, changed func(na
 	if err := w.informer.SetTransform(shrink); err != nil {
 		return nil, errs.Newf(errs.Internal, "watching %s: %w", k.resource, err)
 	}
+	quiet := func(context.Context, *cache.Reflector, error) {} // every search says it, see state
+	if err := w.informer.SetWatchErrorHandlerWithContext(quiet); err != nil {
+		return nil, errs.Newf(errs.Internal, "watching %s: %w", k.resource, err)
+	}
 	if changed == nil {
 		return w, nil
 	}

@@ -1,0 +1,329 @@
+package finder
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/kube/consumer"
+)
+
+var wanted = consumer.Wanted{Namespace: "a", Location: location}
+
+// fed returns the Secret of that name in g.
+func fed(t *testing.T, g consumer.Graph, namespace, name string) consumer.Fed {
+	t.Helper()
+	for _, f := range g.Secrets {
+		if f.Namespace == namespace && f.Name == name {
+			return f
+		}
+	}
+	t.Fatalf("%s/%s is not found: %+v, unknown %q", namespace, name, g.Secrets, g.Unknown)
+	return consumer.Fed{}
+}
+
+func TestProblemsOfFeeders(t *testing.T) {
+	const ready = `status: {conditions: [{type: Ready, status: "True"}]}`
+	from := func(spec string) string {
+		return "apiVersion: external-secrets.io/v1\nkind: ExternalSecret\nmetadata: {namespace: a, name: x}\n" + spec
+	}
+	ref := "data: [{secretKey: k, remoteRef: {key: database/alternating-creds/app}}]"
+	for name, c := range map[string]struct {
+		es      string
+		problem string
+		stuck   bool
+	}{
+		"fine":                  {from("spec: {secretStoreRef: {name: vault}, " + ref + "}\n" + ready), "", false},
+		"slashes":               {from("spec: {secretStoreRef: {name: vault}, data: [{secretKey: k, remoteRef: {key: /database/alternating-creds/app}}]}\n" + ready), "", false},
+		"extract":               {from("spec: {secretStoreRef: {name: vault}, dataFrom: [{extract: {key: database/alternating-creds/app}}]}\n" + ready), "", false},
+		"a store of its own":    {from("spec: {secretStoreRef: {name: other}, data: [{secretKey: k, remoteRef: {key: database/alternating-creds/app}, sourceRef: {storeRef: {name: vault}}}]}\n" + ready), "", false},
+		"on change":             {from("spec: {refreshPolicy: OnChange, secretStoreRef: {name: vault}, " + ref + "}\n" + ready), "", false},
+		"not by time":           {from("spec: {refreshInterval: 0s, secretStoreRef: {name: vault}, " + ref + "}\n" + ready), "", false},
+		"pinned":                {from("spec: {secretStoreRef: {name: vault}, data: [{secretKey: k, remoteRef: {key: database/alternating-creds/app, version: '3'}}]}\n" + ready), "ExternalSecret a/x: it is pinned to version 3: remove remoteRef.version", true},
+		"once":                  {from("spec: {refreshPolicy: CreatedOnce, secretStoreRef: {name: vault}, " + ref + "}\n" + ready), "refreshPolicy CreatedOnce", true},
+		"immutable":             {from("spec: {target: {immutable: true}, secretStoreRef: {name: vault}, " + ref + "}\n" + ready), "spec.target.immutable", true},
+		"not synced":            {from("spec: {secretStoreRef: {name: vault}, " + ref + "}"), "was not synced yet", false},
+		"failing":               {from("spec: {secretStoreRef: {name: vault}, " + ref + "}\nstatus: {conditions: [{type: Ready, status: 'False', message: 'key x: permission denied'}]}"), "ExternalSecret a/x is not ready: key x: permission denied", false},
+		"a target of that name": {from("spec: {target: {name: named}, secretStoreRef: {name: vault}, " + ref + "}\n" + ready), "", false},
+	} {
+		w := newWorld(t, objects(t, fedSecret+c.es+secretYAML("a", "x", "")+secretYAML("a", "named", "")+
+			"---\napiVersion: external-secrets.io/v1\nkind: SecretStore\nmetadata: {namespace: a, name: other}\n"), nil)
+		secret := "x"
+		if strings.Contains(c.es, "name: named") {
+			secret = "named"
+		}
+		g := w.find(wanted)
+		got := fed(t, g, "a", secret)
+		if !strings.Contains(got.Problem, c.problem) || (got.Problem == "") != (c.problem == "") || got.Stuck != c.stuck {
+			t.Errorf("%s: problem %q, stuck %v", name, got.Problem, got.Stuck)
+		}
+		if got.Feeder != (types.NamespacedName{Namespace: "a", Name: "x"}) || len(g.Unknown) > 0 {
+			t.Errorf("%s: feeder %v, unknown %q", name, got.Feeder, g.Unknown)
+		}
+	}
+}
+
+// secretYAML is a document with a Secret; more is below metadata.
+func secretYAML(namespace, name, more string) string {
+	return "\n---\napiVersion: v1\nkind: Secret\nmetadata: {namespace: " + namespace + ", name: " + name + more + "}\n"
+}
+
+func TestWhoDoesNotFeed(t *testing.T) {
+	es := func(name, spec string) string {
+		return "\n---\napiVersion: external-secrets.io/v1\nkind: ExternalSecret\nmetadata: {namespace: a, name: " + name + "}\nspec: " + spec
+	}
+	ref := "data: [{secretKey: k, remoteRef: {key: database/alternating-creds/app}}]"
+	for name, c := range map[string]struct {
+		text, unknown string
+		found         bool
+	}{
+		"another key":                       {es("x", "{secretStoreRef: {name: vault}, data: [{secretKey: k, remoteRef: {key: database/alternating-creds/apple}}]}"), "", false},
+		"another kind of store":             {es("x", "{secretStoreRef: {name: other}, "+ref+"}"), "", false},
+		"no Secret is written":              {es("x", "{target: {creationPolicy: None}, secretStoreRef: {name: vault}, "+ref+"}"), "", false},
+		"no store, no Secret":               {es("y", "{secretStoreRef: {name: gone}, "+ref+"}"), "", false},
+		"no store, but a Secret":            {es("x", "{secretStoreRef: {name: gone}, "+ref+"}"), `ExternalSecret "a/x": whether it reads the credential is not known: SecretStore "a/gone" does not exist`, false},
+		"a broken store":                    {es("x", "{secretStoreRef: {name: broken}, "+ref+"}"), "spec.provider is empty", false},
+		"no store, a Secret of the version": {es("v", "{secretStoreRef: {name: gone}, "+ref+"}"), "", true},
+		"no store, a Secret of another":     {es("o", "{secretStoreRef: {name: gone}, "+ref+"}"), "", false},
+		"find, in the same vault":           {es("x", "{secretStoreRef: {name: vault}, dataFrom: [{find: {name: {regexp: .*}}}]}"), "dataFrom.find", false},
+		"find, elsewhere":                   {es("x", "{secretStoreRef: {name: other}, dataFrom: [{find: {name: {regexp: .*}}}]}"), "", false},
+	} {
+		w := newWorld(t, objects(t, fedSecret+`
+apiVersion: external-secrets.io/v1
+kind: SecretStore
+metadata: {namespace: a, name: other}
+---
+apiVersion: external-secrets.io/v1
+kind: SecretStore
+metadata: {namespace: a, name: broken}
+`+secretYAML("a", "x", "")+secretYAML("a", "v", ", annotations: {strongkeep.io/versions: '{\""+location+"\":\"6\"}'}")+
+			secretYAML("a", "o", ", annotations: {strongkeep.io/versions: '{\"elsewhere\":\"6\"}'}")+c.text), nil)
+		g := w.find(wanted)
+		for _, f := range g.Secrets {
+			if f.Feeder.Name != "db" && f.Feeder.Name != "" && !c.found {
+				t.Errorf("%s: %+v is found", name, f)
+			}
+		}
+		if c.found && fed(t, g, "a", "v").Feeder.Name != "v" {
+			t.Errorf("%s: %+v", name, g.Secrets)
+		}
+		if got := strings.Join(g.Unknown, "\n"); !strings.Contains(got, c.unknown) || (got == "") != (c.unknown == "") {
+			t.Errorf("%s: unknown %q", name, got)
+		}
+	}
+}
+
+// A Secret whose ExternalSecret is gone still says what it holds; so does one
+// that several ExternalSecrets merge into.
+func TestFoundByVersion(t *testing.T) {
+	w := newWorld(t, objects(t, fedSecret+
+		secretYAML("b", "orphan", ", annotations: {strongkeep.io/versions: '{\""+location+"\":\"6\"}'}")+
+		secretYAML("c", "merged", ", annotations: {versions.strongkeep.io/x: '{\""+location+"\":\"7\"}', versions.strongkeep.io/y: '{\"z\":\"1\"}'}")+
+		secretYAML("c", "broken", ", annotations: {strongkeep.io/versions: '{'}")), nil)
+	g := w.find(wanted)
+	if len(g.Secrets) != 3 {
+		t.Fatalf("%+v", g.Secrets)
+	}
+	if f := fed(t, g, "b", "orphan"); f.Version != "6" || f.Feeder.Name != "" || f.Digest == "" {
+		t.Errorf("%+v", f)
+	}
+	if f := fed(t, g, "c", "merged"); f.Version != "7" {
+		t.Errorf("%+v", f)
+	}
+}
+
+const same = "\ndata: {password: Y2FuYXJ5LTlaazItUGFzc3dvcmQ=}"
+
+func TestNamedSecrets(t *testing.T) {
+	w := newWorld(t, objects(t, fedSecret+secretYAML("a", "same", "")+same+
+		secretYAML("a", "old", "")+"data: {password: bXktb2xkLXBhc3N3b3Jk}"+
+		secretYAML("b", "frozen", "")+"immutable: true"+same), nil)
+	g := w.find(consumer.Wanted{Namespace: "a", Location: location, Secrets: []types.NamespacedName{
+		{Name: "same"}, {Name: "old"}, {Namespace: "b", Name: "frozen"}, {Name: "gone"}, {Name: "db"},
+	}})
+	if len(g.Secrets) != 5 {
+		t.Fatalf("%+v", g.Secrets)
+	}
+	if f := fed(t, g, "a", "same"); f.Version != "7" || f.Problem != "" {
+		t.Errorf("one with the same value: %+v", f)
+	}
+	if f := fed(t, g, "a", "old"); f.Version != "" || f.Problem != "" || f.Digest == "" {
+		t.Errorf("one with another value: %+v", f)
+	}
+	if f := fed(t, g, "b", "frozen"); !f.Stuck || !strings.Contains(f.Problem, "immutable") {
+		t.Errorf("one that is immutable: %+v", f)
+	}
+	if f := fed(t, g, "a", "gone"); f.Stuck || f.Problem != "there is no such Secret" || f.Digest != "" {
+		t.Errorf("one that is not there: %+v", f)
+	}
+}
+
+func TestMirrorsOfKnownTools(t *testing.T) {
+	w := newWorld(t, objects(t, fedSecret+
+		secretYAML("b", "reflected", ", annotations: {reflector.v1.k8s.emberstack.com/reflects: a/db}")+same+
+		secretYAML("c", "again", ", annotations: {reflector.v1.k8s.emberstack.com/reflects: b/reflected}")+
+		secretYAML("d", "replica", ", annotations: {replicator.v1.mittwald.de/replicate-from: a/db}")+
+		secretYAML("e", "synced", ", labels: {kubed.appscode.com/origin.namespace: a, kubed.appscode.com/origin.name: db}")+
+		secretYAML("f", "cloned", ", labels: {generate.kyverno.io/source-namespace: a, generate.kyverno.io/source-name: db}")+
+		secretYAML("g", "unrelated", ", annotations: {reflector.v1.k8s.emberstack.com/reflects: a/other}")+
+		secretYAML("h", "odd", ", annotations: {reflector.v1.k8s.emberstack.com/reflects: db}")), nil)
+	g := w.find(wanted)
+	if len(g.Secrets) != 6 {
+		t.Fatalf("%+v", g.Secrets)
+	}
+	if f := fed(t, g, "b", "reflected"); !f.Mirror || f.Source.Name != "db" || f.Version != "7" || f.Problem != "" {
+		t.Errorf("%+v", f)
+	}
+	if f := fed(t, g, "c", "again"); !f.Mirror || f.Source.Name != "reflected" || f.Version != "" {
+		t.Errorf("%+v", f)
+	}
+}
+
+const copiesYAML = "\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {namespace: c, name: config}\ndata: {app.pw: " + canary + "}" +
+	"\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {namespace: c, name: accepted, annotations: {strongkeep.io/mirror: ignore}}\ndata: {app.pw: " + canary + "}"
+
+func TestScan(t *testing.T) {
+	w := newWorld(t, objects(t, fedSecret+
+		secretYAML("b", "by-hand", "")+"data: {DB_PASS: Y2FuYXJ5LTlaazItUGFzc3dvcmQ=, other: eA==}"+
+		secretYAML("b", "marked", ", annotations: {replicator.v1.mittwald.de/replicated-from-version: '12'}")+same+
+		secretYAML("b", "short", "")+"data: {password: eA==}"+
+		secretYAML("b", "ignored", ", annotations: {strongkeep.io/mirror: ignore}")+same+copiesYAML), nil)
+	if g := w.find(wanted); len(g.Secrets) != 1 {
+		t.Errorf("found without a scan: %+v", g.Secrets)
+	}
+	scan := wanted
+	scan.Scan = true
+	for _, ask := range []consumer.Wanted{scan, wanted} { // the second remembers
+		g := w.find(ask)
+		if len(g.Secrets) != 4 {
+			t.Fatalf("%+v", g.Secrets)
+		}
+		f := fed(t, g, "b", "by-hand")
+		if !f.Mirror || !f.Stuck || f.Source.Name != "db" || f.Version != "7" || !strings.Contains(f.Problem, "by hand, in DB_PASS") {
+			t.Errorf("%+v", f)
+		}
+		if f := fed(t, g, "b", "marked"); !f.Mirror || f.Stuck || f.Problem != "" {
+			t.Errorf("%+v", f)
+		}
+		f = fed(t, g, "c", "config")
+		if f.Kind.Kind != "ConfigMap" || !f.Stuck || !strings.Contains(f.Problem, "a ConfigMap holds a secret value") {
+			t.Errorf("%+v", f)
+		}
+	}
+	// The credential changes: the copy is remembered, and is seen to be behind.
+	ctx := t.Context()
+	var s corev1.Secret
+	if err := w.client.Get(ctx, types.NamespacedName{Namespace: "a", Name: "db"}, &s); err != nil {
+		t.Fatal(err)
+	}
+	s.Data["password"], s.Annotations["strongkeep.io/versions"] = []byte("another-canary-9Zk2"), `{"`+location+`":"8"}`
+	if err := w.client.Update(ctx, &s); err != nil {
+		t.Fatal(err)
+	}
+	g := w.find(wanted)
+	if f := fed(t, g, "b", "by-hand"); f.Version != "" || !f.Stuck {
+		t.Errorf("%+v", f)
+	}
+	if err := w.client.Delete(ctx, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "b", Name: "by-hand"}}); err != nil {
+		t.Fatal(err)
+	}
+	if g := w.find(wanted); len(g.Secrets) != 3 {
+		t.Errorf("a copy that is gone is still there: %+v", g.Secrets)
+	}
+}
+
+func TestSecretive(t *testing.T) {
+	for _, c := range []struct {
+		key, value string
+		want       bool
+	}{
+		{"password", "12345678", true}, {"password", "1234567", false}, {"url", "postgres://u:p@h/db", true},
+		{"username", "application_a", false}, {"DB_HOST", "db.example.test", false}, {"db-name", "production", false},
+		{"ca.crt", "-----BEGIN CERTIFICATE-----\nMII", false}, {"tls.crt", "-----BEGIN CERTIFICATE-----\nMII", false},
+		{"tls.key", "-----BEGIN PRIVATE KEY-----\nMII", true}, {"", "12345678", true},
+	} {
+		if got := secretive(c.key, []byte(c.value)); got != c.want {
+			t.Errorf("%s=%s: %v", c.key, c.value, got)
+		}
+	}
+}
+
+// Nobody is told that a graph is complete when something could not be read.
+func TestForbidden(t *testing.T) {
+	forbidden := func(resource string) error {
+		return apierrors.NewForbidden(schema.GroupResource{Resource: resource}, "", errors.New("RBAC"))
+	}
+	denyList := func(match func(client.ObjectList) bool) func(*Config, *interceptor.Funcs) {
+		return func(_ *Config, f *interceptor.Funcs) {
+			f.List = func(ctx context.Context, c client.WithWatch, list client.ObjectList, opts ...client.ListOption) error {
+				if match(list) {
+					return forbidden("things")
+				}
+				return c.List(ctx, list, opts...)
+			}
+		}
+	}
+	kindOf := func(kind string) func(client.ObjectList) bool {
+		return func(l client.ObjectList) bool {
+			name := l.GetObjectKind().GroupVersionKind().Kind
+			if name == "" {
+				name = strings.TrimPrefix(typeName(l), "*")
+			}
+			return strings.HasSuffix(name, kind)
+		}
+	}
+	for kind, text := range map[string]string{
+		"PodList": "pods: the operator may not list and watch them", "DeploymentList": "deployments.apps: ", "CronJobList": "cronjobs.batch: ",
+		"ServiceAccountList": "serviceaccounts: the operator may not list them", "IngressList": "ingresses.networking.k8s.io: ",
+		"GatewayList": "gateways.gateway.networking.k8s.io: ", "SecretProviderClassList": "secretproviderclasses", "RolloutList": "rollouts.argoproj.io: ",
+		"ExternalSecretList": "externalsecrets.external-secrets.io: ", "SecretList": "secrets: ", "ConfigMapList": "copies of the credential: configmaps",
+	} {
+		w := newWorld(t, objects(t, fedSecret), denyList(kindOf(kind)))
+		ask := wanted
+		ask.Scan = true
+		if got := strings.Join(w.find(ask).Unknown, "\n"); !strings.Contains(got, text) {
+			t.Errorf("%s: unknown is %q", kind, got)
+		}
+	}
+	w := newWorld(t, objects(t, fedSecret), func(_ *Config, f *interceptor.Funcs) {
+		f.Get = func(ctx context.Context, c client.WithWatch, name client.ObjectKey, o client.Object, opts ...client.GetOption) error {
+			if _, ok := o.(*corev1.Secret); ok {
+				return forbidden("secrets")
+			}
+			return c.Get(ctx, name, o, opts...)
+		}
+	})
+	if got := strings.Join(w.find(wanted).Unknown, "\n"); !strings.Contains(got, `Secret "a/db": the operator may not read it`) {
+		t.Errorf("unknown is %q", got)
+	}
+}
+
+// While the API server is away nothing is said at all.
+func TestUnavailable(t *testing.T) {
+	for _, kind := range []string{"*v1.PodList", "*v1.SecretList", "*v1.ServiceAccountList", "*v1.PartialObjectMetadataList", "*v1.ExternalSecretList"} {
+		away := true
+		w := newWorld(t, objects(t, fedSecret), func(_ *Config, f *interceptor.Funcs) {
+			f.List = func(ctx context.Context, c client.WithWatch, list client.ObjectList, opts ...client.ListOption) error {
+				if away && typeName(list) == kind {
+					return apierrors.NewServiceUnavailable("away")
+				}
+				return c.List(ctx, list, opts...)
+			}
+		})
+		ask := wanted
+		ask.Scan = true
+		if g, err := w.Find(t.Context(), ask); !errs.Is(err, errs.Unavailable) {
+			t.Errorf("%s: %v, %+v", kind, err, g)
+		}
+	}
+}
