@@ -34,19 +34,24 @@ type withDatabases struct{ *testing.M }
 
 func (w withDatabases) Run() int { return dbtest.Main(w.M) }
 
-// The example works as it stands.
-func TestExample(t *testing.T) {
-	pg := dbtest.PostgreSQL(t)
-	v := testenv.Start(t, nil)
-	cmd := exec.CommandContext(t.Context(), "sh", "../../../../examples/vault/database.sh")
-	cmd.Env = append(os.Environ(), "VAULT_ADDR="+v.Server.URL(), "VAULT_TOKEN="+v.Root, "VAULT_CACERT="+v.Server.CAFile(),
-		"PGADDRESS="+pg.Address, "PGUSER="+pg.User, "PGPASSWORD="+pg.Password)
-	out, err := cmd.CombinedOutput()
-	if err != nil || !strings.Contains(string(out), "database works") {
-		t.Errorf("%v\n%s", err, out)
-	}
-	if strings.Contains(pg.Log(t), "PASSWORD 'SCRAM") == false {
-		t.Error("the example's passwords are not hashed")
+// The examples work as they stand.
+func TestExamples(t *testing.T) {
+	for script, says := range map[string]string{"database.sh": "database works", "alternating.sh": "alternating works"} {
+		t.Run(script, func(t *testing.T) {
+			pg := dbtest.PostgreSQL(t)
+			v := testenv.Start(t, nil)
+			cmd := exec.CommandContext(t.Context(), "sh", "../../../../examples/vault/"+script)
+			cmd.Env = append(os.Environ(), "VAULT_ADDR="+v.Server.URL(), "VAULT_TOKEN="+v.Root, "VAULT_CACERT="+v.Server.CAFile(),
+				"PGADDRESS="+pg.Address, "PGUSER="+pg.User, "PGPASSWORD="+pg.Password)
+			out, err := cmd.CombinedOutput()
+			if err != nil || !strings.Contains(string(out), says) {
+				t.Errorf("%v\n%s", err, out)
+			}
+			if strings.Contains(pg.Log(t), "PASSWORD 'SCRAM") == false {
+				t.Error("the example's passwords are not hashed")
+			}
+			(&mount{t: t, pg: pg}).sql(`DROP ROLE IF EXISTS orders_a, orders_b`)
+		})
 	}
 }
 

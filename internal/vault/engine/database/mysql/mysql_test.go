@@ -229,3 +229,53 @@ func TestWhere(t *testing.T) {
 		t.Errorf("nowhere: %v", err)
 	}
 }
+
+// Where the server does not show sessions of others, none is said to have ended,
+// and who looks is told.
+func TestSessionsNeedProcess(t *testing.T) {
+	s := suite(t)
+	admin := s.Admin(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	make := func(name string, more ...string) {
+		t.Helper()
+		a := &driver.Account{Username: name, Password: redact.FromString("pw"), Statements: append([]string{"CREATE USER '{{name}}'@'%' IDENTIFIED BY '{{password}}'"}, more...)}
+		if err := admin.Create(ctx, a); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = admin.Delete(context.Background(), &driver.Account{Username: name}) })
+	}
+	make("watched")
+	make("o'creator", "GRANT CREATE USER, CONNECTION ADMIN ON *.* TO '{{name}}'@'%'")
+	session := s.Open(t, "watched", "pw", "")
+	if err := session.Ping(ctx); err != nil {
+		t.Fatal(err)
+	}
+	db := s.Open(t, "o'creator", "pw", "").(*database)
+	if all, partial, err := db.Sessions(ctx, "watched"); err != nil || len(all) != 0 || !strings.Contains(partial, "GRANT PROCESS") {
+		t.Errorf("sessions: %v, %q, %v", all, partial, err)
+	}
+	if err := db.EndSessions(ctx, "watched"); !errs.Is(err, errs.Invalid) || !strings.Contains(err.Error(), "GRANT PROCESS") {
+		t.Errorf("ending sessions: %v", err)
+	}
+	if err := admin.Update(ctx, &driver.Account{Username: "o'creator", Statements: []string{"GRANT PROCESS ON *.* TO '{{name}}'@'%'"}}); err != nil {
+		t.Fatal(err)
+	}
+	db = s.Open(t, "o'creator", "pw", "").(*database)
+	if all, partial, err := db.Sessions(ctx, "watched"); err != nil || len(all) != 1 || partial != "" {
+		t.Errorf("sessions with PROCESS: %v, %q, %v", all, partial, err)
+	}
+	for what, err := range map[string]error{"locking": db.Lock(ctx, "watched"), "ending": db.EndSessions(ctx, "watched")} {
+		if err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
+func TestAddress(t *testing.T) {
+	for in, want := range map[string]string{"10.0.0.7:4711": "10.0.0.7", "localhost": "localhost", "[::1]:99": "::1", "::1:99": "::1", "": "", "db-client:1": "db-client"} {
+		if got := address(in); got != want {
+			t.Errorf("%q: %q, want %q", in, got, want)
+		}
+	}
+}

@@ -36,8 +36,16 @@ func (d *database) account(ctx context.Context, username, doing, what string) er
 	return d.each(ctx, "account", "ALTER USER '{{name}}'@'{{host}}' ACCOUNT "+what, &driver.Account{Username: username}, hosts)
 }
 
-// EndSessions implements driver.Gatekeeper.
+// EndSessions implements driver.Gatekeeper. Sessions that we do not see we do not
+// end, and must not say so.
 func (d *database) EndSessions(ctx context.Context, username string) error {
+	sees, err := d.seesAll(ctx)
+	if err != nil {
+		return err
+	}
+	if !sees {
+		return errs.New(errs.Invalid, "ending the sessions: "+lacksProcess)
+	}
 	refused, err := d.kill(ctx, username)
 	if err == nil {
 		err = refused
@@ -45,9 +53,17 @@ func (d *database) EndSessions(ctx context.Context, username string) error {
 	return err
 }
 
-// seesAll is 1 if the server shows us the sessions of others.
-const seesAll = `SELECT COUNT(*) FROM information_schema.USER_PRIVILEGES WHERE PRIVILEGE_TYPE = 'PROCESS' AND GRANTEE =
+// ownProcess is 1 if the server shows us the sessions of others. What we may do by a
+// role is not asked for.
+const ownProcess = `SELECT COUNT(*) FROM information_schema.USER_PRIVILEGES WHERE PRIVILEGE_TYPE = 'PROCESS' AND GRANTEE =
 	CONCAT("'", LEFT(CURRENT_USER(), CHAR_LENGTH(CURRENT_USER()) - CHAR_LENGTH(SUBSTRING_INDEX(CURRENT_USER(), '@', -1)) - 1), "'@'", SUBSTRING_INDEX(CURRENT_USER(), '@', -1), "'")`
+
+const lacksProcess = "the server shows sessions of others only to who has PROCESS, which the vault's user lacks: GRANT PROCESS ON *.* to it"
+
+func (d *database) seesAll(ctx context.Context) (bool, error) {
+	count, err := d.query(ctx, "looking for what we may see", ownProcess)
+	return len(count) == 1 && count[0] != "0", err
+}
 
 // Sessions implements driver.Witness. The server does not say since when they are,
 // nor what the clients call themselves.
@@ -63,12 +79,12 @@ func (d *database) Sessions(ctx context.Context, username string) (all []driver.
 	if len(all) > driver.MaxSessions {
 		return all[:driver.MaxSessions], fmt.Sprintf("there are more than %d sessions", driver.MaxSessions), nil
 	}
-	sees, err := d.query(ctx, doing, seesAll)
+	sees, err := d.seesAll(ctx)
 	if err != nil {
 		return nil, "", err
 	}
-	if len(sees) != 1 || sees[0] == "0" {
-		partial = "the server shows sessions of others only to who has PROCESS, which the vault's user seems to lack: GRANT PROCESS ON *.* to it"
+	if !sees {
+		partial = lacksProcess
 	}
 	return all, partial, nil
 }

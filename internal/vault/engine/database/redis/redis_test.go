@@ -156,3 +156,42 @@ func TestWhere(t *testing.T) {
 		t.Errorf("nowhere: %v", err)
 	}
 }
+
+// What CLIENT LIST says, however it looks.
+func FuzzParseClients(f *testing.F) {
+	f.Add("id=3 addr=127.0.0.1:52555 laddr=127.0.0.1:6379 name=worker age=5 idle=0 user=app\nid=4 addr=[::1]:9 name= age=x user=app\n", "app")
+	f.Add("user=app user=other addr=", "other")
+	f.Fuzz(func(t *testing.T, list, username string) {
+		now := time.Unix(1e9, 0)
+		for _, s := range parseClients(list, username, now) {
+			if s.Since.After(now) || strings.ContainsAny(s.Address+s.Client, " \n\t") {
+				t.Errorf("%+v", s)
+			}
+		}
+	})
+}
+
+func TestParseClients(t *testing.T) {
+	got := parseClients("id=3 addr=127.0.0.1:52555 name=worker age=5 user=app\nid=4 addr=[::1]:9 name= age=x user=app\nid=5 addr=/run/redis.sock:0 user=app2\n", "app", time.Unix(100, 0))
+	if len(got) != 2 || got[0] != (driver.Session{Address: "127.0.0.1", Client: "worker", Since: time.Unix(95, 0).UTC()}) || got[1] != (driver.Session{Address: "::1"}) {
+		t.Errorf("%+v", got)
+	}
+}
+
+// A user who logs in with any password would not any more with a second one.
+func TestNoPasswordIsAddedToNopass(t *testing.T) {
+	s := suite(t)
+	db := s.Admin(t).(*database)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if err := db.client.Do(ctx, "ACL", "SETUSER", "open", "on", "nopass").Err(); err != nil {
+		t.Fatal(err)
+	}
+	defer db.Delete(ctx, &driver.Account{Username: "open"})
+	if err := db.AddPassword(ctx, "open", redact.FromString("second")); !errs.Is(err, errs.Invalid) || !strings.Contains(err.Error(), "nopass") {
+		t.Errorf("adding a password: %v", err)
+	}
+	if err := s.Login(t, "open", "anything"); err != nil {
+		t.Errorf("it does not log in any more: %v", err)
+	}
+}

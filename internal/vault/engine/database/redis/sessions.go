@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"slices"
 	"strconv"
@@ -164,7 +165,7 @@ func parseClients(list, username string, now time.Time) []driver.Session {
 		if host, _, err := net.SplitHostPort(s.Address); err == nil {
 			s.Address = host
 		}
-		if age, err := strconv.ParseInt(fields["age"], 10, 64); err == nil && age >= 0 {
+		if age, err := strconv.ParseInt(fields["age"], 10, 64); err == nil && age >= 0 && age < math.MaxInt32 {
 			s.Since = now.Add(-time.Duration(age) * time.Second).UTC().Truncate(time.Second)
 		}
 		all = append(all, s)
