@@ -95,7 +95,8 @@ type Caller interface {
 	// a vault what stands behind "/v1/", with a query if need be. body is sent as
 	// JSON; nil sends none. The answer is its "data", nil when there is none.
 	// Besides the kinds of Read, Invalid is what the server refuses as a bad
-	// request, a conflict of state among it. No error holds anything of the body.
+	// request, which may be a version that is not the current one, and Conflict is
+	// what it says is one. No error holds anything of the body.
 	Call(ctx context.Context, method, path string, body any) (json.RawMessage, error)
 }
 

@@ -106,7 +106,7 @@ func TestCallLogsInAgain(t *testing.T) {
 
 func TestCallFailures(t *testing.T) {
 	f := newFixture(t, vaulttest.New(), nil)
-	for status, want := range map[int]errs.Kind{503: errs.Unavailable, 429: errs.Exhausted, 405: errs.Unsupported, 413: errs.TooLarge} {
+	for status, want := range map[int]errs.Kind{409: errs.Conflict, 503: errs.Unavailable, 429: errs.Exhausted, 405: errs.Unsupported, 413: errs.TooLarge} {
 		f.Fail(status)
 		for _, method := range []string{"GET", "POST"} {
 			if _, err := f.store.Call(t.Context(), method, "made/x", nil); !errs.Is(err, want) {

@@ -53,6 +53,14 @@ type Target interface {
 	Retire(ctx context.Context, t Turn, side Side) error
 }
 
+// String returns "new" or "old".
+func (s Side) String() string {
+	if s == Old {
+		return "old"
+	}
+	return "new"
+}
+
 // State is what readers see.
 type State struct {
 	// Location is where the credential is read, as provider.Locator names it.
@@ -98,6 +106,14 @@ type Session struct {
 type Rehearser interface {
 	// Rehearse returns a line for each thing tried.
 	Rehearse(ctx context.Context, t Turn) ([]string, error)
+}
+
+// Confirmable is a Target that cannot remove a credential itself: a person does,
+// and says so.
+type Confirmable interface {
+	// Confirm notes that a person says that side of the turn is removed where it
+	// was made. Until then Retire of side is Pending. It is idempotent.
+	Confirm(ctx context.Context, t Turn, side Side) error
 }
 
 // Vault is the store of a Rotation, reached as its SecretStore says.

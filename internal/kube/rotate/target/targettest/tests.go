@@ -1,0 +1,221 @@
+package targettest
+
+import (
+	"strings"
+
+	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/kube/rotate/target"
+)
+
+// Every turn leaves a new credential and nothing of the old one.
+func testForward(r *run) {
+	old, had := r.read()
+	for number := int64(1); number <= 4; number++ {
+		before := r.do(stage, number)
+		if c, ok := r.read(); c != old || ok != had {
+			r.Errorf("turn %d: staging changed what readers see", number)
+		}
+		if before.Turn != number {
+			r.Errorf("turn %d: the state after staging has turn %d", number, before.Turn)
+		}
+		after := r.do(publish, number)
+		fresh, ok := r.read()
+		if !ok || fresh.Secret == old.Secret {
+			r.Fatalf("turn %d: publishing shows readers nothing new", number)
+		}
+		if after.Version == "" || after.Version == before.Version || after.Location == "" || after.Changed.IsZero() {
+			r.Errorf("turn %d: the state after publishing is %+v, before it %+v", number, after, before)
+		}
+		r.works("published:", fresh, true)
+		r.works("published, overlapping:", old, had)
+		r.do(closing, number)
+		r.works("closed, the new one:", fresh, true)
+		r.works("closed:", old, had && r.NeverCloses)
+		r.do(reopen, number)
+		r.works("reopened:", old, had)
+		r.works("reopened, the new one:", fresh, true)
+		r.do(closing, number)
+		r.do(retire, number)
+		r.works("retired:", old, false)
+		r.works("retired, the new one:", fresh, true)
+		if c, _ := r.read(); c != fresh {
+			r.Errorf("turn %d: retiring the old one changed the new one", number)
+		}
+		old, had = fresh, true
+	}
+}
+
+// A turn that goes back leaves the old credential and nothing of the new one;
+// the next turn begins from there.
+func testBack(r *run) {
+	old := r.turn(1)
+	r.do(stage, 2)
+	first := r.do(publish, 2)
+	fresh, _ := r.read()
+	second := r.do(restore, 2)
+	if c, _ := r.read(); c != old {
+		r.Error("publishing the old one again shows readers something else")
+	}
+	if first.Version == second.Version {
+		r.Errorf("both sides are version %q", first.Version)
+	}
+	r.do(publish, 2) // and on again: nothing is spent
+	if c, _ := r.read(); c != fresh {
+		r.Error("publishing the new one again shows readers something else")
+	}
+	r.do(closing, 2)
+	r.do(reopen, 2)
+	r.do(restore, 2)
+	r.works("restored:", old, true)
+	r.do(discard, 2)
+	r.works("discarded, the old one:", old, true)
+	r.works("discarded:", fresh, false)
+	if c, _ := r.read(); c != old {
+		r.Error("retiring the new one changed what readers see")
+	}
+	for _, a := range []act{stage, publish, closing, retire} {
+		r.refused("after going back", a, 2, Rotation, errs.Conflict)
+	}
+	r.works("the turn after:", r.turn(3), true)
+	r.works("the turn after:", old, false)
+}
+
+func testDiscard(r *run) {
+	old := r.turn(1)
+	r.do(stage, 2)
+	r.do(discard, 2)
+	if c, _ := r.read(); c != old {
+		r.Error("a turn that published nothing changed what readers see")
+	}
+	r.works("discarded:", old, true)
+	r.turn(3)
+}
+
+// The first turn of all has nothing to go back to but what there was.
+func testFirstBack(r *run) {
+	old, had := r.read()
+	r.do(stage, 1)
+	r.do(publish, 1)
+	fresh, _ := r.read()
+	r.do(restore, 1)
+	if c, ok := r.read(); c != old || ok != had {
+		r.Error("after going back readers do not see what they saw")
+	}
+	r.do(discard, 1)
+	r.works("discarded:", fresh, false)
+	r.turn(2)
+}
+
+// An act of another turn than the present one is refused.
+func testTurns(r *run) {
+	for _, a := range []act{publish, restore, closing, reopen, retire, discard} {
+		r.refused("before any turn", a, 1, Rotation, errs.Conflict)
+	}
+	r.refused("turns begin at 1", stage, 0, Rotation, errs.Invalid, errs.Conflict)
+	r.turn(1)
+	r.do(stage, 2)
+	for _, a := range []act{stage, publish, restore, closing, reopen, retire, discard} {
+		r.refused("the turn before", a, 1, Rotation, errs.Conflict)
+		r.refused("the turn after", a, 3, Rotation, errs.Conflict)
+	}
+	r.do(publish, 2)
+	for _, a := range []act{stage, closing, retire} {
+		r.refused("the turn before", a, 1, Rotation, errs.Conflict)
+		r.refused("the turn after", a, 3, Rotation, errs.Conflict)
+	}
+	r.do(closing, 2)
+	r.do(retire, 2)
+	for _, a := range []act{restore, reopen, discard} {
+		r.refused("after the end", a, 2, Rotation, errs.Conflict)
+	}
+	r.do(stage, 2) // what is over stays over
+	r.do(publish, 2)
+}
+
+// While one Rotation turns a credential, no other one may.
+func testHolders(r *run) {
+	r.turn(1)
+	r.do(stage, 2)
+	const other = "team/other"
+	for _, a := range []act{stage, publish, restore, closing, reopen, retire, discard} {
+		if err := r.refused("another Rotation", a, 2, other, errs.Conflict); err != nil && !strings.Contains(err.Error(), Rotation) {
+			r.Errorf("%v: %v does not name who turns it", a, err)
+		}
+		r.refused("another Rotation", a, 3, other, errs.Conflict)
+	}
+	r.do(publish, 2)
+}
+
+// What would leave readers with something that does not work is refused.
+func testGuards(r *run) {
+	old := r.turn(1)
+	r.do(stage, 2)
+	r.refused("readers see the old one", closing, 2, Rotation, errs.Conflict, errs.Invalid)
+	r.refused("readers see the old one", retire, 2, Rotation, errs.Conflict, errs.Invalid)
+	r.works("after that:", old, true)
+	r.do(publish, 2)
+	fresh, _ := r.read()
+	r.refused("readers see the new one", discard, 2, Rotation, errs.Conflict, errs.Invalid)
+	r.works("after that:", fresh, true)
+	r.do(restore, 2)
+	r.refused("readers see the old one again", closing, 2, Rotation, errs.Conflict, errs.Invalid)
+	r.refused("readers see the old one again", retire, 2, Rotation, errs.Conflict, errs.Invalid)
+	r.works("after that:", old, true)
+}
+
+// What else a Target can do changes nothing.
+func testPowers(r *run) {
+	ctx := r.Context()
+	observe := func() target.State {
+		o, ok := r.open(Rotation).(target.Observer)
+		if !ok {
+			return target.State{}
+		}
+		state, err := o.Observe(ctx)
+		if err != nil {
+			r.Errorf("observing: %v", err)
+		}
+		return state
+	}
+	if before := observe(); before.Turn != 0 {
+		r.Errorf("before any turn the target knows of turn %d", before.Turn)
+	}
+	r.turn(1)
+	if m, ok := r.open(Rotation).(target.Rehearser); ok {
+		before, _ := r.read()
+		turn := target.Turn{Number: 2, Rotation: Rotation}
+		if r.Before != nil {
+			r.Before(r.T, 2)
+		}
+		lines, err := m.Rehearse(ctx, turn)
+		r.note(strings.Join(lines, "\n"))
+		if err != nil || len(lines) == 0 {
+			r.Errorf("rehearsing: %q, %v", lines, err)
+		}
+		if c, _ := r.read(); c != before {
+			r.Error("rehearsing changed what readers see")
+		}
+		r.works("rehearsed:", before, true)
+	}
+	number := observe().Turn + 1
+	number = max(number, 2)
+	staged := r.do(stage, number)
+	if _, ok := r.open(Rotation).(target.Observer); ok {
+		if seen := observe(); seen.Version != staged.Version || seen.Turn != staged.Turn || seen.Location != staged.Location {
+			r.Errorf("observed %+v, staging gave %+v", seen, staged)
+		}
+	}
+	published := r.do(publish, number)
+	if w, ok := r.open(Rotation).(target.Witness); ok {
+		seen, err := w.Sessions(ctx, target.Turn{Number: number, Rotation: Rotation})
+		if err != nil {
+			r.Errorf("asking for sessions: %v", err)
+		}
+		r.note(seen.Partial)
+	}
+	if _, ok := r.open(Rotation).(target.Observer); ok {
+		if seen := observe(); seen.Version != published.Version || !seen.Changed.Equal(published.Changed) {
+			r.Errorf("observed %+v, publishing gave %+v", seen, published)
+		}
+	}
+}
