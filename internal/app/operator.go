@@ -8,6 +8,6 @@ import (
 
 // RunOperator runs the operator, with every provider there is, until ctx ends.
 func RunOperator(ctx context.Context, cfg operator.Config) error {
-	cfg.Providers = providers()
+	cfg.Providers, cfg.Targets = providers(), targets()
 	return operator.Run(ctx, cfg)
 }

@@ -9,6 +9,10 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/provider"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/fake"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/vault"
+	"github.com/strongkeep/strongkeep/internal/kube/rotate/target"
+	databasetarget "github.com/strongkeep/strongkeep/internal/kube/rotate/target/database"
+	kvtarget "github.com/strongkeep/strongkeep/internal/kube/rotate/target/kv"
+	"github.com/strongkeep/strongkeep/internal/kube/rotate/target/manual"
 	"github.com/strongkeep/strongkeep/internal/vault/audit"
 	"github.com/strongkeep/strongkeep/internal/vault/audit/file"
 	"github.com/strongkeep/strongkeep/internal/vault/audit/socket"
@@ -157,6 +161,15 @@ func seals(c *ServerConfig) ([]seal.Wrapper, error) {
 		wrappers = append(wrappers, key)
 	}
 	return wrappers, nil
+}
+
+// targets are what a Rotation can turn, by their key under spec.target.
+func targets() map[string]target.Kind {
+	return map[string]target.Kind{
+		"database": databasetarget.Kind{},
+		"kv":       kvtarget.Kind{},
+		"manual":   manual.Kind{},
+	}
 }
 
 // providers are the external stores that a SecretStore can name, by their key

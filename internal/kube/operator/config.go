@@ -11,6 +11,7 @@ import (
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/provider"
+	"github.com/strongkeep/strongkeep/internal/kube/rotate/target"
 	"github.com/strongkeep/strongkeep/internal/kube/template"
 )
 
@@ -19,6 +20,8 @@ import (
 type Config struct {
 	// Providers by their key under spec.provider.
 	Providers map[string]provider.Provider
+	// Targets are what Rotations can turn, by their key under spec.target.
+	Targets map[string]target.Kind
 
 	// REST reaches the API server. When nil, Kubeconfig is read, or without one
 	// the pod's own ServiceAccount used. Its QPS limit is taken off: the API

@@ -51,8 +51,6 @@ func kindOf(status int) errs.Kind {
 		return errs.Denied
 	case http.StatusNotFound:
 		return errs.NotExist
-	case http.StatusConflict:
-		return errs.Conflict
 	case http.StatusMethodNotAllowed:
 		return errs.Unsupported
 	case http.StatusConflict: // of routes that are Strongkeep's own

@@ -76,14 +76,14 @@ func (r role) state(raw json.RawMessage) (target.State, error) {
 	var s struct {
 		Turn      int64       `json:"turn"`
 		Version   json.Number `json:"version"`
-		Published *time.Time  `json:"last_rotation"`
+		Published string      `json:"last_rotation"`
 	}
 	if json.Unmarshal(raw, &s) != nil {
 		return target.State{}, errs.Newf(errs.Invalid, "%q answers as no database engine of Strongkeep does: check the target's mount", r.at("state"))
 	}
 	out := target.State{Location: r.vault.Locate(r.mount + "/alternating-creds/" + r.name), Version: s.Version.String(), Turn: s.Turn}
-	if s.Published != nil && out.Version != "" {
-		out.Changed = *s.Published
+	if at, err := time.Parse(time.RFC3339, s.Published); err == nil {
+		out.Changed = at
 	}
 	return out, nil
 }

@@ -39,11 +39,13 @@ type record struct {
 	Step   step   `json:"step"`
 	// First: nothing was published before.
 	First bool `json:"first,omitempty"`
-	// Base is the version that readers saw when the turn was staged.
+	// Base is the first version that may hold the old one: that which readers saw
+	// when the turn was staged or, where turns before it went back, the first of them.
 	Base     int64    `json:"base,omitempty"`
 	New, Old Values   `json:"-"`
 	Until    []string `json:"until,omitempty"`
-	// Sides says of versions from Base on whose values they hold.
+	// Sides says of versions from Base on whose values they hold; gone for those
+	// that were destroyed.
 	Sides map[int64]string `json:"sides,omitempty"`
 	// Intent is a write of a side that was begun: it may have happened, or may yet.
 	Intent    *intent           `json:"intent,omitempty"`
@@ -75,8 +77,20 @@ func (r *record) over() bool { return r.Turn == 0 || r.Step == retired || r.Step
 
 // end forgets what the turn no longer needs.
 func (r *record) end(s step) {
-	*r = record{Format: 1, Turn: r.Turn, Holder: r.Holder, Step: s, version: r.version}
+	next := record{Format: 1, Turn: r.Turn, Holder: r.Holder, Step: s, version: r.version}
+	if s == discarded { // the old one is still in force, and where else it is must be known when it goes
+		next.Base, next.Sides = r.Base, r.Sides
+		for version, side := range next.Sides {
+			if side == target.New.String() {
+				next.Sides[version] = gone
+			}
+		}
+	}
+	*r = next
 }
+
+// gone is the side of a version that holds nothing any more.
+const gone = "gone"
 
 // holds returns the versions of a side.
 func (r *record) holds(side target.Side) []int64 {

@@ -2,6 +2,7 @@ package shelf
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strconv"
 
@@ -32,6 +33,9 @@ func New(vault target.Vault, at v1alpha1.KVPath) (*Shelf, error) {
 	}
 	return &Shelf{vault: vault, live: kv{vault, mount, path}, record: kv{vault, mount, Prefix + path}}, nil
 }
+
+// maxVersions is how many versions a vault keeps at most.
+const maxVersions = 400
 
 // Draft is what a kind makes a new credential from.
 type Draft struct {
@@ -75,6 +79,10 @@ func (s *Shelf) Stage(ctx context.Context, t target.Turn, make func(context.Cont
 		next := &record{
 			Format: 1, Turn: t.Number, Holder: t.Rotation, Step: staged, First: live.values == nil, Base: live.version,
 			New: made.Values, Old: live.values.of(made.Values), Until: made.Until, Notes: made.Notes, Sides: map[int64]string{}, version: r.version,
+		}
+		if r.Base > 0 && r.Sides != nil && live.values != nil {
+			next.Base, next.Sides = max(r.Base, live.version-maxVersions), r.Sides
+			maps.DeleteFunc(next.Sides, func(version int64, _ string) bool { return version < next.Base })
 		}
 		if live.values != nil {
 			next.Sides[live.version] = target.Old.String()

@@ -17,6 +17,9 @@ type faults struct {
 	hit    bool
 }
 
+// maxRequests bounds those of one turn.
+const maxRequests = 200
+
 type faulty struct {
 	target.Vault
 	*faults
@@ -42,13 +45,15 @@ func testFaults(r *run) {
 	ways := [][]act{
 		{stage, publish, closing, retire},
 		{stage, publish, closing, reopen, restore, discard},
-		{stage, discard},
 	}
 	number := int64(1)
 	old := r.turn(number)
 	for _, way := range ways {
 		for _, behind := range []bool{false, true} {
 			for at := 0; ; at++ {
+				if at == maxRequests {
+					r.Fatalf("a turn of %v makes over %d requests", way, maxRequests)
+				}
 				number++
 				r.faults = &faults{at: at, behind: behind}
 				r.goWay(way, number)

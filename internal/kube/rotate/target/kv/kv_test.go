@@ -1,0 +1,245 @@
+package kv_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/strongkeep/strongkeep/api/v1alpha1"
+	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/kube/rotate/target"
+	"github.com/strongkeep/strongkeep/internal/kube/rotate/target/kv"
+	"github.com/strongkeep/strongkeep/internal/kube/rotate/target/targettest"
+	"github.com/strongkeep/strongkeep/internal/kube/rotate/target/targettest/invault"
+)
+
+func spec(generate ...v1alpha1.Generated) v1alpha1.Target {
+	return v1alpha1.Target{KV: &v1alpha1.KVTarget{KVPath: v1alpha1.KVPath{Path: "my-app/signing"}, Generate: generate}}
+}
+
+func start(t *testing.T) *invault.Path { return invault.Start(t, "my-app/signing", "password") }
+
+func fixture(t *testing.T, p *invault.Path, s v1alpha1.Target) targettest.Fixture {
+	return targettest.Fixture{Kind: kv.Kind{}, Config: target.Config{Spec: s, Vault: p.Login(t)}, Read: p.Read, Works: p.Works, Logs: p.Logs}
+}
+
+func put(t *testing.T, p *invault.Path, data map[string]any) {
+	t.Helper()
+	if _, err := p.KVv2("secret").Put(context.Background(), p.Path, data); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestConformance(t *testing.T) {
+	t.Run("nothing before", func(t *testing.T) {
+		targettest.Run(t, func(t *testing.T) targettest.Fixture {
+			return fixture(t, start(t), spec(v1alpha1.Generated{Property: "password"}))
+		})
+	})
+	t.Run("with the previous one", func(t *testing.T) {
+		targettest.Run(t, func(t *testing.T) targettest.Fixture {
+			p := start(t)
+			put(t, p, map[string]any{"password": "canary-by-hand", "user": "app"})
+			return fixture(t, p, spec(v1alpha1.Generated{Property: "password", Previous: "previousPassword"}))
+		})
+	})
+}
+
+// turn is one turn of a path.
+type turn struct {
+	*testing.T
+	p  *invault.Path
+	to target.Target
+	n  int64
+}
+
+func (r *turn) acts(acts ...string) {
+	r.Helper()
+	now := target.Turn{Number: r.n, Rotation: "team/r"}
+	for _, act := range acts {
+		var err error
+		switch act {
+		case "stage":
+			_, err = r.to.Stage(r.Context(), now)
+		case "publish":
+			_, err = r.to.Publish(r.Context(), now, target.New)
+		case "restore":
+			_, err = r.to.Publish(r.Context(), now, target.Old)
+		case "close":
+			err = r.to.Close(r.Context(), now)
+		case "reopen":
+			err = r.to.Reopen(r.Context(), now)
+		case "retire":
+			err = r.to.Retire(r.Context(), now, target.Old)
+		case "discard":
+			err = r.to.Retire(r.Context(), now, target.New)
+		}
+		if err != nil {
+			r.Fatalf("turn %d: %s: %v", r.n, act, err)
+		}
+	}
+}
+
+func (r *turn) data() map[string]any {
+	r.Helper()
+	s, err := r.p.KVv2("secret").Get(context.Background(), r.p.Path)
+	if err != nil {
+		r.Fatal(err)
+	}
+	return s.Data
+}
+
+func newTurn(t *testing.T, s v1alpha1.Target) *turn {
+	t.Helper()
+	p := start(t)
+	made, err := kv.Kind{}.Open(target.Config{Spec: s, Vault: p.Login(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &turn{t, p, made, 1}
+}
+
+// Keys that are not named stay as they are, whoever writes them and when, in
+// every direction.
+func TestOtherKeysStay(t *testing.T) {
+	r := newTurn(t, spec(v1alpha1.Generated{Property: "password", Previous: "before"}))
+	put(t, r.p, map[string]any{"password": "by-hand", "user": "app", "port": 5432})
+	r.acts("stage")
+	put(t, r.p, map[string]any{"password": "by-hand", "user": "app", "port": 5433}) // by a person, meanwhile
+	r.acts("publish")
+	d := r.data()
+	if d["user"] != "app" || fmt.Sprint(d["port"]) != "5433" || d["password"] == "by-hand" || d["before"] != "by-hand" {
+		t.Errorf("published: %d keys, user %v, port %v", len(d), d["user"], d["port"])
+	}
+	d["user"] = "app2"
+	put(t, r.p, d)
+	r.acts("close")
+	for _, s := range r.p.Versions(t) {
+		if s.Data["password"] == "by-hand" {
+			t.Errorf("closed, version %d still has the old one", s.VersionMetadata.Version)
+		}
+	}
+	r.acts("reopen", "restore")
+	if d = r.data(); d["password"] != "by-hand" || d["before"] != nil || d["user"] != "app2" || fmt.Sprint(d["port"]) != "5433" {
+		t.Errorf("restored: %d keys, user %v, port %v, before %v", len(d), d["user"], d["port"], d["before"] != nil)
+	}
+	r.acts("publish", "close", "retire")
+	d = r.data()
+	if d["user"] != "app2" || d["before"] != nil || d["password"] == "by-hand" {
+		t.Errorf("retired: %d keys, user %v, before %v", len(d), d["user"], d["before"] != nil)
+	}
+	for _, s := range r.p.Versions(t) {
+		if strings.Contains(fmt.Sprint(s.Data), "by-hand") {
+			t.Errorf("retired, version %d still has the old one", s.VersionMetadata.Version)
+		}
+	}
+}
+
+// What a turn has remembered is gone with its end: the record holds no value, and
+// no version of it before does.
+func TestRecordForgets(t *testing.T) {
+	r := newTurn(t, spec(v1alpha1.Generated{Property: "password"}))
+	put(t, r.p, map[string]any{"password": "by-hand"})
+	record := invault.Path{Vault: r.p.Vault, Path: "strongkeep-staged/" + r.p.Path}
+	r.acts("stage")
+	if all := record.Versions(t); len(all) != 1 || !strings.Contains(fmt.Sprint(all[0].Data), "by-hand") {
+		t.Errorf("staged: %d versions of the record", len(all))
+	}
+	if seen := fmt.Sprint(r.data()); strings.Contains(seen, "new") || !strings.Contains(seen, "by-hand") {
+		t.Error("staging changed what readers see")
+	}
+	r.acts("publish")
+	fresh := fmt.Sprint(r.data()["password"])
+	r.acts("close", "retire")
+	for _, s := range record.Versions(t) {
+		if text := fmt.Sprint(s.Data); strings.Contains(text, "by-hand") || strings.Contains(text, fresh) {
+			t.Errorf("version %d of the record holds a value", s.VersionMetadata.Version)
+		}
+	}
+	if all := record.Versions(t); len(all) != 1 {
+		t.Errorf("%d versions of the record", len(all))
+	}
+}
+
+// A write that was sent late, by who was stopped in the midst of publishing, is
+// refused: whoever went back meanwhile wrote over the version that it names.
+func TestLateWriteIsVoid(t *testing.T) {
+	r := newTurn(t, spec(v1alpha1.Generated{Property: "password"}))
+	put(t, r.p, map[string]any{"password": "by-hand"})
+	slow := &held{Vault: r.p.Login(t), at: "secret/data/" + r.p.Path}
+	stopped, err := kv.Kind{}.Open(target.Config{Spec: spec(v1alpha1.Generated{Property: "password"}), Vault: slow})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.acts("stage")
+	if _, err := stopped.Publish(t.Context(), target.Turn{Number: 1, Rotation: "team/r"}, target.New); !errs.Is(err, errs.Unavailable) {
+		t.Fatalf("the stopped operator: %v", err)
+	}
+	r.acts("restore", "discard")
+	if err := slow.send(t.Context()); !errs.Is(err, errs.Invalid) {
+		t.Errorf("the late write: %v, want a version that is not current", err)
+	}
+	if d := r.data(); d["password"] != "by-hand" {
+		t.Error("the late write was taken")
+	}
+}
+
+func TestPasswordPolicies(t *testing.T) {
+	r := newTurn(t, spec(v1alpha1.Generated{Property: "pin", PasswordPolicy: "digits"}, v1alpha1.Generated{Property: "password", Length: ptr(64)}))
+	now := target.Turn{Number: 1, Rotation: "team/r"}
+	if _, err := r.to.Stage(t.Context(), now); err == nil || !strings.Contains(err.Error(), `digits`) {
+		t.Errorf("without the policy: %v", err)
+	}
+	if _, err := r.p.Logical().Write("sys/policies/password/digits", map[string]any{"policy": `length = 20
+rule "charset" { charset = "0123456789" }`}); err != nil {
+		t.Fatal(err)
+	}
+	lines, err := r.to.(target.Rehearser).Rehearse(t.Context(), now)
+	if err != nil || !strings.Contains(strings.Join(lines, "\n"), "20 bytes") {
+		t.Errorf("%q, %v", lines, err)
+	}
+	r.acts("stage", "publish")
+	d := r.data()
+	if pin := fmt.Sprint(d["pin"]); len(pin) != 20 || strings.Trim(pin, "0123456789") != "" {
+		t.Errorf("a pin of %d bytes", len(pin))
+	}
+	if password := fmt.Sprint(d["password"]); len(password) != 64 {
+		t.Errorf("a password of %d bytes", len(password))
+	}
+}
+
+func TestRehearseFindsWhatIsMissing(t *testing.T) {
+	p := start(t)
+	poor := invault.Open(t, p.Vault, p.Policy("poor", strings.Replace(invault.Policy(p.Path), `path "secret/destroy/`, `path "elsewhere/`, 1)))
+	made, err := kv.Kind{}.Open(target.Config{Spec: spec(v1alpha1.Generated{Property: "password"}), Vault: poor})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = made.(target.Rehearser).Rehearse(t.Context(), target.Turn{Number: 1, Rotation: "team/r"})
+	if !errs.Is(err, errs.Denied) || !strings.Contains(err.Error(), `update on "secret/destroy/my-app/signing"`) {
+		t.Errorf("%v, want what is missing", err)
+	}
+}
+
+func TestBadSpecs(t *testing.T) {
+	for want, s := range map[string]v1alpha1.Target{
+		"spec.target.kv is missing":  {},
+		"at least one property":      spec(),
+		"property is missing":        spec(v1alpha1.Generated{}),
+		"named twice":                spec(v1alpha1.Generated{Property: "a"}, v1alpha1.Generated{Property: "b", Previous: "a"}),
+		"leave length out":           spec(v1alpha1.Generated{Property: "a", PasswordPolicy: "p", Length: ptr(20)}),
+		"from 16 to 1024":            spec(v1alpha1.Generated{Property: "a", Length: ptr(15)}),
+		"not the name of a password": spec(v1alpha1.Generated{Property: "a", PasswordPolicy: "../x"}),
+		"Strongkeep's own":           {KV: &v1alpha1.KVTarget{KVPath: v1alpha1.KVPath{Path: "strongkeep-staged/x"}, Generate: []v1alpha1.Generated{{Property: "a"}}}},
+		`path "a/../b" is not`:       {KV: &v1alpha1.KVTarget{KVPath: v1alpha1.KVPath{Path: "a/../b"}, Generate: []v1alpha1.Generated{{Property: "a"}}}},
+		`mount "a//b" is not`:        {KV: &v1alpha1.KVTarget{KVPath: v1alpha1.KVPath{Mount: "a//b", Path: "x"}, Generate: []v1alpha1.Generated{{Property: "a"}}}},
+		`path "" is not`:             {KV: &v1alpha1.KVTarget{Generate: []v1alpha1.Generated{{Property: "a"}}}},
+	} {
+		if _, err := (kv.Kind{}).Open(target.Config{Spec: s}); !errs.Is(err, errs.Invalid) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v (%v), want invalid with %q", err, errs.KindOf(err), want)
+		}
+	}
+}
+
+func ptr(n int32) *int32 { return &n }
