@@ -72,10 +72,10 @@ const (
 	nextStatus  = "strongkeep rotation status " + rotation
 	nextStart   = "strongkeep rotation start " + rotation
 	nextApprove = "strongkeep rotation approve " + rotation
-	nextAccept  = "strongkeep rotation approve " + rotation + " --accept-unproven"
+	nextAccept  = "strongkeep rotation accept-unproven " + rotation
 	nextResume  = "strongkeep rotation resume " + rotation
 	nextProvide = "strongkeep rotation provide " + rotation
-	nextRetired = "strongkeep rotation retired " + rotation
+	nextRetired = "strongkeep rotation confirm-retired " + rotation
 
 	nextUnpause = "kubectl patch rotation.strongkeep.io " + rotation + ` --type=merge -p '{"spec":{"suspend":false}}'`
 	nextShow    = "kubectl describe rotation.strongkeep.io " + rotation

@@ -217,7 +217,7 @@ func (w *world) roll() {
 		if l.crashed && l.to == l.secret.holds {
 			continue // it is tried, and crashes
 		}
-		if !w.gate(w).Open && w.turn.Phase == v1alpha1.PhaseRolling && w.turn.Cause != CauseLeak {
+		if !w.gate(w).Open && w.turn.Phase == v1alpha1.PhaseRolling && w.turn.Cause != CauseLeak && !w.asks.Leaked {
 			w.breach("restarting %s outside the window", l.name)
 		}
 		l.rolling, l.to, l.until = true, l.secret.holds, w.mono+l.takes
