@@ -30,6 +30,9 @@ type ledger struct {
 	mount  string
 }
 
+// unverified is the exit code of what is not as it was signed, as `audit verify` has it.
+const unverified = session.Exit(10)
+
 // envelopeOf is what the engine answers of one statement.
 type envelopeOf struct {
 	Envelope json.RawMessage `json:"envelope"`
@@ -275,7 +278,8 @@ func (x *commands) verify() *cobra.Command {
 func (x *commands) show(keys attest.Keys, chain [][]byte) error {
 	all, err := attest.VerifyChain(keys, chain)
 	if err != nil {
-		return errs.Newf(errs.Invalid, "the statements do not verify: %w", err)
+		_, _ = fmt.Fprintln(x.Env.Stderr, "Error: the statements do not verify:", err)
+		return unverified
 	}
 	last := all[len(all)-1]
 	if x.Format != "table" || x.Field != "" {
