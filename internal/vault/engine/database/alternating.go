@@ -67,14 +67,10 @@ func (e *Engine) writeAlternating(ctx context.Context, tx engine.Tx, req *engine
 	if !c.Allows(name) {
 		return notAllowed(name), nil
 	}
-	err = e.fitAlternating(c, r)
-	if err == nil {
-		err = e.claimAll(ctx, tx, r, c, had)
+	if err := e.fitAlternating(ctx, c, r); err != nil {
+		return nil, err
 	}
-	if err == nil && old == nil && r.Live != nil {
-		err = e.proveImport(ctx, c, r.Live)
-	}
-	if err != nil {
+	if err := e.claimAll(ctx, tx, r, c, had); err != nil {
 		return nil, err
 	}
 	emit(tx, req, "alternating-role-"+req.Operation.String(), name)
@@ -112,8 +108,9 @@ func applyAlternating(r *alternating.Role, req *engine.Request, creating bool) e
 }
 
 // fitAlternating is an error if the connection's kind of database cannot do what
-// the role wants. Nothing is connected to.
-func (e *Engine) fitAlternating(c *connection.Connection, r *alternating.Role) error {
+// the role wants, or if a role that is being made is given a password that does not
+// work. Otherwise nothing is connected to.
+func (e *Engine) fitAlternating(ctx context.Context, c *connection.Connection, r *alternating.Role) error {
 	kind, err := e.servers.Kind(c.Plugin)
 	if err != nil {
 		return err
@@ -128,14 +125,12 @@ func (e *Engine) fitAlternating(c *connection.Connection, r *alternating.Role) e
 		return err
 	}
 	defer db.Close()
-	return alternating.Able(db, r.Overlap)
-}
-
-// proveImport logs in with what a role that is being made is said to have.
-func (e *Engine) proveImport(ctx context.Context, c *connection.Connection, live *alternating.Credential) error {
+	if err := alternating.Able(db, r.Overlap); err != nil || r.Turn > 0 || r.Live == nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeout(ctx, driver.LoginTimeout)
 	defer cancel()
-	if err := e.servers.At(c).Login(ctx, live.Username, live.Password); err != nil {
+	if err := e.servers.At(c).Login(ctx, r.Live.Username, r.Live.Password); err != nil {
 		return errs.Newf(errs.KindOf(err), "password is to be what the first of usernames logs in with now, but a login fails: %w", err)
 	}
 	return nil
@@ -231,7 +226,11 @@ func (e *Engine) act(verb alternating.Verb) engine.Handler {
 				return nil, err
 			}
 		}
-		res := &engine.Response{Data: r.ShowState(engine.NewObject()).Value()}
+		then := r
+		if asked.CarryOut { // if that fails, its error is the answer
+			then = r.CarriedOut(req.Time)
+		}
+		res := &engine.Response{Data: then.ShowState(engine.NewObject()).Value()}
 		if asked.Note != "" {
 			res.Warnings = []string{asked.Note}
 		}

@@ -82,7 +82,9 @@ func TestWireTurn(t *testing.T) {
 		t.Errorf("closing nothing: %v", s.Warnings)
 	}
 	must(1, "retire old")
-	must(2, "stage")
+	if s := must(2, "stage"); s.Data["step"] != "staged" || s.Data["version"] != json.Number("1") || s.Data["published"] != "old" || s.Data["new_username"] != "orders_b" {
+		t.Errorf("the answer to stage: %v", s.Data)
+	}
 	v.Restart()
 	v.Unseal()
 	operator, reader = v.NewClient(tokens[0]), v.NewClient(tokens[1]) // it listens elsewhere now
@@ -102,7 +104,9 @@ func TestWireTurn(t *testing.T) {
 	if status(err) != http.StatusConflict || !strings.Contains(err.Error(), "turned by apps/orders") {
 		t.Errorf("another holder: %v", err)
 	}
-	must(2, "publish new", "close", "reopen", "close", "retire old")
+	if s := must(2, "publish new", "close", "reopen", "close", "retire old"); s.Data["step"] != "done" || s.Data["old_username"] != "orders_a" {
+		t.Errorf("the answer to retire: %v", s.Data)
+	}
 	s, err := reader.Logical().Read("database/alternating-creds/orders")
 	if err != nil || s == nil || s.Data["version"] != json.Number("2") || s.Data["rotation"] != "apps/orders" || s.Data["last_rotation"] == "" || s.LeaseID != "" || len(s.Data) != 5 {
 		t.Fatalf("alternating-creds: %v, %v", s, err)

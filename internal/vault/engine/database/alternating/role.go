@@ -3,6 +3,7 @@ package alternating
 import (
 	"context"
 	"encoding/json"
+	"regexp"
 	"slices"
 	"time"
 
@@ -150,6 +151,8 @@ func (r *Role) next() string {
 // Makes reports whether turns make and remove users.
 func (r *Role) Makes() bool { return len(r.Creation) > 0 }
 
+var expiration = regexp.MustCompile(`\{\{ *expiration *\}\}`)
+
 // Check is an error of kind Invalid if a person cannot mean the settings.
 func (s *Settings) Check() error { //nolint:cyclop // a flat list of conditions
 	switch {
@@ -167,6 +170,8 @@ func (s *Settings) Check() error { //nolint:cyclop // a flat list of conditions
 		return errs.New(errs.Invalid, "with overlap=passwords the user stays, and statements have no meaning: leave creation_statements, revocation_statements and rotation_statements out")
 	case len(s.Revocation) > 0 && len(s.Creation) == 0:
 		return errs.New(errs.Invalid, "revocation_statements without creation_statements would remove a user that no turn could make again: give both, or neither")
+	case slices.ContainsFunc(s.Creation, expiration.MatchString):
+		return errs.New(errs.Invalid, "creation_statements name {{expiration}}, which a user that alternates has not: it lasts until it is retired; leave VALID UNTIL out")
 	case len(s.Statements) > 0 && len(s.Creation) > 0:
 		return errs.New(errs.Invalid, "rotation_statements set the password of a user who is there, and creation_statements make one: give either")
 	}

@@ -275,6 +275,13 @@ func (r *Role) retireNew(a Act) (Asked, error) {
 	return r.enter(RetiringNew, a.Now)
 }
 
+// CarriedOut returns the role as it is once its step has been carried out.
+func (r *Role) CarriedOut(now time.Time) *Role {
+	then := *r
+	then.finish(now)
+	return &then
+}
+
 // finish notes that the present step was carried out.
 func (r *Role) finish(now time.Time) {
 	next, ok := r.Step.carriedOut()

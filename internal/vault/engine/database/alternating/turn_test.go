@@ -217,6 +217,7 @@ func TestChange(t *testing.T) {
 		"passwords of two":         {two(), with(func(s *Settings) { s.Overlap = Passwords }), "one name"},
 		"passwords and statements": {two(), Settings{DB: "db", Usernames: []string{"a"}, Overlap: Passwords, Creation: made}, "no meaning"},
 		"removing only":            {two(), with(func(s *Settings) { s.Revocation = made }), "without creation_statements"},
+		"an expiration":            {two(), with(func(s *Settings) { s.Creation = []string{"x", "until '{{ expiration }}'"} }), "VALID UNTIL"},
 		"making and setting":       {two(), with(func(s *Settings) { s.Creation, s.Statements = made, made }), "give either"},
 		"another connection":       {at(t, Done, NewSide), with(func(s *Settings) { s.DB = "x" }), "cannot be changed"},
 		"users under way":          {at(t, Staged, OldSide), with(func(s *Settings) { s.Usernames[1] = "c" }), "under way"},
