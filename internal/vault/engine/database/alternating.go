@@ -108,7 +108,7 @@ func applyAlternating(r *alternating.Role, req *engine.Request, creating bool) e
 }
 
 // fitAlternating is an error if the connection's kind of database cannot do what
-// the role wants, or if a role that is being made is given a password that does not
+// the role wants, or if what a role took over before its first turn does not
 // work. Otherwise nothing is connected to.
 func (e *Engine) fitAlternating(ctx context.Context, c *connection.Connection, r *alternating.Role) error {
 	kind, err := e.servers.Kind(c.Plugin)
