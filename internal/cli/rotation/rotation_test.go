@@ -472,3 +472,44 @@ func TestProvide(t *testing.T) {
 		t.Error("the Rotation holds the key")
 	}
 }
+
+// The report has Rotations, fed Secrets and those of a class, and never a value.
+func TestReport(t *testing.T) {
+	const canary = "canary-77c1"
+	u := newUser(t)
+	old := metav1.NewTime(time.Now().Add(-400 * 24 * time.Hour))
+	r := rotation(t, func(r *v1alpha1.Rotation) {
+		at(v1alpha1.PhaseIdle, 3)(r)
+		r.Labels = map[string]string{"strongkeep.io/owner": "payments"}
+		r.Status.PublishedAt, r.Status.LastDone = &old, &old
+	})
+	age := metav1.Duration{Duration: 90 * 24 * time.Hour}
+	p := &v1alpha1.RotationPolicy{ObjectMeta: metav1.ObjectMeta{Name: r.Namespace}, Spec: v1alpha1.RotationPolicySpec{
+		NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{corev1.LabelMetadataName: r.Namespace}},
+		Classes:           []v1alpha1.CredentialClass{{Name: "database", MaxAge: &age}, {Name: "tls", MaxAge: &age, SecretTypes: []string{"example.com/key"}}},
+	}}
+	key := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: r.Namespace, Name: "key"}, Type: "example.com/key", StringData: map[string]string{"k": canary}}
+	other := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: r.Namespace, Name: "other"}, StringData: map[string]string{"k": canary}}
+	for _, o := range []client.Object{p, key, other} {
+		if err := testClient.Create(t.Context(), o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	out := u.does("rotation", "report", "-n="+r.Namespace)
+	for _, want := range []string{"payments", "400d", "90d", "key", "2 credentials: 1 overdue"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("no %q in:\n%s", want, out)
+		}
+	}
+	if strings.Contains(out, "other") || strings.Contains(out, canary) {
+		t.Errorf("too much in:\n%s", out)
+	}
+	var rows bytes.Buffer
+	if code, complaint := u.into(t.Context(), &rows, "rotation", "report", "-n="+r.Namespace, "-overdue", "-fail-overdue", "-csv"); code != 10 || strings.Count(rows.String(), "\n") != 2 {
+		t.Errorf("exit code %d, %s, %s", code, complaint, rows.String())
+	}
+	var all struct{ Credentials []map[string]any }
+	if err := json.Unmarshal([]byte(u.does("rotation", "report", "-A", "-o=json")), &all); err != nil || len(all.Credentials) < 2 {
+		t.Errorf("%v, %d rows", err, len(all.Credentials))
+	}
+}
