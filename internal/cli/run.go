@@ -52,6 +52,10 @@ used, elsewhere a kubeconfig. "strongkeep operator rbac" prints the rights neede
 	f.IntVar(&cfg.Concurrency, "concurrency", 0, "ExternalSecrets worked on at once (default 32)")
 	f.IntVar(&cfg.StoreConcurrency, "store-concurrency", 0, "calls to one store under way at once (default 16)")
 	f.DurationVar(&cfg.StoreInterval, "store-interval", 0, "how often stores are checked (default 5m)")
+	f.BoolVar(&cfg.NoRotation, "no-rotation", false, "leave Rotations alone")
+	f.IntVar(&cfg.Turns, "rotation-turns", 0, "Rotations whose consumers may be touched at once (default 10)")
+	f.IntVar(&cfg.Rollouts, "rollouts", 0, "workloads that may be restarted at once in the cluster (default 20)")
+	f.StringVar(&cfg.EvidenceMount, "evidence-mount", "", "where vaults have their evidence engine, for signed statements (default \"evidence\")")
 	f.BoolVar(&cfg.LeaderElection, "leader-election", false, "let one of several operators work")
 	f.StringVar(&cfg.MetricsAddr, "metrics-addr", "", "address of /metrics, 0 for none (default :8080)")
 	f.StringVar(&cfg.HealthAddr, "health-addr", "", "address of /healthz and /readyz, 0 for none (default :8082)")
@@ -76,12 +80,12 @@ func (a *app) fromEnvironment(f *pflag.FlagSet) (err error) {
 // operatorRBAC prints the rights that the operator needs, no more.
 func (a *app) operatorRBAC() *cobra.Command {
 	var o rbac.Options
-	noClusterStores := false
+	noClusterStores, noRotation := false, false
 	c := &cobra.Command{
 		Use: "rbac", Short: "Print the roles that the operator needs, each rule with its reason", Args: session.Args(0, 0),
 		Example: "  strongkeep operator rbac -namespaces=payments,shop | kubectl apply -f -",
 		RunE: func(*cobra.Command, []string) error {
-			o.ClusterStores = !noClusterStores
+			o.ClusterStores, o.Rotation = !noClusterStores, !noRotation
 			out, err := rbac.YAML(o)
 			if err != nil {
 				return errs.Newf(errs.Internal, "rendering the roles: %w", err)
@@ -94,6 +98,7 @@ func (a *app) operatorRBAC() *cobra.Command {
 	f.StringSliceVar(&o.Namespaces, "namespaces", nil, "roles for these namespaces only (default: a ClusterRole)")
 	f.StringSliceVar(&o.CredentialNamespaces, "credential-namespaces", nil, "further namespaces that ClusterSecretStores take credentials from")
 	f.BoolVar(&noClusterStores, "no-cluster-stores", false, "without the rights for ClusterSecretStores")
+	f.BoolVar(&noRotation, "no-rotation", false, "without the rights for Rotations")
 	f.BoolVar(&o.LeaderElection, "leader-election", false, "with the rights for leader election")
 	f.StringVar(&o.Namespace, "own-namespace", "", "namespace of the operator (default strongkeep-system)")
 	f.StringVar(&o.ServiceAccount, "service-account", "", "its ServiceAccount (default strongkeep-operator)")

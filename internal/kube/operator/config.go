@@ -48,6 +48,14 @@ type Config struct {
 	// TemplateLimits bound templates; see template.Limits.
 	TemplateLimits template.Limits
 
+	// NoRotation leaves Rotations alone.
+	NoRotation bool
+	// Turns is how many Rotations may be past Staged at once, 10; Rollouts how many
+	// workloads may be restarted at once in the cluster, 20.
+	Turns, Rollouts int
+	// EvidenceMount is where each vault's evidence engine is mounted; "evidence".
+	EvidenceMount string
+
 	// LeaderElection makes one of several operators work.
 	LeaderElection bool
 

@@ -8,6 +8,7 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/google/uuid"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	coordinationv1 "k8s.io/client-go/kubernetes/typed/coordination/v1"
@@ -19,13 +20,17 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
+	"github.com/strongkeep/strongkeep/api/v1alpha1"
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/externalsecret"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/rbac"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/rotation"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/secretstore"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/stores"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/subscribe"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/target"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/session"
+	"github.com/strongkeep/strongkeep/internal/kube/rotate/controller"
 )
 
 // Run runs the operator until ctx ends.
@@ -68,7 +73,7 @@ func Run(ctx context.Context, cfg Config) error {
 
 func newManager(cfg Config) (ctrl.Manager, error) {
 	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, v1.AddToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, v1.AddToScheme, rotation.AddToScheme} {
 		if err := add(scheme); err != nil {
 			return nil, err
 		}
@@ -169,6 +174,9 @@ func (p parts) setup(ctx context.Context) error {
 	if !p.cfg.NoClusterStores {
 		kinds = append(kinds, v1.KindClusterSecretStore)
 	}
+	if err := p.setupRotation(); err != nil {
+		return err
+	}
 	for _, kind := range kinds {
 		r := secretstore.New(secretstore.Config{
 			Kind: kind, Client: p.mgr.GetClient(), Stores: p.pool, Follower: p.hub, Clock: clock.RealClock{},
@@ -179,6 +187,31 @@ func (p parts) setup(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// setupRotation starts what turns credentials, where the cluster has such objects.
+func (p parts) setupRotation() error {
+	if p.cfg.NoRotation {
+		return nil
+	}
+	kind := v1alpha1.GroupVersion().WithKind("Rotation")
+	if _, err := p.mgr.GetRESTMapper().RESTMapping(kind.GroupKind(), kind.Version); err != nil {
+		if meta.IsNoMatchError(err) {
+			p.cfg.Log.Warn("nothing is rotated: the cluster has no Rotations; install deploy/crds and start the operator again")
+			return nil
+		}
+		return errs.Newf(errs.Unavailable, "looking for Rotations at the API server: %w", err)
+	}
+	metrics := controller.NewMetrics(clock.RealClock{})
+	if err := p.metrics.registry.Register(metrics); err != nil {
+		return errs.Newf(errs.Internal, "registering the metrics of Rotations: %w", err)
+	}
+	return rotation.Setup(p.mgr, rotation.Config{
+		REST: p.cfg.REST, Targets: p.cfg.Targets, Pool: p.pool, Stores: stores.Lookup{Reader: p.mgr.GetClient(), Class: p.cfg.Class},
+		Cluster: kube{p.mgr.GetAPIReader(), p.mgr.GetClient()}, Key: p.key, Refresh: p.hub.Refresh, Event: p.events.event,
+		Metrics: metrics, Log: p.cfg.Log, Namespaces: p.cfg.Namespaces, NoCluster: p.cfg.NoClusterStores,
+		Turns: p.cfg.Turns, Rollouts: p.cfg.Rollouts, EvidenceMount: p.cfg.EvidenceMount,
+	})
 }
 
 // prepareCaches starts the informers that no controller watches but that

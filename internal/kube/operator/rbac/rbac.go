@@ -1,10 +1,13 @@
 package rbac
 
 import (
+	"slices"
+
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
+	"github.com/strongkeep/strongkeep/api/v1alpha1"
 )
 
 // Options say how the operator runs.
@@ -22,7 +25,7 @@ type Options struct {
 	ClusterStores bool
 	// LeaderElection lets several operators elect one.
 	LeaderElection bool
-	// Rotation lets it find who consumes a credential.
+	// Rotation lets it turn credentials, and so find and restart who consumes them.
 	Rotation bool
 }
 
@@ -100,6 +103,35 @@ func consumers() []Rule {
 	}
 }
 
+// rotation returns what turning credentials needs in each namespace worked in,
+// beside working and consumers. Nothing there lets it read what pods hold, or run
+// anything in them.
+func rotation() []Rule {
+	return []Rule{
+		rule("to see what is to be rotated, read anew before each step", v1alpha1.Group, "rotations", "get", "list", "watch"),
+		rule("to announce each step, and to say what came of it", v1alpha1.Group, "rotations/status", "update"),
+		rule("for the finalizer that is there while a turn is under way, and never else", v1alpha1.Group, "rotations", "patch"),
+		rule("to look at a bare pod; and to mark pods, with rollout method Evict", "", "pods", "get", "patch"),
+		rule("to replace pods within their disruption budgets, with rollout method Evict and for owners that do not replace them", "", "pods/eviction", "create"),
+		rule("to restart by one annotation of the pod template, applied by server-side apply, and to see how far that is", "apps", "deployments", "get", "patch"),
+		rule("to restart in the same way", "apps", "statefulsets", "get", "patch"),
+		rule("to restart in the same way", "apps", "daemonsets", "get", "patch"),
+		rule("to stamp those without an owner before their pods are evicted", "apps", "replicasets", "get", "patch"),
+		rule("to wait for Jobs that run with the old credential", "batch", "jobs", "get"),
+		rule("to stamp what the next run is made of", "batch", "cronjobs", "get", "patch"),
+		rule("to restart in the same way, where Argo Rollouts is installed", "argoproj.io", "rollouts", "patch"),
+		rule("to ask before a restart that takes old pods away before new ones come", "policy", "poddisruptionbudgets", "list"),
+	}
+}
+
+// policies returns what is needed for RotationPolicies. They are not in a namespace.
+func policies() []Rule {
+	return []Rule{
+		rule("to know how old credentials may get", v1alpha1.Group, "rotationpolicies", "list", "watch"),
+		rule("to make the default policy at the first start: creation cannot be limited to a name", v1alpha1.Group, "rotationpolicies", "create"),
+	}
+}
+
 // credentials returns what is needed where only credentials are.
 func credentials() []Rule {
 	return []Rule{
@@ -138,15 +170,20 @@ func Roles(o Options) []Role {
 	roles := []Role{{o.Name, o.Namespace, own(o)}}
 	working := working()
 	if o.Rotation {
-		working = append(working, consumers()...)
+		working = slices.Concat(working, consumers(), rotation())
+	}
+	var cluster []Rule // in no namespace
+	if o.ClusterStores {
+		if o.Rotation {
+			cluster = policies()
+		}
+		cluster = append(cluster, clusterStores()...)
 	}
 	if len(o.Namespaces) == 0 {
-		cluster := Role{Name: o.Name, Rules: working}
 		if o.ClusterStores {
-			rules := clusterStores()
-			cluster.Rules = append(cluster.Rules, rules[:len(rules)-1]...) // events are there already
+			working = append(working, cluster[:len(cluster)-1]...) // events are there already
 		}
-		return append(roles, cluster)
+		return append(roles, Role{Name: o.Name, Rules: working})
 	}
 	for _, ns := range o.Namespaces {
 		roles = append(roles, Role{o.Name + "-sync", ns, working})
@@ -155,7 +192,7 @@ func Roles(o Options) []Role {
 		for _, ns := range o.CredentialNamespaces {
 			roles = append(roles, Role{o.Name + "-credentials", ns, credentials()})
 		}
-		roles = append(roles, Role{Name: o.Name, Rules: clusterStores()})
+		roles = append(roles, Role{Name: o.Name, Rules: cluster})
 	}
 	return roles
 }

@@ -36,8 +36,8 @@ func TestNarrowness(t *testing.T) {
 
 func TestCommittedManifestsAreCurrent(t *testing.T) {
 	for name, o := range map[string]Options{
-		"rbac-cluster.yaml":   {ClusterStores: true, LeaderElection: true},
-		"rbac-namespace.yaml": {Namespaces: []string{"my-app"}, LeaderElection: true},
+		"rbac-cluster.yaml":   {ClusterStores: true, Rotation: true, LeaderElection: true},
+		"rbac-namespace.yaml": {Namespaces: []string{"my-app"}, Rotation: true, LeaderElection: true},
 	} {
 		want, err := YAML(o)
 		if err != nil {

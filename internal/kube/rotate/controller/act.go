@@ -60,6 +60,11 @@ func (r *Reconciler) perform(ctx context.Context, l *look, act rotate.Act, out *
 	case rotate.ActDiscard:
 		return l.target.Retire(ctx, t, target.New)
 	case rotate.ActRecord:
+		if l.rot.Status.First { // there is nothing to remove, but the target's turn ends so
+			if err := l.target.Retire(ctx, t, target.Old); err != nil {
+				return err
+			}
+		}
 		return r.record(ctx, l, out)
 	}
 	return errs.Newf(errs.Internal, "there is no act %q", act)

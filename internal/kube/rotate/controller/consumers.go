@@ -69,9 +69,20 @@ func (r *Reconciler) seeConsumers(ctx context.Context, l *look) {
 	in := r.input(ctx, l)
 	if phase != v1alpha1.PhaseRolling {
 		r.seeSessions(ctx, l)
-		in.Found = r.Prober.Probe(ctx, Question{Rotation: l.name(), Version: in.Version, Graph: l.graph, Sessions: l.sessions})
+		in.Found = r.Prober.Probe(ctx, Question{
+			Rotation: l.name(), Location: l.rot.Status.Location, Version: in.Version, Graph: l.graph, Sessions: l.sessions,
+		})
 	}
 	r.judge(l, in)
+}
+
+// seeOnceMore finds the consumers for the statement of a turn that is over, when
+// this process did not see the old credential being closed. What cannot be asked
+// does not keep the turn from ending.
+func (r *Reconciler) seeOnceMore(ctx context.Context, l *look) {
+	o := l.o
+	r.seeConsumers(ctx, l)
+	l.o = o
 }
 
 func (r *Reconciler) input(ctx context.Context, l *look) evidence.Input {
@@ -255,12 +266,10 @@ func (r *Reconciler) seeSessions(ctx context.Context, l *look) {
 		l.o.Proof.Backend = false // it cannot tell
 		return
 	}
-	l.sessions = &sessions
-	going := sessions.Old
 	if origin(l.o.Turn) == v1alpha1.PhaseRollingBack {
-		going = sessions.New
+		sessions.Old, sessions.New = sessions.New, sessions.Old
 	}
-	l.o.Proof.OldSessions = len(going)
+	l.sessions, l.o.Proof.OldSessions = &sessions, len(sessions.Old)
 }
 
 // judge weighs what is known of each pod.

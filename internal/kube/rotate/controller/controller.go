@@ -23,12 +23,13 @@ type Reconciler struct {
 	Config
 	memories memories
 	slots    slots
+	woken    *woken
 }
 
 // New returns a Reconciler.
 func New(cfg Config) *Reconciler {
 	cfg = cfg.withDefaults()
-	return &Reconciler{Config: cfg, slots: slots{max: cfg.MaxTurns, granted: map[types.UID]bool{}}}
+	return &Reconciler{Config: cfg, slots: slots{max: cfg.MaxTurns, granted: map[types.UID]bool{}}, woken: newWoken()}
 }
 
 // now is "look again at once", as controller-runtime has it.
@@ -40,6 +41,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if err := r.Live.Get(ctx, req.NamespacedName, rot); err != nil {
 		if apierrors.IsNotFound(err) {
 			r.Metrics.Forget(req.NamespacedName)
+			r.memories.leave(req.NamespacedName)
 			return ctrl.Result{}, nil
 		}
 		return ctrl.Result{}, err
@@ -90,9 +92,8 @@ func (r *Reconciler) step(ctx context.Context, rot *v1alpha1.Rotation) (ctrl.Res
 		}
 		r.announce(l, before, step)
 	}
-	if step.Phase == v1alpha1.PhaseQuiescing && l.o.Turn.Phase != v1alpha1.PhaseQuiescing && l.graph != nil {
-		l.mem.closing = closing{rot.Status.Turn, l.judged, l.graph.Secrets}
-	}
+	l.remember(step)
+	r.memories.follow(l, underWay(step.Phase))
 	if step.Did != "" || l.mem.result.Act != step.Act {
 		l.mem.result = result{}
 	}
@@ -108,6 +109,17 @@ func (r *Reconciler) step(ctx context.Context, rot *v1alpha1.Rotation) (ctrl.Res
 		return r.rest(ctx, l, step)
 	}
 	return ctrl.Result{RequeueAfter: after(l, step)}, nil
+}
+
+// remember keeps what was known of consumers when the old credential was closed,
+// for the statement.
+func (l *look) remember(step rotate.Step) {
+	enters := step.Phase != l.o.Turn.Phase
+	closes := enters && step.Phase == v1alpha1.PhaseQuiescing
+	late := l.mem.closing.turn != l.rot.Status.Turn && (step.Phase == v1alpha1.PhaseDone || enters && step.Phase == v1alpha1.PhaseRetiring)
+	if l.graph != nil && (closes || late) {
+		l.mem.closing = closing{l.rot.Status.Turn, l.judged, l.graph.Secrets}
+	}
 }
 
 // grave reports whether a step begins to close or to remove something.

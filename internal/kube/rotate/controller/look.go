@@ -77,6 +77,10 @@ func (r *Reconciler) look(ctx context.Context, rot *v1alpha1.Rotation, live bool
 		if l.target != nil {
 			r.seeConsumers(ctx, l)
 		}
+	case v1alpha1.PhaseDone:
+		if l.target != nil && l.mem.closing.turn != l.o.Turn.Number {
+			r.seeOnceMore(ctx, l)
+		}
 	}
 	r.seeWatch(l)
 	return l

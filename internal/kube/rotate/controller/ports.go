@@ -51,9 +51,12 @@ type Roller interface {
 // Question is what probes are asked.
 type Question struct {
 	Rotation string // namespace/name
-	Version  string
-	Graph    *consumer.Graph
-	Sessions *target.Sessions // nil where the backend does not tell
+	// Location and Version that Secrets must hold.
+	Location, Version string
+	Graph             *consumer.Graph
+	// Sessions where the backend tells, else nil. Old are those of the credential
+	// that is to go: on the way back, of the new one.
+	Sessions *target.Sessions
 }
 
 // Prober asks nodes and applications what pods use.

@@ -3,7 +3,12 @@ package controller
 import (
 	"context"
 	"maps"
+	"slices"
+	"sync"
+	"time"
 
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -12,20 +17,86 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/strongkeep/strongkeep/api/v1alpha1"
 )
 
-// Setup registers the watches with mgr: Rotations as people write them, and the
-// RotationPolicies, after a change of which every Rotation is looked at.
-func (r *Reconciler) Setup(mgr ctrl.Manager, concurrency int) error {
+// Setup registers the watches with mgr: Rotations as people write them; the
+// RotationPolicies, after a change of which every Rotation is looked at, unless
+// none are looked at; and what Changed reports.
+func (r *Reconciler) Setup(mgr ctrl.Manager, concurrency int, policies bool) error {
 	skip := true
-	return ctrl.NewControllerManagedBy(mgr).
+	b := ctrl.NewControllerManagedBy(mgr).
 		Named("rotation").
 		WithOptions(controller.Options{MaxConcurrentReconciles: concurrency, SkipNameValidation: &skip}).
 		For(&v1alpha1.Rotation{}, builder.WithPredicates(asked())).
-		Watches(&v1alpha1.RotationPolicy{}, handler.EnqueueRequestsFromMapFunc(r.every), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
-		Complete(r)
+		WatchesRawSource(source.Func(func(ctx context.Context, q workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
+			go r.receive(ctx, q)
+			return nil
+		}))
+	if policies {
+		b = b.Watches(&v1alpha1.RotationPolicy{}, handler.EnqueueRequestsFromMapFunc(r.every), builder.WithPredicates(predicate.GenerationChangedPredicate{}))
+	}
+	return b.Complete(r)
+}
+
+// settle is how long changes of the cluster are collected before a look.
+const settle = 100 * time.Millisecond
+
+// Changed says that pods or workloads of a namespace came, changed or went.
+// Rotations with consumers there that are amid a turn are looked at soon. It does
+// not block.
+func (r *Reconciler) Changed(namespace string) {
+	if names := r.memories.users(namespace); len(names) > 0 {
+		r.woken.add(names)
+	}
+}
+
+// receive ends with the manager's context.
+func (r *Reconciler) receive(ctx context.Context, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-r.woken.signal:
+			for _, name := range r.woken.take() {
+				q.AddAfter(reconcile.Request{NamespacedName: name}, settle)
+			}
+		}
+	}
+}
+
+// woken are Rotations to be looked at.
+type woken struct {
+	signal chan struct{} // of capacity 1
+
+	mu    sync.Mutex
+	names map[types.NamespacedName]bool
+}
+
+func newWoken() *woken {
+	return &woken{signal: make(chan struct{}, 1), names: map[types.NamespacedName]bool{}}
+}
+
+func (w *woken) add(names []types.NamespacedName) {
+	w.mu.Lock()
+	for _, n := range names {
+		w.names[n] = true
+	}
+	w.mu.Unlock()
+	select {
+	case w.signal <- struct{}{}:
+	default: // signalled already
+	}
+}
+
+func (w *woken) take() []types.NamespacedName {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	names := slices.Collect(maps.Keys(w.names))
+	clear(w.names)
+	return names
 }
 
 // asked lets through what people write, and not our own status.

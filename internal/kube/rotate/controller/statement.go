@@ -32,6 +32,10 @@ func (r *Reconciler) record(ctx context.Context, l *look, out *result) error {
 	if err != nil {
 		return err
 	}
+	if len(l.rot.Status.Pending) > 0 { // they are taken in the order of turns
+		out.pending, out.why, l.mem.tried = cut(raw), "earlier statements wait too", time.Time{}
+		return nil
+	}
 	out.statement, err = r.store(ctx, l, out.Number, raw)
 	if err == nil || again(err) {
 		return err
@@ -42,7 +46,7 @@ func (r *Reconciler) record(ctx context.Context, l *look, out *result) error {
 
 // remedy is what a person does so that statements can be stored.
 func (r *Reconciler) remedy(l *look) string {
-	return fmt.Sprintf("strongkeep secrets enable -path=%s evidence, and let the login of %s create and update %s/statements/%s",
+	return fmt.Sprintf("strongkeep secrets enable -path=%s evidence, and let the login of %s create and read %s/statements/%s",
 		r.EvidenceMount, l.rot.Spec.Target.StoreRef.Name, r.EvidenceMount, l.name())
 }
 
@@ -50,10 +54,27 @@ func (r *Reconciler) remedy(l *look) string {
 func (r *Reconciler) store(ctx context.Context, l *look, turn int64, raw json.RawMessage) (string, error) {
 	path := r.EvidenceMount + "/statements/" + l.name()
 	body := map[string]any{"turn": turn, "statement": raw}
-	if _, err := l.vault.Call(ctx, http.MethodPost, path, body); err != nil {
-		return "", errs.Newf(errs.KindOf(err), "storing the statement of turn %d at %s: %w", turn, path, err)
+	where := path + "/" + strconv.FormatInt(turn, 10)
+	_, err := l.vault.Call(ctx, http.MethodPost, path, body)
+	if err == nil || errs.KindOf(err) == errs.Invalid && r.stored(ctx, l, where) {
+		return where, nil
 	}
-	return path + "/" + strconv.FormatInt(turn, 10), nil
+	return "", errs.Newf(errs.KindOf(err), "storing the statement of turn %d at %s: %w", turn, path, err)
+}
+
+// stored reports whether the vault has a statement of this very turn, put in
+// other words: by an operator that was killed before it could say so.
+func (r *Reconciler) stored(ctx context.Context, l *look, where string) bool {
+	raw, err := l.vault.Call(ctx, http.MethodGet, where, nil)
+	if err != nil {
+		return false
+	}
+	var answer struct {
+		Statement struct {
+			UID string `json:"uid"`
+		} `json:"statement"`
+	}
+	return json.Unmarshal(raw, &answer) == nil && answer.Statement.UID == string(l.rot.UID)
 }
 
 // statement says what came of the turn that ends.
@@ -62,7 +83,7 @@ func (r *Reconciler) statement(l *look) evidence.Statement {
 	out := evidence.Statement{
 		Rotation: l.name(), UID: string(l.rot.UID), Credential: s.Location, Kind: kindOf(&l.rot.Spec.Target),
 		Turn: s.Turn, Cause: s.Cause, Result: evidence.ResultRotated, Version: s.Version, Previous: s.PreviousVersion,
-		Begun: moment(at(s.Begun)), Published: moment(at(s.PublishedAt)), Closed: moment(at(s.ClosedAt)), Ended: r.Clock.Now().UTC().Truncate(time.Second),
+		Begun: moment(at(s.Begun)), Published: moment(at(s.PublishedAt)), Closed: moment(at(s.ClosedAt)), Ended: l.ended(r.Clock.Now()),
 		Required: l.rot.Spec.Proof.Pod, Unknown: s.Proof.Unknown,
 	}
 	if s.BackReason != "" {
@@ -97,6 +118,14 @@ func (r *Reconciler) statement(l *look) evidence.Statement {
 		}
 	}
 	return out
+}
+
+// ended is when the turn came to its end; told again it is the same.
+func (l *look) ended(now time.Time) time.Time {
+	if s := &l.rot.Status; s.LastDone != nil {
+		now = s.LastDone.Time
+	}
+	return now.UTC().Truncate(time.Second)
 }
 
 func moment(t time.Time) *time.Time {

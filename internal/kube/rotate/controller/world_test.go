@@ -329,7 +329,7 @@ func (w *world) create(name string, change func(*v1alpha1.Rotation)) {
 	rot := &v1alpha1.Rotation{
 		ObjectMeta: metav1.ObjectMeta{Namespace: w.ns, Name: name},
 		Spec: v1alpha1.RotationSpec{
-			Target: v1alpha1.Target{StoreRef: v1.SecretStoreRef{Name: "vault"}, Database: &v1alpha1.DatabaseTarget{Role: "app"}},
+			Target:  v1alpha1.Target{StoreRef: v1.SecretStoreRef{Name: "vault"}, Database: &v1alpha1.DatabaseTarget{Role: "app"}},
 			Overlap: v1alpha1.Overlap{Watch: &metav1.Duration{Duration: 20 * time.Second}},
 		},
 	}

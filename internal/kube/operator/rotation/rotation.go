@@ -1,0 +1,105 @@
+package rotation
+
+import (
+	"log/slog"
+
+	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	v1 "github.com/strongkeep/strongkeep/api/external/v1"
+	"github.com/strongkeep/strongkeep/api/v1alpha1"
+	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/kube/consumer/finder"
+	"github.com/strongkeep/strongkeep/internal/kube/content"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/stores"
+	optarget "github.com/strongkeep/strongkeep/internal/kube/operator/target"
+	"github.com/strongkeep/strongkeep/internal/kube/provider"
+	"github.com/strongkeep/strongkeep/internal/kube/provider/session"
+	"github.com/strongkeep/strongkeep/internal/kube/rollout"
+	"github.com/strongkeep/strongkeep/internal/kube/rotate/controller"
+	"github.com/strongkeep/strongkeep/internal/kube/rotate/evidence/application"
+	"github.com/strongkeep/strongkeep/internal/kube/rotate/restart"
+	"github.com/strongkeep/strongkeep/internal/kube/rotate/schedule"
+	"github.com/strongkeep/strongkeep/internal/kube/rotate/target"
+)
+
+// Config is what Setup needs. Fields without a default are required.
+type Config struct {
+	REST    *rest.Config
+	Targets map[string]target.Kind // by their field of spec.target
+	Pool    *session.Pool
+	Stores  stores.Lookup
+	Cluster provider.Cluster
+	Key     optarget.Key // of content digests
+	// Refresh asks for an ExternalSecret to be read anew at once.
+	Refresh func(es types.NamespacedName)
+	Event   func(about client.Object, eventType, reason, message string)
+	Metrics *controller.Metrics
+	Log     *slog.Logger
+
+	// Namespaces worked in; all when empty. NoCluster: objects that are in no
+	// namespace, such as RotationPolicies, are left alone.
+	Namespaces []string
+	NoCluster  bool
+	// Turns is how many may be past Staged at once, Rollouts how many workloads may
+	// be restarted at once in the cluster; 10 and 20.
+	Turns, Rollouts int
+	EvidenceMount   string // "evidence"
+	Concurrency     int    // Rotations worked on at once; 8
+}
+
+// AddToScheme registers every kind that rotation reads or writes.
+func AddToScheme(s *runtime.Scheme) error {
+	for _, add := range []func(*runtime.Scheme) error{
+		corev1.AddToScheme, appsv1.AddToScheme, batchv1.AddToScheme, networkingv1.AddToScheme, policyv1.AddToScheme,
+		v1.AddToScheme, v1alpha1.AddToScheme,
+	} {
+		if err := add(s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Setup registers the controller with mgr, whose scheme has AddToScheme.
+func Setup(mgr ctrl.Manager, cfg Config) error {
+	live, err := client.NewWithWatch(cfg.REST, client.Options{Scheme: mgr.GetScheme(), Mapper: mgr.GetRESTMapper()})
+	if err != nil {
+		return errs.Newf(errs.Unavailable, "reaching the API server: %w", err)
+	}
+	digests := content.New(live, cfg.Key)
+	var waker waker
+	find, err := finder.New(finder.Config{
+		Cached: mgr.GetClient(), Live: live, Locate: locate(cfg.Pool), Digests: digests, Clock: clock.RealClock{},
+		Namespaces: cfg.Namespaces, Changed: waker.changed,
+	})
+	if err != nil {
+		return err
+	}
+	if err := mgr.Add(leader(find.Run)); err != nil {
+		return err
+	}
+	if !cfg.NoCluster {
+		if err := mgr.Add(install(live, live, cfg.Log)); err != nil {
+			return err
+		}
+	}
+	roll := rollout.New(rollout.Config{Client: live, Live: live, Cached: within{live, cfg.Namespaces}, ClusterMax: cfg.Rollouts, Clock: clock.RealClock{}, Log: cfg.Log})
+	r := controller.New(controller.Config{
+		Client: mgr.GetClient(), Live: live, Vaults: vaults{cfg.Stores, cfg.Pool}, Cluster: cfg.Cluster, Targets: cfg.Targets,
+		Finder: find, Roller: restart.New(roll), Prober: prober{live, application.New(application.Config{})}, Calendar: schedule.Calendar{}, Policies: policies{mgr.GetClient(), cfg.NoCluster},
+		Refresh: cfg.Refresh, Clock: clock.RealClock{}, Log: cfg.Log, Event: cfg.Event, Metrics: cfg.Metrics,
+		Namespaces: cfg.Namespaces, MaxTurns: cfg.Turns, EvidenceMount: cfg.EvidenceMount,
+	})
+	waker.r = r
+	return r.Setup(mgr, max(cfg.Concurrency, 8), !cfg.NoCluster)
+}

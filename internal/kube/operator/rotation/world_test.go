@@ -1,0 +1,260 @@
+package rotation_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	vault "github.com/hashicorp/vault/api"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/strongkeep/strongkeep/api/v1alpha1"
+	"github.com/strongkeep/strongkeep/internal/kube/operator"
+	"github.com/strongkeep/strongkeep/internal/kube/provider"
+	vaultprovider "github.com/strongkeep/strongkeep/internal/kube/provider/vault"
+	"github.com/strongkeep/strongkeep/internal/kube/rotate/target"
+	"github.com/strongkeep/strongkeep/internal/kube/rotate/target/database"
+	"github.com/strongkeep/strongkeep/internal/testenv"
+	"github.com/strongkeep/strongkeep/internal/testenv/dbtest"
+)
+
+// world is a PostgreSQL, the vault in this process, and a namespace with an
+// application whose Deployment takes the credential from its environment.
+type world struct {
+	*testing.T
+	ns    string
+	vault *testenv.Vault
+	log   *testenv.Buffer
+	at    operator.Addresses
+}
+
+const operatorPolicy = `
+path "database/alternating-creds/*" { capabilities = ["read"] }
+path "database/alternating-roles/*" { capabilities = ["read", "update"] }
+path "evidence/statements/*" { capabilities = ["create", "read"] }
+path "sys/events/subscribe/*" { capabilities = ["read"] }
+`
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	pg := dbtest.PostgreSQL(t)
+	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "t-"}}
+	if err := testClient.Create(t.Context(), ns); err != nil {
+		t.Fatal(err)
+	}
+	w := &world{T: t, ns: ns.Name, log: new(testenv.Buffer), vault: testenv.Start(t, nil)}
+	for _, engine := range []string{"database", "evidence"} {
+		if err := w.vault.Sys().Mount(engine, &vault.MountInput{Type: engine}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.write("database/config/db", map[string]any{
+		"plugin_name": "postgresql-database-plugin", "connection_url": pg.URL("{{username}}", "{{password}}"),
+		"username": pg.User, "password": pg.Password, "allowed_roles": "*",
+	})
+	users := strings.ReplaceAll(w.ns, "-", "_")
+	w.write("database/alternating-roles/app", map[string]any{
+		"db_name": "db", "usernames": users + "_a," + users + "_b", "creation_statements": `CREATE ROLE "{{name}}" LOGIN PASSWORD '{{password}}'`,
+	})
+	ca, err := os.ReadFile(w.vault.Server.CAFile())
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.create(&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "vault-ca"}, Data: map[string]string{"ca.crt": string(ca)}})
+	w.create(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "vault-token"}, StringData: map[string]string{"token": w.vault.Policy("operator-"+w.ns, operatorPolicy)}})
+	w.apply(strings.NewReplacer("VAULT", w.vault.Server.URL()).Replace(objects))
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("the operator's log:\n%s", w.log)
+		}
+	})
+	return w
+}
+
+const objects = `
+apiVersion: external-secrets.io/v1
+kind: SecretStore
+metadata: {name: vault}
+spec:
+  provider:
+    vault:
+      server: VAULT
+      path: database
+      version: v1
+      caProvider: {type: ConfigMap, name: vault-ca, key: ca.crt}
+      auth: {tokenSecretRef: {name: vault-token, key: token}}
+---
+apiVersion: external-secrets.io/v1
+kind: ExternalSecret
+metadata: {name: db}
+spec:
+  refreshInterval: 1h
+  secretStoreRef: {name: vault}
+  data:
+  - {secretKey: username, remoteRef: {key: alternating-creds/app, property: username}}
+  - {secretKey: password, remoteRef: {key: alternating-creds/app, property: password}}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      terminationGracePeriodSeconds: 0
+      containers:
+      - name: web
+        image: web
+        env:
+        - {name: DB_PASSWORD, valueFrom: {secretKeyRef: {name: db, key: password}}}
+---
+apiVersion: strongkeep.io/v1alpha1
+kind: Rotation
+metadata: {name: db}
+spec:
+  target: {storeRef: {name: vault}, database: {role: app}}
+  overlap: {watch: 1s}
+---
+`
+
+func (w *world) write(path string, body map[string]any) {
+	w.Helper()
+	if _, err := w.vault.Logical().WriteWithContext(w.Context(), path, body); err != nil {
+		w.Fatal(err)
+	}
+}
+
+func (w *world) create(o client.Object) {
+	w.Helper()
+	o.SetNamespace(w.ns)
+	if err := testClient.Create(w.Context(), o); err != nil {
+		w.Fatal(err)
+	}
+}
+
+func (w *world) apply(text string) {
+	w.Helper()
+	if out, err := testCluster.Kubectl(w.Context(), strings.NewReader(text), "apply", "-n", w.ns, "-f", "-"); err != nil {
+		w.Fatalf("kubectl apply: %v\n%s", err, out)
+	}
+}
+
+// start runs an operator for the namespace until the test ends or stop is called.
+func (w *world) start(change func(*operator.Config)) (stop func()) {
+	w.Helper()
+	cfg := operator.Config{
+		Providers: map[string]provider.Provider{vaultprovider.Name: vaultprovider.Provider{}},
+		Targets:   map[string]target.Kind{"database": database.Kind{}},
+		REST:      w.rest(), Namespaces: []string{w.ns}, OwnNamespace: w.ns, NoClusterStores: true,
+		MetricsAddr: "127.0.0.1:0", HealthAddr: "127.0.0.1:0",
+		Log: slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelInfo})),
+	}
+	if change != nil {
+		change(&cfg)
+	}
+	started := make(chan operator.Addresses, 1)
+	cfg.Started = func(a operator.Addresses) { started <- a }
+	ctx, cancel := context.WithCancel(context.WithoutCancel(w.Context()))
+	ended := make(chan error, 1)
+	go func() { ended <- operator.Run(ctx, cfg) }()
+	select {
+	case w.at = <-started:
+	case err := <-ended:
+		cancel()
+		w.Fatalf("the operator ended: %v", err)
+	}
+	stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			w.Errorf("the operator ended: %v", err)
+		}
+	})
+	w.Cleanup(stop)
+	return stop
+}
+
+func (w *world) rest() *rest.Config {
+	w.Helper()
+	cfg, err := clientcmd.BuildConfigFromFlags("", testCluster.Kubeconfig())
+	if err != nil {
+		w.Fatal(err)
+	}
+	return cfg
+}
+
+func (w *world) get(o client.Object, name string) {
+	w.Helper()
+	if err := testClient.Get(w.Context(), types.NamespacedName{Namespace: w.ns, Name: name}, o); err != nil {
+		w.Fatal(err)
+	}
+}
+
+// rotation waits until f holds for the Rotation.
+func (w *world) rotation(what string, f func(*v1alpha1.Rotation) bool) *v1alpha1.Rotation {
+	w.Helper()
+	rot := &v1alpha1.Rotation{}
+	until := time.After(40 * time.Second)
+	watch, err := testClient.Watch(w.Context(), &v1alpha1.RotationList{}, client.InNamespace(w.ns))
+	if err != nil {
+		w.Fatal(err)
+	}
+	defer watch.Stop()
+	for {
+		w.get(rot, "db")
+		if f(rot) {
+			return rot
+		}
+		select {
+		case <-watch.ResultChan():
+		case <-until:
+			w.Fatalf("%s: phase %s, turn %d, timeline %+v, conditions %+v", what, rot.Status.Phase, rot.Status.Turn, rot.Status.Timeline, rot.Status.Conditions)
+		}
+	}
+}
+
+func (w *world) ask(annotation, value string) {
+	w.Helper()
+	patch := fmt.Sprintf(`{"metadata":{"annotations":{%q:%q}}}`, annotation, value)
+	rot := &v1alpha1.Rotation{ObjectMeta: metav1.ObjectMeta{Namespace: w.ns, Name: "db"}}
+	if err := testClient.Patch(w.Context(), rot, client.RawPatch(types.MergePatchType, []byte(patch))); err != nil {
+		w.Fatal(err)
+	}
+}
+
+// done waits until a turn has ended well and rests.
+func (w *world) done(turn int64) *v1alpha1.Rotation {
+	w.Helper()
+	return w.rotation(fmt.Sprintf("turn %d", turn), func(rot *v1alpha1.Rotation) bool {
+		return rot.Status.Turn == turn && rot.Status.Phase == v1alpha1.PhaseIdle && len(rot.Finalizers) == 0
+	})
+}
+
+// settled waits until the Deployment runs.
+func (w *world) settled() {
+	w.Helper()
+	for {
+		var d appsv1.Deployment
+		w.get(&d, "web")
+		if d.Status.ObservedGeneration == d.Generation && d.Status.AvailableReplicas == 2 {
+			return
+		}
+		select {
+		case <-w.Context().Done():
+			w.Fatal("the Deployment does not run")
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
