@@ -251,6 +251,13 @@ func newReal(t testing.TB, namespaced bool) *real {
 		namespaces = []string{w.ns}
 		o.Namespaces = namespaces
 	}
+	t.Cleanup(func() { // for the searches of later tests, which see every namespace
+		for _, o := range []client.Object{&v1.ExternalSecret{}, &corev1.Secret{}, &corev1.Pod{}} {
+			if err := c.DeleteAllOf(context.Background(), o, client.InNamespace(w.ns), client.GracePeriodSeconds(0)); err != nil {
+				t.Error(err)
+			}
+		}
+	})
 	for _, object := range rbac.Objects(o) {
 		object := object.(client.Object)
 		if err := c.Create(ctx, object); err != nil {
@@ -616,11 +623,11 @@ func TestOtherCluster(t *testing.T) {
 	w.cfg.Cluster = func(context.Context, string, string) (Cluster, error) {
 		return Cluster{}, errs.New(errs.Unavailable, "connection refused")
 	}
-	if g := w.await(ask, func(g consumer.Graph) bool { return len(g.Unknown) > 0 }); !strings.Contains(g.Unknown[0], `cluster "east": connection refused`) {
+	if g := w.await(ask, func(g consumer.Graph) bool { return len(g.Unknown) > 0 }); !slices.Contains(g.Unknown, `cluster "east": connection refused`) {
 		t.Errorf("unknown: %q", g.Unknown)
 	}
 	w.cfg.Cluster = nil
-	if g := w.await(ask, func(g consumer.Graph) bool { return len(g.Unknown) > 0 }); !strings.Contains(g.Unknown[0], "this operator reaches no other cluster") {
+	if g := w.await(ask, func(g consumer.Graph) bool { return len(g.Unknown) > 0 }); !slices.Contains(g.Unknown, `cluster "east": this operator reaches no other cluster`) {
 		t.Errorf("unknown: %q", g.Unknown)
 	}
 }
