@@ -48,14 +48,11 @@ type call struct {
 }
 
 func newCall(method, path string, body any) (call, error) {
-	address, err := url.Parse(path)
-	if err != nil || address.IsAbs() || address.Host != "" || address.Fragment != "" {
-		return call{}, errs.Newf(errs.Invalid, "%q is not a path of the vault's API", path)
+	c, err := address(path)
+	if err != nil {
+		return call{}, err
 	}
-	c := call{method: method, path: address.Path, query: address.Query()}
-	if err := checkSegments(c.path); err != nil {
-		return call{}, errs.Newf(errs.Invalid, "calling the vault: %w", err)
-	}
+	c.method = method
 	if body != nil {
 		if c.body, err = json.Marshal(body); err != nil {
 			return call{}, errs.Newf(errs.Internal, "encoding the body of %s %q: it is no JSON", method, c.path) // the error may quote it
@@ -73,6 +70,18 @@ func newCall(method, path string, body any) (call, error) {
 		return call{}, errs.Newf(errs.Internal, "%q is not a method of the vault's API", method)
 	}
 	return c, nil
+}
+
+// address reads the path and query of a call.
+func address(path string) (call, error) {
+	u, err := url.Parse(path)
+	if err != nil || u.IsAbs() || u.Host != "" || u.Fragment != "" {
+		return call{}, errs.Newf(errs.Invalid, "%q is not a path of the vault's API", path)
+	}
+	if err := checkSegments(u.Path); err != nil {
+		return call{}, errs.Newf(errs.Invalid, "calling the vault: %w", err)
+	}
+	return call{path: u.Path, query: u.Query()}, nil
 }
 
 func capability(method string) string {

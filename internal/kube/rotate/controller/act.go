@@ -56,9 +56,9 @@ func (r *Reconciler) perform(ctx context.Context, l *look, act rotate.Act, out *
 	case rotate.ActReopen:
 		return l.target.Reopen(ctx, t)
 	case rotate.ActRetire:
-		return l.target.Retire(ctx, t, target.Old)
+		return r.retire(ctx, l, t, target.Old)
 	case rotate.ActDiscard:
-		return l.target.Retire(ctx, t, target.New)
+		return r.retire(ctx, l, t, target.New)
 	case rotate.ActRecord:
 		if l.rot.Status.First { // there is nothing to remove, but the target's turn ends so
 			if err := l.target.Retire(ctx, t, target.Old); err != nil {
@@ -68,6 +68,17 @@ func (r *Reconciler) perform(ctx context.Context, l *look, act rotate.Act, out *
 		return r.record(ctx, l, out)
 	}
 	return errs.Newf(errs.Internal, "there is no act %q", act)
+}
+
+// retire passes on, to a target that cannot know it, that a person says that the
+// credential is removed.
+func (r *Reconciler) retire(ctx context.Context, l *look, t target.Turn, side target.Side) error {
+	if c, ok := l.target.(target.Confirmable); ok && l.o.Asks.RetireConfirmed {
+		if err := c.Confirm(ctx, t, side); err != nil {
+			return err
+		}
+	}
+	return l.target.Retire(ctx, t, side)
 }
 
 func (r *Reconciler) publish(ctx context.Context, l *look, t target.Turn, side target.Side, out *result) error {

@@ -66,16 +66,23 @@ func check(generate []v1alpha1.Generated) error {
 			}
 			seen[property] = true
 		}
-		switch {
-		case g.Property == "":
-			return errs.New(errs.Invalid, "property is missing")
-		case g.PasswordPolicy != "" && g.Length != nil:
-			return errs.Newf(errs.Invalid, "property %q: a password policy has a length of its own: leave length out", g.Property)
-		case strings.ContainsAny(g.PasswordPolicy, "/?#%"):
-			return errs.Newf(errs.Invalid, "property %q: %q is not the name of a password policy", g.Property, g.PasswordPolicy)
-		case g.Length != nil && (*g.Length < minLength || *g.Length > maxLength):
-			return errs.Newf(errs.Invalid, "property %q: length %d: it must be from %d to %d", g.Property, *g.Length, minLength, maxLength)
+		if err := checkOne(g); err != nil {
+			return err
 		}
+	}
+	return nil
+}
+
+func checkOne(g v1alpha1.Generated) error {
+	switch {
+	case g.Property == "":
+		return errs.New(errs.Invalid, "property is missing")
+	case g.PasswordPolicy != "" && g.Length != nil:
+		return errs.Newf(errs.Invalid, "property %q: a password policy has a length of its own: leave length out", g.Property)
+	case strings.ContainsAny(g.PasswordPolicy, "/?#%"):
+		return errs.Newf(errs.Invalid, "property %q: %q is not the name of a password policy", g.Property, g.PasswordPolicy)
+	case g.Length != nil && (*g.Length < minLength || *g.Length > maxLength):
+		return errs.Newf(errs.Invalid, "property %q: length %d: it must be from %d to %d", g.Property, *g.Length, minLength, maxLength)
 	}
 	return nil
 }

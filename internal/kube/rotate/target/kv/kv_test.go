@@ -11,7 +11,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/target"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/target/kv"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/target/targettest"
-	"github.com/strongkeep/strongkeep/internal/kube/rotate/target/targettest/invault"
+	"github.com/strongkeep/strongkeep/internal/testenv/invault"
 )
 
 func spec(generate ...v1alpha1.Generated) v1alpha1.Target {

@@ -84,7 +84,8 @@ func (k key) Retire(ctx context.Context, t target.Turn, side target.Side) error 
 		if err := k.MayRetire(ctx, t, side); err != nil {
 			return err
 		}
-		return target.Pending(k.told(fmt.Sprintf("somebody must revoke the %s key where it was made, and say so: strongkeep.io/retire-confirmed=%d on the Rotation", side, t.Number)))
+		namespace, name, _ := strings.Cut(k.rotation, "/")
+		return target.Pending(k.told(fmt.Sprintf("somebody must revoke the %s key where it was made, then: strongkeep rotation confirm-retired -n %s %s", side, namespace, name)))
 	}
 	return k.Shelf.Retire(ctx, t, side)
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/target/manual"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/target/shelf"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/target/targettest"
-	"github.com/strongkeep/strongkeep/internal/kube/rotate/target/targettest/invault"
+	"github.com/strongkeep/strongkeep/internal/testenv/invault"
 )
 
 const path = "payments/provider"
@@ -88,7 +88,7 @@ func TestWaits(t *testing.T) {
 		t.Errorf("published is not what was provided with the rest as it was (%v)", err)
 	}
 	must("closing", open().Close(t.Context(), now))
-	pending("not confirmed", open().Retire(t.Context(), now, target.Old), "revoke the old key", "retire-confirmed=1")
+	pending("not confirmed", open().Retire(t.Context(), now, target.Old), "revoke the old key", "strongkeep rotation confirm-retired -n team pay")
 	confirm := open().(target.Confirmable)
 	must("confirming the other side", confirm.Confirm(t.Context(), now, target.New))
 	pending("the other side is confirmed", open().Retire(t.Context(), now, target.Old))

@@ -129,13 +129,12 @@ func (s *Shelf) show(ctx context.Context, r *record, side target.Side) error {
 	if side == target.Old {
 		want = r.Old
 	}
-	pending := r.Intent != nil && r.Intent.Side != side.String() && r.Intent.Over == live.version
 	there := live.values.Has(want) && (live.values != nil || side == target.Old && r.First)
-	if there && !pending {
+	if there && !r.otherMayCome(side, live.version) {
 		return s.shown(ctx, r, side, live)
 	}
-	if r.Intent == nil || *r.Intent != (intent{side.String(), live.version}) {
-		r.Intent = &intent{side.String(), live.version}
+	if now := (intent{side.String(), live.version}); r.Intent == nil || *r.Intent != now {
+		r.Intent = &now
 		if err := s.save(ctx, r); err != nil {
 			return err
 		}
@@ -146,6 +145,11 @@ func (s *Shelf) show(ctx context.Context, r *record, side target.Side) error {
 		return err
 	}
 	return s.shown(ctx, r, side, entry{version: version, values: values})
+}
+
+// otherMayCome reports whether a write of the other side over version was begun.
+func (r *record) otherMayCome(side target.Side, version int64) bool {
+	return r.Intent != nil && r.Intent.Side != side.String() && r.Intent.Over == version
 }
 
 // shown notes that readers see side in version. Where there was nothing before

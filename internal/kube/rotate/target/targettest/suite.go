@@ -43,7 +43,7 @@ const Rotation = "team/rotation"
 func Run(t *testing.T, fresh func(t *testing.T) Fixture) {
 	for name, test := range map[string]func(*run){
 		"forward": testForward, "back": testBack, "back before publishing": testDiscard, "first turn back": testFirstBack,
-		"turns": testTurns, "holders": testHolders, "guards": testGuards, "powers": testPowers, "faults": testFaults,
+		"turns": testTurns, "holders": testHolders, "guards": testGuards, "observing": testObserver, "rehearsing": testRehearser, "faults": testFaults,
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := &run{T: t, Fixture: fresh(t), log: &buffer{}}
@@ -174,7 +174,7 @@ func (r *run) do(a act, number int64) target.State {
 }
 
 // refused does an act that must fail with one of kinds.
-func (r *run) refused(what string, a act, number int64, rotation string, kinds ...errs.Kind) error {
+func (r *run) refused(what string, a act, number int64, rotation string, kinds ...errs.Kind) {
 	r.Helper()
 	before, had := r.read()
 	_, err := r.try(a, number, rotation)
@@ -188,7 +188,9 @@ func (r *run) refused(what string, a act, number int64, rotation string, kinds .
 	if after, has := r.read(); after != before || has != had {
 		r.Errorf("%s: the refused %v of turn %d changed what readers see", what, a, number)
 	}
-	return err
+	if rotation != Rotation && err != nil && !strings.Contains(err.Error(), Rotation) {
+		r.Errorf("%s: %v: %v does not name who turns it", what, a, err)
+	}
 }
 
 func (r *run) read() (Credential, bool) {
