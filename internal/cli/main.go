@@ -22,6 +22,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/cli/rotation"
 	"github.com/strongkeep/strongkeep/internal/cli/session"
 	"github.com/strongkeep/strongkeep/internal/cli/transit"
+	"github.com/strongkeep/strongkeep/internal/cli/witness"
 	"github.com/strongkeep/strongkeep/internal/errs"
 )
 
@@ -101,7 +102,7 @@ func (a *app) root() *cobra.Command {
 	root.AddCommand(kv.Command(a.Session), events.Command(a.Session), a.policyCommand(), a.tokenCommand())
 	root.AddCommand(mount.Commands(a.Session)...)
 	root.AddCommand(a.auditCommand(), lease.Command(a.Session), pki.Command(a.Session), transit.Command(a.Session), a.namespaceCommand())
-	root.AddCommand(rotation.Command(a.Session))
+	root.AddCommand(rotation.Command(a.Session), witness.Command(a.Session))
 	root.AddCommand(a.unwrapCommand(), a.printCommand(), a.pathHelpCommand())
 	root.AddCommand(debug.Command(a.Session), debug.Monitor(a.Session))
 	complete.Add(a.Session, root)

@@ -246,7 +246,9 @@ func TestContents(t *testing.T) {
 	if len(got) != 500 || reads.Load() != 1 {
 		t.Errorf("%d answers, %d reads", len(got), reads.Load())
 	}
-	q.Contents = func(context.Context, consumer.Object) (map[string]redact.Secret, error) { return nil, errors.New(canary) }
+	q.Contents = func(context.Context, consumer.Object) (map[string]redact.Secret, error) {
+		return nil, errors.New(canary)
+	}
 	if w := n.ask(t, q, pod(evidence.AnnotationPath, "/p")); w.Answer != evidence.Unknown || !strings.Contains(w.Text, "does not hold version 7") {
 		t.Errorf("%+v", w)
 	}

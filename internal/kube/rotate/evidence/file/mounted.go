@@ -1,0 +1,158 @@
+package file
+
+import (
+	"context"
+	"crypto/hmac"
+	"maps"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/strongkeep/strongkeep/internal/kube/consumer"
+	"github.com/strongkeep/strongkeep/internal/kube/rotate/evidence"
+	"github.com/strongkeep/strongkeep/internal/kube/witness"
+	"github.com/strongkeep/strongkeep/internal/redact"
+)
+
+// mounted is a file of a pod, and what it should hold.
+type mounted struct {
+	witness.File
+	pod    types.UID
+	secret string
+	value  redact.Secret
+}
+
+// wanted returns the files to ask for, by node. Pods whose Secrets cannot be read,
+// or that are on no node, get their word in out.
+func wanted(ctx context.Context, q Question, pods []consumer.Pod, out map[types.UID]evidence.Word) map[string][]mounted {
+	fed := make(map[consumer.Object]bool, len(q.Fed))
+	for i := range q.Fed {
+		fed[consumer.Object{Cluster: q.Fed[i].Cluster, NamespacedName: q.Fed[i].NamespacedName}] = true
+	}
+	type reading struct {
+		values map[string]redact.Secret
+		err    error
+	}
+	read := map[consumer.Object]reading{}
+	byNode := map[string][]mounted{}
+	for i := range pods {
+		p := &pods[i]
+		var files []mounted
+		why, mounts := "", false
+		for _, u := range p.Uses {
+			secret := consumer.Object{Cluster: p.Cluster, NamespacedName: types.NamespacedName{Namespace: p.Namespace, Name: u.Secret}}
+			if !asFiles(u) || !fed[secret] {
+				continue
+			}
+			mounts = true
+			if p.Cluster != "" {
+				why = "nodes of other clusters are not reached"
+				break
+			}
+			r, ok := read[secret]
+			if !ok {
+				r.values, r.err = q.Contents(ctx, secret)
+				read[secret] = r
+			}
+			if r.err != nil {
+				why = "Secret " + u.Secret + " cannot be read, or does not hold the version wanted"
+				break
+			}
+			files = append(files, filesOf(p, u, r.values)...)
+		}
+		switch {
+		case !mounts:
+		case why != "":
+			out[p.UID] = evidence.Word{Text: why}
+		case p.Node == "":
+			out[p.UID] = evidence.Word{Text: "the pod is on no node yet"}
+		case len(files) == 0:
+			out[p.UID] = evidence.Word{Text: "it mounts no key that its Secret has"}
+		default:
+			byNode[p.Node] = append(byNode[p.Node], unique(files)...)
+		}
+	}
+	return byNode
+}
+
+// asFiles reports whether a use puts files on the node that can be compared with
+// the Secret. Of a CSI volume that is known only where its keys are named.
+func asFiles(u consumer.Use) bool {
+	switch u.Kind {
+	case consumer.UseVolume, consumer.UseProjected:
+		return u.Volume != ""
+	case consumer.UseCSI:
+		return u.Volume != "" && len(u.Items) > 0
+	}
+	return false
+}
+
+func filesOf(p *consumer.Pod, u consumer.Use, values map[string]redact.Secret) []mounted {
+	items := u.Items
+	if items == nil {
+		items = make(map[string]string, len(values))
+		for key := range values {
+			items[key] = key
+		}
+	}
+	var out []mounted
+	for _, key := range slices.Sorted(maps.Keys(items)) {
+		if value, ok := values[key]; ok {
+			out = append(out, mounted{witness.File{Pod: string(p.UID), Volume: u.Volume, Path: strings.TrimSuffix(items[key], "/")}, p.UID, u.Secret, value})
+		}
+	}
+	return out
+}
+
+// unique leaves out what several containers mount alike.
+func unique(files []mounted) []mounted {
+	seen := map[witness.File]bool{}
+	return slices.DeleteFunc(files, func(f mounted) bool {
+		was := seen[f.File]
+		seen[f.File] = true
+		return was
+	})
+}
+
+// judge compares an answer with what is wanted.
+func (f *mounted) judge(key []byte, said witness.Said) evidence.Word {
+	where := "volume " + f.Volume + ", " + f.Path
+	switch {
+	case said.Reason != "":
+		return evidence.Word{Text: where + ": " + reason(said.Reason)}
+	case hmac.Equal(said.Digest, evidence.Digest(key, f.value.Reveal())):
+		return evidence.Word{Answer: evidence.Yes, Text: where + ": as Secret " + f.secret + " has it"}
+	}
+	return evidence.Word{Answer: evidence.No, Text: where + ": not as Secret " + f.secret + " has it"}
+}
+
+// reason bounds what a node says.
+func reason(s string) string {
+	s = strings.ToValidUTF8(s[:min(len(s), 120)], "")
+	return strings.Map(func(r rune) rune {
+		if r < ' ' {
+			return -1
+		}
+		return r
+	}, s)
+}
+
+// and is the word on both of two files: the worse one.
+func and(a, b evidence.Word) evidence.Word {
+	worse := func(w evidence.Word) int {
+		switch {
+		case w == evidence.Word{}:
+			return 0 // nothing yet
+		case w.Answer == evidence.No:
+			return 3
+		case w.Answer == evidence.Unknown:
+			return 2
+		}
+		return 1
+	}
+	if worse(a) >= worse(b) {
+		return a
+	}
+	return b
+}
