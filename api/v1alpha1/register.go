@@ -19,7 +19,6 @@ func AddToScheme(s *runtime.Scheme) error {
 	s.AddKnownTypes(GroupVersion(),
 		&Rotation{}, &RotationList{},
 		&RotationPolicy{}, &RotationPolicyList{},
-		&Drill{}, &DrillList{},
 	)
 	metav1.AddToGroupVersion(s, GroupVersion())
 	return nil
