@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/strongkeep/strongkeep/test/cluster/process"
+	"github.com/strongkeep/strongkeep/test/demo/shop"
 )
 
 // collected is where what components say of themselves, but do not write to
@@ -27,10 +28,11 @@ func (d *demo) collect(ctx context.Context) error {
 	errs := []error{err}
 	ask := map[string][]string{
 		"events":   {"get", "events", "--all-namespaces", "--output=yaml"},
-		"objects":  {"get", "externalsecrets,secretstores,clustersecretstores,pods,deployments,configmaps,serviceaccounts", "--all-namespaces", "--output=yaml"},
-		"table":    {"get", "externalsecrets,secretstores,pods", "--all-namespaces"},
-		"describe": {"describe", "externalsecrets,secretstores,secrets", "--all-namespaces"},
+		"objects":  {"get", "externalsecrets,secretstores,clustersecretstores,rotations,pods,deployments,configmaps,serviceaccounts", "--all-namespaces", "--output=yaml"},
+		"table":    {"get", "externalsecrets,secretstores,rotations,pods", "--all-namespaces"},
+		"describe": {"describe", "externalsecrets,secretstores,rotations,secrets", "--all-namespaces"},
 		"pod.log":  {"logs", "--namespace=" + appNamespace, "my-app"},
+		"shop.log": {"logs", "--namespace=" + shop.Namespace, "--selector=part-of=shop", "--prefix", "--tail=-1"},
 	}
 	for i, pod := range strings.Fields(pods) {
 		ask[fmt.Sprintf("operator-%d.log", i)] = []string{"logs", "--namespace=" + operatorNamespace, pod}

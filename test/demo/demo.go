@@ -15,6 +15,7 @@ import (
 	"github.com/strongkeep/strongkeep/test/demo/load"
 	"github.com/strongkeep/strongkeep/test/demo/report"
 	"github.com/strongkeep/strongkeep/test/demo/server"
+	"github.com/strongkeep/strongkeep/test/demo/shop"
 )
 
 // demo is one run. It is for one goroutine.
@@ -27,6 +28,7 @@ type demo struct {
 	canaries canary.Set // every secret of this run
 	binary   string     // strongkeep
 	reader   string     // the program of the pod
+	sample   string     // the program of the pods with a database
 	cluster  *cluster.Cluster
 	kube     kube
 	server   *server.Server
@@ -36,6 +38,9 @@ type demo struct {
 	digest   string                 // of what the newest Secret holds
 	changed  time.Time              // when the vault took the newest value
 	load     *load.Load
+
+	shop      *shop.Shop
+	statement string // where the vault keeps what was signed of the rotation
 }
 
 // step is one line of the demo.
@@ -78,6 +83,9 @@ func (d *demo) steps() []step {
 		{name: "nothing lost", run: d.verify},
 		{name: "audit proven", run: d.proveAudit},
 		{name: "operator again", run: d.recover},
+		{name: "database", run: d.openShop, limit: buildLimit}, // may have to be installed
+		{name: "consumers", run: d.consume, limit: 2 * time.Minute},
+		{name: "rotation", run: d.rotate, limit: 2 * time.Minute},
 		{name: "no leak", run: d.searchLeaks},
 	}
 }
@@ -123,6 +131,7 @@ func (d *demo) tearDown() error {
 	}
 	d.secrets.Close()
 	d.digests.Close()
+	d.shop.Close()
 	var errs []error
 	if d.cluster != nil {
 		errs = append(errs, d.cluster.Stop())
@@ -136,7 +145,7 @@ func (d *demo) tearDown() error {
 		d.report.Fail("something is left")
 		return err
 	}
-	d.report.Done(report.Outcome{Text: "cluster and server ended, everything they wrote removed"})
+	d.report.Done(report.Outcome{Text: "cluster, server and database ended, everything they wrote removed"})
 	return nil
 }
 

@@ -1,6 +1,7 @@
 // Command demo shows Strongkeep at work on a real Kubernetes: a secret goes from
 // the vault into a pod, changes, and changes in the pod; who may not read it is
-// told why; the server is killed and nothing is lost. It drives build/strongkeep
+// told why; the server is killed and nothing is lost; a database's credential is
+// rotated under load and no query fails. It drives build/strongkeep
 // and kubectl as a person would (docs/demo.md).
 //
 // Start reading at [demo.steps].

@@ -38,6 +38,9 @@ func (d *demo) loadImages(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := d.cluster.LoadImage(ctx, "localhost/sample:1", map[string]string{"/sample": d.sample}, "/sample"); err != nil {
+		return err
+	}
 	return d.cluster.LoadImage(ctx, "localhost/reader:1", map[string]string{"/reader": d.reader}, "/reader")
 }
 

@@ -199,6 +199,7 @@ func (d *demo) control() error {
 		d.server.AuditFile():                           "secret/data/my-app/config",
 		filepath.Join(d.collected(), "pod.log"):        d.digest,
 		filepath.Join(d.collected(), "objects"):        "SecretSynced",
+		filepath.Join(d.collected(), "describe"):       d.statement, // the Rotation's status
 		filepath.Join(d.collected(), "server-metrics"): "strongkeep_requests_total",
 	} {
 		content, err := os.ReadFile(place)

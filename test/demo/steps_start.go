@@ -29,16 +29,19 @@ const (
 	audience = "strongkeep"
 )
 
-// build makes the binary and the program of the pod.
+// build makes the binary and the programs of the pods.
 func (d *demo) build(ctx context.Context) (report.Outcome, error) {
 	if err := d.compile(ctx, "make", "--silent", "build"); err != nil {
 		return report.Outcome{}, err
 	}
 	d.binary = filepath.Join(d.root, "build", "strongkeep")
 	d.reader = filepath.Join(d.dir, "reader")
-	err := d.compile(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", d.reader, "./test/demo/reader")
-	if err != nil {
-		return report.Outcome{}, err
+	d.sample = filepath.Join(d.dir, "sample")
+	for program, source := range map[string]string{d.reader: "./test/demo/reader", d.sample: "./test/rotation/sample"} {
+		err := d.compile(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", program, source)
+		if err != nil {
+			return report.Outcome{}, err
+		}
 	}
 	version, err := exec.CommandContext(ctx, d.binary, "version").Output()
 	if err != nil {

@@ -26,6 +26,9 @@ import (
 // be an operator: NAMESPACE,KUBECONFIG.
 const operatorVariable = "STRONGKEEP_TEST_OPERATOR"
 
+// quiet leaves out what client-go has to say of itself.
+var quiet = &slog.HandlerOptions{Level: slog.LevelInfo}
+
 // account is the ServiceAccount of operators.
 const account = "operator"
 
@@ -81,7 +84,7 @@ func (w *World) allow() string {
 // and returns once it serves; it may not be elected yet.
 func (w *World) Start() *Operator {
 	w.Helper()
-	cfg, err := operatorConfig(w.Namespace, w.operator, slog.New(slog.NewTextHandler(w.OperatorLog, &slog.HandlerOptions{Level: slog.LevelDebug})))
+	cfg, err := operatorConfig(w.Namespace, w.operator, slog.New(slog.NewTextHandler(w.OperatorLog, quiet)))
 	if err != nil {
 		w.Fatal(err)
 	}
@@ -150,7 +153,7 @@ func operatorMain() int {
 	namespace, kubeconfig, _ := strings.Cut(os.Getenv(operatorVariable), ",")
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
-	cfg, err := operatorConfig(namespace, kubeconfig, slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})))
+	cfg, err := operatorConfig(namespace, kubeconfig, slog.New(slog.NewTextHandler(os.Stderr, quiet)))
 	if err == nil {
 		err = app.RunOperator(ctx, cfg)
 	}

@@ -17,7 +17,7 @@ import (
 )
 
 // TurnPatience bounds one turn.
-const TurnPatience = 5 * time.Minute
+const TurnPatience = 3 * time.Minute
 
 // rotation is the one of every world. Its watch is short, so that fifty turns
 // end before the day does.
@@ -94,9 +94,10 @@ func (w *World) Ended(turn int64) v1alpha1.RotationStatus {
 	s := w.Await(fmt.Sprintf("the end of turn %d", turn), func(s v1alpha1.RotationStatus) bool {
 		switch s.Phase {
 		case v1alpha1.PhaseHeld, v1alpha1.PhaseRollingBack, v1alpha1.PhaseFailed:
-			return true
+			return s.Turn == turn
 		}
-		return done(s, turn)
+		reason, _, _ := Condition(s, v1alpha1.ConditionProgressing)
+		return done(s, turn) || reason == "Refused"
 	})
 	if !done(s, turn) {
 		w.Fatalf("turn %d: %s", turn, Brief(s))
@@ -200,13 +201,4 @@ func Condition(s v1alpha1.RotationStatus, kind string) (reason, message string, 
 		return "", "", false
 	}
 	return c.Reason, c.Message, c.Status == "True"
-}
-
-// Resume is what AnnotationResume says for a turn that is held now.
-func Resume(s v1alpha1.RotationStatus) string {
-	text := strconv.FormatInt(s.Turn, 10)
-	if s.Since != nil {
-		text += "@" + s.Since.UTC().Format(time.RFC3339)
-	}
-	return text
 }
