@@ -55,6 +55,11 @@ type Config struct {
 	Turns, Rollouts int
 	// EvidenceMount is where each vault's evidence engine is mounted; "evidence".
 	EvidenceMount string
+	// Witnesses is the namespace of deploy/witness; empty: nodes are not asked.
+	// ServiceAccount is the operator's own, which the witnesses answer;
+	// "strongkeep-operator".
+	Witnesses      string
+	ServiceAccount string
 
 	// LeaderElection makes one of several operators work.
 	LeaderElection bool

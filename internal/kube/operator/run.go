@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	coordinationv1 "k8s.io/client-go/kubernetes/typed/coordination/v1"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 	"k8s.io/utils/clock"
@@ -211,6 +212,7 @@ func (p parts) setupRotation() error {
 		Cluster: kube{p.mgr.GetAPIReader(), p.mgr.GetClient()}, Key: p.key, Refresh: p.hub.Refresh, Event: p.events.event,
 		Metrics: metrics, Log: p.cfg.Log, Namespaces: p.cfg.Namespaces, NoCluster: p.cfg.NoClusterStores,
 		Turns: p.cfg.Turns, Rollouts: p.cfg.Rollouts, EvidenceMount: p.cfg.EvidenceMount,
+		Witnesses: p.cfg.Witnesses, Account: types.NamespacedName{Namespace: p.cfg.OwnNamespace, Name: p.cfg.ServiceAccount},
 	})
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/evidence"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/evidence/application"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/evidence/backend"
+	"github.com/strongkeep/strongkeep/internal/kube/rotate/evidence/file"
 	"github.com/strongkeep/strongkeep/internal/redact"
 )
 
@@ -21,10 +22,12 @@ import (
 type prober struct {
 	live client.Reader
 	apps *application.Prober
+	// files is nil where nobody is on the nodes.
+	files *file.Prober
 }
 
 // Nodes implements controller.Prober.
-func (prober) Nodes(context.Context) bool { return false }
+func (p prober) Nodes(ctx context.Context) bool { return p.files != nil && p.files.There(ctx) }
 
 // Probe implements controller.Prober.
 func (p prober) Probe(ctx context.Context, q controller.Question) map[types.UID]evidence.Found {
@@ -34,6 +37,13 @@ func (p prober) Probe(ctx context.Context, q controller.Question) map[types.UID]
 		f := out[uid]
 		f.Application = word
 		out[uid] = f
+	}
+	if p.files != nil {
+		for uid, word := range p.files.Ask(ctx, file.Question{Fed: q.Graph.Secrets, Contents: p.contents(q)}, q.Graph.Pods) {
+			f := out[uid]
+			f.File = word
+			out[uid] = f
+		}
 	}
 	if q.Sessions == nil {
 		return out

@@ -27,6 +27,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/rollout"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/controller"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/evidence/application"
+	"github.com/strongkeep/strongkeep/internal/kube/rotate/evidence/file"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/restart"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/schedule"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/target"
@@ -54,7 +55,11 @@ type Config struct {
 	// be restarted at once in the cluster; 10 and 20.
 	Turns, Rollouts int
 	EvidenceMount   string // "evidence"
-	Concurrency     int    // Rotations worked on at once; 8
+	// Witnesses is the namespace of the nodes' witnesses (deploy/witness); empty:
+	// nodes are not asked. Account is the operator's own ServiceAccount.
+	Witnesses   string
+	Account     types.NamespacedName
+	Concurrency int // Rotations worked on at once; 8
 }
 
 // AddToScheme registers every kind that rotation reads or writes.
@@ -68,6 +73,16 @@ func AddToScheme(s *runtime.Scheme) error {
 		}
 	}
 	return nil
+}
+
+// witnesses returns what asks nodes; nil where nobody is to be asked.
+func witnesses(live client.Client, cfg Config) *file.Prober {
+	if cfg.Witnesses == "" {
+		return nil
+	}
+	return file.New(file.Config{Witnesses: &file.Pods{
+		Reader: live, Client: live, Namespace: cfg.Witnesses, Account: cfg.Account, Clock: clock.RealClock{},
+	}})
 }
 
 // Setup registers the controller with mgr, whose scheme has AddToScheme.
@@ -96,7 +111,7 @@ func Setup(mgr ctrl.Manager, cfg Config) error {
 	roll := rollout.New(rollout.Config{Client: live, Live: live, Cached: within{live, cfg.Namespaces}, ClusterMax: cfg.Rollouts, Clock: clock.RealClock{}, Log: cfg.Log})
 	r := controller.New(controller.Config{
 		Client: mgr.GetClient(), Live: live, Vaults: vaults{cfg.Stores, cfg.Pool}, Cluster: cfg.Cluster, Targets: cfg.Targets,
-		Finder: find, Roller: restart.New(roll), Prober: prober{live, application.New(application.Config{})}, Calendar: schedule.Calendar{}, Policies: policies{mgr.GetClient(), cfg.NoCluster},
+		Finder: find, Roller: restart.New(roll), Prober: prober{live, application.New(application.Config{}), witnesses(live, cfg)}, Calendar: schedule.Calendar{}, Policies: policies{mgr.GetClient(), cfg.NoCluster},
 		Refresh: cfg.Refresh, Clock: clock.RealClock{}, Log: cfg.Log, Event: cfg.Event, Metrics: cfg.Metrics,
 		Namespaces: cfg.Namespaces, MaxTurns: cfg.Turns, EvidenceMount: cfg.EvidenceMount,
 	})

@@ -48,7 +48,7 @@ func (v *verdict) enough(u consumer.Use) bool {
 		return true
 	case u.Init: // it is over, and what it left behind is as it was
 		return false
-	case u.Kind == consumer.UseVolume, u.Kind == consumer.UseProjected, u.Kind == consumer.UseCSI:
+	case asFile(u):
 		return application || backend && v.found.File.Answer == Yes
 	}
 	return application || backend
@@ -84,7 +84,7 @@ func (v *verdict) reloads(u consumer.Use) {
 		v.missUse(u, why, false)
 		return
 	}
-	mounted := u.Kind == consumer.UseVolume || u.Kind == consumer.UseProjected || u.Kind == consumer.UseCSI
+	mounted := asFile(u)
 	backend := v.j.Backend && v.alone() && (!mounted || v.j.Nodes)
 	switch {
 	case v.speaks():
@@ -195,9 +195,11 @@ func (v *verdict) fixed() bool {
 
 // mounts reports whether the kubelet keeps a file of the credential up to date.
 func (v *verdict) mounts() bool {
-	return slices.ContainsFunc(v.Uses, func(u consumer.Use) bool {
-		return u.Kind == consumer.UseVolume || u.Kind == consumer.UseProjected || u.Kind == consumer.UseCSI
-	})
+	return slices.ContainsFunc(v.Uses, asFile)
+}
+
+func asFile(u consumer.Use) bool {
+	return u.Kind == consumer.UseVolume || u.Kind == consumer.UseProjected || u.Kind == consumer.UseCSI
 }
 
 // speaks reports whether the application has a way to say what it uses.

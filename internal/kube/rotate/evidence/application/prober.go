@@ -159,18 +159,27 @@ func (s *session) ask(ctx context.Context, pod *consumer.Pod) evidence.Word {
 	return s.judge(pod, nonce, body)
 }
 
+// address returns a pod's address, if it can be one.
+func address(s string) (netip.Addr, error) {
+	ip, err := netip.ParseAddr(s)
+	if err != nil {
+		return ip, errors.New("it has no address yet")
+	}
+	if ip = ip.Unmap(); ip.Zone() != "" || ip.IsUnspecified() || ip.IsLoopback() || ip.IsMulticast() || ip.IsLinkLocalUnicast() {
+		return ip, errors.New("its address is none of a pod")
+	}
+	return ip, nil
+}
+
 // endpoint returns where a pod is asked: at its own address, whatever else its
 // annotations say.
 func endpoint(pod *consumer.Pod, rotation string, nonce []byte) (*url.URL, error) {
 	if pod.Cluster != "" {
 		return nil, errors.New("pods of other clusters are not reached")
 	}
-	ip, err := netip.ParseAddr(pod.IP)
+	ip, err := address(pod.IP)
 	if err != nil {
-		return nil, errors.New("it has no address yet")
-	}
-	if ip = ip.Unmap(); ip.Zone() != "" || ip.IsUnspecified() || ip.IsLoopback() || ip.IsMulticast() || ip.IsLinkLocalUnicast() {
-		return nil, errors.New("its address is none of a pod")
+		return nil, err
 	}
 	path := pod.Annotations[evidence.AnnotationPath]
 	if !strings.HasPrefix(path, "/") || strings.ContainsAny(path, "?#") {

@@ -27,8 +27,8 @@ const canary = "canary-1b7e"
 // network is where all pods are: one server answers for every address.
 type network struct {
 	*httptest.Server
-	mu     sync.Mutex
-	dialed []string
+	mu      sync.Mutex
+	dialled []string
 }
 
 func start(t testing.TB, answer http.HandlerFunc) *network {
@@ -39,7 +39,7 @@ func start(t testing.TB, answer http.HandlerFunc) *network {
 
 func (n *network) dial(ctx context.Context, network, address string) (net.Conn, error) {
 	n.mu.Lock()
-	n.dialed = append(n.dialed, address)
+	n.dialled = append(n.dialled, address)
 	n.mu.Unlock()
 	var d net.Dialer
 	return d.DialContext(ctx, network, n.Listener.Addr().String())
@@ -162,12 +162,12 @@ func TestOnlyThePodIsAsked(t *testing.T) {
 	} {
 		n.ask(t, question(), pod(annotations...))
 	}
-	for _, address := range n.dialed {
+	for _, address := range n.dialled {
 		if address != "10.0.0.1:8080" {
 			t.Errorf("asked %s", address)
 		}
 	}
-	before := len(n.dialed)
+	before := len(n.dialled)
 	for _, annotations := range [][]string{
 		{evidence.AnnotationPath, "http://evil.example/"}, {evidence.AnnotationPath, "p"}, {evidence.AnnotationPath, "/p?x=1"}, {evidence.AnnotationPath, "/p#x"},
 		{evidence.AnnotationPath, "/p", evidence.AnnotationPort, "0"}, {evidence.AnnotationPath, "/p", evidence.AnnotationPort, "65536"},
@@ -190,8 +190,8 @@ func TestOnlyThePodIsAsked(t *testing.T) {
 	if w := n.ask(t, question(), other); !strings.Contains(w.Text, "other clusters") {
 		t.Errorf("%+v", w)
 	}
-	if len(n.dialed) != before {
-		t.Errorf("asked %q", n.dialed[before:])
+	if len(n.dialled) != before {
+		t.Errorf("asked %q", n.dialled[before:])
 	}
 }
 
