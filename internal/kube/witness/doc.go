@@ -14,5 +14,7 @@
 // What is read is below volumes/kubernetes.io~{secret,projected,csi} of one pod;
 // os.Root keeps links from leading out of the volume.
 //
+// The other side is package rotate/evidence/file.
+//
 // Start reading at Server.ServeHTTP, then Reader.Digest.
 package witness
