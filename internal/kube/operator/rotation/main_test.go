@@ -10,6 +10,8 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/wait"
@@ -57,7 +59,7 @@ func runWithCluster(m *testing.M) (code int, err error) {
 	}
 	cfg.QPS = -1
 	scheme := runtime.NewScheme()
-	if err := errors.Join(rotation.AddToScheme(scheme), apiextensionsv1.AddToScheme(scheme)); err != nil {
+	if err := errors.Join(rotation.AddToScheme(scheme), apiextensionsv1.AddToScheme(scheme), rbacv1.AddToScheme(scheme), eventsv1.AddToScheme(scheme)); err != nil {
 		return 1, err
 	}
 	if testClient, err = client.NewWithWatch(cfg, client.Options{Scheme: scheme}); err != nil {

@@ -3,7 +3,9 @@ package rotation_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
+	"net/http"
 	"os"
 	"strings"
 	"sync"
@@ -13,6 +15,7 @@ import (
 	vault "github.com/hashicorp/vault/api"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
@@ -21,6 +24,7 @@ import (
 
 	"github.com/strongkeep/strongkeep/api/v1alpha1"
 	"github.com/strongkeep/strongkeep/internal/kube/operator"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/rbac"
 	"github.com/strongkeep/strongkeep/internal/kube/provider"
 	vaultprovider "github.com/strongkeep/strongkeep/internal/kube/provider/vault"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/target"
@@ -186,13 +190,72 @@ func (w *world) start(change func(*operator.Config)) (stop func()) {
 	return stop
 }
 
+// rest has the permissions of package rbac for the namespace, and no more.
 func (w *world) rest() *rest.Config {
 	w.Helper()
 	cfg, err := clientcmd.BuildConfigFromFlags("", testCluster.Kubeconfig())
 	if err != nil {
 		w.Fatal(err)
 	}
+	for _, o := range rbac.Objects(rbac.Options{Name: w.ns, Namespace: w.ns, Namespaces: []string{w.ns}, Rotation: true}) {
+		if err := testClient.Create(w.Context(), o.(client.Object)); client.IgnoreAlreadyExists(err) != nil {
+			w.Fatal(err)
+		}
+	}
+	cfg.Impersonate = rest.ImpersonationConfig{
+		UserName: "system:serviceaccount:" + w.ns + ":" + w.ns, Groups: []string{"system:serviceaccounts", "system:authenticated"},
+	}
+	cfg.Wrap(func(next http.RoundTripper) http.RoundTripper { return refusals{next, w} })
 	return cfg
+}
+
+// refusals fails the test when a permission is missing.
+type refusals struct {
+	next http.RoundTripper
+	w    *world
+}
+
+func (r refusals) RoundTrip(req *http.Request) (*http.Response, error) {
+	answer, err := r.next.RoundTrip(req)
+	if err == nil && answer.StatusCode == http.StatusForbidden {
+		r.w.Errorf("refused: %s %s", req.Method, req.URL.Path)
+	}
+	return answer, err
+}
+
+// leaks greps what people may read for the password that readers are given.
+func (w *world) leaks() {
+	w.Helper()
+	s, err := w.vault.Logical().ReadWithContext(w.Context(), "database/alternating-creds/app")
+	if err != nil {
+		w.Fatal(err)
+	}
+	password, _ := s.Data["password"].(string)
+	rot := &v1alpha1.Rotation{}
+	w.get(rot, "db")
+	var events eventsv1.EventList
+	if err := testClient.List(w.Context(), &events, client.InNamespace(w.ns)); err != nil {
+		w.Fatal(err)
+	}
+	answer, err := http.Get("http://" + w.at.Metrics + "/metrics")
+	if err != nil {
+		w.Fatal(err)
+	}
+	defer answer.Body.Close()
+	metrics, err := io.ReadAll(answer.Body)
+	if err != nil {
+		w.Fatal(err)
+	}
+	if !strings.Contains(string(metrics), `strongkeep_rotation_phase{name="db",namespace="`+w.ns+`"`) {
+		w.Error("the Rotation is not in the metrics")
+	}
+	for where, text := range map[string]string{
+		"object": fmt.Sprintf("%+v", rot), "events": fmt.Sprintf("%+v", events.Items), "log": w.log.String(), "metrics": string(metrics),
+	} {
+		if password == "" || strings.Contains(text, password) {
+			w.Errorf("a password is in the %s", where)
+		}
+	}
 }
 
 func (w *world) get(o client.Object, name string) {
