@@ -58,6 +58,8 @@ used, elsewhere a kubeconfig. "strongkeep operator rbac" prints the rights neede
 	f.StringVar(&cfg.Witnesses, "witnesses", "", "namespace of the nodes' witnesses, strongkeep-witness with deploy/witness (default: nodes are not asked)")
 	f.StringVar(&cfg.ServiceAccount, "service-account", "strongkeep-operator", "the operator's own ServiceAccount, which the witnesses answer")
 	f.StringVar(&cfg.EvidenceMount, "evidence-mount", "", "where vaults have their evidence engine, for signed statements (default \"evidence\")")
+	f.BoolVar(&cfg.NoReload, "no-reload", false, "restart no workloads whose Secrets and ConfigMaps change")
+	f.DurationVar(&cfg.ReloadSettle, "reload-settle", 0, "how long content must be still before a workload is restarted (default 2s)")
 	f.BoolVar(&cfg.LeaderElection, "leader-election", false, "let one of several operators work")
 	f.StringVar(&cfg.MetricsAddr, "metrics-addr", "", "address of /metrics, 0 for none (default :8080)")
 	f.StringVar(&cfg.HealthAddr, "health-addr", "", "address of /healthz and /readyz, 0 for none (default :8082)")
@@ -82,12 +84,12 @@ func (a *app) fromEnvironment(f *pflag.FlagSet) (err error) {
 // operatorRBAC prints the rights that the operator needs, no more.
 func (a *app) operatorRBAC() *cobra.Command {
 	var o rbac.Options
-	noClusterStores, noRotation := false, false
+	noClusterStores, noRotation, noReload := false, false, false
 	c := &cobra.Command{
 		Use: "rbac", Short: "Print the roles that the operator needs, each rule with its reason", Args: session.Args(0, 0),
 		Example: "  strongkeep operator rbac -namespaces=payments,shop | kubectl apply -f -",
 		RunE: func(*cobra.Command, []string) error {
-			o.ClusterStores, o.Rotation = !noClusterStores, !noRotation
+			o.ClusterStores, o.Rotation, o.Reload = !noClusterStores, !noRotation, !noReload
 			out, err := rbac.YAML(o)
 			if err != nil {
 				return errs.Newf(errs.Internal, "rendering the roles: %w", err)
@@ -101,6 +103,7 @@ func (a *app) operatorRBAC() *cobra.Command {
 	f.StringSliceVar(&o.CredentialNamespaces, "credential-namespaces", nil, "further namespaces that ClusterSecretStores take credentials from")
 	f.BoolVar(&noClusterStores, "no-cluster-stores", false, "without the rights for ClusterSecretStores")
 	f.BoolVar(&noRotation, "no-rotation", false, "without the rights for Rotations")
+	f.BoolVar(&noReload, "no-reload", false, "without the rights to restart workloads whose Secrets and ConfigMaps change")
 	f.BoolVar(&o.LeaderElection, "leader-election", false, "with the rights for leader election")
 	f.StringVar(&o.Namespace, "own-namespace", "", "namespace of the operator (default strongkeep-system)")
 	f.StringVar(&o.ServiceAccount, "service-account", "", "its ServiceAccount (default strongkeep-operator)")

@@ -60,6 +60,11 @@ type Config struct {
 	// "strongkeep-operator".
 	Witnesses      string
 	ServiceAccount string
+	// NoReload leaves workloads alone whose Secrets and ConfigMaps change; otherwise
+	// those are restarted that ask for it. ReloadSettle is how long content must be
+	// still before; 2 seconds.
+	NoReload     bool
+	ReloadSettle time.Duration
 
 	// LeaderElection makes one of several operators work.
 	LeaderElection bool

@@ -74,7 +74,7 @@ func Run(ctx context.Context, cfg Config) error {
 
 func newManager(cfg Config) (ctrl.Manager, error) {
 	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, v1.AddToScheme, rotation.AddToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, v1.AddToScheme, rotation.AddToScheme, addReloaded} {
 		if err := add(scheme); err != nil {
 			return nil, err
 		}
@@ -94,6 +94,7 @@ func newManager(cfg Config) (ctrl.Manager, error) {
 		Cache: cache.Options{
 			DefaultNamespaces:           namespaces,
 			DefaultTransform:            strip,
+			ByObject:                    reloaded(cfg),
 			ReaderFailOnMissingInformer: true,
 		},
 		Metrics:                       metricsserver.Options{BindAddress: "0"}, // served with health, see serve
@@ -169,6 +170,9 @@ func (p parts) setup(ctx context.Context) error {
 		return err
 	}
 	if err := es.Setup(ctx, p.mgr, p.cfg.Concurrency, !p.cfg.NoClusterStores, p.hub.Due()); err != nil {
+		return err
+	}
+	if err := p.setupReload(ctx); err != nil {
 		return err
 	}
 	kinds := []string{v1.KindSecretStore}

@@ -118,10 +118,37 @@ func (p *pass) restart(ctx context.Context, c access, v *view) (int64, error) {
 	return v.live.Generation, nil
 }
 
-// Record notes on a workload what its pods are taken to run on, and restarts
-// nothing. Entries of wanted that are there already with another content are
-// replaced. It is for a workload that is seen for the first time.
-func (r *Roller) Record(ctx context.Context, o consumer.Object, wanted Stamp) error {
+// Adopt notes on a workload what its pods are taken to run on, where nothing is
+// noted yet, and restarts nothing. It is for what is seen for the first time.
+func (r *Roller) Adopt(ctx context.Context, o consumer.Object, seen Stamp) error {
+	return r.note(ctx, o, func(w *workload) Stamp { return seen.with(w.stamp()).with(w.record()) })
+}
+
+// Tell writes what pods of o should know, as an annotation of theirs, and notes
+// it on o. It returns how many pods were told. Nothing is restarted.
+func (r *Roller) Tell(ctx context.Context, o consumer.Object, annotation string, now Stamp) (int, error) {
+	c, err := r.cluster(ctx, o.Cluster)
+	if err != nil {
+		return 0, err
+	}
+	w, err := read(ctx, c, o)
+	if err != nil {
+		return 0, err
+	}
+	all, err := pods(ctx, c.live, w)
+	if err != nil {
+		return 0, err
+	}
+	for _, pod := range all {
+		if err := annotate(ctx, c, w.Namespace, pod, annotation, now); client.IgnoreNotFound(err) != nil {
+			return 0, err
+		}
+	}
+	return len(all), r.note(ctx, o, func(w *workload) Stamp { return w.record().with(now) })
+}
+
+// note writes the record of o.
+func (r *Roller) note(ctx context.Context, o consumer.Object, record func(*workload) Stamp) error {
 	c, err := r.cluster(ctx, o.Cluster)
 	if err != nil {
 		return err
@@ -129,10 +156,10 @@ func (r *Roller) Record(ctx context.Context, o consumer.Object, wanted Stamp) er
 	for range tries {
 		var w *workload
 		if w, err = read(ctx, c, o); err != nil {
-			return err
+			return client.IgnoreNotFound(err)
 		}
 		f := w.fields()
-		f.record = r.used(w, f.record).with(wanted)
+		f.record = r.used(w, record(w))
 		if err = apply(ctx, c, w, f); !apierrors.IsConflict(err) {
 			break
 		}

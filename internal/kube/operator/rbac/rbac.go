@@ -23,6 +23,8 @@ type Options struct {
 	CredentialNamespaces []string
 	// ClusterStores lets it serve ClusterSecretStores.
 	ClusterStores bool
+	// Reload lets it restart workloads whose Secrets and ConfigMaps change.
+	Reload bool
 	// LeaderElection lets several operators elect one.
 	LeaderElection bool
 	// Rotation lets it turn credentials, and so find and restart who consumes them.
@@ -168,9 +170,12 @@ func own(o Options) []Rule {
 func Roles(o Options) []Role {
 	o = o.withDefaults()
 	roles := []Role{{o.Name, o.Namespace, own(o)}}
-	working := working()
+	each := working()
 	if o.Rotation {
-		working = slices.Concat(working, consumers(), rotation())
+		each = slices.Concat(each, consumers(), rotation())
+	}
+	if o.Reload {
+		each = joined(each, reloading())
 	}
 	var cluster []Rule // in no namespace
 	if o.ClusterStores {
@@ -181,12 +186,12 @@ func Roles(o Options) []Role {
 	}
 	if len(o.Namespaces) == 0 {
 		if o.ClusterStores {
-			working = append(working, cluster[:len(cluster)-1]...) // events are there already
+			each = append(each, cluster[:len(cluster)-1]...) // events are there already
 		}
-		return append(roles, Role{Name: o.Name, Rules: working})
+		return append(roles, Role{Name: o.Name, Rules: each})
 	}
 	for _, ns := range o.Namespaces {
-		roles = append(roles, Role{o.Name + "-sync", ns, working})
+		roles = append(roles, Role{o.Name + "-sync", ns, each})
 	}
 	if o.ClusterStores {
 		for _, ns := range o.CredentialNamespaces {

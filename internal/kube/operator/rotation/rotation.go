@@ -24,6 +24,7 @@ import (
 	optarget "github.com/strongkeep/strongkeep/internal/kube/operator/target"
 	"github.com/strongkeep/strongkeep/internal/kube/provider"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/session"
+	"github.com/strongkeep/strongkeep/internal/kube/reload"
 	"github.com/strongkeep/strongkeep/internal/kube/rollout"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/controller"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/evidence/application"
@@ -108,7 +109,7 @@ func Setup(mgr ctrl.Manager, cfg Config) error {
 			return err
 		}
 	}
-	roll := rollout.New(rollout.Config{Client: live, Live: live, Cached: within{live, cfg.Namespaces}, ClusterMax: cfg.Rollouts, Clock: clock.RealClock{}, Log: cfg.Log})
+	roll := rollout.New(rollout.Config{Client: live, Live: live, Cached: within{live, cfg.Namespaces}, ClusterMax: cfg.Rollouts, Keep: reload.Keep, Clock: clock.RealClock{}, Log: cfg.Log})
 	r := controller.New(controller.Config{
 		Client: mgr.GetClient(), Live: live, Vaults: vaults{cfg.Stores, cfg.Pool}, Cluster: cfg.Cluster, Targets: cfg.Targets,
 		Finder: find, Roller: restart.New(roll), Prober: prober{live, application.New(application.Config{}), witnesses(live, cfg)}, Calendar: schedule.Calendar{}, Policies: policies{mgr.GetClient(), cfg.NoCluster},

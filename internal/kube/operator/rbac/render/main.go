@@ -21,8 +21,8 @@ func main() {
 
 func run(dir string) error {
 	for name, o := range map[string]rbac.Options{
-		"rbac-cluster.yaml":   {ClusterStores: true, Rotation: true, LeaderElection: true},
-		"rbac-namespace.yaml": {Namespaces: []string{"my-app"}, Rotation: true, LeaderElection: true},
+		"rbac-cluster.yaml":   {ClusterStores: true, Rotation: true, Reload: true, LeaderElection: true},
+		"rbac-namespace.yaml": {Namespaces: []string{"my-app"}, Rotation: true, Reload: true, LeaderElection: true},
 	} {
 		text, err := rbac.YAML(o)
 		if err != nil {
