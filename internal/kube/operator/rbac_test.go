@@ -180,7 +180,8 @@ func TestNoExcessPermission(t *testing.T) {
 	w := newWorld(t)
 	o := rbac.Options{Name: w.ns, Namespace: w.ns, ClusterStores: true, Reload: true, LeaderElection: true}
 	cfg, rec := w.grant(o)
-	stop := w.start(func(c *Config) { c.REST, c.Namespaces, c.LeaderElection = cfg, nil, true })
+	// Rotation is left out: its rights are another option.
+	stop := w.start(func(c *Config) { c.REST, c.Namespaces, c.LeaderElection, c.NoRotation = cfg, nil, true, true })
 	w.exercise()
 	stop()
 	for _, path := range rec.refused {
@@ -213,7 +214,7 @@ func TestNoExcessPermission(t *testing.T) {
 func TestNamespacedPermissions(t *testing.T) {
 	w := newWorld(t)
 	cfg, rec := w.grant(rbac.Options{Name: w.ns, Namespace: w.ns, Namespaces: []string{w.ns}, ClusterStores: true, Reload: true})
-	stop := w.start(func(c *Config) { c.REST = cfg })
+	stop := w.start(func(c *Config) { c.REST, c.NoRotation = cfg, true })
 	w.exercise()
 	stop()
 	for _, path := range rec.refused {
