@@ -34,6 +34,7 @@ func TestOperatorEndsAtEachPhase(t *testing.T) {
 			t.Errorf("%s: user %s, then %s; the database has %v", phase, user, now, w.Users())
 		}
 	}
+	stated(t, w)
 	settled(t, w)
 }
 
@@ -51,6 +52,7 @@ func TestOperatorKilled(t *testing.T) {
 		o = w.Spawn() // is elected when the lease of the dead one has run out
 		proven(t, w.Ended(n), 4)
 	}
+	stated(t, w)
 	settled(t, w)
 }
 
@@ -83,6 +85,7 @@ func TestPausedLeader(t *testing.T) {
 	}
 	turn(t, w, 4)
 	second.Stop()
+	stated(t, w)
 	settled(t, w)
 }
 
@@ -107,5 +110,6 @@ func TestAPIServerAway(t *testing.T) {
 			t.Errorf("%s: %d pods were made anew, want 2", phase, now-before)
 		}
 	}
+	stated(t, w)
 	settled(t, w)
 }

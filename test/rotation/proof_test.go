@@ -52,6 +52,7 @@ func TestRotationsUnderLoad(t *testing.T) {
 	if now := w.Kubectl("get", "pods", "--selector=app=reloads", "--output=jsonpath={.items[*].metadata.uid}"); now != pods {
 		t.Errorf("pods that reload by themselves were restarted: %s, then %s", pods, now)
 	}
+	stated(t, w)
 	sum := settled(t, w)
 	if want := int64(2 * rotations(t)); sum.Reloads < want {
 		t.Errorf("%d reloads, want at least %d: %v", sum.Reloads, want, sum)
@@ -71,6 +72,7 @@ func TestMariaDB(t *testing.T) {
 	for range 2 {
 		turn(t, w, 4)
 	}
+	stated(t, w)
 	settled(t, w)
 }
 
@@ -120,6 +122,21 @@ func proven(t *testing.T, s v1alpha1.RotationStatus, pods int) {
 	}
 	if s.Statement == "" {
 		t.Errorf("turn %d: there is no statement", s.Turn)
+	}
+}
+
+// stated checks that each turn has one signed statement, and what it says.
+func stated(t *testing.T, w *world.World) {
+	t.Helper()
+	last := w.Status().Turn
+	all := w.Statements(last)
+	for i, s := range all {
+		if s.Turn != int64(i+1) || s.Rotation != w.Namespace+"/db" || s.Pods.Proven != s.Pods.Total || len(s.Pods.Evidence) != s.Pods.Total {
+			t.Errorf("statement %d of %d is of turn %d of %s, with %d of %d pods proven", i+1, last, s.Turn, s.Rotation, s.Pods.Proven, s.Pods.Total)
+		}
+		if i > 0 && (s.Retired == nil || !s.Retired.Proven || s.Pods.Total == 0 || s.Backend == nil || s.Backend.Old != 0) {
+			t.Errorf("turn %d: removed %+v, backend %+v, %d pods", s.Turn, s.Retired, s.Backend, s.Pods.Total)
+		}
 	}
 }
 

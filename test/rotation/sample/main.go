@@ -105,7 +105,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("listening: %w", err)
 	}
-	fmt.Fprintf(out, "listening %s\n", l.Addr())
+	_, _ = fmt.Fprintf(out, "listening %s\n", l.Addr())
 	server := &http.Server{Handler: a.handler(), ReadHeaderTimeout: 5 * time.Second}
 	served := make(chan struct{})
 	go func() { defer close(served); _ = server.Serve(l) }()
@@ -122,6 +122,6 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	a.close()
 	_ = server.Close()
 	<-served
-	fmt.Fprintf(out, "final %s\n", a.stats(true))
+	_, _ = fmt.Fprintf(out, "final %s\n", a.stats(true))
 	return reporter.last()
 }

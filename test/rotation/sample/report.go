@@ -62,7 +62,7 @@ func (r *reporter) send(ctx context.Context, final bool) error {
 	if err != nil {
 		return fmt.Errorf("reporting: %w", err)
 	}
-	defer res.Body.Close()
+	defer func() { _ = res.Body.Close() }()
 	if res.StatusCode >= http.StatusMultipleChoices {
 		return fmt.Errorf("reporting: the collector answers %s", res.Status)
 	}

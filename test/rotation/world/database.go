@@ -73,7 +73,7 @@ func (w *World) Role(creation string) {
 func (w *World) SQL(statements ...string) {
 	w.Helper()
 	db := w.administrator()
-	defer db.Close()
+	defer func() { _ = db.Close() }()
 	for _, text := range statements {
 		if _, err := db.ExecContext(w.Context(), text); err != nil {
 			w.Fatalf("%s: %v", strings.ReplaceAll(text, adminPassword, "***"), err)
@@ -107,13 +107,13 @@ func (w *World) Users() map[string]bool {
 		query = "SELECT user, COALESCE(JSON_VALUE(priv, '$.account_locked'), 0) = 0 FROM mysql.global_priv WHERE user IN ('%s', '%s')"
 	}
 	db := w.administrator()
-	defer db.Close()
+	defer func() { _ = db.Close() }()
 	names := w.UsersOf()
 	rows, err := db.QueryContext(w.Context(), fmt.Sprintf(query, names[0], names[1]))
 	if err != nil {
 		w.Fatal(err)
 	}
-	defer rows.Close()
+	defer func() { _ = rows.Close() }()
 	found := map[string]bool{}
 	for rows.Next() {
 		var name string
@@ -150,6 +150,6 @@ func (w *World) Login(user, password string) error {
 		c.User, c.Password = user, password
 		db = stdlib.OpenDB(*c)
 	}
-	defer db.Close()
+	defer func() { _ = db.Close() }()
 	return db.PingContext(w.Context())
 }
