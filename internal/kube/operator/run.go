@@ -31,7 +31,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/operator/subscribe"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/target"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/session"
-	"github.com/strongkeep/strongkeep/internal/kube/rotate/controller"
+	"github.com/strongkeep/strongkeep/internal/kube/rotate/controller/measure"
 )
 
 // Run runs the operator until ctx ends.
@@ -207,7 +207,7 @@ func (p parts) setupRotation() error {
 		}
 		return errs.Newf(errs.Unavailable, "looking for Rotations at the API server: %w", err)
 	}
-	metrics := controller.NewMetrics(clock.RealClock{})
+	metrics := measure.New(clock.RealClock{})
 	if err := p.metrics.registry.Register(metrics); err != nil {
 		return errs.Newf(errs.Internal, "registering the metrics of Rotations: %w", err)
 	}

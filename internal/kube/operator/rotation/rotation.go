@@ -27,6 +27,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/reload"
 	"github.com/strongkeep/strongkeep/internal/kube/rollout"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/controller"
+	"github.com/strongkeep/strongkeep/internal/kube/rotate/controller/measure"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/evidence/application"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/evidence/file"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/restart"
@@ -45,7 +46,7 @@ type Config struct {
 	// Refresh asks for an ExternalSecret to be read anew at once.
 	Refresh func(es types.NamespacedName)
 	Event   func(about client.Object, eventType, reason, message string)
-	Metrics *controller.Metrics
+	Metrics *measure.Metrics
 	Log     *slog.Logger
 
 	// Namespaces worked in; all when empty. NoCluster: objects that are in no

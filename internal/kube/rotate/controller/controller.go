@@ -5,13 +5,14 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"github.com/strongkeep/strongkeep/api/v1alpha1"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate"
+	"github.com/strongkeep/strongkeep/internal/kube/rotate/controller/measure"
+	"github.com/strongkeep/strongkeep/internal/kube/rotate/controller/slot"
 )
 
 // Finalizer is on a Rotation while a turn is under way, and never else: what is
@@ -22,14 +23,14 @@ const Finalizer = v1alpha1.Group + "/turning"
 type Reconciler struct {
 	Config
 	memories memories
-	slots    slots
+	slots    *slot.Slots
 	woken    *woken
 }
 
 // New returns a Reconciler.
 func New(cfg Config) *Reconciler {
 	cfg = cfg.withDefaults()
-	return &Reconciler{Config: cfg, slots: slots{max: cfg.MaxTurns, granted: map[types.UID]bool{}}, woken: newWoken()}
+	return &Reconciler{Config: cfg, slots: slot.New(cfg.MaxTurns), woken: newWoken()}
 }
 
 // now is "look again at once", as controller-runtime has it.
@@ -75,8 +76,8 @@ func (r *Reconciler) step(ctx context.Context, rot *v1alpha1.Rotation) (ctrl.Res
 		step = rotate.Decide(l.o)
 	}
 	acts := step.Act != rotate.NoAct && !step.Later
-	if step.Phase == v1alpha1.PhaseStaged || !past(&v1alpha1.RotationStatus{Phase: step.Phase, PublishedAt: timestamp(l.o.Now)}) {
-		defer r.slots.release(rot.UID)
+	if step.Phase == v1alpha1.PhaseStaged || !slot.Past(&v1alpha1.RotationStatus{Phase: step.Phase, PublishedAt: timestamp(l.o.Now)}) {
+		defer r.slots.Release(rot.UID)
 	}
 	if step.Begin != "" && controllerutil.AddFinalizer(rot, Finalizer) {
 		if err := r.patchFinalizers(ctx, rot); err != nil {
@@ -97,7 +98,7 @@ func (r *Reconciler) step(ctx context.Context, rot *v1alpha1.Rotation) (ctrl.Res
 	if step.Did != "" || l.mem.result.Act != step.Act {
 		l.mem.result = result{}
 	}
-	r.Metrics.see(rot, l, r.Clock.Now())
+	r.Metrics.See(client.ObjectKeyFromObject(rot), sample(l), r.Clock.Now())
 	if acts {
 		l.mem.result = r.act(ctx, l, step)
 		if step.Act == rotate.ActRoll || step.Act == rotate.ActUnroll { // done in rounds
@@ -183,4 +184,18 @@ func (r *Reconciler) patchFinalizers(ctx context.Context, rot *v1alpha1.Rotation
 	}
 	rot.ResourceVersion, rot.Finalizers = to.ResourceVersion, to.Finalizers
 	return nil
+}
+
+// sample is what metrics are made of.
+func sample(l *look) measure.Sample {
+	s := &l.rot.Status
+	out := measure.Sample{
+		Phase: s.Phase, UnderWay: underWay(s.Phase), Turn: s.Turn, Since: at(s.Since), Changed: l.changed(s), Limit: l.limit,
+		Overlap: l.o.Plan.OverlapMax, Proven: s.Proof.PodsProven, Unproven: s.Proof.Pods - s.Proof.PodsProven,
+		Pending: len(s.Pending), Refused: l.o.Refused != "",
+	}
+	if underWay(s.Phase) && origin(l.o.Turn) != v1alpha1.PhaseRetiring {
+		out.Published = at(s.PublishedAt)
+	}
+	return out
 }

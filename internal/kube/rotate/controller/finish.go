@@ -23,7 +23,7 @@ import (
 // person could help, and says so: a namespace is never kept for a vault that is away.
 func (r *Reconciler) finish(ctx context.Context, rot *v1alpha1.Rotation) (ctrl.Result, error) {
 	r.Metrics.Forget(client.ObjectKeyFromObject(rot))
-	r.slots.release(rot.UID)
+	r.slots.Release(rot.UID)
 	if !controllerutil.ContainsFinalizer(rot, Finalizer) {
 		r.memories.forget(rot.UID)
 		return ctrl.Result{}, nil

@@ -57,35 +57,6 @@ func TestHundredAtRest(t *testing.T) {
 	t.Logf("%d looks took %v", n, time.Since(began))
 }
 
-func TestSlots(t *testing.T) {
-	of := func(uid string, phase v1alpha1.Phase) v1alpha1.Rotation {
-		now := metav1.Now()
-		return v1alpha1.Rotation{ObjectMeta: metav1.ObjectMeta{UID: types.UID(uid)}, Status: v1alpha1.RotationStatus{Phase: phase, PublishedAt: &now}}
-	}
-	s := slots{max: 2, granted: map[types.UID]bool{}}
-	all := []v1alpha1.Rotation{of("a", v1alpha1.PhaseStaged), of("b", v1alpha1.PhaseStaged), of("c", v1alpha1.PhaseStaged), of("held", v1alpha1.PhaseHeld), of("idle", v1alpha1.PhaseIdle)}
-	if !s.offer("a", all) || !s.offer("b", all) || s.offer("c", all) {
-		t.Fatal("two of three that ask at once must get a slot, though the cache shows none")
-	}
-	if !s.offer("a", all) {
-		t.Error("a slot that was granted is refused to who has it")
-	}
-	all[0].Status.Phase = v1alpha1.PhaseRolling
-	all[1].Status.Phase = v1alpha1.PhaseRollingBack
-	if s.offer("c", all) || len(s.granted) != 0 {
-		t.Errorf("what the cache shows is not counted once: %v", s.granted)
-	}
-	all[0].Status.Phase = v1alpha1.PhaseDone
-	if !s.offer("c", all) {
-		t.Error("a turn that is over keeps its slot")
-	}
-	s.release("c")
-	s.granted["gone"] = true
-	if !s.offer("a", all) || s.granted["gone"] {
-		t.Error("a Rotation that is gone keeps its slot")
-	}
-}
-
 func TestAsksOf(t *testing.T) {
 	since := metav1.NewTime(time.Unix(1e9, 0))
 	off := false

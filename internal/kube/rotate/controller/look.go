@@ -220,7 +220,7 @@ func (r *Reconciler) seeTime(ctx context.Context, l *look) {
 		l.blind("Rotations", err)
 		return
 	}
-	l.o.Gate.Slot = r.slots.offer(l.rot.UID, all)
+	l.o.Gate.Slot = r.slots.Offer(l.rot.UID, all)
 }
 
 // rotations returns every Rotation of the namespaces worked in.

@@ -15,11 +15,12 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/strongkeep/strongkeep/api/v1alpha1"
+	"github.com/strongkeep/strongkeep/internal/kube/rotate/controller/measure"
 )
 
 func TestMetrics(t *testing.T) {
 	c := clocktesting.NewFakePassiveClock(time.Unix(1e9, 0))
-	m := NewMetrics(c)
+	m := measure.New(c)
 	registry := prometheus.NewPedanticRegistry()
 	registry.MustRegister(m)
 	rot := &v1alpha1.Rotation{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "db"}}
@@ -32,7 +33,7 @@ func TestMetrics(t *testing.T) {
 		l := &look{rot: rot, limit: time.Hour}
 		l.o.Plan.OverlapMax = 24 * time.Hour
 		l.o.Turn = turnOf(s)
-		m.see(rot, l, c.Now())
+		m.See(client.ObjectKeyFromObject(rot), sample(l), c.Now())
 		c.SetTime(c.Now().Add(time.Minute))
 	}
 	expect := func(want string, names ...string) {
@@ -110,7 +111,7 @@ func TestAlertsNameRealMetrics(t *testing.T) {
 		t.Fatal(err)
 	}
 	descs := make(chan *prometheus.Desc, 100)
-	NewMetrics(clocktesting.NewFakePassiveClock(time.Now())).Describe(descs)
+	measure.New(clocktesting.NewFakePassiveClock(time.Now())).Describe(descs)
 	close(descs)
 	exists := map[string]bool{}
 	for d := range descs {

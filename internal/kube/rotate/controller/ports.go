@@ -14,6 +14,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/consumer"
 	"github.com/strongkeep/strongkeep/internal/kube/provider"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate"
+	"github.com/strongkeep/strongkeep/internal/kube/rotate/controller/measure"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/evidence"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/target"
 )
@@ -101,7 +102,7 @@ type Config struct {
 	Clock   clock.PassiveClock
 	Log     *slog.Logger
 	Event   func(about client.Object, eventType, reason, message string)
-	Metrics *Metrics
+	Metrics *measure.Metrics
 
 	// Namespaces worked in; all when empty.
 	Namespaces []string

@@ -14,6 +14,7 @@ import (
 
 	"github.com/strongkeep/strongkeep/api/v1alpha1"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate"
+	"github.com/strongkeep/strongkeep/internal/kube/rotate/controller/ledger"
 )
 
 // Bounds of a status.
@@ -83,7 +84,7 @@ func setResult(s *v1alpha1.RotationStatus, r *result) {
 	}
 	s.Statement = r.statement
 	if r.pending != "" {
-		s.Pending = appendPending(s.Pending, v1alpha1.PendingStatement{Turn: r.Number, Statement: r.pending})
+		s.Pending = ledger.Append(s.Pending, v1alpha1.PendingStatement{Turn: r.Number, Statement: r.pending})
 	}
 }
 

@@ -24,6 +24,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/consumer"
 	optarget "github.com/strongkeep/strongkeep/internal/kube/operator/target"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate"
+	"github.com/strongkeep/strongkeep/internal/kube/rotate/controller/measure"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/evidence"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/target"
 )
@@ -310,7 +311,7 @@ func (c credential) Sessions(context.Context, target.Turn) (target.Sessions, err
 func (w *world) operator() *Reconciler {
 	return New(Config{
 		Client: w.client, Live: w.client, Vaults: w, Targets: map[string]target.Kind{"database": w}, Finder: w, Roller: w, Prober: w,
-		Calendar: w, Policies: w, Clock: w.clock, Log: slog.New(slog.NewTextHandler(w.log, nil)), Metrics: NewMetrics(w.clock),
+		Calendar: w, Policies: w, Clock: w.clock, Log: slog.New(slog.NewTextHandler(w.log, nil)), Metrics: measure.New(w.clock),
 		Refresh: func(types.NamespacedName) {
 			if !w.deaf {
 				w.follow()

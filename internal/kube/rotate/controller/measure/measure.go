@@ -1,4 +1,7 @@
-package controller
+// Package measure has the metrics of Rotations.
+//
+// Start reading at Metrics.
+package measure
 
 import (
 	"sync"
@@ -7,7 +10,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/strongkeep/strongkeep/api/v1alpha1"
 )
@@ -21,19 +23,19 @@ type Metrics struct {
 	phases *prometheus.HistogramVec
 
 	mu   sync.Mutex
-	seen map[types.NamespacedName]sample
+	seen map[types.NamespacedName]Sample
 }
 
-// sample is what was last seen of one Rotation.
-type sample struct {
-	phase            v1alpha1.Phase
-	turn             int64
-	since, changed   time.Time
-	published        time.Time // zero unless old and new both work
-	limit, overlap   time.Duration
-	proven, unproven int32
-	pending          int
-	refused          bool
+// Sample is what was last seen of one Rotation.
+type Sample struct {
+	Phase                     v1alpha1.Phase
+	UnderWay                  bool
+	Turn                      int64
+	Since, Changed, Published time.Time // Published: zero unless old and new both work
+	Limit, Overlap            time.Duration
+	Proven, Unproven          int32
+	Pending                   int
+	Refused                   bool
 }
 
 // descs describe what is made at each scrape.
@@ -58,10 +60,10 @@ func describe() descs {
 	}
 }
 
-// NewMetrics returns Metrics to be registered.
-func NewMetrics(c clock.PassiveClock) *Metrics {
+// New returns Metrics to be registered.
+func New(c clock.PassiveClock) *Metrics {
 	return &Metrics{
-		clock: c, descs: describe(), seen: map[types.NamespacedName]sample{},
+		clock: c, descs: describe(), seen: map[types.NamespacedName]Sample{},
 		turns: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "strongkeep_rotation_turns_total", Help: "Turns that ended, by result: done or failed.",
 		}, []string{"namespace", "name", "result"}),
@@ -72,32 +74,23 @@ func NewMetrics(c clock.PassiveClock) *Metrics {
 	}
 }
 
-// see notes what rot has come to.
-func (m *Metrics) see(rot *v1alpha1.Rotation, l *look, now time.Time) {
-	s := &rot.Status
-	next := sample{
-		phase: s.Phase, turn: s.Turn, since: at(s.Since), changed: l.changed(s), limit: l.limit, overlap: l.o.Plan.OverlapMax,
-		proven: s.Proof.PodsProven, unproven: s.Proof.Pods - s.Proof.PodsProven, pending: len(s.Pending), refused: l.o.Refused != "",
-	}
-	if underWay(s.Phase) && origin(l.o.Turn) != v1alpha1.PhaseRetiring {
-		next.published = at(s.PublishedAt)
-	}
-	name := client.ObjectKeyFromObject(rot)
+// See notes what the Rotation of that name has come to.
+func (m *Metrics) See(name types.NamespacedName, next Sample, now time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	former, known := m.seen[name]
 	m.seen[name] = next
-	if !known || former.phase == next.phase && former.turn == next.turn {
+	if !known || former.Phase == next.Phase && former.Turn == next.Turn {
 		return
 	}
-	if underWay(former.phase) {
-		m.phases.WithLabelValues(string(former.phase)).Observe(max(0, now.Sub(former.since).Seconds()))
+	if former.UnderWay {
+		m.phases.WithLabelValues(string(former.Phase)).Observe(max(0, now.Sub(former.Since).Seconds()))
 	}
-	switch next.phase {
+	switch next.Phase {
 	case v1alpha1.PhaseDone:
-		m.turns.WithLabelValues(rot.Namespace, rot.Name, "done").Inc()
+		m.turns.WithLabelValues(name.Namespace, name.Name, "done").Inc()
 	case v1alpha1.PhaseFailed:
-		m.turns.WithLabelValues(rot.Namespace, rot.Name, "failed").Inc()
+		m.turns.WithLabelValues(name.Namespace, name.Name, "failed").Inc()
 	}
 }
 
@@ -129,23 +122,23 @@ func (m *Metrics) Collect(c chan<- prometheus.Metric) {
 		gauge := func(d *prometheus.Desc, v float64, labels ...string) {
 			c <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, append([]string{name.Namespace, name.Name}, labels...)...)
 		}
-		gauge(m.descs.phase, 1, string(s.phase))
-		if !s.changed.IsZero() {
-			age := m.clock.Since(s.changed)
+		gauge(m.descs.phase, 1, string(s.Phase))
+		if !s.Changed.IsZero() {
+			age := m.clock.Since(s.Changed)
 			gauge(m.descs.age, age.Seconds())
-			gauge(m.descs.overdue, is(s.limit > 0 && age > s.limit))
+			gauge(m.descs.overdue, is(s.Limit > 0 && age > s.Limit))
 		}
-		gauge(m.descs.held, is(s.phase == v1alpha1.PhaseHeld))
-		gauge(m.descs.refused, is(s.refused))
-		gauge(m.descs.proof, float64(s.proven), "true")
-		gauge(m.descs.proof, float64(s.unproven), "false")
+		gauge(m.descs.held, is(s.Phase == v1alpha1.PhaseHeld))
+		gauge(m.descs.refused, is(s.Refused))
+		gauge(m.descs.proof, float64(s.Proven), "true")
+		gauge(m.descs.proof, float64(s.Unproven), "false")
 		overlap := 0.0
-		if !s.published.IsZero() {
-			overlap = m.clock.Since(s.published).Seconds()
+		if !s.Published.IsZero() {
+			overlap = m.clock.Since(s.Published).Seconds()
 		}
 		gauge(m.descs.overlap, overlap)
-		gauge(m.descs.limit, s.overlap.Seconds())
-		gauge(m.descs.pending, float64(s.pending))
+		gauge(m.descs.limit, s.Overlap.Seconds())
+		gauge(m.descs.pending, float64(s.Pending))
 	}
 }
 

@@ -1,4 +1,7 @@
-package controller
+// Package slot bounds how many turns touch consumers at the same time.
+//
+// Start reading at Slots.
+package slot
 
 import (
 	"sync"
@@ -8,19 +11,22 @@ import (
 	"github.com/strongkeep/strongkeep/api/v1alpha1"
 )
 
-// slots bounds the turns that are past Staged at the same time. What counts is
+// Slots bounds the turns that are past Staged at the same time. What counts is
 // the phases in the objects, so that an operator that starts anew allows no more;
 // grants stand in for phases that the cache does not show yet.
-type slots struct {
+type Slots struct {
 	max int
 
 	mu      sync.Mutex
 	granted map[types.UID]bool
 }
 
-// past reports whether consumers or the old credential are being touched. A turn
+// New returns Slots for limit turns.
+func New(limit int) *Slots { return &Slots{max: limit, granted: map[types.UID]bool{}} }
+
+// Past reports whether consumers or the old credential are being touched. A turn
 // that is held takes no slot: it waits for somebody, and others need not.
-func past(s *v1alpha1.RotationStatus) bool {
+func Past(s *v1alpha1.RotationStatus) bool {
 	switch s.Phase {
 	case v1alpha1.PhasePublishing, v1alpha1.PhaseRolling, v1alpha1.PhaseProving, v1alpha1.PhaseQuiescing, v1alpha1.PhaseRetiring:
 		return true
@@ -30,9 +36,9 @@ func past(s *v1alpha1.RotationStatus) bool {
 	return false
 }
 
-// offer grants a slot to uid if there is one. all are the Rotations as the cache
-// has them. What is offered is kept until release, or until it shows in all.
-func (s *slots) offer(uid types.UID, all []v1alpha1.Rotation) bool {
+// Offer grants a slot to uid if there is one. all are the Rotations as the cache
+// has them. What is offered is kept until Release, or until it shows in all.
+func (s *Slots) Offer(uid types.UID, all []v1alpha1.Rotation) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	busy := 0
@@ -40,7 +46,7 @@ func (s *slots) offer(uid types.UID, all []v1alpha1.Rotation) bool {
 	for i := range all {
 		other := &all[i]
 		there[other.UID] = true
-		if past(&other.Status) {
+		if Past(&other.Status) {
 			delete(s.granted, other.UID)
 			if other.UID != uid {
 				busy++
@@ -61,8 +67,8 @@ func (s *slots) offer(uid types.UID, all []v1alpha1.Rotation) bool {
 	return true
 }
 
-// release gives back what offer granted and nobody took.
-func (s *slots) release(uid types.UID) {
+// Release gives back what Offer granted and nobody took.
+func (s *Slots) Release(uid types.UID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.granted, uid)
