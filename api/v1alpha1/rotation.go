@@ -169,14 +169,16 @@ const (
 	RequireKnown    Completeness = "Known"
 )
 
-// SecretRef names a Secret. Namespace is the Rotation's when empty.
+// SecretRef names a Secret of the Rotation's namespace; Namespace may say so, and
+// is refused when it names another.
 type SecretRef struct {
 	// +optional
 	Namespace string `json:"namespace,omitempty"`
 	Name      string `json:"name"`
 }
 
-// WorkloadRef names what owns pods. Namespace is the Rotation's when empty.
+// WorkloadRef names what owns pods in the Rotation's namespace; Namespace may say
+// so, and is refused when it names another.
 type WorkloadRef struct {
 	// +optional
 	// +kubebuilder:default="apps/v1"

@@ -15,6 +15,7 @@ import (
 
 	"github.com/strongkeep/strongkeep/api/v1alpha1"
 	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/kube/rotate"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/evidence"
 )
 
@@ -524,5 +525,47 @@ func TestDeletedWhileVaultIsAway(t *testing.T) {
 	}
 	if e := w.events[len(w.events)-1]; !strings.HasPrefix(e, "Warning TurnAbandoned") || !strings.Contains(e, "connection refused") {
 		t.Errorf("event %q", e)
+	}
+}
+
+// Who may write a Rotation in one namespace has no say over another: what it
+// names there is refused, and is not even looked at.
+func TestConsumersOfAnotherNamespace(t *testing.T) {
+	for name, c := range map[string]v1alpha1.Consumers{
+		"Secret":   {Secrets: []v1alpha1.SecretRef{{Namespace: "kube-system", Name: "x"}}},
+		"workload": {Workloads: []v1alpha1.WorkloadRef{{Namespace: "kube-system", Kind: "Deployment", Name: "coredns"}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.create("db", func(rot *v1alpha1.Rotation) { rot.Spec.Consumers = c })
+			w.annotate("db", v1alpha1.AnnotationRotate, "now")
+			r := w.operator()
+			rot := w.run(r, "db", "refused", func(rot *v1alpha1.Rotation) bool {
+				return condition(rot, v1alpha1.ConditionReady).Reason == "Refused"
+			})
+			if c := condition(rot, v1alpha1.ConditionReady); !strings.Contains(c.Message, `"kube-system"`) {
+				t.Errorf("%+v", c)
+			}
+			if len(w.acts) != 0 {
+				t.Errorf("it turns: %v", w.acts)
+			}
+			// Written amid a turn, it holds the turn.
+			w.create("later", func(rot *v1alpha1.Rotation) { rot.Spec.Approval = v1alpha1.ApprovalManual })
+			if err := testClient.Delete(t.Context(), rot); err != nil {
+				t.Fatal(err)
+			}
+			w.annotate("later", v1alpha1.AnnotationRotate, "now")
+			rot = w.run(r, "later", "staged", phase(v1alpha1.PhaseStaged))
+			rot.Spec.Consumers = c
+			if err := testClient.Update(t.Context(), rot); err != nil {
+				t.Fatal(err)
+			}
+			w.run(r, "later", "held", func(rot *v1alpha1.Rotation) bool {
+				return rot.Status.Phase == v1alpha1.PhaseHeld && rot.Status.HeldFor == rotate.ReasonRefused
+			})
+			if q := (&look{rot: w.get("later")}).wanted(); len(q.Secrets)+len(q.Workloads) != 0 {
+				t.Errorf("it is looked at: %+v", q)
+			}
+		})
 	}
 }

@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -64,6 +65,9 @@ func (r *Reconciler) look(ctx context.Context, rot *v1alpha1.Rotation, live bool
 	r.openTarget(ctx, l)
 	if l.target != nil {
 		r.seeState(ctx, l)
+	}
+	if why := foreign(rot); why != "" {
+		l.o.Refused = why
 	}
 	l.o.Turn.Known = l.state.Turn
 	_, l.o.Turn.Seen = l.target.(target.Observer)
@@ -278,17 +282,44 @@ func (l *look) wanted() consumer.Wanted {
 	c := &l.rot.Spec.Consumers
 	w := consumer.Wanted{Namespace: l.rot.Namespace, Location: or(l.rot.Status.Location, l.location)}
 	for _, s := range c.Secrets {
-		w.Secrets = append(w.Secrets, types.NamespacedName{Namespace: or(s.Namespace, l.rot.Namespace), Name: s.Name})
+		if own(l.rot, s.Namespace) {
+			w.Secrets = append(w.Secrets, types.NamespacedName{Namespace: l.rot.Namespace, Name: s.Name})
+		}
 	}
 	for _, k := range c.Workloads {
-		o := consumer.Object{NamespacedName: types.NamespacedName{Namespace: or(k.Namespace, l.rot.Namespace), Name: k.Name}}
-		o.Kind = groupVersion(k.APIVersion).WithKind(k.Kind)
-		w.Workloads = append(w.Workloads, o)
+		if own(l.rot, k.Namespace) {
+			o := consumer.Object{NamespacedName: types.NamespacedName{Namespace: l.rot.Namespace, Name: k.Name}}
+			o.Kind = groupVersion(k.APIVersion).WithKind(k.Kind)
+			w.Workloads = append(w.Workloads, o)
+		}
 	}
 	for _, k := range c.Clusters {
 		w.Clusters = append(w.Clusters, k.Name)
 	}
 	return w
+}
+
+// own reports whether a reference of rot stays in its namespace.
+func own(rot *v1alpha1.Rotation, namespace string) bool {
+	return namespace == "" || namespace == rot.Namespace
+}
+
+// foreign says which consumer rot names in another namespace. Who may write a
+// Rotation in one may not so have workloads restarted, or learn what Secrets hold,
+// in others: consumers there are found by what they read.
+func foreign(rot *v1alpha1.Rotation) string {
+	const why = `spec.consumers.%s[%d].namespace is %q: a Rotation names consumers of its own namespace only; those of others are found by the ExternalSecret, or the annotation of the tool, that feeds their Secret`
+	for i, s := range rot.Spec.Consumers.Secrets {
+		if !own(rot, s.Namespace) {
+			return fmt.Sprintf(why, "secrets", i, s.Namespace)
+		}
+	}
+	for i, k := range rot.Spec.Consumers.Workloads {
+		if !own(rot, k.Namespace) {
+			return fmt.Sprintf(why, "workloads", i, k.Namespace)
+		}
+	}
+	return ""
 }
 
 func timestamp(t time.Time) *metav1.Time {
