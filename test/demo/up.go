@@ -221,6 +221,8 @@ the five shares are in %[2]s, readable by root alone. Then:
   kubectl -n my-app get externalsecrets,secretstores,secrets,pods
   kubectl -n my-app logs --follow my-app       # a digest whenever the file changes
   kubectl -n my-app describe externalsecret other-app-secrets       # who is refused, and why
+  strongkeep rotation start -n shop db -wait   # once more, while web and worker query
+  strongkeep rotation status -n shop db        # the evidence for each pod
   tail -f %[3]s
 
 logs: %[4]s and %[5]s
