@@ -103,6 +103,11 @@ type CertificateTarget struct {
 	// an issuer changes, it holds the old and the new certificate authority.
 	// +optional
 	BundlePath string `json:"bundlePath,omitempty"`
+	// For how long a new certificate authority must have been in the bundle before
+	// a certificate of it is published: the time in which everything that reads the
+	// bundle has it. 15m when not set.
+	// +optional
+	BundleSettle *metav1.Duration `json:"bundleSettle,omitempty"`
 }
 
 // AWSAccessKeyTarget is an access key of an IAM user.
@@ -116,7 +121,7 @@ type AWSAccessKeyTarget struct {
 	// +optional
 	Endpoint string `json:"endpoint,omitempty"`
 	// A Secret with keys accessKeyID and secretAccessKey that may manage the
-	// user's keys. Empty: the operator's own identity, or the key itself.
+	// user's keys. Empty: the key at the path manages itself.
 	// +optional
 	CredentialsSecret string `json:"credentialsSecret,omitempty"`
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/provider/fake"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/vault"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/target"
+	"github.com/strongkeep/strongkeep/internal/kube/rotate/target/awskey"
 	databasetarget "github.com/strongkeep/strongkeep/internal/kube/rotate/target/database"
 	kvtarget "github.com/strongkeep/strongkeep/internal/kube/rotate/target/kv"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/target/manual"
@@ -166,9 +167,10 @@ func seals(c *ServerConfig) ([]seal.Wrapper, error) {
 // targets are what a Rotation can turn, by their key under spec.target.
 func targets() map[string]target.Kind {
 	return map[string]target.Kind{
-		"database": databasetarget.Kind{},
-		"kv":       kvtarget.Kind{},
-		"manual":   manual.Kind{},
+		"awsAccessKey": awskey.Kind{},
+		"database":     databasetarget.Kind{},
+		"kv":           kvtarget.Kind{},
+		"manual":       manual.Kind{},
 	}
 }
 

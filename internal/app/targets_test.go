@@ -34,7 +34,8 @@ func TestExampleRotations(t *testing.T) {
 				t.Errorf("%s: %v", file, err)
 				continue
 			}
-			for name, set := range map[string]bool{"database": rot.Spec.Target.Database != nil, "kv": rot.Spec.Target.KV != nil, "manual": rot.Spec.Target.Manual != nil} {
+			for name, set := range map[string]bool{"database": rot.Spec.Target.Database != nil, "kv": rot.Spec.Target.KV != nil, "manual": rot.Spec.Target.Manual != nil,
+				"awsAccessKey": rot.Spec.Target.AWSAccessKey != nil, "webhook": rot.Spec.Target.Webhook != nil, "certificate": rot.Spec.Target.Certificate != nil} {
 				if !set {
 					continue
 				}
@@ -45,7 +46,7 @@ func TestExampleRotations(t *testing.T) {
 			}
 		}
 	}
-	for _, name := range []string{"database", "kv", "manual"} {
+	for _, name := range []string{"awsAccessKey", "database", "kv", "manual"} {
 		if !opened[name] {
 			t.Errorf("no example of %s", name)
 		}

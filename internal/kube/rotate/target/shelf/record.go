@@ -51,6 +51,7 @@ type record struct {
 	Intent    *intent           `json:"intent,omitempty"`
 	Notes     map[string]string `json:"notes,omitempty"`
 	Confirmed []string          `json:"confirmed,omitempty"`
+	Prepared  *prepared         `json:"prepared,omitempty"`
 
 	version int64 // of the path that it was read from; 0: there is none
 }

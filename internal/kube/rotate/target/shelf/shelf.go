@@ -42,6 +42,12 @@ type Draft struct {
 	Turn target.Turn
 	// Live is what readers see; nil when there is nothing.
 	Live Values
+	// Prepared is what Prepare was last given, if nothing was staged since.
+	Prepared map[string]string
+	// Prepare notes what must be known if what is made next is lost: by a crash
+	// before it is stored. Its error, too, is returned as it is. Whoever else was
+	// making something for this turn meanwhile stores it no more.
+	Prepare func(context.Context, map[string]string) error
 }
 
 // Staged is what a kind has made.
@@ -69,7 +75,7 @@ func (s *Shelf) Stage(ctx context.Context, t target.Turn, make func(context.Cont
 		if err != nil {
 			return err
 		}
-		made, err := make(ctx, Draft{Turn: t, Live: live.values})
+		made, err := make(ctx, Draft{Turn: t, Live: live.values, Prepared: r.before(t.Rotation), Prepare: s.preparer(r, t)})
 		if err != nil {
 			return err
 		}
