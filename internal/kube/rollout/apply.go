@@ -140,7 +140,7 @@ func (r *Roller) Tell(ctx context.Context, o consumer.Object, annotation string,
 		return 0, err
 	}
 	for _, pod := range all {
-		if err := annotate(ctx, c, w.Namespace, pod, annotation, now); client.IgnoreNotFound(err) != nil {
+		if err := annotate(ctx, c, pod, annotation, now); client.IgnoreNotFound(err) != nil {
 			return 0, err
 		}
 	}

@@ -25,8 +25,7 @@ import (
 
 // with makes a Roller for this test's namespace only.
 func (w *world) with(change func(*rollout.Config)) {
-	c := client.WithWatch(testClient)
-	cfg := rollout.Config{Client: c, Live: c, Cached: client.NewNamespacedClient(c, w.ns)}
+	cfg := rollout.Config{Client: testClient, Live: testClient, Cached: client.NewNamespacedClient(testClient, w.ns)}
 	change(&cfg)
 	w.roller = rollout.New(cfg)
 }

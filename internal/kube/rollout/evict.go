@@ -33,31 +33,38 @@ func (p *pass) judgeMarked(ctx context.Context, c access, v *view) {
 		v.failed("listing the pods of", err)
 		return
 	}
-	var old []pod
+	old, done := p.stampNew(ctx, c, v, all)
+	switch {
+	case !done:
+	case p.late(v) && len(old) > 0:
+		v.is(Failed, fmt.Sprintf("not done after %v: %d old pods are left", p.q.Deadline, len(old)))
+	default:
+		p.evict(ctx, c, v, tally(all, old))
+	}
+}
+
+// stampNew stamps the pods that were created since, which is where proof is
+// looked for, and returns the others. Without done v says why not.
+func (p *pass) stampNew(ctx context.Context, c access, v *view, all []pod) (old []pod, done bool) {
 	for _, pod := range all {
-		switch {
-		case pod.stamp.Has(v.wanted):
-		case v.older(pod):
+		stamped := pod.stamp.Has(v.wanted)
+		if !stamped && v.older(pod) {
 			old = append(old, pod)
 			continue
-		case p.looking:
-		default: // created since: say so on the pod, where proof is looked for
-			if err := annotate(ctx, c, w.Namespace, pod, AnnotationStamp, pod.stamp.with(v.wanted)); client.IgnoreNotFound(err) != nil {
+		}
+		if !stamped && !p.looking {
+			if err := annotate(ctx, c, pod, AnnotationStamp, pod.stamp.with(v.wanted)); client.IgnoreNotFound(err) != nil {
 				v.failed("stamping pods of", err)
-				return
+				return nil, false
 			}
 		}
 		if pod.broken != "" && !pod.deleting {
 			crashed := "pod " + pod.name + ": " + pod.broken
 			v.is(Failed, crashed+"; see: "+logs(v, crashed))
-			return
+			return nil, false
 		}
 	}
-	if p.late(v) && len(old) > 0 {
-		v.is(Failed, fmt.Sprintf("not done after %v: %d old pods are left", p.q.Deadline, len(old)))
-		return
-	}
-	p.evict(ctx, c, v, all, old)
+	return old, true
 }
 
 // unknown stands in AnnotationBefore for content that is not known. What the
@@ -93,7 +100,7 @@ func (p *pass) mark(ctx context.Context, c access, v *view) error {
 		for entry := range v.wanted {
 			before[entry] = unknown
 		}
-		if err := annotate(ctx, c, v.Namespace, pod, AnnotationBefore, before.with(pod.before)); client.IgnoreNotFound(err) != nil {
+		if err := annotate(ctx, c, pod, AnnotationBefore, before.with(pod.before)); client.IgnoreNotFound(err) != nil {
 			return err
 		}
 	}
@@ -103,40 +110,51 @@ func (p *pass) mark(ctx context.Context, c access, v *view) error {
 	return apply(ctx, c, v.live, f)
 }
 
-func annotate(ctx context.Context, c access, namespace string, pod pod, name string, s Stamp) error {
-	o := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: pod.name}}
-	patch := fmt.Sprintf(`{"metadata":{"uid":%q,"annotations":{%q:%q}}}`, pod.uid, name, s.String())
+// annotate writes a stamp as an annotation of a pod.
+func annotate(ctx context.Context, c access, to pod, name string, s Stamp) error {
+	o := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: to.namespace, Name: to.name}}
+	patch := fmt.Sprintf(`{"metadata":{"uid":%q,"annotations":{%q:%q}}}`, to.uid, name, s.String())
 	return c.Patch(ctx, o, client.RawPatch("application/merge-patch+json", []byte(patch)), client.FieldOwner(FieldManager))
 }
 
-// evict evicts one of old, if every other pod is well. all are all pods.
-func (p *pass) evict(ctx context.Context, c access, v *view, all, old []pod) {
-	w := v.live
-	well, going := int64(0), 0
+// crowd is the pods of a workload, counted: ready, going, and those that are to
+// be evicted, of which next is the first: one that is not ready, if there is.
+type crowd struct {
+	well, going int64
+	old         int
+	next        *pod
+}
+
+func tally(all, old []pod) crowd {
+	c := crowd{old: len(old)}
 	for _, pod := range all {
-		switch {
-		case pod.deleting:
-			going++
-		case pod.ready:
-			well++
+		if pod.deleting {
+			c.going++
+		} else if pod.ready {
+			c.well++
 		}
 	}
-	next := -1
-	for i, pod := range old {
-		if !pod.deleting && (next < 0 || !pod.ready && old[next].ready) {
-			next = i
+	for i := range old {
+		if pod := &old[i]; !pod.deleting && (c.next == nil || !pod.ready && c.next.ready) {
+			c.next = pod
 		}
 	}
+	return c
+}
+
+// evict evicts one old pod, if every other is well.
+func (p *pass) evict(ctx context.Context, c access, v *view, n crowd) {
+	w := v.live
 	switch {
-	case next < 0 && going == 0 && well >= w.wanted:
+	case n.next == nil && n.going == 0 && n.well >= w.wanted:
 		v.is(Done, "")
-	case next < 0 || going > 0:
-		v.is(Rolling, fmt.Sprintf("%d of %d pods ready, %d going, %d old", well, w.wanted, going, len(old)))
-	case old[next].ready && well < w.wanted:
-		v.is(Rolling, fmt.Sprintf("waits for its pods: %d of %d ready, %d old", well, w.wanted, len(old)))
+	case n.next == nil || n.going > 0:
+		v.is(Rolling, fmt.Sprintf("%d of %d pods ready, %d going, %d old", n.well, w.wanted, n.going, n.old))
+	case n.next.ready && n.well < w.wanted:
+		v.is(Rolling, fmt.Sprintf("waits for its pods: %d of %d ready, %d old", n.well, w.wanted, n.old))
 	default:
-		v.is(Rolling, fmt.Sprintf("%d of %d pods are old, %s is evicted", len(old), w.wanted, old[next].name))
-		p.evictPod(ctx, c, v, old[next])
+		v.is(Rolling, fmt.Sprintf("%d of %d pods are old, %s is evicted", n.old, w.wanted, n.next.name))
+		p.evictPod(ctx, c, v, *n.next)
 	}
 }
 

@@ -72,16 +72,7 @@ func (p *pass) judgeStamped(ctx context.Context, c access, v *view) {
 		v.failed("listing the pods of", err)
 		return
 	}
-	var old []pod
-	crashed := ""
-	for _, pod := range all {
-		switch {
-		case !pod.stamp.Has(v.wanted):
-			old = append(old, pod)
-		case pod.broken != "" && !pod.deleting:
-			crashed = "pod " + pod.name + ": " + pod.broken
-		}
-	}
+	old, crashed := divide(all, v.wanted)
 	switch {
 	case w.complete() && len(old) == 0:
 		v.is(Done, "")
@@ -94,11 +85,25 @@ func (p *pass) judgeStamped(ctx context.Context, c access, v *view) {
 	case p.late(v):
 		v.is(Failed, fmt.Sprintf("not done after %v: %s; see: %s", p.q.Deadline, far(w, old), status(v)))
 	case w.evicted:
-		p.evict(ctx, c, v, all, old)
+		p.evict(ctx, c, v, tally(all, old))
 	default:
 		v.is(Rolling, far(w, old))
 		p.unstick(ctx, c, v, old)
 	}
+}
+
+// divide returns the pods that are not stamped with what is wanted, and what one
+// of the others crashes with.
+func divide(all []pod, wanted Stamp) (old []pod, crashed string) {
+	for _, pod := range all {
+		switch {
+		case !pod.stamp.Has(wanted):
+			old = append(old, pod)
+		case pod.broken != "" && !pod.deleting:
+			crashed = "pod " + pod.name + ": " + pod.broken
+		}
+	}
+	return old, crashed
 }
 
 func far(w *workload, old []pod) string {

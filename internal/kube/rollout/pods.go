@@ -14,7 +14,7 @@ import (
 
 // pod is one that has not ended.
 type pod struct {
-	name            string
+	namespace, name string
 	uid             types.UID
 	stamp, before   Stamp
 	ready, deleting bool
@@ -35,7 +35,7 @@ func pods(ctx context.Context, live client.Reader, w *workload) ([]pod, error) {
 			continue
 		}
 		out = append(out, pod{
-			name: p.Name, uid: p.UID, stamp: ParseStamp(p.Annotations[AnnotationStamp]), before: ParseStamp(p.Annotations[AnnotationBefore]),
+			namespace: p.Namespace, name: p.Name, uid: p.UID, stamp: ParseStamp(p.Annotations[AnnotationStamp]), before: ParseStamp(p.Annotations[AnnotationBefore]),
 			ready: isReady(p), deleting: p.DeletionTimestamp != nil, broken: broken(p),
 		})
 	}

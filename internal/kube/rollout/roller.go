@@ -176,28 +176,12 @@ func (v *view) failed(doing string, err error) {
 }
 
 func (p *pass) lookAt(ctx context.Context, w *consumer.Workload, v *view) {
-	switch {
-	case len(v.wanted) == 0:
-		v.is(Skipped, "uses nothing that changed")
-		return
-	case p.q.Method == v1alpha1.RolloutNone:
-		v.is(Skipped, "nothing is restarted: the method is None")
-		return
-	case !p.q.Force && (w.Reload == ReloadNone || w.Reload == ReloadSignal):
-		v.is(Skipped, "reloads by itself: "+AnnotationReload+" is "+w.Reload)
+	if why := p.alone(w, v); why != "" {
+		v.is(Skipped, why)
 		return
 	}
-	if m := p.memos[w.UID]; m.wanted == v.wanted.String() && p.q.Method == v1alpha1.RolloutTemplate {
-		has := ParseStamp(w.Stamp).Has(v.wanted)
-		if m.done && has {
-			v.is(Done, "")
-			return
-		}
-		if !m.done && !m.under && !has && w.Rolls && !w.Paused {
-			v.candidate = true // read when there is a slot
-			v.queues("waits for its turn")
-			return
-		}
+	if p.remembered(w, v) {
+		return
 	}
 	c, err := p.cluster(ctx, w.Cluster)
 	if err != nil {
@@ -212,6 +196,39 @@ func (p *pass) lookAt(ctx context.Context, w *consumer.Workload, v *view) {
 	default:
 		p.owner(ctx, c, v)
 	}
+}
+
+// alone says why a workload is left alone; "" when it is not.
+func (p *pass) alone(w *consumer.Workload, v *view) string {
+	switch {
+	case len(v.wanted) == 0:
+		return "uses nothing that changed"
+	case p.q.Method == v1alpha1.RolloutNone:
+		return "nothing is restarted: the method is None"
+	case !p.q.Force && (w.Reload == ReloadNone || w.Reload == ReloadSignal):
+		return "reloads by itself: " + AnnotationReload + " is " + w.Reload
+	}
+	return ""
+}
+
+// remembered says how far v is without a read, where a look before this and what
+// the caller knows are enough.
+func (p *pass) remembered(w *consumer.Workload, v *view) bool {
+	m := p.memos[w.UID]
+	if m.wanted != v.wanted.String() || p.q.Method != v1alpha1.RolloutTemplate {
+		return false
+	}
+	has := ParseStamp(w.Stamp).Has(v.wanted)
+	switch {
+	case m.done:
+		v.is(Done, "")
+		return has
+	case m.under || has || !w.Rolls || w.Paused:
+		return false
+	}
+	v.candidate = true // read when there is a slot
+	v.queues("waits for its turn")
+	return true
 }
 
 // begin restarts candidates while there are slots.

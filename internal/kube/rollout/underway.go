@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
 // started is a restart that was written, or is being written.
@@ -80,26 +81,22 @@ func (r *Roller) observe(ctx context.Context) (map[types.UID]rolling, error) {
 		seen[w.UID] = rolling{w.Generation, under}
 	}
 	var deployments appsv1.DeploymentList
-	if err := r.cfg.Cached.List(ctx, &deployments); err != nil {
-		return nil, err
+	var sets appsv1.StatefulSetList
+	var daemons appsv1.DaemonSetList
+	for _, list := range []client.ObjectList{&deployments, &sets, &daemons} {
+		if err := r.cfg.Cached.List(ctx, list); err != nil {
+			return nil, err
+		}
 	}
 	for i := range deployments.Items {
 		if o := &deployments.Items[i]; stamped(&o.ObjectMeta, &o.Spec.Template) {
 			add(deployment(o))
 		}
 	}
-	var sets appsv1.StatefulSetList
-	if err := r.cfg.Cached.List(ctx, &sets); err != nil {
-		return nil, err
-	}
 	for i := range sets.Items {
 		if o := &sets.Items[i]; stamped(&o.ObjectMeta, &o.Spec.Template) {
 			add(statefulSet(o))
 		}
-	}
-	var daemons appsv1.DaemonSetList
-	if err := r.cfg.Cached.List(ctx, &daemons); err != nil {
-		return nil, err
 	}
 	for i := range daemons.Items {
 		if o := &daemons.Items[i]; stamped(&o.ObjectMeta, &o.Spec.Template) {
@@ -128,19 +125,22 @@ func (r *Roller) count(seen map[types.UID]rolling, now time.Time) int {
 		}
 	}
 	for uid, w := range seen {
-		if !w.under {
-			continue
-		}
-		s := r.stuck[uid]
-		if s.generation != w.generation || s.at.IsZero() {
-			s = sighting{w.generation, now}
-			r.stuck[uid] = s
-		}
-		if now.Sub(s.at) < forget {
+		if w.under && now.Sub(r.sighted(uid, w.generation, now)) < forget {
 			n++
 		}
 	}
 	return n
+}
+
+// sighted returns since when a workload is seen under way at a generation. r.mu
+// is held.
+func (r *Roller) sighted(uid types.UID, generation int64, now time.Time) time.Time {
+	s := r.stuck[uid]
+	if s.generation != generation || s.at.IsZero() {
+		s = sighting{generation, now}
+		r.stuck[uid] = s
+	}
+	return s.at
 }
 
 func stamped(m *metav1.ObjectMeta, t *corev1.PodTemplateSpec) bool {

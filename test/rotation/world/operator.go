@@ -70,7 +70,7 @@ func operatorConfig(namespace, kubeconfig string, log *slog.Logger) (operator.Co
 func (w *World) allow() string {
 	w.Helper()
 	w.Kubectl("create", "serviceaccount", account)
-	for _, o := range rbac.Objects(rbac.Options{Name: "operator-" + w.Namespace, ServiceAccount: account, Namespace: w.Namespace, Namespaces: []string{w.Namespace}, Rotation: true, LeaderElection: true}) {
+	for _, o := range rbac.Objects(rbac.Options{Name: "operator-" + w.Namespace, ServiceAccount: account, Namespace: w.Namespace, Namespaces: []string{w.Namespace}, Rotation: true, Reload: true, LeaderElection: true}) {
 		w.create(o)
 	}
 	path, err := w.site.ServiceAccountKubeconfig(w.Context(), w.Namespace, account)

@@ -44,7 +44,10 @@ func Start(ctx context.Context, c client.Client) (*Kubelet, error) {
 	}
 	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	k := &Kubelet{c: c, stop: stop, done: make(chan struct{})}
-	go k.run(ctx)
+	go func() {
+		defer stop()
+		k.run(ctx)
+	}()
 	return k, nil
 }
 
