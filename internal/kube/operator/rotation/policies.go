@@ -19,11 +19,12 @@ type policies struct {
 	none   bool // this operator looks at nothing that is in no namespace
 }
 
-func (p policies) MaxAge(ctx context.Context, rot *v1alpha1.Rotation) (time.Duration, error) {
+func (p policies) MaxAge(ctx context.Context, rot *v1alpha1.Rotation) (age, before time.Duration, err error) {
 	if p.none {
-		return 0, nil
+		return 0, 0, nil
 	}
-	return policy.Reader{Reader: byMetadata{p.reader}}.MaxAge(ctx, rot)
+	limit, err := policy.Reader{Reader: byMetadata{p.reader}}.Limit(ctx, rot)
+	return limit.MaxAge, limit.Before, err
 }
 
 // byMetadata reads Namespaces from a cache that has their metadata only.

@@ -71,7 +71,7 @@ func (r *Reconciler) step(ctx context.Context, rot *v1alpha1.Rotation) (ctrl.Res
 		return ctrl.Result{RequeueAfter: now}, r.write(ctx, rot, next)
 	}
 	step := rotate.Decide(l.o)
-	if grave(rot.Status.Phase, step.Phase) {
+	if grave(rot.Status.Phase, step) {
 		l = r.look(ctx, rot, true)
 		step = rotate.Decide(l.o)
 	}
@@ -123,9 +123,11 @@ func (l *look) remember(step rotate.Step) {
 	}
 }
 
-// grave reports whether a step begins to close or to remove something.
-func grave(from, to v1alpha1.Phase) bool {
-	return from != to && (to == v1alpha1.PhaseQuiescing || to == v1alpha1.PhaseRetiring)
+// grave reports whether a step closes something, or begins to close or to remove
+// it. What was announced by an operator that is gone is looked at anew.
+func grave(from v1alpha1.Phase, s rotate.Step) bool {
+	enters := from != s.Phase && (s.Phase == v1alpha1.PhaseQuiescing || s.Phase == v1alpha1.PhaseRetiring)
+	return enters || s.Act == rotate.ActClose && !s.Later
 }
 
 // after is when to look again. What changes in the cluster during a turn is

@@ -569,3 +569,21 @@ func TestConsumersOfAnotherNamespace(t *testing.T) {
 		})
 	}
 }
+
+// A policy's before has a turn begin early; late is who is older than maxAge.
+func TestBeginsBeforeTheLimit(t *testing.T) {
+	const day = 24 * time.Hour
+	w := newWorld(t)
+	w.limit, w.before, w.changed = 90*day, 30*day, w.clock.Now().Add(-59*day)
+	w.create("db", nil)
+	r := w.operator()
+	w.run(r, "db", "idle", phase(v1alpha1.PhaseIdle))
+	w.changed = w.clock.Now().Add(-60 * day)
+	rot := w.run(r, "db", "begun", func(rot *v1alpha1.Rotation) bool { return rot.Status.Turn != 0 })
+	if c := condition(rot, v1alpha1.ConditionReady); rot.Status.Cause != rotate.CauseAge || c.Reason != "Accepted" {
+		t.Errorf("cause %q, condition Ready %+v", rot.Status.Cause, c)
+	}
+	// Policies that cannot be read begin nothing, and stop nothing that goes on.
+	w.policyErr = errs.New(errs.Invalid, "RotationPolicy x: class y: before must be less than maxAge")
+	w.run(r, "db", "done", func(rot *v1alpha1.Rotation) bool { return rot.Status.LastDone != nil })
+}

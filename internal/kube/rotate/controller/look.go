@@ -204,12 +204,12 @@ func kv[T any](t *T, path func(*T) *v1alpha1.KVPath) *v1alpha1.KVPath {
 
 // seeTime says whether a turn is due and whether consumers may be touched.
 func (r *Reconciler) seeTime(ctx context.Context, l *look) {
-	limit, err := r.Policies.MaxAge(ctx, l.rot)
-	if err != nil {
+	limit, before, err := r.Policies.MaxAge(ctx, l.rot)
+	if err != nil && !underWay(l.o.Turn.Phase) { // they say when a turn begins, and no more
 		l.blind("RotationPolicies", err)
 	}
 	l.limit = limit
-	if l.o.Due, err = r.Calendar.Due(l.rot, limit, l.state.Changed, l.o.Now); err != nil {
+	if l.o.Due, err = r.Calendar.Due(l.rot, limit-before, l.state.Changed, l.o.Now); err != nil {
 		l.wrong("spec.schedule", err)
 	}
 	if l.o.Gate, err = r.Calendar.Gate(l.rot, l.o.Now); err != nil {

@@ -71,8 +71,9 @@ type Prober interface {
 
 // Calendar says when. It is pure.
 type Calendar interface {
-	// Due says whether a turn should begin. changed is when what readers see was
-	// published; zero when that is not known. Invalid is a schedule that cannot be meant.
+	// Due says whether a turn should begin. limit is the age, 0 for none, at which
+	// policies want one; changed is when what readers see was published, zero when
+	// that is not known. Invalid is a schedule that cannot be meant.
 	Due(rot *v1alpha1.Rotation, limit time.Duration, changed, now time.Time) (rotate.Due, error)
 	// Gate says whether consumers may be touched; without Slot.
 	Gate(rot *v1alpha1.Rotation, now time.Time) (rotate.Gate, error)
@@ -80,8 +81,9 @@ type Calendar interface {
 
 // Policies gives the greatest age that RotationPolicies allow a Rotation.
 type Policies interface {
-	// MaxAge returns 0 when no policy has a word.
-	MaxAge(ctx context.Context, rot *v1alpha1.Rotation) (time.Duration, error)
+	// MaxAge returns 0 when no policy has a word. before, which is less, is how long
+	// before that age a turn is to begin.
+	MaxAge(ctx context.Context, rot *v1alpha1.Rotation) (limit, before time.Duration, err error)
 }
 
 // Config is what a Reconciler needs. Every field is required but those with a

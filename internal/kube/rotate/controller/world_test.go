@@ -42,14 +42,19 @@ type world struct {
 	turn, published        int64 // the last turn, and that whose credential readers see
 	staged, closed, gone   bool  // gone: the old one is removed
 	acts                   []string
+	changed                time.Time // when what readers see was published; zero: not said
 	vaultErr, statementErr error
 	statements             map[int64]string
 
 	// the cluster
 	deaf    bool  // the Secret does not follow
 	stuck   bool  // pods are not replaced
+	live    bool  // the last look was
 	crashes int64 // pods on this version do not run
 	pods    []consumer.Pod
+
+	limit, before time.Duration // of policies
+	policyErr     error
 
 	events []string
 	log    *strings.Builder
@@ -108,6 +113,7 @@ func (w *world) digest() string { return fmt.Sprintf("d%d", w.published) }
 
 // Find implements Finder.
 func (w *world) Find(ctx context.Context, q consumer.Wanted) (consumer.Graph, error) {
+	w.live = q.Live
 	if q.Location != location {
 		return consumer.Graph{}, errs.Newf(errs.Invalid, "location %q", q.Location)
 	}
@@ -162,7 +168,10 @@ func (w *world) Nodes(context.Context) bool { return false }
 func (w *world) Probe(context.Context, Question) map[types.UID]evidence.Found { return nil }
 
 // Due implements Calendar.
-func (w *world) Due(*v1alpha1.Rotation, time.Duration, time.Time, time.Time) (rotate.Due, error) {
+func (w *world) Due(_ *v1alpha1.Rotation, limit time.Duration, changed, now time.Time) (rotate.Due, error) {
+	if limit > 0 && !changed.IsZero() && !now.Before(changed.Add(limit)) {
+		return rotate.Due{Cause: rotate.CauseAge}, nil
+	}
 	return rotate.Due{}, nil
 }
 
@@ -172,7 +181,9 @@ func (w *world) Gate(*v1alpha1.Rotation, time.Time) (rotate.Gate, error) {
 }
 
 // MaxAge implements Policies.
-func (w *world) MaxAge(context.Context, *v1alpha1.Rotation) (time.Duration, error) { return 0, nil }
+func (w *world) MaxAge(context.Context, *v1alpha1.Rotation) (limit, before time.Duration, err error) {
+	return w.limit, w.before, w.policyErr
+}
 
 // Vault implements Vaults.
 func (w *world) Vault(context.Context, string, v1.SecretStoreRef) (target.Vault, error) {
@@ -220,7 +231,7 @@ func (w *world) Open(target.Config) (target.Target, error) { return credential{w
 type credential struct{ *world }
 
 func (c credential) state() target.State {
-	return target.State{Location: location, Version: strconv.FormatInt(c.published, 10), Turn: c.turn}
+	return target.State{Location: location, Version: strconv.FormatInt(c.published, 10), Turn: c.turn, Changed: c.changed}
 }
 
 // Observe implements target.Observer.
@@ -262,6 +273,9 @@ func (c credential) Publish(_ context.Context, t target.Turn, side target.Side) 
 }
 
 func (c credential) Close(_ context.Context, t target.Turn) error {
+	if !c.live {
+		c.Errorf("the old credential is closed by what caches say")
+	}
 	if c.published != c.turn {
 		c.Errorf("the old credential is closed while readers see it")
 	}

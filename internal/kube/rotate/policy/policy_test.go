@@ -122,7 +122,7 @@ func TestInstallAndRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	rot := &v1alpha1.Rotation{Spec: v1alpha1.RotationSpec{Target: v1alpha1.Target{Database: &v1alpha1.DatabaseTarget{}}}}
-	if got, err := (policy.Reader{Reader: c}).MaxAge(ctx, rot); err != nil || got != 45*day {
+	if got, err := (policy.Reader{Reader: c}).Limit(ctx, rot); err != nil || got.MaxAge != 45*day {
 		t.Errorf("%v, %v: what a person changed must stay", got, err)
 	}
 }

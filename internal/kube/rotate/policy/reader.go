@@ -3,7 +3,6 @@ package policy
 import (
 	"context"
 	_ "embed"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -70,12 +69,6 @@ func (r Reader) Limit(ctx context.Context, rot *v1alpha1.Rotation) (Limit, error
 		of = ns.Labels
 	}
 	return set.Evaluate(of, Credential{Class: ClassOf(rot)}), nil
-}
-
-// MaxAge returns the greatest age that policies allow a Rotation; 0: any.
-func (r Reader) MaxAge(ctx context.Context, rot *v1alpha1.Rotation) (time.Duration, error) {
-	limit, err := r.Limit(ctx, rot)
-	return limit.MaxAge, err
 }
 
 // ClassOf returns the class of a Rotation: the one it names, else by its target.

@@ -21,8 +21,8 @@ const (
 // Calendar answers for a Rotation. Its errors are Invalid and name the field.
 type Calendar struct{}
 
-// Due says whether a turn should begin. limit is the greatest age that policies
-// allow, 0 for none; changed is when what readers see was published, zero when
+// Due says whether a turn should begin. limit is the age at which policies
+// want a turn to begin, 0 for none; changed is when what readers see was published, zero when
 // that is not known. After a turn that failed the next is tried at the next cron
 // time, or after a tenth of the interval or age, at least 10 minutes and at most a
 // day.
