@@ -20,23 +20,26 @@ import (
 // operator, and who reads managedFields, that a person did.
 const fieldManager = "strongkeep-cli"
 
-// ask sets (or with "" removes) one annotation, if nobody changed the object
-// meanwhile: a request is about the turn that its asker saw.
-func (x *commands) ask(ctx context.Context, k *cluster.Cluster, r *v1alpha1.Rotation, annotation, value, done string) error {
+// request is one annotation, removed when value is empty, and what is said when
+// it is written.
+type request struct{ annotation, value, done string }
+
+// ask writes a request.
+func (x *commands) ask(ctx context.Context, k *cluster.Cluster, r *v1alpha1.Rotation, q request) error {
 	before := r.DeepCopy()
-	if value == "" {
-		delete(r.Annotations, annotation)
+	if q.value == "" {
+		delete(r.Annotations, q.annotation)
 	} else {
 		if r.Annotations == nil {
 			r.Annotations = map[string]string{}
 		}
-		r.Annotations[annotation] = value
+		r.Annotations[q.annotation] = q.value
 	}
 	err := k.Patch(ctx, r, client.MergeFrom(before), client.FieldOwner(fieldManager))
 	if err != nil {
 		return cluster.Explain(err, what(r))
 	}
-	_, err = fmt.Fprintln(x.Env.Stdout, done)
+	_, err = fmt.Fprintln(x.Env.Stdout, q.done)
 	return err
 }
 
@@ -71,7 +74,7 @@ func (x *commands) start() *cobra.Command {
 			return errs.Newf(errs.Conflict, "%s is in turn %d already (phase %s): see strongkeep rotation status %s", what(r), r.Status.Turn, phase(r), args(r))
 		}
 		next := r.Status.Turn + 1
-		if err := x.ask(ctx, k, r, v1alpha1.AnnotationRotate, uuid.NewString(), fmt.Sprintf("Asked for turn %d of %s/%s; see it with: strongkeep rotation watch %s", next, r.Namespace, r.Name, args(r))); err != nil || !wait {
+		if err := x.ask(ctx, k, r, request{v1alpha1.AnnotationRotate, uuid.NewString(), fmt.Sprintf("Asked for turn %d of %s/%s; see it with: strongkeep rotation watch %s", next, r.Namespace, r.Name, args(r))}); err != nil || !wait {
 			return err
 		}
 		return x.follow(ctx, k, r, turnEnds(next))
@@ -85,8 +88,8 @@ func (x *commands) leaked() *cobra.Command {
 		if on := r.Spec.Schedule.OnLeak; on != nil && !*on {
 			return errs.Newf(errs.Conflict, "%s does not rotate on a leak (spec.schedule.onLeak is false): use strongkeep rotation start %s", what(r), args(r))
 		}
-		return x.ask(ctx, k, r, v1alpha1.AnnotationLeaked, uuid.NewString(),
-			fmt.Sprintf("Reported. The credential of %s/%s is rotated at once; the old one is closed as soon as consumers are proven: strongkeep rotation watch %s", r.Namespace, r.Name, args(r)))
+		return x.ask(ctx, k, r, request{v1alpha1.AnnotationLeaked, uuid.NewString(),
+			fmt.Sprintf("Reported. The credential of %s/%s is rotated at once; the old one is closed as soon as consumers are proven: strongkeep rotation watch %s", r.Namespace, r.Name, args(r))})
 	})
 }
 
@@ -98,7 +101,7 @@ func (x *commands) approve() *cobra.Command {
 		if at := origin(r); at != v1alpha1.PhaseStaged && at != v1alpha1.PhaseStaging {
 			return errs.Newf(errs.Conflict, "%s is in phase %s: turn %d is approved already, or needs no approval", what(r), phase(r), r.Status.Turn)
 		}
-		return x.ask(ctx, k, r, v1alpha1.AnnotationApprove, turnOf(r), fmt.Sprintf("Approved turn %d of %s/%s.", r.Status.Turn, r.Namespace, r.Name))
+		return x.ask(ctx, k, r, request{v1alpha1.AnnotationApprove, turnOf(r), fmt.Sprintf("Approved turn %d of %s/%s.", r.Status.Turn, r.Namespace, r.Name)})
 	})
 }
 
@@ -116,8 +119,8 @@ func (x *commands) hold() *cobra.Command {
 		if strings.TrimSpace(reason) == "" {
 			return errs.New(errs.Invalid, "say why with -reason: it is shown to everybody who asks why nothing happens")
 		}
-		return x.ask(ctx, k, r, v1alpha1.AnnotationHold, reason,
-			fmt.Sprintf("Held. Go on with: strongkeep rotation resume %s", args(r)))
+		return x.ask(ctx, k, r, request{v1alpha1.AnnotationHold, reason,
+			fmt.Sprintf("Held. Go on with: strongkeep rotation resume %s", args(r))})
 	})
 	c.Flags().StringVar(&reason, "reason", "", "why; shown in the condition")
 	return c
@@ -126,7 +129,7 @@ func (x *commands) hold() *cobra.Command {
 func (x *commands) resume() *cobra.Command {
 	return x.named("resume NAME", "Let a held turn try again", func(ctx context.Context, k *cluster.Cluster, r *v1alpha1.Rotation) error {
 		if r.Annotations[v1alpha1.AnnotationHold] != "" {
-			if err := x.ask(ctx, k, r, v1alpha1.AnnotationHold, "", fmt.Sprintf("%s/%s is no longer held by a person.", r.Namespace, r.Name)); err != nil {
+			if err := x.ask(ctx, k, r, request{v1alpha1.AnnotationHold, "", fmt.Sprintf("%s/%s is no longer held by a person.", r.Namespace, r.Name)}); err != nil {
 				return err
 			}
 			if r.Status.Phase != v1alpha1.PhaseHeld {
@@ -136,7 +139,7 @@ func (x *commands) resume() *cobra.Command {
 		if r.Status.Phase != v1alpha1.PhaseHeld {
 			return errs.Newf(errs.Conflict, "%s is not held (phase %s)", what(r), phase(r))
 		}
-		return x.ask(ctx, k, r, v1alpha1.AnnotationResume, r.Status.ResumeKey(), fmt.Sprintf("Turn %d of %s/%s goes on from %s.", r.Status.Turn, r.Namespace, r.Name, r.Status.HeldFrom))
+		return x.ask(ctx, k, r, request{v1alpha1.AnnotationResume, r.Status.ResumeKey(), fmt.Sprintf("Turn %d of %s/%s goes on from %s.", r.Status.Turn, r.Namespace, r.Name, r.Status.HeldFrom)})
 	})
 }
 
@@ -151,7 +154,7 @@ func (x *commands) rollback() *cobra.Command {
 		if r.Status.First && r.Status.PublishedAt != nil {
 			return errs.Newf(errs.Conflict, "%s: nothing was published before turn %d: there is nothing to go back to", what(r), r.Status.Turn)
 		}
-		return x.ask(ctx, k, r, v1alpha1.AnnotationBack, turnOf(r), fmt.Sprintf("Turn %d of %s/%s goes back: strongkeep rotation watch %s", r.Status.Turn, r.Namespace, r.Name, args(r)))
+		return x.ask(ctx, k, r, request{v1alpha1.AnnotationBack, turnOf(r), fmt.Sprintf("Turn %d of %s/%s goes back: strongkeep rotation watch %s", r.Status.Turn, r.Namespace, r.Name, args(r))})
 	})
 }
 
@@ -171,7 +174,7 @@ func (x *commands) accept() *cobra.Command {
 		if err := x.Confirm(text + " Their old credential will be closed. This is recorded in the signed statement."); err != nil {
 			return err
 		}
-		return x.ask(ctx, k, r, v1alpha1.AnnotationAccept, turnOf(r), fmt.Sprintf("Accepted for turn %d of %s/%s: %s", r.Status.Turn, r.Namespace, r.Name, text))
+		return x.ask(ctx, k, r, request{v1alpha1.AnnotationAccept, turnOf(r), fmt.Sprintf("Accepted for turn %d of %s/%s: %s", r.Status.Turn, r.Namespace, r.Name, text)})
 	})
 }
 
@@ -192,7 +195,7 @@ func (x *commands) confirmRetired() *cobra.Command {
 		if origin(r) != v1alpha1.PhaseRetiring {
 			return errs.Newf(errs.Conflict, "%s is in phase %s: the old credential is still needed; remove it when the phase is Retiring", what(r), phase(r))
 		}
-		return x.ask(ctx, k, r, v1alpha1.AnnotationLost, turnOf(r), fmt.Sprintf("Confirmed for turn %d of %s/%s.", r.Status.Turn, r.Namespace, r.Name))
+		return x.ask(ctx, k, r, request{v1alpha1.AnnotationLost, turnOf(r), fmt.Sprintf("Confirmed for turn %d of %s/%s.", r.Status.Turn, r.Namespace, r.Name)})
 	})
 }
 

@@ -216,7 +216,7 @@ func (x *commands) trusted(ctx context.Context, l ledger, file string) (attest.K
 }
 
 func readKeys(file string) (attest.Keys, error) {
-	text, err := os.ReadFile(file) //nolint:gosec // the user names it
+	text, err := os.ReadFile(file)
 	if err != nil {
 		return nil, errs.Newf(errs.Invalid, "reading the public key: %w", err)
 	}

@@ -64,7 +64,7 @@ func TestVersions(t *testing.T) {
 		len(after.OwnerReferences) != 1 || len(after.Data) != 2 {
 		t.Errorf("more than the version changed: %+v", after.ObjectMeta)
 	}
-	if !strings.Contains(string(w.secret("owned", map[string]string{"k": canary + "1"}).Annotations[target.AnnotationVersions]), `/secret/data/app":"2"`) {
+	if !strings.Contains(w.secret("owned", map[string]string{"k": canary + "1"}).Annotations[target.AnnotationVersions], `/secret/data/app":"2"`) {
 		t.Error("the annotation is not an object of location to version")
 	}
 }

@@ -85,7 +85,7 @@ func chaos(t *testing.T, events []byte) {
 // TestChaos is chaos of fixed seeds.
 func TestChaos(t *testing.T) {
 	for seed := range uint64(600) {
-		random := rand.New(rand.NewPCG(seed, 4)) //nolint:gosec // a fixed seed
+		random := rand.New(rand.NewPCG(seed, 4))
 		events := make([]byte, 20+random.IntN(80))
 		for i := range events {
 			if random.IntN(3) > 0 {

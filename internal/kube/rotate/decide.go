@@ -19,7 +19,7 @@ func Decide(o Observed) Step {
 	return s
 }
 
-func phase(o Observed) Step {
+func phase(o Observed) Step { //nolint:cyclop // flat: a line for each phase
 	switch o.Turn.Phase {
 	case "", v1alpha1.PhaseIdle:
 		return idle(o)
@@ -83,9 +83,13 @@ func forward(o Observed, phase func(Observed) Step) Step {
 	if reason, text := stopped(o); reason != "" {
 		return o.hold(reason, text)
 	}
-	s := phase(o)
-	if o.Asks.Leaked && unpublished(t.Phase) && (unpublished(s.Phase) || s.Phase == v1alpha1.PhasePublishing) {
-		s.Cause = CauseLeak // this turn replaces what leaked
+	return o.withLeak(phase(o))
+}
+
+// withLeak makes of a turn that has not published the one that replaces what leaked.
+func (o Observed) withLeak(s Step) Step {
+	if o.Asks.Leaked && unpublished(o.Turn.Phase) && (unpublished(s.Phase) || s.Phase == v1alpha1.PhasePublishing) {
+		s.Cause = CauseLeak
 	}
 	return s
 }

@@ -23,13 +23,20 @@ func held(o Observed) Step {
 	if t.Act == ActReopen {
 		return heldOpen(o)
 	}
-	if reason, text := stopped(o); reason != "" {
-		if asked || o.Asks.Resume {
-			return stay(o, reason, text)
-		}
-		return stay(o, t.HeldFor, t.HeldText)
-	}
-	if asked || o.Asks.Resume {
+	return heldOn(o, asked)
+}
+
+// heldOn stays while people say so, goes on when they let it, or when the cause
+// is gone.
+func heldOn(o Observed, asked bool) Step {
+	wanted := asked || o.Asks.Resume
+	reason, text := stopped(o)
+	switch {
+	case reason != "" && wanted:
+		return stay(o, reason, text)
+	case reason != "":
+		return stay(o, o.Turn.HeldFor, o.Turn.HeldText)
+	case wanted:
 		return letGo(o, !asked)
 	}
 	return heal(o)

@@ -50,14 +50,7 @@ func Values(ctx context.Context, es *v1.ExternalSecret, read Read) (Result, erro
 		return Result{}, err
 	}
 	g := gatherer{es: es, answers: answers, out: Result{Data: map[string]redact.Secret{}, Versions: map[Want]string{}}}
-	for w, a := range answers {
-		if a.err == nil && !w.Metadata && a.value.Version != "" {
-			g.out.Versions[w] = a.value.Version
-		}
-		if began := a.value.Began; g.out.Began.IsZero() || began.Before(g.out.Began) {
-			g.out.Began = began
-		}
-	}
+	g.note()
 	for i := range es.Spec.DataFrom {
 		if err := g.skipMissing(g.extract(&es.Spec.DataFrom[i])); err != nil {
 			return Result{}, inField(err, "dataFrom[%d]", i)
@@ -69,6 +62,18 @@ func Values(ctx context.Context, es *v1.ExternalSecret, read Read) (Result, erro
 		}
 	}
 	return g.out, nil
+}
+
+// note fills in what is known of the answers beside their values.
+func (g *gatherer) note() {
+	for w, a := range g.answers {
+		if a.err == nil && !w.Metadata && a.value.Version != "" {
+			g.out.Versions[w] = a.value.Version
+		}
+		if began := a.value.Began; g.out.Began.IsZero() || began.Before(g.out.Began) {
+			g.out.Began = began
+		}
+	}
 }
 
 func inField(err error, format string, arg any) error {

@@ -78,7 +78,7 @@ func (v *verdict) alone() bool {
 
 // reloads says what is missing of a way by which a running process can come to
 // the new version.
-func (v *verdict) reloads(u consumer.Use) {
+func (v *verdict) reloads(u consumer.Use) { //nolint:cyclop // a flat list of ways
 	if v.known(u) && v.restarts() {
 		why, _ := v.lacks(v1alpha1.EvidenceTemplate)
 		v.missUse(u, why, false)

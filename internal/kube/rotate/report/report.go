@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
@@ -21,7 +22,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/policy"
 )
 
-// LabelOwner, a label or an annotation, says who is responsible.
+// LabelOwner is a label or an annotation: it says who is responsible.
 const LabelOwner = v1alpha1.Group + "/owner"
 
 // Secret is a Secret without its data.
@@ -121,10 +122,8 @@ func (in *Input) rotation(rot *v1alpha1.Rotation) Row {
 		changed = rot.Status.LastDone
 	}
 	row.fill(in.Now, limit, changed, rot.CreationTimestamp)
-	for _, c := range rot.Status.Conditions {
-		if c.Type == v1alpha1.ConditionProven && c.Status == metav1.ConditionTrue && rot.Status.LastDone != nil {
-			row.LastProof = &rot.Status.LastDone.Time
-		}
+	if done := rot.Status.LastDone; done != nil && meta.IsStatusConditionTrue(rot.Status.Conditions, v1alpha1.ConditionProven) {
+		row.LastProof = &done.Time
 	}
 	switch {
 	case rot.Status.Phase == v1alpha1.PhaseHeld:

@@ -34,14 +34,12 @@ func (Calendar) Due(rot *v1alpha1.Rotation, limit time.Duration, changed, now ti
 			due = rotate.Due{Cause: cause, Next: at}
 		}
 	}
-	if s.Cron != "" {
-		at, err := nextOf("schedule.cron", s.Cron, s.TimeZone, last.any())
-		if err != nil {
-			return rotate.Due{}, err
-		}
+	at, err := byCron(s, last)
+	if err != nil {
+		return rotate.Due{}, err
+	}
+	if !at.IsZero() {
 		sooner(rotate.CauseSchedule, at)
-	} else if s.TimeZone != "" {
-		return rotate.Due{}, errs.New(errs.Invalid, "schedule.timeZone is that of schedule.cron, which is empty")
 	}
 	if s.Interval != nil {
 		if err := period("schedule.interval", s.Interval.Duration); err != nil {
@@ -49,14 +47,9 @@ func (Calendar) Due(rot *v1alpha1.Rotation, limit time.Duration, changed, now ti
 		}
 		sooner(rotate.CauseInterval, last.after(last.ended, s.Interval.Duration))
 	}
-	age := limit
-	if s.MaxAge != nil {
-		if err := period("schedule.maxAge", s.MaxAge.Duration); err != nil {
-			return rotate.Due{}, err
-		}
-		if age <= 0 || s.MaxAge.Duration < age {
-			age = s.MaxAge.Duration
-		}
+	age, err := greatestAge(s, limit)
+	if err != nil {
+		return rotate.Due{}, err
 	}
 	if age > 0 {
 		from := later(changed, last.done)
@@ -69,6 +62,32 @@ func (Calendar) Due(rot *v1alpha1.Rotation, limit time.Duration, changed, now ti
 		due.Cause = ""
 	}
 	return due, nil
+}
+
+// byCron is when schedule.cron comes next; zero without one.
+func byCron(s *v1alpha1.Schedule, last past) (time.Time, error) {
+	if s.Cron != "" {
+		return nextOf("schedule.cron", s.Cron, s.TimeZone, last.any())
+	}
+	if s.TimeZone != "" {
+		return time.Time{}, errs.New(errs.Invalid, "schedule.timeZone is that of schedule.cron, which is empty")
+	}
+	return time.Time{}, nil
+}
+
+// greatestAge is the stricter of schedule.maxAge and what policies allow; 0 for none.
+func greatestAge(s *v1alpha1.Schedule, limit time.Duration) (time.Duration, error) {
+	if s.MaxAge == nil {
+		return limit, nil
+	}
+	own := s.MaxAge.Duration
+	if err := period("schedule.maxAge", own); err != nil {
+		return 0, err
+	}
+	if limit <= 0 || own < limit {
+		return own, nil
+	}
+	return limit, nil
 }
 
 func period(field string, d time.Duration) error {

@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/strongkeep/strongkeep/internal/attest"
 	"github.com/strongkeep/strongkeep/internal/errs"
@@ -56,7 +55,7 @@ func (e *Engine) append(ctx context.Context, tx engine.Tx, req *engine.Request) 
 		return nil, err
 	}
 	if turn <= last.Turn {
-		return e.repeated(ctx, tx, name, turn, last, statement)
+		return repeated(ctx, tx, attest.Entry{Name: name, Turn: turn, Statement: statement}, last)
 	}
 	s, err := loadState(ctx, tx)
 	if err != nil {
@@ -97,7 +96,8 @@ func (e *Engine) sign(ctx context.Context, tx engine.Tx, s state, entry attest.E
 }
 
 // repeated answers a statement of a turn that is over: as before if it is the same.
-func (e *Engine) repeated(ctx context.Context, tx engine.Tx, name string, turn int64, last head, statement jsontext.Value) (*engine.Response, error) {
+func repeated(ctx context.Context, tx engine.Tx, asked attest.Entry, last head) (*engine.Response, error) {
+	name, turn := asked.Name, asked.Turn
 	raw, err := load(ctx, tx, name, turn)
 	if err != nil {
 		return nil, err
@@ -109,7 +109,7 @@ func (e *Engine) repeated(ctx context.Context, tx engine.Tx, name string, turn i
 	if err != nil {
 		return nil, err
 	}
-	if !bytes.Equal(entry.Statement, statement) {
+	if !bytes.Equal(entry.Statement, asked.Statement) {
 		return nil, errs.Newf(errs.Exist, "turn %d of %s has another statement already: read it at statements/%s/%d", turn, name, name, turn)
 	}
 	return answer(raw)

@@ -200,7 +200,7 @@ func endpoint(pod *consumer.Pod, rotation string, nonce []byte) (*url.URL, error
 		return nil, fmt.Errorf("annotation %s must be http or https", evidence.AnnotationScheme)
 	}
 	return &url.URL{
-		Scheme: scheme, Host: netip.AddrPortFrom(ip, uint16(port)).String(), Path: path, //nolint:gosec // 16 bits
+		Scheme: scheme, Host: netip.AddrPortFrom(ip, uint16(port)).String(), Path: path,
 		RawQuery: url.Values{"rotation": {rotation}, "nonce": {base64.RawURLEncoding.EncodeToString(nonce)}}.Encode(),
 	}, nil
 }

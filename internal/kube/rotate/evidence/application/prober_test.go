@@ -113,7 +113,7 @@ func TestAsk(t *testing.T) {
 		{"no JSON", says(canary), evidence.Unknown, "no JSON object"},
 		{"two objects", says(`{"version":"7"}{"version":"6"}`), evidence.Unknown, "no JSON object"},
 		{"too long", says(`{"version":"7"}` + strings.Repeat(" ", maxAnswer)), evidence.Unknown, "more than"},
-		{"error", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, canary, 503) }, evidence.Unknown, "status 503"},
+		{"error", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, canary, http.StatusServiceUnavailable) }, evidence.Unknown, "status 503"},
 		{"no content", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) }, evidence.Unknown, "status 204"},
 		{"hangs up", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, evidence.Unknown, "connection failed"},
 	} {

@@ -30,37 +30,11 @@ func wanted(ctx context.Context, q Question, pods []consumer.Pod, out map[types.
 	for i := range q.Fed {
 		fed[consumer.Object{Cluster: q.Fed[i].Cluster, NamespacedName: q.Fed[i].NamespacedName}] = true
 	}
-	type reading struct {
-		values map[string]redact.Secret
-		err    error
-	}
-	read := map[consumer.Object]reading{}
+	secrets := reader{q: q, fed: fed, read: map[consumer.Object]reading{}}
 	byNode := map[string][]mounted{}
 	for i := range pods {
 		p := &pods[i]
-		var files []mounted
-		why, mounts := "", false
-		for _, u := range p.Uses {
-			secret := consumer.Object{Cluster: p.Cluster, NamespacedName: types.NamespacedName{Namespace: p.Namespace, Name: u.Secret}}
-			if !asFiles(u) || !fed[secret] {
-				continue
-			}
-			mounts = true
-			if p.Cluster != "" {
-				why = "nodes of other clusters are not reached"
-				break
-			}
-			r, ok := read[secret]
-			if !ok {
-				r.values, r.err = q.Contents(ctx, secret)
-				read[secret] = r
-			}
-			if r.err != nil {
-				why = "Secret " + u.Secret + " cannot be read, or does not hold the version wanted"
-				break
-			}
-			files = append(files, filesOf(p, u, r.values)...)
-		}
+		files, mounts, why := secrets.of(ctx, p)
 		switch {
 		case !mounts:
 		case why != "":
@@ -74,6 +48,42 @@ func wanted(ctx context.Context, q Question, pods []consumer.Pod, out map[types.
 		}
 	}
 	return byNode
+}
+
+// reader reads the Secrets of one question, each once.
+type reader struct {
+	q    Question
+	fed  map[consumer.Object]bool
+	read map[consumer.Object]reading
+}
+
+type reading struct {
+	values map[string]redact.Secret
+	err    error
+}
+
+// of returns the files of p that hold the credential, whether there are any
+// mounts of it, and why they cannot be asked for.
+func (r reader) of(ctx context.Context, p *consumer.Pod) (files []mounted, mounts bool, why string) {
+	for _, u := range p.Uses {
+		secret := consumer.Object{Cluster: p.Cluster, NamespacedName: types.NamespacedName{Namespace: p.Namespace, Name: u.Secret}}
+		if !asFiles(u) || !r.fed[secret] {
+			continue
+		}
+		if p.Cluster != "" {
+			return nil, true, "nodes of other clusters are not reached"
+		}
+		got, ok := r.read[secret]
+		if !ok {
+			got.values, got.err = r.q.Contents(ctx, secret)
+			r.read[secret] = got
+		}
+		if got.err != nil {
+			return nil, true, "Secret " + u.Secret + " cannot be read, or does not hold the version wanted"
+		}
+		files, mounts = append(files, filesOf(p, u, got.values)...), true
+	}
+	return files, mounts, ""
 }
 
 // asFiles reports whether a use puts files on the node that can be compared with
