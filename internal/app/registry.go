@@ -14,6 +14,7 @@ import (
 	databasetarget "github.com/strongkeep/strongkeep/internal/kube/rotate/target/database"
 	kvtarget "github.com/strongkeep/strongkeep/internal/kube/rotate/target/kv"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/target/manual"
+	"github.com/strongkeep/strongkeep/internal/kube/rotate/target/webhook"
 	"github.com/strongkeep/strongkeep/internal/vault/audit"
 	"github.com/strongkeep/strongkeep/internal/vault/audit/file"
 	"github.com/strongkeep/strongkeep/internal/vault/audit/socket"
@@ -171,6 +172,7 @@ func targets() map[string]target.Kind {
 		"database":     databasetarget.Kind{},
 		"kv":           kvtarget.Kind{},
 		"manual":       manual.Kind{},
+		"webhook":      webhook.Kind{},
 	}
 }
 
