@@ -191,8 +191,10 @@ type Proof struct {
 	// Backend: whether the target sees sessions, as is known from Staged on
 	// (target.Witness). OldSessions are those of the
 	// credential that is to go: on the way back, the new one.
-	Backend     bool
-	OldSessions int
+	Backend bool
+	// BackendLacks says why it does not, for people; empty where that is not known.
+	BackendLacks string
+	OldSessions  int
 	// Refused are those whom the backend refused since the old one was closed.
 	Refused []string
 }

@@ -26,9 +26,17 @@ func obstacle(o Observed) (reason, text string) {
 	case len(o.Proof.Never) > 0:
 		return ReasonProofImpossible, "proof can never be had: " + list(o.Proof.Never)
 	case o.Plan.NeedBackend == v1alpha1.BackendRequired && !o.Proof.Backend && !o.Turn.NoOld:
-		return ReasonProofImpossible, "spec.proof.backend is Required, but the target cannot see sessions: set it to WhereKnown"
+		return ReasonProofImpossible, "spec.proof.backend is Required, but the target cannot see all sessions: " + o.lacks() + "set it to WhereKnown"
 	}
 	return "", ""
+}
+
+// lacks says what hinders the backend, as far as it is known.
+func (o Observed) lacks() string {
+	if o.Proof.BackendLacks == "" {
+		return ""
+	}
+	return o.Proof.BackendLacks + "; mend that, or "
 }
 
 // confirmed reports whether every Secret holds the version that readers are to see.

@@ -266,6 +266,10 @@ func (r *Reconciler) seeSessions(ctx context.Context, l *look) {
 		l.o.Proof.Backend = false // it cannot tell
 		return
 	}
+	if sessions.Partial != "" && l.o.Plan.NeedBackend == v1alpha1.BackendRequired {
+		// That it sees none is not its word that there are none.
+		l.o.Proof.Backend, l.o.Proof.BackendLacks = false, sessions.Partial
+	}
 	if origin(l.o.Turn) == v1alpha1.PhaseRollingBack {
 		sessions.Old, sessions.New = sessions.New, sessions.Old
 	}

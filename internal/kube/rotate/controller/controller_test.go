@@ -587,3 +587,18 @@ func TestBeginsBeforeTheLimit(t *testing.T) {
 	w.policyErr = errs.New(errs.Invalid, "RotationPolicy x: class y: before must be less than maxAge")
 	w.run(r, "db", "done", func(rot *v1alpha1.Rotation) bool { return rot.Status.LastDone != nil })
 }
+
+// A backend that does not see everything has no word, where its word is required.
+func TestRequiredBackendSeesPartly(t *testing.T) {
+	w := newWorld(t)
+	w.partial = "GRANT PROCESS to the vault's user"
+	w.create("db", func(rot *v1alpha1.Rotation) { rot.Spec.Proof.Backend = v1alpha1.BackendRequired })
+	w.annotate("db", v1alpha1.AnnotationRotate, "now")
+	r := w.operator()
+	rot := w.run(r, "db", "held", phase(v1alpha1.PhaseHeld))
+	if c := condition(rot, v1alpha1.ConditionHeld); rot.Status.HeldFor != rotate.ReasonProofImpossible || !strings.Contains(c.Message, w.partial) || slices.Contains(w.acts, "close") {
+		t.Errorf("held for %s: %q, acts %v", rot.Status.HeldFor, c.Message, w.acts)
+	}
+	w.partial = ""
+	w.run(r, "db", "done", func(rot *v1alpha1.Rotation) bool { return rot.Status.LastDone != nil })
+}

@@ -45,6 +45,7 @@ type world struct {
 	changed                time.Time // when what readers see was published; zero: not said
 	vaultErr, statementErr error
 	statements             map[int64]string
+	partial                string // what the backend does not show
 
 	// the cluster
 	deaf    bool  // the Secret does not follow
@@ -318,6 +319,7 @@ func (c credential) Sessions(context.Context, target.Turn) (target.Sessions, err
 			s.Old = append(s.Old, session)
 		}
 	}
+	s.Partial = c.partial
 	return s, c.vaultErr
 }
 

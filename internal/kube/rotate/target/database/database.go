@@ -132,6 +132,7 @@ func (r role) Sessions(ctx context.Context, t target.Turn) (target.Sessions, err
 		return target.Sessions{}, err
 	}
 	type side struct {
+		User     string `json:"user"`
 		Sessions []struct {
 			Address string     `json:"address"`
 			Client  string     `json:"client"`
@@ -145,6 +146,9 @@ func (r role) Sessions(ctx context.Context, t target.Turn) (target.Sessions, err
 	}
 	if json.Unmarshal(raw, &seen) != nil {
 		return target.Sessions{}, errs.Newf(errs.Invalid, "%q answers as no database engine of Strongkeep does: check the target's mount", r.at("sessions"))
+	}
+	if seen.New.User == seen.Old.User { // two passwords of one user: who has which is not seen, and nobody is proven
+		seen.New.Sessions = nil
 	}
 	list := func(s side) []target.Session {
 		var out []target.Session
