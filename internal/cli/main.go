@@ -18,6 +18,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/cli/lease"
 	"github.com/strongkeep/strongkeep/internal/cli/login"
 	"github.com/strongkeep/strongkeep/internal/cli/mount"
+	"github.com/strongkeep/strongkeep/internal/cli/namespace"
 	"github.com/strongkeep/strongkeep/internal/cli/pki"
 	"github.com/strongkeep/strongkeep/internal/cli/rotation"
 	"github.com/strongkeep/strongkeep/internal/cli/session"
@@ -101,7 +102,7 @@ func (a *app) root() *cobra.Command {
 	root.AddCommand(a.genericCommands()...)
 	root.AddCommand(kv.Command(a.Session), events.Command(a.Session), a.policyCommand(), a.tokenCommand())
 	root.AddCommand(mount.Commands(a.Session)...)
-	root.AddCommand(a.auditCommand(), lease.Command(a.Session), pki.Command(a.Session), transit.Command(a.Session), a.namespaceCommand())
+	root.AddCommand(a.auditCommand(), lease.Command(a.Session), pki.Command(a.Session), transit.Command(a.Session), namespace.Command(a.Session))
 	root.AddCommand(rotation.Command(a.Session), witness.Command(a.Session))
 	root.AddCommand(a.unwrapCommand(), a.printCommand(), a.pathHelpCommand())
 	root.AddCommand(debug.Command(a.Session), debug.Monitor(a.Session))

@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/strongkeep/strongkeep/api/v1alpha1"
@@ -117,15 +118,18 @@ func (r *Reconciler) scans(l *look) bool {
 	return l.mem.scanned != l.o.Turn.Number || again
 }
 
+// Defaults of spec.rollout, as its documentation names them.
+const (
+	defaultDeadline      = 10 * time.Minute
+	defaultMaxConcurrent = 5
+)
+
 func (r *Reconciler) restart(l *look) Restart {
 	spec := &l.rot.Spec.Rollout
-	n := defaultMaxConcurrent
-	if spec.MaxConcurrent != nil {
-		n = int(*spec.MaxConcurrent)
-	}
 	return Restart{
-		Owner: l.name(), Graph: l.graph, Method: l.o.Plan.Method, MaxConcurrent: n,
-		Deadline: duration(spec.Deadline, defaultDeadline), Since: l.o.Turn.Since,
+		Owner: l.name(), Graph: l.graph, Method: l.o.Plan.Method, Since: l.o.Turn.Since,
+		MaxConcurrent: int(ptr.Deref(spec.MaxConcurrent, defaultMaxConcurrent)),
+		Deadline:      ptr.Deref(spec.Deadline, metav1.Duration{Duration: defaultDeadline}).Duration,
 	}
 }
 

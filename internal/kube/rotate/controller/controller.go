@@ -5,6 +5,8 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
@@ -192,12 +194,12 @@ func (r *Reconciler) patchFinalizers(ctx context.Context, rot *v1alpha1.Rotation
 func sample(l *look) measure.Sample {
 	s := &l.rot.Status
 	out := measure.Sample{
-		Phase: s.Phase, UnderWay: underWay(s.Phase), Turn: s.Turn, Since: at(s.Since), Changed: l.changed(s), Limit: l.limit,
+		Phase: s.Phase, UnderWay: underWay(s.Phase), Turn: s.Turn, Since: ptr.Deref(s.Since, metav1.Time{}).Time, Changed: l.changed(s), Limit: l.limit,
 		Overlap: l.o.Plan.OverlapMax, Proven: s.Proof.PodsProven, Unproven: s.Proof.Pods - s.Proof.PodsProven,
 		Pending: len(s.Pending), Refused: l.o.Refused != "",
 	}
 	if underWay(s.Phase) && origin(l.o.Turn) != v1alpha1.PhaseRetiring {
-		out.Published = at(s.PublishedAt)
+		out.Published = ptr.Deref(s.PublishedAt, metav1.Time{}).Time
 	}
 	return out
 }

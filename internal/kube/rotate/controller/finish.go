@@ -53,7 +53,7 @@ func (r *Reconciler) finish(ctx context.Context, rot *v1alpha1.Rotation) (ctrl.R
 // tidy does what is left to do, and says what there is after it. It is idempotent.
 func (r *Reconciler) tidy(ctx context.Context, rot *v1alpha1.Rotation) (left string, err error) {
 	l := &look{rot: rot, mem: r.memories.get(rot.UID)}
-	l.o.Turn = turnOf(&rot.Status)
+	l.o.Turn = rotate.TurnOf(&rot.Status)
 	left = "the old and the new credential both stay as they are"
 	phase := origin(l.o.Turn)
 	if !underWay(phase) {

@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -59,7 +60,7 @@ func underWay(phase v1alpha1.Phase) bool {
 func (r *Reconciler) look(ctx context.Context, rot *v1alpha1.Rotation, live bool) *look {
 	l := &look{rot: rot, mem: r.memories.get(rot.UID), live: live}
 	l.o = rotate.Observed{
-		Now: r.Clock.Now(), Plan: planOf(&rot.Spec), Turn: turnOf(&rot.Status), Asks: asksOf(rot),
+		Now: r.Clock.Now(), Plan: rotate.PlanOf(&rot.Spec), Turn: rotate.TurnOf(&rot.Status), Asks: asksOf(rot),
 		Act: l.mem.result.Outcome,
 	}
 	r.openTarget(ctx, l)
@@ -189,7 +190,7 @@ func kvPath(t *v1alpha1.Target) string {
 		kv(t.Manual, func(k *v1alpha1.ManualTarget) *v1alpha1.KVPath { return &k.KVPath }),
 	} {
 		if p != nil {
-			return or(p.Mount, "secret") + "/data/" + p.Path
+			return cmp.Or(p.Mount, "secret") + "/data/" + p.Path
 		}
 	}
 	return ""
@@ -280,7 +281,7 @@ func (l *look) turn() target.Turn {
 // wanted is what the Finder is asked for.
 func (l *look) wanted() consumer.Wanted {
 	c := &l.rot.Spec.Consumers
-	w := consumer.Wanted{Namespace: l.rot.Namespace, Location: or(l.rot.Status.Location, l.location)}
+	w := consumer.Wanted{Namespace: l.rot.Namespace, Location: cmp.Or(l.rot.Status.Location, l.location)}
 	for _, s := range c.Secrets {
 		if own(l.rot, s.Namespace) {
 			w.Secrets = append(w.Secrets, types.NamespacedName{Namespace: l.rot.Namespace, Name: s.Name})

@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/strongkeep/strongkeep/api/v1alpha1"
+	"github.com/strongkeep/strongkeep/internal/kube/rotate"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/controller/measure"
 )
 
@@ -32,7 +33,7 @@ func TestMetrics(t *testing.T) {
 		}
 		l := &look{rot: rot, limit: time.Hour}
 		l.o.Plan.OverlapMax = 24 * time.Hour
-		l.o.Turn = turnOf(s)
+		l.o.Turn = rotate.TurnOf(s)
 		m.See(client.ObjectKeyFromObject(rot), sample(l), c.Now())
 		c.SetTime(c.Now().Add(time.Minute))
 	}

@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"time"
@@ -117,8 +118,8 @@ type Config struct {
 }
 
 func (c Config) withDefaults() Config {
-	c.MaxTurns = or(c.MaxTurns, 10)
-	c.EvidenceMount = or(c.EvidenceMount, "evidence")
-	c.Patience = or(c.Patience, 2*time.Minute)
+	c.MaxTurns = cmp.Or(c.MaxTurns, 10)
+	c.EvidenceMount = cmp.Or(c.EvidenceMount, "evidence")
+	c.Patience = cmp.Or(c.Patience, 2*time.Minute)
 	return c
 }

@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -31,7 +32,7 @@ func (r *Reconciler) nextStatus(l *look, step rotate.Step) *v1alpha1.RotationSta
 	next.ObservedGeneration = l.rot.Generation
 	turn := l.o.Turn
 	if step.Begin != "" {
-		turn.NoOld = or(l.state.Version, before.Version) == ""
+		turn.NoOld = cmp.Or(l.state.Version, before.Version) == ""
 	}
 	setTurn(next, turn.Take(step, l.o.Now))
 	if step.Begin != "" {
@@ -69,7 +70,7 @@ func setTurn(s *v1alpha1.RotationStatus, t rotate.Turn) {
 
 // begin forgets what was of the turn before.
 func begin(s *v1alpha1.RotationStatus, l *look) {
-	s.PreviousVersion = or(l.state.Version, s.Version)
+	s.PreviousVersion = cmp.Or(l.state.Version, s.Version)
 	s.Version = s.PreviousVersion
 	s.Baseline, s.Proof = nil, v1alpha1.ProofStatus{}
 }
@@ -117,7 +118,7 @@ func nextText(l *look, step rotate.Step) string {
 
 // timeline notes that a phase was entered. The turn before last is forgotten.
 func timeline(next, before *v1alpha1.RotationStatus, step rotate.Step, now time.Time) {
-	if next.Phase == or(before.Phase, v1alpha1.PhaseIdle) && next.Turn == before.Turn {
+	if next.Phase == cmp.Or(before.Phase, v1alpha1.PhaseIdle) && next.Turn == before.Turn {
 		return
 	}
 	next.Timeline = slices.DeleteFunc(next.Timeline, func(e v1alpha1.TimelineEntry) bool { return e.Turn < next.Turn-1 })

@@ -1,4 +1,4 @@
-package cli
+package namespace
 
 import (
 	"strings"
@@ -9,15 +9,21 @@ import (
 	"github.com/strongkeep/strongkeep/internal/errs"
 )
 
-const namespacesPath = "sys/namespaces"
+// root is where the API has namespaces.
+const root = "sys/namespaces"
 
-func (a *app) namespaceCommand() *cobra.Command {
+// commands make the subcommands.
+type commands struct{ *session.Session }
+
+// Command returns the namespace command with what is below it.
+func Command(s *session.Session) *cobra.Command {
+	a := commands{s}
 	return session.Group("namespace", "Tenants with mounts, policies and tokens of their own",
-		a.namespaceList(), a.namespaceLookup(), a.namespaceWrite("create"), a.namespaceWrite("patch"), a.namespaceDelete(),
-		a.namespaceLock(), a.namespaceUnlock())
+		a.list(), a.lookup(), a.write("create"), a.write("patch"), a.remove(),
+		a.lock(), a.unlock())
 }
 
-func (a *app) namespaceList() *cobra.Command {
+func (a commands) list() *cobra.Command {
 	var recursive bool
 	c := &cobra.Command{
 		Use: "list", Short: "List the namespaces below", Args: session.Args(0, 0),
@@ -31,7 +37,7 @@ func (a *app) namespaceList() *cobra.Command {
 			if recursive {
 				query["recursive"] = []string{"true"}
 			}
-			s, err := client.Logical().ReadWithDataWithContext(c.Context(), namespacesPath, query)
+			s, err := client.Logical().ReadWithDataWithContext(c.Context(), root, query)
 			if err != nil {
 				return err
 			}
@@ -50,8 +56,8 @@ func (a *app) namespaceList() *cobra.Command {
 	return c
 }
 
-// showNamespace prints one namespace as the server describes it.
-func (a *app) showNamespace(data map[string]any) error {
+// show prints one namespace as the server describes it.
+func (a commands) show(data map[string]any) error {
 	rows := make([]session.Row, 0, len(data))
 	for _, name := range session.Sorted(data) {
 		rows = append(rows, session.Row{name, session.Text(data[name])})
@@ -59,24 +65,24 @@ func (a *app) showNamespace(data map[string]any) error {
 	return a.Print(data, session.Row{"Key", "Value"}, rows)
 }
 
-func (a *app) namespaceLookup() *cobra.Command {
+func (a commands) lookup() *cobra.Command {
 	return &cobra.Command{
 		Use: "lookup PATH", Short: "Show one namespace", Args: session.Args(1, 1), Example: "  strongkeep namespace lookup team-a",
 		RunE: func(c *cobra.Command, given []string) error {
-			data, err := a.ReadData(c.Context(), namespacesPath+"/"+session.Clean(given[0]))
+			data, err := a.ReadData(c.Context(), root+"/"+session.Clean(given[0]))
 			if err == nil && len(data) == 0 {
 				err = errs.Newf(errs.NotExist, "there is no namespace %q", given[0])
 			}
 			if err != nil {
 				return err
 			}
-			return a.showNamespace(data)
+			return a.show(data)
 		},
 	}
 }
 
 // namespaceWrite is create or patch.
-func (a *app) namespaceWrite(use string) *cobra.Command {
+func (a commands) write(use string) *cobra.Command {
 	var metadata map[string]string
 	var remove []string
 	c := &cobra.Command{
@@ -97,7 +103,7 @@ func (a *app) namespaceWrite(use string) *cobra.Command {
 			if len(custom) > 0 {
 				body["custom_metadata"] = custom
 			}
-			path, write := namespacesPath+"/"+session.Clean(given[0]), client.Logical().WriteWithContext
+			path, write := root+"/"+session.Clean(given[0]), client.Logical().WriteWithContext
 			if use == "patch" {
 				write = client.Logical().JSONMergePatch
 			}
@@ -108,7 +114,7 @@ func (a *app) namespaceWrite(use string) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.showNamespace(s.Data)
+			return a.show(s.Data)
 		},
 	}
 	f := c.Flags()
@@ -121,11 +127,11 @@ func (a *app) namespaceWrite(use string) *cobra.Command {
 	return c
 }
 
-func (a *app) namespaceDelete() *cobra.Command {
+func (a commands) remove() *cobra.Command {
 	return &cobra.Command{
 		Use: "delete PATH", Short: "Delete a namespace with everything in it", Args: session.Args(1, 1), Example: "  strongkeep namespace delete team-a",
 		RunE: func(c *cobra.Command, given []string) error {
-			if err := a.DeletePath(c.Context(), namespacesPath+"/"+session.Clean(given[0])); err != nil {
+			if err := a.DeletePath(c.Context(), root+"/"+session.Clean(given[0])); err != nil {
 				return err
 			}
 			return a.Done("Success! Namespace deleted (if it existed): %s/", session.Clean(given[0]))
@@ -133,7 +139,7 @@ func (a *app) namespaceDelete() *cobra.Command {
 	}
 }
 
-func (a *app) namespaceLock() *cobra.Command {
+func (a commands) lock() *cobra.Command {
 	return &cobra.Command{
 		Use: "lock [PATH]", Short: "Lock the API for a namespace and all within it", Args: session.Args(0, 1), Example: "  strongkeep namespace lock team-a",
 		RunE: func(c *cobra.Command, given []string) error {
@@ -145,12 +151,12 @@ func (a *app) namespaceLock() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.showNamespace(s.Data)
+			return a.show(s.Data)
 		},
 	}
 }
 
-func (a *app) namespaceUnlock() *cobra.Command {
+func (a commands) unlock() *cobra.Command {
 	var key string
 	c := &cobra.Command{
 		Use: "unlock [PATH]", Short: "Unlock the API for a namespace", Args: session.Args(0, 1),
@@ -171,5 +177,5 @@ func (a *app) namespaceUnlock() *cobra.Command {
 }
 
 func lockPath(what string, given []string) string {
-	return strings.TrimSuffix(namespacesPath+"/api-lock/"+what+"/"+session.Clean(strings.Join(given, "")), "/")
+	return strings.TrimSuffix(root+"/api-lock/"+what+"/"+session.Clean(strings.Join(given, "")), "/")
 }
