@@ -71,7 +71,7 @@ func TestNewPodsFail(t *testing.T) {
 			if other == user {
 				other = w.UsersOf()[1]
 			}
-			w.Consume(byFile, world.Consumer{Name: "bad", Source: "env", Args: []string{flag + other}, Progress: 15})
+			w.Consume(byFile, world.Consumer{Name: "bad", Source: "env", Args: []string{flag + other}, Progress: 15, Crashes: true})
 			n := w.Begin()
 			s := w.Await("gone back", func(s v1alpha1.RotationStatus) bool { return s.Turn == n && s.Phase == v1alpha1.PhaseFailed })
 			if now, _, v := w.Published(); now != user || v != version {

@@ -109,14 +109,21 @@ func (s *Shop) turn(ctx context.Context) (v1alpha1.RotationStatus, error) {
 	if _, err := s.command(ctx, "start", "-wait"); err != nil {
 		return r, err
 	}
-	out, err := s.command(ctx, "status", "-o=json")
-	if err != nil {
-		return r, err
-	}
-	if err := json.Unmarshal(out, &r); err != nil {
-		return r, fmt.Errorf("reading the status of the Rotation: %w", err)
-	}
-	return r, nil
+	err := until(ctx, "the signed statement", func() error {
+		out, err := s.command(ctx, "status", "-o=json")
+		if err != nil {
+			return err
+		}
+		r = v1alpha1.RotationStatus{}
+		if err := json.Unmarshal(out, &r); err != nil {
+			return fmt.Errorf("reading the status of the Rotation: %w", err)
+		}
+		if !strings.HasSuffix(r.Statement, fmt.Sprintf("/%d", r.Turn)) {
+			return fmt.Errorf("there is none of turn %d yet", r.Turn)
+		}
+		return nil
+	})
+	return r, err
 }
 
 // command runs `strongkeep rotation` for the shop's Rotation.

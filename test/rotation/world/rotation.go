@@ -105,12 +105,10 @@ func (w *World) Ended(turn int64) v1alpha1.RotationStatus {
 	return s
 }
 
-// done reports whether a turn ended well.
+// done reports whether a turn ended well, its statement signed and stored.
 func done(s v1alpha1.RotationStatus, turn int64) bool {
-	if s.Turn != turn || s.LastDone == nil || s.Begun != nil && s.LastDone.Before(s.Begun) {
-		return false
-	}
-	return s.Phase == v1alpha1.PhaseIdle || s.Phase == v1alpha1.PhaseDone
+	return s.Turn == turn && s.LastDone != nil && strings.HasSuffix(s.Statement, "/"+strconv.FormatInt(turn, 10)) &&
+		(s.Phase == v1alpha1.PhaseIdle || s.Phase == v1alpha1.PhaseDone)
 }
 
 // Rotate does one whole turn.

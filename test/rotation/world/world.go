@@ -40,7 +40,7 @@ type World struct {
 	operator string // kubeconfig
 	id       string // for names in the database
 	mu       sync.Mutex
-	applied  []string // consumers
+	applied  []Consumer
 	known    map[string]string
 }
 
