@@ -6,6 +6,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -43,8 +44,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	rot := &v1alpha1.Rotation{}
 	if err := r.Live.Get(ctx, req.NamespacedName, rot); err != nil {
 		if apierrors.IsNotFound(err) {
-			r.Metrics.Forget(req.NamespacedName)
-			r.memories.leave(req.NamespacedName)
+			r.forget(req.NamespacedName)
 			return ctrl.Result{}, nil
 		}
 		return ctrl.Result{}, err
@@ -61,6 +61,13 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{RequeueAfter: now}, nil
 	}
 	return result, err
+}
+
+// forget lets go of a Rotation that is gone, wherever it is remembered.
+func (r *Reconciler) forget(name types.NamespacedName) {
+	r.Metrics.Forget(name)
+	r.memories.leave(name)
+	r.Roller.Forget(name.String())
 }
 
 // step looks, decides, writes the decision and acts.

@@ -602,3 +602,20 @@ func TestRequiredBackendSeesPartly(t *testing.T) {
 	w.partial = ""
 	w.run(r, "db", "done", func(rot *v1alpha1.Rotation) bool { return rot.Status.LastDone != nil })
 }
+
+// Nothing is kept of a Rotation that is gone.
+func TestForgets(t *testing.T) {
+	w := newWorld(t)
+	r := w.operator()
+	for range 2 { // of the same name
+		w.create("db", nil)
+		rot := w.run(r, "db", "idle", phase(v1alpha1.PhaseIdle))
+		if err := testClient.Delete(t.Context(), rot); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.once(r, "db")
+	if n := len(r.memories.byID) + len(r.memories.ids) + len(r.memories.places); n != 0 || w.forgotten != w.ns+"/db" {
+		t.Errorf("%d things are remembered; the Roller was told of %q", n, w.forgotten)
+	}
+}

@@ -25,7 +25,7 @@ func (r *Reconciler) finish(ctx context.Context, rot *v1alpha1.Rotation) (ctrl.R
 	r.Metrics.Forget(client.ObjectKeyFromObject(rot))
 	r.slots.Release(rot.UID)
 	if !controllerutil.ContainsFinalizer(rot, Finalizer) {
-		r.memories.forget(rot.UID)
+		r.forget(client.ObjectKeyFromObject(rot))
 		return ctrl.Result{}, nil
 	}
 	left, err := r.tidy(ctx, rot)
@@ -46,13 +46,13 @@ func (r *Reconciler) finish(ctx context.Context, rot *v1alpha1.Rotation) (ctrl.R
 	if err := r.patchFinalizers(ctx, rot); err != nil {
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
-	r.memories.forget(rot.UID)
+	r.forget(client.ObjectKeyFromObject(rot))
 	return ctrl.Result{}, nil
 }
 
 // tidy does what is left to do, and says what there is after it. It is idempotent.
 func (r *Reconciler) tidy(ctx context.Context, rot *v1alpha1.Rotation) (left string, err error) {
-	l := &look{rot: rot, mem: r.memories.get(rot.UID)}
+	l := &look{rot: rot, mem: r.memories.get(client.ObjectKeyFromObject(rot), rot.UID)}
 	l.o.Turn = rotate.TurnOf(&rot.Status)
 	left = "the old and the new credential both stay as they are"
 	phase := origin(l.o.Turn)

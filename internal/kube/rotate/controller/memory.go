@@ -54,26 +54,25 @@ type closing struct {
 type memories struct {
 	mu   sync.Mutex
 	byID map[types.UID]*memory
+	ids  map[types.NamespacedName]types.UID // of those in byID
 	// places are the namespaces of the consumers of turns under way.
 	places map[types.NamespacedName]map[string]bool
 }
 
-func (m *memories) get(uid types.UID) *memory {
+func (m *memories) get(name types.NamespacedName, uid types.UID) *memory {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.byID == nil {
-		m.byID = map[types.UID]*memory{}
+		m.byID, m.ids = map[types.UID]*memory{}, map[types.NamespacedName]types.UID{}
+	}
+	if was := m.ids[name]; was != uid { // one of the same name is gone
+		delete(m.byID, was)
+		m.ids[name] = uid
 	}
 	if m.byID[uid] == nil {
 		m.byID[uid] = &memory{}
 	}
 	return m.byID[uid]
-}
-
-func (m *memories) forget(uid types.UID) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	delete(m.byID, uid)
 }
 
 // follow notes where the consumers of a turn under way are.
@@ -114,9 +113,11 @@ func (m *memories) users(namespace string) []types.NamespacedName {
 	return out
 }
 
-// leave forgets where the consumers of a Rotation are that is gone.
+// leave forgets a Rotation that is gone.
 func (m *memories) leave(name types.NamespacedName) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	delete(m.byID, m.ids[name])
+	delete(m.ids, name)
 	delete(m.places, name)
 }

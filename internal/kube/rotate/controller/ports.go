@@ -48,6 +48,8 @@ type Roller interface {
 	Look(ctx context.Context, r Restart) (rotate.Rolling, error)
 	// Roll restarts as many as may be.
 	Roll(ctx context.Context, r Restart) (rotate.Rolling, error)
+	// Forget lets go of a Rotation, namespace/name, that is gone.
+	Forget(owner string)
 }
 
 // Question is what probes are asked.

@@ -57,6 +57,8 @@ type world struct {
 	limit, before time.Duration // of policies
 	policyErr     error
 
+	forgotten string // by the Roller
+
 	events []string
 	log    *strings.Builder
 }
@@ -161,6 +163,9 @@ func (w *world) Roll(context.Context, Restart) (rotate.Rolling, error) {
 	}
 	return w.rolling(), nil
 }
+
+// Forget implements Roller.
+func (w *world) Forget(owner string) { w.forgotten = owner }
 
 // Nodes implements Prober.
 func (w *world) Nodes(context.Context) bool { return false }
