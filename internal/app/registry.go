@@ -11,6 +11,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/provider/vault"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/target"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/target/awskey"
+	"github.com/strongkeep/strongkeep/internal/kube/rotate/target/certificate"
 	databasetarget "github.com/strongkeep/strongkeep/internal/kube/rotate/target/database"
 	kvtarget "github.com/strongkeep/strongkeep/internal/kube/rotate/target/kv"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/target/manual"
@@ -169,6 +170,7 @@ func seals(c *ServerConfig) ([]seal.Wrapper, error) {
 func targets() map[string]target.Kind {
 	return map[string]target.Kind{
 		"awsAccessKey": awskey.Kind{},
+		"certificate":  certificate.Kind{},
 		"database":     databasetarget.Kind{},
 		"kv":           kvtarget.Kind{},
 		"manual":       manual.Kind{},

@@ -46,7 +46,7 @@ func TestExampleRotations(t *testing.T) {
 			}
 		}
 	}
-	for _, name := range []string{"awsAccessKey", "database", "kv", "manual", "webhook"} {
+	for _, name := range []string{"awsAccessKey", "certificate", "database", "kv", "manual", "webhook"} {
 		if !opened[name] {
 			t.Errorf("no example of %s", name)
 		}

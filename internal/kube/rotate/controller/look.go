@@ -209,6 +209,9 @@ func (r *Reconciler) seeTime(ctx context.Context, l *look) {
 	if err != nil && !underWay(l.o.Turn.Phase) { // they say when a turn begins, and no more
 		l.blind("RotationPolicies", err)
 	}
+	if most := l.state.MaxAge; most > 0 && (limit == 0 || most < limit) {
+		limit = most
+	}
 	l.limit = limit
 	if l.o.Due, err = r.Calendar.Due(l.rot, limit-before, l.state.Changed, l.o.Now); err != nil {
 		l.wrong("spec.schedule", err)

@@ -71,6 +71,9 @@ type State struct {
 	Changed time.Time
 	// Turn is the last one that the target knows of; 0 for none.
 	Turn int64
+	// MaxAge is how old, from Changed, it may get by what it is, such as a certificate
+	// that ends; 0: as old as the policy lets it.
+	MaxAge time.Duration
 }
 
 // Observer is a Target that can say what readers see without an act. All but
