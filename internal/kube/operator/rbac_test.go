@@ -222,6 +222,22 @@ func TestNamespacedPermissions(t *testing.T) {
 	}
 }
 
+// The roles of an earlier release know nothing of rotation and reloading: these
+// are left out, and said to be; Secrets are kept in step as before.
+func TestRolesOfAnEarlierRelease(t *testing.T) {
+	w := newWorld(t)
+	ready(w)
+	cfg, _ := w.grant(rbac.Options{Name: w.ns, Namespace: w.ns, Namespaces: []string{w.ns}, ClusterStores: true})
+	w.start(func(c *Config) { c.REST = cfg })
+	w.apply(es("kept", oneKey))
+	w.es("kept", v1.ReasonSecretSynced, "")
+	for _, part := range []string{"part=rotation", "part=reloading"} {
+		if !strings.Contains(w.log.String(), part) {
+			t.Errorf("the log does not say that %s is left out", part)
+		}
+	}
+}
+
 func (w *world) remove(o client.Object) {
 	if err := testClient.Delete(contextOf(w), o); client.IgnoreNotFound(err) != nil {
 		w.Error(err)

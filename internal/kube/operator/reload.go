@@ -42,6 +42,9 @@ func (p parts) setupReload(ctx context.Context) error {
 	if p.cfg.NoReload {
 		return nil
 	}
+	if ok, err := p.granted(ctx, &appsv1.DeploymentList{}, "reloading"); err != nil || !ok {
+		return err
+	}
 	metrics := reload.NewMetrics()
 	if err := p.metrics.registry.Register(metrics); err != nil {
 		return errs.Newf(errs.Internal, "registering the metrics of reloading: %w", err)

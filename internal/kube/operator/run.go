@@ -179,7 +179,7 @@ func (p parts) setup(ctx context.Context) error {
 	if !p.cfg.NoClusterStores {
 		kinds = append(kinds, v1.KindClusterSecretStore)
 	}
-	if err := p.setupRotation(); err != nil {
+	if err := p.setupRotation(ctx); err != nil {
 		return err
 	}
 	for _, kind := range kinds {
@@ -195,7 +195,7 @@ func (p parts) setup(ctx context.Context) error {
 }
 
 // setupRotation starts what turns credentials, where the cluster has such objects.
-func (p parts) setupRotation() error {
+func (p parts) setupRotation(ctx context.Context) error {
 	if p.cfg.NoRotation {
 		return nil
 	}
@@ -206,6 +206,9 @@ func (p parts) setupRotation() error {
 			return nil
 		}
 		return errs.Newf(errs.Unavailable, "looking for Rotations at the API server: %w", err)
+	}
+	if ok, err := p.granted(ctx, &v1alpha1.RotationList{}, "rotation"); err != nil || !ok {
+		return err
 	}
 	metrics := measure.New(clock.RealClock{})
 	if err := p.metrics.registry.Register(metrics); err != nil {
