@@ -1,6 +1,7 @@
 package evidence
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -103,9 +104,37 @@ func Judge(in Input) Judgement {
 	return out
 }
 
-// Limit returns the first n, for a status; Judge puts those without proof first.
+// What a status tells of one pod; a status that is too large cannot be written.
+const (
+	maxUses    = 8
+	maxUse     = 128 // bytes
+	maxMissing = 512
+)
+
+// Limit returns the first n, each cut to what a status has room for; Judge puts
+// those without proof first.
 func Limit(pods []v1alpha1.PodEvidence, n int) []v1alpha1.PodEvidence {
-	return pods[:min(n, len(pods)):min(n, len(pods))]
+	out := slices.Clone(pods[:min(n, len(pods))])
+	for i := range out {
+		e := &out[i]
+		uses := make([]string, 0, maxUses+1)
+		for _, use := range e.Uses[:min(maxUses, len(e.Uses))] {
+			uses = append(uses, short(use, maxUse))
+		}
+		if more := len(e.Uses) - maxUses; more > 0 {
+			uses = append(uses, fmt.Sprintf("and %d more", more))
+		}
+		e.Uses, e.Missing = uses, short(e.Missing, maxMissing)
+	}
+	return out
+}
+
+// short returns at most n bytes of s, and says so.
+func short(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	return strings.ToValidUTF8(s[:n], "") + "…"
 }
 
 func name(p *consumer.Pod) string {

@@ -1,6 +1,8 @@
 package evidence_test
 
 import (
+	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -280,5 +282,27 @@ func TestDeclared(t *testing.T) {
 		if version, ok := Declared(map[string]string{AnnotationVersion: tc.value}, "shop/db"); version != tc.version || ok != tc.ok {
 			t.Errorf("%q: %q, %v", tc.value, version, ok)
 		}
+	}
+}
+
+// A status has room for 200 pods whatever each of them is.
+func TestLimitIsInBytes(t *testing.T) {
+	var pods []v1alpha1.PodEvidence
+	for range 300 {
+		e := v1alpha1.PodEvidence{Missing: strings.Repeat("env X: it was started with older content; ", 100)}
+		for i := range 100 {
+			e.Uses = append(e.Uses, fmt.Sprintf("volume %d/%s", i, strings.Repeat("p", 1000)))
+		}
+		pods = append(pods, e)
+	}
+	raw, err := json.Marshal(Limit(pods, 200))
+	if err != nil || len(raw) > 400<<10 {
+		t.Errorf("%d bytes, %v", len(raw), err)
+	}
+	if len(pods[0].Uses) != 100 || len(pods[0].Uses[0]) < 1000 {
+		t.Error("the statement's evidence was cut too")
+	}
+	if few := Limit(pods[:1], 200); len(few) != 1 || few[0].Uses[8] != "and 92 more" {
+		t.Errorf("%d pods, not cut as expected", len(few))
 	}
 }
