@@ -107,24 +107,33 @@ func (s *server) do(a act) (int, map[string]any) {
 		s.book[a.Rotation] = all
 	}
 	fresh := all[a.Turn]
-	switch a.Action {
-	case "rehearse":
+	switch {
+	case a.Action == "rehearse":
 		return http.StatusOK, nil
-	case "stage":
-		for turn := range all {
-			if turn > a.Turn {
-				return http.StatusConflict, map[string]any{"message": "turn " + strconv.FormatInt(turn, 10) + " was staged already"}
-			}
-		}
-		if fresh == nil { // asked again, the answer is the same: the first may be lost
-			fresh = &credential{secret: rand.Text(), replaces: newest(all)}
-			all[a.Turn] = fresh
-		}
-		return http.StatusOK, map[string]any{"values": map[string]string{"apiKey": fresh.secret}}
-	}
-	if fresh == nil {
+	case a.Action == "stage":
+		return stage(all, a.Turn)
+	case fresh == nil:
 		return http.StatusConflict, map[string]any{"message": "the turn was not staged"}
 	}
+	return change(fresh, a)
+}
+
+// stage makes the credential of a turn. Asked again, the answer is the same: the
+// first may be lost.
+func stage(all map[int64]*credential, n int64) (int, map[string]any) {
+	for turn := range all {
+		if turn > n {
+			return http.StatusConflict, map[string]any{"message": "turn " + strconv.FormatInt(turn, 10) + " was staged already"}
+		}
+	}
+	if all[n] == nil {
+		all[n] = &credential{secret: rand.Text(), replaces: newest(all)}
+	}
+	return http.StatusOK, map[string]any{"values": map[string]string{"apiKey": all[n].secret}}
+}
+
+// change does what is left of a turn that was staged.
+func change(fresh *credential, a act) (int, map[string]any) {
 	old := fresh.replaces
 	switch {
 	case a.Action == "publish":

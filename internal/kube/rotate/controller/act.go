@@ -32,7 +32,7 @@ func (r *Reconciler) act(ctx context.Context, l *look, step rotate.Step) result 
 	return out
 }
 
-func (r *Reconciler) perform(ctx context.Context, l *look, act rotate.Act, out *result) error {
+func (r *Reconciler) perform(ctx context.Context, l *look, act rotate.Act, out *result) error { //nolint:cyclop // flat: a line for each act
 	t := target.Turn{Number: l.rot.Status.Turn, Rotation: l.name()}
 	if l.target == nil {
 		return errs.New(errs.Unavailable, "the credential's store could not be opened")

@@ -38,7 +38,7 @@ func onLeak(rot *v1alpha1.Rotation) bool {
 
 // honour notes in next which requests step has honoured. before is the status
 // that was decided on.
-func honour(next *v1alpha1.RotationStatus, rot *v1alpha1.Rotation, asks rotate.Asks, step rotate.Step) {
+func honour(next *v1alpha1.RotationStatus, rot *v1alpha1.Rotation, asks rotate.Asks, step rotate.Step) { //nolint:cyclop // a flat list of requests
 	mark := func(yes bool, annotation string) {
 		if !yes || next.Honoured[annotation] == rot.Annotations[annotation] {
 			return

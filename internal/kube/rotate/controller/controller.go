@@ -84,31 +84,47 @@ func (r *Reconciler) step(ctx context.Context, rot *v1alpha1.Rotation) (ctrl.Res
 		l = r.look(ctx, rot, true)
 		step = rotate.Decide(l.o)
 	}
-	acts := step.Act != rotate.NoAct && !step.Later
 	if step.Phase == v1alpha1.PhaseStaged || !slot.Past(&v1alpha1.RotationStatus{Phase: step.Phase, PublishedAt: timestamp(l.o.Now)}) {
 		defer r.slots.Release(rot.UID)
 	}
+	if err := r.persist(ctx, l, step); err != nil {
+		return ctrl.Result{}, err
+	}
+	return r.goOn(ctx, l, step)
+}
+
+// acting reports whether a step does something now.
+func acting(s rotate.Step) bool { return s.Act != rotate.NoAct && !s.Later }
+
+// persist writes a decision: nothing is done before it is written.
+func (r *Reconciler) persist(ctx context.Context, l *look, step rotate.Step) error {
+	rot := l.rot
 	if step.Begin != "" && controllerutil.AddFinalizer(rot, Finalizer) {
 		if err := r.patchFinalizers(ctx, rot); err != nil {
-			return ctrl.Result{}, err
+			return err
 		}
 	}
 	next := r.nextStatus(l, step)
-	changed := news(&rot.Status, next)
-	if changed || acts { // a write that changes nothing still shows that nobody wrote since
-		before := rot.Status.DeepCopy()
-		if err := r.write(ctx, rot, next); err != nil {
-			return ctrl.Result{}, err
-		}
-		r.announce(l, before, step)
+	if !news(&rot.Status, next) && !acting(step) { // a write before an act shows that nobody wrote since, even if it changes nothing
+		return nil
 	}
+	before := rot.Status.DeepCopy()
+	if err := r.write(ctx, rot, next); err != nil {
+		return err
+	}
+	r.announce(l, before, step)
+	return nil
+}
+
+// goOn does what a step that is written says, and says when to look again.
+func (r *Reconciler) goOn(ctx context.Context, l *look, step rotate.Step) (ctrl.Result, error) {
 	l.remember(step)
 	r.memories.follow(l, underWay(step.Phase))
 	if step.Did != "" || l.mem.result.Act != step.Act {
 		l.mem.result = result{}
 	}
-	r.Metrics.See(client.ObjectKeyFromObject(rot), sample(l), r.Clock.Now())
-	if acts {
+	r.Metrics.See(client.ObjectKeyFromObject(l.rot), sample(l), r.Clock.Now())
+	if acting(step) {
 		l.mem.result = r.act(ctx, l, step)
 		if step.Act == rotate.ActRoll || step.Act == rotate.ActUnroll { // done in rounds
 			return ctrl.Result{RequeueAfter: after(l, step)}, nil

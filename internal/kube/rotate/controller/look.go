@@ -16,6 +16,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/consumer"
 	"github.com/strongkeep/strongkeep/internal/kube/provider"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate"
+	"github.com/strongkeep/strongkeep/internal/kube/rotate/controller/slot"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/target"
 )
 
@@ -260,7 +261,7 @@ func (r *Reconciler) seeRivals(ctx context.Context, l *look) {
 		l.blind("Rotations", err)
 		return
 	}
-	if why := rival(l.rot, l.location, all); why != "" {
+	if why := slot.Rival(l.rot, l.location, all); why != "" {
 		l.o.Refused = why
 	}
 }

@@ -25,6 +25,13 @@ const (
 	maxBaseline = 256
 )
 
+// tellApart gives a second hold within a second a key of its own.
+func tellApart(next *v1alpha1.RotationStatus) {
+	for next.Honoured[v1alpha1.AnnotationResume] == next.ResumeKey() {
+		next.Since = timestamp(next.Since.Add(time.Second))
+	}
+}
+
 // nextStatus is the status that announces step.
 func (r *Reconciler) nextStatus(l *look, step rotate.Step) *v1alpha1.RotationStatus {
 	before := &l.rot.Status
@@ -48,8 +55,8 @@ func (r *Reconciler) nextStatus(l *look, step rotate.Step) *v1alpha1.RotationSta
 		next.Baseline = baseline(l.failing)
 	}
 	honour(next, l.rot, l.o.Asks, step)
-	for next.Phase == v1alpha1.PhaseHeld && before.Phase != v1alpha1.PhaseHeld && next.Honoured[v1alpha1.AnnotationResume] == next.ResumeKey() {
-		next.Since = timestamp(next.Since.Add(time.Second)) // a second hold within a second has a key of its own
+	if next.Phase == v1alpha1.PhaseHeld && before.Phase != v1alpha1.PhaseHeld {
+		tellApart(next)
 	}
 	if step.Phase == v1alpha1.PhaseDone && before.Phase != v1alpha1.PhaseDone {
 		next.LastDone = timestamp(l.o.Now)

@@ -1,4 +1,5 @@
-// Package slot bounds how many turns touch consumers at the same time.
+// Package slot says whether a turn may go on beside others: how many touch
+// consumers at the same time, and which of two that have one credential.
 //
 // Start reading at Slots.
 package slot

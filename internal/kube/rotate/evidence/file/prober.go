@@ -149,7 +149,11 @@ func (p *Prober) node(ctx context.Context, w Witness, files []mounted) map[types
 		part := files[begin:min(begin+witness.MaxFiles, len(files))]
 		key := make([]byte, witness.KeySize)
 		_, _ = rand.Read(key) // never fails (crypto/rand)
-		answer, err := p.ask(ctx, client, w, token, key, part)
+		q := witness.Question{Key: key, Files: make([]witness.File, 0, len(part))}
+		for _, f := range part {
+			q.Files = append(q.Files, f.File)
+		}
+		answer, err := p.ask(ctx, client, w, token, q)
 		if err != nil {
 			mute(map[string][]mounted{"": part}, out, "the witness of node "+w.Node+": "+err.Error())
 			continue
@@ -189,11 +193,7 @@ func pinned(c *x509.Certificate, pin string) bool {
 }
 
 // ask sends one question. Errors are in words of ours.
-func (p *Prober) ask(ctx context.Context, client *http.Client, w Witness, token string, key []byte, files []mounted) (witness.Answer, error) {
-	q := witness.Question{Key: key, Files: make([]witness.File, 0, len(files))}
-	for _, f := range files {
-		q.Files = append(q.Files, f.File)
-	}
+func (p *Prober) ask(ctx context.Context, client *http.Client, w Witness, token string, q witness.Question) (witness.Answer, error) {
 	body, err := json.Marshal(q)
 	if err != nil {
 		return witness.Answer{}, errors.New("the question cannot be encoded")
@@ -222,7 +222,7 @@ func (p *Prober) ask(ctx context.Context, client *http.Client, w Witness, token 
 		return witness.Answer{}, fmt.Errorf("it answers status %d", res.StatusCode)
 	}
 	var a witness.Answer
-	if err := json.Unmarshal(raw, &a); err != nil || len(a.Files) != len(files) {
+	if err := json.Unmarshal(raw, &a); err != nil || len(a.Files) != len(q.Files) {
 		return witness.Answer{}, errors.New("its answer is not of the shape expected")
 	}
 	return a, nil

@@ -346,19 +346,9 @@ func (k key) Sessions(ctx context.Context, t target.Turn) (target.Sessions, erro
 	if err != nil {
 		return out, err
 	}
-	c, err := k.manager(ctx, live)
+	uses, err := k.uses(ctx, live, map[target.Side]shelf.Values{target.New: v.New, target.Old: v.Old})
 	if err != nil {
 		return out, err
-	}
-	uses := map[target.Side]use{}
-	for side, values := range map[target.Side]shelf.Values{target.New: v.New, target.Old: v.Old} {
-		p := pairOf(values)
-		if p.id == "" {
-			continue
-		}
-		if uses[side], err = c.lastUsed(ctx, p.id); err != nil && !errs.Is(err, errs.NotExist) {
-			return out, err
-		}
 	}
 	now := k.cfg.Clock.Now()
 	seen := func(u use) []target.Session {
@@ -369,6 +359,25 @@ func (k key) Sessions(ctx context.Context, t target.Turn) (target.Sessions, erro
 	}
 	out.New, out.Old, out.LastOld = seen(uses[target.New]), seen(uses[target.Old]), uses[target.Old].at
 	return out, nil
+}
+
+// uses asks when the key of each side was last used.
+func (k key) uses(ctx context.Context, live shelf.Values, sides map[target.Side]shelf.Values) (map[target.Side]use, error) {
+	c, err := k.manager(ctx, live)
+	if err != nil {
+		return nil, err
+	}
+	uses := map[target.Side]use{}
+	for side, values := range sides {
+		p := pairOf(values)
+		if p.id == "" {
+			continue
+		}
+		if uses[side], err = c.lastUsed(ctx, p.id); err != nil && !errs.Is(err, errs.NotExist) {
+			return nil, err
+		}
+	}
+	return uses, nil
 }
 
 // Rehearse also looks whether IAM lets the user have one more key.

@@ -44,7 +44,6 @@ type iam struct {
 	lose     string   // the action whose next answer is lost
 	deny     string   // the action that is not allowed
 	actions  []string // that were asked for
-	log      strings.Builder
 }
 
 func startIAM(t testing.TB) *iam {

@@ -3,7 +3,6 @@ package certificate
 import (
 	"context"
 	"crypto/x509"
-	"encoding/json"
 	"encoding/pem"
 	"slices"
 	"strings"
@@ -139,6 +138,6 @@ func (b *bundle) write(ctx context.Context, over shelf.Page, next pool) error {
 	for property, value := range over.Values {
 		values[property] = value
 	}
-	values[propertyCA] = json.RawMessage(shelf.Text(redact.FromString(next.pem())))
+	values[propertyCA] = shelf.Text(redact.FromString(next.pem()))
 	return b.at.Write(ctx, over, values)
 }

@@ -68,7 +68,7 @@ func (Kind) Open(cfg target.Config) (target.Target, error) {
 	return c, nil
 }
 
-func check(s *v1alpha1.CertificateTarget) error {
+func check(s *v1alpha1.CertificateTarget) error { //nolint:cyclop // a flat list of conditions
 	for segment := range strings.SplitSeq(s.PKIMount, "/") {
 		if segment == "" || segment == "." || segment == ".." || strings.ContainsAny(segment, "?#%") {
 			return errs.Newf(errs.Invalid, "pkiMount: %q is not a mount", s.PKIMount)

@@ -63,7 +63,7 @@ func TestAnswers(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer answer.Body.Close() //nolint:errcheck // read
+		defer answer.Body.Close()
 		text, err := outbound.ReadAll(answer)
 		return answer, text, err
 	}

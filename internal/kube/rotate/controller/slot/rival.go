@@ -1,4 +1,4 @@
-package controller
+package slot
 
 import (
 	"cmp"
@@ -7,11 +7,11 @@ import (
 	"github.com/strongkeep/strongkeep/api/v1alpha1"
 )
 
-// rival returns why rot may not turn its credential: an older Rotation has the
+// Rival returns why rot may not turn its credential: an older Rotation has the
 // same one. all are the Rotations there are; whoever decides to begin a turn lists
 // them live after its own location is written, so that of two that begin at the
 // same time at least the younger sees the other.
-func rival(rot *v1alpha1.Rotation, location string, all []v1alpha1.Rotation) string {
+func Rival(rot *v1alpha1.Rotation, location string, all []v1alpha1.Rotation) string {
 	if location == "" {
 		return ""
 	}
@@ -20,7 +20,7 @@ func rival(rot *v1alpha1.Rotation, location string, all []v1alpha1.Rotation) str
 		if other.UID == rot.UID || other.Status.Location != location || !other.DeletionTimestamp.IsZero() {
 			continue
 		}
-		if age(other, rot) < 0 {
+		if older(other, rot) < 0 {
 			return fmt.Sprintf("Rotation %s/%s, which is older, rotates the same credential: delete one of the two: kubectl -n %s delete rotation %s",
 				other.Namespace, other.Name, rot.Namespace, rot.Name)
 		}
@@ -28,7 +28,7 @@ func rival(rot *v1alpha1.Rotation, location string, all []v1alpha1.Rotation) str
 	return ""
 }
 
-// age orders Rotations, the oldest first.
-func age(a, b *v1alpha1.Rotation) int {
+// older orders Rotations, the oldest first.
+func older(a, b *v1alpha1.Rotation) int {
 	return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.UID, b.UID))
 }
