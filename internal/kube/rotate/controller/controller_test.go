@@ -16,6 +16,7 @@ import (
 	"github.com/strongkeep/strongkeep/api/v1alpha1"
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate"
+	"github.com/strongkeep/strongkeep/internal/kube/rotate/controller/slot"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/evidence"
 )
 
@@ -396,7 +397,7 @@ func TestTwoRotations(t *testing.T) {
 	w.create("b", nil)
 	r := w.operator()
 	older, younger := w.run(r, "a", "idle", phase(v1alpha1.PhaseIdle)), w.run(r, "b", "idle", phase(v1alpha1.PhaseIdle))
-	if age(older, younger) > 0 { // within one second the UID decides
+	if slot.Older(older, younger) > 0 { // within one second the UID decides
 		older, younger = younger, older
 	}
 	w.annotate(younger.Name, v1alpha1.AnnotationRotate, "now")

@@ -20,7 +20,7 @@ func Rival(rot *v1alpha1.Rotation, location string, all []v1alpha1.Rotation) str
 		if other.UID == rot.UID || other.Status.Location != location || !other.DeletionTimestamp.IsZero() {
 			continue
 		}
-		if older(other, rot) < 0 {
+		if Older(other, rot) < 0 {
 			return fmt.Sprintf("Rotation %s/%s, which is older, rotates the same credential: delete one of the two: kubectl -n %s delete rotation %s",
 				other.Namespace, other.Name, rot.Namespace, rot.Name)
 		}
@@ -28,7 +28,7 @@ func Rival(rot *v1alpha1.Rotation, location string, all []v1alpha1.Rotation) str
 	return ""
 }
 
-// older orders Rotations, the oldest first.
-func older(a, b *v1alpha1.Rotation) int {
+// Older orders Rotations, the oldest first.
+func Older(a, b *v1alpha1.Rotation) int {
 	return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.UID, b.UID))
 }
