@@ -146,12 +146,17 @@ func (c copied) problem() (string, bool) {
 	return fmt.Sprintf("a copy of Secret %q by hand, in %s: nothing keeps it true: feed it by an ExternalSecret, name it in spec.consumers.secrets if another tool does, or annotate it with %s: ignore", c.source, keys, AnnotationMirror), true
 }
 
+// maxSources bounds the values that a scan compares with. All Secrets of one
+// credential hold the same few; who has a scan look for more would try out guesses.
+const maxSources = 32
+
 // scan reads every Secret and ConfigMap of the cluster, page by page, and adds
-// those that hold a secret value of what is in b. Values are dropped with their page.
+// those that hold a secret value of what is in b: of Secrets that are known to hold
+// the credential's version, not of those that a user names. Values are dropped with their page.
 func (s *search) scan(ctx context.Context, at site, b *book) error {
 	sources := map[sum]types.NamespacedName{}
 	for _, fed := range b.order {
-		if fed.Kind.Kind != kindSecret || fed.Mirror {
+		if fed.Kind.Kind != kindSecret || fed.Mirror || fed.Version == "" {
 			continue
 		}
 		known, err := s.facts.of(ctx, at.live, fed, s.salt, s.wanted.Live)
@@ -161,6 +166,10 @@ func (s *search) scan(ctx context.Context, at site, b *book) error {
 		for _, v := range known.values {
 			sources[v] = fed.NamespacedName
 		}
+	}
+	if len(sources) > maxSources {
+		s.unknown("%scopies of the credential: its Secrets hold %d different secret values, over %d: a template adds others; copies are not searched", prefix(at.name), len(sources), maxSources)
+		return nil
 	}
 	var found []copied
 	for _, ns := range at.namespaces {

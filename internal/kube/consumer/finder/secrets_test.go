@@ -2,7 +2,9 @@ package finder
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -239,6 +241,36 @@ func TestScan(t *testing.T) {
 	}
 	if g := w.find(wanted); len(g.Secrets) != 3 {
 		t.Errorf("a copy that is gone is still there: %+v", g.Secrets)
+	}
+}
+
+// Who may name Secrets, or write them, must not find out by a scan what Secrets of
+// other namespaces hold.
+func TestScanIsNoOracle(t *testing.T) {
+	guesses := ""
+	for i := range maxSources + 1 {
+		guesses += fmt.Sprintf("  g%d: %s\n", i, base64.StdEncoding.EncodeToString(fmt.Appendf(nil, "guess-number-%d", i)))
+	}
+	victim := secretYAML("b", "victim", "") + "data: {password: " + base64.StdEncoding.EncodeToString([]byte("guess-number-1")) + "}"
+	ask := wanted
+	ask.Scan = true
+	ask.Secrets = []types.NamespacedName{{Namespace: "a", Name: "named"}}
+	w := newWorld(t, objects(t, fedSecret+secretYAML("a", "named", "")+"data:\n"+guesses+victim), nil)
+	for _, s := range w.find(ask).Secrets {
+		if s.Name == "victim" {
+			t.Error("values of a Secret that the user named were searched")
+		}
+	}
+	many := strings.Replace(fedSecret, "data: {password:", "data:\n"+guesses+"#", 1)
+	w = newWorld(t, objects(t, many+victim), nil)
+	g := w.find(ask)
+	for _, s := range g.Secrets {
+		if s.Name == "victim" {
+			t.Error("so many values were searched")
+		}
+	}
+	if !strings.Contains(strings.Join(g.Unknown, " "), "different secret values") {
+		t.Errorf("it is not said that copies were not searched: %v", g.Unknown)
 	}
 }
 
