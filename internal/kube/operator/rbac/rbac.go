@@ -86,9 +86,9 @@ func working() []Rule {
 	}
 }
 
-// consumers returns what finding the consumers of a credential needs in each
+// Consumers returns what finding the consumers of a credential needs in each
 // namespace worked in, beside working.
-func consumers() []Rule {
+func Consumers() []Rule {
 	return []Rule{
 		rule("to find the pods that use a credential, and to see that they changed", "", "pods", "list", "watch"),
 		rule("to find what restarts a pod: Deployments are found through them", "apps", "replicasets", "list", "watch"),
@@ -172,7 +172,7 @@ func Roles(o Options) []Role {
 	roles := []Role{{o.Name, o.Namespace, own(o)}}
 	each := working()
 	if o.Rotation {
-		each = slices.Concat(each, consumers(), rotation())
+		each = slices.Concat(each, Consumers(), rotation())
 	}
 	if o.Reload {
 		each = joined(each, reloading())
