@@ -32,19 +32,26 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+// ofEach is how many pairs of lines each of a child's eight writers appends to
+// a file that is limited. Then the child stands still: a kill amid a refused
+// write would leave the part of a line that the child was about to take back.
+const ofEach = 25
+
 // child appends until it is killed, and says on standard output which lines
-// were acknowledged: "ok N" or "refused TEXT".
+// were acknowledged: "ok N" or "refused TEXT"; "end" if it is at its end.
 func child(dir string) {
-	limitFileSize(os.Getenv("STRONGKEEP_AUDIT_CHILD_LIMIT"))
+	limit := os.Getenv("STRONGKEEP_AUDIT_CHILD_LIMIT")
+	limitFileSize(limit)
 	b := audit.NewBroker(audit.Config{Types: map[string]audit.Factory{"file": file.New(file.Config{Dir: dir})}})
 	err := b.Restore(audit.Spec{Path: "file", Type: "file", Options: map[string]string{"file_path": "a.log"}, Key: redact.New(bytes.Repeat([]byte{7}, audit.KeySize))})
 	if err != nil {
 		fmt.Println("refused", err)
 		os.Exit(1)
 	}
+	var writers sync.WaitGroup
 	for w := range 8 {
-		go func() {
-			for i := 0; ; i++ {
+		writers.Go(func() {
+			for i := 0; limit == "0" || i < ofEach; i++ {
 				id := fmt.Sprintf("%d.%d", w, i)
 				if err := b.Append(entry(id), b.Append(entry(id+"?"), none)).Wait(context.Background()); err != nil {
 					fmt.Println("refused", err)
@@ -52,8 +59,10 @@ func child(dir string) {
 				}
 				fmt.Println("ok", id)
 			}
-		}()
+		})
 	}
+	writers.Wait()
+	fmt.Println("end")
 	select {}
 }
 
@@ -178,7 +187,11 @@ func TestKillLosesNoAcknowledgedLine(t *testing.T) {
 func TestShortWritesLeaveWholeLines(t *testing.T) {
 	dir := t.TempDir()
 	const limit = 10_000 // bytes; not a multiple of a line
-	lines := killed(t, dir, 200, limit)
+	lines := killed(t, dir, 8*ofEach+1, limit)
+	if last := len(lines) - 1; lines[last] != "end" {
+		t.Fatalf("the child says %q last", lines[last])
+	}
+	lines = lines[:len(lines)-1]
 	path := filepath.Join(dir, "a.log")
 	raw, err := os.ReadFile(path)
 	if err != nil {
