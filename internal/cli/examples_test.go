@@ -21,7 +21,7 @@ func TestExamples(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			before := mounts(t, v)
 			cmd := exec.CommandContext(t.Context(), "sh", filepath.Join("..", "..", "examples", "vault", name+".sh"))
-			cmd.Env = append(os.Environ(), "VAULT_ADDR="+v.Server.URL(), "VAULT_TOKEN="+v.Root, "VAULT_CACERT="+v.Server.CAFile())
+			cmd.Env = append(os.Environ(), "VAULT_ADDR="+v.Server.URL(), "VAULT_TOKEN="+v.Root, "VAULT_CACERT="+v.Server.CAFile(), "GORACE=atexit_sleep_ms=10")
 			out, err := cmd.CombinedOutput()
 			if err != nil {
 				t.Fatalf("%v\n%s", err, out)

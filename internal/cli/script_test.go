@@ -61,6 +61,7 @@ func setup(e *testscript.Env) error {
 	e.Setenv("VAULT_ADDR", v.Server.URL())
 	e.Setenv("VAULT_CACERT", v.Server.CAFile())
 	e.Setenv("VAULT_MAX_RETRIES", "0")
+	e.Setenv("GORACE", "atexit_sleep_ms=10") // a race build sleeps a second at the end of each command
 	e.Setenv("HOME", e.WorkDir)
 	e.Setenv("AUDIT_LOG", v.AuditFile())
 	return nil

@@ -16,15 +16,14 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/strongkeep/strongkeep/api/crds"
 	"github.com/strongkeep/strongkeep/api/v1alpha1"
 	"github.com/strongkeep/strongkeep/internal/cli"
 	"github.com/strongkeep/strongkeep/internal/cli/session"
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/testenv"
+	"github.com/strongkeep/strongkeep/internal/testenv/apiserver"
 	"github.com/strongkeep/strongkeep/test/cluster"
 )
 
@@ -34,49 +33,10 @@ var (
 )
 
 func TestMain(m *testing.M) {
-	code, err := withCluster(m)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
-
-func withCluster(m *testing.M) (code int, err error) {
-	ctx := context.Background()
-	if testCluster, err = cluster.Start(ctx, cluster.Config{Log: os.Stderr}); err != nil {
-		return 1, err
-	}
-	defer func() {
-		if e := testCluster.Stop(); err == nil {
-			err = e
-		}
-	}()
-	cfg, err := clientcmd.BuildConfigFromFlags("", testCluster.Kubeconfig())
-	if err != nil {
-		return 1, err
-	}
-	scheme := runtime.NewScheme()
-	if err := v1alpha1.AddToScheme(scheme); err != nil {
-		return 1, err
-	}
-	if err := corev1.AddToScheme(scheme); err != nil {
-		return 1, err
-	}
-	if testClient, err = client.New(cfg, client.Options{Scheme: scheme}); err != nil {
-		return 1, err
-	}
-	all, err := crds.All()
-	if err != nil {
-		return 1, err
-	}
-	if _, err := testCluster.Kubectl(ctx, bytes.NewReader(bytes.Join(all, []byte("\n---\n"))), "apply", "--server-side", "-f", "-"); err != nil {
-		return 1, err
-	}
-	if _, err := testCluster.Kubectl(ctx, nil, "wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"); err != nil {
-		return 1, err
-	}
-	return m.Run(), nil
+	os.Exit(apiserver.Main(apiserver.Config{Schemes: []func(*runtime.Scheme) error{v1alpha1.AddToScheme}}, func(s *apiserver.Server) (int, error) {
+		testCluster, testClient = s.Cluster, s.Client
+		return m.Run(), nil
+	}))
 }
 
 // user is somebody at a terminal without a terminal.

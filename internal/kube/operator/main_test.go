@@ -2,7 +2,6 @@ package operator
 
 import (
 	"context"
-	"flag"
 	"fmt"
 	"log/slog"
 	"os"
@@ -13,23 +12,21 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/yaml"
 
-	"github.com/strongkeep/strongkeep/api/crds"
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
 	"github.com/strongkeep/strongkeep/api/external/v1beta1"
 	"github.com/strongkeep/strongkeep/internal/kube/provider"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/fake"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/vault"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/vault/vaulttest"
+	"github.com/strongkeep/strongkeep/internal/testenv/apiserver"
 	"github.com/strongkeep/strongkeep/test/cluster"
 )
 
@@ -42,81 +39,13 @@ var (
 )
 
 func TestMain(m *testing.M) {
-	flag.Parse()
-	if testing.Short() {
-		os.Exit(0)
-	}
-	code, err := runWithCluster(m)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
-
-func runWithCluster(m *testing.M) (code int, err error) {
-	testCluster, err = cluster.Start(context.Background(), cluster.Config{Log: os.Stderr, APIServerFlags: apiServerFlags()})
-	if err != nil {
-		return 1, err
-	}
-	defer func() {
-		if e := testCluster.Stop(); e != nil && err == nil {
-			err = e
-		}
-	}()
-	if testREST, err = clientcmd.BuildConfigFromFlags("", testCluster.Kubeconfig()); err != nil {
-		return 1, err
-	}
-	testREST.QPS = -1
-	if testClient, err = client.NewWithWatch(testREST, client.Options{Scheme: testScheme()}); err != nil {
-		return 1, err
-	}
-	if err := installCRDs(); err != nil {
-		return 1, err
-	}
-	return m.Run(), nil
-}
-
-func testScheme() *runtime.Scheme {
-	s := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{
-		corev1.AddToScheme, v1.AddToScheme, v1beta1.AddToScheme, apiextensionsv1.AddToScheme, addRBAC,
-	} {
-		if err := add(s); err != nil {
-			panic(err)
-		}
-	}
-	return s
-}
-
-func installCRDs() error {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	all, err := crds.All()
-	if err != nil {
-		return err
-	}
-	for _, raw := range all {
-		crd := &apiextensionsv1.CustomResourceDefinition{}
-		if err := yaml.UnmarshalStrict(raw, crd); err != nil {
-			return err
-		}
-		if err := testClient.Create(ctx, crd); err != nil {
-			return err
-		}
-		err := awaitObject(ctx, crd, func(c *apiextensionsv1.CustomResourceDefinition) bool {
-			for _, cond := range c.Status.Conditions {
-				if cond.Type == apiextensionsv1.Established && cond.Status == apiextensionsv1.ConditionTrue {
-					return true
-				}
-			}
-			return false
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	os.Exit(apiserver.Main(apiserver.Config{
+		Flags:   apiServerFlags(),
+		Schemes: []func(*runtime.Scheme) error{v1.AddToScheme, v1beta1.AddToScheme, rbacv1.AddToScheme},
+	}, func(s *apiserver.Server) (int, error) {
+		testCluster, testREST, testClient = s.Cluster, s.REST, s.Client
+		return m.Run(), nil
+	}))
 }
 
 // awaitObject watches object until f holds for it. object is updated.

@@ -10,17 +10,13 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
-	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/rbac"
 )
-
-func addRBAC(s *runtime.Scheme) error { return rbacv1.AddToScheme(s) }
 
 // apiServerFlags make the API server check what only some clusters check.
 func apiServerFlags() []string {

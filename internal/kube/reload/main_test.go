@@ -2,7 +2,7 @@ package reload_test
 
 import (
 	"context"
-	"flag"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -15,9 +15,9 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -29,6 +29,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/reload"
 	"github.com/strongkeep/strongkeep/internal/kube/rollout"
 	"github.com/strongkeep/strongkeep/internal/kube/rollout/rollouttest"
+	"github.com/strongkeep/strongkeep/internal/testenv/apiserver"
 	"github.com/strongkeep/strongkeep/test/cluster"
 )
 
@@ -39,46 +40,16 @@ var (
 )
 
 func TestMain(m *testing.M) {
-	flag.Parse()
-	if testing.Short() {
-		os.Exit(0)
-	}
-	code, err := runWithCluster(m)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
-
-func runWithCluster(m *testing.M) (code int, err error) {
-	testCluster, err = cluster.Start(context.Background(), cluster.Config{Log: os.Stderr})
-	if err != nil {
-		return 1, err
-	}
-	defer func() {
-		if e := testCluster.Stop(); e != nil && err == nil {
-			err = e
+	os.Exit(apiserver.Main(apiserver.Config{Bare: true, Schemes: []func(*runtime.Scheme) error{scheme.AddToScheme}}, func(s *apiserver.Server) (code int, err error) {
+		testCluster, testREST, testClient = s.Cluster, s.REST, s.Client
+		kubelet, err := rollouttest.Start(context.Background(), testClient)
+		if err != nil {
+			return 1, err
 		}
-	}()
-	if testREST, err = clientcmd.BuildConfigFromFlags("", testCluster.Kubeconfig()); err != nil {
-		return 1, err
-	}
-	testREST.QPS = -1
-	if testClient, err = client.New(testREST, client.Options{Scheme: scheme.Scheme}); err != nil {
-		return 1, err
-	}
-	kubelet, err := rollouttest.Start(context.Background(), testClient)
-	if err != nil {
-		return 1, err
-	}
-	defer func() {
-		if e := kubelet.Close(); e != nil && err == nil {
-			code, err = 1, e
-		}
-	}()
-	ctrl.SetLogger(logr.Discard())
-	return m.Run(), nil
+		defer func() { err = errors.Join(err, kubelet.Close()) }()
+		ctrl.SetLogger(logr.Discard())
+		return m.Run(), nil
+	}))
 }
 
 // world is one test's namespace and what runs in it.

@@ -2,7 +2,7 @@ package rollout_test
 
 import (
 	"context"
-	"flag"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -12,15 +12,16 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes/scheme"
-	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/strongkeep/strongkeep/internal/kube/consumer"
 	"github.com/strongkeep/strongkeep/internal/kube/rollout"
 	"github.com/strongkeep/strongkeep/internal/kube/rollout/rollouttest"
+	"github.com/strongkeep/strongkeep/internal/testenv/apiserver"
 	"github.com/strongkeep/strongkeep/test/cluster"
 )
 
@@ -30,46 +31,15 @@ var (
 )
 
 func TestMain(m *testing.M) {
-	flag.Parse()
-	if testing.Short() {
-		os.Exit(0)
-	}
-	code, err := runWithCluster(m)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
-
-func runWithCluster(m *testing.M) (code int, err error) {
-	testCluster, err = cluster.Start(context.Background(), cluster.Config{Log: os.Stderr})
-	if err != nil {
-		return 1, err
-	}
-	defer func() {
-		if e := testCluster.Stop(); e != nil && err == nil {
-			err = e
+	os.Exit(apiserver.Main(apiserver.Config{Bare: true, Schemes: []func(*runtime.Scheme) error{scheme.AddToScheme}}, func(s *apiserver.Server) (code int, err error) {
+		testCluster, testClient = s.Cluster, s.Client
+		kubelet, err := rollouttest.Start(context.Background(), testClient)
+		if err != nil {
+			return 1, err
 		}
-	}()
-	cfg, err := clientcmd.BuildConfigFromFlags("", testCluster.Kubeconfig())
-	if err != nil {
-		return 1, err
-	}
-	cfg.QPS = -1
-	if testClient, err = client.NewWithWatch(cfg, client.Options{Scheme: scheme.Scheme}); err != nil {
-		return 1, err
-	}
-	kubelet, err := rollouttest.Start(context.Background(), testClient)
-	if err != nil {
-		return 1, err
-	}
-	defer func() {
-		if e := kubelet.Close(); e != nil && err == nil {
-			code, err = 1, e
-		}
-	}()
-	return m.Run(), nil
+		defer func() { err = errors.Join(err, kubelet.Close()) }()
+		return m.Run(), nil
+	}))
 }
 
 // world is one test's namespace.

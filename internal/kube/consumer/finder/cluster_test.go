@@ -23,14 +23,12 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/yaml"
 
-	"github.com/strongkeep/strongkeep/api/crds"
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
 	"github.com/strongkeep/strongkeep/api/v1alpha1"
 	"github.com/strongkeep/strongkeep/internal/errs"
@@ -39,23 +37,22 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/operator/rbac"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/target"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate"
-	"github.com/strongkeep/strongkeep/test/cluster"
+	"github.com/strongkeep/strongkeep/internal/testenv/apiserver"
 )
 
 // plane is the real API server of the tests that need one; the first starts it.
 var plane struct {
-	once    sync.Once
-	cluster *cluster.Cluster
-	rest    *rest.Config
-	err     error
+	once   sync.Once
+	server *apiserver.Server
+	err    error
 }
 
 func TestMain(m *testing.M) {
 	flag.Parse()
 	ctrllog.SetLogger(logr.Discard())
 	code := m.Run()
-	if plane.cluster != nil {
-		if err := plane.cluster.Stop(); err != nil {
+	if plane.server != nil {
+		if err := plane.server.Stop(); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			code = 1
 		}
@@ -67,22 +64,15 @@ func TestMain(m *testing.M) {
 func apiServer(t testing.TB) (*rest.Config, client.WithWatch) {
 	t.Helper()
 	if testing.Short() {
-		t.Skip("needs an API server")
+		t.Skip("SKIPPED with -short: needs a real API server")
 	}
 	plane.once.Do(func() {
-		if plane.cluster, plane.err = cluster.Start(context.Background(), cluster.Config{Log: os.Stderr}); plane.err != nil {
-			return
-		}
-		if plane.rest, plane.err = clientcmd.BuildConfigFromFlags("", plane.cluster.Kubeconfig()); plane.err != nil {
-			return
-		}
-		plane.rest.QPS = -1
-		plane.err = installCRDs(plane.rest)
+		plane.server, plane.err = apiserver.Start(context.Background(), apiserver.Config{Foreign: foreign()})
 	})
 	if plane.err != nil {
 		t.Fatal(plane.err)
 	}
-	return plane.rest, newClient(t, plane.rest)
+	return plane.server.REST, newClient(t, plane.server.REST)
 }
 
 func newClient(t testing.TB, cfg *rest.Config) client.WithWatch {
@@ -129,60 +119,6 @@ func foreign() []*apiextensionsv1.CustomResourceDefinition {
 		out = append(out, crd)
 	}
 	return out
-}
-
-func installCRDs(cfg *rest.Config) error {
-	scheme, err := Scheme()
-	if err != nil {
-		return err
-	}
-	if err := apiextensionsv1.AddToScheme(scheme); err != nil {
-		return err
-	}
-	c, err := client.New(cfg, client.Options{Scheme: scheme})
-	if err != nil {
-		return err
-	}
-	all, err := crds.All()
-	if err != nil {
-		return err
-	}
-	list := foreign()
-	for _, raw := range all {
-		crd := &apiextensionsv1.CustomResourceDefinition{}
-		if err := yaml.UnmarshalStrict(raw, crd); err != nil {
-			return err
-		}
-		list = append(list, crd)
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	for _, crd := range list {
-		if err := c.Create(ctx, crd); err != nil {
-			return err
-		}
-	}
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for _, crd := range list {
-		for !established(crd) {
-			select {
-			case <-tick.C:
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-			if err := c.Get(ctx, client.ObjectKeyFromObject(crd), crd); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-func established(crd *apiextensionsv1.CustomResourceDefinition) bool {
-	return slices.ContainsFunc(crd.Status.Conditions, func(c apiextensionsv1.CustomResourceDefinitionCondition) bool {
-		return c.Type == apiextensionsv1.Established && c.Status == apiextensionsv1.ConditionTrue
-	})
 }
 
 // real is a Finder over the real API server, as an operator has it, with the
