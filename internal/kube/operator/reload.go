@@ -37,14 +37,59 @@ func reloaded(cfg Config) map[client.Object]cache.ByObject {
 	return map[client.Object]cache.ByObject{&appsv1.Deployment{}: as, &appsv1.StatefulSet{}: as, &appsv1.DaemonSet{}: as}
 }
 
-// setupReload starts what restarts workloads whose Secrets and ConfigMaps change.
-func (p parts) setupReload(ctx context.Context) error {
+// reloads reports whether workloads are restarted without a rotation.
+func (p parts) reloads(ctx context.Context) (bool, error) {
 	if p.cfg.NoReload {
-		return nil
+		return false, nil
 	}
-	if ok, err := p.granted(ctx, &appsv1.DeploymentList{}, "reloading"); err != nil || !ok {
-		return err
+	return p.granted(ctx, &appsv1.DeploymentList{}, "reloading")
+}
+
+// newRoller returns what restarts workloads for reloading and rotation alike, so
+// that both draw on one budget. reloads: workloads are in the manager's cache.
+func (p parts) newRoller(reloads bool) (*rollout.Roller, error) {
+	live, err := client.New(p.cfg.REST, client.Options{Scheme: p.mgr.GetScheme(), Mapper: p.mgr.GetRESTMapper()})
+	if err != nil {
+		return nil, errs.Newf(errs.Unavailable, "reaching the API server: %w", err)
 	}
+	cfg := rollout.Config{
+		Client: live, Live: live, Cached: within{live, p.cfg.Namespaces}, ClusterMax: p.cfg.Rollouts,
+		Keep: reload.Keep, Clock: clock.RealClock{}, Log: p.cfg.Log,
+	}
+	if reloads {
+		cfg.Cached = p.mgr.GetCache()
+	}
+	return rollout.New(cfg), nil
+}
+
+// within lists namespace by namespace, for an operator that may not list all.
+type within struct {
+	client.Reader
+	namespaces []string
+}
+
+func (w within) List(ctx context.Context, list client.ObjectList, opts ...client.ListOption) error {
+	var o client.ListOptions
+	o.ApplyOptions(opts)
+	if o.Namespace != "" || len(w.namespaces) == 0 {
+		return w.Reader.List(ctx, list, opts...)
+	}
+	var all []runtime.Object
+	for _, ns := range w.namespaces {
+		if err := w.Reader.List(ctx, list, append(opts, client.InNamespace(ns))...); err != nil {
+			return err
+		}
+		some, err := meta.ExtractList(list)
+		if err != nil {
+			return err
+		}
+		all = append(all, some...)
+	}
+	return meta.SetList(list, all)
+}
+
+// setupReload starts what restarts workloads whose Secrets and ConfigMaps change.
+func (p parts) setupReload(ctx context.Context, roll *rollout.Roller) error {
 	metrics := reload.NewMetrics()
 	if err := p.metrics.registry.Register(metrics); err != nil {
 		return errs.Newf(errs.Internal, "registering the metrics of reloading: %w", err)
@@ -52,11 +97,7 @@ func (p parts) setupReload(ctx context.Context) error {
 	live := p.mgr.GetAPIReader()
 	cfg := reload.Config{
 		Client: p.mgr.GetClient(), Cached: p.mgr.GetCache(), Live: live, Digests: content.New(live, p.key),
-		Roller: rollout.New(rollout.Config{
-			Client: p.mgr.GetClient(), Live: live, Cached: p.mgr.GetCache(), ClusterMax: p.cfg.Rollouts,
-			Keep: reload.Keep, Clock: clock.RealClock{}, Log: p.cfg.Log,
-		}),
-		Settle: p.cfg.ReloadSettle, Clock: clock.RealClock{}, Log: p.cfg.Log, Event: p.events.event, Metrics: metrics,
+		Roller: roll, Settle: p.cfg.ReloadSettle, Clock: clock.RealClock{}, Log: p.cfg.Log, Event: p.events.event, Metrics: metrics,
 	}
 	kinds := map[string]reload.Config{}
 	add := func(o client.Object, list client.ObjectList, name string) {

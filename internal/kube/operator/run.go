@@ -31,6 +31,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/operator/subscribe"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/target"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/session"
+	"github.com/strongkeep/strongkeep/internal/kube/rollout"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/controller/measure"
 )
 
@@ -172,14 +173,24 @@ func (p parts) setup(ctx context.Context) error {
 	if err := es.Setup(ctx, p.mgr, p.cfg.Concurrency, !p.cfg.NoClusterStores, p.hub.Due()); err != nil {
 		return err
 	}
-	if err := p.setupReload(ctx); err != nil {
+	reloads, err := p.reloads(ctx)
+	if err != nil {
 		return err
+	}
+	roll, err := p.newRoller(reloads)
+	if err != nil {
+		return err
+	}
+	if reloads {
+		if err := p.setupReload(ctx, roll); err != nil {
+			return err
+		}
 	}
 	kinds := []string{v1.KindSecretStore}
 	if !p.cfg.NoClusterStores {
 		kinds = append(kinds, v1.KindClusterSecretStore)
 	}
-	if err := p.setupRotation(ctx); err != nil {
+	if err := p.setupRotation(ctx, roll); err != nil {
 		return err
 	}
 	for _, kind := range kinds {
@@ -195,7 +206,7 @@ func (p parts) setup(ctx context.Context) error {
 }
 
 // setupRotation starts what turns credentials, where the cluster has such objects.
-func (p parts) setupRotation(ctx context.Context) error {
+func (p parts) setupRotation(ctx context.Context, roll *rollout.Roller) error {
 	if p.cfg.NoRotation {
 		return nil
 	}
@@ -218,7 +229,7 @@ func (p parts) setupRotation(ctx context.Context) error {
 		REST: p.cfg.REST, Targets: p.cfg.Targets, Pool: p.pool, Stores: stores.Lookup{Reader: p.mgr.GetClient(), Class: p.cfg.Class},
 		Cluster: kube{p.mgr.GetAPIReader(), p.mgr.GetClient()}, Key: p.key, Refresh: p.hub.Refresh, Event: p.events.event,
 		Metrics: metrics, Log: p.cfg.Log, Namespaces: p.cfg.Namespaces, NoCluster: p.cfg.NoClusterStores,
-		Turns: p.cfg.Turns, Rollouts: p.cfg.Rollouts, EvidenceMount: p.cfg.EvidenceMount,
+		Turns: p.cfg.Turns, Roller: roll, EvidenceMount: p.cfg.EvidenceMount,
 		Witnesses: p.cfg.Witnesses, Account: types.NamespacedName{Namespace: p.cfg.OwnNamespace, Name: p.cfg.ServiceAccount},
 	})
 }

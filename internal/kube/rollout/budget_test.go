@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -443,5 +444,49 @@ func TestLookOnlyLooks(t *testing.T) {
 		if writes != 0 {
 			t.Errorf("%s: %d writes", name, writes)
 		}
+	}
+}
+
+// A list that is older than what another has counted by is not believed: who
+// counts and takes a slot is alone.
+func TestBudgetByAnOldList(t *testing.T) {
+	w := newWorld(t)
+	graph := w.workloads(w.deployments(3, slow))
+	var (
+		held  atomic.Bool
+		first = make(chan struct{})
+		later = make(chan struct{})
+	)
+	delayed := interceptor.NewClient(testClient, interceptor.Funcs{
+		List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, opts ...client.ListOption) error {
+			err := c.List(ctx, list, append(opts, client.InNamespace(w.ns))...)
+			if held.CompareAndSwap(false, true) { // what it has seen is old when it is counted
+				close(first)
+				select {
+				case <-later:
+				case <-time.After(5 * time.Second):
+				}
+			}
+			return err
+		},
+	})
+	w.with(func(c *rollout.Config) { c.ClusterMax, c.Cached = 1, delayed })
+	roll := func(i int) {
+		q := rollout.Request{Owner: fmt.Sprint("reload/", i), Workloads: graph[i : i+1], Wanted: wants(one)}
+		if _, err := w.roller.Roll(t.Context(), q); err != nil {
+			t.Error(err)
+		}
+	}
+	var all sync.WaitGroup
+	all.Go(func() { roll(0) })
+	<-first
+	all.Go(func() {
+		roll(1)
+		roll(2) // sees that 1 is restarted, and forgets that it was just written
+		close(later)
+	})
+	all.Wait()
+	if n := w.stamped(); n != 1 {
+		t.Errorf("%d restarted at once, 1 may be", n)
 	}
 }

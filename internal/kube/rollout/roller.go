@@ -41,9 +41,13 @@ type Config struct {
 
 // Roller restarts workloads. It is safe for concurrent use, but for one Owner
 // one call at a time. It keeps nothing that matters: one that is made anew goes
-// on where another ended.
+// on where another ended. A process has one, for all who restart: two of them
+// would each count what they see, and together exceed the cluster's budget.
 type Roller struct {
 	cfg Config
+	// counting is held by who looks what is under way and takes a slot: two lists
+	// are never compared with each other.
+	counting chan struct{}
 
 	mu sync.Mutex
 	// memos are by owner: what needs no second look.
@@ -76,7 +80,7 @@ func New(cfg Config) *Roller {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	return &Roller{
-		cfg: cfg, memos: map[string]map[types.UID]memo{},
+		cfg: cfg, counting: make(chan struct{}, 1), memos: map[string]map[types.UID]memo{},
 		started: map[types.UID]started{}, stuck: map[types.UID]sighting{},
 	}
 }

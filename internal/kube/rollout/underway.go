@@ -42,6 +42,13 @@ func (p *pass) reserve(ctx context.Context, v *view) (release func(generation in
 	if w := v.live; v.Cluster != "" || w.midway() || w.wanted == 0 || w.kind.Kind == "CronJob" {
 		return none, true
 	}
+	select {
+	case p.counting <- struct{}{}:
+		defer func() { <-p.counting }()
+	case <-ctx.Done():
+		v.failed("counting what is under way before", ctx.Err())
+		return none, false
+	}
 	seen, err := p.observe(ctx)
 	if err != nil {
 		v.failed("counting what is under way before", err)

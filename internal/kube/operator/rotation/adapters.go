@@ -3,10 +3,6 @@ package rotation
 import (
 	"context"
 
-	"k8s.io/apimachinery/pkg/api/meta"
-	"k8s.io/apimachinery/pkg/runtime"
-	"sigs.k8s.io/controller-runtime/pkg/client"
-
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/consumer/finder"
@@ -61,30 +57,4 @@ func (w *waker) changed(namespace string) {
 	if w.r != nil {
 		w.r.Changed(namespace)
 	}
-}
-
-// within lists namespace by namespace, for an operator that may not list all.
-type within struct {
-	client.Reader
-	namespaces []string
-}
-
-func (w within) List(ctx context.Context, list client.ObjectList, opts ...client.ListOption) error {
-	var o client.ListOptions
-	o.ApplyOptions(opts)
-	if o.Namespace != "" || len(w.namespaces) == 0 {
-		return w.Reader.List(ctx, list, opts...)
-	}
-	var all []runtime.Object
-	for _, ns := range w.namespaces {
-		if err := w.Reader.List(ctx, list, append(opts, client.InNamespace(ns))...); err != nil {
-			return err
-		}
-		some, err := meta.ExtractList(list)
-		if err != nil {
-			return err
-		}
-		all = append(all, some...)
-	}
-	return meta.SetList(list, all)
 }

@@ -24,7 +24,6 @@ import (
 	optarget "github.com/strongkeep/strongkeep/internal/kube/operator/target"
 	"github.com/strongkeep/strongkeep/internal/kube/provider"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/session"
-	"github.com/strongkeep/strongkeep/internal/kube/reload"
 	"github.com/strongkeep/strongkeep/internal/kube/rollout"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/controller"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/controller/measure"
@@ -53,10 +52,11 @@ type Config struct {
 	// namespace, such as RotationPolicies, are left alone.
 	Namespaces []string
 	NoCluster  bool
-	// Turns is how many may be past Staged at once, Rollouts how many workloads may
-	// be restarted at once in the cluster; 10 and 20.
-	Turns, Rollouts int
-	EvidenceMount   string // "evidence"
+	// Turns is how many may be past Staged at once; 10.
+	Turns int
+	// Roller restarts consumers: the one that everything of this process restarts by.
+	Roller        *rollout.Roller
+	EvidenceMount string // "evidence"
 	// Witnesses is the namespace of the nodes' witnesses (deploy/witness); empty:
 	// nodes are not asked. Account is the operator's own ServiceAccount.
 	Witnesses   string
@@ -110,10 +110,9 @@ func Setup(mgr ctrl.Manager, cfg Config) error {
 			return err
 		}
 	}
-	roll := rollout.New(rollout.Config{Client: live, Live: live, Cached: within{live, cfg.Namespaces}, ClusterMax: cfg.Rollouts, Keep: reload.Keep, Clock: clock.RealClock{}, Log: cfg.Log})
 	r := controller.New(controller.Config{
 		Client: mgr.GetClient(), Live: live, Vaults: vaults{cfg.Stores, cfg.Pool}, Cluster: cfg.Cluster, Targets: cfg.Targets,
-		Finder: find, Roller: restart.New(roll), Prober: prober{live, application.New(application.Config{}), witnesses(live, cfg)}, Calendar: schedule.Calendar{}, Policies: policies{mgr.GetClient(), cfg.NoCluster},
+		Finder: find, Roller: restart.New(cfg.Roller), Prober: prober{live, application.New(application.Config{}), witnesses(live, cfg)}, Calendar: schedule.Calendar{}, Policies: policies{mgr.GetClient(), cfg.NoCluster},
 		Refresh: cfg.Refresh, Clock: clock.RealClock{}, Log: cfg.Log, Event: cfg.Event, Metrics: cfg.Metrics,
 		Namespaces: cfg.Namespaces, MaxTurns: cfg.Turns, EvidenceMount: cfg.EvidenceMount,
 	})
