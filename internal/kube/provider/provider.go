@@ -69,6 +69,15 @@ type Value struct {
 	Version string
 	// Began is when the read began, where reads are shared; a Store leaves it zero.
 	Began time.Time
+	// Expires is when the secret ends to be good, where the store says so; else zero.
+	Expires time.Time
+}
+
+// Rated is a Provider that knows its backend's quota. Reads of one store keep
+// to it.
+type Rated interface {
+	// Rate returns how many calls a second one store takes, and how many at once.
+	Rate() (perSecond float64, burst int)
 }
 
 // Notifier is a Store that can say that a secret changed.

@@ -6,20 +6,21 @@ import (
 	"unicode/utf8"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
-	"github.com/strongkeep/strongkeep/internal/kube/provider"
 )
 
 // discreet is err as it may be told to whoever asks for something else while
 // the store is down, with what was asked for blotted out: objects of other
 // namespaces may share a session, and what one of them reads is not for the
 // others to know.
-func discreet(err error, req provider.Request) error {
+func discreet(err error, w wanted) error {
 	if err == nil {
 		return nil
 	}
 	text := err.Error()
-	for part := range strings.SplitSeq(req.Key, "/") { // stores write the parts down in their own way
-		text = blot(text, part)
+	for _, word := range w.words() {
+		for part := range strings.SplitSeq(word, "/") { // stores write the parts down in their own way
+			text = blot(text, part)
+		}
 	}
 	return errs.New(errs.KindOf(err), text)
 }

@@ -60,24 +60,6 @@ type identity struct {
 	generation int64
 }
 
-// Read reads from store. Equal requests share one call. When the session ends
-// under the read, it is tried once more with a new one.
-func (p *Pool) Read(ctx context.Context, store v1.Store, req provider.Request) (provider.Value, error) {
-	for {
-		s, err := p.open(ctx, store)
-		if err != nil {
-			return provider.Value{}, err
-		}
-		v, again, err := s.read(ctx, req)
-		if !again {
-			return v, err
-		}
-		if ctx.Err() != nil { // an empty value must not pass for one that was read
-			return provider.Value{}, errs.Newf(errs.Unavailable, "reading %q from %s: %w", req.Key, s.key, ctx.Err())
-		}
-	}
-}
-
 // Check makes a real call to see whether store works.
 func (p *Pool) Check(ctx context.Context, store v1.Store) error {
 	s, err := p.open(ctx, store)
@@ -220,7 +202,7 @@ func (p *Pool) start(store v1.Store, key v1.StoreKey, id identity, attempts int)
 	s := &session{
 		key: key, id: id, cfg: &p.cfg, ctx: ctx, cancel: cancel, attempts: attempts,
 		opened: make(chan struct{}), slots: make(chan struct{}, p.cfg.Concurrency),
-		flights: map[provider.Request]*flight{}, objects: map[Object]bool{},
+		flights: map[wanted]*flight{}, objects: map[Object]bool{},
 	}
 	spec, scope := store.StoreSpec().DeepCopy(), provider.ScopeOf(store)
 	s.users.Go(func() { s.open(spec, scope) })

@@ -9,6 +9,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/provider"
 	"github.com/strongkeep/strongkeep/internal/redact"
+	"golang.org/x/time/rate"
 )
 
 // session is one open store.
@@ -31,17 +32,11 @@ type session struct {
 	mu      sync.Mutex
 	ended   bool
 	retryAt time.Time // when a failed open may be tried again
-	flights map[provider.Request]*flight
-	down    error     // what reads are answered with
-	downTo  time.Time // until then
+	flights map[wanted]*flight
+	limit   *rate.Limiter // of calls to the backend; nil: none
+	down    error         // what reads are answered with
+	downTo  time.Time     // until then
 	objects map[Object]bool
-}
-
-// flight is one backend read. It is kept for Config.Freshness after a success.
-type flight struct {
-	done  chan struct{} // closed when value and err are set
-	value provider.Value
-	err   error
 }
 
 // How long a store that throttles or is down is left alone. Short: it is there
@@ -75,6 +70,10 @@ func (s *session) dial(spec *v1.SecretStoreSpec, scope provider.Scope) (provider
 	p, ok := s.cfg.Providers[name]
 	if !ok {
 		return nil, errs.Newf(errs.Unsupported, "spec.provider.%s: this operator has no such provider", name)
+	}
+	if r, ok := p.(provider.Rated); ok {
+		perSecond, burst := r.Rate()
+		s.limit = rate.NewLimiter(rate.Limit(perSecond), burst)
 	}
 	retry, err := retryOf(spec)
 	if err != nil {
@@ -128,64 +127,6 @@ func (s *session) close() {
 	}
 }
 
-// read joins the flight for req or starts one. again means that the session
-// ended before the read began.
-func (s *session) read(ctx context.Context, req provider.Request) (v provider.Value, again bool, err error) {
-	f, again, err := s.join(req)
-	if again || err != nil {
-		return provider.Value{}, again, err
-	}
-	select {
-	case <-f.done:
-		return f.value, false, f.err
-	case <-ctx.Done():
-		return provider.Value{}, false, errs.Newf(errs.Unavailable, "reading %q from %s: %w", req.Key, s.key, ctx.Err())
-	}
-}
-
-func (s *session) join(req provider.Request) (f *flight, again bool, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.ended {
-		return nil, true, nil
-	}
-	if f := s.flights[req]; f != nil {
-		return f, false, nil
-	}
-	if s.down != nil && s.cfg.Clock.Now().Before(s.downTo) {
-		return nil, false, s.down
-	}
-	f = &flight{done: make(chan struct{})}
-	s.flights[req] = f
-	s.users.Go(func() { s.fly(req, f) })
-	return f, false, nil
-}
-
-func (s *session) fly(req provider.Request, f *flight) {
-	defer close(f.done)
-	s.slots <- struct{}{}
-	defer func() { <-s.slots }()
-	began := s.cfg.Clock.Now()
-	f.value, f.err = s.store.Read(context.WithoutCancel(s.ctx), req)
-	f.value.Began = began
-	s.cfg.Observe(s.provider, "Read", f.err)
-	s.note(discreet(f.err, req))
-	if f.err != nil {
-		s.land(req, f)
-		return
-	}
-	s.cfg.Clock.AfterFunc(s.cfg.Freshness, func() { s.land(req, f) })
-}
-
-// land ends the sharing of f.
-func (s *session) land(req provider.Request, f *flight) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.flights[req] == f {
-		delete(s.flights, req)
-	}
-}
-
 // note remembers that the store is down, or that it is up.
 func (s *session) note(err error) {
 	pause := time.Duration(0)
@@ -208,18 +149,6 @@ func (s *session) note(err error) {
 func (s *session) noteCheck(err error) {
 	if err == nil {
 		s.note(nil)
-	}
-}
-
-// forget makes reads that begin from now on go to the backend, where a change
-// makes it needful.
-func (s *session) forget(c provider.Change, n provider.Notifier) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for req := range s.flights {
-		if c.Connected || n.Topic(req.Key) == c.Topic {
-			delete(s.flights, req)
-		}
 	}
 }
 

@@ -1,0 +1,190 @@
+package session
+
+import (
+	"context"
+	"time"
+
+	v1 "github.com/strongkeep/strongkeep/api/external/v1"
+	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/kube/provider"
+)
+
+// wanted is what one call to the backend is for: a read, or a search.
+type wanted struct {
+	read   provider.Request
+	search bool
+	query  provider.Query
+}
+
+// name is for messages.
+func (w wanted) name() string {
+	if w.search {
+		return "what was searched for"
+	}
+	return w.read.Key
+}
+
+// words are those of w that nobody else is to hear of.
+func (w wanted) words() []string {
+	words := []string{w.read.Key, w.query.Path, w.query.Name}
+	for name, value := range w.query.Tags.Map() {
+		words = append(words, name, value)
+	}
+	return words
+}
+
+// flight is one call. It is kept for Config.Freshness after a success.
+type flight struct {
+	done  chan struct{} // closed when the rest is set
+	value provider.Value
+	found []provider.Found
+	err   error
+}
+
+// take joins the flight for w or starts one, and waits for it. again means that
+// the session ended before the call began.
+func (s *session) take(ctx context.Context, w wanted) (f *flight, again bool, err error) {
+	f, again, err = s.join(w)
+	if again || err != nil {
+		return nil, again, err
+	}
+	select {
+	case <-f.done:
+		return f, false, f.err
+	case <-ctx.Done():
+		return nil, false, s.late(ctx, w)
+	}
+}
+
+func (s *session) late(ctx context.Context, w wanted) error {
+	return errs.Newf(errs.Unavailable, "reading %q from %s: %w", w.name(), s.key, ctx.Err())
+}
+
+func (s *session) join(w wanted) (f *flight, again bool, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended {
+		return nil, true, nil
+	}
+	if f := s.flights[w]; f != nil {
+		return f, false, nil
+	}
+	if s.down != nil && s.cfg.Clock.Now().Before(s.downTo) {
+		return nil, false, s.down
+	}
+	f = &flight{done: make(chan struct{})}
+	s.flights[w] = f
+	s.users.Go(func() { s.fly(w, f) })
+	return f, false, nil
+}
+
+func (s *session) fly(w wanted, f *flight) {
+	defer close(f.done)
+	s.slots <- struct{}{}
+	defer func() { <-s.slots }()
+	if err := s.pace(); err != nil {
+		f.err = err
+		s.land(w, f)
+		return
+	}
+	began := s.cfg.Clock.Now()
+	s.call(w, f)
+	f.value.Began = began
+	s.note(discreet(f.err, w))
+	if f.err != nil {
+		s.land(w, f)
+		return
+	}
+	s.cfg.Clock.AfterFunc(s.cfg.Freshness, func() { s.land(w, f) })
+}
+
+func (s *session) call(w wanted, f *flight) {
+	ctx := context.WithoutCancel(s.ctx)
+	if !w.search {
+		f.value, f.err = s.store.Read(ctx, w.read)
+		s.cfg.Observe(s.provider, "Read", f.err)
+		return
+	}
+	finder, ok := s.store.(provider.Finder)
+	if !ok {
+		f.err = errs.Newf(errs.Unsupported, "provider %s cannot search: name the secrets with data or dataFrom.extract instead of dataFrom.find", s.provider)
+		return
+	}
+	f.found, f.err = finder.Find(ctx, w.query)
+	s.cfg.Observe(s.provider, "Find", f.err)
+}
+
+// pace waits for the store's turn, when its provider knows of a quota.
+func (s *session) pace() error {
+	if s.limit == nil {
+		return nil
+	}
+	now := s.cfg.Clock.Now()
+	wait := s.limit.ReserveN(now, 1).DelayFrom(now)
+	if wait <= 0 {
+		return nil
+	}
+	select {
+	case <-s.cfg.Clock.After(wait):
+		return nil
+	case <-s.ctx.Done():
+		return errs.Newf(errs.Unavailable, "%s changed while a call waited for its turn", s.key)
+	}
+}
+
+// land ends the sharing of f.
+func (s *session) land(w wanted, f *flight) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.flights[w] == f {
+		delete(s.flights, w)
+	}
+}
+
+// forget makes reads that begin from now on go to the backend, where a change
+// makes it needful. What a search would find now is not known.
+func (s *session) forget(c provider.Change, n provider.Notifier) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for w := range s.flights {
+		if c.Connected || w.search || n.Topic(w.read.Key) == c.Topic {
+			delete(s.flights, w)
+		}
+	}
+}
+
+// Read reads from store. Equal requests share one call. When the session ends
+// under the read, it is tried once more with a new one.
+func (p *Pool) Read(ctx context.Context, store v1.Store, req provider.Request) (provider.Value, error) {
+	f, err := p.take(ctx, store, wanted{read: req})
+	if err != nil {
+		return provider.Value{}, err
+	}
+	return f.value, nil
+}
+
+// Find searches store, as provider.Finder says. Equal searches share one call.
+// The matches are shared too and not to be changed. began is when the search began.
+func (p *Pool) Find(ctx context.Context, store v1.Store, q provider.Query) (found []provider.Found, began time.Time, err error) {
+	f, err := p.take(ctx, store, wanted{search: true, query: q})
+	if err != nil {
+		return nil, time.Time{}, err
+	}
+	return f.found, f.value.Began, nil
+}
+
+func (p *Pool) take(ctx context.Context, store v1.Store, w wanted) (*flight, error) {
+	for {
+		s, err := p.open(ctx, store)
+		if err != nil {
+			return nil, err
+		}
+		f, again, err := s.take(ctx, w)
+		if !again {
+			return f, err
+		}
+		if ctx.Err() != nil { // an empty value must not pass for one that was read
+			return nil, s.late(ctx, w)
+		}
+	}
+}

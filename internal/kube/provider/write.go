@@ -1,0 +1,33 @@
+package provider
+
+import (
+	"context"
+	"encoding/json"
+
+	"github.com/strongkeep/strongkeep/internal/redact"
+)
+
+// Writer is a Store that can be written to, for PushSecret.
+type Writer interface {
+	// Write stores one value. A secret that exists and that no operator wrote is
+	// Conflict and stays as it is. What is there already costs no new version.
+	Write(ctx context.Context, w Write) error
+	// Delete removes what Write stored. What is not there, or was not written by
+	// an operator, is no error and stays.
+	Delete(ctx context.Context, at Place) error
+	// Exists reports whether there is a value at a place, whoever wrote it.
+	Exists(ctx context.Context, at Place) (bool, error)
+}
+
+// Place is where a Writer puts a value.
+type Place struct {
+	Key      string
+	Property string // a key of the secret's JSON object; the whole secret when empty
+}
+
+// Write is one value to be stored.
+type Write struct {
+	Place
+	Value    redact.Secret
+	Metadata json.RawMessage // of the PushSecret, as the store understands it; nil: none
+}
