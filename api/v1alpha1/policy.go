@@ -40,6 +40,9 @@ type RotationPolicySpec struct {
 }
 
 // CredentialClass is one row of the table.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.maxAge) || duration(self.maxAge) >= duration('0s')",message="maxAge must not be below 0"
+// +kubebuilder:validation:XValidation:rule="!has(self.before) || duration(self.before) == duration('0s') || has(self.maxAge) && duration(self.before) > duration('0s') && duration(self.before) < duration(self.maxAge)",message="before must be less than maxAge, and not below 0"
 type CredentialClass struct {
 	// Such as "database", "api-key", "tls", "service-account-token", "cloud".
 	Name string `json:"name"`

@@ -51,7 +51,7 @@ that stands to the greatest age of their class. Of Secrets only metadata is read
 				return err
 			}
 			r := report.Make(in)
-			late := r.States[policy.Overdue] + r.States[policy.Forbidden]
+			late := r.States[policy.Overdue] + r.States[policy.Forbidden] + r.States[policy.Unknown]
 			if only {
 				r.Rows = lateRows(r.Rows)
 			}
@@ -65,7 +65,7 @@ that stands to the greatest age of their class. Of Secrets only metadata is read
 		},
 	}
 	f := c.Flags()
-	f.BoolVar(&only, "overdue", false, "only what is overdue, or must not be stored at all")
+	f.BoolVar(&only, "overdue", false, "only what is overdue, must not be stored at all, or is not known to be neither")
 	f.BoolVar(&fail, "fail-overdue", false, "exit with code 10 if anything is")
 	f.BoolVar(&asCSV, "csv", false, "as comma-separated values")
 	x.flags.AddAll(f)
@@ -75,7 +75,7 @@ that stands to the greatest age of their class. Of Secrets only metadata is read
 func lateRows(rows []report.Row) []report.Row {
 	late := []report.Row{}
 	for i := range rows {
-		if s := rows[i].State; s == policy.Overdue || s == policy.Forbidden {
+		if s := rows[i].State; s == policy.Overdue || s == policy.Forbidden || s == policy.Unknown {
 			late = append(late, rows[i])
 		}
 	}
@@ -128,7 +128,7 @@ func (x *commands) collect(ctx context.Context, k *cluster.Cluster) (report.Inpu
 	}
 	var err error
 	if in.Policies, err = policy.Compile(policies.Items); err != nil {
-		return in, err
+		x.Warn([]string{err.Error() + "; credentials that it is about are Unknown"})
 	}
 	var feeds external.ExternalSecretList
 	err = pages(ctx, k, &feeds, func() { in.ExternalSecrets = append(in.ExternalSecrets, feeds.Items...) }, scope)

@@ -180,7 +180,7 @@ func (r *Reconciler) conditions(next *v1alpha1.RotationStatus, l *look, step rot
 	case step.Phase == v1alpha1.PhaseFailed:
 		set(v1alpha1.ConditionReady, false, "TurnFailed", message)
 	case overdue > 0:
-		set(v1alpha1.ConditionReady, false, "Overdue", fmt.Sprintf("the credential may be %s old and is older; next: strongkeep rotation rotate -n %s %s", l.limit, l.rot.Namespace, l.rot.Name))
+		set(v1alpha1.ConditionReady, false, "Overdue", fmt.Sprintf("the credential may be %s old and is older; next: strongkeep rotation start %s -n %s", l.limit, l.rot.Name, l.rot.Namespace))
 	default:
 		set(v1alpha1.ConditionReady, true, "Accepted", "")
 	}

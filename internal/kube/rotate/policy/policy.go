@@ -5,6 +5,7 @@
 package policy
 
 import (
+	"iter"
 	"slices"
 	"time"
 
@@ -38,6 +39,7 @@ type State string
 const (
 	Forbidden State = "Forbidden" // it must not be stored at all
 	Overdue   State = "Overdue"
+	Unknown   State = "Unknown" // a policy about it cannot be meant
 	Due       State = "Due"
 	Fresh     State = "Fresh"
 	Unlimited State = "Unlimited" // no policy limits its age
@@ -63,7 +65,7 @@ type Set struct{ policies []compiled }
 
 type compiled struct {
 	name       string
-	namespaces labels.Selector
+	namespaces labels.Selector // everything, where the policy's own cannot be meant
 	classes    []class
 }
 
@@ -71,49 +73,70 @@ type class struct {
 	limit    Limit
 	types    []string
 	selector labels.Selector // nil: none
+	// wrong is why the class cannot be meant, Invalid; it has no limit then.
+	wrong error
 }
 
-// Compile reads policies. What cannot be meant is left out, and err, Invalid,
-// says what; the rest can be asked all the same.
+// Compile reads policies. What cannot be meant has no limit, and err, Invalid,
+// says what it is; the rest can be asked all the same. Wrong says whom it is about.
 func Compile(policies []v1alpha1.RotationPolicy) (s Set, err error) {
 	for i := range policies {
-		p, wrong := compile(&policies[i])
-		if wrong != nil {
-			err = errs.Newf(errs.Invalid, "RotationPolicy %s: %w", policies[i].Name, wrong)
-			continue
+		p := compile(&policies[i])
+		for j := range p.classes {
+			if err == nil {
+				err = p.classes[j].wrong
+			}
 		}
 		s.policies = append(s.policies, p)
 	}
 	return s, err
 }
 
-func compile(p *v1alpha1.RotationPolicy) (compiled, error) {
+func compile(p *v1alpha1.RotationPolicy) compiled {
 	out := compiled{name: p.Name, namespaces: labels.Everything()}
-	var err error
+	var wrong error
 	if p.Spec.NamespaceSelector != nil {
-		if out.namespaces, err = metav1.LabelSelectorAsSelector(p.Spec.NamespaceSelector); err != nil {
-			return out, errs.Newf(errs.Invalid, "namespaceSelector: %w", err)
+		selector, err := metav1.LabelSelectorAsSelector(p.Spec.NamespaceSelector)
+		if err != nil {
+			wrong = errs.Newf(errs.Invalid, "namespaceSelector: %w", err)
+		} else {
+			out.namespaces = selector
 		}
 	}
-	for _, c := range p.Spec.Classes {
-		k := class{limit: Limit{Class: c.Name, Policy: p.Name, Forbidden: c.Forbidden}, types: c.SecretTypes}
-		if c.MaxAge != nil {
-			k.limit.MaxAge = c.MaxAge.Duration
+	for i := range p.Spec.Classes {
+		k, err := classOf(&p.Spec.Classes[i])
+		if err == nil {
+			err = wrong
 		}
-		if c.Before != nil {
-			k.limit.Before = c.Before.Duration
-		}
-		if k.limit.MaxAge < 0 || k.limit.Before < 0 || k.limit.Before > 0 && k.limit.Before >= k.limit.MaxAge {
-			return out, errs.Newf(errs.Invalid, "class %s: before must be less than maxAge, and neither below 0", c.Name)
-		}
-		if c.Selector != nil {
-			if k.selector, err = metav1.LabelSelectorAsSelector(c.Selector); err != nil {
-				return out, errs.Newf(errs.Invalid, "class %s: selector: %w", c.Name, err)
-			}
+		k.limit.Policy = p.Name
+		if err != nil {
+			k.limit = Limit{Class: k.limit.Class, Policy: p.Name}
+			k.wrong = errs.Newf(errs.Invalid, "RotationPolicy %s: %w; mend it: kubectl edit rotationpolicy.strongkeep.io %s", p.Name, err, p.Name)
 		}
 		out.classes = append(out.classes, k)
 	}
-	return out, nil
+	return out
+}
+
+func classOf(c *v1alpha1.CredentialClass) (class, error) {
+	k := class{limit: Limit{Class: c.Name, Forbidden: c.Forbidden}, types: c.SecretTypes}
+	if c.MaxAge != nil {
+		k.limit.MaxAge = c.MaxAge.Duration
+	}
+	if c.Before != nil {
+		k.limit.Before = c.Before.Duration
+	}
+	if k.limit.MaxAge < 0 || k.limit.Before < 0 || k.limit.Before > 0 && k.limit.Before >= k.limit.MaxAge {
+		return k, errs.Newf(errs.Invalid, "class %s: before must be less than maxAge, and neither below 0", c.Name)
+	}
+	if c.Selector != nil {
+		selector, err := metav1.LabelSelectorAsSelector(c.Selector)
+		if err != nil {
+			return k, errs.Newf(errs.Invalid, "class %s: selector: %w", c.Name, err)
+		}
+		k.selector = selector
+	}
+	return k, nil
 }
 
 // Scoped reports whether labels of namespaces matter.
@@ -124,18 +147,40 @@ func (s Set) Scoped() bool {
 // Evaluate returns the limit of a credential in a namespace with those labels.
 func (s Set) Evaluate(namespace labels.Set, c Credential) Limit {
 	var limit Limit
-	for i := range s.policies {
-		p := &s.policies[i]
-		if !p.namespaces.Matches(namespace) {
-			continue
-		}
-		for j := range p.classes {
-			if p.classes[j].has(c) {
-				limit = limit.and(p.classes[j].limit)
-			}
+	for k := range s.about(namespace, c) {
+		if k.wrong == nil {
+			limit = limit.and(k.limit)
 		}
 	}
 	return limit
+}
+
+// Wrong returns why it is not known what policies say of a credential, Invalid:
+// one that is about it, or may be, cannot be meant. nil: it is known.
+func (s Set) Wrong(namespace labels.Set, c Credential) error {
+	for k := range s.about(namespace, c) {
+		if k.wrong != nil {
+			return k.wrong
+		}
+	}
+	return nil
+}
+
+// about yields the classes that a credential belongs to.
+func (s Set) about(namespace labels.Set, c Credential) iter.Seq[*class] {
+	return func(yield func(*class) bool) {
+		for i := range s.policies {
+			p := &s.policies[i]
+			if !p.namespaces.Matches(namespace) {
+				continue
+			}
+			for j := range p.classes {
+				if p.classes[j].has(c) && !yield(&p.classes[j]) {
+					return
+				}
+			}
+		}
+	}
 }
 
 func (k *class) has(c Credential) bool {

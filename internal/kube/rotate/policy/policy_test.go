@@ -3,6 +3,7 @@ package policy_test
 import (
 	"bytes"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -124,5 +125,38 @@ func TestInstallAndRead(t *testing.T) {
 	rot := &v1alpha1.Rotation{Spec: v1alpha1.RotationSpec{Target: v1alpha1.Target{Database: &v1alpha1.DatabaseTarget{}}}}
 	if got, err := (policy.Reader{Reader: c}).Limit(ctx, rot); err != nil || got.MaxAge != 45*day {
 		t.Errorf("%v, %v: what a person changed must stay", got, err)
+	}
+}
+
+// A policy that cannot be meant stops whom it is about, and nobody else.
+func TestWrongIsForThoseItIsAbout(t *testing.T) {
+	bad := named("bad", aged("tls", day, 2*day), aged("database", 90*day, 0))
+	bad.Spec.NamespaceSelector = &metav1.LabelSelector{MatchLabels: map[string]string{"stage": "prod"}}
+	lost := named("lost", aged("cloud", day, 0)) // whose namespaces nobody knows
+	lost.Spec.NamespaceSelector = &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "stage", Operator: "Near"}}}
+	odd := named("odd", v1alpha1.CredentialClass{Name: "api-key", Selector: &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "a", Operator: "In"}}}})
+	set, err := policy.Compile([]v1alpha1.RotationPolicy{bad, lost, odd, named("good", aged("database", 60*day, 0))})
+	if errs.KindOf(err) != errs.Invalid {
+		t.Errorf("%v, want Invalid", err)
+	}
+	for _, tc := range []struct {
+		stage, class, wrong string
+		most                time.Duration
+	}{
+		{"prod", "tls", "RotationPolicy bad: class tls", 0},
+		{"dev", "tls", "", 0},
+		{"prod", "database", "", 60 * day},
+		{"dev", "cloud", "RotationPolicy lost: namespaceSelector", 0},
+		{"dev", "api-key", "RotationPolicy odd: class api-key: selector", 0},
+		{"dev", "database", "", 60 * day},
+	} {
+		ns, c := labels.Set{"stage": tc.stage}, policy.Credential{Class: tc.class}
+		err := set.Wrong(ns, c)
+		if (err == nil) != (tc.wrong == "") || err != nil && (!strings.Contains(err.Error(), tc.wrong) || !strings.Contains(err.Error(), "kubectl edit rotationpolicy")) {
+			t.Errorf("%s in %s: %v, want %q", tc.class, tc.stage, err, tc.wrong)
+		}
+		if got := set.Evaluate(ns, c).MaxAge; got != tc.most {
+			t.Errorf("%s in %s: %v, want %v", tc.class, tc.stage, got, tc.most)
+		}
 	}
 }

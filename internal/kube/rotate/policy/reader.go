@@ -49,17 +49,15 @@ func Install(ctx context.Context, c client.Client, live client.Reader) error {
 // Reader answers for Rotations by what an API server, or a cache, holds.
 type Reader struct{ client.Reader }
 
-// Limit returns what policies say of a Rotation. Namespaces are read only if a
-// policy selects by them.
+// Limit returns what policies say of a Rotation. Invalid: one that is about it
+// cannot be meant; those about others do not matter. Namespaces are read only if
+// a policy selects by them.
 func (r Reader) Limit(ctx context.Context, rot *v1alpha1.Rotation) (Limit, error) {
 	var list v1alpha1.RotationPolicyList
 	if err := r.List(ctx, &list); err != nil {
 		return Limit{}, errs.Newf(errs.Unavailable, "listing RotationPolicies: %w", err)
 	}
-	set, err := Compile(list.Items)
-	if err != nil {
-		return Limit{}, err
-	}
+	set, _ := Compile(list.Items) // what is wrong with those about others is theirs
 	var of labels.Set
 	if set.Scoped() {
 		var ns corev1.Namespace
@@ -68,7 +66,8 @@ func (r Reader) Limit(ctx context.Context, rot *v1alpha1.Rotation) (Limit, error
 		}
 		of = ns.Labels
 	}
-	return set.Evaluate(of, Credential{Class: ClassOf(rot)}), nil
+	c := Credential{Class: ClassOf(rot)}
+	return set.Evaluate(of, c), set.Wrong(of, c)
 }
 
 // ClassOf returns the class of a Rotation: the one it names, else by its target.

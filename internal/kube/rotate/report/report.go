@@ -105,7 +105,7 @@ func Make(in Input) Report {
 }
 
 func rank(s policy.State) int {
-	return slices.Index([]policy.State{policy.Forbidden, policy.Overdue, policy.Due, policy.Fresh, policy.Unlimited}, s)
+	return slices.Index([]policy.State{policy.Forbidden, policy.Overdue, policy.Unknown, policy.Due, policy.Fresh, policy.Unlimited}, s)
 }
 
 func (in *Input) rotation(rot *v1alpha1.Rotation) Row {
@@ -117,11 +117,13 @@ func (in *Input) rotation(rot *v1alpha1.Rotation) Row {
 		limit.MaxAge, limit.Before = own.Duration, 0
 	}
 	limit.Class = class
+	wrong := in.Policies.Wrong(in.Namespaces[rot.Namespace], policy.Credential{Class: class})
 	changed := rot.Status.PublishedAt
 	if changed == nil {
 		changed = rot.Status.LastDone
 	}
 	row.fill(in.Now, limit, changed, rot.CreationTimestamp)
+	row.doubt(wrong)
 	if done := rot.Status.LastDone; done != nil && meta.IsStatusConditionTrue(rot.Status.Conditions, v1alpha1.ConditionProven) {
 		row.LastProof = &done.Time
 	}
@@ -137,8 +139,9 @@ func (in *Input) rotation(rot *v1alpha1.Rotation) Row {
 func (in *Input) secret(s Secret, feeders map[types.NamespacedName]string, turned map[string]bool) (Row, bool) {
 	m := s.Meta
 	feeder := feeders[types.NamespacedName{Namespace: m.Namespace, Name: m.Name}]
-	limit := in.Policies.Evaluate(in.Namespaces[m.Namespace], policy.Credential{SecretType: s.Type, Labels: m.Labels})
-	if feeder == "" && limit.Class == "" {
+	credential := policy.Credential{SecretType: s.Type, Labels: m.Labels}
+	limit, wrong := in.Policies.Evaluate(in.Namespaces[m.Namespace], credential), in.Policies.Wrong(in.Namespaces[m.Namespace], credential)
+	if feeder == "" && limit.Class == "" && wrong == nil {
 		return Row{}, false
 	}
 	for location := range target.Versions(m.Annotations) {
@@ -148,6 +151,7 @@ func (in *Input) secret(s Secret, feeders map[types.NamespacedName]string, turne
 	}
 	row := Row{Kind: "Secret", Namespace: m.Namespace, Name: m.Name, Owner: ownerOf(m), FedBy: feeder}
 	row.fill(in.Now, limit, writtenAt(m), m.CreationTimestamp)
+	row.doubt(wrong)
 	if row.State == policy.Forbidden || row.State == policy.Overdue || row.State == policy.Due {
 		row.Command = "kubectl describe secret " + m.Name + " -n " + m.Namespace
 	}
@@ -165,6 +169,15 @@ func (r *Row) fill(now time.Time, limit policy.Limit, changed *metav1.Time, made
 	}
 	age := max(now.Sub(from), 0)
 	r.AgeSeconds, r.State = int64(age/time.Second), limit.At(age)
+}
+
+// doubt says that the limit is not known for sure: what is overdue by what is
+// known stays so.
+func (r *Row) doubt(wrong error) {
+	if wrong == nil || r.State == policy.Overdue || r.State == policy.Forbidden {
+		return
+	}
+	r.State, r.Command = policy.Unknown, "kubectl get rotationpolicies"
 }
 
 // writtenAt is when the data was last written, as managed fields tell; nil when

@@ -3,6 +3,7 @@ package report_test
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -96,6 +97,29 @@ Unlimited  Secret    team       fed         -                      -         ≤
 		if !strings.Contains(string(raw), s) {
 			t.Errorf("JSON has no %s: %s", s, raw)
 		}
+	}
+}
+
+// A policy that cannot be meant makes those Unknown whom it is about, and no hole.
+func TestUnknown(t *testing.T) {
+	p := v1alpha1.RotationPolicy{ObjectMeta: metav1.ObjectMeta{Name: "p"}}
+	age := &metav1.Duration{Duration: time.Hour}
+	p.Spec.Classes = []v1alpha1.CredentialClass{{Name: "tls", MaxAge: age, Before: age, SecretTypes: []string{"kubernetes.io/tls"}}, {Name: "database", MaxAge: age}, {Name: "api-key", MaxAge: age, Before: age}}
+	set, err := policy.Compile([]v1alpha1.RotationPolicy{p})
+	if err == nil {
+		t.Fatal("a class that is always due was taken")
+	}
+	r := report.Make(report.Input{Now: now, Policies: set, Rotations: []v1alpha1.Rotation{
+		rotation("db", 40, 39, v1alpha1.Target{Database: &v1alpha1.DatabaseTarget{}}),
+		rotation("key", 40, 39, v1alpha1.Target{KV: &v1alpha1.KVTarget{}}),
+	}, Secrets: []report.Secret{secret("cert", "kubernetes.io/tls", 400, nil)}})
+	var got []string
+	for _, row := range r.Rows {
+		got = append(got, row.Name+" "+string(row.State)+" "+row.Command)
+	}
+	want := []string{"db Overdue strongkeep rotation start db -n team", "cert Unknown kubectl get rotationpolicies", "key Unknown kubectl get rotationpolicies"}
+	if !slices.Equal(got, want) || r.States[policy.Unknown] != 2 {
+		t.Errorf("%q, want %q", got, want)
 	}
 }
 
