@@ -116,8 +116,10 @@ type Pod struct {
 	Object
 	UID      types.UID
 	Node, IP string
-	// HostNetwork: IP is its node\'s, and that of others.
+	// HostNetwork: IP is its node's, and that of others. Ports are those that the pod
+	// declares there, which nobody else on the node is given; else nil.
 	HostNetwork bool
+	Ports       []int32
 	// Workload is what restarts it, the highest owner that is known how to restart:
 	// of a Deployment that another object owns, the Deployment; of a pod of a
 	// CronJob's Job, the Job. The pod itself for a bare one.

@@ -44,8 +44,33 @@ func PodOf(p *corev1.Pod) (Pod, Health) {
 		Uses: Uses(&p.Spec), Stamp: p.Annotations[annotationStamp], Annotations: ownAnnotations(p.Annotations),
 		Created: p.CreationTimestamp.Time, Deleting: p.DeletionTimestamp != nil,
 	}
+	if out.HostNetwork {
+		out.Ports = portsOf(&p.Spec)
+	}
 	out.Ready = condition(p, corev1.PodReady) == corev1.ConditionTrue
 	return out, health(p)
+}
+
+// portsOf returns the ports that containers that run beside each other declare.
+func portsOf(spec *corev1.PodSpec) (ports []int32) {
+	for i := range spec.InitContainers {
+		if c := &spec.InitContainers[i]; c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways {
+			ports = appendPorts(ports, c)
+		}
+	}
+	for i := range spec.Containers {
+		ports = appendPorts(ports, &spec.Containers[i])
+	}
+	return ports
+}
+
+func appendPorts(ports []int32, c *corev1.Container) []int32 {
+	for _, p := range c.Ports {
+		if p.Protocol == "" || p.Protocol == corev1.ProtocolTCP {
+			ports = append(ports, p.ContainerPort)
+		}
+	}
+	return ports
 }
 
 // Ended reports whether p is over: nothing of it runs, or will.

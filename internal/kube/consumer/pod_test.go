@@ -1,6 +1,7 @@
 package consumer
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -38,6 +39,30 @@ func TestFailing(t *testing.T) {
 		if strings.Contains(got, "canary") {
 			t.Errorf("%s: what the container said is told: %q", name, got)
 		}
+	}
+}
+
+// Only on its node's network does it matter which ports are a pod's own.
+func TestPortsOfNodes(t *testing.T) {
+	p := &corev1.Pod{}
+	err := yaml.UnmarshalStrict([]byte(`
+spec:
+  hostNetwork: true
+  initContainers:
+  - {name: once, ports: [{containerPort: 1}]}
+  - {name: sidecar, restartPolicy: Always, ports: [{containerPort: 2}]}
+  containers:
+  - {name: web, ports: [{containerPort: 3}, {containerPort: 4, protocol: UDP}, {containerPort: 5, protocol: TCP}]}
+  - {name: more, ports: [{containerPort: 6}]}`), p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if pod, _ := PodOf(p); !slices.Equal(pod.Ports, []int32{2, 3, 5, 6}) {
+		t.Errorf("ports %v", pod.Ports)
+	}
+	p.Spec.HostNetwork = false
+	if pod, _ := PodOf(p); pod.Ports != nil {
+		t.Errorf("ports %v of a pod with an address of its own", pod.Ports)
 	}
 }
 

@@ -25,6 +25,7 @@ type search struct {
 	held   map[consumer.Object]bool // the Secrets found
 	works  map[consumer.Object]*consumer.Workload
 	asked  map[stock.Owner]*stock.Entry
+	missed map[stock.Owner]bool          // those of asked whose kind is not to be had, which is said already
 	owners map[types.UID]consumer.Object // what restarts the pods of an owner, by its UID
 }
 
@@ -60,7 +61,7 @@ func (s *search) look(ctx context.Context, at site) error {
 		return err
 	}
 	s.works, s.owners = map[consumer.Object]*consumer.Workload{}, map[types.UID]consumer.Object{}
-	s.asked = map[stock.Owner]*stock.Entry{}
+	s.asked, s.missed = map[stock.Owner]*stock.Entry{}, map[stock.Owner]bool{}
 	if err := s.consumers(ctx, at, feds, extra); err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package finder
 
 import (
 	"context"
+	"fmt"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -110,6 +111,11 @@ func (s *search) ask(ctx context.Context, at site, o stock.Owner) (*stock.Entry,
 	if o.Kind.Kind == "Node" || known(o.Kind.Group) {
 		return nil, nil // gone, or not seen yet
 	}
+	kind := absentKind{at.name, o.Kind.GroupKind()}
+	if x, lately := s.absent.lately(kind, s.now); lately {
+		s.unreadable(at, o, x.refused)
+		return nil, nil
+	}
 	u := &unstructured.Unstructured{}
 	u.SetGroupVersionKind(o.Kind)
 	err := at.live.Get(ctx, o.NamespacedName, u)
@@ -119,10 +125,30 @@ func (s *search) ask(ctx context.Context, at site, o stock.Owner) (*stock.Entry,
 	case err == nil || apierrors.IsNotFound(err):
 		return nil, nil // deleted with its pods, which follow
 	case stock.Refused(err) || meta.IsNoMatchError(err):
-		s.unknown("%s%s %q owns pods and may not be read: add get on %s to the operator's role", prefix(at.name), o.Kind.Kind, o.NamespacedName, o.Kind.GroupKind())
+		s.absent.note(kind, stock.Refused(err), s.now)
+		s.unreadable(at, o, stock.Refused(err))
 		return nil, nil
 	}
 	return nil, stock.Unreachable(o.Kind.GroupKind().String(), err)
+}
+
+// unreadable says why nothing is known of an owner, or of what the user names,
+// which has no UID.
+func (s *search) unreadable(at site, o stock.Owner, refused bool) {
+	s.missed[o] = true
+	what := fmt.Sprintf("%s%s %q", prefix(at.name), o.Kind.Kind, o.NamespacedName)
+	owns := "owns pods"
+	if o.UID == "" {
+		owns = "is named as a consumer"
+	}
+	switch {
+	case refused:
+		s.unknown("%s %s and may not be read: add get on %s to the operator's role", what, owns, o.Kind.GroupKind())
+	case o.UID == "":
+		s.unknown("%s is named as a consumer, and the API server knows no kind %s in %s: correct apiVersion and kind in spec.consumers.workloads, or install its definition", what, o.Kind.Kind, o.Kind.GroupVersion())
+	default:
+		s.unknown("%s owns pods, and the API server knows no kind %s in %s: install its definition, or take the owner reference away", what, o.Kind.Kind, o.Kind.GroupVersion())
+	}
 }
 
 // known reports whether everything of an API group that owns pods is kept.
@@ -171,6 +197,9 @@ func (s *search) named(ctx context.Context, at site) error {
 		e, err := s.owner(ctx, at, stock.Owner{Object: o})
 		if err != nil {
 			return err
+		}
+		if e == nil && s.missed[stock.Owner{Object: o}] {
+			continue
 		}
 		if e == nil {
 			s.unknown("%s%s %q is named as a consumer and was not found: correct spec.consumers.workloads", prefix(at.name), o.Kind.Kind, o.NamespacedName)

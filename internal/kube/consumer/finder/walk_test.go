@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -170,6 +171,48 @@ func TestNamedWorkloads(t *testing.T) {
 		if len(g.Unknown) != 1 || !strings.Contains(g.Unknown[0], `Deployment "a/gone" is named as a consumer`) {
 			t.Errorf("unknown: %q", g.Unknown)
 		}
+	}
+}
+
+// A kind that the API server does not have, or does not show, is said to be so, and
+// asked for once a minute, however often is looked.
+func TestNamedKindThatIsNotThere(t *testing.T) {
+	asked := map[string]int{}
+	w := newWorld(t, objects(t, fedSecret), func(_ *Config, f *interceptor.Funcs) {
+		f.Get = func(ctx context.Context, c client.WithWatch, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
+			kind := o.GetObjectKind().GroupVersionKind()
+			switch kind.Kind {
+			case "Deploiment":
+				asked[kind.Kind]++
+				return &meta.NoKindMatchError{GroupKind: kind.GroupKind(), SearchedVersions: []string{"v1"}}
+			case "Cluster":
+				asked[kind.Kind]++
+				return apierrors.NewForbidden(schema.GroupResource{Group: kind.Group, Resource: "clusters"}, key.Name, errors.New("no"))
+			}
+			return c.Get(ctx, key, o, opts...)
+		}
+	})
+	ask := wanted
+	for _, kind := range []schema.GroupVersionKind{{Group: "argoproj.io", Version: "v1", Kind: "Deploiment"}, {Group: "postgresql.cnpg.io", Version: "v1", Kind: "Cluster"}} {
+		o := consumer.Object{Kind: kind}
+		o.Name = "x"
+		ask.Workloads = append(ask.Workloads, o)
+	}
+	for i := range 30 {
+		ask.Live = i%2 == 1
+		g := w.find(ask)
+		if len(g.Unknown) != 2 || !strings.Contains(g.Unknown[1], "knows no kind Deploiment in argoproj.io/v1: correct apiVersion and kind in spec.consumers.workloads") ||
+			!strings.Contains(g.Unknown[0], "add get on Cluster.postgresql.cnpg.io to the operator's role") {
+			t.Fatalf("unknown: %q", g.Unknown)
+		}
+	}
+	if asked["Deploiment"] != 1 || asked["Cluster"] != 1 {
+		t.Errorf("asked %v in one instant", asked)
+	}
+	w.clock.SetTime(epoch.Add(absentAge))
+	w.find(ask)
+	if asked["Deploiment"] != 2 || asked["Cluster"] != 2 {
+		t.Errorf("asked %v after a minute: a definition that is installed would not be found", asked)
 	}
 }
 
