@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -172,7 +173,8 @@ func address(s string) (netip.Addr, error) {
 }
 
 // endpoint returns where a pod is asked: at its own address, whatever else its
-// annotations say.
+// annotations say. On its node's network that is the address of others too, and
+// only a port that the pod declares is its own: Kubernetes gives it to no other.
 func endpoint(pod *consumer.Pod, rotation string, nonce []byte) (*url.URL, error) {
 	if pod.Cluster != "" {
 		return nil, errors.New("pods of other clusters are not reached")
@@ -190,6 +192,9 @@ func endpoint(pod *consumer.Pod, rotation string, nonce []byte) (*url.URL, error
 		if port, err = strconv.ParseUint(s, 10, 16); err != nil || port == 0 {
 			return nil, fmt.Errorf("annotation %s must be a port's number", evidence.AnnotationPort)
 		}
+	}
+	if pod.HostNetwork && !slices.Contains(pod.Ports, int32(port)) { //nolint:gosec // 16 bits
+		return nil, fmt.Errorf("it is on its node's network, where port %d may be anybody's: declare it among the container's ports", port)
 	}
 	scheme := pod.Annotations[evidence.AnnotationScheme]
 	switch scheme {

@@ -185,6 +185,11 @@ func TestOnlyThePodIsAsked(t *testing.T) {
 			t.Errorf("%q: %+v", ip, w)
 		}
 	}
+	host := pod(evidence.AnnotationPath, "/p", evidence.AnnotationPort, "9000")
+	host.HostNetwork, host.Ports = true, []int32{8080}
+	if w := n.ask(t, question(), host); w.Answer != evidence.Unknown || !strings.Contains(w.Text, "port 9000 may be anybody's") {
+		t.Errorf("a port of the node: %+v", w)
+	}
 	other := pod(evidence.AnnotationPath, "/p")
 	other.Cluster = "east"
 	if w := n.ask(t, question(), other); !strings.Contains(w.Text, "other clusters") {
@@ -192,6 +197,11 @@ func TestOnlyThePodIsAsked(t *testing.T) {
 	}
 	if len(n.dialled) != before {
 		t.Errorf("asked %q", n.dialled[before:])
+	}
+	host.Ports = []int32{9000}
+	n.ask(t, question(), host)
+	if len(n.dialled) != before+1 || n.dialled[before] != "10.0.0.1:9000" {
+		t.Errorf("asked %q: the port is the pod's own", n.dialled[before:])
 	}
 }
 
