@@ -2,6 +2,7 @@ package kv_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -132,6 +133,57 @@ func TestOtherKeysStay(t *testing.T) {
 	for _, s := range r.p.Versions(t) {
 		if strings.Contains(fmt.Sprint(s.Data), "by-hand") {
 			t.Errorf("retired, version %d still has the old one", s.VersionMetadata.Version)
+		}
+	}
+}
+
+// counted counts the requests to a vault that read a version of the path.
+type counted struct {
+	target.Vault
+	reads map[string]int
+}
+
+func (c counted) Call(ctx context.Context, method, path string, body any) (json.RawMessage, error) {
+	if strings.Contains(path, "?version=") {
+		c.reads[path]++
+	}
+	return c.Vault.Call(ctx, method, path, body)
+}
+
+// A path with a long past of versions that others wrote and deleted costs a turn
+// one look at its metadata, and a read of each that is there.
+func TestPastIsNotReadVersionByVersion(t *testing.T) {
+	p := start(t)
+	c := counted{p.Login(t), map[string]int{}}
+	made, err := kv.Kind{}.Open(target.Config{Spec: spec(v1alpha1.Generated{Property: "password"}), Vault: c})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &turn{t, p, made, 1}
+	put(t, p, map[string]any{"password": "by-hand"})
+	r.acts("stage")
+	const past = 8
+	for i := range past {
+		put(t, p, map[string]any{"password": "by-hand", "n": i})
+	}
+	ctx := t.Context()
+	if err := p.KVv2("secret").DeleteVersions(ctx, p.Path, []int{2, 3, 4}); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.KVv2("secret").Destroy(ctx, p.Path, []int{5, 6}); err != nil {
+		t.Fatal(err)
+	}
+	r.acts("publish", "close")
+	clear(c.reads)
+	r.acts("reopen", "close", "retire")
+	for _, version := range []int{2, 3, 4, 5, 6} {
+		if n := c.reads[fmt.Sprintf("secret/data/%s?version=%d", p.Path, version)]; n > 0 {
+			t.Errorf("version %d, which is gone, was read %d times", version, n)
+		}
+	}
+	for _, s := range p.Versions(t) {
+		if s.Data["password"] == "by-hand" {
+			t.Errorf("version %d still has the old one", s.VersionMetadata.Version)
 		}
 	}
 }

@@ -136,7 +136,7 @@ func (s *Shelf) retireNew(ctx context.Context, r *record) error {
 	if err != nil {
 		return err
 	}
-	if err := s.survey(ctx, r, live.version); err != nil {
+	if err := s.survey(ctx, r, live); err != nil {
 		return err
 	}
 	if err := s.destroy(ctx, without(r.holds(target.New), live.version)); err != nil {
@@ -192,7 +192,7 @@ func (s *Shelf) showsNew(ctx context.Context, r *record) (entry, error) {
 		return live, errs.Newf(errs.Conflict, "readers of %q do not see the new one for sure: publish it first", s.live.at("data"))
 	}
 	known := len(r.Sides)
-	if err := s.survey(ctx, r, live.version); err != nil || len(r.Sides) == known {
+	if err := s.survey(ctx, r, live); err != nil || len(r.Sides) == known {
 		return live, err
 	}
 	return live, s.save(ctx, r) // a version that is deleted next cannot be read later
@@ -210,15 +210,29 @@ func (r *record) lasting() Values {
 }
 
 // survey finds out whose values the versions hold that others wrote since the
-// turn was staged, and notes it in r, which it does not save.
-func (s *Shelf) survey(ctx context.Context, r *record, current int64) error {
-	for version := max(r.Base, 1); version < current; version++ {
-		if r.Sides[version] != "" {
-			continue
+// turn was staged, and notes it in r, which it does not save. Only those are read
+// that the path's metadata says can be.
+func (s *Shelf) survey(ctx context.Context, r *record, live entry) error {
+	var strange []int64
+	for version := max(r.Base, 1); version < live.version; version++ {
+		if r.Sides[version] == "" {
+			strange = append(strange, version)
+		}
+	}
+	if len(strange) == 0 {
+		return nil
+	}
+	there, err := s.live.there(ctx, live.created)
+	if err != nil {
+		return err
+	}
+	for _, version := range strange {
+		if !there[version] {
+			continue // deleted: not by us, who would know it
 		}
 		e, err := s.live.get(ctx, fmt.Sprintf("?version=%d", version))
 		if errs.Is(err, errs.NotExist) {
-			continue // deleted: not by us, who would know it
+			continue // meanwhile
 		}
 		if err != nil {
 			return err

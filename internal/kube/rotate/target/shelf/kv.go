@@ -59,6 +59,30 @@ func (k kv) read(ctx context.Context) (entry, error) {
 	return entry{version: m.Current}, nil
 }
 
+// there returns the versions that may be readable, as the path's metadata has
+// them. Those are left out that were deleted before past, by the vault's clock.
+func (k kv) there(ctx context.Context, past time.Time) (map[int64]bool, error) {
+	raw, err := k.vault.Call(ctx, http.MethodGet, k.at("metadata"), nil)
+	if err != nil {
+		return nil, err
+	}
+	var m struct {
+		Versions map[int64]struct {
+			Deleted   string `json:"deletion_time"` // in the future for one that will be; empty
+			Destroyed bool   `json:"destroyed"`
+		} `json:"versions"`
+	}
+	if json.Unmarshal(raw, &m) != nil || m.Versions == nil {
+		return nil, k.strange("metadata")
+	}
+	out := map[int64]bool{}
+	for version, v := range m.Versions {
+		deleted, err := time.Parse(time.RFC3339Nano, v.Deleted)
+		out[version] = !v.Destroyed && (err != nil || !deleted.Before(past))
+	}
+	return out, nil
+}
+
 // readable reports whether a version can be read.
 func (k kv) readable(ctx context.Context, version int64) (bool, error) {
 	_, err := k.get(ctx, fmt.Sprintf("?version=%d", version))
