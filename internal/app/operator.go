@@ -4,10 +4,15 @@ import (
 	"context"
 
 	"github.com/strongkeep/strongkeep/internal/kube/operator"
+	"github.com/strongkeep/strongkeep/internal/kube/rotate/target/outbound"
 )
 
 // RunOperator runs the operator, with every provider there is, until ctx ends.
 func RunOperator(ctx context.Context, cfg operator.Config) error {
-	cfg.Providers, cfg.Targets = providers(), targets()
+	private, err := outbound.Networks(cfg.PrivateNetworks)
+	if err != nil {
+		return err
+	}
+	cfg.Providers, cfg.Targets = providers(), targets(private)
 	return operator.Run(ctx, cfg)
 }

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"net/netip"
 	"path/filepath"
 	"time"
 
@@ -166,15 +167,16 @@ func seals(c *ServerConfig) ([]seal.Wrapper, error) {
 	return wrappers, nil
 }
 
-// targets are what a Rotation can turn, by their key under spec.target.
-func targets() map[string]target.Kind {
+// targets are what a Rotation can turn, by their key under spec.target. private
+// are the private networks that a Rotation's addresses may be in.
+func targets(private []netip.Prefix) map[string]target.Kind {
 	return map[string]target.Kind{
-		"awsAccessKey": awskey.Kind{},
+		"awsAccessKey": awskey.Kind{Private: private},
 		"certificate":  certificate.Kind{},
 		"database":     databasetarget.Kind{},
 		"kv":           kvtarget.Kind{},
 		"manual":       manual.Kind{},
-		"webhook":      webhook.Kind{},
+		"webhook":      webhook.Kind{Private: private},
 	}
 }
 

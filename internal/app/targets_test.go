@@ -40,7 +40,7 @@ func TestExampleRotations(t *testing.T) {
 					continue
 				}
 				opened[name] = true
-				if _, err := targets()[name].Open(target.Config{Spec: rot.Spec.Target, Rotation: rot.Namespace + "/" + rot.Name}); err != nil {
+				if _, err := targets(nil)[name].Open(target.Config{Spec: rot.Spec.Target, Rotation: rot.Namespace + "/" + rot.Name}); err != nil {
 					t.Errorf("%s: %v", file, err)
 				}
 			}

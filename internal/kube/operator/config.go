@@ -60,6 +60,9 @@ type Config struct {
 	// "strongkeep-operator".
 	Witnesses      string
 	ServiceAccount string
+	// PrivateNetworks, such as 10.96.0.0/12, are those that an address in a Rotation
+	// (a webhook's, an endpoint's) may be in; none when empty.
+	PrivateNetworks []string
 	// NoReload leaves workloads alone whose Secrets and ConfigMaps change; otherwise
 	// those are restarted that ask for it. ReloadSettle is how long content must be
 	// still before; 2 seconds.

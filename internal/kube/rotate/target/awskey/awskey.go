@@ -2,6 +2,7 @@ package awskey
 
 import (
 	"context"
+	"net/netip"
 	"regexp"
 	"slices"
 	"strings"
@@ -29,6 +30,8 @@ const maxKeys = 2
 // Kind makes Targets of spec.target.awsAccessKey. The zero Kind is what the
 // operator uses.
 type Kind struct {
+	// Private are the private networks where endpoints may be; see outbound.Config.
+	Private []netip.Prefix
 	// HTTP reaches IAM and STS; nil: outbound.Client.
 	HTTP aws.HTTPClient
 	// Pause waits between tries of what IAM knows only after a while; nil: by a timer.
@@ -80,7 +83,7 @@ func (kind Kind) Open(cfg target.Config) (target.Target, error) {
 		return nil, errs.Newf(errs.KindOf(err), "spec.target.awsAccessKey: %w", err)
 	}
 	if kind.HTTP == nil {
-		if kind.HTTP, err = outbound.Client(outbound.Config{}); err != nil {
+		if kind.HTTP, err = outbound.Client(outbound.Config{Private: kind.Private}); err != nil {
 			return nil, err
 		}
 	}

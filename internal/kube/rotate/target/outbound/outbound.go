@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"syscall"
 	"time"
 
@@ -21,6 +22,8 @@ type Config struct {
 	CABundle string
 	// Timeout of one request, its answer included; 10 seconds when 0.
 	Timeout time.Duration
+	// Private are the private networks that may be reached; none when empty.
+	Private []netip.Prefix
 	// Loopback allows addresses of this machine. For tests.
 	Loopback bool
 }
@@ -43,7 +46,7 @@ func Client(cfg Config) (*http.Client, error) {
 		cfg.Timeout = usualTimeout
 	}
 	dialer := &net.Dialer{Timeout: cfg.Timeout, ControlContext: func(_ context.Context, _, address string, _ syscall.RawConn) error {
-		return permit(address, cfg.Loopback)
+		return cfg.permit(address)
 	}}
 	return &http.Client{
 		Timeout: cfg.Timeout,
@@ -69,23 +72,88 @@ func roots(bundle string) (*x509.CertPool, error) {
 
 // permit looks at the address that a name was resolved to, so that a name cannot
 // be one address when it is checked and another when it is reached.
-func permit(address string, loopback bool) error {
+func (cfg Config) permit(address string) error {
 	to, err := netip.ParseAddrPort(address)
 	if err != nil {
 		return errs.Newf(errs.Invalid, "%q is no address", address)
 	}
-	ip := to.Addr().Unmap().WithZone("")
+	ip := plain(to.Addr())
 	switch {
-	case ip.IsLoopback() && loopback:
+	case ip.IsLoopback() && cfg.Loopback:
 		return nil
-	case ip.IsLoopback(), ip.IsUnspecified(), ip.IsMulticast(), ip.IsLinkLocalUnicast(), ip == awsMetadata, ip == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
-		return errs.Newf(errs.Denied, "%s is an address of the operator's own machine or network: it is not reached for others", ip)
+	case ip.IsLoopback(), ip.IsUnspecified(), ip.IsMulticast(), ip.IsLinkLocalUnicast(), within(ip, never):
+		return errs.Newf(errs.Denied, "%s is an address of the operator's own machine or network: it is not reached for others", to.Addr())
+	case within(ip, private) && !within(ip, cfg.Private):
+		return errs.Newf(errs.Denied, "%s is an address of a private network: let the operator reach it with --private-networks=%s, or a wider one", to.Addr(), netip.PrefixFrom(ip, ip.BitLen()))
 	}
 	return nil
 }
 
-// awsMetadata is the metadata service of EC2 by IPv6; that by IPv4 is link-local.
-var awsMetadata = netip.AddrFrom16([16]byte{0xfd, 0x00, 0x0e, 0xc2, 14: 0x02, 15: 0x54})
+// plain is the IPv4 address that an IPv6 address stands for, if it does: mapped
+// (RFC 4291), translated (RFC 6052) or tunnelled (RFC 3056).
+func plain(ip netip.Addr) netip.Addr {
+	ip = ip.Unmap().WithZone("")
+	if !ip.Is6() {
+		return ip
+	}
+	b := ip.As16()
+	switch {
+	case nat64.Contains(ip):
+		return netip.AddrFrom4([4]byte(b[12:]))
+	case sixToFour.Contains(ip):
+		return netip.AddrFrom4([4]byte(b[2:6]))
+	}
+	return ip
+}
+
+var (
+	nat64     = netip.MustParsePrefix("64:ff9b::/96")
+	sixToFour = netip.MustParsePrefix("2002::/16")
+)
+
+// never are addresses where clouds tell machines who they are, beside the
+// link-local ones, and those that reach everybody or nobody.
+var never = prefixes(
+	"0.0.0.0/8", "255.255.255.255/32",
+	"fd00:ec2::/32",      // EC2
+	"fd20:ce::254/128",   // Google
+	"168.63.129.16/32",   // Azure
+	"100.100.100.200/32", // Alibaba
+	"192.0.0.192/32",     // Oracle
+)
+
+// private are networks that are not the Internet (RFC 1918, 4193, 6598, 2544, 6890).
+var private = prefixes("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "198.18.0.0/15", "192.0.0.0/24", "240.0.0.0/4", "fc00::/7", "fec0::/10", "64:ff9b:1::/48")
+
+func prefixes(texts ...string) []netip.Prefix {
+	out := make([]netip.Prefix, len(texts))
+	for i, text := range texts {
+		out[i] = netip.MustParsePrefix(text)
+	}
+	return out
+}
+
+func within(ip netip.Addr, networks []netip.Prefix) bool {
+	return slices.ContainsFunc(networks, func(p netip.Prefix) bool { return p.Contains(ip) })
+}
+
+// Networks reads networks such as "10.96.0.0/12", or single addresses; Invalid
+// is one that is none.
+func Networks(texts []string) ([]netip.Prefix, error) {
+	out := make([]netip.Prefix, 0, len(texts))
+	for _, text := range texts {
+		p, err := netip.ParsePrefix(text)
+		if err != nil {
+			ip, again := netip.ParseAddr(text)
+			if again != nil || ip.Zone() != "" {
+				return nil, errs.Newf(errs.Invalid, "private-networks: %q is no network: write it as 10.96.0.0/12", text)
+			}
+			p = netip.PrefixFrom(ip, ip.BitLen())
+		}
+		out = append(out, p.Masked())
+	}
+	return out, nil
+}
 
 // URL checks an address: https, a host, and nothing that is not sent as it is
 // written. field names it in the error.

@@ -3,6 +3,7 @@ package webhook
 import (
 	"context"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/strongkeep/strongkeep/api/v1alpha1"
@@ -14,6 +15,8 @@ import (
 
 // Kind makes Targets of spec.target.webhook. The zero Kind is what the operator uses.
 type Kind struct {
+	// Private are the private networks where endpoints may be; see outbound.Config.
+	Private []netip.Prefix
 	// Loopback allows endpoints on this machine. For tests.
 	Loopback bool
 }
@@ -58,7 +61,7 @@ func (kind Kind) Open(cfg target.Config) (target.Target, error) {
 	if err != nil {
 		return nil, errs.Newf(errs.KindOf(err), "spec.target.webhook: %w", err)
 	}
-	client, err := outbound.Client(outbound.Config{CABundle: spec.CABundle, Timeout: timeout, Loopback: kind.Loopback})
+	client, err := outbound.Client(outbound.Config{CABundle: spec.CABundle, Timeout: timeout, Private: kind.Private, Loopback: kind.Loopback})
 	if err != nil {
 		return nil, errs.Newf(errs.KindOf(err), "spec.target.webhook.caBundle: %w", err)
 	}
