@@ -159,7 +159,7 @@ func (r *Reconciler) refresh(ctx context.Context, o observed, why string) (ctrl.
 // heardOf reports whether every change of what es reads is heard of, so that a
 // value that is too old will be put right by an event.
 func (r *Reconciler) heardOf(es *v1.ExternalSecret) bool {
-	if refreshInterval(es) == 0 {
+	if refreshInterval(es) == 0 || r.memories.get(client.ObjectKeyFromObject(es)).unheard {
 		return false
 	}
 	for _, w := range gather.Wants(&es.Spec) {
@@ -230,6 +230,7 @@ func (r *Reconciler) wishes(ctx context.Context, o observed) {
 		return
 	}
 	var list []subscribe.Wish
+	unheard := false
 	if refreshInterval(o.es) > 0 {
 		for _, w := range gather.Wants(&o.es.Spec) {
 			store, err := r.store(ctx, o.es.Namespace, w.Store)
@@ -240,11 +241,13 @@ func (r *Reconciler) wishes(ctx context.Context, o observed) {
 			if err != nil {
 				return
 			}
-			if topic != "" {
-				list = append(list, subscribe.Wish{Store: v1.KeyOf(store), Topic: topic})
+			if topic == "" {
+				unheard = true
+				continue
 			}
+			list = append(list, subscribe.Wish{Store: v1.KeyOf(store), Topic: topic})
 		}
 	}
 	r.Wishes.Want(key, list)
-	r.memories.change(key, func(e *entry) { e.wished = state })
+	r.memories.change(key, func(e *entry) { e.wished, e.unheard = state, unheard })
 }

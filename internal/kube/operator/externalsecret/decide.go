@@ -34,6 +34,7 @@ type memory struct {
 	asked    time.Time      // when the refresh that is due was first asked for; zero: when it begins
 	failures int            // in a row
 	wished   string         // the state of it and its stores when its wishes were last told
+	unheard  bool           // it reads something whose changes no store tells of
 	status   string         // resourceVersion of the ExternalSecret after our last status patch
 }
 

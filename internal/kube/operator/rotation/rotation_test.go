@@ -2,11 +2,15 @@ package rotation_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/strongkeep/strongkeep/api/v1alpha1"
+	"github.com/strongkeep/strongkeep/internal/kube/operator"
 )
 
 // Turns of a real credential of PostgreSQL through the vault, to pods of a
@@ -69,4 +73,33 @@ func TestStoppedInEachPhase(t *testing.T) {
 		t.Errorf("conditions %+v", rot.Status.Conditions)
 	}
 	w.leaks()
+}
+
+// Where another cluster's operator turns the credential, ours hears of it: the
+// Secret has the new one long before its interval is over.
+func TestPublishIsHeardElsewhere(t *testing.T) {
+	w := newWorld(t)
+	turn := func(n int) {
+		for _, act := range []string{"stage", "publish"} {
+			w.write("database/alternating-roles/app/"+act, map[string]any{"turn": n, "holder": "else/where", "side": "new"})
+		}
+		if n > 1 {
+			w.write("database/alternating-roles/app/close", map[string]any{"turn": n, "holder": "else/where"})
+		}
+		w.write("database/alternating-roles/app/retire", map[string]any{"turn": n, "holder": "else/where", "side": "old"})
+	}
+	turn(1)
+	w.start(func(c *operator.Config) { c.NoRotation, c.NoReload = true, true })
+	version := func() string {
+		var s corev1.Secret
+		if err := testClient.Get(t.Context(), types.NamespacedName{Namespace: w.ns, Name: "db"}, &s); err != nil {
+			return err.Error()
+		}
+		return string(s.Data["username"])
+	}
+	users := strings.ReplaceAll(w.ns, "-", "_")
+	w.until("the Secret has the first user", func() bool { return version() == users+"_a" })
+	w.until("the operator listens", func() bool { return strings.Contains(w.log.String(), "changes of the store arrive at once") })
+	turn(2)
+	w.until("the Secret has the second user", func() bool { return version() == users+"_b" })
 }

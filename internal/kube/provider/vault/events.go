@@ -34,20 +34,34 @@ const (
 	keepalive = 20 * time.Second
 )
 
-// Topic returns the v2 data path of key: what events name.
+// What stores of each version subscribe to. Credentials of alternating roles are
+// read as version v1; KV v1 has no events, nor has anything else that is read so.
+const (
+	eventsOfKV          = "kv-v2/*"
+	eventsOfAlternating = "database/alternating-publish"
+)
+
+// events returns the types of events that this store subscribes to.
+func (s *store) events() string {
+	if s.settings.Version == "v1" {
+		return eventsOfAlternating
+	}
+	return eventsOfKV
+}
+
+// Topic returns what events name: the v2 data path of key, or the path of an
+// alternating role's credential. "" for what has no events.
 func (s *store) Topic(key string) string {
 	path, err := dataPath(s.settings.Path, s.settings.Version, key)
-	if err != nil {
+	if err != nil || s.events() == eventsOfAlternating && !strings.Contains(path, "/alternating-creds/") {
 		return ""
 	}
 	return path
 }
 
-// Notify subscribes to every KV v2 event the token's policies let it see.
+// Notify subscribes to every event that the token's policies let it see: of KV
+// v2, or of credentials that alternate.
 func (s *store) Notify(ctx context.Context, report func(provider.Change)) error {
-	if s.settings.Version == "v1" {
-		return errs.New(errs.Unsupported, "KV v1 has no change events")
-	}
 	l, err := s.current(ctx)
 	if err != nil {
 		return err
@@ -93,7 +107,7 @@ func (s *store) dial(ctx context.Context) (*websocket.Conn, error) {
 	if err != nil {
 		return nil, errs.Newf(errs.Invalid, "spec.provider.vault.server: %w", err)
 	}
-	address = address.JoinPath("v1/sys/events/subscribe/kv-v2/*")
+	address = address.JoinPath("v1/sys/events/subscribe", s.events())
 	address.RawQuery = "json=true"
 	header := s.kv.Headers() // the namespace among them
 	header.Set("X-Vault-Token", s.kv.Token())

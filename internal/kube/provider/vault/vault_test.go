@@ -206,8 +206,8 @@ func TestKVv1(t *testing.T) {
 			t.Errorf("%+v: %v, want unsupported", req, err)
 		}
 	}
-	if err := f.store.Notify(t.Context(), nil); !errs.Is(err, errs.Unsupported) {
-		t.Errorf("subscribing: %v, want unsupported", err)
+	if topic := f.store.Topic("a/b"); topic != "" {
+		t.Errorf("topic %q of what has no events", topic)
 	}
 }
 
@@ -446,6 +446,38 @@ func TestNotify(t *testing.T) {
 	}
 }
 
+// Credentials of alternating roles are read as version v1: who may read them
+// hears that another one was published. KV v1 has no events.
+func TestNotifyAlternating(t *testing.T) {
+	f := newFixture(t, vaulttest.New(), func(s *Settings) { s.Path, s.Version = "database", "v1" })
+	ctx, cancel := context.WithCancel(t.Context())
+	changes := make(chan provider.Change, 10)
+	ended := make(chan error, 1)
+	go func() { ended <- f.store.Notify(ctx, func(c provider.Change) { changes <- c }) }()
+	if c := <-changes; !c.Connected {
+		t.Fatalf("first report %+v, want Connected", c)
+	}
+	for f.Subscribers() == 0 { // the server registers after it accepts
+		if ctx.Err() != nil {
+			t.Fatal("no subscriber")
+		}
+	}
+	f.PublishAlternating("app")
+	if c := <-changes; c.Topic != f.store.Topic("alternating-creds/app") || c.Topic != "database/alternating-creds/app" {
+		t.Errorf("report %+v, want the path of the credential", c)
+	}
+	for _, key := range []string{"config", "creds/app", "data/alternating", "/"} {
+		if topic := f.store.Topic(key); topic != "" {
+			t.Errorf("%q: topic %q of what has no events", key, topic)
+		}
+	}
+	if n := f.Count("sys/events/subscribe/database/alternating-publish"); n != 1 {
+		t.Errorf("%d subscriptions to what alternates", n)
+	}
+	cancel()
+	<-ended
+}
+
 func TestNotifyUnsupported(t *testing.T) {
 	server := vaulttest.New()
 	server.NoEvents = true
@@ -453,10 +485,12 @@ func TestNotifyUnsupported(t *testing.T) {
 	if err := f.store.Notify(t.Context(), func(provider.Change) { t.Error("reported") }); !errs.Is(err, errs.Unsupported) {
 		t.Errorf("no endpoint: %v, want unsupported", err)
 	}
-	denied := newFixture(t, vaulttest.New(), nil)
-	denied.Deny("sys/events/subscribe/kv-v2/*")
-	if err := denied.store.Notify(t.Context(), func(provider.Change) { t.Error("reported") }); !errs.Is(err, errs.Unsupported) {
-		t.Errorf("not allowed: %v, want unsupported", err)
+	for version, events := range map[string]string{"v1": "database/alternating-publish", "v2": "kv-v2/*"} {
+		denied := newFixture(t, vaulttest.New(), func(s *Settings) { s.Version = version })
+		denied.Deny("sys/events/subscribe/" + events)
+		if err := denied.store.Notify(t.Context(), func(provider.Change) { t.Error("reported") }); !errs.Is(err, errs.Unsupported) {
+			t.Errorf("%s, not allowed: %v, want unsupported", version, err)
+		}
 	}
 }
 

@@ -176,9 +176,18 @@ func (s *Server) DropConnections() {
 	}
 }
 
+// PublishAlternating tells every subscriber that database/alternating-creds/role
+// is another credential now.
+func (s *Server) PublishAlternating(role string) {
+	s.tell(fmt.Sprintf(`{"id":"1","source":"vault://test","specversion":"1.0","type":"*","data":{"event":{"id":"1","metadata":{"data_path":"database/alternating-creds/%s","path":"database/alternating-creds/%s"}},"event_type":"database/alternating-publish","plugin_info":{"mount_path":"database/","plugin":"database"}},"datacontentype":"application/cloudevents","time":"2026-01-01T00:00:00Z"}`, role, role))
+}
+
 func (s *Server) publish(path, operation string) {
-	message := fmt.Sprintf(`{"id":"1","source":"vault://test","specversion":"1.0","type":"*","data":{"event":{"id":"1","metadata":{"current_version":"1","data_path":"secret/data/%s","modified":"true","operation":%q,"path":"secret/data/%s"}},"event_type":"kv-v2/%s","plugin_info":{"mount_path":"secret/","plugin":"kv"}},"datacontentype":"application/cloudevents","time":"2026-01-01T00:00:00Z"}`,
-		path, operation, path, operation)
+	s.tell(fmt.Sprintf(`{"id":"1","source":"vault://test","specversion":"1.0","type":"*","data":{"event":{"id":"1","metadata":{"current_version":"1","data_path":"secret/data/%s","modified":"true","operation":%q,"path":"secret/data/%s"}},"event_type":"kv-v2/%s","plugin_info":{"mount_path":"secret/","plugin":"kv"}},"datacontentype":"application/cloudevents","time":"2026-01-01T00:00:00Z"}`,
+		path, operation, path, operation))
+}
+
+func (s *Server) tell(message string) {
 	s.mu.Lock()
 	conns := make([]*websocket.Conn, 0, len(s.watchers))
 	for c := range s.watchers {
