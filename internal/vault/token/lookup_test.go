@@ -18,6 +18,10 @@ func TestLookupRefusesWithOneText(t *testing.T) {
 	c := w.create(Spec{TTL: hour})
 	token := c.Token.RevealString()
 	batch := w.create(Spec{Type: Batch, TTL: hour}).Token.RevealString()
+	other := "A" // than the one it takes the place of
+	if batch[40:41] == other {
+		other = "B"
+	}
 	for name, bad := range map[string]string{
 		"empty":            "",
 		"unknown":          "hvs." + strings.Repeat("x", 91),
@@ -32,7 +36,7 @@ func TestLookupRefusesWithOneText(t *testing.T) {
 		"batch, nothing":   "hvb.",
 		"batch, not b64":   "hvb.!!!",
 		"batch, cut":       batch[:len(batch)-2],
-		"batch, changed":   batch[:40] + "A" + batch[41:43] + "A" + batch[44:],
+		"batch, changed":   batch[:40] + other + batch[41:],
 		"batch, padded":    batch + "=",
 		"batch, newline":   batch + "\n",
 	} {

@@ -70,7 +70,7 @@ func TestOneError(t *testing.T) {
 	}
 	short, _ := rsa.EncryptOAEP(crypto.SHA256.New(), rand.Reader, &k.PublicKey, make([]byte, 16), nil)
 	texts := map[string]bool{}
-	for _, bad := range [][]byte{nil, blob[:256], blob[1:], append([]byte{1}, blob[1:]...), append(short, blob[256:]...), append(bytes.Clone(blob), 0)} {
+	for _, bad := range [][]byte{nil, blob[:256], blob[1:], append([]byte{blob[0] ^ 1}, blob[1:]...), append(short, blob[256:]...), append(bytes.Clone(blob), 0)} {
 		_, err := Unwrap(k, bad, crypto.SHA256)
 		if err == nil {
 			t.Fatal("unwrapped what is not right")
