@@ -49,7 +49,7 @@ func (e *Engine) login(ctx context.Context, tx engine.Tx, req *engine.Request) (
 		return nil, err
 	}
 	locked := f.locked(req.Time, e.cfg.Lockout())
-	if !compare(u, password) || locked {
+	if !e.compare(u, password) || locked {
 		return nil, e.refuse(ctx, u, locked)
 	}
 	params, err := u.Engine()
@@ -78,8 +78,8 @@ func (e *Engine) slot(ctx context.Context) (release func(), err error) {
 }
 
 // compare does the same work whether or not the user is there.
-func compare(u *user, password string) bool {
-	hash := nobody
+func (e *Engine) compare(u *user, password string) bool {
+	hash := e.nobody
 	if u != nil {
 		hash = u.Hash
 	}

@@ -19,11 +19,13 @@ type Engine struct {
 	// slots bounds how many passwords are compared at once: anybody can ask for
 	// it, and each costs some 50 ms of a processor.
 	slots chan struct{}
+	// nobody is compared with the passwords of users who do not exist.
+	nobody []byte
 }
 
 // New is the method's engine.Factory.
 func New(cfg engine.Config) (engine.Engine, error) {
-	e := &Engine{cfg: cfg, slots: make(chan struct{}, runtime.GOMAXPROCS(0))}
+	e := &Engine{cfg: cfg, slots: make(chan struct{}, runtime.GOMAXPROCS(0)), nobody: nobody}
 	e.users = auth.Records[user, *user]{
 		Folder: "user/", Noun: "user", Param: "username",
 		New:     func(name string) user { return user{Name: name} },
