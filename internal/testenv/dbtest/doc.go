@@ -1,6 +1,6 @@
 // Package dbtest runs real databases for tests: PostgreSQL, MariaDB and Redis as
 // Debian packages them (postgresql, mariadb-server, redis-server), each at most
-// once per test binary, in a folder of its own, on a free port of the loopback.
+// once per test binary, in a folder of its own, on an address of the loopback that is their own.
 //
 // As root a missing one is installed; otherwise the test is skipped and says
 // what is missing. The kernel kills them when the test binary ends, however it

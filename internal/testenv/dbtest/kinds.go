@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/strongkeep/strongkeep/internal/testenv/port"
 )
 
 // The password of the users who may do everything. It needs escaping in a URL.
@@ -64,7 +66,7 @@ func DurablePostgreSQL() (*Server, error) {
 func Close() { all.close() }
 
 // hosts is the loopback, and host unless it is empty.
-func hosts(host string) string { return strings.TrimSuffix("127.0.0.1,"+host, ",") }
+func hosts(host string) string { return strings.TrimSuffix(port.Host()+","+host, ",") }
 
 func postgres(host string, flags ...string) func(dir string) (*Server, error) {
 	return func(dir string) (*Server, error) {
@@ -88,11 +90,11 @@ func postgres(host string, flags ...string) func(dir string) (*Server, error) {
 		if err := letIn(filepath.Join(data, "pg_hba.conf"), host); err != nil {
 			return nil, err
 		}
-		port, err := s.place(host)
+		at, err := s.place(host)
 		if err != nil {
 			return nil, err
 		}
-		s.args = []string{"-D", data, "-p", port, "-k", "", "-c", "listen_addresses=" + hosts(host),
+		s.args = []string{"-D", data, "-p", at, "-k", "", "-c", "listen_addresses=" + hosts(host),
 			"-c", "shared_buffers=16MB", "-c", "restart_after_crash=off"}
 		s.args = append(s.args, flags...)
 		s.ping = func(ctx context.Context) error {
@@ -152,12 +154,12 @@ func mariadb(host string) func(dir string) (*Server, error) {
 		if err := os.WriteFile(first, []byte(script), 0o644); err != nil {
 			return nil, err
 		}
-		port, err := s.place(host)
+		at, err := s.place(host)
 		if err != nil {
 			return nil, err
 		}
 		s.args = []string{"--no-defaults", "--datadir=" + data, "--socket=" + filepath.Join(dir, "sock"), "--pid-file=" + filepath.Join(dir, "pid"),
-			"--port=" + port, "--bind-address=" + hosts(host), "--init-file=" + first, "--skip-name-resolve",
+			"--port=" + at, "--bind-address=" + hosts(host), "--init-file=" + first, "--skip-name-resolve",
 			"--innodb-buffer-pool-size=16M", "--innodb-flush-log-at-trx-commit=0", "--general-log", "--general-log-file=" + filepath.Join(dir, "log")}
 		s.ping = dial(s)
 		return s, nil
@@ -183,11 +185,11 @@ func Redis(t testing.TB) *Server {
 		if err := os.Chmod(users, 0o666); err != nil {
 			return nil, err
 		}
-		port, err := s.place("")
+		at, err := s.place("")
 		if err != nil {
 			return nil, err
 		}
-		s.args = []string{"--port", port, "--bind", "127.0.0.1", "--dir", dir, "--save", "", "--aclfile", users}
+		s.args = []string{"--port", at, "--bind", port.Host(), "--dir", dir, "--save", "", "--aclfile", users}
 		s.ping = dial(s)
 		return s, nil
 	})

@@ -17,12 +17,13 @@ import (
 	"time"
 
 	"github.com/strongkeep/strongkeep/internal/testenv/freeze"
+	"github.com/strongkeep/strongkeep/internal/testenv/port"
 )
 
 // Server is one running database.
 type Server struct {
 	Kind     string // "postgres", "mariadb" or "redis"
-	Address  string // 127.0.0.1:port, the same after a restart
+	Address  string // of loopback, the same after a restart
 	Outside  string // the same port on the host given to Open; empty without
 	User     string // may do everything
 	Password string // of User, when the server was made
@@ -360,23 +361,18 @@ func run(dir string, as *syscall.Credential, path string, args ...string) error 
 
 // place gives the server addresses, and returns their port.
 func (s *Server) place(host string) (string, error) {
-	port, err := freePort()
+	hosts := []string{port.Host()}
+	if host != "" {
+		hosts = append(hosts, host)
+	}
+	p, err := port.Free(hosts...)
 	if err != nil {
 		return "", err
 	}
-	text := strconv.Itoa(port)
-	s.Address = net.JoinHostPort("127.0.0.1", text)
+	text := strconv.Itoa(p)
+	s.Address = net.JoinHostPort(port.Host(), text)
 	if host != "" {
 		s.Outside = net.JoinHostPort(host, text)
 	}
 	return text, nil
-}
-
-func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
 }

@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -26,6 +25,7 @@ import (
 	"google.golang.org/grpc/codes"
 
 	"github.com/strongkeep/strongkeep/internal/testenv/freeze"
+	"github.com/strongkeep/strongkeep/internal/testenv/port"
 	"github.com/strongkeep/strongkeep/internal/vault/store/etcd"
 	"github.com/strongkeep/strongkeep/test/cluster/build"
 	"github.com/strongkeep/strongkeep/test/cluster/pki"
@@ -110,11 +110,11 @@ func start(o Options) (*Server, error) {
 
 // prepare chooses ports and makes the flags.
 func (s *Server) prepare(o Options) error {
-	client, err := freePort()
+	client, err := address()
 	if err != nil {
 		return err
 	}
-	peer, err := freePort()
+	peer, err := address()
 	if err != nil {
 		return err
 	}
@@ -135,22 +135,9 @@ func (s *Server) prepare(o Options) error {
 	return nil
 }
 
-// host is an address of loopback that no other process chooses, so that nobody
-// takes a port between its choice and its use.
-func host() string {
-	if runtime.GOOS != "linux" {
-		return "127.0.0.1" // others have no more
-	}
-	pid := os.Getpid()
-	return net.IPv4(127, byte(64+pid>>16), byte(pid>>8), byte(pid)).String()
-}
-
-func freePort() (string, error) {
-	l, err := net.Listen("tcp", net.JoinHostPort(host(), "0"))
-	if err != nil {
-		return "", err
-	}
-	return l.Addr().String(), l.Close()
+func address() (string, error) {
+	p, err := port.Free(port.Host())
+	return net.JoinHostPort(port.Host(), strconv.Itoa(p)), err
 }
 
 // secure makes certificates.
@@ -159,7 +146,7 @@ func (s *Server) secure() error {
 	if err != nil {
 		return err
 	}
-	serving, err := ca.Issue(pki.Request{Name: "server", CommonName: "etcd", Hosts: []string{host()}})
+	serving, err := ca.Issue(pki.Request{Name: "server", CommonName: "etcd", Hosts: []string{port.Host()}})
 	if err != nil {
 		return err
 	}

@@ -109,9 +109,14 @@ func TestKill(t *testing.T) {
 func TestHangingEtcd(t *testing.T) {
 	server := etcdtest.Start(t, etcdtest.Options{})
 	cfg := server.Config()
+	put(t, open(t, cfg), "f/a", "1")
 	cfg.Timeout = 300 * time.Millisecond
-	s := open(t, cfg)
-	put(t, s, "f/a", "1")
+	var s *etcd.Store
+	eventually(t, "opening in so little time", func() bool {
+		var err error
+		s, err = etcd.Open(t.Context(), cfg)
+		return err == nil
+	})
 	server.Freeze(t)
 	_, err := s.Get(t.Context(), "f/a")
 	wantKind(t, err, errs.Unavailable, "reading an entry")
@@ -122,17 +127,26 @@ func TestHangingEtcd(t *testing.T) {
 	_, err = s.Apply(t.Context(), store.Put("f/a", []byte("2")))
 	wantKind(t, err, errs.Unavailable, "committing", "did not answer in time")
 	server.Thaw(t)
-	eventually(t, "reading again", func() bool { _, err := s.Get(t.Context(), "f/a"); return err == nil })
-	if v := get(t, s, "f/a"); v != "1" && v != "2" {
-		t.Errorf("f/a is %q", v)
-	}
+	eventually(t, "reading again", func() bool {
+		e, err := s.Get(t.Context(), "f/a")
+		if v := string(e.Value); err == nil && v != "1" && v != "2" {
+			t.Errorf("f/a is %q", v)
+		}
+		return err == nil
+	})
 	server.Freeze(t)
-	begun := time.Now()
 	go func() {
 		_, _ = s.Get(t.Context(), "f/a")
 	}()
-	if err := s.Close(); err != nil || time.Since(begun) > 10*time.Second {
-		t.Errorf("closing while etcd hangs: %v, after %v", err, time.Since(begun))
+	closed := make(chan error, 1)
+	go func() { closed <- s.Close() }()
+	select {
+	case err := <-closed:
+		if err != nil {
+			t.Errorf("closing while etcd hangs: %v", err)
+		}
+	case <-time.After(time.Minute):
+		t.Error("closing waits for an etcd that hangs")
 	}
 	server.Thaw(t)
 }
@@ -140,10 +154,10 @@ func TestHangingEtcd(t *testing.T) {
 // Two processes, each with a cache, on one prefix: what one writes the other
 // sees; and one that is cut off answers nothing rather than what was revoked.
 func TestTwoCachesOverOneEtcd(t *testing.T) {
-	const silence = 3 * time.Second
+	const silence = 5 * time.Second
 	server := etcdtest.Shared(t)
 	cfg := server.Config()
-	cfg.Timeout = time.Second
+	cfg.Timeout = 3 * time.Second
 	link := newProxy(t, server.Endpoint)
 	far := cfg
 	far.Endpoints = []string{link.endpoint}
@@ -186,9 +200,10 @@ func TestTwoCachesOverOneEtcd(t *testing.T) {
 	put(t, here, "token", "revoked")
 	cut := time.Now()
 	eventually(t, "the process that was cut off stops answering", func() bool {
+		asked := time.Since(cut)
 		e, err := there.Get(t.Context(), "token")
-		if err == nil && string(e.Value) == "valid still" && time.Since(cut) > silence+etcd.PulseMost {
-			t.Fatalf("a revoked token is served %v later", time.Since(cut))
+		if err == nil && string(e.Value) == "valid still" && asked > silence+etcd.PulseMost {
+			t.Fatalf("a revoked token is served %v later", asked)
 		}
 		return errs.Is(err, errs.Unavailable)
 	})
@@ -222,7 +237,7 @@ func TestSignsOfLife(t *testing.T) {
 				if e.Revision >= least {
 					return
 				}
-			case <-time.After(10 * time.Second):
+			case <-time.After(time.Minute):
 				t.Fatal("no sign of life")
 			}
 		}

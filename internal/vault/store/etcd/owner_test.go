@@ -17,10 +17,12 @@ import (
 // who is in its way.
 func TestOneOwnerAtATime(t *testing.T) {
 	cfg := etcdtest.Shared(t).Config()
-	cfg.Exclusive, cfg.LeaseTTL, cfg.Timeout = true, time.Second, time.Second
+	cfg.Exclusive = true
 	first := open(t, cfg)
 	put(t, first, "f/a", "x")
-	refused(t, cfg, errs.Unavailable, cfg.Prefix, fmt.Sprintf("process %d on", os.Getpid()))
+	hasty := cfg
+	hasty.LeaseTTL, hasty.Timeout = time.Second, 3*time.Second
+	refused(t, hasty, errs.Unavailable, cfg.Prefix, fmt.Sprintf("process %d on", os.Getpid()))
 	put(t, first, "f/a", "y")
 	if err := first.Close(); err != nil {
 		t.Fatal(err)
