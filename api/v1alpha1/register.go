@@ -19,6 +19,7 @@ func AddToScheme(s *runtime.Scheme) error {
 	s.AddKnownTypes(GroupVersion(),
 		&Rotation{}, &RotationList{},
 		&RotationPolicy{}, &RotationPolicyList{},
+		&Drill{}, &DrillList{},
 	)
 	metav1.AddToGroupVersion(s, GroupVersion())
 	return nil

@@ -68,6 +68,9 @@ type Config struct {
 	// still before; 2 seconds.
 	NoReload     bool
 	ReloadSettle time.Duration
+	// Drills lets Drills break what is read for single workloads, in namespaces whose
+	// label allows it.
+	Drills bool
 
 	// LeaderElection makes one of several operators work.
 	LeaderElection bool

@@ -162,10 +162,14 @@ type parts struct {
 }
 
 func (p parts) setup(ctx context.Context) error {
+	faults, err := p.faults(ctx)
+	if err != nil {
+		return err
+	}
 	es := externalsecret.New(externalsecret.Config{
 		Client: p.mgr.GetClient(), Live: p.mgr.GetAPIReader(), Stores: p.pool, Wishes: p.hub, Key: p.key,
 		Clock: clock.RealClock{}, Log: p.cfg.Log, Event: p.events.event, Metric: p.metrics,
-		Limits: p.cfg.TemplateLimits, Class: p.cfg.Class,
+		Limits: p.cfg.TemplateLimits, Class: p.cfg.Class, Faults: faults,
 	})
 	if err := p.prepareCaches(ctx); err != nil {
 		return err
@@ -192,6 +196,11 @@ func (p parts) setup(ctx context.Context) error {
 	}
 	if err := p.setupRotation(ctx, roll); err != nil {
 		return err
+	}
+	if faults != nil {
+		if err := p.setupDrills(); err != nil {
+			return err
+		}
 	}
 	for _, kind := range kinds {
 		r := secretstore.New(secretstore.Config{

@@ -15,6 +15,7 @@ import (
 
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
 	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/kube/drill/fault"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/gather"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/subscribe"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/target"
@@ -44,7 +45,7 @@ type Metrics interface {
 	Forget(namespace, name string)
 }
 
-// Config is what a Reconciler needs. All fields are required but Class.
+// Config is what a Reconciler needs. All fields are required but Class and Faults.
 type Config struct {
 	Client client.Client // reads come from caches: ExternalSecrets, stores, metadata of Secrets, ConfigMaps and Namespaces
 	Live   client.Reader // reads come from the API server
@@ -58,6 +59,8 @@ type Config struct {
 	Limits template.Limits
 	// Class is whose stores are answered for, beside those of no class.
 	Class string
+	// Faults says what is broken on purpose; nil: nothing ever is.
+	Faults *fault.Book
 }
 
 // Reconciler reconciles ExternalSecrets.
@@ -105,9 +108,30 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		}
 	}
 	if p.action == actNothing {
-		return ctrl.Result{RequeueAfter: p.next}, nil
+		return ctrl.Result{RequeueAfter: o.fault.Soonest(p.next, o.now)}, nil
 	}
-	return r.refresh(ctx, o, p.why)
+	if wait := r.Faults.Hold(req.NamespacedName, o.fault); wait > 0 {
+		return ctrl.Result{RequeueAfter: o.fault.Soonest(wait, o.now)}, nil
+	}
+	result, err := r.refresh(ctx, o, p.why)
+	if err != nil {
+		return result, err
+	}
+	return r.heed(ctx, o, result)
+}
+
+// heed makes sure that what a drill has broken is seen to at its end, whoever
+// else looks: also of one that ended or began while es was refreshed.
+func (r *Reconciler) heed(ctx context.Context, o observed, result ctrl.Result) (ctrl.Result, error) {
+	now, err := r.Faults.On(ctx, o.es)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	if !now.Same(o.fault) {
+		return ctrl.Result{RequeueAfter: time.Millisecond}, nil
+	}
+	result.RequeueAfter = o.fault.Soonest(result.RequeueAfter, r.Clock.Now())
+	return result, nil
 }
 
 // Reads are shared, so a value may have been read just before it was asked for:
@@ -217,6 +241,7 @@ func (r *Reconciler) finish(ctx context.Context, es *v1.ExternalSecret) error {
 func (r *Reconciler) forget(key types.NamespacedName) {
 	r.memories.forget(key)
 	r.Wishes.Forget(key)
+	r.Faults.Forget(key)
 	r.Metric.Forget(key.Namespace, key.Name)
 }
 

@@ -12,6 +12,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
+	"github.com/strongkeep/strongkeep/api/v1alpha1"
+	"github.com/strongkeep/strongkeep/internal/kube/drill/fault"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/target"
 )
 
@@ -21,7 +23,8 @@ type observed struct {
 	es      *v1.ExternalSecret
 	live    *metav1.PartialObjectMetadata // the target's metadata; nil: there is none
 	memory  memory
-	sources string // MAC of the versions of stores and template objects; "" when one is missing
+	fault   fault.Fault // what a drill breaks
+	sources string      // MAC of the versions of stores and template objects; "" when one is missing
 }
 
 // memory is what is remembered of an ExternalSecret between reconciles. It is
@@ -30,6 +33,7 @@ type memory struct {
 	verified target.Version // the target as it was when last known to be right
 	mark     string         // target.Mark of our last write; "" when that is not known
 	versions string         // what our last write says it was made of
+	drill    string         // the drill for which our last write was of wrong values; "" for right ones
 	due      string         // why it must be refreshed; "" when it need not
 	asked    time.Time      // when the refresh that is due was first asked for; zero: when it begins
 	failures int            // in a row
@@ -80,6 +84,8 @@ func mustRefresh(o observed) string {
 		return "not ready"
 	case gone && !deletedOnPurpose(es):
 		return "the Secret is gone"
+	case !gone && drillChanged(o):
+		return "a drill began or ended"
 	case es.Spec.RefreshPolicy == v1.RefreshCreatedOnce:
 		return ""
 	case status.SyncedResourceVersion != syncedVersion(es):
@@ -90,6 +96,13 @@ func mustRefresh(o observed) string {
 		return "a store or template object changed"
 	}
 	return duePeriodic(o)
+}
+
+// drillChanged reports whether the target holds wrong values, of a drill, that it
+// is not to hold, or right ones in their place. The Secret itself says so: what is
+// left of a drill that nobody knows of any more is put right too.
+func drillChanged(o observed) bool {
+	return keepsTarget(o.es) && !isMerge(o.es) && o.live.Annotations[v1alpha1.AnnotationDrill] != o.fault.Mark()
 }
 
 // sourcesChanged reports whether the target was made from other versions of

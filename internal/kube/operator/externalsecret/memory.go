@@ -8,6 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/strongkeep/strongkeep/api/v1alpha1"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/target"
 )
 
@@ -64,7 +65,7 @@ func (m *memories) setDue(key types.NamespacedName, why string) {
 func (m *memories) wrote(key types.NamespacedName, secret *target.Secret, v target.Version, mark target.Mark, now time.Time) {
 	m.change(key, func(e *entry) {
 		e.verified, e.mark, e.secret, e.written, e.gone = v, mark.String(), secret.Name, now, false
-		e.versions = secret.Annotations[secret.VersionsKey()]
+		e.versions, e.drill = secret.Annotations[secret.VersionsKey()], secret.Annotations[v1alpha1.AnnotationDrill]
 	})
 }
 

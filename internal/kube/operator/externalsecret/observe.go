@@ -10,6 +10,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
+	"github.com/strongkeep/strongkeep/api/v1alpha1"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/gather"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/stores"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/target"
@@ -25,6 +26,9 @@ func (r *Reconciler) observe(ctx context.Context, es *v1.ExternalSecret) (observ
 		return o, false, err
 	}
 	o.live = live
+	if o.fault, err = r.Faults.On(ctx, es); err != nil {
+		return o, false, err
+	}
 	o.memory = r.memories.get(key)
 	if r.memories.behind(key, target.Name(es), live, o.now) {
 		o.live = r.asWritten(es, live, o.memory)
@@ -55,6 +59,9 @@ func (r *Reconciler) asWritten(es *v1.ExternalSecret, live *metav1.PartialObject
 	live.Annotations[versionsKey(es)] = m.versions
 	if !isMerge(es) {
 		live.Annotations[target.AnnotationMark] = m.mark
+		if m.drill != "" {
+			live.Annotations[v1alpha1.AnnotationDrill] = m.drill
+		}
 		live.Labels[target.LabelCreatedBy] = target.CreatedBy(es.Namespace, es.Name)
 	}
 	return live

@@ -33,6 +33,9 @@ type outcome struct {
 // sync reads the store, renders, and writes the target when it is not right.
 func (r *Reconciler) sync(ctx context.Context, o observed) outcome {
 	es := o.es
+	if err := o.fault.Away(); err != nil {
+		return outcome{err: err}
+	}
 	got, err := gather.Values(ctx, es, func(ctx context.Context, ref v1.SecretStoreRef, req provider.Request) (provider.Value, error) {
 		store, err := r.store(ctx, es.Namespace, ref)
 		if err != nil {
@@ -47,8 +50,12 @@ func (r *Reconciler) sync(ctx context.Context, o observed) outcome {
 	if err != nil {
 		return outcome{err: err}
 	}
+	o.fault.Spoil(&got)
 	out := r.act(ctx, o, got)
 	out.began = got.Began
+	if out.err == nil && o.fault.Mark() != "" {
+		out.message = o.fault.Message()
+	}
 	return out
 }
 
@@ -167,6 +174,9 @@ func (r *Reconciler) unchanged(o observed, mark target.Mark) bool {
 	if o.live == nil || o.memory.verified != (target.Version{UID: o.live.UID, ResourceVersion: o.live.ResourceVersion}) {
 		return false
 	}
+	if drillChanged(o) {
+		return false
+	}
 	have := target.ParseMark(o.live.Annotations[target.AnnotationMark])
 	if isMerge(o.es) {
 		have = target.ParseMark(o.memory.mark)
@@ -177,6 +187,7 @@ func (r *Reconciler) unchanged(o observed, mark target.Mark) bool {
 func (r *Reconciler) write(ctx context.Context, o observed, secret *target.Secret, mark target.Mark) outcome {
 	es := o.es
 	if !secret.Merge {
+		secret.SetDrill(o.fault.Mark())
 		mark.Content = r.Key.Content(secret)
 		secret.Annotations[target.AnnotationMark] = mark.String()
 	}

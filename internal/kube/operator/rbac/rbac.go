@@ -29,6 +29,8 @@ type Options struct {
 	LeaderElection bool
 	// Rotation lets it turn credentials, and so find and restart who consumes them.
 	Rotation bool
+	// Drills lets it run Drills, which break things on purpose.
+	Drills bool
 }
 
 // Rule is one rule and why the operator needs it.
@@ -176,6 +178,9 @@ func Roles(o Options) []Role {
 	}
 	if o.Reload {
 		each = joined(each, reloading())
+	}
+	if o.Drills {
+		each = joined(joined(each, Consumers()), drilling())
 	}
 	var cluster []Rule // in no namespace
 	if o.ClusterStores {

@@ -218,7 +218,7 @@ func (h *Hub) next() (Due, bool) {
 // does not block; what is asked for several times before it is done is done once.
 func (h *Hub) Refresh(object types.NamespacedName) {
 	h.mu.Lock()
-	h.pending[object] = "a rotation asks for it"
+	h.pending[object] = "it is asked for"
 	h.mu.Unlock()
 	h.awake()
 }

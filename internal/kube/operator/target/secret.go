@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
+	"github.com/strongkeep/strongkeep/api/v1alpha1"
 )
 
 // Labels and annotations, as the External Secrets Operator has them.
@@ -132,9 +133,17 @@ func (s *Secret) AddMetadata(labels, annotations map[string]string) {
 		}
 	}
 	for k, v := range annotations {
-		if _, ok := s.Annotations[k]; !ok && k != lastApplied && k != AnnotationMark && !ourVersions(k) {
+		if _, ok := s.Annotations[k]; !ok && k != lastApplied && k != AnnotationMark && k != v1alpha1.AnnotationDrill && !ourVersions(k) {
 			s.Annotations[k] = v
 		}
+	}
+}
+
+// SetDrill makes s say which drill has made its values wrong; "" for none.
+func (s *Secret) SetDrill(name string) {
+	delete(s.Annotations, v1alpha1.AnnotationDrill)
+	if name != "" {
+		s.Annotations[v1alpha1.AnnotationDrill] = name
 	}
 }
 
