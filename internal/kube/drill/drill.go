@@ -168,7 +168,7 @@ func (r *Reconciler) see(ctx context.Context, d *v1alpha1.Drill, mem *memory, ne
 }
 
 // surveyEvery is how often a drill's surroundings are looked at while it runs.
-const surveyEvery = 30 * time.Second
+const surveyEvery = 15 * time.Second
 
 // survey looks around when that is due, and remembers.
 func (r *Reconciler) survey(ctx context.Context, d *v1alpha1.Drill, mem *memory, now time.Time) error {
