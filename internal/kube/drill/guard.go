@@ -351,7 +351,7 @@ func (r *Reconciler) rotations(ctx context.Context) (out []v1alpha1.Rotation, er
 
 // shared refuses Secrets that others use, or may.
 func (r *Reconciler) shared(ctx context.Context, d *v1alpha1.Drill, s survey) (refusal, error) {
-	wanted := consumer.Wanted{Namespace: d.Namespace, Live: true, Scan: d.Status.Began == nil && d.Spec.Failure == v1alpha1.DrillCredentialRefused}
+	wanted := consumer.Wanted{Namespace: d.Namespace, Live: true} // copies by hand do not follow their Secret, and feel nothing
 	for _, one := range s.secrets {
 		wanted.Secrets = append(wanted.Secrets, types.NamespacedName{Namespace: d.Namespace, Name: one.Secret})
 	}
