@@ -65,6 +65,14 @@ func (k kube) ServiceAccountToken(ctx context.Context, ref provider.Ref, audienc
 	return redact.FromString(req.Status.Token), nil
 }
 
+func (k kube) ServiceAccountAnnotations(ctx context.Context, ref provider.Ref) (map[string]string, error) {
+	var account corev1.ServiceAccount
+	if err := k.live.Get(ctx, types.NamespacedName{Namespace: ref.Namespace(), Name: ref.Name()}, &account); err != nil {
+		return nil, unreadable("ServiceAccount", ref, err)
+	}
+	return account.Annotations, nil
+}
+
 // unreadable says what to do about an object that a store refers to. It is
 // never NotExist, which is for secrets of the external store.
 func unreadable(kind string, ref provider.Ref, err error) error {

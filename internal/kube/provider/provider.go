@@ -128,4 +128,7 @@ type Cluster interface {
 	// ServiceAccountToken asks for a short-lived token of a ServiceAccount.
 	// No audiences mean the API server's own.
 	ServiceAccountToken(ctx context.Context, ref Ref, audiences []string) (redact.Secret, error)
+	// ServiceAccountAnnotations returns the annotations of a ServiceAccount, where
+	// clouds have the name of the identity that it stands for.
+	ServiceAccountAnnotations(ctx context.Context, ref Ref) (map[string]string, error)
 }

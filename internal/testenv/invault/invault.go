@@ -65,3 +65,6 @@ func (cluster) ConfigMapKey(context.Context, provider.Ref, string) (string, erro
 func (cluster) ServiceAccountToken(context.Context, provider.Ref, []string) (redact.Secret, error) {
 	return redact.Secret{}, nil
 }
+func (cluster) ServiceAccountAnnotations(context.Context, provider.Ref) (map[string]string, error) {
+	return nil, nil
+}

@@ -86,6 +86,9 @@ func (k kube) ConfigMapKey(context.Context, provider.Ref, string) (string, error
 func (k kube) ServiceAccountToken(context.Context, provider.Ref, []string) (redact.Secret, error) {
 	return redact.Secret{}, k.err
 }
+func (k kube) ServiceAccountAnnotations(context.Context, provider.Ref) (map[string]string, error) {
+	return nil, k.err
+}
 
 func object(t *testing.T, generation int64) *v1.SecretStore {
 	t.Helper()

@@ -42,6 +42,10 @@ func (c cluster) ServiceAccountToken(_ context.Context, ref provider.Ref, audien
 	return redact.FromString("jwt:" + ref.String() + ":" + strings.Join(audiences, ",")), nil
 }
 
+func (cluster) ServiceAccountAnnotations(context.Context, provider.Ref) (map[string]string, error) {
+	return nil, nil
+}
+
 func tokenAuth() *Auth {
 	return &Auth{TokenSecretRef: &v1.SecretKeySelector{Name: "vault", Key: "token"}}
 }

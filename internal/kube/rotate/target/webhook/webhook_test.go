@@ -36,6 +36,9 @@ func (signer) ConfigMapKey(context.Context, provider.Ref, string) (string, error
 func (signer) ServiceAccountToken(context.Context, provider.Ref, []string) (redact.Secret, error) {
 	return redact.Secret{}, nil
 }
+func (signer) ServiceAccountAnnotations(context.Context, provider.Ref) (map[string]string, error) {
+	return nil, nil
+}
 
 const signing = signer("canary-signing-key-of-32-bytes-or-more")
 
