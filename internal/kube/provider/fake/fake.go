@@ -4,7 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/provider"
@@ -50,6 +53,8 @@ func (Provider) Open(_ context.Context, cfg provider.Config) (provider.Store, er
 	}
 	return st, nil
 }
+
+var _ provider.Finder = (*store)(nil)
 
 // store is immutable once open. Entries are of one store object, so two stores
 // of the same name in different namespaces never see each other's.
@@ -113,6 +118,32 @@ func (s *store) Read(_ context.Context, req provider.Request) (provider.Value, e
 		return provider.Value{}, errs.Newf(errs.NotExist, "secret %q does not exist in the store", req.Key)
 	}
 	return best, nil
+}
+
+// Find searches the keys that begin with q.Path. Entries have no tags.
+func (s *store) Find(ctx context.Context, q provider.Query) ([]provider.Found, error) {
+	match, err := q.Matcher()
+	if err != nil {
+		return nil, err
+	}
+	if q.Tags != "" {
+		return nil, errs.New(errs.Unsupported, "find.tags: provider fake has no tags: search by name")
+	}
+	keys := map[string]bool{}
+	for have := range s.values {
+		if strings.HasPrefix(have.Key, q.Path) && match(have.Key) {
+			keys[have.Key] = true
+		}
+	}
+	found := make([]provider.Found, 0, len(keys))
+	for _, key := range slices.Sorted(maps.Keys(keys)) {
+		v, err := s.Read(ctx, provider.Request{Key: key})
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, provider.Found{Key: key, Value: &v})
+	}
+	return found, nil
 }
 
 func later(a, b string) bool {

@@ -18,6 +18,20 @@ func TestConformance(t *testing.T) {
 	providertest.Run(t, providertest.Harness{Provider: Provider{}, Settings: s})
 }
 
+// The store has no pages, no tags, and no backend that could fail.
+func TestFinder(t *testing.T) {
+	var s Settings
+	for _, p := range providertest.Planted() {
+		s.Data = append(s.Data, Entry{Key: p.Key, Value: p.Value})
+	}
+	for _, p := range providertest.Searched() {
+		s.Data = append(s.Data, Entry{Key: p.Key, Value: `{"n":"older"}`, Version: "9"}, Entry{Key: p.Key, Value: p.Value, Version: "10"})
+	}
+	providertest.RunFinder(t, providertest.Harness{Provider: Provider{}, Settings: s}, providertest.Search{
+		NoTags: true, Path: func(folder string) string { return folder + "/" },
+	})
+}
+
 func open(t *testing.T, settings string) (provider.Store, error) {
 	t.Helper()
 	return Provider{}.Open(t.Context(), provider.Config{Settings: json.RawMessage(settings)})

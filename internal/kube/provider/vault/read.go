@@ -28,20 +28,27 @@ func (s *store) Read(ctx context.Context, req provider.Request) (provider.Value,
 	if err != nil {
 		return provider.Value{}, err
 	}
+	body, err := s.fetch(ctx, path, query)
+	if err != nil {
+		return provider.Value{}, s.explain(err, req, path)
+	}
+	return s.value(body, req, path)
+}
+
+// fetch makes one GET with a good login, and once more with a new one when the
+// server no longer knows that.
+func (s *store) fetch(ctx context.Context, path string, query url.Values) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	l, err := s.current(ctx)
 	if err != nil {
-		return provider.Value{}, err
+		return nil, err
 	}
 	body, err := s.get(ctx, path, query)
 	if errs.Is(err, errs.Denied) && s.afterDenied(ctx, l) {
 		body, err = s.get(ctx, path, query)
 	}
-	if err != nil {
-		return provider.Value{}, s.explain(err, req, path)
-	}
-	return s.value(body, req, path)
+	return body, err
 }
 
 // target returns the path and query of a request.
@@ -137,6 +144,9 @@ func (s *store) value(body []byte, req provider.Request, path string) (provider.
 		return bad()
 	}
 	if s.settings.Version == "v1" {
+		if !isObject(outer.Data) {
+			return bad()
+		}
 		return provider.Value{Data: canonical(outer.Data), Version: versionOf(path, outer.Data)}, nil
 	}
 	var inner kv2Body
@@ -144,6 +154,9 @@ func (s *store) value(body []byte, req provider.Request, path string) (provider.
 		return bad()
 	}
 	if req.Metadata {
+		if inner.CurrentVersion == "" {
+			return bad()
+		}
 		if len(inner.CustomMetadata) == 0 || string(inner.CustomMetadata) == "null" {
 			inner.CustomMetadata = json.RawMessage("{}")
 		}
@@ -155,8 +168,13 @@ func (s *store) value(body []byte, req provider.Request, path string) (provider.
 	if string(inner.Data) == "null" {
 		return provider.Value{}, s.explain(errs.New(errs.NotExist, ""), req, path)
 	}
+	if !isObject(inner.Data) {
+		return bad()
+	}
 	return provider.Value{Data: canonical(inner.Data), Version: inner.Metadata.Version.String()}, nil
 }
+
+func isObject(raw json.RawMessage) bool { return len(raw) > 0 && raw[0] == '{' }
 
 // versionOf returns the version that the database engine gives with what it
 // publishes at alternating-creds/NAME, a number. Anywhere else "version" may be

@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -20,14 +21,17 @@ import (
 )
 
 // Provider opens stores on Vault.
-type Provider struct{}
+type Provider struct {
+	page int // names of one LIST; 0 means pageSize
+}
 
 // callTimeout bounds one call, retries included.
 const callTimeout = 30 * time.Second
 
-// store implements provider.Store and provider.Notifier.
+// store implements provider.Store and what the package's files say beside it.
 type store struct {
 	settings Settings
+	page     int // names of one LIST, where the server has pages
 	name     string
 	scope    provider.Scope
 	cluster  provider.Cluster
@@ -49,7 +53,7 @@ type store struct {
 }
 
 // Open reads the settings and certificates. It does not log in.
-func (Provider) Open(ctx context.Context, cfg provider.Config) (provider.Store, error) {
+func (p Provider) Open(ctx context.Context, cfg provider.Config) (provider.Store, error) {
 	var settings Settings
 	if err := provider.DecodeSettings(Name, cfg.Settings, &settings); err != nil {
 		return nil, err
@@ -58,7 +62,7 @@ func (Provider) Open(ctx context.Context, cfg provider.Config) (provider.Store, 
 		return nil, errs.Newf(errs.KindOf(err), "spec.provider.vault: %w", err)
 	}
 	s := &store{
-		settings: settings, name: cfg.Scope.Store().String(),
+		settings: settings, page: cmp.Or(p.page, pageSize), name: cfg.Scope.Store().String(),
 		scope: cfg.Scope, cluster: cfg.Cluster, clock: cfg.Clock, log: cfg.Log,
 	}
 	tlsConfig, err := s.tlsConfig(ctx)

@@ -121,6 +121,31 @@ func TestConformance(t *testing.T) {
 	})
 }
 
+// The suite of faults, with a login of our own.
+func TestFaults(t *testing.T) {
+	server := vaulttest.New().Start(t)
+	for _, p := range providertest.Planted() {
+		server.Put(p.Key, p.Value)
+	}
+	fail := func(status int) func() func() {
+		return func() func() {
+			server.Fail(status)
+			return func() { server.Fail(0) }
+		}
+	}
+	providertest.RunFaults(t, providertest.Harness{
+		Provider: Provider{}, Cluster: cluster{},
+		Settings: Settings{Server: server.URL, Path: "secret", Auth: kubernetesAuth()},
+	}, providertest.Faults{
+		Garbage: server.Garble, Throttle: fail(429), Outage: fail(500), Expire: server.RevokeTokens,
+		Refuse: fail(403),
+		Bodies: []string{
+			`{"data":null}`, `{"data":{}}`, `{"data":[]}`, `{"data":"text"}`, `{"data":{"data":"text","keys":"text"}}`,
+			`{"data":{"data":[],"metadata":{"version":1},"keys":null}}`, `{"errors":[]}`,
+		},
+	})
+}
+
 // facts/external-secrets.md §2.2, and the manifest of seed 002, whose key holds
 // the mount and "data/".
 func TestPaths(t *testing.T) {

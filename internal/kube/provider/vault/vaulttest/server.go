@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -27,6 +28,7 @@ type Server struct {
 	RoleID    string // of the approle login
 	SecretID  string
 	NoEvents  bool // answer 404 to a subscription
+	NoPages   bool // a LIST has all names, whatever limit it is given
 	Check     func(*http.Request)
 	// Answer, when set, answers what has a token and is not one of the endpoints
 	// above: ok false leaves it to the secrets. data nil is 204 with status 200.
@@ -41,6 +43,7 @@ type Server struct {
 	meta     map[string]map[string]string
 	denied   map[string]bool
 	status   int // answer to everything but logins, when not 0
+	garbage  *string
 	counts   map[string]int
 	watchers map[*websocket.Conn]context.CancelFunc
 }
@@ -118,6 +121,13 @@ func (s *Server) Delete(path string) {
 	s.publish(path, "data-delete")
 }
 
+// Forget removes secret/path with all its versions, quietly.
+func (s *Server) Forget(path string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.secrets, path)
+}
+
 // Deny answers 403 for a request path such as "secret/data/x" from now on.
 func (s *Server) Deny(path string) {
 	s.mu.Lock()
@@ -137,6 +147,18 @@ func (s *Server) Fail(status int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.status = status
+}
+
+// Garble answers body, with status 200, to everything that reads or lists
+// secrets, until heal is called.
+func (s *Server) Garble(body string) (heal func()) {
+	set := func(to *string) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.garbage = to
+	}
+	set(&body)
+	return func() { set(nil) }
 }
 
 // RevokeTokens forgets every token that a login made.
@@ -207,6 +229,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	status := s.status
 	known := s.tokens[r.Header.Get("X-Vault-Token")]
 	denied := s.denied[path]
+	garbage := s.garbage
 	s.mu.Unlock()
 	if s.Check != nil {
 		s.Check(r)
@@ -224,7 +247,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.token(w, r, strings.TrimPrefix(path, "auth/token/"))
 	case strings.HasPrefix(path, "sys/events/subscribe/"):
 		s.subscribe(w, r)
+	case garbage != nil:
+		_, _ = io.WriteString(w, *garbage)
 	case s.Answer != nil && s.answered(w, r, path):
+	case r.URL.Query().Get("list") == "true":
+		s.list(w, r, path)
 	default:
 		s.read(w, r, path)
 	}
@@ -343,6 +370,44 @@ func (s *Server) read(w http.ResponseWriter, r *http.Request, path string) {
 		return
 	}
 	answer(w, "data", map[string]any{"data": have[n-1].data, "metadata": metadata})
+}
+
+// list answers a LIST as Vault does, with the fields after and limit that OpenBao
+// and Strongkeep have. What is deleted is still listed; nothing is a 404.
+func (s *Server) list(w http.ResponseWriter, r *http.Request, path string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	names := map[string]bool{}
+	add := func(mount, key string) {
+		if rest, ok := strings.CutPrefix(mount+"/"+key, strings.TrimSuffix(path, "/")+"/"); ok {
+			first, _, isFolder := strings.Cut(rest, "/")
+			if isFolder {
+				first += "/"
+			}
+			names[first] = true
+		}
+	}
+	for key := range s.secrets {
+		add("secret/metadata", key)
+	}
+	for key := range s.v1 {
+		add("kv1", key)
+	}
+	sorted := slices.Sorted(maps.Keys(names))
+	if limit, _ := strconv.Atoi(r.URL.Query().Get("limit")); !s.NoPages && limit > 0 {
+		from, found := slices.BinarySearch(sorted, r.URL.Query().Get("after"))
+		if found {
+			from++
+		}
+		sorted = sorted[from:]
+		sorted = sorted[:min(limit, len(sorted))]
+	}
+	if len(sorted) == 0 {
+		w.WriteHeader(404)
+		_, _ = w.Write([]byte(`{"errors":[]}`))
+		return
+	}
+	answer(w, "data", map[string]any{"keys": sorted})
 }
 
 func (s *Server) subscribe(w http.ResponseWriter, r *http.Request) {
