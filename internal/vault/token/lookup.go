@@ -81,7 +81,9 @@ func (m *Manager) checked(ctx context.Context, r Reader, e *Entry) (*Entry, erro
 		switch {
 		case err != nil:
 			return nil, err
-		case above == nil || above.Accessor != at.parentAccessor:
+		case above == nil || above.Accessor != at.parentAccessor, above.severed && at.Type == Batch:
+			// Nothing stored can make an orphan of a batch token: it ends with
+			// what it names as its parent, whether swept up yet or not.
 			return nil, unauthenticated()
 		case above.severed && at == e:
 			orphan := *e

@@ -14,10 +14,10 @@ import (
 func TestTreeRevocation(t *testing.T) {
 	for name, c := range map[string]struct {
 		mode       RevokeMode
-		validAfter [3]bool // of middle, leaf, batch leaf
+		validAfter [4]bool // of middle, leaf, batch leaf, batch middle
 	}{
-		"tree":   {Tree, [3]bool{false, false, false}},
-		"orphan": {OrphanKids, [3]bool{true, true, true}},
+		"tree":   {Tree, [4]bool{}},
+		"orphan": {OrphanKids, [4]bool{true, true, true, false}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
@@ -25,13 +25,17 @@ func TestTreeRevocation(t *testing.T) {
 			middle := w.create(Spec{Creator: top.Entry, TTL: hour})
 			leaf := w.create(Spec{Creator: middle.Entry, TTL: hour})
 			batch := w.create(Spec{Creator: middle.Entry, TTL: hour, Type: Batch})
+			batchMiddle := w.create(Spec{Creator: top.Entry, TTL: hour, Type: Batch})
 			aside := w.create(Spec{Creator: top.Entry, Orphan: true, TTL: hour})
+			if !w.valid(batch) || !w.valid(batchMiddle) {
+				t.Error("a batch token is not valid before its parent ends")
+			}
 			check := func(when string) {
 				t.Helper()
 				if w.valid(top) || !w.valid(aside) {
 					t.Errorf("%s: top valid %v, aside valid %v", when, w.valid(top), w.valid(aside))
 				}
-				for i, tok := range []Created{middle, leaf, batch} {
+				for i, tok := range []Created{middle, leaf, batch, batchMiddle} {
 					if w.valid(tok) != c.validAfter[i] {
 						t.Errorf("%s: token %d valid is %v", when, i, w.valid(tok))
 					}

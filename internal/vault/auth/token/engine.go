@@ -124,7 +124,7 @@ func (e *Engine) lifeRoutes() []engine.Route {
 		return engine.Route{Pattern: pattern, Handlers: handlers{engine.Update: h}, Summary: summary, Help: help, Fields: fields}
 	}
 	const whole = "Everything it created goes with it, at once."
-	orphans := update("revoke-orphan", e.revokeOrphan, "Revoke a token and keep its children.", "Its children become orphans.", tokenField)
+	orphans := update("revoke-orphan", e.revokeOrphan, "Revoke a token and keep its children.", "Its children become orphans; batch tokens among them end.", tokenField)
 	orphans.Sudo = true
 	return []engine.Route{
 		update("renew", e.renew, "Renew a token.", "Gives it a new time to live, within its longest.", tokenField, incrementField),
