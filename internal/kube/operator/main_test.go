@@ -217,7 +217,7 @@ func (w *world) kubectl(args ...string) string {
 }
 
 // patience bounds every wait of these tests; a wait that succeeds takes milliseconds.
-const patience = 30 * time.Second
+const patience = 90 * time.Second
 
 func await[T client.Object](w *world, object T, what string, f func(T) bool) T {
 	w.Helper()

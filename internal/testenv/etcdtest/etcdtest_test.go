@@ -45,7 +45,7 @@ func TestEndsWithItsOwner(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = child.Wait()
-	for deadline := time.Now().Add(30 * time.Second); ; {
+	for deadline := time.Now().Add(time.Minute); ; {
 		if _, err := os.Stat(filepath.Dir(filepath.Dir(found[0]))); errors.Is(err, fs.ErrNotExist) {
 			return
 		}

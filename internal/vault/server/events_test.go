@@ -51,7 +51,7 @@ func subscribe(t testing.TB, v *testenv.Vault, token, glob string) (*websocket.C
 // next reads one event.
 func next(t testing.TB, conn *websocket.Conn) heard {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	_, message, err := conn.Read(ctx)
 	check(t, err)
@@ -63,7 +63,7 @@ func next(t testing.TB, conn *websocket.Conn) heard {
 // wantClosed waits for the end of a stream.
 func wantClosed(t testing.TB, conn *websocket.Conn, code websocket.StatusCode, text string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	_, message, err := conn.Read(ctx)
 	if websocket.CloseStatus(err) != code || !strings.Contains(err.Error(), text) {

@@ -49,7 +49,7 @@ func TestSocketDevice(t *testing.T) {
 	check(t, v.Sys().EnableAuditWithOptions("remote", options))
 	_, err = v.Logical().Read("sys/policies/acl/default")
 	check(t, err)
-	for deadline := time.After(20 * time.Second); ; {
+	for deadline := time.After(time.Minute); ; {
 		select {
 		case line := <-lines:
 			if !strings.HasPrefix(line, "vault: {") {

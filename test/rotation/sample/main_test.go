@@ -27,7 +27,7 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(dbtest.Main(m)) }
 
-const patience = 30 * time.Second
+const patience = 90 * time.Second
 
 // canary is in every password here.
 const canary = "c4n4ry/p@ss w%rd"

@@ -301,7 +301,7 @@ func (w *real) create(list []client.Object) {
 // await finds until ok, which the informers' word brings about.
 func (w *real) await(ask consumer.Wanted, ok func(consumer.Graph) bool) consumer.Graph {
 	w.Helper()
-	late := time.After(20 * time.Second)
+	late := time.After(time.Minute)
 	for {
 		g, err := w.Find(w.Context(), ask)
 		if err != nil && !errs.Is(err, errs.Unavailable) {

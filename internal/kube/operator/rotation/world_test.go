@@ -269,7 +269,7 @@ func (w *world) get(o client.Object, name string) {
 func (w *world) rotation(what string, f func(*v1alpha1.Rotation) bool) *v1alpha1.Rotation {
 	w.Helper()
 	rot := &v1alpha1.Rotation{}
-	until := time.After(40 * time.Second)
+	until := time.After(2 * time.Minute)
 	watch, err := testClient.Watch(w.Context(), &v1alpha1.RotationList{}, client.InNamespace(w.ns))
 	if err != nil {
 		w.Fatal(err)

@@ -141,7 +141,7 @@ func TestRealAPIServer(t *testing.T) {
 func eventually(f func() (*engine.Auth, error)) (a *engine.Auth, err error) {
 	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()
-	for end := time.Now().Add(30 * time.Second); ; <-tick.C {
+	for end := time.Now().Add(time.Minute); ; <-tick.C {
 		if a, err = f(); err == nil || time.Now().After(end) {
 			return a, err
 		}

@@ -122,7 +122,7 @@ func (m *turning) admin() driver.Database { return m.open(m.server.User, m.serve
 type cred struct{ user, password string }
 
 func (m *turning) login(c cred) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	db := m.open(c.user, c.password)
 	defer db.Close()

@@ -42,7 +42,8 @@ func TestExamples(t *testing.T) {
 			v := testenv.Start(t, nil)
 			cmd := exec.CommandContext(t.Context(), "sh", "../../../../examples/vault/"+script)
 			cmd.Env = append(os.Environ(), "VAULT_ADDR="+v.Server.URL(), "VAULT_TOKEN="+v.Root, "VAULT_CACERT="+v.Server.CAFile(),
-				"PGADDRESS="+pg.Address, "PGUSER="+pg.User, "PGPASSWORD="+pg.Password)
+				"PGADDRESS="+pg.Address, "PGUSER="+pg.User, "PGPASSWORD="+pg.Password,
+				"GORACE=atexit_sleep_ms=10") // a race build sleeps a second at the end of each command
 			out, err := cmd.CombinedOutput()
 			if err != nil || !strings.Contains(string(out), says) {
 				t.Errorf("%v\n%s", err, out)
@@ -134,7 +135,7 @@ func (m *mount) creds(role string) (username, password, lease string) {
 
 // login returns why a user cannot log in, nil if it can.
 func login(pg *dbtest.Server, username, password string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	conf, err := pgx.ParseConfig(pg.URL("x", "x"))
 	if err != nil {
@@ -151,7 +152,7 @@ func login(pg *dbtest.Server, username, password string) error {
 // sql runs a query as the superuser and returns its first value as text.
 func (m *mount) sql(query string, args ...any) string {
 	m.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	conf, err := pgx.ParseConfig(m.pg.URL("x", "x"))
 	if err != nil {

@@ -96,13 +96,15 @@ func TestWirePostgreSQL(t *testing.T) {
 func TestWireExpiry(t *testing.T) {
 	pg := dbtest.PostgreSQL(t)
 	v := serve(t, pg, "postgresql-database-plugin", create)
-	write(t, v, "database/roles/app", map[string]any{"default_ttl": "1s"})
 	s := read(t, v, "database/creds/app")
 	username, password := text(s, "username"), text(s, "password")
 	if err := login(pg, username, password); err != nil {
 		t.Fatal(err)
 	}
-	deadline := time.After(15 * time.Second)
+	if _, err := v.Sys().Renew(s.LeaseID, 1); err != nil {
+		t.Fatal(err)
+	}
+	deadline := time.After(time.Minute)
 	for login(pg, username, password) == nil {
 		select {
 		case <-deadline:
@@ -130,7 +132,7 @@ func TestWireOthers(t *testing.T) {
 			if text(first, "password") == text(s, "password") || text(first, "username") != text(s, "username") {
 				t.Error("the static role did not take its user over")
 			}
-			deadline := time.After(20 * time.Second)
+			deadline := time.After(time.Minute)
 			for text(read(t, v, "database/static-creds/fixed"), "password") == text(first, "password") {
 				select {
 				case <-deadline:

@@ -145,7 +145,7 @@ func TestWhatIsKept(t *testing.T) {
 
 	b.own(put("a", "2"), put("new", "n"), put("absent", "x"))
 	b.wantRead("a", "2", true)
-	b.settle() // what is read while the echo is under way is not kept
+	b.settle()                    // what is read while the echo is under way is not kept
 	b.wantRead("new", "n", false) // nobody had asked for it
 	b.wantRead("new", "n", true)
 	b.wantRead("absent", "x", true)

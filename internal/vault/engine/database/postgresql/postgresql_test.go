@@ -488,7 +488,7 @@ func TestWhatTimedOutDoesNotHappen(t *testing.T) {
 func TestUnmade(t *testing.T) {
 	pg := dbtest.PostgreSQL(t)
 	db := admin(t, pg, "")
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	const role = `CREATE ROLE "{{name}}" LOGIN PASSWORD '{{password}}'`
 	for statements, want := range map[string]bool{

@@ -60,7 +60,7 @@ func TestPasswordsAreHashedAndUsersKept(t *testing.T) {
 	s := suite(t)
 	admin := redis.NewClient(&redis.Options{Addr: s.Server.Address})
 	defer admin.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if err := admin.Do(ctx, "CONFIG", "SET", "slowlog-log-slower-than", "0").Err(); err != nil {
 		t.Fatal(err)
@@ -90,7 +90,7 @@ func TestPasswordsAreHashedAndUsersKept(t *testing.T) {
 func TestCreateTakesNobodyOver(t *testing.T) {
 	s := suite(t)
 	db := s.Admin(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	made := func(name, password string, rules ...string) *driver.Account {
 		return &driver.Account{Username: name, Password: redact.FromString(password), Statements: rules}
@@ -182,7 +182,7 @@ func TestParseClients(t *testing.T) {
 func TestNoPasswordIsAddedToNopass(t *testing.T) {
 	s := suite(t)
 	db := s.Admin(t).(*database)
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if err := db.client.Do(ctx, "ACL", "SETUSER", "open", "on", "nopass").Err(); err != nil {
 		t.Fatal(err)
