@@ -97,6 +97,10 @@ type RotationStatus struct {
 	HeldFor string `json:"heldFor,omitempty"`
 	// +optional
 	HeldMessage string `json:"heldMessage,omitempty"`
+	// When people were last reminded of what waits for them in this phase: a key, an
+	// approval, a confirmation, a hold.
+	// +optional
+	RemindedAt *metav1.Time `json:"remindedAt,omitempty"`
 	// Whether nothing was published before this turn.
 	// +optional
 	First bool `json:"first,omitempty"`

@@ -815,6 +815,10 @@ func (in *RotationStatus) DeepCopyInto(out *RotationStatus) {
 		in, out := &in.ResumedAt, &out.ResumedAt
 		*out = (*in).DeepCopy()
 	}
+	if in.RemindedAt != nil {
+		in, out := &in.RemindedAt, &out.RemindedAt
+		*out = (*in).DeepCopy()
+	}
 	if in.Baseline != nil {
 		in, out := &in.Baseline, &out.Baseline
 		*out = make(map[string]int32, len(*in))

@@ -145,7 +145,11 @@ func idle(o Observed) Step {
 		return s
 	}
 	if reason, text := stopped(o); reason == ReasonRefused || reason == ReasonSuspended {
-		return o.here(Step{Reason: reason, Message: text, Next: nextOfHeld(reason), After: longest})
+		next := nextOfHeld(reason)
+		if reason == ReasonRefused {
+			next = nextOfRefusal(text)
+		}
+		return o.here(Step{Reason: reason, Message: text, Next: next, After: longest})
 	}
 	s := o.here(Step{Reason: ReasonNothingDue, Message: "no turn is due", After: untilDue(o)})
 	if !o.Due.Next.IsZero() {

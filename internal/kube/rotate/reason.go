@@ -9,6 +9,7 @@ const (
 	ReasonSuspended  = "Suspended"
 	ReasonRefused    = "Refused"
 	ReasonBegun      = "Begun"
+	ReasonTurnFailed = "TurnFailed" // of the condition Ready
 
 	// A turn goes on by itself.
 	ReasonStaging       = "Staging"
@@ -78,7 +79,7 @@ const (
 	nextRetired = "strongkeep rotation confirm-retired " + rotation
 
 	nextUnpause = "kubectl patch rotation.strongkeep.io " + rotation + ` --type=merge -p '{"spec":{"suspend":false}}'`
-	nextShow    = "kubectl describe rotation.strongkeep.io " + rotation
+	nextEdit    = "kubectl edit rotation.strongkeep.io " + rotation
 )
 
 // Command returns Next for the Rotation of that name; empty when none is needed.
@@ -92,7 +93,7 @@ func nextOfHeld(reason string) string {
 	case ReasonSuspended:
 		return nextUnpause
 	case ReasonRefused:
-		return nextShow
+		return nextEdit
 	case ReasonConsumersUnknown, ReasonProofImpossible, ReasonSecretsStuck, ReasonOverlapLimit:
 		return nextAccept
 	case ReasonConsumersFailing, ReasonReopenFailed:
@@ -100,6 +101,17 @@ func nextOfHeld(reason string) string {
 	default:
 		return nextResume
 	}
+}
+
+// Refusal is what is said of a Rotation that may not work.
+func Refusal(why string) Step { return Step{Message: why, Next: nextOfRefusal(why)} }
+
+// nextOfRefusal is empty where the refusal itself ends with the command.
+func nextOfRefusal(why string) string {
+	if strings.Contains(why, ": kubectl ") || strings.Contains(why, ": strongkeep ") {
+		return ""
+	}
+	return nextOfHeld(ReasonRefused)
 }
 
 // list names the first of names, and says how many more there are.

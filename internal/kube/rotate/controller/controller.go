@@ -16,6 +16,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/rotate"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/controller/measure"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/controller/slot"
+	"github.com/strongkeep/strongkeep/internal/kube/rotate/controller/tell"
 )
 
 // Finalizer is on a Rotation while a turn is under way, and never else: what is
@@ -219,7 +220,7 @@ func sample(l *look) measure.Sample {
 	out := measure.Sample{
 		Phase: s.Phase, UnderWay: underWay(s.Phase), Turn: s.Turn, Since: ptr.Deref(s.Since, metav1.Time{}).Time, Changed: l.changed(s), Limit: l.limit,
 		Overlap: l.o.Plan.OverlapMax, Proven: s.Proof.PodsProven, Unproven: s.Proof.Pods - s.Proof.PodsProven,
-		Pending: len(s.Pending), Refused: l.o.Refused != "",
+		Pending: len(s.Pending), Refused: l.o.Refused != "", Awaits: tell.Awaits(s),
 	}
 	if underWay(s.Phase) && origin(l.o.Turn) != v1alpha1.PhaseRetiring {
 		out.Published = ptr.Deref(s.PublishedAt, metav1.Time{}).Time

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -16,6 +15,7 @@ import (
 	"github.com/strongkeep/strongkeep/api/v1alpha1"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/controller/ledger"
+	"github.com/strongkeep/strongkeep/internal/kube/rotate/controller/tell"
 )
 
 // Bounds of a status.
@@ -63,6 +63,7 @@ func (r *Reconciler) nextStatus(l *look, step rotate.Step) *v1alpha1.RotationSta
 	}
 	next.Next = nextText(l, step)
 	timeline(next, before, step, l.o.Now)
+	tell.Remind(next, before, &l.rot.Spec, step.Reason, l.o.Now)
 	r.conditions(next, l, step)
 	return next
 }
@@ -176,9 +177,9 @@ func (r *Reconciler) conditions(next *v1alpha1.RotationStatus, l *look, step rot
 	}
 	switch overdue := l.overdue(next); {
 	case l.o.Refused != "":
-		set(v1alpha1.ConditionReady, false, "Refused", short(l.o.Refused))
+		set(v1alpha1.ConditionReady, false, rotate.ReasonRefused, text(l, rotate.Refusal(l.o.Refused)))
 	case step.Phase == v1alpha1.PhaseFailed:
-		set(v1alpha1.ConditionReady, false, "TurnFailed", message)
+		set(v1alpha1.ConditionReady, false, rotate.ReasonTurnFailed, message)
 	case overdue > 0:
 		set(v1alpha1.ConditionReady, false, "Overdue", fmt.Sprintf("the credential may be %s old and is older; next: strongkeep rotation start %s -n %s", l.limit, l.rot.Name, l.rot.Namespace))
 	default:
@@ -252,17 +253,12 @@ func news(before, next *v1alpha1.RotationStatus) bool {
 	return !equality.Semantic.DeepEqual(a, b)
 }
 
-// announce tells people that a phase was entered.
+// announce tells people what is news in the status that was written.
 func (r *Reconciler) announce(l *look, before *v1alpha1.RotationStatus, step rotate.Step) {
-	if before.Phase == step.Phase || before.Phase == "" && step.Phase == v1alpha1.PhaseIdle {
-		return
+	for _, e := range tell.Of(before, &l.rot.Status) {
+		r.Event(l.rot, e.Type, e.Reason, e.Message)
 	}
-	eventType := corev1.EventTypeNormal
-	switch step.Phase {
-	case v1alpha1.PhaseHeld, v1alpha1.PhaseRollingBack, v1alpha1.PhaseFailed:
-		eventType = corev1.EventTypeWarning
+	if before.Phase != step.Phase {
+		r.Log.Info("entered a phase", "rotation", l.name(), "turn", l.rot.Status.Turn, "phase", string(step.Phase), "reason", step.Reason)
 	}
-	message := fmt.Sprintf("turn %d: %s", l.rot.Status.Turn, text(l, step))
-	r.Event(l.rot, eventType, string(step.Phase), message)
-	r.Log.Info("entered a phase", "rotation", l.name(), "turn", l.rot.Status.Turn, "phase", string(step.Phase), "reason", step.Reason)
 }

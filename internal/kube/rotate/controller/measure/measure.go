@@ -35,12 +35,12 @@ type Sample struct {
 	Limit, Overlap            time.Duration
 	Proven, Unproven          int32
 	Pending                   int
-	Refused                   bool
+	Refused, Awaits           bool
 }
 
 // descs describe what is made at each scrape.
 type descs struct {
-	phase, age, overdue, held, refused, proof, overlap, limit, pending *prometheus.Desc
+	phase, age, overdue, held, awaits, refused, proof, overlap, limit, pending *prometheus.Desc
 }
 
 func describe() descs {
@@ -51,7 +51,8 @@ func describe() descs {
 		phase:   desc("phase", "1 for the phase a Rotation is in.", "phase"),
 		age:     desc("age_seconds", "Seconds since the credential that readers see was published."),
 		overdue: desc("overdue", "1 while the credential is older than its policy or schedule allows."),
-		held:    desc("held", "1 while a turn waits for a person."),
+		held:    desc("held", "1 while a turn is held: it waits for a person."),
+		awaits:  desc("awaits_person", "1 while a turn that is not held waits for a key, an approval or a confirmation."),
 		refused: desc("refused", "1 while the Rotation may not work at all: its condition Ready says why."),
 		proof:   desc("proof_pods", "Pods that use the credential, by whether they have the evidence required.", "proven"),
 		overlap: desc("overlap_seconds", "Seconds for which the old and the new credential both work; 0 outside a turn."),
@@ -105,7 +106,7 @@ func (m *Metrics) Forget(name types.NamespacedName) {
 // Describe implements prometheus.Collector.
 func (m *Metrics) Describe(c chan<- *prometheus.Desc) {
 	d := m.descs
-	for _, desc := range []*prometheus.Desc{d.phase, d.age, d.overdue, d.held, d.refused, d.proof, d.overlap, d.limit, d.pending} {
+	for _, desc := range []*prometheus.Desc{d.phase, d.age, d.overdue, d.held, d.awaits, d.refused, d.proof, d.overlap, d.limit, d.pending} {
 		c <- desc
 	}
 	m.turns.Describe(c)
@@ -129,6 +130,7 @@ func (m *Metrics) Collect(c chan<- prometheus.Metric) {
 			gauge(m.descs.overdue, is(s.Limit > 0 && age > s.Limit))
 		}
 		gauge(m.descs.held, is(s.Phase == v1alpha1.PhaseHeld))
+		gauge(m.descs.awaits, is(s.Awaits))
 		gauge(m.descs.refused, is(s.Refused))
 		gauge(m.descs.proof, float64(s.Proven), "true")
 		gauge(m.descs.proof, float64(s.Unproven), "false")

@@ -1,0 +1,95 @@
+// Package tell says what people are told of a Rotation, by events: phases that are
+// entered, refusals, and reminders of what waits for somebody.
+//
+// Start reading at Of.
+package tell
+
+import (
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/strongkeep/strongkeep/api/v1alpha1"
+	"github.com/strongkeep/strongkeep/internal/kube/rotate"
+)
+
+// Event is one thing that is told; Type is that of a Kubernetes event.
+type Event struct{ Type, Reason, Message string }
+
+// usualReminder is how often a reminder is given where the Rotation does not say.
+const usualReminder = 24 * time.Hour
+
+// Of returns what is news in after, which is written, against before.
+func Of(before, after *v1alpha1.RotationStatus) []Event {
+	var out []Event
+	said := after.Phase != before.Phase && (before.Phase != "" || after.Phase != v1alpha1.PhaseIdle)
+	switch {
+	case said:
+		kind := corev1.EventTypeNormal
+		switch after.Phase {
+		case v1alpha1.PhaseHeld, v1alpha1.PhaseRollingBack, v1alpha1.PhaseFailed:
+			kind = corev1.EventTypeWarning
+		}
+		out = append(out, Event{kind, string(after.Phase), going(after)})
+	case after.Phase == v1alpha1.PhaseHeld && after.HeldFor != before.HeldFor:
+		out = append(out, Event{corev1.EventTypeWarning, after.HeldFor, going(after)})
+	case after.RemindedAt != nil && !after.RemindedAt.Equal(before.RemindedAt):
+		out = append(out, Event{corev1.EventTypeWarning, reason(after), going(after)})
+	}
+	if c := meta.FindStatusCondition(after.Conditions, v1alpha1.ConditionReady); c != nil && c.Status == metav1.ConditionFalse && c.Reason != rotate.ReasonTurnFailed {
+		was := meta.FindStatusCondition(before.Conditions, v1alpha1.ConditionReady)
+		if was == nil || was.Reason != c.Reason || was.Message != c.Message {
+			out = append(out, Event{corev1.EventTypeWarning, c.Reason, c.Message})
+		}
+	}
+	return out
+}
+
+// going is what the turn's condition says.
+func going(s *v1alpha1.RotationStatus) string {
+	text := ""
+	if c := meta.FindStatusCondition(s.Conditions, v1alpha1.ConditionProgressing); c != nil {
+		text = c.Message
+	}
+	return fmt.Sprintf("turn %d: %s", s.Turn, text)
+}
+
+func reason(s *v1alpha1.RotationStatus) string {
+	if c := meta.FindStatusCondition(s.Conditions, v1alpha1.ConditionProgressing); c != nil {
+		return c.Reason
+	}
+	return string(s.Phase)
+}
+
+// Awaits reports whether a turn that is not held waits for somebody.
+func Awaits(s *v1alpha1.RotationStatus) bool {
+	c := meta.FindStatusCondition(s.Conditions, v1alpha1.ConditionProgressing)
+	return c != nil && c.Status == metav1.ConditionTrue && awaits(c.Reason)
+}
+
+func awaits(reason string) bool {
+	return reason == rotate.ReasonAwaitsPerson || reason == rotate.ReasonAwaitsApproval
+}
+
+// Remind notes in next that people are reminded now of what waits for them, if
+// they are to be: when it begins to wait, and then every so often. What it says
+// lasts across operators, and a look that could not see forgets nothing.
+func Remind(next, before *v1alpha1.RotationStatus, spec *v1alpha1.RotationSpec, reason string, now time.Time) {
+	if next.Phase != before.Phase || next.Turn != before.Turn {
+		next.RemindedAt = nil
+	}
+	if !awaits(reason) && next.Phase != v1alpha1.PhaseHeld {
+		return
+	}
+	every := usualReminder
+	if m := spec.Target.Manual; m != nil && m.RemindEvery != nil && m.RemindEvery.Duration > 0 {
+		every = max(m.RemindEvery.Duration, time.Minute)
+	}
+	if last := next.RemindedAt; last != nil && now.Sub(last.Time) < every && !last.After(now.Add(every)) {
+		return
+	}
+	next.RemindedAt = &metav1.Time{Time: now.Truncate(time.Second)}
+}
