@@ -35,6 +35,10 @@ type RotationList struct {
 }
 
 // RotationSpec is what a user asks for.
+//
+// +kubebuilder:validation:XValidation:rule="!(has(self.proof) && has(self.proof.pod) && 'Template' in self.proof.pod && has(self.rollout) && has(self.rollout.method) && self.rollout.method == 'None')",message="proof.pod asks for Template, which no pod can ever have with rollout.method None: choose Template or Evict, or another proof"
+// +kubebuilder:validation:XValidation:rule="!(has(self.proof) && has(self.proof.backend) && self.proof.backend == 'Required') || has(self.target.database) || has(self.target.awsAccessKey)",message="proof.backend is Required, but only database and awsAccessKey have a backend that sees who uses the credential: say WhereKnown"
+// +kubebuilder:validation:XValidation:rule="!(has(self.proof) && has(self.proof.pod) && 'Backend' in self.proof.pod) || has(self.target.database)",message="proof.pod asks for Backend, but only a database sees which pod uses the credential: choose another proof"
 type RotationSpec struct {
 	// What is rotated.
 	Target Target `json:"target"`
@@ -96,18 +100,34 @@ const (
 )
 
 // Schedule says when a turn begins. Several may be set: the first to come counts.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.interval) || duration(self.interval) >= duration('1m')",message="interval must be at least 1m"
+// +kubebuilder:validation:XValidation:rule="!has(self.maxAge) || duration(self.maxAge) >= duration('1m')",message="maxAge must be at least 1m"
+// +kubebuilder:validation:XValidation:rule="!has(self.timeZone) || size(self.timeZone) == 0 || has(self.cron) && size(self.cron) > 0",message="timeZone is that of cron, which is empty"
 type Schedule struct {
 	// A cron expression of five fields, such as "0 3 * * 0".
 	// +optional
+	// +kubebuilder:validation:MaxLength=256
+	// +kubebuilder:validation:Pattern=`^\s*(\S+(\s+\S+){4}\s*)?$`
 	Cron string `json:"cron,omitempty"`
 	// The time zone of cron, such as "Europe/Berlin"; UTC when empty.
 	// +optional
 	TimeZone string `json:"timeZone,omitempty"`
 	// Time from the end of one turn to the beginning of the next, such as "720h".
 	// +optional
+	// +kubebuilder:validation:Schemaless
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:Pattern=`^(0|([0-9]{1,6}(\.[0-9]{1,9})?h)?([0-9]{1,7}(\.[0-9]{1,9})?m)?([0-9]{1,9}(\.[0-9]{1,9})?s)?([0-9]{1,9}(\.[0-9]{1,9})?(ms|us|µs|ns))?)$`
 	Interval *metav1.Duration `json:"interval,omitempty"`
 	// The age of the credential, by what its store says, at which a turn begins.
 	// +optional
+	// +kubebuilder:validation:Schemaless
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:Pattern=`^(0|([0-9]{1,6}(\.[0-9]{1,9})?h)?([0-9]{1,7}(\.[0-9]{1,9})?m)?([0-9]{1,9}(\.[0-9]{1,9})?s)?([0-9]{1,9}(\.[0-9]{1,9})?(ms|us|µs|ns))?)$`
 	MaxAge *metav1.Duration `json:"maxAge,omitempty"`
 	// Begins a turn when a leak is reported (`strongkeep rotation leaked`), at
 	// once and outside windows; freezes still hold.
@@ -117,10 +137,19 @@ type Schedule struct {
 }
 
 // Window is a time that comes again.
+//
+// +kubebuilder:validation:XValidation:rule="duration(self.duration) >= duration('1m') && duration(self.duration) <= duration('8784h')",message="duration must be between 1m and 8784h"
 type Window struct {
 	// When it opens: a cron expression of five fields.
+	// +kubebuilder:validation:MaxLength=256
+	// +kubebuilder:validation:Pattern=`^\s*\S+(\s+\S+){4}\s*$`
 	Cron string `json:"cron"`
 	// How long it is open, such as "4h".
+	// +kubebuilder:validation:Schemaless
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:Pattern=`^(0|([0-9]{1,6}(\.[0-9]{1,9})?h)?([0-9]{1,7}(\.[0-9]{1,9})?m)?([0-9]{1,9}(\.[0-9]{1,9})?s)?([0-9]{1,9}(\.[0-9]{1,9})?(ms|us|µs|ns))?)$`
 	Duration metav1.Duration `json:"duration"`
 	// The time zone of cron; UTC when empty.
 	// +optional
@@ -128,6 +157,8 @@ type Window struct {
 }
 
 // Freeze is a time in which nothing is touched.
+//
+// +kubebuilder:validation:XValidation:rule="self.until > self.from",message="until must be after from"
 type Freeze struct {
 	From  metav1.Time `json:"from"`
 	Until metav1.Time `json:"until"`
@@ -245,6 +276,11 @@ const (
 type Overlap struct {
 	// The longest time from publishing to closing; 24h when not set. 0 is no limit.
 	// +optional
+	// +kubebuilder:validation:Schemaless
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:Pattern=`^(0|([0-9]{1,6}(\.[0-9]{1,9})?h)?([0-9]{1,7}(\.[0-9]{1,9})?m)?([0-9]{1,9}(\.[0-9]{1,9})?s)?([0-9]{1,9}(\.[0-9]{1,9})?(ms|us|µs|ns))?)$`
 	Max *metav1.Duration `json:"max,omitempty"`
 	// At the limit: Hold keeps both working and alerts, RollBack goes back to the old one.
 	// +optional
@@ -253,6 +289,11 @@ type Overlap struct {
 	AtLimit AtLimit `json:"atLimit,omitempty"`
 	// How long the closed credential is watched before it is removed; 10m when not set.
 	// +optional
+	// +kubebuilder:validation:Schemaless
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:Pattern=`^(0|([0-9]{1,6}(\.[0-9]{1,9})?h)?([0-9]{1,7}(\.[0-9]{1,9})?m)?([0-9]{1,9}(\.[0-9]{1,9})?s)?([0-9]{1,9}(\.[0-9]{1,9})?(ms|us|µs|ns))?)$`
 	Watch *metav1.Duration `json:"watch,omitempty"`
 }
 
@@ -281,6 +322,11 @@ type Rollout struct {
 	MaxConcurrent *int32 `json:"maxConcurrent,omitempty"`
 	// A rollout that is not done in this time has failed; 10m when not set.
 	// +optional
+	// +kubebuilder:validation:Schemaless
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:Pattern=`^(0|([0-9]{1,6}(\.[0-9]{1,9})?h)?([0-9]{1,7}(\.[0-9]{1,9})?m)?([0-9]{1,9}(\.[0-9]{1,9})?s)?([0-9]{1,9}(\.[0-9]{1,9})?(ms|us|µs|ns))?)$`
 	Deadline *metav1.Duration `json:"deadline,omitempty"`
 }
 

@@ -98,6 +98,11 @@ type CertificateTarget struct {
 	// +optional
 	IPSans []string `json:"ipSans,omitempty"`
 	// +optional
+	// +kubebuilder:validation:Schemaless
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:Pattern=`^(0|([0-9]{1,6}(\.[0-9]{1,9})?h)?([0-9]{1,7}(\.[0-9]{1,9})?m)?([0-9]{1,9}(\.[0-9]{1,9})?s)?([0-9]{1,9}(\.[0-9]{1,9})?(ms|us|µs|ns))?)$`
 	TTL *metav1.Duration `json:"ttl,omitempty"`
 	// The KV v2 path, in the same mount, of the CA bundle that clients trust. While
 	// an issuer changes, it holds the old and the new certificate authority.
@@ -107,6 +112,11 @@ type CertificateTarget struct {
 	// a certificate of it is published: the time in which everything that reads the
 	// bundle has it. 15m when not set.
 	// +optional
+	// +kubebuilder:validation:Schemaless
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:Pattern=`^(0|([0-9]{1,6}(\.[0-9]{1,9})?h)?([0-9]{1,7}(\.[0-9]{1,9})?m)?([0-9]{1,9}(\.[0-9]{1,9})?s)?([0-9]{1,9}(\.[0-9]{1,9})?(ms|us|µs|ns))?)$`
 	BundleSettle *metav1.Duration `json:"bundleSettle,omitempty"`
 }
 
@@ -138,10 +148,17 @@ type WebhookTarget struct {
 	// A Secret whose key "key" signs requests (HMAC-SHA256).
 	SigningSecret string `json:"signingSecret"`
 	// +optional
+	// +kubebuilder:validation:Schemaless
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:Pattern=`^(0|([0-9]{1,6}(\.[0-9]{1,9})?h)?([0-9]{1,7}(\.[0-9]{1,9})?m)?([0-9]{1,9}(\.[0-9]{1,9})?s)?([0-9]{1,9}(\.[0-9]{1,9})?(ms|us|µs|ns))?)$`
 	Timeout *metav1.Duration `json:"timeout,omitempty"`
 }
 
 // ManualTarget is a key that a person makes and pastes.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.remindEvery) || duration(self.remindEvery) >= duration('1m')",message="remindEvery must be at least 1m"
 type ManualTarget struct {
 	KVPath `json:",inline"`
 	// Where the person makes it, shown in reminders.
@@ -149,5 +166,10 @@ type ManualTarget struct {
 	Instructions string `json:"instructions,omitempty"`
 	// How often to remind; 24h when not set.
 	// +optional
+	// +kubebuilder:validation:Schemaless
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:Pattern=`^(0|([0-9]{1,6}(\.[0-9]{1,9})?h)?([0-9]{1,7}(\.[0-9]{1,9})?m)?([0-9]{1,9}(\.[0-9]{1,9})?s)?([0-9]{1,9}(\.[0-9]{1,9})?(ms|us|µs|ns))?)$`
 	RemindEvery *metav1.Duration `json:"remindEvery,omitempty"`
 }

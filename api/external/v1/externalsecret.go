@@ -65,6 +65,11 @@ type ExternalSecretSpec struct {
 	// 0 means not on a timer; a change of this object is always acted on.
 	// +optional
 	// +kubebuilder:default="1h0m0s"
+	// +kubebuilder:validation:Schemaless
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:Pattern=`^(0|([0-9]{1,6}(\.[0-9]{1,9})?h)?([0-9]{1,7}(\.[0-9]{1,9})?m)?([0-9]{1,9}(\.[0-9]{1,9})?s)?([0-9]{1,9}(\.[0-9]{1,9})?(ms|us|µs|ns))?)$`
 	RefreshInterval *metav1.Duration `json:"refreshInterval,omitempty"`
 
 	// Times (UTC) at which periodic refresh is allowed or denied.
@@ -107,6 +112,11 @@ type SyncWindow struct {
 	// A cron expression, in UTC.
 	Schedule string `json:"schedule"`
 	// How long the window stays open.
+	// +kubebuilder:validation:Schemaless
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:Pattern=`^(0|([0-9]{1,6}(\.[0-9]{1,9})?h)?([0-9]{1,7}(\.[0-9]{1,9})?m)?([0-9]{1,9}(\.[0-9]{1,9})?s)?([0-9]{1,9}(\.[0-9]{1,9})?(ms|us|µs|ns))?)$`
 	Duration metav1.Duration `json:"duration"`
 }
 
