@@ -371,7 +371,7 @@ func TestAdmission(t *testing.T) {
 		"made by Kubernetes itself":    es("x", oneKey+"\n  target: {template: {type: kubernetes.io/service-account-token}}"),
 		"exactly one of configMap":     es("x", oneKey+"\n  target: {template: {templateFrom: [{target: Data}]}}"),
 		"Unsupported value":            es("x", oneKey+"\n  target: {creationPolicy: Steal}"),
-		"spec.refreshInterval":        es("x", oneKey+"\n  refreshInterval: 30d"), // which no client could decode, nor a list with it
+		"spec.refreshInterval":         es("x", oneKey+"\n  refreshInterval: 30d"), // which no client could decode, nor a list with it
 		"unknown field":                es("x", oneKey+"\n  nope: 1"),
 		"should have at least 1":       "apiVersion: external-secrets.io/v1\nkind: SecretStore\nmetadata: {name: x}\nspec: {provider: {}}\n",
 		"must have at most 1":          "apiVersion: external-secrets.io/v1beta1\nkind: SecretStore\nmetadata: {name: x}\nspec: {provider: {vault: {}, fake: {}}}\n",

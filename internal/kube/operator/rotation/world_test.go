@@ -86,6 +86,17 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
+const feed = `apiVersion: external-secrets.io/v1
+kind: ExternalSecret
+metadata: {name: db}
+spec:
+  refreshInterval: 1h
+  secretStoreRef: {name: vault}
+  data:
+  - {secretKey: username, remoteRef: {key: alternating-creds/app, property: username}}
+  - {secretKey: password, remoteRef: {key: alternating-creds/app, property: password}}
+`
+
 const objects = `
 apiVersion: external-secrets.io/v1
 kind: SecretStore
@@ -99,16 +110,7 @@ spec:
       caProvider: {type: ConfigMap, name: vault-ca, key: ca.crt}
       auth: {tokenSecretRef: {name: vault-token, key: token}}
 ---
-apiVersion: external-secrets.io/v1
-kind: ExternalSecret
-metadata: {name: db}
-spec:
-  refreshInterval: 1h
-  secretStoreRef: {name: vault}
-  data:
-  - {secretKey: username, remoteRef: {key: alternating-creds/app, property: username}}
-  - {secretKey: password, remoteRef: {key: alternating-creds/app, property: password}}
----
+` + feed + `---
 apiVersion: apps/v1
 kind: Deployment
 metadata: {name: web}
@@ -265,8 +267,14 @@ func (w *world) get(o client.Object, name string) {
 	}
 }
 
-// rotation waits until f holds for the Rotation.
+// rotation waits until f holds for the Rotation db.
 func (w *world) rotation(what string, f func(*v1alpha1.Rotation) bool) *v1alpha1.Rotation {
+	w.Helper()
+	return w.await("db", what, f)
+}
+
+// await waits until f holds for the Rotation of that name.
+func (w *world) await(name, what string, f func(*v1alpha1.Rotation) bool) *v1alpha1.Rotation {
 	w.Helper()
 	rot := &v1alpha1.Rotation{}
 	until := time.After(2 * time.Minute)
@@ -276,7 +284,7 @@ func (w *world) rotation(what string, f func(*v1alpha1.Rotation) bool) *v1alpha1
 	}
 	defer watch.Stop()
 	for {
-		w.get(rot, "db")
+		w.get(rot, name)
 		if f(rot) {
 			return rot
 		}
