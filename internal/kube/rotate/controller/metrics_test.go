@@ -61,7 +61,7 @@ strongkeep_rotation_overlap_seconds{name="db",namespace="shop"} 60
 `, "strongkeep_rotation_phase", "strongkeep_rotation_proof_pods", "strongkeep_rotation_overlap_seconds")
 	see(v1alpha1.PhaseHeld, func(s *v1alpha1.RotationStatus) { s.HeldFrom = v1alpha1.PhaseProving })
 	expect(`
-# HELP strongkeep_rotation_held 1 while a turn waits for a person.
+# HELP strongkeep_rotation_held 1 while a turn is held: it waits for a person.
 # TYPE strongkeep_rotation_held gauge
 strongkeep_rotation_held{name="db",namespace="shop"} 1
 `, "strongkeep_rotation_held")
