@@ -13,6 +13,7 @@ import (
 	compose "github.com/strongkeep/strongkeep/internal/app"
 	"github.com/strongkeep/strongkeep/internal/cli/complete"
 	"github.com/strongkeep/strongkeep/internal/cli/debug"
+	"github.com/strongkeep/strongkeep/internal/cli/drill"
 	"github.com/strongkeep/strongkeep/internal/cli/events"
 	"github.com/strongkeep/strongkeep/internal/cli/kv"
 	"github.com/strongkeep/strongkeep/internal/cli/lease"
@@ -103,7 +104,7 @@ func (a *app) root() *cobra.Command {
 	root.AddCommand(kv.Command(a.Session), events.Command(a.Session), a.policyCommand(), a.tokenCommand())
 	root.AddCommand(mount.Commands(a.Session)...)
 	root.AddCommand(a.auditCommand(), lease.Command(a.Session), pki.Command(a.Session), transit.Command(a.Session), namespace.Command(a.Session))
-	root.AddCommand(rotation.Command(a.Session), witness.Command(a.Session))
+	root.AddCommand(rotation.Command(a.Session), drill.Command(a.Session), witness.Command(a.Session))
 	root.AddCommand(a.unwrapCommand(), a.printCommand(), a.pathHelpCommand())
 	root.AddCommand(debug.Command(a.Session), debug.Monitor(a.Session))
 	complete.Add(a.Session, root)

@@ -261,7 +261,7 @@ func TestRefusals(t *testing.T) {
 		"a bare pod":             {"SlowSync", "apiVersion: v1\nkind: Pod\nmetadata: {name: bare}\nspec: {containers: [{name: c, image: c, envFrom: [{secretRef: {name: db}}]}]}\n", "SharedSecret", "Pod bare uses", nil},
 		"a CronJob":              {"SlowSync", "apiVersion: batch/v1\nkind: CronJob\nmetadata: {name: nightly}\nspec: {schedule: '@yearly', jobTemplate: {spec: {template: {spec: {restartPolicy: Never, containers: [{name: c, image: c, envFrom: [{secretRef: {name: db}}]}]}}}}}\n", "SharedSecret", "CronJob nightly uses", nil},
 		"an Ingress":             {"StoreAway", "apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: front}\nspec: {tls: [{secretName: db}], defaultBackend: {service: {name: x, port: {number: 1}}}}\n", "SharedSecret", "Ingress front uses", nil},
-		"a copy": {"CredentialRefused", "apiVersion: v1\nkind: Secret\nmetadata: {name: copy}\n", "SharedSecret", "a copy of one", func(w *world) {
+		"a copy": {"CredentialRefused", "apiVersion: v1\nkind: Secret\nmetadata: {name: copy}\n", "SharedSecret", "is kept as a copy of Secret db", func(w *world) {
 			w.kubectl("annotate", "secret", "copy", "reflector.v1.k8s.emberstack.com/reflects="+w.ns+"/db")
 		}},
 		"a template": {"CredentialRefused", `
@@ -275,7 +275,7 @@ apiVersion: external-secrets.io/v1
 kind: SecretStore
 metadata: {name: second}
 spec: {provider: {vault: {server: VAULT, path: secret, auth: {tokenSecretRef: {name: db, key: password}}}}}
-`, "SharedSecret", `second`, nil},
+`, "SharedSecret", "may log in with Secret db", nil},
 		"Merge": {"CredentialRefused", "", "NotRestorable", "creationPolicy Merge", func(w *world) {
 			w.kubectl("delete", "externalsecret", "db", "--cascade=orphan", "--timeout=30s")
 			w.apply(strings.Replace(dbSecret, "SPEC", "target: {creationPolicy: Merge}", 1))

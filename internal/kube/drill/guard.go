@@ -244,7 +244,7 @@ func (r *Reconciler) ofStores(ctx context.Context, d *v1alpha1.Drill, secrets []
 	for _, store := range all {
 		for _, s := range secrets {
 			if names(store, s.Secret) {
-				return refusal{reasonShared, fmt.Sprintf("%s names %q, as which Secret %s may be what it logs in with: a drill breaks one workload only", v1.KeyOf(store), s.Secret, s.Secret)}, nil
+				return refusal{reasonShared, fmt.Sprintf("%s may log in with Secret %s, which its settings name: a drill breaks one workload only; give each a Secret of its own", v1.KeyOf(store), s.Secret)}, nil
 			}
 		}
 	}
@@ -369,7 +369,7 @@ func (r *Reconciler) shared(ctx context.Context, d *v1alpha1.Drill, s survey) (r
 	}
 	for i := range g.Secrets {
 		if f := &g.Secrets[i]; f.Mirror {
-			return no("a copy of one,", f.Kind.Kind+" "+f.NamespacedName.String()+",")
+			return refusal{reasonShared, fmt.Sprintf("Secret %s is kept as a copy of Secret %s: a drill breaks one workload only; stop copying it meanwhile", f.NamespacedName, f.Source.Name)}, nil
 		}
 	}
 	for i := range g.Workloads {
