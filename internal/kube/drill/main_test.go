@@ -261,6 +261,14 @@ func (w *world) apply(text string) {
 	}
 }
 
+// delete deletes the objects in a YAML text.
+func (w *world) delete(text string) {
+	w.Helper()
+	if _, err := testCluster.Kubectl(w.Context(), strings.NewReader(strings.ReplaceAll(text, "VAULT", w.vault.URL)), "delete", "-n", w.ns, "--timeout=60s", "-f", "-"); err != nil {
+		w.Fatalf("kubectl delete: %v", err)
+	}
+}
+
 func (w *world) kubectl(args ...string) string {
 	w.Helper()
 	out, err := testCluster.Kubectl(w.Context(), nil, append([]string{"-n", w.ns}, args...)...)

@@ -10,6 +10,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
+	"github.com/strongkeep/strongkeep/api/v1alpha1"
+	"github.com/strongkeep/strongkeep/internal/kube/drill/fault"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/target"
 )
 
@@ -80,6 +82,19 @@ func TestDecide(t *testing.T) {
 			o.now = noon.Add(time.Hour)
 			o.es.Status.Conditions = ready("True", v1.ReasonSecretDeleted)
 		}, actRefresh, whyInterval},
+		"a drill begins":          {func(o *observed) { o.fault = spoiling() }, actRefresh, "a drill began or ended"},
+		"a drill goes on":         {func(o *observed) { o.fault = spoiling(); o.live.Annotations[v1alpha1.AnnotationDrill] = "x" }, actNothing, ""},
+		"a drill is over":         {func(o *observed) { o.live.Annotations[v1alpha1.AnnotationDrill] = "x" }, actRefresh, "a drill began or ended"},
+		"a drill of another name": {func(o *observed) { o.fault = spoiling(); o.live.Annotations[v1alpha1.AnnotationDrill] = "y" }, actRefresh, "a drill began or ended"},
+		"a drill is over, once": {func(o *observed) {
+			o.es.Spec.RefreshPolicy = v1.RefreshCreatedOnce
+			o.live.Annotations[v1alpha1.AnnotationDrill] = "x"
+		}, actRefresh, "a drill began or ended"},
+		"a drill is over, merge": {func(o *observed) {
+			o.es.Spec.Target.CreationPolicy = v1.CreateMerge
+			o.live.Annotations = map[string]string{v1alpha1.AnnotationDrill: "x"}
+		}, actNothing, ""},
+		"the store is kept away":   {func(o *observed) { o.fault = fault.Fault{UID: "1", DrillFailure: v1alpha1.DrillStoreAway} }, actNothing, ""},
 		"an older operator's hash": {func(o *observed) { o.live.Annotations[target.AnnotationMark] = strings.Repeat("a", 56) }, actRefresh, "a store or template object changed"},
 	} {
 		o := settled(nil)
@@ -90,6 +105,10 @@ func TestDecide(t *testing.T) {
 			t.Errorf("%s: %s because %q, want %s because %q", name, p.action, p.why, c.action, c.why)
 		}
 	}
+}
+
+func spoiling() fault.Fault {
+	return fault.Fault{Drill: types.NamespacedName{Namespace: "team", Name: "x"}, UID: "1", DrillFailure: v1alpha1.DrillCredentialRefused}
 }
 
 func TestRefreshIsJittered(t *testing.T) {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/strongkeep/strongkeep/api/v1alpha1"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate"
+	"github.com/strongkeep/strongkeep/internal/kube/drill"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/controller/measure"
 )
 
@@ -113,6 +114,7 @@ func TestAlertsNameRealMetrics(t *testing.T) {
 	}
 	descs := make(chan *prometheus.Desc, 100)
 	measure.New(clocktesting.NewFakePassiveClock(time.Now())).Describe(descs)
+	drill.NewMetrics(clocktesting.NewFakePassiveClock(time.Now())).Describe(descs)
 	close(descs)
 	exists := map[string]bool{}
 	for d := range descs {
