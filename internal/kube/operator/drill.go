@@ -35,7 +35,7 @@ func (p parts) faults(ctx context.Context) (*fault.Book, error) {
 	if ok, err := p.granted(ctx, &v1alpha1.DrillList{}, "drills"); err != nil || !ok {
 		return nil, err
 	}
-	return fault.New(p.mgr.GetClient(), clock.RealClock{}), nil
+	return fault.New(p.mgr.GetClient(), clock.RealClock{}, func(uid string) string { return p.key.Digest("drill/"+uid, nil) }), nil
 }
 
 // setupDrills starts what begins and ends drills.

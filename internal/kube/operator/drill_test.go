@@ -94,7 +94,9 @@ func TestDrillsWithoutTheRole(t *testing.T) {
 	w := newWorld(t)
 	ready(w)
 	cfg, _ := w.grant(rbac.Options{Name: w.ns, Namespace: w.ns, Namespaces: []string{w.ns}})
-	w.start(func(c *Config) { c.REST, c.NoClusterStores, c.NoRotation, c.NoReload, c.Drills = cfg, true, true, true, true })
+	w.start(func(c *Config) {
+		c.REST, c.NoClusterStores, c.NoRotation, c.NoReload, c.Drills = cfg, true, true, true, true
+	})
 	w.apply(es("kept", oneKey))
 	w.es("kept", v1.ReasonSecretSynced, "")
 	if !strings.Contains(w.log.String(), "part=drills") {

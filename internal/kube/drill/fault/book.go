@@ -16,10 +16,14 @@ import (
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/gather"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/target"
+	"github.com/strongkeep/strongkeep/internal/redact"
 )
 
 // DefaultDelay is the delay of SlowSync where a Drill gives none.
 const DefaultDelay = 10 * time.Second
+
+// prefix tells a person who reads a value what it is.
+const prefix = "strongkeep-drill-"
 
 // Fault is what is broken for one ExternalSecret. The zero Fault is nothing.
 type Fault struct {
@@ -29,6 +33,7 @@ type Fault struct {
 	Until time.Time
 	Delay time.Duration // SlowSync
 	Keys  []string      // CredentialRefused; nil: those that look like credentials
+	Wrong redact.Secret // CredentialRefused: what takes the place of credentials
 }
 
 // Same reports whether f and o are the same breaking by the same Drill.
@@ -63,18 +68,15 @@ func (f Fault) Spoil(got *gather.Result) {
 	if f.Mark() == "" {
 		return
 	}
-	got.Data, got.Versions = Spoilt(got.Data, f.Keys, wrongFor(f.UID)), nil
+	got.Data, got.Versions = Spoilt(got.Data, f.Keys, f.Wrong.RevealString()), nil
 }
-
-// wrongFor is the value that takes the place of the right one. It is made of
-// nothing secret, and the same for as long as the drill lasts.
-func wrongFor(drill types.UID) string { return "strongkeep-drill-" + string(drill) }
 
 // Book knows what is broken. It is safe for concurrent use; a nil Book knows of
 // nothing.
 type Book struct {
 	drills client.Reader
 	clock  clock.PassiveClock
+	digest func(drill string) string
 
 	mu   sync.Mutex
 	slow map[types.NamespacedName]held // ExternalSecrets whose sync waits
@@ -85,9 +87,12 @@ type held struct {
 	since time.Time
 }
 
-// New returns a Book of the Drills that drills, a cache, has.
-func New(drills client.Reader, c clock.PassiveClock) *Book {
-	return &Book{drills: drills, clock: c, slow: map[types.NamespacedName]held{}}
+// New returns a Book of the Drills that drills, a cache, has. digest makes a keyed
+// digest of a Drill's UID: what takes the place of credentials is the same for as
+// long as the drill lasts, made of nothing secret, and not to be guessed: there are
+// workloads that set their own password to what their Secret holds.
+func New(drills client.Reader, c clock.PassiveClock, digest func(drill string) string) *Book {
+	return &Book{drills: drills, clock: c, digest: digest, slow: map[types.NamespacedName]held{}}
 }
 
 // On returns what is broken for es now. An error means that this is not known.
@@ -111,7 +116,7 @@ func (b *Book) On(ctx context.Context, es *v1.ExternalSecret) (Fault, error) {
 	}
 	return Fault{
 		Drill: client.ObjectKeyFromObject(first), UID: first.UID, DrillFailure: first.Spec.Failure, Until: first.Status.Until.Time,
-		Delay: Delay(first), Keys: slices.Clone(first.Spec.Keys),
+		Delay: Delay(first), Keys: slices.Clone(first.Spec.Keys), Wrong: redact.FromString(prefix + b.digest(string(first.UID))),
 	}, nil
 }
 

@@ -105,6 +105,8 @@ func (d drills) List(_ context.Context, list client.ObjectList, _ ...client.List
 	return d.err
 }
 
+func digest(uid string) string { return "digest of " + uid }
+
 var began = time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
 
 func at(d time.Duration) *metav1.Time { t := metav1.NewTime(began.Add(d)); return &t }
@@ -148,13 +150,13 @@ func TestOn(t *testing.T) {
 		if c.change != nil {
 			c.change(&d, es)
 		}
-		b := New(drills{items: []v1alpha1.Drill{d}}, testclock.NewFakePassiveClock(began.Add(c.after)))
+		b := New(drills{items: []v1alpha1.Drill{d}}, testclock.NewFakePassiveClock(began.Add(c.after)), digest)
 		f, err := b.On(t.Context(), es)
 		if err != nil || (f.UID != "") != c.want {
 			t.Errorf("%s: %+v, %v", name, f, err)
 		}
 	}
-	if _, err := New(drills{err: errors.New("x")}, testclock.NewFakePassiveClock(began)).On(t.Context(), &v1.ExternalSecret{}); !errs.Is(err, errs.Unavailable) {
+	if _, err := New(drills{err: errors.New("x")}, testclock.NewFakePassiveClock(began), digest).On(t.Context(), &v1.ExternalSecret{}); !errs.Is(err, errs.Unavailable) {
 		t.Errorf("an unread cache: %v", err)
 	}
 	var none *Book
@@ -169,8 +171,8 @@ func TestFirstDrill(t *testing.T) {
 	a, b := running(v1alpha1.DrillStoreAway), running(v1alpha1.DrillSlowSync)
 	a.Name, a.UID, a.Status.Began = "later", "2", at(time.Second)
 	for _, items := range [][]v1alpha1.Drill{{a, b}, {b, a}} {
-		f, err := New(drills{items: items}, testclock.NewFakePassiveClock(began.Add(time.Minute))).On(t.Context(), &v1.ExternalSecret{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "db"}})
-		if err != nil || f.UID != "1" {
+		f, err := New(drills{items: items}, testclock.NewFakePassiveClock(began.Add(time.Minute)), digest).On(t.Context(), &v1.ExternalSecret{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "db"}})
+		if err != nil || f.UID != "1" || f.Wrong.RevealString() != "strongkeep-drill-digest of 1" {
 			t.Errorf("%+v, %v", f, err)
 		}
 	}
@@ -185,7 +187,7 @@ func TestFailures(t *testing.T) {
 	if err := away.Away(); !errs.Is(err, errs.Unavailable) || !strings.Contains(err.Error(), "strongkeep drill stop -n shop x") {
 		t.Errorf("%v", err)
 	}
-	refused := Fault{UID: "1", DrillFailure: v1alpha1.DrillCredentialRefused, Drill: away.Drill, Until: began}
+	refused := Fault{UID: "1", DrillFailure: v1alpha1.DrillCredentialRefused, Drill: away.Drill, Until: began, Wrong: redact.FromString(wrong)}
 	for _, f := range []Fault{{}, away, {UID: "1", DrillFailure: v1alpha1.DrillSlowSync}} {
 		r := got()
 		f.Spoil(r)
@@ -206,7 +208,7 @@ func TestFailures(t *testing.T) {
 // A sync waits once for the delay, and anew each time; not when the drill ends.
 func TestHold(t *testing.T) {
 	c := testclock.NewFakePassiveClock(began)
-	b := New(drills{}, c)
+	b := New(drills{}, c, digest)
 	f := Fault{UID: "1", DrillFailure: v1alpha1.DrillSlowSync, Delay: 10 * time.Second}
 	es := types.NamespacedName{Namespace: "shop", Name: "db"}
 	after := func(d time.Duration, f Fault, want time.Duration) {

@@ -15,8 +15,8 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/strongkeep/strongkeep/api/v1alpha1"
-	"github.com/strongkeep/strongkeep/internal/kube/rotate"
 	"github.com/strongkeep/strongkeep/internal/kube/drill"
+	"github.com/strongkeep/strongkeep/internal/kube/rotate"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/controller/measure"
 )
 
