@@ -52,6 +52,7 @@ const (
 	AnnotationBack    = Group + "/rollback"         // a turn's number: go back
 	AnnotationAccept  = Group + "/accept-unproven"  // a turn's number: close without full proof
 	AnnotationLost    = Group + "/retire-confirmed" // a turn's number: a person removed the old one (manual)
+	AnnotationTry     = Group + "/rehearse"         // any text not seen before: rehearse a turn; see RehearseWithPods
 )
 
 // RotationStatus is what is known. It is written before the act it announces.
@@ -124,6 +125,10 @@ type RotationStatus struct {
 
 	// +optional
 	Proof ProofStatus `json:"proof,omitempty"`
+
+	// What the last rehearsal found, or that one is under way.
+	// +optional
+	Rehearsal *RehearsalStatus `json:"rehearsal,omitempty"`
 
 	// When the last turn ended well, and when the next begins.
 	// +optional

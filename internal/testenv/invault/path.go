@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"testing"
 
 	"github.com/hashicorp/vault/api"
@@ -105,4 +106,26 @@ func (p *Path) Logs() string {
 		return err.Error()
 	}
 	return p.Log.String() + string(audit)
+}
+
+// Left names the values that a turn keeps beside the path, as public as they are:
+// properties, and not what they are.
+func (p *Path) Left(t *testing.T) []string {
+	t.Helper()
+	s, err := p.KVv2("secret").Get(context.Background(), "strongkeep-staged/"+p.Path)
+	if errors.Is(err, api.ErrSecretNotFound) {
+		return nil
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []string
+	for _, side := range []string{"new", "old", "prepared"} {
+		values, _ := s.Data[side].(map[string]any)
+		for property := range values {
+			out = append(out, side+" "+property)
+		}
+	}
+	slices.Sort(out)
+	return out
 }

@@ -114,7 +114,7 @@ func again(err error) bool {
 }
 
 func (r *Reconciler) openTarget(ctx context.Context, l *look) {
-	field := kindOf(&l.rot.Spec.Target)
+	field := target.FieldOf(&l.rot.Spec.Target)
 	kind, ok := r.Targets[field]
 	if !ok {
 		l.wrong("spec.target", errs.Newf(errs.Unsupported, "spec.target.%s: this operator rotates no such thing", field))
@@ -141,25 +141,6 @@ func scopeOf(rot *v1alpha1.Rotation) provider.Scope {
 	return provider.ScopeOf(&v1.SecretStore{ObjectMeta: metav1.ObjectMeta{Namespace: rot.Namespace, Name: rot.Name}})
 }
 
-// kindOf returns the name of the one field of t that is set.
-func kindOf(t *v1alpha1.Target) string {
-	switch {
-	case t.Database != nil:
-		return "database"
-	case t.KV != nil:
-		return "kv"
-	case t.Certificate != nil:
-		return "certificate"
-	case t.AWSAccessKey != nil:
-		return "awsAccessKey"
-	case t.Webhook != nil:
-		return "webhook"
-	case t.Manual != nil:
-		return "manual"
-	}
-	return ""
-}
-
 // name is namespace/name.
 func (l *look) name() string { return client.ObjectKeyFromObject(l.rot).String() }
 
@@ -173,35 +154,12 @@ func (r *Reconciler) seeState(ctx context.Context, l *look) {
 			return
 		}
 		l.state, l.location = state, state.Location
-	} else if path := kvPath(&l.rot.Spec.Target); path != "" {
+	} else if path := target.PathOf(&l.rot.Spec.Target); path != "" {
 		l.location = l.vault.Locate(path)
 	}
 	if s := &l.rot.Status; s.Location != "" && s.Location != l.location && underWay(s.Phase) {
 		l.blind("spec.target", errs.Newf(errs.Conflict, "it names %s, but turn %d is about %s: put it back until the turn has ended", l.location, s.Turn, s.Location))
 	}
-}
-
-// kvPath returns the API path of a target that is published in a KV v2 engine.
-func kvPath(t *v1alpha1.Target) string {
-	for _, p := range []*v1alpha1.KVPath{
-		kv(t.KV, func(k *v1alpha1.KVTarget) *v1alpha1.KVPath { return &k.KVPath }),
-		kv(t.Certificate, func(k *v1alpha1.CertificateTarget) *v1alpha1.KVPath { return &k.KVPath }),
-		kv(t.AWSAccessKey, func(k *v1alpha1.AWSAccessKeyTarget) *v1alpha1.KVPath { return &k.KVPath }),
-		kv(t.Webhook, func(k *v1alpha1.WebhookTarget) *v1alpha1.KVPath { return &k.KVPath }),
-		kv(t.Manual, func(k *v1alpha1.ManualTarget) *v1alpha1.KVPath { return &k.KVPath }),
-	} {
-		if p != nil {
-			return cmp.Or(p.Mount, "secret") + "/data/" + p.Path
-		}
-	}
-	return ""
-}
-
-func kv[T any](t *T, path func(*T) *v1alpha1.KVPath) *v1alpha1.KVPath {
-	if t == nil {
-		return nil
-	}
-	return path(t)
 }
 
 // seeTime says whether a turn is due and whether consumers may be touched.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/strongkeep/strongkeep/api/v1alpha1"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/controller/ledger"
+	"github.com/strongkeep/strongkeep/internal/kube/rotate/target"
 )
 
 // offerEvery is how often a pending statement is offered to the vault again.
@@ -18,7 +19,7 @@ func (r *Reconciler) ledger() ledger.Ledger { return ledger.Ledger{Mount: r.Evid
 // is an error; one that has no evidence engine there, or does not let us in, leaves
 // the statement pending.
 func (r *Reconciler) record(ctx context.Context, l *look, out *result) error {
-	told := ledger.Turn{Rotation: l.rot, Kind: kindOf(&l.rot.Spec.Target), Now: r.Clock.Now()}
+	told := ledger.Turn{Rotation: l.rot, Kind: target.FieldOf(&l.rot.Spec.Target), Now: r.Clock.Now()}
 	if c := &l.mem.closing; c.turn == l.rot.Status.Turn {
 		told.Seen, told.Pods, told.Secrets = true, c.pods, c.secrets
 	}

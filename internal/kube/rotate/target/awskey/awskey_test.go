@@ -89,6 +89,15 @@ func (w *world) fixture() targettest.Fixture {
 		},
 		Works: func(_ *testing.T, c targettest.Credential) bool { return w.c.works(c.Public, c.Secret) },
 		Logs:  w.p.Logs,
+		Left: func(t *testing.T) []string {
+			ids := w.p.Left(t)
+			w.c.with(func() {
+				for _, k := range w.c.of(user) {
+					ids = append(ids, k.id)
+				}
+			})
+			return ids
+		},
 	}
 }
 

@@ -124,7 +124,7 @@ func TestConformance(t *testing.T) {
 	targettest.Run(t, func(t *testing.T) targettest.Fixture {
 		w := start(t)
 		return targettest.Fixture{
-			Kind: certificate.Kind{}, Config: w.cfg, NeverCloses: true, Logs: w.p.Logs,
+			Kind: certificate.Kind{}, Config: w.cfg, NeverCloses: true, Logs: w.p.Logs, Left: w.p.Left,
 			Read: func(t *testing.T) (targettest.Credential, bool) {
 				t.Helper()
 				c, ok := w.p.Read(t)

@@ -3,6 +3,7 @@ package database
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -164,8 +165,12 @@ func (r role) Sessions(ctx context.Context, t target.Turn) (target.Sessions, err
 	return target.Sessions{New: list(seen.New), Old: list(seen.Old), Partial: seen.Partial}, nil
 }
 
+// tidyTime bounds the removal of what a rehearsal has made, whatever ended it.
+const tidyTime = 30 * time.Second
+
 // Rehearse stages a new credential, which proves it by a login, and removes it
-// again. The turn's number is used up: the next turn is the one after.
+// again, also when staging fails or ctx ends. The turn's number is used up: the
+// next turn is the one after.
 func (r role) Rehearse(ctx context.Context, t target.Turn) ([]string, error) {
 	before, err := r.Observe(ctx)
 	if err != nil {
@@ -175,12 +180,20 @@ func (r role) Rehearse(ctx context.Context, t target.Turn) ([]string, error) {
 		return nil, errs.Newf(errs.Conflict, "turn %d of %q has begun already: rehearse with a later one", t.Number, r.at("state"))
 	}
 	lines := []string{fmt.Sprintf("readers of %s see version %q", before.Location, before.Version)}
-	if _, err := r.Stage(ctx, t); err != nil {
-		return lines, err
+	_, failed := r.Stage(ctx, t)
+	if failed == nil {
+		lines = append(lines, "a new credential was made beside the old one, stored, and logged in")
 	}
-	lines = append(lines, "a new credential was made beside the old one, stored, and logged in")
-	if err := r.Retire(ctx, t, target.New); err != nil {
-		return lines, errs.Newf(errs.KindOf(err), "the new credential of the rehearsal is still there: %w", err)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tidyTime)
+	defer cancel()
+	err = r.Retire(ctx, t, target.New)
+	switch {
+	case failed != nil && errs.Is(err, errs.Conflict): // the turn was never begun
+		return lines, failed
+	case err != nil:
+		return lines, errs.Newf(errs.KindOf(err), "the new credential of the rehearsal is still there: %w", errors.Join(err, failed))
+	case failed != nil:
+		return lines, failed
 	}
 	return append(lines, "it was removed, and does not log in any more"), nil
 }

@@ -124,6 +124,25 @@ func (w *world) logs() string {
 	return w.Log.String() + string(audit)
 }
 
+// users are those of the role that can log in.
+func (w *world) users(t *testing.T) []string {
+	t.Helper()
+	c, err := w.connect(w.server.User, w.server.Password)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close(context.Background())
+	rows, err := c.Query(context.Background(), "SELECT rolname FROM pg_roles WHERE rolname LIKE $1 AND rolcanlogin ORDER BY 1", fmt.Sprintf("t%d\\_%%", os.Getpid()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return names
+}
+
 func spec() v1alpha1.Target {
 	return v1alpha1.Target{Database: &v1alpha1.DatabaseTarget{Role: "app"}}
 }
@@ -142,7 +161,7 @@ func TestConformance(t *testing.T) {
 		w := start(t)
 		return targettest.Fixture{
 			Kind: database.Kind{}, Config: target.Config{Spec: spec(), Vault: invault.Open(t, w.Vault, w.Policy("turns", policy))},
-			Read: w.read, Works: w.works, Logs: w.logs,
+			Read: w.read, Works: w.works, Logs: w.logs, Left: w.users,
 		}
 	})
 }

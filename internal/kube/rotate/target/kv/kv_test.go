@@ -22,7 +22,7 @@ func spec(generate ...v1alpha1.Generated) v1alpha1.Target {
 func start(t *testing.T) *invault.Path { return invault.Start(t, "my-app/signing", "password") }
 
 func fixture(t *testing.T, p *invault.Path, s v1alpha1.Target) targettest.Fixture {
-	return targettest.Fixture{Kind: kv.Kind{}, Config: target.Config{Spec: s, Vault: p.Login(t)}, Read: p.Read, Works: p.Works, Logs: p.Logs}
+	return targettest.Fixture{Kind: kv.Kind{}, Config: target.Config{Spec: s, Vault: p.Login(t)}, Read: p.Read, Works: p.Works, Logs: p.Logs, Left: p.Left}
 }
 
 func put(t *testing.T, p *invault.Path, data map[string]any) {

@@ -33,7 +33,7 @@ func TestConformance(t *testing.T) {
 	targettest.Run(t, func(t *testing.T) targettest.Fixture {
 		p := invault.Start(t, path, "apiKey")
 		return targettest.Fixture{
-			Kind: manual.Kind{}, Config: target.Config{Spec: spec(), Vault: p.Login(t)}, Read: p.Read, Works: p.Works, Logs: p.Logs,
+			Kind: manual.Kind{}, Config: target.Config{Spec: spec(), Vault: p.Login(t)}, Read: p.Read, Works: p.Works, Logs: p.Logs, Left: p.Left,
 			Before: func(t *testing.T, _ int64) { provide(t, p, "canary-"+rand.Text()) },
 		}
 	})

@@ -32,6 +32,9 @@ type Fixture struct {
 	Before func(t *testing.T, number int64)
 	// NeverCloses: Close does nothing to this kind.
 	NeverCloses bool
+	// Left, when set, names what there is of credentials at the backend, and beside
+	// what readers see: public names, in a stable order.
+	Left func(t *testing.T) []string
 	// Logs, when set, is what the backend wrote down; it must hold no secret either.
 	Logs func() string
 }
@@ -43,7 +46,7 @@ const Rotation = "team/rotation"
 func Run(t *testing.T, fresh func(t *testing.T) Fixture) {
 	for name, test := range map[string]func(*run){
 		"forward": testForward, "back": testBack, "back before publishing": testDiscard, "first turn back": testFirstBack,
-		"turns": testTurns, "holders": testHolders, "guards": testGuards, "observing": testObserver, "rehearsing": testRehearser, "faults": testFaults,
+		"turns": testTurns, "holders": testHolders, "guards": testGuards, "observing": testObserver, "rehearsing": testRehearser, "rehearsing, broken off": testRehearsalFaults, "faults": testFaults,
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := &run{T: t, Fixture: fresh(t), log: &buffer{}}

@@ -1,6 +1,7 @@
 package targettest
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
@@ -212,7 +213,17 @@ func testObserver(r *run) {
 	}
 }
 
-// A rehearsal changes nothing that anybody sees, and the next turn goes on as ever.
+// left names what there is of credentials at the backend.
+func (r *run) left() string {
+	r.Helper()
+	if r.Left == nil {
+		return ""
+	}
+	return strings.Join(r.Left(r.T), ", ")
+}
+
+// A rehearsal changes nothing that anybody sees, leaves nothing behind, and the
+// next turn goes on as ever.
 func testRehearser(r *run) {
 	r.turn(1)
 	m, ok := r.open(Rotation).(target.Rehearser)
@@ -220,6 +231,7 @@ func testRehearser(r *run) {
 		return
 	}
 	before, _ := r.read()
+	had := r.left()
 	if r.Before != nil {
 		r.Before(r.T, 2)
 	}
@@ -231,7 +243,44 @@ func testRehearser(r *run) {
 	if c, _ := r.read(); c != before {
 		r.Error("rehearsing changed what readers see")
 	}
+	if has := r.left(); has != had {
+		r.Errorf("rehearsing left %q where there was %q", has, had)
+	}
 	r.works("rehearsed:", before, true)
-	seen, _ := r.observe()
-	r.turn(max(seen.Turn+1, 2))
+	r.turn(3) // the number of a rehearsal is used up
+}
+
+// A rehearsal that is broken off at any of its requests leaves nothing that the
+// one who asked cannot remove by retiring its turn, and is in nobody's way.
+func testRehearsalFaults(r *run) {
+	number := int64(1)
+	r.turn(number)
+	if _, ok := r.open(Rotation).(target.Rehearser); !ok {
+		return
+	}
+	before, _ := r.read()
+	had := r.left()
+	for _, behind := range []bool{false, true} {
+		for at, hit := 0, true; hit; at++ {
+			number++
+			turn := target.Turn{Number: number, Rotation: Rotation}
+			r.faults = &faults{at: at, behind: behind}
+			lines, err := r.open(Rotation).(target.Rehearser).Rehearse(r.Context(), turn)
+			hit, r.faults = r.faults.hit, nil
+			r.note(fmt.Sprintf("%v %v", lines, err))
+			if !hit && err != nil && r.Before == nil {
+				r.Errorf("rehearsing as turn %d: %v", number, err)
+			}
+			if seen, ok := r.observe(); !ok || seen.Turn == number {
+				if err := r.open(Rotation).Retire(r.Context(), turn, target.New); err != nil && !target.IsPending(err) {
+					r.Errorf("removing what the rehearsal left behind request %d: %v", at, err)
+				}
+			}
+			if c, _ := r.read(); c != before || r.left() != had {
+				r.Fatalf("request %d lost, behind its effect: %v: there is %q where there was %q", at, behind, r.left(), had)
+			}
+		}
+	}
+	r.works("rehearsed:", before, true)
+	r.turn(number + 1)
 }
