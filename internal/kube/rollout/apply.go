@@ -29,7 +29,7 @@ type fields struct {
 
 func (w *workload) fields() fields { return fields{w.stamp(), w.record(), w.marked()} }
 
-func apply(ctx context.Context, c client.Client, w *workload, f fields) error {
+func apply(ctx context.Context, c client.Client, w *workload, f fields, opts ...client.ApplyOption) error {
 	u := &unstructured.Unstructured{Object: map[string]any{}}
 	u.SetGroupVersionKind(w.kind)
 	u.SetNamespace(w.Namespace)
@@ -52,7 +52,7 @@ func apply(ctx context.Context, c client.Client, w *workload, f fields) error {
 			return err
 		}
 	}
-	if err := c.Apply(ctx, client.ApplyConfigurationFromUnstructured(u), client.FieldOwner(FieldManager), client.ForceOwnership); err != nil {
+	if err := c.Apply(ctx, client.ApplyConfigurationFromUnstructured(u), append(opts, client.FieldOwner(FieldManager), client.ForceOwnership)...); err != nil {
 		return err
 	}
 	w.ResourceVersion, w.Generation = u.GetResourceVersion(), u.GetGeneration()

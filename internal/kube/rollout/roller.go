@@ -124,6 +124,10 @@ func (r *Roller) newPass(q Request) *pass {
 // end remembers what was seen.
 func (p *pass) end() (Progress, error) {
 	p.remember(p.q, p)
+	return p.progress()
+}
+
+func (p *pass) progress() (Progress, error) {
 	progress := Progress{Items: make([]Item, len(p.views))}
 	var all []error
 	for i, v := range p.views {
