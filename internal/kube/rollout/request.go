@@ -61,6 +61,8 @@ type Item struct {
 	Message string
 	// Turn, with Waiting: it waits for others to be done, and nothing else.
 	Turn bool
+	// Blind, with Waiting: it could not be asked just now.
+	Blind bool
 	// Since is when the restart was written; zero when it was not, or not known.
 	Since time.Time
 }

@@ -173,7 +173,9 @@ func (p *pass) look(ctx context.Context) {
 	_ = g.Wait() // its functions return no error
 }
 
-func (v *view) is(s State, message string) { v.State, v.Message, v.Turn = s, message, false }
+func (v *view) is(s State, message string) {
+	v.State, v.Message, v.Turn, v.Blind = s, message, false, false
+}
 
 // queues says that v is to be restarted, and that it waits for others.
 func (v *view) queues(message string) { v.State, v.Message, v.Turn = Waiting, message, true }
@@ -181,6 +183,7 @@ func (v *view) queues(message string) { v.State, v.Message, v.Turn = Waiting, me
 func (v *view) failed(doing string, err error) {
 	v.err = errs.Newf(errs.Unavailable, "%s %s: %w", doing, describe(v.Object), err)
 	v.is(Waiting, "cannot be asked just now: "+err.Error())
+	v.Blind = true
 }
 
 func (p *pass) lookAt(ctx context.Context, w *consumer.Workload, v *view) {

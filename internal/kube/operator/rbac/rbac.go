@@ -125,6 +125,7 @@ func rotation() []Rule {
 		rule("to stamp what the next run is made of", "batch", "cronjobs", "get", "patch"),
 		rule("to restart in the same way, where Argo Rollouts is installed", "argoproj.io", "rollouts", "patch"),
 		rule("to ask before a restart that takes old pods away before new ones come", "policy", "poddisruptionbudgets", "list"),
+		rule("to see, in a rehearsal, whether there is room for a pod more", "", "resourcequotas", "list"),
 	}
 }
 

@@ -29,6 +29,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/controller/measure"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/evidence/application"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/evidence/file"
+	"github.com/strongkeep/strongkeep/internal/kube/rotate/rehearse"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/restart"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/schedule"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/target"
@@ -110,9 +111,11 @@ func Setup(mgr ctrl.Manager, cfg Config) error {
 			return err
 		}
 	}
+	roller := restart.New(cfg.Roller)
 	r := controller.New(controller.Config{
 		Client: mgr.GetClient(), Live: live, Vaults: vaults{cfg.Stores, cfg.Pool}, Cluster: cfg.Cluster, Targets: cfg.Targets,
-		Finder: find, Roller: restart.New(cfg.Roller), Prober: prober{live, application.New(application.Config{}), witnesses(live, cfg)}, Calendar: schedule.Calendar{}, Policies: policies{mgr.GetClient(), cfg.NoCluster},
+		Finder: find, Roller: roller, Prober: prober{live, application.New(application.Config{}), witnesses(live, cfg)}, Calendar: schedule.Calendar{}, Policies: policies{mgr.GetClient(), cfg.NoCluster},
+		Rehearser: rehearse.New(rehearse.Config{Restarts: roller, Live: live, Clock: clock.RealClock{}, Log: cfg.Log}),
 		Refresh: cfg.Refresh, Clock: clock.RealClock{}, Log: cfg.Log, Event: cfg.Event, Metrics: cfg.Metrics,
 		Namespaces: cfg.Namespaces, MaxTurns: cfg.Turns, EvidenceMount: cfg.EvidenceMount,
 	})

@@ -17,6 +17,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/controller/measure"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/controller/slot"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/controller/tell"
+	"github.com/strongkeep/strongkeep/internal/kube/rotate/controller/wake"
 )
 
 // Finalizer is on a Rotation while a turn is under way, and never else: what is
@@ -28,13 +29,13 @@ type Reconciler struct {
 	Config
 	memories memories
 	slots    *slot.Slots
-	woken    *woken
+	woken    *wake.Set
 }
 
 // New returns a Reconciler.
 func New(cfg Config) *Reconciler {
 	cfg = cfg.withDefaults()
-	return &Reconciler{Config: cfg, slots: slot.New(cfg.MaxTurns), woken: newWoken()}
+	return &Reconciler{Config: cfg, slots: slot.New(cfg.MaxTurns), woken: wake.New()}
 }
 
 // now is "look again at once", as controller-runtime has it.
@@ -79,6 +80,9 @@ func (r *Reconciler) step(ctx context.Context, rot *v1alpha1.Rotation) (ctrl.Res
 		next := rot.Status.DeepCopy()
 		next.Location = l.location
 		return ctrl.Result{RequeueAfter: now}, r.write(ctx, rot, next)
+	}
+	if busy, result, err := r.rehearse(ctx, l); busy || err != nil {
+		return result, err
 	}
 	step := rotate.Decide(l.o)
 	if grave(rot.Status.Phase, step) {

@@ -56,10 +56,10 @@ func (r *Reconciler) tidy(ctx context.Context, rot *v1alpha1.Rotation) (left str
 	l.o.Turn = rotate.TurnOf(&rot.Status)
 	left = "the old and the new credential both stay as they are"
 	phase := origin(l.o.Turn)
-	if !underWay(phase) {
-		return "nothing was under way", nil
-	}
 	r.openTarget(ctx, l)
+	if !underWay(phase) {
+		return "no turn was under way, and what a rehearsal left is removed", r.Rehearser.Sweep(ctx, rot, l.target)
+	}
 	if l.target == nil {
 		return left, errs.Newf(errs.Unavailable, "opening the credential: %s", few(append(l.o.Blind, l.o.Refused)))
 	}

@@ -8,6 +8,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
@@ -71,7 +72,7 @@ func (r *Reconciler) look(ctx context.Context, rot *v1alpha1.Rotation, live bool
 	if why := foreign(rot); why != "" {
 		l.o.Refused = why
 	}
-	l.o.Turn.Known = l.state.Turn
+	l.o.Turn.Known = max(l.state.Turn, ptr.Deref(rot.Status.Rehearsal, v1alpha1.RehearsalStatus{}).Turn) // its number is used up
 	_, l.o.Turn.Seen = l.target.(target.Observer)
 	r.seeTime(ctx, l)
 	if !underWay(l.o.Turn.Phase) {

@@ -102,6 +102,8 @@ type Config struct {
 	Prober   Prober
 	Calendar Calendar
 	Policies Policies
+	// Rehearser tries turns.
+	Rehearser Rehearser
 	// Refresh asks for an ExternalSecret to be read anew at once. It does not block.
 	Refresh func(es types.NamespacedName)
 	Clock   clock.PassiveClock

@@ -3,11 +3,8 @@ package controller
 import (
 	"context"
 	"maps"
-	"slices"
-	"sync"
 	"time"
 
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
@@ -49,7 +46,7 @@ const settle = 100 * time.Millisecond
 // not block.
 func (r *Reconciler) Changed(namespace string) {
 	if names := r.memories.users(namespace); len(names) > 0 {
-		r.woken.add(names)
+		r.woken.Add(names)
 	}
 }
 
@@ -59,44 +56,12 @@ func (r *Reconciler) receive(ctx context.Context, q workqueue.TypedRateLimitingI
 		select {
 		case <-ctx.Done():
 			return
-		case <-r.woken.signal:
-			for _, name := range r.woken.take() {
+		case <-r.woken.Added():
+			for _, name := range r.woken.Take() {
 				q.AddAfter(reconcile.Request{NamespacedName: name}, settle)
 			}
 		}
 	}
-}
-
-// woken are Rotations to be looked at.
-type woken struct {
-	signal chan struct{} // of capacity 1
-
-	mu    sync.Mutex
-	names map[types.NamespacedName]bool
-}
-
-func newWoken() *woken {
-	return &woken{signal: make(chan struct{}, 1), names: map[types.NamespacedName]bool{}}
-}
-
-func (w *woken) add(names []types.NamespacedName) {
-	w.mu.Lock()
-	for _, n := range names {
-		w.names[n] = true
-	}
-	w.mu.Unlock()
-	select {
-	case w.signal <- struct{}{}:
-	default: // signalled already
-	}
-}
-
-func (w *woken) take() []types.NamespacedName {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	names := slices.Collect(maps.Keys(w.names))
-	clear(w.names)
-	return names
 }
 
 // asked lets through what people write, and not our own status.

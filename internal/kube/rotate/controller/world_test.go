@@ -59,6 +59,9 @@ type world struct {
 
 	forgotten string // by the Roller
 
+	trial Trial // what the Rehearser wants
+	swept int
+
 	events []string
 	log    *strings.Builder
 }
@@ -172,6 +175,15 @@ func (w *world) Nodes(context.Context) bool { return false }
 
 // Probe implements Prober.
 func (w *world) Probe(context.Context, Question) map[types.UID]evidence.Found { return nil }
+
+// Next implements Rehearser.
+func (w *world) Next(context.Context, Rehearsal) Trial { return w.trial }
+
+// Sweep implements Rehearser.
+func (w *world) Sweep(context.Context, *v1alpha1.Rotation, target.Target) error {
+	w.swept++
+	return nil
+}
 
 // Due implements Calendar.
 func (w *world) Due(_ *v1alpha1.Rotation, limit time.Duration, changed, now time.Time) (rotate.Due, error) {
@@ -332,7 +344,7 @@ func (c credential) Sessions(context.Context, target.Turn) (target.Sessions, err
 func (w *world) operator() *Reconciler {
 	return New(Config{
 		Client: w.client, Live: w.client, Vaults: w, Targets: map[string]target.Kind{"database": w}, Finder: w, Roller: w, Prober: w,
-		Calendar: w, Policies: w, Clock: w.clock, Log: slog.New(slog.NewTextHandler(w.log, nil)), Metrics: measure.New(w.clock),
+		Calendar: w, Policies: w, Rehearser: w, Clock: w.clock, Log: slog.New(slog.NewTextHandler(w.log, nil)), Metrics: measure.New(w.clock),
 		Refresh: func(types.NamespacedName) {
 			if !w.deaf {
 				w.follow()

@@ -2,6 +2,7 @@ package restart
 
 import (
 	"context"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/types"
 
@@ -26,6 +27,18 @@ func (r Roller) Look(ctx context.Context, s controller.Restart) (rotate.Rolling,
 // Roll implements controller.Roller.
 func (r Roller) Roll(ctx context.Context, s controller.Restart) (rotate.Rolling, error) {
 	return rolling(r.by.Roll(ctx, request(s)))
+}
+
+// Try says what would come of Roll once the Secrets hold something new, and
+// changes nothing; see rollout.Roller.Try.
+func (r Roller) Try(ctx context.Context, s controller.Restart) (rollout.Progress, error) {
+	g := *s.Graph
+	g.Secrets = slices.Clone(g.Secrets)
+	for i := range g.Secrets {
+		g.Secrets[i].Digest = "rehearsal" // which nobody has
+	}
+	s.Graph = &g
+	return r.by.Try(ctx, request(s))
 }
 
 // Forget lets go of a Rotation that is gone.
