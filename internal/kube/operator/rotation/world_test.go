@@ -41,6 +41,7 @@ type world struct {
 	vault *testenv.Vault
 	log   *testenv.Buffer
 	at    operator.Addresses
+	pg    *dbtest.Server
 }
 
 const operatorPolicy = `
@@ -57,7 +58,7 @@ func newWorld(t *testing.T) *world {
 	if err := testClient.Create(t.Context(), ns); err != nil {
 		t.Fatal(err)
 	}
-	w := &world{T: t, ns: ns.Name, log: new(testenv.Buffer), vault: testenv.Start(t, nil)}
+	w := &world{T: t, ns: ns.Name, log: new(testenv.Buffer), vault: testenv.Start(t, nil), pg: pg}
 	for _, engine := range []string{"database", "evidence"} {
 		if err := w.vault.Sys().Mount(engine, &vault.MountInput{Type: engine}); err != nil {
 			t.Fatal(err)
