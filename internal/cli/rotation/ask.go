@@ -74,6 +74,9 @@ func (x *commands) start() *cobra.Command {
 			return errs.Newf(errs.Conflict, "%s is in turn %d already (phase %s): see strongkeep rotation status %s", what(r), r.Status.Turn, phase(r), args(r))
 		}
 		next := r.Status.Turn + 1
+		if s := r.Status.Rehearsal; s != nil { // its number is used up
+			next = max(next, s.Turn+1)
+		}
 		if err := x.ask(ctx, k, r, request{v1alpha1.AnnotationRotate, uuid.NewString(), fmt.Sprintf("Asked for turn %d of %s/%s; see it with: strongkeep rotation watch %s", next, r.Namespace, r.Name, args(r))}); err != nil || !wait {
 			return err
 		}

@@ -28,7 +28,7 @@ type commands struct {
 func Command(s *session.Session) *cobra.Command {
 	x := &commands{Session: s, now: time.Now}
 	c := session.Group("rotation", "Rotate credentials, and see the proof that nobody uses the old one",
-		x.list(), x.status(), x.watch(), x.start(), x.leaked(), x.approve(), x.hold(), x.resume(), x.rollback(),
+		x.list(), x.status(), x.watch(), x.rehearse(), x.start(), x.leaked(), x.approve(), x.hold(), x.resume(), x.rollback(),
 		x.accept(), x.confirmRetired(), x.provide(), x.evidence(), x.verify(), x.report())
 	return c
 }

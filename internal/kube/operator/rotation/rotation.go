@@ -116,7 +116,7 @@ func Setup(mgr ctrl.Manager, cfg Config) error {
 		Client: mgr.GetClient(), Live: live, Vaults: vaults{cfg.Stores, cfg.Pool}, Cluster: cfg.Cluster, Targets: cfg.Targets,
 		Finder: find, Roller: roller, Prober: prober{live, application.New(application.Config{}), witnesses(live, cfg)}, Calendar: schedule.Calendar{}, Policies: policies{mgr.GetClient(), cfg.NoCluster},
 		Rehearser: rehearse.New(rehearse.Config{Restarts: roller, Live: live, Clock: clock.RealClock{}, Log: cfg.Log}),
-		Refresh: cfg.Refresh, Clock: clock.RealClock{}, Log: cfg.Log, Event: cfg.Event, Metrics: cfg.Metrics,
+		Refresh:   cfg.Refresh, Clock: clock.RealClock{}, Log: cfg.Log, Event: cfg.Event, Metrics: cfg.Metrics,
 		Namespaces: cfg.Namespaces, MaxTurns: cfg.Turns, EvidenceMount: cfg.EvidenceMount,
 	})
 	waker.r = r
