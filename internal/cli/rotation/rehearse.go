@@ -60,16 +60,8 @@ func (x *commands) rehearsal(ctx context.Context, k *cluster.Cluster, r *v1alpha
 	tick := time.NewTicker(poll)
 	defer tick.Stop()
 	for {
-		err := k.Get(ctx, client.ObjectKeyFromObject(r), r)
-		if err != nil && ctx.Err() == nil && !worthAnotherTry(err) {
-			return nil, cluster.Explain(err, what(r))
-		}
-		s := r.Status.Rehearsal
-		switch mine := s != nil && s.Asked == asked; {
-		case err == nil && mine && s.Verdict != v1alpha1.TrialRunning:
-			return s, nil
-		case err == nil && r.Annotations[v1alpha1.AnnotationTry] != asked:
-			return nil, errs.Newf(errs.Conflict, "somebody else asked for a rehearsal of %s meanwhile: its answer is in strongkeep rotation status %s -format=json", what(r), args(r))
+		if s, err := x.answer(ctx, k, r, asked); s != nil || err != nil {
+			return s, err
 		}
 		select {
 		case <-ctx.Done():
@@ -77,6 +69,23 @@ func (x *commands) rehearsal(ctx context.Context, k *cluster.Cluster, r *v1alpha
 		case <-tick.C:
 		}
 	}
+}
+
+// answer looks once; nil while there is none.
+func (x *commands) answer(ctx context.Context, k *cluster.Cluster, r *v1alpha1.Rotation, asked string) (*v1alpha1.RehearsalStatus, error) {
+	if err := k.Get(ctx, client.ObjectKeyFromObject(r), r); err != nil {
+		if ctx.Err() != nil || worthAnotherTry(err) {
+			return nil, nil
+		}
+		return nil, cluster.Explain(err, what(r))
+	}
+	if s := r.Status.Rehearsal; s != nil && s.Asked == asked && s.Verdict != v1alpha1.TrialRunning {
+		return s, nil
+	}
+	if r.Annotations[v1alpha1.AnnotationTry] != asked {
+		return nil, errs.Newf(errs.Conflict, "somebody else asked for a rehearsal of %s meanwhile: its answer is in strongkeep rotation status %s -format=json", what(r), args(r))
+	}
+	return nil, nil
 }
 
 // silence says why there may be no answer.

@@ -44,8 +44,7 @@ func TestNoTurnBesideARehearsal(t *testing.T) {
 	w.once(r, "db")
 	w.trial = Trial{}
 	w.turn = 101 // as the target has it
-	rot := w.run(r, "db", "done", ended(v1alpha1.PhaseIdle))
-	rot = w.run(r, "db", "done", func(rot *v1alpha1.Rotation) bool {
+	rot := w.run(r, "db", "done", func(rot *v1alpha1.Rotation) bool {
 		return rot.Status.Turn == 102 && rot.Status.Phase == v1alpha1.PhaseIdle && len(rot.Finalizers) == 0
 	})
 	if s := rot.Status.Rehearsal; s == nil || s.Verdict != v1alpha1.TrialSucceeds {

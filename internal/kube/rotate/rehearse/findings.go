@@ -55,7 +55,7 @@ func (x *outcome) write(s *v1alpha1.RehearsalStatus) {
 	s.Verdict = verdict(found)
 	s.WouldBreak, s.More = found, 0
 	if more := len(found) - maxFindings; more > 0 {
-		s.WouldBreak, s.More = found[:maxFindings:maxFindings], int32(min(more, 1<<30)) //nolint:gosec // bounded here
+		s.WouldBreak, s.More = found[:maxFindings:maxFindings], int32(min(more, 1<<30))
 	}
 	s.Lines = nil
 	for i, line := range x.lines {
@@ -104,14 +104,7 @@ func (x *outcome) consumers(o rotate.Observed, g *consumer.Graph) {
 	for _, text := range g.Bounds {
 		x.say("not looked at: %s", text)
 	}
-	for i := range g.Secrets {
-		switch fed := &g.Secrets[i]; {
-		case fed.Stuck:
-			x.found.add(describe(fed.Object), v1alpha1.TrialEffectHolds, rotate.ReasonSecretsStuck, fed.Problem)
-		case fed.Problem != "":
-			x.say("%s: %s", describe(fed.Object), fed.Problem)
-		}
-	}
+	x.secrets(g)
 	for _, text := range g.Unknown {
 		if o.Plan.NeedComplete {
 			x.found.add("consumers", v1alpha1.TrialEffectHolds, rotate.ReasonConsumersUnknown, "they cannot all be known: "+text)
@@ -126,6 +119,18 @@ func (x *outcome) consumers(o rotate.Observed, g *consumer.Graph) {
 	for i := range g.Pods {
 		if p := &g.Pods[i]; p.Failing != "" && !p.Deleting {
 			x.say("pod %s fails already, which is not held against a turn: %s", p.NamespacedName, p.Failing)
+		}
+	}
+}
+
+// secrets says which cannot hold a new version.
+func (x *outcome) secrets(g *consumer.Graph) {
+	for i := range g.Secrets {
+		switch fed := &g.Secrets[i]; {
+		case fed.Stuck:
+			x.found.add(describe(fed.Object), v1alpha1.TrialEffectHolds, rotate.ReasonSecretsStuck, fed.Problem)
+		case fed.Problem != "":
+			x.say("%s: %s", describe(fed.Object), fed.Problem)
 		}
 	}
 }

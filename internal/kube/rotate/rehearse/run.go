@@ -2,7 +2,6 @@ package rehearse
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/strongkeep/strongkeep/api/v1alpha1"
 	"github.com/strongkeep/strongkeep/internal/kube/consumer"
@@ -91,7 +90,7 @@ func (x *run) watch(ctx context.Context, q controller.Rehearsal) {
 }
 
 func (x *run) begin(ctx context.Context, q controller.Rehearsal, g *consumer.Graph) {
-	x.found.add("shadow pods", v1alpha1.TrialEffectUnknown, "NotTried", fmt.Sprint("no pods are made by this operator"))
+	x.found.add("shadow pods", v1alpha1.TrialEffectUnknown, "NotTried", "no pods are made by this operator")
 	x.over = true
 }
 

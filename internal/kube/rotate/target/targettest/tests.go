@@ -263,19 +263,8 @@ func testRehearsalFaults(r *run) {
 	for _, behind := range []bool{false, true} {
 		for at, hit := 0, true; hit; at++ {
 			number++
-			turn := target.Turn{Number: number, Rotation: Rotation}
 			r.faults = &faults{at: at, behind: behind}
-			lines, err := r.open(Rotation).(target.Rehearser).Rehearse(r.Context(), turn)
-			hit, r.faults = r.faults.hit, nil
-			r.note(fmt.Sprintf("%v %v", lines, err))
-			if !hit && err != nil && r.Before == nil {
-				r.Errorf("rehearsing as turn %d: %v", number, err)
-			}
-			if seen, ok := r.observe(); !ok || seen.Turn == number {
-				if err := r.open(Rotation).Retire(r.Context(), turn, target.New); err != nil && !target.IsPending(err) {
-					r.Errorf("removing what the rehearsal left behind request %d: %v", at, err)
-				}
-			}
+			hit = r.brokenOff(number)
 			if c, _ := r.read(); c != before || r.left() != had {
 				r.Fatalf("request %d lost, behind its effect: %v: there is %q where there was %q", at, behind, r.left(), had)
 			}
@@ -283,4 +272,24 @@ func testRehearsalFaults(r *run) {
 	}
 	r.works("rehearsed:", before, true)
 	r.turn(number + 1)
+}
+
+// brokenOff rehearses with one request lost, and removes what that has left. It
+// returns whether one was.
+func (r *run) brokenOff(number int64) (hit bool) {
+	r.Helper()
+	turn := target.Turn{Number: number, Rotation: Rotation}
+	lines, err := r.open(Rotation).(target.Rehearser).Rehearse(r.Context(), turn)
+	hit, r.faults = r.faults.hit, nil
+	r.note(fmt.Sprintf("%v %v", lines, err))
+	if !hit && err != nil && r.Before == nil {
+		r.Errorf("rehearsing as turn %d: %v", number, err)
+	}
+	if seen, ok := r.observe(); ok && seen.Turn != number {
+		return hit
+	}
+	if err := r.open(Rotation).Retire(r.Context(), turn, target.New); err != nil && !target.IsPending(err) {
+		r.Errorf("removing what a rehearsal has left: %v", err)
+	}
+	return hit
 }
