@@ -54,6 +54,9 @@ func NewRun(data map[string]string, limits Limits, now func() time.Time) *Run {
 	return &Run{data: data, budget: b, functions: b.functions()}
 }
 
+// With returns a run over other values under the same budget.
+func (r *Run) With(data map[string]string) *Run { return &Run{data, r.budget, r.functions} }
+
 // Text executes the template source; name is for messages. Errors are Invalid
 // (the template or what it was fed is wrong) or TooLarge (it met a limit).
 func (r *Run) Text(name, source string) ([]byte, error) {

@@ -26,6 +26,7 @@ import (
 // Stores reads external stores. session.Pool is one.
 type Stores interface {
 	Read(ctx context.Context, store v1.Store, req provider.Request) (provider.Value, error)
+	Find(ctx context.Context, store v1.Store, q provider.Query) (found []provider.Found, began time.Time, err error)
 	Topic(ctx context.Context, store v1.Store, key string) (string, error)
 	// LocateKey names what is read for key, "" when the store names nothing.
 	LocateKey(ctx context.Context, store v1.Store, key string) (string, error)
@@ -186,8 +187,8 @@ func (r *Reconciler) heardOf(es *v1.ExternalSecret) bool {
 	if refreshInterval(es) == 0 || r.memories.get(client.ObjectKeyFromObject(es)).unheard {
 		return false
 	}
-	for _, w := range gather.Wants(&es.Spec) {
-		if !r.Wishes.Connected(v1.KeyFor(w.Store, es.Namespace)) {
+	for _, ref := range gather.Stores(&es.Spec) {
+		if !r.Wishes.Connected(v1.KeyFor(ref, es.Namespace)) {
 			return false
 		}
 	}
@@ -254,25 +255,13 @@ func (r *Reconciler) wishes(ctx context.Context, o observed) {
 	if o.memory.wished == state {
 		return
 	}
-	var list []subscribe.Wish
-	unheard := false
+	var t topics
 	if refreshInterval(o.es) > 0 {
-		for _, w := range gather.Wants(&o.es.Spec) {
-			store, err := r.store(ctx, o.es.Namespace, w.Store)
-			if err != nil {
-				return
-			}
-			topic, err := r.Stores.Topic(ctx, store, w.Key)
-			if err != nil {
-				return
-			}
-			if topic == "" {
-				unheard = true
-				continue
-			}
-			list = append(list, subscribe.Wish{Store: v1.KeyOf(store), Topic: topic})
+		var ok bool
+		if t, ok = r.topics(ctx, o.es); !ok {
+			return
 		}
 	}
-	r.Wishes.Want(key, list)
-	r.memories.change(key, func(e *entry) { e.wished, e.unheard = state, unheard })
+	r.Wishes.Want(key, t.list)
+	r.memories.change(key, func(e *entry) { e.wished, e.unheard = state, t.unheard })
 }

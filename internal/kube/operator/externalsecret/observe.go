@@ -80,15 +80,11 @@ func (r *Reconciler) metadata(ctx context.Context, kind string, name types.Names
 // versions names every object that es depends on with its version. nil when one
 // is missing or may not be used, which the refresh that follows reports.
 func (r *Reconciler) versions(ctx context.Context, es *v1.ExternalSecret) (list []string, answerable bool, err error) {
-	seen := map[v1.SecretStoreRef]bool{}
 	complete := true
+	refs := gather.Stores(&es.Spec)
 	others := 0
-	for _, w := range gather.Wants(&es.Spec) {
-		if seen[w.Store] {
-			continue
-		}
-		seen[w.Store] = true
-		store, err := r.store(ctx, es.Namespace, w.Store)
+	for _, ref := range refs {
+		store, err := r.store(ctx, es.Namespace, ref)
 		switch {
 		case err != nil:
 			complete = false
@@ -98,7 +94,7 @@ func (r *Reconciler) versions(ctx context.Context, es *v1.ExternalSecret) (list 
 			list = append(list, fmt.Sprintf("%s %s %d", v1.KeyOf(store), store.GetUID(), store.GetGeneration()))
 		}
 	}
-	if others > 0 && others == len(seen) {
+	if others > 0 && others == len(refs) {
 		return nil, false, nil
 	}
 	for _, ref := range templateRefs(es) {

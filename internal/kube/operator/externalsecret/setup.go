@@ -2,6 +2,7 @@ package externalsecret
 
 import (
 	"context"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/util/workqueue"
@@ -180,10 +181,8 @@ func indexStores(o client.Object) []string {
 		return nil
 	}
 	var out []string
-	seen := map[string]bool{}
-	for _, w := range gather.Wants(&es.Spec) {
-		if k := v1.KeyFor(w.Store, es.Namespace).String(); !seen[k] {
-			seen[k] = true
+	for _, ref := range gather.Stores(&es.Spec) {
+		if k := v1.KeyFor(ref, es.Namespace).String(); !slices.Contains(out, k) {
 			out = append(out, k)
 		}
 	}

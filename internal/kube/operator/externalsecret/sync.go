@@ -36,17 +36,7 @@ func (r *Reconciler) sync(ctx context.Context, o observed) outcome {
 	if err := o.fault.Away(); err != nil {
 		return outcome{err: err}
 	}
-	got, err := gather.Values(ctx, es, func(ctx context.Context, ref v1.SecretStoreRef, req provider.Request) (provider.Value, error) {
-		store, err := r.store(ctx, es.Namespace, ref)
-		if err != nil {
-			return provider.Value{}, err
-		}
-		v, err := r.Stores.Read(ctx, store, req)
-		if err != nil {
-			return v, errs.Newf(errs.KindOf(err), "%s: %w", v1.KeyOf(store), err)
-		}
-		return v, nil
-	})
+	got, err := gather.Values(ctx, es, r.source(es))
 	if err != nil {
 		return outcome{err: err}
 	}
@@ -57,6 +47,33 @@ func (r *Reconciler) sync(ctx context.Context, o observed) outcome {
 		out.message = o.fault.Message()
 	}
 	return out
+}
+
+// source reads from the stores of es.
+func (r *Reconciler) source(es *v1.ExternalSecret) gather.Source {
+	return gather.Source{
+		Limits: r.Limits, Now: r.Clock.Now,
+		Read: func(ctx context.Context, ref v1.SecretStoreRef, req provider.Request) (v provider.Value, err error) {
+			store, err := r.store(ctx, es.Namespace, ref)
+			if err != nil {
+				return v, err
+			}
+			if v, err = r.Stores.Read(ctx, store, req); err != nil {
+				return v, errs.Newf(errs.KindOf(err), "%s: %w", v1.KeyOf(store), err)
+			}
+			return v, nil
+		},
+		Find: func(ctx context.Context, ref v1.SecretStoreRef, q provider.Query) (found []provider.Found, began time.Time, err error) {
+			store, err := r.store(ctx, es.Namespace, ref)
+			if err != nil {
+				return nil, began, err
+			}
+			if found, began, err = r.Stores.Find(ctx, store, q); err != nil {
+				return nil, began, errs.Newf(errs.KindOf(err), "%s: %w", v1.KeyOf(store), err)
+			}
+			return found, began, nil
+		},
+	}
 }
 
 // act makes the target what the values say.

@@ -26,6 +26,14 @@ func ConvertKey(key string, strategy v1.ConversionStrategy) string {
 	return out.String()
 }
 
+// validKeys says what ValidKey asks for.
+const validKeys = "letters, digits, '-', '_' and '.', at most 253"
+
+// ValidKey reports whether a Secret can have key.
+func ValidKey(key string) bool {
+	return key != "" && len(key) <= 253 && ConvertKey(key, v1.ConversionDefault) == key && key != "." && !strings.HasPrefix(key, "..")
+}
+
 // Decode applies a decoding strategy.
 func Decode(v []byte, strategy v1.DecodingStrategy) ([]byte, error) {
 	s, err := decode(redact.New(v), strategy)

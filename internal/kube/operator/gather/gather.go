@@ -4,24 +4,38 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
 	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/gather/rewrite"
 	"github.com/strongkeep/strongkeep/internal/kube/provider"
+	"github.com/strongkeep/strongkeep/internal/kube/template"
 	"github.com/strongkeep/strongkeep/internal/redact"
 )
 
 // Read reads one secret of the store that ref names.
 type Read func(ctx context.Context, ref v1.SecretStoreRef, req provider.Request) (provider.Value, error)
 
+// Source is where values come from, and what bounds the templates of rewrite.
+type Source struct {
+	Read   Read
+	Find   Find
+	Limits template.Limits
+	Now    func() time.Time
+}
+
 // Result is what was gathered.
 type Result struct {
 	Data map[string]redact.Secret
-	// Missing says which sources the store does not have, one text each. It is
-	// empty with deletionPolicy Retain, where a missing source is an error.
+	// Missing says which sources the store does not have, one text each. With
+	// deletionPolicy Retain a missing source is an error, but for a search that
+	// found nothing beside others that gave something.
 	Missing []string
 	// Versions of what was read, where the store names one. The metadata of a secret
 	// has none: it is not the secret.
@@ -41,42 +55,60 @@ const parallel = 8
 
 // Values gathers everything es asks for: dataFrom in order, later entries over
 // earlier ones, then data over that.
-func Values(ctx context.Context, es *v1.ExternalSecret, read Read) (Result, error) {
+func Values(ctx context.Context, es *v1.ExternalSecret, source Source) (Result, error) {
 	if err := Supported(&es.Spec); err != nil {
 		return Result{}, err
 	}
-	answers, err := readAll(ctx, Wants(&es.Spec), read)
+	answers, err := readAll(ctx, Wants(&es.Spec), source.Read)
 	if err != nil {
 		return Result{}, err
 	}
-	g := gatherer{es: es, answers: answers, out: Result{Data: map[string]redact.Secret{}, Versions: map[Want]string{}}}
-	g.note()
+	g := gatherer{es: es, source: source, answers: answers, out: Result{Data: map[string]redact.Secret{}, Versions: map[Want]string{}}}
+	g.note(answers)
 	for i := range es.Spec.DataFrom {
-		if err := g.skipMissing(g.extract(&es.Spec.DataFrom[i])); err != nil {
-			return Result{}, inField(err, "dataFrom[%d]", i)
+		f := &es.Spec.DataFrom[i]
+		if err := g.skipMissing(inField(g.from(ctx, f), "dataFrom[%d]", i), f.Find != nil); err != nil {
+			return Result{}, err
 		}
 	}
 	for i := range es.Spec.Data {
-		if err := g.skipMissing(g.one(&es.Spec.Data[i])); err != nil {
-			return Result{}, inField(err, "data %q", es.Spec.Data[i].SecretKey)
+		d := &es.Spec.Data[i]
+		if err := g.skipMissing(inField(g.one(d), "data %q", d.SecretKey), false); err != nil {
+			return Result{}, err
 		}
+	}
+	if g.retains() && len(g.out.Data) == 0 && len(g.out.Missing) > 0 {
+		return Result{}, errs.Newf(errs.NotExist, "%s; the Secret is left as it is (deletionPolicy Retain)", strings.Join(g.out.Missing, "; "))
 	}
 	return g.out, nil
 }
 
-// note fills in what is known of the answers beside their values.
-func (g *gatherer) note() {
-	for w, a := range g.answers {
-		if a.err == nil && !w.Metadata && a.value.Version != "" {
-			g.out.Versions[w] = a.value.Version
+// note fills in what is known of answers beside their values.
+func (g *gatherer) note(answers map[Want]answer) {
+	for w, a := range answers {
+		if a.err == nil {
+			g.version(w, a.value)
 		}
-		if began := a.value.Began; g.out.Began.IsZero() || began.Before(g.out.Began) {
-			g.out.Began = began
-		}
+		g.startedAt(a.value.Began)
+	}
+}
+
+func (g *gatherer) version(w Want, v provider.Value) {
+	if !w.Metadata && v.Version != "" {
+		g.out.Versions[w] = v.Version
+	}
+}
+
+func (g *gatherer) startedAt(began time.Time) {
+	if g.out.Began.IsZero() || began.Before(g.out.Began) {
+		g.out.Began = began
 	}
 }
 
 func inField(err error, format string, arg any) error {
+	if err == nil {
+		return nil
+	}
 	return errs.Newf(errs.KindOf(err), "%s: %w", fmt.Sprintf(format, arg), err)
 }
 
@@ -153,15 +185,20 @@ func readAll(ctx context.Context, wants []Want, read Read) (map[Want]answer, err
 
 type gatherer struct {
 	es      *v1.ExternalSecret
+	source  Source
 	answers map[Want]answer
 	out     Result
 }
 
-// skipMissing turns a missing source into a note where the deletion policy says
-// what happens without it.
-func (g *gatherer) skipMissing(err error) error {
+func (g *gatherer) retains() bool {
 	policy := g.es.Spec.Target.DeletionPolicy
-	if !errs.Is(err, errs.NotExist) || policy == "" || policy == v1.DeletionRetain {
+	return policy == "" || policy == v1.DeletionRetain
+}
+
+// skipMissing turns a missing source into a note where the deletion policy says
+// what happens without it, and where there may be others, as with a search.
+func (g *gatherer) skipMissing(err error, others bool) error {
+	if !errs.Is(err, errs.NotExist) || g.retains() && !others {
 		return err
 	}
 	g.out.Missing = append(g.out.Missing, err.Error())
@@ -199,40 +236,96 @@ func (g *gatherer) propertyKind(err error) errs.Kind {
 	return kind
 }
 
-func (g *gatherer) extract(f *v1.ExternalSecretDataFrom) error {
+// from adds the keys of one dataFrom entry.
+func (g *gatherer) from(ctx context.Context, f *v1.ExternalSecretDataFrom) error {
+	if f.Find != nil {
+		parts, err := g.find(ctx, f)
+		if err != nil {
+			return err
+		}
+		return g.add(parts, f.Rewrite, shape{"", f.Find.ConversionStrategy, f.Find.DecodingStrategy, f.Find.NullBytePolicy})
+	}
+	parts, err := g.extract(f)
+	if err != nil {
+		return err
+	}
+	return g.add(parts, f.Rewrite, shape{fmt.Sprintf(" of %q", f.Extract.Key), f.Extract.ConversionStrategy, f.Extract.DecodingStrategy, f.Extract.NullBytePolicy})
+}
+
+// extract returns the keys of one secret.
+func (g *gatherer) extract(f *v1.ExternalSecretDataFrom) (map[string]redact.Secret, error) {
 	a := g.answers[Want{fromStore(&g.es.Spec, f), request(f.Extract)}]
 	if a.err != nil {
-		return a.err
+		return nil, a.err
 	}
 	value := a.value
 	if p := f.Extract.Property; p != "" {
 		part, err := value.Property(p)
 		if err != nil {
-			return errs.Newf(errs.KindOf(err), "key %q: %w", f.Extract.Key, err)
+			return nil, errs.Newf(g.propertyKind(err), "key %q: %w", f.Extract.Key, err)
 		}
 		value.Data = part
 	}
 	parts, err := value.Map()
 	if err != nil {
-		return errs.Newf(errs.KindOf(err), "key %q: %w; extract needs one", f.Extract.Key, err)
+		return nil, errs.Newf(errs.KindOf(err), "key %q: %w; extract needs one", f.Extract.Key, err)
 	}
-	converted := make(map[string]string, len(parts))
-	for key, part := range parts {
-		name := ConvertKey(key, f.Extract.ConversionStrategy)
-		if other, twice := converted[name]; twice {
-			return errs.Newf(errs.Invalid, "keys %q and %q of %q both become %q: set conversionStrategy Unicode", min(key, other), max(key, other), f.Extract.Key, name)
+	return parts, nil
+}
+
+// shape says how values that were read become keys of a Secret.
+type shape struct {
+	of         string // for messages: of what they are the keys
+	conversion v1.ConversionStrategy
+	decoding   v1.DecodingStrategy
+	null       v1.NullBytePolicy
+}
+
+// add gives parts their keys, by rewrite where there is one and else by the
+// conversion strategy, decodes them, and adds them to what is gathered.
+func (g *gatherer) add(parts map[string]redact.Secret, operations []v1.Rewrite, s shape) error {
+	var err error
+	if len(operations) > 0 {
+		if parts, err = rewrite.Apply(operations, parts, rewrite.Options{Limits: g.source.Limits, Now: g.source.Now}); err != nil {
+			return err
 		}
-		converted[name] = key
-		part, err := decode(part, f.Extract.DecodingStrategy)
+		for _, key := range slices.Sorted(maps.Keys(parts)) {
+			if !ValidKey(key) {
+				return errs.Newf(errs.Invalid, "rewrite makes %.300q, which cannot be a key of a Secret: %s; rewrite once more", key, validKeys)
+			}
+		}
+	} else if parts, err = convert(parts, s); err != nil {
+		return err
+	}
+	for _, key := range slices.Sorted(maps.Keys(parts)) {
+		part, err := decode(parts[key], s.decoding)
 		if err == nil {
-			err = checkNull(part, f.Extract.NullBytePolicy)
+			err = checkNull(part, s.null)
 		}
 		if err != nil {
 			return inField(err, "key %q", key)
 		}
-		g.out.Data[name] = part
+		g.out.Data[key] = part
 	}
 	return nil
+}
+
+func convert(parts map[string]redact.Secret, s shape) (map[string]redact.Secret, error) {
+	out := make(map[string]redact.Secret, len(parts))
+	from := make(map[string]string, len(parts))
+	for _, key := range slices.Sorted(maps.Keys(parts)) {
+		name := ConvertKey(key, s.conversion)
+		if other, twice := from[name]; twice {
+			advice := "set conversionStrategy Unicode"
+			if s.conversion == v1.ConversionUnicode {
+				advice = "use rewrite"
+			}
+			return nil, errs.Newf(errs.Invalid, "keys %q and %q%s both become %q: %s", other, key, s.of, name, advice)
+		}
+		from[name] = key
+		out[name] = parts[key]
+	}
+	return out, nil
 }
 
 func checkNull(v redact.Secret, policy v1.NullBytePolicy) error {

@@ -71,7 +71,7 @@ func TestValues(t *testing.T) {
 			map[string]string{"b": "plain"}, 3},
 	} {
 		var reads atomic.Int64
-		got, err := Values(t.Context(), parse(t, c.spec), read(&reads))
+		got, err := Values(t.Context(), parse(t, c.spec), source(&reads))
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
@@ -100,8 +100,6 @@ func TestRefusals(t *testing.T) {
 		"data: [{secretKey: a, remoteRef: {key: zero, nullBytePolicy: Fail}}]":                   {errs.Invalid, "zero byte"},
 		"dataFrom: [{extract: {key: text}}]":                                                     {errs.Invalid, "extract needs one"},
 		"dataFrom: [{extract: {key: odd}}]":                                                      {errs.Invalid, `"a/b" and "a:b" of "odd" both become "a_b"`},
-		"dataFrom: [{find: {name: {regexp: x}}}]":                                                {errs.Unsupported, "dataFrom[].find"},
-		"dataFrom: [{extract: {key: app}, rewrite: [{regexp: {source: a, target: b}}]}]":         {errs.Unsupported, "dataFrom[].rewrite"},
 		"dataFrom: [{sourceRef: {generatorRef: {kind: Password, name: x}}}]":                     {errs.Unsupported, "generatorRef"},
 		"dataFrom: [{}]": {errs.Invalid, "says nothing"},
 		"data: [{secretKey: a, remoteRef: {key: x}, sourceRef: {generatorRef: {kind: Password, name: x}}}]":                 {errs.Unsupported, "generatorRef"},
@@ -111,7 +109,7 @@ func TestRefusals(t *testing.T) {
 		"syncWindows: {kind: deny, windows: [{schedule: x, duration: 1h}]}\ndata: [{secretKey: a, remoteRef: {key: text}}]": {errs.Unsupported, "syncWindows"},
 	} {
 		var reads atomic.Int64
-		_, err := Values(t.Context(), parse(t, spec), read(&reads))
+		_, err := Values(t.Context(), parse(t, spec), source(&reads))
 		if !errs.Is(err, want.kind) || !strings.Contains(err.Error(), want.words) {
 			t.Errorf("%s: %v (%v), want %v with %q", spec, err, errs.KindOf(err), want.kind, want.words)
 		}

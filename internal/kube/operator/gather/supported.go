@@ -48,12 +48,10 @@ func supportedFrom(spec *v1.ExternalSecretSpec, i int) error {
 	switch {
 	case f.SourceRef != nil && f.SourceRef.GeneratorRef != nil:
 		return refuse("dataFrom[].sourceRef.generatorRef")
-	case f.Find != nil:
-		return refuse("dataFrom[].find")
-	case len(f.Rewrite) > 0:
-		return refuse("dataFrom[].rewrite")
-	case f.Extract == nil:
-		return errs.Newf(errs.Invalid, "dataFrom[%d] says nothing: add extract", i)
+	case f.Find != nil && f.Extract != nil:
+		return errs.Newf(errs.Invalid, "dataFrom[%d] has both extract and find: make two entries of it", i)
+	case f.Find == nil && f.Extract == nil:
+		return errs.Newf(errs.Invalid, "dataFrom[%d] says nothing: add extract or find", i)
 	case fromStore(spec, f).Name == "":
 		return errs.Newf(errs.Invalid, "dataFrom[%d] has no store: set spec.secretStoreRef.name", i)
 	}

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -248,7 +247,7 @@ func keysAndValues(name string, text []byte) (map[string][]byte, error) {
 func checkKeys(data map[string][]byte) error {
 	total := 0
 	for key, value := range data {
-		if key == "" || len(key) > 253 || gather.ConvertKey(key, v1.ConversionDefault) != key || key == "." || strings.HasPrefix(key, "..") {
+		if !gather.ValidKey(key) {
 			return errs.Newf(errs.Invalid, "%q cannot be a key of a Secret: letters, digits, '-', '_' and '.', at most 253", key)
 		}
 		total += len(value)

@@ -20,7 +20,8 @@ type Notifier interface {
 	Notify(ctx context.Context, store v1.Store, report func(provider.Change)) error
 }
 
-// Wish is one secret whose changes an ExternalSecret wants to hear of.
+// Wish is what an ExternalSecret wants to hear the changes of: one secret, or with
+// a topic that ends with "/" everything below that folder.
 type Wish struct {
 	Store v1.StoreKey
 	Topic string
@@ -244,13 +245,23 @@ func (h *Hub) report(store v1.StoreKey, c provider.Change) {
 			}
 		}
 	}
-	for object := range h.wanted[Wish{store, c.Topic}] {
-		h.pending[object] = "the store reports a change"
+	h.changed(Wish{store, c.Topic})
+	for i, b := range []byte(c.Topic) {
+		if b == '/' {
+			h.changed(Wish{store, c.Topic[:i+1]})
+		}
 	}
 	any := len(h.pending) > 0
 	h.mu.Unlock()
 	if any {
 		h.awake()
+	}
+}
+
+// changed tells those who want w. h.mu is held.
+func (h *Hub) changed(w Wish) {
+	for object := range h.wanted[w] {
+		h.pending[object] = "the store reports a change"
 	}
 }
 

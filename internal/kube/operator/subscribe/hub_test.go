@@ -151,6 +151,25 @@ func TestChangesReachWhoWantsThem(t *testing.T) {
 	})
 }
 
+// A folder is heard of by what is below it, at any depth, and not by its neighbours.
+func TestFolders(t *testing.T) {
+	run(t, func(t *testing.T, h *Hub, n *notifier, got func() string) {
+		h.Want(object("a"), []Wish{wish("s", "kv/data/team/")})
+		h.Want(object("b"), []Wish{wish("s", "kv/data/")})
+		h.Want(object("c"), []Wish{wish("other", "kv/data/team/"), wish("s", "kv/data/team/x")})
+		h.Follow(store("s", 1))
+		got()
+		for topic, want := range map[string]string{
+			"kv/data/team/x": "a b c", "kv/data/team/x/y": "a b", "kv/data/teams/x": "b", "kv/data/team": "b", "other/x": "", "": "", "/": "",
+		} {
+			n.change("s", topic)
+			if s := got(); s != want {
+				t.Errorf("change of %q: %q, want %q", topic, s, want)
+			}
+		}
+	})
+}
+
 func TestReconnectResyncsAndBacksOff(t *testing.T) {
 	run(t, func(t *testing.T, h *Hub, n *notifier, got func() string) {
 		h.Want(object("a"), []Wish{wish("s", "x")})
