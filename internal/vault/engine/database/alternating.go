@@ -86,7 +86,9 @@ func applyAlternating(r *alternating.Role, req *engine.Request, creating bool) e
 	d := req.Decode()
 	policy := credential{to.Policy}
 	err = policy.decode(&d)
-	r.Holder = d.String("holder", r.Holder)
+	if to := d.String("holder", ""); d.Has("holder") && (to == "" || to != r.Holder) {
+		r.Holder, r.Fence = to, 0 // a person hands it over: the numbers of who had it say nothing any more
+	}
 	password := d.String("password", "")
 	if d.Err() != nil {
 		return d.Err()
@@ -222,6 +224,8 @@ func (e *Engine) act(verb alternating.Verb) engine.Handler {
 		}
 		if asked.Changed {
 			emitAct(tx, req, a, r)
+		}
+		if asked.Changed || asked.Noted {
 			if err := r.Save(tx); err != nil {
 				return nil, err
 			}

@@ -136,7 +136,7 @@ func TestStageTakesNobodyOver(t *testing.T) {
 // the same password.
 func TestDatabaseDiesAmidTurn(t *testing.T) {
 	eachShape(t, func(m *turning) {
-		m.acts(1, "stage", "publish new", "retire old")
+		m.acts(1, "stage", "publish new", "close", "retire old")
 		old := m.shown(1)
 		m.server.Kill(m.t)
 		if err := m.act("stage", 2, ""); !errs.Is(err, errs.Unavailable) {
@@ -179,7 +179,7 @@ func (m *turning) side(name string) (user string, sessions []any, partial string
 // Who is logged in as whom, in each database.
 func TestTurnSessions(t *testing.T) {
 	eachShape(t, func(m *turning) {
-		m.acts(1, "stage", "publish new", "retire old")
+		m.acts(1, "stage", "publish new", "close", "retire old")
 		old := m.shown(1)
 		session := m.open(old.user, old.password)
 		m.must(session.Ping(m.t.Context()))
@@ -224,7 +224,7 @@ func TestTurnSessions(t *testing.T) {
 // terminate_sessions=false leaves the sessions of a user who stays.
 func TestRetireKeepsSessions(t *testing.T) {
 	m := newTurning(t, shapes["PostgreSQL, there"])
-	m.acts(1, "stage", "publish new", "retire old")
+	m.acts(1, "stage", "publish new", "close", "retire old")
 	old := m.shown(1)
 	session := m.open(old.user, old.password)
 	m.must(session.Ping(t.Context()))
@@ -248,7 +248,7 @@ func TestTurnsOfACreator(t *testing.T) {
 				m.sql(`GRANT turn_a, turn_b TO creator WITH ADMIN OPTION`)
 			}
 			m.ok(engine.Update, "config/db", object("username", "creator", "password", "creator-pw"))
-			m.acts(1, "stage", "publish new", "retire old")
+			m.acts(1, "stage", "publish new", "close", "retire old")
 			old := m.shown(1)
 			session := m.open(old.user, old.password)
 			m.must(session.Ping(t.Context()))
@@ -270,7 +270,7 @@ func TestTurnsOfACreator(t *testing.T) {
 // The holder is noted by the first stage, and another one is let in by a write.
 func TestHolderIsHandedOver(t *testing.T) {
 	m := newTurning(t, shapes["PostgreSQL, made"])
-	m.acts(1, "stage", "publish new", "retire old")
+	m.acts(1, "stage", "publish new", "close", "retire old")
 	other := func() error {
 		_, err := m.Do(engine.Update, "alternating-roles/app/stage", object("turn", 2, "holder", "apps/other"))
 		return err

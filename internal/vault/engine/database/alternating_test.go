@@ -196,7 +196,7 @@ func TestTurns(t *testing.T) {
 		if _, err := m.Do(engine.Read, "alternating-creds/app", ""); !errs.Is(err, errs.NotExist) {
 			m.t.Errorf("staged and not published: %v", err)
 		}
-		m.acts(1, "publish new", "publish new", "close", "reopen", "retire old", "retire old")
+		m.acts(1, "publish new", "publish new", "close", "reopen", "close", "retire old", "retire old")
 		m.at(1, "done")
 		old := m.shown(1)
 		m.works("the first", old)
@@ -242,7 +242,7 @@ func TestTurnsBack(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			eachShape(t, func(m *turning) {
-				m.acts(1, "stage", "publish new", "retire old")
+				m.acts(1, "stage", "publish new", "close", "retire old")
 				old := m.shown(1)
 				var newer cred
 				for _, a := range back {
@@ -277,7 +277,7 @@ func TestFirstTurnBack(t *testing.T) {
 		if _, err := m.Do(engine.Read, "alternating-creds/app", ""); !errs.Is(err, errs.NotExist) {
 			m.t.Errorf("after going back: %v", err)
 		}
-		m.acts(2, "stage", "publish new", "retire old")
+		m.acts(2, "stage", "publish new", "close", "retire old")
 		m.works("the second", m.shown(2))
 	})
 }
@@ -301,7 +301,7 @@ func TestFiftyTurnsUnderLoad(t *testing.T) {
 		turns = 5
 	}
 	m := newTurning(t, shapes["PostgreSQL, made"])
-	m.acts(1, "stage", "publish new", "retire old")
+	m.acts(1, "stage", "publish new", "close", "retire old")
 	var mu sync.Mutex // the harness belongs to one goroutine
 	given := m.shown(1)
 	read := func() cred { mu.Lock(); defer mu.Unlock(); return given }
@@ -384,7 +384,7 @@ func (m *turning) reader(ctx context.Context, given func() cred, using chan<- cr
 func TestCrashDuringTurn(t *testing.T) {
 	acts := []string{"stage", "publish new", "close", "reopen", "close", "retire old"}
 	eachShape(t, func(m *turning) {
-		m.acts(1, "stage", "publish new", "retire old")
+		m.acts(1, "stage", "publish new", "close", "retire old")
 		crashes := 0
 		for turn := 2; ; turn++ {
 			// In turn N the process ends at the Nth point that is passed.
@@ -428,7 +428,7 @@ func TestCrashDuringTurn(t *testing.T) {
 // A crash on the way back.
 func TestCrashDuringTurnBack(t *testing.T) {
 	eachShape(t, func(m *turning) {
-		m.acts(1, "stage", "publish new", "retire old")
+		m.acts(1, "stage", "publish new", "close", "retire old")
 		old := m.shown(1)
 		for turn := 2; ; turn++ {
 			m.faults.crashAt("any", turn-2)
@@ -451,7 +451,7 @@ func TestCrashDuringTurnBack(t *testing.T) {
 			m.at(turn, "discarded")
 			m.works("the old one", old)
 			if !crashed {
-				m.acts(turn+1, "stage", "publish new", "retire old")
+				m.acts(turn+1, "stage", "publish new", "close", "retire old")
 				m.works("the last", m.shown(turn+1))
 				return
 			}

@@ -131,7 +131,7 @@ func alternatingRoutes(e *Engine) []engine.Route {
 				{Name: "revocation_statements", Type: engine.Strings, Help: "What removes a user when it is retired, with creation_statements.", Default: "what is usual for the database"},
 				{Name: "rotation_statements", Type: engine.Strings, Help: "What sets the password of a user who is there.", Default: "what is usual for the database"},
 				{Name: "password", Secret: true, Help: "The password that the first of usernames has now, and is in use: readers are given it until the first turn. Only when the role is made."},
-				{Name: "holder", Help: "Who moves turns, as the first stage noted it; write \"\" to let another one."},
+				{Name: "holder", Help: "Who moves turns, as the first stage noted it; write \"\" to let another one, or to act by hand."},
 				{Name: "credential_type", Help: "password, the one kind there is.", Default: "password"},
 				{Name: "credential_config", Type: engine.Map, Help: "password_policy: the policy of this role's passwords."},
 			},
@@ -160,10 +160,11 @@ func actRoutes(e *Engine) []engine.Route {
 	turn := engine.Field{Name: "turn", Type: engine.Int, Help: "The number of the turn, from 1."}
 	side := engine.Field{Name: "side", Help: "new or old, of the turn's two credentials: what publish and retire mean. Others know it themselves."}
 	holder := engine.Field{Name: "holder", Help: "Who asks, as namespace/name; another holder than the role's is refused."}
+	fence := engine.Field{Name: "fence", Type: engine.Int, Help: "A number that grows from act to act of a turn: one that is lower than the highest seen comes late, from a client that was stopped meanwhile, and is refused.", Default: "none, as long as no act of the turn has come with one"}
 	route := func(verb alternating.Verb, summary, help string, more ...engine.Field) engine.Route {
 		return engine.Route{
 			Pattern: "alternating-roles/{name}/" + string(verb), Handlers: handlers{engine.Update: e.act(verb)},
-			Fields: append([]engine.Field{turn, side, holder}, more...), Summary: summary, Help: help,
+			Fields: append([]engine.Field{turn, side, holder, fence}, more...), Summary: summary, Help: help,
 		}
 	}
 	return []engine.Route{

@@ -46,6 +46,7 @@ type Role struct {
 	Settings
 	Holder string `json:",omitempty"` // who moves turns; "" = nobody yet
 	Turn   int64  // the last that was begun; 0 = none
+	Fence  int64  `json:",omitempty"` // the highest number that an act of Turn came with; 0 = none did
 	Step   Step   `json:",omitempty"`
 	Since  time.Time
 	Error  string `json:",omitempty"` // of the last try to carry out Step, without secrets

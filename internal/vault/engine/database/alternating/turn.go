@@ -66,12 +66,17 @@ type Act struct {
 	Turn   int64
 	Side   Side // of Publish and Retire
 	Holder string
-	Now    time.Time
+	// Fence grows from act to act of a turn, whoever of the holder's processes asks:
+	// one that comes late, from a process that was stopped or by a slow way, is lower
+	// than what was seen and refused. 0 is none, and lower than all.
+	Fence int64
+	Now   time.Time
 }
 
 // Asked is what came of asking.
 type Asked struct {
 	Changed  bool   // the role is not as it was: store it
+	Noted    bool   // only who asks, or the highest Fence, is not as it was: store it, and announce nothing
 	Begun    bool   // a turn was begun: New needs a password
 	CarryOut bool   // the role's Step is to be carried out, behind the commit
 	Note     string // why nothing is to be done, where that may surprise
@@ -87,26 +92,36 @@ func (r *Role) Ask(a Act) (Asked, error) {
 	if err := r.admit(a); err != nil {
 		return Asked{}, err
 	}
-	was := r.Holder
+	was := *r
 	if a.Holder != "" {
 		r.Holder = a.Holder
 	}
+	if a.Turn > r.Turn { // it begins here, and its numbers with it
+		r.Fence = 0
+	}
+	r.Fence = max(r.Fence, a.Fence)
 	asked, err := r.decide(a)
-	asked.Changed = asked.Changed || r.Holder != was
+	asked.Changed = asked.Changed || r.Holder != was.Holder
+	asked.Noted = !asked.Changed && r.Fence != was.Fence
 	return asked, err
 }
 
-// admit is an error if the act is not the present turn's, or not the holder's. A
-// turn is begun here.
-func (r *Role) admit(a Act) error {
+// admit is an error if the act is not the present turn's, not the holder's, or
+// comes late. A turn may begin by being staged, or discarded before it was.
+func (r *Role) admit(a Act) error { //nolint:cyclop // a flat list of conditions
+	begins := a.Verb == Stage || a.Verb == Retire && a.Side == NewSide && !r.UnderWay()
 	switch {
 	case a.Turn < 1:
 		return errs.New(errs.Invalid, "turn must be the number of the turn, from 1")
 	case r.Holder != "" && r.Holder != a.Holder:
 		return errs.Newf(errs.Conflict, "the alternating role %q is turned by %s: only that can go on; to hand it over, write holder=\"\" to alternating-roles/%s", r.Name, r.Holder, r.Name)
+	case a.Fence < 0:
+		return errs.New(errs.Invalid, "fence must be a number from 1 that grows from act to act, or be left out in turns that have none")
+	case a.Turn == r.Turn && a.Fence < r.Fence:
+		return errs.Newf(errs.Conflict, "%s with fence %d comes late: an act of turn %d of the alternating role %q came with %d already; to act by hand, write holder=\"\" to alternating-roles/%s, which forgets that", a.Verb, a.Fence, a.Turn, r.Name, r.Fence, r.Name)
 	case a.Turn == r.Turn:
 		return nil
-	case a.Turn < r.Turn || a.Verb != Stage:
+	case a.Turn < r.Turn || !begins:
 		return errs.Newf(errs.Conflict, "turn %d is not the present one of the alternating role %q: that is %s", a.Turn, r.Name, r.present())
 	case r.UnderWay():
 		return errs.Newf(errs.Conflict, "turn %d cannot begin while another one of the alternating role %q goes on: that is %s; end it by retire", a.Turn, r.Name, r.present())
@@ -259,12 +274,19 @@ func (r *Role) retireOld(a Act) (Asked, error) {
 	case r.Live == nil:
 		r.end(Done, a.Now)
 		return Asked{Changed: true, Note: noOld}, nil
+	case r.Step != Closed && r.Step != RetiringOld: // what is removed was closed and missed by nobody
+		return Asked{}, errs.Newf(errs.Invalid, "the old credential of turn %d is not closed (the turn is %s): close it first, which can be undone, and retire it when nobody misses it", a.Turn, r.Step)
 	}
 	return r.enter(RetiringOld, a.Now)
 }
 
+// retireNew also discards a turn that was never staged: whoever stages it late is
+// refused, and the next one is not kept waiting.
 func (r *Role) retireNew(a Act) (Asked, error) {
 	switch {
+	case a.Turn > r.Turn:
+		r.Turn, r.Step, r.Since, r.Error, r.Retired = a.Turn, Discarded, a.Now, "", ""
+		return Asked{Changed: true, Note: "the turn was never staged: there is nothing to remove, and it cannot be staged any more"}, nil
 	case r.Step == RetiringOld || r.Step == Done:
 		return r.over("retiring the new credential")
 	case r.Step == Discarded:

@@ -42,9 +42,9 @@ func at(t *testing.T, s Step, shows Side) *Role {
 			}
 		}
 	}
-	do(1, "stage", "publish new", "retire old")
+	do(1, "stage", "publish new", "close", "retire old")
 	path := map[Step][]string{
-		Staged: {"stage"}, Closed: {"stage", "publish new", "close"}, Done: {"stage", "publish new", "retire old"}, Discarded: {"stage", "retire new"},
+		Staged: {"stage"}, Closed: {"stage", "publish new", "close"}, Done: {"stage", "publish new", "close", "retire old"}, Discarded: {"stage", "retire new"},
 	}
 	last := ""
 	switch s {
@@ -57,7 +57,7 @@ func at(t *testing.T, s Step, shows Side) *Role {
 		do(2, path[Closed]...)
 		last = "reopen"
 	case RetiringOld:
-		do(2, "stage", "publish new")
+		do(2, path[Closed]...)
 		last = "retire old"
 	case RetiringNew:
 		do(2, "stage")
@@ -90,10 +90,10 @@ func TestAsk(t *testing.T) {
 	}{
 		{Staging, OldSide, ">staging i - i - i >retiring-new"},
 		{Staged, OldSide, "- =staged - i - i >retiring-new"},
-		{Staged, NewSide, "- - =staged >closing - >retiring-old i"},
-		{Closing, NewSide, "- - i >closing >reopening >retiring-old i"},
+		{Staged, NewSide, "- - =staged >closing - i i"},
+		{Closing, NewSide, "- - i >closing >reopening i i"},
 		{Closed, NewSide, "- - i - >reopening >retiring-old i"},
-		{Reopening, NewSide, "- - i >closing >reopening >retiring-old i"},
+		{Reopening, NewSide, "- - i >closing >reopening i i"},
 		{RetiringOld, NewSide, "- - c - c >retiring-old c"},
 		{Done, NewSide, "- - c - c - c"},
 		{RetiringNew, OldSide, "c c - c - c >retiring-new"},
@@ -171,6 +171,89 @@ func TestAskOfAnother(t *testing.T) {
 	r = at(t, Done, NewSide)
 	if asked, err := ask(r, 9, "stage"); err != nil || !asked.Begun || r.Turn != 9 {
 		t.Errorf("turns that were skipped: %+v, %v", asked, err)
+	}
+}
+
+// An act that comes late, from a process of the same holder that was stopped just
+// before it sent it, is refused at every step, and changes nothing.
+func TestLateActIsRefused(t *testing.T) {
+	acts := []string{"stage", "publish new", "publish old", "close", "reopen", "retire old", "retire new"}
+	for _, step := range []Step{Staging, Staged, Closing, Closed, Reopening, RetiringOld, RetiringNew, Done, Discarded} {
+		for _, what := range acts {
+			for _, late := range []int64{6, 1, 0} { // 0: who knows no numbers
+				shows := NewSide
+				if step == Staging || step == Staged || step == RetiringNew || step == Discarded {
+					shows = OldSide
+				}
+				r := at(t, step, shows)
+				r.Fence = 7
+				before := *r
+				verb, side, _ := strings.Cut(what, " ")
+				asked, err := r.Ask(Act{Verb: Verb(verb), Turn: 2, Side: Side(side), Holder: "h", Fence: late, Now: begin})
+				if !errs.Is(err, errs.Conflict) || !strings.Contains(err.Error(), "comes late") || asked.CarryOut {
+					t.Errorf("%s: %s with fence %d: %+v, %v", step, what, late, asked, err)
+				}
+				if r.Step != before.Step || r.ShowsNew != before.ShowsNew || r.Turn != before.Turn || r.Fence != 7 {
+					t.Errorf("%s: %s with fence %d changed the role", step, what, late)
+				}
+			}
+		}
+	}
+}
+
+// The highest number is noted by whatever is asked, also where there is nothing
+// else to do; a turn that begins, and who gets the role by hand, begin anew.
+func TestFenceIsNoted(t *testing.T) {
+	r := at(t, Closed, NewSide)
+	with := func(fence int64, n int64, verb Verb) Asked {
+		t.Helper()
+		asked, err := r.Ask(Act{Verb: verb, Turn: n, Side: NewSide, Holder: "h", Fence: fence, Now: begin})
+		if err != nil {
+			t.Fatalf("%s with %d: %v", verb, fence, err)
+		}
+		if asked.CarryOut {
+			r.finish(begin)
+		}
+		return asked
+	}
+	if asked := with(3, 2, Close); !asked.Noted || asked.Changed || r.Fence != 3 {
+		t.Errorf("closed again: %+v, fence %d", asked, r.Fence)
+	}
+	if asked := with(3, 2, Close); asked.Noted || asked.Changed {
+		t.Errorf("closed once more: %+v", asked)
+	}
+	with(4, 2, Reopen)
+	if _, err := r.Ask(Act{Verb: Close, Turn: 2, Holder: "h", Fence: 3, Now: begin}); !errs.Is(err, errs.Conflict) {
+		t.Errorf("a close that comes after the reopen that followed it: %v", err)
+	}
+	with(5, 2, Close)
+	if _, err := r.Ask(Act{Verb: Retire, Side: OldSide, Turn: 2, Holder: "h", Fence: 6, Now: begin}); err != nil {
+		t.Fatal(err)
+	}
+	r.finish(begin)
+	if with(1, 3, Stage); r.Fence != 1 {
+		t.Errorf("the next turn has fence %d: a Rotation that was made anew counts from 1", r.Fence)
+	}
+}
+
+// A turn that was discarded before it was staged cannot be staged late, and keeps
+// no other one waiting.
+func TestDiscardedBeforeStaged(t *testing.T) {
+	r := at(t, Done, NewSide)
+	if asked, err := ask(r, 3, "retire new"); err != nil || asked.CarryOut || !asked.Changed || r.Step != Discarded || r.Turn != 3 || r.UnderWay() {
+		t.Fatalf("%+v, %v: %s", asked, err, r.Describe())
+	}
+	if newer, older := r.Of(); newer != "" || older != r.Live.Username {
+		t.Errorf("sides %q and %q", newer, older)
+	}
+	if _, err := ask(r, 3, "stage"); !errs.Is(err, errs.Conflict) {
+		t.Errorf("staged late: %v", err)
+	}
+	if asked, err := ask(r, 4, "stage"); err != nil || !asked.Begun {
+		t.Errorf("the next: %+v, %v", asked, err)
+	}
+	if _, err := ask(r, 5, "retire new"); !errs.Is(err, errs.Conflict) {
+		t.Errorf("a turn is discarded while another goes on: %v", err)
 	}
 }
 

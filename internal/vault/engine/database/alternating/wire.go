@@ -65,6 +65,7 @@ func (r *Role) ShowState(o engine.Builder) engine.Builder {
 	o = o.Int("turn", r.Turn).
 		Str("step", string(r.Step)).
 		Str("holder", r.Holder).
+		Int("fence", r.Fence).
 		Bool("under_way", r.UnderWay()).
 		Time("since", r.Since).
 		Str("new_username", newer).
@@ -85,7 +86,7 @@ func (r *Role) ShowState(o engine.Builder) engine.Builder {
 // DecodeAct reads what a request asks for.
 func DecodeAct(req *engine.Request, verb Verb) (Act, Options, error) {
 	d := req.Decode()
-	a := Act{Verb: verb, Turn: d.Int("turn", 0), Side: Side(d.String("side", "")), Holder: d.String("holder", ""), Now: req.Time}
+	a := Act{Verb: verb, Turn: d.Int("turn", 0), Side: Side(d.String("side", "")), Holder: d.String("holder", ""), Fence: d.Int("fence", 0), Now: req.Time}
 	o := Options{KeepSessions: !d.Bool("terminate_sessions", true)}
 	if err := d.Err(); err != nil {
 		return a, o, err
