@@ -73,6 +73,10 @@ type RotationStatus struct {
 	// The act announced and not known to be done.
 	// +optional
 	Act string `json:"act,omitempty"`
+	// Grows with every act that is announced, and goes with it: what a target sees
+	// with a lower number comes late, from an operator that was stopped, and is refused.
+	// +optional
+	Fence int64 `json:"fence,omitempty"`
 	// When this phase was entered, the turn begun, the new one published, the old one closed.
 	// +optional
 	Since *metav1.Time `json:"since,omitempty"`

@@ -48,6 +48,7 @@ type credential struct {
 	replaces *credential // nil: nothing
 	closed   bool
 	gone     bool
+	fence    int64 // the highest that an act of the turn came with
 }
 
 func newServer(key []byte, now func() time.Time) *server {
@@ -62,7 +63,7 @@ const maxBody = 64 << 10
 
 type act struct {
 	APIVersion, Action, Rotation, Side string
-	Turn                               int64
+	Turn, Fence                        int64
 }
 
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -107,6 +108,12 @@ func (s *server) do(a act) (int, map[string]any) {
 		s.book[a.Rotation] = all
 	}
 	fresh := all[a.Turn]
+	if fresh != nil && a.Action != "rehearse" {
+		if a.Fence < fresh.fence { // sent by an operator that was stopped, when others have gone on
+			return http.StatusConflict, map[string]any{"message": "the act comes late"}
+		}
+		fresh.fence = a.Fence
+	}
 	switch {
 	case a.Action == "rehearse":
 		return http.StatusOK, nil

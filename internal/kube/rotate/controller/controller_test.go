@@ -194,6 +194,35 @@ func TestExLeader(t *testing.T) {
 	}
 }
 
+// A leader that is stopped just before it sends Close, when it has announced it,
+// sends it when another one leads, amid the same turn, and has opened the old
+// credential again: it is refused, and the old credential stays open.
+func TestExLeaderSendsCloseLate(t *testing.T) {
+	w := newWorld(t)
+	w.create("db", func(rot *v1alpha1.Rotation) {
+		rot.Annotations = map[string]string{v1alpha1.AnnotationRotate: "now"}
+	})
+	old, leader := w.operator(), w.operator()
+	stopped := false
+	w.sending = func(act string) {
+		if act != "close" {
+			return
+		}
+		w.sending, stopped = nil, true
+		w.run(leader, "db", "closed", func(rot *v1alpha1.Rotation) bool { return rot.Status.ClosedAt != nil })
+		w.annotate("db", v1alpha1.AnnotationHold, "a doubt")
+		w.run(leader, "db", "held and open", func(rot *v1alpha1.Rotation) bool {
+			return rot.Status.Phase == v1alpha1.PhaseHeld && rot.Status.ClosedAt == nil && rot.Status.Act == ""
+		})
+	}
+	w.run(old, "db", "stopped", func(*v1alpha1.Rotation) bool { return stopped })
+	if last := w.acts[len(w.acts)-1]; last != "reopen" || w.closed {
+		t.Errorf("a close came through that was sent late: closed %v, acts %v", w.closed, w.acts)
+	}
+	w.annotate("db", v1alpha1.AnnotationHold, "")
+	w.run(leader, "db", "done", func(rot *v1alpha1.Rotation) bool { return rot.Status.LastDone != nil })
+}
+
 // Nothing is done that could not be announced.
 func TestWritesRefused(t *testing.T) {
 	w := newWorld(t)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
@@ -28,6 +29,11 @@ func (r *Reconciler) finish(ctx context.Context, rot *v1alpha1.Rotation) (ctrl.R
 		r.forget(client.ObjectKeyFromObject(rot))
 		return ctrl.Result{}, nil
 	}
+	next := rot.Status.DeepCopy()
+	next.Fence++ // as before every act: who was stopped amid one comes late from here on
+	if err := r.write(ctx, rot, next); err != nil {
+		return ctrl.Result{RequeueAfter: 50 * time.Millisecond}, client.IgnoreNotFound(ignoreConflict(err))
+	}
 	left, err := r.tidy(ctx, rot)
 	waited := r.Clock.Since(rot.DeletionTimestamp.Time)
 	if err != nil && again(err) && waited < r.Patience {
@@ -48,6 +54,13 @@ func (r *Reconciler) finish(ctx context.Context, rot *v1alpha1.Rotation) (ctrl.R
 	}
 	r.forget(client.ObjectKeyFromObject(rot))
 	return ctrl.Result{}, nil
+}
+
+func ignoreConflict(err error) error {
+	if apierrors.IsConflict(err) {
+		return nil
+	}
+	return err
 }
 
 // tidy does what is left to do, and says what there is after it. It is idempotent.

@@ -238,7 +238,7 @@ func (r *Reconciler) seeWatch(l *look) {
 }
 
 func (l *look) turn() target.Turn {
-	return target.Turn{Number: l.o.Turn.Number, Rotation: l.name()}
+	return target.Turn{Number: l.o.Turn.Number, Rotation: l.name(), Fence: l.rot.Status.Fence}
 }
 
 // wanted is what the Finder is asked for.

@@ -45,6 +45,9 @@ func (r *Reconciler) nextStatus(l *look, step rotate.Step) *v1alpha1.RotationSta
 	if step.Begin != "" {
 		begin(next, l)
 	}
+	if acting(step) {
+		next.Fence++
+	}
 	if l.mem.result.Number == before.Turn && step.Begin == "" {
 		setResult(next, &l.mem.result)
 	}

@@ -39,8 +39,10 @@ type world struct {
 	client client.Client // of the operator
 
 	// the vault
-	turn, published        int64 // the last turn, and that whose credential readers see
-	staged, closed, gone   bool  // gone: the old one is removed
+	turn, published        int64            // the last turn, and that whose credential readers see
+	staged, closed, gone   bool             // gone: the old one is removed
+	fence                  int64            // the highest of the turn
+	sending                func(act string) // when set: before the vault has it
 	acts                   []string
 	changed                time.Time // when what readers see was published; zero: not said
 	vaultErr, statementErr error
@@ -262,19 +264,26 @@ func (c credential) Observe(context.Context) (target.State, error) {
 
 // act notes an act and refuses it if it is not of the present turn.
 func (c credential) act(name string, t target.Turn) error {
+	if send := c.sending; send != nil {
+		send(name)
+	}
 	if c.vaultErr != nil {
 		return c.vaultErr
 	}
 	if t.Number != c.turn {
 		return errs.Newf(errs.Conflict, "turn %d is not the present one, %d", t.Number, c.turn)
 	}
+	if t.Fence < c.fence || t.Fence < 1 {
+		return errs.Newf(errs.Conflict, "%s with fence %d comes late: %d", name, t.Fence, c.fence)
+	}
+	c.fence = t.Fence
 	c.acts = append(c.acts, name)
 	return nil
 }
 
 func (c credential) Stage(_ context.Context, t target.Turn) (target.State, error) {
 	if c.vaultErr == nil && t.Number == c.turn+1 && !c.staged {
-		c.turn, c.staged, c.closed, c.gone = t.Number, true, false, false
+		c.turn, c.staged, c.closed, c.gone, c.fence = t.Number, true, false, false, 0
 	}
 	return c.state(), c.act("stage", t)
 }
@@ -291,6 +300,9 @@ func (c credential) Publish(_ context.Context, t target.Turn, side target.Side) 
 }
 
 func (c credential) Close(_ context.Context, t target.Turn) error {
+	if err := c.act("close", t); err != nil {
+		return err
+	}
 	if !c.live {
 		c.Errorf("the old credential is closed by what caches say")
 	}
@@ -303,23 +315,26 @@ func (c credential) Close(_ context.Context, t target.Turn) error {
 		}
 	}
 	c.closed = true
-	return c.act("close", t)
+	return nil
 }
 
 func (c credential) Reopen(_ context.Context, t target.Turn) error {
+	if err := c.act("reopen", t); err != nil {
+		return err
+	}
 	c.closed = false
-	return c.act("reopen", t)
+	return nil
 }
 
 func (c credential) Retire(_ context.Context, t target.Turn, side target.Side) error {
+	if err := c.act("retire "+[]string{"new", "old"}[side], t); err != nil {
+		return err
+	}
 	if side == target.Old && !c.closed {
 		c.Errorf("the old credential is removed without having been closed")
 	}
 	if side == target.New && c.published == c.turn {
 		c.Errorf("the new credential is discarded while readers see it")
-	}
-	if err := c.act("retire "+[]string{"new", "old"}[side], t); err != nil {
-		return err
 	}
 	c.staged, c.gone = false, true
 	return nil

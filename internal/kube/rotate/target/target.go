@@ -30,6 +30,12 @@ type Turn struct {
 	// a credential that another Rotation is turning, and an act for a turn that is
 	// not the present one: so an operator that was paused does no harm.
 	Rotation string
+	// Fence grows from act to act of a turn. A target refuses (Conflict) an act with
+	// a lower one than it has seen in the turn: it comes late, from an operator that
+	// was stopped after it had announced it, and others have gone on meanwhile. 0 is
+	// none, and lower than all. What a target cannot refuse for want of a backend
+	// that compares numbers, its documentation says.
+	Fence int64
 }
 
 // Target turns one credential. Every act is idempotent: done again for the

@@ -155,15 +155,15 @@ func TestDatabaseDiesAmidTurn(t *testing.T) {
 			m.t.Error("another password was drawn")
 		}
 		m.works("the old one", old)
-		m.server.Kill(m.t)
-		for _, a := range []string{"close", "retire"} {
-			if err := m.act(a, 2, "old"); !errs.Is(err, errs.Unavailable) {
-				m.t.Errorf("%s without a database: %v", a, err)
+		for _, c := range []struct{ verb, step, then string }{{"close", "closing", "close"}, {"retire", "retiring-old", "retire old"}} {
+			m.server.Kill(m.t)
+			if err := m.act(c.verb, 2, "old"); !errs.Is(err, errs.Unavailable) {
+				m.t.Errorf("%s without a database: %v", c.verb, err)
 			}
+			m.at(2, c.step)
+			m.server.Start(m.t)
+			m.acts(2, c.then)
 		}
-		m.at(2, "retiring-old")
-		m.server.Start(m.t)
-		m.acts(2, "retire old")
 		m.refused("the old one", old)
 	})
 }

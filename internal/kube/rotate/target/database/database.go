@@ -62,6 +62,9 @@ func (r role) at(what string) string {
 // or this Rotation's it refuses.
 func (r role) act(ctx context.Context, verb string, t target.Turn, side string) (target.State, error) {
 	body := map[string]any{"turn": t.Number, "holder": t.Rotation}
+	if t.Fence > 0 {
+		body["fence"] = t.Fence
+	}
 	if side != "" {
 		body["side"] = side
 	}

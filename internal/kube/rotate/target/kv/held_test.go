@@ -30,3 +30,20 @@ func (h *held) send(ctx context.Context) error {
 	_, err := h.Vault.Call(ctx, "POST", h.at, h.body)
 	return err
 }
+
+// stopping stops before the n-th request, from 0, and lets meanwhile happen.
+type stopping struct {
+	target.Vault
+	n         int
+	meanwhile func()
+	last      string // the request that was stopped before
+}
+
+func (s *stopping) Call(ctx context.Context, method, path string, body any) (json.RawMessage, error) {
+	if s.n == 0 {
+		s.last = method + " " + path
+		s.meanwhile()
+	}
+	s.n--
+	return s.Vault.Call(ctx, method, path, body)
+}

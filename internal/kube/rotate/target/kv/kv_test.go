@@ -47,6 +47,52 @@ func TestConformance(t *testing.T) {
 	})
 }
 
+// Whoever was stopped between any two requests of Close, while another closed and
+// reopened, closes nothing any more; only the unconditional request itself, once
+// it is about to be sent, comes through.
+func TestStoppedBetweenRequests(t *testing.T) {
+	const unfenced = "POST secret/delete/my-app/signing"
+	stopped := ""
+	for n := 0; stopped != unfenced; n++ {
+		p := start(t)
+		put(t, p, map[string]any{"password": "by-hand"})
+		open := func(v target.Vault) target.Target {
+			made, err := kv.Kind{}.Open(target.Config{Spec: spec(v1alpha1.Generated{Property: "password"}), Vault: v})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return made
+		}
+		login := p.Login(t)
+		leader := open(login)
+		act := func(fence int64) target.Turn { return target.Turn{Number: 1, Rotation: "team/r", Fence: fence} }
+		must := func(err error) {
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		_, err := leader.Stage(t.Context(), act(1))
+		must(err)
+		_, err = leader.Publish(t.Context(), act(2), target.New)
+		must(err)
+		s := &stopping{Vault: login, n: n, meanwhile: func() {
+			must(leader.Close(t.Context(), act(4)))
+			must(leader.Reopen(t.Context(), act(5)))
+		}}
+		err = open(s).Close(t.Context(), act(3))
+		if stopped = s.last; stopped == "" {
+			t.Fatal("Close sends no delete: what is this test about?")
+		}
+		there := false
+		for _, v := range p.Versions(t) {
+			there = there || v.Data["password"] == "by-hand"
+		}
+		if stopped != unfenced && (!there || !errs.Is(err, errs.Conflict)) {
+			t.Errorf("stopped before request %d, %s: %v; the old one is readable: %v", n, stopped, err, there)
+		}
+	}
+}
+
 // turn is one turn of a path.
 type turn struct {
 	*testing.T

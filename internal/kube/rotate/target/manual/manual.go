@@ -75,15 +75,15 @@ func (k key) told(text string) string {
 
 // Retire is Pending until somebody says that the key of side is revoked.
 func (k key) Retire(ctx context.Context, t target.Turn, side target.Side) error {
+	if err := k.MayRetire(ctx, t, side); err != nil {
+		return err
+	}
 	v, err := k.Look(ctx, t)
 	if err != nil {
 		return err
 	}
 	nothing := v.Over || side == target.Old && v.First
 	if !nothing && !slices.Contains(v.Confirmed, side) {
-		if err := k.MayRetire(ctx, t, side); err != nil {
-			return err
-		}
 		namespace, name, _ := strings.Cut(k.rotation, "/")
 		return target.Pending(k.told(fmt.Sprintf("somebody must revoke the %s key where it was made, then: strongkeep rotation confirm-retired -n %s %s", side, namespace, name)))
 	}

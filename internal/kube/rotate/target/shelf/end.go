@@ -15,7 +15,7 @@ import (
 // fails; readers of the latest one do not notice.
 func (s *Shelf) Close(ctx context.Context, t target.Turn) error {
 	return s.do(ctx, func(r *record) error {
-		if err := s.admit(r, t); err != nil {
+		if err := s.enter(ctx, r, t); err != nil {
 			return err
 		}
 		switch {
@@ -28,6 +28,9 @@ func (s *Shelf) Close(ctx context.Context, t target.Turn) error {
 		if err != nil {
 			return err
 		}
+		if err := s.still(ctx, r); err != nil {
+			return err
+		}
 		return s.live.versions(ctx, "delete", without(r.holds(target.Old), live.version))
 	})
 }
@@ -36,7 +39,7 @@ func (s *Shelf) Close(ctx context.Context, t target.Turn) error {
 // the vault keeps no more is left out: the record has its values.
 func (s *Shelf) Reopen(ctx context.Context, t target.Turn) error {
 	return s.do(ctx, func(r *record) error {
-		if err := s.admit(r, t); err != nil {
+		if err := s.enter(ctx, r, t); err != nil {
 			return err
 		}
 		switch {
@@ -46,6 +49,9 @@ func (s *Shelf) Reopen(ctx context.Context, t target.Turn) error {
 			return nil
 		}
 		old := r.holds(target.Old)
+		if err := s.still(ctx, r); err != nil {
+			return err
+		}
 		if err := s.live.versions(ctx, "undelete", old); err != nil || len(old) == 0 {
 			return err
 		}
@@ -57,7 +63,10 @@ func (s *Shelf) Reopen(ctx context.Context, t target.Turn) error {
 // Retire destroys every version that holds side, and forgets the values.
 func (s *Shelf) Retire(ctx context.Context, t target.Turn, side target.Side) error {
 	return s.do(ctx, func(r *record) error {
-		if err := s.admit(r, t); err != nil {
+		if done, err := s.discards(ctx, r, t, side); done || err != nil {
+			return err
+		}
+		if err := s.enter(ctx, r, t); err != nil {
 			return err
 		}
 		if side == target.Old {
@@ -71,7 +80,10 @@ func (s *Shelf) Retire(ctx context.Context, t target.Turn, side target.Side) err
 // something else first asks before.
 func (s *Shelf) MayRetire(ctx context.Context, t target.Turn, side target.Side) error {
 	return s.do(ctx, func(r *record) error {
-		if err := s.admit(r, t); err != nil {
+		if done, err := s.discards(ctx, r, t, side); done || err != nil {
+			return err
+		}
+		if err := s.enter(ctx, r, t); err != nil {
 			return err
 		}
 		if side == target.New {
@@ -118,7 +130,7 @@ func (s *Shelf) retireOld(ctx context.Context, r *record) error {
 	if len(r.Until) > 0 { // what was published holds the old one too, by another name
 		condemned = append(condemned, without(r.holds(target.New), live.version)...)
 	}
-	if err := s.destroy(ctx, condemned); err != nil {
+	if err := s.destroy(ctx, r, condemned); err != nil {
 		return err
 	}
 	r.end(retired)
@@ -139,7 +151,7 @@ func (s *Shelf) retireNew(ctx context.Context, r *record) error {
 	if err := s.survey(ctx, r, live); err != nil {
 		return err
 	}
-	if err := s.destroy(ctx, without(r.holds(target.New), live.version)); err != nil {
+	if err := s.destroy(ctx, r, without(r.holds(target.New), live.version)); err != nil {
 		return err
 	}
 	r.end(discarded)
@@ -165,7 +177,10 @@ func (s *Shelf) notSeen(ctx context.Context, r *record) error {
 }
 
 // destroy removes versions for good, and reads that they are gone.
-func (s *Shelf) destroy(ctx context.Context, versions []int64) error {
+func (s *Shelf) destroy(ctx context.Context, r *record, versions []int64) error {
+	if err := s.still(ctx, r); err != nil {
+		return err
+	}
 	if err := s.live.versions(ctx, "destroy", versions); err != nil {
 		return err
 	}

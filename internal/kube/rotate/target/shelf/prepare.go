@@ -45,7 +45,7 @@ func (s *Shelf) BeginRetire(ctx context.Context, t target.Turn, side target.Side
 		return err
 	}
 	return s.do(ctx, func(r *record) error {
-		if err := s.admit(r, t); err != nil || r.Step == retiring || r.Step == retired {
+		if err := s.enter(ctx, r, t); err != nil || r.Step == retiring || r.Step == retired {
 			return err
 		}
 		if _, err := s.showsNew(ctx, r); err != nil {

@@ -27,7 +27,7 @@ const (
 
 // record is what a turn remembers, as JSON in a KV v2 path of one version:
 //
-//	{"format":1,"turn":3,"holder":"team/signing-key","step":"staged","base":6,
+//	{"format":1,"turn":3,"holder":"team/signing-key","step":"staged","fence":12,"base":6,
 //	 "new":{"key":"…"},"old":{"key":"…"},"until":["previousKey"],
 //	 "sides":{"6":"old","7":"new"},"intent":{"side":"new","over":6},"notes":{}}
 //
@@ -37,6 +37,9 @@ type record struct {
 	Turn   int64  `json:"turn"`
 	Holder string `json:"holder"`
 	Step   step   `json:"step"`
+	// Fence is the highest that an act of the turn came with; every act stores its
+	// own before it does anything else.
+	Fence int64 `json:"fence,omitempty"`
 	// First: nothing was published before.
 	First bool `json:"first,omitempty"`
 	// Base is the first version that may hold the old one: that which readers saw
@@ -78,7 +81,7 @@ func (r *record) over() bool { return r.Turn == 0 || r.Step == retired || r.Step
 
 // end forgets what the turn no longer needs.
 func (r *record) end(s step) {
-	next := record{Format: 1, Turn: r.Turn, Holder: r.Holder, Step: s, version: r.version}
+	next := record{Format: 1, Turn: r.Turn, Holder: r.Holder, Step: s, Fence: r.Fence, version: r.version}
 	if s == discarded { // the old one is still in force, and where else it is must be known when it goes
 		next.Base, next.Sides = r.Base, r.Sides
 		for version, side := range next.Sides {
@@ -157,16 +160,49 @@ func (s *Shelf) do(ctx context.Context, act func(*record) error) error {
 	return errs.Newf(errs.Unavailable, "%q is written by others all the time", s.live.at("data"))
 }
 
-// admit is an error for an act of a turn that is not the present one, or of
-// somebody who does not hold it.
+// admit is an error for an act of a turn that is not the present one, of somebody
+// who does not hold it, or that comes late.
 func (s *Shelf) admit(r *record, t target.Turn) error {
 	switch {
 	case r.Turn != t.Number:
 		return errs.Newf(errs.Conflict, "turn %d of %q is not the present one: that is %s", t.Number, s.live.at("data"), r.present())
 	case r.Holder != t.Rotation:
 		return s.held(r)
+	case t.Fence < r.Fence:
+		return errs.Newf(errs.Conflict, "an act with fence %d comes late: one of turn %d of %q came with %d already", t.Fence, r.Turn, s.live.at("data"), r.Fence)
 	}
 	return nil
+}
+
+// enter is admit for what is going to change something: from here on acts that
+// were sent before this one are refused.
+func (s *Shelf) enter(ctx context.Context, r *record, t target.Turn) error {
+	if err := s.admit(r, t); err != nil || t.Fence == r.Fence {
+		return err
+	}
+	r.Fence = t.Fence
+	return s.save(ctx, r)
+}
+
+// still is errMoved if the record was written since it was read. It comes right
+// before what KV v2 does without comparing versions, so that whoever was stopped
+// finds out; only what it has sent already, or is about to, comes through.
+func (s *Shelf) still(ctx context.Context, r *record) error {
+	now, err := s.load(ctx)
+	if err == nil && now.version != r.version {
+		return errMoved
+	}
+	return err
+}
+
+// discards notes that a turn is over which was never staged, and reports whether
+// it is such: whoever stages it late is refused.
+func (s *Shelf) discards(ctx context.Context, r *record, t target.Turn, side target.Side) (bool, error) {
+	if side != target.New || !r.over() || t.Number <= r.Turn {
+		return false, nil
+	}
+	r.Format, r.Turn, r.Holder, r.Fence, r.Step = 1, t.Number, t.Rotation, t.Fence, discarded
+	return true, s.save(ctx, r)
 }
 
 func (s *Shelf) held(r *record) error {

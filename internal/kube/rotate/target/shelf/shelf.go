@@ -68,8 +68,11 @@ type Staged struct {
 // was given has changed meanwhile. An error of make is returned as it is.
 func (s *Shelf) Stage(ctx context.Context, t target.Turn, make func(context.Context, Draft) (Staged, error)) (target.State, error) {
 	err := s.do(ctx, func(r *record) error {
-		if err := s.admitStage(r, t); err != nil || r.Turn == t.Number {
+		if err := s.admitStage(r, t); err != nil {
 			return err
+		}
+		if r.Turn == t.Number {
+			return s.enter(ctx, r, t)
 		}
 		live, err := s.live.read(ctx)
 		if err != nil {
@@ -83,7 +86,7 @@ func (s *Shelf) Stage(ctx context.Context, t target.Turn, make func(context.Cont
 			return errs.Newf(errs.Invalid, "nothing was made for %q", s.live.at("data"))
 		}
 		next := &record{
-			Format: 1, Turn: t.Number, Holder: t.Rotation, Step: staged, First: live.values == nil, Base: live.version,
+			Format: 1, Turn: t.Number, Holder: t.Rotation, Fence: t.Fence, Step: staged, First: live.values == nil, Base: live.version,
 			New: made.Values, Old: live.values.of(made.Values), Until: made.Until, Notes: made.Notes, Sides: map[int64]string{}, version: r.version,
 		}
 		if r.Base > 0 && r.Sides != nil && live.values != nil {
@@ -104,7 +107,7 @@ func (s *Shelf) Stage(ctx context.Context, t target.Turn, make func(context.Cont
 // Publish makes readers see side.
 func (s *Shelf) Publish(ctx context.Context, t target.Turn, side target.Side) (target.State, error) {
 	err := s.do(ctx, func(r *record) error {
-		if err := s.admit(r, t); err != nil {
+		if err := s.enter(ctx, r, t); err != nil {
 			return err
 		}
 		switch {
@@ -232,7 +235,7 @@ func (s *Shelf) Look(ctx context.Context, t target.Turn) (View, error) {
 // MarkRemoved remembers that a person says that side is removed.
 func (s *Shelf) MarkRemoved(ctx context.Context, t target.Turn, side target.Side) error {
 	return s.do(ctx, func(r *record) error {
-		if err := s.admit(r, t); err != nil || r.over() || slices.Contains(r.Confirmed, side.String()) {
+		if err := s.enter(ctx, r, t); err != nil || r.over() || slices.Contains(r.Confirmed, side.String()) {
 			return err
 		}
 		r.Confirmed = append(r.Confirmed, side.String())

@@ -46,7 +46,8 @@ const Rotation = "team/rotation"
 func Run(t *testing.T, fresh func(t *testing.T) Fixture) {
 	for name, test := range map[string]func(*run){
 		"forward": testForward, "back": testBack, "back before publishing": testDiscard, "first turn back": testFirstBack,
-		"turns": testTurns, "holders": testHolders, "guards": testGuards, "observing": testObserver, "rehearsing": testRehearser, "rehearsing, broken off": testRehearsalFaults, "faults": testFaults,
+		"turns": testTurns, "holders": testHolders, "guards": testGuards, "late acts": testLate, "never staged": testNeverStaged,
+		"observing": testObserver, "rehearsing": testRehearser, "rehearsing, broken off": testRehearsalFaults, "faults": testFaults,
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := &run{T: t, Fixture: fresh(t), log: &buffer{}}
@@ -64,6 +65,7 @@ type run struct {
 	secrets []string // seen; none may be told
 	told    []string // errors and states
 	faults  *faults
+	fence   int64 // that acts come with
 }
 
 // open makes a Target as an operator does that has just started.
@@ -122,7 +124,7 @@ func (a act) String() string { return a.name + " " + a.side.String() }
 // try does an act with a Target of its own.
 func (r *run) try(a act, number int64, rotation string) (target.State, error) {
 	r.Helper()
-	to, turn := r.open(rotation), target.Turn{Number: number, Rotation: rotation}
+	to, turn := r.open(rotation), target.Turn{Number: number, Rotation: rotation, Fence: r.fence}
 	ctx := context.WithoutCancel(r.Context())
 	var state target.State
 	var err error

@@ -122,7 +122,7 @@ func testFirstBack(r *run) {
 
 // An act of another turn than the present one is refused.
 func testTurns(r *run) {
-	for _, a := range []act{publish, restore, closing, reopen, retire, discard} {
+	for _, a := range []act{publish, restore, closing, reopen, retire} {
 		r.refused("before any turn", a, 1, Rotation, errs.Conflict)
 	}
 	r.refused("turns begin at 1", stage, 0, Rotation, errs.Invalid, errs.Conflict)
@@ -173,6 +173,62 @@ func testGuards(r *run) {
 	r.refused("readers see the old one again", closing, 2, Rotation, errs.Conflict, errs.Invalid)
 	r.refused("readers see the old one again", retire, 2, Rotation, errs.Conflict, errs.Invalid)
 	r.works("after that:", old, true)
+}
+
+// An act that an operator announced, was stopped, and sends when others have gone
+// on is refused, and changes nothing, also amid the same turn.
+func testLate(r *run) {
+	at := func(fence int64, a act) { r.fence = fence; r.do(a, 2) }
+	late := func(what string, fences []int64, all ...act) {
+		for _, r.fence = range fences {
+			for _, a := range all {
+				r.refused(what, a, 2, Rotation, errs.Conflict)
+			}
+		}
+	}
+	r.fence = 9
+	old := r.turn(1)
+	at(1, stage) // numbers count for one turn
+	at(2, publish)
+	fresh, _ := r.read()
+	at(3, closing)
+	at(4, reopen)
+	late("a close that was overtaken by a reopen", []int64{3, 1, 0}, closing, restore, retire, discard, stage)
+	r.works("after a late close:", old, true)
+	at(5, closing)
+	late("a reopen that was overtaken by a close", []int64{4, 0}, reopen)
+	r.works("after a late reopen:", old, r.NeverCloses)
+	at(6, reopen)
+	at(7, restore)
+	late("a publication that was taken back", []int64{2, 6}, publish)
+	at(8, publish)
+	late("a restoration that was overtaken", []int64{7}, restore)
+	if c, _ := r.read(); c != fresh {
+		r.Error("after late acts readers see something else")
+	}
+	at(9, closing)
+	at(10, retire)
+	r.works("retired:", old, false)
+	r.works("retired, the new one:", fresh, true)
+	r.fence = 1
+	r.turn(3)
+}
+
+// A turn that was given up before it was staged is not staged by who wakes up
+// later, and the next one is not kept waiting.
+func testNeverStaged(r *run) {
+	old := r.turn(1)
+	r.fence = 2
+	r.do(discard, 2)
+	r.fence = 1
+	r.refused("given up before", stage, 2, Rotation, errs.Conflict)
+	r.fence = 3
+	r.refused("given up before", stage, 2, Rotation, errs.Conflict)
+	if c, _ := r.read(); c != old {
+		r.Error("a turn that never was changed what readers see")
+	}
+	r.works("a turn that never was:", old, true)
+	r.turn(3)
 }
 
 // observe returns what an Observer says; ok is false for who is none.

@@ -36,13 +36,16 @@ type act struct {
 
 // request is the body:
 //
-//	{"apiVersion":"strongkeep.io/webhook/v1","action":"stage","rotation":"shop/partner","turn":3,"side":"new"}
+//	{"apiVersion":"strongkeep.io/webhook/v1","action":"stage","rotation":"shop/partner","turn":3,"side":"new","fence":12}
 type request struct {
 	APIVersion string `json:"apiVersion"`
 	Action     string `json:"action"`
 	Rotation   string `json:"rotation"`
 	Turn       int64  `json:"turn"`
 	Side       string `json:"side"`
+	// Fence grows from act to act of a turn; one that is lower than what was seen
+	// comes late, and is to be refused with 409.
+	Fence int64 `json:"fence,omitempty"`
 }
 
 // minKey is the least length of a signing key: that of its hash's output (RFC
@@ -81,7 +84,7 @@ func (h hook) post(ctx context.Context, a act, hidden []shelf.Values) ([]byte, e
 	if err != nil {
 		return nil, err
 	}
-	body, err := json.Marshal(request{APIVersion, a.name, a.turn.Rotation, a.turn.Number, a.side.String()})
+	body, err := json.Marshal(request{APIVersion, a.name, a.turn.Rotation, a.turn.Number, a.side.String(), a.turn.Fence})
 	if err != nil {
 		return nil, errs.As(errs.Internal, err)
 	}
