@@ -50,8 +50,8 @@ type Config struct {
 
 	// NoRotation leaves Rotations alone.
 	NoRotation bool
-	// Turns is how many Rotations may be past Staged at once, 10; Rollouts how many
-	// workloads may be restarted at once in the cluster, 20.
+	// Turns is how many Rotations may have consumers restarted at once, 10; Rollouts
+	// how many workloads may be restarted at once in the cluster, 20.
 	Turns, Rollouts int
 	// EvidenceMount is where each vault's evidence engine is mounted; "evidence".
 	EvidenceMount string

@@ -106,7 +106,7 @@ type Gate struct {
 	Opens  time.Time // zero: not known
 	// Frozen: it is closed by a freeze, which holds after a leak too.
 	Frozen bool
-	// Slot: fewer turns are past Staged than the operator allows.
+	// Slot: fewer turns have consumers restarted than the operator allows.
 	Slot bool
 }
 

@@ -53,7 +53,7 @@ type Config struct {
 	// namespace, such as RotationPolicies, are left alone.
 	Namespaces []string
 	NoCluster  bool
-	// Turns is how many may be past Staged at once; 10.
+	// Turns is how many may have consumers restarted at once; 10.
 	Turns int
 	// Roller restarts consumers: the one that everything of this process restarts by.
 	Roller        *rollout.Roller

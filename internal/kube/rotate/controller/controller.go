@@ -89,7 +89,7 @@ func (r *Reconciler) step(ctx context.Context, rot *v1alpha1.Rotation) (ctrl.Res
 		l = r.look(ctx, rot, true)
 		step = rotate.Decide(l.o)
 	}
-	if step.Phase == v1alpha1.PhaseStaged || !slot.Past(&v1alpha1.RotationStatus{Phase: step.Phase, PublishedAt: timestamp(l.o.Now)}) {
+	if step.Phase == v1alpha1.PhaseStaged || !slot.Takes(&v1alpha1.RotationStatus{Phase: step.Phase, PublishedAt: timestamp(l.o.Now)}) {
 		defer r.slots.Release(rot.UID)
 	}
 	if err := r.persist(ctx, l, step); err != nil {

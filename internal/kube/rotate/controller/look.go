@@ -188,7 +188,7 @@ func (r *Reconciler) seeTime(ctx context.Context, l *look) {
 		l.blind("Rotations", err)
 		return
 	}
-	l.o.Gate.Slot = r.slots.Offer(l.rot.UID, all)
+	l.o.Gate.Slot = r.slots.Offer(l.rot, all, l.o.Now)
 }
 
 // rotations returns every Rotation of the namespaces worked in.

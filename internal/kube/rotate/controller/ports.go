@@ -113,7 +113,7 @@ type Config struct {
 
 	// Namespaces worked in; all when empty.
 	Namespaces []string
-	// MaxTurns is how many turns may be past Staged at once; 10.
+	// MaxTurns is how many turns may have consumers restarted at once; 10.
 	MaxTurns int
 	// EvidenceMount is where the vault's evidence engine is; "evidence".
 	EvidenceMount string

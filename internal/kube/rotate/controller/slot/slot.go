@@ -6,15 +6,20 @@ package slot
 
 import (
 	"sync"
+	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/strongkeep/strongkeep/api/v1alpha1"
 )
 
-// Slots bounds the turns that are past Staged at the same time. What counts is
-// the phases in the objects, so that an operator that starts anew allows no more;
-// grants stand in for phases that the cache does not show yet.
+// Slots bounds the turns that may have consumers restarted at the same time. What
+// counts is the phases in the objects, so that an operator that starts anew allows
+// no more; grants stand in for phases that the cache does not show yet.
+//
+// Nobody keeps others waiting for long: what waits for proof takes no slot, one
+// namespace takes at most half of them while others have Rotations, and a turn
+// that has been in one phase for Longest counts no more.
 type Slots struct {
 	max int
 
@@ -22,14 +27,19 @@ type Slots struct {
 	granted map[types.UID]bool
 }
 
+// Longest is for how long a turn keeps a slot in one phase, whatever it waits for:
+// a workload that is paused, a Secret that does not follow.
+const Longest = time.Hour
+
 // New returns Slots for limit turns.
 func New(limit int) *Slots { return &Slots{max: limit, granted: map[types.UID]bool{}} }
 
-// Past reports whether consumers or the old credential are being touched. A turn
-// that is held takes no slot: it waits for somebody, and others need not.
-func Past(s *v1alpha1.RotationStatus) bool {
+// Takes reports whether a turn takes a slot: its consumers are being restarted, or
+// soon will be. One that is proven, watched or held waits for something, and
+// others need not.
+func Takes(s *v1alpha1.RotationStatus) bool {
 	switch s.Phase {
-	case v1alpha1.PhasePublishing, v1alpha1.PhaseRolling, v1alpha1.PhaseProving, v1alpha1.PhaseQuiescing, v1alpha1.PhaseRetiring:
+	case v1alpha1.PhasePublishing, v1alpha1.PhaseRolling:
 		return true
 	case v1alpha1.PhaseRollingBack:
 		return s.PublishedAt != nil
@@ -37,35 +47,45 @@ func Past(s *v1alpha1.RotationStatus) bool {
 	return false
 }
 
-// Offer grants a slot to uid if there is one. all are the Rotations as the cache
-// has them. What is offered is kept until Release, or until it shows in all.
-func (s *Slots) Offer(uid types.UID, all []v1alpha1.Rotation) bool {
+// Offer grants a slot to rot if there is one for its namespace. all are the
+// Rotations as the cache has them. What is offered is kept until Release, or until
+// it shows in all.
+func (s *Slots) Offer(rot *v1alpha1.Rotation, all []v1alpha1.Rotation, now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	busy := 0
+	busy, here, alone := 0, 0, true
 	there := map[types.UID]bool{}
 	for i := range all {
 		other := &all[i]
 		there[other.UID] = true
-		if Past(&other.Status) {
+		alone = alone && other.Namespace == rot.Namespace
+		taken := Takes(&other.Status)
+		if taken {
 			delete(s.granted, other.UID)
-			if other.UID != uid {
-				busy++
-			}
+		}
+		if other.UID == rot.UID || !s.granted[other.UID] && (!taken || overstays(&other.Status, now)) {
+			continue
+		}
+		busy++
+		if other.Namespace == rot.Namespace {
+			here++
 		}
 	}
 	for other := range s.granted {
 		if !there[other] { // deleted meanwhile
 			delete(s.granted, other)
-		} else if other != uid {
-			busy++
 		}
 	}
-	if busy >= s.max {
+	if busy >= s.max || !alone && here >= (s.max+1)/2 {
 		return false
 	}
-	s.granted[uid] = true
+	s.granted[rot.UID] = true
 	return true
+}
+
+// overstays reports whether a turn has had its slot for too long.
+func overstays(s *v1alpha1.RotationStatus, now time.Time) bool {
+	return s.Since != nil && now.Sub(s.Since.Time) > Longest
 }
 
 // Release gives back what Offer granted and nobody took.
