@@ -13,7 +13,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/errs"
 )
 
-// Limits of all callers together: one operator asks, a few times in a minute.
+// Limits of the operator, who asks a few times in a minute.
 const (
 	perSecond = 20
 	burst     = 40
@@ -31,8 +31,9 @@ type Server struct {
 	audience string
 	user     string
 	log      *slog.Logger
-	limit    *rate.Limiter
+	limit    *rate.Limiter // of user
 	slots    chan struct{}
+	unknown  strangers
 }
 
 // NewServer answers with what reader reads, to user alone, whose tokens are for
@@ -41,6 +42,7 @@ func NewServer(reader *Reader, review Review, node, user string, log *slog.Logge
 	return &Server{
 		reader: reader, review: review, audience: Audience(node), user: user, log: log,
 		limit: rate.NewLimiter(perSecond, burst), slots: make(chan struct{}, atOnce),
+		unknown: strangers{reviews: make(chan struct{}, reviewsAtOnce)},
 	}
 }
 
@@ -77,7 +79,11 @@ func (s *Server) answer(w http.ResponseWriter, req *http.Request) (Answer, error
 		return Answer{}, errs.New(errs.NotExist, "there is "+Path+" only")
 	case req.Method != http.MethodPost:
 		return Answer{}, errs.New(errs.Unsupported, "digests are asked for by POST")
-	case !s.limit.Allow():
+	}
+	if err := s.allow(req); err != nil {
+		return Answer{}, err
+	}
+	if !s.limit.Allow() {
 		return Answer{}, errs.New(errs.Exhausted, "too many questions: ask again in a second")
 	}
 	select {
@@ -85,9 +91,6 @@ func (s *Server) answer(w http.ResponseWriter, req *http.Request) (Answer, error
 		defer func() { <-s.slots }()
 	default:
 		return Answer{}, errs.New(errs.Exhausted, "too many questions at once: ask again in a second")
-	}
-	if err := s.allow(req); err != nil {
-		return Answer{}, err
 	}
 	q, err := parse(http.MaxBytesReader(w, req.Body, maxBody+2))
 	if err != nil {
@@ -103,20 +106,30 @@ func (s *Server) answer(w http.ResponseWriter, req *http.Request) (Answer, error
 	return out, nil
 }
 
-// allow admits the operator and nobody else. Nothing of the body is read before.
+// allow admits the operator and nobody else. Nothing of the body is read before,
+// and nobody else's questions count as the operator's.
 func (s *Server) allow(req *http.Request) error {
 	token, ok := strings.CutPrefix(req.Header.Get("Authorization"), "Bearer ")
 	if !ok || token == "" || len(token) > 16<<10 {
 		return errs.New(errs.Unauthenticated, "a bearer token is needed, of audience "+s.audience)
 	}
+	known, release, err := s.unknown.enter(token, req.RemoteAddr)
+	if err != nil {
+		return err
+	}
+	defer release()
 	ctx, cancel := context.WithTimeout(req.Context(), 5*time.Second)
 	defer cancel()
 	user, err := s.review(ctx, token, s.audience)
+	if known && errs.Is(err, errs.Unauthenticated) {
+		s.unknown.forget(token)
+	}
 	if err != nil {
 		return err
 	}
 	if user != s.user {
 		return errs.Newf(errs.Denied, "%s may not ask: only %s may", user, s.user)
 	}
+	s.unknown.admitted(token)
 	return nil
 }

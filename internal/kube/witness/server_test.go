@@ -126,6 +126,83 @@ func TestServerLimits(t *testing.T) {
 	}
 }
 
+// Whoever is not the operator, and asks as often as it likes, keeps the operator
+// from nothing: neither from another address, nor, once it was admitted, from the
+// same one. The API server is not asked more than the bound has it.
+func TestStrangersDoNotSlowTheOperator(t *testing.T) {
+	s, _ := newServer(t)
+	reviewed := 0
+	s.review = func(ctx context.Context, token, audience string) (string, error) {
+		reviewed++
+		return review(ctx, token, audience)
+	}
+	good := question(File{podUID, "db", "password"})
+	ask := func(address, token string) int {
+		req := httptest.NewRequest("POST", Path, strings.NewReader(good))
+		req.RemoteAddr = address
+		req.Header.Set("Authorization", "Bearer "+token)
+		rec := httptest.NewRecorder()
+		s.ServeHTTP(rec, req)
+		return rec.Code
+	}
+	flood := func(address string) {
+		t.Helper()
+		before := reviewed
+		for i := range 500 {
+			if code := ask(address, fmt.Sprint("junk-", i)); code == 200 {
+				t.Fatal("junk is admitted")
+			}
+			ask(address, "other-token")
+		}
+		if reviewed-before > 500 {
+			t.Errorf("the API server is asked %d times", reviewed-before)
+		}
+	}
+	flood("10.0.0.7:1234")
+	if code := ask("10.0.0.1:1234", "operator-token"); code != 200 {
+		t.Fatalf("behind a flood from another address the operator gets %d", code)
+	}
+	flood("10.0.0.1:99")
+	for range 5 {
+		if code := ask("10.0.0.1:1234", "operator-token"); code != 200 {
+			t.Fatalf("behind a flood from its own address the operator gets %d", code)
+		}
+	}
+	for range reviewsAtOnce {
+		s.unknown.reviews <- struct{}{}
+	}
+	if code := ask("10.0.0.1:1234", "operator-token"); code != 200 {
+		t.Errorf("while strangers are reviewed the operator gets %d", code)
+	}
+	if code := ask("10.0.0.9:1", "junk"); code != http.StatusTooManyRequests {
+		t.Errorf("one stranger too many at once gets %d", code)
+	}
+	for range reviewsAtOnce {
+		<-s.unknown.reviews
+	}
+	s.review = func(context.Context, string, string) (string, error) {
+		return "", errs.New(errs.Unauthenticated, "the token is not valid any more")
+	}
+	if code := ask("10.0.0.2:1", "operator-token"); code != http.StatusUnauthorized || s.unknown.operator != [32]byte{} {
+		t.Errorf("an operator's token that is over: %d", code)
+	}
+}
+
+// However many addresses ask, what is kept of them is bounded.
+func TestStrangersAreBounded(t *testing.T) {
+	s := strangers{reviews: make(chan struct{}, 1)}
+	for i := range 3 * maxAddresses {
+		for range 2 {
+			if _, release, err := s.enter("junk", fmt.Sprintf("10.%d.%d.%d:1", i>>16, i>>8&255, i&255)); err == nil {
+				release()
+			}
+		}
+	}
+	if len(s.by) > maxAddresses+1 {
+		t.Errorf("%d addresses are kept", len(s.by))
+	}
+}
+
 // Tokens are reviewed for this node's audience, believed for a while, and no longer.
 func TestReview(t *testing.T) {
 	var reviewed []authenticationv1.TokenReviewSpec
