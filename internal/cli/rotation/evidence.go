@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"os"
@@ -342,7 +343,10 @@ func (x *commands) printStatement(v attest.Verified, n int, s *evidence.Statemen
 	_ = t.Flush()
 	Table(&b, s.Pods.Evidence)
 	if s.Pods.Omitted > 0 {
-		_, _ = fmt.Fprintf(&b, "%d proven pods were left out of the statement for its size\n", s.Pods.Omitted)
+		_, _ = fmt.Fprintf(&b, "%d pods were left out of the statement for its size\n", s.Pods.Omitted)
+	}
+	for _, list := range slices.Sorted(maps.Keys(s.Omitted)) {
+		_, _ = fmt.Fprintf(&b, "of %s the statement has %d of %d for its size; the whole list has SHA-256 %s\n", list, s.Omitted[list].Kept, s.Omitted[list].Total, s.Omitted[list].SHA256)
 	}
 	_, err := x.Env.Stdout.Write(b.Bytes())
 	return err

@@ -28,15 +28,17 @@ func (r *Reconciler) record(ctx context.Context, l *look, out *result) error {
 		return err
 	}
 	if len(l.rot.Status.Pending) > 0 { // they are taken in the order of turns
-		out.pending, out.why, l.mem.tried = ledger.Cut(raw), "earlier statements wait too", time.Time{}
-		return nil
+		out.why, l.mem.tried = "earlier statements wait too", time.Time{}
+		out.pending, err = ledger.Cut(raw)
+		return err
 	}
 	out.statement, err = r.ledger().Store(ctx, l.vault, l.rot, v1alpha1.PendingStatement{Turn: out.Number, Statement: string(raw)})
 	if err == nil || again(err) {
 		return err
 	}
-	out.pending, out.why = ledger.Cut(raw), err.Error()+"; next: "+r.ledger().Remedy(l.rot)
-	return nil
+	out.why = err.Error() + "; next: " + r.ledger().Remedy(l.rot)
+	out.pending, err = ledger.Cut(raw)
+	return err
 }
 
 // offerPending offers the oldest pending statement again if it is time for it,

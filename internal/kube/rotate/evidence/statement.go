@@ -61,6 +61,19 @@ type Statement struct {
 	Accepted *Decision `json:"acceptedUnproven,omitempty"`
 	Unproven []string  `json:"unproven,omitempty"`
 	Retired  *Retired  `json:"retired,omitempty"`
+	// Omitted are the lists of which the end is left out, because the statement
+	// would be too large: by their names in it. Pods have a count of their own.
+	Omitted map[string]Omitted `json:"omitted,omitempty"`
+}
+
+// Omitted is what a list was before its end was left out.
+type Omitted struct {
+	Total int `json:"total"`
+	Kept  int `json:"kept"`
+	// SHA256 is the digest, in hex, of the whole list as JSON, as this statement would
+	// have it: what somebody else kept of it can be compared. It is of names and
+	// texts, never of a value.
+	SHA256 string `json:"sha256"`
 }
 
 // PhaseTime is when a phase was entered.
@@ -148,33 +161,9 @@ func (s *Statement) SetTimeline(entries []v1alpha1.TimelineEntry) {
 }
 
 // Encode returns the statement as it is sent to the vault, equal for equal
-// statements. One that is too large loses the pods that are proven, from the
-// end, and says how many. Kind Invalid: something is missing or the rest is too
-// large.
-func (s Statement) Encode() (json.RawMessage, error) {
-	s.Schema = Schema
-	if err := s.check(); err != nil {
-		return nil, err
-	}
-	for {
-		raw, err := json.Marshal(s)
-		if err != nil {
-			return nil, errs.Newf(errs.Internal, "encoding the statement of %s: %w", s.Rotation, err)
-		}
-		over := len(raw) - MaxStatement
-		if over <= 0 {
-			return raw, nil
-		}
-		n := len(s.Pods.Evidence)
-		if n == 0 {
-			return nil, errs.Newf(errs.Invalid, "the statement of %s, turn %d, has %d bytes without any pod; the most is %d", s.Rotation, s.Turn, len(raw), MaxStatement)
-		}
-		// Each takes at least 50 bytes; cut by the mean, which comes near in a few rounds.
-		cut := max(1, min(n, over*n/len(raw)))
-		s.Pods.Evidence = s.Pods.Evidence[:n-cut]
-		s.Pods.Omitted += cut
-	}
-}
+// statements. One that is too large is cut, see EncodeWithin. Kind Invalid:
+// something is missing.
+func (s Statement) Encode() (json.RawMessage, error) { return s.EncodeWithin(MaxStatement) }
 
 func (s *Statement) check() error {
 	var missing []string

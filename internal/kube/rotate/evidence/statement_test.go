@@ -2,6 +2,7 @@ package evidence_test
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -92,9 +93,52 @@ func TestStatementTooLarge(t *testing.T) {
 	if !bytes.Equal(raw, again) {
 		t.Error("equal statements are not equal bytes")
 	}
-	s.Unknown = []string{strings.Repeat("x", MaxStatement)}
-	if _, err := s.Encode(); errs.KindOf(err) != errs.Invalid {
-		t.Errorf("a statement that cannot be cut: %v", err)
+}
+
+// However much there is to say, there is a statement: what is left out of each
+// list is counted, and known by a digest.
+func TestStatementAlwaysEncodes(t *testing.T) {
+	secrets := func(n int) (out []ConfirmedSecret) {
+		for i := range n {
+			out = append(out, ConfirmedSecret{Namespace: "shop", Name: fmt.Sprintf("secret-%06d", i), ResourceVersion: "1"})
+		}
+		return out
+	}
+	texts := func(n, size int) (out []string) {
+		for i := range n {
+			out = append(out, fmt.Sprint(i)+strings.Repeat("x", size))
+		}
+		return out
+	}
+	for what, change := range map[string]func(*Statement){
+		"very many Secrets":    func(s *Statement) { s.Secrets = secrets(50_000) },
+		"very many of all":     func(s *Statement) { s.Secrets, s.Unknown, s.Unproven = secrets(9000), texts(9000, 60), texts(9000, 60) },
+		"one huge text":        func(s *Statement) { s.Unknown = texts(1, MaxStatement) },
+		"a person's long word": func(s *Statement) { s.Accepted = &Decision{Reason: strings.Repeat("x", MaxStatement)} },
+		"a long partial":       func(s *Statement) { s.Backend = &BackendSeen{Partial: strings.Repeat("é", MaxStatement)} },
+		"nothing much":         func(*Statement) {},
+	} {
+		for _, limit := range []int{MaxStatement, 64 << 10, MinStatement} {
+			s := statement(300)
+			change(&s)
+			whole, _ := json.Marshal(s.Secrets)
+			raw, err := s.EncodeWithin(limit)
+			if err != nil || len(raw) > limit {
+				t.Errorf("%s in %d bytes: %d bytes, %v", what, limit, len(raw), err)
+				continue
+			}
+			got, err := ParseStatement(raw)
+			if err != nil || got.Turn != s.Turn || got.Result != s.Result || got.Pods.Total != 300 || got.Pods.Omitted+len(got.Pods.Evidence) != 300 {
+				t.Errorf("%s in %d bytes: %v, %d pods and %d omitted", what, limit, err, len(got.Pods.Evidence), got.Pods.Omitted)
+			}
+			o, cut := got.Omitted["secrets"]
+			if sum := fmt.Sprintf("%x", sha256.Sum256(whole)); cut && (o.Total != len(s.Secrets) || o.Kept != len(got.Secrets) || o.SHA256 != sum) {
+				t.Errorf("%s in %d bytes: %d of %d Secrets, and it says %+v", what, limit, len(got.Secrets), len(s.Secrets), o)
+			}
+			if cut != (len(got.Secrets) != len(s.Secrets)) || len(s.Omitted) != 0 {
+				t.Errorf("%s in %d bytes: Secrets are left out: %v; said: %v", what, limit, len(got.Secrets) != len(s.Secrets), cut)
+			}
+		}
 	}
 }
 

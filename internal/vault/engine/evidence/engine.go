@@ -103,14 +103,15 @@ func number(s string) (int64, bool) {
 	return n, true
 }
 
-// checkName returns Invalid unless name can have statements. One whose last
-// segment is a number would read as a statement of the name before it.
+// checkName returns Invalid unless name can have statements. One whose last of two
+// or more segments is a number may, such as of a Rotation shop/7: where it is a
+// turn of the name before it as well, that turn is what is read, see read.
 func checkName(name string) error {
 	if err := keypath.Check(name); err != nil {
 		return err
 	}
 	last := name[strings.LastIndexByte(name, '/')+1:]
-	if strings.Trim(last, "0123456789") == "" {
+	if last == name && strings.Trim(last, "0123456789") == "" {
 		return errs.Newf(errs.Invalid, "the name %q ends in a number, which names a turn: put a word behind it", name)
 	}
 	return nil

@@ -21,7 +21,7 @@ func TestConformance(t *testing.T) {
 		{Op: engine.Update, Path: "statements/shop/db", Body: `{"turn":1,"statement":{"x":"other"}}`, Fails: errs.Exist},
 		{Op: engine.Update, Path: "statements/shop/db", Body: `{"turn":5,"statement":{}}`},
 		{Op: engine.Update, Path: "statements/shop/db", Body: `{"turn":4,"statement":{}}`, Fails: errs.Conflict},
-		{Op: engine.Update, Path: "statements/shop/7", Body: `{"turn":1,"statement":{}}`, Fails: errs.Invalid},
+		{Op: engine.Update, Path: "statements/7", Body: `{"turn":1,"statement":{}}`, Fails: errs.Invalid},
 		{Op: engine.Update, Path: "statements/../db", Body: `{"turn":1,"statement":{}}`, Fails: errs.Invalid},
 		{Op: engine.Update, Path: "statements/shop/db", Body: `{"turn":6}`, Fails: errs.Invalid},
 		{Op: engine.Update, Path: "statements/shop/db", Body: `{"statement":{}}`, Fails: errs.Invalid},
@@ -246,6 +246,29 @@ func TestReads(t *testing.T) {
 		if err != nil || string(res.Data) != want {
 			t.Errorf("%s: %s, %v", path, res.Data, err)
 		}
+	}
+}
+
+// A name may end in a number, as that of a Rotation may: its statements are read
+// like those of others, and so are the turns of a name before it.
+func TestNumericName(t *testing.T) {
+	h := enginetest.New(t, evidence.New)
+	for _, turn := range []int{1, 2} {
+		do(t, h, engine.Update, "statements/shop/7", statement(turn))
+	}
+	for path, turn := range map[string]int64{"statements/shop/7": 2, "statements/shop/7/1": 1, "statements/shop/7/2": 2, "statements/shop/7/7": 0, "statements/shop/8": 0} {
+		if a := do(t, h, engine.Read, path, ""); a.Turn != turn || turn > 0 && a.Name != "shop/7" {
+			t.Errorf("%s: turn %d of %q, want %d", path, a.Turn, a.Name, turn)
+		}
+	}
+	do(t, h, engine.Update, "statements/shop", statement(7)) // whose turn 7 has that path too
+	for path, name := range map[string]string{"statements/shop/7": "shop", "statements/shop/7/2": "shop/7", "statements/shop": "shop"} {
+		if a := do(t, h, engine.Read, path, ""); a.Name != name {
+			t.Errorf("%s is of %q, want %q", path, a.Name, name)
+		}
+	}
+	if a := do(t, h, engine.Update, "statements/shop/7", statement(3)); a.Name != "shop/7" || a.Seq != 3 {
+		t.Errorf("the chain goes on with number %d of %q", a.Seq, a.Name)
 	}
 }
 

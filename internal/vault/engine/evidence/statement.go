@@ -54,6 +54,11 @@ func (e *Engine) append(ctx context.Context, tx engine.Tx, req *engine.Request) 
 	if _, err := get(ctx, tx, "head/"+name, &last); err != nil {
 		return nil, err
 	}
+	if last.Seq == 0 {
+		if err := free(ctx, tx, name); err != nil {
+			return nil, err
+		}
+	}
 	if turn <= last.Turn {
 		return repeated(ctx, tx, attest.Entry{Name: name, Turn: turn, Statement: statement}, last)
 	}
@@ -65,6 +70,20 @@ func (e *Engine) append(ctx context.Context, tx engine.Tx, req *engine.Request) 
 		Log: e.cfg.MountID, Name: name, Seq: last.Seq + 1, Turn: turn, Time: req.Time,
 		Previous: last.Digest, By: s.author(req.Caller), Statement: statement,
 	})
+}
+
+// free returns Invalid if a name that begins is the path of a statement.
+func free(ctx context.Context, tx engine.Tx, name string) error {
+	i := strings.LastIndexByte(name, '/')
+	turn, ok := number(name[i+1:])
+	if !ok || i < 0 {
+		return nil
+	}
+	raw, err := load(ctx, tx, name[:i], turn)
+	if err == nil && raw != nil {
+		return errs.Newf(errs.Invalid, "%q is the statement of turn %d of %q, which nobody writes to: append to statements/%s", name, turn, name[:i], name[:i])
+	}
+	return err
 }
 
 // sign stores entry as the last of its chain.
@@ -155,18 +174,21 @@ func (e *Engine) read(ctx context.Context, tx engine.Tx, req *engine.Request) (*
 	if err := keypath.Check(name); err != nil {
 		return nil, err
 	}
-	var turn int64
 	i := strings.LastIndexByte(name, '/')
 	if n, ok := number(name[i+1:]); ok && i > 0 {
-		name, turn = name[:i], n
-	} else {
-		var last head
-		if _, err := get(ctx, tx, "head/"+name, &last); err != nil {
+		raw, err := load(ctx, tx, name[:i], n)
+		if err != nil {
 			return nil, err
 		}
-		turn = last.Turn
+		if raw != nil {
+			return answer(raw)
+		}
 	}
-	raw, err := load(ctx, tx, name, turn)
+	var last head // of a name that may end in a number itself
+	if _, err := get(ctx, tx, "head/"+name, &last); err != nil {
+		return nil, err
+	}
+	raw, err := load(ctx, tx, name, last.Turn)
 	if err != nil || raw == nil {
 		return nil, err
 	}

@@ -166,21 +166,17 @@ func (t Turn) annotator(annotation string) string {
 	return ""
 }
 
-// Cut leaves out pods, those with proof first, until raw is small enough.
-func Cut(raw json.RawMessage) string {
-	for len(raw) > maxPending {
-		s, err := evidence.ParseStatement(raw)
-		n := len(s.Pods.Evidence)
-		if err != nil || n == 0 {
-			return string(raw) // bounded by its other fields, which are
-		}
-		keep := n * maxPending / len(raw) * 9 / 10
-		s.Pods.Evidence, s.Pods.Omitted = s.Pods.Evidence[:keep], s.Pods.Omitted+n-keep
-		if raw, err = s.Encode(); err != nil {
-			return ""
-		}
+// Cut makes a statement small enough for a status, see Statement.EncodeWithin.
+func Cut(raw json.RawMessage) (string, error) {
+	if len(raw) <= maxPending {
+		return string(raw), nil
 	}
-	return string(raw)
+	s, err := evidence.ParseStatement(raw)
+	if err != nil {
+		return "", err
+	}
+	raw, err = s.EncodeWithin(maxPending)
+	return string(raw), err
 }
 
 // Append adds p to what waits, and drops the oldest when there are too many.
