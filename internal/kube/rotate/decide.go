@@ -128,8 +128,6 @@ func failing(o Observed) (reason, text string) {
 		return ReasonConsumersFailing, "consumers fail since the new credential was published: " + list(o.Proof.Failing)
 	case origin != v1alpha1.PhasePublishing && len(o.Rolling.Failed) > 0:
 		return ReasonConsumersFailing, "restarts failed: " + list(o.Rolling.Failed)
-	case origin == v1alpha1.PhaseQuiescing && len(o.Proof.Refused) > 0:
-		return ReasonConsumersRefused, "the old credential was still used when it was closed: " + list(o.Proof.Refused)
 	}
 	return "", ""
 }

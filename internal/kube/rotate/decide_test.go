@@ -230,7 +230,6 @@ func TestDecideClosing(t *testing.T) {
 		{"and stays unproven", quiescingP, func(o *Observed) { closed(o); o.Proof.Pods, o.Watched = 5, time.Hour }, quiescingP, ActReopen, ReasonReopening, "", nil},
 		{"failures", quiescingP, func(o *Observed) { closed(o); o.Proof.Failing = []string{"web-1"} }, backP, ActReopen, ReasonConsumersFailing, "", nil},
 		{"failures, half blind", quiescingP, func(o *Observed) { closed(o); o.Proof.Failing, o.Blind = []string{"web-1"}, []string{"x"} }, backP, ActReopen, ReasonConsumersFailing, "", nil},
-		{"refused", quiescingP, func(o *Observed) { closed(o); o.Proof.Refused = []string{"10.0.0.7"} }, backP, ActReopen, ReasonConsumersRefused, "10.0.0.7", nil},
 		{"hold opens it", quiescingP, func(o *Observed) { closed(o); o.Asks.Hold = "wait" }, heldP, ActReopen, ReasonHoldAsked, "", nil},
 		{"unknown opens it", quiescingP, func(o *Observed) { closed(o); o.Proof.Unknown = []string{"cluster b"} }, heldP, ActReopen, ReasonConsumersUnknown, "", nil},
 		{"rollback", quiescingP, func(o *Observed) { closed(o); o.Asks.RollBack = true }, backP, ActReopen, ReasonBackAsked, "", func(s Step) bool { return s.Back == BackWanted }},

@@ -186,7 +186,9 @@ type Proof struct {
 	Never        []string // pods that cannot be proven: each with why and what to do
 	Unknown      []string // sources of consumers that could not be asked
 	// Failing are consumers that do not run since the credential was published;
-	// before that, Failing was so already, and is not held against the turn.
+	// before that, Failing was so already, and is not held against the turn. While the
+	// old credential is closed this is how those show whom the backend refuses: no
+	// database that is built in tells of refused logins.
 	Failing []string
 	// Backend: whether the target sees sessions, as is known from Staged on
 	// (target.Witness). OldSessions are those of the
@@ -195,8 +197,6 @@ type Proof struct {
 	// BackendLacks says why it does not, for people; empty where that is not known.
 	BackendLacks string
 	OldSessions  int
-	// Refused are those whom the backend refused since the old one was closed.
-	Refused []string
 }
 
 // Step is what is to be done now.

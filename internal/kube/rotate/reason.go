@@ -59,7 +59,6 @@ const (
 	ReasonBackAsked        = "RollBackAsked"
 	ReasonStageFailed      = "StageFailed"
 	ReasonConsumersFailing = "ConsumersFailing"
-	ReasonConsumersRefused = "ConsumersRefused"
 
 	// The old credential is closed although not everything is shown.
 	ReasonAcceptedUnproven = "AcceptedUnproven"
