@@ -75,7 +75,7 @@ type Finder struct {
 	extras extras
 	copies copies
 	facts  facts
-	absent absent
+	absent stock.Absent
 	salt   []byte // key of digests that only compare values within this process
 }
 

@@ -111,9 +111,9 @@ func (s *search) ask(ctx context.Context, at site, o stock.Owner) (*stock.Entry,
 	if o.Kind.Kind == "Node" || known(o.Kind.Group) {
 		return nil, nil // gone, or not seen yet
 	}
-	kind := absentKind{at.name, o.Kind.GroupKind()}
-	if x, lately := s.absent.lately(kind, s.now); lately {
-		s.unreadable(at, o, x.refused)
+	kind := stock.Kind{Cluster: at.name, Kind: o.Kind.GroupKind()}
+	if x, lately := s.absent.Lately(kind, s.now); lately {
+		s.unreadable(at, o, x.Refused)
 		return nil, nil
 	}
 	u := &unstructured.Unstructured{}
@@ -125,7 +125,7 @@ func (s *search) ask(ctx context.Context, at site, o stock.Owner) (*stock.Entry,
 	case err == nil || apierrors.IsNotFound(err):
 		return nil, nil // deleted with its pods, which follow
 	case stock.Refused(err) || meta.IsNoMatchError(err):
-		s.absent.note(kind, stock.Refused(err), s.now)
+		s.absent.Note(kind, stock.Refused(err), s.now)
 		s.unreadable(at, o, stock.Refused(err))
 		return nil, nil
 	}

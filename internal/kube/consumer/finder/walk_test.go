@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/strongkeep/strongkeep/internal/kube/consumer"
+	"github.com/strongkeep/strongkeep/internal/kube/consumer/stock"
 )
 
 // pod is a document with a pod that uses the Secret db of namespace a.
@@ -209,7 +210,7 @@ func TestNamedKindThatIsNotThere(t *testing.T) {
 	if asked["Deploiment"] != 1 || asked["Cluster"] != 1 {
 		t.Errorf("asked %v in one instant", asked)
 	}
-	w.clock.SetTime(epoch.Add(absentAge))
+	w.clock.SetTime(epoch.Add(stock.AbsentAge))
 	w.find(ask)
 	if asked["Deploiment"] != 2 || asked["Cluster"] != 2 {
 		t.Errorf("asked %v after a minute: a definition that is installed would not be found", asked)
