@@ -47,3 +47,15 @@ func TestCommandsThatAreNamedExist(t *testing.T) {
 		t.Errorf("%d commands named, %d there: the search finds nothing", seen, len(there))
 	}
 }
+
+// A namespace without Rotations is said to be one; programs get an empty list.
+func TestListNothing(t *testing.T) {
+	u := newUser(t)
+	var out bytes.Buffer
+	if code, said := u.into(t.Context(), &out, "rotation", "list", "-n", "nowhere"); code != 0 || out.Len() > 0 || !strings.Contains(said, "namespace nowhere") || !strings.Contains(said, "list -A") {
+		t.Errorf("exit code %d, %q, %q", code, out.String(), said)
+	}
+	if got := strings.TrimSpace(u.does("rotation", "list", "-n", "nowhere", "-format=json")); got != "[]" {
+		t.Errorf("as JSON: %q", got)
+	}
+}

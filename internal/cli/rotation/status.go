@@ -33,6 +33,10 @@ func (x *commands) list() *cobra.Command {
 			if err := k.List(c.Context(), &list, k.In(&x.flags)); err != nil {
 				return cluster.Explain(err, "listing Rotations")
 			}
+			if len(list.Items) == 0 && x.Format == "table" {
+				_, err := fmt.Fprintln(x.Env.Stderr, x.none(k))
+				return err
+			}
 			rows := make([]session.Row, 0, len(list.Items))
 			for i := range list.Items {
 				r := &list.Items[i]
@@ -47,6 +51,14 @@ func (x *commands) list() *cobra.Command {
 	}
 	x.flags.AddAll(c.Flags())
 	return c
+}
+
+// none says that there are no Rotations, and where else there may be.
+func (x *commands) none(k *cluster.Cluster) string {
+	if x.flags.All {
+		return "There are no Rotations."
+	}
+	return fmt.Sprintf("There are no Rotations in namespace %s; those of all: strongkeep rotation list -A", k.Namespace)
 }
 
 // reasonOf is the reason of the condition that says most.

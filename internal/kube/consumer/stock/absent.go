@@ -9,7 +9,7 @@ import (
 
 // Absent remembers kinds that an API server does not have, or that may not be read
 // there: to ask anew costs it a discovery of all that it has, and a Rotation that
-// names such a kind is looked at each second.
+// names such a kind is looked at each second. The zero value remembers nothing.
 type Absent struct {
 	mu sync.Mutex
 	at map[Kind]Absence
@@ -45,7 +45,7 @@ func (a *Absent) Note(k Kind, refused bool, now time.Time) {
 	a.at[k] = Absence{now, refused}
 }
 
-// Lately reports whether a kind was not to be had a little while ago. The zero Absent remembers nothing.
+// Lately reports whether a kind was not to be had a little while ago.
 func (a *Absent) Lately(k Kind, now time.Time) (x Absence, yes bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
