@@ -82,16 +82,18 @@ spec: {secretStoreRef: {name: vault}, dataFrom: [{extract: {key: app}}]}
 	w.drill("slow", "SlowSync", "30m", ", delay: 4s")
 	w.phase("slow", v1alpha1.DrillRunning, "")
 	w.await("subscribed", func() bool { return w.vault.Subscribers() == 1 })
-	for i := range 2 { // the first may be the sync that the beginning asked for
+	longest := time.Duration(0)
+	for i := range 3 { // one may share the wait of a sync that was asked for before, such as at the beginning
 		value := fmt.Sprintf("%s-slow-%d", canary, i)
 		put := time.Now()
 		w.vault.Put("app", `{"user":"web","password":"`+value+`"}`)
 		w.vault.Put("other", fmt.Sprintf(`{"k":"%s-%d"}`, canary, i))
 		w.await("the other is in step", func() bool { return string(w.secret("other").Data["k"]) == fmt.Sprintf("%s-%d", canary, i) })
 		w.await("it is in step after all", func() bool { return string(w.secret("db").Data["password"]) == value })
-		if took := time.Since(put); i > 0 && took < delay {
-			t.Errorf("the sync took %v, less than the delay", took)
-		}
+		longest = max(longest, time.Since(put))
+	}
+	if longest < delay {
+		t.Errorf("the longest sync took %v, less than the delay", longest)
 	}
 	w.kubectl("annotate", "drill", "slow", v1alpha1.AnnotationDrillStop+"=now")
 	w.phase("slow", v1alpha1.DrillOver, "Stopped")
@@ -104,7 +106,7 @@ func TestCredentialRefused(t *testing.T) {
 	w := newWorld(t)
 	w.start(nil)
 	w.ready()
-	w.drill("refused", "CredentialRefused", "25s", "")
+	w.drill("refused", "CredentialRefused", "40s", "")
 	w.wrong("refused")
 	s := w.secret("db")
 	if string(s.Data["user"]) != "web" || s.Annotations["strongkeep.io/versions"] != "" {
@@ -158,7 +160,7 @@ func TestOperatorKilled(t *testing.T) {
 		drills   bool // of the next operator
 		gone     bool // the Drill
 	}{
-		"time is up":        {"20s", true, false},
+		"time is up":        {"40s", true, false},
 		"the Drill is gone": {"30m", true, true},
 		"no drills":         {"30m", false, false},
 	} {
@@ -175,7 +177,7 @@ func TestOperatorKilled(t *testing.T) {
 			if c.gone {
 				w.kubectl("delete", "drill", "refused", "--timeout=30s")
 			}
-			if c.duration == "20s" {
+			if c.duration == "40s" {
 				w.await("the time is up", func() bool { return time.Now().After(d.Status.Until.Time) })
 			}
 			w.start(func(cfg *operator.Config) { cfg.Drills = c.drills })
@@ -303,8 +305,12 @@ func TestRefusals(t *testing.T) {
 		if c.objects != "" && !strings.Contains(c.objects, "{name: web}") && !strings.Contains(c.objects, "{name: db}\nspec") {
 			w.delete(c.objects)
 		}
-		w.kubectl("label", "namespace", w.ns, "--overwrite", v1alpha1.LabelDrills+"="+v1alpha1.DrillsAllowed)
-		w.apply(base)
+		switch c.reason {
+		case "NotAllowed":
+			w.kubectl("label", "namespace", w.ns, "--overwrite", v1alpha1.LabelDrills+"="+v1alpha1.DrillsAllowed)
+		case "NotRestorable", "NothingFed", "NoWorkload":
+			w.apply(base)
+		}
 	}
 	w.ready()
 	w.drill("at-last", "StoreAway", "10m", "") // with all of that gone it may

@@ -34,35 +34,45 @@ func notePods(status *v1alpha1.DrillStatus, pods []corev1.Pod, now metav1.Time) 
 		if beginning && read.Ready && !read.Deleting {
 			status.ReadyBefore++
 		}
-		known := slices.IndexFunc(status.Pods, func(k v1alpha1.DrilledPod) bool { return k.UID == string(p.UID) })
-		if known < 0 {
-			if len(status.Pods) >= mostPods {
-				continue
-			}
-			k := v1alpha1.DrilledPod{Name: p.Name, UID: string(p.UID), Before: beginning, ReadyBefore: beginning && read.Ready}
-			if beginning {
-				k.RestartsBefore = restartsOf(p)
-			}
-			status.Pods = append(status.Pods, k)
-			known = len(status.Pods) - 1
+		if k := recordOf(status, p, read.Ready); k != nil {
+			notePod(k, p, read.Ready, status.Began, now)
+			k.Failing = health.At(now.Time, late)
 		}
-		notePod(&status.Pods[known], p, read.Ready, status.Began, now)
-		status.Pods[known].Failing = health.At(now.Time, late)
 	}
 	for i := range status.Pods {
 		if k := &status.Pods[i]; !there[k.UID] && k.Gone == nil {
 			k.Gone, k.Failing = &now, ""
 		}
 	}
-	slices.SortStableFunc(status.Pods, func(a, b v1alpha1.DrilledPod) int {
-		if hurt(&a) != hurt(&b) {
-			if hurt(&a) {
-				return -1
-			}
-			return 1
+	slices.SortStableFunc(status.Pods, hurtFirst)
+}
+
+func hurtFirst(a, b v1alpha1.DrilledPod) int {
+	switch {
+	case hurt(&a) && !hurt(&b):
+		return -1
+	case hurt(&b) && !hurt(&a):
+		return 1
+	}
+	return strings.Compare(a.Name, b.Name)
+}
+
+// recordOf returns what is noted of p; nil when too many pods are watched already.
+func recordOf(status *v1alpha1.DrillStatus, p *corev1.Pod, ready bool) *v1alpha1.DrilledPod {
+	for i := range status.Pods {
+		if status.Pods[i].UID == string(p.UID) {
+			return &status.Pods[i]
 		}
-		return strings.Compare(a.Name, b.Name)
-	})
+	}
+	if len(status.Pods) >= mostPods {
+		return nil
+	}
+	k := v1alpha1.DrilledPod{Name: p.Name, UID: string(p.UID)}
+	if status.Began == nil {
+		k.Before, k.ReadyBefore, k.RestartsBefore = true, ready, restartsOf(p)
+	}
+	status.Pods = append(status.Pods, k)
+	return &status.Pods[len(status.Pods)-1]
 }
 
 func notePod(k *v1alpha1.DrilledPod, p *corev1.Pod, ready bool, began *metav1.Time, now metav1.Time) {
@@ -76,13 +86,16 @@ func notePod(k *v1alpha1.DrilledPod, p *corev1.Pod, ready bool, began *metav1.Ti
 		k.ReadyAgain = nil
 	case ready && !wasReady:
 		k.ReadyAgain = &now
-	case ready && k.ReadyBefore && k.Unready == nil && began != nil:
-		// Between two looks it may have been unready: the condition tells.
-		for _, c := range p.Status.Conditions {
-			if c.Type == corev1.PodReady && c.LastTransitionTime.After(began.Time) {
-				at := c.LastTransitionTime
-				k.Unready, k.ReadyAgain = &at, &at
-			}
+	case ready && k.Unready == nil && began != nil:
+		noteFlap(k, p, began.Time)
+	}
+}
+
+// noteFlap notes that a pod was unready between two looks: its condition tells.
+func noteFlap(k *v1alpha1.DrilledPod, p *corev1.Pod, began time.Time) {
+	for _, c := range p.Status.Conditions {
+		if at := c.LastTransitionTime; k.ReadyBefore && c.Type == corev1.PodReady && at.After(began) {
+			k.Unready, k.ReadyAgain = &at, &at
 		}
 	}
 }
@@ -125,49 +138,52 @@ func findings(d *v1alpha1.Drill, status *v1alpha1.DrillStatus, onlyAtStart bool)
 	if status.Began == nil {
 		return nil
 	}
-	since := func(t *metav1.Time) string { return t.Sub(status.Began.Time).String() }
 	var out []string
 	for i := range status.ExternalSecrets {
 		out = append(out, ofSecret(&status.ExternalSecrets[i], status, d.Spec.Failure))
 	}
-	unready, restarted, made := 0, 0, 0
+	quiet, made := true, 0
 	for i := range status.Pods {
 		k := &status.Pods[i]
 		if !k.Before {
 			made++
 		}
-		if !hurt(k) {
-			continue
+		if hurt(k) {
+			out = append(out, ofPod(k, status.Began.Time))
+			quiet = quiet && k.Unready == nil && k.Restarts == 0
 		}
-		var parts []string
-		if k.Unready != nil {
-			unready++
-			parts = append(parts, "became unready after "+since(k.Unready))
-			if k.ReadyAgain != nil {
-				parts = append(parts, "was ready again after "+since(k.ReadyAgain))
-			}
-		}
-		if k.Restarts > 0 {
-			restarted++
-			parts = append(parts, fmt.Sprintf("restarted %d times", k.Restarts))
-		}
-		if k.Failing != "" {
-			parts = append(parts, k.Failing)
-		}
-		out = append(out, "pod "+k.Name+" "+strings.Join(parts, ", "))
 	}
-	if unready+restarted == 0 {
+	if quiet {
 		out = append(out, "no pod became unready, and none restarted")
 	}
-	if made > 0 {
+	switch {
+	case made > 0:
 		out = append(out, fmt.Sprintf("%d pods were made anew", made))
-	} else if onlyAtStart && d.Spec.Failure == v1alpha1.DrillCredentialRefused {
+	case onlyAtStart && d.Spec.Failure == v1alpha1.DrillCredentialRefused:
 		out = append(out, static)
 	}
 	if int(status.ReadyBefore) > mostPods || len(status.Pods) == mostPods {
 		out = append(out, fmt.Sprintf("only %d pods were watched", mostPods))
 	}
 	return append(out, ending(status)...)
+}
+
+// ofPod is about a pod that was hurt.
+func ofPod(k *v1alpha1.DrilledPod, began time.Time) string {
+	var parts []string
+	if k.Unready != nil {
+		parts = append(parts, "became unready after "+k.Unready.Sub(began).String())
+		if k.ReadyAgain != nil {
+			parts = append(parts, "was ready again after "+k.ReadyAgain.Sub(began).String())
+		}
+	}
+	if k.Restarts > 0 {
+		parts = append(parts, fmt.Sprintf("restarted %d times", k.Restarts))
+	}
+	if k.Failing != "" {
+		parts = append(parts, k.Failing)
+	}
+	return "pod " + k.Name + " " + strings.Join(parts, ", ")
 }
 
 func ofSecret(s *v1alpha1.DrilledSecret, status *v1alpha1.DrillStatus, failure v1alpha1.DrillFailure) string {

@@ -111,19 +111,20 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if p.action == actNothing {
 		return ctrl.Result{RequeueAfter: o.fault.Soonest(p.next, o.now)}, nil
 	}
-	if wait := r.Faults.Hold(req.NamespacedName, o.fault); wait > 0 {
+	return r.heed(ctx, o, p.why)
+}
+
+// heed refreshes, later where a drill wants it so, and makes sure that what a
+// drill has broken is seen to at its end, whoever else looks: also of one that
+// ended or began while es was refreshed.
+func (r *Reconciler) heed(ctx context.Context, o observed, why string) (ctrl.Result, error) {
+	if wait := r.Faults.Hold(client.ObjectKeyFromObject(o.es), o.fault); wait > 0 {
 		return ctrl.Result{RequeueAfter: o.fault.Soonest(wait, o.now)}, nil
 	}
-	result, err := r.refresh(ctx, o, p.why)
+	result, err := r.refresh(ctx, o, why)
 	if err != nil {
 		return result, err
 	}
-	return r.heed(ctx, o, result)
-}
-
-// heed makes sure that what a drill has broken is seen to at its end, whoever
-// else looks: also of one that ended or began while es was refreshed.
-func (r *Reconciler) heed(ctx context.Context, o observed, result ctrl.Result) (ctrl.Result, error) {
 	now, err := r.Faults.On(ctx, o.es)
 	if err != nil {
 		return ctrl.Result{}, err

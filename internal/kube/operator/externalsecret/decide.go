@@ -84,7 +84,7 @@ func mustRefresh(o observed) string {
 		return "not ready"
 	case gone && !deletedOnPurpose(es):
 		return "the Secret is gone"
-	case !gone && drillChanged(o):
+	case drillChanged(o):
 		return "a drill began or ended"
 	case es.Spec.RefreshPolicy == v1.RefreshCreatedOnce:
 		return ""
@@ -92,7 +92,7 @@ func mustRefresh(o observed) string {
 		return "the ExternalSecret changed"
 	case o.memory.due != "":
 		return o.memory.due
-	case !gone && sourcesChanged(o):
+	case sourcesChanged(o):
 		return "a store or template object changed"
 	}
 	return duePeriodic(o)
@@ -102,13 +102,13 @@ func mustRefresh(o observed) string {
 // is not to hold, or right ones in their place. The Secret itself says so: what is
 // left of a drill that nobody knows of any more is put right too.
 func drillChanged(o observed) bool {
-	return keepsTarget(o.es) && !isMerge(o.es) && o.live.Annotations[v1alpha1.AnnotationDrill] != o.fault.Mark()
+	return keepsTarget(o.es) && !isMerge(o.es) && o.live != nil && o.live.Annotations[v1alpha1.AnnotationDrill] != o.fault.Mark()
 }
 
 // sourcesChanged reports whether the target was made from other versions of
 // stores and template objects than there are. Only a target of our own tells.
 func sourcesChanged(o observed) bool {
-	return keepsTarget(o.es) && !isMerge(o.es) && target.ParseMark(o.live.Annotations[target.AnnotationMark]).Sources != o.sources
+	return keepsTarget(o.es) && !isMerge(o.es) && o.live != nil && target.ParseMark(o.live.Annotations[target.AnnotationMark]).Sources != o.sources
 }
 
 // whyInterval is the reason of a refresh by time.
