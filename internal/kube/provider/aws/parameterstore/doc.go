@@ -1,0 +1,5 @@
+// Package parameterstore reads, searches and writes the Parameter Store of AWS
+// Systems Manager.
+//
+// Start reading at Store.
+package parameterstore

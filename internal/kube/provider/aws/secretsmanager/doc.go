@@ -1,0 +1,4 @@
+// Package secretsmanager reads, searches and writes AWS Secrets Manager.
+//
+// Start reading at Store.
+package secretsmanager

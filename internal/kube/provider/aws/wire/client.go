@@ -1,0 +1,75 @@
+package wire
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/ratelimit"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+
+	"github.com/strongkeep/strongkeep/internal/kube/provider"
+)
+
+// CallTimeout bounds one call, retries included.
+const CallTimeout = 30 * time.Second
+
+// maxBody bounds an answer: twenty secrets of 64 KiB in base64 are below 2 MiB.
+const maxBody = 8 << 20
+
+// Client is what every client of a store's services is made with.
+type Client struct {
+	Region  string
+	HTTP    *http.Client
+	Retryer aws.Retryer
+}
+
+// NewClient returns what clients for region are made with.
+func NewClient(region string, r provider.Retry) Client {
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.MaxIdleConnsPerHost = 32
+	return Client{
+		Region:  region,
+		HTTP:    &http.Client{Transport: bounded{transport}, CheckRedirect: noRedirect},
+		Retryer: retryer(r),
+	}
+}
+
+// noRedirect is there because no service of AWS redirects: a signature is for one host.
+func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+
+// bounded ends every answer after maxBody.
+type bounded struct{ *http.Transport }
+
+// RoundTrip implements http.RoundTripper.
+func (b bounded) RoundTrip(req *http.Request) (*http.Response, error) {
+	answer, err := b.Transport.RoundTrip(req)
+	if err == nil {
+		answer.Body = http.MaxBytesReader(nil, answer.Body, maxBody)
+	}
+	return answer, err
+}
+
+// retryer tries three times within about a second, or as the store says. How long
+// a store that throttles is left alone is the session's to know.
+func retryer(r provider.Retry) aws.Retryer {
+	return retry.NewStandard(func(o *retry.StandardOptions) {
+		o.RateLimiter = ratelimit.None
+		o.MaxAttempts = 3
+		o.MaxBackoff = time.Second
+		if r.Max != nil {
+			o.MaxAttempts = *r.Max + 1
+		}
+		if r.Wait > 0 {
+			o.Backoff = retry.BackoffDelayerFunc(func(int, error) (time.Duration, error) { return r.Wait, nil })
+		}
+	})
+}
+
+// Text returns a pointer to s, nil when it is empty.
+func Text(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
