@@ -45,6 +45,7 @@ func (s *Server) putParameter(name, value, kind string) *parameter {
 type ssmBody struct {
 	Name, Value, Type, Path, NextToken string
 	Names                              []string
+	MaxResults                         int
 	ResourceID                         string `json:"ResourceId"`
 	Overwrite, WithDecryption          bool
 	Tags                               []tag
@@ -146,7 +147,7 @@ func (s *Server) getParametersByPath(b ssmBody) (any, *failure) {
 			names = append(names, name)
 		}
 	}
-	some, next, fail := paged(names, b.NextToken, s.page)
+	some, next, fail := s.paged(names, b.NextToken, b.MaxResults)
 	list := []any{}
 	for _, name := range some {
 		p, _ := s.get(name, b.WithDecryption)
@@ -164,7 +165,7 @@ func (s *Server) describeParameters(b ssmBody) (any, *failure) {
 			switch {
 			case byTag:
 				value, has := s.params[name].tags[tag]
-				ok = ok && has && slices.Contains(f.Values, value)
+				ok = ok && has && (len(f.Values) == 0 || slices.Contains(f.Values, value))
 			case f.Key == "Path" && f.Option == "Recursive":
 				ok = ok && strings.HasPrefix(name, f.Values[0]+"/")
 			case f.Key == "Name" && f.Option == "BeginsWith":
@@ -177,7 +178,7 @@ func (s *Server) describeParameters(b ssmBody) (any, *failure) {
 			names = append(names, name)
 		}
 	}
-	some, next, fail := paged(names, b.NextToken, s.page)
+	some, next, fail := s.paged(names, b.NextToken, b.MaxResults)
 	list := []any{}
 	for _, name := range some {
 		list = append(list, map[string]any{"Name": name})

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -268,7 +269,7 @@ func (s *Server) listSecrets(b smBody, _ *secret) (any, *failure) {
 		}
 	}
 	list := []any{}
-	some, next, fail := paged(names, b.NextToken, s.page)
+	some, next, fail := s.paged(names, b.NextToken, b.MaxResults)
 	for _, name := range some {
 		c := s.secrets[name]
 		list = append(list, map[string]any{"Name": name, "ARN": c.arn(), "Tags": tagsOf(c.tags)})
@@ -277,9 +278,12 @@ func (s *Server) listSecrets(b smBody, _ *secret) (any, *failure) {
 }
 
 // paged returns the page that begins at token, and the token of the next.
-func paged(names []string, token string, size int) (some []string, next string, f *failure) {
+func (s *Server) paged(names []string, token string, size int) (some []string, next string, f *failure) {
 	from := 0
 	if token != "" {
+		if s.lose {
+			return nil, "", &failure{http.StatusInternalServerError, "InternalServiceError", "as the test wants it"}
+		}
 		n, err := strconv.Atoi(strings.TrimPrefix(token, "page-"))
 		if err != nil || n > len(names) {
 			return nil, "", refuse("InvalidNextTokenException", "no such page")

@@ -43,7 +43,7 @@ type Server struct {
 	params   map[string]*parameter
 	counts   map[string]int
 	faults   map[string]*Fault
-	page     int
+	lose     bool // every page behind the first
 	before   map[string]func()
 	sessions []string
 }
@@ -75,7 +75,7 @@ func New(t testing.TB) *Server {
 	s := &Server{
 		now: time.Now, keys: map[string]key{KeyID: {secret: KeySecret, who: "user/example"}}, roles: map[string]Role{}, lifetime: time.Hour,
 		secrets: map[string]*secret{}, params: map[string]*parameter{}, counts: map[string]int{}, faults: map[string]*Fault{},
-		before: map[string]func(){}, page: 3,
+		before: map[string]func(){},
 	}
 	s.http = httptest.NewServer(s)
 	t.Cleanup(s.http.Close)
@@ -115,6 +115,14 @@ func (s *Server) EndSessions() {
 	})
 }
 
+// AddKey makes another access key of the same user.
+func (s *Server) AddKey(id, secret string) {
+	s.with(func() { s.keys[id] = key{secret: secret, who: "user/example"} })
+}
+
+// RemoveKey deletes an access key.
+func (s *Server) RemoveKey(id string) { s.with(func() { delete(s.keys, id) }) }
+
 // Count returns how often an action was asked for, such as "GetSecretValue".
 func (s *Server) Count(action string) (n int) {
 	s.with(func() { n = s.counts[action] })
@@ -124,8 +132,11 @@ func (s *Server) Count(action string) (n int) {
 // Fail makes an action fail, or all for "".
 func (s *Server) Fail(action string, f Fault) { s.with(func() { s.faults[action] = &f }) }
 
+// LosePages makes every page of a search but the first fail.
+func (s *Server) LosePages() { s.with(func() { s.lose = true }) }
+
 // Mend takes all faults away.
-func (s *Server) Mend() { s.with(func() { clear(s.faults) }) }
+func (s *Server) Mend() { s.with(func() { clear(s.faults); s.lose = false }) }
 
 // Before has f run before the next call of an action, which a test can be between.
 func (s *Server) Before(action string, f func()) { s.with(func() { s.before[action] = f }) }

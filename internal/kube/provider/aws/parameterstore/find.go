@@ -2,6 +2,7 @@ package parameterstore
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strings"
 
@@ -84,6 +85,9 @@ func (f *search) byPath(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		if page.Parameters == nil { // an empty list is one
+			return wire.NoAnswer("searching Parameter Store")
+		}
 		for _, p := range page.Parameters {
 			name := aws.ToString(p.Name)
 			v, err := value(name, &p)
@@ -110,6 +114,9 @@ func (f *search) byDescription(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		if page.Parameters == nil {
+			return wire.NoAnswer("searching Parameter Store")
+		}
 		for _, p := range page.Parameters {
 			name := aws.ToString(p.Name)
 			if name == "" {
@@ -123,6 +130,9 @@ func (f *search) byDescription(ctx context.Context) error {
 			return err
 		}
 		if in.NextToken == nil {
+			if err := f.verify(ctx); err != nil {
+				return err
+			}
 			return f.values(ctx)
 		}
 	}
@@ -138,9 +148,30 @@ func (f *search) filters() []types.ParameterStringFilter {
 		filters = append(filters, types.ParameterStringFilter{Key: aws.String("Name"), Option: aws.String("BeginsWith"), Values: []string{f.folder + "/"}})
 	}
 	for name, value := range f.query.Tags.Map() {
-		filters = append(filters, types.ParameterStringFilter{Key: aws.String("tag:" + name), Values: []string{value}})
+		filter := types.ParameterStringFilter{Key: aws.String("tag:" + name)}
+		if value != "" { // which a filter cannot ask for: see verify
+			filter.Values = []string{value}
+		}
+		filters = append(filters, filter)
 	}
 	return filters
+}
+
+// verify leaves out what has another value where an empty one was asked for.
+func (f *search) verify(ctx context.Context) error {
+	if !slices.Contains(slices.Collect(maps.Values(f.query.Tags.Map())), "") {
+		return nil
+	}
+	for name := range f.found {
+		have, err := f.store.pairs(ctx, name)
+		if err != nil && !errs.Is(err, errs.NotExist) {
+			return err
+		}
+		if err != nil || !f.query.Tags.In(have) {
+			delete(f.found, name)
+		}
+	}
+	return nil
 }
 
 // values adds the values to what was found, as far as they can be had together.

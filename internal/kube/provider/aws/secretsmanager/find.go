@@ -34,6 +34,9 @@ func (s *Store) Find(ctx context.Context, q provider.Query) ([]provider.Found, e
 		if err != nil {
 			return nil, wire.Cut(err)
 		}
+		if page.SecretList == nil { // an empty list is one
+			return nil, wire.NoAnswer("listing secrets of Secrets Manager")
+		}
 		for _, e := range page.SecretList {
 			name := aws.ToString(e.Name)
 			key, ours := strings.CutPrefix(name, s.cfg.Prefix)

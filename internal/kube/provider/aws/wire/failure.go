@@ -161,3 +161,8 @@ func Words(err error) string {
 	}
 	return answer.ErrorMessage()
 }
+
+// NoAnswer is the failure of an answer that lacks what it must have.
+func NoAnswer(doing string) error {
+	return errs.Newf(errs.Unavailable, "%s: the answer is not one of AWS", doing)
+}
