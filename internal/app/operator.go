@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/strongkeep/strongkeep/internal/kube/operator"
+	"github.com/strongkeep/strongkeep/internal/kube/provider"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/target/outbound"
 )
 
@@ -13,6 +14,10 @@ func RunOperator(ctx context.Context, cfg operator.Config) error {
 	if err != nil {
 		return err
 	}
-	cfg.Providers, cfg.Targets = providers(), targets(private)
+	ambient, err := provider.ParseAmbient(cfg.AmbientCredentials)
+	if err != nil {
+		return err
+	}
+	cfg.Providers, cfg.Targets = providers(ambient), targets(private)
 	return operator.Run(ctx, cfg)
 }

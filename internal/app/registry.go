@@ -3,11 +3,13 @@ package app
 import (
 	"context"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"time"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/provider"
+	"github.com/strongkeep/strongkeep/internal/kube/provider/aws"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/fake"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/vault"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/target"
@@ -181,9 +183,10 @@ func targets(private []netip.Prefix) map[string]target.Kind {
 }
 
 // providers are the external stores that a SecretStore can name, by their key
-// under spec.provider.
-func providers() map[string]provider.Provider {
+// under spec.provider. ambient says which may use the operator's own identity.
+func providers(ambient provider.Ambient) map[string]provider.Provider {
 	return map[string]provider.Provider{
+		aws.Name:   aws.Provider{Getenv: os.Getenv, Ambient: ambient},
 		fake.Name:  fake.Provider{},
 		vault.Name: vault.Provider{},
 	}

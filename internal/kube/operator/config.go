@@ -63,6 +63,9 @@ type Config struct {
 	// PrivateNetworks, such as 10.96.0.0/12, are those that an address in a Rotation
 	// (a webhook's, an endpoint's) may be in; none when empty.
 	PrivateNetworks []string
+	// AmbientCredentials says which stores may use the operator's own identity in a
+	// cloud: cluster (default), all or none; see provider.Ambient.
+	AmbientCredentials string
 	// NoReload leaves workloads alone whose Secrets and ConfigMaps change; otherwise
 	// those are restarted that ask for it. ReloadSettle is how long content must be
 	// still before; 2 seconds.

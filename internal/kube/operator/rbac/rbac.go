@@ -84,6 +84,7 @@ func working() []Rule {
 		rule("for deletionPolicy Delete, and for what an earlier target name left behind", "", "secrets", "delete"),
 		rule("for templates and certificate authorities, and to see that they changed", "", "configmaps", "get", "list", "watch"),
 		rule("to log in to a store as the ServiceAccount that the store names", "", "serviceaccounts/token", "create"),
+		rule("to read which cloud identity that ServiceAccount stands for", "", "serviceaccounts", "get"),
 		rule("to tell people what happened", "events.k8s.io", "events", "create", "patch"),
 	}
 }
@@ -143,6 +144,7 @@ func credentials() []Rule {
 		rule("to read the credentials that a ClusterSecretStore names", "", "secrets", "get"),
 		rule("to read the certificate authority that a ClusterSecretStore names", "", "configmaps", "get"),
 		rule("to log in as the ServiceAccount that a ClusterSecretStore names", "", "serviceaccounts/token", "create"),
+		rule("to read which cloud identity that ServiceAccount stands for", "", "serviceaccounts", "get"),
 	}
 }
 

@@ -58,6 +58,7 @@ type key struct {
 type Role struct {
 	By         string // who may: the end of an ARN; any when empty
 	WebToken   string // or by this token
+	Subject    string // or by a token whose subject this is, for the audience of STS
 	ExternalID string
 	Tags       map[string]string // that the session must have
 }

@@ -1,9 +1,12 @@
 package awstest
 
 import (
+	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 )
@@ -30,7 +33,7 @@ func (s *Server) assumeRole(r request) (any, *failure) {
 	for i := 1; r.form.Get(fmt.Sprintf("Tags.member.%d.Key", i)) != ""; i++ {
 		tags[r.form.Get(fmt.Sprintf("Tags.member.%d.Key", i))] = r.form.Get(fmt.Sprintf("Tags.member.%d.Value", i))
 	}
-	if !ok || role.WebToken != "" || !strings.HasSuffix(r.who, role.By) || r.form.Get("ExternalId") != role.ExternalID || !maps.Equal(tags, nonNil(role.Tags)) {
+	if !ok || role.WebToken+role.Subject != "" || !strings.HasSuffix(r.who, role.By) || r.form.Get("ExternalId") != role.ExternalID || !maps.Equal(tags, nonNil(role.Tags)) {
 		return nil, denied(r, arn)
 	}
 	return s.session(r, arn), nil
@@ -45,10 +48,26 @@ func nonNil(m map[string]string) map[string]string {
 
 func (s *Server) assumeRoleByToken(r request) (any, *failure) {
 	arn := r.form.Get("RoleArn")
-	if role, ok := s.roles[arn]; !ok || role.WebToken == "" || role.WebToken != r.form.Get("WebIdentityToken") {
+	role, token := s.roles[arn], r.form.Get("WebIdentityToken")
+	if (role.WebToken == "" || role.WebToken != token) && (role.Subject == "" || !about(token, role.Subject)) {
 		return nil, denied(r, arn)
 	}
 	return s.session(r, arn), nil
+}
+
+// about reports whether a JSON Web Token is for STS and about subject. Whether the
+// API server signed it is not looked at.
+func about(token, subject string) bool {
+	parts := strings.Split(token, ".")
+	if len(parts) != 3 {
+		return false
+	}
+	raw, err := base64.RawURLEncoding.DecodeString(parts[1])
+	var claims struct {
+		Sub string   `json:"sub"`
+		Aud []string `json:"aud"`
+	}
+	return err == nil && json.Unmarshal(raw, &claims) == nil && claims.Sub == subject && slices.Equal(claims.Aud, []string{"sts.amazonaws.com"})
 }
 
 // session makes a session's credentials; the token has the canary of KeySecret.
