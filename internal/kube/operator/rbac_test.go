@@ -10,7 +10,6 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
-	eventsv1 "k8s.io/api/events/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
@@ -167,11 +166,11 @@ func (w *world) exercise() {
 			}
 			w.secret("own", map[string]string{"conf": canary + "1"})
 		}
-		var events eventsv1.EventList
+		var events corev1.EventList
 		if err := testClient.List(w.Context(), &events, client.InNamespace(w.ns)); err != nil {
 			w.Fatal(err)
 		}
-		return slices.ContainsFunc(events.Items, func(e eventsv1.Event) bool { return e.Series != nil && e.Series.Count >= 2 })
+		return slices.ContainsFunc(events.Items, func(e corev1.Event) bool { return e.Series != nil && e.Series.Count >= 2 })
 	})
 	w.exerciseReload()
 	w.kubectl("patch", "es", "through-cluster", "--type=merge", "-p", `{"metadata":{"finalizers":["externalsecrets.external-secrets.io/externalsecret-cleanup"]}}`)
