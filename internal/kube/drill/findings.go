@@ -142,7 +142,23 @@ func findings(d *v1alpha1.Drill, status *v1alpha1.DrillStatus, onlyAtStart bool)
 	for i := range status.ExternalSecrets {
 		out = append(out, ofSecret(&status.ExternalSecrets[i], status, d.Spec.Failure))
 	}
-	quiet, made := true, 0
+	pods, made := ofPods(status)
+	out = append(out, pods...)
+	switch {
+	case made > 0:
+		out = append(out, fmt.Sprintf("%d pods were made anew", made))
+	case onlyAtStart && d.Spec.Failure == v1alpha1.DrillCredentialRefused:
+		out = append(out, static)
+	}
+	if int(status.ReadyBefore) > mostPods || len(status.Pods) == mostPods {
+		out = append(out, fmt.Sprintf("only %d pods were watched", mostPods))
+	}
+	return append(out, ending(status)...)
+}
+
+// ofPods is about the pods, and says how many were made since the drill began.
+func ofPods(status *v1alpha1.DrillStatus) (out []string, made int) {
+	quiet := true
 	for i := range status.Pods {
 		k := &status.Pods[i]
 		if !k.Before {
@@ -156,16 +172,7 @@ func findings(d *v1alpha1.Drill, status *v1alpha1.DrillStatus, onlyAtStart bool)
 	if quiet {
 		out = append(out, "no pod became unready, and none restarted")
 	}
-	switch {
-	case made > 0:
-		out = append(out, fmt.Sprintf("%d pods were made anew", made))
-	case onlyAtStart && d.Spec.Failure == v1alpha1.DrillCredentialRefused:
-		out = append(out, static)
-	}
-	if int(status.ReadyBefore) > mostPods || len(status.Pods) == mostPods {
-		out = append(out, fmt.Sprintf("only %d pods were watched", mostPods))
-	}
-	return append(out, ending(status)...)
+	return out, made
 }
 
 // ofPod is about a pod that was hurt.
