@@ -4,6 +4,9 @@ import (
 	"context"
 	"net/http"
 	"slices"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
@@ -198,12 +201,36 @@ func (e *Engine) alternatingCreds(ctx context.Context, tx engine.Tx, req *engine
 	if shown == nil {
 		return nil, errs.Newf(errs.NotExist, "the alternating role %q has published nothing yet: stage its first turn by alternating-roles/%s/stage, then publish it", name, name)
 	}
-	return &engine.Response{Data: engine.NewObject().
-		Time("last_rotation", r.Published).
-		Str("password", shown.Password).
+	return &engine.Response{Data: shownAs(r, shown, r.Published)}, nil
+}
+
+// alternatingStaged gives, to who holds the present turn, what readers are given
+// once it is published.
+func (e *Engine) alternatingStaged(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
+	r, err := alternatingRole(ctx, tx, req.Params["name"])
+	if err != nil {
+		return nil, err
+	}
+	d := req.Decode()
+	turn, holder := d.Int("turn", 0), d.String("holder", "")
+	if err := d.Err(); err != nil {
+		return nil, err
+	}
+	staged, err := r.Offer(turn, holder)
+	if err != nil {
+		return nil, engine.WithStatus(err, http.StatusConflict)
+	}
+	return &engine.Response{Data: shownAs(r, staged, r.Since)}, nil
+}
+
+// shownAs is a credential of r as readers are given it.
+func shownAs(r *alternating.Role, c *alternating.Credential, since time.Time) jsontext.Value {
+	return engine.NewObject().
+		Time("last_rotation", since).
+		Str("password", c.Password).
 		Str("rotation", r.Holder).
-		Str("username", shown.Username).
-		Int("version", shown.Version).Value()}, nil
+		Str("username", c.Username).
+		Int("version", c.Version).Value()
 }
 
 // act answers stage, publish, close, reopen and retire: what is decided is stored

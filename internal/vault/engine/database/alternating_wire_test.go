@@ -124,6 +124,55 @@ func TestWireTurn(t *testing.T) {
 	}
 }
 
+// What is staged is given to its holder, by a right of its own, as long as readers
+// are not given it; and it is what they are given then.
+func TestWireStaged(t *testing.T) {
+	v, pg := serveTurns(t)
+	operator := v.NewClient(v.Policy("operator", operatorPolicy))
+	lender := v.NewClient(v.Policy("lender", `path "database/alternating-staged/orders" { capabilities = ["read"] }`))
+	act := func(verb string, turn int, side string) {
+		t.Helper()
+		if _, err := operator.Logical().Write("database/alternating-roles/orders/"+verb, map[string]any{"turn": turn, "side": side, "holder": "apps/orders"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	read := func(c *vault.Client, turn, holder string) (*vault.Secret, error) {
+		return c.Logical().ReadWithData("database/alternating-staged/orders", map[string][]string{"turn": {turn}, "holder": {holder}})
+	}
+	refused := func(what, turn, holder, want string) {
+		t.Helper()
+		if _, err := read(lender, turn, holder); status(err) != http.StatusConflict || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", what, err, want)
+		}
+	}
+	refused("before any turn", "1", "apps/orders", "turn 1 is not the present one")
+	refused("no turn", "0", "", "turn 0 is not the present one")
+	act("stage", 1, "")
+	if _, err := read(operator, "1", "apps/orders"); status(err) != http.StatusForbidden {
+		t.Errorf("by who moves turns: %v", err)
+	}
+	s, err := read(lender, "1", "apps/orders")
+	if err != nil || len(s.Data) != 5 || s.Data["version"] != json.Number("1") {
+		t.Fatalf("%v", err)
+	}
+	if err := login(pg, text(s, "username"), text(s, "password")); err != nil {
+		t.Error(err)
+	}
+	refused("another holder", "1", "apps/other", "turned by apps/orders")
+	refused("another turn", "2", "apps/orders", "turn 1 (staged)")
+	act("publish", 1, "new")
+	refused("published", "1", "apps/orders", "nothing that is staged and not published")
+	shown, err := v.Logical().Read("database/alternating-creds/orders")
+	if err != nil || text(shown, "password") != text(s, "password") || text(shown, "username") != text(s, "username") {
+		t.Errorf("what was published is not what was staged (%v)", err)
+	}
+	act("retire", 1, "old")
+	refused("done", "1", "apps/orders", "nothing that is staged")
+	act("stage", 2, "")
+	act("retire", 2, "new")
+	refused("discarded", "2", "apps/orders", "nothing that is staged")
+}
+
 // Who may read the credential hears that there is another.
 func TestWirePublishIsHeard(t *testing.T) {
 	v, _ := serveTurns(t)

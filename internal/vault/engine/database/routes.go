@@ -152,6 +152,15 @@ func alternatingRoutes(e *Engine) []engine.Route {
 			Pattern: "alternating-creds/{name}", Handlers: handlers{engine.Read: e.alternatingCreds}, ReadOnly: true,
 			Summary: "The credential that is published.", Help: "User name and password, and as version the turn that made them.",
 		},
+		{
+			Pattern: "alternating-staged/{name}", Handlers: handlers{engine.Read: e.alternatingStaged}, ReadOnly: true,
+			Fields: []engine.Field{
+				{Name: "turn", Type: engine.Int, Query: true, Help: "The turn, which must be the present one."},
+				{Name: "holder", Query: true, Help: "Who asks, as namespace/name; another than the role's is refused."},
+			},
+			Summary: "The credential that is staged, for rehearsals.",
+			Help:    "What alternating-creds/ answers once the turn is published. Who turns a role needs no right to it, unless its rehearsals run shadow pods.",
+		},
 	}
 }
 

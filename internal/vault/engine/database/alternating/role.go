@@ -96,6 +96,20 @@ func (r *Role) Shown() *Credential {
 	return r.Live
 }
 
+// Offer returns the new credential of turn, which has logged in and which readers
+// are not given yet. Conflict: it is not the present turn, or another's.
+func (r *Role) Offer(turn int64, holder string) (*Credential, error) {
+	switch {
+	case turn != r.Turn || r.Turn == 0:
+		return nil, errs.Newf(errs.Conflict, "turn %d is not the present one of the alternating role %q: that is %s", turn, r.Name, r.present())
+	case r.Holder != "" && r.Holder != holder:
+		return nil, errs.Newf(errs.Conflict, "the alternating role %q is turned by %s: only that is given what is staged", r.Name, r.Holder)
+	case r.Step != Staged || r.ShowsNew:
+		return nil, errs.Newf(errs.Conflict, "turn %d of the alternating role %q has nothing that is staged and not published: it is at %s", turn, r.Name, r.Step)
+	}
+	return r.New, nil
+}
+
 // ShownSide is which side of the present turn readers are given; "" where nothing
 // was published.
 func (r *Role) ShownSide() string {
