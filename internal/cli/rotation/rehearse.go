@@ -17,12 +17,15 @@ import (
 )
 
 func (x *commands) rehearse() *cobra.Command {
-	limit := 10 * time.Minute
+	limit, pods := 10*time.Minute, false
 	c := x.named("rehearse NAME", "Try a turn up to publishing, and see which consumers would break", func(ctx context.Context, k *cluster.Cluster, r *v1alpha1.Rotation) error {
 		if underWay(r) == nil {
 			return errs.Newf(errs.Conflict, "%s is in turn %d (phase %s): rehearse when it has ended; see strongkeep rotation status %s", what(r), r.Status.Turn, phase(r), args(r))
 		}
 		asked := uuid.NewString()
+		if pods {
+			asked = v1alpha1.RehearseWithPods + asked
+		}
 		before := r.DeepCopy()
 		if r.Annotations == nil {
 			r.Annotations = map[string]string{}
@@ -44,8 +47,13 @@ func (x *commands) rehearse() *cobra.Command {
 credential, tries it and removes it; finds every consumer and says who could never be proven;
 sends the restarts as dry runs. Readers see nothing of it, and nobody is restarted.
 
+With -with-pods it also runs a copy of a pod of each workload on the new credential, without the
+labels that would have it serve. A copy is your application: it may work off a queue or take part
+in an election. docs/rotation/rehearsal.md says more; the operator must be run with -rehearsal-pods.
+
 The exit code is 0 when nothing was found, 6 when a turn would fail or be held, and 8 when
 something could not be tried.`
+	c.Flags().BoolVar(&pods, "with-pods", false, "run a copy of a pod of each workload, too")
 	c.Flags().DurationVar(&limit, "timeout", limit, "how long to wait for the answer")
 	return c
 }

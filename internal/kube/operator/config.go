@@ -48,8 +48,9 @@ type Config struct {
 	// TemplateLimits bound templates; see template.Limits.
 	TemplateLimits template.Limits
 
-	// NoRotation leaves Rotations alone.
-	NoRotation bool
+	// NoRotation leaves Rotations alone. RehearsalPods lets their rehearsals run
+	// shadow pods, if they are asked to.
+	NoRotation, RehearsalPods bool
 	// Turns is how many Rotations may have consumers restarted at once, 10; Rollouts
 	// how many workloads may be restarted at once in the cluster, 20.
 	Turns, Rollouts int

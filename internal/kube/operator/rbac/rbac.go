@@ -31,6 +31,8 @@ type Options struct {
 	Rotation bool
 	// Drills lets it run Drills, which break things on purpose.
 	Drills bool
+	// RehearsalPods lets rehearsals of Rotations run copies of consumers' pods.
+	RehearsalPods bool
 }
 
 // Rule is one rule and why the operator needs it.
@@ -178,6 +180,9 @@ func Roles(o Options) []Role {
 	each := working()
 	if o.Rotation {
 		each = slices.Concat(each, Consumers(), rotation())
+	}
+	if o.Rotation && o.RehearsalPods {
+		each = append(each, rule("to run copies of pods on a credential that is staged, and to delete them: whoever may make pods may use every ServiceAccount and Secret of the namespace", "", "pods", "create", "delete"))
 	}
 	if o.Reload {
 		each = joined(each, reloading())

@@ -63,6 +63,8 @@ type Config struct {
 	Witnesses   string
 	Account     types.NamespacedName
 	Concurrency int // Rotations worked on at once; 8
+	// RehearsalPods: rehearsals may run shadow pods, if they are asked to.
+	RehearsalPods bool
 }
 
 // AddToScheme registers every kind that rotation reads or writes.
@@ -112,10 +114,14 @@ func Setup(mgr ctrl.Manager, cfg Config) error {
 		}
 	}
 	roller := restart.New(cfg.Roller)
+	shadows, err := crew(mgr, live, cfg)
+	if err != nil {
+		return err
+	}
 	r := controller.New(controller.Config{
 		Client: mgr.GetClient(), Live: live, Vaults: vaults{cfg.Stores, cfg.Pool}, Cluster: cfg.Cluster, Targets: cfg.Targets,
 		Finder: find, Roller: roller, Prober: prober{live, application.New(application.Config{}), witnesses(live, cfg)}, Calendar: schedule.Calendar{}, Policies: policies{mgr.GetClient(), cfg.NoCluster},
-		Rehearser: rehearse.New(rehearse.Config{Restarts: roller, Live: live, Clock: clock.RealClock{}, Log: cfg.Log}),
+		Rehearser: rehearse.New(rehearse.Config{Restarts: roller, Live: live, Shadows: shadows, Clock: clock.RealClock{}, Log: cfg.Log}),
 		Refresh:   cfg.Refresh, Clock: clock.RealClock{}, Log: cfg.Log, Event: cfg.Event, Metrics: cfg.Metrics,
 		Namespaces: cfg.Namespaces, MaxTurns: cfg.Turns, EvidenceMount: cfg.EvidenceMount,
 	})

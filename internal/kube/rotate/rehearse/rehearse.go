@@ -177,7 +177,11 @@ func (r *Rehearser) leftovers(ctx context.Context, q controller.Rehearsal, s *v1
 	}
 	ctx, cancel := context.WithTimeout(ctx, tidyTime)
 	defer cancel()
-	if err := discard(ctx, q.Target, target.Turn{Number: s.Turn, Rotation: nameOf(q.Rotation)}); err != nil {
+	err := discard(ctx, q.Target, target.Turn{Number: s.Turn, Rotation: nameOf(q.Rotation)})
+	if err == nil && r.cfg.Shadows != nil {
+		err = r.cfg.Shadows.Remove(ctx, q.Rotation)
+	}
+	if err != nil {
 		r.cfg.Log.Warn("looking for what a rehearsal has left", "rotation", nameOf(q.Rotation), "turn", s.Turn, "error", err)
 	}
 }

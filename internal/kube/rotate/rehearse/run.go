@@ -19,6 +19,9 @@ type run struct {
 
 	outcome
 	over bool
+
+	acts   map[consumer.Object]*act // nil: there are no shadows
+	ending bool                     // what was made is being removed
 }
 
 // first does all but waiting for shadow pods.
@@ -29,7 +32,7 @@ func (x *run) first(ctx context.Context, q controller.Rehearsal) {
 		x.restarts(ctx, restart)
 	}
 	if x.pods {
-		x.begin(ctx, q, restart.Graph)
+		x.stage(ctx, q, restart.Graph)
 		return
 	}
 	x.credential(ctx, q)
@@ -82,20 +85,4 @@ func (x *run) remove(ctx context.Context, q controller.Rehearsal) {
 func (x *outcome) left(err error) {
 	x.found.add("credential", v1alpha1.TrialEffectUnknown, "NotRemoved", "what the rehearsal made is still there: "+err.Error()+
 		"; it is looked for again before a turn begins")
-}
-
-// watch waits for shadow pods.
-func (x *run) watch(ctx context.Context, q controller.Rehearsal) {
-	x.over = true
-}
-
-func (x *run) begin(ctx context.Context, q controller.Rehearsal, g *consumer.Graph) {
-	x.found.add("shadow pods", v1alpha1.TrialEffectUnknown, "NotTried", "no pods are made by this operator")
-	x.over = true
-}
-
-// Shadows runs copies of consumers' pods on the new credential.
-type Shadows interface {
-	// Remove removes all that was made for rot. Nil: nothing is left.
-	Remove(ctx context.Context, rot *v1alpha1.Rotation) error
 }

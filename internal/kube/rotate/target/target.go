@@ -12,6 +12,7 @@ import (
 	"github.com/strongkeep/strongkeep/api/v1alpha1"
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/provider"
+	"github.com/strongkeep/strongkeep/internal/redact"
 )
 
 // Side is one of the two credentials of a turn.
@@ -115,6 +116,13 @@ type Session struct {
 type Rehearser interface {
 	// Rehearse returns a line for each thing tried.
 	Rehearse(ctx context.Context, t Turn) ([]string, error)
+}
+
+// Lender is a Target that can hand out what is staged, for a rehearsal.
+type Lender interface {
+	// Lend returns what readers of State.Location would read if the turn, which is
+	// staged and not published, were published: a JSON object of its properties.
+	Lend(ctx context.Context, t Turn) (redact.Secret, error)
 }
 
 // Confirmable is a Target that cannot remove a credential itself: a person does,

@@ -6,11 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/target"
+	"github.com/strongkeep/strongkeep/internal/redact"
 )
 
 // Kind makes Targets of spec.target.database.
@@ -27,6 +29,7 @@ var (
 	_ target.Observer  = role{}
 	_ target.Witness   = role{}
 	_ target.Rehearser = role{}
+	_ target.Lender    = role{}
 )
 
 // Open implements target.Kind.
@@ -199,4 +202,14 @@ func (r role) Rehearse(ctx context.Context, t target.Turn) ([]string, error) {
 		return lines, failed
 	}
 	return append(lines, "it was removed, and does not log in any more"), nil
+}
+
+// Lend implements target.Lender.
+func (r role) Lend(ctx context.Context, t target.Turn) (redact.Secret, error) {
+	path := r.mount + "/alternating-staged/" + r.name
+	raw, err := r.vault.Call(ctx, http.MethodGet, path+"?"+url.Values{"turn": {fmt.Sprint(t.Number)}, "holder": {t.Rotation}}.Encode(), nil)
+	if errs.Is(err, errs.Denied) {
+		return redact.Secret{}, errs.Newf(errs.Denied, "shadow pods need the right to read %q: %w", path, err)
+	}
+	return redact.New(raw), err
 }

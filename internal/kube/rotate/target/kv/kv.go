@@ -29,6 +29,7 @@ var (
 	_ target.Target    = value{}
 	_ target.Observer  = value{}
 	_ target.Rehearser = value{}
+	_ target.Lender    = value{}
 )
 
 // Open implements target.Kind.
@@ -174,4 +175,9 @@ func (v value) Rehearse(ctx context.Context, t target.Turn) ([]string, error) {
 		made.Wipe()
 	}
 	return lines, nil
+}
+
+// Lend implements target.Lender.
+func (v value) Lend(ctx context.Context, t target.Turn) (redact.Secret, error) {
+	return v.Shelf.Staged(ctx, t)
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/target"
+	"github.com/strongkeep/strongkeep/internal/redact"
 )
 
 // needs are the capabilities that a turn uses, by path; docs/rotation/kv.md has
@@ -76,4 +77,28 @@ func lacking(raw json.RawMessage, wanted []string) []string {
 		return wanted
 	}
 	return slices.DeleteFunc(slices.Clone(wanted), func(c string) bool { return slices.Contains(has, c) })
+}
+
+// Staged returns what readers would see if the turn, which is staged, were
+// published: all properties, as a JSON object.
+func (s *Shelf) Staged(ctx context.Context, t target.Turn) (redact.Secret, error) {
+	r, err := s.load(ctx)
+	if err != nil {
+		return redact.Secret{}, err
+	}
+	if err := s.admit(r, t); err != nil {
+		return redact.Secret{}, err
+	}
+	if r.Step != staged {
+		return redact.Secret{}, s.past(r, "lending what is staged")
+	}
+	live, err := s.live.read(ctx)
+	if err != nil {
+		return redact.Secret{}, err
+	}
+	raw, err := json.Marshal(map[string]json.RawMessage(live.values.with(r.New)))
+	if err != nil {
+		return redact.Secret{}, errs.Newf(errs.Internal, "encoding what is staged for %q", s.live.at("data"))
+	}
+	return redact.New(raw), nil
 }
