@@ -106,17 +106,24 @@ func (k key) Retire(_ context.Context, t target.Turn, side target.Side) error {
 }
 
 func (w *world) next(r *rehearse.Rehearser) controller.Trial {
+	q := w.question()
+	q.Target = key{world: w}
+	return r.Next(w.Context(), q)
+}
+
+// question is what is asked, without a target.
+func (w *world) question() controller.Rehearsal {
 	o := w.observed
 	o.Turn.Number, o.Turn.Known = w.rot.Status.Turn, max(w.last, ptr.Deref(w.rot.Status.Rehearsal, v1alpha1.RehearsalStatus{}).Turn)
-	return r.Next(w.Context(), controller.Rehearsal{
-		Rotation: w.rot, Target: key{world: w}, Observed: o,
+	return controller.Rehearsal{
+		Rotation: w.rot, Observed: o,
 		Foresee: func(_ context.Context, number int64) (rotate.Observed, controller.Restart) {
 			if number != w.rot.Status.Rehearsal.Turn {
 				w.Errorf("foreseen as turn %d", number)
 			}
 			return w.foreseen, controller.Restart{Graph: w.graph}
 		},
-	})
+	}
 }
 
 // take writes what a Trial wants, and then does it.
