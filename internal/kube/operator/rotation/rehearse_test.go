@@ -213,3 +213,59 @@ func TestRehearsalKilled(t *testing.T) {
 	}
 	w.leaks()
 }
+
+// shadows counts the pods and Secrets that rehearsals made and that are left.
+func (w *world) shadows() string {
+	w.Helper()
+	out, err := testCluster.Kubectl(w.Context(), nil, "-n", w.ns, "get", "pods,secrets", "-l", "strongkeep.io/rehearsal", "-o", "jsonpath={.items[*].metadata.name}")
+	if err != nil {
+		w.Fatal(err)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+func withPods(c *operator.Config) { c.RehearsalPods = true }
+
+// A shadow runs on a credential that nobody else sees; nothing of it is left, and
+// no pod that serves was touched. Who may make no pods says so.
+func TestRehearsalWithPods(t *testing.T) {
+	w, stop := begun(t, withPods)
+	before, pods := w.users(), w.pods()
+	s := w.rehearsed(v1alpha1.RehearseWithPods + "a")
+	if told := strings.Join(s.Lines, "\n"); s.Verdict != v1alpha1.TrialSucceeds || !strings.Contains(told, "Deployment "+w.ns+"/web: a shadow of it runs on the new credential") {
+		t.Errorf("%+v", s)
+	}
+	if now := w.shadows(); now != "" || w.users() != before || w.pods() != pods {
+		t.Errorf("left: %q; users %q, before %q; pods %q, before %q", now, w.users(), before, w.pods(), pods)
+	}
+	w.leaks()
+	stop()
+	w.start(nil)
+	if s := w.rehearsed(v1alpha1.RehearseWithPods + "b"); s.Verdict != v1alpha1.TrialUnknown || !finds(s, "shadow pods", "NotTried") {
+		t.Errorf("without the right: %+v", s)
+	}
+	w.ask(v1alpha1.AnnotationRotate, "second")
+	w.done(4)
+}
+
+// An operator that ends while a shadow runs leaves one that the next removes, with
+// what it reads and its credential.
+func TestRehearsalWithPodsKilled(t *testing.T) {
+	w, stop := begun(t, withPods)
+	before := w.users()
+	w.kubectl("patch", "deployment", "web", "--type=merge", "-p", `{"spec":{"paused":true,"template":{"metadata":{"annotations":{"test.strongkeep.io/slow":""}}}}}`)
+	w.ask(v1alpha1.AnnotationTry, v1alpha1.RehearseWithPods+"killed")
+	w.kubectl("wait", "--for=create", "pod", "-l", "strongkeep.io/rehearsal", "--timeout=60s")
+	stop()
+	out, err := testCluster.Kubectl(t.Context(), nil, "-n", w.ns, "get", "pods", "-l", "strongkeep.io/rehearsal", "-o", "jsonpath={.items[0].metadata.labels.app}{.items[0].metadata.ownerReferences[0].kind}")
+	if err != nil || string(out) != "Rotation" || w.users() == before {
+		t.Fatalf("the shadow has the labels and owner %q (%v), the database %q", out, err, w.users())
+	}
+	w.start(withPods)
+	if s := w.tried(v1alpha1.RehearseWithPods + "killed"); s.Verdict != v1alpha1.TrialInterrupted {
+		t.Errorf("%+v", s)
+	}
+	if now := w.shadows(); now != "" || w.users() != before {
+		t.Errorf("left: %q; users %q, before %q", now, w.users(), before)
+	}
+}

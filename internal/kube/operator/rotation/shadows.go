@@ -44,16 +44,22 @@ func (r rendering) render(ctx context.Context, name types.NamespacedName, locati
 	if err := r.cached.Get(ctx, name, es); err != nil {
 		return nil, errs.Newf(errs.Unavailable, "reading it: %w", err)
 	}
-	got, err := gather.Values(ctx, es, func(ctx context.Context, ref v1.SecretStoreRef, req provider.Request) (provider.Value, error) {
-		store, err := r.cfg.Stores.Store(ctx, es.Namespace, ref)
-		if err != nil {
-			return provider.Value{}, err
-		}
-		at, err := r.cfg.Pool.LocateKey(ctx, store, req.Key)
-		if err == nil && at == location && req.Version == "" && !req.Metadata {
-			return provider.Value{Data: staged}, nil
-		}
-		return r.cfg.Pool.Read(ctx, store, req)
+	got, err := gather.Values(ctx, es, gather.Source{
+		Now: time.Now,
+		Read: func(ctx context.Context, ref v1.SecretStoreRef, req provider.Request) (provider.Value, error) {
+			store, err := r.cfg.Stores.Store(ctx, es.Namespace, ref)
+			if err != nil {
+				return provider.Value{}, err
+			}
+			at, err := r.cfg.Pool.LocateKey(ctx, store, req.Key)
+			if err == nil && at == location && req.Version == "" && !req.Metadata {
+				return provider.Value{Data: staged}, nil
+			}
+			return r.cfg.Pool.Read(ctx, store, req)
+		},
+		Find: func(context.Context, v1.SecretStoreRef, provider.Query) ([]provider.Found, time.Time, error) {
+			return nil, time.Time{}, errs.New(errs.Unsupported, "a search (dataFrom.find) does not find what is staged")
+		},
 	})
 	if err != nil {
 		return nil, err

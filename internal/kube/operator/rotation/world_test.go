@@ -47,6 +47,7 @@ type world struct {
 const operatorPolicy = `
 path "database/alternating-creds/*" { capabilities = ["read"] }
 path "database/alternating-roles/*" { capabilities = ["read", "update"] }
+path "database/alternating-staged/*" { capabilities = ["read"] }
 path "evidence/statements/*" { capabilities = ["create", "read"] }
 path "sys/events/subscribe/*" { capabilities = ["read"] }
 `
@@ -200,7 +201,7 @@ func (w *world) rest() *rest.Config {
 	if err != nil {
 		w.Fatal(err)
 	}
-	for _, o := range rbac.Objects(rbac.Options{Name: w.ns, Namespace: w.ns, Namespaces: []string{w.ns}, Rotation: true}) {
+	for _, o := range rbac.Objects(rbac.Options{Name: w.ns, Namespace: w.ns, Namespaces: []string{w.ns}, Rotation: true, RehearsalPods: true}) {
 		if err := testClient.Create(w.Context(), o.(client.Object)); client.IgnoreAlreadyExists(err) != nil {
 			w.Fatal(err)
 		}

@@ -145,6 +145,10 @@ func (c Crew) secrets(ctx context.Context, q rehearse.Cast) (map[string]string, 
 			return nil, absent, unavailable("reading Secret "+fed.Name, err)
 		}
 		fresh, err := c.Render(ctx, fed.Feeder, q.Location, q.Staged)
+		if errs.Is(err, errs.Unsupported) {
+			absent = append(absent, rehearse.Absent{Of: fed.Object, Why: err.Error() + ": who uses it has no shadow"})
+			continue
+		}
 		if err != nil {
 			return nil, absent, errs.Newf(errs.KindOf(err), "making what ExternalSecret %s would write: %w", fed.Feeder, err)
 		}
