@@ -2,6 +2,7 @@ package operator
 
 import (
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -43,6 +44,26 @@ func TestFindAndRewrite(t *testing.T) {
 	w.secret("folder", map[string]string{"team_db": db, "team_cache": `{"url":"other"}`})
 	w.vault.Put("absent/now", `{"is":"there"}`)
 	w.secret("nothing", map[string]string{"absent_now": `{"is":"there"}`})
+}
+
+// The manifest of examples/ that searches, as it stands there.
+func TestFindExample(t *testing.T) {
+	w := newWorld(t)
+	ready(w)
+	w.vault.Put("team/main-db", `{"user":"main","password":"`+canary+`5"}`)
+	w.vault.Put("team/a-db", `{"user":"a","host":"h"}`)
+	w.vault.Put("team/b-db", `{"user":"b"}`)
+	w.vault.Put("team/other", `{"user":"other"}`)
+	for _, key := range []string{"main-db", "a-db", "other"} {
+		w.vault.PutMeta("team/"+key, map[string]string{"env": "prod"})
+	}
+	w.start(nil)
+	raw, err := os.ReadFile("../../../examples/operator/find.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.apply(string(raw))
+	w.secret("team-secrets", map[string]string{"DB_USER": "main", "DB_PASSWORD": canary + "5", "DB_HOST": "h"})
 }
 
 // A search deletes on the store's own word only: not when the store is down, may

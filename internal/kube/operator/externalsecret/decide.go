@@ -14,7 +14,9 @@ import (
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
 	"github.com/strongkeep/strongkeep/api/v1alpha1"
 	"github.com/strongkeep/strongkeep/internal/kube/drill/fault"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/subscribe"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/target"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/window"
 )
 
 // observed is everything a decision is made from.
@@ -64,7 +66,7 @@ func decide(o observed) plan {
 	if why := mustRefresh(o); why != "" {
 		return plan{action: actRefresh, why: why}
 	}
-	next := untilRefresh(o)
+	next := untilLook(o)
 	if !keepsTarget(o.es) || o.live == nil {
 		return plan{action: actNothing, next: next}
 	}
@@ -90,7 +92,7 @@ func mustRefresh(o observed) string {
 		return ""
 	case status.SyncedResourceVersion != syncedVersion(es):
 		return "the ExternalSecret changed"
-	case o.memory.due != "":
+	case o.memory.due != "" && !held(o):
 		return o.memory.due
 	case sourcesChanged(o):
 		return "a store or template object changed"
@@ -116,16 +118,63 @@ const whyInterval = "the refresh interval is over"
 
 // duePeriodic returns why a refresh by time is due.
 func duePeriodic(o observed) string {
-	if interval := refreshInterval(o.es); interval > 0 && untilRefresh(o) <= 0 {
+	if interval := refreshInterval(o.es); interval > 0 && untilRefresh(o) <= 0 && untilOpen(o) == 0 {
 		return whyInterval
 	}
 	return ""
 }
 
+// held reports whether what is due waits for a window: it is the store's word, and
+// nobody's wish.
+func held(o observed) bool {
+	switch o.memory.due {
+	case subscribe.WhyChanged, subscribe.WhyMissed:
+		return untilOpen(o) > 0
+	}
+	return false
+}
+
+// untilOpen returns how long syncWindows hold back what follows the store; 0 when
+// they do not. Windows that are wrong hold nothing back: the refresh says so.
+func untilOpen(o observed) time.Duration {
+	if o.es.Spec.SyncWindows == nil || refreshInterval(o.es) == 0 {
+		return 0
+	}
+	w, err := window.Parse(o.es.Spec.SyncWindows)
+	if err != nil {
+		return 0
+	}
+	open, until := w.At(o.now)
+	if open || until.IsZero() {
+		return 0
+	}
+	return until.Sub(o.now)
+}
+
+// untilLook returns the time to the next look at o when nothing happens; 0 for
+// never. Objects whose window opens are not all looked at in the same second.
+func untilLook(o observed) time.Duration {
+	next, wait := untilRefresh(o), untilOpen(o)
+	if wait == 0 || o.memory.due == "" && next > wait {
+		return next
+	}
+	return wait + time.Duration(share(o.es)*float64(openSpread))
+}
+
+// openSpread is over how long the refreshes at a window's opening are spread. A
+// window is at least twice as long.
+const openSpread = 30 * time.Second
+
+// share is between 0 and 1, and another one for each object.
+func share(es *v1.ExternalSecret) float64 {
+	sum := sha256.Sum256([]byte(es.UID))
+	return float64(binary.BigEndian.Uint32(sum[:4])) / (1 << 32)
+}
+
 // keepsTarget reports whether es writes a Secret at all.
 func keepsTarget(es *v1.ExternalSecret) bool { return target.Policy(es) != v1.CreateNone }
 
-func isMerge(es *v1.ExternalSecret) bool { return target.Policy(es) == v1.CreateMerge }
+func isMerge(es *v1.ExternalSecret) bool { return target.Shared(es) }
 
 // deletedOnPurpose reports whether the target was deleted by deletionPolicy.
 func deletedOnPurpose(es *v1.ExternalSecret) bool {
@@ -153,9 +202,7 @@ func untilRefresh(o observed) time.Duration {
 	if interval == 0 {
 		return 0
 	}
-	sum := sha256.Sum256([]byte(o.es.UID))
-	share := float64(binary.BigEndian.Uint32(sum[:4])) / (1 << 32)
-	interval -= time.Duration(share * float64(interval) / 10)
+	interval -= time.Duration(share(o.es) * float64(interval) / 10)
 	return max(interval-o.now.Sub(o.es.Status.RefreshTime.Time), 0)
 }
 

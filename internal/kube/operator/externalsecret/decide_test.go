@@ -12,6 +12,7 @@ import (
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
 	"github.com/strongkeep/strongkeep/api/v1alpha1"
 	"github.com/strongkeep/strongkeep/internal/kube/drill/fault"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/subscribe"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/target"
 )
 
@@ -109,6 +110,59 @@ func TestDecide(t *testing.T) {
 
 func spoiling() fault.Fault {
 	return fault.Fault{Drill: types.NamespacedName{Namespace: "team", Name: "x"}, UID: "1", DrillFailure: v1alpha1.DrillCredentialRefused}
+}
+
+// facts/external-secrets.md §1.2: syncWindows gate what follows the store by time
+// or by its word, and nothing else.
+func TestSyncWindows(t *testing.T) {
+	windows := func(kind, cron string) *v1.SyncWindows {
+		return &v1.SyncWindows{Kind: kind, Windows: []v1.SyncWindow{{Schedule: cron, Duration: metav1.Duration{Duration: 2 * time.Hour}}}}
+	}
+	deny, allow := windows("deny", "0 11 * * *"), windows("allow", "0 11 * * *") // 11:00 to 13:00; it is noon
+	for name, c := range map[string]struct {
+		windows *v1.SyncWindows
+		change  func(*observed)
+		why     string
+		wait    time.Duration // about
+	}{
+		"denied, due in it":         {deny, nil, "", time.Hour},
+		"allowed, not due":          {allow, nil, "", 0},
+		"denied, interval over":     {deny, func(o *observed) { o.es.Status.RefreshTime = metav1.NewTime(noon.Add(-time.Hour)) }, "", time.Hour},
+		"allowed, interval over":    {allow, func(o *observed) { o.es.Status.RefreshTime = metav1.NewTime(noon.Add(-time.Hour)) }, whyInterval, 0},
+		"not allowed yet":           {windows("allow", "0 15 * * *"), func(o *observed) { o.es.Status.RefreshTime = metav1.NewTime(noon.Add(-time.Hour)) }, "", 3 * time.Hour},
+		"denied later":              {windows("deny", "0 15 * * *"), func(o *observed) { o.es.Status.RefreshTime = metav1.NewTime(noon.Add(-time.Hour)) }, whyInterval, 0},
+		"denied, the store's word":  {deny, func(o *observed) { o.memory.due = subscribe.WhyChanged }, "", time.Hour},
+		"denied, connected":         {deny, func(o *observed) { o.memory.due = subscribe.WhyMissed }, "", time.Hour},
+		"allowed, the store's word": {allow, func(o *observed) { o.memory.due = subscribe.WhyChanged }, subscribe.WhyChanged, 0},
+		"denied, but asked for":     {deny, func(o *observed) { o.memory.due = "it is asked for" }, "it is asked for", 0},
+		"denied, but spec changed":  {deny, func(o *observed) { o.es.Generation++ }, "the ExternalSecret changed", 0},
+		"denied, but force-sync":    {deny, func(o *observed) { o.es.Annotations = map[string]string{"force-sync": "1"} }, "the ExternalSecret changed", 0},
+		"denied, but gone":          {deny, func(o *observed) { o.live = nil }, "the Secret is gone", 0},
+		"denied, but never synced":  {deny, func(o *observed) { o.es.Status = v1.ExternalSecretStatus{} }, "never synced", 0},
+		"denied, but store edited":  {deny, func(o *observed) { o.sources = "other" }, "a store or template object changed", 0},
+		"wrong, interval over": {windows("deny", "0 0 31 2 *"), func(o *observed) {
+			o.es.Status.RefreshTime = metav1.NewTime(noon.Add(-time.Hour))
+		}, whyInterval, 0},
+		"not on a timer": {deny, func(o *observed) {
+			o.es.Spec.RefreshInterval = &metav1.Duration{}
+			o.memory.due = subscribe.WhyChanged
+		}, subscribe.WhyChanged, 0},
+	} {
+		o := settled(func(o *observed) { o.es.Spec.SyncWindows = c.windows })
+		if c.change != nil {
+			c.change(&o)
+		}
+		p := decide(o)
+		if p.why != c.why {
+			t.Errorf("%s: because %q, want %q", name, p.why, c.why)
+		}
+		if c.wait > 0 && (p.next < c.wait || p.next > c.wait+openSpread) {
+			t.Errorf("%s: the next look is in %v, want at the window's edge in %v", name, p.next, c.wait)
+		}
+		if c.why == "" && c.wait == 0 && p.next != untilRefresh(o) {
+			t.Errorf("%s: the next look is in %v, want when the interval is over", name, p.next)
+		}
+	}
 }
 
 func TestRefreshIsJittered(t *testing.T) {

@@ -97,9 +97,12 @@ func (r *Reconciler) writeTarget(ctx context.Context, o observed, got gather.Res
 	if !keepsTarget(es) {
 		return outcome{message: "secret synced; creationPolicy None writes no Secret"}
 	}
-	if o.live == nil && isMerge(es) {
+	if o.live == nil && target.Policy(es) == v1.CreateOrMerge && len(data) == 0 && len(got.Missing) > 0 {
+		return outcome{message: "there is nothing to write"}
+	}
+	if o.live == nil && target.Policy(es) == v1.CreateMerge {
 		return outcome{reason: v1.ReasonSecretMissing, err: errs.Newf(errs.NotExist,
-			"Secret %q does not exist: creationPolicy Merge needs it; create it, or use creationPolicy Owner", target.Name(es))}
+			"Secret %q does not exist: creationPolicy Merge needs it; create it, or use creationPolicy CreateOrMerge or Owner", target.Name(es))}
 	}
 	if o.live != nil && !isMerge(es) && !target.Ours(es, o.live) {
 		return outcome{reason: v1.ReasonSecretSyncedError, err: errs.Newf(errs.Conflict,
@@ -235,6 +238,9 @@ func (r *Reconciler) write(ctx context.Context, o observed, secret *target.Secre
 func (r *Reconciler) writeFailed(o observed, err error) outcome {
 	if errs.Is(err, errs.Invalid) && strings.Contains(err.Error(), "immutable") && o.es.Spec.Target.Immutable {
 		return outcome{err: errs.Newf(errs.Invalid, "could not update Secret %q, target is immutable: delete it, or choose another spec.target.name", target.Name(o.es))}
+	}
+	if errs.Is(err, errs.Invalid) && strings.Contains(err.Error(), "type: ") && isMerge(o.es) {
+		return outcome{err: errs.Newf(errs.Invalid, "Secret %q exists with another type than spec.target.template.type: take that out, or choose another spec.target.name", target.Name(o.es))}
 	}
 	return outcome{err: err}
 }

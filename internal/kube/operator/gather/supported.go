@@ -3,18 +3,20 @@ package gather
 import (
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
 	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/window"
 )
 
 // Supported refuses by name what this operator does not do yet, so that no
 // field is passed over in silence. Admission checks the rest.
 func Supported(spec *v1.ExternalSecretSpec) error {
-	switch {
-	case spec.SyncWindows != nil:
-		return refuse("syncWindows")
-	case spec.Target.Manifest != nil:
+	if spec.Target.Manifest != nil {
 		return refuse("target.manifest")
-	case spec.Target.CreationPolicy == v1.CreateOrMerge:
-		return errs.New(errs.Unsupported, "spec.target.creationPolicy CreateOrMerge is not supported by this operator: use Merge or Orphan")
+	}
+	if p := spec.Target.CreationPolicy; spec.Target.Immutable && (p == v1.CreateMerge || p == v1.CreateOrMerge) {
+		return errs.Newf(errs.Invalid, "spec.target.immutable cannot be with creationPolicy %s: others write that Secret too; remove it, or use Owner or Orphan", p)
+	}
+	if _, err := window.Parse(spec.SyncWindows); err != nil {
+		return errs.Newf(errs.KindOf(err), "spec.%w", err)
 	}
 	for i := range spec.Data {
 		if err := supportedData(spec, &spec.Data[i]); err != nil {

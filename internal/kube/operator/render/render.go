@@ -139,10 +139,10 @@ func Secret(es *v1.ExternalSecret, values map[string]redact.Secret, sources Text
 		return nil, err
 	}
 	s := target.New(es, p.data)
+	if t.Type != "" && target.Policy(es) != v1.CreateMerge { // CreateOrMerge may have to make it
+		s.Type = corev1.SecretType(t.Type)
+	}
 	if !s.Merge {
-		if t.Type != "" {
-			s.Type = corev1.SecretType(t.Type)
-		}
 		s.Finalizers = t.Metadata.Finalizers
 		s.AddMetadata(p.labels, p.annotations)
 	}

@@ -33,6 +33,12 @@ type Due struct {
 	Why    string
 }
 
+// Why a Due is, when it is by the store's word.
+const (
+	WhyChanged = "the store reports a change"
+	WhyMissed  = "changes may have been missed"
+)
+
 // Config is what a Hub needs. All fields are required but State.
 type Config struct {
 	Notifier Notifier
@@ -239,7 +245,7 @@ func (h *Hub) report(store v1.StoreKey, c provider.Change) {
 		for object, wishes := range h.wishes {
 			for _, w := range wishes {
 				if w.Store == store {
-					h.pending[object] = "changes may have been missed"
+					h.pending[object] = WhyMissed
 					break
 				}
 			}
@@ -261,7 +267,7 @@ func (h *Hub) report(store v1.StoreKey, c provider.Change) {
 // changed tells those who want w. h.mu is held.
 func (h *Hub) changed(w Wish) {
 	for object := range h.wanted[w] {
-		h.pending[object] = "the store reports a change"
+		h.pending[object] = WhyChanged
 	}
 }
 

@@ -73,13 +73,18 @@ func Policy(es *v1.ExternalSecret) v1.CreationPolicy {
 	return v1.CreateOwner
 }
 
+// Shared reports whether es writes only its keys into a Secret that nobody owns.
+func Shared(es *v1.ExternalSecret) bool {
+	return Policy(es) == v1.CreateMerge || Policy(es) == v1.CreateOrMerge
+}
+
 // New returns the Secret of es with data and no template's metadata.
 func New(es *v1.ExternalSecret, data map[string][]byte) *Secret {
 	s := &Secret{
 		Namespace: es.Namespace, Name: Name(es), Manager: Manager(es.Name),
 		Type: corev1.SecretTypeOpaque, Immutable: es.Spec.Target.Immutable, Data: data,
 	}
-	if Policy(es) == v1.CreateMerge {
+	if Shared(es) {
 		s.Merge, s.Type, s.Immutable = true, "", false
 		return s
 	}
