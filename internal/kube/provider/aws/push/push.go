@@ -107,14 +107,14 @@ func Unset(ctx context.Context, v Versions, property string) (empty bool, err er
 
 // apply writes change of the current version; a change to nothing is not written.
 func apply(ctx context.Context, v Versions, property string, change func(redact.Secret) (redact.Secret, error)) (redact.Secret, error) {
-	base, err := v.Get(ctx, "")
-	if err != nil && !errs.Is(err, errs.NotExist) {
+	base, err := present(ctx, v)
+	if err != nil {
 		return redact.Secret{}, err
 	}
 	there, expected := base.Data, base.Version
 	for range tries {
 		data, err := change(base.Data)
-		if err != nil || data.Empty() && property != "" || data.Equal(there) {
+		if nothing := data.Empty() && property != ""; err != nil || nothing || data.Equal(there) {
 			return data, err
 		}
 		made, replaced, err := v.Put(ctx, data)
@@ -132,7 +132,19 @@ func apply(ctx context.Context, v Versions, property string, change func(redact.
 	return redact.Secret{}, errs.New(errs.Conflict, "others write to the same secret at the same time: it is tried again")
 }
 
+// present returns the current version; one that is empty when there is none.
+func present(ctx context.Context, v Versions) (provider.Value, error) {
+	base, err := v.Get(ctx, "")
+	if errs.Is(err, errs.NotExist) {
+		return provider.Value{}, nil
+	}
+	return base, err
+}
+
 func with(base redact.Secret, property string, value redact.Secret) (redact.Secret, error) {
+	if !utf8.ValidString(property) {
+		return redact.Secret{}, errs.Newf(errs.Invalid, "property %q is not text", property)
+	}
 	if !utf8.Valid(value.Reveal()) {
 		return redact.Secret{}, errs.Newf(errs.Invalid, "property %q: the value is not text, which a JSON object cannot hold: push it without property", property)
 	}
@@ -175,7 +187,7 @@ func objectOf(base redact.Secret, property string) (map[string]json.RawMessage, 
 	if base.Empty() {
 		return object, nil
 	}
-	if json.Unmarshal(base.Reveal(), &object) != nil || object == nil { // the error may quote the value
+	if !utf8.Valid(base.Reveal()) || json.Unmarshal(base.Reveal(), &object) != nil || object == nil { // the error may quote the value
 		return nil, errs.Newf(errs.Invalid, "property %q: the secret that is there is not a JSON object", property)
 	}
 	return object, nil

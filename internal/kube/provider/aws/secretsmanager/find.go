@@ -34,19 +34,11 @@ func (s *Store) Find(ctx context.Context, q provider.Query) ([]provider.Found, e
 		if err != nil {
 			return nil, wire.Cut(err)
 		}
-		if page.SecretList == nil { // an empty list is one
-			return nil, wire.NoAnswer("listing secrets of Secrets Manager")
+		some, err := s.matching(page.SecretList, q, matches)
+		if err != nil {
+			return nil, err
 		}
-		for _, e := range page.SecretList {
-			name := aws.ToString(e.Name)
-			key, ours := strings.CutPrefix(name, s.cfg.Prefix)
-			if name == "" {
-				return nil, errs.New(errs.Unavailable, "listing secrets of Secrets Manager: one has no name")
-			}
-			if ours && e.DeletedDate == nil && strings.HasPrefix(key, q.Path) && q.Tags.In(pairs(e.Tags)) && matches(key) {
-				names = append(names, name)
-			}
-		}
+		names = append(names, some...)
 		if in.NextToken, err = pages.Next(page.NextToken); err != nil {
 			return nil, err
 		}
@@ -56,6 +48,25 @@ func (s *Store) Find(ctx context.Context, q provider.Query) ([]provider.Found, e
 	}
 	slices.Sort(names)
 	return s.values(ctx, slices.Compact(names))
+}
+
+// matching returns the names of those of a page that q asks for.
+func (s *Store) matching(page []types.SecretListEntry, q provider.Query, matches func(string) bool) ([]string, error) {
+	if page == nil { // an empty list is one
+		return nil, wire.NoAnswer("listing secrets of Secrets Manager")
+	}
+	var names []string
+	for _, e := range page {
+		name := aws.ToString(e.Name)
+		if name == "" {
+			return nil, wire.NoAnswer("listing secrets of Secrets Manager")
+		}
+		key, ours := strings.CutPrefix(name, s.cfg.Prefix)
+		if ours && e.DeletedDate == nil && strings.HasPrefix(key, q.Path) && q.Tags.In(pairs(e.Tags)) && matches(key) {
+			names = append(names, name)
+		}
+	}
+	return names, nil
 }
 
 // filters let the service leave out what cannot match. They match words of tags

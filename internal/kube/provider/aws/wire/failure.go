@@ -66,20 +66,7 @@ func Fail(doing string, err error) error {
 	if code == "" {
 		return unanswered(doing, err)
 	}
-	var answer *smithyhttp.ResponseError
-	server := errors.As(err, &answer) && answer.HTTPStatusCode() >= http.StatusInternalServerError
-	kind, known := kindOf(code)
-	switch {
-	case Throttled(code):
-		kind = errs.Exhausted
-	case known && !(server && kind == errs.NotExist):
-	case server:
-		kind = errs.Unavailable
-	case answer != nil && answer.HTTPStatusCode() >= http.StatusBadRequest && plausible(code):
-		kind = errs.Invalid
-	default:
-		kind = errs.Unavailable
-	}
+	kind := classify(code, err)
 	text := doing + ": AWS says " + plain(code, 128)
 	if words := words(code, err); words != "" {
 		text += ": " + words
@@ -97,6 +84,27 @@ type refusal struct {
 func (r *refusal) Error() string { return r.text }
 
 func (r *refusal) Unwrap() error { return r.answer }
+
+// classify returns the kind of an answer with a code.
+func classify(code string, err error) errs.Kind {
+	status := 0
+	var answer *smithyhttp.ResponseError
+	if errors.As(err, &answer) {
+		status = answer.HTTPStatusCode()
+	}
+	kind, known := kindOf(code)
+	switch broken := status >= http.StatusInternalServerError; {
+	case Throttled(code):
+		return errs.Exhausted
+	case known && broken && kind == errs.NotExist: // no service says so
+		return errs.Unavailable
+	case known, broken:
+		return kind
+	case status >= http.StatusBadRequest && plausible(code):
+		return errs.Invalid
+	}
+	return errs.Unavailable
+}
 
 // plausible reports whether code looks like one of AWS: the SDK makes one up of
 // an answer that it could not read.

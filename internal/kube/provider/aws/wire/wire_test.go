@@ -96,7 +96,7 @@ func TestBatchGivingUp(t *testing.T) {
 			})
 		}
 		synctest.Wait()
-		time.Sleep(1500 * time.Millisecond) //nolint:forbidigo // the bubble's time
+		time.Sleep(1500 * time.Millisecond)
 		cancel()
 		wg.Wait()
 		if _, ok, err := b.Get(t.Context(), "last"); !ok || err != nil {
