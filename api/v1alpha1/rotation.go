@@ -179,9 +179,13 @@ type Consumers struct {
 	// +optional
 	// +kubebuilder:validation:MaxItems=256
 	Workloads []WorkloadRef `json:"workloads,omitempty"`
-	// Other clusters where Secrets are fed from the same credential.
+	// Other clusters where Secrets are fed from the same credential. They are looked
+	// at, restarted and proven like this one; while one of them cannot be asked the
+	// turn is held.
 	// +optional
 	// +kubebuilder:validation:MaxItems=32
+	// +listType=map
+	// +listMapKey=name
 	Clusters []ClusterRef `json:"clusters,omitempty"`
 	// Complete: hold while consumers cannot all be known. Known: go on with those
 	// that are known, and say what could not be asked.
@@ -222,9 +226,29 @@ type WorkloadRef struct {
 
 // ClusterRef reaches another cluster.
 type ClusterRef struct {
+	// What the status, messages and evidence call it.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
 	Name string `json:"name"`
-	// A Secret of the Rotation's namespace whose key "kubeconfig" reaches it.
+	// A Secret of the Rotation's namespace whose key "kubeconfig" reaches it, with a
+	// token or a certificate in it: no files, no commands.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
 	KubeconfigSecret string `json:"kubeconfigSecret"`
+	// Addresses by which the stores of that cluster reach the vault that has the
+	// credential, such as "https://vault.example.com:8200", where they are others than
+	// that of this Rotation's store.
+	// +optional
+	// +kubebuilder:validation:MaxItems=16
+	// +listType=set
+	Servers []string `json:"servers,omitempty"`
+	// The namespace of Strongkeep's operator there, if it has one: stamps are then
+	// made with its key, so that the two agree. The namespace of this operator when
+	// empty.
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	OperatorNamespace string `json:"operatorNamespace,omitempty"`
 }
 
 // Proof says what must be shown for each pod.

@@ -5,6 +5,8 @@ import (
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/strongkeep/strongkeep/api/v1alpha1"
 )
 
 // Object names an object of a cluster. Cluster is empty for our own.
@@ -12,6 +14,36 @@ type Object struct {
 	Cluster string
 	Kind    schema.GroupVersionKind
 	types.NamespacedName
+}
+
+// Cluster says how another cluster is reached, and what is meant there.
+type Cluster struct {
+	// Name that objects of it are told apart by; names differ.
+	Name string
+	// Kubeconfig is the Secret whose key "kubeconfig" reaches it.
+	Kubeconfig types.NamespacedName
+	// Servers are addresses by which stores there reach the vault that has the
+	// credential, where they are others than in its location.
+	Servers []string
+	// Operator is the namespace of Strongkeep's operator there, if there is one;
+	// empty: the same as here.
+	Operator string
+}
+
+// ClustersOf returns the clusters that refs of a Rotation in namespace name.
+// Kubeconfigs are of that namespace: nobody uses another's.
+func ClustersOf(namespace string, refs []v1alpha1.ClusterRef) []Cluster {
+	var out []Cluster
+	for _, r := range refs {
+		out = append(out, Cluster{r.Name, types.NamespacedName{Namespace: namespace, Name: r.KubeconfigSecret}, r.Servers, r.OperatorNamespace})
+	}
+	return out
+}
+
+// Unreached is a cluster that was to be looked at and could not be asked.
+type Unreached struct {
+	Cluster string
+	Err     error // its kind says whether it is worth another try
 }
 
 // Wanted is what to look for.
@@ -23,8 +55,8 @@ type Wanted struct {
 	// Secrets and Workloads are named by the user, beside what is found.
 	Secrets   []types.NamespacedName
 	Workloads []Object
-	// Clusters are those to be looked at beside our own, by name.
-	Clusters []string
+	// Clusters are those to be looked at beside our own.
+	Clusters []Cluster
 	// Scan asks for a search of every Secret and ConfigMap for copies of the
 	// values, which reads them all: once per turn, before publishing, is enough.
 	Scan bool
@@ -33,7 +65,9 @@ type Wanted struct {
 	Live bool
 }
 
-// Graph is what was found, in a stable order: by cluster, namespace, name.
+// Graph is what was found, in a stable order: by cluster, namespace, name. UIDs of
+// pods and workloads of other clusters have the cluster's name before them: none
+// is taken for one of ours, whatever a cluster says.
 type Graph struct {
 	Secrets   []Fed
 	Workloads []Workload
@@ -44,6 +78,9 @@ type Graph struct {
 	// Unknown says which sources could not be asked, and why. The graph is
 	// complete when it is empty.
 	Unknown []string
+	// Unreached are the clusters that could not be asked; of them nothing is known.
+	// Unknown names them too.
+	Unreached []Unreached
 	// Bounds says what was not looked at because the operator is set so, such as
 	// other namespaces. It is for people, and does not make the graph incomplete.
 	Bounds []string

@@ -88,7 +88,7 @@ func unreadable(kind string, ref provider.Ref, err error) error {
 // The Secret in the operator's own namespace that holds the key of marks.
 const (
 	KeySecret     = rbac.KeySecret
-	keySecretData = "hmac"
+	keySecretData = rbac.KeyData
 )
 
 // markKey reads the key for marks, or makes one at the first start. Of several

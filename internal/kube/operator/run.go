@@ -235,7 +235,7 @@ func (p parts) setupRotation(ctx context.Context, roll *rollout.Roller) error {
 		return errs.Newf(errs.Internal, "registering the metrics of Rotations: %w", err)
 	}
 	return rotation.Setup(p.mgr, rotation.Config{
-		REST: p.cfg.REST, Targets: p.cfg.Targets, Pool: p.pool, Stores: stores.Lookup{Reader: p.mgr.GetClient(), Class: p.cfg.Class},
+		REST: p.cfg.REST, Targets: p.cfg.Targets, Providers: p.cfg.Providers, Pool: p.pool, Stores: stores.Lookup{Reader: p.mgr.GetClient(), Class: p.cfg.Class},
 		Cluster: kube{p.mgr.GetAPIReader(), p.mgr.GetClient()}, Key: p.key, Refresh: p.hub.Refresh, Event: p.events.event,
 		Metrics: metrics, Log: p.cfg.Log, Namespaces: p.cfg.Namespaces, NoCluster: p.cfg.NoClusterStores,
 		Turns: p.cfg.Turns, Roller: roll, EvidenceMount: p.cfg.EvidenceMount,

@@ -119,6 +119,14 @@ type Locator interface {
 	LocateKey(key string) string
 }
 
+// Placer is a Provider that can say where a store's secrets are by its settings
+// alone, for stores of other clusters, which are never opened.
+type Placer interface {
+	// Place names what Read of a store with these settings reads for key, as Locator
+	// does; "" when it is no key. Fields that are not known are passed over.
+	Place(settings json.RawMessage, key string) (string, error)
+}
+
 // Cluster reads the objects that a store's settings refer to. Only a Scope makes Refs.
 type Cluster interface {
 	// SecretKey returns one key of a Secret.

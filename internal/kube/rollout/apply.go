@@ -119,7 +119,8 @@ func (p *pass) restart(ctx context.Context, c access, v *view) (int64, error) {
 }
 
 // Adopt notes on a workload what its pods are taken to run on, where nothing is
-// noted yet, and restarts nothing. It is for what is seen for the first time.
+// noted yet, and restarts nothing. It is for what is seen for the first time, in
+// our cluster; so is Tell.
 func (r *Roller) Adopt(ctx context.Context, o consumer.Object, seen Stamp) error {
 	return r.note(ctx, o, func(w *workload) Stamp { return seen.with(w.stamp()).with(w.record()) })
 }
@@ -127,10 +128,7 @@ func (r *Roller) Adopt(ctx context.Context, o consumer.Object, seen Stamp) error
 // Tell writes what pods of o should know, as an annotation of theirs, and notes
 // it on o. It returns how many pods were told. Nothing is restarted.
 func (r *Roller) Tell(ctx context.Context, o consumer.Object, annotation string, now Stamp) (int, error) {
-	c, err := r.cluster(ctx, o.Cluster)
-	if err != nil {
-		return 0, err
-	}
+	c := r.own()
 	w, err := read(ctx, c, o)
 	if err != nil {
 		return 0, err
@@ -149,10 +147,8 @@ func (r *Roller) Tell(ctx context.Context, o consumer.Object, annotation string,
 
 // note writes the record of o.
 func (r *Roller) note(ctx context.Context, o consumer.Object, record func(*workload) Stamp) error {
-	c, err := r.cluster(ctx, o.Cluster)
-	if err != nil {
-		return err
-	}
+	c := r.own()
+	var err error
 	for range tries {
 		var w *workload
 		if w, err = read(ctx, c, o); err != nil {

@@ -20,6 +20,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/strongkeep/strongkeep/api/v1alpha1"
+	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/consumer"
 	"github.com/strongkeep/strongkeep/internal/kube/rollout"
 )
@@ -488,5 +489,55 @@ func TestBudgetByAnOldList(t *testing.T) {
 	all.Wait()
 	if n := w.stamped(); n != 1 {
 		t.Errorf("%d restarted at once, 1 may be", n)
+	}
+}
+
+// Each cluster has the budget, whoever reaches it and by whatever name, and none
+// takes from that of another.
+func TestOtherClustersBudget(t *testing.T) {
+	w := newWorld(t)
+	graph := w.workloads(w.deployments(7, slow))
+	stale := interceptor.NewClient(testClient, interceptor.Funcs{
+		List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, opts ...client.ListOption) error {
+			if _, pods := list.(*corev1.PodList); pods {
+				return c.List(ctx, list, opts...)
+			}
+			return nil
+		},
+	})
+	w.with(func(c *rollout.Config) { c.ClusterMax, c.Cached = 2, stale })
+	reached := func(_ context.Context, name string) (client.Client, string, error) {
+		if name == "gone" {
+			return nil, "", errs.New(errs.Unavailable, "connection refused")
+		}
+		return stale, "https://east", nil
+	}
+	var all sync.WaitGroup
+	for i := range 6 {
+		all.Go(func() {
+			far := graph[i]
+			far.Cluster = []string{"east", "ost"}[i%2]
+			q := rollout.Request{Owner: fmt.Sprint("rotation/", i), Workloads: []consumer.Workload{far}, Wanted: wants(one), Remote: reached}
+			if p, err := w.roller.Roll(t.Context(), q); err != nil || len(p.In(rollout.Rolling, rollout.Waiting)) != 1 {
+				t.Errorf("%+v, %v", p, err)
+			}
+		})
+	}
+	all.Wait()
+	if n := w.stamped(); n != 2 {
+		t.Fatalf("%d restarted at once in another cluster, 2 may be", n)
+	}
+	if p := w.roll(rollout.Request{Workloads: graph[6:], Wanted: wants(one), Remote: reached}); len(p.In(rollout.Rolling)) != 1 {
+		t.Errorf("ours waits for another's: %+v", p.Items)
+	}
+	gone := graph[5]
+	gone.Cluster = "gone"
+	p, err := w.roller.Roll(t.Context(), rollout.Request{Owner: "x", Workloads: []consumer.Workload{gone}, Wanted: wants(one), Remote: reached})
+	if err == nil || len(p.In(rollout.Waiting)) != 1 || !strings.Contains(p.Items[0].String(), "of cluster gone: cannot be asked just now: connection refused") {
+		t.Errorf("%+v, %v", p, err)
+	}
+	p, err = w.roller.Roll(t.Context(), rollout.Request{Owner: "y", Workloads: []consumer.Workload{gone}, Wanted: wants(one)})
+	if !errs.Is(err, errs.Unavailable) || !strings.Contains(err.Error(), "are not restarted from here") {
+		t.Errorf("%+v, %v", p, err)
 	}
 }

@@ -1,7 +1,10 @@
 package rollout
 
 import (
+	"context"
 	"time"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/strongkeep/strongkeep/api/v1alpha1"
 	"github.com/strongkeep/strongkeep/internal/kube/consumer"
@@ -31,6 +34,9 @@ type Request struct {
 	// whichever is later; 10 minutes when 0.
 	Deadline time.Duration
 	Since    time.Time
+	// Remote reaches another cluster by the name that it has in Workloads, and says
+	// who it is: the same for everybody who reaches it. Nil: none is reached.
+	Remote func(ctx context.Context, cluster string) (c client.Client, id string, err error)
 }
 
 const (

@@ -28,10 +28,8 @@ type Config struct {
 	// Cached lists Deployments, StatefulSets and DaemonSets, to see how many are
 	// under way in the whole cluster; nil: Live.
 	Cached client.Reader
-	// ClusterMax workloads are under way at once in our cluster, whoever asked; 20.
+	// ClusterMax workloads are under way at once in each cluster, whoever asked; 20.
 	ClusterMax int
-	// Remote reaches another cluster by its name; nil: none is reached.
-	Remote func(ctx context.Context, cluster string) (client.Client, error)
 	// Keep reports whether an entry of a stamp is meant although the pod template
 	// does not use the object; annotations are the workload's. Nil: none is.
 	Keep  func(annotations map[string]string, entry string) bool
@@ -45,11 +43,10 @@ type Config struct {
 // would each count what they see, and together exceed the cluster's budget.
 type Roller struct {
 	cfg Config
-	// counting is held by who looks what is under way and takes a slot: two lists
-	// are never compared with each other.
-	counting chan struct{}
-
-	mu sync.Mutex
+	mu  sync.Mutex
+	// counting has a lock for each cluster, held by who looks what is under way there
+	// and takes a slot: two lists are never compared with each other.
+	counting map[string]chan struct{}
 	// memos are by owner: what needs no second look.
 	memos map[string]map[types.UID]memo
 	// started are restarts that the cache may not have seen yet.
@@ -80,7 +77,7 @@ func New(cfg Config) *Roller {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	return &Roller{
-		cfg: cfg, counting: make(chan struct{}, 1), memos: map[string]map[types.UID]memo{},
+		cfg: cfg, counting: map[string]chan struct{}{}, memos: map[string]map[types.UID]memo{},
 		started: map[types.UID]started{}, stuck: map[types.UID]sighting{},
 	}
 }
@@ -118,7 +115,7 @@ func (r *Roller) newPass(q Request) *pass {
 	q.Method = cmp.Or(q.Method, v1alpha1.RolloutTemplate)
 	q.MaxConcurrent = cmp.Or(q.MaxConcurrent, defaultConcurrent)
 	q.Deadline = cmp.Or(q.Deadline, defaultDeadline)
-	return &pass{Roller: r, q: q, memos: r.recall(q), views: make([]view, len(q.Workloads))}
+	return &pass{Roller: r, q: q, memos: r.recall(q), views: make([]view, len(q.Workloads)), remotes: map[string]func() (access, error){}}
 }
 
 // end remembers what was seen.
@@ -144,6 +141,9 @@ type pass struct {
 	memos   map[types.UID]memo // as they were
 	views   []view
 	looking bool // nothing is written
+
+	reaching sync.Mutex
+	remotes  map[string]func() (access, error) // by name, each reached once
 }
 
 // view is what is known of one workload in a pass.
@@ -154,6 +154,7 @@ type view struct {
 	// when it was not read in this pass.
 	candidate bool
 	live      *workload
+	at        string // the id of its cluster; empty for our own
 	err       error
 }
 
@@ -199,6 +200,7 @@ func (p *pass) lookAt(ctx context.Context, w *consumer.Workload, v *view) {
 		v.failed("reaching", err)
 		return
 	}
+	v.at = c.id
 	switch w.Kind.Kind {
 	case "Pod":
 		p.barePod(ctx, c, v)
@@ -292,7 +294,7 @@ func (p *pass) start(ctx context.Context, v *view) {
 	if p.blocked(ctx, c, v) {
 		return
 	}
-	release, ok := p.reserve(ctx, v)
+	release, ok := p.reserve(ctx, c, v)
 	if !ok {
 		return
 	}
@@ -325,29 +327,47 @@ func (r *Roller) remember(q Request, p *pass) {
 	if q.Method != v1alpha1.RolloutEvict {
 		return
 	}
-	for i, v := range p.views { // no generation tells of those
-		uid := q.Workloads[i].UID
+	for _, v := range p.views { // no generation tells of those
+		if v.live == nil {
+			continue
+		}
+		uid := uidAt(v.at, v.live.UID)
 		if delete(r.started, uid); v.State == Rolling {
-			r.started[uid] = started{math.MaxInt64, r.cfg.Clock.Now()}
+			r.started[uid] = started{v.at, math.MaxInt64, r.cfg.Clock.Now()}
 		}
 	}
 }
 
-// access is how a cluster is read and written.
+// access is how a cluster is read and written. id is the same for all who reach
+// it; empty for our own. lists is where what is under way is counted.
 type access struct {
 	client.Client
-	live client.Reader
+	live, lists client.Reader
+	id          string
 }
 
-func (r *Roller) cluster(ctx context.Context, name string) (access, error) {
+func (r *Roller) own() access { return access{r.cfg.Client, r.cfg.Live, r.cfg.Cached, ""} }
+
+// cluster returns how to reach a cluster of the request: asked for once a pass,
+// however many workloads are there.
+func (p *pass) cluster(ctx context.Context, name string) (access, error) {
 	if name == "" {
-		return access{r.cfg.Client, r.cfg.Live}, nil
+		return p.own(), nil
 	}
-	if r.cfg.Remote == nil {
+	if p.q.Remote == nil {
 		return access{}, errs.Newf(errs.Unsupported, "workloads of cluster %q are not restarted from here: restart them there", name)
 	}
-	c, err := r.cfg.Remote(ctx, name)
-	return access{c, c}, err
+	p.reaching.Lock()
+	reach := p.remotes[name]
+	if reach == nil {
+		reach = sync.OnceValues(func() (access, error) {
+			c, id, err := p.q.Remote(ctx, name)
+			return access{c, c, c, id}, err
+		})
+		p.remotes[name] = reach
+	}
+	p.reaching.Unlock()
+	return reach()
 }
 
 // late returns whether a restart written at v.Since is over its deadline.

@@ -15,12 +15,14 @@ import (
 
 // started is a restart that was written, or is being written.
 type started struct {
+	cluster    string // its id
 	generation int64
 	at         time.Time
 }
 
 // sighting is since when a workload is seen under way at a generation.
 type sighting struct {
+	cluster    string
 	generation int64
 	at         time.Time
 }
@@ -37,19 +39,20 @@ const (
 
 // reserve takes one of the cluster's slots for v. release must be called when
 // the restart is written, or was not. Without a slot v says that it waits.
-func (p *pass) reserve(ctx context.Context, v *view) (release func(generation int64, written bool), ok bool) {
+func (p *pass) reserve(ctx context.Context, c access, v *view) (release func(generation int64, written bool), ok bool) {
 	none := func(int64, bool) {}
-	if w := v.live; v.Cluster != "" || w.midway() || w.wanted == 0 || w.kind.Kind == "CronJob" {
+	if w := v.live; w.midway() || w.wanted == 0 || w.kind.Kind == "CronJob" {
 		return none, true
 	}
+	counting := p.countingOf(c.id)
 	select {
-	case p.counting <- struct{}{}:
-		defer func() { <-p.counting }()
+	case counting <- struct{}{}:
+		defer func() { <-counting }()
 	case <-ctx.Done():
 		v.failed("counting what is under way before", ctx.Err())
 		return none, false
 	}
-	seen, err := p.observe(ctx)
+	seen, err := observe(ctx, c)
 	if err != nil {
 		v.failed("counting what is under way before", err)
 		return none, false
@@ -57,17 +60,17 @@ func (p *pass) reserve(ctx context.Context, v *view) (release func(generation in
 	now := p.cfg.Clock.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if n := p.count(seen, now); n >= p.cfg.ClusterMax {
+	if n := p.count(c.id, seen, now); n >= p.cfg.ClusterMax {
 		v.queues(fmt.Sprintf("waits for its turn: %d workloads of the cluster are under way, %d may be", n, p.cfg.ClusterMax))
 		return none, false
 	}
-	uid := v.live.UID
-	p.started[uid] = started{math.MaxInt64, now}
+	uid := uidAt(c.id, v.live.UID)
+	p.started[uid] = started{c.id, math.MaxInt64, now}
 	return func(generation int64, written bool) {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		if written {
-			p.started[uid] = started{generation, now}
+			p.started[uid] = started{c.id, generation, now}
 			return
 		}
 		delete(p.started, uid)
@@ -80,18 +83,31 @@ type rolling struct {
 	under      bool
 }
 
-// observe lists what has been stamped in our cluster.
-func (r *Roller) observe(ctx context.Context) (map[types.UID]rolling, error) {
+// countingOf returns the lock of who counts in a cluster.
+func (r *Roller) countingOf(cluster string) chan struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.counting[cluster] == nil {
+		r.counting[cluster] = make(chan struct{}, 1)
+	}
+	return r.counting[cluster]
+}
+
+// uidAt is what a workload is known by: no cluster speaks of another's.
+func uidAt(cluster string, uid types.UID) types.UID { return types.UID(cluster) + uid }
+
+// observe lists what has been stamped in a cluster.
+func observe(ctx context.Context, c access) (map[types.UID]rolling, error) {
 	seen := map[types.UID]rolling{}
 	add := func(w *workload) {
 		under := w.failed == "" && w.paused == "" && (w.midway() || w.available < w.wanted)
-		seen[w.UID] = rolling{w.Generation, under}
+		seen[uidAt(c.id, w.UID)] = rolling{w.Generation, under}
 	}
 	var deployments appsv1.DeploymentList
 	var sets appsv1.StatefulSetList
 	var daemons appsv1.DaemonSetList
 	for _, list := range []client.ObjectList{&deployments, &sets, &daemons} {
-		if err := r.cfg.Cached.List(ctx, list); err != nil {
+		if err := c.lists.List(ctx, list); err != nil {
 			return nil, err
 		}
 	}
@@ -113,11 +129,14 @@ func (r *Roller) observe(ctx context.Context) (map[types.UID]rolling, error) {
 	return seen, nil
 }
 
-// count returns how many are under way: those seen, and those written that the
-// list does not show yet. r.mu is held.
-func (r *Roller) count(seen map[types.UID]rolling, now time.Time) int {
+// count returns how many are under way in a cluster: those seen, and those written
+// that the list does not show yet. r.mu is held.
+func (r *Roller) count(cluster string, seen map[types.UID]rolling, now time.Time) int {
 	n := 0
 	for uid, s := range r.started {
+		if s.cluster != cluster {
+			continue
+		}
 		w, listed := seen[uid]
 		switch {
 		case listed && w.generation >= s.generation || now.Sub(s.at) > unseen:
@@ -126,13 +145,13 @@ func (r *Roller) count(seen map[types.UID]rolling, now time.Time) int {
 			n++ // else it is counted below
 		}
 	}
-	for uid := range r.stuck {
-		if !seen[uid].under {
+	for uid, s := range r.stuck {
+		if s.cluster == cluster && !seen[uid].under {
 			delete(r.stuck, uid)
 		}
 	}
 	for uid, w := range seen {
-		if w.under && now.Sub(r.sighted(uid, w.generation, now)) < forget {
+		if w.under && now.Sub(r.sighted(cluster, uid, w.generation, now)) < forget {
 			n++
 		}
 	}
@@ -141,10 +160,10 @@ func (r *Roller) count(seen map[types.UID]rolling, now time.Time) int {
 
 // sighted returns since when a workload is seen under way at a generation. r.mu
 // is held.
-func (r *Roller) sighted(uid types.UID, generation int64, now time.Time) time.Time {
+func (r *Roller) sighted(cluster string, uid types.UID, generation int64, now time.Time) time.Time {
 	s := r.stuck[uid]
 	if s.generation != generation || s.at.IsZero() {
-		s = sighting{generation, now}
+		s = sighting{cluster, generation, now}
 		r.stuck[uid] = s
 	}
 	return s.at

@@ -148,6 +148,8 @@ func TestDecideStaged(t *testing.T) {
 		{"slot", stagedP, func(o *Observed) { o.Gate.Slot = false }, stagedP, NoAct, ReasonNoSlot, "", nil},
 		{"stuck", stagedP, func(o *Observed) { o.Secrets.Stuck = []string{"team/pinned: immutable"} }, heldP, NoAct, ReasonSecretsStuck, "team/pinned", nil},
 		{"unknown", stagedP, func(o *Observed) { o.Proof.Unknown = []string{"cluster b"} }, heldP, NoAct, ReasonConsumersUnknown, "strongkeep rotation accept-unproven db -n team", nil},
+		{"a cluster away", stagedP, func(o *Observed) { o.Proof.Unreached, o.Plan.NeedComplete = []string{"east: refused"}, false }, heldP, NoAct, ReasonClusterUnreached, "east: refused", nil},
+		{"a cluster away, accepted", stagedP, func(o *Observed) { o.Proof.Unreached, o.Asks.AcceptUnproven = []string{"east: refused"}, true }, publishingP, ActPublish, ReasonPublishing, "", nil},
 		{"unknown, known is enough", stagedP, func(o *Observed) { o.Proof.Unknown, o.Plan.NeedComplete = []string{"cluster b"}, false }, publishingP, ActPublish, ReasonPublishing, "", nil},
 		{"never", stagedP, func(o *Observed) { o.Proof.Never = []string{"team/web-1: env, and spec.rollout.method is None"} }, heldP, NoAct, ReasonProofImpossible, "method is None", nil},
 		{"no backend", stagedP, func(o *Observed) { o.Plan.NeedBackend, o.Proof.Backend = v1alpha1.BackendRequired, false }, heldP, NoAct, ReasonProofImpossible, "WhereKnown", nil},
@@ -195,6 +197,7 @@ func TestDecideShown(t *testing.T) {
 		{"a pod that nobody counts", provingP, func(o *Observed) { o.Proof.Proven = 3 }, provingP, NoAct, ReasonProving, "", nil},
 		{"a new workload", provingP, func(o *Observed) { o.Rolling.Total = 3 }, rollingP, NoAct, ReasonRolling, "", nil},
 		{"proven outside windows, over the limit", provingP, func(o *Observed) { over(o); o.Gate.Open = false }, provingP, NoAct, ReasonWindowClosed, "4 of 4", nil},
+		{"a cluster away now", provingP, func(o *Observed) { o.Proof.Unreached, o.Plan.NeedComplete = []string{"east: refused"}, false }, heldP, NoAct, ReasonClusterUnreached, "strongkeep rotation accept-unproven db -n team", nil},
 		{"unknown now", provingP, func(o *Observed) { o.Proof.Unknown = []string{"cluster b"} }, heldP, NoAct, ReasonConsumersUnknown, "", nil},
 		{"accepted", provingP, func(o *Observed) { o.Asks.AcceptUnproven, o.Proof.Proven, o.Proof.Never = true, 3, []string{"web-1"} }, quiescingP, ActClose, ReasonAcceptedUnproven, "web-1", nil},
 		{"accepted, but all is shown", provingP, func(o *Observed) { o.Asks.AcceptUnproven = true }, quiescingP, ActClose, ReasonProven, "", nil},
@@ -231,6 +234,10 @@ func TestDecideClosing(t *testing.T) {
 		{"failures", quiescingP, func(o *Observed) { closed(o); o.Proof.Failing = []string{"web-1"} }, backP, ActReopen, ReasonConsumersFailing, "", nil},
 		{"failures, half blind", quiescingP, func(o *Observed) { closed(o); o.Proof.Failing, o.Blind = []string{"web-1"}, []string{"x"} }, backP, ActReopen, ReasonConsumersFailing, "", nil},
 		{"hold opens it", quiescingP, func(o *Observed) { closed(o); o.Asks.Hold = "wait" }, heldP, ActReopen, ReasonHoldAsked, "", nil},
+		{"a cluster away opens it", quiescingP, func(o *Observed) {
+			closed(o)
+			o.Proof.Unreached, o.Plan.NeedComplete = []string{"east: refused"}, false
+		}, heldP, ActReopen, ReasonClusterUnreached, "", nil},
 		{"unknown opens it", quiescingP, func(o *Observed) { closed(o); o.Proof.Unknown = []string{"cluster b"} }, heldP, ActReopen, ReasonConsumersUnknown, "", nil},
 		{"rollback", quiescingP, func(o *Observed) { closed(o); o.Asks.RollBack = true }, backP, ActReopen, ReasonBackAsked, "", func(s Step) bool { return s.Back == BackWanted }},
 		{"retiring, rollback", retiringP, func(o *Observed) { o.Asks.RollBack = true }, retiringP, ActRetire, ReasonBackRefused, "refused", nil},

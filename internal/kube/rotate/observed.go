@@ -185,6 +185,9 @@ type Proof struct {
 	Missing      []string // pods without proof that may still come
 	Never        []string // pods that cannot be proven: each with why and what to do
 	Unknown      []string // sources of consumers that could not be asked
+	// Unreached are the clusters of the plan that could not be asked, each with why:
+	// whoever consumes there is not known, and nothing of it is proven.
+	Unreached []string
 	// Failing are consumers that do not run since the credential was published;
 	// before that, Failing was so already, and is not held against the turn. While the
 	// old credential is closed this is how those show whom the backend refuses: no

@@ -20,6 +20,9 @@ func obstacle(o Observed) (reason, text string) {
 	case o.Turn.Back == Forward && len(o.Secrets.Stuck) > 0:
 		return ReasonSecretsStuck, "Secrets cannot hold the new version by themselves: " + list(o.Secrets.Stuck) +
 			"; mend them and the turn goes on, or accept that their consumers are cut off"
+	case len(o.Proof.Unreached) > 0: // whatever the plan says of sources: a person named them
+		return ReasonClusterUnreached, "clusters of spec.consumers.clusters cannot be asked, so that nothing is proven there: " + list(o.Proof.Unreached) +
+			"; mend it and the turn goes on, or accept it, or take the cluster out"
 	case o.Plan.NeedComplete && len(o.Proof.Unknown) > 0:
 		return ReasonConsumersUnknown, "consumers cannot all be known: " + list(o.Proof.Unknown) +
 			"; mend it and the turn goes on, or accept it, or set spec.consumers.require to Known"

@@ -52,6 +52,7 @@ const (
 	ReasonReopenFailed     = "ReopenFailed"
 	ReasonSecretsStuck     = "SecretsStuck"
 	ReasonConsumersUnknown = "ConsumersUnknown"
+	ReasonClusterUnreached = "ClusterUnreached"
 	ReasonProofImpossible  = "ProofImpossible"
 	ReasonOverlapLimit     = "OverlapLimit"
 
@@ -93,7 +94,7 @@ func nextOfHeld(reason string) string {
 		return nextUnpause
 	case ReasonRefused:
 		return nextEdit
-	case ReasonConsumersUnknown, ReasonProofImpossible, ReasonSecretsStuck, ReasonOverlapLimit:
+	case ReasonConsumersUnknown, ReasonClusterUnreached, ReasonProofImpossible, ReasonSecretsStuck, ReasonOverlapLimit:
 		return nextAccept
 	case ReasonConsumersFailing, ReasonReopenFailed:
 		return nextStatus

@@ -221,7 +221,7 @@ func newReal(t testing.TB, namespaced bool) *real {
 			default:
 			}
 		},
-		Cluster: func(context.Context, string, string) (Cluster, error) {
+		Cluster: func(context.Context, consumer.Cluster) (Cluster, error) {
 			return Cluster{Live: c, Locate: locate, Digests: content.New(c, key)}, nil
 		},
 	})
@@ -523,7 +523,7 @@ func TestOtherCluster(t *testing.T) {
 	w := newReal(t, false)
 	w.create(w.fedSecret())
 	w.simulate(1, 1)
-	ask := consumer.Wanted{Namespace: w.ns, Location: location, Clusters: []string{"east"}}
+	ask := consumer.Wanted{Namespace: w.ns, Location: location, Clusters: []consumer.Cluster{{Name: "east"}}}
 	g := w.await(ask, func(g consumer.Graph) bool { return len(g.Pods) > 1 })
 	count := map[string]int{}
 	for _, s := range g.Secrets {
@@ -546,7 +546,7 @@ func TestOtherCluster(t *testing.T) {
 			t.Errorf("%s: %d (%v)", what, count[what], count)
 		}
 	}
-	w.cfg.Cluster = func(context.Context, string, string) (Cluster, error) {
+	w.cfg.Cluster = func(context.Context, consumer.Cluster) (Cluster, error) {
 		return Cluster{}, errs.New(errs.Unavailable, "connection refused")
 	}
 	if g := w.await(ask, func(g consumer.Graph) bool { return len(g.Unknown) > 0 }); !slices.Contains(g.Unknown, `cluster "east": connection refused`) {

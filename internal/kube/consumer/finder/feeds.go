@@ -61,7 +61,7 @@ func (s *search) feed(at site, b *book, es *v1.ExternalSecret, v verdict) {
 	name := nameOf(es.Namespace, target.Name(es))
 	m := b.all[name]
 	if v.doubt != "" && m != nil {
-		_, v.reads = versionsOf(m)[s.wanted.Location]
+		_, v.reads = s.versionAt(at, m)
 		if !v.reads && len(versionsOf(m)) == 0 {
 			s.unknown("%sExternalSecret %q: whether it reads the credential is not known: %s", prefix(at.name), nameOf(es.Namespace, es.Name), v.doubt)
 		}

@@ -12,6 +12,7 @@ import (
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/consumer"
+	"github.com/strongkeep/strongkeep/internal/kube/consumer/finder/facts"
 	"github.com/strongkeep/strongkeep/internal/kube/consumer/stock"
 	"github.com/strongkeep/strongkeep/internal/kube/content"
 )
@@ -55,9 +56,8 @@ type Config struct {
 
 	// Namespaces worked in; all when empty.
 	Namespaces []string
-	// Cluster reaches the cluster of that name for a Rotation of namespace. nil:
-	// other clusters cannot be asked.
-	Cluster func(ctx context.Context, namespace, name string) (Cluster, error)
+	// Cluster reaches another cluster. nil: other clusters cannot be asked.
+	Cluster func(ctx context.Context, c consumer.Cluster) (Cluster, error)
 	// Readers, when set, is asked for clients of the vault itself.
 	Readers Readers
 	// Changed, when set, is told the namespace of each pod or workload with a
@@ -74,7 +74,7 @@ type Finder struct {
 	keeper *stock.Keeper
 	extras extras
 	copies copies
-	facts  facts
+	facts  facts.Facts
 	absent stock.Absent
 	salt   []byte // key of digests that only compare values within this process
 }
@@ -107,17 +107,22 @@ func (f *Finder) namespaces() []string {
 // and other clusters that cannot be reached, are in its Unknown. Unavailable: our
 // own API server cannot be asked just now, and nothing is known.
 func (f *Finder) Find(ctx context.Context, wanted consumer.Wanted) (consumer.Graph, error) {
-	s := &search{Finder: f, wanted: wanted, now: f.cfg.Clock.Now(), held: map[consumer.Object]bool{}}
+	s := &search{
+		Finder: f, wanted: wanted, now: f.cfg.Clock.Now(), held: map[consumer.Object]bool{},
+		versions: map[facts.Sum]string{}, sources: map[facts.Sum]consumer.Object{},
+	}
 	own := site{cached: f.cfg.Cached, live: f.cfg.Live, locate: f.cfg.Locate, digests: f.cfg.Digests, namespaces: f.namespaces()}
 	if err := s.look(ctx, own); err != nil {
 		return consumer.Graph{}, err
 	}
-	for _, name := range wanted.Clusters {
-		if err := s.lookAway(ctx, name); err != nil {
+	for _, c := range wanted.Clusters {
+		if err := s.lookAway(ctx, c); err != nil {
 			if ctx.Err() != nil {
-				return consumer.Graph{}, errs.Newf(errs.Unavailable, "asking cluster %q: %w", name, ctx.Err())
+				return consumer.Graph{}, errs.Newf(errs.Unavailable, "asking cluster %q: %w", c.Name, ctx.Err())
 			}
-			s.unknown("cluster %q: %v", name, err)
+			err = brief(err)
+			s.unknown("cluster %q: %v", c.Name, err)
+			s.out.Unreached = append(s.out.Unreached, consumer.Unreached{Cluster: c.Name, Err: err})
 		}
 	}
 	s.askReaders(ctx)
@@ -125,18 +130,6 @@ func (f *Finder) Find(ctx context.Context, wanted consumer.Wanted) (consumer.Gra
 		s.bound("only the namespaces that the operator works in were looked at: %v", f.cfg.Namespaces)
 	}
 	return s.graph(), nil
-}
-
-// lookAway looks at another cluster, as it is at this moment.
-func (s *search) lookAway(ctx context.Context, name string) error {
-	if s.cfg.Cluster == nil {
-		return errs.New(errs.Unsupported, "this operator reaches no other cluster")
-	}
-	c, err := s.cfg.Cluster(ctx, s.wanted.Namespace, name)
-	if err != nil {
-		return err
-	}
-	return s.look(ctx, site{name: name, cached: c.Live, live: c.Live, locate: c.Locate, digests: c.Digests, namespaces: []string{""}})
 }
 
 func (s *search) askReaders(ctx context.Context) {

@@ -14,48 +14,14 @@ import (
 
 	"github.com/strongkeep/strongkeep/api/v1alpha1"
 	"github.com/strongkeep/strongkeep/internal/kube/consumer"
+	"github.com/strongkeep/strongkeep/internal/kube/consumer/finder/facts"
+	"github.com/strongkeep/strongkeep/internal/kube/consumer/finder/keeper"
 	"github.com/strongkeep/strongkeep/internal/kube/consumer/stock"
 )
 
 // AnnotationMirror with the value "ignore" says that a Secret or ConfigMap is
 // no copy of a credential, whatever values they share.
 const AnnotationMirror = v1alpha1.Group + "/mirror"
-
-// keeper is a tool that keeps copies of Secrets true, and how it marks them.
-type keeper struct {
-	name string
-	// source is the annotation with "namespace/name"; or two labels say it.
-	source               string
-	namespace, sourceFor string
-	// mark is an annotation that says only that it is a copy.
-	mark string
-}
-
-func keepers() []keeper {
-	return []keeper{
-		{name: "Reflector", source: "reflector.v1.k8s.emberstack.com/reflects"},
-		{name: "Kubernetes Replicator", source: "replicator.v1.mittwald.de/replicate-from", mark: "replicator.v1.mittwald.de/replicated-from-version"},
-		{name: "Config Syncer", namespace: "kubed.appscode.com/origin.namespace", sourceFor: "kubed.appscode.com/origin.name"},
-		{name: "Kyverno", namespace: "generate.kyverno.io/source-namespace", sourceFor: "generate.kyverno.io/source-name"},
-	}
-}
-
-// sourceOf returns which tool keeps m, and the Secret it copies, which may be
-// zero; "" when none does.
-func sourceOf(m *metav1.ObjectMeta) (tool string, source types.NamespacedName) {
-	for _, k := range keepers() {
-		if ns, name, ok := strings.Cut(m.Annotations[k.source], "/"); ok && k.source != "" {
-			return k.name, nameOf(ns, name)
-		}
-		if name := m.Labels[k.sourceFor]; k.sourceFor != "" && name != "" {
-			return k.name, nameOf(m.Labels[k.namespace], name)
-		}
-		if _, ok := m.Annotations[k.mark]; ok && k.mark != "" {
-			return k.name, types.NamespacedName{}
-		}
-	}
-	return "", types.NamespacedName{}
-}
 
 // mirrors adds the Secrets that a known tool copies from those in b, and from
 // their copies.
@@ -65,7 +31,7 @@ func (s *search) mirrors(at site, b *book) {
 		if len(m.Annotations) == 0 && len(m.Labels) == 0 {
 			continue
 		}
-		if _, source := sourceOf(&m.ObjectMeta); source.Name != "" {
+		if _, source := keeper.SourceOf(&m.ObjectMeta); source.Name != "" {
 			copies[source] = append(copies[source], name)
 		}
 	}
@@ -154,17 +120,17 @@ const maxSources = 32
 // those that hold a secret value of what is in b: of Secrets that are known to hold
 // the credential's version, not of those that a user names. Values are dropped with their page.
 func (s *search) scan(ctx context.Context, at site, b *book) error {
-	sources := map[sum]types.NamespacedName{}
+	sources := s.sources // those of our cluster count in others too
 	for _, fed := range b.order {
 		if fed.Kind.Kind != kindSecret || fed.Mirror || fed.Version == "" {
 			continue
 		}
-		known, err := s.facts.of(ctx, at.live, fed, s.salt, s.wanted.Live)
+		known, err := s.facts.Of(ctx, at.live, fed, s.salt, s.wanted.Live)
 		if err != nil {
 			continue // said by read
 		}
-		for _, v := range known.values {
-			sources[v] = fed.NamespacedName
+		for _, v := range known.Values {
+			sources[v] = fed.Object
 		}
 	}
 	if len(sources) > maxSources {
@@ -186,11 +152,11 @@ func (s *search) scan(ctx context.Context, at site, b *book) error {
 	return nil
 }
 
-func (s *search) scanNamespace(ctx context.Context, at site, ns string, sources map[sum]types.NamespacedName) ([]copied, error) {
+func (s *search) scanNamespace(ctx context.Context, at site, ns string, sources map[facts.Sum]consumer.Object) ([]copied, error) {
 	var found []copied
 	err := stock.Pages(ctx, at.live, &corev1.SecretList{}, ns, func(o runtime.Object) error {
 		if secret, ok := o.(*corev1.Secret); ok {
-			if c, ok := s.compare(&secret.ObjectMeta, secret.Data, sources); ok {
+			if c, ok := s.compare(at, &secret.ObjectMeta, secret.Data, sources); ok {
 				found = append(found, c)
 			}
 		}
@@ -203,7 +169,7 @@ func (s *search) scanNamespace(ctx context.Context, at site, ns string, sources 
 	}
 	err = stock.Pages(ctx, at.live, &corev1.ConfigMapList{}, ns, func(o runtime.Object) error {
 		if m, ok := o.(*corev1.ConfigMap); ok {
-			if c, ok := s.compare(&m.ObjectMeta, dataOf(m), sources); ok {
+			if c, ok := s.compare(at, &m.ObjectMeta, dataOf(m), sources); ok {
 				c.configMap = true
 				found = append(found, c)
 			}
@@ -219,26 +185,26 @@ func (s *search) scanNamespace(ctx context.Context, at site, ns string, sources 
 }
 
 // compare reports whether an object holds one of the values.
-func (s *search) compare(m *metav1.ObjectMeta, data map[string][]byte, sources map[sum]types.NamespacedName) (copied, bool) {
+func (s *search) compare(at site, m *metav1.ObjectMeta, data map[string][]byte, sources map[facts.Sum]consumer.Object) (copied, bool) {
 	self := nameOf(m.Namespace, m.Name)
 	c := copied{name: self, uid: m.UID}
 	if m.Annotations[AnnotationMirror] == "ignore" {
 		return c, false
 	}
 	for key, value := range data {
-		if len(value) < leastSecret {
+		if len(value) < facts.Least {
 			continue
 		}
-		if source, ok := sources[sumOf(value, s.salt)]; ok {
-			if source == self {
+		if source, ok := sources[facts.SumOf(value, s.salt)]; ok {
+			if source.Cluster == at.name && source.NamespacedName == self {
 				return c, false
 			}
-			c.source = source
+			c.source = source.NamespacedName
 			c.keys = append(c.keys, key)
 		}
 	}
 	slices.Sort(c.keys)
-	c.tool, _ = sourceOf(m)
+	c.tool, _ = keeper.SourceOf(m)
 	return c, len(c.keys) > 0
 }
 

@@ -13,6 +13,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/strongkeep/strongkeep/internal/kube/consumer"
+	"github.com/strongkeep/strongkeep/internal/kube/consumer/finder/alias"
+	"github.com/strongkeep/strongkeep/internal/kube/consumer/finder/facts"
 	"github.com/strongkeep/strongkeep/internal/kube/consumer/stock"
 )
 
@@ -27,6 +29,10 @@ type search struct {
 	asked  map[stock.Owner]*stock.Entry
 	missed map[stock.Owner]bool          // those of asked whose kind is not to be had, which is said already
 	owners map[types.UID]consumer.Object // what restarts the pods of an owner, by its UID
+	// versions are those of secret values, as Secrets that name one have them; sources
+	// are where such values are.
+	versions map[facts.Sum]string
+	sources  map[facts.Sum]consumer.Object
 }
 
 // site is one cluster to look at.
@@ -34,6 +40,7 @@ type site struct {
 	name         string // empty: our own
 	cached, live client.Reader
 	locate       Locate
+	alias        *alias.Alias // nil: our own
 	digests      Digests
 	namespaces   []string
 	stock        *stock.Stock

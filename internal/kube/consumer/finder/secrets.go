@@ -14,6 +14,7 @@ import (
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/consumer"
+	"github.com/strongkeep/strongkeep/internal/kube/consumer/finder/facts"
 	"github.com/strongkeep/strongkeep/internal/kube/consumer/stock"
 	"github.com/strongkeep/strongkeep/internal/kube/content"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/target"
@@ -39,10 +40,11 @@ func (s *search) secrets(ctx context.Context, at site) ([]*consumer.Fed, error) 
 		return nil, err
 	}
 	for name, m := range b.all {
-		if _, ok := versionsOf(m)[s.wanted.Location]; ok && s.wanted.Location != "" {
+		if _, ok := s.versionAt(at, m); ok {
 			s.add(at, b, name)
 		}
 	}
+	s.alike(at, b)
 	if at.name == "" {
 		for _, name := range s.wanted.Secrets {
 			if name.Namespace == "" {
@@ -103,7 +105,8 @@ func (s *search) add(at site, b *book, name types.NamespacedName) *consumer.Fed 
 	}
 	fed := &consumer.Fed{Object: secretObject(at.name, name)}
 	if m := b.all[name]; m != nil {
-		fed.UID, fed.ResourceVersion, fed.Version = m.UID, m.ResourceVersion, versionsOf(m)[s.wanted.Location]
+		fed.UID, fed.ResourceVersion = m.UID, m.ResourceVersion
+		fed.Version, _ = s.versionAt(at, m)
 	}
 	b.found[name] = fed
 	b.order = append(b.order, fed)
@@ -122,10 +125,11 @@ func versionsOf(m *metav1.PartialObjectMetadata) map[string]string {
 // read reads what metadata does not say: digests, and of Secrets that are not
 // an ExternalSecret's whether they can change, and whose values they hold.
 func (s *search) read(ctx context.Context, at site, b *book) error {
-	unclear := slices.ContainsFunc(b.order, func(fed *consumer.Fed) bool { return fed.Version == "" })
+	// Secrets of other clusters are compared with ours.
+	unclear := len(s.wanted.Clusters) > 0 || slices.ContainsFunc(b.order, func(fed *consumer.Fed) bool { return fed.Version == "" })
 	group, inner := errgroup.WithContext(ctx)
 	group.SetLimit(parallel)
-	known := make([]fact, len(b.order))
+	known := make([]facts.Fact, len(b.order))
 	failures := make([]error, len(b.order))
 	for i, fed := range b.order {
 		if fed.Kind.Kind != kindSecret {
@@ -134,7 +138,7 @@ func (s *search) read(ctx context.Context, at site, b *book) error {
 		group.Go(func() error {
 			fed.Digest, failures[i] = at.digests.Of(inner, content.Object{Kind: content.Secret, NamespacedName: fed.NamespacedName}, fed.ResourceVersion)
 			if failures[i] == nil && (unclear || fed.Feeder.Name == "") {
-				known[i], failures[i] = s.facts.of(inner, at.live, fed, s.salt, s.wanted.Live)
+				known[i], failures[i] = s.facts.Of(inner, at.live, fed, s.salt, s.wanted.Live)
 			}
 			return nil
 		})
@@ -147,12 +151,12 @@ func (s *search) read(ctx context.Context, at site, b *book) error {
 			return err
 		}
 	}
-	s.compareVersions(b, known)
+	s.compareVersions(at, b, known)
 	return nil
 }
 
 // settle says what reading one Secret has shown.
-func (s *search) settle(at site, fed *consumer.Fed, known fact, err error) error {
+func (s *search) settle(at site, fed *consumer.Fed, known facts.Fact, err error) error {
 	switch {
 	case errs.Is(err, errs.NotExist):
 		fed.Digest = ""
@@ -163,29 +167,32 @@ func (s *search) settle(at site, fed *consumer.Fed, known fact, err error) error
 		s.unknown("%sSecret %q: the operator may not read it: add get on secrets to its role", prefix(at.name), fed.NamespacedName)
 	case err != nil:
 		return err
-	case known.immutable && !fed.Stuck:
+	case known.Immutable && !fed.Stuck:
 		fed.Problem, fed.Stuck = "the Secret is immutable: delete it and let it be made anew", true
 	}
 	return nil
 }
 
 // compareVersions finds the version of Secrets that do not name one: that of a
-// Secret which does, when both hold the same secret value.
-func (s *search) compareVersions(b *book, known []fact) {
-	versions := map[sum]string{}
+// Secret which does, of this cluster or of ours, when both hold the same secret
+// value. So Secrets of clusters are known that are fed by another operator.
+func (s *search) compareVersions(at site, b *book, known []facts.Fact) {
 	for i, fed := range b.order {
 		if fed.Version == "" {
 			continue
 		}
-		for _, v := range known[i].values {
-			versions[v] = fed.Version
+		for _, v := range known[i].Values {
+			s.versions[v] = fed.Version
 		}
 	}
 	for i, fed := range b.order {
-		for _, v := range known[i].values {
+		for _, v := range known[i].Values {
 			if fed.Version == "" {
-				fed.Version = versions[v]
+				fed.Version = s.versions[v]
 			}
+		}
+		if fed.Version == "" && at.name != "" && fed.Problem == "" && fed.Kind.Kind == kindSecret {
+			fed.Problem = "it does not say which version it holds, and no Secret of our cluster holds the same value: it is late; or nothing here reads the credential, and an ExternalSecret is needed to compare with"
 		}
 	}
 }

@@ -16,7 +16,7 @@ import (
 // addPod adds a pod with those of its uses that matter, and its workload.
 func (s *search) addPod(ctx context.Context, at site, e *stock.Entry, more []consumer.Use) error {
 	pod := *e.Pod
-	pod.Cluster = at.name
+	pod.Cluster, pod.UID = at.name, at.uid(pod.UID)
 	pod.Uses = append(s.only(pod.Namespace, at, pod.Uses), more...)
 	if e.Health != nil {
 		pod.Failing = e.Health.At(s.now, s.cfg.Patience)
@@ -162,7 +162,7 @@ func (s *search) note(at site, e *stock.Entry) consumer.Object {
 	} else {
 		w = *e.Work
 	}
-	w.Cluster = at.name
+	w.Cluster, w.UID = at.name, at.uid(w.UID)
 	if w.Owner.Name != "" {
 		w.Owner.Cluster = at.name
 	}
@@ -179,7 +179,7 @@ func (s *search) noteUnseen(at site, o stock.Owner) consumer.Object {
 	s.owners[o.UID] = o.Object
 	if o.Kind.Kind != "Node" && s.works[o.Object] == nil {
 		w := consumer.Unseen(o.Object)
-		w.UID = o.UID
+		w.UID = at.uid(o.UID)
 		s.works[o.Object] = &w
 	}
 	return o.Object
@@ -227,8 +227,8 @@ func (s *search) addNamed(ctx context.Context, at site, e *stock.Entry, o consum
 	for range deepest {
 		var below []*stock.Entry
 		for _, parent := range level {
-			if parent.Pod != nil && !have[parent.UID] {
-				have[parent.UID] = true
+			if uid := at.uid(parent.UID); parent.Pod != nil && !have[uid] {
+				have[uid] = true
 				if err := s.addPod(ctx, at, parent, []consumer.Use{use}); err != nil {
 					return err
 				}

@@ -60,10 +60,11 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// KeySecret is the Secret of the operator's namespace that holds its key, Lease
-// the lease there that operators are elected by.
+// KeySecret is the Secret of the operator's namespace that holds its key, as
+// KeyData; Lease the lease there that operators are elected by.
 const (
 	KeySecret = "strongkeep-operator-key"
+	KeyData   = "hmac"
 	Lease     = "strongkeep-operator"
 )
 
@@ -221,13 +222,14 @@ type Object interface{ metav1.Object }
 // Objects returns the roles for o, each followed by its binding.
 func Objects(o Options) []Object {
 	o = o.withDefaults()
+	return objectsOf(Roles(o), o)
+}
+
+func objectsOf(roles []Role, o Options) []Object {
 	subject := []rbacv1.Subject{{Kind: "ServiceAccount", Namespace: o.Namespace, Name: o.ServiceAccount}}
 	var out []Object
-	for _, r := range Roles(o) {
-		var rules []rbacv1.PolicyRule
-		for _, rule := range r.Rules {
-			rules = append(rules, rule.PolicyRule)
-		}
+	for _, r := range roles {
+		rules := r.PolicyRules()
 		meta := metav1.ObjectMeta{Name: r.Name, Namespace: r.Namespace}
 		ref := func(kind string) rbacv1.RoleRef {
 			return rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: kind, Name: r.Name}

@@ -34,7 +34,30 @@ func TestNarrowness(t *testing.T) {
 	}
 }
 
+// What lets an operator of another cluster in lets it change no Secret and run
+// nothing, and has no wildcard.
+func TestRemoteNarrowness(t *testing.T) {
+	for _, rule := range Remote().Rules {
+		if rule.Why == "" || slices.Contains(rule.Verbs, rbacv1.VerbAll) || slices.Contains(rule.Verbs, "watch") || len(rule.Verbs) == 0 {
+			t.Errorf("%+v", rule)
+		}
+		for _, resource := range rule.Resources {
+			reads := !slices.ContainsFunc(rule.Verbs, func(v string) bool { return v != "get" && v != "list" })
+			if !reads && slices.Contains([]string{"secrets", "configmaps", "serviceaccounts", "serviceaccounts/token", "pods/exec"}, resource) {
+				t.Errorf("%+v", rule)
+			}
+		}
+	}
+}
+
 func TestCommittedManifestsAreCurrent(t *testing.T) {
+	remote, err := RemoteYAML()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := os.ReadFile("../../../../deploy/cluster/remote.yaml"); err != nil || !strings.HasSuffix(string(got), string(remote)) {
+		t.Errorf("deploy/cluster/remote.yaml is not what the generator makes (%v): run hack/generate.sh", err)
+	}
 	for name, o := range map[string]Options{
 		"rbac-cluster.yaml":   {ClusterStores: true, Rotation: true, Reload: true, LeaderElection: true},
 		"rbac-namespace.yaml": {Namespaces: []string{"my-app"}, Rotation: true, Reload: true, LeaderElection: true},

@@ -10,9 +10,13 @@ import (
 
 // YAML renders the objects for o, each rule below its reason.
 func YAML(o Options) ([]byte, error) {
+	return render(Roles(o), Objects(o))
+}
+
+// render writes roles, each followed by its binding.
+func render(roles []Role, objects []Object) ([]byte, error) {
 	var out bytes.Buffer
-	roles := Roles(o)
-	for i, object := range Objects(o) {
+	for i, object := range objects {
 		raw, err := yaml.Marshal(object)
 		if err != nil {
 			return nil, err

@@ -20,10 +20,12 @@ import (
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/consumer/finder"
 	"github.com/strongkeep/strongkeep/internal/kube/content"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/rbac"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/stores"
 	optarget "github.com/strongkeep/strongkeep/internal/kube/operator/target"
 	"github.com/strongkeep/strongkeep/internal/kube/provider"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/session"
+	"github.com/strongkeep/strongkeep/internal/kube/remote"
 	"github.com/strongkeep/strongkeep/internal/kube/rollout"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/controller"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/controller/measure"
@@ -39,10 +41,13 @@ import (
 type Config struct {
 	REST    *rest.Config
 	Targets map[string]target.Kind // by their field of spec.target
-	Pool    *session.Pool
-	Stores  stores.Lookup
-	Cluster provider.Cluster
-	Key     optarget.Key // of content digests
+	// Providers, by key under spec.provider, say where stores of other clusters have
+	// what they read.
+	Providers map[string]provider.Provider
+	Pool      *session.Pool
+	Stores    stores.Lookup
+	Cluster   provider.Cluster
+	Key       optarget.Key // of content digests
 	// Refresh asks for an ExternalSecret to be read anew at once.
 	Refresh func(es types.NamespacedName)
 	Event   func(about client.Object, eventType, reason, message string)
@@ -97,10 +102,14 @@ func Setup(mgr ctrl.Manager, cfg Config) error {
 		return errs.Newf(errs.Unavailable, "reaching the API server: %w", err)
 	}
 	digests := content.New(live, cfg.Key)
+	others := remote.New(remote.Config{
+		Live: live, Scheme: mgr.GetScheme(), Clock: clock.RealClock{}, Key: cfg.Key,
+		KeySecret: rbac.KeySecret, KeyData: rbac.KeyData, Namespace: cfg.Account.Namespace,
+	})
 	var waker waker
 	find, err := finder.New(finder.Config{
 		Cached: mgr.GetClient(), Live: live, Locate: locate(cfg.Pool), Digests: digests, Clock: clock.RealClock{},
-		Namespaces: cfg.Namespaces, Changed: waker.changed,
+		Namespaces: cfg.Namespaces, Changed: waker.changed, Cluster: away(others, cfg.Providers),
 	})
 	if err != nil {
 		return err
@@ -113,7 +122,7 @@ func Setup(mgr ctrl.Manager, cfg Config) error {
 			return err
 		}
 	}
-	roller := restart.New(cfg.Roller)
+	roller := restart.New(cfg.Roller, reach(others))
 	shadows, err := crew(mgr, live, cfg)
 	if err != nil {
 		return err

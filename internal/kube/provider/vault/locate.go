@@ -1,14 +1,30 @@
 package vault
 
 import (
-	"net"
-	"net/url"
+	"encoding/json"
 	"strings"
 
+	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/provider"
 )
 
-var _ provider.Locator = (*store)(nil)
+var (
+	_ provider.Locator = (*store)(nil)
+	_ provider.Placer  = Provider{}
+)
+
+// Place implements provider.Placer.
+func (Provider) Place(settings json.RawMessage, key string) (string, error) {
+	var known struct{ Server, Path, Version, Namespace string }
+	if err := json.Unmarshal(settings, &known); err != nil {
+		return "", errs.New(errs.Invalid, "spec.provider.vault cannot be read")
+	}
+	s := store{settings: Settings{Server: known.Server, Path: known.Path, Version: known.Version, Namespace: known.Namespace}}
+	if err := s.settings.normalise(); err != nil {
+		return "", errs.Newf(errs.KindOf(err), "spec.provider.vault: %w", err)
+	}
+	return s.LocateKey(key), nil
+}
 
 // Locate names a path of the API:
 //
@@ -19,7 +35,7 @@ var _ provider.Locator = (*store)(nil)
 // Service are one name; that two host names lead to one server is not known here.
 func (s *store) Locate(path string) string {
 	path, _, _ = strings.Cut(path, "?")
-	parts := []string{authority(s.settings.Server)}
+	parts := []string{provider.Authority(s.settings.Server)}
 	for _, part := range []string{s.settings.Namespace, path} {
 		if part = strings.Trim(part, "/"); part != "" {
 			parts = append(parts, part)
@@ -35,22 +51,4 @@ func (s *store) LocateKey(key string) string {
 		return ""
 	}
 	return s.Locate(path)
-}
-
-// authority returns host and port of a server, and the path that it is served
-// below, if there is one.
-func authority(server string) string {
-	u, err := url.Parse(server)
-	if err != nil {
-		return "" // checkServer has parsed it
-	}
-	host := strings.TrimSuffix(strings.ToLower(u.Hostname()), ".")
-	if service, ok := strings.CutSuffix(host, ".svc.cluster.local"); ok {
-		host = service + ".svc"
-	}
-	port := u.Port()
-	if port == "" {
-		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
-	}
-	return strings.TrimSuffix(net.JoinHostPort(host, port)+"/"+strings.Trim(u.Path, "/"), "/")
 }

@@ -80,8 +80,8 @@ type Kubernetes struct {
 	SecretRef         *v1.SecretKeySelector      `json:"secretRef,omitempty"` // key default "token"
 }
 
-// check finds what can never work, and fills defaults in.
-func (s *Settings) check() error {
+// normalise checks what says where secrets are, and fills defaults in.
+func (s *Settings) normalise() error {
 	if err := checkServer(s.Server); err != nil {
 		return err
 	}
@@ -93,6 +93,14 @@ func (s *Settings) check() error {
 		return errs.Newf(errs.Invalid, "version is %q: it must be v1 or v2", s.Version)
 	}
 	s.Path = strings.Trim(s.Path, "/")
+	return nil
+}
+
+// check finds what can never work, and fills defaults in.
+func (s *Settings) check() error {
+	if err := s.normalise(); err != nil {
+		return err
+	}
 	if len(s.CABundle) > 0 && s.CAProvider != nil {
 		return errs.New(errs.Invalid, "caBundle and caProvider are both set: keep one")
 	}

@@ -257,9 +257,7 @@ func (l *look) wanted() consumer.Wanted {
 			w.Workloads = append(w.Workloads, o)
 		}
 	}
-	for _, k := range c.Clusters {
-		w.Clusters = append(w.Clusters, k.Name)
-	}
+	w.Clusters = consumer.ClustersOf(l.rot.Namespace, c.Clusters)
 	return w
 }
 

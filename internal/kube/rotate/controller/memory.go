@@ -38,6 +38,8 @@ type memory struct {
 	closing closing
 	// asked is when feeders were last asked to hurry.
 	asked time.Time
+	// away is since when clusters have not answered.
+	away map[string]time.Time
 	// tried is when pending statements were last offered to the vault.
 	tried time.Time
 }

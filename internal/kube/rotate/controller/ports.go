@@ -35,6 +35,7 @@ type Finder interface {
 type Restart struct {
 	Owner         string // namespace/name of the Rotation
 	Graph         *consumer.Graph
+	Clusters      []consumer.Cluster // where its objects are, beside ours
 	Method        v1alpha1.RolloutMethod
 	MaxConcurrent int
 	Deadline      time.Duration

@@ -55,6 +55,7 @@ type world struct {
 	live    bool  // the last look was
 	crashes int64 // pods on this version do not run
 	pods    []consumer.Pod
+	away    []consumer.Unreached // clusters
 
 	limit, before time.Duration // of policies
 	policyErr     error
@@ -137,6 +138,7 @@ func (w *world) Find(ctx context.Context, q consumer.Wanted) (consumer.Graph, er
 		}},
 		Workloads: []consumer.Workload{{Object: w.object("Deployment", "web"), Rolls: true, Manner: consumer.MannerTemplate}},
 		Pods:      append([]consumer.Pod(nil), w.pods...),
+		Unreached: w.away,
 	}, nil
 }
 

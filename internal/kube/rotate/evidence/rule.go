@@ -85,7 +85,7 @@ func (v *verdict) reloads(u consumer.Use) { //nolint:cyclop // a flat list of wa
 		return
 	}
 	mounted := asFile(u)
-	backend := v.j.Backend && v.alone() && (!mounted || v.j.Nodes)
+	backend := v.sessions() && v.alone() && (!mounted || v.nodes())
 	switch {
 	case v.speaks():
 		v.missUse(u, "the application has not said that it uses version "+v.j.Version+v.text(v.found.Application), false)
@@ -111,17 +111,25 @@ func (v *verdict) lacks(kind v1alpha1.EvidenceKind) (why string, never bool) {
 		switch {
 		case !v.mounts():
 			return "File is required, but it mounts no file of the credential: take File out of spec.proof.pod, or mount a volume", true
-		case !v.j.Nodes:
+		case v.Cluster != "":
+			return "nodes of other clusters are not asked for their files: take File out of spec.proof.pod", true
+		case !v.nodes():
 			return "the node cannot be asked for its files: install deploy/witness", true
 		}
 		return "the node has not shown the file of version " + v.j.Version + v.text(v.found.File), false
 	case v1alpha1.EvidenceApplication:
+		if v.Cluster != "" && !v.speaks() {
+			return "endpoints in other clusters are not asked: let the application say it by the annotation " + AnnotationVersion, true
+		}
 		if !v.speaks() {
 			return "the application cannot be asked: annotate its pods with " + AnnotationPath + " and " + AnnotationPort, true
 		}
 		return "the application has not said that it uses version " + v.j.Version + v.text(v.found.Application), false
 	}
-	if !v.j.Backend {
+	if v.Cluster != "" {
+		return "Backend is required, but the addresses of another cluster's pods say nothing here: take Backend out of spec.proof.pod", true
+	}
+	if !v.sessions() {
 		return "Backend is required, but this kind of credential has no backend that sees sessions: take Backend out of spec.proof.pod", true
 	}
 	return "the backend has not seen it on the new credential" + v.text(v.found.Backend), false
@@ -202,10 +210,16 @@ func asFile(u consumer.Use) bool {
 	return u.Kind == consumer.UseVolume || u.Kind == consumer.UseProjected || u.Kind == consumer.UseCSI
 }
 
-// speaks reports whether the application has a way to say what it uses.
+// speaks reports whether the application has a way to say what it uses. Endpoints
+// of other clusters are not reached.
 func (v *verdict) speaks() bool {
-	return v.Annotations[AnnotationPath] != "" || v.Annotations[AnnotationVersion] != ""
+	return v.Annotations[AnnotationPath] != "" && v.Cluster == "" || v.Annotations[AnnotationVersion] != ""
 }
+
+// nodes and sessions report whether anybody can be asked about the pod: nobody can
+// about one of another cluster.
+func (v *verdict) nodes() bool    { return v.j.Nodes && v.Cluster == "" }
+func (v *verdict) sessions() bool { return v.j.Backend && v.Cluster == "" }
 
 func (v *verdict) missUse(u consumer.Use, why string, never bool) {
 	v.miss(useText(u) + ": " + why)

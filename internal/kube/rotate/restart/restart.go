@@ -5,7 +5,9 @@ import (
 	"slices"
 
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/consumer"
 	"github.com/strongkeep/strongkeep/internal/kube/content"
 	"github.com/strongkeep/strongkeep/internal/kube/rollout"
@@ -13,20 +15,28 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/controller"
 )
 
-// Roller implements controller.Roller.
-type Roller struct{ by *rollout.Roller }
+// Reach reaches another cluster, and says who it is: the same for everybody who
+// reaches it.
+type Reach func(ctx context.Context, c consumer.Cluster) (by client.Client, id string, err error)
 
-// New returns a Roller that restarts with by.
-func New(by *rollout.Roller) Roller { return Roller{by} }
+// Roller implements controller.Roller.
+type Roller struct {
+	by    *rollout.Roller
+	reach Reach
+}
+
+// New returns a Roller that restarts with by. reach may be nil: then nothing is
+// restarted in other clusters.
+func New(by *rollout.Roller, reach Reach) Roller { return Roller{by, reach} }
 
 // Look implements controller.Roller.
 func (r Roller) Look(ctx context.Context, s controller.Restart) (rotate.Rolling, error) {
-	return rolling(r.by.Look(ctx, request(s)))
+	return rolling(r.by.Look(ctx, r.request(s)))
 }
 
 // Roll implements controller.Roller.
 func (r Roller) Roll(ctx context.Context, s controller.Restart) (rotate.Rolling, error) {
-	return rolling(r.by.Roll(ctx, request(s)))
+	return rolling(r.by.Roll(ctx, r.request(s)))
 }
 
 // Try says what would come of Roll once the Secrets hold something new, and
@@ -38,7 +48,7 @@ func (r Roller) Try(ctx context.Context, s controller.Restart) (rollout.Progress
 		g.Secrets[i].Digest = "rehearsal" // which nobody has
 	}
 	s.Graph = &g
-	return r.by.Try(ctx, request(s))
+	return r.by.Try(ctx, r.request(s))
 }
 
 // Forget lets go of a Rotation that is gone.
@@ -46,10 +56,26 @@ func (r Roller) Forget(owner string) { r.by.Forget(prefix + owner) }
 
 const prefix = "rotation/"
 
-func request(s controller.Restart) rollout.Request {
-	return rollout.Request{
+func (r Roller) request(s controller.Restart) rollout.Request {
+	q := rollout.Request{
 		Owner: prefix + s.Owner, Workloads: s.Graph.Workloads, Pods: s.Graph.Pods, Wanted: wanted(s.Graph),
 		Method: s.Method, MaxConcurrent: s.MaxConcurrent, Deadline: s.Deadline, Since: s.Since,
+	}
+	if r.reach != nil {
+		q.Remote = r.remote(s.Clusters)
+	}
+	return q
+}
+
+// remote reaches the clusters of one Rotation by their names in it.
+func (r Roller) remote(clusters []consumer.Cluster) func(context.Context, string) (client.Client, string, error) {
+	return func(ctx context.Context, name string) (client.Client, string, error) {
+		for _, c := range clusters {
+			if c.Name == name {
+				return r.reach(ctx, c)
+			}
+		}
+		return nil, "", errs.Newf(errs.Invalid, "spec.consumers.clusters names no cluster %q", name)
 	}
 }
 

@@ -54,7 +54,7 @@ func TestWanted(t *testing.T) {
 		"named":             {deployment("", "shop", "h", uses(consumer.UseNamed, "")), "secret/copy=d2,secret/db=d1"},
 	} {
 		g.Workloads = []consumer.Workload{c.w}
-		q := request(controller.Restart{Owner: "shop/db", Graph: g})
+		q := Roller{}.request(controller.Restart{Owner: "shop/db", Graph: g})
 		if got := q.Wanted(c.w.Object).String(); got != c.want || q.Owner != "rotation/shop/db" {
 			t.Errorf("%s: %q, want %q", name, got, c.want)
 		}

@@ -1,4 +1,5 @@
-// Command render writes the operator's roles as YAML into a directory. It is
+// Command render writes the operator's roles as YAML into a directory, and beside it, in cluster, what
+// lets it into another cluster. It is
 // run by hack/generate.sh.
 package main
 
@@ -20,6 +21,13 @@ func main() {
 }
 
 func run(dir string) error {
+	text, err := rbac.RemoteYAML()
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(dir, "..", "cluster", "remote.yaml"), append([]byte(head), text...), 0o644); err != nil {
+		return err
+	}
 	for name, o := range map[string]rbac.Options{
 		"rbac-cluster.yaml":   {ClusterStores: true, Rotation: true, Reload: true, LeaderElection: true},
 		"rbac-namespace.yaml": {Namespaces: []string{"my-app"}, Rotation: true, Reload: true, LeaderElection: true},

@@ -31,6 +31,8 @@ func Match(pods []consumer.Pod, seen target.Sessions) map[types.UID]evidence.Wor
 func word(p *consumer.Pod, owners, old, fresh map[netip.Addr]int, partial string) evidence.Word {
 	a, ok := address(p.IP)
 	switch {
+	case p.Cluster != "":
+		return evidence.Word{Text: "addresses of another cluster may be those of others here, or be hidden by its border"}
 	case !ok:
 		return evidence.Word{Text: "the pod has no address yet"}
 	case p.HostNetwork:

@@ -29,6 +29,8 @@ func pods(ips ...string) (out []consumer.Pod) {
 func TestMatch(t *testing.T) {
 	host := pods("10.0.0.9")
 	host[0].HostNetwork = true
+	far := pods("10.0.0.1")
+	far[0].Cluster = "east"
 	for _, tc := range []struct {
 		name string
 		pods []consumer.Pod
@@ -36,6 +38,7 @@ func TestMatch(t *testing.T) {
 		want evidence.Answer // of the first pod
 		text string
 	}{
+		{"of another cluster", far, target.Sessions{New: from("10.0.0.1")}, evidence.Unknown, "another cluster"},
 		{"new only", pods("10.0.0.1", "10.0.0.2"), target.Sessions{New: from("10.0.0.1", "10.0.0.1")}, evidence.Yes, "2 sessions on the new"},
 		{"old only", pods("10.0.0.1"), target.Sessions{Old: from("10.0.0.1")}, evidence.No, "1 session on the old"},
 		{"both", pods("10.0.0.1"), target.Sessions{New: from("10.0.0.1", "10.0.0.1"), Old: from("10.0.0.1")}, evidence.No, "on the old"},

@@ -1,4 +1,4 @@
-package finder
+package facts
 
 import (
 	"bytes"
@@ -20,45 +20,50 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/consumer/stock"
 )
 
-// sum is a digest under a key that only this process has, to see that two
+// Sum is a digest under a key that only this process has, to see that two
 // values are the same. It leaves the process nowhere.
-type sum [16]byte
+type Sum [16]byte
 
-// fact is what is remembered of a Secret's content.
-type fact struct {
+// Fact is what is remembered of a Secret's content.
+type Fact struct {
 	version   string // resourceVersion
-	immutable bool
-	values    []sum // of the values that are secret
+	Immutable bool
+	Values    []Sum // of the values that are secret
 }
 
-// facts remembers facts by UID. The zero facts is empty.
-type facts struct {
+// Facts remembers facts by UID, of our cluster only: what another one says of an
+// object is read anew each time, and never taken for one of ours. The zero Facts
+// is empty.
+type Facts struct {
 	mu  sync.Mutex
-	all map[types.UID]fact
+	all map[types.UID]Fact
 }
 
 // manyFacts is when all are forgotten, so that Secrets long gone are.
 const manyFacts = 1 << 14
 
-// of returns the fact of a Secret, reading it when it changed since it was
+// Of returns the fact of a Secret, reading it when it changed since it was
 // read last, or when it must be fresh. Kinds of error: NotExist, Denied, Unavailable.
-func (f *facts) of(ctx context.Context, live client.Reader, fed *consumer.Fed, salt []byte, fresh bool) (fact, error) {
+func (f *Facts) Of(ctx context.Context, live client.Reader, fed *consumer.Fed, salt []byte, fresh bool) (Fact, error) {
 	f.mu.Lock()
 	known, ok := f.all[fed.UID]
 	f.mu.Unlock()
-	if ok && !fresh && fed.UID != "" && known.version == fed.ResourceVersion {
+	if ok && !fresh && fed.Cluster == "" && fed.UID != "" && known.version == fed.ResourceVersion {
 		return known, nil
 	}
 	var o corev1.Secret
 	if err := live.Get(ctx, fed.NamespacedName, &o); err != nil {
-		return fact{}, unreadable(fed, err)
+		return Fact{}, unreadable(fed, err)
 	}
 	fed.UID, fed.ResourceVersion = o.UID, o.ResourceVersion
 	known = factOf(&o, salt)
+	if fed.Cluster != "" {
+		return known, nil
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.all == nil || len(f.all) >= manyFacts {
-		f.all = map[types.UID]fact{}
+		f.all = map[types.UID]Fact{}
 	}
 	f.all[o.UID] = known
 	return known, nil
@@ -75,35 +80,36 @@ func unreadable(fed *consumer.Fed, err error) error {
 	return errs.Newf(kind, "reading Secret %q: %w", fed.NamespacedName, err)
 }
 
-func factOf(o *corev1.Secret, salt []byte) fact {
-	return fact{version: o.ResourceVersion, immutable: o.Immutable != nil && *o.Immutable, values: sums(o.Data, salt)}
+func factOf(o *corev1.Secret, salt []byte) Fact {
+	return Fact{version: o.ResourceVersion, Immutable: o.Immutable != nil && *o.Immutable, Values: sums(o.Data, salt)}
 }
 
 // sums returns the digests of the values that are secret.
-func sums(data map[string][]byte, salt []byte) []sum {
-	var out []sum
+func sums(data map[string][]byte, salt []byte) []Sum {
+	var out []Sum
 	for _, key := range slices.Sorted(maps.Keys(data)) {
 		if secretive(key, data[key]) {
-			out = append(out, sumOf(data[key], salt))
+			out = append(out, SumOf(data[key], salt))
 		}
 	}
 	return out
 }
 
-func sumOf(value, salt []byte) (out sum) {
+// SumOf returns the digest of a value.
+func SumOf(value, salt []byte) (out Sum) {
 	mac := hmac.New(sha256.New, salt)
 	mac.Write(value)
 	copy(out[:], mac.Sum(nil))
 	return out
 }
 
-// leastSecret is the length in bytes below which equal values may be chance.
-const leastSecret = 8
+// Least is the length in bytes below which equal values may be chance.
+const Least = 8
 
 // secretive reports whether a value that is found elsewhere too tells a copy of
 // the credential: not names of users and hosts, and not certificates.
 func secretive(key string, value []byte) bool {
-	if len(value) < leastSecret {
+	if len(value) < Least {
 		return false
 	}
 	switch strings.ToLower(strings.NewReplacer("-", "", "_", "", ".", "").Replace(key)) {
