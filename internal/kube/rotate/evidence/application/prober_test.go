@@ -245,7 +245,7 @@ func TestContents(t *testing.T) {
 	}
 	began := time.Now()
 	got := n.prober().Ask(t.Context(), q, pods)
-	if took := time.Since(began); took > 5*time.Second {
+	if took := time.Since(began); took > time.Minute {
 		t.Errorf("500 pods took %v", took)
 	}
 	for uid, w := range got {
