@@ -92,8 +92,8 @@ func mustRefresh(o observed) string {
 		return ""
 	case status.SyncedResourceVersion != syncedVersion(es):
 		return "the ExternalSecret changed"
-	case o.memory.due != "" && !held(o):
-		return o.memory.due
+	case asked(o) != "":
+		return asked(o)
 	case sourcesChanged(o):
 		return "a store or template object changed"
 	}
@@ -124,14 +124,16 @@ func duePeriodic(o observed) string {
 	return ""
 }
 
-// held reports whether what is due waits for a window: it is the store's word, and
-// nobody's wish.
-func held(o observed) bool {
+// asked returns what o is due for by an event, "" for nothing. The store's word,
+// which is nobody's wish, waits for a window.
+func asked(o observed) string {
 	switch o.memory.due {
 	case subscribe.WhyChanged, subscribe.WhyMissed:
-		return untilOpen(o) > 0
+		if untilOpen(o) > 0 {
+			return ""
+		}
 	}
-	return false
+	return o.memory.due
 }
 
 // untilOpen returns how long syncWindows hold back what follows the store; 0 when

@@ -94,19 +94,8 @@ func (r *Reconciler) act(ctx context.Context, o observed, got gather.Result) out
 
 func (r *Reconciler) writeTarget(ctx context.Context, o observed, got gather.Result) outcome {
 	es, data := o.es, got.Data
-	if !keepsTarget(es) {
-		return outcome{message: "secret synced; creationPolicy None writes no Secret"}
-	}
-	if o.live == nil && target.Policy(es) == v1.CreateOrMerge && len(data) == 0 && len(got.Missing) > 0 {
-		return outcome{message: "there is nothing to write"}
-	}
-	if o.live == nil && target.Policy(es) == v1.CreateMerge {
-		return outcome{reason: v1.ReasonSecretMissing, err: errs.Newf(errs.NotExist,
-			"Secret %q does not exist: creationPolicy Merge needs it; create it, or use creationPolicy CreateOrMerge or Owner", target.Name(es))}
-	}
-	if o.live != nil && !isMerge(es) && !target.Ours(es, o.live) {
-		return outcome{reason: v1.ReasonSecretSyncedError, err: errs.Newf(errs.Conflict,
-			"Secret %q is not overwritten: %s; choose another spec.target.name, use creationPolicy Merge, or delete the Secret", target.Name(es), target.Owner(o.live))}
+	if out, stop := withoutWriting(o, got); stop {
+		return out
 	}
 	texts, err := render.Read(ctx, r.Live, es)
 	if err != nil {
@@ -129,6 +118,26 @@ func (r *Reconciler) writeTarget(ctx context.Context, o observed, got gather.Res
 	}
 	secret.SetVersions(versions)
 	return r.write(ctx, o, secret, mark)
+}
+
+// withoutWriting returns what there is to say when the target is not written.
+func withoutWriting(o observed, got gather.Result) (out outcome, stop bool) {
+	es := o.es
+	if !keepsTarget(es) {
+		return outcome{message: "secret synced; creationPolicy None writes no Secret"}, true
+	}
+	if o.live == nil && target.Policy(es) == v1.CreateOrMerge && len(got.Data) == 0 && len(got.Missing) > 0 {
+		return outcome{message: "there is nothing to write"}, true
+	}
+	if o.live == nil && target.Policy(es) == v1.CreateMerge {
+		return outcome{reason: v1.ReasonSecretMissing, err: errs.Newf(errs.NotExist,
+			"Secret %q does not exist: creationPolicy Merge needs it; create it, or use creationPolicy CreateOrMerge or Owner", target.Name(es))}, true
+	}
+	if o.live != nil && !isMerge(es) && !target.Ours(es, o.live) {
+		return outcome{reason: v1.ReasonSecretSyncedError, err: errs.Newf(errs.Conflict,
+			"Secret %q is not overwritten: %s; choose another spec.target.name, use creationPolicy Merge, or delete the Secret", target.Name(es), target.Owner(o.live))}, true
+	}
+	return out, false
 }
 
 // madeOf returns which versions of which remote secrets were read, as the

@@ -247,14 +247,20 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.token(w, r, strings.TrimPrefix(path, "auth/token/"))
 	case strings.HasPrefix(path, "sys/events/subscribe/"):
 		s.subscribe(w, r)
+	case s.Answer != nil && s.answered(w, r, path):
 	case garbage != nil:
 		_, _ = io.WriteString(w, *garbage)
-	case s.Answer != nil && s.answered(w, r, path):
-	case r.URL.Query().Get("list") == "true":
-		s.list(w, r, path)
 	default:
-		s.read(w, r, path)
+		s.stored(w, r, path)
 	}
+}
+
+func (s *Server) stored(w http.ResponseWriter, r *http.Request, path string) {
+	if r.URL.Query().Get("list") == "true" {
+		s.list(w, r, path)
+		return
+	}
+	s.read(w, r, path)
 }
 
 func (s *Server) answered(w http.ResponseWriter, r *http.Request, path string) bool {
