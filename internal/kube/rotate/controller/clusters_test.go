@@ -10,6 +10,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/consumer"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate"
+	"github.com/strongkeep/strongkeep/internal/kube/rotate/controller/away"
 )
 
 // A cluster that does not answer for a moment is waited for; one that stays away,
@@ -38,7 +39,7 @@ func TestClusterAway(t *testing.T) {
 			waited = waited || condition(rot, v1alpha1.ConditionProgressing).Reason == rotate.ReasonNotObserved
 			return rot.Status.Phase == v1alpha1.PhaseHeld
 		})
-		if waited != c.waits || c.waits && w.clock.Since(begun) < hiccup {
+		if waited != c.waits || c.waits && w.clock.Since(begun) < away.Hiccup {
 			t.Errorf("%s: waited %v, held after %v", name, waited, w.clock.Since(begun))
 		}
 		if m := condition(rot, v1alpha1.ConditionHeld).Message; rot.Status.HeldFor != rotate.ReasonClusterUnreached || !strings.Contains(m, "east: that is why") {

@@ -57,7 +57,10 @@ func (r *Reconciler) seeConsumers(ctx context.Context, l *look) {
 		l.o.Proof.Backend = l.o.Plan.NeedBackend != v1alpha1.BackendIgnored
 	}
 	l.o.Proof.Unknown = graph.Unknown
-	r.seeUnreached(l)
+	// One that does not answer just now blinds; one that stays away holds.
+	held := l.o.Turn.HeldFor == rotate.ReasonClusterUnreached
+	waits, holds := l.mem.away.Sort(graph.Unreached, r.Clock.Now(), func(err error) bool { return !held && again(err) })
+	l.o.Blind, l.o.Proof.Unreached = append(l.o.Blind, waits...), holds
 	r.seeSecrets(ctx, l)
 	l.seeFailing()
 	phase := origin(l.o.Turn)
@@ -76,29 +79,6 @@ func (r *Reconciler) seeConsumers(ctx context.Context, l *look) {
 		})
 	}
 	r.judge(l, in)
-}
-
-// hiccup is how long a cluster that does not answer is waited for before the
-// turn is held for it.
-const hiccup = time.Minute
-
-// seeUnreached says which clusters cannot be asked. One that does not answer just
-// now blinds; one that needs a person, or has been away for a while, holds.
-func (r *Reconciler) seeUnreached(l *look) {
-	away := map[string]time.Time{}
-	for _, u := range l.graph.Unreached {
-		since := l.mem.away[u.Cluster]
-		if since.IsZero() {
-			since = r.Clock.Now()
-		}
-		away[u.Cluster] = since
-		if again(u.Err) && r.Clock.Since(since) < hiccup && l.o.Turn.HeldFor != rotate.ReasonClusterUnreached {
-			l.blind("cluster "+u.Cluster, u.Err)
-			continue
-		}
-		l.o.Proof.Unreached = append(l.o.Proof.Unreached, u.Cluster+": "+u.Err.Error())
-	}
-	l.mem.away = away
 }
 
 // seeOnceMore finds the consumers for the statement of a turn that is over, when

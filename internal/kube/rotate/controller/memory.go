@@ -9,6 +9,7 @@ import (
 	"github.com/strongkeep/strongkeep/api/v1alpha1"
 	"github.com/strongkeep/strongkeep/internal/kube/consumer"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate"
+	"github.com/strongkeep/strongkeep/internal/kube/rotate/controller/away"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/target"
 )
 
@@ -39,7 +40,7 @@ type memory struct {
 	// asked is when feeders were last asked to hurry.
 	asked time.Time
 	// away is since when clusters have not answered.
-	away map[string]time.Time
+	away away.Memory
 	// tried is when pending statements were last offered to the vault.
 	tried time.Time
 }
