@@ -177,6 +177,20 @@ func (p parts) setup(ctx context.Context) error {
 	if err := es.Setup(ctx, p.mgr, p.cfg.Concurrency, !p.cfg.NoClusterStores, p.hub.Due()); err != nil {
 		return err
 	}
+	if err := p.setupRollouts(ctx); err != nil {
+		return err
+	}
+	if faults != nil {
+		if err := p.setupDrills(); err != nil {
+			return err
+		}
+	}
+	return p.setupStores()
+}
+
+// setupRollouts starts what restarts workloads: reloading and rotation, with one
+// roller and its budget between them.
+func (p parts) setupRollouts(ctx context.Context) error {
 	reloads, err := p.reloads(ctx)
 	if err != nil {
 		return err
@@ -190,17 +204,13 @@ func (p parts) setup(ctx context.Context) error {
 			return err
 		}
 	}
+	return p.setupRotation(ctx, roll)
+}
+
+func (p parts) setupStores() error {
 	kinds := []string{v1.KindSecretStore}
 	if !p.cfg.NoClusterStores {
 		kinds = append(kinds, v1.KindClusterSecretStore)
-	}
-	if err := p.setupRotation(ctx, roll); err != nil {
-		return err
-	}
-	if faults != nil {
-		if err := p.setupDrills(); err != nil {
-			return err
-		}
 	}
 	for _, kind := range kinds {
 		r := secretstore.New(secretstore.Config{

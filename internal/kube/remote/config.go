@@ -79,12 +79,19 @@ func checkUser(u *clientcmdapi.AuthInfo) error {
 		return errs.New(errs.Invalid, "the kubeconfig runs a command to log in (exec), and the operator runs none: use a ServiceAccount's token or a client certificate")
 	case u.AuthProvider != nil:
 		return errs.New(errs.Unsupported, "the kubeconfig logs in by an auth-provider: use a ServiceAccount's token or a client certificate")
+	case u.Username != "" || u.Password != "":
+		return errs.New(errs.Unsupported, "the kubeconfig logs in by a password: use a ServiceAccount's token or a client certificate")
 	case u.TokenFile != "" || u.ClientCertificate != "" || u.ClientKey != "":
 		return errs.New(errs.Invalid, "the kubeconfig names files (tokenFile, client-certificate or client-key): put their content in (kubectl config view --raw --flatten)")
 	case u.Impersonate != "" || u.ImpersonateUID != "" || len(u.ImpersonateGroups) > 0 || len(u.ImpersonateUserExtra) > 0:
 		return errs.New(errs.Unsupported, "the kubeconfig impersonates (as): log in as who has the rights")
-	case u.Username != "" || u.Password != "":
-		return errs.New(errs.Unsupported, "the kubeconfig logs in by a password: use a ServiceAccount's token or a client certificate")
+	}
+	return checkLogin(u)
+}
+
+// checkLogin wants exactly what can be used: a token, or a whole client certificate.
+func checkLogin(u *clientcmdapi.AuthInfo) error {
+	switch {
 	case u.Token == "" && len(u.ClientCertificateData) == 0:
 		return errs.New(errs.Invalid, "the kubeconfig logs in by nothing: it needs a token, or client-certificate-data and client-key-data")
 	case (len(u.ClientCertificateData) == 0) != (len(u.ClientKeyData) == 0):

@@ -132,6 +132,23 @@ func observe(ctx context.Context, c access) (map[types.UID]rolling, error) {
 // count returns how many are under way in a cluster: those seen, and those written
 // that the list does not show yet. r.mu is held.
 func (r *Roller) count(cluster string, seen map[types.UID]rolling, now time.Time) int {
+	n := r.unlisted(cluster, seen, now)
+	for uid, s := range r.stuck {
+		if s.cluster == cluster && !seen[uid].under {
+			delete(r.stuck, uid)
+		}
+	}
+	for uid, w := range seen {
+		if w.under && now.Sub(r.sighted(cluster, uid, w.generation, now)) < forget {
+			n++
+		}
+	}
+	return n
+}
+
+// unlisted returns how many were written to in a cluster that the list does not
+// show yet, and forgets those that it does. r.mu is held.
+func (r *Roller) unlisted(cluster string, seen map[types.UID]rolling, now time.Time) int {
 	n := 0
 	for uid, s := range r.started {
 		if s.cluster != cluster {
@@ -142,17 +159,7 @@ func (r *Roller) count(cluster string, seen map[types.UID]rolling, now time.Time
 		case listed && w.generation >= s.generation || now.Sub(s.at) > unseen:
 			delete(r.started, uid)
 		case !w.under:
-			n++ // else it is counted below
-		}
-	}
-	for uid, s := range r.stuck {
-		if s.cluster == cluster && !seen[uid].under {
-			delete(r.stuck, uid)
-		}
-	}
-	for uid, w := range seen {
-		if w.under && now.Sub(r.sighted(cluster, uid, w.generation, now)) < forget {
-			n++
+			n++ // else it is counted as seen
 		}
 	}
 	return n

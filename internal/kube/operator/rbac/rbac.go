@@ -178,19 +178,7 @@ func own(o Options) []Rule {
 func Roles(o Options) []Role {
 	o = o.withDefaults()
 	roles := []Role{{o.Name, o.Namespace, own(o)}}
-	each := working()
-	if o.Rotation {
-		each = slices.Concat(each, Consumers(), rotation())
-	}
-	if o.Rotation && o.RehearsalPods {
-		each = append(each, rule("to run copies of pods on a credential that is staged, and to delete them: whoever may make pods may use every ServiceAccount and Secret of the namespace", "", "pods", "create", "delete"))
-	}
-	if o.Reload {
-		each = joined(each, reloading())
-	}
-	if o.Drills {
-		each = joined(joined(each, Consumers()), drilling())
-	}
+	each := inEach(o)
 	var cluster []Rule // in no namespace
 	if o.ClusterStores {
 		if o.Rotation {
@@ -214,6 +202,24 @@ func Roles(o Options) []Role {
 		roles = append(roles, Role{Name: o.Name, Rules: cluster})
 	}
 	return roles
+}
+
+// inEach is what is needed in each namespace that is worked in.
+func inEach(o Options) []Rule {
+	each := working()
+	if o.Rotation {
+		each = slices.Concat(each, Consumers(), rotation())
+	}
+	if o.Rotation && o.RehearsalPods {
+		each = append(each, rule("to run copies of pods on a credential that is staged, and to delete them: whoever may make pods may use every ServiceAccount and Secret of the namespace", "", "pods", "create", "delete"))
+	}
+	if o.Reload {
+		each = joined(each, reloading())
+	}
+	if o.Drills {
+		each = joined(joined(each, Consumers()), drilling())
+	}
+	return each
 }
 
 // Object is a role or binding.

@@ -138,10 +138,15 @@ func (s *Secret) AddMetadata(labels, annotations map[string]string) {
 		}
 	}
 	for k, v := range annotations {
-		if _, ok := s.Annotations[k]; !ok && k != lastApplied && k != AnnotationMark && k != v1alpha1.AnnotationDrill && !ourVersions(k) {
+		if _, ok := s.Annotations[k]; !ok && !ours(k) {
 			s.Annotations[k] = v
 		}
 	}
+}
+
+// ours reports whether nobody but us, or kubectl, may set an annotation.
+func ours(key string) bool {
+	return key == lastApplied || key == AnnotationMark || key == v1alpha1.AnnotationDrill || ourVersions(key)
 }
 
 // SetDrill makes s say which drill has made its values wrong; "" for none.

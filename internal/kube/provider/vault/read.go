@@ -153,25 +153,24 @@ func (s *store) value(body []byte, req provider.Request, path string) (provider.
 	if json.Unmarshal(outer.Data, &inner) != nil {
 		return bad()
 	}
-	if req.Metadata {
-		if inner.CurrentVersion == "" {
-			return bad()
-		}
-		if len(inner.CustomMetadata) == 0 || string(inner.CustomMetadata) == "null" {
-			inner.CustomMetadata = json.RawMessage("{}")
-		}
-		return provider.Value{Data: canonical(inner.CustomMetadata), Version: inner.CurrentVersion.String()}, nil
-	}
-	if len(inner.Data) == 0 {
+	switch {
+	case req.Metadata && inner.CurrentVersion == "":
 		return bad()
-	}
-	if string(inner.Data) == "null" {
+	case req.Metadata:
+		return inner.metadata(), nil
+	case string(inner.Data) == "null":
 		return provider.Value{}, s.explain(errs.New(errs.NotExist, ""), req, path)
-	}
-	if !isObject(inner.Data) {
+	case !isObject(inner.Data):
 		return bad()
 	}
 	return provider.Value{Data: canonical(inner.Data), Version: inner.Metadata.Version.String()}, nil
+}
+
+func (b *kv2Body) metadata() provider.Value {
+	if len(b.CustomMetadata) == 0 || string(b.CustomMetadata) == "null" {
+		b.CustomMetadata = json.RawMessage("{}")
+	}
+	return provider.Value{Data: canonical(b.CustomMetadata), Version: b.CurrentVersion.String()}
 }
 
 func isObject(raw json.RawMessage) bool { return len(raw) > 0 && raw[0] == '{' }

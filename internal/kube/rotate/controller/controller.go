@@ -110,7 +110,7 @@ func (r *Reconciler) persist(ctx context.Context, l *look, step rotate.Step) err
 		}
 	}
 	next := r.nextStatus(l, step)
-	if !news(&rot.Status, next) && !acting(step) { // a write before an act shows that nobody wrote since, even if it changes nothing
+	if !tell.News(&rot.Status, next) && !acting(step) { // a write before an act shows that nobody wrote since, even if it changes nothing
 		return nil
 	}
 	before := rot.Status.DeepCopy()

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -29,6 +28,17 @@ const (
 func tellApart(next *v1alpha1.RotationStatus) {
 	for next.Honoured[v1alpha1.AnnotationResume] == next.ResumeKey() {
 		next.Since = timestamp(next.Since.Add(time.Second))
+	}
+}
+
+// entered notes what goes with a phase that is new.
+func entered(next, before *v1alpha1.RotationStatus, now time.Time) {
+	switch {
+	case next.Phase == before.Phase:
+	case next.Phase == v1alpha1.PhaseHeld:
+		tellApart(next)
+	case next.Phase == v1alpha1.PhaseDone:
+		next.LastDone = timestamp(now)
 	}
 }
 
@@ -58,12 +68,7 @@ func (r *Reconciler) nextStatus(l *look, step rotate.Step) *v1alpha1.RotationSta
 		next.Baseline = baseline(l.failing)
 	}
 	honour(next, l.rot, l.o.Asks, step)
-	if next.Phase == v1alpha1.PhaseHeld && before.Phase != v1alpha1.PhaseHeld {
-		tellApart(next)
-	}
-	if step.Phase == v1alpha1.PhaseDone && before.Phase != v1alpha1.PhaseDone {
-		next.LastDone = timestamp(l.o.Now)
-	}
+	entered(next, before, l.o.Now)
 	next.Next = nextText(l, step)
 	timeline(next, before, step, l.o.Now)
 	tell.Remind(next, before, &l.rot.Spec, step.Reason, l.o.Now)
@@ -246,14 +251,6 @@ func (l *look) changed(s *v1alpha1.RotationStatus) time.Time {
 		return s.LastDone.Time
 	}
 	return time.Time{}
-}
-
-// news reports whether next says something that before does not. How many
-// sessions there are on the new credential changes all the time, and is none.
-func news(before, next *v1alpha1.RotationStatus) bool {
-	a, b := before.DeepCopy(), next.DeepCopy()
-	a.Proof.NewSessions, b.Proof.NewSessions = nil, nil
-	return !equality.Semantic.DeepEqual(a, b)
 }
 
 // announce tells people what is news in the status that was written.

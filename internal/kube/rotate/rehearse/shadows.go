@@ -159,25 +159,33 @@ func (x *run) look(ctx context.Context, q controller.Rehearsal) {
 	x.ending = done
 }
 
-// move judges one shadow, or the control of one that failed.
-func (x *run) move(ctx context.Context, q controller.Rehearsal, s Shadow, a *act) {
-	now := x.Clock.Now()
-	failed := s.Failing
+// judge says why a shadow fails, "" that it runs. It is not known at once.
+func (a *act) judge(s Shadow, now time.Time) (failed string, known bool) {
 	switch {
-	case failed != "":
+	case s.Failing != "":
+		return s.Failing, true
 	case !s.Ready:
 		a.ready = time.Time{}
 		if now.Sub(a.began) < patience {
-			return
+			return "", false
 		}
 		failed = "not ready after " + patience.String()
 		if s.Waits != "" {
 			failed += ": " + s.Waits
 		}
+		return failed, true
 	case a.ready.IsZero():
 		a.ready = now
-		return
-	case now.Sub(a.ready) < settle:
+		return "", false
+	}
+	return "", now.Sub(a.ready) >= settle
+}
+
+// move judges one shadow, or the control of one that failed.
+func (x *run) move(ctx context.Context, q controller.Rehearsal, s Shadow, a *act) {
+	now := x.Clock.Now()
+	failed, known := a.judge(s, now)
+	if !known {
 		return
 	}
 	name := describe(s.Of)

@@ -248,14 +248,17 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case strings.HasPrefix(path, "sys/events/subscribe/"):
 		s.subscribe(w, r)
 	case s.Answer != nil && s.answered(w, r, path):
-	case garbage != nil:
-		_, _ = io.WriteString(w, *garbage)
 	default:
-		s.stored(w, r, path)
+		s.stored(w, r, path, garbage)
 	}
 }
 
-func (s *Server) stored(w http.ResponseWriter, r *http.Request, path string) {
+// stored answers with what is planted, or with garbage if there is any.
+func (s *Server) stored(w http.ResponseWriter, r *http.Request, path string, garbage *string) {
+	if garbage != nil {
+		_, _ = io.WriteString(w, *garbage)
+		return
+	}
 	if r.URL.Query().Get("list") == "true" {
 		s.list(w, r, path)
 		return

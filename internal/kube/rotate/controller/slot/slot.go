@@ -53,27 +53,17 @@ func Takes(s *v1alpha1.RotationStatus) bool {
 func (s *Slots) Offer(rot *v1alpha1.Rotation, all []v1alpha1.Rotation, now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.sweep(all)
 	busy, here, alone := 0, 0, true
-	there := map[types.UID]bool{}
 	for i := range all {
 		other := &all[i]
-		there[other.UID] = true
 		alone = alone && other.Namespace == rot.Namespace
-		taken := Takes(&other.Status)
-		if taken {
-			delete(s.granted, other.UID)
-		}
-		if other.UID == rot.UID || !s.granted[other.UID] && (!taken || overstays(&other.Status, now)) {
+		if other.UID == rot.UID || !s.granted[other.UID] && !holds(&other.Status, now) {
 			continue
 		}
 		busy++
 		if other.Namespace == rot.Namespace {
 			here++
-		}
-	}
-	for other := range s.granted {
-		if !there[other] { // deleted meanwhile
-			delete(s.granted, other)
 		}
 	}
 	if busy >= s.max || !alone && here >= (s.max+1)/2 {
@@ -83,9 +73,27 @@ func (s *Slots) Offer(rot *v1alpha1.Rotation, all []v1alpha1.Rotation, now time.
 	return true
 }
 
-// overstays reports whether a turn has had its slot for too long.
-func overstays(s *v1alpha1.RotationStatus, now time.Time) bool {
-	return s.Since != nil && now.Sub(s.Since.Time) > Longest
+// sweep forgets what was granted to Rotations that show it by now, or are gone.
+// s.mu is held.
+func (s *Slots) sweep(all []v1alpha1.Rotation) {
+	there := map[types.UID]bool{}
+	for i := range all {
+		other := &all[i]
+		there[other.UID] = true
+		if Takes(&other.Status) {
+			delete(s.granted, other.UID)
+		}
+	}
+	for other := range s.granted {
+		if !there[other] { // deleted meanwhile
+			delete(s.granted, other)
+		}
+	}
+}
+
+// holds reports whether a turn has a slot, and has not had it for too long.
+func holds(s *v1alpha1.RotationStatus, now time.Time) bool {
+	return Takes(s) && (s.Since == nil || now.Sub(s.Since.Time) <= Longest)
 }
 
 // Release gives back what Offer granted and nobody took.

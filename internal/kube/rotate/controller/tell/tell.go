@@ -9,6 +9,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -21,6 +22,14 @@ type Event struct{ Type, Reason, Message string }
 
 // usualReminder is how often a reminder is given where the Rotation does not say.
 const usualReminder = 24 * time.Hour
+
+// News reports whether next says something that before does not. How many
+// sessions there are on the new credential changes all the time, and is none.
+func News(before, next *v1alpha1.RotationStatus) bool {
+	a, b := before.DeepCopy(), next.DeepCopy()
+	a.Proof.NewSessions, b.Proof.NewSessions = nil, nil
+	return !equality.Semantic.DeepEqual(a, b)
+}
 
 // Of returns what is news in after, which is written, against before.
 func Of(before, after *v1alpha1.RotationStatus) []Event {
@@ -39,13 +48,21 @@ func Of(before, after *v1alpha1.RotationStatus) []Event {
 	case after.RemindedAt != nil && !after.RemindedAt.Equal(before.RemindedAt):
 		out = append(out, Event{corev1.EventTypeWarning, reason(after), going(after)})
 	}
-	if c := meta.FindStatusCondition(after.Conditions, v1alpha1.ConditionReady); c != nil && c.Status == metav1.ConditionFalse && c.Reason != rotate.ReasonTurnFailed {
-		was := meta.FindStatusCondition(before.Conditions, v1alpha1.ConditionReady)
-		if was == nil || was.Reason != c.Reason || was.Message != c.Message {
-			out = append(out, Event{corev1.EventTypeWarning, c.Reason, c.Message})
-		}
+	return append(out, unready(before, after)...)
+}
+
+// unready tells why the Rotation is not ready any more, or for another reason.
+// That a turn failed is told with its phase.
+func unready(before, after *v1alpha1.RotationStatus) []Event {
+	c := meta.FindStatusCondition(after.Conditions, v1alpha1.ConditionReady)
+	if c == nil || c.Status != metav1.ConditionFalse || c.Reason == rotate.ReasonTurnFailed {
+		return nil
 	}
-	return out
+	was := meta.FindStatusCondition(before.Conditions, v1alpha1.ConditionReady)
+	if was != nil && was.Reason == c.Reason && was.Message == c.Message {
+		return nil
+	}
+	return []Event{{corev1.EventTypeWarning, c.Reason, c.Message}}
 }
 
 // going is what the turn's condition says.

@@ -187,14 +187,9 @@ func endpoint(pod *consumer.Pod, rotation string, nonce []byte) (*url.URL, error
 	if !strings.HasPrefix(path, "/") || strings.ContainsAny(path, "?#") {
 		return nil, fmt.Errorf("annotation %s must be a path that begins with a slash", evidence.AnnotationPath)
 	}
-	port := uint64(8080)
-	if s := pod.Annotations[evidence.AnnotationPort]; s != "" {
-		if port, err = strconv.ParseUint(s, 10, 16); err != nil || port == 0 {
-			return nil, fmt.Errorf("annotation %s must be a port's number", evidence.AnnotationPort)
-		}
-	}
-	if pod.HostNetwork && !slices.Contains(pod.Ports, int32(port)) { //nolint:gosec // 16 bits
-		return nil, fmt.Errorf("it is on its node's network, where port %d may be anybody's: declare it among the container's ports", port)
+	port, err := portOf(pod)
+	if err != nil {
+		return nil, err
 	}
 	scheme := pod.Annotations[evidence.AnnotationScheme]
 	switch scheme {
@@ -205,9 +200,24 @@ func endpoint(pod *consumer.Pod, rotation string, nonce []byte) (*url.URL, error
 		return nil, fmt.Errorf("annotation %s must be http or https", evidence.AnnotationScheme)
 	}
 	return &url.URL{
-		Scheme: scheme, Host: netip.AddrPortFrom(ip, uint16(port)).String(), Path: path,
+		Scheme: scheme, Host: netip.AddrPortFrom(ip, port).String(), Path: path,
 		RawQuery: url.Values{"rotation": {rotation}, "nonce": {base64.RawURLEncoding.EncodeToString(nonce)}}.Encode(),
 	}, nil
+}
+
+// portOf returns the port that a pod is asked at.
+func portOf(pod *consumer.Pod) (uint16, error) {
+	port := uint64(8080)
+	if s := pod.Annotations[evidence.AnnotationPort]; s != "" {
+		var err error
+		if port, err = strconv.ParseUint(s, 10, 16); err != nil || port == 0 {
+			return 0, fmt.Errorf("annotation %s must be a port's number", evidence.AnnotationPort)
+		}
+	}
+	if pod.HostNetwork && !slices.Contains(pod.Ports, int32(port)) {
+		return 0, fmt.Errorf("it is on its node's network, where port %d may be anybody's: declare it among the container's ports", port)
+	}
+	return uint16(port), nil
 }
 
 // cause says what went wrong in words of ours: what the other side sends is not

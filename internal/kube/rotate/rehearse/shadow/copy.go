@@ -69,6 +69,11 @@ func renameEnv(c *corev1.Container, name func(*string)) {
 	}
 }
 
+// itsOwn reports whether a volume holds nothing of anybody else's.
+func itsOwn(v *corev1.VolumeSource) bool {
+	return v.Secret != nil || v.ConfigMap != nil || v.Projected != nil || v.EmptyDir != nil || v.DownwardAPI != nil || v.Image != nil
+}
+
 // unfit says why no copy may run: only volumes are let through that hold nothing
 // of anybody else's.
 func unfit(spec *corev1.PodSpec) string {
@@ -79,7 +84,7 @@ func unfit(spec *corev1.PodSpec) string {
 	for i := range spec.Volumes {
 		v := &spec.Volumes[i]
 		has[v.Name] = true
-		if v.Secret == nil && v.ConfigMap == nil && v.Projected == nil && v.EmptyDir == nil && v.DownwardAPI == nil && v.Image == nil {
+		if !itsOwn(&v.VolumeSource) {
 			return fmt.Sprintf("its volume %s holds what its other pods use", v.Name)
 		}
 	}

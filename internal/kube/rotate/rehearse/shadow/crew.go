@@ -203,16 +203,7 @@ func (c Crew) start(ctx context.Context, rot *v1alpha1.Rotation, of consumer.Obj
 		role = "control"
 	}
 	pod := &corev1.Pod{ObjectMeta: meta(rot, role, of.Kind.Kind, of.Name), Spec: *spec}
-	pod.Annotations = maps.Clone(template.Annotations)
-	if pod.Annotations == nil {
-		pod.Annotations = map[string]string{}
-	}
-	for key := range pod.Annotations {
-		if strings.HasPrefix(key, v1alpha1.Group+"/") {
-			delete(pod.Annotations, key)
-		}
-	}
-	pod.Annotations[annotationOf] = of.Kind.Kind + "/" + of.Name
+	pod.Annotations = annotationsOf(template, of)
 	if renamed == nil {
 		pod.Annotations[control] = "true"
 	}
@@ -221,6 +212,18 @@ func (c Crew) start(ctx context.Context, rot *v1alpha1.Rotation, of consumer.Obj
 		return err.Error(), nil
 	}
 	return "", err
+}
+
+// annotationsOf are those of a workload's template without ours, and what the
+// shadow is of.
+func annotationsOf(template *corev1.PodTemplateSpec, of consumer.Object) map[string]string {
+	all := map[string]string{annotationOf: of.Kind.Kind + "/" + of.Name}
+	for key, value := range template.Annotations {
+		if !strings.HasPrefix(key, v1alpha1.Group+"/") {
+			all[key] = value
+		}
+	}
+	return all
 }
 
 // Look implements rehearse.Shadows.
