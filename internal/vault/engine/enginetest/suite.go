@@ -33,6 +33,7 @@ type Step struct {
 	Caller  *engine.Caller // nil = DefaultCaller
 	Fails   errs.Kind      // the kind it must fail with; Internal, the zero value, = it must succeed
 	Reveals bool           // the answer must hold Canary
+	Finish  bool           // what the answer wants done after the commit is done, and must succeed
 }
 
 // Run runs the suite. Every step is repeated on the same state, with a
@@ -165,6 +166,11 @@ func (r *runner) run(i int, s Step) {
 	if err == nil {
 		r.covered[s.Op.String()+" "+route.Pattern] = true
 		r.covered[req.Operation.String()+" "+route.Pattern] = true
+	}
+	if err == nil && s.Finish {
+		if err := r.finish(req, res); err != nil {
+			r.fault("what was to be done after the commit: %v", err)
+		}
 	}
 }
 
