@@ -31,7 +31,7 @@ path "sys/events/subscribe/*" { capabilities = ["read"] }
 	rotatorPolicy = `
 path "database/alternating-creds/app" { capabilities = ["read"] }
 path "database/alternating-roles/app/*" { capabilities = ["create", "read", "update"] }
-path "evidence/statements/*" { capabilities = ["create"] }
+path "evidence/statements/*" { capabilities = ["create", "read"] }
 `
 )
 
