@@ -8,5 +8,5 @@ path "database/alternating-roles/shop/*" {
 }
 
 path "evidence/statements/*" {
-  capabilities = ["create"]
+  capabilities = ["create", "read"]
 }
