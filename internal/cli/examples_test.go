@@ -14,7 +14,7 @@ import (
 // their engine or method.
 func TestExamples(t *testing.T) {
 	if _, err := exec.LookPath("sh"); err != nil {
-		t.Skip("needs sh")
+		t.Skip("SKIPPED: no sh is installed, which runs the examples")
 	}
 	v := testenv.Start(t, nil)
 	for _, name := range []string{"approle", "cert", "cubbyhole", "jwt", "kv", "token", "userpass"} {

@@ -3,39 +3,35 @@ package drill_test
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"os"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
-	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/yaml"
 
-	"github.com/strongkeep/strongkeep/api/crds"
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
 	"github.com/strongkeep/strongkeep/api/v1alpha1"
 	"github.com/strongkeep/strongkeep/internal/kube/operator"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/operatortest"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/rotation"
 	"github.com/strongkeep/strongkeep/internal/kube/provider"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/vault"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/vault/vaulttest"
 	"github.com/strongkeep/strongkeep/internal/kube/rollout/rollouttest"
+	"github.com/strongkeep/strongkeep/internal/testenv"
+	"github.com/strongkeep/strongkeep/internal/testenv/apiserver"
 	"github.com/strongkeep/strongkeep/test/cluster"
 )
 
@@ -48,67 +44,17 @@ var (
 )
 
 func TestMain(m *testing.M) {
-	flag.Parse()
-	if testing.Short() {
-		os.Exit(0)
-	}
-	code, err := runWithCluster(m)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
-
-func runWithCluster(m *testing.M) (code int, err error) {
-	ctx := context.Background()
-	testCluster, err = cluster.Start(ctx, cluster.Config{Log: os.Stderr})
-	if err != nil {
-		return 1, err
-	}
-	defer func() { err = errors.Join(err, testCluster.Stop()) }()
-	if testREST, err = clientcmd.BuildConfigFromFlags("", testCluster.Kubeconfig()); err != nil {
-		return 1, err
-	}
-	testREST.QPS = -1
-	scheme := runtime.NewScheme()
-	if err := errors.Join(rotation.AddToScheme(scheme), apiextensionsv1.AddToScheme(scheme), eventsv1.AddToScheme(scheme)); err != nil {
-		return 1, err
-	}
-	if testClient, err = client.NewWithWatch(testREST, client.Options{Scheme: scheme}); err != nil {
-		return 1, err
-	}
-	if err := installCRDs(ctx); err != nil {
-		return 1, err
-	}
-	kubelet, err := rollouttest.Start(ctx, testClient)
-	if err != nil {
-		return 1, err
-	}
-	defer func() { err = errors.Join(err, kubelet.Close()) }()
-	return m.Run(), nil
-}
-
-func installCRDs(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
-	all, err := crds.All()
-	if err != nil {
-		return err
-	}
-	for _, raw := range all {
-		crd := &apiextensionsv1.CustomResourceDefinition{}
-		if err := yaml.UnmarshalStrict(raw, crd); err != nil {
-			return err
+	os.Exit(apiserver.Main(apiserver.Config{
+		Schemes: []func(*runtime.Scheme) error{rotation.AddToScheme, eventsv1.AddToScheme},
+	}, func(s *apiserver.Server) (code int, err error) {
+		testCluster, testREST, testClient = s.Cluster, s.REST, s.Client
+		kubelet, err := rollouttest.Start(context.Background(), testClient)
+		if err != nil {
+			return 1, err
 		}
-		if err := testClient.Create(ctx, crd); err != nil {
-			return err
-		}
-	}
-	return wait.PollUntilContextCancel(ctx, 50*time.Millisecond, true, func(ctx context.Context) (bool, error) {
-		return testClient.List(ctx, &v1alpha1.DrillList{}) == nil && testClient.List(ctx, &v1alpha1.RotationList{}) == nil &&
-			testClient.List(ctx, &v1.ExternalSecretList{}) == nil && testClient.List(ctx, &v1.SecretStoreList{}) == nil, nil
-	})
+		defer func() { err = errors.Join(err, kubelet.Close()) }()
+		return m.Run(), nil
+	}))
 }
 
 // canary stands in every secret value of these tests.
@@ -119,25 +65,8 @@ type world struct {
 	*testing.T
 	ns    string
 	vault *vaulttest.Server
-	log   *lockedBuffer
+	log   *testenv.Buffer
 	at    operator.Addresses
-}
-
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  strings.Builder
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
 
 // newWorld makes a namespace that allows drills, with Deployment web, of two
@@ -148,7 +77,7 @@ func newWorld(t *testing.T) *world {
 	if err := testClient.Create(t.Context(), ns); err != nil {
 		t.Fatal(err)
 	}
-	w := &world{T: t, ns: ns.Name, vault: vaulttest.New().Start(t), log: &lockedBuffer{}}
+	w := &world{T: t, ns: ns.Name, vault: vaulttest.New().Start(t), log: new(testenv.Buffer)}
 	t.Cleanup(w.end)
 	w.vault.Put("app", `{"user":"web","password":"`+canary+`-1"}`)
 	w.apply(base)
@@ -198,7 +127,6 @@ spec:
 // ends or stop is called. Then it is gone, with all that it knew.
 func (w *world) start(change func(*operator.Config)) (stop func()) {
 	w.Helper()
-	ctx, cancel := context.WithCancel(context.WithoutCancel(w.Context()))
 	cfg := operator.Config{
 		Providers: map[string]provider.Provider{vault.Name: vault.Provider{}},
 		REST:      testREST, Namespaces: []string{w.ns}, OwnNamespace: w.ns, NoRotation: true, NoReload: true, NoClusterStores: true, Drills: true,
@@ -208,23 +136,7 @@ func (w *world) start(change func(*operator.Config)) (stop func()) {
 	if change != nil {
 		change(&cfg)
 	}
-	started := make(chan operator.Addresses, 1)
-	cfg.Started = func(a operator.Addresses) { started <- a }
-	ended := make(chan error, 1)
-	go func() { ended <- operator.Run(ctx, cfg) }()
-	select {
-	case w.at = <-started:
-	case err := <-ended:
-		cancel()
-		w.Fatalf("the operator ended: %v", err)
-	}
-	stop = sync.OnceFunc(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			w.Errorf("the operator ended: %v", err)
-		}
-	})
-	w.Cleanup(stop)
+	w.at, stop = operatortest.Start(w, cfg)
 	return stop
 }
 

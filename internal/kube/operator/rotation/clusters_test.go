@@ -31,6 +31,7 @@ import (
 	"github.com/strongkeep/strongkeep/api/crds"
 	"github.com/strongkeep/strongkeep/api/v1alpha1"
 	"github.com/strongkeep/strongkeep/internal/kube/operator"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/operatortest"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/rbac"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/rotation"
 	"github.com/strongkeep/strongkeep/internal/kube/provider"
@@ -142,26 +143,10 @@ func (f *far) serveVault() {
 
 func (f *far) run() {
 	f.Helper()
-	ctx, cancel := context.WithCancel(context.WithoutCancel(f.Context()))
-	started, ended := make(chan operator.Addresses, 1), make(chan error, 1)
-	cfg := operator.Config{
+	operatortest.Start(f, operator.Config{
 		Providers: map[string]provider.Provider{vaultprovider.Name: vaultprovider.Provider{}},
 		REST:      f.rest, Namespaces: []string{f.ns}, OwnNamespace: f.ns, NoClusterStores: true,
 		MetricsAddr: "127.0.0.1:0", HealthAddr: "127.0.0.1:0", Log: slog.New(slog.DiscardHandler),
-		Started: func(a operator.Addresses) { started <- a },
-	}
-	go func() { ended <- operator.Run(ctx, cfg) }()
-	select {
-	case <-started:
-	case err := <-ended:
-		cancel()
-		f.Fatalf("the other operator ended: %v", err)
-	}
-	f.Cleanup(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			f.Errorf("the other operator ended: %v", err)
-		}
 	})
 }
 

@@ -1,14 +1,12 @@
 package rotation_test
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"os"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -24,6 +22,7 @@ import (
 
 	"github.com/strongkeep/strongkeep/api/v1alpha1"
 	"github.com/strongkeep/strongkeep/internal/kube/operator"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/operatortest"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/rbac"
 	"github.com/strongkeep/strongkeep/internal/kube/provider"
 	vaultprovider "github.com/strongkeep/strongkeep/internal/kube/provider/vault"
@@ -173,24 +172,7 @@ func (w *world) start(change func(*operator.Config)) (stop func()) {
 	if change != nil {
 		change(&cfg)
 	}
-	started := make(chan operator.Addresses, 1)
-	cfg.Started = func(a operator.Addresses) { started <- a }
-	ctx, cancel := context.WithCancel(context.WithoutCancel(w.Context()))
-	ended := make(chan error, 1)
-	go func() { ended <- operator.Run(ctx, cfg) }()
-	select {
-	case w.at = <-started:
-	case err := <-ended:
-		cancel()
-		w.Fatalf("the operator ended: %v", err)
-	}
-	stop = sync.OnceFunc(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			w.Errorf("the operator ended: %v", err)
-		}
-	})
-	w.Cleanup(stop)
+	w.at, stop = operatortest.Start(w, cfg)
 	return stop
 }
 

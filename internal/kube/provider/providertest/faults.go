@@ -100,7 +100,7 @@ func testFault(t *testing.T, h Harness, begin func() func(), want errs.Kind) {
 
 func testGarbage(t *testing.T, h Harness, f Faults) {
 	if f.Garbage == nil {
-		t.Skip("the backend's answers cannot be replaced")
+		t.Skip("SKIPPED: this harness cannot replace its backend's answers (Faults.Garbage)")
 	}
 	st := h.Open(t)
 	works(t, st, "before")

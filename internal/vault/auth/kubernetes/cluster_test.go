@@ -17,7 +17,7 @@ import (
 // other tests answers is what this one answers.
 func TestRealAPIServer(t *testing.T) {
 	if testing.Short() {
-		t.Skip("starts a control plane")
+		t.Skip("SKIPPED with -short: starts a real control plane")
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
