@@ -3,7 +3,6 @@ package drill
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -51,7 +50,7 @@ func (x *commands) get(ctx context.Context, given string) (*cluster.Cluster, *v1
 	}
 	d, err := read(ctx, k, name)
 	if errs.Is(err, errs.NotExist) {
-		return nil, nil, unknown(ctx, k, name)
+		return nil, nil, k.Absent(ctx, fmt.Sprintf("Drill %q", name), name.Namespace, &v1alpha1.DrillList{}, "strongkeep drill list -A")
 	}
 	return k, d, err
 }
@@ -64,43 +63,9 @@ func read(ctx context.Context, k *cluster.Cluster, name types.NamespacedName) (*
 	return d, nil
 }
 
-// unknown says which there are, as far as they may be seen.
-func unknown(ctx context.Context, k *cluster.Cluster, name types.NamespacedName) error {
-	var list v1alpha1.DrillList
-	if err := k.List(ctx, &list, client.InNamespace(name.Namespace)); err != nil || len(list.Items) == 0 {
-		return errs.Newf(errs.NotExist, "Drill %q does not exist, and namespace %s has none: see strongkeep drill list -A", name, name.Namespace)
-	}
-	names := make([]string, 0, len(list.Items))
-	for i := range list.Items {
-		names = append(names, list.Items[i].Name)
-	}
-	slices.Sort(names)
-	if len(names) > 10 {
-		names = append(names[:10], "…")
-	}
-	return errs.Newf(errs.NotExist, "Drill %q does not exist; namespace %s has: %s", name, name.Namespace, strings.Join(names, ", "))
-}
-
-// complete proposes names of Drills, asking for two seconds at most.
+// complete proposes names of Drills.
 func (x *commands) complete(_ *cobra.Command, given []string, _ string) ([]string, cobra.ShellCompDirective) {
-	if len(given) > 0 {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
-	defer cancel()
-	k, err := x.flags.Connect(x.Env)
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	var list v1alpha1.DrillList
-	if err := k.List(ctx, &list, client.InNamespace(k.Namespace)); err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	names := make([]string, 0, len(list.Items))
-	for i := range list.Items {
-		names = append(names, list.Items[i].Name)
-	}
-	return names, cobra.ShellCompDirectiveNoFileComp
+	return x.flags.Complete(x.Env, given, &v1alpha1.DrillList{})
 }
 
 // until reads a Drill again and again, until f says that it is what was waited

@@ -3,7 +3,6 @@ package rotation
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -14,7 +13,6 @@ import (
 	"github.com/strongkeep/strongkeep/api/v1alpha1"
 	"github.com/strongkeep/strongkeep/internal/cli/cluster"
 	"github.com/strongkeep/strongkeep/internal/cli/session"
-	"github.com/strongkeep/strongkeep/internal/errs"
 )
 
 // commands make the subcommands, which share the session and the cluster's flags.
@@ -62,50 +60,14 @@ func (x *commands) get(ctx context.Context, given string) (*cluster.Cluster, *v1
 		return nil, nil, err
 	}
 	r := &v1alpha1.Rotation{}
-	r.Namespace, r.Name = name.Namespace, name.Name
 	err = k.Get(ctx, name, r)
 	if apierrors.IsNotFound(err) {
-		r.Namespace, r.Name = name.Namespace, name.Name // Get empties it
-		return nil, nil, x.unknown(ctx, k, r)
+		return nil, nil, k.Absent(ctx, fmt.Sprintf("Rotation %q", name), name.Namespace, &v1alpha1.RotationList{}, "strongkeep rotation list -A")
 	}
 	return k, r, cluster.Explain(err, fmt.Sprintf("Rotation %q", name))
 }
 
-// unknown says which there are, as far as they may be seen.
-func (x *commands) unknown(ctx context.Context, k *cluster.Cluster, r *v1alpha1.Rotation) error {
-	var list v1alpha1.RotationList
-	if err := k.List(ctx, &list, client.InNamespace(r.Namespace)); err != nil || len(list.Items) == 0 {
-		return errs.Newf(errs.NotExist, "%s does not exist, and namespace %s has none: see strongkeep rotation list -A", what(r), r.Namespace)
-	}
-	names := make([]string, 0, len(list.Items))
-	for i := range list.Items {
-		names = append(names, list.Items[i].Name)
-	}
-	slices.Sort(names)
-	if len(names) > 10 {
-		names = append(names[:10], "…")
-	}
-	return errs.Newf(errs.NotExist, "%s does not exist; namespace %s has: %s", what(r), r.Namespace, strings.Join(names, ", "))
-}
-
-// complete proposes names of Rotations, asking for two seconds at most.
-func (x *commands) complete(c *cobra.Command, given []string, _ string) ([]string, cobra.ShellCompDirective) {
-	if len(given) > 0 {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(context.Background()), 2*time.Second)
-	defer cancel()
-	k, err := x.flags.Connect(x.Env)
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	var list v1alpha1.RotationList
-	if err := k.List(ctx, &list, client.InNamespace(k.Namespace)); err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	var names []string
-	for i := range list.Items {
-		names = append(names, list.Items[i].Name)
-	}
-	return names, cobra.ShellCompDirectiveNoFileComp
+// complete proposes names of Rotations.
+func (x *commands) complete(_ *cobra.Command, given []string, _ string) ([]string, cobra.ShellCompDirective) {
+	return x.flags.Complete(x.Env, given, &v1alpha1.RotationList{})
 }
