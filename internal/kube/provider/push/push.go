@@ -1,8 +1,8 @@
-// Package push is what writing to AWS's two services has in common: the mark of what
-// an operator wrote, the metadata of a PushSecret, and putting one property into an
+// Package push is what writing to stores has in common: the mark of what an
+// operator wrote, the metadata of a PushSecret, and putting one property into an
 // object that others may be writing.
 //
-// Start reading at Set.
+// Start reading at Set, or at With for stores that can write on condition.
 package push
 
 import (
@@ -27,7 +27,7 @@ func Managed(tags map[string]string) bool { return tags[TagManaged] == Manager }
 
 // Foreign is the refusal to write where somebody else has written.
 func Foreign(name string) error {
-	return errs.Newf(errs.Conflict, "%q exists and was not written by an operator (it lacks the tag %s=%s): push to another key, or add the tag to hand it over",
+	return errs.Newf(errs.Conflict, "%q exists and was not written by an operator (it lacks %s=%s): push to another key, or add that to hand it over",
 		name, TagManaged, Manager)
 }
 
@@ -85,15 +85,15 @@ type Versions interface {
 const tries = 4
 
 // Set puts value at property of v, or in place of the whole. What is there already
-// makes no version. Neither service can write on condition that nobody else did;
-// so when another's write was replaced unseen, its content is taken in and written
+// makes no version. It is for services that cannot write on condition that nobody
+// else did; when another's write was replaced unseen, its content is taken in and written
 // again.
 func Set(ctx context.Context, v Versions, property string, value redact.Secret) error {
 	_, err := apply(ctx, v, property, func(base redact.Secret) (redact.Secret, error) {
 		if property == "" {
 			return value, nil
 		}
-		return with(base, property, value)
+		return With(base, property, value)
 	})
 	return err
 }
@@ -101,7 +101,7 @@ func Set(ctx context.Context, v Versions, property string, value redact.Secret) 
 // Unset takes property out of v. empty means that nothing is left and that nothing
 // was written: the secret can go.
 func Unset(ctx context.Context, v Versions, property string) (empty bool, err error) {
-	left, err := apply(ctx, v, property, func(base redact.Secret) (redact.Secret, error) { return without(base, property) })
+	left, err := apply(ctx, v, property, func(base redact.Secret) (redact.Secret, error) { return Without(base, property) })
 	return err == nil && left.Empty(), err
 }
 
@@ -141,7 +141,9 @@ func present(ctx context.Context, v Versions) (provider.Value, error) {
 	return base, err
 }
 
-func with(base redact.Secret, property string, value redact.Secret) (redact.Secret, error) {
+// With returns the JSON object base, which may be empty, with value as text at
+// property. What is so already is returned as it came.
+func With(base redact.Secret, property string, value redact.Secret) (redact.Secret, error) {
 	if !utf8.ValidString(property) {
 		return redact.Secret{}, errs.Newf(errs.Invalid, "property %q is not text", property)
 	}
@@ -166,7 +168,8 @@ func with(base redact.Secret, property string, value redact.Secret) (redact.Secr
 	return redact.New(data), err
 }
 
-func without(base redact.Secret, property string) (redact.Secret, error) {
+// Without returns the JSON object base without property; nothing when that was all.
+func Without(base redact.Secret, property string) (redact.Secret, error) {
 	object, err := objectOf(base, property)
 	if err != nil {
 		return redact.Secret{}, err
