@@ -152,8 +152,12 @@ func TestStatusShowsEvidence(t *testing.T) {
 			t.Errorf("status lacks %q:\n%s", want, out)
 		}
 	}
-	var status v1alpha1.RotationStatus
-	if err := json.Unmarshal([]byte(u.does("rotation", "status", "-o=json", r.Namespace+"/db")), &status); err != nil || status.Proof.PodsProven != 1 {
+	var status struct {
+		Namespace, Name string
+		v1alpha1.RotationStatus
+	}
+	err := json.Unmarshal([]byte(u.does("rotation", "status", "-o=json", r.Namespace+"/db")), &status)
+	if err != nil || status.Proof.PodsProven != 1 || status.Namespace != r.Namespace || status.Name != "db" {
 		t.Errorf("as JSON: %v, %+v", err, status)
 	}
 	if got := u.does("rotation", "status", "-field=phase", r.Namespace+"/db"); strings.TrimSpace(got) != "Held" {

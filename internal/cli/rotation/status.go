@@ -76,10 +76,17 @@ func reasonOf(r *v1alpha1.Rotation) string {
 	return "-"
 }
 
+// shown is a status for programs, with whose it is.
+type shown struct {
+	Namespace string `json:"namespace"`
+	Name      string `json:"name"`
+	v1alpha1.RotationStatus
+}
+
 func (x *commands) status() *cobra.Command {
 	c := x.named("status NAME", "Show a Rotation: phase, the evidence for each pod, what is missing, the next command", func(ctx context.Context, k *cluster.Cluster, r *v1alpha1.Rotation) error {
 		if x.Format != "table" || x.Field != "" {
-			return x.Print(r.Status, nil, nil)
+			return x.Print(shown{r.Namespace, r.Name, r.Status}, nil, nil)
 		}
 		w := bufio.NewWriter(x.Env.Stdout)
 		x.head(w, r)

@@ -45,25 +45,41 @@ func (l Ledger) Store(ctx context.Context, vault target.Vault, rot *v1alpha1.Rot
 	body := map[string]any{"turn": p.Turn, "statement": json.RawMessage(p.Statement)}
 	where := path + "/" + strconv.FormatInt(p.Turn, 10)
 	_, err := vault.Call(ctx, http.MethodPost, path, body)
-	if err == nil || errs.KindOf(err) == errs.Invalid && stored(ctx, vault, rot, where) {
-		return where, nil
+	if errs.KindOf(err) == errs.Invalid { // it may have one of this turn already
+		ours, readErr := stored(ctx, vault, rot, where)
+		switch {
+		case readErr != nil: // whose it is decides what is wrong: that it cannot be read comes first
+			return "", errs.Newf(errs.KindOf(readErr), "reading the statement of turn %d at %s, which the vault may have already: %w", p.Turn, where, readErr)
+		case ours:
+			return where, nil
+		}
 	}
-	return "", errs.Newf(errs.KindOf(err), "storing the statement of turn %d at %s: %w", p.Turn, path, err)
+	if err != nil {
+		return "", errs.Newf(errs.KindOf(err), "storing the statement of turn %d at %s: %w", p.Turn, path, err)
+	}
+	return where, nil
 }
 
 // stored reports whether the vault has a statement of this very turn, put in
-// other words: by an operator that was killed before it could say so.
-func stored(ctx context.Context, vault target.Vault, rot *v1alpha1.Rotation, where string) bool {
+// other words: by an operator that was killed before it could say so. That there
+// is none is no error.
+func stored(ctx context.Context, vault target.Vault, rot *v1alpha1.Rotation, where string) (bool, error) {
 	raw, err := vault.Call(ctx, http.MethodGet, where, nil)
+	if errs.Is(err, errs.NotExist) {
+		return false, nil
+	}
 	if err != nil {
-		return false
+		return false, err
 	}
 	var answer struct {
 		Statement struct {
 			UID string `json:"uid"`
 		} `json:"statement"`
 	}
-	return json.Unmarshal(raw, &answer) == nil && answer.Statement.UID == string(rot.UID)
+	if err := json.Unmarshal(raw, &answer); err != nil {
+		return false, errs.New(errs.Unavailable, "the answer is no statement")
+	}
+	return answer.Statement.UID == string(rot.UID), nil
 }
 
 // Turn is what is known of a turn that ends. Seen: Pods and Secrets are all of
