@@ -11,6 +11,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/provider"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/aws"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/aws/awstest"
+	"github.com/strongkeep/strongkeep/internal/kube/provider/providertest"
 	"github.com/strongkeep/strongkeep/internal/redact"
 )
 
@@ -69,6 +70,37 @@ func (w *writing) exists(key, property string, want bool) {
 	if err != nil || got != want {
 		w.Errorf("exists %s %s: %v (%v), want %v", key, property, got, err, want)
 	}
+}
+
+// The suite of writes, for both services.
+func TestWriter(t *testing.T) {
+	services(t, func(t *testing.T, service string) {
+		s := awstest.New(t)
+		name := func(key string) string { return map[string]string{aws.ParameterStore: "/"}[service] + key }
+		w := providertest.Writing{
+			Versions: func(key string) int { st, _ := s.Secret(key); return st.Versions },
+			Put:      func(key, value string) { s.Put(key, value) },
+			Before: func(f func()) {
+				f = sync.OnceFunc(f)
+				for _, action := range []string{"CreateSecret", "PutSecretValue", "PutParameter"} {
+					s.Before(action, f)
+				}
+			},
+			Outage: func() func() {
+				s.Fail("", awstest.Fault{Status: 500, Code: "InternalServiceError"})
+				return s.Mend
+			},
+			OutageAfter: func(n int) func() {
+				s.Fail("", awstest.Fault{Status: 500, Code: "InternalServiceError", After: n})
+				return s.Mend
+			},
+		}
+		if service == aws.ParameterStore {
+			w.Versions = func(key string) int { st, _ := s.Parameter(name(key)); return st.Versions }
+			w.Put = func(key, value string) { s.PutParameter(name(key), value) }
+		}
+		providertest.RunWriter(t, providertest.Harness{Provider: aws.Provider{Getenv: s.Getenv}, Cluster: newCluster(), Settings: settings(service, nil)}, w)
+	})
 }
 
 // facts §1.4: a push makes, replaces and merges; what is there already makes no

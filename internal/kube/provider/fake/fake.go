@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/provider"
@@ -42,7 +43,7 @@ func (Provider) Open(_ context.Context, cfg provider.Config) (provider.Store, er
 	if err := provider.DecodeSettings(Name, cfg.Settings, &s); err != nil {
 		return nil, err
 	}
-	st := &store{values: map[provider.Request]provider.Value{}}
+	st := &store{values: map[provider.Request]provider.Value{}, pushed: map[string]redact.Secret{}}
 	if s.ValidationResult != nil {
 		st.verdict = *s.ValidationResult
 	}
@@ -56,11 +57,14 @@ func (Provider) Open(_ context.Context, cfg provider.Config) (provider.Store, er
 
 var _ provider.Finder = (*store)(nil)
 
-// store is immutable once open. Entries are of one store object, so two stores
-// of the same name in different namespaces never see each other's.
+// store has the entries of one store object, so two stores of the same name in
+// different namespaces never see each other's, and what was pushed to it.
 type store struct {
-	values  map[provider.Request]provider.Value
+	values  map[provider.Request]provider.Value // of the object; they stay as they are
 	verdict int
+
+	mu     sync.Mutex
+	pushed map[string]redact.Secret
 }
 
 func (s *store) add(e Entry) error {
@@ -104,6 +108,9 @@ func (s *store) Read(_ context.Context, req provider.Request) (provider.Value, e
 	if v, ok := s.values[req]; ok {
 		return v, nil
 	}
+	if v, ok := s.written(req.Key); ok && req.Version == "" {
+		return v, nil
+	}
 	if req.Version != "" {
 		return provider.Value{}, errs.Newf(errs.NotExist, "secret %q has no version %q", req.Key, req.Version)
 	}
@@ -135,6 +142,13 @@ func (s *store) Find(ctx context.Context, q provider.Query) ([]provider.Found, e
 			keys[have.Key] = true
 		}
 	}
+	s.mu.Lock()
+	for key := range s.pushed {
+		if strings.HasPrefix(key, q.Path) && match(key) {
+			keys[key] = true
+		}
+	}
+	s.mu.Unlock()
 	found := make([]provider.Found, 0, len(keys))
 	for _, key := range slices.Sorted(maps.Keys(keys)) {
 		v, err := s.Read(ctx, provider.Request{Key: key})

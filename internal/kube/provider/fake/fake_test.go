@@ -8,6 +8,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/provider"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/providertest"
+	"github.com/strongkeep/strongkeep/internal/redact"
 )
 
 func TestConformance(t *testing.T) {
@@ -30,6 +31,27 @@ func TestFinder(t *testing.T) {
 	providertest.RunFinder(t, providertest.Harness{Provider: Provider{}, Settings: s}, providertest.Search{
 		NoTags: true, Path: func(folder string) string { return folder + "/" },
 	})
+}
+
+// There is no backend that could fail, and no versions.
+func TestWriter(t *testing.T) {
+	var s Settings
+	for _, key := range []string{"push-foreign", "push-leaks"} {
+		s.Data = append(s.Data, Entry{Key: key, Value: `{"mine":"1"}`})
+	}
+	providertest.RunWriter(t, providertest.Harness{Provider: Provider{}, Settings: s}, providertest.Writing{Put: func(string, string) {}})
+	st, err := open(t, `{"data":[]}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := provider.Write{Place: provider.Place{Key: "pushed/x"}, Value: redact.FromString("v")}
+	if err := st.(provider.Writer).Write(t.Context(), w); err != nil {
+		t.Fatal(err)
+	}
+	found, err := st.(provider.Finder).Find(t.Context(), provider.Query{Path: "pushed"})
+	if err != nil || len(found) != 1 || found[0].Value.Data.RevealString() != "v" {
+		t.Errorf("a search finds %+v (%v)", found, err)
+	}
 }
 
 func open(t *testing.T, settings string) (provider.Store, error) {

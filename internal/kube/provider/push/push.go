@@ -185,6 +185,16 @@ func Without(base redact.Secret, property string) (redact.Secret, error) {
 	return redact.New(data), err
 }
 
+// Has reports whether a secret has property; every secret has the whole, "".
+func Has(data redact.Secret, property string) bool {
+	if property == "" {
+		return true
+	}
+	parts, err := provider.Value{Data: data}.Map()
+	_, ok := parts[property]
+	return err == nil && ok
+}
+
 func objectOf(base redact.Secret, property string) (map[string]json.RawMessage, error) {
 	object := map[string]json.RawMessage{}
 	if base.Empty() {

@@ -1,4 +1,4 @@
-// Package vault reads KV v1 and v2 secrets of Strongkeep, or of any server that
+// Package vault reads and writes KV v1 and v2 secrets of Strongkeep, or of any server that
 // speaks Vault's HTTP API, with the official client.
 //
 // One store has one login, made when first needed, renewed after two thirds of

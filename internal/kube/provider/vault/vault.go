@@ -46,6 +46,7 @@ type store struct {
 	ctx    context.Context // ends with Close; work shared by several callers runs under it
 	cancel context.CancelFunc
 	flight singleflight.Group
+	turns  [64]chan struct{} // of writes, by a hash of the path
 
 	mu     sync.Mutex
 	login  *login    // nil: none yet, or no longer good
@@ -78,6 +79,9 @@ func (p Provider) Open(ctx context.Context, cfg provider.Config) (provider.Store
 	}
 	s.self = s.kv.WithNamespace(orElse(settings.Auth.Namespace, settings.Namespace))
 	s.anonymous = s.kv.WithNamespace(orElse(settings.Auth.Namespace, settings.Namespace))
+	for i := range s.turns {
+		s.turns[i] = make(chan struct{}, 1)
+	}
 	s.ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	return s, nil
 }

@@ -66,6 +66,7 @@ type Role struct {
 // Fault is what an action answers instead.
 type Fault struct {
 	Times  int // 0: always
+	After  int // requests that are let through before
 	Status int
 	Code   string
 	Body   string // instead of an error of AWS's shape
@@ -220,6 +221,10 @@ func (s *Server) fault(action string) *Fault {
 	for _, name := range []string{action, ""} {
 		f := s.faults[name]
 		if f == nil {
+			continue
+		}
+		if f.After > 0 {
+			f.After--
 			continue
 		}
 		if f.Times > 0 {

@@ -46,6 +46,9 @@ type Server struct {
 	garbage  *string
 	counts   map[string]int
 	watchers map[*websocket.Conn]context.CancelFunc
+	before   func()
+	after    int // requests until status is answered
+	writes   int
 }
 
 type version struct {
@@ -146,7 +149,14 @@ func (s *Server) Allow(path string) {
 func (s *Server) Fail(status int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.status = status
+	s.status, s.after = status, 0
+}
+
+// FailAfter lets n more requests through before it does as Fail.
+func (s *Server) FailAfter(n, status int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.status, s.after = status, n
 }
 
 // Garble answers body, with status 200, to everything that reads or lists
@@ -227,6 +237,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	s.counts[path]++
 	status := s.status
+	if s.after > 0 {
+		s.after--
+		status = 0
+	}
 	known := s.tokens[r.Header.Get("X-Vault-Token")]
 	denied := s.denied[path]
 	garbage := s.garbage
@@ -261,6 +275,10 @@ func (s *Server) stored(w http.ResponseWriter, r *http.Request, path string, gar
 	}
 	if r.URL.Query().Get("list") == "true" {
 		s.list(w, r, path)
+		return
+	}
+	if isWrite(r, path) {
+		s.write(w, r, path)
 		return
 	}
 	s.read(w, r, path)
@@ -356,7 +374,7 @@ func (s *Server) read(w http.ResponseWriter, r *http.Request, path string) {
 		answer(w, "data", s.v1[key])
 		return
 	}
-	if key, ok := strings.CutPrefix(path, "secret/metadata/"); ok && s.secrets[key] != nil {
+	if key, ok := strings.CutPrefix(path, "secret/metadata/"); ok && (s.secrets[key] != nil || s.meta[key] != nil) {
 		answer(w, "data", map[string]any{"current_version": len(s.secrets[key]), "custom_metadata": s.meta[key]})
 		return
 	}
