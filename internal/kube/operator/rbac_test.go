@@ -17,6 +17,7 @@ import (
 
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/rbac"
+	"github.com/strongkeep/strongkeep/internal/testenv/apiserver"
 )
 
 // apiServerFlags make the API server check what only some clusters check.
@@ -101,7 +102,8 @@ func permission(req *http.Request) (verb, resource string) {
 // nothing else, and what it does.
 func (w *world) grant(o rbac.Options) (*rest.Config, *recording) {
 	w.Helper()
-	for _, object := range rbac.Objects(o) {
+	objects := rbac.Objects(o)
+	for _, object := range objects {
 		object := object.(client.Object)
 		if err := testClient.Create(w.Context(), object); err != nil {
 			w.Fatal(err)
@@ -112,6 +114,9 @@ func (w *world) grant(o rbac.Options) (*rest.Config, *recording) {
 	cfg.Impersonate = rest.ImpersonationConfig{
 		UserName: "system:serviceaccount:" + o.Namespace + ":" + o.Name,
 		Groups:   []string{"system:serviceaccounts", "system:authenticated"},
+	}
+	if err := apiserver.InForce(w.Context(), testREST, cfg.Impersonate, objects); err != nil {
+		w.Fatal(err)
 	}
 	rec := &recording{used: map[string]bool{}}
 	return wrapped(cfg, rec), rec

@@ -36,7 +36,7 @@ import (
 var (
 	testCluster *cluster.Cluster
 	testREST    *rest.Config
-	testClient  client.Client
+	testClient  client.WithWatch
 )
 
 func TestMain(m *testing.M) {

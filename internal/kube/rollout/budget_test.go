@@ -57,12 +57,13 @@ func (w *world) release() {
 	}
 	for i := range pods.Items {
 		p := &pods.Items[i]
+		before := client.StrategicMergeFrom(p.DeepCopy()) // controllers write the rest
 		for j := range p.Status.Conditions {
 			if c := &p.Status.Conditions[j]; c.Type == corev1.PodReady || c.Type == corev1.ContainersReady {
 				c.Status = corev1.ConditionTrue
 			}
 		}
-		if err := testClient.Status().Update(w.Context(), p); err != nil && !apierrors.IsConflict(err) && !apierrors.IsNotFound(err) {
+		if err := testClient.Status().Patch(w.Context(), p, before); client.IgnoreNotFound(err) != nil {
 			w.Fatal(err)
 		}
 	}

@@ -17,7 +17,7 @@ func TestLook(t *testing.T) {
 			w.apply(manifest("Deployment", "app", 2, ""))
 			w.settled("app", 2)
 			q := rollout.Request{Owner: owner, Method: method, Wanted: wants(one), Workloads: []consumer.Workload{w.workload("Deployment/app")}}
-			before := w.kubectl("get", "deployment/app", "-o", "jsonpath={.metadata.resourceVersion}")
+			before := w.kubectl("get", "deployment/app", "-o", "jsonpath={.metadata.generation} {.metadata.annotations} {.spec}")
 			pods := w.kubectl("get", "pods", "-o", "jsonpath={.items[*].metadata.uid}{.items[*].metadata.annotations}")
 			for range 3 {
 				p, err := w.roller.Look(t.Context(), q)
@@ -25,7 +25,7 @@ func TestLook(t *testing.T) {
 					t.Fatalf("%+v, %v", p, err)
 				}
 			}
-			if after := w.kubectl("get", "deployment/app", "-o", "jsonpath={.metadata.resourceVersion}"); after != before {
+			if after := w.kubectl("get", "deployment/app", "-o", "jsonpath={.metadata.generation} {.metadata.annotations} {.spec}"); after != before {
 				t.Errorf("a look wrote the workload")
 			}
 			if after := w.kubectl("get", "pods", "-o", "jsonpath={.items[*].metadata.uid}{.items[*].metadata.annotations}"); after != pods {

@@ -175,7 +175,7 @@ func (w *world) until(state rollout.State, q rollout.Request, s rollout.Stamp, n
 	return p
 }
 
-const patience = 60 * time.Second
+const patience = 3 * time.Minute
 
 func (w *world) eventually(f func() bool, say func() string) {
 	w.Helper()
@@ -192,10 +192,21 @@ func (w *world) eventually(f func() bool, say func() string) {
 	}
 }
 
-// settled waits until every pod of a workload is ready and it has n.
+// settled waits until every pod of a workload is ready and it has n, and until its
+// Deployment, if it is one, says so: its controller writes nothing then.
 func (w *world) settled(name string, n int) {
 	w.Helper()
-	w.eventually(func() bool { return len(w.ready(name)) == n }, func() string {
+	w.eventually(func() bool {
+		if len(w.ready(name)) != n {
+			return false
+		}
+		var d appsv1.Deployment
+		err := testClient.Get(w.Context(), types.NamespacedName{Namespace: w.ns, Name: name}, &d)
+		if client.IgnoreNotFound(err) != nil {
+			w.Fatal(err)
+		}
+		return err != nil || d.Status.ObservedGeneration == d.Generation && int(d.Status.AvailableReplicas) == n
+	}, func() string {
 		return name + ": " + w.kubectl("get", "pods,deployments,replicasets,statefulsets,daemonsets", "-o", "wide")
 	})
 }

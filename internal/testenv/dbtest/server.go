@@ -164,7 +164,7 @@ func (s *Server) start() error {
 	}
 	defer log.Close()
 	cmd := exec.Command(s.path, s.args...)
-	cmd.Dir, cmd.Stdout, cmd.Stderr = s.Dir, log, log
+	cmd.Dir, cmd.Stdout, cmd.Stderr, cmd.Env = s.Dir, log, log, ownTemp(s.Dir)
 	cmd.SysProcAttr = attributes(s.as)
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("starting %s: %w", s.path, err)
@@ -349,10 +349,14 @@ func unprivileged(dir string, names ...string) (*syscall.Credential, error) {
 	return nil, errors.New("there is no user nobody to run a database as")
 }
 
+// ownTemp has a program make its temporary files in dir: a MariaDB that starts
+// removes those of any other that has the same folder for them.
+func ownTemp(dir string) []string { return append(os.Environ(), "TMPDIR="+dir) }
+
 // run runs a program to its end.
 func run(dir string, as *syscall.Credential, path string, args ...string) error {
 	cmd := exec.Command(path, args...)
-	cmd.Dir, cmd.SysProcAttr = dir, attributes(as)
+	cmd.Dir, cmd.SysProcAttr, cmd.Env = dir, attributes(as), ownTemp(dir)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("running %s: %w\n%s", path, err, out)
 	}

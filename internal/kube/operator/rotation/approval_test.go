@@ -70,17 +70,22 @@ func TestApprovalIsAnotherRight(t *testing.T) {
 	word := func(name, value string) string {
 		return fmt.Sprintf(`{"metadata":{"annotations":{"strongkeep.io/%s":%q}}}`, name, value)
 	}
-	// A policy is in force some time after it is made.
-	for limit := time.After(time.Minute); as("editor", "db", word("approve", "probe")) == nil; {
-		select {
-		case <-limit:
-			t.Fatal("an editor approves: the policy is not in force")
-		case <-time.After(100 * time.Millisecond):
+	// Policies, roles and bindings are in force some time after they are made.
+	until := func(what string, f func() bool) {
+		t.Helper()
+		for limit := time.After(2 * time.Minute); !f(); {
+			select {
+			case <-limit:
+				t.Fatalf("it never came to be that %s", what)
+			case <-time.After(100 * time.Millisecond):
+			}
 		}
 	}
-	if err := as("approver", "db", word("approve", "7")); err != nil {
-		t.Fatal(err)
-	}
+	until("an editor is refused by the policy", func() bool {
+		err := as("editor", "db", word("approve", "probe"))
+		return err != nil && strings.Contains(err.Error(), `need the verb "approve"`)
+	})
+	until("an approver approves", func() bool { return as("approver", "db", word("approve", "7")) == nil })
 	for what, tc := range map[string]struct{ name, patch, want string }{
 		"approve":               {"db", word("approve", "8"), `need the verb "approve"`},
 		"accept":                {"db", word("accept-unproven", "8"), `need the verb "approve"`},

@@ -29,6 +29,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/target"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/target/database"
 	"github.com/strongkeep/strongkeep/internal/testenv"
+	"github.com/strongkeep/strongkeep/internal/testenv/apiserver"
 	"github.com/strongkeep/strongkeep/internal/testenv/dbtest"
 )
 
@@ -183,14 +184,19 @@ func (w *world) rest() *rest.Config {
 	if err != nil {
 		w.Fatal(err)
 	}
-	for _, o := range rbac.Objects(rbac.Options{Name: w.ns, Namespace: w.ns, Namespaces: []string{w.ns}, Rotation: true, RehearsalPods: true}) {
+	objects := rbac.Objects(rbac.Options{Name: w.ns, Namespace: w.ns, Namespaces: []string{w.ns}, Rotation: true, RehearsalPods: true})
+	for _, o := range objects {
 		if err := testClient.Create(w.Context(), o.(client.Object)); client.IgnoreAlreadyExists(err) != nil {
 			w.Fatal(err)
 		}
 	}
-	cfg.Impersonate = rest.ImpersonationConfig{
+	as := rest.ImpersonationConfig{
 		UserName: "system:serviceaccount:" + w.ns + ":" + w.ns, Groups: []string{"system:serviceaccounts", "system:authenticated"},
 	}
+	if err := apiserver.InForce(w.Context(), cfg, as, objects); err != nil {
+		w.Fatal(err)
+	}
+	cfg.Impersonate = as
 	cfg.Wrap(func(next http.RoundTripper) http.RoundTripper { return refusals{next, w} })
 	return cfg
 }

@@ -9,6 +9,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/watch"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
@@ -27,17 +28,17 @@ const node = "played"
 
 // Kubelet plays one node for all namespaces.
 type Kubelet struct {
-	c    client.Client
+	c    client.WithWatch
 	stop context.CancelFunc
 	done chan struct{}
 	once sync.Once
 
 	mu  sync.Mutex
-	err error // the last one
+	err error // what it stumbled over last, until it got on
 }
 
 // Start makes a node and plays it until Close. c's scheme has core/v1.
-func Start(ctx context.Context, c client.Client) (*Kubelet, error) {
+func Start(ctx context.Context, c client.WithWatch) (*Kubelet, error) {
 	n := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: node}}
 	if err := c.Create(ctx, n); err != nil && !apierrors.IsAlreadyExists(err) {
 		return nil, err
@@ -51,7 +52,7 @@ func Start(ctx context.Context, c client.Client) (*Kubelet, error) {
 	return k, nil
 }
 
-// Close stops the node and returns the last error it had, nil for none.
+// Close stops the node and returns the error that it had in the end, nil for none.
 func (k *Kubelet) Close() error {
 	k.once.Do(k.stop)
 	<-k.done
@@ -64,11 +65,8 @@ func (k *Kubelet) run(ctx context.Context) {
 	defer close(k.done)
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	for n := 0; ; n++ {
-		if n%500 == 0 {
-			k.note(ctx, k.beReady(ctx))
-		}
-		k.note(ctx, k.pass(ctx))
+	for {
+		k.note(ctx, k.follow(ctx))
 		select {
 		case <-ctx.Done():
 			return
@@ -78,12 +76,53 @@ func (k *Kubelet) run(ctx context.Context) {
 }
 
 func (k *Kubelet) note(ctx context.Context, err error) {
-	if err == nil || ctx.Err() != nil || apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
+	if ctx.Err() != nil {
 		return
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.err = err
+}
+
+// beat is how often the node says that it is there; it counts as away after 40 s.
+const beat = 5 * time.Second
+
+// follow plays every pod as it is and as it changes, until something fails or the
+// watch ends.
+func (k *Kubelet) follow(ctx context.Context) error {
+	if err := k.beReady(ctx); err != nil {
+		return err
+	}
+	w, err := k.c.Watch(ctx, &corev1.PodList{})
+	if err != nil {
+		return err
+	}
+	defer w.Stop()
+	heart := time.NewTicker(beat)
+	defer heart.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-heart.C:
+			if err := k.beReady(ctx); err != nil {
+				return err
+			}
+		case e, ok := <-w.ResultChan():
+			switch pod, is := e.Object.(*corev1.Pod); {
+			case !ok:
+				return nil
+			case !is:
+				return apierrors.FromObject(e.Object)
+			case e.Type == watch.Deleted:
+			default:
+				// A pod that was meanwhile changed is heard of again.
+				if err := k.play(ctx, pod); err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
+					return err
+				}
+			}
+		}
+	}
 }
 
 // beReady writes the node's heartbeat.
@@ -107,26 +146,13 @@ func (k *Kubelet) beReady(ctx context.Context) error {
 	return k.c.Status().Update(ctx, n)
 }
 
-func (k *Kubelet) pass(ctx context.Context) error {
-	var pods corev1.PodList
-	if err := k.c.List(ctx, &pods); err != nil {
-		return err
-	}
-	for i := range pods.Items {
-		if err := k.play(ctx, &pods.Items[i]); err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
-			return err
-		}
-	}
-	return nil
-}
-
 func (k *Kubelet) play(ctx context.Context, p *corev1.Pod) error {
 	switch {
 	case p.DeletionTimestamp != nil:
 		if _, linger := p.Annotations[AnnotationLinger]; linger {
 			return nil
 		}
-		return k.c.Delete(ctx, p, client.GracePeriodSeconds(0))
+		return k.c.Delete(ctx, p, client.GracePeriodSeconds(0), client.Preconditions{UID: &p.UID}) // not the next of its name
 	case p.Spec.NodeName == "" || p.Status.Phase == corev1.PodRunning:
 		return nil
 	}
