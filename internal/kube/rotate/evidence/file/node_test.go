@@ -171,7 +171,7 @@ func (s *site) run() consumer.Pod {
 func TestNode(t *testing.T) {
 	s := newSite(t)
 	pod := s.run()
-	prober := file.New(file.Config{Witnesses: s.pods})
+	prober := file.New(file.Config{Witnesses: s.pods, Timeout: time.Minute})
 	s.until("a witness is there", func() error {
 		if !prober.There(t.Context()) {
 			return fmt.Errorf("no witness with a pin")

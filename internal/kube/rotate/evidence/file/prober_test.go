@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -26,6 +25,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/evidence/file"
 	"github.com/strongkeep/strongkeep/internal/kube/witness"
 	"github.com/strongkeep/strongkeep/internal/redact"
+	"github.com/strongkeep/strongkeep/internal/testenv/port"
 )
 
 const (
@@ -64,7 +64,7 @@ func (w *world) serve(t *testing.T, handler http.Handler) file.Witness {
 
 func newWorld(t *testing.T) *world {
 	w := &world{dir: t.TempDir(), token: "token-for-"}
-	w.Prober = file.New(file.Config{Witnesses: w, Timeout: 2 * time.Second})
+	w.Prober = file.New(file.Config{Witnesses: w, Timeout: time.Minute})
 	reader, err := witness.OpenReader(w.dir)
 	if err != nil {
 		t.Fatal(err)
@@ -212,12 +212,11 @@ func TestAskStrangers(t *testing.T) {
 			t.Errorf("%s: %+v", name, got)
 		}
 	}
-	gone, err := net.Listen("tcp", "127.0.0.1:0")
+	gone, err := port.Free(port.Host())
 	if err != nil {
 		t.Fatal(err)
 	}
-	real.Address = netip.MustParseAddrPort(gone.Addr().String())
-	_ = gone.Close()
+	real.Address = netip.AddrPortFrom(netip.MustParseAddr(port.Host()), uint16(gone))
 	w.list = []file.Witness{real}
 	if got := ask(); got.Answer != evidence.Unknown || !strings.Contains(got.Text, "cannot be reached") {
 		t.Errorf("%+v", got)
