@@ -168,8 +168,8 @@ func (w *world) pods(ready bool) []corev1.Pod {
 // apply creates or replaces the objects in a YAML text, in the test's namespace.
 func (w *world) apply(text string) {
 	w.Helper()
-	if _, err := testCluster.Kubectl(w.Context(), strings.NewReader(strings.ReplaceAll(text, "VAULT", w.vault.URL)), "apply", "-n", w.ns, "-f", "-"); err != nil {
-		w.Fatalf("kubectl apply: %v", err)
+	if err := apiserver.Apply(w.Context(), testClient, w.ns, strings.ReplaceAll(text, "VAULT", w.vault.URL)); err != nil {
+		w.Fatal(err)
 	}
 }
 

@@ -204,9 +204,8 @@ func (w *world) checkCanaries() {
 // apply creates or replaces the objects in a YAML text, in the test's namespace.
 func (w *world) apply(text string) {
 	w.Helper()
-	out, err := testCluster.Kubectl(w.Context(), strings.NewReader(strings.ReplaceAll(text, "VAULT", w.vault.URL)), "apply", "-n", w.ns, "-f", "-")
-	if err != nil {
-		w.Fatalf("kubectl apply: %v\n%s", err, out)
+	if err := apiserver.Apply(w.Context(), testClient, w.ns, strings.ReplaceAll(text, "VAULT", w.vault.URL)); err != nil {
+		w.Fatal(err)
 	}
 }
 

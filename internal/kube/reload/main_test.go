@@ -151,9 +151,8 @@ func (w *world) start() (stop func()) {
 
 func (w *world) apply(text string) {
 	w.Helper()
-	out, err := testCluster.Kubectl(w.Context(), strings.NewReader(text), "apply", "--server-side", "--force-conflicts", "-n", w.ns, "-f", "-")
-	if err != nil {
-		w.Fatalf("kubectl apply: %v\n%s", err, out)
+	if err := apiserver.Apply(w.Context(), testClient, w.ns, text); err != nil {
+		w.Fatal(err)
 	}
 }
 
@@ -211,7 +210,11 @@ func (w *world) get(name string) *appsv1.Deployment {
 // rollouts returns how many templates a Deployment has had.
 func (w *world) rollouts(name string) int {
 	w.Helper()
-	return len(strings.Fields(w.kubectl("get", "replicasets", "-l", "app="+name, "-o", "name")))
+	var list appsv1.ReplicaSetList
+	if err := testClient.List(w.Context(), &list, client.InNamespace(w.ns), client.MatchingLabels{"app": name}); err != nil {
+		w.Fatal(err)
+	}
+	return len(list.Items)
 }
 
 // adopted waits until what is used is noted.
@@ -238,7 +241,7 @@ func (w *world) rolled(name string, n int) {
 	})
 }
 
-const patience = 60 * time.Second
+const patience = 3 * time.Minute
 
 func (w *world) until(what string, f func() bool) {
 	w.Helper()

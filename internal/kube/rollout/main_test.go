@@ -12,6 +12,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
@@ -77,9 +78,8 @@ func (w *world) restart() {
 
 func (w *world) apply(text string) {
 	w.Helper()
-	out, err := testCluster.Kubectl(w.Context(), strings.NewReader(text), "apply", "-n", w.ns, "-f", "-")
-	if err != nil {
-		w.Fatalf("kubectl apply: %v\n%s", err, out)
+	if err := apiserver.Apply(w.Context(), testClient, w.ns, text); err != nil {
+		w.Fatal(err)
 	}
 }
 
@@ -132,13 +132,16 @@ func (w *world) workload(kindName string) consumer.Workload {
 	w.Helper()
 	kind, name, _ := strings.Cut(kindName, "/")
 	o := object(kind, w.ns, name)
-	var m metav1.PartialObjectMetadata
+	var m unstructured.Unstructured
 	m.SetGroupVersionKind(o.Kind)
 	if err := testClient.Get(w.Context(), o.NamespacedName, &m); err != nil {
 		w.Fatal(err)
 	}
-	stamp := w.kubectl("get", kind, name, "-o", `jsonpath={.spec.template.metadata.annotations.strongkeep\.io/content}`)
-	return consumer.Workload{Object: o, UID: m.UID, Rolls: true, Stamp: stamp, Reload: m.Annotations["strongkeep.io/reload"]}
+	stamp, _, err := unstructured.NestedString(m.Object, "spec", "template", "metadata", "annotations", "strongkeep.io/content")
+	if err != nil {
+		w.Fatal(err)
+	}
+	return consumer.Workload{Object: o, UID: m.GetUID(), Rolls: true, Stamp: stamp, Reload: m.GetAnnotations()["strongkeep.io/reload"]}
 }
 
 const owner = "rotation/test/one"

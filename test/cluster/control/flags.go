@@ -148,6 +148,9 @@ func (p *Plane) controllerFlags() []string {
 		"--service-account-private-key-file=" + p.path("service-account.key"),
 		"--root-ca-file=" + p.Authority.Cert,
 		"--use-service-account-credentials",
+		// A node that is heard of late, on a machine that does other things, is not
+		// away: its pods stay ready.
+		"--node-monitor-grace-period=10m",
 		"--cluster-signing-cert-file=" + p.Authority.Cert,
 		"--cluster-signing-key-file=" + p.Authority.Key,
 		"--allocate-node-cidrs=false",

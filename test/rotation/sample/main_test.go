@@ -256,7 +256,7 @@ func TestFilesChangeUnderLoad(t *testing.T) {
 	m := &mounted{t: t, dir: t.TempDir()}
 	m.write("file_a", canary+"1")
 	c := collect(t)
-	args := []string{"-address=" + pg.Address, "-database=postgres", "-source=file", "-dir=" + m.dir, "-every=1ms", "-life=20ms", "-reload=5ms"}
+	args := []string{"-address=" + pg.Address, "-database=postgres", "-source=file", "-dir=" + m.dir, "-every=1ms", "-life=100ms", "-reload=5ms"}
 	a := start(t, append(args, "-report="+c.URL)...)
 	a.until("queries as a", func(s Stats) bool { return s.Users["file_a"] > 100 && s.Logins > 5 })
 	a.untilReady(http.StatusOK)

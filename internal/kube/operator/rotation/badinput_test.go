@@ -116,7 +116,7 @@ func (w *world) bad(name, kind, reason, want, next string) *v1alpha1.Rotation {
 			return e.Regarding.Name == name && e.Type == corev1.EventTypeWarning && strings.Contains(e.Note, want) && strings.Contains(e.Note, next)
 		})
 	}
-	for range 600 { // events are written behind the status
+	for range 3600 { // events are written behind the status
 		if told() {
 			return rot
 		}

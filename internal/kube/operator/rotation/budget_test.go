@@ -138,7 +138,7 @@ func (w *world) stampOf(name string, template bool) string {
 // until waits until f holds.
 func (w *world) until(what string, f func() bool) {
 	w.Helper()
-	for limit := time.After(time.Minute); !f(); {
+	for limit := time.After(3 * time.Minute); !f(); {
 		select {
 		case <-limit:
 			w.Fatalf("it never came to be that %s", what)

@@ -155,8 +155,8 @@ func (w *world) create(o client.Object) {
 
 func (w *world) apply(text string) {
 	w.Helper()
-	if out, err := testCluster.Kubectl(w.Context(), strings.NewReader(text), "apply", "-n", w.ns, "-f", "-"); err != nil {
-		w.Fatalf("kubectl apply: %v\n%s", err, out)
+	if err := apiserver.Apply(w.Context(), testClient, w.ns, text); err != nil {
+		w.Fatal(err)
 	}
 }
 
@@ -267,7 +267,7 @@ func (w *world) rotation(what string, f func(*v1alpha1.Rotation) bool) *v1alpha1
 func (w *world) await(name, what string, f func(*v1alpha1.Rotation) bool) *v1alpha1.Rotation {
 	w.Helper()
 	rot := &v1alpha1.Rotation{}
-	until := time.After(2 * time.Minute)
+	until := time.After(4 * time.Minute)
 	watch, err := testClient.Watch(w.Context(), &v1alpha1.RotationList{}, client.InNamespace(w.ns))
 	if err != nil {
 		w.Fatal(err)

@@ -84,8 +84,8 @@ func (k *Kubelet) note(ctx context.Context, err error) {
 	k.err = err
 }
 
-// beat is how often the node says that it is there; it counts as away after 40 s.
-const beat = 5 * time.Second
+// beat is how often the node says that it is there.
+const beat = 10 * time.Second
 
 // follow plays every pod as it is and as it changes, until something fails or the
 // watch ends.
