@@ -34,8 +34,8 @@ type Finder interface {
 // Config is what a Reconciler needs. All fields are required but Namespaces and
 // NoClusterStores.
 type Config struct {
-	Client client.Client // reads come from caches: Drills, ExternalSecrets, stores
-	Live   client.Reader // reads come from the API server
+	Client client.Client // reads come from caches: of a drill under way
+	Live   client.Reader // reads come from the API server: of what decides whether one may begin
 	Finder Finder
 	// Locate names where what an ExternalSecret of namespace wants is; "" when its
 	// store names nothing.

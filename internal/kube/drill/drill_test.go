@@ -113,30 +113,13 @@ func TestCredentialRefused(t *testing.T) {
 		t.Errorf("user %q, annotations %v", s.Data["user"], s.Annotations)
 	}
 	pod := w.pods(true)[0]
-	pod.Status.ContainerStatuses[0].RestartCount = 2
-	pod.Status.ContainerStatuses[0].Ready = false
-	for i := range pod.Status.Conditions {
-		if pod.Status.Conditions[i].Type == corev1.PodReady {
-			pod.Status.Conditions[i].Status, pod.Status.Conditions[i].LastTransitionTime = corev1.ConditionFalse, metav1.Now()
-		}
-	}
-	if err := testClient.Status().Update(t.Context(), &pod); err != nil {
-		t.Fatal(err)
-	}
+	w.setReady(&pod, corev1.ConditionFalse, 2)
 	d := w.phase("refused", v1alpha1.DrillRecovering, "TimeIsUp")
 	w.right()
 	if d.Status.Ended.Time.Before(d.Status.Until.Time) {
 		t.Errorf("ended %v, before %v", d.Status.Ended, d.Status.Until)
 	}
-	pod = w.pods(false)[0]
-	for i := range pod.Status.Conditions {
-		if pod.Status.Conditions[i].Type == corev1.PodReady {
-			pod.Status.Conditions[i].Status, pod.Status.Conditions[i].LastTransitionTime = corev1.ConditionTrue, metav1.Now()
-		}
-	}
-	if err := testClient.Status().Update(t.Context(), &pod); err != nil {
-		t.Fatal(err)
-	}
+	w.setReady(&pod, corev1.ConditionTrue, 2)
 	d = w.phase("refused", v1alpha1.DrillOver, "TimeIsUp")
 	first := d.Status.Pods[0]
 	if first.Name != pod.Name || first.Restarts != 2 || first.Unready == nil || first.ReadyAgain == nil || d.Status.Recovered == nil || d.Status.ExternalSecrets[0].Wrong == nil {
@@ -147,6 +130,23 @@ func TestCredentialRefused(t *testing.T) {
 		if !strings.Contains(text, want) {
 			t.Errorf("no finding %q in:\n%s", want, text)
 		}
+	}
+}
+
+// setReady says of a pod's container how often it was restarted and whether it is
+// ready. Controllers write the rest.
+func (w *world) setReady(pod *corev1.Pod, ready corev1.ConditionStatus, restarts int32) {
+	w.Helper()
+	before := client.StrategicMergeFrom(pod.DeepCopy())
+	pod.Status.ContainerStatuses[0].RestartCount = restarts
+	pod.Status.ContainerStatuses[0].Ready = ready == corev1.ConditionTrue
+	for i := range pod.Status.Conditions {
+		if c := &pod.Status.Conditions[i]; c.Type == corev1.PodReady {
+			c.Status, c.LastTransitionTime = ready, metav1.Now()
+		}
+	}
+	if err := testClient.Status().Patch(w.Context(), pod, before); err != nil {
+		w.Fatal(err)
 	}
 }
 
@@ -175,7 +175,7 @@ func TestOperatorKilled(t *testing.T) {
 			stop()
 			w.wrong("refused")
 			if c.gone {
-				w.kubectl("delete", "drill", "refused", "--timeout=30s")
+				w.kubectl("delete", "drill", "refused", "--timeout=120s")
 			}
 			if c.duration == "40s" {
 				w.await("the time is up", func() bool { return time.Now().After(d.Status.Until.Time) })
@@ -207,7 +207,7 @@ func TestOperatorComesBack(t *testing.T) {
 	if w.get("away", &again); !again.Status.Until.Equal(d.Status.Until) {
 		t.Errorf("until %v, then %v", d.Status.Until, again.Status.Until)
 	}
-	w.kubectl("delete", "drill", "away", "--timeout=30s") // which undoes it as well
+	w.kubectl("delete", "drill", "away", "--timeout=120s") // which undoes it as well
 	w.right()
 	w.await("no metric is left", func() bool { return w.metric("strongkeep_drill_running") == "" })
 }
@@ -223,7 +223,7 @@ func TestDeletionUndoes(t *testing.T) {
 	if s := w.secret("db"); string(s.Data["password"]) != canary+"-1" {
 		t.Error("a key that was not named was changed")
 	}
-	w.kubectl("delete", "drill", "refused", "--timeout=30s")
+	w.kubectl("delete", "drill", "refused", "--timeout=120s")
 	w.right()
 }
 
@@ -278,7 +278,7 @@ func TestRefusals(t *testing.T) {
 		{"CredentialRefused", "apiVersion: external-secrets.io/v1\nkind: SecretStore\nmetadata: {name: second}\nspec: {provider: {vault: {server: VAULT, path: secret, auth: {tokenSecretRef: {name: db, key: password}}}}}\n", "SharedSecret", "second\" may log in with Secret db", nil},
 		{"StoreAway", strings.Replace(dbSecret, "SPEC", "refreshPolicy: CreatedOnce", 1), "NotRestorable", "reads the store only once", nil},
 		{"StoreAway", strings.Replace(web, "name: db", "name: by-hand", 1), "NothingFed", "no ExternalSecret writes a Secret that Deployment web uses", nil},
-		{"StoreAway", "", "NoWorkload", "kubectl get deployments", func() { w.kubectl("delete", "deployment", "web", "--timeout=30s") }},
+		{"StoreAway", "", "NoWorkload", "kubectl get deployments", func() { w.kubectl("delete", "deployment", "web", "--timeout=120s") }},
 		{"CredentialRefused", rotationOf("database: {role: orders}"), "Rotation", "strongkeep rotation watch", func() {
 			w.turn(v1alpha1.RotationStatus{Phase: v1alpha1.PhaseRolling, Location: location})
 		}},
@@ -389,7 +389,7 @@ func TestTwoDrills(t *testing.T) {
 	w.await("it is felt", func() bool { var es v1.ExternalSecret; w.get("db", &es); return !v1.IsReady(es.Status.Conditions) })
 	w.drill("second", "CredentialRefused", "30m", "")
 	w.phase("second", v1alpha1.DrillRefused, "")
-	w.kubectl("delete", "drill", "first", "--timeout=30s")
+	w.kubectl("delete", "drill", "first", "--timeout=120s")
 	w.right()
 }
 

@@ -98,7 +98,7 @@ func (p *patient) onlyAtStart(secrets []v1alpha1.DrilledSecret) bool {
 // feeders returns the ExternalSecrets that write the Secrets which p uses.
 func (r *Reconciler) feeders(ctx context.Context, p *patient) (feeders, others []v1.ExternalSecret, err error) {
 	var list v1.ExternalSecretList
-	if err := r.Client.List(ctx, &list, client.InNamespace(p.workload.Namespace)); err != nil {
+	if err := r.Live.List(ctx, &list, client.InNamespace(p.workload.Namespace)); err != nil {
 		return nil, nil, errs.Newf(errs.Unavailable, "listing ExternalSecrets: %w", err)
 	}
 	slices.SortFunc(list.Items, func(a, b v1.ExternalSecret) int { return strings.Compare(a.Name, b.Name) })
@@ -226,7 +226,7 @@ func (r *Reconciler) otherDrill(ctx context.Context, d *v1alpha1.Drill, secrets 
 func (r *Reconciler) ofStores(ctx context.Context, d *v1alpha1.Drill, secrets []v1alpha1.DrilledSecret) (refusal, error) {
 	all := []v1.Store{}
 	var list v1.SecretStoreList
-	if err := r.Client.List(ctx, &list, client.InNamespace(d.Namespace)); err != nil {
+	if err := r.Live.List(ctx, &list, client.InNamespace(d.Namespace)); err != nil {
 		return refusal{}, errs.Newf(errs.Unavailable, "listing SecretStores: %w", err)
 	}
 	for i := range list.Items {
@@ -234,7 +234,7 @@ func (r *Reconciler) ofStores(ctx context.Context, d *v1alpha1.Drill, secrets []
 	}
 	if !r.NoClusterStores {
 		var list v1.ClusterSecretStoreList
-		if err := r.Client.List(ctx, &list); err != nil {
+		if err := r.Live.List(ctx, &list); err != nil {
 			return refusal{}, errs.Newf(errs.Unavailable, "listing ClusterSecretStores: %w", err)
 		}
 		for i := range list.Items {

@@ -201,7 +201,7 @@ func (w *world) await(what string, f func() bool) {
 	w.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	limit := time.After(2 * time.Minute)
+	limit := time.After(4 * time.Minute)
 	for !f() {
 		select {
 		case <-tick.C:

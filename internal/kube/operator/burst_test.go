@@ -85,7 +85,7 @@ func TestBurst(t *testing.T) {
 	w.storeReady("vault", v1.ReasonStoreValid, "")
 
 	reference := w.kubectlCreates(2 * n)
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	watch, err := testClient.Watch(ctx, &v1.ExternalSecretList{}, client.InNamespace(w.ns))
 	if err != nil {

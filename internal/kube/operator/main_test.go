@@ -219,7 +219,7 @@ func (w *world) kubectl(args ...string) string {
 }
 
 // patience bounds every wait of these tests; a wait that succeeds takes milliseconds.
-const patience = 90 * time.Second
+const patience = 3 * time.Minute
 
 func await[T client.Object](w *world, object T, what string, f func(T) bool) T {
 	w.Helper()

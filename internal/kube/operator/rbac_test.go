@@ -179,7 +179,7 @@ func (w *world) exercise() {
 	})
 	w.exerciseReload()
 	w.kubectl("patch", "es", "through-cluster", "--type=merge", "-p", `{"metadata":{"finalizers":["externalsecrets.external-secrets.io/externalsecret-cleanup"]}}`)
-	w.kubectl("delete", "es", "through-cluster", "--timeout=20s")
+	w.kubectl("delete", "es", "through-cluster", "--timeout=90s")
 	w.until("subscribed", func() bool { return w.vault.Subscribers() >= 1 })
 	w.vault.Delete("app")
 	w.es("own", v1.ReasonSecretDeleted, "")
