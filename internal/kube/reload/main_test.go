@@ -55,7 +55,8 @@ func TestMain(m *testing.M) {
 // world is one test's namespace and what runs in it.
 type world struct {
 	*testing.T
-	ns string
+	ns     string
+	settle time.Duration
 
 	mu     sync.Mutex
 	events []string
@@ -68,7 +69,7 @@ func newWorld(t *testing.T) *world {
 	if err := testClient.Create(t.Context(), ns); err != nil {
 		t.Fatal(err)
 	}
-	w := &world{T: t, ns: ns.Name}
+	w := &world{T: t, ns: ns.Name, settle: settle}
 	t.Cleanup(func() {
 		if err := testClient.Delete(context.WithoutCancel(t.Context()), ns); err != nil {
 			t.Error(err)
@@ -101,7 +102,8 @@ func (w *world) said() string {
 	return strings.Join(w.events, "\n")
 }
 
-// settle is how long content must be still in these tests.
+// settle is how long content must be still in these tests, but where world.settle
+// says otherwise.
 const settle = 700 * time.Millisecond
 
 // start runs the controllers, until the test ends or stop is called.
@@ -125,7 +127,7 @@ func (w *world) start() (stop func()) {
 	cfg := reload.Config{
 		Client: mgr.GetClient(), Cached: mgr.GetCache(), Live: mgr.GetAPIReader(), Digests: content.New(mgr.GetAPIReader(), key),
 		Roller: rollout.New(rollout.Config{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Keep: reload.Keep}),
-		Settle: settle, Clock: clock.RealClock{}, Log: log, Metrics: reload.NewMetrics(),
+		Settle: w.settle, Clock: clock.RealClock{}, Log: log, Metrics: reload.NewMetrics(),
 		Event: func(o client.Object, kind, reason, message string) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
@@ -261,7 +263,7 @@ func (w *world) until(what string, f func() bool) {
 // quiet lets a time go by in which nothing should happen.
 func (w *world) quiet() {
 	w.Helper()
-	ctx, cancel := context.WithTimeout(w.Context(), 3*settle)
+	ctx, cancel := context.WithTimeout(w.Context(), max(3*settle, 3*w.settle/2))
 	defer cancel()
 	<-ctx.Done()
 }

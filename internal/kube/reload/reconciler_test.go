@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -23,6 +24,7 @@ const auto = `reloader.stakater.com/auto: "true"`
 func TestChangesThatComeTogether(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
+	w.settle = 5 * time.Second // three writes are together, also where each takes its time
 	for _, s := range []string{"a", "b", "c"} {
 		w.secret(s, "1")
 	}
