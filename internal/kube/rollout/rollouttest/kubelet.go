@@ -131,11 +131,13 @@ func (k *Kubelet) beReady(ctx context.Context) error {
 	if err := k.c.Get(ctx, client.ObjectKey{Name: node}, n); err != nil {
 		return err
 	}
+	before := n.DeepCopy()
 	if len(n.Spec.Taints) > 0 {
 		n.Spec.Taints = nil
-		if err := k.c.Update(ctx, n); err != nil {
+		if err := k.c.Patch(ctx, n, client.MergeFrom(before)); err != nil { // controllers write it too
 			return err
 		}
+		before = n.DeepCopy()
 	}
 	now := metav1.Now()
 	n.Status.Conditions = []corev1.NodeCondition{{
@@ -143,7 +145,7 @@ func (k *Kubelet) beReady(ctx context.Context) error {
 	}}
 	room := corev1.ResourceList{"pods": resource.MustParse("5000"), "cpu": resource.MustParse("1000"), "memory": resource.MustParse("1000Gi")}
 	n.Status.Capacity, n.Status.Allocatable = room, room
-	return k.c.Status().Update(ctx, n)
+	return k.c.Status().Patch(ctx, n, client.MergeFrom(before))
 }
 
 func (k *Kubelet) play(ctx context.Context, p *corev1.Pod) error {
