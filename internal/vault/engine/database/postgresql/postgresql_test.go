@@ -125,16 +125,16 @@ func TestCVE202639946BackslashesAreNoEscapes(t *testing.T) {
 	db := admin(t, s, "")
 	const password = `\'; DROP ROLE old_bystander; --`
 	for _, statements := range [][]string{{create}, {"SET LOCAL work_mem = '4MB'", create}} {
-		if err := db.Create(within(t, 20*time.Second), account("old_server", password, statements...)); err != nil {
+		if err := db.Create(within(t, 2*time.Minute), account("old_server", password, statements...)); err != nil {
 			t.Fatal(err)
 		}
 		if !exists(t, s, "old_bystander") {
 			t.Fatal("the password was run as a statement")
 		}
-		if err := connect(t, s, "old_server", password, "").Ping(within(t, 20*time.Second)); err != nil {
+		if err := connect(t, s, "old_server", password, "").Ping(within(t, 2*time.Minute)); err != nil {
 			t.Errorf("the password is another: %v", err)
 		}
-		if err := db.Delete(within(t, 20*time.Second), account("old_server", "")); err != nil {
+		if err := db.Delete(within(t, 2*time.Minute), account("old_server", "")); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -148,7 +148,7 @@ func TestCVE202639946RoleNamesAreQuoted(t *testing.T) {
 	query(t, s, "postgres", `CREATE TABLE "odd ""schema""; DROP ROLE bystander; --"."t'able" (c int)`)
 	for _, name := range hostile {
 		t.Run(name, func(t *testing.T) {
-			ctx := within(t, 20*time.Second)
+			ctx := within(t, 2*time.Minute)
 			password := `p'a"s\s;$$ ` + name
 			grant := `GRANT USAGE ON SCHEMA "odd ""schema""; DROP ROLE bystander; --" TO "{{name}}";
 				GRANT SELECT ON ALL TABLES IN SCHEMA "odd ""schema""; DROP ROLE bystander; --" TO "{{name}}"`
@@ -183,7 +183,7 @@ func TestCVE202639946RoleNamesAreQuoted(t *testing.T) {
 func TestDeleteRevokesEverywhere(t *testing.T) {
 	s := dbtest.PostgreSQL(t)
 	db := admin(t, s, "")
-	ctx := within(t, 30*time.Second)
+	ctx := within(t, 2*time.Minute)
 	query(t, s, "postgres", `CREATE DATABASE "Other Base"`)
 	for _, base := range []string{"postgres", "Other Base"} {
 		query(t, s, base, `CREATE SCHEMA app; CREATE TABLE app.t (a int, b int); CREATE SEQUENCE app.s; CREATE FUNCTION app.f() RETURNS int LANGUAGE sql AS 'SELECT 1'`)
@@ -213,7 +213,7 @@ func TestDeleteRevokesEverywhere(t *testing.T) {
 func TestDeleteKeepsData(t *testing.T) {
 	s := dbtest.PostgreSQL(t)
 	db := admin(t, s, "")
-	ctx := within(t, 30*time.Second)
+	ctx := within(t, 2*time.Minute)
 	query(t, s, "postgres", `CREATE SCHEMA work`)
 	if err := db.Create(ctx, account("owner", "pw", create, `GRANT ALL ON SCHEMA work TO "{{name}}"`)); err != nil {
 		t.Fatal(err)
@@ -238,7 +238,7 @@ func TestDeleteKeepsData(t *testing.T) {
 func TestDeleteEndsSessions(t *testing.T) {
 	s := dbtest.PostgreSQL(t)
 	for details, ended := range map[string]bool{"": true, `{"terminate_sessions":false}`: false} {
-		ctx := within(t, 20*time.Second)
+		ctx := within(t, 2*time.Minute)
 		db := admin(t, s, details)
 		if err := db.Create(ctx, account("sitting", "pw", create)); err != nil {
 			t.Fatal(err)
@@ -264,7 +264,7 @@ func TestDeleteEndsSessions(t *testing.T) {
 // A vault need not be superuser: CREATEROLE is enough.
 func TestWithoutSuperuser(t *testing.T) {
 	s := dbtest.PostgreSQL(t)
-	ctx := within(t, 20*time.Second)
+	ctx := within(t, 2*time.Minute)
 	query(t, s, "postgres", `CREATE ROLE modest LOGIN CREATEROLE PASSWORD 'pw'; CREATE TABLE public.shared (a int); GRANT SELECT ON public.shared TO modest WITH GRANT OPTION`)
 	db := connect(t, s, "modest", "pw", "")
 	if err := db.Create(ctx, account("temp", "pw", create, `GRANT SELECT ON public.shared TO "{{name}}"`)); err != nil {
@@ -281,7 +281,7 @@ func TestWithoutSuperuser(t *testing.T) {
 func TestCreateIsAllOrNothing(t *testing.T) {
 	s := dbtest.PostgreSQL(t)
 	db := admin(t, s, "")
-	ctx := within(t, 20*time.Second)
+	ctx := within(t, 2*time.Minute)
 	const canary = "canary-pw-7c2"
 	for name, second := range map[string]string{
 		"no such table":     `GRANT SELECT ON nowhere TO "{{name}}"`,
@@ -399,7 +399,7 @@ func TestLeavingABatch(t *testing.T) {
 // With SCRAM neither the server's log nor its tables see a password.
 func TestScramKeepsPasswordsFromTheServer(t *testing.T) {
 	s := dbtest.PostgreSQL(t)
-	ctx := within(t, 20*time.Second)
+	ctx := within(t, 2*time.Minute)
 	db := admin(t, s, `{"password_authentication":"scram-sha-256"}`)
 	first, second := "canary-scram-first", "canary-scram-second"
 	if err := db.Create(ctx, account("scrammed", first, create)); err != nil {
@@ -440,12 +440,12 @@ func TestScramIsWhatTheServerComputes(t *testing.T) {
 func TestFailures(t *testing.T) {
 	s := dbtest.PostgreSQL(t)
 	const canary = "canary/pw%41"
-	wrong := connect(t, s, "nobody-here", canary, "").Ping(within(t, 10*time.Second))
+	wrong := connect(t, s, "nobody-here", canary, "").Ping(within(t, 2*time.Minute))
 	if !errors.Is(wrong, driver.ErrPassword) || !errs.Is(wrong, errs.Invalid) {
 		t.Errorf("a wrong password: %v", wrong)
 	}
 	db := admin(t, s, "")
-	if err := db.Ping(within(t, 10*time.Second)); err != nil {
+	if err := db.Ping(within(t, 2*time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	s.Pause(t)
@@ -463,10 +463,10 @@ func TestFailures(t *testing.T) {
 			t.Errorf("%s: the error holds a password: %v", name, err)
 		}
 	}
-	if err := db.Create(within(t, 10*time.Second), account("late", canary, create)); err != nil {
+	if err := db.Create(within(t, 2*time.Minute), account("late", canary, create)); err != nil {
 		t.Errorf("after all that: %v", err)
 	}
-	if err := db.Delete(within(t, 10*time.Second), &driver.Account{Username: "late"}); err != nil {
+	if err := db.Delete(within(t, 2*time.Minute), &driver.Account{Username: "late"}); err != nil {
 		t.Error(err)
 	}
 }

@@ -12,11 +12,11 @@ import (
 // user makes a user for one test, who can log in with canary.
 func (s Suite) user(t *testing.T, db driver.Database, name string) {
 	t.Helper()
-	if err := db.Create(within(t, 30*time.Second), s.account(name, canary)); err != nil {
+	if err := db.Create(within(t, patience), s.account(name, canary)); err != nil {
 		t.Fatalf("creating: %v", err)
 	}
 	t.Cleanup(func() {
-		if err := db.Delete(within(t, 30*time.Second), &driver.Account{Username: name}); err != nil {
+		if err := db.Delete(within(t, patience), &driver.Account{Username: name}); err != nil {
 			t.Errorf("removing: %v", err)
 		}
 	})
@@ -29,7 +29,7 @@ func (s Suite) gatekeeper(t *testing.T) {
 	if !ok {
 		t.Skip("the database is no driver.Gatekeeper")
 	}
-	ctx := within(t, 30*time.Second)
+	ctx := within(t, patience)
 	s.silent(t, "locking nobody", gate.Lock(ctx, "nobody-here"), errs.NotExist)
 	s.silent(t, "unlocking nobody", gate.Unlock(ctx, "nobody-here"), errs.NotExist)
 	if err := gate.EndSessions(ctx, "nobody-here"); err != nil {
@@ -42,7 +42,7 @@ func (s Suite) gatekeeper(t *testing.T) {
 
 func (s Suite) locking(t *testing.T, db driver.Database, gate driver.Gatekeeper, name string) {
 	s.user(t, db, name)
-	ctx := within(t, 30*time.Second)
+	ctx := within(t, patience)
 	session := s.Open(t, name, canary, "")
 	if err := session.Ping(ctx); err != nil {
 		t.Fatal(err)
@@ -78,7 +78,7 @@ func (s Suite) locking(t *testing.T, db driver.Database, gate driver.Gatekeeper,
 // ended waits until a session is over: a server may take its time to end it.
 func (s Suite) ended(t *testing.T, session driver.Database) {
 	t.Helper()
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(patience)
 	for session.Ping(within(t, 5*time.Second)) == nil {
 		select {
 		case <-deadline:
@@ -96,7 +96,7 @@ func (s Suite) several(t *testing.T) {
 	if !ok {
 		t.Skip("the database is no driver.Passwords")
 	}
-	ctx := within(t, 30*time.Second)
+	ctx := within(t, patience)
 	second := redact.FromString("second" + canary)
 	s.silent(t, "adding to nobody", passwords.AddPassword(ctx, "nobody-here", second), errs.NotExist)
 	s.silent(t, "removing from nobody", passwords.RemovePassword(ctx, "nobody-here", second), errs.NotExist)
@@ -133,7 +133,7 @@ func (s Suite) witness(t *testing.T) {
 	if !ok {
 		t.Skip("the database is no driver.Witness")
 	}
-	ctx := within(t, 30*time.Second)
+	ctx := within(t, patience)
 	if all, partial, err := witness.Sessions(ctx, "nobody-here"); err != nil || len(all) != 0 || partial != "" {
 		t.Errorf("sessions of nobody: %v, %q, %v", all, partial, err)
 	}
@@ -153,7 +153,7 @@ func (s Suite) witness(t *testing.T) {
 		t.Errorf("the session is there since %v", since)
 	}
 	session.Close()
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(patience)
 	for {
 		all, _, err := witness.Sessions(ctx, "seen")
 		if err != nil {

@@ -51,8 +51,11 @@ func (s Suite) Login(t testing.TB, username, password string) error {
 	t.Helper()
 	db := s.Open(t, username, password, "")
 	defer db.Close()
-	return db.Ping(within(t, 10*time.Second))
+	return db.Ping(within(t, patience))
 }
+
+// patience is how long what succeeds may take on a busy machine.
+const patience = 2 * time.Minute
 
 func within(t testing.TB, d time.Duration) context.Context {
 	ctx, cancel := context.WithTimeout(context.Background(), d)
@@ -99,7 +102,7 @@ func (s Suite) passwords(t *testing.T) {
 
 func (s Suite) liveAs(t *testing.T, name, password string) {
 	db := s.Admin(t)
-	ctx := within(t, 30*time.Second)
+	ctx := within(t, patience)
 	check := func(what string, err error) {
 		t.Helper()
 		if err != nil {
@@ -143,7 +146,7 @@ func (s Suite) silent(t *testing.T, what string, err error, kind errs.Kind) {
 }
 
 func (s Suite) refusals(t *testing.T) {
-	ctx := within(t, 30*time.Second)
+	ctx := within(t, patience)
 	db := s.Admin(t)
 	err := s.Login(t, "nobody-here", canary)
 	s.silent(t, "logging in as nobody", err, errs.Invalid)
@@ -165,7 +168,7 @@ func (s Suite) refusals(t *testing.T) {
 // faults are a server that hangs and one that is killed.
 func (s Suite) faults(t *testing.T) {
 	db := s.Admin(t)
-	if err := db.Ping(within(t, 10*time.Second)); err != nil {
+	if err := db.Ping(within(t, patience)); err != nil {
 		t.Fatal(err)
 	}
 	ended, cancel := context.WithCancel(context.Background())
@@ -184,14 +187,14 @@ func (s Suite) faults(t *testing.T) {
 		s.silent(t, what+" while the server hangs", call(within(t, 300*time.Millisecond)), errs.Unavailable)
 	}
 	s.Server.Resume(t)
-	if took := time.Since(start); took > 10*time.Second {
+	if took := time.Since(start); took > patience/2 {
 		t.Errorf("four calls with 300 ms each took %v", took)
 	}
 	s.Server.Kill(t)
 	s.silent(t, "creating after a kill", db.Create(within(t, 5*time.Second), s.account("late", canary)), errs.Unavailable)
 	s.silent(t, "removing after a kill", db.Delete(within(t, 5*time.Second), &driver.Account{Username: "late"}), errs.Unavailable)
 	s.Server.Start(t)
-	ctx := within(t, 30*time.Second)
+	ctx := within(t, patience)
 	if err := db.Delete(ctx, &driver.Account{Username: "late"}); err != nil {
 		t.Errorf("removing after the restart: %v", err)
 	}
@@ -205,7 +208,7 @@ func (s Suite) faults(t *testing.T) {
 
 func (s Suite) close(t *testing.T) {
 	db := s.Admin(t)
-	if err := db.Ping(within(t, 10*time.Second)); err != nil {
+	if err := db.Ping(within(t, patience)); err != nil {
 		t.Fatal(err)
 	}
 	db.Close()
