@@ -56,6 +56,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/sys/node"
 	"github.com/strongkeep/strongkeep/internal/vault/sys/openapi"
 	"github.com/strongkeep/strongkeep/internal/vault/sys/quotas"
+	"github.com/strongkeep/strongkeep/internal/vault/sys/readers"
 	"github.com/strongkeep/strongkeep/internal/vault/sys/tools"
 	"github.com/strongkeep/strongkeep/internal/vault/sys/ui"
 	"github.com/strongkeep/strongkeep/internal/vault/unsealed"
@@ -111,6 +112,9 @@ func systemMounts(v *unsealed.Vault, self node.Config) map[string]engine.Factory
 					explain.New(explain.Config{
 						Policies: v.Policies, Tokens: v.Tokens, Mounts: v.Mounts, Namespaces: v.Namespaces,
 						Subject: v.Subject, Reach: v.Reach,
+					}).Routes(),
+					readers.New(readers.Config{
+						Audit: v.Audit, Mounts: v.Mounts, Namespaces: v.Namespaces, Tokens: v.Tokens, Leases: v.Leases, Reads: v.Reads, Shared: self.Shared,
 					}).Routes(),
 					catalog.Routes(catalog.Config{Mounts: v.Mounts, Version: Version}),
 					ui.Routes(ui.Config{Policies: v.Policies, Namespaces: v.Namespaces, Subject: v.Caller}),

@@ -31,7 +31,7 @@ func (s *Server) node() node.Config {
 		seal = "keyfile"
 	}
 	return node.Config{
-		Level: c.level, Started: c.started, Dir: c.DataDir, Now: c.Now,
+		Level: c.level, Started: c.started, Dir: c.DataDir, Now: c.Now, Shared: stores()[c.Storage].silence > 0,
 		Sanitized: map[string]any{
 			"data_dir": c.DataDir, "audit_dir": c.AuditDir, "cache_bytes": c.CacheBytes,
 			"default_lease_ttl": c.DefaultLeaseTTL, "max_lease_ttl": c.MaxLeaseTTL, "hold_leases": c.HoldLeases,

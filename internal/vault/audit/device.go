@@ -46,6 +46,15 @@ type Proof struct {
 // Prover is a Device whose lines are chained. Proof may be called at any time.
 type Prover interface{ Proof() Proof }
 
+// Archive is a Device whose lines can be read again where it wrote them.
+type Archive interface {
+	// Files returns the files that have its lines, oldest first: what the log was
+	// moved aside to, as far as it still lies beside it, and the one written to. It
+	// may be called at any time. Who reads them must bear a last line that is only
+	// half there. Unavailable: they cannot be listed.
+	Files() ([]string, error)
+}
+
 // Setup is what a Factory makes a Device from.
 type Setup struct {
 	Path     string            // the name it is enabled under, "file/"

@@ -43,14 +43,10 @@ var ErrStop = errors.New("enough")
 // decompressed. Lines that are no entries are counted, not fatal. Kinds:
 // Invalid for the query, NotExist and Unavailable for files.
 func Files(ctx context.Context, q Query, found func(*Entry) error, names ...string) (*Result, error) {
-	m, err := newMatcher(q)
+	s, err := newScan(q, found)
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	s := &scan{m: m, found: found, workers: runtime.GOMAXPROCS(0)}
-	s.buffers.New = func() any { return new(make([]byte, 0, chunkSize+chunkSize/4)) }
 	for _, name := range names {
 		if err := s.file(ctx, name); err != nil {
 			if errors.Is(err, ErrStop) {
@@ -60,6 +56,55 @@ func Files(ctx context.Context, q Query, found func(*Entry) error, names ...stri
 		}
 	}
 	return &s.result, nil
+}
+
+func newScan(q Query, found func(*Entry) error) (*scan, error) {
+	m, err := newMatcher(q)
+	if err != nil {
+		return nil, err
+	}
+	s := &scan{m: m, found: found, workers: runtime.GOMAXPROCS(0)}
+	s.buffers.New = func() any { return new(make([]byte, 0, chunkSize+chunkSize/4)) }
+	return s, nil
+}
+
+// Tail is Files for what is behind an offset in an open file that is not
+// compressed, and that may be written to meanwhile: it returns the offset behind
+// the last whole line. Lines are counted from the offset.
+func Tail(ctx context.Context, q Query, found func(*Entry) error, f *os.File, from int64) (end int64, _ *Result, err error) {
+	s, err := newScan(q, found)
+	if err != nil {
+		return from, nil, err
+	}
+	if end, err = lastLine(f, from); err != nil {
+		return from, nil, errs.Newf(errs.Unavailable, "reading %s: %w", f.Name(), err)
+	}
+	err = s.read(ctx, f.Name(), io.NewSectionReader(f, from, end-from))
+	if errors.Is(err, ErrStop) {
+		err = nil
+	}
+	return end, &s.result, err
+}
+
+// lastLine returns the offset behind the last line end of f, from if there is
+// none behind it.
+func lastLine(f *os.File, from int64) (int64, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return from, err
+	}
+	var buf [32 << 10]byte
+	for end := info.Size(); end > from; {
+		n := min(int64(len(buf)), end-from)
+		if _, err := f.ReadAt(buf[:n], end-n); err != nil {
+			return from, err
+		}
+		if i := bytes.LastIndexByte(buf[:n], '\n'); i >= 0 {
+			return end - n + int64(i) + 1, nil
+		}
+		end -= n
+	}
+	return from, nil
 }
 
 // scan is one search.
@@ -81,9 +126,7 @@ type chunk struct {
 	err     error   // of reading; the chunk is then the last
 }
 
-// file searches one file: one goroutine reads, several look, and the caller
-// takes their results in order. No more than twice as many chunks as workers
-// are held.
+// file searches one file.
 func (s *scan) file(ctx context.Context, name string) error {
 	f, err := os.Open(name)
 	if err != nil {
@@ -100,6 +143,13 @@ func (s *scan) file(ctx context.Context, name string) error {
 			return errs.Newf(errs.Invalid, "reading %s: %w", name, err)
 		}
 	}
+	return s.read(ctx, name, r)
+}
+
+// read searches what r holds: one goroutine reads, several look, and the caller
+// takes their results in order. No more than twice as many chunks as workers
+// are held.
+func (s *scan) read(ctx context.Context, name string, r io.Reader) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	defer wg.Wait()

@@ -246,3 +246,41 @@ func BenchmarkSearch(b *testing.B) {
 		})
 	}
 }
+
+// Tail goes on where it ended, takes whole lines only, and sees each once.
+func TestTail(t *testing.T) {
+	path := write(t, "a.log", "")
+	w, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close() //nolint:errcheck // a test's
+	r, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close() //nolint:errcheck // only read
+	end, got := int64(0), ""
+	for i := range len(lines) { // byte by byte
+		if _, err := w.WriteString(lines[i : i+1]); err != nil {
+			t.Fatal(err)
+		}
+		if i%97 != 0 && i != len(lines)-1 {
+			continue
+		}
+		next, result, err := search.Tail(t.Context(), search.Query{}, func(e *search.Entry) error { got += e.RequestID + " "; return nil }, r, end)
+		if err != nil || next < end || next > int64(i+1) || next > 0 && lines[next-1] != '\n' || result.Bytes != next-end {
+			t.Fatalf("%d to %d of %d, %+v, %v", end, next, i+1, result, err)
+		}
+		end = next
+	}
+	if got != "1 1 2 3 4 5 " || end != int64(len(lines)) {
+		t.Errorf("found %q up to %d", got, end)
+	}
+	if _, _, err := search.Tail(t.Context(), search.Query{Type: "x"}, nil, r, 0); !errs.Is(err, errs.Invalid) {
+		t.Errorf("a wrong query: %v", err)
+	}
+	if end, _, err := search.Tail(t.Context(), search.Query{}, func(*search.Entry) error { return search.ErrStop }, r, 0); err != nil || end != int64(len(lines)) {
+		t.Errorf("stopped: %d, %v", end, err)
+	}
+}

@@ -10,7 +10,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
 )
 
-// Config of Routes. All fields are set.
+// Config of Routes. All fields are set, but for Shared.
 type Config struct {
 	Level   *slog.LevelVar // of the server's log
 	Started slog.Level     // what the level was at start
@@ -18,6 +18,7 @@ type Config struct {
 	Sanitized map[string]any
 	Dir       string // whose disk host-info tells of
 	Now       func() time.Time
+	Shared    bool // other nodes may serve the same store
 }
 
 // Routes are those below sys/.

@@ -1,0 +1,43 @@
+package audit
+
+import "slices"
+
+// Log is what one device wrote, as far as it can be read again.
+type Log struct {
+	Device   string   // the name it is enabled under, "file/"
+	Required bool     // no request was answered without its lines
+	Files    []string // oldest first; the last is written to
+	// Why is why it cannot be read; Files is empty then.
+	Why string
+}
+
+// Logs returns the logs of all devices, required ones first.
+func (b *Broker) Logs() []Log {
+	sinks := *b.sinks.Load()
+	targets := make([]string, len(sinks))
+	for i, s := range sinks {
+		targets[i] = s.dev.Target()
+	}
+	var out []Log
+	for _, s := range sinks {
+		l := Log{Device: s.name, Required: s.required}
+		if a, ok := s.dev.(Archive); !ok {
+			l.Why = "it writes to " + s.dev.Target() + ", which cannot be read again"
+		} else if files, err := a.Files(); err != nil {
+			l.Why = err.Error()
+		} else { // names may look like another device's log that was moved aside
+			l.Files = slices.DeleteFunc(files, func(name string) bool { return name != s.dev.Target() && slices.Contains(targets, name) })
+		}
+		out = append(out, l)
+	}
+	slices.SortStableFunc(out, func(a, b Log) int {
+		switch {
+		case a.Required == b.Required:
+			return 0
+		case a.Required:
+			return -1
+		}
+		return 1
+	})
+	return out
+}
