@@ -77,16 +77,24 @@ type RotationStatus struct {
 	// with a lower number comes late, from an operator that was stopped, and is refused.
 	// +optional
 	Fence int64 `json:"fence,omitempty"`
-	// When this phase was entered, the turn begun, the new one published, the old one closed.
+	// When this phase was entered, the turn begun, the new one staged and published, the
+	// old one closed; when the one that went was removed, and nothing but the statement
+	// was left to do.
 	// +optional
 	Since *metav1.Time `json:"since,omitempty"`
 	// +optional
 	Begun *metav1.Time `json:"begun,omitempty"`
 	// +optional
+	StagedAt *metav1.Time `json:"stagedAt,omitempty"`
+	// +optional
 	PublishedAt *metav1.Time `json:"publishedAt,omitempty"`
 	// +optional
 	ClosedAt *metav1.Time `json:"closedAt,omitempty"`
-	// Whether the turn is on its way back, and how far: Reopened, Republished, Rolled.
+	// +optional
+	RetiredAt *metav1.Time `json:"retiredAt,omitempty"`
+	// +optional
+	EndedAt *metav1.Time `json:"endedAt,omitempty"`
+	// Whether the turn is on its way back, and how far: Reopened, Republished, Rolled, Discarded.
 	// +optional
 	Back string `json:"back,omitempty"`
 	// Why it went back, until the next turn begins.

@@ -843,12 +843,24 @@ func (in *RotationStatus) DeepCopyInto(out *RotationStatus) {
 		in, out := &in.Begun, &out.Begun
 		*out = (*in).DeepCopy()
 	}
+	if in.StagedAt != nil {
+		in, out := &in.StagedAt, &out.StagedAt
+		*out = (*in).DeepCopy()
+	}
 	if in.PublishedAt != nil {
 		in, out := &in.PublishedAt, &out.PublishedAt
 		*out = (*in).DeepCopy()
 	}
 	if in.ClosedAt != nil {
 		in, out := &in.ClosedAt, &out.ClosedAt
+		*out = (*in).DeepCopy()
+	}
+	if in.RetiredAt != nil {
+		in, out := &in.RetiredAt, &out.RetiredAt
+		*out = (*in).DeepCopy()
+	}
+	if in.EndedAt != nil {
+		in, out := &in.EndedAt, &out.EndedAt
 		*out = (*in).DeepCopy()
 	}
 	if in.ResumedAt != nil {

@@ -19,6 +19,7 @@ import (
 	vault "github.com/hashicorp/vault/api"
 	"github.com/spf13/cobra"
 
+	"github.com/strongkeep/strongkeep/api/v1alpha1"
 	"github.com/strongkeep/strongkeep/internal/attest"
 	"github.com/strongkeep/strongkeep/internal/cli/session"
 	"github.com/strongkeep/strongkeep/internal/errs"
@@ -46,7 +47,7 @@ func (x *commands) evidence() *cobra.Command {
 		Use: "evidence NAME", Short: "Print the signed statement of a turn, and prove it and all before it", Args: session.Args(1, 1),
 		ValidArgsFunction: x.complete,
 		Long: `Print the signed statement of a Rotation's last turn, or of another with -turn: which version,
-which pods, what was seen of each, and when. The signatures of this statement and of all before it
+which pods, what was seen of each, and when; of one that went back or was given up, why. The signatures of this statement and of all before it
 are verified, and that none is missing between them; what does not verify is an error.
 
 It is read from the vault (VAULT_ADDR, VAULT_TOKEN). The keys come from the vault too, unless -key
@@ -305,6 +306,9 @@ func (x *commands) printStatement(v attest.Verified, n int, s *evidence.Statemen
 	t := tabwriter.NewWriter(&b, 0, 4, 2, ' ', 0)
 	line := func(name, format string, values ...any) { _, _ = fmt.Fprintf(t, name+"\t"+format+"\n", values...) }
 	line("Rotation", "%s, turn %d: %s", s.Rotation, s.Turn, s.Result)
+	if s.Reason != "" {
+		line("Why", "%s: %s", s.Reason, s.Message)
+	}
 	line("Credential", "%s", s.Credential)
 	line("Version", "%s, before %s", s.Version, session.First(s.Previous, "none"))
 	line("Cause", "%s", s.Cause)
@@ -314,9 +318,15 @@ func (x *commands) printStatement(v attest.Verified, n int, s *evidence.Statemen
 		}
 	}
 	at("Begun", s.Begun)
+	at("Staged", s.Staged)
 	at("Published", s.Published)
 	at("Closed", s.Closed)
 	at("Ended", &s.Ended)
+	for _, p := range s.Phases {
+		if p.Phase == v1alpha1.PhaseHeld {
+			line("Held", "%s for %s: %s", p.Time.UTC().Format(time.RFC3339), p.Reason, p.Message)
+		}
+	}
 	if s.Retired != nil {
 		proof := "not proven"
 		if s.Retired.Proven {

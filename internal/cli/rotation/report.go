@@ -86,11 +86,12 @@ func (x *commands) printReport(r report.Report, asCSV bool) error {
 	switch {
 	case asCSV:
 		w := csv.NewWriter(x.Env.Stdout)
-		rows := [][]string{{"state", "kind", "namespace", "name", "class", "policy", "owner", "age_seconds", "max_age_seconds", "changed", "last_proof", "next", "fed_by"}}
+		rows := [][]string{{"state", "kind", "namespace", "name", "class", "policy", "owner", "age_seconds", "max_age_seconds", "changed", "last_proof", "next", "fed_by", "last_turn", "last_result", "statement"}}
 		for i := range r.Rows {
 			row := &r.Rows[i]
 			rows = append(rows, []string{string(row.State), row.Kind, row.Namespace, row.Name, row.Class, row.Policy, row.Owner,
-				strconv.FormatInt(row.AgeSeconds, 10), strconv.FormatInt(row.MaxSeconds, 10), stamp(row.Changed), stamp(row.LastProof), row.Next, row.FedBy})
+				strconv.FormatInt(row.AgeSeconds, 10), strconv.FormatInt(row.MaxSeconds, 10), stamp(row.Changed), stamp(row.LastProof), row.Next, row.FedBy,
+				strconv.FormatInt(row.LastTurn, 10), string(row.LastResult), row.Statement})
 		}
 		if err := w.WriteAll(rows); err != nil {
 			return errs.Newf(errs.Unavailable, "writing the report: %w", err)

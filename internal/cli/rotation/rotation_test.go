@@ -330,6 +330,12 @@ const statement = `{"schema":"strongkeep.io/rotation-statement/v1","rotation":"s
 "pods":{"total":1,"proven":1,"evidence":[{"namespace":"shop","pod":"web-1","uid":"u","workload":"Deployment/web","has":["Template"],"proven":true}]},
 "retired":{"side":"old","time":"2026-11-20T03:09:00Z","proven":true},"unknown":[]}`
 
+const wentBack = `{"schema":"strongkeep.io/rotation-statement/v1","rotation":"shop/back","credential":"vault database/alternating-creds/app","turn":1,
+"cause":"Schedule","result":"RolledBack","reason":"RollBackAsked","message":"somebody asked to go back","version":"6","staged":"2026-11-20T03:01:00Z",
+"phases":[{"phase":"Held","time":"2026-11-20T03:05:00Z","reason":"ProofImpossible","message":"worker-1 never reloads"}],"ended":"2026-11-20T03:10:00Z","secrets":[],
+"pods":{"total":1,"proven":0,"evidence":[{"namespace":"shop","pod":"web-1","uid":"u","proven":false,"missing":"the turn ended before"}]},
+"retired":{"side":"new","time":"2026-11-20T03:09:00Z","proven":true},"unknown":[]}`
+
 // The statement of a turn is printed only if it and all before it verify, with
 // the vault and without.
 func TestEvidence(t *testing.T) {
@@ -363,6 +369,22 @@ func TestEvidence(t *testing.T) {
 		}
 	}
 	if out := u.does("rotation", "evidence", "-n=shop", "db", "-turn=2"); !strings.Contains(out, "turn 2: Rotated") {
+		t.Error(out)
+	}
+	var back map[string]any
+	if err := json.Unmarshal([]byte(wentBack), &back); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := v.Logical().Write("evidence/statements/shop/back", map[string]any{"turn": 1, "statement": back}); err != nil {
+		t.Fatal(err)
+	}
+	out = u.does("rotation", "evidence", "shop/back")
+	for _, want := range []string{"turn 1: RolledBack", "RollBackAsked: somebody asked to go back", "for ProofImpossible: worker-1 never reloads", "2026-11-20T03:01:00Z", "the new credential at", "0 of 1 proven"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("no %q in:\n%s", want, out)
+		}
+	}
+	if out := u.does("rotation", "evidence", "shop/back", "-o=json"); !strings.Contains(out, `"result": "RolledBack"`) || !strings.Contains(out, `"reason": "RollBackAsked"`) {
 		t.Error(out)
 	}
 	u.fails(errs.NotExist, "no statement of turn 9", "rotation", "evidence", "shop/db", "-turn=9")

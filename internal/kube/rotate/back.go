@@ -15,17 +15,21 @@ func rollingBack(o Observed) Step {
 	case BackShown:
 		return returning(o)
 	case BackRolled:
-		return undo(o, ActDiscard, BackCleared, NoAct)
+		return undo(o, ActDiscard, BackCleared, ActRecord)
 	default:
-		return o.gone()
+		return recordingBack(o)
 	}
 }
 
-// gone is the end of the way back.
-func (o Observed) gone() Step {
-	s := o.to(v1alpha1.PhaseFailed, Step{Did: ActDiscard, Reason: o.Turn.Why, Message: o.Turn.WhyText, Next: nextStart})
-	s.Back = BackCleared
-	return s
+// recordingBack is the end of the way back: the statement says how far the turn
+// came, and why it went back. Nothing but the vault is asked for it.
+func recordingBack(o Observed) Step {
+	s, ok := record(o, Step{Reason: o.Turn.Why, Message: "going back: " + o.Turn.WhyText + "; the statement of the turn is signed and stored"},
+		"the turn went back, but its statement is not stored; it is tried again: ")
+	if !ok {
+		return s
+	}
+	return o.to(v1alpha1.PhaseFailed, Step{Did: ActRecord, Reason: o.Turn.Why, Message: o.Turn.WhyText, Next: nextStart})
 }
 
 // undo does one act of the way back, and announces the next.
@@ -34,7 +38,8 @@ func undo(o Observed, a Act, reached Back, next Act) Step {
 	switch res {
 	case broken:
 		if a == ActDiscard && o.Turn.Seen && o.Turn.Known < o.Turn.Number {
-			return o.gone() // it was never staged: there is nothing to remove
+			s.Back, s.Act, s.After = BackCleared, ActRecord, soon // it was never staged: there is nothing to remove
+			return s
 		}
 		if a == ActReopen {
 			h := o.hold(ReasonReopenFailed, s.Message+"; the old credential may still be closed; it is tried again")
@@ -44,9 +49,6 @@ func undo(o Observed, a Act, reached Back, next Act) Step {
 		return o.hold(ReasonActFailed, s.Message)
 	case done:
 		s.Back, s.Did, s.Act, s.After = reached, a, next, soon
-		if reached == BackCleared {
-			return o.gone()
-		}
 	}
 	return s
 }

@@ -69,6 +69,7 @@ func chaos(t *testing.T, events []byte) {
 		return calm && w.turn.Act == NoAct && !w.due && !w.asks.Leaked && !w.asks.Rotate &&
 			(w.turn.Phase == v1alpha1.PhaseIdle || w.turn.Phase == v1alpha1.PhaseFailed)
 	})
+	w.checkLedger()
 	if len(w.broken) > 0 {
 		t.Fatalf("invariants broken: %v\n%s", w.broken[:min(3, len(w.broken))], strings.Join(w.trace, "\n"))
 	}

@@ -94,17 +94,27 @@ func recording(o Observed) Step {
 	if len(o.Blind) > 0 {
 		return o.blind()
 	}
-	s, res := insist(o, ActRecord, Step{Reason: ReasonRecording, Message: "the statement of the turn is signed and stored"})
+	s, ok := record(o, Step{Reason: ReasonRecording, Message: "the statement of the turn is signed and stored"},
+		"the turn is done, but its statement is not stored; it is tried again: ")
+	if !ok {
+		return s
+	}
+	return o.to(v1alpha1.PhaseIdle, Step{Did: ActRecord, Reason: ReasonRecorded, Message: "the statement of the turn is stored"})
+}
+
+// record returns the step that stores the statement; true when it is stored. s is
+// what to say meanwhile, not what it begins with when that fails for good.
+func record(o Observed, s Step, not string) (Step, bool) {
+	s, res := insist(o, ActRecord, s)
 	switch res {
 	case done:
-		return o.to(v1alpha1.PhaseIdle, Step{Did: ActRecord, Reason: ReasonRecorded, Message: "the statement of the turn is stored"})
+		return s, true
 	case broken:
 		if next, ok := begin(o); ok && next.Begin == CauseLeak {
 			next.Message += "; the statement of the turn before is not stored: " + s.Message
-			return next
+			return next, false
 		}
-		s.Reason, s.Next = ReasonRecordMissing, nextStatus
-		s.Message = "the turn is done, but its statement is not stored; it is tried again: " + s.Message
+		s.Reason, s.Next, s.Message = ReasonRecordMissing, nextStatus, not+s.Message
 	}
-	return s
+	return s, false
 }

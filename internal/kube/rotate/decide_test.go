@@ -297,11 +297,28 @@ func TestDecideHeldAndBack(t *testing.T) {
 		{"not while somebody uses the new one", backP, and(back(BackShown), func(o *Observed) { o.Proof.OldSessions = 1 }), backP, NoAct, ReasonBackAsked, "1 session is", nil},
 		{"blind", backP, and(back(BackShown), func(o *Observed) { o.Blind = []string{"x"} }), backP, NoAct, ReasonNotObserved, "", nil},
 		{"then discard", backP, back(BackShown), backP, ActDiscard, ReasonBackAsked, "", func(s Step) bool { return s.Back == BackRolled }},
-		{"then failed", backP, and(back(BackRolled), func(o *Observed) { acted(o, ActDiscard, Outcome{Done: true}) }), failedP, NoAct, ReasonBackAsked, "somebody asked", did(ActDiscard)},
-		{"never staged", backP, and(back(BackRolled), func(o *Observed) {
+		{"then the statement", backP, and(back(BackRolled), func(o *Observed) { acted(o, ActDiscard, Outcome{Done: true}) }), backP, ActRecord, ReasonBackAsked, "somebody asked",
+			func(s Step) bool { return s.Did == ActDiscard && s.Back == BackCleared && !s.Later }},
+		{"never staged: nothing was removed", backP, and(back(BackRolled), func(o *Observed) {
 			o.Turn.Known = 2
 			acted(o, ActDiscard, Outcome{Failed: "not the present turn"})
-		}), failedP, NoAct, ReasonBackAsked, "", nil},
+		}), backP, ActRecord, ReasonBackAsked, "", func(s Step) bool { return s.Did == NoAct && s.Back == BackCleared && !s.Later }},
+		{"the statement, after a restart", backP, and(back(BackCleared), func(o *Observed) { o.Turn.Act = ActRecord }), backP, ActRecord, ReasonBackAsked, "signed and stored", func(s Step) bool { return !s.Later }},
+		{"the statement, by an operator that knew none", backP, back(BackCleared), backP, ActRecord, ReasonBackAsked, "", nil},
+		{"the statement needs no consumers", backP, and(back(BackCleared), func(o *Observed) { o.Blind = []string{"x"} }), backP, ActRecord, ReasonBackAsked, "", nil},
+		{"the statement waits for the vault", backP, and(back(BackCleared), func(o *Observed) {
+			acted(o, ActRecord, Outcome{Failed: "sealed", Again: true, Tries: 1})
+			o.Due.Cause, o.Asks.Rotate, o.Asks.Leaked = CauseSchedule, true, true
+		}), backP, ActRecord, ReasonActRetried, "sealed", isLater(5 * time.Second)},
+		{"the statement cannot be made", backP, and(back(BackCleared), func(o *Observed) {
+			acted(o, ActRecord, Outcome{Failed: "it lacks x"})
+			o.Due.Cause = CauseSchedule
+		}), backP, ActRecord, ReasonRecordMissing, "it lacks x", isLater(5 * time.Minute)},
+		{"the statement cannot be made, but a leak", backP, and(back(BackCleared), func(o *Observed) {
+			acted(o, ActRecord, Outcome{Failed: "it lacks x"})
+			o.Asks.Leaked = true
+		}), stagingP, ActStage, ReasonBegun, "not stored", nil},
+		{"then failed", backP, and(back(BackCleared), func(o *Observed) { acted(o, ActRecord, Outcome{Done: true}) }), failedP, NoAct, ReasonBackAsked, "somebody asked", did(ActRecord)},
 		{"discard refused", backP, and(back(BackRolled), func(o *Observed) { acted(o, ActDiscard, Outcome{Failed: "denied"}) }), heldP, NoAct, ReasonActFailed, "denied", nil},
 		{"stuck on the way", backP, and(back(BackShown), missing, func(o *Observed) { o.Turn.Resumed = noon.Add(-time.Hour) }), heldP, NoAct, ReasonOverlapLimit, "web-1", nil},
 	} {

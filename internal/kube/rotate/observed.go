@@ -67,6 +67,11 @@ type Turn struct {
 	Published         time.Time // zero: not known to be
 	Closed            time.Time // zero: open, or not known to be closed
 	Resumed           time.Time // when a person let it go on, or it turned back; limits count from then
+	Staged            time.Time // zero: no login with the new one is known to have succeeded
+	// Retired is when the target said that the credential that went is removed: the old
+	// one, or on the way back the new one. Zero: it has not.
+	Retired time.Time
+	Ended   time.Time // when nothing but the statement was left to do
 	// Why it went back: a reason and a text, until the next turn begins.
 	Why, WhyText string
 }

@@ -38,6 +38,7 @@ func TurnOf(s *v1alpha1.RotationStatus) Turn {
 		HeldFrom: s.HeldFrom, HeldFor: s.HeldFor, HeldText: s.HeldMessage,
 		Act: Act(s.Act), Back: Back(s.Back), Why: s.BackReason, WhyText: s.BackMessage,
 		Since: instant(s.Since), Begun: instant(s.Begun), Published: instant(s.PublishedAt), Closed: instant(s.ClosedAt), Resumed: instant(s.ResumedAt),
+		Staged: instant(s.StagedAt), Retired: instant(s.RetiredAt), Ended: instant(s.EndedAt),
 	}
 }
 

@@ -307,6 +307,7 @@ func (w *world) why() string {
 func (sc scenario) verify(t *testing.T, kill int) int {
 	t.Helper()
 	w, passed, ended := sc.play(kill)
+	w.checkLedger()
 	report := func(format string, args ...any) {
 		t.Helper()
 		t.Errorf("killed after %d: "+format+"\n%s", append(append([]any{kill}, args...), strings.Join(w.trace, "\n"))...)

@@ -53,6 +53,13 @@ type workload struct {
 // failure is how an act fails, once.
 type failure struct{ again, waits, applied bool }
 
+// statement is what the ledger keeps of a turn. It takes one, and the same again.
+type statement struct {
+	result  Result
+	why     string
+	retired bool
+}
+
 // world is everything that is not the operator.
 type world struct {
 	mono    time.Duration
@@ -79,6 +86,8 @@ type world struct {
 	broken  []string // invariants that did not hold
 	begun   int
 	refused int // writes refused
+	ledger  map[int64]statement
+	leaked  map[int64]bool // turns that a leak went before when their statement could not be made
 	acts    map[string]int
 }
 
@@ -87,7 +96,7 @@ func newWorld() *world {
 		plan:  Plan{OverlapMax: time.Hour, AtLimit: v1alpha1.AtLimitHold, Watch: time.Minute, NeedComplete: true, NeedBackend: v1alpha1.BackendWhereKnown},
 		due:   true,
 		creds: map[int64]*credential{0: {open: true}},
-		fails: map[Act][]failure{}, acts: map[string]int{}, backend: true,
+		fails: map[Act][]failure{}, acts: map[string]int{}, backend: true, ledger: map[int64]statement{}, leaked: map[int64]bool{},
 		gate: func(*world) Gate { return Gate{Open: true, Slot: true} },
 	}
 	for _, lag := range []time.Duration{0, 7 * time.Second} {
@@ -189,8 +198,45 @@ func (w *world) apply(a Act, number int64) string {
 		return w.retire()
 	case ActDiscard:
 		return w.discard(number)
+	case ActRecord:
+		w.record()
 	}
 	return ""
+}
+
+// record keeps what the status says of the turn that ends.
+func (w *world) record() {
+	t := w.turn
+	said := statement{t.Result(), t.Why, !t.Retired.IsZero()}
+	if was, ok := w.ledger[t.Number]; ok && was != said {
+		w.breach("turn %d is recorded as %+v, and was as %+v", t.Number, said, was)
+	}
+	w.ledger[t.Number] = said
+	switch staged, gone := w.creds[t.Number] != nil && !w.creds[t.Number].removed, w.creds[w.old].removed; {
+	case said.result == ResultAbandoned:
+		w.breach("turn %d is recorded as given up", t.Number)
+	case said.result == ResultRotated && (!staged || !w.noOld && !gone || said.retired == w.noOld):
+		w.breach("turn %d is recorded as %+v: staged %v, the old one gone %v", t.Number, said, staged, gone)
+	case said.result != ResultRotated && (staged || gone || said.why == ""):
+		w.breach("turn %d is recorded as %+v: staged %v, the old one gone %v", t.Number, said, staged, gone)
+	case said.result == ResultRolledBack && (!said.retired || t.Staged.IsZero()):
+		w.breach("turn %d is recorded as %+v, and was staged %v", t.Number, said, t.Staged)
+	case t.Ended.IsZero():
+		w.breach("turn %d is recorded, and has not ended", t.Number)
+	}
+}
+
+// checkLedger wants one statement of each turn that has ended, as it ended.
+func (w *world) checkLedger() {
+	for n := int64(1); n <= w.turn.Number; n++ {
+		said, ok := w.ledger[n]
+		switch over := n < w.turn.Number || w.turn.Phase == v1alpha1.PhaseIdle || w.turn.Phase == v1alpha1.PhaseFailed; {
+		case ok != over && (ok || !w.leaked[n]):
+			w.breach("turn %d is over: %v; it has a statement: %v", n, over, ok)
+		case ok && n == w.turn.Number && (w.turn.Phase == v1alpha1.PhaseIdle) != (said.result == ResultRotated):
+			w.breach("turn %d ends in %s and is recorded as %+v", n, w.turn.Phase, said)
+		}
+	}
 }
 
 func (w *world) publish(n int64) string {
@@ -381,6 +427,7 @@ func (w *world) persist(s Step, version int) bool {
 	w.turn = w.turn.Take(s, w.now())
 	w.version++
 	if s.Begin != "" {
+		w.leaked[before.Number] = s.Begin == CauseLeak && before.Act == ActRecord
 		w.due, w.asks.Rotate, w.asked = false, false, false
 		w.begun++
 	}

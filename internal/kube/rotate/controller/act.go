@@ -60,7 +60,7 @@ func (r *Reconciler) perform(ctx context.Context, l *look, act rotate.Act, out *
 	case rotate.ActDiscard:
 		return r.retire(ctx, l, t, target.New)
 	case rotate.ActRecord:
-		if l.rot.Status.First { // there is nothing to remove, but the target's turn ends so
+		if l.rot.Status.First && l.rot.Status.Back == "" { // there is nothing to remove, but the target's turn ends so
 			if err := l.target.Retire(ctx, t, target.Old); err != nil {
 				return err
 			}

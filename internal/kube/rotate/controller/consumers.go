@@ -82,7 +82,7 @@ func (r *Reconciler) seeConsumers(ctx context.Context, l *look) {
 }
 
 // seeOnceMore finds the consumers for the statement of a turn that is over, when
-// this process did not see the old credential being closed. What cannot be asked
+// this process did not see them at its end. What cannot be asked
 // does not keep the turn from ending.
 func (r *Reconciler) seeOnceMore(ctx context.Context, l *look) {
 	o := l.o

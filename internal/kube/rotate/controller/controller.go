@@ -143,13 +143,14 @@ func (r *Reconciler) goOn(ctx context.Context, l *look, step rotate.Step) (ctrl.
 }
 
 // remember keeps what was known of consumers when the old credential was closed,
-// for the statement.
+// or on the way back when the new one was about to be removed, for the statement.
 func (l *look) remember(step rotate.Step) {
 	enters := step.Phase != l.o.Turn.Phase
 	closes := enters && step.Phase == v1alpha1.PhaseQuiescing
-	late := l.mem.closing.turn != l.rot.Status.Turn && (step.Phase == v1alpha1.PhaseDone || enters && step.Phase == v1alpha1.PhaseRetiring)
-	if l.graph != nil && (closes || late) {
-		l.mem.closing = closing{l.rot.Status.Turn, l.judged, l.graph.Secrets}
+	back := step.Back == rotate.BackRolled && l.o.Turn.Back != rotate.BackRolled
+	late := !l.mem.closing.ends(&l.rot.Status) && (step.Phase == v1alpha1.PhaseDone || step.Back == rotate.BackCleared || enters && step.Phase == v1alpha1.PhaseRetiring)
+	if l.proof != nil && (closes || back || late) {
+		l.mem.closing = closing{l.rot.Status.Turn, step.Back != rotate.Forward, l.judged, l.graph.Secrets}
 	}
 }
 
@@ -226,7 +227,7 @@ func sample(l *look) measure.Sample {
 		Overlap: l.o.Plan.OverlapMax, Proven: s.Proof.PodsProven, Unproven: s.Proof.Pods - s.Proof.PodsProven,
 		Pending: len(s.Pending), Refused: l.o.Refused != "", Awaits: tell.Awaits(s),
 	}
-	if underWay(s.Phase) && origin(l.o.Turn) != v1alpha1.PhaseRetiring {
+	if underWay(s.Phase) && origin(l.o.Turn) != v1alpha1.PhaseRetiring && rotate.Back(s.Back) != rotate.BackCleared {
 		out.Published = ptr.Deref(s.PublishedAt, metav1.Time{}).Time
 	}
 	return out

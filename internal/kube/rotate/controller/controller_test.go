@@ -42,7 +42,7 @@ func (w *world) checkGood(rot *v1alpha1.Rotation) {
 		w.Errorf("statement %q", s.Statement)
 	}
 	st, err := evidence.ParseStatement([]byte(w.statements[101]))
-	if err != nil || st.Pods.Proven != 2 || st.Result != evidence.ResultRotated || st.Credential != location || st.Retired == nil || len(st.Phases) < 7 {
+	if err != nil || st.Pods.Proven != 2 || st.Result != rotate.ResultRotated || st.Credential != location || st.Retired == nil || len(st.Phases) < 7 {
 		w.Errorf("statement %+v (%v)", st, err)
 	}
 }
@@ -492,14 +492,15 @@ func TestStatementPending(t *testing.T) {
 // Deleted amid a turn, it leaves a credential that everybody can use.
 func TestDeletedAmidTurn(t *testing.T) {
 	for _, tc := range []struct {
-		phase v1alpha1.Phase
-		prep  func(*world)
-		last  string
+		phase   v1alpha1.Phase
+		prep    func(*world)
+		last    string
+		retired string // as the statement has it
 	}{
-		{v1alpha1.PhaseStaged, nil, "retire new"},
-		{v1alpha1.PhaseRolling, func(w *world) { w.stuck = true }, "publish new"},
-		{v1alpha1.PhaseQuiescing, nil, "reopen"},
-		{v1alpha1.PhaseRetiring, nil, "retire old"},
+		{v1alpha1.PhaseStaged, nil, "retire new", "new"},
+		{v1alpha1.PhaseRolling, func(w *world) { w.stuck = true }, "publish new", ""},
+		{v1alpha1.PhaseQuiescing, nil, "reopen", ""},
+		{v1alpha1.PhaseRetiring, nil, "retire old", "old"},
 	} {
 		t.Run(string(tc.phase), func(t *testing.T) {
 			w := newWorld(t)
@@ -527,7 +528,38 @@ func TestDeletedAmidTurn(t *testing.T) {
 			if e := w.events[len(w.events)-1]; !strings.HasPrefix(e, "Normal TurnEnded") {
 				t.Errorf("event %q", e)
 			}
+			st := w.statement()
+			if st.Result != rotate.ResultAbandoned || st.Reason != "Deleted" || !strings.Contains(st.Message, "phase "+string(tc.phase)) {
+				t.Errorf("%s for %s: %q", st.Result, st.Reason, st.Message)
+			}
+			if (st.Retired != nil) != (tc.retired != "") || st.Retired != nil && st.Retired.Side != tc.retired {
+				t.Errorf("retired %+v, want %q", st.Retired, tc.retired)
+			}
 		})
+	}
+}
+
+// Deleted when nothing but the statement was left to do, the turn is recorded as
+// what it was, behind what waits.
+func TestDeletedWhileStatementWaits(t *testing.T) {
+	w := newWorld(t)
+	w.statementErr = errs.New(errs.Unavailable, "connection refused")
+	w.create("db", func(rot *v1alpha1.Rotation) {
+		rot.Annotations = map[string]string{v1alpha1.AnnotationRotate: "now"}
+	})
+	r := w.operator()
+	rot := w.run(r, "db", "done", phase(v1alpha1.PhaseDone))
+	if err := testClient.Delete(t.Context(), rot); err != nil {
+		t.Fatal(err)
+	}
+	w.once(r, "db")
+	if w.get("db").Name == "" {
+		t.Fatal("it gave up at once")
+	}
+	w.statementErr = nil
+	w.run(r, "db", "gone", func(rot *v1alpha1.Rotation) bool { return rot.Name == "" })
+	if st := w.statement(); st.Result != rotate.ResultRotated || st.Retired == nil || st.Pods.Proven != 2 {
+		t.Errorf("%+v", st)
 	}
 }
 

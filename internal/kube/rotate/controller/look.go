@@ -78,19 +78,26 @@ func (r *Reconciler) look(ctx context.Context, rot *v1alpha1.Rotation, live bool
 	if !underWay(l.o.Turn.Phase) {
 		r.seeRivals(ctx, l)
 	}
-	switch origin(l.o.Turn) {
-	case v1alpha1.PhaseStaged, v1alpha1.PhasePublishing, v1alpha1.PhaseRolling, v1alpha1.PhaseProving,
-		v1alpha1.PhaseQuiescing, v1alpha1.PhaseRollingBack:
-		if l.target != nil {
-			r.seeConsumers(ctx, l)
-		}
-	case v1alpha1.PhaseDone:
-		if l.target != nil && l.mem.closing.turn != l.o.Turn.Number {
+	switch phase := origin(l.o.Turn); {
+	case phase == v1alpha1.PhaseDone, l.o.Turn.Back == rotate.BackCleared && underWay(phase):
+		if l.target != nil && !l.mem.closing.ends(&rot.Status) {
 			r.seeOnceMore(ctx, l)
 		}
+	case sees(phase) && l.target != nil:
+		r.seeConsumers(ctx, l)
 	}
 	r.seeWatch(l)
 	return l
+}
+
+// sees reports whether a turn in phase depends on who consumes the credential.
+func sees(phase v1alpha1.Phase) bool {
+	switch phase {
+	case v1alpha1.PhaseStaged, v1alpha1.PhasePublishing, v1alpha1.PhaseRolling, v1alpha1.PhaseProving,
+		v1alpha1.PhaseQuiescing, v1alpha1.PhaseRollingBack:
+		return true
+	}
+	return false
 }
 
 func (l *look) blind(what string, err error) { l.o.Blind = append(l.o.Blind, what+": "+err.Error()) }

@@ -35,7 +35,8 @@ type memory struct {
 	// the version of turn.
 	confirmed map[consumer.Object]string
 	version   string
-	// closing is what was known when the old credential was closed.
+	// closing is what was known when the old credential was closed, or the new one
+	// about to be removed.
 	closing closing
 	// asked is when feeders were last asked to hurry.
 	asked time.Time
@@ -49,8 +50,14 @@ type memory struct {
 // a status.
 type closing struct {
 	turn    int64
+	back    bool // on the way back
 	pods    []v1alpha1.PodEvidence
 	secrets []consumer.Fed
+}
+
+// ends reports whether c is of the end of the turn that s is in.
+func (c *closing) ends(s *v1alpha1.RotationStatus) bool {
+	return c.turn == s.Turn && c.back == (s.Back != "")
 }
 
 // memories has one for each Rotation.

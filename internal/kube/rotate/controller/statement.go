@@ -19,11 +19,7 @@ func (r *Reconciler) ledger() ledger.Ledger { return ledger.Ledger{Mount: r.Evid
 // is an error; one that has no evidence engine there, or does not let us in, leaves
 // the statement pending.
 func (r *Reconciler) record(ctx context.Context, l *look, out *result) error {
-	told := ledger.Turn{Rotation: l.rot, Kind: target.FieldOf(&l.rot.Spec.Target), Now: r.Clock.Now()}
-	if c := &l.mem.closing; c.turn == l.rot.Status.Turn {
-		told.Seen, told.Pods, told.Secrets = true, c.pods, c.secrets
-	}
-	raw, err := told.Statement().Encode()
+	raw, err := r.told(l).Statement().Encode()
 	if err != nil {
 		return err
 	}
@@ -39,6 +35,15 @@ func (r *Reconciler) record(ctx context.Context, l *look, out *result) error {
 	out.why = err.Error() + "; next: " + r.ledger().Remedy(l.rot)
 	out.pending, err = ledger.Cut(raw)
 	return err
+}
+
+// told is what is known of a turn that ends.
+func (r *Reconciler) told(l *look) ledger.Turn {
+	t := ledger.Turn{Rotation: l.rot, Kind: target.FieldOf(&l.rot.Spec.Target), Now: r.Clock.Now()}
+	if c := &l.mem.closing; c.ends(&l.rot.Status) {
+		t.Seen, t.Pods, t.Secrets = true, c.pods, c.secrets
+	}
+	return t
 }
 
 // offerPending offers the oldest pending statement again if it is time for it,
@@ -59,7 +64,7 @@ func (r *Reconciler) offerPending(ctx context.Context, l *look) (time.Duration, 
 		next.Statement = where
 	}
 	if len(next.Pending) == 0 {
-		storedLate(next, l)
+		ledger.Stored(next, l.rot.Generation, *timestamp(l.o.Now))
 	}
 	return now, r.write(ctx, l.rot, next)
 }

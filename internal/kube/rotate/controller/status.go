@@ -19,7 +19,6 @@ import (
 
 // Bounds of a status.
 const (
-	maxTimeline = 64
 	maxMessage  = 2048 // bytes of a condition's message; the API's limit is 32768
 	maxBaseline = 256
 )
@@ -70,7 +69,7 @@ func (r *Reconciler) nextStatus(l *look, step rotate.Step) *v1alpha1.RotationSta
 	honour(next, l.rot, l.o.Asks, step)
 	entered(next, before, l.o.Now)
 	next.Next = nextText(l, step)
-	timeline(next, before, step, l.o.Now)
+	tell.Timeline(next, before, step, *timestamp(l.o.Now))
 	tell.Remind(next, before, &l.rot.Spec, step.Reason, l.o.Now)
 	r.conditions(next, l, step)
 	return next
@@ -82,6 +81,7 @@ func setTurn(s *v1alpha1.RotationStatus, t rotate.Turn) {
 	s.HeldMessage = short(t.HeldText)
 	s.Act, s.Back, s.BackReason, s.BackMessage = string(t.Act), string(t.Back), t.Why, short(t.WhyText)
 	s.Since, s.Begun, s.PublishedAt, s.ClosedAt, s.ResumedAt = timestamp(t.Since), timestamp(t.Begun), timestamp(t.Published), timestamp(t.Closed), timestamp(t.Resumed)
+	s.StagedAt, s.RetiredAt, s.EndedAt = timestamp(t.Staged), timestamp(t.Retired), timestamp(t.Ended)
 }
 
 // begin forgets what was of the turn before.
@@ -132,20 +132,6 @@ func nextText(l *look, step rotate.Step) string {
 	return l.o.Due.Next.UTC().Format(time.RFC3339)
 }
 
-// timeline notes that a phase was entered. The turn before last is forgotten.
-func timeline(next, before *v1alpha1.RotationStatus, step rotate.Step, now time.Time) {
-	if next.Phase == cmp.Or(before.Phase, v1alpha1.PhaseIdle) && next.Turn == before.Turn {
-		return
-	}
-	next.Timeline = slices.DeleteFunc(next.Timeline, func(e v1alpha1.TimelineEntry) bool { return e.Turn < next.Turn-1 })
-	next.Timeline = append(next.Timeline, v1alpha1.TimelineEntry{
-		Time: *timestamp(now), Turn: next.Turn, Phase: next.Phase, Reason: step.Reason, Message: short(step.Message),
-	})
-	if extra := len(next.Timeline) - maxTimeline; extra > 0 {
-		next.Timeline = slices.Delete(next.Timeline, 1, 1+extra) // how it began stays
-	}
-}
-
 // text is what a step says to a person: what is, and the command that goes on.
 func text(l *look, step rotate.Step) string {
 	s := step.Message
@@ -155,12 +141,7 @@ func text(l *look, step rotate.Step) string {
 	return short(s)
 }
 
-func short(s string) string {
-	if len(s) > maxMessage {
-		return strings.ToValidUTF8(s[:maxMessage-4], "") + "…"
-	}
-	return s
-}
+func short(s string) string { return tell.Short(s, maxMessage) }
 
 func (r *Reconciler) conditions(next *v1alpha1.RotationStatus, l *look, step rotate.Step) {
 	set := func(kind string, yes bool, reason, message string) {
@@ -194,43 +175,8 @@ func (r *Reconciler) conditions(next *v1alpha1.RotationStatus, l *look, step rot
 		set(v1alpha1.ConditionReady, true, "Accepted", "")
 	}
 	if step.Did == rotate.ActRecord {
-		reason, message, yes := proven(next, &l.mem.result)
-		set(v1alpha1.ConditionProven, yes, reason, message)
+		ledger.SetProven(next, l.mem.result.why, l.rot.Generation, *timestamp(l.o.Now))
 	}
-}
-
-const reasonNotStored = "StatementNotStored"
-
-// proven says how the turn that ends was proven.
-func proven(next *v1alpha1.RotationStatus, res *result) (reason, message string, yes bool) {
-	p := &next.Proof
-	message = fmt.Sprintf("turn %d: %s on version %s", next.Turn, p.Summary, next.Version)
-	accepted := next.Honoured[v1alpha1.AnnotationAccept] == fmt.Sprint(next.Turn)
-	switch {
-	case next.Back != "" || next.BackReason != "":
-		return "WentBack", fmt.Sprintf("turn %d went back: %s", next.Turn, next.BackMessage), false
-	case accepted:
-		return "AcceptedUnproven", message + ", the rest was accepted without proof", false
-	case res.pending != "":
-		return reasonNotStored, message + "; the signed statement is not stored yet: " + res.why, false
-	}
-	return "Proven", message + "; statement: " + next.Statement, true
-}
-
-// storedLate says that the last statement that was pending is stored.
-func storedLate(next *v1alpha1.RotationStatus, l *look) {
-	c := meta.FindStatusCondition(next.Conditions, v1alpha1.ConditionProven)
-	if c == nil || c.Reason != reasonNotStored {
-		return
-	}
-	reason, message, yes := proven(next, &result{})
-	status := metav1.ConditionFalse
-	if yes {
-		status = metav1.ConditionTrue
-	}
-	meta.SetStatusCondition(&next.Conditions, metav1.Condition{
-		Type: c.Type, Status: status, Reason: reason, Message: message, ObservedGeneration: l.rot.Generation, LastTransitionTime: *timestamp(l.o.Now),
-	})
 }
 
 // overdue is by how much the credential is older than it may be.

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -47,6 +49,8 @@ type world struct {
 	changed                time.Time // when what readers see was published; zero: not said
 	vaultErr, statementErr error
 	statements             map[int64]string
+	others                 int    // statements that were refused, being of a turn that has one
+	stageErr               error  // while it is set nothing is staged
 	partial                string // what the backend does not show
 
 	// the cluster
@@ -220,6 +224,13 @@ func (w *world) Call(_ context.Context, method, path string, body any) (json.Raw
 	if err := firstOf(w.vaultErr, w.statementErr); err != nil {
 		return nil, err
 	}
+	if number, ok := strings.CutPrefix(path, "evidence/statements/"+w.ns+"/db/"); ok && method == "GET" {
+		n, err := strconv.ParseInt(number, 10, 64)
+		if err != nil || w.statements[n] == "" {
+			return nil, errs.New(errs.NotExist, "none")
+		}
+		return json.RawMessage(`{"statement":` + w.statements[n] + `}`), nil
+	}
 	raw, err := json.Marshal(body)
 	if err != nil {
 		return nil, err
@@ -231,9 +242,14 @@ func (w *world) Call(_ context.Context, method, path string, body any) (json.Raw
 	if err := json.Unmarshal(raw, &in); err != nil || !strings.Contains(path, "/statements/"+w.ns+"/") || method != "POST" {
 		return nil, errs.Newf(errs.Invalid, "%s %s: %w", method, path, err)
 	}
-	if _, ok := w.statements[in.Turn]; !ok {
-		w.statements[in.Turn] = string(in.Statement)
+	switch was, ok := w.statements[in.Turn]; {
+	case ok && was != string(in.Statement):
+		w.others++
+		return nil, errs.New(errs.Invalid, "there is another statement of this turn")
+	case !ok && len(w.statements) > 0 && in.Turn < slices.Max(slices.Collect(maps.Keys(w.statements))):
+		return nil, errs.New(errs.Conflict, "too late")
 	}
+	w.statements[in.Turn] = string(in.Statement)
 	return nil, nil
 }
 
@@ -284,6 +300,9 @@ func (c credential) act(name string, t target.Turn) error {
 }
 
 func (c credential) Stage(_ context.Context, t target.Turn) (target.State, error) {
+	if c.stageErr != nil {
+		return target.State{}, c.stageErr
+	}
 	if c.vaultErr == nil && t.Number == c.turn+1 && !c.staged {
 		c.turn, c.staged, c.closed, c.gone, c.fence = t.Number, true, false, false, 0
 	}

@@ -105,7 +105,7 @@ func shorten[T any](s *Statement, name string, list *[]T, size, limit int) bool 
 
 // cutTexts cuts what people and backends wrote, if it is long.
 func (s *Statement) cutTexts() bool {
-	texts := []*string{&s.Cause, &s.Version, &s.Previous, &s.Credential}
+	texts := []*string{&s.Reason, &s.Message, &s.Cause, &s.Version, &s.Previous, &s.Credential}
 	for _, d := range []**Decision{&s.Approved, &s.Accepted} {
 		if *d != nil {
 			own := **d

@@ -9,6 +9,7 @@ import (
 	"github.com/strongkeep/strongkeep/api/v1alpha1"
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/consumer"
+	"github.com/strongkeep/strongkeep/internal/kube/rotate"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/target"
 )
 
@@ -20,15 +21,8 @@ const Schema = "strongkeep.io/rotation-statement/v1"
 // takes.
 const MaxStatement = 512 << 10
 
-// Results of a turn.
-const (
-	ResultRotated    = "Rotated"    // the old credential is removed
-	ResultRolledBack = "RolledBack" // the new one is
-	ResultFailed     = "Failed"
-)
-
-// Statement is what is signed and kept of a turn that ended. It names and
-// counts; it holds no value, and no digest of one.
+// Statement is what is signed and kept of a turn that ended, well or not. It
+// names and counts; it holds no value, and no digest of one.
 type Statement struct {
 	Schema   string `json:"schema"`
 	Rotation string `json:"rotation"` // namespace/name
@@ -38,13 +32,20 @@ type Statement struct {
 	Kind       string `json:"kind,omitempty"`
 	Turn       int64  `json:"turn"`
 	Cause      string `json:"cause"`
-	Result     string `json:"result"`
-	Version    string `json:"version"`
-	Previous   string `json:"previousVersion,omitempty"`
+	// Result is one of rotate's. Reason and Message say why the turn went back, or was
+	// given up.
+	Result  rotate.Result `json:"result"`
+	Reason  string        `json:"reason,omitempty"`
+	Message string        `json:"message,omitempty"`
+	// Version is what readers see when the turn ends, and what Secrets and pods are
+	// proven by: on the way back, the old one again.
+	Version  string `json:"version"`
+	Previous string `json:"previousVersion,omitempty"`
 
 	// Phases in their order, each with when it was entered.
 	Phases    []PhaseTime `json:"phases"`
 	Begun     *time.Time  `json:"begun,omitempty"`
+	Staged    *time.Time  `json:"staged,omitempty"`
 	Published *time.Time  `json:"published,omitempty"`
 	Closed    *time.Time  `json:"closed,omitempty"`
 	Ended     time.Time   `json:"ended"`
@@ -76,11 +77,13 @@ type Omitted struct {
 	SHA256 string `json:"sha256"`
 }
 
-// PhaseTime is when a phase was entered.
+// PhaseTime is when a phase was entered. Message is there of what somebody has to
+// explain: a hold, and the way back.
 type PhaseTime struct {
-	Phase  v1alpha1.Phase `json:"phase"`
-	Time   time.Time      `json:"time"`
-	Reason string         `json:"reason,omitempty"`
+	Phase   v1alpha1.Phase `json:"phase"`
+	Time    time.Time      `json:"time"`
+	Reason  string         `json:"reason,omitempty"`
+	Message string         `json:"message,omitempty"`
 }
 
 // ConfirmedSecret is a Secret that was seen to hold the version.
@@ -93,7 +96,7 @@ type ConfirmedSecret struct {
 }
 
 // PodsProven is the evidence of each pod, as it was when the old credential was
-// closed.
+// closed, or the new one was about to be removed.
 type PodsProven struct {
 	Total    int                    `json:"total"`
 	Proven   int                    `json:"proven"`
@@ -118,7 +121,8 @@ type Decision struct {
 	Reason string    `json:"reason,omitempty"`
 }
 
-// Retired is the result of removing the credential that went.
+// Retired is the result of removing the credential that went. It is there only if
+// there was one, and the target said that it is removed.
 type Retired struct {
 	Side string    `json:"side"` // old or new
 	Time time.Time `json:"time"`
@@ -154,9 +158,14 @@ func (s *Statement) SetSessions(seen target.Sessions) {
 func (s *Statement) SetTimeline(entries []v1alpha1.TimelineEntry) {
 	s.Phases = []PhaseTime{}
 	for _, e := range entries {
-		if e.Turn == s.Turn {
-			s.Phases = append(s.Phases, PhaseTime{e.Phase, e.Time.UTC(), e.Reason})
+		if e.Turn != s.Turn {
+			continue
 		}
+		p := PhaseTime{Phase: e.Phase, Time: e.Time.UTC(), Reason: e.Reason}
+		if e.Phase == v1alpha1.PhaseHeld || e.Phase == v1alpha1.PhaseRollingBack {
+			p.Message = short(e.Message, maxText)
+		}
+		s.Phases = append(s.Phases, p)
 	}
 }
 

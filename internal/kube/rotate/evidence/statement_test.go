@@ -13,6 +13,7 @@ import (
 
 	"github.com/strongkeep/strongkeep/api/v1alpha1"
 	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/kube/rotate"
 	. "github.com/strongkeep/strongkeep/internal/kube/rotate/evidence"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/target"
 )
@@ -22,7 +23,7 @@ var noon = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 func statement(pods int) Statement {
 	s := Statement{
 		Rotation: "shop/db", Credential: "vault.example/database/alternating-creds/app", Turn: 7, Cause: "Schedule",
-		Result: ResultRotated, Version: "7", Previous: "6", Ended: noon,
+		Result: rotate.ResultRotated, Version: "7", Previous: "6", Ended: noon,
 	}
 	in := input(stamp("secret/db=d7"))
 	for i := 1; i < pods; i++ {
@@ -115,8 +116,11 @@ func TestStatementAlwaysEncodes(t *testing.T) {
 		"very many of all":     func(s *Statement) { s.Secrets, s.Unknown, s.Unproven = secrets(9000), texts(9000, 60), texts(9000, 60) },
 		"one huge text":        func(s *Statement) { s.Unknown = texts(1, MaxStatement) },
 		"a person's long word": func(s *Statement) { s.Accepted = &Decision{Reason: strings.Repeat("x", MaxStatement)} },
-		"a long partial":       func(s *Statement) { s.Backend = &BackendSeen{Partial: strings.Repeat("é", MaxStatement)} },
-		"nothing much":         func(*Statement) {},
+		"a long way back": func(s *Statement) {
+			s.Result, s.Reason, s.Message = rotate.ResultRolledBack, "X", strings.Repeat("é", MaxStatement)
+		},
+		"a long partial": func(s *Statement) { s.Backend = &BackendSeen{Partial: strings.Repeat("é", MaxStatement)} },
+		"nothing much":   func(*Statement) {},
 	} {
 		for _, limit := range []int{MaxStatement, 64 << 10, MinStatement} {
 			s := statement(300)

@@ -19,6 +19,7 @@ import (
 	external "github.com/strongkeep/strongkeep/api/external/v1"
 	"github.com/strongkeep/strongkeep/api/v1alpha1"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/target"
+	"github.com/strongkeep/strongkeep/internal/kube/rotate"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/policy"
 )
 
@@ -58,8 +59,13 @@ type Row struct {
 	MaxSeconds int64      `json:"maxAgeSeconds,omitempty"`
 	Phase      string     `json:"phase,omitempty"`
 	LastProof  *time.Time `json:"lastProof,omitempty"` // of a turn with evidence for every consumer
-	Next       string     `json:"next,omitempty"`
-	FedBy      string     `json:"fedBy,omitempty"` // ExternalSecret, without a Rotation
+	// LastTurn that has ended, how it did, and where its signed statement is: empty
+	// while the vault has not taken it.
+	LastTurn   int64         `json:"lastTurn,omitempty"`
+	LastResult rotate.Result `json:"lastResult,omitempty"`
+	Statement  string        `json:"statement,omitempty"`
+	Next       string        `json:"next,omitempty"`
+	FedBy      string        `json:"fedBy,omitempty"` // ExternalSecret, without a Rotation
 	// Command is what to do about it; empty when there is nothing to do.
 	Command string `json:"command,omitempty"`
 }
@@ -119,13 +125,16 @@ func (in *Input) rotation(rot *v1alpha1.Rotation) Row {
 	limit.Class = class
 	wrong := in.Policies.Wrong(in.Namespaces[rot.Namespace], policy.Credential{Class: class})
 	changed := rot.Status.PublishedAt
-	if changed == nil {
+	if changed == nil || rot.Status.BackReason != "" { // what it published was taken back
 		changed = rot.Status.LastDone
 	}
 	row.fill(in.Now, limit, changed, rot.CreationTimestamp)
 	row.doubt(wrong)
 	if done := rot.Status.LastDone; done != nil && meta.IsStatusConditionTrue(rot.Status.Conditions, v1alpha1.ConditionProven) {
 		row.LastProof = &done.Time
+	}
+	if s := &rot.Status; s.Turn > 0 && (s.Phase == v1alpha1.PhaseIdle || s.Phase == v1alpha1.PhaseFailed) {
+		row.LastTurn, row.LastResult, row.Statement = s.Turn, rotate.TurnOf(s).Result(), s.Statement
 	}
 	switch {
 	case rot.Status.Phase == v1alpha1.PhaseHeld:

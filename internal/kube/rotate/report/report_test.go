@@ -53,11 +53,15 @@ func TestReport(t *testing.T) {
 	edited.Meta.ManagedFields = []metav1.ManagedFieldsEntry{{Time: &written, FieldsV1: &metav1.FieldsV1{Raw: []byte(`{"f:data":{"f:tls.crt":{}}}`)}}}
 	cloud := secret("aws", "Opaque", 1, nil)
 	cloud.Meta.Labels = map[string]string{"strongkeep.io/class": "cloud", "app.kubernetes.io/part-of": "billing"}
+	db := rotation("db", 40, 39, v1alpha1.Target{Database: &v1alpha1.DatabaseTarget{}})
+	db.Status.Turn, db.Status.Phase, db.Status.Statement = 7, v1alpha1.PhaseIdle, "evidence/statements/team/db/7"
+	// What its last turn published was taken back: it is as old as the turn before.
+	back := rotation("back", 1, 45, v1alpha1.Target{Database: &v1alpha1.DatabaseTarget{}})
+	back.Status.Turn, back.Status.Phase, back.Status.BackReason, back.Status.Conditions = 4, v1alpha1.PhaseFailed, "ConsumersFailing", nil
 	in := report.Input{
 		Now: now, Policies: defaults(t),
 		Rotations: []v1alpha1.Rotation{
-			rotation("db", 40, 39, v1alpha1.Target{Database: &v1alpha1.DatabaseTarget{}}),
-			rotation("key", 100, 99, v1alpha1.Target{Manual: &v1alpha1.ManualTarget{}}),
+			db, back, rotation("key", 100, 99, v1alpha1.Target{Manual: &v1alpha1.ManualTarget{}}),
 			rotation("new", -1, 0, v1alpha1.Target{KV: &v1alpha1.KVTarget{}}),
 		},
 		ExternalSecrets: []external.ExternalSecret{{ObjectMeta: metav1.ObjectMeta{Namespace: "team", Name: "fed"}}},
@@ -74,14 +78,15 @@ func TestReport(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := `
-STATE      KIND      NAMESPACE  NAME        CLASS                  OWNER     AGE     MAX  LAST PROOF  NEXT
-Forbidden  Secret    team       aws         cloud                  billing   ≤ 24h   -    -           -
-Overdue    Rotation  team       new         api-key                payments  ≤ 400d  90d  -           -
-Overdue    Secret    team       token       service-account-token  -         ≤ 200d  60m  -           -
-Overdue    Rotation  team       key         api-key                payments  100d    90d  2026-08-14  -
-Due        Rotation  team       db          database               payments  40d     90d  2026-10-13  -
-Fresh      Secret    team       edited-tls  tls                    -         3d      90d  -           -
-Unlimited  Secret    team       fed         -                      -         ≤ 10d   -    -           -
+STATE      KIND      NAMESPACE  NAME        CLASS                  OWNER     AGE     MAX  LAST PROOF  LAST TURN     NEXT
+Forbidden  Secret    team       aws         cloud                  billing   ≤ 24h   -    -           -             -
+Overdue    Rotation  team       new         api-key                payments  ≤ 400d  90d  -           -             -
+Overdue    Secret    team       token       service-account-token  -         ≤ 200d  60m  -           -             -
+Overdue    Rotation  team       key         api-key                payments  100d    90d  2026-08-14  -             -
+Due        Rotation  team       back        database               payments  45d     90d  -           4 RolledBack  -
+Due        Rotation  team       db          database               payments  40d     90d  2026-10-13  7 Rotated     -
+Fresh      Secret    team       edited-tls  tls                    -         3d      90d  -           -             -
+Unlimited  Secret    team       fed         -                      -         ≤ 10d   -    -           -             -
 `
 	if got := "\n" + b.String(); got != want {
 		t.Errorf("table:%s\nwant:%s", got, want)
@@ -93,7 +98,8 @@ Unlimited  Secret    team       fed         -                      -         ≤
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, s := range []string{`"credentials":[{"kind":"Secret","namespace":"team","name":"aws"`, `"command":"strongkeep rotation start key -n team"`, `"atMost":true`, `"lastProof":"2026-10-13T12:00:00Z"`, `"fedBy":"fed"`} {
+	for _, s := range []string{`"credentials":[{"kind":"Secret","namespace":"team","name":"aws"`, `"command":"strongkeep rotation start key -n team"`, `"atMost":true`, `"lastProof":"2026-10-13T12:00:00Z"`, `"fedBy":"fed"`,
+		`"lastTurn":7,"lastResult":"Rotated","statement":"evidence/statements/team/db/7"`} {
 		if !strings.Contains(string(raw), s) {
 			t.Errorf("JSON has no %s: %s", s, raw)
 		}

@@ -11,14 +11,11 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
-	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/strongkeep/strongkeep/api/v1alpha1"
 	"github.com/strongkeep/strongkeep/internal/errs"
-	"github.com/strongkeep/strongkeep/internal/kube/consumer"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/evidence"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/target"
 )
@@ -60,6 +57,33 @@ func (l Ledger) Store(ctx context.Context, vault target.Vault, rot *v1alpha1.Rot
 	return where, nil
 }
 
+// StoreLast stores the statement of the turn that a deletion ends, if it has none
+// yet, behind those that wait: nobody is left to offer them later.
+func (l Ledger) StoreLast(ctx context.Context, vault target.Vault, t Turn) error {
+	s := &t.Status
+	over := s.Phase == "" || s.Phase == v1alpha1.PhaseIdle || s.Phase == v1alpha1.PhaseFailed
+	if over && len(s.Pending) == 0 {
+		return nil
+	}
+	if vault == nil {
+		return errs.New(errs.Unavailable, "the vault could not be opened")
+	}
+	wait := slices.Clone(s.Pending)
+	if !over {
+		raw, err := t.Statement().Encode()
+		if err != nil {
+			return err
+		}
+		wait = append(wait, v1alpha1.PendingStatement{Turn: s.Turn, Statement: string(raw)})
+	}
+	for _, p := range wait {
+		if _, err := l.Store(ctx, vault, t.Rotation, p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // stored reports whether the vault has a statement of this very turn, put in
 // other words: by an operator that was killed before it could say so. That there
 // is none is no error.
@@ -80,106 +104,6 @@ func stored(ctx context.Context, vault target.Vault, rot *v1alpha1.Rotation, whe
 		return false, errs.New(errs.Unavailable, "the answer is no statement")
 	}
 	return answer.Statement.UID == string(rot.UID), nil
-}
-
-// Turn is what is known of a turn that ends. Seen: Pods and Secrets are all of
-// them, as they were when the old credential was closed; otherwise the status has
-// to do.
-type Turn struct {
-	*v1alpha1.Rotation
-	Kind    string
-	Now     time.Time
-	Seen    bool
-	Pods    []v1alpha1.PodEvidence
-	Secrets []consumer.Fed
-}
-
-// Statement says what came of the turn that ends.
-func (t Turn) Statement() evidence.Statement {
-	s := &t.Status
-	out := evidence.Statement{
-		Rotation: client.ObjectKeyFromObject(t.Rotation).String(), UID: string(t.UID), Credential: s.Location, Kind: t.Kind,
-		Turn: s.Turn, Cause: s.Cause, Result: evidence.ResultRotated, Version: s.Version, Previous: s.PreviousVersion,
-		Begun: moment(s.Begun), Published: moment(s.PublishedAt), Closed: moment(s.ClosedAt), Ended: t.ended(),
-		Required: t.Spec.Proof.Pod, Unknown: s.Proof.Unknown,
-	}
-	if s.BackReason != "" {
-		out.Result = evidence.ResultRolledBack
-	}
-	out.SetTimeline(s.Timeline)
-	out.Pods = evidence.PodsProven{Total: int(s.Proof.Pods), Proven: int(s.Proof.PodsProven), Evidence: s.Proof.Evidence}
-	if t.Seen { // all of them, if this process saw them
-		out.Pods.Evidence = t.Pods
-		out.SetSecrets(t.Secrets)
-	}
-	out.Pods.Omitted = out.Pods.Total - len(out.Pods.Evidence)
-	if s.Proof.OldSessions != nil && s.Proof.NewSessions != nil {
-		out.Backend = &evidence.BackendSeen{Old: int(*s.Proof.OldSessions), New: int(*s.Proof.NewSessions)}
-	}
-	number := strconv.FormatInt(s.Turn, 10)
-	if s.Honoured[v1alpha1.AnnotationApprove] == number {
-		out.Approved = &evidence.Decision{Time: t.entered(v1alpha1.PhasePublishing), By: t.annotator(v1alpha1.AnnotationApprove)}
-	}
-	if s.Honoured[v1alpha1.AnnotationAccept] == number {
-		out.Accepted = &evidence.Decision{Time: t.entered(v1alpha1.PhaseQuiescing), By: t.annotator(v1alpha1.AnnotationAccept)}
-		for _, p := range s.Proof.Evidence {
-			if !p.Proven {
-				out.Unproven = append(out.Unproven, p.Namespace+"/"+p.Pod+": "+p.Missing)
-			}
-		}
-	}
-	if !s.First || s.BackReason != "" {
-		out.Retired = &evidence.Retired{Side: "old", Time: out.Ended, Proven: true, Text: "the target removed it and saw a use of it refused"}
-		if s.BackReason != "" {
-			out.Retired.Side = "new"
-		}
-	}
-	return out
-}
-
-// ended is when the turn came to its end; told again it is the same.
-func (t Turn) ended() time.Time {
-	now := t.Now
-	if s := &t.Status; s.LastDone != nil {
-		now = s.LastDone.Time
-	}
-	return now.UTC().Truncate(time.Second)
-}
-
-func moment(t *metav1.Time) *time.Time {
-	if t == nil {
-		return nil
-	}
-	utc := t.UTC()
-	return &utc
-}
-
-// entered is when the turn entered a phase.
-func (t Turn) entered(phase v1alpha1.Phase) time.Time {
-	for _, e := range slices.Backward(t.Status.Timeline) {
-		if e.Turn == t.Status.Turn && e.Phase == phase {
-			return e.Time.UTC()
-		}
-	}
-	return time.Time{}
-}
-
-// annotator is the client that wrote an annotation, as the API server has it.
-func (t Turn) annotator(annotation string) string {
-	for _, f := range t.ManagedFields {
-		var set struct {
-			Metadata struct {
-				Annotations map[string]json.RawMessage `json:"f:annotations"`
-			} `json:"f:metadata"`
-		}
-		if f.FieldsV1 == nil || json.Unmarshal(f.FieldsV1.GetRawBytes(), &set) != nil {
-			continue
-		}
-		if _, ok := set.Metadata.Annotations["f:"+annotation]; ok {
-			return "field manager " + f.Manager
-		}
-	}
-	return ""
 }
 
 // Cut makes a statement small enough for a status, see Statement.EncodeWithin.

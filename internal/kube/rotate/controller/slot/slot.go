@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/strongkeep/strongkeep/api/v1alpha1"
+	"github.com/strongkeep/strongkeep/internal/kube/rotate"
 )
 
 // Slots bounds the turns that may have consumers restarted at the same time. What
@@ -42,7 +43,7 @@ func Takes(s *v1alpha1.RotationStatus) bool {
 	case v1alpha1.PhasePublishing, v1alpha1.PhaseRolling:
 		return true
 	case v1alpha1.PhaseRollingBack:
-		return s.PublishedAt != nil
+		return s.PublishedAt != nil && rotate.Back(s.Back) != rotate.BackCleared // then only the statement is left
 	}
 	return false
 }

@@ -5,7 +5,10 @@
 package tell
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -63,6 +66,40 @@ func unready(before, after *v1alpha1.RotationStatus) []Event {
 		return nil
 	}
 	return []Event{{corev1.EventTypeWarning, c.Reason, c.Message}}
+}
+
+// maxTimeline bounds the timeline, maxMessage each of its messages in bytes.
+const (
+	maxTimeline = 64
+	maxMessage  = 2048
+)
+
+// Timeline notes in next that step entered a phase, and where the statement of a
+// turn that has ended is. The turn before last is forgotten.
+func Timeline(next, before *v1alpha1.RotationStatus, step rotate.Step, now metav1.Time) {
+	if next.Phase == cmp.Or(before.Phase, v1alpha1.PhaseIdle) && next.Turn == before.Turn {
+		return
+	}
+	next.Timeline = slices.DeleteFunc(next.Timeline, func(e v1alpha1.TimelineEntry) bool { return e.Turn < next.Turn-1 })
+	message := Short(step.Message, maxMessage)
+	switch {
+	case step.Did == rotate.ActRecord && next.Statement != "":
+		message += "; statement: " + next.Statement
+	case step.Did == rotate.ActRecord:
+		message += "; the statement waits until the vault takes it"
+	}
+	next.Timeline = append(next.Timeline, v1alpha1.TimelineEntry{Time: now, Turn: next.Turn, Phase: next.Phase, Reason: step.Reason, Message: message})
+	if extra := len(next.Timeline) - maxTimeline; extra > 0 {
+		next.Timeline = slices.Delete(next.Timeline, 1, 1+extra) // how it began stays
+	}
+}
+
+// Short returns at most n bytes of s, and says so.
+func Short(s string, n int) string {
+	if len(s) > n {
+		return strings.ToValidUTF8(s[:n-4], "") + "…"
+	}
+	return s
 }
 
 // going is what the turn's condition says.
