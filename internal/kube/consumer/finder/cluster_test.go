@@ -229,7 +229,7 @@ func newReal(t testing.TB, namespaced bool) *real {
 	}
 	w.Finder, err = New(Config{
 		Cached: w.cached(cfg, live, namespaces), Live: live, Locate: locate, Digests: content.New(live, key), Clock: clock.RealClock{}, Namespaces: namespaces,
-		Changed: func(string) {
+		Changed: func(string, []string) {
 			select {
 			case w.changed <- struct{}{}:
 			default:

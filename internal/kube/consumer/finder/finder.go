@@ -61,8 +61,8 @@ type Config struct {
 	// Readers, when set, is asked for clients of the vault itself.
 	Readers Readers
 	// Changed, when set, is told the namespace of each pod or workload with a
-	// Secret that comes, changes or goes. It must not block.
-	Changed func(namespace string)
+	// Secret that comes, changes or goes, and its Secrets. It must not block.
+	Changed func(namespace string, secrets []string)
 	// Patience is how long a pod may be unready or without a node before it counts
 	// as failing; 2 minutes when 0.
 	Patience time.Duration

@@ -72,6 +72,17 @@ func (e *Entry) Uses() []consumer.Use {
 	return nil
 }
 
+// Secrets returns the names of the Secrets that it uses, each once.
+func (e *Entry) Secrets() []string {
+	var out []string
+	for _, u := range e.Uses() {
+		if !slices.Contains(out, u.Secret) {
+			out = append(out, u.Secret)
+		}
+	}
+	return out
+}
+
 // shrink makes an entry of an object. It is the transformation of informers,
 // which may run it on its own result.
 func shrink(o any) (any, error) {

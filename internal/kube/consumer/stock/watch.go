@@ -27,7 +27,7 @@ type watcher struct {
 	told    bool
 }
 
-func newWatcher(live client.WithWatch, k kind, namespace string, changed func(namespace string)) (*watcher, error) {
+func newWatcher(live client.WithWatch, k kind, namespace string, changed func(namespace string, secrets []string)) (*watcher, error) {
 	w := &watcher{kind: k, namespace: namespace, settled: make(chan struct{})}
 	lw := &cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
@@ -55,7 +55,7 @@ func newWatcher(live client.WithWatch, k kind, namespace string, changed func(na
 	}
 	tell := func(o any) {
 		if e, ok := o.(*Entry); ok && len(e.Uses()) > 0 {
-			changed(e.Namespace)
+			changed(e.Namespace, e.Secrets())
 		}
 	}
 	_, err := w.informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
@@ -130,8 +130,8 @@ type Keeper struct {
 // NewKeeper returns a Keeper of namespaces, where "" is all. Nothing is watched
 // until Run runs and Stock is called. changed, which may be nil and must not
 // block, is told the namespace of each object with a Secret that comes, changes
-// or goes.
-func NewKeeper(live client.WithWatch, namespaces []string, changed func(namespace string)) (*Keeper, error) {
+// or goes, and its Secrets.
+func NewKeeper(live client.WithWatch, namespaces []string, changed func(namespace string, secrets []string)) (*Keeper, error) {
 	k := &Keeper{wanted: make(chan struct{})}
 	for _, ns := range namespaces {
 		for _, kind := range kinds() {

@@ -53,8 +53,8 @@ func locate(pool *session.Pool) finder.Locate {
 // waker tells the controller of pods and workloads that change.
 type waker struct{ r *controller.Reconciler }
 
-func (w *waker) changed(namespace string) {
+func (w *waker) changed(namespace string, secrets []string) {
 	if w.r != nil {
-		w.r.Changed(namespace)
+		w.r.Changed(namespace, secrets)
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/strongkeep/strongkeep/api/v1alpha1"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/controller/measure"
+	"github.com/strongkeep/strongkeep/internal/kube/rotate/controller/places"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/controller/slot"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/controller/tell"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/controller/wake"
@@ -28,6 +29,7 @@ const Finalizer = v1alpha1.Group + "/turning"
 type Reconciler struct {
 	Config
 	memories memories
+	places   places.Places
 	slots    *slot.Slots
 	woken    *wake.Set
 }
@@ -69,6 +71,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 func (r *Reconciler) forget(name types.NamespacedName) {
 	r.Metrics.Forget(name)
 	r.memories.leave(name)
+	r.places.Leave(name)
 	r.Roller.Forget(name.String())
 }
 
@@ -124,7 +127,9 @@ func (r *Reconciler) persist(ctx context.Context, l *look, step rotate.Step) err
 // goOn does what a step that is written says, and says when to look again.
 func (r *Reconciler) goOn(ctx context.Context, l *look, step rotate.Step) (ctrl.Result, error) {
 	l.remember(step)
-	r.memories.follow(l, underWay(step.Phase))
+	if r.places.Follow(client.ObjectKeyFromObject(l.rot), l.graph); !underWay(step.Phase) {
+		r.places.Leave(client.ObjectKeyFromObject(l.rot))
+	}
 	if step.Did != "" || l.mem.result.Act != step.Act {
 		l.mem.result = result{}
 	}

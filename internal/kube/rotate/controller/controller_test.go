@@ -677,7 +677,7 @@ func TestForgets(t *testing.T) {
 		}
 	}
 	w.once(r, "db")
-	if n := len(r.memories.byID) + len(r.memories.ids) + len(r.memories.places); n != 0 || w.forgotten != w.ns+"/db" {
+	if n := len(r.memories.byID) + len(r.memories.ids) + r.places.Len(); n != 0 || w.forgotten != w.ns+"/db" {
 		t.Errorf("%d things are remembered; the Roller was told of %q", n, w.forgotten)
 	}
 }

@@ -65,8 +65,6 @@ type memories struct {
 	mu   sync.Mutex
 	byID map[types.UID]*memory
 	ids  map[types.NamespacedName]types.UID // of those in byID
-	// places are the namespaces of the consumers of turns under way.
-	places map[types.NamespacedName]map[string]bool
 }
 
 func (m *memories) get(name types.NamespacedName, uid types.UID) *memory {
@@ -85,49 +83,10 @@ func (m *memories) get(name types.NamespacedName, uid types.UID) *memory {
 	return m.byID[uid]
 }
 
-// follow notes where the consumers of a turn under way are.
-func (m *memories) follow(l *look, underWay bool) {
-	name := types.NamespacedName{Namespace: l.rot.Namespace, Name: l.rot.Name}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if !underWay {
-		delete(m.places, name)
-		return
-	}
-	if l.graph == nil {
-		return
-	}
-	places := map[string]bool{}
-	for i := range l.graph.Secrets {
-		places[l.graph.Secrets[i].Namespace] = true
-	}
-	for i := range l.graph.Workloads {
-		places[l.graph.Workloads[i].Namespace] = true
-	}
-	if m.places == nil {
-		m.places = map[types.NamespacedName]map[string]bool{}
-	}
-	m.places[name] = places
-}
-
-// users returns the Rotations amid a turn with consumers in namespace.
-func (m *memories) users(namespace string) []types.NamespacedName {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	var out []types.NamespacedName
-	for name, places := range m.places {
-		if places[namespace] {
-			out = append(out, name)
-		}
-	}
-	return out
-}
-
 // leave forgets a Rotation that is gone.
 func (m *memories) leave(name types.NamespacedName) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	delete(m.byID, m.ids[name])
 	delete(m.ids, name)
-	delete(m.places, name)
 }

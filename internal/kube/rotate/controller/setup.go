@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/strongkeep/strongkeep/api/v1alpha1"
+	"github.com/strongkeep/strongkeep/internal/kube/rotate/controller/wake"
 )
 
 // Setup registers the watches with mgr: Rotations as people write them; the
@@ -38,27 +39,32 @@ func (r *Reconciler) Setup(mgr ctrl.Manager, concurrency int, policies bool) err
 	return b.Complete(r)
 }
 
-// settle is how long changes of the cluster are collected before a look.
-const settle = 100 * time.Millisecond
+// Changes of the cluster are collected for settle before a look, and for the rest of
+// floor where they have had another one lately: a look asks for much.
+const (
+	settle = 100 * time.Millisecond
+	floor  = 2 * time.Second
+)
 
-// Changed says that pods or workloads of a namespace came, changed or went.
-// Rotations with consumers there that are amid a turn are looked at soon. It does
+// Changed says that a pod or workload of a namespace that uses secrets came, changed
+// or went. Rotations amid a turn that have one of them are looked at soon. It does
 // not block.
-func (r *Reconciler) Changed(namespace string) {
-	if names := r.memories.users(namespace); len(names) > 0 {
+func (r *Reconciler) Changed(namespace string, secrets []string) {
+	if names := r.places.Users(namespace, secrets); len(names) > 0 {
 		r.woken.Add(names)
 	}
 }
 
 // receive ends with the manager's context.
 func (r *Reconciler) receive(ctx context.Context, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+	pace := wake.NewPace(r.Clock, settle, floor)
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-r.woken.Added():
 			for _, name := range r.woken.Take() {
-				q.AddAfter(reconcile.Request{NamespacedName: name}, settle)
+				q.AddAfter(reconcile.Request{NamespacedName: name}, pace.Wait(name))
 			}
 		}
 	}
