@@ -2,6 +2,7 @@ package awskey
 
 import (
 	"context"
+	"maps"
 	"net/netip"
 	"regexp"
 	"slices"
@@ -139,25 +140,30 @@ func (k key) Stage(ctx context.Context, t target.Turn) (target.State, error) {
 	return state, k.works(ctx, pairOf(v.New))
 }
 
-// noteTurn and noteKnown are what is noted before a key is made: for which turn,
-// and which keys there are.
+// What is noted before a key is made: for which turn, which keys there are, and when
+// it is asked for.
 const (
 	noteTurn  = "turn"
 	noteKnown = "known"
+	noteAsked = "asked" // RFC 3339
 )
+
+// slack is how far from when a key was asked for, by our clock, IAM may have made it,
+// by its own, to be taken for that one: an act has a minute.
+const slack = time.Minute
 
 func (k key) make(ctx context.Context, d shelf.Draft) (shelf.Staged, error) {
 	c, err := k.manager(ctx, d.Live)
 	if err != nil {
 		return shelf.Staged{}, err
 	}
-	ids, err := c.list(ctx)
+	made, err := c.made(ctx)
 	if err != nil {
 		return shelf.Staged{}, err
 	}
-	number := itoa(d.Turn.Number)
+	ids, number := slices.Sorted(maps.Keys(made)), itoa(d.Turn.Number)
 	if d.Prepared[noteTurn] == number {
-		if ids, err = k.clear(ctx, c, d, ids); err != nil {
+		if ids, err = k.clear(ctx, c, d, made); err != nil {
 			return shelf.Staged{}, err
 		}
 	}
@@ -165,10 +171,11 @@ func (k key) make(ctx context.Context, d shelf.Draft) (shelf.Staged, error) {
 	if err := k.room(ids, live); err != nil {
 		return shelf.Staged{}, err
 	}
-	if err := d.Prepare(ctx, map[string]string{noteTurn: number, noteKnown: strings.Join(ids, ",")}); err != nil {
+	asked := k.cfg.Clock.Now().UTC().Format(time.RFC3339)
+	if err := d.Prepare(ctx, map[string]string{noteTurn: number, noteKnown: strings.Join(ids, ","), noteAsked: asked}); err != nil {
 		return shelf.Staged{}, err
 	}
-	made, err := c.create(ctx)
+	p, err := c.create(ctx)
 	if err != nil {
 		if !errs.Is(err, errs.Unavailable) { // for sure nothing was made: what a person makes now is theirs
 			if again := d.Prepare(ctx, nil); again != nil {
@@ -178,17 +185,17 @@ func (k key) make(ctx context.Context, d shelf.Draft) (shelf.Staged, error) {
 		return shelf.Staged{}, err
 	}
 	return shelf.Staged{Values: shelf.Values{
-		propertyID: shelf.Text(redact.FromString(made.id)), propertySecret: shelf.Text(made.secret),
+		propertyID: shelf.Text(redact.FromString(p.id)), propertySecret: shelf.Text(p.secret),
 	}}, nil
 }
 
 // clear deletes keys that were made for this turn and whose secret was lost, and
-// returns those that are left.
-func (k key) clear(ctx context.Context, c cloud, d shelf.Draft, ids []string) ([]string, error) {
+// returns those that are left. made is when each was made.
+func (k key) clear(ctx context.Context, c cloud, d shelf.Draft, made map[string]time.Time) ([]string, error) {
 	known := strings.Split(d.Prepared[noteKnown], ",")
 	live := pairOf(d.Live).id
 	var lost, left []string
-	for _, id := range ids {
+	for _, id := range slices.Sorted(maps.Keys(made)) {
 		if id == live || slices.Contains(known, id) {
 			left = append(left, id)
 		} else {
@@ -203,12 +210,8 @@ func (k key) clear(ctx context.Context, c cloud, d shelf.Draft, ids []string) ([
 		return nil, err
 	}
 	for _, id := range lost {
-		use, err := c.lastUsed(ctx, id)
-		if err != nil {
+		if err := k.mine(ctx, c, id, made[id], d.Prepared[noteAsked]); err != nil {
 			return nil, err
-		}
-		if !use.at.IsZero() {
-			return nil, errs.Newf(errs.Invalid, "the IAM user %q has got the access key %s since staging began, and somebody uses it, so it is not deleted: see who made it, then delete it with: aws iam delete-access-key --user-name %s --access-key-id %s", k.spec.UserName, id, k.spec.UserName, id)
 		}
 		if err := c.remove(ctx, id); err != nil {
 			return nil, err
@@ -216,6 +219,28 @@ func (k key) clear(ctx context.Context, c cloud, d shelf.Draft, ids []string) ([
 		k.cfg.Log.Info("deleted an access key whose secret was lost before it was stored", "rotation", k.cfg.Rotation, "accessKeyID", id)
 	}
 	return left, nil
+}
+
+// mine is an error unless the key id, which IAM made at made, is the one that was
+// asked for and whose secret was lost. That IAM knows of no use says little: it tells
+// of one hours late, when somebody may long depend on it.
+func (k key) mine(ctx context.Context, c cloud, id string, made time.Time, asked string) error {
+	foreign := func(why string) error {
+		return errs.Newf(errs.Invalid, "the IAM user %q has got the access key %s since staging began, and %s, so it is not deleted: see who made it; when nobody uses it, delete it with: aws iam delete-access-key --user-name %s --access-key-id %s",
+			k.spec.UserName, id, why, k.spec.UserName, id)
+	}
+	at, err := time.Parse(time.RFC3339, asked)
+	if err != nil || made.IsZero() || made.Sub(at).Abs() > slack {
+		return foreign("not when this Rotation asked for one")
+	}
+	use, err := c.lastUsed(ctx, id)
+	if err != nil {
+		return err
+	}
+	if !use.at.IsZero() {
+		return foreign("somebody uses it")
+	}
+	return nil
 }
 
 // room is an error unless IAM lets the user have one more key.

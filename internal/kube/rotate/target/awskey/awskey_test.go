@@ -180,6 +180,33 @@ func TestLostKeyInUse(t *testing.T) {
 	}
 }
 
+// A key that a person made by hand after ours had failed is not deleted, though IAM
+// does not know yet that it is used: it was not made when ours was asked for.
+func TestKeyOfAPersonWhoseUseIsNotKnown(t *testing.T) {
+	for name, at := range map[string]time.Time{
+		"later": time.Now().Add(5 * time.Minute), "long before": time.Now().Add(-5 * time.Minute), "nobody says when": {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := start(t, true)
+			w.c.with(func() { w.c.lose = "CreateAccessKey" })
+			_, err := w.open().Stage(t.Context(), now)
+			w.fails("the answer is lost", err, errs.Unavailable)
+			var theirs *accessKey
+			w.c.with(func() { // IAM had made none, and somebody helps themselves
+				theirs = w.c.keys[len(w.c.keys)-1]
+				theirs.made = at
+			})
+			for range 2 {
+				_, err = w.open().Stage(t.Context(), now)
+				w.fails("a key that is not ours", err, errs.Invalid, theirs.id, "not when this Rotation asked", "aws iam delete-access-key --user-name "+user)
+			}
+			if !w.c.works(theirs.id, theirs.secret) {
+				t.Error("the key of a person was deleted")
+			}
+		})
+	}
+}
+
 // What a refused request did not make is not looked for: a key that a person makes
 // after that is theirs.
 func TestRefusedCreation(t *testing.T) {

@@ -3,6 +3,7 @@ package awskey
 import (
 	"context"
 	"errors"
+	"maps"
 	"regexp"
 	"slices"
 	"strconv"
@@ -78,6 +79,13 @@ func static(p pair) aws.CredentialsProvider {
 
 // list returns the ids of the user's keys, sorted.
 func (c cloud) list(ctx context.Context) ([]string, error) {
+	made, err := c.made(ctx)
+	return slices.Sorted(maps.Keys(made)), err
+}
+
+// made returns when each of the user's keys was made, zero where IAM does not say, by
+// id.
+func (c cloud) made(ctx context.Context) (map[string]time.Time, error) {
 	out, err := c.iam.ListAccessKeys(ctx, &iam.ListAccessKeysInput{UserName: &c.user})
 	if err != nil {
 		return nil, fail("listing the access keys of "+c.user, err)
@@ -85,16 +93,15 @@ func (c cloud) list(ctx context.Context) ([]string, error) {
 	if out.IsTruncated {
 		return nil, errs.Newf(errs.Invalid, "IAM lists the access keys of %q in parts, although there are %d at most", c.user, maxKeys)
 	}
-	var ids []string
+	made := map[string]time.Time{}
 	for _, m := range out.AccessKeyMetadata {
 		id := aws.ToString(m.AccessKeyId)
 		if !keyIDs.MatchString(id) {
 			return nil, errs.Newf(errs.Invalid, "IAM lists an access key of %q whose id is none", c.user)
 		}
-		ids = append(ids, id)
+		made[id] = aws.ToTime(m.CreateDate)
 	}
-	slices.Sort(ids)
-	return ids, nil
+	return made, nil
 }
 
 var keyIDs = regexp.MustCompile(`^[A-Za-z0-9]{16,128}$`)

@@ -26,7 +26,7 @@ const (
 type accessKey struct {
 	id, secret, user string
 	active, deleted  bool
-	used             time.Time
+	made, used       time.Time
 	// lag is for how many more calls STS does not know of the last change.
 	lag     int
 	sawGood bool // what STS knows meanwhile
@@ -152,7 +152,7 @@ func (c *iam) manage(w http.ResponseWriter, r *http.Request, action string) {
 	switch action {
 	case "ListAccessKeys":
 		for _, k := range c.of(name) {
-			body += fmt.Sprintf("<member><UserName>%s</UserName><AccessKeyId>%s</AccessKeyId><Status>Active</Status></member>", name, k.id)
+			body += fmt.Sprintf("<member><UserName>%s</UserName><AccessKeyId>%s</AccessKeyId><Status>Active</Status><CreateDate>%s</CreateDate></member>", name, k.id, k.made.UTC().Format(time.RFC3339))
 		}
 		body = "<AccessKeyMetadata>" + body + "</AccessKeyMetadata><IsTruncated>false</IsTruncated>"
 	case "CreateAccessKey":
@@ -190,7 +190,7 @@ func (c *iam) manage(w http.ResponseWriter, r *http.Request, action string) {
 }
 
 func (c *iam) add(name string) *accessKey {
-	k := &accessKey{id: "AKIA" + rand.Text()[:16], secret: "canary-" + rand.Text(), user: name, active: true, lag: c.lag}
+	k := &accessKey{id: "AKIA" + rand.Text()[:16], secret: "canary-" + rand.Text(), user: name, active: true, lag: c.lag, made: time.Now()}
 	c.keys = append(c.keys, k)
 	return k
 }
