@@ -14,6 +14,7 @@ import (
 type Consumer struct {
 	Name     string
 	Source   string // "env" or "file"
+	Secret   string // "db" when empty; see World.Feed
 	Replicas int    // 2 when zero
 	// Args are more of the application.
 	Args []string
@@ -70,6 +71,9 @@ func (w *World) manifest(c Consumer) object {
 }
 
 func (w *World) pod(c Consumer) object {
+	if c.Secret == "" {
+		c.Secret = "db"
+	}
 	query, database := w.Query()
 	container := object{
 		"name": "sample", "image": Image, "imagePullPolicy": "Never",
@@ -90,9 +94,9 @@ func (w *World) pod(c Consumer) object {
 	}
 	if c.Source == "file" {
 		container["volumeMounts"] = []any{object{"name": "db", "mountPath": "/etc/db", "readOnly": true}}
-		pod["volumes"] = []any{object{"name": "db", "secret": object{"secretName": "db"}}}
+		pod["volumes"] = []any{object{"name": "db", "secret": object{"secretName": c.Secret}}}
 	} else {
-		from := func(key string) object { return object{"secretKeyRef": object{"name": "db", "key": key}} }
+		from := func(key string) object { return object{"secretKeyRef": object{"name": c.Secret, "key": key}} }
 		env = append(env, object{"name": "DB_USERNAME", "valueFrom": from("username")}, object{"name": "DB_PASSWORD", "valueFrom": from("password")})
 	}
 	container["env"] = env

@@ -2,13 +2,13 @@ package world
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"os/exec"
 	"os/signal"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -23,8 +23,24 @@ import (
 )
 
 // operatorVariable says, in the environment of this test binary, that it is to
-// be an operator: NAMESPACE,KUBECONFIG.
+// be an operator: its way, in JSON.
 const operatorVariable = "STRONGKEEP_TEST_OPERATOR"
+
+// Powers are what operators have only where they are given it.
+type Powers struct{ Drills, RehearsalPods bool }
+
+// way is how an operator runs.
+type way struct {
+	Powers
+	Namespace  string
+	Kubeconfig string
+	// Unelected: it believes itself the leader, whoever else there is.
+	Unelected bool
+}
+
+func (w *World) way() way {
+	return way{Powers: w.powers, Namespace: w.Namespace, Kubeconfig: w.operator}
+}
 
 // quiet leaves out what client-go has to say of itself.
 var quiet = &slog.HandlerOptions{Level: slog.LevelInfo}
@@ -56,12 +72,13 @@ func (o *Operator) Kill() {
 // Pid of a process.
 func (o *Operator) Pid() int { return o.cmd.Process.Pid }
 
-// config is that of the operators of a namespace. They are elected.
-func operatorConfig(namespace, kubeconfig string, log *slog.Logger) (operator.Config, error) {
-	rest, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
+// config is what RunOperator needs.
+func (y way) config(log *slog.Logger) (operator.Config, error) {
+	rest, err := clientcmd.BuildConfigFromFlags("", y.Kubeconfig)
 	return operator.Config{
-		REST: rest, Namespaces: []string{namespace}, OwnNamespace: namespace, NoClusterStores: true,
-		MetricsAddr: "127.0.0.1:0", HealthAddr: "127.0.0.1:0", LeaderElection: true, Log: log,
+		REST: rest, Namespaces: []string{y.Namespace}, OwnNamespace: y.Namespace, NoClusterStores: true,
+		Drills: y.Drills, RehearsalPods: y.RehearsalPods,
+		MetricsAddr: "127.0.0.1:0", HealthAddr: "127.0.0.1:0", LeaderElection: !y.Unelected, Log: log,
 	}, err
 }
 
@@ -70,7 +87,10 @@ func operatorConfig(namespace, kubeconfig string, log *slog.Logger) (operator.Co
 func (w *World) allow() string {
 	w.Helper()
 	w.Kubectl("create", "serviceaccount", account)
-	for _, o := range rbac.Objects(rbac.Options{Name: "operator-" + w.Namespace, ServiceAccount: account, Namespace: w.Namespace, Namespaces: []string{w.Namespace}, Rotation: true, Reload: true, LeaderElection: true}) {
+	for _, o := range rbac.Objects(rbac.Options{
+		Name: "operator-" + w.Namespace, ServiceAccount: account, Namespace: w.Namespace, Namespaces: []string{w.Namespace}, Rotation: true, Reload: true, LeaderElection: true,
+		Drills: w.powers.Drills, RehearsalPods: w.powers.RehearsalPods,
+	}) {
 		w.create(o)
 	}
 	path, err := w.site.ServiceAccountKubeconfig(w.Context(), w.Namespace, account)
@@ -84,7 +104,7 @@ func (w *World) allow() string {
 // and returns once it serves; it may not be elected yet.
 func (w *World) Start() *Operator {
 	w.Helper()
-	cfg, err := operatorConfig(w.Namespace, w.operator, slog.New(slog.NewTextHandler(w.OperatorLog, quiet)))
+	cfg, err := w.way().config(slog.New(slog.NewTextHandler(w.OperatorLog, quiet)))
 	if err != nil {
 		w.Fatal(err)
 	}
@@ -115,9 +135,23 @@ func (w *World) Start() *Operator {
 
 // Spawn runs an operator in a process of its own, which can be killed or frozen,
 // until the test ends.
-func (w *World) Spawn() *Operator {
+func (w *World) Spawn() *Operator { w.Helper(); return w.spawnAs(w.way()) }
+
+// SpawnUnelected does the same with one that believes itself the leader, whoever
+// else there is. It reaches the API server by kubeconfig, if one is given.
+func (w *World) SpawnUnelected(kubeconfig string) *Operator {
 	w.Helper()
-	o, err := w.spawn()
+	y := w.way()
+	y.Unelected = true
+	if kubeconfig != "" {
+		y.Kubeconfig = kubeconfig
+	}
+	return w.spawnAs(y)
+}
+
+func (w *World) spawnAs(y way) *Operator {
+	w.Helper()
+	o, err := w.spawn(y)
 	if err != nil {
 		w.Fatal(err)
 	}
@@ -125,13 +159,17 @@ func (w *World) Spawn() *Operator {
 	return o
 }
 
-func (w *World) spawn() (*Operator, error) {
+func (w *World) spawn(y way) (*Operator, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
+	text, err := json.Marshal(y)
+	if err != nil {
+		return nil, err
+	}
 	cmd := exec.Command(self)
-	cmd.Env = append(os.Environ(), operatorVariable+"="+w.Namespace+","+w.operator)
+	cmd.Env = append(os.Environ(), operatorVariable+"="+string(text))
 	cmd.Stdout, cmd.Stderr = w.OperatorLog, w.OperatorLog
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
@@ -150,10 +188,14 @@ func (w *World) spawn() (*Operator, error) {
 
 // operatorMain is the life of such a process.
 func operatorMain() int {
-	namespace, kubeconfig, _ := strings.Cut(os.Getenv(operatorVariable), ",")
+	var y way
+	if err := json.Unmarshal([]byte(os.Getenv(operatorVariable)), &y); err != nil {
+		fmt.Fprintf(os.Stderr, "operator: %s: %v\n", operatorVariable, err)
+		return 1
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
-	cfg, err := operatorConfig(namespace, kubeconfig, slog.New(slog.NewTextHandler(os.Stderr, quiet)))
+	cfg, err := y.config(slog.New(slog.NewTextHandler(os.Stderr, quiet)))
 	if err == nil {
 		err = app.RunOperator(ctx, cfg)
 	}
@@ -170,7 +212,7 @@ func (w *World) Supervise() {
 	w.Helper()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(w.Context()))
 	gone := make(chan struct{})
-	o, err := w.spawn()
+	o, err := w.spawn(w.way())
 	if err != nil {
 		cancel()
 		w.Fatal(err)
@@ -184,7 +226,7 @@ func (w *World) Supervise() {
 				if ctx.Err() != nil {
 					return
 				}
-				next, err := w.spawn()
+				next, err := w.spawn(w.way())
 				if err != nil {
 					w.Error(err)
 					return

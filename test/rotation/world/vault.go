@@ -22,7 +22,7 @@ const (
 const audience = "strongkeep"
 
 // appPolicy is what the applications' store may do, rotatorPolicy what the
-// Rotation's may.
+// Rotation's may, and lenderPolicy what it may for shadow pods too.
 const (
 	appPolicy = `
 path "database/alternating-creds/app" { capabilities = ["read"] }
@@ -32,6 +32,9 @@ path "sys/events/subscribe/*" { capabilities = ["read"] }
 path "database/alternating-creds/app" { capabilities = ["read"] }
 path "database/alternating-roles/app/*" { capabilities = ["create", "read", "update"] }
 path "evidence/statements/*" { capabilities = ["create", "read"] }
+`
+	lenderPolicy = `
+path "database/alternating-staged/app" { capabilities = ["read"] }
 `
 )
 
@@ -54,7 +57,11 @@ func (w *World) startVault() {
 		}
 	}
 	w.Write("auth/kubernetes/config", map[string]any{"kubernetes_host": w.site.URL(), "kubernetes_ca_cert": string(ca), "token_reviewer_jwt": token})
-	for name, policy := range map[string]string{"app": appPolicy, "rotator": rotatorPolicy} {
+	rotator := rotatorPolicy
+	if w.powers.RehearsalPods {
+		rotator += lenderPolicy
+	}
+	for name, policy := range map[string]string{"app": appPolicy, "rotator": rotator} {
 		if err := w.Vault.Sys().PutPolicy(name, policy); err != nil {
 			w.Fatal(err)
 		}
@@ -98,7 +105,14 @@ func (w *World) feed() {
 	for name, account := range map[string]string{"database": "app", "rotator": "rotator"} {
 		w.Apply(fmt.Sprintf(store, name, w.Vault.Server.URL(), account, account, audience))
 	}
-	w.Apply(externalSecret)
+	w.Feed("db")
+}
+
+// Feed makes an ExternalSecret of the published credential, and the Secret that it
+// feeds, of one name.
+func (w *World) Feed(name string) {
+	w.Helper()
+	w.Apply(fmt.Sprintf(externalSecret, name, name))
 }
 
 const store = `
@@ -119,15 +133,15 @@ spec:
           serviceAccountRef: {name: %s, audiences: [%s]}
 `
 
-// externalSecret feeds the Secret "db" that the applications use.
+// externalSecret feeds a Secret that applications use.
 const externalSecret = `
 apiVersion: external-secrets.io/v1
 kind: ExternalSecret
-metadata: {name: db}
+metadata: {name: %s}
 spec:
   refreshInterval: 1h
   secretStoreRef: {kind: SecretStore, name: database}
-  target: {name: db}
+  target: {name: %s}
   data:
   - {secretKey: username, remoteRef: {key: alternating-creds/app, property: username}}
   - {secretKey: password, remoteRef: {key: alternating-creds/app, property: password}}

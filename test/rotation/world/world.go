@@ -13,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/strongkeep/strongkeep/api/v1alpha1"
 	"github.com/strongkeep/strongkeep/internal/testenv"
 	"github.com/strongkeep/strongkeep/internal/testenv/dbtest"
 	"github.com/strongkeep/strongkeep/test/rotation/collector"
@@ -38,6 +39,7 @@ type World struct {
 
 	site     *site
 	operator string // kubeconfig
+	powers   Powers
 	id       string // for names in the database
 	mu       sync.Mutex
 	applied  []Consumer
@@ -47,7 +49,10 @@ type World struct {
 // New makes a world on a database, "postgres" or "mariadb", with a role of
 // alternating users, the Secret "db" fed from it and a Rotation "db"; no operator
 // runs yet, and nobody uses it.
-func New(t testing.TB, kind string) *World {
+func New(t testing.TB, kind string) *World { t.Helper(); return NewWith(t, kind, Powers{}) }
+
+// NewWith is New, with operators that have more than the usual powers.
+func NewWith(t testing.TB, kind string, powers Powers) *World {
 	t.Helper()
 	s := open(t)
 	db, err := dbtest.Open(kind, s.HostIP())
@@ -58,11 +63,14 @@ func New(t testing.TB, kind string) *World {
 		t.Fatal(err)
 	}
 	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "t-"}}
+	if powers.Drills {
+		ns.Labels = map[string]string{v1alpha1.LabelDrills: v1alpha1.DrillsAllowed}
+	}
 	if err := s.Client.Create(t.Context(), ns); err != nil {
 		t.Fatal(err)
 	}
 	w := &World{TB: t, Namespace: ns.Name, Database: db, OperatorLog: new(testenv.Buffer), site: s,
-		id: strings.ReplaceAll(ns.Name, "-", "_"), known: map[string]string{}}
+		id: strings.ReplaceAll(ns.Name, "-", "_"), powers: powers, known: map[string]string{}}
 	t.Cleanup(w.explain)
 	t.Cleanup(w.remove)
 	if w.Collector, err = collector.Start(t.Context(), s.HostIP()); err != nil {
