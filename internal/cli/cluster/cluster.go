@@ -2,9 +2,12 @@ package cluster
 
 import (
 	"errors"
+	"maps"
 	"net"
 	"net/url"
+	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -83,16 +86,43 @@ func (f *Flags) config(env session.Env) (*rest.Config, string, error) {
 	loader := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{CurrentContext: f.Context})
 	cfg, err := loader.ClientConfig()
 	if clientcmd.IsEmptyConfig(err) {
-		return nil, "", errs.New(errs.Invalid, "no cluster is named: set KUBECONFIG, or give -kubeconfig=FILE")
+		return nil, "", errs.Newf(errs.Invalid, "no cluster is named%s: set KUBECONFIG, or give -kubeconfig=FILE", missing(rules.Precedence))
 	}
 	if err != nil {
-		return nil, "", errs.Newf(errs.Invalid, "reading the kubeconfig: %w", err)
+		return nil, "", f.unread(err, loader, missing(rules.Precedence))
 	}
 	namespace, _, err := loader.Namespace()
 	if err != nil {
 		return nil, "", errs.Newf(errs.Invalid, "reading the kubeconfig: %w", err)
 	}
 	return cfg, namespace, nil
+}
+
+// missing says which of the files that were named are not there, if none is.
+func missing(files []string) string {
+	for _, name := range files {
+		if _, err := os.Stat(name); err == nil || name == "" {
+			return ""
+		}
+	}
+	if len(files) == 0 {
+		return ""
+	}
+	return ", for there is no " + strings.Join(files, " and no ")
+}
+
+// unread says why no cluster could be taken from a kubeconfig, and which contexts
+// it has if another than those was named. absent is what missing says.
+func (f *Flags) unread(err error, loader clientcmd.ClientConfig, absent string) error {
+	raw, unreadable := loader.RawConfig()
+	if _, has := raw.Contexts[f.Context]; unreadable != nil || f.Context == "" || has {
+		return errs.Newf(errs.Invalid, "reading the kubeconfig: %w", err)
+	}
+	names := slices.Sorted(maps.Keys(raw.Contexts))
+	if len(names) == 0 {
+		return errs.Newf(errs.Invalid, "there is no context %q, and no other%s: set KUBECONFIG, or give -kubeconfig=FILE", f.Context, absent)
+	}
+	return errs.Newf(errs.Invalid, "the kubeconfig has no context %q; it has: %s", f.Context, strings.Join(names, ", "))
 }
 
 // Name takes NAME or NAMESPACE/NAME.
@@ -113,6 +143,15 @@ func (c *Cluster) In(f *Flags) client.ListOption {
 		return client.InNamespace("")
 	}
 	return client.InNamespace(c.Namespace)
+}
+
+// ExplainCreate is Explain for what was to be made in a namespace: nothing is
+// missing then but that.
+func ExplainCreate(err error, what, namespace string) error {
+	if apierrors.IsNotFound(err) {
+		return errs.Newf(errs.NotExist, "creating %s: there is no namespace %s: say which with -n", what, namespace)
+	}
+	return Explain(err, "creating "+what+" in namespace "+namespace)
 }
 
 // Explain makes of an API error one that says what to do. what was asked for, such

@@ -89,7 +89,8 @@ func (x *commands) until(ctx context.Context, k *cluster.Cluster, name types.Nam
 		}
 		select {
 		case <-ctx.Done():
-			return d, false, errs.Newf(errs.Unavailable, "waiting for Drill %q: %w", name, ctx.Err())
+			named := "-n " + name.Namespace + " " + name.Name
+			return d, false, session.Interrupted{Left: fmt.Sprintf("Drill %q is there, and goes on without you: see it with strongkeep drill status %s, end it with strongkeep drill stop %s", name, named, named)}
 		case <-over:
 			return d, false, nil
 		case <-tick.C:
@@ -128,7 +129,7 @@ kubectl label namespace NAME ` + v1alpha1.LabelDrills + `=` + v1alpha1.DrillsAll
 				return err
 			}
 			if err := k.Create(c.Context(), d, client.FieldOwner("strongkeep-cli")); err != nil {
-				return cluster.Explain(err, "creating a Drill in namespace "+d.Namespace)
+				return cluster.ExplainCreate(err, "a Drill", d.Namespace)
 			}
 			return x.begun(c.Context(), k, d, q.wait)
 		},
@@ -168,7 +169,7 @@ func (q *request) drill(namespace, workload string) (*v1alpha1.Drill, error) {
 		}
 	}
 	if failure == "" {
-		return nil, errs.Newf(errs.Invalid, "-failure=%q: use %s", q.failure, strings.Join(failures(), ", "))
+		return nil, errs.Newf(errs.Invalid, "-failure=%s: say what is to fail: one of %s", q.failure, strings.Join(failures(), ", "))
 	}
 	d := &v1alpha1.Drill{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: q.name},

@@ -20,11 +20,14 @@ type commands struct {
 	*session.Session
 	flags cluster.Flags
 	now   func() time.Time
+	// quiet is how long nothing happens until people are told that perhaps nobody
+	// works on it.
+	quiet time.Duration
 }
 
 // Command returns the rotation command with what is below it.
 func Command(s *session.Session) *cobra.Command {
-	x := &commands{Session: s, now: time.Now}
+	x := &commands{Session: s, now: time.Now, quiet: 15 * time.Second}
 	c := session.Group("rotation", "Rotate credentials, and see the proof that nobody uses the old one",
 		x.list(), x.status(), x.watch(), x.rehearse(), x.start(), x.leaked(), x.approve(), x.hold(), x.resume(), x.rollback(),
 		x.accept(), x.confirmRetired(), x.provide(), x.evidence(), x.verify(), x.report())

@@ -13,6 +13,7 @@ import (
 
 	"github.com/strongkeep/strongkeep/api/v1alpha1"
 	"github.com/strongkeep/strongkeep/internal/cli/cluster"
+	"github.com/strongkeep/strongkeep/internal/cli/session"
 	"github.com/strongkeep/strongkeep/internal/errs"
 )
 
@@ -62,8 +63,8 @@ something could not be tried.`
 const poll = 500 * time.Millisecond
 
 // rehearsal waits for the answer to asked.
-func (x *commands) rehearsal(ctx context.Context, k *cluster.Cluster, r *v1alpha1.Rotation, asked string, limit time.Duration) (*v1alpha1.RehearsalStatus, error) {
-	ctx, cancel := context.WithTimeout(ctx, limit)
+func (x *commands) rehearsal(outer context.Context, k *cluster.Cluster, r *v1alpha1.Rotation, asked string, limit time.Duration) (*v1alpha1.RehearsalStatus, error) {
+	ctx, cancel := context.WithTimeout(outer, limit)
 	defer cancel()
 	tick := time.NewTicker(poll)
 	defer tick.Stop()
@@ -73,6 +74,9 @@ func (x *commands) rehearsal(ctx context.Context, k *cluster.Cluster, r *v1alpha
 		}
 		select {
 		case <-ctx.Done():
+			if outer.Err() != nil {
+				return nil, session.Interrupted{Left: fmt.Sprintf("the rehearsal of %s that was asked for goes on without you: its answer will be in strongkeep rotation status %s -format=json", what(r), args(r))}
+			}
 			return nil, errs.Newf(errs.Unavailable, "no answer for %s: %s", what(r), x.silence(k, r))
 		case <-tick.C:
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 
 	"github.com/strongkeep/strongkeep/api/v1alpha1"
 	"github.com/strongkeep/strongkeep/internal/cli/cluster"
+	"github.com/strongkeep/strongkeep/internal/cli/session"
 	"github.com/strongkeep/strongkeep/internal/errs"
 )
 
@@ -42,24 +44,51 @@ func turnEnds(n int64) end {
 func (x *commands) watch() *cobra.Command {
 	var until []string
 	c := x.named("watch NAME", "Show a line for each step of a Rotation as it happens", func(ctx context.Context, k *cluster.Cluster, r *v1alpha1.Rotation) error {
-		wanted := map[string]bool{}
-		for _, p := range until {
-			wanted[strings.ToLower(p)] = true
+		wanted, err := phases(until)
+		if err != nil {
+			return err
 		}
-		return x.follow(ctx, k, r, func(r *v1alpha1.Rotation) (bool, error) { return wanted[strings.ToLower(string(phase(r)))], nil })
+		err = x.follow(ctx, k, r, func(r *v1alpha1.Rotation) (bool, error) { return wanted[phase(r)], nil })
+		if len(wanted) == 0 && ctx.Err() != nil {
+			return nil // there is no other end
+		}
+		return err
 	})
 	c.Long = `Show a line for each step of a Rotation as it happens, until it is interrupted, or until
 it is in one of the phases that -until names. Lost connections are taken up again.`
 	c.Example = "  strongkeep rotation watch -n shop db -until=Done,Failed,Held"
 	c.Flags().StringSliceVar(&until, "until", nil, "end in one of these phases")
+	_ = c.RegisterFlagCompletionFunc("until", cobra.FixedCompletions(allPhases(), cobra.ShellCompDirectiveNoFileComp))
 	return c
+}
+
+// phases takes names of phases, in upper or lower case.
+func phases(given []string) (map[v1alpha1.Phase]bool, error) {
+	wanted, all := map[v1alpha1.Phase]bool{}, allPhases()
+	for _, name := range given {
+		i := slices.IndexFunc(all, func(p string) bool { return strings.EqualFold(p, name) })
+		if i < 0 {
+			return nil, errs.Newf(errs.Invalid, "-until=%q is no phase: use some of %s", name, strings.Join(all, ", "))
+		}
+		wanted[v1alpha1.Phase(all[i])] = true
+	}
+	return wanted, nil
+}
+
+// allPhases are the names of all there are, in the order of a turn.
+func allPhases() []string {
+	return []string{
+		string(v1alpha1.PhaseIdle), string(v1alpha1.PhaseStaging), string(v1alpha1.PhaseStaged), string(v1alpha1.PhasePublishing), string(v1alpha1.PhaseRolling),
+		string(v1alpha1.PhaseProving), string(v1alpha1.PhaseQuiescing), string(v1alpha1.PhaseRetiring), string(v1alpha1.PhaseDone),
+		string(v1alpha1.PhaseHeld), string(v1alpha1.PhaseRollingBack), string(v1alpha1.PhaseFailed),
+	}
 }
 
 // retryAfter is how long a lost watch waits before it is taken up again.
 const retryAfter = time.Second
 
-// follow prints a line for each change of r until over says so or ctx ends,
-// which is no error.
+// follow prints a line for each change of r until over says so. It is an error
+// that ctx ends before.
 func (x *commands) follow(ctx context.Context, k *cluster.Cluster, r *v1alpha1.Rotation, over end) error {
 	last := ""
 	for {
@@ -68,16 +97,20 @@ func (x *commands) follow(ctx context.Context, k *cluster.Cluster, r *v1alpha1.R
 		case done:
 			return err
 		case ctx.Err() != nil:
-			return nil
+			return interrupted(r)
 		case err != nil && !worthAnotherTry(err):
 			return cluster.Explain(err, what(r))
 		}
 		select {
 		case <-ctx.Done():
-			return nil
+			return interrupted(r)
 		case <-time.After(retryAfter):
 		}
 	}
+}
+
+func interrupted(r *v1alpha1.Rotation) error {
+	return session.Interrupted{Left: fmt.Sprintf("%s was last seen in phase %s, and goes on without you: see strongkeep rotation status %s", what(r), phase(r), args(r))}
 }
 
 func worthAnotherTry(err error) bool {
@@ -86,7 +119,8 @@ func worthAnotherTry(err error) bool {
 		apierrors.IsServiceUnavailable(err) || apierrors.IsResourceExpired(err) || apierrors.IsInternalError(err)
 }
 
-// followOnce follows until the watch is lost. It begins with what is now.
+// followOnce follows until the watch is lost, and keeps in r what it saw last. It
+// begins with what is now.
 func (x *commands) followOnce(ctx context.Context, k *cluster.Cluster, r *v1alpha1.Rotation, last *string, over end) (bool, error) {
 	w, err := k.Watch(ctx, &v1alpha1.RotationList{}, client.InNamespace(r.Namespace),
 		client.MatchingFieldsSelector{Selector: fields.OneTermEqualSelector(metav1.ObjectNameField, r.Name)})
@@ -94,12 +128,19 @@ func (x *commands) followOnce(ctx context.Context, k *cluster.Cluster, r *v1alph
 		return false, err
 	}
 	defer w.Stop()
+	silence := time.NewTimer(x.quiet)
+	defer silence.Stop()
 	for {
 		var e watch.Event
 		var ok bool
 		select {
 		case <-ctx.Done():
 			return false, nil
+		case <-silence.C:
+			if text := x.operatorSilent(ctx, k, r); text != "" {
+				_, _ = fmt.Fprintln(x.Env.Stderr, text)
+			}
+			continue
 		case e, ok = <-w.ResultChan():
 		}
 		if !ok {
@@ -114,6 +155,7 @@ func (x *commands) followOnce(ctx context.Context, k *cluster.Cluster, r *v1alph
 		case e.Type == watch.Deleted:
 			return true, errs.Newf(errs.NotExist, "%s was deleted", what(r))
 		}
+		now.DeepCopyInto(r)
 		if line := progress(now); line != *last {
 			*last = line
 			if _, err := fmt.Fprintf(x.Env.Stdout, "%s  %s\n", x.now().UTC().Format(time.TimeOnly), line); err != nil {

@@ -147,6 +147,15 @@ func WritePrivate(path string, content []byte) (err error) {
 	return os.Rename(f.Name(), path)
 }
 
+// Interrupted is the error of a command that was told to end while it waited for
+// something that goes on without it.
+type Interrupted struct{ Left string } // what, and how to see it
+
+func (e Interrupted) Error() string { return "interrupted: " + e.Left }
+
+// Unwrap has it count as what it is.
+func (Interrupted) Unwrap() error { return context.Canceled }
+
 // Explain turns what the client library reports into a message with a next
 // step and the kind that decides the exit code.
 func (s *Session) Explain(err error) error {
@@ -155,7 +164,10 @@ func (s *Session) Explain(err error) error {
 		return s.explainResponse(response)
 	}
 	address := First(s.Conn.Address, s.Env.Lookup("ADDR"), DefaultAddress)
+	var left Interrupted
 	switch { // before kinds, for these have one too
+	case errors.As(err, &left):
+		return left
 	case errors.Is(err, context.Canceled):
 		return errs.New(errs.Unavailable, "interrupted; what was asked for may have happened")
 	case errors.Is(err, context.DeadlineExceeded):
