@@ -15,19 +15,20 @@ var phases = []v1alpha1.Phase{
 	v1alpha1.PhaseProving, v1alpha1.PhaseQuiescing, v1alpha1.PhaseRetiring, v1alpha1.PhaseDone,
 }
 
-// The operator ends at each phase and another takes over: each turn ends as if
-// nothing had been.
-func TestOperatorEndsAtEachPhase(t *testing.T) {
+// A real process is killed at each phase and another goes on: each turn ends as if
+// nothing had been. They are not elected, so that none waits for the lease of a
+// dead one.
+func TestOperatorKilledAtEachPhase(t *testing.T) {
 	w := world.New(t, "postgres")
 	w.Rotation(nil)
-	o := w.Start()
+	o := w.SpawnUnelected("")
 	w.Rotate()
 	w.Consume(byEnv, alive)
 	for _, phase := range phases {
 		user, _, _ := w.Published()
 		n := w.Reach(phase, w.Begin)
-		o.Stop()
-		o = w.Start()
+		o.Kill()
+		o = w.SpawnUnelected("")
 		s := w.Ended(n)
 		proven(t, s, 4)
 		if now, _, _ := w.Published(); now == user || len(w.Users()) != 1 {
@@ -38,20 +39,18 @@ func TestOperatorEndsAtEachPhase(t *testing.T) {
 	settled(t, w)
 }
 
-// A real process is killed amid a turn, before the old credential is closed and
-// after.
+// A leader is killed amid a turn, when the old credential is closed: another is
+// elected.
 func TestOperatorKilled(t *testing.T) {
 	w := world.New(t, "postgres")
 	w.Rotation(nil)
 	o := w.Spawn()
 	w.Rotate()
 	w.Consume(byEnv, alive)
-	for _, phase := range []v1alpha1.Phase{v1alpha1.PhasePublishing, v1alpha1.PhaseQuiescing} {
-		n := w.Reach(phase, w.Begin)
-		o.Kill()
-		o = w.Spawn() // is elected when the lease of the dead one has run out
-		proven(t, w.Ended(n), 4)
-	}
+	n := w.Reach(v1alpha1.PhaseQuiescing, w.Begin)
+	o.Kill()
+	w.Spawn() // is elected when the lease of the dead one has run out
+	proven(t, w.Ended(n), 4)
 	stated(t, w)
 	settled(t, w)
 }
