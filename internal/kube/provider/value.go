@@ -12,8 +12,9 @@ import (
 )
 
 // Property returns the part of v that name picks: the literal key of the JSON
-// object when there is one, else the gjson path. No name is the whole. No such
-// part is NotExist; no JSON object is Invalid.
+// object when there is one, else the gjson path, else the literal key, with its
+// dots, of an object within. No name is the whole. No such part is NotExist; no
+// JSON object is Invalid.
 func (v Value) Property(name string) (redact.Secret, error) {
 	if name == "" {
 		return v.Data, nil
@@ -27,12 +28,28 @@ func (v Value) Property(name string) (redact.Secret, error) {
 	}
 	found := gjson.GetBytes(v.Data.Reveal(), name)
 	if !found.Exists() {
+		if raw, ok := within(object, name); ok {
+			return plain(raw), nil
+		}
 		return redact.Secret{}, errs.Newf(errs.NotExist, "property %q does not exist", name)
 	}
 	if found.Type == gjson.String {
 		return redact.FromString(found.Str), nil
 	}
 	return plain(json.RawMessage(found.Raw)), nil
+}
+
+// within finds "labels.example.com/owner" in {"labels":{"example.com/owner":…}}.
+func within(object map[string]json.RawMessage, name string) (json.RawMessage, bool) {
+	head, rest, dotted := strings.Cut(name, ".")
+	var inner map[string]json.RawMessage
+	if !dotted || json.Unmarshal(object[head], &inner) != nil {
+		return nil, false
+	}
+	if raw, ok := inner[rest]; ok {
+		return raw, true
+	}
+	return within(inner, rest)
 }
 
 // Map returns every key of the JSON object that v is.

@@ -39,9 +39,6 @@ func Searched() []Tagged {
 // Search says what the suite must know of a backend that has Planted and
 // Searched, each with its tags.
 type Search struct {
-	// Key writes a key of the suite, such as "team/a/db", as the store has it; nil:
-	// as it is. It must keep the order.
-	Key func(key string) string
 	// Path writes a folder of the suite, such as "team", as find.path takes it; nil: as it is.
 	Path func(folder string) string
 	// NoTags: the store has none, and a search by tags is Unsupported.
@@ -49,13 +46,6 @@ type Search struct {
 	// SecondPage makes the backend fail every page of a search after the first,
 	// until heal is called. nil: the store has no pages.
 	SecondPage func() (heal func())
-}
-
-func (s Search) key(key string) string {
-	if s.Key == nil {
-		return key
-	}
-	return s.Key(key)
 }
 
 func (s Search) path(folder string) string {
@@ -98,7 +88,7 @@ func (r finding) expect(name string, q provider.Query, want ...string) {
 		got = append(got, f.Key)
 	}
 	for _, key := range want {
-		keys = append(keys, r.s.key(key))
+		keys = append(keys, r.h.key(key))
 	}
 	slices.Sort(keys)
 	if !slices.Equal(got, keys) {
@@ -113,7 +103,7 @@ func (r finding) values(name string, found []provider.Found, want []string) {
 	r.Helper()
 	stored := map[string]string{}
 	for _, s := range Searched() {
-		stored[r.s.key(s.Key)] = s.Value
+		stored[r.h.key(s.Key)] = s.Value
 	}
 	st := r.h.Open(r.T)
 	for i, f := range found {

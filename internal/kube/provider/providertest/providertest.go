@@ -37,6 +37,16 @@ type Harness struct {
 	Provider provider.Provider
 	Settings any
 	Cluster  provider.Cluster // may be nil when Settings refer to nothing
+	// Key writes a key of the suites, such as "app/config", as the store has it; nil:
+	// as it is. It must keep the order.
+	Key func(key string) string
+}
+
+func (h Harness) key(key string) string {
+	if h.Key == nil {
+		return key
+	}
+	return h.Key(key)
 }
 
 // Open opens the harness's store as a SecretStore of namespace "team".
@@ -134,7 +144,7 @@ func testCalls(t *testing.T, c provider.Caller) {
 
 func testRead(t *testing.T, h Harness) {
 	st := h.Open(t)
-	v, err := st.Read(t.Context(), provider.Request{Key: "app/config"})
+	v, err := st.Read(t.Context(), provider.Request{Key: h.key("app/config")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,7 +163,7 @@ func testRead(t *testing.T, h Harness) {
 	if err != nil || len(whole) != 7 {
 		t.Errorf("the whole has %d keys (%v), want 7", len(whole), err)
 	}
-	again, err := st.Read(t.Context(), provider.Request{Key: "app/config"})
+	again, err := st.Read(t.Context(), provider.Request{Key: h.key("app/config")})
 	if err != nil || !again.Data.Equal(v.Data) || again.Version != v.Version {
 		t.Errorf("a second read of an unchanged secret differs (%v)", err)
 	}
@@ -161,15 +171,15 @@ func testRead(t *testing.T, h Harness) {
 
 func testAbsent(t *testing.T, h Harness) {
 	st := h.Open(t)
-	if _, err := st.Read(t.Context(), provider.Request{Key: "app/absent"}); !errs.Is(err, errs.NotExist) {
+	if _, err := st.Read(t.Context(), provider.Request{Key: h.key("app/absent")}); !errs.Is(err, errs.NotExist) {
 		t.Errorf("an absent secret gives %v (%v), want not found", err, errs.KindOf(err))
-	} else if !strings.Contains(err.Error(), "app/absent") {
+	} else if !strings.Contains(err.Error(), h.key("app/absent")) {
 		t.Errorf("the message does not name the secret: %v", err)
 	}
-	if _, err := st.Read(t.Context(), provider.Request{Key: "app/config", Version: "4711"}); !errs.Is(err, errs.NotExist) {
+	if _, err := st.Read(t.Context(), provider.Request{Key: h.key("app/config"), Version: "4711"}); !errs.Is(err, errs.NotExist) {
 		t.Errorf("an absent version gives %v (%v), want not found", err, errs.KindOf(err))
 	}
-	v, err := st.Read(t.Context(), provider.Request{Key: "app/config"})
+	v, err := st.Read(t.Context(), provider.Request{Key: h.key("app/config")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -184,7 +194,7 @@ func testConcurrent(t *testing.T, h Harness) {
 	for i := range 32 {
 		wg.Go(func() {
 			want := Planted()[i%2]
-			v, err := st.Read(t.Context(), provider.Request{Key: want.Key})
+			v, err := st.Read(t.Context(), provider.Request{Key: h.key(want.Key)})
 			if err != nil {
 				t.Error(err)
 				return
@@ -216,7 +226,7 @@ func testStrict(t *testing.T, h Harness) {
 }
 
 func testPrinting(t *testing.T, h Harness) {
-	v, err := h.Open(t).Read(t.Context(), provider.Request{Key: "app/config"})
+	v, err := h.Open(t).Read(t.Context(), provider.Request{Key: h.key("app/config")})
 	if err != nil {
 		t.Fatal(err)
 	}

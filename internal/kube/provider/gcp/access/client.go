@@ -1,0 +1,206 @@
+package access
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+
+	"github.com/strongkeep/strongkeep/internal/errs"
+)
+
+// The scope of every token.
+const scope = "https://www.googleapis.com/auth/cloud-platform"
+
+// maxBody bounds an answer.
+const maxBody = 1 << 20
+
+// Client makes the requests of logins.
+type Client struct {
+	transport *http.Transport
+	instead   *url.URL // in place of Google's token services; nil: none
+	metadata  string   // host of the metadata server
+}
+
+// What the operator's environment may say.
+const (
+	envTokens   = "GCP_TOKEN_ENDPOINT" //nolint:gosec // a name
+	envMetadata = "GCE_METADATA_HOST"  // Google's own name for it
+)
+
+// NewClient returns a Client. GCP_TOKEN_ENDPOINT of the operator's environment
+// stands in for Google's token services, GCE_METADATA_HOST for the metadata server.
+func NewClient(getenv func(string) string) (*Client, error) {
+	c := &Client{transport: http.DefaultTransport.(*http.Transport).Clone(), metadata: "169.254.169.254"}
+	if host := getenv(envMetadata); host != "" {
+		c.metadata = host
+	}
+	at := getenv(envTokens)
+	if at == "" {
+		return c, nil
+	}
+	var err error
+	c.instead, err = Endpoint(envTokens, at)
+	return c, err
+}
+
+// Endpoint reads an address that the operator's environment names: TLS, or this
+// machine, since tokens are sent there.
+func Endpoint(name, at string) (*url.URL, error) {
+	u, err := url.Parse(at)
+	if err != nil || u.Host == "" || u.Scheme != "https" && (u.Scheme != "http" || !loopback(u.Hostname())) {
+		return nil, errs.Newf(errs.Invalid, "%s of the operator is neither https://HOST nor http:// at an address of this machine", name)
+	}
+	return u, nil
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// Close ends idle connections.
+func (c *Client) Close() { c.transport.CloseIdleConnections() }
+
+// tokenHosts are Google's token services.
+func tokenHost(host string) bool {
+	switch host {
+	case "oauth2.googleapis.com", "accounts.google.com", "www.googleapis.com", "sts.googleapis.com", "securetoken.googleapis.com", "iamcredentials.googleapis.com":
+		return true
+	}
+	return false
+}
+
+// attempt is one login: its HTTP client remembers what was answered last, for the
+// errors of libraries tell neither kind nor cause.
+type attempt struct {
+	*Client
+	http *http.Client
+
+	mu     sync.Mutex
+	status int    // of the last answer; 0: none
+	code   string // of a refusal of Google's shape
+	failed error  // no answer
+}
+
+func (c *Client) attempt() *attempt {
+	a := &attempt{Client: c}
+	a.http = &http.Client{Transport: a, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	return a
+}
+
+// quiet keeps libraries from logging requests, which a variable of the environment
+// would have them do.
+func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
+// RoundTrip implements http.RoundTripper.
+func (a *attempt) RoundTrip(req *http.Request) (*http.Response, error) {
+	if a.instead != nil && tokenHost(req.URL.Host) {
+		req = req.Clone(req.Context())
+		req.URL.Scheme, req.URL.Host, req.Host = a.instead.Scheme, a.instead.Host, ""
+	}
+	answer, err := a.transport.RoundTrip(req)
+	var body []byte
+	if err == nil {
+		body, err = io.ReadAll(io.LimitReader(answer.Body, maxBody))
+		_ = answer.Body.Close()
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.status, a.code, a.failed = 0, "", err
+	if err != nil {
+		return nil, err
+	}
+	answer.Body = io.NopCloser(bytes.NewReader(body))
+	if a.status = answer.StatusCode; a.status >= http.StatusBadRequest {
+		a.code = codeOf(body)
+	}
+	return answer, nil
+}
+
+// codeOf returns the code of a refusal: that of OAuth, or the status of Google's
+// other services. "" is no answer of Google.
+func codeOf(body []byte) string {
+	var oauth struct {
+		Error string `json:"error"`
+	}
+	var google struct {
+		Error struct {
+			Status string `json:"status"`
+		} `json:"error"`
+	}
+	code := ""
+	if json.Unmarshal(body, &oauth) == nil {
+		code = oauth.Error
+	} else if json.Unmarshal(body, &google) == nil {
+		code = google.Error.Status
+	}
+	if len(code) > 64 || strings.Trim(code, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_") != "" {
+		return ""
+	}
+	return code
+}
+
+// refused gives the failure err of the attempt a kind and a text: nothing of err,
+// which may quote an answer. advice says what to do about a refusal.
+func (a *attempt) refused(doing string, err error, advice string) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	switch {
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return errs.Newf(errs.Unavailable, "%s: no answer in time", doing)
+	case a.failed != nil:
+		return errs.Newf(errs.Unavailable, "%s: %s", doing, plain(a.failed.Error()))
+	case a.status == http.StatusTooManyRequests, a.code == "RESOURCE_EXHAUSTED":
+		return errs.Newf(errs.Exhausted, "%s: Google says too many requests", doing)
+	case a.status >= http.StatusBadRequest && a.status < http.StatusInternalServerError && a.code != "":
+		return errs.Newf(errs.Unauthenticated, "%s: Google says %s; %s", doing, a.code, advice)
+	case a.status != 0:
+		return errs.Newf(errs.Unavailable, "%s: status %d, and no token", doing, a.status)
+	}
+	return errs.Newf(errs.Unauthenticated, "%s: there is nothing that can be sent; %s", doing, advice)
+}
+
+// plain makes a text fit for a message.
+func plain(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return '?'
+		}
+		return r
+	}, s)
+	return s[:min(len(s), 256)]
+}
+
+// call sends a request and decodes its JSON answer.
+func (a *attempt) call(req *http.Request, doing, advice string, answer any) error {
+	resp, err := a.http.Do(req)
+	if err != nil {
+		return a.refused(doing, err, advice)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if resp.StatusCode != http.StatusOK || json.NewDecoder(resp.Body).Decode(answer) != nil {
+		return a.refused(doing, nil, advice)
+	}
+	return nil
+}
+
+func (a *attempt) post(ctx context.Context, at string, body any) (*http.Request, error) {
+	raw, err := json.Marshal(body)
+	if err != nil {
+		return nil, errs.Newf(errs.Internal, "encoding a request for a token: %w", err)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, at, bytes.NewReader(raw))
+	if err != nil {
+		return nil, errs.Newf(errs.Invalid, "making a request for a token: %w", err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	return req, nil
+}

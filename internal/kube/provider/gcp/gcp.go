@@ -1,0 +1,232 @@
+package gcp
+
+import (
+	"context"
+
+	v1 "github.com/strongkeep/strongkeep/api/external/v1"
+	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/kube/provider"
+	"github.com/strongkeep/strongkeep/internal/kube/provider/gcp/access"
+	"github.com/strongkeep/strongkeep/internal/kube/provider/gcp/secretmanager"
+	"github.com/strongkeep/strongkeep/internal/redact"
+)
+
+// Provider opens stores on Google Secret Manager.
+type Provider struct {
+	// Getenv reads the operator's environment: its own identity, and other endpoints
+	// of the services than Google's own; nil means an empty one.
+	Getenv func(string) string
+	// Ambient says which stores may use the operator's own identity.
+	Ambient provider.Ambient
+}
+
+var _ provider.Provider = Provider{}
+
+// Rate returns a tenth of the accesses that Google allows a project, 90,000 a minute.
+// Lists, descriptions and writes, of which it allows less, are held back by the
+// package secretmanager.
+func (Provider) Rate() (perSecond float64, burst int) { return 150, 150 }
+
+// store implements provider.Store, provider.Finder and provider.Writer.
+type store struct {
+	*secretmanager.Store
+	access *access.Access
+	client *access.Client
+}
+
+// Open reads the settings. It does not log in.
+func (p Provider) Open(_ context.Context, cfg provider.Config) (provider.Store, error) {
+	var s Settings
+	if err := provider.DecodeSettings(Name, cfg.Settings, &s); err != nil {
+		return nil, err
+	}
+	st, err := p.open(cfg, s)
+	if err != nil {
+		return nil, errs.Newf(errs.KindOf(err), "spec.provider.gcpsm: %w", err)
+	}
+	return st, nil
+}
+
+func (p Provider) open(cfg provider.Config, s Settings) (provider.Store, error) {
+	if err := s.check(); err != nil {
+		return nil, err
+	}
+	client, err := access.NewClient(p.getenv)
+	if err != nil {
+		return nil, err
+	}
+	source, err := p.Source(cfg, s.Auth, client)
+	if err != nil {
+		return nil, err
+	}
+	st := &store{access: access.New(source, cfg.Clock), client: client}
+	st.Store, err = secretmanager.New(secretmanager.Config{
+		Access: st.access, Endpoint: p.getenv("GCP_SECRETMANAGER_ENDPOINT"), Project: project(s, client), Location: s.Location,
+		LatestOrFetch: s.Policy == LatestOrFetch, Retry: cfg.Retry, Clock: cfg.Clock,
+	})
+	return st, err
+}
+
+func (p Provider) getenv(name string) string {
+	if p.Getenv == nil {
+		return ""
+	}
+	return p.Getenv(name)
+}
+
+// project returns what tells the project: the settings, or the cluster's own.
+func project(s Settings, c *access.Client) func(context.Context) (string, error) {
+	id := s.ProjectID
+	if w := s.Auth.WorkloadIdentity; id == "" && w != nil {
+		id = w.ClusterProjectID
+	}
+	return func(ctx context.Context) (string, error) {
+		id := id
+		err := c.Metadata(ctx, &id, "project/project-id", "spec.provider.gcpsm.projectID")
+		return id, err
+	}
+}
+
+// Source returns what logs in. References that cross a namespace are refused here,
+// and not only when they are followed.
+func (p Provider) Source(cfg provider.Config, a Auth, c *access.Client) (access.Source, error) {
+	switch {
+	case a.SecretRef != nil:
+		read, err := secretKey(cfg, "auth.secretRef.secretAccessKeySecretRef", a.SecretRef.SecretAccessKey)
+		if err != nil {
+			return nil, err
+		}
+		return access.Key(c, read), nil
+	case a.WorkloadIdentity != nil:
+		w := a.WorkloadIdentity
+		account, err := accountOf(cfg, "auth.workloadIdentity.serviceAccountRef", w.ServiceAccountRef)
+		if err != nil {
+			return nil, err
+		}
+		return access.Workload{
+			Project: w.ClusterProjectID, Location: w.ClusterLocation, Cluster: w.ClusterName, Account: account, Clock: cfg.Clock,
+		}.Source(c), nil
+	case a.WorkloadIdentityFederation != nil:
+		return p.federation(cfg, a.WorkloadIdentityFederation, c)
+	}
+	if err := p.Ambient.Admit(cfg.Scope, "spec.provider.gcpsm.auth.workloadIdentity (or another auth)"); err != nil {
+		return nil, err
+	}
+	return access.Own(c, p.getenv, cfg.Clock), nil
+}
+
+func (p Provider) federation(cfg provider.Config, w *WorkloadIdentityFederation, c *access.Client) (access.Source, error) {
+	const field = "auth.workloadIdentityFederation."
+	f := access.Federation{Audience: w.Audience, Email: w.GCPServiceAccountEmail, URL: w.ExternalTokenEndpoint}
+	switch {
+	case w.ServiceAccountRef != nil:
+		account, err := accountOf(cfg, field+"serviceAccountRef", *w.ServiceAccountRef)
+		if err != nil {
+			return nil, err
+		}
+		if len(w.ServiceAccountRef.Audiences) > 0 { // the pool's provider admits these instead
+			account.instead = true
+		}
+		f.Account = account
+	case w.AWS != nil:
+		ref, err := cfg.Scope.Ref(field+"awsSecurityCredentials.awsCredentialsSecretRef", named(w.AWS.SecretRef.Namespace), w.AWS.SecretRef.Name)
+		if err != nil {
+			return nil, err
+		}
+		f.AWS = func(ctx context.Context) (access.AWSKey, error) { return awsKey(ctx, cfg.Cluster, ref, w.AWS.Region) }
+	default:
+		ref, err := cfg.Scope.Ref(field+"credConfig", named(w.CredConfig.Namespace), w.CredConfig.Name)
+		if err != nil {
+			return nil, err
+		}
+		// What such a document names is the operator's: its files, its network, its node.
+		if err := p.Ambient.Admit(cfg.Scope, "spec.provider.gcpsm."+field+"serviceAccountRef instead of credConfig"); err != nil {
+			return nil, err
+		}
+		f.Config = func(ctx context.Context) (string, error) { return cfg.Cluster.ConfigMapKey(ctx, ref, w.CredConfig.Key) }
+	}
+	return f.Source(c), nil
+}
+
+func named(namespace string) *string {
+	if namespace == "" {
+		return nil
+	}
+	return &namespace
+}
+
+func secretKey(cfg provider.Config, field string, sel v1.SecretKeySelector) (func(context.Context) (redact.Secret, error), error) {
+	ref, err := cfg.Scope.Ref(field, sel.Namespace, sel.Name)
+	if err != nil {
+		return nil, err
+	}
+	if sel.Key == "" {
+		return nil, errs.Newf(errs.Invalid, "%s: key is missing", field)
+	}
+	return func(ctx context.Context) (redact.Secret, error) { return cfg.Cluster.SecretKey(ctx, ref, sel.Key) }, nil
+}
+
+// The keys of a Secret with an access key of AWS, of which the last may be missing.
+const (
+	awsID      = "aws_access_key_id"
+	awsSecret  = "aws_secret_access_key" //nolint:gosec // a name
+	awsSession = "aws_session_token"     //nolint:gosec // a name
+)
+
+func awsKey(ctx context.Context, cluster provider.Cluster, ref provider.Ref, region string) (access.AWSKey, error) {
+	key := access.AWSKey{Region: region}
+	id, err := cluster.SecretKey(ctx, ref, awsID)
+	if err != nil {
+		return key, err
+	}
+	key.ID = id.RevealString()
+	if key.Secret, err = cluster.SecretKey(ctx, ref, awsSecret); err != nil {
+		return key, err
+	}
+	if session, err := cluster.SecretKey(ctx, ref, awsSession); err == nil {
+		key.SessionToken = session
+	}
+	return key, nil
+}
+
+// annotationEmail names the service account of Google that a ServiceAccount stands
+// for, as for GKE.
+const annotationEmail = "iam.gke.io/gcp-service-account"
+
+// account is a ServiceAccount. It implements access.Account.
+type account struct {
+	cluster   provider.Cluster
+	ref       provider.Ref
+	audiences []string // more than the one that is asked for
+	instead   bool     // or in place of it
+}
+
+func accountOf(cfg provider.Config, field string, sel v1.ServiceAccountSelector) (*account, error) {
+	ref, err := cfg.Scope.Ref(field, sel.Namespace, sel.Name)
+	if err != nil {
+		return nil, err
+	}
+	return &account{cluster: cfg.Cluster, ref: ref, audiences: sel.Audiences}, nil
+}
+
+// Token implements access.Account.
+func (a *account) Token(ctx context.Context, audience string) (redact.Secret, error) {
+	if a.instead {
+		return a.cluster.ServiceAccountToken(ctx, a.ref, a.audiences)
+	}
+	return a.cluster.ServiceAccountToken(ctx, a.ref, append([]string{audience}, a.audiences...))
+}
+
+// Email implements access.Account.
+func (a *account) Email(ctx context.Context) (string, error) {
+	annotations, err := a.cluster.ServiceAccountAnnotations(ctx, a.ref)
+	return annotations[annotationEmail], err
+}
+
+// Close ends a login that is under way, and the connections. What Google gave ends by
+// itself.
+func (s *store) Close(context.Context) error {
+	s.access.Close()
+	s.client.Close()
+	return s.Store.Close()
+}
