@@ -11,6 +11,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/provider"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/aws"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/fake"
+	"github.com/strongkeep/strongkeep/internal/kube/provider/gcp"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/vault"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/target"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/target/awskey"
@@ -192,6 +193,7 @@ func providers(ambient provider.Ambient) map[string]provider.Provider {
 	return map[string]provider.Provider{
 		aws.Name:   aws.Provider{Getenv: os.Getenv, Ambient: ambient},
 		fake.Name:  fake.Provider{},
+		gcp.Name:   gcp.Provider{Getenv: os.Getenv, Ambient: ambient},
 		vault.Name: vault.Provider{},
 	}
 }

@@ -25,6 +25,8 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/provider"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/aws"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/aws/awstest"
+	"github.com/strongkeep/strongkeep/internal/kube/provider/gcp"
+	"github.com/strongkeep/strongkeep/internal/kube/provider/gcp/gcptest"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/fake"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/vault"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/vault/vaulttest"
@@ -91,6 +93,7 @@ type world struct {
 	ns    string
 	vault *vaulttest.Server
 	aws   *awstest.Server
+	gcp   *gcptest.Server
 	log   *lockedBuffer
 	at    Addresses
 }
@@ -122,7 +125,7 @@ func newWorld(t *testing.T) *world {
 	if err := testClient.Create(t.Context(), ns); err != nil {
 		t.Fatal(err)
 	}
-	w := &world{T: t, ns: ns.Name, vault: vaulttest.New().Start(t), aws: awstest.New(t), log: &lockedBuffer{}}
+	w := &world{T: t, ns: ns.Name, vault: vaulttest.New().Start(t), aws: awstest.New(t), gcp: gcptest.New(t), log: &lockedBuffer{}}
 	t.Cleanup(func() {
 		w.checkCanaries()
 		for _, o := range []client.Object{&v1.ExternalSecret{}, &v1.SecretStore{}} { // not for the operators of later tests
@@ -142,8 +145,10 @@ func (w *world) start(change func(*Config)) (stop func()) {
 	w.Helper()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(w.Context()))
 	cfg := Config{
-		Providers: map[string]provider.Provider{fake.Name: fake.Provider{}, vault.Name: vault.Provider{}, aws.Name: aws.Provider{Getenv: w.aws.Getenv}},
-		REST:      testREST, Namespaces: []string{w.ns}, OwnNamespace: w.ns,
+		Providers: map[string]provider.Provider{
+			fake.Name: fake.Provider{}, vault.Name: vault.Provider{}, aws.Name: aws.Provider{Getenv: w.aws.Getenv}, gcp.Name: gcp.Provider{Getenv: w.gcp.Getenv},
+		},
+		REST: testREST, Namespaces: []string{w.ns}, OwnNamespace: w.ns,
 		MetricsAddr: "127.0.0.1:0", HealthAddr: "127.0.0.1:0",
 		Log: slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}

@@ -15,8 +15,25 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/provider"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/gcp"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/gcp/gcptest"
+	"github.com/strongkeep/strongkeep/internal/kube/provider/providertest"
 	"github.com/strongkeep/strongkeep/internal/redact"
 )
+
+func TestWriter(t *testing.T) {
+	w := newWorld(t)
+	outage := func(n int) func() { w.server.FailAfter(n); return w.server.Mend }
+	h := providertest.Harness{Provider: gcp.Provider{Getenv: w.getenv}, Cluster: w.cluster, Settings: settings(nil)}
+	providertest.RunWriter(t, h, providertest.Writing{
+		Versions: func(key string) int { s, _ := w.server.Secret(key); return s.Versions },
+		Put:      func(key, value string) { w.server.Put(key, value) },
+		Before: func(f func()) {
+			once := sync.OnceFunc(f)
+			w.server.Before("CreateSecret", once)
+			w.server.Before("AddSecretVersion", once)
+		},
+		Outage: func() func() { return outage(0) }, OutageAfter: outage,
+	})
+}
 
 // writing is a store that is written to.
 type writing struct {

@@ -46,6 +46,7 @@ type Server struct {
 	forbidden map[string]bool // what nobody may: full names of permissions
 	counts    map[string]int
 	faults    map[string]*Fault
+	down      int // after so many calls all fail; -1: never
 	lose      bool
 	before    map[string]func()
 	callers   map[string]bool
@@ -70,7 +71,7 @@ type Fault struct {
 func New(t testing.TB) *Server {
 	s := &Server{
 		now: time.Now, lifetime: time.Hour, tokens: map[string]login{}, accounts: map[string]map[string]bool{}, keys: map[string]signer{},
-		secrets: map[string]*secret{}, forbidden: map[string]bool{}, counts: map[string]int{}, faults: map[string]*Fault{}, before: map[string]func(){}, callers: map[string]bool{},
+		secrets: map[string]*secret{}, forbidden: map[string]bool{}, counts: map[string]int{}, faults: map[string]*Fault{}, down: -1, before: map[string]func(){}, callers: map[string]bool{},
 	}
 	s.grpc = grpc.NewServer(grpc.UnaryInterceptor(s.intercept))
 	pb.RegisterSecretManagerServiceServer(s.grpc, s)
@@ -116,6 +117,13 @@ func (s *Server) Fail(method string, f Fault) {
 	s.faults[method] = &f
 }
 
+// FailAfter lets n more calls of Secret Manager through, and fails those behind.
+func (s *Server) FailAfter(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.down = n
+}
+
 // LosePages fails every page of a list behind the first.
 func (s *Server) LosePages() {
 	s.mu.Lock()
@@ -134,7 +142,7 @@ func (s *Server) Forbid(permission string) {
 func (s *Server) Mend() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.lose = false
+	s.lose, s.down = false, -1
 	clear(s.faults)
 	clear(s.forbidden)
 }
@@ -173,8 +181,16 @@ func (s *Server) fault(method string) *Fault {
 	s.counts[method]++
 	f, hook := s.faults[method], s.before[method]
 	delete(s.before, method)
-	if f == nil && method != "token" {
-		f = s.faults[""]
+	if method != "token" && method != "metadata" {
+		if f == nil {
+			f = s.faults[""]
+		}
+		switch {
+		case s.down == 0:
+			f = &Fault{Code: codes.Internal, Message: "canary"}
+		case s.down > 0:
+			s.down--
+		}
 	}
 	s.mu.Unlock()
 	if hook != nil {
