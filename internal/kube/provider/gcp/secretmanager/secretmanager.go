@@ -17,6 +17,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/provider"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/gcp/access"
+	"github.com/strongkeep/strongkeep/internal/kube/provider/push"
 	"github.com/strongkeep/strongkeep/internal/redact"
 )
 
@@ -42,6 +43,7 @@ type Store struct {
 	client pb.SecretManagerServiceClient
 	admin  *rate.Limiter // of what counts as a read of Google's quota, which is small
 	lives  *lives
+	turns  push.Turns // of writes, of which none is on condition
 
 	mu      sync.Mutex
 	project string

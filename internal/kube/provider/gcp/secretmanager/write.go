@@ -68,6 +68,11 @@ func (s *Store) Write(ctx context.Context, w provider.Write) error {
 	if err != nil {
 		return err
 	}
+	done, err := s.turns.Take(ctx, w.Key)
+	if err != nil {
+		return err
+	}
+	defer done()
 	at := &secret{store: s, name: name, key: w.Key, metadata: m}
 	about, err := s.describe(ctx, name, w.Key)
 	switch {
@@ -91,6 +96,11 @@ func (s *Store) Delete(ctx context.Context, p provider.Place) error {
 	if err != nil {
 		return err
 	}
+	done, err := s.turns.Take(ctx, p.Key)
+	if err != nil {
+		return err
+	}
+	defer done()
 	about, err := s.describe(ctx, name, p.Key)
 	switch {
 	case errs.Is(err, errs.NotExist):
