@@ -98,6 +98,7 @@ func (k *Kubelet) follow(ctx context.Context) error {
 		return err
 	}
 	defer w.Stop()
+	k.note(ctx, nil) // what it stumbled over is over
 	heart := time.NewTicker(beat)
 	defer heart.Stop()
 	for {
