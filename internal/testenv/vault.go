@@ -117,7 +117,7 @@ func (v *Vault) run() {
 func (v *Vault) NewClient(token string) *vault.Client {
 	v.t.Helper()
 	cfg := vault.DefaultConfig()
-	cfg.Address, cfg.MaxRetries, cfg.Timeout = v.Server.URL(), 0, 30*time.Second
+	cfg.Address, cfg.MaxRetries, cfg.Timeout = v.Server.URL(), 0, 2*time.Minute
 	if ca := v.Server.CAFile(); ca != "" {
 		if err := cfg.ConfigureTLS(&vault.TLSConfig{CACert: ca}); err != nil {
 			v.t.Fatal(err)

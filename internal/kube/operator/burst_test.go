@@ -132,8 +132,9 @@ func TestBurst(t *testing.T) {
 	if os.Getenv("STRONGKEEP_BURST") != "" && took > 3*reference { // a time says little on a machine that does other things
 		t.Errorf("ready after %v, over three times %v", took, reference)
 	}
-	if reads > n/10 {
-		t.Errorf("%d reads of the store for %d objects that want the same", reads, n)
+	// What was read is shared for half a second: on a slow machine there are more of these.
+	if most := n/10 + int(took/(500*time.Millisecond)); reads > most {
+		t.Errorf("%d reads of the store for %d objects that want the same, want at most %d", reads, n, most)
 	}
 	rec.mu.Lock()
 	defer rec.mu.Unlock()

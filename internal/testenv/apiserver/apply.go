@@ -2,6 +2,7 @@ package apiserver
 
 import (
 	"context"
+	"encoding/base64"
 	"fmt"
 	"strings"
 
@@ -22,6 +23,9 @@ func Apply(ctx context.Context, c client.Client, namespace, text string) error {
 		if len(o.Object) == 0 {
 			continue
 		}
+		if err := data(o); err != nil {
+			return err
+		}
 		namespaced, err := c.IsObjectNamespaced(o)
 		if err != nil {
 			return err
@@ -33,5 +37,21 @@ func Apply(ctx context.Context, c client.Client, namespace, text string) error {
 			return fmt.Errorf("applying %s %s: %w", o.GetKind(), o.GetName(), err)
 		}
 	}
+	return nil
+}
+
+// data moves stringData to data: whoever applies the former owns none of the latter,
+// and what nobody owns goes with what another owner takes away.
+func data(o *unstructured.Unstructured) error {
+	text, found, err := unstructured.NestedStringMap(o.Object, "stringData")
+	if !found || err != nil || o.GetKind() != "Secret" {
+		return err
+	}
+	for key, value := range text {
+		if err := unstructured.SetNestedField(o.Object, base64.StdEncoding.EncodeToString([]byte(value)), "data", key); err != nil {
+			return err
+		}
+	}
+	unstructured.RemoveNestedField(o.Object, "stringData")
 	return nil
 }
