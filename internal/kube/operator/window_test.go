@@ -3,6 +3,11 @@ package operator
 import (
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/target"
 )
@@ -71,4 +76,25 @@ func TestCreateOrMerge(t *testing.T) {
 	// It outlives its ExternalSecret.
 	w.kubectl("delete", "es", "new", "second")
 	w.secret("new", map[string]string{"k": canary + "1", "num": "7", "mine": "x"})
+}
+
+// What somebody wrote into a shared Secret by a server-side apply of stringData
+// belongs to nobody: it stays when the last key of ours goes.
+func TestKeysOfNobodyStay(t *testing.T) {
+	w := newWorld(t)
+	ready(w)
+	shared := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: w.ns, Name: "shared"}}
+	theirs := client.RawPatch(types.ApplyPatchType, []byte(`{"apiVersion":"v1","kind":"Secret","metadata":{"name":"shared"},"stringData":{"theirs":"x"}}`))
+	if err := testClient.Patch(t.Context(), shared, theirs, client.FieldOwner("somebody")); err != nil {
+		t.Fatal(err)
+	}
+	w.start(nil)
+	w.apply(es("merge", oneKey+"\n  target: {name: shared, creationPolicy: Merge, deletionPolicy: Merge}"))
+	both := map[string]string{"theirs": "x", "k": canary + "1"}
+	w.secret("shared", both)
+	w.until("subscribed", func() bool { return w.vault.Subscribers() == 1 })
+	w.vault.Delete("app")
+	w.secret("shared", map[string]string{"theirs": "x"})
+	w.vault.Put("app", `{"k":"`+canary+`1"}`)
+	w.secret("shared", both)
 }

@@ -35,7 +35,7 @@ type applied struct {
 	Metadata   appliedMetadata   `json:"metadata"`
 	Type       corev1.SecretType `json:"type,omitempty"`
 	Immutable  bool              `json:"immutable,omitempty"`
-	Data       map[string][]byte `json:"data,omitempty"`
+	Data       map[string][]byte `json:"data,omitzero"`
 }
 
 type appliedMetadata struct {
@@ -53,7 +53,7 @@ type appliedMetadata struct {
 // means that the Secret is not the one seen: look again.
 func (w Writer) Apply(ctx context.Context, s *Secret, seen *Version) (Version, error) {
 	a := applied{
-		APIVersion: "v1", Kind: "Secret", Type: s.Type, Immutable: s.Immutable, Data: s.Data,
+		APIVersion: "v1", Kind: "Secret", Type: s.Type, Immutable: s.Immutable, Data: dataOf(s),
 		Metadata: appliedMetadata{
 			Name: s.Name, Namespace: s.Namespace, ResourceVersion: createOnly,
 			Labels: s.Labels, Annotations: s.Annotations, Finalizers: s.Finalizers,
@@ -81,6 +81,16 @@ func (w Writer) Apply(ctx context.Context, s *Secret, seen *Version) (Version, e
 		return Version{}, err
 	}
 	return Version{live.UID, live.ResourceVersion}, nil
+}
+
+// dataOf is what an apply says of the data. To say nothing of it, where we wrote keys
+// before, would take with them those that nobody owns: keys that somebody wrote as
+// stringData by an apply.
+func dataOf(s *Secret) map[string][]byte {
+	if s.Merge && len(s.Data) == 0 {
+		return map[string][]byte{}
+	}
+	return s.Data
 }
 
 // removeExtra deletes from a Secret that is all ours the keys that somebody
