@@ -192,6 +192,9 @@ type Workload struct {
 	Paused bool
 	// Stamp of its pod template.
 	Stamp string
+	// Marked is, with method Evict, for which contents all pods that were there are
+	// marked, as a stamp; see package rollout.
+	Marked string
 	// Reload is the value of the annotation strongkeep.io/reload: "" (restart),
 	// "restart", "signal" or "none".
 	Reload string

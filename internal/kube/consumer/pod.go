@@ -14,6 +14,9 @@ import (
 // annotationStamp is rollout.AnnotationStamp: rollout is above this package.
 const annotationStamp = v1alpha1.Group + "/content"
 
+// annotationMarked is rollout.AnnotationMarked.
+const annotationMarked = v1alpha1.Group + "/marked"
+
 // annotationReload is on a workload or its pod template; see Workload.Reload.
 const annotationReload = v1alpha1.Group + "/reload"
 

@@ -57,7 +57,7 @@ func (w *Workload) describe(o metav1.Object, template *corev1.PodTemplateSpec) {
 	if c := metav1.GetControllerOfNoCopy(o); c != nil {
 		w.Owner = OwnerOf(o.GetNamespace(), c)
 	}
-	w.Reload = o.GetAnnotations()[annotationReload]
+	w.Reload, w.Marked = o.GetAnnotations()[annotationReload], o.GetAnnotations()[annotationMarked]
 	if template == nil {
 		return
 	}

@@ -57,6 +57,7 @@ func chaos(t *testing.T, events []byte) {
 			w.loads[x%3].crashes = x > 8
 		case 12:
 			w.unknown = [][]string{nil, {"cluster b"}}[x&1]
+			w.asks.AcceptUnproven = x&2 == 2
 		case 13:
 			w.asks.Resume = true
 		case 14:

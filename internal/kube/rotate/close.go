@@ -61,7 +61,7 @@ func watching(o Observed) Step {
 	if left := o.Plan.Watch - o.Watched; left > 0 {
 		return o.here(Step{Reason: ReasonWatching, Message: "the old credential is closed and watched; " + unshown(o), After: max(min(left, poll), soon)})
 	}
-	if !o.Asks.AcceptUnproven && !settled(o) {
+	if !settled(o) {
 		if o.Watched < 2*o.Plan.Watch+grace {
 			return o.here(Step{Reason: ReasonProving, Message: "watched long enough, but consumers came that are not proven; " + unshown(o), After: poll})
 		}
@@ -70,7 +70,7 @@ func watching(o Observed) Step {
 	if o.Gate.Frozen {
 		return gateShut(o)
 	}
-	return o.to(v1alpha1.PhaseRetiring, Step{Act: ActRetire, Reason: ReasonRetiring, Message: "nobody missed the old credential; it is removed"})
+	return o.to(v1alpha1.PhaseRetiring, o.accepting(Step{Act: ActRetire, Reason: ReasonRetiring, Message: "nobody missed the old credential; it is removed"}))
 }
 
 // retiring only goes on.

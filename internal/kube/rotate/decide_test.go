@@ -201,6 +201,9 @@ func TestDecideShown(t *testing.T) {
 		{"unknown now", provingP, func(o *Observed) { o.Proof.Unknown = []string{"cluster b"} }, heldP, NoAct, ReasonConsumersUnknown, "", nil},
 		{"accepted", provingP, func(o *Observed) { o.Asks.AcceptUnproven, o.Proof.Proven, o.Proof.Never = true, 3, []string{"web-1"} }, quiescingP, ActClose, ReasonAcceptedUnproven, "web-1", nil},
 		{"accepted, but all is shown", provingP, func(o *Observed) { o.Asks.AcceptUnproven = true }, quiescingP, ActClose, ReasonProven, "", nil},
+		{"first, accepted", provingP, func(o *Observed) {
+			o.Turn.NoOld, o.Asks.AcceptUnproven, o.Proof.Proven, o.Proof.Never = true, true, 3, []string{"web-1"}
+		}, doneP, ActRecord, ReasonAcceptedUnproven, "web-1", nil},
 		{"first", provingP, func(o *Observed) { o.Turn.NoOld = true }, doneP, ActRecord, ReasonFirst, "", nil},
 		{"first, fails", provingP, func(o *Observed) { o.Turn.NoOld, o.Proof.Failing = true, []string{"web-1"} }, heldP, NoAct, ReasonConsumersFailing, "no credential before", nil},
 		{"first, rollback", provingP, func(o *Observed) {
@@ -231,6 +234,19 @@ func TestDecideClosing(t *testing.T) {
 		{"watched, blind", quiescingP, func(o *Observed) { closed(o); o.Blind = []string{"x"} }, quiescingP, NoAct, ReasonNotObserved, "", nil},
 		{"watched, somebody came", quiescingP, func(o *Observed) { closed(o); o.Proof.Pods = 5 }, quiescingP, NoAct, ReasonProving, "", nil},
 		{"and stays unproven", quiescingP, func(o *Observed) { closed(o); o.Proof.Pods, o.Watched = 5, time.Hour }, quiescingP, ActReopen, ReasonReopening, "", nil},
+		{"accepted for one, another came", quiescingP, func(o *Observed) {
+			closed(o)
+			o.Asks.AcceptUnproven, o.Proof.Pods, o.Proof.Never, o.Proof.Missing = true, 6, []string{"web-1"}, []string{"web-2"}
+		}, quiescingP, NoAct, ReasonProving, "", nil},
+		{"accepted for one, a Secret was set back", quiescingP, func(o *Observed) {
+			closed(o)
+			o.Secrets.Confirmed = 0
+			o.Asks.AcceptUnproven, o.Watched = true, time.Hour
+		}, quiescingP, ActReopen, ReasonReopening, "", nil},
+		{"accepted while it is watched", quiescingP, func(o *Observed) {
+			closed(o)
+			o.Asks.AcceptUnproven, o.Proof.Proven, o.Proof.Never = true, 3, []string{"web-1"}
+		}, retiringP, ActRetire, ReasonAcceptedUnproven, "", nil},
 		{"failures", quiescingP, func(o *Observed) { closed(o); o.Proof.Failing = []string{"web-1"} }, backP, ActReopen, ReasonConsumersFailing, "", nil},
 		{"failures, half blind", quiescingP, func(o *Observed) { closed(o); o.Proof.Failing, o.Blind = []string{"web-1"}, []string{"x"} }, backP, ActReopen, ReasonConsumersFailing, "", nil},
 		{"hold opens it", quiescingP, func(o *Observed) { closed(o); o.Asks.Hold = "wait" }, heldP, ActReopen, ReasonHoldAsked, "", nil},

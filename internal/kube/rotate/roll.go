@@ -70,25 +70,24 @@ func proving(o Observed) Step {
 	case !shown(o):
 		return o.await(Step{Reason: ReasonProving, Message: unshown(o), Next: nextStatus})
 	case o.Turn.NoOld:
-		return o.to(v1alpha1.PhaseDone, Step{Act: ActRecord, Reason: ReasonFirst, Message: unshown(o) + "; there is no credential before this one to close"})
+		return o.to(v1alpha1.PhaseDone, o.accepting(Step{Act: ActRecord, Reason: ReasonFirst, Message: unshown(o) + "; there is no credential before this one to close"}))
 	case !gateOpen(o): // everything is shown: no limit holds it
 		s := gateShut(o)
 		s.Message = unshown(o) + "; " + s.Message
 		return s
 	}
-	s := Step{Act: ActClose, Reason: ReasonProven, Message: unshown(o) + "; the old credential is closed"}
-	if acceptedUnproven(o) {
-		s.Reason, s.Message = ReasonAcceptedUnproven, "a person accepts that not everything is shown: "+s.Message
-	}
-	return o.to(v1alpha1.PhaseQuiescing, s)
+	return o.to(v1alpha1.PhaseQuiescing, o.accepting(Step{Act: ActClose, Reason: ReasonProven, Message: unshown(o) + "; the old credential is closed"}))
 }
 
-// acceptedUnproven reports whether only a person's word lets the turn go on.
-func acceptedUnproven(o Observed) bool {
+// accepting says in s, and so for the statement, that only a person's word lets
+// the turn go on, where it is so.
+func (o Observed) accepting(s Step) Step {
 	if !o.Asks.AcceptUnproven {
-		return false
+		return s
 	}
 	o.Asks.AcceptUnproven = false
-	reason, _ := obstacle(o)
-	return reason != "" || !confirmed(o) || !rolled(o) || !shown(o)
+	if reason, _ := obstacle(o); reason != "" || !settled(o) {
+		s.Reason, s.Message = ReasonAcceptedUnproven, "a person accepts that not everything is shown: "+s.Message
+	}
+	return s
 }

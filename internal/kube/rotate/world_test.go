@@ -48,6 +48,7 @@ type workload struct {
 	crashes bool          // on any credential but the first
 	crashed bool
 	hurt    bool // was on a credential that did not work
+	cut     bool // and that is accepted, until it runs on another
 }
 
 // failure is how an act fails, once.
@@ -70,6 +71,7 @@ type world struct {
 	turn    Turn // the persisted status
 	version int  // its resourceVersion
 	asked   bool // AcceptUnproven was asked for in this turn
+	waived  bool // and beyond the limit
 	creds   map[int64]*credential
 	readers int64
 	present int64 // the turn that the target knows
@@ -116,6 +118,10 @@ func (w *world) breach(format string, args ...any) {
 	w.broken = append(w.broken, fmt.Sprintf("%v %s: ", w.mono, w.turn.Phase)+fmt.Sprintf(format, args...))
 }
 
+// accepted reports whether a person has taken the risk for l: at once if its
+// proof can never be had, else beyond the limit only.
+func (w *world) accepted(l *workload) bool { return w.waived || w.asked && l.never2 }
+
 // pass lets time go by, in steps of a second.
 func (w *world) pass(d time.Duration) {
 	for end := w.mono + max(d, 0); w.mono < end; {
@@ -148,10 +154,12 @@ func (w *world) settle() {
 		c := w.creds[l.runs]
 		if c == nil || !c.open || c.removed {
 			l.hurt = true
-			if !w.asked {
+			if l.cut = l.cut || w.accepted(l); !l.cut {
 				w.breach("%s runs on credential %d, which does not work", l.name, l.runs)
 			}
+			continue
 		}
+		l.cut = false
 	}
 }
 
@@ -277,7 +285,7 @@ func (w *world) shut() string {
 		return "readers see the old one"
 	}
 	for _, l := range w.loads {
-		if !w.asked && (l.runs != w.readers || l.rolling) {
+		if !w.accepted(l) && (l.runs != w.readers || l.rolling) {
 			w.breach("closing while %s runs on %d", l.name, l.runs)
 		}
 	}
@@ -294,6 +302,7 @@ func (w *world) retire() string {
 		w.breach("removing without the watch: open %v, closed for %v", c.open, w.mono-c.closed)
 	}
 	c.removed = true
+	w.settle()
 	return ""
 }
 
@@ -428,7 +437,7 @@ func (w *world) persist(s Step, version int) bool {
 	w.version++
 	if s.Begin != "" {
 		w.leaked[before.Number] = s.Begin == CauseLeak && before.Act == ActRecord
-		w.due, w.asks.Rotate, w.asked = false, false, false
+		w.due, w.asks.Rotate, w.asked, w.waived = false, false, false, false
 		w.begun++
 	}
 	if s.Cause == CauseLeak {
@@ -452,6 +461,7 @@ func (o *operator) cycle() time.Duration {
 	s := Decide(obs)
 	if obs.Asks.AcceptUnproven {
 		w.asked = true
+		w.waived = w.waived || obs.waived()
 	}
 	o.boundary() // before it is persisted
 	if !w.persist(s, version) {

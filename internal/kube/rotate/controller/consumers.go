@@ -95,8 +95,7 @@ func (r *Reconciler) input(ctx context.Context, l *look) evidence.Input {
 	return evidence.Input{
 		Required: l.rot.Spec.Proof.Pod, Method: l.o.Plan.Method, Version: l.rot.Status.Version,
 		Secrets: l.graph.Secrets, Pods: l.graph.Pods, Workloads: l.graph.Workloads,
-		Marked: l.o.Plan.Method == v1alpha1.RolloutEvict && origin(l.o.Turn) != v1alpha1.PhaseRolling,
-		Nodes:  r.Prober.Nodes(ctx), Backend: sees && l.o.Plan.NeedBackend != v1alpha1.BackendIgnored,
+		Nodes: r.Prober.Nodes(ctx), Backend: sees && l.o.Plan.NeedBackend != v1alpha1.BackendIgnored,
 	}
 }
 

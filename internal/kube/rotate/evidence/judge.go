@@ -25,10 +25,6 @@ type Input struct {
 	Pods    []consumer.Pod
 	// Workloads of the pods, as far as they are known: they say who is restarted.
 	Workloads []consumer.Workload
-	// Marked: every pod that was there when the Secrets were confirmed carries
-	// rollout.AnnotationBefore, whatever the method. Without it the absence of a mark
-	// says nothing.
-	Marked bool
 	// Nodes and Backend say whether there is anybody to ask: the witness on the
 	// nodes, and a backend that sees sessions.
 	Nodes, Backend bool
@@ -176,7 +172,7 @@ type holding struct {
 // template compares what the pod was created with with what its Secrets hold. A
 // pod that uses none of ours has no such evidence.
 func (j *judge) template(p *consumer.Pod) holding {
-	stamp, before := rollout.ParseStamp(p.Stamp), rollout.ParseStamp(p.Annotations[rollout.AnnotationBefore])
+	stamp := rollout.ParseStamp(p.Stamp)
 	found := false
 	for _, u := range p.Uses {
 		if u.Kind == consumer.UseImagePull || u.Secret == "" {
@@ -191,10 +187,7 @@ func (j *judge) template(p *consumer.Pod) holding {
 			return holding{why: "Secret " + u.Secret + " does not hold version " + j.Version + " yet"}
 		}
 		entry := "secret/" + u.Secret
-		if stamp[entry] == fed.Digest {
-			continue
-		}
-		if j.Marked && (before[entry] == "" || before[entry] == fed.Digest) {
+		if stamp[entry] == fed.Digest || j.unmarked(p, entry, fed.Digest) {
 			continue
 		}
 		return holding{why: "it was started with older content of Secret " + u.Secret}
@@ -203,6 +196,20 @@ func (j *judge) template(p *consumer.Pod) holding {
 		return holding{why: "it uses no Secret that is known to hold the credential"}
 	}
 	return holding{ok: true}
+}
+
+// unmarked reports whether p came after its workload's pods were marked, which
+// is done when the Secrets are confirmed and with method Evict only. A workload that
+// is left alone is not marked, and then the absence of a mark says nothing.
+func (j *judge) unmarked(p *consumer.Pod, entry, digest string) bool {
+	w := j.workloads[p.Workload]
+	if w == nil || rollout.ParseStamp(w.Marked)[entry] != digest {
+		return false
+	}
+	before := rollout.ParseStamp(p.Annotations[rollout.AnnotationBefore])[entry]
+	own := rollout.ParseStamp(p.Stamp)[entry]
+	inherited := rollout.ParseStamp(w.Stamp)[entry]
+	return (before == "" || before == digest) && (own == "" || own == inherited)
 }
 
 // verdict is what is judged of one pod.

@@ -63,7 +63,9 @@ func annotate(k, v string) func(*Input) {
 		in.Pods[0].Annotations[k] = v
 	}
 }
-func marked(in *Input)   { in.Marked = true }
+func marked(in *Input)   { in.Workloads[0].Marked = "secret/db=d7" }
+func before(in *Input)   { in.Workloads[0].Marked = "secret/db=d6" }
+func inherits(in *Input) { in.Workloads[0].Stamp = "secret/db=d1" }
 func deaf(in *Input)     { in.Nodes, in.Backend = false, false }
 func deleting(in *Input) { in.Pods[0].Deleting = true }
 func bare(in *Input)     { in.Pods[0].Workload, in.Workloads = in.Pods[0].Object, nil }
@@ -117,9 +119,12 @@ func TestJudge(t *testing.T) {
 		{"marked with older content", with(method("Evict"), marked, annotate(rollout.AnnotationBefore, "secret/db=d6")), nil, "older content", false},
 		{"marked with unknown content", with(method("Evict"), marked, annotate(rollout.AnnotationBefore, "secret/db=unknown")), nil, "older content", false},
 		{"marked with this content, which came back", with(method("Evict"), marked, annotate(rollout.AnnotationBefore, "secret/db=d7")), kinds(template), "", false},
-		{"stale stamp of a template that is not written any more", with(method("Evict"), marked, stamp("secret/db=d1")), kinds(template), "", false},
-		{"restarted by a person", with(method("None"), marked), kinds(template), "", false},
-		{"marked, and nobody restarts", with(method("None"), marked, annotate(rollout.AnnotationBefore, "secret/db=d6")), nil, "kubectl -n shop rollout restart deployment/web", true},
+		{"stale stamp of a template that is not written any more", with(method("Evict"), marked, inherits, stamp("secret/db=d1")), kinds(template), "", false},
+		{"a stamp of its own, of the turn before", with(method("Evict"), marked, stamp("secret/db=d6")), nil, "older content", false},
+		{"marked in the turn before only", with(method("Evict"), before), nil, "older content", false},
+		{"Evict, and it is left alone: nobody marked", with(method("Evict"), noReload), nil, "strongkeep.io/reload", true},
+		{"Evict, a volume, and it is left alone", with(method("Evict"), noReload, uses(volume), found(Found{File: yes}), deaf), kinds(file), "nothing shows that the process has read it", true},
+		{"Evict, a workload that cannot be read", with(method("Evict"), func(in *Input) { in.Workloads = nil }), nil, "older content", false},
 
 		// static uses
 		{"env, method None", with(method("None")), nil, "set spec.rollout.method", true},

@@ -172,23 +172,11 @@ func (v *verdict) restarts() bool {
 
 // restart says how a person has it replaced, so that it shows.
 func (v *verdict) restart() string {
-	kind := v.Workload.Kind.Kind
-	switch {
-	case v.Workload == v.Object:
+	if v.Workload == v.Object {
 		return "it has no owner that makes it anew: delete it and create it again"
-	case !v.j.Marked: // a restart by a person would leave no trace
-		return "nobody restarts it: set spec.rollout.method to Template or Evict, and take strongkeep.io/reload off " + kind + "/" + v.Workload.Name
-	case slices.Contains([]string{"Deployment", "StatefulSet", "DaemonSet"}, kind):
-		return "nobody restarts it: " + v.kubectl() + " rollout restart " + strings.ToLower(kind) + "/" + v.Workload.Name
 	}
-	return "nobody restarts it: " + v.kubectl() + " delete pod " + v.Name
-}
-
-func (v *verdict) kubectl() string {
-	if v.Cluster != "" {
-		return "kubectl --context " + v.Cluster + " -n " + v.Namespace
-	}
-	return "kubectl -n " + v.Namespace
+	// A restart by a person would leave no trace of what the pod was started with.
+	return "nobody restarts it: set spec.rollout.method to Template or Evict, and take strongkeep.io/reload off " + v.Workload.Kind.Kind + "/" + v.Workload.Name
 }
 
 // advice says how a pod that reloads by itself can be proven.
