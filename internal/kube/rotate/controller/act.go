@@ -35,7 +35,7 @@ func (r *Reconciler) act(ctx context.Context, l *look, step rotate.Step) result 
 func (r *Reconciler) perform(ctx context.Context, l *look, act rotate.Act, out *result) error { //nolint:cyclop // flat: a line for each act
 	t := target.Turn{Number: l.rot.Status.Turn, Rotation: l.name(), Fence: l.rot.Status.Fence}
 	if l.target == nil {
-		return errs.New(errs.Unavailable, "the credential's store could not be opened")
+		return errs.New(errs.Unavailable, "the credential of the turn could not be opened: see the condition Observed")
 	}
 	switch act {
 	case rotate.ActStage:

@@ -178,7 +178,7 @@ func secretText(fed *consumer.Fed) string {
 }
 
 // holds reports whether a Secret holds version: what the caches say is believed
-// only after one live read of the Secret's metadata.
+// only after one live read of the Secret's metadata, and not at all in a live look.
 func (r *Reconciler) holds(ctx context.Context, l *look, fed *consumer.Fed, version string) bool {
 	if fed.Version != version {
 		return false
@@ -186,7 +186,7 @@ func (r *Reconciler) holds(ctx context.Context, l *look, fed *consumer.Fed, vers
 	if fed.Cluster != "" || fed.Feeder.Name == "" { // read live by the Finder, and without an annotation of ours
 		return true
 	}
-	if at := l.mem.confirmed[fed.Object]; at != "" && at == fed.ResourceVersion {
+	if at := l.mem.confirmed[fed.Object]; at != "" && at == fed.ResourceVersion && !l.live {
 		return true
 	}
 	m := &metav1.PartialObjectMetadata{}

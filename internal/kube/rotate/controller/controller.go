@@ -78,7 +78,7 @@ func (r *Reconciler) forget(name types.NamespacedName) {
 // step looks, decides, writes the decision and acts.
 func (r *Reconciler) step(ctx context.Context, rot *v1alpha1.Rotation) (ctrl.Result, error) {
 	l := r.look(ctx, rot, false)
-	if l.location != "" && rot.Status.Location != l.location && !underWay(l.o.Turn.Phase) {
+	if l.location != "" && rot.Status.Location != l.location && !bound(l.o.Turn.Phase) {
 		// Others must be able to see it before a turn begins.
 		next := rot.Status.DeepCopy()
 		next.Location = l.location
@@ -159,11 +159,11 @@ func (l *look) remember(step rotate.Step) {
 	}
 }
 
-// grave reports whether a step closes something, or begins to close or to remove
-// it. What was announced by an operator that is gone is looked at anew.
+// grave reports whether a step closes or discards something, or begins to close or
+// to remove it. What was announced by an operator that is gone is looked at anew.
 func grave(from v1alpha1.Phase, s rotate.Step) bool {
 	enters := from != s.Phase && (s.Phase == v1alpha1.PhaseQuiescing || s.Phase == v1alpha1.PhaseRetiring)
-	return enters || s.Act == rotate.ActClose && !s.Later
+	return enters || (s.Act == rotate.ActClose || s.Act == rotate.ActDiscard) && !s.Later
 }
 
 // after is when to look again. What changes in the cluster during a turn is

@@ -100,7 +100,14 @@ func (r *Reconciler) tidy(ctx context.Context, rot *v1alpha1.Rotation) (tidied, 
 	case l.o.Turn.Back == rotate.BackCleared:
 		out.left = "the new credential is removed, the old one is in use"
 		return out, nil
-	case l.target == nil:
+	}
+	if l.target != nil {
+		r.seeState(ctx, l)
+		if l.bind(); l.target == nil && l.location != "" {
+			return out, errs.Newf(errs.Conflict, "%s", few(l.o.Blind))
+		}
+	}
+	if l.target == nil {
 		return out, errs.Newf(errs.Unavailable, "opening the credential: %s", few(append(l.o.Blind, l.o.Refused)))
 	}
 	ctx, cancel := context.WithTimeout(ctx, actTime)

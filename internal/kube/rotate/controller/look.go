@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
@@ -68,11 +69,15 @@ func (r *Reconciler) look(ctx context.Context, rot *v1alpha1.Rotation, live bool
 	r.openTarget(ctx, l)
 	if l.target != nil {
 		r.seeState(ctx, l)
+		l.bind()
 	}
 	if why := foreign(rot); why != "" {
 		l.o.Refused = why
 	}
 	l.o.Turn.Known = max(l.state.Turn, ptr.Deref(rot.Status.Rehearsal, v1alpha1.RehearsalStatus{}).Turn) // its number is used up
+	if l.state.Version != "" && (l.o.Turn.Phase == v1alpha1.PhaseStaging || l.o.Turn.Phase == v1alpha1.PhaseStaged) {
+		l.o.Turn.NoOld = false // somebody put one there since the turn began
+	}
 	_, l.o.Turn.Seen = l.target.(target.Observer)
 	r.seeTime(ctx, l)
 	if !underWay(l.o.Turn.Phase) {
@@ -165,10 +170,29 @@ func (r *Reconciler) seeState(ctx context.Context, l *look) {
 	} else if path := target.PathOf(&l.rot.Spec.Target); path != "" {
 		l.location = l.vault.Locate(path)
 	}
-	if s := &l.rot.Status; s.Location != "" && s.Location != l.location && underWay(s.Phase) {
+}
+
+// bind lets go of a target that is not known to be the credential that the turn is
+// about: whoever edits spec.target amid a turn would have acts of it done to
+// another. Status and statement are of the turn's until the statement is stored.
+func (l *look) bind() {
+	s, spec := &l.rot.Status, &l.rot.Spec.Target
+	switch {
+	case l.target == nil || s.Location == "" || !bound(s.Phase):
+		return
+	case s.Location == l.location:
+		l.mem.bound = spec.DeepCopy()
+		return
+	case l.location == "" && apiequality.Semantic.DeepEqual(l.mem.bound, spec): // it does not answer now, and did
+		return
+	case l.location != "":
 		l.blind("spec.target", errs.Newf(errs.Conflict, "it names %s, but turn %d is about %s: put it back until the turn has ended", l.location, s.Turn, s.Location))
 	}
+	l.target = nil
 }
+
+// bound reports whether a turn of phase has a credential that must stay its own.
+func bound(phase v1alpha1.Phase) bool { return underWay(phase) || phase == v1alpha1.PhaseDone }
 
 // seeTime says whether a turn is due and whether consumers may be touched.
 func (r *Reconciler) seeTime(ctx context.Context, l *look) {
@@ -232,16 +256,22 @@ func (r *Reconciler) seeRivals(ctx context.Context, l *look) {
 	}
 }
 
-// seeWatch counts how long the closed credential is watched without a gap.
+// unwatched is how far two looks may be apart for the time between them to count
+// as watched. They are two seconds apart where nothing is slow.
+const unwatched = time.Minute
+
+// seeWatch counts how long the closed credential is watched: from the first look
+// after the last blind one, less the time in which nobody looked.
 func (r *Reconciler) seeWatch(l *look) {
 	if origin(l.o.Turn) != v1alpha1.PhaseQuiescing || l.o.Turn.Closed.IsZero() || len(l.o.Blind) > 0 {
-		l.mem.watched = time.Time{}
+		l.mem.watched, l.mem.looked = 0, time.Time{}
 		return
 	}
-	if l.mem.watched.IsZero() {
-		l.mem.watched = l.o.Now
+	if gap := r.Clock.Since(l.mem.looked); !l.mem.looked.IsZero() && gap > 0 && gap <= unwatched {
+		l.mem.watched += gap
 	}
-	l.o.Watched = r.Clock.Since(l.mem.watched)
+	l.mem.looked = r.Clock.Now()
+	l.o.Watched = l.mem.watched
 }
 
 func (l *look) turn() target.Turn {

@@ -26,8 +26,11 @@ type result struct {
 // reconcile of that Rotation uses it, and there is one at a time.
 type memory struct {
 	result result
-	// watched is since when the closed credential is watched without a gap.
-	watched time.Time
+	// watched is how long the closed credential is watched, looked when last.
+	watched time.Duration
+	looked  time.Time
+	// bound is the target that was last seen to be the credential of the turn.
+	bound *v1alpha1.Target
 	// scanned is the turn for which copies were searched, and when.
 	scanned   int64
 	scannedAt time.Time

@@ -51,6 +51,9 @@ func (r *Reconciler) nextStatus(l *look, step rotate.Step) *v1alpha1.RotationSta
 		turn.NoOld = cmp.Or(l.state.Version, before.Version) == ""
 	}
 	setTurn(next, turn.Take(step, l.o.Now))
+	if before.First && !next.First && step.Begin == "" {
+		next.PreviousVersion, next.Version = l.state.Version, l.state.Version
+	}
 	if step.Begin != "" {
 		begin(next, l)
 	}

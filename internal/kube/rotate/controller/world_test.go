@@ -54,10 +54,11 @@ type world struct {
 	partial                string // what the backend does not show
 
 	// the cluster
-	deaf    bool  // the Secret does not follow
-	stuck   bool  // pods are not replaced
-	live    bool  // the last look was
-	crashes int64 // pods on this version do not run
+	frozen  *corev1.Secret // what a cache that is late goes on saying
+	deaf    bool           // the Secret does not follow
+	stuck   bool           // pods are not replaced
+	live    bool           // the last look was
+	crashes int64          // pods on this version do not run
 	pods    []consumer.Pod
 	away    []consumer.Unreached // clusters
 
@@ -95,8 +96,11 @@ func newWorld(t *testing.T) *world {
 }
 
 // follow is what the ExternalSecret's controller does.
-func (w *world) follow() {
-	text := fmt.Sprintf(`{"metadata":{"annotations":{%q:%q}}}`, optarget.AnnotationVersions, fmt.Sprintf(`{%q:"%d"}`, location, w.published))
+func (w *world) follow() { w.hold(w.published) }
+
+// hold has the Secret hold the credential of a turn.
+func (w *world) hold(turn int64) {
+	text := fmt.Sprintf(`{"metadata":{"annotations":{%q:%q}}}`, optarget.AnnotationVersions, fmt.Sprintf(`{%q:"%d"}`, location, turn))
 	s := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: w.ns, Name: "db"}}
 	if err := testClient.Patch(context.Background(), s, client.RawPatch(types.MergePatchType, []byte(text))); err != nil {
 		w.Fatal(err)
@@ -124,14 +128,23 @@ func (w *world) pod(i int) consumer.Pod {
 
 func (w *world) digest() string { return fmt.Sprintf("d%d", w.published) }
 
+// secret is what caches say of the Secret.
+func (w *world) secret(ctx context.Context) (*corev1.Secret, error) {
+	if w.frozen != nil {
+		return w.frozen, nil
+	}
+	s := &corev1.Secret{}
+	return s, w.client.Get(ctx, types.NamespacedName{Namespace: w.ns, Name: "db"}, s)
+}
+
 // Find implements Finder.
 func (w *world) Find(ctx context.Context, q consumer.Wanted) (consumer.Graph, error) {
 	w.live = q.Live
 	if q.Location != location {
 		return consumer.Graph{}, errs.Newf(errs.Invalid, "location %q", q.Location)
 	}
-	var s corev1.Secret
-	if err := w.client.Get(ctx, types.NamespacedName{Namespace: w.ns, Name: "db"}, &s); err != nil {
+	s, err := w.secret(ctx)
+	if err != nil {
 		return consumer.Graph{}, errs.As(errs.Unavailable, err)
 	}
 	version := optarget.Versions(s.Annotations)[location]
@@ -263,13 +276,48 @@ func firstOf(all ...error) error {
 }
 
 // Open implements target.Kind.
-func (w *world) Open(target.Config) (target.Target, error) { return credential{w}, nil }
+func (w *world) Open(cfg target.Config) (target.Target, error) {
+	if db := cfg.Spec.Database; db == nil || db.Role != "app" {
+		return bystander{w}, nil
+	}
+	return credential{w}, nil
+}
+
+// bystander is another credential, which no act of the turn is about.
+type bystander struct{ *world }
+
+func (b bystander) Observe(context.Context) (target.State, error) {
+	return target.State{Location: location + "-other", Version: "7", Turn: 7}, b.vaultErr
+}
+
+func (b bystander) touched(what string) error {
+	b.Helper()
+	b.Errorf("%s is done to another credential", what)
+	return nil
+}
+
+func (b bystander) Stage(context.Context, target.Turn) (target.State, error) {
+	return target.State{}, b.touched("Stage")
+}
+
+func (b bystander) Publish(context.Context, target.Turn, target.Side) (target.State, error) {
+	return target.State{}, b.touched("Publish")
+}
+func (b bystander) Close(context.Context, target.Turn) error  { return b.touched("Close") }
+func (b bystander) Reopen(context.Context, target.Turn) error { return b.touched("Reopen") }
+func (b bystander) Retire(context.Context, target.Turn, target.Side) error {
+	return b.touched("Retire")
+}
 
 // credential is what is rotated, as strict as the engine is.
 type credential struct{ *world }
 
 func (c credential) state() target.State {
-	return target.State{Location: location, Version: strconv.FormatInt(c.published, 10), Turn: c.turn, Changed: c.changed}
+	s := target.State{Location: location, Turn: c.turn, Changed: c.changed}
+	if c.published > 0 {
+		s.Version = strconv.FormatInt(c.published, 10)
+	}
+	return s
 }
 
 // Observe implements target.Observer.
