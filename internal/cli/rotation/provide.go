@@ -35,7 +35,7 @@ func (x *commands) provide() *cobra.Command {
 from standard input, PROPERTY=@FILE from a file, PROPERTY alone is asked for without echo.
 
 The value goes to the vault (VAULT_ADDR, VAULT_TOKEN), to a place that consumers do not read,
-and from there, by the operator, to where they do. It replaces every property of the old value.`,
+and from there, by the operator, to where they do. Properties of the old value that it does not name stay.`,
 		Example: "  strongkeep rotation provide -n shop payment-key api_key=@new-key.txt",
 		RunE: func(c *cobra.Command, given []string) error {
 			_, r, err := x.get(c.Context(), given[0])

@@ -73,10 +73,15 @@ func watching(o Observed) Step {
 	return o.to(v1alpha1.PhaseRetiring, o.accepting(Step{Act: ActRetire, Reason: ReasonRetiring, Message: "nobody missed the old credential; it is removed"}))
 }
 
-// retiring only goes on.
+// retiring only goes on, but begins no try in a freeze.
 func retiring(o Observed) Step {
 	if len(o.Blind) > 0 {
 		return o.blind()
+	}
+	if o.Gate.Frozen && !(o.Act.Act == ActRetire && o.Act.Number == o.Turn.Number && o.Act.Done) {
+		s := gateShut(o)
+		s.Act, s.Later = o.Turn.Act, true
+		return s
 	}
 	s, res := insist(o, ActRetire, Step{Reason: ReasonRetiring, Message: "the old credential is removed, and tried"})
 	switch res {

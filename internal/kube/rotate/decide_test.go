@@ -259,6 +259,14 @@ func TestDecideClosing(t *testing.T) {
 		{"retiring, rollback", retiringP, func(o *Observed) { o.Asks.RollBack = true }, retiringP, ActRetire, ReasonBackRefused, "refused", nil},
 		{"retiring, hold", retiringP, func(o *Observed) { o.Asks.Hold = "wait" }, retiringP, ActRetire, ReasonRetiring, "", nil},
 		{"retire fails", retiringP, func(o *Observed) { acted(o, ActRetire, Outcome{Failed: "still logs in"}) }, retiringP, ActRetire, ReasonRetireFails, "still logs in", isLater(5 * time.Minute)},
+		{"retire fails, then a freeze", retiringP, func(o *Observed) {
+			acted(o, ActRetire, Outcome{Failed: "away", Again: true})
+			o.Gate = Gate{Frozen: true}
+		}, retiringP, ActRetire, ReasonFrozen, "", func(s Step) bool { return s.Later }},
+		{"retired as a freeze begins", retiringP, func(o *Observed) {
+			acted(o, ActRetire, Outcome{Done: true})
+			o.Gate = Gate{Frozen: true}
+		}, doneP, ActRecord, ReasonRetired, "", did(ActRetire)},
 		{"retire by a person", retiringP, func(o *Observed) { acted(o, ActRetire, Outcome{Failed: "remove it", Waits: true}) }, retiringP, ActRetire, ReasonAwaitsPerson, "strongkeep rotation confirm-retired db -n team", isLater(time.Minute)},
 		{"retired", retiringP, func(o *Observed) { acted(o, ActRetire, Outcome{Done: true}) }, doneP, ActRecord, ReasonRetired, "", did(ActRetire)},
 	} {
