@@ -87,10 +87,13 @@ func (w Writer) Apply(ctx context.Context, s *Secret, seen *Version) (Version, e
 // before, would take with them those that nobody owns: keys that somebody wrote as
 // stringData by an apply.
 func dataOf(s *Secret) map[string][]byte {
-	if s.Merge && len(s.Data) == 0 {
+	switch {
+	case len(s.Data) > 0:
+		return s.Data
+	case s.Merge:
 		return map[string][]byte{}
 	}
-	return s.Data
+	return nil
 }
 
 // removeExtra deletes from a Secret that is all ours the keys that somebody
