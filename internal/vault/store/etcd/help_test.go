@@ -20,7 +20,7 @@ func eventually(t *testing.T, what string, f func() bool) {
 	t.Helper()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.After(time.Minute); !f(); {
+	for deadline := time.After(3 * time.Minute); !f(); {
 		select {
 		case <-tick.C:
 		case <-deadline:
