@@ -1,5 +1,6 @@
 // Package v1 holds Strongkeep's own Go types for external-secrets.io/v1, the
-// storage version: ExternalSecret, SecretStore and ClusterSecretStore. The JSON
+// storage version: ExternalSecret, SecretStore, ClusterSecretStore and
+// ClusterExternalSecret. The JSON
 // is that of the External Secrets Operator, so that existing manifests work
 // unchanged; the code is not.
 //

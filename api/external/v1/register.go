@@ -18,6 +18,7 @@ func AddToScheme(s *runtime.Scheme) error {
 		&ExternalSecret{}, &ExternalSecretList{},
 		&SecretStore{}, &SecretStoreList{},
 		&ClusterSecretStore{}, &ClusterSecretStoreList{},
+		&ClusterExternalSecret{}, &ClusterExternalSecretList{},
 	)
 	metav1.AddToGroupVersion(s, GroupVersion())
 	return nil

@@ -19,6 +19,7 @@ func AddToScheme(s *runtime.Scheme) error {
 		&ExternalSecret{}, &ExternalSecretList{},
 		&SecretStore{}, &SecretStoreList{},
 		&ClusterSecretStore{}, &ClusterSecretStoreList{},
+		&ClusterExternalSecret{}, &ClusterExternalSecretList{},
 	)
 	metav1.AddToGroupVersion(s, GroupVersion())
 	return nil
@@ -112,4 +113,30 @@ type ClusterSecretStoreList struct {
 	metav1.TypeMeta `json:",inline"`
 	metav1.ListMeta `json:"metadata,omitempty"`
 	Items           []ClusterSecretStore `json:"items"`
+}
+
+// ClusterExternalSecret keeps the same ExternalSecret in many namespaces.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:scope=Cluster,categories={external-secrets},shortName=ces
+// +kubebuilder:metadata:labels="external-secrets.io/component=controller"
+// +kubebuilder:printcolumn:name="Store",type=string,JSONPath=`.spec.externalSecretSpec.secretStoreRef.name`
+// +kubebuilder:printcolumn:name="Refresh Interval",type=string,JSONPath=`.spec.refreshTime`
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+type ClusterExternalSecret struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	Spec   v1.ClusterExternalSecretSpec   `json:"spec,omitempty"`
+	Status v1.ClusterExternalSecretStatus `json:"status,omitempty"`
+}
+
+// ClusterExternalSecretList is a list of ClusterExternalSecrets.
+//
+// +kubebuilder:object:root=true
+type ClusterExternalSecretList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []ClusterExternalSecret `json:"items"`
 }
