@@ -52,6 +52,8 @@ used, elsewhere a kubeconfig. "strongkeep operator rbac" prints the rights neede
 	f.IntVar(&cfg.Concurrency, "concurrency", 0, "ExternalSecrets worked on at once (default 32)")
 	f.IntVar(&cfg.StoreConcurrency, "store-concurrency", 0, "calls to one store under way at once (default 16)")
 	f.DurationVar(&cfg.StoreInterval, "store-interval", 0, "how often stores are checked (default 5m)")
+	f.BoolVar(&cfg.NoPush, "no-push", false, "leave PushSecrets alone")
+	f.BoolVar(&cfg.NoSpread, "no-spread", false, "leave ClusterExternalSecrets and ClusterPushSecrets alone, as with -namespaces and -no-cluster-stores")
 	f.BoolVar(&cfg.NoRotation, "no-rotation", false, "leave Rotations alone")
 	f.BoolVar(&cfg.RehearsalPods, "rehearsal-pods", false, "let rehearsals run copies of consumers' pods, if they are asked to; needs the roles that operator rbac -rehearsal-pods prints")
 	f.IntVar(&cfg.Turns, "rotation-turns", 0, "Rotations whose consumers may be touched at once (default 10)")
@@ -88,12 +90,12 @@ func (a *app) fromEnvironment(f *pflag.FlagSet) (err error) {
 // operatorRBAC prints the rights that the operator needs, no more.
 func (a *app) operatorRBAC() *cobra.Command {
 	var o rbac.Options
-	noClusterStores, noRotation, noReload := false, false, false
+	noClusterStores, noRotation, noReload, noPush, noSpread := false, false, false, false, false
 	c := &cobra.Command{
 		Use: "rbac", Short: "Print the roles that the operator needs, each rule with its reason", Args: session.Args(0, 0),
 		Example: "  strongkeep operator rbac -namespaces=payments,shop | kubectl apply -f -",
 		RunE: func(*cobra.Command, []string) error {
-			o.ClusterStores, o.Rotation, o.Reload = !noClusterStores, !noRotation, !noReload
+			o.ClusterStores, o.Rotation, o.Reload, o.Push, o.Spread = !noClusterStores, !noRotation, !noReload, !noPush, !noSpread
 			out, err := rbac.YAML(o)
 			if err != nil {
 				return errs.Newf(errs.Internal, "rendering the roles: %w", err)
@@ -107,6 +109,8 @@ func (a *app) operatorRBAC() *cobra.Command {
 	f.StringSliceVar(&o.CredentialNamespaces, "credential-namespaces", nil, "further namespaces that ClusterSecretStores take credentials from")
 	f.BoolVar(&o.Drills, "drills", false, "with the rights for Drills")
 	f.BoolVar(&noClusterStores, "no-cluster-stores", false, "without the rights for ClusterSecretStores")
+	f.BoolVar(&noPush, "no-push", false, "without the rights for PushSecrets")
+	f.BoolVar(&noSpread, "no-spread", false, "without the rights for ClusterExternalSecrets and ClusterPushSecrets")
 	f.BoolVar(&noRotation, "no-rotation", false, "without the rights for Rotations")
 	f.BoolVar(&o.RehearsalPods, "rehearsal-pods", false, "with the rights to make pods for rehearsals")
 	f.BoolVar(&noReload, "no-reload", false, "without the rights to restart workloads whose Secrets and ConfigMaps change")

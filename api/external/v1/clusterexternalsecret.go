@@ -110,3 +110,6 @@ const (
 	ReasonSpread       = "Provisioned"
 	ReasonSpreadFailed = "NamespacesFailed"
 )
+
+// AnnotationSpread is on what a ClusterExternalSecret or ClusterPushSecret made.
+const AnnotationSpread = "strongkeep.io/spread"

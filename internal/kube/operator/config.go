@@ -48,6 +48,9 @@ type Config struct {
 	// TemplateLimits bound templates; see template.Limits.
 	TemplateLimits template.Limits
 
+	// NoPush leaves PushSecrets alone; NoSpread ClusterExternalSecrets and
+	// ClusterPushSecrets, as an operator does that has Namespaces or NoClusterStores.
+	NoPush, NoSpread bool
 	// NoRotation leaves Rotations alone. RehearsalPods lets their rehearsals run
 	// shadow pods, if they are asked to.
 	NoRotation, RehearsalPods bool

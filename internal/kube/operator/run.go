@@ -21,6 +21,7 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
+	pushv1alpha1 "github.com/strongkeep/strongkeep/api/external/v1alpha1"
 	"github.com/strongkeep/strongkeep/api/v1alpha1"
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/externalsecret"
@@ -75,7 +76,7 @@ func Run(ctx context.Context, cfg Config) error {
 
 func newManager(cfg Config) (ctrl.Manager, error) {
 	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, v1.AddToScheme, rotation.AddToScheme, addReloaded} {
+	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, v1.AddToScheme, pushv1alpha1.AddToScheme, rotation.AddToScheme, addReloaded} {
 		if err := add(scheme); err != nil {
 			return nil, err
 		}
@@ -175,6 +176,13 @@ func (p parts) setup(ctx context.Context) error {
 		return err
 	}
 	if err := es.Setup(ctx, p.mgr, p.cfg.Concurrency, !p.cfg.NoClusterStores, p.hub.Due()); err != nil {
+		return err
+	}
+	pushes, err := p.setupPush(ctx)
+	if err != nil {
+		return err
+	}
+	if err := p.setupSpread(ctx, pushes); err != nil {
 		return err
 	}
 	if err := p.setupRollouts(ctx); err != nil {

@@ -29,6 +29,9 @@ type Options struct {
 	LeaderElection bool
 	// Rotation lets it turn credentials, and so find and restart who consumes them.
 	Rotation bool
+	// Push lets it serve PushSecrets. Spread lets it serve ClusterExternalSecrets, and
+	// with Push ClusterPushSecrets; it needs ClusterStores and every namespace.
+	Push, Spread bool
 	// Drills lets it run Drills, which break things on purpose.
 	Drills bool
 	// RehearsalPods lets rehearsals of Rotations run copies of consumers' pods.
@@ -184,10 +187,16 @@ func Roles(o Options) []Role {
 		if o.Rotation {
 			cluster = policies()
 		}
+		if o.Push {
+			cluster = append(cluster, pushingToCluster())
+		}
 		cluster = append(cluster, clusterStores()...)
 	}
 	if len(o.Namespaces) == 0 {
 		if o.ClusterStores {
+			if o.Spread {
+				each = joined(each, spreading(o.Push))
+			}
 			each = append(each, cluster[:len(cluster)-1]...) // events are there already
 		}
 		return append(roles, Role{Name: o.Name, Rules: each})
@@ -212,6 +221,9 @@ func inEach(o Options) []Rule {
 	}
 	if o.Rotation && o.RehearsalPods {
 		each = append(each, rule("to run copies of pods on a credential that is staged, and to delete them: whoever may make pods may use every ServiceAccount and Secret of the namespace", "", "pods", "create", "delete"))
+	}
+	if o.Push {
+		each = joined(each, pushing())
 	}
 	if o.Reload {
 		each = joined(each, reloading())

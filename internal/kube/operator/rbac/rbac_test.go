@@ -10,7 +10,7 @@ import (
 )
 
 func TestNarrowness(t *testing.T) {
-	for _, o := range []Options{{}, {Rotation: true}, {Rotation: true, Reload: true, Namespaces: []string{"a"}}, {ClusterStores: true, Reload: true}, {ClusterStores: true, LeaderElection: true}, {Namespaces: []string{"a", "b"}, CredentialNamespaces: []string{"c"}, ClusterStores: true}} {
+	for _, o := range []Options{{}, {ClusterStores: true, Push: true, Spread: true}, {Namespaces: []string{"a"}, ClusterStores: true, Push: true, Spread: true}, {Rotation: true}, {Rotation: true, Reload: true, Namespaces: []string{"a"}}, {ClusterStores: true, Reload: true}, {ClusterStores: true, LeaderElection: true}, {Namespaces: []string{"a", "b"}, CredentialNamespaces: []string{"c"}, ClusterStores: true}} {
 		for _, r := range Roles(o) {
 			if r.Namespace == "" && len(o.Namespaces) > 0 {
 				for _, rule := range r.Rules {
@@ -59,8 +59,8 @@ func TestCommittedManifestsAreCurrent(t *testing.T) {
 		t.Errorf("deploy/cluster/remote.yaml is not what the generator makes (%v): run hack/generate.sh", err)
 	}
 	for name, o := range map[string]Options{
-		"rbac-cluster.yaml":   {ClusterStores: true, Rotation: true, Reload: true, LeaderElection: true},
-		"rbac-namespace.yaml": {Namespaces: []string{"my-app"}, Rotation: true, Reload: true, LeaderElection: true},
+		"rbac-cluster.yaml":   {ClusterStores: true, Push: true, Spread: true, Rotation: true, Reload: true, LeaderElection: true},
+		"rbac-namespace.yaml": {Namespaces: []string{"my-app"}, Push: true, Rotation: true, Reload: true, LeaderElection: true},
 	} {
 		want, err := YAML(o)
 		if err != nil {

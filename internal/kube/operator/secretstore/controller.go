@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"regexp"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -25,6 +26,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
+	"github.com/strongkeep/strongkeep/api/external/v1alpha1"
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/provider"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/session"
@@ -33,6 +35,7 @@ import (
 // Stores checks stores. session.Pool is one.
 type Stores interface {
 	Check(ctx context.Context, store v1.Store) error
+	Writable(ctx context.Context, store v1.Store) (bool, error)
 	Drop(key v1.StoreKey)
 	Users(o session.Object) []v1.StoreKey
 }
@@ -90,7 +93,8 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{}, err
 	}
 	class := store.StoreSpec().Controller
-	if err != nil || !store.GetDeletionTimestamp().IsZero() || class != "" && class != r.Class {
+	needed := slices.Contains(store.GetFinalizers(), v1alpha1.StoreFinalizer) // what was pushed is to be deleted first
+	if err != nil || !store.GetDeletionTimestamp().IsZero() && !needed || class != "" && class != r.Class {
 		r.Follower.Unfollow(key)
 		r.Stores.Drop(key)
 		r.Metric.StoreForgotten(key)
@@ -190,7 +194,7 @@ func (r *Reconciler) patchStatus(ctx context.Context, store v1.Store, c v1.Condi
 	before := store.DeepCopyObject().(v1.Store)
 	status := store.StoreStatus()
 	status.Conditions = v1.SetCondition(status.Conditions, c, metav1.NewTime(r.Clock.Now().Truncate(time.Second)))
-	status.Capabilities = v1.ReadOnly
+	status.Capabilities = r.capabilities(ctx, store)
 	if equality.Semantic.DeepEqual(before.StoreStatus(), status) {
 		return nil
 	}
@@ -200,6 +204,18 @@ func (r *Reconciler) patchStatus(ctx context.Context, store v1.Store, c v1.Condi
 	}
 	r.Event(store, kind, c.Reason, c.Message)
 	return client.IgnoreNotFound(r.Client.Status().Patch(ctx, store, client.MergeFrom(before)))
+}
+
+// capabilities returns what store can do; what it could, while that is not known.
+func (r *Reconciler) capabilities(ctx context.Context, store v1.Store) v1.Capabilities {
+	writable, err := r.Stores.Writable(ctx, store)
+	switch {
+	case err != nil && store.StoreStatus().Capabilities != "":
+		return store.StoreStatus().Capabilities
+	case writable:
+		return v1.ReadWrite
+	}
+	return v1.ReadOnly
 }
 
 // Setup registers the watches with mgr: the stores, and the metadata of what

@@ -18,9 +18,10 @@ import (
 // stores answers every check with one error.
 type stores struct{ err error }
 
-func (s stores) Check(context.Context, v1.Store) error   { return s.err }
-func (stores) Drop(v1.StoreKey)                          {}
-func (stores) Users(session.Object) (none []v1.StoreKey) { return none }
+func (s stores) Check(context.Context, v1.Store) error          { return s.err }
+func (stores) Writable(context.Context, v1.Store) (bool, error) { return false, nil }
+func (stores) Drop(v1.StoreKey)                                 {}
+func (stores) Users(session.Object) (none []v1.StoreKey)        { return none }
 
 func TestCheck(t *testing.T) {
 	often, never := intstr.FromString("often"), &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "a", Operator: "Is"}}}

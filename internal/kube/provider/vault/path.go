@@ -36,6 +36,15 @@ func dataPath(mount, version, key string) (string, error) {
 	return mount + "/" + key, nil
 }
 
+// paths returns where a key's data and metadata are.
+func (s *store) paths(key string) (data, metadata string, err error) {
+	data, err = dataPath(s.settings.Path, s.settings.Version, key)
+	if err != nil || s.settings.Version == "v1" {
+		return data, "", err
+	}
+	return data, metadataPath(s.settings.Path, data), nil
+}
+
 func pathInKey(version, key string) (string, error) {
 	first, rest, ok := strings.Cut(key, "/")
 	if !ok {

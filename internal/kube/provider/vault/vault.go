@@ -18,6 +18,7 @@ import (
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/provider"
+	"github.com/strongkeep/strongkeep/internal/kube/provider/vault/writer"
 )
 
 // Provider opens stores on Vault.
@@ -30,6 +31,7 @@ const callTimeout = 30 * time.Second
 
 // store implements provider.Store and what the package's files say beside it.
 type store struct {
+	*writer.Writer
 	settings Settings
 	page     int // names of one LIST, where the server has pages
 	name     string
@@ -46,7 +48,6 @@ type store struct {
 	ctx    context.Context // ends with Close; work shared by several callers runs under it
 	cancel context.CancelFunc
 	flight singleflight.Group
-	turns  [64]chan struct{} // of writes, by a hash of the path
 
 	mu     sync.Mutex
 	login  *login    // nil: none yet, or no longer good
@@ -79,9 +80,7 @@ func (p Provider) Open(ctx context.Context, cfg provider.Config) (provider.Store
 	}
 	s.self = s.kv.WithNamespace(orElse(settings.Auth.Namespace, settings.Namespace))
 	s.anonymous = s.kv.WithNamespace(orElse(settings.Auth.Namespace, settings.Namespace))
-	for i := range s.turns {
-		s.turns[i] = make(chan struct{}, 1)
-	}
+	s.Writer = writer.New(writer.Config{API: s, V1: settings.Version == "v1", Paths: s.paths, Canonical: canonical})
 	s.ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	return s, nil
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/provider"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/providertest"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/vault/vaulttest"
+	"github.com/strongkeep/strongkeep/internal/kube/provider/vault/writer"
 	"github.com/strongkeep/strongkeep/internal/redact"
 )
 
@@ -32,7 +33,7 @@ func TestWriter(t *testing.T) {
 			}
 			if version == "v1" {
 				settings.Path, settings.Version = "kv1", "v1"
-				w.Lossy, w.Mark, w.Versions, w.Put = true, markV1, func(string) int { return server.Writes() }, server.PutV1
+				w.Lossy, w.Mark, w.Versions, w.Put = true, writer.MarkV1, func(string) int { return server.Writes() }, server.PutV1
 			}
 			providertest.RunWriter(t, providertest.Harness{Provider: Provider{}, Cluster: cluster{"team/vault#token": "root"}, Settings: settings}, w)
 		})

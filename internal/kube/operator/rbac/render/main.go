@@ -29,8 +29,8 @@ func run(dir string) error {
 		return err
 	}
 	for name, o := range map[string]rbac.Options{
-		"rbac-cluster.yaml":   {ClusterStores: true, Rotation: true, Reload: true, LeaderElection: true},
-		"rbac-namespace.yaml": {Namespaces: []string{"my-app"}, Rotation: true, Reload: true, LeaderElection: true},
+		"rbac-cluster.yaml":   {ClusterStores: true, Push: true, Spread: true, Rotation: true, Reload: true, LeaderElection: true},
+		"rbac-namespace.yaml": {Namespaces: []string{"my-app"}, Push: true, Rotation: true, Reload: true, LeaderElection: true},
 	} {
 		text, err := rbac.YAML(o)
 		if err != nil {

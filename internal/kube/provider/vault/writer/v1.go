@@ -1,4 +1,4 @@
-package vault
+package writer
 
 import (
 	"context"
@@ -11,14 +11,14 @@ import (
 	"github.com/strongkeep/strongkeep/internal/redact"
 )
 
-// KV v1 has no metadata, so the mark is a part of the secret, as the External
-// Secrets Operator has it. Nor has it conditional writes: whoever else writes in
-// the same instant may be lost.
-const markV1 = "custom_metadata"
+// MarkV1 is the part of a secret that has the mark with KV v1, which has no metadata;
+// the External Secrets Operator has it there too. Nor has it conditional writes: what
+// somebody else writes in the same instant may be lost.
+const MarkV1 = "custom_metadata"
 
 // lookV1 returns what is there without the mark; there is false when nothing is.
-func (s *store) lookV1(ctx context.Context, key string) (data redact.Secret, there, managed bool, err error) {
-	v, err := s.Read(ctx, provider.Request{Key: key})
+func (s *Writer) lookV1(ctx context.Context, key string) (data redact.Secret, there, managed bool, err error) {
+	v, err := s.API.Read(ctx, provider.Request{Key: key})
 	if errs.Is(err, errs.NotExist) {
 		return redact.Secret{}, false, false, nil
 	}
@@ -30,18 +30,18 @@ func (s *store) lookV1(ctx context.Context, key string) (data redact.Secret, the
 		return redact.Secret{}, true, false, errs.Newf(errs.Invalid, "%q is not a JSON object", key)
 	}
 	var tags map[string]string
-	_ = json.Unmarshal(object[markV1], &tags) // what is not a mark is none
+	_ = json.Unmarshal(object[MarkV1], &tags) // what is not a mark is none
 	if !push.Managed(tags) {
 		return v.Data, true, false, nil
 	}
 	if len(object) == 1 {
 		return redact.Secret{}, true, true, nil
 	}
-	data, err = push.Without(v.Data, markV1)
+	data, err = push.Without(v.Data, MarkV1)
 	return data, true, true, err
 }
 
-func (s *store) writeV1(ctx context.Context, path string, w provider.Write) error {
+func (s *Writer) writeV1(ctx context.Context, path string, w provider.Write) error {
 	if len(w.Metadata) > 0 && string(w.Metadata) != "null" {
 		return errs.Newf(errs.Unsupported, "%q: KV v1 has no metadata: leave the PushSecret's metadata out", w.Key)
 	}
@@ -52,27 +52,27 @@ func (s *store) writeV1(ctx context.Context, path string, w provider.Write) erro
 	case there && !managed:
 		return push.Foreign(w.Key)
 	}
-	data, err := merged(have, w)
-	if err != nil || data.Equal(canonical(have.Reveal())) && !have.Empty() {
+	data, err := s.merged(have, w)
+	if err != nil || data.Equal(s.Canonical(have.Reveal())) && !have.Empty() {
 		return err
 	}
 	return s.putV1(ctx, path, data)
 }
 
-func (s *store) putV1(ctx context.Context, path string, data redact.Secret) error {
+func (s *Writer) putV1(ctx context.Context, path string, data redact.Secret) error {
 	object := map[string]json.RawMessage{}
 	if json.Unmarshal(data.Reveal(), &object) != nil {
 		return errs.New(errs.Internal, "encoding a secret as JSON")
 	}
-	if _, taken := object[markV1]; taken {
-		return errs.Newf(errs.Invalid, "the key %q is where KV v1 keeps the operator's mark: use another", markV1)
+	if _, taken := object[MarkV1]; taken {
+		return errs.Newf(errs.Invalid, "the key %q is where KV v1 keeps the operator's mark: use another", MarkV1)
 	}
-	object[markV1] = json.RawMessage(`{"` + push.TagManaged + `":"` + push.Manager + `"}`)
-	_, err := s.Call(ctx, http.MethodPost, path, object)
+	object[MarkV1] = json.RawMessage(`{"` + push.TagManaged + `":"` + push.Manager + `"}`)
+	_, err := s.API.Call(ctx, http.MethodPost, path, object)
 	return err
 }
 
-func (s *store) deleteV1(ctx context.Context, path string, at provider.Place) error {
+func (s *Writer) deleteV1(ctx context.Context, path string, at provider.Place) error {
 	have, _, managed, err := s.lookV1(ctx, at.Key)
 	if err != nil || !managed {
 		return err
@@ -85,7 +85,7 @@ func (s *store) deleteV1(ctx context.Context, path string, at provider.Place) er
 	}
 	switch {
 	case left.Empty():
-		_, err = s.Call(ctx, http.MethodDelete, path, nil)
+		_, err = s.API.Call(ctx, http.MethodDelete, path, nil)
 		return err
 	case left.Equal(have):
 		return nil

@@ -1,4 +1,4 @@
-package vault
+package writer
 
 import (
 	"context"
@@ -13,7 +13,40 @@ import (
 	"github.com/strongkeep/strongkeep/internal/redact"
 )
 
-var _ provider.Writer = (*store)(nil)
+// API is what a Writer needs of a store.
+type API interface {
+	// Read reads a secret, or its metadata.
+	Read(ctx context.Context, req provider.Request) (provider.Value, error)
+	// Call makes one request, as provider.Caller says.
+	Call(ctx context.Context, method, path string, body any) (json.RawMessage, error)
+}
+
+// Config is what a Writer needs. All fields are required.
+type Config struct {
+	API API
+	V1  bool // the version of the engine
+	// Paths returns where a key's data is, and with v2 its metadata.
+	Paths func(key string) (data, metadata string, err error)
+	// Canonical writes an object in the way that Read does.
+	Canonical func(object json.RawMessage) redact.Secret
+}
+
+// Writer writes to one store. It is safe for concurrent use.
+type Writer struct {
+	Config
+	turns [64]chan struct{} // of writes, by a hash of the path
+}
+
+var _ provider.Writer = (*Writer)(nil)
+
+// New returns a Writer.
+func New(cfg Config) *Writer {
+	s := &Writer{Config: cfg}
+	for i := range s.turns {
+		s.turns[i] = make(chan struct{}, 1)
+	}
+	return s
+}
 
 // Metadata is the spec of a PushSecret's metadata: custom metadata of a KV v2
 // secret, added to what is there, or in place of it with mergePolicy Replace.
@@ -52,36 +85,36 @@ const tries = 4
 var errCrossed = errs.New(errs.Conflict, "others write to the same secret at the same time: it is tried again")
 
 // Write stores w. Whole values are JSON objects, which is all that KV holds.
-func (s *store) Write(ctx context.Context, w provider.Write) error {
+func (s *Writer) Write(ctx context.Context, w provider.Write) error {
 	m, err := metadata(w.Metadata)
 	if err != nil {
 		return err
 	}
-	if w.Property == "" && !isObject(objectOf(w.Value)) {
+	if w.Property == "" && objectOf(w.Value) == nil {
 		return errs.Newf(errs.Invalid, "the value for %q is not a JSON object, which is all that a KV engine holds: name a property in remoteRef", w.Key)
 	}
-	return s.changing(ctx, w.Key, func(path string) error {
-		if s.settings.Version == "v1" {
+	return s.changing(ctx, w.Key, func(path, metadata string) error {
+		if s.V1 {
 			return s.writeV1(ctx, path, w)
 		}
-		return s.writeV2(ctx, path, w, m)
+		return s.writeV2(ctx, secret2{path: path, metadata: metadata}, w, m)
 	})
 }
 
 // Delete removes what Write stored: a property, and with the last one the secret
 // with all its versions.
-func (s *store) Delete(ctx context.Context, at provider.Place) error {
-	return s.changing(ctx, at.Key, func(path string) error {
-		if s.settings.Version == "v1" {
+func (s *Writer) Delete(ctx context.Context, at provider.Place) error {
+	return s.changing(ctx, at.Key, func(path, metadata string) error {
+		if s.V1 {
 			return s.deleteV1(ctx, path, at)
 		}
-		return s.deleteV2(ctx, path, at)
+		return s.deleteV2(ctx, secret2{path: path, metadata: metadata}, at)
 	})
 }
 
 // Exists reports whether there is a current value.
-func (s *store) Exists(ctx context.Context, at provider.Place) (bool, error) {
-	v, err := s.Read(ctx, provider.Request{Key: at.Key})
+func (s *Writer) Exists(ctx context.Context, at provider.Place) (bool, error) {
+	v, err := s.API.Read(ctx, provider.Request{Key: at.Key})
 	switch {
 	case errs.Is(err, errs.NotExist):
 		return false, nil
@@ -93,8 +126,8 @@ func (s *store) Exists(ctx context.Context, at provider.Place) (bool, error) {
 
 // changing runs change for the path of key, one at a time for each path, and again
 // when it was crossed.
-func (s *store) changing(ctx context.Context, key string, change func(path string) error) error {
-	path, err := dataPath(s.settings.Path, s.settings.Version, key)
+func (s *Writer) changing(ctx context.Context, key string, change func(path, metadata string) error) error {
+	path, metadata, err := s.Paths(key)
 	if err != nil {
 		return err
 	}
@@ -108,7 +141,7 @@ func (s *store) changing(ctx context.Context, key string, change func(path strin
 	}
 	defer func() { <-turn }()
 	for range tries {
-		if err = change(path); err != errCrossed { //nolint:errorlint // it is never wrapped
+		if err = change(path, metadata); err != errCrossed { //nolint:errorlint // it is never wrapped
 			return err
 		}
 	}
@@ -127,9 +160,9 @@ type secret2 struct {
 func (c secret2) managed() bool { return push.Managed(c.custom) }
 
 // look reads what is there.
-func (s *store) look(ctx context.Context, path string, key string) (secret2, error) {
-	c := secret2{path: path, metadata: metadataPath(s.settings.Path, path), version: "0"}
-	about, err := s.Read(ctx, provider.Request{Key: key, Metadata: true})
+func (s *Writer) look(ctx context.Context, at secret2, key string) (secret2, error) {
+	c := secret2{path: at.path, metadata: at.metadata, version: "0"}
+	about, err := s.API.Read(ctx, provider.Request{Key: key, Metadata: true})
 	if errs.Is(err, errs.NotExist) {
 		c.absent = true
 		return c, nil
@@ -139,9 +172,9 @@ func (s *store) look(ctx context.Context, path string, key string) (secret2, err
 	}
 	c.version = json.Number(about.Version)
 	if c.custom, err = texts(about); err != nil {
-		return c, errs.Newf(errs.Invalid, "reading %q at %s: %w", c.metadata, s.settings.Server, err)
+		return c, errs.Newf(errs.Invalid, "reading %q: %w", c.metadata, err)
 	}
-	v, err := s.Read(ctx, provider.Request{Key: key})
+	v, err := s.API.Read(ctx, provider.Request{Key: key})
 	if errs.Is(err, errs.NotExist) {
 		return c, nil
 	}
@@ -159,15 +192,15 @@ func texts(v provider.Value) (map[string]string, error) {
 
 // writeV2 marks a new secret before it gets its first version, so that a write
 // that ends in between is known for ours and finished by the next one.
-func (s *store) writeV2(ctx context.Context, path string, w provider.Write, m Metadata) error {
-	c, err := s.look(ctx, path, w.Key)
+func (s *Writer) writeV2(ctx context.Context, at secret2, w provider.Write, m Metadata) error {
+	c, err := s.look(ctx, at, w.Key)
 	switch {
 	case err != nil:
 		return err
 	case !c.absent && !c.managed():
 		return push.Foreign(w.Key)
 	}
-	data, err := merged(c.data, w)
+	data, err := s.merged(c.data, w)
 	if err != nil {
 		return err
 	}
@@ -188,8 +221,8 @@ func (s *store) writeV2(ctx context.Context, path string, w provider.Write, m Me
 
 // takeMarkBack is for a secret that somebody else made between our look and our
 // mark: it is theirs.
-func (s *store) takeMarkBack(ctx context.Context, c secret2, key string) error {
-	now, err := s.look(ctx, c.path, key)
+func (s *Writer) takeMarkBack(ctx context.Context, c secret2, key string) error {
+	now, err := s.look(ctx, c, key)
 	if err != nil {
 		return err
 	}
@@ -200,28 +233,28 @@ func (s *store) takeMarkBack(ctx context.Context, c secret2, key string) error {
 	return push.Foreign(key)
 }
 
-func (s *store) describe(ctx context.Context, c secret2, custom map[string]string) error {
-	_, err := s.Call(ctx, http.MethodPost, c.metadata, map[string]any{"custom_metadata": custom})
+func (s *Writer) describe(ctx context.Context, c secret2, custom map[string]string) error {
+	_, err := s.API.Call(ctx, http.MethodPost, c.metadata, map[string]any{"custom_metadata": custom})
 	return err
 }
 
 // put writes the version after the one that was seen. errCrossed: there is one.
-func (s *store) put(ctx context.Context, c secret2, key string, data redact.Secret) error {
-	_, err := s.Call(ctx, http.MethodPost, c.path, map[string]any{
+func (s *Writer) put(ctx context.Context, c secret2, key string, data redact.Secret) error {
+	_, err := s.API.Call(ctx, http.MethodPost, c.path, map[string]any{
 		"options": map[string]any{"cas": c.version}, "data": json.RawMessage(data.Reveal()),
 	})
 	if !errs.Is(err, errs.Invalid) {
 		return err
 	}
-	about, readErr := s.Read(ctx, provider.Request{Key: key, Metadata: true})
+	about, readErr := s.API.Read(ctx, provider.Request{Key: key, Metadata: true})
 	if readErr == nil && about.Version != c.version.String() {
 		return errCrossed
 	}
 	return err
 }
 
-func (s *store) deleteV2(ctx context.Context, path string, at provider.Place) error {
-	c, err := s.look(ctx, path, at.Key)
+func (s *Writer) deleteV2(ctx context.Context, seen secret2, at provider.Place) error {
+	c, err := s.look(ctx, seen, at.Key)
 	if err != nil || c.absent || !c.managed() {
 		return err
 	}
@@ -233,7 +266,7 @@ func (s *store) deleteV2(ctx context.Context, path string, at provider.Place) er
 	}
 	switch {
 	case left.Empty():
-		_, err = s.Call(ctx, http.MethodDelete, c.metadata, nil)
+		_, err = s.API.Call(ctx, http.MethodDelete, c.metadata, nil)
 		return err
 	case left.Equal(c.data):
 		return nil
@@ -242,15 +275,15 @@ func (s *store) deleteV2(ctx context.Context, path string, at provider.Place) er
 }
 
 // merged returns the object to be stored where there is base.
-func merged(base redact.Secret, w provider.Write) (redact.Secret, error) {
+func (s *Writer) merged(base redact.Secret, w provider.Write) (redact.Secret, error) {
 	if w.Property == "" {
-		return canonical(objectOf(w.Value)), nil
+		return s.Canonical(objectOf(w.Value)), nil
 	}
 	data, err := push.With(base, w.Property, w.Value)
 	if err != nil {
 		return data, errs.Newf(errs.KindOf(err), "%q: %w", w.Key, err)
 	}
-	return canonical(data.Reveal()), nil
+	return s.Canonical(data.Reveal()), nil
 }
 
 // objectOf returns a value that is a JSON object; nil when it is none.
