@@ -17,10 +17,12 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
+	"github.com/strongkeep/strongkeep/api/external/v1alpha1"
 	"github.com/strongkeep/strongkeep/api/external/v1beta1"
 	"github.com/strongkeep/strongkeep/internal/kube/provider"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/aws"
@@ -45,7 +47,7 @@ var (
 func TestMain(m *testing.M) {
 	os.Exit(apiserver.Main(apiserver.Config{
 		Flags:   apiServerFlags(),
-		Schemes: []func(*runtime.Scheme) error{v1.AddToScheme, v1beta1.AddToScheme, rbacv1.AddToScheme},
+		Schemes: []func(*runtime.Scheme) error{v1.AddToScheme, v1alpha1.AddToScheme, v1beta1.AddToScheme, rbacv1.AddToScheme},
 	}, func(s *apiserver.Server) (int, error) {
 		testCluster, testREST, testClient = s.Cluster, s.REST, s.Client
 		return m.Run(), nil
@@ -128,6 +130,7 @@ func newWorld(t *testing.T) *world {
 	w := &world{T: t, ns: ns.Name, vault: vaulttest.New().Start(t), aws: awstest.New(t), gcp: gcptest.New(t), log: &lockedBuffer{}}
 	t.Cleanup(func() {
 		w.checkCanaries()
+		w.removePushes()
 		for _, o := range []client.Object{&v1.ExternalSecret{}, &v1.SecretStore{}} { // not for the operators of later tests
 			if err := testClient.DeleteAllOf(contextOf(w), o, client.InNamespace(w.ns)); err != nil {
 				t.Error(err)
@@ -135,6 +138,32 @@ func newWorld(t *testing.T) *world {
 		}
 	})
 	return w
+}
+
+// removePushes deletes the PushSecrets, and takes the finalizers off that no operator
+// is there to take off.
+func (w *world) removePushes() {
+	ctx := contextOf(w)
+	var pushes v1alpha1.PushSecretList
+	var stores v1.SecretStoreList
+	if err := testClient.List(ctx, &pushes, client.InNamespace(w.ns)); err != nil {
+		w.Error(err)
+	}
+	if err := testClient.List(ctx, &stores, client.InNamespace(w.ns)); err != nil {
+		w.Error(err)
+	}
+	none := client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`))
+	for i := range pushes.Items {
+		if err := testClient.Patch(ctx, &pushes.Items[i], none); client.IgnoreNotFound(err) != nil {
+			w.Error(err)
+		}
+		w.remove(&pushes.Items[i])
+	}
+	for i := range stores.Items {
+		if err := testClient.Patch(ctx, &stores.Items[i], none); client.IgnoreNotFound(err) != nil {
+			w.Error(err)
+		}
+	}
 }
 
 // contextOf returns a context for cleaning up.
@@ -181,8 +210,9 @@ func (w *world) checkCanaries() {
 	var all []string
 	var list v1.ExternalSecretList
 	var stores v1.SecretStoreList
+	var pushes v1alpha1.PushSecretList
 	var events corev1.EventList
-	for _, l := range []client.ObjectList{&list, &stores, &events} {
+	for _, l := range []client.ObjectList{&list, &stores, &pushes, &events} {
 		if err := testClient.List(ctx, l, client.InNamespace(w.ns)); err != nil {
 			w.Error(err)
 		}
@@ -192,6 +222,9 @@ func (w *world) checkCanaries() {
 	}
 	for i := range stores.Items {
 		all = append(all, fmt.Sprintf("status of %s: %+v", stores.Items[i].Name, stores.Items[i].Status))
+	}
+	for i := range pushes.Items {
+		all = append(all, fmt.Sprintf("status of %s: %+v", pushes.Items[i].Name, pushes.Items[i].Status))
 	}
 	for i := range events.Items {
 		all = append(all, "event: "+events.Items[i].Message)
@@ -241,6 +274,8 @@ func status(o client.Object) any {
 	case *v1.ExternalSecret:
 		return o.Status
 	case *v1.SecretStore:
+		return o.Status
+	case *v1alpha1.PushSecret:
 		return o.Status
 	}
 	return o.GetName()

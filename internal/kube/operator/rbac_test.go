@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
+	"github.com/strongkeep/strongkeep/api/external/v1alpha1"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/rbac"
 	"github.com/strongkeep/strongkeep/internal/testenv/apiserver"
 )
@@ -178,6 +179,7 @@ func (w *world) exercise() {
 		return slices.ContainsFunc(events.Items, func(e corev1.Event) bool { return e.Series != nil && e.Series.Count >= 2 })
 	})
 	w.exerciseReload()
+	w.exercisePush(named)
 	w.kubectl("patch", "es", "through-cluster", "--type=merge", "-p", `{"metadata":{"finalizers":["externalsecrets.external-secrets.io/externalsecret-cleanup"]}}`)
 	w.kubectl("delete", "es", "through-cluster", "--timeout=90s")
 	w.until("subscribed", func() bool { return w.vault.Subscribers() >= 1 })
@@ -185,15 +187,44 @@ func (w *world) exercise() {
 	w.es("own", v1.ReasonSecretDeleted, "")
 }
 
+// exercisePush pushes to both kinds of store, and takes everything back.
+func (w *world) exercisePush(named *strings.Replacer) {
+	w.Helper()
+	w.apply(source("src", "{k: v}") + ps("local", pushTo("local")+"\n  deletionPolicy: Delete") +
+		named.Replace(strings.Replace(ps("wide", pushTo("wide")+"\n  deletionPolicy: Delete"), "{name: vault}", "{kind: ClusterSecretStore, name: NAME}", 1)))
+	w.remote("pushed/local", `{"k":"v"}`)
+	w.remote("pushed/wide", `{"k":"v"}`)
+	await(w, &v1.ClusterSecretStore{ObjectMeta: metav1.ObjectMeta{Name: w.ns}}, "finalizer", func(s *v1.ClusterSecretStore) bool { return len(s.Finalizers) == 1 })
+	w.kubectl("delete", "ps", "local", "wide", "--timeout=60s")
+	await(w, &v1.ClusterSecretStore{ObjectMeta: metav1.ObjectMeta{Name: w.ns}}, "no finalizer", func(s *v1.ClusterSecretStore) bool { return len(s.Finalizers) == 0 })
+	await(w, &v1.SecretStore{ObjectMeta: metav1.ObjectMeta{Namespace: w.ns, Name: "vault"}}, "no finalizer", func(s *v1.SecretStore) bool { return len(s.Finalizers) == 0 })
+}
+
+// exerciseSpread makes and deletes what is to be in many namespaces.
+func (w *world) exerciseSpread() {
+	w.Helper()
+	w.apply("apiVersion: external-secrets.io/v1\nkind: ClusterExternalSecret\nmetadata: {name: " + w.ns + ", finalizers: [externalsecrets.external-secrets.io/clusterexternalsecret-cleanup]}\nspec:\n  namespaces: [" + w.ns + "]\n  externalSecretName: spread\n  externalSecretSpec: {secretStoreRef: {name: vault}, data: [{secretKey: k, remoteRef: {key: app, property: k}}]}\n---\n" +
+		"apiVersion: external-secrets.io/v1alpha1\nkind: ClusterPushSecret\nmetadata: {name: " + w.ns + "}\nspec:\n  pushSecretName: spread\n  namespaceSelectors: [{matchLabels: {kubernetes.io/metadata.name: " + w.ns + "}}]\n  pushSecretSpec: {secretStoreRefs: [{name: vault}], selector: {secret: {name: src}}, data: [{match: {secretKey: k, remoteRef: {remoteKey: spread, property: k}}}]}\n")
+	w.remote("spread", `{"k":"v"}`)
+	await(w, &v1.ExternalSecret{ObjectMeta: metav1.ObjectMeta{Namespace: w.ns, Name: "spread"}}, "made", func(*v1.ExternalSecret) bool { return true })
+	w.kubectl("patch", "ces", w.ns, "--type=merge", "-p", `{"spec":{"namespaces":null}}`)
+	w.kubectl("patch", "clusterpushsecret", w.ns, "--type=merge", "-p", `{"spec":{"namespaceSelectors":null}}`)
+	w.absent(&v1.ExternalSecret{}, w.ns, "spread")
+	w.absent(&v1alpha1.PushSecret{}, w.ns, "spread")
+	w.kubectl("delete", "ces", w.ns, "--timeout=60s")
+	w.kubectl("delete", "clusterpushsecret", w.ns, "--timeout=60s")
+}
+
 // The roles are as narrow as they can be: every permission granted is used, and
 // none is missing.
 func TestNoExcessPermission(t *testing.T) {
 	w := newWorld(t)
-	o := rbac.Options{Name: w.ns, Namespace: w.ns, ClusterStores: true, Reload: true, LeaderElection: true}
+	o := rbac.Options{Name: w.ns, Namespace: w.ns, ClusterStores: true, Push: true, Spread: true, Reload: true, LeaderElection: true}
 	cfg, rec := w.grant(o)
 	// Rotation is left out: its rights are another option.
 	stop := w.start(func(c *Config) { c.REST, c.Namespaces, c.LeaderElection, c.NoRotation = cfg, nil, true, true })
 	w.exercise()
+	w.exerciseSpread()
 	stop()
 	for _, path := range rec.refused {
 		t.Errorf("refused: %s", path)
@@ -201,7 +232,9 @@ func TestNoExcessPermission(t *testing.T) {
 	all := granted(o)
 	// Asked for by the admission plugin, not by a request: without it every
 	// Secret with an owner is refused, which rec.refused would show.
-	delete(all, "update external-secrets.io/externalsecrets/finalizers")
+	for _, kind := range []string{"externalsecrets", "clusterexternalsecrets", "clusterpushsecrets"} {
+		delete(all, "update external-secrets.io/"+kind+"/finalizers")
+	}
 	for _, verb := range []string{"get", "list", "watch", "patch"} { // this cluster has none
 		delete(all, verb+" argoproj.io/rollouts")
 	}
@@ -224,7 +257,7 @@ func TestNoExcessPermission(t *testing.T) {
 // In one namespace, with the Roles of that namespace, all the same works.
 func TestNamespacedPermissions(t *testing.T) {
 	w := newWorld(t)
-	cfg, rec := w.grant(rbac.Options{Name: w.ns, Namespace: w.ns, Namespaces: []string{w.ns}, ClusterStores: true, Reload: true})
+	cfg, rec := w.grant(rbac.Options{Name: w.ns, Namespace: w.ns, Namespaces: []string{w.ns}, ClusterStores: true, Push: true, Reload: true})
 	stop := w.start(func(c *Config) { c.REST, c.NoRotation = cfg, true })
 	w.exercise()
 	stop()
@@ -242,7 +275,7 @@ func TestRolesOfAnEarlierRelease(t *testing.T) {
 	w.start(func(c *Config) { c.REST = cfg })
 	w.apply(es("kept", oneKey))
 	w.es("kept", v1.ReasonSecretSynced, "")
-	for _, part := range []string{"part=rotation", "part=reloading"} {
+	for _, part := range []string{"part=rotation", "part=reloading", "part=pushing"} {
 		if !strings.Contains(w.log.String(), part) {
 			t.Errorf("the log does not say that %s is left out", part)
 		}
