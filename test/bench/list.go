@@ -10,6 +10,7 @@ import (
 	"github.com/strongkeep/strongkeep/test/bench/figure"
 	"github.com/strongkeep/strongkeep/test/bench/kubesync"
 	"github.com/strongkeep/strongkeep/test/bench/rig"
+	"github.com/strongkeep/strongkeep/test/bench/turning"
 )
 
 // benchmark measures one thing. Run may return several figures of it; their
@@ -30,7 +31,7 @@ func benchmarks() []benchmark {
 		databaseBenchmarks(),
 		startBenchmarks(),
 		leaseBenchmarks(),
-		[]benchmark{{"sync-1000", kubesync.Measure}},
+		[]benchmark{{"sync-1000", kubesync.Measure}, {"rotation-500", turning.Measure}},
 	)
 }
 
