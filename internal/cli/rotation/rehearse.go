@@ -115,18 +115,21 @@ func (x *commands) silence(k *cluster.Cluster, r *v1alpha1.Rotation) string {
 
 // wouldBreak is the error that a command ends with for what was found.
 func wouldBreak(r *v1alpha1.Rotation, s *v1alpha1.RehearsalStatus) error {
-	found := len(s.WouldBreak) + int(s.More)
+	found := "1 finding"
+	if n := len(s.WouldBreak) + int(s.More); n != 1 {
+		found = fmt.Sprintf("%d findings", n)
+	}
 	switch s.Verdict {
 	case v1alpha1.TrialSucceeds:
 		return nil
 	case v1alpha1.TrialFails:
-		return errs.Newf(errs.Conflict, "a turn of %s would fail and be taken back: %d findings", what(r), found)
+		return errs.Newf(errs.Conflict, "a turn of %s would fail and be taken back: %s", what(r), found)
 	case v1alpha1.TrialHolds:
-		return errs.Newf(errs.Conflict, "a turn of %s would be held: %d findings", what(r), found)
+		return errs.Newf(errs.Conflict, "a turn of %s would be held: %s", what(r), found)
 	case v1alpha1.TrialInterrupted:
 		return errs.Newf(errs.Unavailable, "the rehearsal of %s was interrupted, and nothing of it is left: ask again", what(r))
 	}
-	return errs.Newf(errs.Unavailable, "not everything of %s could be tried: %d findings", what(r), found)
+	return errs.Newf(errs.Unavailable, "not everything of %s could be tried: %s", what(r), found)
 }
 
 func (x *commands) printRehearsal(r *v1alpha1.Rotation, s *v1alpha1.RehearsalStatus) error {
@@ -134,7 +137,10 @@ func (x *commands) printRehearsal(r *v1alpha1.Rotation, s *v1alpha1.RehearsalSta
 		return x.Print(s, nil, nil)
 	}
 	w := bufio.NewWriter(x.Env.Stdout)
-	_, _ = fmt.Fprintf(w, "Rehearsal of %s/%s (%s): %s\n\n", r.Namespace, r.Name, kind(&r.Spec.Target), s.Verdict)
+	_, _ = fmt.Fprintf(w, "Rehearsal of %s/%s (%s): %s\n", r.Namespace, r.Name, kind(&r.Spec.Target), s.Verdict)
+	if len(s.Lines) > 0 {
+		_, _ = fmt.Fprintln(w)
+	}
 	for _, line := range s.Lines {
 		_, _ = fmt.Fprintf(w, "  %s\n", line)
 	}

@@ -72,8 +72,11 @@ func words(answer *api.ResponseError) string {
 	}
 	text := strings.Join(strings.Fields(strings.Join(answer.Errors, "; ")), " ")
 	text = strings.TrimPrefix(text, "1 error occurred: * ")
-	if text == "" {
+	switch text {
+	case "":
 		return status
+	case "Vault is sealed":
+		return text + ": unseal it (strongkeep operator unseal)"
 	}
 	const limit = 400
 	if len(text) > limit {
