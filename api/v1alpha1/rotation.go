@@ -265,7 +265,25 @@ type Proof struct {
 	// +kubebuilder:default=WhereKnown
 	// +kubebuilder:validation:Enum=Required;WhereKnown;Ignored
 	Backend BackendProof `json:"backend,omitempty"`
+	// Whether clients that read the credential from the vault themselves must be seen
+	// to have the new version, or to have ended: Required (the turn is held while the
+	// vault cannot name them all), WhereKnown (those that it names) or Ignored (nobody
+	// asks).
+	// +optional
+	// +kubebuilder:default=WhereKnown
+	// +kubebuilder:validation:Enum=Required;WhereKnown;Ignored
+	Clients ClientProof `json:"clients,omitempty"`
 }
+
+// ClientProof says which clients of the vault must be proven.
+type ClientProof string
+
+// The values of ClientProof.
+const (
+	ClientsRequired   ClientProof = "Required"
+	ClientsWhereKnown ClientProof = "WhereKnown"
+	ClientsIgnored    ClientProof = "Ignored"
+)
 
 // BackendProof says what the backend's word is worth.
 type BackendProof string

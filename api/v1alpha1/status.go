@@ -122,6 +122,10 @@ type RotationStatus struct {
 	Version string `json:"version,omitempty"`
 	// +optional
 	PreviousVersion string `json:"previousVersion,omitempty"`
+	// When the one before was published, as far as the store knows: who has read it
+	// since may still have it.
+	// +optional
+	PreviousAt *metav1.Time `json:"previousAt,omitempty"`
 	// Where the credential is read: server, namespace and path, never a value. Two
 	// Rotations of one location: the younger is refused.
 	// +optional
@@ -211,9 +215,64 @@ type ProofStatus struct {
 	Complete bool `json:"complete,omitempty"`
 	// +optional
 	Unknown []string `json:"unknown,omitempty"`
+	// Clients that read it from the vault themselves; absent where nobody was asked.
+	// +optional
+	Clients *ClientsStatus `json:"clients,omitempty"`
 	// Each pod with its evidence; at most 200, those without proof first.
 	// +optional
 	Evidence []PodEvidence `json:"evidence,omitempty"`
+}
+
+// ClientsStatus is what the vault says of its clients.
+type ClientsStatus struct {
+	// Clients that have read the credential since the old version was published;
+	// those that have the version wanted; and those of which no token lives any more.
+	Total  int32 `json:"total"`
+	Proven int32 `json:"proven"`
+	Ended  int32 `json:"ended"`
+	// Whether the vault can name them all, and why not.
+	Complete bool `json:"complete"`
+	// +optional
+	Unknown []string `json:"unknown,omitempty"`
+	// At most 50, those that are awaited first, those that have ended last.
+	// +optional
+	Evidence []ClientEvidence `json:"evidence,omitempty"`
+}
+
+// ClientEvidence is what is known of one client of the vault: an entity, or a token
+// that stands for none.
+type ClientEvidence struct {
+	// Such as "entity web (userpass-web)".
+	Name string `json:"name"`
+	// +optional
+	EntityID string `json:"entityID,omitempty"`
+	// Where it logged in, such as "auth/kubernetes/login", and by which role.
+	// +optional
+	Auth string `json:"auth,omitempty"`
+	// +optional
+	Role string `json:"role,omitempty"`
+	// Of its last read.
+	// +optional
+	Address string `json:"address,omitempty"`
+	// +optional
+	Version string `json:"version,omitempty"`
+	// +optional
+	LastRead *metav1.Time `json:"lastRead,omitempty"`
+	// Reads of all its tokens.
+	// +optional
+	Reads int64 `json:"reads,omitempty"`
+	// Tokens and leases of it that live.
+	// +optional
+	Tokens int32 `json:"tokens,omitempty"`
+	// +optional
+	Leases int32 `json:"leases,omitempty"`
+	Proven bool  `json:"proven"`
+	// No token of it lives: it reads no more.
+	// +optional
+	Ended bool `json:"ended,omitempty"`
+	// What is missing, and what to do.
+	// +optional
+	Missing string `json:"missing,omitempty"`
 }
 
 // PodEvidence is what is known of one pod.

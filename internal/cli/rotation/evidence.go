@@ -343,6 +343,7 @@ func (x *commands) printStatement(v attest.Verified, n int, s *evidence.Statemen
 	if s.Accepted != nil {
 		line("ACCEPTED UNPROVEN", "%s %s %s: %s", s.Accepted.Time.UTC().Format(time.RFC3339), s.Accepted.By, s.Accepted.Reason, strings.Join(s.Unproven, ", "))
 	}
+	clients(line, s.Clients)
 	for _, u := range s.Unknown {
 		line("Not asked", "%s", u)
 	}

@@ -105,6 +105,22 @@ func (x *commands) status() *cobra.Command {
 	return c
 }
 
+// clients shows those of the vault itself.
+func clients(line func(name, format string, values ...any), c *v1alpha1.ClientsStatus) {
+	if c == nil {
+		return
+	}
+	line("Clients", "%d of %d of the vault itself proven, %d more have ended", c.Proven, c.Total-c.Ended, c.Ended)
+	for _, e := range c.Evidence {
+		if e.Missing != "" {
+			line("", "%s: %s", e.Name, e.Missing)
+		}
+	}
+	for _, u := range c.Unknown {
+		line("Clients unknown", "%s", u)
+	}
+}
+
 func (x *commands) head(w io.Writer, r *v1alpha1.Rotation) {
 	s := &r.Status
 	t := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
@@ -143,6 +159,7 @@ func (x *commands) head(w io.Writer, r *v1alpha1.Rotation) {
 		}
 		line("Sessions", "%s", sessions)
 	}
+	clients(line, p.Clients)
 	for _, u := range p.Unknown {
 		line("Not asked", "%s", u)
 	}

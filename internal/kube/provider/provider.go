@@ -109,6 +109,13 @@ type Caller interface {
 	Call(ctx context.Context, method, path string, body any) (json.RawMessage, error)
 }
 
+// Holder is a Store whose backend tells its clients apart.
+type Holder interface {
+	// Accessors are the public names of the tokens that this Store has made or was
+	// given and that may still live. It reaches nothing.
+	Accessors() []string
+}
+
 // Locator is a Store that can say where its secrets are in a way that does not
 // depend on who refers to them: two names are equal when the secrets are the
 // same. Names are public.

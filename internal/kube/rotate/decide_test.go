@@ -150,6 +150,12 @@ func TestDecideStaged(t *testing.T) {
 		{"unknown", stagedP, func(o *Observed) { o.Proof.Unknown = []string{"cluster b"} }, heldP, NoAct, ReasonConsumersUnknown, "strongkeep rotation accept-unproven db -n team", nil},
 		{"a cluster away", stagedP, func(o *Observed) { o.Proof.Unreached, o.Plan.NeedComplete = []string{"east: refused"}, false }, heldP, NoAct, ReasonClusterUnreached, "east: refused", nil},
 		{"a cluster away, accepted", stagedP, func(o *Observed) { o.Proof.Unreached, o.Asks.AcceptUnproven = []string{"east: refused"}, true }, publishingP, ActPublish, ReasonPublishing, "", nil},
+		{"clients of the vault unknown and required", stagedP, func(o *Observed) {
+			o.Proof.ClientsUnknown, o.Plan.NeedClients = []string{"no right"}, v1alpha1.ClientsRequired
+		}, heldP, NoAct, ReasonConsumersUnknown, "strongkeep rotation accept-unproven db -n team", nil},
+		{"clients of the vault unknown, first turn", stagedP, func(o *Observed) {
+			o.Proof.ClientsUnknown, o.Plan.NeedClients, o.Turn.NoOld = []string{"no right"}, v1alpha1.ClientsRequired, true
+		}, publishingP, ActPublish, ReasonPublishing, "", nil},
 		{"unknown, known is enough", stagedP, func(o *Observed) { o.Proof.Unknown, o.Plan.NeedComplete = []string{"cluster b"}, false }, publishingP, ActPublish, ReasonPublishing, "", nil},
 		{"never", stagedP, func(o *Observed) { o.Proof.Never = []string{"team/web-1: env, and spec.rollout.method is None"} }, heldP, NoAct, ReasonProofImpossible, "method is None", nil},
 		{"no backend", stagedP, func(o *Observed) { o.Plan.NeedBackend, o.Proof.Backend = v1alpha1.BackendRequired, false }, heldP, NoAct, ReasonProofImpossible, "WhereKnown", nil},
@@ -197,6 +203,18 @@ func TestDecideShown(t *testing.T) {
 		{"a pod that nobody counts", provingP, func(o *Observed) { o.Proof.Proven = 3 }, provingP, NoAct, ReasonProving, "", nil},
 		{"a new workload", provingP, func(o *Observed) { o.Rolling.Total = 3 }, rollingP, NoAct, ReasonRolling, "", nil},
 		{"proven outside windows, over the limit", provingP, func(o *Observed) { over(o); o.Gate.Open = false }, provingP, NoAct, ReasonWindowClosed, "4 of 4", nil},
+		{"a client of the vault awaited", provingP, func(o *Observed) { o.Proof.Clients = []string{"token-web: it read version 6 last"} }, provingP, NoAct, ReasonProving, "clients of the vault that do not have it: token-web", nil},
+		{"a client of the vault, accepted too early", provingP, func(o *Observed) { o.Proof.Clients, o.Asks.AcceptUnproven = []string{"token-web"}, true }, provingP, NoAct, ReasonProving, "token-web", nil},
+		{"a client of the vault at the limit", provingP, func(o *Observed) {
+			o.Proof.Clients, o.Turn.Published = []string{"token-web"}, noon.Add(-2*time.Hour)
+		}, heldP, NoAct, ReasonOverlapLimit, "token-web", nil},
+		{"a client of the vault, nobody waits for them", provingP, func(o *Observed) {
+			o.Proof.Clients, o.Plan.NeedClients = []string{"token-web"}, v1alpha1.ClientsIgnored
+		}, quiescingP, ActClose, ReasonProven, "", nil},
+		{"clients of the vault unknown", provingP, func(o *Observed) { o.Proof.ClientsUnknown = []string{"no right"} }, quiescingP, ActClose, ReasonProven, "clients of the vault itself cannot all be known: no right", nil},
+		{"clients of the vault unknown and required", provingP, func(o *Observed) {
+			o.Proof.ClientsUnknown, o.Plan.NeedClients = []string{"no right"}, v1alpha1.ClientsRequired
+		}, heldP, NoAct, ReasonConsumersUnknown, "set spec.proof.clients to WhereKnown", nil},
 		{"a cluster away now", provingP, func(o *Observed) { o.Proof.Unreached, o.Plan.NeedComplete = []string{"east: refused"}, false }, heldP, NoAct, ReasonClusterUnreached, "strongkeep rotation accept-unproven db -n team", nil},
 		{"unknown now", provingP, func(o *Observed) { o.Proof.Unknown = []string{"cluster b"} }, heldP, NoAct, ReasonConsumersUnknown, "", nil},
 		{"accepted", provingP, func(o *Observed) { o.Asks.AcceptUnproven, o.Proof.Proven, o.Proof.Never = true, 3, []string{"web-1"} }, quiescingP, ActClose, ReasonAcceptedUnproven, "web-1", nil},

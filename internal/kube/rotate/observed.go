@@ -39,6 +39,7 @@ type Plan struct {
 	ManualApproval bool
 	NeedComplete   bool
 	NeedBackend    v1alpha1.BackendProof
+	NeedClients    v1alpha1.ClientProof
 	Method         v1alpha1.RolloutMethod
 	OverlapMax     time.Duration // 0: no limit
 	AtLimit        v1alpha1.AtLimit
@@ -205,6 +206,11 @@ type Proof struct {
 	// BackendLacks says why it does not, for people; empty where that is not known.
 	BackendLacks string
 	OldSessions  int
+	// Clients of the vault itself that live and read last what is to go, each with what
+	// to do. They may still come.
+	Clients []string
+	// ClientsUnknown says why the vault cannot name them all.
+	ClientsUnknown []string
 }
 
 // Step is what is to be done now.

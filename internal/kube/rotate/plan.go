@@ -24,6 +24,7 @@ func PlanOf(spec *v1alpha1.RotationSpec) Plan {
 		ManualApproval: spec.Approval == v1alpha1.ApprovalManual,
 		NeedComplete:   spec.Consumers.Require != v1alpha1.RequireKnown,
 		NeedBackend:    cmp.Or(spec.Proof.Backend, v1alpha1.BackendWhereKnown),
+		NeedClients:    cmp.Or(spec.Proof.Clients, v1alpha1.ClientsWhereKnown),
 		Method:         cmp.Or(spec.Rollout.Method, v1alpha1.RolloutTemplate),
 		OverlapMax:     ptr.Deref(spec.Overlap.Max, metav1.Duration{Duration: defaultOverlap}).Duration,
 		AtLimit:        cmp.Or(spec.Overlap.AtLimit, v1alpha1.AtLimitHold),

@@ -26,6 +26,9 @@ func obstacle(o Observed) (reason, text string) {
 	case o.Plan.NeedComplete && len(o.Proof.Unknown) > 0:
 		return ReasonConsumersUnknown, "consumers cannot all be known: " + list(o.Proof.Unknown) +
 			"; mend it and the turn goes on, or accept it, or set spec.consumers.require to Known"
+	case o.Plan.NeedClients == v1alpha1.ClientsRequired && len(o.Proof.ClientsUnknown) > 0 && !o.Turn.NoOld:
+		return ReasonConsumersUnknown, "clients of the vault itself cannot all be known: " + list(o.Proof.ClientsUnknown) +
+			"; mend it and the turn goes on, or accept it, or set spec.proof.clients to WhereKnown"
 	case len(o.Proof.Never) > 0:
 		return ReasonProofImpossible, "proof can never be had: " + list(o.Proof.Never)
 	case o.Plan.NeedBackend == v1alpha1.BackendRequired && !o.Proof.Backend && !o.Turn.NoOld:
@@ -71,7 +74,15 @@ func shown(o Observed) bool {
 	if o.Asks.AcceptUnproven {
 		missing -= len(p.Never)
 	}
-	return missing <= 0 && len(p.Missing) == 0 && sessions(o) == 0
+	return missing <= 0 && len(p.Missing) == 0 && len(clients(o)) == 0 && sessions(o) == 0
+}
+
+// clients are those of the vault that are awaited.
+func clients(o Observed) []string {
+	if o.Plan.NeedClients == v1alpha1.ClientsIgnored || o.Turn.NoOld {
+		return nil
+	}
+	return o.Proof.Clients
 }
 
 // sessions is how many are open with the credential that is to go, as far as
@@ -96,8 +107,14 @@ func unshown(o Observed) string {
 	if n := sessions(o); n > 0 {
 		text += "; " + count(n, "session is", "sessions are") + " still open with the credential that is to go"
 	}
+	if c := clients(o); len(c) > 0 {
+		text += "; clients of the vault that do not have it: " + list(c)
+	}
 	if len(p.Unknown) > 0 {
 		text += "; could not be asked: " + list(p.Unknown)
+	}
+	if len(p.ClientsUnknown) > 0 {
+		text += "; clients of the vault itself cannot all be known: " + list(p.ClientsUnknown)
 	}
 	return text
 }

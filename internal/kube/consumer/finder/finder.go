@@ -27,13 +27,6 @@ type Digests interface {
 	Of(ctx context.Context, o content.Object, resourceVersion string) (string, error)
 }
 
-// Readers knows the clients of the vault itself.
-type Readers interface {
-	// Readers returns a line for each client, other than this operator, that has
-	// read location lately, such as "entity app-7 (lease database/creds/x, until …)".
-	Readers(ctx context.Context, location string) ([]string, error)
-}
-
 // Cluster is another cluster. Live's scheme is Scheme; Digests reads by Live,
 // and Locate locates what the stores of that cluster hold.
 type Cluster struct {
@@ -58,8 +51,6 @@ type Config struct {
 	Namespaces []string
 	// Cluster reaches another cluster. nil: other clusters cannot be asked.
 	Cluster func(ctx context.Context, c consumer.Cluster) (Cluster, error)
-	// Readers, when set, is asked for clients of the vault itself.
-	Readers Readers
 	// Changed, when set, is told the namespace of each pod or workload with a
 	// Secret that comes, changes or goes, and its Secrets. It must not block.
 	Changed func(namespace string, secrets []string)
@@ -125,24 +116,10 @@ func (f *Finder) Find(ctx context.Context, wanted consumer.Wanted) (consumer.Gra
 			s.out.Unreached = append(s.out.Unreached, consumer.Unreached{Cluster: c.Name, Err: err})
 		}
 	}
-	s.askReaders(ctx)
 	if len(f.cfg.Namespaces) > 0 {
 		s.bound("only the namespaces that the operator works in were looked at: %v", f.cfg.Namespaces)
 	}
 	return s.graph(), nil
-}
-
-func (s *search) askReaders(ctx context.Context) {
-	if s.cfg.Readers == nil || s.wanted.Location == "" {
-		return
-	}
-	list, err := s.cfg.Readers.Readers(ctx, s.wanted.Location)
-	if err != nil {
-		s.unknown("clients of the vault itself: %v", err)
-	}
-	for _, line := range list {
-		s.unknown("a client of the vault itself: %s", line)
-	}
 }
 
 func nameOf(namespace, name string) types.NamespacedName {

@@ -135,6 +135,7 @@ metadata: {name: db}
 spec:
   target: {storeRef: {name: vault}, database: {role: app}}
   overlap: {watch: 1s}
+  proof: {clients: Ignored} # tests read it themselves
 ---
 `
 

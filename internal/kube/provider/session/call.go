@@ -3,6 +3,9 @@ package session
 import (
 	"context"
 	"encoding/json"
+	"maps"
+	"slices"
+	"strings"
 
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
 	"github.com/strongkeep/strongkeep/internal/errs"
@@ -86,6 +89,36 @@ type Vault struct {
 // Call is Pool.Call.
 func (v Vault) Call(ctx context.Context, method, path string, body any) (json.RawMessage, error) {
 	return v.pool.Call(ctx, v.store, method, path, body)
+}
+
+// Accessors are those of all the sessions of the pool with the same server: what
+// is done with these tokens, the pool's users do.
+func (v Vault) Accessors() []string {
+	server := authority(v.locator)
+	v.pool.mu.Lock()
+	all := slices.Collect(maps.Values(v.pool.sessions))
+	v.pool.mu.Unlock()
+	var out []string
+	for _, s := range all {
+		select {
+		case <-s.opened:
+		default:
+			continue // it has not asked for anything yet
+		}
+		holder, holds := s.store.(provider.Holder)
+		locator, locates := s.store.(provider.Locator)
+		if holds && locates && authority(locator) == server {
+			out = append(out, holder.Accessors()...)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// authority is the server that a locator's names begin with.
+func authority(l provider.Locator) string {
+	host, _, _ := strings.Cut(l.Locate(""), "/")
+	return host
 }
 
 // Locate is Pool.Locate.

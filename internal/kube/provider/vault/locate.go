@@ -10,6 +10,7 @@ import (
 
 var (
 	_ provider.Locator = (*store)(nil)
+	_ provider.Holder  = (*store)(nil)
 	_ provider.Placer  = Provider{}
 )
 

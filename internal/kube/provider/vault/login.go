@@ -2,6 +2,8 @@ package vault
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/hashicorp/vault/api"
@@ -13,6 +15,7 @@ import (
 // login is one token and what is known of its life.
 type login struct {
 	token     redact.Secret
+	accessor  string // empty when it is not known, and of batch tokens
 	issued    time.Time
 	expires   time.Time // zero: never
 	renewable bool
@@ -69,6 +72,9 @@ func (s *store) refresh(ctx context.Context, old *login) (*login, error) {
 		s.self.SetToken(l.token.RevealString())
 		s.mu.Lock()
 		s.login = l
+		if l.accessor != "" {
+			s.held[l.accessor] = l.expires
+		}
 		s.mu.Unlock()
 		return l, nil
 	})
@@ -123,7 +129,7 @@ func (s *store) renew(ctx context.Context, old *login) *login {
 		s.log.Info("the Vault token can be renewed no more; logging in again", "store", s.name)
 		return nil
 	}
-	l.token, l.own = old.token, old.own
+	l.token, l.accessor, l.own = old.token, old.accessor, old.own
 	return l
 }
 
@@ -131,6 +137,16 @@ func (s *store) renew(ctx context.Context, old *login) *login {
 // the token's maximum.
 func (s *store) longEnough(l *login) bool {
 	return l.expires.IsZero() || l.expires.Sub(s.clock.Now()) > 10*time.Second
+}
+
+// Accessors implements provider.Holder. Tokens that were replaced, and live on to
+// their end, are among them.
+func (s *store) Accessors() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.clock.Now()
+	maps.DeleteFunc(s.held, func(_ string, expires time.Time) bool { return !expires.IsZero() && expires.Before(now) })
+	return slices.Sorted(maps.Keys(s.held))
 }
 
 func rolePath(a *Auth) string {
@@ -144,7 +160,9 @@ func (s *store) fromAuth(secret *api.Secret) (*login, bool) {
 	if secret == nil || secret.Auth == nil || secret.Auth.ClientToken == "" {
 		return nil, false
 	}
-	return s.newLogin(redact.FromString(secret.Auth.ClientToken), secret.Auth.LeaseDuration, secret.Auth.Renewable), true
+	l := s.newLogin(redact.FromString(secret.Auth.ClientToken), secret.Auth.LeaseDuration, secret.Auth.Renewable)
+	l.accessor = secret.Auth.Accessor
+	return l, true
 }
 
 func (s *store) newLogin(token redact.Secret, seconds int, renewable bool) *login {
@@ -212,8 +230,9 @@ func (s *store) givenToken(ctx context.Context) (*login, error) {
 	}
 	if ttl, err := about.TokenTTL(); err == nil && ttl > 0 {
 		renewable, _ := about.TokenIsRenewable()
-		return s.newLogin(token, int(ttl/time.Second), renewable), nil
+		l = s.newLogin(token, int(ttl/time.Second), renewable)
 	}
+	l.accessor, _ = about.TokenAccessor() // a server that tells none has none to tell apart
 	return l, nil
 }
 

@@ -50,8 +50,9 @@ type store struct {
 	flight singleflight.Group
 
 	mu     sync.Mutex
-	login  *login    // nil: none yet, or no longer good
-	forced time.Time // when a 403 last led to a new login
+	login  *login               // nil: none yet, or no longer good
+	forced time.Time            // when a 403 last led to a new login
+	held   map[string]time.Time // by accessor, when tokens end; zero: never
 }
 
 // Open reads the settings and certificates. It does not log in.
@@ -65,7 +66,7 @@ func (p Provider) Open(ctx context.Context, cfg provider.Config) (provider.Store
 	}
 	s := &store{
 		settings: settings, page: cmp.Or(p.page, pageSize), name: cfg.Scope.Store().String(),
-		scope: cfg.Scope, cluster: cfg.Cluster, clock: cfg.Clock, log: cfg.Log,
+		scope: cfg.Scope, cluster: cfg.Cluster, clock: cfg.Clock, log: cfg.Log, held: map[string]time.Time{},
 	}
 	tlsConfig, err := s.tlsConfig(ctx)
 	if err != nil {

@@ -62,6 +62,7 @@ func (r *Reconciler) seeConsumers(ctx context.Context, l *look) {
 	waits, holds := l.mem.away.Sort(graph.Unreached, r.Clock.Now(), func(err error) bool { return !held && again(err) })
 	l.o.Blind, l.o.Proof.Unreached = append(l.o.Blind, waits...), holds
 	r.seeSecrets(ctx, l)
+	r.seeClients(ctx, l)
 	l.seeFailing()
 	phase := origin(l.o.Turn)
 	if phase == v1alpha1.PhaseStaged || phase == v1alpha1.PhasePublishing {
@@ -295,7 +296,10 @@ func (r *Reconciler) judge(l *look, in evidence.Input) {
 		Summary: fmt.Sprintf("%d/%d pods", j.Proven, len(j.Pods)),
 		Secrets: count(l.o.Secrets.Total), SecretsConfirmed: count(l.o.Secrets.Confirmed),
 		Workloads: count(len(l.graph.Workloads)), Pods: count(len(j.Pods)), PodsProven: count(j.Proven),
-		Complete: len(l.graph.Unknown) == 0, Unknown: few(l.graph.Unknown), Evidence: evidence.Limit(j.Pods, maxEvidence),
+		Complete: len(l.graph.Unknown) == 0, Unknown: few(l.graph.Unknown), Evidence: evidence.Limit(j.Pods, maxEvidence), Clients: l.clients,
+	}
+	if l.clients != nil && !l.clients.Complete {
+		l.proof.Complete = false
 	}
 	l.judged = j.Pods
 	if l.sessions != nil {

@@ -36,7 +36,8 @@ type look struct {
 	graph    *consumer.Graph
 	failing  map[string]int32 // pods that do not run, by workload
 	sessions *target.Sessions
-	proof    *v1alpha1.ProofStatus // nil: nothing new
+	clients  *v1alpha1.ClientsStatus // nil: nobody was asked
+	proof    *v1alpha1.ProofStatus   // nil: nothing new
 	judged   []v1alpha1.PodEvidence
 	limit    time.Duration // greatest age by policy and schedule; 0: none
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/strongkeep/strongkeep/api/v1alpha1"
 	"github.com/strongkeep/strongkeep/internal/kube/consumer"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate"
+	"github.com/strongkeep/strongkeep/internal/kube/rotate/clients"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/controller/away"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/target"
 )
@@ -45,6 +46,8 @@ type memory struct {
 	asked time.Time
 	// away is since when clusters have not answered.
 	away away.Memory
+	// clients is what the vault last said of its own.
+	clients clients.Memory
 	// tried is when pending statements were last offered to the vault.
 	tried time.Time
 }

@@ -91,6 +91,7 @@ func setTurn(s *v1alpha1.RotationStatus, t rotate.Turn) {
 func begin(s *v1alpha1.RotationStatus, l *look) {
 	s.PreviousVersion = cmp.Or(l.state.Version, s.Version)
 	s.Version = s.PreviousVersion
+	s.PreviousAt = timestamp(l.state.Changed)
 	s.Baseline, s.Proof = nil, v1alpha1.ProofStatus{}
 }
 

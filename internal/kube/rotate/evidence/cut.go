@@ -50,8 +50,18 @@ func (s *Statement) cut(size, limit int) bool {
 	case proven > 0:
 		return s.cutPods(share(proven, size, limit))
 	}
-	return shorten(s, "unknown", &s.Unknown, size, limit) || shorten(s, "unproven", &s.Unproven, size, limit) ||
+	return s.cutClients(size, limit) || shorten(s, "unknown", &s.Unknown, size, limit) || shorten(s, "unproven", &s.Unproven, size, limit) ||
 		s.cutPods(share(len(s.Pods.Evidence), size, limit)) || shorten(s, "phases", &s.Phases, size, limit) || s.cutTexts()
+}
+
+// cutClients leaves out the last clients: those that are awaited are before them.
+func (s *Statement) cutClients(size, limit int) bool {
+	if s.Clients == nil {
+		return false
+	}
+	own := *s.Clients
+	s.Clients = &own
+	return shorten(s, "clients", &own.Evidence, size, limit) || shorten(s, "clientsUnknown", &own.Unknown, size, limit)
 }
 
 // unproven is how many of the pods are not proven.

@@ -54,6 +54,8 @@ type Statement struct {
 	Secrets  []ConfirmedSecret       `json:"secrets"`
 	Pods     PodsProven              `json:"pods"`
 	Backend  *BackendSeen            `json:"backend,omitempty"`
+	// Clients are those of the vault itself; nil: nobody was asked.
+	Clients *v1alpha1.ClientsStatus `json:"clients,omitempty"`
 	// Unknown are sources of consumers that could not be asked.
 	Unknown []string `json:"unknown"`
 	// Approved and Accepted: who went on from Staged, and who closed without full

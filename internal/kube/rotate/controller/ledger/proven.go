@@ -26,6 +26,12 @@ func SetProven(s *v1alpha1.RotationStatus, why string, generation int64, now met
 		where = "; the signed statement is not stored yet: " + why
 	}
 	proof := fmt.Sprintf("turn %d: %s on version %s", s.Turn, s.Proof.Summary, s.Version)
+	if p := s.Proof.Clients; p != nil {
+		proof += fmt.Sprintf(", %d clients of the vault, %d more have ended", p.Proven, p.Ended)
+		if !p.Complete {
+			proof += "; clients of the vault itself cannot all be known: " + strings.Join(p.Unknown, ", ")
+		}
+	}
 	switch {
 	case s.BackReason != "":
 		c.Reason, c.Message = "WentBack", fmt.Sprintf("turn %d went back: %s", s.Turn, s.BackMessage)

@@ -68,6 +68,9 @@ func (t Turn) seen(out *evidence.Statement) {
 		out.Pods.Evidence = t.Pods
 		out.SetSecrets(t.Secrets)
 	}
+	if t.Status.PublishedAt != nil {
+		out.Clients = p.Clients
+	}
 	out.Pods.Omitted = max(0, out.Pods.Total-len(out.Pods.Evidence))
 	if t.Status.PublishedAt == nil { // whoever uses it, nothing is proven of the new one
 		out.Pods.Proven, out.Pods.Evidence = 0, slices.Clone(out.Pods.Evidence)
@@ -98,6 +101,14 @@ func (t Turn) decided(out *evidence.Statement) {
 	for i := range s.Proof.Evidence {
 		if p := &s.Proof.Evidence[i]; !p.Proven {
 			out.Unproven = append(out.Unproven, p.Namespace+"/"+p.Pod+": "+p.Missing)
+		}
+	}
+	if s.Proof.Clients == nil {
+		return
+	}
+	for i := range s.Proof.Clients.Evidence {
+		if c := &s.Proof.Clients.Evidence[i]; c.Missing != "" {
+			out.Unproven = append(out.Unproven, "client of the vault "+c.Name+": "+c.Missing)
 		}
 	}
 }

@@ -27,11 +27,25 @@ type Event struct{ Type, Reason, Message string }
 const usualReminder = 24 * time.Hour
 
 // News reports whether next says something that before does not. How many
-// sessions there are on the new credential changes all the time, and is none.
+// sessions there are on the new credential, and how often clients read it, changes
+// all the time, and is none.
 func News(before, next *v1alpha1.RotationStatus) bool {
 	a, b := before.DeepCopy(), next.DeepCopy()
 	a.Proof.NewSessions, b.Proof.NewSessions = nil, nil
+	still(a.Proof.Clients)
+	still(b.Proof.Clients)
 	return !equality.Semantic.DeepEqual(a, b)
+}
+
+// still leaves out how often, when and from where clients read.
+func still(c *v1alpha1.ClientsStatus) {
+	if c == nil {
+		return
+	}
+	for i := range c.Evidence {
+		e := &c.Evidence[i]
+		e.Reads, e.LastRead, e.Address, e.Tokens, e.Leases = 0, nil, "", 0, 0
+	}
 }
 
 // Of returns what is news in after, which is written, against before.
