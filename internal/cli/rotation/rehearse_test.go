@@ -99,5 +99,5 @@ func TestRehearseRefused(t *testing.T) {
 		t.Error("it was asked for amid a turn")
 	}
 	r = rotation(t, at(v1alpha1.PhaseIdle, 3))
-	u.fails(errs.Unavailable, "operator", "rotation", "rehearse", "-timeout=1s", r.Namespace+"/db")
+	u.fails(errs.Unavailable, "operator", "rotation", "rehearse", "-timeout=5s", r.Namespace+"/db")
 }

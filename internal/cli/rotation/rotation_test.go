@@ -255,7 +255,7 @@ func TestRefusals(t *testing.T) {
 func TestWatch(t *testing.T) {
 	u := newUser(t)
 	r := rotation(t, at(v1alpha1.PhaseRolling, 1))
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	out, in := io.Pipe()
 	code := make(chan int, 1)
