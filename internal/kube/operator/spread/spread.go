@@ -59,14 +59,14 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	w := r.Kind.read(o)
 	s, err := r.survey(ctx, o, w)
 	if err == nil {
-		r.act(ctx, o, w, s)
+		r.act(ctx, s)
 	} else if !errs.Is(err, errs.Invalid) {
 		return ctrl.Result{}, err
 	}
 	if s.again {
 		return ctrl.Result{RequeueAfter: 200 * time.Millisecond}, nil // the cache is behind, or somebody was quicker
 	}
-	retry, err := r.say(ctx, o, w, s, err)
+	retry, err := r.say(ctx, s, err)
 	r.Metrics.spread(r.Kind, o.GetName(), r.Clock.Since(began), !retry)
 	if err != nil {
 		return ctrl.Result{}, err
@@ -95,6 +95,9 @@ func (r *Reconciler) finish(ctx context.Context, o client.Object) error {
 
 // survey is what there is, and what is to be done in which namespace.
 type survey struct {
+	object client.Object
+	wanted wanted
+
 	write   map[string]client.Object // by namespace; nil: there is none yet
 	remove  []client.Object
 	present []string // namespaces where all is as it is to be
@@ -118,7 +121,7 @@ func (s *survey) done(namespace string) {
 
 // survey reads caches only.
 func (r *Reconciler) survey(ctx context.Context, o client.Object, w wanted) (*survey, error) {
-	s := &survey{write: map[string]client.Object{}, failed: map[string]string{}}
+	s := &survey{object: o, wanted: w, write: map[string]client.Object{}, failed: map[string]string{}}
 	chosen, err := r.chosen(ctx, w)
 	if err != nil {
 		return s, err
@@ -198,7 +201,7 @@ func (r *Reconciler) chosen(ctx context.Context, w wanted) (map[string]bool, err
 const parallel = 16
 
 // act writes and deletes what survey found to be done.
-func (r *Reconciler) act(ctx context.Context, o client.Object, w wanted, s *survey) {
+func (r *Reconciler) act(ctx context.Context, s *survey) {
 	slots := make(chan struct{}, parallel)
 	var wg sync.WaitGroup
 	do := func(f func()) {
@@ -209,7 +212,7 @@ func (r *Reconciler) act(ctx context.Context, o client.Object, w wanted, s *surv
 		})
 	}
 	for ns, child := range s.write {
-		do(func() { r.write(ctx, o, w, s, ns, child) })
+		do(func() { r.write(ctx, s, ns, child) })
 	}
 	for _, child := range s.remove {
 		do(func() { r.remove(ctx, child, s) })
@@ -224,8 +227,8 @@ const createOnly = "1"
 // fieldManager is whose the fields of children are.
 const fieldManager = "strongkeep-spread"
 
-func (r *Reconciler) write(ctx context.Context, o client.Object, w wanted, s *survey, ns string, child client.Object) {
-	yes := true
+func (r *Reconciler) write(ctx context.Context, s *survey, ns string, child client.Object) {
+	o, w, yes := s.object, s.wanted, true
 	about := map[string]any{
 		"name": w.name, "namespace": ns, "labels": w.labels, "annotations": w.annotations, "resourceVersion": createOnly,
 		"ownerReferences": []metav1.OwnerReference{{
@@ -276,7 +279,8 @@ func (r *Reconciler) remove(ctx context.Context, child client.Object, s *survey)
 const maxReason = 512
 
 // say writes into the status what came of it, if that is news.
-func (r *Reconciler) say(ctx context.Context, o client.Object, w wanted, s *survey, wrong error) (retry bool, err error) {
+func (r *Reconciler) say(ctx context.Context, s *survey, wrong error) (retry bool, err error) {
+	o, w := s.object, s.wanted
 	slices.Sort(s.present)
 	rep := report{name: w.name, provisioned: s.present, now: metav1.NewTime(r.Clock.Now().Truncate(time.Second))}
 	for _, ns := range slices.Sorted(maps.Keys(s.failed)) {

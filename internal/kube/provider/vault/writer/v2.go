@@ -3,7 +3,6 @@ package writer
 import (
 	"context"
 	"encoding/json"
-	"hash/fnv"
 	"maps"
 	"net/http"
 
@@ -34,19 +33,13 @@ type Config struct {
 // Writer writes to one store. It is safe for concurrent use.
 type Writer struct {
 	Config
-	turns [64]chan struct{} // of writes, by a hash of the path
+	turns push.Turns
 }
 
 var _ provider.Writer = (*Writer)(nil)
 
 // New returns a Writer.
-func New(cfg Config) *Writer {
-	s := &Writer{Config: cfg}
-	for i := range s.turns {
-		s.turns[i] = make(chan struct{}, 1)
-	}
-	return s
-}
+func New(cfg Config) *Writer { return &Writer{Config: cfg} }
 
 // Metadata is the spec of a PushSecret's metadata: custom metadata of a KV v2
 // secret, added to what is there, or in place of it with mergePolicy Replace.
@@ -131,15 +124,11 @@ func (s *Writer) changing(ctx context.Context, key string, change func(path, met
 	if err != nil {
 		return err
 	}
-	h := fnv.New32a()
-	_, _ = h.Write([]byte(path))
-	turn := s.turns[h.Sum32()%uint32(len(s.turns))]
-	select {
-	case turn <- struct{}{}:
-	case <-ctx.Done():
-		return errs.Newf(errs.Unavailable, "writing %q: %w", key, ctx.Err())
+	done, err := s.turns.Take(ctx, path)
+	if err != nil {
+		return err
 	}
-	defer func() { <-turn }()
+	defer done()
 	for range tries {
 		if err = change(path, metadata); err != errCrossed { //nolint:errorlint // it is never wrapped
 			return err
