@@ -270,6 +270,9 @@ func watchSlow(s *suite) {
 	slices.Sort(revs)
 	read := 0
 	for e := range w.Events() {
+		if len(e.Changes) == 0 {
+			continue // a sign of life, on a machine that takes its time
+		}
 		if read == len(revs) || e.Revision != revs[read] {
 			s.Fatalf("event %d after %d others: there is a gap", e.Revision, read)
 		}
