@@ -135,6 +135,11 @@ type RotationStatus struct {
 	// held against the turn.
 	// +optional
 	Baseline map[string]int32 `json:"baseline,omitempty"`
+	// Copies of the credential that were found by what they hold, before this turn
+	// published: afterwards nothing tells them from any other object.
+	// +optional
+	// +kubebuilder:validation:MaxItems=256
+	Copies []CopyStatus `json:"copies,omitempty"`
 	// Requests already honoured, by annotation.
 	// +optional
 	Honoured map[string]string `json:"honoured,omitempty"`
@@ -167,6 +172,24 @@ type RotationStatus struct {
 	// +listType=map
 	// +listMapKey=type
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
+
+// CopyStatus is a Secret or ConfigMap that holds a value of a Secret that is fed
+// from the credential.
+type CopyStatus struct {
+	// +optional
+	Cluster   string `json:"cluster,omitempty"`
+	Kind      string `json:"kind"` // Secret or ConfigMap
+	Namespace string `json:"namespace"`
+	Name      string `json:"name"`
+	UID       string `json:"uid"`
+	// The Secret that it is a copy of, as "namespace/name", and in which keys it has
+	// its values, at most 16.
+	Source string   `json:"source"`
+	Keys   []string `json:"keys,omitempty"`
+	// The tool that keeps it true; absent where nothing does.
+	// +optional
+	Tool string `json:"tool,omitempty"`
 }
 
 // PendingStatement is a statement that waits to be signed and stored.

@@ -55,6 +55,7 @@ used, elsewhere a kubeconfig. "strongkeep operator rbac" prints the rights neede
 	f.BoolVar(&cfg.NoPush, "no-push", false, "leave PushSecrets alone")
 	f.BoolVar(&cfg.NoSpread, "no-spread", false, "leave ClusterExternalSecrets and ClusterPushSecrets alone, as with -namespaces and -no-cluster-stores")
 	f.BoolVar(&cfg.NoRotation, "no-rotation", false, "leave Rotations alone")
+	f.BoolVar(&cfg.ShowCopies, "show-copies", false, "let a Rotation know of copies of its credential in every namespace, and not only in its own and where an annotation says so")
 	f.BoolVar(&cfg.RehearsalPods, "rehearsal-pods", false, "let rehearsals run copies of consumers' pods, if they are asked to; needs the roles that operator rbac -rehearsal-pods prints")
 	f.IntVar(&cfg.Turns, "rotation-turns", 0, "Rotations whose consumers may be touched at once (default 10)")
 	f.IntVar(&cfg.Rollouts, "rollouts", 0, "workloads that may be restarted at once in the cluster (default 20)")

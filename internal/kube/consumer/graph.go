@@ -60,6 +60,9 @@ type Wanted struct {
 	// Scan asks for a search of every Secret and ConfigMap for copies of the
 	// values, which reads them all: once per turn, before publishing, is enough.
 	Scan bool
+	// Copies are those that a Scan has found before: when the credential has
+	// changed, nothing else tells them from any other object.
+	Copies []Copy
 	// Live asks the API server for pods and workloads, and not the caches that
 	// follow it: for the last look before something cannot be undone.
 	Live bool
@@ -75,9 +78,13 @@ type Graph struct {
 	// Others use a Secret without pods of ours: Ingress, Gateway, ServiceAccount,
 	// webhook configuration. They follow the Secret by themselves.
 	Others []Other
+	// Copies are those of Wanted, or those that a Scan has found, that are there.
+	Copies []Copy
 	// Unknown says which sources could not be asked, and why. The graph is
 	// complete when it is empty.
 	Unknown []string
+	// Unsearched are those of Unknown that only a Scan asks.
+	Unsearched []string
 	// Unreached are the clusters that could not be asked; of them nothing is known.
 	// Unknown names them too.
 	Unreached []Unreached
@@ -108,6 +115,16 @@ type Fed struct {
 	Problem string
 	// Stuck: the Problem does not go away by itself.
 	Stuck bool
+}
+
+// Copy is a Secret or ConfigMap that holds a secret value of a Secret that holds
+// the credential.
+type Copy struct {
+	Object
+	UID    types.UID
+	Source types.NamespacedName // that Secret
+	Tool   string               // that keeps it true; empty: nobody does
+	Keys   []string             // that hold the value
 }
 
 // UseKind is a way to use a Secret.

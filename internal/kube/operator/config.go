@@ -54,6 +54,9 @@ type Config struct {
 	// NoRotation leaves Rotations alone. RehearsalPods lets their rehearsals run
 	// shadow pods, if they are asked to.
 	NoRotation, RehearsalPods bool
+	// ShowCopies lets a Rotation know of copies of its credential in every namespace,
+	// and not only in its own and where an annotation says so.
+	ShowCopies bool
 	// Turns is how many Rotations may have consumers restarted at once, 10; Rollouts
 	// how many workloads may be restarted at once in the cluster, 20.
 	Turns, Rollouts int

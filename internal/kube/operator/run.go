@@ -257,8 +257,8 @@ func (p parts) setupRotation(ctx context.Context, roll *rollout.Roller) error {
 		Cluster: kube{p.mgr.GetAPIReader(), p.mgr.GetClient()}, Key: p.key, Refresh: p.hub.Refresh, Event: p.events.event,
 		Metrics: metrics, Log: p.cfg.Log, Namespaces: p.cfg.Namespaces, NoCluster: p.cfg.NoClusterStores,
 		Turns: p.cfg.Turns, Roller: roll, EvidenceMount: p.cfg.EvidenceMount,
-		RehearsalPods: p.cfg.RehearsalPods,
-		Witnesses:     p.cfg.Witnesses, Account: types.NamespacedName{Namespace: p.cfg.OwnNamespace, Name: p.cfg.ServiceAccount},
+		RehearsalPods: p.cfg.RehearsalPods, ShowCopies: p.cfg.ShowCopies,
+		Witnesses: p.cfg.Witnesses, Account: types.NamespacedName{Namespace: p.cfg.OwnNamespace, Name: p.cfg.ServiceAccount},
 	})
 }
 

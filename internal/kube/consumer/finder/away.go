@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -14,34 +15,67 @@ import (
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/consumer"
 	"github.com/strongkeep/strongkeep/internal/kube/consumer/finder/alias"
+	"github.com/strongkeep/strongkeep/internal/kube/consumer/finder/versions"
 )
 
-// awayLimit bounds one look at another cluster: who waits for one cluster does
-// not look at the others meanwhile.
+// awayLimit bounds one look at all other clusters together, however many they are:
+// who looks keeps a worker from others meanwhile.
 const awayLimit = 30 * time.Second
 
-// lookAway looks at another cluster, as it is at this moment. Of one that cannot
-// be asked to the end nothing is kept: half a cluster looks like a whole one.
-func (s *search) lookAway(ctx context.Context, c consumer.Cluster) error {
-	if s.cfg.Cluster == nil {
-		return errs.New(errs.Unsupported, "this operator reaches no other cluster")
-	}
-	ctx, cancel := context.WithTimeout(ctx, awayLimit)
+// lookFar looks at the other clusters, all at once. Unavailable: ctx is over.
+func (s *search) lookFar(ctx context.Context) error {
+	inner, cancel := context.WithTimeout(ctx, awayLimit)
 	defer cancel()
-	conn, err := s.cfg.Cluster(ctx, c)
-	if err != nil {
-		return err
+	graphs := make([]consumer.Graph, len(s.wanted.Clusters))
+	failures := make([]error, len(s.wanted.Clusters))
+	var looking sync.WaitGroup
+	for i, c := range s.wanted.Clusters {
+		looking.Go(func() { graphs[i], failures[i] = s.lookAway(inner, c) })
 	}
-	before := s.out
-	at := site{name: c.Name, cached: conn.Live, live: conn.Live, digests: conn.Digests, namespaces: []string{""}}
-	at.alias = alias.New(s.wanted.Location, c)
-	at.locate = s.locateAway(conn.Locate, at)
-	if err := s.look(ctx, at); err != nil {
-		s.out = before
-		maps.DeleteFunc(s.held, func(o consumer.Object, _ bool) bool { return o.Cluster == c.Name })
-		return err
+	looking.Wait()
+	for i, c := range s.wanted.Clusters {
+		if err := failures[i]; err == nil {
+			s.join(&graphs[i])
+		} else if ctx.Err() != nil {
+			return errs.Newf(errs.Unavailable, "asking cluster %q: %w", c.Name, ctx.Err())
+		} else {
+			err = brief(err)
+			s.unknown("cluster %q: %v", c.Name, err)
+			s.out.Unreached = append(s.out.Unreached, consumer.Unreached{Cluster: c.Name, Err: err})
+		}
 	}
 	return nil
+}
+
+// lookAway looks at another cluster, as it is at this moment, with what is known of
+// ours. Of one that cannot be asked to the end nothing is kept: half a cluster looks
+// like a whole one.
+func (s *search) lookAway(ctx context.Context, c consumer.Cluster) (consumer.Graph, error) {
+	if s.cfg.Cluster == nil {
+		return consumer.Graph{}, errs.New(errs.Unsupported, "this operator reaches no other cluster")
+	}
+	conn, err := s.cfg.Cluster(ctx, c)
+	if err != nil {
+		return consumer.Graph{}, err
+	}
+	far := &search{
+		Finder: s.Finder, wanted: s.wanted, now: s.now, held: map[consumer.Object]bool{},
+		versions: versions.New(&s.memory, s.wanted.Location), sources: maps.Clone(s.sources),
+	}
+	at := site{name: c.Name, cached: conn.Live, live: conn.Live, digests: conn.Digests, namespaces: []string{""}}
+	at.alias = alias.New(s.wanted.Location, c)
+	at.locate = far.locateAway(conn.Locate, at)
+	err = far.look(ctx, at)
+	return far.out, err
+}
+
+// join adds what was found in another cluster.
+func (s *search) join(g *consumer.Graph) {
+	out := &s.out
+	out.Secrets, out.Pods = append(out.Secrets, g.Secrets...), append(out.Pods, g.Pods...)
+	out.Workloads, out.Others = append(out.Workloads, g.Workloads...), append(out.Others, g.Others...)
+	out.Copies, out.Unsearched = append(out.Copies, g.Copies...), append(out.Unsearched, g.Unsearched...)
+	out.Unknown, out.Bounds = append(out.Unknown, g.Unknown...), append(out.Bounds, g.Bounds...)
 }
 
 // maxWords bounds what another cluster's server can say in a status of ours, in bytes.

@@ -3,9 +3,12 @@ package finder
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -158,4 +161,42 @@ func TestAwayHalfWay(t *testing.T) {
 	if len(g.Unknown) != 1 || !strings.HasPrefix(g.Unknown[0], `cluster "east": `) {
 		t.Errorf("unknown %q", g.Unknown)
 	}
+}
+
+// Other clusters are looked at all at once and within one time for all: those that
+// drip bytes do not add up.
+func TestSlowClustersTogether(t *testing.T) {
+	const slow = 31
+	fine := beside(t, fedSecret, interceptor.Funcs{})
+	var mu sync.Mutex
+	limits := map[time.Time]int{}
+	all := make(chan struct{})
+	w := newWorld(t, objects(t, fedSecret), func(cfg *Config, _ *interceptor.Funcs) {
+		cfg.Cluster = func(ctx context.Context, c consumer.Cluster) (Cluster, error) {
+			if c.Name == "east" {
+				return fine(ctx, c)
+			}
+			mu.Lock()
+			limit, _ := ctx.Deadline()
+			if limits[limit]++; limits[limit] == slow {
+				close(all)
+			}
+			mu.Unlock()
+			select { // none answers until all are asked
+			case <-all:
+				return Cluster{}, errs.New(errs.Unavailable, "it drips")
+			case <-ctx.Done():
+				return Cluster{}, errs.New(errs.Unavailable, "nobody else is asked meanwhile")
+			}
+		}
+	})
+	ask := asking("https://vault.far")
+	for i := range slow {
+		ask.Clusters = append(ask.Clusters, consumer.Cluster{Name: fmt.Sprintf("slow-%d", i)})
+	}
+	g := w.find(ask)
+	if len(g.Unreached) != slow || g.Unreached[0].Err.Error() != "it drips" || len(limits) != 1 {
+		t.Errorf("%d clusters are not reached, with %d limits: %+v", len(g.Unreached), len(limits), g.Unreached)
+	}
+	theirs(t, g, "db")
 }

@@ -3,16 +3,19 @@ package finder
 import (
 	"context"
 	"crypto/rand"
+	"log/slog"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
-	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/consumer"
+	"github.com/strongkeep/strongkeep/internal/kube/consumer/finder/copies"
 	"github.com/strongkeep/strongkeep/internal/kube/consumer/finder/facts"
+	"github.com/strongkeep/strongkeep/internal/kube/consumer/finder/versions"
 	"github.com/strongkeep/strongkeep/internal/kube/consumer/stock"
 	"github.com/strongkeep/strongkeep/internal/kube/content"
 )
@@ -54,6 +57,15 @@ type Config struct {
 	// Changed, when set, is told the namespace of each pod or workload with a
 	// Secret that comes, changes or goes, and its Secrets. It must not block.
 	Changed func(namespace string, secrets []string)
+	// Vouched reports whether an operator of this cluster has written a Secret as it is,
+	// with what it says that it was made of; (target.Key).Vouched does. nil: no Secret's
+	// word counts in other namespaces.
+	Vouched func(*corev1.Secret) bool
+	// ShowCopies: a Rotation may know of copies in every namespace, and not only of
+	// those in its own and of those whose annotation says so.
+	ShowCopies bool
+	// Log, when set, is told of copies that a Rotation may not know of.
+	Log *slog.Logger
 	// Patience is how long a pod may be unready or without a node before it counts
 	// as failing; 2 minutes when 0.
 	Patience time.Duration
@@ -64,8 +76,10 @@ type Finder struct {
 	cfg    Config
 	keeper *stock.Keeper
 	extras extras
-	copies copies
+	share  *copies.Share
+	guard  copies.Guard
 	facts  facts.Facts
+	memory versions.Memory
 	absent stock.Absent
 	salt   []byte // key of digests that only compare values within this process
 }
@@ -75,7 +89,7 @@ func New(cfg Config) (*Finder, error) {
 	if cfg.Patience == 0 {
 		cfg.Patience = 2 * time.Minute
 	}
-	f := &Finder{cfg: cfg, salt: make([]byte, 32)}
+	f := &Finder{cfg: cfg, salt: make([]byte, 32), share: copies.NewShare(), facts: facts.Facts{Vouched: cfg.Vouched}}
 	rand.Read(f.salt)
 	var err error
 	f.keeper, err = stock.NewKeeper(cfg.Live, f.namespaces(), cfg.Changed)
@@ -100,21 +114,15 @@ func (f *Finder) namespaces() []string {
 func (f *Finder) Find(ctx context.Context, wanted consumer.Wanted) (consumer.Graph, error) {
 	s := &search{
 		Finder: f, wanted: wanted, now: f.cfg.Clock.Now(), held: map[consumer.Object]bool{},
-		versions: map[facts.Sum]string{}, sources: map[facts.Sum]consumer.Object{},
+		versions: versions.New(&f.memory, wanted.Location), sources: copies.Values{},
 	}
+	f.share.Drop(s.now)
 	own := site{cached: f.cfg.Cached, live: f.cfg.Live, locate: f.cfg.Locate, digests: f.cfg.Digests, namespaces: f.namespaces()}
 	if err := s.look(ctx, own); err != nil {
 		return consumer.Graph{}, err
 	}
-	for _, c := range wanted.Clusters {
-		if err := s.lookAway(ctx, c); err != nil {
-			if ctx.Err() != nil {
-				return consumer.Graph{}, errs.Newf(errs.Unavailable, "asking cluster %q: %w", c.Name, ctx.Err())
-			}
-			err = brief(err)
-			s.unknown("cluster %q: %v", c.Name, err)
-			s.out.Unreached = append(s.out.Unreached, consumer.Unreached{Cluster: c.Name, Err: err})
-		}
+	if err := s.lookFar(ctx); err != nil {
+		return consumer.Graph{}, err
 	}
 	if len(f.cfg.Namespaces) > 0 {
 		s.bound("only the namespaces that the operator works in were looked at: %v", f.cfg.Namespaces)

@@ -66,7 +66,7 @@ func newWorld(t testing.TB, objects []client.Object, change func(*Config, *inter
 		t.Fatal(err)
 	}
 	c := fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).Build()
-	cfg := Config{Locate: locate}
+	cfg := Config{Locate: locate, Vouched: func(s *corev1.Secret) bool { return s.Annotations["test/forged"] == "" }}
 	var funcs interceptor.Funcs
 	if change != nil {
 		change(&cfg, &funcs)

@@ -5,39 +5,29 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 
-	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/strongkeep/strongkeep/api/v1alpha1"
 	"github.com/strongkeep/strongkeep/internal/kube/consumer"
-	"github.com/strongkeep/strongkeep/internal/kube/consumer/finder/facts"
+	"github.com/strongkeep/strongkeep/internal/kube/consumer/finder/copies"
 	"github.com/strongkeep/strongkeep/internal/kube/consumer/finder/keeper"
-	"github.com/strongkeep/strongkeep/internal/kube/consumer/stock"
 )
-
-// AnnotationMirror with the value "ignore" says that a Secret or ConfigMap is
-// no copy of a credential, whatever values they share.
-const AnnotationMirror = v1alpha1.Group + "/mirror"
 
 // mirrors adds the Secrets that a known tool copies from those in b, and from
 // their copies.
 func (s *search) mirrors(at site, b *book) {
-	copies := map[types.NamespacedName][]types.NamespacedName{}
+	marked := map[types.NamespacedName][]types.NamespacedName{}
 	for name, m := range b.all {
 		if len(m.Annotations) == 0 && len(m.Labels) == 0 {
 			continue
 		}
 		if _, source := keeper.SourceOf(&m.ObjectMeta); source.Name != "" {
-			copies[source] = append(copies[source], name)
+			marked[source] = append(marked[source], name)
 		}
 	}
 	for i := 0; i < len(b.order); i++ { // grows while it is walked
 		source := b.order[i].NamespacedName
-		for _, name := range copies[source] {
+		for _, name := range marked[source] {
 			if b.found[name] != nil {
 				continue
 			}
@@ -47,174 +37,148 @@ func (s *search) mirrors(at site, b *book) {
 	}
 }
 
-// copied is a Secret or ConfigMap that holds the values of another.
-type copied struct {
-	configMap bool
-	name      types.NamespacedName
-	uid       types.UID
-	source    types.NamespacedName
-	tool      string
-	keys      []string
-}
-
-// copies remembers what scans have found, by location and cluster: once the
-// credential has changed, a copy made by hand cannot be recognised any more. It
-// is lost when the process ends. The zero copies is empty.
-type copies struct {
-	mu  sync.Mutex
-	all map[[2]string][]copied
-}
-
-func (c *copies) of(location, cluster string) []copied {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.all[[2]string{location, cluster}]
-}
-
-// set replaces what is remembered.
-func (c *copies) set(location, cluster string, list []copied) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.all == nil {
-		c.all = map[[2]string][]copied{}
-	}
-	c.all[[2]string{location, cluster}] = list
-}
-
-// addCopy adds what a scan has found.
-func (s *search) addCopy(at site, b *book, c copied) {
-	var fed *consumer.Fed
-	if c.configMap {
-		fed = &consumer.Fed{Object: secretObject(at.name, c.name), UID: c.uid}
-		fed.Kind = corev1.SchemeGroupVersion.WithKind("ConfigMap")
-		if slices.ContainsFunc(b.order, func(o *consumer.Fed) bool { return o.Object == fed.Object }) {
-			return
-		}
-		b.order = append(b.order, fed)
-	} else {
-		if m := b.all[c.name]; m == nil || m.UID != c.uid || b.found[c.name] != nil {
-			return // gone, or known otherwise
-		}
-		fed = s.add(at, b, c.name)
-	}
-	fed.Mirror, fed.Source = true, c.source
-	fed.Problem, fed.Stuck = c.problem()
-}
-
-func (c copied) problem() (string, bool) {
-	keys := strings.Join(c.keys, ", ")
-	switch {
-	case c.configMap:
-		return fmt.Sprintf("a ConfigMap holds a secret value of Secret %q in %s: move it to a Secret, or annotate the ConfigMap with %s: ignore", c.source, keys, AnnotationMirror), true
-	case c.tool != "":
-		return "", false
-	}
-	return fmt.Sprintf("a copy of Secret %q by hand, in %s: nothing keeps it true: feed it by an ExternalSecret, name it in spec.consumers.secrets if another tool does, or annotate it with %s: ignore", c.source, keys, AnnotationMirror), true
-}
-
-// maxSources bounds the values that a scan compares with. All Secrets of one
-// credential hold the same few; who has a scan look for more would try out guesses.
-const maxSources = 32
-
-// scan reads every Secret and ConfigMap of the cluster, page by page, and adds
-// those that hold a secret value of what is in b: of Secrets that are known to hold
-// the credential's version, not of those that a user names. Values are dropped with their page.
-func (s *search) scan(ctx context.Context, at site, b *book) error {
-	sources := s.sources // those of our cluster count in others too
-	for _, fed := range b.order {
-		if fed.Kind.Kind != kindSecret || fed.Mirror || fed.Version == "" {
-			continue
-		}
-		known, err := s.facts.Of(ctx, at.live, fed, s.salt, s.wanted.Live)
-		if err != nil {
-			continue // said by read
-		}
-		for _, v := range known.Values {
-			sources[v] = fed.Object
+// copied adds what holds the values of what is in b, by what a scan finds now or has
+// found before.
+func (s *search) copied(ctx context.Context, at site, b *book) error {
+	var list []consumer.Copy
+	for _, c := range s.wanted.Copies {
+		if c.Cluster == at.name {
+			list = append(list, c)
 		}
 	}
-	if len(sources) > maxSources {
-		s.unknown("%scopies of the credential: its Secrets hold %d different secret values, over %d: a template adds others; copies are not searched", prefix(at.name), len(sources), maxSources)
-		return nil
-	}
-	var found []copied
-	for _, ns := range at.namespaces {
-		list, err := s.scanNamespace(ctx, at, ns, sources)
+	if s.wanted.Scan {
+		found, complete, err := s.scan(ctx, at, b)
 		if err != nil {
 			return err
 		}
-		found = append(found, list...)
+		if complete {
+			list = nil
+		}
+		for _, c := range found {
+			list = slices.DeleteFunc(list, func(known consumer.Copy) bool { return known.Object == c.Object })
+			list = append(list, c)
+		}
 	}
-	s.copies.set(s.wanted.Location, at.name, found)
-	for _, c := range found {
+	for _, c := range list {
 		s.addCopy(at, b, c)
 	}
 	return nil
 }
 
-func (s *search) scanNamespace(ctx context.Context, at site, ns string, sources map[facts.Sum]consumer.Object) ([]copied, error) {
-	var found []copied
-	err := stock.Pages(ctx, at.live, &corev1.SecretList{}, ns, func(o runtime.Object) error {
-		if secret, ok := o.(*corev1.Secret); ok {
-			if c, ok := s.compare(at, &secret.ObjectMeta, secret.Data, sources); ok {
-				found = append(found, c)
-			}
+// addCopy adds a copy that is there.
+func (s *search) addCopy(at site, b *book, c consumer.Copy) {
+	var fed *consumer.Fed
+	if c.Kind.Kind != kindSecret {
+		fed = &consumer.Fed{Object: c.Object, UID: c.UID}
+		if slices.ContainsFunc(b.order, func(o *consumer.Fed) bool { return o.Object == fed.Object }) {
+			return
 		}
-		return nil
-	})
-	if stock.Refused(err) {
-		s.unknown("%scopies of the credential: %s", prefix(at.name), stock.Refusal("secrets", ns, "list"))
-	} else if err != nil {
-		return nil, stock.Unreachable("secrets", err)
-	}
-	err = stock.Pages(ctx, at.live, &corev1.ConfigMapList{}, ns, func(o runtime.Object) error {
-		if m, ok := o.(*corev1.ConfigMap); ok {
-			if c, ok := s.compare(at, &m.ObjectMeta, dataOf(m), sources); ok {
-				c.configMap = true
-				found = append(found, c)
-			}
+		b.order = append(b.order, fed)
+	} else {
+		// What a tool has made anew is what it was; by hand it is another's.
+		if m := b.all[c.NamespacedName]; m == nil || m.UID != c.UID && c.Tool == "" || b.found[c.NamespacedName] != nil {
+			return // gone, or known otherwise
 		}
-		return nil
-	})
-	if stock.Refused(err) {
-		s.unknown("%scopies of the credential: %s", prefix(at.name), stock.Refusal("configmaps", ns, "list"))
-	} else if err != nil {
-		return nil, stock.Unreachable("configmaps", err)
+		fed = s.add(at, b, c.NamespacedName)
 	}
-	return found, nil
+	fed.Mirror, fed.Source = true, c.Source
+	fed.Problem, fed.Stuck = problemOf(c)
+	s.out.Copies = append(s.out.Copies, c)
 }
 
-// compare reports whether an object holds one of the values.
-func (s *search) compare(at site, m *metav1.ObjectMeta, data map[string][]byte, sources map[facts.Sum]consumer.Object) (copied, bool) {
-	self := nameOf(m.Namespace, m.Name)
-	c := copied{name: self, uid: m.UID}
-	if m.Annotations[AnnotationMirror] == "ignore" {
-		return c, false
+func problemOf(c consumer.Copy) (string, bool) {
+	keys := strings.Join(c.Keys, ", ")
+	switch {
+	case c.Kind.Kind != kindSecret:
+		return fmt.Sprintf("a ConfigMap holds a secret value of Secret %q in %s: move it to a Secret, or annotate the ConfigMap with %s: %s", c.Source, keys, copies.Annotation, copies.Ignore), true
+	case c.Tool != "":
+		return "", false
 	}
-	for key, value := range data {
-		if len(value) < facts.Least {
+	return fmt.Sprintf("a copy of Secret %q by hand, in %s: nothing keeps it true: feed it by an ExternalSecret, name it in spec.consumers.secrets if another tool does, or annotate it with %s: %s", c.Source, keys, copies.Annotation, copies.Ignore), true
+}
+
+// Bounds of a scan. All Secrets of one credential hold the same few values; who has a
+// scan look for more would try out guesses. What is found is kept in a status.
+const (
+	maxSources = 32
+	maxCopies  = 256
+)
+
+// scan looks for what holds a secret value of what is in b: of Secrets that an operator
+// feeds, or has written as they are; not of those that a user names or annotates.
+// complete: all was looked at.
+func (s *search) scan(ctx context.Context, at site, b *book) (list []consumer.Copy, complete bool, err error) {
+	for _, fed := range b.order {
+		if fed.Kind.Kind != kindSecret || fed.Mirror || fed.Version == "" {
 			continue
 		}
-		if source, ok := sources[facts.SumOf(value, s.salt)]; ok {
-			if source.Cluster == at.name && source.NamespacedName == self {
-				return c, false
-			}
-			c.source = source.NamespacedName
-			c.keys = append(c.keys, key)
+		known, err := s.facts.Of(ctx, at.live, fed, s.salt, s.wanted.Live)
+		if err != nil || !known.Vouched && fed.Feeder.Name == "" {
+			continue // said by read
+		}
+		for _, v := range known.Values {
+			s.sources[v] = fed.Object
 		}
 	}
-	slices.Sort(c.keys)
-	c.tool, _ = keeper.SourceOf(m)
-	return c, len(c.keys) > 0
+	if len(s.sources) > maxSources {
+		s.unsearched(at, "its Secrets hold %d different secret values, over %d: a template adds others; copies are not searched", len(s.sources), maxSources)
+		return nil, false, nil
+	}
+	census, err := s.census(ctx, at)
+	if err != nil {
+		return nil, false, err
+	}
+	for _, text := range census.Unknown {
+		s.unsearched(at, "%s", text)
+	}
+	list, all := s.shown(at, b, census.Find(s.sources))
+	if len(list) > maxCopies {
+		s.unsearched(at, "%d were found, over %d: the others are not followed", len(list), maxCopies)
+		list, all = list[:maxCopies], false
+	}
+	return list, all && len(census.Unknown) == 0, nil
 }
 
-func dataOf(m *corev1.ConfigMap) map[string][]byte {
-	out := make(map[string][]byte, len(m.Data)+len(m.BinaryData))
-	for k, v := range m.Data {
-		out[k] = []byte(v)
+// census is shared with all who look at our cluster. Another one is read with the
+// rights of a kubeconfig that is not everybody's.
+func (s *search) census(ctx context.Context, at site) (*copies.Census, error) {
+	of := copies.Site{Cluster: at.name, Live: at.live, Namespaces: at.namespaces, Salt: s.salt}
+	if at.name != "" {
+		return copies.Take(ctx, of, s.now)
 	}
-	for k, v := range m.BinaryData {
-		out[k] = v
+	return s.share.Of(ctx, of, s.sources, s.cfg.Clock.Now)
+}
+
+// shown returns those of found that whoever asks may know of, and whether these are
+// all. Of another cluster he may know what his kubeconfig may read.
+func (s *search) shown(at site, b *book, found []copies.Found) (list []consumer.Copy, all bool) {
+	hidden := 0
+	open := at.name != "" || s.cfg.ShowCopies
+	allowed := open || s.guard.Allow(s.wanted.Namespace, s.sources, s.now)
+	for _, f := range found {
+		switch {
+		case f.Kind.Kind == kindSecret && b.found[f.NamespacedName] != nil: // known otherwise
+		case open || f.Namespace == s.wanted.Namespace || f.Shown && allowed:
+			list = append(list, f.Copy)
+		default:
+			hidden++
+			if allowed && s.cfg.Log != nil {
+				s.cfg.Log.Warn("a copy of a credential in another namespace, which its Rotation is not told of", "asked", s.wanted.Namespace,
+					"location", s.wanted.Location, "kind", f.Kind.Kind, "copy", f.String(), "keys", f.Keys, "tool", f.Tool)
+			}
+		}
 	}
-	return out
+	switch {
+	case !allowed:
+		s.unsearched(at, "namespace %s has had more values compared with those of other namespaces than one may: one more each minute", s.wanted.Namespace)
+	case hidden > 0:
+		s.unsearched(at, "%d in other namespaces, which the operator's log names: whoever may write them annotates them with %s: %s or %s, or the operator is started with -show-copies (docs/rotation/consumers.md)",
+			hidden, copies.Annotation, copies.Follow, copies.Ignore)
+	}
+	return list, allowed && hidden == 0
+}
+
+func (s *search) unsearched(at site, format string, args ...any) {
+	text := prefix(at.name) + "copies of the credential: " + fmt.Sprintf(format, args...)
+	s.out.Unknown, s.out.Unsearched = append(s.out.Unknown, text), append(s.out.Unsearched, text)
 }

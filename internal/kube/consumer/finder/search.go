@@ -14,7 +14,8 @@ import (
 
 	"github.com/strongkeep/strongkeep/internal/kube/consumer"
 	"github.com/strongkeep/strongkeep/internal/kube/consumer/finder/alias"
-	"github.com/strongkeep/strongkeep/internal/kube/consumer/finder/facts"
+	"github.com/strongkeep/strongkeep/internal/kube/consumer/finder/copies"
+	"github.com/strongkeep/strongkeep/internal/kube/consumer/finder/versions"
 	"github.com/strongkeep/strongkeep/internal/kube/consumer/stock"
 )
 
@@ -29,10 +30,10 @@ type search struct {
 	asked  map[stock.Owner]*stock.Entry
 	missed map[stock.Owner]bool          // those of asked whose kind is not to be had, which is said already
 	owners map[types.UID]consumer.Object // what restarts the pods of an owner, by its UID
-	// versions are those of secret values, as Secrets that name one have them; sources
-	// are where such values are.
-	versions map[facts.Sum]string
-	sources  map[facts.Sum]consumer.Object
+	// versions are those of secret values; sources are where those are that copies are
+	// looked for of.
+	versions *versions.Values
+	sources  copies.Values
 }
 
 // site is one cluster to look at.

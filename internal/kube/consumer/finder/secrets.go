@@ -15,6 +15,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/consumer"
 	"github.com/strongkeep/strongkeep/internal/kube/consumer/finder/facts"
+	"github.com/strongkeep/strongkeep/internal/kube/consumer/finder/versions"
 	"github.com/strongkeep/strongkeep/internal/kube/consumer/stock"
 	"github.com/strongkeep/strongkeep/internal/kube/content"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/target"
@@ -54,13 +55,8 @@ func (s *search) secrets(ctx context.Context, at site) ([]*consumer.Fed, error) 
 		}
 	}
 	s.mirrors(at, b)
-	for _, c := range s.copies.of(s.wanted.Location, at.name) {
-		s.addCopy(at, b, c)
-	}
-	if s.wanted.Scan {
-		if err := s.scan(ctx, at, b); err != nil {
-			return nil, err
-		}
+	if err := s.copied(ctx, at, b); err != nil {
+		return nil, err
 	}
 	return b.order, s.read(ctx, at, b)
 }
@@ -174,22 +170,23 @@ func (s *search) settle(at site, fed *consumer.Fed, known facts.Fact, err error)
 }
 
 // compareVersions finds the version of Secrets that do not name one: that of a
-// Secret which does, of this cluster or of ours, when both hold the same secret
-// value. So Secrets of clusters are known that are fed by another operator.
+// Secret which does, when both hold the same secret value. So Secrets of clusters are
+// known that are fed by another operator. Whose word counts where: package versions.
 func (s *search) compareVersions(at site, b *book, known []facts.Fact) {
 	for i, fed := range b.order {
-		if fed.Version == "" {
-			continue
-		}
-		for _, v := range known[i].Values {
-			s.versions[v] = fed.Version
+		switch near := (versions.Place{Cluster: at.name, Namespace: fed.Namespace}); {
+		case fed.Version == "":
+		case at.name == "" && known[i].Vouched:
+			s.versions.Vouch(known[i].Values, fed.Version)
+		case at.name != "" && fed.Feeder.Name != "" && fed.Problem == "": // its operators have a key of their own
+			s.versions.Claim(versions.Place{Cluster: at.name}, known[i].Values, fed.Version)
+		default:
+			s.versions.Claim(near, known[i].Values, fed.Version)
 		}
 	}
 	for i, fed := range b.order {
-		for _, v := range known[i].Values {
-			if fed.Version == "" {
-				fed.Version = s.versions[v]
-			}
+		if fed.Version == "" {
+			fed.Version = s.versions.Of(versions.Place{Cluster: at.name, Namespace: fed.Namespace}, known[i].Values)
 		}
 		if fed.Version == "" && at.name != "" && fed.Problem == "" && fed.Kind.Kind == kindSecret {
 			fed.Problem = "it does not say which version it holds, and no Secret of our cluster holds the same value: it is late; or nothing here reads the credential, and an ExternalSecret is needed to compare with"

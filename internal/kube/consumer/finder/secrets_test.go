@@ -5,8 +5,12 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -191,56 +195,194 @@ func TestMirrorsOfKnownTools(t *testing.T) {
 	}
 }
 
-const copiesYAML = "\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {namespace: c, name: config}\ndata: {app.pw: " + canary + "}" +
-	"\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {namespace: c, name: accepted, annotations: {strongkeep.io/mirror: ignore}}\ndata: {app.pw: " + canary + "}"
+const copiesYAML = "\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {namespace: a, name: config}\ndata: {app.pw: " + canary + "}" +
+	"\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {namespace: a, name: accepted, annotations: {strongkeep.io/mirror: ignore}}\ndata: {app.pw: " + canary + "}"
+
+// change gives the credential another value and version.
+func (w *world) change(value, version string) {
+	w.Helper()
+	var s corev1.Secret
+	if err := w.client.Get(w.Context(), types.NamespacedName{Namespace: "a", Name: "db"}, &s); err != nil {
+		w.Fatal(err)
+	}
+	s.Data["password"], s.Annotations["strongkeep.io/versions"] = []byte(value), `{"`+location+`":"`+version+`"}`
+	if err := w.client.Update(w.Context(), &s); err != nil {
+		w.Fatal(err)
+	}
+}
 
 func TestScan(t *testing.T) {
 	w := newWorld(t, objects(t, fedSecret+
-		secretYAML("b", "by-hand", "")+"data: {DB_PASS: Y2FuYXJ5LTlaazItUGFzc3dvcmQ=, other: eA==}"+
-		secretYAML("b", "marked", ", annotations: {replicator.v1.mittwald.de/replicated-from-version: '12'}")+same+
-		secretYAML("b", "short", "")+"data: {password: eA==}"+
-		secretYAML("b", "ignored", ", annotations: {strongkeep.io/mirror: ignore}")+same+copiesYAML), nil)
+		secretYAML("a", "by-hand", "")+"data: {DB_PASS: Y2FuYXJ5LTlaazItUGFzc3dvcmQ=, other: eA==}"+
+		secretYAML("b", "marked", ", annotations: {replicator.v1.mittwald.de/replicated-from-version: '12', strongkeep.io/mirror: follow}")+same+
+		secretYAML("a", "short", "")+"data: {password: eA==}"+
+		secretYAML("a", "ignored", ", annotations: {strongkeep.io/mirror: ignore}")+same+copiesYAML), nil)
 	if g := w.find(wanted); len(g.Secrets) != 1 {
 		t.Errorf("found without a scan: %+v", g.Secrets)
 	}
-	scan := wanted
+	scan, again := wanted, wanted
 	scan.Scan = true
-	for _, ask := range []consumer.Wanted{scan, wanted} { // the second remembers
+	again.Copies = w.find(scan).Copies
+	for _, ask := range []consumer.Wanted{scan, again} {
 		g := w.find(ask)
-		if len(g.Secrets) != 4 {
-			t.Fatalf("%+v", g.Secrets)
+		if len(g.Secrets) != 4 || len(g.Copies) != 3 || len(g.Unknown) > 0 {
+			t.Fatalf("%+v, copies %+v, unknown %q", g.Secrets, g.Copies, g.Unknown)
 		}
-		f := fed(t, g, "b", "by-hand")
+		f := fed(t, g, "a", "by-hand")
 		if !f.Mirror || !f.Stuck || f.Source.Name != "db" || f.Version != "7" || !strings.Contains(f.Problem, "by hand, in DB_PASS") {
 			t.Errorf("%+v", f)
 		}
 		if f := fed(t, g, "b", "marked"); !f.Mirror || f.Stuck || f.Problem != "" {
 			t.Errorf("%+v", f)
 		}
-		f = fed(t, g, "c", "config")
+		f = fed(t, g, "a", "config")
 		if f.Kind.Kind != "ConfigMap" || !f.Stuck || !strings.Contains(f.Problem, "a ConfigMap holds a secret value") {
 			t.Errorf("%+v", f)
 		}
 	}
-	// The credential changes: the copy is remembered, and is seen to be behind.
-	ctx := t.Context()
-	var s corev1.Secret
-	if err := w.client.Get(ctx, types.NamespacedName{Namespace: "a", Name: "db"}, &s); err != nil {
-		t.Fatal(err)
-	}
-	s.Data["password"], s.Annotations["strongkeep.io/versions"] = []byte("another-canary-9Zk2"), `{"`+location+`":"8"}`
-	if err := w.client.Update(ctx, &s); err != nil {
-		t.Fatal(err)
-	}
-	g := w.find(wanted)
-	if f := fed(t, g, "b", "by-hand"); f.Version != "" || !f.Stuck {
+	// The credential changes: the copy that is told of is seen to be behind.
+	w.change("another-canary-9Zk2", "8")
+	g := w.find(again)
+	if f := fed(t, g, "a", "by-hand"); f.Version != "7" || !f.Stuck {
 		t.Errorf("%+v", f)
 	}
-	if err := w.client.Delete(ctx, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "b", Name: "by-hand"}}); err != nil {
+	if err := w.client.Delete(t.Context(), &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "a", Name: "by-hand"}}); err != nil {
 		t.Fatal(err)
 	}
-	if g := w.find(wanted); len(g.Secrets) != 3 {
+	if g := w.find(again); len(g.Secrets) != 3 || len(g.Copies) != 2 {
 		t.Errorf("a copy that is gone is still there: %+v", g.Secrets)
+	}
+}
+
+// Another process that is told of the copies finds the same consumers, also when the
+// values have changed since.
+func TestCopiesOutliveTheProcess(t *testing.T) {
+	text := fedSecret + secretYAML("a", "marked", ", annotations: {replicator.v1.mittwald.de/replicated-from-version: '12'}") + same
+	scan := wanted
+	scan.Scan = true
+	later := wanted
+	later.Copies = newWorld(t, objects(t, text), nil).find(scan).Copies
+	w := newWorld(t, objects(t, text), nil)
+	w.change("another-canary-9Zk2", "8")
+	f := fed(t, w.find(later), "a", "marked")
+	if !f.Mirror || f.Source.Name != "db" || f.Version != "" {
+		t.Errorf("%+v", f)
+	}
+}
+
+// What other namespaces hold is not told to who looks for copies in his own: there is
+// a count, and whoever may write a copy, or the operator's flags, may say more.
+func TestCopiesOfOtherNamespaces(t *testing.T) {
+	const hidden = "copies of the credential: 2 in other namespaces"
+	text := fedSecret + secretYAML("victim", "hidden-one", "") + same + secretYAML("victim", "hidden-two", ", annotations: {replicator.v1.mittwald.de/replicated-from-version: '12'}") + same +
+		secretYAML("b", "told", ", annotations: {strongkeep.io/mirror: follow}") + same + secretYAML("a", "own", "") + same
+	var log strings.Builder
+	w := newWorld(t, objects(t, text), func(cfg *Config, _ *interceptor.Funcs) { cfg.Log = slog.New(slog.NewTextHandler(&log, nil)) })
+	scan := wanted
+	scan.Scan = true
+	g := w.find(scan)
+	if len(g.Secrets) != 3 || len(g.Copies) != 2 || len(g.Unsearched) != 1 || !strings.Contains(g.Unknown[0], hidden) {
+		t.Errorf("%+v, unknown %q", g.Secrets, g.Unknown)
+	}
+	fed(t, g, "b", "told")
+	fed(t, g, "a", "own")
+	if all := fmt.Sprintf("%+v", g); strings.Contains(all, "victim") || strings.Contains(all, "hidden-") {
+		t.Errorf("it is told where copies are: %s", all)
+	}
+	if told := log.String(); !strings.Contains(told, "victim/hidden-one") || !strings.Contains(told, "victim/hidden-two") || strings.Contains(told, canary) {
+		t.Errorf("the log says %s", told)
+	}
+	open := newWorld(t, objects(t, text), func(cfg *Config, _ *interceptor.Funcs) { cfg.ShowCopies = true })
+	if g := open.find(scan); len(g.Copies) != 4 || len(g.Unknown) > 0 {
+		t.Errorf("with the operator's leave: %+v, unknown %q", g.Copies, g.Unknown)
+	}
+}
+
+// Guesses are bounded: a namespace that has had too many values compared is told
+// nothing more of other namespaces for a while, and its turns wait.
+func TestGuessesAreBounded(t *testing.T) {
+	w := newWorld(t, objects(t, fedSecret+secretYAML("victim", "x", "")+"data: {password: "+base64.StdEncoding.EncodeToString([]byte("guess-number-9999"))+"}"), nil)
+	scan := wanted
+	scan.Scan = true
+	for i := range 400 {
+		w.change(fmt.Sprintf("guess-number-%d", i), fmt.Sprint(i))
+		w.find(scan)
+	}
+	w.change("guess-number-9999", "999")
+	g := w.find(scan)
+	if text := strings.Join(g.Unknown, " "); !strings.Contains(text, "more values compared") || strings.Contains(text, "in other namespaces, which") {
+		t.Errorf("unknown %q", g.Unknown)
+	}
+}
+
+// Those who look at about the same time share one reading of everything.
+func TestScansAreShared(t *testing.T) {
+	var read atomic.Int32
+	w := newWorld(t, objects(t, fedSecret), func(_ *Config, f *interceptor.Funcs) {
+		f.List = func(ctx context.Context, c client.WithWatch, list client.ObjectList, opts ...client.ListOption) error {
+			if _, ok := list.(*corev1.ConfigMapList); ok {
+				read.Add(1)
+			}
+			return c.List(ctx, list, opts...)
+		}
+	})
+	scan := wanted
+	scan.Scan = true
+	var asking sync.WaitGroup
+	for range 50 {
+		asking.Go(func() { w.find(scan) })
+	}
+	asking.Wait()
+	if n := read.Load(); n != 1 {
+		t.Errorf("everything was read %d times for fifty", n)
+	}
+	w.change("another-canary-9Zk2", "8") // what was read before knows nothing of it
+	w.find(scan)
+	if n := read.Load(); n != 2 {
+		t.Errorf("everything was read %d times, and the credential has changed", n)
+	}
+	w.clock.SetTime(w.clock.Now().Add(time.Hour))
+	w.find(scan)
+	if n := read.Load(); n != 3 {
+		t.Errorf("everything was read %d times, and an hour has passed", n)
+	}
+}
+
+// A forged or stale annotation in one namespace says nothing of copies in another.
+func TestForgedVersion(t *testing.T) {
+	old := "data: {password: " + base64.StdEncoding.EncodeToString([]byte("the-old-password")) + "}"
+	forged := secretYAML("b", "forged", ", annotations: {test/forged: 'yes', strongkeep.io/versions: '{\""+location+"\":\"8\"}'}") + old
+	mirror := func(ns string) string {
+		return secretYAML(ns, "mirror", ", annotations: {reflector.v1.k8s.emberstack.com/reflects: a/db}") + old
+	}
+	w := newWorld(t, objects(t, fedSecret+forged+mirror("c")+mirror("b")), nil)
+	w.change("the-new-password", "8")
+	g := w.find(wanted)
+	if f := fed(t, g, "c", "mirror"); f.Version != "" {
+		t.Errorf("a copy with the old value is taken for version %s by another namespace's word", f.Version)
+	}
+	if f := fed(t, g, "b", "mirror"); f.Version != "8" {
+		t.Errorf("in its own namespace that word counts: %+v", f)
+	}
+	// Nor does it when it is said of the new value that it is the old version.
+	forged = strings.Replace(strings.Replace(forged, `\"8\"`, `\"7\"`, 1), old, "data: {password: "+base64.StdEncoding.EncodeToString([]byte("the-new-password"))+"}", 1)
+	forged = strings.ReplaceAll(forged, `"8"`, `"7"`)
+	w = newWorld(t, objects(t, fedSecret+forged+strings.ReplaceAll(mirror("c"), old, "data: {password: "+base64.StdEncoding.EncodeToString([]byte("the-new-password"))+"}")), nil)
+	w.change("the-new-password", "8")
+	if f := fed(t, w.find(wanted), "c", "mirror"); f.Version != "8" {
+		t.Errorf("a copy with the new value is held up by another namespace's word: %+v", f)
+	}
+}
+
+// The value of the version before is never that of the next, whoever says so.
+func TestPreviousValueIsNotTheNext(t *testing.T) {
+	w := newWorld(t, objects(t, fedSecret+secretYAML("c", "mirror", ", annotations: {reflector.v1.k8s.emberstack.com/reflects: a/db}")+same), nil)
+	if f := fed(t, w.find(wanted), "c", "mirror"); f.Version != "7" {
+		t.Fatalf("%+v", f)
+	}
+	w.change("another-canary-9Zk2", "8")
+	if f := fed(t, w.find(wanted), "c", "mirror"); f.Version != "7" {
+		t.Errorf("it holds what was version 7, and is taken for %q", f.Version)
 	}
 }
 

@@ -67,9 +67,11 @@ type Config struct {
 	// nodes are not asked. Account is the operator's own ServiceAccount.
 	Witnesses   string
 	Account     types.NamespacedName
-	Concurrency int // Rotations worked on at once; 8
+	Concurrency int // Rotations worked on at once, and a quarter of them of one namespace; 16
 	// RehearsalPods: rehearsals may run shadow pods, if they are asked to.
 	RehearsalPods bool
+	// ShowCopies: a Rotation may know of copies in every namespace.
+	ShowCopies bool
 }
 
 // AddToScheme registers every kind that rotation reads or writes.
@@ -110,6 +112,7 @@ func Setup(mgr ctrl.Manager, cfg Config) error {
 	find, err := finder.New(finder.Config{
 		Cached: mgr.GetClient(), Live: live, Locate: locate(cfg.Pool), Digests: digests, Clock: clock.RealClock{},
 		Namespaces: cfg.Namespaces, Changed: waker.changed, Cluster: away(others, cfg.Providers),
+		Vouched: cfg.Key.Vouched, ShowCopies: cfg.ShowCopies, Log: cfg.Log,
 	})
 	if err != nil {
 		return err
@@ -135,5 +138,5 @@ func Setup(mgr ctrl.Manager, cfg Config) error {
 		Namespaces: cfg.Namespaces, MaxTurns: cfg.Turns, EvidenceMount: cfg.EvidenceMount,
 	})
 	waker.r = r
-	return r.Setup(mgr, max(cfg.Concurrency, 8), !cfg.NoCluster)
+	return r.Setup(mgr, max(cfg.Concurrency, 16), !cfg.NoCluster)
 }

@@ -113,6 +113,31 @@ func (k Key) ContentOf(s *corev1.Secret, manager string) string {
 	})
 }
 
+// Vouched reports whether an operator with this key has written s as it is, with what
+// its annotation says that it was made of. One that several ExternalSecrets merge into
+// is nobody's as a whole.
+func (k Key) Vouched(s *corev1.Secret) bool {
+	mark := ParseMark(s.Annotations[AnnotationMark])
+	if mark.Content == "" {
+		return false
+	}
+	for name := range s.Annotations {
+		if strings.HasPrefix(name, versionsOfMerge) {
+			return false
+		}
+	}
+	for _, f := range s.ManagedFields {
+		if !strings.HasPrefix(f.Manager, ManagerPrefix) {
+			continue
+		}
+		if _, says := ownedMetadata(s.ManagedFields, f.Manager).annotations["f:"+AnnotationVersions]; says &&
+			hmac.Equal([]byte(mark.Content), []byte(k.ContentOf(s, f.Manager))) {
+			return true
+		}
+	}
+	return false
+}
+
 func (k Key) content(s *Secret) string {
 	m := k.mac("content")
 	m.text(s.Namespace)

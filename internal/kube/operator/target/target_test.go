@@ -189,6 +189,48 @@ func TestContentOf(t *testing.T) {
 	}
 }
 
+// Only what an operator with our key has written, as it is, is vouched for.
+func TestVouched(t *testing.T) {
+	k := key(t, 'a')
+	written := func(change func(*corev1.Secret)) *corev1.Secret {
+		s := &corev1.Secret{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "team", Name: "app", Annotations: map[string]string{AnnotationVersions: `{"l":"7"}`}},
+			Data:       map[string][]byte{"password": []byte("x")},
+		}
+		owned := `{"f:metadata":{"f:annotations":{"f:` + AnnotationMark + `":{},"f:` + AnnotationVersions + `":{}}}}`
+		s.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: Manager("app"), Operation: metav1.ManagedFieldsOperationApply, FieldsV1: &metav1.FieldsV1{Raw: []byte(owned)}}}
+		s.Annotations[AnnotationMark] = Mark{Content: k.ContentOf(s, Manager("app")), Inputs: "i", Sources: "s"}.String()
+		if change != nil {
+			change(s)
+		}
+		return s
+	}
+	for name, c := range map[string]struct {
+		change func(*corev1.Secret)
+		want   bool
+	}{
+		"as it was written":        {nil, true},
+		"another version":          {func(s *corev1.Secret) { s.Annotations[AnnotationVersions] = `{"l":"8"}` }, false},
+		"another value":            {func(s *corev1.Secret) { s.Data["password"] = []byte("y") }, false},
+		"somewhere else":           {func(s *corev1.Secret) { s.Namespace = "evil" }, false},
+		"no mark":                  {func(s *corev1.Secret) { delete(s.Annotations, AnnotationMark) }, false},
+		"a mark of nothing":        {func(s *corev1.Secret) { s.Annotations[AnnotationMark] = "v1..." }, false},
+		"another word beside ours": {func(s *corev1.Secret) { s.Annotations["versions.strongkeep.io/evil"] = `{"l":"8"}` }, false},
+		"a version that is not ours": {func(s *corev1.Secret) {
+			s.ManagedFields[0].FieldsV1.Raw = []byte(`{"f:metadata":{"f:annotations":{"f:` + AnnotationMark + `":{}}}}`)
+			s.Annotations[AnnotationMark] = Mark{Content: k.ContentOf(s, Manager("app"))}.String()
+		}, false},
+		"an annotation of another's": {func(s *corev1.Secret) { s.Annotations["theirs"] = "x" }, true},
+	} {
+		if got := k.Vouched(written(c.change)); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+	if key(t, 'b').Vouched(written(nil)) {
+		t.Error("another key vouches for it")
+	}
+}
+
 func TestStripMetadata(t *testing.T) {
 	m := metav1.ObjectMeta{
 		Annotations:   map[string]string{lastApplied: "secret", "a": "b"},

@@ -26,9 +26,6 @@ import (
 // counts say how many there are.
 const maxTexts = 20
 
-// rescan is how often copies are searched while a turn is held for them.
-const rescan = time.Minute
-
 // hurry is how often feeders that are late are asked again.
 const hurry = 5 * time.Second
 
@@ -42,15 +39,10 @@ func groupVersion(s string) schema.GroupVersion {
 
 // seeConsumers finds who uses the credential and what is known of them.
 func (r *Reconciler) seeConsumers(ctx context.Context, l *look) {
-	w := l.wanted()
-	w.Live, w.Scan = l.live, r.scans(l)
-	graph, err := r.Finder.Find(ctx, w)
+	graph, err := r.find(ctx, l)
 	if err != nil {
 		l.blind("consumers", err)
 		return
-	}
-	if w.Scan && len(graph.Unknown) == 0 {
-		l.mem.scanned, l.mem.scannedAt = l.o.Turn.Number, r.Clock.Now()
 	}
 	l.graph = &graph
 	if _, ok := l.target.(target.Witness); ok {
@@ -112,14 +104,25 @@ func (r *Reconciler) foresee(ctx context.Context, l *look) {
 	r.judge(l, in)
 }
 
-// scans reports whether copies are searched by their content: once for a turn,
-// before it publishes, and again while it is held for what was found.
-func (r *Reconciler) scans(l *look) bool {
-	if origin(l.o.Turn) != v1alpha1.PhaseStaged {
-		return false
+// find asks for the graph: with a search for copies where one is due before the turn
+// publishes, and with what the last one has found in any case.
+func (r *Reconciler) find(ctx context.Context, l *look) (consumer.Graph, error) {
+	w, turn, staged, m := l.wanted(), l.o.Turn.Number, origin(l.o.Turn) == v1alpha1.PhaseStaged, &l.mem.scans
+	w.Live, w.Copies = l.live, m.Known(turn, staged, l.rot.Status.Copies)
+	if w.Scan = staged && m.Due(turn, l.o.Turn.HeldFor == rotate.ReasonSecretsStuck, r.Clock.Now()); w.Scan {
+		m.Begin(turn, r.Clock.Now())
 	}
-	again := l.o.Turn.HeldFor == rotate.ReasonSecretsStuck && r.Clock.Since(l.mem.scannedAt) > rescan
-	return l.mem.scanned != l.o.Turn.Number || again
+	graph, err := r.Finder.Find(ctx, w)
+	switch {
+	case err != nil || !staged:
+	case w.Scan:
+		m.End(turn, &graph)
+	default:
+		if why := m.Between(turn, &graph); why != "" {
+			l.o.Blind = append(l.o.Blind, "copies of the credential: "+why)
+		}
+	}
+	return graph, err
 }
 
 // Defaults of spec.rollout, as its documentation names them.

@@ -11,6 +11,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/rotate"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/clients"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/controller/away"
+	"github.com/strongkeep/strongkeep/internal/kube/rotate/controller/scan"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/target"
 )
 
@@ -32,9 +33,8 @@ type memory struct {
 	looked  time.Time
 	// bound is the target that was last seen to be the credential of the turn.
 	bound *v1alpha1.Target
-	// scanned is the turn for which copies were searched, and when.
-	scanned   int64
-	scannedAt time.Time
+	// scans is when copies were searched, and what was found.
+	scans scan.Memory
 	// confirmed has the resourceVersion at which a Secret was read live and held
 	// the version of turn.
 	confirmed map[consumer.Object]string

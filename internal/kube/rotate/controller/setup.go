@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/strongkeep/strongkeep/api/v1alpha1"
+	"github.com/strongkeep/strongkeep/internal/kube/rotate/controller/lane"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/controller/wake"
 )
 
@@ -36,7 +37,7 @@ func (r *Reconciler) Setup(mgr ctrl.Manager, concurrency int, policies bool) err
 	if policies {
 		b = b.Watches(&v1alpha1.RotationPolicy{}, handler.EnqueueRequestsFromMapFunc(r.every), builder.WithPredicates(predicate.GenerationChangedPredicate{}))
 	}
-	return b.Complete(r)
+	return b.Complete(lane.New(r, lane.Width(concurrency)))
 }
 
 // Changes of the cluster are collected for settle before a look, and for the rest of

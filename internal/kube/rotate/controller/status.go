@@ -14,6 +14,7 @@ import (
 	"github.com/strongkeep/strongkeep/api/v1alpha1"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/controller/ledger"
+	"github.com/strongkeep/strongkeep/internal/kube/rotate/controller/scan"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/controller/tell"
 )
 
@@ -69,6 +70,9 @@ func (r *Reconciler) nextStatus(l *look, step rotate.Step) *v1alpha1.RotationSta
 	if before.Phase == v1alpha1.PhaseStaged && l.graph != nil {
 		next.Baseline = baseline(l.failing)
 	}
+	if l.graph != nil && origin(turn) == v1alpha1.PhaseStaged {
+		next.Copies = scan.Status(l.graph.Copies)
+	}
 	honour(next, l.rot, l.o.Asks, step)
 	entered(next, before, l.o.Now)
 	next.Next = nextText(l, step)
@@ -92,7 +96,7 @@ func begin(s *v1alpha1.RotationStatus, l *look) {
 	s.PreviousVersion = cmp.Or(l.state.Version, s.Version)
 	s.Version = s.PreviousVersion
 	s.PreviousAt = timestamp(l.state.Changed)
-	s.Baseline, s.Proof = nil, v1alpha1.ProofStatus{}
+	s.Baseline, s.Copies, s.Proof = nil, nil, v1alpha1.ProofStatus{}
 }
 
 // setResult writes down what came of an act.

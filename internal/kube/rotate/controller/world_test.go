@@ -65,6 +65,10 @@ type world struct {
 	limit, before time.Duration // of policies
 	policyErr     error
 
+	copied              []consumer.Copy // what a search for copies finds
+	unknown, unsearched []string        // of every look, of a search
+	scans               int             // how often it was asked for
+
 	forgotten string // by the Roller
 
 	trial Trial // what the Rehearser wants
@@ -148,6 +152,24 @@ func (w *world) Find(ctx context.Context, q consumer.Wanted) (consumer.Graph, er
 		return consumer.Graph{}, errs.As(errs.Unavailable, err)
 	}
 	version := optarget.Versions(s.Annotations)[location]
+	copied := q.Copies
+	if q.Scan {
+		w.scans++
+		copied = w.copied
+	}
+	g := w.graph(&s, version)
+	for _, c := range copied { // which a tool keeps true
+		g.Secrets = append(g.Secrets, consumer.Fed{Object: c.Object, Mirror: true, Source: c.Source, Version: version, Digest: "d" + version})
+	}
+	g.Copies, g.Unknown, g.Unsearched = copied, w.unknown, nil
+	if q.Scan {
+		g.Unsearched = w.unsearched
+		g.Unknown = append(slices.Clone(g.Unknown), w.unsearched...)
+	}
+	return g, nil
+}
+
+func (w *world) graph(s *corev1.Secret, version string) consumer.Graph {
 	return consumer.Graph{
 		Secrets: []consumer.Fed{{
 			Object: w.object("Secret", "db"), Feeder: types.NamespacedName{Namespace: w.ns, Name: "es"},
@@ -156,7 +178,7 @@ func (w *world) Find(ctx context.Context, q consumer.Wanted) (consumer.Graph, er
 		Workloads: []consumer.Workload{{Object: w.object("Deployment", "web"), Rolls: true, Manner: consumer.MannerTemplate}},
 		Pods:      append([]consumer.Pod(nil), w.pods...),
 		Unreached: w.away,
-	}, nil
+	}
 }
 
 func (w *world) rolling() rotate.Rolling {

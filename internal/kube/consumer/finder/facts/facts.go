@@ -28,6 +28,7 @@ type Sum [16]byte
 type Fact struct {
 	version   string // resourceVersion
 	Immutable bool
+	Vouched   bool  // an operator of ours has written it as it is
 	Values    []Sum // of the values that are secret
 }
 
@@ -35,6 +36,8 @@ type Fact struct {
 // object is read anew each time, and never taken for one of ours. The zero Facts
 // is empty.
 type Facts struct {
+	Vouched func(*corev1.Secret) bool // nil: none is
+
 	mu  sync.Mutex
 	all map[types.UID]Fact
 }
@@ -60,6 +63,7 @@ func (f *Facts) Of(ctx context.Context, live client.Reader, fed *consumer.Fed, s
 	if fed.Cluster != "" {
 		return known, nil
 	}
+	known.Vouched = f.Vouched != nil && f.Vouched(&o)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.all == nil || len(f.all) >= manyFacts {
