@@ -191,14 +191,15 @@ func some(list []string) string {
 }
 
 func (x *commands) confirmRetired() *cobra.Command {
-	return x.named("confirm-retired NAME", "Say that a person has removed the old credential (manual targets)", func(ctx context.Context, k *cluster.Cluster, r *v1alpha1.Rotation) error {
-		if r.Spec.Target.Manual == nil {
-			return errs.Newf(errs.Invalid, "%s is not of kind manual: the operator removes the old credential itself, and proves it", what(r))
+	return x.named("confirm-retired NAME", "Say that a person has removed a credential that the operator cannot (manual keys, certificates of others)", func(ctx context.Context, k *cluster.Cluster, r *v1alpha1.Rotation) error {
+		if r.Spec.Target.Manual == nil && r.Spec.Target.Certificate == nil {
+			return errs.Newf(errs.Invalid, "%s is not of kind manual or certificate: the operator removes the old credential itself, and proves it", what(r))
 		}
-		if origin(r) != v1alpha1.PhaseRetiring {
-			return errs.Newf(errs.Conflict, "%s is in phase %s: the old credential is still needed; remove it when the phase is Retiring", what(r), phase(r))
+		side := map[v1alpha1.Phase]string{v1alpha1.PhaseRetiring: "old", v1alpha1.PhaseRollingBack: "new"}[origin(r)]
+		if side == "" {
+			return errs.Newf(errs.Conflict, "%s is in phase %s: the credential is still needed; remove it when the phase is Retiring, or RollingBack for the new one", what(r), phase(r))
 		}
-		return x.ask(ctx, k, r, request{v1alpha1.AnnotationLost, turnOf(r), fmt.Sprintf("Confirmed for turn %d of %s/%s.", r.Status.Turn, r.Namespace, r.Name)})
+		return x.ask(ctx, k, r, request{v1alpha1.AnnotationLost, turnOf(r), fmt.Sprintf("Confirmed that the %s credential of turn %d of %s/%s is removed.", side, r.Status.Turn, r.Namespace, r.Name)})
 	})
 }
 

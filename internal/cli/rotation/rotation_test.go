@@ -211,6 +211,45 @@ func TestResumeTakesThePersonsHoldAway(t *testing.T) {
 	}
 }
 
+// Where the operator's message says confirm-retired, that is taken: of manual keys and
+// of certificates that others issued, on the way forward and on the way back.
+func TestConfirmRetiredWhereItIsAskedFor(t *testing.T) {
+	u := newUser(t)
+	for name, c := range map[string]struct {
+		target v1alpha1.Target
+		phase  v1alpha1.Phase
+		from   v1alpha1.Phase // where it is held
+		want   string
+	}{
+		"manual":                      {v1alpha1.Target{Manual: &v1alpha1.ManualTarget{KVPath: v1alpha1.KVPath{Path: "x"}}}, v1alpha1.PhaseRetiring, "", "old credential"},
+		"manual that goes back":       {v1alpha1.Target{Manual: &v1alpha1.ManualTarget{KVPath: v1alpha1.KVPath{Path: "x"}}}, v1alpha1.PhaseRollingBack, "", "new credential"},
+		"manual, held going back":     {v1alpha1.Target{Manual: &v1alpha1.ManualTarget{KVPath: v1alpha1.KVPath{Path: "x"}}}, v1alpha1.PhaseHeld, v1alpha1.PhaseRollingBack, "new credential"},
+		"certificate":                 {v1alpha1.Target{Certificate: &v1alpha1.CertificateTarget{KVPath: v1alpha1.KVPath{Path: "x"}, PKIRole: "web", CommonName: "web.test"}}, v1alpha1.PhaseRetiring, "", "old credential"},
+		"certificate that goes back":  {v1alpha1.Target{Certificate: &v1alpha1.CertificateTarget{KVPath: v1alpha1.KVPath{Path: "x"}, PKIRole: "web", CommonName: "web.test"}}, v1alpha1.PhaseRollingBack, "", "new credential"},
+		"manual, while it is needed":  {v1alpha1.Target{Manual: &v1alpha1.ManualTarget{KVPath: v1alpha1.KVPath{Path: "x"}}}, v1alpha1.PhaseProving, "", ""},
+		"certificate, before it ends": {v1alpha1.Target{Certificate: &v1alpha1.CertificateTarget{KVPath: v1alpha1.KVPath{Path: "x"}, PKIRole: "web", CommonName: "web.test"}}, v1alpha1.PhaseQuiescing, "", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			u := &user{t, u.settings, ""}
+			r := rotation(t, func(r *v1alpha1.Rotation) {
+				at(c.phase, 4)(r)
+				r.Spec.Target.Database, r.Spec.Target.Manual, r.Spec.Target.Certificate = nil, c.target.Manual, c.target.Certificate
+				r.Status.HeldFrom = c.from
+			})
+			if c.want == "" {
+				u.fails(errs.Conflict, "still needed", "rotation", "confirm-retired", r.Namespace+"/db")
+				return
+			}
+			if said := u.does("rotation", "confirm-retired", r.Namespace+"/db"); !strings.Contains(said, c.want) {
+				t.Errorf("it says %q", said)
+			}
+			if a := annotations(t, r); a[v1alpha1.AnnotationLost] != turn(r) {
+				t.Errorf("annotations %v", a)
+			}
+		})
+	}
+}
+
 // What makes no sense is refused with what to do instead, and nothing is written.
 func TestRefusals(t *testing.T) {
 	u := newUser(t)
@@ -228,7 +267,7 @@ func TestRefusals(t *testing.T) {
 		"roll back nothing":      {nil, []string{"rollback"}, errs.Conflict, "no turn under way"},
 		"hold without a reason":  {at(v1alpha1.PhaseProving, 3), []string{"hold"}, errs.Invalid, "-reason"},
 		"resume what goes on":    {at(v1alpha1.PhaseProving, 3), []string{"resume"}, errs.Conflict, "not held"},
-		"confirm what is proven": {at(v1alpha1.PhaseRetiring, 3), []string{"confirm-retired"}, errs.Invalid, "not of kind manual"},
+		"confirm what is proven": {at(v1alpha1.PhaseRetiring, 3), []string{"confirm-retired"}, errs.Invalid, "not of kind manual or certificate"},
 		"leak that is ignored":   {func(r *v1alpha1.Rotation) { no := false; r.Spec.Schedule.OnLeak = &no }, []string{"leaked"}, errs.Conflict, "onLeak"},
 		"provide to a database":  {nil, []string{"provide"}, errs.Invalid, "not of kind manual"},
 	} {

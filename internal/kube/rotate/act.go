@@ -83,7 +83,7 @@ func backoff(tries int) time.Duration {
 
 // waitOf is how long to wait for a person before the act is tried again.
 func waitOf(o Observed, a Act) time.Duration {
-	if a == ActRetire && o.Asks.RetireConfirmed {
+	if (a == ActRetire || a == ActDiscard) && o.Asks.RetireConfirmed {
 		return backoffMin
 	}
 	return slow

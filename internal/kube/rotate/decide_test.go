@@ -338,6 +338,11 @@ func TestDecideHeldAndBack(t *testing.T) {
 		{"unroll outside windows", backP, and(back(BackShown), func(o *Observed) { o.Rolling.Done, o.Gate.Open = 1, false }), backP, ActUnroll, ReasonRolling, "", nil},
 		{"not while somebody uses the new one", backP, and(back(BackShown), func(o *Observed) { o.Proof.OldSessions = 1 }), backP, NoAct, ReasonBackAsked, "1 session is", nil},
 		{"blind", backP, and(back(BackShown), func(o *Observed) { o.Blind = []string{"x"} }), backP, NoAct, ReasonNotObserved, "", nil},
+		{"discard by a person", backP, and(back(BackRolled), func(o *Observed) { acted(o, ActDiscard, Outcome{Failed: "remove it", Waits: true}) }), backP, ActDiscard, ReasonAwaitsPerson, "strongkeep rotation confirm-retired db -n team", isLater(time.Minute)},
+		{"a person has confirmed", backP, and(back(BackRolled), func(o *Observed) {
+			acted(o, ActDiscard, Outcome{Failed: "remove it", Waits: true})
+			o.Asks.RetireConfirmed = true
+		}), backP, ActDiscard, ReasonAwaitsPerson, "", isLater(backoffMin)},
 		{"then discard", backP, back(BackShown), backP, ActDiscard, ReasonBackAsked, "", func(s Step) bool { return s.Back == BackRolled }},
 		{"then the statement", backP, and(back(BackRolled), func(o *Observed) { acted(o, ActDiscard, Outcome{Done: true}) }), backP, ActRecord, ReasonBackAsked, "somebody asked",
 			func(s Step) bool { return s.Did == ActDiscard && s.Back == BackCleared && !s.Later }},

@@ -56,5 +56,5 @@ func honour(next *v1alpha1.RotationStatus, rot *v1alpha1.Rotation, asks rotate.A
 	mark(asks.Resume && before == v1alpha1.PhaseHeld && step.Phase != v1alpha1.PhaseHeld, v1alpha1.AnnotationResume)
 	mark(asks.Approve && before == v1alpha1.PhaseStaged && step.Phase == v1alpha1.PhasePublishing, v1alpha1.AnnotationApprove)
 	mark(asks.AcceptUnproven && step.Reason == rotate.ReasonAcceptedUnproven, v1alpha1.AnnotationAccept)
-	mark(asks.RetireConfirmed && step.Did == rotate.ActRetire, v1alpha1.AnnotationLost)
+	mark(asks.RetireConfirmed && (step.Did == rotate.ActRetire || step.Did == rotate.ActDiscard), v1alpha1.AnnotationLost)
 }
