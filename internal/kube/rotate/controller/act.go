@@ -39,6 +39,11 @@ func (r *Reconciler) perform(ctx context.Context, l *look, act rotate.Act, out *
 	}
 	switch act {
 	case rotate.ActStage:
+		if a, ok := l.target.(target.Adopter); ok {
+			if err := a.Adopt(ctx, t); err != nil {
+				return err
+			}
+		}
 		_, err := l.target.Stage(ctx, t)
 		return err
 	case rotate.ActPublish:

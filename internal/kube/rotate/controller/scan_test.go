@@ -76,3 +76,14 @@ func TestNoStormOfScans(t *testing.T) {
 		})
 	}
 }
+
+// What a Rotation of the same name has left open is ended before a turn is staged.
+func TestAdoptsBeforeStaging(t *testing.T) {
+	w := newWorld(t)
+	w.create("db", nil)
+	w.annotate("db", v1alpha1.AnnotationRotate, "now")
+	rot := w.run(w.operator(), "db", "staged", phase(v1alpha1.PhaseStaged))
+	if len(w.adopted) != 1 || w.adopted[0] != rot.Status.Turn {
+		t.Errorf("adopted for turns %v, and staged turn %d", w.adopted, rot.Status.Turn)
+	}
+}

@@ -65,6 +65,8 @@ type world struct {
 	limit, before time.Duration // of policies
 	policyErr     error
 
+	adopted []int64 // turns for which what was left open was ended
+
 	copied              []consumer.Copy // what a search for copies finds
 	unknown, unsearched []string        // of every look, of a search
 	scans               int             // how often it was asked for
@@ -343,6 +345,12 @@ func (c credential) state() target.State {
 		s.Version = strconv.FormatInt(c.published, 10)
 	}
 	return s
+}
+
+// Adopt implements target.Adopter.
+func (c credential) Adopt(_ context.Context, t target.Turn) error {
+	c.adopted = append(c.adopted, t.Number)
+	return c.vaultErr
 }
 
 // Observe implements target.Observer.

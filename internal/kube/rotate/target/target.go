@@ -125,6 +125,15 @@ type Lender interface {
 	Lend(ctx context.Context, t Turn) (redact.Secret, error)
 }
 
+// Adopter is a Target where a turn can have been left open by a Rotation of the same
+// name that is gone: one that was deleted after it had published, and made anew.
+type Adopter interface {
+	// Adopt ends it for turn t of the Rotation that is there now, so that t can be
+	// staged. It does nothing when the target has no open turn, when that is t, or when
+	// it is another Rotation's; what readers see stays as it is.
+	Adopt(ctx context.Context, t Turn) error
+}
+
 // Confirmable is a Target that cannot remove a credential itself: a person does,
 // and says so.
 type Confirmable interface {

@@ -107,6 +107,8 @@ func (r *turn) acts(acts ...string) {
 	for _, act := range acts {
 		var err error
 		switch act {
+		case "adopt":
+			err = r.to.(target.Adopter).Adopt(r.Context(), now)
 		case "stage":
 			_, err = r.to.Stage(r.Context(), now)
 		case "publish":
@@ -145,6 +147,52 @@ func newTurn(t *testing.T, s v1alpha1.Target) *turn {
 		t.Fatal(err)
 	}
 	return &turn{t, p, made, 1}
+}
+
+// A Rotation that was deleted amid a turn, whatever of it was done, and made anew goes
+// on with the next turn; what was left open of the former one goes with its old one.
+func TestMadeAnewAmidATurn(t *testing.T) {
+	for name, before := range map[string][]string{
+		"staged": {"stage"}, "published": {"stage", "publish"}, "closed": {"stage", "publish", "close"},
+		"opened again": {"stage", "publish", "close", "reopen"}, "on the way back": {"stage", "publish", "restore"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newTurn(t, spec(v1alpha1.Generated{Property: "password"}))
+			put(t, r.p, map[string]any{"password": "by-hand", "user": "app"})
+			r.acts(before...)
+			seen := r.data()["password"]
+			r.n = 2
+			if _, err := r.to.Stage(t.Context(), target.Turn{Number: 2, Rotation: "team/r"}); !errs.Is(err, errs.Conflict) {
+				t.Fatalf("a turn is staged amid another: %v", err)
+			}
+			if err := r.to.(target.Adopter).Adopt(t.Context(), target.Turn{Number: 2, Rotation: "team/other"}); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := r.to.Stage(t.Context(), target.Turn{Number: 2, Rotation: "team/r"}); !errs.Is(err, errs.Conflict) {
+				t.Fatalf("another Rotation has ended it: %v", err)
+			}
+			r.acts("adopt", "adopt")
+			if now := r.data()["password"]; now != seen {
+				t.Error("adopting has changed what readers see")
+			}
+			if _, err := r.to.Publish(t.Context(), target.Turn{Number: 1, Rotation: "team/r", Fence: 99}, target.New); !errs.Is(err, errs.Conflict) {
+				t.Errorf("the former one goes on: %v", err)
+			}
+			r.acts("stage", "adopt", "publish")
+			if now := r.data()["password"]; now == seen || now == "by-hand" {
+				t.Error("readers do not see the new one")
+			}
+			r.acts("close", "reopen", "close", "retire")
+			for _, s := range r.p.Versions(t) {
+				if has := fmt.Sprint(s.Data["password"]); has == "by-hand" || has == seen {
+					t.Errorf("version %d still has an old one", s.VersionMetadata.Version)
+				}
+			}
+			if left := r.p.Left(t); len(left) > 1 {
+				t.Errorf("left: %d", len(left))
+			}
+		})
+	}
 }
 
 // Keys that are not named stay as they are, whoever writes them and when, in
