@@ -107,18 +107,12 @@ func (r *Reconciler) foresee(ctx context.Context, l *look) {
 // find asks for the graph: with a search for copies where one is due before the turn
 // publishes, and with what the last one has found in any case.
 func (r *Reconciler) find(ctx context.Context, l *look) (consumer.Graph, error) {
-	w, turn, staged, m := l.wanted(), l.o.Turn.Number, origin(l.o.Turn) == v1alpha1.PhaseStaged, &l.mem.scans
-	w.Live, w.Copies = l.live, m.Known(turn, staged, l.rot.Status.Copies)
-	if w.Scan = staged && m.Due(turn, l.o.Turn.HeldFor == rotate.ReasonSecretsStuck, r.Clock.Now()); w.Scan {
-		m.Begin(turn, r.Clock.Now())
-	}
+	w, staged, m := l.wanted(), origin(l.o.Turn) == v1alpha1.PhaseStaged, &l.mem.scans
+	w.Live, w.Copies = l.live, m.Known(l.o.Turn.Number, staged, l.rot.Status.Copies)
+	w.Scan = staged && m.Begin(l.o.Turn.Number, l.o.Turn.HeldFor == rotate.ReasonSecretsStuck, r.Clock.Now())
 	graph, err := r.Finder.Find(ctx, w)
-	switch {
-	case err != nil || !staged:
-	case w.Scan:
-		m.End(turn, &graph)
-	default:
-		if why := m.Between(turn, &graph); why != "" {
+	if err == nil && staged {
+		if why := m.End(l.o.Turn.Number, w.Scan, &graph); why != "" {
 			l.o.Blind = append(l.o.Blind, "copies of the credential: "+why)
 		}
 	}

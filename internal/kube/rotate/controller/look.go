@@ -3,7 +3,6 @@ package controller
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"time"
 
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
@@ -18,6 +17,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/consumer"
 	"github.com/strongkeep/strongkeep/internal/kube/provider"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate"
+	"github.com/strongkeep/strongkeep/internal/kube/rotate/controller/scope"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/controller/slot"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/target"
 )
@@ -72,7 +72,7 @@ func (r *Reconciler) look(ctx context.Context, rot *v1alpha1.Rotation, live bool
 		r.seeState(ctx, l)
 		l.bind()
 	}
-	if why := foreign(rot); why != "" {
+	if why := scope.Foreign(rot); why != "" {
 		l.o.Refused = why
 	}
 	l.o.Turn.Known = max(l.state.Turn, ptr.Deref(rot.Status.Rehearsal, v1alpha1.RehearsalStatus{}).Turn) // its number is used up
@@ -284,12 +284,12 @@ func (l *look) wanted() consumer.Wanted {
 	c := &l.rot.Spec.Consumers
 	w := consumer.Wanted{Namespace: l.rot.Namespace, Location: cmp.Or(l.rot.Status.Location, l.location)}
 	for _, s := range c.Secrets {
-		if own(l.rot, s.Namespace) {
+		if scope.Own(l.rot, s.Namespace) {
 			w.Secrets = append(w.Secrets, types.NamespacedName{Namespace: l.rot.Namespace, Name: s.Name})
 		}
 	}
 	for _, k := range c.Workloads {
-		if own(l.rot, k.Namespace) {
+		if scope.Own(l.rot, k.Namespace) {
 			o := consumer.Object{NamespacedName: types.NamespacedName{Namespace: l.rot.Namespace, Name: k.Name}}
 			o.Kind = groupVersion(k.APIVersion).WithKind(k.Kind)
 			w.Workloads = append(w.Workloads, o)
@@ -297,29 +297,6 @@ func (l *look) wanted() consumer.Wanted {
 	}
 	w.Clusters = consumer.ClustersOf(l.rot.Namespace, c.Clusters)
 	return w
-}
-
-// own reports whether a reference of rot stays in its namespace.
-func own(rot *v1alpha1.Rotation, namespace string) bool {
-	return namespace == "" || namespace == rot.Namespace
-}
-
-// foreign says which consumer rot names in another namespace. Who may write a
-// Rotation in one may not so have workloads restarted, or learn what Secrets hold,
-// in others: consumers there are found by what they read.
-func foreign(rot *v1alpha1.Rotation) string {
-	const why = `spec.consumers.%s[%d].namespace is %q: a Rotation names consumers of its own namespace only; those of others are found by the ExternalSecret, or the annotation of the tool, that feeds their Secret`
-	for i, s := range rot.Spec.Consumers.Secrets {
-		if !own(rot, s.Namespace) {
-			return fmt.Sprintf(why, "secrets", i, s.Namespace)
-		}
-	}
-	for i, k := range rot.Spec.Consumers.Workloads {
-		if !own(rot, k.Namespace) {
-			return fmt.Sprintf(why, "workloads", i, k.Namespace)
-		}
-	}
-	return ""
 }
 
 func timestamp(t time.Time) *metav1.Time {

@@ -159,7 +159,7 @@ func (w *world) Find(ctx context.Context, q consumer.Wanted) (consumer.Graph, er
 		w.scans++
 		copied = w.copied
 	}
-	g := w.graph(&s, version)
+	g := w.graph(s, version)
 	for _, c := range copied { // which a tool keeps true
 		g.Secrets = append(g.Secrets, consumer.Fed{Object: c.Object, Mirror: true, Source: c.Source, Version: version, Digest: "d" + version})
 	}

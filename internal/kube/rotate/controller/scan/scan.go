@@ -2,7 +2,7 @@
 // keeps what was found: in memory while a turn is staged, and in its status from then
 // on, where it outlives the operator.
 //
-// Start reading at Memory.Due.
+// Start reading at Memory.Begin.
 package scan
 
 import (
@@ -31,9 +31,18 @@ type Memory struct {
 	missed       []string // clusters that could not be asked
 }
 
-// Due reports whether copies are to be searched now, for a turn that is staged: once,
+// Begin reports whether copies are to be searched now, for a turn that is staged: once,
 // and each minute while it is held for what was found, or not all could be searched.
-func (m *Memory) Due(turn int64, held bool, now time.Time) bool {
+// That it is done now is noted, whatever comes of it.
+func (m *Memory) Begin(turn int64, held bool, now time.Time) bool {
+	due := m.due(turn, held, now)
+	if due {
+		m.tried, m.at = turn, now
+	}
+	return due
+}
+
+func (m *Memory) due(turn int64, held bool, now time.Time) bool {
 	if m.tried != turn {
 		return true
 	}
@@ -43,21 +52,22 @@ func (m *Memory) Due(turn int64, held bool, now time.Time) bool {
 	return m.ended != turn || held || len(m.unsearched) > 0 || len(m.missed) > 0
 }
 
-// Begin notes that they are searched now, whatever comes of it.
-func (m *Memory) Begin(turn int64, now time.Time) { m.tried, m.at = turn, now }
-
-// End notes what was found.
-func (m *Memory) End(turn int64, g *consumer.Graph) {
+// End notes what was found, if it was searched; else it completes g by what was not
+// searched last time. why is why nothing may be published before the next search; empty:
+// nothing speaks against it.
+func (m *Memory) End(turn int64, searched bool, g *consumer.Graph) (why string) {
+	if !searched {
+		return m.between(turn, g)
+	}
 	m.ended, m.copies, m.unsearched, m.missed = turn, g.Copies, g.Unsearched, nil
 	for _, u := range g.Unreached {
 		m.missed = append(m.missed, u.Cluster)
 	}
+	return ""
 }
 
-// Between completes what was found without a search, while the turn is staged: what
-// could not be searched is unknown until it can. why is why nothing may be published
-// before the next search; empty: nothing speaks against it.
-func (m *Memory) Between(turn int64, g *consumer.Graph) (why string) {
+// between: what could not be searched is unknown until it can.
+func (m *Memory) between(turn int64, g *consumer.Graph) (why string) {
 	if m.ended != turn {
 		return "they are not searched yet: that is done again within a minute"
 	}

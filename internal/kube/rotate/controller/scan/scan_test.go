@@ -39,22 +39,21 @@ func TestDue(t *testing.T) {
 		"unknown for good":     {true, consumer.Graph{Unknown: []string{"pods"}}, false, false},
 	} {
 		var m Memory
-		if !m.Due(7, c.held, start) {
+		if !m.Begin(7, c.held, start) {
 			t.Errorf("%s: not due at first", name)
 		}
-		m.Begin(7, start)
 		if c.ended {
-			m.End(7, &c.graph)
+			m.End(7, true, &c.graph)
 		}
 		for after := time.Duration(0); after < Every; after += 10 * time.Second {
-			if m.Due(7, c.held, start.Add(after)) {
+			if m.Begin(7, c.held, start.Add(after)) {
 				t.Errorf("%s: due again after %s", name, after)
 			}
 		}
-		if got := m.Due(7, c.held, start.Add(Every)); got != c.again {
+		if got := m.Begin(7, c.held, start.Add(Every)); got != c.again {
 			t.Errorf("%s: due after a minute: %v", name, got)
 		}
-		if !m.Due(8, c.held, start.Add(time.Second)) {
+		if !m.Begin(8, c.held, start.Add(time.Second)) {
 			t.Errorf("%s: the next turn is not searched", name)
 		}
 	}
@@ -63,20 +62,20 @@ func TestDue(t *testing.T) {
 // Between two searches nothing is taken for searched that was not.
 func TestBetween(t *testing.T) {
 	var m Memory
-	m.Begin(7, start)
-	if m.Between(7, &consumer.Graph{}) == "" {
+	m.Begin(7, false, start)
+	if m.End(7, false, &consumer.Graph{}) == "" {
 		t.Error("a search that failed is one")
 	}
-	m.End(7, &consumer.Graph{Unsearched: []string{"secrets"}, Unreached: []consumer.Unreached{{Cluster: "east"}}})
+	m.End(7, true, &consumer.Graph{Unsearched: []string{"secrets"}, Unreached: []consumer.Unreached{{Cluster: "east"}}})
 	g := consumer.Graph{Unknown: []string{"pods"}}
-	if why := m.Between(7, &g); why == "" || !slices.Equal(g.Unknown, []string{"pods", "secrets"}) {
+	if why := m.End(7, false, &g); why == "" || !slices.Equal(g.Unknown, []string{"pods", "secrets"}) {
 		t.Errorf("%q, unknown %q", why, g.Unknown)
 	}
-	if why := m.Between(7, &consumer.Graph{Unreached: []consumer.Unreached{{Cluster: "east"}}}); why != "" {
+	if why := m.End(7, false, &consumer.Graph{Unreached: []consumer.Unreached{{Cluster: "east"}}}); why != "" {
 		t.Errorf("a cluster that is away still is said to be so elsewhere: %q", why)
 	}
-	m.End(7, &consumer.Graph{})
-	if why := m.Between(7, &consumer.Graph{}); why != "" {
+	m.End(7, true, &consumer.Graph{})
+	if why := m.End(7, false, &consumer.Graph{}); why != "" {
 		t.Error(why)
 	}
 }
@@ -88,7 +87,7 @@ func TestKnown(t *testing.T) {
 	if got := m.Known(7, false, Status(all)); !reflect.DeepEqual(got, all) {
 		t.Errorf("%+v", got)
 	}
-	m.End(7, &consumer.Graph{Copies: all[:1]})
+	m.End(7, true, &consumer.Graph{Copies: all[:1]})
 	if got := m.Known(7, true, nil); len(got) != 1 {
 		t.Errorf("a status that was not written counts more than what was found: %+v", got)
 	}
