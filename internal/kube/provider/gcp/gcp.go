@@ -8,6 +8,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/provider"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/gcp/access"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/gcp/secretmanager"
+	"github.com/strongkeep/strongkeep/internal/kube/provider/login"
 	"github.com/strongkeep/strongkeep/internal/redact"
 )
 
@@ -30,7 +31,7 @@ func (Provider) Rate() (perSecond float64, burst int) { return 150, 150 }
 // store implements provider.Store, provider.Finder and provider.Writer.
 type store struct {
 	*secretmanager.Store
-	access *access.Access
+	login  *login.Keeper
 	client *access.Client
 }
 
@@ -59,9 +60,9 @@ func (p Provider) open(cfg provider.Config, s Settings) (provider.Store, error) 
 	if err != nil {
 		return nil, err
 	}
-	st := &store{access: access.New(source, cfg.Clock), client: client}
+	st := &store{login: login.New("Google", source, cfg.Clock), client: client}
 	st.Store, err = secretmanager.New(secretmanager.Config{
-		Access: st.access, Endpoint: p.getenv("GCP_SECRETMANAGER_ENDPOINT"), Project: project(s, client), Location: s.Location,
+		Login: st.login, Endpoint: p.getenv("GCP_SECRETMANAGER_ENDPOINT"), Project: project(s, client), Location: s.Location,
 		LatestOrFetch: s.Policy == LatestOrFetch, Retry: cfg.Retry, Clock: cfg.Clock,
 	})
 	return st, err
@@ -89,7 +90,7 @@ func project(s Settings, c *access.Client) func(context.Context) (string, error)
 
 // Source returns what logs in. References that cross a namespace are refused here,
 // and not only when they are followed.
-func (p Provider) Source(cfg provider.Config, a Auth, c *access.Client) (access.Source, error) {
+func (p Provider) Source(cfg provider.Config, a Auth, c *access.Client) (login.Source, error) {
 	switch {
 	case a.SecretRef != nil:
 		read, err := secretKey(cfg, "auth.secretRef.secretAccessKeySecretRef", a.SecretRef.SecretAccessKey)
@@ -115,7 +116,7 @@ func (p Provider) Source(cfg provider.Config, a Auth, c *access.Client) (access.
 	return access.Own(c, p.getenv, cfg.Clock), nil
 }
 
-func (p Provider) federation(cfg provider.Config, w *WorkloadIdentityFederation, c *access.Client) (access.Source, error) {
+func (p Provider) federation(cfg provider.Config, w *WorkloadIdentityFederation, c *access.Client) (login.Source, error) {
 	const field = "auth.workloadIdentityFederation."
 	f := access.Federation{Audience: w.Audience, Email: w.GCPServiceAccountEmail, URL: w.ExternalTokenEndpoint}
 	switch {
@@ -226,7 +227,7 @@ func (a *account) Email(ctx context.Context) (string, error) {
 // Close ends a login that is under way, and the connections. What Google gave ends by
 // itself.
 func (s *store) Close(context.Context) error {
-	s.access.Close()
+	s.login.Close()
 	s.client.Close()
 	return s.Store.Close()
 }

@@ -1,6 +1,5 @@
-// Package access is how a store comes by access tokens of Google: whose they are, by
-// which exchanges, and how long that holds. One login serves a store until it is
-// near its end.
+// Package access is how a store comes by access tokens of Google: whose they are, and
+// by which exchanges. The package login keeps them.
 //
-// Start reading at Access.
+// Start reading at Workload.Source.
 package access

@@ -11,6 +11,7 @@ import (
 	"cloud.google.com/go/auth/credentials/externalaccount"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/kube/provider/login"
 	"github.com/strongkeep/strongkeep/internal/redact"
 )
 
@@ -41,11 +42,11 @@ const (
 )
 
 // Source returns a Source of f.
-func (f Federation) Source(c *Client) Source {
-	return func(ctx context.Context) (Token, error) {
+func (f Federation) Source(c *Client) login.Source {
+	return func(ctx context.Context) (login.Token, error) {
 		o, err := f.options(ctx)
 		if err != nil {
-			return Token{}, err
+			return login.Token{}, err
 		}
 		a := c.attempt()
 		o.Scopes, o.TokenURL, o.Client, o.Logger = []string{scope}, stsURL, a.http, quiet()
@@ -61,7 +62,7 @@ func (f Federation) Source(c *Client) Source {
 		t, err := a.token(ctx, creds, err, "exchanging a token with provider "+plain(o.Audience),
 			"the pool's provider must admit its issuer, audience and subject, and the service account grant it roles/iam.workloadIdentityUser")
 		if mine.err != nil {
-			return Token{}, mine.err
+			return login.Token{}, mine.err
 		}
 		return t, err
 	}

@@ -9,20 +9,21 @@ import (
 	"cloud.google.com/go/auth/credentials"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/kube/provider/login"
 	"github.com/strongkeep/strongkeep/internal/redact"
 )
 
 // Key returns a Source that signs in with a service account's key, a JSON document
 // that is read at each login.
-func Key(c *Client, read func(context.Context) (redact.Secret, error)) Source {
-	return func(ctx context.Context) (Token, error) {
+func Key(c *Client, read func(context.Context) (redact.Secret, error)) login.Source {
+	return func(ctx context.Context) (login.Token, error) {
 		raw, err := read(ctx)
 		if err != nil {
-			return Token{}, err
+			return login.Token{}, err
 		}
 		who, err := checkKey(raw.Reveal())
 		if err != nil {
-			return Token{}, err
+			return login.Token{}, err
 		}
 		a := c.attempt()
 		creds, err := credentials.NewCredentialsFromJSON(credentials.ServiceAccount, raw.Reveal(), &credentials.DetectOptions{
@@ -57,13 +58,13 @@ func checkKey(raw []byte) (who string, err error) {
 }
 
 // token ends a login by a library.
-func (a *attempt) token(ctx context.Context, creds *auth.Credentials, err error, doing, advice string) (Token, error) {
+func (a *attempt) token(ctx context.Context, creds *auth.Credentials, err error, doing, advice string) (login.Token, error) {
 	if err != nil {
-		return Token{}, a.refused(doing, err, advice)
+		return login.Token{}, a.refused(doing, err, advice)
 	}
 	t, err := creds.Token(ctx)
 	if err != nil {
-		return Token{}, a.refused(doing, err, advice)
+		return login.Token{}, a.refused(doing, err, advice)
 	}
-	return Token{redact.FromString(t.Value), t.Expiry}, nil
+	return login.Token{Value: redact.FromString(t.Value), Expires: t.Expiry}, nil
 }

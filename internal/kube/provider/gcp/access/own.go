@@ -11,6 +11,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/kube/provider/login"
 	"github.com/strongkeep/strongkeep/internal/redact"
 )
 
@@ -22,36 +23,36 @@ func readAll(r io.Reader) ([]byte, error) { return io.ReadAll(io.LimitReader(r, 
 // Own returns a Source of the operator's own identity: the file that its environment
 // names, or what the node's metadata server gives its pod. A home directory is not
 // looked at.
-func Own(c *Client, getenv func(string) string, clk clock.PassiveClock) Source {
+func Own(c *Client, getenv func(string) string, clk clock.PassiveClock) login.Source {
 	const env = "GOOGLE_APPLICATION_CREDENTIALS"
 	if file := getenv(env); file != "" {
-		return func(ctx context.Context) (Token, error) { return c.ownFile(ctx, env, file) }
+		return func(ctx context.Context) (login.Token, error) { return c.ownFile(ctx, env, file) }
 	}
-	return func(ctx context.Context) (Token, error) {
+	return func(ctx context.Context) (login.Token, error) {
 		raw, err := c.askMetadata(ctx, "instance/service-accounts/default/token")
 		var answer struct {
 			Token   string `json:"access_token"`
 			Seconds int    `json:"expires_in"`
 		}
 		if err != nil || json.Unmarshal(raw, &answer) != nil || answer.Token == "" {
-			return Token{}, errs.New(errs.Unavailable,
+			return login.Token{}, errs.New(errs.Unavailable,
 				"the operator has no identity of its own at Google that answers: set spec.provider.gcpsm.auth, or give the operator one (docs/stores/google-secret-manager.md)")
 		}
-		return Token{redact.FromString(answer.Token), clk.Now().Add(time.Duration(answer.Seconds) * time.Second)}, nil
+		return login.Token{Value: redact.FromString(answer.Token), Expires: clk.Now().Add(time.Duration(answer.Seconds) * time.Second)}, nil
 	}
 }
 
 // ownFile signs in with a file of the operator's own, of whatever type.
-func (c *Client) ownFile(ctx context.Context, env, file string) (Token, error) {
+func (c *Client) ownFile(ctx context.Context, env, file string) (login.Token, error) {
 	raw, err := os.ReadFile(file) //nolint:gosec // the operator's environment names it
 	if err != nil {
-		return Token{}, errs.Newf(errs.Unavailable, "reading the operator's own credentials (%s): %w", env, err)
+		return login.Token{}, errs.Newf(errs.Unavailable, "reading the operator's own credentials (%s): %w", env, err)
 	}
 	var is struct {
 		Type credentials.CredType `json:"type"`
 	}
 	if json.Unmarshal(raw, &is) != nil {
-		return Token{}, errs.Newf(errs.Unauthenticated, "the operator's own credentials (%s) are no JSON", env)
+		return login.Token{}, errs.Newf(errs.Unauthenticated, "the operator's own credentials (%s) are no JSON", env)
 	}
 	a := c.attempt()
 	creds, err := credentials.NewCredentialsFromJSON(is.Type, raw, &credentials.DetectOptions{Scopes: []string{scope}, Client: a.http, Logger: quiet()})

@@ -10,6 +10,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/kube/provider/login"
 	"github.com/strongkeep/strongkeep/internal/redact"
 )
 
@@ -30,8 +31,8 @@ type Workload struct {
 }
 
 // Source returns a Source of w.
-func (w Workload) Source(c *Client) Source {
-	return func(ctx context.Context) (Token, error) {
+func (w Workload) Source(c *Client) login.Source {
+	return func(ctx context.Context) (login.Token, error) {
 		for _, missing := range []struct {
 			field *string
 			path  string
@@ -42,17 +43,17 @@ func (w Workload) Source(c *Client) Source {
 			{&w.Cluster, "instance/attributes/cluster-name", "clusterName"},
 		} {
 			if err := c.Metadata(ctx, missing.field, missing.path, "auth.workloadIdentity."+missing.name); err != nil {
-				return Token{}, err
+				return login.Token{}, err
 			}
 		}
 		pool := w.Project + ".svc.id.goog"
 		token, err := w.Account.Token(ctx, pool)
 		if err != nil {
-			return Token{}, err
+			return login.Token{}, err
 		}
 		federated, err := w.exchange(ctx, c.attempt(), pool, token)
 		if err != nil {
-			return Token{}, err
+			return login.Token{}, err
 		}
 		email, err := w.Account.Email(ctx)
 		if err != nil || email == "" {
@@ -63,7 +64,7 @@ func (w Workload) Source(c *Client) Source {
 }
 
 // exchange has Google take the token of the cluster for one of its own.
-func (w Workload) exchange(ctx context.Context, a *attempt, pool string, token redact.Secret) (Token, error) {
+func (w Workload) exchange(ctx context.Context, a *attempt, pool string, token redact.Secret) (login.Token, error) {
 	req, err := a.post(ctx, "https://securetoken.googleapis.com/v1/identitybindingtoken", map[string]string{
 		"grant_type":           "urn:ietf:params:oauth:grant-type:token-exchange",
 		"subject_token_type":   "urn:ietf:params:oauth:token-type:jwt",
@@ -74,7 +75,7 @@ func (w Workload) exchange(ctx context.Context, a *attempt, pool string, token r
 		"scope": scope,
 	})
 	if err != nil {
-		return Token{}, err
+		return login.Token{}, err
 	}
 	var answer struct {
 		Token   string `json:"access_token"`
@@ -83,9 +84,9 @@ func (w Workload) exchange(ctx context.Context, a *attempt, pool string, token r
 	err = a.call(req, "exchanging the ServiceAccount's token in pool "+pool,
 		"auth.workloadIdentity must name this GKE cluster, which must have workload identity enabled", &answer)
 	if err != nil {
-		return Token{}, err
+		return login.Token{}, err
 	}
-	t := Token{Value: redact.FromString(answer.Token)}
+	t := login.Token{Value: redact.FromString(answer.Token)}
 	if answer.Seconds > 0 {
 		t.Expires = w.Clock.Now().Add(time.Duration(answer.Seconds) * time.Second)
 	}
@@ -104,15 +105,15 @@ func impersonation(email string) (string, error) {
 }
 
 // impersonate makes a token of a service account.
-func (c *Client) impersonate(ctx context.Context, by Token, email string) (Token, error) {
+func (c *Client) impersonate(ctx context.Context, by login.Token, email string) (login.Token, error) {
 	at, err := impersonation(email)
 	if err != nil {
-		return Token{}, err
+		return login.Token{}, err
 	}
 	a := c.attempt()
 	req, err := a.post(ctx, at, map[string]any{"scope": []string{scope}, "lifetime": "3600s"})
 	if err != nil {
-		return Token{}, err
+		return login.Token{}, err
 	}
 	req.Header.Set("Authorization", "Bearer "+by.Value.RevealString())
 	var answer struct {
@@ -121,7 +122,7 @@ func (c *Client) impersonate(ctx context.Context, by Token, email string) (Token
 	}
 	err = a.call(req, "taking the place of "+email,
 		"it must grant the ServiceAccount roles/iam.workloadIdentityUser", &answer)
-	return Token{redact.FromString(answer.Token), answer.Expires}, err
+	return login.Token{Value: redact.FromString(answer.Token), Expires: answer.Expires}, err
 }
 
 // Metadata fills field, if it is empty, with what the metadata server says at path.

@@ -91,7 +91,7 @@ func do[T any](ctx context.Context, s *Store, c call, f func(context.Context) (T
 		wait = s.cfg.Retry.Wait
 	}
 	for renewed := false; ; {
-		token, err := s.cfg.Access.Token(ctx)
+		token, err := s.cfg.Login.Token(ctx)
 		if err != nil {
 			return none, err
 		}
@@ -104,7 +104,7 @@ func do[T any](ctx context.Context, s *Store, c call, f func(context.Context) (T
 		switch {
 		case errs.Is(err, errs.Unauthenticated) && !renewed:
 			renewed = true
-			again, loginErr := s.cfg.Access.Renew(ctx, token)
+			again, loginErr := s.cfg.Login.Renew(ctx, token)
 			switch {
 			case loginErr != nil:
 				return none, loginErr

@@ -117,7 +117,7 @@ func filter(q provider.Query) string {
 // Check asks for one page of names. Who may read single secrets and not list them is
 // told that there is no way to tell.
 func (s *Store) Check(ctx context.Context) error {
-	if _, err := s.cfg.Access.Token(ctx); err != nil {
+	if _, err := s.cfg.Login.Token(ctx); err != nil {
 		return err
 	}
 	parent, err := s.parent(ctx)

@@ -16,14 +16,14 @@ import (
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/provider"
-	"github.com/strongkeep/strongkeep/internal/kube/provider/gcp/access"
+	"github.com/strongkeep/strongkeep/internal/kube/provider/login"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/push"
 	"github.com/strongkeep/strongkeep/internal/redact"
 )
 
-// Config configures a Store. Access, Project and Clock are required.
+// Config configures a Store. Login, Project and Clock are required.
 type Config struct {
-	Access   *access.Access
+	Login    *login.Keeper
 	Endpoint string // Google's own for the location when empty
 	// Project tells where the secrets are. It is asked until it knows.
 	Project  func(ctx context.Context) (string, error)

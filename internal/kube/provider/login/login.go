@@ -1,4 +1,4 @@
-package access
+package login
 
 import (
 	"context"
@@ -12,7 +12,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/redact"
 )
 
-// Token is an access token of Google.
+// Token is an access token.
 type Token struct {
 	Value   redact.Secret
 	Expires time.Time // zero: not known
@@ -21,8 +21,9 @@ type Token struct {
 // Source logs in. Its failures have kinds.
 type Source func(ctx context.Context) (Token, error)
 
-// Access holds the login of one store. It is safe for concurrent use.
-type Access struct {
+// Keeper holds the login of one store. It is safe for concurrent use.
+type Keeper struct {
+	at     string // whose it is, for messages
 	source Source
 	clock  clock.PassiveClock
 	ctx    context.Context // ends with Close; a login is for all that wait for it
@@ -48,23 +49,24 @@ const (
 	leeway = 10 * time.Second
 )
 
-// New returns an Access that logs in when first needed. The caller closes it.
-func New(source Source, c clock.PassiveClock) *Access {
+// New returns a Keeper that logs in when first needed; at says where, for messages.
+// The caller closes it.
+func New(at string, source Source, c clock.PassiveClock) *Keeper {
 	ctx, cancel := context.WithCancel(context.Background())
-	return &Access{source: source, clock: c, ctx: ctx, cancel: cancel}
+	return &Keeper{at: at, source: source, clock: c, ctx: ctx, cancel: cancel}
 }
 
 // Close ends a login that is under way.
-func (a *Access) Close() { a.cancel() }
+func (k *Keeper) Close() { k.cancel() }
 
 // Token returns the login's token, after logging in where that is due.
-func (a *Access) Token(ctx context.Context) (Token, error) {
-	a.mu.Lock()
-	l := a.login
-	a.mu.Unlock()
-	if l == nil || !l.renewAt.IsZero() && !a.clock.Now().Before(l.renewAt) {
+func (k *Keeper) Token(ctx context.Context) (Token, error) {
+	k.mu.Lock()
+	l := k.login
+	k.mu.Unlock()
+	if l == nil || !l.renewAt.IsZero() && !k.clock.Now().Before(l.renewAt) {
 		var err error
-		if l, err = a.refresh(ctx, l); err != nil {
+		if l, err = k.refresh(ctx, l); err != nil {
 			return Token{}, err
 		}
 	}
@@ -73,25 +75,25 @@ func (a *Access) Token(ctx context.Context) (Token, error) {
 
 // refresh replaces the login old. One that somebody else replaced is returned as it
 // is; one that is still good stays when there is no new one.
-func (a *Access) refresh(ctx context.Context, old *login) (*login, error) {
-	done := a.flight.DoChan("", func() (any, error) {
-		a.mu.Lock()
-		l := a.login
-		a.mu.Unlock()
+func (k *Keeper) refresh(ctx context.Context, old *login) (*login, error) {
+	done := k.flight.DoChan("", func() (any, error) {
+		k.mu.Lock()
+		l := k.login
+		k.mu.Unlock()
 		if l != nil && l != old {
 			return l, nil
 		}
-		ctx, cancel := context.WithTimeout(a.ctx, Timeout)
+		ctx, cancel := context.WithTimeout(k.ctx, Timeout)
 		defer cancel()
-		fresh, err := a.make(ctx)
+		fresh, err := k.make(ctx)
 		if err != nil {
-			if fresh = a.stillGood(old); fresh == nil {
+			if fresh = k.stillGood(old); fresh == nil {
 				return nil, err
 			}
 		}
-		a.mu.Lock()
-		a.login = fresh
-		a.mu.Unlock()
+		k.mu.Lock()
+		k.login = fresh
+		k.mu.Unlock()
 		return fresh, nil
 	})
 	select {
@@ -101,13 +103,13 @@ func (a *Access) refresh(ctx context.Context, old *login) (*login, error) {
 		}
 		return r.Val.(*login), nil
 	case <-ctx.Done():
-		return nil, errs.Newf(errs.Unavailable, "logging in to Google: %w", ctx.Err())
+		return nil, errs.Newf(errs.Unavailable, "logging in to %s: %w", k.at, ctx.Err())
 	}
 }
 
 // stillGood returns old for another while, nil when it is over.
-func (a *Access) stillGood(old *login) *login {
-	now := a.clock.Now()
+func (k *Keeper) stillGood(old *login) *login {
+	now := k.clock.Now()
 	if old == nil || old.token.Expires.IsZero() || !now.Before(old.token.Expires.Add(-leeway)) {
 		return nil
 	}
@@ -116,44 +118,44 @@ func (a *Access) stillGood(old *login) *login {
 
 // make logs in. Whatever is missing for it, it is never NotExist, which is for
 // secrets.
-func (a *Access) make(ctx context.Context) (*login, error) {
-	t, err := a.source(ctx)
+func (k *Keeper) make(ctx context.Context) (*login, error) {
+	t, err := k.source(ctx)
 	if err != nil {
 		switch errs.KindOf(err) {
 		case errs.NotExist:
 			return nil, errs.As(errs.Unavailable, err)
 		case errs.Internal:
-			return nil, errs.Newf(errs.Unavailable, "logging in to Google: %w", err)
+			return nil, errs.Newf(errs.Unavailable, "logging in to %s: %w", k.at, err)
 		}
 		return nil, err
 	}
 	if t.Value.Empty() {
-		return nil, errs.New(errs.Unavailable, "logging in to Google: the answer has no token")
+		return nil, errs.Newf(errs.Unavailable, "logging in to %s: the answer has no token", k.at)
 	}
 	l := &login{token: t}
 	if !t.Expires.IsZero() {
-		now := a.clock.Now()
+		now := k.clock.Now()
 		if !now.Before(t.Expires) {
-			return nil, errs.New(errs.Unavailable, "logging in to Google: the token that came is over already: check the clock of this machine")
+			return nil, errs.Newf(errs.Unavailable, "logging in to %s: the token that came is over already: check the clock of this machine", k.at)
 		}
 		l.renewAt = now.Add(t.Expires.Sub(now) * 2 / 3)
 	}
 	return l, nil
 }
 
-// Renew makes a new login because Google refused t, at most one in a while. again
+// Renew makes a new login because t was refused, at most one in a while. again
 // says that there is another to try with; err why there is none that could be had.
-func (a *Access) Renew(ctx context.Context, t Token) (again bool, err error) {
-	a.mu.Lock()
-	l, now := a.login, a.clock.Now()
+func (k *Keeper) Renew(ctx context.Context, t Token) (again bool, err error) {
+	k.mu.Lock()
+	l, now := k.login, k.clock.Now()
 	if l != nil && l.token.Value.Equal(t.Value) {
-		if !a.forced.IsZero() && now.Sub(a.forced) < pause {
-			a.mu.Unlock()
+		if !k.forced.IsZero() && now.Sub(k.forced) < pause {
+			k.mu.Unlock()
 			return false, nil
 		}
-		a.forced, a.login = now, nil
+		k.forced, k.login = now, nil
 	}
-	a.mu.Unlock()
-	fresh, err := a.Token(ctx)
+	k.mu.Unlock()
+	fresh, err := k.Token(ctx)
 	return err == nil && !fresh.Value.Equal(t.Value), err
 }
