@@ -10,6 +10,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/provider"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/aws"
+	"github.com/strongkeep/strongkeep/internal/kube/provider/azure"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/fake"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/gcp"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/vault"
@@ -192,6 +193,7 @@ func targets(private []netip.Prefix) map[string]target.Kind {
 func providers(ambient provider.Ambient) map[string]provider.Provider {
 	return map[string]provider.Provider{
 		aws.Name:   aws.Provider{Getenv: os.Getenv, Ambient: ambient},
+		azure.Name: azure.Provider{Getenv: os.Getenv, Ambient: ambient},
 		fake.Name:  fake.Provider{},
 		gcp.Name:   gcp.Provider{Getenv: os.Getenv, Ambient: ambient},
 		vault.Name: vault.Provider{},

@@ -27,6 +27,8 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/provider"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/aws"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/aws/awstest"
+	"github.com/strongkeep/strongkeep/internal/kube/provider/azure"
+	"github.com/strongkeep/strongkeep/internal/kube/provider/azure/azuretest"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/fake"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/gcp"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/gcp/gcptest"
@@ -96,6 +98,7 @@ type world struct {
 	vault *vaulttest.Server
 	aws   *awstest.Server
 	gcp   *gcptest.Server
+	azure *azuretest.Server
 	log   *lockedBuffer
 	at    Addresses
 }
@@ -127,7 +130,7 @@ func newWorld(t *testing.T) *world {
 	if err := testClient.Create(t.Context(), ns); err != nil {
 		t.Fatal(err)
 	}
-	w := &world{T: t, ns: ns.Name, vault: vaulttest.New().Start(t), aws: awstest.New(t), gcp: gcptest.New(t), log: &lockedBuffer{}}
+	w := &world{T: t, ns: ns.Name, vault: vaulttest.New().Start(t), aws: awstest.New(t), gcp: gcptest.New(t), azure: azuretest.New(t), log: &lockedBuffer{}}
 	t.Cleanup(func() {
 		w.checkCanaries()
 		w.removePushes()
@@ -176,6 +179,7 @@ func (w *world) start(change func(*Config)) (stop func()) {
 	cfg := Config{
 		Providers: map[string]provider.Provider{
 			fake.Name: fake.Provider{}, vault.Name: vault.Provider{}, aws.Name: aws.Provider{Getenv: w.aws.Getenv}, gcp.Name: gcp.Provider{Getenv: w.gcp.Getenv},
+			azure.Name: azure.Provider{Getenv: w.azure.Getenv},
 		},
 		REST: testREST, Namespaces: []string{w.ns}, OwnNamespace: w.ns,
 		MetricsAddr: "127.0.0.1:0", HealthAddr: "127.0.0.1:0",

@@ -1,0 +1,42 @@
+package operator
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	v1 "github.com/strongkeep/strongkeep/api/external/v1"
+	"github.com/strongkeep/strongkeep/internal/kube/provider/azure/azuretest"
+)
+
+// The examples of docs/stores/azure-key-vault.md: by the application of a ServiceAccount,
+// whose token the API server makes for the exchange alone, and by a secret.
+func TestAzureExamples(t *testing.T) {
+	w := newWorld(t)
+	w.start(nil)
+	w.azure.App("aaaaaaaa-0000-0000-0000-000000000001", azuretest.App{Subject: "system:serviceaccount:" + w.ns + ":secrets-reader"})
+	w.azure.App("aaaaaaaa-0000-0000-0000-000000000002", azuretest.App{Secret: canary + "-client"})
+	for name, value := range map[string]string{
+		"shop-db": `{"password":"` + canary + `"}`, "shop-settings-mode": "fast", "shop-settings-retries": "3", "shop-settings-other": canary,
+	} {
+		w.azure.Put(name, value)
+		if name != "shop-settings-other" {
+			w.azure.Tag("secrets/"+name, map[string]string{"team": "shop"})
+		}
+	}
+	w.azure.PutCertificate("shop-ca", []byte("0\x03\x02\x01\x00"))
+	w.azure.PutKey("shop-signing", map[string]any{"kty": "oct-HSM"})
+	for _, example := range []string{"azurekv-workload-identity.yaml", "azurekv-service-principal.yaml"} {
+		text, err := os.ReadFile("../../../examples/stores/" + example)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.apply(strings.ReplaceAll(string(text), "your-client-secret", canary+"-client"))
+	}
+	w.secret("shop-settings", map[string]string{"shop-settings-mode": "fast", "shop-settings-retries": "3"})
+	w.es("shop-db", v1.ReasonSecretSynced, "")
+	w.storeReady("azure-secrets", v1.ReasonStoreValid, "")
+	w.storeReady("azure-by-secret", v1.ReasonStoreValid, "")
+	w.apply(strings.Replace(es("absent", "  data: [{secretKey: k, remoteRef: {key: cert/absent}}]"), "{name: vault}", "{name: azure-secrets}", 1))
+	w.es("absent", v1.ReasonSecretSyncedError, `"cert/absent" does not exist in this vault`)
+}
