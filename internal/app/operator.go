@@ -18,6 +18,6 @@ func RunOperator(ctx context.Context, cfg operator.Config) error {
 	if err != nil {
 		return err
 	}
-	cfg.Providers, cfg.Targets = providers(ambient), targets(private)
+	cfg.Providers, cfg.Targets, cfg.Outbound = providers(ambient), targets(private), outbound.Config{Private: private}
 	return operator.Run(ctx, cfg)
 }

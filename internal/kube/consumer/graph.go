@@ -104,6 +104,8 @@ type Fed struct {
 	// Digest is the keyed digest of its content (rollout stamps are made of it);
 	// empty when there is no such Secret.
 	Digest string
+	// Changed is what came with Version; nil where nobody says.
+	Changed *Change
 	// ResourceVersion it was seen at.
 	ResourceVersion string
 	// Mirror: a copy by another tool or by hand, found by its content.
@@ -125,6 +127,39 @@ type Copy struct {
 	Source types.NamespacedName // that Secret
 	Tool   string               // that keeps it true; empty: nobody does
 	Keys   []string             // that hold the value
+}
+
+// String names it for people, with what is known of why it is late.
+func (f *Fed) String() string {
+	text := "Secret " + f.NamespacedName.String()
+	if f.Cluster != "" {
+		text = f.Cluster + ": " + text
+	}
+	switch {
+	case f.Problem != "":
+		text += ": " + f.Problem
+	case f.Version != "":
+		text += ": it holds version " + f.Version
+	}
+	return text
+}
+
+// Change is which keys of a Secret have another value than with the version before.
+type Change struct {
+	Keys []string
+	// Unsure: some have, and which is not known.
+	Unsure bool
+}
+
+// SameValues reports whether a version has come to all of fed, and changed nothing
+// in any of them.
+func SameValues(fed []Fed, version string) bool {
+	for i := range fed {
+		if f := &fed[i]; f.Version != version || f.Changed == nil || f.Changed.Unsure || len(f.Changed.Keys) > 0 {
+			return false
+		}
+	}
+	return len(fed) > 0 && version != ""
 }
 
 // UseKind is a way to use a Secret.

@@ -12,6 +12,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/provider"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/target"
+	"github.com/strongkeep/strongkeep/internal/kube/rotate/target/outbound"
 	"github.com/strongkeep/strongkeep/internal/kube/template"
 )
 
@@ -70,6 +71,8 @@ type Config struct {
 	// PrivateNetworks, such as 10.96.0.0/12, are those that an address in a Rotation
 	// (a webhook's, an endpoint's) may be in; none when empty.
 	PrivateNetworks []string
+	// Outbound is the same for the API servers of other clusters; app fills it in.
+	Outbound outbound.Config
 	// AmbientCredentials says which stores may use the operator's own identity in a
 	// cloud: cluster (default), all or none; see provider.Ambient.
 	AmbientCredentials string

@@ -257,7 +257,7 @@ func (p parts) setupRotation(ctx context.Context, roll *rollout.Roller) error {
 		Cluster: kube{p.mgr.GetAPIReader(), p.mgr.GetClient()}, Key: p.key, Refresh: p.hub.Refresh, Event: p.events.event,
 		Metrics: metrics, Log: p.cfg.Log, Namespaces: p.cfg.Namespaces, NoCluster: p.cfg.NoClusterStores,
 		Turns: p.cfg.Turns, Roller: roll, EvidenceMount: p.cfg.EvidenceMount,
-		RehearsalPods: p.cfg.RehearsalPods, ShowCopies: p.cfg.ShowCopies,
+		RehearsalPods: p.cfg.RehearsalPods, ShowCopies: p.cfg.ShowCopies, Outbound: p.cfg.Outbound,
 		Witnesses: p.cfg.Witnesses, Account: types.NamespacedName{Namespace: p.cfg.OwnNamespace, Name: p.cfg.ServiceAccount},
 	})
 }

@@ -2,6 +2,7 @@ package operator
 
 import (
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 
@@ -57,6 +58,10 @@ func TestVersions(t *testing.T) {
 	for _, name := range []string{"owned", "orphan"} {
 		w.versions(name, two)
 	}
+	location := strings.TrimPrefix(w.vault.URL, "http://") + "/secret/data/app"
+	if c := target.Changes(w.versions("owned", two).Annotations)[location]; c.Version != "2" || c.Unsure || len(c.Keys) != 0 {
+		t.Errorf("of the same value it says that it changed: %+v", c)
+	}
 	w.versions("pinned", map[string]string{"app": "1,2", "other": "1"})
 	w.versions("shared", map[string]string{"app": "2", "other": "1"})
 	after := w.versions("random", two)
@@ -66,6 +71,16 @@ func TestVersions(t *testing.T) {
 	}
 	if !strings.Contains(w.secret("owned", map[string]string{"k": canary + "1"}).Annotations[target.AnnotationVersions], `/secret/data/app":"2"`) {
 		t.Error("the annotation is not an object of location to version")
+	}
+
+	w.vault.Put("app", `{"k":"`+canary+`3"}`) // another one: of two keys one changes
+	three := map[string]string{"app": "3"}
+	for name, want := range map[string]string{"owned": "k", "orphan": "k", "meta": "k"} {
+		s := w.versions(name, three)
+		c := target.Changes(s.Annotations)[location]
+		if c.Version != "3" || c.Unsure || !slices.Contains(c.Keys, want) || strings.Contains(s.Annotations[target.AnnotationChanged], canary) {
+			t.Errorf("%s: %+v", name, c)
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"net/http"
+	"net/url"
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
@@ -19,6 +20,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/consumer"
 	"github.com/strongkeep/strongkeep/internal/kube/content"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/target"
+	"github.com/strongkeep/strongkeep/internal/kube/rotate/target/outbound"
 )
 
 // Config is what a Pool needs; all of it is required.
@@ -26,7 +28,11 @@ type Config struct {
 	Live   client.Reader // of our own API server
 	Scheme *runtime.Scheme
 	Clock  clock.PassiveClock
-	// Key of digests where the other cluster has no operator of its own. KeySecret
+	// Outbound is whom a kubeconfig may name.
+	Outbound outbound.Config
+	// Key of which keys of digests are derived, one for each other cluster that has no
+	// operator of its own: who owns that cluster and sees stamps made by ours could
+	// compare guesses. KeySecret
 	// and KeyData say where such an operator has its key, Namespace where it usually
 	// is: as ours.
 	Key                           target.Key
@@ -86,7 +92,7 @@ func (p *Pool) Reach(ctx context.Context, c consumer.Cluster) (Cluster, error) {
 	if err != nil {
 		return Cluster{}, errs.Newf(errs.KindOf(err), "Secret %q: %w", c.Kubeconfig, err)
 	}
-	key, of, err := p.keyOf(ctx, reached.client, cmp.Or(c.Operator, p.cfg.Namespace))
+	key, of, err := p.keyOf(ctx, reached, cmp.Or(c.Operator, p.cfg.Namespace))
 	if err != nil {
 		return Cluster{}, err
 	}
@@ -154,6 +160,8 @@ func (p *Pool) dial(name types.NamespacedName, raw []byte) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	cfg.Dial = p.cfg.Outbound.Dialer(callTimeout).DialContext
+	cfg.Proxy = func(*http.Request) (*url.URL, error) { return nil, nil } //nolint:nilnil // none: it would dial for us
 	cfg.Wrap(func(next http.RoundTripper) http.RoundTripper {
 		return &careful{next: next, clock: p.cfg.Clock, denied: func() { p.drop(name) }}
 	})
@@ -171,13 +179,14 @@ func (p *Pool) dial(name types.NamespacedName, raw []byte) (*conn, error) {
 
 // keyOf returns the key of digests in another cluster: that of the operator there,
 // so that what it restarts by itself and what a rotation restarts have one stamp.
-func (p *Pool) keyOf(ctx context.Context, by client.Reader, namespace string) (key target.Key, of [sha256.Size]byte, err error) {
+func (p *Pool) keyOf(ctx context.Context, by *conn, namespace string) (key target.Key, of [sha256.Size]byte, err error) {
 	var s corev1.Secret
 	name := types.NamespacedName{Namespace: namespace, Name: p.cfg.KeySecret}
-	err = by.Get(ctx, name, &s)
+	err = by.client.Get(ctx, name, &s)
 	switch {
 	case apierrors.IsNotFound(err):
-		return p.cfg.Key, of, nil
+		key, err = p.cfg.Key.Derive("cluster/" + by.id)
+		return key, of, err
 	case err != nil:
 		return key, of, errs.Newf(kindOf(err), "asking for the operator's key, Secret %q, there: %w", name, err)
 	}
@@ -191,7 +200,7 @@ func (p *Pool) keyOf(ctx context.Context, by client.Reader, namespace string) (k
 // kindOf returns the kind of what the API server of another cluster answers.
 func kindOf(err error) errs.Kind {
 	switch {
-	case apierrors.IsForbidden(err):
+	case apierrors.IsForbidden(err), errs.Is(err, errs.Denied): // by it, or by whom we may reach
 		return errs.Denied
 	case apierrors.IsUnauthorized(err):
 		return errs.Unauthenticated

@@ -27,6 +27,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/consumer"
 	"github.com/strongkeep/strongkeep/internal/kube/content"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/target"
+	"github.com/strongkeep/strongkeep/internal/kube/rotate/target/outbound"
 )
 
 // server is an API server that knows Secrets only, and the tokens that log in.
@@ -110,7 +111,7 @@ func newFixture(t *testing.T) *fixture {
 		t.Fatal(err)
 	}
 	f := &fixture{T: t, own: fake.NewClientBuilder().WithScheme(scheme).Build(), clock: clocktesting.NewFakePassiveClock(time.Unix(1_800_000_000, 0))}
-	f.Pool = New(Config{Live: f.own, Scheme: scheme, Clock: f.clock, Key: key(t, 1), KeySecret: "key", KeyData: "hmac", Namespace: "sk"})
+	f.Pool = New(Config{Outbound: outbound.Config{Loopback: true}, Live: f.own, Scheme: scheme, Clock: f.clock, Key: key(t, 1), KeySecret: "key", KeyData: "hmac", Namespace: "sk"})
 	return f
 }
 
@@ -204,8 +205,15 @@ func TestDigests(t *testing.T) {
 	of := func(b byte) string {
 		return key(t, b).Digest("secret/app/db", map[string][]byte{"password": []byte(canary)})
 	}
-	if digest() != of(1) {
-		t.Error("without an operator there our key is not used")
+	derived, err := key(t, 1).Derive("cluster/" + f.reached().ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := digest(); d != derived.Digest("secret/app/db", map[string][]byte{"password": []byte(canary)}) || d == of(1) {
+		t.Error("without an operator there it is not a key of this cluster's own")
+	}
+	if other, err := key(t, 1).Derive("cluster/https://other"); err != nil || other.Digest("x", nil) == derived.Digest("x", nil) || other.Digest("x", nil) == key(t, 1).Digest("x", nil) {
+		t.Error("two clusters have one key", err)
 	}
 	s.change(func() { s.key = bytes.Repeat([]byte{9}, target.KeySize) })
 	if digest() != of(9) {
@@ -213,6 +221,26 @@ func TestDigests(t *testing.T) {
 	}
 	s.change(func() { s.key = []byte("short") })
 	f.refused(errs.Invalid, "the operator's key")
+}
+
+// A kubeconfig names whom the operator may reach for others, and nobody else,
+// whatever a name resolves to.
+func TestForbiddenServers(t *testing.T) {
+	f := newFixture(t)
+	f.Pool.cfg.Outbound = outbound.Config{}
+	for server, says := range map[string]string{
+		"https://127.0.0.1:6443": "own machine", "https://localhost:6443": "own machine", "https://[::1]:6443": "own machine",
+		"https://169.254.169.254": "own machine", "https://[fd00:ec2::254]": "own machine", "https://10.0.0.1:6443": "--private-networks",
+	} {
+		f.put([]byte(file("server: '"+server+"'", "token: "+canary)))
+		reached, err := f.Reach(t.Context(), east)
+		if err == nil {
+			err = reached.Get(t.Context(), types.NamespacedName{Namespace: "x", Name: "x"}, &corev1.Secret{})
+		}
+		if err == nil || !strings.Contains(err.Error(), says) || strings.Contains(err.Error(), canary) {
+			t.Errorf("%s: %v", server, err)
+		}
+	}
 }
 
 // A server that does not answer is not asked again at once, and answers later.

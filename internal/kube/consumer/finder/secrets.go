@@ -103,6 +103,7 @@ func (s *search) add(at site, b *book, name types.NamespacedName) *consumer.Fed 
 	if m := b.all[name]; m != nil {
 		fed.UID, fed.ResourceVersion = m.UID, m.ResourceVersion
 		fed.Version, _ = s.versionAt(at, m)
+		fed.Changed = s.changeAt(at, m, fed.Version)
 	}
 	b.found[name] = fed
 	b.order = append(b.order, fed)
@@ -116,6 +117,19 @@ func versionsOf(m *metav1.PartialObjectMetadata) map[string]string {
 		return nil
 	}
 	return target.Versions(m.Annotations)
+}
+
+// changeAt is what a Secret says that came with version; nil for nothing.
+func (s *search) changeAt(at site, m *metav1.PartialObjectMetadata, version string) *consumer.Change {
+	for location, c := range target.Changes(m.Annotations) {
+		if at.alias != nil {
+			location = at.alias.Of(location)
+		}
+		if location == s.wanted.Location && c.Version == version && version != "" {
+			return &consumer.Change{Keys: c.Keys, Unsure: c.Unsure}
+		}
+	}
+	return nil
 }
 
 // read reads what metadata does not say: digests, and of Secrets that are not
@@ -169,24 +183,44 @@ func (s *search) settle(at site, fed *consumer.Fed, known facts.Fact, err error)
 	return nil
 }
 
+// telling are the values of a Secret that are of its version and no other, as far
+// as that is known.
+func telling(fed *consumer.Fed, known facts.Fact) []facts.Sum {
+	c := fed.Changed
+	if c == nil || c.Unsure {
+		return known.Values
+	}
+	var out []facts.Sum
+	for i, v := range known.Values {
+		if slices.Contains(c.Keys, known.Keys[i]) {
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
 // compareVersions finds the version of Secrets that do not name one: that of a
 // Secret which does, when both hold the same secret value. So Secrets of clusters are
 // known that are fed by another operator. Whose word counts where: package versions.
 func (s *search) compareVersions(at site, b *book, known []facts.Fact) {
 	for i, fed := range b.order {
+		values := telling(fed, known[i])
 		switch near := (versions.Place{Cluster: at.name, Namespace: fed.Namespace}); {
 		case fed.Version == "":
 		case at.name == "" && known[i].Vouched:
-			s.versions.Vouch(known[i].Values, fed.Version)
+			s.versions.Vouch(values, fed.Version)
 		case at.name != "" && fed.Feeder.Name != "" && fed.Problem == "": // its operators have a key of their own
-			s.versions.Claim(versions.Place{Cluster: at.name}, known[i].Values, fed.Version)
+			s.versions.Claim(versions.Place{Cluster: at.name}, values, fed.Version)
 		default:
-			s.versions.Claim(near, known[i].Values, fed.Version)
+			s.versions.Claim(near, values, fed.Version)
 		}
 	}
 	for i, fed := range b.order {
 		if fed.Version == "" {
 			fed.Version = s.versions.Of(versions.Place{Cluster: at.name, Namespace: fed.Namespace}, known[i].Values)
+			if fed.Version != "" {
+				fed.Changed = &consumer.Change{Unsure: true}
+			}
 		}
 		if fed.Version == "" && at.name != "" && fed.Problem == "" && fed.Kind.Kind == kindSecret {
 			fed.Problem = "it does not say which version it holds, and no Secret of our cluster holds the same value: it is late; or nothing here reads the credential, and an ExternalSecret is needed to compare with"

@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
+	"github.com/strongkeep/strongkeep/api/v1alpha1"
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/gather"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/render"
@@ -116,8 +117,46 @@ func (r *Reconciler) writeTarget(ctx context.Context, o observed, got gather.Res
 	if err != nil {
 		return outcome{err: err}
 	}
-	secret.SetVersions(versions)
+	if err := r.setVersions(ctx, o, secret, versions); err != nil {
+		return outcome{err: err}
+	}
 	return r.write(ctx, o, secret, mark)
+}
+
+// setVersions makes secret say what it was made of, and which keys that changed:
+// by the Secret as it is, if our last write left it so.
+func (r *Reconciler) setVersions(ctx context.Context, o observed, secret *target.Secret, versions string) error {
+	secret.SetVersions(versions)
+	if versions == "" || o.live == nil {
+		secret.SetChanges(secret.NextChanges(nil, false))
+		return nil
+	}
+	if o.live.Annotations[secret.VersionsKey()] == versions { // what was said stays
+		secret.SetChanges(secret.NextChanges(&corev1.Secret{ObjectMeta: o.live.ObjectMeta}, false))
+		return nil
+	}
+	live, err := r.asObserved(ctx, o)
+	if err != nil {
+		return err
+	}
+	sure := target.ParseMark(live.Annotations[target.AnnotationMark]).Content == r.Key.ContentOf(live, secret.Manager)
+	if secret.Merge { // whose mark is in memory
+		sure = o.memory.verified == target.Version{UID: live.UID, ResourceVersion: live.ResourceVersion}
+	}
+	secret.SetChanges(secret.NextChanges(live, sure && live.Annotations[v1alpha1.AnnotationDrill] == ""))
+	return nil
+}
+
+// asObserved reads the target, which must be the one that was observed.
+func (r *Reconciler) asObserved(ctx context.Context, o observed) (*corev1.Secret, error) {
+	var live corev1.Secret
+	if err := r.Live.Get(ctx, client.ObjectKeyFromObject(o.live), &live); err != nil {
+		return nil, errs.Newf(errs.Unavailable, "reading Secret %q: %w", o.live.Name, err)
+	}
+	if live.UID != o.live.UID || live.ResourceVersion != o.live.ResourceVersion {
+		return nil, errs.Newf(errs.Conflict, "Secret %q changed under us", live.Name)
+	}
+	return &live, nil
 }
 
 // withoutWriting returns what there is to say when the target is not written.
@@ -172,15 +211,14 @@ func (r *Reconciler) restate(ctx context.Context, o observed, versions string, m
 	if o.live.Annotations[versionsKey(o.es)] == versions {
 		return outcome{message: synced}
 	}
-	var live corev1.Secret
-	if err := r.Live.Get(ctx, client.ObjectKeyFromObject(o.live), &live); err != nil {
-		return outcome{err: errs.Newf(errs.Unavailable, "reading Secret %q: %w", o.live.Name, err)}
+	live, err := r.asObserved(ctx, o)
+	if err != nil {
+		return outcome{err: err}
 	}
-	if live.UID != o.live.UID || live.ResourceVersion != o.live.ResourceVersion {
-		return outcome{err: errs.Newf(errs.Conflict, "Secret %q changed under us", live.Name)}
+	secret := target.Again(o.es, live)
+	if err := r.setVersions(ctx, o, secret, versions); err != nil {
+		return outcome{err: err}
 	}
-	secret := target.Again(o.es, &live)
-	secret.SetVersions(versions)
 	return r.write(ctx, o, secret, mark)
 }
 

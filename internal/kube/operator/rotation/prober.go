@@ -2,6 +2,7 @@ package rotation
 
 import (
 	"context"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -69,9 +70,13 @@ func (p prober) contents(q controller.Question) evidence.Contents {
 		if v := optarget.Versions(s.Annotations)[q.Location]; v != q.Version {
 			return nil, errs.Newf(errs.Conflict, "Secret %q holds version %q, not %q", o.NamespacedName, v, q.Version)
 		}
+		change := optarget.Changes(s.Annotations)[q.Location]
+		known := change.Version == q.Version && !change.Unsure
 		out := make(map[string]redact.Secret, len(s.Data))
 		for name, value := range s.Data {
-			out[name] = redact.New(value)
+			if q.Anew || known && slices.Contains(change.Keys, name) {
+				out[name] = redact.New(value)
+			}
 		}
 		return out, nil
 	}

@@ -35,6 +35,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/restart"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/schedule"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/target"
+	"github.com/strongkeep/strongkeep/internal/kube/rotate/target/outbound"
 )
 
 // Config is what Setup needs. Fields without a default are required.
@@ -63,6 +64,8 @@ type Config struct {
 	// Roller restarts consumers: the one that everything of this process restarts by.
 	Roller        *rollout.Roller
 	EvidenceMount string // "evidence"
+	// Outbound is whom the kubeconfigs of spec.consumers.clusters may name.
+	Outbound outbound.Config
 	// Witnesses is the namespace of the nodes' witnesses (deploy/witness); empty:
 	// nodes are not asked. Account is the operator's own ServiceAccount.
 	Witnesses   string
@@ -105,7 +108,7 @@ func Setup(mgr ctrl.Manager, cfg Config) error {
 	}
 	digests := content.New(live, cfg.Key)
 	others := remote.New(remote.Config{
-		Live: live, Scheme: mgr.GetScheme(), Clock: clock.RealClock{}, Key: cfg.Key,
+		Live: live, Scheme: mgr.GetScheme(), Clock: clock.RealClock{}, Key: cfg.Key, Outbound: cfg.Outbound,
 		KeySecret: rbac.KeySecret, KeyData: rbac.KeyData, Namespace: cfg.Account.Namespace,
 	})
 	var waker waker

@@ -28,6 +28,7 @@ import (
 	vaultprovider "github.com/strongkeep/strongkeep/internal/kube/provider/vault"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/target"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/target/database"
+	"github.com/strongkeep/strongkeep/internal/kube/rotate/target/outbound"
 	"github.com/strongkeep/strongkeep/internal/testenv"
 	"github.com/strongkeep/strongkeep/internal/testenv/apiserver"
 	"github.com/strongkeep/strongkeep/internal/testenv/dbtest"
@@ -168,7 +169,7 @@ func (w *world) start(change func(*operator.Config)) (stop func()) {
 		Providers: map[string]provider.Provider{vaultprovider.Name: vaultprovider.Provider{}},
 		Targets:   map[string]target.Kind{"database": database.Kind{}},
 		REST:      w.rest(), Namespaces: []string{w.ns}, OwnNamespace: w.ns, NoClusterStores: true,
-		MetricsAddr: "127.0.0.1:0", HealthAddr: "127.0.0.1:0",
+		MetricsAddr: "127.0.0.1:0", HealthAddr: "127.0.0.1:0", Outbound: outbound.Config{Loopback: true},
 		Log: slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelInfo})),
 	}
 	if change != nil {

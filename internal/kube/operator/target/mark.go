@@ -1,6 +1,7 @@
 package target
 
 import (
+	"crypto/hkdf"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
@@ -56,6 +57,16 @@ func NewKey(b []byte) (Key, error) {
 		return Key{}, errs.Newf(errs.Invalid, "the key for marks has %d bytes, not %d", len(b), KeySize)
 	}
 	return Key{redact.New(b)}, nil
+}
+
+// Derive returns the key for a purpose, of which none can be told by who knows or
+// guesses by another (HKDF-SHA256, RFC 5869).
+func (k Key) Derive(purpose string) (Key, error) {
+	b, err := hkdf.Key(sha256.New, k.key.Reveal(), nil, "strongkeep digests of "+purpose, KeySize)
+	if err != nil {
+		return Key{}, errs.Newf(errs.Internal, "deriving a key of digests: %w", err)
+	}
+	return NewKey(b)
 }
 
 // mac is a MAC over fields, each with its length before it, so that no two

@@ -146,7 +146,7 @@ func (s *Secret) AddMetadata(labels, annotations map[string]string) {
 
 // ours reports whether nobody but us, or kubectl, may set an annotation.
 func ours(key string) bool {
-	return key == lastApplied || key == AnnotationMark || key == v1.AnnotationSpread || key == v1alpha1.AnnotationDrill || ourVersions(key)
+	return key == lastApplied || key == AnnotationMark || key == v1.AnnotationSpread || key == v1alpha1.AnnotationDrill || ourVersions(key) || ourChanges(key)
 }
 
 // SetDrill makes s say which drill has made its values wrong; "" for none.

@@ -68,7 +68,7 @@ func (r *Reconciler) seeConsumers(ctx context.Context, l *look) {
 	if phase != v1alpha1.PhaseRolling {
 		r.seeSessions(ctx, l)
 		in.Found = r.Prober.Probe(ctx, Question{
-			Rotation: l.name(), Location: l.rot.Status.Location, Version: in.Version, Graph: l.graph, Sessions: l.sessions,
+			Rotation: l.name(), Location: l.rot.Status.Location, Version: in.Version, Anew: in.Anew, Graph: l.graph, Sessions: l.sessions,
 		})
 	}
 	r.judge(l, in)
@@ -86,7 +86,7 @@ func (r *Reconciler) seeOnceMore(ctx context.Context, l *look) {
 func (r *Reconciler) input(ctx context.Context, l *look) evidence.Input {
 	_, sees := l.target.(target.Witness)
 	return evidence.Input{
-		Required: l.rot.Spec.Proof.Pod, Method: l.o.Plan.Method, Version: l.rot.Status.Version,
+		Anew: l.o.Turn.NoOld, Back: l.o.Turn.Back != rotate.Forward, Required: l.rot.Spec.Proof.Pod, Method: l.o.Plan.Method, Version: l.rot.Status.Version,
 		Secrets: l.graph.Secrets, Pods: l.graph.Pods, Workloads: l.graph.Workloads,
 		Nodes: r.Prober.Nodes(ctx), Backend: sees && l.o.Plan.NeedBackend != v1alpha1.BackendIgnored,
 	}
@@ -97,7 +97,7 @@ func (r *Reconciler) input(ctx context.Context, l *look) evidence.Input {
 func (r *Reconciler) foresee(ctx context.Context, l *look) {
 	in := r.input(ctx, l)
 	in.Version = fmt.Sprintf("of turn %d", l.o.Turn.Number)
-	in.Secrets = slices.Clone(in.Secrets)
+	in.Anew, in.Secrets = true, slices.Clone(in.Secrets)
 	for i := range in.Secrets {
 		in.Secrets[i].Version, in.Secrets[i].Digest = in.Version, "new"
 	}
@@ -145,7 +145,7 @@ func (r *Reconciler) seeSecrets(ctx context.Context, l *look) {
 		fed := &l.graph.Secrets[i]
 		l.o.Secrets.Total++
 		if fed.Stuck {
-			l.o.Secrets.Stuck = append(l.o.Secrets.Stuck, secretText(fed))
+			l.o.Secrets.Stuck = append(l.o.Secrets.Stuck, fed.String())
 		}
 		if version == "" || !published {
 			continue
@@ -153,26 +153,15 @@ func (r *Reconciler) seeSecrets(ctx context.Context, l *look) {
 		if r.holds(ctx, l, fed, version) {
 			l.o.Secrets.Confirmed++
 		} else if !fed.Stuck {
-			l.o.Secrets.Late = append(l.o.Secrets.Late, secretText(fed))
+			l.o.Secrets.Late = append(l.o.Secrets.Late, fed.String())
 		}
+	}
+	if published && !l.o.Turn.NoOld && consumer.SameValues(l.graph.Secrets, version) {
+		l.o.Secrets.Stuck = append(l.o.Secrets.Stuck, "version "+version+" changed no value of any of them: it is the same credential again; roll back, and see why no new one was made")
 	}
 	if late := len(l.o.Secrets.Late) > 0; late && r.Clock.Since(l.mem.asked) >= hurry {
 		r.refresh(l)
 	}
-}
-
-func secretText(fed *consumer.Fed) string {
-	text := "Secret " + fed.NamespacedName.String()
-	if fed.Cluster != "" {
-		text = fed.Cluster + ": " + text
-	}
-	switch {
-	case fed.Problem != "":
-		text += ": " + fed.Problem
-	case fed.Version != "":
-		text += ": it holds version " + fed.Version
-	}
-	return text
 }
 
 // holds reports whether a Secret holds version: what the caches say is believed

@@ -58,6 +58,7 @@ type Question struct {
 	Rotation string // namespace/name
 	// Location and Version that Secrets must hold.
 	Location, Version string
+	Anew              bool // see evidence.Input
 	Graph             *consumer.Graph
 	// Sessions where the backend tells, else nil. Old are those of the credential
 	// that is to go: on the way back, of the new one.

@@ -139,6 +139,25 @@ func TestStatementOfTurnThatFailedWaits(t *testing.T) {
 	}
 }
 
+// A turn that makes the same credential again is held before anybody is restarted,
+// and can go back.
+func TestSameCredentialAgain(t *testing.T) {
+	w := newWorld(t)
+	w.keys = nil
+	w.create("db", begun)
+	r := w.operator()
+	rot := w.run(r, "db", "held", phase(v1alpha1.PhaseHeld))
+	c := condition(rot, v1alpha1.ConditionHeld)
+	if c.Reason != rotate.ReasonSecretsStuck || !strings.Contains(c.Message, "changed no value") || rot.Status.HeldFrom != v1alpha1.PhasePublishing || !strings.Contains(c.Message, "next: strongkeep rotation") {
+		t.Errorf("condition Held %+v", c)
+	}
+	w.annotate("db", v1alpha1.AnnotationBack, "101")
+	w.run(r, "db", "failed", ended(v1alpha1.PhaseFailed))
+	if st := w.statement(); st.Result != rotate.ResultRolledBack || w.published != 100 {
+		t.Errorf("%+v", st)
+	}
+}
+
 // interrupted lets the operator be killed at the n-th instant around its writes;
 // calls counts them.
 func (w *world) interrupted(calls *int, n int) {

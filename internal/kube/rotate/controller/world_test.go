@@ -59,6 +59,7 @@ type world struct {
 	stuck   bool           // pods are not replaced
 	live    bool           // the last look was
 	crashes int64          // pods on this version do not run
+	keys    []string       // that each version changes
 	pods    []consumer.Pod
 	away    []consumer.Unreached // clusters
 
@@ -90,7 +91,7 @@ func newWorld(t *testing.T) *world {
 	}
 	w := &world{
 		T: t, ns: ns.Name, client: testClient, log: &strings.Builder{}, statements: map[int64]string{},
-		clock: clocktesting.NewFakePassiveClock(time.Now().Truncate(time.Second)), published: 100, turn: 100,
+		clock: clocktesting.NewFakePassiveClock(time.Now().Truncate(time.Second)), published: 100, turn: 100, keys: []string{"password"},
 	}
 	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: w.ns, Name: "db"}}
 	if err := testClient.Create(t.Context(), secret); err != nil {
@@ -175,7 +176,7 @@ func (w *world) graph(s *corev1.Secret, version string) consumer.Graph {
 	return consumer.Graph{
 		Secrets: []consumer.Fed{{
 			Object: w.object("Secret", "db"), Feeder: types.NamespacedName{Namespace: w.ns, Name: "es"},
-			Version: version, Digest: "d" + version, ResourceVersion: s.ResourceVersion,
+			Version: version, Digest: "d" + version, ResourceVersion: s.ResourceVersion, Changed: &consumer.Change{Keys: w.keys},
 		}},
 		Workloads: []consumer.Workload{{Object: w.object("Deployment", "web"), Rolls: true, Manner: consumer.MannerTemplate}},
 		Pods:      append([]consumer.Pod(nil), w.pods...),

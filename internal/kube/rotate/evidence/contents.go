@@ -9,10 +9,11 @@ import (
 	"github.com/strongkeep/strongkeep/internal/redact"
 )
 
-// Contents reads the values of a Secret live, at the moment of asking. It fails
-// if the Secret does not hold the version that is being proven: values are
-// compared with what is wanted, never with what happens to be there. Nobody keeps
-// what it returns.
+// Contents reads the values of a Secret live, at the moment of asking: those whose
+// keys are known to have changed with the version that is being proven, and no
+// others, since what stayed the same tells nothing. It fails if the Secret does not
+// hold that version: values are compared with what is wanted, never with what
+// happens to be there. Nobody keeps what it returns.
 type Contents func(ctx context.Context, secret consumer.Object) (map[string]redact.Secret, error)
 
 // Digest is what applications and nodes answer with: HMAC-SHA256 (RFC 2104) of a

@@ -25,6 +25,11 @@ type Input struct {
 	Pods    []consumer.Pod
 	// Workloads of the pods, as far as they are known: they say who is restarted.
 	Workloads []consumer.Workload
+	// Anew: nothing was there before the version wanted, or what it will change is not
+	// known yet; whatever Secrets say of their changes then does not matter.
+	Anew bool
+	// Back: the version wanted is that of before, which Secrets may never have left.
+	Back bool
 	// Nodes and Backend say whether there is anybody to ask: the witness on the
 	// nodes, and a backend that sees sessions.
 	Nodes, Backend bool
@@ -165,8 +170,9 @@ func newJudge(in Input) *judge {
 // holding is whether a pod's containers can have been started with the content
 // wanted.
 type holding struct {
-	ok  bool
-	why string // not
+	ok    bool
+	why   string // not
+	never bool   // and it cannot come by itself
 }
 
 // template compares what the pod was created with with what its Secrets hold. A
@@ -185,6 +191,9 @@ func (j *judge) template(p *consumer.Pod) holding {
 		found = true
 		if fed.Version != j.Version || fed.Digest == "" {
 			return holding{why: "Secret " + u.Secret + " does not hold version " + j.Version + " yet"}
+		}
+		if why := j.unchanged(fed); why != "" {
+			return holding{why: why, never: true}
 		}
 		entry := "secret/" + u.Secret
 		if stamp[entry] == fed.Digest || j.unmarked(p, entry, fed.Digest) {

@@ -27,12 +27,14 @@ func object(kind, ns, name string) consumer.Object {
 	return consumer.Object{Kind: schema.GroupVersionKind{Kind: kind}, NamespacedName: types.NamespacedName{Namespace: ns, Name: name}}
 }
 
+var password = &consumer.Change{Keys: []string{"password", "username"}}
+
 // input is one pod of Deployment shop/web, with Secret shop/db of version 7.
 func input(change ...func(*Input)) Input {
 	web := object("Deployment", "shop", "web")
 	in := Input{
 		Method: v1alpha1.RolloutTemplate, Version: "7",
-		Secrets:   []consumer.Fed{{Object: object("Secret", "shop", "db"), Version: "7", Digest: "d7", ResourceVersion: "70"}},
+		Secrets:   []consumer.Fed{{Object: object("Secret", "shop", "db"), Version: "7", Digest: "d7", ResourceVersion: "70", Changed: password}},
 		Workloads: []consumer.Workload{{Object: web, Rolls: true}},
 		Pods: []consumer.Pod{{
 			Object: object("Pod", "shop", "web-1"), UID: "u1", Workload: web, IP: "10.0.0.1",
@@ -73,7 +75,7 @@ func unsynced(in *Input) { in.Secrets[0].Version = "6"; in.Secrets[0].Digest = "
 func noReload(in *Input) { in.Workloads[0].Reload = "none" }
 func otherOne(in *Input) { in.Pods[0].Cluster = "east" }
 func twoSecrets(in *Input) {
-	in.Secrets = append(in.Secrets, consumer.Fed{Object: object("Secret", "shop", "copy"), Version: "7", Digest: "c7"})
+	in.Secrets = append(in.Secrets, consumer.Fed{Object: object("Secret", "shop", "copy"), Version: "7", Digest: "c7", Changed: password})
 	in.Pods[0].Uses = append(in.Pods[0].Uses, consumer.Use{Kind: consumer.UseEnvFrom, Secret: "copy", Container: "app"})
 }
 

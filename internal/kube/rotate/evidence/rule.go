@@ -80,8 +80,8 @@ func (v *verdict) alone() bool {
 // the new version.
 func (v *verdict) reloads(u consumer.Use) { //nolint:cyclop // a flat list of ways
 	if v.known(u) && v.restarts() {
-		why, _ := v.lacks(v1alpha1.EvidenceTemplate)
-		v.missUse(u, why, false)
+		why, never := v.lacks(v1alpha1.EvidenceTemplate)
+		v.missUse(u, why, never && !v.speaks())
 		return
 	}
 	mounted := asFile(u)
@@ -90,8 +90,8 @@ func (v *verdict) reloads(u consumer.Use) { //nolint:cyclop // a flat list of wa
 	case v.speaks():
 		v.missUse(u, "the application has not said that it uses version "+v.j.Version+v.text(v.found.Application), false)
 	case backend && mounted && v.found.File.Answer != Yes:
-		why, _ := v.lacks(v1alpha1.EvidenceFile)
-		v.missUse(u, why, false)
+		why, never := v.lacks(v1alpha1.EvidenceFile)
+		v.missUse(u, why, never)
 	case backend:
 		v.missUse(u, "the backend has not seen it on the new credential"+v.text(v.found.Backend), false)
 	case v.found.File.Answer == Yes:
@@ -113,6 +113,8 @@ func (v *verdict) lacks(kind v1alpha1.EvidenceKind) (why string, never bool) {
 			return "File is required, but it mounts no file of the credential: take File out of spec.proof.pod, or mount a volume", true
 		case v.Cluster != "":
 			return "nodes of other clusters are not asked for their files: take File out of spec.proof.pod", true
+		case v.sameFiles() != "":
+			return v.sameFiles(), true
 		case !v.nodes():
 			return "the node cannot be asked for its files: install deploy/witness", true
 		}
@@ -137,6 +139,8 @@ func (v *verdict) lacks(kind v1alpha1.EvidenceKind) (why string, never bool) {
 
 func (v *verdict) lacksTemplate() (string, bool) {
 	switch {
+	case v.template.never:
+		return v.template.why, true
 	case !slices.ContainsFunc(v.Uses, v.known):
 		return v.template.why + ": " + v.advice(), true
 	case !v.confirmed():

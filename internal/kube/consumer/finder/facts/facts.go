@@ -28,8 +28,9 @@ type Sum [16]byte
 type Fact struct {
 	version   string // resourceVersion
 	Immutable bool
-	Vouched   bool  // an operator of ours has written it as it is
-	Values    []Sum // of the values that are secret
+	Vouched   bool     // an operator of ours has written it as it is
+	Values    []Sum    // of the values that are secret
+	Keys      []string // of each of Values
 }
 
 // Facts remembers facts by UID, of our cluster only: what another one says of an
@@ -85,18 +86,19 @@ func unreadable(fed *consumer.Fed, err error) error {
 }
 
 func factOf(o *corev1.Secret, salt []byte) Fact {
-	return Fact{version: o.ResourceVersion, Immutable: o.Immutable != nil && *o.Immutable, Values: sums(o.Data, salt)}
+	f := Fact{version: o.ResourceVersion, Immutable: o.Immutable != nil && *o.Immutable}
+	f.Keys, f.Values = sums(o.Data, salt)
+	return f
 }
 
-// sums returns the digests of the values that are secret.
-func sums(data map[string][]byte, salt []byte) []Sum {
-	var out []Sum
+// sums returns the digests of the values that are secret, and their keys.
+func sums(data map[string][]byte, salt []byte) (keys []string, out []Sum) {
 	for _, key := range slices.Sorted(maps.Keys(data)) {
 		if secretive(key, data[key]) {
-			out = append(out, SumOf(data[key], salt))
+			keys, out = append(keys, key), append(out, SumOf(data[key], salt))
 		}
 	}
-	return out
+	return keys, out
 }
 
 // SumOf returns the digest of a value.

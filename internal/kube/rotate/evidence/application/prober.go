@@ -295,7 +295,7 @@ func (s *session) judge(pod *consumer.Pod, nonce, body []byte) evidence.Word {
 	case wrong != "":
 		return unknown("%s", wrong)
 	case !asked:
-		return unknown("its answer is about a key that none of its Secrets has")
+		return unknown("its answer is about a key that none of its Secrets has, or that is not known to have changed with version %s", s.Version)
 	}
 	return evidence.Word{Answer: evidence.No, Text: "the value that it uses for key " + a.Key + " is another one"}
 }

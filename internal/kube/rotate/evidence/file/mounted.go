@@ -42,7 +42,7 @@ func wanted(ctx context.Context, q Question, pods []consumer.Pod, out map[types.
 		case p.Node == "":
 			out[p.UID] = evidence.Word{Text: "the pod is on no node yet"}
 		case len(files) == 0:
-			out[p.UID] = evidence.Word{Text: "it mounts no key that its Secret has"}
+			out[p.UID] = evidence.Word{Text: "it mounts no key that is known to have changed with this version"}
 		default:
 			byNode[p.Node] = append(byNode[p.Node], unique(files)...)
 		}

@@ -45,9 +45,7 @@ func Client(cfg Config) (*http.Client, error) {
 	if cfg.Timeout <= 0 {
 		cfg.Timeout = usualTimeout
 	}
-	dialer := &net.Dialer{Timeout: cfg.Timeout, ControlContext: func(_ context.Context, _, address string, _ syscall.RawConn) error {
-		return cfg.permit(address)
-	}}
+	dialer := cfg.Dialer(cfg.Timeout)
 	return &http.Client{
 		Timeout: cfg.Timeout,
 		Transport: limited{&http.Transport{
@@ -57,6 +55,13 @@ func Client(cfg Config) (*http.Client, error) {
 		}},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}, nil
+}
+
+// Dialer returns one that reaches whom cfg allows, and nobody else.
+func (cfg Config) Dialer(timeout time.Duration) *net.Dialer {
+	return &net.Dialer{Timeout: timeout, ControlContext: func(_ context.Context, _, address string, _ syscall.RawConn) error {
+		return cfg.permit(address)
+	}}
 }
 
 func roots(bundle string) (*x509.CertPool, error) {
