@@ -233,6 +233,9 @@ type ProofStatus struct {
 	OldSessions *int32 `json:"oldSessions,omitempty"`
 	// +optional
 	NewSessions *int32 `json:"newSessions,omitempty"`
+	// SessionsPartial says what the backend cannot see; empty: it sees all.
+	// +optional
+	SessionsPartial string `json:"sessionsPartial,omitempty"`
 	// Whether every source of consumers could be asked, and which could not.
 	// +optional
 	Complete bool `json:"complete,omitempty"`

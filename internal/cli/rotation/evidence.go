@@ -2,6 +2,7 @@ package rotation
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -328,14 +329,18 @@ func (x *commands) printStatement(v attest.Verified, n int, s *evidence.Statemen
 		}
 	}
 	if s.Retired != nil {
-		proof := "not proven"
-		if s.Retired.Proven {
-			proof = "a use of it was tried and refused"
+		proof := cmp.Or(s.Retired.Text, "a use of it was tried and refused")
+		if !s.Retired.Proven {
+			proof = "NOT PROVEN: " + cmp.Or(s.Retired.Text, "nothing is known of uses")
 		}
 		line("Removed", "the %s credential at %s: %s", s.Retired.Side, s.Retired.Time.UTC().Format(time.RFC3339), proof)
 	}
 	if s.Backend != nil {
-		line("Sessions", "%d of the old credential, %d of the new one %s", s.Backend.Old, s.Backend.New, s.Backend.Partial)
+		partial := ""
+		if s.Backend.Partial != "" {
+			partial = "; not seen: " + s.Backend.Partial
+		}
+		line("Sessions", "%d of the old credential, %d of the new one%s", s.Backend.Old, s.Backend.New, partial)
 	}
 	if s.Approved != nil {
 		line("Approved", "%s %s", s.Approved.Time.UTC().Format(time.RFC3339), s.Approved.By)

@@ -290,7 +290,7 @@ func (r *Reconciler) judge(l *look, in evidence.Input) {
 	l.judged = j.Pods
 	if l.sessions != nil {
 		oldOnes, newOnes := count(len(l.sessions.Old)), count(len(l.sessions.New))
-		l.proof.OldSessions, l.proof.NewSessions = &oldOnes, &newOnes
+		l.proof.OldSessions, l.proof.NewSessions, l.proof.SessionsPartial = &oldOnes, &newOnes, short(l.sessions.Partial)
 	}
 }
 

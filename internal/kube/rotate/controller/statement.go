@@ -43,6 +43,9 @@ func (r *Reconciler) told(l *look) ledger.Turn {
 	if c := &l.mem.closing; c.ends(&l.rot.Status) {
 		t.Seen, t.Pods, t.Secrets = true, c.pods, c.secrets
 	}
+	if p, ok := l.target.(target.Prover); ok {
+		t.Removal, t.Tried = p.Removal()
+	}
 	return t
 }
 

@@ -10,7 +10,6 @@ import (
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/consumer"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate"
-	"github.com/strongkeep/strongkeep/internal/kube/rotate/target"
 )
 
 // Schema names the statement's shape. A change that a reader of the old shape
@@ -143,17 +142,17 @@ func (s *Statement) SetSecrets(fed []consumer.Fed) {
 	}
 }
 
-// SetPods fills in what was judged.
-func (s *Statement) SetPods(j Judgement) {
-	s.Pods = PodsProven{Total: len(j.Pods), Proven: j.Proven, Evidence: j.Pods}
-	if s.Pods.Evidence == nil {
+// SetPods fills in all that was judged.
+func (s *Statement) SetPods(pods []v1alpha1.PodEvidence) {
+	s.Pods = PodsProven{Total: len(pods), Evidence: pods}
+	for i := range pods {
+		if pods[i].Proven {
+			s.Pods.Proven++
+		}
+	}
+	if pods == nil {
 		s.Pods.Evidence = []v1alpha1.PodEvidence{}
 	}
-}
-
-// SetSessions fills in what the backend saw.
-func (s *Statement) SetSessions(seen target.Sessions) {
-	s.Backend = &BackendSeen{len(seen.Old), len(seen.New), seen.Partial}
 }
 
 // SetTimeline takes the phases of the statement's turn from a status.

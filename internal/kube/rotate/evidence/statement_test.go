@@ -15,7 +15,6 @@ import (
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate"
 	. "github.com/strongkeep/strongkeep/internal/kube/rotate/evidence"
-	"github.com/strongkeep/strongkeep/internal/kube/rotate/target"
 )
 
 var noon = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
@@ -36,8 +35,8 @@ func statement(pods int) Statement {
 		in.Pods = append(in.Pods, p)
 	}
 	s.SetSecrets(in.Secrets)
-	s.SetPods(Judge(in))
-	s.SetSessions(target.Sessions{New: make([]target.Session, 3), Partial: "behind a proxy"})
+	s.SetPods(Judge(in).Pods)
+	s.Backend = &BackendSeen{New: 3, Partial: "behind a proxy"}
 	s.SetTimeline([]v1alpha1.TimelineEntry{
 		{Turn: 6, Phase: "Done", Time: metav1.NewTime(noon.Add(-time.Hour))},
 		{Turn: 7, Phase: "Staging", Time: metav1.NewTime(noon.Add(-time.Minute)), Reason: "Due"},

@@ -142,6 +142,15 @@ type Confirmable interface {
 	Confirm(ctx context.Context, t Turn, side Side) error
 }
 
+// Prover is a Target that says by what it is known that a credential which Retire
+// has removed is of no use any more; of others nothing is known but that Retire
+// succeeded.
+type Prover interface {
+	// Removal says it. proven: a use of the credential was tried and refused, and it
+	// is not only somebody's word.
+	Removal() (text string, proven bool)
+}
+
 // Vault is the store of a Rotation, reached as its SecretStore says.
 type Vault interface {
 	// Call makes one request. path is without "/v1/"; body is sent as JSON when not

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -66,5 +67,42 @@ func TestStore(t *testing.T) {
 				t.Errorf("asked %v", tc.vault.asked)
 			}
 		})
+	}
+}
+
+// A statement says what was seen when the old credential was closed, and no more of
+// the removal than the target itself knows.
+func TestStatementSaysWhatWasSeen(t *testing.T) {
+	two := int32(2)
+	rot := &v1alpha1.Rotation{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "db", UID: "u-1"},
+		Status:     v1alpha1.RotationStatus{Turn: 7, Phase: v1alpha1.PhaseDone, Version: "7", PreviousVersion: "6", PublishedAt: &metav1.Time{Time: time.Unix(1_900_000_000, 0)}},
+	}
+	rot.Status.Honoured = map[string]string{v1alpha1.AnnotationAccept: "7"}
+	// Two of three pods went while the closed credential was watched.
+	rot.Status.Proof = v1alpha1.ProofStatus{Pods: 1, PodsProven: 1, OldSessions: &two, NewSessions: &two, SessionsPartial: "sees its own sessions only"}
+	told := ledger.Turn{Rotation: rot, Seen: true, Pods: []v1alpha1.PodEvidence{
+		{Namespace: "shop", Pod: "batch-1", Missing: "nobody restarts it"}, {Namespace: "shop", Pod: "web-1", Proven: true}, {Namespace: "shop", Pod: "web-2", Proven: true},
+	}, Removal: "a person said so"}
+	s := told.Statement()
+	if s.Pods.Total != 3 || s.Pods.Proven != 2 || s.Pods.Omitted != 0 || len(s.Pods.Evidence) != 3 {
+		t.Errorf("pods %+v", s.Pods)
+	}
+	if len(s.Unproven) != 1 || s.Unproven[0] != "shop/batch-1: nobody restarts it" {
+		t.Errorf("accepted: %q", s.Unproven)
+	}
+	if s.Backend == nil || s.Backend.Partial != "sees its own sessions only" {
+		t.Errorf("backend %+v", s.Backend)
+	}
+	if s.Retired == nil || s.Retired.Proven || s.Retired.Text != "a person said so" {
+		t.Errorf("retired %+v", s.Retired)
+	}
+	told.Removal, told.Tried = "a login was refused", true
+	if s = told.Statement(); !s.Retired.Proven || s.Retired.Text != "a login was refused" {
+		t.Errorf("retired %+v", s.Retired)
+	}
+	told.Removal, told.Tried = "", false
+	if s = told.Statement(); s.Retired.Proven || s.Retired.Text == "" {
+		t.Errorf("a target that says nothing: %+v", s.Retired)
 	}
 }

@@ -26,6 +26,10 @@ type Turn struct {
 	Seen    bool
 	Pods    []v1alpha1.PodEvidence
 	Secrets []consumer.Fed
+	// Removal is by what the target knows that what it removed is of no use any more,
+	// and Tried whether a use of it was.
+	Removal string
+	Tried   bool
 	// Abandoned says, of a turn that the Rotation's deletion ends, what is left of it.
 	Abandoned string
 	// Removed is the side that went with an abandoned turn, old or new; empty: none.
@@ -65,7 +69,7 @@ func (t Turn) seen(out *evidence.Statement) {
 	p := &t.Status.Proof
 	out.Pods = evidence.PodsProven{Total: int(p.Pods), Proven: int(p.PodsProven), Evidence: p.Evidence}
 	if t.Seen { // all of them, if this process saw them
-		out.Pods.Evidence = t.Pods
+		out.SetPods(t.Pods)
 		out.SetSecrets(t.Secrets)
 	}
 	if t.Status.PublishedAt != nil {
@@ -80,7 +84,7 @@ func (t Turn) seen(out *evidence.Statement) {
 		}
 	}
 	if p.OldSessions != nil && p.NewSessions != nil {
-		out.Backend = &evidence.BackendSeen{Old: int(*p.OldSessions), New: int(*p.NewSessions)}
+		out.Backend = &evidence.BackendSeen{Old: int(*p.OldSessions), New: int(*p.NewSessions), Partial: p.SessionsPartial}
 		if t.Status.Back != "" { // where those of the new one are to go
 			out.Backend.Old, out.Backend.New = out.Backend.New, out.Backend.Old
 		}
@@ -98,8 +102,8 @@ func (t Turn) decided(out *evidence.Statement) {
 		return
 	}
 	out.Accepted = &evidence.Decision{Time: t.entered(v1alpha1.PhaseQuiescing), By: t.annotator(v1alpha1.AnnotationAccept)}
-	for i := range s.Proof.Evidence {
-		if p := &s.Proof.Evidence[i]; !p.Proven {
+	for i := range out.Pods.Evidence {
+		if p := &out.Pods.Evidence[i]; !p.Proven {
 			out.Unproven = append(out.Unproven, p.Namespace+"/"+p.Pod+": "+p.Missing)
 		}
 	}
@@ -135,7 +139,7 @@ func (t Turn) retired(turn rotate.Turn, ended time.Time) *evidence.Retired {
 		return nil
 	}
 	at := cmp.Or(turn.Retired, ended).UTC()
-	return &evidence.Retired{Side: side, Time: at, Proven: true, Text: "the target removed it and saw a use of it refused"}
+	return &evidence.Retired{Side: side, Time: at, Proven: t.Tried, Text: cmp.Or(t.Removal, "the target said that it is removed")}
 }
 
 // ended is when the turn came to its end.

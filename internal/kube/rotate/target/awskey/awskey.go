@@ -438,3 +438,8 @@ func (k key) Rehearse(ctx context.Context, t target.Turn) ([]string, error) {
 	}
 	return lines, nil
 }
+
+// Removal implements target.Prover.
+func (key) Removal() (text string, proven bool) {
+	return "IAM lists it no more, and a use of it was refused", true
+}

@@ -213,3 +213,8 @@ func (r role) Lend(ctx context.Context, t target.Turn) (redact.Secret, error) {
 	}
 	return redact.New(raw), err
 }
+
+// Removal implements target.Prover.
+func (role) Removal() (text string, proven bool) {
+	return "the engine removed it, and saw a login with it refused", true
+}

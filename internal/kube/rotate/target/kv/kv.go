@@ -181,3 +181,8 @@ func (v value) Rehearse(ctx context.Context, t target.Turn) ([]string, error) {
 func (v value) Lend(ctx context.Context, t target.Turn) (redact.Secret, error) {
 	return v.Shelf.Staged(ctx, t)
 }
+
+// Removal implements target.Prover.
+func (value) Removal() (text string, proven bool) {
+	return "the versions that hold it are destroyed in the vault; whether anybody accepts the value still was not tried", false
+}

@@ -94,3 +94,8 @@ func (k key) Retire(ctx context.Context, t target.Turn, side target.Side) error 
 func (k key) Confirm(ctx context.Context, t target.Turn, side target.Side) error {
 	return k.MarkRemoved(ctx, t, side)
 }
+
+// Removal implements target.Prover.
+func (key) Removal() (text string, proven bool) {
+	return "a person said that it is revoked where it was made; no use of it was tried", false
+}

@@ -147,3 +147,8 @@ func (h hook) Rehearse(ctx context.Context, t target.Turn) ([]string, error) {
 	}
 	return append(lines, "the webhook answers, and says that it could stage"), nil
 }
+
+// Removal implements target.Prover.
+func (hook) Removal() (text string, proven bool) {
+	return "the webhook answered that it is removed; no use of it was tried", false
+}
