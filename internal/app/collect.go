@@ -5,7 +5,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/strongkeep/strongkeep/internal/vault/audit"
+	"github.com/strongkeep/strongkeep/internal/vault/audit/histogram"
 	"github.com/strongkeep/strongkeep/internal/vault/gate"
 	"github.com/strongkeep/strongkeep/internal/vault/store/cached"
 )
@@ -84,12 +84,12 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 }
 
 // buckets are cumulative, by upper bound in seconds, as Prometheus has them.
-func buckets(h audit.Histogram) map[float64]uint64 {
+func buckets(h histogram.Histogram) map[float64]uint64 {
 	all := make(map[float64]uint64, len(h.Buckets)-1)
 	sum := uint64(0)
 	for i := range len(h.Buckets) - 1 {
 		sum += h.Buckets[i]
-		all[audit.BucketBound(i).Seconds()] = sum
+		all[histogram.Bound(i).Seconds()] = sum
 	}
 	return all
 }

@@ -18,7 +18,7 @@ func (b *Broker) Logs() []Log {
 	for i, s := range sinks {
 		targets[i] = s.dev.Target()
 	}
-	var out []Log
+	var required, others []Log
 	for _, s := range sinks {
 		l := Log{Device: s.name, Required: s.required}
 		if a, ok := s.dev.(Archive); !ok {
@@ -28,16 +28,11 @@ func (b *Broker) Logs() []Log {
 		} else { // names may look like another device's log that was moved aside
 			l.Files = slices.DeleteFunc(files, func(name string) bool { return name != s.dev.Target() && slices.Contains(targets, name) })
 		}
-		out = append(out, l)
-	}
-	slices.SortStableFunc(out, func(a, b Log) int {
-		switch {
-		case a.Required == b.Required:
-			return 0
-		case a.Required:
-			return -1
+		if l.Required {
+			required = append(required, l)
+		} else {
+			others = append(others, l)
 		}
-		return 1
-	})
-	return out
+	}
+	return append(required, others...)
 }

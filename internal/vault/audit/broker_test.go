@@ -22,6 +22,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/redact"
 	"github.com/strongkeep/strongkeep/internal/vault/audit"
 	"github.com/strongkeep/strongkeep/internal/vault/audit/file"
+	"github.com/strongkeep/strongkeep/internal/vault/audit/histogram"
 )
 
 // bench is a broker over real files in a directory of its own, and the valve
@@ -632,7 +633,7 @@ func TestHistogramBuckets(t *testing.T) {
 	if h.Count != 5 || n != 5 || h.Sum <= 0 {
 		t.Errorf("histogram %+v", h)
 	}
-	if audit.BucketBound(0) != 16*time.Microsecond || audit.BucketBound(18) < 4*time.Second {
-		t.Errorf("bounds %v … %v", audit.BucketBound(0), audit.BucketBound(18))
+	if histogram.Bound(0) != 16*time.Microsecond || histogram.Bound(18) < 4*time.Second {
+		t.Errorf("bounds %v … %v", histogram.Bound(0), histogram.Bound(18))
 	}
 }

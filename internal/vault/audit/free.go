@@ -188,7 +188,7 @@ func (s *sink) writeFree(g *group) (tooLarge int, err error) {
 
 func (s *sink) finishFree(g *group, tooLarge int, err error, took time.Duration) {
 	s.mu.Lock()
-	s.stats.Write.add(took)
+	s.stats.Write.Add(took)
 	before := s.failing
 	s.failing = err
 	if err == nil {

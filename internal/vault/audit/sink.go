@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/vault/audit/histogram"
 )
 
 // lazy is how long a line nobody waits for may lie in the queue.
@@ -35,7 +36,7 @@ type sink struct {
 	stop    chan struct{}
 	stopped chan struct{} // the writer has ended
 	timer   *time.Timer   // wakes the writer for lines nobody waits for
-	waits   histogram
+	waits   histogram.Shared
 	stall   stall
 	settler Settler     // dev, if it is one
 	idle    *time.Timer // fires when the settler is to be asked; the writer's
@@ -258,7 +259,7 @@ func (s *sink) write(g *group) error {
 func (s *sink) finish(g *group, err error, took time.Duration) {
 	s.mu.Lock()
 	g.err = err
-	s.stats.Write.add(took)
+	s.stats.Write.Add(took)
 	var behind *group
 	if err == nil {
 		s.stats.Groups++
@@ -330,6 +331,6 @@ func (s *sink) snapshot() Stats {
 	}
 	s.mu.Unlock()
 	st.Path, st.Type, st.Target, st.Required = s.name, s.kind, s.dev.Target(), s.required
-	st.Wait = s.waits.snapshot()
+	st.Wait = s.waits.Snapshot()
 	return st
 }

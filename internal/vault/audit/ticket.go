@@ -68,7 +68,7 @@ func (g *group) wait(ctx context.Context) error {
 	}
 	g.sink.kick()
 	began := time.Now()
-	defer func() { g.sink.waits.add(time.Since(began)) }()
+	defer func() { g.sink.waits.Add(time.Since(began)) }()
 	<-g.stir
 	select {
 	case <-g.done:

@@ -17,6 +17,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/consumer"
 	"github.com/strongkeep/strongkeep/internal/kube/provider"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate"
+	"github.com/strongkeep/strongkeep/internal/kube/rotate/controller/asks"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/controller/scope"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/controller/slot"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/target"
@@ -64,7 +65,7 @@ func underWay(phase v1alpha1.Phase) bool {
 func (r *Reconciler) look(ctx context.Context, rot *v1alpha1.Rotation, live bool) *look {
 	l := &look{rot: rot, mem: r.memories.get(client.ObjectKeyFromObject(rot), rot.UID), live: live}
 	l.o = rotate.Observed{
-		Now: r.Clock.Now(), Plan: rotate.PlanOf(&rot.Spec), Turn: rotate.TurnOf(&rot.Status), Asks: asksOf(rot),
+		Now: r.Clock.Now(), Plan: rotate.PlanOf(&rot.Spec), Turn: rotate.TurnOf(&rot.Status), Asks: asks.Of(rot),
 		Act: l.mem.result.Outcome,
 	}
 	r.openTarget(ctx, l)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/strongkeep/strongkeep/api/v1alpha1"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate"
+	"github.com/strongkeep/strongkeep/internal/kube/rotate/controller/asks"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/controller/ledger"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/controller/scan"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/controller/tell"
@@ -73,7 +74,7 @@ func (r *Reconciler) nextStatus(l *look, step rotate.Step) *v1alpha1.RotationSta
 	if l.graph != nil && origin(turn) == v1alpha1.PhaseStaged {
 		next.Copies = scan.Status(l.graph.Copies)
 	}
-	honour(next, l.rot, l.o.Asks, step)
+	asks.Honour(next, l.rot, l.o.Asks, step)
 	entered(next, before, l.o.Now)
 	next.Next = nextText(l, step)
 	tell.Timeline(next, before, step, *timestamp(l.o.Now))

@@ -1,4 +1,8 @@
-package controller
+// Package asks reads what people ask of a Rotation by annotations, and notes what was
+// honoured.
+//
+// Start reading at Of.
+package asks
 
 import (
 	"strconv"
@@ -7,11 +11,11 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/rotate"
 )
 
-// asksOf reads what people ask for by annotations. An empty value asks for nothing.
+// Of reads what people ask for by annotations. An empty value asks for nothing.
 //
 // Rotate, leaked and resume are honoured once: a value that the status remembers
 // is not seen again. The others count for as long as they name the turn.
-func asksOf(rot *v1alpha1.Rotation) rotate.Asks {
+func Of(rot *v1alpha1.Rotation) rotate.Asks {
 	s := &rot.Status
 	number := strconv.FormatInt(s.Turn, 10)
 	is := func(annotation, value string) bool { return rot.Annotations[annotation] == value }
@@ -36,9 +40,9 @@ func onLeak(rot *v1alpha1.Rotation) bool {
 	return on == nil || *on
 }
 
-// honour notes in next which requests step has honoured. before is the status
+// Honour notes in next which requests step has honoured. before is the status
 // that was decided on.
-func honour(next *v1alpha1.RotationStatus, rot *v1alpha1.Rotation, asks rotate.Asks, step rotate.Step) { //nolint:cyclop // a flat list of requests
+func Honour(next *v1alpha1.RotationStatus, rot *v1alpha1.Rotation, asks rotate.Asks, step rotate.Step) { //nolint:cyclop // a flat list of requests
 	mark := func(yes bool, annotation string) {
 		if !yes || next.Honoured[annotation] == rot.Annotations[annotation] {
 			return
