@@ -60,6 +60,7 @@ func TestDrillPermissions(t *testing.T) {
 			cfg, rec := w.grant(with)
 			stop := w.start(func(c *Config) {
 				c.REST, c.Namespaces, c.NoClusterStores, c.NoRotation, c.NoReload, c.Drills = cfg, with.Namespaces, !everywhere, true, true, true
+				c.NoPush, c.NoSpread = true, true
 			})
 			w.exerciseDrill()
 			stop()
