@@ -168,7 +168,7 @@ func (w *world) start(change func(*operator.Config)) (stop func()) {
 	cfg := operator.Config{
 		Providers: map[string]provider.Provider{vaultprovider.Name: vaultprovider.Provider{}},
 		Targets:   map[string]target.Kind{"database": database.Kind{}},
-		REST:      w.rest(), Namespaces: []string{w.ns}, OwnNamespace: w.ns, NoClusterStores: true,
+		REST:      w.rest(), Namespaces: []string{w.ns}, OwnNamespace: w.ns, NoClusterStores: true, NoPush: true,
 		MetricsAddr: "127.0.0.1:0", HealthAddr: "127.0.0.1:0", Outbound: outbound.Config{Loopback: true},
 		Log: slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelInfo})),
 	}
