@@ -302,7 +302,7 @@ func (x *commands) show(keys attest.Keys, chain [][]byte) error {
 	return x.printStatement(last, len(all), &s)
 }
 
-func (x *commands) printStatement(v attest.Verified, n int, s *evidence.Statement) error {
+func (x *commands) printStatement(v attest.Verified, n int, s *evidence.Statement) error { //nolint:cyclop // flat: a case after the other
 	var b bytes.Buffer
 	t := tabwriter.NewWriter(&b, 0, 4, 2, ' ', 0)
 	line := func(name, format string, values ...any) { _, _ = fmt.Fprintf(t, name+"\t"+format+"\n", values...) }

@@ -121,7 +121,7 @@ func worthAnotherTry(err error) bool {
 
 // followOnce follows until the watch is lost, and keeps in r what it saw last. It
 // begins with what is now.
-func (x *commands) followOnce(ctx context.Context, k *cluster.Cluster, r *v1alpha1.Rotation, last *string, over end) (bool, error) {
+func (x *commands) followOnce(ctx context.Context, k *cluster.Cluster, r *v1alpha1.Rotation, last *string, over end) (bool, error) { //nolint:cyclop // flat: a case after the other
 	w, err := k.Watch(ctx, &v1alpha1.RotationList{}, client.InNamespace(r.Namespace),
 		client.MatchingFieldsSelector{Selector: fields.OneTermEqualSelector(metav1.ObjectNameField, r.Name)})
 	if err != nil {

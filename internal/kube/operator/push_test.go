@@ -76,7 +76,7 @@ func TestPushSecret(t *testing.T) {
 	// nothing is asked of the store.
 	stop()
 	writes := w.vault.Writes()
-	stop = w.start(nil)
+	w.start(nil)
 	w.apply(source("src", `{k: "`+canary+`2", user: other}`) + source("other", `{k: x}`) + ps("marker", strings.ReplaceAll(pushTo("marker"), "name: src", "name: other")))
 	w.pushed("marker", v1alpha1.ReasonSynced, "")
 	w.remote("pushed/marker", `{"k":"x"}`)

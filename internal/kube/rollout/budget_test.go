@@ -3,6 +3,7 @@ package rollout_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -79,7 +80,23 @@ func (w *world) deployments(n int, annotations string) (names []string) {
 		names = append(names, "Deployment/"+name)
 	}
 	w.apply(all.String())
+	w.updated()
 	return names
+}
+
+// updated waits until the controllers have made the pods of every Deployment as
+// they are now; before that one counts as amid a rollout, which no budget holds up.
+func (w *world) updated() {
+	w.Helper()
+	var list appsv1.DeploymentList
+	w.eventually(func() bool {
+		if err := testClient.List(w.Context(), &list, client.InNamespace(w.ns)); err != nil {
+			w.Fatal(err)
+		}
+		return !slices.ContainsFunc(list.Items, func(d appsv1.Deployment) bool {
+			return d.Status.ObservedGeneration != d.Generation || d.Status.UpdatedReplicas != *d.Spec.Replicas
+		})
+	}, func() string { return w.kubectl("get", "deployments,pods", "-o", "wide") })
 }
 
 func (w *world) workloads(names []string) (out []consumer.Workload) {
@@ -219,6 +236,7 @@ func TestDeadline(t *testing.T) {
 	if i := ask(); i.State != rollout.Rolling || i.Since.IsZero() {
 		t.Fatalf("%+v", i)
 	}
+	w.updated()
 	clk.SetTime(began.Add(2 * time.Minute))
 	if i := ask(); i.State != rollout.Failed || !strings.Contains(i.Message, "not done after 1m0s: 1 of 1 pods updated, 0 available") || !strings.Contains(i.Message, "kubectl -n "+w.ns+" describe deployment app-0") {
 		t.Fatalf("%+v", i)

@@ -73,8 +73,10 @@ func (p *pass) judgeStamped(ctx context.Context, c access, v *view) {
 		return
 	}
 	old, crashed := divide(all, v.wanted)
+	n := tally(all, old)
+	there := !w.evicted || n.going == 0 && n.well >= w.wanted // the status of who makes evicted pods anew comes late
 	switch {
-	case w.complete() && len(old) == 0:
+	case w.complete() && len(old) == 0 && there:
 		v.is(Done, "")
 	case crashed != "":
 		v.is(Failed, crashed+"; see: "+logs(v, crashed))
@@ -85,7 +87,7 @@ func (p *pass) judgeStamped(ctx context.Context, c access, v *view) {
 	case p.late(v):
 		v.is(Failed, fmt.Sprintf("not done after %v: %s; see: %s", p.q.Deadline, far(w, old), status(v)))
 	case w.evicted:
-		p.evict(ctx, c, v, tally(all, old))
+		p.evict(ctx, c, v, n)
 	default:
 		v.is(Rolling, far(w, old))
 		p.unstick(ctx, c, v, old)

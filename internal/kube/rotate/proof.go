@@ -13,7 +13,7 @@ const accepted = 24 * time.Hour
 
 // obstacle is what no waiting mends: without a person's word or hand the proof
 // cannot be had.
-func obstacle(o Observed) (reason, text string) {
+func obstacle(o Observed) (reason, text string) { //nolint:cyclop // flat: a case after the other
 	switch {
 	case o.Asks.AcceptUnproven:
 		return "", ""

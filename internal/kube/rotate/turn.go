@@ -9,7 +9,7 @@ import (
 // Take returns the turn after s was decided at now. It is what is written into
 // the status before s.Act is done. NoOld and Known are the caller's to fill when
 // s.Begin is not empty: from what readers see just before.
-func (t Turn) Take(s Step, now time.Time) Turn {
+func (t Turn) Take(s Step, now time.Time) Turn { //nolint:cyclop // flat: a case after the other
 	if s.Begin != "" {
 		t = Turn{Number: max(t.Number, t.Known) + 1, Known: t.Known, Seen: t.Seen, NoOld: t.NoOld, Cause: s.Begin, Begun: now}
 	}

@@ -107,7 +107,7 @@ const (
 // scan looks for what holds a secret value of what is in b: of Secrets that an operator
 // feeds, or has written as they are; not of those that a user names or annotates.
 // complete: all was looked at.
-func (s *search) scan(ctx context.Context, at site, b *book) (list []consumer.Copy, complete bool, err error) {
+func (s *search) scan(ctx context.Context, at site, b *book) (list []consumer.Copy, complete bool, err error) { //nolint:cyclop // flat: a case after the other
 	for _, fed := range b.order {
 		if fed.Kind.Kind != kindSecret || fed.Mirror || fed.Version == "" {
 			continue
@@ -151,7 +151,7 @@ func (s *search) census(ctx context.Context, at site) (*copies.Census, error) {
 
 // shown returns those of found that whoever asks may know of, and whether these are
 // all. Of another cluster he may know what his kubeconfig may read.
-func (s *search) shown(at site, b *book, found []copies.Found) (list []consumer.Copy, all bool) {
+func (s *search) shown(at site, b *book, found []copies.Found) (list []consumer.Copy, all bool) { //nolint:cyclop // flat: a case after the other
 	hidden := 0
 	open := at.name != "" || s.cfg.ShowCopies
 	allowed := open || s.guard.Allow(s.wanted.Namespace, s.sources, s.now)

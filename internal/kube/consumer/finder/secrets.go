@@ -202,7 +202,7 @@ func telling(fed *consumer.Fed, known facts.Fact) []facts.Sum {
 // compareVersions finds the version of Secrets that do not name one: that of a
 // Secret which does, when both hold the same secret value. So Secrets of clusters are
 // known that are fed by another operator. Whose word counts where: package versions.
-func (s *search) compareVersions(at site, b *book, known []facts.Fact) {
+func (s *search) compareVersions(at site, b *book, known []facts.Fact) { //nolint:cyclop // flat: a case after the other
 	for i, fed := range b.order {
 		values := telling(fed, known[i])
 		switch near := (versions.Place{Cluster: at.name, Namespace: fed.Namespace}); {

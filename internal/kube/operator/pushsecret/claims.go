@@ -81,7 +81,7 @@ func (c *claims) tell(keys []types.NamespacedName) {
 
 // replace returns who else claims what was claimed before or is now, if that is
 // another set of places. c.mu is held.
-func (c *claims) replace(o owner, places map[place]bool) (woken []types.NamespacedName) {
+func (c *claims) replace(o owner, places map[place]bool) (woken []types.NamespacedName) { //nolint:cyclop // flat: a case after the other
 	if c.at == nil {
 		c.at, c.of = map[string]map[types.NamespacedName]claim{}, map[types.NamespacedName]map[place]bool{}
 	}

@@ -81,7 +81,7 @@ func (r *Reconciler) version(ps *v1alpha1.PushSecret, entries []plan.Entry) (str
 }
 
 // sources reads the Secrets and applies the template. NotExist: there is none.
-func (r *Reconciler) sources(ctx context.Context, o observed) ([]plan.Source, error) {
+func (r *Reconciler) sources(ctx context.Context, o observed) ([]plan.Source, error) { //nolint:cyclop // flat: a case after the other
 	ps := o.ps
 	if ps.Spec.Selector.GeneratorRef != nil {
 		if r.Generate == nil {
@@ -229,7 +229,7 @@ func (r *Reconciler) roundabout(ctx context.Context, o observed, e *plan.Entry) 
 }
 
 // reads reports whether es reads what is at to.
-func (r *Reconciler) reads(ctx context.Context, es *v1.ExternalSecret, to place) bool {
+func (r *Reconciler) reads(ctx context.Context, es *v1.ExternalSecret, to place) bool { //nolint:cyclop // flat: a case after the other
 	at := func(ref v1.SecretStoreRef, remote v1.RemoteRef) bool {
 		store, err := r.lookup().Store(ctx, es.Namespace, ref)
 		if err != nil {

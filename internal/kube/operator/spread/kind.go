@@ -49,7 +49,7 @@ type report struct {
 	now         metav1.Time
 }
 
-// AnnotationForce, set on the object, is set on the children.
+// AnnotationForce is set on the children when it is set on the object.
 const AnnotationForce = "external-secrets.io/force-sync"
 
 // ExternalSecrets is the Kind of ClusterExternalSecret.

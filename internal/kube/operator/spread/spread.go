@@ -120,7 +120,7 @@ func (s *survey) done(namespace string) {
 }
 
 // survey reads caches only.
-func (r *Reconciler) survey(ctx context.Context, o client.Object, w wanted) (*survey, error) {
+func (r *Reconciler) survey(ctx context.Context, o client.Object, w wanted) (*survey, error) { //nolint:cyclop // flat: a case after the other
 	s := &survey{object: o, wanted: w, write: map[string]client.Object{}, failed: map[string]string{}}
 	chosen, err := r.chosen(ctx, w)
 	if err != nil {

@@ -79,7 +79,7 @@ func (s *Settings) vault(e environment) (string, error) {
 	return "", errs.Newf(errs.Invalid, "vaultUrl is %q: it must be https://NAME.%s", s.VaultURL, e.vaults)
 }
 
-func (s *Settings) check() error {
+func (s *Settings) check() error { //nolint:cyclop // flat: a case after the other
 	if len(s.CustomCloudConfig) > 0 && string(s.CustomCloudConfig) != "null" {
 		return errs.New(errs.Unsupported, "customCloudConfig is not supported: credentials are sent to Azure's own clouds only")
 	}

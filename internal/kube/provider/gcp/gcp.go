@@ -170,8 +170,8 @@ func secretKey(cfg provider.Config, field string, sel v1.SecretKeySelector) (fun
 // The keys of a Secret with an access key of AWS, of which the last may be missing.
 const (
 	awsID      = "aws_access_key_id"
-	awsSecret  = "aws_secret_access_key" //nolint:gosec // a name
-	awsSession = "aws_session_token"     //nolint:gosec // a name
+	awsSecret  = "aws_secret_access_key"
+	awsSession = "aws_session_token"
 )
 
 func awsKey(ctx context.Context, cluster provider.Cluster, ref provider.Ref, region string) (access.AWSKey, error) {

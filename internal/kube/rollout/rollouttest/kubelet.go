@@ -89,7 +89,7 @@ const beat = 10 * time.Second
 
 // follow plays every pod as it is and as it changes, until something fails or the
 // watch ends.
-func (k *Kubelet) follow(ctx context.Context) error {
+func (k *Kubelet) follow(ctx context.Context) error { //nolint:cyclop // flat: a case after the other
 	if err := k.beReady(ctx); err != nil {
 		return err
 	}

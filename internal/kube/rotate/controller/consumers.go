@@ -135,7 +135,7 @@ func (r *Reconciler) restart(l *look) Restart {
 }
 
 // seeSecrets says which Secrets hold the version that readers are to see.
-func (r *Reconciler) seeSecrets(ctx context.Context, l *look) {
+func (r *Reconciler) seeSecrets(ctx context.Context, l *look) { //nolint:cyclop // flat: a case after the other
 	version := l.rot.Status.Version
 	if l.mem.version != version {
 		l.mem.version, l.mem.confirmed = version, map[consumer.Object]string{}

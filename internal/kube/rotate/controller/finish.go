@@ -87,7 +87,7 @@ type tidied struct {
 }
 
 // tidy does what is left to do, and says what there is after it. It is idempotent.
-func (r *Reconciler) tidy(ctx context.Context, rot *v1alpha1.Rotation) (tidied, error) {
+func (r *Reconciler) tidy(ctx context.Context, rot *v1alpha1.Rotation) (tidied, error) { //nolint:cyclop // flat: a case after the other
 	l := &look{rot: rot, mem: r.memories.get(client.ObjectKeyFromObject(rot), rot.UID)}
 	l.o.Turn = rotate.TurnOf(&rot.Status)
 	out := tidied{look: l, left: "the old and the new credential both stay as they are"}

@@ -62,7 +62,7 @@ func underWay(phase v1alpha1.Phase) bool {
 
 // look observes what the phase of rot needs, and no more. live: consumers are
 // not taken from caches, for the last look before something is closed or removed.
-func (r *Reconciler) look(ctx context.Context, rot *v1alpha1.Rotation, live bool) *look {
+func (r *Reconciler) look(ctx context.Context, rot *v1alpha1.Rotation, live bool) *look { //nolint:cyclop // flat: a case after the other
 	l := &look{rot: rot, mem: r.memories.get(client.ObjectKeyFromObject(rot), rot.UID), live: live}
 	l.o = rotate.Observed{
 		Now: r.Clock.Now(), Plan: rotate.PlanOf(&rot.Spec), Turn: rotate.TurnOf(&rot.Status), Asks: asks.Of(rot),

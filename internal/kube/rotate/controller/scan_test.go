@@ -30,7 +30,7 @@ func TestCopiesOutliveTheOperator(t *testing.T) {
 	if got := rot.Status.Copies; len(got) != 1 || got[0].Name != "pushed" || got[0].Source != w.ns+"/db" {
 		t.Errorf("%+v", got)
 	}
-	rot = w.run(w.operator(), "db", "done", ended(v1alpha1.PhaseIdle))
+	w.run(w.operator(), "db", "done", ended(v1alpha1.PhaseIdle))
 	if w.scans != 1 {
 		t.Errorf("copies were searched %d times in a turn, by four operators", w.scans)
 	}

@@ -44,7 +44,7 @@ func entered(next, before *v1alpha1.RotationStatus, now time.Time) {
 }
 
 // nextStatus is the status that announces step.
-func (r *Reconciler) nextStatus(l *look, step rotate.Step) *v1alpha1.RotationStatus {
+func (r *Reconciler) nextStatus(l *look, step rotate.Step) *v1alpha1.RotationStatus { //nolint:cyclop // flat: a case after the other
 	before := &l.rot.Status
 	next := before.DeepCopy()
 	next.ObservedGeneration = l.rot.Generation

@@ -64,14 +64,14 @@ func TestTargetEditedAmidTurn(t *testing.T) {
 			w.role("db", "other")
 			w.annotate("db", v1alpha1.AnnotationBack, "101")
 			w.statementErr = nil
-			rot := w.run(r, "db", "blind", func(rot *v1alpha1.Rotation) bool {
+			w.run(r, "db", "blind", func(rot *v1alpha1.Rotation) bool {
 				c := condition(rot, v1alpha1.ConditionObserved)
 				return c.Status == metav1.ConditionFalse && strings.Contains(c.Message, "put it back")
 			})
 			for range 20 {
 				w.once(r, "db")
 			}
-			if rot = w.get("db"); rot.Status.Location != location || len(rot.Finalizers) == 0 {
+			if rot := w.get("db"); rot.Status.Location != location || len(rot.Finalizers) == 0 {
 				t.Errorf("the turn let go of %s: %+v", location, rot.Status)
 			}
 			w.vaultErr = errs.New(errs.Unavailable, "away") // and then it does not say which it is

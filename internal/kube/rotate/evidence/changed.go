@@ -29,7 +29,7 @@ func (j *judge) unchanged(fed *consumer.Fed) string {
 
 // sameFiles says why no mounted file of the pod can tell the version wanted from
 // the one before; empty when one can, or that is not known yet.
-func (v *verdict) sameFiles() string {
+func (v *verdict) sameFiles() string { //nolint:cyclop // flat: a case after the other
 	why := ""
 	for _, u := range v.Uses {
 		fed := v.j.fed[place{v.Cluster, v.Namespace, u.Secret}]

@@ -103,7 +103,7 @@ func (v *verdict) reloads(u consumer.Use) { //nolint:cyclop // a flat list of wa
 
 // lacks says why a kind of evidence is not there and what to do, and whether it
 // cannot come by itself.
-func (v *verdict) lacks(kind v1alpha1.EvidenceKind) (why string, never bool) {
+func (v *verdict) lacks(kind v1alpha1.EvidenceKind) (why string, never bool) { //nolint:cyclop // flat: a case after the other
 	switch kind {
 	case v1alpha1.EvidenceTemplate:
 		return v.lacksTemplate()

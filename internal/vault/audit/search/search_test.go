@@ -254,12 +254,12 @@ func TestTail(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer w.Close() //nolint:errcheck // a test's
+	defer w.Close()
 	r, err := os.Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer r.Close() //nolint:errcheck // only read
+	defer r.Close()
 	end, got := int64(0), ""
 	for i := range len(lines) { // byte by byte
 		if _, err := w.WriteString(lines[i : i+1]); err != nil {

@@ -103,7 +103,7 @@ func versionsOf(m *mount.Mount, rest string) version {
 
 // search returns what the log has said so far, brought up to date, and why that
 // may not be all. The caller has the turn.
-func (l *log) search(ctx context.Context, b *audit.Broker, q question, v version) (*heard, []string, error) {
+func (l *log) search(ctx context.Context, b *audit.Broker, q question, v version) (*heard, []string, error) { //nolint:cyclop // flat: a case after the other
 	h := l.heard[q]
 	if h == nil {
 		h = newHeard(q)
@@ -248,7 +248,7 @@ func (h *heard) follow(ctx context.Context, q question, v version, names []strin
 		if i == len(h.files) {
 			h.files = append(h.files, part{info: info})
 		}
-		if err := h.read(ctx, q, v, f, &h.files[i], info); err != nil {
+		if err := h.read(ctx, q, v, logFile{f, info}, &h.files[i]); err != nil {
 			return reach, err
 		}
 	}
@@ -286,10 +286,16 @@ func still(files []*os.File, names []string) error {
 	return nil
 }
 
+// logFile is one that is open, and what was known of it before it is read.
+type logFile struct {
+	*os.File
+	info os.FileInfo
+}
+
 // read reads what is new of one file. What was last written before the time that
 // is asked for is not read at all.
-func (h *heard) read(ctx context.Context, q question, v version, f *os.File, p *part, info os.FileInfo) (err error) {
-	if info.ModTime().Before(q.since) && p.end == 0 {
+func (h *heard) read(ctx context.Context, q question, v version, f logFile, p *part) (err error) {
+	if f.info.ModTime().Before(q.since) && p.end == 0 {
 		return nil
 	}
 	s := search.Query{Type: "response", NoErrors: true, Namespace: q.namespace, Since: q.since,
@@ -297,12 +303,12 @@ func (h *heard) read(ctx context.Context, q question, v version, f *os.File, p *
 	found := func(e *search.Entry) error { h.note(e, q, v); return nil }
 	if strings.HasSuffix(f.Name(), ".gz") {
 		if p.end == 0 {
-			p.end = info.Size()
+			p.end = f.info.Size()
 			_, err = search.Files(ctx, s, found, f.Name())
 		}
 		return err
 	}
-	p.end, _, err = search.Tail(ctx, s, found, f, p.end)
+	p.end, _, err = search.Tail(ctx, s, found, f.File, p.end)
 	return err
 }
 

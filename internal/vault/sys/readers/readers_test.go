@@ -329,7 +329,7 @@ func compress(t *testing.T, from, to string) {
 	t.Helper()
 	in, err := os.Open(from)
 	check(t, err)
-	defer in.Close() //nolint:errcheck // only read
+	defer in.Close()
 	out, err := os.Create(to)
 	check(t, err)
 	z := gzip.NewWriter(out)

@@ -76,7 +76,7 @@ var challenges = regexp.MustCompile(`^Bearer authorization="https://[a-z0-9.-]+/
 // Do implements the SDK's Transporter. A request to any other host than the store's
 // and those that give its tokens does not leave: the vault itself names where its
 // next page is.
-func (c *Client) Do(req *http.Request) (*http.Response, error) {
+func (c *Client) Do(req *http.Request) (*http.Response, error) { //nolint:cyclop // flat: a case after the other
 	to := *req.URL
 	var instead *url.URL
 	switch {

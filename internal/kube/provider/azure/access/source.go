@@ -133,7 +133,7 @@ func Own(getenv func(string) string) func(context.Context) (Principal, error) {
 				"the operator has no workload identity of its own (AZURE_CLIENT_ID, AZURE_TENANT_ID, AZURE_FEDERATED_TOKEN_FILE): set serviceAccountRef")
 		}
 		p.Token = func(context.Context) (redact.Secret, error) {
-			raw, err := os.ReadFile(file) //nolint:gosec // the operator's environment names it
+			raw, err := os.ReadFile(file)
 			if err != nil {
 				return redact.Secret{}, errs.Newf(errs.Unavailable, "reading the operator's own token (AZURE_FEDERATED_TOKEN_FILE): %w", err)
 			}

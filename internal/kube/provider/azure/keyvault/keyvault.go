@@ -65,7 +65,7 @@ func New(cfg Config) (*Store, error) {
 func retries(r provider.Retry) policy.RetryOptions {
 	o := policy.RetryOptions{MaxRetries: 2, RetryDelay: 300 * time.Millisecond, MaxRetryDelay: time.Second, StatusCodes: []int{408, 500, 502, 503, 504}}
 	if r.Max != nil {
-		o.MaxRetries = int32(min(*r.Max, 100)) //nolint:gosec // bounded
+		o.MaxRetries = int32(min(*r.Max, 100))
 		if *r.Max <= 0 {
 			o.MaxRetries = -1
 		}

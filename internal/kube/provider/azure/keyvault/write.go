@@ -35,7 +35,7 @@ func target(key string) (string, error) {
 }
 
 // Write stores w.
-func (s *Store) Write(ctx context.Context, w provider.Write) error {
+func (s *Store) Write(ctx context.Context, w provider.Write) error { //nolint:cyclop // flat: a case after the other
 	var m Metadata
 	if err := push.Metadata(w.Metadata, &m); err != nil {
 		return err
@@ -84,11 +84,18 @@ func (s *Store) Write(ctx context.Context, w provider.Write) error {
 			return err
 		}
 	}
-	return s.set(ctx, w.Key, name, old, data, tags, set)
+	return s.set(ctx, place{w.Key, name, old}, data, tags, set)
+}
+
+// place is where a secret is written, and what is there.
+type place struct {
+	key, name string // as the manifest and as the vault have it
+	old       *object
 }
 
 // set writes a version, where it is another one than old.
-func (s *Store) set(ctx context.Context, key, name string, old *object, data redact.Secret, tags map[string]string, p azsecrets.SetSecretParameters) error {
+func (s *Store) set(ctx context.Context, at place, data redact.Secret, tags map[string]string, p azsecrets.SetSecretParameters) error {
+	key, name, old := at.key, at.name, at.old
 	switch {
 	case data.Len() > maxValue:
 		return errs.Newf(errs.TooLarge, "the value for %q has %d bytes: Key Vault takes %d", key, data.Len(), maxValue)
@@ -198,7 +205,7 @@ func (s *Store) Delete(ctx context.Context, at provider.Place) error {
 			return err
 		}
 		if !left.Empty() {
-			return s.set(ctx, at.Key, name, old, left, tagsOf(old.tags), azsecrets.SetSecretParameters{})
+			return s.set(ctx, place{at.Key, name, old}, left, tagsOf(old.tags), azsecrets.SetSecretParameters{})
 		}
 	}
 	_, err = do(ctx, fmt.Sprintf("deleting secret %q from Key Vault", name),

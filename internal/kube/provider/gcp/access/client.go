@@ -31,8 +31,8 @@ type Client struct {
 
 // What the operator's environment may say.
 const (
-	envTokens   = "GCP_TOKEN_ENDPOINT" //nolint:gosec // a name
-	envMetadata = "GCE_METADATA_HOST"  // Google's own name for it
+	envTokens   = "GCP_TOKEN_ENDPOINT"
+	envMetadata = "GCE_METADATA_HOST" // Google's own name for it
 )
 
 // NewClient returns a Client. GCP_TOKEN_ENDPOINT of the operator's environment

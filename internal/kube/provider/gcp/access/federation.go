@@ -171,7 +171,7 @@ var (
 
 // read takes o from a document, whose author must not choose what the operator calls,
 // runs or sends.
-func (f Federation) read(text string, o *externalaccount.Options) error {
+func (f Federation) read(text string, o *externalaccount.Options) error { //nolint:cyclop // flat: a case after the other
 	var d document
 	if err := json.NewDecoder(bytes.NewReader([]byte(text))).Decode(&d); err != nil {
 		return errs.New(errs.Invalid, "it is no JSON document of type external_account")
@@ -203,7 +203,7 @@ func (f Federation) read(text string, o *externalaccount.Options) error {
 	return f.source(&d, o)
 }
 
-func (f Federation) source(d *document, o *externalaccount.Options) error {
+func (f Federation) source(d *document, o *externalaccount.Options) error { //nolint:cyclop // flat: a case after the other
 	s := d.Source
 	switch {
 	case s.Environment != "":

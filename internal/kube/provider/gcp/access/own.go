@@ -44,7 +44,7 @@ func Own(c *Client, getenv func(string) string, clk clock.PassiveClock) login.So
 
 // ownFile signs in with a file of the operator's own, of whatever type.
 func (c *Client) ownFile(ctx context.Context, env, file string) (login.Token, error) {
-	raw, err := os.ReadFile(file) //nolint:gosec // the operator's environment names it
+	raw, err := os.ReadFile(file)
 	if err != nil {
 		return login.Token{}, errs.Newf(errs.Unavailable, "reading the operator's own credentials (%s): %w", env, err)
 	}

@@ -151,7 +151,7 @@ func (c *Client) askMetadata(ctx context.Context, path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	req.Header.Set("Metadata-Flavor", "Google")
+	req.Header.Set("Metadata-Flavor", "Google") //nolint:misspell // the header of Google
 	direct := c.transport.Clone()
 	direct.Proxy, direct.DisableKeepAlives = nil, true // it is on the node
 	a := (&Client{transport: direct, metadata: c.metadata}).attempt()
@@ -160,7 +160,7 @@ func (c *Client) askMetadata(ctx context.Context, path string) ([]byte, error) {
 		return nil, err
 	}
 	defer func() { _ = resp.Body.Close() }()
-	if resp.StatusCode != http.StatusOK || resp.Header.Get("Metadata-Flavor") != "Google" {
+	if resp.StatusCode != http.StatusOK || resp.Header.Get("Metadata-Flavor") != "Google" { //nolint:misspell // the header of Google
 		return nil, errs.New(errs.Unavailable, "no answer of a metadata server")
 	}
 	return readAll(resp.Body)

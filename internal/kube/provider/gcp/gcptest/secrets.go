@@ -290,7 +290,7 @@ func (s *Server) ListSecrets(_ context.Context, r *pb.ListSecretsRequest) (*pb.L
 		}
 	}
 	some, next, err := page(s, all, r.GetPageSize(), r.GetPageToken())
-	return &pb.ListSecretsResponse{Secrets: some, NextPageToken: next, TotalSize: int32(len(all))}, err //nolint:gosec // few
+	return &pb.ListSecretsResponse{Secrets: some, NextPageToken: next, TotalSize: int32(len(all))}, err
 }
 
 func (s *Server) ListSecretVersions(_ context.Context, r *pb.ListSecretVersionsRequest) (*pb.ListSecretVersionsResponse, error) {

@@ -233,11 +233,11 @@ func (s *Server) impersonate(r *http.Request, email string) (int, answer) {
 }
 
 func (s *Server) serveMetadata(w http.ResponseWriter, r *http.Request) {
-	if !s.metadata || r.Header.Get("Metadata-Flavor") != "Google" {
+	if !s.metadata || r.Header.Get("Metadata-Flavor") != "Google" { //nolint:misspell // the header of Google
 		http.Error(w, "canary", http.StatusForbidden)
 		return
 	}
-	w.Header().Set("Metadata-Flavor", "Google")
+	w.Header().Set("Metadata-Flavor", "Google") //nolint:misspell // the header of Google
 	switch strings.TrimPrefix(r.URL.Path, "/computeMetadata/v1/") {
 	case "project/project-id":
 		_, _ = w.Write([]byte(Project))

@@ -76,7 +76,7 @@ type call struct {
 
 // do makes one call when it is the store's turn, with the login; again with a new one
 // when Google does not accept it, and when the service is away for a moment.
-func do[T any](ctx context.Context, s *Store, c call, f func(context.Context) (T, error)) (T, error) {
+func do[T any](ctx context.Context, s *Store, c call, f func(context.Context) (T, error)) (T, error) { //nolint:cyclop // flat: a case after the other
 	var none T
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()

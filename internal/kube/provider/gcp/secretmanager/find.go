@@ -40,7 +40,7 @@ func (p *pages) next(token string) (bool, error) {
 
 // Find lists the secrets whose names begin with q.Path and match the rest. Tags are
 // labels.
-func (s *Store) Find(ctx context.Context, q provider.Query) ([]provider.Found, error) {
+func (s *Store) Find(ctx context.Context, q provider.Query) ([]provider.Found, error) { //nolint:cyclop // flat: a case after the other
 	matches, err := q.Matcher()
 	if err != nil {
 		return nil, err
