@@ -302,7 +302,25 @@ func (x *commands) show(keys attest.Keys, chain [][]byte) error {
 	return x.printStatement(last, len(all), &s)
 }
 
-func (x *commands) printStatement(v attest.Verified, n int, s *evidence.Statement) error { //nolint:cyclop // flat: a case after the other
+// printEnd says what is known of the old credential's end.
+func printEnd(line func(name, format string, args ...any), s *evidence.Statement) {
+	if s.Retired != nil {
+		proof := cmp.Or(s.Retired.Text, "a use of it was tried and refused")
+		if !s.Retired.Proven {
+			proof = "NOT PROVEN: " + cmp.Or(s.Retired.Text, "nothing is known of uses")
+		}
+		line("Removed", "the %s credential at %s: %s", s.Retired.Side, s.Retired.Time.UTC().Format(time.RFC3339), proof)
+	}
+	if s.Backend != nil {
+		partial := ""
+		if s.Backend.Partial != "" {
+			partial = "; not seen: " + s.Backend.Partial
+		}
+		line("Sessions", "%d of the old credential, %d of the new one%s", s.Backend.Old, s.Backend.New, partial)
+	}
+}
+
+func (x *commands) printStatement(v attest.Verified, n int, s *evidence.Statement) error {
 	var b bytes.Buffer
 	t := tabwriter.NewWriter(&b, 0, 4, 2, ' ', 0)
 	line := func(name, format string, values ...any) { _, _ = fmt.Fprintf(t, name+"\t"+format+"\n", values...) }
@@ -328,20 +346,7 @@ func (x *commands) printStatement(v attest.Verified, n int, s *evidence.Statemen
 			line("Held", "%s for %s: %s", p.Time.UTC().Format(time.RFC3339), p.Reason, p.Message)
 		}
 	}
-	if s.Retired != nil {
-		proof := cmp.Or(s.Retired.Text, "a use of it was tried and refused")
-		if !s.Retired.Proven {
-			proof = "NOT PROVEN: " + cmp.Or(s.Retired.Text, "nothing is known of uses")
-		}
-		line("Removed", "the %s credential at %s: %s", s.Retired.Side, s.Retired.Time.UTC().Format(time.RFC3339), proof)
-	}
-	if s.Backend != nil {
-		partial := ""
-		if s.Backend.Partial != "" {
-			partial = "; not seen: " + s.Backend.Partial
-		}
-		line("Sessions", "%d of the old credential, %d of the new one%s", s.Backend.Old, s.Backend.New, partial)
-	}
+	printEnd(line, s)
 	if s.Approved != nil {
 		line("Approved", "%s %s", s.Approved.Time.UTC().Format(time.RFC3339), s.Approved.By)
 	}

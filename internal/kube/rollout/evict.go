@@ -125,6 +125,12 @@ type crowd struct {
 	next        *pod
 }
 
+// complete reports whether no old pod is left; of a workload that is evicted also
+// whether those that came are ready, since the status of who makes them comes late.
+func (c crowd) complete(w *workload) bool {
+	return c.old == 0 && (!w.evicted || c.going == 0 && c.well >= w.wanted)
+}
+
 func tally(all, old []pod) crowd {
 	c := crowd{old: len(old)}
 	for _, pod := range all {

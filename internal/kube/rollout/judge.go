@@ -74,9 +74,8 @@ func (p *pass) judgeStamped(ctx context.Context, c access, v *view) {
 	}
 	old, crashed := divide(all, v.wanted)
 	n := tally(all, old)
-	there := !w.evicted || n.going == 0 && n.well >= w.wanted // the status of who makes evicted pods anew comes late
 	switch {
-	case w.complete() && len(old) == 0 && there:
+	case w.complete() && n.complete(w):
 		v.is(Done, "")
 	case crashed != "":
 		v.is(Failed, crashed+"; see: "+logs(v, crashed))

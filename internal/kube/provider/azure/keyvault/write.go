@@ -93,8 +93,14 @@ type place struct {
 	old       *object
 }
 
+// as reports whether o is already as p asks for, its value and tags aside.
+func (o *object) as(p *azsecrets.SetSecretParameters) bool {
+	return (p.ContentType == nil || o.contentType != nil && *p.ContentType == *o.contentType) &&
+		(p.SecretAttributes == nil || o.expires != nil && o.expires.Equal(*p.SecretAttributes.Expires))
+}
+
 // set writes a version, where it is another one than old.
-func (s *Store) set(ctx context.Context, at place, data redact.Secret, tags map[string]string, p azsecrets.SetSecretParameters) error {
+func (s *Store) set(ctx context.Context, at place, data redact.Secret, tags map[string]string, p azsecrets.SetSecretParameters) error { //nolint:cyclop // flat: a case after the other
 	key, name, old := at.key, at.name, at.old
 	switch {
 	case data.Len() > maxValue:
@@ -104,10 +110,7 @@ func (s *Store) set(ctx context.Context, at place, data redact.Secret, tags map[
 	}
 	if old != nil {
 		have := tagsOf(old.tags)
-		same := redact.New(old.data).Equal(data) && len(push.Missing(tags, have)) == 0 &&
-			(p.ContentType == nil || old.contentType != nil && *p.ContentType == *old.contentType) &&
-			(p.SecretAttributes == nil || old.expires != nil && old.expires.Equal(*p.SecretAttributes.Expires))
-		if same {
+		if redact.New(old.data).Equal(data) && len(push.Missing(tags, have)) == 0 && old.as(&p) {
 			return nil
 		}
 		maps.Copy(have, tags)
