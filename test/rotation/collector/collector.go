@@ -84,7 +84,8 @@ func (c *Collector) hear(w http.ResponseWriter, r *http.Request) {
 
 // Totals are the sums over all pods there ever were.
 type Totals struct {
-	Pods, Open                         int // Open: those whose last report is not final
+	Pods                               int
+	Open                               []string // pods whose last report is not final
 	Queries, Failures, Refused, Logins int64
 	Reloads                            int64
 	Users                              map[string]int64
@@ -111,7 +112,7 @@ func (c *Collector) Totals(prefix string) Totals {
 		}
 		sum.Pods++
 		if !r.Final {
-			sum.Open++
+			sum.Open = append(sum.Open, name)
 		}
 		sum.Queries += r.Queries
 		sum.Failures += r.Failures

@@ -30,7 +30,7 @@ func TestCollector(t *testing.T) {
 	say(`{"queries":10}`, http.StatusBadRequest)
 	say(`no JSON`, http.StatusBadRequest)
 	all := c.Totals("")
-	if all.Pods != 2 || all.Open != 1 || all.Queries != 17 || all.Failures != 1 || all.Refused != 1 || all.Reloads != 1 || all.Logins != 2 ||
+	if all.Pods != 2 || len(all.Open) != 1 || all.Queries != 17 || all.Failures != 1 || all.Refused != 1 || all.Reloads != 1 || all.Logins != 2 ||
 		all.Users["x"] != 15 || all.Users["y"] != 1 || len(all.Errors) != 1 {
 		t.Errorf("all: %+v", all)
 	}

@@ -12,7 +12,7 @@ import (
 // test counts by, and the pod's grace is longer.
 const (
 	reportEvery = time.Second
-	lastLimit   = 10 * time.Second
+	lastLimit   = time.Minute
 	lastPause   = 100 * time.Millisecond
 )
 

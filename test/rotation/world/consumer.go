@@ -89,7 +89,7 @@ func (w *World) pod(c Consumer) object {
 	}
 	env := []any{object{"name": "POD_NAME", "valueFrom": object{"fieldRef": object{"fieldPath": "metadata.name"}}}}
 	pod := object{
-		"automountServiceAccountToken": false, "enableServiceLinks": false, "terminationGracePeriodSeconds": 30,
+		"automountServiceAccountToken": false, "enableServiceLinks": false, "terminationGracePeriodSeconds": 120,
 		"securityContext": object{"runAsNonRoot": true, "runAsUser": 65532, "seccompProfile": object{"type": "RuntimeDefault"}},
 	}
 	if c.Source == "file" {
@@ -116,8 +116,8 @@ func (w *World) Settle() collector.Totals {
 			return errors.New(strings.Join(strings.Fields(left), ", "))
 		}
 		for _, c := range w.applied {
-			if sum := w.Collector.Totals(c.Name + "-"); sum.Open > 0 && !c.Crashes {
-				return fmt.Errorf("%d pods of %s ended without", sum.Open, c.Name)
+			if sum := w.Collector.Totals(c.Name + "-"); len(sum.Open) > 0 && !c.Crashes {
+				return fmt.Errorf("%s ended without", strings.Join(sum.Open, ", "))
 			}
 		}
 		return nil

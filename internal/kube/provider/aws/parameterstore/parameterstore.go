@@ -20,6 +20,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/provider"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/aws/access"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/aws/wire"
+	"github.com/strongkeep/strongkeep/internal/kube/provider/push"
 	"github.com/strongkeep/strongkeep/internal/redact"
 )
 
@@ -39,6 +40,7 @@ type Store struct {
 	limit  *rate.Limiter
 	batch  *wire.Batch[answer]
 	alone  atomic.Int64 // until when nobody asks for several at once, in Unix seconds
+	turns  push.Turns   // of writes, of which none is on condition
 }
 
 // answer is a value, or why there is none.

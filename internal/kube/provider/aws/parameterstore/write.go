@@ -74,6 +74,11 @@ func (s *Store) Write(ctx context.Context, w provider.Write) error {
 	case !utf8.Valid(w.Value.Reveal()):
 		return errs.Newf(errs.Invalid, "the value for %q is not text, which Parameter Store does not take: encode it by the PushSecret's template", w.Key)
 	}
+	done, err := s.turns.Take(ctx, name)
+	if err != nil {
+		return err
+	}
+	defer done()
 	at := &parameter{store: s, name: name, metadata: m}
 	have, err := s.pairs(ctx, name)
 	switch {
@@ -94,6 +99,11 @@ func (s *Store) Write(ctx context.Context, w provider.Write) error {
 // Delete removes what Write stored: a property, and with the last one the parameter.
 func (s *Store) Delete(ctx context.Context, p provider.Place) error {
 	at := &parameter{store: s, name: s.cfg.Prefix + p.Key}
+	done, err := s.turns.Take(ctx, at.name)
+	if err != nil {
+		return err
+	}
+	defer done()
 	have, err := s.pairs(ctx, at.name)
 	switch {
 	case errs.Is(err, errs.NotExist):

@@ -58,6 +58,11 @@ func (s *Store) Write(ctx context.Context, w provider.Write) error {
 		return errs.Newf(errs.TooLarge, "the value for %q has %d bytes: Secrets Manager takes %d", w.Key, w.Value.Len(), maxValue)
 	}
 	at := &secret{store: s, name: s.cfg.Prefix + w.Key, metadata: m, part: w.Property != ""}
+	done, err := s.turns.Take(ctx, at.name)
+	if err != nil {
+		return err
+	}
+	defer done()
 	about, err := s.describe(ctx, at.name)
 	switch {
 	case errs.Is(err, errs.NotExist):
@@ -82,6 +87,11 @@ func (s *Store) Write(ctx context.Context, w provider.Write) error {
 // Delete removes what Write stored: a property, and with the last one the secret.
 func (s *Store) Delete(ctx context.Context, p provider.Place) error {
 	at := &secret{store: s, name: s.cfg.Prefix + p.Key, part: true}
+	done, err := s.turns.Take(ctx, at.name)
+	if err != nil {
+		return err
+	}
+	defer done()
 	about, err := s.describe(ctx, at.name)
 	switch {
 	case errs.Is(err, errs.NotExist):
