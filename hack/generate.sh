@@ -8,7 +8,7 @@ bin=$root/build/bin
 mkdir -p "$bin"
 (cd "$root/hack/tools/generate" && go build -o "$bin/controller-gen" sigs.k8s.io/controller-tools/cmd/controller-gen)
 cd "$root"
-"$bin/controller-gen" object paths=./api/external/... paths=./api/v1alpha1/...
-"$bin/controller-gen" crd:crdVersions=v1,maxDescLen=400 paths=./api/external/... paths=./api/v1alpha1/... output:crd:dir=api/crds
+"$bin/controller-gen" object paths=./api/external/... paths=./api/generators/... paths=./api/v1alpha1/...
+"$bin/controller-gen" crd:crdVersions=v1,maxDescLen=400 paths=./api/external/... paths=./api/generators/... paths=./api/v1alpha1/... output:crd:dir=api/crds
 cp api/crds/*.yaml deploy/crds/
 go run ./internal/kube/operator/rbac/render deploy/operator

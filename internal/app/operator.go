@@ -19,5 +19,6 @@ func RunOperator(ctx context.Context, cfg operator.Config) error {
 		return err
 	}
 	cfg.Providers, cfg.Targets, cfg.Outbound = providers(ambient), targets(private), outbound.Config{Private: private}
+	cfg.Generators = generators(ambient, private)
 	return operator.Run(ctx, cfg)
 }

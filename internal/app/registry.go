@@ -7,7 +7,18 @@ import (
 	"path/filepath"
 	"time"
 
+	genv1 "github.com/strongkeep/strongkeep/api/generators/v1alpha1"
 	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/kube/generator"
+	"github.com/strongkeep/strongkeep/internal/kube/generator/ecr"
+	fakegenerator "github.com/strongkeep/strongkeep/internal/kube/generator/fake"
+	"github.com/strongkeep/strongkeep/internal/kube/generator/github"
+	"github.com/strongkeep/strongkeep/internal/kube/generator/password"
+	"github.com/strongkeep/strongkeep/internal/kube/generator/sshkey"
+	"github.com/strongkeep/strongkeep/internal/kube/generator/sts"
+	"github.com/strongkeep/strongkeep/internal/kube/generator/uuid"
+	"github.com/strongkeep/strongkeep/internal/kube/generator/vaultdynamic"
+	webhookgenerator "github.com/strongkeep/strongkeep/internal/kube/generator/webhook"
 	"github.com/strongkeep/strongkeep/internal/kube/provider"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/aws"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/azure"
@@ -185,6 +196,23 @@ func targets(private []netip.Prefix) map[string]target.Kind {
 		"kv":           kvtarget.Kind{},
 		"manual":       manual.Kind{},
 		"webhook":      webhook.Kind{Private: private},
+	}
+}
+
+// generators are what generatorRef can name, by kind. private are the private
+// networks that their addresses may be in.
+func generators(ambient provider.Ambient, private []netip.Prefix) map[string]generator.Kind {
+	cloud := aws.Provider{Getenv: os.Getenv, Ambient: ambient}
+	return map[string]generator.Kind{
+		genv1.KindECRAuthorizationToken: ecr.Kind{AWS: cloud},
+		genv1.KindFake:                  fakegenerator.Kind{},
+		genv1.KindGithubAccessToken:     github.Kind{Private: private},
+		genv1.KindPassword:              password.Kind{},
+		genv1.KindSSHKey:                sshkey.New(),
+		genv1.KindSTSSessionToken:       sts.Kind{AWS: cloud},
+		genv1.KindUUID:                  uuid.Kind{},
+		genv1.KindVaultDynamicSecret:    vaultdynamic.Kind{},
+		genv1.KindWebhook:               webhookgenerator.Kind{Private: private},
 	}
 }
 

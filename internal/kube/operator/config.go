@@ -10,6 +10,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/kube/generator"
 	"github.com/strongkeep/strongkeep/internal/kube/provider"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/target"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/target/outbound"
@@ -21,6 +22,8 @@ import (
 type Config struct {
 	// Providers by their key under spec.provider.
 	Providers map[string]provider.Provider
+	// Generators are what generatorRef can name, by kind.
+	Generators map[string]generator.Kind
 	// Targets are what Rotations can turn, by their key under spec.target.
 	Targets map[string]target.Kind
 

@@ -41,6 +41,22 @@ func (k kube) SecretKey(ctx context.Context, ref provider.Ref, key string) (reda
 	return redact.New(v), nil
 }
 
+// LabelledSecret implements generator.Labelled.
+func (k kube) LabelledSecret(ctx context.Context, ref provider.Ref, label, value string) (map[string]redact.Secret, error) {
+	var s corev1.Secret
+	if err := k.live.Get(ctx, types.NamespacedName{Namespace: ref.Namespace(), Name: ref.Name()}, &s); err != nil {
+		return nil, unreadable("Secret", ref, err)
+	}
+	if s.Labels[label] != value {
+		return nil, errs.Newf(errs.Denied, "Secret %q is not to be sent elsewhere: label it %s=%s if it is", ref, label, value)
+	}
+	out := make(map[string]redact.Secret, len(s.Data))
+	for key, v := range s.Data {
+		out[key] = redact.New(v)
+	}
+	return out, nil
+}
+
 func (k kube) ConfigMapKey(ctx context.Context, ref provider.Ref, key string) (string, error) {
 	var c corev1.ConfigMap
 	if err := k.live.Get(ctx, types.NamespacedName{Namespace: ref.Namespace(), Name: ref.Name()}, &c); err != nil {

@@ -26,6 +26,7 @@ type metrics struct {
 	latency   *prometheus.HistogramVec
 	stores    map[string]*prometheus.GaugeVec
 	connected *prometheus.GaugeVec
+	generated *prometheus.CounterVec
 	age       *ageCollector
 }
 
@@ -54,9 +55,10 @@ func newMetrics(c clock.PassiveClock) *metrics {
 			v1.KindClusterSecretStore: gauge("clustersecretstore_status_condition", "1 for the status a condition has.", withCondition...),
 		},
 		connected: gauge("strongkeep_store_changes_connected", "1 while changes of the store arrive at once, 0 while with the refresh interval.", "kind", "name", "namespace"),
+		generated: counter("strongkeep_generated_credentials_total", "Tries to renew and to take back generated credentials, by result: ok or the kind of failure.", "kind", "action", "result"),
 		age:       &ageCollector{clock: c, synced: map[[2]string]time.Time{}},
 	}
-	m.registry.MustRegister(m.calls, m.syncs, m.failures, m.condition, m.duration, m.latency, m.connected, m.age)
+	m.registry.MustRegister(m.calls, m.syncs, m.failures, m.condition, m.duration, m.latency, m.connected, m.generated, m.age)
 	for _, s := range m.stores {
 		m.registry.MustRegister(s)
 	}
@@ -120,6 +122,16 @@ func (m *metrics) subscribed(key v1.StoreKey, connected bool) {
 		value = 1
 	}
 	m.connected.WithLabelValues(key.Kind, key.Name, key.Namespace).Set(value)
+}
+
+// Revoked implements state.Metrics.
+func (m *metrics) Revoked(kind string, err error) {
+	m.generated.WithLabelValues(kind, "revoke", result(err)).Inc()
+}
+
+// Renewed implements state.Metrics.
+func (m *metrics) Renewed(kind string, err error) {
+	m.generated.WithLabelValues(kind, "renew", result(err)).Inc()
 }
 
 func setCondition(g *prometheus.GaugeVec, ready bool, name, namespace string) {

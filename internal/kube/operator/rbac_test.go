@@ -129,7 +129,9 @@ func granted(o rbac.Options) map[string]bool {
 	for _, role := range rbac.Roles(o) {
 		for _, rule := range role.Rules {
 			for _, verb := range rule.Verbs {
-				out[verb+" "+rule.APIGroups[0]+"/"+rule.Resources[0]] = true
+				for _, resource := range rule.Resources {
+					out[verb+" "+rule.APIGroups[0]+"/"+resource] = true
+				}
 			}
 		}
 	}

@@ -22,6 +22,7 @@ import (
 
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
 	pushv1alpha1 "github.com/strongkeep/strongkeep/api/external/v1alpha1"
+	generators "github.com/strongkeep/strongkeep/api/generators/v1alpha1"
 	"github.com/strongkeep/strongkeep/api/v1alpha1"
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/externalsecret"
@@ -76,7 +77,7 @@ func Run(ctx context.Context, cfg Config) error {
 
 func newManager(cfg Config) (ctrl.Manager, error) {
 	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, v1.AddToScheme, pushv1alpha1.AddToScheme, rotation.AddToScheme, addReloaded} {
+	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, v1.AddToScheme, pushv1alpha1.AddToScheme, generators.AddToScheme, rotation.AddToScheme, addReloaded} {
 		if err := add(scheme); err != nil {
 			return nil, err
 		}
@@ -167,10 +168,14 @@ func (p parts) setup(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	makers, err := p.generators(ctx)
+	if err != nil {
+		return err
+	}
 	es := externalsecret.New(externalsecret.Config{
 		Client: p.mgr.GetClient(), Live: p.mgr.GetAPIReader(), Stores: p.pool, Wishes: p.hub, Key: p.key,
 		Clock: clock.RealClock{}, Log: p.cfg.Log, Event: p.events.event, Metric: p.metrics,
-		Limits: p.cfg.TemplateLimits, Class: p.cfg.Class, Faults: faults,
+		Limits: p.cfg.TemplateLimits, Class: p.cfg.Class, Faults: faults, Generators: makers,
 	})
 	if err := p.prepareCaches(ctx); err != nil {
 		return err

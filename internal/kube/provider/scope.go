@@ -1,6 +1,8 @@
 package provider
 
 import (
+	"strconv"
+
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
 	"github.com/strongkeep/strongkeep/internal/errs"
 )
@@ -16,7 +18,13 @@ type Scope struct {
 // namespace each reference names.
 func ScopeOf(s v1.Store) Scope { return Scope{v1.KeyOf(s)} }
 
-// Store returns the store this scope belongs to.
+// ScopeOfGenerator returns the scope of a generator of some kind: the namespace of
+// the object that uses it, also of a ClusterGenerator, which stands in none.
+func ScopeOfGenerator(kind, name, usedIn string) Scope {
+	return Scope{v1.StoreKey{Kind: kind, Namespace: usedIn, Name: name}}
+}
+
+// Store returns the store, or the generator, this scope belongs to.
 func (s Scope) Store() v1.StoreKey { return s.store }
 
 // Ref names an object in a namespace that its scope reaches. The zero Ref names nothing.
@@ -43,18 +51,30 @@ func (s Scope) Ref(field string, namespace *string, name string) (Ref, error) {
 		named = *namespace
 	}
 	switch {
-	case s.store.Kind == v1.KindSecretStore && s.store.Namespace != "":
-		if named != "" && named != s.store.Namespace {
-			return Ref{}, errs.Newf(errs.Invalid,
-				"%s: a SecretStore reads only its own namespace %q, not %q; leave namespace out or use a ClusterSecretStore",
-				field, s.store.Namespace, named)
-		}
-		return Ref{s.store.Namespace, name}, nil
 	case s.store.Kind == v1.KindClusterSecretStore:
 		if named == "" {
 			return Ref{}, errs.Newf(errs.Invalid, "%s: a ClusterSecretStore must name the namespace of %q", field, name)
 		}
 		return Ref{named, name}, nil
+	case s.store.Kind != "" && s.store.Namespace != "":
+		if named != "" && named != s.store.Namespace {
+			return Ref{}, errs.Newf(errs.Invalid, "%s: %s, not %q; %s", field, s.reach(), named, s.instead())
+		}
+		return Ref{s.store.Namespace, name}, nil
 	}
 	return Ref{}, errs.Newf(errs.Internal, "%s: resolving a reference without a store", field)
+}
+
+func (s Scope) reach() string {
+	if s.store.Kind == v1.KindSecretStore {
+		return "a SecretStore reads only its own namespace " + strconv.Quote(s.store.Namespace)
+	}
+	return "a generator reads only the namespace that uses it, here " + strconv.Quote(s.store.Namespace)
+}
+
+func (s Scope) instead() string {
+	if s.store.Kind == v1.KindSecretStore {
+		return "leave namespace out or use a ClusterSecretStore"
+	}
+	return "leave namespace out"
 }

@@ -42,7 +42,7 @@ func (l Limits) withDefaults() Limits {
 // Run executes the templates of one object over the same values, under one
 // budget. It is for one goroutine, and of no use after an error.
 type Run struct {
-	data      map[string]string
+	data      any // of strings, or of such by a name
 	budget    *budget
 	functions map[string]any
 }
@@ -52,6 +52,18 @@ func NewRun(data map[string]string, limits Limits, now func() time.Time) *Run {
 	l := limits.withDefaults()
 	b := &budget{limits: l, now: now, deadline: now().Add(l.Time)}
 	return &Run{data: data, budget: b, functions: b.functions()}
+}
+
+// NewNested starts a run over groups of values, each under its name: {{ .NAME.KEY }}.
+func NewNested(data map[string]map[string]string, limits Limits, now func() time.Time) *Run {
+	r := NewRun(nil, limits, now)
+	r.data = data
+	return r
+}
+
+// WithNested is With for groups of values.
+func (r *Run) WithNested(data map[string]map[string]string) *Run {
+	return &Run{data, r.budget, r.functions}
 }
 
 // With returns a run over other values under the same budget.

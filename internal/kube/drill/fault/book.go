@@ -154,6 +154,8 @@ func Restorable(es *v1.ExternalSecret) string {
 		return "its Secret is immutable"
 	case es.Spec.RefreshPolicy == v1.RefreshCreatedOnce:
 		return "refreshPolicy CreatedOnce reads the store only once"
+	case slices.ContainsFunc(es.Spec.DataFrom, func(f v1.ExternalSecretDataFrom) bool { return f.SourceRef != nil && f.SourceRef.GeneratorRef != nil }):
+		return "what a generator made is in its Secret only"
 	}
 	return ""
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/drill/fault"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/gather"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/generate"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/subscribe"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/target"
 	"github.com/strongkeep/strongkeep/internal/kube/provider"
@@ -46,7 +47,7 @@ type Metrics interface {
 	Forget(namespace, name string)
 }
 
-// Config is what a Reconciler needs. All fields are required but Class and Faults.
+// Config is what a Reconciler needs. All fields are required but Class, Faults and Generators.
 type Config struct {
 	Client client.Client // reads come from caches: ExternalSecrets, stores, metadata of Secrets, ConfigMaps and Namespaces
 	Live   client.Reader // reads come from the API server
@@ -62,6 +63,8 @@ type Config struct {
 	Class string
 	// Faults says what is broken on purpose; nil: nothing ever is.
 	Faults *fault.Book
+	// Generators make what generatorRef asks for; nil: none can be used.
+	Generators *generate.Generators
 }
 
 // Reconciler reconciles ExternalSecrets.
@@ -163,7 +166,8 @@ func (r *Reconciler) refresh(ctx context.Context, o observed, why string) (ctrl.
 	}
 	r.Metric.Synced(o.es, r.Clock.Since(began), out.err)
 	r.Log.Debug("refreshed", "externalSecret", key.String(), "why", why, "changed", out.changed, "error", out.err)
-	if err := r.patchStatus(ctx, o, out, why); err != nil {
+	err := r.patchStatus(ctx, o, out, why)
+	if err != nil {
 		r.memories.setDue(key, why)
 		return ctrl.Result{}, err
 	}
@@ -174,7 +178,10 @@ func (r *Reconciler) refresh(ctx context.Context, o observed, why string) (ctrl.
 			return ctrl.Result{RequeueAfter: recheck}, nil
 		}
 		o.es.Status.RefreshTime = metav1.NewTime(o.now)
-		return ctrl.Result{RequeueAfter: untilRefresh(o)}, nil
+		if o.due, err = r.due(ctx, o.es, r.memories.get(key).generated); err != nil {
+			return ctrl.Result{}, err
+		}
+		return ctrl.Result{RequeueAfter: sooner(untilRefresh(o), untilDue(o))}, nil
 	}
 	var failures int
 	r.memories.change(key, func(e *entry) { e.failures++; failures = e.failures; e.due = why })
@@ -244,6 +251,7 @@ func (r *Reconciler) forget(key types.NamespacedName) {
 	r.memories.forget(key)
 	r.Wishes.Forget(key)
 	r.Faults.Forget(key)
+	r.Generators.Forget(key)
 	r.Metric.Forget(key.Namespace, key.Name)
 }
 

@@ -14,6 +14,7 @@ import (
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
 	"github.com/strongkeep/strongkeep/api/v1alpha1"
 	"github.com/strongkeep/strongkeep/internal/kube/drill/fault"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/generate"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/subscribe"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/target"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/window"
@@ -25,23 +26,25 @@ type observed struct {
 	es      *v1.ExternalSecret
 	live    *metav1.PartialObjectMetadata // the target's metadata; nil: there is none
 	memory  memory
-	fault   fault.Fault // what a drill breaks
-	sources string      // MAC of the versions of stores and template objects; "" when one is missing
+	fault   fault.Fault  // what a drill breaks
+	due     generate.Due // when what generators made must be made anew
+	sources string       // MAC of the versions of stores and template objects; "" when one is missing
 }
 
 // memory is what is remembered of an ExternalSecret between reconciles. It is
 // lost at a restart, which costs one look at the Secret.
 type memory struct {
-	verified target.Version // the target as it was when last known to be right
-	mark     string         // target.Mark of our last write; "" when that is not known
-	versions string         // what our last write says it was made of
-	drill    string         // the drill for which our last write was of wrong values; "" for right ones
-	due      string         // why it must be refreshed; "" when it need not
-	asked    time.Time      // when the refresh that is due was first asked for; zero: when it begins
-	failures int            // in a row
-	wished   string         // the state of it and its stores when its wishes were last told
-	unheard  bool           // it reads something whose changes no store tells of
-	status   string         // resourceVersion of the ExternalSecret after our last status patch
+	verified  target.Version // the target as it was when last known to be right
+	mark      string         // target.Mark of our last write; "" when that is not known
+	versions  string         // what our last write says it was made of
+	generated string         // and what of it generators made
+	drill     string         // the drill for which our last write was of wrong values; "" for right ones
+	due       string         // why it must be refreshed; "" when it need not
+	asked     time.Time      // when the refresh that is due was first asked for; zero: when it begins
+	failures  int            // in a row
+	wished    string         // the state of it and its stores when its wishes were last told
+	unheard   bool           // it reads something whose changes no store tells of
+	status    string         // resourceVersion of the ExternalSecret after our last status patch
 }
 
 // action is what to do.
@@ -96,6 +99,8 @@ func mustRefresh(o observed) string {
 		return asked(o)
 	case sourcesChanged(o):
 		return "a store or template object changed"
+	case generate.Reached(o.due.End, o.now):
+		return "a generated credential is near its end, or gone"
 	}
 	return duePeriodic(o)
 }
@@ -118,10 +123,30 @@ const whyInterval = "the refresh interval is over"
 
 // duePeriodic returns why a refresh by time is due.
 func duePeriodic(o observed) string {
-	if interval := refreshInterval(o.es); interval > 0 && untilRefresh(o) <= 0 && untilOpen(o) == 0 {
+	if interval := refreshInterval(o.es); interval > 0 && (untilRefresh(o) <= 0 || generate.Reached(o.due.Interval, o.now)) && untilOpen(o) == 0 {
 		return whyInterval
 	}
 	return ""
+}
+
+// untilDue returns how long what generators made may stay; 0 for ever.
+func untilDue(o observed) time.Duration {
+	var until time.Duration
+	if !o.due.Interval.IsZero() {
+		until = max(o.due.Interval.Sub(o.now), untilOpen(o), time.Millisecond)
+	}
+	if !o.due.End.IsZero() {
+		until = sooner(until, max(o.due.End.Sub(o.now), time.Millisecond))
+	}
+	return until
+}
+
+// sooner returns the lesser of two times, of which 0 is for never.
+func sooner(a, b time.Duration) time.Duration {
+	if a == 0 || b != 0 && b < a {
+		return b
+	}
+	return a
 }
 
 // asked returns what o is due for by an event, "" for nothing. The store's word,
@@ -156,7 +181,10 @@ func untilOpen(o observed) time.Duration {
 // untilLook returns the time to the next look at o when nothing happens; 0 for
 // never. Objects whose window opens are not all looked at in the same second.
 func untilLook(o observed) time.Duration {
-	next, wait := untilRefresh(o), untilOpen(o)
+	next, wait := sooner(untilRefresh(o), untilDue(o)), untilOpen(o)
+	if end := o.due.End; wait > 0 && !end.IsZero() && end.Sub(o.now) < wait {
+		return max(end.Sub(o.now), time.Millisecond) // no window holds a credential that ends
+	}
 	if wait == 0 || o.memory.due == "" && next > wait {
 		return next
 	}
@@ -204,8 +232,12 @@ func untilRefresh(o observed) time.Duration {
 	if interval == 0 {
 		return 0
 	}
-	interval -= time.Duration(share(o.es) * float64(interval) / 10)
-	return max(interval-o.now.Sub(o.es.Status.RefreshTime.Time), 0)
+	return max(spread(o.es, interval)-o.now.Sub(o.es.Status.RefreshTime.Time), 0)
+}
+
+// spread returns the interval of one object.
+func spread(es *v1.ExternalSecret, interval time.Duration) time.Duration {
+	return interval - time.Duration(share(es)*float64(interval)/10)
 }
 
 // syncedVersion is the value of status.syncedResourceVersion: it changes with

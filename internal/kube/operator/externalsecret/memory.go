@@ -66,6 +66,7 @@ func (m *memories) wrote(key types.NamespacedName, secret *target.Secret, v targ
 	m.change(key, func(e *entry) {
 		e.verified, e.mark, e.secret, e.written, e.gone = v, mark.String(), secret.Name, now, false
 		e.versions, e.drill = secret.Annotations[secret.VersionsKey()], secret.Annotations[v1alpha1.AnnotationDrill]
+		e.generated = secret.Annotations[secret.GeneratedKey()]
 	})
 }
 

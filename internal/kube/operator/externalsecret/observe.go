@@ -11,7 +11,9 @@ import (
 
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
 	"github.com/strongkeep/strongkeep/api/v1alpha1"
+	"github.com/strongkeep/strongkeep/internal/kube/generator/record"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/gather"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/generate"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/stores"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/target"
 )
@@ -32,6 +34,9 @@ func (r *Reconciler) observe(ctx context.Context, es *v1.ExternalSecret) (observ
 	o.memory = r.memories.get(key)
 	if r.memories.behind(key, target.Name(es), live, o.now) {
 		o.live = r.asWritten(es, live, o.memory)
+	}
+	if o.due, err = r.dueOf(ctx, o); err != nil {
+		return o, false, err
 	}
 	versions, answerable, err := r.versions(ctx, es)
 	if err != nil {
@@ -57,6 +62,7 @@ func (r *Reconciler) asWritten(es *v1.ExternalSecret, live *metav1.PartialObject
 		live.Annotations = map[string]string{}
 	}
 	live.Annotations[versionsKey(es)] = m.versions
+	live.Annotations[generatedKey(es)] = m.generated
 	if !isMerge(es) {
 		live.Annotations[target.AnnotationMark] = m.mark
 		if m.drill != "" {
@@ -65,6 +71,23 @@ func (r *Reconciler) asWritten(es *v1.ExternalSecret, live *metav1.PartialObject
 		live.Labels[target.LabelCreatedBy] = target.CreatedBy(es.Namespace, es.Name)
 	}
 	return live
+}
+
+func generatedKey(es *v1.ExternalSecret) string { return target.New(es, nil).GeneratedKey() }
+
+// dueOf returns when what generators made of the target must be made anew.
+func (r *Reconciler) dueOf(ctx context.Context, o observed) (generate.Due, error) {
+	if o.live == nil || !keepsTarget(o.es) {
+		return generate.Due{}, nil
+	}
+	return r.due(ctx, o.es, o.live.Annotations[generatedKey(o.es)])
+}
+
+func (r *Reconciler) due(ctx context.Context, es *v1.ExternalSecret, generated string) (generate.Due, error) {
+	if generated == "" || len(generate.Refs(&es.Spec)) == 0 {
+		return generate.Due{}, nil
+	}
+	return r.Generators.Due(ctx, es.Namespace, record.Parse(generated), spread(es, refreshInterval(es)))
 }
 
 // metadata returns an object's metadata from the cache, nil when it is not there.
@@ -94,7 +117,19 @@ func (r *Reconciler) versions(ctx context.Context, es *v1.ExternalSecret) (list 
 			list = append(list, fmt.Sprintf("%s %s %d", v1.KeyOf(store), store.GetUID(), store.GetGeneration()))
 		}
 	}
-	if others > 0 && others == len(refs) {
+	generators := generate.Refs(&es.Spec)
+	for _, ref := range generators {
+		source, err := r.Generators.Find(ctx, es.Namespace, ref)
+		switch {
+		case err != nil:
+			complete = false
+		case !r.Generators.Answers(source):
+			others++
+		default:
+			list = append(list, fmt.Sprintf("%s %s %d", source, source.UID, source.Version))
+		}
+	}
+	if others > 0 && others == len(refs)+len(generators) {
 		return nil, false, nil
 	}
 	for _, ref := range templateRefs(es) {

@@ -17,22 +17,25 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
+	generators "github.com/strongkeep/strongkeep/api/generators/v1alpha1"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/gather"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/generate"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/subscribe"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/target"
 )
 
 // Indexes of ExternalSecrets in the cache.
 const (
-	byStore    = "strongkeep.store"
-	byTarget   = "strongkeep.target"
-	byTemplate = "strongkeep.template"
+	byStore     = "strongkeep.store"
+	byTarget    = "strongkeep.target"
+	byTemplate  = "strongkeep.template"
+	byGenerator = "strongkeep.generator"
 )
 
 // Setup registers indexes and watches with mgr. due carries reports that a
 // store changed; it is not closed while mgr runs.
 func (r *Reconciler) Setup(ctx context.Context, mgr ctrl.Manager, concurrency int, clusterStores bool, due <-chan subscribe.Due) error {
-	for name, f := range map[string]client.IndexerFunc{byStore: indexStores, byTarget: indexTarget, byTemplate: indexTemplates} {
+	for name, f := range map[string]client.IndexerFunc{byStore: indexStores, byTarget: indexTarget, byTemplate: indexTemplates, byGenerator: indexGenerators} {
 		if err := mgr.GetFieldIndexer().IndexField(ctx, &v1.ExternalSecret{}, name, f); err != nil {
 			return err
 		}
@@ -52,7 +55,27 @@ func (r *Reconciler) Setup(ctx context.Context, mgr ctrl.Manager, concurrency in
 	if clusterStores {
 		b = b.Watches(&v1.ClusterSecretStore{}, r.storeHandler(), builder.WithPredicates(storeChanged()))
 	}
+	if r.Generators != nil {
+		b = r.watchGenerators(b, clusterStores)
+	}
 	return b.Complete(r)
+}
+
+// watchGenerators looks at who uses a generator when that changes, and at who uses
+// a state that is gone.
+func (r *Reconciler) watchGenerators(b *builder.Builder, clusterWide bool) *builder.Builder {
+	uses := func(kind string) handler.EventHandler {
+		return eventsTo(func(ctx context.Context, o client.Object, _ bool, q queue) {
+			r.list(ctx, q, indexed{byGenerator, o.GetNamespace(), kind + "/" + o.GetName()}, r.always("a generator changed"))
+		})
+	}
+	for kind, object := range generators.New() {
+		b = b.Watches(object, uses(kind), builder.WithPredicates(predicate.GenerationChangedPredicate{}))
+	}
+	if clusterWide {
+		b = b.Watches(&generators.ClusterGenerator{}, uses(generators.KindClusterGenerator), builder.WithPredicates(predicate.GenerationChangedPredicate{}))
+	}
+	return b.Watches(&generators.GeneratorState{}, handler.EnqueueRequestForOwner(r.Client.Scheme(), r.Client.RESTMapper(), &v1.ExternalSecret{}))
 }
 
 // receive ends with the manager's context.
@@ -204,6 +227,20 @@ func indexTemplates(o client.Object) []string {
 	var out []string
 	for _, ref := range templateRefs(es) {
 		out = append(out, ref.kind+"/"+ref.name)
+	}
+	return out
+}
+
+func indexGenerators(o client.Object) []string {
+	es, ok := o.(*v1.ExternalSecret)
+	if !ok {
+		return nil
+	}
+	var out []string
+	for _, ref := range generate.Refs(&es.Spec) {
+		if k := ref.Kind + "/" + ref.Name; !slices.Contains(out, k) {
+			out = append(out, k)
+		}
 	}
 	return out
 }

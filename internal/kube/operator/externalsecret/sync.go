@@ -2,6 +2,7 @@ package externalsecret
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -16,6 +17,7 @@ import (
 	"github.com/strongkeep/strongkeep/api/v1alpha1"
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/gather"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/generate"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/render"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/target"
 	"github.com/strongkeep/strongkeep/internal/kube/provider"
@@ -37,12 +39,58 @@ func (r *Reconciler) sync(ctx context.Context, o observed) outcome {
 	if err := o.fault.Away(); err != nil {
 		return outcome{err: err}
 	}
-	got, err := gather.Values(ctx, es, r.source(es))
+	turn, err := r.turn(ctx, o)
+	if err != nil {
+		return outcome{err: err}
+	}
+	if out, stop := withoutWriting(o, gather.Result{}); stop && len(generate.Refs(&es.Spec)) > 0 {
+		return out // before anything is made that no Secret would hold
+	}
+	out := r.attempt(ctx, o, turn)
+	if errors.Is(out.err, errOpaque) {
+		turn.Force()
+		out = r.attempt(ctx, o, turn)
+	}
+	if out.err == nil {
+		for _, field := range turn.Written() {
+			r.Event(es, corev1.EventTypeWarning, "Regenerated", field+": the Secret no longer held what the generator made as it was made, so another was made")
+		}
+	}
+	return out
+}
+
+// errOpaque is what comes of a target that must be written anew and of which some
+// values cannot be read back: they must be made anew first.
+var errOpaque = errors.New("some values cannot be read back")
+
+// turn begins what generators have to do, with the target as it is.
+func (r *Reconciler) turn(ctx context.Context, o observed) (*generate.Turn, error) {
+	s := generate.Settings{Now: o.now, Interval: spread(o.es, refreshInterval(o.es))}
+	if o.es.Spec.RefreshPolicy == v1.RefreshOnChange {
+		s.OnChange = syncedVersion(o.es)
+	}
+	if o.live != nil && len(generate.Refs(&o.es.Spec)) > 0 && (isMerge(o.es) || target.Ours(o.es, o.live)) {
+		s.Live = &corev1.Secret{}
+		if err := r.Live.Get(ctx, client.ObjectKeyFromObject(o.live), s.Live); err != nil {
+			return nil, errs.Newf(errs.Unavailable, "reading Secret %q: %w", o.live.Name, err)
+		}
+		if s.Live.UID != o.live.UID || s.Live.ResourceVersion != o.live.ResourceVersion && !isMerge(o.es) {
+			return nil, errs.Newf(errs.Conflict, "Secret %q changed under us", s.Live.Name)
+		}
+	}
+	return r.Generators.Begin(o.es, s), nil
+}
+
+// attempt gathers and writes.
+func (r *Reconciler) attempt(ctx context.Context, o observed, turn *generate.Turn) outcome {
+	source := r.source(o.es)
+	source.Generate = turn.Values
+	got, err := gather.Values(ctx, o.es, source)
 	if err != nil {
 		return outcome{err: err}
 	}
 	o.fault.Spoil(&got)
-	out := r.act(ctx, o, got)
+	out := r.act(ctx, o, turn, got)
 	out.began = got.Began
 	if out.err == nil && o.fault.Mark() != "" {
 		out.message = o.fault.Message()
@@ -78,12 +126,15 @@ func (r *Reconciler) source(es *v1.ExternalSecret) gather.Source {
 }
 
 // act makes the target what the values say.
-func (r *Reconciler) act(ctx context.Context, o observed, got gather.Result) outcome {
+func (r *Reconciler) act(ctx context.Context, o observed, turn *generate.Turn, got gather.Result) outcome {
 	es := o.es
 	if len(got.Data) == 0 && len(got.Missing) > 0 && es.Spec.Target.DeletionPolicy == v1.DeletionDelete {
 		return r.deleteTarget(ctx, o, got.Missing)
 	}
-	out := r.writeTarget(ctx, o, got)
+	out := r.writeTarget(ctx, o, turn, got)
+	if errors.Is(out.err, errOpaque) {
+		return out
+	}
 	if out.err != nil {
 		out.err = withoutValues(out.err, got.Data)
 	} else if len(got.Missing) > 0 {
@@ -93,7 +144,7 @@ func (r *Reconciler) act(ctx context.Context, o observed, got gather.Result) out
 	return out
 }
 
-func (r *Reconciler) writeTarget(ctx context.Context, o observed, got gather.Result) outcome {
+func (r *Reconciler) writeTarget(ctx context.Context, o observed, turn *generate.Turn, got gather.Result) outcome {
 	es, data := o.es, got.Data
 	if out, stop := withoutWriting(o, got); stop {
 		return out
@@ -103,23 +154,27 @@ func (r *Reconciler) writeTarget(ctx context.Context, o observed, got gather.Res
 		return outcome{err: err}
 	}
 	mark := target.Mark{Sources: o.sources}
-	if mark.Inputs, err = r.Key.Inputs(data, inputsOf(es), texts.Sources()...); err != nil {
+	if mark.Inputs, err = r.Key.Inputs(turn.Inputs(got), inputsOf(es), texts.Sources()...); err != nil {
 		return outcome{err: err}
 	}
-	versions, err := r.madeOf(ctx, es, got)
+	says, err := r.sayings(ctx, es, turn, got)
 	if err != nil {
 		return outcome{err: err}
 	}
-	if r.unchanged(o, mark) {
-		return r.restate(ctx, o, versions, mark)
+	if r.unchanged(o, mark) && (says.standIn(o) || !isMerge(es)) {
+		return r.restate(ctx, o, says, mark)
+	}
+	if turn.Opaque() {
+		return outcome{err: errOpaque}
 	}
 	secret, err := render.Secret(es, data, texts, render.Options{Limits: r.Limits, Now: r.Clock.Now})
 	if err != nil {
 		return outcome{err: err}
 	}
-	if err := r.setVersions(ctx, o, secret, versions); err != nil {
+	if err := r.setVersions(ctx, o, secret, says.versions); err != nil {
 		return outcome{err: err}
 	}
+	secret.SetGenerated(says.generated)
 	return r.write(ctx, o, secret, mark)
 }
 
@@ -157,6 +212,21 @@ func (r *Reconciler) asObserved(ctx context.Context, o observed) (*corev1.Secret
 		return nil, errs.Newf(errs.Conflict, "Secret %q changed under us", live.Name)
 	}
 	return &live, nil
+}
+
+// sayings are what a target says of itself, beside its mark.
+type sayings struct{ versions, generated string }
+
+func (r *Reconciler) sayings(ctx context.Context, es *v1.ExternalSecret, turn *generate.Turn, got gather.Result) (s sayings, err error) {
+	if s.versions, err = r.madeOf(ctx, es, got); err != nil {
+		return s, err
+	}
+	s.generated, err = turn.Record(got)
+	return s, err
+}
+
+func (s sayings) standIn(o observed) bool {
+	return o.live.Annotations[versionsKey(o.es)] == s.versions && o.live.Annotations[generatedKey(o.es)] == s.generated
 }
 
 // withoutWriting returns what there is to say when the target is not written.
@@ -204,11 +274,11 @@ func (r *Reconciler) madeOf(ctx context.Context, es *v1.ExternalSecret, got gath
 	return text, nil
 }
 
-// restate writes nothing but the versions of a target that is otherwise as it
-// must be, when those are new. It does not render: the data stays as it is,
+// restate writes nothing but what a target says of itself, where it is otherwise as
+// it must be, when that is new. It does not render: the data stays as it is,
 // whatever templates would draw now.
-func (r *Reconciler) restate(ctx context.Context, o observed, versions string, mark target.Mark) outcome {
-	if o.live.Annotations[versionsKey(o.es)] == versions {
+func (r *Reconciler) restate(ctx context.Context, o observed, says sayings, mark target.Mark) outcome {
+	if says.standIn(o) {
 		return outcome{message: synced}
 	}
 	live, err := r.asObserved(ctx, o)
@@ -216,9 +286,10 @@ func (r *Reconciler) restate(ctx context.Context, o observed, versions string, m
 		return outcome{err: err}
 	}
 	secret := target.Again(o.es, live)
-	if err := r.setVersions(ctx, o, secret, versions); err != nil {
+	if err := r.setVersions(ctx, o, secret, says.versions); err != nil {
 		return outcome{err: err}
 	}
+	secret.SetGenerated(says.generated)
 	return r.write(ctx, o, secret, mark)
 }
 

@@ -22,12 +22,23 @@ import (
 // Read reads one secret of the store that ref names.
 type Read func(ctx context.Context, ref v1.SecretStoreRef, req provider.Request) (provider.Value, error)
 
+// Generate returns what the generator of dataFrom[i] gives.
+type Generate func(ctx context.Context, i int) (Generated, error)
+
+// Generated is what a generator gives.
+type Generated struct {
+	Values map[string]redact.Secret
+	// Final says that these are the keys and values behind rewrite already.
+	Final bool
+}
+
 // Source is where values come from, and what bounds the templates of rewrite.
 type Source struct {
-	Read   Read
-	Find   Find
-	Limits template.Limits
-	Now    func() time.Time
+	Read     Read
+	Find     Find
+	Generate Generate
+	Limits   template.Limits
+	Now      func() time.Time
 }
 
 // Result is what was gathered.
@@ -40,8 +51,13 @@ type Result struct {
 	// Versions of what was read, where the store names one. The metadata of a secret
 	// has none: it is not the secret.
 	Versions map[Want]string
-	// Began is when the first of the reads began.
+	// Began is when the first of the reads began; the time of gathering when there
+	// are none.
 	Began time.Time
+	// Generated has the keys that a generator gave, with the index of its dataFrom,
+	// and Made their values as they were given.
+	Generated map[string]int
+	Made      map[string]redact.Secret
 }
 
 // Want is one secret of one store.
@@ -63,11 +79,16 @@ func Values(ctx context.Context, es *v1.ExternalSecret, source Source) (Result, 
 	if err != nil {
 		return Result{}, err
 	}
-	g := gatherer{es: es, source: source, answers: answers, out: Result{Data: map[string]redact.Secret{}, Versions: map[Want]string{}}}
+	g := gatherer{es: es, source: source, answers: answers, out: Result{
+		Data: map[string]redact.Secret{}, Versions: map[Want]string{}, Generated: map[string]int{}, Made: map[string]redact.Secret{},
+	}}
 	g.note(answers)
+	if len(answers) == 0 && len(Searches(&es.Spec)) == 0 && source.Now != nil {
+		g.startedAt(source.Now())
+	}
 	for i := range es.Spec.DataFrom {
 		f := &es.Spec.DataFrom[i]
-		if err := g.skipMissing(inField(g.from(ctx, f), "dataFrom[%d]", i), f.Find != nil); err != nil {
+		if err := g.skipMissing(inField(g.from(ctx, i), "dataFrom[%d]", i), f.Find != nil); err != nil {
 			return Result{}, err
 		}
 	}
@@ -221,8 +242,15 @@ func (g *gatherer) one(d *v1.ExternalSecretData) error {
 	if err != nil {
 		return err
 	}
-	g.out.Data[d.SecretKey] = value
+	g.set(d.SecretKey, value)
 	return nil
+}
+
+// set sets a key that no generator gave.
+func (g *gatherer) set(key string, value redact.Secret) {
+	g.out.Data[key] = value
+	delete(g.out.Generated, key)
+	delete(g.out.Made, key)
 }
 
 // propertyKind is the kind of a property that could not be read. The secret is
@@ -237,7 +265,11 @@ func (g *gatherer) propertyKind(err error) errs.Kind {
 }
 
 // from adds the keys of one dataFrom entry.
-func (g *gatherer) from(ctx context.Context, f *v1.ExternalSecretDataFrom) error {
+func (g *gatherer) from(ctx context.Context, i int) error {
+	f := &g.es.Spec.DataFrom[i]
+	if f.SourceRef != nil && f.SourceRef.GeneratorRef != nil {
+		return g.generate(ctx, i)
+	}
 	if f.Find != nil {
 		parts, err := g.find(ctx, f)
 		if err != nil {
@@ -305,7 +337,39 @@ func (g *gatherer) add(parts map[string]redact.Secret, operations []v1.Rewrite, 
 		if err != nil {
 			return inField(err, "key %q", key)
 		}
-		g.out.Data[key] = part
+		g.set(key, part)
+	}
+	return nil
+}
+
+// generate adds what a generator gives.
+func (g *gatherer) generate(ctx context.Context, i int) error {
+	if g.source.Generate == nil {
+		return errs.New(errs.Unsupported, "what a generator makes cannot be had here: it is made for one Secret")
+	}
+	made, err := g.source.Generate(ctx, i)
+	if err != nil {
+		return err
+	}
+	keys := slices.Collect(maps.Keys(made.Values))
+	if made.Final {
+		for key, value := range made.Values {
+			g.set(key, value)
+		}
+	} else {
+		before := g.out.Data
+		g.out.Data = map[string]redact.Secret{}
+		err := g.add(made.Values, g.es.Spec.DataFrom[i].Rewrite, shape{of: " of the generator"})
+		added := g.out.Data
+		g.out.Data = before
+		if err != nil {
+			return err
+		}
+		keys = slices.Collect(maps.Keys(added))
+		maps.Copy(g.out.Data, added)
+	}
+	for _, key := range keys {
+		g.out.Generated[key], g.out.Made[key] = i, g.out.Data[key]
 	}
 	return nil
 }

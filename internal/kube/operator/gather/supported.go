@@ -49,13 +49,25 @@ func supportedFrom(spec *v1.ExternalSecretSpec, i int) error {
 	f := &spec.DataFrom[i]
 	switch {
 	case f.SourceRef != nil && f.SourceRef.GeneratorRef != nil:
-		return refuse("dataFrom[].sourceRef.generatorRef")
+		return supportedGenerator(spec, i)
 	case f.Find != nil && f.Extract != nil:
 		return errs.Newf(errs.Invalid, "dataFrom[%d] has both extract and find: make two entries of it", i)
 	case f.Find == nil && f.Extract == nil:
 		return errs.Newf(errs.Invalid, "dataFrom[%d] says nothing: add extract or find", i)
 	case fromStore(spec, f).Name == "":
 		return errs.Newf(errs.Invalid, "dataFrom[%d] has no store: set spec.secretStoreRef.name", i)
+	}
+	return nil
+}
+
+// supportedGenerator refuses what would lose what a generator makes.
+func supportedGenerator(spec *v1.ExternalSecretSpec, i int) error {
+	f := &spec.DataFrom[i]
+	switch {
+	case f.Find != nil || f.Extract != nil || f.SourceRef.SecretStoreRef != nil:
+		return errs.Newf(errs.Invalid, "dataFrom[%d] has a generatorRef and something else: make two entries of it", i)
+	case spec.Target.CreationPolicy == v1.CreateNone:
+		return errs.Newf(errs.Invalid, "dataFrom[%d]: with creationPolicy None no Secret would hold what the generator makes: use Owner or Orphan", i)
 	}
 	return nil
 }

@@ -1,12 +1,14 @@
 package rbac
 
 import (
+	"maps"
 	"slices"
 
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
+	genv1 "github.com/strongkeep/strongkeep/api/generators/v1alpha1"
 	"github.com/strongkeep/strongkeep/api/v1alpha1"
 )
 
@@ -91,8 +93,17 @@ func working() []Rule {
 		rule("for templates and certificate authorities, and to see that they changed", "", "configmaps", "get", "list", "watch"),
 		rule("to log in to a store as the ServiceAccount that the store names", "", "serviceaccounts/token", "create"),
 		rule("to read which cloud identity that ServiceAccount stands for", "", "serviceaccounts", "get"),
+		generators(),
+		rule("to remember generated credentials that must be taken back", genv1.Group, "generatorstates", "list", "watch", "create", "update", "delete"),
 		rule("to tell people what happened", "events.k8s.io", "events", "create", "patch"),
 	}
+}
+
+// generators returns one rule for all kinds of generators.
+func generators() Rule {
+	return Rule{"to see what is to be generated", rbacv1.PolicyRule{
+		APIGroups: []string{genv1.Group}, Verbs: []string{"list", "watch"}, Resources: slices.Sorted(maps.Keys(genv1.Resources())),
+	}}
 }
 
 // Consumers returns what finding the consumers of a credential needs in each
@@ -159,6 +170,7 @@ func clusterStores() []Rule {
 	return []Rule{
 		rule("to reach the stores", v1.Group, "clustersecretstores", "list", "watch"),
 		rule("to say whether they work", v1.Group, "clustersecretstores/status", "patch"),
+		rule("to see what is to be generated", genv1.Group, "clustergenerators", "list", "watch"),
 		rule("to match the labels of namespaces with a store's conditions: only metadata is asked for", "", "namespaces", "list", "watch"),
 		rule("to tell people what happened to them: such events are in namespace default", "events.k8s.io", "events", "create", "patch"),
 	}

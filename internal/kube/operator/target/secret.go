@@ -12,6 +12,7 @@ import (
 
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
 	"github.com/strongkeep/strongkeep/api/v1alpha1"
+	"github.com/strongkeep/strongkeep/internal/kube/generator/record"
 )
 
 // Labels and annotations, as the External Secrets Operator has them.
@@ -146,7 +147,7 @@ func (s *Secret) AddMetadata(labels, annotations map[string]string) {
 
 // ours reports whether nobody but us, or kubectl, may set an annotation.
 func ours(key string) bool {
-	return key == lastApplied || key == AnnotationMark || key == v1.AnnotationSpread || key == v1alpha1.AnnotationDrill || ourVersions(key) || ourChanges(key)
+	return key == lastApplied || key == AnnotationMark || key == v1.AnnotationSpread || key == v1alpha1.AnnotationDrill || ourVersions(key) || ourChanges(key) || record.Ours(key)
 }
 
 // SetDrill makes s say which drill has made its values wrong; "" for none.

@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/strongkeep/strongkeep/internal/kube/generator/record"
 )
 
 // AnnotationVersions says which versions of which remote secrets a Secret was
@@ -33,6 +35,27 @@ func (s *Secret) VersionsKey() string {
 		name = short(name)
 	}
 	return versionsOfMerge + name
+}
+
+// GeneratedKey is the annotation that s has its record of generated credentials in
+// (internal/kube/generator/record).
+func (s *Secret) GeneratedKey() string {
+	if !s.Merge {
+		return record.Annotation
+	}
+	return record.Prefix + strings.TrimPrefix(s.VersionsKey(), versionsOfMerge)
+}
+
+// SetGenerated makes s say what of it generators made; "" for nothing.
+func (s *Secret) SetGenerated(text string) {
+	delete(s.Annotations, s.GeneratedKey())
+	if text == "" {
+		return
+	}
+	if s.Annotations == nil {
+		s.Annotations = map[string]string{}
+	}
+	s.Annotations[s.GeneratedKey()] = text
 }
 
 // SetVersions makes s say what it was made of, as FormatVersions has it.

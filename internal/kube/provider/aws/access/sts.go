@@ -82,6 +82,26 @@ func WebIdentity(s STS, who func(ctx context.Context) (role string, token redact
 	}
 }
 
+// SessionRequest is what a session of a user's key is asked for by.
+type SessionRequest struct {
+	Seconds      *int32
+	SerialNumber *string // of an MFA device, with what it shows
+	TokenCode    *string
+}
+
+// SessionToken asks for temporary credentials of the user whose key a is. AWS gives
+// none for credentials that are temporary themselves.
+func (s STS) SessionToken(ctx context.Context, a *Access, r SessionRequest) (aws.Credentials, error) {
+	const doing = "asking STS for a session"
+	out, err := Do(ctx, a, doing, func(ctx context.Context) (*sts.GetSessionTokenOutput, error) {
+		return s.client(a).GetSessionToken(ctx, &sts.GetSessionTokenInput{DurationSeconds: r.Seconds, SerialNumber: r.SerialNumber, TokenCode: r.TokenCode})
+	})
+	if err != nil {
+		return aws.Credentials{}, err
+	}
+	return given(doing, out.Credentials)
+}
+
 // Caller asks who a is, which needs no permission.
 func (s STS) Caller(ctx context.Context, a *Access) error {
 	_, err := Do(ctx, a, "asking STS whose the credentials are", func(ctx context.Context) (*sts.GetCallerIdentityOutput, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -191,4 +192,27 @@ func ReadAll(answer *http.Response) ([]byte, error) {
 		return nil, errs.Newf(errs.TooLarge, "the answer is above %d bytes", MaxAnswer)
 	}
 	return nil, errs.New(errs.Unavailable, "the answer broke off")
+}
+
+// Unreached gives the error of a request that had no answer its kind, and a text
+// without the address's path and query, which may hold a token. who names the server.
+func Unreached(who string, err error) error {
+	if errs.Is(err, errs.Denied) {
+		return errs.Newf(errs.Denied, "%s is not reached: %w", who, deepest(err))
+	}
+	var fault *tls.CertificateVerificationError
+	if errors.As(err, &fault) && fault.Err != nil {
+		return errs.Newf(errs.Unavailable, "%s is not known by the authorities: %s", who, fault.Err)
+	}
+	return errs.Newf(errs.Unavailable, "%s does not answer: it is tried again", who)
+}
+
+// deepest returns the last error of the chain that has a kind of its own, without
+// what a client puts before it: the URL.
+func deepest(err error) error {
+	var wrapped *net.OpError
+	if errors.As(err, &wrapped) && wrapped.Err != nil {
+		return wrapped.Err
+	}
+	return errs.New(errs.Denied, "it has an address of the operator's own machine or network")
 }

@@ -1,0 +1,4 @@
+// Package fake gives what is written into its object, for tests.
+//
+// Start reading at Kind.
+package fake

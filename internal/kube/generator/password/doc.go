@@ -1,0 +1,4 @@
+// Package password draws passwords.
+//
+// Start reading at Kind.Generate.
+package password

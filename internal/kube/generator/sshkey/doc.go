@@ -1,0 +1,4 @@
+// Package sshkey draws pairs of SSH keys.
+//
+// Start reading at Kind.
+package sshkey

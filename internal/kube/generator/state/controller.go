@@ -1,0 +1,279 @@
+package state
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+
+	v1alpha1 "github.com/strongkeep/strongkeep/api/generators/v1alpha1"
+	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/kube/generator"
+	"github.com/strongkeep/strongkeep/internal/kube/generator/record"
+	"github.com/strongkeep/strongkeep/internal/kube/provider"
+)
+
+// Metrics hears what happens.
+type Metrics interface {
+	// Revoked and Renewed hear of each try; err nil: it worked.
+	Revoked(kind string, err error)
+	Renewed(kind string, err error)
+}
+
+// Config is what a Reconciler needs. All fields are required.
+type Config struct {
+	Client  client.Client // reads come from caches: GeneratorStates, metadata of Secrets and of owners
+	Live    client.Reader
+	Kinds   map[string]generator.Kind
+	Cluster provider.Cluster
+	Clock   clock.Clock
+	Log     *slog.Logger
+	Event   func(about client.Object, eventType, reason, message string)
+	Metric  Metrics
+	// Owner returns the object that uses a state, nil when it is gone.
+	Owner func(ctx context.Context, state *v1alpha1.GeneratorState) (client.Object, error)
+}
+
+// Reconciler reconciles GeneratorStates.
+type Reconciler struct{ Config }
+
+// New returns a Reconciler.
+func New(cfg Config) *Reconciler { return &Reconciler{cfg} }
+
+// How often what failed is tried again, and for how long a state that is deleted
+// may keep its namespace from going.
+const (
+	retryMin = 5 * time.Second
+	retryMax = 5 * time.Minute
+	giveUp   = time.Hour
+)
+
+// Reconcile implements reconcile.Reconciler.
+func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	var s v1alpha1.GeneratorState
+	if err := r.Client.Get(ctx, req.NamespacedName, &s); err != nil {
+		return ctrl.Result{}, client.IgnoreNotFound(err)
+	}
+	if !controllerutil.ContainsFinalizer(&s, Finalizer) {
+		return ctrl.Result{}, nil // another operator's
+	}
+	e, from, err := read(&s)
+	if err != nil {
+		r.Log.Warn("a GeneratorState cannot be read; its credential is not taken back", "generatorState", req.String(), "error", err)
+		return ctrl.Result{}, nil
+	}
+	owner, err := r.Owner(ctx, &s)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	held, err := r.held(ctx, r.Client, &s)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	l := look{&s, e, from, owner}
+	p := Decide(Seen{
+		Now: r.Clock.Now(), Deadline: deadline(&s), Term: e.term(), Claimed: e.Claimed, Held: held,
+		Orphan: owner == nil || !s.DeletionTimestamp.IsZero(), Grace: grace(owner),
+	})
+	return r.act(ctx, l, p)
+}
+
+// look is one state as it was read.
+type look struct {
+	s     *v1alpha1.GeneratorState
+	e     envelope
+	from  resource
+	owner client.Object
+}
+
+func deadline(s *v1alpha1.GeneratorState) time.Time {
+	if d := s.Spec.GarbageCollectionDeadline; d != nil {
+		return d.Time
+	}
+	return time.Time{}
+}
+
+// grace returns how long the credential stays good after another took its place.
+func grace(owner client.Object) time.Duration {
+	if owner == nil {
+		return Grace
+	}
+	d, err := time.ParseDuration(owner.GetAnnotations()[AnnotationKeep])
+	if err != nil {
+		return Grace
+	}
+	return max(d, Grace)
+}
+
+// held reports whether the Secret names the state.
+func (r *Reconciler) held(ctx context.Context, from client.Reader, s *v1alpha1.GeneratorState) (bool, error) {
+	m := &metav1.PartialObjectMetadata{}
+	m.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Secret"))
+	err := from.Get(ctx, types.NamespacedName{Namespace: s.Namespace, Name: s.Annotations[AnnotationSecret]}, m)
+	if apierrors.IsNotFound(err) {
+		return false, nil
+	}
+	return err == nil && record.Names(m.Annotations, s.Name), err
+}
+
+func (r *Reconciler) act(ctx context.Context, l look, p Plan) (ctrl.Result, error) {
+	switch p.Action {
+	case SetDeadline:
+		l.s.Spec.GarbageCollectionDeadline = timeOf(p.Deadline)
+		return r.update(ctx, l)
+	case ClearDeadline:
+		l.s.Spec.GarbageCollectionDeadline = nil
+		return r.update(ctx, l)
+	case Renew:
+		return r.renew(ctx, l)
+	case Collect:
+		return r.collect(ctx, l)
+	}
+	return ctrl.Result{RequeueAfter: p.Next}, nil
+}
+
+// update writes a state; its change is what brings the next look. A conflict means
+// that this look was at an old one.
+func (r *Reconciler) update(ctx context.Context, l look) (ctrl.Result, error) {
+	state, err := raw(l.e)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	l.s.Spec.State = state
+	err = r.Client.Update(ctx, l.s)
+	if apierrors.IsConflict(err) {
+		return ctrl.Result{RequeueAfter: 100 * time.Millisecond}, nil
+	}
+	return ctrl.Result{}, client.IgnoreNotFound(err)
+}
+
+// collect claims a state, asks the live Secret, and takes its credential back.
+func (r *Reconciler) collect(ctx context.Context, l look) (ctrl.Result, error) {
+	if !l.e.Claimed {
+		l.e.Claimed = true
+		return r.update(ctx, l) // refused if somebody has begun to use it since
+	}
+	held, err := r.held(ctx, r.Live, l.s)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	if held {
+		l.e.Claimed = false
+		if l.s.DeletionTimestamp.IsZero() && l.owner != nil {
+			l.s.Spec.GarbageCollectionDeadline = nil
+		}
+		if _, err := r.update(ctx, l); err != nil {
+			return ctrl.Result{}, err
+		}
+		return ctrl.Result{RequeueAfter: orphanLook}, nil
+	}
+	if err := r.revoke(ctx, l); err != nil {
+		return r.failed(ctx, l, "taking the credential back", err)
+	}
+	return ctrl.Result{}, release(ctx, r.Client, l.s)
+}
+
+func (r *Reconciler) revoke(ctx context.Context, l look) error {
+	kind, ok := r.Kinds[l.from.Kind].(generator.Revoker)
+	if l.e.Known == nil || r.over(l) {
+		return nil
+	}
+	if !ok {
+		return errs.Newf(errs.Unsupported, "this operator cannot take back what a %s made", l.from.Kind)
+	}
+	err := kind.Revoke(ctx, r.config(l), l.e.Known)
+	if errs.Is(err, errs.NotExist) {
+		err = nil
+	}
+	r.Metric.Revoked(l.from.Kind, err)
+	if err == nil {
+		r.Log.Info("a generated credential was taken back", "generatorState", l.s.Namespace+"/"+l.s.Name, "kind", l.from.Kind)
+		return nil
+	}
+	if d := l.s.DeletionTimestamp; !d.IsZero() && r.Clock.Now().Sub(d.Time) > giveUp {
+		text := "a generated credential is left behind, since it could not be taken back for an hour: " + err.Error()
+		r.Log.Error(text, "generatorState", l.s.Namespace+"/"+l.s.Name)
+		r.Event(l.s, corev1.EventTypeWarning, "LeftBehind", text)
+		return nil
+	}
+	return err
+}
+
+// over reports whether a credential ended by itself.
+func (r *Reconciler) over(l look) bool {
+	end := l.e.term().Expires
+	return !end.IsZero() && r.Clock.Now().After(end.Add(time.Minute))
+}
+
+func (r *Reconciler) config(l look) generator.Config {
+	kind := l.from.Kind
+	if l.from.Through != "" {
+		kind = l.from.Through
+	}
+	return generator.Config{
+		Scope: provider.ScopeOfGenerator(kind, l.from.Metadata["name"], l.s.Namespace), Spec: l.from.Spec,
+		Cluster: r.Cluster, Clock: r.Clock, Log: r.Log,
+	}
+}
+
+// renew makes the credential live longer. One that cannot be is marked so; who uses
+// it makes another in time.
+func (r *Reconciler) renew(ctx context.Context, l look) (ctrl.Result, error) {
+	kind, ok := r.Kinds[l.from.Kind].(generator.Renewer)
+	if !ok {
+		return ctrl.Result{}, nil
+	}
+	before := l.e.term()
+	now := r.Clock.Now()
+	expires, err := kind.Renew(ctx, r.config(l), l.e.Known)
+	r.Metric.Renewed(l.from.Kind, err)
+	switch {
+	case errs.Is(err, errs.NotExist):
+		l.e.setTerm(record.Term{Since: before.Since, Expires: now.Add(-time.Second)})
+		setCondition(l.s, err, now)
+	case err != nil:
+		return r.failed(ctx, l, "renewing the credential", err)
+	default:
+		// What is left of a longest life is no renewal: another is made in time.
+		long := expires.IsZero() || expires.Sub(now) > before.Expires.Sub(before.Since)/2
+		l.e.setTerm(record.Term{Since: now, Expires: expires, Renewable: long})
+		setCondition(l.s, nil, now)
+	}
+	return r.update(ctx, l)
+}
+
+// failed says in the state what went wrong and when it is tried again.
+func (r *Reconciler) failed(ctx context.Context, l look, doing string, err error) (ctrl.Result, error) {
+	now := r.Clock.Now()
+	before := l.s.DeepCopy()
+	setCondition(l.s, errs.Newf(errs.KindOf(err), "%s: %w", doing, err), now)
+	since := now.Sub(l.s.Status.Conditions[0].LastTransitionTime.Time)
+	if !equality.Semantic.DeepEqual(before.Status, l.s.Status) {
+		r.Event(l.s, corev1.EventTypeWarning, "Failed", l.s.Status.Conditions[0].Message)
+		if _, err := r.update(ctx, l); err != nil {
+			return ctrl.Result{}, err
+		}
+	}
+	return ctrl.Result{RequeueAfter: min(max(since, retryMin), retryMax)}, nil
+}
+
+// setCondition sets the one condition; nil: all is well.
+func setCondition(s *v1alpha1.GeneratorState, err error, now time.Time) {
+	c := v1alpha1.GeneratorStateStatusCondition{Type: "Ready", Status: metav1.ConditionTrue, Reason: "Created", LastTransitionTime: metav1.NewTime(now.Truncate(time.Second))}
+	if err != nil {
+		c.Status, c.Reason, c.Message = metav1.ConditionFalse, "Error", err.Error()
+	}
+	if len(s.Status.Conditions) == 1 && s.Status.Conditions[0].Status == c.Status {
+		c.LastTransitionTime = s.Status.Conditions[0].LastTransitionTime
+	}
+	s.Status.Conditions = []v1alpha1.GeneratorStateStatusCondition{c}
+}

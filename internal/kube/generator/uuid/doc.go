@@ -1,0 +1,4 @@
+// Package uuid draws UUIDs.
+//
+// Start reading at Kind.
+package uuid

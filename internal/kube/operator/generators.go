@@ -1,0 +1,121 @@
+package operator
+
+import (
+	"context"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	v1 "github.com/strongkeep/strongkeep/api/external/v1"
+	generators "github.com/strongkeep/strongkeep/api/generators/v1alpha1"
+	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/kube/generator/state"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/generate"
+)
+
+// generators starts what takes credentials back and returns what makes them, nil where the cluster has no
+// definitions of generators or the operator's role does not let it see them: an
+// earlier release's.
+func (p parts) generators(ctx context.Context) (*generate.Generators, error) {
+	kinds := []string{generators.KindGeneratorState}
+	if !p.cfg.NoClusterStores {
+		kinds = append(kinds, generators.KindClusterGenerator)
+	}
+	for kind := range generators.New() {
+		kinds = append(kinds, kind)
+	}
+	for _, kind := range kinds {
+		if _, err := p.mgr.GetRESTMapper().RESTMapping(schema.GroupKind{Group: generators.Group, Kind: kind}, generators.GroupVersion().Version); err != nil {
+			if meta.IsNoMatchError(err) {
+				p.cfg.Log.Warn("nothing is generated: the cluster lacks a definition; install deploy/crds and start the operator again", "kind", kind)
+				return nil, nil //nolint:nilnil // see above
+			}
+			return nil, errs.Newf(errs.Unavailable, "looking for generators at the API server: %w", err)
+		}
+	}
+	if ok, err := p.granted(ctx, &generators.GeneratorStateList{}, "generators"); err != nil || !ok {
+		return nil, err
+	}
+	if !p.cfg.NoClusterStores {
+		err := p.mgr.GetAPIReader().List(ctx, &generators.ClusterGeneratorList{}, client.Limit(1))
+		if apierrors.IsForbidden(err) {
+			p.cfg.Log.Warn("left out: the operator's role lacks a permission; apply the roles of this release (strongkeep operator rbac) and start it again",
+				"part", "generators", "error", err)
+			return nil, nil //nolint:nilnil // see above
+		}
+	}
+	if err := p.setupStates(ctx); err != nil {
+		return nil, err
+	}
+	return generate.New(generate.Config{
+		Reader: p.mgr.GetClient(), Kinds: p.cfg.Generators, Cluster: p.cluster(), Key: p.key, Clock: clock.RealClock{}, Log: p.cfg.Log,
+		States: &state.Keeper{Client: p.mgr.GetClient(), Clock: clock.RealClock{}},
+		Class:  p.cfg.Class, ClusterWide: !p.cfg.NoClusterStores,
+	}), nil
+}
+
+func (p parts) cluster() kube { return kube{p.mgr.GetAPIReader(), p.mgr.GetClient()} }
+
+// statesBySecret is the index of GeneratorStates by the Secret that is to hold the
+// credential.
+const statesBySecret = "strongkeep.secret"
+
+// setupStates starts what renews credentials and takes them back.
+func (p parts) setupStates(ctx context.Context) error {
+	if err := p.mgr.GetFieldIndexer().IndexField(ctx, &generators.GeneratorState{}, statesBySecret, func(o client.Object) []string {
+		return []string{o.GetAnnotations()[state.AnnotationSecret]}
+	}); err != nil {
+		return err
+	}
+	r := state.New(state.Config{
+		Client: p.mgr.GetClient(), Live: p.mgr.GetAPIReader(), Kinds: p.cfg.Generators, Cluster: p.cluster(), Clock: clock.RealClock{},
+		Log: p.cfg.Log, Event: p.events.event, Metric: p.metrics, Owner: p.stateOwner,
+	})
+	skip := true
+	return ctrl.NewControllerManagedBy(p.mgr).
+		Named("generatorstate").
+		WithOptions(controller.Options{MaxConcurrentReconciles: 4, SkipNameValidation: &skip}).
+		For(&generators.GeneratorState{}).
+		WatchesMetadata(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(p.statesOf)).
+		Complete(r)
+}
+
+// statesOf returns the states whose credentials a Secret is to hold.
+func (p parts) statesOf(ctx context.Context, secret client.Object) []reconcile.Request {
+	var list generators.GeneratorStateList
+	if err := p.mgr.GetClient().List(ctx, &list, client.InNamespace(secret.GetNamespace()),
+		client.MatchingFields{statesBySecret: secret.GetName()}, client.UnsafeDisableDeepCopy); err != nil {
+		p.cfg.Log.Error("listing GeneratorStates in the cache", "error", err)
+		return nil
+	}
+	var out []reconcile.Request
+	for i := range list.Items {
+		out = append(out, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&list.Items[i])})
+	}
+	return out
+}
+
+// stateOwner returns the ExternalSecret that a state was made for, nil when it is
+// gone or going.
+func (p parts) stateOwner(ctx context.Context, s *generators.GeneratorState) (client.Object, error) {
+	ref := metav1.OwnerReference{}
+	if len(s.OwnerReferences) > 0 {
+		ref = s.OwnerReferences[0]
+	}
+	var es v1.ExternalSecret
+	err := p.mgr.GetClient().Get(ctx, types.NamespacedName{Namespace: s.Namespace, Name: ref.Name}, &es)
+	if apierrors.IsNotFound(err) || err == nil && (es.UID != ref.UID || !es.DeletionTimestamp.IsZero()) {
+		return nil, nil //nolint:nilnil // there is none
+	}
+	return &es, err
+}
