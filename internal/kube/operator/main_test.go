@@ -24,6 +24,7 @@ import (
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
 	"github.com/strongkeep/strongkeep/api/external/v1alpha1"
 	"github.com/strongkeep/strongkeep/api/external/v1beta1"
+	generators "github.com/strongkeep/strongkeep/api/generators/v1alpha1"
 	"github.com/strongkeep/strongkeep/internal/kube/provider"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/aws"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/aws/awstest"
@@ -49,7 +50,7 @@ var (
 func TestMain(m *testing.M) {
 	os.Exit(apiserver.Main(apiserver.Config{
 		Flags:   apiServerFlags(),
-		Schemes: []func(*runtime.Scheme) error{v1.AddToScheme, v1alpha1.AddToScheme, v1beta1.AddToScheme, rbacv1.AddToScheme},
+		Schemes: []func(*runtime.Scheme) error{v1.AddToScheme, v1alpha1.AddToScheme, v1beta1.AddToScheme, generators.AddToScheme, rbacv1.AddToScheme},
 	}, func(s *apiserver.Server) (int, error) {
 		testCluster, testREST, testClient = s.Cluster, s.REST, s.Client
 		return m.Run(), nil
@@ -181,7 +182,8 @@ func (w *world) start(change func(*Config)) (stop func()) {
 			fake.Name: fake.Provider{}, vault.Name: vault.Provider{}, aws.Name: aws.Provider{Getenv: w.aws.Getenv}, gcp.Name: gcp.Provider{Getenv: w.gcp.Getenv},
 			azure.Name: azure.Provider{Getenv: w.azure.Getenv},
 		},
-		REST: testREST, Namespaces: []string{w.ns}, OwnNamespace: w.ns,
+		Generators: w.kinds(),
+		REST:       testREST, Namespaces: []string{w.ns}, OwnNamespace: w.ns,
 		MetricsAddr: "127.0.0.1:0", HealthAddr: "127.0.0.1:0",
 		Log: slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}

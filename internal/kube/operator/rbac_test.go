@@ -180,11 +180,18 @@ func (w *world) exercise() {
 		}
 		return slices.ContainsFunc(events.Items, func(e corev1.Event) bool { return e.Series != nil && e.Series.Count >= 2 })
 	})
+	w.vault.Lend("database/creds/app", 600)
+	w.applyGenerator("vault.yaml")
+	w.generated("app-database", 2, nil)
 	w.exerciseReload()
 	w.exercisePush(named)
 	w.kubectl("patch", "es", "through-cluster", "--type=merge", "-p", `{"metadata":{"finalizers":["externalsecrets.external-secrets.io/externalsecret-cleanup"]}}`)
 	w.kubectl("delete", "es", "through-cluster", "--timeout=90s")
 	w.until("subscribed", func() bool { return w.vault.Subscribers() >= 1 })
+	w.kubectl("delete", "es", "app-database")
+	w.kubectl("delete", "secret", "app-database", "--ignore-not-found")
+	w.until("its lease is revoked", func() bool { return len(w.vault.Leases()) == 0 })
+	w.states(nil, 0)
 	w.vault.Delete("app")
 	w.es("own", v1.ReasonSecretDeleted, "")
 }

@@ -87,7 +87,7 @@ func New(t testing.TB) *Server {
 // Getenv is an environment in which AWS's services are this server.
 func (s *Server) Getenv(name string) string {
 	switch name {
-	case "AWS_SECRETSMANAGER_ENDPOINT", "AWS_SSM_ENDPOINT", "AWS_STS_ENDPOINT":
+	case "AWS_SECRETSMANAGER_ENDPOINT", "AWS_SSM_ENDPOINT", "AWS_STS_ENDPOINT", "AWS_ECR_ENDPOINT", "AWS_ECR_PUBLIC_ENDPOINT":
 		return s.http.URL
 	}
 	return ""
@@ -246,6 +246,8 @@ func (s *Server) act(req request, target string) (any, *failure) {
 		actions = s.ssmActions()
 	case strings.HasPrefix(target, "secretsmanager."):
 		actions = s.smActions()
+	case strings.HasPrefix(target, "AmazonEC2ContainerRegistry_V"), strings.HasPrefix(target, "SpencerFrontendService."):
+		actions = map[string]func(request) (any, *failure){"GetAuthorizationToken": s.registryLogin(target)}
 	}
 	f, ok := actions[req.action]
 	if !ok {
@@ -284,7 +286,7 @@ func (s *Server) verify(r *http.Request, body []byte) (who string, f *failure) {
 		parts[name] = value
 	}
 	scope := strings.Split(parts["Credential"], "/") // id, date, region, service, aws4_request
-	if scheme != "AWS4-HMAC-SHA256" || len(scope) != 5 || scope[2] != Region {
+	if scheme != "AWS4-HMAC-SHA256" || len(scope) != 5 || scope[2] != Region && scope[3] != "ecr-public" {
 		return "", bad
 	}
 	k, ok := s.keys[scope[0]]

@@ -18,12 +18,21 @@ func (s *Server) stsActions() map[string]func(request) (any, *failure) {
 				"</Arn><UserId>x</UserId><Account>123456789012</Account></GetCallerIdentityResult></GetCallerIdentityResponse>", nil
 		},
 		"AssumeRole":                s.assumeRole,
+		"GetSessionToken":           s.sessionToken,
 		"AssumeRoleWithWebIdentity": s.assumeRoleByToken,
 	}
 }
 
 func denied(r request, arn string) *failure {
 	return &failure{http.StatusForbidden, "AccessDenied", "User: " + r.who + " is not authorized to perform: sts:" + r.action + " on resource: " + arn}
+}
+
+// sessionToken gives a session of a user's key, and none of a session.
+func (s *Server) sessionToken(r request) (any, *failure) {
+	if !strings.HasPrefix(r.who, "user/") {
+		return nil, &failure{http.StatusForbidden, "AccessDenied", "Cannot call GetSessionToken with session credentials"}
+	}
+	return s.session(r, r.who), nil
 }
 
 func (s *Server) assumeRole(r request) (any, *failure) {

@@ -35,6 +35,8 @@ type Server struct {
 	Answer func(method, path string, body []byte) (status int, data any, ok bool)
 
 	mu       sync.Mutex
+	lent     map[string]int   // paths that make leases, with the seconds these live
+	leases   map[string]lease // by id
 	next     int
 	tokens   map[string]bool
 	secrets  map[string][]version // "my-app/config" of secret/
@@ -60,7 +62,7 @@ type version struct {
 func New() *Server {
 	return &Server{
 		tokens: map[string]bool{"root": true}, secrets: map[string][]version{}, v1: map[string]json.RawMessage{}, raw: map[string]json.RawMessage{},
-		meta: map[string]map[string]string{}, denied: map[string]bool{}, counts: map[string]int{},
+		lent: map[string]int{}, leases: map[string]lease{}, meta: map[string]map[string]string{}, denied: map[string]bool{}, counts: map[string]int{},
 		watchers: map[*websocket.Conn]context.CancelFunc{},
 	}
 }
@@ -261,6 +263,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { //nolint:cy
 		s.token(w, r, strings.TrimPrefix(path, "auth/token/"))
 	case strings.HasPrefix(path, "sys/events/subscribe/"):
 		s.subscribe(w, r)
+	case s.leased(w, r, path):
 	case s.Answer != nil && s.answered(w, r, path):
 	default:
 		s.stored(w, r, path, garbage)
@@ -339,7 +342,7 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request, path string) {
 }
 
 func (s *Server) auth(token string) map[string]any {
-	return map[string]any{"client_token": token, "lease_duration": s.TTL, "renewable": s.Renewable, "policies": []string{"default"}}
+	return map[string]any{"client_token": token, "accessor": "accessor-of-" + token, "lease_duration": s.TTL, "renewable": s.Renewable, "policies": []string{"default"}}
 }
 
 func (s *Server) token(w http.ResponseWriter, r *http.Request, action string) {
@@ -354,10 +357,10 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request, action string) {
 	case "renew-self":
 		answer(w, "auth", s.auth(token))
 	case "revoke-self":
-		s.mu.Lock()
-		delete(s.tokens, token)
-		s.mu.Unlock()
+		s.endToken(token)
 		w.WriteHeader(204)
+	case "revoke-accessor", "renew-accessor":
+		s.byAccessor(w, r, action)
 	default:
 		fail(w, 404, "no handler for route")
 	}
