@@ -48,10 +48,10 @@ func TestLogin(t *testing.T) {
 func TestRefusals(t *testing.T) {
 	s := awstest.New(t)
 	for spec, words := range map[string]string{
-		`{` + auth + `,"scope":"all"}`:        "spec.scope",
-		`{"region":"x/y"}`:                    "region",
-		`{"region":"eu-central-1"}`:           "--ambient-credentials",
-		`{` + auth + `,"role":"reader"}`:      "ARN",
+		`{` + auth + `,"scope":"all"}`:   "spec.scope",
+		`{"region":"x/y"}`:               "region",
+		`{"region":"eu-central-1"}`:      "--ambient-credentials",
+		`{` + auth + `,"role":"reader"}`: "ARN",
 		strings.Replace(`{`+auth+`}`, `"name":"user"`, `"name":"user","namespace":"other"`, 1): "reads only the namespace",
 	} {
 		_, err := ecr.Kind{AWS: aws.Provider{Getenv: s.Getenv}}.Generate(t.Context(), generatortest.Config(objects, spec))

@@ -46,7 +46,7 @@ func TestRefusals(t *testing.T) {
 	for spec, words := range map[string]string{
 		`{` + auth + `,"role":"` + role + `","requestParameters":{"sessionDuration":900}}`: "spec.requestParameters",
 		`{` + auth + `,"role":"` + role + `"}`:                                             "trust policy",
-		`{"region":"eu-central-1"}`: "--ambient-credentials",
+		`{"region":"eu-central-1"}`:                                                        "--ambient-credentials",
 	} {
 		_, err := sts.Kind{AWS: aws.Provider{Getenv: s.Getenv}}.Generate(t.Context(), generatortest.Config(objects, spec))
 		if err == nil || !strings.Contains(err.Error(), words) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
@@ -42,12 +43,12 @@ func (Kind) Revoke(ctx context.Context, cfg generator.Config, raw json.RawMessag
 		case k.Lease != "":
 			err = tell(ctx, loan, "sys/leases/revoke", map[string]any{"lease_id": k.Lease, "sync": true})
 		case k.Accessor != "":
-			err = gone(tell(ctx, loan, "auth/token/revoke-accessor", map[string]any{"accessor": k.Accessor}))
+			err = end(ctx, loan, k.Accessor)
 		}
 		if k.Login == "" {
 			return err
 		}
-		whole := gone(tell(ctx, loan, "auth/token/revoke-accessor", map[string]any{"accessor": k.Login}))
+		whole := end(ctx, loan, k.Login)
 		switch {
 		case whole == nil:
 			return nil // and everything that was made for it
@@ -58,13 +59,46 @@ func (Kind) Revoke(ctx context.Context, cfg generator.Config, raw json.RawMessag
 	})
 }
 
-// gone takes for done what there is no more. A vault says of an accessor that it
-// does not know that the request is bad, or that there is none.
-func gone(err error) error {
-	if errs.Is(err, errs.Invalid) || errs.Is(err, errs.NotExist) {
+// The paths by which tokens are ended and renewed that one has only the name of.
+const (
+	revokeAccessor = "auth/token/revoke-accessor"
+	renewAccessor  = "auth/token/renew-accessor"
+)
+
+// end revokes a token, and everything that was made for it.
+func end(ctx context.Context, loan *vault.Loan, accessor string) error {
+	err := tell(ctx, loan, revokeAccessor, map[string]any{"accessor": accessor})
+	if gone(ctx, loan, revokeAccessor, err) {
 		return nil
 	}
 	return err
+}
+
+// gone reports whether err says that there is no such thing. Of an accessor that it
+// does not know a vault says the same as of one that may not be used; which it is
+// shows whether the login may use any.
+func gone(ctx context.Context, loan *vault.Loan, path string, err error) bool {
+	switch errs.KindOf(err) {
+	case errs.Invalid, errs.NotExist:
+		return err != nil
+	case errs.Denied:
+		return err != nil && may(ctx, loan, path)
+	}
+	return false
+}
+
+// may reports whether the login may write to a path; false too when it cannot be asked.
+func may(ctx context.Context, loan *vault.Loan, path string) bool {
+	body, err := json.Marshal(map[string]any{"paths": []string{path}})
+	if err != nil {
+		return false
+	}
+	answer, err := loan.Ask(ctx, vault.Question{Method: http.MethodPost, Path: "sys/capabilities-self", Body: body})
+	if err != nil || answer == nil {
+		return false
+	}
+	list, _ := answer.Data[path].([]any)
+	return slices.Contains(list, any("update")) || slices.Contains(list, any("root"))
 }
 
 func tell(ctx context.Context, loan *vault.Loan, path string, body map[string]any) error {
@@ -72,7 +106,7 @@ func tell(ctx context.Context, loan *vault.Loan, path string, body map[string]an
 	return err
 }
 
-// life is what is left to a lease or a token; 0 for ever.
+// ask returns what is left to a lease or a token in seconds; 0 for ever.
 func ask(ctx context.Context, loan *vault.Loan, path string, body map[string]any) (life int, err error) {
 	text, err := json.Marshal(body)
 	if err != nil {
@@ -93,14 +127,12 @@ func ask(ctx context.Context, loan *vault.Loan, path string, body map[string]any
 // without the latter the credential ends with that login.
 func (Kind) Renew(ctx context.Context, cfg generator.Config, raw json.RawMessage) (expires time.Time, err error) {
 	err = with(ctx, cfg, raw, func(loan *vault.Loan, k known) error {
-		var life int
-		var err error
-		if k.Lease != "" {
-			life, err = ask(ctx, loan, "sys/leases/renew", map[string]any{"lease_id": k.Lease})
-		} else {
-			life, err = ask(ctx, loan, "auth/token/renew-accessor", map[string]any{"accessor": k.Accessor})
+		path, body := "sys/leases/renew", map[string]any{"lease_id": k.Lease}
+		if k.Lease == "" {
+			path, body = renewAccessor, map[string]any{"accessor": k.Accessor}
 		}
-		if errs.Is(err, errs.Invalid) || errs.Is(err, errs.NotExist) {
+		life, err := ask(ctx, loan, path, body)
+		if gone(ctx, loan, path, err) {
 			return errs.Newf(errs.NotExist, "the vault does not renew it: %w", err)
 		}
 		if err != nil {
@@ -111,7 +143,7 @@ func (Kind) Renew(ctx context.Context, cfg generator.Config, raw json.RawMessage
 			return nil
 		}
 		ends := k.Ends
-		if life, err = ask(ctx, loan, "auth/token/renew-accessor", map[string]any{"accessor": k.Login}); err == nil {
+		if life, err = ask(ctx, loan, renewAccessor, map[string]any{"accessor": k.Login}); err == nil {
 			ends = after(cfg, life)
 		}
 		expires = sooner(expires, ends)

@@ -130,9 +130,9 @@ func TestRefusals(t *testing.T) {
 }
 
 func TestPaths(t *testing.T) {
-	const answer = `{"result":{"a":"1"},"text":"{\\"b\\":\\"2\\"}","list":[{"c":"3"}],"odd key":{"d":"4"}}`
+	const answer = `{"result":{"a":"1"},"text":"{\\"b\\":\\"2\\"}","list":[{"c":"3"}],"odd-key":{"d":"4"}}`
 	for p, key := range map[string]string{
-		"$.result": "a", ".result": "a", "$.text": "b", "$.list[0]": "c", "$['odd key']": "d", "": "result", "$": "result",
+		"$.result": "a", ".result": "a", "$.text": "b", "$.list[0]": "c", "$['odd-key']": "d", "": "result", "$": "result",
 	} {
 		parsed, err := parse(p)
 		if err != nil {

@@ -2,6 +2,8 @@ package gather
 
 import (
 	"context"
+	"fmt"
+	"maps"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -92,15 +94,17 @@ func TestRefusals(t *testing.T) {
 		kind  errs.Kind
 		words string
 	}{
-		"data: [{secretKey: a, remoteRef: {key: nope}}]":                                         {errs.NotExist, `data "a": secret "nope" does not exist`},
-		"data: [{secretKey: a, remoteRef: {key: app, property: nope}}]":                          {errs.NotExist, `property "nope"`},
-		"target: {deletionPolicy: Delete}\ndata: [{secretKey: a, remoteRef: {key: down}}]":       {errs.Unavailable, "sealed"},
-		"data: [{secretKey: a, remoteRef: {key: text, property: x}}]":                            {errs.Invalid, "not a JSON object"},
-		"data: [{secretKey: a, remoteRef: {key: app, property: bad, decodingStrategy: Base64}}]": {errs.Invalid, "not Base64"},
-		"data: [{secretKey: a, remoteRef: {key: zero, nullBytePolicy: Fail}}]":                   {errs.Invalid, "zero byte"},
-		"dataFrom: [{extract: {key: text}}]":                                                     {errs.Invalid, "extract needs one"},
-		"dataFrom: [{extract: {key: odd}}]":                                                      {errs.Invalid, `"a/b" and "a:b" of "odd" both become "a_b"`},
-		"dataFrom: [{sourceRef: {generatorRef: {kind: Password, name: x}}}]":                     {errs.Unsupported, "generatorRef"},
+		"data: [{secretKey: a, remoteRef: {key: nope}}]":                                                     {errs.NotExist, `data "a": secret "nope" does not exist`},
+		"data: [{secretKey: a, remoteRef: {key: app, property: nope}}]":                                      {errs.NotExist, `property "nope"`},
+		"target: {deletionPolicy: Delete}\ndata: [{secretKey: a, remoteRef: {key: down}}]":                   {errs.Unavailable, "sealed"},
+		"data: [{secretKey: a, remoteRef: {key: text, property: x}}]":                                        {errs.Invalid, "not a JSON object"},
+		"data: [{secretKey: a, remoteRef: {key: app, property: bad, decodingStrategy: Base64}}]":             {errs.Invalid, "not Base64"},
+		"data: [{secretKey: a, remoteRef: {key: zero, nullBytePolicy: Fail}}]":                               {errs.Invalid, "zero byte"},
+		"dataFrom: [{extract: {key: text}}]":                                                                 {errs.Invalid, "extract needs one"},
+		"dataFrom: [{extract: {key: odd}}]":                                                                  {errs.Invalid, `"a/b" and "a:b" of "odd" both become "a_b"`},
+		"dataFrom: [{sourceRef: {generatorRef: {kind: Password, name: x}}}]":                                 {errs.Unsupported, "cannot be had here"},
+		"target: {creationPolicy: None}\ndataFrom: [{sourceRef: {generatorRef: {kind: Password, name: x}}}]": {errs.Invalid, "creationPolicy None"},
+		"dataFrom: [{extract: {key: a}, sourceRef: {generatorRef: {kind: Password, name: x}}}]":              {errs.Invalid, "make two entries"},
 		"dataFrom: [{}]": {errs.Invalid, "says nothing"},
 		"data: [{secretKey: a, remoteRef: {key: x}, sourceRef: {generatorRef: {kind: Password, name: x}}}]":                 {errs.Unsupported, "generatorRef"},
 		"target: {manifest: {apiVersion: v1, kind: ConfigMap}}\ndata: [{secretKey: a, remoteRef: {key: text}}]":             {errs.Unsupported, "target.manifest"},
@@ -130,4 +134,29 @@ func FuzzConvertKey(f *testing.F) {
 			t.Errorf("%q becomes %q, which still has characters to convert", key, out)
 		}
 	})
+}
+
+// What generators give goes through rewrite like everything else; who gave the last
+// value of a key is known.
+func TestGenerated(t *testing.T) {
+	var reads atomic.Int64
+	src := source(&reads)
+	src.Generate = func(_ context.Context, i int) (Generated, error) {
+		return Generated{Values: map[string]redact.Secret{"password": redact.FromString(fmt.Sprint("p", i)), "user": redact.FromString("u")}, Final: i == 2}, nil
+	}
+	got, err := Values(t.Context(), parse(t, `
+dataFrom:
+- {sourceRef: {generatorRef: {kind: Password, name: a}}}
+- {sourceRef: {generatorRef: {kind: Password, name: b}}, rewrite: [{regexp: {source: "^", target: "b_"}}]}
+- {sourceRef: {generatorRef: {kind: Password, name: c}}, rewrite: [{regexp: {source: "^", target: "c_"}}]}
+data: [{secretKey: user, remoteRef: {key: text}}]`), src)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := map[string]int{"b_password": 1, "b_user": 1, "password": 2}; !maps.Equal(got.Generated, want) {
+		t.Errorf("%v, want %v", got.Generated, want)
+	}
+	if got.Made["b_password"].RevealString() != "p1" || got.Data["password"].RevealString() != "p2" || got.Data["user"].RevealString() == "u" || len(got.Made) != 3 {
+		t.Error("other values than were given")
+	}
 }

@@ -38,7 +38,8 @@ const LentPassword = "canary-4be1-lent"
 // leased answers what is about leases.
 func (s *Server) leased(w http.ResponseWriter, r *http.Request, path string) bool {
 	var body struct {
-		Lease string `json:"lease_id"`
+		Lease string   `json:"lease_id"`
+		Paths []string `json:"paths"`
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -50,6 +51,16 @@ func (s *Server) leased(w http.ResponseWriter, r *http.Request, path string) boo
 		s.leases[id] = lease{r.Header.Get("X-Vault-Token"), ttl}
 		_ = json.NewEncoder(w).Encode(map[string]any{"request_id": "r", "lease_id": id, "lease_duration": ttl, "renewable": true,
 			"data": map[string]any{"username": fmt.Sprintf("v-%d", s.next), "password": fmt.Sprintf("%s-%d", LentPassword, s.next)}})
+	case path == "sys/capabilities-self":
+		_ = json.NewDecoder(r.Body).Decode(&body)
+		may := map[string][]string{}
+		for _, p := range body.Paths {
+			may[p] = []string{"update"}
+			if s.denied[p] {
+				may[p] = []string{"deny"}
+			}
+		}
+		answer(w, "data", may)
 	case path == "sys/leases/revoke":
 		_ = json.NewDecoder(r.Body).Decode(&body)
 		delete(s.leases, body.Lease)
@@ -89,7 +100,7 @@ func (s *Server) byAccessor(w http.ResponseWriter, r *http.Request, action strin
 	s.mu.Unlock()
 	switch {
 	case !known:
-		fail(w, http.StatusBadRequest, "invalid accessor")
+		fail(w, http.StatusForbidden, "invalid accessor")
 	case action == "renew-accessor":
 		answer(w, "auth", s.auth(token))
 	default:
