@@ -179,9 +179,9 @@ func TestLeasesAreTakenBack(t *testing.T) {
 	}
 	w.until("the old lease is revoked", func() bool { alive := w.vault.Leases(); return len(alive) == 1 && alive[second] })
 	w.states(func(s generators.GeneratorState) bool { return s.Spec.GarbageCollectionDeadline == nil }, 1)
-	// The ExternalSecret goes, and the Secret with it (no garbage collector runs here).
+	// The ExternalSecret goes, and the Secret with it.
 	w.kubectl("delete", "es", "app-database")
-	w.kubectl("delete", "secret", "app-database")
+	w.kubectl("delete", "secret", "app-database", "--ignore-not-found")
 	w.until("every lease is revoked", func() bool { return len(w.vault.Leases()) == 0 })
 	w.states(nil, 0)
 }

@@ -99,7 +99,7 @@ func Start(ctx context.Context, cfg Config) (_ *Server, err error) {
 
 // install makes the definitions and waits until what they define is served.
 func (s *Server) install(ctx context.Context, cfg Config) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()
 	all := cfg.Foreign
 	if !cfg.Bare {

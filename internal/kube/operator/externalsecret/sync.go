@@ -43,7 +43,7 @@ func (r *Reconciler) sync(ctx context.Context, o observed) outcome {
 	if err != nil {
 		return outcome{err: err}
 	}
-	if out, stop := withoutWriting(o, gather.Result{}); stop && len(generate.Refs(&es.Spec)) > 0 {
+	if out, stop := withoutWriting(o, gather.Result{}); stop && keepsTarget(es) && len(generate.Refs(&es.Spec)) > 0 {
 		return out // before anything is made that no Secret would hold
 	}
 	out := r.attempt(ctx, o, turn)
