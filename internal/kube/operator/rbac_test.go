@@ -183,6 +183,11 @@ func (w *world) exercise() {
 	w.vault.Lend("database/creds/app", 600)
 	w.applyGenerator("vault.yaml")
 	w.generated("app-database", 2, nil)
+	w.kubectl("annotate", "es", "app-database", "force-sync=1")
+	for _, s := range w.states(nil, 2) { // the time of the old one is over
+		w.kubectl("patch", "generatorstate", s.Name, "--type=merge", "-p", `{"spec":{"garbageCollectionDeadline":"2026-01-01T00:00:00Z"}}`)
+	}
+	w.until("the old lease is revoked", func() bool { return len(w.vault.Leases()) == 1 })
 	w.exerciseReload()
 	w.exercisePush(named)
 	w.kubectl("patch", "es", "through-cluster", "--type=merge", "-p", `{"metadata":{"finalizers":["externalsecrets.external-secrets.io/externalsecret-cleanup"]}}`)
