@@ -14,6 +14,7 @@ import (
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/provider"
+	"github.com/strongkeep/strongkeep/internal/kube/provider/vault/failure"
 )
 
 // event is one message of sys/events/subscribe with json=true:
@@ -119,7 +120,7 @@ func (s *store) dial(ctx context.Context) (*websocket.Conn, error) {
 	}
 	doing := "subscribing to changes at " + s.settings.Server
 	if answer != nil && answer.StatusCode >= http.StatusBadRequest {
-		return nil, errs.Newf(kindOf(answer.StatusCode), "%s: %s", doing, http.StatusText(answer.StatusCode))
+		return nil, errs.Newf(failure.KindOf(answer.StatusCode), "%s: %s", doing, http.StatusText(answer.StatusCode))
 	}
 	if answer != nil && answer.StatusCode != 0 && answer.StatusCode != http.StatusSwitchingProtocols {
 		return nil, errs.Newf(errs.Unsupported, "%s: the answer is %s", doing, http.StatusText(answer.StatusCode))

@@ -14,12 +14,14 @@ import (
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/provider"
+	"github.com/strongkeep/strongkeep/internal/kube/provider/vault/failure"
 	"github.com/strongkeep/strongkeep/internal/redact"
 )
 
-// maxBody bounds an answer. A Kubernetes Secret holds 1 MiB, and a server's own
-// request limit is 32 MiB.
-const maxBody = 32 << 20
+// maxBody bounds an answer.
+const maxBody = failure.MaxBody
+
+func classify(err error, doing string) error { return failure.Classify(err, doing) }
 
 // Read reads one KV secret. For v2 the value is the object under data.data and
 // the version its number; for v1 the object under data.

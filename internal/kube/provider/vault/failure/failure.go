@@ -1,4 +1,4 @@
-package vault
+package failure
 
 import (
 	"context"
@@ -12,16 +12,20 @@ import (
 	"github.com/strongkeep/strongkeep/internal/errs"
 )
 
-// classify gives an error of the client its kind and a text with the server's
+// MaxBody bounds an answer. A Kubernetes Secret holds 1 MiB, and a server's own
+// request limit is 32 MiB.
+const MaxBody = 32 << 20
+
+// Classify gives an error of the client its kind and a text with the server's
 // own words, which Vault makes for clients to see. Nothing of the request but
 // its path is in it.
-func classify(err error, doing string) error {
+func Classify(err error, doing string) error {
 	if err == nil {
 		return nil
 	}
 	var answer *api.ResponseError
 	if errors.As(err, &answer) {
-		kind := kindOf(answer.StatusCode)
+		kind := KindOf(answer.StatusCode)
 		if kind == errs.NotExist && (len(answer.Errors) > 0 || answer.RawError) {
 			// A secret that is not there is a 404 without a word; with words, the
 			// mount or the server is wrong, and that must not look like a deletion.
@@ -31,7 +35,7 @@ func classify(err error, doing string) error {
 	}
 	var long *http.MaxBytesError
 	if errors.As(err, &long) {
-		return errs.Newf(errs.TooLarge, "%s: the answer is over %d MiB", doing, maxBody>>20)
+		return errs.Newf(errs.TooLarge, "%s: the answer is over %d MiB", doing, MaxBody>>20)
 	}
 	var dial *url.Error
 	if errors.As(err, &dial) {
@@ -43,7 +47,8 @@ func classify(err error, doing string) error {
 	return errs.Newf(errs.Unavailable, "%s: %s", doing, err)
 }
 
-func kindOf(status int) errs.Kind {
+// KindOf returns the kind of a status.
+func KindOf(status int) errs.Kind {
 	switch status {
 	case http.StatusBadRequest:
 		return errs.Invalid
