@@ -215,14 +215,19 @@ func (r *Reconciler) verify(ctx context.Context, es *v1.ExternalSecret) (bool, e
 		}
 		return false, err
 	}
-	mark := target.ParseMark(live.Annotations[target.AnnotationMark])
-	if mark.Content == "" || mark.Content != r.Key.ContentOf(&live, target.Manager(es.Name)) {
+	if !r.asWrittenBefore(es, &live) {
 		return false, nil
 	}
 	r.memories.change(client.ObjectKeyFromObject(es), func(e *entry) {
 		e.verified = target.Version{UID: live.UID, ResourceVersion: live.ResourceVersion}
 	})
 	return true, nil
+}
+
+// asWrittenBefore reports whether a target that is all of es is as it was written.
+func (r *Reconciler) asWrittenBefore(es *v1.ExternalSecret, live *corev1.Secret) bool {
+	mark := target.ParseMark(live.Annotations[target.AnnotationMark])
+	return mark.Content != "" && mark.Content == r.Key.ContentOf(live, target.Manager(es.Name))
 }
 
 // foreignFinalizer is one that older operators put on ExternalSecrets. With

@@ -39,9 +39,12 @@ func (r *Reconciler) sync(ctx context.Context, o observed) outcome {
 	if err := o.fault.Away(); err != nil {
 		return outcome{err: err}
 	}
-	turn, err := r.turn(ctx, o)
+	turn, live, err := r.turn(ctx, o)
 	if err != nil {
 		return outcome{err: err}
+	}
+	if live != nil && !isMerge(es) && r.asWrittenBefore(es, live) { // so that after a restart nothing is made anew for nothing
+		o.memory.verified = target.Version{UID: live.UID, ResourceVersion: live.ResourceVersion}
 	}
 	if out, stop := withoutWriting(o, gather.Result{}); stop && keepsTarget(es) && len(generate.Refs(&es.Spec)) > 0 {
 		return out // before anything is made that no Secret would hold
@@ -63,8 +66,9 @@ func (r *Reconciler) sync(ctx context.Context, o observed) outcome {
 // values cannot be read back: they must be made anew first.
 var errOpaque = errors.New("some values cannot be read back")
 
-// turn begins what generators have to do, with the target as it is.
-func (r *Reconciler) turn(ctx context.Context, o observed) (*generate.Turn, error) {
+// turn begins what generators have to do, with the target as it is, which is read
+// only for them.
+func (r *Reconciler) turn(ctx context.Context, o observed) (*generate.Turn, *corev1.Secret, error) {
 	s := generate.Settings{Now: o.now, Interval: spread(o.es, refreshInterval(o.es))}
 	if o.es.Spec.RefreshPolicy == v1.RefreshOnChange {
 		s.OnChange = syncedVersion(o.es)
@@ -72,13 +76,13 @@ func (r *Reconciler) turn(ctx context.Context, o observed) (*generate.Turn, erro
 	if o.live != nil && len(generate.Refs(&o.es.Spec)) > 0 && (isMerge(o.es) || target.Ours(o.es, o.live)) {
 		s.Live = &corev1.Secret{}
 		if err := r.Live.Get(ctx, client.ObjectKeyFromObject(o.live), s.Live); err != nil {
-			return nil, errs.Newf(errs.Unavailable, "reading Secret %q: %w", o.live.Name, err)
+			return nil, nil, errs.Newf(errs.Unavailable, "reading Secret %q: %w", o.live.Name, err)
 		}
 		if s.Live.UID != o.live.UID || s.Live.ResourceVersion != o.live.ResourceVersion && !isMerge(o.es) {
-			return nil, errs.Newf(errs.Conflict, "Secret %q changed under us", s.Live.Name)
+			return nil, nil, errs.Newf(errs.Conflict, "Secret %q changed under us", s.Live.Name)
 		}
 	}
-	return r.Generators.Begin(o.es, s), nil
+	return r.Generators.Begin(o.es, s), s.Live, nil
 }
 
 // attempt gathers and writes.
