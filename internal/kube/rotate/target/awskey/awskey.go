@@ -52,6 +52,7 @@ var (
 	_ target.Observer  = key{}
 	_ target.Witness   = key{}
 	_ target.Rehearser = key{}
+	_ target.Lender    = key{}
 )
 
 var (
@@ -442,4 +443,9 @@ func (k key) Rehearse(ctx context.Context, t target.Turn) ([]string, error) {
 // Removal implements target.Prover.
 func (key) Removal() (text string, proven bool) {
 	return "IAM lists it no more, and a use of it was refused", true
+}
+
+// Lend implements target.Lender.
+func (k key) Lend(ctx context.Context, t target.Turn) (redact.Secret, error) {
+	return k.Staged(ctx, t)
 }

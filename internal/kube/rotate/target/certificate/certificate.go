@@ -10,6 +10,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/target"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/target/shelf"
+	"github.com/strongkeep/strongkeep/internal/redact"
 )
 
 // The properties that readers see, named as in a Secret of type kubernetes.io/tls.
@@ -39,6 +40,7 @@ var (
 	_ target.Observer    = cert{}
 	_ target.Rehearser   = cert{}
 	_ target.Confirmable = cert{}
+	_ target.Lender      = cert{}
 )
 
 // Open implements target.Kind.
@@ -184,6 +186,12 @@ func (c cert) Retire(ctx context.Context, t target.Turn, side target.Side) error
 		}
 	}
 	return c.Shelf.Retire(ctx, t, side)
+}
+
+// Lend implements target.Lender. Who serves with what is lent is trusted by those
+// who trust the bundle only once they have read it anew.
+func (c cert) Lend(ctx context.Context, t target.Turn) (redact.Secret, error) {
+	return c.Staged(ctx, t)
 }
 
 // Confirm notes that a certificate which this engine cannot revoke was revoked

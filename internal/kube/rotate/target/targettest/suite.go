@@ -47,7 +47,7 @@ func Run(t *testing.T, fresh func(t *testing.T) Fixture) {
 	for name, test := range map[string]func(*run){
 		"forward": testForward, "back": testBack, "back before publishing": testDiscard, "first turn back": testFirstBack,
 		"turns": testTurns, "holders": testHolders, "guards": testGuards, "late acts": testLate, "never staged": testNeverStaged,
-		"observing": testObserver, "rehearsing": testRehearser, "rehearsing, broken off": testRehearsalFaults, "faults": testFaults,
+		"observing": testObserver, "rehearsing": testRehearser, "rehearsing, broken off": testRehearsalFaults, "lending": testLender, "faults": testFaults,
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := &run{T: t, Fixture: fresh(t), log: &buffer{}}
