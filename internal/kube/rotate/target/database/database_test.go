@@ -24,6 +24,7 @@ import (
 // policy is what a turn needs, as docs/rotation/database.md has it.
 const policy = `
 path "database/alternating-roles/app/+" { capabilities = ["read", "update"] }
+path "database/alternating-staged/app" { capabilities = ["read"] }
 `
 
 // world is a vault with the alternating role "app" on a real PostgreSQL.
