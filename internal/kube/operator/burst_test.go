@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/operatortest/permits"
 )
 
 // inParallel calls f(0) … f(n-1) on 16 goroutines.
@@ -78,9 +79,9 @@ func TestBurst(t *testing.T) {
 	}
 	w := newWorld(t)
 	ready(w)
-	rec := &recording{used: map[string]bool{}, counts: map[string]int{}}
+	rec := permits.New()
 	w.start(func(c *Config) {
-		c.REST = wrapped(testREST, rec)
+		c.REST = rec.Wrap(testREST)
 	})
 	w.storeReady("vault", v1.ReasonStoreValid, "")
 
@@ -136,10 +137,8 @@ func TestBurst(t *testing.T) {
 	if most := n/10 + int(took/(500*time.Millisecond)); reads > most {
 		t.Errorf("%d reads of the store for %d objects that want the same, want at most %d", reads, n, most)
 	}
-	rec.mu.Lock()
-	defer rec.mu.Unlock()
 	for what, most := range map[string]int{"patch /secrets": n, "patch external-secrets.io/externalsecrets/status": n, "get /secrets": 3, "get external-secrets.io/externalsecrets": 0} {
-		if got := rec.counts[what]; got > most {
+		if got := rec.Count(what); got > most {
 			t.Errorf("%d × %s, want at most %d", got, what, most)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
 	"github.com/strongkeep/strongkeep/api/v1alpha1"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/operatortest/permits"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/rbac"
 )
 
@@ -64,24 +65,24 @@ func TestDrillPermissions(t *testing.T) {
 			})
 			w.exerciseDrill()
 			stop()
-			for _, path := range rec.refused {
+			for _, path := range rec.Refused() {
 				t.Errorf("refused: %s", path)
 			}
-			has, had := granted(with), granted(without)
+			has, had, used := permits.Granted(with), permits.Granted(without), rec.Used()
 			for _, rule := range rbac.Consumers() { // internal/kube/consumer/finder tests those; a drill only lists
 				for _, verb := range rule.Verbs {
 					had[verb+" "+rule.APIGroups[0]+"/"+rule.Resources[0]] = true
 				}
 			}
 			for _, p := range slices.Sorted(maps.Keys(has)) {
-				if resource, ok := strings.CutPrefix(p, "list "); ok && rec.used["watch "+resource] {
+				if resource, ok := strings.CutPrefix(p, "list "); ok && used["watch "+resource] {
 					continue
 				}
-				if !had[p] && !rec.used[p] {
+				if !had[p] && !used[p] {
 					t.Errorf("granted and never used: %s", p)
 				}
 			}
-			for p := range rec.used {
+			for p := range used {
 				if !has[p] {
 					t.Errorf("used and not granted: %s", p)
 				}

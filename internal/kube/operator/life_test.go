@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/operatortest/permits"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/target"
 )
 
@@ -36,22 +37,16 @@ func TestRestart(t *testing.T) {
 	before, reads := versions(), w.vault.Count("secret/data/app")
 	w.kubectl("patch", "secret", "spoilt", "--type=merge", "-p", `{"data":{"k":"eA=="}}`)
 
-	rec := &recording{used: map[string]bool{}, counts: map[string]int{}}
-	w.start(func(c *Config) { c.REST = wrapped(testREST, rec) })
+	rec := permits.New()
+	w.start(func(c *Config) { c.REST = rec.Wrap(testREST) })
 	w.secret("spoilt", map[string]string{"k": canary + "1"})
-	w.until("every Secret was looked at", func() bool { return rec.count("get /secrets") >= 4 })
+	w.until("every Secret was looked at", func() bool { return rec.Count("get /secrets") >= 4 })
 	if after := versions(); after != before {
 		t.Errorf("a restart changed objects: %s, then %s", before, after)
 	}
 	if n := w.vault.Count("secret/data/app") - reads; n > 2 {
 		t.Errorf("%d reads of the store after a restart, want those of the one repair", n)
 	}
-}
-
-func (r *recording) count(what string) int {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.counts[what]
 }
 
 func TestRenamedTarget(t *testing.T) {

@@ -3,10 +3,8 @@ package operator
 import (
 	"fmt"
 	"maps"
-	"net/http"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -17,6 +15,7 @@ import (
 
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
 	"github.com/strongkeep/strongkeep/api/external/v1alpha1"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/operatortest/permits"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/rbac"
 	"github.com/strongkeep/strongkeep/internal/testenv/apiserver"
 )
@@ -26,82 +25,9 @@ func apiServerFlags() []string {
 	return []string{"--enable-admission-plugins=OwnerReferencesPermissionEnforcement"}
 }
 
-// recording is a transport that notes the permission each request needs, and
-// each refusal.
-type recording struct {
-	next http.RoundTripper
-
-	mu      sync.Mutex
-	used    map[string]bool // "verb group/resource"
-	refused []string
-	counts  map[string]int // may be nil
-}
-
-// wrapped returns cfg with its requests noted by rec.
-func wrapped(cfg *rest.Config, rec *recording) *rest.Config {
-	cfg = rest.CopyConfig(cfg)
-	cfg.Wrap(func(next http.RoundTripper) http.RoundTripper { rec.next = next; return rec })
-	return cfg
-}
-
-func (r *recording) RoundTrip(req *http.Request) (*http.Response, error) {
-	answer, err := r.next.RoundTrip(req)
-	if err != nil {
-		return answer, err
-	}
-	verb, resource := permission(req)
-	if resource == "" {
-		return answer, nil
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.used[verb+" "+resource] = true
-	if r.counts != nil {
-		r.counts[verb+" "+resource]++
-	}
-	if answer.StatusCode == http.StatusCreated && verb == "patch" {
-		r.used["create "+resource] = true // an apply that makes an object needs both
-	}
-	if answer.StatusCode == http.StatusForbidden {
-		r.refused = append(r.refused, req.Method+" "+req.URL.Path)
-	}
-	return answer, nil
-}
-
-// permission returns the RBAC verb and "group/resource[/subresource]" of a
-// request, or "" for discovery.
-func permission(req *http.Request) (verb, resource string) {
-	parts := strings.Split(strings.Trim(req.URL.Path, "/"), "/")
-	group := ""
-	switch {
-	case len(parts) >= 3 && parts[0] == "api":
-		parts = parts[2:]
-	case len(parts) >= 4 && parts[0] == "apis":
-		group, parts = parts[1], parts[3:]
-	default:
-		return "", ""
-	}
-	if parts[0] == "namespaces" && len(parts) > 2 {
-		parts = parts[2:]
-	}
-	resource = group + "/" + parts[0]
-	if len(parts) > 2 {
-		resource += "/" + parts[2]
-	}
-	switch {
-	case req.URL.Query().Get("watch") == "true":
-		return "watch", resource
-	case req.Method == http.MethodGet && len(parts) == 1:
-		return "list", resource
-	}
-	return map[string]string{
-		http.MethodGet: "get", http.MethodPost: "create", http.MethodPatch: "patch", http.MethodPut: "update", http.MethodDelete: "delete",
-	}[req.Method], resource
-}
-
 // grant makes the roles for o and returns a configuration that has them and
 // nothing else, and what it does.
-func (w *world) grant(o rbac.Options) (*rest.Config, *recording) {
+func (w *world) grant(o rbac.Options) (*rest.Config, *permits.Recording) {
 	w.Helper()
 	objects := rbac.Objects(o)
 	for _, object := range objects {
@@ -119,23 +45,8 @@ func (w *world) grant(o rbac.Options) (*rest.Config, *recording) {
 	if err := apiserver.InForce(w.Context(), testREST, cfg.Impersonate, objects); err != nil {
 		w.Fatal(err)
 	}
-	rec := &recording{used: map[string]bool{}}
-	return wrapped(cfg, rec), rec
-}
-
-// granted returns every permission of o as a recording has them.
-func granted(o rbac.Options) map[string]bool {
-	out := map[string]bool{}
-	for _, role := range rbac.Roles(o) {
-		for _, rule := range role.Rules {
-			for _, verb := range rule.Verbs {
-				for _, resource := range rule.Resources {
-					out[verb+" "+rule.APIGroups[0]+"/"+resource] = true
-				}
-			}
-		}
-	}
-	return out
+	rec := permits.New()
+	return rec.Wrap(cfg), rec
 }
 
 const clusterStore = `
@@ -240,12 +151,12 @@ func TestNoExcessPermission(t *testing.T) {
 	w.exercise()
 	w.exerciseSpread()
 	stop()
-	for _, path := range rec.refused {
+	for _, path := range rec.Refused() {
 		t.Errorf("refused: %s", path)
 	}
-	all := granted(o)
+	all, used := permits.Granted(o), rec.Used()
 	// Asked for by the admission plugin, not by a request: without it every
-	// Secret with an owner is refused, which rec.refused would show.
+	// Secret with an owner is refused, which rec.Refused() would show.
 	for _, kind := range []string{"externalsecrets", "clusterexternalsecrets", "clusterpushsecrets"} {
 		delete(all, "update external-secrets.io/"+kind+"/finalizers")
 	}
@@ -254,15 +165,15 @@ func TestNoExcessPermission(t *testing.T) {
 	}
 	for _, p := range slices.Sorted(maps.Keys(all)) {
 		// A server that streams lists is asked for a watch only; older ones for both.
-		if resource, ok := strings.CutPrefix(p, "list "); ok && rec.used["watch "+resource] {
+		if resource, ok := strings.CutPrefix(p, "list "); ok && used["watch "+resource] {
 			continue
 		}
-		if !rec.used[p] {
+		if !used[p] {
 			t.Errorf("granted and never used: %s", p)
 		}
 	}
-	for _, p := range slices.Sorted(maps.Keys(rec.used)) {
-		if !granted(o)[p] {
+	for _, p := range slices.Sorted(maps.Keys(used)) {
+		if !permits.Granted(o)[p] {
 			t.Errorf("used and not granted: %s", p)
 		}
 	}
@@ -275,7 +186,7 @@ func TestNamespacedPermissions(t *testing.T) {
 	stop := w.start(func(c *Config) { c.REST, c.NoRotation = cfg, true })
 	w.exercise()
 	stop()
-	for _, path := range rec.refused {
+	for _, path := range rec.Refused() {
 		t.Errorf("refused: %s", path)
 	}
 }

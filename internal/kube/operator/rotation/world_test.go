@@ -166,27 +166,35 @@ func (w *world) apply(text string) {
 func (w *world) start(change func(*operator.Config)) (stop func()) {
 	w.Helper()
 	cfg := operator.Config{
-		Providers: map[string]provider.Provider{vaultprovider.Name: vaultprovider.Provider{}},
-		Targets:   map[string]target.Kind{"database": database.Kind{}},
-		REST:      w.rest(), Namespaces: []string{w.ns}, OwnNamespace: w.ns, NoClusterStores: true, NoPush: true,
+		Providers:  map[string]provider.Provider{vaultprovider.Name: vaultprovider.Provider{}},
+		Targets:    map[string]target.Kind{"database": database.Kind{}},
+		Namespaces: []string{w.ns}, OwnNamespace: w.ns, NoClusterStores: true, NoPush: true,
 		MetricsAddr: "127.0.0.1:0", HealthAddr: "127.0.0.1:0", Outbound: outbound.Config{Loopback: true},
 		Log: slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelInfo})),
 	}
 	if change != nil {
 		change(&cfg)
 	}
+	if cfg.REST == nil {
+		cfg.REST = w.rest()
+	}
 	w.at, stop = operatortest.Start(w, cfg)
 	return stop
 }
 
-// rest has the permissions of package rbac for the namespace, and no more.
-func (w *world) rest() *rest.Config {
+// rest has the permissions of package rbac for the namespace, and no more: those
+// of Rotations with shadow pods, if none are given.
+func (w *world) rest(given ...rbac.Options) *rest.Config {
 	w.Helper()
 	cfg, err := clientcmd.BuildConfigFromFlags("", testCluster.Kubeconfig())
 	if err != nil {
 		w.Fatal(err)
 	}
-	objects := rbac.Objects(rbac.Options{Name: w.ns, Namespace: w.ns, Namespaces: []string{w.ns}, Rotation: true, RehearsalPods: true})
+	o := rbac.Options{Name: w.ns, Namespace: w.ns, Namespaces: []string{w.ns}, Rotation: true, RehearsalPods: true}
+	if len(given) > 0 {
+		o = given[0]
+	}
+	objects := rbac.Objects(o)
 	for _, o := range objects {
 		if err := testClient.Create(w.Context(), o.(client.Object)); client.IgnoreAlreadyExists(err) != nil {
 			w.Fatal(err)
