@@ -1,12 +1,14 @@
 package database_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
+	"github.com/strongkeep/strongkeep/internal/vault/engine/database/driver"
 )
 
 // refuse writes an alternating role that must be refused.
@@ -313,5 +315,33 @@ func TestTurnSettings(t *testing.T) {
 	got := m.ok(engine.Read, "alternating-roles/app", "")
 	if got["overlap"] != "users" || got["holder"] != holder || got["credential_config"].(map[string]any)["password_policy"] != "strict" || len(got["usernames"].([]any)) != 2 {
 		t.Errorf("the role: %v", got)
+	}
+}
+
+// Users who may do everything are not turned, by whatever they may, and are left as
+// they were.
+func TestRootIsNotTurned(t *testing.T) {
+	for name, root := range map[string]struct {
+		shape string
+		grant []string
+	}{
+		"superuser":                 {"PostgreSQL, there", []string{`ALTER ROLE turn_b SUPERUSER`}},
+		"who can become one":        {"PostgreSQL, there", []string{`CREATE ROLE "root of all" SUPERUSER`, `GRANT "root of all" TO turn_b`}},
+		"SUPER":                     {"MariaDB, there", []string{`GRANT SUPER ON *.* TO 'turn_b'@'%'`}},
+		"who can give it to others": {"MariaDB, there", []string{`GRANT CREATE USER ON *.* TO 'turn_b'@'%' WITH GRANT OPTION`}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newTurning(t, shapes[root.shape])
+			admin := m.admin()
+			t.Cleanup(func() { _ = admin.Delete(context.Background(), account("root of all", "", `DROP ROLE IF EXISTS "{{name}}"`)) })
+			m.must(admin.Update(t.Context(), account("turn_b", "", root.grant...)))
+			err := m.act("stage", 1, "")
+			if !errs.Is(err, errs.Invalid) || !strings.Contains(err.Error(), `the user "turn_b" may do everything`) || !strings.Contains(err.Error(), "static role") {
+				t.Errorf("staging: %v", err)
+			}
+			m.must(m.act("retire", 1, "new"))
+			m.must(admin.(driver.Gatekeeper).Unlock(t.Context(), "turn_a"))
+			m.works("who was not touched", cred{"turn_a", "by-hand"})
+		})
 	}
 }

@@ -141,6 +141,19 @@ type gated struct {
 	gate driver.Gatekeeper
 }
 
+// Rules is a power of those that have it.
+func (g *gated) Rules(ctx context.Context, username string) (rules bool, err error) {
+	ranker, ok := g.Database.(driver.Ranker)
+	if !ok {
+		return false, nil
+	}
+	err = g.around("rank", func() error {
+		rules, err = ranker.Rules(ctx, username)
+		return err
+	})
+	return rules, err
+}
+
 func (g *gated) Lock(ctx context.Context, username string) error {
 	return g.around("lock", func() error { return g.gate.Lock(ctx, username) })
 }

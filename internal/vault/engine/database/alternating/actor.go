@@ -198,7 +198,10 @@ func Able(db driver.Database, o Overlap) error {
 // make is Staging.
 func (j *job) make(ctx context.Context) error {
 	password := redact.FromString(j.New.Password)
-	var err error
+	err := j.ordinary(ctx)
+	if err != nil {
+		return err
+	}
 	switch {
 	case j.Overlap == Passwords:
 		err = j.passwords(ctx, "adding the new password", func(ctx context.Context, db driver.Passwords) error {
@@ -217,6 +220,31 @@ func (j *job) make(ctx context.Context) error {
 		return err
 	}
 	return j.works(ctx, j.New, "new")
+}
+
+// ordinary refuses users, of those who are there, who may do everything on the
+// server: to lock one out may be to lock out who would mend it.
+func (j *job) ordinary(ctx context.Context) error {
+	if j.Makes() {
+		return nil
+	}
+	return j.use(ctx, "looking at the users", func(ctx context.Context, db driver.Database) error {
+		ranker, ok := db.(driver.Ranker)
+		if !ok {
+			return nil
+		}
+		for _, username := range j.Usernames {
+			rules, err := ranker.Rules(ctx, username)
+			switch {
+			case errs.Is(err, errs.NotExist): // which the next statement says
+			case err != nil:
+				return err
+			case rules:
+				return errs.Newf(errs.Invalid, "the user %q may do everything on this server, and such a one is not turned: name users with the rights that the application needs, or change the password by a static role", username)
+			}
+		}
+		return nil
+	})
 }
 
 // create makes the new user. One of that name is ours if it logs in with the

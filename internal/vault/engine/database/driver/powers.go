@@ -30,6 +30,13 @@ type Passwords interface {
 	RemovePassword(ctx context.Context, username string, password redact.Secret) error
 }
 
+// Ranker is a Database that tells who may do everything.
+type Ranker interface {
+	// Rules reports whether the user may do everything on the server, as far as it
+	// shows us.
+	Rules(ctx context.Context, username string) (bool, error)
+}
+
 // Witness is a Database that tells who is logged in.
 type Witness interface {
 	// Sessions are those of a user, as the server sees them now. Partial says, in

@@ -13,6 +13,7 @@ import (
 var (
 	_ driver.Gatekeeper = (*database)(nil)
 	_ driver.Witness    = (*database)(nil)
+	_ driver.Ranker     = (*database)(nil)
 )
 
 // Lock implements driver.Gatekeeper, for every host that the user is known from.
@@ -98,4 +99,21 @@ func address(host string) string {
 		return host[:at]
 	}
 	return host
+}
+
+// Rules implements driver.Ranker: of who has SUPER, or may give others the right to
+// make users. Those of other users are shown to who may read the schema mysql.
+func (d *database) Rules(ctx context.Context, username string) (bool, error) {
+	const doing = "looking for what the user may do"
+	hosts, err := d.hosts(ctx, username)
+	if err != nil {
+		return false, err
+	}
+	if len(hosts) == 0 {
+		return false, errs.Newf(errs.NotExist, "%s: there is no such user", doing)
+	}
+	count, err := d.query(ctx, doing, `SELECT COUNT(*) FROM information_schema.USER_PRIVILEGES
+		WHERE BINARY LEFT(GRANTEE, CHAR_LENGTH(?) + 3) = BINARY CONCAT("'", ?, "'@")
+		AND (PRIVILEGE_TYPE = 'SUPER' OR PRIVILEGE_TYPE = 'CREATE USER' AND IS_GRANTABLE = 'YES')`, username, username)
+	return len(count) == 1 && count[0] != "0", err
 }

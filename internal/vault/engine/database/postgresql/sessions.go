@@ -16,6 +16,7 @@ import (
 var (
 	_ driver.Gatekeeper = (*database)(nil)
 	_ driver.Witness    = (*database)(nil)
+	_ driver.Ranker     = (*database)(nil)
 )
 
 // SQLSTATEs that these methods tell apart.
@@ -114,4 +115,16 @@ func (d *database) Sessions(ctx context.Context, username string) (all []driver.
 		all, partial = all[:driver.MaxSessions], fmt.Sprintf("there are more than %d sessions", driver.MaxSessions)
 	}
 	return all, partial, nil
+}
+
+// Rules implements driver.Ranker: of superusers, and of those who can become one by
+// SET ROLE.
+func (d *database) Rules(ctx context.Context, username string) (rules bool, err error) {
+	err = d.pool.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_catalog.pg_roles s WHERE s.rolsuper AND pg_catalog.pg_has_role(u.oid, s.oid, 'MEMBER'))
+		FROM pg_catalog.pg_roles u WHERE u.rolname = $1`, username).Scan(&rules)
+	const doing = "looking for what the role may do"
+	if errors.Is(err, pgx.ErrNoRows) {
+		return false, errs.Newf(errs.NotExist, "%s: there is no such role", doing)
+	}
+	return rules, d.fail(doing, err)
 }

@@ -169,3 +169,24 @@ func (s Suite) witness(t *testing.T) {
 		}
 	}
 }
+
+// ranker is driver.Ranker.
+func (s Suite) ranker(t *testing.T) {
+	db := s.Admin(t)
+	ranker, ok := db.(driver.Ranker)
+	if !ok {
+		t.Skip("the database is no driver.Ranker")
+	}
+	ctx := within(t, patience)
+	for _, name := range append([]string{"ranked"}, s.Names...) {
+		s.user(t, db, name)
+		if rules, err := ranker.Rules(ctx, name); rules || err != nil {
+			t.Errorf("%q: %v, %v", name, rules, err)
+		}
+	}
+	if rules, err := ranker.Rules(ctx, s.Server.User); !rules || err != nil {
+		t.Errorf("who may do everything: %v, %v", rules, err)
+	}
+	_, err := ranker.Rules(ctx, "nobody-here")
+	s.silent(t, "nobody", err, errs.NotExist)
+}
