@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 
+	"github.com/strongkeep/strongkeep/internal/kube/generator"
 	"github.com/strongkeep/strongkeep/internal/kube/operator"
 	"github.com/strongkeep/strongkeep/internal/kube/provider"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/target/outbound"
@@ -22,3 +23,10 @@ func RunOperator(ctx context.Context, cfg operator.Config) error {
 	cfg.Generators = generators(ambient, private)
 	return operator.Run(ctx, cfg)
 }
+
+// Providers are the external stores there are, for who reads them with rights of
+// their own: nothing of the process's own identity in a cloud is used.
+func Providers() map[string]provider.Provider { return providers(provider.AmbientNone) }
+
+// Generators are the kinds of generators there are.
+func Generators() map[string]generator.Kind { return generators(provider.AmbientNone, nil) }

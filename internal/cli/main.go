@@ -15,6 +15,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/cli/debug"
 	"github.com/strongkeep/strongkeep/internal/cli/drill"
 	"github.com/strongkeep/strongkeep/internal/cli/events"
+	"github.com/strongkeep/strongkeep/internal/cli/externalsecret"
 	"github.com/strongkeep/strongkeep/internal/cli/kv"
 	"github.com/strongkeep/strongkeep/internal/cli/lease"
 	"github.com/strongkeep/strongkeep/internal/cli/login"
@@ -105,6 +106,7 @@ func (a *app) root() *cobra.Command {
 	root.AddCommand(mount.Commands(a.Session)...)
 	root.AddCommand(a.auditCommand(), lease.Command(a.Session), pki.Command(a.Session), transit.Command(a.Session), namespace.Command(a.Session))
 	root.AddCommand(rotation.Command(a.Session), drill.Command(a.Session), witness.Command(a.Session))
+	root.AddCommand(externalsecret.Commands(a.Session, externalsecret.Config{Providers: compose.Providers(), Generators: compose.Generators()})...)
 	root.AddCommand(a.unwrapCommand(), a.printCommand(), a.pathHelpCommand())
 	root.AddCommand(debug.Command(a.Session), debug.Monitor(a.Session))
 	complete.Add(a.Session, root)

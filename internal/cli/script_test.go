@@ -64,7 +64,9 @@ func setup(e *testscript.Env) error {
 	e.Setenv("GORACE", "atexit_sleep_ms=10") // a race build sleeps a second at the end of each command
 	e.Setenv("HOME", e.WorkDir)
 	e.Setenv("AUDIT_LOG", v.AuditFile())
-	return nil
+	examples, err := filepath.Abs(filepath.Join("..", "..", "examples"))
+	e.Setenv("EXAMPLES", examples)
+	return err
 }
 
 // field sets a variable to what stands behind a label in the last output:

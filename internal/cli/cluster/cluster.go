@@ -22,6 +22,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	external "github.com/strongkeep/strongkeep/api/external/v1"
+	push "github.com/strongkeep/strongkeep/api/external/v1alpha1"
+	generators "github.com/strongkeep/strongkeep/api/generators/v1alpha1"
 	"github.com/strongkeep/strongkeep/api/v1alpha1"
 	"github.com/strongkeep/strongkeep/internal/cli/session"
 	"github.com/strongkeep/strongkeep/internal/errs"
@@ -62,7 +64,7 @@ func (f *Flags) Connect(env session.Env) (*Cluster, error) {
 	}
 	cfg.QPS = -1 // the API server's priority and fairness is the better judge
 	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, coordinationv1.AddToScheme, external.AddToScheme, v1alpha1.AddToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, coordinationv1.AddToScheme, external.AddToScheme, push.AddToScheme, generators.AddToScheme, v1alpha1.AddToScheme} {
 		if err := add(scheme); err != nil {
 			return nil, errs.Newf(errs.Internal, "registering kinds: %w", err)
 		}
@@ -168,7 +170,7 @@ func Explain(err error, what string) error {
 	case apierrors.IsNotFound(err):
 		return errs.Newf(errs.NotExist, "%s does not exist", what)
 	case apierrors.IsForbidden(err):
-		return errs.Newf(errs.Denied, "%s: %w: ask for a role with this right (docs/rotation/cli.md, Rights)", what, err)
+		return errs.Newf(errs.Denied, "%s: %w: ask for a role with this right (docs/cli.md, Rights in the cluster)", what, err)
 	case apierrors.IsUnauthorized(err):
 		return errs.Newf(errs.Unauthenticated, "%s: the API server does not know who asks: log in to the cluster anew", what)
 	case apierrors.IsConflict(err):

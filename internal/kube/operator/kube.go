@@ -25,6 +25,10 @@ type kube struct {
 	client client.Client
 }
 
+// Objects reads what stores and generators refer to, for who is no operator: with
+// the rights of live and c, which asks for tokens.
+func Objects(live client.Reader, c client.Client) provider.Cluster { return kube{live, c} }
+
 // tokenSeconds is how long an asked-for ServiceAccount token lives: the least
 // the API server gives. It is used once, at a login.
 const tokenSeconds = 600

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -20,8 +18,6 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/operator/generate"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/render"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/target"
-	"github.com/strongkeep/strongkeep/internal/kube/provider"
-	"github.com/strongkeep/strongkeep/internal/redact"
 )
 
 // outcome is what a sync came to.
@@ -104,29 +100,9 @@ func (r *Reconciler) attempt(ctx context.Context, o observed, turn *generate.Tur
 
 // source reads from the stores of es.
 func (r *Reconciler) source(es *v1.ExternalSecret) gather.Source {
-	return gather.Source{
-		Limits: r.Limits, Now: r.Clock.Now,
-		Read: func(ctx context.Context, ref v1.SecretStoreRef, req provider.Request) (v provider.Value, err error) {
-			store, err := r.store(ctx, es.Namespace, ref)
-			if err != nil {
-				return v, err
-			}
-			if v, err = r.Stores.Read(ctx, store, req); err != nil {
-				return v, errs.Newf(errs.KindOf(err), "%s: %w", v1.KeyOf(store), err)
-			}
-			return v, nil
-		},
-		Find: func(ctx context.Context, ref v1.SecretStoreRef, q provider.Query) (found []provider.Found, began time.Time, err error) {
-			store, err := r.store(ctx, es.Namespace, ref)
-			if err != nil {
-				return nil, began, err
-			}
-			if found, began, err = r.Stores.Find(ctx, store, q); err != nil {
-				return nil, began, errs.Newf(errs.KindOf(err), "%s: %w", v1.KeyOf(store), err)
-			}
-			return found, began, nil
-		},
-	}
+	source := r.lookup().Source(r.Stores, es.Namespace)
+	source.Limits, source.Now = r.Limits, r.Clock.Now
+	return source
 }
 
 // act makes the target what the values say.
@@ -140,7 +116,7 @@ func (r *Reconciler) act(ctx context.Context, o observed, turn *generate.Turn, g
 		return out
 	}
 	if out.err != nil {
-		out.err = withoutValues(out.err, got.Data)
+		out.err = got.WithoutValues(out.err)
 	} else if len(got.Missing) > 0 {
 		out.message = "synced without what the store does not have: " + strings.Join(got.Missing, "; ")
 		r.Event(es, corev1.EventTypeWarning, "MissingProviderSecret", out.message)
@@ -396,29 +372,4 @@ func (r *Reconciler) deleteFormer(ctx context.Context, es *v1.ExternalSecret) er
 		return err
 	}
 	return r.writer.Delete(ctx, es.Namespace, former.Name, target.Version{UID: former.UID})
-}
-
-// withoutValues takes every secret value out of an error's text, plain and as
-// %q writes it. Nothing should be in there; this is the last gate before a status
-// that many may read. Long values go first: a short one may be part of them.
-func withoutValues(err error, data map[string]redact.Secret) error {
-	var values []string
-	for _, v := range data {
-		if v.Len() < 4 {
-			continue
-		}
-		plain := v.RevealString()
-		quoted := strconv.Quote(plain)
-		values = append(values, plain, quoted[1:len(quoted)-1])
-	}
-	slices.SortFunc(values, func(a, b string) int { return len(b) - len(a) })
-	text := err.Error()
-	clean := text
-	for _, v := range values {
-		clean = strings.ReplaceAll(clean, v, redact.Placeholder)
-	}
-	if clean == text {
-		return err
-	}
-	return errs.New(errs.KindOf(err), clean)
 }

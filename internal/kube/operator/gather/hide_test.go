@@ -1,4 +1,4 @@
-package externalsecret
+package gather
 
 import (
 	"fmt"
@@ -17,6 +17,9 @@ func TestWithoutValues(t *testing.T) {
 		"quotes": redact.FromString("a\"b\nc\\d"),
 		"tiny":   redact.FromString("ab"),
 	}
+	if err := (Result{Data: data}).WithoutValues(nil); err != nil {
+		t.Error(err)
+	}
 	for text, want := range map[string]string{
 		"label is pass-9f8e7d":              "label is [redacted]",
 		"pass, then pass-9f8e7d":            "[redacted], then [redacted]",
@@ -25,7 +28,8 @@ func TestWithoutValues(t *testing.T) {
 		"nothing is said, about ab":         "nothing is said, about ab",
 	} {
 		for range 20 { // maps have no order
-			got := withoutValues(errs.New(errs.TooLarge, text), data)
+			r := Result{Data: data}
+			got := r.WithoutValues(errs.New(errs.TooLarge, text))
 			if got.Error() != want || !errs.Is(got, errs.TooLarge) {
 				t.Fatalf("%q becomes %q (%v), want %q", text, got, errs.KindOf(got), want)
 			}
