@@ -63,6 +63,7 @@ type Manifests struct {
 	// PassedOver are documents of kinds that a preview does not use.
 	PassedOver []string
 
+	scheme  *runtime.Scheme
 	objects map[name]client.Object
 	places  map[name]Place
 }
@@ -86,9 +87,11 @@ const largest = 3 << 20
 // Add reads the documents of a file. Errors are Invalid and name file, document and
 // field, and never quote what a Secret or a store holds.
 func (m *Manifests) Add(file string, from io.Reader) error {
-	scheme, err := Scheme()
-	if err != nil {
-		return err
+	if m.scheme == nil {
+		var err error
+		if m.scheme, err = Scheme(); err != nil {
+			return err
+		}
 	}
 	documents := yaml.NewYAMLReader(bufio.NewReader(io.LimitReader(from, 64<<20)))
 	for n := 1; ; n++ {
@@ -118,7 +121,7 @@ func (m *Manifests) Add(file string, from io.Reader) error {
 			n--
 			continue
 		}
-		if err := m.document(scheme, place, raw); err != nil {
+		if err := m.document(place, raw); err != nil {
 			return err
 		}
 	}
@@ -130,7 +133,7 @@ type header struct {
 	Items           []json.RawMessage `json:"items"`
 }
 
-func (m *Manifests) document(scheme *runtime.Scheme, place Place, raw []byte) error {
+func (m *Manifests) document(place Place, raw []byte) error {
 	var h header
 	if json.Unmarshal(raw, &h) != nil || h.Kind == "" || h.APIVersion == "" {
 		return errs.Newf(errs.Invalid, "%s: this is no Kubernetes object: it needs apiVersion and kind", place)
@@ -139,7 +142,7 @@ func (m *Manifests) document(scheme *runtime.Scheme, place Place, raw []byte) er
 		for i, item := range h.Items {
 			inner := place
 			inner.Item = i + 1
-			if err := m.document(scheme, inner, item); err != nil {
+			if err := m.document(inner, item); err != nil {
 				return err
 			}
 		}
@@ -153,11 +156,11 @@ func (m *Manifests) document(scheme *runtime.Scheme, place Place, raw []byte) er
 	if kind.GroupVersion() == v1beta1.GroupVersion() { // of the same shape
 		kind.Version = v1.GroupVersion().Version
 	}
-	object, err := scheme.New(kind)
+	object, err := m.scheme.New(kind)
 	if err != nil {
 		return errs.Newf(errs.Invalid, "%s: there is no %s in %s", place, h.Kind, h.APIVersion)
 	}
-	if err := strictly(scheme, raw, kind.GroupVersion(), object); err != nil {
+	if err := strictly(m.scheme, raw, kind.GroupVersion(), object); err != nil {
 		return errs.Newf(errs.Invalid, "%s: %s: %w", place, h.Kind, err)
 	}
 	o, ok := object.(client.Object)
