@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
@@ -85,7 +86,7 @@ func (p parts) setupStates(ctx context.Context) error {
 	return ctrl.NewControllerManagedBy(p.mgr).
 		Named("generatorstate").
 		WithOptions(controller.Options{MaxConcurrentReconciles: 4, SkipNameValidation: &skip}).
-		For(&generators.GeneratorState{}).
+		For(&generators.GeneratorState{}, builder.WithPredicates(state.Changed())).
 		WatchesMetadata(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(p.statesOf)).
 		Complete(r)
 }

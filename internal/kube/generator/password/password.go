@@ -81,6 +81,20 @@ func policyOf(spec v1alpha1.PasswordSpec) (policy, error) {
 	if nDigits < 0 || nSymbols < 0 || nDigits > length || nSymbols > length-nDigits {
 		return policy{}, errs.Newf(errs.Invalid, "%d digits and %d symbols do not fit into spec.length %d", nDigits, nSymbols, length)
 	}
+	p := policy{repeat: spec.AllowRepeat}
+	var err error
+	if p.classes, err = classesOf(spec, length-nDigits-nSymbols, nDigits, nSymbols); err != nil {
+		return policy{}, err
+	}
+	if p.keys, err = keysOf(spec.SecretKeys); err != nil {
+		return policy{}, err
+	}
+	p.encode, err = encoding(spec.Encoding)
+	return p, err
+}
+
+// classesOf returns from what letters, digits and symbols are drawn, and how many.
+func classesOf(spec v1alpha1.PasswordSpec, nLetters, nDigits, nSymbols int) ([]class, error) {
 	letters := lower
 	if !spec.NoUpper {
 		letters += upper
@@ -89,23 +103,16 @@ func policyOf(spec v1alpha1.PasswordSpec) (policy, error) {
 	if spec.SymbolCharacters != nil && *spec.SymbolCharacters != "" {
 		var err error
 		if chosen, err = distinct(*spec.SymbolCharacters); err != nil {
-			return policy{}, err
+			return nil, err
 		}
 	}
-	p := policy{repeat: spec.AllowRepeat, classes: []class{
-		{[]rune(letters), length - nDigits - nSymbols}, {[]rune(digits), nDigits}, {chosen, nSymbols},
-	}}
+	classes := []class{{[]rune(letters), nLetters}, {[]rune(digits), nDigits}, {chosen, nSymbols}}
 	for i, name := range []string{"letters", "digits", "symbols"} {
-		if c := p.classes[i]; !p.repeat && c.count > len(c.runes) {
-			return policy{}, errs.Newf(errs.Invalid, "%d %s are asked for, and there are only %d different ones: set spec.allowRepeat, or ask for fewer", c.count, name, len(c.runes))
+		if c := classes[i]; !spec.AllowRepeat && c.count > len(c.runes) {
+			return nil, errs.Newf(errs.Invalid, "%d %s are asked for, and there are only %d different ones: set spec.allowRepeat, or ask for fewer", c.count, name, len(c.runes))
 		}
 	}
-	var err error
-	if p.keys, err = keysOf(spec.SecretKeys); err != nil {
-		return policy{}, err
-	}
-	p.encode, err = encoding(spec.Encoding)
-	return p, err
+	return classes, nil
 }
 
 // distinct returns the symbols to draw from, each as likely as the others.

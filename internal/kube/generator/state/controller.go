@@ -2,6 +2,7 @@ package state
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -14,6 +15,8 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
 
 	v1alpha1 "github.com/strongkeep/strongkeep/api/generators/v1alpha1"
 	"github.com/strongkeep/strongkeep/internal/errs"
@@ -63,13 +66,15 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if err := r.Client.Get(ctx, req.NamespacedName, &s); err != nil {
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
+	e, from, err := read(&s)
 	if !controllerutil.ContainsFinalizer(&s, Finalizer) {
+		if err == nil && e.Done {
+			return ctrl.Result{}, remove(ctx, r.Client, &s)
+		}
 		return ctrl.Result{}, nil // another operator's
 	}
-	e, from, err := read(&s)
 	if err != nil {
-		r.Log.Warn("a GeneratorState cannot be read; its credential is not taken back", "generatorState", req.String(), "error", err)
-		return ctrl.Result{}, nil
+		return ctrl.Result{}, r.unreadable(ctx, &s, err)
 	}
 	owner, err := r.Owner(ctx, &s)
 	if err != nil {
@@ -85,6 +90,29 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		Orphan: owner == nil || !s.DeletionTimestamp.IsZero(), Grace: grace(owner),
 	})
 	return r.act(ctx, l, p)
+}
+
+// unreadable is for a state that somebody spoiled. Deleted, it must not stay, nor keep
+// its namespace, for ever.
+func (r *Reconciler) unreadable(ctx context.Context, s *v1alpha1.GeneratorState, why error) error {
+	r.Log.Warn("a GeneratorState cannot be read; its credential is not taken back", "generatorState", s.Namespace+"/"+s.Name, "error", why)
+	if s.DeletionTimestamp.IsZero() {
+		return nil
+	}
+	r.Event(s, corev1.EventTypeWarning, "LeftBehind", "a generated credential may be left behind: "+why.Error())
+	controllerutil.RemoveFinalizer(s, Finalizer)
+	return client.IgnoreNotFound(r.Client.Update(ctx, s))
+}
+
+// Changed lets through what changes a decision, and not the conditions, which say
+// what came of the last: that would undo the wait before the next.
+func Changed() predicate.Predicate {
+	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+		a, okA := e.ObjectOld.(*v1alpha1.GeneratorState)
+		b, okB := e.ObjectNew.(*v1alpha1.GeneratorState)
+		return !okA || !okB || !equality.Semantic.DeepEqual(a.Spec, b.Spec) || !equality.Semantic.DeepEqual(a.DeletionTimestamp, b.DeletionTimestamp) ||
+			!equality.Semantic.DeepEqual(a.OwnerReferences, b.OwnerReferences) || !equality.Semantic.DeepEqual(a.Annotations, b.Annotations)
+	}}
 }
 
 // look is one state as it was read.
@@ -104,14 +132,18 @@ func deadline(s *v1alpha1.GeneratorState) time.Time {
 
 // grace returns how long the credential stays good after another took its place.
 func grace(owner client.Object) time.Duration {
-	if owner == nil {
-		return Grace
-	}
-	d, err := time.ParseDuration(owner.GetAnnotations()[AnnotationKeep])
+	d, err := time.ParseDuration(annotation(owner))
 	if err != nil {
 		return Grace
 	}
 	return max(d, Grace)
+}
+
+func annotation(owner client.Object) string {
+	if owner == nil {
+		return ""
+	}
+	return owner.GetAnnotations()[AnnotationKeep]
 }
 
 // held reports whether the Secret names the state.
@@ -128,6 +160,9 @@ func (r *Reconciler) held(ctx context.Context, from client.Reader, s *v1alpha1.G
 func (r *Reconciler) act(ctx context.Context, l look, p Plan) (ctrl.Result, error) {
 	switch p.Action {
 	case SetDeadline:
+		if text := annotation(l.owner); text != "" && grace(l.owner) == Grace {
+			r.Event(l.owner, corev1.EventTypeWarning, "KeepPrevious", fmt.Sprintf("%s is %q: it must be a duration of %s or more, such as 1h; %s is kept to", AnnotationKeep, text, Grace, Grace))
+		}
 		l.s.Spec.GarbageCollectionDeadline = timeOf(p.Deadline)
 		return r.update(ctx, l)
 	case ClearDeadline:
@@ -179,7 +214,7 @@ func (r *Reconciler) collect(ctx context.Context, l look) (ctrl.Result, error) {
 	if err := r.revoke(ctx, l); err != nil {
 		return r.failed(ctx, l, "taking the credential back", err)
 	}
-	return ctrl.Result{}, release(ctx, r.Client, l.s)
+	return ctrl.Result{}, release(ctx, r.Client, l.s, l.e)
 }
 
 func (r *Reconciler) revoke(ctx context.Context, l look) error {

@@ -14,9 +14,10 @@ import (
 
 // envelope is spec.state of a GeneratorState:
 //
-//	{"v":1,"known":{...},"since":"...","expires":"...","renewable":true,"claimed":false}
+//	{"v":1,"known":{...},"since":"...","expires":"...","renewable":true,"claimed":false,"done":false}
 //
-// known is the generator's own; without it nothing is known of a credential.
+// known is the generator's own; without it nothing is known of a credential. claimed
+// says that it is being taken back, and done that it was: the object is to go.
 type envelope struct {
 	Version   int             `json:"v"`
 	Known     json.RawMessage `json:"known,omitempty"`
@@ -24,6 +25,7 @@ type envelope struct {
 	Expires   *metav1.Time    `json:"expires,omitempty"`
 	Renewable bool            `json:"renewable,omitempty"`
 	Claimed   bool            `json:"claimed,omitempty"`
+	Done      bool            `json:"done,omitempty"`
 }
 
 // resource is spec.resource: the generator as it was.

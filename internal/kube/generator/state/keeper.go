@@ -33,6 +33,9 @@ const (
 // Grace is how long a credential stays good after another took its place.
 const Grace = 2 * time.Minute
 
+// Settle is how long the cache of states may be behind one that was made.
+const Settle = time.Minute
+
 // unused is how long a credential may wait until a Secret holds it. Whoever writes
 // it makes sure before that half of it is left.
 const unused = 10 * time.Minute
@@ -126,7 +129,7 @@ func (h *Held) Made(ctx context.Context, made generator.Made) (kept bool, err er
 }
 
 // Drop deletes a state of which nothing is to be taken back.
-func (h *Held) Drop(ctx context.Context) error { return release(ctx, h.keeper.Client, h.object) }
+func (h *Held) Drop(ctx context.Context) error { return release(ctx, h.keeper.Client, h.object, h.is) }
 
 // Abandon ends a state whose credential was not made: what is known of it is taken
 // back soon, and a state of which nothing is known goes at once.
@@ -150,13 +153,24 @@ func (h *Held) write(ctx context.Context) error {
 	return nil
 }
 
-// release takes the finalizer off and deletes a state. One that is gone is no error.
-func release(ctx context.Context, c client.Client, s *v1alpha1.GeneratorState) error {
+// release takes the finalizer off and deletes a state, which says so before, for who
+// comes after one that was killed in between. One that is gone is no error.
+func release(ctx context.Context, c client.Client, s *v1alpha1.GeneratorState, e envelope) error {
 	if controllerutil.RemoveFinalizer(s, Finalizer) {
+		e.Done = true
+		state, err := raw(e)
+		if err != nil {
+			return err
+		}
+		s.Spec.State = state
 		if err := c.Update(ctx, s); err != nil {
 			return client.IgnoreNotFound(err)
 		}
 	}
+	return remove(ctx, c, s)
+}
+
+func remove(ctx context.Context, c client.Client, s *v1alpha1.GeneratorState) error {
 	if !s.DeletionTimestamp.IsZero() {
 		return nil
 	}
@@ -165,11 +179,15 @@ func release(ctx context.Context, c client.Client, s *v1alpha1.GeneratorState) e
 
 // Prolong makes sure that a credential that no Secret holds yet is not taken back
 // while one is written. false: it is, or was, and must not be used. The write is what
-// shows that the cache is right: Conflict means to look again.
-func (k *Keeper) Prolong(ctx context.Context, name types.NamespacedName) (bool, error) {
+// shows that the cache is right: Conflict means to look again. So it does where the
+// cache has not seen a state that was made just before.
+func (k *Keeper) Prolong(ctx context.Context, name types.NamespacedName, made time.Time) (bool, error) {
 	var s v1alpha1.GeneratorState
 	if err := k.Client.Get(ctx, name, &s); err != nil {
 		if apierrors.IsNotFound(err) {
+			if k.Clock.Since(made) < Settle {
+				return false, errs.Newf(errs.Conflict, "GeneratorState %q is not in the cache yet, or was deleted", name)
+			}
 			return false, nil
 		}
 		return false, refused("reading", err)

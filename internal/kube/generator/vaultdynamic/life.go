@@ -38,13 +38,7 @@ func with(ctx context.Context, cfg generator.Config, raw json.RawMessage, do fun
 // credential was made for is ended too, and not left to its time.
 func (Kind) Revoke(ctx context.Context, cfg generator.Config, raw json.RawMessage) error {
 	return with(ctx, cfg, raw, func(loan *vault.Loan, k known) error {
-		var err error
-		switch {
-		case k.Lease != "":
-			err = tell(ctx, loan, "sys/leases/revoke", map[string]any{"lease_id": k.Lease, "sync": true})
-		case k.Accessor != "":
-			err = end(ctx, loan, k.Accessor)
-		}
+		err := drop(ctx, loan, k)
 		if k.Login == "" {
 			return err
 		}
@@ -57,6 +51,17 @@ func (Kind) Revoke(ctx context.Context, cfg generator.Config, raw json.RawMessag
 		}
 		return err
 	})
+}
+
+// drop takes back the credential itself.
+func drop(ctx context.Context, loan *vault.Loan, k known) error {
+	switch {
+	case k.Lease != "":
+		return tell(ctx, loan, "sys/leases/revoke", map[string]any{"lease_id": k.Lease, "sync": true})
+	case k.Accessor != "":
+		return end(ctx, loan, k.Accessor)
+	}
+	return nil
 }
 
 // The paths by which tokens are ended and renewed that one has only the name of.

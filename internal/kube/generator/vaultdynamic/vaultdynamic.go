@@ -3,6 +3,7 @@ package vaultdynamic
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/url"
 	"strings"
@@ -91,9 +92,14 @@ func read(raw json.RawMessage) (spec v1alpha1.VaultDynamicSecretSpec, q vault.Qu
 	if spec.Provider == nil || len(spec.Provider.Raw) == 0 {
 		return spec, q, errs.New(errs.Invalid, "spec.provider is missing: give server and auth, as in spec.provider.vault of a SecretStore")
 	}
-	q = vault.Question{Method: strings.ToUpper(spec.Method), Path: strings.TrimPrefix(spec.Path, "/"), Query: url.Values(spec.GetParameters)}
+	q, err = question(spec)
+	return spec, q, err
+}
+
+func question(spec v1alpha1.VaultDynamicSecretSpec) (vault.Question, error) {
+	q := vault.Question{Method: strings.ToUpper(spec.Method), Path: strings.TrimPrefix(spec.Path, "/"), Query: url.Values(spec.GetParameters)}
 	if q.Path == "" {
-		return spec, q, errs.New(errs.Invalid, "spec.path is missing: give what stands behind /v1/, such as database/creds/app")
+		return q, errs.New(errs.Invalid, "spec.path is missing: give what stands behind /v1/, such as database/creds/app")
 	}
 	switch q.Method {
 	case "":
@@ -105,12 +111,12 @@ func read(raw json.RawMessage) (spec v1alpha1.VaultDynamicSecretSpec, q vault.Qu
 			q.Body = spec.Parameters.Raw
 		}
 	default:
-		return spec, q, errs.Newf(errs.Invalid, "spec.method is %q: it must be GET, LIST, POST, PUT or DELETE", spec.Method)
+		return q, errs.Newf(errs.Invalid, "spec.method is %q: it must be GET, LIST, POST, PUT or DELETE", spec.Method)
 	}
 	if q.Method != http.MethodGet {
 		q.Query = nil
 	}
-	return spec, q, nil
+	return q, nil
 }
 
 // retryOf reads retrySettings. Without them nothing is tried twice in one go: a
@@ -154,23 +160,33 @@ func generate(ctx context.Context, cfg generator.Config, loan *vault.Loan, spec 
 		}
 		return made, false, errs.Newf(errs.Invalid, "the vault's answer to %s %q is empty: correct spec.path, or set spec.allowEmptyResponse", q.Method, q.Path)
 	}
-	if made.Data, err = valuesOf(answer, spec.ResultType); err != nil {
-		return made, false, err
-	}
-	ends := time.Time{}
-	k.Lease = answer.LeaseID
+	var ends time.Time
 	switch {
 	case answer.LeaseID != "":
+		k.Lease = answer.LeaseID
 		ends, made.Renewable = after(cfg, answer.LeaseDuration), answer.Renewable
 	case answer.Auth != nil && answer.Auth.ClientToken != "":
 		k.Accessor = answer.Auth.Accessor
 		ends, made.Renewable = after(cfg, answer.Auth.LeaseDuration), answer.Auth.Renewable && k.Accessor != ""
-	default:
-		return made, false, nil // nothing of it ends, or can be taken back
+	default: // nothing of it ends, or can be taken back
+		made.Data, err = valuesOf(answer, spec.ResultType)
+		return made, false, err
+	}
+	if made.Data, err = valuesOf(answer, spec.ResultType); err != nil {
+		return made, false, errors.Join(err, useless(ctx, loan, k))
 	}
 	made.Expires = sooner(ends, k.Ends)
 	made.Known, err = json.Marshal(k)
 	return made, true, err
+}
+
+// useless takes back what came and cannot be used, where that does not end with the
+// login.
+func useless(ctx context.Context, loan *vault.Loan, k known) error {
+	if k.Login != "" {
+		return nil
+	}
+	return finish(ctx, func(ctx context.Context) error { return drop(ctx, loan, k) })
 }
 
 func note(ctx context.Context, cfg generator.Config, k known) error {

@@ -137,14 +137,19 @@ func (k Kind) request(ctx context.Context, cfg generator.Config, spec v1alpha1.W
 	if err != nil {
 		return nil, errs.New(errs.Invalid, "spec.url is no address")
 	}
+	return req, setHeaders(req, spec.Headers, func(name, source string) ([]byte, error) { return run.Text("header "+name, source) })
+}
+
+// setHeaders sets the headers that the templates of sources make.
+func setHeaders(req *http.Request, sources map[string]string, text func(name, source string) ([]byte, error)) error {
 	req.Header.Set("User-Agent", "strongkeep")
-	for name, source := range spec.Headers {
-		value, err := run.Text("header "+name, source)
+	for name, source := range sources {
+		value, err := text(name, source)
 		if err != nil {
-			return nil, errs.Newf(errs.KindOf(err), "spec.headers: %w", err)
+			return errs.Newf(errs.KindOf(err), "spec.headers: %w", err)
 		}
 		if !headers.MatchString(name) || strings.ContainsAny(string(value), "\r\n\x00") {
-			return nil, errs.Newf(errs.Invalid, "spec.headers: %q has a name or a value that no header can have", name)
+			return errs.Newf(errs.Invalid, "spec.headers: %q has a name or a value that no header can have", name)
 		}
 		if strings.EqualFold(name, "Host") {
 			req.Host = string(value)
@@ -152,7 +157,7 @@ func (k Kind) request(ctx context.Context, cfg generator.Config, spec v1alpha1.W
 		}
 		req.Header.Set(name, string(value))
 	}
-	return req, nil
+	return nil
 }
 
 // label is what a Secret must carry that templates of webhooks may use: a webhook

@@ -7,6 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/strongkeep/strongkeep/internal/kube/generator/record"
+	"github.com/strongkeep/strongkeep/internal/kube/generator/state"
 )
 
 // Due is when credentials that a Secret holds must be made anew. Zero times mean
@@ -15,9 +16,6 @@ type Due struct {
 	End      time.Time // the first of them is near its end, or gone
 	Interval time.Time // the first of them has had its interval
 }
-
-// settle is how long the cache of states may be behind a Secret that names one.
-const settle = time.Minute
 
 // soonest is the least time between two credentials, however short they live.
 const soonest = time.Second
@@ -56,8 +54,8 @@ func (g *Generators) dueOf(ctx context.Context, namespace string, e record.Entry
 			return due, err
 		case good:
 			term = known
-		case g.cfg.Clock.Now().Sub(made) > settle:
-			due.End = made.Add(settle)
+		case g.cfg.Clock.Now().Sub(made) > state.Settle:
+			due.End = made.Add(state.Settle)
 			return due, nil
 		}
 	}

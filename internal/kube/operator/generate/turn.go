@@ -244,7 +244,7 @@ func (t *Turn) usable(ctx context.Context, p pending, want record.Entry) (bool, 
 	if p.state == "" {
 		return true, nil
 	}
-	return t.g.cfg.States.Prolong(ctx, types.NamespacedName{Namespace: t.es.Namespace, Name: p.state})
+	return t.g.cfg.States.Prolong(ctx, types.NamespacedName{Namespace: t.es.Namespace, Name: p.state}, time.Unix(p.since, 0))
 }
 
 // make makes a credential, with a state before it where it lives elsewhere.
