@@ -217,6 +217,11 @@ func TestGivenToken(t *testing.T) {
 	if err := k.Revoke(t.Context(), cfg, made.Known); err != nil || len(s.Leases()) != 0 || s.Count("auth/token/revoke-self") != 0 {
 		t.Errorf("%v: %d leases are left", err, len(s.Leases()))
 	}
+	// What came and cannot be used does not end with that login, and is taken back.
+	cfg.Spec = json.RawMessage(strings.TrimSuffix(string(cfg.Spec), "}") + `,"resultType":"Auth"}`)
+	if _, err := k.Generate(t.Context(), cfg); !errs.Is(err, errs.Invalid) || len(s.Leases()) != 0 {
+		t.Errorf("%v: %d leases are left", err, len(s.Leases()))
+	}
 }
 
 func read(t *testing.T, file string) string {
