@@ -10,8 +10,10 @@ import (
 	genv1 "github.com/strongkeep/strongkeep/api/generators/v1alpha1"
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/generator"
+	"github.com/strongkeep/strongkeep/internal/kube/generator/acr"
 	"github.com/strongkeep/strongkeep/internal/kube/generator/ecr"
 	fakegenerator "github.com/strongkeep/strongkeep/internal/kube/generator/fake"
+	"github.com/strongkeep/strongkeep/internal/kube/generator/gcr"
 	"github.com/strongkeep/strongkeep/internal/kube/generator/github"
 	"github.com/strongkeep/strongkeep/internal/kube/generator/password"
 	"github.com/strongkeep/strongkeep/internal/kube/generator/sshkey"
@@ -204,8 +206,10 @@ func targets(private []netip.Prefix) map[string]target.Kind {
 func generators(ambient provider.Ambient, private []netip.Prefix) map[string]generator.Kind {
 	cloud := aws.Provider{Getenv: os.Getenv, Ambient: ambient}
 	return map[string]generator.Kind{
+		genv1.KindACRAccessToken:        acr.Kind{Azure: azure.Provider{Getenv: os.Getenv, Ambient: ambient}},
 		genv1.KindECRAuthorizationToken: ecr.Kind{AWS: cloud},
 		genv1.KindFake:                  fakegenerator.Kind{},
+		genv1.KindGCRAccessToken:        gcr.Kind{Google: gcp.Provider{Getenv: os.Getenv, Ambient: ambient}},
 		genv1.KindGithubAccessToken:     github.Kind{Private: private},
 		genv1.KindPassword:              password.Kind{},
 		genv1.KindSSHKey:                sshkey.New(),

@@ -15,8 +15,10 @@ import (
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
 	generators "github.com/strongkeep/strongkeep/api/generators/v1alpha1"
 	"github.com/strongkeep/strongkeep/internal/kube/generator"
+	"github.com/strongkeep/strongkeep/internal/kube/generator/acr"
 	"github.com/strongkeep/strongkeep/internal/kube/generator/ecr"
 	fakegenerator "github.com/strongkeep/strongkeep/internal/kube/generator/fake"
+	"github.com/strongkeep/strongkeep/internal/kube/generator/gcr"
 	"github.com/strongkeep/strongkeep/internal/kube/generator/github"
 	"github.com/strongkeep/strongkeep/internal/kube/generator/password"
 	"github.com/strongkeep/strongkeep/internal/kube/generator/record"
@@ -27,12 +29,17 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/generator/webhook"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/aws"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/aws/awstest"
+	"github.com/strongkeep/strongkeep/internal/kube/provider/azure"
+	"github.com/strongkeep/strongkeep/internal/kube/provider/azure/azuretest"
+	"github.com/strongkeep/strongkeep/internal/kube/provider/gcp"
 )
 
 // kinds are those of the registry, with AWS being the test's.
 func (w *world) kinds() map[string]generator.Kind {
 	cloud := aws.Provider{Getenv: w.aws.Getenv}
 	return map[string]generator.Kind{
+		generators.KindACRAccessToken:        acr.Kind{Azure: azure.Provider{Getenv: w.azure.Getenv}},
+		generators.KindGCRAccessToken:        gcr.Kind{Google: gcp.Provider{Getenv: w.gcp.Getenv}},
 		generators.KindECRAuthorizationToken: ecr.Kind{AWS: cloud},
 		generators.KindFake:                  fakegenerator.Kind{},
 		generators.KindGithubAccessToken:     github.Kind{},
@@ -241,8 +248,11 @@ func TestFailingWritesMakeNoMore(t *testing.T) {
 func TestGeneratorExamples(t *testing.T) {
 	w := newWorld(t)
 	w.aws.AddRole("arn:aws:iam::123456789012:role/image-puller", awstest.Role{Subject: "system:serviceaccount:" + w.ns + ":image-puller"})
+	w.gcp.Account("image-puller@my-project.iam.gserviceaccount.com", "system:serviceaccount:"+w.ns+":image-puller-google")
+	w.azure.App("aaaaaaaa-0000-0000-0000-000000000003", azuretest.App{Subject: "system:serviceaccount:" + w.ns + ":image-puller-azure"})
+	w.azure.Pull("aaaaaaaa-0000-0000-0000-000000000003")
 	w.start(nil)
-	for _, name := range []string{"password.yaml", "ecr.yaml", "sts.yaml", "fake.yaml", "webhook.yaml", "github.yaml"} {
+	for _, name := range []string{"password.yaml", "ecr.yaml", "gcr.yaml", "acr.yaml", "sts.yaml", "fake.yaml", "webhook.yaml", "github.yaml"} {
 		w.applyGenerator(name)
 	}
 	w.Cleanup(func() { w.remove(&generators.ClusterGenerator{ObjectMeta: metav1.ObjectMeta{Name: "stand-in"}}) })
@@ -252,6 +262,12 @@ func TestGeneratorExamples(t *testing.T) {
 	login := string(w.generated("ecr-login", 1, nil).Data[".dockerconfigjson"])
 	if !strings.Contains(login, `"username":"AWS"`) || !strings.Contains(login, "123456789012.dkr.ecr.eu-central-1.amazonaws.com") {
 		t.Error("the login is not one that kubelets take")
+	}
+	for name, registry := range map[string]string{"google-login": "europe-west3-docker.pkg.dev", "azure-login": "shop.azurecr.io"} {
+		s := w.generated(name, 1, nil)
+		if text := string(s.Data[".dockerconfigjson"]); s.Type != corev1.SecretTypeDockerConfigJson || !strings.Contains(text, `{"auths":{"`+registry+`":{"username":"`) {
+			t.Errorf("%s is not one that kubelets take", name)
+		}
 	}
 	// These reach out, where nobody is: the condition says what was not reached.
 	w.es("made-elsewhere", v1.ReasonSecretSyncedError, "the webhook at maker.example.com")
@@ -271,7 +287,8 @@ func TestBadGenerators(t *testing.T) {
 		object("Webhook", "private", "{url: 'https://10.1.2.3/', result: {}}") +
 		object("Webhook", "plain", "{url: 'http://example.com/', result: {}}") +
 		object("Fake", "foreign", "{controller: other, data: {a: b}}") +
-		object("GCRAccessToken", "gcr", "{projectID: p, auth: {}}") +
+		object("GCRAccessToken", "gcr", "{projectID: my-project, auth: {}}") +
+		object("ACRAccessToken", "acr", "{registry: shop.example.com, auth: {workloadIdentity: {}}}") +
 		object("ECRAuthorizationToken", "own", "{region: eu-central-1}") +
 		object("VaultDynamicSecret", "thief", "{path: x, provider: {server: VAULT, auth: {tokenSecretRef: {name: a, key: b, namespace: kube-system}}}}"))
 	for name, c := range map[string]struct{ rest, kind, words string }{
@@ -282,7 +299,8 @@ func TestBadGenerators(t *testing.T) {
 		"inside":  {"", "Webhook, name: inside", "own machine or network"},
 		"private": {"", "Webhook, name: private", "--private-networks"},
 		"plain":   {"", "Webhook, name: plain", "must be https"},
-		"gcr":     {"", "GCRAccessToken, name: gcr", "cannot make"},
+		"gcr":     {"", "GCRAccessToken, name: gcr", "--ambient-credentials"},
+		"acr":     {"", "ACRAccessToken, name: acr", "NAME.azurecr.io"},
 		"own":     {"", "ECRAuthorizationToken, name: own", "--ambient-credentials"},
 		"thief":   {"", "VaultDynamicSecret, name: thief", "reads only the namespace that uses it"},
 	} {

@@ -196,7 +196,9 @@ func (l *life) sync() {
 	next.Data = map[string][]byte{"password": got.Data["password"].Reveal()}
 	write := l.api.Update
 	if live == nil {
-		write = func(ctx context.Context, o client.Object, _ ...client.UpdateOption) error { return l.api.Create(ctx, o) }
+		write = func(ctx context.Context, o client.Object, _ ...client.UpdateOption) error {
+			return l.api.Create(ctx, o)
+		}
 	}
 	if err := write(l.Context(), next); err != nil {
 		l.Fatal(err)

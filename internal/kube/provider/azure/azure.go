@@ -72,7 +72,7 @@ func (p Provider) open(cfg provider.Config, s Settings) (provider.Store, error) 
 		return nil, err
 	}
 	scope := "https://" + e.vaults + "/.default"
-	source, err := p.source(cfg, s, client, scope)
+	source, err := p.source(cfg, s, by{client, scope, ofStores})
 	if err != nil {
 		return nil, err
 	}
@@ -93,34 +93,49 @@ func (p Provider) getenv(name string) string {
 	return p.Getenv(name)
 }
 
+// fields are what messages call those of settings.
+type fields struct{ secrets, account, managed, own string }
+
+var ofStores = fields{
+	secrets: "authSecretRef.", account: "serviceAccountRef",
+	managed: "spec.provider.azurekv.authType: WorkloadIdentity", own: "spec.provider.azurekv.serviceAccountRef",
+}
+
+// by is how a login is made, and for what.
+type by struct {
+	client *access.Client
+	scope  string
+	fields fields
+}
+
 // source returns what logs in. References that cross a namespace are refused here, and
 // not only when they are followed.
-func (p Provider) source(cfg provider.Config, s Settings, c *access.Client, scope string) (login.Source, error) {
-	who, err := secrets(cfg, s)
+func (p Provider) source(cfg provider.Config, s Settings, b by) (login.Source, error) {
+	who, err := secrets(cfg, s, b.fields.secrets)
 	if err != nil {
 		return nil, err
 	}
 	switch {
 	case s.AuthType == ManagedIdentity:
-		if err := p.Ambient.Admit(cfg.Scope, "spec.provider.azurekv.authType: WorkloadIdentity"); err != nil {
+		if err := p.Ambient.Admit(cfg.Scope, b.fields.managed); err != nil {
 			return nil, err
 		}
-		return access.ManagedIdentity(c, scope, s.IdentityID), nil
+		return access.ManagedIdentity(b.client, b.scope, s.IdentityID), nil
 	case s.AuthType == WorkloadIdentity && s.ServiceAccountRef == nil:
-		if err := p.Ambient.Admit(cfg.Scope, "spec.provider.azurekv.serviceAccountRef"); err != nil {
+		if err := p.Ambient.Admit(cfg.Scope, b.fields.own); err != nil {
 			return nil, err
 		}
-		return access.Login(c, scope, access.Own(p.getenv)), nil
+		return access.Login(b.client, b.scope, access.Own(p.getenv)), nil
 	case s.AuthType == WorkloadIdentity:
-		if who, err = p.account(cfg, *s.ServiceAccountRef, who); err != nil {
+		if who, err = p.account(cfg, b.fields.account, *s.ServiceAccountRef, who); err != nil {
 			return nil, err
 		}
 	}
-	return access.Login(c, scope, who), nil
+	return access.Login(b.client, b.scope, who), nil
 }
 
 // secrets returns what reads a service principal out of the settings and Secrets.
-func secrets(cfg provider.Config, s Settings) (func(context.Context) (access.Principal, error), error) {
+func secrets(cfg provider.Config, s Settings, at string) (func(context.Context) (access.Principal, error), error) {
 	a := s.AuthSecretRef
 	if a == nil {
 		a = &AuthSecretRef{}
@@ -135,10 +150,10 @@ func secrets(cfg provider.Config, s Settings) (func(context.Context) (access.Pri
 		sel   *v1.SecretKeySelector
 		put   func(*access.Principal, redact.Secret)
 	}{
-		{"authSecretRef.clientId", a.ClientID, func(p *access.Principal, v redact.Secret) { p.Client = v.RevealString() }},
-		{"authSecretRef.tenantId", a.TenantID, func(p *access.Principal, v redact.Secret) { p.Tenant = v.RevealString() }},
-		{"authSecretRef.clientSecret", a.ClientSecret, func(p *access.Principal, v redact.Secret) { p.Secret = v }},
-		{"authSecretRef.clientCertificate", a.ClientCertificate, func(p *access.Principal, v redact.Secret) { p.Certificate = v }},
+		{at + "clientId", a.ClientID, func(p *access.Principal, v redact.Secret) { p.Client = v.RevealString() }},
+		{at + "tenantId", a.TenantID, func(p *access.Principal, v redact.Secret) { p.Tenant = v.RevealString() }},
+		{at + "clientSecret", a.ClientSecret, func(p *access.Principal, v redact.Secret) { p.Secret = v }},
+		{at + "clientCertificate", a.ClientCertificate, func(p *access.Principal, v redact.Secret) { p.Certificate = v }},
 	} {
 		if x.sel == nil {
 			continue
@@ -166,8 +181,8 @@ func secrets(cfg provider.Config, s Settings) (func(context.Context) (access.Pri
 }
 
 // account returns who a ServiceAccount stands for: what from says, else its annotations.
-func (p Provider) account(cfg provider.Config, sel v1.ServiceAccountSelector, from func(context.Context) (access.Principal, error)) (func(context.Context) (access.Principal, error), error) {
-	ref, err := cfg.Scope.Ref("serviceAccountRef", sel.Namespace, sel.Name)
+func (p Provider) account(cfg provider.Config, field string, sel v1.ServiceAccountSelector, from func(context.Context) (access.Principal, error)) (func(context.Context) (access.Principal, error), error) {
+	ref, err := cfg.Scope.Ref(field, sel.Namespace, sel.Name)
 	if err != nil {
 		return nil, err
 	}

@@ -43,19 +43,21 @@ type AuthSecretRef struct {
 
 // environment is one of Azure's clouds.
 type environment struct {
-	authority string // host that gives tokens
-	vaults    string // what hosts of vaults end in
+	authority  string // host that gives tokens
+	vaults     string // what hosts of vaults end in
+	registries string // what hosts of container registries end in
+	images     string // for whom tokens for registries are
 }
 
 // environmentOf returns a cloud by its name.
 func environmentOf(name string) (environment, error) {
 	switch name {
 	case "", "PublicCloud":
-		return environment{"login.microsoftonline.com", "vault.azure.net"}, nil
+		return environment{"login.microsoftonline.com", "vault.azure.net", "azurecr.io", "https://containerregistry.azure.net"}, nil
 	case "USGovernmentCloud":
-		return environment{"login.microsoftonline.us", "vault.usgovcloudapi.net"}, nil
+		return environment{"login.microsoftonline.us", "vault.usgovcloudapi.net", "azurecr.us", "https://management.usgovcloudapi.net"}, nil
 	case "ChinaCloud":
-		return environment{"login.chinacloudapi.cn", "vault.azure.cn"}, nil
+		return environment{"login.chinacloudapi.cn", "vault.azure.cn", "azurecr.cn", "https://management.chinacloudapi.cn"}, nil
 	case "AzureStackCloud", "GermanCloud":
 		return environment{}, errs.Newf(errs.Unsupported, "environmentType %s is not supported: PublicCloud, USGovernmentCloud and ChinaCloud are", name)
 	}

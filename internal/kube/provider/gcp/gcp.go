@@ -2,6 +2,7 @@ package gcp
 
 import (
 	"context"
+	"strings"
 
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
 	"github.com/strongkeep/strongkeep/internal/errs"
@@ -56,7 +57,7 @@ func (p Provider) open(cfg provider.Config, s Settings) (provider.Store, error) 
 	if err != nil {
 		return nil, err
 	}
-	source, err := p.Source(cfg, s.Auth, client)
+	source, err := p.source(cfg, s.Auth, client, "spec.provider.gcpsm.auth.")
 	if err != nil {
 		return nil, err
 	}
@@ -88,9 +89,9 @@ func project(s Settings, c *access.Client) func(context.Context) (string, error)
 	}
 }
 
-// Source returns what logs in. References that cross a namespace are refused here,
-// and not only when they are followed.
-func (p Provider) Source(cfg provider.Config, a Auth, c *access.Client) (login.Source, error) {
+// source returns what logs in, by what stands at a field. References that cross a
+// namespace are refused here, and not only when they are followed.
+func (p Provider) source(cfg provider.Config, a Auth, c *access.Client, at string) (login.Source, error) {
 	switch {
 	case a.SecretRef != nil:
 		read, err := secretKey(cfg, "auth.secretRef.secretAccessKeySecretRef", a.SecretRef.SecretAccessKey)
@@ -108,15 +109,15 @@ func (p Provider) Source(cfg provider.Config, a Auth, c *access.Client) (login.S
 			Project: w.ClusterProjectID, Location: w.ClusterLocation, Cluster: w.ClusterName, Account: account, Clock: cfg.Clock,
 		}.Source(c), nil
 	case a.WorkloadIdentityFederation != nil:
-		return p.federation(cfg, a.WorkloadIdentityFederation, c)
+		return p.federation(cfg, a.WorkloadIdentityFederation, c, at)
 	}
-	if err := p.Ambient.Admit(cfg.Scope, "spec.provider.gcpsm.auth.workloadIdentity (or another auth)"); err != nil {
+	if err := p.Ambient.Admit(cfg.Scope, at+"workloadIdentity (or another auth)"); err != nil {
 		return nil, err
 	}
 	return access.Own(c, p.getenv, cfg.Clock), nil
 }
 
-func (p Provider) federation(cfg provider.Config, w *WorkloadIdentityFederation, c *access.Client) (login.Source, error) {
+func (p Provider) federation(cfg provider.Config, w *WorkloadIdentityFederation, c *access.Client, at string) (login.Source, error) {
 	const field = "auth.workloadIdentityFederation."
 	f := access.Federation{Audience: w.Audience, Email: w.GCPServiceAccountEmail, URL: w.ExternalTokenEndpoint}
 	switch {
@@ -141,7 +142,7 @@ func (p Provider) federation(cfg provider.Config, w *WorkloadIdentityFederation,
 			return nil, err
 		}
 		// What such a document names is the operator's: its files, its network, its node.
-		if err := p.Ambient.Admit(cfg.Scope, "spec.provider.gcpsm."+field+"serviceAccountRef instead of credConfig"); err != nil {
+		if err := p.Ambient.Admit(cfg.Scope, strings.TrimSuffix(at, "auth.")+field+"serviceAccountRef instead of credConfig"); err != nil {
 			return nil, err
 		}
 		f.Config = func(ctx context.Context) (string, error) { return cfg.Cluster.ConfigMapKey(ctx, ref, w.CredConfig.Key) }

@@ -37,11 +37,21 @@ type Client struct {
 // AZURE_KEYVAULT_ENDPOINT and AZURE_TOKEN_ENDPOINT of the operator's environment stand
 // in for them.
 func NewClient(getenv func(string) string, vault, authority string) (*Client, error) {
+	return newClient(getenv, "AZURE_KEYVAULT_ENDPOINT", vault, authority)
+}
+
+// NewRegistryClient returns a Client for a container registry in place of a vault.
+// AZURE_CONTAINERREGISTRY_ENDPOINT of the operator's environment stands in for it.
+func NewRegistryClient(getenv func(string) string, registry, authority string) (*Client, error) {
+	return newClient(getenv, "AZURE_CONTAINERREGISTRY_ENDPOINT", registry, authority)
+}
+
+func newClient(getenv func(string) string, instead, vault, authority string) (*Client, error) {
 	c := &Client{transport: http.DefaultTransport.(*http.Transport).Clone(), vault: vault, authority: authority}
 	c.transport.MaxIdleConnsPerHost = 32
 	c.http = &http.Client{Transport: c.transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	var err error
-	if c.vaultAt, err = endpoint(getenv, "AZURE_KEYVAULT_ENDPOINT"); err != nil {
+	if c.vaultAt, err = endpoint(getenv, instead); err != nil {
 		return nil, err
 	}
 	c.tokensAt, err = endpoint(getenv, "AZURE_TOKEN_ENDPOINT")

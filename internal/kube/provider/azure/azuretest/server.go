@@ -18,6 +18,9 @@ const (
 	VaultURL = "https://" + Vault
 	Tenant   = "11111111-2222-3333-4444-555555555555"
 	resource = "https://vault.azure.net"
+	// Registry is the one container registry.
+	Registry = "shop.azurecr.io"
+	images   = "https://containerregistry.azure.net"
 )
 
 // Server is Azure. Its methods are safe for concurrent use.
@@ -38,6 +41,7 @@ type Server struct {
 	lose     bool
 	before   map[string]func()
 	callers  map[string]bool
+	pullers  map[string]bool // who may pull from the registry
 	serial   int
 
 	challenge string // to who has no token
@@ -46,6 +50,7 @@ type Server struct {
 type token struct {
 	who     string
 	expires time.Time
+	of      string // for whom it is
 }
 
 // App is an application of the tenant: by a secret, by a certificate's key, or by tokens
@@ -67,7 +72,7 @@ type Fault struct {
 func New(t testing.TB) *Server {
 	s := &Server{
 		now: time.Now, lifetime: time.Hour, tokens: map[string]token{}, apps: map[string]App{}, objects: map[string]*object{}, gone: map[string]*object{},
-		counts: map[string]int{}, faults: map[string]*Fault{}, down: -1, before: map[string]func(){}, callers: map[string]bool{},
+		counts: map[string]int{}, faults: map[string]*Fault{}, down: -1, before: map[string]func(){}, callers: map[string]bool{}, pullers: map[string]bool{},
 		challenge: `Bearer authorization="https://login.microsoftonline.com/` + Tenant + `", resource="` + resource + `"`,
 	}
 	s.http = httptest.NewServer(s)
@@ -80,7 +85,8 @@ func (s *Server) Close() { s.http.CloseClientConnections(); s.http.Close() }
 
 // Getenv is the environment of an operator that speaks to this server.
 func (s *Server) Getenv(name string) string {
-	if name == "AZURE_KEYVAULT_ENDPOINT" || name == "AZURE_TOKEN_ENDPOINT" {
+	switch name {
+	case "AZURE_KEYVAULT_ENDPOINT", "AZURE_TOKEN_ENDPOINT", "AZURE_CONTAINERREGISTRY_ENDPOINT":
 		return s.http.URL
 	}
 	return ""
@@ -102,7 +108,7 @@ func (s *Server) App(id string, a App) { s.with(func() { s.apps[id] = a }) }
 func (s *Server) Managed(id string) { s.with(func() { s.managed = id }) }
 
 // Fail has every call of a kind answered with f: "GET secrets" and the like, "" for all of
-// the vault, "token" for those that give tokens.
+// the vault, "token" for those that give tokens, "registry" for the registry's.
 func (s *Server) Fail(what string, f Fault) { s.with(func() { s.faults[what] = &f }) }
 
 // FailAfter lets n more calls of the vault through, and fails those behind.
@@ -150,6 +156,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if r.Host == Registry {
+		s.serveRegistry(w, r)
+		return
+	}
 	s.serveTokens(w, r)
 }
 
@@ -171,10 +181,10 @@ func (f *Fault) write(w http.ResponseWriter) {
 	answer(w, f.Status, obj{"error": obj{"code": f.Code, "message": "canary: what was sent", "innererror": obj{"code": f.Inner}}})
 }
 
-func (s *Server) give(who string) string {
+func (s *Server) give(who, of string) string {
 	s.serial++
 	t := "canary-token-" + strconv.Itoa(s.serial)
-	s.tokens[t] = token{who, s.now().Add(s.lifetime)}
+	s.tokens[t] = token{who, s.now().Add(s.lifetime), of}
 	return t
 }
 
@@ -191,17 +201,18 @@ func (s *Server) serveTokens(w http.ResponseWriter, r *http.Request) {
 	}
 	if r.URL.Path == "/metadata/identity/oauth2/token" {
 		id := r.FormValue("client_id")
-		if s.managed == "" || r.Header.Get("Metadata") != "true" || r.FormValue("resource") != resource || id != "" && id != s.managed {
+		if s.managed == "" || r.Header.Get("Metadata") != "true" || r.FormValue("resource") != resource && r.FormValue("resource") != images || id != "" && id != s.managed {
 			answer(w, http.StatusBadRequest, obj{"error": "invalid_request", "error_description": "Identity not found: canary"})
 			return
 		}
-		answer(w, http.StatusOK, obj{"access_token": s.give(s.managed), "expires_on": strconv.FormatInt(s.now().Add(s.lifetime).Unix(), 10), "token_type": "Bearer"})
+		answer(w, http.StatusOK, obj{"access_token": s.give(s.managed, r.FormValue("resource")), "expires_on": strconv.FormatInt(s.now().Add(s.lifetime).Unix(), 10), "token_type": "Bearer"})
 		return
 	}
 	id := r.FormValue("client_id")
 	app, ok := s.apps[id]
+	of, _, _ := strings.Cut(r.FormValue("scope"), "/.default")
 	switch {
-	case r.URL.Path != "/"+Tenant+"/oauth2/v2.0/token" || !strings.Contains(r.FormValue("scope"), resource+"/.default"):
+	case r.URL.Path != "/"+Tenant+"/oauth2/v2.0/token" || of != resource && of != images:
 		refuse(w, "invalid_request", 90002)
 	case !ok:
 		refuse(w, "unauthorized_client", 700016)
@@ -209,7 +220,7 @@ func (s *Server) serveTokens(w http.ResponseWriter, r *http.Request) {
 		app.Certificate && r.FormValue("client_assertion") == "":
 		refuse(w, "invalid_client", 7000215)
 	default:
-		answer(w, http.StatusOK, obj{"access_token": s.give(id), "expires_in": int(s.lifetime.Seconds()), "token_type": "Bearer"})
+		answer(w, http.StatusOK, obj{"access_token": s.give(id, of), "expires_in": int(s.lifetime.Seconds()), "token_type": "Bearer"})
 	}
 }
 

@@ -132,7 +132,7 @@ func (s *Server) serveVault(w http.ResponseWriter, r *http.Request) {
 	what := r.Method + " " + parts[0]
 	s.mu.Lock()
 	t, ok := s.tokens[strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")]
-	if !ok || !s.now().Before(t.expires) {
+	if !ok || t.of != resource || !s.now().Before(t.expires) {
 		challenge := s.challenge
 		s.mu.Unlock()
 		if challenge != "" {

@@ -36,7 +36,7 @@ func Own(c *Client, getenv func(string) string, clk clock.PassiveClock) login.So
 		}
 		if err != nil || json.Unmarshal(raw, &answer) != nil || answer.Token == "" {
 			return login.Token{}, errs.New(errs.Unavailable,
-				"the operator has no identity of its own at Google that answers: set spec.provider.gcpsm.auth, or give the operator one (docs/stores/google-secret-manager.md)")
+				"the operator has no identity of its own at Google that answers: set auth, or give the operator one (docs/stores/google-secret-manager.md)")
 		}
 		return login.Token{Value: redact.FromString(answer.Token), Expires: clk.Now().Add(time.Duration(answer.Seconds) * time.Second)}, nil
 	}
