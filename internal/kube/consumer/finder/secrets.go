@@ -146,9 +146,11 @@ func (s *search) read(ctx context.Context, at site, b *book) error {
 			continue
 		}
 		group.Go(func() error {
-			fed.Digest, failures[i] = at.digests.Of(inner, content.Object{Kind: content.Secret, NamespacedName: fed.NamespacedName}, fed.ResourceVersion)
-			if failures[i] == nil && (unclear || fed.Feeder.Name == "") {
+			if unclear || fed.Feeder.Name == "" { // first: the digest is to be of what this has read, or later
 				known[i], failures[i] = s.facts.Of(inner, at.live, fed, s.salt, s.wanted.Live)
+			}
+			if failures[i] == nil {
+				fed.Digest, failures[i] = at.digests.Of(inner, content.Object{Kind: content.Secret, NamespacedName: fed.NamespacedName}, fed.ResourceVersion)
 			}
 			return nil
 		})
@@ -183,18 +185,19 @@ func (s *search) settle(at site, fed *consumer.Fed, known facts.Fact, err error)
 	return nil
 }
 
-// telling are the values of a Secret that are of its version and no other, as far
-// as that is known.
-func telling(fed *consumer.Fed, known facts.Fact) []facts.Sum {
+// words are what a Secret says of its values: each with what is said of it.
+func words(fed *consumer.Fed, known facts.Fact) map[versions.Word][]facts.Sum {
 	c := fed.Changed
 	if c == nil || c.Unsure {
-		return known.Values
+		return map[versions.Word][]facts.Sum{versions.Unsure: known.Values}
 	}
-	var out []facts.Sum
+	out := map[versions.Word][]facts.Sum{}
 	for i, v := range known.Values {
+		word := versions.Unchanged
 		if slices.Contains(c.Keys, known.Keys[i]) {
-			out = append(out, v)
+			word = versions.Changed
 		}
+		out[word] = append(out[word], v)
 	}
 	return out
 }
@@ -202,28 +205,38 @@ func telling(fed *consumer.Fed, known facts.Fact) []facts.Sum {
 // compareVersions finds the version of Secrets that do not name one: that of a
 // Secret which does, when both hold the same secret value. So Secrets of clusters are
 // known that are fed by another operator. Whose word counts where: package versions.
-func (s *search) compareVersions(at site, b *book, known []facts.Fact) { //nolint:cyclop // flat: a case after the other
+func (s *search) compareVersions(at site, b *book, known []facts.Fact) {
 	for i, fed := range b.order {
-		values := telling(fed, known[i])
-		switch near := (versions.Place{Cluster: at.name, Namespace: fed.Namespace}); {
-		case fed.Version == "":
-		case at.name == "" && known[i].Vouched:
-			s.versions.Vouch(values, fed.Version)
-		case at.name != "" && fed.Feeder.Name != "" && fed.Problem == "": // its operators have a key of their own
-			s.versions.Claim(versions.Place{Cluster: at.name}, values, fed.Version)
-		default:
-			s.versions.Claim(near, values, fed.Version)
+		if fed.Version != "" && !known[i].Moved { // else the values may be of another version than the metadata
+			s.hear(at, fed, known[i])
 		}
 	}
 	for i, fed := range b.order {
-		if fed.Version == "" {
-			fed.Version = s.versions.Of(versions.Place{Cluster: at.name, Namespace: fed.Namespace}, known[i].Values)
-			if fed.Version != "" {
-				fed.Changed = &consumer.Change{Unsure: true}
-			}
+		if fed.Version != "" {
+			continue
 		}
-		if fed.Version == "" && at.name != "" && fed.Problem == "" && fed.Kind.Kind == kindSecret {
+		fed.Version = s.versions.Of(versions.Place{Cluster: at.name, Namespace: fed.Namespace}, known[i].Values)
+		switch {
+		case fed.Version != "":
+			fed.Changed = &consumer.Change{Unsure: true}
+		case at.name != "" && fed.Problem == "" && fed.Kind.Kind == kindSecret:
 			fed.Problem = "it does not say which version it holds, and no Secret of our cluster holds the same value: it is late; or nothing here reads the credential, and an ExternalSecret is needed to compare with"
 		}
 	}
+}
+
+// hear notes what a Secret says of its values, for those whom its word counts for.
+func (s *search) hear(at site, fed *consumer.Fed, known facts.Fact) {
+	said := words(fed, known)
+	if at.name == "" && known.Vouched {
+		for word, values := range said {
+			s.versions.Vouch(values, fed.Version, word)
+		}
+		return
+	}
+	near := versions.Place{Cluster: at.name, Namespace: fed.Namespace}
+	if at.name != "" && fed.Feeder.Name != "" && fed.Problem == "" { // its operators have a key of their own
+		near.Namespace = ""
+	}
+	s.versions.Claim(near, slices.Concat(said[versions.Unsure], said[versions.Changed]), fed.Version)
 }

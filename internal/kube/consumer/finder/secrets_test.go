@@ -22,6 +22,7 @@ import (
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/consumer"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/target"
 )
 
 var wanted = consumer.Wanted{Namespace: "a", Location: location}
@@ -201,11 +202,20 @@ const copiesYAML = "\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {namespace
 // change gives the credential another value and version.
 func (w *world) change(value, version string) {
 	w.Helper()
+	w.write(value, version, "")
+}
+
+// write is change by an operator that says what changed; "" says nothing.
+func (w *world) write(value, version, changed string) {
+	w.Helper()
 	var s corev1.Secret
 	if err := w.client.Get(w.Context(), types.NamespacedName{Namespace: "a", Name: "db"}, &s); err != nil {
 		w.Fatal(err)
 	}
 	s.Data["password"], s.Annotations["strongkeep.io/versions"] = []byte(value), `{"`+location+`":"`+version+`"}`
+	if delete(s.Annotations, target.AnnotationChanged); changed != "" {
+		s.Annotations[target.AnnotationChanged] = `{"` + location + `":{"version":"` + version + `","keys":["` + changed + `"]}}`
+	}
 	if err := w.client.Update(w.Context(), &s); err != nil {
 		w.Fatal(err)
 	}
@@ -383,6 +393,76 @@ func TestPreviousValueIsNotTheNext(t *testing.T) {
 	w.change("another-canary-9Zk2", "8")
 	if f := fed(t, w.find(wanted), "c", "mirror"); f.Version != "7" {
 		t.Errorf("it holds what was version 7, and is taken for %q", f.Version)
+	}
+}
+
+func mirrorWith(data string) string {
+	return secretYAML("c", "mirror", ", annotations: {reflector.v1.k8s.emberstack.com/reflects: a/db}") + data
+}
+
+// A value that no turn changes does not keep a copy from being known.
+func TestCopyWithConstantValue(t *testing.T) {
+	const data = "data: {token: ZXZlci10aGUtc2FtZS10b2tlbg==, password: %s}"
+	encode := func(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
+	text := strings.Replace(fedSecret, "data: {password:", "data: {token: ZXZlci10aGUtc2FtZS10b2tlbg==, password:", 1)
+	w := newWorld(t, objects(t, text+mirrorWith(fmt.Sprintf(data, encode("another-canary-9Zk2")))), nil)
+	w.find(wanted)
+	w.write("another-canary-9Zk2", "8", "password")
+	if f := fed(t, w.find(wanted), "c", "mirror"); f.Version != "8" {
+		t.Errorf("it holds what came with version 8, and is taken for %q", f.Version)
+	}
+}
+
+// A turn that goes back publishes the old value again, as a new version.
+func TestCopyOfWhatCameBack(t *testing.T) {
+	w := newWorld(t, objects(t, fedSecret+mirrorWith(same)), nil)
+	w.find(wanted)
+	w.write("another-canary-9Zk2", "8", "password")
+	w.find(wanted)
+	w.write("canary-9Zk2-Password", "9", "password")
+	if f := fed(t, w.find(wanted), "c", "mirror"); f.Version != "9" {
+		t.Errorf("it holds what is version 9 now, and is taken for %q", f.Version)
+	}
+}
+
+// A cache that lags behind must not make the next value one of the version before,
+// nor a digest one of what the Secret held before.
+func TestCacheBehind(t *testing.T) {
+	const next = "another-canary-9Zk2"
+	var behind []metav1.PartialObjectMetadata
+	w := newWorld(t, objects(t, fedSecret+mirrorWith(same)), func(_ *Config, f *interceptor.Funcs) {
+		f.List = func(ctx context.Context, c client.WithWatch, list client.ObjectList, opts ...client.ListOption) error {
+			if l, ok := list.(*metav1.PartialObjectMetadataList); ok && l.Kind == "SecretList" && behind != nil {
+				l.Items = behind
+				return nil
+			}
+			return c.List(ctx, list, opts...)
+		}
+	})
+	first := w.find(wanted)
+	list := &metav1.PartialObjectMetadataList{}
+	list.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("SecretList"))
+	if err := w.client.List(t.Context(), list); err != nil {
+		t.Fatal(err)
+	}
+	behind = list.Items
+	w.write(next, "8", "password")
+	var mirror corev1.Secret
+	if err := w.client.Get(t.Context(), types.NamespacedName{Namespace: "c", Name: "mirror"}, &mirror); err != nil {
+		t.Fatal(err)
+	}
+	mirror.Data["password"] = []byte(next)
+	if err := w.client.Update(t.Context(), &mirror); err != nil {
+		t.Fatal(err)
+	}
+	live := wanted
+	live.Live = true
+	if f := fed(t, w.find(live), "c", "mirror"); f.Digest == fed(t, first, "c", "mirror").Digest {
+		t.Errorf("the digest is of what it held before: %+v", f)
+	}
+	behind = nil
+	if f := fed(t, w.find(wanted), "c", "mirror"); f.Version != "8" {
+		t.Errorf("it holds version 8, and is taken for %q", f.Version)
 	}
 }
 

@@ -29,6 +29,7 @@ type Fact struct {
 	version   string // resourceVersion
 	Immutable bool
 	Vouched   bool     // an operator of ours has written it as it is
+	Moved     bool     // it was read at another resourceVersion than the caller's
 	Values    []Sum    // of the values that are secret
 	Keys      []string // of each of Values
 }
@@ -59,19 +60,24 @@ func (f *Facts) Of(ctx context.Context, live client.Reader, fed *consumer.Fed, s
 	if err := live.Get(ctx, fed.NamespacedName, &o); err != nil {
 		return Fact{}, unreadable(fed, err)
 	}
+	moved := fed.ResourceVersion != o.ResourceVersion
 	fed.UID, fed.ResourceVersion = o.UID, o.ResourceVersion
 	known = factOf(&o, salt)
-	if fed.Cluster != "" {
-		return known, nil
+	if fed.Cluster == "" {
+		known.Vouched = f.Vouched != nil && f.Vouched(&o)
+		f.remember(o.UID, known)
 	}
-	known.Vouched = f.Vouched != nil && f.Vouched(&o)
+	known.Moved = moved
+	return known, nil
+}
+
+func (f *Facts) remember(uid types.UID, known Fact) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.all == nil || len(f.all) >= manyFacts {
 		f.all = map[types.UID]Fact{}
 	}
-	f.all[o.UID] = known
-	return known, nil
+	f.all[uid] = known
 }
 
 func unreadable(fed *consumer.Fed, err error) error {

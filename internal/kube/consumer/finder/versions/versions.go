@@ -9,17 +9,30 @@
 package versions
 
 import (
+	"cmp"
+	"strconv"
 	"sync"
 
 	"github.com/strongkeep/strongkeep/internal/kube/consumer/finder/facts"
 )
 
-// Memory remembers of which version a value was when it was first vouched for: a
-// value that is then said to be of another says nothing, since it does not change
-// with the credential. The zero Memory is empty; it is safe for concurrent use.
+// Word is what a Secret says of a value that it holds at a version.
+type Word int
+
+// What is said. Of two words on one version the greater counts.
+const (
+	Unsure    Word = iota // it holds the value at this version, and maybe did before
+	Changed               // the value came with this version
+	Unchanged             // the value was there before: it does not tell this version
+)
+
+// Memory remembers of which version a value is, by what was vouched for. The word of
+// the newest version counts: a turn that goes back makes an old value that of a new
+// version. A value that is of several versions says nothing. The zero Memory is empty;
+// it is safe for concurrent use.
 type Memory struct {
 	mu  sync.Mutex
-	all map[remembered]string // "" is a value that does not change
+	all map[remembered]entry
 }
 
 type remembered struct {
@@ -27,27 +40,67 @@ type remembered struct {
 	value    facts.Sum
 }
 
+// entry is what is known of a value: the newest version that it is said to be of.
+type entry struct {
+	version string
+	word    Word
+	several bool // it is of others too, as far as is known
+}
+
+// after returns e after a word on version.
+func (e entry) after(version string, word Word) entry {
+	order, comparable := compare(version, e.version)
+	switch {
+	case !comparable: // for good: nobody knows which is newer
+		return entry{e.version, Unchanged, true}
+	case order == 0 && word > e.word:
+		return entry{version, word, word == Unchanged}
+	case order > 0:
+		return entry{version, word, word != Changed}
+	case order < 0 && e.word == Unsure:
+		e.several = true
+	}
+	return e
+}
+
+// compare orders versions, which backends count; others are alike or not comparable.
+func compare(a, b string) (order int, comparable bool) {
+	if a == b {
+		return 0, true
+	}
+	x, errA := strconv.ParseUint(a, 10, 64)
+	y, errB := strconv.ParseUint(b, 10, 64)
+	return cmp.Compare(x, y), errA == nil && errB == nil
+}
+
 // most is when all is forgotten.
 const most = 1 << 16
 
-func (m *Memory) note(location string, value facts.Sum, version string) {
+func (m *Memory) note(location string, value facts.Sum, version string, word Word) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	k := remembered{location, value}
-	if was, ok := m.all[k]; ok && was != version {
-		version = ""
+	e, known := m.all[k]
+	if known {
+		e = e.after(version, word)
+	} else {
+		e = entry{version, word, word == Unchanged}
 	}
 	if m.all == nil || len(m.all) >= most {
-		m.all = map[remembered]string{}
+		m.all = map[remembered]entry{}
 	}
-	m.all[k] = version
+	m.all[k] = e
 }
 
+// of returns the version of a value, "" for one that tells none.
 func (m *Memory) of(location string, value facts.Sum) (version string, known bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	version, known = m.all[remembered{location, value}]
-	return version, known
+	e, known := m.all[remembered{location, value}]
+	if e.several {
+		return "", known
+	}
+	return e.version, known
 }
 
 // Place is a namespace of a cluster.
@@ -65,10 +118,10 @@ func New(m *Memory, location string) *Values {
 	return &Values{memory: m, location: location, claims: map[Place]map[facts.Sum]string{}}
 }
 
-// Vouch notes of which version values are, for everybody.
-func (v *Values) Vouch(values []facts.Sum, version string) {
+// Vouch notes what is said of values at a version, for everybody.
+func (v *Values) Vouch(values []facts.Sum, version string, word Word) {
 	for _, value := range values {
-		v.memory.note(v.location, value, version)
+		v.memory.note(v.location, value, version, word)
 	}
 }
 
