@@ -91,7 +91,7 @@ func TestCancelledStartLeavesNothing(t *testing.T) {
 	c, err := Start(ctx, Config{Dir: dir, Log: log})
 	if err == nil {
 		c.Stop()
-		t.Skip("the control plane was ready before it could be cancelled")
+		t.Skip("SKIPPED: the control plane was ready before it could be cancelled")
 	}
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("Start: %v", err)

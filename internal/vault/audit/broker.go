@@ -203,6 +203,7 @@ func (b *Broker) enable(spec Spec, probe bool) error {
 		if err := b.probe(s); err != nil {
 			return err
 		}
+		s.enabled = b.now() // not before: what was answered meanwhile has no line of it
 	}
 	s.start()
 	next := append(slices.Clone(sinks), s)

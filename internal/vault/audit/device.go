@@ -77,6 +77,7 @@ type Spec struct {
 	Type    string            // which Factory
 	Options map[string]string // Format's, "required", and the type's own
 	Key     redact.Secret     // KeySize bytes, made once when the device is enabled and kept with it
+	Enabled time.Time         // when that was; zero: not known
 }
 
 // build checks s and makes its sink, which is not yet started.
@@ -104,7 +105,7 @@ func (b *Broker) build(s Spec) (*sink, error) {
 		return nil, err
 	}
 	return newSink(sinkConfig{
-		name: name, kind: s.Type, dev: dev, required: common.required, limit: common.bytes, lines: common.lines,
+		name: name, kind: s.Type, enabled: s.Enabled, dev: dev, required: common.required, limit: common.bytes, lines: common.lines,
 		log: b.log, now: b.now, encoder: &encoder{Hasher: hashing.New(s.Key), format: common.format},
 	}), nil
 }

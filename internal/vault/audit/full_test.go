@@ -32,11 +32,11 @@ func limitFileSize(text string) {
 func tinyDisk(t *testing.T) string {
 	t.Helper()
 	if os.Geteuid() != 0 {
-		t.Skip("mounting a file system needs root")
+		t.Skip("SKIPPED: mounting a file system needs root")
 	}
 	dir := t.TempDir()
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=64k,mode=0700"); err != nil {
-		t.Skipf("no file system can be mounted here: %v", err)
+		t.Skipf("SKIPPED: no file system can be mounted here: %v", err)
 	}
 	t.Cleanup(func() {
 		if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {

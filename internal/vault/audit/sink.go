@@ -55,6 +55,7 @@ type sink struct {
 type sinkConfig struct {
 	name     string
 	kind     string
+	enabled  time.Time // of Spec
 	dev      Device
 	required bool
 	limit    int // bytes that may be queued

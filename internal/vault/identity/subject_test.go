@@ -118,7 +118,7 @@ func TestSubjectIsKept(t *testing.T) {
 // Facts §4.2.4: 100,000 entities are rows, and not in memory.
 func TestMemoryIsBounded(t *testing.T) {
 	if testing.Short() {
-		t.Skip("makes 20,000 entities")
+		t.Skip("SKIPPED with -short: makes 20,000 entities")
 	}
 	w := newWorld(t)
 	ids := make([]string, 20_000)

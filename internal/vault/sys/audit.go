@@ -69,7 +69,7 @@ func (e *Engine) enableDevice(ctx context.Context, tx engine.Tx, req *engine.Req
 	}
 	d := req.Decode()
 	device := devices.Device{
-		Spec:        audit.Spec{Path: path, Type: d.String("type", ""), Options: d.StringMap("options")},
+		Spec:        audit.Spec{Path: path, Type: d.String("type", ""), Options: d.StringMap("options"), Enabled: req.Time.UTC()},
 		Description: d.String("description", ""),
 		Local:       d.Bool("local", false),
 	}

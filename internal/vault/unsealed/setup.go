@@ -54,6 +54,7 @@ func (v *Vault) bootstrap(ctx context.Context) (redact.Secret, error) {
 		if err := d.NewKey(v.cfg.Random); err != nil {
 			return redact.Secret{}, err
 		}
+		d.Enabled = v.cfg.Now().UTC()
 		if err := devices.Add(ctx, t, d); err != nil {
 			return redact.Secret{}, err
 		}

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/redact"
@@ -37,7 +38,8 @@ type stored struct {
 	Description string            `json:"description,omitempty"`
 	Local       bool              `json:"local,omitempty"`
 	Options     map[string]string `json:"options,omitempty"`
-	Key         []byte            `json:"key"` // audit.KeySize bytes
+	Key         []byte            `json:"key"`              // audit.KeySize bytes
+	Enabled     time.Time         `json:"enabled,omitzero"` // zero: by a version that did not note it
 }
 
 // Reader is what listing needs, Tx what changing needs; *store.Txn and engine.Tx have both.
@@ -85,7 +87,7 @@ func Add(ctx context.Context, tx Tx, d Device) error {
 	if entry.Exists() {
 		return errs.Newf(errs.Exist, "path already in use: an audit device is enabled at %q", d.Path)
 	}
-	value, err := json.Marshal(stored{d.Path, d.Type, d.Description, d.Local, d.Options, d.Key.Reveal()})
+	value, err := json.Marshal(stored{d.Path, d.Type, d.Description, d.Local, d.Options, d.Key.Reveal(), d.Enabled})
 	if err != nil {
 		return errs.Newf(errs.Internal, "encoding an audit device: %w", err)
 	}
@@ -126,7 +128,7 @@ func decode(value []byte) (Device, error) {
 		return Device{}, errs.New(errs.Internal, "decoding a stored audit device: it is damaged")
 	}
 	return Device{
-		Spec:        audit.Spec{Path: s.Path, Type: s.Type, Options: s.Options, Key: redact.New(s.Key)},
+		Spec:        audit.Spec{Path: s.Path, Type: s.Type, Options: s.Options, Key: redact.New(s.Key), Enabled: s.Enabled},
 		Description: s.Description, Local: s.Local,
 	}, nil
 }

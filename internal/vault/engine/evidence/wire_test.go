@@ -190,7 +190,7 @@ func TestUnmount(t *testing.T) {
 
 func TestExample(t *testing.T) {
 	if _, err := exec.LookPath("sh"); err != nil {
-		t.Skip("needs sh")
+		t.Skip("SKIPPED: no sh is installed, which runs the example")
 	}
 	v := testenv.Start(t, nil)
 	cmd := exec.CommandContext(t.Context(), "sh", filepath.Join("..", "..", "..", "..", "examples", "vault", "evidence.sh"))

@@ -230,7 +230,7 @@ func TestRevocationAsOpenSSLSeesIt(t *testing.T) {
 		t.Error(err)
 	}
 	if _, err := exec.LookPath("openssl"); err != nil {
-		t.Skip("openssl is not installed: its view of CRL and OCSP is not tested")
+		t.Skip("SKIPPED: openssl is not installed: its view of CRL and OCSP is not tested")
 	}
 	dir := t.TempDir()
 	file := func(name string, text any) string {
@@ -346,7 +346,7 @@ func TestPKIIPSANFromCSRUnchecked(t *testing.T) {
 func TestExample(t *testing.T) {
 	const script = "../../../../examples/vault/pki.sh"
 	if _, err := exec.LookPath("sh"); err != nil {
-		t.Skip("needs sh")
+		t.Skip("SKIPPED: no sh is installed, which runs the example")
 	}
 	v := testenv.Start(t, nil)
 	cmd := exec.CommandContext(t.Context(), "sh", script)

@@ -215,7 +215,7 @@ func TestCanaries(t *testing.T) {
 func TestExample(t *testing.T) {
 	const script = "../../../../examples/vault/transit.sh"
 	if _, err := exec.LookPath("sh"); err != nil {
-		t.Skip("needs sh")
+		t.Skip("SKIPPED: no sh is installed, which runs the example")
 	}
 	v := testenv.Start(t, nil)
 	cmd := exec.CommandContext(t.Context(), "sh", script)

@@ -25,7 +25,7 @@ func TestMain(m *testing.M) {
 // The example works as it stands.
 func TestExample(t *testing.T) {
 	if _, err := exec.LookPath("sh"); err != nil {
-		t.Skip("needs sh")
+		t.Skip("SKIPPED: no sh is installed, which runs the example")
 	}
 	v := testenv.Start(t, nil)
 	if err := v.Sys().Mount("secret", &vault.MountInput{Type: "kv", Options: map[string]string{"version": "2"}}); err != nil {

@@ -71,7 +71,7 @@ func closeAmidCalls(s *suite) {
 
 func reopened(s *suite) {
 	if s.Reopen == nil {
-		s.Skip("nothing survives in this store")
+		s.Skip("SKIPPED: nothing survives in this store")
 	}
 	want := map[string]store.Revision{}
 	last := store.Revision(0)
@@ -106,7 +106,7 @@ func reopened(s *suite) {
 
 func reopenedEmpty(s *suite) {
 	if s.Reopen == nil {
-		s.Skip("nothing survives in this store")
+		s.Skip("SKIPPED: nothing survives in this store")
 	}
 	before := s.apply()
 	s.store = s.Reopen(s.T, s.store)

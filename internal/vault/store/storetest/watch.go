@@ -226,7 +226,7 @@ func watchGapless(s *suite) {
 
 func watchForgotten(s *suite) {
 	if s.Forgetful == nil {
-		s.Skip("this store has no small history")
+		s.Skip("SKIPPED: this store has no small history")
 	}
 	s.store = s.fresh(s.Forgetful)
 	old := s.put("f/a", "x")
@@ -248,7 +248,7 @@ func watchForgotten(s *suite) {
 
 func watchSlow(s *suite) {
 	if s.Forgetful == nil {
-		s.Skip("this store has no small history")
+		s.Skip("SKIPPED: this store has no small history")
 	}
 	s.store = s.fresh(s.Forgetful)
 	w := s.watch("f/", 0)

@@ -59,6 +59,7 @@ func (l *log) give() { <-l.turn }
 type heard struct {
 	since  time.Time
 	device string
+	begun  time.Time // when device was enabled
 	files  []part
 	tokens map[string]*reads
 	more   bool // there were more than maxTokens
@@ -113,22 +114,15 @@ func (l *log) search(ctx context.Context, b *audit.Broker, q question, v version
 	if from == nil {
 		return l.alone(h), incomplete, nil
 	}
-	if h.device != from.Device {
+	if h.device != from.Device || !h.begun.Equal(from.Enabled) {
 		*h = *newHeard(q)
-		h.device = from.Device
 	}
-	h.hash = func(accessor string) string {
-		hash, err := b.Hash(from.Device, accessor)
-		if err != nil { // it was disabled just now
-			return ""
-		}
-		return hash
-	}
+	h.device, h.begun, h.hash = from.Device, from.Enabled, from.Hash
 	for try := 0; ; try++ {
 		reach, err := h.follow(ctx, q, v, from.Files)
 		if errors.Is(err, errMoved) && try < 3 {
-			if from, incomplete = again(b, from.Device); from != nil {
-				*h = heard{since: h.since, device: h.device, hash: h.hash, tokens: map[string]*reads{}, known: h.known, gone: h.gone}
+			if from, incomplete = again(b, h); from != nil {
+				*h = heard{since: h.since, device: h.device, begun: h.begun, hash: h.hash, tokens: map[string]*reads{}, known: h.known, gone: h.gone}
 				continue
 			}
 			return l.alone(h), incomplete, nil
@@ -138,6 +132,8 @@ func (l *log) search(ctx context.Context, b *audit.Broker, q question, v version
 		}
 		if reach.IsZero() || reach.After(q.since) {
 			incomplete = append(incomplete, reaches(from.Device, reach))
+		} else if from.Enabled.After(q.since) {
+			incomplete = append(incomplete, "the audit device "+from.Device+" was enabled at "+from.Enabled.UTC().Format(time.RFC3339)+": who read before cannot be known")
 		}
 		break
 	}
@@ -210,10 +206,10 @@ func choose(b *audit.Broker) (*audit.Log, []string) {
 	return nil, why
 }
 
-// again is choose for a device that was chosen before.
-func again(b *audit.Broker, device string) (*audit.Log, []string) {
+// again is choose for the device that h is of.
+func again(b *audit.Broker, h *heard) (*audit.Log, []string) {
 	l, why := choose(b)
-	if l != nil && l.Device != device {
+	if l != nil && (l.Device != h.device || !l.Enabled.Equal(h.begun)) {
 		return nil, []string{"the audit devices changed while the log was read"}
 	}
 	return l, why
@@ -328,11 +324,10 @@ func (h *heard) note(e *search.Entry, q question, v version) {
 
 func (h *heard) count(e *search.Entry, line gjson.Result, version int64) {
 	auth := line.Get("auth")
-	accessor := e.Accessor
+	accessor, plain := e.Accessor, ""
 	if accessor != "" && !strings.HasPrefix(accessor, hashed) { // the device writes them as they are
-		plain := accessor
+		plain = accessor
 		accessor = h.hash(plain)
-		h.known[accessor] = plain
 	}
 	key := accessor
 	if key == "" { // batch tokens are told apart by who they are, where they are, and when they were made
@@ -346,6 +341,9 @@ func (h *heard) count(e *search.Entry, line gjson.Result, version int64) {
 		}
 		r = &reads{first: e.Time}
 		h.tokens[key] = r
+		if plain != "" {
+			h.known[accessor] = plain
+		}
 	}
 	r.count++
 	if e.Time.Before(r.first) {

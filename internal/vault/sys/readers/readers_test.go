@@ -362,6 +362,32 @@ func TestNoLogToSearch(t *testing.T) {
 	}
 }
 
+// A device that is enabled anew has another key: whom its log names from before cannot
+// be told from those who have ended, and is not taken for such silently.
+func TestDeviceEnabledAnew(t *testing.T) {
+	f := start(t)
+	web, _ := f.userpass("web")
+	f.read(web, "secret/data/app")
+	if a := ask(t, f.Vault, f.Root, "secret/data/app", f.before); !a.Complete || !a.others()[0].Live {
+		t.Fatalf("%+v", a)
+	}
+	for path, d := range must(f.Sys().ListAudit()) {
+		check(t, f.Sys().DisableAudit(path))
+		check(t, f.Sys().EnableAuditWithOptions(path, &vault.EnableAuditOptions{Type: d.Type, Options: d.Options}))
+	}
+	anew := time.Now()
+	a := ask(t, f.Vault, f.Root, "secret/data/app", f.before)
+	if a.Complete || len(a.Incomplete) != 1 || !strings.Contains(a.Incomplete[0], "was enabled at") {
+		t.Errorf("%+v", a)
+	}
+	f.read(web, "secret/data/app")
+	for range 2 { // what is remembered is of the present key
+		if a = ask(t, f.Vault, f.Root, "secret/data/app", anew); !a.Complete || len(a.others()) != 1 || !a.others()[0].Live {
+			t.Errorf("since then: %+v", a)
+		}
+	}
+}
+
 // Devices that write accessors as they are, or lines with something before them,
 // and those that are not required.
 func TestOtherDevices(t *testing.T) {

@@ -27,7 +27,7 @@ func (s Suite) gatekeeper(t *testing.T) {
 	db := s.Admin(t)
 	gate, ok := db.(driver.Gatekeeper)
 	if !ok {
-		t.Skip("the database is no driver.Gatekeeper")
+		t.Skip("SKIPPED: the database is no driver.Gatekeeper")
 	}
 	ctx := within(t, patience)
 	s.silent(t, "locking nobody", gate.Lock(ctx, "nobody-here"), errs.NotExist)
@@ -94,7 +94,7 @@ func (s Suite) several(t *testing.T) {
 	db := s.Admin(t)
 	passwords, ok := db.(driver.Passwords)
 	if !ok {
-		t.Skip("the database is no driver.Passwords")
+		t.Skip("SKIPPED: the database is no driver.Passwords")
 	}
 	ctx := within(t, patience)
 	second := redact.FromString("second" + canary)
@@ -131,7 +131,7 @@ func (s Suite) witness(t *testing.T) {
 	db := s.Admin(t)
 	witness, ok := db.(driver.Witness)
 	if !ok {
-		t.Skip("the database is no driver.Witness")
+		t.Skip("SKIPPED: the database is no driver.Witness")
 	}
 	ctx := within(t, patience)
 	if all, partial, err := witness.Sessions(ctx, "nobody-here"); err != nil || len(all) != 0 || partial != "" {
