@@ -5,6 +5,8 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+
+	v1 "github.com/strongkeep/strongkeep/api/external/v1"
 )
 
 // place is where something is pushed: a location, as the store names it, and a
@@ -30,25 +32,48 @@ type claims struct {
 	mu     sync.Mutex
 	primed bool
 	at     map[string]map[types.NamespacedName]claim // by location
-	of     map[types.NamespacedName]map[place]bool
+	of     map[types.NamespacedName]wanted
 	// changed hears of PushSecrets whose rivals changed; nil: nobody hears.
 	changed func(types.NamespacedName)
 }
 
+// wanted are places, each with whether it is wanted by a ClusterSecretStore. PushSecrets
+// of different namespaces are rivals by these only: who may use one may write there.
+// Where a SecretStore leads is its author's word, by which nobody else is held up.
+type wanted map[place]bool
+
+// add adds a place, wanted by store.
+func (w wanted) add(p place, store v1.Store) { w[p] = w[p] || shared(store) }
+
+func shared(store v1.Store) bool { return store.StoreKind() == v1.KindClusterSecretStore }
+
 type claim struct {
 	owner
-	properties map[string]bool
+	properties map[string]bool // as wanted has it
+}
+
+// rivals reports whether c is of p too, which key wants.
+func (c claim) rivals(key types.NamespacedName, p place, shared bool) bool {
+	if c.key == key {
+		return false
+	}
+	for name, sharedToo := range c.properties {
+		if (name == "" || p.property == "" || name == p.property) && (c.key.Namespace == key.Namespace || shared && sharedToo) {
+			return true
+		}
+	}
+	return false
 }
 
 // set replaces the claims of o, and returns for each place that an older one holds
 // the oldest of these.
-func (c *claims) set(o owner, places map[place]bool) map[place]owner {
+func (c *claims) set(o owner, places wanted) map[place]owner {
 	c.mu.Lock()
 	woken := c.replace(o, places)
 	held := map[place]owner{}
-	for p := range places {
-		for key, other := range c.at[p.location] {
-			if key == o.key || !other.before(o) || !overlaps(other.properties, p.property) {
+	for p, shared := range places {
+		for _, other := range c.at[p.location] {
+			if !other.before(o) || !other.rivals(o.key, p, shared) {
 				continue
 			}
 			if first, ok := held[p]; !ok || other.before(first) {
@@ -61,8 +86,16 @@ func (c *claims) set(o owner, places map[place]bool) map[place]owner {
 	return held
 }
 
-func overlaps(properties map[string]bool, p string) bool {
-	return p == "" || properties[""] || properties[p]
+// rival reports whether another PushSecret wants p, whoever is older.
+func (c *claims) rival(key types.NamespacedName, p place, shared bool) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, other := range c.at[p.location] {
+		if other.rivals(key, p, shared) {
+			return true
+		}
+	}
+	return false
 }
 
 // drop ends the claims of a PushSecret.
@@ -81,37 +114,16 @@ func (c *claims) tell(keys []types.NamespacedName) {
 
 // replace returns who else claims what was claimed before or is now, if that is
 // another set of places. c.mu is held.
-func (c *claims) replace(o owner, places map[place]bool) (woken []types.NamespacedName) { //nolint:cyclop // flat: a case after the other
+func (c *claims) replace(o owner, places wanted) (woken []types.NamespacedName) {
 	if c.at == nil {
-		c.at, c.of = map[string]map[types.NamespacedName]claim{}, map[types.NamespacedName]map[place]bool{}
+		c.at, c.of = map[string]map[types.NamespacedName]claim{}, map[types.NamespacedName]wanted{}
 	}
 	old := c.of[o.key]
-	touched := map[string]bool{}
 	for p := range old {
-		if !places[p] {
-			touched[p.location] = true
-		}
-		if at := c.at[p.location]; at != nil {
-			if delete(at, o.key); len(at) == 0 {
-				delete(c.at, p.location)
-			}
-		}
+		c.take(o.key, p)
 	}
-	for p := range places {
-		if !old[p] {
-			touched[p.location] = true
-		}
-		at := c.at[p.location]
-		if at == nil {
-			at = map[types.NamespacedName]claim{}
-			c.at[p.location] = at
-		}
-		mine, ok := at[o.key]
-		if !ok {
-			mine = claim{o, map[string]bool{}}
-			at[o.key] = mine
-		}
-		mine.properties[p.property] = true
+	for p, shared := range places {
+		c.put(o, p, shared)
 	}
 	c.of[o.key] = places
 	if len(places) == 0 {
@@ -120,7 +132,7 @@ func (c *claims) replace(o owner, places map[place]bool) (woken []types.Namespac
 	if c.changed == nil {
 		return nil
 	}
-	for location := range touched {
+	for location := range differ(old, places) {
 		for key := range c.at[location] {
 			if key != o.key {
 				woken = append(woken, key)
@@ -128,4 +140,39 @@ func (c *claims) replace(o owner, places map[place]bool) (woken []types.Namespac
 		}
 	}
 	return woken
+}
+
+func (c *claims) take(key types.NamespacedName, p place) {
+	at := c.at[p.location]
+	if delete(at, key); len(at) == 0 {
+		delete(c.at, p.location)
+	}
+}
+
+func (c *claims) put(o owner, p place, shared bool) {
+	at := c.at[p.location]
+	if at == nil {
+		at = map[types.NamespacedName]claim{}
+		c.at[p.location] = at
+	}
+	if _, ok := at[o.key]; !ok {
+		at[o.key] = claim{o, map[string]bool{}}
+	}
+	at[o.key].properties[p.property] = shared
+}
+
+// differ returns the locations of what is in one of a and b only, or otherwise.
+func differ(a, b wanted) map[string]bool {
+	out := map[string]bool{}
+	for p, shared := range a {
+		if now, ok := b[p]; !ok || now != shared {
+			out[p.location] = true
+		}
+	}
+	for p := range b {
+		if _, ok := a[p]; !ok {
+			out[p.location] = true
+		}
+	}
+	return out
 }

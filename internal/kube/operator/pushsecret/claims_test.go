@@ -16,8 +16,8 @@ func by(name string, second int64) owner {
 	return owner{types.NamespacedName{Namespace: "ns", Name: name}, types.UID(name), metav1.NewTime(time.Unix(second, 0))}
 }
 
-func at(places ...string) map[place]bool {
-	out := map[place]bool{}
+func at(places ...string) wanted {
+	out := wanted{}
 	for i := 0; i < len(places); i += 2 {
 		out[place{places[i], places[i+1]}] = true
 	}
@@ -70,6 +70,66 @@ func TestClaims(t *testing.T) {
 	c.drop(third.key)
 	if len(c.at) != 0 || len(c.of) != 0 {
 		t.Errorf("%d and %d entries are left", len(c.at), len(c.of))
+	}
+}
+
+// What a SecretStore leads to holds up nobody of another namespace: its author may have
+// no right there. What both want by a ClusterSecretStore does.
+func TestClaimsOfNamespaces(t *testing.T) {
+	squatter, victim := by("squatter", 1), by("victim", 2)
+	squatter.key.Namespace = "elsewhere"
+	p := place{"x", "a"}
+	for _, c := range []struct {
+		theirs, ours wanted
+		held         bool
+	}{
+		{wanted{p: false}, wanted{p: false}, false},
+		{wanted{p: false}, wanted{p: true}, false},
+		{wanted{p: true}, wanted{p: false}, false},
+		{wanted{p: true}, wanted{p: true}, true},
+		{wanted{{"x", ""}: true}, wanted{p: true}, true},
+		{wanted{{"x", ""}: false, {"x", "b"}: true}, wanted{p: true}, false},
+	} {
+		claims := &claims{}
+		claims.set(squatter, c.theirs)
+		if held := claims.set(victim, c.ours); len(held) > 0 != c.held {
+			t.Errorf("theirs %v, ours %v: held %v", c.theirs, c.ours, held)
+		}
+		if rival := claims.rival(victim.key, p, c.ours[p]); rival != c.held {
+			t.Errorf("theirs %v, ours %v: a rival is %v", c.theirs, c.ours, rival)
+		}
+	}
+	var told []types.NamespacedName
+	c := &claims{changed: func(key types.NamespacedName) { told = append(told, key) }}
+	c.set(victim, wanted{p: true})
+	c.set(squatter, wanted{p: false})
+	told = nil
+	c.set(squatter, wanted{p: true}) // by another store
+	if len(told) != 1 || told[0] != victim.key {
+		t.Errorf("told %v of a rival that became one", told)
+	}
+}
+
+// Who is woken amid a push is pushed again, whatever came of that one.
+func TestWokenAmidAPush(t *testing.T) {
+	var m memories
+	key := types.NamespacedName{Name: "p"}
+	for name, end := range map[string]func(before memory){
+		"failed":    func(before memory) { m.failed(key, before, "seen", time.Minute, time.Time{}) },
+		"succeeded": func(before memory) { m.succeeded(key, before, "seen") },
+	} {
+		before := m.get(key)
+		end(before)
+		if got := m.get(key); got.seen != "seen" {
+			t.Errorf("%s: %+v", name, got)
+		}
+		before = m.get(key)
+		m.wake(key)
+		m.patched(key, "7")
+		end(before)
+		if got := m.get(key); got.seen != "" || got.status != "7" {
+			t.Errorf("%s, and woken meanwhile: %+v", name, got)
+		}
 	}
 }
 

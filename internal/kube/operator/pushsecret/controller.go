@@ -128,24 +128,19 @@ func interval(ps *v1alpha1.PushSecret) time.Duration {
 // refresh pushes and says in the status what came of it.
 func (r *Reconciler) refresh(ctx context.Context, o observed) (ctrl.Result, error) {
 	key := client.ObjectKeyFromObject(o.ps)
-	began := r.Clock.Now()
+	began, before := r.Clock.Now(), r.memories.get(key)
 	out := r.push(ctx, o)
 	r.Metrics.pushed(key, r.Clock.Since(began), out.err)
 	r.Log.Debug("pushed", "pushSecret", key.String(), "changed", out.changed, "error", out.err)
 	if err := r.patchStatus(ctx, o, out); err != nil {
 		return ctrl.Result{}, err
 	}
-	m := r.memories.get(key)
-	m.seen = o.seen
 	if out.err == nil {
-		m.failures = 0
-		r.memories.set(key, m)
+		r.memories.succeeded(key, before, o.seen)
 		return ctrl.Result{RequeueAfter: max(r.wait(observed{ps: o.ps, seen: o.seen, now: r.Clock.Now()}), 0)}, nil
 	}
-	m.failures++
-	wait := retryAfter(m.failures, out.err)
-	m.again = r.Clock.Now().Add(wait)
-	r.memories.set(key, m)
+	wait := retryAfter(before.failures+1, out.err)
+	r.memories.failed(key, before, o.seen, wait, r.Clock.Now())
 	return ctrl.Result{RequeueAfter: wait}, nil
 }
 
@@ -197,10 +192,9 @@ func (r *Reconciler) finish(ctx context.Context, ps *v1alpha1.PushSecret) (ctrl.
 			if err := r.patchStatus(ctx, o, outcome{err: err, synced: left}); err != nil {
 				return ctrl.Result{}, err
 			}
-			m.failures++
-			m.again = o.now.Add(retryAfter(m.failures, errs.New(errs.Unavailable, "")))
-			r.memories.set(key, m)
-			return ctrl.Result{RequeueAfter: m.again.Sub(o.now)}, nil
+			wait := retryAfter(m.failures+1, errs.New(errs.Unavailable, ""))
+			r.memories.failed(key, m, m.seen, wait, o.now)
+			return ctrl.Result{RequeueAfter: wait}, nil
 		}
 	}
 	if err := r.finalizer(ctx, ps, false); err != nil {

@@ -15,6 +15,7 @@ type memory struct {
 	status   string    // resourceVersion of our last patch
 	failures int       // in a row
 	again    time.Time // when the next try is due, after a failure
+	wakes    int       // how often wake was called
 }
 
 // memories keeps a memory per PushSecret.
@@ -29,29 +30,41 @@ func (m *memories) get(key types.NamespacedName) memory {
 	return m.by[key]
 }
 
-func (m *memories) set(key types.NamespacedName, v memory) {
+func (m *memories) change(key types.NamespacedName, f func(*memory)) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.by == nil {
 		m.by = map[types.NamespacedName]memory{}
 	}
+	v := m.by[key]
+	f(&v)
 	m.by[key] = v
 }
 
 // patched records a patch of ours.
 func (m *memories) patched(key types.NamespacedName, resourceVersion string) {
-	v := m.get(key)
-	v.status = resourceVersion
-	m.set(key, v)
+	m.change(key, func(v *memory) { v.status = resourceVersion })
 }
 
-// wake makes the next look a push, whatever is seen.
+// wake makes the next look a push, whatever is seen. One that is under way does not
+// make up for it: it may have looked before.
 func (m *memories) wake(key types.NamespacedName) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if v, ok := m.by[key]; ok {
-		v.seen = ""
-		m.by[key] = v
+	m.change(key, func(v *memory) { v.seen, v.wakes = "", v.wakes+1 })
+}
+
+// failed counts a failure, of a push that began at before and saw what it says.
+func (m *memories) failed(key types.NamespacedName, before memory, seen string, wait time.Duration, now time.Time) {
+	m.change(key, func(v *memory) { v.pushed(before, seen); v.failures++; v.again = now.Add(wait) })
+}
+
+// succeeded is failed for a push without a failure.
+func (m *memories) succeeded(key types.NamespacedName, before memory, seen string) {
+	m.change(key, func(v *memory) { v.pushed(before, seen); v.failures = 0 })
+}
+
+func (v *memory) pushed(before memory, seen string) {
+	if v.wakes == before.wakes {
+		v.seen = seen
 	}
 }
 

@@ -265,18 +265,18 @@ func ownerOf(ps *v1alpha1.PushSecret) owner {
 
 // places returns every place that ps wants: what is in its status, what its data
 // names, and entries.
-func (r *Reconciler) places(ctx context.Context, ps *v1alpha1.PushSecret, list []v1.Store, entries []plan.Entry) map[place]bool {
-	out := map[place]bool{}
+func (r *Reconciler) places(ctx context.Context, ps *v1alpha1.PushSecret, list []v1.Store, entries []plan.Entry) wanted {
+	out := wanted{}
 	for _, s := range list {
 		for _, d := range ps.Status.SyncedPushSecrets[plan.StoreName(s)] {
-			out[r.place(ctx, s, d)] = true
+			out.add(r.place(ctx, s, d), s)
 		}
 		for _, d := range ps.Spec.Data {
-			out[r.place(ctx, s, d)] = true
+			out.add(r.place(ctx, s, d), s)
 		}
 	}
 	for _, e := range entries {
-		out[r.place(ctx, e.Store, e.Data)] = true
+		out.add(r.place(ctx, e.Store, e.Data), e.Store)
 	}
 	return out
 }

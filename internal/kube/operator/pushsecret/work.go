@@ -149,7 +149,7 @@ func (w *work) remove(ctx context.Context, name string, keep func(place string) 
 	}
 	for _, place := range gone {
 		d := places[place]
-		if w.r.heldByOther(ctx, w.ps, store, d) {
+		if w.r.claims.rival(client.ObjectKeyFromObject(w.ps), w.r.place(ctx, store, d), shared(store)) {
 			delete(places, place) // it is another's now
 			continue
 		}
@@ -162,19 +162,6 @@ func (w *work) remove(ctx context.Context, name string, keep func(place string) 
 	if len(places) == 0 {
 		delete(w.synced, name)
 	}
-}
-
-// heldByOther reports whether another PushSecret wants the place, whoever is older.
-func (r *Reconciler) heldByOther(ctx context.Context, ps *v1alpha1.PushSecret, store v1.Store, d v1alpha1.PushSecretData) bool {
-	at := r.place(ctx, store, d)
-	r.claims.mu.Lock()
-	defer r.claims.mu.Unlock()
-	for key, other := range r.claims.at[at.location] {
-		if key != client.ObjectKeyFromObject(ps) && overlaps(other.properties, at.property) {
-			return true
-		}
-	}
-	return false
 }
 
 // patchStatus writes what came of a push, in one patch, if that is news.

@@ -58,6 +58,9 @@ func TestJudge(t *testing.T) {
 		{name: "on the way back, has what is to go", back: true, tokens: []Token{live(7, later)}, total: 1, awaited: "it read version 7 last, not 8"},
 		{name: "on the way back, came back", back: true, tokens: []Token{live(8, 2*time.Hour)}, total: 1, proven: 1},
 		{name: "on the way back, without versions", back: true, tokens: []Token{live(0, later)}, total: 1, awaited: "has not read version 8"},
+		{name: "on the way back, a lease from before the turn", back: true, tokens: []Token{with(live(0, before), leased(1, before))}, total: 1, proven: 1},
+		{name: "on the way back, leases from before it and since", back: true, tokens: []Token{with(live(0, later), leased(2, before))}, total: 1, awaited: "has not read version 8"},
+		{name: "on the way back, leases of which no log tells", back: true, tokens: []Token{with(live(0, later), func(tok *Token) { leased(2, before)(tok); tok.Last = nil })}, total: 1, awaited: "has not read version 8"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			in := Input{Answer: Answer{Tokens: c.tokens}, Version: "7", Previous: "6", Published: published}

@@ -126,7 +126,7 @@ func (t *Token) stale(in Input) bool {
 	case !t.Live:
 		return false
 	case t.Leases > 0 && t.OldestLease != nil: // each lease is a credential of its own
-		return in.goes(*t.OldestLease)
+		return in.goes(*t.OldestLease) || in.Back && t.between(in)
 	case t.Leased || t.Last == nil: // its leases have ended
 		return false
 	case t.Version == 0:
@@ -134,6 +134,12 @@ func (t *Token) stale(in Input) bool {
 	}
 	version := strconv.FormatInt(t.Version, 10)
 	return version != in.Version && !(in.Back && version == in.Previous)
+}
+
+// between reports whether one of several leases, of which the oldest is known, may be
+// of what the turn had published before it went back.
+func (t *Token) between(in Input) bool {
+	return t.Leases > 1 && t.OldestLease.Before(in.Published) && (t.Last == nil || !t.Last.Before(in.Published))
 }
 
 // goes reports whether what was read at that time is what is to go.
