@@ -28,12 +28,14 @@ type commands struct {
 	cfg   Config
 	flags cluster.Flags
 	now   func() time.Time
+	// quiet is how long a failure that stays the same is waited for to change.
+	quiet time.Duration
 }
 
 // Commands returns the commands about ExternalSecrets.
 func Commands(s *session.Session, cfg Config) []*cobra.Command {
-	part := func() *commands { return &commands{Session: s, cfg: cfg, now: time.Now} }
-	return []*cobra.Command{part().render()}
+	part := func() *commands { return &commands{Session: s, cfg: cfg, now: time.Now, quiet: 10 * time.Second} }
+	return []*cobra.Command{part().render(), part().explain(), part().sync()}
 }
 
 func what(name types.NamespacedName) string { return fmt.Sprintf("ExternalSecret %q", name) }
