@@ -36,6 +36,8 @@ type Judgement struct {
 	v1alpha1.ClientsStatus
 	// Awaited are those that live and read last what is to go: who, why, and what to do.
 	Awaited []string
+	// Live are those that have not ended.
+	Live []string
 }
 
 // Judge says which clients have the version wanted. The operator's own tokens are
@@ -59,6 +61,9 @@ func Judge(in Input) Judgement {
 	for _, p := range order {
 		e := p.evidence(in)
 		out.Total++
+		if !e.Ended {
+			out.Live = append(out.Live, e.Name)
+		}
 		switch {
 		case e.Missing != "":
 			out.Awaited = append(out.Awaited, e.Name+": "+e.Missing)
@@ -73,6 +78,7 @@ func Judge(in Input) Judgement {
 		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Address, b.Address))
 	})
 	slices.Sort(out.Awaited)
+	slices.Sort(out.Live)
 	out.Evidence = out.Evidence[:min(len(out.Evidence), MaxEvidence)]
 	return out
 }

@@ -47,6 +47,7 @@ func (r *Reconciler) seeClients(ctx context.Context, l *look) {
 	seen := clients.Judge(in)
 	l.clients = &seen.ClientsStatus
 	if l.o.Turn.Published.IsZero() { // everybody has the old one
+		l.readers = few(seen.Live)
 		l.clients.Proven, l.clients.Ended, l.clients.Evidence = 0, 0, nil
 		return
 	}

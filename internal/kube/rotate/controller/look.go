@@ -38,6 +38,7 @@ type look struct {
 	failing  map[string]int32 // pods that do not run, by workload
 	sessions *target.Sessions
 	clients  *v1alpha1.ClientsStatus // nil: nobody was asked
+	readers  []string                // before anything is published: clients that live
 	proof    *v1alpha1.ProofStatus   // nil: nothing new
 	judged   []v1alpha1.PodEvidence
 	limit    time.Duration // greatest age by policy and schedule; 0: none

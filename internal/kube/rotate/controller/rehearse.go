@@ -17,7 +17,8 @@ type Rehearsal struct {
 	Rotation *v1alpha1.Rotation // read live; without a turn under way
 	Target   target.Target      // nil: Observed says why
 	Observed rotate.Observed
-	// Foresee looks, live, as if turn number were staged.
+	// Foresee looks, live, as if turn number were staged. Proof.Clients are then those
+	// who would have to read the vault again.
 	Foresee func(ctx context.Context, number int64) (rotate.Observed, Restart)
 }
 
@@ -46,6 +47,7 @@ func (r *Reconciler) rehearse(ctx context.Context, l *look) (busy bool, _ ctrl.R
 		as := &look{rot: l.rot, mem: &memory{}, o: l.o, live: true, vault: l.vault, target: l.target, state: l.state, location: l.location}
 		as.o.Turn = rotate.Turn{Number: number, Phase: v1alpha1.PhaseStaged, NoOld: l.state.Version == ""}
 		r.seeConsumers(ctx, as)
+		as.o.Proof.Clients = as.readers
 		if as.graph == nil {
 			return as.o, Restart{}
 		}

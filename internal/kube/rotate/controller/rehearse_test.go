@@ -92,3 +92,21 @@ func TestDeletedAmidARehearsal(t *testing.T) {
 		t.Errorf("swept %d times, acts %v", w.swept, w.acts)
 	}
 }
+
+// Who reads the vault itself is named before anything is done; who has ended, and
+// the operator itself, need not read again.
+func TestForeseenClients(t *testing.T) {
+	w := newWorld(t)
+	w.create("db", nil)
+	r := w.operator()
+	w.annotate("db", v1alpha1.AnnotationRotate, "now")
+	w.run(r, "db", "done", func(rot *v1alpha1.Rotation) bool { return rot.Status.Turn == 101 && rot.Status.Phase == v1alpha1.PhaseIdle })
+	w.clients = `{"accessor":"a","display_name":"billing","live":true,"version":101,"last":"2026-03-01T10:00:00Z","count":1},
+		{"accessor":"b","display_name":"gone","version":101,"last":"2026-03-01T10:00:00Z"},
+		{"accessor":"c","display_name":"operator","own":true,"live":true,"last":"2026-03-01T10:00:00Z"}`
+	w.once(r, "db")
+	o, _ := w.foresee(t.Context(), 102)
+	if !slices.Equal(o.Proof.Clients, []string{"billing"}) {
+		t.Errorf("clients: %q, unknown: %q", o.Proof.Clients, o.Proof.ClientsUnknown)
+	}
+}

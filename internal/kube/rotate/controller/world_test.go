@@ -46,6 +46,8 @@ type world struct {
 	fence                  int64            // the highest of the turn
 	sending                func(act string) // when set: before the vault has it
 	acts                   []string
+	clients                string // of the vault itself, as it tells of them
+	foresee                func(context.Context, int64) (rotate.Observed, Restart)
 	changed                time.Time // when what readers see was published; zero: not said
 	vaultErr, statementErr error
 	statements             map[int64]string
@@ -223,7 +225,10 @@ func (w *world) Nodes(context.Context) bool { return false }
 func (w *world) Probe(context.Context, Question) map[types.UID]evidence.Found { return nil }
 
 // Next implements Rehearser.
-func (w *world) Next(context.Context, Rehearsal) Trial { return w.trial }
+func (w *world) Next(_ context.Context, q Rehearsal) Trial {
+	w.foresee = q.Foresee
+	return w.trial
+}
 
 // Sweep implements Rehearser.
 func (w *world) Sweep(context.Context, *v1alpha1.Rotation, target.Target) error {
@@ -260,7 +265,7 @@ func (w *world) Locate(path string) string { return "vault.example:8200/" + path
 // Call implements target.Vault: the evidence engine.
 func (w *world) Call(_ context.Context, method, path string, body any) (json.RawMessage, error) {
 	if strings.HasPrefix(path, "sys/readers/") { // nobody but Secrets
-		return json.RawMessage(`{"complete":true,"incomplete":[],"clients":[]}`), w.vaultErr
+		return json.RawMessage(`{"complete":true,"incomplete":[],"clients":[` + w.clients + `]}`), w.vaultErr
 	}
 	if err := firstOf(w.vaultErr, w.statementErr); err != nil {
 		return nil, err

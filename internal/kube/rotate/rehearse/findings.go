@@ -113,12 +113,30 @@ func (x *outcome) consumers(o rotate.Observed, g *consumer.Graph) {
 		}
 	}
 	x.unproven(o, g)
+	x.clients(o)
 	if o.Plan.NeedBackend == v1alpha1.BackendRequired && !o.Proof.Backend && !o.Turn.NoOld {
 		x.found.add("credential", v1alpha1.TrialEffectHolds, rotate.ReasonProofImpossible, "spec.proof.backend is Required, but the target cannot see all sessions; set it to WhereKnown")
 	}
 	for i := range g.Pods {
 		if p := &g.Pods[i]; p.Failing != "" && !p.Deleting {
 			x.say("pod %s fails already, which is not held against a turn: %s", p.NamespacedName, p.Failing)
+		}
+	}
+}
+
+// clients says who reads the vault itself, and would have to read it again.
+func (x *outcome) clients(o rotate.Observed) {
+	if o.Plan.NeedClients == v1alpha1.ClientsIgnored || o.Turn.NoOld {
+		return
+	}
+	for _, name := range o.Proof.Clients {
+		x.say("client of the vault itself, which a turn waits for until it has read the new version or has ended: %s", name)
+	}
+	for _, text := range o.Proof.ClientsUnknown {
+		if o.Plan.NeedClients == v1alpha1.ClientsRequired {
+			x.found.add("clients", v1alpha1.TrialEffectHolds, rotate.ReasonConsumersUnknown, "clients of the vault itself cannot all be known: "+text)
+		} else {
+			x.say("clients of the vault itself that cannot be known: %s", text)
 		}
 	}
 }

@@ -335,6 +335,11 @@ func TestFindings(t *testing.T) {
 			w.foreseen.Plan.NeedComplete, w.graph.Unknown = true, []string{"pods: forbidden"}
 		}, v1alpha1.TrialHolds, "consumers Holds ConsumersUnknown"},
 		"unknown consumers, accepted": {func(w *world) { w.graph.Unknown = []string{"pods: forbidden"} }, v1alpha1.TrialSucceeds, "pods: forbidden"},
+		"clients of the vault":        {func(w *world) { w.foreseen.Proof.Clients = []string{"entity billing"} }, v1alpha1.TrialSucceeds, "has ended: entity billing"},
+		"unknown clients": {func(w *world) {
+			w.foreseen.Plan.NeedClients, w.foreseen.Proof.ClientsUnknown = v1alpha1.ClientsRequired, []string{"no audit log"}
+		}, v1alpha1.TrialHolds, "clients Holds ConsumersUnknown"},
+		"unknown clients, accepted": {func(w *world) { w.foreseen.Proof.ClientsUnknown = []string{"no audit log"} }, v1alpha1.TrialSucceeds, "cannot be known: no audit log"},
 		"never proven": {func(w *world) {
 			w.graph.Pods = []consumer.Pod{{Object: object("Pod", "web-1"), Workload: web}, {Object: object("Pod", "web-2"), Workload: web}}
 			w.foreseen.Proof.Never = []string{"shop/web-1: nobody restarts it: env: X", "shop/web-2: nobody restarts it: env: X"}
