@@ -7,6 +7,7 @@ import (
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/provider"
+	"github.com/strongkeep/strongkeep/internal/kube/provider/pace"
 )
 
 // wanted is what one call to the backend is for: a read, or a search.
@@ -82,7 +83,7 @@ func (s *session) fly(w wanted, f *flight) {
 	defer close(f.done)
 	s.slots <- struct{}{}
 	defer func() { <-s.slots }()
-	if err := s.pace(); err != nil {
+	if err := s.pace(s.ctx); err != nil {
 		f.err = err
 		s.land(w, f)
 		return
@@ -114,22 +115,23 @@ func (s *session) call(w wanted, f *flight) {
 	s.cfg.Observe(s.provider, "Find", f.err)
 }
 
-// pace waits for the store's turn, when its provider knows of a quota.
-func (s *session) pace() error {
+// pace waits for the store's turn, when its provider knows of a quota, while ctx and
+// the session last.
+func (s *session) pace(ctx context.Context) error {
 	if s.limit == nil {
 		return nil
 	}
-	now := s.cfg.Clock.Now()
-	wait := s.limit.ReserveN(now, 1).DelayFrom(now)
-	if wait <= 0 {
-		return nil
-	}
-	select {
-	case <-s.cfg.Clock.After(wait):
-		return nil
-	case <-s.ctx.Done():
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(s.ctx, cancel)()
+	err := pace.Wait(ctx, s.limit, s.cfg.Clock, 0)
+	switch {
+	case err != nil && s.ctx.Err() != nil:
 		return errs.Newf(errs.Unavailable, "%s changed while a call waited for its turn", s.key)
+	case err != nil:
+		return errs.Newf(errs.Unavailable, "waiting for a turn at %s: %w", s.key, err)
 	}
+	return nil
 }
 
 // land ends the sharing of f.

@@ -66,7 +66,7 @@ func (p *Pool) writing(ctx context.Context, store v1.Store, a action, f func(pro
 		return errs.Newf(errs.Unavailable, "writing %q to %s: %w", a.key, s.key, ctx.Err())
 	}
 	defer func() { <-s.slots }()
-	if err := s.pace(); err != nil {
+	if err := s.pace(ctx); err != nil {
 		return err
 	}
 	err = f(w)

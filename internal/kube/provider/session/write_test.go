@@ -97,3 +97,40 @@ func TestNotWritable(t *testing.T) {
 		}
 	})
 }
+
+// scarce is a writable with a quota of one call a minute.
+type scarce struct{ writable }
+
+func (b *scarce) Open(ctx context.Context, cfg provider.Config) (provider.Store, error) {
+	_, err := b.backend.Open(ctx, cfg)
+	return b, err
+}
+
+func (b *scarce) Rate() (perSecond float64, burst int) { return 1.0 / 60, 1 }
+
+// A write that waits for its turn ends with its context; others lose no turn by it,
+// and the store is not taken to be down.
+func TestWriteGivesUp(t *testing.T) {
+	b := &scarce{}
+	run(t, &b.backend, func(t *testing.T, p *Pool) {
+		p.cfg.Providers["test"] = b
+		store, w := object(t, 1), provider.Write{Place: provider.Place{Key: "a"}}
+		if err := p.Write(t.Context(), store, w); err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		for range 5 {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			if err := p.Write(ctx, store, w); !errs.Is(err, errs.Unavailable) {
+				t.Errorf("%v, want unavailable", err)
+			}
+			cancel()
+		}
+		if waited := time.Since(began); waited != 5*time.Second {
+			t.Errorf("waited %v, want the five seconds of its contexts", waited)
+		}
+		if err := p.Write(t.Context(), store, w); err != nil || time.Since(began) > time.Minute {
+			t.Errorf("after %v: %v", time.Since(began), err)
+		}
+	})
+}

@@ -20,6 +20,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/provider"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/aws/access"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/aws/wire"
+	"github.com/strongkeep/strongkeep/internal/kube/provider/pace"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/push"
 	"github.com/strongkeep/strongkeep/internal/redact"
 )
@@ -70,14 +71,9 @@ func New(cfg Config) *Store {
 
 // do makes one call when it is the store's turn.
 func do[T any](ctx context.Context, s *Store, doing string, call func(context.Context) (T, error)) (T, error) {
-	now := s.cfg.Clock.Now()
-	if wait := s.limit.ReserveN(now, 1).DelayFrom(now); wait > 0 {
-		select {
-		case <-s.cfg.Clock.After(wait):
-		case <-ctx.Done():
-			var none T
-			return none, errs.Newf(errs.Exhausted, "%s: waiting for the store's turn, %d calls a second: %w", doing, perSecond, ctx.Err())
-		}
+	if err := pace.Wait(ctx, s.limit, s.cfg.Clock, 0); err != nil {
+		var none T
+		return none, errs.Newf(errs.Exhausted, "%s: waiting for the store's turn, %d calls a second: %w", doing, perSecond, err)
 	}
 	return access.Do(ctx, s.cfg.Access, doing, call)
 }

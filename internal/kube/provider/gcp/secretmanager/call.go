@@ -15,6 +15,7 @@ import (
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/gcp/access"
+	"github.com/strongkeep/strongkeep/internal/kube/provider/pace"
 )
 
 const (
@@ -140,18 +141,8 @@ func (s *Store) turn(ctx context.Context, c call) error {
 	if !c.admin {
 		return nil
 	}
-	now := s.cfg.Clock.Now()
-	wait := s.admin.ReserveN(now, 1).DelayFrom(now)
-	if wait <= 0 {
-		return nil
+	if err := pace.Wait(ctx, s.admin, s.cfg.Clock, callTimeout); err != nil {
+		return errs.Newf(errs.Exhausted, "%s: waiting for the store's turn, %v calls a second: %w", c.doing, float64(adminPerSecond), err)
 	}
-	if wait > callTimeout {
-		return errs.Newf(errs.Exhausted, "%s: too many calls wait for their turn, %v a second", c.doing, float64(adminPerSecond))
-	}
-	select {
-	case <-s.cfg.Clock.After(wait):
-		return nil
-	case <-ctx.Done():
-		return errs.Newf(errs.Exhausted, "%s: waiting for the store's turn, %v calls a second: %w", c.doing, float64(adminPerSecond), ctx.Err())
-	}
+	return nil
 }
