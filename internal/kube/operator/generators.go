@@ -15,9 +15,11 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
+	pushv1alpha1 "github.com/strongkeep/strongkeep/api/external/v1alpha1"
 	generators "github.com/strongkeep/strongkeep/api/generators/v1alpha1"
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/generator/state"
@@ -27,7 +29,7 @@ import (
 // generators starts what takes credentials back and returns what makes them, nil where the cluster has no
 // definitions of generators or the operator's role does not let it see them: an
 // earlier release's.
-func (p parts) generators(ctx context.Context) (*generate.Generators, error) {
+func (p parts) generators(ctx context.Context, pushes bool) (*generate.Generators, error) {
 	kinds := []string{generators.KindGeneratorState}
 	if !p.cfg.NoClusterStores {
 		kinds = append(kinds, generators.KindClusterGenerator)
@@ -55,7 +57,7 @@ func (p parts) generators(ctx context.Context) (*generate.Generators, error) {
 			return nil, nil //nolint:nilnil // see above
 		}
 	}
-	if err := p.setupStates(ctx); err != nil {
+	if err := p.setupStates(ctx, pushes); err != nil {
 		return nil, err
 	}
 	return generate.New(generate.Config{
@@ -67,56 +69,63 @@ func (p parts) generators(ctx context.Context) (*generate.Generators, error) {
 
 func (p parts) cluster() kube { return kube{p.mgr.GetAPIReader(), p.mgr.GetClient()} }
 
-// statesBySecret is the index of GeneratorStates by the Secret that is to hold the
-// credential.
-const statesBySecret = "strongkeep.secret"
+// statesByHolder is the index of GeneratorStates by what is to hold the credential.
+const statesByHolder = "strongkeep.holder"
 
 // setupStates starts what renews credentials and takes them back.
-func (p parts) setupStates(ctx context.Context) error {
-	if err := p.mgr.GetFieldIndexer().IndexField(ctx, &generators.GeneratorState{}, statesBySecret, func(o client.Object) []string {
-		return []string{o.GetAnnotations()[state.AnnotationSecret]}
+func (p parts) setupStates(ctx context.Context, pushes bool) error {
+	if err := p.mgr.GetFieldIndexer().IndexField(ctx, &generators.GeneratorState{}, statesByHolder, func(o client.Object) []string {
+		h := state.HolderOf(o)
+		return []string{h.Kind + "/" + h.Name}
 	}); err != nil {
 		return err
 	}
 	r := state.New(state.Config{
 		Client: p.mgr.GetClient(), Live: p.mgr.GetAPIReader(), Kinds: p.cfg.Generators, Cluster: p.cluster(), Clock: clock.RealClock{},
-		Log: p.cfg.Log, Event: p.events.event, Metric: p.metrics, Owner: p.stateOwner,
+		Log: p.cfg.Log, Event: p.events.event, Metric: p.metrics, Owner: p.stateOwner, Pushes: pushes,
 	})
 	skip := true
-	return ctrl.NewControllerManagedBy(p.mgr).
+	b := ctrl.NewControllerManagedBy(p.mgr).
 		Named("generatorstate").
 		WithOptions(controller.Options{MaxConcurrentReconciles: 4, SkipNameValidation: &skip}).
 		For(&generators.GeneratorState{}, builder.WithPredicates(state.Changed())).
-		WatchesMetadata(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(p.statesOf)).
-		Complete(r)
+		WatchesMetadata(&corev1.Secret{}, p.statesOf(state.Secret))
+	if pushes {
+		b = b.Watches(&pushv1alpha1.PushSecret{}, p.statesOf(state.PushSecret), builder.WithPredicates(predicate.AnnotationChangedPredicate{}))
+	}
+	return b.Complete(r)
 }
 
-// statesOf returns the states whose credentials a Secret is to hold.
-func (p parts) statesOf(ctx context.Context, secret client.Object) []reconcile.Request {
-	var list generators.GeneratorStateList
-	if err := p.mgr.GetClient().List(ctx, &list, client.InNamespace(secret.GetNamespace()),
-		client.MatchingFields{statesBySecret: secret.GetName()}, client.UnsafeDisableDeepCopy); err != nil {
-		p.cfg.Log.Error("listing GeneratorStates in the cache", "error", err)
-		return nil
-	}
-	var out []reconcile.Request
-	for i := range list.Items {
-		out = append(out, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&list.Items[i])})
-	}
-	return out
+// statesOf looks at the states whose credentials an object of a kind is to hold.
+func (p parts) statesOf(kind string) handler.EventHandler {
+	return handler.EnqueueRequestsFromMapFunc(func(ctx context.Context, holder client.Object) (out []reconcile.Request) {
+		var list generators.GeneratorStateList
+		if err := p.mgr.GetClient().List(ctx, &list, client.InNamespace(holder.GetNamespace()),
+			client.MatchingFields{statesByHolder: kind + "/" + holder.GetName()}, client.UnsafeDisableDeepCopy); err != nil {
+			p.cfg.Log.Error("listing GeneratorStates in the cache", "error", err)
+			return nil
+		}
+		for i := range list.Items {
+			out = append(out, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&list.Items[i])})
+		}
+		return out
+	})
 }
 
-// stateOwner returns the ExternalSecret that a state was made for, nil when it is
-// gone or going.
+// stateOwner returns the ExternalSecret or PushSecret that a state was made for, nil
+// when it is gone or going.
 func (p parts) stateOwner(ctx context.Context, s *generators.GeneratorState) (client.Object, error) {
 	ref := metav1.OwnerReference{}
 	if len(s.OwnerReferences) > 0 {
 		ref = s.OwnerReferences[0]
 	}
-	var es v1.ExternalSecret
-	err := p.mgr.GetClient().Get(ctx, types.NamespacedName{Namespace: s.Namespace, Name: ref.Name}, &es)
-	if apierrors.IsNotFound(err) || err == nil && (es.UID != ref.UID || !es.DeletionTimestamp.IsZero()) {
+	var owner client.Object = &v1.ExternalSecret{}
+	if ref.Kind == pushv1alpha1.KindPushSecret {
+		owner = &pushv1alpha1.PushSecret{}
+	}
+	err := p.mgr.GetClient().Get(ctx, types.NamespacedName{Namespace: s.Namespace, Name: ref.Name}, owner)
+	if apierrors.IsNotFound(err) || err == nil && (owner.GetUID() != ref.UID || !owner.GetDeletionTimestamp().IsZero()) {
 		return nil, nil //nolint:nilnil // there is none
 	}
-	return &es, err
+	return owner, err
 }

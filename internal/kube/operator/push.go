@@ -12,6 +12,7 @@ import (
 	"github.com/strongkeep/strongkeep/api/external/v1alpha1"
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/externalsecret"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/generate"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/pushsecret"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/spread"
 )
@@ -19,17 +20,20 @@ import (
 // pushConcurrency is how many PushSecrets are worked on at once.
 const pushConcurrency = 8
 
-// setupPush starts what writes to stores, where the cluster has such objects.
-func (p parts) setupPush(ctx context.Context) (bool, error) {
+// pushes reports whether there is what writes to stores: where it is wanted and the
+// cluster has such objects.
+func (p parts) pushes(ctx context.Context) (bool, error) {
 	if p.cfg.NoPush {
 		return false, nil
 	}
-	if ok, err := p.served(ctx, &v1alpha1.PushSecretList{}, v1alpha1.KindPushSecret, "pushing"); err != nil || !ok {
-		return false, err
-	}
+	return p.served(ctx, &v1alpha1.PushSecretList{}, v1alpha1.KindPushSecret, "pushing")
+}
+
+// setupPush starts what writes to stores.
+func (p parts) setupPush(ctx context.Context, makers *generate.Generators) error {
 	metrics := pushsecret.NewMetrics()
 	if err := p.metrics.registry.Register(metrics); err != nil {
-		return false, errs.Newf(errs.Internal, "registering the metrics of PushSecrets: %w", err)
+		return errs.Newf(errs.Internal, "registering the metrics of PushSecrets: %w", err)
 	}
 	r := pushsecret.New(pushsecret.Config{
 		Client: p.mgr.GetClient(), Live: p.mgr.GetAPIReader(), Stores: p.pool, Key: p.key, Clock: clock.RealClock{},
@@ -37,9 +41,9 @@ func (p parts) setupPush(ctx context.Context) (bool, error) {
 			return externalsecret.Makers(ctx, p.mgr.GetClient(), secret)
 		},
 		Log: p.cfg.Log, Event: p.events.event, Metrics: metrics, Limits: p.cfg.TemplateLimits, Class: p.cfg.Class,
-		ClusterStores: !p.cfg.NoClusterStores,
+		ClusterStores: !p.cfg.NoClusterStores, Generators: makers,
 	})
-	return true, r.Setup(ctx, p.mgr, pushConcurrency)
+	return r.Setup(ctx, p.mgr, pushConcurrency)
 }
 
 // setupSpread starts what keeps ExternalSecrets, and PushSecrets if pushes, in many

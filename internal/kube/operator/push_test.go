@@ -1,6 +1,7 @@
 package operator
 
 import (
+	neturl "net/url"
 	"os"
 	"strings"
 	"testing"
@@ -116,6 +117,15 @@ func TestPushExample(t *testing.T) {
 	if m := w.vault.Meta("my-app/api"); m["team"] != "my-app" {
 		t.Errorf("metadata %v", m)
 	}
+	if raw, err = os.ReadFile("../../../examples/push/generated.yaml"); err != nil {
+		t.Fatal(err)
+	}
+	w.apply(string(raw))
+	w.pushed("app-login", v1alpha1.ReasonSynced, "")
+	password := w.pushedValue("my-app/login", "password", nil)
+	if url := w.pushedValue("my-app/login", "url", nil); len(password) != 32 || url != "postgres://app:"+neturl.QueryEscape(password)+"@db.example/app" {
+		t.Errorf("a password of %d characters, and another in the address", len(password))
+	}
 }
 
 // Policies, selectors, several stores, generators; what is wrong is said, with what
@@ -153,7 +163,7 @@ func TestPushSecretWays(t *testing.T) {
 	w.remote("pushed/beside-missing", `{"k":"`+canary+`"}`)
 	w.pushed("nosource", v1alpha1.ReasonErrored, `Secret "absent" does not exist: create it`)
 	w.pushed("text", v1alpha1.ReasonErrored, "not a JSON object")
-	w.pushed("generated", v1alpha1.ReasonErrored, "generatorRef is not supported")
+	w.pushed("generated", v1alpha1.ReasonErrored, `Password "x" does not exist: create it`)
 	w.pushed("whole", v1alpha1.ReasonSynced, "")
 	w.remote("pushed/whole", `{"k":"`+canary+`","user":"app"}`)
 	w.pushed("nostore", v1alpha1.ReasonErrored, `nope" does not exist`)

@@ -108,6 +108,11 @@ func (w *world) exercise() {
 	w.kubectl("delete", "secret", "app-database", "--ignore-not-found")
 	w.until("its lease is revoked", func() bool { return len(w.vault.Leases()) == 0 })
 	w.states(nil, 0)
+	w.apply(pushMade("made", "VaultDynamicSecret", "app-database", entry("username", "pushed/made")))
+	w.pushedValue("pushed/made", "username", nil)
+	w.kubectl("delete", "ps", "made", "--timeout=60s")
+	w.until("the lease of what was pushed is revoked", func() bool { return len(w.vault.Leases()) == 0 })
+	w.states(nil, 0)
 	w.vault.Delete("app")
 	w.es("own", v1.ReasonSecretDeleted, "")
 }

@@ -168,7 +168,11 @@ func (p parts) setup(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	makers, err := p.generators(ctx)
+	pushes, err := p.pushes(ctx)
+	if err != nil {
+		return err
+	}
+	makers, err := p.generators(ctx, pushes)
 	if err != nil {
 		return err
 	}
@@ -183,9 +187,10 @@ func (p parts) setup(ctx context.Context) error {
 	if err := es.Setup(ctx, p.mgr, p.cfg.Concurrency, !p.cfg.NoClusterStores, p.hub.Due()); err != nil {
 		return err
 	}
-	pushes, err := p.setupPush(ctx)
-	if err != nil {
-		return err
+	if pushes {
+		if err := p.setupPush(ctx, makers); err != nil {
+			return err
+		}
 	}
 	if err := p.setupSpread(ctx, pushes); err != nil {
 		return err

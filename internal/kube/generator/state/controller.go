@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 
+	pushv1alpha1 "github.com/strongkeep/strongkeep/api/external/v1alpha1"
 	v1alpha1 "github.com/strongkeep/strongkeep/api/generators/v1alpha1"
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/generator"
@@ -34,7 +35,7 @@ type Metrics interface {
 
 // Config is what a Reconciler needs. All fields are required.
 type Config struct {
-	Client  client.Client // reads come from caches: GeneratorStates, metadata of Secrets and of owners
+	Client  client.Client // reads come from caches: GeneratorStates, metadata of Secrets, PushSecrets and owners
 	Live    client.Reader
 	Kinds   map[string]generator.Kind
 	Cluster provider.Cluster
@@ -44,6 +45,9 @@ type Config struct {
 	Metric  Metrics
 	// Owner returns the object that uses a state, nil when it is gone.
 	Owner func(ctx context.Context, state *v1alpha1.GeneratorState) (client.Object, error)
+	// Pushes says that there is a cache of PushSecrets. Without it what they hold is
+	// left alone.
+	Pushes bool
 }
 
 // Reconciler reconciles GeneratorStates.
@@ -75,6 +79,10 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	}
 	if err != nil {
 		return ctrl.Result{}, r.unreadable(ctx, &s, err)
+	}
+	if HolderOf(&s).Kind == PushSecret && !r.Pushes {
+		r.Log.Debug("a credential that was pushed is left alone, for this operator pushes nothing", "generatorState", req.String())
+		return ctrl.Result{}, nil
 	}
 	owner, err := r.Owner(ctx, &s)
 	if err != nil {
@@ -146,15 +154,20 @@ func annotation(owner client.Object) string {
 	return owner.GetAnnotations()[AnnotationKeep]
 }
 
-// held reports whether the Secret names the state.
+// held reports whether its holder names the state.
 func (r *Reconciler) held(ctx context.Context, from client.Reader, s *v1alpha1.GeneratorState) (bool, error) {
-	m := &metav1.PartialObjectMetadata{}
-	m.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Secret"))
-	err := from.Get(ctx, types.NamespacedName{Namespace: s.Namespace, Name: s.Annotations[AnnotationSecret]}, m)
+	h := HolderOf(s)
+	var o client.Object = &pushv1alpha1.PushSecret{}
+	if h.Kind == Secret {
+		m := &metav1.PartialObjectMetadata{}
+		m.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Secret"))
+		o = m
+	}
+	err := from.Get(ctx, types.NamespacedName{Namespace: s.Namespace, Name: h.Name}, o)
 	if apierrors.IsNotFound(err) {
 		return false, nil
 	}
-	return err == nil && record.Names(m.Annotations, s.Name), err
+	return err == nil && record.Names(o.GetAnnotations(), s.Name), err
 }
 
 func (r *Reconciler) act(ctx context.Context, l look, p Plan) (ctrl.Result, error) {

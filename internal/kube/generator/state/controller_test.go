@@ -102,7 +102,7 @@ func (d *desk) made(m generator.Made) string {
 	d.Helper()
 	h, err := d.keeper.Begin(d.Context(), Origin{
 		Owner: metav1.OwnerReference{APIVersion: "v1", Kind: "ConfigMap", Name: "app", UID: "e1"}, Key: types.NamespacedName{Namespace: "team", Name: "app"},
-		Secret: "app", Kind: "Remote", Name: "maker", Spec: json.RawMessage(`{"path":"x"}`),
+		Holder: Holder{Secret, "app"}, Kind: "Remote", Name: "maker", Spec: json.RawMessage(`{"path":"x"}`),
 	})
 	if err != nil {
 		d.Fatal(err)
@@ -407,7 +407,7 @@ func TestBadGrace(t *testing.T) {
 func TestAbandon(t *testing.T) {
 	d := newDesk(t)
 	begin := func() *Held {
-		h, err := d.keeper.Begin(t.Context(), Origin{Key: types.NamespacedName{Namespace: "team", Name: "app"}, Secret: "app", Kind: "Remote", Name: "m", Spec: json.RawMessage(`{}`)})
+		h, err := d.keeper.Begin(t.Context(), Origin{Key: types.NamespacedName{Namespace: "team", Name: "app"}, Holder: Holder{Secret, "app"}, Kind: "Remote", Name: "m", Spec: json.RawMessage(`{}`)})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -23,8 +23,10 @@ const (
 	// Finalizer is not that of the External Secrets Operator, which would take its
 	// own off without taking a lease back.
 	Finalizer = "generatorstate.strongkeep.io/revoke"
-	// AnnotationSecret names the Secret that is to hold the credential.
+	// AnnotationSecret names the Secret that is to hold the credential, AnnotationPush
+	// the PushSecret that says whether a store does.
 	AnnotationSecret = "strongkeep.io/secret"
+	AnnotationPush   = "strongkeep.io/pushsecret"
 	// AnnotationKeep, of the owner, is how long a credential stays good after
 	// another took its place, such as "1h"; no less than Grace.
 	AnnotationKeep = "strongkeep.io/keep-previous"
@@ -50,11 +52,36 @@ type Keeper struct {
 type Origin struct {
 	Owner   metav1.OwnerReference
 	Key     types.NamespacedName // of the owner
-	Secret  string               // that is to hold it
+	Holder  Holder               // that is to hold it
 	Kind    string               // of the generator
 	Through string               // ClusterGenerator, or ""
 	Name    string
 	Spec    json.RawMessage
+}
+
+// The kinds of holders.
+const (
+	Secret     = "Secret"
+	PushSecret = "PushSecret"
+)
+
+// Holder is an object of the owner's namespace whose annotations name the states of
+// the credentials that are in use (record.Names).
+type Holder struct{ Kind, Name string }
+
+// HolderOf returns the holder of a state.
+func HolderOf(s client.Object) Holder {
+	if name := s.GetAnnotations()[AnnotationPush]; name != "" {
+		return Holder{PushSecret, name}
+	}
+	return Holder{Secret, s.GetAnnotations()[AnnotationSecret]}
+}
+
+func (h Holder) annotations() map[string]string {
+	if h.Kind == PushSecret {
+		return map[string]string{AnnotationPush: h.Name}
+	}
+	return map[string]string{AnnotationSecret: h.Name}
 }
 
 // Held is a state that was made for a credential that is being made. It is for one
@@ -70,7 +97,7 @@ func (k *Keeper) Begin(ctx context.Context, o Origin) (*Held, error) {
 	h := &Held{keeper: k, is: envelope{Version: 1}}
 	h.object = &v1alpha1.GeneratorState{ObjectMeta: metav1.ObjectMeta{
 		Namespace: o.Key.Namespace, GenerateName: prefix(o.Key.Name), Finalizers: []string{Finalizer},
-		OwnerReferences: []metav1.OwnerReference{o.Owner}, Annotations: map[string]string{AnnotationSecret: o.Secret},
+		OwnerReferences: []metav1.OwnerReference{o.Owner}, Annotations: o.Holder.annotations(),
 	}}
 	from, err := raw(resource{
 		APIVersion: v1alpha1.GroupVersion().String(), Kind: o.Kind, Through: o.Through, Spec: o.Spec,

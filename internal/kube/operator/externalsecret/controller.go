@@ -256,7 +256,7 @@ func (r *Reconciler) forget(key types.NamespacedName) {
 	r.memories.forget(key)
 	r.Wishes.Forget(key)
 	r.Faults.Forget(key)
-	r.Generators.Forget(key)
+	r.Generators.Forget(v1.KindExternalSecret, key)
 	r.Metric.Forget(key.Namespace, key.Name)
 }
 

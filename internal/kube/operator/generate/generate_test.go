@@ -256,5 +256,5 @@ func TestFailures(t *testing.T) {
 	if _, err := none.Find(t.Context(), "team", v1.GeneratorRef{}); !errs.Is(err, errs.Unsupported) {
 		t.Error(err)
 	}
-	none.Forget(client.ObjectKeyFromObject(b.es))
+	none.Forget(v1.KindExternalSecret, client.ObjectKeyFromObject(b.es))
 }

@@ -42,7 +42,13 @@ type Generators struct {
 	cfg Config
 
 	mu      sync.Mutex
-	pending map[types.NamespacedName]map[string]pending
+	pending map[slot]map[string]pending
+}
+
+// slot tells who uses generators.
+type slot struct {
+	kind string
+	types.NamespacedName
 }
 
 // pending is a credential that no Secret holds yet.
@@ -58,7 +64,7 @@ type pending struct {
 
 // New returns Generators.
 func New(cfg Config) *Generators {
-	return &Generators{cfg: cfg, pending: map[types.NamespacedName]map[string]pending{}}
+	return &Generators{cfg: cfg, pending: map[slot]map[string]pending{}}
 }
 
 // Source is a generator as an object names it.
@@ -171,25 +177,25 @@ func refOf(f *v1.ExternalSecretDataFrom) *v1.GeneratorRef {
 	return f.SourceRef.GeneratorRef
 }
 
-// Forget drops what is kept for an object that is gone. What lives elsewhere is
-// taken back by its state.
-func (g *Generators) Forget(key types.NamespacedName) {
+// Forget drops what is kept for an ExternalSecret, or an object of another kind, that
+// is gone. What lives elsewhere is taken back by its state.
+func (g *Generators) Forget(kind string, key types.NamespacedName) {
 	if g == nil {
 		return
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	delete(g.pending, key)
+	delete(g.pending, slot{kind, key})
 }
 
-func (g *Generators) take(key types.NamespacedName, of string) (pending, bool) {
+func (g *Generators) take(key slot, of string) (pending, bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	p, ok := g.pending[key][of]
 	return p, ok
 }
 
-func (g *Generators) keep(key types.NamespacedName, of string, p pending) {
+func (g *Generators) keep(key slot, of string, p pending) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.pending[key] == nil {
@@ -198,7 +204,7 @@ func (g *Generators) keep(key types.NamespacedName, of string, p pending) {
 	g.pending[key][of] = p
 }
 
-func (g *Generators) drop(key types.NamespacedName, of string) {
+func (g *Generators) drop(key slot, of string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	delete(g.pending[key], of)

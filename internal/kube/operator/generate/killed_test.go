@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"testing"
 	"time"
 
@@ -21,6 +22,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
+	"github.com/strongkeep/strongkeep/api/external/v1alpha1"
 	generators "github.com/strongkeep/strongkeep/api/generators/v1alpha1"
 	"github.com/strongkeep/strongkeep/internal/kube/generator"
 	"github.com/strongkeep/strongkeep/internal/kube/generator/record"
@@ -66,8 +68,8 @@ func (l *lender) Revoke(_ context.Context, _ generator.Config, known json.RawMes
 	}
 	l.step()
 	id := "user-" + is.Login[len("login-"):] // ends with its login
-	if held := l.inSecret(); held == id {
-		l.Fatalf("killed at %d: %s is taken back, and the Secret holds it", l.at, id)
+	if held := l.inUse(); slices.Contains(held, id) {
+		l.Fatalf("killed at %d: %s is taken back, and %v are in use", l.at, id, held)
 	}
 	if l.alive[id] {
 		l.revoked[id]++
@@ -85,6 +87,8 @@ type life struct {
 	clock     *clocktesting.FakeClock
 	lender    *lender
 	es        *v1.ExternalSecret
+	ps        *v1alpha1.PushSecret
+	stores    [2]string // what was pushed to each
 	g         *Generators
 	states    *state.Reconciler
 }
@@ -97,7 +101,7 @@ func (l *life) step() {
 
 func newLife(t *testing.T, at int) *life {
 	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, v1.AddToScheme, generators.AddToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, v1.AddToScheme, v1alpha1.AddToScheme, generators.AddToScheme} {
 		if err := add(scheme); err != nil {
 			t.Fatal(err)
 		}
@@ -106,9 +110,11 @@ func newLife(t *testing.T, at int) *life {
 	l.lender = &lender{life: l, alive: map[string]bool{}, revoked: map[string]int{}}
 	l.es = &v1.ExternalSecret{ObjectMeta: metav1.ObjectMeta{Namespace: "team", Name: "app", UID: "e1"}}
 	l.es.Spec.DataFrom = []v1.ExternalSecretDataFrom{{SourceRef: &v1.SourceOrGeneratorRef{GeneratorRef: &v1.GeneratorRef{Kind: generators.KindVaultDynamicSecret, Name: "db"}}}}
+	l.ps = &v1alpha1.PushSecret{ObjectMeta: metav1.ObjectMeta{Namespace: "team", Name: "app", UID: "p1"}}
+	l.ps.Spec.Selector.GeneratorRef = l.es.Spec.DataFrom[0].SourceRef.GeneratorRef
 	db := &generators.VaultDynamicSecret{ObjectMeta: metav1.ObjectMeta{Namespace: "team", Name: "db", UID: "g1", Generation: 1}}
 	// Every write may be the last thing that is done, and the last before it.
-	l.api = fake.NewClientBuilder().WithScheme(scheme).WithObjects(l.es, db).WithInterceptorFuncs(interceptor.Funcs{
+	l.api = fake.NewClientBuilder().WithScheme(scheme).WithObjects(l.es, l.ps, db).WithInterceptorFuncs(interceptor.Funcs{
 		Create: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.CreateOption) error {
 			l.step()
 			defer l.step()
@@ -118,6 +124,11 @@ func newLife(t *testing.T, at int) *life {
 			l.step()
 			defer l.step()
 			return c.Update(ctx, o, opts...)
+		},
+		Patch: func(ctx context.Context, c client.WithWatch, o client.Object, p client.Patch, opts ...client.PatchOption) error {
+			l.step()
+			defer l.step()
+			return c.Patch(ctx, o, p, opts...)
 		},
 		Delete: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.DeleteOption) error {
 			l.step()
@@ -140,14 +151,17 @@ func (l *life) begin() {
 	l.g = New(Config{Reader: l.api, Kinds: kinds, States: &state.Keeper{Client: l.api, Clock: l.clock}, Key: key, Clock: l.clock, Log: log})
 	l.states = state.New(state.Config{
 		Client: l.api, Live: l.api, Kinds: kinds, Clock: l.clock, Log: log,
-		Event: func(client.Object, string, string, string) {}, Metric: deaf{},
+		Event: func(client.Object, string, string, string) {}, Metric: deaf{}, Pushes: true,
 		Owner: func(ctx context.Context, s *generators.GeneratorState) (client.Object, error) {
-			var es v1.ExternalSecret
-			err := l.api.Get(ctx, types.NamespacedName{Namespace: s.Namespace, Name: s.OwnerReferences[0].Name}, &es)
+			var owner client.Object = &v1.ExternalSecret{}
+			if s.OwnerReferences[0].Kind == v1alpha1.KindPushSecret {
+				owner = &v1alpha1.PushSecret{}
+			}
+			err := l.api.Get(ctx, types.NamespacedName{Namespace: s.Namespace, Name: s.OwnerReferences[0].Name}, owner)
 			if apierrors.IsNotFound(err) {
 				return nil, nil
 			}
-			return &es, err
+			return owner, err
 		},
 	})
 }
@@ -174,6 +188,47 @@ func (l *life) inSecret() string {
 		return string(s.Data["password"])
 	}
 	return ""
+}
+
+// inUse returns the credentials that the Secret or a store holds.
+func (l *life) inUse() (held []string) { return append(l.stores[:], l.inSecret()) }
+
+// push is what the controller of PushSecrets does.
+func (l *life) push() {
+	var ps v1alpha1.PushSecret
+	if err := l.api.Get(l.Context(), client.ObjectKeyFromObject(l.ps), &ps); err != nil {
+		l.Fatal(err)
+	}
+	turn := l.g.BeginPush(&ps, PushSettings{Now: l.clock.Now(), Interval: time.Hour, Asked: "here"})
+	due, err := turn.Due(l.Context())
+	if err != nil {
+		l.Fatal(err)
+	}
+	if !due {
+		return
+	}
+	values, err := turn.Values(l.Context())
+	if err != nil {
+		l.Fatal(err)
+	}
+	annotate := func(text string, err error) {
+		before := ps.DeepCopy()
+		ps.Annotations = map[string]string{AnnotationPushed: text}
+		if err != nil {
+			l.Fatal(err)
+		}
+		if err := l.api.Patch(l.Context(), &ps, client.MergeFrom(before)); err != nil {
+			l.Fatal(err)
+		}
+	}
+	annotate(turn.Begun())
+	for i := range l.stores {
+		l.step()
+		l.stores[i] = values["password"].RevealString()
+		l.step()
+	}
+	annotate(turn.Ended())
+	turn.Written()
 }
 
 // sync is what the controller of ExternalSecrets does.
@@ -237,9 +292,9 @@ func (l *life) until(f func()) (whole bool) {
 
 // day is a credential's life: made, replaced twice because its interval is over, each
 // taken back after the grace; with another that is never written.
-func (l *life) day() {
+func (l *life) day(work func()) {
 	for range 3 {
-		l.sync()
+		work()
 		l.collect()
 		l.clock.Step(3 * time.Minute)
 		l.collect()
@@ -254,19 +309,30 @@ func (l *life) day() {
 // that the Secret holds. No lease is revoked twice, unless who did it was killed
 // before it could say so.
 func TestKilledAtAnyStep(t *testing.T) {
+	t.Run("ExternalSecret", func(t *testing.T) {
+		killedAtAnyStep(t, (*life).sync, func(l *life) []string { return []string{l.inSecret()} })
+	})
+	t.Run("PushSecret", func(t *testing.T) {
+		killedAtAnyStep(t, (*life).push, func(l *life) []string { return l.stores[:] })
+	})
+}
+
+func killedAtAnyStep(t *testing.T, work func(*life), in func(*life) []string) {
 	kills := 0
 	for at := 1; ; at++ {
 		l := newLife(t, at)
-		whole := l.until(l.day)
+		day := func() { l.day(func() { work(l) }) }
+		whole := l.until(day)
 		l.at = 0
 		if !whole {
 			kills++
 			l.begin()
-			l.day()
+			day()
 		}
-		held := l.inSecret()
-		if len(l.lender.alive) != 1 || !l.lender.alive[held] {
-			t.Errorf("killed at %d: %v are alive, and the Secret holds %s", at, l.lender.alive, held)
+		for _, held := range in(l) {
+			if len(l.lender.alive) != 1 || !l.lender.alive[held] {
+				t.Errorf("killed at %d: %v are alive, and %s is in use", at, l.lender.alive, held)
+			}
 		}
 		for id, n := range l.lender.revoked {
 			if n != 1 {
@@ -296,7 +362,7 @@ func TestTwoLeaders(t *testing.T) {
 	if _, err := gather.Values(t.Context(), l.es, gather.Source{Generate: turn.Values, Now: l.clock.Now}); err != nil {
 		t.Fatal(err) // made, and stopped before it is written
 	}
-	l.day()
+	l.day(l.sync)
 	if held := l.inSecret(); len(l.lender.alive) != 1 || !l.lender.alive[held] {
 		t.Errorf("%v are alive, and the Secret holds %s", l.lender.alive, held)
 	}

@@ -16,11 +16,11 @@ import (
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
 	"github.com/strongkeep/strongkeep/api/external/v1alpha1"
 	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/generate"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/stores"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/target"
 	"github.com/strongkeep/strongkeep/internal/kube/provider"
 	"github.com/strongkeep/strongkeep/internal/kube/template"
-	"github.com/strongkeep/strongkeep/internal/redact"
 )
 
 // Stores writes to external stores. session.Pool is one.
@@ -39,16 +39,15 @@ type Config struct {
 	Stores Stores
 	// Makers returns the ExternalSecrets that make a Secret.
 	Makers func(ctx context.Context, secret types.NamespacedName) ([]v1.ExternalSecret, error)
-	// Generate makes what a generator makes, once for each time that it is called;
-	// nil: there are no generators.
-	Generate func(ctx context.Context, ps *v1alpha1.PushSecret) (map[string]redact.Secret, error)
-	Key      target.Key
-	Clock    clock.PassiveClock
-	Log      *slog.Logger
-	Event    func(about client.Object, eventType, reason, message string)
-	Metrics  *Metrics
-	Limits   template.Limits
-	Class    string // whose stores are answered for, beside those of no class
+	// Generators make what generatorRef asks for; nil: none can be used.
+	Generators *generate.Generators
+	Key        target.Key
+	Clock      clock.PassiveClock
+	Log        *slog.Logger
+	Event      func(about client.Object, eventType, reason, message string)
+	Metrics    *Metrics
+	Limits     template.Limits
+	Class      string // whose stores and generators are answered for, beside those of no class
 	// ClusterStores says whether ClusterSecretStores are served.
 	ClusterStores bool
 }
@@ -110,11 +109,14 @@ func (r *Reconciler) wait(o observed) time.Duration {
 	if m.failures > 0 {
 		return max(m.again.Sub(o.now), 0)
 	}
-	interval := interval(o.ps)
-	if interval == 0 {
-		return never
+	wait := never
+	if every := interval(o.ps); every > 0 {
+		wait = max(every-o.now.Sub(o.ps.Status.RefreshTime.Time), 0)
 	}
-	return max(interval-o.now.Sub(o.ps.Status.RefreshTime.Time), 0)
+	if end := o.ends; !end.IsZero() && (wait == never || end.Sub(o.now) < wait) {
+		wait = max(end.Sub(o.now), 0)
+	}
+	return wait
 }
 
 // interval returns how often stores are compared; 0 for not on a timer.
@@ -137,7 +139,15 @@ func (r *Reconciler) refresh(ctx context.Context, o observed) (ctrl.Result, erro
 	}
 	if out.err == nil {
 		r.memories.succeeded(key, before, o.seen)
-		return ctrl.Result{RequeueAfter: max(r.wait(observed{ps: o.ps, seen: o.seen, now: r.Clock.Now()}), 0)}, nil
+		ends, err := r.Generators.Pushed(ctx, o.ps)
+		if err != nil {
+			return ctrl.Result{}, err
+		}
+		wait := r.wait(observed{ps: o.ps, seen: o.seen, now: r.Clock.Now(), ends: ends})
+		if wait == 0 { // due again meanwhile
+			wait = time.Second
+		}
+		return ctrl.Result{RequeueAfter: max(wait, 0)}, nil
 	}
 	wait := retryAfter(before.failures+1, out.err)
 	r.memories.failed(key, before, o.seen, wait, r.Clock.Now())
@@ -206,6 +216,7 @@ func (r *Reconciler) finish(ctx context.Context, ps *v1alpha1.PushSecret) (ctrl.
 
 func (r *Reconciler) forget(key types.NamespacedName) {
 	r.claims.drop(key)
+	r.Generators.ForgetPush(key)
 	r.memories.forget(key)
 	r.Metrics.forget(key)
 }

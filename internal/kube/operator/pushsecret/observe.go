@@ -33,6 +33,9 @@ type observed struct {
 	answerable bool    // some store is ours to answer for
 	// seen changes with all that a push depends on.
 	seen string
+	// where changes with what is pushed where, but for the values.
+	where string
+	ends  time.Time // when what a generator made must be made anew; zero: never
 }
 
 // due reports whether the interval is over.
@@ -44,7 +47,8 @@ func (o observed) due() bool {
 func (r *Reconciler) observe(ctx context.Context, ps *v1alpha1.PushSecret) (observed, error) {
 	o := observed{ps: ps, now: r.Clock.Now()}
 	seen := []string{string(ps.UID), fmt.Sprint(ps.Generation)}
-	raw, err := json.Marshal([]any{ps.Labels, ps.Annotations})
+	where := []string{fmt.Sprint(ps.Generation)}
+	raw, err := json.Marshal([]any{ps.Labels, annotations(ps)})
 	if err != nil {
 		return o, errs.Newf(errs.Internal, "encoding labels: %w", err)
 	}
@@ -55,13 +59,21 @@ func (r *Reconciler) observe(ctx context.Context, ps *v1alpha1.PushSecret) (obse
 	}
 	o.answerable = others == 0 || len(o.stores) > 0
 	for _, s := range o.stores {
-		seen = append(seen, fmt.Sprintf("%s %s %d %v", v1.KeyOf(s), s.GetUID(), s.GetGeneration(), v1.IsReady(s.StoreStatus().Conditions)))
+		is := fmt.Sprintf("%s %s %d", v1.KeyOf(s), s.GetUID(), s.GetGeneration())
+		where = append(where, is)
+		seen = append(seen, fmt.Sprintf("%s %v", is, v1.IsReady(s.StoreStatus().Conditions)))
 	}
 	versions, err := r.observeSources(ctx, &o)
 	if err != nil {
 		return o, err
 	}
 	seen = append(seen, versions...)
+	o.where = strings.Join(append(where, versions...), "\n")
+	made, err := r.observeGenerator(ctx, &o)
+	if err != nil {
+		return o, err
+	}
+	seen = append(seen, made)
 	for _, p := range o.problems {
 		seen = append(seen, p.Error())
 	}

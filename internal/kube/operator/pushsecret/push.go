@@ -32,8 +32,8 @@ type outcome struct {
 // push makes the stores what ps says.
 func (r *Reconciler) push(ctx context.Context, o observed) outcome {
 	ps := o.ps
-	if r.generated(o) {
-		return outcome{version: ps.Status.SyncedResourceVersion, synced: ps.Status.SyncedPushSecrets}
+	if ps.Spec.Selector.GeneratorRef != nil {
+		return r.pushGenerated(ctx, o)
 	}
 	sources, err := r.sources(ctx, o)
 	if errs.Is(err, errs.NotExist) {
@@ -42,9 +42,7 @@ func (r *Reconciler) push(ctx context.Context, o observed) outcome {
 	if err != nil {
 		return outcome{err: err, synced: ps.Status.SyncedPushSecrets}
 	}
-	p := plan.Of(plan.Input{Spec: &ps.Spec, Sources: sources, Stores: o.stores, Limits: r.Limits, Now: r.Clock.Now})
-	p.Problems = append(p.Problems, o.problems...)
-	r.refuse(ctx, o, p.Entries)
+	p := r.plan(ctx, o, sources)
 	version, err := r.version(ps, p.Entries)
 	if err != nil {
 		return outcome{err: err, synced: ps.Status.SyncedPushSecrets}
@@ -55,23 +53,24 @@ func (r *Reconciler) push(ctx context.Context, o observed) outcome {
 	return r.carryOut(ctx, o, p, version)
 }
 
+// plan returns what is to be pushed where.
+func (r *Reconciler) plan(ctx context.Context, o observed, sources []plan.Source) plan.Plan {
+	p := plan.Of(plan.Input{Spec: &o.ps.Spec, Sources: sources, Stores: o.stores, Limits: r.Limits, Now: r.Clock.Now})
+	p.Problems = append(p.Problems, o.problems...)
+	r.refuse(ctx, o, p.Entries)
+	return p
+}
+
 // unchanged reports whether all is in the stores as it is to be, as far as can be
 // known without asking them.
 func (r *Reconciler) unchanged(o observed, version string) bool {
 	return !o.due() && v1.IsReady(o.ps.Status.Conditions) && o.ps.Status.SyncedResourceVersion == version && len(o.problems) == 0
 }
 
-// generated reports whether a generator's values are in the stores: it makes others
-// each time, so it is asked when the interval is over or the spec changed.
-func (r *Reconciler) generated(o observed) bool {
-	synced := strings.HasPrefix(o.ps.Status.SyncedResourceVersion, fmt.Sprint(o.ps.Generation)+"-")
-	return o.ps.Spec.Selector.GeneratorRef != nil && synced && !o.due() && v1.IsReady(o.ps.Status.Conditions) && len(o.problems) == 0
-}
-
 // version is the generation and a keyed digest of what is pushed where.
 func (r *Reconciler) version(ps *v1alpha1.PushSecret, entries []plan.Entry) (string, error) {
 	values := map[string]redact.Secret{}
-	where := []any{"PushSecret", ps.Namespace, ps.Name, ps.UID, ps.Spec.UpdatePolicy, ps.Spec.DeletionPolicy, ps.Labels, ps.Annotations}
+	where := []any{"PushSecret", ps.Namespace, ps.Name, ps.UID, ps.Spec.UpdatePolicy, ps.Spec.DeletionPolicy, ps.Labels, annotations(ps)}
 	for _, e := range entries {
 		values[plan.StoreName(e.Store)+" "+plan.PlaceName(e.Data)] = e.Value
 		where = append(where, plan.StoreName(e.Store), e.Store.GetUID(), e.Store.GetGeneration(), e.Data, e.Err != nil)
@@ -81,18 +80,8 @@ func (r *Reconciler) version(ps *v1alpha1.PushSecret, entries []plan.Entry) (str
 }
 
 // sources reads the Secrets and applies the template. NotExist: there is none.
-func (r *Reconciler) sources(ctx context.Context, o observed) ([]plan.Source, error) { //nolint:cyclop // flat: a case after the other
+func (r *Reconciler) sources(ctx context.Context, o observed) ([]plan.Source, error) {
 	ps := o.ps
-	if ps.Spec.Selector.GeneratorRef != nil {
-		if r.Generate == nil {
-			return nil, errs.New(errs.Unsupported, "spec.selector.generatorRef is not supported by this operator: push a Secret that an ExternalSecret makes of the generator")
-		}
-		data, err := r.Generate(ctx, ps)
-		if err != nil {
-			return nil, errs.Newf(notMissing(err), "selector.generatorRef: %w", err)
-		}
-		return r.templated(ctx, ps, plan.Source{Name: ps.Spec.Selector.GeneratorRef.Name, Data: data})
-	}
 	if ps.Spec.Selector.Secret == nil || ps.Spec.Selector.Secret.Name == "" && ps.Spec.Selector.Secret.Selector == nil {
 		return nil, errs.New(errs.Invalid, "spec.selector names no Secret: set selector.secret.name")
 	}

@@ -21,6 +21,7 @@ import (
 
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
 	"github.com/strongkeep/strongkeep/api/external/v1alpha1"
+	generators "github.com/strongkeep/strongkeep/api/generators/v1alpha1"
 )
 
 // Indexes of PushSecrets in the cache. Those that select by labels are at "*".
@@ -29,6 +30,8 @@ const (
 	bySource   = "strongkeep.source"
 	byTemplate = "strongkeep.template"
 
+	byGenerator = "strongkeep.generator"
+
 	byLabels = "*"
 )
 
@@ -36,7 +39,7 @@ type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
 
 // Setup registers indexes and watches with mgr.
 func (r *Reconciler) Setup(ctx context.Context, mgr ctrl.Manager, concurrency int) error {
-	for name, f := range map[string]client.IndexerFunc{byStore: indexStores, bySource: indexSources, byTemplate: indexTemplates} {
+	for name, f := range map[string]client.IndexerFunc{byStore: indexStores, bySource: indexSources, byTemplate: indexTemplates, byGenerator: indexGenerators} {
 		if err := mgr.GetFieldIndexer().IndexField(ctx, &v1alpha1.PushSecret{}, name, f); err != nil {
 			return err
 		}
@@ -64,6 +67,9 @@ func (r *Reconciler) Setup(ctx context.Context, mgr ctrl.Manager, concurrency in
 	if r.ClusterStores {
 		b = b.Watches(&v1.ClusterSecretStore{}, eventsTo(r.storeEvent), builder.WithPredicates(storeChanged()))
 	}
+	if r.Generators != nil {
+		b = r.watchGenerators(b)
+	}
 	if err := b.Complete(r); err != nil {
 		return err
 	}
@@ -77,6 +83,23 @@ func (r *Reconciler) Setup(ctx context.Context, mgr ctrl.Manager, concurrency in
 		}
 	}
 	return nil
+}
+
+// watchGenerators looks at who uses a generator when that changes, and at who uses a
+// state that was renewed or is gone.
+func (r *Reconciler) watchGenerators(b *builder.Builder) *builder.Builder {
+	uses := func(kind string) handler.EventHandler {
+		return eventsTo(func(ctx context.Context, o client.Object, q queue) {
+			r.list(ctx, q, byGenerator, o.GetNamespace(), kind+"/"+o.GetName())
+		})
+	}
+	for kind, object := range generators.New() {
+		b = b.Watches(object, uses(kind), builder.WithPredicates(predicate.GenerationChangedPredicate{}))
+	}
+	if r.ClusterStores {
+		b = b.Watches(&generators.ClusterGenerator{}, uses(generators.KindClusterGenerator), builder.WithPredicates(predicate.GenerationChangedPredicate{}))
+	}
+	return b.Watches(&generators.GeneratorState{}, handler.EnqueueRequestForOwner(r.Client.Scheme(), r.Client.RESTMapper(), &v1alpha1.PushSecret{}))
 }
 
 func (r *Reconciler) storeEvent(ctx context.Context, o client.Object, q queue) {
@@ -211,4 +234,13 @@ func indexTemplates(o client.Object) []string {
 		return nil
 	}
 	return templateRefs(ps)
+}
+
+func indexGenerators(o client.Object) []string {
+	ps, ok := o.(*v1alpha1.PushSecret)
+	if !ok || ps.Spec.Selector.GeneratorRef == nil {
+		return nil
+	}
+	ref := ps.Spec.Selector.GeneratorRef
+	return []string{ref.Kind + "/" + ref.Name}
 }

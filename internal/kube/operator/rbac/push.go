@@ -9,7 +9,8 @@ func pushing() []Rule {
 	return []Rule{
 		rule("to see what is to be pushed", v1.Group, "pushsecrets", "list", "watch"),
 		rule("to say what came of it, and before, what is about to be in a store", v1.Group, "pushsecrets/status", "patch"),
-		rule("for the finalizer with deletionPolicy Delete", v1.Group, "pushsecrets", "patch"),
+		rule("for the finalizer with deletionPolicy Delete, and to say which generated credentials are in stores", v1.Group, "pushsecrets", "patch"),
+		rule("to ask what is in stores before a generated credential is taken back", v1.Group, "pushsecrets", "get"),
 		rule("for the finalizer of stores that something is to be deleted from one day", v1.Group, "secretstores", "patch"),
 	}
 }
