@@ -3,9 +3,7 @@ package access
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -58,23 +56,13 @@ func newClient(getenv func(string) string, instead, vault, authority string) (*C
 	return c, err
 }
 
-// endpoint reads an address that the operator's environment names: TLS, or this
-// machine, since credentials are sent there.
+// endpoint reads an address that the operator's environment names.
 func endpoint(getenv func(string) string, name string) (*url.URL, error) {
 	at := getenv(name)
 	if at == "" {
 		return nil, nil //nolint:nilnil // none is named
 	}
-	u, err := url.Parse(at)
-	if err != nil || u.Host == "" || u.Scheme != "https" && (u.Scheme != "http" || !loopback(u.Hostname())) {
-		return nil, errs.Newf(errs.Invalid, "%s of the operator is neither https://HOST nor http:// at an address of this machine", name)
-	}
-	return u, nil
-}
-
-func loopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
+	return login.Endpoint(name, at)
 }
 
 // Close ends idle connections.
@@ -126,26 +114,23 @@ func (c *Client) Do(req *http.Request) (*http.Response, error) { //nolint:cyclop
 	return answer, nil
 }
 
-// attempt is one login: it remembers what was answered last, for the errors of
-// libraries quote answers.
+// attempt is one login: it remembers what was answered last.
 type attempt struct {
 	*Client
-	status int
-	code   string // of a refusal of Entra's shape
-	failed error
+	last login.Answer
 }
 
 // Do implements the SDK's Transporter.
 func (a *attempt) Do(req *http.Request) (*http.Response, error) {
 	answer, err := a.Client.Do(req)
-	a.status, a.code, a.failed = 0, "", err
+	a.last = login.Answer{Failed: err}
 	if err != nil {
 		return nil, err
 	}
-	if a.status = answer.StatusCode; a.status >= http.StatusBadRequest {
+	if a.last.Status = answer.StatusCode; a.last.Status >= http.StatusBadRequest {
 		body, _ := io.ReadAll(answer.Body)
 		answer.Body = io.NopCloser(bytes.NewReader(body))
-		a.code = codeOf(body)
+		a.last.Code = codeOf(body)
 	}
 	return answer, nil
 }
@@ -170,34 +155,8 @@ func codeOf(body []byte) string {
 	return refusal.Error
 }
 
-// refused gives the failure of the attempt a kind and a text: nothing of err, which
-// may quote an answer. advice says what to do about a refusal.
-func (a *attempt) refused(doing string, advice string) error {
-	var dial *url.Error
-	switch {
-	case errors.As(a.failed, &dial):
-		return errs.Newf(errs.Unavailable, "%s: %s", doing, plain(dial.Err.Error()))
-	case a.failed != nil:
-		return errs.Newf(errs.Unavailable, "%s: no answer", doing)
-	case a.status == http.StatusTooManyRequests:
-		return errs.Newf(errs.Exhausted, "%s: Microsoft Entra says too many requests", doing)
-	case a.status >= http.StatusBadRequest && a.status < http.StatusInternalServerError && a.code != "":
-		return errs.Newf(errs.Unauthenticated, "%s: Microsoft Entra says %s; %s", doing, a.code, advice)
-	case a.status != 0:
-		return errs.Newf(errs.Unavailable, "%s: status %d, and no token", doing, a.status)
-	}
-	return errs.Newf(errs.Unauthenticated, "%s: there is nothing that can be sent; %s", doing, advice)
+// refused gives the failure of the attempt a kind and a text: nothing of the error of a
+// library, which may quote an answer.
+func (a *attempt) refused(doing, advice string) error {
+	return a.last.Refused("Microsoft Entra", doing, advice)
 }
-
-// plain makes a text fit for a message.
-func plain(s string) string {
-	s = strings.Map(func(r rune) rune {
-		if r < ' ' || r > '~' {
-			return '?'
-		}
-		return r
-	}, s)
-	return s[:min(len(s), 256)]
-}
-
-var _ login.Source // what this package makes

@@ -36,7 +36,7 @@ func Login(c *Client, scope string, who func(context.Context) (Principal, error)
 		if err != nil {
 			return login.Token{}, err
 		}
-		doing := "signing in as client " + plain(p.Client) + " of tenant " + plain(p.Tenant)
+		doing := "signing in as client " + login.Plain(p.Client) + " of tenant " + login.Plain(p.Tenant)
 		a := &attempt{Client: c}
 		// The authority is one that is known here; nobody needs to be asked whether it is one.
 		options := azcore.ClientOptions{

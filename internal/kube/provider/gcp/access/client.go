@@ -7,13 +7,13 @@ import (
 	"errors"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
 	"sync"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/kube/provider/login"
 )
 
 // The scope of every token.
@@ -47,23 +47,8 @@ func NewClient(getenv func(string) string) (*Client, error) {
 		return c, nil
 	}
 	var err error
-	c.instead, err = Endpoint(envTokens, at)
+	c.instead, err = login.Endpoint(envTokens, at)
 	return c, err
-}
-
-// Endpoint reads an address that the operator's environment names: TLS, or this
-// machine, since tokens are sent there.
-func Endpoint(name, at string) (*url.URL, error) {
-	u, err := url.Parse(at)
-	if err != nil || u.Host == "" || u.Scheme != "https" && (u.Scheme != "http" || !loopback(u.Hostname())) {
-		return nil, errs.Newf(errs.Invalid, "%s of the operator is neither https://HOST nor http:// at an address of this machine", name)
-	}
-	return u, nil
-}
-
-func loopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // Close ends idle connections.
@@ -78,16 +63,13 @@ func tokenHost(host string) bool {
 	return false
 }
 
-// attempt is one login: its HTTP client remembers what was answered last, for the
-// errors of libraries tell neither kind nor cause.
+// attempt is one login: its HTTP client remembers what was answered last.
 type attempt struct {
 	*Client
 	http *http.Client
 
-	mu     sync.Mutex
-	status int    // of the last answer; 0: none
-	code   string // of a refusal of Google's shape
-	failed error  // no answer
+	mu   sync.Mutex
+	last login.Answer
 }
 
 func (c *Client) attempt() *attempt {
@@ -114,13 +96,16 @@ func (a *attempt) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.status, a.code, a.failed = 0, "", err
+	a.last = login.Answer{Failed: err}
 	if err != nil {
 		return nil, err
 	}
 	answer.Body = io.NopCloser(bytes.NewReader(body))
-	if a.status = answer.StatusCode; a.status >= http.StatusBadRequest {
-		a.code = codeOf(body)
+	if a.last.Status = answer.StatusCode; a.last.Status >= http.StatusBadRequest {
+		a.last.Code = codeOf(body)
+	}
+	if a.last.Code == "RESOURCE_EXHAUSTED" { // of whatever status
+		a.last.Status = http.StatusTooManyRequests
 	}
 	return answer, nil
 }
@@ -151,32 +136,12 @@ func codeOf(body []byte) string {
 // refused gives the failure err of the attempt a kind and a text: nothing of err,
 // which may quote an answer. advice says what to do about a refusal.
 func (a *attempt) refused(doing string, err error, advice string) error {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return errs.Newf(errs.Unavailable, "%s: no answer in time", doing)
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	switch {
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		return errs.Newf(errs.Unavailable, "%s: no answer in time", doing)
-	case a.failed != nil:
-		return errs.Newf(errs.Unavailable, "%s: %s", doing, plain(a.failed.Error()))
-	case a.status == http.StatusTooManyRequests, a.code == "RESOURCE_EXHAUSTED":
-		return errs.Newf(errs.Exhausted, "%s: Google says too many requests", doing)
-	case a.status >= http.StatusBadRequest && a.status < http.StatusInternalServerError && a.code != "":
-		return errs.Newf(errs.Unauthenticated, "%s: Google says %s; %s", doing, a.code, advice)
-	case a.status != 0:
-		return errs.Newf(errs.Unavailable, "%s: status %d, and no token", doing, a.status)
-	}
-	return errs.Newf(errs.Unauthenticated, "%s: there is nothing that can be sent; %s", doing, advice)
-}
-
-// plain makes a text fit for a message.
-func plain(s string) string {
-	s = strings.Map(func(r rune) rune {
-		if r < ' ' || r > '~' {
-			return '?'
-		}
-		return r
-	}, s)
-	return s[:min(len(s), 256)]
+	return a.last.Refused("Google", doing, advice)
 }
 
 // call sends a request and decodes its JSON answer.

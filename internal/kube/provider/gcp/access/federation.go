@@ -59,7 +59,7 @@ func (f Federation) Source(c *Client) login.Source {
 			}}
 		}
 		creds, err := externalaccount.NewCredentials(o)
-		t, err := a.token(ctx, creds, err, "exchanging a token with provider "+plain(o.Audience),
+		t, err := a.token(ctx, creds, err, "exchanging a token with provider "+login.Plain(o.Audience),
 			"the pool's provider must admit its issuer, audience and subject, and the service account grant it roles/iam.workloadIdentityUser")
 		if mine.err != nil {
 			return login.Token{}, mine.err
@@ -179,13 +179,13 @@ func (f Federation) read(text string, o *externalaccount.Options) error { //noli
 	match := impersonations.FindStringSubmatch(d.Impersonation)
 	switch {
 	case d.Type != "external_account":
-		return errs.Newf(errs.Invalid, "its type is %q: it must be external_account", plain(d.Type))
+		return errs.Newf(errs.Invalid, "its type is %q: it must be external_account", login.Plain(d.Type))
 	case d.TokenURL != "" && d.TokenURL != stsURL:
 		return errs.Newf(errs.Invalid, "its token_url must be %s", stsURL)
 	case d.Impersonation != "" && (match == nil || !emails.MatchString(match[1])):
 		return errs.New(errs.Invalid, "its service_account_impersonation_url is not Google's")
 	case d.Universe != "" && d.Universe != "googleapis.com":
-		return errs.Newf(errs.Unsupported, "its universe_domain %q is not supported", plain(d.Universe))
+		return errs.Newf(errs.Unsupported, "its universe_domain %q is not supported", login.Plain(d.Universe))
 	case d.Source.Executable != nil:
 		return errs.New(errs.Unsupported, "its credential_source is a program, and no program is run for a store: use serviceAccountRef")
 	case d.Source.Certificate != nil:

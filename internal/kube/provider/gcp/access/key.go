@@ -48,13 +48,13 @@ func checkKey(raw []byte) (who string, err error) {
 	at, err := url.Parse(key.TokenURI)
 	switch {
 	case key.Type != string(credentials.ServiceAccount):
-		return "", errs.Newf(errs.Unsupported, "auth.secretRef: the key is of type %q: only service_account is taken; for others use auth.workloadIdentityFederation", plain(key.Type))
+		return "", errs.Newf(errs.Unsupported, "auth.secretRef: the key is of type %q: only service_account is taken; for others use auth.workloadIdentityFederation", login.Plain(key.Type))
 	case err != nil, key.TokenURI != "" && (at.Scheme != "https" || !tokenHost(at.Host)):
 		return "", errs.New(errs.Invalid, "auth.secretRef: token_uri of the key is not Google's: keys are sent nowhere else")
 	case key.Universe != "" && key.Universe != "googleapis.com":
-		return "", errs.Newf(errs.Unsupported, "auth.secretRef: universe_domain %q of the key is not supported", plain(key.Universe))
+		return "", errs.Newf(errs.Unsupported, "auth.secretRef: universe_domain %q of the key is not supported", login.Plain(key.Universe))
 	}
-	return plain(key.Email), nil
+	return login.Plain(key.Email), nil
 }
 
 // token ends a login by a library.

@@ -99,7 +99,7 @@ var emails = regexp.MustCompile(`^[A-Za-z0-9._-]{1,128}@[A-Za-z0-9.-]{1,128}$`)
 // Impersonation returns the address at which tokens of a service account are made.
 func impersonation(email string) (string, error) {
 	if !emails.MatchString(email) {
-		return "", errs.Newf(errs.Invalid, "%q is no service account such as reader@my-project.iam.gserviceaccount.com", plain(email))
+		return "", errs.Newf(errs.Invalid, "%q is no service account such as reader@my-project.iam.gserviceaccount.com", login.Plain(email))
 	}
 	return "https://iamcredentials.googleapis.com/v1/projects/-/serviceAccounts/" + email + ":generateAccessToken", nil
 }

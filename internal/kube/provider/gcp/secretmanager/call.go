@@ -14,7 +14,7 @@ import (
 	"google.golang.org/grpc/metadata"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
-	"github.com/strongkeep/strongkeep/internal/kube/provider/gcp/access"
+	"github.com/strongkeep/strongkeep/internal/kube/provider/login"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/pace"
 )
 
@@ -41,7 +41,7 @@ func dial(endpoint, location string) (*grpc.ClientConn, error) {
 		target = "secretmanager." + location + ".rep.googleapis.com:443"
 	}
 	if endpoint != "" {
-		u, err := access.Endpoint("GCP_SECRETMANAGER_ENDPOINT", endpoint)
+		u, err := login.Endpoint("GCP_SECRETMANAGER_ENDPOINT", endpoint)
 		if err != nil {
 			return nil, err
 		}
