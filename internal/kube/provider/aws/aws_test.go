@@ -1,7 +1,6 @@
 package aws_test
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -11,8 +10,6 @@ import (
 	"testing"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/utils/clock"
 	testclock "k8s.io/utils/clock/testing"
 
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
@@ -21,50 +18,17 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/provider/aws"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/aws/awstest"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/providertest"
-	"github.com/strongkeep/strongkeep/internal/redact"
 )
 
 const webToken = "canary-web-token"
 
-// cluster has an access key in Secret "aws" and the ServiceAccount "reader".
-type cluster struct {
-	mu          sync.Mutex
-	data        map[string]string
-	annotations map[string]string
-	audiences   []string
-}
-
-func newCluster() *cluster {
-	return &cluster{
-		data:        map[string]string{"id": awstest.KeyID, "secret": awstest.KeySecret},
-		annotations: map[string]string{"eks.amazonaws.com/role-arn": role("reader")},
+// newCluster has an access key in Secret "aws" and the ServiceAccount "reader".
+func newCluster() *providertest.Cluster {
+	return &providertest.Cluster{
+		Name: "aws", Data: map[string]string{"id": awstest.KeyID, "secret": awstest.KeySecret},
+		Annotations: map[string]string{"eks.amazonaws.com/role-arn": role("reader")},
+		Token:       func(ref provider.Ref, _ []string) string { return webToken + ":" + ref.String() },
 	}
-}
-
-func (c *cluster) SecretKey(_ context.Context, ref provider.Ref, key string) (redact.Secret, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	v, ok := c.data[key]
-	if ref.Name() != "aws" || !ok {
-		return redact.Secret{}, errs.Newf(errs.Unavailable, "Secret %q has no key %q", ref, key)
-	}
-	return redact.FromString(v), nil
-}
-
-func (*cluster) ConfigMapKey(context.Context, provider.Ref, string) (string, error) { return "", nil }
-
-func (c *cluster) ServiceAccountToken(_ context.Context, ref provider.Ref, audiences []string) (redact.Secret, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.audiences = audiences
-	return redact.FromString(webToken + ":" + ref.String()), nil
-}
-
-func (c *cluster) ServiceAccountAnnotations(_ context.Context, ref provider.Ref) (map[string]string, error) {
-	if ref.Name() == "absent" {
-		return nil, errs.Newf(errs.Unavailable, "ServiceAccount %q does not exist", ref)
-	}
-	return c.annotations, nil
 }
 
 func role(name string) string { return "arn:aws:iam::123456789012:role/" + name }
@@ -91,70 +55,20 @@ func settings(service string, change func(*aws.Settings)) aws.Settings {
 	return s
 }
 
-// world is a store of namespace "team" on a server of its own, with no retries.
+// world has a server of its own.
 type world struct {
-	*testing.T
+	*providertest.World
 	server  *awstest.Server
-	cluster *cluster
-	clock   clock.Clock
 	getenv  func(string) string
 	ambient provider.Ambient
-	object  v1.Store
 }
 
-func newWorld(t *testing.T) *world {
-	s := awstest.New(t)
-	return &world{T: t, server: s, cluster: newCluster(), clock: clock.RealClock{}, getenv: s.Getenv,
-		object: &v1.SecretStore{ObjectMeta: metav1.ObjectMeta{Namespace: "team", Name: "store"}}}
-}
+func newWorld(t *testing.T) *world { return worldOf(t, awstest.New(t), newCluster()) }
 
-func (w *world) tryOpen(s any) (provider.Store, error) {
-	w.Helper()
-	raw, err := json.Marshal(s)
-	if err != nil {
-		w.Fatal(err)
-	}
-	none := 0
-	return aws.Provider{Getenv: w.getenv, Ambient: w.ambient}.Open(w.Context(), provider.Config{
-		Scope: provider.ScopeOf(w.object), Settings: raw, Retry: provider.Retry{Max: &none},
-		Cluster: w.cluster, Clock: w.clock, Log: slog.New(slog.DiscardHandler),
-	})
-}
-
-func (w *world) open(s any) provider.Store {
-	w.Helper()
-	st, err := w.tryOpen(s)
-	if err != nil {
-		w.Fatal(err)
-	}
-	w.Cleanup(func() { _ = st.Close(context.WithoutCancel(w.Context())) })
-	return st
-}
-
-// read expects a value, or with a kind a failure that holds words.
-func (w *world) read(st provider.Store, req provider.Request, want string) provider.Value {
-	w.Helper()
-	v, err := st.Read(w.Context(), req)
-	if err != nil || v.Data.RevealString() != want {
-		w.Errorf("%+v: %q (%v), want %q", req, v.Data.Reveal(), err, want)
-	}
-	return v
-}
-
-func (w *world) refused(err error, kind errs.Kind, words ...string) {
-	w.Helper()
-	if !errs.Is(err, kind) {
-		w.Errorf("%v (%v), want %v", err, errs.KindOf(err), kind)
-		return
-	}
-	for _, word := range words {
-		if !strings.Contains(err.Error(), word) {
-			w.Errorf("%v: lacks %q", err, word)
-		}
-	}
-	if strings.Contains(err.Error(), "canary") {
-		w.Errorf("the message quotes a secret: %s", strings.ReplaceAll(err.Error(), "canary", "CANARY"))
-	}
+func worldOf(t *testing.T, s *awstest.Server, c *providertest.Cluster) *world {
+	w := &world{World: providertest.NewWorld(t, c), server: s, getenv: s.Getenv}
+	w.Provider = func() provider.Provider { return aws.Provider{Getenv: w.getenv, Ambient: w.ambient} }
+	return w
 }
 
 // stock puts what the suites want into a server.
@@ -220,26 +134,26 @@ func TestSecretsManager(t *testing.T) {
 	w.server.Put("team-gone", "x")
 	w.server.Delete("team-gone")
 	w.server.Tag("team-db", map[string]string{"owner": "db<&>"})
-	st := w.open(settings(aws.SecretsManager, func(s *aws.Settings) { s.Prefix = "team-" }))
-	if v := w.read(st, provider.Request{Key: "db"}, `{"password":"two"}`); v.Version != second {
+	st := w.Open(settings(aws.SecretsManager, func(s *aws.Settings) { s.Prefix = "team-" }))
+	if v := w.Read(st, provider.Request{Key: "db"}, `{"password":"two"}`); v.Version != second {
 		t.Errorf("version %q, want %q", v.Version, second)
 	}
-	w.read(st, provider.Request{Key: "db", Version: "AWSCURRENT"}, `{"password":"two"}`)
-	w.read(st, provider.Request{Key: "db", Version: "AWSPREVIOUS"}, `{"password":"one"}`)
-	w.read(st, provider.Request{Key: "db", Version: "uuid/" + first}, `{"password":"one"}`)
-	w.read(st, provider.Request{Key: "raw"}, "\x00\x01\xff")
-	v := w.read(st, provider.Request{Key: "db", Metadata: true}, `{"owner":"db\u003c\u0026\u003e"}`)
+	w.Read(st, provider.Request{Key: "db", Version: "AWSCURRENT"}, `{"password":"two"}`)
+	w.Read(st, provider.Request{Key: "db", Version: "AWSPREVIOUS"}, `{"password":"one"}`)
+	w.Read(st, provider.Request{Key: "db", Version: "uuid/" + first}, `{"password":"one"}`)
+	w.Read(st, provider.Request{Key: "raw"}, "\x00\x01\xff")
+	v := w.Read(st, provider.Request{Key: "db", Metadata: true}, `{"owner":"db\u003c\u0026\u003e"}`)
 	if owner, err := v.Property("owner"); err != nil || owner.RevealString() != "db<&>" {
 		t.Errorf("tag %q (%v)", owner.Reveal(), err)
 	}
 	for _, req := range []provider.Request{{Key: "gone"}, {Key: "gone", Metadata: true}, {Key: "none"}, {Key: "db", Version: "uuid/x"}, {Key: "none", Metadata: true}} {
 		_, err := st.Read(t.Context(), req)
-		w.refused(err, errs.NotExist, req.Key)
+		w.Refused(err, errs.NotExist, req.Key)
 	}
 	_, err := st.Read(t.Context(), provider.Request{})
-	w.refused(err, errs.Invalid, "key is missing")
-	whole := w.open(settings(aws.SecretsManager, nil))
-	w.read(whole, provider.Request{Key: "arn:aws:secretsmanager:" + awstest.Region + ":123456789012:secret:team-db-AbCdEf"}, `{"password":"two"}`)
+	w.Refused(err, errs.Invalid, "key is missing")
+	whole := w.Open(settings(aws.SecretsManager, nil))
+	w.Read(whole, provider.Request{Key: "arn:aws:secretsmanager:" + awstest.Region + ":123456789012:secret:team-db-AbCdEf"}, `{"password":"two"}`)
 }
 
 // facts §2.2: a parameter's version is a number, behind the key or beside it; its
@@ -249,21 +163,21 @@ func TestParameterStore(t *testing.T) {
 	w.server.PutParameter("/team/db", "one")
 	w.server.PutParameter("/team/db", "two")
 	w.server.Tag("/team/db", map[string]string{"owner": "x"})
-	st := w.open(settings(aws.ParameterStore, func(s *aws.Settings) { s.Prefix = "" }))
-	if v := w.read(st, provider.Request{Key: "/team/db"}, "two"); v.Version != "2" {
+	st := w.Open(settings(aws.ParameterStore, func(s *aws.Settings) { s.Prefix = "" }))
+	if v := w.Read(st, provider.Request{Key: "/team/db"}, "two"); v.Version != "2" {
 		t.Errorf("version %q", v.Version)
 	}
-	w.read(st, provider.Request{Key: "/team/db", Version: "1"}, "one")
-	w.read(st, provider.Request{Key: "/team/db:1"}, "one")
-	w.read(st, provider.Request{Key: "/team/db", Metadata: true}, `{"owner":"x"}`)
+	w.Read(st, provider.Request{Key: "/team/db", Version: "1"}, "one")
+	w.Read(st, provider.Request{Key: "/team/db:1"}, "one")
+	w.Read(st, provider.Request{Key: "/team/db", Metadata: true}, `{"owner":"x"}`)
 	_, err := st.Read(t.Context(), provider.Request{Key: "/team/db:1", Version: "2"})
-	w.refused(err, errs.Invalid, "keep one")
+	w.Refused(err, errs.Invalid, "keep one")
 	for _, req := range []provider.Request{{Key: "/none"}, {Key: "/team/db", Version: "3"}, {Key: "/none", Metadata: true}} {
 		_, err := st.Read(t.Context(), req)
-		w.refused(err, errs.NotExist, req.Key)
+		w.Refused(err, errs.NotExist, req.Key)
 	}
 	_, err = st.Read(t.Context(), provider.Request{})
-	w.refused(err, errs.Invalid, "key is missing")
+	w.Refused(err, errs.Invalid, "key is missing")
 }
 
 // What one moment wants is one call; who may not make it makes single ones, and
@@ -287,8 +201,8 @@ func TestReadsAreOneCall(t *testing.T) {
 				if denied {
 					w.server.Fail(c.several, awstest.Fault{Status: 400, Code: "AccessDeniedException"})
 				}
-				st := w.open(settings(c.service, nil))
-				w.read(st, provider.Request{Key: "s0"}, "s0")
+				st := w.Open(settings(c.service, nil))
+				w.Read(st, provider.Request{Key: "s0"}, "s0")
 				reads := 1
 				for began := time.Now(); w.server.Count(c.several) == 0 && time.Since(began) < 30*time.Second; reads += c.size + 1 {
 					w.together(st, c.one, c.size)
@@ -314,14 +228,14 @@ func (w *world) together(st provider.Store, action string, n int) {
 			wg.Go(func() {
 				if i == 7 {
 					_, err := st.Read(w.Context(), provider.Request{Key: "absent"})
-					w.refused(err, errs.NotExist, "absent")
+					w.Refused(err, errs.NotExist, "absent")
 					return
 				}
-				w.read(st, provider.Request{Key: fmt.Sprintf("s%d", i)}, fmt.Sprintf("s%d", i))
+				w.Read(st, provider.Request{Key: fmt.Sprintf("s%d", i)}, fmt.Sprintf("s%d", i))
 			})
 		}
 	})
-	w.read(st, provider.Request{Key: "s1"}, "s1")
+	w.Read(st, provider.Request{Key: "s1"}, "s1")
 	wg.Wait()
 }
 
@@ -341,7 +255,7 @@ func TestRetries(t *testing.T) {
 		"default": {provider.Retry{}, 3}, "as set": {provider.Retry{Max: &two, Wait: time.Millisecond}, 3}, "without": {provider.Retry{Max: new(int)}, 1},
 	} {
 		st, err := aws.Provider{Getenv: w.getenv}.Open(t.Context(), provider.Config{
-			Scope: provider.ScopeOf(w.object), Settings: raw, Retry: c.retry, Cluster: w.cluster, Clock: w.clock, Log: slog.New(slog.DiscardHandler),
+			Scope: provider.ScopeOf(w.Object), Settings: raw, Retry: c.retry, Cluster: w.Cluster, Clock: w.Clock, Log: slog.New(slog.DiscardHandler),
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -349,7 +263,7 @@ func TestRetries(t *testing.T) {
 		before := w.server.Count("GetSecretValue")
 		w.server.Fail("GetSecretValue", awstest.Fault{Status: 503, Code: "ServiceUnavailable"})
 		_, err = st.Read(t.Context(), provider.Request{Key: "a"})
-		w.refused(err, errs.Unavailable)
+		w.Refused(err, errs.Unavailable)
 		if n := w.server.Count("GetSecretValue") - before; n != c.want {
 			t.Errorf("%s: %d calls, want %d", name, n, c.want)
 		}
@@ -360,7 +274,7 @@ func TestRetries(t *testing.T) {
 func TestKinds(t *testing.T) {
 	w := newWorld(t)
 	w.server.Put("a", "x")
-	st := w.open(settings(aws.SecretsManager, nil))
+	st := w.Open(settings(aws.SecretsManager, nil))
 	for _, c := range []struct {
 		status int
 		code   string
@@ -382,19 +296,19 @@ func TestKinds(t *testing.T) {
 	} {
 		w.server.Fail("GetSecretValue", awstest.Fault{Status: c.status, Code: c.code})
 		_, err := st.Read(t.Context(), provider.Request{Key: "a"})
-		w.refused(err, c.want)
+		w.Refused(err, c.want)
 	}
 	w.server.Fail("GetSecretValue", awstest.Fault{Status: 404, Body: "<html>no such page</html>"})
 	_, err := st.Read(t.Context(), provider.Request{Key: "a"})
-	w.refused(err, errs.Unavailable)
+	w.Refused(err, errs.Unavailable)
 	w.server.Fail("GetSecretValue", awstest.Fault{Status: 200, Body: `{"SecretString":"` + strings.Repeat("x", 9<<20) + `"}`})
 	_, err = st.Read(t.Context(), provider.Request{Key: "a"})
-	w.refused(err, errs.TooLarge, "8 MiB")
+	w.Refused(err, errs.TooLarge, "8 MiB")
 	w.server.Mend()
-	w.read(st, provider.Request{Key: "a"}, "x")
+	w.Read(st, provider.Request{Key: "a"}, "x")
 	w.server.Close()
 	_, err = st.Read(t.Context(), provider.Request{Key: "a"})
-	w.refused(err, errs.Unavailable)
+	w.Refused(err, errs.Unavailable)
 }
 
 func TestBadSettings(t *testing.T) {
@@ -425,15 +339,15 @@ func TestBadSettings(t *testing.T) {
 		"another namespace's key":     {func(s *aws.Settings) { s.Auth.SecretRef.AccessKeyID.Namespace = &other }, errs.Invalid, "reads only its own namespace"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := w.tryOpen(settings(aws.SecretsManager, c.change))
-			w.refused(err, c.kind, c.words, "spec.provider.aws")
+			_, err := w.TryOpen(settings(aws.SecretsManager, c.change))
+			w.Refused(err, c.kind, c.words, "spec.provider.aws")
 		})
 	}
-	w.object = &v1.ClusterSecretStore{ObjectMeta: metav1.ObjectMeta{Name: "all"}}
-	_, err := w.tryOpen(settings(aws.SecretsManager, func(s *aws.Settings) { s.SessionTagsPolicy = "Simple"; s.Auth = aws.Auth{} }))
-	w.refused(err, errs.Unsupported, "use a SecretStore")
+	w.Everywhere()
+	_, err := w.TryOpen(settings(aws.SecretsManager, func(s *aws.Settings) { s.SessionTagsPolicy = "Simple"; s.Auth = aws.Auth{} }))
+	w.Refused(err, errs.Unsupported, "use a SecretStore")
 	for _, region := range []string{"eu-central-1", "us-gov-west-1", "cn-northwest-1", "ap-southeast-10", "us-iso-east-1", "eusc-de-east-1", "mx-central-1"} {
-		if _, err := w.tryOpen(settings(aws.SecretsManager, func(s *aws.Settings) { s.Region = region })); err == nil || !strings.Contains(err.Error(), "must name the namespace") {
+		if _, err := w.TryOpen(settings(aws.SecretsManager, func(s *aws.Settings) { s.Region = region })); err == nil || !strings.Contains(err.Error(), "must name the namespace") {
 			t.Errorf("region %s: %v", region, err)
 		}
 	}
@@ -441,7 +355,7 @@ func TestBadSettings(t *testing.T) {
 
 func advance(w *world) *testclock.FakeClock {
 	c := testclock.NewFakeClock(time.Now())
-	w.clock = c
+	w.Clock = c
 	w.server.Clock(c.Now)
 	return c
 }

@@ -10,9 +10,6 @@ import (
 	"testing"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
-	v1 "github.com/strongkeep/strongkeep/api/external/v1"
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/provider"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/aws"
@@ -26,10 +23,10 @@ func TestOneLogin(t *testing.T) {
 	clock := advance(w)
 	w.server.Put("a", "x")
 	w.server.AddRole(role("reader"), awstest.Role{WebToken: webToken + ":team/reader"})
-	st := w.open(settings(aws.SecretsManager, func(s *aws.Settings) { s.Auth = byAccount("reader") }))
+	st := w.Open(settings(aws.SecretsManager, func(s *aws.Settings) { s.Auth = byAccount("reader") }))
 	logins := func(want int) {
 		t.Helper()
-		w.read(st, provider.Request{Key: "a"}, "x")
+		w.Read(st, provider.Request{Key: "a"}, "x")
 		if n := w.server.Count("AssumeRoleWithWebIdentity"); n != want {
 			t.Errorf("%d logins, want %d", n, want)
 		}
@@ -53,9 +50,9 @@ func TestOneLogin(t *testing.T) {
 	logins(4)
 	clock.Step(20 * time.Minute)
 	_, err := st.Read(t.Context(), provider.Request{Key: "a"})
-	w.refused(err, errs.Unavailable, "assuming role "+role("reader"))
+	w.Refused(err, errs.Unavailable, "assuming role "+role("reader"))
 	w.server.Mend()
-	w.read(st, provider.Request{Key: "a"}, "x")
+	w.Read(st, provider.Request{Key: "a"}, "x")
 }
 
 // What AWS does not accept leads to one new login, and not to one for each read.
@@ -63,28 +60,28 @@ func TestRefusedLogins(t *testing.T) {
 	w := newWorld(t)
 	clock := advance(w)
 	w.server.Put("a", "x")
-	st := w.open(settings(aws.SecretsManager, nil))
-	w.read(st, provider.Request{Key: "a"}, "x")
+	st := w.Open(settings(aws.SecretsManager, nil))
+	w.Read(st, provider.Request{Key: "a"}, "x")
 	w.server.AddKey("AKIAEXAMPLEEXAMPLE02", "canary-second")
 	w.server.RemoveKey(awstest.KeyID)
 	_, err := st.Read(t.Context(), provider.Request{Key: "a"})
-	w.refused(err, errs.Unauthenticated, "UnrecognizedClientException")
-	w.cluster.data["id"], w.cluster.data["secret"] = "AKIAEXAMPLEEXAMPLE02", "canary-second"
+	w.Refused(err, errs.Unauthenticated, "UnrecognizedClientException")
+	w.Cluster.Data["id"], w.Cluster.Data["secret"] = "AKIAEXAMPLEEXAMPLE02", "canary-second"
 	clock.Step(11 * time.Second)
-	w.read(st, provider.Request{Key: "a"}, "x") // the Secret was read again
+	w.Read(st, provider.Request{Key: "a"}, "x") // the Secret was read again
 	if err := st.Check(t.Context()); err != nil {
 		t.Error(err)
 	}
 	// A refused signature is told without the words that AWS has for it: they hold
 	// the session's token.
-	w.cluster.data["secret"] = "canary-wrong"
-	wrong := w.open(settings(aws.SecretsManager, nil))
+	w.Cluster.Data["secret"] = "canary-wrong"
+	wrong := w.Open(settings(aws.SecretsManager, nil))
 	_, err = wrong.Read(t.Context(), provider.Request{Key: "a"})
-	w.refused(err, errs.Unauthenticated, "InvalidSignatureException")
-	w.refused(wrong.Check(t.Context()), errs.Unauthenticated)
-	delete(w.cluster.data, "id")
-	_, err = w.open(settings(aws.SecretsManager, nil)).Read(t.Context(), provider.Request{Key: "a"})
-	w.refused(err, errs.Unavailable, "has no key")
+	w.Refused(err, errs.Unauthenticated, "InvalidSignatureException")
+	w.Refused(wrong.Check(t.Context()), errs.Unauthenticated)
+	delete(w.Cluster.Data, "id")
+	_, err = w.Open(settings(aws.SecretsManager, nil)).Read(t.Context(), provider.Request{Key: "a"})
+	w.Refused(err, errs.Unavailable, "has no key")
 }
 
 // facts §2.2: roles are assumed one after the other; the last has the external id
@@ -100,20 +97,20 @@ func TestRoles(t *testing.T) {
 		s.SessionTags, s.TransitiveTagKeys = []aws.Tag{{Key: "cost", Value: "1"}}, []string{"cost"}
 		s.SessionTagsPolicy, s.CustomSessionTags = "Custom", map[string]string{"unit": "x"}
 	}
-	st := w.open(settings(aws.SecretsManager, chain))
-	w.read(st, provider.Request{Key: "a"}, "x")
+	st := w.Open(settings(aws.SecretsManager, chain))
+	w.Read(st, provider.Request{Key: "a"}, "x")
 	if err := st.Check(t.Context()); err != nil {
 		t.Error(err)
 	}
 	if n := w.server.Count("AssumeRole"); n != 2 {
 		t.Errorf("%d roles assumed, want 2", n)
 	}
-	_, err := w.open(settings(aws.SecretsManager, func(s *aws.Settings) { chain(s); s.ExternalID = "theirs" })).Read(t.Context(), provider.Request{Key: "a"})
-	w.refused(err, errs.Unauthenticated, role("two"), "trust policy", "not authorized")
-	bad := w.open(settings(aws.SecretsManager, func(s *aws.Settings) { s.Auth = byAccount("other") }))
+	_, err := w.Open(settings(aws.SecretsManager, func(s *aws.Settings) { chain(s); s.ExternalID = "theirs" })).Read(t.Context(), provider.Request{Key: "a"})
+	w.Refused(err, errs.Unauthenticated, role("two"), "trust policy", "not authorized")
+	bad := w.Open(settings(aws.SecretsManager, func(s *aws.Settings) { s.Auth = byAccount("other") }))
 	_, err = bad.Read(t.Context(), provider.Request{Key: "a"})
-	w.refused(err, errs.Unauthenticated, role("reader"), "OIDC provider")
-	w.refused(bad.Check(t.Context()), errs.Unauthenticated)
+	w.Refused(err, errs.Unauthenticated, role("reader"), "OIDC provider")
+	w.Refused(bad.Check(t.Context()), errs.Unauthenticated)
 }
 
 func TestWebIdentity(t *testing.T) {
@@ -124,20 +121,20 @@ func TestWebIdentity(t *testing.T) {
 		s.Auth = byAccount("reader")
 		s.Auth.JWT.ServiceAccountRef.Audiences = []string{"more"}
 	})
-	w.read(w.open(extra), provider.Request{Key: "a"}, "x")
-	if !slices.Equal(w.cluster.audiences, []string{"sts.amazonaws.com", "more"}) {
-		t.Errorf("audiences %q", w.cluster.audiences)
+	w.Read(w.Open(extra), provider.Request{Key: "a"}, "x")
+	if !slices.Equal(w.Cluster.Audiences(), []string{"sts.amazonaws.com", "more"}) {
+		t.Errorf("audiences %q", w.Cluster.Audiences())
 	}
-	w.cluster.annotations["eks.amazonaws.com/audience"] = "mine"
-	w.read(w.open(extra), provider.Request{Key: "a"}, "x")
-	if !slices.Equal(w.cluster.audiences, []string{"mine", "more"}) {
-		t.Errorf("audiences %q", w.cluster.audiences)
+	w.Cluster.Annotations["eks.amazonaws.com/audience"] = "mine"
+	w.Read(w.Open(extra), provider.Request{Key: "a"}, "x")
+	if !slices.Equal(w.Cluster.Audiences(), []string{"mine", "more"}) {
+		t.Errorf("audiences %q", w.Cluster.Audiences())
 	}
-	w.cluster.annotations = nil
-	_, err := w.open(extra).Read(t.Context(), provider.Request{Key: "a"})
-	w.refused(err, errs.Invalid, "annotate it with eks.amazonaws.com/role-arn")
-	_, err = w.open(settings(aws.SecretsManager, func(s *aws.Settings) { s.Auth = byAccount("absent") })).Read(t.Context(), provider.Request{Key: "a"})
-	w.refused(err, errs.Unavailable, "does not exist")
+	w.Cluster.Annotations = nil
+	_, err := w.Open(extra).Read(t.Context(), provider.Request{Key: "a"})
+	w.Refused(err, errs.Invalid, "annotate it with eks.amazonaws.com/role-arn")
+	_, err = w.Open(settings(aws.SecretsManager, func(s *aws.Settings) { s.Auth = byAccount("absent") })).Read(t.Context(), provider.Request{Key: "a"})
+	w.Refused(err, errs.Unavailable, "does not exist")
 }
 
 // The operator's own identity comes from where AWS's own tools look, and only a
@@ -185,14 +182,15 @@ func TestOwnIdentity(t *testing.T) {
 		"not for us":   {env: map[string]string{"AWS_CONTAINER_CREDENTIALS_FULL_URI": node.URL + "/x"}, err: "Pod Identity"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := &world{T: t, server: w.server, cluster: w.cluster, clock: w.clock, object: &v1.ClusterSecretStore{ObjectMeta: metav1.ObjectMeta{Name: "all"}}}
+			w := worldOf(t, w.server, w.Cluster)
+			w.Everywhere()
 			w.getenv = func(name string) string {
 				if v, ok := c.env[name]; ok {
 					return v
 				}
 				return w.server.Getenv(name)
 			}
-			st := w.open(own)
+			st := w.Open(own)
 			if c.err != "" {
 				_, err := st.Read(t.Context(), provider.Request{Key: "a"})
 				if err == nil || !strings.Contains(err.Error(), c.err) || strings.Contains(err.Error(), "canary") || errs.Is(err, errs.NotExist) {
@@ -200,16 +198,16 @@ func TestOwnIdentity(t *testing.T) {
 				}
 				return
 			}
-			w.read(st, provider.Request{Key: "a"}, "x")
+			w.Read(st, provider.Request{Key: "a"}, "x")
 			if err := st.Check(t.Context()); err != nil {
 				t.Error(err)
 			}
 		})
 	}
-	_, err := w.tryOpen(own)
-	w.refused(err, errs.Denied, "auth.jwt")
+	_, err := w.TryOpen(own)
+	w.Refused(err, errs.Denied, "auth.jwt")
 	w.ambient = provider.AmbientAll
-	if _, err := w.tryOpen(own); err != nil {
+	if _, err := w.TryOpen(own); err != nil {
 		t.Error(err)
 	}
 }
@@ -224,10 +222,10 @@ func TestCheckWithoutSTS(t *testing.T) {
 		}
 		return w.server.Getenv(name)
 	}
-	st := w.open(settings(aws.SecretsManager, nil))
+	st := w.Open(settings(aws.SecretsManager, nil))
 	if err := st.Check(t.Context()); !errs.Is(err, errs.Unsupported) {
 		t.Errorf("%v, want that it cannot be checked", err)
 	}
-	w.read(st, provider.Request{Key: "a"}, "x")
-	w.refused(w.open(settings(aws.SecretsManager, func(s *aws.Settings) { s.Auth = byAccount("reader") })).Check(t.Context()), errs.Unavailable)
+	w.Read(st, provider.Request{Key: "a"}, "x")
+	w.Refused(w.Open(settings(aws.SecretsManager, func(s *aws.Settings) { s.Auth = byAccount("reader") })).Check(t.Context()), errs.Unavailable)
 }

@@ -28,7 +28,7 @@ type writing struct {
 
 func newWriting(t *testing.T, service string, change func(*aws.Settings)) *writing {
 	w := &writing{world: newWorld(t), service: service}
-	w.store = w.open(settings(service, func(s *aws.Settings) {
+	w.store = w.Open(settings(service, func(s *aws.Settings) {
 		s.Prefix = ""
 		if change != nil {
 			change(s)
@@ -131,14 +131,14 @@ func TestWrite(t *testing.T) {
 		w.exists("parts", "other", false)
 
 		w.put("foreign", "mine")
-		w.refused(w.tryWrite("foreign", "", "canary", ""), errs.Conflict, "was not written by an operator")
+		w.Refused(w.tryWrite("foreign", "", "canary", ""), errs.Conflict, "was not written by an operator")
 		if err := w.Delete(t.Context(), provider.Place{Key: "foreign"}); err != nil {
 			t.Error(err)
 		}
 		w.is("foreign", "mine", 1)
-		w.refused(w.tryWrite("whole", "x", "canary", ""), errs.Invalid, "not a JSON object")
-		w.refused(w.tryWrite("parts", "x", "canary\xff", ""), errs.Invalid, "not text")
-		w.refused(w.tryWrite("big", "", strings.Repeat("canary", 20_000), ""), errs.TooLarge)
+		w.Refused(w.tryWrite("whole", "x", "canary", ""), errs.Invalid, "not a JSON object")
+		w.Refused(w.tryWrite("parts", "x", "canary\xff", ""), errs.Invalid, "not text")
+		w.Refused(w.tryWrite("big", "", strings.Repeat("canary", 20_000), ""), errs.TooLarge)
 		for metadata, words := range map[string]string{
 			`{"spec":{"nope":1}}`:                     "nope",
 			`{"spec":{"tags":{"managed-by":"me"}}}`:   "operator's own",
@@ -216,11 +216,11 @@ func TestShapes(t *testing.T) {
 			t.Errorf("%s is a %s, want %s", name, s.Type, want)
 		}
 	}
-	p.refused(p.tryWrite("bytes", "", "\xff", ""), errs.Invalid, "not text")
-	p.refused(p.tryWrite("empty", "", "", ""), errs.Invalid, "empty")
+	p.Refused(p.tryWrite("bytes", "", "\xff", ""), errs.Invalid, "not text")
+	p.Refused(p.tryWrite("empty", "", "", ""), errs.Invalid, "empty")
 	// What AWS says of a value that it does not take quotes the value.
 	p.server.Fail("PutParameter", awstest.Fault{Status: 400, Code: "ValidationException"})
-	p.refused(p.tryWrite("x", "", "canary", ""), errs.Invalid, "ValidationException")
+	p.Refused(p.tryWrite("x", "", "canary", ""), errs.Invalid, "ValidationException")
 }
 
 // Two who write different properties of one secret at the same time lose neither.

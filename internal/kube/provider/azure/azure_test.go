@@ -1,25 +1,20 @@
 package azure_test
 
 import (
-	"context"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
-	"log/slog"
 	"math/big"
 	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/utils/clock"
 	testclock "k8s.io/utils/clock/testing"
 
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
@@ -38,67 +33,28 @@ const (
 	tenant = "azure.workload.identity/tenant-id"
 )
 
-// cluster has the Secret "azure" and ServiceAccounts.
-type cluster struct {
-	mu          sync.Mutex
-	data        map[string]string
-	annotations map[string]string
-	audiences   []string
-}
-
-func (c *cluster) SecretKey(_ context.Context, ref provider.Ref, key string) (redact.Secret, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	v, ok := c.data[key]
-	if ref.Name() != "azure" || !ok {
-		return redact.Secret{}, errs.Newf(errs.Unavailable, "Secret %q has no key %q", ref, key)
-	}
-	return redact.FromString(v), nil
-}
-
-func (*cluster) ConfigMapKey(context.Context, provider.Ref, string) (string, error) { return "", nil }
-
-func (c *cluster) ServiceAccountToken(_ context.Context, ref provider.Ref, audiences []string) (redact.Secret, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.audiences = audiences
-	return redact.FromString(azuretest.WebToken("system:serviceaccount:"+ref.Namespace()+":"+ref.Name(), audiences)), nil
-}
-
-func (c *cluster) ServiceAccountAnnotations(_ context.Context, ref provider.Ref) (map[string]string, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if ref.Name() == "absent" {
-		return nil, errs.Newf(errs.Unavailable, "ServiceAccount %q does not exist", ref)
-	}
-	return c.annotations, nil
-}
-
-// world is a store of namespace "team" on a server of its own, with no retries.
+// world has a server of its own.
 type world struct {
-	*testing.T
+	*providertest.World
 	server  *azuretest.Server
-	cluster *cluster
-	clock   clock.Clock
 	getenv  func(string) string
 	ambient provider.Ambient
-	object  v1.Store
-	retry   provider.Retry
 }
 
 func newWorld(t *testing.T) *world {
 	s := azuretest.New(t)
 	s.App(reader, azuretest.App{Subject: "system:serviceaccount:team:reader"})
 	s.App(robot, azuretest.App{Secret: "canary-client-secret"})
-	none := 0
-	return &world{
-		T: t, server: s, clock: clock.RealClock{}, getenv: s.Getenv, retry: provider.Retry{Max: &none},
-		cluster: &cluster{
-			data:        map[string]string{"id": robot, "secret": "canary-client-secret", "tenant": azuretest.Tenant},
-			annotations: map[string]string{client: reader, tenant: azuretest.Tenant},
+	w := &world{server: s, getenv: s.Getenv, World: providertest.NewWorld(t, &providertest.Cluster{
+		Name:        "azure",
+		Data:        map[string]string{"id": robot, "secret": "canary-client-secret", "tenant": azuretest.Tenant},
+		Annotations: map[string]string{client: reader, tenant: azuretest.Tenant},
+		Token: func(ref provider.Ref, audiences []string) string {
+			return azuretest.WebToken("system:serviceaccount:"+ref.Namespace()+":"+ref.Name(), audiences)
 		},
-		object: &v1.SecretStore{ObjectMeta: metav1.ObjectMeta{Namespace: "team", Name: "store"}},
-	}
+	})}
+	w.Provider = func() provider.Provider { return azure.Provider{Getenv: w.getenv, Ambient: w.ambient} }
+	return w
 }
 
 func settings(change func(*azure.Settings)) azure.Settings {
@@ -116,74 +72,19 @@ func bySecret(s *azure.Settings) {
 	s.AuthSecretRef = &azure.AuthSecretRef{ClientID: key("id"), ClientSecret: key("secret")}
 }
 
-func (w *world) tryOpen(s any) (provider.Store, error) {
-	w.Helper()
-	raw, err := json.Marshal(s)
-	if err != nil {
-		w.Fatal(err)
-	}
-	return azure.Provider{Getenv: w.getenv, Ambient: w.ambient}.Open(w.Context(), provider.Config{
-		Scope: provider.ScopeOf(w.object), Settings: raw, Retry: w.retry,
-		Cluster: w.cluster, Clock: w.clock, Log: slog.New(slog.DiscardHandler),
-	})
-}
-
-func (w *world) open(s any) provider.Store {
-	w.Helper()
-	st, err := w.tryOpen(s)
-	if err != nil {
-		w.Fatal(err)
-	}
-	w.Cleanup(func() { _ = st.Close(context.WithoutCancel(w.Context())) })
-	return st
-}
-
-func (w *world) read(st provider.Store, req provider.Request, want string) provider.Value {
-	w.Helper()
-	v, err := st.Read(w.Context(), req)
-	if err != nil || v.Data.RevealString() != want {
-		w.Errorf("%+v: %q (%v), want %q", req, v.Data.Reveal(), err, want)
-	}
-	return v
-}
-
-func (w *world) cannot(st provider.Store, req provider.Request, kind errs.Kind, words ...string) {
-	w.Helper()
-	_, err := st.Read(w.Context(), req)
-	w.refused(err, kind, words...)
-}
-
-func (w *world) refused(err error, kind errs.Kind, words ...string) {
-	w.Helper()
-	if !errs.Is(err, kind) {
-		w.Errorf("%v (%v), want %v", err, errs.KindOf(err), kind)
-		return
-	}
-	for _, word := range words {
-		if !strings.Contains(err.Error(), word) {
-			w.Errorf("%v: lacks %q", err, word)
-		}
-	}
-	if strings.Contains(err.Error(), "canary") {
-		w.Errorf("the message quotes a secret: %s", strings.ReplaceAll(err.Error(), "canary", "CANARY"))
-	}
-}
-
-func hyphens(key string) string { return strings.ReplaceAll(key, "/", "-") }
-
 func TestConformance(t *testing.T) {
 	w := newWorld(t)
 	for _, p := range providertest.Planted() {
-		w.server.Put(hyphens(p.Key), p.Value)
+		w.server.Put(providertest.Hyphens(p.Key), p.Value)
 	}
 	for _, p := range providertest.Searched() {
-		w.server.Put(hyphens(p.Key), p.Value)
-		w.server.Tag("secrets/"+hyphens(p.Key), p.Tags)
+		w.server.Put(providertest.Hyphens(p.Key), p.Value)
+		w.server.Tag("secrets/"+providertest.Hyphens(p.Key), p.Tags)
 	}
-	h := providertest.Harness{Provider: azure.Provider{Getenv: w.getenv}, Cluster: w.cluster, Settings: settings(nil), Key: hyphens}
+	h := providertest.Harness{Provider: azure.Provider{Getenv: w.getenv}, Cluster: w.Cluster, Settings: settings(nil), Key: providertest.Hyphens}
 	providertest.Run(t, h)
 	providertest.RunFinder(t, h, providertest.Search{
-		Path:       func(folder string) string { return hyphens(folder) + "-" },
+		Path:       func(folder string) string { return providertest.Hyphens(folder) + "-" },
 		SecondPage: func() func() { w.server.LosePages(); return w.server.Mend },
 	})
 	fault := func(f azuretest.Fault) func() func() {
@@ -205,7 +106,7 @@ func TestConformance(t *testing.T) {
 func TestWriter(t *testing.T) {
 	w := newWorld(t)
 	outage := func(n int) func() { w.server.FailAfter(n); return w.server.Mend }
-	h := providertest.Harness{Provider: azure.Provider{Getenv: w.getenv}, Cluster: w.cluster, Settings: settings(nil)}
+	h := providertest.Harness{Provider: azure.Provider{Getenv: w.getenv}, Cluster: w.Cluster, Settings: settings(nil)}
 	providertest.RunWriter(t, h, providertest.Writing{
 		Versions: func(key string) int { s, _ := w.server.Secret(key); return s.Versions },
 		Put:      func(key, value string) { w.server.Put(key, value) },
@@ -228,31 +129,31 @@ func TestRead(t *testing.T) {
 	w.server.PutCertificate("cert", []byte{0x30, 0x00, 0xff})
 	w.server.Put("off", "canary")
 	w.server.Disable("off")
-	st := w.open(settings(nil))
-	if v := w.read(st, provider.Request{Key: "db"}, "two"); v.Version != second || !v.Expires.Equal(end) {
+	st := w.Open(settings(nil))
+	if v := w.Read(st, provider.Request{Key: "db"}, "two"); v.Version != second || !v.Expires.Equal(end) {
 		t.Errorf("%+v", v)
 	}
-	w.read(st, provider.Request{Key: "secret/db"}, "two")
-	w.read(st, provider.Request{Key: "db", Version: first}, "one")
-	w.read(st, provider.Request{Key: "cert/cert"}, "\x30\x00\xff")
+	w.Read(st, provider.Request{Key: "secret/db"}, "two")
+	w.Read(st, provider.Request{Key: "db", Version: first}, "one")
+	w.Read(st, provider.Request{Key: "cert/cert"}, "\x30\x00\xff")
 	v, err := st.Read(t.Context(), provider.Request{Key: "key/sign"})
 	if crv, err2 := v.Property("crv"); err != nil || err2 != nil || crv.RevealString() != "P-256" || v.Version == "" {
 		t.Errorf("%s (%v, %v)", v.Data.Reveal(), err, err2)
 	}
-	v = w.read(st, provider.Request{Key: "db", Metadata: true}, `{"dotted.tag":"b","team":"a"}`)
+	v = w.Read(st, provider.Request{Key: "db", Metadata: true}, `{"dotted.tag":"b","team":"a"}`)
 	if got, err := v.Property("dotted.tag"); err != nil || got.RevealString() != "b" {
 		t.Error(err)
 	}
 	for _, key := range []string{"none", "key/none", "cert/none"} {
-		w.cannot(st, provider.Request{Key: key}, errs.NotExist, key, "does not exist")
+		w.Cannot(st, provider.Request{Key: key}, errs.NotExist, key, "does not exist")
 	}
-	w.cannot(st, provider.Request{Key: "db", Version: "4711"}, errs.NotExist, "4711")
-	w.cannot(st, provider.Request{Key: "off"}, errs.Invalid, "SecretDisabled", "enable it")
-	w.cannot(st, provider.Request{}, errs.Invalid, "key is missing")
+	w.Cannot(st, provider.Request{Key: "db", Version: "4711"}, errs.NotExist, "4711")
+	w.Cannot(st, provider.Request{Key: "off"}, errs.Invalid, "SecretDisabled", "enable it")
+	w.Cannot(st, provider.Request{}, errs.Invalid, "key is missing")
 	for _, key := range []string{"a/b", "key/a/b", "secret/", "a_b", "../x", "a?b", strings.Repeat("x", 128)} {
-		w.cannot(st, provider.Request{Key: key}, errs.Invalid)
+		w.Cannot(st, provider.Request{Key: key}, errs.Invalid)
 	}
-	w.cannot(st, provider.Request{Key: "db", Version: "../x"}, errs.Invalid, "version")
+	w.Cannot(st, provider.Request{Key: "db", Version: "../x"}, errs.Invalid, "version")
 	found, err := st.(provider.Finder).Find(t.Context(), provider.Query{})
 	if err != nil || len(found) != 2 {
 		t.Errorf("%v (%v): what is disabled is not found", found, err)
@@ -262,7 +163,7 @@ func TestRead(t *testing.T) {
 func TestKinds(t *testing.T) {
 	w := newWorld(t)
 	w.server.Put("a", "x")
-	st := w.open(settings(nil))
+	st := w.Open(settings(nil))
 	for name, c := range map[string]struct {
 		fault azuretest.Fault
 		want  errs.Kind
@@ -282,16 +183,16 @@ func TestKinds(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w.server.Fail("GET secrets", c.fault)
 			_, err := st.Read(t.Context(), provider.Request{Key: "a"})
-			(&world{T: t}).refused(err, c.want, c.words)
+			providertest.Refused(t, err, c.want, c.words)
 		})
 	}
 	w.server.Mend()
 	w.server.Fail("GET secrets", azuretest.Fault{Status: 403, Code: "Forbidden", Inner: "ForbiddenByRbac"})
-	w.refused(st.Check(t.Context()), errs.Unsupported, "ForbiddenByRbac")
+	w.Refused(st.Check(t.Context()), errs.Unsupported, "ForbiddenByRbac")
 	w.server.Mend()
-	w.read(st, provider.Request{Key: "a"}, "x")
+	w.Read(st, provider.Request{Key: "a"}, "x")
 	w.server.Close()
-	w.cannot(st, provider.Request{Key: "a"}, errs.Unavailable)
+	w.Cannot(st, provider.Request{Key: "a"}, errs.Unavailable)
 }
 
 // A call that fails is made again, as often as the store says; one that is throttled is not.
@@ -309,9 +210,9 @@ func TestRetries(t *testing.T) {
 		"without":   {provider.Retry{Max: new(int)}, 503, 1},
 		"throttled": {provider.Retry{Wait: time.Millisecond}, 429, 1},
 	} {
-		w.retry = c.retry
-		st := w.open(settings(nil))
-		w.read(st, provider.Request{Key: "a"}, "x")
+		w.Retry = c.retry
+		st := w.Open(settings(nil))
+		w.Read(st, provider.Request{Key: "a"}, "x")
 		before := w.server.Count("GET secrets")
 		w.server.Fail("GET secrets", azuretest.Fault{Status: c.status, Code: "X"})
 		if _, err := st.Read(t.Context(), provider.Request{Key: "a"}); err == nil {
@@ -329,28 +230,28 @@ func TestRetries(t *testing.T) {
 func TestOneLogin(t *testing.T) {
 	w := newWorld(t)
 	fake := testclock.NewFakeClock(time.Now())
-	w.clock = fake
+	w.Clock = fake
 	w.server.Put("a", "x")
 	w.server.PutCertificate("a", []byte("y"))
-	st := w.open(settings(nil))
+	st := w.Open(settings(nil))
 	logins := func(want int) {
 		t.Helper()
-		w.read(st, provider.Request{Key: "a"}, "x")
-		w.read(st, provider.Request{Key: "cert/a"}, "y")
+		w.Read(st, provider.Request{Key: "a"}, "x")
+		w.Read(st, provider.Request{Key: "cert/a"}, "y")
 		if n := w.server.Count("token"); n != want {
 			t.Errorf("%d logins, want %d", n, want)
 		}
 	}
 	logins(1)
 	logins(1)
-	if !slices.Equal(w.cluster.audiences, []string{"api://AzureADTokenExchange"}) || !slices.Equal(w.server.Callers(), []string{reader}) {
-		t.Errorf("audiences %q, callers %q", w.cluster.audiences, w.server.Callers())
+	if !slices.Equal(w.Cluster.Audiences(), []string{"api://AzureADTokenExchange"}) || !slices.Equal(w.server.Callers(), []string{reader}) {
+		t.Errorf("audiences %q, callers %q", w.Cluster.Audiences(), w.server.Callers())
 	}
 	w.server.EndTokens()
 	logins(2)
 	w.server.EndTokens()
 	for range 3 {
-		w.cannot(st, provider.Request{Key: "a"}, errs.Unauthenticated, "Unauthorized")
+		w.Cannot(st, provider.Request{Key: "a"}, errs.Unauthenticated, "Unauthorized")
 	}
 	if n := w.server.Count("token"); n != 2 {
 		t.Errorf("%d logins at once", n)
@@ -363,20 +264,20 @@ func TestWorkloadIdentity(t *testing.T) {
 	w := newWorld(t)
 	w.server.Put("a", "x")
 	name := func(name string) provider.Store {
-		return w.open(settings(func(s *azure.Settings) { s.ServiceAccountRef.Name = name }))
+		return w.Open(settings(func(s *azure.Settings) { s.ServiceAccountRef.Name = name }))
 	}
-	w.cannot(name("stranger"), provider.Request{Key: "a"}, errs.Unauthenticated, "AADSTS7000215", "federated credential", reader)
-	w.cannot(name("absent"), provider.Request{Key: "a"}, errs.Unavailable, "does not exist")
-	w.cluster.annotations = map[string]string{client: reader}
-	w.cannot(name("reader"), provider.Request{Key: "a"}, errs.Invalid, tenant)
-	w.read(w.open(settings(func(s *azure.Settings) { s.TenantID = azuretest.Tenant })), provider.Request{Key: "a"}, "x")
-	w.cannot(w.open(settings(func(s *azure.Settings) {
+	w.Cannot(name("stranger"), provider.Request{Key: "a"}, errs.Unauthenticated, "AADSTS7000215", "federated credential", reader)
+	w.Cannot(name("absent"), provider.Request{Key: "a"}, errs.Unavailable, "does not exist")
+	w.Cluster.Annotations = map[string]string{client: reader}
+	w.Cannot(name("reader"), provider.Request{Key: "a"}, errs.Invalid, tenant)
+	w.Read(w.Open(settings(func(s *azure.Settings) { s.TenantID = azuretest.Tenant })), provider.Request{Key: "a"}, "x")
+	w.Cannot(w.Open(settings(func(s *azure.Settings) {
 		s.TenantID, s.AuthSecretRef = azuretest.Tenant, &azure.AuthSecretRef{ClientID: key("id")}
 	})), provider.Request{Key: "a"}, errs.Invalid, "keep one")
-	w.cluster.annotations = nil
-	w.cannot(name("reader"), provider.Request{Key: "a"}, errs.Invalid, client)
-	w.cluster.data["id"] = reader
-	w.read(w.open(settings(func(s *azure.Settings) {
+	w.Cluster.Annotations = nil
+	w.Cannot(name("reader"), provider.Request{Key: "a"}, errs.Invalid, client)
+	w.Cluster.Data["id"] = reader
+	w.Read(w.Open(settings(func(s *azure.Settings) {
 		s.AuthSecretRef = &azure.AuthSecretRef{ClientID: key("id"), TenantID: key("tenant")}
 	})), provider.Request{Key: "a"}, "x")
 }
@@ -384,10 +285,10 @@ func TestWorkloadIdentity(t *testing.T) {
 func TestServicePrincipal(t *testing.T) {
 	w := newWorld(t)
 	w.server.Put("a", "x")
-	st := w.open(settings(bySecret))
-	w.read(st, provider.Request{Key: "a"}, "x")
-	w.cluster.data["secret"] = "canary-wrong"
-	w.cannot(w.open(settings(bySecret)), provider.Request{Key: "a"}, errs.Unauthenticated, "invalid_client (AADSTS7000215)", robot)
+	st := w.Open(settings(bySecret))
+	w.Read(st, provider.Request{Key: "a"}, "x")
+	w.Cluster.Data["secret"] = "canary-wrong"
+	w.Cannot(w.Open(settings(bySecret)), provider.Request{Key: "a"}, errs.Unauthenticated, "invalid_client (AADSTS7000215)", robot)
 	for _, f := range []struct {
 		azuretest.Fault
 		want errs.Kind
@@ -397,20 +298,20 @@ func TestServicePrincipal(t *testing.T) {
 		{azuretest.Fault{Status: 429, Body: `{"error":"canary"}`}, errs.Exhausted},
 	} {
 		w.server.Fail("token", f.Fault)
-		w.cannot(w.open(settings(bySecret)), provider.Request{Key: "a"}, f.want)
+		w.Cannot(w.Open(settings(bySecret)), provider.Request{Key: "a"}, f.want)
 	}
 	w.server.Mend()
 
 	const byCert = "aaaaaaaa-0000-0000-0000-000000000003"
 	w.server.App(byCert, azuretest.App{Certificate: true})
-	w.cluster.data["id"], w.cluster.data["cert"] = byCert, certificate(t)
+	w.Cluster.Data["id"], w.Cluster.Data["cert"] = byCert, certificate(t)
 	cert := settings(func(s *azure.Settings) {
 		bySecret(s)
 		s.AuthSecretRef.ClientSecret, s.AuthSecretRef.ClientCertificate = nil, key("cert")
 	})
-	w.read(w.open(cert), provider.Request{Key: "a"}, "x")
-	w.cluster.data["cert"] = "canary"
-	w.cannot(w.open(cert), provider.Request{Key: "a"}, errs.Unauthenticated, "no certificate with its key")
+	w.Read(w.Open(cert), provider.Request{Key: "a"}, "x")
+	w.Cluster.Data["cert"] = "canary"
+	w.Cannot(w.Open(cert), provider.Request{Key: "a"}, errs.Unauthenticated, "no certificate with its key")
 }
 
 // certificate returns a certificate with its key, as PEM.
@@ -439,18 +340,18 @@ func TestOwnIdentity(t *testing.T) {
 	node := settings(func(s *azure.Settings) { s.AuthType, s.ServiceAccountRef = azure.ManagedIdentity, nil })
 	pod := settings(func(s *azure.Settings) { s.ServiceAccountRef = nil })
 	for _, s := range []azure.Settings{node, pod} {
-		_, err := w.tryOpen(s)
-		w.refused(err, errs.Denied, "--ambient-credentials")
+		_, err := w.TryOpen(s)
+		w.Refused(err, errs.Denied, "--ambient-credentials")
 	}
-	w.object = &v1.ClusterSecretStore{ObjectMeta: metav1.ObjectMeta{Name: "all"}}
-	w.cannot(w.open(node), provider.Request{Key: "a"}, errs.Unauthenticated, "invalid_request", "assign one")
+	w.Everywhere()
+	w.Cannot(w.Open(node), provider.Request{Key: "a"}, errs.Unauthenticated, "invalid_request", "assign one")
 	w.server.Managed("the-node")
-	w.read(w.open(node), provider.Request{Key: "a"}, "x")
+	w.Read(w.Open(node), provider.Request{Key: "a"}, "x")
 	node.IdentityID = "another"
-	w.cannot(w.open(node), provider.Request{Key: "a"}, errs.Unauthenticated)
+	w.Cannot(w.Open(node), provider.Request{Key: "a"}, errs.Unauthenticated)
 	node.IdentityID = "the-node"
-	w.read(w.open(node), provider.Request{Key: "a"}, "x")
-	w.cannot(w.open(pod), provider.Request{Key: "a"}, errs.Unauthenticated, "AZURE_FEDERATED_TOKEN_FILE")
+	w.Read(w.Open(node), provider.Request{Key: "a"}, "x")
+	w.Cannot(w.Open(pod), provider.Request{Key: "a"}, errs.Unauthenticated, "AZURE_FEDERATED_TOKEN_FILE")
 	file := filepath.Join(t.TempDir(), "token")
 	if err := os.WriteFile(file, []byte(azuretest.WebToken("system:serviceaccount:team:reader", []string{"api://AzureADTokenExchange"})), 0o600); err != nil {
 		t.Fatal(err)
@@ -462,9 +363,9 @@ func TestOwnIdentity(t *testing.T) {
 		}
 		return w.server.Getenv(name)
 	}
-	w.read(w.open(pod), provider.Request{Key: "a"}, "x")
+	w.Read(w.Open(pod), provider.Request{Key: "a"}, "x")
 	env["AZURE_FEDERATED_TOKEN_FILE"] = file + "x"
-	w.cannot(w.open(pod), provider.Request{Key: "a"}, errs.Unavailable, "reading the operator's own token")
+	w.Cannot(w.Open(pod), provider.Request{Key: "a"}, errs.Unavailable, "reading the operator's own token")
 }
 
 func TestBadSettings(t *testing.T) {
@@ -499,19 +400,19 @@ func TestBadSettings(t *testing.T) {
 		"another's account": {func(s *azure.Settings) { s.ServiceAccountRef.Namespace = &other }, errs.Invalid, "reads only its own namespace"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := w.tryOpen(settings(c.change))
-			(&world{T: t}).refused(err, c.kind, c.words, "spec.provider.azurekv")
+			_, err := w.TryOpen(settings(c.change))
+			providertest.Refused(t, err, c.kind, c.words, "spec.provider.azurekv")
 		})
 	}
-	w.open(settings(func(s *azure.Settings) {
+	w.Open(settings(func(s *azure.Settings) {
 		yes := true
 		s.UseAzureSDK, s.VaultURL = &yes, "https://Shop.vault.azure.net/"
 	}))
 	for _, name := range []string{"AZURE_KEYVAULT_ENDPOINT", "AZURE_TOKEN_ENDPOINT"} {
 		for _, endpoint := range []string{"http://elsewhere.example", "127.0.0.1:80"} {
 			w.getenv = func(n string) string { return map[string]string{name: endpoint}[n] }
-			_, err := w.tryOpen(settings(nil))
-			w.refused(err, errs.Invalid, name)
+			_, err := w.TryOpen(settings(nil))
+			w.Refused(err, errs.Invalid, name)
 		}
 	}
 }
@@ -525,7 +426,7 @@ func TestHostileChallenges(t *testing.T) {
 	} {
 		w := newWorld(t)
 		w.server.Challenge(challenge)
-		_, err := w.open(settings(nil)).Read(t.Context(), provider.Request{Key: "a"})
+		_, err := w.Open(settings(nil)).Read(t.Context(), provider.Request{Key: "a"})
 		if !errs.Is(err, errs.Unavailable) && !errs.Is(err, errs.Unauthenticated) || strings.Contains(err.Error(), "canary") {
 			t.Errorf("%q: %v (%v)", challenge, err, errs.KindOf(err))
 		}
@@ -546,7 +447,7 @@ func write(w *world, st provider.Store, key, property, value, spec string) error
 // facts §1.4, metadata of a PushSecret: the fields of the original.
 func TestWriteMetadata(t *testing.T) {
 	w := newWorld(t)
-	st := w.open(settings(nil))
+	st := w.Open(settings(nil))
 	for _, spec := range []string{`{"tags":{"team":"a"},"expirationDate":"2030-01-02T03:04:05Z","contentType":"text/plain"}`, `{"tags":{"unit":"b"}}`, ""} {
 		if err := write(w, st, "secret/a", "", "1", spec); err != nil {
 			t.Fatal(err)
@@ -558,20 +459,20 @@ func TestWriteMetadata(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 	for spec, words := range map[string]string{`{"tags":{"managed-by":"me"}}`: "operator's own", `{"expirationDate":"tomorrow"}`: "expirationDate"} {
-		w.refused(write(w, st, "b", "", "canary", spec), errs.Invalid, words)
+		w.Refused(write(w, st, "b", "", "canary", spec), errs.Invalid, words)
 	}
-	w.refused(write(w, st, "key/a", "", "canary", ""), errs.Unsupported, "only secrets")
-	w.refused(write(w, st, "b", "", "canary\xff", ""), errs.Invalid, "base64")
-	w.refused(write(w, st, "b", "", strings.Repeat("canary", 5000), ""), errs.TooLarge, "25000")
+	w.Refused(write(w, st, "key/a", "", "canary", ""), errs.Unsupported, "only secrets")
+	w.Refused(write(w, st, "b", "", "canary\xff", ""), errs.Invalid, "base64")
+	w.Refused(write(w, st, "b", "", strings.Repeat("canary", 5000), ""), errs.TooLarge, "25000")
 }
 
 // What was deleted and can be recovered is, when it is pushed again; if it was ours.
 func TestWriteOverWhatWasDeleted(t *testing.T) {
 	w := newWorld(t)
-	st := w.open(settings(nil))
+	st := w.Open(settings(nil))
 	w.server.Put("theirs", "x")
 	w.server.Delete("theirs")
-	w.refused(write(w, st, "theirs", "", "canary", ""), errs.Conflict, "was not written by an operator")
+	w.Refused(write(w, st, "theirs", "", "canary", ""), errs.Conflict, "was not written by an operator")
 	if err := write(w, st, "ours", "", "1", ""); err != nil {
 		t.Fatal(err)
 	}

@@ -1,21 +1,15 @@
 package gcp_test
 
 import (
-	"context"
-	"encoding/json"
-	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	pb "cloud.google.com/go/secretmanager/apiv1/secretmanagerpb"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/proto"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/utils/clock"
 	testclock "k8s.io/utils/clock/testing"
 
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
@@ -32,45 +26,6 @@ const (
 	subject = "system:serviceaccount:team:reader"
 )
 
-// cluster has the Secret and the ConfigMap "gcp", and ServiceAccounts.
-type cluster struct {
-	mu          sync.Mutex
-	data        map[string]string // of both
-	annotations map[string]string
-	audiences   []string
-}
-
-func (c *cluster) SecretKey(_ context.Context, ref provider.Ref, key string) (redact.Secret, error) {
-	v, err := c.ConfigMapKey(context.Background(), ref, key)
-	return redact.FromString(v), err
-}
-
-func (c *cluster) ConfigMapKey(_ context.Context, ref provider.Ref, key string) (string, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	v, ok := c.data[key]
-	if ref.Name() != "gcp" || !ok {
-		return "", errs.Newf(errs.Unavailable, "%q has no key %q", ref, key)
-	}
-	return v, nil
-}
-
-func (c *cluster) ServiceAccountToken(_ context.Context, ref provider.Ref, audiences []string) (redact.Secret, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.audiences = audiences
-	return redact.FromString(gcptest.WebToken("system:serviceaccount:"+ref.Namespace()+":"+ref.Name(), audiences)), nil
-}
-
-func (c *cluster) ServiceAccountAnnotations(_ context.Context, ref provider.Ref) (map[string]string, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if ref.Name() == "absent" {
-		return nil, errs.Newf(errs.Unavailable, "ServiceAccount %q does not exist", ref)
-	}
-	return c.annotations, nil
-}
-
 func byKey() gcp.Auth {
 	return gcp.Auth{SecretRef: &gcp.SecretRef{SecretAccessKey: v1.SecretKeySelector{Name: "gcp", Key: "key"}}}
 }
@@ -82,31 +37,28 @@ func byWorkload(name string) gcp.Auth {
 	}}
 }
 
-// world is a store of namespace "team" on a server of its own, with no retries.
+// world has a server of its own.
 type world struct {
-	*testing.T
+	*providertest.World
 	server  *gcptest.Server
-	cluster *cluster
-	clock   clock.Clock
 	getenv  func(string) string
 	ambient provider.Ambient
-	object  v1.Store
-	retry   provider.Retry
 }
 
 func newWorld(t *testing.T) *world {
 	s := gcptest.New(t)
 	s.Account(reader, subject)
-	none := 0
-	return &world{
-		T: t, server: s, clock: clock.RealClock{}, getenv: s.Getenv, retry: provider.Retry{Max: &none},
-		cluster: &cluster{data: map[string]string{}, annotations: map[string]string{"iam.gke.io/gcp-service-account": reader}},
-		object:  &v1.SecretStore{ObjectMeta: metav1.ObjectMeta{Namespace: "team", Name: "store"}},
-	}
+	w := &world{server: s, getenv: s.Getenv, World: providertest.NewWorld(t, &providertest.Cluster{
+		Name: "gcp", Data: map[string]string{}, Annotations: map[string]string{"iam.gke.io/gcp-service-account": reader}, Token: token(gcptest.WebToken),
+	})}
+	w.Provider = func() provider.Provider { return gcp.Provider{Getenv: w.getenv, Ambient: w.ambient} }
+	return w
 }
 
-func (w *world) everywhere() {
-	w.object = &v1.ClusterSecretStore{ObjectMeta: metav1.ObjectMeta{Name: "all"}}
+func token(of func(subject string, audiences []string) string) func(provider.Ref, []string) string {
+	return func(ref provider.Ref, audiences []string) string {
+		return of("system:serviceaccount:"+ref.Namespace()+":"+ref.Name(), audiences)
+	}
 }
 
 func settings(change func(*gcp.Settings)) gcp.Settings {
@@ -116,62 +68,6 @@ func settings(change func(*gcp.Settings)) gcp.Settings {
 	}
 	return s
 }
-
-func (w *world) tryOpen(s any) (provider.Store, error) {
-	w.Helper()
-	raw, err := json.Marshal(s)
-	if err != nil {
-		w.Fatal(err)
-	}
-	return gcp.Provider{Getenv: w.getenv, Ambient: w.ambient}.Open(w.Context(), provider.Config{
-		Scope: provider.ScopeOf(w.object), Settings: raw, Retry: w.retry,
-		Cluster: w.cluster, Clock: w.clock, Log: slog.New(slog.DiscardHandler),
-	})
-}
-
-func (w *world) open(s any) provider.Store {
-	w.Helper()
-	st, err := w.tryOpen(s)
-	if err != nil {
-		w.Fatal(err)
-	}
-	w.Cleanup(func() { _ = st.Close(context.WithoutCancel(w.Context())) })
-	return st
-}
-
-// read expects a value.
-func (w *world) read(st provider.Store, req provider.Request, want string) provider.Value {
-	w.Helper()
-	v, err := st.Read(w.Context(), req)
-	if err != nil || v.Data.RevealString() != want {
-		w.Errorf("%+v: %q (%v), want %q", req, v.Data.Reveal(), err, want)
-	}
-	return v
-}
-
-func (w *world) cannot(st provider.Store, req provider.Request, kind errs.Kind, words ...string) {
-	w.Helper()
-	_, err := st.Read(w.Context(), req)
-	w.refused(err, kind, words...)
-}
-
-func (w *world) refused(err error, kind errs.Kind, words ...string) {
-	w.Helper()
-	if !errs.Is(err, kind) {
-		w.Errorf("%v (%v), want %v", err, errs.KindOf(err), kind)
-		return
-	}
-	for _, word := range words {
-		if !strings.Contains(err.Error(), word) {
-			w.Errorf("%v: lacks %q", err, word)
-		}
-	}
-	if strings.Contains(err.Error(), "canary") {
-		w.Errorf("the message quotes a secret: %s", strings.ReplaceAll(err.Error(), "canary", "CANARY"))
-	}
-}
-
-func hyphens(key string) string { return strings.ReplaceAll(key, "/", "-") }
 
 func wire(t *testing.T, m proto.Message) string {
 	raw, err := proto.Marshal(m)
@@ -184,16 +80,16 @@ func wire(t *testing.T, m proto.Message) string {
 func TestConformance(t *testing.T) {
 	w := newWorld(t)
 	for _, p := range providertest.Planted() {
-		w.server.Put(hyphens(p.Key), p.Value)
+		w.server.Put(providertest.Hyphens(p.Key), p.Value)
 	}
 	for _, p := range providertest.Searched() {
-		w.server.Put(hyphens(p.Key), p.Value)
-		w.server.Label(hyphens(p.Key), p.Tags)
+		w.server.Put(providertest.Hyphens(p.Key), p.Value)
+		w.server.Label(providertest.Hyphens(p.Key), p.Tags)
 	}
-	h := providertest.Harness{Provider: gcp.Provider{Getenv: w.getenv}, Cluster: w.cluster, Settings: settings(nil), Key: hyphens}
+	h := providertest.Harness{Provider: gcp.Provider{Getenv: w.getenv}, Cluster: w.Cluster, Settings: settings(nil), Key: providertest.Hyphens}
 	providertest.Run(t, h)
 	providertest.RunFinder(t, h, providertest.Search{
-		Path:       func(folder string) string { return hyphens(folder) + "-" },
+		Path:       func(folder string) string { return providertest.Hyphens(folder) + "-" },
 		SecondPage: func() func() { w.server.LosePages(); return w.server.Mend },
 	})
 	fault := func(f gcptest.Fault) func() func() {
@@ -230,42 +126,42 @@ func TestRead(t *testing.T) {
 	w.server.Annotate("db", map[string]string{"owner.example": "<b>"})
 	w.server.Put("raw", "\x00\x01\xff")
 	w.server.PutRegional("europe-west3", "db", "regional")
-	st := w.open(settings(nil))
-	if v := w.read(st, provider.Request{Key: "db"}, "two"); v.Version != "2" || !v.Expires.IsZero() {
+	st := w.Open(settings(nil))
+	if v := w.Read(st, provider.Request{Key: "db"}, "two"); v.Version != "2" || !v.Expires.IsZero() {
 		t.Errorf("%+v", v)
 	}
-	w.read(st, provider.Request{Key: "db", Version: "latest"}, "two")
-	w.read(st, provider.Request{Key: "db", Version: "1"}, "one")
-	if v := w.read(st, provider.Request{Key: "db", Version: "stable"}, "one"); v.Version != "1" {
+	w.Read(st, provider.Request{Key: "db", Version: "latest"}, "two")
+	w.Read(st, provider.Request{Key: "db", Version: "1"}, "one")
+	if v := w.Read(st, provider.Request{Key: "db", Version: "stable"}, "one"); v.Version != "1" {
 		t.Errorf("version %q", v.Version)
 	}
-	w.read(st, provider.Request{Key: "raw"}, "\x00\x01\xff")
-	v := w.read(st, provider.Request{Key: "db", Metadata: true}, `{"annotations":{"owner.example":"\u003cb\u003e"},"labels":{"team":"a"}}`)
+	w.Read(st, provider.Request{Key: "raw"}, "\x00\x01\xff")
+	v := w.Read(st, provider.Request{Key: "db", Metadata: true}, `{"annotations":{"owner.example":"\u003cb\u003e"},"labels":{"team":"a"}}`)
 	for property, want := range map[string]string{"labels.team": "a", "annotations.owner.example": "<b>", "labels": `{"team":"a"}`} {
 		if got, err := v.Property(property); err != nil || got.RevealString() != want {
 			t.Errorf("%s: %q (%v)", property, got.Reveal(), err)
 		}
 	}
-	w.read(st, provider.Request{Key: "raw", Metadata: true}, `{"annotations":{},"labels":{}}`)
-	w.cannot(st, provider.Request{Key: "none"}, errs.NotExist, `"none" does not exist`, "my-project")
-	w.cannot(st, provider.Request{Key: "db", Version: "3"}, errs.NotExist, `no version "3"`)
-	w.cannot(st, provider.Request{Key: "none", Metadata: true}, errs.NotExist, "none")
-	w.cannot(st, provider.Request{}, errs.Invalid, "key is missing")
+	w.Read(st, provider.Request{Key: "raw", Metadata: true}, `{"annotations":{},"labels":{}}`)
+	w.Cannot(st, provider.Request{Key: "none"}, errs.NotExist, `"none" does not exist`, "my-project")
+	w.Cannot(st, provider.Request{Key: "db", Version: "3"}, errs.NotExist, `no version "3"`)
+	w.Cannot(st, provider.Request{Key: "none", Metadata: true}, errs.NotExist, "none")
+	w.Cannot(st, provider.Request{}, errs.Invalid, "key is missing")
 	for _, key := range []string{"a/b", "../x", "projects/p/secrets/x", "a b", "x?y", "ä", strings.Repeat("x", 256)} {
-		w.cannot(st, provider.Request{Key: key}, errs.Invalid, "no name of a secret")
+		w.Cannot(st, provider.Request{Key: key}, errs.Invalid, "no name of a secret")
 	}
-	w.cannot(st, provider.Request{Key: "db", Version: "1/../2"}, errs.Invalid, "neither a number nor an alias")
+	w.Cannot(st, provider.Request{Key: "db", Version: "1/../2"}, errs.Invalid, "neither a number nor an alias")
 
-	regional := w.open(settings(func(s *gcp.Settings) { s.Location = "europe-west3" }))
-	w.read(regional, provider.Request{Key: "db"}, "regional")
-	w.cannot(regional, provider.Request{Key: "raw"}, errs.NotExist, "europe-west3")
+	regional := w.Open(settings(func(s *gcp.Settings) { s.Location = "europe-west3" }))
+	w.Read(regional, provider.Request{Key: "db"}, "regional")
+	w.Cannot(regional, provider.Request{Key: "raw"}, errs.NotExist, "europe-west3")
 	if found, err := regional.(provider.Finder).Find(t.Context(), provider.Query{}); err != nil || len(found) != 1 {
 		t.Errorf("%v (%v)", found, err)
 	}
 
 	// A project that is not there is no deletion of its secrets.
-	other := w.open(settings(func(s *gcp.Settings) { s.ProjectID = "other-project" }))
-	w.cannot(other, provider.Request{Key: "db"}, errs.Invalid, "Project [other-project]")
+	other := w.Open(settings(func(s *gcp.Settings) { s.ProjectID = "other-project" }))
+	w.Cannot(other, provider.Request{Key: "db"}, errs.Invalid, "Project [other-project]")
 	if _, err := other.(provider.Finder).Find(t.Context(), provider.Query{}); !errs.Is(err, errs.Invalid) {
 		t.Error(err)
 	}
@@ -281,17 +177,17 @@ func TestVersionsThatAreOff(t *testing.T) {
 	w.server.State("db", 2, pb.SecretVersion_DISABLED)
 	w.server.State("db", 3, pb.SecretVersion_DESTROYED)
 	w.server.State("db", 4, pb.SecretVersion_DISABLED)
-	fail := w.open(settings(func(s *gcp.Settings) { s.Policy = gcp.LatestOrFail }))
-	fetch := w.open(settings(func(s *gcp.Settings) { s.Policy = gcp.LatestOrFetch }))
-	w.cannot(fail, provider.Request{Key: "db"}, errs.Invalid, "version latest", "disabled or destroyed", "DISABLED", "LatestOrFetch")
-	if v := w.read(fetch, provider.Request{Key: "db"}, "one"); v.Version != "1" {
+	fail := w.Open(settings(func(s *gcp.Settings) { s.Policy = gcp.LatestOrFail }))
+	fetch := w.Open(settings(func(s *gcp.Settings) { s.Policy = gcp.LatestOrFetch }))
+	w.Cannot(fail, provider.Request{Key: "db"}, errs.Invalid, "version latest", "disabled or destroyed", "DISABLED", "LatestOrFetch")
+	if v := w.Read(fetch, provider.Request{Key: "db"}, "one"); v.Version != "1" {
 		t.Errorf("version %q", v.Version)
 	}
-	w.cannot(fetch, provider.Request{Key: "db", Version: "3"}, errs.Invalid, "version 3", "DESTROYED")
+	w.Cannot(fetch, provider.Request{Key: "db", Version: "3"}, errs.Invalid, "version 3", "DESTROYED")
 	w.server.State("db", 1, pb.SecretVersion_DISABLED)
-	w.cannot(fetch, provider.Request{Key: "db"}, errs.Invalid, "disabled or destroyed")
+	w.Cannot(fetch, provider.Request{Key: "db"}, errs.Invalid, "disabled or destroyed")
 	w.server.Forbid("secretmanager.versions.list")
-	w.cannot(fetch, provider.Request{Key: "db"}, errs.Denied, "secretmanager.versions.list")
+	w.Cannot(fetch, provider.Request{Key: "db"}, errs.Denied, "secretmanager.versions.list")
 }
 
 // When a secret ends is told with its value, and asked for seldom: it counts against
@@ -302,9 +198,9 @@ func TestExpiry(t *testing.T) {
 	end := fake.Now().Add(48 * time.Hour).UTC().Truncate(time.Second)
 	w.server.Put("db", "x")
 	w.server.Expire("db", end)
-	st := w.open(settings(nil))
+	st := w.Open(settings(nil))
 	for range 3 {
-		if v := w.read(st, provider.Request{Key: "db"}, "x"); !v.Expires.Equal(end) {
+		if v := w.Read(st, provider.Request{Key: "db"}, "x"); !v.Expires.Equal(end) {
 			t.Errorf("expires %v, want %v", v.Expires, end)
 		}
 	}
@@ -312,14 +208,14 @@ func TestExpiry(t *testing.T) {
 		t.Errorf("asked %d times, want once", n)
 	}
 	fake.Step(61 * time.Minute)
-	w.read(st, provider.Request{Key: "db"}, "x")
+	w.Read(st, provider.Request{Key: "db"}, "x")
 	if n := w.server.Count("GetSecret"); n != 2 {
 		t.Errorf("asked %d times in an hour, want twice", n)
 	}
 	w.server.Forbid("secretmanager.secrets.get")
-	plain := w.open(settings(nil))
+	plain := w.Open(settings(nil))
 	for range 3 {
-		if v := w.read(plain, provider.Request{Key: "db"}, "x"); !v.Expires.IsZero() {
+		if v := w.Read(plain, provider.Request{Key: "db"}, "x"); !v.Expires.IsZero() {
 			t.Errorf("expires %v", v.Expires)
 		}
 	}
@@ -330,14 +226,14 @@ func TestExpiry(t *testing.T) {
 	if _, err := plain.(provider.Finder).Find(t.Context(), provider.Query{}); err != nil { // a search tells it too
 		t.Error(err)
 	}
-	if v := w.read(plain, provider.Request{Key: "db"}, "x"); !v.Expires.Equal(end) {
+	if v := w.Read(plain, provider.Request{Key: "db"}, "x"); !v.Expires.Equal(end) {
 		t.Errorf("expires %v after a search", v.Expires)
 	}
 }
 
 func advance(w *world) *testclock.FakeClock {
 	c := testclock.NewFakeClock(time.Now())
-	w.clock = c
+	w.Clock = c
 	w.server.Clock(c.Now)
 	return c
 }
@@ -348,16 +244,16 @@ func TestReadsAreNotSerialised(t *testing.T) {
 	w := newWorld(t)
 	w.server.Put("a", "1")
 	w.server.Put("b", "2")
-	st := w.open(settings(nil))
-	w.read(st, provider.Request{Key: "a"}, "1")
-	w.server.Before("AccessSecretVersion", func() { w.read(st, provider.Request{Key: "b"}, "2") }) // while the other waits
-	w.read(st, provider.Request{Key: "a"}, "1")
+	st := w.Open(settings(nil))
+	w.Read(st, provider.Request{Key: "a"}, "1")
+	w.server.Before("AccessSecretVersion", func() { w.Read(st, provider.Request{Key: "b"}, "2") }) // while the other waits
+	w.Read(st, provider.Request{Key: "a"}, "1")
 }
 
 func TestKinds(t *testing.T) {
 	w := newWorld(t)
 	w.server.Put("a", "x")
-	st := w.open(settings(nil))
+	st := w.Open(settings(nil))
 	for name, c := range map[string]struct {
 		fault gcptest.Fault
 		want  errs.Kind
@@ -379,13 +275,13 @@ func TestKinds(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w.server.Fail("AccessSecretVersion", c.fault)
 			_, err := st.Read(t.Context(), provider.Request{Key: "a"})
-			(&world{T: t}).refused(err, c.want, c.words)
+			providertest.Refused(t, err, c.want, c.words)
 		})
 	}
 	w.server.Mend()
-	w.read(st, provider.Request{Key: "a"}, "x")
+	w.Read(st, provider.Request{Key: "a"}, "x")
 	w.server.Close()
-	w.cannot(st, provider.Request{Key: "a"}, errs.Unavailable)
+	w.Cannot(st, provider.Request{Key: "a"}, errs.Unavailable)
 }
 
 // A call that the service is away for is made again, as often as the store says; one
@@ -404,8 +300,8 @@ func TestRetries(t *testing.T) {
 		"without":   {provider.Retry{Max: new(int)}, codes.Unavailable, 1},
 		"throttled": {provider.Retry{}, codes.ResourceExhausted, 1},
 	} {
-		w.retry = c.retry
-		st := w.open(settings(nil))
+		w.Retry = c.retry
+		st := w.Open(settings(nil))
 		before := w.server.Count("AccessSecretVersion")
 		w.server.Fail("AccessSecretVersion", gcptest.Fault{Code: c.code})
 		if _, err := st.Read(t.Context(), provider.Request{Key: "a"}); err == nil {
@@ -416,11 +312,11 @@ func TestRetries(t *testing.T) {
 		}
 		w.server.Mend()
 	}
-	w.retry = provider.Retry{}
-	st := w.open(settings(nil)).(provider.Writer)
+	w.Retry = provider.Retry{}
+	st := w.Open(settings(nil)).(provider.Writer)
 	w.server.Fail("AddSecretVersion", gcptest.Fault{Code: codes.Unavailable})
 	err := st.Write(t.Context(), provider.Write{Place: provider.Place{Key: "new"}, Value: redact.FromString("canary")})
-	w.refused(err, errs.Unavailable, "writing")
+	w.Refused(err, errs.Unavailable, "writing")
 	if n := w.server.Count("AddSecretVersion"); n != 1 {
 		t.Errorf("%d versions asked for, want one", n)
 	}
@@ -429,18 +325,18 @@ func TestRetries(t *testing.T) {
 // Who may read and not list is not told that the store is bad.
 func TestCheck(t *testing.T) {
 	w := newWorld(t)
-	st := w.open(settings(nil))
+	st := w.Open(settings(nil))
 	if err := st.Check(t.Context()); err != nil {
 		t.Error(err)
 	}
 	w.server.Forbid("secretmanager.secrets.list")
-	w.refused(st.Check(t.Context()), errs.Unsupported, "secretmanager.secrets.list")
+	w.Refused(st.Check(t.Context()), errs.Unsupported, "secretmanager.secrets.list")
 	w.server.Fail("ListSecrets", gcptest.Fault{Code: codes.Unavailable})
-	w.refused(st.Check(t.Context()), errs.Unavailable)
+	w.Refused(st.Check(t.Context()), errs.Unavailable)
 	w.server.Mend()
 	w.server.EndTokens()
 	w.server.Account(reader) // nobody may any more
-	w.refused(st.Check(t.Context()), errs.Unauthenticated, "PERMISSION_DENIED")
+	w.Refused(st.Check(t.Context()), errs.Unauthenticated, "PERMISSION_DENIED")
 }
 
 func TestBadSettings(t *testing.T) {
@@ -480,20 +376,20 @@ func TestBadSettings(t *testing.T) {
 		}), errs.Invalid, "reads only its own namespace"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := w.tryOpen(settings(c.change))
-			(&world{T: t}).refused(err, c.kind, c.words, "spec.provider.gcpsm")
+			_, err := w.TryOpen(settings(c.change))
+			providertest.Refused(t, err, c.kind, c.words, "spec.provider.gcpsm")
 		})
 	}
 	for _, endpoint := range []string{"http://elsewhere.example", "ftp://127.0.0.1", "://", "127.0.0.1:80"} {
 		for _, name := range []string{"GCP_SECRETMANAGER_ENDPOINT", "GCP_TOKEN_ENDPOINT"} {
 			w.getenv = func(n string) string { return map[string]string{name: endpoint}[n] }
-			_, err := w.tryOpen(settings(nil))
-			w.refused(err, errs.Invalid, name, "neither https")
+			_, err := w.TryOpen(settings(nil))
+			w.Refused(err, errs.Invalid, name, "neither https")
 		}
 	}
 	w.getenv = nil
 	for _, location := range []string{"europe-west3", "us-central1", "northamerica-northeast2", "africa-south1"} {
-		w.open(settings(func(s *gcp.Settings) { s.Location = location }))
+		w.Open(settings(func(s *gcp.Settings) { s.Location = location }))
 	}
 }
 
@@ -504,7 +400,7 @@ func TestFilters(t *testing.T) {
 	w.server.Label("team-a", map[string]string{"env": "prod", "größe": "klein"})
 	w.server.Put("a-team-a", "x")
 	w.server.Label("a-team-a", map[string]string{"env": "prod", "größe": "klein"})
-	f := w.open(settings(nil)).(provider.Finder)
+	f := w.Open(settings(nil)).(provider.Finder)
 	for _, q := range []provider.Query{
 		{Path: "team-", Tags: provider.TagsOf(map[string]string{"env": "prod"})},
 		{Path: "team-", Tags: provider.TagsOf(map[string]string{"größe": "klein"})},

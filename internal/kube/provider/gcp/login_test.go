@@ -15,6 +15,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/provider"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/gcp"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/gcp/gcptest"
+	"github.com/strongkeep/strongkeep/internal/kube/provider/providertest"
 )
 
 func (w *world) calledBy(want ...string) {
@@ -30,10 +31,10 @@ func TestOneLogin(t *testing.T) {
 	w := newWorld(t)
 	clock := advance(w)
 	w.server.Put("a", "x")
-	st := w.open(settings(nil))
+	st := w.Open(settings(nil))
 	logins := func(want int) {
 		t.Helper()
-		w.read(st, provider.Request{Key: "a"}, "x")
+		w.Read(st, provider.Request{Key: "a"}, "x")
 		if n := w.server.Count("token"); n != want {
 			t.Errorf("%d requests for tokens, want %d", n, want)
 		}
@@ -52,9 +53,9 @@ func TestOneLogin(t *testing.T) {
 	clock.Step(11 * time.Second)
 	logins(6)
 	clock.Step(20 * time.Minute)
-	w.cannot(st, provider.Request{Key: "a"}, errs.Unavailable, "status 503")
+	w.Cannot(st, provider.Request{Key: "a"}, errs.Unavailable, "status 503")
 	w.server.Mend()
-	w.read(st, provider.Request{Key: "a"}, "x")
+	w.Read(st, provider.Request{Key: "a"}, "x")
 }
 
 // What Google does not accept leads to one new login, and not to one for each read.
@@ -62,20 +63,20 @@ func TestRefusedLogins(t *testing.T) {
 	w := newWorld(t)
 	clock := advance(w)
 	w.server.Put("a", "x")
-	st := w.open(settings(nil))
-	w.read(st, provider.Request{Key: "a"}, "x")
+	st := w.Open(settings(nil))
+	w.Read(st, provider.Request{Key: "a"}, "x")
 	w.server.EndTokens()
-	w.read(st, provider.Request{Key: "a"}, "x")
+	w.Read(st, provider.Request{Key: "a"}, "x")
 	before := w.server.Count("token")
 	w.server.EndTokens()
 	for range 3 {
-		w.cannot(st, provider.Request{Key: "a"}, errs.Unauthenticated, "Unauthenticated")
+		w.Cannot(st, provider.Request{Key: "a"}, errs.Unauthenticated, "Unauthenticated")
 	}
 	if n := w.server.Count("token") - before; n != 0 {
 		t.Errorf("%d new logins at once", n)
 	}
 	clock.Step(11 * time.Second)
-	w.read(st, provider.Request{Key: "a"}, "x")
+	w.Read(st, provider.Request{Key: "a"}, "x")
 }
 
 // facts §2.2, auth.workloadIdentity: the token is for the cluster's pool; with the
@@ -85,38 +86,38 @@ func TestWorkloadIdentity(t *testing.T) {
 	w := newWorld(t)
 	w.server.Put("a", "x")
 	more := settings(func(s *gcp.Settings) { s.Auth.WorkloadIdentity.ServiceAccountRef.Audiences = []string{"more"} })
-	w.read(w.open(more), provider.Request{Key: "a"}, "x")
-	if !slices.Equal(w.cluster.audiences, []string{"my-project.svc.id.goog", "more"}) {
-		t.Errorf("audiences %q", w.cluster.audiences)
+	w.Read(w.Open(more), provider.Request{Key: "a"}, "x")
+	if !slices.Equal(w.Cluster.Audiences(), []string{"my-project.svc.id.goog", "more"}) {
+		t.Errorf("audiences %q", w.Cluster.Audiences())
 	}
 	w.calledBy(reader)
-	w.cannot(w.open(settings(func(s *gcp.Settings) { s.Auth = byWorkload("stranger") })), provider.Request{Key: "a"},
+	w.Cannot(w.Open(settings(func(s *gcp.Settings) { s.Auth = byWorkload("stranger") })), provider.Request{Key: "a"},
 		errs.Unauthenticated, "taking the place of "+reader, "PERMISSION_DENIED", "workloadIdentityUser")
-	w.cannot(w.open(settings(func(s *gcp.Settings) { s.Auth.WorkloadIdentity.ClusterName = "other" })), provider.Request{Key: "a"},
+	w.Cannot(w.Open(settings(func(s *gcp.Settings) { s.Auth.WorkloadIdentity.ClusterName = "other" })), provider.Request{Key: "a"},
 		errs.Unauthenticated, "invalid_target", "must name this GKE cluster")
-	w.cannot(w.open(settings(func(s *gcp.Settings) { s.Auth = byWorkload("absent") })), provider.Request{Key: "a"}, errs.Unavailable, "does not exist")
+	w.Cannot(w.Open(settings(func(s *gcp.Settings) { s.Auth = byWorkload("absent") })), provider.Request{Key: "a"}, errs.Unavailable, "does not exist")
 	for _, bad := range []string{"x@y/../z", "x y@z", "nobody", "a@b:generateAccessToken?"} {
-		w.cluster.annotations = map[string]string{"iam.gke.io/gcp-service-account": bad}
-		w.cannot(w.open(settings(nil)), provider.Request{Key: "a"}, errs.Invalid, "no service account")
+		w.Cluster.Annotations = map[string]string{"iam.gke.io/gcp-service-account": bad}
+		w.Cannot(w.Open(settings(nil)), provider.Request{Key: "a"}, errs.Invalid, "no service account")
 	}
-	w.cluster.annotations = nil
-	w.read(w.open(settings(nil)), provider.Request{Key: "a"}, "x")
+	w.Cluster.Annotations = nil
+	w.Read(w.Open(settings(nil)), provider.Request{Key: "a"}, "x")
 	w.calledBy(reader, subject)
 
 	bare := settings(func(s *gcp.Settings) {
 		s.ProjectID = ""
 		s.Auth.WorkloadIdentity = &gcp.WorkloadIdentity{ServiceAccountRef: v1.ServiceAccountSelector{Name: "reader"}}
 	})
-	w.cannot(w.open(bare), provider.Request{Key: "a"}, errs.Unavailable, "set spec.provider.gcpsm.projectID")
+	w.Cannot(w.Open(bare), provider.Request{Key: "a"}, errs.Unavailable, "set spec.provider.gcpsm.projectID")
 	w.server.Metadata()
-	w.read(w.open(bare), provider.Request{Key: "a"}, "x")
+	w.Read(w.Open(bare), provider.Request{Key: "a"}, "x")
 }
 
 // What answers a login with garbage, or not, is away: it says nothing of secrets.
 func TestBrokenLogins(t *testing.T) {
 	w := newWorld(t)
 	w.server.Put("a", "x")
-	w.cluster.data["key"] = w.server.Key(t, reader)
+	w.Cluster.Data["key"] = w.server.Key(t, reader)
 	for name, auth := range map[string]gcp.Auth{"workload": byWorkload("reader"), "key": byKey(), "federation": federated()} {
 		for _, f := range []struct {
 			gcptest.Fault
@@ -133,14 +134,14 @@ func TestBrokenLogins(t *testing.T) {
 			{gcptest.Fault{Status: 302, Body: ""}, errs.Unavailable},
 		} {
 			w.server.Fail("token", f.Fault)
-			st := w.open(settings(func(s *gcp.Settings) { s.Auth = auth }))
+			st := w.Open(settings(func(s *gcp.Settings) { s.Auth = auth }))
 			t.Run(name+" "+f.Body, func(t *testing.T) {
 				_, err := st.Read(t.Context(), provider.Request{Key: "a"})
-				(&world{T: t}).refused(err, f.want)
+				providertest.Refused(t, err, f.want)
 			})
 		}
 		w.server.Mend()
-		w.read(w.open(settings(func(s *gcp.Settings) { s.Auth = auth })), provider.Request{Key: "a"}, "x")
+		w.Read(w.Open(settings(func(s *gcp.Settings) { s.Auth = auth })), provider.Request{Key: "a"}, "x")
 	}
 }
 
@@ -151,7 +152,7 @@ func TestKeys(t *testing.T) {
 	good := w.server.Key(t, reader)
 	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("the key was sent elsewhere") }))
 	t.Cleanup(elsewhere.Close)
-	st := w.open(settings(func(s *gcp.Settings) { s.Auth = byKey() }))
+	st := w.Open(settings(func(s *gcp.Settings) { s.Auth = byKey() }))
 	for bad, c := range map[string]struct {
 		kind  errs.Kind
 		words string
@@ -165,13 +166,11 @@ func TestKeys(t *testing.T) {
 		strings.Replace(good, "BEGIN", "END", 1):                                                             {errs.Unauthenticated, "signing in as " + reader},
 		strings.Replace(good, reader, "other@my-project.iam.gserviceaccount.com", 1):                         {errs.Unauthenticated, "invalid_grant"},
 	} {
-		w.cluster.mu.Lock()
-		w.cluster.data["key"] = bad
-		w.cluster.mu.Unlock()
-		w.cannot(st, provider.Request{Key: "a"}, c.kind, c.words)
+		w.Cluster.Set("key", bad)
+		w.Cannot(st, provider.Request{Key: "a"}, c.kind, c.words)
 	}
-	w.cluster.data["key"] = good
-	w.read(st, provider.Request{Key: "a"}, "x")
+	w.Cluster.Data["key"] = good
+	w.Read(st, provider.Request{Key: "a"}, "x")
 	w.calledBy(reader)
 }
 
@@ -187,40 +186,40 @@ func TestFederation(t *testing.T) {
 	w := newWorld(t)
 	w.server.Put("a", "x")
 	with := func(change func(*gcp.WorkloadIdentityFederation)) provider.Store {
-		return w.open(settings(func(s *gcp.Settings) {
+		return w.Open(settings(func(s *gcp.Settings) {
 			s.Auth = federated()
 			if change != nil {
 				change(s.Auth.WorkloadIdentityFederation)
 			}
 		}))
 	}
-	w.read(with(nil), provider.Request{Key: "a"}, "x")
-	if !slices.Equal(w.cluster.audiences, []string{"https:" + gcptest.Provider}) {
-		t.Errorf("audiences %q", w.cluster.audiences)
+	w.Read(with(nil), provider.Request{Key: "a"}, "x")
+	if !slices.Equal(w.Cluster.Audiences(), []string{"https:" + gcptest.Provider}) {
+		t.Errorf("audiences %q", w.Cluster.Audiences())
 	}
 	w.calledBy(reader)
-	w.cluster.annotations = nil
-	w.read(with(nil), provider.Request{Key: "a"}, "x")
+	w.Cluster.Annotations = nil
+	w.Read(with(nil), provider.Request{Key: "a"}, "x")
 	w.calledBy(reader, subject)
 	const second = "second@my-project.iam.gserviceaccount.com"
 	w.server.Account(second, subject, "aws:AKIAEXAMPLE")
-	w.read(with(func(f *gcp.WorkloadIdentityFederation) { f.GCPServiceAccountEmail = second }), provider.Request{Key: "a"}, "x")
+	w.Read(with(func(f *gcp.WorkloadIdentityFederation) { f.GCPServiceAccountEmail = second }), provider.Request{Key: "a"}, "x")
 	w.calledBy(reader, second, subject)
-	w.cannot(with(func(f *gcp.WorkloadIdentityFederation) { f.GCPServiceAccountEmail = "evil/x" }), provider.Request{Key: "a"}, errs.Invalid, "no service account")
-	w.cannot(with(func(f *gcp.WorkloadIdentityFederation) { f.ServiceAccountRef.Name = "absent" }), provider.Request{Key: "a"}, errs.Unavailable, "does not exist")
-	w.cannot(with(func(f *gcp.WorkloadIdentityFederation) { f.ServiceAccountRef.Audiences = []string{"mine"} }), provider.Request{Key: "a"}, errs.Unauthenticated, "invalid_grant", gcptest.Provider)
-	if !slices.Equal(w.cluster.audiences, []string{"mine"}) {
-		t.Errorf("audiences %q", w.cluster.audiences)
+	w.Cannot(with(func(f *gcp.WorkloadIdentityFederation) { f.GCPServiceAccountEmail = "evil/x" }), provider.Request{Key: "a"}, errs.Invalid, "no service account")
+	w.Cannot(with(func(f *gcp.WorkloadIdentityFederation) { f.ServiceAccountRef.Name = "absent" }), provider.Request{Key: "a"}, errs.Unavailable, "does not exist")
+	w.Cannot(with(func(f *gcp.WorkloadIdentityFederation) { f.ServiceAccountRef.Audiences = []string{"mine"} }), provider.Request{Key: "a"}, errs.Unauthenticated, "invalid_grant", gcptest.Provider)
+	if !slices.Equal(w.Cluster.Audiences(), []string{"mine"}) {
+		t.Errorf("audiences %q", w.Cluster.Audiences())
 	}
 	aws := func(f *gcp.WorkloadIdentityFederation) {
 		f.ServiceAccountRef, f.AWS, f.GCPServiceAccountEmail = nil, &gcp.AWSCredentials{Region: "eu-central-1"}, second
 		f.AWS.SecretRef.Name = "gcp"
 	}
-	w.cannot(with(aws), provider.Request{Key: "a"}, errs.Unavailable, "aws_access_key_id")
-	w.cluster.data["aws_access_key_id"], w.cluster.data["aws_secret_access_key"] = "AKIAEXAMPLE", "canary-aws"
-	w.read(with(aws), provider.Request{Key: "a"}, "x")
-	w.cluster.data["aws_session_token"] = "wrong"
-	w.cannot(with(aws), provider.Request{Key: "a"}, errs.Unauthenticated, "invalid_grant")
+	w.Cannot(with(aws), provider.Request{Key: "a"}, errs.Unavailable, "aws_access_key_id")
+	w.Cluster.Data["aws_access_key_id"], w.Cluster.Data["aws_secret_access_key"] = "AKIAEXAMPLE", "canary-aws"
+	w.Read(with(aws), provider.Request{Key: "a"}, "x")
+	w.Cluster.Data["aws_session_token"] = "wrong"
+	w.Cannot(with(aws), provider.Request{Key: "a"}, errs.Unauthenticated, "invalid_grant")
 }
 
 // A document of type external_account names what the operator reads and calls. Only
@@ -228,7 +227,7 @@ func TestFederation(t *testing.T) {
 // run, no token of the operator is sent, and nothing is called but what is said twice.
 func TestCredConfig(t *testing.T) {
 	w := newWorld(t)
-	w.everywhere()
+	w.Everywhere()
 	w.server.Put("a", "x")
 	token := filepath.Join(t.TempDir(), "token")
 	web := gcptest.WebToken("pod", []string{"https:" + gcptest.Provider})
@@ -260,15 +259,15 @@ func TestCredConfig(t *testing.T) {
 	url := `{"url":"` + issuer.URL + `","headers":{"X-Ask":"please"},"format":{"type":"json","subject_token_field_name":"value"}}`
 	aws := `{"environment_id":"aws1","url":"http://169.254.169.254/latest/meta-data/iam/security-credentials","regional_cred_verification_url":"https://sts.{region}.amazonaws.com?Action=GetCallerIdentity&Version=2011-06-15"}`
 	open := func(text, endpoint string) provider.Store {
-		w.cluster.data = map[string]string{"doc": text}
-		return w.open(settings(func(s *gcp.Settings) {
+		w.Cluster.Data = map[string]string{"doc": text}
+		return w.Open(settings(func(s *gcp.Settings) {
 			s.Auth = gcp.Auth{WorkloadIdentityFederation: &gcp.WorkloadIdentityFederation{
 				CredConfig: &gcp.ConfigMapReference{Name: "gcp", Key: "doc", Namespace: "team"}, ExternalTokenEndpoint: endpoint,
 			}}
 		}))
 	}
-	w.read(open(doc(`{"file":"`+token+`"}`), ""), provider.Request{Key: "a"}, "x")
-	w.read(open(doc(url), issuer.URL), provider.Request{Key: "a"}, "x")
+	w.Read(open(doc(`{"file":"`+token+`"}`), ""), provider.Request{Key: "a"}, "x")
+	w.Read(open(doc(url), issuer.URL), provider.Request{Key: "a"}, "x")
 	w.calledBy("pod")
 	for name, c := range map[string]struct {
 		text  string
@@ -295,7 +294,7 @@ func TestCredConfig(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := open(c.text, "").Read(t.Context(), provider.Request{Key: "a"})
-			(&world{T: t}).refused(err, c.kind, c.words)
+			providertest.Refused(t, err, c.kind, c.words)
 		})
 	}
 }
@@ -317,29 +316,29 @@ func TestOwnIdentity(t *testing.T) {
 		return w.server.Getenv(name)
 	}
 	own := settings(func(s *gcp.Settings) { s.Auth = gcp.Auth{} })
-	_, err := w.tryOpen(own)
-	w.refused(err, errs.Denied, "auth.workloadIdentity")
+	_, err := w.TryOpen(own)
+	w.Refused(err, errs.Denied, "auth.workloadIdentity")
 	w.ambient = provider.AmbientAll
-	if _, err := w.tryOpen(own); err != nil {
+	if _, err := w.TryOpen(own); err != nil {
 		t.Error(err)
 	}
 	w.ambient = ""
-	w.everywhere()
-	w.cannot(w.open(own), provider.Request{Key: "a"}, errs.Unavailable, "no identity of its own")
+	w.Everywhere()
+	w.Cannot(w.Open(own), provider.Request{Key: "a"}, errs.Unavailable, "no identity of its own")
 	w.server.Metadata()
-	w.read(w.open(own), provider.Request{Key: "a"}, "x")
+	w.Read(w.Open(own), provider.Request{Key: "a"}, "x")
 	w.calledBy("operator")
 	env["GOOGLE_APPLICATION_CREDENTIALS"] = file
-	w.read(w.open(own), provider.Request{Key: "a"}, "x")
+	w.Read(w.Open(own), provider.Request{Key: "a"}, "x")
 	w.calledBy("operator", reader)
 	env["GOOGLE_APPLICATION_CREDENTIALS"] = file + "x"
-	w.cannot(w.open(own), provider.Request{Key: "a"}, errs.Unavailable, "reading the operator's own credentials")
+	w.Cannot(w.Open(own), provider.Request{Key: "a"}, errs.Unavailable, "reading the operator's own credentials")
 	if err := os.WriteFile(file, []byte(`canary`), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	env["GOOGLE_APPLICATION_CREDENTIALS"] = file
-	w.cannot(w.open(own), provider.Request{Key: "a"}, errs.Unauthenticated, "no JSON")
+	w.Cannot(w.Open(own), provider.Request{Key: "a"}, errs.Unauthenticated, "no JSON")
 	w.server.Close()
 	env = map[string]string{}
-	w.cannot(w.open(own), provider.Request{Key: "a"}, errs.Unavailable, "no identity of its own")
+	w.Cannot(w.Open(own), provider.Request{Key: "a"}, errs.Unavailable, "no identity of its own")
 }

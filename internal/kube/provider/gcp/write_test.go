@@ -21,7 +21,7 @@ import (
 func TestWriter(t *testing.T) {
 	w := newWorld(t)
 	outage := func(n int) func() { w.server.FailAfter(n); return w.server.Mend }
-	h := providertest.Harness{Provider: gcp.Provider{Getenv: w.getenv}, Cluster: w.cluster, Settings: settings(nil)}
+	h := providertest.Harness{Provider: gcp.Provider{Getenv: w.getenv}, Cluster: w.Cluster, Settings: settings(nil)}
 	providertest.RunWriter(t, h, providertest.Writing{
 		Versions: func(key string) int { s, _ := w.server.Secret(key); return s.Versions },
 		Put:      func(key, value string) { w.server.Put(key, value) },
@@ -42,7 +42,7 @@ type writing struct {
 
 func newWriting(t *testing.T) *writing {
 	w := newWorld(t)
-	return &writing{w, w.open(settings(nil)).(provider.Writer)}
+	return &writing{w, w.Open(settings(nil)).(provider.Writer)}
 }
 
 func (w *writing) tryWrite(key, property, value, metadata string) error {
@@ -108,16 +108,16 @@ func TestWrite(t *testing.T) {
 	w.exists("parts", "other", false)
 
 	w.server.Put("foreign", "mine")
-	w.refused(w.tryWrite("foreign", "", "canary", ""), errs.Conflict, "was not written by an operator")
+	w.Refused(w.tryWrite("foreign", "", "canary", ""), errs.Conflict, "was not written by an operator")
 	w.remove("foreign", "")
 	w.is("foreign", "mine", 1)
-	w.refused(w.tryWrite("whole", "x", "canary", ""), errs.Invalid, "not a JSON object")
-	w.refused(w.tryWrite("big", "", strings.Repeat("canary", 20_000), ""), errs.TooLarge, "65536")
-	w.refused(w.tryWrite("big", "x", strings.Repeat("canary", 20_000), ""), errs.TooLarge)
-	w.refused(w.tryWrite("empty", "", "", ""), errs.Invalid, "empty")
-	w.refused(w.tryWrite("a/b", "", "canary", ""), errs.Invalid, "no name of a secret")
+	w.Refused(w.tryWrite("whole", "x", "canary", ""), errs.Invalid, "not a JSON object")
+	w.Refused(w.tryWrite("big", "", strings.Repeat("canary", 20_000), ""), errs.TooLarge, "65536")
+	w.Refused(w.tryWrite("big", "x", strings.Repeat("canary", 20_000), ""), errs.TooLarge)
+	w.Refused(w.tryWrite("empty", "", "", ""), errs.Invalid, "empty")
+	w.Refused(w.tryWrite("a/b", "", "canary", ""), errs.Invalid, "no name of a secret")
 	w.server.Fail("AddSecretVersion", gcptest.Fault{Code: codes.InvalidArgument, Message: "what was sent: canary"})
-	w.refused(w.tryWrite("whole", "", "canary", ""), errs.Invalid, "InvalidArgument")
+	w.Refused(w.tryWrite("whole", "", "canary", ""), errs.Invalid, "InvalidArgument")
 }
 
 func metadata(spec string) string {
@@ -161,16 +161,16 @@ func TestWriteMetadata(t *testing.T) {
 		metadata(`{"mergePolicy":"Sometimes"}`):    "Merge or Replace",
 		`7`:                                        "metadata of the PushSecret",
 	} {
-		w.refused(w.tryWrite("new", "", "canary", spec), errs.Invalid, words)
+		w.Refused(w.tryWrite("new", "", "canary", spec), errs.Invalid, words)
 	}
-	regional := w.open(settings(func(s *gcp.Settings) { s.Location = "europe-west3" })).(provider.Writer)
+	regional := w.Open(settings(func(s *gcp.Settings) { s.Location = "europe-west3" })).(provider.Writer)
 	write := func(spec string) error {
 		return regional.Write(t.Context(), provider.Write{Place: provider.Place{Key: "r"}, Value: redact.FromString("1"), Metadata: json.RawMessage(metadata(spec))})
 	}
 	if err := write(`{"cmekKeyName":"k"}`); err != nil {
 		t.Error(err)
 	}
-	w.refused(write(`{"replicationLocation":"x"}`), errs.Invalid, "location")
+	w.Refused(write(`{"replicationLocation":"x"}`), errs.Invalid, "location")
 }
 
 func TestDelete(t *testing.T) {
@@ -181,9 +181,9 @@ func TestDelete(t *testing.T) {
 	w.is("parts", `{"b":"2"}`, 3)
 	w.remove("parts", "a")
 	w.is("parts", `{"b":"2"}`, 3)
-	other := &writing{w.world, w.open(settings(nil)).(provider.Writer)}
+	other := &writing{w.world, w.Open(settings(nil)).(provider.Writer)}
 	w.server.Before("DeleteSecret", func() { other.write("parts", "", `{"b":"2"}`, metadata(`{"labels":{"team":"a"}}`)) })
-	w.refused(w.Delete(t.Context(), provider.Place{Key: "parts", Property: "b"}), errs.Conflict) // it changed meanwhile
+	w.Refused(w.Delete(t.Context(), provider.Place{Key: "parts", Property: "b"}), errs.Conflict) // it changed meanwhile
 	w.remove("parts", "b")
 	if _, ok := w.server.Secret("parts"); ok {
 		t.Error("the secret stayed without a property")
