@@ -68,8 +68,12 @@ func (p parts) setupSpread(ctx context.Context, pushes bool) error {
 		if !k.ok {
 			continue
 		}
-		if ok, err := p.served(ctx, k.list, k.name, k.name+"s"); err != nil || !ok {
+		ok, err := p.served(ctx, k.list, k.name, k.name+"s")
+		if err != nil {
 			return err
+		}
+		if !ok {
+			continue
 		}
 		r := spread.New(spread.Config{Kind: k.Kind, Client: p.mgr.GetClient(), Clock: clock.RealClock{}, Log: p.cfg.Log, Event: p.events.event, Metrics: metrics})
 		if err := r.Setup(ctx, p.mgr); err != nil {

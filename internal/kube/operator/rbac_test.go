@@ -212,6 +212,16 @@ func TestRolesOfAnEarlierRelease(t *testing.T) {
 	}
 }
 
+// What one kind lacks does not leave the other out.
+func TestRolesWithoutSpread(t *testing.T) {
+	w := newWorld(t)
+	cfg, _ := w.grant(rbac.Options{Name: w.ns, Namespace: w.ns, ClusterStores: true, Push: true})
+	w.start(func(c *Config) { c.REST, c.Namespaces, c.NoRotation = cfg, nil, true })
+	for _, part := range []string{"part=ClusterExternalSecrets", "part=ClusterPushSecrets"} {
+		w.until("the log says that "+part+" is left out", func() bool { return strings.Contains(w.log.String(), part) })
+	}
+}
+
 func (w *world) remove(o client.Object) {
 	if err := testClient.Delete(contextOf(w), o); client.IgnoreNotFound(err) != nil {
 		w.Error(err)
