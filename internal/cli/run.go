@@ -49,6 +49,7 @@ used, elsewhere a kubeconfig. "strongkeep operator rbac" prints the rights neede
 	f.StringVar(&cfg.OwnNamespace, "own-namespace", "", "namespace of the operator's lease and key (default: the pod's, else strongkeep-system)")
 	f.BoolVar(&cfg.NoClusterStores, "no-cluster-stores", false, "leave ClusterSecretStores alone")
 	f.StringVar(&cfg.Class, "class", "", "answer for stores of this spec.controller, and for those without (default \"default\")")
+	f.BoolVar(&cfg.OnlyClass, "only-class", false, "leave stores without spec.controller, PushSecrets and Cluster… objects to another operator beside this one (docs/migrate-external-secrets.md)")
 	f.IntVar(&cfg.Concurrency, "concurrency", 0, "ExternalSecrets worked on at once (default 32)")
 	f.IntVar(&cfg.StoreConcurrency, "store-concurrency", 0, "calls to one store under way at once (default 16)")
 	f.DurationVar(&cfg.StoreInterval, "store-interval", 0, "how often stores are checked (default 5m)")

@@ -41,7 +41,10 @@ type Config struct {
 	// else "strongkeep-system".
 	OwnNamespace string
 	// Class is the spec.controller of stores answered for, beside those without; "default".
-	Class string
+	// OnlyClass leaves those without to another operator beside this one, and with them
+	// what has no class: PushSecrets, ClusterExternalSecrets and ClusterPushSecrets.
+	Class     string
+	OnlyClass bool
 
 	// Concurrency is how many ExternalSecrets are worked on at once; 32.
 	Concurrency int
@@ -111,6 +114,10 @@ func (c Config) withDefaults() (Config, error) {
 		}
 	}
 	text(&c.OwnNamespace, ownNamespace())
+	if c.OnlyClass && c.Class == "" {
+		return c, errs.New(errs.Invalid, "only-class needs a class: name it with --class")
+	}
+	c.NoPush, c.NoSpread = c.NoPush || c.OnlyClass, c.NoSpread || c.OnlyClass
 	text(&c.Class, "default")
 	text(&c.MetricsAddr, ":8080")
 	text(&c.HealthAddr, ":8082")

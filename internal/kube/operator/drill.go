@@ -48,7 +48,7 @@ func (p parts) setupDrills() error {
 	if err := p.metrics.registry.Register(metrics); err != nil {
 		return errs.Newf(errs.Internal, "registering the metrics of Drills: %w", err)
 	}
-	lookup := stores.Lookup{Reader: p.mgr.GetClient(), Class: p.cfg.Class}
+	lookup := stores.Lookup{Reader: p.mgr.GetClient(), Class: p.cfg.Class, Only: p.cfg.OnlyClass}
 	r := drill.New(drill.Config{
 		Client: p.mgr.GetClient(), Live: live,
 		Finder: once{finder.Config{

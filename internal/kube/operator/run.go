@@ -179,7 +179,7 @@ func (p parts) setup(ctx context.Context) error {
 	es := externalsecret.New(externalsecret.Config{
 		Client: p.mgr.GetClient(), Live: p.mgr.GetAPIReader(), Stores: p.pool, Wishes: p.hub, Key: p.key,
 		Clock: clock.RealClock{}, Log: p.cfg.Log, Event: p.events.event, Metric: p.metrics,
-		Limits: p.cfg.TemplateLimits, Class: p.cfg.Class, Faults: faults, Generators: makers,
+		Limits: p.cfg.TemplateLimits, Class: p.cfg.Class, Only: p.cfg.OnlyClass, Faults: faults, Generators: makers,
 	})
 	if err := p.prepareCaches(ctx); err != nil {
 		return err
@@ -233,7 +233,7 @@ func (p parts) setupStores() error {
 	for _, kind := range kinds {
 		r := secretstore.New(secretstore.Config{
 			Kind: kind, Client: p.mgr.GetClient(), Stores: p.pool, Follower: p.hub, Clock: clock.RealClock{},
-			Log: p.cfg.Log, Event: p.events.event, Metric: p.metrics, Class: p.cfg.Class, Every: p.cfg.StoreInterval,
+			Log: p.cfg.Log, Event: p.events.event, Metric: p.metrics, Class: p.cfg.Class, Only: p.cfg.OnlyClass, Every: p.cfg.StoreInterval,
 		})
 		if err := r.Setup(p.mgr); err != nil {
 			return err
@@ -263,7 +263,7 @@ func (p parts) setupRotation(ctx context.Context, roll *rollout.Roller) error {
 		return errs.Newf(errs.Internal, "registering the metrics of Rotations: %w", err)
 	}
 	return rotation.Setup(p.mgr, rotation.Config{
-		REST: p.cfg.REST, Targets: p.cfg.Targets, Providers: p.cfg.Providers, Pool: p.pool, Stores: stores.Lookup{Reader: p.mgr.GetClient(), Class: p.cfg.Class},
+		REST: p.cfg.REST, Targets: p.cfg.Targets, Providers: p.cfg.Providers, Pool: p.pool, Stores: stores.Lookup{Reader: p.mgr.GetClient(), Class: p.cfg.Class, Only: p.cfg.OnlyClass},
 		Cluster: kube{p.mgr.GetAPIReader(), p.mgr.GetClient()}, Key: p.key, Refresh: p.hub.Refresh, Event: p.events.event,
 		Metrics: metrics, Log: p.cfg.Log, Namespaces: p.cfg.Namespaces, NoCluster: p.cfg.NoClusterStores,
 		Turns: p.cfg.Turns, Roller: roll, EvidenceMount: p.cfg.EvidenceMount,

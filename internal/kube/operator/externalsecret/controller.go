@@ -47,7 +47,7 @@ type Metrics interface {
 	Forget(namespace, name string)
 }
 
-// Config is what a Reconciler needs. All fields are required but Class, Faults and Generators.
+// Config is what a Reconciler needs. All fields are required but Class, Only, Faults and Generators.
 type Config struct {
 	Client client.Client // reads come from caches: ExternalSecrets, stores, metadata of Secrets, ConfigMaps and Namespaces
 	Live   client.Reader // reads come from the API server
@@ -59,8 +59,10 @@ type Config struct {
 	Event  func(about client.Object, eventType, reason, message string)
 	Metric Metrics
 	Limits template.Limits
-	// Class is whose stores are answered for, beside those of no class.
+	// Class is whose stores are answered for, beside those of no class; with Only
+	// those of no class are another operator's.
 	Class string
+	Only  bool
 	// Faults says what is broken on purpose; nil: nothing ever is.
 	Faults *fault.Book
 	// Generators make what generatorRef asks for; nil: none can be used.
@@ -97,8 +99,12 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{RequeueAfter: 20 * time.Millisecond}, nil // the cache has not seen our last status patch
 	}
 	o, answerable, err := r.observe(ctx, &es)
-	if err != nil || !answerable {
+	if err != nil {
 		return ctrl.Result{}, err
+	}
+	if !answerable {
+		r.forget(req.NamespacedName) // it may have been ours before
+		return ctrl.Result{}, nil
 	}
 	r.wishes(ctx, o)
 	p := decide(o)
@@ -235,9 +241,13 @@ func (r *Reconciler) asWrittenBefore(es *v1.ExternalSecret, live *corev1.Secret)
 const foreignFinalizer = "externalsecrets.external-secrets.io/externalsecret-cleanup"
 
 // finish lets go of an ExternalSecret that is being deleted. Its Secret, if it
-// owns one, is for the garbage collector.
+// owns one, is for the garbage collector. What another operator answers for is left
+// to that one, which has a finalizer to take off.
 func (r *Reconciler) finish(ctx context.Context, es *v1.ExternalSecret) error {
 	r.forget(client.ObjectKeyFromObject(es))
+	if _, answerable, err := r.versions(ctx, es); err != nil || !answerable {
+		return err
+	}
 	left := es.DeepCopy()
 	left.Finalizers = nil
 	for _, f := range es.Finalizers {

@@ -111,6 +111,9 @@ func (r *Reconciler) versions(ctx context.Context, es *v1.ExternalSecret) (list 
 		switch {
 		case err != nil:
 			complete = false
+			if r.Only { // whose it is cannot be told
+				others++
+			}
 		case !r.answersFor(store):
 			others++
 		default:
@@ -126,6 +129,9 @@ func (r *Reconciler) versions(ctx context.Context, es *v1.ExternalSecret) (list 
 		case !r.Generators.Answers(source):
 			others++
 		default:
+			if r.Only && source.Class == "" { // which says nothing of whose the object is
+				others++
+			}
 			list = append(list, fmt.Sprintf("%s %s %d", source, source.UID, source.Version))
 		}
 	}
@@ -167,7 +173,9 @@ func templateRefs(es *v1.ExternalSecret) []templateRef {
 	return refs
 }
 
-func (r *Reconciler) lookup() stores.Lookup { return stores.Lookup{Reader: r.Client, Class: r.Class} }
+func (r *Reconciler) lookup() stores.Lookup {
+	return stores.Lookup{Reader: r.Client, Class: r.Class, Only: r.Only}
+}
 
 func (r *Reconciler) answersFor(store v1.Store) bool { return r.lookup().Answers(store) }
 

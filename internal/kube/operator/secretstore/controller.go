@@ -52,7 +52,7 @@ type Metrics interface {
 	StoreForgotten(key v1.StoreKey)
 }
 
-// Config is what a Reconciler needs. All fields are required but Class and Every.
+// Config is what a Reconciler needs. All fields are required but Class, Only and Every.
 type Config struct {
 	Kind     string // v1.KindSecretStore or v1.KindClusterSecretStore
 	Client   client.Client
@@ -63,6 +63,7 @@ type Config struct {
 	Event    func(about client.Object, eventType, reason, message string)
 	Metric   Metrics
 	Class    string
+	Only     bool          // stores of no class are another operator's
 	Every    time.Duration // how often a store without refreshInterval is checked; 0 means 5 minutes
 }
 
@@ -94,7 +95,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	}
 	class := store.StoreSpec().Controller
 	needed := slices.Contains(store.GetFinalizers(), v1alpha1.StoreFinalizer) // what was pushed is to be deleted first
-	if err != nil || !store.GetDeletionTimestamp().IsZero() && !needed || class != "" && class != r.Class {
+	if err != nil || !store.GetDeletionTimestamp().IsZero() && !needed || class != r.Class && (class != "" || r.Only) {
 		r.Follower.Unfollow(key)
 		r.Stores.Drop(key)
 		r.Metric.StoreForgotten(key)

@@ -20,14 +20,16 @@ import (
 type Lookup struct {
 	// Reader has SecretStores, ClusterSecretStores and the metadata of Namespaces.
 	Reader client.Reader
-	// Class is whose stores are answered for, beside those of no class.
+	// Class is whose stores are answered for, beside those of no class; with Only
+	// those of no class are another operator's.
 	Class string
+	Only  bool
 }
 
 // Answers reports whether store is this operator's.
 func (l Lookup) Answers(store v1.Store) bool {
 	c := store.StoreSpec().Controller
-	return c == "" || c == l.Class
+	return c == l.Class || c == "" && !l.Only
 }
 
 // Store returns the store that ref names from namespace. Unavailable: there is
