@@ -19,6 +19,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/cli/kv"
 	"github.com/strongkeep/strongkeep/internal/cli/lease"
 	"github.com/strongkeep/strongkeep/internal/cli/login"
+	"github.com/strongkeep/strongkeep/internal/cli/migrate"
 	"github.com/strongkeep/strongkeep/internal/cli/mount"
 	"github.com/strongkeep/strongkeep/internal/cli/namespace"
 	"github.com/strongkeep/strongkeep/internal/cli/pki"
@@ -107,6 +108,7 @@ func (a *app) root() *cobra.Command {
 	root.AddCommand(a.auditCommand(), lease.Command(a.Session), pki.Command(a.Session), transit.Command(a.Session), namespace.Command(a.Session))
 	root.AddCommand(rotation.Command(a.Session), drill.Command(a.Session), witness.Command(a.Session))
 	root.AddCommand(externalsecret.Commands(a.Session, externalsecret.Config{Providers: compose.Providers(), Generators: compose.Generators()})...)
+	root.AddCommand(migrate.Command(a.Session, migrate.Config{Providers: compose.Providers(), Generators: compose.Generators()}))
 	root.AddCommand(a.unwrapCommand(), a.printCommand(), a.pathHelpCommand())
 	root.AddCommand(debug.Command(a.Session), debug.Monitor(a.Session))
 	complete.Add(a.Session, root)
