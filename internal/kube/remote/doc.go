@@ -4,5 +4,5 @@
 // what reaches a server and logs in by what the kubeconfig itself holds. Commands,
 // files of the operator's machine and servers that are not verified are refused.
 //
-// Start reading at Pool.Reach, then configOf.
+// Start reading at Pool.Reach, then connection.Kubeconfig.
 package remote

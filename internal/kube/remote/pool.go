@@ -5,14 +5,12 @@ import (
 	"context"
 	"crypto/sha256"
 	"net/http"
-	"net/url"
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -20,6 +18,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/consumer"
 	"github.com/strongkeep/strongkeep/internal/kube/content"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/target"
+	"github.com/strongkeep/strongkeep/internal/kube/remote/connection"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/target/outbound"
 )
 
@@ -156,20 +155,14 @@ func (p *Pool) connect(name types.NamespacedName, raw []byte) (*conn, error) {
 }
 
 func (p *Pool) dial(name types.NamespacedName, raw []byte) (*conn, error) {
-	cfg, err := configOf(raw)
+	cfg, err := connection.Kubeconfig(raw)
 	if err != nil {
 		return nil, err
 	}
-	cfg.Dial = p.cfg.Outbound.Dialer(callTimeout).DialContext
-	cfg.Proxy = func(*http.Request) (*url.URL, error) { return nil, nil } //nolint:nilnil // none: it would dial for us
-	cfg.Wrap(func(next http.RoundTripper) http.RoundTripper {
-		return &careful{next: next, clock: p.cfg.Clock, denied: func() { p.drop(name) }}
-	})
-	by, err := rest.HTTPClientFor(cfg)
-	if err != nil { // a certificate or key that is none; its text may quote it
-		return nil, errs.New(errs.Invalid, "the kubeconfig's certificates or key cannot be used: see that they are PEM, and that key and certificate belong together")
+	by, err := connection.Client(cfg, connection.Options{Outbound: p.cfg.Outbound, Clock: p.cfg.Clock, Denied: func() { p.drop(name) }})
+	if err != nil {
+		return nil, errs.Newf(errs.KindOf(err), "the kubeconfig: %w", err)
 	}
-	by.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	c, err := client.New(cfg, client.Options{Scheme: p.cfg.Scheme, HTTPClient: by})
 	if err != nil {
 		return nil, errs.New(errs.Invalid, "no client can be made from the kubeconfig")

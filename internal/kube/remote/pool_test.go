@@ -5,9 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
-	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -29,6 +27,13 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/operator/target"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/target/outbound"
 )
+
+const canary = "canary-7d20"
+
+// file is a kubeconfig with server and user as given, in YAML's flow style.
+func file(server, user string) string {
+	return "apiVersion: v1\nkind: Config\ncurrent-context: c\ncontexts: [{name: c, context: {cluster: c, user: u}}]\nclusters: [{name: c, cluster: {" + server + "}}]\nusers: [{name: u, user: {" + user + "}}]\n"
+}
 
 // server is an API server that knows Secrets only, and the tokens that log in.
 type server struct {
@@ -243,41 +248,6 @@ func TestForbiddenServers(t *testing.T) {
 	}
 }
 
-// A server that does not answer is not asked again at once, and answers later.
-func TestAway(t *testing.T) {
-	f, s := newFixture(t), newServer(t)
-	f.put(s.kubeconfig("one"))
-	f.reached()
-	tripper := &careful{clock: f.clock, denied: func() {}, next: tripFunc(func(*http.Request) (*http.Response, error) { return nil, errors.New("refused") })}
-	req := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "https://x", nil)
-	trip := func() error {
-		answer, err := tripper.RoundTrip(req)
-		if err == nil {
-			_ = answer.Body.Close()
-		}
-		return err
-	}
-	if trip() == nil {
-		t.Fatal("no error")
-	}
-	asked := 0
-	tripper.next = tripFunc(func(*http.Request) (*http.Response, error) {
-		asked++
-		return &http.Response{StatusCode: http.StatusOK, Body: http.NoBody}, nil
-	})
-	if err := trip(); err == nil || err.Error() != "refused" || asked != 0 {
-		t.Errorf("asked %d times: %v", asked, err)
-	}
-	f.clock.SetTime(f.clock.Now().Add(pause))
-	if err := trip(); err != nil || asked != 1 {
-		t.Errorf("asked %d times: %v", asked, err)
-	}
-}
-
-type tripFunc func(*http.Request) (*http.Response, error)
-
-func (f tripFunc) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
-
 // A server of somebody else's sends the operator nowhere.
 func TestNoRedirect(t *testing.T) {
 	f, s := newFixture(t), newServer(t)
@@ -291,14 +261,5 @@ func TestNoRedirect(t *testing.T) {
 	defer elsewhere.mu.Unlock()
 	if elsewhere.asked > 0 {
 		t.Error("a redirect was followed")
-	}
-}
-
-// An answer that never ends does.
-func TestBounded(t *testing.T) {
-	b := &bounded{ReadCloser: io.NopCloser(strings.NewReader("abcdef")), left: 4}
-	got, err := io.ReadAll(b)
-	if string(got) != "abcd" || !errs.Is(err, errs.TooLarge) {
-		t.Errorf("%q, %v", got, err)
 	}
 }

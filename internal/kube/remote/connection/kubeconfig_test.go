@@ -1,4 +1,4 @@
-package remote
+package connection
 
 import (
 	"strings"
@@ -21,7 +21,7 @@ const (
 
 // Who may write a Secret gets the operator to run nothing, to read no file of its
 // own, and to send no login to who cannot show a certificate.
-func TestConfigOf(t *testing.T) {
+func TestKubeconfig(t *testing.T) {
 	for name, c := range map[string]struct {
 		raw  string
 		kind errs.Kind
@@ -55,7 +55,7 @@ func TestConfigOf(t *testing.T) {
 		"no such user":          {"current-context: c\ncontexts: [{name: c, context: {cluster: c, user: u}}]\nclusters: [{name: c, cluster: {" + goodServer + "}}]\n", errs.Invalid, "no user"},
 		"too much":              {"# " + strings.Repeat("x", maxFile), errs.TooLarge, "1 MiB"},
 	} {
-		cfg, err := configOf([]byte(c.raw))
+		cfg, err := Kubeconfig([]byte(c.raw))
 		if c.says == "" {
 			if err != nil || cfg.Host != "https://east.example:6443" || cfg.BearerToken != canary || cfg.Timeout == 0 {
 				t.Errorf("%s: %+v, %v", name, cfg, err)
@@ -70,12 +70,12 @@ func TestConfigOf(t *testing.T) {
 	}
 }
 
-func FuzzConfigOf(f *testing.F) {
+func FuzzKubeconfig(f *testing.F) {
 	f.Add([]byte(file(goodServer, goodUser)))
 	f.Add([]byte(file(goodServer, "exec: {command: x}")))
 	f.Add([]byte("{"))
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		cfg, err := configOf(raw)
+		cfg, err := Kubeconfig(raw)
 		switch {
 		case err != nil:
 			if errs.KindOf(err) == errs.Internal {

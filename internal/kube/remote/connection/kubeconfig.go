@@ -1,4 +1,4 @@
-package remote
+package connection
 
 import (
 	"net/url"
@@ -19,9 +19,9 @@ const (
 	maxFile     = 1 << 20 // of a kubeconfig, in bytes
 )
 
-// configOf reads a kubeconfig as somebody gave it whom the operator serves and
+// Kubeconfig reads a kubeconfig as somebody gave it whom the operator serves and
 // does not trust with its own machine. No error quotes it.
-func configOf(raw []byte) (*rest.Config, error) {
+func Kubeconfig(raw []byte) (*rest.Config, error) {
 	if len(raw) > maxFile {
 		return nil, errs.New(errs.TooLarge, "the kubeconfig is larger than 1 MiB")
 	}
