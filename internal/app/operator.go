@@ -19,7 +19,11 @@ func RunOperator(ctx context.Context, cfg operator.Config) error {
 	if err != nil {
 		return err
 	}
-	cfg.Providers, cfg.Targets, cfg.Outbound = providers(ambient), targets(private), outbound.Config{Private: private}
+	if cfg.REST, err = cfg.Reach(); err != nil {
+		return err
+	}
+	cfg.Outbound = outbound.Config{Private: private}
+	cfg.Providers, cfg.Targets = providers(ambient, cfg.Outbound, cfg.REST), targets(private)
 	cfg.Generators = generators(ambient, private)
 	return operator.Run(ctx, cfg)
 }

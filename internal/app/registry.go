@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"k8s.io/client-go/rest"
+
 	genv1 "github.com/strongkeep/strongkeep/api/generators/v1alpha1"
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/generator"
@@ -26,6 +28,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/provider/azure"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/fake"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/gcp"
+	kubernetesstore "github.com/strongkeep/strongkeep/internal/kube/provider/kubernetes"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/vault"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/target"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/target/awskey"
@@ -33,6 +36,7 @@ import (
 	databasetarget "github.com/strongkeep/strongkeep/internal/kube/rotate/target/database"
 	kvtarget "github.com/strongkeep/strongkeep/internal/kube/rotate/target/kv"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/target/manual"
+	"github.com/strongkeep/strongkeep/internal/kube/rotate/target/outbound"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/target/webhook"
 	"github.com/strongkeep/strongkeep/internal/vault/audit"
 	"github.com/strongkeep/strongkeep/internal/vault/audit/file"
@@ -221,13 +225,15 @@ func generators(ambient provider.Ambient, private []netip.Prefix) map[string]gen
 }
 
 // providers are the external stores that a SecretStore can name, by their key
-// under spec.provider. ambient says which may use the operator's own identity.
-func providers(ambient provider.Ambient) map[string]provider.Provider {
+// under spec.provider. ambient says which may use the operator's own identity, out
+// which addresses a store may name, and own reaches our own API server.
+func providers(ambient provider.Ambient, out outbound.Config, own *rest.Config) map[string]provider.Provider {
 	return map[string]provider.Provider{
-		aws.Name:   aws.Provider{Getenv: os.Getenv, Ambient: ambient},
-		azure.Name: azure.Provider{Getenv: os.Getenv, Ambient: ambient},
-		fake.Name:  fake.Provider{},
-		gcp.Name:   gcp.Provider{Getenv: os.Getenv, Ambient: ambient},
-		vault.Name: vault.Provider{},
+		aws.Name:             aws.Provider{Getenv: os.Getenv, Ambient: ambient},
+		azure.Name:           azure.Provider{Getenv: os.Getenv, Ambient: ambient},
+		fake.Name:            fake.Provider{},
+		gcp.Name:             gcp.Provider{Getenv: os.Getenv, Ambient: ambient},
+		kubernetesstore.Name: kubernetesstore.Provider{Outbound: out, Own: own},
+		vault.Name:           vault.Provider{},
 	}
 }

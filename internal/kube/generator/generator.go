@@ -82,11 +82,3 @@ func Decode(spec json.RawMessage, into any) error {
 func Values(object json.RawMessage) (map[string]redact.Secret, error) {
 	return provider.Value{Data: redact.New(object)}.Map()
 }
-
-// Labelled is a provider.Cluster that reads whole Secrets which say by a label that
-// they may be read so.
-type Labelled interface {
-	// LabelledSecret returns the data of a Secret that has a label with that value;
-	// Denied is one that has not.
-	LabelledSecret(ctx context.Context, ref provider.Ref, label, value string) (map[string]redact.Secret, error)
-}

@@ -127,16 +127,22 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	if c.REST == nil {
-		var err error
-		if c.REST, err = restConfig(c.Kubeconfig); err != nil {
-			return c, err
-		}
+	own, err := c.Reach()
+	if err != nil {
+		return c, err
 	}
-	c.REST = rest.CopyConfig(c.REST)
+	c.REST = rest.CopyConfig(own)
 	c.REST.QPS = -1
 	text(&c.REST.UserAgent, "strongkeep-operator")
 	return c, nil
+}
+
+// Reach returns what reaches the API server: REST, or what Kubeconfig or the pod says.
+func (c *Config) Reach() (*rest.Config, error) {
+	if c.REST != nil {
+		return c.REST, nil
+	}
+	return restConfig(c.Kubeconfig)
 }
 
 func restConfig(kubeconfig string) (*rest.Config, error) {

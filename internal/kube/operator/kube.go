@@ -45,7 +45,7 @@ func (k kube) SecretKey(ctx context.Context, ref provider.Ref, key string) (reda
 	return redact.New(v), nil
 }
 
-// LabelledSecret implements generator.Labelled.
+// LabelledSecret implements provider.Labelled.
 func (k kube) LabelledSecret(ctx context.Context, ref provider.Ref, label, value string) (map[string]redact.Secret, error) {
 	var s corev1.Secret
 	if err := k.live.Get(ctx, types.NamespacedName{Namespace: ref.Namespace(), Name: ref.Name()}, &s); err != nil {

@@ -40,6 +40,30 @@ type Retry struct {
 	Wait time.Duration // between tries
 }
 
+// Read makes a call that changes nothing, and makes it again while it is Unavailable,
+// as often as r says; the default is once.
+func (r Retry) Read(ctx context.Context, c clock.Clock, call func() error) error {
+	wait, left := r.Wait, 0
+	if wait <= 0 {
+		wait = 500 * time.Millisecond
+	}
+	if r.Max != nil {
+		left = *r.Max
+	}
+	for {
+		err := call()
+		if !errs.Is(err, errs.Unavailable) || left <= 0 {
+			return err
+		}
+		left--
+		select {
+		case <-c.After(wait):
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
+
 // Store is one external store with one set of credentials, shared by every
 // object that refers to it and safe for concurrent use. It logs in when first
 // needed and keeps that login; it never logs in once per call.
@@ -59,12 +83,26 @@ type Request struct {
 	Key      string
 	Version  string // the latest when empty
 	Metadata bool   // the secret's own metadata instead of its value
+	Property string // only of a store that is a Picker: the part that is wanted
+}
+
+// Picker is a Store that is told which part of a secret is wanted, because what it
+// asks for depends on it.
+type Picker interface {
+	// Picks reports whether this store wants Request.Property. It reaches nothing.
+	Picks() bool
 }
 
 // Value is what was read.
 type Value struct {
-	// Data is the secret as the store has it: a JSON object when it has parts.
+	// Data is the secret as the store has it: a JSON object when it has parts. It is
+	// empty when there are Parts and one of them is not text.
 	Data redact.Secret
+	// Parts are those of a secret whose parts are bytes rather than JSON; nil for
+	// others, whose parts are in Data.
+	Parts map[string]redact.Secret
+	// Picked says that the store has picked the part that the request named.
+	Picked bool
 	// Version as the store names it; empty when it has none. Public.
 	Version string
 	// Began is when the read began, where reads are shared; a Store leaves it zero.
@@ -146,4 +184,12 @@ type Cluster interface {
 	// ServiceAccountAnnotations returns the annotations of a ServiceAccount, where
 	// clouds have the name of the identity that it stands for.
 	ServiceAccountAnnotations(ctx context.Context, ref Ref) (map[string]string, error)
+}
+
+// Labelled is a Cluster that reads whole Secrets which say by a label that they may
+// be read so.
+type Labelled interface {
+	// LabelledSecret returns the data of a Secret that has a label with that value;
+	// Denied is one that has not.
+	LabelledSecret(ctx context.Context, ref Ref, label, value string) (map[string]redact.Secret, error)
 }

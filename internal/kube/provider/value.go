@@ -3,7 +3,10 @@ package provider
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
+	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/tidwall/gjson"
 
@@ -13,11 +16,17 @@ import (
 
 // Property returns the part of v that name picks: the literal key of the JSON
 // object when there is one, else the gjson path, else the literal key, with its
-// dots, of an object within. No name is the whole. No such part is NotExist; no
-// JSON object is Invalid.
+// dots, of an object within. Of Parts it is the literal key, or what stands in front
+// of a dot, and behind it what picks within that part. No name is the whole. No such
+// part is NotExist; no JSON object is Invalid.
 func (v Value) Property(name string) (redact.Secret, error) {
-	if name == "" {
+	switch {
+	case v.Picked:
 		return v.Data, nil
+	case name == "":
+		return v.whole()
+	case v.Parts != nil:
+		return v.part(name)
 	}
 	object, err := v.object()
 	if err != nil {
@@ -39,6 +48,45 @@ func (v Value) Property(name string) (redact.Secret, error) {
 	return plain(json.RawMessage(found.Raw)), nil
 }
 
+// whole returns all of v as one value.
+func (v Value) whole() (redact.Secret, error) {
+	if v.Data.Empty() && v.Parts != nil {
+		for _, name := range slices.Sorted(maps.Keys(v.Parts)) {
+			if !utf8.Valid(v.Parts[name].Reveal()) {
+				return redact.Secret{}, errs.Newf(errs.Invalid, "its part %q is not text, which one JSON object of all parts cannot hold: name a part by property, or take all by dataFrom.extract", name)
+			}
+		}
+	}
+	return v.Data, nil
+}
+
+// part picks from Parts.
+func (v Value) part(name string) (redact.Secret, error) {
+	if part, ok := v.Parts[name]; ok {
+		return part, nil
+	}
+	for i := 1; i < len(name)-1; i++ {
+		if name[i] != '.' {
+			continue
+		}
+		if part, ok := v.Parts[name[:i]]; ok {
+			if found, err := (Value{Data: part}).Property(name[i+1:]); err == nil {
+				return found, nil
+			}
+		}
+	}
+	return redact.Secret{}, errs.Newf(errs.NotExist, "property %q does not exist", name)
+}
+
+// Len is how many bytes v has.
+func (v Value) Len() int {
+	n := v.Data.Len()
+	for name, part := range v.Parts {
+		n += len(name) + part.Len()
+	}
+	return n
+}
+
 // within finds "labels.example.com/owner" in {"labels":{"example.com/owner":…}}.
 func within(object map[string]json.RawMessage, name string) (json.RawMessage, bool) {
 	head, rest, dotted := strings.Cut(name, ".")
@@ -54,6 +102,9 @@ func within(object map[string]json.RawMessage, name string) (json.RawMessage, bo
 
 // Map returns every key of the JSON object that v is.
 func (v Value) Map() (map[string]redact.Secret, error) {
+	if v.Parts != nil {
+		return maps.Clone(v.Parts), nil
+	}
 	object, err := v.object()
 	if err != nil {
 		return nil, err

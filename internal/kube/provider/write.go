@@ -29,5 +29,14 @@ type Place struct {
 type Write struct {
 	Place
 	Value    redact.Secret
+	Source   Source
 	Metadata json.RawMessage // of the PushSecret, as the store understands it; nil: none
+}
+
+// Source is the Secret that a value comes from, for stores that keep more than values.
+type Source struct {
+	Key  string // of the Secret; the whole of it, or some of its keys, when empty
+	Type string // of the Secret, such as kubernetes.io/tls
+	// Labels and Annotations are those of the PushSecret's template.
+	Labels, Annotations map[string]string
 }

@@ -62,7 +62,7 @@ func (c Cluster) SecretKey(_ context.Context, ref provider.Ref, key string) (red
 	return redact.FromString(o[key]), nil
 }
 
-// LabelledSecret implements generator.Labelled: the entry "label" is the label's value.
+// LabelledSecret implements provider.Labelled: the entry "label" is the label's value.
 func (c Cluster) LabelledSecret(_ context.Context, ref provider.Ref, label, value string) (map[string]redact.Secret, error) {
 	o, err := c.get("Secret", ref)
 	if err != nil {

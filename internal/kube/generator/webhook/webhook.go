@@ -12,6 +12,7 @@ import (
 	v1alpha1 "github.com/strongkeep/strongkeep/api/generators/v1alpha1"
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/generator"
+	"github.com/strongkeep/strongkeep/internal/kube/provider"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/target/outbound"
 	"github.com/strongkeep/strongkeep/internal/kube/template"
 )
@@ -176,7 +177,7 @@ func secrets(ctx context.Context, cfg generator.Config, list []v1alpha1.WebhookS
 		if err != nil {
 			return nil, nil, err
 		}
-		labelled, ok := cfg.Cluster.(generator.Labelled)
+		labelled, ok := cfg.Cluster.(provider.Labelled)
 		if !ok {
 			return nil, nil, errs.New(errs.Internal, "labels of Secrets cannot be read")
 		}

@@ -31,6 +31,8 @@ type Stores interface {
 	Topic(ctx context.Context, store v1.Store, key string) (string, error)
 	// LocateKey names what is read for key, "" when the store names nothing.
 	LocateKey(ctx context.Context, store v1.Store, key string) (string, error)
+	// Picks reports whether store is to be told which property is wanted.
+	Picks(ctx context.Context, store v1.Store) bool
 }
 
 // Wishes is told which changes an ExternalSecret wants to hear of. subscribe.Hub is one.

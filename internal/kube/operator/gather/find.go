@@ -96,16 +96,20 @@ func (g *gatherer) find(ctx context.Context, f *v1.ExternalSecretDataFrom) (map[
 			wants = append(wants, w)
 			continue
 		}
-		if err := addFound(&total, x.Value.Data); err != nil {
-			return nil, err
+		whole, err := x.Value.Property("")
+		if err == nil {
+			err = addFound(&total, *x.Value)
+		}
+		if err != nil {
+			return nil, errs.Newf(errs.KindOf(err), "find: key %q: %w", x.Key, err)
 		}
 		g.version(w, *x.Value)
-		parts[x.Key] = x.Value.Data
+		parts[x.Key] = whole
 	}
 	answers, err := readAll(ctx, wants, func(ctx context.Context, ref v1.SecretStoreRef, req provider.Request) (provider.Value, error) {
 		v, err := g.source.Read(ctx, ref, req)
 		if err == nil {
-			err = addFound(&total, v.Data)
+			err = addFound(&total, v)
 		}
 		return v, err
 	})
@@ -114,8 +118,11 @@ func (g *gatherer) find(ctx context.Context, f *v1.ExternalSecretDataFrom) (map[
 	}
 	g.note(answers)
 	for w, a := range answers {
-		if a.err == nil {
-			parts[w.Key] = a.value.Data
+		if a.err != nil {
+			continue
+		}
+		if parts[w.Key], err = a.value.Property(""); err != nil {
+			return nil, errs.Newf(errs.KindOf(err), "find: key %q: %w", w.Key, err)
 		}
 	}
 	if len(parts) == 0 {
@@ -124,7 +131,7 @@ func (g *gatherer) find(ctx context.Context, f *v1.ExternalSecretDataFrom) (map[
 	return parts, nil
 }
 
-func addFound(total *atomic.Int64, v redact.Secret) error {
+func addFound(total *atomic.Int64, v provider.Value) error {
 	if total.Add(int64(v.Len())) > maxFoundBytes {
 		return errs.Newf(errs.TooLarge, "what matches is over %d MiB together: narrow find.path or find.name", maxFoundBytes>>20)
 	}

@@ -34,8 +34,11 @@ type Generated struct {
 
 // Source is where values come from, and what bounds the templates of rewrite.
 type Source struct {
-	Read     Read
-	Find     Find
+	Read Read
+	Find Find
+	// Picks reports whether a store is to be told which property is wanted, and is
+	// asked for each by itself; nil: none is.
+	Picks    func(ctx context.Context, ref v1.SecretStoreRef) bool
 	Generate Generate
 	Limits   template.Limits
 	Now      func() time.Time
@@ -75,11 +78,12 @@ func Values(ctx context.Context, es *v1.ExternalSecret, source Source) (Result, 
 	if err := Supported(&es.Spec); err != nil {
 		return Result{}, err
 	}
-	answers, err := readAll(ctx, Wants(&es.Spec), source.Read)
+	picks := source.picks(ctx)
+	answers, err := readAll(ctx, wants(&es.Spec, picks), source.Read)
 	if err != nil {
 		return Result{}, err
 	}
-	g := gatherer{es: es, source: source, answers: answers, out: Result{
+	g := gatherer{es: es, source: source, picks: picks, answers: answers, out: Result{
 		Data: map[string]redact.Secret{}, Versions: map[Want]string{}, Generated: map[string]int{}, Made: map[string]redact.Secret{},
 	}}
 	g.note(answers)
@@ -115,6 +119,7 @@ func (g *gatherer) note(answers map[Want]answer) {
 }
 
 func (g *gatherer) version(w Want, v provider.Value) {
+	w.Property = ""
 	if !w.Metadata && v.Version != "" {
 		g.out.Versions[w] = v.Version
 	}
@@ -133,8 +138,29 @@ func inField(err error, format string, arg any) error {
 	return errs.Newf(errs.KindOf(err), "%s: %w", fmt.Sprintf(format, arg), err)
 }
 
+// picks returns Picks, asked once for each store.
+func (s Source) picks(ctx context.Context) func(v1.SecretStoreRef) bool {
+	if s.Picks == nil {
+		return none
+	}
+	known := map[v1.SecretStoreRef]bool{}
+	return func(ref v1.SecretStoreRef) bool {
+		picks, ok := known[ref]
+		if !ok {
+			picks = s.Picks(ctx, ref)
+			known[ref] = picks
+		}
+		return picks
+	}
+}
+
+func none(v1.SecretStoreRef) bool { return false }
+
 // Wants returns every secret that spec names, each once, in the order of spec.
-func Wants(spec *v1.ExternalSecretSpec) []Want {
+func Wants(spec *v1.ExternalSecretSpec) []Want { return wants(spec, none) }
+
+// wants is Wants with the property, in stores that are told it.
+func wants(spec *v1.ExternalSecretSpec, picks func(v1.SecretStoreRef) bool) []Want {
 	var list []Want
 	seen := map[Want]bool{}
 	add := func(w Want) {
@@ -145,18 +171,22 @@ func Wants(spec *v1.ExternalSecretSpec) []Want {
 	}
 	for i := range spec.DataFrom {
 		if f := &spec.DataFrom[i]; f.Extract != nil {
-			add(Want{fromStore(spec, f), request(f.Extract)})
+			add(want(fromStore(spec, f), f.Extract, picks))
 		}
 	}
 	for i := range spec.Data {
 		d := &spec.Data[i]
-		add(Want{dataStore(spec, d), request(&d.RemoteRef)})
+		add(want(dataStore(spec, d), &d.RemoteRef, picks))
 	}
 	return list
 }
 
-func request(r *v1.RemoteRef) provider.Request {
-	return provider.Request{Key: r.Key, Version: r.Version, Metadata: r.MetadataPolicy == v1.MetadataFetch}
+func want(ref v1.SecretStoreRef, r *v1.RemoteRef, picks func(v1.SecretStoreRef) bool) Want {
+	w := Want{ref, provider.Request{Key: r.Key, Version: r.Version, Metadata: r.MetadataPolicy == v1.MetadataFetch}}
+	if picks(ref) {
+		w.Property = r.Property
+	}
+	return w
 }
 
 func dataStore(spec *v1.ExternalSecretSpec, d *v1.ExternalSecretData) v1.SecretStoreRef {
@@ -207,6 +237,7 @@ func readAll(ctx context.Context, wants []Want, read Read) (map[Want]answer, err
 type gatherer struct {
 	es      *v1.ExternalSecret
 	source  Source
+	picks   func(v1.SecretStoreRef) bool
 	answers map[Want]answer
 	out     Result
 }
@@ -227,7 +258,7 @@ func (g *gatherer) skipMissing(err error, others bool) error {
 }
 
 func (g *gatherer) one(d *v1.ExternalSecretData) error {
-	a := g.answers[Want{dataStore(&g.es.Spec, d), request(&d.RemoteRef)}]
+	a := g.answers[want(dataStore(&g.es.Spec, d), &d.RemoteRef, g.picks)]
 	if a.err != nil {
 		return a.err
 	}
@@ -286,7 +317,7 @@ func (g *gatherer) from(ctx context.Context, i int) error {
 
 // extract returns the keys of one secret.
 func (g *gatherer) extract(f *v1.ExternalSecretDataFrom) (map[string]redact.Secret, error) {
-	a := g.answers[Want{fromStore(&g.es.Spec, f), request(f.Extract)}]
+	a := g.answers[want(fromStore(&g.es.Spec, f), f.Extract, g.picks)]
 	if a.err != nil {
 		return nil, a.err
 	}
@@ -296,7 +327,7 @@ func (g *gatherer) extract(f *v1.ExternalSecretDataFrom) (map[string]redact.Secr
 		if err != nil {
 			return nil, errs.Newf(g.propertyKind(err), "key %q: %w", f.Extract.Key, err)
 		}
-		value.Data = part
+		value = provider.Value{Data: part}
 	}
 	parts, err := value.Map()
 	if err != nil {

@@ -1,6 +1,7 @@
 package pushsecret
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,6 +18,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/pushsecret/plan"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/render"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/target"
 	"github.com/strongkeep/strongkeep/internal/redact"
 )
 
@@ -73,7 +75,7 @@ func (r *Reconciler) version(ps *v1alpha1.PushSecret, entries []plan.Entry) (str
 	where := []any{"PushSecret", ps.Namespace, ps.Name, ps.UID, ps.Spec.UpdatePolicy, ps.Spec.DeletionPolicy, ps.Labels, annotations(ps)}
 	for _, e := range entries {
 		values[plan.StoreName(e.Store)+" "+plan.PlaceName(e.Data)] = e.Value
-		where = append(where, plan.StoreName(e.Store), e.Store.GetUID(), e.Store.GetGeneration(), e.Data, e.Err != nil)
+		where = append(where, plan.StoreName(e.Store), e.Store.GetUID(), e.Store.GetGeneration(), e.Data, e.Source, e.Err != nil)
 	}
 	digest, err := r.Key.Inputs(values, where)
 	return fmt.Sprintf("%d-%s", ps.Generation, digest), err
@@ -95,7 +97,7 @@ func (r *Reconciler) sources(ctx context.Context, o observed) ([]plan.Source, er
 		if err != nil {
 			return nil, errs.Newf(errs.Unavailable, "reading Secret %q: %w", name, err)
 		}
-		source := plan.Source{Name: name, Data: make(map[string]redact.Secret, len(s.Data))}
+		source := plan.Source{Name: name, Data: make(map[string]redact.Secret, len(s.Data)), Type: string(s.Type)}
 		for key, value := range s.Data {
 			source.Data[key] = redact.New(value)
 		}
@@ -143,7 +145,12 @@ func (r *Reconciler) templated(ctx context.Context, ps *v1alpha1.PushSecret, s p
 	if err != nil {
 		return nil, errs.Newf(notMissing(err), "template: %w", err)
 	}
-	out := plan.Source{Name: s.Name, Data: make(map[string]redact.Secret, len(made.Data))}
+	out := plan.Source{
+		Name: s.Name, Data: make(map[string]redact.Secret, len(made.Data)), Type: cmp.Or(string(t.Type), s.Type),
+		Labels: made.Labels, Annotations: made.Annotations,
+	}
+	delete(out.Labels, target.LabelManaged) // which are of what ExternalSecrets make
+	delete(out.Labels, target.LabelCreatedBy)
 	for key, value := range made.Data {
 		out.Data[key] = redact.New(value)
 	}

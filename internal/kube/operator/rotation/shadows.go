@@ -60,6 +60,10 @@ func (r rendering) render(ctx context.Context, name types.NamespacedName, locati
 		Find: func(context.Context, v1.SecretStoreRef, provider.Query) ([]provider.Found, time.Time, error) {
 			return nil, time.Time{}, errs.New(errs.Unsupported, "a search (dataFrom.find) does not find what is staged")
 		},
+		Picks: func(ctx context.Context, ref v1.SecretStoreRef) bool {
+			store, err := r.cfg.Stores.Store(ctx, es.Namespace, ref)
+			return err == nil && r.cfg.Pool.Picks(ctx, store)
+		},
 	})
 	if err != nil {
 		return nil, err

@@ -76,6 +76,17 @@ func (p *Pool) Check(ctx context.Context, store v1.Store) error {
 	return err
 }
 
+// Picks reports whether store is to be told which property is wanted; false also
+// where that is not known yet.
+func (p *Pool) Picks(ctx context.Context, store v1.Store) bool {
+	s, err := p.open(ctx, store)
+	if err != nil {
+		return false
+	}
+	picker, ok := s.store.(provider.Picker)
+	return ok && picker.Picks()
+}
+
 // Topic returns the name under which changes of key in store are reported, or
 // "" when the store reports none. An error means that this is not known yet.
 func (p *Pool) Topic(ctx context.Context, store v1.Store, key string) (string, error) {

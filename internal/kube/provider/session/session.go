@@ -175,6 +175,16 @@ func (r recorder) SecretKey(ctx context.Context, ref provider.Ref, key string) (
 	return r.Cluster.SecretKey(ctx, ref, key)
 }
 
+// LabelledSecret implements provider.Labelled.
+func (r recorder) LabelledSecret(ctx context.Context, ref provider.Ref, label, value string) (map[string]redact.Secret, error) {
+	l, ok := r.Cluster.(provider.Labelled)
+	if !ok {
+		return nil, errs.New(errs.Internal, "labels of Secrets cannot be read")
+	}
+	r.record("Secret", ref)
+	return l.LabelledSecret(ctx, ref, label, value)
+}
+
 func (r recorder) ConfigMapKey(ctx context.Context, ref provider.Ref, key string) (string, error) {
 	r.record("ConfigMap", ref)
 	return r.Cluster.ConfigMapKey(ctx, ref, key)

@@ -27,6 +27,14 @@ import (
 type Source struct {
 	Name string
 	Data map[string]redact.Secret
+	Type string
+	// Labels and Annotations are those of the template.
+	Labels, Annotations map[string]string
+}
+
+// origin is s as stores hear of it.
+func (s Source) origin(key string) provider.Source {
+	return provider.Source{Key: key, Type: s.Type, Labels: s.Labels, Annotations: s.Annotations}
 }
 
 // Input is what a plan is made of.
@@ -43,6 +51,8 @@ type Entry struct {
 	Store v1.Store
 	Data  v1alpha1.PushSecretData // as the status has it
 	Value redact.Secret
+	// Source is what Value is of. Of several Secrets it is the first.
+	Source provider.Source
 	// Err is why there is no value. The place is asked for all the same: what is
 	// there is not to be deleted.
 	Err error
@@ -68,7 +78,7 @@ func PlaceOf(d v1alpha1.PushSecretData) provider.Place {
 
 // Write returns what the store gets.
 func (e Entry) Write() provider.Write {
-	w := provider.Write{Place: PlaceOf(e.Data), Value: e.Value}
+	w := provider.Write{Place: PlaceOf(e.Data), Value: e.Value, Source: e.Source}
 	if e.Data.Metadata != nil {
 		w.Metadata = e.Data.Metadata.Raw
 	}
@@ -131,42 +141,42 @@ func (b *builder) add(e Entry) {
 func (b *builder) data(i int) {
 	d := b.Spec.Data[i]
 	field := fmt.Sprintf("data[%d]", i)
-	value, err := b.value(d)
+	value, from, err := b.value(d)
 	if err != nil {
 		err = errs.Newf(errs.KindOf(err), "%s: %w", field, err)
 	}
 	for _, s := range b.Stores {
-		b.add(Entry{Store: s, Data: d, Value: value, Err: err, field: field})
+		b.add(Entry{Store: s, Data: d, Value: value, Source: from, Err: err, field: field})
 	}
 }
 
 // value returns what an entry of data pushes: one key of one Secret, or the whole.
-func (b *builder) value(d v1alpha1.PushSecretData) (value redact.Secret, err error) {
+func (b *builder) value(d v1alpha1.PushSecretData) (value redact.Secret, of provider.Source, err error) {
 	from := ""
 	for _, s := range b.Sources {
 		keys, err := converted(s, d.ConversionStrategy)
 		if err != nil {
-			return value, err
+			return value, of, err
 		}
 		one, ok := keys[d.Match.SecretKey]
 		if d.Match.SecretKey == "" {
 			ok = true
 			if one, err = whole(s.Name, keys); err != nil {
-				return value, err
+				return value, of, err
 			}
 		}
 		switch {
 		case !ok:
 			continue
 		case from != "":
-			return value, errs.Newf(errs.Conflict, "Secrets %q and %q are both selected for one place: make the selector narrower, or use dataTo", from, s.Name)
+			return value, of, errs.Newf(errs.Conflict, "Secrets %q and %q are both selected for one place: make the selector narrower, or use dataTo", from, s.Name)
 		}
-		value, from = one, s.Name
+		value, from, of = one, s.Name, s.origin(d.Match.SecretKey)
 	}
 	if from == "" {
-		return value, errs.Newf(errs.NotExist, "%s no key %q: add it, or correct secretKey", has(b.Sources), d.Match.SecretKey)
+		return value, of, errs.Newf(errs.NotExist, "%s no key %q: add it, or correct secretKey", has(b.Sources), d.Match.SecretKey)
 	}
-	return value, nil
+	return value, of, nil
 }
 
 func has(sources []Source) string {
@@ -214,7 +224,7 @@ func (b *builder) dataTo(i int) {
 			value, err = whole(b.Sources[0].Name, keys)
 		}
 		for _, s := range stores {
-			b.add(Entry{Store: s, Data: data, Value: value, Err: inField(field, err), field: field})
+			b.add(Entry{Store: s, Data: data, Value: value, Source: b.first(""), Err: inField(field, err), field: field})
 		}
 		return
 	}
@@ -222,13 +232,21 @@ func (b *builder) dataTo(i int) {
 		err = b.each(d, keys, func(name, key string) {
 			data.Match.SecretKey, data.Match.RemoteRef.RemoteKey = key, name
 			for _, s := range stores {
-				b.add(Entry{Store: s, Data: data, Value: keys[key], field: field})
+				b.add(Entry{Store: s, Data: data, Value: keys[key], Source: b.first(key), field: field})
 			}
 		})
 	}
 	if err != nil {
 		b.problem(inField(field, err))
 	}
+}
+
+// first is the origin of what may be of all sources.
+func (b *builder) first(key string) provider.Source {
+	if len(b.Sources) == 0 {
+		return provider.Source{}
+	}
+	return b.Sources[0].origin(key)
 }
 
 func inField(field string, err error) error {
