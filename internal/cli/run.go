@@ -60,7 +60,7 @@ used, elsewhere a kubeconfig. "strongkeep operator rbac" prints the rights neede
 	f.BoolVar(&cfg.RehearsalPods, "rehearsal-pods", false, "let rehearsals run copies of consumers' pods, if they are asked to; needs the roles that operator rbac -rehearsal-pods prints")
 	f.IntVar(&cfg.Turns, "rotation-turns", 0, "Rotations whose consumers may be touched at once (default 10)")
 	f.IntVar(&cfg.Rollouts, "rollouts", 0, "workloads that may be restarted at once in the cluster (default 20)")
-	f.StringSliceVar(&cfg.PrivateNetworks, "private-networks", nil, "private networks, such as 10.96.0.0/12, where webhooks of Rotations and generators may be (default: none)")
+	f.StringSliceVar(&cfg.PrivateNetworks, "private-networks", nil, "private networks, such as 10.96.0.0/12, where webhooks, and API servers of stores, may be (default: none)")
 	f.StringVar(&cfg.AmbientCredentials, "ambient-credentials", "cluster", "stores that may use the operator's own identity in a cloud: cluster (ClusterSecretStores), all or none")
 	f.StringVar(&cfg.Witnesses, "witnesses", "", "namespace of the nodes' witnesses, strongkeep-witness with deploy/witness (default: nodes are not asked)")
 	f.StringVar(&cfg.ServiceAccount, "service-account", "strongkeep-operator", "the operator's own ServiceAccount, which the witnesses answer")

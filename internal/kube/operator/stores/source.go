@@ -14,6 +14,8 @@ import (
 type Backend interface {
 	Read(ctx context.Context, store v1.Store, req provider.Request) (provider.Value, error)
 	Find(ctx context.Context, store v1.Store, q provider.Query) (found []provider.Found, began time.Time, err error)
+	// Picks reports whether store is to be told which property is wanted.
+	Picks(ctx context.Context, store v1.Store) bool
 }
 
 // Source reads through b from the stores that objects of namespace name. Errors
@@ -39,6 +41,10 @@ func (l Lookup) Source(b Backend, namespace string) gather.Source {
 				return nil, began, errs.Newf(errs.KindOf(err), "%s: %w", v1.KeyOf(store), err)
 			}
 			return found, began, nil
+		},
+		Picks: func(ctx context.Context, ref v1.SecretStoreRef) bool {
+			store, err := l.Store(ctx, namespace, ref)
+			return err == nil && b.Picks(ctx, store) // what is wrong the read tells
 		},
 	}
 }

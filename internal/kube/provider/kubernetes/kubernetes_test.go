@@ -245,7 +245,9 @@ func (w *world) get(name string) *corev1.Secret {
 	return s
 }
 
-func selector(name, key string) v1.SecretKeySelector { return v1.SecretKeySelector{Name: name, Key: key} }
+func selector(name, key string) v1.SecretKeySelector {
+	return v1.SecretKeySelector{Name: name, Key: key}
+}
 
 func dashes(key string) string { return strings.ReplaceAll(key, "/", "-") }
 
