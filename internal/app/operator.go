@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"net/netip"
 
 	"github.com/strongkeep/strongkeep/internal/kube/generator"
 	"github.com/strongkeep/strongkeep/internal/kube/operator"
@@ -29,8 +30,12 @@ func RunOperator(ctx context.Context, cfg operator.Config) error {
 }
 
 // Providers are the external stores there are, for who reads them with rights of
-// their own: nothing of the process's own identity in a cloud is used.
-func Providers() map[string]provider.Provider { return providers(provider.AmbientNone) }
+// their own: nothing of the process's own identity in a cloud is used, and addresses
+// in private networks are theirs to reach.
+func Providers() map[string]provider.Provider {
+	everywhere := []netip.Prefix{netip.PrefixFrom(netip.IPv4Unspecified(), 0), netip.PrefixFrom(netip.IPv6Unspecified(), 0)}
+	return providers(provider.AmbientNone, outbound.Config{Private: everywhere}, nil)
+}
 
 // Generators are the kinds of generators there are.
 func Generators() map[string]generator.Kind { return generators(provider.AmbientNone, nil) }

@@ -126,7 +126,10 @@ func (o opening) server(ctx context.Context) (cfg *rest.Config, own bool, err er
 		}
 		return cfg, true, nil
 	}
-	cfg = &rest.Config{Host: cmp.Or(address, "https://"+usual)}
+	if address == "" {
+		return nil, false, errs.New(errs.Unsupported, "server.url is the operator's own API server, which only the operator knows: name its address to read the store elsewhere")
+	}
+	cfg = &rest.Config{Host: address}
 	cfg.CAData = authorities
 	return cfg, false, nil
 }
