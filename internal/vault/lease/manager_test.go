@@ -350,7 +350,8 @@ func TestLeaseThatEndsBeforeItsSecretIsMade(t *testing.T) {
 		if err := w.Confirm(t.Context(), rec); !errs.Is(err, errs.Unavailable) {
 			t.Errorf("confirmed: %v", err)
 		}
-		if n := len(w.mounts["a"].attempts(rec.Path)); n != 2 {
+		// Who confirms and the worker may both end it: that is safe to do twice.
+		if n := len(w.mounts["a"].attempts(rec.Path)); n < 2 {
 			t.Errorf("what was made is left: %d attempts", n)
 		}
 		if left := w.left(); len(left) != 0 {
@@ -378,7 +379,7 @@ func TestFail(t *testing.T) {
 		w.mounts["a"].mu.Lock()
 		w.mounts["a"].fail = nil
 		w.mounts["a"].mu.Unlock()
-		time.Sleep(10 * time.Second)
+		time.Sleep(time.Minute) // of the test's clock: two tries may have failed
 		if left := w.left(); len(left) != 0 {
 			t.Errorf("%d left, the first %q", len(left), left[0])
 		}
