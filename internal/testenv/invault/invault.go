@@ -13,6 +13,7 @@ import (
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
 	"github.com/strongkeep/strongkeep/internal/kube/provider"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/vault"
+	"github.com/strongkeep/strongkeep/internal/kube/provider/vault/auth"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/target"
 	"github.com/strongkeep/strongkeep/internal/redact"
 	"github.com/strongkeep/strongkeep/internal/testenv"
@@ -27,7 +28,7 @@ type store struct {
 // Open returns v with the token given, which is given up at the test's end.
 func Open(t testing.TB, v *testenv.Vault, token string) target.Vault {
 	t.Helper()
-	settings := vault.Settings{Server: v.Server.URL(), Path: "secret", Auth: &vault.Auth{TokenSecretRef: &v1.SecretKeySelector{Name: "token", Key: "token"}}}
+	settings := vault.Settings{Server: v.Server.URL(), Path: "secret", Auth: &auth.Auth{TokenSecretRef: &v1.SecretKeySelector{Name: "token", Key: "token"}}}
 	if file := v.Server.CAFile(); file != "" {
 		pem, err := os.ReadFile(file)
 		if err != nil {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/hashicorp/vault/api"
 
+	v1 "github.com/strongkeep/strongkeep/api/external/v1"
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/redact"
 )
@@ -96,16 +97,19 @@ func (s *store) renewOrLogin(ctx context.Context, old *login) (*login, error) {
 	if s.settings.Auth.TokenSecretRef != nil {
 		return s.givenToken(ctx)
 	}
-	path, body, err := s.loginRequest(ctx)
+	path, body, err := s.settings.Auth.Request(ctx, s)
 	if err != nil {
 		return nil, err
 	}
 	doing := "logging in to Vault at " + s.settings.Server + " with " + s.settings.Auth.String()
 	secret, err := s.anonymous.Logical().WriteWithContext(ctx, path, body)
 	if err != nil {
+		if s.settings.Auth.Cert != nil {
+			s.http.CloseIdleConnections() // they have the certificate that was refused
+		}
 		err = classify(err, doing)
 		if errs.Is(err, errs.Denied) || errs.Is(err, errs.Invalid) {
-			err = errs.Newf(errs.Unauthenticated, "%w; check the role and what it is bound to: strongkeep read %s", err, rolePath(s.settings.Auth))
+			err = errs.Newf(errs.Unauthenticated, "%w; check the role and what it is bound to: strongkeep read %s", err, s.settings.Auth.RolePath())
 		}
 		return nil, err
 	}
@@ -149,13 +153,6 @@ func (s *store) Accessors() []string {
 	return slices.Sorted(maps.Keys(s.held))
 }
 
-func rolePath(a *Auth) string {
-	if a.Kubernetes != nil {
-		return "auth/" + a.Kubernetes.mount() + "/role/" + a.Kubernetes.Role
-	}
-	return "auth/" + a.AppRole.mount() + "/role/NAME"
-}
-
 func (s *store) fromAuth(secret *api.Secret) (*login, bool) {
 	if secret == nil || secret.Auth == nil || secret.Auth.ClientToken == "" {
 		return nil, false
@@ -173,41 +170,18 @@ func (s *store) newLogin(token redact.Secret, seconds int, renewable bool) *logi
 	return l
 }
 
-// loginRequest returns where to log in and with what.
-func (s *store) loginRequest(ctx context.Context) (string, map[string]any, error) {
-	if k := s.settings.Auth.Kubernetes; k != nil {
-		jwt, err := s.serviceAccountJWT(ctx, k)
-		if err != nil {
-			return "", nil, err
-		}
-		return "auth/" + k.mount() + "/login", map[string]any{"role": k.Role, "jwt": jwt.RevealString()}, nil
-	}
-	r := s.settings.Auth.AppRole
-	roleID := r.RoleID
-	if r.RoleRef != nil {
-		id, err := s.secretKey(ctx, "auth.appRole.roleRef", r.RoleRef.Name, r.RoleRef.Namespace, r.RoleRef.Key)
-		if err != nil {
-			return "", nil, err
-		}
-		roleID = id.RevealString()
-	}
-	secretID, err := s.secretKey(ctx, "auth.appRole.secretRef", r.SecretRef.Name, r.SecretRef.Namespace, r.SecretRef.Key)
-	if err != nil {
-		return "", nil, err
-	}
-	return "auth/" + r.mount() + "/login", map[string]any{"role_id": roleID, "secret_id": secretID.RevealString()}, nil
+// SecretKey implements auth.Source.
+func (s *store) SecretKey(ctx context.Context, field string, from *v1.SecretKeySelector, key string) (redact.Secret, error) {
+	return s.secretKey(ctx, field, from.Name, from.Namespace, orElse(from.Key, key))
 }
 
-func (s *store) serviceAccountJWT(ctx context.Context, k *Kubernetes) (redact.Secret, error) {
-	if k.SecretRef != nil {
-		return s.secretKey(ctx, "auth.kubernetes.secretRef", k.SecretRef.Name, k.SecretRef.Namespace, orElse(k.SecretRef.Key, "token"))
-	}
-	sa := k.ServiceAccountRef
-	ref, err := s.scope.Ref("auth.kubernetes.serviceAccountRef", sa.Namespace, sa.Name)
+// Token implements auth.Source.
+func (s *store) Token(ctx context.Context, field string, account *v1.ServiceAccountSelector, audiences []string) (redact.Secret, error) {
+	ref, err := s.scope.Ref(field, account.Namespace, account.Name)
 	if err != nil {
 		return redact.Secret{}, err
 	}
-	return s.cluster.ServiceAccountToken(ctx, ref, sa.Audiences)
+	return s.cluster.ServiceAccountToken(ctx, ref, audiences)
 }
 
 // givenToken reads the token from its Secret and asks the server how long it

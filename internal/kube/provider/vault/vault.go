@@ -161,12 +161,11 @@ func (s *store) tlsConfig(ctx context.Context) (*tls.Config, error) {
 			return nil, errs.New(errs.Invalid, "caBundle or caProvider: no PEM certificate in it")
 		}
 	}
-	if ref := s.settings.TLS.CertSecretRef; ref != nil {
-		cert, err := s.clientCertificate(ctx, ref, s.settings.TLS.KeySecretRef)
-		if err != nil {
+	if own := s.certificate(); own != nil {
+		if _, err := own(ctx); err != nil {
 			return nil, err
 		}
-		cfg.Certificates = []tls.Certificate{cert}
+		cfg.GetClientCertificate = func(info *tls.CertificateRequestInfo) (*tls.Certificate, error) { return own(info.Context()) }
 	}
 	return cfg, nil
 }
@@ -191,20 +190,36 @@ func (s *store) authorities(ctx context.Context) ([]byte, error) {
 	return nil, errs.Newf(errs.Invalid, "caProvider.type is %q: it must be Secret or ConfigMap", from.Type)
 }
 
-func (s *store) clientCertificate(ctx context.Context, certRef, keyRef *v1.SecretKeySelector) (tls.Certificate, error) {
-	cert, err := s.secretKey(ctx, "tls.certSecretRef", certRef.Name, certRef.Namespace, orElse(certRef.Key, "tls.crt"))
-	if err != nil {
-		return tls.Certificate{}, err
+// certificate returns how to read the certificate that connections have, nil for
+// none. It is read for each connection: such Secrets are renewed.
+func (s *store) certificate() func(ctx context.Context) (*tls.Certificate, error) {
+	if c := s.settings.Auth.Cert; c != nil {
+		return func(ctx context.Context) (*tls.Certificate, error) {
+			return s.keyPair(ctx, "auth.cert.clientCert", &c.ClientCert, "auth.cert.secretRef", &c.SecretRef)
+		}
 	}
-	key, err := s.secretKey(ctx, "tls.keySecretRef", keyRef.Name, keyRef.Namespace, orElse(keyRef.Key, "tls.key"))
+	if t := s.settings.TLS; t.CertSecretRef != nil {
+		return func(ctx context.Context) (*tls.Certificate, error) {
+			return s.keyPair(ctx, "tls.certSecretRef", t.CertSecretRef, "tls.keySecretRef", t.KeySecretRef)
+		}
+	}
+	return nil
+}
+
+func (s *store) keyPair(ctx context.Context, certField string, certRef *v1.SecretKeySelector, keyField string, keyRef *v1.SecretKeySelector) (*tls.Certificate, error) {
+	cert, err := s.SecretKey(ctx, certField, certRef, "tls.crt")
 	if err != nil {
-		return tls.Certificate{}, err
+		return nil, err
+	}
+	key, err := s.SecretKey(ctx, keyField, keyRef, "tls.key")
+	if err != nil {
+		return nil, err
 	}
 	pair, err := tls.X509KeyPair(cert.Reveal(), key.Reveal())
 	if err != nil {
-		return tls.Certificate{}, errs.New(errs.Invalid, "tls: the certificate and key do not fit together or are not PEM")
+		return nil, errs.Newf(errs.Invalid, "%s and %s: the certificate and key do not fit together or are not PEM", certField, keyField)
 	}
-	return pair, nil
+	return &pair, nil
 }
 
 // Check logs in and looks the token up.

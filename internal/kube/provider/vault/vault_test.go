@@ -18,6 +18,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/provider"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/providertest"
+	"github.com/strongkeep/strongkeep/internal/kube/provider/vault/auth"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/vault/vaulttest"
 	"github.com/strongkeep/strongkeep/internal/redact"
 )
@@ -46,12 +47,12 @@ func (cluster) ServiceAccountAnnotations(context.Context, provider.Ref) (map[str
 	return nil, nil
 }
 
-func tokenAuth() *Auth {
-	return &Auth{TokenSecretRef: &v1.SecretKeySelector{Name: "vault", Key: "token"}}
+func tokenAuth() *auth.Auth {
+	return &auth.Auth{TokenSecretRef: &v1.SecretKeySelector{Name: "vault", Key: "token"}}
 }
 
-func kubernetesAuth() *Auth {
-	return &Auth{Kubernetes: &Kubernetes{Role: "app", ServiceAccountRef: &v1.ServiceAccountSelector{Name: "app", Audiences: []string{"vault"}}}}
+func kubernetesAuth() *auth.Auth {
+	return &auth.Auth{Kubernetes: &auth.Kubernetes{Role: "app", ServiceAccountRef: &v1.ServiceAccountSelector{Name: "app", Audiences: []string{"vault"}}}}
 }
 
 // fixture is a server, a clock and one open store.
@@ -304,19 +305,19 @@ func TestDeniedReadsAreNotLogins(t *testing.T) {
 func TestAppRole(t *testing.T) {
 	server := vaulttest.New()
 	server.RoleID, server.SecretID = "role-id", "secret-id"
-	for name, role := range map[string]AppRole{
+	for name, role := range map[string]auth.AppRole{
 		"id":  {RoleID: "role-id", SecretRef: v1.SecretKeySelector{Name: "vault", Key: "id"}},
 		"ref": {RoleRef: &v1.SecretKeySelector{Name: "vault", Key: "role"}, SecretRef: v1.SecretKeySelector{Name: "vault", Key: "id"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := newFixture(t, server, func(s *Settings) { s.Auth = &Auth{AppRole: &role} })
+			f := newFixture(t, server, func(s *Settings) { s.Auth = &auth.Auth{AppRole: &role} })
 			if err := f.store.Check(t.Context()); err != nil {
 				t.Error(err)
 			}
 		})
 	}
 	f := newFixture(t, server, func(s *Settings) {
-		s.Auth = &Auth{AppRole: &AppRole{RoleID: "wrong", SecretRef: v1.SecretKeySelector{Name: "vault", Key: "id"}}}
+		s.Auth = &auth.Auth{AppRole: &auth.AppRole{RoleID: "wrong", SecretRef: v1.SecretKeySelector{Name: "vault", Key: "id"}}}
 	})
 	if err := f.store.Check(t.Context()); !errs.Is(err, errs.Unauthenticated) ||
 		!strings.Contains(err.Error(), "invalid role or secret ID") || strings.Contains(err.Error(), "secret-id") {
@@ -347,7 +348,9 @@ func TestGivenToken(t *testing.T) {
 	if f.Count("auth/token/revoke-self") != 0 {
 		t.Error("a token that is not ours was revoked")
 	}
-	missing := newFixture(t, vaulttest.New(), func(s *Settings) { s.Auth = &Auth{TokenSecretRef: &v1.SecretKeySelector{Name: "absent", Key: "token"}} })
+	missing := newFixture(t, vaulttest.New(), func(s *Settings) {
+		s.Auth = &auth.Auth{TokenSecretRef: &v1.SecretKeySelector{Name: "absent", Key: "token"}}
+	})
 	if err := missing.store.Check(t.Context()); !errs.Is(err, errs.Unavailable) || !strings.Contains(err.Error(), "absent") {
 		t.Errorf("a missing Secret: %v", err)
 	}
@@ -389,17 +392,22 @@ func TestFailureKinds(t *testing.T) {
 func TestSettingsThatCannotWork(t *testing.T) {
 	f := newFixture(t, vaulttest.New(), nil)
 	for want, change := range map[string]func(*Settings){
-		"server is missing":                    func(s *Settings) { s.Server = "" },
-		"server must be the address":           func(s *Settings) { s.Server = "unix:///run/containerd.sock" },
-		"of a server without user and":         func(s *Settings) { s.Server = "https://me:pw@vault.example" },
-		"such as https://vault":                func(s *Settings) { s.Server = "vault.example:8200" },
-		"must be v1 or v2":                     func(s *Settings) { s.Version = "v3" },
-		"auth is missing":                      func(s *Settings) { s.Auth = nil },
-		"exactly one of tokenSecretRef":        func(s *Settings) { s.Auth.TokenSecretRef = &v1.SecretKeySelector{} },
-		"lends nobody its own ServiceAccount":  func(s *Settings) { s.Auth.Kubernetes.ServiceAccountRef = nil },
-		"role is missing":                      func(s *Settings) { s.Auth.Kubernetes.Role = "" },
-		"exactly one of roleId and roleRef":    func(s *Settings) { s.Auth = &Auth{AppRole: &AppRole{}} },
-		"auth.ldap is not supported":           func(s *Settings) { s.Auth.LDAP = json.RawMessage(`{}`) },
+		"server is missing":                   func(s *Settings) { s.Server = "" },
+		"server must be the address":          func(s *Settings) { s.Server = "unix:///run/containerd.sock" },
+		"of a server without user and":        func(s *Settings) { s.Server = "https://me:pw@vault.example" },
+		"such as https://vault":               func(s *Settings) { s.Server = "vault.example:8200" },
+		"must be v1 or v2":                    func(s *Settings) { s.Version = "v3" },
+		"auth is missing":                     func(s *Settings) { s.Auth = nil },
+		"exactly one of tokenSecretRef":       func(s *Settings) { s.Auth.TokenSecretRef = &v1.SecretKeySelector{} },
+		"lends nobody its own ServiceAccount": func(s *Settings) { s.Auth.Kubernetes.ServiceAccountRef = nil },
+		"role is missing":                     func(s *Settings) { s.Auth.Kubernetes.Role = "" },
+		"exactly one of roleId and roleRef":   func(s *Settings) { s.Auth = &auth.Auth{AppRole: &auth.AppRole{}} },
+		"auth.iam is not supported":           func(s *Settings) { s.Auth.IAM = json.RawMessage(`{}`) },
+		"auth.cert and tls.certSecretRef are": func(s *Settings) {
+			pair := v1.SecretKeySelector{Name: "pair"}
+			s.Auth = &auth.Auth{Cert: &auth.Cert{ClientCert: pair, SecretRef: pair}}
+			s.TLS.CertSecretRef, s.TLS.KeySecretRef = &pair, &pair
+		},
 		"needs both certSecretRef and":         func(s *Settings) { s.TLS.CertSecretRef = &v1.SecretKeySelector{} },
 		"no PEM certificate":                   func(s *Settings) { s.CABundle = []byte("x") },
 		"caBundle and caProvider are both set": func(s *Settings) { s.CABundle, s.CAProvider = []byte("x"), &v1.CAProvider{} },
