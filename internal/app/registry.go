@@ -235,5 +235,6 @@ func providers(ambient provider.Ambient, out outbound.Config, own *rest.Config) 
 		gcp.Name:             gcp.Provider{Getenv: os.Getenv, Ambient: ambient},
 		kubernetesstore.Name: kubernetesstore.Provider{Outbound: out, Own: own},
 		vault.Name:           vault.Provider{},
+		vault.OpenBao:        vault.Provider{},
 	}
 }

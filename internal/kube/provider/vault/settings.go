@@ -9,8 +9,12 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/provider/vault/auth"
 )
 
-// Name is the key under spec.provider.
-const Name = "vault"
+// Name is the key under spec.provider. OpenBao is another for the same: messages
+// say Name.
+const (
+	Name    = "vault"
+	OpenBao = "openBao"
+)
 
 // Settings is the value of spec.provider.vault.
 type Settings struct {
