@@ -83,6 +83,30 @@ func TestJudge(t *testing.T) {
 	}
 }
 
+// What is read between the decision to show a credential and the time it is shown is
+// the other one.
+func TestJudgeByWhenItWasShown(t *testing.T) {
+	read := Token{Accessor: "a", Live: true, Last: after(90 * time.Minute)}
+	for name, c := range map[string]struct {
+		Input
+		awaited int
+	}{
+		"forward, not known":         {Input{Published: published}, 0},
+		"forward, shown before":      {Input{Published: published, Changed: *after(time.Hour)}, 0},
+		"forward, shown later":       {Input{Published: published, Changed: *after(2 * time.Hour)}, 1},
+		"back, not known":            {Input{Published: published, Back: true, Turned: *after(time.Hour)}, 0},
+		"back, not shown again yet":  {Input{Published: published, Back: true, Turned: *after(time.Hour), Changed: published}, 0},
+		"back, shown again later":    {Input{Published: published, Back: true, Turned: *after(time.Hour), Changed: *after(2 * time.Hour)}, 1},
+		"back, shown again at once":  {Input{Published: published, Back: true, Turned: *after(time.Hour), Changed: *after(time.Hour)}, 0},
+		"not published: all have it": {Input{Changed: *after(-time.Hour)}, 1},
+	} {
+		c.Tokens, c.Version = []Token{read}, "8"
+		if got := Judge(c.Input); len(got.Awaited) != c.awaited {
+			t.Errorf("%s: %q is awaited, want %d", name, got.Awaited, c.awaited)
+		}
+	}
+}
+
 // Many clients are counted, and few named: those that are awaited before all others.
 func TestJudgeMany(t *testing.T) {
 	in := Input{Answer: Answer{Unknown: []string{"x"}}, Version: "7", Published: published}

@@ -23,6 +23,20 @@ type Input struct {
 	// Back: the turn goes back, and what it published is to go; Turned is since when.
 	Back   bool
 	Turned time.Time
+	// Changed is when what readers see now was published, by the vault; zero: not known.
+	Changed time.Time
+}
+
+// settled returns in with the later of what the operator and what the vault knows:
+// between deciding to show a credential and showing it readers are given the other one.
+func (in Input) settled() Input {
+	switch {
+	case in.Back && in.Changed.After(in.Turned):
+		in.Turned = in.Changed
+	case !in.Back && !in.Published.IsZero() && in.Changed.After(in.Published):
+		in.Published = in.Changed
+	}
+	return in
 }
 
 // MaxEvidence is how many clients a status and a statement name.
@@ -43,6 +57,7 @@ type Judgement struct {
 // Judge says which clients have the version wanted. The operator's own tokens are
 // none. It is pure.
 func Judge(in Input) Judgement {
+	in = in.settled()
 	parties, order := map[string]*party{}, []*party(nil)
 	for i := range in.Tokens {
 		t := &in.Tokens[i]

@@ -42,7 +42,7 @@ func (r *Reconciler) seeClients(ctx context.Context, l *look) {
 	l.o.Proof.ClientsUnknown = answer.Unknown
 	in := clients.Input{
 		Answer: answer, Version: s.Version, Previous: s.PreviousVersion, Published: l.o.Turn.Published,
-		Back: l.o.Turn.Back != rotate.Forward, Turned: l.o.Turn.Resumed,
+		Back: l.o.Turn.Back != rotate.Forward, Turned: l.o.Turn.Resumed, Changed: l.state.Changed,
 	}
 	seen := clients.Judge(in)
 	l.clients = &seen.ClientsStatus

@@ -100,7 +100,9 @@ func TestForeseenClients(t *testing.T) {
 	w.create("db", nil)
 	r := w.operator()
 	w.annotate("db", v1alpha1.AnnotationRotate, "now")
-	w.run(r, "db", "done", func(rot *v1alpha1.Rotation) bool { return rot.Status.Turn == 101 && rot.Status.Phase == v1alpha1.PhaseIdle })
+	w.run(r, "db", "done", func(rot *v1alpha1.Rotation) bool {
+		return rot.Status.Turn == 101 && rot.Status.Phase == v1alpha1.PhaseIdle
+	})
 	w.clients = `{"accessor":"a","display_name":"billing","live":true,"version":101,"last":"2026-03-01T10:00:00Z","count":1},
 		{"accessor":"b","display_name":"gone","version":101,"last":"2026-03-01T10:00:00Z"},
 		{"accessor":"c","display_name":"operator","own":true,"live":true,"last":"2026-03-01T10:00:00Z"}`
