@@ -2,6 +2,7 @@ package keyvault
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"time"
@@ -34,27 +35,34 @@ func target(key string) (string, error) {
 	return name, err
 }
 
-// Write stores w.
-func (s *Store) Write(ctx context.Context, w provider.Write) error { //nolint:cyclop // flat: a case after the other
+// asked reads what a PushSecret's metadata asks for.
+func asked(raw json.RawMessage) (set azsecrets.SetSecretParameters, tags map[string]string, err error) {
 	var m Metadata
-	if err := push.Metadata(w.Metadata, &m); err != nil {
-		return err
+	if err := push.Metadata(raw, &m); err != nil {
+		return set, nil, err
 	}
-	tags, err := push.Tags(m.Tags)
-	if err != nil {
-		return err
+	if tags, err = push.Tags(m.Tags); err != nil {
+		return set, nil, err
 	}
-	set := azsecrets.SetSecretParameters{}
 	if m.ExpirationDate != "" {
 		at, err := time.Parse(time.RFC3339, m.ExpirationDate)
 		if err != nil {
-			return errs.Newf(errs.Invalid, "metadata.spec.expirationDate of the PushSecret is %q: write it as 2027-01-31T20:00:00Z", m.ExpirationDate)
+			return set, nil, errs.Newf(errs.Invalid, "metadata.spec.expirationDate of the PushSecret is %q: write it as 2027-01-31T20:00:00Z", m.ExpirationDate)
 		}
 		at = at.UTC()
 		set.SecretAttributes = &azsecrets.SecretAttributes{Expires: &at}
 	}
 	if m.ContentType != "" {
 		set.ContentType = &m.ContentType
+	}
+	return set, tags, nil
+}
+
+// Write stores w.
+func (s *Store) Write(ctx context.Context, w provider.Write) error {
+	set, tags, err := asked(w.Metadata)
+	if err != nil {
+		return err
 	}
 	name, err := target(w.Key)
 	if err != nil {
