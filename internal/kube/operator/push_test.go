@@ -12,6 +12,7 @@ import (
 
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
 	"github.com/strongkeep/strongkeep/api/external/v1alpha1"
+	"github.com/strongkeep/strongkeep/internal/kube/provider/aws/awstest"
 )
 
 func ps(name, body string) string {
@@ -205,23 +206,53 @@ func TestPushSecretRivals(t *testing.T) {
 	w.apply(source("src", `{k: older}`) + source("src2", `{k: newer}`) + ps("older", pushTo("x")+"\n  deletionPolicy: Delete"))
 	w.pushed("older", v1alpha1.ReasonSynced, "")
 	newer := strings.ReplaceAll(strings.ReplaceAll(ps("newer", pushTo("x")), "{name: vault}", "{name: same}"), "name: src}", "name: src2}")
-	w.until("a second later", func() bool { // creation times have seconds
-		w.apply(source("tick", "{k: v}"))
-		var s corev1.Secret
-		var p v1alpha1.PushSecret
-		if testClient.Get(t.Context(), types.NamespacedName{Namespace: w.ns, Name: "tick"}, &s) != nil || testClient.Get(t.Context(), types.NamespacedName{Namespace: w.ns, Name: "older"}, &p) != nil {
-			return false
-		}
-		later := p.CreationTimestamp.Before(&s.CreationTimestamp)
-		w.kubectl("delete", "secret", "tick")
-		return later
-	})
+	w.tick("older")
 	w.apply(newer)
 	w.pushed("newer", v1alpha1.ReasonErrored, `is pushed to by PushSecret "older", which is older`)
 	w.remote("pushed/x", `{"k":"older"}`)
 	w.kubectl("delete", "ps", "older", "--timeout=60s")
 	w.pushed("newer", v1alpha1.ReasonSynced, "")
 	w.remote("pushed/x", `{"k":"newer"}`)
+}
+
+// tick waits until what is made is younger than a PushSecret.
+func (w *world) tick(older string) {
+	w.Helper()
+	w.until("a second later", func() bool { // creation times have seconds
+		w.apply(source("tick", "{k: v}"))
+		var s corev1.Secret
+		var p v1alpha1.PushSecret
+		if testClient.Get(w.Context(), types.NamespacedName{Namespace: w.ns, Name: "tick"}, &s) != nil || testClient.Get(w.Context(), types.NamespacedName{Namespace: w.ns, Name: older}, &p) != nil {
+			return false
+		}
+		later := p.CreationTimestamp.Before(&s.CreationTimestamp)
+		w.kubectl("delete", "secret", "tick")
+		return later
+	})
+}
+
+// The same in clouds, where a place is told by account and region, or by project: two
+// stores that log in otherwise lead to one.
+func TestPushSecretRivalsInClouds(t *testing.T) {
+	w := newWorld(t)
+	w.start(nil)
+	w.applyAWS("aws-secretsmanager.yaml")
+	w.applyGCP("gcpsm-workload-identity.yaml")
+	w.applyGCP("gcpsm-key.yaml")
+	w.aws.AddRole("arn:aws:iam::123456789012:role/other", awstest.Role{By: "role/shop-secrets-reader"})
+	w.apply("apiVersion: external-secrets.io/v1\nkind: SecretStore\nmetadata: {name: aws-other}\nspec: {provider: {aws: {service: SecretsManager, region: eu-central-1, role: 'arn:aws:iam::123456789012:role/other', auth: {jwt: {serviceAccountRef: {name: secrets-reader}}}}}}\n---\n" +
+		source("src", `{k: older}`) + source("src2", `{k: newer}`))
+	for one, other := range map[string]string{"aws-secrets": "aws-other", "google-secrets": "google-secrets-by-key"} {
+		push := func(name, store, from string) string {
+			return strings.NewReplacer("{name: vault}", "{name: "+store+"}", "name: src}", "name: "+from+"}", "pushed/", "pushed-").Replace(ps(name, pushTo("x")))
+		}
+		w.apply(push(one+"-older", one, "src"))
+		w.pushed(one+"-older", v1alpha1.ReasonSynced, "")
+		w.tick(one + "-older")
+		w.apply(push(one+"-newer", other, "src2"))
+		w.pushed(one+"-newer", v1alpha1.ReasonErrored, `is pushed to by PushSecret "`+one+`-older", which is older`)
+		w.kubectl("delete", "ps", one+"-older", "--timeout=60s")
+	}
 }
 
 // Pushing to where the Secret comes from is refused.

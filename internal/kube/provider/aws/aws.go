@@ -3,6 +3,7 @@ package aws
 import (
 	"context"
 	"net/http"
+	"sync/atomic"
 
 	sdk "github.com/aws/aws-sdk-go-v2/aws"
 
@@ -51,22 +52,23 @@ type store struct {
 	sts     access.STS
 	viaSTS  bool // logging in has STS take part
 	clients *http.Client
+	place   place
 }
 
 // Open reads the settings. It does not log in.
-func (p Provider) Open(_ context.Context, cfg provider.Config) (provider.Store, error) {
+func (p Provider) Open(ctx context.Context, cfg provider.Config) (provider.Store, error) {
 	var s Settings
 	if err := provider.DecodeSettings(Name, cfg.Settings, &s); err != nil {
 		return nil, err
 	}
-	st, err := p.open(cfg, s)
+	st, err := p.open(ctx, cfg, s)
 	if err != nil {
 		return nil, errs.Newf(errs.KindOf(err), "spec.provider.aws: %w", err)
 	}
 	return st, nil
 }
 
-func (p Provider) open(cfg provider.Config, s Settings) (provider.Store, error) {
+func (p Provider) open(ctx context.Context, cfg provider.Config, s Settings) (provider.Store, error) {
 	if err := s.check(); err != nil {
 		return nil, err
 	}
@@ -85,9 +87,13 @@ func (p Provider) open(cfg provider.Config, s Settings) (provider.Store, error) 
 		viaSTS:  len(roles) > 0 || s.Auth.JWT != nil,
 		clients: client.HTTP,
 	}
-	source, err := p.source(cfg, s.Auth, st.sts, getenv)
+	account := &atomic.Pointer[string]{}
+	source, err := p.source(cfg, s.Auth, st.sts, from{getenv, account})
 	if err != nil {
 		return nil, err
+	}
+	if st.place = placeOf(s, account, key.Namespace); st.place.fixed == "" {
+		noteAccount(ctx, cfg, s.Auth.JWT, account)
 	}
 	st.access = access.New(access.Config{Source: source, Roles: roles, STS: st.sts, Clock: cfg.Clock})
 	switch s.Service {
@@ -106,20 +112,45 @@ func (p Provider) open(cfg provider.Config, s Settings) (provider.Store, error) 
 
 // source returns where credentials come from. References that cross a namespace are
 // refused here, and not only when they are followed.
-func (p Provider) source(cfg provider.Config, a Auth, sts access.STS, getenv func(string) string) (access.Source, error) {
+func (p Provider) source(cfg provider.Config, a Auth, sts access.STS, f from) (access.Source, error) {
 	switch {
 	case a.JWT != nil:
-		return account(cfg, *a.JWT.ServiceAccountRef, sts)
+		return account(cfg, *a.JWT.ServiceAccountRef, sts, f.account)
 	case a.SecretRef != nil:
 		return key(cfg, *a.SecretRef)
 	}
 	if err := p.Ambient.Admit(cfg.Scope, "spec.provider.aws.auth.jwt (or auth.secretRef)"); err != nil {
 		return nil, err
 	}
-	return access.Own(sts, getenv), nil
+	return access.Own(sts, f.getenv), nil
 }
 
-func account(cfg provider.Config, sel v1.ServiceAccountSelector, sts access.STS) (access.Source, error) {
+// from is what a source is made from beside settings; account is where that of a
+// ServiceAccount's role is noted.
+type from struct {
+	getenv  func(string) string
+	account *atomic.Pointer[string]
+}
+
+// noteAccount notes the account of the role that a ServiceAccount stands for, where it can be
+// read now. Each login does too.
+func noteAccount(ctx context.Context, cfg provider.Config, jwt *JWT, account *atomic.Pointer[string]) {
+	ref, err := cfg.Scope.Ref("auth.jwt.serviceAccountRef", jwt.ServiceAccountRef.Namespace, jwt.ServiceAccountRef.Name)
+	if err != nil {
+		return
+	}
+	if annotations, err := cfg.Cluster.ServiceAccountAnnotations(ctx, ref); err == nil {
+		note(account, annotations[annotationRole])
+	}
+}
+
+func note(account *atomic.Pointer[string], role string) {
+	if id := accountOf(role); id != "" {
+		account.Store(&id)
+	}
+}
+
+func account(cfg provider.Config, sel v1.ServiceAccountSelector, sts access.STS, known *atomic.Pointer[string]) (access.Source, error) {
 	ref, err := cfg.Scope.Ref("auth.jwt.serviceAccountRef", sel.Namespace, sel.Name)
 	if err != nil {
 		return nil, err
@@ -133,6 +164,7 @@ func account(cfg provider.Config, sel v1.ServiceAccountSelector, sts access.STS)
 		if role == "" {
 			return "", redact.Secret{}, errs.Newf(errs.Invalid, "ServiceAccount %q has no role: annotate it with %s", ref, annotationRole)
 		}
+		note(known, role)
 		audiences := []string{audience}
 		if named := annotations[annotationAudience]; named != "" {
 			audiences[0] = named

@@ -99,6 +99,7 @@ func TestConformance(t *testing.T) {
 		stock(s, service)
 		s.AddRole(role("reader"), awstest.Role{WebToken: webToken + ":team/reader"})
 		h := providertest.Harness{
+			Literal:  true,
 			Provider: aws.Provider{Getenv: s.Getenv}, Cluster: newCluster(),
 			Settings: settings(service, func(s *aws.Settings) { s.Auth = byAccount("reader") }),
 		}

@@ -2,6 +2,7 @@ package aws
 
 import (
 	"strings"
+	"sync/atomic"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/provider"
@@ -41,7 +42,7 @@ func (p Provider) Identify(cfg provider.Config, l Login) (*Identity, error) {
 	of := cfg.Scope.Store()
 	id := &Identity{Client: wire.NewClient(l.Region, cfg.Retry)}
 	id.STS = access.STS{Client: id.Client, Endpoint: getenv("AWS_STS_ENDPOINT"), Session: access.SessionName("strongkeep", of.Namespace, of.Name)}
-	source, err := p.source(cfg, l.Auth, id.STS, getenv)
+	source, err := p.source(cfg, l.Auth, id.STS, from{getenv, &atomic.Pointer[string]{}})
 	if err != nil {
 		return nil, err
 	}

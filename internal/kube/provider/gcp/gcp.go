@@ -32,8 +32,10 @@ func (Provider) Rate() (perSecond float64, burst int) { return 150, 150 }
 // store implements provider.Store, provider.Finder and provider.Writer.
 type store struct {
 	*secretmanager.Store
-	login  *login.Keeper
-	client *access.Client
+	login    *login.Keeper
+	client   *access.Client
+	project  string // "" where the settings do not say
+	location string
 }
 
 // Open reads the settings. It does not log in.
@@ -61,7 +63,7 @@ func (p Provider) open(cfg provider.Config, s Settings) (provider.Store, error) 
 	if err != nil {
 		return nil, err
 	}
-	st := &store{login: login.New("Google", source, cfg.Clock), client: client}
+	st := &store{login: login.New("Google", source, cfg.Clock), client: client, project: named(s), location: s.Location}
 	st.Store, err = secretmanager.New(secretmanager.Config{
 		Login: st.login, Endpoint: p.getenv("GCP_SECRETMANAGER_ENDPOINT"), Project: project(s, client), Location: s.Location,
 		LatestOrFetch: s.Policy == LatestOrFetch, Retry: cfg.Retry, Clock: cfg.Clock,
@@ -76,12 +78,17 @@ func (p Provider) getenv(name string) string {
 	return p.Getenv(name)
 }
 
+// named returns the project that the settings name, "" for none.
+func named(s Settings) string {
+	if w := s.Auth.WorkloadIdentity; s.ProjectID == "" && w != nil {
+		return w.ClusterProjectID
+	}
+	return s.ProjectID
+}
+
 // project returns what tells the project: the settings, or the cluster's own.
 func project(s Settings, c *access.Client) func(context.Context) (string, error) {
-	id := s.ProjectID
-	if w := s.Auth.WorkloadIdentity; id == "" && w != nil {
-		id = w.ClusterProjectID
-	}
+	id := named(s)
 	return func(ctx context.Context) (string, error) {
 		id := id
 		err := c.Metadata(ctx, &id, "project/project-id", "spec.provider.gcpsm.projectID")
@@ -131,13 +138,13 @@ func (p Provider) federation(cfg provider.Config, w *WorkloadIdentityFederation,
 		}
 		f.Account = account
 	case w.AWS != nil:
-		ref, err := cfg.Scope.Ref(field+"awsSecurityCredentials.awsCredentialsSecretRef", named(w.AWS.SecretRef.Namespace), w.AWS.SecretRef.Name)
+		ref, err := cfg.Scope.Ref(field+"awsSecurityCredentials.awsCredentialsSecretRef", inNamespace(w.AWS.SecretRef.Namespace), w.AWS.SecretRef.Name)
 		if err != nil {
 			return nil, err
 		}
 		f.AWS = func(ctx context.Context) (access.AWSKey, error) { return awsKey(ctx, cfg.Cluster, ref, w.AWS.Region) }
 	default:
-		ref, err := cfg.Scope.Ref(field+"credConfig", named(w.CredConfig.Namespace), w.CredConfig.Name)
+		ref, err := cfg.Scope.Ref(field+"credConfig", inNamespace(w.CredConfig.Namespace), w.CredConfig.Name)
 		if err != nil {
 			return nil, err
 		}
@@ -150,7 +157,7 @@ func (p Provider) federation(cfg provider.Config, w *WorkloadIdentityFederation,
 	return f.Source(c), nil
 }
 
-func named(namespace string) *string {
+func inNamespace(namespace string) *string {
 	if namespace == "" {
 		return nil
 	}

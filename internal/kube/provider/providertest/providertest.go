@@ -40,6 +40,8 @@ type Harness struct {
 	// Key writes a key of the suites, such as "app/config", as the store has it; nil:
 	// as it is. It must keep the order.
 	Key func(key string) string
+	// Literal: a key is a name as it stands; with slashes around it it is another's.
+	Literal bool
 }
 
 func (h Harness) key(key string) string {
@@ -95,7 +97,7 @@ func Run(t *testing.T, h Harness) {
 	t.Run("nothing leaks", func(t *testing.T) { testPrinting(t, h) })
 	st := h.Open(t)
 	if l, ok := st.(provider.Locator); ok {
-		t.Run("locations", func(t *testing.T) { testLocations(t, l) })
+		t.Run("locations", func(t *testing.T) { testLocations(t, h, l) })
 	}
 	if c, ok := st.(provider.Caller); ok {
 		t.Run("calls", func(t *testing.T) { testCalls(t, c) })
@@ -104,7 +106,11 @@ func Run(t *testing.T, h Harness) {
 
 // A location is one name for one secret, however its key is written, and never
 // that of another one.
-func testLocations(t *testing.T, l provider.Locator) {
+func testLocations(t *testing.T, h Harness, l provider.Locator) {
+	if h.Literal {
+		testLiteral(t, h, l)
+		return
+	}
 	seen := map[string]string{}
 	for _, key := range []string{"app/config", "app/other"} {
 		name := l.LocateKey(key)
@@ -123,6 +129,20 @@ func testLocations(t *testing.T, l provider.Locator) {
 	}
 	if l.Locate("a/b") == l.Locate("a/c") || l.Locate("a/b") != l.Locate("/a/b/") {
 		t.Error("paths and their names do not fit together")
+	}
+}
+
+// Where a key is a name as it stands, others are other secrets.
+func testLiteral(t *testing.T, h Harness, l provider.Locator) {
+	one, two := l.LocateKey(h.key("app/config")), l.LocateKey(h.key("app/other"))
+	if one == "" || two == "" || one == two || one != l.LocateKey(h.key("app/config")) {
+		t.Errorf("two keys are at %q and %q", one, two)
+	}
+	if name := l.LocateKey(""); name != "" {
+		t.Errorf("no key is at %q", name)
+	}
+	if l.Locate(h.key("a/b")) == l.Locate(h.key("a/c")) {
+		t.Error("two paths have one name")
 	}
 }
 

@@ -73,6 +73,9 @@ var (
 	versions = regexp.MustCompile(`^[A-Za-z0-9_-]{1,63}$`)
 )
 
+// ValidID reports whether key can be the name of a secret.
+func ValidID(key string) bool { return ids.MatchString(key) }
+
 // parent names where secrets are.
 func (s *Store) parent(ctx context.Context) (string, error) {
 	s.mu.Lock()
