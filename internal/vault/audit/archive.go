@@ -1,9 +1,7 @@
 package audit
 
-import (
-	"slices"
-	"time"
-)
+import "slices"
+import "time"
 
 // Log is what one device wrote, as far as it can be read again.
 type Log struct {
@@ -23,10 +21,6 @@ type Log struct {
 // Logs returns the logs of all devices, required ones first.
 func (b *Broker) Logs() []Log {
 	sinks := *b.sinks.Load()
-	targets := make([]string, len(sinks))
-	for i, s := range sinks {
-		targets[i] = s.dev.Target()
-	}
 	var required, others []Log
 	for _, s := range sinks {
 		l := Log{Device: s.name, Required: s.required, Enabled: s.enabled, Hash: s.encoder.Hash}
@@ -35,7 +29,7 @@ func (b *Broker) Logs() []Log {
 		} else if files, err := a.Files(); err != nil {
 			l.Why = err.Error()
 		} else { // names may look like another device's log that was moved aside
-			l.Files = slices.DeleteFunc(files, func(name string) bool { return name != s.dev.Target() && slices.Contains(targets, name) })
+			l.Files = slices.DeleteFunc(files, func(name string) bool { return name != s.dev.Target() && slices.ContainsFunc(sinks, func(o *sink) bool { return o.dev.Target() == name }) })
 		}
 		if l.Required {
 			required = append(required, l)

@@ -53,16 +53,15 @@ type sink struct {
 }
 
 type sinkConfig struct {
-	name     string
-	kind     string
-	enabled  time.Time // of Spec
-	dev      Device
-	required bool
-	limit    int // bytes that may be queued
-	lines    int // likewise lines, if not required
-	log      *slog.Logger
-	now      func() time.Time
-	encoder  *encoder
+	name, kind string
+	enabled    time.Time // of Spec
+	dev        Device
+	required   bool
+	limit      int // bytes that may be queued
+	lines      int // likewise lines, if not required
+	log        *slog.Logger
+	now        func() time.Time
+	encoder    *encoder
 }
 
 // settleAfter is how long after a group a Settler is asked.
