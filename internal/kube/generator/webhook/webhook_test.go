@@ -13,6 +13,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/generator/generatortest"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/target/outbound"
+	"github.com/strongkeep/strongkeep/internal/kube/webhookcall"
 )
 
 const canary = "canary-token"
@@ -134,14 +135,14 @@ func TestPaths(t *testing.T) {
 	for p, key := range map[string]string{
 		"$.result": "a", ".result": "a", "$.text": "b", "$.list[0]": "c", "$['odd-key']": "d", "": "result", "$": "result",
 	} {
-		parsed, err := parse(p)
+		parsed, err := webhookcall.ParsePath(field, p)
 		if err != nil {
 			t.Errorf("%s: %v", p, err)
 			continue
 		}
-		values, err := parsed.values([]byte(strings.ReplaceAll(answer, `\\`, `\`)))
-		if err != nil || values[key].Empty() {
-			t.Errorf("%s: %v %v", p, values, err)
+		got, err := values(parsed, []byte(strings.ReplaceAll(answer, `\\`, `\`)))
+		if err != nil || got[key].Empty() {
+			t.Errorf("%s: %v %v", p, got, err)
 		}
 	}
 }
@@ -152,9 +153,9 @@ func FuzzResult(f *testing.F) {
 	f.Add("$..a[?(@.b=='c')]", `{"a":[{"b":"c"}]}`)
 	f.Add("$[-1:]", `[1,2,{"x":"canary-token"}]`)
 	f.Fuzz(func(t *testing.T, expression, answer string) {
-		p, err := parse(expression)
+		p, err := webhookcall.ParsePath(field, expression)
 		if err == nil {
-			_, err = p.values([]byte(answer))
+			_, err = values(p, []byte(answer))
 		}
 		if err != nil && (!errs.Is(err, errs.Invalid) || strings.Contains(err.Error(), canary)) {
 			t.Error(err)

@@ -27,16 +27,20 @@ type Config struct {
 	Private []netip.Prefix
 	// Loopback allows addresses of this machine. For tests.
 	Loopback bool
+	// MaxAnswer is the most that is read of an answer, in bytes; the constant when 0.
+	MaxAnswer int64
+	// Idle is how many connections are kept for later requests; none when 0.
+	Idle int
 }
 
 const (
 	usualTimeout = 10 * time.Second
-	// MaxAnswer is the most that is read of an answer, in bytes.
+	// MaxAnswer is the most that is usually read of an answer, in bytes.
 	MaxAnswer  = 256 << 10
 	maxHeaders = 16 << 10
 )
 
-// Client returns a client that keeps no connection. Invalid is a CABundle that
+// Client returns a client. Who keeps connections closes the idle ones. Invalid is a CABundle that
 // is none.
 func Client(cfg Config) (*http.Client, error) {
 	pool, err := roots(cfg.CABundle)
@@ -46,11 +50,14 @@ func Client(cfg Config) (*http.Client, error) {
 	if cfg.Timeout <= 0 {
 		cfg.Timeout = usualTimeout
 	}
+	if cfg.MaxAnswer <= 0 {
+		cfg.MaxAnswer = MaxAnswer
+	}
 	dialer := cfg.Dialer(cfg.Timeout)
 	return &http.Client{
 		Timeout: cfg.Timeout,
-		Transport: limited{&http.Transport{
-			DialContext: dialer.DialContext, Proxy: nil, DisableKeepAlives: true, DisableCompression: true,
+		Transport: limited{max: cfg.MaxAnswer, next: &http.Transport{
+			DialContext: dialer.DialContext, Proxy: nil, DisableKeepAlives: cfg.Idle == 0, MaxIdleConnsPerHost: cfg.Idle, IdleConnTimeout: time.Minute, DisableCompression: true,
 			ForceAttemptHTTP2: true, TLSHandshakeTimeout: cfg.Timeout, MaxResponseHeaderBytes: maxHeaders,
 			TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12},
 		}},
@@ -172,24 +179,31 @@ func URL(field, text string) (*url.URL, error) {
 }
 
 // limited bounds answers.
-type limited struct{ next http.RoundTripper }
+type limited struct {
+	next *http.Transport
+	max  int64
+}
+
+// CloseIdleConnections lets the client's reach the transport.
+func (l limited) CloseIdleConnections() { l.next.CloseIdleConnections() }
 
 func (l limited) RoundTrip(req *http.Request) (*http.Response, error) {
 	answer, err := l.next.RoundTrip(req)
 	if err == nil {
-		answer.Body = http.MaxBytesReader(nil, answer.Body, MaxAnswer)
+		answer.Body = http.MaxBytesReader(nil, answer.Body, l.max)
 	}
 	return answer, err
 }
 
-// ReadAll reads an answer; TooLarge when it is above MaxAnswer.
+// ReadAll reads an answer; TooLarge when it is above what the client reads.
 func ReadAll(answer *http.Response) ([]byte, error) {
 	text, err := io.ReadAll(answer.Body)
 	if err == nil {
 		return text, nil
 	}
-	if len(text) >= MaxAnswer {
-		return nil, errs.Newf(errs.TooLarge, "the answer is above %d bytes", MaxAnswer)
+	var long *http.MaxBytesError
+	if errors.As(err, &long) {
+		return nil, errs.Newf(errs.TooLarge, "the answer is above %d bytes", long.Limit)
 	}
 	return nil, errs.New(errs.Unavailable, "the answer broke off")
 }

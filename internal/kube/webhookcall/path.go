@@ -1,0 +1,85 @@
+package webhookcall
+
+import (
+	"encoding/json"
+	"io"
+	"regexp"
+	"strings"
+
+	"k8s.io/client-go/util/jsonpath"
+
+	"github.com/strongkeep/strongkeep/internal/errs"
+)
+
+// Path picks parts of an answer; the zero Path the whole of it.
+type Path struct{ expression *jsonpath.JSONPath }
+
+// maxPath bounds an expression, which anybody may write who may write a store.
+const maxPath = 1024
+
+// doubled are names in double quotes, which the library knows in single ones only.
+var doubled = regexp.MustCompile(`\["([^"'\\]*)"\]`)
+
+// ParsePath reads a JSONPath, such as $.result or $['a b'][0]. field names it in the error.
+func ParsePath(field, text string) (p Path, err error) {
+	if text == "" || text == "$" {
+		return Path{}, nil
+	}
+	bad := errs.New(errs.Invalid, field+" is no JSONPath such as $.result.data")
+	if len(text) > maxPath || strings.Count(text, "..") > 1 || strings.Count(text, "*") > 4 || strings.ContainsAny(text, "{}\n") {
+		return Path{}, bad // several of these together take quadratic time
+	}
+	defer func() {
+		if recover() != nil {
+			p, err = Path{}, bad
+		}
+	}()
+	if !strings.HasPrefix(text, "$") {
+		text = "$." + strings.TrimPrefix(text, ".")
+	}
+	expression := jsonpath.New("result")
+	if expression.Parse("{"+doubled.ReplaceAllString(text, "['$1']")+"}") != nil {
+		return Path{}, bad
+	}
+	return Path{expression}, nil
+}
+
+// Whole reports whether p picks all of an answer.
+func (p Path) Whole() bool { return p.expression == nil }
+
+// maxParts bounds what one expression may pick.
+const maxParts = 1000
+
+// Pick returns the parts of answer at p, as JSON; false when answer is no JSON, or has
+// nothing there.
+func (p Path) Pick(answer []byte) (parts []json.RawMessage, ok bool) {
+	defer func() {
+		if recover() != nil { // of a library that is fed by strangers
+			parts, ok = nil, false
+		}
+	}()
+	dec := json.NewDecoder(strings.NewReader(string(answer)))
+	dec.UseNumber()
+	var whole any
+	if dec.Decode(&whole) != nil {
+		return nil, false
+	}
+	if _, err := dec.Token(); err != io.EOF { //nolint:errorlint // as the package says
+		return nil, false
+	}
+	found, err := p.expression.FindResults(whole)
+	if err != nil || len(found) != 1 || len(found[0]) == 0 || len(found[0]) > maxParts {
+		return nil, false
+	}
+	for _, value := range found[0] {
+		if !value.CanInterface() {
+			return nil, false
+		}
+		part, err := json.Marshal(value.Interface())
+		if err != nil {
+			return nil, false
+		}
+		parts = append(parts, part)
+	}
+	return parts, true
+}
