@@ -17,8 +17,19 @@ type Path struct{ expression *jsonpath.JSONPath }
 // maxPath bounds an expression, which anybody may write who may write a store.
 const maxPath = 1024
 
-// doubled are names in double quotes, which the library knows in single ones only.
-var doubled = regexp.MustCompile(`\["([^"'\\]*)"\]`)
+// quoted are names in quotes, of which the library knows single ones only, and takes
+// what is special behind a backslash.
+var (
+	quoted  = regexp.MustCompile(`\[(?:"[^"'\\]*"|'[^"'\\]*')\]`)
+	special = regexp.MustCompile(`[^A-Za-z0-9_]`)
+)
+
+// unquote writes quoted names as the library reads them.
+func unquote(text string) string {
+	return quoted.ReplaceAllStringFunc(text, func(name string) string {
+		return "['" + special.ReplaceAllString(name[2:len(name)-2], `\$0`) + "']"
+	})
+}
 
 // ParsePath reads a JSONPath, such as $.result or $['a b'][0]. field names it in the error.
 func ParsePath(field, text string) (p Path, err error) {
@@ -38,7 +49,7 @@ func ParsePath(field, text string) (p Path, err error) {
 		text = "$." + strings.TrimPrefix(text, ".")
 	}
 	expression := jsonpath.New("result")
-	if expression.Parse("{"+doubled.ReplaceAllString(text, "['$1']")+"}") != nil {
+	if expression.Parse("{"+unquote(text)+"}") != nil {
 		return Path{}, bad
 	}
 	return Path{expression}, nil
