@@ -30,6 +30,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/provider/gcp"
 	kubernetesstore "github.com/strongkeep/strongkeep/internal/kube/provider/kubernetes"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/vault"
+	webhookstore "github.com/strongkeep/strongkeep/internal/kube/provider/webhook"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/target"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/target/awskey"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/target/certificate"
@@ -234,6 +235,7 @@ func providers(ambient provider.Ambient, out outbound.Config, own *rest.Config) 
 		fake.Name:            fake.Provider{},
 		gcp.Name:             gcp.Provider{Getenv: os.Getenv, Ambient: ambient},
 		kubernetesstore.Name: kubernetesstore.Provider{Outbound: out, Own: own},
+		webhookstore.Name:    webhookstore.Provider{Private: out.Private},
 		vault.Name:           vault.Provider{},
 		vault.OpenBao:        vault.Provider{},
 	}

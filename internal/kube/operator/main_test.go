@@ -36,6 +36,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/provider/kubernetes"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/vault"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/vault/vaulttest"
+	webhookstore "github.com/strongkeep/strongkeep/internal/kube/provider/webhook"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/target/outbound"
 	"github.com/strongkeep/strongkeep/internal/testenv/apiserver"
 	"github.com/strongkeep/strongkeep/test/cluster"
@@ -182,8 +183,9 @@ func (w *world) start(change func(*Config)) (stop func()) {
 	cfg := Config{
 		Providers: map[string]provider.Provider{
 			fake.Name: fake.Provider{}, vault.Name: vault.Provider{}, aws.Name: aws.Provider{Getenv: w.aws.Getenv}, gcp.Name: gcp.Provider{Getenv: w.gcp.Getenv},
-			azure.Name:      azure.Provider{Getenv: w.azure.Getenv},
-			kubernetes.Name: kubernetes.Provider{Outbound: outbound.Config{Loopback: true}, Own: testREST},
+			azure.Name:        azure.Provider{Getenv: w.azure.Getenv},
+			webhookstore.Name: webhookstore.Provider{Loopback: true},
+			kubernetes.Name:   kubernetes.Provider{Outbound: outbound.Config{Loopback: true}, Own: testREST},
 		},
 		Generators: w.kinds(),
 		REST:       testREST, Namespaces: []string{w.ns}, OwnNamespace: w.ns,

@@ -178,3 +178,24 @@ func TestNames(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 }
+
+// Stores hear of what Secret a value is, and what the template says of it.
+func TestSourceOfEntries(t *testing.T) {
+	s := &v1.SecretStore{ObjectMeta: metav1.ObjectMeta{Namespace: "team", Name: "s"}}
+	p := Of(Input{
+		Spec: &v1alpha1.PushSecretSpec{Data: []v1alpha1.PushSecretData{
+			{Match: v1alpha1.PushSecretMatch{SecretKey: "k", RemoteRef: v1alpha1.PushSecretRemoteRef{RemoteKey: "one", Property: "p"}}},
+			{Match: v1alpha1.PushSecretMatch{RemoteRef: v1alpha1.PushSecretRemoteRef{RemoteKey: "all"}}},
+		}},
+		Sources: []Source{{Name: "src", Type: "kubernetes.io/tls", Data: map[string]redact.Secret{"k": redact.FromString("v")}, Labels: map[string]string{"a": "b"}}},
+		Stores:  []v1.Store{s}, Now: time.Now,
+	})
+	if len(p.Entries) != 2 {
+		t.Fatalf("%+v", p)
+	}
+	for i, key := range []string{"k", ""} {
+		if got := p.Entries[i].Write().Source; got.Key != key || got.Type != "kubernetes.io/tls" || got.Labels["a"] != "b" {
+			t.Errorf("%+v", got)
+		}
+	}
+}
