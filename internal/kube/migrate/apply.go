@@ -213,12 +213,11 @@ func (a *Mover) await(ctx context.Context, m *Move) (map[types.NamespacedName]bo
 	defer tick.Stop()
 	for began := a.Now(); ; {
 		for name := range late {
-			var es v1.ExternalSecret
-			if err := a.Client.Get(ctx, name, &es); client.IgnoreNotFound(err) != nil && ctx.Err() == nil {
-				return nil, errs.Newf(errs.Unavailable, "reading ExternalSecret %q: %w", name, err)
-			} else if apierrors.IsNotFound(err) {
-				delete(late, name)
-			} else if current, ours := externalsecret.Current(&es); err == nil && current && ours && v1.IsReady(es.Status.Conditions) {
+			done, err := a.taken(ctx, name)
+			if err != nil && ctx.Err() == nil {
+				return nil, err
+			}
+			if done {
 				delete(late, name)
 			}
 		}
@@ -233,30 +232,30 @@ func (a *Mover) await(ctx context.Context, m *Move) (map[types.NamespacedName]bo
 	}
 }
 
+// taken reports whether our operator has written the status of an ExternalSecret as
+// it is now; one that is gone is nobody's.
+func (a *Mover) taken(ctx context.Context, name types.NamespacedName) (bool, error) {
+	var es v1.ExternalSecret
+	switch err := a.Client.Get(ctx, name, &es); {
+	case apierrors.IsNotFound(err):
+		return true, nil
+	case err != nil:
+		return false, errs.Newf(errs.Unavailable, "reading ExternalSecret %q: %w", name, err)
+	}
+	current, ours := externalsecret.Current(&es)
+	return current && ours && v1.IsReady(es.Status.Conditions), nil
+}
+
 // outcomes is pure.
 func (a *Mover) outcomes(m *Move, before, after map[types.NamespacedName]seen, late map[types.NamespacedName]bool) []Outcome {
 	out := make([]Outcome, 0, len(m.users))
 	for _, es := range m.users {
 		name := types.NamespacedName{Namespace: es.Namespace, Name: target.Name(es)}
 		o := Outcome{Namespace: es.Namespace, ExternalSecret: es.Name, Secret: name.Name}
-		was, is := before[name], after[name]
-		switch {
-		case target.Policy(es) == v1.CreateNone:
+		if target.Policy(es) == v1.CreateNone {
 			o.Secret, o.Result = "", "has no Secret"
-		case apierrors.IsNotFound(was.err) && is.err == nil:
-			o.Result = "made"
-		case apierrors.IsNotFound(was.err):
-			o.Result = "has no Secret yet"
-		case was.err == nil && apierrors.IsNotFound(is.err):
-			o.Result, o.Wrong = "the Secret is gone", true
-		case was.err != nil || is.err != nil:
-			o.Result = "not known: the Secret may not be read"
-		case was.uid != is.uid:
-			o.Result, o.Wrong = "the Secret is another object", true
-		case was.digest != is.digest:
-			o.Result, o.Wrong = "the data changed", true
-		default:
-			o.Result = "same Secret, same data"
+		} else {
+			o.Result, o.Wrong = became(before[name], after[name])
 		}
 		if late[client.ObjectKeyFromObject(es)] {
 			o.Result, o.Wrong = "not taken over in time; "+o.Result, true
@@ -264,4 +263,23 @@ func (a *Mover) outcomes(m *Move, before, after map[types.NamespacedName]seen, l
 		out = append(out, o)
 	}
 	return out
+}
+
+// became says what is of a Secret that was something.
+func became(was, is seen) (result string, wrong bool) {
+	switch {
+	case apierrors.IsNotFound(was.err) && is.err == nil:
+		return "made", false
+	case apierrors.IsNotFound(was.err):
+		return "has no Secret yet", false
+	case was.err == nil && apierrors.IsNotFound(is.err):
+		return "the Secret is gone", true
+	case was.err != nil || is.err != nil:
+		return "not known: the Secret may not be read", false
+	case was.uid != is.uid:
+		return "the Secret is another object", true
+	case was.digest != is.digest:
+		return "the data changed", true
+	}
+	return "same Secret, same data", false
 }

@@ -155,12 +155,28 @@ func (l *looker) move(namespaces []string) Move {
 func (l *looker) blocked(m *Move, stores map[v1.StoreKey]bool) {
 	for i := range l.plan.Objects {
 		o := &l.plan.Objects[i]
-		own := slices.Contains(m.Namespaces, o.Namespace) && (o.Kind == v1.KindExternalSecret || o.Kind == v1.KindSecretStore) ||
-			o.Kind == v1.KindClusterSecretStore && stores[v1.StoreKey{Kind: o.Kind, Name: o.Name}]
-		if own && (o.Verdict == Refused || o.Verdict == Changes) {
+		if (o.Verdict == Refused || o.Verdict == Changes) && m.has(o, stores) {
 			m.Blocked = append(m.Blocked, fmt.Sprintf("%s %s: %s", o.Kind, strings.TrimPrefix(o.Namespace+"/"+o.Name, "/"), o.Verdict))
 		}
 	}
+	l.pushed(m)
+}
+
+// has reports whether o is moved with m.
+func (m *Move) has(o *Object, stores map[v1.StoreKey]bool) bool {
+	switch o.Kind {
+	case v1.KindSecretStore:
+		return slices.Contains(m.Namespaces, o.Namespace)
+	case v1.KindClusterSecretStore:
+		return stores[v1.StoreKey{Kind: o.Kind, Name: o.Name}]
+	case v1.KindExternalSecret:
+		return slices.ContainsFunc(m.users, func(es *v1.ExternalSecret) bool { return es.Namespace == o.Namespace && es.Name == o.Name })
+	}
+	return false
+}
+
+// pushed notes the PushSecrets that use the stores of m.
+func (l *looker) pushed(m *Move) {
 	for i := range l.pushes {
 		ps := &l.pushes[i]
 		for _, ref := range ps.Spec.SecretStoreRefs {

@@ -146,22 +146,28 @@ func (l *looker) define(d *definition) string {
 			}
 		}
 	}
+	out.Says = d.says(out.Served)
+	l.plan.Definitions = append(l.plan.Definitions, out)
+	return version
+}
+
+// says is what there is to know of a definition.
+func (d *definition) says(served []string) (out []string) {
 	if d.Spec.Conversion.Strategy == "Webhook" {
-		out.Says = append(out.Says, "its versions are converted by the original's webhook: apply deploy/crds before the original goes")
+		out = append(out, "its versions are converted by the original's webhook: apply deploy/crds before the original goes")
 	}
-	if d.Spec.Group == v1.Group && !slices.Contains(out.Served, "v1") && d.Spec.Names.Kind == v1.KindExternalSecret {
-		out.Says = append(out.Says, "v1 is not served: apply deploy/crds, or bring the original to a release that serves it, before Strongkeep's operator runs beside it")
+	if d.Spec.Group == v1.Group && !slices.Contains(served, "v1") && d.Spec.Names.Kind == v1.KindExternalSecret {
+		out = append(out, "v1 is not served: apply deploy/crds, or bring the original to a release that serves it, before Strongkeep's operator runs beside it")
 	}
-	for _, v := range out.Stored {
-		if !slices.Contains(out.Served, v) {
-			out.Says = append(out.Says, "objects may be stored as "+v+", which is not served: deploy/crds serves it again")
+	for _, v := range d.Status.StoredVersions {
+		if !slices.Contains(served, v) {
+			out = append(out, "objects may be stored as "+v+", which is not served: deploy/crds serves it again")
 		}
 	}
 	if d.Metadata.Labels["app.kubernetes.io/managed-by"] == "Helm" && d.Metadata.Annotations["helm.sh/resource-policy"] != "keep" {
-		out.Says = append(out.Says, "helm uninstall would delete it, and with it every object of the kind and the Secrets they own: see docs/migrate-external-secrets.md, Before the original goes")
+		out = append(out, "helm uninstall would delete it, and with it every object of the kind and the Secrets they own: see docs/migrate-external-secrets.md, Before the original goes")
 	}
-	l.plan.Definitions = append(l.plan.Definitions, out)
-	return version
+	return out
 }
 
 func as(from map[string]any, into any) error {

@@ -3,11 +3,14 @@ package migrate
 import (
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/target"
@@ -118,5 +121,46 @@ func TestOrder(t *testing.T) {
 		if list[i].Verdict != want {
 			t.Errorf("%d: %s", i, list[i].Verdict)
 		}
+	}
+}
+
+// Whatever is not the same object with the same data is wrong, and what cannot be
+// seen is not said to be right.
+func TestBecame(t *testing.T) {
+	gone := apierrors.NewNotFound(schema.GroupResource{Resource: "secrets"}, "x")
+	denied := apierrors.NewForbidden(schema.GroupResource{Resource: "secrets"}, "x", nil)
+	a := seen{uid: "1", digest: "a"}
+	for name, c := range map[string]struct {
+		was, is seen
+		want    string
+		wrong   bool
+	}{
+		"same":      {a, a, "same Secret, same data", false},
+		"data":      {a, seen{uid: "1", digest: "b"}, "the data changed", true},
+		"another":   {a, seen{uid: "2", digest: "a"}, "another object", true},
+		"gone":      {a, seen{err: gone}, "gone", true},
+		"made":      {seen{err: gone}, a, "made", false},
+		"never":     {seen{err: gone}, seen{err: gone}, "no Secret yet", false},
+		"unseen":    {seen{err: denied}, seen{err: denied}, "not known", false},
+		"once seen": {a, seen{err: denied}, "not known", false},
+	} {
+		if got, wrong := became(c.was, c.is); !strings.Contains(got, c.want) || wrong != c.wrong {
+			t.Errorf("%s: %q, %v", name, got, wrong)
+		}
+	}
+}
+
+// An ExternalSecret that no store ties to a move does not hold it up.
+func TestBlocked(t *testing.T) {
+	own, other := &v1.ExternalSecret{ObjectMeta: metav1.ObjectMeta{Namespace: "a", Name: "own"}}, Object{Kind: v1.KindExternalSecret, Namespace: "a", Name: "generated", Verdict: Changes}
+	l := &looker{plan: &Plan{Objects: []Object{other, {Kind: v1.KindSecretStore, Namespace: "b", Name: "s", Verdict: Refused}}}}
+	m := &Move{Namespaces: []string{"a"}, users: []*v1.ExternalSecret{own}}
+	if l.blocked(m, nil); len(m.Blocked) > 0 {
+		t.Error(m.Blocked)
+	}
+	l.plan.Objects = append(l.plan.Objects, Object{Kind: v1.KindExternalSecret, Namespace: "a", Name: "own", Verdict: Changes},
+		Object{Kind: v1.KindClusterSecretStore, Name: "c", Verdict: Refused}, Object{Kind: v1.KindSecretStore, Namespace: "a", Name: "s", Verdict: Note})
+	if l.blocked(m, map[v1.StoreKey]bool{cluster("c"): true}); !slices.Equal(m.Blocked, []string{"ExternalSecret a/own: changes", "ClusterSecretStore c: refused"}) {
+		t.Error(m.Blocked)
 	}
 }

@@ -139,14 +139,7 @@ func (m *Manifests) document(place Place, raw []byte) error {
 		return errs.Newf(errs.Invalid, "%s: this is no Kubernetes object: it needs apiVersion and kind", place)
 	}
 	if h.Items != nil && strings.HasSuffix(h.Kind, "List") && place.Item == 0 {
-		for i, item := range h.Items {
-			inner := place
-			inner.Item = i + 1
-			if err := m.document(inner, item); err != nil {
-				return err
-			}
-		}
-		return nil
+		return m.items(place, h.Items)
 	}
 	if !used(h.Kind, h.GroupVersionKind().Group) {
 		m.PassedOver = append(m.PassedOver, fmt.Sprintf("%s: %s", place, h.Kind))
@@ -157,18 +150,26 @@ func (m *Manifests) document(place Place, raw []byte) error {
 		kind.Version = v1.GroupVersion().Version
 	}
 	object, err := m.scheme.New(kind)
-	if err != nil {
+	o, ok := object.(client.Object)
+	if err != nil || !ok {
 		return errs.Newf(errs.Invalid, "%s: there is no %s in %s", place, h.Kind, h.APIVersion)
 	}
 	if err := strictly(m.scheme, raw, kind.GroupVersion(), object); err != nil {
 		return errs.Newf(errs.Invalid, "%s: %s: %w", place, h.Kind, err)
 	}
-	o, ok := object.(client.Object)
-	if !ok {
-		return errs.Newf(errs.Invalid, "%s: a %s is no object", place, h.Kind)
-	}
 	o.GetObjectKind().SetGroupVersionKind(kind)
 	return m.add(place, h.Kind, o)
+}
+
+// items are the documents of a list.
+func (m *Manifests) items(place Place, list []json.RawMessage) error {
+	for i, item := range list {
+		place.Item = i + 1
+		if err := m.document(place, item); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // used reports whether a preview reads objects of a kind.
