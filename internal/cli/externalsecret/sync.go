@@ -2,7 +2,6 @@ package externalsecret
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -131,10 +130,17 @@ func (x *commands) ask(ctx context.Context, k *cluster.Cluster, list []v1.Extern
 		}
 		es.Annotations[annotation] = value
 		if err := k.Patch(ctx, es, client.MergeFrom(base), client.FieldOwner(fieldManager)); err != nil {
-			return nil, errors.Join(cluster.Explain(err, what(client.ObjectKeyFromObject(es))), ctx.Err())
+			if ctx.Err() != nil {
+				return nil, interrupted()
+			}
+			return nil, cluster.Explain(err, what(client.ObjectKeyFromObject(es)))
 		}
 	}
 	return outcomes, nil
+}
+
+func interrupted() error {
+	return session.Interrupted{Left: "what was asked for goes on without you: see strongkeep explain externalsecret"}
 }
 
 // settle gives those a result that have none.
@@ -167,7 +173,7 @@ func (x *commands) await(ctx context.Context, k *cluster.Cluster, outcomes []out
 		}
 		select {
 		case <-ctx.Done():
-			return session.Interrupted{Left: "the refresh was asked for and goes on without you: see strongkeep explain externalsecret"}
+			return interrupted()
 		case <-tick.C:
 		}
 	}
