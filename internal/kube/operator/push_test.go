@@ -234,24 +234,35 @@ func (w *world) tick(older string) {
 // The same in clouds, where a place is told by account and region, or by project: two
 // stores that log in otherwise lead to one.
 func TestPushSecretRivalsInClouds(t *testing.T) {
-	w := newWorld(t)
-	w.start(nil)
-	w.applyAWS("aws-secretsmanager.yaml")
-	w.applyGCP("gcpsm-workload-identity.yaml")
-	w.applyGCP("gcpsm-key.yaml")
-	w.aws.AddRole("arn:aws:iam::123456789012:role/other", awstest.Role{By: "role/shop-secrets-reader"})
-	w.apply("apiVersion: external-secrets.io/v1\nkind: SecretStore\nmetadata: {name: aws-other}\nspec: {provider: {aws: {service: SecretsManager, region: eu-central-1, role: 'arn:aws:iam::123456789012:role/other', auth: {jwt: {serviceAccountRef: {name: secrets-reader}}}}}}\n---\n" +
-		source("src", `{k: older}`) + source("src2", `{k: newer}`))
-	for one, other := range map[string]string{"aws-secrets": "aws-other", "google-secrets": "google-secrets-by-key"} {
-		push := func(name, store, from string) string {
-			return strings.NewReplacer("{name: vault}", "{name: "+store+"}", "name: src}", "name: "+from+"}", "pushed/", "pushed-").Replace(ps(name, pushTo("x")))
-		}
-		w.apply(push(one+"-older", one, "src"))
-		w.pushed(one+"-older", v1alpha1.ReasonSynced, "")
-		w.tick(one + "-older")
-		w.apply(push(one+"-newer", other, "src2"))
-		w.pushed(one+"-newer", v1alpha1.ReasonErrored, `is pushed to by PushSecret "`+one+`-older", which is older`)
-		w.kubectl("delete", "ps", one+"-older", "--timeout=60s")
+	other := "apiVersion: external-secrets.io/v1\nkind: SecretStore\nmetadata: {name: aws-other}\nspec: {provider: {aws: {service: SecretsManager, region: eu-central-1, role: 'arn:aws:iam::123456789012:role/other', auth: {jwt: {serviceAccountRef: {name: secrets-reader}}}}}}\n---\n"
+	for name, c := range map[string]struct {
+		one, two string
+		stores   func(*world)
+	}{
+		"AWS": {"aws-secrets", "aws-other", func(w *world) {
+			w.applyAWS("aws-secretsmanager.yaml")
+			w.aws.AddRole("arn:aws:iam::123456789012:role/other", awstest.Role{By: "role/shop-secrets-reader"})
+			w.apply(other)
+		}},
+		"Google": {"google-secrets", "google-secrets-by-key", func(w *world) {
+			w.applyGCP("gcpsm-workload-identity.yaml")
+			w.applyGCP("gcpsm-key.yaml")
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.start(nil)
+			c.stores(w)
+			w.apply(source("src", `{k: older}`) + source("src2", `{k: newer}`))
+			push := func(name, store, from string) string {
+				return strings.NewReplacer("{name: vault}", "{name: "+store+"}", "name: src}", "name: "+from+"}", "pushed/", "pushed-").Replace(ps(name, pushTo("x")))
+			}
+			w.apply(push("older", c.one, "src"))
+			w.pushed("older", v1alpha1.ReasonSynced, "")
+			w.tick("older")
+			w.apply(push("newer", c.two, "src2"))
+			w.pushed("newer", v1alpha1.ReasonErrored, `is pushed to by PushSecret "older", which is older`)
+		})
 	}
 }
 

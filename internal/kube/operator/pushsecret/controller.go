@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"slices"
+	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -17,6 +18,7 @@ import (
 	"github.com/strongkeep/strongkeep/api/external/v1alpha1"
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/generate"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/pushsecret/claim"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/stores"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/target"
 	"github.com/strongkeep/strongkeep/internal/kube/provider"
@@ -56,7 +58,10 @@ type Config struct {
 type Reconciler struct {
 	Config
 	memories memories
-	claims   claims
+	claims   claim.Claims
+
+	primeMu sync.Mutex
+	primed  bool // claims know of all that there was at the start
 }
 
 // New returns a Reconciler.
@@ -215,7 +220,7 @@ func (r *Reconciler) finish(ctx context.Context, ps *v1alpha1.PushSecret) (ctrl.
 }
 
 func (r *Reconciler) forget(key types.NamespacedName) {
-	r.claims.drop(key)
+	r.claims.Drop(key)
 	r.Generators.ForgetPush(key)
 	r.memories.forget(key)
 	r.Metrics.forget(key)

@@ -20,6 +20,7 @@ import (
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
 	"github.com/strongkeep/strongkeep/api/external/v1alpha1"
 	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/pushsecret/claim"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/pushsecret/plan"
 )
 
@@ -247,9 +248,9 @@ func templateRefs(ps *v1alpha1.PushSecret) (refs []string) {
 
 // prime learns at the start who claims what, before anything is pushed.
 func (r *Reconciler) prime(ctx context.Context) error {
-	r.claims.mu.Lock()
-	primed := r.claims.primed
-	r.claims.mu.Unlock()
+	r.primeMu.Lock()
+	primed := r.primed
+	r.primeMu.Unlock()
 	if primed {
 		return nil
 	}
@@ -263,45 +264,45 @@ func (r *Reconciler) prime(ctx context.Context) error {
 		if _, err := r.observeStores(ctx, &o); err != nil {
 			return err
 		}
-		r.claims.set(ownerOf(ps), r.places(ctx, ps, o.stores, nil))
+		r.claims.Set(ownerOf(ps), r.places(ctx, ps, o.stores, nil))
 	}
-	r.claims.mu.Lock()
-	r.claims.primed = true
-	r.claims.mu.Unlock()
+	r.primeMu.Lock()
+	r.primed = true
+	r.primeMu.Unlock()
 	return nil
 }
 
-func ownerOf(ps *v1alpha1.PushSecret) owner {
-	return owner{client.ObjectKeyFromObject(ps), ps.UID, ps.CreationTimestamp}
+func ownerOf(ps *v1alpha1.PushSecret) claim.Owner {
+	return claim.Owner{Key: client.ObjectKeyFromObject(ps), UID: ps.UID, Born: ps.CreationTimestamp}
 }
 
 // places returns every place that ps wants: what is in its status, what its data
 // names, and entries.
-func (r *Reconciler) places(ctx context.Context, ps *v1alpha1.PushSecret, list []v1.Store, entries []plan.Entry) wanted {
-	out := wanted{}
+func (r *Reconciler) places(ctx context.Context, ps *v1alpha1.PushSecret, list []v1.Store, entries []plan.Entry) claim.Wanted {
+	out := claim.Wanted{}
 	for _, s := range list {
 		for _, d := range ps.Status.SyncedPushSecrets[plan.StoreName(s)] {
-			out.add(r.place(ctx, s, d), s)
+			out.Add(r.place(ctx, s, d), s)
 		}
 		for _, d := range ps.Spec.Data {
-			out.add(r.place(ctx, s, d), s)
+			out.Add(r.place(ctx, s, d), s)
 		}
 	}
 	for _, e := range entries {
-		out.add(r.place(ctx, e.Store, e.Data), e.Store)
+		out.Add(r.place(ctx, e.Store, e.Data), e.Store)
 	}
 	return out
 }
 
 // place names where d is in store, alike for all stores that lead there, as far as
 // the provider can tell.
-func (r *Reconciler) place(ctx context.Context, store v1.Store, d v1alpha1.PushSecretData) place {
+func (r *Reconciler) place(ctx context.Context, store v1.Store, d v1alpha1.PushSecretData) claim.Place {
 	at := d.Match.RemoteRef
 	location, err := r.Stores.LocateKey(ctx, store, at.RemoteKey)
 	if err != nil || location == "" {
 		location = v1.KeyOf(store).String() + " " + at.RemoteKey
 	}
-	return place{location, at.Property}
+	return claim.Place{Location: location, Property: at.Property}
 }
 
 // storeGone reports whether there is no such store any more.

@@ -16,6 +16,7 @@ import (
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
 	"github.com/strongkeep/strongkeep/api/external/v1alpha1"
 	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/pushsecret/claim"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/pushsecret/plan"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/render"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/target"
@@ -146,7 +147,7 @@ func (r *Reconciler) templated(ctx context.Context, ps *v1alpha1.PushSecret, s p
 		return nil, errs.Newf(notMissing(err), "template: %w", err)
 	}
 	out := plan.Source{
-		Name: s.Name, Data: make(map[string]redact.Secret, len(made.Data)), Type: cmp.Or(string(t.Type), s.Type),
+		Name: s.Name, Data: make(map[string]redact.Secret, len(made.Data)), Type: cmp.Or(t.Type, s.Type),
 		Labels: made.Labels, Annotations: made.Annotations,
 	}
 	delete(out.Labels, target.LabelManaged) // which are of what ExternalSecrets make
@@ -180,7 +181,7 @@ func (r *Reconciler) sourceGone(ctx context.Context, ps *v1alpha1.PushSecret, wh
 // would go round.
 func (r *Reconciler) refuse(ctx context.Context, o observed, entries []plan.Entry) {
 	ps := o.ps
-	held := r.claims.set(ownerOf(ps), r.places(ctx, ps, o.stores, entries))
+	held := r.claims.Set(ownerOf(ps), r.places(ctx, ps, o.stores, entries))
 	for i := range entries {
 		e := &entries[i]
 		if e.Err != nil {
@@ -196,9 +197,9 @@ func (r *Reconciler) refuse(ctx context.Context, o observed, entries []plan.Entr
 
 // nameFor names a rival to who may read ps; objects of other namespaces are not
 // named.
-func nameFor(other owner, ps *v1alpha1.PushSecret) string {
-	if other.key.Namespace == ps.Namespace {
-		return fmt.Sprintf("PushSecret %q", other.key.Name)
+func nameFor(other claim.Owner, ps *v1alpha1.PushSecret) string {
+	if other.Key.Namespace == ps.Namespace {
+		return fmt.Sprintf("PushSecret %q", other.Key.Name)
 	}
 	return "a PushSecret of another namespace"
 }
@@ -225,7 +226,7 @@ func (r *Reconciler) roundabout(ctx context.Context, o observed, e *plan.Entry) 
 }
 
 // reads reports whether es reads what is at to.
-func (r *Reconciler) reads(ctx context.Context, es *v1.ExternalSecret, to place) bool { //nolint:cyclop // flat: a case after the other
+func (r *Reconciler) reads(ctx context.Context, es *v1.ExternalSecret, to claim.Place) bool { //nolint:cyclop // flat: a case after the other
 	at := func(ref v1.SecretStoreRef, remote v1.RemoteRef) bool {
 		store, err := r.lookup().Store(ctx, es.Namespace, ref)
 		if err != nil {
@@ -233,7 +234,7 @@ func (r *Reconciler) reads(ctx context.Context, es *v1.ExternalSecret, to place)
 		}
 		d := v1alpha1.PushSecretData{}
 		d.Match.RemoteRef.RemoteKey = remote.Key
-		return r.place(ctx, store, d).location == to.location && (remote.Property == "" || to.property == "" || remote.Property == to.property)
+		return r.place(ctx, store, d).Location == to.Location && (remote.Property == "" || to.Property == "" || remote.Property == to.Property)
 	}
 	for _, d := range es.Spec.Data {
 		ref := es.Spec.SecretStoreRef
@@ -273,7 +274,7 @@ func (r *Reconciler) carryOut(ctx context.Context, o observed, p plan.Plan, vers
 	}
 	after := ps.DeepCopy()
 	after.Status.SyncedPushSecrets = work.synced
-	r.claims.set(ownerOf(ps), r.places(ctx, after, o.stores, p.Entries)) // what was deleted is free for others
+	r.claims.Set(ownerOf(ps), r.places(ctx, after, o.stores, p.Entries)) // what was deleted is free for others
 	out := outcome{changed: true, synced: work.synced, err: joined(work.errs)}
 	if out.err == nil {
 		out.version = version

@@ -58,7 +58,7 @@ func (r *Reconciler) Setup(ctx context.Context, mgr ctrl.Manager, concurrency in
 		})).
 		Watches(&v1.SecretStore{}, eventsTo(r.storeEvent), builder.WithPredicates(storeChanged())).
 		WatchesRawSource(source.Func(func(_ context.Context, q queue) error {
-			r.claims.changed = func(key types.NamespacedName) {
+			r.claims.Changed = func(key types.NamespacedName) {
 				r.memories.wake(key)
 				q.Add(reconcile.Request{NamespacedName: key})
 			}

@@ -60,7 +60,7 @@ func TestWait(t *testing.T) {
 		r := New(Config{})
 		ps := &v1alpha1.PushSecret{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "p"}}
 		ps.Spec.RefreshInterval, ps.Status.RefreshTime = c.interval, metav1.NewTime(now.Add(-10*time.Second))
-		r.memories.change(ownerOf(ps).key, func(m *memory) { *m = c.memory })
+		r.memories.change(ownerOf(ps).Key, func(m *memory) { *m = c.memory })
 		if got := r.wait(observed{ps: ps, seen: "a", now: now}); got != c.want {
 			t.Errorf("%s: %v, want %v", name, got, c.want)
 		}

@@ -13,6 +13,7 @@ import (
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
 	"github.com/strongkeep/strongkeep/api/external/v1alpha1"
 	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/pushsecret/claim"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/pushsecret/plan"
 )
 
@@ -149,7 +150,7 @@ func (w *work) remove(ctx context.Context, name string, keep func(place string) 
 	}
 	for _, place := range gone {
 		d := places[place]
-		if w.r.claims.rival(client.ObjectKeyFromObject(w.ps), w.r.place(ctx, store, d), shared(store)) {
+		if w.r.claims.Rival(client.ObjectKeyFromObject(w.ps), w.r.place(ctx, store, d), claim.Shared(store)) {
 			delete(places, place) // it is another's now
 			continue
 		}
