@@ -200,15 +200,10 @@ const lookEvery = 300 * time.Millisecond
 // await waits until every ExternalSecret of m that was ready is taken over, and
 // returns those that are not in time.
 func (a *Mover) await(ctx context.Context, m *Move) (map[types.NamespacedName]bool, error) {
-	late := map[types.NamespacedName]bool{}
-	for _, es := range m.users {
-		if v1.IsReady(es.Status.Conditions) && !externalsecret.Once(es) {
-			late[client.ObjectKeyFromObject(es)] = true
-		}
-	}
 	if a.Wait <= 0 {
 		return nil, nil
 	}
+	late := m.ready()
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	for began := a.Now(); ; {
@@ -230,6 +225,17 @@ func (a *Mover) await(ctx context.Context, m *Move) (map[types.NamespacedName]bo
 		case <-tick.C:
 		}
 	}
+}
+
+// ready are the ExternalSecrets of m that were ready and will be refreshed.
+func (m *Move) ready() map[types.NamespacedName]bool {
+	out := map[types.NamespacedName]bool{}
+	for _, es := range m.users {
+		if v1.IsReady(es.Status.Conditions) && !externalsecret.Once(es) {
+			out[client.ObjectKeyFromObject(es)] = true
+		}
+	}
+	return out
 }
 
 // taken reports whether our operator has written the status of an ExternalSecret as

@@ -120,22 +120,9 @@ func (r *Reconciler) versions(ctx context.Context, es *v1.ExternalSecret) (list 
 			list = append(list, fmt.Sprintf("%s %s %d", v1.KeyOf(store), store.GetUID(), store.GetGeneration()))
 		}
 	}
-	generators := generate.Refs(&es.Spec)
-	for _, ref := range generators {
-		source, err := r.Generators.Find(ctx, es.Namespace, ref)
-		switch {
-		case err != nil:
-			complete = false
-		case !r.Generators.Answers(source):
-			others++
-		default:
-			if r.Only && source.Class == "" { // which says nothing of whose the object is
-				others++
-			}
-			list = append(list, fmt.Sprintf("%s %s %d", source, source.UID, source.Version))
-		}
-	}
-	if others > 0 && others == len(refs)+len(generators) {
+	made, foreign, known := r.generatorVersions(ctx, es)
+	list, others, complete = append(list, made...), others+foreign, complete && known
+	if others > 0 && others == len(refs)+len(generate.Refs(&es.Spec)) {
 		return nil, false, nil
 	}
 	for _, ref := range templateRefs(es) {
@@ -153,6 +140,27 @@ func (r *Reconciler) versions(ctx context.Context, es *v1.ExternalSecret) (list 
 		return nil, true, nil
 	}
 	return append(list, "end"), true, nil
+}
+
+// generatorVersions is what versions says of generators, how many of them are
+// another operator's, and whether all are known.
+func (r *Reconciler) generatorVersions(ctx context.Context, es *v1.ExternalSecret) (list []string, others int, complete bool) {
+	complete = true
+	for _, ref := range generate.Refs(&es.Spec) {
+		source, err := r.Generators.Find(ctx, es.Namespace, ref)
+		switch {
+		case err != nil:
+			complete = false
+		case !r.Generators.Answers(source):
+			others++
+		default:
+			if r.Only && source.Class == "" { // which says nothing of whose the object is
+				others++
+			}
+			list = append(list, fmt.Sprintf("%s %s %d", source, source.UID, source.Version))
+		}
+	}
+	return list, others, complete
 }
 
 type templateRef struct{ kind, name string }
