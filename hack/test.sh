@@ -26,4 +26,4 @@ fi
 # Every program of a race build sleeps a second at its end for others' reports;
 # the tests of this repository end what they began.
 export GORACE="atexit_sleep_ms=20 ${GORACE:-}"
-exec go test -count=1 -timeout 20m -p 2 "$@"
+exec go test -count=1 -timeout 30m -p 2 "$@"
