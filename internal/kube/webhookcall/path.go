@@ -75,7 +75,7 @@ func (p Path) Pick(answer []byte) (parts []json.RawMessage, ok bool) {
 	if dec.Decode(&whole) != nil {
 		return nil, false
 	}
-	if _, err := dec.Token(); err != io.EOF { //nolint:errorlint // as the package says
+	if _, err := dec.Token(); err != io.EOF {
 		return nil, false
 	}
 	found, err := p.expression.FindResults(whole)

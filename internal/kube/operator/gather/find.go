@@ -96,15 +96,13 @@ func (g *gatherer) find(ctx context.Context, f *v1.ExternalSecretDataFrom) (map[
 			wants = append(wants, w)
 			continue
 		}
-		whole, err := x.Value.Property("")
-		if err == nil {
-			err = addFound(&total, *x.Value)
-		}
-		if err != nil {
-			return nil, errs.Newf(errs.KindOf(err), "find: key %q: %w", x.Key, err)
+		if err := addFound(&total, *x.Value); err != nil {
+			return nil, err
 		}
 		g.version(w, *x.Value)
-		parts[x.Key] = whole
+		if parts[x.Key], err = wholeOf(x.Key, *x.Value); err != nil {
+			return nil, err
+		}
 	}
 	answers, err := readAll(ctx, wants, func(ctx context.Context, ref v1.SecretStoreRef, req provider.Request) (provider.Value, error) {
 		v, err := g.source.Read(ctx, ref, req)
@@ -117,18 +115,35 @@ func (g *gatherer) find(ctx context.Context, f *v1.ExternalSecretDataFrom) (map[
 		return nil, errs.Newf(errs.KindOf(err), "find: %w", err)
 	}
 	g.note(answers)
-	for w, a := range answers {
-		if a.err != nil {
-			continue
-		}
-		if parts[w.Key], err = a.value.Property(""); err != nil {
-			return nil, errs.Newf(errs.KindOf(err), "find: key %q: %w", w.Key, err)
-		}
+	if err := wholesOf(answers, parts); err != nil {
+		return nil, err
 	}
 	if len(parts) == 0 {
 		return nil, errs.New(errs.NotExist, "find: the store has no secret that matches")
 	}
 	return parts, nil
+}
+
+// wholesOf adds those of answers that are there to parts.
+func wholesOf(answers map[Want]answer, parts map[string]redact.Secret) (err error) {
+	for w, a := range answers {
+		if a.err != nil {
+			continue
+		}
+		if parts[w.Key], err = wholeOf(w.Key, a.value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// wholeOf returns a secret that was found as one value.
+func wholeOf(key string, v provider.Value) (redact.Secret, error) {
+	whole, err := v.Property("")
+	if err != nil {
+		return whole, errs.Newf(errs.KindOf(err), "find: key %q: %w", key, err)
+	}
+	return whole, nil
 }
 
 func addFound(total *atomic.Int64, v provider.Value) error {

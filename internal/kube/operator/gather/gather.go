@@ -87,9 +87,6 @@ func Values(ctx context.Context, es *v1.ExternalSecret, source Source) (Result, 
 		Data: map[string]redact.Secret{}, Versions: map[Want]string{}, Generated: map[string]int{}, Made: map[string]redact.Secret{},
 	}}
 	g.note(answers)
-	if len(answers) == 0 && len(Searches(&es.Spec)) == 0 && source.Now != nil {
-		g.startedAt(source.Now())
-	}
 	for i := range es.Spec.DataFrom {
 		f := &es.Spec.DataFrom[i]
 		if err := g.skipMissing(inField(g.from(ctx, i), "dataFrom[%d]", i), f.Find != nil); err != nil {
@@ -115,6 +112,9 @@ func (g *gatherer) note(answers map[Want]answer) {
 			g.version(w, a.value)
 		}
 		g.startedAt(a.value.Began)
+	}
+	if len(answers) == 0 && len(Searches(&g.es.Spec)) == 0 && g.source.Now != nil {
+		g.startedAt(g.source.Now())
 	}
 }
 

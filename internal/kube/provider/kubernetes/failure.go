@@ -73,7 +73,7 @@ func (c call) refused(answer *apierrors.StatusError) error {
 	return errs.As(c.kindOf(status), &refusal{c.doing + ": the API server says " + c.said(status)})
 }
 
-func (c call) kindOf(status metav1.Status) errs.Kind {
+func (c call) kindOf(status metav1.Status) errs.Kind { //nolint:cyclop // flat: a case after the other
 	switch status.Reason {
 	case metav1.StatusReasonNotFound:
 		if c.name == "" || status.Details != nil && status.Details.Name == c.name {

@@ -11,7 +11,6 @@ import (
 	"unicode/utf8"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/validation"
 
@@ -201,10 +200,15 @@ func (s *store) page(ctx context.Context, selector, next string) (*corev1.Secret
 	if json.Unmarshal(raw, page) != nil || page.Kind != "SecretList" || page.ResourceVersion == "" || next != "" && page.Continue == next {
 		return nil, c.garbage()
 	}
-	if slices.ContainsFunc(page.Items, func(secret corev1.Secret) bool {
-		return checkName(secret.Name) != nil || secret.Namespace != "" && secret.Namespace != metav1.NamespaceAll && secret.Namespace != s.namespace || !whole(&secret)
-	}) {
-		return nil, c.garbage()
+	for i := range page.Items {
+		if !s.holds(&page.Items[i]) {
+			return nil, c.garbage()
+		}
 	}
 	return page, nil
+}
+
+// holds reports whether secret is one of the namespace.
+func (s *store) holds(secret *corev1.Secret) bool {
+	return checkName(secret.Name) == nil && secret.Namespace == s.namespace && whole(secret)
 }

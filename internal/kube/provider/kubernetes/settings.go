@@ -103,7 +103,7 @@ func (s *Server) address() (string, error) {
 		text = "https://" + text
 	}
 	u, err := url.Parse(text)
-	if err != nil || u.Scheme != "https" || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || u.Opaque != "" {
+	if err != nil || !plain(u) {
 		return "", errs.New(errs.Invalid, "server.url must be https://HOST:PORT without user and query") // it may hold a password
 	}
 	switch host := strings.TrimSuffix(strings.ToLower(u.Hostname()), "."); host {
@@ -113,4 +113,9 @@ func (s *Server) address() (string, error) {
 		}
 	}
 	return text, nil
+}
+
+// plain reports whether u is an address of a server and nothing else.
+func plain(u *url.URL) bool {
+	return u.Scheme == "https" && u.Hostname() != "" && u.User == nil && u.RawQuery == "" && u.Fragment == "" && u.Opaque == ""
 }

@@ -298,8 +298,8 @@ func TestCheck(t *testing.T) {
 		"there are no reviews": {func(w http.ResponseWriter) { state(w, 404, metav1.StatusReasonNotFound) }, errs.Unsupported, true},
 		"no login":             {func(w http.ResponseWriter) { state(w, 401, metav1.StatusReasonUnauthorized) }, errs.Unauthenticated, false},
 		"garbage":              {func(w http.ResponseWriter) { _, _ = w.Write([]byte(`{"kind":"Secret"}`)) }, errs.Unavailable, false},
-		"a page":               {func(w http.ResponseWriter) { http.Error(w, "<html>", 404) }, errs.Unavailable, false},
-		"a page that refuses":  {func(w http.ResponseWriter) { http.Error(w, "<html>", 403) }, errs.Denied, false},
+		"a page":               {func(w http.ResponseWriter) { http.Error(w, "<html>", http.StatusNotFound) }, errs.Unavailable, false},
+		"a page that refuses":  {func(w http.ResponseWriter) { http.Error(w, "<html>", http.StatusForbidden) }, errs.Denied, false},
 		"an authorizer that does not say all": {func(w http.ResponseWriter) {
 			_, _ = w.Write([]byte(`{"kind":"SelfSubjectRulesReview","status":{"incomplete":true,"resourceRules":[]}}`))
 		}, errs.Unsupported, true},
@@ -342,14 +342,14 @@ func TestAnswers(t *testing.T) {
 		"of another":     {named("other", "x"), errs.Unavailable},
 		"of a namespace": {named(w.ns, "namespaces not found"), errs.Unavailable},
 		"of nothing":     {func(w http.ResponseWriter) { state(w, 404, metav1.StatusReasonNotFound) }, errs.Unavailable},
-		"a page":         {func(w http.ResponseWriter) { http.Error(w, "404 page not found", 404) }, errs.Unavailable},
+		"a page":         {func(w http.ResponseWriter) { http.Error(w, "404 page not found", http.StatusNotFound) }, errs.Unavailable},
 		"our token":      {named("db", "no such thing for "+strings.TrimSpace(token)), errs.NotExist},
 		"a long one":     {named("db", strings.Repeat("no\n\x1b[31m ", 9000)), errs.NotExist},
 		"a redirect": {func(w http.ResponseWriter) {
 			w.Header().Set("Location", "https://elsewhere.example/")
 			w.WriteHeader(302)
 		}, errs.Unavailable},
-		"a page throttles": {func(w http.ResponseWriter) { http.Error(w, "slow", 429) }, errs.Exhausted},
+		"a page throttles": {func(w http.ResponseWriter) { http.Error(w, "slow", http.StatusTooManyRequests) }, errs.Exhausted},
 	} {
 		heal := w.set(always(c.answer))
 		_, err := st.Read(t.Context(), provider.Request{Key: "db"})
