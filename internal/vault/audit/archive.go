@@ -29,7 +29,9 @@ func (b *Broker) Logs() []Log {
 		} else if files, err := a.Files(); err != nil {
 			l.Why = err.Error()
 		} else { // names may look like another device's log that was moved aside
-			l.Files = slices.DeleteFunc(files, func(name string) bool { return name != s.dev.Target() && slices.ContainsFunc(sinks, func(o *sink) bool { return o.dev.Target() == name }) })
+			l.Files = slices.DeleteFunc(files, func(name string) bool {
+				return name != s.dev.Target() && slices.ContainsFunc(sinks, func(o *sink) bool { return o.dev.Target() == name })
+			})
 		}
 		if l.Required {
 			required = append(required, l)

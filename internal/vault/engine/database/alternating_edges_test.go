@@ -333,7 +333,9 @@ func TestRootIsNotTurned(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			m := newTurning(t, shapes[root.shape])
 			admin := m.admin()
-			t.Cleanup(func() { _ = admin.Delete(context.Background(), account("root of all", "", `DROP ROLE IF EXISTS "{{name}}"`)) })
+			t.Cleanup(func() {
+				_ = admin.Delete(context.Background(), account("root of all", "", `DROP ROLE IF EXISTS "{{name}}"`))
+			})
 			m.must(admin.Update(t.Context(), account("turn_b", "", root.grant...)))
 			err := m.act("stage", 1, "")
 			if !errs.Is(err, errs.Invalid) || !strings.Contains(err.Error(), `the user "turn_b" may do everything`) || !strings.Contains(err.Error(), "static role") {

@@ -110,6 +110,10 @@ func (a *Auth) Check() error {
 			return errs.Newf(errs.Invalid, "auth.%s: %q cannot be the path of an auth method", names[0], a.Mount())
 		}
 	}
+	return a.checkMethod()
+}
+
+func (a *Auth) checkMethod() error {
 	switch {
 	case a.Kubernetes != nil:
 		return a.Kubernetes.check()
