@@ -359,4 +359,26 @@ const (
 	ReasonSecretSyncedError = "SecretSyncedError"
 	ReasonSecretDeleted     = "SecretDeleted"
 	ReasonSecretMissing     = "SecretMissing"
+
+	// The same where the target is no Secret.
+	ReasonResourceSynced      = "ResourceSynced"
+	ReasonResourceSyncedError = "ResourceSyncedError"
+	ReasonResourceDeleted     = "ResourceDeleted"
+	ReasonResourceMissing     = "ResourceMissing"
 )
+
+// ReasonOfResource returns the reason for a target that is no Secret, by that for
+// one that is.
+func ReasonOfResource(reason string) string {
+	switch reason {
+	case ReasonSecretSynced:
+		return ReasonResourceSynced
+	case ReasonSecretSyncedError:
+		return ReasonResourceSyncedError
+	case ReasonSecretDeleted:
+		return ReasonResourceDeleted
+	case ReasonSecretMissing:
+		return ReasonResourceMissing
+	}
+	return reason
+}

@@ -105,7 +105,7 @@ func (r *Reconciler) feeders(ctx context.Context, p *patient) (feeders, others [
 	for i := range list.Items {
 		es := list.Items[i]
 		used := slices.ContainsFunc(p.workload.Uses, func(u consumer.Use) bool { return u.Secret == target.Name(&es) })
-		if used && es.DeletionTimestamp.IsZero() && target.Policy(&es) != v1.CreateNone {
+		if used && es.DeletionTimestamp.IsZero() && target.Policy(&es) != v1.CreateNone && es.Spec.Target.Manifest == nil {
 			feeders = append(feeders, es)
 		} else {
 			others = append(others, es)

@@ -55,6 +55,10 @@ type Config struct {
 	// TemplateLimits bound templates; see template.Limits.
 	TemplateLimits template.Limits
 
+	// GenericTargets lets ExternalSecrets make ConfigMaps and objects of other kinds
+	// in place of Secrets; see package manifest.
+	GenericTargets bool
+
 	// NoPush leaves PushSecrets alone; NoSpread ClusterExternalSecrets and
 	// ClusterPushSecrets, as an operator does that has Namespaces or NoClusterStores.
 	NoPush, NoSpread bool

@@ -26,6 +26,7 @@ import (
 	"github.com/strongkeep/strongkeep/api/v1alpha1"
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/externalsecret"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/manifest"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/rbac"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/rotation"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/secretstore"
@@ -180,6 +181,7 @@ func (p parts) setup(ctx context.Context) error {
 		Client: p.mgr.GetClient(), Live: p.mgr.GetAPIReader(), Stores: p.pool, Wishes: p.hub, Key: p.key,
 		Clock: clock.RealClock{}, Log: p.cfg.Log, Event: p.events.event, Metric: p.metrics,
 		Limits: p.cfg.TemplateLimits, Class: p.cfg.Class, Only: p.cfg.OnlyClass, Faults: faults, Generators: makers,
+		Manifests: p.manifests(),
 	})
 	if err := p.prepareCaches(ctx); err != nil {
 		return err
@@ -204,6 +206,14 @@ func (p parts) setup(ctx context.Context) error {
 		}
 	}
 	return p.setupStores()
+}
+
+// manifests returns what writes other targets than Secrets; nil when that is off.
+func (p parts) manifests() *manifest.Writer {
+	if !p.cfg.GenericTargets {
+		return nil
+	}
+	return &manifest.Writer{Client: p.mgr.GetClient(), Live: p.mgr.GetAPIReader(), Key: p.key, Kinds: manifest.Kinds{Mapper: p.mgr.GetRESTMapper()}}
 }
 
 // setupRollouts starts what restarts workloads: reloading and rotation, with one

@@ -58,6 +58,13 @@ type verdict struct {
 // feed adds what es writes. Where it cannot be said what es reads, what it
 // wrote last can.
 func (s *search) feed(at site, b *book, es *v1.ExternalSecret, v verdict) {
+	if m := es.Spec.Target.Manifest; m != nil {
+		if v.reads || v.doubt != "" && !es.Status.RefreshTime.IsZero() {
+			s.unknown("%sExternalSecret %q makes %s %q, and no Secret, of the credential: who uses that, and of which version it is, is not known; make a Secret, or set its target.creationPolicy to None",
+				prefix(at.name), nameOf(es.Namespace, es.Name), m.Kind, target.Name(es))
+		}
+		return
+	}
 	name := nameOf(es.Namespace, target.Name(es))
 	m := b.all[name]
 	if v.doubt != "" && m != nil {

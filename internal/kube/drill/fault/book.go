@@ -146,7 +146,7 @@ func breaks(d *v1alpha1.Drill, es *v1.ExternalSecret, now time.Time) bool {
 // was made wrong, or "".
 func Restorable(es *v1.ExternalSecret) string {
 	switch {
-	case target.Policy(es) == v1.CreateNone:
+	case target.Policy(es) == v1.CreateNone, es.Spec.Target.Manifest != nil:
 		return "it writes no Secret"
 	case target.Policy(es) == v1.CreateMerge:
 		return "creationPolicy Merge writes into a Secret of somebody else"

@@ -18,6 +18,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/drill/fault"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/gather"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/generate"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/manifest"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/subscribe"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/target"
 	"github.com/strongkeep/strongkeep/internal/kube/provider"
@@ -49,7 +50,7 @@ type Metrics interface {
 	Forget(namespace, name string)
 }
 
-// Config is what a Reconciler needs. All fields are required but Class, Only, Faults and Generators.
+// Config is what a Reconciler needs. All fields are required but Class, Only, Faults, Generators and Manifests.
 type Config struct {
 	Client client.Client // reads come from caches: ExternalSecrets, stores, metadata of Secrets, ConfigMaps and Namespaces
 	Live   client.Reader // reads come from the API server
@@ -69,6 +70,8 @@ type Config struct {
 	Faults *fault.Book
 	// Generators make what generatorRef asks for; nil: none can be used.
 	Generators *generate.Generators
+	// Manifests writes targets that are no Secrets; nil: none are.
+	Manifests *manifest.Writer
 }
 
 // Reconciler reconciles ExternalSecrets.
@@ -215,6 +218,13 @@ func (r *Reconciler) heardOf(es *v1.ExternalSecret) bool {
 func (r *Reconciler) verify(ctx context.Context, es *v1.ExternalSecret) (bool, error) {
 	if isMerge(es) {
 		return false, nil // a shared Secret carries no mark: a refresh tells
+	}
+	if manifest.Asked(es) {
+		version, right, err := r.Manifests.AsWritten(ctx, es)
+		if right {
+			r.memories.change(client.ObjectKeyFromObject(es), func(e *entry) { e.verified = version })
+		}
+		return right, err
 	}
 	var live corev1.Secret
 	if err := r.Live.Get(ctx, types.NamespacedName{Namespace: es.Namespace, Name: target.Name(es)}, &live); err != nil {

@@ -25,6 +25,7 @@ type observed struct {
 	now     time.Time
 	es      *v1.ExternalSecret
 	live    *metav1.PartialObjectMetadata // the target's metadata; nil: there is none
+	unseen  error                         // why the target cannot be looked at; nil: it can
 	memory  memory
 	fault   fault.Fault  // what a drill breaks
 	due     generate.Due // when what generators made must be made anew
@@ -87,6 +88,8 @@ func mustRefresh(o observed) string {
 		return "never synced"
 	case !v1.IsReady(status.Conditions):
 		return "not ready"
+	case o.unseen != nil:
+		return "the target cannot be looked at"
 	case gone && !deletedOnPurpose(es):
 		return "the Secret is gone"
 	case drillChanged(o):
@@ -209,7 +212,7 @@ func isMerge(es *v1.ExternalSecret) bool { return target.Shared(es) }
 // deletedOnPurpose reports whether the target was deleted by deletionPolicy.
 func deletedOnPurpose(es *v1.ExternalSecret) bool {
 	c := v1.FindCondition(es.Status.Conditions, v1.ConditionReady)
-	return c != nil && c.Reason == v1.ReasonSecretDeleted
+	return c != nil && (c.Reason == v1.ReasonSecretDeleted || c.Reason == v1.ReasonResourceDeleted)
 }
 
 // refreshInterval returns how often es is refreshed; 0 for not on a timer.

@@ -22,8 +22,8 @@ type memories struct {
 type entry struct {
 	memory
 	written time.Time // when verified was last set by a write of ours
-	secret  string    // name of the Secret in verified, when that is a write of ours
-	gone    bool      // the Secret in verified was deleted since
+	secret  string    // targetEntry of what is in verified, when that is a write of ours
+	gone    bool      // what is in verified was deleted since
 }
 
 func (m *memories) get(key types.NamespacedName) memory {
@@ -82,8 +82,8 @@ func (m *memories) secretGone(key types.NamespacedName, uid types.UID) {
 // cacheLag bounds how long a cache may be behind a write of ours.
 const cacheLag = 30 * time.Second
 
-// behind reports whether the cache, which has live (nil: nothing) for the Secret
-// of that name, does not have our own last write yet.
+// behind reports whether the cache, which has live (nil: nothing) for the target of
+// that entry, does not have our own last write yet.
 func (m *memories) behind(key types.NamespacedName, secret string, live *metav1.PartialObjectMetadata, now time.Time) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -14,16 +14,18 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/generator/record"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/gather"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/generate"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/manifest"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/stores"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/target"
 )
 
-// observe gathers what is known, from caches only. It is not answerable when
+// observe gathers what is known, from caches only, but for targets of kinds that
+// nobody watches. It is not answerable when
 // every store of es is another operator's.
 func (r *Reconciler) observe(ctx context.Context, es *v1.ExternalSecret) (observed, bool, error) {
 	o := observed{now: r.Clock.Now(), es: es}
 	key := client.ObjectKeyFromObject(es)
-	live, err := r.metadata(ctx, "Secret", types.NamespacedName{Namespace: es.Namespace, Name: target.Name(es)})
+	live, err := r.targetOf(ctx, &o)
 	if err != nil {
 		return o, false, err
 	}
@@ -32,7 +34,7 @@ func (r *Reconciler) observe(ctx context.Context, es *v1.ExternalSecret) (observ
 		return o, false, err
 	}
 	o.memory = r.memories.get(key)
-	if r.memories.behind(key, target.Name(es), live, o.now) {
+	if watched(es) && o.unseen == nil && r.memories.behind(key, targetEntry(es), live, o.now) {
 		o.live = r.asWritten(es, live, o.memory)
 	}
 	if o.due, err = r.dueOf(ctx, o); err != nil {
@@ -47,6 +49,19 @@ func (r *Reconciler) observe(ctx context.Context, es *v1.ExternalSecret) (observ
 	}
 	return o, answerable, nil
 }
+
+// targetOf returns the metadata of the target, nil when there is none. Why one that
+// is no Secret cannot be looked at is in o.unseen.
+func (r *Reconciler) targetOf(ctx context.Context, o *observed) (live *metav1.PartialObjectMetadata, err error) {
+	if manifest.Asked(o.es) {
+		live, o.unseen = r.Manifests.Observe(ctx, o.es)
+		return live, nil
+	}
+	return r.metadata(ctx, "Secret", types.NamespacedName{Namespace: o.es.Namespace, Name: target.Name(o.es)})
+}
+
+// watched reports whether changes of the target are heard of.
+func watched(es *v1.ExternalSecret) bool { return !manifest.Asked(es) || manifest.IsConfigMap(es) }
 
 // asWritten stands in for metadata that the cache does not have yet: that of
 // the Secret as we wrote it.

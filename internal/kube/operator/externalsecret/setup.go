@@ -20,6 +20,7 @@ import (
 	generators "github.com/strongkeep/strongkeep/api/generators/v1alpha1"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/gather"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/generate"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/manifest"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/subscribe"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/target"
 )
@@ -134,24 +135,30 @@ func (r *Reconciler) list(ctx context.Context, q queue, at indexed, f func(*v1.E
 }
 
 func (r *Reconciler) secretHandler() handler.EventHandler {
-	look := func(ctx context.Context, o client.Object, gone bool, q queue) {
-		r.list(ctx, q, indexed{byTarget, o.GetNamespace(), o.GetName()}, func(es *v1.ExternalSecret) bool {
-			key := client.ObjectKeyFromObject(es)
-			if gone {
-				r.memories.secretGone(key, o.GetUID())
-				return true
-			}
-			known := r.memories.get(key).verified
-			return known != target.Version{UID: o.GetUID(), ResourceVersion: o.GetResourceVersion()}
-		})
+	return eventsTo(func(ctx context.Context, o client.Object, gone bool, q queue) {
+		r.touched(ctx, o, gone, q, o.GetName())
 		r.list(ctx, q, indexed{byTemplate, o.GetNamespace(), "Secret/" + o.GetName()}, r.always("a template Secret changed"))
-	}
-	return eventsTo(look)
+	})
 }
 
 func (r *Reconciler) configMapHandler() handler.EventHandler {
-	return eventsTo(func(ctx context.Context, o client.Object, _ bool, q queue) {
+	return eventsTo(func(ctx context.Context, o client.Object, gone bool, q queue) {
+		r.touched(ctx, o, gone, q, configMapTarget+o.GetName())
 		r.list(ctx, q, indexed{byTemplate, o.GetNamespace(), "ConfigMap/" + o.GetName()}, r.always("a template ConfigMap changed"))
+	})
+}
+
+// touched enqueues the ExternalSecrets whose target o is, by its entry in byTarget,
+// unless o is as their last write left it.
+func (r *Reconciler) touched(ctx context.Context, o client.Object, gone bool, q queue, entry string) {
+	r.list(ctx, q, indexed{byTarget, o.GetNamespace(), entry}, func(es *v1.ExternalSecret) bool {
+		key := client.ObjectKeyFromObject(es)
+		if gone {
+			r.memories.secretGone(key, o.GetUID())
+			return true
+		}
+		known := r.memories.get(key).verified
+		return known != target.Version{UID: o.GetUID(), ResourceVersion: o.GetResourceVersion()}
 	})
 }
 
@@ -212,11 +219,24 @@ func indexStores(o client.Object) []string {
 	return out
 }
 
+// configMapTarget stands in byTarget before the name of a ConfigMap; no Secret has a
+// slash in its name.
+const configMapTarget = "ConfigMap/"
+
 func indexTarget(o client.Object) []string {
-	if es, ok := o.(*v1.ExternalSecret); ok && keepsTarget(es) {
-		return []string{target.Name(es)}
+	es, ok := o.(*v1.ExternalSecret)
+	if !ok || !keepsTarget(es) || !watched(es) {
+		return nil
 	}
-	return nil
+	return []string{targetEntry(es)}
+}
+
+// targetEntry names the target of es among Secrets and ConfigMaps.
+func targetEntry(es *v1.ExternalSecret) string {
+	if manifest.IsConfigMap(es) {
+		return configMapTarget + target.Name(es)
+	}
+	return target.Name(es)
 }
 
 func indexTemplates(o client.Object) []string {

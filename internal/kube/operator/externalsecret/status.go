@@ -10,6 +10,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/manifest"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/target"
 )
 
@@ -39,7 +40,7 @@ func (r *Reconciler) patchStatus(ctx context.Context, o observed, out outcome, w
 // everything as it was writes nothing.
 func nextStatus(es *v1.ExternalSecret, out outcome, why string, now metav1.Time) v1.ExternalSecretStatus {
 	next := *es.Status.DeepCopy()
-	next.Conditions = v1.SetCondition(next.Conditions, readyCondition(out), now)
+	next.Conditions = v1.SetCondition(next.Conditions, readyCondition(es, out), now)
 	if out.err != nil {
 		return next
 	}
@@ -49,19 +50,22 @@ func nextStatus(es *v1.ExternalSecret, out outcome, why string, now metav1.Time)
 	}
 	next.SyncedResourceVersion = version
 	next.Binding.Name = ""
-	if keepsTarget(es) && out.reason != v1.ReasonSecretDeleted {
+	if keepsTarget(es) && !manifest.Asked(es) && out.reason != v1.ReasonSecretDeleted {
 		next.Binding.Name = target.Name(es)
 	}
 	return next
 }
 
-func readyCondition(out outcome) v1.Condition {
+func readyCondition(es *v1.ExternalSecret, out outcome) v1.Condition {
 	c := v1.Condition{Type: v1.ConditionReady, Status: metav1.ConditionTrue, Reason: v1.ReasonSecretSynced, Message: out.message}
 	if out.err != nil {
 		c.Status, c.Reason, c.Message = metav1.ConditionFalse, v1.ReasonSecretSyncedError, out.err.Error()
 	}
 	if out.reason != "" {
 		c.Reason = out.reason
+	}
+	if manifest.Asked(es) {
+		c.Reason = v1.ReasonOfResource(c.Reason)
 	}
 	if len(c.Message) > maxMessage {
 		c.Message = strings.ToValidUTF8(c.Message[:maxMessage-4], "") + "…"

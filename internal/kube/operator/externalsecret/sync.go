@@ -16,6 +16,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/gather"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/generate"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/manifest"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/render"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/target"
 )
@@ -34,6 +35,14 @@ func (r *Reconciler) sync(ctx context.Context, o observed) outcome {
 	es := o.es
 	if err := o.fault.Away(); err != nil {
 		return outcome{err: err}
+	}
+	if o.unseen != nil {
+		return outcome{err: o.unseen}
+	}
+	if manifest.Asked(es) { // before generators are asked, which none of these can hold
+		if err := gather.Supported(&es.Spec); err != nil {
+			return outcome{err: err}
+		}
 	}
 	turn, live, err := r.turn(ctx, o)
 	if err != nil {
@@ -137,6 +146,9 @@ func (r *Reconciler) writeTarget(ctx context.Context, o observed, turn *generate
 	if mark.Inputs, err = r.Key.Inputs(turn.Inputs(got), inputsOf(es), texts.Sources()...); err != nil {
 		return outcome{err: err}
 	}
+	if manifest.Asked(es) {
+		return r.writeManifest(ctx, o, made{got, texts, mark})
+	}
 	says, err := r.sayings(ctx, es, turn, got)
 	if err != nil {
 		return outcome{err: err}
@@ -211,20 +223,20 @@ func (s sayings) standIn(o observed) bool {
 
 // withoutWriting returns what there is to say when the target is not written.
 func withoutWriting(o observed, got gather.Result) (out outcome, stop bool) {
-	es := o.es
+	es, kind := o.es, manifest.Noun(o.es)
 	if !keepsTarget(es) {
-		return outcome{message: "secret synced; creationPolicy None writes no Secret"}, true
+		return outcome{message: syncedOf(es) + "; creationPolicy None writes no " + kind}, true
 	}
 	if o.live == nil && target.Policy(es) == v1.CreateOrMerge && len(got.Data) == 0 && len(got.Missing) > 0 {
 		return outcome{message: "there is nothing to write"}, true
 	}
 	if o.live == nil && target.Policy(es) == v1.CreateMerge {
 		return outcome{reason: v1.ReasonSecretMissing, err: errs.Newf(errs.NotExist,
-			"Secret %q does not exist: creationPolicy Merge needs it; create it, or use creationPolicy CreateOrMerge or Owner", target.Name(es))}, true
+			"%s %q does not exist: creationPolicy Merge needs it; create it, or use creationPolicy CreateOrMerge or Owner", kind, target.Name(es))}, true
 	}
 	if o.live != nil && !isMerge(es) && !target.Ours(es, o.live) {
 		return outcome{reason: v1.ReasonSecretSyncedError, err: errs.Newf(errs.Conflict,
-			"Secret %q is not overwritten: %s; choose another spec.target.name, use creationPolicy Merge, or delete the Secret", target.Name(es), target.Owner(o.live))}, true
+			"%s %q is not overwritten: %s; choose another spec.target.name, use creationPolicy Merge, or delete the %[1]s", kind, target.Name(es), target.Owner(o.live))}, true
 	}
 	return out, false
 }
@@ -346,14 +358,18 @@ func (r *Reconciler) writeFailed(o observed, err error) outcome {
 // deleteTarget does what deletionPolicy Delete asks for.
 func (r *Reconciler) deleteTarget(ctx context.Context, o observed, missing []string) outcome {
 	es := o.es
-	out := outcome{reason: v1.ReasonSecretDeleted, message: "secret deleted due to DeletionPolicy=Delete: " + strings.Join(missing, "; ")}
+	out := outcome{reason: v1.ReasonSecretDeleted, message: strings.ToLower(manifest.Noun(es)) + " deleted due to DeletionPolicy=Delete: " + strings.Join(missing, "; ")}
 	if o.live == nil {
 		return out
 	}
 	if target.Policy(es) != v1.CreateOwner || !target.Ours(es, o.live) {
-		return outcome{err: errs.Newf(errs.Conflict, "Secret %q is not deleted: %s", target.Name(es), target.Owner(o.live)), reason: v1.ReasonSecretSyncedError}
+		return outcome{err: errs.Newf(errs.Conflict, "%s %q is not deleted: %s", manifest.Noun(es), target.Name(es), target.Owner(o.live)), reason: v1.ReasonSecretSyncedError}
 	}
-	if err := r.writer.Delete(ctx, es.Namespace, target.Name(es), target.Version{UID: o.live.UID}); err != nil {
+	if manifest.Asked(es) {
+		if err := r.Manifests.Delete(ctx, es, o.live.UID); err != nil {
+			return outcome{err: err}
+		}
+	} else if err := r.writer.Delete(ctx, es.Namespace, target.Name(es), target.Version{UID: o.live.UID}); err != nil {
 		return outcome{err: err}
 	}
 	r.memories.secretGone(client.ObjectKeyFromObject(es), o.live.UID)
@@ -362,12 +378,19 @@ func (r *Reconciler) deleteTarget(ctx context.Context, o observed, missing []str
 	return out
 }
 
-// deleteFormer deletes Secrets that es made under another target name.
+// deleteFormer deletes what es made when its target had another name or kind.
 func (r *Reconciler) deleteFormer(ctx context.Context, es *v1.ExternalSecret) error {
-	if target.Policy(es) != v1.CreateOwner || es.Status.Binding.Name == "" || es.Status.Binding.Name == target.Name(es) {
+	if target.Policy(es) != v1.CreateOwner {
 		return nil
 	}
-	former, err := r.metadata(ctx, "Secret", types.NamespacedName{Namespace: es.Namespace, Name: es.Status.Binding.Name})
+	if err := r.Manifests.DeleteFormer(ctx, es); err != nil {
+		return err
+	}
+	name := es.Status.Binding.Name
+	if name == "" || name == target.Name(es) && !manifest.Asked(es) {
+		return nil
+	}
+	former, err := r.metadata(ctx, "Secret", types.NamespacedName{Namespace: es.Namespace, Name: name})
 	if err != nil || former == nil || !target.Ours(es, former) || former.Labels[target.LabelCreatedBy] != target.CreatedBy(es.Namespace, es.Name) {
 		return err
 	}

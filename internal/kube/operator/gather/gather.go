@@ -100,7 +100,7 @@ func Values(ctx context.Context, es *v1.ExternalSecret, source Source) (Result, 
 		}
 	}
 	if g.retains() && len(g.out.Data) == 0 && len(g.out.Missing) > 0 {
-		return Result{}, errs.Newf(errs.NotExist, "%s; the Secret is left as it is (deletionPolicy Retain)", strings.Join(g.out.Missing, "; "))
+		return Result{}, errs.Newf(errs.NotExist, "%s; the %s is left as it is (deletionPolicy Retain)", strings.Join(g.out.Missing, "; "), kindOf(&es.Spec))
 	}
 	return g.out, nil
 }

@@ -106,12 +106,12 @@ func TestRefusals(t *testing.T) {
 		"target: {creationPolicy: None}\ndataFrom: [{sourceRef: {generatorRef: {kind: Password, name: x}}}]": {errs.Invalid, "creationPolicy None"},
 		"dataFrom: [{extract: {key: a}, sourceRef: {generatorRef: {kind: Password, name: x}}}]":              {errs.Invalid, "make two entries"},
 		"dataFrom: [{}]": {errs.Invalid, "says nothing"},
-		"data: [{secretKey: a, remoteRef: {key: x}, sourceRef: {generatorRef: {kind: Password, name: x}}}]":                 {errs.Unsupported, "generatorRef"},
-		"target: {manifest: {apiVersion: v1, kind: ConfigMap}}\ndata: [{secretKey: a, remoteRef: {key: text}}]":             {errs.Unsupported, "target.manifest"},
-		"target: {deletionPolicy: Delete}\ndata: [{secretKey: a, remoteRef: {key: app, property: nope}}]":                   {errs.Invalid, "nope"},
-		"target: {creationPolicy: CreateOrMerge, immutable: true}\ndata: [{secretKey: a, remoteRef: {key: text}}]":          {errs.Invalid, "spec.target.immutable cannot be with creationPolicy CreateOrMerge"},
-		"target: {creationPolicy: Merge, immutable: true}\ndata: [{secretKey: a, remoteRef: {key: text}}]":                  {errs.Invalid, "others write that Secret too"},
-		"syncWindows: {kind: deny, windows: [{schedule: x, duration: 1h}]}\ndata: [{secretKey: a, remoteRef: {key: text}}]": {errs.Invalid, "spec.syncWindows.windows[0].schedule"},
+		"data: [{secretKey: a, remoteRef: {key: x}, sourceRef: {generatorRef: {kind: Password, name: x}}}]":                         {errs.Unsupported, "generatorRef"},
+		"target: {manifest: {apiVersion: v1, kind: ConfigMap}}\ndataFrom: [{sourceRef: {generatorRef: {kind: Password, name: x}}}]": {errs.Unsupported, "is kept in a Secret"},
+		"target: {deletionPolicy: Delete}\ndata: [{secretKey: a, remoteRef: {key: app, property: nope}}]":                           {errs.Invalid, "nope"},
+		"target: {creationPolicy: CreateOrMerge, immutable: true}\ndata: [{secretKey: a, remoteRef: {key: text}}]":                  {errs.Invalid, "spec.target.immutable cannot be with creationPolicy CreateOrMerge"},
+		"target: {creationPolicy: Merge, immutable: true}\ndata: [{secretKey: a, remoteRef: {key: text}}]":                          {errs.Invalid, "others write that Secret too"},
+		"syncWindows: {kind: deny, windows: [{schedule: x, duration: 1h}]}\ndata: [{secretKey: a, remoteRef: {key: text}}]":         {errs.Invalid, "spec.syncWindows.windows[0].schedule"},
 	} {
 		var reads atomic.Int64
 		_, err := Values(t.Context(), parse(t, spec), source(&reads))

@@ -9,11 +9,8 @@ import (
 // Supported refuses by name what this operator does not do yet, so that no
 // field is passed over in silence. Admission checks the rest.
 func Supported(spec *v1.ExternalSecretSpec) error {
-	if spec.Target.Manifest != nil {
-		return refuse("target.manifest")
-	}
 	if p := spec.Target.CreationPolicy; spec.Target.Immutable && (p == v1.CreateMerge || p == v1.CreateOrMerge) {
-		return errs.Newf(errs.Invalid, "spec.target.immutable cannot be with creationPolicy %s: others write that Secret too; remove it, or use Owner or Orphan", p)
+		return errs.Newf(errs.Invalid, "spec.target.immutable cannot be with creationPolicy %s: others write that %s too; remove it, or use Owner or Orphan", p, kindOf(spec))
 	}
 	if _, err := window.Parse(spec.SyncWindows); err != nil {
 		return errs.Newf(errs.KindOf(err), "spec.%w", err)
@@ -29,6 +26,14 @@ func Supported(spec *v1.ExternalSecretSpec) error {
 		}
 	}
 	return nil
+}
+
+// kindOf names the kind of the target for messages.
+func kindOf(spec *v1.ExternalSecretSpec) string {
+	if m := spec.Target.Manifest; m != nil {
+		return m.Kind
+	}
+	return "Secret"
 }
 
 func refuse(field string) error {
@@ -66,6 +71,8 @@ func supportedGenerator(spec *v1.ExternalSecretSpec, i int) error {
 	switch {
 	case f.Find != nil || f.Extract != nil || f.SourceRef.SecretStoreRef != nil:
 		return errs.Newf(errs.Invalid, "dataFrom[%d] has a generatorRef and something else: make two entries of it", i)
+	case spec.Target.Manifest != nil:
+		return errs.Newf(errs.Unsupported, "dataFrom[%d]: what a generator makes is kept in a Secret, by which it is known when it may be revoked: remove spec.target.manifest", i)
 	case spec.Target.CreationPolicy == v1.CreateNone:
 		return errs.Newf(errs.Invalid, "dataFrom[%d]: with creationPolicy None no Secret would hold what the generator makes: use Owner or Orphan", i)
 	}

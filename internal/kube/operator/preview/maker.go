@@ -55,6 +55,9 @@ type Made struct {
 // Secret makes the Secret of es. Errors are those that would be in its status, and
 // as there hold no value.
 func (m *Maker) Secret(ctx context.Context, es *v1.ExternalSecret) (Made, error) {
+	if es.Spec.Target.Manifest != nil {
+		return Made{}, errs.New(errs.Unsupported, "spec.target.manifest is not shown: only Secrets are; remove it to see the values")
+	}
 	source := stores.Lookup{Reader: m.Reader}.Source(m.Stores, es.Namespace)
 	source.Limits, source.Now = m.Limits, m.Clock.Now
 	source.Generate = func(ctx context.Context, i int) (gather.Generated, error) { return m.generate(ctx, es, i) }

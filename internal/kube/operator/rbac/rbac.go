@@ -36,6 +36,8 @@ type Options struct {
 	Push, Spread bool
 	// Drills lets it run Drills, which break things on purpose.
 	Drills bool
+	// ConfigMaps lets it make ConfigMaps for ExternalSecrets with target.manifest.
+	ConfigMaps bool
 	// RehearsalPods lets rehearsals of Rotations run copies of consumers' pods.
 	RehearsalPods bool
 }
@@ -233,6 +235,9 @@ func inEach(o Options) []Rule {
 	}
 	if o.Rotation && o.RehearsalPods {
 		each = append(each, rule("to run copies of pods on a credential that is staged, and to delete them: whoever may make pods may use every ServiceAccount and Secret of the namespace", "", "pods", "create", "delete"))
+	}
+	if o.ConfigMaps {
+		each = joined(each, []Rule{rule("to write and delete ConfigMaps for ExternalSecrets with target.manifest: RBAC cannot limit this to its own", "", "configmaps", "create", "patch", "delete")})
 	}
 	if o.Push {
 		each = joined(each, pushing())

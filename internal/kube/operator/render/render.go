@@ -51,7 +51,7 @@ func Read(ctx context.Context, live client.Reader, es *v1.ExternalSecret) (Texts
 	var out Texts
 	for i := range es.Spec.Target.Template.TemplateFrom {
 		f := &es.Spec.Target.Template.TemplateFrom[i]
-		if !slices.Contains([]string{"", v1.TemplateTargetData, v1.TemplateTargetAnnotations, v1.TemplateTargetLabels}, f.Target) {
+		if es.Spec.Target.Manifest == nil && !slices.Contains([]string{"", v1.TemplateTargetData, v1.TemplateTargetAnnotations, v1.TemplateTargetLabels}, f.Target) {
 			return nil, errs.Newf(errs.Unsupported, "templateFrom[%d].target %q is not supported for a Secret: use Data, Annotations or Labels", i, f.Target)
 		}
 		if f.Literal != nil {
@@ -185,24 +185,15 @@ func (p *page) fill(t *v1.ExternalSecretTemplate, sources Texts) error {
 }
 
 func (p *page) from(s text) error {
-	run := p.run.Text
-	if s.secret {
-		run = p.run.SecretText
-	}
-	out, err := run(s.name, s.source.RevealString())
+	piece, err := s.run(p.run)
 	if err != nil {
 		return err
 	}
-	pairs := map[string][]byte{s.key: out}
-	if s.many {
-		if pairs, err = keysAndValues(s.name, out); err != nil {
-			return err
-		}
+	pairs, err := piece.Pairs()
+	if err != nil {
+		return err
 	}
 	for key, value := range pairs {
-		if value, err = gather.Decode(value, s.decode); err != nil {
-			return errs.Newf(errs.KindOf(err), "template %s: key %q: %w", s.name, key, err)
-		}
 		switch s.target {
 		case v1.TemplateTargetLabels:
 			p.labels[key] = string(value)

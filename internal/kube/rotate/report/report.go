@@ -93,6 +93,9 @@ func Make(in Input) Report {
 	feeders := make(map[types.NamespacedName]string, len(in.ExternalSecrets))
 	for i := range in.ExternalSecrets {
 		es := &in.ExternalSecrets[i]
+		if es.Spec.Target.Manifest != nil { // it feeds no Secret
+			continue
+		}
 		feeders[types.NamespacedName{Namespace: es.Namespace, Name: cmp.Or(es.Spec.Target.Name, es.Name)}] = es.Name
 	}
 	for _, s := range in.Secrets {

@@ -1,0 +1,73 @@
+package externalsecret
+
+import (
+	"context"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	v1 "github.com/strongkeep/strongkeep/api/external/v1"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/gather"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/manifest"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/render"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/target"
+)
+
+// syncedOf is what a condition says of a target that is as it must be.
+func syncedOf(es *v1.ExternalSecret) string {
+	if manifest.Asked(es) {
+		return "resource synced"
+	}
+	return synced
+}
+
+// made is what a target is made of.
+type made struct {
+	got   gather.Result
+	texts render.Texts
+	mark  target.Mark
+}
+
+// writeManifest makes a target that is no Secret what the values say. Other
+// controllers write into such objects too, their status above all, so that one with
+// another version than our last write's is looked at before it is made anew.
+func (r *Reconciler) writeManifest(ctx context.Context, o observed, m made) outcome {
+	es, key := o.es, client.ObjectKeyFromObject(o.es)
+	var seen *target.Version
+	if o.live != nil {
+		seen = &target.Version{UID: o.live.UID, ResourceVersion: o.live.ResourceVersion}
+	}
+	if seen != nil && o.memory.verified != *seen {
+		if _, err := r.verify(ctx, es); err != nil {
+			return outcome{err: err}
+		}
+		o.memory = r.memories.get(key)
+	}
+	out := outcome{message: syncedOf(es)}
+	if r.unchanged(o, m.mark) {
+		out.err = r.deleteFormer(ctx, es)
+		return out
+	}
+	object, err := manifest.Render(es, m.got.Data, m.texts, render.Options{Limits: r.Limits, Now: r.Clock.Now})
+	if err != nil {
+		return outcome{err: err}
+	}
+	version, mark, err := r.Manifests.Apply(ctx, es, object, m.mark, seen)
+	if err != nil {
+		return outcome{err: err}
+	}
+	r.memories.change(key, func(e *entry) {
+		e.verified, e.mark, e.secret, e.written, e.gone = version, mark.String(), targetEntry(es), r.Clock.Now(), false
+		e.versions, e.generated, e.drill = "", "", ""
+	})
+	out.changed = seen == nil || *seen != version
+	switch {
+	case seen == nil:
+		r.Event(es, corev1.EventTypeNormal, "Created", fmt.Sprintf("%s %q created", manifest.Noun(es), target.Name(es)))
+	case out.changed:
+		r.Event(es, corev1.EventTypeNormal, "Updated", fmt.Sprintf("%s %q updated", manifest.Noun(es), target.Name(es)))
+	}
+	out.err = r.deleteFormer(ctx, es)
+	return out
+}
