@@ -36,7 +36,10 @@ func TestUnfit(t *testing.T) {
 		"merge":                {wrong, "", func(es *v1.ExternalSecret) { es.Spec.Target.CreationPolicy = v1.CreateMerge }, "NotRestorable"},
 		"merge, store away":    {v1alpha1.DrillStoreAway, "", func(es *v1.ExternalSecret) { es.Spec.Target.CreationPolicy = v1.CreateMerge }, ""},
 		"immutable":            {wrong, "", func(es *v1.ExternalSecret) { es.Spec.Target.Immutable = true }, "NotRestorable"},
-		"orphan":               {wrong, "", func(es *v1.ExternalSecret) { es.Spec.Target.CreationPolicy = v1.CreateOrphan }, ""},
+		"no Secret": {wrong, "", func(es *v1.ExternalSecret) {
+			es.Spec.Target.Manifest = &v1.ManifestReference{APIVersion: "v1", Kind: "ConfigMap"}
+		}, "NotRestorable"},
+		"orphan": {wrong, "", func(es *v1.ExternalSecret) { es.Spec.Target.CreationPolicy = v1.CreateOrphan }, ""},
 	} {
 		d := drillIn(c.phase)
 		d.Spec.Failure = c.failure

@@ -94,9 +94,14 @@ func TestWhoDoesNotFeed(t *testing.T) {
 		text, unknown string
 		found         bool
 	}{
-		"another key":                       {es("x", "{secretStoreRef: {name: vault}, data: [{secretKey: k, remoteRef: {key: database/alternating-creds/apple}}]}"), "", false},
-		"another kind of store":             {es("x", "{secretStoreRef: {name: other}, "+ref+"}"), "", false},
-		"no Secret is written":              {es("x", "{target: {creationPolicy: None}, secretStoreRef: {name: vault}, "+ref+"}"), "", false},
+		"another key":           {es("x", "{secretStoreRef: {name: vault}, data: [{secretKey: k, remoteRef: {key: database/alternating-creds/apple}}]}"), "", false},
+		"another kind of store": {es("x", "{secretStoreRef: {name: other}, "+ref+"}"), "", false},
+		"no Secret is written":  {es("x", "{target: {creationPolicy: None}, secretStoreRef: {name: vault}, "+ref+"}"), "", false},
+		"no Secret but a ConfigMap": {es("x", "{target: {manifest: {apiVersion: v1, kind: ConfigMap}}, secretStoreRef: {name: vault}, "+ref+"}"),
+			`ExternalSecret "a/x" makes ConfigMap "x", and no Secret, of the credential: who uses that`, false},
+		"a ConfigMap of something else":     {es("x", "{target: {manifest: {apiVersion: v1, kind: ConfigMap}}, secretStoreRef: {name: other}, "+ref+"}"), "", false},
+		"a ConfigMap of nobody knows what":  {es("x", "{target: {manifest: {apiVersion: v1, kind: ConfigMap}}, secretStoreRef: {name: gone}, "+ref+"}\nstatus: {refreshTime: '2026-01-01T00:00:00Z'}"), "makes ConfigMap", false},
+		"a ConfigMap that was never made":   {es("x", "{target: {manifest: {apiVersion: v1, kind: ConfigMap}}, secretStoreRef: {name: gone}, "+ref+"}"), "", false},
 		"no store, no Secret":               {es("y", "{secretStoreRef: {name: gone}, "+ref+"}"), "", false},
 		"no store, but a Secret":            {es("x", "{secretStoreRef: {name: gone}, "+ref+"}"), `ExternalSecret "a/x": whether it reads the credential is not known: SecretStore "a/gone" does not exist`, false},
 		"a broken store":                    {es("x", "{secretStoreRef: {name: broken}, "+ref+"}"), "spec.provider is empty", false},

@@ -83,10 +83,12 @@ func TestDecide(t *testing.T) {
 			o.now = noon.Add(time.Hour)
 			o.es.Status.Conditions = ready("True", v1.ReasonSecretDeleted)
 		}, actRefresh, whyInterval},
-		"a drill begins":          {func(o *observed) { o.fault = spoiling() }, actRefresh, "a drill began or ended"},
-		"a drill goes on":         {func(o *observed) { o.fault = spoiling(); o.live.Annotations[v1alpha1.AnnotationDrill] = "x" }, actNothing, ""},
-		"a drill is over":         {func(o *observed) { o.live.Annotations[v1alpha1.AnnotationDrill] = "x" }, actRefresh, "a drill began or ended"},
-		"a drill of another name": {func(o *observed) { o.fault = spoiling(); o.live.Annotations[v1alpha1.AnnotationDrill] = "y" }, actRefresh, "a drill began or ended"},
+		"deleted on purpose, no Secret": {func(o *observed) { o.live = nil; o.es.Status.Conditions = ready("True", v1.ReasonResourceDeleted) }, actNothing, ""},
+		"cannot be looked at":           {func(o *observed) { o.live, o.unseen = nil, errors.New("x") }, actRefresh, "the target cannot be looked at"},
+		"a drill begins":                {func(o *observed) { o.fault = spoiling() }, actRefresh, "a drill began or ended"},
+		"a drill goes on":               {func(o *observed) { o.fault = spoiling(); o.live.Annotations[v1alpha1.AnnotationDrill] = "x" }, actNothing, ""},
+		"a drill is over":               {func(o *observed) { o.live.Annotations[v1alpha1.AnnotationDrill] = "x" }, actRefresh, "a drill began or ended"},
+		"a drill of another name":       {func(o *observed) { o.fault = spoiling(); o.live.Annotations[v1alpha1.AnnotationDrill] = "y" }, actRefresh, "a drill began or ended"},
 		"a drill is over, once": {func(o *observed) {
 			o.es.Spec.RefreshPolicy = v1.RefreshCreatedOnce
 			o.live.Annotations[v1alpha1.AnnotationDrill] = "x"

@@ -10,7 +10,7 @@ import (
 )
 
 func TestNarrowness(t *testing.T) {
-	for _, o := range []Options{{}, {ClusterStores: true, Push: true, Spread: true}, {Namespaces: []string{"a"}, ClusterStores: true, Push: true, Spread: true}, {Rotation: true}, {Rotation: true, Reload: true, Namespaces: []string{"a"}}, {ClusterStores: true, Reload: true}, {ClusterStores: true, LeaderElection: true}, {Namespaces: []string{"a", "b"}, CredentialNamespaces: []string{"c"}, ClusterStores: true}} {
+	for _, o := range []Options{{}, {ConfigMaps: true}, {ClusterStores: true, Push: true, Spread: true}, {Namespaces: []string{"a"}, ClusterStores: true, Push: true, Spread: true}, {Rotation: true}, {Rotation: true, Reload: true, Namespaces: []string{"a"}}, {ClusterStores: true, Reload: true}, {ClusterStores: true, LeaderElection: true}, {Namespaces: []string{"a", "b"}, CredentialNamespaces: []string{"c"}, ClusterStores: true}} {
 		for _, r := range Roles(o) {
 			if r.Namespace == "" && len(o.Namespaces) > 0 {
 				for _, rule := range r.Rules {
@@ -31,6 +31,28 @@ func TestNarrowness(t *testing.T) {
 	}
 	if n := len(Objects(Options{Namespaces: []string{"a", "b"}, CredentialNamespaces: []string{"c"}, ClusterStores: true})); n != 10 {
 		t.Errorf("%d objects, want five roles and five bindings", n)
+	}
+}
+
+// The right to write ConfigMaps is there only when it is asked for.
+func TestConfigMapsAreOptional(t *testing.T) {
+	writes := func(o Options) bool {
+		for _, r := range Roles(o) {
+			for _, rule := range r.Rules {
+				if slices.Contains(rule.Resources, "configmaps") && slices.ContainsFunc(rule.Verbs, func(v string) bool { return v == "create" || v == "patch" || v == "delete" }) {
+					return true
+				}
+			}
+		}
+		return false
+	}
+	all := Options{ClusterStores: true, Push: true, Spread: true, Reload: true, LeaderElection: true, Rotation: true, Drills: true, RehearsalPods: true}
+	if writes(all) {
+		t.Error("it is there without being asked for")
+	}
+	all.ConfigMaps = true
+	if !writes(all) || !writes(Options{ConfigMaps: true, Namespaces: []string{"a"}}) {
+		t.Error("it is not there")
 	}
 }
 

@@ -64,7 +64,13 @@ func TestReport(t *testing.T) {
 			db, back, rotation("key", 100, 99, v1alpha1.Target{Manual: &v1alpha1.ManualTarget{}}),
 			rotation("new", -1, 0, v1alpha1.Target{KV: &v1alpha1.KVTarget{}}),
 		},
-		ExternalSecrets: []external.ExternalSecret{{ObjectMeta: metav1.ObjectMeta{Namespace: "team", Name: "fed"}}},
+		ExternalSecrets: []external.ExternalSecret{
+			{ObjectMeta: metav1.ObjectMeta{Namespace: "team", Name: "fed"}},
+			{ // makes a ConfigMap of that name
+				ObjectMeta: metav1.ObjectMeta{Namespace: "team", Name: "helm"},
+				Spec:       external.ExternalSecretSpec{Target: external.ExternalSecretTarget{Manifest: &external.ManifestReference{APIVersion: "v1", Kind: "ConfigMap"}}},
+			},
+		},
 		Secrets: []report.Secret{
 			secret("of-db", "kubernetes.io/tls", 400, map[string]string{"strongkeep.io/versions": `{"v:443/secret/data/db":"7"}`}),
 			secret("fed", "Opaque", 10, map[string]string{"strongkeep.io/versions": `{"v:443/secret/data/other":"7"}`}),
