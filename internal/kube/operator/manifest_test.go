@@ -105,7 +105,7 @@ func (w *world) force(name string) {
 	es := &v1.ExternalSecret{ObjectMeta: metav1.ObjectMeta{Namespace: w.ns, Name: name}}
 	await(w, es, name, func(*v1.ExternalSecret) bool { return true })
 	before := es.Status.SyncedResourceVersion
-	w.kubectl("annotate", "es", name, "--overwrite", "force="+string(es.ResourceVersion))
+	w.kubectl("annotate", "es", name, "--overwrite", "force="+es.ResourceVersion)
 	await(w, es, name+" refreshed", func(es *v1.ExternalSecret) bool { return es.Status.SyncedResourceVersion != before })
 }
 

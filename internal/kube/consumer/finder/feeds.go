@@ -58,11 +58,8 @@ type verdict struct {
 // feed adds what es writes. Where it cannot be said what es reads, what it
 // wrote last can.
 func (s *search) feed(at site, b *book, es *v1.ExternalSecret, v verdict) {
-	if m := es.Spec.Target.Manifest; m != nil {
-		if v.reads || v.doubt != "" && !es.Status.RefreshTime.IsZero() {
-			s.unknown("%sExternalSecret %q makes %s %q, and no Secret, of the credential: who uses that, and of which version it is, is not known; make a Secret, or set its target.creationPolicy to None",
-				prefix(at.name), nameOf(es.Namespace, es.Name), m.Kind, target.Name(es))
-		}
+	if es.Spec.Target.Manifest != nil {
+		s.noSecret(at, es, v)
 		return
 	}
 	name := nameOf(es.Namespace, target.Name(es))
@@ -81,6 +78,15 @@ func (s *search) feed(at site, b *book, es *v1.ExternalSecret, v verdict) {
 	problem, stuck := feedProblem(es, v, at.name != "")
 	if fed.Problem == "" || stuck && !fed.Stuck {
 		fed.Problem, fed.Stuck = problem, stuck
+	}
+}
+
+// noSecret says of an ExternalSecret that makes something else than a Secret what
+// cannot be known.
+func (s *search) noSecret(at site, es *v1.ExternalSecret, v verdict) {
+	if v.reads || v.doubt != "" && !es.Status.RefreshTime.IsZero() {
+		s.unknown("%sExternalSecret %q makes %s %q, and no Secret, of the credential: who uses that, and of which version it is, is not known; make a Secret, or set its target.creationPolicy to None",
+			prefix(at.name), nameOf(es.Namespace, es.Name), es.Spec.Target.Manifest.Kind, target.Name(es))
 	}
 }
 

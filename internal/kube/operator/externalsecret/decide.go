@@ -81,6 +81,24 @@ func decide(o observed) plan {
 }
 
 func mustRefresh(o observed) string {
+	if why := notAsItMustBe(o); why != "" || o.es.Spec.RefreshPolicy == v1.RefreshCreatedOnce {
+		return why
+	}
+	switch {
+	case o.es.Status.SyncedResourceVersion != syncedVersion(o.es):
+		return "the ExternalSecret changed"
+	case asked(o) != "":
+		return asked(o)
+	case sourcesChanged(o):
+		return "a store or template object changed"
+	case generate.Reached(o.due.End, o.now):
+		return "a generated credential is near its end, or gone"
+	}
+	return duePeriodic(o)
+}
+
+// notAsItMustBe returns a reason to refresh whatever the refresh policy is.
+func notAsItMustBe(o observed) string {
 	es, status := o.es, &o.es.Status
 	gone := keepsTarget(es) && o.live == nil
 	switch {
@@ -94,18 +112,8 @@ func mustRefresh(o observed) string {
 		return "the Secret is gone"
 	case drillChanged(o):
 		return "a drill began or ended"
-	case es.Spec.RefreshPolicy == v1.RefreshCreatedOnce:
-		return ""
-	case status.SyncedResourceVersion != syncedVersion(es):
-		return "the ExternalSecret changed"
-	case asked(o) != "":
-		return asked(o)
-	case sourcesChanged(o):
-		return "a store or template object changed"
-	case generate.Reached(o.due.End, o.now):
-		return "a generated credential is near its end, or gone"
 	}
-	return duePeriodic(o)
+	return ""
 }
 
 // drillChanged reports whether the target holds wrong values, of a drill, that it

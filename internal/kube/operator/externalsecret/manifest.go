@@ -22,6 +22,15 @@ func syncedOf(es *v1.ExternalSecret) string {
 	return synced
 }
 
+// unmakeable returns why a target that is no Secret cannot be made, before
+// generators are asked, whose values none of these can hold.
+func unmakeable(o observed) error {
+	if o.unseen != nil || !manifest.Asked(o.es) {
+		return o.unseen
+	}
+	return gather.Supported(&o.es.Spec)
+}
+
 // made is what a target is made of.
 type made struct {
 	got   gather.Result

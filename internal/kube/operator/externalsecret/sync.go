@@ -36,13 +36,8 @@ func (r *Reconciler) sync(ctx context.Context, o observed) outcome {
 	if err := o.fault.Away(); err != nil {
 		return outcome{err: err}
 	}
-	if o.unseen != nil {
-		return outcome{err: o.unseen}
-	}
-	if manifest.Asked(es) { // before generators are asked, which none of these can hold
-		if err := gather.Supported(&es.Spec); err != nil {
-			return outcome{err: err}
-		}
+	if err := unmakeable(o); err != nil {
+		return outcome{err: err}
 	}
 	turn, live, err := r.turn(ctx, o)
 	if err != nil {

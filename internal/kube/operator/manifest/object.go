@@ -44,7 +44,7 @@ func Render(es *v1.ExternalSecret, values map[string]redact.Secret, sources rend
 	}
 	d := draft{Object: out, texts: map[string][]byte{}, labels: map[string]string{}, annotations: map[string]string{}}
 	t := es.Spec.Target.Template
-	if out.ConfigMap && (t == nil || t.MergePolicy == v1.TemplateMerge || len(t.Data) == 0 && len(t.TemplateFrom) == 0) {
+	if out.ConfigMap && asRead(t) {
 		for key, v := range values {
 			d.texts[key] = v.Reveal()
 		}
@@ -61,6 +61,11 @@ func Render(es *v1.ExternalSecret, values map[string]redact.Secret, sources rend
 		out.Fields["immutable"] = true
 	}
 	return out, nil
+}
+
+// asRead reports whether the values as read are in a ConfigMap.
+func asRead(t *v1.ExternalSecretTemplate) bool {
+	return t == nil || t.MergePolicy == v1.TemplateMerge || len(t.Data) == 0 && len(t.TemplateFrom) == 0
 }
 
 // supported refuses what has no meaning for what is not a Secret.

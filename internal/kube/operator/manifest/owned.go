@@ -41,24 +41,7 @@ func owned(u *unstructured.Unstructured, manager string, whole bool) fields {
 		if entry.Manager != manager || entry.Operation != metav1.ManagedFieldsOperationApply || entry.Subresource != "" || entry.FieldsV1 == nil {
 			continue
 		}
-		var set map[string]json.RawMessage
-		if json.Unmarshal(entry.FieldsV1.GetRawBytes(), &set) != nil {
-			continue
-		}
-		var of struct {
-			Metadata map[string]json.RawMessage `json:"f:metadata"`
-		}
-		_ = json.Unmarshal(entry.FieldsV1.GetRawBytes(), &of)
-		for _, name := range []string{"f:labels", "f:annotations"} {
-			if sub, ok := of.Metadata[name]; ok {
-				metadata, _ := u.Object["metadata"].(map[string]any)
-				out.walk(end("f:metadata")+end(name), metadata[name[2:]], sub)
-			}
-		}
-		delete(set, "f:metadata")
-		for name, sub := range set {
-			out.step("", u.Object, name, sub)
-		}
+		out.add(u, entry.FieldsV1.GetRawBytes())
 	}
 	if whole {
 		for _, field := range []string{"data", "binaryData"} {
@@ -70,6 +53,26 @@ func owned(u *unstructured.Unstructured, manager string, whole bool) fields {
 	}
 	delete(out, end("f:metadata")+end("f:annotations")+end("f:"+target.AnnotationMark))
 	return out
+}
+
+// add adds what set says of u.
+func (f fields) add(u *unstructured.Unstructured, set []byte) {
+	var parts, metadata map[string]json.RawMessage
+	if json.Unmarshal(set, &parts) != nil {
+		return
+	}
+	if json.Unmarshal(parts["f:metadata"], &metadata) == nil {
+		of, _ := u.Object["metadata"].(map[string]any)
+		for _, name := range []string{"f:labels", "f:annotations"} {
+			if sub, ok := metadata[name]; ok {
+				f.step(end("f:metadata"), of, name, sub)
+			}
+		}
+	}
+	delete(parts, "f:metadata")
+	for name, sub := range parts {
+		f.step("", u.Object, name, sub)
+	}
 }
 
 // end closes a step.

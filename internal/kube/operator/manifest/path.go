@@ -81,17 +81,10 @@ func nextStep(text string, first bool) (s step, rest, why string) {
 		}
 		return step{name, -1}, rest, ""
 	case strings.HasPrefix(text, "["):
-		number, rest, ok := strings.Cut(text[1:], "]")
-		index, err := strconv.ParseUint(number, 10, 16)
-		switch {
-		case first:
+		if first {
 			return s, "", "it begins with a field"
-		case !ok || err != nil || number != strconv.FormatUint(index, 10):
-			return s, "", "an index is [NUMBER], from 0"
-		case index > highestIndex:
-			return s, "", fmt.Sprintf("an index is at most %d", highestIndex)
 		}
-		return step{"", int(index)}, rest, ""
+		return nextIndex(text[1:])
 	}
 	if !first {
 		if text[0] != '.' {
@@ -108,6 +101,19 @@ func nextStep(text string, first bool) (s step, rest, why string) {
 		return s, "", "a field has a name"
 	}
 	return step{name, -1}, text[end:], ""
+}
+
+// nextIndex reads an index behind its bracket.
+func nextIndex(text string) (s step, rest, why string) {
+	number, rest, ok := strings.Cut(text, "]")
+	index, err := strconv.ParseUint(number, 10, 16)
+	switch {
+	case !ok || err != nil || number != strconv.FormatUint(index, 10):
+		return s, "", "an index is [NUMBER], from 0"
+	case index > highestIndex:
+		return s, "", fmt.Sprintf("an index is at most %d", highestIndex)
+	}
+	return step{"", int(index)}, rest, ""
 }
 
 // set puts value at p in object, which it changes. Mappings are merged, field by

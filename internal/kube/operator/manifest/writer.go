@@ -39,7 +39,7 @@ func (w *Writer) Observe(ctx context.Context, es *v1.ExternalSecret) (*metav1.Pa
 	if err != nil {
 		return nil, err
 	}
-	var from client.Reader = w.Live
+	from := w.Live
 	if IsConfigMap(es) {
 		from = w.Client
 	}
