@@ -36,9 +36,6 @@ func (r *Reconciler) sync(ctx context.Context, o observed) outcome {
 	if err := o.fault.Away(); err != nil {
 		return outcome{err: err}
 	}
-	if err := unmakeable(o); err != nil {
-		return outcome{err: err}
-	}
 	turn, live, err := r.turn(ctx, o)
 	if err != nil {
 		return outcome{err: err}
@@ -69,6 +66,9 @@ var errOpaque = errors.New("some values cannot be read back")
 // turn begins what generators have to do, with the target as it is, which is read
 // only for them.
 func (r *Reconciler) turn(ctx context.Context, o observed) (*generate.Turn, *corev1.Secret, error) {
+	if err := unmakeable(o); err != nil {
+		return nil, nil, err
+	}
 	s := generate.Settings{Now: o.now, Interval: spread(o.es, refreshInterval(o.es))}
 	if o.es.Spec.RefreshPolicy == v1.RefreshOnChange {
 		s.OnChange = syncedVersion(o.es)
