@@ -110,7 +110,7 @@ func (x *commands) inspect(ctx context.Context, k *cluster.Cluster, es *v1.Exter
 	}
 	e.Secret = secret{Name: target.Name(es), Policy: string(target.Policy(es))}
 	i := inspection{ctx: ctx, k: k, es: es, out: e}
-	if err := gather.Supported(&es.Spec); err != nil {
+	if err := gather.OnlySecret(&es.Spec); err != nil {
 		i.waits("its spec cannot be: %v", err)
 	}
 	i.stores()

@@ -163,7 +163,7 @@ func (l *looker) judgeGenerator(o *Object, kind string) {
 }
 
 func (l *looker) judgeSpec(o *Object, spec *v1.ExternalSecretSpec) {
-	if err := gather.Supported(spec); err != nil {
+	if err := gather.OnlySecret(spec); err != nil {
 		o.worse(Refused, "%v", err)
 	}
 	for _, ref := range generate.Refs(spec) {

@@ -121,6 +121,19 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+// Who knows of Secrets only says so of other targets, and no less of the rest.
+func TestOnlySecret(t *testing.T) {
+	for spec, words := range map[string]string{
+		"secretStoreRef: {name: s}\ndata: [{secretKey: a, remoteRef: {key: x}}]":                             "",
+		"target: {manifest: {apiVersion: v1, kind: ConfigMap}}\ndata: [{secretKey: a, remoteRef: {key: x}}]": "spec.target.manifest makes a ConfigMap",
+		"dataFrom: [{}]": "says nothing",
+	} {
+		if err := OnlySecret(&parse(t, spec).Spec); (err == nil) != (words == "") || err != nil && !strings.Contains(err.Error(), words) {
+			t.Errorf("%s: %v", spec, err)
+		}
+	}
+}
+
 func FuzzConvertKey(f *testing.F) {
 	f.Add("a/b", true)
 	f.Add("ü.ok-_", false)

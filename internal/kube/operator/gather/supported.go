@@ -28,6 +28,14 @@ func Supported(spec *v1.ExternalSecretSpec) error {
 	return nil
 }
 
+// OnlySecret is Supported for those who know nothing of targets but Secrets.
+func OnlySecret(spec *v1.ExternalSecretSpec) error {
+	if m := spec.Target.Manifest; m != nil {
+		return errs.Newf(errs.Unsupported, "spec.target.manifest makes a %s: only Secrets are looked at here (docs/target-manifest.md)", m.Kind)
+	}
+	return Supported(spec)
+}
+
 // kindOf names the kind of the target for messages.
 func kindOf(spec *v1.ExternalSecretSpec) string {
 	if m := spec.Target.Manifest; m != nil {
