@@ -1,7 +1,9 @@
 package audit
 
-import "slices"
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Log is what one device wrote, as far as it can be read again.
 type Log struct {
@@ -21,7 +23,7 @@ type Log struct {
 // Logs returns the logs of all devices, required ones first.
 func (b *Broker) Logs() []Log {
 	sinks := *b.sinks.Load()
-	var required, others []Log
+	logs := map[bool][]Log{} // by Required
 	for _, s := range sinks {
 		l := Log{Device: s.name, Required: s.required, Enabled: s.enabled, Hash: s.encoder.Hash}
 		if a, ok := s.dev.(Archive); !ok {
@@ -33,11 +35,7 @@ func (b *Broker) Logs() []Log {
 				return name != s.dev.Target() && slices.ContainsFunc(sinks, func(o *sink) bool { return o.dev.Target() == name })
 			})
 		}
-		if l.Required {
-			required = append(required, l)
-		} else {
-			others = append(others, l)
-		}
+		logs[l.Required] = append(logs[l.Required], l)
 	}
-	return append(required, others...)
+	return append(logs[true], logs[false]...)
 }

@@ -16,6 +16,7 @@ import (
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/drill/fault"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/externalsecret/timing"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/gather"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/generate"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/manifest"
@@ -192,18 +193,18 @@ func (r *Reconciler) refresh(ctx context.Context, o observed, why string) (ctrl.
 		if o.due, err = r.due(ctx, o.es, r.memories.get(key).generated); err != nil {
 			return ctrl.Result{}, err
 		}
-		return ctrl.Result{RequeueAfter: sooner(untilRefresh(o), untilDue(o))}, nil
+		return ctrl.Result{RequeueAfter: timing.Sooner(untilRefresh(o), untilDue(o))}, nil
 	}
 	var failures int
 	r.memories.change(key, func(e *entry) { e.failures++; failures = e.failures; e.due = why })
 	kind := errs.KindOf(out.err)
-	return ctrl.Result{RequeueAfter: retryAfter(failures, kind == errs.Invalid || kind == errs.Unsupported || kind == errs.TooLarge)}, nil
+	return ctrl.Result{RequeueAfter: timing.Retry(failures, kind == errs.Invalid || kind == errs.Unsupported || kind == errs.TooLarge)}, nil
 }
 
 // heardOf reports whether every change of what es reads is heard of, so that a
 // value that is too old will be put right by an event.
 func (r *Reconciler) heardOf(es *v1.ExternalSecret) bool {
-	if refreshInterval(es) == 0 || r.memories.get(client.ObjectKeyFromObject(es)).unheard {
+	if timing.Interval(es) == 0 || r.memories.get(client.ObjectKeyFromObject(es)).unheard {
 		return false
 	}
 	for _, ref := range gather.Stores(&es.Spec) {
@@ -292,7 +293,7 @@ func (r *Reconciler) wishes(ctx context.Context, o observed) {
 		return
 	}
 	var t topics
-	if refreshInterval(o.es) > 0 {
+	if timing.Interval(o.es) > 0 {
 		var ok bool
 		if t, ok = r.topics(ctx, o.es); !ok {
 			return

@@ -2,7 +2,6 @@ package externalsecret
 
 import (
 	"crypto/sha256"
-	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 	"maps"
@@ -14,6 +13,7 @@ import (
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
 	"github.com/strongkeep/strongkeep/api/v1alpha1"
 	"github.com/strongkeep/strongkeep/internal/kube/drill/fault"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/externalsecret/timing"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/generate"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/subscribe"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/target"
@@ -134,7 +134,7 @@ const whyInterval = "the refresh interval is over"
 
 // duePeriodic returns why a refresh by time is due.
 func duePeriodic(o observed) string {
-	if interval := refreshInterval(o.es); interval > 0 && (untilRefresh(o) <= 0 || generate.Reached(o.due.Interval, o.now)) && untilOpen(o) == 0 {
+	if interval := timing.Interval(o.es); interval > 0 && (untilRefresh(o) <= 0 || generate.Reached(o.due.Interval, o.now)) && untilOpen(o) == 0 {
 		return whyInterval
 	}
 	return ""
@@ -147,17 +147,9 @@ func untilDue(o observed) time.Duration {
 		until = max(o.due.Interval.Sub(o.now), untilOpen(o), time.Millisecond)
 	}
 	if !o.due.End.IsZero() {
-		until = sooner(until, max(o.due.End.Sub(o.now), time.Millisecond))
+		until = timing.Sooner(until, max(o.due.End.Sub(o.now), time.Millisecond))
 	}
 	return until
-}
-
-// sooner returns the lesser of two times, of which 0 is for never.
-func sooner(a, b time.Duration) time.Duration {
-	if a == 0 || b != 0 && b < a {
-		return b
-	}
-	return a
 }
 
 // asked returns what o is due for by an event, "" for nothing. The store's word,
@@ -175,7 +167,7 @@ func asked(o observed) string {
 // untilOpen returns how long syncWindows hold back what follows the store; 0 when
 // they do not. Windows that are wrong hold nothing back: the refresh says so.
 func untilOpen(o observed) time.Duration {
-	if o.es.Spec.SyncWindows == nil || refreshInterval(o.es) == 0 {
+	if o.es.Spec.SyncWindows == nil || timing.Interval(o.es) == 0 {
 		return 0
 	}
 	w, err := window.Parse(o.es.Spec.SyncWindows)
@@ -192,25 +184,19 @@ func untilOpen(o observed) time.Duration {
 // untilLook returns the time to the next look at o when nothing happens; 0 for
 // never. Objects whose window opens are not all looked at in the same second.
 func untilLook(o observed) time.Duration {
-	next, wait := sooner(untilRefresh(o), untilDue(o)), untilOpen(o)
+	next, wait := timing.Sooner(untilRefresh(o), untilDue(o)), untilOpen(o)
 	if end := o.due.End; wait > 0 && !end.IsZero() && end.Sub(o.now) < wait {
 		return max(end.Sub(o.now), time.Millisecond) // no window holds a credential that ends
 	}
 	if wait == 0 || o.memory.due == "" && next > wait {
 		return next
 	}
-	return wait + time.Duration(share(o.es)*float64(openSpread))
+	return wait + time.Duration(timing.Share(o.es)*float64(openSpread))
 }
 
 // openSpread is over how long the refreshes at a window's opening are spread. A
 // window is at least twice as long.
 const openSpread = 30 * time.Second
-
-// share is between 0 and 1, and another one for each object.
-func share(es *v1.ExternalSecret) float64 {
-	sum := sha256.Sum256([]byte(es.UID))
-	return float64(binary.BigEndian.Uint32(sum[:4])) / (1 << 32)
-}
 
 // keepsTarget reports whether es writes a Secret at all.
 func keepsTarget(es *v1.ExternalSecret) bool { return target.Policy(es) != v1.CreateNone }
@@ -223,32 +209,15 @@ func deletedOnPurpose(es *v1.ExternalSecret) bool {
 	return c != nil && (c.Reason == v1.ReasonSecretDeleted || c.Reason == v1.ReasonResourceDeleted)
 }
 
-// refreshInterval returns how often es is refreshed; 0 for not on a timer.
-func refreshInterval(es *v1.ExternalSecret) time.Duration {
-	switch es.Spec.RefreshPolicy {
-	case v1.RefreshCreatedOnce, v1.RefreshOnChange:
-		return 0
-	}
-	if es.Spec.RefreshInterval == nil {
-		return time.Hour
-	}
-	return max(es.Spec.RefreshInterval.Duration, 0)
-}
-
 // untilRefresh returns the time to the next refresh by the interval, 0 when it
-// is over. When there is none it is 0 too: see refreshInterval. Up to a tenth is
+// is over. When there is none it is 0 too: see timing.Interval. Up to a tenth is
 // taken off, by the UID, so that objects made together are not refreshed together.
 func untilRefresh(o observed) time.Duration {
-	interval := refreshInterval(o.es)
+	interval := timing.Interval(o.es)
 	if interval == 0 {
 		return 0
 	}
-	return max(spread(o.es, interval)-o.now.Sub(o.es.Status.RefreshTime.Time), 0)
-}
-
-// spread returns the interval of one object.
-func spread(es *v1.ExternalSecret, interval time.Duration) time.Duration {
-	return interval - time.Duration(share(es)*float64(interval)/10)
+	return max(timing.Spread(o.es, interval)-o.now.Sub(o.es.Status.RefreshTime.Time), 0)
 }
 
 // syncedVersion is the value of status.syncedResourceVersion: it changes with
@@ -263,14 +232,4 @@ func syncedVersion(es *v1.ExternalSecret) string {
 		_, _ = fmt.Fprint(h, ";")
 	}
 	return fmt.Sprintf("%d-%s", es.Generation, hex.EncodeToString(h.Sum(nil)[:14]))
-}
-
-// retryAfter returns how long to wait after a number of failures in a row.
-func retryAfter(failures int, permanent bool) time.Duration {
-	const longest = 5 * time.Minute
-	wait := time.Second
-	if permanent {
-		wait = 30 * time.Second // events bring it back when what is wrong is put right
-	}
-	return min(wait<<min(failures-1, 12), longest)
 }

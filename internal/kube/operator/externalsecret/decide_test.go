@@ -225,18 +225,6 @@ func TestNextStatus(t *testing.T) {
 	}
 }
 
-func TestRetryAfter(t *testing.T) {
-	for _, c := range []struct {
-		failures  int
-		permanent bool
-		want      time.Duration
-	}{{1, false, time.Second}, {2, false, 2 * time.Second}, {100, false, 5 * time.Minute}, {1, true, 30 * time.Second}, {9, true, 5 * time.Minute}} {
-		if got := retryAfter(c.failures, c.permanent); got != c.want {
-			t.Errorf("%+v: %v", c, got)
-		}
-	}
-}
-
 // The cache may be behind our own writes, for a while.
 func TestCacheLag(t *testing.T) {
 	var m memories

@@ -12,6 +12,7 @@ import (
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
 	"github.com/strongkeep/strongkeep/api/v1alpha1"
 	"github.com/strongkeep/strongkeep/internal/kube/generator/record"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/externalsecret/timing"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/gather"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/generate"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/manifest"
@@ -102,7 +103,7 @@ func (r *Reconciler) due(ctx context.Context, es *v1.ExternalSecret, generated s
 	if generated == "" || len(generate.Refs(&es.Spec)) == 0 {
 		return generate.Due{}, nil
 	}
-	return r.Generators.Due(ctx, es.Namespace, record.Parse(generated), spread(es, refreshInterval(es)))
+	return r.Generators.Due(ctx, es.Namespace, record.Parse(generated), timing.Spread(es, timing.Interval(es)))
 }
 
 // metadata returns an object's metadata from the cache, nil when it is not there.
@@ -140,6 +141,19 @@ func (r *Reconciler) versions(ctx context.Context, es *v1.ExternalSecret) (list 
 	if others > 0 && others == len(refs)+len(generate.Refs(&es.Spec)) {
 		return nil, false, nil
 	}
+	from, known, err := r.templateVersions(ctx, es)
+	if err != nil {
+		return nil, false, err
+	}
+	if !complete || !known {
+		return nil, true, nil
+	}
+	return append(append(list, from...), "end"), true, nil
+}
+
+// templateVersions is what versions says of template objects, and whether all are there.
+func (r *Reconciler) templateVersions(ctx context.Context, es *v1.ExternalSecret) (list []string, complete bool, err error) {
+	complete = true
 	for _, ref := range templateRefs(es) {
 		m, err := r.metadata(ctx, ref.kind, types.NamespacedName{Namespace: es.Namespace, Name: ref.name})
 		if err != nil {
@@ -151,10 +165,7 @@ func (r *Reconciler) versions(ctx context.Context, es *v1.ExternalSecret) (list 
 		}
 		list = append(list, fmt.Sprintf("%s %s %s %s", ref.kind, ref.name, m.UID, m.ResourceVersion))
 	}
-	if !complete {
-		return nil, true, nil
-	}
-	return append(list, "end"), true, nil
+	return list, complete, nil
 }
 
 // generatorVersions is what versions says of generators, how many of them are

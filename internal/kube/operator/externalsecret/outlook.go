@@ -5,6 +5,7 @@ import (
 	"time"
 
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/externalsecret/timing"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/window"
 )
 
@@ -36,7 +37,7 @@ func Next(es *v1.ExternalSecret, now time.Time) (at time.Time, says string) {
 		return at, "as soon as it can be: it was never synced"
 	case es.Spec.RefreshPolicy == v1.RefreshOnChange:
 		return at, "when it changes: refreshPolicy is OnChange"
-	case refreshInterval(es) == 0:
+	case timing.Interval(es) == 0:
 		return at, "when it changes: refreshInterval is 0"
 	}
 	at = now.Add(untilRefresh(o))

@@ -14,6 +14,7 @@ import (
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
 	"github.com/strongkeep/strongkeep/api/v1alpha1"
 	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/externalsecret/timing"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/gather"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/generate"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/manifest"
@@ -69,7 +70,7 @@ func (r *Reconciler) turn(ctx context.Context, o observed) (*generate.Turn, *cor
 	if err := unmakeable(o); err != nil {
 		return nil, nil, err
 	}
-	s := generate.Settings{Now: o.now, Interval: spread(o.es, refreshInterval(o.es))}
+	s := generate.Settings{Now: o.now, Interval: timing.Spread(o.es, timing.Interval(o.es))}
 	if o.es.Spec.RefreshPolicy == v1.RefreshOnChange {
 		s.OnChange = syncedVersion(o.es)
 	}

@@ -1,0 +1,52 @@
+package timing
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"time"
+
+	v1 "github.com/strongkeep/strongkeep/api/external/v1"
+)
+
+// Interval returns how often es is refreshed; 0 for not on a timer.
+func Interval(es *v1.ExternalSecret) time.Duration {
+	switch es.Spec.RefreshPolicy {
+	case v1.RefreshCreatedOnce, v1.RefreshOnChange:
+		return 0
+	}
+	if es.Spec.RefreshInterval == nil {
+		return time.Hour
+	}
+	return max(es.Spec.RefreshInterval.Duration, 0)
+}
+
+// Share is between 0 and 1, and another one for each object.
+func Share(es *v1.ExternalSecret) float64 {
+	sum := sha256.Sum256([]byte(es.UID))
+	return float64(binary.BigEndian.Uint32(sum[:4])) / (1 << 32)
+}
+
+// Spread returns the interval of one object: up to a tenth is taken off, by the UID,
+// so that objects made together are not refreshed together.
+func Spread(es *v1.ExternalSecret, interval time.Duration) time.Duration {
+	return interval - time.Duration(Share(es)*float64(interval)/10)
+}
+
+// Sooner returns the lesser of two times, of which 0 is for never.
+func Sooner(a, b time.Duration) time.Duration {
+	if a == 0 || b != 0 && b < a {
+		return b
+	}
+	return a
+}
+
+// Retry returns how long to wait after a number of failures in a row, at least one.
+// What is permanent needs a person.
+func Retry(failures int, permanent bool) time.Duration {
+	const longest = 5 * time.Minute
+	wait := time.Second
+	if permanent {
+		wait = 30 * time.Second // events bring it back when what is wrong is put right
+	}
+	return min(wait<<min(failures-1, 12), longest)
+}

@@ -1,0 +1,62 @@
+package timing
+
+import (
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	v1 "github.com/strongkeep/strongkeep/api/external/v1"
+)
+
+func TestRetry(t *testing.T) {
+	for _, c := range []struct {
+		failures  int
+		permanent bool
+		want      time.Duration
+	}{{1, false, time.Second}, {2, false, 2 * time.Second}, {100, false, 5 * time.Minute}, {1, true, 30 * time.Second}, {9, true, 5 * time.Minute}} {
+		if got := Retry(c.failures, c.permanent); got != c.want {
+			t.Errorf("%+v: %v", c, got)
+		}
+	}
+}
+
+func TestSooner(t *testing.T) {
+	for _, c := range [][3]time.Duration{{0, 0, 0}, {0, 5, 5}, {5, 0, 5}, {5, 3, 3}, {3, 5, 3}} {
+		if got := Sooner(c[0], c[1]); got != c[2] {
+			t.Errorf("%v", c)
+		}
+	}
+}
+
+func TestInterval(t *testing.T) {
+	of := func(policy v1.RefreshPolicy, interval *metav1.Duration) *v1.ExternalSecret {
+		es := &v1.ExternalSecret{}
+		es.Spec.RefreshPolicy, es.Spec.RefreshInterval = policy, interval
+		return es
+	}
+	minute, below := &metav1.Duration{Duration: time.Minute}, &metav1.Duration{Duration: -1}
+	for es, want := range map[*v1.ExternalSecret]time.Duration{
+		of("", nil): time.Hour, of("", minute): time.Minute, of("", below): 0, of(v1.RefreshOnChange, minute): 0, of(v1.RefreshCreatedOnce, nil): 0,
+	} {
+		if got := Interval(es); got != want {
+			t.Errorf("%+v: %v", es.Spec, got)
+		}
+	}
+}
+
+// Objects differ, and none waits longer than its interval.
+func TestSpread(t *testing.T) {
+	seen := map[time.Duration]bool{}
+	for _, uid := range []types.UID{"a", "b", "c"} {
+		d := Spread(&v1.ExternalSecret{ObjectMeta: metav1.ObjectMeta{UID: uid}}, time.Hour)
+		if d > time.Hour || d < 54*time.Minute {
+			t.Errorf("%s: %v", uid, d)
+		}
+		seen[d] = true
+	}
+	if len(seen) != 3 {
+		t.Errorf("%v", seen)
+	}
+}
