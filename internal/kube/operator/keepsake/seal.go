@@ -1,0 +1,166 @@
+package keepsake
+
+import (
+	"bytes"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	v1 "github.com/strongkeep/strongkeep/api/external/v1"
+	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/kube/provider"
+	"github.com/strongkeep/strongkeep/internal/redact"
+)
+
+// magic begins each file; it is authenticated with the file's name.
+const magic = "SKK1"
+
+// derive makes the three keys: of contents, of names and of digests (HKDF-SHA256, RFC 5869).
+func (k *Keeper) derive() error {
+	if k.cfg.Key.Len() != KeySize {
+		return errs.Newf(errs.Invalid, "the key of last values has %d bytes, not %d", k.cfg.Key.Len(), KeySize)
+	}
+	var keys [3][]byte
+	for i, purpose := range []string{"contents", "names", "digests"} {
+		key, err := hkdf.Key(sha256.New, k.cfg.Key.Reveal(), nil, "strongkeep last values: "+purpose, KeySize)
+		if err != nil {
+			return errs.Newf(errs.Internal, "deriving a key: %w", err)
+		}
+		keys[i] = key
+	}
+	block, err := aes.NewCipher(keys[0])
+	if err != nil {
+		return errs.Newf(errs.Internal, "making a cipher: %w", err)
+	}
+	if k.seal, err = cipher.NewGCMWithRandomNonce(block); err != nil {
+		return errs.Newf(errs.Internal, "making a cipher: %w", err)
+	}
+	k.naming, k.equal = keys[1], keys[2]
+	return nil
+}
+
+// name is the file of what a request reads from a store. Whoever is another store, by
+// its name or by what it says of the provider, has another file.
+func (k *Keeper) name(store v1.Store, req provider.Request) (string, error) {
+	spec, err := json.Marshal(store.StoreSpec().Provider)
+	if err != nil {
+		return "", errs.Newf(errs.Internal, "encoding a store: %w", err)
+	}
+	id, err := json.Marshal([]any{v1.KeyOf(store), string(spec), req})
+	if err != nil {
+		return "", errs.Newf(errs.Internal, "encoding a request: %w", err)
+	}
+	m := hmac.New(sha256.New, k.naming)
+	m.Write(id)
+	return hex.EncodeToString(m.Sum(nil)), nil
+}
+
+// digest tells values apart.
+func (k *Keeper) digest(v provider.Value) string {
+	m := hmac.New(sha256.New, k.equal)
+	field := func(b []byte) {
+		sum := sha256.Sum256(b)
+		m.Write(sum[:])
+	}
+	field([]byte(v.Version))
+	field(v.Data.Reveal())
+	for _, name := range slices.Sorted(maps.Keys(v.Parts)) {
+		field([]byte(name))
+		field(v.Parts[name].Reveal())
+	}
+	return string(m.Sum(nil))
+}
+
+func (k *Keeper) sealed(name string, plain []byte) []byte {
+	return k.seal.Seal([]byte(magic), nil, plain, []byte(magic+name))
+}
+
+func (k *Keeper) unsealed(name string, raw []byte) ([]byte, error) {
+	body, ok := bytes.CutPrefix(raw, []byte(magic))
+	if !ok {
+		return nil, errs.New(errs.Invalid, "the last value is spoiled: it is not of this program")
+	}
+	plain, err := k.seal.Open(nil, nil, body, []byte(magic+name))
+	if err != nil {
+		return nil, errs.New(errs.Invalid, "the last value is spoiled, or sealed with another key")
+	}
+	return plain, nil
+}
+
+// record is a value as it is kept.
+type record struct {
+	At      time.Time         `json:"at"`
+	Version string            `json:"version,omitempty"`
+	Data    []byte            `json:"data"`
+	Parts   map[string][]byte `json:"parts,omitempty"`
+	Picked  bool              `json:"picked,omitempty"`
+}
+
+func encode(v provider.Value, at time.Time) ([]byte, error) {
+	r := record{At: at.UTC(), Version: v.Version, Data: v.Data.Reveal(), Picked: v.Picked}
+	if v.Parts != nil {
+		r.Parts = map[string][]byte{}
+		for name, part := range v.Parts {
+			r.Parts[name] = part.Reveal()
+		}
+	}
+	plain, err := json.Marshal(r)
+	if err != nil {
+		return nil, errs.New(errs.Internal, "encoding a value")
+	}
+	return plain, nil
+}
+
+func decode(plain []byte) (provider.Value, time.Time, error) {
+	var r record
+	if json.Unmarshal(plain, &r) != nil || r.At.IsZero() {
+		return provider.Value{}, time.Time{}, errs.New(errs.Invalid, "the last value is of another version of this program")
+	}
+	v := provider.Value{Data: redact.New(r.Data), Version: r.Version, Picked: r.Picked}
+	if r.Parts != nil {
+		v.Parts = map[string]redact.Secret{}
+		for name, part := range r.Parts {
+			v.Parts[name] = redact.New(part)
+		}
+	}
+	return v, r.At, nil
+}
+
+// proof is the file that tells whether the key is the one before.
+const proof = "key"
+
+// proveKey refuses a key that cannot open what is there.
+func (k *Keeper) proveKey() error {
+	path := filepath.Join(k.cfg.Dir, proof)
+	raw, err := os.ReadFile(path)
+	switch {
+	case err == nil:
+		if _, err := k.unsealed(proof, raw); err != nil {
+			return errs.Newf(errs.Invalid, "%s was not made with this key: give the key of before, or another directory", path)
+		}
+		return nil
+	case !errors.Is(err, fs.ErrNotExist):
+		return errs.Newf(errs.Unavailable, "reading %s: %w", path, err)
+	}
+	random := make([]byte, 32)
+	_, _ = rand.Read(random) // never fails (crypto/rand)
+	if err := os.WriteFile(path+unfinished, k.sealed(proof, random), 0o600); err != nil {
+		return errs.Newf(errs.Unavailable, "writing %s: %w", path, err)
+	}
+	if err := os.Rename(path+unfinished, path); err != nil {
+		return errs.Newf(errs.Unavailable, "writing %s: %w", path, err)
+	}
+	return nil
+}
