@@ -59,6 +59,11 @@ type Config struct {
 	// in place of Secrets; see package manifest.
 	GenericTargets bool
 
+	// LastValuesDir keeps what was last read, sealed with the key in LastValuesKeyFile,
+	// for LastValuesMaxAge, a week; see package keepsake. Empty: nothing is kept.
+	LastValuesDir, LastValuesKeyFile string
+	LastValuesMaxAge                 time.Duration
+
 	// NoPush leaves PushSecrets alone; NoSpread ClusterExternalSecrets and
 	// ClusterPushSecrets, as an operator does that has Namespaces or NoClusterStores.
 	NoPush, NoSpread bool

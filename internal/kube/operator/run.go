@@ -26,6 +26,7 @@ import (
 	"github.com/strongkeep/strongkeep/api/v1alpha1"
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/externalsecret"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/keepsake"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/manifest"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/rbac"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/rotation"
@@ -62,7 +63,14 @@ func Run(ctx context.Context, cfg Config) error {
 	if err := mgr.Add(leaderRunnable(hub.Run)); err != nil {
 		return err
 	}
-	p := parts{cfg, mgr, key, m, pool, hub, newEvents(mgr.GetEventRecorder("strongkeep"), clock.RealClock{})}
+	last, err := lastValues(cfg)
+	if err != nil {
+		return err
+	}
+	if last != nil {
+		defer last.Close()
+	}
+	p := parts{cfg, mgr, key, m, pool, hub, newEvents(mgr.GetEventRecorder("strongkeep"), clock.RealClock{}), last}
 	if err := p.setup(ctx); err != nil {
 		return err
 	}
@@ -162,6 +170,7 @@ type parts struct {
 	pool    *session.Pool
 	hub     *subscribe.Hub
 	events  *events
+	last    *keepsake.Keeper // nil: no last values are kept
 }
 
 func (p parts) setup(ctx context.Context) error {
@@ -177,12 +186,16 @@ func (p parts) setup(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	es := externalsecret.New(externalsecret.Config{
+	settings := externalsecret.Config{
 		Client: p.mgr.GetClient(), Live: p.mgr.GetAPIReader(), Stores: p.pool, Wishes: p.hub, Key: p.key,
 		Clock: clock.RealClock{}, Log: p.cfg.Log, Event: p.events.event, Metric: p.metrics,
 		Limits: p.cfg.TemplateLimits, Class: p.cfg.Class, Only: p.cfg.OnlyClass, Faults: faults, Generators: makers,
 		Manifests: p.manifests(),
-	})
+	}
+	if p.last != nil {
+		settings.LastValues = p.last
+	}
+	es := externalsecret.New(settings)
 	if err := p.prepareCaches(ctx); err != nil {
 		return err
 	}

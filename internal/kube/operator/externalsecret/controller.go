@@ -51,7 +51,8 @@ type Metrics interface {
 	Forget(namespace, name string)
 }
 
-// Config is what a Reconciler needs. All fields are required but Class, Only, Faults, Generators and Manifests.
+// Config is what a Reconciler needs. All fields are required but Class, Only,
+// Faults, Generators, Manifests and LastValues.
 type Config struct {
 	Client client.Client // reads come from caches: ExternalSecrets, stores, metadata of Secrets, ConfigMaps and Namespaces
 	Live   client.Reader // reads come from the API server
@@ -73,6 +74,8 @@ type Config struct {
 	Generators *generate.Generators
 	// Manifests writes targets that are no Secrets; nil: none are.
 	Manifests *manifest.Writer
+	// LastValues are for targets that are made while a store is away; nil: none are kept.
+	LastValues LastValues
 }
 
 // Reconciler reconciles ExternalSecrets.

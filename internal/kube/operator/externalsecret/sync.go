@@ -92,7 +92,7 @@ func (r *Reconciler) attempt(ctx context.Context, o observed, turn *generate.Tur
 	source.Generate = turn.Values
 	got, err := gather.Values(ctx, o.es, source)
 	if err != nil {
-		return outcome{err: err}
+		return r.standIn(ctx, o, turn, err)
 	}
 	o.fault.Spoil(&got)
 	out := r.act(ctx, o, turn, got)
@@ -105,7 +105,14 @@ func (r *Reconciler) attempt(ctx context.Context, o observed, turn *generate.Tur
 
 // source reads from the stores of es.
 func (r *Reconciler) source(es *v1.ExternalSecret) gather.Source {
-	source := r.lookup().Source(r.Stores, es.Namespace)
+	if r.LastValues != nil {
+		return r.sourceFrom(keeping{r.Stores, r.LastValues}, es)
+	}
+	return r.sourceFrom(r.Stores, es)
+}
+
+func (r *Reconciler) sourceFrom(stores Stores, es *v1.ExternalSecret) gather.Source {
+	source := r.lookup().Source(stores, es.Namespace)
 	source.Limits, source.Now = r.Limits, r.Clock.Now
 	return source
 }

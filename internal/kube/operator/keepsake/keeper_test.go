@@ -2,6 +2,7 @@ package keepsake
 
 import (
 	"bytes"
+	"encoding/base64"
 	"fmt"
 	"log/slog"
 	"os"
@@ -322,4 +323,23 @@ func FuzzUnsealed(f *testing.F) {
 			t.Error("a value of no time")
 		}
 	})
+}
+
+func TestLoadKey(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "key")
+	for text, good := range map[string]bool{
+		strings.Repeat("k", 32): true, base64.StdEncoding.EncodeToString(make([]byte, 32)) + "\n": true,
+		"": false, canary: false, strings.Repeat("k", 31): false, base64.StdEncoding.EncodeToString(make([]byte, 16)): false, strings.Repeat("k", 2000): false,
+	} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		key, err := LoadKey(path)
+		if good != (err == nil) || good != (key.Len() == KeySize) || err != nil && strings.Contains(err.Error(), canary) {
+			t.Errorf("%d bytes: %d, %v", len(text), key.Len(), err)
+		}
+	}
+	if _, err := LoadKey(path + "x"); !errs.Is(err, errs.Invalid) {
+		t.Error(err)
+	}
 }

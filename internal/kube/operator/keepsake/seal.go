@@ -8,14 +8,17 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"io"
 	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
@@ -49,6 +52,26 @@ func (k *Keeper) derive() error {
 	}
 	k.naming, k.equal = keys[1], keys[2]
 	return nil
+}
+
+// LoadKey reads a key: KeySize bytes, or those in base64.
+func LoadKey(path string) (redact.Secret, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return redact.Secret{}, errs.Newf(errs.Invalid, "reading the key of last values: %w", err)
+	}
+	raw, err := io.ReadAll(io.LimitReader(f, 1024))
+	if err := errors.Join(err, f.Close()); err != nil {
+		return redact.Secret{}, errs.Newf(errs.Invalid, "reading the key of last values: %w", err)
+	}
+	if len(raw) == KeySize {
+		return redact.New(raw), nil
+	}
+	key, err := base64.StdEncoding.DecodeString(strings.TrimSpace(string(raw)))
+	if err != nil || len(key) != KeySize {
+		return redact.Secret{}, errs.Newf(errs.Invalid, "%s is no key of last values: it must have %d bytes, or those in base64", path, KeySize)
+	}
+	return redact.New(key), nil
 }
 
 // name is the file of what a request reads from a store. Whoever is another store, by
