@@ -186,16 +186,12 @@ func (p parts) setup(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	settings := externalsecret.Config{
+	es := externalsecret.New(externalsecret.Config{
 		Client: p.mgr.GetClient(), Live: p.mgr.GetAPIReader(), Stores: p.pool, Wishes: p.hub, Key: p.key,
 		Clock: clock.RealClock{}, Log: p.cfg.Log, Event: p.events.event, Metric: p.metrics,
 		Limits: p.cfg.TemplateLimits, Class: p.cfg.Class, Only: p.cfg.OnlyClass, Faults: faults, Generators: makers,
-		Manifests: p.manifests(),
-	}
-	if p.last != nil {
-		settings.LastValues = p.last
-	}
-	es := externalsecret.New(settings)
+		Manifests: p.manifests(), LastValues: p.last,
+	})
 	if err := p.prepareCaches(ctx); err != nil {
 		return err
 	}

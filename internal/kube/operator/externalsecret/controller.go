@@ -17,8 +17,10 @@ import (
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/drill/fault"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/externalsecret/timing"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/externalsecret/topics"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/gather"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/generate"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/keepsake"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/manifest"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/subscribe"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/target"
@@ -75,7 +77,7 @@ type Config struct {
 	// Manifests writes targets that are no Secrets; nil: none are.
 	Manifests *manifest.Writer
 	// LastValues are for targets that are made while a store is away; nil: none are kept.
-	LastValues LastValues
+	LastValues *keepsake.Keeper
 }
 
 // Reconciler reconciles ExternalSecrets.
@@ -286,6 +288,16 @@ func (r *Reconciler) forget(key types.NamespacedName) {
 	r.Metric.Forget(key.Namespace, key.Name)
 }
 
+// topic implements topics.Ask for es.
+func (r *Reconciler) topic(ctx context.Context, es *v1.ExternalSecret, ref v1.SecretStoreRef, key string) (v1.StoreKey, string, bool) {
+	store, err := r.store(ctx, es.Namespace, ref)
+	if err != nil {
+		return v1.StoreKey{}, "", false
+	}
+	topic, err := r.Stores.Topic(ctx, store, key)
+	return v1.KeyOf(store), topic, err == nil
+}
+
 // wishes tells whose changes es wants to hear of, once for each state of es and
 // its stores. Only periodic refresh means "follow the store"; what is not on a
 // timer is not to change by itself.
@@ -295,13 +307,15 @@ func (r *Reconciler) wishes(ctx context.Context, o observed) {
 	if o.memory.wished == state {
 		return
 	}
-	var t topics
+	var t topics.Topics
 	if timing.Interval(o.es) > 0 {
 		var ok bool
-		if t, ok = r.topics(ctx, o.es); !ok {
+		if t, ok = topics.Of(ctx, o.es, func(ctx context.Context, ref v1.SecretStoreRef, key string) (v1.StoreKey, string, bool) {
+			return r.topic(ctx, o.es, ref, key)
+		}); !ok {
 			return
 		}
 	}
-	r.Wishes.Want(key, t.list)
-	r.memories.change(key, func(e *entry) { e.wished, e.unheard = state, t.unheard })
+	r.Wishes.Want(key, t.List)
+	r.memories.change(key, func(e *entry) { e.wished, e.unheard = state, t.Unheard })
 }

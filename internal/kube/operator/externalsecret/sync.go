@@ -17,8 +17,10 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/operator/externalsecret/timing"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/gather"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/generate"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/keepsake"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/manifest"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/render"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/stores"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/target"
 )
 
@@ -106,13 +108,13 @@ func (r *Reconciler) attempt(ctx context.Context, o observed, turn *generate.Tur
 // source reads from the stores of es.
 func (r *Reconciler) source(es *v1.ExternalSecret) gather.Source {
 	if r.LastValues != nil {
-		return r.sourceFrom(keeping{r.Stores, r.LastValues}, es)
+		return r.sourceFrom(keepsake.Reading{Backend: r.Stores, Keeper: r.LastValues}, es)
 	}
 	return r.sourceFrom(r.Stores, es)
 }
 
-func (r *Reconciler) sourceFrom(stores Stores, es *v1.ExternalSecret) gather.Source {
-	source := r.lookup().Source(stores, es.Namespace)
+func (r *Reconciler) sourceFrom(b stores.Backend, es *v1.ExternalSecret) gather.Source {
+	source := r.lookup().Source(b, es.Namespace)
 	source.Limits, source.Now = r.Limits, r.Clock.Now
 	return source
 }

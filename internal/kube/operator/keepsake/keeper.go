@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"time"
 
@@ -237,12 +236,10 @@ func (k *Keeper) write(name string, data []byte) error {
 
 // tidy removes what a kill left half-written.
 func (k *Keeper) tidy() error {
-	err := filepath.WalkDir(k.cfg.Dir, func(path string, d fs.DirEntry, err error) error {
-		if err == nil && !d.IsDir() && strings.HasSuffix(path, unfinished) {
-			err = os.Remove(path)
-		}
-		return err
-	})
+	left, err := fs.Glob(os.DirFS(k.cfg.Dir), "*/*"+unfinished)
+	for _, path := range left {
+		err = errors.Join(err, os.Remove(filepath.Join(k.cfg.Dir, path)))
+	}
 	if err != nil {
 		return errs.Newf(errs.Unavailable, "looking at the directory of last values: %w", err)
 	}
