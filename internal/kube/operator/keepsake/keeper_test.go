@@ -3,8 +3,11 @@ package keepsake
 import (
 	"bytes"
 	"encoding/base64"
+	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -115,16 +118,25 @@ func TestLast(t *testing.T) {
 	}
 }
 
-// files returns the content of every file below dir, by path.
+// files returns the content of every file below dir, by path. What goes while it
+// looks is not there.
 func files(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	all := map[string]string{}
 	err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
+		if err == nil && d.IsDir() {
+			return nil
 		}
-		raw, err := os.ReadFile(path)
-		all[path] = string(raw)
+		var raw []byte
+		if err == nil {
+			raw, err = os.ReadFile(path)
+		}
+		switch {
+		case err == nil:
+			all[path] = string(raw)
+		case errors.Is(err, fs.ErrNotExist):
+			return nil
+		}
 		return err
 	})
 	if err != nil {
@@ -251,7 +263,7 @@ func TestKilled(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		for begun := len(files(t, dir)); len(files(t, dir)) < max(begun, 5); { // it is writing
+		for before := files(t, dir); maps.Equal(files(t, dir), before) || len(files(t, dir)) < 5; { // it is writing
 			time.Sleep(time.Millisecond)
 		}
 		time.Sleep(time.Duration(round) * 7 * time.Millisecond)
