@@ -1,7 +1,6 @@
 package provider
 
 import (
-	v1 "github.com/strongkeep/strongkeep/api/external/v1"
 	generators "github.com/strongkeep/strongkeep/api/generators/v1alpha1"
 	"github.com/strongkeep/strongkeep/internal/errs"
 )
@@ -33,7 +32,7 @@ func ParseAmbient(s string) (Ambient, error) {
 // what to set.
 func (a Ambient) Admit(s Scope, instead string) error {
 	kind := s.Store().Kind
-	cluster := kind == v1.KindClusterSecretStore || kind == generators.KindClusterGenerator
+	cluster := s.every || kind == generators.KindClusterGenerator
 	switch {
 	case a == AmbientAll, a != AmbientNone && cluster:
 		return nil

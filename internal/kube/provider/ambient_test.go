@@ -35,6 +35,9 @@ func TestAmbient(t *testing.T) {
 			t.Error("the zero value admits what is in a namespace")
 		}
 	}
+	if (Ambient("")).Admit(ScopeOfGenerator("ClusterSecretStore", "g", "team"), "auth") == nil {
+		t.Error("a generator that says it is a ClusterSecretStore uses the operator's identity")
+	}
 	if _, err := ParseAmbient("some"); !errs.Is(err, errs.Invalid) {
 		t.Error(err)
 	}

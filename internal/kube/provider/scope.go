@@ -11,17 +11,22 @@ import (
 // The zero Scope reaches nothing. It is made only from the store that refers.
 type Scope struct {
 	store v1.StoreKey
+	every bool // it reaches every namespace
 }
 
 // ScopeOf returns the scope of s: its own namespace for a SecretStore; for a
 // ClusterSecretStore, which only a cluster administrator can make, whatever
 // namespace each reference names.
-func ScopeOf(s v1.Store) Scope { return Scope{v1.KeyOf(s)} }
+func ScopeOf(s v1.Store) Scope {
+	key := v1.KeyOf(s)
+	return Scope{key, key.Kind == v1.KindClusterSecretStore}
+}
 
 // ScopeOfGenerator returns the scope of a generator of some kind: the namespace of
-// the object that uses it, also of a ClusterGenerator, which stands in none.
+// the object that uses it, also of a ClusterGenerator, which stands in none. Of which
+// kind it is may be the word of whoever writes in that namespace: none reaches further.
 func ScopeOfGenerator(kind, name, usedIn string) Scope {
-	return Scope{v1.StoreKey{Kind: kind, Namespace: usedIn, Name: name}}
+	return Scope{store: v1.StoreKey{Kind: kind, Namespace: usedIn, Name: name}}
 }
 
 // Store returns the store, or the generator, this scope belongs to.
@@ -51,7 +56,7 @@ func (s Scope) Ref(field string, namespace *string, name string) (Ref, error) {
 		named = *namespace
 	}
 	switch {
-	case s.store.Kind == v1.KindClusterSecretStore:
+	case s.every:
 		if named == "" {
 			return Ref{}, errs.Newf(errs.Invalid, "%s: a ClusterSecretStore must name the namespace of %q", field, name)
 		}

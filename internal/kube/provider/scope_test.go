@@ -31,6 +31,10 @@ func TestScopeNeverReachesAnotherNamespace(t *testing.T) {
 		"no name":                   {team, nil, "", "", errs.Invalid},
 		"zero scope":                {Scope{}, &own, "x", "", errs.Internal},
 		"SecretStore, no namespace": {ScopeOf(&v1.SecretStore{}), &other, "x", "", errs.Internal},
+		"generator":                 {ScopeOfGenerator("Webhook", "g", "team"), nil, "x", "team/x", 0},
+		"generator, another":        {ScopeOfGenerator("ClusterGenerator", "g", "team"), &other, "x", "", errs.Invalid},
+		// Of which kind a generator is may stand in an object that a tenant writes.
+		"generator that says it is a ClusterSecretStore": {ScopeOfGenerator("ClusterSecretStore", "g", "team"), &other, "x", "", errs.Invalid},
 	} {
 		ref, err := c.scope.Ref("auth.ref", c.namespace, c.object)
 		if c.want == "" {
