@@ -43,7 +43,14 @@ used, elsewhere a kubeconfig. "strongkeep operator rbac" prints the rights neede
 			return compose.RunOperator(c.Context(), cfg)
 		},
 	}
-	f := c.Flags()
+	syncFlags(c.Flags(), &cfg)
+	otherFlags(c.Flags(), &cfg)
+	c.Flags().StringVar(&level, "log-level", "info", "debug, info, warn or error")
+	return c
+}
+
+// syncFlags are those of ExternalSecrets, PushSecrets and their stores.
+func syncFlags(f *pflag.FlagSet, cfg *operator.Config) {
 	f.StringVar(&cfg.Kubeconfig, "kubeconfig", "", "how to reach the API server (KUBECONFIG); default: the pod's ServiceAccount")
 	f.StringSliceVar(&cfg.Namespaces, "namespaces", nil, "work only in these namespaces (default: all)")
 	f.StringVar(&cfg.OwnNamespace, "own-namespace", "", "namespace of the operator's lease and key (default: the pod's, else strongkeep-system)")
@@ -56,16 +63,21 @@ used, elsewhere a kubeconfig. "strongkeep operator rbac" prints the rights neede
 	f.BoolVar(&cfg.GenericTargets, "unsafe-allow-generic-targets", false, "let ExternalSecrets make ConfigMaps and other objects in place of Secrets (docs/target-manifest.md); needs the roles that operator rbac with the same flag prints")
 	f.StringVar(&cfg.LastValuesDir, "last-values-dir", "", "keep what was last read here, sealed, so that a namespace or cluster made anew can start while a store is away (docs/last-values.md)")
 	f.StringVar(&cfg.LastValuesKeyFile, "last-values-key-file", "", "the key that seals it: 32 bytes, or those in base64, not in that directory")
+	f.StringVar(&cfg.LastValuesOldKeyFile, "last-values-old-key-file", "", "the key before, while it is being changed (docs/last-values.md)")
 	f.DurationVar(&cfg.LastValuesMaxAge, "last-values-max-age", 0, "how long a last value is good (default 168h)")
 	f.BoolVar(&cfg.NoPush, "no-push", false, "leave PushSecrets alone")
 	f.BoolVar(&cfg.NoSpread, "no-spread", false, "leave ClusterExternalSecrets and ClusterPushSecrets alone, as with -namespaces and -no-cluster-stores")
+	f.StringSliceVar(&cfg.PrivateNetworks, "private-networks", nil, "private networks, such as 10.96.0.0/12, where webhooks, and API servers of stores, may be (default: none)")
+	f.StringVar(&cfg.AmbientCredentials, "ambient-credentials", "cluster", "stores that may use the operator's own identity in a cloud: cluster (ClusterSecretStores), all or none")
+}
+
+// otherFlags are those of what else the operator does, and of how it runs.
+func otherFlags(f *pflag.FlagSet, cfg *operator.Config) {
 	f.BoolVar(&cfg.NoRotation, "no-rotation", false, "leave Rotations alone")
 	f.BoolVar(&cfg.ShowCopies, "show-copies", false, "let a Rotation know of copies of its credential in every namespace, and not only in its own and where an annotation says so")
 	f.BoolVar(&cfg.RehearsalPods, "rehearsal-pods", false, "let rehearsals run copies of consumers' pods, if they are asked to; needs the roles that operator rbac -rehearsal-pods prints")
 	f.IntVar(&cfg.Turns, "rotation-turns", 0, "Rotations whose consumers may be touched at once (default 10)")
 	f.IntVar(&cfg.Rollouts, "rollouts", 0, "workloads that may be restarted at once in the cluster (default 20)")
-	f.StringSliceVar(&cfg.PrivateNetworks, "private-networks", nil, "private networks, such as 10.96.0.0/12, where webhooks, and API servers of stores, may be (default: none)")
-	f.StringVar(&cfg.AmbientCredentials, "ambient-credentials", "cluster", "stores that may use the operator's own identity in a cloud: cluster (ClusterSecretStores), all or none")
 	f.StringVar(&cfg.Witnesses, "witnesses", "", "namespace of the nodes' witnesses, strongkeep-witness with deploy/witness (default: nodes are not asked)")
 	f.StringVar(&cfg.ServiceAccount, "service-account", "strongkeep-operator", "the operator's own ServiceAccount, which the witnesses answer")
 	f.StringVar(&cfg.EvidenceMount, "evidence-mount", "", "where vaults have their evidence engine, for signed statements (default \"evidence\")")
@@ -75,8 +87,6 @@ used, elsewhere a kubeconfig. "strongkeep operator rbac" prints the rights neede
 	f.BoolVar(&cfg.LeaderElection, "leader-election", false, "let one of several operators work")
 	f.StringVar(&cfg.MetricsAddr, "metrics-addr", "", "address of /metrics, 0 for none (default :8080)")
 	f.StringVar(&cfg.HealthAddr, "health-addr", "", "address of /healthz and /readyz, 0 for none (default :8082)")
-	f.StringVar(&level, "log-level", "info", "debug, info, warn or error")
-	return c
 }
 
 // fromEnvironment sets flags that were not given from STRONGKEEP_*.

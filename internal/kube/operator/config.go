@@ -60,9 +60,10 @@ type Config struct {
 	GenericTargets bool
 
 	// LastValuesDir keeps what was last read, sealed with the key in LastValuesKeyFile,
-	// for LastValuesMaxAge, a week; see package keepsake. Empty: nothing is kept.
-	LastValuesDir, LastValuesKeyFile string
-	LastValuesMaxAge                 time.Duration
+	// for LastValuesMaxAge, a week; see package keepsake. Empty: nothing is kept. In
+	// LastValuesOldKeyFile is the key before, while it is being changed.
+	LastValuesDir, LastValuesKeyFile, LastValuesOldKeyFile string
+	LastValuesMaxAge                                       time.Duration
 
 	// NoPush leaves PushSecrets alone; NoSpread ClusterExternalSecrets and
 	// ClusterPushSecrets, as an operator does that has Namespaces or NoClusterStores.

@@ -40,7 +40,7 @@ func (k kube) SecretKey(ctx context.Context, ref provider.Ref, key string) (reda
 	}
 	v, ok := s.Data[key]
 	if !ok {
-		return redact.Secret{}, errs.Newf(errs.Unavailable, "Secret %q has no key %q: add it, or correct the reference", ref, key)
+		return redact.Secret{}, provider.Reference(errs.Newf(errs.Unavailable, "Secret %q has no key %q: add it, or correct the reference", ref, key))
 	}
 	return redact.New(v), nil
 }
@@ -72,7 +72,7 @@ func (k kube) ConfigMapKey(ctx context.Context, ref provider.Ref, key string) (s
 	if v, ok := c.BinaryData[key]; ok {
 		return string(v), nil
 	}
-	return "", errs.Newf(errs.Unavailable, "ConfigMap %q has no key %q: add it, or correct the reference", ref, key)
+	return "", provider.Reference(errs.Newf(errs.Unavailable, "ConfigMap %q has no key %q: add it, or correct the reference", ref, key))
 }
 
 func (k kube) ServiceAccountToken(ctx context.Context, ref provider.Ref, audiences []string) (redact.Secret, error) {
@@ -94,15 +94,18 @@ func (k kube) ServiceAccountAnnotations(ctx context.Context, ref provider.Ref) (
 }
 
 // unreadable says what to do about an object that a store refers to. It is
-// never NotExist, which is for secrets of the external store.
+// never NotExist, which is for secrets of the external store, and always a
+// provider.ErrReference, which no outage of the store is.
 func unreadable(kind string, ref provider.Ref, err error) error {
 	switch {
 	case apierrors.IsNotFound(err):
-		return errs.Newf(errs.Unavailable, "%s %q does not exist: create it, or correct the reference", kind, ref)
+		err = errs.Newf(errs.Unavailable, "%s %q does not exist: create it, or correct the reference", kind, ref)
 	case apierrors.IsForbidden(err):
-		return errs.Newf(errs.Denied, "the operator may not use %s %q: its role lacks this (docs/operator.md, Permissions): %w", kind, ref, err)
+		err = errs.Newf(errs.Denied, "the operator may not use %s %q: its role lacks this (docs/operator.md, Permissions): %w", kind, ref, err)
+	default:
+		err = errs.Newf(errs.Unavailable, "reading %s %q: %w", kind, ref, err)
 	}
-	return errs.Newf(errs.Unavailable, "reading %s %q: %w", kind, ref, err)
+	return provider.Reference(err)
 }
 
 // The Secret in the operator's own namespace that holds the key of marks.

@@ -96,18 +96,88 @@ func TestNoLastValues(t *testing.T) {
 	}
 }
 
+// Guards against last values for who makes the same store without its credentials, or
+// with others: a missing Secret is no outage, and an outage that somebody brings about
+// gives nothing without what the value was read by.
+func TestLastValuesNeedTheirCredentials(t *testing.T) {
+	w := newWorld(t)
+	ready(w)
+	dir := t.TempDir()
+	stop := w.start(keeping(t, dir))
+	w.apply(es("kept", oneKey))
+	w.es("kept", v1.ReasonSecretSynced, "")
+	stop()
+	w.kubectl("delete", "es", "kept")
+	w.until("its Secret is gone", func() bool { return w.kubectl("get", "secret", "kept", "--ignore-not-found") == "" })
+	token := func(data string) func() {
+		return func() { w.kubectl("patch", "secret", "vault-token", "--type=merge", "-p", `{"stringData":`+data+`}`) }
+	}
+	for _, c := range []struct {
+		name, words string
+		status      int
+		change      func()
+	}{
+		{"other-token", "Vault is sealed", 503, token(`{"token":"guessed"}`)},
+		{"throttled", "", 429, func() {}},
+		{"no-key", `has no key "token"`, 0, func() { w.kubectl("patch", "secret", "vault-token", "--type=json", "-p", `[{"op":"remove","path":"/data/token"}]`) }},
+		{"no-secret", "does not exist", 0, func() { w.kubectl("delete", "secret", "vault-token") }},
+		{"no-secret-and-away", "does not exist", 503, func() {}},
+	} {
+		c.change()
+		w.vault.Fail(c.status)
+		stop := w.start(keeping(t, dir))
+		w.apply(es(c.name, oneKey))
+		w.es(c.name, v1.ReasonSecretSyncedError, c.words)
+		if got := w.kubectl("get", "secret", c.name, "--ignore-not-found"); got != "" {
+			t.Errorf("%s: there is %s", c.name, got)
+		}
+		stop()
+	}
+	w.vault.Fail(503)
+	w.apply(store) // with its token
+	w.start(keeping(t, dir))
+	w.apply(es("kept", oneKey))
+	w.secret("kept", map[string]string{"k": canary + "1"})
+}
+
+// The key is changed while the store is away, and what was kept is still good.
+func TestLastValuesKeyChanges(t *testing.T) {
+	w := newWorld(t)
+	ready(w)
+	dir := t.TempDir()
+	stop := w.start(keeping(t, dir))
+	w.apply(es("kept", oneKey))
+	w.es("kept", v1.ReasonSecretSynced, "")
+	stop()
+	w.kubectl("delete", "es", "kept")
+	w.until("its Secret is gone", func() bool { return w.kubectl("get", "secret", "kept", "--ignore-not-found") == "" })
+	w.vault.Fail(503)
+	key := filepath.Join(t.TempDir(), "new")
+	if err := os.WriteFile(key, bytes.Repeat([]byte("n"), 32), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	change := keeping(t, dir)
+	w.start(func(c *Config) {
+		change(c)
+		c.LastValuesKeyFile, c.LastValuesOldKeyFile = key, c.LastValuesKeyFile
+	})
+	w.apply(es("kept", oneKey))
+	w.secret("kept", map[string]string{"k": canary + "1"})
+}
+
 func TestLastValuesSettings(t *testing.T) {
 	for words, cfg := range map[string]Config{
 		"without last-values-dir":      {LastValuesKeyFile: "x"},
 		"without last-values-key-file": {LastValuesDir: "x"},
 		"more than 0":                  {LastValuesDir: "x", LastValuesKeyFile: "x", LastValuesMaxAge: -1},
+		"last-values-dir: name":        {LastValuesOldKeyFile: "x"},
 		"no such file":                 {LastValuesDir: "x", LastValuesKeyFile: "/nowhere/key"},
 	} {
-		if k, err := lastValues(cfg); k != nil || !errs.Is(err, errs.Invalid) || !strings.Contains(err.Error(), words) {
+		if k, err := lastValues(cfg, nil); k != nil || !errs.Is(err, errs.Invalid) || !strings.Contains(err.Error(), words) {
 			t.Errorf("%v, want %q", err, words)
 		}
 	}
-	if k, err := lastValues(Config{}); k != nil || err != nil {
+	if k, err := lastValues(Config{}, nil); k != nil || err != nil {
 		t.Errorf("%v, %v", k, err)
 	}
 }

@@ -63,7 +63,7 @@ func Run(ctx context.Context, cfg Config) error {
 	if err := mgr.Add(leaderRunnable(hub.Run)); err != nil {
 		return err
 	}
-	last, err := lastValues(cfg)
+	last, err := lastValues(cfg, pool.Access)
 	if err != nil {
 		return err
 	}

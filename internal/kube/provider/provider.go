@@ -107,6 +107,8 @@ type Value struct {
 	Version string
 	// Began is when the read began, where reads are shared; a Store leaves it zero.
 	Began time.Time
+	// Access is by what it was read, where reads are shared; a Store leaves it zero.
+	Access Access
 	// Expires is when the secret ends to be good, where the store says so; else zero.
 	Expires time.Time
 }

@@ -283,7 +283,7 @@ func FuzzLine(f *testing.F) {
 			Response: &Response{Data: jsontext.Value(data), Warnings: []string{text}, Auth: &Auth{ClientToken: Secret(canary)}},
 		}
 		if strings.Contains(data, canary) || strings.Contains(text, canary) {
-			t.Skip()
+			return
 		}
 		got := line(t, Format{HMACAccessor: true, ElideListResponses: elide}, e)
 		if strings.Count(got, "\n") != 1 || !strings.HasSuffix(got, "\n") {

@@ -125,7 +125,7 @@ func FuzzMatch(f *testing.F) {
 	f.Fuzz(func(t *testing.T, glob, s string) {
 		p, err := compile(glob)
 		if err != nil || strings.Count(glob, "*") > 5 || len(s) > 30 {
-			t.Skip()
+			return
 		}
 		if got, want := p.match(s), slow(glob, s); got != want {
 			t.Errorf("%q on %q: %v, want %v", glob, s, got, want)

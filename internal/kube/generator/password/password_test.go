@@ -158,7 +158,7 @@ func FuzzPolicy(f *testing.F) {
 		raw, err := json.Marshal(map[string]any{"length": length, "digits": digits, "symbols": symbols, "symbolCharacters": chars,
 			"noUpper": noUpper, "allowRepeat": repeat, "encoding": encoding})
 		if err != nil {
-			t.Skip()
+			return // nothing that could be asked for
 		}
 		got, err := make1(t, string(raw))
 		if err != nil {

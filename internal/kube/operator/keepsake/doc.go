@@ -3,7 +3,7 @@
 // store is away. It is off unless somebody asks for it.
 //
 // A value is found again only by the same store (kind, namespace, name and all that
-// its spec says of the provider) and the same request, and is good for as long as the
+// its spec says of the provider), the same request and the same credentials, and is good for as long as the
 // directory's owner says. Names of files say nothing; their content is sealed with
 // AES-256-GCM under a key that is not in the directory.
 //

@@ -1,7 +1,8 @@
 package keepsake
 
 import (
-	"crypto/cipher"
+	"context"
+	"crypto/hmac"
 	"errors"
 	"io/fs"
 	"log/slog"
@@ -18,11 +19,16 @@ import (
 	"github.com/strongkeep/strongkeep/internal/redact"
 )
 
-// Config configures a Keeper. Every field is required.
+// Config configures a Keeper. Every field but Old is required.
 type Config struct {
 	Dir string // made when it is not there; nobody else may read it
 	// Key seals what is kept: KeySize bytes, that are not in Dir.
 	Key redact.Secret
+	// Old is the key before Key, while it is being changed: what it sealed is good until
+	// it is read anew, which seals it with Key.
+	Old redact.Secret
+	// Access says by what a store is read now, of which session.Pool.Access is one.
+	Access func(context.Context, v1.Store) (provider.Access, error)
 	// MaxAge is for how long a value is good after it was last read.
 	MaxAge time.Duration
 	Clock  clock.PassiveClock
@@ -43,10 +49,9 @@ const (
 
 // Keeper keeps values. It is safe for concurrent use.
 type Keeper struct {
-	cfg    Config
-	seal   cipher.AEAD
-	naming []byte // the key of names
-	equal  []byte // the key of digests of values
+	cfg Config
+	keys
+	old *keys // nil: there is none
 
 	mu     sync.Mutex // guards what follows
 	known  map[string]note
@@ -63,16 +68,25 @@ type note struct {
 
 type job struct {
 	name string
+	old  string // the name of the same by the key before; "": there is none
 	note
 	sealed []byte // nil: remove it
 }
 
-// Open opens the directory and takes away what a kill has left. Invalid: the key
-// is none, or another than the one before.
+// Open opens the directory and takes away what a kill has left and what is too old.
+// Invalid: the key is none, or another than the one before.
 func Open(cfg Config) (*Keeper, error) {
 	k := &Keeper{cfg: cfg, known: map[string]note{}, queue: make(chan job, maxQueue), done: make(chan struct{})}
-	if err := k.derive(); err != nil {
+	var err error
+	if k.keys, err = derive(cfg.Key); err != nil {
 		return nil, err
+	}
+	if !cfg.Old.Empty() {
+		old, err := derive(cfg.Old)
+		if err != nil {
+			return nil, errs.Newf(errs.Invalid, "the key before: %w", err)
+		}
+		k.old = &old
 	}
 	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
 		return nil, errs.Newf(errs.Unavailable, "making the directory of last values: %w", err)
@@ -99,66 +113,85 @@ func (k *Keeper) Close() {
 }
 
 // Keep keeps what was just read of a store. It does not block and does not fail:
-// what cannot be kept is logged. Values that end by themselves are not kept.
+// what cannot be kept is logged. Values that end by themselves are not kept, nor those
+// of which it is not known by what they were read.
 func (k *Keeper) Keep(store v1.Store, req provider.Request, v provider.Value) {
-	if !v.Expires.IsZero() || v.Len() > maxValue {
+	if !v.Expires.IsZero() || v.Len() > maxValue || !v.Access.Known() {
 		return
 	}
-	name, err := k.name(store, req)
+	j, err := k.about(store, req)
 	if err != nil {
 		k.cfg.Log.Error("a last value cannot be kept", "store", v1.KeyOf(store).String(), "error", err)
 		return
 	}
-	plain, err := encode(v, k.cfg.Clock.Now())
-	if err != nil {
-		k.cfg.Log.Error("a last value cannot be kept", "store", v1.KeyOf(store).String(), "error", err)
-		return
-	}
-	now := note{k.digest(v), k.cfg.Clock.Now()}
+	j.note = note{k.digest(v), k.cfg.Clock.Now()}
 	k.mu.Lock()
-	was, ok := k.known[name]
+	was, ok := k.known[j.name]
 	k.mu.Unlock()
-	if ok && was.digest == now.digest && now.at.Sub(was.at) < k.cfg.MaxAge/renewals {
+	if ok && was.digest == j.digest && j.at.Sub(was.at) < k.cfg.MaxAge/renewals {
 		return
 	}
-	k.put(job{name, now, k.sealed(name, plain)})
+	plain, err := encode(v, k.bound(v.Access), j.at)
+	if err != nil {
+		k.cfg.Log.Error("a last value cannot be kept", "store", v1.KeyOf(store).String(), "error", err)
+		return
+	}
+	j.sealed = k.sealed(j.name, plain)
+	k.put(j)
+}
+
+// about returns a job that removes what is kept of a request.
+func (k *Keeper) about(store v1.Store, req provider.Request) (job, error) {
+	id, err := identify(store, req)
+	if err != nil {
+		return job{}, err
+	}
+	j := job{name: k.name(id)}
+	if k.old != nil {
+		j.old = k.old.name(id)
+	}
+	return j, nil
 }
 
 // Gone forgets what a store itself says is not there.
 func (k *Keeper) Gone(store v1.Store, req provider.Request) {
-	name, err := k.name(store, req)
-	if err != nil {
-		return
+	if j, err := k.about(store, req); err == nil {
+		k.put(j)
 	}
-	k.put(job{name: name})
 }
 
 // Last returns what was last read, and when. NotExist: nothing is kept, or it is too
-// old; Invalid: it cannot be opened, and is another's or spoiled.
-func (k *Keeper) Last(store v1.Store, req provider.Request) (provider.Value, time.Time, error) {
-	name, err := k.name(store, req)
+// old, or was read by other credentials than the store has now; Invalid: it cannot be
+// opened, and is another's or spoiled.
+func (k *Keeper) Last(ctx context.Context, store v1.Store, req provider.Request) (provider.Value, time.Time, error) {
+	j, err := k.about(store, req)
 	if err != nil {
 		return provider.Value{}, time.Time{}, err
 	}
+	keys, name := &k.keys, j.name
 	raw, err := os.ReadFile(k.path(name))
+	if errors.Is(err, fs.ErrNotExist) && k.old != nil {
+		keys, name = k.old, j.old
+		raw, err = os.ReadFile(k.path(name))
+	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return provider.Value{}, time.Time{}, errs.New(errs.NotExist, "no last value is kept")
 	case err != nil:
 		return provider.Value{}, time.Time{}, errs.Newf(errs.Unavailable, "reading the last value: %w", err)
 	}
-	plain, err := k.unsealed(name, raw)
+	kept, err := keys.opened(name, raw)
 	if err != nil {
 		return provider.Value{}, time.Time{}, err
 	}
-	v, at, err := decode(plain)
-	if err != nil {
-		return provider.Value{}, time.Time{}, err
+	if age := k.cfg.Clock.Now().Sub(kept.At); age > k.cfg.MaxAge || age < -time.Hour {
+		return provider.Value{}, kept.At, errs.Newf(errs.NotExist, "the last value is of %s, which is too long ago", kept.At.UTC().Format(time.RFC3339))
 	}
-	if age := k.cfg.Clock.Now().Sub(at); age > k.cfg.MaxAge || age < -time.Hour {
-		return provider.Value{}, at, errs.Newf(errs.NotExist, "the last value is of %s, which is too long ago", at.UTC().Format(time.RFC3339))
+	access, err := k.cfg.Access(ctx, store)
+	if err != nil || !access.Known() || !hmac.Equal(kept.Access, keys.bound(access)) {
+		return provider.Value{}, kept.At, errs.New(errs.NotExist, "the last value was read by other credentials than the store has now")
 	}
-	return v, at, nil
+	return kept.value(), kept.At, nil
 }
 
 // put hands j to the writer. When too much waits it is left: the next read comes.
@@ -184,15 +217,7 @@ func (k *Keeper) put(j job) {
 func (k *Keeper) run() {
 	defer close(k.done)
 	for j := range k.queue {
-		var err error
-		if j.sealed == nil {
-			if err = os.Remove(k.path(j.name)); errors.Is(err, fs.ErrNotExist) {
-				err = nil
-			}
-		} else {
-			err = k.write(j.name, j.sealed)
-		}
-		if err != nil {
+		if err := k.do(j); err != nil {
 			k.cfg.Log.Error("keeping a last value", "error", err)
 			k.mu.Lock()
 			delete(k.known, j.name) // the next read tries again
@@ -201,47 +226,23 @@ func (k *Keeper) run() {
 	}
 }
 
+func (k *Keeper) do(j job) error {
+	if j.sealed == nil {
+		return errors.Join(k.remove(j.name), k.remove(j.old))
+	}
+	if err := replace(k.path(j.name), j.sealed, j.at); err != nil {
+		return err
+	}
+	return k.remove(j.old)
+}
+
+// remove removes a file that need not be there; "" names none.
+func (k *Keeper) remove(name string) error {
+	if name == "" {
+		return nil
+	}
+	return gone(os.Remove(k.path(name)))
+}
+
 // path is where a file is: in 256 directories, for file systems that like few names.
 func (k *Keeper) path(name string) string { return filepath.Join(k.cfg.Dir, name[:2], name) }
-
-const unfinished = ".tmp"
-
-// write replaces a file as a whole, durably.
-func (k *Keeper) write(name string, data []byte) error {
-	dir := filepath.Dir(k.path(name))
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
-	f, err := os.CreateTemp(dir, "*"+unfinished)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = os.Remove(f.Name()) }() // gone, once it is renamed
-	_, err = f.Write(data)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err := errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(f.Name(), k.path(name)); err != nil {
-		return err
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
-}
-
-// tidy removes what a kill left half-written.
-func (k *Keeper) tidy() error {
-	left, err := fs.Glob(os.DirFS(k.cfg.Dir), "*/*"+unfinished)
-	for _, path := range left {
-		err = errors.Join(err, os.Remove(filepath.Join(k.cfg.Dir, path)))
-	}
-	if err != nil {
-		return errs.Newf(errs.Unavailable, "looking at the directory of last values: %w", err)
-	}
-	return nil
-}

@@ -2,6 +2,7 @@ package keepsake
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -43,11 +44,27 @@ func store(t testing.TB, namespace, spec string) v1.Store {
 
 const one = "{vault: {server: https://one}}"
 
+// good is by what the stores of these tests are read.
+var good = provider.Access{1}
+
+func access(a provider.Access, err error) func(context.Context, v1.Store) (provider.Access, error) {
+	return func(context.Context, v1.Store) (provider.Access, error) { return a, err }
+}
+
+// config is of a keeper in dir at a time, with a log.
+func config(dir string, at time.Time) (Config, *bytes.Buffer) {
+	log := &bytes.Buffer{}
+	return Config{
+		Dir: dir, Key: key(1), Access: access(good, nil), MaxAge: time.Hour,
+		Clock: testclock.NewFakePassiveClock(at), Log: slog.New(slog.NewTextHandler(log, nil)),
+	}, log
+}
+
 // keeper opens dir at a time; its end writes what waits.
 func keeper(t testing.TB, dir string, at time.Time) (*Keeper, *bytes.Buffer) {
 	t.Helper()
-	log := &bytes.Buffer{}
-	k, err := Open(Config{Dir: dir, Key: key(1), MaxAge: time.Hour, Clock: testclock.NewFakePassiveClock(at), Log: slog.New(slog.NewTextHandler(log, nil))})
+	cfg, log := config(dir, at)
+	k, err := Open(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,37 +83,47 @@ func keep(t testing.TB, dir string, at time.Time, f func(*Keeper)) {
 	}
 }
 
+func nameOf(t *testing.T, k *Keeper, s v1.Store, req provider.Request) string {
+	t.Helper()
+	j, err := k.about(s, req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return j.name
+}
+
 func value(text string) provider.Value {
-	return provider.Value{Data: redact.FromString(text), Version: "7"}
+	return provider.Value{Data: redact.FromString(text), Version: "7", Access: good}
 }
 
 func TestLast(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "values")
 	s, req := store(t, "team", one), provider.Request{Key: "app", Version: "1", Property: "p"}
-	parts := provider.Value{Parts: map[string]redact.Secret{"a": redact.FromString("\xff"), "b": redact.FromString(canary)}, Picked: true}
+	parts := provider.Value{Parts: map[string]redact.Secret{"a": redact.FromString("\xff"), "b": redact.FromString(canary)}, Picked: true, Access: good}
 	keep(t, dir, start, func(k *Keeper) {
 		k.Keep(s, req, value(canary))
 		k.Keep(s, provider.Request{Key: "parts"}, parts)
-		k.Keep(s, provider.Request{Key: "ends"}, provider.Value{Data: redact.FromString(canary), Expires: start.Add(time.Hour)})
+		k.Keep(s, provider.Request{Key: "ends"}, provider.Value{Data: redact.FromString(canary), Access: good, Expires: start.Add(time.Hour)})
+		k.Keep(s, provider.Request{Key: "anyhow"}, provider.Value{Data: redact.FromString(canary)})
 		k.Keep(s, provider.Request{Key: "large"}, value(strings.Repeat("x", maxValue+1)))
 		k.Keep(s, provider.Request{Key: "gone"}, value(canary))
 		k.Gone(s, provider.Request{Key: "gone"})
 		k.Gone(s, provider.Request{Key: "never"})
 	})
 	keep(t, dir, start.Add(time.Hour), func(k *Keeper) {
-		v, at, err := k.Last(s, req)
+		v, at, err := k.Last(t.Context(), s, req)
 		if err != nil || v.Data.RevealString() != canary || v.Version != "7" || v.Parts != nil || !at.Equal(start) {
 			t.Errorf("version %s of %v: %v", v.Version, at, err)
 		}
-		v, _, err = k.Last(s, provider.Request{Key: "parts"})
+		v, _, err = k.Last(t.Context(), s, provider.Request{Key: "parts"})
 		if err != nil || len(v.Parts) != 2 || v.Parts["a"].RevealString() != "\xff" || v.Parts["b"].RevealString() != canary || !v.Picked {
 			t.Errorf("%d parts: %v", len(v.Parts), err)
 		}
 		for name, req := range map[string]provider.Request{
 			"another key": {Key: "b", Version: "1", Property: "p"}, "another version": {Key: "app", Property: "p"}, "another property": {Key: "app", Version: "1"},
-			"metadata": {Key: "app", Version: "1", Property: "p", Metadata: true}, "what ends": {Key: "ends"}, "what is large": {Key: "large"}, "what is gone": {Key: "gone"},
+			"metadata": {Key: "app", Version: "1", Property: "p", Metadata: true}, "what ends": {Key: "ends"}, "what is large": {Key: "large"}, "what is gone": {Key: "gone"}, "what nobody knows by what it was read": {Key: "anyhow"},
 		} {
-			if _, _, err := k.Last(s, req); !errs.Is(err, errs.NotExist) {
+			if _, _, err := k.Last(t.Context(), s, req); !errs.Is(err, errs.NotExist) {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
@@ -104,14 +131,14 @@ func TestLast(t *testing.T) {
 			"another namespace": store(t, "other", one), "another server": store(t, "team", "{vault: {server: https://two}}"),
 			"a ClusterSecretStore": &v1.ClusterSecretStore{ObjectMeta: metav1.ObjectMeta{Name: "vault"}, Spec: *s.StoreSpec()},
 		} {
-			if _, _, err := k.Last(other, req); !errs.Is(err, errs.NotExist) {
+			if _, _, err := k.Last(t.Context(), other, req); !errs.Is(err, errs.NotExist) {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
 	})
 	for _, at := range []time.Time{start.Add(time.Hour + time.Second), start.Add(-2 * time.Hour)} {
 		keep(t, dir, at, func(k *Keeper) {
-			if v, _, err := k.Last(s, req); !errs.Is(err, errs.NotExist) || !v.Data.Empty() {
+			if v, _, err := k.Last(t.Context(), s, req); !errs.Is(err, errs.NotExist) || !v.Data.Empty() {
 				t.Errorf("at %v: %v", at, err)
 			}
 		})
@@ -160,7 +187,9 @@ func TestSealed(t *testing.T) {
 			t.Errorf("%s: %v, %v", path, about.Mode(), err)
 		}
 	}
-	_, err := Open(Config{Dir: dir, Key: key(2), MaxAge: time.Hour, Clock: testclock.NewFakePassiveClock(start), Log: slog.New(slog.DiscardHandler)})
+	cfg, _ := config(dir, start)
+	cfg.Key = key(2)
+	_, err := Open(cfg)
 	if !errs.Is(err, errs.Invalid) || !strings.Contains(err.Error(), "the key of before") {
 		t.Errorf("another key: %v", err)
 	}
@@ -183,11 +212,7 @@ func TestSpoiled(t *testing.T) {
 	k, _ := keeper(t, dir, start)
 	defer k.Close()
 	path := func(key string) string {
-		name, err := k.name(s, provider.Request{Key: key})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return k.path(name)
+		return k.path(nameOf(t, k, s, provider.Request{Key: key}))
 	}
 	b, err := os.ReadFile(path("b"))
 	if err != nil {
@@ -197,7 +222,7 @@ func TestSpoiled(t *testing.T) {
 		if err := os.WriteFile(path(key), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if v, _, err := k.Last(s, provider.Request{Key: key}); !errs.Is(err, errs.Invalid) || !v.Data.Empty() {
+		if v, _, err := k.Last(t.Context(), s, provider.Request{Key: key}); !errs.Is(err, errs.Invalid) || !v.Data.Empty() {
 			t.Errorf("%s: %v", key, err)
 		}
 	}
@@ -208,14 +233,13 @@ func TestQuiet(t *testing.T) {
 	dir := t.TempDir()
 	s, req := store(t, "team", one), provider.Request{Key: "app"}
 	clock := testclock.NewFakePassiveClock(start)
-	k, err := Open(Config{Dir: dir, Key: key(1), MaxAge: time.Hour, Clock: clock, Log: slog.New(slog.DiscardHandler)})
+	cfg, _ := config(dir, start)
+	cfg.Clock = clock
+	k, err := Open(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	name, err := k.name(s, req)
-	if err != nil {
-		t.Fatal(err)
-	}
+	name := nameOf(t, k, s, req)
 	noted := func() time.Time {
 		k.mu.Lock()
 		defer k.mu.Unlock()
@@ -236,7 +260,7 @@ func TestQuiet(t *testing.T) {
 	k.Close()
 	k.Keep(s, req, value("late")) // does nothing
 	keep(t, dir, clock.Now(), func(k *Keeper) {
-		if v, at, err := k.Last(s, req); err != nil || v.Data.RevealString() != "b" || !at.Equal(clock.Now()) {
+		if v, at, err := k.Last(t.Context(), s, req); err != nil || v.Data.RevealString() != "b" || !at.Equal(clock.Now()) {
 			t.Errorf("%v, %v", at, err)
 		}
 	})
@@ -273,7 +297,7 @@ func TestKilled(t *testing.T) {
 		_ = cmd.Wait()
 		keep(t, dir, start, func(k *Keeper) {
 			for i := range 8 {
-				v, _, err := k.Last(store(t, "team", one), provider.Request{Key: fmt.Sprint(i)})
+				v, _, err := k.Last(t.Context(), store(t, "team", one), provider.Request{Key: fmt.Sprint(i)})
 				if errs.Is(err, errs.NotExist) {
 					continue
 				}
@@ -296,10 +320,7 @@ func TestUnwritable(t *testing.T) {
 	dir := t.TempDir()
 	k, log := keeper(t, dir, start)
 	s, req := store(t, "team", one), provider.Request{Key: "app"}
-	name, err := k.name(s, req)
-	if err != nil {
-		t.Fatal(err)
-	}
+	name := nameOf(t, k, s, req)
 	if err := os.WriteFile(filepath.Join(dir, name[:2]), nil, 0o600); err != nil { // in the directory's place
 		t.Fatal(err)
 	}
@@ -320,7 +341,7 @@ func TestUnwritable(t *testing.T) {
 func FuzzUnsealed(f *testing.F) {
 	k, _ := keeper(f, f.TempDir(), start)
 	f.Cleanup(k.Close)
-	plain, err := encode(value("x"), start)
+	plain, err := encode(value("x"), k.bound(good), start)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -330,8 +351,7 @@ func FuzzUnsealed(f *testing.F) {
 		if got, err := k.unsealed("other", raw); err == nil {
 			t.Errorf("%d bytes are opened that nobody has sealed", len(got))
 		}
-		_, at, err := decode(plain)
-		if err == nil && at.IsZero() {
+		if r, err := decode(plain); err == nil && r.At.IsZero() {
 			t.Error("a value of no time")
 		}
 	})

@@ -2,6 +2,7 @@ package keepsake
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -44,7 +45,7 @@ func (s *StandIn) Read(ctx context.Context, store v1.Store, req provider.Request
 	if !Away(err) {
 		return v, err
 	}
-	last, at, none := s.Keeper.Last(store, req)
+	last, at, none := s.Keeper.Last(ctx, store, req)
 	if none != nil {
 		return v, err
 	}
@@ -63,7 +64,14 @@ func (s *StandIn) Oldest() time.Time {
 	return s.oldest
 }
 
-// Away reports whether err says nothing of what the store has, nor of who may read it.
+// Away reports whether err says nothing of what the store has, nor of who may read it,
+// and is the store's: a credential that is not there is no outage.
 func Away(err error) bool {
-	return errs.Is(err, errs.Unavailable) || errs.Is(err, errs.Sealed) || errs.Is(err, errs.Exhausted)
+	switch {
+	case err == nil || errors.Is(err, provider.ErrReference):
+		return false
+	case errs.Is(err, errs.Unavailable), errs.Is(err, errs.Sealed), errs.Is(err, errs.Exhausted):
+		return true
+	}
+	return false
 }

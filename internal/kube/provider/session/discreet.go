@@ -1,11 +1,13 @@
 package session
 
 import (
+	"errors"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/kube/provider"
 )
 
 // discreet is err as it may be told to whoever asks for something else while
@@ -22,7 +24,11 @@ func discreet(err error, w wanted) error {
 			text = blot(text, part)
 		}
 	}
-	return errs.New(errs.KindOf(err), text)
+	told := errs.New(errs.KindOf(err), text)
+	if errors.Is(err, provider.ErrReference) {
+		return provider.Reference(told)
+	}
+	return told
 }
 
 // blot puts "…" in the place of word, wherever it stands as one.

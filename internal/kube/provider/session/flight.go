@@ -90,7 +90,7 @@ func (s *session) fly(w wanted, f *flight) {
 	}
 	began := s.cfg.Clock.Now()
 	s.call(w, f)
-	f.value.Began = began
+	f.value.Began, f.value.Access = began, s.access()
 	s.note(discreet(f.err, w))
 	if f.err != nil {
 		s.land(w, f)

@@ -232,6 +232,31 @@ func TestAStoreThatIsDownTellsNobodysKeys(t *testing.T) {
 	}
 }
 
+// What is told to others still says that it is no outage of the store.
+func TestAReferenceIsToldAsOne(t *testing.T) {
+	for name, c := range map[string]struct {
+		err  error
+		want bool
+	}{
+		"a Secret is missing": {errs.Newf(errs.Unavailable, "logging in: %w", provider.Reference(errs.New(errs.Unavailable, "no Secret"))), true},
+		"the store is down":   {errs.New(errs.Unavailable, "logging in"), false},
+	} {
+		b := &backend{}
+		run(t, b, func(t *testing.T, p *Pool) {
+			b.fail(c.err)
+			for _, key := range []string{"a", "b"} { // the second hears what the first was told
+				_, err := p.Read(t.Context(), object(t, 1), provider.Request{Key: key})
+				if errors.Is(err, provider.ErrReference) != c.want || !errs.Is(err, errs.Unavailable) {
+					t.Errorf("%s: %v", name, err)
+				}
+			}
+			if n := b.reads.Load(); n != 1 {
+				t.Errorf("%s: %d reads", name, n)
+			}
+		})
+	}
+}
+
 // TestLoginThatIsRefused guards that a thousand objects of a store that refuses
 // the login do not each try it.
 func TestLoginThatIsRefused(t *testing.T) {

@@ -37,6 +37,7 @@ type session struct {
 	down    error         // what reads are answered with
 	downTo  time.Time     // until then
 	objects map[Object]bool
+	read    material
 }
 
 // How long a store that throttles or is down is left alone. Short: it is there
@@ -158,7 +159,8 @@ func (s *session) reads(o Object) bool {
 	return s.objects[o]
 }
 
-// recorder is a Cluster that remembers what was read, found or not.
+// recorder is a Cluster that remembers what was read, found or not, and of Secrets and
+// ConfigMaps a digest.
 type recorder struct {
 	provider.Cluster
 	s *session
@@ -172,7 +174,11 @@ func (r recorder) record(kind string, ref provider.Ref) {
 
 func (r recorder) SecretKey(ctx context.Context, ref provider.Ref, key string) (redact.Secret, error) {
 	r.record("Secret", ref)
-	return r.Cluster.SecretKey(ctx, ref, key)
+	v, err := r.Cluster.SecretKey(ctx, ref, key)
+	if err == nil {
+		r.learn("Secret", ref, key, v.Reveal())
+	}
+	return v, err
 }
 
 // LabelledSecret implements provider.Labelled.
@@ -182,10 +188,18 @@ func (r recorder) LabelledSecret(ctx context.Context, ref provider.Ref, label, v
 		return nil, errs.New(errs.Internal, "labels of Secrets cannot be read")
 	}
 	r.record("Secret", ref)
-	return l.LabelledSecret(ctx, ref, label, value)
+	data, err := l.LabelledSecret(ctx, ref, label, value)
+	for key, v := range data {
+		r.learn("Secret", ref, key, v.Reveal())
+	}
+	return data, err
 }
 
 func (r recorder) ConfigMapKey(ctx context.Context, ref provider.Ref, key string) (string, error) {
 	r.record("ConfigMap", ref)
-	return r.Cluster.ConfigMapKey(ctx, ref, key)
+	text, err := r.Cluster.ConfigMapKey(ctx, ref, key)
+	if err == nil {
+		r.learn("ConfigMap", ref, key, []byte(text))
+	}
+	return text, err
 }

@@ -175,7 +175,7 @@ func (s Suite) ranker(t *testing.T) {
 	db := s.Admin(t)
 	ranker, ok := db.(driver.Ranker)
 	if !ok {
-		t.Skip("the database is no driver.Ranker")
+		t.Skip("SKIPPED: the database is no driver.Ranker")
 	}
 	ctx := within(t, patience)
 	for _, name := range append([]string{"ranked"}, s.Names...) {
