@@ -35,6 +35,9 @@ func (v Value) Property(name string) (redact.Secret, error) {
 	if raw, ok := object[name]; ok {
 		return plain(raw), nil
 	}
+	if err := checkGPath(name, v.Data.Len()); err != nil {
+		return redact.Secret{}, err
+	}
 	found := gjson.GetBytes(v.Data.Reveal(), name)
 	if !found.Exists() {
 		if raw, ok := within(object, name); ok {
