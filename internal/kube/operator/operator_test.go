@@ -364,18 +364,19 @@ func TestBadObjects(t *testing.T) {
 func TestAdmission(t *testing.T) {
 	w := newWorld(t)
 	for want, text := range map[string]string{
-		"either data or dataFrom":      es("x", "  refreshInterval: 1h"),
-		"creationPolicy=Owner":         es("x", oneKey+"\n  target: {creationPolicy: Merge, deletionPolicy: Delete}"),
-		"must not be used with":        es("x", oneKey+"\n  target: {creationPolicy: None, deletionPolicy: Merge}"),
-		"Duplicate value":              es("x", "  data: [{secretKey: k, remoteRef: {key: a}}, {secretKey: k, remoteRef: {key: b}}]"),
-		"made by Kubernetes itself":    es("x", oneKey+"\n  target: {template: {type: kubernetes.io/service-account-token}}"),
-		"exactly one of configMap":     es("x", oneKey+"\n  target: {template: {templateFrom: [{target: Data}]}}"),
-		"Unsupported value":            es("x", oneKey+"\n  target: {creationPolicy: Steal}"),
-		"spec.refreshInterval":         es("x", oneKey+"\n  refreshInterval: 30d"), // which no client could decode, nor a list with it
-		"unknown field":                es("x", oneKey+"\n  nope: 1"),
-		"should have at least 1":       "apiVersion: external-secrets.io/v1\nkind: SecretStore\nmetadata: {name: x}\nspec: {provider: {}}\n",
-		"must have at most 1":          "apiVersion: external-secrets.io/v1beta1\nkind: SecretStore\nmetadata: {name: x}\nspec: {provider: {vault: {}, fake: {}}}\n",
-		"conditions are for a Cluster": "apiVersion: external-secrets.io/v1\nkind: SecretStore\nmetadata: {name: x}\nspec: {provider: {fake: {}}, conditions: [{namespaces: [a]}]}\n",
+		"either data or dataFrom":   es("x", "  refreshInterval: 1h"),
+		"creationPolicy=Owner":      es("x", oneKey+"\n  target: {creationPolicy: Merge, deletionPolicy: Delete}"),
+		"must not be used with":     es("x", oneKey+"\n  target: {creationPolicy: None, deletionPolicy: Merge}"),
+		"Duplicate value":           es("x", "  data: [{secretKey: k, remoteRef: {key: a}}, {secretKey: k, remoteRef: {key: b}}]"),
+		"made by Kubernetes itself": es("x", oneKey+"\n  target: {template: {type: kubernetes.io/service-account-token}}"),
+		"exactly one of configMap":  es("x", oneKey+"\n  target: {template: {templateFrom: [{target: Data}]}}"),
+		"Unsupported value":         es("x", oneKey+"\n  target: {creationPolicy: Steal}"),
+		"spec.refreshInterval":      es("x", oneKey+"\n  refreshInterval: 30d"), // which no client could decode, nor a list with it
+		"unknown field":             es("x", oneKey+"\n  nope: 1"),
+		`supported values: "SecretStore", "ClusterSecretStore"`: strings.Replace(es("x", oneKey), "{name: vault}", "{name: vault, kind: Vault}", 1),
+		"should have at least 1":                                "apiVersion: external-secrets.io/v1\nkind: SecretStore\nmetadata: {name: x}\nspec: {provider: {}}\n",
+		"must have at most 1":                                   "apiVersion: external-secrets.io/v1beta1\nkind: SecretStore\nmetadata: {name: x}\nspec: {provider: {vault: {}, fake: {}}}\n",
+		"conditions are for a Cluster":                          "apiVersion: external-secrets.io/v1\nkind: SecretStore\nmetadata: {name: x}\nspec: {provider: {fake: {}}, conditions: [{namespaces: [a]}]}\n",
 	} {
 		for _, version := range []string{"v1\n", "v1beta1\n"} {
 			_, err := testCluster.Kubectl(t.Context(), strings.NewReader(strings.Replace(text, "v1\n", version, 1)), "apply", "-n", w.ns, "--dry-run=server", "-f", "-")

@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -52,6 +53,9 @@ func (o object) explain(doing string, err error) error {
 // forbidden tells a right that the operator lacks from what an admission check says.
 func (o object) forbidden(doing string, err error) error {
 	kind, name := o.mapping.GroupVersionKind.Kind, target.Name(o.es)
+	if apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
+		return errs.Newf(errs.Denied, "%s %s %q: namespace %q is being deleted, and nothing is made in it any more", doing, kind, name, o.es.Namespace)
+	}
 	if m := lacking().FindStringSubmatch(err.Error()); m != nil {
 		what := o.mapping.Resource.Resource
 		if g := o.mapping.Resource.Group; g != "" {

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -34,8 +35,10 @@ func TestExplain(t *testing.T) {
 			"the operator may not patch widgets.example.com in namespace team: add a role for its ServiceAccount with get, create, patch and delete on widgets.example.com"},
 		"right, ConfigMap": {configMap, apierrors.NewForbidden(schema.GroupResource{Resource: "configmaps"}, "g", errors.New(`User "x" cannot create resource "configmaps" in API group ""`)), errs.Denied,
 			"apply the roles that strongkeep operator rbac " + Flag + " prints"},
-		"webhook":  {widget, apierrors.NewForbidden(gr, "g", errors.New(`admission webhook "check.example.com" denied the request: no `+canary)), errs.Denied, `admission refuses it (webhook "check.example.com")`},
-		"policy":   {widget, apierrors.NewForbidden(gr, "g", errors.New(`ValidatingAdmissionPolicy 'p.example' with binding 'b' denied request: `+canary)), errs.Denied, "ValidatingAdmissionPolicy 'p.example'"},
+		"webhook": {widget, apierrors.NewForbidden(gr, "g", errors.New(`admission webhook "check.example.com" denied the request: no `+canary)), errs.Denied, `admission refuses it (webhook "check.example.com")`},
+		"policy":  {widget, apierrors.NewForbidden(gr, "g", errors.New(`ValidatingAdmissionPolicy 'p.example' with binding 'b' denied request: `+canary)), errs.Denied, "ValidatingAdmissionPolicy 'p.example'"},
+		"terminating": {widget, &apierrors.StatusError{ErrStatus: metav1.Status{Status: "Failure", Code: http.StatusForbidden, Reason: metav1.StatusReasonForbidden, Message: canary,
+			Details: &metav1.StatusDetails{Causes: []metav1.StatusCause{{Type: corev1.NamespaceTerminatingCause, Message: canary}}}}}, errs.Denied, "is being deleted, and nothing is made in it any more"},
 		"quota":    {widget, apierrors.NewForbidden(gr, "g", errors.New("exceeded quota: "+canary)), errs.Denied, "admission plugins and quotas"},
 		"conflict": {widget, apierrors.NewConflict(gr, "g", errors.New(canary)), errs.Conflict, "changed under us"},
 		"exists":   {widget, apierrors.NewAlreadyExists(gr, "g"), errs.Conflict, "changed under us"},

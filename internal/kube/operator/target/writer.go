@@ -160,6 +160,8 @@ func classify(err error, s *Secret) error {
 		return nil
 	case apierrors.IsConflict(err), apierrors.IsAlreadyExists(err):
 		return errs.Newf(errs.Conflict, "Secret %q changed under us", s.Name)
+	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
+		return errs.Newf(errs.Denied, "writing Secret %q: namespace %q is being deleted, and nothing is made in it any more", s.Name, s.Namespace)
 	case apierrors.IsForbidden(err):
 		return errs.Newf(errs.Denied, "writing Secret %q: %w; the operator's role lacks this (docs/operator.md, Permissions)", s.Name, err)
 	case apierrors.IsInvalid(err) && strings.Contains(err.Error(), "immutable"):

@@ -2,6 +2,9 @@ package session
 
 import (
 	"context"
+	"maps"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -70,7 +73,7 @@ func (s *session) dial(spec *v1.SecretStoreSpec, scope provider.Scope) (provider
 	s.provider = name
 	p, ok := s.cfg.Providers[name]
 	if !ok {
-		return nil, errs.Newf(errs.Unsupported, "spec.provider.%s: this operator has no such provider", name)
+		return nil, errs.Newf(errs.Unsupported, "spec.provider.%s: this operator has no such provider: use one of %s", name, strings.Join(slices.Sorted(maps.Keys(s.cfg.Providers)), ", "))
 	}
 	if r, ok := p.(provider.Rated); ok {
 		perSecond, burst := r.Rate()
