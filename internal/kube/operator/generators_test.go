@@ -58,7 +58,7 @@ func (w *world) applyGenerator(example string) {
 	if err != nil {
 		w.Fatal(err)
 	}
-	w.apply(strings.ReplaceAll(string(text), "your-secret-access-key", awstest.KeySecret))
+	w.apply(strings.NewReplacer("your-secret-access-key", awstest.KeySecret, "https://strongkeep.example:8200", "VAULT").Replace(string(text)))
 }
 
 // generated waits until a Secret's keys are as many as wanted and f holds.
@@ -252,11 +252,21 @@ func TestGeneratorExamples(t *testing.T) {
 	w.azure.App("aaaaaaaa-0000-0000-0000-000000000003", azuretest.App{Subject: "system:serviceaccount:" + w.ns + ":image-puller-azure"})
 	w.azure.Pull("aaaaaaaa-0000-0000-0000-000000000003")
 	w.start(nil)
-	for _, name := range []string{"password.yaml", "ecr.yaml", "gcr.yaml", "acr.yaml", "sts.yaml", "fake.yaml", "webhook.yaml", "github.yaml"} {
-		w.applyGenerator(name)
+	w.vault.Lend("database/creds/app", 600)
+	files, err := os.ReadDir("../../../examples/generators")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		w.applyGenerator(file.Name())
 	}
 	w.Cleanup(func() { w.remove(&generators.ClusterGenerator{ObjectMeta: metav1.ObjectMeta{Name: "stand-in"}}) })
 	w.generated("app-login", 4, nil)
+	w.generated("install-id", 1, func(s *corev1.Secret) bool { return len(s.Data["uuid"]) == 36 })
+	if s := w.generated("deploy-key", 2, nil); s.Type != corev1.SecretTypeSSHAuth || !strings.HasPrefix(string(s.Data["ssh-publickey"]), "ssh-ed25519 ") {
+		t.Error("the deploy key is not one that ssh takes")
+	}
+	w.generated("app-database", 2, nil)
 	w.generated("aws-session", 4, nil)
 	w.secret("stand-in", map[string]string{"user": "nobody", "password": "not-a-secret"})
 	login := string(w.generated("ecr-login", 1, nil).Data[".dockerconfigjson"])
@@ -272,6 +282,7 @@ func TestGeneratorExamples(t *testing.T) {
 	// These reach out, where nobody is: the condition says what was not reached.
 	w.es("made-elsewhere", v1.ReasonSecretSyncedError, "the webhook at maker.example.com")
 	w.es("github-token", v1.ReasonSecretSyncedError, "does not exist")
+	w.noneForgotten("made-elsewhere", "github-token", "app-login", "install-id", "deploy-key", "app-database", "aws-session", "stand-in", "ecr-login", "google-login", "azure-login")
 }
 
 // Bad input: each a condition that says what to do.
