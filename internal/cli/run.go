@@ -26,6 +26,9 @@ ExternalSecret, in v1 and v1beta1. In a pod the ServiceAccount of the pod is
 used, elsewhere a kubeconfig. "strongkeep operator rbac" prints the rights needed.`,
 		Example: "  strongkeep operator run -kubeconfig=$HOME/.kube/config -namespaces=payments",
 		RunE: func(c *cobra.Command, _ []string) error {
+			if c.Flags().Changed("namespace") { // as the original's charts say it; to pass it over would serve every namespace
+				return errs.New(errs.Invalid, "-namespace is a vault's: say -namespaces for those of Kubernetes that the operator works in")
+			}
 			if err := a.fromEnvironment(c.Flags()); err != nil {
 				return err
 			}
@@ -60,6 +63,8 @@ func syncFlags(f *pflag.FlagSet, cfg *operator.Config) {
 	f.IntVar(&cfg.Concurrency, "concurrency", 0, "ExternalSecrets worked on at once (default 32)")
 	f.IntVar(&cfg.StoreConcurrency, "store-concurrency", 0, "calls to one store under way at once (default 16)")
 	f.DurationVar(&cfg.StoreInterval, "store-interval", 0, "how often stores are checked (default 5m)")
+	f.StringVar(&cfg.TemplateDelimiters.Left, "template-left-delimiter", "", "what actions of templates of ExternalSecrets and PushSecrets begin with (default \"{{\")")
+	f.StringVar(&cfg.TemplateDelimiters.Right, "template-right-delimiter", "", "what they end with (default \"}}\")")
 	f.BoolVar(&cfg.GenericTargets, "unsafe-allow-generic-targets", false, "let ExternalSecrets make ConfigMaps and other objects in place of Secrets (docs/target-manifest.md); needs the roles that operator rbac with the same flag prints")
 	f.StringVar(&cfg.LastValuesDir, "last-values-dir", "", "keep what was last read here, sealed, so that a namespace or cluster made anew can start while a store is away (docs/last-values.md)")
 	f.StringVar(&cfg.LastValuesKeyFile, "last-values-key-file", "", "the key that seals it: 32 bytes, or those in base64, not in that directory")

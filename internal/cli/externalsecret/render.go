@@ -19,6 +19,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/provider"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/fake"
 	pool "github.com/strongkeep/strongkeep/internal/kube/provider/session"
+	"github.com/strongkeep/strongkeep/internal/kube/template"
 	"github.com/strongkeep/strongkeep/internal/redact"
 )
 
@@ -27,6 +28,7 @@ type rendering struct {
 	files  []string
 	values []string
 	live   bool
+	delims template.Delimiters
 	show   bool
 	key    string
 }
@@ -53,6 +55,8 @@ two values are equal; the digest's key is thrown away unless -digest-key names o
 	f.BoolVar(&r.live, "live", false, "ask the stores themselves, and the cluster for what is in no file, with your own rights")
 	f.BoolVar(&r.show, "show-values", false, "show the values")
 	f.StringVar(&r.key, "digest-key", "", "file of at least 16 bytes that keys the digests, so that those of two runs can be compared")
+	f.StringVar(&r.delims.Left, "template-left-delimiter", "", "as the operator's flag of this name (default \"{{\")")
+	f.StringVar(&r.delims.Right, "template-right-delimiter", "", "as the operator's flag of this name (default \"}}\")")
 	x.flags.Add(f)
 	_ = c.MarkFlagFilename("filename", "yaml", "yml", "json")
 	return c
@@ -61,6 +65,9 @@ two values are equal; the digest's key is thrown away unless -digest-key names o
 func (x *commands) run(ctx context.Context, r *rendering) error {
 	if len(r.files) == 0 {
 		return errs.New(errs.Invalid, "no file is given: -f es.yaml, or -f - for standard input")
+	}
+	if err := r.delims.Check(); err != nil {
+		return err
 	}
 	m, err := newMask(r.show, r.key)
 	if err != nil {
@@ -82,7 +89,7 @@ func (x *commands) run(ctx context.Context, r *rendering) error {
 		return err
 	}
 	defer done()
-	maker.Stand = stand
+	maker.Stand, maker.Delimiters = stand, r.delims
 	if r.show {
 		x.Warn([]string{"the values below are secret: keep them out of logs, tickets and shell histories"})
 	}

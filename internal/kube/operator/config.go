@@ -54,6 +54,9 @@ type Config struct {
 	StoreInterval time.Duration
 	// TemplateLimits bound templates; see template.Limits.
 	TemplateLimits template.Limits
+	// TemplateDelimiters are those that templates of ExternalSecrets and PushSecrets are
+	// written with; those of rewrite and of webhooks keep the usual ones.
+	TemplateDelimiters template.Delimiters
 
 	// GenericTargets lets ExternalSecrets make ConfigMaps and objects of other kinds
 	// in place of Secrets; see package manifest.
@@ -126,6 +129,9 @@ func (c Config) withDefaults() (Config, error) {
 	text(&c.OwnNamespace, ownNamespace())
 	if c.OnlyClass && c.Class == "" {
 		return c, errs.New(errs.Invalid, "only-class needs a class: name it with --class")
+	}
+	if err := c.TemplateDelimiters.Check(); err != nil {
+		return c, err
 	}
 	c.NoPush, c.NoSpread = c.NoPush || c.OnlyClass, c.NoSpread || c.OnlyClass
 	text(&c.Class, "default")

@@ -40,7 +40,7 @@ func (p parts) setupPush(ctx context.Context, makers *generate.Generators) error
 		Makers: func(ctx context.Context, secret types.NamespacedName) ([]v1.ExternalSecret, error) {
 			return externalsecret.Makers(ctx, p.mgr.GetClient(), secret)
 		},
-		Log: p.cfg.Log, Event: p.events.event, Metrics: metrics, Limits: p.cfg.TemplateLimits, Class: p.cfg.Class,
+		Log: p.cfg.Log, Event: p.events.event, Metrics: metrics, Limits: p.cfg.TemplateLimits, Delimiters: p.cfg.TemplateDelimiters, Class: p.cfg.Class,
 		ClusterStores: !p.cfg.NoClusterStores, Generators: makers,
 	})
 	return r.Setup(ctx, p.mgr, pushConcurrency)

@@ -189,7 +189,7 @@ func (p parts) setup(ctx context.Context) error {
 	es := externalsecret.New(externalsecret.Config{
 		Client: p.mgr.GetClient(), Live: p.mgr.GetAPIReader(), Stores: p.pool, Wishes: p.hub, Key: p.key,
 		Clock: clock.RealClock{}, Log: p.cfg.Log, Event: p.events.event, Metric: p.metrics,
-		Limits: p.cfg.TemplateLimits, Class: p.cfg.Class, Only: p.cfg.OnlyClass, Faults: faults, Generators: makers,
+		Limits: p.cfg.TemplateLimits, Delimiters: p.cfg.TemplateDelimiters, Class: p.cfg.Class, Only: p.cfg.OnlyClass, Faults: faults, Generators: makers,
 		Manifests: p.manifests(), LastValues: p.last,
 	})
 	if err := p.prepareCaches(ctx); err != nil {
@@ -286,7 +286,7 @@ func (p parts) setupRotation(ctx context.Context, roll *rollout.Roller) error {
 		Cluster: kube{p.mgr.GetAPIReader(), p.mgr.GetClient()}, Key: p.key, Refresh: p.hub.Refresh, Event: p.events.event,
 		Metrics: metrics, Log: p.cfg.Log, Namespaces: p.cfg.Namespaces, NoCluster: p.cfg.NoClusterStores,
 		Turns: p.cfg.Turns, Roller: roll, EvidenceMount: p.cfg.EvidenceMount,
-		RehearsalPods: p.cfg.RehearsalPods, ShowCopies: p.cfg.ShowCopies, Outbound: p.cfg.Outbound,
+		RehearsalPods: p.cfg.RehearsalPods, TemplateDelimiters: p.cfg.TemplateDelimiters, ShowCopies: p.cfg.ShowCopies, Outbound: p.cfg.Outbound,
 		Witnesses: p.cfg.Witnesses, Account: types.NamespacedName{Namespace: p.cfg.OwnNamespace, Name: p.cfg.ServiceAccount},
 	})
 }

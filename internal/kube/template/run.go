@@ -45,6 +45,7 @@ type Run struct {
 	data      any // of strings, or of such by a name
 	budget    *budget
 	functions map[string]any
+	delims    Delimiters
 }
 
 // NewRun starts a run. now is called often and must be cheap.
@@ -63,11 +64,15 @@ func NewNested(data map[string]map[string]string, limits Limits, now func() time
 
 // WithNested is With for groups of values.
 func (r *Run) WithNested(data map[string]map[string]string) *Run {
-	return &Run{data, r.budget, r.functions}
+	return &Run{data, r.budget, r.functions, r.delims}
 }
 
 // With returns a run over other values under the same budget.
-func (r *Run) With(data map[string]string) *Run { return &Run{data, r.budget, r.functions} }
+func (r *Run) With(data map[string]string) *Run { return &Run{data, r.budget, r.functions, r.delims} }
+
+// Delimited returns a run whose templates are written with d, which must be in order,
+// under the same budget.
+func (r *Run) Delimited(d Delimiters) *Run { return &Run{r.data, r.budget, r.functions, d} }
 
 // Text executes the template source; name is for messages. Errors are Invalid
 // (the template or what it was fed is wrong) or TooLarge (it met a limit).
@@ -86,14 +91,14 @@ func (r *Run) text(name, source string, secret bool) ([]byte, error) {
 	if len(source) > limits.Text {
 		return nil, errs.Newf(errs.TooLarge, "template %s is %d bytes long: the limit is %d", name, len(source), limits.Text)
 	}
-	if n := strings.Count(source, "{{"); n > limits.Actions {
+	if n := strings.Count(source, r.delims.left()); n > limits.Actions {
 		return nil, errs.Newf(errs.TooLarge, "template %s has %d actions: the limit is %d", name, n, limits.Actions)
 	}
 	place := place{name: name, secret: secret}
 	trees := map[string]*parse.Tree{}
 	root := parse.New(name)
 	root.Mode = parse.SkipFuncCheck // the weaver looks them up
-	if _, err := root.Parse(source, "", "", trees); err != nil {
+	if _, err := root.Parse(source, r.delims.Left, r.delims.Right, trees); err != nil {
 		return nil, place.parsing(err)
 	}
 	w := weaver{functions: r.functions, secret: secret, used: map[string]bool{}}

@@ -66,6 +66,8 @@ type Config struct {
 	Event  func(about client.Object, eventType, reason, message string)
 	Metric Metrics
 	Limits template.Limits
+	// Delimiters are those that templates are written with.
+	Delimiters template.Delimiters
 	// Class is whose stores are answered for, beside those of no class; with Only
 	// those of no class are another operator's.
 	Class string

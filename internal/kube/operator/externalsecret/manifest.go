@@ -58,7 +58,7 @@ func (r *Reconciler) writeManifest(ctx context.Context, o observed, m made) outc
 		out.err = r.deleteFormer(ctx, es)
 		return out
 	}
-	object, err := manifest.Render(es, m.got.Data, m.texts, render.Options{Limits: r.Limits, Now: r.Clock.Now})
+	object, err := manifest.Render(es, m.got.Data, m.texts, render.Options{Limits: r.Limits, Delimiters: r.Delimiters, Now: r.Clock.Now})
 	if err != nil {
 		return outcome{err: err}
 	}

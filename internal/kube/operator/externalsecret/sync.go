@@ -148,7 +148,7 @@ func (r *Reconciler) writeTarget(ctx context.Context, o observed, turn *generate
 		return outcome{err: err}
 	}
 	mark := target.Mark{Sources: o.sources}
-	if mark.Inputs, err = r.Key.Inputs(turn.Inputs(got), inputsOf(es), texts.Sources()...); err != nil {
+	if mark.Inputs, err = r.Key.Inputs(turn.Inputs(got), r.inputsOf(es), texts.Sources()...); err != nil {
 		return outcome{err: err}
 	}
 	if manifest.Asked(es) {
@@ -164,7 +164,7 @@ func (r *Reconciler) writeTarget(ctx context.Context, o observed, turn *generate
 	if turn.Opaque() {
 		return outcome{err: errOpaque}
 	}
-	secret, err := render.Secret(es, data, texts, render.Options{Limits: r.Limits, Now: r.Clock.Now})
+	secret, err := render.Secret(es, data, texts, render.Options{Limits: r.Limits, Delimiters: r.Delimiters, Now: r.Clock.Now})
 	if err != nil {
 		return outcome{err: err}
 	}
@@ -295,9 +295,9 @@ func versionsKey(es *v1.ExternalSecret) string { return target.New(es, nil).Vers
 const synced = "secret synced"
 
 // inputsOf is what of es itself the target is made from.
-func inputsOf(es *v1.ExternalSecret) any {
+func (r *Reconciler) inputsOf(es *v1.ExternalSecret) any {
 	if es.Spec.Target.Template != nil {
-		return []any{es.Spec.Target, target.Policy(es)}
+		return append([]any{es.Spec.Target, target.Policy(es)}, r.Delimiters.Inputs()...)
 	}
 	return []any{es.Spec.Target, es.Labels, es.Annotations}
 }

@@ -100,7 +100,7 @@ func (d *draft) fill(t *v1.ExternalSecretTemplate, values map[string]redact.Secr
 	for key, v := range values {
 		in[key] = v.RevealString()
 	}
-	run := template.NewRun(in, o.Limits, o.Now)
+	run := o.Run(in)
 	pieces, err := sources.Run(run)
 	if err != nil {
 		return err

@@ -21,7 +21,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/redact"
 )
 
-// Maker makes Secrets. All fields but Limits are required; it is safe for
+// Maker makes Secrets. All fields but Limits and Delimiters are required; it is safe for
 // concurrent use if they are.
 type Maker struct {
 	// Reader has stores, generators, ConfigMaps, Secrets and the metadata of
@@ -36,6 +36,8 @@ type Maker struct {
 	Cluster provider.Cluster // what generators refer to
 	Clock   clock.Clock
 	Limits  template.Limits
+	// Delimiters are those of the operator's templates.
+	Delimiters template.Delimiters
 }
 
 // GeneratorKey names a generator as generatorRef does.
@@ -78,7 +80,7 @@ func (m *Maker) Secret(ctx context.Context, es *v1.ExternalSecret) (Made, error)
 	if err != nil {
 		return Made{}, err
 	}
-	made.Secret, err = render.Secret(es, got.Data, texts, render.Options{Limits: m.Limits, Now: m.Clock.Now})
+	made.Secret, err = render.Secret(es, got.Data, texts, render.Options{Limits: m.Limits, Delimiters: m.Delimiters, Now: m.Clock.Now})
 	return made, got.WithoutValues(err)
 }
 

@@ -49,6 +49,7 @@ type Config struct {
 	Event      func(about client.Object, eventType, reason, message string)
 	Metrics    *Metrics
 	Limits     template.Limits
+	Delimiters template.Delimiters
 	Class      string // whose stores and generators are answered for, beside those of no class
 	// ClusterStores says whether ClusterSecretStores are served.
 	ClusterStores bool

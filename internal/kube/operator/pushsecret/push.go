@@ -142,7 +142,7 @@ func (r *Reconciler) templated(ctx context.Context, ps *v1alpha1.PushSecret, s p
 	if err != nil {
 		return nil, errs.Newf(notMissing(err), "template: %w", err)
 	}
-	made, err := render.Secret(es, s.Data, texts, render.Options{Limits: r.Limits, Now: r.Clock.Now})
+	made, err := render.Secret(es, s.Data, texts, render.Options{Limits: r.Limits, Delimiters: r.Delimiters, Now: r.Clock.Now})
 	if err != nil {
 		return nil, errs.Newf(notMissing(err), "template: %w", err)
 	}

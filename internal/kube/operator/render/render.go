@@ -105,10 +105,16 @@ func object(ctx context.Context, live client.Reader, kind string, name types.Nam
 	return data, nil
 }
 
-// Options bound the templates. Now is the clock they run by.
+// Options bound the templates, and say how they are written. Now is the clock they run by.
 type Options struct {
-	Limits template.Limits
-	Now    func() time.Time
+	Limits     template.Limits
+	Delimiters template.Delimiters
+	Now        func() time.Time
+}
+
+// Run starts a run of templates over values.
+func (o Options) Run(values map[string]string) *template.Run {
+	return template.NewRun(values, o.Limits, o.Now).Delimited(o.Delimiters)
 }
 
 // Secret makes the Secret of es from the values read and the templates. It is
@@ -129,7 +135,7 @@ func Secret(es *v1.ExternalSecret, values map[string]redact.Secret, sources Text
 		in[k] = v.RevealString()
 	}
 	p := page{
-		run:  template.NewRun(in, o.Limits, o.Now),
+		run:  o.Run(in),
 		data: map[string][]byte{}, labels: map[string]string{}, annotations: map[string]string{},
 	}
 	if t.MergePolicy == v1.TemplateMerge || len(t.Data) == 0 && len(t.TemplateFrom) == 0 {

@@ -36,6 +36,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/schedule"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/target"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/target/outbound"
+	"github.com/strongkeep/strongkeep/internal/kube/template"
 )
 
 // Config is what Setup needs. Fields without a default are required.
@@ -73,6 +74,8 @@ type Config struct {
 	Concurrency int // Rotations worked on at once, and a quarter of them of one namespace; 16
 	// RehearsalPods: rehearsals may run shadow pods, if they are asked to.
 	RehearsalPods bool
+	// TemplateDelimiters are those of the operator's templates, which shadow pods need.
+	TemplateDelimiters template.Delimiters
 	// ShowCopies: a Rotation may know of copies in every namespace.
 	ShowCopies bool
 }

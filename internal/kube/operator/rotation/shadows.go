@@ -72,7 +72,7 @@ func (r rendering) render(ctx context.Context, name types.NamespacedName, locati
 	if err != nil {
 		return nil, err
 	}
-	made, err := render.Secret(es, got.Data, texts, render.Options{Now: time.Now})
+	made, err := render.Secret(es, got.Data, texts, render.Options{Delimiters: r.cfg.TemplateDelimiters, Now: time.Now})
 	if err != nil {
 		return nil, errs.New(errs.KindOf(err), "its template fails on the new credential") // what it says may quote that
 	}
