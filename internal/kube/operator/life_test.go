@@ -141,6 +141,8 @@ func TestMetricsAndHealth(t *testing.T) {
 		`externalsecret_status_condition{condition="Ready",name="bad",namespace="` + w.ns + `",status="False"} 1`,
 		`externalsecret_provider_api_calls_count{call="Read",provider="vault",status="success"}`,
 		`secretstore_status_condition{condition="Ready",name="vault",namespace="` + w.ns + `",status="True"} 1`,
+		`secretstore_reconcile_duration{name="vault",namespace="` + w.ns + `"}`,
+		`externalsecret_reconcile_duration{name="fine",namespace="` + w.ns + `"}`,
 		`strongkeep_externalsecret_data_age_seconds{name="fine"`,
 		`strongkeep_externalsecret_sync_seconds_bucket{result="NotFound"`,
 		`strongkeep_store_changes_connected{kind="SecretStore",name="vault",namespace="` + w.ns + `"}`,

@@ -25,6 +25,7 @@ type metrics struct {
 	duration  *prometheus.GaugeVec
 	latency   *prometheus.HistogramVec
 	stores    map[string]*prometheus.GaugeVec
+	checks    map[string]*prometheus.GaugeVec
 	connected *prometheus.GaugeVec
 	generated *prometheus.CounterVec
 	age       *ageCollector
@@ -54,13 +55,17 @@ func newMetrics(c clock.PassiveClock) *metrics {
 			v1.KindSecretStore:        gauge("secretstore_status_condition", "1 for the status a condition has.", withCondition...),
 			v1.KindClusterSecretStore: gauge("clustersecretstore_status_condition", "1 for the status a condition has.", withCondition...),
 		},
+		checks: map[string]*prometheus.GaugeVec{
+			v1.KindSecretStore:        gauge("secretstore_reconcile_duration", "Nanoseconds of the last check.", object...),
+			v1.KindClusterSecretStore: gauge("clustersecretstore_reconcile_duration", "Nanoseconds of the last check.", object...),
+		},
 		connected: gauge("strongkeep_store_changes_connected", "1 while changes of the store arrive at once, 0 while with the refresh interval.", "kind", "name", "namespace"),
 		generated: counter("strongkeep_generated_credentials_total", "Tries to renew and to take back generated credentials, by result: ok or the kind of failure.", "kind", "action", "result"),
 		age:       &ageCollector{clock: c, synced: map[[2]string]time.Time{}},
 	}
 	m.registry.MustRegister(m.calls, m.syncs, m.failures, m.condition, m.duration, m.latency, m.connected, m.generated, m.age)
-	for _, s := range m.stores {
-		m.registry.MustRegister(s)
+	for kind, s := range m.stores {
+		m.registry.MustRegister(s, m.checks[kind])
 	}
 	return m
 }
@@ -104,7 +109,8 @@ func (m *metrics) Forget(namespace, name string) {
 }
 
 // StoreChecked implements secretstore.Metrics.
-func (m *metrics) StoreChecked(store v1.Store) {
+func (m *metrics) StoreChecked(store v1.Store, took time.Duration) {
+	m.checks[store.StoreKind()].WithLabelValues(store.GetName(), store.GetNamespace()).Set(float64(took))
 	setCondition(m.stores[store.StoreKind()], v1.IsReady(store.StoreStatus().Conditions), store.GetName(), store.GetNamespace())
 }
 
@@ -112,6 +118,7 @@ func (m *metrics) StoreChecked(store v1.Store) {
 func (m *metrics) StoreForgotten(key v1.StoreKey) {
 	labels := prometheus.Labels{"namespace": key.Namespace, "name": key.Name}
 	m.stores[key.Kind].DeletePartialMatch(labels)
+	m.checks[key.Kind].DeletePartialMatch(labels)
 	labels["kind"] = key.Kind
 	m.connected.DeletePartialMatch(labels)
 }

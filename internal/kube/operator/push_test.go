@@ -333,3 +333,20 @@ func TestPushSecretKilled(t *testing.T) {
 	w.kubectl("delete", "ps", "killed", "--timeout=60s")
 	w.remote("pushed/after", "")
 }
+
+// facts §1.4: keys one by one by dataTo, their names rewritten; keys written in unicode.
+func TestPushDataTo(t *testing.T) {
+	w := newWorld(t)
+	ready(w)
+	w.start(nil)
+	w.apply(source("src", `{a-one: '{"x":"1"}', a-two: '{"x":"2"}', b-three: '{"x":"3"}', odd_U0021_: loud}`) +
+		ps("to", "  selector: {secret: {name: src}}\n  data: [{match: {secretKey: 'odd!', remoteRef: {remoteKey: pushed/odd, property: k}}, conversionStrategy: ReverseUnicode}]\n"+
+			"  dataTo: [{storeRef: {name: vault}, match: {regexp: '^a-'}, rewrite: [{regexp: {source: '^a-', target: 'to-'}}, {transform: {template: 'pushed/{{ .value | upper }}'}}]}]"))
+	w.pushed("to", v1alpha1.ReasonSynced, "")
+	w.remote("pushed/TO-ONE", `{"x":"1"}`)
+	w.remote("pushed/TO-TWO", `{"x":"2"}`)
+	w.remote("pushed/odd", `{"k":"loud"}`)
+	for _, key := range []string{"pushed/b-three", "pushed/B-THREE", "b-three"} {
+		w.remote(key, "")
+	}
+}

@@ -48,7 +48,7 @@ type Follower interface {
 
 // Metrics hears what happens.
 type Metrics interface {
-	StoreChecked(store v1.Store)
+	StoreChecked(store v1.Store, took time.Duration)
 	StoreForgotten(key v1.StoreKey)
 }
 
@@ -101,6 +101,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		r.Metric.StoreForgotten(key)
 		return ctrl.Result{}, nil
 	}
+	began := r.Clock.Now()
 	checked := r.check(ctx, store)
 	if checked.Status == metav1.ConditionFalse && permanent(checked.Reason) {
 		r.Follower.Unfollow(key)
@@ -110,7 +111,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if err := r.patchStatus(ctx, store, checked); err != nil {
 		return ctrl.Result{}, err
 	}
-	r.Metric.StoreChecked(store)
+	r.Metric.StoreChecked(store, r.Clock.Now().Sub(began))
 	return ctrl.Result{RequeueAfter: r.next(store, checked)}, nil
 }
 
