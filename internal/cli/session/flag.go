@@ -9,8 +9,13 @@ import (
 	"github.com/strongkeep/strongkeep/internal/errs"
 )
 
-// aliases are other names by which people know flags.
-var aliases = map[string]string{"ns": "namespace", "addr": "address"}
+// aliases are other names by which people know flags, and those by which charts of the
+// External Secrets Operator give them to it.
+var aliases = map[string]string{
+	"ns": "namespace", "addr": "address",
+	"concurrent": "concurrency", "controller-class": "class", "enable-leader-election": "leader-election",
+	"live-addr": "health-addr", "loglevel": "log-level", "store-requeue-interval": "store-interval",
+}
 
 // Alias is a normalisation of flag names that knows the aliases.
 func Alias(_ *pflag.FlagSet, name string) pflag.NormalizedName {
