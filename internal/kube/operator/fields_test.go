@@ -51,20 +51,23 @@ func TestRemoteRefs(t *testing.T) {
 func TestOnChange(t *testing.T) {
 	w := newWorld(t)
 	ready(w)
+	w.vault.Put("still", `{"k":"first"}`) // which nobody else reads: what is read for another may be asked for anew
+	still := strings.Replace(oneKey, "key: app", "key: still", 1) + "\n  refreshPolicy: OnChange"
 	w.start(nil)
-	w.apply(es("live", oneKey) + es("still", oneKey+"\n  refreshPolicy: OnChange"))
-	first := map[string]string{"k": canary + "1"}
-	w.secret("live", first)
-	w.secret("still", first)
+	w.apply(es("live", oneKey) + es("still", still))
+	w.secret("live", map[string]string{"k": canary + "1"})
+	w.secret("still", map[string]string{"k": "first"})
+	w.es("live", v1.ReasonSecretSynced, "")
 	w.es("still", v1.ReasonSecretSynced, "")
 	w.until("subscribed", func() bool { return w.vault.Subscribers() == 1 })
 	was := "first"
 	for value, change := range map[string]func(){
 		"by a label":       func() { w.kubectl("label", "es", "still", "team=shop") },
 		"by an annotation": func() { w.kubectl("annotate", "es", "still", "ask=1") },
-		"by the spec":      func() { w.apply(es("still", oneKey+"\n  refreshPolicy: OnChange\n  refreshInterval: 2h")) },
+		"by the spec":      func() { w.apply(es("still", still+"\n  refreshInterval: 2h")) },
 	} {
 		before := w.kubectl("get", "secret", "still", "-o", "jsonpath={.data.k}")
+		w.vault.Put("still", `{"k":"`+value+`"}`)
 		w.goesOn("live", value)
 		if after := w.kubectl("get", "secret", "still", "-o", "jsonpath={.data.k}"); after != before {
 			t.Errorf("%s: it follows the store", was)
