@@ -220,7 +220,7 @@ func generators(ambient provider.Ambient, private []netip.Prefix) map[string]gen
 		genv1.KindSSHKey:                sshkey.New(),
 		genv1.KindSTSSessionToken:       sts.Kind{AWS: cloud},
 		genv1.KindUUID:                  uuid.Kind{},
-		genv1.KindVaultDynamicSecret:    vaultdynamic.Kind{},
+		genv1.KindVaultDynamicSecret:    vaultdynamic.Kind{Vault: vault.Provider{Getenv: os.Getenv, Ambient: ambient}},
 		genv1.KindWebhook:               webhookgenerator.Kind{Private: private},
 	}
 }
@@ -236,7 +236,7 @@ func providers(ambient provider.Ambient, out outbound.Config, own *rest.Config) 
 		gcp.Name:             gcp.Provider{Getenv: os.Getenv, Ambient: ambient},
 		kubernetesstore.Name: kubernetesstore.Provider{Outbound: out, Own: own},
 		webhookstore.Name:    webhookstore.Provider{Private: out.Private},
-		vault.Name:           vault.Provider{},
-		vault.OpenBao:        vault.Provider{},
+		vault.Name:           vault.Provider{Getenv: os.Getenv, Ambient: ambient},
+		vault.OpenBao:        vault.Provider{Getenv: os.Getenv, Ambient: ambient},
 	}
 }

@@ -13,7 +13,7 @@ import (
 )
 
 // with logs in, has do work, and ends the login.
-func with(ctx context.Context, cfg generator.Config, raw json.RawMessage, do func(*vault.Loan, known) error) error {
+func (kind Kind) with(ctx context.Context, cfg generator.Config, raw json.RawMessage, do func(*vault.Loan, known) error) error {
 	var k known
 	if json.Unmarshal(raw, &k) != nil {
 		return errs.New(errs.Invalid, "what is known of the credential cannot be read")
@@ -22,7 +22,7 @@ func with(ctx context.Context, cfg generator.Config, raw json.RawMessage, do fun
 	if err != nil {
 		return err
 	}
-	loan, err := lend(ctx, cfg, spec)
+	loan, err := kind.lend(ctx, cfg, spec)
 	if err != nil {
 		return err
 	}
@@ -36,8 +36,8 @@ func with(ctx context.Context, cfg generator.Config, raw json.RawMessage, do fun
 // Revoke implements generator.Revoker. Its login needs "update" on sys/leases/revoke,
 // or for tokens on auth/token/revoke-accessor; with the latter the login that a
 // credential was made for is ended too, and not left to its time.
-func (Kind) Revoke(ctx context.Context, cfg generator.Config, raw json.RawMessage) error {
-	return with(ctx, cfg, raw, func(loan *vault.Loan, k known) error {
+func (kind Kind) Revoke(ctx context.Context, cfg generator.Config, raw json.RawMessage) error {
+	return kind.with(ctx, cfg, raw, func(loan *vault.Loan, k known) error {
 		err := drop(ctx, loan, k)
 		if k.Login == "" {
 			return err
@@ -130,8 +130,8 @@ func ask(ctx context.Context, loan *vault.Loan, path string, body map[string]any
 // Renew implements generator.Renewer. Its login needs "update" on sys/leases/renew,
 // and on auth/token/renew-accessor for the login that the credential was made for;
 // without the latter the credential ends with that login.
-func (Kind) Renew(ctx context.Context, cfg generator.Config, raw json.RawMessage) (expires time.Time, err error) {
-	err = with(ctx, cfg, raw, func(loan *vault.Loan, k known) error {
+func (kind Kind) Renew(ctx context.Context, cfg generator.Config, raw json.RawMessage) (expires time.Time, err error) {
+	err = kind.with(ctx, cfg, raw, func(loan *vault.Loan, k known) error {
 		path, body := "sys/leases/renew", map[string]any{"lease_id": k.Lease}
 		if k.Lease == "" {
 			path, body = renewAccessor, map[string]any{"accessor": k.Accessor}

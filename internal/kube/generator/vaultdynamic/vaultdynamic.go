@@ -19,8 +19,8 @@ import (
 	"github.com/strongkeep/strongkeep/internal/redact"
 )
 
-// Kind asks vaults.
-type Kind struct{}
+// Kind asks vaults. Vault logs in.
+type Kind struct{ Vault vault.Provider }
 
 var _ generator.Renewer = Kind{}
 
@@ -40,12 +40,12 @@ type known struct {
 }
 
 // Generate implements generator.Kind.
-func (Kind) Generate(ctx context.Context, cfg generator.Config) (generator.Made, error) {
+func (kind Kind) Generate(ctx context.Context, cfg generator.Config) (generator.Made, error) {
 	spec, q, err := read(cfg.Spec)
 	if err != nil {
 		return generator.Made{}, err
 	}
-	loan, err := lend(ctx, cfg, spec)
+	loan, err := kind.lend(ctx, cfg, spec)
 	if err != nil {
 		return generator.Made{}, err
 	}
@@ -67,12 +67,12 @@ func finish(ctx context.Context, end func(context.Context) error) error {
 	return end(ctx)
 }
 
-func lend(ctx context.Context, cfg generator.Config, spec v1alpha1.VaultDynamicSecretSpec) (*vault.Loan, error) {
+func (kind Kind) lend(ctx context.Context, cfg generator.Config, spec v1alpha1.VaultDynamicSecretSpec) (*vault.Loan, error) {
 	retry, err := retryOf(spec.RetrySettings)
 	if err != nil {
 		return nil, err
 	}
-	return vault.Provider{}.Lend(ctx, provider.Config{
+	return kind.Vault.Lend(ctx, provider.Config{
 		Scope: cfg.Scope, Settings: spec.Provider.Raw, Retry: retry, Cluster: cfg.Cluster, Clock: cfg.Clock, Log: cfg.Log,
 	})
 }

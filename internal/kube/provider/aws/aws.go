@@ -88,7 +88,7 @@ func (p Provider) open(ctx context.Context, cfg provider.Config, s Settings) (pr
 		clients: client.HTTP,
 	}
 	account := &atomic.Pointer[string]{}
-	source, err := p.source(cfg, s.Auth, st.sts, from{getenv, account})
+	source, err := p.source(cfg, s.Auth, st.sts, from{getenv, account, "spec.provider.aws.auth."})
 	if err != nil {
 		return nil, err
 	}
@@ -119,17 +119,18 @@ func (p Provider) source(cfg provider.Config, a Auth, sts access.STS, f from) (a
 	case a.SecretRef != nil:
 		return key(cfg, *a.SecretRef)
 	}
-	if err := p.Ambient.Admit(cfg.Scope, "spec.provider.aws.auth.jwt (or auth.secretRef)"); err != nil {
+	if err := p.Ambient.Admit(cfg.Scope, f.at+"jwt (or secretRef)"); err != nil {
 		return nil, err
 	}
 	return access.Own(sts, f.getenv), nil
 }
 
 // from is what a source is made from beside settings; account is where that of a
-// ServiceAccount's role is noted.
+// ServiceAccount's role is noted, at where the settings stand, for messages.
 type from struct {
 	getenv  func(string) string
 	account *atomic.Pointer[string]
+	at      string
 }
 
 // noteAccount notes the account of the role that a ServiceAccount stands for, where it can be

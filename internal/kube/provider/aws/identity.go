@@ -1,6 +1,7 @@
 package aws
 
 import (
+	"cmp"
 	"strings"
 	"sync/atomic"
 
@@ -19,9 +20,11 @@ type Identity struct {
 
 // Login says whose an Identity is.
 type Login struct {
-	Region string
-	Auth   Auth
-	Role   string // to assume behind it; none when empty
+	Region     string
+	Auth       Auth
+	Role       string // to assume behind it; none when empty
+	ExternalID string // for Role
+	At         string // where Auth stands, for messages; "spec.auth." when empty
 }
 
 // Identify makes an Identity, which logs in when first used. The caller closes it.
@@ -42,13 +45,13 @@ func (p Provider) Identify(cfg provider.Config, l Login) (*Identity, error) {
 	of := cfg.Scope.Store()
 	id := &Identity{Client: wire.NewClient(l.Region, cfg.Retry)}
 	id.STS = access.STS{Client: id.Client, Endpoint: getenv("AWS_STS_ENDPOINT"), Session: access.SessionName("strongkeep", of.Namespace, of.Name)}
-	source, err := p.source(cfg, l.Auth, id.STS, from{getenv, &atomic.Pointer[string]{}})
+	source, err := p.source(cfg, l.Auth, id.STS, from{getenv, &atomic.Pointer[string]{}, cmp.Or(l.At, "spec.auth.")})
 	if err != nil {
 		return nil, err
 	}
 	var roles []access.Role
 	if l.Role != "" {
-		roles = append(roles, access.Role{ARN: l.Role})
+		roles = append(roles, access.Role{ARN: l.Role, ExternalID: l.ExternalID})
 	}
 	id.Access = access.New(access.Config{Source: source, Roles: roles, STS: id.STS, Clock: cfg.Clock})
 	return id, nil

@@ -107,14 +107,11 @@ func (p Provider) source(cfg provider.Config, a Auth, c *access.Client, at strin
 		}
 		return access.Key(c, read), nil
 	case a.WorkloadIdentity != nil:
-		w := a.WorkloadIdentity
-		account, err := accountOf(cfg, "auth.workloadIdentity.serviceAccountRef", w.ServiceAccountRef)
+		w, err := workloadOf(cfg, a.WorkloadIdentity)
 		if err != nil {
 			return nil, err
 		}
-		return access.Workload{
-			Project: w.ClusterProjectID, Location: w.ClusterLocation, Cluster: w.ClusterName, Account: account, Clock: cfg.Clock,
-		}.Source(c), nil
+		return w.Source(c), nil
 	case a.WorkloadIdentityFederation != nil:
 		return p.federation(cfg, a.WorkloadIdentityFederation, c, at)
 	}
@@ -122,6 +119,13 @@ func (p Provider) source(cfg provider.Config, a Auth, c *access.Client, at strin
 		return nil, err
 	}
 	return access.Own(c, p.getenv, cfg.Clock), nil
+}
+
+func workloadOf(cfg provider.Config, w *WorkloadIdentity) (access.Workload, error) {
+	account, err := accountOf(cfg, "auth.workloadIdentity.serviceAccountRef", w.ServiceAccountRef)
+	return access.Workload{
+		Project: w.ClusterProjectID, Location: w.ClusterLocation, Cluster: w.ClusterName, Account: account, Clock: cfg.Clock,
+	}, err
 }
 
 func (p Provider) federation(cfg provider.Config, w *WorkloadIdentityFederation, c *access.Client, at string) (login.Source, error) {

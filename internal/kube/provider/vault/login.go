@@ -184,6 +184,9 @@ func (s *store) Token(ctx context.Context, field string, account *v1.ServiceAcco
 	return s.cluster.ServiceAccountToken(ctx, ref, audiences)
 }
 
+// Signed implements auth.Source.
+func (s *store) Signed(ctx context.Context) (map[string]any, error) { return s.signed(ctx) }
+
 // givenToken reads the token from its Secret and asks the server how long it
 // lives. A server that does not let it look itself up tells us nothing, which
 // is no error: the first read shows whether the token is good.

@@ -18,11 +18,21 @@ import (
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/provider"
+	"github.com/strongkeep/strongkeep/internal/kube/provider/aws"
+	"github.com/strongkeep/strongkeep/internal/kube/provider/gcp"
+	"github.com/strongkeep/strongkeep/internal/kube/provider/vault/auth"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/vault/writer"
 )
 
-// Provider opens stores on Vault.
+// Provider opens stores on Vault. The zero Provider has no identity of its own in a
+// cloud.
 type Provider struct {
+	// Getenv reads the operator's environment: its own identity in clouds, and other
+	// endpoints of their services than their own; nil means an empty one.
+	Getenv func(string) string
+	// Ambient says which stores may use the operator's own identity.
+	Ambient provider.Ambient
+
 	page int // names of one LIST; 0 means pageSize
 }
 
@@ -40,6 +50,7 @@ type store struct {
 	clock    clock.Clock
 	log      *slog.Logger
 	http     *http.Client
+	signed   func(context.Context) (map[string]any, error) // see auth.Auth.Cloud
 
 	kv        *api.Client // with the token, in the namespace of the secrets
 	self      *api.Client // with the token, in the namespace of the login
@@ -68,14 +79,10 @@ func (p Provider) Open(ctx context.Context, cfg provider.Config) (provider.Store
 		settings: settings, page: cmp.Or(p.page, pageSize), name: cfg.Scope.Store().String(),
 		scope: cfg.Scope, cluster: cfg.Cluster, clock: cfg.Clock, log: cfg.Log, held: map[string]time.Time{},
 	}
-	tlsConfig, err := s.tlsConfig(ctx)
-	if err != nil {
+	var err error
+	if err = s.prepare(ctx, p, cfg); err != nil {
 		return nil, errs.Newf(errs.KindOf(err), "spec.provider.vault: %w", err)
 	}
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.TLSClientConfig = tlsConfig
-	transport.MaxIdleConnsPerHost = 32
-	s.http = &http.Client{Transport: bounded{transport}, CheckRedirect: checkRedirect}
 	if s.kv, err = s.client(cfg.Retry); err != nil {
 		return nil, err
 	}
@@ -84,6 +91,26 @@ func (p Provider) Open(ctx context.Context, cfg provider.Config) (provider.Store
 	s.Writer = writer.New(writer.Config{API: s, V1: settings.Version == "v1", Paths: s.paths, Canonical: canonical})
 	s.ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	return s, nil
+}
+
+// prepare makes what logins are made with.
+func (s *store) prepare(ctx context.Context, p Provider, cfg provider.Config) error {
+	var err error
+	s.signed, err = s.settings.Auth.Cloud(cfg, auth.Clouds{
+		AWS: aws.Provider{Getenv: p.Getenv, Ambient: p.Ambient}, Google: gcp.Provider{Getenv: p.Getenv, Ambient: p.Ambient},
+	})
+	if err != nil {
+		return err
+	}
+	tlsConfig, err := s.tlsConfig(ctx)
+	if err != nil {
+		return err
+	}
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.TLSClientConfig = tlsConfig
+	transport.MaxIdleConnsPerHost = 32
+	s.http = &http.Client{Transport: bounded{transport}, CheckRedirect: checkRedirect}
+	return nil
 }
 
 // bounded ends every answer after maxBody: the client reads logins and errors

@@ -19,6 +19,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/provider"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/providertest"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/vault/auth"
+	"github.com/strongkeep/strongkeep/internal/kube/provider/vault/auth/iam"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/vault/vaulttest"
 	"github.com/strongkeep/strongkeep/internal/redact"
 )
@@ -402,7 +403,7 @@ func TestSettingsThatCannotWork(t *testing.T) {
 		"lends nobody its own ServiceAccount": func(s *Settings) { s.Auth.Kubernetes.ServiceAccountRef = nil },
 		"role is missing":                     func(s *Settings) { s.Auth.Kubernetes.Role = "" },
 		"exactly one of roleId and roleRef":   func(s *Settings) { s.Auth = &auth.Auth{AppRole: &auth.AppRole{}} },
-		"auth.iam is not supported":           func(s *Settings) { s.Auth.IAM = json.RawMessage(`{}`) },
+		"auth.iam.vaultRole is missing":       func(s *Settings) { s.Auth = &auth.Auth{IAM: &iam.Settings{}} },
 		"auth.cert and tls.certSecretRef are": func(s *Settings) {
 			pair := v1.SecretKeySelector{Name: "pair"}
 			s.Auth = &auth.Auth{Cert: &auth.Cert{ClientCert: pair, SecretRef: pair}}

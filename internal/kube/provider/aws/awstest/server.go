@@ -275,6 +275,16 @@ func answer(w http.ResponseWriter, query bool, out any, f *failure) {
 	_ = json.NewEncoder(w).Encode(out)
 }
 
+// Signed returns who signed a request that was meant for AWS's STS in region, and
+// whether it is good. Its URL is AWS's own.
+func (s *Server) Signed(r *http.Request, body []byte, region string) (who string, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	scope := strings.Contains(r.Header.Get("Authorization"), "/"+region+"/sts/aws4_request")
+	who, f := s.verify(r, body)
+	return who, f == nil && scope
+}
+
 // verify checks the signature (Signature Version 4) by making it again with the
 // SDK's own signer, and returns who signed.
 func (s *Server) verify(r *http.Request, body []byte) (who string, f *failure) {
@@ -286,7 +296,10 @@ func (s *Server) verify(r *http.Request, body []byte) (who string, f *failure) {
 		parts[name] = value
 	}
 	scope := strings.Split(parts["Credential"], "/") // id, date, region, service, aws4_request
-	if scheme != "AWS4-HMAC-SHA256" || len(scope) != 5 || scope[2] != Region && scope[3] != "ecr-public" {
+	if scheme != "AWS4-HMAC-SHA256" || len(scope) != 5 {
+		return "", bad
+	}
+	if scope[2] != Region && scope[3] != "ecr-public" && scope[3] != "sts" {
 		return "", bad
 	}
 	k, ok := s.keys[scope[0]]

@@ -112,7 +112,7 @@ func (f Federation) options(ctx context.Context) (*externalaccount.Options, erro
 	}
 	if email != "" {
 		var err error
-		if o.ServiceAccountImpersonationURL, err = impersonation(email); err != nil {
+		if o.ServiceAccountImpersonationURL, err = impersonation(email, "generateAccessToken"); err != nil {
 			return nil, err
 		}
 	}

@@ -29,7 +29,7 @@ func Own(c *Client, getenv func(string) string, clk clock.PassiveClock) login.So
 		return func(ctx context.Context) (login.Token, error) { return c.ownFile(ctx, env, file) }
 	}
 	return func(ctx context.Context) (login.Token, error) {
-		raw, err := c.askMetadata(ctx, "instance/service-accounts/default/token")
+		raw, err := c.askMetadata(ctx, "instance/service-accounts/default/token", nil)
 		var answer struct {
 			Token   string `json:"access_token"`
 			Seconds int    `json:"expires_in"`

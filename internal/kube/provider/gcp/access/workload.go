@@ -96,17 +96,17 @@ func (w Workload) exchange(ctx context.Context, a *attempt, pool string, token r
 // emails are those of service accounts. What is in here becomes part of an address.
 var emails = regexp.MustCompile(`^[A-Za-z0-9._-]{1,128}@[A-Za-z0-9.-]{1,128}$`)
 
-// Impersonation returns the address at which tokens of a service account are made.
-func impersonation(email string) (string, error) {
+// impersonation returns the address at which something is done as a service account.
+func impersonation(email, method string) (string, error) {
 	if !emails.MatchString(email) {
 		return "", errs.Newf(errs.Invalid, "%q is no service account such as reader@my-project.iam.gserviceaccount.com", login.Plain(email))
 	}
-	return "https://iamcredentials.googleapis.com/v1/projects/-/serviceAccounts/" + email + ":generateAccessToken", nil
+	return "https://iamcredentials.googleapis.com/v1/projects/-/serviceAccounts/" + email + ":" + method, nil
 }
 
 // impersonate makes a token of a service account.
 func (c *Client) impersonate(ctx context.Context, by login.Token, email string) (login.Token, error) {
-	at, err := impersonation(email)
+	at, err := impersonation(email, "generateAccessToken")
 	if err != nil {
 		return login.Token{}, err
 	}
@@ -131,7 +131,7 @@ func (c *Client) Metadata(ctx context.Context, field *string, path, instead stri
 	if *field != "" {
 		return nil
 	}
-	raw, err := c.askMetadata(ctx, path)
+	raw, err := c.askMetadata(ctx, path, nil)
 	if err != nil || len(raw) == 0 || !names.MatchString(string(raw)) {
 		return errs.Newf(errs.Unavailable, "the metadata server of the node does not tell: set %s", instead)
 	}
@@ -143,10 +143,10 @@ func (c *Client) Metadata(ctx context.Context, field *string, path, instead stri
 // an address.
 var names = regexp.MustCompile(`^[a-z0-9.:-]{1,128}$`)
 
-func (c *Client) askMetadata(ctx context.Context, path string) ([]byte, error) {
+func (c *Client) askMetadata(ctx context.Context, path string, query url.Values) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, metadataTimeout)
 	defer cancel()
-	u := url.URL{Scheme: "http", Host: c.metadata, Path: "/computeMetadata/v1/" + path}
+	u := url.URL{Scheme: "http", Host: c.metadata, Path: "/computeMetadata/v1/" + path, RawQuery: query.Encode()}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), http.NoBody)
 	if err != nil {
 		return nil, err

@@ -31,13 +31,19 @@ func (s *Server) Account(email string, by ...string) {
 	}
 }
 
-// Key makes a key of a service account, as the JSON document that Google gives.
-func (s *Server) Key(t testing.TB, email string) string {
+func newKey(t testing.TB) *rsa.PrivateKey {
 	t.Helper()
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return key
+}
+
+// Key makes a key of a service account, as the JSON document that Google gives.
+func (s *Server) Key(t testing.TB, email string) string {
+	t.Helper()
+	key := newKey(t)
 	der, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
 		t.Fatal(err)
@@ -148,6 +154,9 @@ func (s *Server) token(r *http.Request) (int, answer) {
 	case "/v1/token":
 		who = federated(r)
 	default:
+		if m := signatures.FindStringSubmatch(r.URL.Path); m != nil {
+			return s.sign(r, m[1])
+		}
 		if m := impersonations.FindStringSubmatch(r.URL.Path); m != nil {
 			return s.impersonate(r, m[1])
 		}
@@ -245,6 +254,8 @@ func (s *Server) serveMetadata(w http.ResponseWriter, r *http.Request) {
 		_, _ = w.Write([]byte("europe-west3"))
 	case "instance/attributes/cluster-name":
 		_, _ = w.Write([]byte("main"))
+	case "instance/service-accounts/default/identity":
+		_, _ = w.Write([]byte(s.identity(r)))
 	case "instance/service-accounts/default/token":
 		token, _ := s.give("operator")
 		_ = json.NewEncoder(w).Encode(answer{"access_token": token, "expires_in": int(s.lifetime.Seconds()), "token_type": "Bearer"})

@@ -1,13 +1,14 @@
 package auth
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
 
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
 	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/kube/provider/vault/auth/gcp"
+	"github.com/strongkeep/strongkeep/internal/kube/provider/vault/auth/iam"
 )
 
 // Auth says how to log in. Exactly one method is set.
@@ -21,10 +22,8 @@ type Auth struct {
 	UserPass       *User                 `json:"userPass,omitempty"`
 	JWT            *JWT                  `json:"jwt,omitempty"`
 	Cert           *Cert                 `json:"cert,omitempty"`
-
-	// Methods this provider does not have yet; named in the error.
-	IAM json.RawMessage `json:"iam,omitempty"`
-	GCP json.RawMessage `json:"gcp,omitempty"`
+	IAM            *iam.Settings         `json:"iam,omitempty"`
+	GCP            *gcp.Settings         `json:"gcp,omitempty"`
 }
 
 // AppRole logs in with a role ID, given or from a Secret, and a secret ID.
@@ -81,6 +80,7 @@ func (a *Auth) names() (names []string) {
 	for name, set := range map[string]bool{
 		"tokenSecretRef": a.TokenSecretRef != nil, "appRole": a.AppRole != nil, "kubernetes": a.Kubernetes != nil,
 		"ldap": a.LDAP != nil, "userPass": a.UserPass != nil, "jwt": a.JWT != nil, "cert": a.Cert != nil,
+		"iam": a.IAM != nil, "gcp": a.GCP != nil,
 	} {
 		if set {
 			names = append(names, name)
@@ -93,22 +93,20 @@ func (a *Auth) names() (names []string) {
 // Check finds what can never work. Kinds: Invalid, Unsupported.
 func (a *Auth) Check() error {
 	if a == nil {
-		return errs.New(errs.Invalid, "auth is missing: add tokenSecretRef, kubernetes, appRole, jwt, cert, userPass or ldap")
-	}
-	for name, raw := range map[string]json.RawMessage{"iam": a.IAM, "gcp": a.GCP} {
-		if raw != nil {
-			return errs.Newf(errs.Unsupported, "auth.%s is not supported: use tokenSecretRef, kubernetes, appRole, jwt, cert, userPass or ldap", name)
-		}
+		return errs.New(errs.Invalid, "auth is missing: add tokenSecretRef, kubernetes, appRole, jwt, cert, iam, gcp, userPass or ldap")
 	}
 	names := a.names()
 	if len(names) != 1 {
-		return errs.Newf(errs.Invalid, "auth needs exactly one of tokenSecretRef, kubernetes, appRole, jwt, cert, userPass and ldap, and has %d: %s",
+		return errs.Newf(errs.Invalid, "auth needs exactly one of tokenSecretRef, kubernetes, appRole, jwt, cert, iam, gcp, userPass and ldap, and has %d: %s",
 			len(names), strings.Join(names, ", "))
 	}
 	for part := range strings.SplitSeq(a.Mount(), "/") {
 		if !clean(part) {
 			return errs.Newf(errs.Invalid, "auth.%s: %q cannot be the path of an auth method", names[0], a.Mount())
 		}
+	}
+	if c := a.cloud(); c != nil {
+		return c.Check()
 	}
 	return a.checkMethod()
 }
@@ -165,6 +163,9 @@ func (a *Auth) Mount() string {
 		}
 		return usual
 	}
+	if c := a.cloud(); c != nil {
+		return at(c.MountPath())
+	}
 	switch {
 	case a.Kubernetes != nil:
 		return at(a.Kubernetes.MountPath, "kubernetes")
@@ -185,6 +186,9 @@ func (a *Auth) Mount() string {
 // RolePath returns where the vault keeps what a login is bound to.
 func (a *Auth) RolePath() string {
 	at := "auth/" + a.Mount()
+	if c := a.cloud(); c != nil {
+		return at + "/role/" + c.RoleName()
+	}
 	switch {
 	case a.Kubernetes != nil:
 		return at + "/role/" + a.Kubernetes.Role
@@ -208,6 +212,9 @@ func (a *Auth) String() string {
 			return "the usual role " + at
 		}
 		return fmt.Sprintf("role %q %s", name, at)
+	}
+	if c := a.cloud(); c != nil {
+		return role(c.RoleName()) + " as " + c.Who()
 	}
 	switch {
 	case a.Kubernetes != nil && a.Kubernetes.ServiceAccountRef != nil:

@@ -30,6 +30,11 @@ func (s *source) Token(_ context.Context, field string, account *v1.ServiceAccou
 	return redact.FromString(canary), nil
 }
 
+func (s *source) Signed(context.Context) (map[string]any, error) {
+	s.asked = "signed"
+	return map[string]any{"signed": canary}, nil
+}
+
 func parse(t *testing.T, text string) *Auth {
 	t.Helper()
 	var a Auth
@@ -68,6 +73,11 @@ func TestRequest(t *testing.T) {
 			"auth/cert/login", "", `role "web" at auth/cert with the certificate in Secret "pair"`, "auth/cert/certs/web", map[string]any{"name": "web"}},
 		`{"cert":{"clientCert":{"name":"pair"},"secretRef":{"name":"pair"}}}`: {
 			"auth/cert/login", "", `the usual role at auth/cert with the certificate in Secret "pair"`, "auth/cert/certs/NAME", map[string]any{}},
+		`{"iam":{"vaultRole":"app","role":"arn:aws:iam::123456789012:role/r","jwt":{"serviceAccountRef":{"name":"web"}}}}`: {
+			"auth/aws/login", "signed", `role "app" at auth/aws as ServiceAccount "web" and role arn:aws:iam::123456789012:role/r`, "auth/aws/role/app",
+			map[string]any{"signed": canary}},
+		`{"gcp":{"role":"app","path":"/g/","projectID":"p","location":"l","serviceAccountRef":{"name":"web"}}}`: {
+			"auth/g/login", "signed", `role "app" at auth/g as ServiceAccount "web"`, "auth/g/role/app", map[string]any{"signed": canary}},
 	} {
 		a, from := parse(t, text), &source{}
 		if err := a.Check(); err != nil {
@@ -86,11 +96,14 @@ func TestRequest(t *testing.T) {
 
 func TestRefusals(t *testing.T) {
 	for text, want := range map[string]string{
-		`{}`: "has 0", `{"ldap":{},"jwt":{}}`: "has 2: jwt, ldap", `{"iam":{}}`: "auth.iam is not supported", `{"gcp":{}}`: "auth.gcp is not supported",
-		`{"kubernetes":{"role":"r"}}`:                                 "lends nobody its own ServiceAccount",
-		`{"kubernetes":{"secretRef":{"name":"s"}}}`:                   "auth.kubernetes.role is missing",
-		`{"appRole":{}}`:                                              "exactly one of roleId and roleRef",
-		`{"ldap":{}}`:                                                 "auth.ldap.username is missing",
+		`{}`: "has 0", `{"ldap":{},"jwt":{}}`: "has 2: jwt, ldap", `{"iam":{}}`: "auth.iam.vaultRole is missing", `{"gcp":{}}`: "auth.gcp.role is missing",
+		`{"iam":{"vaultRole":"r","vaultAwsIamServerID":"a\r\nb"}}`:             "cannot be the value of a header",
+		`{"iam":{"vaultRole":"r","path":"../x"}}`:                              "cannot be the path of an auth method",
+		`{"gcp":{"role":"r","secretRef":{},"serviceAccountRef":{"name":"a"}}}`: "keep one",
+		`{"kubernetes":{"role":"r"}}`:                                          "lends nobody its own ServiceAccount",
+		`{"kubernetes":{"secretRef":{"name":"s"}}}`:                            "auth.kubernetes.role is missing",
+		`{"appRole":{}}`: "exactly one of roleId and roleRef",
+		`{"ldap":{}}`:    "auth.ldap.username is missing",
 		`{"userPass":{"username":"../../sys/x"}}`:                     "no slash",
 		`{"userPass":{"username":".."}}`:                              "no slash",
 		`{"ldap":{"username":"a\u0000b"}}`:                            "no control character",
@@ -120,6 +133,8 @@ func TestRefusals(t *testing.T) {
 func FuzzAuth(f *testing.F) {
 	f.Add(`{"ldap":{"username":"a","secretRef":{"name":"s"}}}`)
 	f.Add(`{"cert":{"path":"../x","clientCert":{"name":"p"},"secretRef":{"name":"p"}}}`)
+	f.Add(`{"iam":{"vaultRole":"r","path":"a/../b"}}`)
+	f.Add(`{"gcp":{"role":"r","secretRef":{"secretAccessKeySecretRef":{"name":"k"}}}}`)
 	f.Add(`{"jwt":{"kubernetesServiceAccountToken":{"serviceAccountRef":{"name":"web"}}}}`)
 	f.Fuzz(func(t *testing.T, text string) {
 		var a Auth

@@ -14,6 +14,8 @@ type Source interface {
 	SecretKey(ctx context.Context, field string, ref *v1.SecretKeySelector, key string) (redact.Secret, error)
 	// Token asks for a ServiceAccount's token.
 	Token(ctx context.Context, field string, account *v1.ServiceAccountSelector, audiences []string) (redact.Secret, error)
+	// Signed makes the body of a login by who one is in a cloud, as Auth.Cloud does.
+	Signed(ctx context.Context) (map[string]any, error)
 }
 
 // defaultAudience is that of tokens for auth.jwt.
@@ -35,6 +37,8 @@ func (a *Auth) Request(ctx context.Context, from Source) (path string, body map[
 		login += "/" + a.UserPass.Username
 	case a.JWT != nil:
 		body, err = a.JWT.request(ctx, from)
+	case a.cloud() != nil:
+		body, err = from.Signed(ctx)
 	case a.Cert != nil: // the connection has the certificate
 		body = named(map[string]any{}, "name", a.Cert.Role)
 	}

@@ -83,9 +83,29 @@ func words(answer *api.ResponseError) string {
 	case "Vault is sealed":
 		return text + ": unseal it (strongkeep operator unseal)"
 	}
+	if short := withoutSTS(text); short != text {
+		return short + " (what AWS's STS says is withheld, since it may hold what was sent; the vault's log has it)"
+	}
 	const limit = 400
 	if len(text) > limit {
 		text = strings.ToValidUTF8(text[:limit], "") + "…"
+	}
+	return text
+}
+
+// withoutSTS cuts off what a vault passes on of AWS's STS, which quotes the headers of a
+// signature it refuses: a session's token is one of them.
+func withoutSTS(text string) string {
+	lower := strings.Map(func(r rune) rune { // bytes stay where they are
+		if r >= 'A' && r <= 'Z' {
+			return r - 'A' + 'a'
+		}
+		return r
+	}, text)
+	for _, begins := range []string{" from sts", "<errorresponse", "x-amz-", "aws4-hmac-sha256"} {
+		if i := strings.Index(lower, begins); i >= 0 {
+			text, lower = text[:i], lower[:i]
+		}
 	}
 	return text
 }

@@ -30,6 +30,8 @@ type Server struct {
 	NoEvents  bool // answer 404 to a subscription
 	NoPages   bool // a LIST has all names, whatever limit it is given
 	Check     func(*http.Request)
+	// Admit, when set, says whether a login that is neither approle's nor by JWT is let in.
+	Admit func(path string, body map[string]string) bool
 	// Answer, when set, answers what has a token and is not one of the endpoints
 	// above: ok false leaves it to the secrets. data nil is 204 with status 200.
 	Answer func(method, path string, body []byte) (status int, data any, ok bool)
@@ -329,6 +331,9 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request, path string) {
 			fail(w, 400, "invalid role or secret ID")
 			return
 		}
+	} else if s.Admit != nil && !s.Admit(path, body) {
+		fail(w, 400, "error making upstream request: received error code 403 from STS: <ErrorResponse>"+fmt.Sprint(body))
+		return
 	} else if s.JWT != "" && body["jwt"] != s.JWT {
 		fail(w, 403, "service account name not authorized")
 		return
