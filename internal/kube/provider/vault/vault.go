@@ -50,7 +50,7 @@ type store struct {
 	clock    clock.Clock
 	log      *slog.Logger
 	http     *http.Client
-	signed   func(context.Context) (map[string]any, error) // see auth.Auth.Cloud
+	signed   auth.Login // by who one is in a cloud
 
 	kv        *api.Client // with the token, in the namespace of the secrets
 	self      *api.Client // with the token, in the namespace of the login

@@ -10,7 +10,17 @@ import (
 	"net/http"
 	"regexp"
 	"strings"
+	"sync"
 )
+
+// google is the key of every Server: making one takes long.
+var google = sync.OnceValue(func() *rsa.PrivateKey {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		panic(err)
+	}
+	return key
+})
 
 var signatures = regexp.MustCompile(`^/v1/projects/-/serviceAccounts/([^/:]+):signJwt$`)
 

@@ -72,7 +72,7 @@ type Fault struct {
 // New returns a running Server, closed at the test's end.
 func New(t testing.TB) *Server {
 	s := &Server{
-		now: time.Now, lifetime: time.Hour, google: newKey(t), tokens: map[string]login{}, accounts: map[string]map[string]bool{}, keys: map[string]signer{},
+		now: time.Now, lifetime: time.Hour, google: google(), tokens: map[string]login{}, accounts: map[string]map[string]bool{}, keys: map[string]signer{},
 		secrets: map[string]*secret{}, forbidden: map[string]bool{}, counts: map[string]int{}, faults: map[string]*Fault{}, down: -1, before: map[string]func(){}, callers: map[string]bool{},
 	}
 	s.grpc = grpc.NewServer(grpc.UnaryInterceptor(s.intercept))

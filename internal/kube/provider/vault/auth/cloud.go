@@ -40,19 +40,25 @@ type Clouds struct {
 
 // Cloud returns what makes the body of each login by who one is in a cloud. What can
 // be refused without asking anybody is refused at once. Of other methods it makes none.
-func (a *Auth) Cloud(cfg provider.Config, by Clouds) (login func(context.Context) (map[string]any, error), err error) {
-	method := "gcp"
+func (a *Auth) Cloud(cfg provider.Config, by Clouds) (Login, error) {
 	switch {
 	case a.IAM != nil:
-		method = "iam"
-		login, err = a.IAM.Login(by.AWS, cfg)
+		login, err := a.IAM.Login(by.AWS, cfg)
+		return told("iam", login, err)
 	case a.GCP != nil:
-		login, err = a.GCP.Login(by.Google, cfg)
-	default:
-		return func(context.Context) (map[string]any, error) {
-			return nil, errs.New(errs.Internal, "signing for a login that is not by a cloud")
-		}, nil
+		login, err := a.GCP.Login(by.Google, cfg)
+		return told("gcp", login, err)
 	}
+	return func(context.Context) (map[string]any, error) {
+		return nil, errs.New(errs.Internal, "signing for a login that is not by a cloud")
+	}, nil
+}
+
+// Login makes the body of a login.
+type Login func(context.Context) (map[string]any, error)
+
+// told has errors of a login say which method's they are.
+func told(method string, login Login, err error) (Login, error) {
 	if err != nil {
 		return nil, errs.Newf(errs.KindOf(err), "auth.%s: %w", method, err)
 	}
