@@ -9,6 +9,16 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/provider/azure/azuretest"
 )
 
+// applyAzure applies an example of a store.
+func (w *world) applyAzure(example string) {
+	w.Helper()
+	text, err := os.ReadFile("../../../examples/stores/" + example)
+	if err != nil {
+		w.Fatal(err)
+	}
+	w.apply(strings.ReplaceAll(string(text), "your-client-secret", canary+"-client"))
+}
+
 // The examples of docs/stores/azure-key-vault.md: by the application of a ServiceAccount,
 // whose token the API server makes for the exchange alone, and by a secret.
 func TestAzureExamples(t *testing.T) {
@@ -27,11 +37,7 @@ func TestAzureExamples(t *testing.T) {
 	w.azure.PutCertificate("shop-ca", []byte("0\x03\x02\x01\x00"))
 	w.azure.PutKey("shop-signing", map[string]any{"kty": "oct-HSM"})
 	for _, example := range []string{"azurekv-workload-identity.yaml", "azurekv-service-principal.yaml"} {
-		text, err := os.ReadFile("../../../examples/stores/" + example)
-		if err != nil {
-			t.Fatal(err)
-		}
-		w.apply(strings.ReplaceAll(string(text), "your-client-secret", canary+"-client"))
+		w.applyAzure(example)
 	}
 	w.secret("shop-settings", map[string]string{"shop-settings-mode": "fast", "shop-settings-retries": "3"})
 	w.es("shop-db", v1.ReasonSecretSynced, "")

@@ -13,6 +13,7 @@ import (
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
 	"github.com/strongkeep/strongkeep/api/external/v1alpha1"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/aws/awstest"
+	"github.com/strongkeep/strongkeep/internal/kube/provider/azure/azuretest"
 )
 
 func ps(name, body string) string {
@@ -247,6 +248,12 @@ func TestPushSecretRivalsInClouds(t *testing.T) {
 		"Google": {"google-secrets", "google-secrets-by-key", func(w *world) {
 			w.applyGCP("gcpsm-workload-identity.yaml")
 			w.applyGCP("gcpsm-key.yaml")
+		}},
+		"Azure": {"azure-secrets", "azure-by-secret", func(w *world) {
+			w.azure.App("aaaaaaaa-0000-0000-0000-000000000001", azuretest.App{Subject: "system:serviceaccount:" + w.ns + ":secrets-reader"})
+			w.azure.App("aaaaaaaa-0000-0000-0000-000000000002", azuretest.App{Secret: canary + "-client"})
+			w.applyAzure("azurekv-workload-identity.yaml")
+			w.applyAzure("azurekv-service-principal.yaml")
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {

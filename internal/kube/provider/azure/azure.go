@@ -22,7 +22,10 @@ type Provider struct {
 	Ambient provider.Ambient
 }
 
-var _ provider.Provider = Provider{}
+var (
+	_ provider.Provider = Provider{}
+	_ provider.Locator  = (*store)(nil)
+)
 
 // The annotations of a ServiceAccount that Azure's webhook reads too, and the audience
 // of its tokens.

@@ -81,7 +81,7 @@ func TestConformance(t *testing.T) {
 		w.server.Put(providertest.Hyphens(p.Key), p.Value)
 		w.server.Tag("secrets/"+providertest.Hyphens(p.Key), p.Tags)
 	}
-	h := providertest.Harness{Provider: azure.Provider{Getenv: w.getenv}, Cluster: w.Cluster, Settings: settings(nil), Key: providertest.Hyphens}
+	h := providertest.Harness{Provider: azure.Provider{Getenv: w.getenv}, Cluster: w.Cluster, Settings: settings(nil), Key: providertest.Hyphens, Literal: true}
 	providertest.Run(t, h)
 	providertest.RunFinder(t, h, providertest.Search{
 		Path:       func(folder string) string { return providertest.Hyphens(folder) + "-" },

@@ -34,6 +34,7 @@ var (
 	_ provider.Rated    = Provider{}
 	_ provider.Finder   = (*store)(nil)
 	_ provider.Writer   = (*store)(nil)
+	_ provider.Locator  = (*store)(nil)
 )
 
 // Rate is what a client of an API server usually keeps to; servers have their own

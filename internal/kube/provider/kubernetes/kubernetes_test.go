@@ -272,7 +272,7 @@ func (w *world) byToken() providertest.Harness {
 			Server: Server{URL: w.proxy.URL, CABundle: w.ca}, RemoteNamespace: w.ns,
 			Auth: &Auth{Token: &Token{BearerToken: selector("login", "token")}},
 		},
-		Cluster: objects{w, map[string]string{"login/token": token + "\n"}}, Key: dashes,
+		Cluster: objects{w, map[string]string{"login/token": token + "\n"}}, Key: dashes, Literal: true,
 	}
 }
 
@@ -281,7 +281,7 @@ func (w *world) byAccount() providertest.Harness {
 	return providertest.Harness{
 		Provider: Provider{Own: &rest.Config{Host: w.proxy.URL, TLSClientConfig: rest.TLSClientConfig{CAData: w.ca}, BearerToken: canary + "-operator"}},
 		Settings: json.RawMessage(fmt.Sprintf(`{"server":{"url":"kubernetes.default"},"auth":{"serviceAccount":{"name":"owner"}},"remoteNamespace":%q}`, w.ns)),
-		Cluster:  objects{w: w}, Key: dashes,
+		Cluster:  objects{w: w}, Key: dashes, Literal: true,
 	}
 }
 
