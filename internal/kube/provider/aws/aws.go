@@ -11,6 +11,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/provider"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/aws/access"
+	"github.com/strongkeep/strongkeep/internal/kube/provider/aws/certificatemanager"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/aws/parameterstore"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/aws/secretsmanager"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/aws/wire"
@@ -38,7 +39,7 @@ const (
 // by its own package, which reads several parameters by one call.
 func (Provider) Rate() (perSecond float64, burst int) { return 1000, 1000 }
 
-// service is one of the two.
+// service is one that is searched and written to.
 type service interface {
 	Read(ctx context.Context, req provider.Request) (provider.Value, error)
 	provider.Finder
@@ -48,6 +49,17 @@ type service interface {
 // store implements provider.Store, provider.Finder and provider.Writer.
 type store struct {
 	service
+	*account
+}
+
+// certificates is a store that is read only.
+type certificates struct {
+	*certificatemanager.Store
+	*account
+}
+
+// account is what stores of all services have in common.
+type account struct {
 	access  *access.Access
 	sts     access.STS
 	viaSTS  bool // logging in has STS take part
@@ -82,32 +94,34 @@ func (p Provider) open(ctx context.Context, cfg provider.Config, s Settings) (pr
 	}
 	client := wire.NewClient(s.Region, cfg.Retry)
 	key := cfg.Scope.Store()
-	st := &store{
+	st := &account{
 		sts:     access.STS{Client: client, Endpoint: getenv("AWS_STS_ENDPOINT"), Session: access.SessionName("strongkeep", key.Namespace, key.Name)},
 		viaSTS:  len(roles) > 0 || s.Auth.JWT != nil,
 		clients: client.HTTP,
 	}
-	account := &atomic.Pointer[string]{}
-	source, err := p.source(cfg, s.Auth, st.sts, from{getenv, account, "spec.provider.aws.auth."})
+	known := &atomic.Pointer[string]{}
+	source, err := p.source(cfg, s.Auth, st.sts, from{getenv, known, "spec.provider.aws.auth."})
 	if err != nil {
 		return nil, err
 	}
-	if st.place = placeOf(s, account, key.Namespace); st.place.fixed == "" {
-		noteAccount(ctx, cfg, s.Auth.JWT, account)
+	if st.place = placeOf(s, known, getenv); st.place.fixed == "" {
+		noteAccount(ctx, cfg, s.Auth, known)
 	}
 	st.access = access.New(access.Config{Source: source, Roles: roles, STS: st.sts, Clock: cfg.Clock})
 	switch s.Service {
+	case CertificateManager:
+		return &certificates{account: st, Store: certificatemanager.New(certificatemanager.Config{
+			Client: client, Access: st.access, Endpoint: getenv("AWS_ACM_ENDPOINT"), Clock: cfg.Clock,
+		})}, nil
 	case SecretsManager:
-		st.service = secretsmanager.New(secretsmanager.Config{
+		return &store{account: st, service: secretsmanager.New(secretsmanager.Config{
 			Client: client, Access: st.access, Endpoint: getenv("AWS_SECRETSMANAGER_ENDPOINT"), Prefix: s.Prefix, Clock: cfg.Clock,
 			ForceDelete: s.SecretsManager.ForceDeleteWithoutRecovery, RecoveryDays: s.SecretsManager.RecoveryWindowInDays,
-		})
-	default:
-		st.service = parameterstore.New(parameterstore.Config{
-			Client: client, Access: st.access, Endpoint: getenv("AWS_SSM_ENDPOINT"), Prefix: s.Prefix, Clock: cfg.Clock,
-		})
+		})}, nil
 	}
-	return st, nil
+	return &store{account: st, service: parameterstore.New(parameterstore.Config{
+		Client: client, Access: st.access, Endpoint: getenv("AWS_SSM_ENDPOINT"), Prefix: s.Prefix, Clock: cfg.Clock,
+	})}, nil
 }
 
 // source returns where credentials come from. References that cross a namespace are
@@ -115,9 +129,9 @@ func (p Provider) open(ctx context.Context, cfg provider.Config, s Settings) (pr
 func (p Provider) source(cfg provider.Config, a Auth, sts access.STS, f from) (access.Source, error) {
 	switch {
 	case a.JWT != nil:
-		return account(cfg, *a.JWT.ServiceAccountRef, sts, f.account)
+		return webIdentity(cfg, *a.JWT.ServiceAccountRef, sts, f.account)
 	case a.SecretRef != nil:
-		return key(cfg, *a.SecretRef)
+		return key(cfg, *a.SecretRef, f.account)
 	}
 	if err := p.Ambient.Admit(cfg.Scope, f.at+"jwt (or secretRef)"); err != nil {
 		return nil, err
@@ -133,10 +147,18 @@ type from struct {
 	at      string
 }
 
-// noteAccount notes the account of the role that a ServiceAccount stands for, where it can be
-// read now. Each login does too.
-func noteAccount(ctx context.Context, cfg provider.Config, jwt *JWT, account *atomic.Pointer[string]) {
-	ref, err := cfg.Scope.Ref("auth.jwt.serviceAccountRef", jwt.ServiceAccountRef.Namespace, jwt.ServiceAccountRef.Name)
+// noteAccount notes the account of the role that a ServiceAccount stands for, or of an access
+// key, where it can be read now. Each login does too.
+func noteAccount(ctx context.Context, cfg provider.Config, a Auth, account *atomic.Pointer[string]) {
+	if a.SecretRef != nil {
+		if id, err := secretKey(cfg, "auth.secretRef.accessKeyIDSecretRef", &a.SecretRef.AccessKeyID); err == nil {
+			if read, err := id(ctx); err == nil {
+				noteKey(account, cfg, a.SecretRef, read.RevealString())
+			}
+		}
+		return
+	}
+	ref, err := cfg.Scope.Ref("auth.jwt.serviceAccountRef", a.JWT.ServiceAccountRef.Namespace, a.JWT.ServiceAccountRef.Name)
 	if err != nil {
 		return
 	}
@@ -145,13 +167,27 @@ func noteAccount(ctx context.Context, cfg provider.Config, jwt *JWT, account *at
 	}
 }
 
+// noteKey notes the account of an access key; where its id tells none, whose key it is: who
+// has the same has the same secrets.
+func noteKey(account *atomic.Pointer[string], cfg provider.Config, from *SecretRef, id string) {
+	of := accountOfKey(id)
+	if of == "" {
+		namespace := cfg.Scope.Store().Namespace
+		if from.AccessKeyID.Namespace != nil {
+			namespace = *from.AccessKeyID.Namespace
+		}
+		of = "key of " + namespace + "," + from.AccessKeyID.Name + "," + from.AccessKeyID.Key
+	}
+	account.Store(&of)
+}
+
 func note(account *atomic.Pointer[string], role string) {
 	if id := accountOf(role); id != "" {
 		account.Store(&id)
 	}
 }
 
-func account(cfg provider.Config, sel v1.ServiceAccountSelector, sts access.STS, known *atomic.Pointer[string]) (access.Source, error) {
+func webIdentity(cfg provider.Config, sel v1.ServiceAccountSelector, sts access.STS, known *atomic.Pointer[string]) (access.Source, error) {
 	ref, err := cfg.Scope.Ref("auth.jwt.serviceAccountRef", sel.Namespace, sel.Name)
 	if err != nil {
 		return nil, err
@@ -175,7 +211,7 @@ func account(cfg provider.Config, sel v1.ServiceAccountSelector, sts access.STS,
 	}), nil
 }
 
-func key(cfg provider.Config, from SecretRef) (access.Source, error) {
+func key(cfg provider.Config, from SecretRef, known *atomic.Pointer[string]) (access.Source, error) {
 	read := make([]func(context.Context) (redact.Secret, error), 0, 3)
 	refs := []struct {
 		field string
@@ -190,14 +226,11 @@ func key(cfg provider.Config, from SecretRef) (access.Source, error) {
 			read = append(read, func(context.Context) (redact.Secret, error) { return redact.Secret{}, nil })
 			continue
 		}
-		ref, err := cfg.Scope.Ref(r.field, r.sel.Namespace, r.sel.Name)
+		one, err := secretKey(cfg, r.field, r.sel)
 		if err != nil {
 			return nil, err
 		}
-		if r.sel.Key == "" {
-			return nil, errs.Newf(errs.Invalid, "%s: key is missing", r.field)
-		}
-		read = append(read, func(ctx context.Context) (redact.Secret, error) { return cfg.Cluster.SecretKey(ctx, ref, r.sel.Key) })
+		read = append(read, one)
 	}
 	return func(ctx context.Context) (sdk.Credentials, error) {
 		var parts [3]string
@@ -211,13 +244,25 @@ func key(cfg provider.Config, from SecretRef) (access.Source, error) {
 		if parts[0] == "" || parts[1] == "" {
 			return sdk.Credentials{}, errs.New(errs.Unauthenticated, "auth.secretRef: the access key in the Secret is empty")
 		}
+		noteKey(known, cfg, &from, parts[0])
 		return sdk.Credentials{AccessKeyID: parts[0], SecretAccessKey: parts[1], SessionToken: parts[2]}, nil
 	}, nil
 }
 
+func secretKey(cfg provider.Config, field string, sel *v1.SecretKeySelector) (func(context.Context) (redact.Secret, error), error) {
+	ref, err := cfg.Scope.Ref(field, sel.Namespace, sel.Name)
+	if err != nil {
+		return nil, err
+	}
+	if sel.Key == "" {
+		return nil, errs.Newf(errs.Invalid, "%s: key is missing", field)
+	}
+	return func(ctx context.Context) (redact.Secret, error) { return cfg.Cluster.SecretKey(ctx, ref, sel.Key) }, nil
+}
+
 // Check asks STS who the credentials are, which needs no permission. Where STS
 // cannot be reached and the login does not need it, that says nothing of the store.
-func (s *store) Check(ctx context.Context) error {
+func (s *account) Check(ctx context.Context) error {
 	if _, err := s.access.Retrieve(ctx); err != nil {
 		return err
 	}
@@ -229,7 +274,7 @@ func (s *store) Check(ctx context.Context) error {
 }
 
 // Close ends a login that is under way. What AWS gave ends by itself.
-func (s *store) Close(context.Context) error {
+func (s *account) Close(context.Context) error {
 	s.access.Close()
 	s.clients.CloseIdleConnections()
 	return nil

@@ -320,16 +320,15 @@ func TestBadSettings(t *testing.T) {
 		kind   errs.Kind
 		words  string
 	}{
-		"service":      {func(s *aws.Settings) { s.Service = "S3" }, errs.Invalid, "SecretsManager or ParameterStore"},
-		"certificates": {func(s *aws.Settings) { s.Service = "CertificateManager" }, errs.Unsupported, "not supported"},
-		"no region":    {func(s *aws.Settings) { s.Region = "" }, errs.Invalid, "region"},
-		"host":         {func(s *aws.Settings) { s.Region = "evil.example/eu-central-1" }, errs.Invalid, "region"},
-		"role":         {func(s *aws.Settings) { s.Role = "reader" }, errs.Invalid, "not an ARN"},
-		"chain":        {func(s *aws.Settings) { s.AdditionalRoles = []string{"x"} }, errs.Invalid, "not an ARN"},
-		"both":         {func(s *aws.Settings) { s.Auth.JWT = &aws.JWT{} }, errs.Invalid, "keep one"},
-		"no account":   {func(s *aws.Settings) { s.Auth = aws.Auth{JWT: &aws.JWT{}} }, errs.Invalid, "serviceAccountRef"},
-		"key":          {func(s *aws.Settings) { s.Auth.SecretRef.AccessKeyID.Key = "" }, errs.Invalid, "key is missing"},
-		"window":       {func(s *aws.Settings) { s.SecretsManager.RecoveryWindowInDays = 3 }, errs.Invalid, "7 to 30"},
+		"service":    {func(s *aws.Settings) { s.Service = "S3" }, errs.Invalid, "SecretsManager, ParameterStore or CertificateManager"},
+		"no region":  {func(s *aws.Settings) { s.Region = "" }, errs.Invalid, "region"},
+		"host":       {func(s *aws.Settings) { s.Region = "evil.example/eu-central-1" }, errs.Invalid, "region"},
+		"role":       {func(s *aws.Settings) { s.Role = "reader" }, errs.Invalid, "not an ARN"},
+		"chain":      {func(s *aws.Settings) { s.AdditionalRoles = []string{"x"} }, errs.Invalid, "not an ARN"},
+		"both":       {func(s *aws.Settings) { s.Auth.JWT = &aws.JWT{} }, errs.Invalid, "keep one"},
+		"no account": {func(s *aws.Settings) { s.Auth = aws.Auth{JWT: &aws.JWT{}} }, errs.Invalid, "serviceAccountRef"},
+		"key":        {func(s *aws.Settings) { s.Auth.SecretRef.AccessKeyID.Key = "" }, errs.Invalid, "key is missing"},
+		"window":     {func(s *aws.Settings) { s.SecretsManager.RecoveryWindowInDays = 3 }, errs.Invalid, "7 to 30"},
 		"window, force": {func(s *aws.Settings) {
 			s.SecretsManager = aws.Deletion{ForceDeleteWithoutRecovery: true, RecoveryWindowInDays: 7}
 		}, errs.Invalid, "without force"},

@@ -51,10 +51,43 @@ func TestPlaces(t *testing.T) {
 			t.Errorf("%s: at %q, want %q", name, got, c.want)
 		}
 	}
+	w.Cluster.Data["id"] = "ASIAQNZGKIQY56JQ7WML"
+	if got := w.at(with(nil), "shop/db"); got != "secretsmanager.eu-central-1.amazonaws.com/029608264753/shop/db" {
+		t.Errorf("by a key whose id tells the account: at %q", got)
+	}
+	if got := w.at(with(func(s *aws.Settings) { s.Service = aws.CertificateManager }), "arn:aws:acm:us-east-1:999999999999:certificate/x"); got != "acm.us-east-1.amazonaws.com/999999999999/x" {
+		t.Errorf("a certificate: at %q", got)
+	}
+	delete(w.Cluster.Data, "id")
+	if got := w.at(with(nil), "shop/db"); got != "" {
+		t.Errorf("by a key that cannot be read: at %q", got)
+	}
 	w.Everywhere()
 	w.ambient = provider.AmbientCluster
 	if got := w.at(with(func(s *aws.Settings) { s.Auth = aws.Auth{} }), "shop/db"); got != "secretsmanager.eu-central-1.amazonaws.com/operator/shop/db" {
 		t.Errorf("by the operator's own identity: at %q", got)
+	}
+}
+
+// The operator's own identity tells its account where its environment does.
+func TestPlaceOfOwnIdentity(t *testing.T) {
+	w := newWorld(t)
+	w.Everywhere()
+	for name, c := range map[string]struct{ name, value, want string }{
+		"a role":     {"AWS_ROLE_ARN", role("own"), "123456789012"},
+		"a key":      {"AWS_ACCESS_KEY_ID", "AKIAQNZGKIQY56JQ7WML", "029608264753"},
+		"an old key": {"AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE", "operator"},
+		"no key":     {"AWS_ACCESS_KEY_ID", "AKIAQ NZGKIQY56JQ7WM", "operator"},
+	} {
+		w.getenv = func(n string) string {
+			if n == c.name {
+				return c.value
+			}
+			return w.server.Getenv(n)
+		}
+		if got := w.at(settings(aws.ParameterStore, func(s *aws.Settings) { s.Auth = aws.Auth{} }), "db"); got != "ssm.eu-central-1.amazonaws.com/"+c.want+"/db" {
+			t.Errorf("%s: at %q", name, got)
+		}
 	}
 }
 

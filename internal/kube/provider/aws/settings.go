@@ -17,7 +17,7 @@ const Name = "aws"
 const (
 	SecretsManager     = "SecretsManager"
 	ParameterStore     = "ParameterStore"
-	certificateManager = "CertificateManager"
+	CertificateManager = "CertificateManager" // is read only
 )
 
 // Settings is the value of spec.provider.aws.
@@ -36,7 +36,7 @@ type Settings struct {
 	SessionTagsPolicy string            `json:"sessionTagsPolicy,omitempty"` // None (default), Simple or Custom
 	CustomSessionTags map[string]string `json:"customSessionTags,omitempty"`
 
-	Prefix         string   `json:"prefix,omitempty"` // in front of every key
+	Prefix         string   `json:"prefix,omitempty"` // in front of every key but ARNs of certificates
 	SecretsManager Deletion `json:"secretsManager,omitzero"`
 }
 
@@ -77,11 +77,9 @@ var regions = regexp.MustCompile(`^[a-z]{2,4}(-[a-z]{2,12}){1,3}-[0-9]{1,2}$`)
 
 func (s *Settings) check() error {
 	switch s.Service {
-	case SecretsManager, ParameterStore:
-	case certificateManager:
-		return errs.New(errs.Unsupported, "service CertificateManager is not supported: use SecretsManager or ParameterStore")
+	case SecretsManager, ParameterStore, CertificateManager:
 	default:
-		return errs.Newf(errs.Invalid, "service is %q: it must be SecretsManager or ParameterStore", s.Service)
+		return errs.Newf(errs.Invalid, "service is %q: it must be SecretsManager, ParameterStore or CertificateManager", s.Service)
 	}
 	if !regions.MatchString(s.Region) {
 		return errs.Newf(errs.Invalid, "region is %q: give one such as eu-central-1", s.Region)

@@ -41,6 +41,7 @@ type Server struct {
 	serial   int // ids of versions
 	secrets  map[string]*secret
 	params   map[string]*parameter
+	certs    map[string]*certificate // by ARN
 	counts   map[string]int
 	faults   map[string]*Fault
 	lose     bool // every page behind the first
@@ -76,7 +77,7 @@ type Fault struct {
 func New(t testing.TB) *Server {
 	s := &Server{
 		now: time.Now, keys: map[string]key{KeyID: {secret: KeySecret, who: "user/example"}}, roles: map[string]Role{}, lifetime: time.Hour,
-		secrets: map[string]*secret{}, params: map[string]*parameter{}, counts: map[string]int{}, faults: map[string]*Fault{},
+		secrets: map[string]*secret{}, params: map[string]*parameter{}, certs: map[string]*certificate{}, counts: map[string]int{}, faults: map[string]*Fault{},
 		before: map[string]func(){},
 	}
 	s.http = httptest.NewServer(s)
@@ -87,7 +88,7 @@ func New(t testing.TB) *Server {
 // Getenv is an environment in which AWS's services are this server.
 func (s *Server) Getenv(name string) string {
 	switch name {
-	case "AWS_SECRETSMANAGER_ENDPOINT", "AWS_SSM_ENDPOINT", "AWS_STS_ENDPOINT", "AWS_ECR_ENDPOINT", "AWS_ECR_PUBLIC_ENDPOINT":
+	case "AWS_SECRETSMANAGER_ENDPOINT", "AWS_SSM_ENDPOINT", "AWS_STS_ENDPOINT", "AWS_ACM_ENDPOINT", "AWS_ECR_ENDPOINT", "AWS_ECR_PUBLIC_ENDPOINT":
 		return s.http.URL
 	}
 	return ""
@@ -244,6 +245,8 @@ func (s *Server) act(req request, target string) (any, *failure) {
 		actions = s.stsActions()
 	case strings.HasPrefix(target, "AmazonSSM."):
 		actions = s.ssmActions()
+	case strings.HasPrefix(target, "CertificateManager."):
+		actions = s.acmActions()
 	case strings.HasPrefix(target, "secretsmanager."):
 		actions = s.smActions()
 	case strings.HasPrefix(target, "AmazonEC2ContainerRegistry_V"), strings.HasPrefix(target, "SpencerFrontendService."):
