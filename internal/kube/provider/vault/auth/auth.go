@@ -204,23 +204,25 @@ func (a *Auth) RolePath() string {
 	return at + "/role/NAME"
 }
 
+// role names a role of the method for messages.
+func (a *Auth) role(name string) string {
+	if name == "" {
+		return "the usual role at auth/" + a.Mount()
+	}
+	return fmt.Sprintf("role %q at auth/%s", name, a.Mount())
+}
+
 // String describes the login for messages; it names nothing secret.
 func (a *Auth) String() string {
 	at := "at auth/" + a.Mount()
-	role := func(name string) string {
-		if name == "" {
-			return "the usual role " + at
-		}
-		return fmt.Sprintf("role %q %s", name, at)
-	}
 	if c := a.cloud(); c != nil {
-		return role(c.RoleName()) + " as " + c.Who()
+		return a.role(c.RoleName()) + " as " + c.Who()
 	}
 	switch {
 	case a.Kubernetes != nil && a.Kubernetes.ServiceAccountRef != nil:
-		return fmt.Sprintf("%s as ServiceAccount %q", role(a.Kubernetes.Role), a.Kubernetes.ServiceAccountRef.Name)
+		return fmt.Sprintf("%s as ServiceAccount %q", a.role(a.Kubernetes.Role), a.Kubernetes.ServiceAccountRef.Name)
 	case a.Kubernetes != nil:
-		return role(a.Kubernetes.Role)
+		return a.role(a.Kubernetes.Role)
 	case a.AppRole != nil:
 		return "the role ID " + at
 	case a.LDAP != nil:
@@ -228,11 +230,11 @@ func (a *Auth) String() string {
 	case a.UserPass != nil:
 		return fmt.Sprintf("user %q %s", a.UserPass.Username, at)
 	case a.JWT != nil && a.JWT.ServiceAccount != nil:
-		return fmt.Sprintf("%s as ServiceAccount %q", role(a.JWT.Role), a.JWT.ServiceAccount.ServiceAccountRef.Name)
+		return fmt.Sprintf("%s as ServiceAccount %q", a.role(a.JWT.Role), a.JWT.ServiceAccount.ServiceAccountRef.Name)
 	case a.JWT != nil:
-		return role(a.JWT.Role)
+		return a.role(a.JWT.Role)
 	case a.Cert != nil:
-		return role(a.Cert.Role) + fmt.Sprintf(" with the certificate in Secret %q", a.Cert.ClientCert.Name)
+		return a.role(a.Cert.Role) + fmt.Sprintf(" with the certificate in Secret %q", a.Cert.ClientCert.Name)
 	}
 	return fmt.Sprintf("the token in Secret %q", a.TokenSecretRef.Name)
 }
