@@ -92,6 +92,9 @@ func otherFlags(f *pflag.FlagSet, cfg *operator.Config) {
 	f.BoolVar(&cfg.LeaderElection, "leader-election", false, "let one of several operators work")
 	f.StringVar(&cfg.MetricsAddr, "metrics-addr", "", "address of /metrics, 0 for none (default :8080)")
 	f.StringVar(&cfg.HealthAddr, "health-addr", "", "address of /healthz and /readyz, 0 for none (default :8082)")
+	f.StringVar(&cfg.ChangesAddr, "changes-addr", "", "address that takes signed reports of changed secrets, such as :8443 (docs/changes.md; default: none)")
+	f.StringVar(&cfg.ChangesTLSCert, "changes-tls-cert", "", "certificate of changes-addr, PEM, read again when it changes (default: no TLS)")
+	f.StringVar(&cfg.ChangesTLSKey, "changes-tls-key", "", "its key, PEM")
 }
 
 // fromEnvironment sets flags that were not given from STRONGKEEP_*.

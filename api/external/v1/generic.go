@@ -39,6 +39,16 @@ func (s *ClusterSecretStore) StoreStatus() *SecretStoreStatus { return &s.Status
 // +kubebuilder:object:generate=false
 type StoreKey struct{ Kind, Namespace, Name string }
 
+// AnnotationChanges on a store says who tells of its changes at once: a queue of its
+// cloud, or whoever signs with the key of a Secret.
+//
+//	sqs:https://sqs.REGION.amazonaws.com/ACCOUNT/QUEUE
+//	pubsub:projects/PROJECT/subscriptions/SUBSCRIPTION
+//	azure-queue:https://ACCOUNT.queue.core.windows.net/QUEUE
+//	webhook:SECRET/KEY             of a SecretStore, in its own namespace
+//	webhook:NAMESPACE/SECRET/KEY   of a ClusterSecretStore
+const AnnotationChanges = "strongkeep.io/changes"
+
 // KeyOf returns the key of s.
 func KeyOf(s Store) StoreKey {
 	return StoreKey{Kind: s.StoreKind(), Namespace: s.GetNamespace(), Name: s.GetName()}

@@ -111,6 +111,10 @@ type Config struct {
 	// and ":8082". "0" serves nothing.
 	MetricsAddr, HealthAddr string
 
+	// ChangesAddr takes reports of changed secrets, see package hook; empty: none. With
+	// ChangesTLSCert and ChangesTLSKey, PEM files read again when they change, by TLS.
+	ChangesAddr, ChangesTLSCert, ChangesTLSKey string
+
 	// Log hears what happens; nil: nobody hears.
 	Log *slog.Logger
 	// Started, when set, is called once with the addresses served.
@@ -118,7 +122,7 @@ type Config struct {
 }
 
 // Addresses are where the operator listens; empty where it does not.
-type Addresses struct{ Metrics, Health string }
+type Addresses struct{ Metrics, Health, Changes string }
 
 func (c Config) withDefaults() (Config, error) {
 	text := func(s *string, d string) {

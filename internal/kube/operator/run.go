@@ -59,7 +59,8 @@ func Run(ctx context.Context, cfg Config) error {
 		Log: cfg.Log, Concurrency: cfg.StoreConcurrency, Observe: m.called,
 	})
 	defer pool.Close()
-	hub := subscribe.New(subscribe.Config{Notifier: pool, Clock: clock.RealClock{}, Log: cfg.Log, State: m.subscribed})
+	events := newEvents(mgr.GetEventRecorder("strongkeep"), clock.RealClock{})
+	hub := subscribe.New(subscribe.Config{Notifier: pool, Clock: clock.RealClock{}, Log: cfg.Log, State: m.subscribed, Refused: events.changesRefused})
 	if err := mgr.Add(leaderRunnable(hub.Run)); err != nil {
 		return err
 	}
@@ -70,11 +71,11 @@ func Run(ctx context.Context, cfg Config) error {
 	if last != nil {
 		defer last.Close()
 	}
-	p := parts{cfg, mgr, key, m, pool, hub, newEvents(mgr.GetEventRecorder("strongkeep"), clock.RealClock{}), last}
+	p := parts{cfg, mgr, key, m, pool, hub, events, last}
 	if err := p.setup(ctx); err != nil {
 		return err
 	}
-	stop, err := serve(cfg, m, mgr)
+	stop, err := p.serve(ctx)
 	if err != nil {
 		return err
 	}

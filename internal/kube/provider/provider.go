@@ -131,10 +131,21 @@ type Notifier interface {
 	Notify(ctx context.Context, report func(Change)) error
 }
 
-// Change is one report of a Notifier.
+// Change is one report of a Notifier. One field is set.
 type Change struct {
 	Connected bool   // from now on nothing is missed; what happened before is unknown
-	Topic     string // what changed, when not Connected
+	Topic     string // what changed
+	// Unread is why a message could not be read, which is lost: nobody knows what it was
+	// about. It holds nothing of the message.
+	Unread error
+}
+
+// Listener is a Store of whose changes a queue of its cloud tells.
+type Listener interface {
+	// Listen returns what reads the queue that address names, such as "sqs:https://…",
+	// with this Store's own identity, as long as the Store is open. It reaches nothing.
+	// What is no address for this store is Invalid.
+	Listen(address string) (Notifier, error)
 }
 
 // Caller is a Store that passes requests of its own wire on, for who turns

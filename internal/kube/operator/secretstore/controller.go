@@ -227,10 +227,18 @@ func (r *Reconciler) Setup(mgr ctrl.Manager) error {
 	return ctrl.NewControllerManagedBy(mgr).
 		Named(r.Kind).
 		WithOptions(controller.Options{MaxConcurrentReconciles: 4, SkipNameValidation: &skip}).
-		For(r.object(), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		For(r.object(), builder.WithPredicates(predicate.Or(predicate.GenerationChangedPredicate{}, changesChanged()))).
 		WatchesMetadata(&corev1.Secret{}, r.users("Secret")).
 		WatchesMetadata(&corev1.ConfigMap{}, r.users("ConfigMap")).
 		Complete(r)
+}
+
+// changesChanged lets an object pass that names another queue than before: an
+// annotation, which has no part in the generation.
+func changesChanged() predicate.Predicate {
+	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+		return e.ObjectOld.GetAnnotations()[v1.AnnotationChanges] != e.ObjectNew.GetAnnotations()[v1.AnnotationChanges]
+	}}
 }
 
 // users ends the sessions that read an object and has their stores checked anew.

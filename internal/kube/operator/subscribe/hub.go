@@ -39,13 +39,16 @@ const (
 	WhyMissed  = "changes may have been missed"
 )
 
-// Config is what a Hub needs. All fields are required but State.
+// Config is what a Hub needs. All fields are required but State and Refused.
 type Config struct {
 	Notifier Notifier
 	Clock    clock.WithTicker
 	Log      *slog.Logger
 	// State hears whether a store's changes arrive at once.
 	State func(store v1.StoreKey, connected bool)
+	// Refused hears, once for each state of a store that names a queue, why nothing can
+	// be heard from there.
+	Refused func(store v1.Store, err error)
 }
 
 // Hub is safe for concurrent use. Its Run delivers; until then reports wait.
@@ -74,6 +77,9 @@ type follow struct {
 func New(cfg Config) *Hub {
 	if cfg.State == nil {
 		cfg.State = func(v1.StoreKey, bool) {}
+	}
+	if cfg.Refused == nil {
+		cfg.Refused = func(v1.Store, error) {}
 	}
 	return &Hub{
 		cfg: cfg, due: make(chan Due), follows: map[v1.StoreKey]*follow{},
@@ -127,7 +133,7 @@ func (h *Hub) Follow(store v1.Store) {
 	defer h.mu.Unlock()
 	key := v1.KeyOf(store)
 	if f := h.follows[key]; f != nil {
-		if f.store.GetUID() == store.GetUID() && f.store.GetGeneration() == store.GetGeneration() {
+		if f.store.GetUID() == store.GetUID() && f.store.GetGeneration() == store.GetGeneration() && changes(f.store) == changes(store) {
 			return
 		}
 		h.unfollow(key)
@@ -138,6 +144,9 @@ func (h *Hub) Follow(store v1.Store) {
 		h.begin(f)
 	}
 }
+
+// changes names the queue of a store.
+func changes(store v1.Store) string { return store.GetAnnotations()[v1.AnnotationChanges] }
 
 // Unfollow ends the subscription of a store.
 func (h *Hub) Unfollow(key v1.StoreKey) {
@@ -238,6 +247,10 @@ func (h *Hub) awake() {
 	}
 }
 
+// Report tells those who want it of a change of a store that its Notifier does not tell
+// of. It does not block.
+func (h *Hub) Report(store v1.StoreKey, c provider.Change) { h.report(store, c) }
+
 // report does not block.
 func (h *Hub) report(store v1.StoreKey, c provider.Change) {
 	h.mu.Lock()
@@ -251,7 +264,9 @@ func (h *Hub) report(store v1.StoreKey, c provider.Change) {
 			}
 		}
 	}
-	h.changed(Wish{store, c.Topic})
+	if c.Topic != "" {
+		h.changed(Wish{store, c.Topic})
+	}
 	for i, b := range []byte(c.Topic) {
 		if b == '/' {
 			h.changed(Wish{store, c.Topic[:i+1]})
@@ -304,6 +319,9 @@ func (h *Hub) loop(ctx context.Context, f *follow) {
 			pause = retryUnsupported
 			if !told {
 				h.cfg.Log.Info("changes of the store arrive with the refresh interval", "store", key.String(), "reason", err)
+				if changes(f.store) != "" {
+					h.cfg.Refused(f.store, err)
+				}
 			}
 			told = true
 		case !connected.IsZero() && h.cfg.Clock.Since(connected) >= settled:

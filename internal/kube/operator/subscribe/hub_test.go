@@ -328,3 +328,52 @@ func TestRefresh(t *testing.T) {
 		}
 	})
 }
+
+// Another queue is another subscription, though the object is of the same generation;
+// why one cannot be read is told once.
+func TestQueues(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := &notifier{report: map[string]func(provider.Change){}, drop: map[string]context.CancelCauseFunc{}}
+		var mu sync.Mutex
+		var refused []string
+		h := New(Config{Notifier: n, Clock: clock.RealClock{}, Log: slog.New(slog.DiscardHandler), Refused: func(s v1.Store, err error) {
+			mu.Lock()
+			defer mu.Unlock()
+			refused = append(refused, s.GetAnnotations()[v1.AnnotationChanges]+": "+err.Error())
+		}})
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- h.Run(ctx) }()
+		at := func(queue string) {
+			s := store("s", 1)
+			s.Annotations = map[string]string{v1.AnnotationChanges: queue}
+			h.Follow(s)
+			synctest.Wait()
+		}
+		at("one")
+		at("one")
+		if n.connected() != 1 || len(n.dials) != 1 {
+			t.Errorf("%d dials, %d connected, want 1 and 1", len(n.dials), n.connected())
+		}
+		n.mu.Lock()
+		n.refuse = errs.New(errs.Unsupported, "denied")
+		n.mu.Unlock()
+		at("two")
+		if n.connected() != 0 {
+			t.Error("the subscription to the first queue goes on")
+		}
+		time.Sleep(time.Hour)
+		mu.Lock()
+		if want := []string{"two: denied"}; !slices.Equal(refused, want) {
+			t.Errorf("%q is told, want %q", refused, want)
+		}
+		mu.Unlock()
+		h.Want(object("a"), []Wish{wish("s", "x")})
+		h.Report(wish("s", "").Store, provider.Change{Topic: "x"})
+		if d := <-h.Due(); d.Object != object("a") || d.Why != WhyChanged {
+			t.Errorf("%+v", d)
+		}
+		cancel()
+		<-ended
+	})
+}

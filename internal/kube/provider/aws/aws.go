@@ -65,6 +65,7 @@ type account struct {
 	viaSTS  bool // logging in has STS take part
 	clients *http.Client
 	place   place
+	ear     ear
 }
 
 // Open reads the settings. It does not log in.
@@ -98,6 +99,7 @@ func (p Provider) open(ctx context.Context, cfg provider.Config, s Settings) (pr
 		sts:     access.STS{Client: client, Endpoint: getenv("AWS_STS_ENDPOINT"), Session: access.SessionName("strongkeep", key.Namespace, key.Name)},
 		viaSTS:  len(roles) > 0 || s.Auth.JWT != nil,
 		clients: client.HTTP,
+		ear:     ear{client, getenv("AWS_SQS_ENDPOINT"), cfg.Clock, cfg.Log},
 	}
 	known := &atomic.Pointer[string]{}
 	source, err := p.source(cfg, s.Auth, st.sts, from{getenv, known, "spec.provider.aws.auth."})

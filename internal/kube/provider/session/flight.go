@@ -145,11 +145,11 @@ func (s *session) land(w wanted, f *flight) {
 
 // forget makes reads that begin from now on go to the backend, where a change
 // makes it needful. What a search would find now is not known.
-func (s *session) forget(c provider.Change, n provider.Notifier) {
+func (s *session) forget(c provider.Change) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for w := range s.flights {
-		if c.Connected || w.search || n.Topic(w.read.Key) == c.Topic {
+		if c.Connected || w.search || s.notifier.Topic(w.read.Key) == c.Topic {
 			delete(s.flights, w)
 		}
 	}

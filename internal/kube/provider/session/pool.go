@@ -58,6 +58,7 @@ func New(cfg Config) *Pool {
 type identity struct {
 	uid        types.UID
 	generation int64
+	changes    string // the annotation
 }
 
 // Check makes a real call to see whether store works.
@@ -94,8 +95,8 @@ func (p *Pool) Topic(ctx context.Context, store v1.Store, key string) (string, e
 	if err != nil {
 		return "", err
 	}
-	if n, ok := s.store.(provider.Notifier); ok {
-		return n.Topic(key), nil
+	if s.notifier != nil {
+		return s.notifier.Topic(key), nil
 	}
 	return "", nil
 }
@@ -108,8 +109,7 @@ func (p *Pool) Notify(ctx context.Context, store v1.Store, report func(provider.
 	if err != nil {
 		return err
 	}
-	n, ok := s.store.(provider.Notifier)
-	if !ok {
+	if s.notifier == nil {
 		return errs.Newf(errs.Unsupported, "provider %s reports no changes", s.provider)
 	}
 	if !s.enter() {
@@ -119,8 +119,14 @@ func (p *Pool) Notify(ctx context.Context, store v1.Store, report func(provider.
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(s.ctx, cancel)()
-	return n.Notify(ctx, func(c provider.Change) {
-		s.forget(c, n)
+	return s.notifier.Notify(ctx, func(c provider.Change) {
+		if !c.Connected {
+			p.cfg.Observe(s.provider, "Notice", c.Unread)
+		}
+		if c.Unread != nil {
+			return
+		}
+		s.forget(c)
 		report(c)
 	})
 }
@@ -171,7 +177,7 @@ func (p *Pool) end(s *session) {
 
 // open returns the session for the store object as it is now.
 func (p *Pool) open(ctx context.Context, store v1.Store) (*session, error) {
-	key, id := v1.KeyOf(store), identity{store.GetUID(), store.GetGeneration()}
+	key, id := v1.KeyOf(store), identity{store.GetUID(), store.GetGeneration(), store.GetAnnotations()[v1.AnnotationChanges]}
 	p.mu.Lock()
 	if p.closed {
 		p.mu.Unlock()

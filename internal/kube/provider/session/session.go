@@ -24,8 +24,10 @@ type session struct {
 	cancel   context.CancelFunc
 	attempts int // how many opens in a row, this one included, were needed
 
-	opened   chan struct{}  // closed when the next three are set
-	store    provider.Store // nil when openErr is not
+	opened   chan struct{}     // closed when the next five are set
+	store    provider.Store    // nil when openErr is not
+	notifier provider.Notifier // nil: nobody tells of changes
+	hook     *hook             // the notifier, where it is one; else nil
 	provider string
 	openErr  error
 
@@ -54,6 +56,9 @@ const (
 func (s *session) open(spec *v1.SecretStoreSpec, scope provider.Scope) {
 	defer close(s.opened)
 	s.store, s.openErr = s.dial(spec, scope)
+	if s.openErr == nil {
+		s.openErr = s.listen(scope)
+	}
 	if errs.Is(s.openErr, errs.NotExist) { // must not look like a secret that the store does not have
 		s.openErr = errs.As(errs.Unavailable, s.openErr)
 	}

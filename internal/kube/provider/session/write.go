@@ -90,8 +90,8 @@ func (s *session) isDown() error {
 // written makes reads of key that begin from now on go to the backend, by
 // whatever name they know it, and searches.
 func (s *session) written(key string) {
-	if n, ok := s.store.(provider.Notifier); ok {
-		s.forget(provider.Change{Topic: n.Topic(key)}, n)
+	if s.notifier != nil {
+		s.forget(provider.Change{Topic: s.notifier.Topic(key)})
 		return
 	}
 	s.mu.Lock()

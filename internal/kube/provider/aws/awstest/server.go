@@ -47,6 +47,9 @@ type Server struct {
 	lose     bool // every page behind the first
 	before   map[string]func()
 	sessions []string
+	messages []*message
+	wake     chan struct{} // closed, and made anew, when a message or a fault comes
+	down     bool
 }
 
 // key is an access key, or a session when it has a token.
@@ -70,7 +73,8 @@ type Fault struct {
 	After  int // requests that are let through before
 	Status int
 	Code   string
-	Body   string // instead of an error of AWS's shape
+	Body   string          // instead of an error of AWS's shape
+	Hit    chan<- struct{} // is sent to, where it has room, when it is answered
 }
 
 // New returns a running Server, closed at the test's end.
@@ -78,24 +82,27 @@ func New(t testing.TB) *Server {
 	s := &Server{
 		now: time.Now, keys: map[string]key{KeyID: {secret: KeySecret, who: "user/example"}}, roles: map[string]Role{}, lifetime: time.Hour,
 		secrets: map[string]*secret{}, params: map[string]*parameter{}, certs: map[string]*certificate{}, counts: map[string]int{}, faults: map[string]*Fault{},
-		before: map[string]func(){},
+		before: map[string]func(){}, wake: make(chan struct{}),
 	}
 	s.http = httptest.NewServer(s)
-	t.Cleanup(s.http.Close)
+	t.Cleanup(s.Close)
 	return s
 }
 
 // Getenv is an environment in which AWS's services are this server.
 func (s *Server) Getenv(name string) string {
 	switch name {
-	case "AWS_SECRETSMANAGER_ENDPOINT", "AWS_SSM_ENDPOINT", "AWS_STS_ENDPOINT", "AWS_ACM_ENDPOINT", "AWS_ECR_ENDPOINT", "AWS_ECR_PUBLIC_ENDPOINT":
+	case "AWS_SECRETSMANAGER_ENDPOINT", "AWS_SSM_ENDPOINT", "AWS_STS_ENDPOINT", "AWS_ACM_ENDPOINT", "AWS_ECR_ENDPOINT", "AWS_ECR_PUBLIC_ENDPOINT", "AWS_SQS_ENDPOINT":
 		return s.http.URL
 	}
 	return ""
 }
 
 // Close ends the server: from now on it is down.
-func (s *Server) Close() { s.http.Close() }
+func (s *Server) Close() {
+	s.with(func() { s.down = true; s.wakeQueue() })
+	s.http.Close()
+}
 
 // Clock makes the server live by now.
 func (s *Server) Clock(now func() time.Time) { s.with(func() { s.now = now }) }
@@ -133,7 +140,9 @@ func (s *Server) Count(action string) (n int) {
 }
 
 // Fail makes an action fail, or all for "".
-func (s *Server) Fail(action string, f Fault) { s.with(func() { s.faults[action] = &f }) }
+func (s *Server) Fail(action string, f Fault) {
+	s.with(func() { s.faults[action] = &f; s.wakeQueue() })
+}
 
 // LosePages makes every page of a search but the first fail.
 func (s *Server) LosePages() { s.with(func() { s.lose = true }) }
@@ -180,6 +189,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	req := request{body: body}
 	target := r.Header.Get("X-Amz-Target")
+	s.awaitMessage(r, target, body)
 	query := target == ""
 	if query {
 		req.form, _ = url.ParseQuery(string(body))
@@ -228,6 +238,10 @@ func (s *Server) fault(action string) *Fault {
 			f.After--
 			continue
 		}
+		select {
+		case f.Hit <- struct{}{}:
+		default:
+		}
 		if f.Times > 0 {
 			if f.Times--; f.Times == 0 {
 				delete(s.faults, name)
@@ -249,6 +263,8 @@ func (s *Server) act(req request, target string) (any, *failure) {
 		actions = s.acmActions()
 	case strings.HasPrefix(target, "secretsmanager."):
 		actions = s.smActions()
+	case isQueue(target):
+		actions = s.sqsActions()
 	case strings.HasPrefix(target, "AmazonEC2ContainerRegistry_V"), strings.HasPrefix(target, "SpencerFrontendService."):
 		actions = map[string]func(request) (any, *failure){"GetAuthorizationToken": s.registryLogin(target)}
 	}
