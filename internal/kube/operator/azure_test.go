@@ -2,6 +2,7 @@ package operator
 
 import (
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -45,4 +46,27 @@ func TestAzureExamples(t *testing.T) {
 	w.storeReady("azure-by-secret", v1.ReasonStoreValid, "")
 	w.apply(strings.Replace(es("absent", "  data: [{secretKey: k, remoteRef: {key: cert/absent}}]"), "{name: vault}", "{name: azure-secrets}", 1))
 	w.es("absent", v1.ReasonSecretSyncedError, `"cert/absent" does not exist in this vault`)
+}
+
+// A value that changes in a vault is in the Secret because a message of Event Grid came,
+// long before the interval.
+func TestAzureChanges(t *testing.T) {
+	w := newWorld(t)
+	w.start(nil)
+	w.azure.App("aaaaaaaa-0000-0000-0000-000000000001", azuretest.App{Subject: "system:serviceaccount:" + w.ns + ":secrets-reader"})
+	w.azure.Put("shop-db", `{"password":"`+canary+`"}`)
+	text, err := os.ReadFile("../../../examples/stores/azurekv-changes.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.apply(string(text))
+	w.secret("shop-db", map[string]string{"password": canary})
+	w.connectedTo("azure-secrets", 1)
+	for i := range 3 {
+		value := canary + "-" + strconv.Itoa(i)
+		w.azure.Put("shop-db", `{"password":"`+value+`"}`)
+		w.azure.Send(canary + " is no event")
+		w.azure.Changed("shop-db")
+		w.secret("shop-db", map[string]string{"password": value})
+	}
 }

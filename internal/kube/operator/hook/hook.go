@@ -79,12 +79,12 @@ type Handler struct {
 	mux   *http.ServeMux
 	all   *rate.Limiter
 	decoy []byte // key for stores that have none: all refusals take the same work
-	seen  *seen
+	each  limits
 }
 
 // New returns a Handler.
 func New(cfg Config) (*Handler, error) {
-	h := &Handler{cfg: cfg, mux: http.NewServeMux(), all: rate.NewLimiter(allPerSecond, allBurst), decoy: make([]byte, sha256.Size), seen: newSeen()}
+	h := &Handler{cfg: cfg, mux: http.NewServeMux(), all: rate.NewLimiter(allPerSecond, allBurst), decoy: make([]byte, sha256.Size)}
 	if _, err := rand.Read(h.decoy); err != nil {
 		return nil, errs.Newf(errs.Internal, "reading random bytes: %w", err)
 	}
@@ -125,16 +125,12 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, key v1.StoreKey)
 		}
 		return
 	}
-	store, signature, ok := h.verify(r, key, body)
+	store, ok := h.verify(r, key, body)
 	if !ok {
 		http.Error(w, "no such store, or not its signature", http.StatusUnauthorized)
 		return
 	}
-	switch h.seen.admit(key, signature, h.cfg.Clock.Now()) {
-	case again: // whoever sends twice is told what it was told before
-		w.WriteHeader(http.StatusAccepted)
-		return
-	case tooMany:
+	if !h.each.allow(key, h.cfg.Clock.Now()) {
 		later(w, http.StatusTooManyRequests, "too many reports of this store: put several keys into one")
 		return
 	}
@@ -144,7 +140,6 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, key v1.StoreKey)
 		return
 	}
 	if err := h.report(r.Context(), store, keys); err != nil {
-		h.seen.forget(key, signature)
 		h.cfg.Log.Info("a report of changes is not taken", "store", key.String(), "reason", err)
 		later(w, http.StatusServiceUnavailable, "the store cannot be opened: ask again")
 		return
@@ -152,9 +147,9 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, key v1.StoreKey)
 	w.WriteHeader(http.StatusAccepted)
 }
 
-// verify returns the store and the signature if that is the store's own, of now.
-// Whatever is wrong, the work is the same and the answer no other.
-func (h *Handler) verify(r *http.Request, key v1.StoreKey, body []byte) (store v1.Store, signature string, ok bool) {
+// verify returns the store if the signature is its own, of now. Whatever is wrong, the
+// work is the same and the answer no other.
+func (h *Handler) verify(r *http.Request, key v1.StoreKey, body []byte) (store v1.Store, ok bool) {
 	secret := h.decoy
 	store, err := h.cfg.Store(r.Context(), key)
 	if err == nil {
@@ -176,12 +171,12 @@ func (h *Handler) verify(r *http.Request, key v1.StoreKey, body []byte) (store v
 	switch {
 	case err != nil:
 		h.cfg.Log.Debug("a report of changes is refused", "store", key.String(), "reason", err)
-		return nil, "", false
+		return nil, false
 	case !right || hexErr != nil || !h.current(stamp):
 		h.cfg.Log.Debug("a report of changes is refused", "store", key.String(), "reason", "the signature is wrong or of another time")
-		return nil, "", false
+		return nil, false
 	}
-	return store, string(given), true
+	return store, true
 }
 
 // current reports whether stamp, in Unix seconds, is about now.

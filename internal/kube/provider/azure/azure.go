@@ -43,6 +43,8 @@ type store struct {
 	*keyvault.Store
 	login  *login.Keeper
 	client *access.Client
+	listen func(address string) (*listener, error)
+	ear    *listener // nil: none
 }
 
 // Open reads the settings. It does not log in.
@@ -80,6 +82,7 @@ func (p Provider) open(cfg provider.Config, s Settings) (provider.Store, error) 
 		return nil, err
 	}
 	st := &store{login: login.New("Azure", source, cfg.Clock), client: client}
+	st.listen = func(address string) (*listener, error) { return p.listener(cfg, s, vault, address) }
 	client.Refused = func(req *http.Request, token string) {
 		_, _ = st.login.Renew(req.Context(), login.Token{Value: redact.FromString(token)}) // what comes of it the next use tells
 	}
@@ -228,5 +231,8 @@ func (p Provider) account(cfg provider.Config, field string, sel v1.ServiceAccou
 func (s *store) Close(context.Context) error {
 	s.login.Close()
 	s.client.Close()
+	if s.ear != nil {
+		s.ear.close()
+	}
 	return nil
 }

@@ -47,17 +47,18 @@ type environment struct {
 	vaults     string // what hosts of vaults end in
 	registries string // what hosts of container registries end in
 	images     string // for whom tokens for registries are
+	queues     string // what hosts of storage accounts end in, for their queues
 }
 
 // environmentOf returns a cloud by its name.
 func environmentOf(name string) (environment, error) {
 	switch name {
 	case "", "PublicCloud":
-		return environment{"login.microsoftonline.com", "vault.azure.net", "azurecr.io", "https://containerregistry.azure.net"}, nil
+		return environment{"login.microsoftonline.com", "vault.azure.net", "azurecr.io", "https://containerregistry.azure.net", "queue.core.windows.net"}, nil
 	case "USGovernmentCloud":
-		return environment{"login.microsoftonline.us", "vault.usgovcloudapi.net", "azurecr.us", "https://management.usgovcloudapi.net"}, nil
+		return environment{"login.microsoftonline.us", "vault.usgovcloudapi.net", "azurecr.us", "https://management.usgovcloudapi.net", "queue.core.usgovcloudapi.net"}, nil
 	case "ChinaCloud":
-		return environment{"login.chinacloudapi.cn", "vault.azure.cn", "azurecr.cn", "https://management.chinacloudapi.cn"}, nil
+		return environment{"login.chinacloudapi.cn", "vault.azure.cn", "azurecr.cn", "https://management.chinacloudapi.cn", "queue.core.chinacloudapi.cn"}, nil
 	case "AzureStackCloud", "GermanCloud":
 		return environment{}, errs.Newf(errs.Unsupported, "environmentType %s is not supported: PublicCloud, USGovernmentCloud and ChinaCloud are", name)
 	}

@@ -44,6 +44,12 @@ func NewRegistryClient(getenv func(string) string, registry, authority string) (
 	return newClient(getenv, "AZURE_CONTAINERREGISTRY_ENDPOINT", registry, authority)
 }
 
+// NewQueueClient returns a Client for the queues of a storage account in place of a vault.
+// AZURE_STORAGE_QUEUE_ENDPOINT of the operator's environment stands in for it.
+func NewQueueClient(getenv func(string) string, account, authority string) (*Client, error) {
+	return newClient(getenv, "AZURE_STORAGE_QUEUE_ENDPOINT", account, authority)
+}
+
 func newClient(getenv func(string) string, instead, vault, authority string) (*Client, error) {
 	c := &Client{transport: http.DefaultTransport.(*http.Transport).Clone(), vault: vault, authority: authority}
 	c.transport.MaxIdleConnsPerHost = 32

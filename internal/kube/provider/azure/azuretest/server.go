@@ -45,6 +45,9 @@ type Server struct {
 	serial   int
 
 	challenge string // to who has no token
+
+	messages []*message
+	hit      func() // is called when a fault of the queue is answered
 }
 
 type token struct {
@@ -86,7 +89,7 @@ func (s *Server) Close() { s.http.CloseClientConnections(); s.http.Close() }
 // Getenv is the environment of an operator that speaks to this server.
 func (s *Server) Getenv(name string) string {
 	switch name {
-	case "AZURE_KEYVAULT_ENDPOINT", "AZURE_TOKEN_ENDPOINT", "AZURE_CONTAINERREGISTRY_ENDPOINT":
+	case "AZURE_KEYVAULT_ENDPOINT", "AZURE_TOKEN_ENDPOINT", "AZURE_CONTAINERREGISTRY_ENDPOINT", "AZURE_STORAGE_QUEUE_ENDPOINT":
 		return s.http.URL
 	}
 	return ""
@@ -160,6 +163,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.serveRegistry(w, r)
 		return
 	}
+	if r.Host == queueHost {
+		s.serveQueue(w, r)
+		return
+	}
 	s.serveTokens(w, r)
 }
 
@@ -212,7 +219,7 @@ func (s *Server) serveTokens(w http.ResponseWriter, r *http.Request) {
 	app, ok := s.apps[id]
 	of, _, _ := strings.Cut(r.FormValue("scope"), "/.default")
 	switch {
-	case r.URL.Path != "/"+Tenant+"/oauth2/v2.0/token" || of != resource && of != images:
+	case r.URL.Path != "/"+Tenant+"/oauth2/v2.0/token" || of != resource && of != images && of != storage:
 		refuse(w, "invalid_request", 90002)
 	case !ok:
 		refuse(w, "unauthorized_client", 700016)
