@@ -103,6 +103,9 @@ func TestQueueAddresses(t *testing.T) {
 			t.Errorf("%q: %v, %v", bad, n, err)
 		}
 	}
+	if _, ok := w.Open(settings(aws.CertificateManager, nil)).(provider.Listener); ok {
+		t.Error("a store of certificates listens to a queue, whose events it does not know")
+	}
 	for _, good := range []string{address, "sqs:https://sqs.eu-central-1.amazonaws.com.cn/123456789012/changes.fifo"} {
 		if _, err := l.Listen(good); err != nil {
 			t.Errorf("%q: %v", good, err)
