@@ -1,11 +1,8 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"os"
-	"strconv"
 	"time"
 
 	vault "github.com/hashicorp/vault/api"
@@ -154,15 +151,6 @@ func (v *stored) findLease(id string) func(context.Context) error {
 
 // resident is how much physical memory a process holds, in MB of 10^6 bytes.
 func resident(pid int) (float64, error) {
-	status, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
-	if err != nil {
-		return 0, errs.Newf(errs.Unavailable, "reading what memory the server has: %w", err)
-	}
-	for line := range bytes.Lines(status) {
-		var kb int
-		if n, _ := fmt.Sscanf(string(line), "VmRSS: %d kB", &kb); n == 1 {
-			return float64(kb) * 1024 / 1e6, nil
-		}
-	}
-	return 0, errs.New(errs.Unavailable, "the system does not say what memory the server has")
+	m, err := rig.MemoryOf(pid)
+	return m.Resident, err
 }

@@ -31,7 +31,11 @@ func benchmarks() []benchmark {
 		databaseBenchmarks(),
 		startBenchmarks(),
 		leaseBenchmarks(),
-		[]benchmark{{"sync-1000", kubesync.Measure}, {"rotation-500", turning.Measure}},
+		[]benchmark{
+			{"sync-1000", kubesync.Sync1000}, {"sync-10000", kubesync.Sync10000},
+			{"change-1000", kubesync.Change}, {"idle-10000", kubesync.Idle},
+			{"rotation-500", turning.Measure},
+		},
 	)
 }
 

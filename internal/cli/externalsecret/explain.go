@@ -27,7 +27,7 @@ type explained struct {
 	Reason      string       `json:"reason,omitempty"`
 	Message     string       `json:"message,omitempty"`
 	Since       *metav1.Time `json:"since,omitempty"`
-	LastRefresh *metav1.Time `json:"lastRefresh,omitempty"`
+	RefreshTime *metav1.Time `json:"refreshTime,omitempty"` // of the last refresh that brought something new
 	NextRefresh *metav1.Time `json:"nextRefresh,omitempty"`
 	Next        string       `json:"next,omitempty"`
 	Sources     []source     `json:"sources,omitempty"`
@@ -101,7 +101,7 @@ func (x *commands) inspect(ctx context.Context, k *cluster.Cluster, es *v1.Exter
 		e.Reason, e.Message, e.Since = c.Reason, c.Message, &c.LastTransitionTime
 	}
 	if !es.Status.RefreshTime.IsZero() {
-		e.LastRefresh = &es.Status.RefreshTime
+		e.RefreshTime = &es.Status.RefreshTime
 	}
 	at, says := externalsecret.Next(es, now)
 	e.Next = says
@@ -162,10 +162,10 @@ func (x *commands) table(e *explained) error {
 		line("Says", "%s", strings.ReplaceAll(e.Message, "\n", " "))
 	}
 	many("Waits for", e.Waits)
-	if e.LastRefresh != nil {
-		line("Last refresh", "%s (%s ago)", e.LastRefresh.UTC().Format(time.RFC3339), x.ago(e.LastRefresh))
+	if e.RefreshTime != nil {
+		line("Last change", "%s (%s ago)", e.RefreshTime.UTC().Format(time.RFC3339), x.ago(e.RefreshTime))
 	} else {
-		line("Last refresh", "never")
+		line("Last change", "never: it was not synced yet")
 	}
 	next := e.Next
 	if e.NextRefresh != nil {

@@ -188,7 +188,7 @@ func (p parts) setup(ctx context.Context) error {
 		return err
 	}
 	es := externalsecret.New(externalsecret.Config{
-		Client: p.mgr.GetClient(), Live: p.mgr.GetAPIReader(), Stores: p.pool, Wishes: p.hub, Key: p.key,
+		Client: p.mgr.GetClient(), Live: p.mgr.GetAPIReader(), Stores: p.pool, Recent: session.Recent{Pool: p.pool}, Wishes: p.hub, Key: p.key,
 		Clock: clock.RealClock{}, Log: p.cfg.Log, Event: p.events.event, Metric: p.metrics,
 		Limits: p.cfg.TemplateLimits, Delimiters: p.cfg.TemplateDelimiters, Class: p.cfg.Class, Only: p.cfg.OnlyClass, Faults: faults, Generators: makers,
 		Manifests: p.manifests(), LastValues: p.last,

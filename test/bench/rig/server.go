@@ -1,6 +1,7 @@
 package rig
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"io"
@@ -90,22 +91,32 @@ func NewClient(url, caFile, token string) (*vault.Client, error) {
 }
 
 // AuditLines counts the lines in the audit log.
-func (s *Server) AuditLines() (int64, error) {
+func (s *Server) AuditLines() (int64, error) { return s.AuditLinesWith("") }
+
+// AuditLinesWith counts those that contain part.
+func (s *Server) AuditLinesWith(part string) (int64, error) {
 	f, err := os.Open(filepath.Join(s.Data, "audit", auditLog))
 	if err != nil {
 		return 0, errs.Newf(errs.Unavailable, "opening the audit log: %w", err)
 	}
 	defer func() { _ = f.Close() }() // it was only read
-	var lines int64
-	buf := make([]byte, 1<<20)
+	lines, err := countLines(f, []byte(part))
+	return lines, errs.As(errs.Unavailable, err)
+}
+
+// countLines counts the whole lines that contain part.
+func countLines(from io.Reader, part []byte) (lines int64, err error) {
+	r := bufio.NewReaderSize(from, 1<<20)
 	for {
-		n, err := f.Read(buf)
-		lines += int64(bytes.Count(buf[:n], []byte("\n")))
+		line, err := r.ReadBytes('\n')
 		if err == io.EOF {
 			return lines, nil
 		}
 		if err != nil {
-			return 0, errs.Newf(errs.Unavailable, "reading the audit log: %w", err)
+			return 0, err
+		}
+		if bytes.Contains(line, part) {
+			lines++
 		}
 	}
 }

@@ -7,7 +7,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -22,6 +21,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/operator/generate"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/keepsake"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/manifest"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/stores"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/subscribe"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/target"
 	"github.com/strongkeep/strongkeep/internal/kube/provider"
@@ -54,11 +54,14 @@ type Metrics interface {
 }
 
 // Config is what a Reconciler needs. All fields are required but Class, Only,
-// Faults, Generators, Manifests and LastValues.
+// Recent, Faults, Generators, Manifests and LastValues.
 type Config struct {
 	Client client.Client // reads come from caches: ExternalSecrets, stores, metadata of Secrets, ConfigMaps and Namespaces
 	Live   client.Reader // reads come from the API server
 	Stores Stores
+	// Recent reads as Stores does, for refreshes by time: also what was read for
+	// others that are refreshed at the same time. nil: Stores.
+	Recent stores.Backend
 	Wishes Wishes
 	Key    target.Key
 	Clock  clock.PassiveClock
@@ -130,10 +133,24 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 			p.action = actNothing
 		}
 	}
+	if err := r.recall(ctx, &o, p); err != nil {
+		return ctrl.Result{}, err
+	}
 	if p.action == actNothing {
 		return ctrl.Result{RequeueAfter: o.fault.Soonest(p.next, o.now)}, nil
 	}
 	return r.heed(ctx, o, p.why)
+}
+
+// recall looks at a target that is to be refreshed and of which nothing is known
+// since the operator started, so that it is not written for nothing.
+func (r *Reconciler) recall(ctx context.Context, o *observed, p plan) error {
+	if p.action != actRefresh || o.live == nil || o.memory.verified.UID != "" || !keepsTarget(o.es) || !target.Ours(o.es, o.live) {
+		return nil
+	}
+	_, err := r.verify(ctx, o.es)
+	o.memory = r.memories.get(client.ObjectKeyFromObject(o.es))
+	return err
 }
 
 // heed refreshes, later where a drill wants it so, and makes sure that what a
@@ -169,8 +186,12 @@ const (
 // refresh syncs and writes the outcome into the status.
 func (r *Reconciler) refresh(ctx context.Context, o observed, why string) (ctrl.Result, error) {
 	key := client.ObjectKeyFromObject(o.es)
+	o.byTime = why == whyInterval
 	asked := o.now
-	if why == whyShared {
+	switch {
+	case o.byTime: // which nobody asked for: what was read for others will do
+		asked = time.Time{}
+	case why == whyShared:
 		asked = o.memory.asked
 	}
 	r.memories.change(key, func(e *entry) { e.due = "" })
@@ -185,18 +206,18 @@ func (r *Reconciler) refresh(ctx context.Context, o observed, why string) (ctrl.
 	}
 	r.Metric.Synced(o.es, r.Clock.Since(began), out.err)
 	r.Log.Debug("refreshed", "externalSecret", key.String(), "why", why, "changed", out.changed, "error", out.err)
-	err := r.patchStatus(ctx, o, out, why)
+	err := r.patchStatus(ctx, o, out)
 	if err != nil {
 		r.memories.setDue(key, why)
 		return ctrl.Result{}, err
 	}
 	if out.err == nil {
-		r.memories.change(key, func(e *entry) { e.failures = 0 })
+		r.memories.change(key, func(e *entry) { e.failures, e.refreshed = 0, o.now })
 		if out.began.Before(asked) && !r.heardOf(o.es) {
 			r.memories.change(key, func(e *entry) { e.due, e.asked = whyShared, asked })
 			return ctrl.Result{RequeueAfter: recheck}, nil
 		}
-		o.es.Status.RefreshTime = metav1.NewTime(o.now)
+		o.memory.refreshed = o.now
 		if o.due, err = r.due(ctx, o.es, r.memories.get(key).generated); err != nil {
 			return ctrl.Result{}, err
 		}

@@ -27,6 +27,7 @@ type observed struct {
 	live    *metav1.PartialObjectMetadata // the target's metadata; nil: there is none
 	unseen  error                         // why the target cannot be looked at; nil: it can
 	memory  memory
+	byTime  bool         // it is refreshed by time and nothing else
 	fault   fault.Fault  // what a drill breaks
 	due     generate.Due // when what generators made must be made anew
 	sources string       // MAC of the versions of stores and template objects; "" when one is missing
@@ -42,6 +43,7 @@ type memory struct {
 	drill     string         // the drill for which our last write was of wrong values; "" for right ones
 	due       string         // why it must be refreshed; "" when it need not
 	asked     time.Time      // when the refresh that is due was first asked for; zero: when it begins
+	refreshed time.Time      // when the last refresh that succeeded began; zero: not since the start
 	failures  int            // in a row
 	wished    string         // the state of it and its stores when its wishes were last told
 	unheard   bool           // it reads something whose changes no store tells of
@@ -209,15 +211,20 @@ func deletedOnPurpose(es *v1.ExternalSecret) bool {
 	return c != nil && (c.Reason == v1.ReasonSecretDeleted || c.Reason == v1.ReasonResourceDeleted)
 }
 
-// untilRefresh returns the time to the next refresh by the interval, 0 when it
-// is over. When there is none it is 0 too: see timing.Interval. Up to a tenth is
-// taken off, by the UID, so that objects made together are not refreshed together.
+// untilRefresh returns the time to the next refresh by the interval, 0 when it is
+// due: when there was none in this slot. When there is no interval it is 0 too: see
+// timing.Interval. A status tells of refreshes that brought something new; of the
+// others nobody knows after a restart, and there is one more.
 func untilRefresh(o observed) time.Duration {
 	interval := timing.Interval(o.es)
 	if interval == 0 {
 		return 0
 	}
-	return max(timing.Spread(o.es, interval)-o.now.Sub(o.es.Status.RefreshTime.Time), 0)
+	slot := timing.Slot(o.es, interval, o.now)
+	if o.memory.refreshed.Before(slot) && o.es.Status.RefreshTime.Time.Before(slot) {
+		return 0
+	}
+	return slot.Add(interval).Sub(o.now)
 }
 
 // syncedVersion is the value of status.syncedResourceVersion: it changes with

@@ -12,6 +12,7 @@ import (
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
 	"github.com/strongkeep/strongkeep/api/v1alpha1"
 	"github.com/strongkeep/strongkeep/internal/kube/drill/fault"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/externalsecret/timing"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/subscribe"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/target"
 )
@@ -167,19 +168,28 @@ func TestSyncWindows(t *testing.T) {
 	}
 }
 
-func TestRefreshIsJittered(t *testing.T) {
-	first, second := settled(nil), settled(func(o *observed) { o.es.UID = "uid-2" })
-	a, b := untilRefresh(first), untilRefresh(second)
-	if a == b {
-		t.Errorf("two objects are refreshed at the same time: %v", a)
+// An object is refreshed once in each interval of the clock, and a refresh that
+// left nothing in the status counts.
+func TestRefreshOncePerSlot(t *testing.T) {
+	o := settled(nil)
+	begins := timing.Slot(o.es, time.Hour, noon).Add(time.Hour)
+	if p := decide(o); p.action != actNothing || p.next != begins.Sub(noon) {
+		t.Errorf("%+v, want a look at %v", p, begins)
 	}
-	for _, d := range []time.Duration{a, b} {
-		if d < 52*time.Minute || d > 59*time.Minute {
-			t.Errorf("%v until the next refresh of an hour a minute ago, want 53 to 59 minutes", d)
+	for _, c := range []struct {
+		now, refreshed time.Time
+		due            bool
+	}{
+		{begins.Add(-time.Nanosecond), time.Time{}, false},
+		{begins, time.Time{}, true},
+		{begins.Add(time.Minute), begins.Add(-time.Nanosecond), true},
+		{begins.Add(time.Minute), begins, false},
+		{begins.Add(time.Hour), begins, true},
+	} {
+		o.now, o.memory.refreshed = c.now, c.refreshed
+		if p := decide(o); (p.why == whyInterval) != c.due || !c.due && p.next <= 0 {
+			t.Errorf("%+v: %+v", c, p)
 		}
-	}
-	if decide(first).next != a {
-		t.Error("the plan does not wait for the refresh")
 	}
 }
 
@@ -189,25 +199,23 @@ func TestNextStatus(t *testing.T) {
 	before := base.Status.RefreshTime
 	for name, c := range map[string]struct {
 		out     outcome
-		why     string
 		changed func(*v1.ExternalSecret)
 		status  metav1.ConditionStatus
 		reason  string
 		fresh   bool // the refresh time moves
 	}{
-		"event, nothing new": {outcome{message: synced}, "the store reports a change", nil, "True", v1.ReasonSecretSynced, false},
-		"event, changed":     {outcome{message: synced, changed: true}, "the store reports a change", nil, "True", v1.ReasonSecretSynced, true},
-		"interval":           {outcome{message: synced}, whyInterval, nil, "True", v1.ReasonSecretSynced, true},
-		"spec":               {outcome{message: synced}, "x", func(es *v1.ExternalSecret) { es.Generation++ }, "True", v1.ReasonSecretSynced, true},
-		"failed":             {outcome{err: errors.New("sealed")}, whyInterval, nil, "False", v1.ReasonSecretSyncedError, false},
-		"merge, missing":     {outcome{err: errors.New("no Secret"), reason: v1.ReasonSecretMissing}, "x", nil, "False", v1.ReasonSecretMissing, false},
-		"deleted":            {outcome{message: "x", reason: v1.ReasonSecretDeleted, changed: true}, "x", nil, "True", v1.ReasonSecretDeleted, true},
+		"nothing new":    {outcome{message: synced}, nil, "True", v1.ReasonSecretSynced, false},
+		"changed":        {outcome{message: synced, changed: true}, nil, "True", v1.ReasonSecretSynced, true},
+		"spec":           {outcome{message: synced}, func(es *v1.ExternalSecret) { es.Generation++ }, "True", v1.ReasonSecretSynced, true},
+		"failed":         {outcome{err: errors.New("sealed")}, nil, "False", v1.ReasonSecretSyncedError, false},
+		"merge, missing": {outcome{err: errors.New("no Secret"), reason: v1.ReasonSecretMissing}, nil, "False", v1.ReasonSecretMissing, false},
+		"deleted":        {outcome{message: "x", reason: v1.ReasonSecretDeleted, changed: true}, nil, "True", v1.ReasonSecretDeleted, true},
 	} {
 		es := base.DeepCopy()
 		if c.changed != nil {
 			c.changed(es)
 		}
-		next := nextStatus(es, c.out, c.why, now)
+		next := nextStatus(es, c.out, now)
 		got := v1.FindCondition(next.Conditions, v1.ConditionReady)
 		if got.Status != c.status || got.Reason != c.reason || c.out.err != nil && got.Message != c.out.err.Error() {
 			t.Errorf("%s: %+v", name, got)
@@ -219,7 +227,7 @@ func TestNextStatus(t *testing.T) {
 			t.Errorf("%s: a failure counts as synced", name)
 		}
 	}
-	long := nextStatus(base, outcome{err: errors.New(strings.Repeat("ä", 4000))}, "x", now)
+	long := nextStatus(base, outcome{err: errors.New(strings.Repeat("ä", 4000))}, now)
 	if n := len(long.Conditions[0].Message); n > maxMessage+8 {
 		t.Errorf("a message of %d bytes", n)
 	}

@@ -27,7 +27,6 @@ func Once(es *v1.ExternalSecret) bool {
 // Next returns when es is refreshed by time, and else what refreshes it. It is for
 // people: an event may make it sooner.
 func Next(es *v1.ExternalSecret, now time.Time) (at time.Time, says string) {
-	o := observed{es: es, now: now}
 	switch {
 	case Once(es):
 		return at, "never: refreshPolicy is CreatedOnce"
@@ -40,8 +39,9 @@ func Next(es *v1.ExternalSecret, now time.Time) (at time.Time, says string) {
 	case timing.Interval(es) == 0:
 		return at, "when it changes: refreshInterval is 0"
 	}
-	at = now.Add(untilRefresh(o))
-	if wait := untilOpen(o); wait > 0 {
+	interval := timing.Interval(es)
+	at = timing.Slot(es, interval, now).Add(interval)
+	if wait := untilOpen(observed{es: es, now: now}); wait > 0 {
 		return later(at, now.Add(wait)), "by the refresh interval, when syncWindows allow it"
 	}
 	if _, err := window.Parse(es.Spec.SyncWindows); es.Spec.SyncWindows != nil && err != nil {

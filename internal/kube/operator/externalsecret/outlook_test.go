@@ -8,18 +8,20 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/externalsecret/timing"
 )
 
 func TestNext(t *testing.T) {
 	now := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC) // a Saturday
 	zero := metav1.Duration{}
+	slot := timing.Slot(&v1.ExternalSecret{ObjectMeta: metav1.ObjectMeta{UID: "u"}}, time.Hour, now).Add(time.Hour).Sub(now)
 	for name, c := range map[string]struct {
 		change   func(*v1.ExternalSecret)
 		earliest time.Duration // from now; with latest 0: no time
 		latest   time.Duration
 		says     string
 	}{
-		"periodic":     {func(*v1.ExternalSecret) {}, 44 * time.Minute, 50 * time.Minute, "interval"},
+		"periodic":     {func(*v1.ExternalSecret) {}, slot, slot, "interval"},
 		"never synced": {func(es *v1.ExternalSecret) { es.Status.RefreshTime = metav1.Time{} }, 0, 0, "never synced"},
 		"not ready": {func(es *v1.ExternalSecret) {
 			es.Status.Conditions[0].Status = metav1.ConditionFalse
@@ -32,7 +34,7 @@ func TestNext(t *testing.T) {
 		}, 3 * time.Hour, 3 * time.Hour, "syncWindows allow"},
 		"wrong window": {func(es *v1.ExternalSecret) {
 			es.Spec.SyncWindows = &v1.SyncWindows{Kind: "allow", Windows: []v1.SyncWindow{{Schedule: "?"}}}
-		}, 44 * time.Minute, 50 * time.Minute, "cannot be read"},
+		}, slot, slot, "cannot be read"},
 	} {
 		es := &v1.ExternalSecret{ObjectMeta: metav1.ObjectMeta{UID: "u"}}
 		es.Status.RefreshTime = metav1.NewTime(now.Add(-10 * time.Minute))

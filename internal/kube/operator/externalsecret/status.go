@@ -18,10 +18,10 @@ import (
 const maxMessage = 1024
 
 // patchStatus writes what came of a refresh, in one patch, if that is news.
-func (r *Reconciler) patchStatus(ctx context.Context, o observed, out outcome, why string) error {
+func (r *Reconciler) patchStatus(ctx context.Context, o observed, out outcome) error {
 	es := o.es
 	before := es.DeepCopy()
-	es.Status = nextStatus(before, out, why, metav1.NewTime(o.now.Truncate(1e9)))
+	es.Status = nextStatus(before, out, metav1.NewTime(o.now.Truncate(1e9)))
 	if equality.Semantic.DeepEqual(before.Status, es.Status) {
 		return nil
 	}
@@ -35,17 +35,17 @@ func (r *Reconciler) patchStatus(ctx context.Context, o observed, out outcome, w
 	return nil
 }
 
-// nextStatus is pure. The time of the refresh is news only when it was due by
-// time or changed something: a refresh that an event asked for and that found
-// everything as it was writes nothing.
-func nextStatus(es *v1.ExternalSecret, out outcome, why string, now metav1.Time) v1.ExternalSecretStatus {
+// nextStatus is pure. The time of the refresh is news only when it changed
+// something: a refresh, by an event or by time, that found everything as it was
+// writes nothing.
+func nextStatus(es *v1.ExternalSecret, out outcome, now metav1.Time) v1.ExternalSecretStatus {
 	next := *es.Status.DeepCopy()
 	next.Conditions = v1.SetCondition(next.Conditions, readyCondition(es, out), now)
 	if out.err != nil {
 		return next
 	}
 	version := syncedVersion(es)
-	if out.changed || why == whyInterval || version != next.SyncedResourceVersion || !v1.IsReady(es.Status.Conditions) || next.RefreshTime.IsZero() {
+	if out.changed || version != next.SyncedResourceVersion || !v1.IsReady(es.Status.Conditions) || next.RefreshTime.IsZero() {
 		next.RefreshTime = now
 	}
 	next.SyncedResourceVersion = version

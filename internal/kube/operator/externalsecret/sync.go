@@ -90,7 +90,7 @@ func (r *Reconciler) turn(ctx context.Context, o observed) (*generate.Turn, *cor
 
 // attempt gathers and writes.
 func (r *Reconciler) attempt(ctx context.Context, o observed, turn *generate.Turn) outcome {
-	source := r.source(o.es)
+	source := r.source(o)
 	source.Generate = turn.Values
 	got, err := gather.Values(ctx, o.es, source)
 	if err != nil {
@@ -105,12 +105,16 @@ func (r *Reconciler) attempt(ctx context.Context, o observed, turn *generate.Tur
 	return out
 }
 
-// source reads from the stores of es.
-func (r *Reconciler) source(es *v1.ExternalSecret) gather.Source {
-	if r.LastValues != nil {
-		return r.sourceFrom(keepsake.Reading{Backend: r.Stores, Keeper: r.LastValues}, es)
+// source reads from the stores of an ExternalSecret.
+func (r *Reconciler) source(o observed) gather.Source {
+	var from stores.Backend = r.Stores
+	if o.byTime && r.Recent != nil {
+		from = r.Recent
 	}
-	return r.sourceFrom(r.Stores, es)
+	if r.LastValues != nil {
+		from = keepsake.Reading{Backend: from, Keeper: r.LastValues}
+	}
+	return r.sourceFrom(from, o.es)
 }
 
 func (r *Reconciler) sourceFrom(b stores.Backend, es *v1.ExternalSecret) gather.Source {

@@ -34,18 +34,26 @@ func (w wanted) words() []string {
 	return words
 }
 
-// flight is one call. It is kept for Config.Freshness after a success.
+// flight is one call. It is kept for Config.Freshness after a success, and for as
+// long again, up to maxKept, while those come whom something older will do.
 type flight struct {
-	done  chan struct{} // closed when the rest is set
+	done  chan struct{} // closed when the next three are set
 	value provider.Value
 	found []provider.Found
 	err   error
+
+	landed time.Time // when a success came; session.mu guards it and joined
+	joined bool      // by somebody whom something older will do, since it was last looked at
 }
+
+// maxKept bounds how long after a call what it brought answers those whom
+// something older will do: one burst of refreshes by time, and no longer.
+const maxKept = 10 * time.Second
 
 // take joins the flight for w or starts one, and waits for it. again means that
 // the session ended before the call began.
-func (s *session) take(ctx context.Context, w wanted) (f *flight, again bool, err error) {
-	f, again, err = s.join(w)
+func (s *session) take(ctx context.Context, w wanted, olderWillDo bool) (f *flight, again bool, err error) {
+	f, again, err = s.join(w, olderWillDo)
 	if again || err != nil {
 		return nil, again, err
 	}
@@ -61,13 +69,14 @@ func (s *session) late(ctx context.Context, w wanted) error {
 	return errs.Newf(errs.Unavailable, "reading %q from %s: %w", w.name(), s.key, ctx.Err())
 }
 
-func (s *session) join(w wanted) (f *flight, again bool, err error) {
+func (s *session) join(w wanted, olderWillDo bool) (f *flight, again bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ended {
 		return nil, true, nil
 	}
-	if f := s.flights[w]; f != nil {
+	if f := s.flights[w]; f != nil && (olderWillDo || f.landed.IsZero() || s.cfg.Clock.Since(f.landed) < s.cfg.Freshness) {
+		f.joined = f.joined || olderWillDo
 		return f, false, nil
 	}
 	if s.down != nil && s.cfg.Clock.Now().Before(s.downTo) {
@@ -96,7 +105,23 @@ func (s *session) fly(w wanted, f *flight) {
 		s.land(w, f)
 		return
 	}
-	s.cfg.Clock.AfterFunc(s.cfg.Freshness, func() { s.land(w, f) })
+	s.mu.Lock()
+	f.landed = s.cfg.Clock.Now()
+	s.mu.Unlock()
+	s.cfg.Clock.AfterFunc(s.cfg.Freshness, func() { s.age(w, f) })
+}
+
+// age ends the sharing of f, unless it is still of use.
+func (s *session) age(w wanted, f *flight) {
+	s.mu.Lock()
+	keep := f.joined && s.flights[w] == f && !s.ended && s.cfg.Clock.Since(f.landed) < maxKept
+	f.joined = false
+	s.mu.Unlock()
+	if keep {
+		s.cfg.Clock.AfterFunc(s.cfg.Freshness, func() { s.age(w, f) })
+		return
+	}
+	s.land(w, f)
 }
 
 func (s *session) call(w wanted, f *flight) {
@@ -158,7 +183,11 @@ func (s *session) forget(c provider.Change) {
 // Read reads from store. Equal requests share one call. When the session ends
 // under the read, it is tried once more with a new one.
 func (p *Pool) Read(ctx context.Context, store v1.Store, req provider.Request) (provider.Value, error) {
-	f, err := p.take(ctx, store, wanted{read: req})
+	return p.read(ctx, store, req, false)
+}
+
+func (p *Pool) read(ctx context.Context, store v1.Store, req provider.Request, olderWillDo bool) (provider.Value, error) {
+	f, err := p.take(ctx, store, wanted{read: req}, olderWillDo)
 	if err != nil {
 		return provider.Value{}, err
 	}
@@ -168,20 +197,38 @@ func (p *Pool) Read(ctx context.Context, store v1.Store, req provider.Request) (
 // Find searches store, as provider.Finder says. Equal searches share one call.
 // The matches are shared too and not to be changed. began is when the search began.
 func (p *Pool) Find(ctx context.Context, store v1.Store, q provider.Query) (found []provider.Found, began time.Time, err error) {
-	f, err := p.take(ctx, store, wanted{search: true, query: q})
+	return p.find(ctx, store, q, false)
+}
+
+func (p *Pool) find(ctx context.Context, store v1.Store, q provider.Query, olderWillDo bool) (found []provider.Found, began time.Time, err error) {
+	f, err := p.take(ctx, store, wanted{search: true, query: q}, olderWillDo)
 	if err != nil {
 		return nil, time.Time{}, err
 	}
 	return f.found, f.value.Began, nil
 }
 
-func (p *Pool) take(ctx context.Context, store v1.Store, w wanted) (*flight, error) {
+// Recent reads as its Pool does, and makes do with what was read of late for others:
+// up to maxKept ago while many want it, as when all are refreshed by time.
+type Recent struct{ *Pool }
+
+// Read is Pool.Read.
+func (r Recent) Read(ctx context.Context, store v1.Store, req provider.Request) (provider.Value, error) {
+	return r.read(ctx, store, req, true)
+}
+
+// Find is Pool.Find.
+func (r Recent) Find(ctx context.Context, store v1.Store, q provider.Query) (found []provider.Found, began time.Time, err error) {
+	return r.find(ctx, store, q, true)
+}
+
+func (p *Pool) take(ctx context.Context, store v1.Store, w wanted, olderWillDo bool) (*flight, error) {
 	for {
 		s, err := p.open(ctx, store)
 		if err != nil {
 			return nil, err
 		}
-		f, again, err := s.take(ctx, w)
+		f, again, err := s.take(ctx, w, olderWillDo)
 		if !again {
 			return f, err
 		}

@@ -11,6 +11,7 @@ import (
 
 	"k8s.io/utils/clock"
 
+	v1 "github.com/strongkeep/strongkeep/api/external/v1"
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/provider"
 )
@@ -127,5 +128,49 @@ func TestCallsKeepToTheQuota(t *testing.T) {
 		if took := time.Since(began); took != 4*time.Second { // of the bubble
 			t.Errorf("41 calls at 10 a second took %v, want 4 s", took)
 		}
+	})
+}
+
+// Whoever is refreshed by time in one burst takes one read, however long the burst
+// takes, within bounds; others get what was read just now, and nobody gets what is
+// known to be old.
+func TestRecent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &finder{perSecond: 1e6}
+		p := pool(f)
+		defer p.Close()
+		recent := Recent{p}
+		req := provider.Request{Key: "app"}
+		read := func(from interface {
+			Read(context.Context, v1.Store, provider.Request) (provider.Value, error)
+		}, want int64) {
+			t.Helper()
+			if _, err := from.Read(t.Context(), object(t, 1), req); err != nil {
+				t.Error(err)
+			}
+			if got := f.reads.Load(); got != want {
+				t.Errorf("%d reads, want %d", got, want)
+			}
+		}
+		for range 20 { // 8 s
+			read(recent, 1)
+			time.Sleep(400 * time.Millisecond)
+			synctest.Wait()
+		}
+		read(p, 2)
+		read(recent, 2)
+		for range 30 {
+			time.Sleep(400 * time.Millisecond)
+			synctest.Wait()
+			if _, err := recent.Read(t.Context(), object(t, 1), req); err != nil {
+				t.Error(err)
+			}
+		}
+		if got := f.reads.Load(); got != 3 { // the one before was kept for ten seconds
+			t.Errorf("%d reads in 12 s, want one more", got-2)
+		}
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		read(recent, 4) // nobody came in between
 	})
 }

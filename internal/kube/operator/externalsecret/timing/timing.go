@@ -6,6 +6,7 @@ import (
 	"time"
 
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/gather"
 )
 
 // Interval returns how often es is refreshed; 0 for not on a timer.
@@ -21,13 +22,36 @@ func Interval(es *v1.ExternalSecret) time.Duration {
 }
 
 // Share is between 0 and 1, and another one for each object.
-func Share(es *v1.ExternalSecret) float64 {
-	sum := sha256.Sum256([]byte(es.UID))
+func Share(es *v1.ExternalSecret) float64 { return share(string(es.UID)) }
+
+func share(of string) float64 {
+	sum := sha256.Sum256([]byte(of))
 	return float64(binary.BigEndian.Uint32(sum[:4])) / (1 << 32)
 }
 
-// Spread returns the interval of one object: up to a tenth is taken off, by the UID,
-// so that objects made together are not refreshed together.
+// Slot returns when the slot that now is in began. Each interval of the clock is a
+// slot, in which an object is refreshed once, at its beginning. Where the slots
+// begin depends on what is read first, and from where: objects that want the same
+// are refreshed together, with one read for all, and others at other times. The
+// interval is that of Interval and not 0.
+func Slot(es *v1.ExternalSecret, interval time.Duration, now time.Time) time.Time {
+	phase := time.Duration(share(firstRead(es)) * float64(interval))
+	return now.Add(-phase).Truncate(interval).Add(phase)
+}
+
+// firstRead names what es reads first; es itself when it reads nothing.
+func firstRead(es *v1.ExternalSecret) string {
+	for _, w := range gather.Wants(&es.Spec) {
+		return v1.KeyFor(w.Store, es.Namespace).String() + " " + w.Key
+	}
+	for _, s := range gather.Searches(&es.Spec) {
+		return v1.KeyFor(s.Store, es.Namespace).String() + " " + s.Path + " " + s.Name
+	}
+	return string(es.UID)
+}
+
+// Spread returns the interval of what generators make for one object: up to a tenth
+// is taken off, by the UID, so that objects made together are not refreshed together.
 func Spread(es *v1.ExternalSecret, interval time.Duration) time.Duration {
 	return interval - time.Duration(Share(es)*float64(interval)/10)
 }

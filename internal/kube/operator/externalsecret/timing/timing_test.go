@@ -60,3 +60,40 @@ func TestSpread(t *testing.T) {
 		t.Errorf("%v", seen)
 	}
 }
+
+// Who wants the same is refreshed together, others at other times, and each once in
+// an interval, whenever it was made.
+func TestSlot(t *testing.T) {
+	wants := func(namespace, store, key string) *v1.ExternalSecret {
+		es := &v1.ExternalSecret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, UID: types.UID(namespace + store + key)}}
+		es.Spec.SecretStoreRef = v1.SecretStoreRef{Name: "vault", Kind: store}
+		es.Spec.Data = []v1.ExternalSecretData{{SecretKey: "k", RemoteRef: v1.RemoteRef{Key: key}}}
+		return es
+	}
+	now := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
+	first := wants("a", "", "app")
+	slot := Slot(first, time.Hour, now)
+	for name, c := range map[string]struct {
+		es   *v1.ExternalSecret
+		same bool
+	}{
+		"the same, of another object":  {func() *v1.ExternalSecret { es := wants("a", "", "app"); es.UID = "x"; return es }(), true},
+		"another key":                  {wants("a", "", "db"), false},
+		"a store of another namespace": {wants("b", "", "app"), false},
+	} {
+		if got := Slot(c.es, time.Hour, now); got.Equal(slot) != c.same {
+			t.Errorf("%s: %v beside %v", name, got, slot)
+		}
+	}
+	if a, b := wants("a", v1.KindClusterSecretStore, "app"), wants("b", v1.KindClusterSecretStore, "app"); !Slot(a, time.Hour, now).Equal(Slot(b, time.Hour, now)) {
+		t.Error("a store for all namespaces is read at several times for one key")
+	}
+	for _, at := range []time.Duration{0, time.Nanosecond, time.Hour - time.Nanosecond} {
+		if got := Slot(first, time.Hour, slot.Add(at)); !got.Equal(slot) {
+			t.Errorf("%v into the slot of %v: %v", at, slot, got)
+		}
+	}
+	if got := Slot(first, time.Hour, slot.Add(time.Hour)); !got.Equal(slot.Add(time.Hour)) || slot.After(now) {
+		t.Errorf("after %v comes %v", slot, got)
+	}
+}
