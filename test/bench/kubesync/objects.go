@@ -172,4 +172,5 @@ func (w *world) verify(ctx context.Context, prefix string, n int, want func(i in
 	})
 }
 
-func own(i int) string { return value(fmt.Sprint(i)) }
+// stored is what prepare put into the vault.
+func stored(i int) string { return value(fmt.Sprint(i)) }

@@ -90,6 +90,16 @@ func (w *world) stopOperator() {
 	}
 }
 
+// clusterTime is how long the cluster's programs have run. It says less about the
+// machine than the time that passes does, when other programs use it.
+func (w *world) clusterTime() time.Duration {
+	but := []int{w.server.Process.PID()}
+	if w.operator != nil {
+		but = append(but, w.operator.PID())
+	}
+	return rig.FamilyTime(but...)
+}
+
 // connect makes a client that is limited by the server only.
 func (w *world) connect() (err error) {
 	if w.rest, err = clientcmd.BuildConfigFromFlags("", w.cluster.Kubeconfig()); err != nil {
