@@ -14,7 +14,7 @@ import (
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
 	"github.com/strongkeep/strongkeep/internal/cli/cluster"
 	"github.com/strongkeep/strongkeep/internal/cli/session"
-	"github.com/strongkeep/strongkeep/internal/kube/operator/externalsecret"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/externalsecret/timing"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/gather"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/target"
 )
@@ -103,7 +103,7 @@ func (x *commands) inspect(ctx context.Context, k *cluster.Cluster, es *v1.Exter
 	if !es.Status.RefreshTime.IsZero() {
 		e.RefreshTime = &es.Status.RefreshTime
 	}
-	at, says := externalsecret.Next(es, now)
+	at, says := timing.Next(es, now)
 	e.Next = says
 	if !at.IsZero() {
 		e.NextRefresh = &metav1.Time{Time: at}

@@ -16,6 +16,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/cli/session"
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/externalsecret"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/externalsecret/timing"
 )
 
 // annotation asks for a refresh by taking another value. The original heeds it too.
@@ -120,7 +121,7 @@ func (x *commands) ask(ctx context.Context, k *cluster.Cluster, list []v1.Extern
 	for i := range list {
 		es := &list[i]
 		outcomes[i] = outcome{Namespace: es.Namespace, Name: es.Name, before: es}
-		if externalsecret.Once(es) {
+		if timing.Once(es) {
 			outcomes[i].Result, outcomes[i].Message = resultLeft, "refreshPolicy CreatedOnce: it is not refreshed any more; delete its Secret to have it made anew"
 			continue
 		}

@@ -21,6 +21,7 @@ import (
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/externalsecret"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/externalsecret/timing"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/gather"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/target"
 )
@@ -231,7 +232,7 @@ func (a *Mover) await(ctx context.Context, m *Move) (map[types.NamespacedName]bo
 func (m *Move) ready() map[types.NamespacedName]bool {
 	out := map[types.NamespacedName]bool{}
 	for _, es := range m.users {
-		if v1.IsReady(es.Status.Conditions) && !externalsecret.Once(es) {
+		if v1.IsReady(es.Status.Conditions) && !timing.Once(es) {
 			out[client.ObjectKeyFromObject(es)] = true
 		}
 	}

@@ -17,7 +17,6 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/operator/generate"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/subscribe"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/target"
-	"github.com/strongkeep/strongkeep/internal/kube/operator/window"
 )
 
 // observed is everything a decision is made from.
@@ -136,7 +135,7 @@ const whyInterval = "the refresh interval is over"
 
 // duePeriodic returns why a refresh by time is due.
 func duePeriodic(o observed) string {
-	if interval := timing.Interval(o.es); interval > 0 && (untilRefresh(o) <= 0 || generate.Reached(o.due.Interval, o.now)) && untilOpen(o) == 0 {
+	if interval := timing.Interval(o.es); interval > 0 && (untilRefresh(o) <= 0 || generate.Reached(o.due.Interval, o.now)) && timing.UntilOpen(o.es, o.now) == 0 {
 		return whyInterval
 	}
 	return ""
@@ -146,7 +145,7 @@ func duePeriodic(o observed) string {
 func untilDue(o observed) time.Duration {
 	var until time.Duration
 	if !o.due.Interval.IsZero() {
-		until = max(o.due.Interval.Sub(o.now), untilOpen(o), time.Millisecond)
+		until = max(o.due.Interval.Sub(o.now), timing.UntilOpen(o.es, o.now), time.Millisecond)
 	}
 	if !o.due.End.IsZero() {
 		until = timing.Sooner(until, max(o.due.End.Sub(o.now), time.Millisecond))
@@ -159,34 +158,17 @@ func untilDue(o observed) time.Duration {
 func asked(o observed) string {
 	switch o.memory.due {
 	case subscribe.WhyChanged, subscribe.WhyMissed:
-		if untilOpen(o) > 0 {
+		if timing.UntilOpen(o.es, o.now) > 0 {
 			return ""
 		}
 	}
 	return o.memory.due
 }
 
-// untilOpen returns how long syncWindows hold back what follows the store; 0 when
-// they do not. Windows that are wrong hold nothing back: the refresh says so.
-func untilOpen(o observed) time.Duration {
-	if o.es.Spec.SyncWindows == nil || timing.Interval(o.es) == 0 {
-		return 0
-	}
-	w, err := window.Parse(o.es.Spec.SyncWindows)
-	if err != nil {
-		return 0
-	}
-	open, until := w.At(o.now)
-	if open || until.IsZero() {
-		return 0
-	}
-	return until.Sub(o.now)
-}
-
 // untilLook returns the time to the next look at o when nothing happens; 0 for
 // never. Objects whose window opens are not all looked at in the same second.
 func untilLook(o observed) time.Duration {
-	next, wait := timing.Sooner(untilRefresh(o), untilDue(o)), untilOpen(o)
+	next, wait := timing.Sooner(untilRefresh(o), untilDue(o)), timing.UntilOpen(o.es, o.now)
 	if end := o.due.End; wait > 0 && !end.IsZero() && end.Sub(o.now) < wait {
 		return max(end.Sub(o.now), time.Millisecond) // no window holds a credential that ends
 	}
