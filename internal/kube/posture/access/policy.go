@@ -67,26 +67,30 @@ type Grant struct {
 // Policy is what the RBAC objects of a cluster allow. It is immutable and may be
 // used by any number of goroutines.
 type Policy struct {
-	bindings []*Binding            // ClusterRoleBindings, then RoleBindings; each by namespace and name
-	cluster  []*Binding            // those of the whole cluster
-	spaces   map[string][]*Binding // those of a namespace
-	roles    map[key]*Role
-	latent   []*Binding
+	bindings    []*Binding            // ClusterRoleBindings, then RoleBindings; each by namespace and name
+	cluster     []*Binding            // those of the whole cluster
+	spaces      map[string][]*Binding // those of a namespace
+	roles       map[key]*Role
+	byNamespace map[string][]*Role
+	latent      []*Binding
 }
 
 type key struct{ namespace, name string }
 
 // New makes the Policy of o.
 func New(o Objects) *Policy {
-	p := &Policy{spaces: map[string][]*Binding{}, roles: map[key]*Role{}}
+	p := &Policy{spaces: map[string][]*Binding{}, roles: map[key]*Role{}, byNamespace: map[string][]*Role{}}
 	for i := range o.Roles {
 		r := &o.Roles[i]
-		p.roles[key{r.Namespace, r.Name}] = &Role{Namespace: r.Namespace, Name: r.Name, Labels: r.Labels, Rules: r.Rules}
+		p.keep(&Role{Namespace: r.Namespace, Name: r.Name, Labels: r.Labels, Rules: r.Rules})
 	}
 	rules := filled(o)
 	for i := range o.ClusterRoles {
 		r := &o.ClusterRoles[i]
-		p.roles[key{"", r.Name}] = &Role{Name: r.Name, Labels: r.Labels, Rules: rules[i]}
+		p.keep(&Role{Name: r.Name, Labels: r.Labels, Rules: rules[i]})
+	}
+	for _, list := range p.byNamespace {
+		slices.SortFunc(list, func(a, b *Role) int { return cmp.Compare(a.Name, b.Name) })
 	}
 	for i := range o.ClusterRoleBindings {
 		b := &o.ClusterRoleBindings[i]
@@ -106,6 +110,11 @@ func New(o Objects) *Policy {
 		p.file(b)
 	}
 	return p
+}
+
+func (p *Policy) keep(r *Role) {
+	p.roles[key{r.Namespace, r.Name}] = r
+	p.byNamespace[r.Namespace] = append(p.byNamespace[r.Namespace], r)
 }
 
 // add resolves what b names.
@@ -214,3 +223,6 @@ func allowing(b *Binding, r *Request) int {
 	}
 	return -1
 }
+
+// Roles returns the Roles of a namespace, or the ClusterRoles for "", by name.
+func (p *Policy) Roles(namespace string) []*Role { return p.byNamespace[namespace] }

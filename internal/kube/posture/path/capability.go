@@ -1,0 +1,214 @@
+package path
+
+import (
+	"slices"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+
+	"github.com/strongkeep/strongkeep/internal/kube/posture/access"
+)
+
+// Kind is what a capability lets somebody do.
+type Kind string
+
+// What rights come down to. The words are stable: programs read them.
+const (
+	Read             Kind = "Read"            // the Secret itself
+	CreatePods       Kind = "CreatePods"      // pods: they mount any Secret and run as any ServiceAccount of the namespace
+	CreateWorkloads  Kind = "CreateWorkloads" // the same, by what makes pods of a template
+	ChangePods       Kind = "ChangePods"      // another image in a running pod
+	DebugPods        Kind = "DebugPods"       // an ephemeral container in a running pod
+	ExecPods         Kind = "ExecPods"        // commands in a running pod
+	CreateTokens     Kind = "CreateTokens"    // tokens of a ServiceAccount by TokenRequest
+	CreateSecrets    Kind = "CreateSecrets"   // with Read: tokens by Secrets of type service-account-token
+	ImpersonateUser  Kind = "ImpersonateUser"
+	ImpersonateGroup Kind = "ImpersonateGroup"
+	ImpersonateRobot Kind = "ImpersonateServiceAccount"
+	BorrowUser       Kind = "BorrowUser" // constrained impersonation: a named verb at a time
+	BorrowGroup      Kind = "BorrowGroup"
+	BorrowRobot      Kind = "BorrowServiceAccount"
+	BorrowNode       Kind = "BorrowNode"
+	Bind             Kind = "Bind"             // grant a role that one does not have
+	Escalate         Kind = "Escalate"         // write more into a role than one has
+	NodesProxy       Kind = "NodesProxy"       // the kubelet's API: commands in every pod of a node
+	ApproveCSRs      Kind = "ApproveCSRs"      // a client certificate in any name
+	WriteWebhooks    Kind = "WriteWebhooks"    // sees every Secret that is written from then on
+	WritePolicies    Kind = "WritePolicies"    // changes every pod that is created from then on
+	WriteAPIServices Kind = "WriteAPIServices" // receives requests, with who makes them
+	WriteStores      Kind = "WriteStores"      // the operator sends a Secret of the namespace to a server of one's choice
+	PushSecrets      Kind = "PushSecrets"      // the operator writes a Secret of the namespace to a store
+)
+
+// row is a line of the table: a request that, if a rule allows it, is a
+// capability.
+type row struct {
+	kind                 Kind
+	verbs                []string
+	group, resource, sub string
+	// nameless requests carry no name, so that a rule with resourceNames does not
+	// allow them.
+	nameless bool
+	// cluster says that the object is in no namespace: only ClusterRoleBindings
+	// allow it.
+	cluster bool
+}
+
+// authentication is the API group of who is borrowed by constrained impersonation.
+const authentication = "authentication.k8s.io"
+
+var (
+	write       = []string{"create", "update", "patch"}
+	change      = []string{"update", "patch"}
+	enter       = []string{"create", "get"} // the API server takes a websocket by GET
+	impersonate = []string{"impersonate"}
+)
+
+// workloads are what makes pods of a template, by group. What of it a cluster does
+// not serve, nobody can write: Config.Serves says so.
+var workloads = map[string][]string{
+	"":                     {"replicationcontrollers", "podtemplates"},
+	"apps":                 {"deployments", "daemonsets", "statefulsets", "replicasets"},
+	"batch":                {"jobs", "cronjobs"},
+	"argoproj.io":          {"rollouts", "workflows", "cronworkflows", "workflowtemplates"},
+	"tekton.dev":           {"taskruns", "pipelineruns"},
+	"serving.knative.dev":  {"services", "configurations"},
+	"kubevirt.io":          {"virtualmachines"},
+	"keda.sh":              {"scaledjobs"},
+	"jobset.x-k8s.io":      {"jobsets"},
+	"ray.io":               {"rayjobs", "rayclusters"},
+	"sparkoperator.k8s.io": {"sparkapplications"},
+	"kubeflow.org":         {"pytorchjobs", "tfjobs", "mpijobs"},
+}
+
+// table returns the rows, for a cluster that serves what serves says.
+func table(serves func(group, resource string) bool) []row {
+	rows := []row{
+		// patch answers with the object, delete and deletecollection with what they
+		// would delete if it is a dry run.
+		{kind: Read, verbs: []string{"get", "list", "watch", "patch", "delete"}, resource: "secrets"},
+		{kind: Read, verbs: []string{"deletecollection"}, resource: "secrets", nameless: true},
+		{kind: CreatePods, verbs: []string{"create"}, resource: "pods", nameless: true},
+		{kind: ChangePods, verbs: change, resource: "pods"},
+		{kind: DebugPods, verbs: change, resource: "pods", sub: "ephemeralcontainers"},
+		{kind: ExecPods, verbs: enter, resource: "pods", sub: "exec"},
+		{kind: ExecPods, verbs: enter, resource: "pods", sub: "attach"},
+		{kind: CreateTokens, verbs: []string{"create"}, resource: "serviceaccounts", sub: "token"},
+		{kind: CreateSecrets, verbs: []string{"create"}, resource: "secrets", nameless: true},
+		{kind: ImpersonateUser, verbs: impersonate, resource: "users", cluster: true},
+		{kind: ImpersonateGroup, verbs: impersonate, resource: "groups", cluster: true},
+		{kind: ImpersonateRobot, verbs: impersonate, resource: "serviceaccounts"},
+		{kind: BorrowUser, verbs: []string{"impersonate:user-info"}, group: authentication, resource: "users", cluster: true},
+		{kind: BorrowGroup, verbs: []string{"impersonate:user-info"}, group: authentication, resource: "groups", cluster: true},
+		{kind: BorrowRobot, verbs: []string{"impersonate:serviceaccount"}, group: authentication, resource: "serviceaccounts"},
+		{kind: BorrowNode, verbs: []string{"impersonate:arbitrary-node"}, group: authentication, resource: "nodes", cluster: true},
+		{kind: Bind, verbs: []string{"bind"}, group: rbacv1.GroupName, resource: "clusterroles"},
+		{kind: Bind, verbs: []string{"bind"}, group: rbacv1.GroupName, resource: "roles"},
+		{kind: Escalate, verbs: []string{"escalate"}, group: rbacv1.GroupName, resource: "clusterroles", cluster: true},
+		{kind: Escalate, verbs: []string{"escalate"}, group: rbacv1.GroupName, resource: "roles"},
+		{kind: NodesProxy, verbs: enter, resource: "nodes", sub: "proxy", cluster: true},
+		{kind: ApproveCSRs, verbs: change, group: "certificates.k8s.io", resource: "certificatesigningrequests", sub: "approval", cluster: true},
+		{kind: WriteWebhooks, verbs: write, group: "admissionregistration.k8s.io", resource: "validatingwebhookconfigurations", cluster: true},
+		{kind: WriteWebhooks, verbs: write, group: "admissionregistration.k8s.io", resource: "mutatingwebhookconfigurations", cluster: true},
+		{kind: WritePolicies, verbs: write, group: "admissionregistration.k8s.io", resource: "mutatingadmissionpolicies", cluster: true},
+		{kind: WriteAPIServices, verbs: write, group: "apiregistration.k8s.io", resource: "apiservices", cluster: true},
+	}
+	for group, resources := range workloads {
+		for _, r := range resources {
+			if group == "" || group == "apps" || group == "batch" || serves(group, r) {
+				rows = append(rows, row{kind: CreateWorkloads, verbs: write, group: group, resource: r})
+			}
+		}
+	}
+	const stores = "external-secrets.io"
+	if serves(stores, "secretstores") {
+		rows = append(rows,
+			row{kind: WriteStores, verbs: write, group: stores, resource: "secretstores"},
+			row{kind: WriteStores, verbs: write, group: stores, resource: "clustersecretstores", cluster: true},
+			row{kind: PushSecrets, verbs: write, group: stores, resource: "pushsecrets"},
+			row{kind: PushSecrets, verbs: write, group: stores, resource: "clusterpushsecrets", cluster: true})
+	}
+	return rows
+}
+
+// Capability is one rule of one binding that lets its subjects do what Kind says:
+// in Namespace, or everywhere if that is empty, to the objects in Names, or to all
+// if that is nil.
+type Capability struct {
+	Kind      Kind
+	Resource  string // with its subresource, "pods/exec"
+	Namespace string
+	Names     []string
+	Grant     access.Grant
+}
+
+// reaches reports whether c is about name in namespace.
+func (c *Capability) reaches(namespace, name string) bool {
+	return (c.Namespace == "" || c.Namespace == namespace) && (c.Names == nil || slices.Contains(c.Names, name))
+}
+
+// Rule is the rule that c comes from.
+func (c *Capability) Rule() *rbacv1.PolicyRule { return &c.Grant.Binding.Role.Rules[c.Grant.Rule] }
+
+// allows reports whether rule allows a request of the row, and to which names.
+func (r *row) allows(rule *rbacv1.PolicyRule) (names []string, ok bool) {
+	if !slices.ContainsFunc(r.verbs, func(v string) bool {
+		return slices.Contains(rule.Verbs, v) || slices.Contains(rule.Verbs, rbacv1.VerbAll)
+	}) {
+		return nil, false
+	}
+	if !slices.Contains(rule.APIGroups, r.group) && !slices.Contains(rule.APIGroups, rbacv1.APIGroupAll) {
+		return nil, false
+	}
+	if !access.MatchesResource(rule, r.resource, r.sub) {
+		return nil, false
+	}
+	if len(rule.ResourceNames) == 0 {
+		return nil, true
+	}
+	// A rule that names objects and gives create besides other verbs: those that
+	// carry a name are left.
+	return rule.ResourceNames, !r.nameless && !slices.Equal(granted(rule, r.verbs), []string{"create"}) || r.sub != ""
+}
+
+// granted returns which of verbs rule gives.
+func granted(rule *rbacv1.PolicyRule, verbs []string) []string {
+	if slices.Contains(rule.Verbs, rbacv1.VerbAll) {
+		return verbs
+	}
+	var out []string
+	for _, v := range verbs {
+		if slices.Contains(rule.Verbs, v) {
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
+// resource is the resource of a row with its subresource.
+func (r *row) name() string {
+	if r.sub == "" {
+		return r.resource
+	}
+	return r.resource + "/" + r.sub
+}
+
+// capabilities returns what b gives, by rows.
+func capabilities(b *access.Binding, rows []row) []Capability {
+	var out []Capability
+	if b.Role == nil || len(b.Subjects) == 0 {
+		return nil
+	}
+	for i := range b.Role.Rules {
+		rule := &b.Role.Rules[i]
+		for j := range rows {
+			r := &rows[j]
+			if r.cluster && b.Namespace != "" {
+				continue
+			}
+			if names, ok := r.allows(rule); ok {
+				out = append(out, Capability{Kind: r.kind, Resource: r.name(), Namespace: b.Namespace, Names: names, Grant: access.Grant{Binding: b, Rule: i}})
+			}
+		}
+	}
+	return out
+}

@@ -1,0 +1,217 @@
+package path_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/strongkeep/strongkeep/internal/kube/posture/access"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/path"
+)
+
+// world is a cluster in a few lines: grants name a subject, a namespace ("" for
+// all), and rules as "verbs groups resources names", each a comma-separated list.
+type world struct {
+	objects access.Objects
+	pods    []path.Pod
+	serves  map[string]bool
+}
+
+func parse(rule string) rbacv1.PolicyRule {
+	f := append(strings.Fields(rule), "", "", "", "")
+	list := func(s string) []string {
+		if s == "" {
+			return nil
+		}
+		return strings.Split(strings.ReplaceAll(s, "core", ""), ",")
+	}
+	return rbacv1.PolicyRule{Verbs: list(f[0]), APIGroups: list(f[1]), Resources: list(f[2]), ResourceNames: list(f[3])}
+}
+
+func (w *world) grant(s access.Subject, namespace string, rules ...string) {
+	name := fmt.Sprint("g", len(w.objects.ClusterRoleBindings)+len(w.objects.RoleBindings))
+	var parsed []rbacv1.PolicyRule
+	for _, r := range rules {
+		parsed = append(parsed, parse(r))
+	}
+	subject := rbacv1.Subject{Kind: s.Kind, Namespace: s.Namespace, Name: s.Name}
+	meta := metav1.ObjectMeta{Namespace: namespace, Name: name}
+	if namespace == "" {
+		w.objects.ClusterRoles = append(w.objects.ClusterRoles, rbacv1.ClusterRole{ObjectMeta: meta, Rules: parsed})
+		w.objects.ClusterRoleBindings = append(w.objects.ClusterRoleBindings, rbacv1.ClusterRoleBinding{ObjectMeta: meta, RoleRef: rbacv1.RoleRef{Kind: "ClusterRole", Name: name}, Subjects: []rbacv1.Subject{subject}})
+		return
+	}
+	w.objects.Roles = append(w.objects.Roles, rbacv1.Role{ObjectMeta: meta, Rules: parsed})
+	w.objects.RoleBindings = append(w.objects.RoleBindings, rbacv1.RoleBinding{ObjectMeta: meta, RoleRef: rbacv1.RoleRef{Kind: "Role", Name: name}, Subjects: []rbacv1.Subject{subject}})
+}
+
+func (w *world) finder() *path.Finder {
+	return path.New(path.Config{Policy: access.New(w.objects), Pods: w.pods, Serves: func(group, resource string) bool { return w.serves[group+"/"+resource] }})
+}
+
+var (
+	eve   = access.User("eve")
+	robot = access.ServiceAccount("shop", "web")
+	db    = path.Name{Namespace: "shop", Name: "db"}
+)
+
+// how is eve's chain to shop/db: kinds, joined; "" if there is none.
+func how(w *world, who access.Subject) string {
+	for _, r := range w.finder().Readers(db) {
+		if r.Subject == who {
+			var kinds []string
+			for _, s := range r.Steps {
+				kinds = append(kinds, string(s.Kind))
+			}
+			return strings.Join(kinds, " ")
+		}
+	}
+	return ""
+}
+
+// Each row gives eve, a user, one set of rights, in a cluster in which the
+// ServiceAccount shop/web may read the Secret shop/db, which the pod web-1 mounts
+// on node n1.
+func TestPaths(t *testing.T) {
+	const approve = "update certificates.k8s.io certificatesigningrequests/approval|approve certificates.k8s.io signers kubernetes.io/kube-apiserver-client"
+	for name, c := range map[string]struct {
+		namespace, rules string // rules are separated by |
+		want             string
+	}{
+		"get":                                   {"shop", "get core secrets", "Read"},
+		"get by name":                           {"shop", "get core secrets db", "Read"},
+		"get of another name":                   {"shop", "get core secrets api", ""},
+		"get in another namespace":              {"web", "get core secrets", ""},
+		"get everywhere":                        {"", "get core secrets", "Read"},
+		"list":                                  {"shop", "list core secrets", "Read"},
+		"list by name, through a fieldSelector": {"shop", "list core secrets db", "Read"},
+		"watch":                                 {"shop", "watch core secrets", "Read"},
+		"patch answers with the object":         {"shop", "patch core secrets db", "Read"},
+		"a dry run of delete does":              {"shop", "delete core secrets", "Read"},
+		"and of deletecollection":               {"shop", "deletecollection core secrets", "Read"},
+		"deletecollection has no names":         {"shop", "deletecollection core secrets db", ""},
+		"update shows what one sends":           {"shop", "update core secrets", ""},
+		"create alone":                          {"shop", "create core secrets", ""},
+		"secrets/*":                             {"shop", "get core secrets/*", ""},
+		"create pods":                           {"shop", "create core pods", "CreatePods"},
+		"create pods by name is nothing":        {"shop", "create core pods web-1", ""},
+		"create pods elsewhere":                 {"web", "create core pods", ""},
+		"create deployments":                    {"shop", "create apps deployments", "CreateWorkloads"},
+		"patch one deployment":                  {"shop", "patch apps deployments web", "CreateWorkloads"},
+		"create deployments of an old group":    {"shop", "create extensions deployments", ""},
+		"update cronjobs":                       {"shop", "update batch cronjobs", "CreateWorkloads"},
+		"a kind that is not served":             {"shop", "create tekton.dev taskruns", ""},
+		"a kind that is":                        {"shop", "create argoproj.io rollouts", "CreateWorkloads"},
+		"exec":                                  {"shop", "create core pods/exec", "ExecPods"},
+		"exec by a websocket":                   {"shop", "get core pods/exec", "ExecPods"},
+		"exec into that pod":                    {"shop", "create core pods/exec web-1", "ExecPods"},
+		"exec into a pod that does not have it": {"shop", "create core pods/exec other", ""},
+		"exec by */exec":                        {"shop", "create core */exec", "ExecPods"},
+		"exec by pods/* is nothing":             {"shop", "create core pods/*", ""},
+		"attach":                                {"shop", "create core pods/attach", "ExecPods"},
+		"another image":                         {"shop", "patch core pods", "ChangePods"},
+		"an ephemeral container":                {"shop", "update core pods/ephemeralcontainers", "DebugPods"},
+		"logs and ports give none":              {"shop", "get core pods/log,pods/portforward", ""},
+		"tokens of the one who reads":           {"shop", "create core serviceaccounts/token web", "CreateTokens Read"},
+		"tokens of somebody else":               {"shop", "create core serviceaccounts/token other", ""},
+		"a token as a Secret, and reading it":   {"shop", "create core secrets|get core secrets mine", "CreateSecrets Read"},
+		"impersonating the one who reads":       {"", "impersonate core serviceaccounts web", "ImpersonateServiceAccount Read"},
+		"impersonating a superuser":             {"", "impersonate core users|impersonate core groups system:masters", "ImpersonateGroup Superuser"},
+		"a group is not impersonated alone":     {"", "impersonate core groups system:masters", ""},
+		"borrowing, both halves":                {"shop", "impersonate:serviceaccount authentication.k8s.io serviceaccounts web|impersonate-on:serviceaccount:get core secrets", "BorrowServiceAccount Read"},
+		"borrowing for another verb":            {"shop", "impersonate:serviceaccount authentication.k8s.io serviceaccounts web|impersonate-on:serviceaccount:list core secrets", ""},
+		"borrowing without the other half":      {"shop", "impersonate:serviceaccount authentication.k8s.io serviceaccounts web", ""},
+		"bind, and bindings":                    {"shop", "bind rbac.authorization.k8s.io clusterroles|create rbac.authorization.k8s.io rolebindings", "Bind"},
+		"bind a role that reads nothing":        {"shop", "bind rbac.authorization.k8s.io clusterroles harmless|create rbac.authorization.k8s.io rolebindings", ""},
+		"bind without bindings":                 {"shop", "bind rbac.authorization.k8s.io clusterroles", ""},
+		"bindings without bind":                 {"shop", "create rbac.authorization.k8s.io rolebindings", ""},
+		"escalate in a role that one has":       {"shop", "escalate,update rbac.authorization.k8s.io roles", "Escalate"},
+		"escalate without writing":              {"shop", "escalate rbac.authorization.k8s.io roles", ""},
+		"escalate in a role that one has not":   {"shop", "escalate,update rbac.authorization.k8s.io roles other", ""},
+		"the kubelet's API":                     {"", "create core nodes/proxy", "NodesProxy"},
+		"the kubelet's API by a websocket":      {"", "get core nodes/proxy n1", "NodesProxy"},
+		"the kubelet's API of another node":     {"", "get core nodes/proxy n2", ""},
+		"nodes/proxy in a namespace is nothing": {"shop", "get core nodes/proxy", ""},
+		"certificates in any name":              {"", approve + "|create certificates.k8s.io certificatesigningrequests", "ApproveCSRs Read"},
+		"certificates of another's request":     {"", approve, ""},
+		"a webhook sees what is written":        {"", "create admissionregistration.k8s.io validatingwebhookconfigurations", "WriteWebhooks"},
+		"a store of one's own":                  {"shop", "create external-secrets.io secretstores", "WriteStores"},
+		"pushing it to a store":                 {"shop", "create external-secrets.io pushsecrets", "PushSecrets"},
+		"everything":                            {"", "* * *", "Read"},
+		"config maps":                           {"", "* core configmaps", ""},
+	} {
+		w := &world{
+			pods:   []path.Pod{{Name: path.Name{Namespace: "shop", Name: "web-1"}, Account: "web", Node: "n1", Secrets: []string{"db"}}, {Name: path.Name{Namespace: "shop", Name: "other"}, Account: "other", Node: "n2"}},
+			serves: map[string]bool{"external-secrets.io/secretstores": true, "argoproj.io/rollouts": true},
+		}
+		w.grant(robot, "shop", "get core secrets db")
+		w.grant(eve, c.namespace, strings.Split(c.rules, "|")...)
+		if got := how(w, eve); got != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
+}
+
+// Chains of several detours, and the shortest of two.
+func TestChains(t *testing.T) {
+	w := &world{pods: []path.Pod{{Name: path.Name{Namespace: "ops", Name: "runner"}, Account: "deployer"}}}
+	w.grant(robot, "shop", "get core secrets db")
+	w.grant(access.ServiceAccount("ops", "deployer"), "shop", "create core serviceaccounts/token")
+	w.grant(eve, "ops", "create core pods/exec")
+	if got, want := how(w, eve), "ExecPods CreateTokens Read"; got != want {
+		t.Errorf("by two others: %q, want %q", got, want)
+	}
+	w.grant(access.Group("ops-team"), "ops", "create apps deployments")
+	if got, want := how(w, access.Group("ops-team")), "CreateWorkloads CreateTokens Read"; got != want {
+		t.Errorf("a group: %q, want %q", got, want)
+	}
+	w.grant(eve, "", "list core secrets")
+	if got, want := how(w, eve), "Read"; got != want {
+		t.Errorf("the shortest: %q, want %q", got, want)
+	}
+}
+
+// A circle of people who can impersonate one another ends.
+func TestCircle(t *testing.T) {
+	w := &world{}
+	w.grant(access.User("a"), "", "impersonate core users b")
+	w.grant(access.User("b"), "", "impersonate core users a,c")
+	w.grant(access.User("c"), "shop", "get core secrets")
+	if got, want := how(w, access.User("a")), "ImpersonateUser ImpersonateUser Read"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+func TestBuiltin(t *testing.T) {
+	w := &world{}
+	w.grant(access.User("system:kube-controller-manager"), "", "get core secrets")
+	w.grant(eve, "", "get core secrets")
+	shipped := map[string]string{"kubernetes.io/bootstrapping": "rbac-defaults"}
+	w.objects.ClusterRoles[0].Labels, w.objects.ClusterRoleBindings[0].Labels = shipped, shipped
+	var builtin []access.Subject
+	for _, r := range w.finder().Readers(db) {
+		if r.Builtin() {
+			builtin = append(builtin, r.Subject)
+		}
+	}
+	if want := []access.Subject{access.User("system:kube-controller-manager"), access.Group("system:masters")}; !slices.Equal(builtin, want) {
+		t.Errorf("built in: %v, want %v", builtin, want)
+	}
+}
+
+// A binding is to a role of its own name, so somebody who is put among the
+// subjects of a shipped ClusterRole by a binding of their own is no builtin.
+func TestBuiltinNeedsAShippedBinding(t *testing.T) {
+	w := &world{}
+	w.grant(eve, "", "get core secrets")
+	w.objects.ClusterRoles[0].Labels = map[string]string{"kubernetes.io/bootstrapping": "rbac-defaults"}
+	for _, r := range w.finder().Readers(db) {
+		if r.Subject == eve && r.Builtin() {
+			t.Error("a binding that Kubernetes does not ship is called built in")
+		}
+	}
+}

@@ -1,0 +1,347 @@
+package path
+
+import (
+	"slices"
+	"strings"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+
+	"github.com/strongkeep/strongkeep/internal/kube/posture/access"
+)
+
+// search is one walk backwards from a Secret.
+type search struct {
+	*Finder
+	secret Name
+	nodes  map[access.Subject]*node
+	order  []*node // as found; those from done on are still to be followed
+	done   int
+}
+
+// node is a subject that was reached, and the rest of its chain.
+type node struct {
+	step Step
+	next *node
+}
+
+// reach notes everybody whom a capability belongs to, who are not known by a
+// shorter chain. able, if not nil, says for each whether they have what else it
+// takes.
+func (s *search) reach(c *Capability, on string, next *node, able func(access.Subject) bool) {
+	for _, who := range c.Grant.Binding.Subjects {
+		if _, known := s.nodes[who]; known || able != nil && !able(who) {
+			continue
+		}
+		s.note(Step{Subject: who, Kind: c.Kind, Capability: c, On: on}, next)
+	}
+}
+
+func (s *search) note(step Step, next *node) {
+	if s.nodes[step.Subject] != nil {
+		return
+	}
+	n := &node{step, next}
+	s.nodes[step.Subject] = n
+	s.order = append(s.order, n)
+}
+
+// direct finds those who read the Secret without being somebody else.
+func (s *search) direct() {
+	ns, on := s.secret.Namespace, "Secret "+s.secret.String()
+	for _, c := range s.in(Read, ns) {
+		if c.reaches(ns, s.secret.Name) {
+			s.reach(c, on, nil, nil)
+		}
+	}
+	s.note(Step{Subject: access.Group(access.Masters), Kind: Superuser, On: on}, nil)
+	for _, kind := range []Kind{CreatePods, CreateWorkloads, WriteStores, PushSecrets} {
+		for _, c := range s.in(kind, ns) {
+			s.reach(c, "namespace "+ns, nil, nil)
+		}
+	}
+	for _, p := range s.pods[ns] {
+		if slices.Contains(p.Secrets, s.secret.Name) {
+			s.inside(p, nil)
+			if p.Node != "" {
+				s.note(Step{Subject: access.User("system:node:" + p.Node), Kind: Node, On: "pod " + p.String()}, nil)
+			}
+		}
+	}
+	s.owners()
+}
+
+// inside finds those who get into a running pod.
+func (s *search) inside(p *Pod, next *node) {
+	for _, kind := range []Kind{ExecPods, DebugPods, ChangePods} {
+		for _, c := range s.in(kind, p.Namespace) {
+			if c.reaches(p.Namespace, p.Name.Name) {
+				s.reach(c, "pod "+p.String(), next, nil)
+			}
+		}
+	}
+	if p.Node == "" {
+		return
+	}
+	for _, c := range s.in(NodesProxy, "") {
+		if c.reaches("", p.Node) {
+			s.reach(c, "pod "+p.String()+" on node "+p.Node, next, nil)
+		}
+	}
+}
+
+// owners finds those who can give themselves the right to read the Secret.
+func (s *search) owners() {
+	ns := s.secret.Namespace
+	for _, c := range s.in(Bind, ns) {
+		s.reach(c, s.where(c), nil, func(who access.Subject) bool { return s.binds(who, c) && s.worthBinding(c) })
+	}
+	for _, c := range s.in(Escalate, ns) {
+		s.reach(c, s.where(c), nil, func(who access.Subject) bool { return s.widens(who, c) })
+	}
+}
+
+func (s *search) where(c *Capability) string {
+	if c.Namespace == "" {
+		return "the cluster"
+	}
+	return "namespace " + c.Namespace
+}
+
+// binds reports whether who writes bindings where c is in force.
+func (s *search) binds(who access.Subject, c *Capability) bool {
+	return s.any(who, access.Request{Group: rbacv1.GroupName, Resource: "rolebindings", Namespace: s.secret.Namespace}, write...) ||
+		c.Namespace == "" && c.Resource == "clusterroles" && s.any(who, access.Request{Group: rbacv1.GroupName, Resource: "clusterrolebindings"}, write...)
+}
+
+// any reports whether who may do r by one of verbs, to objects of any name.
+func (s *search) any(who access.Subject, r access.Request, verbs ...string) bool {
+	identity := who.Identity()
+	return slices.ContainsFunc(verbs, func(v string) bool {
+		r.Verb = v
+		_, ok := s.policy.Allows(identity, r)
+		return ok
+	})
+}
+
+// worthBinding reports whether one of the roles that c lets somebody bind reads
+// the Secret. cluster-admin is always among all of them.
+func (s *search) worthBinding(c *Capability) bool {
+	if c.Names == nil && c.Resource == "clusterroles" {
+		return true
+	}
+	request := access.Request{Verb: "get", Resource: "secrets", Namespace: s.secret.Namespace, Name: s.secret.Name}
+	namespace := ""
+	if c.Resource == "roles" {
+		namespace = s.secret.Namespace
+	}
+	reads := func(r *access.Role) bool {
+		return r != nil && slices.ContainsFunc(r.Rules, func(rule rbacv1.PolicyRule) bool { return access.Matches(&rule, &request) })
+	}
+	if c.Names == nil {
+		return slices.ContainsFunc(s.policy.Roles(namespace), reads)
+	}
+	return slices.ContainsFunc(c.Names, func(name string) bool { return reads(s.policy.Role(namespace, name)) })
+}
+
+// widens reports whether who may write a role that they have already, where the
+// Secret is.
+func (s *search) widens(who access.Subject, c *Capability) bool {
+	for _, b := range s.held[who] {
+		if b.Namespace != "" && b.Namespace != s.secret.Namespace || b.Role == nil {
+			continue
+		}
+		clusterRole := b.Role.Namespace == ""
+		if clusterRole != (c.Resource == "clusterroles") || c.Names != nil && !slices.Contains(c.Names, b.Role.Name) {
+			continue
+		}
+		r := access.Request{Group: rbacv1.GroupName, Resource: c.Resource, Namespace: b.Role.Namespace, Name: b.Role.Name}
+		if s.any(who, r, change...) {
+			return true
+		}
+	}
+	return false
+}
+
+// follow finds those who can act as somebody who was reached, until nobody is new.
+func (s *search) follow() {
+	for ; s.done < len(s.order); s.done++ {
+		n := s.order[s.done]
+		switch who := n.step.Subject; who.Kind {
+		case rbacv1.ServiceAccountKind:
+			s.becomeAccount(who, n)
+		case rbacv1.UserKind:
+			s.becomeUser(who, n)
+		case rbacv1.GroupKind:
+			s.becomeMember(who, n)
+		}
+	}
+}
+
+func (s *search) becomeAccount(who access.Subject, n *node) {
+	ns, name := who.Namespace, who.Name
+	on := who.String()
+	for _, kind := range []Kind{CreateTokens, ImpersonateRobot} {
+		for _, c := range s.in(kind, ns) {
+			if c.reaches(ns, name) {
+				s.reach(c, on, n, nil)
+			}
+		}
+	}
+	for _, c := range s.in(BorrowRobot, ns) {
+		if c.reaches(ns, name) {
+			s.borrow(c, "serviceaccount", n)
+		}
+	}
+	s.makePods(ns, on, n)
+	for _, p := range s.pods[ns] {
+		if p.Account == name {
+			s.inside(p, n)
+		}
+	}
+	s.sign(who, n)
+}
+
+// makePods finds those who act as any ServiceAccount of a namespace.
+func (s *search) makePods(ns, on string, n *node) {
+	for _, kind := range []Kind{CreatePods, CreateWorkloads, WriteStores} {
+		for _, c := range s.in(kind, ns) {
+			s.reach(c, on, n, nil)
+		}
+	}
+	for _, c := range s.in(CreateSecrets, ns) {
+		s.reach(c, on, n, func(who access.Subject) bool {
+			return s.any(who, access.Request{Resource: "secrets", Namespace: ns}, "list", "watch") || s.anyNamed(who, ns)
+		})
+	}
+}
+
+// anyNamed reports whether who may get Secrets of ns by name, whichever names
+// these are: who makes a Secret chooses its name.
+func (s *search) anyNamed(who access.Subject, ns string) bool {
+	identity := who.Identity()
+	for _, c := range s.in(Read, ns) {
+		names := c.Names
+		if names == nil {
+			names = []string{""}
+		}
+		for _, name := range names {
+			if _, ok := s.policy.Allows(identity, access.Request{Verb: "get", Resource: "secrets", Namespace: ns, Name: name}); ok {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (s *search) becomeUser(who access.Subject, n *node) {
+	for _, c := range s.in(ImpersonateUser, "") {
+		if c.reaches("", who.Name) {
+			s.reach(c, who.String(), n, nil)
+		}
+	}
+	kind, mode, name := BorrowUser, "user-info", who.Name
+	if node, ok := strings.CutPrefix(who.Name, "system:node:"); ok {
+		kind, mode, name = BorrowNode, "arbitrary-node", node
+	}
+	for _, c := range s.in(kind, "") {
+		if c.reaches("", name) {
+			s.borrow(c, mode, n)
+		}
+	}
+	s.sign(who, n)
+}
+
+// everybody are groups that all or nearly all belong to: to become a member of
+// one is nothing.
+var everybody = []string{access.Authenticated, access.Unauthenticated}
+
+func (s *search) becomeMember(who access.Subject, n *node) {
+	if slices.Contains(everybody, who.Name) {
+		return
+	}
+	if who.Name == access.ServiceAccounts {
+		return // every pod is one of them already
+	}
+	if ns, ok := strings.CutPrefix(who.Name, access.ServiceAccounts+":"); ok {
+		s.makePods(ns, who.String(), n)
+		for _, kind := range []Kind{CreateTokens, ImpersonateRobot} {
+			for _, c := range s.in(kind, ns) {
+				s.reach(c, who.String(), n, nil)
+			}
+		}
+	}
+	// A group is impersonated together with a user or a ServiceAccount.
+	for _, c := range s.in(ImpersonateGroup, "") {
+		if c.reaches("", who.Name) {
+			s.reach(c, who.String(), n, s.impersonates)
+		}
+	}
+	for _, c := range s.in(BorrowGroup, "") {
+		if c.reaches("", who.Name) {
+			s.borrow(c, "user-info", n)
+		}
+	}
+	if who.Name != access.Masters {
+		s.sign(who, n)
+	}
+}
+
+// impersonates reports whether who may impersonate some user or ServiceAccount.
+func (s *search) impersonates(who access.Subject) bool {
+	for _, kind := range []Kind{ImpersonateUser, ImpersonateRobot} {
+		for _, list := range s.caps[kind] {
+			for _, c := range list {
+				if slices.Contains(c.Grant.Binding.Subjects, who) {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// borrow finds those who may read the Secret as the one n stands for, by
+// constrained impersonation: it carries a verb at a time, so n must read the Secret
+// itself, by a verb that the borrower may use so.
+func (s *search) borrow(c *Capability, mode string, n *node) {
+	if n.step.Kind != Read {
+		return
+	}
+	verbs := granted(n.step.Capability.Rule(), []string{"get", "list", "watch", "patch"})
+	s.reach(c, n.step.Subject.String(), n, func(who access.Subject) bool {
+		identity := who.Identity()
+		return slices.ContainsFunc(verbs, func(v string) bool {
+			_, ok := s.policy.Allows(identity, access.Request{Verb: "impersonate-on:" + mode + ":" + v, Resource: "secrets", Namespace: s.secret.Namespace, Name: s.secret.Name})
+			return ok
+		})
+	})
+}
+
+// clientSigner signs certificates that the API server takes for logins.
+const clientSigner = "kubernetes.io/kube-apiserver-client"
+
+// sign finds those who can have a certificate in somebody's name.
+func (s *search) sign(whose access.Subject, n *node) {
+	const group = "certificates.k8s.io"
+	for _, c := range s.in(ApproveCSRs, "") {
+		s.reach(c, whose.String(), n, func(who access.Subject) bool {
+			identity := who.Identity()
+			_, signs := s.policy.Allows(identity, access.Request{Verb: "approve", Group: group, Resource: "signers", Name: clientSigner})
+			if !signs {
+				_, signs = s.policy.Allows(identity, access.Request{Verb: "approve", Group: group, Resource: "signers", Name: "kubernetes.io/*"})
+			}
+			return signs && s.any(who, access.Request{Group: group, Resource: "certificatesigningrequests"}, "create")
+		})
+	}
+}
+
+// later finds those who see or change what is written from now on.
+func (s *search) later() {
+	for _, kind := range []Kind{WriteWebhooks, WritePolicies, WriteAPIServices} {
+		for _, c := range s.in(kind, "") {
+			for _, who := range c.Grant.Binding.Subjects {
+				s.note(Step{Subject: who, Kind: kind, Capability: c, On: c.Resource, Later: true}, nil)
+			}
+		}
+	}
+}

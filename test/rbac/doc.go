@@ -1,0 +1,2 @@
+// Package rbac compares what we say of RBAC with Kubernetes' own authorizer.
+package rbac
