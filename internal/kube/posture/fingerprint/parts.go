@@ -1,0 +1,265 @@
+package fingerprint
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"maps"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Limits of looking into one value.
+const (
+	maxText  = 64 << 10 // longer values are taken whole only
+	maxParts = 512
+	maxDepth = 8 // of things in things
+)
+
+// walk calls f with value and with everything in it that may be a secret of its
+// own, whole values first. The same may be told twice.
+func walk(value []byte, f func(where string, part []byte)) {
+	w := walker{tell: f, left: maxParts}
+	w.found("", value)
+	w.into("", value, 0)
+}
+
+type walker struct {
+	tell func(where string, part []byte)
+	left int
+}
+
+func (w *walker) found(where string, part []byte) {
+	if w.left == 0 || len(part) == 0 {
+		return
+	}
+	w.left--
+	w.tell(where, part)
+}
+
+// part tells of a part and looks into it.
+func (w *walker) part(where, text string, depth int) {
+	w.found(where, []byte(text))
+	w.into(where, []byte(text), depth+1)
+}
+
+// into looks into value, which was told already.
+func (w *walker) into(where string, value []byte, depth int) {
+	if depth > maxDepth || w.left == 0 || len(value) > maxText || !utf8.Valid(value) || bytes.IndexByte(value, 0) >= 0 {
+		return
+	}
+	trimmed := bytes.TrimSpace(value)
+	if len(trimmed) < minLength {
+		return
+	}
+	if len(trimmed) != len(value) {
+		w.found(where, trimmed)
+	}
+	text := string(trimmed)
+	switch {
+	case trimmed[0] == '{' || trimmed[0] == '[':
+		w.json(where, trimmed, depth)
+	case strings.HasPrefix(text, "-----BEGIN "):
+		return
+	case w.url(where, text, depth), w.base64(where, trimmed, depth):
+	case w.keywords(where, text, depth):
+	case strings.Contains(text, "\n") || strings.Contains(text, ": "):
+		w.document(where, trimmed, depth)
+	}
+}
+
+// json tells of the leaves of a document.
+func (w *walker) json(where string, value []byte, depth int) {
+	d := json.NewDecoder(bytes.NewReader(value))
+	d.UseNumber()
+	var tree any
+	if d.Decode(&tree) == nil {
+		w.leaves(where, tree, depth)
+	}
+}
+
+func (w *walker) leaves(where string, tree any, depth int) {
+	if depth > maxDepth || w.left == 0 {
+		return
+	}
+	switch t := tree.(type) {
+	case map[string]any:
+		for _, k := range slices.Sorted(maps.Keys(t)) {
+			w.leaves(where+"/"+label(k), t[k], depth+1)
+		}
+	case []any:
+		for i, v := range t {
+			w.leaves(where+"/"+strconv.Itoa(i), v, depth+1)
+		}
+	case string:
+		w.part(where, t, depth)
+		if _, password, ok := login(t); ok && strings.HasSuffix(where, "/auth") {
+			w.found(where+"#password", []byte(password))
+		}
+	case json.Number:
+		w.found(where, []byte(t.String()))
+	}
+}
+
+// words are what the names in configurations are made of.
+var words = func() map[string]bool {
+	out := map[string]bool{}
+	for _, w := range strings.Fields(`access account address admin api app auth auths aws azure bind broker bucket ca cache cert certificate client cluster config connection
+		credential credentials data database datasource db default dsn email endpoint env file gcp host id jdbc json key keys kafka ldap login mail master mongo mq mysql name namespace
+		node oauth pass passphrase passwd password path pem pg port postgres primary private project public pw pwd queue rabbitmq read redis refresh region registry root salt schema
+		secret secrets server service session sasl smtp spring sql ssl sslmode storage string tls token type uid uri url user username value vault webhook write`) {
+		out[w] = true
+	}
+	return out
+}()
+
+// label is a key as a part of a place: as it is if it is made of words that say
+// nothing, else "*". Somebody may have put a secret there.
+func label(key string) string {
+	if len(key) > 64 {
+		return "*"
+	}
+	for _, w := range split.FindAllString(key, -1) {
+		if !words[strings.ToLower(w)] {
+			return "*"
+		}
+	}
+	if key == "" || rest.MatchString(key) {
+		return "*"
+	}
+	return key
+}
+
+var (
+	split = regexp.MustCompile(`[A-Z]+[a-z]*|[a-z]+`)
+	rest  = regexp.MustCompile(`[^A-Za-z_. -]|[_. -]{2}`)
+)
+
+// login is "user:password" in base64, as registries' configurations have it.
+func login(text string) (user, password string, ok bool) {
+	raw, err := base64.StdEncoding.DecodeString(text)
+	if err != nil || !utf8.Valid(raw) {
+		return "", "", false
+	}
+	return strings.Cut(string(raw), ":")
+}
+
+// url tells of the password in a URL.
+func (w *walker) url(where, text string, depth int) bool {
+	at := strings.Index(text, "://")
+	if at <= 0 || at > 40 || strings.ContainsAny(text, " \n\t") {
+		return false
+	}
+	// A password that is not escaped as it should be is cut out by hand.
+	rest := text[at+3:]
+	if i := strings.LastIndexByte(rest, '@'); i > 0 {
+		if _, password, ok := strings.Cut(rest[:i], ":"); ok {
+			w.found(where+"#password", []byte(password))
+			if plain, err := url.PathUnescape(password); err == nil && plain != password {
+				w.found(where+"#password", []byte(plain))
+			}
+		}
+	}
+	if u, err := url.Parse(text); err == nil {
+		query := u.Query()
+		for _, k := range slices.Sorted(maps.Keys(query)) {
+			for _, v := range query[k] {
+				w.part(where+"#"+label(k), v, depth)
+			}
+		}
+	}
+	if strings.HasPrefix(text, "jdbc:") {
+		w.keywords(where, text, depth)
+	}
+	return true
+}
+
+// base64 looks into a value that is base64 of text.
+func (w *walker) base64(where string, value []byte, depth int) bool {
+	if len(value) < 12 || bytes.ContainsAny(value, " :{}") {
+		return false
+	}
+	compact := bytes.ReplaceAll(value, []byte("\n"), nil)
+	for _, e := range []*base64.Encoding{base64.StdEncoding, base64.RawStdEncoding, base64.URLEncoding, base64.RawURLEncoding} {
+		raw, err := e.DecodeString(string(compact))
+		if err == nil && utf8.Valid(raw) && printable(raw) {
+			w.part(where+"#base64", string(raw), depth)
+			return true
+		}
+	}
+	return false
+}
+
+func printable(text []byte) bool {
+	for _, c := range text {
+		if c < ' ' && c != '\n' && c != '\t' && c != '\r' {
+			return false
+		}
+	}
+	return true
+}
+
+// pair is one of a keyword string: libpq's "password='x y'", ADO's "Password=x;".
+var pair = regexp.MustCompile(`(?i)([a-z][a-z0-9_ -]{0,40}?)\s*=\s*(?:'((?:[^'\\]|\\.)*)'|"([^"]*)"|([^\s;,&"']+))`)
+
+// keywords tells of the values of a keyword string on one line.
+func (w *walker) keywords(where, text string, depth int) bool {
+	if strings.Contains(text, "\n") || !strings.Contains(text, "=") {
+		return false
+	}
+	any := false
+	for _, m := range pair.FindAllStringSubmatch(text, maxParts) {
+		v := m[2] + m[3] + m[4]
+		if m[2] != "" {
+			v = strings.NewReplacer(`\'`, `'`, `\\`, `\`).Replace(v)
+		}
+		any = true
+		w.part(where+"#"+label(strings.TrimSpace(m[1])), v, depth)
+	}
+	return any
+}
+
+// line is KEY=VALUE or KEY: VALUE, as environment files and properties have it.
+var line = regexp.MustCompile(`(?m)^[ \t]*(?:export[ \t]+)?([A-Za-z][A-Za-z0-9_.-]*)[ \t]*[=:][ \t]*(.*?)[ \t\r]*$`)
+
+// document tells of the leaves of YAML, or else of the values of lines.
+func (w *walker) document(where string, value []byte, depth int) {
+	var tree yaml.Node
+	if yaml.Unmarshal(value, &tree) == nil && len(tree.Content) == 1 && tree.Content[0].Kind != yaml.ScalarNode {
+		w.scalars(where, tree.Content[0], depth)
+		return
+	}
+	for _, m := range line.FindAllSubmatch(value, maxParts) {
+		v := string(m[2])
+		if len(v) > 1 && (v[0] == '"' || v[0] == '\'') && v[len(v)-1] == v[0] {
+			v = v[1 : len(v)-1]
+		}
+		w.part(where+"/"+label(string(m[1])), v, depth)
+	}
+}
+
+// scalars tells of the leaves of YAML as they are written. Aliases are not
+// followed: what they stand for is told where it stands.
+func (w *walker) scalars(where string, n *yaml.Node, depth int) {
+	if depth > maxDepth || w.left == 0 {
+		return
+	}
+	switch n.Kind {
+	case yaml.MappingNode:
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			w.scalars(where+"/"+label(n.Content[i].Value), n.Content[i+1], depth+1)
+		}
+	case yaml.SequenceNode:
+		for i, v := range n.Content {
+			w.scalars(where+"/"+strconv.Itoa(i), v, depth+1)
+		}
+	case yaml.ScalarNode:
+		w.part(where, n.Value, depth)
+	}
+}
