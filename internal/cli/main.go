@@ -26,6 +26,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/cli/rotation"
 	"github.com/strongkeep/strongkeep/internal/cli/session"
 	"github.com/strongkeep/strongkeep/internal/cli/transit"
+	"github.com/strongkeep/strongkeep/internal/cli/whocan"
 	"github.com/strongkeep/strongkeep/internal/cli/witness"
 	"github.com/strongkeep/strongkeep/internal/errs"
 )
@@ -109,6 +110,7 @@ func (a *app) root() *cobra.Command {
 	root.AddCommand(rotation.Command(a.Session), drill.Command(a.Session), witness.Command(a.Session))
 	root.AddCommand(externalsecret.Commands(a.Session, externalsecret.Config{Providers: compose.Providers(), Generators: compose.Generators()})...)
 	root.AddCommand(migrate.Command(a.Session, migrate.Config{Providers: compose.Providers(), Generators: compose.Generators()}))
+	root.AddCommand(whocan.Commands(a.Session)...)
 	root.AddCommand(a.unwrapCommand(), a.printCommand(), a.pathHelpCommand())
 	root.AddCommand(debug.Command(a.Session), debug.Monitor(a.Session))
 	complete.Add(a.Session, root)

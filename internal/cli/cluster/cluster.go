@@ -58,7 +58,7 @@ type Cluster struct {
 
 // Connect makes the client. It reaches nothing yet.
 func (f *Flags) Connect(env session.Env) (*Cluster, error) {
-	cfg, namespace, err := f.config(env)
+	cfg, namespace, err := f.Rest(env)
 	if err != nil {
 		return nil, err
 	}
@@ -76,7 +76,9 @@ func (f *Flags) Connect(env session.Env) (*Cluster, error) {
 	return &Cluster{c, session.First(f.Namespace, namespace, "default")}, nil
 }
 
-func (f *Flags) config(env session.Env) (*rest.Config, string, error) {
+// Rest returns how to reach the cluster, and the namespace of the context, "" if it
+// has none.
+func (f *Flags) Rest(env session.Env) (*rest.Config, string, error) {
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
 	rules.Precedence = nil
 	if from := env.Getenv("KUBECONFIG"); from != "" {

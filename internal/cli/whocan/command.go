@@ -1,0 +1,194 @@
+package whocan
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	rbacv1 "k8s.io/api/rbac/v1"
+
+	"github.com/strongkeep/strongkeep/internal/cli/cluster"
+	"github.com/strongkeep/strongkeep/internal/cli/session"
+	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/access"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/path"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/read"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/snapshot"
+)
+
+// Commands returns who-can and what-can.
+func Commands(s *session.Session) []*cobra.Command {
+	x := &commands{Session: s, now: time.Now}
+	return []*cobra.Command{x.whoCan(), x.whatCan()}
+}
+
+// commands make the commands, which share the session and flags.
+type commands struct {
+	*session.Session
+	now func() time.Time
+}
+
+// source is where the cluster that is asked about is read from.
+type source struct {
+	flags cluster.Flags
+	files []string
+}
+
+func (q *source) add(f *pflag.FlagSet) {
+	q.flags.Add(f)
+	f.StringSliceVarP(&q.files, "file", "f", nil, "look at these manifests or dumps instead of a cluster; - is standard input")
+}
+
+// snapshot reads what was asked for, and says on standard error what could not
+// be read. The namespace is that of names that have none.
+func (x *commands) snapshot(c *cobra.Command, q *source) (*snapshot.Snapshot, string, error) {
+	if len(q.files) > 0 {
+		s, err := x.fromFiles(q)
+		return s, session.First(q.flags.Namespace, "default"), err
+	}
+	config, namespace, err := q.flags.Rest(x.Env)
+	if err != nil {
+		return nil, "", err
+	}
+	config.QPS = -1
+	s, err := read.Live(c.Context(), config, x.now())
+	if err != nil {
+		return nil, "", cluster.Explain(err, "looking at the cluster")
+	}
+	return s, session.First(q.flags.Namespace, namespace, "default"), nil
+}
+
+func (x *commands) fromFiles(q *source) (*snapshot.Snapshot, error) {
+	files := read.Files{Namespace: q.flags.Namespace}
+	for _, name := range q.files {
+		if err := x.addFile(&files, name); err != nil {
+			return nil, err
+		}
+	}
+	x.Warn(files.Wrong)
+	return files.Snapshot(x.now()), nil
+}
+
+func (x *commands) addFile(to *read.Files, name string) error {
+	if name == "-" {
+		return to.Add("standard input", x.Env.Stdin)
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return errs.Newf(errs.Invalid, "reading manifests: %w", err)
+	}
+	defer func() { _ = f.Close() }()
+	return to.Add(name, f)
+}
+
+// needed are the resources without which the answer is not whole.
+var needed = []string{"roles", "clusterroles", "rolebindings", "clusterrolebindings"}
+
+// warnMissing says what the answer is missing. Without RBAC there is none.
+func (x *commands) warnMissing(s *snapshot.Snapshot) error {
+	if missing := s.Coverage.Missing(needed...); len(missing) > 0 && len(s.RBAC.ClusterRoleBindings)+len(s.RBAC.RoleBindings) == 0 {
+		return errs.Newf(errs.Denied, "cannot tell: %s. It takes get and list on the four kinds of rbac.authorization.k8s.io", strings.Join(missing, "; "))
+	}
+	var out []string
+	for _, m := range s.Coverage.Missing(append(slices.Clone(needed), "pods", "resources")...) {
+		out = append(out, m+": there may be more than is shown")
+	}
+	x.Warn(out)
+	return nil
+}
+
+func (x *commands) whoCan() *cobra.Command {
+	var q source
+	var builtin bool
+	var without []string
+	c := &cobra.Command{
+		Use: "who-can NAME | NAMESPACE/NAME", Short: "Show who gets at a Secret: by which right, and by which detours", Args: session.Args(1, 1),
+		Long: `Show who gets at the content of a Secret: who may read it, and who may create
+pods, run commands in one, make tokens, impersonate, or grant themselves more, so
+that they do in the end. Each with the shortest chain, and the bindings in it.
+
+RBAC is decided as Kubernetes does. What is needed to ask: get and list on roles,
+clusterroles, rolebindings, clusterrolebindings, and list on pods and the names of
+Secrets; what may not be read is said. No Secret's content is read.`,
+		Example: "  strongkeep who-can shop/db\n  strongkeep who-can shop/db -without=rolebinding/shop/deployers\n  kubectl get -A -o yaml roles,rolebindings,clusterroles,clusterrolebindings,pods | strongkeep who-can shop/db -f -",
+		RunE: func(c *cobra.Command, given []string) error {
+			s, namespace, err := x.snapshot(c, &q)
+			if err != nil {
+				return err
+			}
+			if err := x.warnMissing(s); err != nil {
+				return err
+			}
+			secret, err := named(given[0], namespace)
+			if err != nil {
+				return err
+			}
+			return x.answer(s, secret, without, builtin)
+		},
+	}
+	f := c.Flags()
+	q.add(f)
+	f.BoolVar(&builtin, "builtin", false, "list Kubernetes' own controllers, nodes and superusers too")
+	f.StringSliceVar(&without, "without", nil, "what if this binding were not there: rolebinding/NAMESPACE/NAME or clusterrolebinding/NAME")
+	return c
+}
+
+// named takes NAME or NAMESPACE/NAME.
+func named(given, namespace string) (path.Name, error) {
+	ns, name, ok := strings.Cut(given, "/")
+	if !ok {
+		ns, name = namespace, given
+	}
+	if ns == "" || name == "" || strings.Contains(name, "/") {
+		return path.Name{}, errs.Newf(errs.Invalid, "%q is neither NAME nor NAMESPACE/NAME of a Secret", given)
+	}
+	return path.Name{Namespace: ns, Name: name}, nil
+}
+
+// leaveOut returns o without the bindings that are named.
+func leaveOut(o access.Objects, names []string) (access.Objects, error) {
+	for _, n := range names {
+		kind, rest, _ := strings.Cut(n, "/")
+		before := len(o.RoleBindings) + len(o.ClusterRoleBindings)
+		switch strings.ToLower(kind) {
+		case "rolebinding":
+			o.RoleBindings = slices.DeleteFunc(slices.Clone(o.RoleBindings), func(b rbacv1.RoleBinding) bool { return b.Namespace+"/"+b.Name == rest })
+		case "clusterrolebinding":
+			o.ClusterRoleBindings = slices.DeleteFunc(slices.Clone(o.ClusterRoleBindings), func(b rbacv1.ClusterRoleBinding) bool { return b.Name == rest })
+		default:
+			return o, errs.Newf(errs.Invalid, "-without=%q names no binding: say rolebinding/NAMESPACE/NAME or clusterrolebinding/NAME", n)
+		}
+		if before == len(o.RoleBindings)+len(o.ClusterRoleBindings) {
+			return o, errs.Newf(errs.NotExist, "-without=%q: there is no such binding", n)
+		}
+	}
+	return o, nil
+}
+
+// answer prints who gets at a Secret.
+func (x *commands) answer(s *snapshot.Snapshot, secret path.Name, without []string, builtin bool) error {
+	if s.Coverage.Whole("secrets") && s.Live && !slices.Contains(s.Secrets, secret) {
+		x.Warn([]string{fmt.Sprintf("there is no Secret %s; this is who would get at it", secret)})
+	}
+	before := s.Finder().Readers(secret)
+	readers := before
+	if len(without) > 0 {
+		rbac, err := leaveOut(s.RBAC, without)
+		if err != nil {
+			return err
+		}
+		rest := *s
+		rest.RBAC = rbac
+		readers = rest.Finder().Readers(secret)
+	}
+	a := shape(secret, readers, builtin)
+	if len(without) > 0 {
+		a.Gone = gone(before, readers)
+	}
+	header, rows := a.rows()
+	return x.Print(a, header, rows)
+}
