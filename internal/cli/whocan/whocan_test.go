@@ -1,0 +1,345 @@
+package whocan
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/client-go/tools/clientcmd/api"
+
+	"github.com/strongkeep/strongkeep/internal/cli/session"
+	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/testenv/apiserver"
+)
+
+var server *apiserver.Server
+
+func TestMain(m *testing.M) {
+	os.Exit(apiserver.Main(apiserver.Config{Schemes: []func(*runtime.Scheme) error{rbacv1.AddToScheme}}, func(s *apiserver.Server) (int, error) {
+		server = s
+		return m.Run(), nil
+	}))
+}
+
+// canary is the content of every Secret here.
+const canary = "canary-7f41"
+
+// desk is somebody at a terminal.
+type desk struct {
+	testing.TB
+	kubeconfig string
+	stdin      string
+}
+
+// run runs a command and returns what it wrote.
+func (d *desk) run(args ...string) (stdout, stderr string, err error) {
+	d.Helper()
+	var out, errOut bytes.Buffer
+	env := session.System()
+	env.Stdin, env.Stdout, env.Stderr = strings.NewReader(d.stdin), &out, &errOut
+	env.Getenv = func(name string) string {
+		if name == "KUBECONFIG" {
+			return d.kubeconfig
+		}
+		return ""
+	}
+	s := &session.Session{Env: env, Format: "table"}
+	for i, a := range args {
+		if format, ok := strings.CutPrefix(a, "-format="); ok {
+			s.Format, args = format, append(args[:i:i], args[i+1:]...)
+			break
+		}
+	}
+	for _, c := range Commands(s) {
+		if c.Name() != args[0] {
+			continue
+		}
+		c.SetArgs(session.Normalize(args[1:]))
+		c.SetErr(&errOut)
+		c.SetOut(&out)
+		c.SilenceUsage, c.SilenceErrors = true, true
+		err = c.ExecuteContext(d.Context())
+	}
+	if all := out.String() + errOut.String() + fmt.Sprint(err); strings.Contains(all, canary) {
+		d.Errorf("%v tells a value:\n%s", args, all)
+	}
+	return out.String(), errOut.String(), err
+}
+
+func (d *desk) answer(args ...string) answer {
+	d.Helper()
+	out, stderr, err := d.run(append(args, "-format=json")...)
+	if err != nil {
+		d.Fatalf("%v: %v\n%s", args, err, stderr)
+	}
+	var a answer
+	if err := json.Unmarshal([]byte(out), &a); err != nil {
+		d.Fatalf("%v: %v\n%s", args, err, out)
+	}
+	return a
+}
+
+// namespace makes one with a Secret db and what text says.
+func namespace(t testing.TB, text string) string {
+	t.Helper()
+	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "who-"}}
+	if err := server.Client.Create(t.Context(), ns); err != nil {
+		t.Fatal(err)
+	}
+	text = "apiVersion: v1\nkind: Secret\nmetadata: {name: db}\nstringData: {password: " + canary + "}\n---\n" + text
+	if err := apiserver.Apply(t.Context(), server.Client, ns.Name, strings.ReplaceAll(text, "NS", ns.Name)); err != nil {
+		t.Fatal(err)
+	}
+	return ns.Name
+}
+
+// role is a Role of some rules, and a RoleBinding of the same name.
+func role(name, subject, rules string) string {
+	return fmt.Sprintf(`
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: %[1]s}
+rules: [%[3]s]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: %[1]s}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: %[1]s}
+subjects: [%[2]s]
+---
+`, name, subject, rules)
+}
+
+const (
+	web = "{kind: ServiceAccount, name: web}"
+	eve = "{kind: User, apiGroup: rbac.authorization.k8s.io, name: NS-eve}"
+)
+
+func TestWhoCan(t *testing.T) {
+	ns := namespace(t, role("reads", web, `{verbs: [get, list], apiGroups: [""], resources: [secrets], resourceNames: [db]}`)+
+		role("tokens", eve, `{verbs: [create], apiGroups: [""], resources: [serviceaccounts/token], resourceNames: [web]}`))
+	d := &desk{TB: t, kubeconfig: server.Kubeconfig()}
+	a := d.answer("who-can", ns+"/db")
+	found := map[string]reader{}
+	for _, r := range a.Readers {
+		found[r.Subject] = r
+	}
+	if r := found["ServiceAccount/"+ns+"/web"]; len(r.Steps) != 1 || r.Steps[0].Kind != "Read" || r.Steps[0].Binding != "RoleBinding "+ns+"/reads" {
+		t.Errorf("the ServiceAccount that reads it: %+v", r)
+	}
+	if r := found["User/"+ns+"-eve"]; len(r.Steps) != 2 || r.Steps[0].Kind != "CreateTokens" || r.Steps[0].Role != "Role "+ns+"/tokens" || r.Steps[1].Kind != "Read" {
+		t.Errorf("the user who makes tokens: %+v", r)
+	}
+	if a.Builtin < 5 {
+		t.Errorf("%d of Kubernetes' own, want its controllers and superusers", a.Builtin)
+	}
+	table, _, err := d.run("who-can", ns+"/db", "-builtin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"makes tokens of ServiceAccount/" + ns + "/web", "who reads it", "Group/system:masters", "RoleBinding " + ns + "/tokens -> Role " + ns + "/tokens"} {
+		if !strings.Contains(table, want) {
+			t.Errorf("the table lacks %q:\n%s", want, table)
+		}
+	}
+	without := d.answer("who-can", ns+"/db", "-without=rolebinding/"+ns+"/reads")
+	if len(without.Gone) != 2 {
+		t.Errorf("without the binding these lose it: %v, want both", without.Gone)
+	}
+	if _, _, err := d.run("who-can", ns+"/db", "-without=rolebinding/"+ns+"/none"); !errs.Is(err, errs.NotExist) {
+		t.Errorf("a binding that is not there: %v", err)
+	}
+}
+
+func TestWhatCan(t *testing.T) {
+	ns := namespace(t, role("reads", web, `{verbs: [watch], apiGroups: [""], resources: [secrets], resourceNames: [db]}`)+"apiVersion: v1\nkind: Secret\nmetadata: {name: other}\nstringData: {a: "+canary+"}\n")
+	d := &desk{TB: t, kubeconfig: server.Kubeconfig()}
+	out, _, err := d.run("what-can", "ServiceAccount/"+ns+"/web")
+	if err != nil || !strings.Contains(out, ns+"/db") || strings.Contains(out, ns+"/other") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	out, _, err = d.run("what-can", "User/nobody-at-all")
+	if err != nil || !strings.Contains(out, "none of the Secrets") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	if _, _, err = d.run("what-can", "ServiceAccount/web"); !errs.Is(err, errs.Invalid) {
+		t.Errorf("a ServiceAccount without a namespace: %v", err)
+	}
+}
+
+// as returns the kubeconfig of a user with no rights but those bound to the name.
+func as(t testing.TB, user string) string {
+	t.Helper()
+	token := api.NewConfig()
+	loaded, err := clientcmd.LoadFromFile(server.Kubeconfig())
+	if err != nil {
+		t.Fatal(err)
+	}
+	*token = *loaded
+	for _, a := range token.AuthInfos {
+		a.Impersonate = user
+	}
+	file := filepath.Join(t.TempDir(), "kubeconfig")
+	if err := clientcmd.WriteToFile(*token, file); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// Who may not read RBAC is told what it takes, and gets no answer that looks whole.
+func TestWithoutRights(t *testing.T) {
+	d := &desk{TB: t, kubeconfig: as(t, "somebody")}
+	out, _, err := d.run("who-can", "default/db")
+	if !errs.Is(err, errs.Denied) || out != "" || !strings.Contains(err.Error(), "cannot tell") || !strings.Contains(err.Error(), "rolebindings") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	// RBAC may be read, pods may not.
+	ns := namespace(t, role("reads", web, `{verbs: [get], apiGroups: [""], resources: [secrets]}`))
+	who := ns + "-auditor"
+	bind := &rbacv1.ClusterRoleBinding{ObjectMeta: metav1.ObjectMeta{Name: who}, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: who}, Subjects: []rbacv1.Subject{{Kind: "User", APIGroup: rbacv1.GroupName, Name: who}}}
+	may := &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: who}, Rules: []rbacv1.PolicyRule{{Verbs: []string{"list"}, APIGroups: []string{rbacv1.GroupName}, Resources: []string{"roles", "clusterroles", "rolebindings", "clusterrolebindings"}}}}
+	for _, o := range []interface {
+		metav1.Object
+		runtime.Object
+	}{may, bind} {
+		if err := server.Client.Create(t.Context(), o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d.kubeconfig = as(t, who)
+	// The rights of a binding that was just made are in force a moment later.
+	for {
+		out, stderr, err := d.run("who-can", ns+"/db")
+		if errs.Is(err, errs.Denied) && t.Context().Err() == nil {
+			continue
+		}
+		if err != nil || !strings.Contains(out, "ServiceAccount/"+ns+"/web") || !strings.Contains(stderr, "pods could not be read") {
+			t.Errorf("%v\n%s%s", err, out, stderr)
+		}
+		return
+	}
+}
+
+func TestFiles(t *testing.T) {
+	d := &desk{TB: t, stdin: `
+apiVersion: v1
+kind: List
+items:
+- apiVersion: apps/v1
+  kind: Deployment
+  metadata: {name: web, namespace: shop}
+  spec: {template: {spec: {serviceAccountName: web, containers: [{name: c, envFrom: [{secretRef: {name: db}}]}]}}}
+- apiVersion: v1
+  kind: Secret
+  metadata: {name: db, namespace: shop}
+  data: {password: ` + canary + `}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleList
+items:
+- metadata: {name: exec, namespace: shop}
+  rules: [{verbs: [create], apiGroups: [""], resources: [pods/exec]}]
+---
+` + canary + `: [
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: exec, namespace: shop}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: exec}
+subjects: [{kind: Group, name: developers}]
+`}
+	out, stderr, err := d.run("who-can", "shop/db", "-f", "-")
+	if err != nil || !strings.Contains(out, "Group/developers") || !strings.Contains(out, "runs commands in pod shop/web") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	for _, want := range []string{"standard input: document 3: this is not YAML", "files do not say what runs"} {
+		if !strings.Contains(stderr, want) {
+			t.Errorf("warnings lack %q:\n%s", want, stderr)
+		}
+	}
+	if _, _, err := d.run("who-can", "shop/db", "-f", "no-such-file.yaml"); !errs.Is(err, errs.Invalid) {
+		t.Errorf("a file that is not there: %v", err)
+	}
+	if _, _, err := d.run("who-can", "a/b/c", "-f", "-"); !errs.Is(err, errs.Invalid) {
+		t.Errorf("a name that is none: %v", err)
+	}
+}
+
+// What the API server answers to verbs that do not sound like reading. If a new
+// version answers otherwise, the table of package path is to follow.
+func TestVerbsThatAnswerWithContent(t *testing.T) {
+	const named = `, apiGroups: [""], resources: [secrets], resourceNames: [db]}`
+	const all = `, apiGroups: [""], resources: [secrets]}`
+	dry := "?dryRun=All&propagationPolicy=Foreground"
+	for verb, c := range map[string]struct {
+		rule   string
+		method string
+		path   string // below the namespace
+		body   string
+		reads  bool
+	}{
+		"get":                              {"{verbs: [get]" + named, http.MethodGet, "/secrets/db", "", true},
+		"list by fieldSelector":            {"{verbs: [list]" + named, http.MethodGet, "/secrets?fieldSelector=metadata.name%3Ddb", "", true},
+		"patch with nothing in it":         {"{verbs: [patch]" + named, http.MethodPatch, "/secrets/db", "{}", true},
+		"a dry run of delete":              {"{verbs: [delete]" + named, http.MethodDelete, "/secrets/db" + dry, "", true},
+		"a dry run of deletecollection":    {"{verbs: [deletecollection]" + all, http.MethodDelete, "/secrets?dryRun=All", "", true},
+		"update shows what was sent":       {"{verbs: [update]" + named, http.MethodPut, "/secrets/db?dryRun=All", `{"apiVersion":"v1","kind":"Secret","metadata":{"name":"db"}}`, false},
+		"create with the same name":        {"{verbs: [create]" + all, http.MethodPost, "/secrets?dryRun=All", `{"apiVersion":"v1","kind":"Secret","metadata":{"name":"db"}}`, false},
+		"list without the name is refused": {"{verbs: [list]" + named, http.MethodGet, "/secrets", "", false},
+	} {
+		t.Run(verb, func(t *testing.T) {
+			ns := namespace(t, role("one", eve, c.rule))
+			config := rest.CopyConfig(server.REST)
+			config.Impersonate.UserName = ns + "-eve"
+			client, err := rest.HTTPClientFor(config)
+			if err != nil {
+				t.Fatal(err)
+			}
+			answer := ask(t, client, c.method, config.Host+"/api/v1/namespaces/"+ns+c.path, c.body)
+			if got := strings.Contains(answer, base64.StdEncoding.EncodeToString([]byte(canary))); got != c.reads {
+				t.Errorf("the content is in the answer: %v, want %v", got, c.reads)
+			}
+		})
+	}
+}
+
+// ask asks until the right, which was just granted, is in force; a request that is
+// to be refused is refused at once.
+func ask(t *testing.T, c *http.Client, method, url, body string) string {
+	t.Helper()
+	for {
+		req, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Content-Type", "application/json")
+		if method == http.MethodPatch {
+			req.Header.Set("Content-Type", "application/merge-patch+json")
+		}
+		resp, err := c.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(resp.Body)
+		_ = resp.Body.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if resp.StatusCode != http.StatusForbidden || strings.HasSuffix(url, "/secrets") {
+			return string(text)
+		}
+	}
+}

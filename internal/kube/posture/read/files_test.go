@@ -1,0 +1,101 @@
+package read_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/strongkeep/strongkeep/internal/kube/posture/path"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/read"
+)
+
+var noon = time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
+
+// canary stands for what must never be told.
+const canary = "canary-91cc"
+
+const manifests = `
+apiVersion: v1
+kind: Secret
+metadata: {name: db}
+stringData: {password: ` + canary + `}
+---
+# nothing but words
+---
+apiVersion: v1
+kind: List
+items:
+- {apiVersion: v1, kind: Pod, metadata: {name: bare, namespace: shop}, spec: {containers: [{name: c, env: [{name: P, valueFrom: {secretKeyRef: {name: db, key: p}}}]}], imagePullSecrets: [{name: pull}]}}
+- {apiVersion: v1, kind: List, items: [{apiVersion: batch/v1, kind: CronJob, metadata: {name: nightly}, spec: {jobTemplate: {spec: {template: {spec: {serviceAccountName: robot, volumes: [{name: v, secret: {secretName: db}}], containers: []}}}}}}]}
+- {apiVersion: example.com/v1, kind: Unknown, metadata: {name: x}}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleList
+items:
+- {metadata: {name: reader}, rules: [{verbs: [get], apiGroups: [""], resources: [secrets]}]}
+`
+
+func TestFiles(t *testing.T) {
+	f := read.Files{Namespace: "team"}
+	if err := f.Add("all.yaml", strings.NewReader(manifests)); err != nil {
+		t.Fatal(err)
+	}
+	s := f.Snapshot(noon)
+	if len(f.Wrong) != 0 {
+		t.Errorf("taken for wrong: %v", f.Wrong)
+	}
+	if want := []path.Name{{Namespace: "team", Name: "db"}}; !slices.Equal(s.Secrets, want) {
+		t.Errorf("Secrets %v, want %v", s.Secrets, want)
+	}
+	if len(s.Pods) != 2 || s.Pods[0].Account != "default" || !slices.Equal(s.Pods[0].Secrets, []string{"db", "pull"}) ||
+		s.Pods[1].Account != "robot" || s.Pods[1].Namespace != "team" || !slices.Equal(s.Pods[1].Secrets, []string{"db"}) {
+		t.Errorf("pods: %+v", s.Pods)
+	}
+	if len(s.RBAC.ClusterRoles) != 1 || s.RBAC.ClusterRoles[0].Name != "reader" || len(s.RBAC.ClusterRoles[0].Rules) != 1 || !s.RBAC.Aggregate {
+		t.Errorf("ClusterRoles: %+v", s.RBAC.ClusterRoles)
+	}
+	if s.Live || s.Source != "all.yaml" || !s.Taken.Equal(noon) || s.Coverage.Whole("pods") || !s.Coverage.Whole("roles", "secrets") {
+		t.Errorf("of itself: %+v", s)
+	}
+}
+
+// What is wrong is said by its place, without a word of it, and the rest is read.
+func TestWrongFiles(t *testing.T) {
+	for text, want := range map[string]string{
+		canary + ": [": "document 1: this is not YAML",
+		"a: " + canary: "document 1: this is no Kubernetes object",
+		"apiVersion: v1\nkind: Pod\nspec: [" + canary + "]":                                                                       "document 1: this is no Pod",
+		`{"apiVersion": "v1", "kind": "List", "items": [{"a": "` + canary + `"}]}`:                                                "document 1, item 1: this is no Kubernetes object",
+		`{"apiVersion":"rbac.authorization.k8s.io/v1","kind":"Role","metadata":{"name":"x"},"rules":[{"verbs":"` + canary + `"}]`: "document 1: this is not YAML",
+	} {
+		f := read.Files{}
+		if err := f.Add("x.yaml", strings.NewReader(text+"\n---\n"+manifests)); err != nil {
+			t.Fatal(err)
+		}
+		if len(f.Wrong) != 1 || !strings.HasPrefix(f.Wrong[0], "x.yaml: "+want) || strings.Contains(f.Wrong[0], canary) {
+			t.Errorf("%s: %q, want %q", text, f.Wrong, want)
+		}
+		if len(f.Snapshot(noon).Pods) != 2 {
+			t.Errorf("%s: the rest is not read", text)
+		}
+	}
+	f := read.Files{}
+	deep := strings.Repeat(`{"apiVersion":"v1","kind":"List","items":[`, 10) + strings.Repeat("]}", 10)
+	if err := f.Add("deep.yaml", strings.NewReader(deep)); err != nil || len(f.Wrong) != 1 || !strings.Contains(f.Wrong[0], "nested too deep") {
+		t.Errorf("%v %q", err, f.Wrong)
+	}
+}
+
+func FuzzFiles(f *testing.F) {
+	f.Add([]byte(manifests))
+	f.Add([]byte(`{"apiVersion":"v1","kind":"List","items":[null,{}]}`))
+	f.Add([]byte("kind: RoleList\napiVersion: rbac.authorization.k8s.io/v1\nitems: [1, {kind: Role}]\n"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		files := read.Files{}
+		if err := files.Add("f", strings.NewReader(string(text))); err != nil {
+			return
+		}
+		_ = files.Snapshot(noon).Finder().Readers(path.Name{Namespace: "default", Name: "db"})
+	})
+}
