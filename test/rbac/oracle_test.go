@@ -31,7 +31,7 @@ func TestSameAsKubernetes(t *testing.T) {
 		decisions = n
 	}
 	const perPolicy = 500
-	allowed := 0
+	allowed, asked := 0, decisions
 	for seed := uint64(1); decisions > 0; seed++ {
 		d := draw{rand.New(rand.NewPCG(seed, 6))}
 		objects := d.objects()
@@ -50,9 +50,9 @@ func TestSameAsKubernetes(t *testing.T) {
 			decisions--
 		}
 	}
-	t.Logf("%d requests were allowed", allowed)
-	if allowed == 0 {
-		t.Error("nothing was ever allowed: the test shows nothing")
+	t.Logf("%d of %d requests were allowed", allowed, asked)
+	if allowed < asked/20 {
+		t.Error("hardly anything was allowed: the test shows too little")
 	}
 }
 
@@ -97,9 +97,9 @@ func some(d draw, n int, words ...string) []string {
 var (
 	namespaces = []string{"a", "b", "kube-system"}
 	names      = []string{"x", "y", "x:y", "*"}
-	verbs      = []string{"get", "list", "watch", "create", "patch", "impersonate", "get,list"}
-	groups     = []string{"", "apps", "strongkeep.io"}
-	resources  = []string{"secrets", "pods", "pods/exec", "secrets/*", "pods/*", "*/exec", "*/x", "*", "deployments"}
+	verbs      = []string{"get", "list", "create", "get,list"}
+	groups     = []string{"", "apps"}
+	resources  = []string{"secrets", "pods", "pods/exec", "secrets/*", "pods/*", "*/exec", "*/x", "*", "*"}
 	paths      = []string{"/metrics", "/healthz", "/healthz/etcd", "/healthz/*", "/*", "*", "/api**"}
 )
 
@@ -113,12 +113,12 @@ func (d draw) objects() access.Objects {
 	for _, name := range names[:3] {
 		o.ClusterRoles = append(o.ClusterRoles, rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: name}, Rules: d.rules(true)})
 	}
-	for i := range 4 {
+	for i := range 8 {
 		o.RoleBindings = append(o.RoleBindings, rbacv1.RoleBinding{
 			ObjectMeta: metav1.ObjectMeta{Namespace: one(d, namespaces...), Name: fmt.Sprint("b", i)}, RoleRef: d.roleRef("Role", "ClusterRole", "Wrong"), Subjects: d.subjects(),
 		})
 	}
-	for i := range 2 {
+	for i := range 4 {
 		o.ClusterRoleBindings = append(o.ClusterRoleBindings, rbacv1.ClusterRoleBinding{
 			ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprint("c", i)}, RoleRef: d.roleRef("ClusterRole", "ClusterRole", "Role"), Subjects: d.subjects(),
 		})
@@ -132,13 +132,13 @@ func (d draw) roleRef(kinds ...string) rbacv1.RoleRef {
 
 func (d draw) rules(cluster bool) []rbacv1.PolicyRule {
 	var out []rbacv1.PolicyRule
-	for range d.IntN(3) {
-		r := rbacv1.PolicyRule{Verbs: some(d, 2, append([]string{"*"}, verbs...)...)}
+	for range 1 + d.IntN(3) {
+		r := rbacv1.PolicyRule{Verbs: some(d, 3, append([]string{"*", "*"}, verbs...)...)}
 		if cluster && d.IntN(4) == 0 {
 			r.NonResourceURLs = some(d, 2, paths...)
 		} else {
-			r.APIGroups = some(d, 2, append([]string{"*"}, groups...)...)
-			r.Resources = some(d, 2, resources...)
+			r.APIGroups = some(d, 3, append([]string{"*", ""}, groups...)...)
+			r.Resources = some(d, 3, resources...)
 			r.ResourceNames = some(d, 1, names...)
 		}
 		out = append(out, r)
@@ -148,7 +148,7 @@ func (d draw) rules(cluster bool) []rbacv1.PolicyRule {
 
 func (d draw) subjects() []rbacv1.Subject {
 	var out []rbacv1.Subject
-	for range 1 + d.IntN(2) {
+	for range 1 + d.IntN(3) {
 		s := rbacv1.Subject{Kind: one(d, "User", "Group", "ServiceAccount", "Robot"), Name: one(d, names...)}
 		switch s.Kind {
 		case "User":
@@ -179,7 +179,7 @@ func (d draw) request() access.Request {
 	if d.IntN(6) == 0 {
 		return access.Request{Verb: one(d, verbs...), Path: one(d, "/metrics", "/healthz/etcd", "/healthz", "/apis", "/")}
 	}
-	r := access.Request{Verb: one(d, verbs...), Group: one(d, groups...), Resource: one(d, "secrets", "pods", "deployments"), Subresource: one(d, "", "", "", "exec", "x")}
+	r := access.Request{Verb: one(d, verbs...), Group: one(d, groups...), Resource: one(d, "secrets", "pods"), Subresource: one(d, "", "", "", "exec", "x")}
 	r.Namespace = one(d, append([]string{""}, namespaces...)...)
 	r.Name = one(d, append([]string{""}, names...)...)
 	return r
