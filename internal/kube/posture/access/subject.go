@@ -26,7 +26,7 @@ type Subject struct {
 	Name      string
 }
 
-// User, Group and ServiceAccount make Subjects.
+// User is one by name.
 func User(name string) Subject { return Subject{Kind: rbacv1.UserKind, Name: name} }
 
 // Group is every member of a group.

@@ -51,7 +51,7 @@ func (w *walker) part(where, text string, depth int) {
 
 // into looks into value, which was told already.
 func (w *walker) into(where string, value []byte, depth int) {
-	if depth > maxDepth || w.left == 0 || len(value) > maxText || !utf8.Valid(value) || bytes.IndexByte(value, 0) >= 0 {
+	if depth > maxDepth || w.left == 0 || !text(value) {
 		return
 	}
 	trimmed := bytes.TrimSpace(value)
@@ -61,17 +61,19 @@ func (w *walker) into(where string, value []byte, depth int) {
 	if len(trimmed) != len(value) {
 		w.found(where, trimmed)
 	}
-	text := string(trimmed)
-	switch {
+	switch line := string(trimmed); {
 	case trimmed[0] == '{' || trimmed[0] == '[':
 		w.json(where, trimmed, depth)
-	case strings.HasPrefix(text, "-----BEGIN "):
-		return
-	case w.url(where, text, depth), w.base64(where, trimmed, depth):
-	case w.keywords(where, text, depth):
-	case strings.Contains(text, "\n") || strings.Contains(text, ": "):
+	case strings.HasPrefix(line, "-----BEGIN "):
+	case w.url(where, line, depth), w.base64(where, trimmed, depth), w.keywords(where, line, depth):
+	default:
 		w.document(where, trimmed, depth)
 	}
+}
+
+// text reports whether value is looked into.
+func text(value []byte) bool {
+	return len(value) <= maxText && utf8.Valid(value) && bytes.IndexByte(value, 0) < 0
 }
 
 // json tells of the leaves of a document.
@@ -230,6 +232,9 @@ var line = regexp.MustCompile(`(?m)^[ \t]*(?:export[ \t]+)?([A-Za-z][A-Za-z0-9_.
 
 // document tells of the leaves of YAML, or else of the values of lines.
 func (w *walker) document(where string, value []byte, depth int) {
+	if !bytes.Contains(value, []byte("\n")) && !bytes.Contains(value, []byte(": ")) {
+		return
+	}
 	var tree yaml.Node
 	if yaml.Unmarshal(value, &tree) == nil && len(tree.Content) == 1 && tree.Content[0].Kind != yaml.ScalarNode {
 		w.scalars(where, tree.Content[0], depth)

@@ -116,10 +116,11 @@ func (f *Files) object(place string, raw []byte, depth int) {
 		}
 		return
 	}
-	o := empty(h.TypeMeta)
-	if o == nil {
+	create, ok := kinds[h.GroupVersionKind().GroupKind().String()]
+	if !ok {
 		return // a kind that nothing is asked of
 	}
+	o := create()
 	if err := json.Unmarshal(raw, o); err != nil {
 		f.wrong(place, "this is no "+h.Kind+", a field has the wrong type")
 		return
@@ -148,35 +149,20 @@ func typed(list metav1.TypeMeta, item []byte) []byte {
 	return out
 }
 
-// empty returns an object of a kind, nil for those that are not looked at.
-func empty(t metav1.TypeMeta) runtime.Object {
-	switch t.GroupVersionKind().GroupKind().String() {
-	case "Role.rbac.authorization.k8s.io":
-		return &rbacv1.Role{}
-	case "ClusterRole.rbac.authorization.k8s.io":
-		return &rbacv1.ClusterRole{}
-	case "RoleBinding.rbac.authorization.k8s.io":
-		return &rbacv1.RoleBinding{}
-	case "ClusterRoleBinding.rbac.authorization.k8s.io":
-		return &rbacv1.ClusterRoleBinding{}
-	case "Secret":
-		return &metav1.PartialObjectMetadata{TypeMeta: t}
-	case "Pod":
-		return &corev1.Pod{}
-	case "Deployment.apps":
-		return &appsv1.Deployment{}
-	case "StatefulSet.apps":
-		return &appsv1.StatefulSet{}
-	case "DaemonSet.apps":
-		return &appsv1.DaemonSet{}
-	case "ReplicaSet.apps":
-		return &appsv1.ReplicaSet{}
-	case "Job.batch":
-		return &batchv1.Job{}
-	case "CronJob.batch":
-		return &batchv1.CronJob{}
-	}
-	return nil
+// kinds are those that are looked at, by "Kind.group".
+var kinds = map[string]func() runtime.Object{
+	"Role.rbac.authorization.k8s.io":               func() runtime.Object { return &rbacv1.Role{} },
+	"ClusterRole.rbac.authorization.k8s.io":        func() runtime.Object { return &rbacv1.ClusterRole{} },
+	"RoleBinding.rbac.authorization.k8s.io":        func() runtime.Object { return &rbacv1.RoleBinding{} },
+	"ClusterRoleBinding.rbac.authorization.k8s.io": func() runtime.Object { return &rbacv1.ClusterRoleBinding{} },
+	"Secret":           func() runtime.Object { return &metav1.PartialObjectMetadata{} },
+	"Pod":              func() runtime.Object { return &corev1.Pod{} },
+	"Deployment.apps":  func() runtime.Object { return &appsv1.Deployment{} },
+	"StatefulSet.apps": func() runtime.Object { return &appsv1.StatefulSet{} },
+	"DaemonSet.apps":   func() runtime.Object { return &appsv1.DaemonSet{} },
+	"ReplicaSet.apps":  func() runtime.Object { return &appsv1.ReplicaSet{} },
+	"Job.batch":        func() runtime.Object { return &batchv1.Job{} },
+	"CronJob.batch":    func() runtime.Object { return &batchv1.CronJob{} },
 }
 
 func (f *Files) keep(o runtime.Object) {
