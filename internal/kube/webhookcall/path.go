@@ -59,7 +59,10 @@ func ParsePath(field, text string) (p Path, err error) {
 func (p Path) Whole() bool { return p.expression == nil }
 
 // maxParts bounds what one expression may pick.
-const maxParts = 1000
+const (
+	maxParts = 1000
+	maxBytes = 8 << 20 // of all parts: one may be within the other
+)
 
 // Pick returns the parts of answer at p, as JSON; false when answer is no JSON, or has
 // nothing there.
@@ -82,12 +85,13 @@ func (p Path) Pick(answer []byte) (parts []json.RawMessage, ok bool) {
 	if err != nil || len(found) != 1 || len(found[0]) == 0 || len(found[0]) > maxParts {
 		return nil, false
 	}
+	total := 0
 	for _, value := range found[0] {
 		if !value.CanInterface() {
 			return nil, false
 		}
 		part, err := json.Marshal(value.Interface())
-		if err != nil {
+		if total += len(part); err != nil || total > maxBytes {
 			return nil, false
 		}
 		parts = append(parts, part)

@@ -36,6 +36,20 @@ func TestPick(t *testing.T) {
 	}
 }
 
+// Guards the operator's memory: parts that are within one another are all of the answer,
+// each.
+func TestPickOfPartsWithinParts(t *testing.T) {
+	p, err := ParsePath("field", "$..a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const depth = 500
+	answer := strings.Repeat(`{"a":`, depth) + `"` + strings.Repeat("x", 1<<20) + `"` + strings.Repeat("}", depth)
+	if parts, ok := p.Pick([]byte(answer)); ok {
+		t.Errorf("%d parts of a MiB each", len(parts))
+	}
+}
+
 func TestBadPaths(t *testing.T) {
 	for _, bad := range []string{"$.a[", "$..*..*", "{}", "$.a}{.b", "$\n", "$." + strings.Repeat("a", maxPath), "$.*.*.*.*.*", "$[?(@.a=='"} {
 		if _, err := ParsePath("spec.field", bad); !errs.Is(err, errs.Invalid) || !strings.Contains(err.Error(), "spec.field") {
