@@ -34,6 +34,10 @@ func (w wanted) words() []string {
 	return words
 }
 
+// longest bounds one call, with all its retries and pages, whatever a store's settings
+// and its server say: somebody waits for it.
+const longest = 5 * time.Minute
+
 // flight is one call. It is kept for Config.Freshness after a success, and for as
 // long again, up to maxKept, while those come whom something older will do.
 type flight struct {
@@ -125,7 +129,8 @@ func (s *session) age(w wanted, f *flight) {
 }
 
 func (s *session) call(w wanted, f *flight) {
-	ctx := context.WithoutCancel(s.ctx)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), longest)
+	defer cancel()
 	if !w.search {
 		f.value, f.err = s.store.Read(ctx, w.read)
 		s.cfg.Observe(s.provider, "Read", f.err)

@@ -174,3 +174,55 @@ func TestRecent(t *testing.T) {
 		read(recent, 4) // nobody came in between
 	})
 }
+
+// never is a store that does not answer: its server hangs, or its settings say to try
+// again for a year.
+type never struct{ backend }
+
+func (n *never) Open(ctx context.Context, cfg provider.Config) (provider.Store, error) {
+	_, err := n.backend.Open(ctx, cfg)
+	return n, err
+}
+
+func (*never) hang(ctx context.Context) error {
+	tries := 1_000_000
+	return provider.Retry{Max: &tries, Wait: time.Hour}.Read(ctx, clock.RealClock{}, func() error { return errs.New(errs.Unavailable, "no") })
+}
+
+func (n *never) Check(ctx context.Context) error { return n.hang(ctx) }
+func (n *never) Read(ctx context.Context, _ provider.Request) (provider.Value, error) {
+	return provider.Value{}, n.hang(ctx)
+}
+func (n *never) Find(ctx context.Context, _ provider.Query) ([]provider.Found, error) {
+	return nil, n.hang(ctx)
+}
+func (n *never) Write(ctx context.Context, _ provider.Write) error  { return n.hang(ctx) }
+func (n *never) Delete(ctx context.Context, _ provider.Place) error { return n.hang(ctx) }
+func (n *never) Exists(ctx context.Context, _ provider.Place) (bool, error) {
+	return false, n.hang(ctx)
+}
+
+// Guards the operator's workers, each of which waits for a call, and its end, which waits
+// for all.
+func TestNoCallLastsForEver(t *testing.T) {
+	n := &never{}
+	run(t, &n.backend, func(t *testing.T, p *Pool) {
+		p.cfg.Providers["test"] = n
+		store, ctx := object(t, 1), t.Context()
+		at := provider.Place{Key: "a"}
+		for name, call := range map[string]func() error{
+			"Read":   func() error { _, err := p.Read(ctx, store, provider.Request{Key: "a"}); return err },
+			"Find":   func() error { _, _, err := p.Find(ctx, store, provider.Query{}); return err },
+			"Check":  func() error { return p.Check(ctx, store) },
+			"Write":  func() error { return p.Write(ctx, store, provider.Write{Place: at}) },
+			"Delete": func() error { return p.Delete(ctx, store, at) },
+			"Exists": func() error { _, err := p.Exists(ctx, store, at); return err },
+		} {
+			time.Sleep(2 * downPause) // in a synctest bubble
+			began := time.Now()
+			if err := call(); !errs.Is(err, errs.Unavailable) || time.Since(began) != longest {
+				t.Errorf("%s: %v after %v", name, err, time.Since(began))
+			}
+		}
+	})
+}

@@ -71,6 +71,8 @@ func (p *Pool) Check(ctx context.Context, store v1.Store) error {
 		return errs.Newf(errs.Unavailable, "%s changed while it was checked", s.key)
 	}
 	defer s.leave()
+	ctx, cancel := context.WithTimeout(ctx, longest)
+	defer cancel()
 	err = s.store.Check(ctx)
 	p.cfg.Observe(s.provider, "Check", err)
 	s.noteCheck(err)

@@ -11,17 +11,17 @@ import (
 // Write writes to store, as provider.Writer says. Reads that begin afterwards see
 // it. A store without a Writer is Unsupported.
 func (p *Pool) Write(ctx context.Context, store v1.Store, w provider.Write) error {
-	return p.writing(ctx, store, action{"Write", w.Key}, func(to provider.Writer) error { return to.Write(ctx, w) })
+	return p.writing(ctx, store, action{"Write", w.Key}, func(ctx context.Context, to provider.Writer) error { return to.Write(ctx, w) })
 }
 
 // Delete deletes from store, as provider.Writer says.
 func (p *Pool) Delete(ctx context.Context, store v1.Store, at provider.Place) error {
-	return p.writing(ctx, store, action{"Delete", at.Key}, func(to provider.Writer) error { return to.Delete(ctx, at) })
+	return p.writing(ctx, store, action{"Delete", at.Key}, func(ctx context.Context, to provider.Writer) error { return to.Delete(ctx, at) })
 }
 
 // Exists asks store whether there is a value, as provider.Writer says.
 func (p *Pool) Exists(ctx context.Context, store v1.Store, at provider.Place) (exists bool, err error) {
-	err = p.writing(ctx, store, action{"Exists", at.Key}, func(to provider.Writer) error {
+	err = p.writing(ctx, store, action{"Exists", at.Key}, func(ctx context.Context, to provider.Writer) error {
 		exists, err = to.Exists(ctx, at)
 		return err
 	})
@@ -44,7 +44,9 @@ type action struct{ call, key string }
 
 // writing makes one call that is not shared. Like reads it keeps to the store's
 // quota, and is held back while the store is down.
-func (p *Pool) writing(ctx context.Context, store v1.Store, a action, f func(provider.Writer) error) error {
+func (p *Pool) writing(ctx context.Context, store v1.Store, a action, f func(context.Context, provider.Writer) error) error {
+	ctx, cancel := context.WithTimeout(ctx, longest)
+	defer cancel()
 	s, err := p.open(ctx, store)
 	if err != nil {
 		return err
@@ -69,7 +71,7 @@ func (p *Pool) writing(ctx context.Context, store v1.Store, a action, f func(pro
 	if err := s.pace(ctx); err != nil {
 		return err
 	}
-	err = f(w)
+	err = f(ctx, w)
 	p.cfg.Observe(s.provider, a.call, err)
 	s.note(discreet(err, wanted{read: provider.Request{Key: a.key}}))
 	if a.call != "Exists" {
