@@ -60,7 +60,7 @@ func syncFlags(f *pflag.FlagSet, cfg *operator.Config) {
 	f.BoolVar(&cfg.NoClusterStores, "no-cluster-stores", false, "leave ClusterSecretStores alone")
 	f.StringVar(&cfg.Class, "class", "", "answer for stores of this spec.controller, and for those without (default \"default\")")
 	f.BoolVar(&cfg.OnlyClass, "only-class", false, "leave stores without spec.controller, PushSecrets and Cluster… objects to another operator beside this one (docs/migrate-external-secrets.md)")
-	f.IntVar(&cfg.Concurrency, "concurrency", 0, "ExternalSecrets worked on at once (default 32)")
+	f.IntVar(&cfg.Concurrency, "concurrency", 0, "ExternalSecrets worked on at once, at most half of them of one namespace or ClusterSecretStore (default 64)")
 	f.IntVar(&cfg.StoreConcurrency, "store-concurrency", 0, "calls to one store under way at once (default 16)")
 	f.DurationVar(&cfg.StoreInterval, "store-interval", 0, "how often stores are checked (default 5m)")
 	f.StringVar(&cfg.TemplateDelimiters.Left, "template-left-delimiter", "", "what actions of templates of ExternalSecrets and PushSecrets begin with (default \"{{\")")

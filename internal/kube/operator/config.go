@@ -46,7 +46,8 @@ type Config struct {
 	Class     string
 	OnlyClass bool
 
-	// Concurrency is how many ExternalSecrets are worked on at once; 32.
+	// Concurrency is how many ExternalSecrets are worked on at once, and at most half of
+	// it for one namespace or ClusterSecretStore; 64.
 	Concurrency int
 	// StoreConcurrency is how many calls to one store are under way at once; 16.
 	StoreConcurrency int
@@ -142,7 +143,7 @@ func (c Config) withDefaults() (Config, error) {
 	text(&c.MetricsAddr, ":8080")
 	text(&c.HealthAddr, ":8082")
 	if c.Concurrency == 0 {
-		c.Concurrency = 32
+		c.Concurrency = 64
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)

@@ -24,6 +24,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/generator/state"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/generate"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/share"
 )
 
 // generators starts what takes credentials back and returns what makes them, nil where the cluster has no
@@ -84,16 +85,18 @@ func (p parts) setupStates(ctx context.Context, pushes bool) error {
 		Client: p.mgr.GetClient(), Live: p.mgr.GetAPIReader(), Kinds: p.cfg.Generators, Cluster: p.cluster(), Clock: clock.RealClock{},
 		Log: p.cfg.Log, Event: p.events.event, Metric: p.metrics, Owner: p.stateOwner, Pushes: pushes,
 	})
+	workers := share.New(8)
 	skip := true
 	b := ctrl.NewControllerManagedBy(p.mgr).
 		Named("generatorstate").
-		WithOptions(controller.Options{MaxConcurrentReconciles: 4, SkipNameValidation: &skip}).
+		WithOptions(controller.Options{MaxConcurrentReconciles: workers.Workers(), SkipNameValidation: &skip}).
 		For(&generators.GeneratorState{}, builder.WithPredicates(state.Changed())).
-		WatchesMetadata(&corev1.Secret{}, p.statesOf(state.Secret))
+		WatchesMetadata(&corev1.Secret{}, p.statesOf(state.Secret)).
+		WatchesRawSource(workers.Source())
 	if pushes {
 		b = b.Watches(&pushv1alpha1.PushSecret{}, p.statesOf(state.PushSecret), builder.WithPredicates(predicate.AnnotationChangedPredicate{}))
 	}
-	return b.Complete(r)
+	return b.Complete(workers.Before(r))
 }
 
 // statesOf looks at the states whose credentials an object of a kind is to hold.

@@ -21,6 +21,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/operator/generate"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/keepsake"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/manifest"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/share"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/stores"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/subscribe"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/target"
@@ -90,6 +91,7 @@ type Reconciler struct {
 	Config
 	writer   target.Writer
 	memories memories
+	share    *share.Share // of the workers; nil before Setup
 }
 
 // New returns a Reconciler.
@@ -98,7 +100,8 @@ func New(cfg Config) *Reconciler {
 }
 
 // Reconcile implements reconcile.Reconciler. It returns no errors: what goes
-// wrong is in the status, and when to try again is decided here.
+// wrong is in the status, and when to try again is decided here. One whose namespace, or
+// store, has its share of the workers waits in share.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	var es v1.ExternalSecret
 	if err := r.Client.Get(ctx, req.NamespacedName, &es); err != nil {
@@ -114,18 +117,28 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if older(es.ResourceVersion, r.memories.get(req.NamespacedName).status) {
 		return ctrl.Result{RequeueAfter: 20 * time.Millisecond}, nil // the cache has not seen our last status patch
 	}
-	o, answerable, err := r.observe(ctx, &es)
+	leave, ok := r.share.Enter(req, share.Groups(es.Namespace, gather.Stores(&es.Spec))...)
+	if !ok {
+		return ctrl.Result{}, nil
+	}
+	defer leave()
+	return r.look(ctx, &es)
+}
+
+// look does what is due.
+func (r *Reconciler) look(ctx context.Context, es *v1.ExternalSecret) (ctrl.Result, error) {
+	o, answerable, err := r.observe(ctx, es)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
 	if !answerable {
-		r.forget(req.NamespacedName) // it may have been ours before
+		r.forget(client.ObjectKeyFromObject(es)) // it may have been ours before
 		return ctrl.Result{}, nil
 	}
 	r.wishes(ctx, o)
 	p := decide(o)
 	if p.action == actVerify {
-		right, err := r.verify(ctx, &es)
+		right, err := r.verify(ctx, es)
 		if err != nil {
 			return ctrl.Result{}, err
 		}

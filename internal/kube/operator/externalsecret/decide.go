@@ -198,15 +198,10 @@ func deletedOnPurpose(es *v1.ExternalSecret) bool {
 // timing.Interval. A status tells of refreshes that brought something new; of the
 // others nobody knows after a restart, and there is one more.
 func untilRefresh(o observed) time.Duration {
-	interval := timing.Interval(o.es)
-	if interval == 0 {
+	if timing.Interval(o.es) == 0 {
 		return 0
 	}
-	slot := timing.Slot(o.es, interval, o.now)
-	if o.memory.refreshed.Before(slot) && o.es.Status.RefreshTime.Time.Before(slot) {
-		return 0
-	}
-	return slot.Add(interval).Sub(o.now)
+	return timing.Left(o.es, o.now, o.memory.refreshed, o.es.Status.RefreshTime.Time)
 }
 
 // syncedVersion is the value of status.syncedResourceVersion: it changes with

@@ -61,6 +61,7 @@ func TestDecide(t *testing.T) {
 		"after a restart": {func(o *observed) { o.memory = memory{} }, actVerify, "the Secret was touched"},
 
 		// #4447: 0 is "not on a timer", and never "not at all".
+		"refreshed in the future":  {func(o *observed) { o.es.Status.RefreshTime = metav1.NewTime(noon.Add(10_000 * time.Hour)) }, actRefresh, whyInterval},
 		"interval 0":               {func(o *observed) { o.es.Spec.RefreshInterval = &metav1.Duration{}; o.now = noon.Add(1000 * time.Hour) }, actNothing, ""},
 		"interval 0, spec changed": {func(o *observed) { o.es.Spec.RefreshInterval = &metav1.Duration{}; o.es.Generation++ }, actRefresh, "the ExternalSecret changed"},
 		"once, interval over":      {func(o *observed) { o.es.Spec.RefreshPolicy = v1.RefreshCreatedOnce; o.now = noon.Add(time.Hour) }, actNothing, ""},

@@ -21,6 +21,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/operator/gather"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/generate"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/manifest"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/share"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/subscribe"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/target"
 )
@@ -41,6 +42,7 @@ func (r *Reconciler) Setup(ctx context.Context, mgr ctrl.Manager, concurrency in
 			return err
 		}
 	}
+	r.share = share.New(concurrency)
 	skip := true
 	b := ctrl.NewControllerManagedBy(mgr).
 		Named("externalsecret").
@@ -49,6 +51,7 @@ func (r *Reconciler) Setup(ctx context.Context, mgr ctrl.Manager, concurrency in
 		WatchesMetadata(&corev1.Secret{}, r.secretHandler()).
 		WatchesMetadata(&corev1.ConfigMap{}, r.configMapHandler()).
 		Watches(&v1.SecretStore{}, r.storeHandler(), builder.WithPredicates(storeChanged())).
+		WatchesRawSource(r.share.Source()).
 		WatchesRawSource(source.Func(func(ctx context.Context, q queue) error {
 			go r.receive(ctx, due, q)
 			return nil

@@ -19,6 +19,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/generate"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/pushsecret/claim"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/share"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/stores"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/target"
 	"github.com/strongkeep/strongkeep/internal/kube/provider"
@@ -60,6 +61,7 @@ type Reconciler struct {
 	Config
 	memories memories
 	claims   claim.Claims
+	share    *share.Share // of the workers; nil before Setup
 
 	primeMu sync.Mutex
 	primed  bool // claims know of all that there was at the start
@@ -84,24 +86,46 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if older(ps.ResourceVersion, r.memories.get(req.NamespacedName).status) {
 		return ctrl.Result{RequeueAfter: 20 * time.Millisecond}, nil // the cache has not seen our last patch
 	}
+	leave, ok := r.share.Enter(req, r.groups(&ps)...)
+	if !ok {
+		return ctrl.Result{}, nil
+	}
+	defer leave()
+	return r.look(ctx, &ps)
+}
+
+// groups are those among which workers are shared.
+func (r *Reconciler) groups(ps *v1alpha1.PushSecret) []string {
+	var refs []v1.SecretStoreRef
+	for _, k := range storesOf(ps) {
+		refs = append(refs, v1.SecretStoreRef{Kind: k.Kind, Name: k.Name})
+	}
+	return share.Groups(ps.Namespace, refs)
+}
+
+// look does what is due.
+func (r *Reconciler) look(ctx context.Context, ps *v1alpha1.PushSecret) (ctrl.Result, error) {
 	if err := r.prime(ctx); err != nil {
 		return ctrl.Result{}, err
 	}
 	if !ps.DeletionTimestamp.IsZero() {
-		return r.finish(ctx, &ps)
+		return r.finish(ctx, ps)
 	}
-	o, err := r.observe(ctx, &ps)
+	o, err := r.observe(ctx, ps)
 	if err != nil || !o.answerable {
 		return ctrl.Result{}, err
 	}
 	if wait := r.wait(o); wait != 0 {
 		return ctrl.Result{RequeueAfter: max(wait, 0)}, nil
 	}
-	if err := r.finalizer(ctx, &ps, ps.Spec.DeletionPolicy == v1alpha1.DeletionDelete); err != nil {
+	if err := r.finalizer(ctx, ps, ps.Spec.DeletionPolicy == v1alpha1.DeletionDelete); err != nil {
 		return ctrl.Result{}, err
 	}
 	return r.refresh(ctx, o)
 }
+
+// skew is by how much the clock of who wrote a status may be ahead.
+const skew = time.Minute
 
 // never is what wait returns for "not before something changes".
 const never = time.Duration(-1)
@@ -117,7 +141,9 @@ func (r *Reconciler) wait(o observed) time.Duration {
 	}
 	wait := never
 	if every := interval(o.ps); every > 0 {
-		wait = max(every-o.now.Sub(o.ps.Status.RefreshTime.Time), 0)
+		if wait = max(every-o.now.Sub(o.ps.Status.RefreshTime.Time), 0); wait > every+skew { // it was said by a clock that was ahead
+			wait = 0
+		}
 	}
 	if end := o.ends; !end.IsZero() && (wait == never || end.Sub(o.now) < wait) {
 		wait = max(end.Sub(o.now), 0)

@@ -42,7 +42,8 @@ type observed struct {
 // due reports whether the interval is over.
 func (o observed) due() bool {
 	every := interval(o.ps)
-	return every > 0 && o.now.Sub(o.ps.Status.RefreshTime.Time) >= every
+	since := o.now.Sub(o.ps.Status.RefreshTime.Time)
+	return every > 0 && (since >= every || since < -skew)
 }
 
 func (r *Reconciler) observe(ctx context.Context, ps *v1alpha1.PushSecret) (observed, error) {

@@ -22,6 +22,7 @@ import (
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
 	"github.com/strongkeep/strongkeep/api/external/v1alpha1"
 	generators "github.com/strongkeep/strongkeep/api/generators/v1alpha1"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/share"
 )
 
 // Indexes of PushSecrets in the cache. Those that select by labels are at "*".
@@ -44,6 +45,7 @@ func (r *Reconciler) Setup(ctx context.Context, mgr ctrl.Manager, concurrency in
 			return err
 		}
 	}
+	r.share = share.New(concurrency)
 	skip := true
 	b := ctrl.NewControllerManagedBy(mgr).
 		Named("pushsecret").
@@ -57,6 +59,7 @@ func (r *Reconciler) Setup(ctx context.Context, mgr ctrl.Manager, concurrency in
 			r.list(ctx, q, byTemplate, o.GetNamespace(), "ConfigMap/"+o.GetName())
 		})).
 		Watches(&v1.SecretStore{}, eventsTo(r.storeEvent), builder.WithPredicates(storeChanged())).
+		WatchesRawSource(r.share.Source()).
 		WatchesRawSource(source.Func(func(_ context.Context, q queue) error {
 			r.claims.Changed = func(key types.NamespacedName) {
 				r.memories.wake(key)

@@ -64,6 +64,10 @@ func TestWait(t *testing.T) {
 		if got := r.wait(observed{ps: ps, seen: "a", now: now}); got != c.want {
 			t.Errorf("%s: %v, want %v", name, got, c.want)
 		}
+		ps.Status.RefreshTime = metav1.NewTime(now.Add(10_000 * time.Hour)) // by a clock that was ahead
+		if o := (observed{ps: ps, seen: "a", now: now}); name == "as it was" && (r.wait(o) != 0 || !o.due()) {
+			t.Errorf("pushed in the future: %v, due %t", r.wait(o), o.due())
+		}
 	}
 }
 

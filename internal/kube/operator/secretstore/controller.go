@@ -28,6 +28,7 @@ import (
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
 	"github.com/strongkeep/strongkeep/api/external/v1alpha1"
 	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/share"
 	"github.com/strongkeep/strongkeep/internal/kube/provider"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/session"
 )
@@ -223,14 +224,16 @@ func (r *Reconciler) capabilities(ctx context.Context, store v1.Store) v1.Capabi
 // Setup registers the watches with mgr: the stores, and the metadata of what
 // their settings refer to.
 func (r *Reconciler) Setup(mgr ctrl.Manager) error {
+	workers := share.New(8)
 	skip := true
 	return ctrl.NewControllerManagedBy(mgr).
 		Named(r.Kind).
-		WithOptions(controller.Options{MaxConcurrentReconciles: 4, SkipNameValidation: &skip}).
+		WithOptions(controller.Options{MaxConcurrentReconciles: workers.Workers(), SkipNameValidation: &skip}).
 		For(r.object(), builder.WithPredicates(predicate.Or(predicate.GenerationChangedPredicate{}, changesChanged()))).
 		WatchesMetadata(&corev1.Secret{}, r.users("Secret")).
 		WatchesMetadata(&corev1.ConfigMap{}, r.users("ConfigMap")).
-		Complete(r)
+		WatchesRawSource(workers.Source()).
+		Complete(workers.Before(r))
 }
 
 // changesChanged lets an object pass that names another queue than before: an

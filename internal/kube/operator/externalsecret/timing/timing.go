@@ -9,6 +9,10 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/operator/gather"
 )
 
+// least is the shortest interval: a shorter one would keep a worker and a store busy
+// with one object.
+const least = time.Second
+
 // Interval returns how often es is refreshed; 0 for not on a timer.
 func Interval(es *v1.ExternalSecret) time.Duration {
 	switch es.Spec.RefreshPolicy {
@@ -18,7 +22,10 @@ func Interval(es *v1.ExternalSecret) time.Duration {
 	if es.Spec.RefreshInterval == nil {
 		return time.Hour
 	}
-	return max(es.Spec.RefreshInterval.Duration, 0)
+	if es.Spec.RefreshInterval.Duration <= 0 {
+		return 0
+	}
+	return max(es.Spec.RefreshInterval.Duration, least)
 }
 
 // Share is between 0 and 1, and another one for each object.
@@ -54,6 +61,23 @@ func firstRead(es *v1.ExternalSecret) string {
 // is taken off, by the UID, so that objects made together are not refreshed together.
 func Spread(es *v1.ExternalSecret, interval time.Duration) time.Duration {
 	return interval - time.Duration(Share(es)*float64(interval)/10)
+}
+
+// skew is by how much the clock of who wrote a status may be ahead.
+const skew = time.Minute
+
+// Left returns the time to the next refresh of es by its interval, which is not 0; 0
+// when it is due: when none of those that were made, at last, lies in this slot. What
+// was refreshed in the future was so by a clock that was ahead, and says nothing.
+func Left(es *v1.ExternalSecret, now time.Time, last ...time.Time) time.Duration {
+	interval := Interval(es)
+	slot := Slot(es, interval, now)
+	for _, at := range last {
+		if !at.Before(slot) && at.Sub(now) <= skew {
+			return slot.Add(interval).Sub(now)
+		}
+	}
+	return 0
 }
 
 // Sooner returns the lesser of two times, of which 0 is for never.

@@ -38,11 +38,34 @@ func TestInterval(t *testing.T) {
 	}
 	minute, below := &metav1.Duration{Duration: time.Minute}, &metav1.Duration{Duration: -1}
 	for es, want := range map[*v1.ExternalSecret]time.Duration{
-		of("", nil): time.Hour, of("", minute): time.Minute, of("", below): 0, of(v1.RefreshOnChange, minute): 0, of(v1.RefreshCreatedOnce, nil): 0,
+		of("", nil): time.Hour, of("", minute): time.Minute, of("", below): 0,
+		of("", &metav1.Duration{}): 0, of("", &metav1.Duration{Duration: 1}): time.Second, // one object is not to keep a worker busy
+		of(v1.RefreshOnChange, minute): 0, of(v1.RefreshCreatedOnce, nil): 0,
 	} {
 		if got := Interval(es); got != want {
 			t.Errorf("%+v: %v", es.Spec, got)
 		}
+	}
+}
+
+// A clock that was ahead, or is set back, does not keep a Secret from being refreshed
+// until it is as late again.
+func TestLeft(t *testing.T) {
+	now := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
+	es := &v1.ExternalSecret{ObjectMeta: metav1.ObjectMeta{UID: "a"}}
+	es.Spec.RefreshInterval = &metav1.Duration{Duration: time.Hour}
+	slot := Slot(es, time.Hour, now)
+	rest := slot.Add(time.Hour).Sub(now)
+	for last, want := range map[time.Time]time.Duration{
+		now: rest, slot: rest, slot.Add(-1): 0, now.Add(-time.Hour): 0, now.Add(-1000 * time.Hour): 0,
+		now.Add(30 * time.Second): rest, now.Add(2 * time.Minute): 0, now.Add(87_600 * time.Hour): 0,
+	} {
+		if got := Left(es, now, last); got != want {
+			t.Errorf("refreshed at %v: %v left, want %v", last, got, want)
+		}
+	}
+	if got := Left(es, now, now.Add(time.Hour), slot); got != rest {
+		t.Errorf("one of two in the slot: %v left", got)
 	}
 }
 
