@@ -63,12 +63,17 @@ func (p parts) generators(ctx context.Context, pushes bool) (*generate.Generator
 	}
 	return generate.New(generate.Config{
 		Reader: p.mgr.GetClient(), Kinds: p.cfg.Generators, Cluster: p.cluster(), Key: p.key, Clock: clock.RealClock{}, Log: p.cfg.Log,
-		States: &state.Keeper{Client: p.mgr.GetClient(), Clock: clock.RealClock{}},
+		States: &state.Keeper{Client: p.mgr.GetClient(), Clock: clock.RealClock{}, Seal: p.sealStates},
 		Class:  p.cfg.Class, ClusterWide: !p.cfg.NoClusterStores,
 	}), nil
 }
 
 func (p parts) cluster() kube { return kube{p.mgr.GetAPIReader(), p.mgr.GetClient()} }
+
+// sealStates implements state.Seal.
+func (p parts) sealStates(text []byte) string {
+	return p.key.Digest("generatorstate", map[string][]byte{"": text})
+}
 
 // statesByHolder is the index of GeneratorStates by what is to hold the credential.
 const statesByHolder = "strongkeep.holder"
@@ -83,7 +88,7 @@ func (p parts) setupStates(ctx context.Context, pushes bool) error {
 	}
 	r := state.New(state.Config{
 		Client: p.mgr.GetClient(), Live: p.mgr.GetAPIReader(), Kinds: p.cfg.Generators, Cluster: p.cluster(), Clock: clock.RealClock{},
-		Log: p.cfg.Log, Event: p.events.event, Metric: p.metrics, Owner: p.stateOwner, Pushes: pushes,
+		Log: p.cfg.Log, Event: p.events.event, Metric: p.metrics, Owner: p.stateOwner, Pushes: pushes, Seal: p.sealStates,
 	})
 	workers := share.New(8)
 	skip := true

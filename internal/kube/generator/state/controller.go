@@ -33,7 +33,7 @@ type Metrics interface {
 	Renewed(kind string, err error)
 }
 
-// Config is what a Reconciler needs. All fields are required.
+// Config is what a Reconciler needs. All fields are required but Seal.
 type Config struct {
 	Client  client.Client // reads come from caches: GeneratorStates, metadata of Secrets, PushSecrets and owners
 	Live    client.Reader
@@ -45,6 +45,8 @@ type Config struct {
 	Metric  Metrics
 	// Owner returns the object that uses a state, nil when it is gone.
 	Owner func(ctx context.Context, state *v1alpha1.GeneratorState) (client.Object, error)
+	// Seal is that of the Keeper.
+	Seal Seal
 	// Pushes says that there is a cache of PushSecrets. Without it what they hold is
 	// left alone.
 	Pushes bool
@@ -264,7 +266,7 @@ func (r *Reconciler) over(l look) bool {
 
 func (r *Reconciler) config(l look) generator.Config {
 	kind := l.from.Kind
-	if l.from.Through != "" {
+	if l.from.Through == v1alpha1.KindClusterGenerator && r.Seal.vouches(l.s.Namespace, l.from, l.e) {
 		kind = l.from.Through
 	}
 	return generator.Config{

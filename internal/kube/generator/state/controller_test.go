@@ -388,32 +388,6 @@ func TestForeignAndSpoiled(t *testing.T) {
 	}
 }
 
-// Guards against the reading of other namespaces' Secrets: whoever may write
-// GeneratorStates in one writes there through what the credential was made.
-func TestForgedStateReachesItsNamespaceOnly(t *testing.T) {
-	for _, through := range []string{"ClusterSecretStore", "ClusterGenerator", ""} {
-		d := newDesk(t)
-		d.hold()
-		forged := &v1alpha1.GeneratorState{ObjectMeta: metav1.ObjectMeta{Namespace: "team", Name: "forged", Finalizers: []string{Finalizer}}}
-		forged.Spec.State = &apiextensionsv1.JSON{Raw: []byte(`{"v":1,"known":{"lease":"a"},"claimed":true}`)}
-		forged.Spec.Resource = &apiextensionsv1.JSON{Raw: fmt.Appendf(nil, `{"kind":"Remote","through":%q,"metadata":{"name":"g"},"spec":{}}`, through)}
-		if err := d.api.Create(t.Context(), forged); err != nil {
-			t.Fatal(err)
-		}
-		d.look("forged")
-		if d.kind.revokes != 1 {
-			t.Fatalf("through %q: %d revocations", through, d.kind.revokes)
-		}
-		system := "kube-system"
-		if ref, err := d.kind.used.Scope.Ref("auth.tokenSecretRef", &system, "admin"); !errs.Is(err, errs.Invalid) {
-			t.Errorf("through %q it reads %v: %v", through, ref, err)
-		}
-		if ref, err := d.kind.used.Scope.Ref("auth.tokenSecretRef", nil, "own"); err != nil || ref.String() != "team/own" {
-			t.Errorf("through %q: %v, %v", through, ref, err)
-		}
-	}
-}
-
 // A wish that is no duration is told, and the usual grace kept.
 func TestBadGrace(t *testing.T) {
 	d := newDesk(t)

@@ -14,9 +14,10 @@ import (
 
 // envelope is spec.state of a GeneratorState:
 //
-//	{"v":1,"known":{...},"since":"...","expires":"...","renewable":true,"claimed":false,"done":false}
+//	{"v":1,"known":{...},"since":"...","expires":"...","renewable":true,"claimed":false,"done":false,"seal":"..."}
 //
-// known is the generator's own; without it nothing is known of a credential. claimed
+// known is the generator's own; without it nothing is known of a credential. seal is that
+// of Seal.of, without which a ClusterGenerator is not believed to be one. claimed
 // says that it is being taken back, and done that it was: the object is to go.
 type envelope struct {
 	Version   int             `json:"v"`
@@ -26,6 +27,7 @@ type envelope struct {
 	Renewable bool            `json:"renewable,omitempty"`
 	Claimed   bool            `json:"claimed,omitempty"`
 	Done      bool            `json:"done,omitempty"`
+	Seal      string          `json:"seal,omitempty"`
 }
 
 // resource is spec.resource: the generator as it was.

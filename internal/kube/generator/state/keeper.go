@@ -46,6 +46,7 @@ const unused = 10 * time.Minute
 type Keeper struct {
 	Client client.Client // writes; reads come from a cache of GeneratorStates
 	Clock  clock.PassiveClock
+	Seal   Seal
 }
 
 // Origin is what a credential is made of, for whom.
@@ -89,6 +90,7 @@ func (h Holder) annotations() map[string]string {
 type Held struct {
 	keeper *Keeper
 	object *v1alpha1.GeneratorState
+	from   resource
 	is     envelope
 }
 
@@ -99,10 +101,11 @@ func (k *Keeper) Begin(ctx context.Context, o Origin) (*Held, error) {
 		Namespace: o.Key.Namespace, GenerateName: prefix(o.Key.Name), Finalizers: []string{Finalizer},
 		OwnerReferences: []metav1.OwnerReference{o.Owner}, Annotations: o.Holder.annotations(),
 	}}
-	from, err := raw(resource{
+	h.from = resource{
 		APIVersion: v1alpha1.GroupVersion().String(), Kind: o.Kind, Through: o.Through, Spec: o.Spec,
 		Metadata: map[string]string{"name": o.Name, "namespace": o.Key.Namespace},
-	})
+	}
+	from, err := raw(h.from)
 	if err != nil {
 		return nil, err
 	}
@@ -169,6 +172,7 @@ func (h *Held) Abandon(ctx context.Context) error {
 }
 
 func (h *Held) write(ctx context.Context) error {
+	h.is.Seal = h.keeper.Seal.of(h.object.Namespace, h.from, h.is.Known)
 	state, err := raw(h.is)
 	if err != nil {
 		return err
