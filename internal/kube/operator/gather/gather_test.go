@@ -111,7 +111,10 @@ func TestRefusals(t *testing.T) {
 		"target: {deletionPolicy: Delete}\ndata: [{secretKey: a, remoteRef: {key: app, property: nope}}]":                           {errs.Invalid, "nope"},
 		"target: {creationPolicy: CreateOrMerge, immutable: true}\ndata: [{secretKey: a, remoteRef: {key: text}}]":                  {errs.Invalid, "spec.target.immutable cannot be with creationPolicy CreateOrMerge"},
 		"target: {creationPolicy: Merge, immutable: true}\ndata: [{secretKey: a, remoteRef: {key: text}}]":                          {errs.Invalid, "others write that Secret too"},
-		"syncWindows: {kind: deny, windows: [{schedule: x, duration: 1h}]}\ndata: [{secretKey: a, remoteRef: {key: text}}]":         {errs.Invalid, "spec.syncWindows.windows[0].schedule"},
+		// A definition that lacks our rules, such as that of the External Secrets Operator, lets these through.
+		"target: {template: {type: kubernetes.io/service-account-token}}\ndata: [{secretKey: a, remoteRef: {key: text}}]":   {errs.Invalid, "made by Kubernetes itself"},
+		"target: {template: {type: bootstrap.kubernetes.io/token}}\ndata: [{secretKey: a, remoteRef: {key: text}}]":         {errs.Invalid, "made by Kubernetes itself"},
+		"syncWindows: {kind: deny, windows: [{schedule: x, duration: 1h}]}\ndata: [{secretKey: a, remoteRef: {key: text}}]": {errs.Invalid, "spec.syncWindows.windows[0].schedule"},
 	} {
 		var reads atomic.Int64
 		_, err := Values(t.Context(), parse(t, spec), source(&reads))

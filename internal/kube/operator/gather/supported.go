@@ -1,6 +1,8 @@
 package gather
 
 import (
+	corev1 "k8s.io/api/core/v1"
+
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/window"
@@ -11,6 +13,9 @@ import (
 func Supported(spec *v1.ExternalSecretSpec) error {
 	if p := spec.Target.CreationPolicy; spec.Target.Immutable && (p == v1.CreateMerge || p == v1.CreateOrMerge) {
 		return errs.Newf(errs.Invalid, "spec.target.immutable cannot be with creationPolicy %s: others write that %s too; remove it, or use Owner or Orphan", p, kindOf(spec))
+	}
+	if t := spec.Target.Template; t != nil && reserved(t.Type) {
+		return errs.Newf(errs.Invalid, "spec.target.template.type: Secrets of type %s are made by Kubernetes itself, which writes credentials into them: use another type", t.Type)
 	}
 	if _, err := window.Parse(spec.SyncWindows); err != nil {
 		return errs.Newf(errs.KindOf(err), "spec.%w", err)
@@ -26,6 +31,17 @@ func Supported(spec *v1.ExternalSecretSpec) error {
 		}
 	}
 	return nil
+}
+
+// reserved reports whether Kubernetes fills in Secrets of a type, or logs people in by them.
+// The definition of ExternalSecret refuses these too, and that of the External Secrets
+// Operator does not.
+func reserved(kind string) bool {
+	switch corev1.SecretType(kind) {
+	case corev1.SecretTypeServiceAccountToken, corev1.SecretTypeBootstrapToken:
+		return true
+	}
+	return false
 }
 
 // OnlySecret is Supported for those who know nothing of targets but Secrets.
