@@ -114,15 +114,10 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if !es.DeletionTimestamp.IsZero() {
 		return ctrl.Result{}, r.finish(ctx, &es)
 	}
-	if older(es.ResourceVersion, r.memories.get(req.NamespacedName).status) {
+	if target.Older(es.ResourceVersion, r.memories.get(req.NamespacedName).status) {
 		return ctrl.Result{RequeueAfter: 20 * time.Millisecond}, nil // the cache has not seen our last status patch
 	}
-	leave, ok := r.share.Enter(req, share.Groups(es.Namespace, gather.Stores(&es.Spec))...)
-	if !ok {
-		return ctrl.Result{}, nil
-	}
-	defer leave()
-	return r.look(ctx, &es)
+	return r.share.Do(req, share.Groups(es.Namespace, gather.Stores(&es.Spec)), func() (ctrl.Result, error) { return r.look(ctx, &es) })
 }
 
 // look does what is due.

@@ -1,7 +1,6 @@
 package externalsecret
 
 import (
-	"strconv"
 	"sync"
 	"time"
 
@@ -94,13 +93,5 @@ func (m *memories) behind(key types.NamespacedName, secret string, live *metav1.
 	if live == nil {
 		return true
 	}
-	return live.UID == e.verified.UID && older(live.ResourceVersion, e.verified.ResourceVersion)
-}
-
-// older compares resourceVersions, which are decimal numbers that grow
-// (KEP-5504); what is not a number is not older than anything.
-func older(a, b string) bool {
-	m, errA := strconv.ParseUint(a, 10, 64)
-	n, errB := strconv.ParseUint(b, 10, 64)
-	return errA == nil && errB == nil && m < n
+	return live.UID == e.verified.UID && target.Older(live.ResourceVersion, e.verified.ResourceVersion)
 }

@@ -83,24 +83,10 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		}
 		return ctrl.Result{}, err
 	}
-	if older(ps.ResourceVersion, r.memories.get(req.NamespacedName).status) {
+	if target.Older(ps.ResourceVersion, r.memories.get(req.NamespacedName).status) {
 		return ctrl.Result{RequeueAfter: 20 * time.Millisecond}, nil // the cache has not seen our last patch
 	}
-	leave, ok := r.share.Enter(req, r.groups(&ps)...)
-	if !ok {
-		return ctrl.Result{}, nil
-	}
-	defer leave()
-	return r.look(ctx, &ps)
-}
-
-// groups are those among which workers are shared.
-func (r *Reconciler) groups(ps *v1alpha1.PushSecret) []string {
-	var refs []v1.SecretStoreRef
-	for _, k := range storesOf(ps) {
-		refs = append(refs, v1.SecretStoreRef{Kind: k.Kind, Name: k.Name})
-	}
-	return share.Groups(ps.Namespace, refs)
+	return r.share.Do(req, share.GroupsOf(ps.Namespace, storesOf(&ps)), func() (ctrl.Result, error) { return r.look(ctx, &ps) })
 }
 
 // look does what is due.

@@ -1,7 +1,6 @@
 package pushsecret
 
 import (
-	"strconv"
 	"sync"
 	"time"
 
@@ -72,12 +71,4 @@ func (m *memories) forget(key types.NamespacedName) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	delete(m.by, key)
-}
-
-// older compares resourceVersions, which are decimal numbers that grow
-// (KEP-5504); what is not a number is not older than anything.
-func older(a, b string) bool {
-	m, errA := strconv.ParseUint(a, 10, 64)
-	n, errB := strconv.ParseUint(b, 10, 64)
-	return errA == nil && errB == nil && m < n
 }

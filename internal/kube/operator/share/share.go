@@ -15,10 +15,19 @@ import (
 // Groups are those of an object of a namespace that works with these stores: its
 // namespace, and each ClusterSecretStore, which many namespaces use.
 func Groups(namespace string, stores []v1.SecretStoreRef) []string {
+	keys := make([]v1.StoreKey, len(stores))
+	for i, ref := range stores {
+		keys[i] = v1.KeyFor(ref, namespace)
+	}
+	return GroupsOf(namespace, keys)
+}
+
+// GroupsOf is Groups by the keys of stores.
+func GroupsOf(namespace string, stores []v1.StoreKey) []string {
 	groups := []string{"namespace " + namespace}
-	for _, ref := range stores {
-		if ref.Kind == v1.KindClusterSecretStore {
-			groups = append(groups, "store "+ref.Name)
+	for _, key := range stores {
+		if key.Kind == v1.KindClusterSecretStore {
+			groups = append(groups, "store "+key.Name)
 		}
 	}
 	return groups
@@ -49,13 +58,18 @@ func (s *Share) Workers() int { return s.workers }
 // Before shares the workers of next among namespaces.
 func (s *Share) Before(next reconcile.Reconciler) reconcile.Reconciler {
 	return reconcile.Func(func(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
-		leave, ok := s.Enter(req, Groups(req.Namespace, nil)...)
-		if !ok {
-			return reconcile.Result{}, nil
-		}
-		defer leave()
-		return next.Reconcile(ctx, req)
+		return s.Do(req, Groups(req.Namespace, nil), func() (reconcile.Result, error) { return next.Reconcile(ctx, req) })
 	})
+}
+
+// Do has work done, or req queued again once there may be room; see Enter.
+func (s *Share) Do(req reconcile.Request, groups []string, work func() (reconcile.Result, error)) (reconcile.Result, error) {
+	leave, ok := s.Enter(req, groups...)
+	if !ok {
+		return reconcile.Result{}, nil
+	}
+	defer leave()
+	return work()
 }
 
 // Source is where those that waited come from. It must be watched by the controller
