@@ -119,7 +119,9 @@ func TestLastValuesNeedTheirCredentials(t *testing.T) {
 	}{
 		{"other-token", "Vault is sealed", 503, token(`{"token":"guessed"}`)},
 		{"throttled", "", 429, func() {}},
-		{"no-key", `has no key "token"`, 0, func() { w.kubectl("patch", "secret", "vault-token", "--type=json", "-p", `[{"op":"remove","path":"/data/token"}]`) }},
+		{"no-key", `has no key "token"`, 0, func() {
+			w.kubectl("patch", "secret", "vault-token", "--type=json", "-p", `[{"op":"remove","path":"/data/token"}]`)
+		}},
 		{"no-secret", "does not exist", 0, func() { w.kubectl("delete", "secret", "vault-token") }},
 		{"no-secret-and-away", "does not exist", 503, func() {}},
 	} {
