@@ -70,6 +70,8 @@ func syncFlags(f *pflag.FlagSet, cfg *operator.Config) {
 	f.StringVar(&cfg.LastValuesKeyFile, "last-values-key-file", "", "the key that seals it: 32 bytes, or those in base64, not in that directory")
 	f.StringVar(&cfg.LastValuesOldKeyFile, "last-values-old-key-file", "", "the key before, while it is being changed (docs/last-values.md)")
 	f.DurationVar(&cfg.LastValuesMaxAge, "last-values-max-age", 0, "how long a last value is good (default 168h)")
+	f.StringVar(&cfg.WatchSecrets, "watch-secrets", "all", "all, or named: one by one, by the roles that operator rbac -f prints (docs/rights.md)")
+	f.BoolVar(&cfg.RequireAudiences, "require-audiences", false, "send no ServiceAccount's token that the API server itself would accept: serviceAccountRef must name audiences")
 	f.BoolVar(&cfg.NoPush, "no-push", false, "leave PushSecrets alone")
 	f.BoolVar(&cfg.NoSpread, "no-spread", false, "leave ClusterExternalSecrets and ClusterPushSecrets alone, as with -namespaces and -no-cluster-stores")
 	f.StringSliceVar(&cfg.PrivateNetworks, "private-networks", nil, "private networks, such as 10.96.0.0/12, where webhooks, and API servers of stores, may be (default: none)")
@@ -115,11 +117,21 @@ func (a *app) fromEnvironment(f *pflag.FlagSet) (err error) {
 func (a *app) operatorRBAC() *cobra.Command {
 	var o rbac.Options
 	noClusterStores, noRotation, noReload, noPush, noSpread := false, false, false, false, false
+	var files []string
 	c := &cobra.Command{
 		Use: "rbac", Short: "Print the roles that the operator needs, each rule with its reason", Args: session.Args(0, 0),
-		Example: "  strongkeep operator rbac -namespaces=payments,shop | kubectl apply -f -",
+		Long: `Print the roles that the operator needs, each rule with its reason. With -f they name the Secrets and
+ServiceAccounts that manifests refer to, and let the operator read no others: for
+"strongkeep operator run -watch-secrets=named -no-rotation -no-reload" (docs/rights.md).`,
+		Example: `  strongkeep operator rbac -namespaces=payments,shop | kubectl apply -f -
+  kubectl get secretstores,externalsecrets,pushsecrets -n payments -o yaml | strongkeep operator rbac -f - | kubectl apply -f -`,
 		RunE: func(*cobra.Command, []string) error {
 			o.ClusterStores, o.Rotation, o.Reload, o.Push, o.Spread = !noClusterStores, !noRotation, !noReload, !noPush, !noSpread
+			if len(files) > 0 {
+				if err := a.nameSecrets(&o, files); err != nil {
+					return err
+				}
+			}
 			out, err := rbac.YAML(o)
 			if err != nil {
 				return errs.Newf(errs.Internal, "rendering the roles: %w", err)
@@ -129,7 +141,8 @@ func (a *app) operatorRBAC() *cobra.Command {
 		},
 	}
 	f := c.Flags()
-	f.StringSliceVar(&o.Namespaces, "namespaces", nil, "roles for these namespaces only (default: a ClusterRole)")
+	f.StringArrayVarP(&files, "filename", "f", nil, "manifests whose Secrets and ServiceAccounts the roles are to name; - is the standard input")
+	f.StringSliceVar(&o.Namespaces, "namespaces", nil, "roles for these namespaces only (default: a ClusterRole; with -f those of the manifests)")
 	f.StringSliceVar(&o.CredentialNamespaces, "credential-namespaces", nil, "further namespaces that ClusterSecretStores take credentials from")
 	f.BoolVar(&o.ConfigMaps, "unsafe-allow-generic-targets", false, "with the rights to make ConfigMaps for ExternalSecrets; of other kinds write a role (docs/target-manifest.md)")
 	f.BoolVar(&o.Drills, "drills", false, "with the rights for Drills")

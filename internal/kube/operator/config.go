@@ -69,6 +69,15 @@ type Config struct {
 	LastValuesDir, LastValuesKeyFile, LastValuesOldKeyFile string
 	LastValuesMaxAge                                       time.Duration
 
+	// WatchSecrets is WatchAll, by the right to list all Secrets of a namespace, or
+	// WatchNamed: one by one, by roles that name them (see package named). That needs
+	// Namespaces, NoReload and NoRotation, and no Drills. Empty: WatchAll.
+	WatchSecrets string
+
+	// RequireAudiences refuses stores and generators that ask for a ServiceAccount's token
+	// without audiences, which the API server itself would accept.
+	RequireAudiences bool
+
 	// NoPush leaves PushSecrets alone; NoSpread ClusterExternalSecrets and
 	// ClusterPushSecrets, as an operator does that has Namespaces or NoClusterStores.
 	NoPush, NoSpread bool
@@ -147,6 +156,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if err := c.checkWatch(); err != nil {
+		return c, err
 	}
 	own, err := c.Reach()
 	if err != nil {

@@ -68,7 +68,7 @@ func (p parts) generators(ctx context.Context, pushes bool) (*generate.Generator
 	}), nil
 }
 
-func (p parts) cluster() kube { return kube{p.mgr.GetAPIReader(), p.mgr.GetClient()} }
+func (p parts) cluster() kube { return clusterOf(p.mgr, p.cfg) }
 
 // sealStates implements state.Seal.
 func (p parts) sealStates(text []byte) string {

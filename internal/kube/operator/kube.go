@@ -23,20 +23,27 @@ import (
 type kube struct {
 	live   client.Reader
 	client client.Client
+	// watch is told of each Secret that is read, where Secrets are watched by name; nil
+	// where all are.
+	watch func(namespace, name string)
+	// bound refuses tokens without audiences.
+	bound bool
 }
 
 // Objects reads what stores and generators refer to, for who is no operator: with
 // the rights of live and c, which asks for tokens.
-func Objects(live client.Reader, c client.Client) provider.Cluster { return kube{live, c} }
+func Objects(live client.Reader, c client.Client) provider.Cluster {
+	return kube{live: live, client: c}
+}
 
 // tokenSeconds is how long an asked-for ServiceAccount token lives: the least
 // the API server gives. It is used once, at a login.
 const tokenSeconds = 600
 
 func (k kube) SecretKey(ctx context.Context, ref provider.Ref, key string) (redact.Secret, error) {
-	var s corev1.Secret
-	if err := k.live.Get(ctx, types.NamespacedName{Namespace: ref.Namespace(), Name: ref.Name()}, &s); err != nil {
-		return redact.Secret{}, unreadable("Secret", ref, err)
+	s, err := k.secret(ctx, ref)
+	if err != nil {
+		return redact.Secret{}, err
 	}
 	v, ok := s.Data[key]
 	if !ok {
@@ -45,11 +52,22 @@ func (k kube) SecretKey(ctx context.Context, ref provider.Ref, key string) (reda
 	return redact.New(v), nil
 }
 
-// LabelledSecret implements provider.Labelled.
-func (k kube) LabelledSecret(ctx context.Context, ref provider.Ref, label, value string) (map[string]redact.Secret, error) {
+func (k kube) secret(ctx context.Context, ref provider.Ref) (*corev1.Secret, error) {
+	if k.watch != nil {
+		k.watch(ref.Namespace(), ref.Name())
+	}
 	var s corev1.Secret
 	if err := k.live.Get(ctx, types.NamespacedName{Namespace: ref.Namespace(), Name: ref.Name()}, &s); err != nil {
 		return nil, unreadable("Secret", ref, err)
+	}
+	return &s, nil
+}
+
+// LabelledSecret implements provider.Labelled.
+func (k kube) LabelledSecret(ctx context.Context, ref provider.Ref, label, value string) (map[string]redact.Secret, error) {
+	s, err := k.secret(ctx, ref)
+	if err != nil {
+		return nil, err
 	}
 	if s.Labels[label] != value {
 		return nil, errs.Newf(errs.Denied, "Secret %q is not to be sent elsewhere: label it %s=%s if it is", ref, label, value)
@@ -76,6 +94,9 @@ func (k kube) ConfigMapKey(ctx context.Context, ref provider.Ref, key string) (s
 }
 
 func (k kube) ServiceAccountToken(ctx context.Context, ref provider.Ref, audiences []string) (redact.Secret, error) {
+	if k.bound && len(audiences) == 0 {
+		return redact.Secret{}, provider.Reference(errs.Newf(errs.Denied, "ServiceAccount %q is named without audiences, so that its token would be good at this cluster's API server too, which this operator does not send (require-audiences): name the audience that the store's server takes, such as audiences: [vault]", ref))
+	}
 	seconds := int64(tokenSeconds)
 	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: ref.Namespace(), Name: ref.Name()}}
 	req := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{Audiences: audiences, ExpirationSeconds: &seconds}}

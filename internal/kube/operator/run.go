@@ -55,7 +55,7 @@ func Run(ctx context.Context, cfg Config) error {
 	}
 	m := newMetrics(clock.RealClock{})
 	pool := session.New(session.Config{
-		Providers: cfg.Providers, Cluster: kube{mgr.GetAPIReader(), mgr.GetClient()}, Clock: clock.RealClock{},
+		Providers: cfg.Providers, Cluster: clusterOf(mgr, cfg), Clock: clock.RealClock{},
 		Log: cfg.Log, Concurrency: cfg.StoreConcurrency, Observe: m.called,
 	})
 	defer pool.Close()
@@ -102,8 +102,9 @@ func newManager(cfg Config) (ctrl.Manager, error) {
 		return nil, err
 	}
 	mgr, err := ctrl.NewManager(cfg.REST, ctrl.Options{
-		Scheme: scheme,
-		Logger: logr.FromSlogHandler(cfg.Log.Handler()),
+		Scheme:   scheme,
+		Logger:   logr.FromSlogHandler(cfg.Log.Handler()),
+		NewCache: newCache(cfg),
 		Cache: cache.Options{
 			DefaultNamespaces:           namespaces,
 			DefaultTransform:            strip,
@@ -284,7 +285,7 @@ func (p parts) setupRotation(ctx context.Context, roll *rollout.Roller) error {
 	}
 	return rotation.Setup(p.mgr, rotation.Config{
 		REST: p.cfg.REST, Targets: p.cfg.Targets, Providers: p.cfg.Providers, Pool: p.pool, Stores: stores.Lookup{Reader: p.mgr.GetClient(), Class: p.cfg.Class, Only: p.cfg.OnlyClass},
-		Cluster: kube{p.mgr.GetAPIReader(), p.mgr.GetClient()}, Key: p.key, Refresh: p.hub.Refresh, Event: p.events.event,
+		Cluster: p.cluster(), Key: p.key, Refresh: p.hub.Refresh, Event: p.events.event,
 		Metrics: metrics, Log: p.cfg.Log, Namespaces: p.cfg.Namespaces, NoCluster: p.cfg.NoClusterStores,
 		Turns: p.cfg.Turns, Roller: roll, EvidenceMount: p.cfg.EvidenceMount,
 		RehearsalPods: p.cfg.RehearsalPods, TemplateDelimiters: p.cfg.TemplateDelimiters, ShowCopies: p.cfg.ShowCopies, Outbound: p.cfg.Outbound,

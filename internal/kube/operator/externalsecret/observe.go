@@ -11,6 +11,7 @@ import (
 
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
 	"github.com/strongkeep/strongkeep/api/v1alpha1"
+	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/generator/record"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/externalsecret/timing"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/gather"
@@ -52,13 +53,17 @@ func (r *Reconciler) observe(ctx context.Context, es *v1.ExternalSecret) (observ
 }
 
 // targetOf returns the metadata of the target, nil when there is none. Why one that
-// is no Secret cannot be looked at is in o.unseen.
+// is no Secret, or that no role of the operator names, cannot be looked at is in o.unseen.
 func (r *Reconciler) targetOf(ctx context.Context, o *observed) (live *metav1.PartialObjectMetadata, err error) {
 	if manifest.Asked(o.es) {
 		live, o.unseen = r.Manifests.Observe(ctx, o.es)
 		return live, nil
 	}
-	return r.metadata(ctx, "Secret", types.NamespacedName{Namespace: o.es.Namespace, Name: target.Name(o.es)})
+	live, err = r.metadata(ctx, "Secret", types.NamespacedName{Namespace: o.es.Namespace, Name: target.Name(o.es)})
+	if errs.Is(err, errs.Denied) {
+		o.unseen, err = err, nil
+	}
+	return live, err
 }
 
 // watched reports whether changes of the target are heard of.
@@ -156,7 +161,7 @@ func (r *Reconciler) templateVersions(ctx context.Context, es *v1.ExternalSecret
 	complete = true
 	for _, ref := range templateRefs(es) {
 		m, err := r.metadata(ctx, ref.kind, types.NamespacedName{Namespace: es.Namespace, Name: ref.name})
-		if err != nil {
+		if err != nil && !errs.Is(err, errs.Denied) { // what may not be read the refresh reports
 			return nil, false, err
 		}
 		if m == nil {

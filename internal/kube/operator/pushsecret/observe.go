@@ -31,6 +31,7 @@ type observed struct {
 	sources    []string // names of Secrets
 	stores     []v1.Store
 	problems   []error // with stores and sources
+	unseen     []error // sources that may not be looked at, which does not mean that they are gone
 	answerable bool    // some store is ours to answer for
 	// seen changes with all that a push depends on.
 	seen string
@@ -191,6 +192,10 @@ func (r *Reconciler) observeSources(ctx context.Context, o *observed) (versions 
 		}
 		for _, name := range names {
 			there, err := look("Secret", name)
+			if errs.Is(err, errs.Denied) { // no role of the operator names it
+				o.unseen = append(o.unseen, err)
+				continue
+			}
 			if err != nil {
 				return nil, err
 			}
@@ -201,7 +206,7 @@ func (r *Reconciler) observeSources(ctx context.Context, o *observed) (versions 
 	}
 	for _, ref := range templateRefs(o.ps) {
 		kind, name, _ := strings.Cut(ref, "/")
-		if _, err := look(kind, name); err != nil {
+		if _, err := look(kind, name); err != nil && !errs.Is(err, errs.Denied) { // what may not be read the push reports
 			return nil, err
 		}
 	}
@@ -219,6 +224,10 @@ func (r *Reconciler) selected(ctx context.Context, o *observed) ([]string, error
 	list := &metav1.PartialObjectMetadataList{}
 	list.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("SecretList"))
 	if err := r.Client.List(ctx, list, client.InNamespace(o.ps.Namespace), client.MatchingLabelsSelector{Selector: selector}); err != nil {
+		if errs.Is(err, errs.Unsupported) {
+			o.unseen = append(o.unseen, errs.Newf(errs.Unsupported, "selector.secret.selector: %w", err))
+			return nil, nil
+		}
 		return nil, errs.Newf(errs.Unavailable, "listing Secrets: %w", err)
 	}
 	var names []string

@@ -108,6 +108,9 @@ func (r *Reconciler) sources(ctx context.Context, o observed) ([]plan.Source, er
 		}
 		out = append(out, made...)
 	}
+	if len(o.unseen) > 0 {
+		return nil, errors.Join(o.unseen...)
+	}
 	if len(out) > 0 {
 		return out, nil
 	}

@@ -38,6 +38,10 @@ type Options struct {
 	Drills bool
 	// ConfigMaps lets it make ConfigMaps for ExternalSecrets with target.manifest.
 	ConfigMaps bool
+	// Named, when set, are all that it may touch of Secrets and ServiceAccounts, by
+	// namespace, for an operator that watches Secrets by name. It does not go with
+	// Rotation, Reload and Drills, which look at every Secret, and needs Namespaces.
+	Named map[string]Names
 	// RehearsalPods lets rehearsals of Rotations run copies of consumers' pods.
 	RehearsalPods bool
 }
@@ -216,15 +220,23 @@ func Roles(o Options) []Role {
 		return append(roles, Role{Name: o.Name, Rules: each})
 	}
 	for _, ns := range o.Namespaces {
-		roles = append(roles, Role{o.Name + "-sync", ns, each})
+		roles = append(roles, Role{o.Name + "-sync", ns, o.limited(each, ns)})
 	}
 	if o.ClusterStores {
 		for _, ns := range o.CredentialNamespaces {
-			roles = append(roles, Role{o.Name + "-credentials", ns, credentials()})
+			roles = append(roles, Role{o.Name + "-credentials", ns, o.limited(credentials(), ns)})
 		}
 		roles = append(roles, Role{Name: o.Name, Rules: cluster})
 	}
 	return roles
+}
+
+// limited is rules with the names of namespace, if there are to be names.
+func (o Options) limited(rules []Rule, namespace string) []Rule {
+	if o.Named == nil {
+		return rules
+	}
+	return narrowed(rules, o.Named[namespace])
 }
 
 // inEach is what is needed in each namespace that is worked in.

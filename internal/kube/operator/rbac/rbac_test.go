@@ -94,3 +94,36 @@ func TestCommittedManifestsAreCurrent(t *testing.T) {
 		}
 	}
 }
+
+// With names no rule reaches a Secret, or a token of a ServiceAccount, without one; where there is no
+// name there is no rule.
+func TestNamedRoles(t *testing.T) {
+	o := Options{
+		Namespaces: []string{"a", "b"}, CredentialNamespaces: []string{"c"}, ClusterStores: true, Push: true,
+		Named: map[string]Names{"a": {Read: []string{"token", "both"}, Write: []string{"both", "own"}, Accounts: []string{"reader"}}, "c": {Read: []string{"shared"}}},
+	}
+	got := map[string]string{}
+	for _, r := range Roles(o) {
+		for _, rule := range r.Rules {
+			if slices.Contains(rule.Resources, "secrets") || slices.Contains(rule.Resources, "serviceaccounts") || slices.Contains(rule.Resources, "serviceaccounts/token") {
+				if len(rule.ResourceNames) == 0 && r.Namespace != o.withDefaults().Namespace {
+					t.Errorf("%s in %q: %v of any %v", r.Name, r.Namespace, rule.Verbs, rule.Resources)
+				}
+				for _, verb := range rule.Verbs {
+					got[r.Namespace+" "+verb+" "+rule.Resources[0]] = strings.Join(rule.ResourceNames, " ")
+				}
+			}
+		}
+	}
+	for what, names := range map[string]string{
+		"a get secrets": "both own token", "a list secrets": "both own token", "a watch secrets": "both own token",
+		"a patch secrets": "both own", "a create secrets": "both own", "a delete secrets": "both own",
+		"a create serviceaccounts/token": "reader", "a get serviceaccounts": "reader",
+		"b get secrets": "", "b create secrets": "", "b create serviceaccounts/token": "",
+		"c get secrets": "shared", "c patch secrets": "", "c create serviceaccounts/token": "",
+	} {
+		if got[what] != names {
+			t.Errorf("%s: %q, want %q", what, got[what], names)
+		}
+	}
+}
