@@ -92,7 +92,7 @@ func TestRefusals(t *testing.T) {
 // reference of its text.
 func TestExamples(t *testing.T) {
 	count := 0
-	for _, dir := range []string{"operator", "push", "stores", "generators"} {
+	for _, dir := range []string{"articles", "operator", "push", "stores", "generators"} {
 		files, err := filepath.Glob("../../../../../examples/" + dir + "/*.yaml")
 		if err != nil {
 			t.Fatal(err)
