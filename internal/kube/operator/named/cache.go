@@ -60,6 +60,8 @@ func New(cfg *rest.Config, o cache.Options, log *slog.Logger) (*Cache, error) {
 
 // Start implements cache.Cache: it runs until ctx ends.
 func (c *Cache) Start(ctx context.Context) error {
+	ctx, end := context.WithCancel(ctx)
+	defer end()
 	c.mu.Lock()
 	c.running = ctx
 	for _, w := range c.watches {
@@ -67,7 +69,7 @@ func (c *Cache) Start(ctx context.Context) error {
 	}
 	c.mu.Unlock()
 	err := c.Cache.Start(ctx)
-	<-ctx.Done() // nobody starts a watch after this
+	end() // nobody starts a watch after this
 	c.mu.Lock()
 	c.mu.Unlock() //nolint:staticcheck // who began to start one has done so
 	c.all.Wait()

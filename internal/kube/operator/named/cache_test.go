@@ -14,6 +14,7 @@ import (
 	"k8s.io/client-go/metadata/fake"
 	clienttesting "k8s.io/client-go/testing"
 	toolscache "k8s.io/client-go/tools/cache"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
@@ -136,6 +137,28 @@ func TestWatches(t *testing.T) {
 		c.all.Wait()
 		if !i.IsStopped() {
 			t.Error("it does not say that it has ended")
+		}
+	})
+}
+
+// failing is a cache that cannot start.
+type failing struct{ cache.Cache }
+
+func (failing) Start(context.Context) error { return errs.New(errs.Unavailable, "it cannot start") }
+
+// What is under it ending, for whatever reason, ends its watches too, and is told.
+func TestStartEndsWithWhatIsUnder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, _ := over(t, of("own"))
+		c.Cache = failing{}
+		c.Watch("team", "own")
+		if err := c.Start(t.Context()); !errs.Is(err, errs.Unavailable) {
+			t.Errorf("%v", err)
+		}
+		c.Watch("team", "later")
+		synctest.Wait() // no watch is left
+		if !(*informer)(c).IsStopped() {
+			t.Error("it goes on")
 		}
 	})
 }
