@@ -17,7 +17,7 @@ type reference struct{ error }
 
 func (r reference) Unwrap() error { return r.error }
 
-func (reference) Is(target error) bool { return target == ErrReference } //nolint:errorlint // this is what errors.Is asks
+func (reference) Is(target error) bool { return target == ErrReference }
 
 // Reference makes err one that is ErrReference. Reference(nil) is nil.
 func Reference(err error) error {

@@ -27,17 +27,16 @@ import (
 func (r *Reconciler) observe(ctx context.Context, es *v1.ExternalSecret) (observed, bool, error) {
 	o := observed{now: r.Clock.Now(), es: es}
 	key := client.ObjectKeyFromObject(es)
-	live, err := r.targetOf(ctx, &o)
-	if err != nil {
+	var err error
+	if o.live, err = r.targetOf(ctx, &o); err != nil {
 		return o, false, err
 	}
-	o.live = live
 	if o.fault, err = r.Faults.On(ctx, es); err != nil {
 		return o, false, err
 	}
 	o.memory = r.memories.get(key)
-	if watched(es) && o.unseen == nil && r.memories.behind(key, targetEntry(es), live, o.now) {
-		o.live = r.asWritten(es, live, o.memory)
+	if watched(es) && o.unseen == nil && r.memories.behind(key, targetEntry(es), o.live, o.now) {
+		o.live = r.asWritten(es, o.live, o.memory)
 	}
 	if o.due, err = r.dueOf(ctx, o); err != nil {
 		return o, false, err

@@ -191,15 +191,12 @@ func (r *Reconciler) observeSources(ctx context.Context, o *observed) (versions 
 			}
 		}
 		for _, name := range names {
-			there, err := look("Secret", name)
-			if errs.Is(err, errs.Denied) { // no role of the operator names it
+			switch there, err := look("Secret", name); {
+			case errs.Is(err, errs.Denied): // no role of the operator names it
 				o.unseen = append(o.unseen, err)
-				continue
-			}
-			if err != nil {
+			case err != nil:
 				return nil, err
-			}
-			if there || s.Selector == nil {
+			case there || s.Selector == nil:
 				o.sources = append(o.sources, name)
 			}
 		}

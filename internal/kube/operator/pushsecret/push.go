@@ -82,11 +82,20 @@ func (r *Reconciler) version(ps *v1alpha1.PushSecret, entries []plan.Entry) (str
 	return fmt.Sprintf("%d-%s", ps.Generation, digest), err
 }
 
+// unselected is why no Secrets are known to choose from; nil: they are.
+func (o observed) unselected() error {
+	s := o.ps.Spec.Selector.Secret
+	if s == nil || s.Name == "" && s.Selector == nil {
+		return errs.New(errs.Invalid, "spec.selector names no Secret: set selector.secret.name")
+	}
+	return errors.Join(o.unseen...)
+}
+
 // sources reads the Secrets and applies the template. NotExist: there is none.
 func (r *Reconciler) sources(ctx context.Context, o observed) ([]plan.Source, error) {
 	ps := o.ps
-	if ps.Spec.Selector.Secret == nil || ps.Spec.Selector.Secret.Name == "" && ps.Spec.Selector.Secret.Selector == nil {
-		return nil, errs.New(errs.Invalid, "spec.selector names no Secret: set selector.secret.name")
+	if err := o.unselected(); err != nil {
+		return nil, err
 	}
 	var out []plan.Source
 	for _, name := range o.sources {
@@ -107,9 +116,6 @@ func (r *Reconciler) sources(ctx context.Context, o observed) ([]plan.Source, er
 			return nil, err
 		}
 		out = append(out, made...)
-	}
-	if len(o.unseen) > 0 {
-		return nil, errors.Join(o.unseen...)
 	}
 	if len(out) > 0 {
 		return out, nil

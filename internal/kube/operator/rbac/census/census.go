@@ -81,10 +81,10 @@ func (c *Census) Named() map[string]rbac.Names {
 		reads, accounts := maps.Clone(n.reads), maps.Clone(n.accounts)
 		if n.works {
 			for name := range c.anyones.reads {
-				(*set)(&reads).add(name)
+				reads.add(name)
 			}
 			for name := range c.anyones.accounts {
-				(*set)(&accounts).add(name)
+				accounts.add(name)
 			}
 		}
 		out[ns] = rbac.Names{Read: slices.Sorted(maps.Keys(reads)), Write: slices.Sorted(maps.Keys(n.writes)), Accounts: slices.Sorted(maps.Keys(accounts))}
@@ -153,25 +153,37 @@ func (c *Census) document(place string, raw []byte) error {
 }
 
 func (c *Census) object(o object, raw []byte) error {
-	switch group := o.GroupVersionKind().Group; {
-	case group == v1.Group && o.Kind == v1.KindExternalSecret:
+	switch o.GroupVersionKind().Group {
+	case v1.Group:
+	case generators.Group:
+		return c.generator(o)
+	default:
+		return nil // the operator does not follow it
+	}
+	switch o.Kind {
+	case v1.KindExternalSecret:
 		return c.externalSecret(o, raw)
-	case group == v1.Group && o.Kind == "PushSecret":
+	case "PushSecret":
 		return c.pushSecret(o, raw)
-	case group == v1.Group && o.Kind == v1.KindSecretStore:
+	case v1.KindSecretStore:
 		c.in(o.Metadata.Namespace).works = true
 		return c.walk(o.Spec, c.in(o.Metadata.Namespace))
-	case group == v1.Group && o.Kind == v1.KindClusterSecretStore:
+	case v1.KindClusterSecretStore:
 		return c.walk(o.Spec, nil)
-	case group == generators.Group && o.Kind == generators.KindClusterGenerator:
-		return c.walk(o.Spec, &c.anyones)
-	case group == generators.Group && o.Kind != generators.KindGeneratorState:
-		c.in(o.Metadata.Namespace).works = true
-		return c.walk(o.Spec, c.in(o.Metadata.Namespace))
-	case group == v1.Group: // ClusterExternalSecret and ClusterPushSecret
+	default: // ClusterExternalSecret and ClusterPushSecret
 		return errs.New(errs.Unsupported, "it makes objects in namespaces that are chosen by labels, so that no role can name what they write: leave it out, and give the objects that it makes")
 	}
-	return nil // of other kinds, which the operator does not follow
+}
+
+func (c *Census) generator(o object) error {
+	switch o.Kind {
+	case generators.KindClusterGenerator:
+		return c.walk(o.Spec, &c.anyones)
+	case generators.KindGeneratorState:
+		return nil
+	}
+	c.in(o.Metadata.Namespace).works = true
+	return c.walk(o.Spec, c.in(o.Metadata.Namespace))
 }
 
 func (c *Census) externalSecret(o object, raw []byte) error {
