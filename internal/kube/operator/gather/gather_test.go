@@ -176,3 +176,20 @@ data: [{secretKey: user, remoteRef: {key: text}}]`), src)
 		t.Error("other values than were given")
 	}
 }
+
+// GHSA-fq7h-9x26-6j22: whoever may write ExternalSecrets gets no token of a ServiceAccount by
+// a Secret that Kubernetes fills in, also where the definitions let such a type pass.
+func TestGHSAfq7hTypesThatKubernetesFillsIn(t *testing.T) {
+	for _, kind := range []string{"kubernetes.io/service-account-token", "bootstrap.kubernetes.io/token"} {
+		for _, policy := range []v1.CreationPolicy{"", v1.CreateOwner, v1.CreateOrphan, v1.CreateOrMerge} {
+			spec := &v1.ExternalSecretSpec{}
+			spec.Target.CreationPolicy = policy
+			spec.Target.Template = &v1.ExternalSecretTemplate{Type: kind, Metadata: v1.ExternalSecretTemplateMetadata{
+				Annotations: map[string]string{"kubernetes.io/service-account.name": "admin"},
+			}}
+			if err := Supported(spec); !errs.Is(err, errs.Invalid) || !strings.Contains(err.Error(), "made by Kubernetes itself") {
+				t.Errorf("%s with %q: %v", kind, policy, err)
+			}
+		}
+	}
+}

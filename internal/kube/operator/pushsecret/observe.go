@@ -201,7 +201,7 @@ func (r *Reconciler) observeSources(ctx context.Context, o *observed) (versions 
 			}
 		}
 	}
-	for _, ref := range templateRefs(o.ps) {
+	for _, ref := range plan.TemplateRefs(o.ps) {
 		kind, name, _ := strings.Cut(ref, "/")
 		if _, err := look(kind, name); err != nil && !errs.Is(err, errs.Denied) { // what may not be read the push reports
 			return nil, err
@@ -235,22 +235,6 @@ func (r *Reconciler) selected(ctx context.Context, o *observed) ([]string, error
 	}
 	slices.Sort(names)
 	return names, nil
-}
-
-// templateRefs returns "KIND/NAME" of the objects that hold templates of ps.
-func templateRefs(ps *v1alpha1.PushSecret) (refs []string) {
-	if ps.Spec.Template == nil {
-		return nil
-	}
-	for _, f := range ps.Spec.Template.TemplateFrom {
-		if f.ConfigMap != nil {
-			refs = append(refs, "ConfigMap/"+f.ConfigMap.Name)
-		}
-		if f.Secret != nil {
-			refs = append(refs, "Secret/"+f.Secret.Name)
-		}
-	}
-	return refs
 }
 
 // prime learns at the start who claims what, before anything is pushed.

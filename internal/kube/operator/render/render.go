@@ -130,9 +130,6 @@ func Secret(es *v1.ExternalSecret, values map[string]redact.Secret, sources Text
 		s.CopyMetadata(es)
 		return s, checkKeys(raw)
 	}
-	if err := checkType(t.Type); err != nil {
-		return nil, err
-	}
 	in := make(map[string]string, len(values))
 	for k, v := range values {
 		in[k] = v.RevealString()
@@ -156,18 +153,6 @@ func Secret(es *v1.ExternalSecret, values map[string]redact.Secret, sources Text
 		s.AddMetadata(p.labels, p.annotations)
 	}
 	return s, checkKeys(p.data)
-}
-
-// checkType refuses the types that Kubernetes gives a meaning of its own: it fills in a
-// token of whatever ServiceAccount the Secret's annotation names, or lets nodes in.
-// Our definitions refuse them too, but those of the External Secrets Operator do not,
-// and may be what a cluster has (GHSA-fq7h-9x26-6j22).
-func checkType(name string) error {
-	switch t := corev1.SecretType(name); t {
-	case corev1.SecretTypeServiceAccountToken, corev1.SecretTypeBootstrapToken:
-		return errs.Newf(errs.Denied, "spec.target.template.type is %s: Secrets of this type are made by Kubernetes itself; give another type", t)
-	}
-	return nil
 }
 
 // page is a Secret while its templates run.

@@ -112,21 +112,3 @@ func FuzzKeysAndValues(f *testing.F) {
 		}
 	})
 }
-
-// GHSA-fq7h-9x26-6j22: whoever may write ExternalSecrets gets no token of a ServiceAccount by
-// a Secret that Kubernetes fills in, also where the definitions let such a type pass.
-func TestGHSAfq7hTypesThatKubernetesFillsIn(t *testing.T) {
-	for _, kind := range []string{"kubernetes.io/service-account-token", "bootstrap.kubernetes.io/token"} {
-		for _, policy := range []v1.CreationPolicy{"", v1.CreateOwner, v1.CreateOrphan, v1.CreateOrMerge} {
-			es := &v1.ExternalSecret{ObjectMeta: metav1.ObjectMeta{Namespace: "team", Name: "app"}}
-			es.Spec.Target.CreationPolicy = policy
-			es.Spec.Target.Template = &v1.ExternalSecretTemplate{Type: kind, Metadata: v1.ExternalSecretTemplateMetadata{
-				Annotations: map[string]string{"kubernetes.io/service-account.name": "admin"},
-			}}
-			s, err := Secret(es, map[string]redact.Secret{"k": redact.FromString(canary)}, nil, Options{Now: time.Now})
-			if s != nil || !errs.Is(err, errs.Denied) || !strings.Contains(err.Error(), "made by Kubernetes itself") {
-				t.Errorf("%s with %q: %v", kind, policy, err)
-			}
-		}
-	}
-}
