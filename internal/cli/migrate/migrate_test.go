@@ -146,8 +146,10 @@ func (p *place) original(name string, data map[string]string) {
 	for k, v := range data {
 		bytes[k] = []byte(v)
 	}
-	sum := sha3.Sum224(fmt.Appendf(nil, "%+v", bytes))
-	hash := hex.EncodeToString(sum[:])
+	digest := func(of any) string {
+		sum := sha3.Sum224(fmt.Appendf(nil, "%+v", of))
+		return hex.EncodeToString(sum[:])
+	}
 	yes := true
 	s := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: p.ns, Name: target.Name(&es)}}
 	err := testClient.Get(p.Context(), client.ObjectKeyFromObject(s), s)
@@ -160,7 +162,7 @@ func (p *place) original(name string, data map[string]string) {
 		if s.Annotations == nil {
 			s.Annotations = map[string]string{}
 		}
-		s.Annotations[target.AnnotationMark] = hash
+		s.Annotations[target.AnnotationMark] = digest(bytes)
 		s.OwnerReferences = []metav1.OwnerReference{{APIVersion: "external-secrets.io/v1", Kind: "ExternalSecret", Name: name, UID: es.UID, Controller: &yes, BlockOwnerDeletion: &yes}}
 	}
 	if s.Data == nil {
@@ -180,13 +182,21 @@ func (p *place) original(name string, data map[string]string) {
 		p.Fatal(err)
 	}
 	es.Status = v1.ExternalSecretStatus{
-		RefreshTime: metav1.Now(), SyncedResourceVersion: fmt.Sprintf("%d-%s", es.Generation, hash),
+		RefreshTime: metav1.Now(), SyncedResourceVersion: fmt.Sprintf("%d-%s", es.Generation, digest(struct{ annotations, labels map[string]string }{es.Annotations, es.Labels})),
 		Conditions: []v1.Condition{{Type: v1.ConditionReady, Status: metav1.ConditionTrue, Reason: "SecretSynced", Message: "secret synced", LastTransitionTime: metav1.Now()}},
 	}
 	es.Status.Binding.Name = s.Name
 	if err := testClient.Status().Update(p.Context(), &es); err != nil {
 		p.Fatal(err)
 	}
+}
+
+// synced is what an ExternalSecret's status says is synced.
+func (p *place) synced(name string) string {
+	p.Helper()
+	var es v1.ExternalSecret
+	p.get(&es, name)
+	return es.Status.SyncedResourceVersion
 }
 
 // witness sees every state of a Secret from now on.
@@ -297,14 +307,78 @@ func TestTakeOver(t *testing.T) {
 	if _, left := s.Annotations["strongkeep.io/controller-before"]; left || s.Spec.Controller != "" {
 		t.Errorf("class %q, %v", s.Spec.Controller, s.Annotations)
 	}
+	synced := p.synced("db")
 	p.original("db", map[string]string{"v": canary})
 	p.original("merged", map[string]string{"v": canary})
 	if n := db.writes(); n != 1 {
-		t.Errorf("%d writes by the original", n)
+		t.Errorf("%d writes: going back writes what the original would", n)
+	}
+	if again := p.synced("db"); again != synced {
+		t.Errorf("the status says that %s is synced, the original %s", synced, again)
 	}
 	shared.writes()
 	quiet("after going back")
 	over()
+}
+
+// A command that ended while it gave stores back is taken up by the next one, in both
+// directions, and no class is forgotten.
+func TestInterruptedBack(t *testing.T) {
+	p := newPlace(t)
+	p.apply(store("s", "controller: theirs, ") + es("db", "s", ""))
+	p.original("db", map[string]string{"v": canary})
+	for _, again := range []string{"-apply", "-back"} {
+		p.says(0, command("-apply", "-n", p.ns, "-wait=0"), "same Secret")
+		var s v1.SecretStore
+		p.get(&s, "s")
+		s.Spec.Controller = "strongkeep.io-between"
+		if err := testClient.Update(t.Context(), &s); err != nil {
+			t.Fatal(err)
+		}
+		p.says(0, command(), "partly moved")
+		args := command(again, "-n", p.ns)
+		if again == "-apply" {
+			args = append(args, "-wait=0")
+		}
+		p.says(0, args, "same Secret")
+		p.says(0, command("-back", "-n", p.ns), "same Secret")
+		p.get(&s, "s")
+		if _, left := s.Annotations["strongkeep.io/controller-before"]; left || s.Spec.Controller != "theirs" {
+			t.Errorf("%s: class %q, %v", again, s.Spec.Controller, s.Annotations)
+		}
+	}
+}
+
+// What is not ready is looked at anew, and every ExternalSecret that is handed back is
+// written: the original looks at no other.
+func TestBackTells(t *testing.T) {
+	p := newPlace(t)
+	p.apply(store("s", "") + es("db", "s", "") + es("broken", "s", ""))
+	for _, name := range []string{"db", "broken"} {
+		p.original(name, map[string]string{"v": canary})
+	}
+	var broken v1.ExternalSecret
+	p.get(&broken, "broken")
+	broken.Status.Conditions[0].Status = metav1.ConditionFalse
+	if err := testClient.Status().Update(t.Context(), &broken); err != nil {
+		t.Fatal(err)
+	}
+	p.says(0, command("-apply", "-n", p.ns, "-wait=0"), "same Secret")
+	var before, after v1.ExternalSecret
+	p.get(&before, "db")
+	p.says(0, command("-back", "-n", p.ns), "same Secret")
+	p.get(&after, "db")
+	if after.ResourceVersion == before.ResourceVersion || after.Status.SyncedResourceVersion != before.Status.SyncedResourceVersion {
+		t.Errorf("db: %+v was %+v", after.Status, before.Status)
+	}
+	if synced := p.synced("broken"); synced != "" {
+		t.Errorf("broken: %s", synced)
+	}
+	p.get(&before, "db")
+	p.says(0, command("-back", "-n", p.ns), "same Secret")
+	if p.get(&after, "db"); after.ResourceVersion != before.ResourceVersion {
+		t.Error("what was not moved was written")
+	}
 }
 
 // Ours takes no finalizer off an object that the original answers for.
@@ -328,7 +402,8 @@ func TestFinalizersStay(t *testing.T) {
 // What does not fit is said, field by field, and is not moved unless told.
 func TestPlan(t *testing.T) {
 	p := newPlace(t)
-	p.apply(store("s", "") + es("changed", "s", "") + es("generated", "s", "  dataFrom: [{sourceRef: {generatorRef: {apiVersion: generators.external-secrets.io/v1alpha1, kind: Password, name: x}}}]\n") + `
+	p.apply(store("s", "") + es("changed", "s", "") + es("generated", "s", "  dataFrom: [{sourceRef: {generatorRef: {apiVersion: generators.external-secrets.io/v1alpha1, kind: Password, name: x}}}]\n") +
+		es("made", "s", "  target: {template: {data: {v: '{{ .password }}'}}}\n  dataFrom: [{sourceRef: {generatorRef: {apiVersion: generators.external-secrets.io/v1alpha1, kind: Password, name: x}}}]\n") + `
 apiVersion: external-secrets.io/v1
 kind: SecretStore
 metadata: {name: odd}
@@ -359,7 +434,7 @@ spec: {secretStoreRefs: [{name: s}], selector: {secret: {name: x}}, data: [{matc
 		t.Fatal(err)
 	}
 	want := []string{
-		`Secret "changed" would change: keys that go w; other values of v`, "makes its credentials anew", "spec.provider.onepassword: there is no such provider here", "nonsense",
+		`Secret "changed" would change: keys that go w; other values of v`, "makes its credentials anew", `what Password "x" drew stays`, "spec.provider.onepassword: there is no such provider here", "nonsense",
 		"pushed by " + p.ns + "/push", "helm uninstall would delete it", "finalizers: externalsecrets.external-secrets.io/externalsecret-cleanup",
 	}
 	p.says(10, command(), want...)
@@ -378,7 +453,7 @@ spec: {secretStoreRefs: [{name: s}], selector: {secret: {name: x}}, data: [{matc
 	}
 	for name, want := range map[string]string{
 		"SecretStore/s": "fits", "SecretStore/right": "fits", "SecretStore/odd": "refused", "SecretStore/wrong": "refused",
-		"ExternalSecret/changed": "fits", "ExternalSecret/generated": "changes", "PushSecret/push": "note",
+		"ExternalSecret/changed": "fits", "ExternalSecret/generated": "fits", "ExternalSecret/made": "changes", "PushSecret/push": "note",
 	} {
 		if verdicts[name] != want {
 			t.Errorf("%s: %q, want %q", name, verdicts[name], want)

@@ -39,6 +39,14 @@ type Renewer interface {
 	Renew(ctx context.Context, cfg Config, known json.RawMessage) (expires time.Time, err error)
 }
 
+// Drawer is a Kind that draws what lives nowhere but in the Secret, so that a value
+// somebody else drew is as good as one of its own.
+type Drawer interface {
+	Kind
+	// Keys are those that Generate gives for a spec. It draws nothing.
+	Keys(spec json.RawMessage) ([]string, error)
+}
+
 // Config is what credentials are made from.
 type Config struct {
 	Scope   provider.Scope   // whose Secrets and ServiceAccounts may be used

@@ -106,7 +106,9 @@ func (a *Mover) Apply(ctx context.Context, m *Move) ([]Outcome, error) {
 			if annotations == nil {
 				annotations = map[string]string{}
 			}
-			annotations[AnnotationBefore] = o.StoreSpec().Controller
+			if o.StoreSpec().Controller != between {
+				annotations[AnnotationBefore] = o.StoreSpec().Controller
+			}
 			o.SetAnnotations(annotations)
 			o.StoreSpec().Controller = a.Class
 			return true
@@ -119,30 +121,6 @@ func (a *Mover) Apply(ctx context.Context, m *Move) ([]Outcome, error) {
 		return nil, err
 	}
 	return a.outcomes(m, before, a.secrets(ctx, m, key), late), nil
-}
-
-// Back gives the stores of m the class they had. The original then takes its
-// Secrets as it finds them.
-func (a *Mover) Back(ctx context.Context, m *Move) ([]Outcome, error) {
-	key := make([]byte, sha256.Size)
-	rand.Read(key)
-	before := a.secrets(ctx, m, key)
-	for _, s := range m.stores {
-		if err := a.set(ctx, s, func(o v1.Store) bool {
-			class, moved := o.GetAnnotations()[AnnotationBefore]
-			if !moved {
-				return false
-			}
-			annotations := maps.Clone(o.GetAnnotations())
-			delete(annotations, AnnotationBefore)
-			o.SetAnnotations(annotations)
-			o.StoreSpec().Controller = class
-			return true
-		}); err != nil {
-			return nil, err
-		}
-	}
-	return a.outcomes(m, before, a.secrets(ctx, m, key), nil), nil
 }
 
 // set changes a store as it is now, if f does.

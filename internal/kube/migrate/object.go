@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
@@ -166,9 +167,21 @@ func (l *looker) judgeSpec(o *Object, spec *v1.ExternalSecretSpec) {
 	if err := gather.OnlySecret(spec); err != nil {
 		o.worse(Refused, "%v", err)
 	}
-	for _, ref := range generate.Refs(spec) {
-		o.worse(Changes, "%s %q makes its credentials anew when it is taken over: the old ones stay valid as long as the original's GeneratorState does", ref.Kind, ref.Name)
+	for i := range spec.DataFrom {
+		if from := spec.DataFrom[i].SourceRef; from != nil && from.GeneratorRef != nil {
+			l.judgeUse(o, spec, i)
+		}
 	}
+}
+
+// judgeUse says what becomes of what the generator of dataFrom[i] made.
+func (l *looker) judgeUse(o *Object, spec *v1.ExternalSecretSpec, i int) {
+	ref := spec.DataFrom[i].SourceRef.GeneratorRef
+	if generate.Adoptable(l.Generators[ref.Kind], spec, i) {
+		o.Says = append(o.Says, fmt.Sprintf("what %s %q drew stays until the refresh interval is over", ref.Kind, ref.Name))
+		return
+	}
+	o.worse(Changes, "%s %q makes its credentials anew when it is taken over: the old ones stay valid as long as the original's GeneratorState does", ref.Kind, ref.Name)
 }
 
 func (l *looker) judgeStore(o *Object, store v1.Store) {

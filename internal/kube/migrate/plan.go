@@ -152,8 +152,11 @@ func groups(uses []use) [][]string {
 func stateOf(stores []v1.Store, class string) State {
 	ours := 0
 	for _, s := range stores {
-		if s.StoreSpec().Controller == class {
+		switch s.StoreSpec().Controller {
+		case class:
 			ours++
+		case between:
+			return Mixed
 		}
 	}
 	switch ours {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -160,6 +161,12 @@ func (r *run) refused(err error) {
 }
 
 func makes(r *run) {
+	if d, ok := r.Kind.(generator.Drawer); ok {
+		keys, err := d.Keys(json.RawMessage(r.Spec))
+		if slices.Sort(keys); err != nil || !slices.Equal(keys, slices.Sorted(slices.Values(r.Keys))) {
+			r.Errorf("its keys are %v (%v), want %v", keys, err, r.Keys)
+		}
+	}
 	var before generator.Made
 	for i := range 2 {
 		made, err := r.Kind.Generate(r.Context(), r.config(r.Spec))

@@ -6,6 +6,7 @@ import (
 	"encoding/base32"
 	"encoding/base64"
 	"encoding/hex"
+	"encoding/json"
 	"math/big"
 	"unicode"
 	"unicode/utf8"
@@ -19,7 +20,7 @@ import (
 // Kind draws passwords.
 type Kind struct{}
 
-var _ generator.Kind = Kind{}
+var _ generator.Drawer = Kind{}
 
 const (
 	lower   = "abcdefghijklmnopqrstuvwxyz"
@@ -48,6 +49,15 @@ func (Kind) Generate(_ context.Context, cfg generator.Config) (generator.Made, e
 		made.Data[key] = redact.New(p.encode(p.draw()))
 	}
 	return made, nil
+}
+
+// Keys implements generator.Drawer.
+func (Kind) Keys(raw json.RawMessage) ([]string, error) {
+	var spec v1alpha1.PasswordSpec
+	if err := generator.Decode(raw, &spec); err != nil {
+		return nil, err
+	}
+	return keysOf(spec.SecretKeys)
 }
 
 // policy is what a spec comes to.

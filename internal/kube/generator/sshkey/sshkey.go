@@ -9,6 +9,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"encoding/json"
 	"encoding/pem"
 	"strings"
 	"unicode"
@@ -29,7 +30,10 @@ type Kind struct {
 	slots *semaphore.Weighted
 }
 
-var _ generator.Kind = Kind{}
+var _ generator.Drawer = Kind{}
+
+// Keys implements generator.Drawer.
+func (Kind) Keys(json.RawMessage) ([]string, error) { return []string{"privateKey", "publicKey"}, nil }
 
 // New returns a Kind that makes one key at a time.
 func New() Kind { return Kind{semaphore.NewWeighted(1)} }

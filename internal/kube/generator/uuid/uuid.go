@@ -2,6 +2,7 @@ package uuid
 
 import (
 	"context"
+	"encoding/json"
 
 	"github.com/google/uuid"
 
@@ -14,7 +15,10 @@ import (
 // Kind draws random UUIDs (RFC 9562, version 4): 122 bits that nobody can guess.
 type Kind struct{}
 
-var _ generator.Kind = Kind{}
+var _ generator.Drawer = Kind{}
+
+// Keys implements generator.Drawer.
+func (Kind) Keys(json.RawMessage) ([]string, error) { return []string{"uuid"}, nil }
 
 // Generate implements generator.Kind.
 func (Kind) Generate(_ context.Context, cfg generator.Config) (generator.Made, error) {

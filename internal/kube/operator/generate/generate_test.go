@@ -2,6 +2,7 @@ package generate
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -257,4 +258,64 @@ func TestFailures(t *testing.T) {
 		t.Error(err)
 	}
 	none.Forget(v1.KindExternalSecret, client.ObjectKeyFromObject(b.es))
+}
+
+// drawing is counting whose credentials live nowhere else.
+type drawing struct{ *counting }
+
+func (drawing) Keys(json.RawMessage) ([]string, error) { return []string{"password"}, nil }
+
+// theirs makes the Secret one that another operator wrote.
+func (b *bench) theirs(manager string) {
+	b.live = &corev1.Secret{Data: map[string][]byte{"password": []byte("theirs")}}
+	b.live.Annotations = map[string]string{target.AnnotationMark: "0123456789abcdef"}
+	b.live.ManagedFields = []metav1.ManagedFieldsEntry{{
+		Manager: manager, Operation: metav1.ManagedFieldsOperationUpdate, FieldsV1: &metav1.FieldsV1{Raw: []byte(`{"f:data":{"f:password":{}}}`)},
+	}}
+}
+
+// What another operator drew is kept when its Secret is taken over, for as long as
+// what we draw ourselves; and nothing else is.
+func TestAdopted(t *testing.T) {
+	b := newBench(t)
+	b.g.cfg.Kinds["Password"] = drawing{b.kind}
+	b.theirs(target.Manager("app"))
+	b.want("taken over", "theirs")
+	b.want("again", "theirs")
+	b.clock.Step(time.Hour)
+	b.want("the interval is over", "made-1")
+	b.theirs(target.Manager("app"))
+	b.live.Annotations["strongkeep.io/generated"] = `[{"of":"x"}]`
+	b.want("taken over again", "theirs")
+
+	b.theirs("kubectl")
+	b.want("somebody else's value", "made-2")
+	b.theirs(target.Manager("app"))
+	b.live.Annotations[target.AnnotationMark] = "v1.a.b.c"
+	b.want("the mark is ours", "made-3")
+	b.theirs(target.Manager("app"))
+	b.es.Spec.Target.Template = &v1.ExternalSecretTemplate{Data: map[string]string{"password": "x"}}
+	b.want("a template made something of it", "made-4")
+	b.es.Spec.Target.Template = nil
+	b.es.Spec.DataFrom[0].Rewrite = []v1.Rewrite{{Regexp: &v1.RewriteRegexp{Source: "x", Target: "y"}}}
+	b.theirs(target.Manager("app"))
+	b.want("rewrite made something of it", "made-5")
+	b.es.Spec.DataFrom[0].Rewrite = nil
+	b.g.cfg.Kinds["Password"] = b.kind
+	b.theirs(target.Manager("app"))
+	b.want("it lives elsewhere", "made-6")
+}
+
+// Into a Secret that several write, what another operator drew is told by there being
+// no record of ours.
+func TestAdoptedShared(t *testing.T) {
+	b := newBench(t)
+	b.g.cfg.Kinds["Password"] = drawing{b.kind}
+	b.es.Spec.Target.CreationPolicy = v1.CreateMerge
+	b.theirs(target.Manager("app"))
+	b.want("taken over", "theirs")
+	key := target.New(b.es, nil).GeneratedKey()
+	b.theirs(target.Manager("app"))
+	b.live.Annotations[key] = `[{"of":"x"}]`
+	b.want("a record of ours", "made-1")
 }

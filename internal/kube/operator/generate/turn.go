@@ -92,6 +92,9 @@ func (t *Turn) Values(ctx context.Context, i int) (gather.Generated, error) {
 		return gather.Generated{}, errs.Newf(errs.Unsupported, "%s is of class %q: another operator's", source, source.Class)
 	}
 	want := t.want(i, *ref, source)
+	if got, ok := t.adopted(i, source, want); ok {
+		return got, nil
+	}
 	have, found := t.have.Find(want.Of)
 	if found {
 		if p, ok := t.take(want.Of); ok && p.since == have.Made && p.state == have.State {

@@ -107,7 +107,7 @@ func (w Writer) removeExtra(ctx context.Context, s *Secret, live *corev1.Secret)
 		Value any    `json:"value,omitempty"`
 	}
 	patch := []operation{{"test", "/metadata/resourceVersion", live.ResourceVersion}}
-	updated := updatedKeys(live.ManagedFields, s.Manager)
+	updated := UpdatedKeys(live.ManagedFields, s.Manager)
 	for key := range live.Data {
 		if _, ok := s.Data[key]; ok || s.Merge && !updated[key] {
 			continue
@@ -124,8 +124,9 @@ func (w Writer) removeExtra(ctx context.Context, s *Secret, live *corev1.Secret)
 	return classify(w.Client.Patch(ctx, live, client.RawPatch(types.JSONPatchType, body), client.FieldOwner(s.Manager)), s)
 }
 
-// updatedKeys returns the data keys that manager owns by another operation than apply.
-func updatedKeys(fields []metav1.ManagedFieldsEntry, manager string) map[string]bool {
+// UpdatedKeys returns the data keys that manager owns by another operation than apply,
+// which is how other operators write.
+func UpdatedKeys(fields []metav1.ManagedFieldsEntry, manager string) map[string]bool {
 	out := map[string]bool{}
 	for _, f := range fields {
 		if f.Manager != manager || f.Operation == metav1.ManagedFieldsOperationApply || f.FieldsV1 == nil {
