@@ -1,6 +1,7 @@
 package build
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -105,10 +106,18 @@ func (b builder) build(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
+	source := b.source
+	if len(b.group.files) > 0 {
+		source = filepath.Join(dir, "source")
+		if err := b.edited(ctx, source); err != nil {
+			return err
+		}
+		defer func() { _ = os.RemoveAll(source) }()
+	}
 	for _, program := range b.group.programs {
 		args := append(b.group.args(version), "-o", filepath.Join(dir, program[0]), program[1])
 		done := b.progress.begin(program[0] + " " + version)
-		err := goCommand(ctx, b.source, b.group.env, args...)
+		err := goCommand(ctx, source, b.group.env, args...)
 		done(err)
 		if err != nil {
 			return fmt.Errorf("building %s: %w", program[0], err)
@@ -140,21 +149,29 @@ func tempDir(dir string) (string, error) {
 // goCommand runs go in a module folder, apart from whatever workspace and flags
 // the caller's environment asks for.
 func goCommand(ctx context.Context, dir string, env []string, args ...string) error {
+	_, err := goOutput(ctx, dir, env, args...)
+	return err
+}
+
+// goOutput is goCommand, and returns what go printed.
+func goOutput(ctx context.Context, dir string, env []string, args ...string) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=")
 	cmd.Env = append(cmd.Env, env...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // go ends its compilers
 	cmd.WaitDelay = 10 * time.Second
-	out, err := cmd.CombinedOutput()
+	var out, complaints bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &complaints
+	err := cmd.Run()
 	if ctx.Err() != nil {
-		return ctx.Err()
+		return nil, ctx.Err()
 	}
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
-		return fmt.Errorf("go %s in %s: %w:\n%s", args[0], dir, err, strings.TrimSpace(string(out)))
+		return nil, fmt.Errorf("go %s in %s: %w:\n%s", args[0], dir, err, strings.TrimSpace(complaints.String()+out.String()))
 	}
-	return err
+	return out.Bytes(), err
 }
 
 func exists(path string) bool {

@@ -21,6 +21,9 @@ type group struct {
 	stamp string // linker flags; VERSION is replaced
 	// programs in the order in which they are built, name before package.
 	programs [][2]string
+	// files, if there are any, take the place of those of the module, which is then
+	// built in a copy of its source, with its own go.mod and go.sum.
+	files map[string]string
 }
 
 // Scope says how much of a cluster is wanted.
@@ -33,6 +36,8 @@ const (
 	Node
 	// Etcd is etcd alone, for tests of what is stored in it.
 	Etcd
+	// Original is the External Secrets Operator alone, for tests of taking over from it.
+	Original
 )
 
 func groups(s Scope) []group {
@@ -65,6 +70,8 @@ func groups(s Scope) []group {
 		return g
 	case Etcd:
 		return g[:1]
+	case Original:
+		return []group{original()}
 	}
 	return append(g,
 		group{
@@ -126,6 +133,9 @@ func (g group) key(dir string) (string, error) {
 	}
 	_, _ = fmt.Fprintf(h, "%q %q %v %s %s/%s", g.args(version), g.env, g.programs,
 		runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	if len(g.files) > 0 {
+		_, _ = fmt.Fprintf(h, " %q", g.files) // in the order of their names
+	}
 	return g.name + "-" + version + "-" + hex.EncodeToString(h.Sum(nil))[:12], nil
 }
 
