@@ -214,27 +214,33 @@ func (r *Reconciler) refresh(ctx context.Context, o observed, why string) (ctrl.
 	}
 	r.Metric.Synced(o.es, r.Clock.Since(began), out.err)
 	r.Log.Debug("refreshed", "externalSecret", key.String(), "why", why, "changed", out.changed, "error", out.err)
-	err := r.patchStatus(ctx, o, out)
-	if err != nil {
+	if err := r.patchStatus(ctx, o, out); err != nil {
 		r.memories.setDue(key, why)
 		return ctrl.Result{}, err
 	}
 	if out.err == nil {
-		r.memories.change(key, func(e *entry) { e.failures, e.refreshed = 0, o.now })
-		if out.began.Before(asked) && !r.heardOf(o.es) {
-			r.memories.change(key, func(e *entry) { e.due, e.asked = whyShared, asked })
-			return ctrl.Result{RequeueAfter: recheck}, nil
-		}
-		o.memory.refreshed = o.now
-		if o.due, err = r.due(ctx, o.es, r.memories.get(key).generated); err != nil {
-			return ctrl.Result{}, err
-		}
-		return ctrl.Result{RequeueAfter: timing.Sooner(untilRefresh(o), untilDue(o))}, nil
+		return r.succeeded(ctx, o, out, asked)
 	}
 	var failures int
 	r.memories.change(key, func(e *entry) { e.failures++; failures = e.failures; e.due = why })
 	kind := errs.KindOf(out.err)
 	return ctrl.Result{RequeueAfter: timing.Retry(failures, kind == errs.Invalid || kind == errs.Unsupported || kind == errs.TooLarge)}, nil
+}
+
+// succeeded remembers a refresh that was asked for at asked, and says when the next is.
+func (r *Reconciler) succeeded(ctx context.Context, o observed, out outcome, asked time.Time) (ctrl.Result, error) {
+	key := client.ObjectKeyFromObject(o.es)
+	r.memories.change(key, func(e *entry) { e.failures, e.refreshed = 0, o.now })
+	if out.began.Before(asked) && !r.heardOf(o.es) {
+		r.memories.change(key, func(e *entry) { e.due, e.asked = whyShared, asked })
+		return ctrl.Result{RequeueAfter: recheck}, nil
+	}
+	o.memory.refreshed = o.now
+	var err error
+	if o.due, err = r.due(ctx, o.es, r.memories.get(key).generated); err != nil {
+		return ctrl.Result{}, err
+	}
+	return ctrl.Result{RequeueAfter: timing.Sooner(untilRefresh(o), untilDue(o))}, nil
 }
 
 // heardOf reports whether every change of what es reads is heard of, so that a

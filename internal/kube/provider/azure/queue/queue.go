@@ -186,10 +186,15 @@ func fail(doing string, err error) error {
 	default:
 		return errs.Newf(errs.Unavailable, "%s: Azure Storage gives no answer that can be read", doing)
 	}
+	return refused(doing, answer)
+}
+
+// refused is the error of an answer of Azure Storage.
+func refused(doing string, answer *azcore.ResponseError) error {
 	if !codes.MatchString(answer.ErrorCode) {
 		return errs.Newf(errs.Unavailable, "%s: status %d, and no answer of Azure Storage", doing, answer.StatusCode)
 	}
-	text := doing + ": Azure Storage says " + answer.ErrorCode
+	kind, text := errs.Unavailable, doing+": Azure Storage says "+answer.ErrorCode
 	switch answer.StatusCode {
 	case http.StatusForbidden:
 		kind, text = errs.Denied, text+": give the store's identity the role Storage Queue Data Message Processor on the queue"
@@ -201,8 +206,6 @@ func fail(doing string, err error) error {
 		kind = errs.Exhausted
 	case http.StatusBadRequest:
 		kind = errs.Invalid
-	default:
-		kind = errs.Unavailable
 	}
 	return errs.As(kind, &refusal{text, answer.ErrorCode})
 }

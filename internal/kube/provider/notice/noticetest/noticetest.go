@@ -232,7 +232,7 @@ func (r *run) end() error {
 	case err := <-r.ended:
 		return err
 	case <-r.Context().Done():
-		return fmt.Errorf("Notify goes on: %w", r.Context().Err())
+		return fmt.Errorf("waiting for the end of Notify: %w", r.Context().Err())
 	}
 }
 
