@@ -16,11 +16,9 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/operator/rbac"
 )
 
-// Recording is a transport that notes the permission each request needs, and
-// each refusal. Permissions read "verb group/resource[/subresource]".
+// Recording notes the permission that each request needs, and each refusal.
+// Permissions read "verb group/resource[/subresource]".
 type Recording struct {
-	next http.RoundTripper
-
 	mu      sync.Mutex
 	counts  map[string]int
 	refused []string
@@ -32,12 +30,18 @@ func New() *Recording { return &Recording{counts: map[string]int{}} }
 // Wrap returns cfg with its requests noted by r.
 func (r *Recording) Wrap(cfg *rest.Config) *rest.Config {
 	cfg = rest.CopyConfig(cfg)
-	cfg.Wrap(func(next http.RoundTripper) http.RoundTripper { r.next = next; return r })
+	cfg.Wrap(func(next http.RoundTripper) http.RoundTripper { return noting{next, r} })
 	return cfg
 }
 
+// noting is the transport of one client; a configuration may make several.
+type noting struct {
+	next http.RoundTripper
+	*Recording
+}
+
 // RoundTrip implements http.RoundTripper.
-func (r *Recording) RoundTrip(req *http.Request) (*http.Response, error) {
+func (r noting) RoundTrip(req *http.Request) (*http.Response, error) {
 	answer, err := r.next.RoundTrip(req)
 	if err != nil {
 		return answer, err
