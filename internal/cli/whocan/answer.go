@@ -138,22 +138,27 @@ func words(s *path.Step, last bool) string {
 	return acts[s.Kind]
 }
 
+// chain is a row for each step, of which the first is headed.
+func chain(head string, list []step) []session.Row {
+	var rows []session.Row
+	for i, s := range list {
+		how, by := s.words, "-"
+		if i > 0 {
+			head, how = "", "who is "+s.Subject+", who "+s.words
+		}
+		if s.Binding != "" {
+			by = s.Binding + " -> " + s.Role
+		}
+		rows = append(rows, session.Row{head, how, by})
+	}
+	return rows
+}
+
 // rows are the answer for eyes.
 func (a *answer) rows() (session.Row, []session.Row) {
 	var rows []session.Row
 	for i := range a.Readers {
-		r := &a.Readers[i]
-		for j, s := range r.Steps {
-			who, how := r.Subject, s.words
-			if j > 0 {
-				who, how = "", "who is "+s.Subject+", who "+s.words
-			}
-			by := "-"
-			if s.Binding != "" {
-				by = s.Binding + " -> " + s.Role
-			}
-			rows = append(rows, session.Row{who, how, by})
-		}
+		rows = append(rows, chain(a.Readers[i].Subject, a.Readers[i].Steps)...)
 	}
 	if a.Builtin > 0 {
 		rows = append(rows, session.Row{fmt.Sprintf("and %d of Kubernetes' own (-builtin lists them)", a.Builtin)})

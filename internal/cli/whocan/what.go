@@ -81,17 +81,7 @@ func (x *commands) reaches(f *path.Finder, secrets []path.Name, who access.Subje
 		}
 		list := steps(r.Steps)
 		out = append(out, reach{secret.String(), list})
-		for i, s := range list {
-			name, how := secret.String(), s.words
-			if i > 0 {
-				name, how = "", "who is "+s.Subject+", who "+s.words
-			}
-			by := "-"
-			if s.Binding != "" {
-				by = s.Binding + " -> " + s.Role
-			}
-			rows = append(rows, session.Row{name, how, by})
-		}
+		rows = append(rows, chain(secret.String(), list)...)
 	}
 	if len(rows) == 0 && x.Format == "table" {
 		rows = []session.Row{{"none of the Secrets", "-", "-"}}
