@@ -57,17 +57,23 @@ func TestLastValues(t *testing.T) {
 	w.es("kept", v1.ReasonSecretSynced, "")
 }
 
-// Without the flag, with another store, and when the store refuses, nothing is made.
-func TestNoLastValues(t *testing.T) {
-	w := newWorld(t)
-	ready(w)
-	dir := t.TempDir()
-	stop := w.start(keeping(t, dir))
+// readOnce has an operator read the value, keep it, and end; what was made of it is gone.
+func readOnce(w *world, dir string) {
+	w.Helper()
+	stop := w.start(keeping(w.T, dir))
 	w.apply(es("kept", oneKey))
 	w.es("kept", v1.ReasonSecretSynced, "")
 	stop()
 	w.kubectl("delete", "es", "kept")
 	w.until("its Secret is gone", func() bool { return w.kubectl("get", "secret", "kept", "--ignore-not-found") == "" })
+}
+
+// Without the flag, with another store, and when the store refuses, nothing is made.
+func TestNoLastValues(t *testing.T) {
+	w := newWorld(t)
+	ready(w)
+	dir := t.TempDir()
+	readOnce(w, dir)
 	for name, c := range map[string]struct {
 		status int
 		keeps  bool
@@ -103,12 +109,7 @@ func TestLastValuesNeedTheirCredentials(t *testing.T) {
 	w := newWorld(t)
 	ready(w)
 	dir := t.TempDir()
-	stop := w.start(keeping(t, dir))
-	w.apply(es("kept", oneKey))
-	w.es("kept", v1.ReasonSecretSynced, "")
-	stop()
-	w.kubectl("delete", "es", "kept")
-	w.until("its Secret is gone", func() bool { return w.kubectl("get", "secret", "kept", "--ignore-not-found") == "" })
+	readOnce(w, dir)
 	token := func(data string) func() {
 		return func() { w.kubectl("patch", "secret", "vault-token", "--type=merge", "-p", `{"stringData":`+data+`}`) }
 	}
@@ -147,12 +148,7 @@ func TestLastValuesKeyChanges(t *testing.T) {
 	w := newWorld(t)
 	ready(w)
 	dir := t.TempDir()
-	stop := w.start(keeping(t, dir))
-	w.apply(es("kept", oneKey))
-	w.es("kept", v1.ReasonSecretSynced, "")
-	stop()
-	w.kubectl("delete", "es", "kept")
-	w.until("its Secret is gone", func() bool { return w.kubectl("get", "secret", "kept", "--ignore-not-found") == "" })
+	readOnce(w, dir)
 	w.vault.Fail(503)
 	key := filepath.Join(t.TempDir(), "new")
 	if err := os.WriteFile(key, bytes.Repeat([]byte("n"), 32), 0o600); err != nil {
