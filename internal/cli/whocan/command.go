@@ -171,7 +171,7 @@ func leaveOut(o access.Objects, names []string) (access.Objects, error) {
 
 // answer prints who gets at a Secret.
 func (x *commands) answer(s *snapshot.Snapshot, secret path.Name, without []string, builtin bool) error {
-	if s.Coverage.Whole("secrets") && s.Live && !slices.Contains(s.Secrets, secret) {
+	if s.Coverage.Whole("secrets") && s.Live && !slices.Contains(s.Names(), secret) {
 		x.Warn([]string{fmt.Sprintf("there is no Secret %s; this is who would get at it", secret)})
 	}
 	before := s.Finder().Readers(secret)

@@ -40,7 +40,7 @@ ServiceAccount has by its groups counts; of a user no groups are known.`,
 			if m := s.Coverage.Missing("secrets"); len(m) > 0 {
 				return errs.Newf(errs.Denied, "cannot tell: %s", strings.Join(m, "; "))
 			}
-			return x.reaches(s.Finder(), s.Secrets, who)
+			return x.reaches(s.Finder(), s.Names(), who)
 		},
 	}
 	q.add(c.Flags())

@@ -19,7 +19,6 @@ import (
 	parse "sigs.k8s.io/yaml"
 
 	"github.com/strongkeep/strongkeep/internal/kube/consumer"
-	"github.com/strongkeep/strongkeep/internal/kube/posture/path"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/snapshot"
 )
 
@@ -182,7 +181,7 @@ func (f *Files) keep(o runtime.Object) {
 		s.RBAC.ClusterRoleBindings = append(s.RBAC.ClusterRoleBindings, *o)
 	case *metav1.PartialObjectMetadata:
 		m := f.bare(&o.ObjectMeta)
-		s.Secrets = append(s.Secrets, path.Name{Namespace: m.Namespace, Name: m.Name})
+		s.Secrets = append(s.Secrets, snapshot.Secret{Meta: snapshot.Meta{Namespace: m.Namespace, Name: m.Name}})
 	case *corev1.Pod:
 		m := f.bare(&o.ObjectMeta)
 		s.Pods = append(s.Pods, pod(m.Namespace, m.Name, &o.Spec))

@@ -8,6 +8,7 @@ import (
 
 	"github.com/strongkeep/strongkeep/internal/kube/posture/path"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/read"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/snapshot"
 )
 
 var noon = time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
@@ -45,11 +46,11 @@ func TestFiles(t *testing.T) {
 	if len(f.Wrong) != 0 {
 		t.Errorf("taken for wrong: %v", f.Wrong)
 	}
-	if want := []path.Name{{Namespace: "team", Name: "db"}}; !slices.Equal(s.Secrets, want) {
-		t.Errorf("Secrets %v, want %v", s.Secrets, want)
+	if want := []path.Name{{Namespace: "team", Name: "db"}}; !slices.Equal(s.Names(), want) {
+		t.Errorf("Secrets %v, want %v", s.Names(), want)
 	}
-	if len(s.Pods) != 2 || s.Pods[0].Account != "default" || !slices.Equal(s.Pods[0].Secrets, []string{"db", "pull"}) ||
-		s.Pods[1].Account != "robot" || s.Pods[1].Namespace != "team" || !slices.Equal(s.Pods[1].Secrets, []string{"db"}) {
+	if len(s.Pods) != 2 || s.Pods[0].Account != "default" || !slices.Equal(used(s.Pods[0]), []string{"db", "pull"}) ||
+		s.Pods[1].Account != "robot" || s.Pods[1].Namespace != "team" || !slices.Equal(used(s.Pods[1]), []string{"db"}) {
 		t.Errorf("pods: %+v", s.Pods)
 	}
 	if len(s.RBAC.ClusterRoles) != 1 || s.RBAC.ClusterRoles[0].Name != "reader" || len(s.RBAC.ClusterRoles[0].Rules) != 1 || !s.RBAC.Aggregate {
@@ -98,4 +99,13 @@ func FuzzFiles(f *testing.F) {
 		}
 		_ = files.Snapshot(noon).Finder().Readers(path.Name{Namespace: "default", Name: "db"})
 	})
+}
+
+// used are the Secrets that p uses.
+func used(p snapshot.Pod) []string {
+	var out []string
+	for i := range p.Secrets {
+		out = append(out, p.Secrets[i].Secret)
+	}
+	return out
 }

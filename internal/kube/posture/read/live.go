@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -19,7 +18,6 @@ import (
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/consumer"
-	"github.com/strongkeep/strongkeep/internal/kube/posture/path"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/snapshot"
 )
 
@@ -209,17 +207,15 @@ func (l *live) pods(ctx context.Context) error {
 }
 
 // pod is what is kept of one.
-func pod(namespace, name string, spec *corev1.PodSpec) path.Pod {
-	p := path.Pod{Name: path.Name{Namespace: namespace, Name: name}, Account: spec.ServiceAccountName, Node: spec.NodeName}
-	if p.Account == "" {
-		p.Account = "default"
+func pod(namespace, name string, spec *corev1.PodSpec) snapshot.Pod {
+	account := spec.ServiceAccountName
+	if account == "" {
+		account = "default"
 	}
-	for _, u := range consumer.Uses(spec) {
-		if !slices.Contains(p.Secrets, u.Secret) {
-			p.Secrets = append(p.Secrets, u.Secret)
-		}
+	return snapshot.Pod{
+		Meta: snapshot.Meta{Namespace: namespace, Name: name}, Node: spec.NodeName,
+		Template: snapshot.Template{Account: account, Secrets: consumer.Uses(spec)},
 	}
-	return p
 }
 
 // secrets reads names only: their content never leaves the API server.
@@ -230,7 +226,7 @@ func (l *live) secrets(ctx context.Context) error {
 			return "", err
 		}
 		for i := range list.Items {
-			l.out.Secrets = append(l.out.Secrets, path.Name{Namespace: list.Items[i].Namespace, Name: list.Items[i].Name})
+			l.out.Secrets = append(l.out.Secrets, snapshot.Secret{Meta: snapshot.Meta{Namespace: list.Items[i].Namespace, Name: list.Items[i].Name}})
 		}
 		return list.Continue, nil
 	})

@@ -10,35 +10,55 @@ import (
 )
 
 // Snapshot is what was seen of one cluster, or of files. Whoever has one does not
-// change it.
+// change it. Its slices are in the order of namespace and name.
 type Snapshot struct {
 	// Source says what was read, for people: "https://10.0.0.1:6443", "rbac.yaml".
-	Source string
-	Taken  time.Time
+	Source string    `json:"source"`
+	Taken  time.Time `json:"taken"`
 	// Live is false for what was read from files: then what is missing may be
 	// somewhere else, and what runs is not known.
-	Live bool
+	Live bool `json:"live,omitempty"`
+	// Key names the key of all fingerprints; "" if none were made. Fingerprints of
+	// snapshots with other keys are not compared.
+	Key string `json:"key,omitempty"`
 	// Coverage says what was read, by resource.
-	Coverage Coverage
-	RBAC     access.Objects
-	// Pods that run or are to run; of files also those that a workload would make.
-	Pods []path.Pod
-	// Secrets are the names of those that exist, in order.
-	Secrets []path.Name
+	Coverage Coverage `json:"coverage"`
+	// Wrong are the places of what could not be read, with the reason.
+	Wrong []string       `json:"wrong,omitempty"`
+	RBAC  access.Objects `json:"rbac"`
 	// Served are the resources of the cluster, as "group/resource".
-	Served map[string]bool
+	Served map[string]bool `json:"served,omitempty"`
+
+	Namespaces []Namespace `json:"namespaces,omitempty"`
+	Secrets    []Secret    `json:"secrets,omitempty"`
+	ConfigMaps []ConfigMap `json:"configMaps,omitempty"`
+	Accounts   []Account   `json:"accounts,omitempty"`
+	Workloads  []Workload  `json:"workloads,omitempty"`
+	// Pods that run or are to run. Of files also those that a workload would make.
+	Pods []Pod `json:"pods,omitempty"`
+	// Uses of Secrets by what is no pod.
+	Uses       []Use       `json:"uses,omitempty"`
+	Sources    []Source    `json:"sources,omitempty"`
+	Stores     []Store     `json:"stores,omitempty"`
+	Admissions []Admission `json:"admissions,omitempty"`
+	Control    Control     `json:"control,omitzero"`
+
+	Repos    []Repo    `json:"repos,omitempty"`
+	Activity *Activity `json:"activity,omitempty"`
 }
 
 // Coverage says how far each resource was read, by its name, such as "secrets". A
-// resource that is not there was not asked for.
+// resource that is not there was not asked for. Beside resources of the API:
+// "secrets/values" (fingerprints were made), "resources" (what is served),
+// "encryption", "audit-policy", "metrics" (of the API server), "repos", "activity".
 type Coverage map[string]Gap
 
 // Gap is what could not be read of a resource. The zero Gap is that all was.
 type Gap struct {
 	// Reason is why, for people; "" if nothing is missing.
-	Reason string
+	Reason string `json:"reason,omitempty"`
 	// Namespaces are those that are missing; nil with a Reason: all.
-	Namespaces []string
+	Namespaces []string `json:"namespaces,omitempty"`
 }
 
 // Whole reports whether everything was read of each of resources.
@@ -63,5 +83,28 @@ func (c Coverage) Missing(resources ...string) []string {
 
 // Finder returns who gets at the Secrets of s.
 func (s *Snapshot) Finder() *path.Finder {
-	return path.New(path.Config{Policy: access.New(s.RBAC), Pods: s.Pods, Serves: func(group, resource string) bool { return s.Served[group+"/"+resource] }})
+	pods := make([]path.Pod, len(s.Pods))
+	for i := range s.Pods {
+		pods[i] = s.Pods[i].path()
+	}
+	return path.New(path.Config{Policy: access.New(s.RBAC), Pods: pods, Serves: func(group, resource string) bool { return s.Served[group+"/"+resource] }})
+}
+
+func (p *Pod) path() path.Pod {
+	out := path.Pod{Name: path.Name{Namespace: p.Namespace, Name: p.Name}, Account: p.Account, Node: p.Node}
+	for i := range p.Template.Secrets {
+		if name := p.Template.Secrets[i].Secret; !slices.Contains(out.Secrets, name) {
+			out.Secrets = append(out.Secrets, name)
+		}
+	}
+	return out
+}
+
+// Names returns the names of the Secrets, in order.
+func (s *Snapshot) Names() []path.Name {
+	out := make([]path.Name, len(s.Secrets))
+	for i := range s.Secrets {
+		out[i] = path.Name{Namespace: s.Secrets[i].Namespace, Name: s.Secrets[i].Name}
+	}
+	return out
 }

@@ -1,0 +1,151 @@
+package snapshot
+
+import "time"
+
+// Source is an object that makes a Secret, a ConfigMap, or files in pods of a
+// credential that lives somewhere else: ExternalSecret, PushSecret (the other way),
+// SecretProviderClass, SealedSecret, Certificate, Rotation and the like.
+type Source struct {
+	Meta
+	Group string `json:"group"`
+	Kind  string `json:"kind"`
+	// Store that it reads (or writes), zero of what has none.
+	Store Ref `json:"store,omitzero"`
+	// Makes are the objects it makes; Reads those of the cluster whose values it takes
+	// somewhere (PushSecret) or changes at their source (Rotation).
+	Makes []Ref `json:"makes,omitempty"`
+	Reads []Ref `json:"reads,omitempty"`
+	// Remote are the credentials it names, as the store calls them.
+	Remote []Remote `json:"remote,omitempty"`
+	// Generator says that values are made and not read.
+	Generator bool `json:"generator,omitempty"`
+	// Interval between two looks; 0: once, or when something changes.
+	Interval time.Duration `json:"interval,omitempty"`
+	// Ready is the condition Ready: "True", "False", "Unknown", or "" if it has none;
+	// Reason is its reason (a word), and Since its last change.
+	Ready  string    `json:"ready,omitempty"`
+	Reason string    `json:"reason,omitempty"`
+	Since  time.Time `json:"since,omitzero"`
+	// Synced is when it last looked or last made something, as its status says.
+	Synced time.Time `json:"synced,omitzero"`
+	// Rotates is, of a Rotation, the interval between turns; Expires, of a
+	// Certificate, its notAfter.
+	Rotates time.Duration `json:"rotates,omitempty"`
+	Expires time.Time     `json:"expires,omitzero"`
+	// Proven says that a Rotation's last turn was proven.
+	Proven *bool `json:"proven,omitempty"`
+}
+
+// Remote is a credential in a store.
+type Remote struct {
+	Path     string `json:"path"`
+	Property string `json:"property,omitempty"`
+	// Key of the object that is made of it; "" for all of it.
+	Key string `json:"key,omitempty"`
+}
+
+// Store is a SecretStore or ClusterSecretStore.
+type Store struct {
+	Meta
+	Kind     string `json:"kind"`
+	Provider string `json:"provider"` // "vault", "aws", …
+	// Server and Mount say where: the address, and for a vault the path of the mount.
+	Server string `json:"server,omitempty"`
+	Mount  string `json:"mount,omitempty"`
+	// Uses are the Secrets and ServiceAccounts it logs in with.
+	Uses []Use `json:"uses,omitempty"`
+	// Namespaces that may use it: nil: all (or, of a SecretStore, its own).
+	Namespaces []string `json:"namespaces,omitempty"`
+	Ready      string   `json:"ready,omitempty"`
+	Reason     string   `json:"reason,omitempty"`
+}
+
+// Namespace is a namespace.
+type Namespace struct {
+	Meta
+	Terminating bool `json:"terminating,omitempty"`
+}
+
+// Admission is a policy that admits or refuses what is written: a
+// ValidatingAdmissionPolicy, a webhook, or a policy of Kyverno or Gatekeeper.
+type Admission struct {
+	Meta
+	Group string `json:"group"`
+	Kind  string `json:"kind"`
+	// Secrets says that it is asked about Secrets that are created.
+	Secrets bool `json:"secrets,omitempty"`
+	// Enforced says that it refuses and does not merely tell.
+	Enforced bool `json:"enforced,omitempty"`
+}
+
+// Control is what is known of the control plane. Where nothing could be read,
+// it is nil or empty, and Coverage says why.
+type Control struct {
+	Version string `json:"version,omitempty"` // of the API server, "v1.36.1"
+	// Managed is the cloud that runs it: "eks", "gke", "aks", or "".
+	Managed string `json:"managed,omitempty"`
+	// Servers are the API servers that run as pods, with the flags that matter here
+	// (no flag that holds a value of a secret exists there).
+	Servers []Server `json:"servers,omitempty"`
+	// Encryption is the EncryptionConfiguration that was given, without its keys.
+	Encryption *Encryption `json:"encryption,omitempty"`
+	// Transformations are counters of the API server that answered, by
+	// resource, direction ("from_storage", "to_storage") and prefix ("identity",
+	// "k8s:enc:kms:v2:…" cut after the name of the provider).
+	Transformations []Transformation `json:"transformations,omitempty"`
+	// Reloads is the API server's metric of the last successful reload of its
+	// EncryptionConfiguration; zero if it has none.
+	Reloaded time.Time `json:"reloaded,omitzero"`
+	// AuditPolicy is the text of the policy that was given, YAML; it holds no secret.
+	AuditPolicy []byte `json:"auditPolicy,omitempty"`
+	// Migrations are StorageVersionMigrations.
+	Migrations []Migration `json:"migrations,omitempty"`
+}
+
+// Server is an API server.
+type Server struct {
+	Name  string            `json:"name"`
+	Flags map[string]string `json:"flags,omitempty"`
+}
+
+// Encryption is an EncryptionConfiguration without keys.
+type Encryption struct {
+	Place string `json:"place"`
+	Rules []Rule `json:"rules"`
+}
+
+// Rule is one entry of its resources.
+type Rule struct {
+	Resources []string             `json:"resources"`
+	Providers []EncryptionProvider `json:"providers"`
+}
+
+// EncryptionProvider is one provider of a Rule.
+type EncryptionProvider struct {
+	Kind string `json:"kind"` // identity, aescbc, aesgcm, secretbox, kms
+	// Name and API version of a KMS.
+	Name       string `json:"name,omitempty"`
+	APIVersion string `json:"apiVersion,omitempty"`
+	Endpoint   string `json:"endpoint,omitempty"`
+	// Keys is how many it has.
+	Keys int `json:"keys,omitempty"`
+}
+
+// Transformation is a counter of values that went to or came from storage.
+type Transformation struct {
+	Resource string  `json:"resource"`
+	Type     string  `json:"type"` // from_storage, to_storage
+	Prefix   string  `json:"prefix"`
+	Status   string  `json:"status"`
+	Count    float64 `json:"count"`
+}
+
+// Migration is a StorageVersionMigration.
+type Migration struct {
+	Meta
+	Resource  string `json:"resource"`
+	Succeeded bool   `json:"succeeded,omitempty"`
+	Failed    bool   `json:"failed,omitempty"`
+	// Ended is when it did.
+	Ended time.Time `json:"ended,omitzero"`
+}
