@@ -24,6 +24,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
 	"github.com/strongkeep/strongkeep/internal/errs"
@@ -55,6 +56,23 @@ func (w *world) connectedTo(store string, connected int) {
 	w.until(line, func() bool { return strings.Contains(w.scrape(), line) })
 }
 
+// storeEvent waits for an event whose message has a part.
+func (w *world) storeEvent(reason, part string) {
+	w.Helper()
+	w.until("an event "+reason+" with "+part, func() bool {
+		var events corev1.EventList
+		if err := testClient.List(w.Context(), &events, client.InNamespace(w.ns)); err != nil {
+			w.Fatal(err)
+		}
+		for i := range events.Items {
+			if e := &events.Items[i]; e.Reason == reason && strings.Contains(e.Message, part) {
+				return true
+			}
+		}
+		return false
+	})
+}
+
 // A value that changes in AWS is in the Secret because a message of EventBridge came,
 // long before the interval; what cannot be read is counted, and stops nothing.
 func TestChangesFromQueue(t *testing.T) {
@@ -83,19 +101,7 @@ func TestChangesRefused(t *testing.T) {
 	w.aws.Fail("ReceiveMessage", awstest.Fault{Status: http.StatusForbidden, Code: "AccessDeniedException"})
 	w.applyAWS("aws-changes.yaml")
 	w.secret("shop-db", map[string]string{"password": canary + "-new"})
-	w.until("an event that names the permission", func() bool {
-		var events corev1.EventList
-		if err := testClient.List(w.Context(), &events); err != nil {
-			t.Fatal(err)
-		}
-		for i := range events.Items {
-			e := &events.Items[i]
-			if e.Namespace == w.ns && e.Reason == reasonChangesRefused && strings.Contains(e.Message, "sqs:ReceiveMessage") {
-				return true
-			}
-		}
-		return false
-	})
+	w.storeEvent(reasonChangesRefused, "sqs:ReceiveMessage")
 	w.storeReady("aws-secrets", v1.ReasonStoreValid, "")
 	w.aws.Mend()
 	w.kubectl("annotate", "--overwrite", "secretstore", "aws-secrets", v1.AnnotationChanges+"=sqs:https://sqs.us-east-1.amazonaws.com/123456789012/changes")

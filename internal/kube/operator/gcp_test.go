@@ -2,6 +2,7 @@ package operator
 
 import (
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -68,4 +69,33 @@ func TestGCPKeyExample(t *testing.T) {
 	w.start(nil)
 	w.applyGCP("gcpsm-key.yaml")
 	w.secret("shop-mail", map[string]string{"user": "shop", "password": canary})
+}
+
+// A value that changes in Secret Manager is in the Secret because a message of Pub/Sub
+// came, long before the interval. A subscription that may not be read is told at the
+// store, which goes on.
+func TestGCPChanges(t *testing.T) {
+	w := newWorld(t)
+	w.start(nil)
+	w.gcp.Forbid("pubsub.subscriptions.consume")
+	w.applyGCP("gcpsm-changes.yaml")
+	w.secret("shop-db", map[string]string{"password": canary + "-new"})
+	w.storeEvent(reasonChangesRefused, "roles/pubsub.subscriber")
+	w.storeReady("google-secrets", v1.ReasonStoreValid, "")
+	w.gcp.Mend()
+	w.kubectl("annotate", "--overwrite", "secretstore", "google-secrets", v1.AnnotationChanges+"=pubsub:projects/my-project/topics/changes")
+	w.storeReady("google-secrets", v1.ReasonInvalidProvider, "pubsub:projects/PROJECT/subscriptions/SUBSCRIPTION")
+	w.kubectl("annotate", "--overwrite", "secretstore", "google-secrets", v1.AnnotationChanges+"="+gcptest.QueueAddress)
+	w.storeReady("google-secrets", v1.ReasonStoreValid, "")
+	w.connectedTo("google-secrets", 1)
+	for i := range 3 {
+		value := canary + "-" + strconv.Itoa(i)
+		w.gcp.Put("shop-db", `{"password":"`+value+`"}`)
+		w.gcp.Send(canary + " is no event")
+		w.gcp.Changed("shop-db")
+		w.secret("shop-db", map[string]string{"password": value})
+	}
+	if metrics := w.scrape(); !strings.Contains(metrics, `call="Notice"`) || strings.Contains(metrics, canary) {
+		t.Error("messages are not counted, or a value is in the metrics")
+	}
 }

@@ -2,12 +2,14 @@ package gcp
 
 import (
 	"context"
+	"log/slog"
 	"strings"
 
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/provider"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/gcp/access"
+	"github.com/strongkeep/strongkeep/internal/kube/provider/gcp/queue"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/gcp/secretmanager"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/login"
 	"github.com/strongkeep/strongkeep/internal/redact"
@@ -36,6 +38,10 @@ type store struct {
 	client   *access.Client
 	project  string // "" where the settings do not say
 	location string
+
+	ear      queue.Config // what a queue beside it is read with
+	log      *slog.Logger
+	listener *listener // nil: none
 }
 
 // Open reads the settings. It does not log in.
@@ -63,7 +69,8 @@ func (p Provider) open(cfg provider.Config, s Settings) (provider.Store, error) 
 	if err != nil {
 		return nil, err
 	}
-	st := &store{login: login.New("Google", source, cfg.Clock), client: client, project: named(s), location: s.Location}
+	st := &store{login: login.New("Google", source, cfg.Clock), client: client, project: named(s), location: s.Location, log: cfg.Log}
+	st.ear = queue.Config{Endpoint: p.getenv("GCP_PUBSUB_ENDPOINT"), Retry: cfg.Retry, Clock: cfg.Clock}
 	st.Store, err = secretmanager.New(secretmanager.Config{
 		Login: st.login, Endpoint: p.getenv("GCP_SECRETMANAGER_ENDPOINT"), Project: project(s, client), Location: s.Location,
 		LatestOrFetch: s.Policy == LatestOrFetch, Retry: cfg.Retry, Clock: cfg.Clock,
@@ -241,5 +248,8 @@ func (a *account) Email(ctx context.Context) (string, error) {
 func (s *store) Close(context.Context) error {
 	s.login.Close()
 	s.client.Close()
+	if s.listener != nil {
+		_ = s.listener.queue.Close() // as good as closed
+	}
 	return s.Store.Close()
 }

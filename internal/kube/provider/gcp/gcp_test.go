@@ -270,7 +270,7 @@ func TestKinds(t *testing.T) {
 		"no such page": {gcptest.Fault{Status: http.StatusNotFound, Body: "<html>canary</html>"}, errs.Unavailable, ""},
 		"a proxy":      {gcptest.Fault{Status: http.StatusOK, Body: "<html>canary</html>"}, errs.Unavailable, ""},
 		"bad gateway":  {gcptest.Fault{Status: http.StatusBadGateway, Body: "<html>canary</html>"}, errs.Unavailable, ""},
-		"huge":         {gcptest.Fault{Body: strings.Repeat("x", 9<<20)}, errs.TooLarge, "8 MiB"},
+		"huge":         {gcptest.Fault{Body: strings.Repeat("x", 13<<20)}, errs.TooLarge, "12 MiB"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w.server.Fail("AccessSecretVersion", c.fault)

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"cloud.google.com/go/pubsub/v2/apiv1/pubsubpb"
 	pb "cloud.google.com/go/secretmanager/apiv1/secretmanagerpb"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -53,6 +54,10 @@ type Server struct {
 	callers   map[string]bool
 	metadata  bool            // there is a metadata server
 	google    *rsa.PrivateKey // signs for those who ask
+	messages  []*message      // that are not acknowledged
+	sent      int             // messages
+	news      chan struct{}   // closed when a Pull that waits is to look again
+	hit       func()
 }
 
 // login is a token that was given out.
@@ -74,9 +79,11 @@ func New(t testing.TB) *Server {
 	s := &Server{
 		now: time.Now, lifetime: time.Hour, google: google(), tokens: map[string]login{}, accounts: map[string]map[string]bool{}, keys: map[string]signer{},
 		secrets: map[string]*secret{}, forbidden: map[string]bool{}, counts: map[string]int{}, faults: map[string]*Fault{}, down: -1, before: map[string]func(){}, callers: map[string]bool{},
+		news: make(chan struct{}),
 	}
 	s.grpc = grpc.NewServer(grpc.UnaryInterceptor(s.intercept))
 	pb.RegisterSecretManagerServiceServer(s.grpc, s)
+	pubsubpb.RegisterSubscriberServer(s.grpc, &subscriber{s: s})
 	s.http = httptest.NewUnstartedServer(s)
 	s.http.Config.Protocols = new(http.Protocols)
 	s.http.Config.Protocols.SetHTTP1(true)
@@ -96,7 +103,7 @@ func (s *Server) Close() {
 // Getenv is the environment of an operator that speaks to this server.
 func (s *Server) Getenv(name string) string {
 	switch name {
-	case "GCP_SECRETMANAGER_ENDPOINT", "GCP_TOKEN_ENDPOINT":
+	case "GCP_SECRETMANAGER_ENDPOINT", "GCP_PUBSUB_ENDPOINT", "GCP_TOKEN_ENDPOINT":
 		return s.http.URL
 	case "GCE_METADATA_HOST":
 		return strings.TrimPrefix(s.http.URL, "http://")
@@ -117,6 +124,14 @@ func (s *Server) Fail(method string, f Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.faults[method] = &f
+	s.wake()
+}
+
+// Hit has f called whenever a fault is answered.
+func (s *Server) Hit(f func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.hit = f
 }
 
 // FailAfter lets n more calls of Secret Manager through, and fails those behind.
@@ -163,7 +178,7 @@ func (s *Server) Count(method string) int {
 	return s.counts[method]
 }
 
-// Callers returns who has called Secret Manager, in order of the names.
+// Callers returns who has called Secret Manager or Pub/Sub, in order of the names.
 func (s *Server) Callers() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -194,9 +209,13 @@ func (s *Server) fault(method string) *Fault {
 			s.down--
 		}
 	}
+	hit := s.hit
 	s.mu.Unlock()
 	if hook != nil {
 		hook()
+	}
+	if f != nil && hit != nil {
+		hit()
 	}
 	return f
 }
@@ -231,7 +250,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // intercept looks at the token and the routing header.
-func (s *Server) intercept(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
+func (s *Server) intercept(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
 	md, _ := metadata.FromIncomingContext(ctx)
 	var token string
 	if all := md.Get("authorization"); len(all) == 1 {
@@ -248,6 +267,9 @@ func (s *Server) intercept(ctx context.Context, req any, _ *grpc.UnaryServerInfo
 	}
 	if len(md.Get("x-goog-request-params")) != 1 {
 		return nil, status.Error(codes.InvalidArgument, "the routing header is missing")
+	}
+	if _, waits := info.Server.(*subscriber); waits {
+		return handler(ctx, req)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

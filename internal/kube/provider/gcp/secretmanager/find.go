@@ -10,6 +10,7 @@ import (
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/provider"
+	"github.com/strongkeep/strongkeep/internal/kube/provider/gcp/wire"
 )
 
 const (
@@ -86,7 +87,7 @@ func (s *Store) Find(ctx context.Context, q provider.Query) ([]provider.Found, e
 // list asks for one page. A search that did not come to its end never means that
 // there is nothing.
 func (s *Store) list(ctx context.Context, req *pb.ListSecretsRequest) (*pb.ListSecretsResponse, error) {
-	page, err := do(ctx, s, call{doing: "listing secrets of Secret Manager", routing: "parent=" + req.GetParent(), admin: true},
+	page, err := do(ctx, s, call{wire.Call{Doing: "listing secrets of Secret Manager", Routing: "parent=" + req.GetParent()}, true},
 		func(ctx context.Context) (*pb.ListSecretsResponse, error) { return s.client.ListSecrets(ctx, req) })
 	if errs.Is(err, errs.NotExist) {
 		return nil, errs.As(errs.Unavailable, err)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/provider"
+	"github.com/strongkeep/strongkeep/internal/kube/provider/gcp/wire"
 	"github.com/strongkeep/strongkeep/internal/redact"
 )
 
@@ -38,7 +39,7 @@ func some(m map[string]string) map[string]string {
 
 func (s *Store) describe(ctx context.Context, name, key string) (*pb.Secret, error) {
 	doing := fmt.Sprintf("describing %q in Secret Manager", key)
-	about, err := do(ctx, s, call{doing: doing, routing: "name=" + name, admin: true},
+	about, err := do(ctx, s, call{wire.Call{Doing: doing, Routing: "name=" + name}, true},
 		func(ctx context.Context) (*pb.Secret, error) {
 			return s.client.GetSecret(ctx, &pb.GetSecretRequest{Name: name})
 		})

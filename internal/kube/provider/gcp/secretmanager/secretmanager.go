@@ -16,6 +16,7 @@ import (
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/provider"
+	"github.com/strongkeep/strongkeep/internal/kube/provider/gcp/wire"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/login"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/push"
 	"github.com/strongkeep/strongkeep/internal/redact"
@@ -151,7 +152,7 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 func (s *Store) access(ctx context.Context, name, key, version string) (provider.Value, error) {
 	doing := fmt.Sprintf("reading %q from Secret Manager", key)
 	at := name + "/versions/" + version
-	out, err := do(ctx, s, call{doing: doing, routing: "name=" + at}, func(ctx context.Context) (*pb.AccessSecretVersionResponse, error) {
+	out, err := do(ctx, s, call{wire.Call{Doing: doing, Routing: "name=" + at}, false}, func(ctx context.Context) (*pb.AccessSecretVersionResponse, error) {
 		return s.client.AccessSecretVersion(ctx, &pb.AccessSecretVersionRequest{Name: at})
 	})
 	if err != nil {
@@ -198,7 +199,7 @@ func (s *Store) where() string {
 }
 
 // off reports whether Google says that a version cannot be read as it is.
-func off(err error) bool { return code(err) == codes.FailedPrecondition }
+func off(err error) bool { return wire.Code(err) == codes.FailedPrecondition }
 
 // newestEnabled returns the number of the newest version that is enabled, "" when
 // there is none.
@@ -207,7 +208,7 @@ func (s *Store) newestEnabled(ctx context.Context, name, key string) (string, er
 	newest, best := "", int64(-1)
 	var p pages
 	for {
-		page, err := do(ctx, s, call{doing: fmt.Sprintf("listing the versions of %q", key), routing: "parent=" + name, admin: true},
+		page, err := do(ctx, s, call{wire.Call{Doing: fmt.Sprintf("listing the versions of %q", key), Routing: "parent=" + name}, true},
 			func(ctx context.Context) (*pb.ListSecretVersionsResponse, error) {
 				return s.client.ListSecretVersions(ctx, req)
 			})

@@ -16,6 +16,7 @@ import (
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/provider"
+	"github.com/strongkeep/strongkeep/internal/kube/provider/gcp/wire"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/push"
 	"github.com/strongkeep/strongkeep/internal/redact"
 )
@@ -116,7 +117,7 @@ func (s *Store) Delete(ctx context.Context, p provider.Place) error {
 			return err
 		}
 	}
-	_, err = do(ctx, s, call{doing: fmt.Sprintf("deleting %q from Secret Manager", p.Key), routing: "name=" + name, admin: true},
+	_, err = do(ctx, s, call{wire.Call{Doing: fmt.Sprintf("deleting %q from Secret Manager", p.Key), Routing: "name=" + name}, true},
 		func(ctx context.Context) (*emptypb.Empty, error) {
 			return s.client.DeleteSecret(ctx, &pb.DeleteSecretRequest{Name: name, Etag: about.GetEtag()})
 		})
@@ -128,7 +129,7 @@ func (s *Store) Delete(ctx context.Context, p provider.Place) error {
 
 // conflict gives a write on condition its kind, where somebody else was first.
 func conflict(err error) error {
-	if code(err) == codes.FailedPrecondition {
+	if wire.Code(err) == codes.FailedPrecondition {
 		return errs.As(errs.Conflict, err)
 	}
 	return err
@@ -179,7 +180,7 @@ func (c *secret) Get(ctx context.Context, version string) (provider.Value, error
 		return v, err
 	}
 	at := c.name + "/versions/" + version
-	about, err := do(ctx, c.store, call{doing: fmt.Sprintf("describing a version of %q", c.key), routing: "name=" + at, admin: true},
+	about, err := do(ctx, c.store, call{wire.Call{Doing: fmt.Sprintf("describing a version of %q", c.key), Routing: "name=" + at}, true},
 		func(ctx context.Context) (*pb.SecretVersion, error) {
 			return c.store.client.GetSecretVersion(ctx, &pb.GetSecretVersionRequest{Name: at})
 		})
@@ -199,7 +200,7 @@ func (c *secret) Put(ctx context.Context, data redact.Secret) (made, replaced st
 		}
 	}
 	sum := int64(crc32.Checksum(data.Reveal(), castagnoli))
-	out, err := do(ctx, c.store, call{doing: fmt.Sprintf("writing %q to Secret Manager", c.key), routing: "parent=" + c.name, admin: true, secret: true, once: true},
+	out, err := do(ctx, c.store, call{wire.Call{Doing: fmt.Sprintf("writing %q to Secret Manager", c.key), Routing: "parent=" + c.name, Secret: true, Once: true}, true},
 		func(ctx context.Context) (*pb.SecretVersion, error) {
 			return c.store.client.AddSecretVersion(ctx, &pb.AddSecretVersionRequest{
 				Parent: c.name, Payload: &pb.SecretPayload{Data: data.Reveal(), DataCrc32C: &sum},
@@ -234,7 +235,7 @@ func (c *secret) create(ctx context.Context) error {
 	} else {
 		about.Replication = replication(c.metadata.ReplicationLocations, key)
 	}
-	_, err = do(ctx, c.store, call{doing: fmt.Sprintf("making %q in Secret Manager", c.key), routing: "parent=" + parent, admin: true},
+	_, err = do(ctx, c.store, call{wire.Call{Doing: fmt.Sprintf("making %q in Secret Manager", c.key), Routing: "parent=" + parent}, true},
 		func(ctx context.Context) (*pb.Secret, error) {
 			return c.store.client.CreateSecret(ctx, &pb.CreateSecretRequest{Parent: parent, SecretId: c.key, Secret: about})
 		})
@@ -281,7 +282,7 @@ func (c *secret) update(ctx context.Context, about *pb.Secret) error {
 	if len(changed) == 0 {
 		return nil
 	}
-	_, err := do(ctx, c.store, call{doing: fmt.Sprintf("labelling %q in Secret Manager", c.key), routing: "secret.name=" + c.name, admin: true},
+	_, err := do(ctx, c.store, call{wire.Call{Doing: fmt.Sprintf("labelling %q in Secret Manager", c.key), Routing: "secret.name=" + c.name}, true},
 		func(ctx context.Context) (*pb.Secret, error) {
 			return c.store.client.UpdateSecret(ctx, &pb.UpdateSecretRequest{Secret: want, UpdateMask: &fieldmaskpb.FieldMask{Paths: changed}})
 		})

@@ -1,4 +1,4 @@
-package secretmanager
+package wire
 
 import (
 	"errors"
@@ -18,8 +18,8 @@ type refusal struct {
 
 func (r *refusal) Error() string { return r.text }
 
-// code returns the code of what Google answered, OK when err is no answer.
-func code(err error) codes.Code {
+// Code returns the code of what Google answered, OK when err is no answer.
+func Code(err error) codes.Code {
 	var r *refusal
 	if errors.As(err, &r) {
 		return r.code
@@ -28,18 +28,18 @@ func code(err error) codes.Code {
 }
 
 // fail gives an error of a call its kind, and a text of Google's code and, where they
-// cannot quote a secret, its words. What is not an answer of Secret Manager is
+// cannot quote a secret, its words. What is not an answer of the service is
 // Unavailable: an outage never looks like a deletion.
-func fail(c call, err error) error {
+func fail(c Call, err error) error {
 	s, ok := status.FromError(err)
 	if !ok {
 		s = status.FromContextError(err)
 	}
-	kind := kindOf(s)
-	text := c.doing + ": Google says " + s.Code().String()
+	kind := kindOf(c, s)
+	text := c.Doing + ": Google says " + s.Code().String()
 	switch words := said(c, s); {
 	case kind == errs.TooLarge:
-		return errs.Newf(kind, "%s: the answer is over %d MiB", c.doing, maxAnswer>>20)
+		return errs.Newf(kind, "%s: the answer is over %d MiB", c.Doing, maxAnswer>>20)
 	case words != "":
 		text += ": " + words
 	}
@@ -48,11 +48,10 @@ func fail(c call, err error) error {
 
 // kindOf returns the kind of an answer. The library makes answers of its own of what
 // is no answer: of a page of HTML with status 404 Unimplemented, and the like.
-func kindOf(s *status.Status) errs.Kind {
+func kindOf(c Call, s *status.Status) errs.Kind {
 	switch s.Code() {
 	case codes.NotFound:
-		// Secrets are named in it. A project that does not exist is no deletion.
-		if strings.Contains(strings.ToLower(s.Message()), "secret") {
+		if strings.Contains(strings.ToLower(s.Message()), c.Gone) {
 			return errs.NotExist
 		}
 		return errs.Invalid
@@ -75,12 +74,12 @@ func kindOf(s *status.Status) errs.Kind {
 
 // said returns the words of an answer that can be shown: those about names and
 // permissions, and the library's own about a connection.
-func said(c call, s *status.Status) string {
+func said(c Call, s *status.Status) string {
 	switch s.Code() {
 	case codes.PermissionDenied, codes.FailedPrecondition, codes.NotFound:
 		return plain(s.Message(), 400)
 	case codes.InvalidArgument:
-		if !c.secret {
+		if !c.Secret {
 			return plain(s.Message(), 400)
 		}
 	case codes.Unavailable:
