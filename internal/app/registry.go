@@ -23,6 +23,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/generator/uuid"
 	"github.com/strongkeep/strongkeep/internal/kube/generator/vaultdynamic"
 	webhookgenerator "github.com/strongkeep/strongkeep/internal/kube/generator/webhook"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/check"
 	"github.com/strongkeep/strongkeep/internal/kube/provider"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/aws"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/azure"
@@ -239,4 +240,9 @@ func providers(ambient provider.Ambient, out outbound.Config, own *rest.Config) 
 		vault.Name:           vault.Provider{Getenv: os.Getenv, Ambient: ambient},
 		vault.OpenBao:        vault.Provider{Getenv: os.Getenv, Ambient: ambient},
 	}
+}
+
+// Checks are the questions of the checklist (docs/checks/), in their order.
+func Checks() []check.Check {
+	return []check.Check{}
 }
