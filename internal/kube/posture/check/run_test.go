@@ -193,7 +193,7 @@ func TestBadExceptions(t *testing.T) {
 		"exceptions: [{check: SEC-90, owner: o, reason: r}]",
 		"exceptions: [{check: SEC-90, owner: o, reason: r, until: never}]",
 		"exceptions: [{owner: o, reason: r, until: 2027-01-01}]",
-		"exceptions: [{check: SEC-90, nmae: x, owner: o, reason: r, until: 2027-01-01}]",
+		"exceptions: [{check: SEC-90, names: x, owner: o, reason: r, until: 2027-01-01}]",
 		"exceptions: [{check: SEC-90, name: '[', owner: o, reason: r, until: 2027-01-01}]",
 		"- {", "exceptions: 3",
 	} {
