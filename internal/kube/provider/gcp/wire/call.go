@@ -60,11 +60,7 @@ func Do[T any](ctx context.Context, c Caller, call Call, f func(context.Context)
 		switch {
 		case errs.Is(err, errs.Unauthenticated) && !renewed:
 			renewed = true
-			again, loginErr := c.Login.Renew(ctx, token)
-			if loginErr != nil {
-				return none, loginErr
-			}
-			if !again {
+			if err := c.renew(ctx, token, err); err != nil {
 				return none, err
 			}
 		case errs.Is(err, errs.Unavailable) && retries > 0 && !call.Once && c.sleep(ctx, wait):
@@ -74,6 +70,16 @@ func Do[T any](ctx context.Context, c Caller, call Call, f func(context.Context)
 			return none, err
 		}
 	}
+}
+
+// renew logs in anew in place of a token that Google refused; the refusal stands where
+// that was done too short ago.
+func (c Caller) renew(ctx context.Context, token login.Token, refusal error) error {
+	again, err := c.Login.Renew(ctx, token)
+	if err == nil && !again {
+		return refusal
+	}
+	return err
 }
 
 // retries returns how often a call is made again, and when first.
