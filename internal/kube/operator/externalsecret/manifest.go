@@ -35,7 +35,7 @@ func unmakeable(o observed) error {
 type made struct {
 	got   gather.Result
 	texts render.Texts
-	mark  target.Mark
+	mark  marked
 }
 
 // writeManifest makes a target that is no Secret what the values say. Other
@@ -62,7 +62,7 @@ func (r *Reconciler) writeManifest(ctx context.Context, o observed, m made) outc
 	if err != nil {
 		return outcome{err: err}
 	}
-	version, mark, err := r.Manifests.Apply(ctx, es, object, m.mark, seen)
+	version, mark, err := r.Manifests.Apply(ctx, es, object, m.mark.Mark, seen)
 	if err != nil {
 		return outcome{err: err}
 	}

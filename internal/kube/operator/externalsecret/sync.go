@@ -151,8 +151,8 @@ func (r *Reconciler) writeTarget(ctx context.Context, o observed, turn *generate
 	if err != nil {
 		return outcome{err: err}
 	}
-	mark := target.Mark{Sources: o.sources}
-	if mark.Inputs, err = r.Key.Inputs(turn.Inputs(got), r.inputsOf(es), texts.Sources()...); err != nil {
+	mark, err := r.mark(o, turn.Inputs(got), texts)
+	if err != nil {
 		return outcome{err: err}
 	}
 	if manifest.Asked(es) {
@@ -176,7 +176,7 @@ func (r *Reconciler) writeTarget(ctx context.Context, o observed, turn *generate
 		return outcome{err: err}
 	}
 	secret.SetGenerated(says.generated)
-	return r.write(ctx, o, secret, mark)
+	return r.write(ctx, o, secret, mark.Mark)
 }
 
 // setVersions makes secret say what it was made of, and which keys that changed:
@@ -278,7 +278,7 @@ func (r *Reconciler) madeOf(ctx context.Context, es *v1.ExternalSecret, got gath
 // restate writes nothing but what a target says of itself, where it is otherwise as
 // it must be, when that is new. It does not render: the data stays as it is,
 // whatever templates would draw now.
-func (r *Reconciler) restate(ctx context.Context, o observed, says sayings, mark target.Mark) outcome {
+func (r *Reconciler) restate(ctx context.Context, o observed, says sayings, mark marked) outcome {
 	if says.standIn(o) {
 		return outcome{message: synced}
 	}
@@ -291,37 +291,12 @@ func (r *Reconciler) restate(ctx context.Context, o observed, says sayings, mark
 		return outcome{err: err}
 	}
 	secret.SetGenerated(says.generated)
-	return r.write(ctx, o, secret, mark)
+	return r.write(ctx, o, secret, mark.Mark)
 }
 
 func versionsKey(es *v1.ExternalSecret) string { return target.New(es, nil).VersionsKey() }
 
 const synced = "secret synced"
-
-// inputsOf is what of es itself the target is made from.
-func (r *Reconciler) inputsOf(es *v1.ExternalSecret) any {
-	if es.Spec.Target.Template != nil {
-		return append([]any{es.Spec.Target, target.Policy(es)}, r.Delimiters.Inputs()...)
-	}
-	return []any{es.Spec.Target, es.Labels, es.Annotations}
-}
-
-// unchanged reports whether the target was made from the very same inputs and
-// is known to be as it was written; then nothing is rendered, so that a
-// template that draws random numbers does not change a Secret for nothing.
-func (r *Reconciler) unchanged(o observed, mark target.Mark) bool {
-	if o.live == nil || o.memory.verified != (target.Version{UID: o.live.UID, ResourceVersion: o.live.ResourceVersion}) {
-		return false
-	}
-	if drillChanged(o) {
-		return false
-	}
-	have := target.ParseMark(o.live.Annotations[target.AnnotationMark])
-	if isMerge(o.es) {
-		have = target.ParseMark(o.memory.mark)
-	}
-	return have.Inputs == mark.Inputs && have.Sources == mark.Sources
-}
 
 func (r *Reconciler) write(ctx context.Context, o observed, secret *target.Secret, mark target.Mark) outcome {
 	es := o.es

@@ -160,7 +160,8 @@ func (k Key) content(s *Secret) string {
 	return m.sum()
 }
 
-// Inputs returns the MAC of everything a Secret is made from.
+// Inputs returns the MAC of everything a Secret is made from. Whose it is must be in
+// spec: equal inputs have equal MACs, which all may compare who can read them.
 func (k Key) Inputs(values map[string]redact.Secret, spec any, texts ...string) (string, error) {
 	m := k.mac("inputs")
 	raw, err := json.Marshal(spec)
