@@ -114,8 +114,8 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if !es.DeletionTimestamp.IsZero() {
 		return ctrl.Result{}, r.finish(ctx, &es)
 	}
-	if target.Older(es.ResourceVersion, r.memories.get(req.NamespacedName).status) {
-		return ctrl.Result{RequeueAfter: 20 * time.Millisecond}, nil // the cache has not seen our last status patch
+	if wait := r.memories.get(req.NamespacedName).status.Wait(es.ResourceVersion, r.Clock.Now()); wait > 0 {
+		return ctrl.Result{RequeueAfter: wait}, nil // the cache has not seen our last status patch
 	}
 	return r.share.Do(req, share.Groups(es.Namespace, gather.Stores(&es.Spec)), func() (ctrl.Result, error) { return r.look(ctx, &es) })
 }

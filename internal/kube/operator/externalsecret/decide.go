@@ -46,7 +46,7 @@ type memory struct {
 	failures  int            // in a row
 	wished    string         // the state of it and its stores when its wishes were last told
 	unheard   bool           // it reads something whose changes no store tells of
-	status    string         // resourceVersion of the ExternalSecret after our last status patch
+	status    target.Patch   // our last patch of the ExternalSecret's status
 }
 
 // action is what to do.

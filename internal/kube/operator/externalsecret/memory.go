@@ -78,16 +78,13 @@ func (m *memories) secretGone(key types.NamespacedName, uid types.UID) {
 	}
 }
 
-// cacheLag bounds how long a cache may be behind a write of ours.
-const cacheLag = 30 * time.Second
-
 // behind reports whether the cache, which has live (nil: nothing) for the target of
 // that entry, does not have our own last write yet.
 func (m *memories) behind(key types.NamespacedName, secret string, live *metav1.PartialObjectMetadata, now time.Time) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	e := m.byES[key]
-	if e == nil || e.gone || e.secret != secret || now.Sub(e.written) > cacheLag {
+	if e == nil || e.gone || e.secret != secret || now.Sub(e.written) > target.CacheLag {
 		return false
 	}
 	if live == nil {

@@ -31,7 +31,9 @@ func (r *Reconciler) patchStatus(ctx context.Context, o observed, out outcome) e
 	if err := r.Client.Status().Patch(ctx, es, client.MergeFrom(before)); err != nil {
 		return client.IgnoreNotFound(err)
 	}
-	r.memories.change(client.ObjectKeyFromObject(es), func(e *entry) { e.status = es.ResourceVersion })
+	r.memories.change(client.ObjectKeyFromObject(es), func(e *entry) {
+		e.status = target.Patch{Version: es.ResourceVersion, At: r.Clock.Now()}
+	})
 	return nil
 }
 

@@ -83,8 +83,8 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		}
 		return ctrl.Result{}, err
 	}
-	if target.Older(ps.ResourceVersion, r.memories.get(req.NamespacedName).status) {
-		return ctrl.Result{RequeueAfter: 20 * time.Millisecond}, nil // the cache has not seen our last patch
+	if wait := r.memories.get(req.NamespacedName).status.Wait(ps.ResourceVersion, r.Clock.Now()); wait > 0 {
+		return ctrl.Result{RequeueAfter: wait}, nil // the cache has not seen our last patch
 	}
 	return r.share.Do(req, share.GroupsOf(ps.Namespace, storesOf(&ps)), func() (ctrl.Result, error) { return r.look(ctx, &ps) })
 }
@@ -197,7 +197,7 @@ func (r *Reconciler) finalizer(ctx context.Context, ps *v1alpha1.PushSecret, on 
 	if err != nil {
 		return client.IgnoreNotFound(err)
 	}
-	r.memories.patched(client.ObjectKeyFromObject(ps), ps.ResourceVersion)
+	r.patched(ps)
 	return nil
 }
 

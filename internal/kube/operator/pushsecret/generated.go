@@ -132,6 +132,6 @@ func (r *Reconciler) annotate(ctx context.Context, ps *v1alpha1.PushSecret, text
 		return errs.Newf(errs.Unavailable, "noting in the PushSecret what its stores hold: %w", err)
 	}
 	ps.Status = status // what is to become of it is ours to say
-	r.memories.patched(client.ObjectKeyFromObject(ps), ps.ResourceVersion)
+	r.patched(ps)
 	return nil
 }

@@ -5,16 +5,20 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/strongkeep/strongkeep/api/external/v1alpha1"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/target"
 )
 
 // memory is what is known of one PushSecret beside its object. Losing it costs a
 // look at the Secrets, and nothing else.
 type memory struct {
-	seen     string    // what observe saw when it was last pushed
-	status   string    // resourceVersion of our last patch
-	failures int       // in a row
-	again    time.Time // when the next try is due, after a failure
-	wakes    int       // how often wake was called
+	seen     string       // what observe saw when it was last pushed
+	status   target.Patch // our last one
+	failures int          // in a row
+	again    time.Time    // when the next try is due, after a failure
+	wakes    int          // how often wake was called
 }
 
 // memories keeps a memory per PushSecret.
@@ -41,8 +45,13 @@ func (m *memories) change(key types.NamespacedName, f func(*memory)) {
 }
 
 // patched records a patch of ours.
-func (m *memories) patched(key types.NamespacedName, resourceVersion string) {
-	m.change(key, func(v *memory) { v.status = resourceVersion })
+func (m *memories) patched(key types.NamespacedName, p target.Patch) {
+	m.change(key, func(v *memory) { v.status = p })
+}
+
+// patched records that a patch of ours made ps what it is.
+func (r *Reconciler) patched(ps *v1alpha1.PushSecret) {
+	r.memories.patched(client.ObjectKeyFromObject(ps), target.Patch{Version: ps.ResourceVersion, At: r.Clock.Now()})
 }
 
 // wake makes the next look a push, whatever is seen. One that is under way does not

@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/target"
 )
 
 // Who is woken amid a push is pushed again, whatever came of that one.
@@ -25,9 +26,9 @@ func TestWokenAmidAPush(t *testing.T) {
 		}
 		before = m.get(key)
 		m.wake(key)
-		m.patched(key, "7")
+		m.patched(key, target.Patch{Version: "7"})
 		end(before)
-		if got := m.get(key); got.seen != "" || got.status != "7" {
+		if got := m.get(key); got.seen != "" || got.status.Version != "7" {
 			t.Errorf("%s, and woken meanwhile: %+v", name, got)
 		}
 	}

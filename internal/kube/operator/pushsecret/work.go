@@ -84,7 +84,7 @@ func (w *work) intend(ctx context.Context, entries []plan.Entry) error {
 		w.ps.Status = before.Status
 		return errs.Newf(errs.Unavailable, "noting in the status what is about to be pushed: %w", err)
 	}
-	w.r.memories.patched(client.ObjectKeyFromObject(w.ps), w.ps.ResourceVersion)
+	w.r.patched(w.ps)
 	return nil
 }
 
@@ -181,6 +181,6 @@ func (r *Reconciler) patchStatus(ctx context.Context, o observed, out outcome) e
 	if err := r.Client.Status().Patch(ctx, ps, client.MergeFrom(before)); err != nil {
 		return client.IgnoreNotFound(err)
 	}
-	r.memories.patched(client.ObjectKeyFromObject(ps), ps.ResourceVersion)
+	r.patched(ps)
 	return nil
 }

@@ -3,7 +3,6 @@ package target
 import (
 	"context"
 	"encoding/json"
-	"strconv"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -176,12 +175,4 @@ func classify(err error, s *Secret) error {
 		return errs.Newf(errs.Conflict, "Secret %q or its namespace is gone", s.Name)
 	}
 	return errs.Newf(errs.Unavailable, "writing Secret %q: %w", s.Name, err)
-}
-
-// Older compares resourceVersions, which are decimal numbers that grow
-// (KEP-5504); what is not a number is not older than anything.
-func Older(a, b string) bool {
-	m, errA := strconv.ParseUint(a, 10, 64)
-	n, errB := strconv.ParseUint(b, 10, 64)
-	return errA == nil && errB == nil && m < n
 }
