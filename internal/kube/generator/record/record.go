@@ -118,3 +118,18 @@ func (t Term) Renew() time.Time {
 	}
 	return t.Since.Add(t.Expires.Sub(t.Since) * 2 / 3)
 }
+
+// Skew is by how much the clock of who wrote a Term may be ahead.
+const Skew = time.Minute
+
+// Ahead reports whether t began, by what it says, when it cannot have: after now.
+func (t Term) Ahead(now time.Time) bool { return t.Since.After(now.Add(Skew)) }
+
+// From returns t as if it had begun at since.
+func (t Term) From(since time.Time) Term {
+	if !t.Expires.IsZero() {
+		t.Expires = since.Add(t.Expires.Sub(t.Since))
+	}
+	t.Since = since
+	return t
+}

@@ -62,6 +62,20 @@ func TestTerms(t *testing.T) {
 	}
 }
 
+func TestAhead(t *testing.T) {
+	at := time.Unix(1700000000, 0)
+	if term := (Term{Since: at}); !term.Ahead(at.Add(-Skew-1)) || term.Ahead(at.Add(-Skew)) || term.Ahead(at) {
+		t.Error("what is ahead is not told from what is not")
+	}
+	got := Term{Since: at, Expires: at.Add(time.Hour), Renewable: true}.From(at.Add(-time.Minute))
+	if got != (Term{Since: at.Add(-time.Minute), Expires: at.Add(59 * time.Minute), Renewable: true}) {
+		t.Errorf("%+v", got)
+	}
+	if got := (Term{Since: at}).From(at.Add(time.Minute)); !got.Expires.IsZero() {
+		t.Errorf("what never ends ends at %s", got.Expires)
+	}
+}
+
 // An annotation may be written by anybody who may write the Secret.
 func FuzzParse(f *testing.F) {
 	f.Add(`[{"of":"a","keys":{"k":"v"},"state":"s"}]`)

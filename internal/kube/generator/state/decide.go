@@ -67,6 +67,8 @@ func renewal(s Seen) Plan {
 	switch {
 	case at.IsZero(), !s.Now.Before(s.Term.Expires):
 		return Plan{Action: Wait}
+	case s.Term.Ahead(s.Now): // by a clock that was wrong; the renewal tells when it ends
+		return Plan{Action: Renew}
 	case s.Now.Before(at):
 		return Plan{Action: Wait, Next: at.Sub(s.Now)}
 	}

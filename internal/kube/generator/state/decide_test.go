@@ -23,6 +23,7 @@ func TestDecide(t *testing.T) {
 		"in use":                                  {Seen{Now: noon, Held: true, Term: lease}, Plan{Action: Wait, Next: 40 * time.Minute}},
 		"in use, to be renewed":                   {Seen{Now: noon.Add(40 * time.Minute), Held: true, Term: lease}, Plan{Action: Renew}},
 		"in use, and over":                        {Seen{Now: noon.Add(time.Hour), Held: true, Term: lease}, Plan{Action: Wait}},
+		"in use, by a clock that was ahead":       {Seen{Now: noon.Add(-24 * time.Hour), Held: true, Term: lease}, Plan{Action: Renew}},
 		"replaced":                                {Seen{Now: noon, Grace: Grace}, Plan{Action: SetDeadline, Deadline: noon.Add(Grace)}},
 		"replaced, in its grace":                  {Seen{Now: noon, Deadline: noon.Add(time.Second), Grace: Grace}, Plan{Action: Wait, Next: time.Second}},
 		"replaced, grace over":                    {Seen{Now: noon, Deadline: noon}, Plan{Action: Collect}},

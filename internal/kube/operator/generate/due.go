@@ -39,13 +39,14 @@ func (g *Generators) Due(ctx context.Context, namespace string, r record.Record,
 
 func (g *Generators) dueOf(ctx context.Context, namespace string, e record.Entry, interval time.Duration) (Due, error) {
 	var due Due
-	made := time.Unix(e.Made, 0)
-	if interval > 0 {
-		due.Interval = made.Add(interval)
-	}
-	term := record.Term{Since: made}
+	term := record.Term{Since: time.Unix(e.Made, 0)}
 	if e.Expires > 0 {
 		term.Expires = time.Unix(e.Expires, 0)
+	}
+	term = g.believed(term)
+	made := term.Since
+	if interval > 0 {
+		due.Interval = made.Add(interval)
 	}
 	if e.State != "" {
 		known, good, err := g.cfg.States.Term(ctx, types.NamespacedName{Namespace: namespace, Name: e.State})
@@ -53,7 +54,7 @@ func (g *Generators) dueOf(ctx context.Context, namespace string, e record.Entry
 		case err != nil:
 			return due, err
 		case good:
-			term = known
+			term = g.believed(known)
 		case g.cfg.Clock.Now().Sub(made) > state.Settle:
 			due.End = made.Add(state.Settle)
 			return due, nil
@@ -66,6 +67,16 @@ func (g *Generators) dueOf(ctx context.Context, namespace string, e record.Entry
 		}
 	}
 	return due, nil
+}
+
+// believed returns t, and where a clock that was ahead wrote it, as if it had begun when
+// the operator did: so a next credential comes after one more life or interval at most. Not
+// at once: it may be our clock that is behind, and that must not replace every credential.
+func (g *Generators) believed(t record.Term) record.Term {
+	if !t.Ahead(g.cfg.Clock.Now()) {
+		return t
+	}
+	return t.From(g.began)
 }
 
 func earlier(a, b time.Time) time.Time {

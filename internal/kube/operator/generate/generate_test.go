@@ -170,6 +170,35 @@ func TestEnds(t *testing.T) {
 	b.want("at two thirds", "made-2")
 }
 
+// A record that a clock wrote which was ahead delays the next value by an interval, or a
+// life, and not until then; one minute is nothing. A clock of ours that is behind replaces nothing at once.
+func TestRecordOfTheFuture(t *testing.T) {
+	for what, life := range map[string]time.Duration{"by its interval": 0, "by its life": 90 * time.Minute} {
+		b := newBench(t)
+		if b.kind.life = life; life > 0 {
+			b.interval = 0
+		}
+		b.clock.SetTime(noon.Add(1000 * time.Hour))
+		b.want(what+", by a clock that is ahead", "made-1")
+		b.clock.SetTime(noon)
+		b.g = New(b.g.cfg)
+		b.want(what+", by a clock that is right", "made-1")
+		b.clock.Step(59 * time.Minute)
+		b.want(what+", before it is over", "made-1")
+		b.clock.Step(time.Minute)
+		b.want(what+", when it is over", "made-2")
+		b.clock.Step(59 * time.Minute)
+		b.want(what+", of the next", "made-2")
+	}
+	b := newBench(t)
+	b.clock.SetTime(noon.Add(30 * time.Second))
+	b.want("a little ahead", "made-1")
+	b.clock.SetTime(noon)
+	b.g = New(b.g.cfg)
+	b.clock.Step(time.Hour)
+	b.want("its own hour is not over", "made-1")
+}
+
 // What was made and not written is not made again, and what was written is not
 // written again when it is due.
 func TestFailedWrites(t *testing.T) {

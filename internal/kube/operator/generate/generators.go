@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
@@ -39,7 +40,8 @@ type Config struct {
 // Generators makes and keeps credentials. It is safe for concurrent use. A nil one
 // is that of a cluster without generators: every use is refused.
 type Generators struct {
-	cfg Config
+	cfg   Config
+	began time.Time // when New was called
 
 	mu      sync.Mutex
 	pending map[slot]map[string]pending
@@ -62,9 +64,13 @@ type pending struct {
 	since  int64
 }
 
-// New returns Generators.
+// New returns Generators. Without a Clock they only find.
 func New(cfg Config) *Generators {
-	return &Generators{cfg: cfg, pending: map[slot]map[string]pending{}}
+	g := &Generators{cfg: cfg, pending: map[slot]map[string]pending{}}
+	if cfg.Clock != nil {
+		g.began = cfg.Clock.Now()
+	}
+	return g
 }
 
 // Source is a generator as an object names it.
