@@ -58,28 +58,34 @@ func (p parts) generators(ctx context.Context, pushes bool) (*generate.Generator
 			return nil, nil //nolint:nilnil // see above
 		}
 	}
-	if err := p.setupStates(ctx, pushes); err != nil {
+	seal, err := p.stateSeal()
+	if err != nil {
+		return nil, err
+	}
+	if err := p.setupStates(ctx, seal, pushes); err != nil {
 		return nil, err
 	}
 	return generate.New(generate.Config{
 		Reader: p.mgr.GetClient(), Kinds: p.cfg.Generators, Cluster: p.cluster(), Key: p.key, Clock: clock.RealClock{}, Log: p.cfg.Log,
-		States: &state.Keeper{Client: p.mgr.GetClient(), Clock: clock.RealClock{}, Seal: p.sealStates},
+		States: &state.Keeper{Client: p.mgr.GetClient(), Clock: clock.RealClock{}, Seal: seal},
 		Class:  p.cfg.Class, ClusterWide: !p.cfg.NoClusterStores,
 	}), nil
 }
 
 func (p parts) cluster() kube { return clusterOf(p.mgr, p.cfg) }
 
-// sealStates implements state.Seal.
-func (p parts) sealStates(text []byte) string {
-	return p.key.Digest("generatorstate", map[string][]byte{"": text})
+// stateSeal returns the seal of GeneratorStates.
+func (p parts) stateSeal() (s state.Seal, err error) {
+	s.Digest = func(text []byte) string { return p.key.Digest("generatorstate", map[string][]byte{"": text}) }
+	s.Cipher, err = p.key.Cipher("generatorstate")
+	return s, err
 }
 
 // statesByHolder is the index of GeneratorStates by what is to hold the credential.
 const statesByHolder = "strongkeep.holder"
 
 // setupStates starts what renews credentials and takes them back.
-func (p parts) setupStates(ctx context.Context, pushes bool) error {
+func (p parts) setupStates(ctx context.Context, seal state.Seal, pushes bool) error {
 	if err := p.mgr.GetFieldIndexer().IndexField(ctx, &generators.GeneratorState{}, statesByHolder, func(o client.Object) []string {
 		h := state.HolderOf(o)
 		return []string{h.Kind + "/" + h.Name}
@@ -88,7 +94,7 @@ func (p parts) setupStates(ctx context.Context, pushes bool) error {
 	}
 	r := state.New(state.Config{
 		Client: p.mgr.GetClient(), Live: p.mgr.GetAPIReader(), Kinds: p.cfg.Generators, Cluster: p.cluster(), Clock: clock.RealClock{},
-		Log: p.cfg.Log, Event: p.events.event, Metric: p.metrics, Owner: p.stateOwner, Pushes: pushes, Seal: p.sealStates,
+		Log: p.cfg.Log, Event: p.events.event, Metric: p.metrics, Owner: p.stateOwner, Pushes: pushes, Seal: seal,
 	})
 	workers := share.New(8)
 	skip := true

@@ -193,6 +193,31 @@ func TestLeasesAreTakenBack(t *testing.T) {
 	w.states(nil, 0)
 }
 
+// What a ClusterGenerator says stands in nobody's namespace, and what it made is taken back
+// all the same.
+func TestClusterGeneratorIsHidden(t *testing.T) {
+	w := newWorld(t)
+	w.vault.Lend("database/creds/app", 600)
+	w.start(nil)
+	name := "lender-" + w.ns
+	w.Cleanup(func() { w.remove(&generators.ClusterGenerator{ObjectMeta: metav1.ObjectMeta{Name: name}}) })
+	w.apply("apiVersion: generators.external-secrets.io/v1alpha1\nkind: ClusterGenerator\nmetadata: {name: " + name + "}\nspec:\n  kind: VaultDynamicSecret\n" +
+		"  generator: {vaultDynamicSecretSpec: {path: database/creds/app, provider: {server: VAULT, auth: {kubernetes: {role: app, serviceAccountRef: {name: default, namespace: " + w.ns + "}}}}}}\n---\n" +
+		generatorES("lent", "", "ClusterGenerator, name: "+name))
+	w.generated("lent", 2, nil)
+	for _, s := range w.states(func(s generators.GeneratorState) bool { return s.Spec.GarbageCollectionDeadline == nil }, 1) {
+		for _, said := range []string{w.vault.URL, "database/creds/app", "serviceAccountRef"} {
+			if text := string(s.Spec.Resource.Raw); strings.Contains(text, said) || !strings.Contains(text, name) {
+				t.Errorf("a GeneratorState shows %q of a ClusterGenerator: %s", said, text)
+			}
+		}
+	}
+	w.kubectl("delete", "es", "lent")
+	w.kubectl("delete", "secret", "lent", "--ignore-not-found")
+	w.until("the lease is revoked", func() bool { return len(w.vault.Leases()) == 0 })
+	w.states(nil, 0)
+}
+
 // states waits until n of the states that f lets through are there.
 func (w *world) states(f func(generators.GeneratorState) bool, n int) (out []generators.GeneratorState) {
 	w.Helper()

@@ -86,18 +86,24 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		r.Log.Debug("a credential that was pushed is left alone, for this operator pushes nothing", "generatorState", req.String())
 		return ctrl.Result{}, nil
 	}
-	owner, err := r.Owner(ctx, &s)
+	if r.Seal.hides(from) && r.Seal.vouches(s.Namespace, from, e) { // an earlier operator's
+		return r.hide(ctx, look{s: &s, e: e, from: from})
+	}
+	return r.work(ctx, look{s: &s, e: e, from: from})
+}
+
+// work does what is due.
+func (r *Reconciler) work(ctx context.Context, l look) (_ ctrl.Result, err error) {
+	if l.owner, err = r.Owner(ctx, l.s); err != nil {
+		return ctrl.Result{}, err
+	}
+	held, err := r.held(ctx, r.Client, l.s)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	held, err := r.held(ctx, r.Client, &s)
-	if err != nil {
-		return ctrl.Result{}, err
-	}
-	l := look{&s, e, from, owner}
 	p := Decide(Seen{
-		Now: r.Clock.Now(), Deadline: deadline(&s), Term: e.term(), Claimed: e.Claimed, Held: held,
-		Orphan: owner == nil || !s.DeletionTimestamp.IsZero(), Grace: grace(owner),
+		Now: r.Clock.Now(), Deadline: deadline(l.s), Term: l.e.term(), Claimed: l.e.Claimed, Held: held,
+		Orphan: l.owner == nil || !l.s.DeletionTimestamp.IsZero(), Grace: grace(l.owner),
 	})
 	return r.act(ctx, l, p)
 }
@@ -240,7 +246,10 @@ func (r *Reconciler) revoke(ctx context.Context, l look) error {
 	if !ok {
 		return errs.Newf(errs.Unsupported, "this operator cannot take back what a %s made", l.from.Kind)
 	}
-	err := kind.Revoke(ctx, r.config(l), l.e.Known)
+	cfg, err := r.config(l)
+	if err == nil {
+		err = kind.Revoke(ctx, cfg, l.e.Known)
+	}
 	if errs.Is(err, errs.NotExist) {
 		err = nil
 	}
@@ -264,15 +273,32 @@ func (r *Reconciler) over(l look) bool {
 	return !end.IsZero() && r.Clock.Now().After(end.Add(time.Minute))
 }
 
-func (r *Reconciler) config(l look) generator.Config {
-	kind := l.from.Kind
-	if l.from.Through == v1alpha1.KindClusterGenerator && r.Seal.vouches(l.s.Namespace, l.from, l.e) {
-		kind = l.from.Through
+// config is that of what the credential was made by.
+func (r *Reconciler) config(l look) (generator.Config, error) {
+	from, err := r.Seal.opened(l.s.Namespace, l.from, l.e)
+	if err != nil {
+		return generator.Config{}, err
+	}
+	kind := from.Kind
+	if from.Through == v1alpha1.KindClusterGenerator && r.Seal.vouches(l.s.Namespace, from, l.e) {
+		kind = from.Through
 	}
 	return generator.Config{
-		Scope: provider.ScopeOfGenerator(kind, l.from.Metadata["name"], l.s.Namespace), Spec: l.from.Spec,
+		Scope: provider.ScopeOfGenerator(kind, from.Metadata["name"], l.s.Namespace), Spec: from.Spec,
 		Cluster: r.Cluster, Clock: r.Clock, Log: r.Log,
+	}, nil
+}
+
+// hide hides what a state shows of a ClusterGenerator.
+func (r *Reconciler) hide(ctx context.Context, l look) (ctrl.Result, error) {
+	shown, err := r.Seal.shown(l.s.Namespace, l.from)
+	if err != nil {
+		return ctrl.Result{}, err
 	}
+	if l.s.Spec.Resource, err = raw(shown); err != nil {
+		return ctrl.Result{}, err
+	}
+	return r.update(ctx, l)
 }
 
 // renew makes the credential live longer. One that cannot be is marked so; who uses
@@ -284,7 +310,11 @@ func (r *Reconciler) renew(ctx context.Context, l look) (ctrl.Result, error) {
 	}
 	before := l.e.term()
 	now := r.Clock.Now()
-	expires, err := kind.Renew(ctx, r.config(l), l.e.Known)
+	var expires time.Time
+	cfg, err := r.config(l)
+	if err == nil {
+		expires, err = kind.Renew(ctx, cfg, l.e.Known)
+	}
 	r.Metric.Renewed(l.from.Kind, err)
 	switch {
 	case errs.Is(err, errs.NotExist):

@@ -30,12 +30,15 @@ type envelope struct {
 	Seal      string          `json:"seal,omitempty"`
 }
 
-// resource is spec.resource: the generator as it was.
+// resource is spec.resource: the generator as it was. It has spec, or of a
+// ClusterGenerator hidden, which is the same for nobody but operators: AES-256-GCM, bound
+// to the state's namespace and the generator's name.
 type resource struct {
 	APIVersion string            `json:"apiVersion"`
 	Kind       string            `json:"kind"`
 	Metadata   map[string]string `json:"metadata"`
-	Spec       json.RawMessage   `json:"spec"`
+	Spec       json.RawMessage   `json:"spec,omitempty"`
+	Hidden     []byte            `json:"hidden,omitempty"`
 	// Through is ClusterGenerator where the spec is one's.
 	Through string `json:"through,omitempty"`
 }

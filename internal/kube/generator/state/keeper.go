@@ -105,11 +105,13 @@ func (k *Keeper) Begin(ctx context.Context, o Origin) (*Held, error) {
 		APIVersion: v1alpha1.GroupVersion().String(), Kind: o.Kind, Through: o.Through, Spec: o.Spec,
 		Metadata: map[string]string{"name": o.Name, "namespace": o.Key.Namespace},
 	}
-	from, err := raw(h.from)
+	shown, err := k.Seal.shown(o.Key.Namespace, h.from)
 	if err != nil {
 		return nil, err
 	}
-	h.object.Spec.Resource = from
+	if h.object.Spec.Resource, err = raw(shown); err != nil {
+		return nil, err
+	}
 	h.object.Spec.GarbageCollectionDeadline = timeOf(k.Clock.Now().Add(unused))
 	if h.object.Spec.State, err = raw(h.is); err != nil {
 		return nil, err

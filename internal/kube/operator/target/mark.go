@@ -1,6 +1,8 @@
 package target
 
 import (
+	"crypto/aes"
+	"crypto/cipher"
 	"crypto/hkdf"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -67,6 +69,24 @@ func (k Key) Derive(purpose string) (Key, error) {
 		return Key{}, errs.Newf(errs.Internal, "deriving a key of digests: %w", err)
 	}
 	return NewKey(b)
+}
+
+// Cipher returns AES-256-GCM, which draws its nonces itself (good for 2³² texts: NIST SP
+// 800-38D §8.3), under a key of its own for a purpose.
+func (k Key) Cipher(purpose string) (cipher.AEAD, error) {
+	b, err := hkdf.Key(sha256.New, k.key.Reveal(), nil, "strongkeep encryption of "+purpose, KeySize)
+	if err != nil {
+		return nil, errs.Newf(errs.Internal, "deriving a key of encryption: %w", err)
+	}
+	block, err := aes.NewCipher(b)
+	if err != nil {
+		return nil, errs.Newf(errs.Internal, "making a cipher: %w", err)
+	}
+	sealed, err := cipher.NewGCMWithRandomNonce(block)
+	if err != nil {
+		return nil, errs.Newf(errs.Internal, "making a cipher: %w", err)
+	}
+	return sealed, nil
 }
 
 // mac is a MAC over fields, each with its length before it, so that no two

@@ -1,6 +1,7 @@
 package target
 
 import (
+	"crypto/cipher"
 	"fmt"
 	"strings"
 	"testing"
@@ -228,6 +229,33 @@ func TestVouched(t *testing.T) {
 	}
 	if key(t, 'b').Vouched(written(nil)) {
 		t.Error("another key vouches for it")
+	}
+}
+
+// What was encrypted for a purpose is read for it, and for no other.
+func TestCipher(t *testing.T) {
+	sealed := func(k Key, purpose string) cipher.AEAD {
+		c, err := k.Cipher(purpose)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	text := sealed(key(t, 'a'), "states").Seal(nil, nil, []byte("said"), []byte("here"))
+	if got, err := sealed(key(t, 'a'), "states").Open(nil, nil, text, []byte("here")); err != nil || string(got) != "said" {
+		t.Errorf("%q, %v", got, err)
+	}
+	for name, c := range map[string]struct {
+		by    cipher.AEAD
+		place string
+	}{
+		"another purpose": {sealed(key(t, 'a'), "other"), "here"},
+		"another key":     {sealed(key(t, 'b'), "states"), "here"},
+		"another place":   {sealed(key(t, 'a'), "states"), "there"},
+	} {
+		if _, err := c.by.Open(nil, nil, text, []byte(c.place)); err == nil {
+			t.Errorf("%s: it is read", name)
+		}
 	}
 }
 
