@@ -17,6 +17,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/operator/gather"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/generate"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/manifest"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/render"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/stores"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/target"
 )
@@ -158,8 +159,8 @@ func (r *Reconciler) versions(ctx context.Context, es *v1.ExternalSecret) (list 
 // templateVersions is what versions says of template objects, and whether all are there.
 func (r *Reconciler) templateVersions(ctx context.Context, es *v1.ExternalSecret) (list []string, complete bool, err error) {
 	complete = true
-	for _, ref := range templateRefs(es) {
-		m, err := r.metadata(ctx, ref.kind, types.NamespacedName{Namespace: es.Namespace, Name: ref.name})
+	for _, ref := range render.Refs(es.Spec.Target.Template) {
+		m, err := r.metadata(ctx, ref.Kind, types.NamespacedName{Namespace: es.Namespace, Name: ref.Name})
 		if err != nil && !errs.Is(err, errs.Denied) { // what may not be read the refresh reports
 			return nil, false, err
 		}
@@ -167,7 +168,7 @@ func (r *Reconciler) templateVersions(ctx context.Context, es *v1.ExternalSecret
 			complete = false
 			continue
 		}
-		list = append(list, fmt.Sprintf("%s %s %s %s", ref.kind, ref.name, m.UID, m.ResourceVersion))
+		list = append(list, fmt.Sprintf("%s %s %s %s", ref.Kind, ref.Name, m.UID, m.ResourceVersion))
 	}
 	return list, complete, nil
 }
@@ -191,24 +192,6 @@ func (r *Reconciler) generatorVersions(ctx context.Context, es *v1.ExternalSecre
 		}
 	}
 	return list, others, complete
-}
-
-type templateRef struct{ kind, name string }
-
-// templateRefs returns the ConfigMaps and Secrets that hold templates of es.
-func templateRefs(es *v1.ExternalSecret) []templateRef {
-	var refs []templateRef
-	if t := es.Spec.Target.Template; t != nil {
-		for _, f := range t.TemplateFrom {
-			if f.ConfigMap != nil {
-				refs = append(refs, templateRef{"ConfigMap", f.ConfigMap.Name})
-			}
-			if f.Secret != nil {
-				refs = append(refs, templateRef{"Secret", f.Secret.Name})
-			}
-		}
-	}
-	return refs
 }
 
 func (r *Reconciler) lookup() stores.Lookup {

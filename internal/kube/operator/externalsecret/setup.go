@@ -21,6 +21,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/operator/gather"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/generate"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/manifest"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/render"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/share"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/subscribe"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/target"
@@ -247,11 +248,7 @@ func indexTemplates(o client.Object) []string {
 	if !ok {
 		return nil
 	}
-	var out []string
-	for _, ref := range templateRefs(es) {
-		out = append(out, ref.kind+"/"+ref.name)
-	}
-	return out
+	return render.Names(es.Spec.Target.Template)
 }
 
 func indexGenerators(o client.Object) []string {

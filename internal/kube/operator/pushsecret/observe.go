@@ -22,6 +22,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/pushsecret/claim"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/pushsecret/plan"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/render"
 )
 
 // observed is what is known, from caches only.
@@ -201,9 +202,8 @@ func (r *Reconciler) observeSources(ctx context.Context, o *observed) (versions 
 			}
 		}
 	}
-	for _, ref := range plan.TemplateRefs(o.ps) {
-		kind, name, _ := strings.Cut(ref, "/")
-		if _, err := look(kind, name); err != nil && !errs.Is(err, errs.Denied) { // what may not be read the push reports
+	for _, ref := range render.Refs(o.ps.Spec.Template) {
+		if _, err := look(ref.Kind, ref.Name); err != nil && !errs.Is(err, errs.Denied) { // what may not be read the push reports
 			return nil, err
 		}
 	}
