@@ -61,7 +61,7 @@ func TestAzureChanges(t *testing.T) {
 	}
 	w.apply(string(text))
 	w.secret("shop-db", map[string]string{"password": canary})
-	w.connectedTo("azure-secrets", 1)
+	w.connectedTo("azure-secrets", "azure-queue", 1)
 	for i := range 3 {
 		value := canary + "-" + strconv.Itoa(i)
 		w.azure.Put("shop-db", `{"password":"`+value+`"}`)

@@ -50,9 +50,9 @@ func (w *world) scrape() string {
 	return string(body)
 }
 
-func (w *world) connectedTo(store string, connected int) {
+func (w *world) connectedTo(store, by string, connected int) {
 	w.Helper()
-	line := fmt.Sprintf(`strongkeep_store_changes_connected{kind="SecretStore",name=%q,namespace=%q} %d`, store, w.ns, connected)
+	line := fmt.Sprintf(`strongkeep_store_changes_connected{by=%q,kind="SecretStore",name=%q,namespace=%q} %d`, by, store, w.ns, connected)
 	w.until(line, func() bool { return strings.Contains(w.scrape(), line) })
 }
 
@@ -80,7 +80,7 @@ func TestChangesFromQueue(t *testing.T) {
 	w.start(nil)
 	w.applyAWS("aws-changes.yaml")
 	w.secret("shop-db", map[string]string{"password": canary + "-new"})
-	w.connectedTo("aws-secrets", 1)
+	w.connectedTo("aws-secrets", "sqs", 1)
 	for i := range 3 {
 		value := canary + "-" + strconv.Itoa(i)
 		w.aws.Put("shop/db", `{"password":"`+value+`"}`)
@@ -103,12 +103,13 @@ func TestChangesRefused(t *testing.T) {
 	w.secret("shop-db", map[string]string{"password": canary + "-new"})
 	w.storeEvent(reasonChangesRefused, "sqs:ReceiveMessage")
 	w.storeReady("aws-secrets", v1.ReasonStoreValid, "")
+	w.connectedTo("aws-secrets", "sqs", 0)
 	w.aws.Mend()
 	w.kubectl("annotate", "--overwrite", "secretstore", "aws-secrets", v1.AnnotationChanges+"=sqs:https://sqs.us-east-1.amazonaws.com/123456789012/changes")
 	w.storeReady("aws-secrets", v1.ReasonInvalidProvider, "must be in the store's region")
 	w.kubectl("annotate", "--overwrite", "secretstore", "aws-secrets", v1.AnnotationChanges+"=sqs:"+awstest.QueueURL)
 	w.storeReady("aws-secrets", v1.ReasonStoreValid, "")
-	w.connectedTo("aws-secrets", 1)
+	w.connectedTo("aws-secrets", "sqs", 1)
 }
 
 // tell sends a signed report of a changed key, and returns the status of the answer.

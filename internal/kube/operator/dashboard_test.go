@@ -135,7 +135,8 @@ func TestDashboardAndAlertsNameRealMetrics(t *testing.T) {
 	}
 	exists := known(t, string(text))
 	named := map[string]bool{}
-	for _, e := range expressions(t) {
+	all := expressions(t)
+	for _, e := range all {
 		if strings.Count(e.text, "(") != strings.Count(e.text, ")") || strings.Count(e.text, "{") != strings.Count(e.text, "}") {
 			t.Errorf("%s: brackets that do not match: %s", e.where, e.text)
 		}
@@ -160,6 +161,13 @@ func TestDashboardAndAlertsNameRealMetrics(t *testing.T) {
 	for _, must := range []string{"strongkeep_externalsecret_data_age_seconds", "strongkeep_externalsecret_sync_seconds_bucket", "externalsecret_provider_api_calls_count"} {
 		if !named[must] {
 			t.Errorf("nothing shows %s", must)
+		}
+	}
+	for _, by := range byOthers {
+		for _, e := range all {
+			if strings.Contains(e.text, "by=~") && strings.Contains(e.text, by) == (by == "webhook") {
+				t.Errorf("%s is about queues, and %s is one of them or is not: %s", e.where, by, e.text)
+			}
 		}
 	}
 	if raw, err := json.Marshal(named); err != nil || len(named) < 10 {

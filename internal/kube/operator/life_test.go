@@ -145,7 +145,7 @@ func TestMetricsAndHealth(t *testing.T) {
 		`externalsecret_reconcile_duration{name="fine",namespace="` + w.ns + `"}`,
 		`strongkeep_externalsecret_data_age_seconds{name="fine"`,
 		`strongkeep_externalsecret_sync_seconds_bucket{result="NotFound"`,
-		`strongkeep_store_changes_connected{kind="SecretStore",name="vault",namespace="` + w.ns + `"}`,
+		`strongkeep_store_changes_connected{by="store",kind="SecretStore",name="vault",namespace="` + w.ns + `"}`,
 		`controller_runtime_reconcile_total`,
 	}
 	text := ""

@@ -1,6 +1,7 @@
 package operator
 
 import (
+	"strings"
 	"sync"
 	"time"
 
@@ -59,7 +60,7 @@ func newMetrics(c clock.PassiveClock) *metrics {
 			v1.KindSecretStore:        gauge("secretstore_reconcile_duration", "Nanoseconds of the last check.", object...),
 			v1.KindClusterSecretStore: gauge("clustersecretstore_reconcile_duration", "Nanoseconds of the last check.", object...),
 		},
-		connected: gauge("strongkeep_store_changes_connected", "1 while changes of the store arrive at once, 0 while with the refresh interval.", "kind", "name", "namespace"),
+		connected: gauge("strongkeep_store_changes_connected", "1 while changes of the store arrive at once, 0 while with the refresh interval.", "by", "kind", "name", "namespace"),
 		generated: counter("strongkeep_generated_credentials_total", "Tries to renew and to take back generated credentials, by result: ok or the kind of failure.", "kind", "action", "result"),
 		age:       &ageCollector{clock: c, synced: map[[2]string]time.Time{}},
 	}
@@ -123,12 +124,26 @@ func (m *metrics) StoreForgotten(key v1.StoreKey) {
 	m.connected.DeletePartialMatch(labels)
 }
 
-func (m *metrics) subscribed(key v1.StoreKey, connected bool) {
+// Who tells of the changes of a store: the store itself, or what its annotation names.
+const byStore = "store"
+
+var byOthers = []string{"azure-queue", "pubsub", "sqs", "webhook"}
+
+func (m *metrics) subscribed(store v1.Store, connected bool) {
+	key, by := v1.KeyOf(store), byStore
+	kind, _, _ := strings.Cut(store.GetAnnotations()[v1.AnnotationChanges], ":")
+	for _, other := range append([]string{byStore}, byOthers...) {
+		if other == kind {
+			by = other
+			continue
+		}
+		m.connected.DeleteLabelValues(other, key.Kind, key.Name, key.Namespace)
+	}
 	value := 0.0
 	if connected {
 		value = 1
 	}
-	m.connected.WithLabelValues(key.Kind, key.Name, key.Namespace).Set(value)
+	m.connected.WithLabelValues(by, key.Kind, key.Name, key.Namespace).Set(value)
 }
 
 // Revoked implements state.Metrics.

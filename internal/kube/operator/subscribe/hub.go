@@ -45,7 +45,7 @@ type Config struct {
 	Clock    clock.WithTicker
 	Log      *slog.Logger
 	// State hears whether a store's changes arrive at once.
-	State func(store v1.StoreKey, connected bool)
+	State func(store v1.Store, connected bool)
 	// Refused hears, once for each state of a store that names a queue, why nothing can
 	// be heard from there.
 	Refused func(store v1.Store, err error)
@@ -76,7 +76,7 @@ type follow struct {
 // New returns a Hub that follows nothing.
 func New(cfg Config) *Hub {
 	if cfg.State == nil {
-		cfg.State = func(v1.StoreKey, bool) {}
+		cfg.State = func(v1.Store, bool) {}
 	}
 	if cfg.Refused == nil {
 		cfg.Refused = func(v1.Store, error) {}
@@ -151,11 +151,11 @@ func changes(store v1.Store) string { return store.GetAnnotations()[v1.Annotatio
 // Unfollow ends the subscription of a store.
 func (h *Hub) Unfollow(key v1.StoreKey) {
 	h.mu.Lock()
-	followed := h.follows[key] != nil
+	f := h.follows[key]
 	h.unfollow(key)
 	h.mu.Unlock()
-	if followed {
-		h.cfg.State(key, false)
+	if f != nil {
+		h.cfg.State(f.store, false)
 	}
 }
 
@@ -183,7 +183,7 @@ func (h *Hub) setConnected(f *follow, connected bool) {
 	current := h.follows[key] == f
 	h.mu.Unlock()
 	if current {
-		h.cfg.State(key, connected)
+		h.cfg.State(f.store, connected)
 	}
 }
 

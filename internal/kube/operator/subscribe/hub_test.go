@@ -245,7 +245,7 @@ func TestAnEndedSubscriptionSaysNothingLate(t *testing.T) {
 		n := &notifier{report: map[string]func(provider.Change){}, drop: map[string]context.CancelCauseFunc{}}
 		var mu sync.Mutex
 		var heard []bool
-		h := New(Config{Notifier: n, Clock: clock.RealClock{}, Log: slog.New(slog.DiscardHandler), State: func(_ v1.StoreKey, connected bool) {
+		h := New(Config{Notifier: n, Clock: clock.RealClock{}, Log: slog.New(slog.DiscardHandler), State: func(_ v1.Store, connected bool) {
 			mu.Lock()
 			defer mu.Unlock()
 			heard = append(heard, connected)
