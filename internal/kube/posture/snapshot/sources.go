@@ -98,6 +98,8 @@ type Control struct {
 	Reloaded time.Time `json:"reloaded,omitzero"`
 	// AuditPolicy is the text of the policy that was given, YAML; it holds no secret.
 	AuditPolicy []byte `json:"auditPolicy,omitempty"`
+	// AuditPlace is where it came from.
+	AuditPlace string `json:"auditPlace,omitempty"`
 	// Migrations are StorageVersionMigrations.
 	Migrations []Migration `json:"migrations,omitempty"`
 }
@@ -112,6 +114,8 @@ type Server struct {
 type Encryption struct {
 	Place string `json:"place"`
 	Rules []Rule `json:"rules"`
+	// Since is when it came into force, as the user says; zero if nobody said.
+	Since time.Time `json:"since,omitzero"`
 }
 
 // Rule is one entry of its resources.
