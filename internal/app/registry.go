@@ -24,6 +24,8 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/generator/vaultdynamic"
 	webhookgenerator "github.com/strongkeep/strongkeep/internal/kube/generator/webhook"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/check"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/check/sec01"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/check/sec02"
 	"github.com/strongkeep/strongkeep/internal/kube/provider"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/aws"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/azure"
@@ -244,5 +246,8 @@ func providers(ambient provider.Ambient, out outbound.Config, own *rest.Config) 
 
 // Checks are the questions of the checklist (docs/checks/), in their order.
 func Checks() []check.Check {
-	return []check.Check{}
+	return []check.Check{
+		sec01.Check(),
+		sec02.Check(),
+	}
 }

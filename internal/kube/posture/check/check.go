@@ -36,7 +36,8 @@ type Check struct {
 	ID, Title string
 	// Needs are the resources of snapshot.Coverage without which neither yes nor no can be
 	// said of everything. What is missing of them turns yes into Unknown; findings
-	// in what was read stand all the same.
+	// in what was read stand all the same. None of a check that can tell by one of
+	// several things: it weighs them itself.
 	Needs []string
 	// Judge looks. It does not change anything and returns the same for the same.
 	Judge func(in *Input) Verdict

@@ -56,7 +56,7 @@ func TestCheck(t *testing.T) {
 	with := snapshot.Server{Name: "api-1", Flags: map[string]string{"encryption-provider-config": "/etc/enc.yaml"}}
 	aes := "k8s:enc:aescbc:v1:"
 	clear := []string{"StoredInClear APIServer kube-apiserver"}
-	checktest.Run(t, sec01.Check(), []checktest.Case{
+	cases := []checktest.Case{
 		{Name: "nothing known", Answer: check.Unknown, Needs: []string{"--encryption-config"}},
 		{Name: "the flag alone", Answer: check.Unknown, Needs: []string{"--encryption-config"}, Snapshot: snapshot.Snapshot{Control: snapshot.Control{Servers: []snapshot.Server{with}}}},
 		{Name: "one server without the flag", Answer: check.No, Findings: clear, Snapshot: snapshot.Snapshot{Control: snapshot.Control{Servers: []snapshot.Server{with, {Name: "api-2"}}, Encryption: config(t, began, "secrets: aescbc")}}},
@@ -86,7 +86,13 @@ func TestCheck(t *testing.T) {
 		{Name: "EKS 1.27", Answer: check.Unknown, Needs: []string{"aws eks describe-cluster"}, Snapshot: snapshot.Snapshot{Control: snapshot.Control{Managed: "eks", Version: "v1.27.9-eks-1"}}},
 		{Name: "EKS of unknown version", Answer: check.Unknown, Snapshot: snapshot.Snapshot{Control: snapshot.Control{Managed: "eks"}}},
 		{Name: "GKE", Answer: check.Unknown, Needs: []string{"databaseEncryption"}, Snapshot: snapshot.Snapshot{Control: snapshot.Control{Managed: "gke", Version: "v1.34.0-gke.1"}}},
-	})
+	}
+	for i := range cases {
+		if s := &cases[i].Snapshot; s.Coverage == nil {
+			s.Coverage = snapshot.Coverage{"secrets": {}}
+		}
+	}
+	checktest.Run(t, sec01.Check(), cases)
 }
 
 // Who is named, and how many.
