@@ -154,9 +154,7 @@ func byTime(in *check.Input, v check.Verdict, since time.Time, seen counters) ch
 		return v
 	}
 	old, total := stale(in, since), len(in.Secrets)
-	for _, o := range old {
-		v.Findings = append(v.Findings, o)
-	}
+	v.Findings = append(v.Findings, old...)
 	if left > 0 {
 		v.Findings = append(v.Findings, leftover(left))
 	}
