@@ -198,6 +198,10 @@ type Use struct {
 	// one; Items are key → path below the volume; empty for every key.
 	Volume string
 	Items  map[string]string
+	// Key that is used, of UseEnv; else Items says. Optional says that the pod
+	// starts without the Secret, or without that key.
+	Key      string
+	Optional bool
 }
 
 // Pod is a pod that uses the credential and has not ended.

@@ -128,10 +128,10 @@ func visitEnv(c *corev1.Container, init bool, tell visitor) {
 	for i := range c.EnvFrom {
 		from := &c.EnvFrom[i]
 		if r := from.SecretRef; r != nil && r.Name != "" {
-			tell(Use{Kind: UseEnvFrom, Secret: r.Name, Container: c.Name, Init: init, Where: from.Prefix}, false)
+			tell(Use{Kind: UseEnvFrom, Secret: r.Name, Container: c.Name, Init: init, Where: from.Prefix, Optional: is(r.Optional)}, false)
 		}
 		if r := from.ConfigMapRef; r != nil && r.Name != "" {
-			tell(Use{Kind: UseEnvFrom, Secret: r.Name, Container: c.Name, Init: init, Where: from.Prefix}, true)
+			tell(Use{Kind: UseEnvFrom, Secret: r.Name, Container: c.Name, Init: init, Where: from.Prefix, Optional: is(r.Optional)}, true)
 		}
 	}
 	for i := range c.Env {
@@ -140,10 +140,10 @@ func visitEnv(c *corev1.Container, init bool, tell visitor) {
 			continue
 		}
 		if r := from.SecretKeyRef; r != nil && r.Name != "" {
-			tell(Use{Kind: UseEnv, Secret: r.Name, Container: c.Name, Init: init, Where: c.Env[i].Name}, false)
+			tell(Use{Kind: UseEnv, Secret: r.Name, Container: c.Name, Init: init, Where: c.Env[i].Name, Key: r.Key, Optional: is(r.Optional)}, false)
 		}
 		if r := from.ConfigMapKeyRef; r != nil && r.Name != "" {
-			tell(Use{Kind: UseEnv, Secret: r.Name, Container: c.Name, Init: init, Where: c.Env[i].Name}, true)
+			tell(Use{Kind: UseEnv, Secret: r.Name, Container: c.Name, Init: init, Where: c.Env[i].Name, Key: r.Key, Optional: is(r.Optional)}, true)
 		}
 	}
 }
@@ -156,30 +156,33 @@ type content struct {
 
 func contents(v *corev1.Volume) []content {
 	var out []content
-	add := func(kind UseKind, name string, items []corev1.KeyToPath, configMap bool) {
-		if name != "" {
-			out = append(out, content{Use{Kind: kind, Secret: name, Volume: v.Name, Items: paths(items)}, configMap})
+	add := func(u Use, configMap bool) {
+		if u.Secret != "" {
+			u.Volume = v.Name
+			out = append(out, content{u, configMap})
 		}
 	}
 	if s := v.Secret; s != nil {
-		add(UseVolume, s.SecretName, s.Items, false)
+		add(Use{Kind: UseVolume, Secret: s.SecretName, Items: paths(s.Items), Optional: is(s.Optional)}, false)
 	}
 	if s := v.ConfigMap; s != nil {
-		add(UseVolume, s.Name, s.Items, true)
+		add(Use{Kind: UseVolume, Secret: s.Name, Items: paths(s.Items), Optional: is(s.Optional)}, true)
 	}
 	if v.Projected == nil {
 		return out
 	}
 	for i := range v.Projected.Sources {
 		if s := v.Projected.Sources[i].Secret; s != nil {
-			add(UseProjected, s.Name, s.Items, false)
+			add(Use{Kind: UseProjected, Secret: s.Name, Items: paths(s.Items), Optional: is(s.Optional)}, false)
 		}
 		if s := v.Projected.Sources[i].ConfigMap; s != nil {
-			add(UseProjected, s.Name, s.Items, true)
+			add(Use{Kind: UseProjected, Secret: s.Name, Items: paths(s.Items), Optional: is(s.Optional)}, true)
 		}
 	}
 	return out
 }
+
+func is(b *bool) bool { return b != nil && *b }
 
 func paths(items []corev1.KeyToPath) map[string]string {
 	if len(items) == 0 {

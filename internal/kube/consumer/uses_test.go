@@ -27,8 +27,11 @@ func TestUses(t *testing.T) {
 		want []Use
 	}{
 		"nothing": {"containers: [{name: c, env: [{name: A, value: x}, {name: B, valueFrom: {fieldRef: {fieldPath: metadata.name}}}]}]", nil},
-		"env":     {"containers: [{name: c, env: [{name: A, valueFrom: {secretKeyRef: {name: s, key: k}}}]}]", []Use{{Kind: UseEnv, Secret: "s", Container: "c", Where: "A"}}},
+		"env":     {"containers: [{name: c, env: [{name: A, valueFrom: {secretKeyRef: {name: s, key: k}}}]}]", []Use{{Kind: UseEnv, Secret: "s", Container: "c", Where: "A", Key: "k"}}},
 		"envFrom": {"containers: [{name: c, envFrom: [{prefix: P_, secretRef: {name: s}}, {configMapRef: {name: m}}]}]", []Use{{Kind: UseEnvFrom, Secret: "s", Container: "c", Where: "P_"}}},
+		"optional": {"volumes: [{name: v, secret: {secretName: s, optional: true}}, {name: w, projected: {sources: [{secret: {name: s, optional: true}}]}}]\ncontainers: [{name: c, envFrom: [{secretRef: {name: s, optional: true}}], env: [{name: A, valueFrom: {secretKeyRef: {name: s, key: k, optional: true}}}]}]",
+			[]Use{{Kind: UseEnvFrom, Secret: "s", Container: "c", Optional: true}, {Kind: UseEnv, Secret: "s", Container: "c", Where: "A", Key: "k", Optional: true},
+				{Kind: UseVolume, Secret: "s", Volume: "v", Optional: true}, {Kind: UseProjected, Secret: "s", Volume: "w", Optional: true}}},
 		"volume": {"volumes: [{name: v, secret: {secretName: s}}]\ncontainers: [{name: c, volumeMounts: [{name: v, mountPath: /m}]}]",
 			[]Use{{Kind: UseVolume, Secret: "s", Container: "c", Where: "/m", Volume: "v"}}},
 		"items": {"volumes: [{name: v, secret: {secretName: s, items: [{key: k, path: p/q}]}}]\ncontainers: [{name: c, volumeMounts: [{name: v, mountPath: /m}]}]",

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"hash"
+	"slices"
 	"sync"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
@@ -91,15 +92,21 @@ type Part struct {
 // Prints returns the Print of a value and those of its parts, each once. Weak
 // ones, which many unrelated things have in common, are left out, and so the
 // result may be empty.
-func (k *Key) Prints(value []byte) []Part {
+func (k *Key) Prints(value []byte) []Part { return k.Read("", value, nil) }
+
+// Read is Prints of a value that is known by the name key. look, unless it is nil, is
+// called with all that Walk tells, so that a value is walked through once.
+func (k *Key) Read(key string, value []byte, look func(where, key string, part []byte)) []Part {
 	var out []Part
-	seen := map[Print]bool{}
-	walk(value, func(where string, part []byte) {
+	Walk(key, value, func(where, key string, part []byte) {
+		if look != nil {
+			look(where, key, part)
+		}
 		if Weak(part) {
 			return
 		}
-		if p := k.Of(part); !seen[p] {
-			seen[p] = true
+		p := k.Of(part)
+		if !slices.ContainsFunc(out, func(o Part) bool { return o.Print == p }) {
 			out = append(out, Part{p, where})
 		}
 	})

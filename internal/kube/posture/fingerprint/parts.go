@@ -22,17 +22,28 @@ const (
 	maxDepth = 8 // of things in things
 )
 
-// walk calls f with value and with everything in it that may be a secret of its
-// own, whole values first. The same may be told twice.
-func walk(value []byte, f func(where string, part []byte)) {
-	w := walker{tell: f, left: maxParts}
+// Walk calls f with value, which is known by the name key, and with everything in it
+// that may be a secret of its own, whole values first. The same may be told twice.
+// where has no key that may be a secret itself; key is the innermost name as it
+// stands there, which is not to be shown.
+func Walk(key string, value []byte, f func(where, key string, part []byte)) {
+	w := walker{tell: f, left: maxParts, key: key}
 	w.found("", value)
 	w.into("", value, 0)
 }
 
 type walker struct {
-	tell func(where string, part []byte)
+	tell func(where, key string, part []byte)
 	left int
+	key  string // of what is being looked into
+}
+
+// named looks into what is known by key.
+func (w *walker) named(key string, look func()) {
+	before := w.key
+	w.key = key
+	look()
+	w.key = before
 }
 
 func (w *walker) found(where string, part []byte) {
@@ -40,7 +51,7 @@ func (w *walker) found(where string, part []byte) {
 		return
 	}
 	w.left--
-	w.tell(where, part)
+	w.tell(where, w.key, part)
 }
 
 // part tells of a part and looks into it.
@@ -93,7 +104,7 @@ func (w *walker) leaves(where string, tree any, depth int) {
 	switch t := tree.(type) {
 	case map[string]any:
 		for _, k := range slices.Sorted(maps.Keys(t)) {
-			w.leaves(where+"/"+label(k), t[k], depth+1)
+			w.named(k, func() { w.leaves(where+"/"+label(k), t[k], depth+1) })
 		}
 	case []any:
 		for i, v := range t {
@@ -102,7 +113,7 @@ func (w *walker) leaves(where string, tree any, depth int) {
 	case string:
 		w.part(where, t, depth)
 		if _, password, ok := login(t); ok && strings.HasSuffix(where, "/auth") {
-			w.found(where+"#password", []byte(password))
+			w.named("password", func() { w.found(where+"#password", []byte(password)) })
 		}
 	case json.Number:
 		w.found(where, []byte(t.String()))
@@ -162,17 +173,14 @@ func (w *walker) url(where, text string, depth int) bool {
 	rest := text[at+3:]
 	if i := strings.LastIndexByte(rest, '@'); i > 0 {
 		if _, password, ok := strings.Cut(rest[:i], ":"); ok {
-			w.found(where+"#password", []byte(password))
-			if plain, err := url.PathUnescape(password); err == nil && plain != password {
-				w.found(where+"#password", []byte(plain))
-			}
+			w.named("password", func() { w.password(where, password) })
 		}
 	}
 	if u, err := url.Parse(text); err == nil {
 		query := u.Query()
 		for _, k := range slices.Sorted(maps.Keys(query)) {
 			for _, v := range query[k] {
-				w.part(where+"#"+label(k), v, depth)
+				w.named(k, func() { w.part(where+"#"+label(k), v, depth) })
 			}
 		}
 	}
@@ -180,6 +188,14 @@ func (w *walker) url(where, text string, depth int) bool {
 		w.keywords(where, text, depth)
 	}
 	return true
+}
+
+// password tells of one in a URL, as it is written and as it is meant.
+func (w *walker) password(where, written string) {
+	w.found(where+"#password", []byte(written))
+	if plain, err := url.PathUnescape(written); err == nil && plain != written {
+		w.found(where+"#password", []byte(plain))
+	}
 }
 
 // base64 looks into a value that is base64 of text.
@@ -222,7 +238,8 @@ func (w *walker) keywords(where, text string, depth int) bool {
 			v = strings.NewReplacer(`\'`, `'`, `\\`, `\`).Replace(v)
 		}
 		any = true
-		w.part(where+"#"+label(strings.TrimSpace(m[1])), v, depth)
+		name := strings.TrimSpace(m[1])
+		w.named(name, func() { w.part(where+"#"+label(name), v, depth) })
 	}
 	return any
 }
@@ -245,7 +262,8 @@ func (w *walker) document(where string, value []byte, depth int) {
 		if len(v) > 1 && (v[0] == '"' || v[0] == '\'') && v[len(v)-1] == v[0] {
 			v = v[1 : len(v)-1]
 		}
-		w.part(where+"/"+label(string(m[1])), v, depth)
+		name := string(m[1])
+		w.named(name, func() { w.part(where+"/"+label(name), v, depth) })
 	}
 }
 
@@ -258,7 +276,8 @@ func (w *walker) scalars(where string, n *yaml.Node, depth int) {
 	switch n.Kind {
 	case yaml.MappingNode:
 		for i := 0; i+1 < len(n.Content); i += 2 {
-			w.scalars(where+"/"+label(n.Content[i].Value), n.Content[i+1], depth+1)
+			name := n.Content[i].Value
+			w.named(name, func() { w.scalars(where+"/"+label(name), n.Content[i+1], depth+1) })
 		}
 	case yaml.SequenceNode:
 		for i, v := range n.Content {
