@@ -1,0 +1,91 @@
+package looks
+
+import (
+	"math"
+	"regexp"
+	"strings"
+)
+
+// Lengths between which a value may be told to be random.
+const (
+	minRandom = 20
+	maxRandom = 1024
+)
+
+var (
+	uuids   = regexp.MustCompile(`^[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
+	hexes   = regexp.MustCompile(`^(?:0x)?(?:[0-9a-f]+|[0-9A-F]+)$`)
+	opaques = regexp.MustCompile(`^[A-Za-z0-9+/=_.~!@#$%^&*-]+$`)
+	// digests are names of what everybody may know: checksums, versions, identities.
+	digests = regexp.MustCompile(`(?i)(?:sum|hash|sha|sha1|sha256|md5|digest|commit|revision|version|id|uid|uuid|etag|thumbprint|fingerprint|image|tag|name|arn|url|uri|host|path|class|thanos|integrity|label|subject|issuer|caBundle|ca|crt|cert|certificate|publickey|pub)$`)
+)
+
+// random reports whether text is long, of one piece and of high entropy, and is none
+// of what is so by its nature.
+func random(key, text string) bool {
+	if len(text) < minRandom || len(text) > maxRandom || !opaques.MatchString(text) || uuids.MatchString(text) || digests.MatchString(key) ||
+		strings.Contains(key, "checksum") || strings.HasPrefix(text, "sha256:") || strings.Contains(text, "@sha256:") {
+		return false
+	}
+	if hexes.MatchString(text) {
+		return len(text) >= 32 && entropy(text) >= 3
+	}
+	return scrambled(text) && entropy(text) >= 3.8
+}
+
+// scrambled reports whether letters and digits are mixed as no words are: some piece
+// between the marks is long, and changes often between digits, small and capital letters.
+func scrambled(text string) bool {
+	for piece := range strings.FieldsFuncSeq(text, func(r rune) bool { return strings.ContainsRune("/._-:=", r) }) {
+		if len(piece) >= 16 && mixed(piece) {
+			return true
+		}
+	}
+	return false
+}
+
+// mixed counts how often the class of characters changes. In random texts of base64
+// it changes at more than half of them; in words it seldom does.
+func mixed(piece string) bool {
+	changes, digits := 0, 0
+	last := class(piece[0])
+	for i := range len(piece) {
+		c := class(piece[i])
+		if c == '0' {
+			digits++
+		}
+		if c != last {
+			changes++
+		}
+		last = c
+	}
+	return changes*3 >= len(piece) && digits > 0
+}
+
+func class(c byte) byte {
+	switch {
+	case c >= '0' && c <= '9':
+		return '0'
+	case c >= 'A' && c <= 'Z':
+		return 'A'
+	case c >= 'a' && c <= 'z':
+		return 'a'
+	}
+	return '.'
+}
+
+// entropy is Shannon's, in bits for each byte of text.
+func entropy(text string) float64 {
+	var counts [256]int
+	for i := range len(text) {
+		counts[text[i]]++
+	}
+	sum, n := 0.0, float64(len(text))
+	for _, c := range counts {
+		if c > 0 {
+			p := float64(c) / n
+			sum -= p * math.Log2(p)
+		}
+	}
+	return sum
+}
