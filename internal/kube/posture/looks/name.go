@@ -35,20 +35,7 @@ func set(text string) map[string]bool {
 // secretName reports what a name says: that it holds a secret, or that it may.
 // It is its end that counts: TOKEN_TTL, secretName and PASSWORD_FILE hold none.
 func secretName(name string) (strong, weak bool) {
-	if len(name) > 256 {
-		return false, false
-	}
-	if i := strings.LastIndexByte(name, '.'); i > 0 && extension(name[i+1:]) {
-		name = name[:i]
-	}
-	name = name[strings.LastIndexAny(name, "/.")+1:]
-	list := words.FindAllString(name, -1)
-	for i := range list {
-		list[i] = strings.ToLower(list[i])
-	}
-	for len(list) > 1 && (dropped[list[len(list)-1]] || number(list[len(list)-1])) {
-		list = list[:len(list)-1]
-	}
+	list := pieces(name)
 	if len(list) == 0 {
 		return false, false
 	}
@@ -65,6 +52,24 @@ func secretName(name string) (strong, weak bool) {
 		return false, true
 	}
 	return strongNames[last], weakNames[last]
+}
+
+// pieces are the words of a name in lower case, without what says nothing at its end.
+func pieces(name string) []string {
+	if len(name) > 256 {
+		return nil
+	}
+	if i := strings.LastIndexByte(name, '.'); i > 0 && extension(name[i+1:]) {
+		name = name[:i]
+	}
+	list := words.FindAllString(name[strings.LastIndexAny(name, "/.")+1:], -1)
+	for i := range list {
+		list[i] = strings.ToLower(list[i])
+	}
+	for len(list) > 1 && (dropped[list[len(list)-1]] || number(list[len(list)-1])) {
+		list = list[:len(list)-1]
+	}
+	return list
 }
 
 // extension reports whether the end of a name is one of a file, which says

@@ -3,10 +3,13 @@ package read
 import (
 	"bufio"
 	"bytes"
+	"compress/gzip"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -14,11 +17,14 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/yaml"
 	parse "sigs.k8s.io/yaml"
 
-	"github.com/strongkeep/strongkeep/internal/kube/consumer"
+	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/fingerprint"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/record"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/snapshot"
 )
 
@@ -30,35 +36,69 @@ const largest = 256 << 20
 type Files struct {
 	// Namespace of objects that name none; "default" if empty.
 	Namespace string
+	// Key of the fingerprints; without one no values are looked at.
+	Key *fingerprint.Key
 	// Wrong are the places of what could not be read, with the reason. The rest
 	// is in the snapshot.
 	Wrong []string
 
-	out snapshot.Snapshot
+	out    snapshot.Snapshot
+	owners map[snapshot.Ref]snapshot.Ref
+}
+
+// fromFiles are the resources that files have, as far as they have them.
+var fromFiles = []string{
+	"roles", "clusterroles", "rolebindings", "clusterrolebindings", "secrets", "configmaps", "serviceaccounts", "namespaces", "workloads", "deployments",
+	"statefulsets", "daemonsets", "replicasets", "replicationcontrollers", "jobs", "cronjobs", "rollouts", "uses", "sources", "stores", "admissions",
 }
 
 // Snapshot returns what Add gathered.
 func (f *Files) Snapshot(now time.Time) *snapshot.Snapshot {
 	s := f.out
-	s.Taken = now
+	s.Taken, s.Wrong = now, f.Wrong
 	s.RBAC.Aggregate = true
 	s.Coverage = snapshot.Coverage{}
-	for _, r := range []string{"roles", "clusterroles", "rolebindings", "clusterrolebindings", "secrets"} {
+	for _, r := range fromFiles {
 		s.Coverage[r] = snapshot.Gap{}
+	}
+	if f.Key != nil {
+		s.Key, s.Coverage["secrets/values"] = f.Key.ID(), snapshot.Gap{}
 	}
 	s.Coverage["pods"] = snapshot.Gap{Reason: "files do not say what runs"}
 	s.Coverage["resources"] = snapshot.Gap{Reason: "files do not say which kinds the cluster has"}
+	s.Pods, s.Uses = slices.Clone(s.Pods), slices.Clone(s.Uses)
+	finish(&s, f.owners)
+	f.wouldRun(&s)
 	return &s
 }
 
-// Add reads the documents of a file: YAML or JSON, Lists too. What is wrong is
-// noted with its place, and the rest goes on; the error is one of reading.
+// wouldRun adds the pods of workloads of which no pod is in the files.
+func (f *Files) wouldRun(s *snapshot.Snapshot) {
+	runs := map[snapshot.Ref]bool{}
+	for i := range s.Pods {
+		runs[s.Pods[i].Workload] = true
+	}
+	for i := range s.Workloads {
+		if !runs[refOf(&s.Workloads[i])] {
+			s.Pods = append(s.Pods, record.PodOf(&s.Workloads[i]))
+		}
+	}
+	order(s.Pods, func(o *snapshot.Pod) *snapshot.Meta { return &o.Meta })
+}
+
+// Add reads the documents of a file: YAML or JSON, Lists too, also packed by gzip.
+// What is wrong is noted with its place, and the rest goes on; the error is one of
+// reading.
 func (f *Files) Add(file string, from io.Reader) error {
 	if f.out.Source != "" {
 		f.out.Source += ", "
 	}
 	f.out.Source += file
-	documents := yaml.NewYAMLReader(bufio.NewReader(from))
+	plain, err := unzipped(from)
+	if err != nil {
+		return fmt.Errorf("reading %s: %w", file, err)
+	}
+	documents := yaml.NewYAMLReader(plain)
 	for n := 1; ; n++ {
 		text, err := documents.Read()
 		if errors.Is(err, io.EOF) {
@@ -86,6 +126,19 @@ func (f *Files) Add(file string, from io.Reader) error {
 			f.object(place, raw, 0)
 		}
 	}
+}
+
+// unzipped reads from, which may be packed by gzip.
+func unzipped(from io.Reader) (*bufio.Reader, error) {
+	r := bufio.NewReader(from)
+	if head, err := r.Peek(2); err != nil || !bytes.Equal(head, []byte("\x1f\x8b")) {
+		return r, nil //nolint:nilerr // what is too short to be packed is not
+	}
+	z, err := gzip.NewReader(r)
+	if err != nil {
+		return nil, errs.Newf(errs.Invalid, "unpacking: %w", err)
+	}
+	return bufio.NewReader(z), nil
 }
 
 func (f *Files) wrong(place, reason string) { f.Wrong = append(f.Wrong, place+": "+reason) }
@@ -121,10 +174,37 @@ func (f *Files) object(place string, raw []byte, depth int) {
 	}
 	o := create()
 	if err := json.Unmarshal(raw, o); err != nil {
-		f.wrong(place, "this is no "+h.Kind+", a field has the wrong type")
-		return
+		if secret := loose(raw); h.Kind == "Secret" && secret != nil {
+			o = secret // encrypted or a template: its values are no base64
+		} else {
+			f.wrong(place, "this is no "+h.Kind+", a field has the wrong type")
+			return
+		}
 	}
-	f.keep(o)
+	f.keep(place, o)
+}
+
+// loose reads a Secret whose values are not encoded as they should be: each is
+// taken as it stands. It is nil if it is no Secret either.
+func loose(raw []byte) *corev1.Secret {
+	var o struct {
+		metav1.ObjectMeta `json:"metadata"`
+		Type              string            `json:"type"`
+		Data              map[string]string `json:"data"`
+		StringData        map[string]string `json:"stringData"`
+	}
+	if json.Unmarshal(raw, &o) != nil {
+		return nil
+	}
+	out := &corev1.Secret{ObjectMeta: o.ObjectMeta, Type: corev1.SecretType(o.Type), Data: map[string][]byte{}, StringData: o.StringData}
+	for k, v := range o.Data {
+		if plain, err := base64.StdEncoding.DecodeString(v); err == nil {
+			out.Data[k] = plain
+		} else {
+			out.Data[k] = []byte(v)
+		}
+	}
+	return out
 }
 
 // typed gives an item of a list such as a RoleList the kind that it need not
@@ -154,17 +234,22 @@ var kinds = map[string]func() runtime.Object{
 	"ClusterRole.rbac.authorization.k8s.io":        func() runtime.Object { return &rbacv1.ClusterRole{} },
 	"RoleBinding.rbac.authorization.k8s.io":        func() runtime.Object { return &rbacv1.RoleBinding{} },
 	"ClusterRoleBinding.rbac.authorization.k8s.io": func() runtime.Object { return &rbacv1.ClusterRoleBinding{} },
-	"Secret":           func() runtime.Object { return &metav1.PartialObjectMetadata{} },
-	"Pod":              func() runtime.Object { return &corev1.Pod{} },
-	"Deployment.apps":  func() runtime.Object { return &appsv1.Deployment{} },
-	"StatefulSet.apps": func() runtime.Object { return &appsv1.StatefulSet{} },
-	"DaemonSet.apps":   func() runtime.Object { return &appsv1.DaemonSet{} },
-	"ReplicaSet.apps":  func() runtime.Object { return &appsv1.ReplicaSet{} },
-	"Job.batch":        func() runtime.Object { return &batchv1.Job{} },
-	"CronJob.batch":    func() runtime.Object { return &batchv1.CronJob{} },
+	"Secret":                func() runtime.Object { return &corev1.Secret{} },
+	"ConfigMap":             func() runtime.Object { return &corev1.ConfigMap{} },
+	"ServiceAccount":        func() runtime.Object { return &corev1.ServiceAccount{} },
+	"Namespace":             func() runtime.Object { return &corev1.Namespace{} },
+	"ReplicationController": func() runtime.Object { return &corev1.ReplicationController{} },
+	"Rollout.argoproj.io":   func() runtime.Object { return &unstructured.Unstructured{} },
+	"Pod":                   func() runtime.Object { return &corev1.Pod{} },
+	"Deployment.apps":       func() runtime.Object { return &appsv1.Deployment{} },
+	"StatefulSet.apps":      func() runtime.Object { return &appsv1.StatefulSet{} },
+	"DaemonSet.apps":        func() runtime.Object { return &appsv1.DaemonSet{} },
+	"ReplicaSet.apps":       func() runtime.Object { return &appsv1.ReplicaSet{} },
+	"Job.batch":             func() runtime.Object { return &batchv1.Job{} },
+	"CronJob.batch":         func() runtime.Object { return &batchv1.CronJob{} },
 }
 
-func (f *Files) keep(o runtime.Object) {
+func (f *Files) keep(place string, o runtime.Object) {
 	s := &f.out
 	switch o := o.(type) {
 	case *rbacv1.Role:
@@ -179,21 +264,61 @@ func (f *Files) keep(o runtime.Object) {
 	case *rbacv1.ClusterRoleBinding:
 		o.ObjectMeta = bare(&o.ObjectMeta)
 		s.RBAC.ClusterRoleBindings = append(s.RBAC.ClusterRoleBindings, *o)
-	case *metav1.PartialObjectMetadata:
-		m := f.bare(&o.ObjectMeta)
-		s.Secrets = append(s.Secrets, snapshot.Secret{Meta: snapshot.Meta{Namespace: m.Namespace, Name: m.Name}})
-	case *corev1.Pod:
-		m := f.bare(&o.ObjectMeta)
-		s.Pods = append(s.Pods, pod(m.Namespace, m.Name, &o.Spec))
+	case *corev1.Namespace:
+		n := record.Namespace(o)
+		n.Place = place
+		s.Namespaces = append(s.Namespaces, n)
 	case metav1.Object:
-		if _, template, ok := consumer.WorkloadOf(o); ok && template != nil {
-			namespace := o.GetNamespace()
-			if namespace == "" {
-				namespace = f.namespace()
-			}
-			s.Pods = append(s.Pods, pod(namespace, o.GetName(), &template.Spec))
+		if o.GetNamespace() == "" {
+			o.SetNamespace(f.namespace())
 		}
+		f.keepNamespaced(place, o)
 	}
+}
+
+// keepNamespaced keeps what lies in a namespace and is no RBAC.
+func (f *Files) keepNamespaced(place string, o metav1.Object) {
+	s, m := &f.out, record.Maker{Key: f.Key}
+	switch o := o.(type) {
+	case *corev1.Secret:
+		r := m.Secret(o)
+		r.Place = place
+		s.Secrets = append(s.Secrets, r)
+	case *corev1.ConfigMap:
+		r := m.ConfigMap(o)
+		r.Place = place
+		s.ConfigMaps = append(s.ConfigMaps, r)
+	case *corev1.ServiceAccount:
+		r := record.Account(o)
+		r.Place = place
+		s.Accounts = append(s.Accounts, r)
+	case *corev1.Pod:
+		if ended(o) {
+			return
+		}
+		r := m.Pod(o)
+		r.Place = place
+		s.Pods = append(s.Pods, r)
+	default:
+		f.keepWorkload(place, o)
+	}
+}
+
+func (f *Files) keepWorkload(place string, o metav1.Object) {
+	m := record.Maker{Key: f.Key}
+	w, ok := m.Workload(o)
+	if !ok {
+		return
+	}
+	if by, ok := maker(&w); ok {
+		if f.owners == nil {
+			f.owners = map[snapshot.Ref]snapshot.Ref{}
+		}
+		f.owners[refOf(&w)] = by
+		return
+	}
+	w.Place = place
+	f.out.Workloads = append(f.out.Workloads, w)
 }
 
 func (f *Files) namespace() string {

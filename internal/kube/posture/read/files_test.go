@@ -1,11 +1,15 @@
 package read_test
 
 import (
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/strongkeep/strongkeep/internal/kube/posture/fingerprint"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/path"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/read"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/snapshot"
@@ -108,4 +112,66 @@ func used(p snapshot.Pod) []string {
 		out = append(out, p.Secrets[i].Secret)
 	}
 	return out
+}
+
+// key makes fingerprints.
+func key(t testing.TB) *fingerprint.Key {
+	t.Helper()
+	k, err := fingerprint.NewKey(bytes.Repeat([]byte{3}, fingerprint.KeySize))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+const dump = `
+apiVersion: v1
+kind: List
+items:
+- {apiVersion: v1, kind: Secret, metadata: {name: db, namespace: shop}, data: {password: Y2FuYXJ5LTkxY2M=, sealed: "ENC[AES256_GCM,data:x]"}}
+- {apiVersion: v1, kind: ConfigMap, metadata: {name: app, namespace: shop}, data: {password: ` + canary + `}}
+- {apiVersion: v1, kind: ServiceAccount, metadata: {name: web, namespace: shop}, imagePullSecrets: [{name: pull}]}
+- {apiVersion: v1, kind: Namespace, metadata: {name: shop}}
+- {apiVersion: apps/v1, kind: Deployment, metadata: {name: web, namespace: shop}, spec: {template: {spec: {containers: [{name: c}]}}}}
+- {apiVersion: apps/v1, kind: Deployment, metadata: {name: idle, namespace: shop}, spec: {template: {spec: {containers: [{name: c}]}}}}
+- {apiVersion: apps/v1, kind: ReplicaSet, metadata: {name: web-1, namespace: shop, ownerReferences: [{apiVersion: apps/v1, kind: Deployment, name: web, uid: u, controller: true}]}, spec: {template: {spec: {containers: [{name: c}]}}}}
+- {apiVersion: v1, kind: Pod, metadata: {name: web-1-x, namespace: shop, ownerReferences: [{apiVersion: apps/v1, kind: ReplicaSet, name: web-1, uid: u, controller: true}]}, spec: {containers: [{name: c}]}, status: {phase: Running}}
+- {apiVersion: v1, kind: Pod, metadata: {name: over, namespace: shop}, spec: {containers: [{name: c}]}, status: {phase: Succeeded}}
+`
+
+// A dump, also a packed one, becomes the whole snapshot: pods lead to the highest
+// owner, and are made up only where none runs.
+func TestDump(t *testing.T) {
+	var packed bytes.Buffer
+	z := gzip.NewWriter(&packed)
+	if _, err := z.Write([]byte(dump)); err != nil || z.Close() != nil {
+		t.Fatal(err)
+	}
+	f := read.Files{Key: key(t)}
+	if err := f.Add("dump.yaml.gz", &packed); err != nil || len(f.Wrong) != 0 {
+		t.Fatal(err, f.Wrong)
+	}
+	s := f.Snapshot(noon)
+	if raw, err := json.Marshal(s); err != nil || bytes.Contains(raw, []byte(canary)) || bytes.Contains(raw, []byte("Y2FuYXJ5LTkxY2M")) {
+		t.Errorf("%v %s", err, raw)
+	}
+	var pods []string
+	for i := range s.Pods {
+		pods = append(pods, s.Pods[i].Name+" of "+s.Pods[i].Workload.String())
+	}
+	if want := []string{"idle of Deployment shop/idle", "web-1-x of Deployment shop/web"}; !slices.Equal(pods, want) {
+		t.Errorf("pods %q, want %q", pods, want)
+	}
+	if len(s.Workloads) != 2 || len(s.Namespaces) != 1 || len(s.Accounts) != 1 || len(s.Uses) != 1 || s.Uses[0].To.Name != "pull" || s.Key != f.Key.ID() {
+		t.Errorf("%+v", s)
+	}
+	if len(s.Secrets) != 1 || !slices.Equal(s.Secrets[0].Keys, []string{"password", "sealed"}) || s.Secrets[0].Place != "dump.yaml.gz: document 1, item 1" || !s.Coverage.Whole("secrets/values") {
+		t.Fatalf("%+v", s.Secrets)
+	}
+	if a, b := s.Secrets[0].Values[0], s.ConfigMaps[0].Values[0]; a.Prints[0].Print != b.Prints[0].Print || a.Looks != snapshot.LooksNamed {
+		t.Errorf("the copy has another print: %+v %+v", a, b)
+	}
+	if again := f.Snapshot(noon); len(again.Pods) != 2 || len(again.Uses) != 1 {
+		t.Errorf("asked again: %d pods, %d uses", len(again.Pods), len(again.Uses))
+	}
 }

@@ -197,13 +197,18 @@ func (l *live) pods(ctx context.Context) error {
 		}
 		for i := range list.Items {
 			p := &list.Items[i]
-			if p.Status.Phase != corev1.PodSucceeded && p.Status.Phase != corev1.PodFailed {
+			if !ended(p) {
 				l.out.Pods = append(l.out.Pods, pod(p.Namespace, p.Name, &p.Spec))
 			}
 		}
 		return list.Continue, nil
 	})
 	return l.noted("pods", err)
+}
+
+// ended reports whether a pod has run to its end.
+func ended(p *corev1.Pod) bool {
+	return p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed
 }
 
 // pod is what is kept of one.

@@ -65,6 +65,7 @@ type Value struct {
 	// Field is where: `data.password`, `spec.containers[web].env[DB_PASSWORD]`,
 	// `metadata.annotations[kubectl.kubernetes.io/last-applied-configuration]`,
 	// `release.config`. A key that may be a secret itself is shown as "*".
+	// Fields of a Template begin at the pod: `spec.containers…`, `metadata.annotations…`.
 	Field string `json:"field"`
 	// Prints of the value, whole first, and of its parts; empty if all of it is weak
 	// (see fingerprint.Weak).
@@ -73,6 +74,9 @@ type Value struct {
 	Size int `json:"size"`
 	// Looks is what it looks like; "" for nothing in particular.
 	Looks Looks `json:"looks,omitempty"`
+	// Part is where in the value that is which Looks tells, as in fingerprint.Part.Where:
+	// "/spring/datasource/password". "" is all of it.
+	Part string `json:"part,omitempty"`
 }
 
 // Looks is what a value looks like, told while it is read.

@@ -50,7 +50,10 @@ type Snapshot struct {
 // Coverage says how far each resource was read, by its name, such as "secrets". A
 // resource that is not there was not asked for. Beside resources of the API:
 // "secrets/values" (fingerprints were made), "resources" (what is served),
-// "encryption", "audit-policy", "metrics" (of the API server), "repos", "activity".
+// "encryption", "audit-policy", "metrics" (of the API server), "repos", "activity";
+// and for several together "workloads" (deployments, statefulsets, daemonsets,
+// replicasets, replicationcontrollers, jobs, cronjobs, rollouts), "uses" (what else
+// may name Secrets), "sources", "stores" and "admissions": what fills those fields.
 type Coverage map[string]Gap
 
 // Gap is what could not be read of a resource. The zero Gap is that all was.

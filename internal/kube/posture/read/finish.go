@@ -1,0 +1,93 @@
+package read
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"github.com/strongkeep/strongkeep/internal/kube/posture/record"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/snapshot"
+)
+
+// finish puts everything in order, and says of pods whose they are. owners are the
+// controllers of objects that are not in the snapshot themselves, such as a
+// ReplicaSet's Deployment.
+func finish(s *snapshot.Snapshot, owners map[snapshot.Ref]snapshot.Ref) {
+	known := make(map[snapshot.Ref]bool, len(s.Workloads))
+	for i := range s.Workloads {
+		known[refOf(&s.Workloads[i])] = true
+	}
+	for i := range s.Pods {
+		highest(&s.Pods[i], owners, known)
+	}
+	for i := range s.Accounts {
+		s.Uses = append(s.Uses, record.AccountUses(&s.Accounts[i])...)
+	}
+	order(s.Namespaces, func(o *snapshot.Namespace) *snapshot.Meta { return &o.Meta })
+	order(s.Secrets, func(o *snapshot.Secret) *snapshot.Meta { return &o.Meta })
+	order(s.ConfigMaps, func(o *snapshot.ConfigMap) *snapshot.Meta { return &o.Meta })
+	order(s.Accounts, func(o *snapshot.Account) *snapshot.Meta { return &o.Meta })
+	order(s.Workloads, func(o *snapshot.Workload) *snapshot.Meta { return &o.Meta })
+	order(s.Pods, func(o *snapshot.Pod) *snapshot.Meta { return &o.Meta })
+	order(s.Sources, func(o *snapshot.Source) *snapshot.Meta { return &o.Meta })
+	order(s.Stores, func(o *snapshot.Store) *snapshot.Meta { return &o.Meta })
+	order(s.Admissions, func(o *snapshot.Admission) *snapshot.Meta { return &o.Meta })
+	slices.SortStableFunc(s.Uses, func(a, b snapshot.Use) int {
+		return cmp.Or(cmp.Compare(a.From.Namespace, b.From.Namespace), cmp.Compare(a.From.Name, b.From.Name), cmp.Compare(a.From.Kind, b.From.Kind), cmp.Compare(a.Field, b.Field))
+	})
+}
+
+// order sorts by namespace and name.
+func order[T any](list []T, meta func(*T) *snapshot.Meta) {
+	slices.SortStableFunc(list, func(a, b T) int {
+		x, y := meta(&a), meta(&b)
+		return cmp.Or(cmp.Compare(x.Namespace, y.Namespace), cmp.Compare(x.Name, y.Name))
+	})
+}
+
+func refOf(w *snapshot.Workload) snapshot.Ref {
+	return snapshot.Ref{Group: w.Group, Kind: w.Kind, Namespace: w.Namespace, Name: w.Name}
+}
+
+// maxOwners bounds a chain of owners, which might be a circle.
+const maxOwners = 8
+
+// highest puts the highest owner that is known in the place of a pod's controller.
+func highest(p *snapshot.Pod, owners map[snapshot.Ref]snapshot.Ref, known map[snapshot.Ref]bool) {
+	for range maxOwners {
+		above, ok := owners[p.Workload]
+		if !ok {
+			break
+		}
+		p.Workload = above
+	}
+	// Without ReplicaSets, their names tell: a Deployment's, and the hash of its template.
+	hash := p.Labels["pod-template-hash"]
+	if name, ok := strings.CutSuffix(p.Workload.Name, "-"+hash); ok && hash != "" && p.Workload.Kind == "ReplicaSet" {
+		if d := (snapshot.Ref{Group: "apps", Kind: "Deployment", Namespace: p.Namespace, Name: name}); known[d] {
+			p.Workload = d
+		}
+	}
+}
+
+// owned returns the controller of m, if it is one of kind.
+func owned(m *snapshot.Meta, kind string) (snapshot.Ref, bool) {
+	for i := range m.Owners {
+		if o := &m.Owners[i]; o.Controller && o.Kind == kind {
+			return o.Ref, true
+		}
+	}
+	return snapshot.Ref{}, false
+}
+
+// passing are the kinds that other workloads make for each of their turns, by who
+// makes them: they say nothing that their makers do not.
+var passing = map[string]string{"ReplicaSet": "Deployment", "Job": "CronJob"}
+
+// maker returns who makes a workload that is passing.
+func maker(w *snapshot.Workload) (snapshot.Ref, bool) {
+	if by, ok := passing[w.Kind]; ok {
+		return owned(&w.Meta, by)
+	}
+	return snapshot.Ref{}, false
+}
