@@ -84,6 +84,7 @@ type Request struct {
 	Version  string // the latest when empty
 	Metadata bool   // the secret's own metadata instead of its value
 	Property string // only of a store that is a Picker: the part that is wanted
+	For      string `json:"-"` // the namespace that asks; no part of what is read, and a Store is not told
 }
 
 // Picker is a Store that is told which part of a secret is wanted, because what it

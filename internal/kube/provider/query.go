@@ -23,6 +23,7 @@ type Query struct {
 	Path string // a prefix or folder, as the store understands it
 	Name string // a regular expression of package regexp, anywhere in the key
 	Tags Tags
+	For  string `json:"-"` // as in Request
 }
 
 // Found is one match.

@@ -23,6 +23,7 @@ type Writer interface {
 type Place struct {
 	Key      string
 	Property string // a key of the secret's JSON object; the whole secret when empty
+	For      string // as in Request
 }
 
 // Write is one value to be stored.

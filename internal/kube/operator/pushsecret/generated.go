@@ -108,7 +108,7 @@ func (r *Reconciler) allThere(ctx context.Context, o observed) bool {
 	}
 	for _, s := range o.stores {
 		for _, d := range o.ps.Spec.Data {
-			if exists, err := r.Stores.Exists(ctx, s, plan.PlaceOf(d)); err != nil || !exists {
+			if exists, err := r.Stores.Exists(ctx, s, plan.PlaceOf(o.ps.Namespace, d)); err != nil || !exists {
 				return false
 			}
 		}

@@ -47,7 +47,7 @@ func (w *work) wanted(ctx context.Context, entries []plan.Entry) (out []plan.Ent
 			continue
 		}
 		if w.ps.Spec.UpdatePolicy == v1alpha1.UpdateIfNotExists {
-			exists, err := w.r.Stores.Exists(ctx, e.Store, plan.PlaceOf(e.Data))
+			exists, err := w.r.Stores.Exists(ctx, e.Store, plan.PlaceOf(w.ps.Namespace, e.Data))
 			if err != nil {
 				w.fail(store, inStore(e.Store, err))
 				continue
@@ -98,7 +98,7 @@ func note(s v1alpha1.SyncedPushSecrets, e plan.Entry) {
 
 // write writes one entry. What failed without an answer may have been written.
 func (w *work) write(ctx context.Context, e plan.Entry) {
-	err := w.r.Stores.Write(ctx, e.Store, e.Write())
+	err := w.r.Stores.Write(ctx, e.Store, e.Write(w.ps.Namespace))
 	if err == nil {
 		note(w.synced, e)
 		return
@@ -154,7 +154,7 @@ func (w *work) remove(ctx context.Context, name string, keep func(place string) 
 			delete(places, place) // it is another's now
 			continue
 		}
-		if err := w.r.Stores.Delete(ctx, store, plan.PlaceOf(d)); err != nil {
+		if err := w.r.Stores.Delete(ctx, store, plan.PlaceOf(w.ps.Namespace, d)); err != nil {
 			w.fail(name, inStore(store, err))
 			continue
 		}

@@ -55,6 +55,7 @@ func (r rendering) render(ctx context.Context, name types.NamespacedName, locati
 			if err == nil && at == location && req.Version == "" && !req.Metadata {
 				return provider.Value{Data: staged}, nil
 			}
+			req.For = es.Namespace
 			return r.cfg.Pool.Read(ctx, store, req)
 		},
 		Find: func(context.Context, v1.SecretStoreRef, provider.Query) ([]provider.Found, time.Time, error) {

@@ -27,6 +27,7 @@ func (l Lookup) Source(b Backend, namespace string) gather.Source {
 			if err != nil {
 				return v, err
 			}
+			req.For = namespace
 			if v, err = b.Read(ctx, store, req); err != nil {
 				return v, errs.Newf(errs.KindOf(err), "%s: %w", v1.KeyOf(store), err)
 			}
@@ -37,6 +38,7 @@ func (l Lookup) Source(b Backend, namespace string) gather.Source {
 			if err != nil {
 				return nil, began, err
 			}
+			q.For = namespace
 			if found, began, err = b.Find(ctx, store, q); err != nil {
 				return nil, began, errs.Newf(errs.KindOf(err), "%s: %w", v1.KeyOf(store), err)
 			}

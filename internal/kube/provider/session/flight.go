@@ -25,6 +25,14 @@ func (w wanted) name() string {
 	return w.read.Key
 }
 
+// subject tells what is wanted from anything else that is, whichever version or part of it.
+func (w wanted) subject() string {
+	if w.search {
+		return "search\x00" + w.query.Path + "\x00" + w.query.Name + "\x00" + string(w.query.Tags)
+	}
+	return w.read.Key
+}
+
 // words are those of w that nobody else is to hear of.
 func (w wanted) words() []string {
 	words := []string{w.read.Key, w.query.Path, w.query.Name}
@@ -54,10 +62,16 @@ type flight struct {
 // something older will do: one burst of refreshes by time, and no longer.
 const maxKept = 10 * time.Second
 
+// asking is who asks, and whether something older will do.
+type asking struct {
+	by          string // a namespace
+	olderWillDo bool
+}
+
 // take joins the flight for w or starts one, and waits for it. again means that
 // the session ended before the call began.
-func (s *session) take(ctx context.Context, w wanted, olderWillDo bool) (f *flight, again bool, err error) {
-	f, again, err = s.join(w, olderWillDo)
+func (s *session) take(ctx context.Context, w wanted, a asking) (f *flight, again bool, err error) {
+	f, again, err = s.join(w, a)
 	if again || err != nil {
 		return nil, again, err
 	}
@@ -73,26 +87,26 @@ func (s *session) late(ctx context.Context, w wanted) error {
 	return errs.Newf(errs.Unavailable, "reading %q from %s: %w", w.name(), s.key, ctx.Err())
 }
 
-func (s *session) join(w wanted, olderWillDo bool) (f *flight, again bool, err error) {
+func (s *session) join(w wanted, a asking) (f *flight, again bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ended {
 		return nil, true, nil
 	}
-	if f := s.flights[w]; f != nil && (olderWillDo || f.landed.IsZero() || s.cfg.Clock.Since(f.landed) < s.cfg.Freshness) {
-		f.joined = f.joined || olderWillDo
+	if f := s.flights[w]; f != nil && (a.olderWillDo || f.landed.IsZero() || s.cfg.Clock.Since(f.landed) < s.cfg.Freshness) {
+		f.joined = f.joined || a.olderWillDo
 		return f, false, nil
 	}
-	if s.down != nil && s.cfg.Clock.Now().Before(s.downTo) {
-		return nil, false, s.down
+	if err := s.breaker.held(a.by, w.subject()); err != nil {
+		return nil, false, err
 	}
 	f = &flight{done: make(chan struct{})}
 	s.flights[w] = f
-	s.users.Go(func() { s.fly(w, f) })
+	s.users.Go(func() { s.fly(w, f, a.by) })
 	return f, false, nil
 }
 
-func (s *session) fly(w wanted, f *flight) {
+func (s *session) fly(w wanted, f *flight, by string) {
 	defer close(f.done)
 	s.slots <- struct{}{}
 	defer func() { <-s.slots }()
@@ -104,7 +118,7 @@ func (s *session) fly(w wanted, f *flight) {
 	began := s.cfg.Clock.Now()
 	s.call(w, f)
 	f.value.Began, f.value.Access = began, s.access()
-	s.note(discreet(f.err, w))
+	s.note(by, w, f.err)
 	if f.err != nil {
 		s.land(w, f)
 		return
@@ -192,7 +206,9 @@ func (p *Pool) Read(ctx context.Context, store v1.Store, req provider.Request) (
 }
 
 func (p *Pool) read(ctx context.Context, store v1.Store, req provider.Request, olderWillDo bool) (provider.Value, error) {
-	f, err := p.take(ctx, store, wanted{read: req}, olderWillDo)
+	a := asking{req.For, olderWillDo}
+	req.For = ""
+	f, err := p.take(ctx, store, wanted{read: req}, a)
 	if err != nil {
 		return provider.Value{}, err
 	}
@@ -206,7 +222,9 @@ func (p *Pool) Find(ctx context.Context, store v1.Store, q provider.Query) (foun
 }
 
 func (p *Pool) find(ctx context.Context, store v1.Store, q provider.Query, olderWillDo bool) (found []provider.Found, began time.Time, err error) {
-	f, err := p.take(ctx, store, wanted{search: true, query: q}, olderWillDo)
+	a := asking{q.For, olderWillDo}
+	q.For = ""
+	f, err := p.take(ctx, store, wanted{search: true, query: q}, a)
 	if err != nil {
 		return nil, time.Time{}, err
 	}
@@ -227,13 +245,13 @@ func (r Recent) Find(ctx context.Context, store v1.Store, q provider.Query) (fou
 	return r.find(ctx, store, q, true)
 }
 
-func (p *Pool) take(ctx context.Context, store v1.Store, w wanted, olderWillDo bool) (*flight, error) {
+func (p *Pool) take(ctx context.Context, store v1.Store, w wanted, a asking) (*flight, error) {
 	for {
 		s, err := p.open(ctx, store)
 		if err != nil {
 			return nil, err
 		}
-		f, again, err := s.take(ctx, w, olderWillDo)
+		f, again, err := s.take(ctx, w, a)
 		if !again {
 			return f, err
 		}

@@ -221,7 +221,7 @@ func (p *Pool) start(store v1.Store, key v1.StoreKey, id identity, attempts int)
 	s := &session{
 		key: key, id: id, cfg: &p.cfg, ctx: ctx, cancel: cancel, attempts: attempts,
 		opened: make(chan struct{}), slots: make(chan struct{}, p.cfg.Concurrency),
-		flights: map[wanted]*flight{}, objects: map[Object]bool{}, read: material{},
+		flights: map[wanted]*flight{}, objects: map[Object]bool{}, read: material{}, breaker: breaker{clock: p.cfg.Clock},
 	}
 	spec, scope := store.StoreSpec().DeepCopy(), provider.ScopeOf(store)
 	s.users.Go(func() { s.open(spec, scope) })

@@ -39,19 +39,10 @@ type session struct {
 	retryAt time.Time // when a failed open may be tried again
 	flights map[wanted]*flight
 	limit   *rate.Limiter // of calls to the backend; nil: none
-	down    error         // what reads are answered with
-	downTo  time.Time     // until then
+	breaker breaker
 	objects map[Object]bool
 	read    material
 }
-
-// How long a store that throttles or is down is left alone. Short: it is there
-// so that a thousand objects do not ask one after the other what one has heard.
-const (
-	downPause      = time.Second
-	throttledPause = 5 * time.Second
-	openPauseMax   = 30 * time.Second
-)
 
 func (s *session) open(spec *v1.SecretStoreSpec, scope provider.Scope) {
 	defer close(s.opened)
@@ -136,28 +127,18 @@ func (s *session) close() {
 	}
 }
 
-// note remembers that the store is down, or that it is up.
-func (s *session) note(err error) {
-	pause := time.Duration(0)
-	switch {
-	case errs.Is(err, errs.Unavailable), errs.Is(err, errs.Sealed), errs.Is(err, errs.Unauthenticated): // the last: no login, for any key
-		pause = downPause
-	case errs.Is(err, errs.Exhausted):
-		pause = throttledPause
-	}
+// note remembers how a call of by for w ended, err being what others may be told.
+func (s *session) note(by string, w wanted, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.down, s.downTo = nil, time.Time{}
-	if pause > 0 {
-		s.down, s.downTo = err, s.cfg.Clock.Now().Add(pause)
-	}
+	s.breaker.note(by, w.subject(), discreet(err, w))
 }
 
 // noteCheck lets a check that worked end a pause; one that failed says too
 // little about reads to begin one.
 func (s *session) noteCheck(err error) {
 	if err == nil {
-		s.note(nil)
+		s.note("", wanted{}, nil)
 	}
 }
 

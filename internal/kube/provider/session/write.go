@@ -11,17 +11,23 @@ import (
 // Write writes to store, as provider.Writer says. Reads that begin afterwards see
 // it. A store without a Writer is Unsupported.
 func (p *Pool) Write(ctx context.Context, store v1.Store, w provider.Write) error {
-	return p.writing(ctx, store, action{"Write", w.Key}, func(ctx context.Context, to provider.Writer) error { return to.Write(ctx, w) })
+	a := action{"Write", w.Place}
+	w.For = ""
+	return p.writing(ctx, store, a, func(ctx context.Context, to provider.Writer) error { return to.Write(ctx, w) })
 }
 
 // Delete deletes from store, as provider.Writer says.
 func (p *Pool) Delete(ctx context.Context, store v1.Store, at provider.Place) error {
-	return p.writing(ctx, store, action{"Delete", at.Key}, func(ctx context.Context, to provider.Writer) error { return to.Delete(ctx, at) })
+	a := action{"Delete", at}
+	at.For = ""
+	return p.writing(ctx, store, a, func(ctx context.Context, to provider.Writer) error { return to.Delete(ctx, at) })
 }
 
 // Exists asks store whether there is a value, as provider.Writer says.
 func (p *Pool) Exists(ctx context.Context, store v1.Store, at provider.Place) (exists bool, err error) {
-	err = p.writing(ctx, store, action{"Exists", at.Key}, func(ctx context.Context, to provider.Writer) error {
+	a := action{"Exists", at}
+	at.For = ""
+	err = p.writing(ctx, store, a, func(ctx context.Context, to provider.Writer) error {
 		exists, err = to.Exists(ctx, at)
 		return err
 	})
@@ -39,8 +45,11 @@ func (p *Pool) Writable(ctx context.Context, store v1.Store) (bool, error) {
 	return ok, nil
 }
 
-// action is what is done, for metrics, and to which key.
-type action struct{ call, key string }
+// action is what is done, for metrics, and where.
+type action struct {
+	call string
+	at   provider.Place
+}
 
 // writing makes one call that is not shared. Like reads it keeps to the store's
 // quota, and is held back while the store is down.
@@ -59,13 +68,13 @@ func (p *Pool) writing(ctx context.Context, store v1.Store, a action, f func(con
 		return errs.Newf(errs.Unavailable, "%s changed", s.key)
 	}
 	defer s.leave()
-	if err := s.isDown(); err != nil {
+	if err := s.isDown(a.at); err != nil {
 		return err
 	}
 	select {
 	case s.slots <- struct{}{}:
 	case <-ctx.Done():
-		return errs.Newf(errs.Unavailable, "writing %q to %s: %w", a.key, s.key, ctx.Err())
+		return errs.Newf(errs.Unavailable, "writing %q to %s: %w", a.at.Key, s.key, ctx.Err())
 	}
 	defer func() { <-s.slots }()
 	if err := s.pace(ctx); err != nil {
@@ -73,20 +82,17 @@ func (p *Pool) writing(ctx context.Context, store v1.Store, a action, f func(con
 	}
 	err = f(ctx, w)
 	p.cfg.Observe(s.provider, a.call, err)
-	s.note(discreet(err, wanted{read: provider.Request{Key: a.key}}))
+	s.note(a.at.For, wanted{read: provider.Request{Key: a.at.Key}}, err)
 	if a.call != "Exists" {
-		s.written(a.key)
+		s.written(a.at.Key)
 	}
 	return err
 }
 
-func (s *session) isDown() error {
+func (s *session) isDown(at provider.Place) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.down != nil && s.cfg.Clock.Now().Before(s.downTo) {
-		return s.down
-	}
-	return nil
+	return s.breaker.held(at.For, at.Key)
 }
 
 // written makes reads of key that begin from now on go to the backend, by

@@ -71,14 +71,14 @@ func PlaceName(d v1alpha1.PushSecretData) string {
 	return d.Match.RemoteRef.RemoteKey
 }
 
-// PlaceOf is the place for a store.
-func PlaceOf(d v1alpha1.PushSecretData) provider.Place {
-	return provider.Place{Key: d.Match.RemoteRef.RemoteKey, Property: d.Match.RemoteRef.Property}
+// PlaceOf is the place for a store, of a PushSecret of a namespace.
+func PlaceOf(namespace string, d v1alpha1.PushSecretData) provider.Place {
+	return provider.Place{Key: d.Match.RemoteRef.RemoteKey, Property: d.Match.RemoteRef.Property, For: namespace}
 }
 
-// Write returns what the store gets.
-func (e Entry) Write() provider.Write {
-	w := provider.Write{Place: PlaceOf(e.Data), Value: e.Value, Source: e.Source}
+// Write returns what the store gets of a PushSecret of a namespace.
+func (e Entry) Write(namespace string) provider.Write {
+	w := provider.Write{Place: PlaceOf(namespace, e.Data), Value: e.Value, Source: e.Source}
 	if e.Data.Metadata != nil {
 		w.Metadata = e.Data.Metadata.Raw
 	}

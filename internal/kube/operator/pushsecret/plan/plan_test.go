@@ -14,6 +14,7 @@ import (
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
 	"github.com/strongkeep/strongkeep/api/external/v1alpha1"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/gather"
+	"github.com/strongkeep/strongkeep/internal/kube/provider"
 	"github.com/strongkeep/strongkeep/internal/redact"
 )
 
@@ -167,8 +168,8 @@ func FuzzReverseUnicode(f *testing.F) {
 
 func TestNames(t *testing.T) {
 	d := v1alpha1.PushSecretData{Match: v1alpha1.PushSecretMatch{RemoteRef: v1alpha1.PushSecretRemoteRef{RemoteKey: "k", Property: "p"}}}
-	if PlaceName(d) != "k/p" || PlaceOf(d).Key != "k" || PlaceOf(d).Property != "p" {
-		t.Errorf("%s %+v", PlaceName(d), PlaceOf(d))
+	if PlaceName(d) != "k/p" || PlaceOf("team", d) != (provider.Place{Key: "k", Property: "p", For: "team"}) {
+		t.Errorf("%s %+v", PlaceName(d), PlaceOf("team", d))
 	}
 	names := map[string]bool{}
 	for _, s := range stores() {
@@ -194,7 +195,7 @@ func TestSourceOfEntries(t *testing.T) {
 		t.Fatalf("%+v", p)
 	}
 	for i, key := range []string{"k", ""} {
-		if got := p.Entries[i].Write().Source; got.Key != key || got.Type != "kubernetes.io/tls" || got.Labels["a"] != "b" {
+		if got := p.Entries[i].Write("team").Source; got.Key != key || got.Type != "kubernetes.io/tls" || got.Labels["a"] != "b" {
 			t.Errorf("%+v", got)
 		}
 	}
