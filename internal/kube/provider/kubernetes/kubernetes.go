@@ -49,9 +49,10 @@ type store struct {
 	http      *http.Client
 	login     *login.Keeper // nil: the credentials are in rest
 	// token is what the store logs in with, if it is a token.
-	token func(context.Context) (redact.Secret, error)
-	retry provider.Retry
-	clock clock.Clock
+	token  func(context.Context) (redact.Secret, error)
+	retry  provider.Retry
+	clock  clock.Clock
+	bounds bounds // of a search
 }
 
 // Open reads the settings and the credentials they refer to. It does not connect.
@@ -60,7 +61,7 @@ func (p Provider) Open(ctx context.Context, cfg provider.Config) (provider.Store
 	if err := provider.DecodeSettings(Name, cfg.Settings, &s); err != nil {
 		return nil, err
 	}
-	st := &store{retry: cfg.Retry, clock: cfg.Clock}
+	st := &store{retry: cfg.Retry, clock: cfg.Clock, bounds: searching()}
 	err := s.check()
 	if err == nil {
 		st.namespace = s.RemoteNamespace

@@ -120,6 +120,22 @@ const (
 	maxCarried = 16 << 20
 )
 
+// bounds are what one search may come to, whatever the server says of further pages.
+type bounds struct{ pages, secrets, bytes int }
+
+func searching() bounds { return bounds{pages: 10_000, secrets: 100_000, bytes: 1 << 30} }
+
+// less takes a page of that many Secrets and bytes off what is left.
+func (b *bounds) less(secrets, bytes int) error {
+	b.pages, b.secrets, b.bytes = b.pages-1, b.secrets-secrets, b.bytes-bytes
+	if b.pages < 0 || b.secrets < 0 || b.bytes < 0 {
+		most := searching()
+		return errs.Newf(errs.TooLarge, "there is no end of them within %d pages, %d Secrets and %d MiB: narrow the search by find.tags, which are labels, or name the Secrets",
+			most.pages, most.secrets, most.bytes>>20)
+	}
+	return nil
+}
+
 // Find searches the names of the namespace's Secrets, of which q.Path is the beginning,
 // and their labels.
 func (s *store) Find(ctx context.Context, q provider.Query) ([]provider.Found, error) {
@@ -159,15 +175,19 @@ func (s *store) Find(ctx context.Context, q provider.Query) ([]provider.Found, e
 
 // each calls f with every Secret that the selector selects. All pages are read.
 func (s *store) each(ctx context.Context, selector string, f func(*corev1.Secret) error) error {
-	next := ""
+	next, left := "", s.bounds
 	for {
 		var page *corev1.SecretList
+		var size int
 		err := s.retry.Read(ctx, s.clock, func() (err error) {
-			page, err = s.page(ctx, selector, next)
+			page, size, err = s.page(ctx, selector, next)
 			return err
 		})
 		if err != nil {
 			return err
+		}
+		if err := left.less(len(page.Items), size); err != nil {
+			return errs.Newf(errs.KindOf(err), "%s: %w", s.searching(), err)
 		}
 		for i := range page.Items {
 			if err := f(&page.Items[i]); err != nil {
@@ -180,8 +200,13 @@ func (s *store) each(ctx context.Context, selector string, f func(*corev1.Secret
 	}
 }
 
-func (s *store) page(ctx context.Context, selector, next string) (*corev1.SecretList, error) {
-	c := call{doing: fmt.Sprintf("searching the Secrets of namespace %q at %s", s.namespace, s.where), words: true}
+func (s *store) searching() string {
+	return fmt.Sprintf("searching the Secrets of namespace %q at %s", s.namespace, s.where)
+}
+
+// page reads one page, which came as size bytes.
+func (s *store) page(ctx context.Context, selector, next string) (page *corev1.SecretList, size int, err error) {
+	c := call{doing: s.searching(), words: true}
 	req := s.rest.Get().Namespace(s.namespace).Resource("secrets").Param("limit", strconv.Itoa(pageSize))
 	if selector != "" {
 		req = req.Param("labelSelector", selector)
@@ -192,20 +217,20 @@ func (s *store) page(ctx context.Context, selector, next string) (*corev1.Secret
 	raw, err := s.do(ctx, c, req)
 	switch {
 	case errs.Is(err, errs.NotExist):
-		return nil, errs.As(errs.Unavailable, err) // a search that finds nothing is no error
+		return nil, 0, errs.As(errs.Unavailable, err) // a search that finds nothing is no error
 	case err != nil:
-		return nil, err
+		return nil, 0, err
 	}
-	page := &corev1.SecretList{}
+	page = &corev1.SecretList{}
 	if json.Unmarshal(raw, page) != nil || page.Kind != "SecretList" || page.ResourceVersion == "" || next != "" && page.Continue == next {
-		return nil, c.garbage()
+		return nil, 0, c.garbage()
 	}
 	for i := range page.Items {
 		if !s.holds(&page.Items[i]) {
-			return nil, c.garbage()
+			return nil, 0, c.garbage()
 		}
 	}
-	return page, nil
+	return page, len(raw), nil
 }
 
 // holds reports whether secret is one of the namespace.

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -363,6 +364,52 @@ func TestAnswers(t *testing.T) {
 	w.proxy.Close()
 	if _, err := st.Read(t.Context(), provider.Request{Key: "db"}); !errs.Is(err, errs.Unavailable) {
 		t.Errorf("nobody answers: %v", err)
+	}
+}
+
+// Guards memory and time against a server whose pages never end: with Secrets, large ones,
+// or none.
+func TestEndlessPages(t *testing.T) {
+	w := newWorld(t)
+	h := w.byToken()
+	raw, err := json.Marshal(h.Settings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	st := mustOpen(t, h.Provider.(Provider), h.Cluster, string(raw))
+	if st.bounds != searching() || st.bounds.pages*pageSize < st.bounds.secrets {
+		t.Fatalf("a search is bounded by %+v", st.bounds)
+	}
+	for name, c := range map[string]struct {
+		bounds  bounds
+		secrets int   // in a page
+		size    int   // of each
+		pages   int64 // that are read
+	}{
+		"pages":   {bounds{pages: 7, secrets: 1000, bytes: 1 << 20}, 0, 0, 8},
+		"Secrets": {bounds{pages: 1000, secrets: 20, bytes: 1 << 20}, 3, 0, 7},
+		"bytes":   {bounds{pages: 1000, secrets: 1000, bytes: 100_000}, 1, 30_000, 3},
+	} {
+		st.bounds = c.bounds
+		var pages atomic.Int64
+		heal := w.set(func(to http.ResponseWriter, _ *http.Request) bool {
+			page := pages.Add(1)
+			list := corev1.SecretList{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "SecretList"}}
+			list.ResourceVersion, list.Continue = "1", fmt.Sprint(page)
+			for i := range c.secrets {
+				s := corev1.Secret{Data: map[string][]byte{"k": make([]byte, c.size)}}
+				s.Namespace, s.Name, s.UID, s.ResourceVersion = w.ns, fmt.Sprintf("s-%d-%d", page, i), "u", "1"
+				list.Items = append(list.Items, s)
+			}
+			to.Header().Set("Content-Type", "application/json")
+			_ = json.NewEncoder(to).Encode(list)
+			return true
+		})
+		found, err := st.Find(t.Context(), provider.Query{})
+		heal()
+		if !errs.Is(err, errs.TooLarge) || !strings.Contains(err.Error(), "find.tags") || found != nil || pages.Load() != c.pages {
+			t.Errorf("%s: %d found in %d pages, %v", name, len(found), pages.Load(), err)
+		}
 	}
 }
 
