@@ -109,6 +109,20 @@ var acts = map[path.Kind]string{
 	path.WriteAPIServices: "will receive requests, by %s",
 	path.WriteStores:      "has the operator send it to a server, by a store in %s",
 	path.PushSecrets:      "has the operator push it to a store, from %s",
+	path.ReadCopy:         "reads a copy of it, %s",
+	path.ApplyPods:        "applies pods by name in %s",
+	path.ApplySecrets:     "applies a token Secret of %s by name and reads it",
+	path.DeputySends:      "has an operator send it to a server, by %s in %s",
+	path.DeputyActs:       "has an operator act as %s, by %s",
+	path.FetchSecrets:     "has the operator fetch it from %s",
+	path.MirrorSecrets:    "has a replicator copy it, by the Secret's %s",
+}
+
+// disguises are the same where it is done to act as somebody, which is what %s says.
+var disguises = map[path.Kind]string{
+	path.CreatePods:  "creates pods that run as %s",
+	path.ApplyPods:   "applies pods by name that run as %s",
+	path.WriteStores: "has the operator send a token of %s to a server",
 }
 
 // words say what a step does. last is whether it gets at the Secret itself.
@@ -123,19 +137,19 @@ func words(s *path.Step, last bool) string {
 			place = "its namespace, to run as " + on
 		}
 		return fmt.Sprintf(acts[s.Kind], s.Capability.Resource, place)
-	case path.CreatePods:
-		if !last {
-			return "creates pods that run as " + on
-		}
-	case path.WriteStores:
-		if !last {
-			return "has the operator send a token of " + on + " to a server"
-		}
+	case path.DeputySends:
+		return fmt.Sprintf(acts[s.Kind], s.Capability.Resource, on)
+	case path.DeputyActs:
+		return fmt.Sprintf(acts[s.Kind], on, s.Capability.Resource)
 	}
-	if text := acts[s.Kind]; strings.Contains(text, "%s") {
+	text := acts[s.Kind]
+	if disguise, ok := disguises[s.Kind]; ok && !last {
+		text = disguise
+	}
+	if strings.Contains(text, "%s") {
 		return fmt.Sprintf(text, on)
 	}
-	return acts[s.Kind]
+	return text
 }
 
 // chain is a row for each step, of which the first is headed.

@@ -343,3 +343,44 @@ func ask(t *testing.T, c *http.Client, method, url, body string) string {
 		}
 	}
 }
+
+// Creation by server-side apply carries the name, so that a rule with resourceNames
+// allows it together with patch. Were that to change, package path is to follow.
+func TestApplyCarriesTheName(t *testing.T) {
+	for name, c := range map[string]struct {
+		rule   string
+		object string
+		made   bool
+	}{
+		"both, of the name":  {`{verbs: [create, patch], apiGroups: [""], resources: [secrets], resourceNames: [mine]}`, "mine", true},
+		"both, of another":   {`{verbs: [create, patch], apiGroups: [""], resources: [secrets], resourceNames: [mine]}`, "other", false},
+		"patch of the name":  {`{verbs: [patch], apiGroups: [""], resources: [secrets], resourceNames: [mine]}`, "mine", false},
+		"create of the name": {`{verbs: [create], apiGroups: [""], resources: [secrets], resourceNames: [mine]}`, "mine", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ns := namespace(t, role("one", eve, c.rule)+role("probe", eve, `{verbs: [get], apiGroups: [""], resources: [configmaps], resourceNames: [none]}`))
+			config := rest.CopyConfig(server.REST)
+			config.Impersonate.UserName = ns + "-eve"
+			client, err := rest.HTTPClientFor(config)
+			if err != nil {
+				t.Fatal(err)
+			}
+			// Both bindings are in force when the second is.
+			ask(t, client, http.MethodGet, config.Host+"/api/v1/namespaces/"+ns+"/configmaps/none", "")
+			body := `{"apiVersion":"v1","kind":"Secret","metadata":{"name":"` + c.object + `"}}`
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodPatch, config.Host+"/api/v1/namespaces/"+ns+"/secrets/"+c.object+"?fieldManager=test", strings.NewReader(body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Header.Set("Content-Type", "application/apply-patch+yaml")
+			resp, err := client.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = resp.Body.Close()
+			if got := resp.StatusCode == http.StatusCreated; got != c.made {
+				t.Errorf("answered with %d, made: want %v", resp.StatusCode, c.made)
+			}
+		})
+	}
+}

@@ -37,6 +37,14 @@ const (
 	WriteAPIServices Kind = "WriteAPIServices" // receives requests, with who makes them
 	WriteStores      Kind = "WriteStores"      // the operator sends a Secret of the namespace to a server of one's choice
 	PushSecrets      Kind = "PushSecrets"      // the operator writes a Secret of the namespace to a store
+	ReadCopy         Kind = "ReadCopy"         // another object that holds the same value
+	ApplyPods        Kind = "ApplyPods"        // pods of given names, by server-side apply
+	ApplySecrets     Kind = "ApplySecrets"     // token Secrets of given names, by server-side apply
+	DeputySends      Kind = "DeputySends"      // an operator sends a Secret of the namespace where its writer wants
+	DeputyActs       Kind = "DeputyActs"       // an operator does what its own ServiceAccount may
+	FetchSecrets     Kind = "FetchSecrets"     // ExternalSecrets: the operator fetches what a store has
+	MirrorSecrets    Kind = "MirrorSecrets"    // Secrets that an operator fills with others that are offered
+	LabelNamespaces  Kind = "LabelNamespaces"  // lifts Pod Security; a note and no path
 )
 
 // row is a line of the table: a request that, if a rule allows it, is a
@@ -51,12 +59,18 @@ type row struct {
 	// cluster says that the object is in no namespace: only ClusterRoleBindings
 	// allow it.
 	cluster bool
+	// applies is a creation by server-side apply, which carries a name: only rules
+	// with resourceNames are it, the others are creations.
+	applies bool
+	// deputy is who acts for whoever writes the object.
+	deputy *deputy
 }
 
 // authentication is the API group of who is borrowed by constrained impersonation.
 const authentication = "authentication.k8s.io"
 
 var (
+	readers     = []string{"get", "list", "watch", "patch", "delete"}
 	write       = []string{"create", "update", "patch"}
 	change      = []string{"update", "patch"}
 	enter       = []string{"create", "get"} // the API server takes a websocket by GET
@@ -85,7 +99,7 @@ func table(serves func(group, resource string) bool) []row {
 	rows := []row{
 		// patch answers with the object, delete and deletecollection with what they
 		// would delete if it is a dry run.
-		{kind: Read, verbs: []string{"get", "list", "watch", "patch", "delete"}, resource: "secrets"},
+		{kind: Read, verbs: readers, resource: "secrets"},
 		{kind: Read, verbs: []string{"deletecollection"}, resource: "secrets", nameless: true},
 		{kind: CreatePods, verbs: []string{"create"}, resource: "pods", nameless: true},
 		{kind: ChangePods, verbs: change, resource: "pods"},
@@ -94,6 +108,9 @@ func table(serves func(group, resource string) bool) []row {
 		{kind: ExecPods, verbs: enter, resource: "pods", sub: "attach"},
 		{kind: CreateTokens, verbs: []string{"create"}, resource: "serviceaccounts", sub: "token"},
 		{kind: CreateSecrets, verbs: []string{"create"}, resource: "secrets", nameless: true},
+		{kind: ApplyPods, verbs: []string{"create"}, resource: "pods", applies: true},
+		{kind: ApplySecrets, verbs: []string{"create"}, resource: "secrets", applies: true},
+		{kind: LabelNamespaces, verbs: change, resource: "namespaces"},
 		{kind: ImpersonateUser, verbs: impersonate, resource: "users", cluster: true},
 		{kind: ImpersonateGroup, verbs: impersonate, resource: "groups", cluster: true},
 		{kind: ImpersonateRobot, verbs: impersonate, resource: "serviceaccounts"},
@@ -116,18 +133,21 @@ func table(serves func(group, resource string) bool) []row {
 		for _, r := range resources {
 			if group == "" || group == "apps" || group == "batch" || serves(group, r) {
 				rows = append(rows, row{kind: CreateWorkloads, verbs: write, group: group, resource: r})
+				rows = append(rows, copied(group, r)...)
 			}
 		}
 	}
-	const stores = "external-secrets.io"
-	if serves(stores, "secretstores") {
-		rows = append(rows,
-			row{kind: WriteStores, verbs: write, group: stores, resource: "secretstores"},
-			row{kind: WriteStores, verbs: write, group: stores, resource: "clustersecretstores", cluster: true},
-			row{kind: PushSecrets, verbs: write, group: stores, resource: "pushsecrets"},
-			row{kind: PushSecrets, verbs: write, group: stores, resource: "clusterpushsecrets", cluster: true})
+	rows = append(rows, copied("", "configmaps")...)
+	rows = append(rows, copied("", "pods")...)
+	return append(rows, acting(serves)...)
+}
+
+// copied are the rows of reading what may hold a copy.
+func copied(group, resource string) []row {
+	return []row{
+		{kind: ReadCopy, verbs: readers, group: group, resource: resource},
+		{kind: ReadCopy, verbs: []string{"deletecollection"}, group: group, resource: resource, nameless: true},
 	}
-	return rows
 }
 
 // Capability is one rule of one binding that lets its subjects do what Kind says:
@@ -135,10 +155,13 @@ func table(serves func(group, resource string) bool) []row {
 // if that is nil.
 type Capability struct {
 	Kind      Kind
+	Group     string // API group of Resource
 	Resource  string // with its subresource, "pods/exec"
 	Namespace string
 	Names     []string
 	Grant     access.Grant
+
+	deputy *deputy
 }
 
 // reaches reports whether c is about name in namespace.
@@ -161,6 +184,9 @@ func (r *row) allows(rule *rbacv1.PolicyRule) (names []string, ok bool) {
 	}
 	if !access.MatchesResource(rule, r.resource, r.sub) {
 		return nil, false
+	}
+	if r.applies {
+		return rule.ResourceNames, len(rule.ResourceNames) > 0
 	}
 	if len(rule.ResourceNames) == 0 {
 		return nil, true
@@ -206,7 +232,7 @@ func capabilities(b *access.Binding, rows []row) []Capability {
 				continue
 			}
 			if names, ok := r.allows(rule); ok {
-				out = append(out, Capability{Kind: r.kind, Resource: r.name(), Namespace: b.Namespace, Names: names, Grant: access.Grant{Binding: b, Rule: i}})
+				out = append(out, Capability{Kind: r.kind, Group: r.group, Resource: r.name(), Namespace: b.Namespace, Names: names, Grant: access.Grant{Binding: b, Rule: i}, deputy: r.deputy})
 			}
 		}
 	}

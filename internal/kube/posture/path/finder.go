@@ -1,7 +1,10 @@
 package path
 
 import (
+	"iter"
 	"slices"
+
+	rbacv1 "k8s.io/api/rbac/v1"
 
 	"github.com/strongkeep/strongkeep/internal/kube/posture/access"
 )
@@ -17,8 +20,9 @@ type Pod struct {
 	Name
 	Account string // its ServiceAccount
 	Node    string // "" until it has one
-	// Secrets are those of its namespace that it uses in any way.
-	Secrets []string
+	// Secrets and ConfigMaps are those of its namespace that it uses in any way.
+	Secrets    []string
+	ConfigMaps []string
 }
 
 // Config is a cluster as a Finder sees it.
@@ -28,6 +32,19 @@ type Config struct {
 	// Serves reports whether the cluster has a resource. nil: only Kubernetes' own
 	// of the groups core, apps and batch.
 	Serves func(group, resource string) bool
+	// Exists reports whether there is a Secret; nil if that is not known.
+	Exists func(Name) bool
+	// Copies returns the objects that hold a value of a Secret as well; nil if that
+	// is not known. Offers returns who hands it out.
+	Copies func(Name) []Copy
+	Offers func(Name) []Offer
+}
+
+// Copy is an object of a namespace that holds the same value as a Secret.
+type Copy struct {
+	Group, Resource string // "", "configmaps"
+	Kind            string // for people, "ConfigMap"
+	Name
 }
 
 // Finder answers who gets at Secrets. It is immutable and may be used by any
@@ -35,8 +52,18 @@ type Config struct {
 type Finder struct {
 	policy *access.Policy
 	caps   map[Kind]map[string][]*Capability // by kind and namespace, "" the whole cluster
-	pods   map[string][]*Pod                 // by namespace
-	held   map[access.Subject][]*access.Binding
+	pods   map[Name]*Pod
+	run    map[Name][]*Pod          // by the ServiceAccounts they run as
+	users  map[Name][]*Pod          // by the Secrets they use
+	mapped map[Name][]*Pod          // by the ConfigMaps they use
+	all    map[Kind][]*Capability   // of every namespace, of the kinds that offers are about
+	acts   map[string][]*Capability // DeputyActs by the name of the ServiceAccount
+	// accounts are those that pods run as or that bindings name.
+	accounts map[Name]bool
+	secrets  func(Name) bool
+	copies   func(Name) []Copy
+	offers   func(Name) []Offer
+	held     map[access.Subject][]*access.Binding
 }
 
 // New makes a Finder. Its cost is one look at each rule of each binding.
@@ -45,7 +72,11 @@ func New(c Config) *Finder {
 	if serves == nil {
 		serves = func(string, string) bool { return false }
 	}
-	f := &Finder{policy: c.Policy, caps: map[Kind]map[string][]*Capability{}, pods: map[string][]*Pod{}, held: map[access.Subject][]*access.Binding{}}
+	f := &Finder{
+		policy: c.Policy, caps: map[Kind]map[string][]*Capability{}, pods: map[Name]*Pod{}, run: map[Name][]*Pod{}, users: map[Name][]*Pod{}, mapped: map[Name][]*Pod{},
+		all: map[Kind][]*Capability{}, acts: map[string][]*Capability{}, accounts: map[Name]bool{}, held: map[access.Subject][]*access.Binding{},
+		secrets: c.Exists, copies: c.Copies, offers: c.Offers,
+	}
 	rows := table(serves)
 	for _, b := range c.Policy.Bindings() {
 		found := capabilities(b, rows)
@@ -54,13 +85,29 @@ func New(c Config) *Finder {
 		}
 		for _, s := range b.Subjects {
 			f.held[s] = append(f.held[s], b)
+			if s.Kind == rbacv1.ServiceAccountKind {
+				f.accounts[Name{s.Namespace, s.Name}] = true
+			}
 		}
 	}
 	for i := range c.Pods {
-		p := &c.Pods[i]
-		f.pods[p.Namespace] = append(f.pods[p.Namespace], p)
+		f.pod(&c.Pods[i])
 	}
 	return f
+}
+
+func (f *Finder) pod(p *Pod) {
+	account := Name{p.Namespace, p.Account}
+	f.pods[p.Name], f.accounts[account] = p, true
+	f.run[account] = append(f.run[account], p)
+	for _, secret := range p.Secrets {
+		name := Name{p.Namespace, secret}
+		f.users[name] = append(f.users[name], p)
+	}
+	for _, m := range p.ConfigMaps {
+		name := Name{p.Namespace, m}
+		f.mapped[name] = append(f.mapped[name], p)
+	}
 }
 
 func (f *Finder) keep(c *Capability) {
@@ -68,16 +115,35 @@ func (f *Finder) keep(c *Capability) {
 		f.caps[c.Kind] = map[string][]*Capability{}
 	}
 	f.caps[c.Kind][c.Namespace] = append(f.caps[c.Kind][c.Namespace], c)
+	switch c.Kind {
+	case FetchSecrets, MirrorSecrets:
+		f.all[c.Kind] = append(f.all[c.Kind], c)
+	case DeputyActs:
+		for _, name := range c.deputy.accounts {
+			f.acts[name] = append(f.acts[name], c)
+		}
+	}
 }
 
-// in returns the capabilities of a kind that are in force in namespace, in the
-// order of their bindings: the whole cluster's first.
-func (f *Finder) in(k Kind, namespace string) []*Capability {
-	all := f.caps[k][""]
-	if namespace == "" {
-		return all
+// in goes through the capabilities of a kind that are in force in namespace, in
+// the order of their bindings: the whole cluster's first.
+func (f *Finder) in(k Kind, namespace string) iter.Seq[*Capability] {
+	all := f.caps[k]
+	return func(yield func(*Capability) bool) {
+		for _, c := range all[""] {
+			if !yield(c) {
+				return
+			}
+		}
+		if namespace == "" {
+			return
+		}
+		for _, c := range all[namespace] {
+			if !yield(c) {
+				return
+			}
+		}
 	}
-	return append(slices.Clip(all), f.caps[k][namespace]...)
 }
 
 // Step is one act of a chain.
@@ -133,10 +199,19 @@ func (r *Reader) Builtin() bool {
 
 // Readers returns everybody who gets at a Secret: now first, then those who
 // see what is written later; shorter chains first, then in the order of bindings.
-// A Group stands for all its members. The Secret need not exist.
+// A Group stands for all its members. The Secret need not exist. Whoever gets at a
+// copy of its value gets at it.
 func (f *Finder) Readers(secret Name) []Reader {
-	s := search{Finder: f, secret: secret, nodes: map[access.Subject]*node{}}
-	s.direct()
+	s := search{Finder: f, nodes: map[access.Subject]*node{}}
+	s.direct(&target{resource: "secrets", kind: "Secret", Name: secret})
+	if f.copies != nil {
+		for _, c := range f.copies(secret) {
+			s.direct(&target{group: c.Group, resource: c.Resource, kind: c.Kind, Name: c.Name, copied: true})
+		}
+	}
+	if f.offers != nil {
+		s.offered(f.offers(secret))
+	}
 	s.follow()
 	s.later()
 	s.follow()
@@ -145,6 +220,24 @@ func (f *Finder) Readers(secret Name) []Reader {
 		out[i] = Reader{Subject: n.step.Subject}
 		for ; n != nil; n = n.next {
 			out[i].Steps = append(out[i].Steps, n.step)
+		}
+	}
+	return out
+}
+
+// Lifters returns those who may change the labels of a namespace, by which Pod
+// Security is lifted: whoever creates pods there then reaches the nodes. They are no
+// Readers by that.
+func (f *Finder) Lifters(namespace string) []access.Subject {
+	var out []access.Subject
+	for c := range f.in(LabelNamespaces, namespace) {
+		if !c.reaches(namespace, namespace) {
+			continue
+		}
+		for _, s := range c.Grant.Binding.Subjects {
+			if !slices.Contains(out, s) {
+				out = append(out, s)
+			}
 		}
 	}
 	return out

@@ -19,6 +19,9 @@ type world struct {
 	objects access.Objects
 	pods    []path.Pod
 	serves  map[string]bool
+	exists  map[path.Name]bool
+	copies  []path.Copy
+	offers  []path.Offer
 }
 
 func parse(rule string) rbacv1.PolicyRule {
@@ -50,7 +53,23 @@ func (w *world) grant(s access.Subject, namespace string, rules ...string) {
 }
 
 func (w *world) finder() *path.Finder {
-	return path.New(path.Config{Policy: access.New(w.objects), Pods: w.pods, Serves: func(group, resource string) bool { return w.serves[group+"/"+resource] }})
+	of := func(n path.Name) bool { return n == db }
+	return path.New(path.Config{
+		Policy: access.New(w.objects), Pods: w.pods, Serves: func(group, resource string) bool { return w.serves[group+"/"+resource] },
+		Exists: func(n path.Name) bool { return w.exists[n] },
+		Copies: func(n path.Name) []path.Copy {
+			if of(n) {
+				return w.copies
+			}
+			return nil
+		},
+		Offers: func(n path.Name) []path.Offer {
+			if of(n) {
+				return w.offers
+			}
+			return nil
+		},
+	})
 }
 
 var (
@@ -143,10 +162,25 @@ func TestPaths(t *testing.T) {
 		"pushing it to a store":                 {"shop", "create external-secrets.io pushsecrets", "PushSecrets"},
 		"everything":                            {"", "* * *", "Read"},
 		"config maps":                           {"", "* core configmaps", ""},
+		"a pod of a name, by apply":             {"shop", "create,patch core pods mine", "ApplyPods"},
+		"the two halves in two rules":           {"shop", "create core pods mine|patch core pods", "ApplyPods"},
+		"apply without creation":                {"shop", "patch core pods mine", ""},
+		"creation without apply":                {"shop", "create core pods mine|patch core pods yours", ""},
+		"apply to a pod that is there":          {"shop", "create,patch core pods other", ""},
+		"apply to one that one can delete":      {"shop", "create,patch,delete core pods other", "ApplyPods"},
+		"a token Secret of a name, by apply":    {"shop", "create,patch core secrets mine", "ApplySecrets Read"},
+		"apply to a Secret that is there":       {"shop", "create,patch core secrets api", ""},
+		"a server that logs in with it":         {"shop", "create cert-manager.io issuers", "DeputySends"},
+		"a server for another namespace":        {"web", "create cert-manager.io issuers", ""},
+		"an operator that is not there":         {"shop", "create source.toolkit.fluxcd.io gitrepositories", ""},
+		"a cluster's issuer, from its own":      {"", "create cert-manager.io clusterissuers", ""},
+		"labels of namespaces alone":            {"", "patch core namespaces", ""},
+		"ExternalSecrets of no store of it":     {"", "create external-secrets.io externalsecrets|get core secrets mine", ""},
 	} {
 		w := &world{
 			pods:   []path.Pod{{Name: path.Name{Namespace: "shop", Name: "web-1"}, Account: "web", Node: "n1", Secrets: []string{"db"}}, {Name: path.Name{Namespace: "shop", Name: "other"}, Account: "other", Node: "n2"}},
-			serves: map[string]bool{"external-secrets.io/secretstores": true, "argoproj.io/rollouts": true},
+			serves: map[string]bool{"external-secrets.io/secretstores": true, "argoproj.io/rollouts": true, "cert-manager.io/issuers": true, "cert-manager.io/clusterissuers": true},
+			exists: map[path.Name]bool{{Namespace: "shop", Name: "api"}: true},
 		}
 		w.grant(robot, "shop", "get core secrets db")
 		w.grant(eve, c.namespace, strings.Split(c.rules, "|")...)
@@ -213,5 +247,124 @@ func TestBuiltinNeedsAShippedBinding(t *testing.T) {
 		if r.Subject == eve && r.Builtin() {
 			t.Error("a binding that Kubernetes does not ship is called built in")
 		}
+	}
+}
+
+// Operators that act for whoever writes their objects, each with what its own
+// ServiceAccount may.
+func TestDeputies(t *testing.T) {
+	flux, argo := access.ServiceAccount("flux-system", "kustomize-controller"), access.ServiceAccount("argocd", "argocd-application-controller")
+	for name, c := range map[string]struct {
+		namespace, rules string
+		want             string
+	}{
+		"Flux, from anywhere":              {"web", "create kustomize.toolkit.fluxcd.io kustomizations", "DeputyActs Read"},
+		"Flux, beside the Secret":          {"shop", "patch kustomize.toolkit.fluxcd.io kustomizations", "DeputySends"},
+		"Argo CD, in its namespace":        {"argocd", "create argoproj.io applications", "DeputyActs Read"},
+		"Argo CD, in another":              {"web", "create argoproj.io applications", ""},
+		"Argo CD, everywhere":              {"", "update argoproj.io applications", "DeputyActs Read"},
+		"a kind that the cluster lacks":    {"velero", "create velero.io restores", ""},
+		"Kyverno, which may read nothing":  {"", "create kyverno.io clusterpolicies", ""},
+		"reading the objects of operators": {"argocd", "get argoproj.io applications", ""},
+	} {
+		w := &world{serves: map[string]bool{"kustomize.toolkit.fluxcd.io/kustomizations": true, "argoproj.io/applications": true, "kyverno.io/clusterpolicies": true}}
+		w.grant(flux, "", "get core secrets")
+		w.grant(argo, "shop", "get core secrets db")
+		w.grant(access.ServiceAccount("kyverno", "kyverno-background-controller"), "", "get core configmaps")
+		w.grant(eve, c.namespace, strings.Split(c.rules, "|")...)
+		if got := how(w, eve); got != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
+}
+
+// A ClusterIssuer is served from the namespace of cert-manager.
+func TestHome(t *testing.T) {
+	w := &world{serves: map[string]bool{"cert-manager.io/clusterissuers": true}, pods: []path.Pod{{Name: path.Name{Namespace: "shop", Name: "cm-1"}, Account: "cert-manager"}}}
+	w.grant(eve, "", "create cert-manager.io clusterissuers")
+	if got := how(w, eve); got != "DeputySends" {
+		t.Errorf("%q, want DeputySends", got)
+	}
+}
+
+// Stores and replicators hand a value to namespaces that they serve, to whoever
+// gets at what they make there.
+func TestOffers(t *testing.T) {
+	for name, c := range map[string]struct {
+		namespace, rules string
+		want             string
+	}{
+		"ExternalSecrets, and what they make":     {"web", "create external-secrets.io externalsecrets|get core secrets mine", "FetchSecrets"},
+		"ExternalSecrets, and pods":               {"web", "patch external-secrets.io externalsecrets one|create core pods", "FetchSecrets"},
+		"ExternalSecrets alone":                   {"web", "create external-secrets.io externalsecrets", ""},
+		"in a namespace that is not served":       {"ops", "create external-secrets.io externalsecrets|get core secrets", ""},
+		"a Secret that a replicator fills":        {"web", "create,get core secrets", "MirrorSecrets"},
+		"a Secret that nobody fills":              {"ops", "create,get core secrets", ""},
+		"one that can be read, and not be filled": {"web", "get core secrets", ""},
+	} {
+		w := &world{serves: map[string]bool{"external-secrets.io/secretstores": true}}
+		to := func(ns string) bool { return ns == "web" }
+		w.offers = []path.Offer{{Kind: path.FetchSecrets, On: "ClusterSecretStore vault", To: to}, {Kind: path.MirrorSecrets, On: "annotation", To: to}}
+		w.grant(eve, c.namespace, strings.Split(c.rules, "|")...)
+		if got := how(w, eve); got != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
+	// By one binding for the whole cluster, and one for what it makes.
+	w := &world{serves: map[string]bool{"external-secrets.io/secretstores": true}, offers: []path.Offer{{Kind: path.FetchSecrets, To: func(ns string) bool { return ns == "web" }}}}
+	w.grant(eve, "", "create external-secrets.io clusterexternalsecrets")
+	w.grant(eve, "web", "list core secrets")
+	if got := how(w, eve); got != "FetchSecrets" {
+		t.Errorf("for the whole cluster: %q, want FetchSecrets", got)
+	}
+}
+
+// Whoever reads a copy reads the value.
+func TestCopies(t *testing.T) {
+	copies := []path.Copy{
+		{Resource: "configmaps", Kind: "ConfigMap", Name: path.Name{Namespace: "web", Name: "app"}},
+		{Resource: "secrets", Kind: "Secret", Name: path.Name{Namespace: "ops", Name: "db"}},
+		{Group: "apps", Resource: "deployments", Kind: "Deployment", Name: path.Name{Namespace: "jobs", Name: "worker"}},
+		{Resource: "pods", Kind: "Pod", Name: path.Name{Namespace: "jobs", Name: "worker-1"}},
+	}
+	for name, c := range map[string]struct {
+		namespace, rules string
+		want             string
+	}{
+		"a ConfigMap":                         {"web", "get core configmaps", "ReadCopy"},
+		"another ConfigMap":                   {"web", "get core configmaps other", ""},
+		"ConfigMaps of another namespace":     {"ops", "get core configmaps", ""},
+		"a Secret":                            {"ops", "get core secrets", "ReadCopy"},
+		"pods beside the Secret":              {"ops", "create core pods", "CreatePods"},
+		"pods beside the ConfigMap":           {"web", "create core pods", "CreatePods"},
+		"a literal of a Deployment":           {"jobs", "get apps deployments", "ReadCopy"},
+		"a literal of an old group":           {"jobs", "get extensions deployments", ""},
+		"a literal of a pod":                  {"jobs", "list core pods", "ReadCopy"},
+		"the pod that has it":                 {"jobs", "create core pods/exec", "ExecPods"},
+		"the pod that mounts the ConfigMap":   {"web", "create core pods/exec web-1", "ExecPods"},
+		"a token of whom reads a copy":        {"web", "create core serviceaccounts/token reader", "CreateTokens ReadCopy"},
+		"all pods":                            {"", "get core pods", "ReadCopy"},
+		"the Secret itself before its copies": {"", "get core *", "Read"},
+	} {
+		w := &world{copies: copies, pods: []path.Pod{
+			{Name: path.Name{Namespace: "jobs", Name: "worker-1"}, Account: "default"},
+			{Name: path.Name{Namespace: "web", Name: "web-1"}, Account: "default", ConfigMaps: []string{"app"}},
+		}}
+		w.grant(access.ServiceAccount("web", "reader"), "web", "get core configmaps app")
+		w.grant(eve, c.namespace, strings.Split(c.rules, "|")...)
+		if got := how(w, eve); got != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
+}
+
+func TestLifters(t *testing.T) {
+	w := &world{}
+	w.grant(eve, "shop", "patch core namespaces shop")
+	w.grant(access.User("all"), "", "update core namespaces")
+	w.grant(access.User("another"), "", "update core namespaces web")
+	w.grant(access.User("reader"), "", "get core namespaces")
+	if got, want := w.finder().Lifters("shop"), []access.Subject{access.User("all"), eve}; !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
 	}
 }

@@ -9,19 +9,42 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/posture/access"
 )
 
-// search is one walk backwards from a Secret.
+// search is one walk backwards from a Secret and its copies.
 type search struct {
 	*Finder
-	secret Name
-	nodes  map[access.Subject]*node
-	order  []*node // as found; those from done on are still to be followed
-	done   int
+	nodes map[access.Subject]*node
+	order []*node // as found; those from done on are still to be followed
+	done  int
+}
+
+// target is an object that holds the value: the Secret itself, or a copy.
+type target struct {
+	group, resource, kind string
+	Name
+	copied bool
+}
+
+func (t *target) String() string { return t.kind + " " + t.Name.String() }
+
+// place is where a target is, for people.
+func (t *target) place() string {
+	if t.copied {
+		return "namespace " + t.Namespace + ", where the copy " + t.String() + " is,"
+	}
+	return "namespace " + t.Namespace
+}
+
+// request is one for the target.
+func (t *target) request(verb string) access.Request {
+	return access.Request{Verb: verb, Group: t.group, Resource: t.resource, Namespace: t.Namespace, Name: t.Name.Name}
 }
 
 // node is a subject that was reached, and the rest of its chain.
 type node struct {
 	step Step
 	next *node
+	// target is what the step reads, nil of steps that read nothing themselves.
+	target *target
 }
 
 // reach notes everybody whom a capability belongs to, who are not known by a
@@ -40,40 +63,77 @@ func (s *search) note(step Step, next *node) {
 	if s.nodes[step.Subject] != nil {
 		return
 	}
-	n := &node{step, next}
+	n := &node{step: step, next: next}
 	s.nodes[step.Subject] = n
 	s.order = append(s.order, n)
 }
 
-// direct finds those who read the Secret without being somebody else.
-func (s *search) direct() {
-	ns, on := s.secret.Namespace, "Secret "+s.secret.String()
-	for _, c := range s.in(Read, ns) {
-		if c.reaches(ns, s.secret.Name) {
-			s.reach(c, on, nil, nil)
+// direct finds those who read a target without being somebody else.
+func (s *search) direct(t *target) {
+	s.read(t)
+	s.note(Step{Subject: access.Group(access.Masters), Kind: Superuser, On: t.String()}, nil)
+	ns := t.Namespace
+	switch t.resource {
+	case "secrets":
+		for _, kind := range []Kind{CreatePods, CreateWorkloads, WriteStores, PushSecrets} {
+			for c := range s.in(kind, ns) {
+				s.reach(c, t.place(), nil, nil)
+			}
+		}
+		s.applied(ApplyPods, "pods", ns, t.place(), nil)
+		s.sent(t)
+		s.within(s.users[t.Name])
+	case "configmaps":
+		for _, kind := range []Kind{CreatePods, CreateWorkloads} {
+			for c := range s.in(kind, ns) {
+				s.reach(c, t.place(), nil, nil)
+			}
+		}
+		s.applied(ApplyPods, "pods", ns, t.place(), nil)
+		s.within(s.mapped[t.Name])
+	case "pods":
+		if p := s.pods[t.Name]; p != nil {
+			s.within([]*Pod{p})
 		}
 	}
-	s.note(Step{Subject: access.Group(access.Masters), Kind: Superuser, On: on}, nil)
-	for _, kind := range []Kind{CreatePods, CreateWorkloads, WriteStores, PushSecrets} {
-		for _, c := range s.in(kind, ns) {
-			s.reach(c, "namespace "+ns, nil, nil)
-		}
+	s.owners(t)
+}
+
+// read finds those who ask for the target itself.
+func (s *search) read(t *target) {
+	kind := Read
+	if t.resource != "secrets" {
+		kind = ReadCopy
 	}
-	for _, p := range s.pods[ns] {
-		if slices.Contains(p.Secrets, s.secret.Name) {
-			s.inside(p, nil)
-			if p.Node != "" {
-				s.note(Step{Subject: access.User("system:node:" + p.Node), Kind: Node, On: "pod " + p.String()}, nil)
+	for c := range s.in(kind, t.Namespace) {
+		if c.Resource != t.resource || c.Group != t.group || !c.reaches(t.Namespace, t.Name.Name) {
+			continue
+		}
+		from := len(s.order)
+		s.reach(c, t.String(), nil, nil)
+		for _, n := range s.order[from:] {
+			n.target = t
+			if t.copied {
+				n.step.Kind = ReadCopy
 			}
 		}
 	}
-	s.owners()
+}
+
+// within finds those who get into pods that have the value, and their nodes.
+func (s *search) within(pods []*Pod) {
+	for _, p := range pods {
+		s.inside(p, nil)
+		if p.Node != "" {
+			s.note(Step{Subject: access.User("system:node:" + p.Node), Kind: Node, On: "pod " + p.String()}, nil)
+		}
+	}
 }
 
 // inside finds those who get into a running pod.
 func (s *search) inside(p *Pod, next *node) {
 	for _, kind := range []Kind{ExecPods, DebugPods, ChangePods} {
-		for _, c := range s.in(kind, p.Namespace) {
+		for c := range s.in(kind, p.Namespace) {
 			if c.reaches(p.Namespace, p.Name.Name) {
 				s.reach(c, "pod "+p.String(), next, nil)
 			}
@@ -82,21 +142,21 @@ func (s *search) inside(p *Pod, next *node) {
 	if p.Node == "" {
 		return
 	}
-	for _, c := range s.in(NodesProxy, "") {
+	for c := range s.in(NodesProxy, "") {
 		if c.reaches("", p.Node) {
 			s.reach(c, "pod "+p.String()+" on node "+p.Node, next, nil)
 		}
 	}
 }
 
-// owners finds those who can give themselves the right to read the Secret.
-func (s *search) owners() {
-	ns := s.secret.Namespace
-	for _, c := range s.in(Bind, ns) {
-		s.reach(c, s.where(c), nil, func(who access.Subject) bool { return s.binds(who, c) && s.worthBinding(c) })
+// owners finds those who can give themselves the right to read a target.
+func (s *search) owners(t *target) {
+	ns := t.Namespace
+	for c := range s.in(Bind, ns) {
+		s.reach(c, s.where(c), nil, func(who access.Subject) bool { return s.binds(who, c, t) && s.worthBinding(c, t) })
 	}
-	for _, c := range s.in(Escalate, ns) {
-		s.reach(c, s.where(c), nil, func(who access.Subject) bool { return s.widens(who, c) })
+	for c := range s.in(Escalate, ns) {
+		s.reach(c, s.where(c), nil, func(who access.Subject) bool { return s.widens(who, c, t) })
 	}
 }
 
@@ -108,8 +168,8 @@ func (s *search) where(c *Capability) string {
 }
 
 // binds reports whether who writes bindings where c is in force.
-func (s *search) binds(who access.Subject, c *Capability) bool {
-	return s.any(who, access.Request{Group: rbacv1.GroupName, Resource: "rolebindings", Namespace: s.secret.Namespace}, write...) ||
+func (s *search) binds(who access.Subject, c *Capability, t *target) bool {
+	return s.any(who, access.Request{Group: rbacv1.GroupName, Resource: "rolebindings", Namespace: t.Namespace}, write...) ||
 		c.Namespace == "" && c.Resource == "clusterroles" && s.any(who, access.Request{Group: rbacv1.GroupName, Resource: "clusterrolebindings"}, write...)
 }
 
@@ -124,15 +184,15 @@ func (s *search) any(who access.Subject, r access.Request, verbs ...string) bool
 }
 
 // worthBinding reports whether one of the roles that c lets somebody bind reads
-// the Secret. cluster-admin is always among all of them.
-func (s *search) worthBinding(c *Capability) bool {
+// the target. cluster-admin is always among all of them.
+func (s *search) worthBinding(c *Capability, t *target) bool {
 	if c.Names == nil && c.Resource == "clusterroles" {
 		return true
 	}
-	request := access.Request{Verb: "get", Resource: "secrets", Namespace: s.secret.Namespace, Name: s.secret.Name}
+	request := t.request("get")
 	namespace := ""
 	if c.Resource == "roles" {
-		namespace = s.secret.Namespace
+		namespace = t.Namespace
 	}
 	reads := func(r *access.Role) bool {
 		return r != nil && slices.ContainsFunc(r.Rules, func(rule rbacv1.PolicyRule) bool { return access.Matches(&rule, &request) })
@@ -144,10 +204,10 @@ func (s *search) worthBinding(c *Capability) bool {
 }
 
 // widens reports whether who may write a role that they have already, where the
-// Secret is.
-func (s *search) widens(who access.Subject, c *Capability) bool {
+// target is.
+func (s *search) widens(who access.Subject, c *Capability, t *target) bool {
 	for _, b := range s.held[who] {
-		if b.Namespace != "" && b.Namespace != s.secret.Namespace || b.Role == nil {
+		if b.Namespace != "" && b.Namespace != t.Namespace || b.Role == nil {
 			continue
 		}
 		clusterRole := b.Role.Namespace == ""
@@ -181,45 +241,46 @@ func (s *search) becomeAccount(who access.Subject, n *node) {
 	ns, name := who.Namespace, who.Name
 	on := who.String()
 	for _, kind := range []Kind{CreateTokens, ImpersonateRobot} {
-		for _, c := range s.in(kind, ns) {
+		for c := range s.in(kind, ns) {
 			if c.reaches(ns, name) {
 				s.reach(c, on, n, nil)
 			}
 		}
 	}
-	for _, c := range s.in(BorrowRobot, ns) {
+	for c := range s.in(BorrowRobot, ns) {
 		if c.reaches(ns, name) {
 			s.borrow(c, "serviceaccount", n)
 		}
 	}
 	s.makePods(ns, on, n)
-	for _, p := range s.pods[ns] {
-		if p.Account == name {
-			s.inside(p, n)
-		}
+	for _, p := range s.run[Name{ns, name}] {
+		s.inside(p, n)
 	}
+	s.acted(who, n)
 	s.sign(who, n)
 }
 
 // makePods finds those who act as any ServiceAccount of a namespace.
 func (s *search) makePods(ns, on string, n *node) {
 	for _, kind := range []Kind{CreatePods, CreateWorkloads, WriteStores} {
-		for _, c := range s.in(kind, ns) {
+		for c := range s.in(kind, ns) {
 			s.reach(c, on, n, nil)
 		}
 	}
-	for _, c := range s.in(CreateSecrets, ns) {
+	for c := range s.in(CreateSecrets, ns) {
 		s.reach(c, on, n, func(who access.Subject) bool {
 			return s.any(who, access.Request{Resource: "secrets", Namespace: ns}, "list", "watch") || s.anyNamed(who, ns)
 		})
 	}
+	s.applied(ApplyPods, "pods", ns, on, n)
+	s.applied(ApplySecrets, "secrets", ns, on, n)
 }
 
 // anyNamed reports whether who may get Secrets of ns by name, whichever names
 // these are: who makes a Secret chooses its name.
 func (s *search) anyNamed(who access.Subject, ns string) bool {
 	identity := who.Identity()
-	for _, c := range s.in(Read, ns) {
+	for c := range s.in(Read, ns) {
 		names := c.Names
 		if names == nil {
 			names = []string{""}
@@ -234,7 +295,7 @@ func (s *search) anyNamed(who access.Subject, ns string) bool {
 }
 
 func (s *search) becomeUser(who access.Subject, n *node) {
-	for _, c := range s.in(ImpersonateUser, "") {
+	for c := range s.in(ImpersonateUser, "") {
 		if c.reaches("", who.Name) {
 			s.reach(c, who.String(), n, nil)
 		}
@@ -243,7 +304,7 @@ func (s *search) becomeUser(who access.Subject, n *node) {
 	if node, ok := strings.CutPrefix(who.Name, "system:node:"); ok {
 		kind, mode, name = BorrowNode, "arbitrary-node", node
 	}
-	for _, c := range s.in(kind, "") {
+	for c := range s.in(kind, "") {
 		if c.reaches("", name) {
 			s.borrow(c, mode, n)
 		}
@@ -265,18 +326,18 @@ func (s *search) becomeMember(who access.Subject, n *node) {
 	if ns, ok := strings.CutPrefix(who.Name, access.ServiceAccounts+":"); ok {
 		s.makePods(ns, who.String(), n)
 		for _, kind := range []Kind{CreateTokens, ImpersonateRobot} {
-			for _, c := range s.in(kind, ns) {
+			for c := range s.in(kind, ns) {
 				s.reach(c, who.String(), n, nil)
 			}
 		}
 	}
 	// A group is impersonated together with a user or a ServiceAccount.
-	for _, c := range s.in(ImpersonateGroup, "") {
+	for c := range s.in(ImpersonateGroup, "") {
 		if c.reaches("", who.Name) {
 			s.reach(c, who.String(), n, s.impersonates)
 		}
 	}
-	for _, c := range s.in(BorrowGroup, "") {
+	for c := range s.in(BorrowGroup, "") {
 		if c.reaches("", who.Name) {
 			s.borrow(c, "user-info", n)
 		}
@@ -300,18 +361,19 @@ func (s *search) impersonates(who access.Subject) bool {
 	return false
 }
 
-// borrow finds those who may read the Secret as the one n stands for, by
-// constrained impersonation: it carries a verb at a time, so n must read the Secret
+// borrow finds those who may read what n reads as the one n stands for, by
+// constrained impersonation: it carries a verb at a time, so n must read the object
 // itself, by a verb that the borrower may use so.
 func (s *search) borrow(c *Capability, mode string, n *node) {
-	if n.step.Kind != Read {
+	t := n.target
+	if t == nil {
 		return
 	}
 	verbs := granted(n.step.Capability.Rule(), []string{"get", "list", "watch", "patch"})
 	s.reach(c, n.step.Subject.String(), n, func(who access.Subject) bool {
 		identity := who.Identity()
 		return slices.ContainsFunc(verbs, func(v string) bool {
-			_, ok := s.policy.Allows(identity, access.Request{Verb: "impersonate-on:" + mode + ":" + v, Resource: "secrets", Namespace: s.secret.Namespace, Name: s.secret.Name})
+			_, ok := s.policy.Allows(identity, t.request("impersonate-on:"+mode+":"+v))
 			return ok
 		})
 	})
@@ -323,7 +385,7 @@ const clientSigner = "kubernetes.io/kube-apiserver-client"
 // sign finds those who can have a certificate in somebody's name.
 func (s *search) sign(whose access.Subject, n *node) {
 	const group = "certificates.k8s.io"
-	for _, c := range s.in(ApproveCSRs, "") {
+	for c := range s.in(ApproveCSRs, "") {
 		s.reach(c, whose.String(), n, func(who access.Subject) bool {
 			identity := who.Identity()
 			_, signs := s.policy.Allows(identity, access.Request{Verb: "approve", Group: group, Resource: "signers", Name: clientSigner})
@@ -338,7 +400,7 @@ func (s *search) sign(whose access.Subject, n *node) {
 // later finds those who see or change what is written from now on.
 func (s *search) later() {
 	for _, kind := range []Kind{WriteWebhooks, WritePolicies, WriteAPIServices} {
-		for _, c := range s.in(kind, "") {
+		for c := range s.in(kind, "") {
 			for _, who := range c.Grant.Binding.Subjects {
 				s.note(Step{Subject: who, Kind: kind, Capability: c, On: c.Resource, Later: true}, nil)
 			}

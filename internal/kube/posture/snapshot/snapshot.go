@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/strongkeep/strongkeep/internal/kube/consumer"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/access"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/path"
 )
@@ -84,20 +85,43 @@ func (c Coverage) Missing(resources ...string) []string {
 	return out
 }
 
-// Finder returns who gets at the Secrets of s.
-func (s *Snapshot) Finder() *path.Finder {
+// Finder returns who gets at the Secrets of s, by themselves. Copies are package
+// trace's: Paths with them.
+func (s *Snapshot) Finder() *path.Finder { return path.New(s.Paths()) }
+
+// Paths is s as package path sees it.
+func (s *Snapshot) Paths() path.Config {
 	pods := make([]path.Pod, len(s.Pods))
 	for i := range s.Pods {
 		pods[i] = s.Pods[i].path()
 	}
-	return path.New(path.Config{Policy: access.New(s.RBAC), Pods: pods, Serves: func(group, resource string) bool { return s.Served[group+"/"+resource] }})
+	return path.Config{
+		Policy: access.New(s.RBAC), Pods: pods, Serves: func(group, resource string) bool { return s.Served[group+"/"+resource] },
+		Exists: s.exists(), Offers: s.offers(),
+	}
+}
+
+// exists knows the Secrets of s.
+func (s *Snapshot) exists() func(path.Name) bool {
+	known := make(map[path.Name]bool, len(s.Secrets))
+	for _, n := range s.Names() {
+		known[n] = true
+	}
+	return func(n path.Name) bool { return known[n] }
 }
 
 func (p *Pod) path() path.Pod {
 	out := path.Pod{Name: path.Name{Namespace: p.Namespace, Name: p.Name}, Account: p.Account, Node: p.Node}
-	for i := range p.Template.Secrets {
-		if name := p.Template.Secrets[i].Secret; !slices.Contains(out.Secrets, name) {
-			out.Secrets = append(out.Secrets, name)
+	out.Secrets, out.ConfigMaps = names(p.Template.Secrets), names(p.Template.ConfigMaps)
+	return out
+}
+
+// names are the objects of uses, each once.
+func names(uses []consumer.Use) []string {
+	var out []string
+	for i := range uses {
+		if name := uses[i].Secret; !slices.Contains(out, name) {
+			out = append(out, name)
 		}
 	}
 	return out
