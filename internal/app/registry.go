@@ -26,6 +26,14 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/posture/check"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/check/sec01"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/check/sec02"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/check/sec03"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/check/sec04"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/check/sec05"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/check/sec06"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/check/sec07"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/check/sec08"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/check/sec09"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/check/sec12"
 	"github.com/strongkeep/strongkeep/internal/kube/provider"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/aws"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/azure"
@@ -249,5 +257,13 @@ func Checks() []check.Check {
 	return []check.Check{
 		sec01.Check(),
 		sec02.Check(),
+		sec03.Check(),
+		sec04.Check(),
+		sec05.Check(),
+		sec06.Check(),
+		sec07.Check(),
+		sec08.Check(),
+		sec09.Check(),
+		sec12.Check(),
 	}
 }

@@ -1,0 +1,161 @@
+// Package sec04 asks whether ServiceAccounts have their rights by Roles of their
+// namespaces. docs/checks/SEC-04.md.
+package sec04
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+
+	"github.com/strongkeep/strongkeep/internal/kube/posture/access"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/check"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/check/baseline"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/snapshot"
+)
+
+// Check is SEC-04.
+func Check() check.Check {
+	return check.Check{
+		ID: "SEC-04", Title: "ServiceAccounts use namespace-scoped Roles, not ClusterRoleBindings",
+		Needs: []string{"clusterroles", "clusterrolebindings", "rolebindings"},
+		Judge: judge,
+	}
+}
+
+func judge(in *check.Input) check.Verdict {
+	var v check.Verdict
+	policy := access.New(in.RBAC)
+	var scoped, own, cluster, wide int
+	for _, b := range policy.Bindings() {
+		robots := slices.ContainsFunc(b.Subjects, robot)
+		switch {
+		case !robots || b.Role == nil:
+		case b.Namespace != "":
+			scoped++
+		case b.Labels["kubernetes.io/bootstrapping"] == "rbac-defaults":
+			own++
+		case !slices.ContainsFunc(b.Role.Rules, namespaced):
+			cluster++
+		default:
+			for _, who := range b.Subjects {
+				f, ok := find(b, who)
+				if !ok {
+					continue
+				}
+				if f.Severity != check.Info {
+					wide++
+				}
+				v.Findings = append(v.Findings, f)
+			}
+		}
+	}
+	v.Answer = check.Yes
+	if wide > 0 {
+		v.Answer = check.Partly
+		if scoped == 0 || slices.ContainsFunc(v.Findings, func(f check.Finding) bool { return f.Severity.AtLeast(check.High) }) {
+			v.Answer = check.No
+		}
+	}
+	v.Summary = fmt.Sprintf("%s have rights in every namespace by ClusterRoleBindings, beside known controllers; %s are scoped to a namespace", check.Count(wide, "ServiceAccount"), check.Count(scoped, "binding"))
+	v.Evidence = []check.Evidence{
+		{Fact: check.Count(scoped, "RoleBinding") + " of ServiceAccounts, to Roles or ClusterRoles, hold in one namespace only"},
+		{Fact: check.Count(cluster, "ClusterRoleBinding") + " of ServiceAccounts are about what lies in no namespace: no Role could grant it"},
+		{Fact: check.Count(own, "ClusterRoleBinding") + " are Kubernetes' own"},
+	}
+	return v
+}
+
+// robot reports whether a subject is a ServiceAccount, or a group of them.
+func robot(who access.Subject) bool {
+	return who.Kind == rbacv1.ServiceAccountKind || who.Kind == rbacv1.GroupKind && strings.HasPrefix(who.Name, access.ServiceAccounts)
+}
+
+// find judges one subject of a ClusterRoleBinding.
+func find(b *access.Binding, who access.Subject) (check.Finding, bool) {
+	if !robot(who) {
+		return check.Finding{}, false
+	}
+	f := check.Finding{
+		Object: snapshot.Ref{Group: rbacv1.GroupName, Kind: "ClusterRoleBinding", Name: b.Name}, Field: "subjects[" + who.String() + "]",
+		Affected: []string{who.String()}, Count: 1,
+	}
+	what := fmt.Sprintf("gives %s in every namespace what ClusterRole %s allows", who, b.Role.Name)
+	if who.Kind == rbacv1.GroupKind {
+		f.Rule, f.Severity, f.Message = "AllServiceAccounts", check.High, what+": that is every pod"
+		f.Fix = check.Fix{Command: "kubectl delete clusterrolebinding " + b.Name}
+		return f, true
+	}
+	f.Fix = check.Fix{Patch: scope(b, who)}
+	why, known := baseline.Controller(who)
+	switch {
+	case known:
+		f.Rule, f.Severity, f.Message = "KnownController", check.Info, what+"; it "+why
+	case slices.ContainsFunc(b.Role.Rules, everything):
+		f.Rule, f.Severity, f.Message = "EverythingEverywhere", check.High, what+", which is everything"
+	case slices.ContainsFunc(b.Role.Rules, secrets):
+		f.Rule, f.Severity, f.Message = "SecretsEverywhere", check.Medium, what+", Secrets among it"
+	default:
+		f.Rule, f.Severity, f.Message = "RightsEverywhere", check.Low, what
+	}
+	return f, true
+}
+
+// scope is the RoleBinding that gives the same in the ServiceAccount's namespace.
+func scope(b *access.Binding, who access.Subject) string {
+	return fmt.Sprintf(`# One of these for each namespace it works in; then: kubectl delete clusterrolebinding %[1]s
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {namespace: %[2]s, name: %[3]s}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: %[4]q}
+subjects:
+- {kind: ServiceAccount, namespace: %[2]s, name: %[5]s}
+`, b.Name, who.Namespace, strings.NewReplacer(":", "-").Replace(b.Name), b.Role.Name, who.Name)
+}
+
+// everything reports whether a rule allows everything.
+func everything(r rbacv1.PolicyRule) bool {
+	return slices.Contains(r.Verbs, "*") && slices.Contains(r.Resources, "*") && (slices.Contains(r.APIGroups, "*") || slices.Contains(r.APIGroups, ""))
+}
+
+// secrets reports whether a rule is about Secrets.
+func secrets(r rbacv1.PolicyRule) bool {
+	return (slices.Contains(r.APIGroups, "") || slices.Contains(r.APIGroups, "*")) && access.MatchesResource(&r, "secrets", "")
+}
+
+// unscoped are Kubernetes' resources that lie in no namespace, by group; "*" is all
+// of a group.
+var unscoped = map[string][]string{
+	"":                             {"nodes", "namespaces", "persistentvolumes", "componentstatuses"},
+	"rbac.authorization.k8s.io":    {"clusterroles", "clusterrolebindings"},
+	"storage.k8s.io":               {"storageclasses", "csidrivers", "csinodes", "volumeattachments", "volumeattributesclasses"},
+	"apiextensions.k8s.io":         {"*"},
+	"apiregistration.k8s.io":       {"*"},
+	"admissionregistration.k8s.io": {"*"},
+	"authentication.k8s.io":        {"*"},
+	"authorization.k8s.io":         {"subjectaccessreviews", "selfsubjectaccessreviews", "selfsubjectrulesreviews"},
+	"certificates.k8s.io":          {"*"},
+	"scheduling.k8s.io":            {"*"},
+	"node.k8s.io":                  {"*"},
+	"flowcontrol.apiserver.k8s.io": {"*"},
+	"policy":                       {"podsecuritypolicies"},
+	"networking.k8s.io":            {"ingressclasses", "ipaddresses", "servicecidrs"},
+	"gateway.networking.k8s.io":    {"gatewayclasses"},
+	"metrics.k8s.io":               {"nodes"},
+	"snapshot.storage.k8s.io":      {"volumesnapshotclasses", "volumesnapshotcontents"},
+}
+
+// namespaced reports whether a rule allows something that lies in namespaces, which
+// a Role could grant.
+func namespaced(r rbacv1.PolicyRule) bool {
+	for _, g := range r.APIGroups {
+		for _, name := range r.Resources {
+			resource, _, _ := strings.Cut(name, "/")
+			if known := unscoped[g]; !slices.Contains(known, "*") && !slices.Contains(known, resource) {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -1,0 +1,285 @@
+// Package sec06 asks whether credentials are changed by machines, and in time.
+// docs/checks/SEC-06.md.
+package sec06
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/strongkeep/strongkeep/internal/kube/posture/check"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/check/origin"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/path"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/snapshot"
+)
+
+// Check is SEC-06.
+func Check() check.Check {
+	return check.Check{
+		ID: "SEC-06", Title: "Secret rotation is automated: no long-lived static credentials exist",
+		Needs: check.Workloads("secrets"),
+		Judge: judge,
+	}
+}
+
+type judgement struct {
+	in      *check.Input
+	rotated map[path.Name]*snapshot.Source // by a Rotation
+	out     check.Verdict
+	n       struct{ asked, automatic, young, old, ageless int }
+}
+
+func judge(in *check.Input) check.Verdict {
+	j := &judgement{in: in, rotated: map[path.Name]*snapshot.Source{}}
+	for i := range in.Sources {
+		if s := &in.Sources[i]; s.Group == "strongkeep.io" && s.Kind == "Rotation" {
+			j.rotation(s)
+		}
+	}
+	for i := range in.Secrets {
+		// Certificates are asked about in SEC-07.
+		if s := &in.Secrets[i]; origin.Credential(s) && s.Certificate == nil && s.Type != "kubernetes.io/tls" {
+			j.secret(s)
+		}
+	}
+	for i := range in.Sources {
+		j.refresh(&in.Sources[i])
+	}
+	j.consumers()
+	return j.verdict()
+}
+
+func (j *judgement) verdict() check.Verdict {
+	v, n := j.out, j.n
+	days := int(j.in.Settings.MaxAge / (24 * time.Hour))
+	v.Summary = fmt.Sprintf("%d of %s are rotated by a machine; of the others %d are older than %d days, %d younger, and of %d the age is not known",
+		n.automatic, check.Count(n.asked, "credential"), n.old, days, n.young, n.ageless)
+	serious := false
+	for i := range v.Findings {
+		serious = serious || v.Findings[i].Severity.AtLeast(check.Medium)
+	}
+	switch {
+	case n.asked > 0 && n.automatic == 0 && n.young == 0 && n.old > 0:
+		v.Answer = check.No
+	case serious || n.young > 0:
+		v.Answer = check.Partly
+	case n.ageless > 0:
+		v.Answer, v.Needs = check.Unknown, []string{"when " + check.Count(n.ageless, "Secret") + " changed: their managedFields do not say"}
+	default:
+		v.Answer = check.Yes
+	}
+	return v
+}
+
+// rotation judges a Rotation, and notes what it keeps fresh.
+func (j *judgement) rotation(s *snapshot.Source) {
+	for _, r := range append(append([]snapshot.Ref{}, s.Reads...), s.Makes...) {
+		if r.Kind == "Secret" {
+			j.rotated[path.Name{Namespace: r.Namespace, Name: r.Name}] = s
+		}
+	}
+	f := check.Finding{Severity: check.High, Object: refOf(s), Place: s.Place, Fix: check.Fix{Command: "strongkeep rotation status -n " + s.Namespace + " " + s.Name}}
+	switch {
+	case s.Ready == "False":
+		f.Rule, f.Message = "RotationFails", "the Rotation does not work: "+s.Reason
+	case s.Rotates > 0 && !s.Synced.IsZero() && j.in.Now.Sub(s.Synced) > s.Rotates+s.Rotates/10:
+		f.Rule, f.Message = "RotationOverdue", fmt.Sprintf("it should turn every %s, and last did on %s", span(s.Rotates), s.Synced.UTC().Format(time.DateOnly))
+	default:
+		return
+	}
+	j.out.Findings = append(j.out.Findings, f)
+}
+
+func refOf(s *snapshot.Source) snapshot.Ref {
+	return snapshot.Ref{Group: s.Group, Kind: s.Kind, Namespace: s.Namespace, Name: s.Name}
+}
+
+// dynamic are sources whose values end by themselves.
+var dynamic = map[string]bool{"VaultDynamicSecret": true, "VaultPKISecret": true, "Certificate": true}
+
+// automatic returns what changes s by itself.
+func (j *judgement) automatic(s *snapshot.Secret) bool {
+	name := path.Name{Namespace: s.Namespace, Name: s.Name}
+	if j.rotated[name] != nil {
+		return true
+	}
+	for _, m := range j.in.Index.Makers[name] {
+		if dynamic[m.Kind] || m.Generator && m.Interval > 0 {
+			return true
+		}
+		for _, r := range m.Remote { // another Secret of the same credential is rotated
+			if j.turns(m.Store, r.Path) {
+				return true
+			}
+		}
+	}
+	return origin.Of(j.in.Index, s).Kind == origin.Certificate
+}
+
+// turns reports whether a Rotation turns a credential of a store.
+func (j *judgement) turns(store snapshot.Ref, at string) bool {
+	for i := range j.in.Sources {
+		s := &j.in.Sources[i]
+		if s.Kind != "Rotation" || s.Group != "strongkeep.io" {
+			continue
+		}
+		for _, r := range s.Remote {
+			if r.Path == at && (s.Store == store || s.Store == snapshot.Ref{}) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// secret judges one credential.
+func (j *judgement) secret(s *snapshot.Secret) {
+	j.n.asked++
+	o := origin.Of(j.in.Index, s)
+	if j.automatic(s) || o.Kind == origin.Operator && fresh(s, j.in) {
+		j.n.automatic++
+		return
+	}
+	age := j.in.Now.Sub(s.Changed)
+	f := check.Finding{Object: origin.Ref(s), Place: s.Place}
+	f.Affected, f.Count = j.users(s)
+	switch {
+	case s.Changed.IsZero():
+		j.n.ageless++
+		return
+	case age <= j.in.Settings.MaxAge:
+		j.n.young++
+		f.Rule, f.Severity = "NothingRotates", check.Low
+		f.Message = fmt.Sprintf("nothing rotates it; it is %s old", span(age))
+	case o.Kind == origin.External:
+		j.n.old++
+		f.Rule, f.Severity = "OldInStore", check.Medium
+		f.Message = fmt.Sprintf("%s has not changed it for %s, and nothing here rotates it", o.By, span(age))
+	default:
+		j.n.old++
+		f.Rule, f.Severity = "OldCredential", check.High
+		f.Message = fmt.Sprintf("it has not changed for %s, and nothing rotates it", span(age))
+	}
+	f.Fix = check.Fix{Patch: rotate(j.in, s)}
+	j.out.Findings = append(j.out.Findings, f)
+}
+
+func fresh(s *snapshot.Secret, in *check.Input) bool {
+	return !s.Changed.IsZero() && in.Now.Sub(s.Changed) <= in.Settings.MaxAge
+}
+
+// refresh finds sources that never look again.
+func (j *judgement) refresh(s *snapshot.Source) {
+	if s.Kind != "ExternalSecret" || s.Generator {
+		return
+	}
+	f := check.Finding{Object: refOf(s), Place: s.Place}
+	switch {
+	case s.Interval == 0:
+		f.Rule, f.Severity, f.Field = "NeverRefreshed", check.Medium, "spec.refreshInterval"
+		f.Message = "it does not look again: what is rotated in the store does not come here"
+		f.Fix = check.Fix{Command: fmt.Sprintf(`kubectl patch externalsecret -n %s %s --type=merge -p '{"spec":{"refreshPolicy":"Periodic","refreshInterval":"1h"}}'`, s.Namespace, s.Name)}
+	case s.Interval > j.in.Settings.MaxAge:
+		f.Rule, f.Severity, f.Field = "SeldomRefreshed", check.Low, "spec.refreshInterval"
+		f.Message = fmt.Sprintf("it looks every %s only", span(s.Interval))
+		f.Fix = check.Fix{Command: fmt.Sprintf(`kubectl patch externalsecret -n %s %s --type=merge -p '{"spec":{"refreshInterval":"1h"}}'`, s.Namespace, s.Name)}
+	case s.Ready == "False":
+		f.Rule, f.Severity = "NotSynced", check.Medium
+		f.Message = "it is not ready (" + s.Reason + "): what is rotated in the store does not come here"
+		f.Fix = check.Fix{Command: fmt.Sprintf("strongkeep explain externalsecret -n %s %s", s.Namespace, s.Name)}
+	default:
+		return
+	}
+	j.out.Findings = append(j.out.Findings, f)
+}
+
+// consumers finds workloads that would keep an old value when a Secret that
+// changes by itself does.
+func (j *judgement) consumers() {
+	for _, h := range j.in.Holders() {
+		names := map[string]bool{}
+		for _, u := range h.Template.Secrets {
+			s := j.in.Index.Secrets[path.Name{Namespace: h.Ref.Namespace, Name: u.Secret}]
+			if s == nil || u.Init || !u.Kind.Static() || names[u.Secret] {
+				continue
+			}
+			names[u.Secret] = true
+			if h.Ref.Kind == "Job" || h.Ref.Kind == "CronJob" || reloads(&h, u.Secret) || j.rotated[path.Name{Namespace: s.Namespace, Name: s.Name}] != nil || !j.follows(s) {
+				continue
+			}
+			field := h.Spec
+			if u.Container != "" {
+				field = h.Container(u.Container)
+			}
+			j.out.Findings = append(j.out.Findings, check.Finding{
+				Rule: "DoesNotReload", Severity: check.Medium, Object: h.Ref, Field: field + "." + string(u.Kind) + "[" + u.Secret + "]", Place: h.Place,
+				Message:  fmt.Sprintf("it has Secret %s by %s, which a running container does not see change, and nothing restarts it", u.Secret, u.Kind),
+				Affected: []string{"Secret " + s.Namespace + "/" + s.Name}, Count: 1, Fix: reload(&h),
+			})
+		}
+	}
+}
+
+// follows reports whether the content of s changes without a person.
+func (j *judgement) follows(s *snapshot.Secret) bool {
+	return j.automatic(s) || origin.Managed(j.in.Index, s)
+}
+
+func reload(h *check.Holder) check.Fix {
+	if h.Ref.Kind == "Pod" {
+		return check.Fix{Text: "Have a Deployment make this pod, and annotate that with strongkeep.io/reload=restart."}
+	}
+	return check.Fix{Command: fmt.Sprintf("kubectl annotate %s -n %s %s strongkeep.io/reload=restart", strings.ToLower(h.Ref.Kind), h.Ref.Namespace, h.Ref.Name)}
+}
+
+// reloads reports whether something restarts h when secret changes.
+func reloads(h *check.Holder, secret string) bool {
+	switch h.Annotations["strongkeep.io/reload"] {
+	case "restart", "auto", "signal":
+		return true
+	case "none":
+		return false
+	}
+	for _, key := range []string{"reloader.stakater.com/auto", "secret.reloader.stakater.com/auto", "reloader.stakater.com/search"} {
+		if h.Annotations[key] == "true" {
+			return true
+		}
+	}
+	for name := range strings.SplitSeq(h.Annotations["secret.reloader.stakater.com/reload"], ",") {
+		if strings.TrimSpace(name) == secret {
+			return true
+		}
+	}
+	return false
+}
+
+func (j *judgement) users(s *snapshot.Secret) ([]string, int) {
+	var out []string
+	for _, w := range j.in.Index.Workloads[path.Name{Namespace: s.Namespace, Name: s.Name}] {
+		out = append(out, w.Kind+" "+w.Namespace+"/"+w.Name)
+	}
+	return check.Names(out)
+}
+
+// rotate is a Rotation that asks people for a new value in time, to begin with.
+func rotate(in *check.Input, s *snapshot.Secret) string {
+	kind, store := origin.Store(in, s.Namespace)
+	return fmt.Sprintf(`# This one reminds people and proves the rest; docs/rotation.md has the targets that need nobody.
+apiVersion: strongkeep.io/v1alpha1
+kind: Rotation
+metadata: {namespace: %[1]s, name: %[2]s}
+spec:
+  target:
+    storeRef: {kind: %[3]s, name: %[4]s}
+    manual: {path: %[1]s/%[2]s}
+  schedule: {maxAge: 2160h}
+`, s.Namespace, s.Name, kind, store)
+}
+
+// span is a time in days or, if it is short, hours.
+func span(d time.Duration) string {
+	if days := int(d / (24 * time.Hour)); days > 1 {
+		return check.Count(days, "day")
+	}
+	return check.Count(int(d/time.Hour), "hour")
+}

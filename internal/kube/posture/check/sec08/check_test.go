@@ -1,0 +1,84 @@
+package sec08_test
+
+import (
+	"testing"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
+
+	batchv1 "k8s.io/api/batch/v1"
+
+	"github.com/strongkeep/strongkeep/internal/kube/posture/access"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/check"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/check/checktest"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/check/sec08"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/snapshot"
+)
+
+func token(labels map[string]string) snapshot.Snapshot {
+	return snapshot.Snapshot{Secrets: []snapshot.Secret{{Meta: snapshot.Meta{Namespace: "shop", Name: "t", Labels: labels}, Type: "kubernetes.io/service-account-token", Account: "web"}}}
+}
+
+// workload runs as ServiceAccount web.
+func workload(kind string, change func(*snapshot.Template)) snapshot.Snapshot {
+	w := snapshot.Workload{Meta: snapshot.Meta{Namespace: "shop", Name: "web"}, Group: "apps", Kind: kind, Template: snapshot.Template{Account: "web"}}
+	if kind == "CronJob" {
+		w.Group = "batch"
+	}
+	if change != nil {
+		change(&w.Template)
+	}
+	return snapshot.Snapshot{Workloads: []snapshot.Workload{w}}
+}
+
+func bind(s snapshot.Snapshot, who rbacv1.Subject) snapshot.Snapshot {
+	s.RBAC = access.Objects{RoleBindings: []rbacv1.RoleBinding{{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "b"}, Subjects: []rbacv1.Subject{who}}}}
+	return s
+}
+
+func account(s snapshot.Snapshot, automount *bool, annotations map[string]string) snapshot.Snapshot {
+	s.Accounts = []snapshot.Account{{Meta: snapshot.Meta{Namespace: "shop", Name: "web", Annotations: annotations}, Automount: automount}}
+	return s
+}
+
+func TestCheck(t *testing.T) {
+	off, on := false, true
+	needless := "NeedlessToken Deployment shop/web at spec.template.spec.automountServiceAccountToken"
+	owned := workload("Deployment", func(t *snapshot.Template) { t.Automount = &off })
+	owned.Pods = []snapshot.Pod{{Meta: snapshot.Meta{Namespace: "shop", Name: "web-1"}, Template: snapshot.Template{Account: "web"}, Workload: snapshot.Ref{Group: "apps", Kind: "Deployment", Namespace: "shop", Name: "web"}}}
+	checktest.Run(t, sec08.Check(), []checktest.Case{
+		{Name: "none", Answer: check.Yes},
+		{Name: "in use", Answer: check.No, Snapshot: token(map[string]string{"kubernetes.io/legacy-token-last-used": "2026-11-20"}), Findings: []string{"EndlessTokenInUse Secret shop/t"}},
+		{Name: "not used for long", Answer: check.No, Snapshot: token(map[string]string{"kubernetes.io/legacy-token-last-used": "2025-11-20"}), Findings: []string{"EndlessToken Secret shop/t"}},
+		{Name: "never used", Answer: check.No, Snapshot: token(nil), Findings: []string{"EndlessToken Secret shop/t"}},
+		{Name: "refused already", Answer: check.Partly, Snapshot: token(map[string]string{"kubernetes.io/legacy-token-last-used": "2024-11-20", "kubernetes.io/legacy-token-invalid-since": "2026-01-01"}), Findings: []string{"InvalidToken Secret shop/t"}},
+		{Name: "an hour", Answer: check.Yes, Snapshot: bind(workload("Deployment", func(t *snapshot.Template) { t.Tokens = []snapshot.Token{{Audience: "vault", Seconds: 3600}} }), rbacv1.Subject{Kind: "ServiceAccount", Name: "web"})},
+		{Name: "a year", Answer: check.Partly, Snapshot: bind(workload("Deployment", func(t *snapshot.Template) { t.Tokens = []snapshot.Token{{Seconds: 31536000}} }), rbacv1.Subject{Kind: "ServiceAccount", Name: "web"}),
+			Findings: []string{"LongToken Deployment shop/web at spec.template.spec.volumes.projected.serviceAccountToken[0].expirationSeconds"}},
+		{Name: "a token without rights", Answer: check.Yes, Snapshot: workload("Deployment", nil), Findings: []string{needless}},
+		{Name: "a token with rights", Answer: check.Yes, Snapshot: bind(workload("Deployment", nil), rbacv1.Subject{Kind: "ServiceAccount", Namespace: "shop", Name: "web"})},
+		{Name: "rights of another of its name", Answer: check.Yes, Snapshot: bind(workload("Deployment", nil), rbacv1.Subject{Kind: "ServiceAccount", Namespace: "prod", Name: "web"}), Findings: []string{needless}},
+		{Name: "rights by a group", Answer: check.Yes, Snapshot: bind(workload("Deployment", nil), rbacv1.Subject{Kind: "Group", Name: "system:serviceaccounts:shop"})},
+		{Name: "rights by the name of its user", Answer: check.Yes, Snapshot: bind(workload("Deployment", nil), rbacv1.Subject{Kind: "User", Name: "system:serviceaccount:shop:web"})},
+		{Name: "off in the account", Answer: check.Yes, Snapshot: account(workload("Deployment", nil), &off, nil)},
+		{Name: "off in the account, on in the pod", Answer: check.Yes, Snapshot: account(workload("Deployment", func(t *snapshot.Template) { t.Automount = &on }), &off, nil), Findings: []string{needless}},
+		{Name: "an identity of a cloud", Answer: check.Yes, Snapshot: account(workload("Deployment", nil), nil, map[string]string{"eks.amazonaws.com/role-arn": "x"})},
+		{Name: "the pods of a workload are not asked again", Answer: check.Yes, Snapshot: owned},
+		{Name: "a bare pod", Answer: check.Yes, Snapshot: snapshot.Snapshot{Pods: []snapshot.Pod{{Meta: snapshot.Meta{Namespace: "shop", Name: "p"}, Template: snapshot.Template{Account: "web"}, Workload: snapshot.Ref{Kind: "Pod", Namespace: "shop", Name: "p"}}}},
+			Findings: []string{"NeedlessToken Pod shop/p at spec.automountServiceAccountToken"}},
+	})
+}
+
+// TestThePatchReachesThePod: of a CronJob it is three templates deep.
+func TestThePatchReachesThePod(t *testing.T) {
+	s := workload("CronJob", nil)
+	r := checktest.Judge(sec08.Check(), &s, check.Settings{})
+	var out batchv1.CronJob
+	if err := yaml.UnmarshalStrict([]byte(r.Findings[0].Fix.Patch), &out); err != nil {
+		t.Fatal(err)
+	}
+	if off := out.Spec.JobTemplate.Spec.Template.Spec.AutomountServiceAccountToken; off == nil || *off {
+		t.Errorf("%+v", out.Spec)
+	}
+}

@@ -1,0 +1,116 @@
+// Package sec12 asks whether Secrets are made by hand, and whether anything refuses
+// that. docs/checks/SEC-12.md.
+package sec12
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/strongkeep/strongkeep/internal/kube/posture/check"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/check/origin"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/snapshot"
+)
+
+// Check is SEC-12.
+func Check() check.Check {
+	return check.Check{
+		ID: "SEC-12", Title: "kubectl create secret --from-literal is prohibited: nobody makes Secrets by hand",
+		Needs: []string{"secrets", "validatingadmissionpolicies", "validatingwebhookconfigurations"},
+		Judge: judge,
+	}
+}
+
+// hands are managers in managedFields behind which a person is. What begins with a
+// row's prefix is it.
+var hands = []struct {
+	prefix, rule string
+	severity     check.Severity
+	message      string
+}{
+	{"kubectl-create", "KubectlCreate", check.High, "it was made by kubectl create: its value stood on a command line, in a shell's history, or in a file"},
+	{"kubectl-client-side-apply", "KubectlApply", check.High, "it was applied by kubectl from a file with the value, which kubectl keeps in an annotation besides"},
+	{"kubectl-last-applied", "KubectlApply", check.High, "it was applied by kubectl from a file with the value"},
+	{"kubectl", "KubectlEdit", check.Medium, "its content was written with kubectl"},
+	{"Mozilla", "WrittenByHand", check.Medium, "its content was written in a browser"},
+	{"dashboard", "WrittenByHand", check.Medium, "its content was written in a dashboard"},
+	{"k9s", "WrittenByHand", check.Medium, "its content was written in k9s"},
+	{"lens", "WrittenByHand", check.Medium, "its content was written in Lens"},
+	{"node-fetch", "WrittenByHand", check.Medium, "its content was written in a dashboard"},
+}
+
+func judge(in *check.Input) check.Verdict {
+	var v check.Verdict
+	asked, byHand := 0, 0
+	for i := range in.Secrets {
+		s := &in.Secrets[i]
+		if s.Release != nil || s.Type == "helm.sh/release.v1" {
+			continue
+		}
+		asked++
+		if f, ok := hand(s); ok {
+			byHand++
+			v.Findings = append(v.Findings, f)
+		}
+	}
+	refusing := 0
+	for i := range in.Admissions {
+		a := &in.Admissions[i]
+		if !a.Secrets {
+			continue
+		}
+		fact := "is asked about Secrets that are created, and does not refuse"
+		if a.Enforced {
+			refusing++
+			fact = "is asked about Secrets that are created, and may refuse"
+		}
+		v.Evidence = append(v.Evidence, check.Evidence{Object: snapshot.Ref{Group: a.Group, Kind: a.Kind, Namespace: a.Namespace, Name: a.Name}, Fact: fact})
+	}
+	if refusing == 0 {
+		v.Findings = append(v.Findings, check.Finding{
+			Rule: "NothingRefuses", Severity: check.Medium, Object: snapshot.Ref{Kind: "Cluster", Name: "cluster"},
+			Message: "nothing refuses a Secret that a person makes", Fix: check.Fix{Patch: policy},
+		})
+	}
+	v.Summary = fmt.Sprintf("%d of %s were written by hand; %s asked about new Secrets and may refuse them", byHand, check.Count(asked, "Secret"), check.Count(refusing, "admission policy")+verb(refusing))
+	switch {
+	case refusing > 0 && byHand == 0:
+		v.Answer = check.Yes
+	case refusing > 0 || byHand == 0:
+		v.Answer = check.Partly
+	default:
+		v.Answer = check.No
+	}
+	return v
+}
+
+func verb(n int) string {
+	if n == 1 {
+		return " is"
+	}
+	return " are"
+}
+
+// hand finds that a person wrote the content of s, and how. Who labelled it only, did
+// not; nor counts a hand that a machine has since replaced.
+func hand(s *snapshot.Secret) (check.Finding, bool) {
+	for i := len(s.Writers) - 1; i >= 0; i-- {
+		w := &s.Writers[i]
+		if !w.Content {
+			continue
+		}
+		for _, h := range hands {
+			if !strings.HasPrefix(w.Manager, h.prefix) {
+				continue
+			}
+			f := check.Finding{Rule: h.rule, Severity: h.severity, Object: origin.Ref(s), Place: s.Place, Message: h.message, Fix: check.Fix{
+				Command: fmt.Sprintf("strongkeep trace secret %s/%s # where it is used, and what else holds its value; SEC-05 has the ExternalSecret to take its place", s.Namespace, s.Name),
+			}}
+			if !w.Time.IsZero() {
+				f.Message += " (" + w.Time.UTC().Format(time.DateOnly) + ")"
+			}
+			return f, true
+		}
+	}
+	return check.Finding{}, false
+}

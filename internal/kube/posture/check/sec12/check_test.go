@@ -1,0 +1,64 @@
+package sec12_test
+
+import (
+	"strings"
+	"testing"
+
+	admission "k8s.io/api/admissionregistration/v1"
+	"sigs.k8s.io/yaml"
+
+	"github.com/strongkeep/strongkeep/internal/kube/posture/check"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/check/checktest"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/check/sec12"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/snapshot"
+)
+
+// written is a Secret whose data managers wrote, the newest last. A name in brackets
+// wrote other fields only.
+func written(managers ...string) snapshot.Snapshot {
+	s := snapshot.Secret{Meta: snapshot.Meta{Namespace: "shop", Name: "db"}, Type: "Opaque"}
+	for _, m := range managers {
+		name := strings.Trim(m, "()")
+		s.Writers = append(s.Writers, snapshot.Writer{Manager: name, Content: name == m, Time: checktest.Ago(checktest.Day)})
+	}
+	return snapshot.Snapshot{Secrets: []snapshot.Secret{s}}
+}
+
+func refused(s snapshot.Snapshot, secrets, enforced bool) snapshot.Snapshot {
+	s.Admissions = []snapshot.Admission{{Meta: snapshot.Meta{Name: "p"}, Group: "admissionregistration.k8s.io", Kind: "ValidatingAdmissionPolicy", Secrets: secrets, Enforced: enforced}}
+	return s
+}
+
+func TestCheck(t *testing.T) {
+	const nothing = "NothingRefuses Cluster cluster"
+	checktest.Run(t, sec12.Check(), []checktest.Case{
+		{Name: "nothing refuses", Answer: check.Partly, Findings: []string{nothing}},
+		{Name: "refused, and nobody did", Answer: check.Yes, Snapshot: refused(written("external-secrets"), true, true)},
+		{Name: "a policy of something else", Answer: check.Partly, Snapshot: refused(written("external-secrets"), false, true), Findings: []string{nothing}},
+		{Name: "a policy that warns", Answer: check.Partly, Snapshot: refused(written("external-secrets"), true, false), Findings: []string{nothing}},
+		{Name: "kubectl create", Answer: check.No, Snapshot: written("kubectl-create"), Findings: []string{"KubectlCreate Secret shop/db", nothing}},
+		{Name: "kubectl apply", Answer: check.Partly, Snapshot: refused(written("kubectl-client-side-apply"), true, true), Findings: []string{"KubectlApply Secret shop/db"}},
+		{Name: "kubectl edit", Answer: check.Partly, Snapshot: refused(written("argocd-controller", "kubectl-edit"), true, true), Findings: []string{"KubectlEdit Secret shop/db"}},
+		{Name: "kubectl label is not its content", Answer: check.Yes, Snapshot: refused(written("external-secrets", "(kubectl-label)"), true, true)},
+		{Name: "both wrote data: the hand's part stays", Answer: check.Partly, Snapshot: refused(written("kubectl-create", "external-secrets"), true, true), Findings: []string{"KubectlCreate Secret shop/db"}},
+		{Name: "a browser", Answer: check.Partly, Snapshot: refused(written("Mozilla"), true, true), Findings: []string{"WrittenByHand Secret shop/db"}},
+	})
+}
+
+// TestThePolicyIsOne: what is proposed is what the API server takes.
+func TestThePolicyIsOne(t *testing.T) {
+	s := snapshot.Snapshot{}
+	patch := checktest.Judge(sec12.Check(), &s, check.Settings{}).Findings[0].Fix.Patch
+	parts := strings.Split(patch, "\n---\n")
+	var p admission.ValidatingAdmissionPolicy
+	var b admission.ValidatingAdmissionPolicyBinding
+	if err := yaml.UnmarshalStrict([]byte(parts[0]), &p); err != nil {
+		t.Fatal(err)
+	}
+	if err := yaml.UnmarshalStrict([]byte(parts[1]), &b); err != nil {
+		t.Fatal(err)
+	}
+	if b.Spec.PolicyName != p.Name || len(p.Spec.Validations) != 1 || b.Spec.ValidationActions[0] != admission.Deny {
+		t.Errorf("%+v %+v", p, b)
+	}
+}

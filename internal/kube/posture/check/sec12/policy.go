@@ -1,0 +1,25 @@
+package sec12
+
+// policy refuses Secrets that no ServiceAccount writes. A person who may impersonate one,
+// or make pods that run as one, is not stopped by it: SEC-03 says who that is.
+const policy = `# Secrets come from controllers; members of system:masters can still mend things.
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata: {name: secrets-by-controllers}
+spec:
+  failurePolicy: Fail
+  matchConstraints:
+    resourceRules:
+    - {apiGroups: [""], apiVersions: [v1], resources: [secrets], operations: [CREATE, UPDATE]}
+  validations:
+  - expression: >-
+      request.userInfo.username.startsWith('system:serviceaccount:') ||
+      request.userInfo.username.startsWith('system:kube-') ||
+      'system:masters' in request.userInfo.groups
+    message: Secrets are made by controllers from the manager of secrets. Write an ExternalSecret.
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata: {name: secrets-by-controllers}
+spec: {policyName: secrets-by-controllers, validationActions: [Deny]}
+`
