@@ -16,7 +16,7 @@ import (
 func Check() check.Check {
 	return check.Check{
 		ID: "SEC-05", Title: "An external secret manager is the source of truth",
-		Needs: []string{"secrets", "configmaps"},
+		Needs: []string{"secrets", "secrets/values", "configmaps", "sources"},
 		Judge: judge,
 	}
 }

@@ -17,7 +17,7 @@ import (
 func Check() check.Check {
 	return check.Check{
 		ID: "SEC-06", Title: "Secret rotation is automated: no long-lived static credentials exist",
-		Needs: check.Workloads("secrets"),
+		Needs: []string{"secrets", "sources", "workloads", "pods"},
 		Judge: judge,
 	}
 }

@@ -16,7 +16,7 @@ import (
 func Check() check.Check {
 	return check.Check{
 		ID: "SEC-07", Title: "TLS certificates are managed by cert-manager, or another machine, and rotate automatically",
-		Needs: []string{"secrets"},
+		Needs: []string{"secrets", "sources"},
 		Judge: judge,
 	}
 }
@@ -134,7 +134,7 @@ func (j *judgement) machine(s *snapshot.Secret) bool {
 // orphan returns the Certificate that s was made for, if it is not there.
 func (j *judgement) orphan(s *snapshot.Secret, o origin.Origin) string {
 	name := s.Annotations["cert-manager.io/certificate-name"]
-	if name == "" || o.Kind != origin.Certificate || !j.in.Coverage.Whole("certificates") {
+	if name == "" || o.Kind != origin.Certificate || !j.in.Coverage.Whole("sources") {
 		return ""
 	}
 	for i := range j.in.Sources {

@@ -30,7 +30,7 @@ func issued(s *snapshot.Secret) {
 }
 
 func with(s snapshot.Secret, sources ...snapshot.Source) snapshot.Snapshot {
-	return snapshot.Snapshot{Secrets: []snapshot.Secret{s}, Sources: sources, Coverage: snapshot.Coverage{"certificates": {}}}
+	return snapshot.Snapshot{Secrets: []snapshot.Secret{s}, Sources: sources, Coverage: snapshot.Coverage{"sources": {}}}
 }
 
 func TestCheck(t *testing.T) {
@@ -38,7 +38,7 @@ func TestCheck(t *testing.T) {
 	fails := web
 	fails.Ready, fails.Reason = "False", "Failed"
 	unseen := with(cert(60*day, issued))
-	unseen.Coverage = nil
+	unseen.Coverage = snapshot.Coverage{"sources": {Reason: "no right"}}
 	checktest.Run(t, sec07.Check(), []checktest.Case{
 		{Name: "none", Answer: check.Yes},
 		{Name: "cert-manager's", Answer: check.Yes, Snapshot: with(cert(60*day, issued), web)},
@@ -48,7 +48,7 @@ func TestCheck(t *testing.T) {
 		{Name: "not yet valid", Answer: check.Partly, Snapshot: with(cert(91*day, issued), web), Findings: []string{"NotYetValid Secret shop/web"}},
 		{Name: "its Certificate fails", Answer: check.Partly, Snapshot: with(cert(60*day, issued), fails), Findings: []string{"NotIssued Certificate shop/web"}},
 		{Name: "orphaned", Answer: check.No, Snapshot: with(cert(60*day, issued)), Findings: []string{"Orphaned Secret shop/web"}},
-		{Name: "nobody looked at Certificates", Answer: check.Yes, Snapshot: unseen},
+		{Name: "nobody looked at Certificates", Answer: check.Unknown, Snapshot: unseen, Needs: []string{"sources"}},
 		{Name: "nobody's", Answer: check.No, Snapshot: with(cert(60 * day)), Findings: []string{"NotManaged Secret shop/web"}},
 		{Name: "nobody's, and it ends", Answer: check.No, Snapshot: with(cert(20 * day)), Findings: []string{"EndsSoon Secret shop/web"}},
 		{Name: "of a store", Answer: check.Yes, Snapshot: with(cert(60*day, func(s *snapshot.Secret) {

@@ -20,7 +20,7 @@ import (
 func Check() check.Check {
 	return check.Check{
 		ID: "SEC-08", Title: "Short-lived projected ServiceAccount tokens are used instead of long-lived ones",
-		Needs: check.Accounts(check.Workloads("secrets", "rolebindings", "clusterrolebindings")...),
+		Needs: []string{"secrets", "serviceaccounts", "workloads", "pods", "rolebindings", "clusterrolebindings"},
 		Judge: judge,
 	}
 }

@@ -16,7 +16,7 @@ import (
 func Check() check.Check {
 	return check.Check{
 		ID: "SEC-09", Title: "Secrets are mounted as files, not as environment variables",
-		Needs: check.Workloads(),
+		Needs: []string{"workloads", "pods", "secrets/values"},
 		Judge: judge,
 	}
 }

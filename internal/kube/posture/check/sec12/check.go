@@ -16,7 +16,7 @@ import (
 func Check() check.Check {
 	return check.Check{
 		ID: "SEC-12", Title: "kubectl create secret --from-literal is prohibited: nobody makes Secrets by hand",
-		Needs: []string{"secrets", "validatingadmissionpolicies", "validatingwebhookconfigurations"},
+		Needs: []string{"secrets", "admissions"},
 		Judge: judge,
 	}
 }
