@@ -66,7 +66,7 @@ type WebhookSpec struct {
 // +kubebuilder:validation:MinProperties=1
 // +kubebuilder:validation:MaxProperties=1
 type AuthorizationProtocol struct {
-	// Not supported by this operator.
+	// By NTLM, with a connection for each request.
 	// +optional
 	NTLM *NTLMProtocol `json:"ntlm,omitempty"`
 }

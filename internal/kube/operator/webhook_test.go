@@ -15,6 +15,7 @@ import (
 
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
 	"github.com/strongkeep/strongkeep/api/external/v1alpha1"
+	"github.com/strongkeep/strongkeep/internal/kube/webhookcall/ntlmtest"
 )
 
 // secretsAPI is an API of somebody's own, as in the examples.
@@ -67,6 +68,11 @@ func (s *secretsAPI) get(name string) (text string) {
 // at writes an example for this server.
 func (s *secretsAPI) at(t *testing.T, name string, pairs ...string) string {
 	t.Helper()
+	return exampleAt(t, s.Server, name, pairs...)
+}
+
+func exampleAt(t *testing.T, s *httptest.Server, name string, pairs ...string) string {
+	t.Helper()
 	bundle := base64.StdEncoding.EncodeToString(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}))
 	return example(t, name, append(pairs, "https://secrets.example.com", s.URL, "      headers:\n", "      caBundle: "+bundle+"\n      headers:\n")...)
 }
@@ -108,4 +114,19 @@ func TestWebhookProperties(t *testing.T) {
 	w.apply(strings.Replace(s.at(t, "webhook.yaml", "your-token", canary+"-token"), "{{ .remoteRef.key }}", "{{ .remoteRef.key }}/{{ .remoteRef.property }}", 1))
 	w.apply(strings.Replace(es("both", "  data: [{secretKey: u, remoteRef: {key: db, property: user}}, {secretKey: p, remoteRef: {key: db, property: password}}]"), "{name: vault}", "{name: secrets-api}", 1))
 	w.secret("both", map[string]string{"u": "app", "p": canary})
+}
+
+// A store whose server lets nobody in but by NTLM. A password that is not right any more
+// is told, and one that is corrected takes effect.
+func TestWebhookNTLMExample(t *testing.T) {
+	w := newWorld(t)
+	s := ntlmtest.New(t, http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(rw, `{"data":{"password":"`+canary+`"}}`)
+	}))
+	s.User(`SHOP\reader`, canary+"-login")
+	w.start(nil)
+	w.apply(exampleAt(t, s.Server, "webhook-ntlm.yaml", "your-password", canary+"-wrong"))
+	w.es("shop-db", v1.ReasonSecretSyncedError, "check the user and the password")
+	w.apply(exampleAt(t, s.Server, "webhook-ntlm.yaml", "your-password", canary+"-login"))
+	w.secret("shop-db", map[string]string{"password": canary})
 }

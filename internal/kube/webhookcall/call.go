@@ -43,9 +43,10 @@ func (e *Endpoint) Do(ctx context.Context, r Request) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	answer, err := e.http.Do(req)
+	answer, done, err := e.send(req)
+	defer done()
 	if err != nil {
-		return nil, outbound.Unreached("the webhook at "+req.URL.Host, err)
+		return nil, err
 	}
 	defer answer.Body.Close() //nolint:errcheck // read, or given up
 	if err := refusal(answer, e.spec.Field); err != nil {
@@ -56,6 +57,21 @@ func (e *Endpoint) Do(ctx context.Context, r Request) ([]byte, error) {
 		return nil, errs.Newf(errs.KindOf(err), "the webhook's answer: %w", err)
 	}
 	return text, nil
+}
+
+// send makes a request. done is called when its answer is read.
+func (e *Endpoint) send(req *http.Request) (answer *http.Response, done func(), err error) {
+	if e.user != nil {
+		return e.user.send(e.out, req)
+	}
+	if answer, err = e.http.Do(req); err != nil {
+		err = unreached(req, err)
+	}
+	return answer, func() {}, err
+}
+
+func unreached(req *http.Request, err error) error {
+	return outbound.Unreached("the webhook at "+req.URL.Host, err)
 }
 
 // request runs the templates. What stands in the URL is escaped.
@@ -133,7 +149,7 @@ func refusal(answer *http.Response, field string) error { //nolint:cyclop // fla
 	case status == http.StatusNotFound:
 		return errs.New(errs.NotExist, "the webhook answers 404: there is nothing")
 	case status == http.StatusUnauthorized, status == http.StatusForbidden:
-		return errs.Newf(errs.Denied, "the webhook answers %d: check the header it logs in with", status)
+		return errs.Newf(errs.Denied, "the webhook answers %d: check what it logs in with", status)
 	case status == http.StatusConflict, status == http.StatusPreconditionFailed:
 		return errs.Newf(errs.Conflict, "the webhook answers %d", status)
 	case status == http.StatusTooManyRequests:

@@ -20,6 +20,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/provider"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/target/outbound"
 	"github.com/strongkeep/strongkeep/internal/kube/template"
+	"github.com/strongkeep/strongkeep/internal/redact"
 )
 
 // Spec is an endpoint as a person wrote it. URL, Headers and Body are templates.
@@ -35,6 +36,7 @@ type Spec struct {
 	CABundle   []byte
 	CAProvider *v1.CAProvider
 	Secrets    []Secret
+	Auth       *Auth // nil: headers log in, if anything does
 }
 
 // Secret is one that templates may use, under a name.
@@ -70,6 +72,7 @@ type Endpoint struct {
 	http    *http.Client
 	out     outbound.Config
 	secrets secrets
+	user    *user // nil: headers log in
 }
 
 // Open checks spec and reads what it refers to. Nothing is asked yet. Whoever opens an
@@ -97,6 +100,9 @@ func Open(ctx context.Context, spec Spec, r Reach, cfg provider.Config) (*Endpoi
 	if e.secrets, err = read(ctx, spec, cfg); err != nil {
 		return nil, err
 	}
+	if e.user, err = readUser(ctx, spec, cfg); err != nil {
+		return nil, err
+	}
 	return e, nil
 }
 
@@ -122,15 +128,7 @@ func read(ctx context.Context, spec Spec, cfg provider.Config) (secrets, error) 
 		if s.Name == "" {
 			return out, errs.Newf(errs.Invalid, "%ssecrets[%d]: name is missing", spec.Field, i)
 		}
-		ref, err := cfg.Scope.Ref(spec.Field+"secrets", s.Ref.Namespace, s.Ref.Name)
-		if err != nil {
-			return out, err
-		}
-		labelled, ok := cfg.Cluster.(provider.Labelled)
-		if !ok {
-			return out, errs.New(errs.Internal, "labels of Secrets cannot be read")
-		}
-		data, err := labelled.LabelledSecret(ctx, ref, label, "webhook")
+		data, err := labelled(ctx, spec.Field+"secrets", s.Ref, cfg)
 		if err != nil {
 			return out, err
 		}
@@ -141,6 +139,19 @@ func read(ctx context.Context, spec Spec, cfg provider.Config) (secrets, error) 
 		out.add(s.Name, plain, true)
 	}
 	return out, nil
+}
+
+// labelled reads a Secret that says by its label that it may be sent.
+func labelled(ctx context.Context, field string, sel v1.SecretKeySelector, cfg provider.Config) (map[string]redact.Secret, error) {
+	ref, err := cfg.Scope.Ref(field, sel.Namespace, sel.Name)
+	if err != nil {
+		return nil, err
+	}
+	cluster, ok := cfg.Cluster.(provider.Labelled)
+	if !ok {
+		return nil, errs.New(errs.Internal, "labels of Secrets cannot be read")
+	}
+	return cluster.LabelledSecret(ctx, ref, label, "webhook")
 }
 
 // add adds values under a name, for the URL as well where they may stand there.

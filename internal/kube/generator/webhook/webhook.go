@@ -33,9 +33,6 @@ func (k Kind) Generate(ctx context.Context, cfg generator.Config) (generator.Mad
 	if err := generator.Decode(cfg.Spec, &spec); err != nil {
 		return generator.Made{}, err
 	}
-	if spec.Auth != nil {
-		return generator.Made{}, errs.New(errs.Unsupported, "spec.auth.ntlm is not supported by this operator: send a header, such as Authorization, from spec.secrets")
-	}
 	path, err := webhookcall.ParsePath(field, spec.Result.JSONPath)
 	if err != nil {
 		return generator.Made{}, err
@@ -67,10 +64,20 @@ func callOf(spec v1alpha1.WebhookSpec) webhookcall.Spec {
 	if from := spec.CAProvider; from != nil {
 		out.CAProvider = &v1.CAProvider{Type: from.Type, Name: from.Name, Key: from.Key, Namespace: from.Namespace}
 	}
+	if auth := spec.Auth; auth != nil {
+		out.Auth = &webhookcall.Auth{}
+		if n := auth.NTLM; n != nil {
+			out.Auth.NTLM = &webhookcall.NTLM{Username: selector(n.UserName), Password: selector(n.Password)}
+		}
+	}
 	for _, s := range spec.Secrets {
-		out.Secrets = append(out.Secrets, webhookcall.Secret{Name: s.Name, Ref: v1.SecretKeySelector{Name: s.SecretRef.Name, Namespace: s.SecretRef.Namespace}})
+		out.Secrets = append(out.Secrets, webhookcall.Secret{Name: s.Name, Ref: selector(s.SecretRef)})
 	}
 	return out
+}
+
+func selector(s v1alpha1.SecretKeySelector) v1.SecretKeySelector {
+	return v1.SecretKeySelector{Name: s.Name, Namespace: s.Namespace, Key: s.Key}
 }
 
 // values returns the keys of the object that path picks, or of the one that is written

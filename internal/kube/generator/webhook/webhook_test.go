@@ -104,7 +104,7 @@ func TestRefusals(t *testing.T) {
 		"plain":            {map[string]any{"url": "http://example.com/"}, errs.Invalid, "https"},
 		"host of a Secret": {map[string]any{"url": "http://{{ .login.token }}/"}, errs.Invalid, "spec.url"},
 		"method":           {map[string]any{"method": "TRACE"}, errs.Invalid, "spec.method"},
-		"ntlm":             {map[string]any{"auth": map[string]any{"ntlm": map[string]any{"usernameSecret": map[string]any{}, "passwordSecret": map[string]any{}}}}, errs.Unsupported, "ntlm"},
+		"ntlm":             {map[string]any{"auth": map[string]any{"ntlm": map[string]any{"usernameSecret": map[string]any{}, "passwordSecret": map[string]any{}}}}, errs.Invalid, "spec.auth.ntlm"},
 		"no label":         {map[string]any{"secrets": []any{map[string]any{"name": "login", "secretRef": map[string]string{"name": "other"}}}}, errs.Denied, "label"},
 		"other namespace":  {map[string]any{"secrets": []any{map[string]any{"name": "login", "secretRef": map[string]string{"name": "login", "namespace": "x"}}}}, errs.Invalid, "namespace"},
 		"template":         {map[string]any{"body": "{{ .absent.key }}"}, errs.Invalid, "spec.body"},

@@ -36,7 +36,7 @@ type Settings struct {
 	Secrets    []webhookcall.Secret `json:"secrets,omitempty"`
 	CABundle   []byte               `json:"caBundle,omitempty"` // PEM, base64 in JSON
 	CAProvider *v1.CAProvider       `json:"caProvider,omitempty"`
-	Auth       json.RawMessage      `json:"auth,omitempty"` // not supported
+	Auth       *webhookcall.Auth    `json:"auth,omitempty"`
 }
 
 // Result says what of an answer is the secret.
@@ -90,7 +90,7 @@ func (p Provider) Open(ctx context.Context, cfg provider.Config) (provider.Store
 	}
 	endpoint, err := webhookcall.Open(ctx, webhookcall.Spec{
 		Field: prefix, Method: s.Method, URL: s.URL, Headers: s.Headers, Body: s.Body, Timeout: s.Timeout,
-		CABundle: s.CABundle, CAProvider: s.CAProvider, Secrets: s.Secrets,
+		CABundle: s.CABundle, CAProvider: s.CAProvider, Secrets: s.Secrets, Auth: s.Auth,
 	}, webhookcall.Reach{Private: p.Private, Loopback: p.Loopback, Limits: p.Limits, MaxAnswer: maxAnswer, Idle: maxIdle}, cfg)
 	if err != nil {
 		return nil, err
@@ -102,8 +102,6 @@ func (p Provider) Open(ctx context.Context, cfg provider.Config) (provider.Store
 
 func (s *Settings) check() error {
 	switch {
-	case len(s.Auth) > 0 && string(s.Auth) != "null":
-		return errs.New(errs.Unsupported, prefix+"auth.ntlm is not supported by this operator: send a header, such as Authorization, from "+prefix+"secrets")
 	case s.URL == "":
 		return errs.New(errs.Invalid, prefix+"url is missing")
 	case slices.ContainsFunc(s.Secrets, func(one webhookcall.Secret) bool { return one.Name == group }):

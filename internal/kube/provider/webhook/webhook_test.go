@@ -294,7 +294,7 @@ func TestRefusals(t *testing.T) {
 		"no url":           {url(""), errs.Invalid, "url is missing"},
 		"a chosen host":    {url("https://{{ .remoteRef.key }}.example.com/"), errs.Invalid, "host depends on remoteRef"},
 		"a way up":         {url(s.URL + "/a/{{ .remoteRef.key }}/b"), errs.Invalid, `".."`},
-		"ntlm":             {map[string]any{"auth": map[string]any{"ntlm": map[string]any{}}}, errs.Unsupported, "auth.ntlm"},
+		"ntlm":             {map[string]any{"auth": map[string]any{"ntlm": map[string]any{}}}, errs.Invalid, "spec.provider.webhook.auth.ntlm"},
 		"method":           {map[string]any{"method": "TRACE"}, errs.Invalid, "method"},
 		"no label":         {map[string]any{"secrets": []any{map[string]any{"name": "login", "secretRef": map[string]string{"name": "other"}}}}, errs.Denied, "label"},
 		"a taken name":     {map[string]any{"secrets": []any{map[string]any{"name": "remoteRef", "secretRef": map[string]string{"name": "login"}}}}, errs.Invalid, "choose another"},

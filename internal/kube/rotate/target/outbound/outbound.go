@@ -31,6 +31,8 @@ type Config struct {
 	MaxAnswer int64
 	// Idle is how many connections are kept for later requests; none when 0.
 	Idle int
+	// HTTP1 is never HTTP/2, in which requests have no connection of their own.
+	HTTP1 bool
 }
 
 const (
@@ -58,7 +60,7 @@ func Client(cfg Config) (*http.Client, error) {
 		Timeout: cfg.Timeout,
 		Transport: limited{max: cfg.MaxAnswer, next: &http.Transport{
 			DialContext: dialer.DialContext, Proxy: nil, DisableKeepAlives: cfg.Idle == 0, MaxIdleConnsPerHost: cfg.Idle, IdleConnTimeout: time.Minute, DisableCompression: true,
-			ForceAttemptHTTP2: true, TLSHandshakeTimeout: cfg.Timeout, MaxResponseHeaderBytes: maxHeaders,
+			ForceAttemptHTTP2: !cfg.HTTP1, TLSHandshakeTimeout: cfg.Timeout, MaxResponseHeaderBytes: maxHeaders,
 			TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12},
 		}},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
