@@ -2,21 +2,18 @@ package whocan
 
 import (
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 	rbacv1 "k8s.io/api/rbac/v1"
 
-	"github.com/strongkeep/strongkeep/internal/cli/cluster"
+	"github.com/strongkeep/strongkeep/internal/cli/look"
 	"github.com/strongkeep/strongkeep/internal/cli/session"
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/access"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/path"
-	"github.com/strongkeep/strongkeep/internal/kube/posture/read"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/snapshot"
 )
 
@@ -30,59 +27,6 @@ func Commands(s *session.Session) []*cobra.Command {
 type commands struct {
 	*session.Session
 	now func() time.Time
-}
-
-// source is where the cluster that is asked about is read from.
-type source struct {
-	flags cluster.Flags
-	files []string
-}
-
-func (q *source) add(f *pflag.FlagSet) {
-	q.flags.Add(f)
-	f.StringSliceVarP(&q.files, "file", "f", nil, "look at these manifests or dumps instead of a cluster; - is standard input")
-}
-
-// snapshot reads what was asked for, and says on standard error what could not
-// be read. The namespace is that of names that have none.
-func (x *commands) snapshot(c *cobra.Command, q *source) (*snapshot.Snapshot, string, error) {
-	if len(q.files) > 0 {
-		s, err := x.fromFiles(q)
-		return s, session.First(q.flags.Namespace, "default"), err
-	}
-	config, namespace, err := q.flags.Rest(x.Env)
-	if err != nil {
-		return nil, "", err
-	}
-	config.QPS = -1
-	s, err := read.Live(c.Context(), config, x.now())
-	if err != nil {
-		return nil, "", cluster.Explain(err, "looking at the cluster")
-	}
-	return s, session.First(q.flags.Namespace, namespace, "default"), nil
-}
-
-func (x *commands) fromFiles(q *source) (*snapshot.Snapshot, error) {
-	files := read.Files{Namespace: q.flags.Namespace}
-	for _, name := range q.files {
-		if err := x.addFile(&files, name); err != nil {
-			return nil, err
-		}
-	}
-	x.Warn(files.Wrong)
-	return files.Snapshot(x.now()), nil
-}
-
-func (x *commands) addFile(to *read.Files, name string) error {
-	if name == "-" {
-		return to.Add("standard input", x.Env.Stdin)
-	}
-	f, err := os.Open(name)
-	if err != nil {
-		return errs.Newf(errs.Invalid, "reading manifests: %w", err)
-	}
-	defer func() { _ = f.Close() }()
-	return to.Add(name, f)
 }
 
 // needed are the resources without which the answer is not whole.
@@ -102,7 +46,7 @@ func (x *commands) warnMissing(s *snapshot.Snapshot) error {
 }
 
 func (x *commands) whoCan() *cobra.Command {
-	var q source
+	var from look.Flags
 	var builtin bool
 	var without []string
 	c := &cobra.Command{
@@ -116,14 +60,15 @@ clusterroles, rolebindings, clusterrolebindings, and list on pods and the names 
 Secrets; what may not be read is said. No Secret's content is read.`,
 		Example: "  strongkeep who-can shop/db\n  strongkeep who-can shop/db -without=rolebinding/shop/deployers\n  kubectl get -A -o yaml roles,rolebindings,clusterroles,clusterrolebindings,pods | strongkeep who-can shop/db -f -",
 		RunE: func(c *cobra.Command, given []string) error {
-			s, namespace, err := x.snapshot(c, &q)
+			seen, err := from.Read(c.Context(), x.Session, x.now())
 			if err != nil {
 				return err
 			}
+			s := seen.Snapshot
 			if err := x.warnMissing(s); err != nil {
 				return err
 			}
-			secret, err := named(given[0], namespace)
+			secret, err := named(given[0], seen.Namespace)
 			if err != nil {
 				return err
 			}
@@ -131,7 +76,7 @@ Secrets; what may not be read is said. No Secret's content is read.`,
 		},
 	}
 	f := c.Flags()
-	q.add(f)
+	from.Add(f)
 	f.BoolVar(&builtin, "builtin", false, "list Kubernetes' own controllers, nodes and superusers too")
 	f.StringSliceVar(&without, "without", nil, "what if this binding were not there: rolebinding/NAMESPACE/NAME or clusterrolebinding/NAME")
 	return c

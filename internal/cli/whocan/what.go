@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/strongkeep/strongkeep/internal/cli/look"
 	"github.com/strongkeep/strongkeep/internal/cli/session"
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/access"
@@ -18,7 +19,7 @@ type reach struct {
 }
 
 func (x *commands) whatCan() *cobra.Command {
-	var q source
+	var from look.Flags
 	c := &cobra.Command{
 		Use: "what-can SUBJECT", Short: "Show at which Secrets a user, group or ServiceAccount gets", Args: session.Args(1, 1),
 		Long: `Show at the content of which Secrets somebody gets, and by the shortest chain
@@ -30,11 +31,11 @@ ServiceAccount has by its groups counts; of a user no groups are known.`,
 			if err != nil {
 				return err
 			}
-			s, _, err := x.snapshot(c, &q)
+			s, err := from.Read(c.Context(), x.Session, x.now())
 			if err != nil {
 				return err
 			}
-			if err := x.warnMissing(s); err != nil {
+			if err := x.warnMissing(s.Snapshot); err != nil {
 				return err
 			}
 			if m := s.Coverage.Missing("secrets"); len(m) > 0 {
@@ -43,7 +44,7 @@ ServiceAccount has by its groups counts; of a user no groups are known.`,
 			return x.reaches(s.Finder(), s.Names(), who)
 		},
 	}
-	q.add(c.Flags())
+	from.Add(c.Flags())
 	return c
 }
 

@@ -47,10 +47,10 @@ type Files struct {
 }
 
 // fromFiles are the resources that files have, as far as they have them.
-var fromFiles = []string{
-	"roles", "clusterroles", "rolebindings", "clusterrolebindings", "secrets", "configmaps", "serviceaccounts", "namespaces", "workloads", "deployments",
-	"statefulsets", "daemonsets", "replicasets", "replicationcontrollers", "jobs", "cronjobs", "rollouts", "uses", "sources", "stores", "admissions",
-}
+var fromFiles = append([]string{
+	"roles", "clusterroles", "rolebindings", "clusterrolebindings", "secrets", "configmaps", "serviceaccounts", "namespaces", "workloads", "rollouts",
+	"uses", "sources", "stores", "admissions", "validatingadmissionpolicies", "validatingwebhookconfigurations",
+}, workloadKinds...)
 
 // Snapshot returns what Add gathered.
 func (f *Files) Snapshot(now time.Time) *snapshot.Snapshot {

@@ -91,3 +91,26 @@ func maker(w *snapshot.Workload) (snapshot.Ref, bool) {
 	}
 	return snapshot.Ref{}, false
 }
+
+// workloadKinds are the resources that make pods.
+var workloadKinds = []string{"deployments", "statefulsets", "daemonsets", "replicasets", "replicationcontrollers", "jobs", "cronjobs"}
+
+// sum notes what is missing of several resources together.
+func sum(c snapshot.Coverage, name string, of ...string) {
+	var out snapshot.Gap
+	for _, r := range of {
+		g := c[r]
+		switch {
+		case g.Reason == "":
+		case out.Reason == "":
+			out = snapshot.Gap{Reason: r + ": " + g.Reason, Namespaces: slices.Clone(g.Namespaces)}
+		case g.Namespaces == nil || out.Namespaces == nil:
+			out = snapshot.Gap{Reason: out.Reason + "; " + r + ": " + g.Reason}
+		default:
+			out.Namespaces = append(out.Namespaces, g.Namespaces...)
+		}
+	}
+	slices.Sort(out.Namespaces)
+	out.Namespaces = slices.Compact(out.Namespaces)
+	c[name] = out
+}

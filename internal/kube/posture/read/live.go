@@ -4,236 +4,183 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
-	rbacv1 "k8s.io/api/rbac/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"golang.org/x/sync/errgroup"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
-	"github.com/strongkeep/strongkeep/internal/kube/consumer"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/fingerprint"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/record"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/snapshot"
 )
 
-// page is how many objects of a list are held in memory at a time.
-const page = 500
+// atOnce is how many lists are read at the same time.
+const atOnce = 4
 
-// again is how often a list is begun anew whose continuation the API server has
-// forgotten.
-const again = 3
+// Options say how much of a cluster is read.
+type Options struct {
+	Now time.Time
+	// Whole reads everything that a snapshot has. Without it RBAC, pods and the names
+	// of Secrets are read, and no more rights are needed.
+	Whole bool
+	// Key of the fingerprints. With Whole, the contents of Secrets and ConfigMaps are
+	// read for them; without a Key, of Secrets only metadata leave the API server.
+	Key *fingerprint.Key
+	// Namespaces to ask one by one, where not all may be listed at once, beside those
+	// that may be listed.
+	Namespaces []string
+}
 
-// Live reads the cluster that config reaches, as whoever config stands for: RBAC,
-// pods, the names of Secrets. What may not be read is a Gap and no error; an API
-// server that cannot be reached, or does not know who asks, is one.
-func Live(ctx context.Context, config *rest.Config, now time.Time) (*snapshot.Snapshot, error) {
-	fast := rest.CopyConfig(config)
-	fast.ContentType, fast.AcceptContentTypes = "application/vnd.kubernetes.protobuf", "application/vnd.kubernetes.protobuf,application/json"
-	c, err := kubernetes.NewForConfig(fast)
+// Live reads the cluster that config reaches, as whoever config stands for. What may
+// not be read is a Gap and no error; an API server that cannot be reached, or does not
+// know who asks, is one.
+func Live(ctx context.Context, config *rest.Config, o Options) (*snapshot.Snapshot, error) {
+	l, err := dial(config, o)
 	if err != nil {
-		return nil, errs.Newf(errs.Invalid, "making a client of %s: %w", config.Host, err)
+		return nil, err
 	}
-	names, err := metadata.NewForConfig(config)
-	if err != nil {
-		return nil, errs.Newf(errs.Invalid, "making a client of %s: %w", config.Host, err)
+	if err := l.served(ctx); err != nil {
+		return nil, err
 	}
-	kinds, err := discovery.NewDiscoveryClientForConfig(config)
-	if err != nil {
-		return nil, errs.Newf(errs.Invalid, "making a client of %s: %w", config.Host, err)
+	steps := l.minimal()
+	if o.Whole {
+		steps = l.whole()
 	}
-	l := &live{
-		client: c, names: names, kinds: kinds,
-		out: &snapshot.Snapshot{Source: config.Host, Taken: now, Live: true, Coverage: snapshot.Coverage{}, Served: map[string]bool{}},
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(atOnce)
+	for _, step := range steps {
+		group.Go(func() error { return step(ctx) })
 	}
-	for _, step := range []func(context.Context) error{l.served, l.roles, l.bindings, l.pods, l.secrets} {
-		if err := step(ctx); err != nil {
-			return nil, err
-		}
+	if err := group.Wait(); err != nil {
+		return nil, err
 	}
+	if o.Whole {
+		sum(l.out.Coverage, "workloads", workloadKinds...)
+	}
+	finish(l.out, l.owners)
 	return l.out, nil
 }
 
+func dial(config *rest.Config, o Options) (*live, error) {
+	fast := rest.CopyConfig(config)
+	fast.ContentType, fast.AcceptContentTypes = "application/vnd.kubernetes.protobuf", "application/vnd.kubernetes.protobuf,application/json"
+	http, err := rest.HTTPClientFor(config)
+	if err != nil {
+		return nil, errs.Newf(errs.Invalid, "making a client of %s: %w", config.Host, err)
+	}
+	typed, err1 := kubernetes.NewForConfigAndClient(fast, http)
+	names, err2 := metadata.NewForConfigAndClient(config, http)
+	custom, err3 := dynamic.NewForConfigAndClient(config, http)
+	kinds, err4 := discovery.NewDiscoveryClientForConfigAndClient(config, http)
+	if err := errors.Join(err1, err2, err3, err4); err != nil {
+		return nil, errs.Newf(errs.Invalid, "making a client of %s: %w", config.Host, err)
+	}
+	l := &live{
+		Options: o, client: typed, names: names, custom: custom, kinds: kinds, maker: record.Maker{Key: o.Key},
+		out:    &snapshot.Snapshot{Source: config.Host, Taken: o.Now, Live: true, Coverage: snapshot.Coverage{}, Served: map[string]bool{}},
+		owners: map[snapshot.Ref]snapshot.Ref{},
+	}
+	if o.Whole && o.Key != nil {
+		l.out.Key = o.Key.ID()
+	}
+	return l, nil
+}
+
+// live is one reading of a cluster.
 type live struct {
+	Options
 	client kubernetes.Interface
 	names  metadata.Interface
+	custom dynamic.Interface
 	kinds  *discovery.DiscoveryClient
+	maker  record.Maker
+	// known are the namespaces to ask one by one, which are listed when something is
+	// forbidden.
+	known    namespaces
+	versions map[string]string // of served resources, by "group/resource"
+
+	mu     sync.Mutex // guards what is below
 	out    *snapshot.Snapshot
+	owners map[snapshot.Ref]snapshot.Ref
+}
+
+// keep changes the snapshot.
+func (l *live) keep(change func(*snapshot.Snapshot)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	change(l.out)
+}
+
+// gap notes how far a resource was read.
+func (l *live) gap(resource string, g snapshot.Gap) {
+	l.keep(func(s *snapshot.Snapshot) { s.Coverage[resource] = g })
 }
 
 // served notes which resources the cluster has. Groups that do not answer are
 // left out, and said.
 func (l *live) served(ctx context.Context) error {
 	_, lists, err := l.kinds.ServerGroupsAndResourcesWithContext(ctx)
+	l.versions = map[string]string{}
 	for _, list := range lists {
-		group, _, ok := strings.Cut(list.GroupVersion, "/")
+		group, version, ok := strings.Cut(list.GroupVersion, "/")
 		if !ok {
-			group = ""
+			group, version = "", list.GroupVersion
 		}
-		for _, r := range list.APIResources {
-			l.out.Served[group+"/"+r.Name] = true
+		for i := range list.APIResources {
+			name := group + "/" + list.APIResources[i].Name
+			l.out.Served[name] = true
+			// The first version is the one that the group prefers.
+			if _, has := l.versions[name]; !has && slices.Contains(list.APIResources[i].Verbs, "list") {
+				l.versions[name] = version
+			}
 		}
 	}
 	var partly *discovery.ErrGroupDiscoveryFailed
 	if err != nil && len(lists) > 0 && errors.As(err, &partly) {
-		l.out.Coverage["resources"] = snapshot.Gap{Reason: fmt.Sprintf("%d API groups do not answer", len(partly.Groups))}
+		l.gap("resources", snapshot.Gap{Reason: fmt.Sprintf("%d API groups do not answer", len(partly.Groups))})
 		return nil
 	}
-	return l.noted("resources", err)
-}
-
-// noted makes a Gap of an error that is one.
-func (l *live) noted(resource string, err error) error {
-	switch {
-	case err == nil:
-		l.out.Coverage[resource] = snapshot.Gap{}
-	case apierrors.IsForbidden(err):
-		l.out.Coverage[resource] = snapshot.Gap{Reason: "no right to list them in all namespaces"}
-	case apierrors.IsNotFound(err):
-		l.out.Coverage[resource] = snapshot.Gap{Reason: "the cluster does not serve them"}
-	default:
-		return fmt.Errorf("listing %s: %w", resource, err)
+	g, err := reason(err)
+	if err != nil {
+		return fmt.Errorf("asking what is served: %w", err)
 	}
+	l.gap("resources", g)
 	return nil
 }
 
-// each reads a list page by page. reset is called before its first page, which
-// comes again if the API server forgets where it was.
-func each(ctx context.Context, reset func(), next func(context.Context, metav1.ListOptions) (string, error)) error {
-	var err error
-	for range again {
-		reset()
-		if err = pages(ctx, next); !apierrors.IsResourceExpired(err) {
-			return err
-		}
-	}
-	return err
+// namespaces are listed once.
+type namespaces struct {
+	once  sync.Once
+	names []string
+	err   error
 }
 
-func pages(ctx context.Context, next func(context.Context, metav1.ListOptions) (string, error)) error {
-	for token := ""; ; {
-		more, err := next(ctx, metav1.ListOptions{Limit: page, Continue: token})
-		if err != nil || more == "" {
-			return err
-		}
-		token = more
-	}
-}
-
-func (l *live) roles(ctx context.Context) error {
-	api, rbac := l.client.RbacV1(), &l.out.RBAC
-	err := each(ctx, func() { rbac.ClusterRoles = nil }, func(ctx context.Context, o metav1.ListOptions) (string, error) {
-		list, err := api.ClusterRoles().List(ctx, o)
-		if err != nil {
-			return "", err
-		}
-		for i := range list.Items {
-			r := &list.Items[i]
-			rbac.ClusterRoles = append(rbac.ClusterRoles, rbacv1.ClusterRole{ObjectMeta: bare(&r.ObjectMeta), Rules: r.Rules})
-		}
-		return list.Continue, nil
-	})
-	if err := l.noted("clusterroles", err); err != nil {
-		return err
-	}
-	err = each(ctx, func() { rbac.Roles = nil }, func(ctx context.Context, o metav1.ListOptions) (string, error) {
-		list, err := api.Roles("").List(ctx, o)
-		if err != nil {
-			return "", err
-		}
-		for i := range list.Items {
-			r := &list.Items[i]
-			rbac.Roles = append(rbac.Roles, rbacv1.Role{ObjectMeta: bare(&r.ObjectMeta), Rules: r.Rules})
-		}
-		return list.Continue, nil
-	})
-	return l.noted("roles", err)
-}
-
-func (l *live) bindings(ctx context.Context) error {
-	api, rbac := l.client.RbacV1(), &l.out.RBAC
-	err := each(ctx, func() { rbac.ClusterRoleBindings = nil }, func(ctx context.Context, o metav1.ListOptions) (string, error) {
-		list, err := api.ClusterRoleBindings().List(ctx, o)
-		if err != nil {
-			return "", err
-		}
-		for i := range list.Items {
-			b := &list.Items[i]
-			rbac.ClusterRoleBindings = append(rbac.ClusterRoleBindings, rbacv1.ClusterRoleBinding{ObjectMeta: bare(&b.ObjectMeta), RoleRef: b.RoleRef, Subjects: b.Subjects})
-		}
-		return list.Continue, nil
-	})
-	if err := l.noted("clusterrolebindings", err); err != nil {
-		return err
-	}
-	err = each(ctx, func() { rbac.RoleBindings = nil }, func(ctx context.Context, o metav1.ListOptions) (string, error) {
-		list, err := api.RoleBindings("").List(ctx, o)
-		if err != nil {
-			return "", err
-		}
-		for i := range list.Items {
-			b := &list.Items[i]
-			rbac.RoleBindings = append(rbac.RoleBindings, rbacv1.RoleBinding{ObjectMeta: bare(&b.ObjectMeta), RoleRef: b.RoleRef, Subjects: b.Subjects})
-		}
-		return list.Continue, nil
-	})
-	return l.noted("rolebindings", err)
-}
-
-// bare is what is kept of an object's metadata.
-func bare(m *metav1.ObjectMeta) metav1.ObjectMeta {
-	return metav1.ObjectMeta{Namespace: m.Namespace, Name: m.Name, Labels: m.Labels}
-}
-
-func (l *live) pods(ctx context.Context) error {
-	err := each(ctx, func() { l.out.Pods = nil }, func(ctx context.Context, o metav1.ListOptions) (string, error) {
-		list, err := l.client.CoreV1().Pods("").List(ctx, o)
-		if err != nil {
-			return "", err
-		}
-		for i := range list.Items {
-			p := &list.Items[i]
-			if !ended(p) {
-				l.out.Pods = append(l.out.Pods, pod(p.Namespace, p.Name, &p.Spec))
+// namespaces are those that may be listed, and those that were given. The error is that
+// of the list, with the latter.
+func (l *live) namespaces(ctx context.Context) ([]string, error) {
+	l.known.once.Do(func() {
+		names := slices.Clone(l.Namespaces)
+		l.known.err = pages(ctx, func(ctx context.Context, o metav1.ListOptions) (string, error) {
+			list, err := l.client.CoreV1().Namespaces().List(ctx, o)
+			if err != nil {
+				return "", err
 			}
-		}
-		return list.Continue, nil
+			for i := range list.Items {
+				names = append(names, list.Items[i].Name)
+			}
+			return list.Continue, nil
+		})
+		slices.Sort(names)
+		l.known.names = slices.Compact(names)
 	})
-	return l.noted("pods", err)
-}
-
-// ended reports whether a pod has run to its end.
-func ended(p *corev1.Pod) bool {
-	return p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed
-}
-
-// pod is what is kept of one.
-func pod(namespace, name string, spec *corev1.PodSpec) snapshot.Pod {
-	account := spec.ServiceAccountName
-	if account == "" {
-		account = "default"
-	}
-	return snapshot.Pod{
-		Meta: snapshot.Meta{Namespace: namespace, Name: name}, Node: spec.NodeName,
-		Template: snapshot.Template{Account: account, Secrets: consumer.Uses(spec)},
-	}
-}
-
-// secrets reads names only: their content never leaves the API server.
-func (l *live) secrets(ctx context.Context) error {
-	err := each(ctx, func() { l.out.Secrets = nil }, func(ctx context.Context, o metav1.ListOptions) (string, error) {
-		list, err := l.names.Resource(corev1.SchemeGroupVersion.WithResource("secrets")).List(ctx, o)
-		if err != nil {
-			return "", err
-		}
-		for i := range list.Items {
-			l.out.Secrets = append(l.out.Secrets, snapshot.Secret{Meta: snapshot.Meta{Namespace: list.Items[i].Namespace, Name: list.Items[i].Name}})
-		}
-		return list.Continue, nil
-	})
-	return l.noted("secrets", err)
+	return l.known.names, l.known.err
 }

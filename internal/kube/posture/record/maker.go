@@ -56,14 +56,7 @@ func Meta(o metav1.Object) snapshot.Meta {
 	if t := o.GetCreationTimestamp(); !t.IsZero() {
 		out.Created = t.UTC()
 	}
-	for k, v := range o.GetAnnotations() {
-		if kept(k, v) {
-			if out.Annotations == nil {
-				out.Annotations = map[string]string{}
-			}
-			out.Annotations[k] = v
-		}
-	}
+	out.Annotations = Annotations(o.GetAnnotations())
 	for _, r := range o.GetOwnerReferences() {
 		group, _, ok := strings.Cut(r.APIVersion, "/")
 		if !ok {
@@ -74,6 +67,21 @@ func Meta(o metav1.Object) snapshot.Meta {
 		})
 	}
 	out.Writers = writers(o.GetManagedFields())
+	return out
+}
+
+// Annotations are those of all that are kept: that hold no values, and whose meaning
+// is known.
+func Annotations(all map[string]string) map[string]string {
+	var out map[string]string
+	for k, v := range all {
+		if kept(k, v) {
+			if out == nil {
+				out = map[string]string{}
+			}
+			out[k] = v
+		}
+	}
 	return out
 }
 

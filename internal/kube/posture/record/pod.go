@@ -83,14 +83,7 @@ func (m *Maker) Workload(o metav1.Object) (_ snapshot.Workload, ok bool) {
 
 func (m *Maker) workload(o metav1.Object, kind snapshot.Ref, template *corev1.PodTemplateSpec) snapshot.Workload {
 	out := snapshot.Workload{Meta: Meta(o), Group: kind.Group, Kind: kind.Kind, Template: m.Template(&template.Spec), Replicas: replicas(o)}
-	for k, v := range template.Annotations {
-		if kept(k, v) {
-			if out.TemplateAnnotations == nil {
-				out.TemplateAnnotations = map[string]string{}
-			}
-			out.TemplateAnnotations[k] = v
-		}
-	}
+	out.TemplateAnnotations = Annotations(template.Annotations)
 	inside := func(raw []byte) []snapshot.Value {
 		_, values := m.object(kind.Kind, raw)
 		return values

@@ -1,0 +1,120 @@
+package look
+
+import (
+	"context"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/strongkeep/strongkeep/internal/cli/cluster"
+	"github.com/strongkeep/strongkeep/internal/cli/session"
+	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/archive"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/fingerprint"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/read"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/snapshot"
+)
+
+// Flags say where a cluster is read from. The zero Flags are the cluster of the
+// current context.
+type Flags struct {
+	cluster.Flags
+	// Files are manifests and dumps; Snapshot a file that -save wrote. At most one of
+	// them is given.
+	Files    []string
+	Snapshot string
+	// KeyFile has the key of the fingerprints; Save is where the snapshot goes.
+	KeyFile, Save string
+
+	whole bool
+}
+
+// Seen is what was read.
+type Seen struct {
+	*snapshot.Snapshot
+	// Namespace is that of names that have none; never empty.
+	Namespace string
+	// Key of the fingerprints; nil without AddWhole, and of a saved snapshot whose key was
+	// not given: then what is not in it cannot be compared with it.
+	Key *fingerprint.Key
+}
+
+// Add adds the flags of a command for which RBAC, pods and names of Secrets are enough.
+func (f *Flags) Add(to *pflag.FlagSet) {
+	f.Flags.Add(to)
+	to.StringSliceVarP(&f.Files, "file", "f", nil, "look at these manifests, dumps, or folders of them instead of a cluster; - is standard input")
+	to.StringVar(&f.Snapshot, "snapshot", "", "look at this file, which -save wrote, instead of a cluster")
+}
+
+// AddWhole adds the flags of a command that needs everything.
+func (f *Flags) AddWhole(to *pflag.FlagSet) {
+	f.Add(to)
+	f.whole = true
+	to.StringVar(&f.KeyFile, "key-file", "", "key of the fingerprints: 32 bytes, or 64 hexadecimal digits. Without one they are comparable within this run only")
+	to.StringVar(&f.Save, "save", "", "save what was read, without any value, to this file for -snapshot")
+}
+
+// Read reads what the flags name.
+func (f *Flags) Read(ctx context.Context, s *session.Session, now time.Time) (*Seen, error) {
+	if err := f.check(); err != nil {
+		return nil, err
+	}
+	key, err := f.key()
+	if err != nil {
+		return nil, err
+	}
+	seen, err := f.read(ctx, s, key, now)
+	if err != nil {
+		return nil, err
+	}
+	if f.Save == "" {
+		return seen, nil
+	}
+	if f.KeyFile == "" {
+		s.Warn([]string{"the fingerprints in " + f.Save + " are of a key that ends with this run: give -key-file to compare it with others"})
+	}
+	return seen, archive.Write(f.Save, seen.Snapshot)
+}
+
+func (f *Flags) check() error {
+	if f.Snapshot != "" && (len(f.Files) > 0 || f.Save != "") {
+		return errs.New(errs.Invalid, "-snapshot is what is looked at: it goes with neither -f nor -save")
+	}
+	return nil
+}
+
+func (f *Flags) read(ctx context.Context, s *session.Session, key *fingerprint.Key, now time.Time) (*Seen, error) {
+	switch {
+	case f.Snapshot != "":
+		return f.saved(key)
+	case len(f.Files) > 0:
+		out, err := f.files(s, key, now)
+		return &Seen{out, session.First(f.Namespace, "default"), key}, err
+	}
+	config, namespace, err := f.Rest(s.Env)
+	if err != nil {
+		return nil, err
+	}
+	config.QPS = -1 // the API server's priority and fairness is the better judge
+	namespace = session.First(f.Namespace, namespace, "default")
+	out, err := read.Live(ctx, config, read.Options{Now: now, Whole: f.whole, Key: key, Namespaces: []string{namespace}})
+	if err != nil {
+		return nil, cluster.Explain(err, "looking at the cluster")
+	}
+	return &Seen{out, namespace, key}, nil
+}
+
+// saved reads a snapshot. Its fingerprints are of its own key: without that, nothing
+// else is compared with them.
+func (f *Flags) saved(key *fingerprint.Key) (*Seen, error) {
+	out, err := archive.Read(f.Snapshot)
+	if err != nil {
+		return nil, err
+	}
+	if f.KeyFile == "" {
+		key = nil
+	} else if key.ID() != out.Key {
+		return nil, errs.Newf(errs.Invalid, "-key-file has another key than %s was made with: their fingerprints cannot be compared", f.Snapshot)
+	}
+	return &Seen{out, session.First(f.Namespace, "default"), key}, nil
+}

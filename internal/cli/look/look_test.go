@@ -1,0 +1,124 @@
+package look_test
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/strongkeep/strongkeep/internal/cli/look"
+	"github.com/strongkeep/strongkeep/internal/cli/session"
+	"github.com/strongkeep/strongkeep/internal/errs"
+)
+
+const (
+	canary = "canary-55d0-xYz"
+	secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: db}\nstringData: {password: " + canary + "}\n"
+)
+
+var noon = time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
+
+func write(t *testing.T, dir, name, text string) string {
+	t.Helper()
+	name = filepath.Join(dir, name)
+	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+// ask reads by the flags that args set.
+func ask(t *testing.T, args ...string) (*look.Seen, string, error) {
+	t.Helper()
+	var f look.Flags
+	set := pflag.NewFlagSet("", pflag.ContinueOnError)
+	f.AddWhole(set)
+	if err := set.Parse(args); err != nil {
+		t.Fatal(err)
+	}
+	var errOut bytes.Buffer
+	env := session.System()
+	env.Stdin, env.Stderr, env.Getenv = strings.NewReader(secret), &errOut, func(string) string { return "" }
+	seen, err := f.Read(t.Context(), &session.Session{Env: env}, noon)
+	if strings.Contains(errOut.String(), canary) || err != nil && strings.Contains(err.Error(), canary) {
+		t.Errorf("%v tells a value: %s %v", args, errOut.String(), err)
+	}
+	return seen, errOut.String(), err
+}
+
+func TestSaveAndLookAgain(t *testing.T) {
+	dir := t.TempDir()
+	key := write(t, dir, "key", strings.Repeat("0a", 32)+"\n")
+	saved := filepath.Join(dir, "saved")
+	seen, stderr, err := ask(t, "--file=-", "--key-file="+key, "--save="+saved, "-n", "shop")
+	if err != nil || stderr != "" || seen.Namespace != "shop" || seen.Key == nil || len(seen.Secrets) != 1 || seen.Secrets[0].Namespace != "shop" {
+		t.Fatalf("%v %q %+v", err, stderr, seen)
+	}
+	again, _, err := ask(t, "--snapshot="+saved, "--key-file="+key)
+	if err != nil || again.Key == nil || again.Secrets[0].Values[0].Prints[0].Print != again.Key.Of([]byte(canary)) {
+		t.Fatalf("%v %+v", err, again)
+	}
+	if keyless, _, err := ask(t, "--snapshot="+saved); err != nil || keyless.Key != nil {
+		t.Errorf("without its key: %v %v", keyless.Key, err)
+	}
+	if _, stderr, err := ask(t, "--file=-", "--save="+saved); err != nil || !strings.Contains(stderr, "-key-file") {
+		t.Errorf("a key of one run: %q %v", stderr, err)
+	}
+	if raw, err := os.ReadFile(saved); err != nil || bytes.Contains(raw, []byte(canary)) {
+		t.Errorf("the file: %v", err)
+	}
+}
+
+func TestRefused(t *testing.T) {
+	dir := t.TempDir()
+	key, other, short := write(t, dir, "key", strings.Repeat("k", 32)), write(t, dir, "other", strings.Repeat("o", 32)), write(t, dir, "short", canary)
+	saved := filepath.Join(dir, "saved")
+	if _, _, err := ask(t, "--file=-", "--key-file="+key, "--save="+saved); err != nil {
+		t.Fatal(err)
+	}
+	write(t, dir, "chart/Chart.yaml", "name: x")
+	write(t, dir, "base/kustomization.yaml", "")
+	archive := write(t, dir, "chart.tgz", "")
+	for _, c := range []struct {
+		args []string
+		kind errs.Kind
+		want string
+	}{
+		{[]string{"--snapshot=" + saved, "--file=-"}, errs.Invalid, "neither -f nor -save"},
+		{[]string{"--snapshot=" + saved, "--key-file=" + other}, errs.Invalid, "another key"},
+		{[]string{"--file=-", "--key-file=" + short}, errs.Invalid, "openssl rand -hex 32"},
+		{[]string{"--file=-", "--key-file=" + dir + "/none"}, errs.Invalid, "no such file"},
+		{[]string{"--file=" + dir + "/none"}, errs.Invalid, "no such file"},
+		{[]string{"--file=" + dir + "/chart"}, errs.Unsupported, "helm template"},
+		{[]string{"--file=" + archive}, errs.Unsupported, "helm template"},
+		{[]string{"--file=" + dir + "/base"}, errs.Unsupported, "kubectl kustomize"},
+	} {
+		if _, _, err := ask(t, c.args...); errs.KindOf(err) != c.kind || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%v: %v, want %q", c.args, err, c.want)
+		}
+	}
+}
+
+func TestFolder(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "a/db.yaml", secret)
+	write(t, dir, "b.json", `{"apiVersion":"v1","kind":"Secret","metadata":{"name":"b"}}`)
+	write(t, dir, "README.md", canary+": [")
+	write(t, dir, ".git/x.yaml", secret)
+	write(t, dir, "chart/Chart.yaml", "name: x")
+	write(t, dir, "chart/templates/x.yaml", "{{ if }}")
+	seen, stderr, err := ask(t, "--file="+dir)
+	if err != nil || len(seen.Secrets) != 2 || seen.Secrets[0].Name != "b" || seen.Secrets[1].Place != dir+"/a/db.yaml: document 1" {
+		t.Fatalf("%v %+v", err, seen)
+	}
+	if len(seen.Wrong) != 1 || !strings.Contains(stderr, "helm template NAME "+dir+"/chart") {
+		t.Errorf("the chart: %q %q", seen.Wrong, stderr)
+	}
+}

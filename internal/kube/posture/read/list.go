@@ -1,0 +1,176 @@
+package read
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"sync"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/strongkeep/strongkeep/internal/kube/posture/snapshot"
+)
+
+// page is how many objects of a list are held in memory at a time.
+const page = 500
+
+// again is how often a list is begun anew whose continuation the API server has
+// forgotten.
+const again = 3
+
+// kind is one resource that is listed: its objects are O, and a snapshot keeps R.
+type kind[O, R any] struct {
+	resource string // as Coverage calls it
+	// global says that it lies in no namespace.
+	global bool
+	// list reads a page of a namespace, or of all if that is empty.
+	list func(ctx context.Context, namespace string, o metav1.ListOptions) (items []O, next string, err error)
+	// record makes what is kept of an object; false: nothing. It is called by several
+	// goroutines.
+	record func(*O) (R, bool)
+	// keep takes all of them, in the order they were listed.
+	keep func(*snapshot.Snapshot, []R)
+	// extra says that an API server which fails to list them is no reason to stop: what
+	// serves them is not Kubernetes itself.
+	extra bool
+}
+
+// step lists k.
+func step[O, R any](l *live, k kind[O, R]) func(context.Context) error {
+	return func(ctx context.Context) error {
+		all, gap, err := k.everywhere(ctx, l)
+		if err != nil {
+			return fmt.Errorf("listing %s: %w", k.resource, err)
+		}
+		l.keep(func(s *snapshot.Snapshot) {
+			s.Coverage[k.resource] = gap
+			k.keep(s, all)
+		})
+		return nil
+	}
+}
+
+// everywhere lists all namespaces at once, or else one by one.
+func (k *kind[O, R]) everywhere(ctx context.Context, l *live) ([]R, snapshot.Gap, error) {
+	all, err := k.in(ctx, "")
+	if k.extra && err != nil && ctx.Err() == nil && !apierrors.IsForbidden(err) && !apierrors.IsNotFound(err) {
+		return nil, snapshot.Gap{Reason: "the API server fails to list them"}, nil
+	}
+	if !apierrors.IsForbidden(err) || k.global {
+		g, err := reason(err)
+		return all, g, err
+	}
+	names, err := l.namespaces(ctx)
+	if err != nil && !apierrors.IsForbidden(err) {
+		return nil, snapshot.Gap{}, err
+	}
+	unknown := err != nil
+	var missing []string
+	for _, ns := range names {
+		some, err := k.in(ctx, ns)
+		switch {
+		case err == nil:
+			all = append(all, some...)
+		case apierrors.IsForbidden(err):
+			missing = append(missing, ns)
+		case !apierrors.IsNotFound(err):
+			return nil, snapshot.Gap{}, err
+		}
+	}
+	return all, partial(names, missing, unknown), nil
+}
+
+// partial says what is missing, after namespaces were asked one by one. unknown says
+// that there may be others.
+func partial(names, missing []string, unknown bool) snapshot.Gap {
+	switch {
+	case len(missing) == len(names):
+		return snapshot.Gap{Reason: "no right to list them in all namespaces"}
+	case unknown:
+		return snapshot.Gap{Reason: "no right to list them in all namespaces, nor to list namespaces: only those that were named are read"}
+	case len(missing) > 0:
+		return snapshot.Gap{Reason: "no right to list them there", Namespaces: missing}
+	}
+	return snapshot.Gap{}
+}
+
+// in lists a namespace, page by page. It begins anew if the API server forgets where
+// it was.
+func (k *kind[O, R]) in(ctx context.Context, namespace string) ([]R, error) {
+	var err error
+	for range again {
+		var all []R
+		err = pages(ctx, func(ctx context.Context, o metav1.ListOptions) (string, error) {
+			items, next, err := k.list(ctx, namespace, o)
+			if err != nil {
+				return "", err
+			}
+			all = append(all, records(items, k.record)...)
+			return next, nil
+		})
+		if err == nil {
+			return all, nil
+		}
+		if !apierrors.IsResourceExpired(err) {
+			return nil, err
+		}
+	}
+	return nil, err
+}
+
+func pages(ctx context.Context, next func(context.Context, metav1.ListOptions) (string, error)) error {
+	for token := ""; ; {
+		more, err := next(ctx, metav1.ListOptions{Limit: page, Continue: token})
+		if err != nil || more == "" {
+			return err
+		}
+		token = more
+	}
+}
+
+// few is how many objects are not worth another goroutine.
+const few = 16
+
+// records makes records of objects on several goroutines, in their order. The objects
+// are not needed afterwards.
+func records[O, R any](items []O, record func(*O) (R, bool)) []R {
+	made, ok := make([]R, len(items)), make([]bool, len(items))
+	part := max(few, (len(items)+runtime.GOMAXPROCS(0)-1)/runtime.GOMAXPROCS(0))
+	var workers sync.WaitGroup
+	for from := 0; from < len(items); from += part {
+		workers.Go(func() {
+			for i := from; i < min(from+part, len(items)); i++ {
+				made[i], ok[i] = record(&items[i])
+				var none O
+				items[i] = none
+			}
+		})
+	}
+	workers.Wait()
+	out := made[:0]
+	for i := range made {
+		if ok[i] {
+			out = append(out, made[i])
+		}
+	}
+	return out
+}
+
+// reason makes a Gap of an error that is one, and returns any other.
+func reason(err error) (snapshot.Gap, error) {
+	switch {
+	case err == nil:
+		return snapshot.Gap{}, nil
+	case apierrors.IsForbidden(err):
+		return snapshot.Gap{Reason: "no right to list them in all namespaces"}, nil
+	case apierrors.IsNotFound(err):
+		return snapshot.Gap{Reason: "the cluster does not serve them"}, nil
+	}
+	return snapshot.Gap{}, err
+}
+
+// all is a record of whatever it is.
+func all[O, R any](make func(*O) R) func(*O) (R, bool) {
+	return func(o *O) (R, bool) { return make(o), true }
+}
