@@ -1,0 +1,227 @@
+package read_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/rest"
+
+	"github.com/strongkeep/strongkeep/internal/kube/posture/read"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/snapshot"
+	"github.com/strongkeep/strongkeep/internal/testenv/apiserver"
+)
+
+var server *apiserver.Server
+
+func TestMain(m *testing.M) {
+	os.Exit(apiserver.Main(apiserver.Config{Schemes: []func(*runtime.Scheme) error{rbacv1.AddToScheme, appsv1.AddToScheme}}, func(s *apiserver.Server) (int, error) {
+		server = s
+		return m.Run(), nil
+	}))
+}
+
+// namespace makes one with what text says; NS stands for its name.
+func namespace(t testing.TB, text string) string {
+	t.Helper()
+	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "read-"}}
+	if err := server.Client.Create(t.Context(), ns); err != nil {
+		t.Fatal(err)
+	}
+	if err := apiserver.Apply(t.Context(), server.Client, ns.Name, strings.ReplaceAll(text, "NS", ns.Name)); err != nil {
+		t.Fatal(err)
+	}
+	return ns.Name
+}
+
+// live reads the cluster, and sees to it that no value is in what was read.
+func live(t testing.TB, config *rest.Config, o read.Options) *snapshot.Snapshot {
+	t.Helper()
+	o.Now = noon
+	s, err := read.Live(t.Context(), config, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := json.Marshal(s)
+	if err != nil || bytes.Contains(raw, []byte(canary)) || bytes.Contains(raw, []byte("Y2FuYXJ5LTkxY2M")) {
+		t.Fatalf("%v: the snapshot tells a value", err)
+	}
+	return s
+}
+
+const shop = `
+apiVersion: v1
+kind: Secret
+metadata: {name: db}
+stringData: {password: ` + canary + `}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: copy}
+data: {DB_PASSWORD: ` + canary + `}
+---
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: web}
+imagePullSecrets: [{name: pull}]
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec: {serviceAccountName: web, containers: [{name: c, image: i, env: [{name: PW, value: ` + canary + `}]}]}
+---
+apiVersion: apps/v1
+kind: ReplicaSet
+metadata: {name: alone}
+spec: {replicas: 0, selector: {matchLabels: {app: alone}}, template: {metadata: {labels: {app: alone}}, spec: {containers: [{name: c, image: i}]}}}
+---
+apiVersion: batch/v1
+kind: CronJob
+metadata: {name: nightly}
+spec: {schedule: "0 0 * * *", jobTemplate: {spec: {template: {spec: {restartPolicy: Never, containers: [{name: c, image: i}]}}}}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: bare}
+spec: {serviceAccountName: web, containers: [{name: c, image: i, envFrom: [{secretRef: {name: db}}]}]}
+`
+
+// in returns those of list that lie in namespace.
+func in[T any](list []T, namespace string, meta func(*T) *snapshot.Meta) []T {
+	return slices.DeleteFunc(slices.Clone(list), func(o T) bool { return meta(&o).Namespace != namespace })
+}
+
+func TestLive(t *testing.T) {
+	ns := namespace(t, shop)
+	s := live(t, server.REST, read.Options{Whole: true, Key: key(t)})
+	secrets := in(s.Secrets, ns, func(o *snapshot.Secret) *snapshot.Meta { return &o.Meta })
+	maps := in(s.ConfigMaps, ns, func(o *snapshot.ConfigMap) *snapshot.Meta { return &o.Meta })
+	if len(secrets) != 1 || !secrets[0].Read || secrets[0].Changed.IsZero() || secrets[0].UID == "" || len(secrets[0].Writers) == 0 || secrets[0].Created.IsZero() {
+		t.Fatalf("Secrets: %+v", secrets)
+	}
+	if i := slices.IndexFunc(maps, func(m snapshot.ConfigMap) bool { return m.Name == "copy" }); i < 0 || maps[i].Values[0].Prints[0] != secrets[0].Values[0].Prints[0] || maps[i].Values[0].Looks != snapshot.LooksNamed {
+		t.Errorf("ConfigMaps: %+v", maps)
+	}
+	var workloads []string
+	for _, w := range in(s.Workloads, ns, func(o *snapshot.Workload) *snapshot.Meta { return &o.Meta }) {
+		workloads = append(workloads, w.Kind+" "+w.Name)
+	}
+	if want := []string{"ReplicaSet alone", "CronJob nightly", "Deployment web"}; !slices.Equal(workloads, want) {
+		t.Errorf("workloads %q, want %q", workloads, want)
+	}
+	pods := in(s.Pods, ns, func(o *snapshot.Pod) *snapshot.Meta { return &o.Meta })
+	if i := slices.IndexFunc(pods, func(p snapshot.Pod) bool { return p.Name == "bare" }); i < 0 || pods[i].Workload.String() != "Pod "+ns+"/bare" || pods[i].Secrets[0].Secret != "db" || pods[i].Account != "web" {
+		t.Errorf("pods: %+v", pods)
+	}
+	if !slices.ContainsFunc(s.Accounts, func(a snapshot.Account) bool {
+		return a.Namespace == ns && slices.Equal(a.PullSecrets, []string{"pull"})
+	}) ||
+		!slices.ContainsFunc(s.Namespaces, func(n snapshot.Namespace) bool { return n.Name == ns }) || len(s.RBAC.ClusterRoles) == 0 || !s.Served["/secrets"] {
+		t.Error("ServiceAccounts, namespaces, roles or what is served is missing")
+	}
+	if m := s.Coverage.Missing("secrets", "secrets/values", "configmaps", "pods", "workloads", "deployments", "serviceaccounts", "namespaces", "roles", "resources"); len(m) > 0 {
+		t.Errorf("missing: %q", m)
+	}
+}
+
+// Without Whole nothing is read that who-can does not need, and without a Key no content.
+func TestLiveWithLess(t *testing.T) {
+	ns := namespace(t, shop)
+	s := live(t, server.REST, read.Options{Key: key(t)})
+	if len(s.ConfigMaps)+len(s.Workloads)+len(s.Accounts)+len(s.Namespaces) != 0 || s.Key != "" || s.Coverage.Whole("secrets/values") || s.Coverage.Whole("configmaps") {
+		t.Errorf("too much: %+v", s.Coverage)
+	}
+	for _, s := range []*snapshot.Snapshot{s, live(t, server.REST, read.Options{Whole: true})} {
+		secrets := in(s.Secrets, ns, func(o *snapshot.Secret) *snapshot.Meta { return &o.Meta })
+		if len(secrets) != 1 || secrets[0].Read || len(secrets[0].Values) != 0 || s.Coverage.Whole("secrets/values") || !s.Coverage.Whole("secrets") {
+			t.Errorf("Secrets: %+v", secrets)
+		}
+	}
+}
+
+const reader = `
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: reader}
+rules: [{apiGroups: [""], resources: [secrets, pods], verbs: [list]}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: reader}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: reader}
+subjects: [{kind: User, name: USER, apiGroup: rbac.authorization.k8s.io}]
+---
+`
+
+// as is the config of a user who may list Secrets and pods of a namespace.
+func as(t *testing.T, ns, user string) *rest.Config {
+	t.Helper()
+	config := rest.CopyConfig(server.REST)
+	config.Impersonate.UserName = user
+	role := &rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Namespace: ns}, Rules: []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: []string{"secrets"}, Verbs: []string{"list"}}}}
+	if err := apiserver.InForce(t.Context(), server.REST, config.Impersonate, []*rbacv1.Role{role}); err != nil {
+		t.Fatal(err)
+	}
+	return config
+}
+
+// Who may list in one namespace only reads that one, if it is named, and is told
+// what is missing.
+func TestForbidden(t *testing.T) {
+	ns := namespace(t, strings.ReplaceAll(reader, "USER", "eve-one")+shop)
+	config := as(t, ns, "eve-one")
+	s := live(t, config, read.Options{Whole: true, Key: key(t), Namespaces: []string{ns, "kube-system"}})
+	if len(s.Secrets) != 1 || s.Secrets[0].Namespace != ns || !s.Secrets[0].Read {
+		t.Errorf("Secrets: %+v", s.Secrets)
+	}
+	if m := s.Coverage.Missing("secrets", "pods"); len(m) != 2 || !strings.Contains(m[0], "only those that were named") {
+		t.Errorf("missing: %q", m)
+	}
+	if m := s.Coverage.Missing("configmaps", "roles", "clusterroles", "workloads"); len(m) != 4 || !strings.Contains(m[0], "no right") || !strings.Contains(m[3], "deployments: no right") {
+		t.Errorf("missing: %q", m)
+	}
+	if s := live(t, config, read.Options{Whole: true, Key: key(t)}); len(s.Secrets) != 0 || s.Coverage.Whole("secrets") {
+		t.Errorf("without a name: %+v", s.Secrets)
+	}
+}
+
+const lister = `
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: NS-namespaces}
+rules: [{apiGroups: [""], resources: [namespaces], verbs: [list]}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: NS-namespaces}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: NS-namespaces}
+subjects: [{kind: User, name: eve-two, apiGroup: rbac.authorization.k8s.io}]
+---
+`
+
+// Who may list namespaces is told by name which of them are missing.
+func TestForbiddenByName(t *testing.T) {
+	ns := namespace(t, strings.ReplaceAll(reader, "USER", "eve-two")+lister+shop)
+	config := as(t, ns, "eve-two")
+	all := &rbacv1.ClusterRole{Rules: []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: []string{"namespaces"}, Verbs: []string{"list"}}}}
+	if err := apiserver.InForce(t.Context(), server.REST, config.Impersonate, []*rbacv1.ClusterRole{all}); err != nil {
+		t.Fatal(err)
+	}
+	s := live(t, config, read.Options{Whole: true, Key: key(t)})
+	gap := s.Coverage["secrets"]
+	if len(s.Secrets) != 1 || !slices.Contains(gap.Namespaces, "kube-system") || slices.Contains(gap.Namespaces, ns) || !slices.Equal(s.Coverage["secrets/values"].Namespaces, gap.Namespaces) {
+		t.Errorf("%+v %+v", s.Secrets, gap)
+	}
+}
