@@ -57,6 +57,7 @@ func Run(ctx context.Context, cfg Config) error {
 	pool := session.New(session.Config{
 		Providers: cfg.Providers, Cluster: clusterOf(mgr, cfg), Clock: clock.RealClock{},
 		Log: cfg.Log, Concurrency: cfg.StoreConcurrency, Observe: m.called,
+		Gone: goneBy(mgr.GetClient()),
 	})
 	defer pool.Close()
 	events := newEvents(mgr.GetEventRecorder("strongkeep"), clock.RealClock{})

@@ -26,6 +26,9 @@ type Config struct {
 	// Freshness is how long a value that was read answers further reads; 0 means
 	// 500 ms. It is there for many objects that appear at once, not as a cache.
 	Freshness time.Duration
+	// Gone, when set, says that a store object is there no more, by what Drop is called by: it
+	// must say so before Drop is. nil: callers have no copies of what is gone.
+	Gone func(ctx context.Context, store v1.Store) bool
 	// Observe, when set, hears of every call to a backend.
 	Observe func(providerName, call string, err error)
 }
@@ -47,6 +50,9 @@ func New(cfg Config) *Pool {
 	}
 	if cfg.Freshness == 0 {
 		cfg.Freshness = 500 * time.Millisecond
+	}
+	if cfg.Gone == nil {
+		cfg.Gone = func(context.Context, v1.Store) bool { return false }
 	}
 	if cfg.Observe == nil {
 		cfg.Observe = func(string, string, error) {}
@@ -179,13 +185,35 @@ func (p *Pool) end(s *session) {
 
 // open returns the session for the store object as it is now.
 func (p *Pool) open(ctx context.Context, store v1.Store) (*session, error) {
-	key, id := v1.KeyOf(store), identity{store.GetUID(), store.GetGeneration(), store.GetAnnotations()[v1.AnnotationChanges]}
-	p.mu.Lock()
-	if p.closed {
-		p.mu.Unlock()
-		return nil, errs.New(errs.Unavailable, "the operator is stopping")
+	key := v1.KeyOf(store)
+	s, fresh, err := p.sessionOf(store, key)
+	if err != nil {
+		return nil, err
 	}
-	s := p.sessions[key]
+	// Asked behind the start: who is gone by now was missed by Drop, and who goes from now on is not.
+	if fresh && p.cfg.Gone(ctx, store) {
+		p.mu.Lock()
+		p.end(s)
+		p.mu.Unlock()
+		return nil, errs.Newf(errs.Unavailable, "%s is gone", key)
+	}
+	select {
+	case <-s.opened:
+		return s, s.openErr
+	case <-ctx.Done():
+		return nil, errs.Newf(errs.Unavailable, "opening %s: %w", key, ctx.Err())
+	}
+}
+
+// sessionOf returns the session for store, which is started when there is none.
+func (p *Pool) sessionOf(store v1.Store, key v1.StoreKey) (s *session, fresh bool, err error) {
+	id := identity{store.GetUID(), store.GetGeneration(), store.GetAnnotations()[v1.AnnotationChanges]}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return nil, false, errs.New(errs.Unavailable, "the operator is stopping")
+	}
+	s = p.sessions[key]
 	attempts := 0
 	if s != nil {
 		failed, due := s.failedBefore(p.cfg.Clock.Now())
@@ -201,17 +229,12 @@ func (p *Pool) open(ctx context.Context, store v1.Store) (*session, error) {
 			s = nil
 		}
 	}
-	if s == nil {
-		s = p.start(store, key, id, attempts+1)
-		p.sessions[key] = s
+	if s != nil {
+		return s, false, nil
 	}
-	p.mu.Unlock()
-	select {
-	case <-s.opened:
-		return s, s.openErr
-	case <-ctx.Done():
-		return nil, errs.Newf(errs.Unavailable, "opening %s: %w", key, ctx.Err())
-	}
+	s = p.start(store, key, id, attempts+1)
+	p.sessions[key] = s
+	return s, true, nil
 }
 
 // start makes a session that opens in the background, under its own context:

@@ -290,6 +290,39 @@ func TestAnOldCopyOfAStore(t *testing.T) {
 	})
 }
 
+// TestACopyOfAStoreThatIsGone guards that a caller that still has a store that was deleted
+// leaves no session behind, which nobody would end.
+func TestACopyOfAStoreThatIsGone(t *testing.T) {
+	b := &backend{}
+	run(t, b, func(t *testing.T, p *Pool) {
+		key := v1.KeyOf(object(t, 1))
+		gone, asked := false, 0
+		p.cfg.Gone = func(context.Context, v1.Store) bool {
+			if asked++; asked == 2 { // deleted while the second opens
+				gone = true
+				p.Drop(key)
+			}
+			return gone
+		}
+		if _, err := p.Read(t.Context(), object(t, 1), provider.Request{Key: "a"}); err != nil {
+			t.Fatal(err)
+		}
+		if asked != 1 {
+			t.Errorf("asked %d times by one open", asked)
+		}
+		p.Drop(key)
+		for range 3 {
+			if _, err := p.Read(t.Context(), object(t, 1), provider.Request{Key: "a"}); !errs.Is(err, errs.Unavailable) || !strings.Contains(err.Error(), "gone") {
+				t.Errorf("%v, want unavailable", err)
+			}
+		}
+		p.ending.Wait()
+		if len(p.sessions) != 0 || b.opens.Load() != b.closes.Load() {
+			t.Errorf("%d sessions are left; %d were opened, %d closed", len(p.sessions), b.opens.Load(), b.closes.Load())
+		}
+	})
+}
+
 // TestGivingUpIsNotAnEmptyValue guards that a read that never began, because its
 // session ended and its caller gave up, does not look like one of an empty secret.
 func TestGivingUpIsNotAnEmptyValue(t *testing.T) {
