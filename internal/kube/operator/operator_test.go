@@ -8,6 +8,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
@@ -198,6 +199,46 @@ func TestTwoOwnersOfOneName(t *testing.T) {
 	w.es("first", v1.ReasonSecretSynced, "")
 	w.apply(es("second", oneKey+"\n  target: {name: shared}"))
 	w.es("second", v1.ReasonSecretSyncedError, `it belongs to ExternalSecret "first"`)
+}
+
+// An owner reference that somebody takes off comes back, or the Secret would outlive its
+// ExternalSecret; and nothing else changes with it.
+func TestOwnerReferenceComesBack(t *testing.T) {
+	w := newWorld(t)
+	ready(w)
+	w.start(nil)
+	w.apply(es("owned", oneKey+"\n  target: {template: {data: {drawn: '{{ randAlphaNum 20 }}'}}}"))
+	w.es("owned", v1.ReasonSecretSynced, "")
+	s := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: w.ns, Name: "owned"}}
+	first := await(w, s, "the Secret", func(s *corev1.Secret) bool { return len(s.OwnerReferences) == 1 }).DeepCopy()
+	w.kubectl("patch", "secret", "owned", "--type=json", "-p", `[{"op":"remove","path":"/metadata/ownerReferences"}]`)
+	again := await(w, s, "its owner reference", func(s *corev1.Secret) bool {
+		return s.ResourceVersion != first.ResourceVersion && len(s.OwnerReferences) == 1
+	})
+	if got := again.OwnerReferences[0]; !equality.Semantic.DeepEqual(got, first.OwnerReferences[0]) {
+		t.Errorf("%+v, want %+v", got, first.OwnerReferences[0])
+	}
+	if string(again.Data["drawn"]) != string(first.Data["drawn"]) {
+		t.Error("what was drawn was drawn anew")
+	}
+}
+
+// Who only merged into a Secret that another made does not own it by saying so.
+func TestMergingMakesNoOwner(t *testing.T) {
+	w := newWorld(t)
+	ready(w)
+	w.start(nil)
+	w.apply(es("maker", oneKey+"\n  target: {name: left, creationPolicy: Orphan}"))
+	w.es("maker", v1.ReasonSecretSynced, "")
+	w.kubectl("delete", "es", "maker")
+	const other = "  data: [{secretKey: other, remoteRef: {key: app, property: num}}]\n"
+	w.apply(es("guest", other+"  target: {name: left, creationPolicy: Merge}"))
+	w.secret("left", map[string]string{"k": canary + "1", "other": "7"})
+	w.apply(es("guest", other+"  target: {name: left, creationPolicy: Owner}"))
+	w.es("guest", v1.ReasonSecretSyncedError, `Secret "left" is not overwritten: it was not made by this ExternalSecret`)
+	if s := w.secret("left", map[string]string{"k": canary + "1", "other": "7"}); len(s.OwnerReferences) > 0 {
+		t.Errorf("it was taken over: %v", s.OwnerReferences)
+	}
 }
 
 func TestCreationPolicies(t *testing.T) {

@@ -279,9 +279,14 @@ func (r *Reconciler) verify(ctx context.Context, es *v1.ExternalSecret) (bool, e
 	if !r.asWrittenBefore(es, &live) {
 		return false, nil
 	}
-	r.memories.change(client.ObjectKeyFromObject(es), func(e *entry) {
-		e.verified = target.Version{UID: live.UID, ResourceVersion: live.ResourceVersion}
-	})
+	version := target.Version{UID: live.UID, ResourceVersion: live.ResourceVersion}
+	if !target.Owned(es, &live) { // nothing else is wrong, so that nothing is rendered, or generated, anew
+		var err error
+		if version, err = r.writer.Apply(ctx, target.Again(es, &live), &version); err != nil {
+			return false, err
+		}
+	}
+	r.memories.change(client.ObjectKeyFromObject(es), func(e *entry) { e.verified = version })
 	return true, nil
 }
 

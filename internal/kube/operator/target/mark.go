@@ -225,20 +225,25 @@ type owned struct{ labels, annotations map[string]json.RawMessage }
 // "f:name" as managed fields have them.
 func ownedMetadata(fields []metav1.ManagedFieldsEntry, manager string) owned {
 	for _, f := range fields {
-		if f.Manager != manager || f.Operation != metav1.ManagedFieldsOperationApply || f.FieldsV1 == nil {
-			continue
-		}
-		var set struct {
-			Metadata struct {
-				Labels      map[string]json.RawMessage `json:"f:labels"`
-				Annotations map[string]json.RawMessage `json:"f:annotations"`
-			} `json:"f:metadata"`
-		}
-		if json.Unmarshal(f.FieldsV1.GetRawBytes(), &set) == nil {
-			return owned{set.Metadata.Labels, set.Metadata.Annotations}
+		if f.Manager == manager && f.Operation == metav1.ManagedFieldsOperationApply && f.FieldsV1 != nil {
+			return ownedBy(f)
 		}
 	}
 	return owned{}
+}
+
+// ownedBy returns the labels and annotations of one entry of managed fields.
+func ownedBy(f metav1.ManagedFieldsEntry) owned {
+	var set struct {
+		Metadata struct {
+			Labels      map[string]json.RawMessage `json:"f:labels"`
+			Annotations map[string]json.RawMessage `json:"f:annotations"`
+		} `json:"f:metadata"`
+	}
+	if json.Unmarshal(f.FieldsV1.GetRawBytes(), &set) != nil {
+		return owned{}
+	}
+	return owned{set.Metadata.Labels, set.Metadata.Annotations}
 }
 
 func pick(values map[string]string, owned map[string]json.RawMessage) map[string]string {

@@ -1,6 +1,7 @@
 package target
 
 import (
+	"bytes"
 	"crypto/sha3"
 	"encoding/hex"
 	"maps"
@@ -159,7 +160,8 @@ func (s *Secret) SetDrill(name string) {
 }
 
 // Ours reports whether the Secret that m describes was made by es: it says so
-// in its label, es owns it, or es's field manager marked it. A Secret that
+// in its label, es owns it, or es's field manager marked it, and did not only merge into
+// one that somebody else made. A Secret that
 // another object controls is not.
 func Ours(es *v1.ExternalSecret, m *metav1.PartialObjectMetadata) bool {
 	if c := metav1.GetControllerOf(m); c != nil {
@@ -170,8 +172,30 @@ func Ours(es *v1.ExternalSecret, m *metav1.PartialObjectMetadata) bool {
 		return true
 	}
 	return m.Annotations[AnnotationMark] != "" && slices.ContainsFunc(m.ManagedFields, func(f metav1.ManagedFieldsEntry) bool {
-		return f.Manager == Manager(es.Name)
+		return f.Manager == Manager(es.Name) && makes(f)
 	})
+}
+
+// makes reports whether who manages these fields made the Secret: it owns what nobody
+// writes who merges into one. Once stripped, fields are only there if so.
+func makes(f metav1.ManagedFieldsEntry) bool {
+	if f.FieldsV1 == nil {
+		return true
+	}
+	raw := f.FieldsV1.GetRawBytes()
+	if !bytes.Contains(raw, []byte("f:"+AnnotationMark)) && !bytes.Contains(raw, []byte("f:"+LabelManaged)) {
+		return false
+	}
+	set := ownedBy(f)
+	_, marks := set.annotations["f:"+AnnotationMark]
+	_, labels := set.labels["f:"+LabelManaged]
+	return marks || labels
+}
+
+// Owned reports whether live, a Secret of es, has the owner reference that it is to have,
+// or that of another controller, beside which there can be none.
+func Owned(es *v1.ExternalSecret, live metav1.Object) bool {
+	return Policy(es) != v1.CreateOwner || metav1.GetControllerOf(live) != nil
 }
 
 // Owner describes for a message whose Secret m is.
@@ -187,10 +211,10 @@ func Owner(m *metav1.PartialObjectMetadata) string {
 
 // StripMetadata takes out of a cached object's metadata what the operator never
 // looks at: in a large cluster that is most of it. Of the managed fields it
-// keeps which ExternalSecrets wrote there.
+// keeps which ExternalSecrets made what is there.
 func StripMetadata(m *metav1.ObjectMeta) {
 	m.ManagedFields = slices.DeleteFunc(m.ManagedFields, func(f metav1.ManagedFieldsEntry) bool {
-		return !strings.HasPrefix(f.Manager, ManagerPrefix)
+		return !strings.HasPrefix(f.Manager, ManagerPrefix) || !makes(f)
 	})
 	for i := range m.ManagedFields {
 		m.ManagedFields[i] = metav1.ManagedFieldsEntry{Manager: m.ManagedFields[i].Manager}

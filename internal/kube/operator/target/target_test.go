@@ -73,6 +73,9 @@ func TestOurs(t *testing.T) {
 	}
 	created := map[string]string{LabelCreatedBy: CreatedBy("team", "app")}
 	managed := []metav1.ManagedFieldsEntry{{Manager: Manager("app")}}
+	fields := func(raw string) []metav1.ManagedFieldsEntry {
+		return []metav1.ManagedFieldsEntry{{Manager: Manager("app"), Operation: metav1.ManagedFieldsOperationApply, FieldsV1: metav1.NewFieldsV1(raw)}}
+	}
 	for name, c := range map[string]struct {
 		meta metav1.ObjectMeta
 		want bool
@@ -85,11 +88,43 @@ func TestOurs(t *testing.T) {
 		"a Deployment owns it":        {owned("Deployment", "x", nil), false},
 		"owned, label forged":         {owned("Deployment", "x", created), false},
 		"our former self owns it":     {owned("ExternalSecret", "x", created), true},
+		"marked by us, as it is":      {metav1.ObjectMeta{ManagedFields: fields(`{"f:metadata":{"f:annotations":{"f:` + AnnotationMark + `":{}}}}`), Annotations: map[string]string{AnnotationMark: "x"}}, true},
+		"the mark edited by hand":     {metav1.ObjectMeta{ManagedFields: fields(`{"f:metadata":{"f:labels":{"f:` + LabelManaged + `":{}}}}`), Annotations: map[string]string{AnnotationMark: "x"}}, true},
+		"merged into another's":       {metav1.ObjectMeta{ManagedFields: fields(`{"f:data":{"f:k":{}},"f:metadata":{"f:annotations":{"f:versions.strongkeep.io/app":{}}}}`), Annotations: map[string]string{AnnotationMark: "x"}}, false},
+		"a label of the mark's name":  {metav1.ObjectMeta{ManagedFields: fields(`{"f:metadata":{"f:labels":{"f:` + AnnotationMark + `":{}}}}`), Annotations: map[string]string{AnnotationMark: "x"}}, false},
+		"fields that are none":        {metav1.ObjectMeta{ManagedFields: fields(`"f:` + AnnotationMark + `"`), Annotations: map[string]string{AnnotationMark: "x"}}, false},
 		"merged into, no mark":        {metav1.ObjectMeta{ManagedFields: managed}, false},
 		"marked by our field manager": {metav1.ObjectMeta{ManagedFields: managed, Annotations: map[string]string{AnnotationMark: "x"}}, true},
 	} {
 		if got := Ours(es, &metav1.PartialObjectMetadata{ObjectMeta: c.meta}); got != c.want {
 			t.Errorf("%s: ours %v, want %v", name, got, c.want)
+		}
+		for range 2 {
+			StripMetadata(&c.meta)
+			if got := Ours(es, &metav1.PartialObjectMetadata{ObjectMeta: c.meta}); got != c.want {
+				t.Errorf("%s: from the cache ours %v, want %v", name, got, c.want)
+			}
+		}
+	}
+}
+
+func TestOwned(t *testing.T) {
+	yes, no := true, false
+	by := func(controller *bool) *corev1.Secret {
+		return &corev1.Secret{ObjectMeta: metav1.ObjectMeta{OwnerReferences: []metav1.OwnerReference{{Kind: "ExternalSecret", Name: "app", UID: "u", Controller: controller}}}}
+	}
+	for name, c := range map[string]struct {
+		policy v1.CreationPolicy
+		live   *corev1.Secret
+		want   bool
+	}{
+		"as written":         {v1.CreateOwner, by(&yes), true},
+		"taken off":          {v1.CreateOwner, &corev1.Secret{}, false},
+		"controller no more": {v1.CreateOwner, by(&no), false},
+		"nobody's to be":     {v1.CreateOrphan, &corev1.Secret{}, true},
+	} {
+		if got := Owned(object(c.policy), c.live); got != c.want {
+			t.Errorf("%s: owned %v, want %v", name, got, c.want)
 		}
 	}
 }
@@ -261,8 +296,11 @@ func TestCipher(t *testing.T) {
 
 func TestStripMetadata(t *testing.T) {
 	m := metav1.ObjectMeta{
-		Annotations:   map[string]string{lastApplied: "secret", "a": "b"},
-		ManagedFields: []metav1.ManagedFieldsEntry{{Manager: "kubectl"}, {Manager: Manager("app"), FieldsV1: metav1.NewFieldsV1("{}")}},
+		Annotations: map[string]string{lastApplied: "secret", "a": "b"},
+		ManagedFields: []metav1.ManagedFieldsEntry{
+			{Manager: "kubectl"}, {Manager: Manager("merges"), FieldsV1: metav1.NewFieldsV1("{}")},
+			{Manager: Manager("app"), FieldsV1: metav1.NewFieldsV1(`{"f:metadata":{"f:annotations":{"f:` + AnnotationMark + `":{}}}}`)},
+		},
 	}
 	StripMetadata(&m)
 	if len(m.Annotations) != 1 || len(m.ManagedFields) != 1 || m.ManagedFields[0].Manager != Manager("app") || m.ManagedFields[0].FieldsV1 != nil {
