@@ -87,6 +87,9 @@ type Part struct {
 	// Where says what it is of the value: "" for all of it, else a path such as
 	// "password", "/db/url#password", "base64".
 	Where string `json:"where,omitempty"`
+	// Secret says that it looks like a secret by itself, whatever the rest of the
+	// value does: copies are found by such parts.
+	Secret bool `json:"secret,omitempty"`
 }
 
 // Prints returns the Print of a value and those of its parts, each once. Weak
@@ -95,19 +98,18 @@ type Part struct {
 func (k *Key) Prints(value []byte) []Part { return k.Read("", value, nil) }
 
 // Read is Prints of a value that is known by the name key. look, unless it is nil, is
-// called with all that Walk tells, so that a value is walked through once.
-func (k *Key) Read(key string, value []byte, look func(where, key string, part []byte)) []Part {
+// called with all that Walk tells, so that a value is walked through once; it returns
+// whether that looks like a secret.
+func (k *Key) Read(key string, value []byte, look func(where, key string, part []byte) bool) []Part {
 	var out []Part
 	Walk(key, value, func(where, key string, part []byte) {
-		if look != nil {
-			look(where, key, part)
-		}
+		secret := look != nil && look(where, key, part)
 		if Weak(part) {
 			return
 		}
 		p := k.Of(part)
 		if !slices.ContainsFunc(out, func(o Part) bool { return o.Print == p }) {
-			out = append(out, Part{p, where})
+			out = append(out, Part{p, where, secret})
 		}
 	})
 	return out

@@ -10,6 +10,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/consumer"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/access"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/fingerprint"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/looks"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/path"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/snapshot"
 )
@@ -92,7 +93,7 @@ func New(c Config) *Cluster {
 		Key:      key, config: c, rand: rand.New(rand.NewPCG(c.Seed, 6)), passwords: map[path.Name]string{},
 		Truth: Truth{Readers: map[path.Name]map[access.Subject]bool{}},
 	}
-	for _, r := range []string{"roles", "clusterroles", "rolebindings", "clusterrolebindings", "secrets", "secrets/values", "pods", "resources", "configmaps", "namespaces", "serviceaccounts", "workloads", "repos"} {
+	for _, r := range []string{"roles", "clusterroles", "rolebindings", "clusterrolebindings", "secrets", "secrets/values", "pods", "resources", "configmaps", "namespaces", "serviceaccounts", "workloads", "uses", "sources", "stores", "repos"} {
 		g.Coverage[r] = snapshot.Gap{}
 	}
 	g.namespaces()
@@ -227,8 +228,10 @@ func connection(password string) string {
 }
 
 // Value is a value of a field as a snapshot has it.
-func (g *Cluster) Value(field, value string, looks snapshot.Looks) snapshot.Value {
-	return snapshot.Value{Field: field, Prints: g.Key.Prints([]byte(value)), Size: len(value), Looks: looks}
+func (g *Cluster) Value(field, value string, l snapshot.Looks) snapshot.Value {
+	key := field[strings.LastIndexAny(field, ".[")+1:]
+	prints := g.Key.Read(strings.TrimSuffix(key, "]"), []byte(value), func(_, key string, part []byte) bool { return looks.Of(key, part).Sensitive() })
+	return snapshot.Value{Field: field, Prints: prints, Size: len(value), Looks: l}
 }
 
 const letters = "abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"

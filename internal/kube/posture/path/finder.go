@@ -206,12 +206,36 @@ func (f *Finder) Readers(secret Name) []Reader {
 	s.direct(&target{resource: "secrets", kind: "Secret", Name: secret})
 	if f.copies != nil {
 		for _, c := range f.copies(secret) {
-			s.direct(&target{group: c.Group, resource: c.Resource, kind: c.Kind, Name: c.Name, copied: true})
+			s.direct(c.target(true))
 		}
 	}
 	if f.offers != nil {
 		s.offered(f.offers(secret))
 	}
+	return s.readers()
+}
+
+// ReadersOf is Readers of one credential, of which all objects that hold it are
+// given; the first is what the others are copies of.
+func (f *Finder) ReadersOf(objects []Copy) []Reader {
+	s := search{Finder: f, nodes: map[access.Subject]*node{}}
+	for i, c := range objects {
+		s.direct(c.target(i > 0))
+	}
+	for _, c := range objects {
+		if c.Resource == "secrets" && f.offers != nil {
+			s.offered(f.offers(c.Name))
+		}
+	}
+	return s.readers()
+}
+
+func (c *Copy) target(copied bool) *target {
+	return &target{group: c.Group, resource: c.Resource, kind: c.Kind, Name: c.Name, copied: copied}
+}
+
+// readers follows everybody who was found directly.
+func (s *search) readers() []Reader {
 	s.follow()
 	s.later()
 	s.follow()

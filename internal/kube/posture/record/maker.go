@@ -23,11 +23,12 @@ type Maker struct {
 // value is what is kept of raw, which is known by the name key.
 func (m *Maker) value(field, key string, raw []byte) snapshot.Value {
 	v := snapshot.Value{Field: field, Size: len(raw)}
-	v.Prints = m.Key.Read(key, raw, func(where, key string, part []byte) {
+	v.Prints = m.Key.Read(key, raw, func(where, key string, part []byte) bool {
 		l := looks.Of(key, part)
 		if (where == "" || l.Sensitive()) && looks.Rank(l) > looks.Rank(v.Looks) {
 			v.Looks, v.Part = l, where
 		}
+		return l.Sensitive()
 	})
 	return v
 }
