@@ -82,15 +82,21 @@ func byGroup(r snapshot.Ref) (Kind, bool) {
 }
 
 func byMaker(x *check.Index, s *snapshot.Secret) (Origin, bool) {
-	for _, m := range x.Makers[posture.Name{Namespace: s.Namespace, Name: s.Name}] {
-		ref := snapshot.Ref{Group: m.Group, Kind: m.Kind, Namespace: m.Namespace, Name: m.Name}
-		kind, ok := byGroup(ref)
-		if !ok {
-			kind = Operator
-		}
-		return Origin{Kind: kind, By: ref.String()}, true
+	makers := x.Makers[posture.Name{Namespace: s.Namespace, Name: s.Name}]
+	if len(makers) == 0 {
+		return Origin{}, false
 	}
-	return Origin{}, false
+	m := makers[0]
+	return by(snapshot.Ref{Group: m.Group, Kind: m.Kind, Namespace: m.Namespace, Name: m.Name}), true
+}
+
+// by is what an object makes.
+func by(r snapshot.Ref) Origin {
+	kind, ok := byGroup(r)
+	if !ok {
+		kind = Operator
+	}
+	return Origin{Kind: kind, By: r.String()}
 }
 
 func byType(_ *check.Index, s *snapshot.Secret) (Origin, bool) {
@@ -104,14 +110,10 @@ func byType(_ *check.Index, s *snapshot.Secret) (Origin, bool) {
 }
 
 func byOwner(_ *check.Index, s *snapshot.Secret) (Origin, bool) {
-	for i := range s.Owners {
-		kind, ok := byGroup(s.Owners[i].Ref)
-		if !ok {
-			kind = Operator
-		}
-		return Origin{Kind: kind, By: s.Owners[i].Ref.String()}, true
+	if len(s.Owners) == 0 {
+		return Origin{}, false
 	}
-	return Origin{}, false
+	return by(s.Owners[0].Ref), true
 }
 
 // marks are labels and annotations that a tool leaves on what it makes. of says

@@ -24,47 +24,55 @@ func Check() check.Check {
 	}
 }
 
+// sorts are how many bindings there are of each sort.
+type sorts struct{ scoped, own, cluster, wide int }
+
 func judge(in *check.Input) check.Verdict {
 	var v check.Verdict
-	policy := access.New(in.RBAC)
-	var scoped, own, cluster, wide int
-	for _, b := range policy.Bindings() {
-		robots := slices.ContainsFunc(b.Subjects, robot)
-		switch {
-		case !robots || b.Role == nil:
-		case b.Namespace != "":
-			scoped++
-		case b.Labels["kubernetes.io/bootstrapping"] == "rbac-defaults":
-			own++
-		case !slices.ContainsFunc(b.Role.Rules, namespaced):
-			cluster++
-		default:
-			for _, who := range b.Subjects {
-				f, ok := find(b, who)
-				if !ok {
-					continue
-				}
-				if f.Severity != check.Info {
-					wide++
-				}
-				v.Findings = append(v.Findings, f)
-			}
-		}
+	var n sorts
+	for _, b := range access.New(in.RBAC).Bindings() {
+		v.Findings = append(v.Findings, n.binding(b)...)
 	}
 	v.Answer = check.Yes
-	if wide > 0 {
+	if n.wide > 0 {
 		v.Answer = check.Partly
-		if scoped == 0 || slices.ContainsFunc(v.Findings, func(f check.Finding) bool { return f.Severity.AtLeast(check.High) }) {
+		if n.scoped == 0 || slices.ContainsFunc(v.Findings, func(f check.Finding) bool { return f.Severity.AtLeast(check.High) }) {
 			v.Answer = check.No
 		}
 	}
-	v.Summary = fmt.Sprintf("%s have rights in every namespace by ClusterRoleBindings, beside known controllers; %s are scoped to a namespace", check.Count(wide, "ServiceAccount"), check.Count(scoped, "binding"))
+	v.Summary = fmt.Sprintf("%s in every namespace by ClusterRoleBindings, beside known controllers; %s scoped to a namespace", check.Count(n.wide, "ServiceAccount")+" have rights", check.Count(n.scoped, "binding")+" are")
 	v.Evidence = []check.Evidence{
-		{Fact: check.Count(scoped, "RoleBinding") + " of ServiceAccounts, to Roles or ClusterRoles, hold in one namespace only"},
-		{Fact: check.Count(cluster, "ClusterRoleBinding") + " of ServiceAccounts are about what lies in no namespace: no Role could grant it"},
-		{Fact: check.Count(own, "ClusterRoleBinding") + " are Kubernetes' own"},
+		{Fact: check.Count(n.scoped, "RoleBinding") + " of ServiceAccounts, to Roles or ClusterRoles, hold in one namespace only"},
+		{Fact: check.Count(n.cluster, "ClusterRoleBinding") + " of ServiceAccounts are about what lies in no namespace: no Role could grant it"},
+		{Fact: check.Count(n.own, "ClusterRoleBinding") + " are Kubernetes' own"},
 	}
 	return v
+}
+
+// binding sorts b, and returns what is wrong with it.
+func (n *sorts) binding(b *access.Binding) []check.Finding {
+	var out []check.Finding
+	switch {
+	case b.Role == nil || !slices.ContainsFunc(b.Subjects, robot):
+	case b.Namespace != "":
+		n.scoped++
+	case b.Labels["kubernetes.io/bootstrapping"] == "rbac-defaults":
+		n.own++
+	case !slices.ContainsFunc(b.Role.Rules, namespaced):
+		n.cluster++
+	default:
+		for _, who := range b.Subjects {
+			f, ok := find(b, who)
+			if !ok {
+				continue
+			}
+			if f.Severity != check.Info {
+				n.wide++
+			}
+			out = append(out, f)
+		}
+	}
+	return out
 }
 
 // robot reports whether a subject is a ServiceAccount, or a group of them.

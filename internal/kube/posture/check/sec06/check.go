@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/strongkeep/strongkeep/internal/kube/consumer"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/check"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/check/origin"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/path"
@@ -197,27 +198,37 @@ func (j *judgement) refresh(s *snapshot.Source) {
 // changes by itself does.
 func (j *judgement) consumers() {
 	for _, h := range j.in.Holders() {
+		if h.Ref.Kind == "Job" || h.Ref.Kind == "CronJob" {
+			continue // the next run has the new value
+		}
 		names := map[string]bool{}
-		for _, u := range h.Template.Secrets {
-			s := j.in.Index.Secrets[path.Name{Namespace: h.Ref.Namespace, Name: u.Secret}]
-			if s == nil || u.Init || !u.Kind.Static() || names[u.Secret] {
+		for i := range h.Template.Secrets {
+			u := &h.Template.Secrets[i]
+			if u.Init || !u.Kind.Static() || names[u.Secret] {
 				continue
 			}
 			names[u.Secret] = true
-			if h.Ref.Kind == "Job" || h.Ref.Kind == "CronJob" || reloads(&h, u.Secret) || j.rotated[path.Name{Namespace: s.Namespace, Name: s.Name}] != nil || !j.follows(s) {
-				continue
-			}
-			field := h.Spec
-			if u.Container != "" {
-				field = h.Container(u.Container)
-			}
-			j.out.Findings = append(j.out.Findings, check.Finding{
-				Rule: "DoesNotReload", Severity: check.Medium, Object: h.Ref, Field: field + "." + string(u.Kind) + "[" + u.Secret + "]", Place: h.Place,
-				Message:  fmt.Sprintf("it has Secret %s by %s, which a running container does not see change, and nothing restarts it", u.Secret, u.Kind),
-				Affected: []string{"Secret " + s.Namespace + "/" + s.Name}, Count: 1, Fix: reload(&h),
-			})
+			j.stuck(&h, u)
 		}
 	}
+}
+
+// stuck finds a use whose Secret changes by itself, and that nothing restarts for.
+func (j *judgement) stuck(h *check.Holder, u *consumer.Use) {
+	name := path.Name{Namespace: h.Ref.Namespace, Name: u.Secret}
+	s := j.in.Index.Secrets[name]
+	if s == nil || reloads(h, u.Secret) || j.rotated[name] != nil || !j.follows(s) {
+		return
+	}
+	field := h.Spec
+	if u.Container != "" {
+		field = h.Container(u.Container)
+	}
+	j.out.Findings = append(j.out.Findings, check.Finding{
+		Rule: "DoesNotReload", Severity: check.Medium, Object: h.Ref, Field: field + "." + string(u.Kind) + "[" + u.Secret + "]", Place: h.Place,
+		Message:  fmt.Sprintf("it has Secret %s by %s, which a running container does not see change, and nothing restarts it", u.Secret, u.Kind),
+		Affected: []string{"Secret " + s.Namespace + "/" + s.Name}, Count: 1, Fix: reload(h),
+	})
 }
 
 // follows reports whether the content of s changes without a person.

@@ -53,19 +53,8 @@ func judge(in *check.Input) check.Verdict {
 			v.Findings = append(v.Findings, f)
 		}
 	}
-	refusing := 0
-	for i := range in.Admissions {
-		a := &in.Admissions[i]
-		if !a.Secrets {
-			continue
-		}
-		fact := "is asked about Secrets that are created, and does not refuse"
-		if a.Enforced {
-			refusing++
-			fact = "is asked about Secrets that are created, and may refuse"
-		}
-		v.Evidence = append(v.Evidence, check.Evidence{Object: snapshot.Ref{Group: a.Group, Kind: a.Kind, Namespace: a.Namespace, Name: a.Name}, Fact: fact})
-	}
+	refusing, evidence := admissions(in)
+	v.Evidence = evidence
 	if refusing == 0 {
 		v.Findings = append(v.Findings, check.Finding{
 			Rule: "NothingRefuses", Severity: check.Medium, Object: snapshot.Ref{Kind: "Cluster", Name: "cluster"},
@@ -82,6 +71,24 @@ func judge(in *check.Input) check.Verdict {
 		v.Answer = check.No
 	}
 	return v
+}
+
+// admissions are the policies that are asked about new Secrets, and how many of them
+// may refuse one.
+func admissions(in *check.Input) (refusing int, evidence []check.Evidence) {
+	for i := range in.Admissions {
+		a := &in.Admissions[i]
+		if !a.Secrets {
+			continue
+		}
+		fact := "is asked about Secrets that are created, and does not refuse"
+		if a.Enforced {
+			refusing++
+			fact = "is asked about Secrets that are created, and may refuse"
+		}
+		evidence = append(evidence, check.Evidence{Object: snapshot.Ref{Group: a.Group, Kind: a.Kind, Namespace: a.Namespace, Name: a.Name}, Fact: fact})
+	}
+	return refusing, evidence
 }
 
 func verb(n int) string {
