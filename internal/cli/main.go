@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"os/signal"
+	"slices"
 	"syscall"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	compose "github.com/strongkeep/strongkeep/internal/app"
+	checkcommand "github.com/strongkeep/strongkeep/internal/cli/check"
 	"github.com/strongkeep/strongkeep/internal/cli/complete"
 	"github.com/strongkeep/strongkeep/internal/cli/debug"
 	"github.com/strongkeep/strongkeep/internal/cli/drill"
@@ -111,6 +113,7 @@ func (a *app) root() *cobra.Command {
 	root.AddCommand(externalsecret.Commands(a.Session, externalsecret.Config{Providers: compose.Providers(), Generators: compose.Generators()})...)
 	root.AddCommand(migrate.Command(a.Session, migrate.Config{Providers: compose.Providers(), Generators: compose.Generators()}))
 	root.AddCommand(whocan.Commands(a.Session)...)
+	root.AddCommand(checkcommand.Command(a.Session, checkcommand.Config{Checks: compose.Checks(), Version: compose.Version}))
 	root.AddCommand(a.unwrapCommand(), a.printCommand(), a.pathHelpCommand())
 	root.AddCommand(debug.Command(a.Session), debug.Monitor(a.Session))
 	complete.Add(a.Session, root)
@@ -132,7 +135,7 @@ func (a *app) globalFlags(f *pflag.FlagSet) {
 	f.BoolVar(&a.Conn.OutputCurl, "output-curl-string", false, "print the request as a call of curl, and do not make it")
 	f.BoolVar(&a.Conn.OutputPolicy, "output-policy", false, "print the policy that the request needs, and do not make it")
 	f.BoolVar(&a.NonInteractive, "non-interactive", false, "never ask on the terminal")
-	f.StringVarP(&a.Format, "format", "o", session.First(a.Env.Lookup("FORMAT"), "table"), "output: table, json or yaml; for read also raw (VAULT_FORMAT)")
+	f.StringVarP(&a.Format, "format", "o", session.First(a.Env.Lookup("FORMAT"), "table"), "output: table, json or yaml; for read also raw, for check also sarif, junit and html (VAULT_FORMAT)")
 	f.StringVar(&a.Field, "field", "", "print only this field, raw; a.b is field b of a")
 }
 
@@ -145,6 +148,12 @@ func (a *app) checkFormat(c *cobra.Command) error {
 			return nil
 		}
 		return errs.New(errs.Invalid, "format raw is for read; use table, json or yaml")
+	}
+	if slices.Contains(checkcommand.Formats(), a.Format) {
+		if c.Name() == "check" && c.Parent() == c.Root() {
+			return nil
+		}
+		return errs.Newf(errs.Invalid, "format %s is for check; use table, json or yaml", a.Format)
 	}
 	return errs.Newf(errs.Invalid, "format %q: use table, json or yaml", a.Format)
 }

@@ -152,7 +152,7 @@ func TestSARIF(t *testing.T) {
 				Level     string `json:"level"`
 				Locations []struct {
 					Physical struct {
-						Artifact struct{ URI string } `json:"artifactLocation"`
+						File struct{ URI string } `json:"artifactLocation"`
 					} `json:"physicalLocation"`
 				} `json:"locations"`
 				Prints       map[string]string `json:"partialFingerprints"`
@@ -176,7 +176,7 @@ func TestSARIF(t *testing.T) {
 	if r := run.Results; r[0].Baseline != "new" || r[1].Baseline != "unchanged" || r[0].Level != "warning" || r[1].Level != "error" || len(r[3].Suppressions) != 1 || len(r[0].Suppressions) != 0 {
 		t.Errorf("%+v", r)
 	}
-	if a, b := run.Results[0].Locations[0].Physical.Artifact.URI, run.Results[1].Locations[0].Physical.Artifact.URI; a != "cluster/shop/Deployment/web" || b != "deploy/my%20app.yaml" {
+	if a, b := run.Results[0].Locations[0].Physical.File.URI, run.Results[1].Locations[0].Physical.File.URI; a != "cluster/shop/Deployment/web" || b != "deploy/my%20app.yaml" {
 		t.Errorf("places %q and %q", a, b)
 	}
 	if notes := run.Invocations[0].Notes; len(notes) != 2 || !strings.Contains(notes[0].Message.Text, "SEC-03: cannot tell") {

@@ -223,7 +223,7 @@ func Credential(s *snapshot.Secret) bool {
 		return true
 	}
 	for i := range s.Values {
-		if v := &s.Values[i]; strings.HasPrefix(v.Field, "data") && v.Looks != snapshot.LooksCert && v.Looks != snapshot.LooksReference {
+		if v := &s.Values[i]; !strings.HasPrefix(v.Field, "metadata") && v.Looks != snapshot.LooksCert && v.Looks != snapshot.LooksReference {
 			return true
 		}
 	}

@@ -62,8 +62,7 @@ func (j *judgement) verdict() check.Verdict {
 	case n.detours+n.later > 0:
 		v.Answer = check.Partly
 	}
-	v.Summary = fmt.Sprintf("%s may read every Secret, and %s by a detour, beside %s and %s of Kubernetes' own",
-		check.Count(n.wide, "subject"), check.Count(n.detours+n.later, "subject"), check.Count(n.known, "known controller"), check.Count(n.builtin, "subject"))
+	v.Summary = fmt.Sprintf("who may read every Secret: %d, by a detour: %d; known controllers: %d, Kubernetes' own: %d", n.wide, n.detours+n.later, n.known, n.builtin)
 	v.Evidence = append(v.Evidence,
 		check.Evidence{Fact: check.Count(n.builtin, "subject") + " of Kubernetes' own, by bindings as it ships them, reach every Secret"},
 		check.Evidence{Fact: check.Count(n.spaces, "ServiceAccount") + " may read all Secrets of a namespace"})

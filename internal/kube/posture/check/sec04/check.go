@@ -40,7 +40,7 @@ func judge(in *check.Input) check.Verdict {
 			v.Answer = check.No
 		}
 	}
-	v.Summary = fmt.Sprintf("%s in every namespace by ClusterRoleBindings, beside known controllers; %s scoped to a namespace", check.Count(n.wide, "ServiceAccount")+" have rights", check.Count(n.scoped, "binding")+" are")
+	v.Summary = fmt.Sprintf("ServiceAccounts with rights in every namespace, beside known controllers: %d; their bindings that are scoped to a namespace: %d", n.wide, n.scoped)
 	v.Evidence = []check.Evidence{
 		{Fact: check.Count(n.scoped, "RoleBinding") + " of ServiceAccounts, to Roles or ClusterRoles, hold in one namespace only"},
 		{Fact: check.Count(n.cluster, "ClusterRoleBinding") + " of ServiceAccounts are about what lies in no namespace: no Role could grant it"},

@@ -64,8 +64,8 @@ func judge(in *check.Input) check.Verdict {
 	maps := configMaps(in)
 	v.Findings = append(v.Findings, maps...)
 	v.Answer = answer(managed, bad+len(maps), by[origin.Sealed])
-	v.Summary = fmt.Sprintf("%d of %s come from an external manager or an issuer; %d were made by hand, %d come from manifests, of %d nothing says",
-		managed, check.Count(asked, "Secret"), by[origin.Hand], by[origin.Plain], by[origin.Unknown])
+	v.Summary = fmt.Sprintf("Secrets with credentials: %d; from an external manager or an issuer: %d, by hand: %d, from manifests: %d, nobody says: %d; credentials in ConfigMaps: %d",
+		asked, managed, by[origin.Hand], by[origin.Plain], by[origin.Unknown], len(maps))
 	v.Evidence = []check.Evidence{
 		{Fact: check.Count(by[origin.Operator], "Secret") + " are made up by other controllers, which are their source"},
 		{Fact: check.Count(by[origin.Sealed], "Secret") + " are sealed in Git"},

@@ -53,8 +53,8 @@ func judge(in *check.Input) check.Verdict {
 func (j *judgement) verdict() check.Verdict {
 	v, n := j.out, j.n
 	days := int(j.in.Settings.MaxAge / (24 * time.Hour))
-	v.Summary = fmt.Sprintf("%d of %s are rotated by a machine; of the others %d are older than %d days, %d younger, and of %d the age is not known",
-		n.automatic, check.Count(n.asked, "credential"), n.old, days, n.young, n.ageless)
+	v.Summary = fmt.Sprintf("credentials: %d; rotated by a machine: %d; of the others older than %s: %d, younger: %d, of unknown age: %d",
+		n.asked, n.automatic, check.Count(days, "day"), n.old, n.young, n.ageless)
 	serious := false
 	for i := range v.Findings {
 		serious = serious || v.Findings[i].Severity.AtLeast(check.Medium)

@@ -68,7 +68,7 @@ func hasKey(s *snapshot.Secret, key string) bool {
 
 func (j *judgement) verdict() check.Verdict {
 	v, n := j.out, j.n
-	v.Summary = fmt.Sprintf("%d of %s are renewed by cert-manager or another machine; %s of them have something wrong", n.managed, check.Count(n.asked, "TLS Secret"), check.Count(len(v.Findings), "finding"))
+	v.Summary = fmt.Sprintf("TLS Secrets: %d; renewed by cert-manager or another machine: %d; with something wrong: %d", n.asked, n.managed, len(v.Findings))
 	switch {
 	case n.asked > 0 && n.managed == 0 && n.unread < n.asked:
 		v.Answer = check.No

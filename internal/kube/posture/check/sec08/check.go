@@ -50,8 +50,8 @@ func judge(in *check.Input) check.Verdict {
 		j.automount(&h)
 	}
 	v := j.out
-	v.Summary = fmt.Sprintf("%s without an end, %d of them valid; %s for longer than %s; %s mount a token that has no rights",
-		check.Count(j.n.legacy, "token"), j.n.valid, check.Count(j.n.long, "projected token"), span(in.Settings.MaxTokenAge), check.Count(j.n.needless, "workload"))
+	v.Summary = fmt.Sprintf("tokens without an end: %d, of these valid: %d; projected ones for longer than %s: %d; workloads with a token that has no rights: %d",
+		j.n.legacy, j.n.valid, span(in.Settings.MaxTokenAge), j.n.long, j.n.needless)
 	switch {
 	case j.n.valid > 0:
 		v.Answer = check.No

@@ -35,8 +35,8 @@ func judge(in *check.Input) check.Verdict {
 		j.literals(&h)
 	}
 	v := j.out
-	v.Summary = fmt.Sprintf("%d of %s that use Secrets have them in variables (%d), %s values that look like credentials in plain sight",
-		len(j.secret), check.Count(len(j.holders), "workload"), j.variables, check.Count(len(j.literal), "workload")+" have")
+	v.Summary = fmt.Sprintf("workloads that use Secrets: %d, as variables: %d (%s); workloads with what looks like a credential in plain sight: %d",
+		len(j.holders), len(j.secret), check.Count(j.variables, "variable"), len(j.literal))
 	v.Evidence = []check.Evidence{{Fact: check.Count(j.files, "mount") + " of Secrets as files"}}
 	switch {
 	case len(v.Findings) == 0:
@@ -74,7 +74,7 @@ func (j *judgement) public(namespace string, u *consumer.Use) bool {
 		return false
 	}
 	for i := range s.Values {
-		if v := &s.Values[i]; v.Field == "data."+u.Key {
+		if v := &s.Values[i]; v.Field == "data."+u.Key || v.Field == "stringData."+u.Key {
 			return v.Looks == snapshot.LooksCert || v.Looks == snapshot.LooksReference
 		}
 	}

@@ -61,7 +61,7 @@ func judge(in *check.Input) check.Verdict {
 			Message: "nothing refuses a Secret that a person makes", Fix: check.Fix{Patch: policy},
 		})
 	}
-	v.Summary = fmt.Sprintf("%d of %s were written by hand; %s asked about new Secrets and may refuse them", byHand, check.Count(asked, "Secret"), check.Count(refusing, "admission policy")+verb(refusing))
+	v.Summary = fmt.Sprintf("Secrets: %d, written by hand: %d; policies that are asked about new ones and may refuse: %d", asked, byHand, refusing)
 	switch {
 	case refusing > 0 && byHand == 0:
 		v.Answer = check.Yes
@@ -89,13 +89,6 @@ func admissions(in *check.Input) (refusing int, evidence []check.Evidence) {
 		evidence = append(evidence, check.Evidence{Object: snapshot.Ref{Group: a.Group, Kind: a.Kind, Namespace: a.Namespace, Name: a.Name}, Fact: fact})
 	}
 	return refusing, evidence
-}
-
-func verb(n int) string {
-	if n == 1 {
-		return " is"
-	}
-	return " are"
 }
 
 // hand finds that a person wrote the content of s, and how. Who labelled it only, did

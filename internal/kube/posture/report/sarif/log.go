@@ -70,10 +70,10 @@ type location struct {
 }
 
 type physical struct {
-	Artifact artifact `json:"artifactLocation"`
+	File artefact `json:"artifactLocation"`
 }
 
-type artifact struct {
+type artefact struct {
 	URI string `json:"uri"`
 }
 

@@ -131,7 +131,7 @@ func place(m *check.Marked) location {
 		name += "." + m.Field
 	}
 	return location{
-		Physical: physical{artifact{(&url.URL{Path: filepath.ToSlash(file)}).String()}},
+		Physical: physical{artefact{(&url.URL{Path: filepath.ToSlash(file)}).String()}},
 		Logical:  []logical{{Name: m.Object.Name, FullyQualifiedName: name, Kind: "resource"}},
 	}
 }

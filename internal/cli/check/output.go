@@ -1,0 +1,81 @@
+package check
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"sigs.k8s.io/yaml"
+
+	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/check"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/report/html"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/report/json"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/report/junit"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/report/sarif"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/report/table"
+)
+
+// Formats are those that -o takes here and nowhere else.
+func Formats() []string { return []string{"sarif", "junit", "html"} }
+
+// write writes the report where and as it was asked for. compared says that there was
+// one before.
+func (x *command) write(r *check.Report, compared bool, failing func(*check.Marked) bool) error {
+	if x.Field != "" {
+		return x.Print(r, nil, nil)
+	}
+	var out bytes.Buffer
+	if err := x.format(&out, r, compared, failing); err != nil {
+		return err
+	}
+	if x.file == "" {
+		_, err := x.Env.Stdout.Write(out.Bytes())
+		return err
+	}
+	if err := replace(x.file, out.Bytes()); err != nil {
+		return errs.Newf(errs.Invalid, "writing the report: %w", err)
+	}
+	_, _ = fmt.Fprintln(x.Env.Stderr, "wrote", x.file)
+	return nil
+}
+
+func (x *command) format(w io.Writer, r *check.Report, compared bool, failing func(*check.Marked) bool) error {
+	switch x.Format {
+	case "json":
+		return json.Write(w, r)
+	case "yaml":
+		text, err := yaml.Marshal(r)
+		if err != nil {
+			return errs.Newf(errs.Internal, "encoding YAML: %w", err)
+		}
+		_, err = w.Write(text)
+		return err
+	case "sarif":
+		return sarif.Write(w, r, sarif.Options{Version: x.Version, Compared: compared})
+	case "junit":
+		return junit.Write(w, r, failing)
+	case "html":
+		return html.Write(w, r)
+	}
+	return table.Write(w, r, table.Options{All: x.all})
+}
+
+// replace writes a file whole or not at all.
+func replace(name string, content []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+"-*")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.Remove(f.Name()) }()
+	if _, err := f.Write(content); err != nil {
+		_ = f.Close()
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), name)
+}
