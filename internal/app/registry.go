@@ -34,6 +34,11 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/posture/check/sec08"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/check/sec09"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/check/sec12"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/doctor"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/doctor/inject"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/doctor/stale"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/doctor/start"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/doctor/stuck"
 	"github.com/strongkeep/strongkeep/internal/kube/provider"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/aws"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/azure"
@@ -266,4 +271,9 @@ func Checks() []check.Check {
 		sec09.Check(),
 		sec12.Check(),
 	}
+}
+
+// Symptoms are what doctor looks for.
+func Symptoms() []doctor.Symptom {
+	return []doctor.Symptom{start.Symptom(), stuck.Symptom(), stale.Symptom(), inject.Symptom()}
 }

@@ -15,6 +15,7 @@ import (
 	checkcommand "github.com/strongkeep/strongkeep/internal/cli/check"
 	"github.com/strongkeep/strongkeep/internal/cli/complete"
 	"github.com/strongkeep/strongkeep/internal/cli/debug"
+	"github.com/strongkeep/strongkeep/internal/cli/doctor"
 	"github.com/strongkeep/strongkeep/internal/cli/drill"
 	"github.com/strongkeep/strongkeep/internal/cli/events"
 	"github.com/strongkeep/strongkeep/internal/cli/externalsecret"
@@ -114,9 +115,11 @@ func (a *app) root() *cobra.Command {
 	root.AddCommand(migrate.Command(a.Session, migrate.Config{Providers: compose.Providers(), Generators: compose.Generators()}))
 	root.AddCommand(whocan.Commands(a.Session)...)
 	root.AddCommand(checkcommand.Command(a.Session, checkcommand.Config{Checks: compose.Checks(), Version: compose.Version}))
+	root.AddCommand(doctor.Command(a.Session, compose.Symptoms()))
 	root.AddCommand(a.unwrapCommand(), a.printCommand(), a.pathHelpCommand())
 	root.AddCommand(debug.Command(a.Session), debug.Monitor(a.Session))
 	complete.Add(a.Session, root)
+	asPlugin(a.Env.Program, root)
 	return root
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"golang.org/x/term"
@@ -12,6 +13,9 @@ import (
 
 // Env is the world a command runs in; tests make their own.
 type Env struct {
+	// Program is the file that runs, without its folder: "kubectl-strongkeep" where
+	// kubectl runs it. "" is strongkeep.
+	Program string
 	Context context.Context // nil = ends at SIGINT or SIGTERM
 	Stdin   io.Reader
 	Stdout  io.Writer
@@ -27,7 +31,7 @@ type Env struct {
 // System is the process's own environment.
 func System() Env {
 	home, _ := os.UserHomeDir()
-	e := Env{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv, Home: home}
+	e := Env{Program: filepath.Base(os.Args[0]), Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv, Home: home}
 	if term.IsTerminal(int(os.Stdin.Fd())) {
 		e.ReadPassword = func(prompt string) ([]byte, error) {
 			if _, err := io.WriteString(os.Stderr, prompt); err != nil {
