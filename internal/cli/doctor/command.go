@@ -122,40 +122,41 @@ func targetOf(given []string, namespace string, all bool) (doctor.Target, error)
 // exists refuses what is not there, so far as it was read. A Secret that is missing
 // is a good question.
 func exists(c *doctor.Case, t doctor.Target) error {
-	there, known := true, false
+	if t.Kind == "" || t.Kind == "Secret" || !c.Knows(strings.ToLower(t.Kind)+"s", t.Namespace) {
+		return nil
+	}
+	names := there(c, t)
+	if slices.Contains(names, t.Name) {
+		return nil
+	}
+	if near := doctor.Near(t.Name, names); len(near) > 0 {
+		return errs.Newf(errs.NotExist, "%s %s/%s does not exist; there is %s", t.Kind, t.Namespace, t.Name, strings.Join(near, ", "))
+	}
+	return errs.Newf(errs.NotExist, "%s %s/%s does not exist", t.Kind, t.Namespace, t.Name)
+}
+
+// there are the names of t's kind in its namespace.
+func there(c *doctor.Case, t doctor.Target) []string {
 	var names []string
 	switch t.Kind {
 	case "Pod":
-		known = c.Knows("pods", t.Namespace)
 		for i := range c.Pods {
 			names = append(names, c.Pods[i].Name)
 		}
 	case "ExternalSecret":
-		known = c.Knows("externalsecrets", t.Namespace)
 		for i := range c.Externals {
 			if c.Externals[i].Namespace == t.Namespace {
 				names = append(names, c.Externals[i].Name)
 			}
 		}
-	case "", "Secret":
-		return nil
 	default:
-		known = c.Knows(strings.ToLower(t.Kind)+"s", t.Namespace)
 		for i := range c.Workloads {
 			if c.Workloads[i].Kind == t.Kind {
 				names = append(names, c.Workloads[i].Name)
 			}
 		}
 	}
-	there = slices.Contains(names, t.Name)
-	if there || !known {
-		return nil
-	}
-	err := errs.Newf(errs.NotExist, "%s %s/%s does not exist", t.Kind, t.Namespace, t.Name)
-	if near := doctor.Near(t.Name, names); len(near) > 0 {
-		err = errs.Newf(errs.NotExist, "%s %s/%s does not exist; there is %s", t.Kind, t.Namespace, t.Name, strings.Join(near, ", "))
-	}
-	return err
+	return names
 }
 
 // missing says on standard error what of resources could not be read.

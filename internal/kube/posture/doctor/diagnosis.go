@@ -86,14 +86,21 @@ func (t Target) covers(c *Case, d *Diagnosis) bool {
 		if r.Kind != "Pod" || r.Namespace != t.Namespace {
 			continue
 		}
-		for i := range c.Pods {
-			if p := &c.Pods[i]; p.Name == r.Name && p.Namespace == r.Namespace {
-				w := c.WorkloadOf(p)
-				return w != nil && strings.EqualFold(w.Kind, t.Kind) && w.Name == t.Name
-			}
+		if w := c.makerOf(r); w != nil && strings.EqualFold(w.Kind, t.Kind) && w.Name == t.Name {
+			return true
 		}
 	}
 	return false
+}
+
+// makerOf returns what makes a pod, or nil.
+func (c *Case) makerOf(pod snapshot.Ref) *Workload {
+	for i := range c.Pods {
+		if p := &c.Pods[i]; p.Name == pod.Name && p.Namespace == pod.Namespace {
+			return c.WorkloadOf(p)
+		}
+	}
+	return nil
 }
 
 // merged makes one of what is the same but for the pod. Diagnoses of pods have the

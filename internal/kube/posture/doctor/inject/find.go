@@ -78,14 +78,20 @@ type look struct {
 	pod *corev1.Pod
 }
 
+// Values that turn injection on and off, as injectors parse them.
+var (
+	on  = []string{"true", "True", "TRUE", "t", "T", "1", "enabled"}
+	off = []string{"false", "False", "FALSE", "f", "F", "0", "disabled"}
+)
+
 // injected looks whether an injector did what the pod's annotations ask for.
 func (x *look) injected(in *injector) []doctor.Diagnosis {
 	out := x.misspelt(in)
 	value, asked := x.pod.Annotations[in.prefix+in.asks]
-	if !asked || value == "false" || value == "disabled" || x.has(in) || len(in.containers) == 0 && !x.Asked {
+	if !asked || slices.Contains(off, value) || x.has(in) || len(in.containers) == 0 && !x.Asked {
 		return out
 	}
-	if !in.any && value != "true" && value != "enabled" && value != "1" && !strings.EqualFold(value, "t") {
+	if !in.any && !slices.Contains(on, value) {
 		d := x.OfPod(x.pod, "NotInjected", fmt.Sprintf("%s is asked by %s%s: true, and the value is another", in.name, in.prefix, in.asks), doctor.Sure)
 		d.Add(doctor.PodRef(x.pod), "metadata.annotations["+in.prefix+in.asks+"]", "it is neither true nor false")
 		d.Fix = x.annotate(in.prefix+in.asks, "true")
@@ -217,9 +223,9 @@ func (x *look) misspelt(in *injector) []doctor.Diagnosis {
 		if !ours || len(in.known) == 0 || understood(in, name) {
 			continue
 		}
-		near := doctor.Near(name, in.known)
+		near := prefixed(in, name)
 		if len(near) == 0 {
-			near = prefixed(in, name)
+			near = doctor.Near(name, in.known)
 		}
 		if len(near) == 0 {
 			continue

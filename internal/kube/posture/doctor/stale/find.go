@@ -60,21 +60,26 @@ func (x *look) use(u consumer.Use) *doctor.Diagnosis {
 	}
 	static := u.Kind.Static()
 	id := fmt.Sprint(u.Secret, "/", u.Container, "/", static)
-	if x.told[id] || !static && (!x.Asked || u.Kind != consumer.UseVolume && u.Kind != consumer.UseProjected) {
+	if x.told[id] || !static && !(x.Asked && slices.Contains(files, u.Kind)) {
 		return nil
 	}
 	x.told[id] = true
-	var d doctor.Diagnosis
-	if static {
-		d = x.OfPod(x.pod, "OldCredential", fmt.Sprintf("container %s has %s of Secret %s in %s, which a running container never gets anew, and the Secret changed after it started", u.Container, what(u), u.Secret, ways[u.Kind]), doctor.Likely)
-	} else {
-		d = x.OfPod(x.pod, "NotReread", fmt.Sprintf("Secret %s changed after container %s started; its file at %s is new, and the application has to read it again", u.Secret, u.Container, u.Where), doctor.Possible)
-	}
+	d := x.reason(u, static)
 	d.Add(doctor.PodRef(x.pod), "status.containerStatuses["+u.Container+"].state.running.startedAt", "%s", began.UTC().Format(time.RFC3339))
 	d.Add(snapshot.Ref{Kind: "Secret", Namespace: x.pod.Namespace, Name: u.Secret}, "metadata.managedFields", "its data was last written at %s", held.Changed.UTC().Format(time.RFC3339))
 	x.leased(&d, u.Secret)
 	x.remedy(&d, u.Secret)
 	return &d
+}
+
+// files are the uses whose content changes in a running container.
+var files = []consumer.UseKind{consumer.UseVolume, consumer.UseProjected}
+
+func (x *look) reason(u consumer.Use, static bool) doctor.Diagnosis {
+	if static {
+		return x.OfPod(x.pod, "OldCredential", fmt.Sprintf("container %s has %s of Secret %s in %s, which a running container never gets anew, and the Secret changed after it started", u.Container, what(u), u.Secret, ways[u.Kind]), doctor.Likely)
+	}
+	return x.OfPod(x.pod, "NotReread", fmt.Sprintf("Secret %s changed after container %s started; its file at %s is new, and the application has to read it again", u.Secret, u.Container, u.Where), doctor.Possible)
 }
 
 // ways are the ways of Static uses in words.

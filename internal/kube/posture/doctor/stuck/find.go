@@ -140,13 +140,18 @@ func (x *look) taken() []doctor.Diagnosis {
 	}
 	d := x.diagnosis("TargetTaken", doctor.Sure, "Secret %s exists and is not its own", name)
 	d.Add(snapshot.Ref{Kind: "Secret", Namespace: x.es.Namespace, Name: name}, "metadata", "%s", target.Owner(live.Partial()))
+	x.rivals(&d, name)
+	d.Fix = check.Fix{Text: "choose another spec.target.name; or with creationPolicy Merge write into what is there; or delete the Secret, if nobody needs what it holds"}
+	return []doctor.Diagnosis{d}
+}
+
+// rivals are other ExternalSecrets of the same Secret.
+func (x *look) rivals(d *doctor.Diagnosis, name string) {
 	for i := range x.Externals {
 		if o := &x.Externals[i]; o.Namespace == x.es.Namespace && o.Name != x.es.Name && target.Name(o) == name && target.Policy(o) != external.CreateNone {
 			d.Add(Ref(o), "spec.target.name", "it makes the same Secret (creationPolicy %s)", target.Policy(o))
 		}
 	}
-	d.Fix = check.Fix{Text: "choose another spec.target.name; or with creationPolicy Merge write into what is there; or delete the Secret, if nobody needs what it holds"}
-	return []doctor.Diagnosis{d}
 }
 
 // said reads what the condition says.

@@ -91,6 +91,7 @@ func (x *look) missing(ref external.SecretStoreRef) doctor.Diagnosis {
 		kind = ref.Kind
 	}
 	d := x.diagnosis("StoreMissing", doctor.Sure, "%s %s does not exist", kind, ref.Name)
+	d.Add(Ref(x.es), "spec.secretStoreRef", "it names %s %s", kind, ref.Name)
 	patch := func(field, value string) check.Fix {
 		return check.Fix{Command: fmt.Sprintf(`kubectl -n %s patch externalsecret %s --type=merge -p '{"spec":{"secretStoreRef":{%q:%q}}}'`, x.es.Namespace, x.es.Name, field, value)}
 	}
