@@ -16,6 +16,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -119,12 +120,13 @@ spec:
 // status writes the status of pod web, as the kubelet does.
 func status(t testing.TB, ns string, s corev1.PodStatus) {
 	t.Helper()
-	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "web"}}
-	if err := server.Client.Get(t.Context(), client.ObjectKeyFromObject(pod), pod); err != nil {
+	// Merged, for the scheduler writes there too.
+	patch, err := json.Marshal(map[string]any{"status": s})
+	if err != nil {
 		t.Fatal(err)
 	}
-	pod.Status = s
-	if err := server.Client.Status().Update(t.Context(), pod); err != nil {
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "web"}}
+	if err := server.Client.Status().Patch(t.Context(), pod, client.RawPatch(types.MergePatchType, patch)); err != nil {
 		t.Fatal(err)
 	}
 }
