@@ -60,7 +60,7 @@ type Hub struct {
 	ctx     context.Context // nil before Run
 	follows map[v1.StoreKey]*follow
 	wishes  map[types.NamespacedName][]Wish
-	wanted  map[Wish]map[types.NamespacedName]struct{}
+	wanted  map[Wish]objects
 	pending map[types.NamespacedName]string // why; at most one entry per object
 	wake    chan struct{}                   // one slot: pending is not empty
 	loops   sync.WaitGroup
@@ -83,7 +83,7 @@ func New(cfg Config) *Hub {
 	}
 	return &Hub{
 		cfg: cfg, due: make(chan Due), follows: map[v1.StoreKey]*follow{},
-		wishes: map[types.NamespacedName][]Wish{}, wanted: map[Wish]map[types.NamespacedName]struct{}{},
+		wishes: map[types.NamespacedName][]Wish{}, wanted: map[Wish]objects{},
 		pending: map[types.NamespacedName]string{}, wake: make(chan struct{}, 1),
 	}
 }
@@ -101,10 +101,7 @@ func (h *Hub) Want(object types.NamespacedName, wishes []Wish) {
 	}
 	h.wishes[object] = wishes
 	for _, w := range wishes {
-		if h.wanted[w] == nil {
-			h.wanted[w] = map[types.NamespacedName]struct{}{}
-		}
-		h.wanted[w][object] = struct{}{}
+		h.wanted[w] = h.wanted[w].with(object)
 	}
 }
 
@@ -119,7 +116,8 @@ func (h *Hub) Forget(object types.NamespacedName) {
 // drop takes object out of wishes and wanted. h.mu is held.
 func (h *Hub) drop(object types.NamespacedName) {
 	for _, w := range h.wishes[object] {
-		if delete(h.wanted[w], object); len(h.wanted[w]) == 0 {
+		left, empty := h.wanted[w].without(object)
+		if h.wanted[w] = left; empty {
 			delete(h.wanted, w)
 		}
 	}
@@ -281,7 +279,7 @@ func (h *Hub) report(store v1.StoreKey, c provider.Change) {
 
 // changed tells those who want w. h.mu is held.
 func (h *Hub) changed(w Wish) {
-	for object := range h.wanted[w] {
+	for object := range h.wanted[w].all() {
 		h.pending[object] = WhyChanged
 	}
 }
