@@ -3,6 +3,7 @@ package operator
 import (
 	"context"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -49,6 +50,9 @@ func Run(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
+	var opening sync.WaitGroup
+	opening.Go(func() { open(ctx, mgr.GetAPIReader(), custom(cfg), cfg.Namespaces) })
+	defer opening.Wait()
 	key, err := markKey(ctx, mgr.GetAPIReader(), mgr.GetClient(), cfg.OwnNamespace)
 	if err != nil {
 		return err
@@ -82,6 +86,7 @@ func Run(ctx context.Context, cfg Config) error {
 	}
 	defer stop()
 	cfg.Log.Info("operator starting", "namespaces", cfg.Namespaces, "concurrency", cfg.Concurrency)
+	opening.Wait()
 	ctrl.SetLogger(mgr.GetLogger()) // where controller-runtime and client-go log what belongs to no manager
 	return mgr.Start(ctx)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
@@ -117,16 +118,22 @@ func wait(ctx context.Context, d time.Duration) error {
 // writes asks the API server how many writes it answered, of all but leases, which
 // the cluster's own parts renew all the time.
 func (w *world) writes(ctx context.Context) (map[string]int64, error) {
-	c := rest.CopyConfig(w.rest)
-	client, err := rest.UnversionedRESTClientFor(c)
-	if err != nil {
-		return nil, errs.Newf(errs.Unavailable, "making a client of the API server's metrics: %w", err)
-	}
-	text, err := client.Get().AbsPath("/metrics").DoRaw(ctx)
+	text, err := w.get(ctx, "/metrics")
 	if err != nil {
 		return nil, errs.Newf(errs.Unavailable, "asking the API server for its metrics: %w", err)
 	}
 	return countWrites(text), nil
+}
+
+// get asks the API server for what is no object.
+func (w *world) get(ctx context.Context, path string) ([]byte, error) {
+	cfg := rest.CopyConfig(w.rest)
+	cfg.NegotiatedSerializer = scheme.Codecs.WithoutConversion()
+	c, err := rest.UnversionedRESTClientFor(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return c.Get().AbsPath(path).DoRaw(ctx)
 }
 
 var reads = map[string]bool{"GET": true, "LIST": true, "WATCH": true, "CONNECT": true}
