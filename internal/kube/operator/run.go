@@ -18,7 +18,6 @@ import (
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
@@ -32,6 +31,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/operator/rbac"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/rotation"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/secretstore"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/slim"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/stores"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/subscribe"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/target"
@@ -113,7 +113,7 @@ func newManager(cfg Config) (ctrl.Manager, error) {
 		NewCache: newCache(cfg),
 		Cache: cache.Options{
 			DefaultNamespaces:           namespaces,
-			DefaultTransform:            strip,
+			DefaultTransform:            new(slim.Cache).Object,
 			ByObject:                    reloaded(cfg),
 			ReaderFailOnMissingInformer: true,
 		},
@@ -150,17 +150,6 @@ func leaseLock(cfg Config) (resourcelock.Interface, error) {
 		Client:     c,
 		LockConfig: resourcelock.ResourceLockConfig{Identity: host + "_" + uuid.NewString()},
 	}, nil
-}
-
-// strip runs on every object before it enters a cache.
-func strip(o any) (any, error) {
-	switch o := o.(type) {
-	case *metav1.PartialObjectMetadata:
-		target.StripMetadata(&o.ObjectMeta)
-	case client.Object:
-		o.SetManagedFields(nil)
-	}
-	return o, nil
 }
 
 // leaderRunnable runs only where the controllers run.

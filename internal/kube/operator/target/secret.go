@@ -211,8 +211,11 @@ func Owner(m *metav1.PartialObjectMetadata) string {
 
 // StripMetadata takes out of a cached object's metadata what the operator never
 // looks at: in a large cluster that is most of it. Of the managed fields it
-// keeps which ExternalSecrets made what is there.
+// keeps which ExternalSecrets made what is there, where Ours asks: when nobody controls it.
 func StripMetadata(m *metav1.ObjectMeta) {
+	if metav1.GetControllerOfNoCopy(m) != nil {
+		m.ManagedFields = nil
+	}
 	m.ManagedFields = slices.DeleteFunc(m.ManagedFields, func(f metav1.ManagedFieldsEntry) bool {
 		return !strings.HasPrefix(f.Manager, ManagerPrefix) || !makes(f)
 	})

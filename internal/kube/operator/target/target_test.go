@@ -306,6 +306,11 @@ func TestStripMetadata(t *testing.T) {
 	if len(m.Annotations) != 1 || len(m.ManagedFields) != 1 || m.ManagedFields[0].Manager != Manager("app") || m.ManagedFields[0].FieldsV1 != nil {
 		t.Errorf("%+v", m)
 	}
+	yes := true
+	m.OwnerReferences = []metav1.OwnerReference{{Kind: "ExternalSecret", Name: "app", Controller: &yes}}
+	if StripMetadata(&m); len(m.ManagedFields) != 0 {
+		t.Errorf("what nobody asks for of an object that is controlled: %+v", m.ManagedFields)
+	}
 }
 
 func FuzzParseMark(f *testing.F) {
