@@ -11,7 +11,7 @@ import (
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
 	"github.com/strongkeep/strongkeep/api/external/v1alpha1"
 	"github.com/strongkeep/strongkeep/internal/errs"
-	"github.com/strongkeep/strongkeep/internal/kube/operator/externalsecret"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/externalsecret/index"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/generate"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/pushsecret"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/spread"
@@ -38,7 +38,7 @@ func (p parts) setupPush(ctx context.Context, makers *generate.Generators) error
 	r := pushsecret.New(pushsecret.Config{
 		Client: p.mgr.GetClient(), Live: p.mgr.GetAPIReader(), Stores: p.pool, Key: p.key, Clock: clock.RealClock{},
 		Makers: func(ctx context.Context, secret types.NamespacedName) ([]v1.ExternalSecret, error) {
-			return externalsecret.Makers(ctx, p.mgr.GetClient(), secret)
+			return index.Makers(ctx, p.mgr.GetClient(), secret)
 		},
 		Log: p.cfg.Log, Event: p.events.event, Metrics: metrics, Limits: p.cfg.TemplateLimits, Delimiters: p.cfg.TemplateDelimiters, Class: p.cfg.Class,
 		ClusterStores: !p.cfg.NoClusterStores, Generators: makers,

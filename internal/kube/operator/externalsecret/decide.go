@@ -36,10 +36,10 @@ type observed struct {
 // lost at a restart, which costs one look at the Secret.
 type memory struct {
 	verified  target.Version // the target as it was when last known to be right
-	mark      string         // target.Mark of our last write; "" when that is not known
-	versions  string         // what our last write says it was made of
+	mark      string         // target.Mark of our last write; "" when that is not known, or the cache has it
+	versions  string         // what our last write says it was made of; "" likewise
 	generated string         // and what of it generators made
-	drill     string         // the drill for which our last write was of wrong values; "" for right ones
+	drill     string         // the drill for which our last write was of wrong values; "" for right ones, and likewise
 	due       string         // why it must be refreshed; "" when it need not
 	asked     time.Time      // when the refresh that is due was first asked for; zero: when it begins
 	refreshed time.Time      // when the last refresh that succeeded began; zero: not since the start

@@ -258,10 +258,12 @@ func TestCacheLag(t *testing.T) {
 		"another object":  {&metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{UID: "x", ResourceVersion: "1"}}, noon, false},
 		"too long behind": {nil, noon.Add(time.Minute), false},
 	} {
+		m.wrote(k, &target.Secret{Name: "secret"}, target.Version{UID: "s", ResourceVersion: "10"}, target.Mark{}, noon)
 		if got := m.behind(k, "secret", c.live, c.at); got != c.want {
 			t.Errorf("%s: behind %v, want %v", what, got, c.want)
 		}
 	}
+	m.wrote(k, &target.Secret{Name: "secret"}, target.Version{UID: "s", ResourceVersion: "10"}, target.Mark{}, noon)
 	if m.behind(k, "other", nil, noon) {
 		t.Error("another target counts as written")
 	}
@@ -272,5 +274,45 @@ func TestCacheLag(t *testing.T) {
 	m.secretGone(k, "s")
 	if m.behind(k, "secret", nil, noon) {
 		t.Error("a deleted Secret is taken for one not seen yet")
+	}
+}
+
+// What stands in for the cache is forgotten when the cache has it, by an event or by a
+// look: it is as much again as all else that is remembered. The mark of a shared Secret
+// is nowhere else, nor is what generators made, which later refreshes ask for.
+func TestStandInForgotten(t *testing.T) {
+	k := types.NamespacedName{Namespace: "team", Name: "app"}
+	v := target.Version{UID: "s", ResourceVersion: "10"}
+	mark := target.Mark{Inputs: "i", Content: "c", Sources: "s"}
+	for what, catch := range map[string]func(*memories){
+		"by an event": func(m *memories) {
+			if !m.caughtUp(k, v) {
+				t.Error("what was written counts as touched")
+			}
+		},
+		"by a look": func(m *memories) {
+			m.behind(k, "secret", &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{UID: v.UID, ResourceVersion: v.ResourceVersion}}, noon)
+		},
+	} {
+		for _, merge := range []bool{false, true} {
+			secret := &target.Secret{Name: "secret", Merge: merge, Annotations: map[string]string{}}
+			secret.SetVersions("versions")
+			secret.SetGenerated("generated")
+			var m memories
+			m.wrote(k, secret, v, mark, noon)
+			if had := m.get(k); had.versions == "" || had.mark == "" || had.generated == "" {
+				t.Fatalf("%+v", had)
+			}
+			if m.caughtUp(k, target.Version{UID: "s", ResourceVersion: "9"}) || m.get(k).versions == "" {
+				t.Errorf("%s: another version counted", what)
+			}
+			catch(&m)
+			if got := m.get(k); got.versions != "" || (got.mark != "") != merge || got.generated == "" || got.verified != v {
+				t.Errorf("%s, shared %v: %+v", what, merge, got)
+			}
+			if m.behind(k, "secret", nil, noon) {
+				t.Errorf("%s: the cache is behind again", what)
+			}
+		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/externalsecret/index"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/gather"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/manifest"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/render"
@@ -67,7 +68,7 @@ func (r *Reconciler) writeManifest(ctx context.Context, o observed, m made) outc
 		return outcome{err: err}
 	}
 	r.memories.change(key, func(e *entry) {
-		e.verified, e.mark, e.secret, e.written, e.gone = version, mark.String(), targetEntry(es), r.Clock.Now(), false
+		e.verified, e.mark, e.secret, e.written, e.gone, e.merge = version, mark.String(), index.Entry(es), r.Clock.Now(), false, isMerge(es)
 		e.versions, e.generated, e.drill = "", "", ""
 	})
 	out.changed = seen == nil || *seen != version

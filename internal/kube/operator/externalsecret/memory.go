@@ -21,8 +21,9 @@ type memories struct {
 type entry struct {
 	memory
 	written time.Time // when verified was last set by a write of ours
-	secret  string    // targetEntry of what is in verified, when that is a write of ours
+	secret  string    // index.Entry of what is in verified, when that is a write of ours
 	gone    bool      // what is in verified was deleted since
+	merge   bool      // it is shared with others
 }
 
 func (m *memories) get(key types.NamespacedName) memory {
@@ -63,7 +64,7 @@ func (m *memories) setDue(key types.NamespacedName, why string) {
 // wrote records the Secret as a write of ours left it.
 func (m *memories) wrote(key types.NamespacedName, secret *target.Secret, v target.Version, mark target.Mark, now time.Time) {
 	m.change(key, func(e *entry) {
-		e.verified, e.mark, e.secret, e.written, e.gone = v, mark.String(), secret.Name, now, false
+		e.verified, e.mark, e.secret, e.written, e.gone, e.merge = v, mark.String(), secret.Name, now, false, secret.Merge
 		e.versions, e.drill = secret.Annotations[secret.VersionsKey()], secret.Annotations[v1alpha1.AnnotationDrill]
 		e.generated = secret.Annotations[secret.GeneratedKey()]
 	})
@@ -75,6 +76,26 @@ func (m *memories) secretGone(key types.NamespacedName, uid types.UID) {
 	defer m.mu.Unlock()
 	if e := m.byES[key]; e != nil && e.verified.UID == uid {
 		e.gone = true
+	}
+}
+
+// caughtUp reports whether v, which the cache has now, is what is in verified. Then
+// nothing has to stand in for the cache any more, and is forgotten.
+func (m *memories) caughtUp(key types.NamespacedName, v target.Version) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	e := m.byES[key]
+	if e == nil || e.verified != v {
+		return false
+	}
+	e.caughtUp()
+	return true
+}
+
+// caughtUp forgets what the cache has. The mark of a shared Secret is nowhere else.
+func (e *entry) caughtUp() {
+	if e.versions, e.drill, e.secret = "", "", ""; !e.merge {
+		e.mark = ""
 	}
 }
 
@@ -90,5 +111,9 @@ func (m *memories) behind(key types.NamespacedName, secret string, live *metav1.
 	if live == nil {
 		return true
 	}
-	return live.UID == e.verified.UID && target.Older(live.ResourceVersion, e.verified.ResourceVersion)
+	if live.UID == e.verified.UID && target.Older(live.ResourceVersion, e.verified.ResourceVersion) {
+		return true
+	}
+	e.caughtUp()
+	return false
 }

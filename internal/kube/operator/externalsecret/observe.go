@@ -13,6 +13,7 @@ import (
 	"github.com/strongkeep/strongkeep/api/v1alpha1"
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/generator/record"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/externalsecret/index"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/externalsecret/timing"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/gather"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/generate"
@@ -36,7 +37,7 @@ func (r *Reconciler) observe(ctx context.Context, es *v1.ExternalSecret) (observ
 		return o, false, err
 	}
 	o.memory = r.memories.get(key)
-	if watched(es) && o.unseen == nil && r.memories.behind(key, targetEntry(es), o.live, o.now) {
+	if index.Watched(es) && o.unseen == nil && r.memories.behind(key, index.Entry(es), o.live, o.now) {
 		o.live = r.asWritten(es, o.live, o.memory)
 	}
 	if o.due, err = r.dueOf(ctx, o); err != nil {
@@ -65,9 +66,6 @@ func (r *Reconciler) targetOf(ctx context.Context, o *observed) (live *metav1.Pa
 	}
 	return live, err
 }
-
-// watched reports whether changes of the target are heard of.
-func watched(es *v1.ExternalSecret) bool { return !manifest.Asked(es) || manifest.IsConfigMap(es) }
 
 // asWritten stands in for metadata that the cache does not have yet: that of
 // the Secret as we wrote it.

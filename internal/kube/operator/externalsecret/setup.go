@@ -2,7 +2,6 @@ package externalsecret
 
 import (
 	"context"
-	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/util/workqueue"
@@ -18,27 +17,16 @@ import (
 
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
 	generators "github.com/strongkeep/strongkeep/api/generators/v1alpha1"
-	"github.com/strongkeep/strongkeep/internal/kube/operator/gather"
-	"github.com/strongkeep/strongkeep/internal/kube/operator/generate"
-	"github.com/strongkeep/strongkeep/internal/kube/operator/manifest"
-	"github.com/strongkeep/strongkeep/internal/kube/operator/render"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/externalsecret/index"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/share"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/subscribe"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/target"
 )
 
-// Indexes of ExternalSecrets in the cache.
-const (
-	byStore     = "strongkeep.store"
-	byTarget    = "strongkeep.target"
-	byTemplate  = "strongkeep.template"
-	byGenerator = "strongkeep.generator"
-)
-
 // Setup registers indexes and watches with mgr. due carries reports that a
 // store changed; it is not closed while mgr runs.
 func (r *Reconciler) Setup(ctx context.Context, mgr ctrl.Manager, concurrency int, clusterStores bool, due <-chan subscribe.Due) error {
-	for name, f := range map[string]client.IndexerFunc{byStore: indexStores, byTarget: indexTarget, byTemplate: indexTemplates, byGenerator: indexGenerators} {
+	for name, f := range index.Fields() {
 		if err := mgr.GetFieldIndexer().IndexField(ctx, &v1.ExternalSecret{}, name, f); err != nil {
 			return err
 		}
@@ -71,7 +59,7 @@ func (r *Reconciler) Setup(ctx context.Context, mgr ctrl.Manager, concurrency in
 func (r *Reconciler) watchGenerators(b *builder.Builder, clusterWide bool) *builder.Builder {
 	uses := func(kind string) handler.EventHandler {
 		return eventsTo(func(ctx context.Context, o client.Object, _ bool, q queue) {
-			r.list(ctx, q, indexed{byGenerator, o.GetNamespace(), kind + "/" + o.GetName()}, r.always("a generator changed"))
+			r.list(ctx, q, indexed{index.ByGenerator, o.GetNamespace(), kind + "/" + o.GetName()}, r.always("a generator changed"))
 		})
 	}
 	for kind, object := range generators.New() {
@@ -118,17 +106,17 @@ func storeChanged() predicate.Predicate {
 type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
 
 // indexed is an entry of an index of ExternalSecrets; of every namespace when that is empty.
-type indexed struct{ index, namespace, value string }
+type indexed struct{ field, namespace, value string }
 
 // list enqueues the ExternalSecrets at an index entry that f lets through.
 func (r *Reconciler) list(ctx context.Context, q queue, at indexed, f func(*v1.ExternalSecret) bool) {
 	var found v1.ExternalSecretList
-	options := []client.ListOption{client.MatchingFields{at.index: at.value}, client.UnsafeDisableDeepCopy}
+	options := []client.ListOption{client.MatchingFields{at.field: at.value}, client.UnsafeDisableDeepCopy}
 	if at.namespace != "" {
 		options = append(options, client.InNamespace(at.namespace))
 	}
 	if err := r.Client.List(ctx, &found, options...); err != nil {
-		r.Log.Error("listing ExternalSecrets in the cache", "index", at.index, "error", err)
+		r.Log.Error("listing ExternalSecrets in the cache", "index", at.field, "error", err)
 		return
 	}
 	for i := range found.Items {
@@ -141,29 +129,35 @@ func (r *Reconciler) list(ctx context.Context, q queue, at indexed, f func(*v1.E
 func (r *Reconciler) secretHandler() handler.EventHandler {
 	return eventsTo(func(ctx context.Context, o client.Object, gone bool, q queue) {
 		r.touched(ctx, o, gone, q, o.GetName())
-		r.list(ctx, q, indexed{byTemplate, o.GetNamespace(), "Secret/" + o.GetName()}, r.always("a template Secret changed"))
+		r.list(ctx, q, indexed{index.ByTemplate, o.GetNamespace(), "Secret/" + o.GetName()}, r.always("a template Secret changed"))
 	})
 }
 
 func (r *Reconciler) configMapHandler() handler.EventHandler {
 	return eventsTo(func(ctx context.Context, o client.Object, gone bool, q queue) {
-		r.touched(ctx, o, gone, q, configMapTarget+o.GetName())
-		r.list(ctx, q, indexed{byTemplate, o.GetNamespace(), "ConfigMap/" + o.GetName()}, r.always("a template ConfigMap changed"))
+		r.touched(ctx, o, gone, q, index.ConfigMap+o.GetName())
+		r.list(ctx, q, indexed{index.ByTemplate, o.GetNamespace(), "ConfigMap/" + o.GetName()}, r.always("a template ConfigMap changed"))
 	})
 }
 
-// touched enqueues the ExternalSecrets whose target o is, by its entry in byTarget,
-// unless o is as their last write left it.
+// touched enqueues the ExternalSecrets whose target o is, as entry names it, unless o
+// is as their last write left it.
 func (r *Reconciler) touched(ctx context.Context, o client.Object, gone bool, q queue, entry string) {
-	r.list(ctx, q, indexed{byTarget, o.GetNamespace(), entry}, func(es *v1.ExternalSecret) bool {
-		key := client.ObjectKeyFromObject(es)
-		if gone {
+	found, err := index.MakersOf(ctx, r.Client, client.ObjectKeyFromObject(o), entry)
+	if err != nil {
+		r.Log.Error("looking for ExternalSecrets in the cache", "target", entry, "error", err)
+		return
+	}
+	for i := range found {
+		key := client.ObjectKeyFromObject(&found[i])
+		switch {
+		case gone:
 			r.memories.secretGone(key, o.GetUID())
-			return true
+		case r.memories.caughtUp(key, target.Version{UID: o.GetUID(), ResourceVersion: o.GetResourceVersion()}):
+			continue
 		}
-		known := r.memories.get(key).verified
-		return known != target.Version{UID: o.GetUID(), ResourceVersion: o.GetResourceVersion()}
-	})
+		q.Add(reconcile.Request{NamespacedName: key})
+	}
 }
 
 func (r *Reconciler) storeHandler() handler.EventHandler {
@@ -172,7 +166,7 @@ func (r *Reconciler) storeHandler() handler.EventHandler {
 		if !ok {
 			return
 		}
-		r.list(ctx, q, indexed{byStore, o.GetNamespace(), v1.KeyOf(store).String()}, func(es *v1.ExternalSecret) bool {
+		r.list(ctx, q, indexed{index.ByStore, o.GetNamespace(), v1.KeyOf(store).String()}, func(es *v1.ExternalSecret) bool {
 			if !keepsTarget(es) || isMerge(es) { // these carry no mark to tell by
 				r.memories.setDue(client.ObjectKeyFromObject(es), "the store changed")
 			}
@@ -207,60 +201,4 @@ func eventsTo(f look) handler.EventHandler {
 		},
 		DeleteFunc: func(ctx context.Context, e event.DeleteEvent, q queue) { f(ctx, e.Object, true, q) },
 	}
-}
-
-func indexStores(o client.Object) []string {
-	es, ok := o.(*v1.ExternalSecret)
-	if !ok {
-		return nil
-	}
-	var out []string
-	for _, ref := range gather.Stores(&es.Spec) {
-		if k := v1.KeyFor(ref, es.Namespace).String(); !slices.Contains(out, k) {
-			out = append(out, k)
-		}
-	}
-	return out
-}
-
-// configMapTarget stands in byTarget before the name of a ConfigMap; no Secret has a
-// slash in its name.
-const configMapTarget = "ConfigMap/"
-
-func indexTarget(o client.Object) []string {
-	es, ok := o.(*v1.ExternalSecret)
-	if !ok || !keepsTarget(es) || !watched(es) {
-		return nil
-	}
-	return []string{targetEntry(es)}
-}
-
-// targetEntry names the target of es among Secrets and ConfigMaps.
-func targetEntry(es *v1.ExternalSecret) string {
-	if manifest.IsConfigMap(es) {
-		return configMapTarget + target.Name(es)
-	}
-	return target.Name(es)
-}
-
-func indexTemplates(o client.Object) []string {
-	es, ok := o.(*v1.ExternalSecret)
-	if !ok {
-		return nil
-	}
-	return render.Names(es.Spec.Target.Template)
-}
-
-func indexGenerators(o client.Object) []string {
-	es, ok := o.(*v1.ExternalSecret)
-	if !ok {
-		return nil
-	}
-	var out []string
-	for _, ref := range generate.Refs(&es.Spec) {
-		if k := ref.Kind + "/" + ref.Name; !slices.Contains(out, k) {
-			out = append(out, k)
-		}
-	}
-	return out
 }
