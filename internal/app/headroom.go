@@ -8,21 +8,29 @@ import (
 	"sync/atomic"
 )
 
-// headroom is how much a server may allocate between two collections of
-// garbage, at least, in bytes. Requests leave little behind and a server keeps
-// little: by the collector's own rule, to run when the heap has doubled, it
-// would run ten times a second under load and take a fifth of the time.
-const headroom = 40 << 20
+// Headroom is how much a process may allocate between two collections of garbage, in
+// bytes, and how much of what is in use, at least, in percent.
+type Headroom struct{ bytes, least int }
 
-// KeepHeadroom has the collector leave headroom, which costs that much memory,
-// until release is called. A heap larger than twice headroom grows by half: a
-// cache that is full is worth less than what the machine has left. Whoever sets
-// GOGC or GOMEMLIMIT has decided otherwise: then nothing is done.
-func KeepHeadroom() (release func()) {
+// ServerHeadroom is the vault's. Requests leave little behind and a server keeps
+// little: by the collector's own rule, to run when the heap has doubled, it would run
+// ten times a second under load and take a fifth of the time. A heap larger than twice
+// these bytes grows by half: a cache that is full is worth less than what the machine
+// has left.
+func ServerHeadroom() Headroom { return Headroom{40 << 20, 50} }
+
+// OperatorHeadroom is the operator's, which keeps some kilobytes for each object that it
+// looks after. By the collector's own rule as much again would be garbage.
+func OperatorHeadroom() Headroom { return Headroom{20 << 20, 25} }
+
+// KeepHeadroom has the collector leave h, which costs that much memory, until release
+// is called. Whoever sets GOGC or GOMEMLIMIT has decided otherwise: then nothing is
+// done.
+func KeepHeadroom(h Headroom) (release func()) {
 	if os.Getenv("GOGC") != "" || os.Getenv("GOMEMLIMIT") != "" {
 		return func() {}
 	}
-	p := &pacer{}
+	p := &pacer{headroom: h}
 	p.adjust()
 	p.again()
 	return func() {
@@ -31,13 +39,13 @@ func KeepHeadroom() (release func()) {
 	}
 }
 
-const (
-	usualPercent = 100 // the runtime's default
-	leastPercent = 50
-)
+const usualPercent = 100 // the runtime's default
 
 // pacer adjusts the collector after each of its runs.
-type pacer struct{ stopped atomic.Bool }
+type pacer struct {
+	headroom Headroom
+	stopped  atomic.Bool
+}
 
 // again has adjust called when the next collection has run: a finalizer is the
 // runtime's only word of that.
@@ -53,11 +61,11 @@ func (p *pacer) again() {
 func (p *pacer) adjust() {
 	live := []gometrics.Sample{{Name: "/gc/heap/live:bytes"}}
 	gometrics.Read(live)
-	debug.SetGCPercent(percent(live[0].Value.Uint64()))
+	debug.SetGCPercent(p.headroom.percent(live[0].Value.Uint64()))
 }
 
 // percent is how much a heap may grow that has live bytes in use.
-func percent(live uint64) int {
-	const least = 4 << 20 // the runtime lets every heap grow so far
-	return int(max(leastPercent, 100*headroom/max(live, least)))
+func (h Headroom) percent(live uint64) int {
+	const smallest = 4 << 20 // the runtime lets every heap grow so far
+	return max(h.least, int(100*uint64(h.bytes)/max(live, smallest)))
 }

@@ -7,15 +7,16 @@ import (
 )
 
 func TestPercent(t *testing.T) {
+	h := Headroom{40 << 20, 50}
 	for live, want := range map[uint64]int{
-		0:              1000, // of at least 4 MiB
-		4 << 20:        1000,
-		16 << 20:       250,
-		headroom:       100,
-		2 * headroom:   50,
-		100 * headroom: 50,
+		0:         1000, // of at least 4 MiB
+		4 << 20:   1000,
+		16 << 20:  250,
+		40 << 20:  100,
+		80 << 20:  50,
+		100 << 30: 50,
 	} {
-		if got := percent(live); got != want {
+		if got := h.percent(live); got != want {
 			t.Errorf("a heap of %d may grow by %d %%, want %d %%", live, got, want)
 		}
 	}
@@ -27,7 +28,8 @@ func TestHeadroom(t *testing.T) {
 	t.Setenv("GOGC", "") // like not set
 	t.Setenv("GOMEMLIMIT", "")
 	before := setting()
-	release := KeepHeadroom()
+	const headroom = 40 << 20
+	release := KeepHeadroom(Headroom{headroom, 50})
 	if next, used := collect(); next < used+headroom*9/10 {
 		t.Errorf("the next collection is at %d bytes, and %d are in use: it should be %d away", next, used, headroom)
 	}
@@ -48,7 +50,7 @@ func TestHeadroomIsTheUsersToDecide(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Setenv(name, "1GiB")
 			before := setting()
-			defer KeepHeadroom()()
+			defer KeepHeadroom(ServerHeadroom())()
 			if got := setting(); got != before {
 				t.Errorf("the collector is set to %d, and was to %d before", got, before)
 			}

@@ -43,6 +43,12 @@ used, elsewhere a kubeconfig. "strongkeep operator rbac" prints the rights neede
 			if err := compose.Harden(); err != nil {
 				a.Warn([]string{fmt.Sprintf("memory may appear in core dumps: %v", err)})
 			}
+			defer compose.KeepHeadroom(compose.OperatorHeadroom())()
+			cfg.Started = func(operator.Addresses) {
+				if err := compose.ReleaseProgram(); err != nil {
+					cfg.Log.Debug("what the start has read of the program stays in memory", "error", err)
+				}
+			}
 			return compose.RunOperator(c.Context(), cfg)
 		},
 	}

@@ -109,7 +109,7 @@ func (a *app) serve(c *cobra.Command, cfg compose.ServerConfig) error {
 	if err := compose.Harden(); err != nil {
 		a.Warn([]string{fmt.Sprintf("memory may appear in core dumps: %v", err)})
 	}
-	defer compose.KeepHeadroom()()
+	defer compose.KeepHeadroom(compose.ServerHeadroom())()
 	defer compose.SpareForSyncs()()
 	// A closed pipe on standard output must refuse requests, not end the process.
 	signal.Ignore(syscall.SIGPIPE)

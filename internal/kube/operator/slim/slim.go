@@ -67,6 +67,8 @@ func (c *Cache) externalSecret(es *v1.ExternalSecret) {
 	share(c, &es.Spec.Target.DeletionPolicy)
 	for i := range es.Spec.Data {
 		ref := &es.Spec.Data[i].RemoteRef
+		c.share(&es.Spec.Data[i].SecretKey)
+		c.share(&ref.Property)
 		share(c, &ref.ConversionStrategy)
 		share(c, &ref.DecodingStrategy)
 		share(c, &ref.MetadataPolicy)

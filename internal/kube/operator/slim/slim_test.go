@@ -29,7 +29,7 @@ spec:
   refreshPolicy: Periodic
   secretStoreRef: {name: vault, kind: SecretStore}
   target: {creationPolicy: Owner, deletionPolicy: Retain}
-  data: [{secretKey: password, remoteRef: {key: app, conversionStrategy: Default, decodingStrategy: None, metadataPolicy: None}}]
+  data: [{secretKey: password, remoteRef: {key: app, property: password, conversionStrategy: Default, decodingStrategy: None, metadataPolicy: None}}]
 status:
   binding: {name: app}
   syncedResourceVersion: 1-x
@@ -74,7 +74,7 @@ func TestShared(t *testing.T) {
 		out := []string{
 			es.Namespace, es.Kind, es.APIVersion, es.Labels["team"], s.SecretStoreRef.Name, s.SecretStoreRef.Kind, string(s.RefreshPolicy),
 			string(s.Target.CreationPolicy), string(s.Target.DeletionPolicy), string(r.ConversionStrategy), string(r.DecodingStrategy),
-			string(r.MetadataPolicy), string(q.Type), string(q.Status), q.Reason, q.Message, es.OwnerReferences[0].Kind, es.OwnerReferences[0].APIVersion,
+			string(r.MetadataPolicy), r.Property, s.Data[0].SecretKey, string(q.Type), string(q.Status), q.Reason, q.Message, es.OwnerReferences[0].Kind, es.OwnerReferences[0].APIVersion,
 		}
 		for key := range es.Annotations {
 			if strings.HasPrefix(key, "force") {
