@@ -55,23 +55,28 @@ func unchanged(smaps io.Reader, file string) (out []area, err error) {
 	lines := bufio.NewScanner(smaps)
 	for lines.Scan() {
 		fields := strings.Fields(lines.Text())
-		switch {
-		case len(fields) >= 5 && strings.Contains(fields[0], "-"):
-			current = nil
-			if len(fields) == 6 && fields[5] == file && !strings.Contains(fields[1], "w") {
-				current, err = parseArea(fields[0])
+		if len(fields) >= 5 && strings.Contains(fields[0], "-") {
+			if current, err = areaOf(fields, file); err != nil {
+				return nil, err
 			}
-		case len(fields) == 3 && fields[0] == "Anonymous:" && fields[1] == "0" && current != nil:
-			out = append(out, *current)
 		}
-		if err != nil {
-			return nil, err
+		if current != nil && len(fields) == 3 && fields[0] == "Anonymous:" && fields[1] == "0" {
+			out = append(out, *current)
 		}
 	}
 	if err := lines.Err(); err != nil {
 		return nil, errs.Newf(errs.Unavailable, "reading what is in memory: %w", err)
 	}
 	return out, nil
+}
+
+// areaOf is the area that a first line tells of; nil when it is of something else than
+// the file, or may be written to.
+func areaOf(fields []string, file string) (*area, error) {
+	if len(fields) != 6 || fields[5] != file || strings.Contains(fields[1], "w") {
+		return nil, nil //nolint:nilnil // see above
+	}
+	return parseArea(fields[0])
 }
 
 func parseArea(text string) (*area, error) {

@@ -53,7 +53,7 @@ func TestReleaseProgram(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close() //nolint:errcheck // it is only read
+	defer f.Close()
 	areas, err := unchanged(f, own)
 	if err != nil || len(areas) < 2 {
 		t.Fatalf("%x of %s, %v", areas, own, err)

@@ -124,7 +124,7 @@ func TestMetadata(t *testing.T) {
 	var c Cache
 	m := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{
 		Namespace: "team", Name: "app", Labels: map[string]string{target.LabelManaged: "true"}, Annotations: map[string]string{"a": "b"},
-		ManagedFields: []metav1.ManagedFieldsEntry{{Manager: "kubectl"}, {Manager: target.Manager("app"), FieldsV1: metav1.NewFieldsV1("{}")}},
+		ManagedFields: []metav1.ManagedFieldsEntry{{Manager: "kubectl"}, {Manager: target.Manager("app"), FieldsV1: metav1.NewFieldsV1(`{"f:metadata":{"f:labels":{"f:` + target.LabelManaged + `":{}}}}`)}},
 	}}
 	if _, err := c.Object(m); err != nil {
 		t.Fatal(err)
