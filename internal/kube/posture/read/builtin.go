@@ -29,7 +29,7 @@ func (l *live) whole() steps {
 	core := l.client.CoreV1()
 	out := steps{l.secrets()}
 	out = append(out, l.rbac()...)
-	out = append(out, l.workloads()...)
+	out = append(append(out, l.workloads()...), l.customs()...)
 	return append(out,
 		step(l, kind[corev1.ConfigMap, snapshot.ConfigMap]{
 			resource: "configmaps", record: all(l.maker.ConfigMap), keep: func(s *snapshot.Snapshot, all []snapshot.ConfigMap) { s.ConfigMaps = all },
@@ -188,7 +188,7 @@ func makes[O any](l *live, resource string, list func(context.Context, string, m
 		record: func(o *O) (snapshot.Workload, bool) {
 			w, ok := l.maker.Workload(as(o))
 			if by, passes := maker(&w); ok && passes {
-				l.keep(func(*snapshot.Snapshot) { l.owners[refOf(&w)] = by })
+				l.keep(func(*snapshot.Snapshot) { l.join.owners[refOf(&w)] = by })
 				return w, false
 			}
 			return w, ok

@@ -19,12 +19,14 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/yaml"
 	parse "sigs.k8s.io/yaml"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/fingerprint"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/record"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/record/custom"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/snapshot"
 )
 
@@ -42,8 +44,8 @@ type Files struct {
 	// is in the snapshot.
 	Wrong []string
 
-	out    snapshot.Snapshot
-	owners map[snapshot.Ref]snapshot.Ref
+	out  snapshot.Snapshot
+	join join
 }
 
 // fromFiles are the resources that files have, as far as they have them.
@@ -66,8 +68,8 @@ func (f *Files) Snapshot(now time.Time) *snapshot.Snapshot {
 	}
 	s.Coverage["pods"] = snapshot.Gap{Reason: "files do not say what runs"}
 	s.Coverage["resources"] = snapshot.Gap{Reason: "files do not say which kinds the cluster has"}
-	s.Pods, s.Uses = slices.Clone(s.Pods), slices.Clone(s.Uses)
-	finish(&s, f.owners)
+	s.Pods, s.Uses, s.Sources, s.Admissions = slices.Clone(s.Pods), slices.Clone(s.Uses), slices.Clone(s.Sources), slices.Clone(s.Admissions)
+	f.join.finish(&s)
 	f.wouldRun(&s)
 	return &s
 }
@@ -94,6 +96,9 @@ func (f *Files) Add(file string, from io.Reader) error {
 		f.out.Source += ", "
 	}
 	f.out.Source += file
+	if f.join.owners == nil {
+		f.join = newJoin()
+	}
 	plain, err := unzipped(from)
 	if err != nil {
 		return fmt.Errorf("reading %s: %w", file, err)
@@ -147,6 +152,7 @@ func (f *Files) wrong(place, reason string) { f.Wrong = append(f.Wrong, place+":
 type header struct {
 	metav1.TypeMeta `json:",inline"`
 	Items           []json.RawMessage `json:"items"`
+	Sops            json.RawMessage   `json:"sops"`
 }
 
 // maxNesting bounds Lists in Lists.
@@ -170,7 +176,8 @@ func (f *Files) object(place string, raw []byte, depth int) {
 	}
 	create, ok := kinds[h.GroupVersionKind().GroupKind().String()]
 	if !ok {
-		return // a kind that nothing is asked of
+		f.custom(place, h.Kind, raw)
+		return
 	}
 	o := create()
 	if err := json.Unmarshal(raw, o); err != nil {
@@ -182,6 +189,48 @@ func (f *Files) object(place string, raw []byte, depth int) {
 		}
 	}
 	f.keep(place, o)
+	if h.Kind == "Secret" && len(h.Sops) > 0 {
+		f.sops(&f.out.Secrets[len(f.out.Secrets)-1])
+	}
+}
+
+// sops notes that a Secret is decrypted by whoever applies the file.
+func (f *Files) sops(s *snapshot.Secret) {
+	f.out.Sources = append(f.out.Sources, snapshot.Source{
+		Meta: snapshot.Meta{Namespace: s.Namespace, Name: s.Name, Place: s.Place}, Group: "sops", Kind: "SOPS",
+		Makes: []snapshot.Ref{{Kind: "Secret", Namespace: s.Namespace, Name: s.Name}},
+	})
+}
+
+// custom keeps what an object of another kind says.
+func (f *Files) custom(place, kind string, raw []byte) {
+	o := &unstructured.Unstructured{}
+	if json.Unmarshal(raw, &o.Object) != nil || malformed(o) {
+		f.wrong(place, "this is no "+kind+", a field has the wrong type")
+		return
+	}
+	if o.GetNamespace() == "" && !custom.Global(o.GroupVersionKind().GroupKind()) {
+		o.SetNamespace(f.namespace())
+	}
+	if o.GroupVersionKind().GroupKind() == grantKind {
+		f.join.grants, f.join.granted = append(f.join.grants, o), true
+		return
+	}
+	found := custom.Of(o)
+	found.Placed(place)
+	f.join.add(&f.out, &found)
+}
+
+// grantKind lets Gateways of other namespaces refer to Secrets.
+var grantKind = schema.GroupKind{Group: "gateway.networking.k8s.io", Kind: "ReferenceGrant"}
+
+// malformed reports whether the metadata of o are not as those of every object.
+func malformed(o *unstructured.Unstructured) bool {
+	var m struct {
+		metav1.ObjectMeta `json:"metadata"`
+	}
+	raw, err := json.Marshal(map[string]any{"metadata": o.Object["metadata"]})
+	return err != nil || json.Unmarshal(raw, &m) != nil
 }
 
 // loose reads a Secret whose values are not encoded as they should be: each is
@@ -311,10 +360,7 @@ func (f *Files) keepWorkload(place string, o metav1.Object) {
 		return
 	}
 	if by, ok := maker(&w); ok {
-		if f.owners == nil {
-			f.owners = map[snapshot.Ref]snapshot.Ref{}
-		}
-		f.owners[refOf(&w)] = by
+		f.join.owners[refOf(&w)] = by
 		return
 	}
 	w.Place = place

@@ -132,6 +132,9 @@ items:
 - {apiVersion: v1, kind: ConfigMap, metadata: {name: app, namespace: shop}, data: {password: ` + canary + `}}
 - {apiVersion: v1, kind: ServiceAccount, metadata: {name: web, namespace: shop}, imagePullSecrets: [{name: pull}]}
 - {apiVersion: v1, kind: Namespace, metadata: {name: shop}}
+- {apiVersion: cert-manager.io/v1, kind: Certificate, metadata: {name: c}, spec: {secretName: tls}}
+- {apiVersion: v1, kind: Secret, metadata: {name: sealed, namespace: shop}, data: {a: "ENC[x]"}, sops: {version: 3}}
+- {apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {name: i, namespace: shop}, spec: {tls: [{secretName: tls}]}}
 - {apiVersion: apps/v1, kind: Deployment, metadata: {name: web, namespace: shop}, spec: {template: {spec: {containers: [{name: c}]}}}}
 - {apiVersion: apps/v1, kind: Deployment, metadata: {name: idle, namespace: shop}, spec: {template: {spec: {containers: [{name: c}]}}}}
 - {apiVersion: apps/v1, kind: ReplicaSet, metadata: {name: web-1, namespace: shop, ownerReferences: [{apiVersion: apps/v1, kind: Deployment, name: web, uid: u, controller: true}]}, spec: {template: {spec: {containers: [{name: c}]}}}}
@@ -162,16 +165,19 @@ func TestDump(t *testing.T) {
 	if want := []string{"idle of Deployment shop/idle", "web-1-x of Deployment shop/web"}; !slices.Equal(pods, want) {
 		t.Errorf("pods %q, want %q", pods, want)
 	}
-	if len(s.Workloads) != 2 || len(s.Namespaces) != 1 || len(s.Accounts) != 1 || len(s.Uses) != 1 || s.Uses[0].To.Name != "pull" || s.Key != f.Key.ID() {
+	if len(s.Workloads) != 2 || len(s.Namespaces) != 1 || len(s.Accounts) != 1 || len(s.Uses) != 2 || s.Uses[0].To.Name != "tls" || s.Uses[1].To.Name != "pull" || s.Key != f.Key.ID() {
 		t.Errorf("%+v", s)
 	}
-	if len(s.Secrets) != 1 || !slices.Equal(s.Secrets[0].Keys, []string{"password", "sealed"}) || s.Secrets[0].Place != "dump.yaml.gz: document 1, item 1" || !s.Coverage.Whole("secrets/values") {
+	if len(s.Secrets) != 2 || !slices.Equal(s.Secrets[0].Keys, []string{"password", "sealed"}) || s.Secrets[0].Place != "dump.yaml.gz: document 1, item 1" || !s.Coverage.Whole("secrets/values") {
 		t.Fatalf("%+v", s.Secrets)
 	}
 	if a, b := s.Secrets[0].Values[0], s.ConfigMaps[0].Values[0]; a.Prints[0].Print != b.Prints[0].Print || a.Looks != snapshot.LooksNamed {
 		t.Errorf("the copy has another print: %+v %+v", a, b)
 	}
-	if again := f.Snapshot(noon); len(again.Pods) != 2 || len(again.Uses) != 1 {
+	if len(s.Sources) != 2 || s.Sources[0].Kind != "Certificate" || s.Sources[0].Namespace != "default" || s.Sources[0].Place != "dump.yaml.gz: document 1, item 5" || s.Sources[1].Kind != "SOPS" || s.Sources[1].Makes[0].Name != "sealed" {
+		t.Errorf("sources: %+v", s.Sources)
+	}
+	if again := f.Snapshot(noon); len(again.Pods) != 2 || len(again.Uses) != 2 || len(again.Sources) != 2 {
 		t.Errorf("asked again: %d pods, %d uses", len(again.Pods), len(again.Uses))
 	}
 }

@@ -6,23 +6,73 @@ import (
 	"strings"
 
 	"github.com/strongkeep/strongkeep/internal/kube/posture/record"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/record/custom"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/snapshot"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// finish puts everything in order, and says of pods whose they are. owners are the
-// controllers of objects that are not in the snapshot themselves, such as a
-// ReplicaSet's Deployment.
-func finish(s *snapshot.Snapshot, owners map[snapshot.Ref]snapshot.Ref) {
+// join is what several objects say together, until all are read.
+type join struct {
+	// owners are the controllers of objects that are not in the snapshot themselves, such
+	// as a ReplicaSet's Deployment.
+	owners map[snapshot.Ref]snapshot.Ref
+	// enforced are the ValidatingAdmissionPolicies that a binding puts in force.
+	enforced map[string]bool
+	// grants are the ReferenceGrants; granted says that all of them were read.
+	grants  []*unstructured.Unstructured
+	granted bool
+}
+
+func newJoin() join {
+	return join{owners: map[snapshot.Ref]snapshot.Ref{}, enforced: map[string]bool{}}
+}
+
+// add adds what an object says to s.
+func (j *join) add(s *snapshot.Snapshot, f *custom.Found) {
+	s.Uses, s.Sources, s.Stores = append(s.Uses, f.Uses...), append(s.Sources, f.Sources...), append(s.Stores, f.Stores...)
+	s.Admissions, s.Control.Migrations = append(s.Admissions, f.Admissions...), append(s.Control.Migrations, f.Migrations...)
+	if f.Enforces != "" {
+		j.enforced[f.Enforces] = true
+	}
+}
+
+// finish puts everything in order, and says of pods whose they are.
+func (j *join) finish(s *snapshot.Snapshot) {
+	j.workloads(s)
+	for i := range s.Accounts {
+		s.Uses = append(s.Uses, record.AccountUses(&s.Accounts[i])...)
+	}
+	for i := range s.Secrets {
+		s.Uses = append(s.Uses, custom.Read(&s.Secrets[i].Meta)...)
+		s.Sources = append(s.Sources, custom.Copies("Secret", &s.Secrets[i].Meta)...)
+	}
+	for i := range s.ConfigMaps {
+		s.Sources = append(s.Sources, custom.Copies("ConfigMap", &s.ConfigMaps[i].Meta)...)
+	}
+	for i := range s.Admissions {
+		if a := &s.Admissions[i]; a.Kind == "ValidatingAdmissionPolicy" {
+			a.Enforced = j.enforced[a.Name]
+		}
+	}
+	if j.granted {
+		s.Uses = custom.Grants(s.Uses, j.grants)
+	}
+	sorted(s)
+}
+
+// workloads says of pods whose they are.
+func (j *join) workloads(s *snapshot.Snapshot) {
 	known := make(map[snapshot.Ref]bool, len(s.Workloads))
 	for i := range s.Workloads {
 		known[refOf(&s.Workloads[i])] = true
 	}
 	for i := range s.Pods {
-		highest(&s.Pods[i], owners, known)
+		highest(&s.Pods[i], j.owners, known)
 	}
-	for i := range s.Accounts {
-		s.Uses = append(s.Uses, record.AccountUses(&s.Accounts[i])...)
-	}
+}
+
+// sorted sorts all that has an order.
+func sorted(s *snapshot.Snapshot) {
 	order(s.Namespaces, func(o *snapshot.Namespace) *snapshot.Meta { return &o.Meta })
 	order(s.Secrets, func(o *snapshot.Secret) *snapshot.Meta { return &o.Meta })
 	order(s.ConfigMaps, func(o *snapshot.ConfigMap) *snapshot.Meta { return &o.Meta })

@@ -64,9 +64,9 @@ func Live(ctx context.Context, config *rest.Config, o Options) (*snapshot.Snapsh
 		return nil, err
 	}
 	if o.Whole {
-		sum(l.out.Coverage, "workloads", workloadKinds...)
+		l.sums()
 	}
-	finish(l.out, l.owners)
+	l.join.finish(l.out)
 	return l.out, nil
 }
 
@@ -86,8 +86,8 @@ func dial(config *rest.Config, o Options) (*live, error) {
 	}
 	l := &live{
 		Options: o, client: typed, names: names, custom: custom, kinds: kinds, maker: record.Maker{Key: o.Key},
-		out:    &snapshot.Snapshot{Source: config.Host, Taken: o.Now, Live: true, Coverage: snapshot.Coverage{}, Served: map[string]bool{}},
-		owners: map[snapshot.Ref]snapshot.Ref{},
+		out:  &snapshot.Snapshot{Source: config.Host, Taken: o.Now, Live: true, Coverage: snapshot.Coverage{}, Served: map[string]bool{}},
+		join: newJoin(),
 	}
 	if o.Whole && o.Key != nil {
 		l.out.Key = o.Key.ID()
@@ -108,9 +108,12 @@ type live struct {
 	known    namespaces
 	versions map[string]string // of served resources, by "group/resource"
 
-	mu     sync.Mutex // guards what is below
-	out    *snapshot.Snapshot
-	owners map[snapshot.Ref]snapshot.Ref
+	// silent are the groups that do not answer.
+	silent map[string]bool
+
+	mu   sync.Mutex // guards what is below
+	out  *snapshot.Snapshot
+	join join
 }
 
 // keep changes the snapshot.
@@ -129,7 +132,7 @@ func (l *live) gap(resource string, g snapshot.Gap) {
 // left out, and said.
 func (l *live) served(ctx context.Context) error {
 	_, lists, err := l.kinds.ServerGroupsAndResourcesWithContext(ctx)
-	l.versions = map[string]string{}
+	l.versions, l.silent = map[string]string{}, map[string]bool{}
 	for _, list := range lists {
 		group, version, ok := strings.Cut(list.GroupVersion, "/")
 		if !ok {
@@ -146,6 +149,9 @@ func (l *live) served(ctx context.Context) error {
 	}
 	var partly *discovery.ErrGroupDiscoveryFailed
 	if err != nil && len(lists) > 0 && errors.As(err, &partly) {
+		for gv := range partly.Groups {
+			l.silent[gv.Group] = true
+		}
 		l.gap("resources", snapshot.Gap{Reason: fmt.Sprintf("%d API groups do not answer", len(partly.Groups))})
 		return nil
 	}

@@ -98,6 +98,34 @@ metadata: {name: bare}
 spec: {serviceAccountName: web, containers: [{name: c, image: i, envFrom: [{secretRef: {name: db}}]}]}
 `
 
+const customs = `
+---
+apiVersion: external-secrets.io/v1
+kind: SecretStore
+metadata: {name: st}
+spec: {provider: {vault: {server: "https://v", path: kv, version: v2, auth: {tokenSecretRef: {name: token, key: t}}}}}
+---
+apiVersion: external-secrets.io/v1
+kind: ExternalSecret
+metadata: {name: es}
+spec: {secretStoreRef: {name: st, kind: SecretStore}, target: {name: made}, data: [{secretKey: k, remoteRef: {key: p}}]}
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: in}
+spec: {tls: [{secretName: db}], defaultBackend: {service: {name: s, port: {number: 1}}}}
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata: {name: NS}
+spec: {matchConstraints: {resourceRules: [{operations: [CREATE], apiGroups: [""], apiVersions: [v1], resources: [secrets]}]}, validations: [{expression: "true"}]}
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata: {name: NS}
+spec: {policyName: NS, validationActions: [Deny]}
+`
+
 // in returns those of list that lie in namespace.
 func in[T any](list []T, namespace string, meta func(*T) *snapshot.Meta) []T {
 	return slices.DeleteFunc(slices.Clone(list), func(o T) bool { return meta(&o).Namespace != namespace })
@@ -132,6 +160,32 @@ func TestLive(t *testing.T) {
 		t.Error("ServiceAccounts, namespaces, roles or what is served is missing")
 	}
 	if m := s.Coverage.Missing("secrets", "secrets/values", "configmaps", "pods", "workloads", "deployments", "serviceaccounts", "namespaces", "roles", "resources"); len(m) > 0 {
+		t.Errorf("missing: %q", m)
+	}
+}
+
+// What is no pod, and what the cluster does not serve, is read and judged as such.
+func TestLiveCustom(t *testing.T) {
+	ns := namespace(t, shop+customs)
+	s := live(t, server.REST, read.Options{Whole: true, Key: key(t)})
+	sources := in(s.Sources, ns, func(o *snapshot.Source) *snapshot.Meta { return &o.Meta })
+	stores := in(s.Stores, ns, func(o *snapshot.Store) *snapshot.Meta { return &o.Meta })
+	if len(sources) != 1 || sources[0].Makes[0].Name != "made" || sources[0].Store.Name != "st" || sources[0].Interval == 0 || len(stores) != 1 || stores[0].Server != "https://v" || len(stores[0].Uses) != 1 {
+		t.Errorf("%+v %+v", sources, stores)
+	}
+	var uses []string
+	for _, u := range s.Uses {
+		if u.To.Namespace == ns {
+			uses = append(uses, u.From.Kind+" "+u.From.Name+" "+u.To.Name)
+		}
+	}
+	if want := []string{"Ingress in db", "SecretStore st token", "ServiceAccount web pull"}; !slices.Equal(uses, want) {
+		t.Errorf("uses %q, want %q", uses, want)
+	}
+	if i := slices.IndexFunc(s.Admissions, func(a snapshot.Admission) bool { return a.Name == ns }); i < 0 || !s.Admissions[i].Secrets || !s.Admissions[i].Enforced {
+		t.Errorf("%+v", s.Admissions)
+	}
+	if m := s.Coverage.Missing("uses", "sources", "stores", "admissions", "workloads", "ingresses", "certificates.cert-manager.io", "validatingadmissionpolicies", "rollouts.argoproj.io"); len(m) > 0 {
 		t.Errorf("missing: %q", m)
 	}
 }

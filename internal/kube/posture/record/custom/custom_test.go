@@ -1,0 +1,291 @@
+package custom_test
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/yaml"
+
+	"github.com/strongkeep/strongkeep/internal/kube/posture/record/custom"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/snapshot"
+)
+
+// object is one of a kind in namespace ns, with what text says.
+func object(t testing.TB, apiVersion, kind, text string) *unstructured.Unstructured {
+	t.Helper()
+	o := &unstructured.Unstructured{}
+	if err := yaml.Unmarshal([]byte(text), &o.Object); err != nil {
+		t.Fatalf("%v in %s", err, text)
+	}
+	o.SetAPIVersion(apiVersion)
+	o.SetKind(kind)
+	o.SetName("x")
+	if !custom.Global(o.GroupVersionKind().GroupKind()) {
+		o.SetNamespace("ns")
+	}
+	return o
+}
+
+func TestUses(t *testing.T) {
+	for name, c := range map[string]struct {
+		apiVersion, kind, text string
+		want                   []string
+	}{
+		"Ingress":        {"networking.k8s.io/v1", "Ingress", `spec: {tls: [{secretName: a}, {secretName: b}]}`, []string{"spec.tls[0].secretName ns/a", "spec.tls[1].secretName ns/b"}},
+		"Gateway":        {"gateway.networking.k8s.io/v1", "Gateway", `spec: {listeners: [{tls: {certificateRefs: [{name: a}, {name: b, namespace: o}]}}]}`, []string{"spec.listeners[0].tls.certificateRefs[0].name ns/a", "spec.listeners[0].tls.certificateRefs[1].name o/b"}},
+		"PV":             {"v1", "PersistentVolume", `spec: {csi: {nodeStageSecretRef: {name: a, namespace: o}}, capacity: {storage: 1Gi}}`, []string{"spec.csi.nodeStageSecretRef.name o/a"}},
+		"StorageClass":   {"storage.k8s.io/v1", "StorageClass", `parameters: {csi.storage.k8s.io/provisioner-secret-name: a, csi.storage.k8s.io/provisioner-secret-namespace: o, csi.storage.k8s.io/node-stage-secret-name: "${pvc.name}"}`, []string{"parameters[csi.storage.k8s.io/provisioner-secret-name] o/a"}},
+		"webhook":        {"admissionregistration.k8s.io/v1", "ValidatingWebhookConfiguration", `webhooks: [{clientConfig: {service: {namespace: o, name: s}, caBundle: eA==}}]`, []string{"webhooks[0].clientConfig.service o/s"}},
+		"Issuer":         {"cert-manager.io/v1", "Issuer", `spec: {acme: {privateKeySecretRef: {name: a}, solvers: [{dns01: {cloudflare: {apiTokenSecretRef: {name: b, key: k}}}}]}}`, []string{"spec.acme.privateKeySecretRef.name ns/a", "spec.acme.solvers[0].dns01.cloudflare.apiTokenSecretRef.name ns/b#k"}},
+		"ClusterIssuer":  {"cert-manager.io/v1", "ClusterIssuer", `spec: {ca: {secretName: a}}`, []string{"spec.ca.secretName cert-manager/a"}},
+		"Flux":           {"helm.toolkit.fluxcd.io/v2", "HelmRelease", `spec: {valuesFrom: [{kind: Secret, name: a}, {kind: ConfigMap, name: b}], kubeConfig: {secretRef: {name: c}}}`, []string{"spec.kubeConfig.secretRef.name ns/c", "spec.valuesFrom[0].name ns/a"}},
+		"ServiceMonitor": {"monitoring.coreos.com/v1", "ServiceMonitor", `spec: {endpoints: [{basicAuth: {username: {name: a, key: u}, password: {name: a, key: p}}, bearerTokenSecret: {name: b, key: t}}]}`, []string{"spec.endpoints[0].basicAuth.password.name ns/a#p", "spec.endpoints[0].basicAuth.username.name ns/a#u", "spec.endpoints[0].bearerTokenSecret.name ns/b#t"}},
+		"CloudNativePG":  {"postgresql.cnpg.io/v1", "Cluster", `spec: {superuserSecret: {name: a}, bootstrap: {initdb: {secret: {name: b}}}, backup: {barmanObjectStore: {s3Credentials: {accessKeyId: {name: c, key: k}}}}}`, []string{"spec.backup.barmanObjectStore.s3Credentials.accessKeyId.name ns/c#k", "spec.bootstrap.initdb.secret.name ns/b", "spec.superuserSecret.name ns/a"}},
+		"KEDA":           {"keda.sh/v1alpha1", "TriggerAuthentication", `spec: {secretTargetRef: [{parameter: p, name: a, key: k}]}`, []string{"spec.secretTargetRef[0].name ns/a#k"}},
+		"Traefik":        {"traefik.io/v1alpha1", "TLSOption", `spec: {clientAuth: {secretNames: [a, b]}}`, []string{"spec.clientAuth.secretNames[0] ns/a", "spec.clientAuth.secretNames[1] ns/b"}},
+		"Contour":        {"projectcontour.io/v1", "HTTPProxy", `spec: {virtualhost: {tls: {secretName: o/a}}}`, []string{"spec.virtualhost.tls.secretName o/a"}},
+		"Istio":          {"networking.istio.io/v1", "Gateway", `spec: {servers: [{tls: {credentialName: a}}]}`, []string{"spec.servers[0].tls.credentialName ns/a"}},
+		"Knative":        {"serving.knative.dev/v1", "Service", `spec: {template: {spec: {containers: [{env: [{valueFrom: {secretKeyRef: {name: a, key: k}}}]}], volumes: [{secret: {secretName: b}}]}}}`, []string{"spec.template.spec.containers[0].env[0].valueFrom.secretKeyRef.name ns/a#k", "spec.template.spec.volumes[0].secret.secretName ns/b"}},
+		"Velero":         {"velero.io/v1", "BackupStorageLocation", `spec: {credential: {name: a, key: cloud}}`, []string{"spec.credential.name ns/a#cloud"}},
+		"Crossplane":     {"aws.upbound.io/v1beta1", "ProviderConfig", `spec: {credentials: {secretRef: {namespace: o, name: a, key: k}}}`, []string{"spec.credentials.secretRef.name o/a#k"}},
+		"ACK":            {"rds.services.k8s.aws/v1alpha1", "DBInstance", `spec: {masterUserPassword: {namespace: o, name: a, key: k}}`, []string{"spec.masterUserPassword.name o/a#k"}},
+		"any kind":       {"example.com/v1", "Whatever", `spec: {deep: [{passwordSecretRef: {name: a, key: k}, existingSecret: b, tlsSecretName: c}], secretRef: {kind: ConfigMap, name: no}}` + "\nstatus: {secretName: no}\nmetadata: {secretName: no}", []string{"spec.deep[0].existingSecret ns/b", "spec.deep[0].passwordSecretRef.name ns/a#k", "spec.deep[0].tlsSecretName ns/c"}},
+		"what it makes":  {"s3.aws.upbound.io/v1", "Bucket", `spec: {writeConnectionSecretToRef: {name: a, namespace: o}}`, nil},
+		"nothing":        {"example.com/v1", "Whatever", `spec: {secretRef: {}, secretName: "", name: x}`, nil},
+	} {
+		var got []string
+		for _, u := range custom.Of(object(t, c.apiVersion, c.kind, c.text)).Uses {
+			line := u.Field + " " + u.To.Namespace + "/" + u.To.Name
+			if u.Key != "" {
+				line += "#" + u.Key
+			}
+			if u.From.Kind != c.kind || u.From.Name != "x" {
+				t.Errorf("%s: from %v", name, u.From)
+			}
+			got = append(got, line)
+		}
+		slices.Sort(got)
+		slices.Sort(c.want)
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%s: got  %q\nwant %q", name, got, c.want)
+		}
+	}
+}
+
+func TestSources(t *testing.T) {
+	at := time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC)
+	ready := "\nstatus: {refreshTime: '2026-01-02T00:00:00Z', lastDone: '2026-01-02T00:00:00Z', notBefore: '2026-01-02T00:00:00Z', notAfter: '2026-04-02T00:00:00Z', conditions: [{type: Ready, status: 'False', reason: Broken, lastTransitionTime: '2026-01-02T00:00:00Z'}, {type: Proven, status: 'True'}], provisionedNamespaces: [a]}"
+	secret := func(name string) []snapshot.Ref {
+		return []snapshot.Ref{{Kind: "Secret", Namespace: "ns", Name: name}}
+	}
+	for name, c := range map[string]struct {
+		apiVersion, kind, text string
+		check                  func(s *snapshot.Source) bool
+	}{
+		"ExternalSecret": {"external-secrets.io/v1", "ExternalSecret", `spec: {secretStoreRef: {name: st}, target: {name: made}, data: [{secretKey: k, remoteRef: {key: p, property: q}}], dataFrom: [{extract: {key: r}}, {find: {path: f}}]}`,
+			func(s *snapshot.Source) bool {
+				return slices.Equal(s.Makes, secret("made")) && s.Interval == time.Hour && s.Store.Namespace == "ns" && s.Store.Name == "st" && !s.Generator &&
+					slices.Equal(s.Remote, []snapshot.Remote{{Path: "p", Property: "q", Key: "k"}, {Path: "r"}, {Path: "find:f"}}) && s.Synced.Equal(at)
+			}},
+		"ExternalSecret of a generator": {"external-secrets.io/v1", "ExternalSecret", `spec: {refreshInterval: "0", dataFrom: [{sourceRef: {generatorRef: {kind: Password, name: g}}}], target: {manifest: {apiVersion: v1, kind: ConfigMap}}}`,
+			func(s *snapshot.Source) bool {
+				return s.Generator && s.Interval == 0 && s.Makes[0] == snapshot.Ref{Kind: "ConfigMap", Namespace: "ns", Name: "x"}
+			}},
+		"ExternalSecret of a cluster's store": {"external-secrets.io/v1", "ExternalSecret", `spec: {secretStoreRef: {kind: ClusterSecretStore, name: st}, refreshInterval: 5m}`,
+			func(s *snapshot.Source) bool {
+				return s.Store == snapshot.Ref{Group: "external-secrets.io", Kind: "ClusterSecretStore", Name: "st"} && s.Interval == 5*time.Minute && slices.Equal(s.Makes, secret("x"))
+			}},
+		"ClusterExternalSecret": {"external-secrets.io/v1", "ClusterExternalSecret", `spec: {externalSecretName: e, externalSecretSpec: {data: [{remoteRef: {key: p}}]}}`,
+			func(s *snapshot.Source) bool {
+				return len(s.Makes) == 1 && s.Makes[0].String() == "ExternalSecret a/e" && s.Remote[0].Path == "p"
+			}},
+		"PushSecret": {"external-secrets.io/v1alpha1", "PushSecret", `spec: {refreshInterval: 10m, secretStoreRefs: [{name: st}], selector: {secret: {name: a}}, data: [{match: {secretKey: k, remoteRef: {remoteKey: p}}}]}`,
+			func(s *snapshot.Source) bool {
+				return len(s.Makes) == 0 && slices.Equal(s.Reads, secret("a")) && s.Interval == 10*time.Minute && s.Store.Name == "st" && s.Remote[0] == snapshot.Remote{Path: "p", Key: "k"}
+			}},
+		"Rotation": {"strongkeep.io/v1alpha1", "Rotation", `spec: {target: {storeRef: {kind: ClusterSecretStore, name: v}}, schedule: {interval: 720h}, consumers: {secrets: [{name: a}]}}`,
+			func(s *snapshot.Source) bool {
+				return s.Rotates == 720*time.Hour && s.Proven != nil && *s.Proven && s.Synced.Equal(at) && s.Store.Name == "v" && slices.Equal(s.Reads, secret("a"))
+			}},
+		"SecretProviderClass": {"secrets-store.csi.x-k8s.io/v1", "SecretProviderClass", "spec: {provider: vault, secretObjects: [{secretName: a}], parameters: {objects: \"- objectName: o\\n  secretPath: p\\n  secretKey: k\\n\"}}",
+			func(s *snapshot.Source) bool {
+				return s.Store.Name == "vault" && slices.Equal(s.Makes, secret("a")) && slices.Equal(s.Remote, []snapshot.Remote{{Path: "p", Property: "k"}})
+			}},
+		"SealedSecret": {"bitnami.com/v1alpha1", "SealedSecret", `spec: {encryptedData: {a: AgBx}}`, func(s *snapshot.Source) bool { return slices.Equal(s.Makes, secret("x")) }},
+		"Certificate": {"cert-manager.io/v1", "Certificate", `spec: {secretName: a, issuerRef: {name: i}, duration: 2160h, renewBefore: 360h}`,
+			func(s *snapshot.Source) bool {
+				return slices.Equal(s.Makes, secret("a")) && s.Expires.Month() == 4 && s.Store == snapshot.Ref{Group: "cert-manager.io", Kind: "Issuer", Namespace: "ns", Name: "i"} && s.Rotates == 1800*time.Hour
+			}},
+		"VaultStaticSecret": {"secrets.hashicorp.com/v1beta1", "VaultStaticSecret", `spec: {mount: kv, path: db, refreshAfter: 30s, vaultAuthRef: other/auth, destination: {name: a}}`,
+			func(s *snapshot.Source) bool {
+				return slices.Equal(s.Makes, secret("a")) && s.Remote[0].Path == "kv/db" && s.Interval == 30*time.Second && s.Store.Namespace == "other" && !s.Generator
+			}},
+		"VaultDynamicSecret": {"secrets.hashicorp.com/v1beta1", "VaultDynamicSecret", `spec: {mount: db, path: creds/app, destination: {name: a}}`, func(s *snapshot.Source) bool { return s.Generator }},
+	} {
+		f := custom.Of(object(t, c.apiVersion, c.kind, c.text+ready))
+		if len(f.Sources) != 1 || !c.check(&f.Sources[0]) || f.Sources[0].Ready != "False" || f.Sources[0].Reason != "Broken" || !f.Sources[0].Since.Equal(at) {
+			t.Errorf("%s: %+v", name, f.Sources)
+		}
+		for _, u := range f.Uses {
+			if len(f.Sources) == 1 && slices.Contains(f.Sources[0].Makes, u.To) {
+				t.Errorf("%s uses what it makes: %+v", name, u)
+			}
+		}
+	}
+}
+
+func TestStores(t *testing.T) {
+	f := custom.Of(object(t, "external-secrets.io/v1", "ClusterSecretStore", `
+spec:
+  provider: {vault: {server: "https://v", path: kv, auth: {kubernetes: {serviceAccountRef: {name: sa, namespace: o}}, tokenSecretRef: {name: a, namespace: o, key: t}}}}
+  conditions: [{namespaces: [a, b]}]
+status: {conditions: [{type: Ready, status: "True", reason: Valid}]}`))
+	if len(f.Stores) != 1 {
+		t.Fatal(f)
+	}
+	s := f.Stores[0]
+	var uses []string
+	for _, u := range s.Uses {
+		uses = append(uses, u.Field+" "+u.To.String())
+	}
+	if want := []string{"spec.provider.vault.auth.tokenSecretRef.name Secret o/a", "spec.provider.vault.auth.kubernetes.serviceAccountRef.name ServiceAccount o/sa"}; !slices.Equal(uses, want) {
+		t.Errorf("uses %q", uses)
+	}
+	if s.Provider != "vault" || s.Server != "https://v" || s.Mount != "kv" || s.Ready != "True" || !slices.Equal(s.Namespaces, []string{"a", "b"}) || s.Kind != "ClusterSecretStore" {
+		t.Errorf("%+v", s)
+	}
+	by := custom.Of(object(t, "external-secrets.io/v1", "ClusterSecretStore", `spec: {conditions: [{namespaces: [a]}, {namespaceSelector: {}}]}`))
+	if by.Stores[0].Namespaces != nil {
+		t.Errorf("a selector: %+v", by.Stores)
+	}
+}
+
+func TestAdmissions(t *testing.T) {
+	for name, c := range map[string]struct {
+		apiVersion, kind, text string
+		secrets, enforced      bool
+	}{
+		"VAP":           {"admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicy", `spec: {matchConstraints: {resourceRules: [{operations: [CREATE], apiGroups: [""], resources: [secrets]}]}}`, true, false},
+		"VAP of pods":   {"admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicy", `spec: {matchConstraints: {resourceRules: [{operations: [CREATE], apiGroups: [""], resources: [pods]}]}}`, false, false},
+		"webhook":       {"admissionregistration.k8s.io/v1", "ValidatingWebhookConfiguration", `webhooks: [{rules: [{operations: ["*"], apiGroups: ["*"], resources: ["*"]}]}]`, true, true},
+		"that fails":    {"admissionregistration.k8s.io/v1", "ValidatingWebhookConfiguration", `webhooks: [{failurePolicy: Ignore, rules: [{operations: [CREATE], apiGroups: [""], resources: [secrets]}]}]`, true, false},
+		"of updates":    {"admissionregistration.k8s.io/v1", "ValidatingWebhookConfiguration", `webhooks: [{rules: [{operations: [UPDATE], apiGroups: [""], resources: [secrets]}]}]`, false, false},
+		"Kyverno":       {"kyverno.io/v1", "ClusterPolicy", `spec: {validationFailureAction: Enforce, rules: [{match: {any: [{resources: {kinds: [Secret]}}]}, validate: {}}]}`, true, true},
+		"Kyverno audit": {"kyverno.io/v1", "ClusterPolicy", `spec: {rules: [{match: {any: [{resources: {kinds: [Secret]}}]}, validate: {failureAction: Audit}}]}`, true, false},
+		"Kyverno makes": {"kyverno.io/v1", "ClusterPolicy", `spec: {rules: [{match: {any: [{resources: {kinds: [Secret]}}]}, generate: {}}]}`, false, false},
+		"Gatekeeper":    {"constraints.gatekeeper.sh/v1beta1", "Whatever", `spec: {match: {kinds: [{kinds: [Secret]}]}}`, true, true},
+		"dry run":       {"constraints.gatekeeper.sh/v1beta1", "Whatever", `spec: {enforcementAction: dryrun, match: {kinds: [{kinds: [Secret]}]}}`, true, false},
+	} {
+		f := custom.Of(object(t, c.apiVersion, c.kind, c.text))
+		if len(f.Admissions) != 1 || f.Admissions[0].Secrets != c.secrets || f.Admissions[0].Enforced != c.enforced {
+			t.Errorf("%s: %+v", name, f.Admissions)
+		}
+	}
+	if f := custom.Of(object(t, "admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicyBinding", `spec: {policyName: p, validationActions: [Deny]}`)); f.Enforces != "p" {
+		t.Errorf("%+v", f)
+	}
+	if f := custom.Of(object(t, "storagemigration.k8s.io/v1beta1", "StorageVersionMigration", `spec: {resource: {group: "", resource: secrets}}`+"\nstatus: {conditions: [{type: Succeeded, status: 'True', lastUpdateTime: '2026-01-02T00:00:00Z'}]}")); len(f.Migrations) != 1 || f.Migrations[0].Resource != "secrets" || !f.Migrations[0].Succeeded || f.Migrations[0].Ended.IsZero() {
+		t.Errorf("%+v", f)
+	}
+}
+
+func TestCopies(t *testing.T) {
+	for text, want := range map[string]string{
+		"replicator.v1.mittwald.de/replicate-from: o/db":        "Secret o/db -> Secret ns/x",
+		"replicator.v1.mittwald.de/replicate-to: a, b-*,ns,c":   "Secret ns/x -> Secret a/x Secret c/x",
+		"reflector.v1.k8s.emberstack.com/reflects: o/db":        "Secret o/db -> Secret ns/x",
+		"kubed.appscode.com/sync: ''":                           "Secret ns/x ->",
+		"other: x":                                              "",
+		"reflector.v1.k8s.emberstack.com/reflection-allowed: x": "",
+	} {
+		m := snapshot.Meta{Namespace: "ns", Name: "x"}
+		if err := yaml.Unmarshal([]byte(text), &m.Annotations); err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		for _, s := range custom.Copies("Secret", &m) {
+			got = s.Reads[0].String() + " ->"
+			for _, to := range s.Makes {
+				got += " " + to.String()
+			}
+		}
+		if got != want {
+			t.Errorf("%s: %q, want %q", text, got, want)
+		}
+	}
+	if uses := custom.Read(&snapshot.Meta{Namespace: "argocd", Name: "repo", Labels: map[string]string{"argocd.argoproj.io/secret-type": "repository"}}); len(uses) != 1 || uses[0].To.Name != "repo" {
+		t.Errorf("%+v", uses)
+	}
+}
+
+func TestGrants(t *testing.T) {
+	uses := custom.Of(object(t, "gateway.networking.k8s.io/v1", "Gateway", `spec: {listeners: [{tls: {certificateRefs: [{name: a}, {name: b, namespace: o}, {name: c, namespace: o}, {name: b, namespace: p}]}}]}`)).Uses
+	grant := object(t, "gateway.networking.k8s.io/v1beta1", "ReferenceGrant", `spec: {from: [{group: gateway.networking.k8s.io, kind: Gateway, namespace: ns}], to: [{group: "", kind: Secret, name: b}]}`)
+	grant.SetNamespace("o")
+	var left []string
+	for _, u := range custom.Grants(uses, []*unstructured.Unstructured{grant}) {
+		left = append(left, u.To.Namespace+"/"+u.To.Name)
+	}
+	if want := []string{"ns/a", "o/b"}; !slices.Equal(left, want) {
+		t.Errorf("left %q, want %q", left, want)
+	}
+}
+
+// Each line of the table is one that Of can use: once, with a group, and a path.
+func TestTable(t *testing.T) {
+	seen := map[string]bool{}
+	for i := range custom.Kinds {
+		k := &custom.Kinds[i]
+		id := k.Kind + "." + k.Group
+		if seen[id] || k.Resource == "" || k.Kind == "" || strings.ToLower(k.Resource) != k.Resource || k.Fills() == "" {
+			t.Errorf("%s: twice, or without a name", id)
+		}
+		seen[id] = true
+		for _, path := range append(slices.Clone(k.Names), k.Makes...) {
+			if path == "=" {
+				continue
+			}
+			// An object with a Secret in each place that the path goes through.
+			path, only, _ := strings.Cut(path, "?")
+			var tree any = map[string]any{"name": "there", "kind": only}
+			names := strings.Split(path, ".")
+			if last := names[len(names)-1]; last == "name" || strings.HasSuffix(last, "Name") || strings.HasSuffix(last, "Names[]") {
+				tree = "there"
+			}
+			for _, name := range slices.Backward(names) {
+				if field, list := strings.CutSuffix(name, "[]"); list {
+					tree = map[string]any{field: []any{tree}}
+				} else {
+					tree = map[string]any{field: tree}
+				}
+			}
+			o := &unstructured.Unstructured{Object: tree.(map[string]any)}
+			o.SetAPIVersion(strings.TrimPrefix(k.Group+"/v1", "/"))
+			o.SetKind(k.Kind)
+			f := custom.Of(o)
+			found := slices.ContainsFunc(f.Uses, func(u snapshot.Use) bool { return u.To.Name == "there" })
+			for _, s := range f.Sources {
+				found = found || slices.ContainsFunc(s.Makes, func(r snapshot.Ref) bool { return r.Name == "there" })
+			}
+			if !found {
+				t.Errorf("%s: nothing is found by %s", id, path)
+			}
+		}
+	}
+}
+
+func FuzzOf(f *testing.F) {
+	f.Add([]byte(`{"apiVersion":"bitnami.com/v1","kind":"SealedSecret","spec":{"template":[]}}`))
+	f.Add([]byte(`{"apiVersion":"external-secrets.io/v1","kind":"ClusterSecretStore","spec":{"provider":{"a":[]},"conditions":[null,{"namespaces":[1]}]}}`))
+	f.Add([]byte(`{"apiVersion":"kyverno.io/v1","kind":"Policy","spec":{"rules":[{"validate":1}]},"status":{"conditions":[1]}}`))
+	f.Fuzz(func(_ *testing.T, raw []byte) {
+		o := &unstructured.Unstructured{}
+		if json.Unmarshal(raw, &o.Object) == nil && o.Object != nil {
+			_ = custom.Of(o)
+		}
+	})
+}
