@@ -27,7 +27,7 @@ func (l *live) minimal() steps {
 // whole are all. Secrets come first: they take longest.
 func (l *live) whole() steps {
 	core := l.client.CoreV1()
-	out := steps{l.secrets()}
+	out := steps{l.secrets(), l.version}
 	out = append(out, l.rbac()...)
 	out = append(append(out, l.workloads()...), l.customs()...)
 	return append(out,
@@ -44,6 +44,7 @@ func (l *live) whole() steps {
 				if ended(p) {
 					return snapshot.Pod{}, false
 				}
+				l.server(p)
 				return l.maker.Pod(p), true
 			},
 		}),

@@ -55,15 +55,18 @@ func Live(ctx context.Context, config *rest.Config, o Options) (*snapshot.Snapsh
 	if o.Whole {
 		steps = l.whole()
 	}
-	group, ctx := errgroup.WithContext(ctx)
+	group, lists := errgroup.WithContext(ctx)
 	group.SetLimit(atOnce)
 	for _, step := range steps {
-		group.Go(func() error { return step(ctx) })
+		group.Go(func() error { return step(lists) })
 	}
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
 	if o.Whole {
+		if err := l.metrics(ctx); err != nil {
+			return nil, err
+		}
 		l.sums()
 	}
 	l.join.finish(l.out)

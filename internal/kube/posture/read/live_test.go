@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -22,11 +23,33 @@ import (
 
 var server *apiserver.Server
 
-func TestMain(m *testing.M) {
-	os.Exit(apiserver.Main(apiserver.Config{Schemes: []func(*runtime.Scheme) error{rbacv1.AddToScheme, appsv1.AddToScheme}}, func(s *apiserver.Server) (int, error) {
+// encryption keeps new Secrets encrypted, so that the API server has something to tell.
+const encryption = `
+apiVersion: apiserver.config.k8s.io/v1
+kind: EncryptionConfiguration
+resources:
+- resources: [secrets]
+  providers: [{secretbox: {keys: [{name: one, secret: QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUE=}]}}, {identity: {}}]
+`
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "read-*")
+	if err != nil {
+		panic(err)
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	file := filepath.Join(dir, "encryption.yaml")
+	if err := os.WriteFile(file, []byte(encryption), 0o600); err != nil {
+		panic(err)
+	}
+	return apiserver.Main(apiserver.Config{
+		Schemes: []func(*runtime.Scheme) error{rbacv1.AddToScheme, appsv1.AddToScheme}, Flags: []string{"--encryption-provider-config=" + file},
+	}, func(s *apiserver.Server) (int, error) {
 		server = s
 		return m.Run(), nil
-	}))
+	})
 }
 
 // namespace makes one with what text says; NS stands for its name.
@@ -159,7 +182,12 @@ func TestLive(t *testing.T) {
 		!slices.ContainsFunc(s.Namespaces, func(n snapshot.Namespace) bool { return n.Name == ns }) || len(s.RBAC.ClusterRoles) == 0 || !s.Served["/secrets"] {
 		t.Error("ServiceAccounts, namespaces, roles or what is served is missing")
 	}
-	if m := s.Coverage.Missing("secrets", "secrets/values", "configmaps", "pods", "workloads", "deployments", "serviceaccounts", "namespaces", "roles", "resources"); len(m) > 0 {
+	if s.Control.Version == "" || s.Control.Managed != "" || !slices.ContainsFunc(s.Control.Transformations, func(c snapshot.Transformation) bool {
+		return c.Resource == "secrets" && c.Type == "to_storage" && strings.HasPrefix(c.Prefix, "k8s:enc:secretbox:v1:") && c.Count > 0
+	}) {
+		t.Errorf("the control plane: %+v", s.Control)
+	}
+	if m := s.Coverage.Missing("metrics", "nodes", "secrets", "secrets/values", "configmaps", "pods", "workloads", "deployments", "serviceaccounts", "namespaces", "roles", "resources"); len(m) > 0 {
 		t.Errorf("missing: %q", m)
 	}
 }
@@ -243,7 +271,7 @@ func TestForbidden(t *testing.T) {
 	if m := s.Coverage.Missing("secrets", "pods"); len(m) != 2 || !strings.Contains(m[0], "only those that were named") {
 		t.Errorf("missing: %q", m)
 	}
-	if m := s.Coverage.Missing("configmaps", "roles", "clusterroles", "workloads"); len(m) != 4 || !strings.Contains(m[0], "no right") || !strings.Contains(m[3], "deployments: no right") {
+	if m := s.Coverage.Missing("configmaps", "roles", "clusterroles", "workloads", "metrics", "nodes"); len(m) != 6 || !strings.Contains(m[0], "no right") || !strings.Contains(m[3], "deployments: no right") {
 		t.Errorf("missing: %q", m)
 	}
 	if s := live(t, config, read.Options{Whole: true, Key: key(t)}); len(s.Secrets) != 0 || s.Coverage.Whole("secrets") {

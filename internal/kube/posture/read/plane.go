@@ -1,0 +1,70 @@
+package read
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/strongkeep/strongkeep/internal/kube/posture/record/plane"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/snapshot"
+)
+
+// server notes a pod that is an API server. A list that begins anew shows it again.
+func (l *live) server(p *corev1.Pod) {
+	found, ok := plane.Server(p)
+	if !ok {
+		return
+	}
+	l.keep(func(s *snapshot.Snapshot) {
+		all := slices.DeleteFunc(s.Control.Servers, func(o snapshot.Server) bool { return o.Name == found.Name })
+		s.Control.Servers = append(all, found)
+		slices.SortFunc(s.Control.Servers, func(a, b snapshot.Server) int { return cmp.Compare(a.Name, b.Name) })
+	})
+}
+
+// version notes which API server answers, and which cloud runs it. The labels of a
+// node are asked for; who may not list nodes is told by the version alone.
+func (l *live) version(ctx context.Context) error {
+	info, err := l.kinds.ServerVersionWithContext(ctx)
+	if err != nil {
+		return fmt.Errorf("asking for the API server's version: %w", err)
+	}
+	var labels map[string]string
+	nodes, err := l.names.Resource(corev1.SchemeGroupVersion.WithResource("nodes")).List(ctx, metav1.ListOptions{Limit: 1})
+	if err == nil && len(nodes.Items) > 0 {
+		labels = nodes.Items[0].Labels
+	}
+	gap, err := reason(err)
+	if err != nil {
+		return fmt.Errorf("listing nodes: %w", err)
+	}
+	l.keep(func(s *snapshot.Snapshot) {
+		s.Control.Version, s.Control.Managed = info.GitVersion, plane.Managed(info.GitVersion, labels)
+		s.Coverage["nodes"] = gap
+	})
+	return nil
+}
+
+// metrics reads those of the API server that answers. It comes last: then its counters
+// say how what was read was stored.
+func (l *live) metrics(ctx context.Context) error {
+	body, err := l.client.Discovery().RESTClient().Get().AbsPath("/metrics").SetHeader("Accept", "text/plain").Stream(ctx)
+	switch {
+	case apierrors.IsForbidden(err) || apierrors.IsNotFound(err):
+		l.gap("metrics", snapshot.Gap{Reason: "no right to get /metrics of the API server"})
+		return nil
+	case err != nil:
+		return fmt.Errorf("getting /metrics: %w", err)
+	}
+	defer func() { _ = body.Close() }()
+	if err := plane.Metrics(body, &l.out.Control); err != nil {
+		return err
+	}
+	l.gap("metrics", snapshot.Gap{})
+	return nil
+}

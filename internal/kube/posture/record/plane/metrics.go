@@ -1,0 +1,94 @@
+package plane
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"math"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/strongkeep/strongkeep/internal/kube/posture/snapshot"
+)
+
+// The metrics of an API server that are read.
+const (
+	transformations = "apiserver_storage_transformation_operations_total{"
+	reloads         = "apiserver_encryption_config_controller_automatic_reload_last_timestamp_seconds{"
+)
+
+// longest bounds a line of metrics, in bytes.
+const longest = 1 << 20
+
+// Metrics reads the metrics of an API server, in Prometheus' text format, line by line:
+//
+//	name{label="value",…} number
+//
+// What is not asked for, or is written otherwise, is passed over.
+func Metrics(from io.Reader, into *snapshot.Control) error {
+	lines := bufio.NewScanner(from)
+	lines.Buffer(nil, longest)
+	var all []snapshot.Transformation
+	var reloaded time.Time
+	for lines.Scan() {
+		line := lines.Text()
+		switch {
+		case strings.HasPrefix(line, transformations):
+			labels, n, ok := sample(line)
+			if ok && n > 0 {
+				all = append(all, snapshot.Transformation{
+					Resource: resource(labels), Type: labels["transformation_type"], Prefix: labels["transformer_prefix"], Status: labels["status"], Count: n,
+				})
+			}
+		case strings.HasPrefix(line, reloads):
+			labels, n, ok := sample(line)
+			if t := instant(n); ok && labels["status"] == "success" && t.After(reloaded) {
+				reloaded = t
+			}
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return fmt.Errorf("reading metrics: %w", err)
+	}
+	into.Transformations, into.Reloaded = all, reloaded
+	return nil
+}
+
+// resource is the name of a resource, with that of its group if it has one.
+func resource(labels map[string]string) string {
+	if g := labels["group"]; g != "" {
+		return labels["resource"] + "." + g
+	}
+	return labels["resource"]
+}
+
+// instant is a time in seconds; zero of what is none.
+func instant(seconds float64) time.Time {
+	if seconds <= 0 || seconds > 1e11 {
+		return time.Time{}
+	}
+	whole, part := math.Modf(seconds)
+	return time.Unix(int64(whole), int64(part*1e9)).UTC()
+}
+
+var pair = regexp.MustCompile(`([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\]|\\.)*)"`)
+
+// sample are the labels and the number of a line.
+func sample(line string) (map[string]string, float64, bool) {
+	i, end := strings.IndexByte(line, '{'), strings.LastIndexByte(line, '}')
+	if i < 0 || end < i {
+		return nil, 0, false
+	}
+	number, _, _ := strings.Cut(strings.TrimSpace(line[end+1:]), " ") // behind it there may be a time
+	n, err := strconv.ParseFloat(number, 64)
+	if err != nil || math.IsNaN(n) {
+		return nil, 0, false
+	}
+	labels := map[string]string{}
+	for _, m := range pair.FindAllStringSubmatch(line[i+1:end], -1) {
+		labels[m[1]] = strings.NewReplacer(`\\`, `\`, `\"`, `"`, `\n`, "\n").Replace(m[2])
+	}
+	return labels, n, true
+}
