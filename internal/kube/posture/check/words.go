@@ -18,7 +18,7 @@ func Count(n int, noun string) string {
 }
 
 func plural(noun string) string {
-	if stem, ok := strings.CutSuffix(noun, "y"); ok && !strings.HasSuffix(stem, "e") {
+	if stem, ok := strings.CutSuffix(noun, "y"); ok && stem != "" && !strings.ContainsAny(stem[len(stem)-1:], "aeou") {
 		return stem + "ies"
 	}
 	return noun + "s"
