@@ -84,32 +84,19 @@ at or above -fail-on, and with -strict with 11 if a question is not answered.`,
 }
 
 func (x *command) run(c *cobra.Command, _ []string) error {
-	checks, err := x.chosen()
-	if err != nil {
-		return err
-	}
 	least, never, err := x.threshold()
 	if err != nil {
 		return err
 	}
-	before, exceptions, err := x.known()
+	report, compared, err := x.ask(c)
 	if err != nil {
 		return err
 	}
-	x.from.Files = append(x.from.Files, x.manifests...)
-	seen, err := x.from.Read(c.Context(), x.Session, x.now())
-	if err != nil {
-		return err
-	}
-	if err := x.given.into(seen); err != nil {
-		return err
-	}
-	report := check.Run(checks, check.NewInput(seen.Snapshot, x.now(), x.settings), before, exceptions)
 	x.warn(report)
 	failing := func(m *check.Marked) bool {
 		return !never && m.Excepted == nil && m.Severity.AtLeast(least) && (m.New || !x.newOnly)
 	}
-	if err := x.write(report, before != nil, failing); err != nil {
+	if err := x.write(report, compared, failing); err != nil {
 		return err
 	}
 	switch {
@@ -119,6 +106,27 @@ func (x *command) run(c *cobra.Command, _ []string) error {
 		return exitUnsure
 	}
 	return nil
+}
+
+// ask asks the chosen checks. compared says that there was a report before.
+func (x *command) ask(c *cobra.Command) (_ *check.Report, compared bool, err error) {
+	checks, err := x.chosen()
+	if err != nil {
+		return nil, false, err
+	}
+	before, exceptions, err := x.known()
+	if err != nil {
+		return nil, false, err
+	}
+	x.from.Files = append(x.from.Files, x.manifests...)
+	seen, err := x.from.Read(c.Context(), x.Session, x.now())
+	if err != nil {
+		return nil, false, err
+	}
+	if err := x.given.into(seen); err != nil {
+		return nil, false, err
+	}
+	return check.Run(checks, check.NewInput(seen.Snapshot, x.now(), x.settings), before, exceptions), before != nil, nil
 }
 
 // chosen are the checks to ask.

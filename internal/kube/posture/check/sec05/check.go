@@ -4,7 +4,6 @@ package sec05
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/strongkeep/strongkeep/internal/kube/posture/check"
@@ -107,9 +106,7 @@ func configMaps(in *check.Input) []check.Finding {
 				Message: fmt.Sprintf("a value that looks like a credential (%s) is in a ConfigMap, which nobody protects as one", v.Looks),
 				Fix:     check.Fix{Text: "Move it into the manager of secrets, make a Secret of it by an ExternalSecret, refer to that, and change the credential: it was readable by whoever reads ConfigMaps."},
 			}
-			if !slices.ContainsFunc(out, func(o check.Finding) bool { return o.Object == f.Object && o.Field == f.Field }) {
-				out = append(out, f)
-			}
+			out = append(out, f)
 		}
 	}
 	return out

@@ -4,6 +4,7 @@ package sec06
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,12 +27,13 @@ func Check() check.Check {
 type judgement struct {
 	in      *check.Input
 	rotated map[path.Name]*snapshot.Source // by a Rotation
+	turned  map[string][]snapshot.Ref      // places in stores that Rotations turn: of which stores
 	out     check.Verdict
 	n       struct{ asked, automatic, young, old, ageless int }
 }
 
 func judge(in *check.Input) check.Verdict {
-	j := &judgement{in: in, rotated: map[path.Name]*snapshot.Source{}}
+	j := &judgement{in: in, rotated: map[path.Name]*snapshot.Source{}, turned: map[string][]snapshot.Ref{}}
 	for i := range in.Sources {
 		if s := &in.Sources[i]; s.Group == "strongkeep.io" && s.Kind == "Rotation" {
 			j.rotation(s)
@@ -79,6 +81,9 @@ func (j *judgement) rotation(s *snapshot.Source) {
 			j.rotated[path.Name{Namespace: r.Namespace, Name: r.Name}] = s
 		}
 	}
+	for _, r := range s.Remote {
+		j.turned[r.Path] = append(j.turned[r.Path], s.Store)
+	}
 	f := check.Finding{Severity: check.High, Object: refOf(s), Place: s.Place, Fix: check.Fix{Command: "strongkeep rotation status -n " + s.Namespace + " " + s.Name}}
 	switch {
 	case s.Ready == "False":
@@ -117,20 +122,10 @@ func (j *judgement) automatic(s *snapshot.Secret) bool {
 	return origin.Of(j.in.Index, s).Kind == origin.Certificate
 }
 
-// turns reports whether a Rotation turns a credential of a store.
+// turns reports whether a Rotation turns a credential of a store. One of which the
+// store is not known is taken to be of that.
 func (j *judgement) turns(store snapshot.Ref, at string) bool {
-	for i := range j.in.Sources {
-		s := &j.in.Sources[i]
-		if s.Kind != "Rotation" || s.Group != "strongkeep.io" {
-			continue
-		}
-		for _, r := range s.Remote {
-			if r.Path == at && (s.Store == store || s.Store == snapshot.Ref{}) {
-				return true
-			}
-		}
-	}
-	return false
+	return slices.ContainsFunc(j.turned[at], func(s snapshot.Ref) bool { return s == store || s == snapshot.Ref{} })
 }
 
 // secret judges one credential.

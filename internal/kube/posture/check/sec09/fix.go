@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"strings"
 
-	"sigs.k8s.io/yaml"
-
 	"github.com/strongkeep/strongkeep/internal/kube/consumer"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/check"
 )
@@ -25,34 +23,33 @@ func patch(h *check.Holder, u *consumer.Use) string {
 	const dir = "/etc/secrets/"
 	volume := strings.ReplaceAll(u.Secret, ".", "-")
 	volume = "secret-" + volume[:min(len(volume), 50)]
-	container := map[string]any{
-		"name": u.Container, "volumeMounts": []any{map[string]any{"name": volume, "mountPath": dir + u.Secret, "readOnly": true}},
-	}
-	comment := fmt.Sprintf("# The application has to read the files of %s%s. Take envFrom's secretRef %s out by hand: patches replace that list whole.\n", dir, u.Secret, u.Secret)
-	if u.Kind == consumer.UseEnv {
-		file := dir + u.Secret + "/"
-		if u.Key != "" {
-			file += u.Key
-		}
-		container["env"] = []any{map[string]any{"name": u.Where, "$patch": "delete"}, map[string]any{"name": u.Where + "_FILE", "value": file}}
-		comment = fmt.Sprintf("# The application has to read the file that %s_FILE names; many images do already.\n", u.Where)
-	}
 	list := "containers"
 	if strings.Contains(h.Container(u.Container), ".initContainers[") {
 		list = "initContainers"
 	}
-	var body any = map[string]any{
-		"volumes": []any{map[string]any{"name": volume, "secret": map[string]any{"secretName": u.Secret}}},
-		list:      []any{container},
+	var out strings.Builder
+	_, _ = fmt.Fprintf(&out, "# kubectl patch %s -n %s %s --patch-file=THIS-FILE\n", strings.ToLower(h.Ref.Kind), h.Ref.Namespace, h.Ref.Name)
+	if u.Kind == consumer.UseEnv {
+		_, _ = fmt.Fprintf(&out, "# The application has to read the file that %s_FILE names; many images do already.\n", u.Where)
+	} else {
+		_, _ = fmt.Fprintf(&out, "# The application has to read the files of %s%s. Take envFrom's secretRef %s out by hand: patches replace that list whole.\n", dir, u.Secret, u.Secret)
 	}
-	parts := strings.Split(h.Spec, ".")
-	for i := len(parts) - 1; i >= 0; i-- {
-		body = map[string]any{parts[i]: body}
+	indent := ""
+	for part := range strings.SplitSeq(h.Spec, ".") {
+		out.WriteString(indent + part + ":\n")
+		indent += "  "
 	}
-	text, err := yaml.Marshal(body)
-	if err != nil {
-		return ""
+	line := func(format string, args ...any) { _, _ = fmt.Fprintf(&out, indent+format+"\n", args...) } // a Builder never fails
+	line("volumes:")
+	line("- {name: %q, secret: {secretName: %q}}", volume, u.Secret)
+	line("%s:", list)
+	line("- name: %q", u.Container)
+	if u.Kind == consumer.UseEnv {
+		line("  env:")
+		line("  - {name: %q, $patch: delete}", u.Where)
+		line("  - {name: %q, value: %q}", u.Where+"_FILE", dir+u.Secret+"/"+u.Key)
 	}
-	kind := strings.ToLower(h.Ref.Kind)
-	return fmt.Sprintf("# kubectl patch %s -n %s %s --patch-file=THIS-FILE\n%s%s", kind, h.Ref.Namespace, h.Ref.Name, comment, text)
+	line("  volumeMounts:")
+	line("  - {name: %q, mountPath: %q, readOnly: true}", volume, dir+u.Secret)
+	return out.String()
 }
