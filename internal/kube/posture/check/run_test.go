@@ -3,6 +3,7 @@ package check_test
 import (
 	"bytes"
 	"encoding/json"
+	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -218,5 +219,22 @@ func TestReportReadsBack(t *testing.T) {
 		if _, err := check.ReadReport("r.json", strings.NewReader(text)); !errs.Is(err, errs.Invalid) {
 			t.Errorf("%q: %v", text, err)
 		}
+	}
+}
+
+// TestTheExampleOfExceptions: what the documentation shows is a file of exceptions.
+func TestTheExampleOfExceptions(t *testing.T) {
+	page, err := os.ReadFile("../../../../docs/checks/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(page), "```yaml\n")
+	example, _, ok := strings.Cut(rest, "```")
+	if !ok {
+		t.Fatal("there is no example")
+	}
+	all, err := check.ReadExceptions("README.md", strings.NewReader(example))
+	if err != nil || len(all) != 1 || !all[0].Until.Equal(time.Date(2027, 4, 1, 0, 0, 0, 0, time.UTC)) {
+		t.Errorf("%v: %+v", err, all)
 	}
 }
