@@ -104,15 +104,45 @@ func (c *Credential) Holders() []snapshot.Ref {
 	return out
 }
 
-// first is the holder that the others are copies of: by what makes it, then by
-// age, Secrets before others.
+// first is the holder that the others are copies of: Secrets before others, by what
+// makes it, those where it is all of a value, those that hold little else, the oldest.
 func (c *Credential) first() *holder {
 	return slices.MinFunc(c.holders, func(a, b *holder) int {
 		x, y := a.origin(), b.origin()
 		return cmp.Or(
-			cmp.Compare(kinds(a), kinds(b)), cmp.Compare(ranks[x.Kind], ranks[y.Kind]), cmp.Compare(len(a.found), len(b.found)),
-			a.age().Since.Compare(b.age().Since), cmp.Compare(a.ref.String(), b.ref.String()))
+			cmp.Compare(kinds(a), kinds(b)), cmp.Compare(ranks[x.Kind], ranks[y.Kind]), cmp.Compare(c.parts(a), c.parts(b)), cmp.Compare(len(a.found), len(b.found)),
+			older(a.age().Since, b.age().Since), cmp.Compare(a.ref.String(), b.ref.String()))
 	})
+}
+
+// older compares times; those that are not known come last.
+func older(a, b time.Time) int {
+	if a.IsZero() || b.IsZero() {
+		return cmp.Compare(b2i(a.IsZero()), b2i(b.IsZero()))
+	}
+	return a.Compare(b)
+}
+
+func b2i(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// parts is 0 if c is the whole of a value of h, else 1.
+func (c *Credential) parts(h *holder) int {
+	return b2i(!slices.ContainsFunc(h.values, func(v snapshot.Value) bool {
+		return slices.ContainsFunc(v.Prints, func(p fingerprint.Part) bool { return whole(p.Where) && c.has(p) })
+	}))
+}
+
+// Keys are the keys of a Secret or ConfigMap that hold c; none if it does not.
+func (c *Credential) Keys(cluster string, ref snapshot.Ref) []string {
+	if h := c.graph.byObject[object{cluster, ref}]; h != nil {
+		return c.keys(h)
+	}
+	return nil
 }
 
 // kinds puts what is made to hold credentials before where they only got to.
