@@ -28,6 +28,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/cli/pki"
 	"github.com/strongkeep/strongkeep/internal/cli/rotation"
 	"github.com/strongkeep/strongkeep/internal/cli/session"
+	"github.com/strongkeep/strongkeep/internal/cli/trace"
 	"github.com/strongkeep/strongkeep/internal/cli/transit"
 	"github.com/strongkeep/strongkeep/internal/cli/whocan"
 	"github.com/strongkeep/strongkeep/internal/cli/witness"
@@ -116,6 +117,7 @@ func (a *app) root() *cobra.Command {
 	root.AddCommand(whocan.Commands(a.Session)...)
 	root.AddCommand(checkcommand.Command(a.Session, checkcommand.Config{Checks: compose.Checks(), Version: compose.Version}))
 	root.AddCommand(doctor.Command(a.Session, compose.Symptoms()))
+	root.AddCommand(trace.Commands(a.Session)...)
 	root.AddCommand(a.unwrapCommand(), a.printCommand(), a.pathHelpCommand())
 	root.AddCommand(debug.Command(a.Session), debug.Monitor(a.Session))
 	complete.Add(a.Session, root)
