@@ -15,6 +15,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/posture/access"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/path"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/snapshot"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/trace"
 )
 
 // Commands returns who-can and what-can.
@@ -47,10 +48,10 @@ func (x *commands) warnMissing(s *snapshot.Snapshot) error {
 
 func (x *commands) whoCan() *cobra.Command {
 	var from look.Flags
-	var builtin bool
+	var builtin, all bool
 	var without []string
 	c := &cobra.Command{
-		Use: "who-can NAME | NAMESPACE/NAME", Short: "Show who gets at a Secret: by which right, and by which detours", Args: session.Args(1, 1),
+		Use: "who-can NAME | NAMESPACE/NAME | NAMESPACE/ | -all", Short: "Show who gets at a Secret: by which right, and by which detours", Args: session.Args(0, 1),
 		Long: `Show who gets at the content of a Secret: who may read it, and who may create
 pods, run commands in one, make tokens, impersonate, or grant themselves more, so
 that they do in the end. Each with the shortest chain, and the bindings in it.
@@ -58,8 +59,11 @@ that they do in the end. Each with the shortest chain, and the bindings in it.
 RBAC is decided as Kubernetes does. What is needed to ask: get and list on roles,
 clusterroles, rolebindings, clusterrolebindings, and list on pods and the names of
 Secrets; what may not be read is said. No Secret's content is read.`,
-		Example: "  strongkeep who-can shop/db\n  strongkeep who-can shop/db -without=rolebinding/shop/deployers\n  kubectl get -A -o yaml roles,rolebindings,clusterroles,clusterrolebindings,pods | strongkeep who-can shop/db -f -",
+		Example: "  strongkeep who-can shop/db\n  strongkeep who-can shop/\n  strongkeep who-can shop/db -without=rolebinding/shop/deployers\n  kubectl get -A -o yaml roles,rolebindings,clusterroles,clusterrolebindings,pods | strongkeep who-can shop/db -f -",
 		RunE: func(c *cobra.Command, given []string) error {
+			if all == (len(given) == 1) {
+				return errs.New(errs.Invalid, "say NAME, NAMESPACE/NAME, NAMESPACE/ or -all: one of them")
+			}
 			seen, err := from.Read(c.Context(), x.Session, x.now())
 			if err != nil {
 				return err
@@ -67,6 +71,9 @@ Secrets; what may not be read is said. No Secret's content is read.`,
 			s := seen.Snapshot
 			if err := x.warnMissing(s); err != nil {
 				return err
+			}
+			if all || strings.HasSuffix(given[0], "/") {
+				return x.survey(s, given, without, builtin)
 			}
 			secret, err := named(given[0], seen.Namespace)
 			if err != nil {
@@ -77,6 +84,7 @@ Secrets; what may not be read is said. No Secret's content is read.`,
 	}
 	f := c.Flags()
 	from.Add(f)
+	f.BoolVar(&all, "all", false, "add up who gets at how many Secrets of the cluster")
 	f.BoolVar(&builtin, "builtin", false, "list Kubernetes' own controllers, nodes and superusers too")
 	f.StringSliceVar(&without, "without", nil, "what if this binding were not there: rolebinding/NAMESPACE/NAME or clusterrolebinding/NAME")
 	return c
@@ -114,12 +122,30 @@ func leaveOut(o access.Objects, names []string) (access.Objects, error) {
 	return o, nil
 }
 
+// copying is the Finder of s, which follows copies if s has fingerprints of values,
+// as a snapshot has that was saved by a command which makes them.
+func copying(s *snapshot.Snapshot) (*path.Finder, error) {
+	config := s.Paths()
+	if s.Key != "" {
+		g, err := trace.New(trace.Config{Clusters: []trace.Cluster{{Snapshot: s}}})
+		if err != nil {
+			return nil, err
+		}
+		config.Copies = g.Copies("")
+	}
+	return path.New(config), nil
+}
+
 // answer prints who gets at a Secret.
 func (x *commands) answer(s *snapshot.Snapshot, secret path.Name, without []string, builtin bool) error {
 	if s.Coverage.Whole("secrets") && s.Live && !slices.Contains(s.Names(), secret) {
 		x.Warn([]string{fmt.Sprintf("there is no Secret %s; this is who would get at it", secret)})
 	}
-	before := s.Finder().Readers(secret)
+	f, err := copying(s)
+	if err != nil {
+		return err
+	}
+	before := f.Readers(secret)
 	readers := before
 	if len(without) > 0 {
 		rbac, err := leaveOut(s.RBAC, without)
@@ -128,7 +154,11 @@ func (x *commands) answer(s *snapshot.Snapshot, secret path.Name, without []stri
 		}
 		rest := *s
 		rest.RBAC = rbac
-		readers = rest.Finder().Readers(secret)
+		after, err := copying(&rest)
+		if err != nil {
+			return err
+		}
+		readers = after.Readers(secret)
 	}
 	a := shape(secret, readers, builtin)
 	if len(without) > 0 {
