@@ -25,7 +25,7 @@ type filter struct {
 	namespace        string
 	summary          string
 
-	days int
+	days int // of olderThan; -2, which is less than any age, if it is not given
 }
 
 func (x *commands) inventory() *cobra.Command {
@@ -68,7 +68,7 @@ func (f *filter) check() error {
 	if !slices.Contains([]string{"", "owner", "team", "environment", "source"}, f.summary) {
 		return errs.Newf(errs.Invalid, "-summary=%q: say owner, team, environment or source", f.summary)
 	}
-	f.days = -1
+	f.days = -2
 	if f.olderThan == "" {
 		return nil
 	}
@@ -89,12 +89,10 @@ func (f *filter) check() error {
 
 // takes reports whether r is listed. A value of unknown age is older than nothing.
 func (f *filter) takes(r *trace.Report) bool {
-	switch {
-	case f.unused && r.Unused != "yes", f.orphaned && len(r.Orphaned) == 0, f.copiesOver > 0 && len(r.Copies) <= f.copiesOver:
+	if f.unused && r.Unused != "yes" || f.orphaned && len(r.Orphaned) == 0 || len(r.Copies) <= f.copiesOver || r.Days <= f.days {
 		return false
-	case f.days >= 0 && (r.Days <= f.days || r.Age.AtMost && r.Days < 0):
-		return false
-	case f.owner != "" && f.owner != r.Owner.Owner && f.owner != r.Owner.Team:
+	}
+	if f.owner != "" && f.owner != r.Owner.Owner && f.owner != r.Owner.Team {
 		return false
 	}
 	return f.namespace == "" || slices.ContainsFunc(r.Copies, func(c trace.Copy) bool { return c.Object.Namespace == f.namespace })
