@@ -134,7 +134,7 @@ func (j *judgement) machine(s *snapshot.Secret) bool {
 // orphan returns the Certificate that s was made for, if it is not there.
 func (j *judgement) orphan(s *snapshot.Secret, o origin.Origin) string {
 	name := s.Annotations["cert-manager.io/certificate-name"]
-	if name == "" || o.Kind != origin.Certificate || !j.in.Coverage.Whole("sources") {
+	if name == "" || o.Kind != origin.Certificate || !j.in.Live || !j.in.Coverage.Whole("sources") {
 		return ""
 	}
 	for i := range j.in.Sources {

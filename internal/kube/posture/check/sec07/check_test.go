@@ -30,7 +30,7 @@ func issued(s *snapshot.Secret) {
 }
 
 func with(s snapshot.Secret, sources ...snapshot.Source) snapshot.Snapshot {
-	return snapshot.Snapshot{Secrets: []snapshot.Secret{s}, Sources: sources, Coverage: snapshot.Coverage{"sources": {}}}
+	return snapshot.Snapshot{Live: true, Secrets: []snapshot.Secret{s}, Sources: sources, Coverage: snapshot.Coverage{"sources": {}}}
 }
 
 func TestCheck(t *testing.T) {
@@ -49,6 +49,7 @@ func TestCheck(t *testing.T) {
 		{Name: "its Certificate fails", Answer: check.Partly, Snapshot: with(cert(60*day, issued), fails), Findings: []string{"NotIssued Certificate shop/web"}},
 		{Name: "orphaned", Answer: check.No, Snapshot: with(cert(60*day, issued)), Findings: []string{"Orphaned Secret shop/web"}},
 		{Name: "nobody looked at Certificates", Answer: check.Unknown, Snapshot: unseen, Needs: []string{"sources"}},
+		{Name: "files need not have the Certificate", Answer: check.Yes, Snapshot: snapshot.Snapshot{Secrets: with(cert(60*day, issued)).Secrets}},
 		{Name: "nobody's", Answer: check.No, Snapshot: with(cert(60 * day)), Findings: []string{"NotManaged Secret shop/web"}},
 		{Name: "nobody's, and it ends", Answer: check.No, Snapshot: with(cert(20 * day)), Findings: []string{"EndsSoon Secret shop/web"}},
 		{Name: "of a store", Answer: check.Yes, Snapshot: with(cert(60*day, func(s *snapshot.Secret) {

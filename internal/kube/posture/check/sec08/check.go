@@ -146,6 +146,9 @@ func (j *judgement) automount(h *check.Holder) {
 	if h.Template.Automount != nil {
 		mounts = *h.Template.Automount
 	}
+	if !j.in.Live && len(j.rights) == 0 {
+		return // the bindings are somewhere else
+	}
 	if !mounts || j.rights[access.ServiceAccount(ns, name)] || j.rights[access.Group(ns)] || cloud(a) {
 		return
 	}

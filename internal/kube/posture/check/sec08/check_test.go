@@ -29,7 +29,7 @@ func workload(kind string, change func(*snapshot.Template)) snapshot.Snapshot {
 	if change != nil {
 		change(&w.Template)
 	}
-	return snapshot.Snapshot{Workloads: []snapshot.Workload{w}}
+	return snapshot.Snapshot{Live: true, Workloads: []snapshot.Workload{w}}
 }
 
 func bind(s snapshot.Snapshot, who rbacv1.Subject) snapshot.Snapshot {
@@ -65,7 +65,8 @@ func TestCheck(t *testing.T) {
 		{Name: "off in the account, on in the pod", Answer: check.Yes, Snapshot: account(workload("Deployment", func(t *snapshot.Template) { t.Automount = &on }), &off, nil), Findings: []string{needless}},
 		{Name: "an identity of a cloud", Answer: check.Yes, Snapshot: account(workload("Deployment", nil), nil, map[string]string{"eks.amazonaws.com/role-arn": "x"})},
 		{Name: "the pods of a workload are not asked again", Answer: check.Yes, Snapshot: owned},
-		{Name: "a bare pod", Answer: check.Yes, Snapshot: snapshot.Snapshot{Pods: []snapshot.Pod{{Meta: snapshot.Meta{Namespace: "shop", Name: "p"}, Template: snapshot.Template{Account: "web"}, Workload: snapshot.Ref{Kind: "Pod", Namespace: "shop", Name: "p"}}}},
+		{Name: "files without bindings", Answer: check.Yes, Snapshot: snapshot.Snapshot{Workloads: workload("Deployment", nil).Workloads}},
+		{Name: "a bare pod", Answer: check.Yes, Snapshot: snapshot.Snapshot{Live: true, Pods: []snapshot.Pod{{Meta: snapshot.Meta{Namespace: "shop", Name: "p"}, Template: snapshot.Template{Account: "web"}, Workload: snapshot.Ref{Kind: "Pod", Namespace: "shop", Name: "p"}}}},
 			Findings: []string{"NeedlessToken Pod shop/p at spec.automountServiceAccountToken"}},
 	})
 }

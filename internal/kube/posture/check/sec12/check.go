@@ -55,22 +55,35 @@ func judge(in *check.Input) check.Verdict {
 	}
 	refusing, evidence := admissions(in)
 	v.Evidence = evidence
-	if refusing == 0 {
+	switch {
+	case refusing > 0:
+	case !in.Live:
+		v.Needs = []string{"the admission policies of the cluster: files need not have them"}
+	default:
 		v.Findings = append(v.Findings, check.Finding{
 			Rule: "NothingRefuses", Severity: check.Medium, Object: snapshot.Ref{Kind: "Cluster", Name: "cluster"},
 			Message: "nothing refuses a Secret that a person makes", Fix: check.Fix{Patch: policy},
 		})
 	}
 	v.Summary = fmt.Sprintf("Secrets: %d, written by hand: %d; policies that are asked about new ones and may refuse: %d", asked, byHand, refusing)
-	switch {
-	case refusing > 0 && byHand == 0:
-		v.Answer = check.Yes
-	case refusing > 0 || byHand == 0:
-		v.Answer = check.Partly
-	default:
-		v.Answer = check.No
-	}
+	v.Answer = answer(refusing > 0, byHand > 0, in.Live)
 	return v
+}
+
+// answer weighs that something refuses, that somebody did it all the same, and that
+// all policies are known.
+func answer(refused, did, known bool) check.Answer {
+	switch {
+	case refused && !did:
+		return check.Yes
+	case refused || known && !did:
+		return check.Partly
+	case known:
+		return check.No
+	case did:
+		return check.Partly
+	}
+	return check.Unknown
 }
 
 // admissions are the policies that are asked about new Secrets, and how many of them

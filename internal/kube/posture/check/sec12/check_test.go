@@ -21,7 +21,7 @@ func written(managers ...string) snapshot.Snapshot {
 		name := strings.Trim(m, "()")
 		s.Writers = append(s.Writers, snapshot.Writer{Manager: name, Content: name == m, Time: checktest.Ago(checktest.Day)})
 	}
-	return snapshot.Snapshot{Secrets: []snapshot.Secret{s}}
+	return snapshot.Snapshot{Live: true, Secrets: []snapshot.Secret{s}}
 }
 
 func refused(s snapshot.Snapshot, secrets, enforced bool) snapshot.Snapshot {
@@ -32,7 +32,7 @@ func refused(s snapshot.Snapshot, secrets, enforced bool) snapshot.Snapshot {
 func TestCheck(t *testing.T) {
 	const nothing = "NothingRefuses Cluster cluster"
 	checktest.Run(t, sec12.Check(), []checktest.Case{
-		{Name: "nothing refuses", Answer: check.Partly, Findings: []string{nothing}},
+		{Name: "nothing refuses", Answer: check.Partly, Snapshot: snapshot.Snapshot{Live: true}, Findings: []string{nothing}},
 		{Name: "refused, and nobody did", Answer: check.Yes, Snapshot: refused(written("external-secrets"), true, true)},
 		{Name: "a policy of something else", Answer: check.Partly, Snapshot: refused(written("external-secrets"), false, true), Findings: []string{nothing}},
 		{Name: "a policy that warns", Answer: check.Partly, Snapshot: refused(written("external-secrets"), true, false), Findings: []string{nothing}},
@@ -41,13 +41,15 @@ func TestCheck(t *testing.T) {
 		{Name: "kubectl edit", Answer: check.Partly, Snapshot: refused(written("argocd-controller", "kubectl-edit"), true, true), Findings: []string{"KubectlEdit Secret shop/db"}},
 		{Name: "kubectl label is not its content", Answer: check.Yes, Snapshot: refused(written("external-secrets", "(kubectl-label)"), true, true)},
 		{Name: "both wrote data: the hand's part stays", Answer: check.Partly, Snapshot: refused(written("kubectl-create", "external-secrets"), true, true), Findings: []string{"KubectlCreate Secret shop/db"}},
+		{Name: "files need not have the policies", Answer: check.Unknown, Needs: []string{"admission policies"}},
+		{Name: "a dump of what a hand wrote", Answer: check.Partly, Snapshot: snapshot.Snapshot{Secrets: written("kubectl-create").Secrets}, Needs: []string{"admission policies"}, Findings: []string{"KubectlCreate Secret shop/db"}},
 		{Name: "a browser", Answer: check.Partly, Snapshot: refused(written("Mozilla"), true, true), Findings: []string{"WrittenByHand Secret shop/db"}},
 	})
 }
 
 // TestThePolicyIsOne: what is proposed is what the API server takes.
 func TestThePolicyIsOne(t *testing.T) {
-	s := snapshot.Snapshot{}
+	s := snapshot.Snapshot{Live: true}
 	patch := checktest.Judge(sec12.Check(), &s, check.Settings{}).Findings[0].Fix.Patch
 	parts := strings.Split(patch, "\n---\n")
 	var p admission.ValidatingAdmissionPolicy
