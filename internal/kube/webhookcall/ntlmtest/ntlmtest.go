@@ -17,7 +17,7 @@ import (
 	"testing"
 	"unicode/utf16"
 
-	"golang.org/x/crypto/md4" //nolint:staticcheck // of the protocol
+	"golang.org/x/crypto/md4" //nolint:gosec,staticcheck // of the protocol
 )
 
 // Server lets requests through to Next that come over a connection that is logged in.
