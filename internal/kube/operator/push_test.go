@@ -357,3 +357,42 @@ func TestPushDataTo(t *testing.T) {
 		w.remote(key, "")
 	}
 }
+
+// A pushed secret has the policy of a ConfigMap beside the PushSecret, and follows it,
+// long before the interval; the value is not written again for it. What is not there is
+// said, and nothing is written.
+func TestPushResourcePolicy(t *testing.T) {
+	w := newWorld(t)
+	w.start(nil)
+	w.applyAWS("aws-secretsmanager.yaml")
+	raw, err := os.ReadFile("../../../examples/push/aws-policy.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := strings.ReplaceAll(string(raw), "example-token", canary)
+	policy := func(words string) {
+		t.Helper()
+		w.until("the policy has "+words, func() bool {
+			s, _ := w.aws.Secret("partner/token")
+			return s.Text == canary && s.Versions == 1 && strings.Contains(s.Policy, words)
+		})
+	}
+	w.apply(text)
+	w.pushed("partner-token", v1alpha1.ReasonSynced, "")
+	policy("role/partner")
+	w.apply(strings.ReplaceAll(text, "role/partner", "role/another"))
+	policy("role/another")
+	w.apply(strings.ReplaceAll(text, `{"AWS": "arn:aws:iam::210987654321:role/partner"}`, `"*"`))
+	w.pushed("partner-token", v1alpha1.ReasonErrored, "PublicPolicyException")
+	policy("role/another")
+	w.apply(strings.ReplaceAll(text, "kind: ConfigMap, name: partner-policy", "kind: Secret, name: partner-policy"))
+	w.pushed("partner-token", v1alpha1.ReasonErrored, `Secret "partner-policy" does not exist`)
+	w.apply("apiVersion: v1\nkind: Secret\nmetadata: {name: partner-policy}\nstringData: {policy.json: '{\"Statement\":[{\"Sid\":\"third\"}]}'}\n")
+	w.pushed("partner-token", v1alpha1.ReasonSynced, "")
+	policy("third")
+	w.apply(strings.ReplaceAll(text, "kind: ConfigMap, name: partner-policy", "kind: Pod, name: partner-policy"))
+	w.pushed("partner-token", v1alpha1.ReasonErrored, "it must be ConfigMap or Secret")
+	if n := w.aws.Count("PutSecretValue"); n != 0 {
+		t.Errorf("the value is written %d times more", n)
+	}
+}

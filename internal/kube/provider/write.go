@@ -32,6 +32,9 @@ type Write struct {
 	Value    redact.Secret
 	Source   Source
 	Metadata json.RawMessage // of the PushSecret, as the store understands it; nil: none
+	// Document is the text of what Metadata names beside the PushSecret, such as a policy;
+	// empty: it names nothing.
+	Document redact.Secret
 }
 
 // Source is the Secret that a value comes from, for stores that keep more than values.

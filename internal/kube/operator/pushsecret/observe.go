@@ -22,7 +22,6 @@ import (
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/pushsecret/claim"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/pushsecret/plan"
-	"github.com/strongkeep/strongkeep/internal/kube/operator/render"
 )
 
 // observed is what is known, from caches only.
@@ -202,7 +201,7 @@ func (r *Reconciler) observeSources(ctx context.Context, o *observed) (versions 
 			}
 		}
 	}
-	for _, ref := range render.Refs(o.ps.Spec.Template) {
+	for _, ref := range plan.Refs(&o.ps.Spec) {
 		if _, err := look(ref.Kind, ref.Name); err != nil && !errs.Is(err, errs.Denied) { // what may not be read the push reports
 			return nil, err
 		}

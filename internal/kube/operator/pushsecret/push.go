@@ -61,6 +61,7 @@ func (r *Reconciler) plan(ctx context.Context, o observed, sources []plan.Source
 	p := plan.Of(plan.Input{Spec: &o.ps.Spec, Sources: sources, Stores: o.stores, Limits: r.Limits, Now: r.Clock.Now})
 	p.Problems = append(p.Problems, o.problems...)
 	r.refuse(ctx, o, p.Entries)
+	plan.ReadBeside(ctx, r.Live, o.ps.Namespace, p.Entries)
 	return p
 }
 
@@ -76,6 +77,7 @@ func (r *Reconciler) version(ps *v1alpha1.PushSecret, entries []plan.Entry) (str
 	where := []any{"PushSecret", ps.Namespace, ps.Name, ps.UID, ps.Spec.UpdatePolicy, ps.Spec.DeletionPolicy, ps.Labels, annotations(ps)}
 	for _, e := range entries {
 		values[plan.StoreName(e.Store)+" "+plan.PlaceName(e.Data)] = e.Value
+		values[plan.StoreName(e.Store)+" "+plan.PlaceName(e.Data)+" document"] = e.Document
 		where = append(where, plan.StoreName(e.Store), e.Store.GetUID(), e.Store.GetGeneration(), e.Data, e.Source, e.Err != nil)
 	}
 	digest, err := r.Key.Inputs(values, where)

@@ -22,7 +22,7 @@ import (
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
 	"github.com/strongkeep/strongkeep/api/external/v1alpha1"
 	generators "github.com/strongkeep/strongkeep/api/generators/v1alpha1"
-	"github.com/strongkeep/strongkeep/internal/kube/operator/render"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/pushsecret/plan"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/share"
 )
 
@@ -237,7 +237,7 @@ func indexTemplates(o client.Object) []string {
 	if !ok {
 		return nil
 	}
-	return render.Names(ps.Spec.Template)
+	return plan.RefNames(&ps.Spec)
 }
 
 func indexGenerators(o client.Object) []string {

@@ -146,8 +146,8 @@ func TestWrite(t *testing.T) {
 			`{"spec":{"secretPushFormat":"other"}}`:   "",
 			`{"spec":{"secretType":"Other"}}`:         "",
 			`{"spec":{"replicationLocations":["x"]}}`: "",
-			`{"spec":{"resourcePolicy":{}}}`:          "",
-			`{"spec":{"tier":{"type":"Huge"}}}`:       "",
+			`{"spec":{"resourcePolicy":{"policySourceRef":{"kind":"ConfigMap","name":"p","key":"k","namespace":"other"}}}}`: "unknown field",
+			`{"spec":{"tier":{"type":"Huge"}}}`: "",
 		} {
 			if err := w.tryWrite("new", "", "canary", metadata); err == nil || !strings.Contains(err.Error(), words) || !strings.Contains(err.Error(), "PushSecret") {
 				t.Errorf("%s: %v", metadata, err)

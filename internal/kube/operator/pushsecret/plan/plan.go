@@ -53,6 +53,8 @@ type Entry struct {
 	Value redact.Secret
 	// Source is what Value is of. Of several Secrets it is the first.
 	Source provider.Source
+	// Document is the text of what the metadata names beside the PushSecret.
+	Document redact.Secret
 	// Err is why there is no value. The place is asked for all the same: what is
 	// there is not to be deleted.
 	Err error
@@ -78,7 +80,7 @@ func PlaceOf(namespace string, d v1alpha1.PushSecretData) provider.Place {
 
 // Write returns what the store gets of a PushSecret of a namespace.
 func (e Entry) Write(namespace string) provider.Write {
-	w := provider.Write{Place: PlaceOf(namespace, e.Data), Value: e.Value, Source: e.Source}
+	w := provider.Write{Place: PlaceOf(namespace, e.Data), Value: e.Value, Source: e.Source, Document: e.Document}
 	if e.Data.Metadata != nil {
 		w.Metadata = e.Data.Metadata.Raw
 	}

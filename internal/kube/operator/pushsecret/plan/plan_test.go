@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	apiextensions "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 
@@ -198,5 +199,26 @@ func TestSourceOfEntries(t *testing.T) {
 		if got := p.Entries[i].Write("team").Source; got.Key != key || got.Type != "kubernetes.io/tls" || got.Labels["a"] != "b" {
 			t.Errorf("%+v", got)
 		}
+	}
+}
+
+func TestBeside(t *testing.T) {
+	policy := func(of string) *apiextensions.JSON {
+		return &apiextensions.JSON{Raw: []byte(`{"spec":{"resourcePolicy":` + of + `}}`)}
+	}
+	for text, want := range map[string]Beside{
+		`{"policySourceRef":{"kind":"ConfigMap","name":"p","key":"k"}}`: {"ConfigMap", "p", "k"}, `{"policySourceRef":{"name":"p"}}`: {Name: "p"},
+		`{"blockPublicPolicy":true}`: {}, `{}`: {}, `7`: {}, `{"policySourceRef":[]}`: {}, `null`: {}, `{`: {},
+	} {
+		if got := BesideOf(policy(text)); got != want {
+			t.Errorf("%s: %+v, want %+v", text, got, want)
+		}
+	}
+	spec := &v1alpha1.PushSecretSpec{
+		Data:   []v1alpha1.PushSecretData{{}, {Metadata: policy(`{"policySourceRef":{"kind":"Secret","name":"a","key":"k"}}`)}},
+		DataTo: []v1alpha1.PushSecretDataTo{{Metadata: policy(`{"policySourceRef":{"kind":"Secret","name":"b","key":"k"}}`)}, {Metadata: policy(`{}`)}},
+	}
+	if got := AllBeside(spec); !slices.Equal(got, []Beside{{"Secret", "a", "k"}, {"Secret", "b", "k"}}) {
+		t.Errorf("%+v", got)
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/strongkeep/strongkeep/api/external/v1alpha1"
 	generators "github.com/strongkeep/strongkeep/api/generators/v1alpha1"
 	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/pushsecret/plan"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/rbac"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/target"
 )
@@ -226,6 +227,11 @@ func (c *Census) pushSecret(o object, raw []byte) error {
 	}
 	if ps.Spec.Template != nil {
 		in.templates(ps.Spec.Template.TemplateFrom)
+	}
+	for _, b := range plan.AllBeside(&ps.Spec) {
+		if b.Kind == "Secret" {
+			in.reads.add(b.Name)
+		}
 	}
 	return nil
 }

@@ -16,6 +16,7 @@ type secret struct {
 	tags     map[string]string
 	deleted  bool
 	window   int64
+	policy   *string
 }
 
 type version struct {
@@ -60,6 +61,7 @@ type State struct {
 	Deleted  bool
 	Window   int64  // days, -1 for none at all
 	Type     string // of a parameter
+	Policy   string // "" is none
 }
 
 // Secret returns a secret's state; ok is false when there is none.
@@ -70,6 +72,9 @@ func (s *Server) Secret(name string) (st State, ok bool) {
 			return
 		}
 		st = State{Versions: len(c.versions), Tags: maps.Clone(c.tags), Deleted: c.deleted, Window: c.window}
+		if c.policy != nil {
+			st.Policy = *c.policy
+		}
 		if v := c.find("", "AWSCURRENT"); v != nil {
 			st.Text, st.Binary = string(v.binary), v.text == nil
 			if v.text != nil {
@@ -140,6 +145,8 @@ type smBody struct {
 	NextToken                  string
 	RecoveryWindowInDays       int64
 	ForceDeleteWithoutRecovery bool
+	ResourcePolicy             string
+	BlockPublicPolicy          bool
 }
 
 func (s *Server) smActions() map[string]func(request) (any, *failure) {
@@ -185,8 +192,13 @@ func (s *Server) smActions() map[string]func(request) (any, *failure) {
 			}
 			return map[string]any{"VersionId": s.put(c.name, b.SecretString, b.SecretBinary)}, nil
 		}),
-		"TagResource":   on(func(b smBody, c *secret) (any, *failure) { return s.tag(b.Tags, c, map[string]any{}) }),
-		"RestoreSecret": on(func(_ smBody, c *secret) (any, *failure) { c.deleted = false; return map[string]any{}, nil }),
+		"TagResource": on(func(b smBody, c *secret) (any, *failure) { return s.tag(b.Tags, c, map[string]any{}) }),
+		"GetResourcePolicy": on(func(_ smBody, c *secret) (any, *failure) {
+			return map[string]any{"Name": c.name, "ARN": c.arn(), "ResourcePolicy": c.policy}, nil
+		}),
+		"PutResourcePolicy":    on(putResourcePolicy),
+		"DeleteResourcePolicy": on(func(_ smBody, c *secret) (any, *failure) { c.policy = nil; return map[string]any{}, nil }),
+		"RestoreSecret":        on(func(_ smBody, c *secret) (any, *failure) { c.deleted = false; return map[string]any{}, nil }),
 		"DeleteSecret": on(func(b smBody, c *secret) (any, *failure) {
 			c.deleted, c.window = true, b.RecoveryWindowInDays
 			if b.ForceDeleteWithoutRecovery {
@@ -206,6 +218,24 @@ func (s *Server) tag(tags []tag, c *secret, out any) (any, *failure) {
 		c.tags[t.Key] = t.Value
 	}
 	return out, nil
+}
+
+// putResourcePolicy keeps a policy as it was written.
+func putResourcePolicy(b smBody, c *secret) (any, *failure) {
+	var p struct {
+		Version   string
+		Statement []struct{ Effect, Principal any }
+	}
+	if json.Unmarshal([]byte(b.ResourcePolicy), &p) != nil || len(p.Statement) == 0 {
+		return nil, refuse("MalformedPolicyDocumentException", "canary: "+b.ResourcePolicy)
+	}
+	for _, s := range p.Statement {
+		if b.BlockPublicPolicy && s.Effect == "Allow" && s.Principal == "*" {
+			return nil, refuse("PublicPolicyException", "canary: "+b.ResourcePolicy)
+		}
+	}
+	c.policy = &b.ResourcePolicy
+	return map[string]any{}, nil
 }
 
 func (s *Server) getSecretValue(b smBody, c *secret) (any, *failure) {

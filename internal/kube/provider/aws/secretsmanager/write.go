@@ -24,7 +24,7 @@ type Metadata struct {
 	Format      string            `json:"secretPushFormat,omitempty"` // "binary" (default) or "string"
 	KMSKeyID    string            `json:"kmsKeyId,omitempty"`         // of a secret that is made
 
-	ResourcePolicy       json.RawMessage `json:"resourcePolicy,omitempty"`       // not supported
+	ResourcePolicy       *ResourcePolicy `json:"resourcePolicy,omitempty"`
 	ReplicationLocations []string        `json:"replicationLocations,omitempty"` // not supported
 }
 
@@ -33,8 +33,6 @@ func metadata(raw json.RawMessage) (m Metadata, err error) {
 		return m, err
 	}
 	switch {
-	case m.ResourcePolicy != nil:
-		return m, errs.New(errs.Unsupported, "metadata.spec.resourcePolicy of the PushSecret is not supported: set the policy where the secret's other rights are kept")
 	case len(m.ReplicationLocations) > 0:
 		return m, errs.New(errs.Unsupported, "metadata.spec.replicationLocations of the PushSecret is not supported: push to a store of each region")
 	case m.Format != "" && m.Format != "binary" && m.Format != "string":
@@ -54,10 +52,13 @@ func (s *Store) Write(ctx context.Context, w provider.Write) error {
 	if err != nil {
 		return err
 	}
+	if err := m.ResourcePolicy.check(w.Document); err != nil {
+		return err
+	}
 	if w.Value.Len() > maxValue {
 		return errs.Newf(errs.TooLarge, "the value for %q has %d bytes: Secrets Manager takes %d", w.Key, w.Value.Len(), maxValue)
 	}
-	at := &secret{store: s, name: s.cfg.Prefix + w.Key, metadata: m, part: w.Property != ""}
+	at := &secret{store: s, name: s.cfg.Prefix + w.Key, metadata: m, policy: w.Document, part: w.Property != ""}
 	done, err := s.turns.Take(ctx, at.name)
 	if err != nil {
 		return err
@@ -76,12 +77,25 @@ func (s *Store) Write(ctx context.Context, w provider.Write) error {
 			return err
 		}
 	}
-	if !at.absent {
-		if err := at.tag(ctx, push.Missing(m.Tags, pairs(about.Tags))); err != nil {
+	return at.write(ctx, about, w)
+}
+
+// write tags and writes a secret. What is there, as about says, has its policy before the
+// value that it is to keep.
+func (c *secret) write(ctx context.Context, about *sm.DescribeSecretOutput, w provider.Write) error {
+	made := c.absent
+	if !made {
+		if err := c.tag(ctx, push.Missing(c.metadata.Tags, pairs(about.Tags))); err != nil {
+			return err
+		}
+		if err := c.restrict(ctx); err != nil {
 			return err
 		}
 	}
-	return push.Set(ctx, at, w.Property, w.Value)
+	if err := push.Set(ctx, c, w.Property, w.Value); err != nil || !made {
+		return err
+	}
+	return c.restrict(ctx)
 }
 
 // Delete removes what Write stored: a property, and with the last one the secret.
@@ -147,9 +161,10 @@ type secret struct {
 	store    *Store
 	name     string
 	metadata Metadata
-	absent   bool // to be made
-	part     bool // one property of it is written, so others' writes matter
-	text     bool // the current version is a text
+	policy   redact.Secret // what metadata.ResourcePolicy names
+	absent   bool          // to be made
+	part     bool          // one property of it is written, so others' writes matter
+	text     bool          // the current version is a text
 }
 
 // Get implements push.Versions.
