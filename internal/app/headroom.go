@@ -21,7 +21,7 @@ func ServerHeadroom() Headroom { return Headroom{40 << 20, 50} }
 
 // OperatorHeadroom is the operator's, which keeps some kilobytes for each object that it
 // looks after. By the collector's own rule as much again would be garbage.
-func OperatorHeadroom() Headroom { return Headroom{20 << 20, 25} }
+func OperatorHeadroom() Headroom { return Headroom{16 << 20, 25} }
 
 // KeepHeadroom has the collector leave h, which costs that much memory, until release
 // is called. Whoever sets GOGC or GOMEMLIMIT has decided otherwise: then nothing is
