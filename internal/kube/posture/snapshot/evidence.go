@@ -60,15 +60,18 @@ type Activity struct {
 
 // Act is one kind of request by one user, and how often it was allowed.
 type Act struct {
-	User        string    `json:"user"`
-	Groups      []string  `json:"groups,omitempty"`
-	Verb        string    `json:"verb"`
-	Group       string    `json:"group,omitempty"`
-	Resource    string    `json:"resource"`
-	Subresource string    `json:"subresource,omitempty"`
-	Namespace   string    `json:"namespace,omitempty"`
-	Name        string    `json:"name,omitempty"`
-	Count       int       `json:"count"`
-	Last        time.Time `json:"last"`
-	Denied      int       `json:"denied,omitempty"`
+	User        string   `json:"user"`
+	Groups      []string `json:"groups,omitempty"`
+	Verb        string   `json:"verb"`
+	Group       string   `json:"group,omitempty"`
+	Resource    string   `json:"resource"`
+	Subresource string   `json:"subresource,omitempty"`
+	Namespace   string   `json:"namespace,omitempty"`
+	// Name is "*" where there were too many to tell apart, "" of lists and creations.
+	Name string `json:"name,omitempty"`
+	// Path of requests that are of no resource; then Resource is empty.
+	Path   string    `json:"path,omitempty"`
+	Count  int       `json:"count"`
+	Last   time.Time `json:"last"`
+	Denied int       `json:"denied,omitempty"`
 }
