@@ -21,6 +21,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/cli/externalsecret"
 	"github.com/strongkeep/strongkeep/internal/cli/kv"
 	"github.com/strongkeep/strongkeep/internal/cli/lease"
+	"github.com/strongkeep/strongkeep/internal/cli/least"
 	"github.com/strongkeep/strongkeep/internal/cli/login"
 	"github.com/strongkeep/strongkeep/internal/cli/migrate"
 	"github.com/strongkeep/strongkeep/internal/cli/mount"
@@ -118,6 +119,7 @@ func (a *app) root() *cobra.Command {
 	root.AddCommand(checkcommand.Command(a.Session, checkcommand.Config{Checks: compose.Checks(), Version: compose.Version}))
 	root.AddCommand(doctor.Command(a.Session, compose.Symptoms()))
 	root.AddCommand(trace.Commands(a.Session)...)
+	root.AddCommand(least.Command(a.Session))
 	root.AddCommand(a.unwrapCommand(), a.printCommand(), a.pathHelpCommand())
 	root.AddCommand(debug.Command(a.Session), debug.Monitor(a.Session))
 	complete.Add(a.Session, root)
