@@ -143,18 +143,23 @@ func (l *Log) kubernetes(w *wire) {
 		l.impersonation(w, e.at)
 		e.user, e.groups = w.As.Name, w.As.Groups
 	}
-	if w.Of != nil && w.Of.Resource != "" {
-		e.group, e.resource, e.sub, e.namespace, e.name = w.Of.Group, w.Of.Resource, w.Of.Subresource, w.Of.Namespace, w.Of.Name
-		if e.name == "" && (e.verb == "list" || e.verb == "watch") {
-			e.name = selected(w.URI)
-		}
-		if e.verb == "create" && e.sub == "" {
-			e.name = "" // RBAC does not know it
-		}
-	} else {
-		e.path, _, _ = strings.Cut(w.URI, "?")
-	}
+	e.about(w)
 	l.keep(&e)
+}
+
+// about takes over what a request is of.
+func (e *event) about(w *wire) {
+	if w.Of == nil || w.Of.Resource == "" {
+		e.path, _, _ = strings.Cut(w.URI, "?")
+		return
+	}
+	e.group, e.resource, e.sub, e.namespace, e.name = w.Of.Group, w.Of.Resource, w.Of.Subresource, w.Of.Namespace, w.Of.Name
+	if e.name == "" && (e.verb == "list" || e.verb == "watch") {
+		e.name = selected(w.URI)
+	}
+	if e.verb == "create" && e.sub == "" {
+		e.name = "" // RBAC does not know it
+	}
 }
 
 // impersonation is itself an act, by who really asked.
@@ -199,8 +204,19 @@ func (l *Log) google(w *wire) {
 	}
 	e := event{at: w.Timestamp.Time}
 	e.user, e.verb = w.Cloud.By.Name, words[len(words)-1]
-	e.group = object[0]
-	if e.group == "core" {
+	e.of(object)
+	for _, d := range w.Cloud.Decisions {
+		e.denied = e.denied || !d.Granted
+	}
+	const permissionDenied = 7 // of google.rpc.Code
+	e.denied = e.denied || w.Cloud.Status.Code == permissionDenied
+	l.keep(&e)
+}
+
+// of takes over an object as Google writes it: group, version, namespaces/NAME if
+// it is in one, resource, name, subresource.
+func (e *event) of(object []string) {
+	if e.group = object[0]; e.group == "core" {
 		e.group = ""
 	}
 	rest := object[2:]
@@ -214,10 +230,4 @@ func (l *Log) google(w *wire) {
 	if len(rest) > 2 {
 		e.sub, e.name = rest[2], rest[1]
 	}
-	for _, d := range w.Cloud.Decisions {
-		e.denied = e.denied || !d.Granted
-	}
-	const permissionDenied = 7 // of google.rpc.Code
-	e.denied = e.denied || w.Cloud.Status.Code == permissionDenied
-	l.keep(&e)
 }

@@ -192,16 +192,7 @@ func (l *Log) keep(e *event) {
 	if e.at.After(l.to) {
 		l.to = e.at
 	}
-	k := e.key
-	if k.name != "" && l.acts[k] == nil {
-		kind := k
-		kind.name = ""
-		if l.names[kind] >= maxNames {
-			k.name = "*"
-		} else {
-			l.names[kind]++
-		}
-	}
+	k := l.bounded(e.key)
 	t := l.acts[k]
 	if t == nil {
 		if len(l.acts) >= maxActs {
@@ -211,6 +202,25 @@ func (l *Log) keep(e *event) {
 		t = &tally{groups: e.groups}
 		l.acts[k] = t
 	}
+	t.count(e)
+}
+
+// bounded is k without its name if there are too many of its kind.
+func (l *Log) bounded(k key) key {
+	if k.name == "" || l.acts[k] != nil {
+		return k
+	}
+	kind := k
+	kind.name = ""
+	if l.names[kind] >= maxNames {
+		k.name = "*"
+	} else {
+		l.names[kind]++
+	}
+	return k
+}
+
+func (t *tally) count(e *event) {
 	switch {
 	case e.denied:
 		t.denied++

@@ -93,7 +93,7 @@ func reviewed(in *check.Input) reviews {
 
 func missing(object snapshot.Ref, rule, message string) check.Finding {
 	return check.Finding{
-		Rule: rule, Severity: check.Low, Object: object, Field: "metadata.annotations[" + Annotation + "]", 
+		Rule: rule, Severity: check.Low, Object: object, Field: "metadata.annotations[" + Annotation + "]",
 		Message: message + ". Look at who-can of each; when it is as it should be, record it",
 		Fix:     check.Fix{Command: Record(object.Name)},
 	}
