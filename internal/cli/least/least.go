@@ -13,13 +13,12 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 
-	"github.com/strongkeep/strongkeep/internal/cli/cluster"
+	"github.com/strongkeep/strongkeep/internal/cli/look"
 	"github.com/strongkeep/strongkeep/internal/cli/session"
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/access"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/activity"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/least"
-	"github.com/strongkeep/strongkeep/internal/kube/posture/read"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/snapshot"
 )
 
@@ -39,8 +38,7 @@ long it is, and nothing is changed.`,
 		RunE:    func(c *cobra.Command, given []string) error { return x.run(c, given[0]) },
 	}
 	f := c.Flags()
-	x.flags.Add(f)
-	f.StringSliceVarP(&x.files, "file", "f", nil, "look at these manifests or dumps instead of a cluster; - is standard input")
+	x.from.Add(f)
 	f.StringSliceVar(&x.logs, "from-audit", nil, "audit logs of the API server, also compressed; as EKS, AKS and GKE export them; - is standard input")
 	f.BoolVar(&x.diff, "diff", false, "print what would change, as a diff")
 	return c
@@ -48,10 +46,10 @@ long it is, and nothing is changed.`,
 
 type command struct {
 	*session.Session
-	now         func() time.Time
-	flags       cluster.Flags
-	files, logs []string
-	diff        bool
+	now  func() time.Time
+	from look.Flags
+	logs []string
+	diff bool
 }
 
 // answer is what is printed as JSON. Fields are only ever added.
@@ -101,29 +99,14 @@ func (x *command) run(c *cobra.Command, name string) error {
 
 // rbac reads the roles and bindings.
 func (x *command) rbac(c *cobra.Command) (*snapshot.Snapshot, error) {
-	if len(x.files) > 0 {
-		files := read.Files{Namespace: x.flags.Namespace}
-		for _, name := range x.files {
-			if err := x.open(name, files.Add); err != nil {
-				return nil, err
-			}
-		}
-		x.Warn(files.Wrong)
-		return files.Snapshot(x.now()), nil
-	}
-	config, _, err := x.flags.Rest(x.Env)
+	seen, err := x.from.Read(c.Context(), x.Session, x.now())
 	if err != nil {
 		return nil, err
 	}
-	config.QPS = -1
-	s, err := read.Live(c.Context(), config, x.now())
-	if err != nil {
-		return nil, cluster.Explain(err, "looking at the cluster")
-	}
-	if missing := s.Coverage.Missing("roles", "clusterroles", "rolebindings", "clusterrolebindings"); len(missing) > 0 {
+	if missing := seen.Coverage.Missing("roles", "clusterroles", "rolebindings", "clusterrolebindings"); len(missing) > 0 {
 		return nil, errs.New(errs.Denied, "cannot tell: "+strings.Join(missing, "; ")+". It takes get and list on the four kinds of rbac.authorization.k8s.io")
 	}
-	return s, nil
+	return seen.Snapshot, nil
 }
 
 func (x *command) activity() (*snapshot.Activity, error) {
