@@ -9,10 +9,13 @@ type Repo struct {
 	Git bool `json:"git,omitempty"`
 	// Blobs is how many file versions were looked at; Unreachable how many of them
 	// no branch or tag reaches any more: commits that were deleted.
-	Blobs       int        `json:"blobs"`
-	Unreachable int        `json:"unreachable,omitempty"`
-	Leaks       []Leak     `json:"leaks,omitempty"`
-	Pipelines   []Pipeline `json:"pipelines,omitempty"`
+	Blobs       int `json:"blobs"`
+	Unreachable int `json:"unreachable,omitempty"`
+	// Compared is how many values of the cluster were looked for, by their prints; 0
+	// where there was no key, or no value.
+	Compared  int        `json:"compared,omitempty"`
+	Leaks     []Leak     `json:"leaks,omitempty"`
+	Pipelines []Pipeline `json:"pipelines,omitempty"`
 }
 
 // Leak is a value in a file of a Repo that looks like a secret.

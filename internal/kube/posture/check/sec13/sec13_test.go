@@ -1,0 +1,62 @@
+package sec13_test
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"github.com/strongkeep/strongkeep/internal/kube/posture/check"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/check/checktest"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/check/sec13"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/fingerprint"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/snapshot"
+)
+
+func value(t *testing.T, field string, l snapshot.Looks, text string) snapshot.Value {
+	t.Helper()
+	k, err := fingerprint.NewKey(bytes.Repeat([]byte{7}, fingerprint.KeySize))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return snapshot.Value{Field: field, Looks: l, Prints: k.Prints([]byte(text))}
+}
+
+func with(leaks ...snapshot.Leak) snapshot.Snapshot {
+	return snapshot.Snapshot{Repos: []snapshot.Repo{{Place: "/src/shop", Git: true, Blobs: 9, Compared: 3, Leaks: leaks}}}
+}
+
+func TestCheck(t *testing.T) {
+	live := snapshot.Secret{Meta: snapshot.Meta{Namespace: "shop", Name: "db"}, Values: []snapshot.Value{value(t, "data.password", snapshot.LooksNamed, "hunter2-hunter2"), value(t, "data.username", "", "shop-user")}}
+	inUse := with(snapshot.Leak{Commit: "0123456789abcdef", File: "main.go", Line: 3, Value: value(t, "", "", "hunter2-hunter2")})
+	inUse.Secrets = []snapshot.Secret{live}
+	name := with(snapshot.Leak{File: "main.go", Line: 3, Value: value(t, "", snapshot.LooksURL, "shop-user")})
+	name.Secrets = []snapshot.Secret{live}
+	folder, blind := with(), with()
+	folder.Repos[0].Git = false
+	blind.Repos[0].Compared = 0
+	manifest := value(t, "data.password", snapshot.LooksNamed, "another-one")
+	checktest.Run(t, sec13.Check(), []checktest.Case{
+		{Name: "no repository", Answer: check.Unknown, Needs: []string{"--repo"}},
+		{Name: "none", Answer: check.Yes, Snapshot: with()},
+		{Name: "a folder has no history", Answer: check.Unknown, Needs: []string{"history"}, Snapshot: folder},
+		{Name: "nothing to compare with", Answer: check.Unknown, Needs: []string{"values"}, Snapshot: blind},
+		{Name: "in use", Answer: check.No, Findings: []string{"LiveValue File shop:main.go at value"}, Snapshot: inUse},
+		{Name: "a name of the cluster is no secret", Answer: check.Partly, Findings: []string{"PasswordURL File shop:main.go at PasswordURL"}, Snapshot: name},
+		{Name: "a manifest, in three versions", Answer: check.No, Findings: []string{"Manifest File shop:db.yaml at data.password", "Manifest File shop:db.yaml at data.password (2)", "Manifest File shop:db.yaml at data.password (3)"},
+			Snapshot: with(snapshot.Leak{File: "db.yaml", Line: 1, Value: manifest}, snapshot.Leak{File: "db.yaml", Line: 2, Value: manifest}, snapshot.Leak{File: "db.yaml", Line: 3, Unreachable: true, Value: manifest})},
+		{Name: "a token", Answer: check.Partly, Findings: []string{"Token File shop:ci.sh at Token"}, Snapshot: with(snapshot.Leak{File: "ci.sh", Line: 1, Value: value(t, "", snapshot.LooksToken, "x")})},
+		{Name: "a test's key", Answer: check.Partly, Findings: []string{"PrivateKey File shop:tls/testdata/id.pem at PrivateKey"}, Snapshot: with(snapshot.Leak{File: "tls/testdata/id.pem", Line: 1, Value: value(t, "", snapshot.LooksPrivateKey, "x")})},
+		{Name: "a test's manifest", Answer: check.Partly, Findings: []string{"Manifest File shop:test/db.yaml at data.password"}, Snapshot: with(snapshot.Leak{File: "test/db.yaml", Line: 1, Value: manifest})},
+	})
+}
+
+// Who is affected, where, and how bad.
+func TestDetails(t *testing.T) {
+	s := with(snapshot.Leak{Commit: "0123456789abcdef", File: "a/testdata/x", Line: 3, Unreachable: true, Value: value(t, "", "", "hunter2-hunter2")})
+	s.Secrets = []snapshot.Secret{{Meta: snapshot.Meta{Namespace: "shop", Name: "db"}, Values: []snapshot.Value{value(t, "data.password", snapshot.LooksNamed, "hunter2-hunter2")}}}
+	s.Coverage = snapshot.Coverage{"repos": {}}
+	f := checktest.Judge(sec13.Check(), &s, check.Settings{}).Findings[0]
+	if f.Severity != check.Critical || f.Affected[0] != "shop/db data.password" || f.Place != "/src/shop: 0123456789ab:a/testdata/x:3" || !strings.Contains(f.Fix.Text, "gc --prune=now") {
+		t.Errorf("%+v", f.Finding)
+	}
+}

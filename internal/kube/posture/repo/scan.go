@@ -1,0 +1,178 @@
+package repo
+
+import (
+	"bytes"
+	"hash/maphash"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/strongkeep/strongkeep/internal/kube/posture/fingerprint"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/snapshot"
+)
+
+// find is one secret in a file.
+type find struct {
+	line  int
+	print fingerprint.Print // by the look's key, to tell equal ones
+	value snapshot.Value
+}
+
+// scanner is shared by all workers of a look, and not changed.
+type scanner struct {
+	key  *fingerprint.Key
+	live map[fingerprint.Print]bool
+	tell bool // prints are told
+	same []fingerprint.Print
+}
+
+// worker looks at one file at a time.
+type worker struct {
+	*scanner
+	seed maphash.Seed
+	// known are words that are no secret: files of a repository are mostly alike.
+	known map[uint64]struct{}
+}
+
+func (s *scanner) worker() *worker {
+	return &worker{scanner: s, seed: maphash.MakeSeed(), known: map[uint64]struct{}{}}
+}
+
+// maxKnown bounds what a worker remembers.
+const maxKnown = 1 << 20
+
+// maxFinds bounds what one file version can have: a file with more is a list of them.
+const maxFinds = 200
+
+// find looks at a file. Binary ones are not looked at.
+func (w *worker) find(text []byte) []find {
+	if bytes.IndexByte(text[:min(len(text), 8000)], 0) >= 0 || !utf8.Valid(text) {
+		return nil
+	}
+	g := &gather{worker: w, text: text, seen: map[fingerprint.Print]int{}}
+	g.manifests()
+	g.tokens()
+	if len(w.live) > 0 {
+		g.compare()
+	}
+	return g.out
+}
+
+// gather is what is found in one file.
+type gather struct {
+	*worker
+	text []byte
+	out  []find
+	seen map[fingerprint.Print]int // index in out
+}
+
+// add notes a value at a place in the text.
+func (g *gather) add(line int, field string, value []byte, l snapshot.Looks) {
+	p := g.key.Of(value)
+	if i, known := g.seen[p]; known {
+		if old := &g.out[i]; old.value.Looks == "" {
+			old.value.Looks = l
+		}
+		return
+	}
+	if len(g.out) >= maxFinds {
+		return
+	}
+	f := find{line: line, print: p, value: snapshot.Value{Field: field, Size: len(value), Looks: l}}
+	if g.tell {
+		f.value.Prints = g.key.Prints(value)
+	}
+	g.seen[p] = len(g.out)
+	g.out = append(g.out, f)
+}
+
+func (g *gather) lineAt(at int) int { return 1 + bytes.Count(g.text[:at], []byte("\n")) }
+
+// compare looks for values that a cluster has: the words of the text, what stands
+// in quotes, whole private keys, and what is base64 of any.
+func (g *gather) compare() {
+	line := 1
+	for rest := g.text; len(rest) > 0; line++ {
+		var one []byte
+		one, rest, _ = bytes.Cut(rest, []byte("\n"))
+		if len(one) > 1<<16 {
+			one = one[:1<<16]
+		}
+		candidates(one, func(word []byte) { g.word(line, word) })
+	}
+	for _, m := range keys(g.text) {
+		block := dedent(g.text[m[0]:m[1]])
+		g.hit(g.lineAt(m[0]), block)
+	}
+}
+
+// word compares one, unless it was before.
+func (g *gather) word(line int, word []byte) {
+	if len(word) < 6 || len(word) > 4096 {
+		return
+	}
+	h := maphash.Bytes(g.seed, word)
+	if _, known := g.known[h]; known {
+		return
+	}
+	if g.hit(line, word) {
+		return
+	}
+	if raw, ok := decoded(word); ok && g.hit(line, raw) {
+		return
+	}
+	if len(g.known) >= maxKnown {
+		clear(g.known)
+	}
+	g.known[h] = struct{}{}
+}
+
+// hit notes a value that the cluster has.
+func (g *gather) hit(line int, value []byte) bool {
+	value = bytes.TrimSpace(value)
+	if fingerprint.Weak(value) || !g.live[g.key.Of(value)] {
+		return false
+	}
+	g.add(line, "", value, "")
+	return true
+}
+
+// candidates calls f with what may be a value in a line: words, what stands in
+// quotes, what follows = or :, and the password of a URL.
+func candidates(line []byte, f func([]byte)) {
+	for _, quote := range []byte{'"', '\'', '`'} {
+		rest := line
+		for {
+			i := bytes.IndexByte(rest, quote)
+			if i < 0 {
+				break
+			}
+			j := bytes.IndexByte(rest[i+1:], quote)
+			if j < 0 {
+				break
+			}
+			f(rest[i+1 : i+1+j])
+			rest = rest[i+1+j:]
+		}
+	}
+	for word := range bytes.FieldsFuncSeq(line, func(r rune) bool { return strings.ContainsRune(" \t\r\"'`,;()[]{}<>", r) }) {
+		f(word)
+		for _, by := range []string{"=", ":"} {
+			if _, after, ok := bytes.Cut(word, []byte(by)); ok {
+				f(after)
+			}
+		}
+		if _, after, ok := bytes.Cut(word, []byte("://")); ok {
+			if i := bytes.LastIndexByte(after, '@'); i > 0 {
+				if _, password, ok := bytes.Cut(after[:i], []byte(":")); ok {
+					f(password)
+				}
+			}
+		}
+	}
+	// All that follows the first = or :, with spaces in it.
+	for _, by := range []string{"=", ": "} {
+		if _, after, ok := bytes.Cut(line, []byte(by)); ok {
+			f(bytes.Trim(bytes.TrimSpace(after), "\"'"))
+		}
+	}
+}
