@@ -34,12 +34,14 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/posture/check/sec08"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/check/sec09"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/check/sec10"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/check/sec11"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/check/sec12"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/doctor"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/doctor/inject"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/doctor/stale"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/doctor/start"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/doctor/stuck"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/check/sec13"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/check/sec14"
 	"github.com/strongkeep/strongkeep/internal/kube/provider"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/aws"
@@ -272,7 +274,9 @@ func Checks() []check.Check {
 		sec08.Check(),
 		sec09.Check(),
 		sec10.Check(),
+		sec11.Check(),
 		sec12.Check(),
+		sec13.Check(),
 		sec14.Check(),
 	}
 }
