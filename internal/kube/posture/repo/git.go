@@ -197,7 +197,7 @@ func (g *git) places(ctx context.Context, leaks map[string][]find) (map[string]w
 	}
 	wanted := func(id string) bool { _, ok := leaks[id]; return ok }
 	// --reverse: the oldest first.
-	if err := g.history(ctx, wanted, out, false, nil, "--all"); err != nil {
+	if err := g.history(ctx, &walk{wanted: wanted, out: out}, "--all"); err != nil {
 		return nil, err
 	}
 	rest := func(id string) bool { return wanted(id) && out[id].file == "" }
@@ -206,7 +206,7 @@ func (g *git) places(ctx context.Context, leaks map[string][]find) (map[string]w
 		return nil, err
 	}
 	if len(lost) > 0 {
-		if err := g.history(ctx, rest, out, true, lost, "--stdin", "--not", "--all"); err != nil {
+		if err := g.history(ctx, &walk{wanted: rest, out: out, lost: lost}, "--stdin", "--not", "--all"); err != nil {
 			return nil, err
 		}
 	}
@@ -229,13 +229,21 @@ func (g *git) places(ctx context.Context, leaks map[string][]find) (map[string]w
 	return out, nil
 }
 
+// walk is a way through commits: which file versions are wanted, where their
+// places go, and the commits that nothing reaches, if it is through those.
+type walk struct {
+	wanted func(id string) bool
+	out    map[string]where
+	lost   []byte
+}
+
 // history goes through commits, the oldest first, and notes the first that has each
 // wanted file version.
-func (g *git) history(ctx context.Context, wanted func(string) bool, out map[string]where, unreachable bool, stdin []byte, revisions ...string) error {
+func (g *git) history(ctx context.Context, w *walk, revisions ...string) error {
 	args := append([]string{"log", "--reverse", "--raw", "-z", "--root", "-m", "--no-renames", "--no-abbrev", "--diff-filter=AMT", "--no-show-signature", "--no-notes", "--no-ext-diff", "--no-textconv", "--format=tformat:%x01%H"}, revisions...)
 	c := g.command(ctx, args...)
-	if stdin != nil {
-		c.Stdin = bytes.NewReader(stdin)
+	if w.lost != nil {
+		c.Stdin = bytes.NewReader(w.lost)
 	}
 	commit, id := "", ""
 	return g.stream(c, func(r *bufio.Reader) error {
@@ -250,8 +258,8 @@ func (g *git) history(ctx context.Context, wanted func(string) bool, out map[str
 					id = f[3]
 				}
 			case id != "":
-				if _, known := out[id]; !known && wanted(id) {
-					out[id] = where{commit: commit, file: strings.ToValidUTF8(text, "?"), unreachable: unreachable}
+				if _, known := w.out[id]; !known && w.wanted(id) {
+					w.out[id] = where{commit: commit, file: strings.ToValidUTF8(text, "?"), unreachable: w.lost != nil}
 				}
 				id = ""
 			}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"sync"
@@ -166,38 +165,22 @@ func (l *looker) pipelines(ctx context.Context, g *git) error {
 
 // folder looks at files that are under no version control.
 func (l *looker) folder(ctx context.Context, dir string) error {
-	var pipelines []snapshot.Pipeline
-	err := l.scan(ctx, func(ctx context.Context, to chan<- blob) error {
-		return filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return errs.Newf(errs.Unavailable, "looking at the files of %s: %w", dir, err)
+	}
+	defer func() { _ = root.Close() }()
+	err = l.scan(ctx, func(ctx context.Context, to chan<- blob) error {
+		return fs.WalkDir(root.FS(), ".", func(name string, d fs.DirEntry, err error) error {
 			if err != nil || !d.Type().IsRegular() {
 				return err
 			}
-			info, err := d.Info()
-			if err != nil {
-				return err
-			}
-			l.out.Repo.Blobs++
-			if info.Size() > largest {
-				l.big++
+			text := l.file(root, name)
+			if text == nil {
 				return nil
-			}
-			text, err := os.ReadFile(name)
-			if err != nil {
-				l.out.Missing = append(l.out.Missing, "a file could not be read: "+name)
-				return nil
-			}
-			rel, err := filepath.Rel(dir, name)
-			if err != nil {
-				return err
-			}
-			rel = filepath.ToSlash(rel)
-			if pipeline.Candidate(rel) {
-				if p, ok := pipeline.Read(rel, text); ok {
-					pipelines = append(pipelines, p)
-				}
 			}
 			select {
-			case to <- blob{rel, text}:
+			case to <- blob{name, text}:
 				return nil
 			case <-ctx.Done():
 				return ctx.Err()
@@ -207,11 +190,30 @@ func (l *looker) folder(ctx context.Context, dir string) error {
 	if err != nil {
 		return errs.Newf(errs.Unavailable, "looking at the files of %s: %w", dir, err)
 	}
-	l.out.Repo.Pipelines = pipelines
 	for id, found := range l.leaks {
 		l.keep(found, where{file: id, present: true})
 	}
 	return nil
+}
+
+// file reads one, and the pipeline that it may be. nil is none that is looked at.
+func (l *looker) file(root *os.Root, name string) []byte {
+	l.out.Repo.Blobs++
+	if info, err := root.Stat(name); err == nil && info.Size() > largest {
+		l.big++
+		return nil
+	}
+	text, err := root.ReadFile(name)
+	if err != nil {
+		l.out.Missing = append(l.out.Missing, "a file could not be read: "+name)
+		return nil
+	}
+	if pipeline.Candidate(name) {
+		if p, ok := pipeline.Read(name, text); ok {
+			l.out.Repo.Pipelines = append(l.out.Repo.Pipelines, p)
+		}
+	}
+	return text
 }
 
 // keep makes leaks of what was found at a place.

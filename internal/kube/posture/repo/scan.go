@@ -136,23 +136,31 @@ func (g *gather) hit(line int, value []byte) bool {
 	return true
 }
 
+// quoted calls f with what stands between each two quotes.
+func quoted(line []byte, quote byte, f func([]byte)) {
+	_, rest, found := bytes.Cut(line, []byte{quote})
+	for found {
+		var text []byte
+		if text, rest, found = bytes.Cut(rest, []byte{quote}); found {
+			f(text)
+		}
+	}
+}
+
+// cutLast cuts at the last sep; without one, before is empty.
+func cutLast(text []byte, sep byte) (before, after []byte, found bool) {
+	i := bytes.LastIndexByte(text, sep)
+	if i < 0 {
+		return nil, text, false
+	}
+	return text[:i], text[i+1:], true
+}
+
 // candidates calls f with what may be a value in a line: words, what stands in
 // quotes, what follows = or :, and the password of a URL.
 func candidates(line []byte, f func([]byte)) {
 	for _, quote := range []byte{'"', '\'', '`'} {
-		rest := line
-		for {
-			i := bytes.IndexByte(rest, quote)
-			if i < 0 {
-				break
-			}
-			j := bytes.IndexByte(rest[i+1:], quote)
-			if j < 0 {
-				break
-			}
-			f(rest[i+1 : i+1+j])
-			rest = rest[i+1+j:]
-		}
+		quoted(line, quote, f)
 	}
 	for word := range bytes.FieldsFuncSeq(line, func(r rune) bool { return strings.ContainsRune(" \t\r\"'`,;()[]{}<>", r) }) {
 		f(word)
@@ -162,10 +170,9 @@ func candidates(line []byte, f func([]byte)) {
 			}
 		}
 		if _, after, ok := bytes.Cut(word, []byte("://")); ok {
-			if i := bytes.LastIndexByte(after, '@'); i > 0 {
-				if _, password, ok := bytes.Cut(after[:i], []byte(":")); ok {
-					f(password)
-				}
+			login, _, _ := cutLast(after, '@')
+			if _, password, ok := bytes.Cut(login, []byte(":")); ok {
+				f(password)
 			}
 		}
 	}

@@ -74,6 +74,11 @@ func (g *gather) tokens() {
 			g.add(g.lineAt(m[0]), "", dedent(g.text[m[0]:m[1]]), snapshot.LooksPrivateKey)
 		}
 	}
+	g.logins()
+}
+
+// logins finds URLs with a password.
+func (g *gather) logins() {
 	if bytes.Contains(g.text, []byte("://")) {
 		for _, m := range urls.FindAllSubmatchIndex(g.text, maxFinds) {
 			password := g.text[m[2]:m[3]]

@@ -95,7 +95,7 @@ func findings(r *snapshot.Repo, owners map[fingerprint.Print][]string) (out []ch
 		f.Affected = slices.Compact(f.Affected)
 		f.Count = len(f.Affected)
 		f.Affected = f.Affected[:min(200, len(f.Affected))]
-		sure := true
+		var sure bool
 		f.Rule, f.Severity, f.Message, sure = what(l, f.Count)
 		f.Message += ", " + state(l)
 		if sure {

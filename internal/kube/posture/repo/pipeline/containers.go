@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -33,45 +34,50 @@ func (p *reader) containers(n *yaml.Node, job string, depth int) {
 
 func (p *reader) container(n *yaml.Node, job string) {
 	at := place{job: job, step: scalar(field(n, "name"))}
-	secret := map[string]bool{}
-	if env := field(n, "env"); env != nil && env.Kind == yaml.SequenceNode {
-		for _, item := range env.Content {
-			item = resolve(item)
-			name := scalar(field(item, "name"))
-			if from := field(field(item, "valueFrom"), "secretKeyRef"); from != nil {
-				secret[name] = true
-				p.secrets[scalar(field(from, "name"))+"/"+scalar(field(from, "key"))] = true
-			}
-			p.literal(name, field(item, "value"), at)
-		}
-	}
+	secret := p.variablesOf(n, at)
 	for _, name := range []string{"script", "source"} {
 		if s := field(n, name); s != nil && s.Kind == yaml.ScalarNode {
 			p.scriptNode(s, at, secret, false)
 		}
 	}
-	if args := field(n, "args"); args != nil && args.Kind == yaml.SequenceNode && shellCommand(field(n, "command"), args) {
-		p.scriptNode(resolve(args.Content[len(args.Content)-1]), at, secret, false)
-	}
-	if c := field(n, "command"); c != nil && c.Kind == yaml.SequenceNode && len(c.Content) > 2 && shellCommand(c, nil) {
-		p.scriptNode(resolve(c.Content[len(c.Content)-1]), at, secret, false)
+	if words := slices.Concat(items(field(n, "command")), items(field(n, "args"))); shellCommand(words) {
+		p.scriptNode(words[len(words)-1], at, secret, false)
 	}
 }
 
-// shellCommand reports whether the last word of command and args is a script.
-func shellCommand(command, args *yaml.Node) bool {
-	var words []string
-	for _, list := range []*yaml.Node{command, args} {
-		if list != nil && list.Kind == yaml.SequenceNode {
-			for _, w := range list.Content {
-				words = append(words, scalar(resolve(w)))
-			}
+// variablesOf are those of a container that hold a secret.
+func (p *reader) variablesOf(n *yaml.Node, at place) map[string]bool {
+	secret := map[string]bool{}
+	for _, item := range items(field(n, "env")) {
+		name := scalar(field(item, "name"))
+		if from := field(field(item, "valueFrom"), "secretKeyRef"); from != nil {
+			secret[name] = true
+			p.secrets[scalar(field(from, "name"))+"/"+scalar(field(from, "key"))] = true
 		}
+		p.literal(name, field(item, "value"), at)
 	}
-	if len(words) < 3 || args != nil && len(args.Content) == 0 {
+	return secret
+}
+
+// items are those of a list; none of what is no list.
+func items(n *yaml.Node) []*yaml.Node {
+	if n == nil || n.Kind != yaml.SequenceNode {
+		return nil
+	}
+	out := make([]*yaml.Node, len(n.Content))
+	for i, item := range n.Content {
+		out[i] = resolve(item)
+	}
+	return out
+}
+
+// shellCommand reports whether the last of words is a script.
+func shellCommand(words []*yaml.Node) bool {
+	if len(words) < 3 {
 		return false
 	}
-	name := words[0][strings.LastIndexByte(words[0], '/')+1:]
-	flag := words[len(words)-2]
-	return (name == "sh" || name == "bash" || name == "ash" || name == "zsh") && strings.HasPrefix(flag, "-") && strings.HasSuffix(flag, "c")
+	name := scalar(words[0])
+	name = name[strings.LastIndexByte(name, '/')+1:]
+	flag := scalar(words[len(words)-2])
+	return slices.Contains([]string{"sh", "bash", "ash", "zsh"}, name) && strings.HasPrefix(flag, "-") && strings.HasSuffix(flag, "c")
 }

@@ -21,6 +21,21 @@ var (
 )
 
 func (p *reader) jenkins(text string) {
+	secret := p.bindings(text)
+	for _, m := range command.FindAllStringSubmatchIndex(text, -1) {
+		p.command(text, m[4], m[5], secret)
+	}
+	p.prints(text, secret)
+	for _, m := range property.FindAllStringSubmatchIndex(text, -1) {
+		name, value := text[m[2]:m[3]], group(text, m, 2)+group(text, m, 3)
+		if !notHeld.MatchString(name) && isLiteral(name, value) {
+			p.say(lineOf(text, m[0]), place{job: stage(text, m[0])}, Literal)
+		}
+	}
+}
+
+// bindings are the variables that credentials are bound to.
+func (p *reader) bindings(text string) map[string]bool {
 	secret := map[string]bool{}
 	for _, m := range bound.FindAllStringSubmatch(text, -1) {
 		secret[m[1]] = true
@@ -33,9 +48,11 @@ func (p *reader) jenkins(text string) {
 			p.secrets[name] = true
 		}
 	}
-	for _, m := range command.FindAllStringSubmatchIndex(text, -1) {
-		p.command(text, m[4], m[5], secret)
-	}
+	return secret
+}
+
+// prints looks at what Groovy itself prints.
+func (p *reader) prints(text string, secret map[string]bool) {
 	for _, m := range printed.FindAllStringSubmatchIndex(text, -1) {
 		names := inGroovy
 		if s := text[m[2]:m[3]]; strings.Contains(s, "\"") || strings.Contains(s, "'") {
@@ -46,12 +63,6 @@ func (p *reader) jenkins(text string) {
 				p.say(lineOf(text, m[2]), place{job: stage(text, m[0])}, Echoes)
 				break
 			}
-		}
-	}
-	for _, m := range property.FindAllStringSubmatchIndex(text, -1) {
-		name, value := text[m[2]:m[3]], group(text, m, 2)+group(text, m, 3)
-		if !notHeld.MatchString(name) && isLiteral(name, value) {
-			p.say(lineOf(text, m[0]), place{job: stage(text, m[0])}, Literal)
 		}
 	}
 }

@@ -49,18 +49,16 @@ func Read(file string, text []byte) (snapshot.Pipeline, bool) {
 		return p.done()
 	}
 	for _, root := range documents(text) {
-		switch {
-		case strings.HasSuffix(dir, ".github/workflows"), (base == "action.yml" || base == "action.yaml") && field(root, "runs") != nil:
-			p.out.Kind = "github"
+		switch kind := kindOf(base, dir, root); kind {
+		case "":
+		case "github":
+			p.out.Kind = kind
 			p.github(root)
-		case strings.HasSuffix(base, ".gitlab-ci.yml"), strings.HasSuffix(base, ".gitlab-ci.yaml"):
-			p.out.Kind = "gitlab"
+		case "gitlab":
+			p.out.Kind = kind
 			p.gitlab(root)
-		case strings.HasPrefix(scalar(field(root, "apiVersion")), "argoproj.io/") && strings.Contains(scalar(field(root, "kind")), "Workflow"):
-			p.out.Kind = "argo"
-			p.containers(root, "", 0)
-		case strings.HasPrefix(scalar(field(root, "apiVersion")), "tekton.dev/"):
-			p.out.Kind = "tekton"
+		default:
+			p.out.Kind = kind
 			p.containers(root, "", 0)
 		}
 	}
@@ -68,6 +66,22 @@ func Read(file string, text []byte) (snapshot.Pipeline, bool) {
 		return snapshot.Pipeline{}, false
 	}
 	return p.done()
+}
+
+// kindOf is the system that a document is of, by its name or what it says; "" if none.
+func kindOf(base, dir string, root *yaml.Node) string {
+	version := scalar(field(root, "apiVersion"))
+	switch {
+	case strings.HasSuffix(dir, ".github/workflows"), (base == "action.yml" || base == "action.yaml") && field(root, "runs") != nil:
+		return "github"
+	case strings.HasSuffix(base, ".gitlab-ci.yml"), strings.HasSuffix(base, ".gitlab-ci.yaml"):
+		return "gitlab"
+	case strings.HasPrefix(version, "argoproj.io/") && strings.Contains(scalar(field(root, "kind")), "Workflow"):
+		return "argo"
+	case strings.HasPrefix(version, "tekton.dev/"):
+		return "tekton"
+	}
+	return ""
 }
 
 // documents are the mappings of a YAML stream. What cannot be parsed ends it.

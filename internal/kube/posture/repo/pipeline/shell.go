@@ -66,12 +66,19 @@ func (s *shell) stmt(st *syntax.Stmt, visible bool) {
 	case *syntax.DeclClause:
 		s.declare(c, visible)
 	case *syntax.BinaryCmd:
-		if c.Op == syntax.Pipe || c.Op == syntax.PipeAll {
-			s.stmt(c.X, visible && passes(c.Y))
-		} else {
-			s.stmt(c.X, visible)
-		}
+		pipe := c.Op == syntax.Pipe || c.Op == syntax.PipeAll
+		s.stmt(c.X, visible && (!pipe || passes(c.Y)))
 		s.stmt(c.Y, visible)
+	case *syntax.FuncDecl:
+		s.stmt(c.Body, visible)
+	default:
+		s.compound(c, visible)
+	}
+}
+
+// compound goes into a command that is made of statements.
+func (s *shell) compound(c syntax.Command, visible bool) {
+	switch c := c.(type) {
 	case *syntax.Block:
 		s.stmts(c.Stmts, visible)
 	case *syntax.Subshell:
@@ -90,8 +97,6 @@ func (s *shell) stmt(st *syntax.Stmt, visible bool) {
 		for _, item := range c.Items {
 			s.stmts(item.Stmts, visible)
 		}
-	case *syntax.FuncDecl:
-		s.stmt(c.Body, visible)
 	}
 }
 
@@ -205,14 +210,26 @@ func (s *shell) call(st *syntax.Stmt, c *syntax.CallExpr, visible bool) {
 	if len(c.Args) == 0 {
 		return
 	}
+	args := words(c)
+	s.options(c, args)
+	s.exports(st, c)
+	if visible {
+		s.output(st, c, args)
+	}
+}
+
+// words are those of a command, "" for what the shell makes when it runs.
+func words(c *syntax.CallExpr) []string {
 	args := make([]string, len(c.Args))
 	for i, w := range c.Args {
 		args[i] = literal(w)
 	}
-	s.options(c, args)
-	s.exports(st, c)
+	return args
+}
+
+// output looks at a command whose output comes into the log.
+func (s *shell) output(st *syntax.Stmt, c *syntax.CallExpr, args []string) {
 	switch {
-	case !visible:
 	case args[0] == "echo" || args[0] == "printf":
 		s.echo(c)
 	case dumps(args):
@@ -308,16 +325,23 @@ func (s *shell) exports(st *syntax.Stmt, c *syntax.CallExpr) {
 		for name := range s.fetched {
 			found = found || mentions(w, name)
 		}
-		syntax.Walk(w, func(n syntax.Node) bool {
-			if sub, ok := n.(*syntax.CmdSubst); ok && gets(sub.Stmts) {
-				found = true
-			}
-			return true
-		})
+		found = found || substituted(w)
 	}
 	if found {
 		s.say(c.Pos(), Unmasked)
 	}
+}
+
+// substituted reports whether a word has in it what a store gave.
+func substituted(w *syntax.Word) bool {
+	found := false
+	syntax.Walk(w, func(n syntax.Node) bool {
+		if sub, ok := n.(*syntax.CmdSubst); ok && gets(sub.Stmts) {
+			found = true
+		}
+		return !found
+	})
+	return found
 }
 
 // assign learns which variables hold secrets.
@@ -329,15 +353,8 @@ func (s *shell) assign(list []*syntax.Assign) {
 		switch {
 		case s.holds(a.Value):
 			s.secret[a.Name.Value] = true
-			for _, p := range a.Value.Parts {
-				if sub, ok := p.(*syntax.CmdSubst); ok && gets(sub.Stmts) {
-					s.fetched[a.Name.Value] = true
-				}
-				if q, ok := p.(*syntax.DblQuoted); ok && len(q.Parts) == 1 {
-					if sub, ok := q.Parts[0].(*syntax.CmdSubst); ok && gets(sub.Stmts) {
-						s.fetched[a.Name.Value] = true
-					}
-				}
+			if substituted(a.Value) {
+				s.fetched[a.Name.Value] = true
 			}
 		case isLiteral(a.Name.Value, literal(a.Value)):
 			s.say(a.Pos(), Literal)
@@ -403,11 +420,7 @@ func gets(list []*syntax.Stmt) bool {
 	for _, st := range list {
 		syntax.Walk(st, func(n syntax.Node) bool {
 			if c, ok := n.(*syntax.CallExpr); ok && len(c.Args) > 0 {
-				args := make([]string, len(c.Args))
-				for i, w := range c.Args {
-					args[i] = literal(w)
-				}
-				found = found || fetches(args)
+				found = found || fetches(words(c))
 			}
 			return !found
 		})
