@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/strongkeep/strongkeep/internal/cli/evidence"
 	"github.com/strongkeep/strongkeep/internal/cli/look"
 	"github.com/strongkeep/strongkeep/internal/cli/session"
 	"github.com/strongkeep/strongkeep/internal/errs"
@@ -40,7 +41,7 @@ type command struct {
 
 	from      look.Flags
 	manifests []string
-	given     evidence
+	given     evidence.Flags
 	settings  check.Settings
 
 	only               []string
@@ -67,7 +68,7 @@ at or above -fail-on, and with -strict with 11 if a question is not answered.`,
 	f := c.Flags()
 	x.from.AddWhole(f)
 	f.StringSliceVar(&x.manifests, "manifests", nil, "the same as -f, for pipelines")
-	x.given.add(f)
+	x.given.Add(f)
 	f.StringSliceVar(&x.only, "only", nil, "ask these questions only, such as SEC-03,SEC-09")
 	f.StringVar(&x.failOn, "fail-on", "high", "exit with 10 if there is a finding as bad: critical, high, medium, low, info or none")
 	f.BoolVar(&x.strict, "strict", false, "exit with 11 if a question could not be answered")
@@ -123,7 +124,7 @@ func (x *command) ask(c *cobra.Command) (_ *check.Report, compared bool, err err
 	if err != nil {
 		return nil, false, err
 	}
-	if err := x.given.into(seen); err != nil {
+	if err := x.given.Into(c.Context(), x.Session, seen); err != nil {
 		return nil, false, err
 	}
 	return check.Run(checks, check.NewInput(seen.Snapshot, x.now(), x.settings), before, exceptions), before != nil, nil

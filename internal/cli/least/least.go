@@ -3,7 +3,6 @@ package least
 import (
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"time"
 
@@ -13,11 +12,11 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 
+	"github.com/strongkeep/strongkeep/internal/cli/evidence"
 	"github.com/strongkeep/strongkeep/internal/cli/look"
 	"github.com/strongkeep/strongkeep/internal/cli/session"
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/access"
-	"github.com/strongkeep/strongkeep/internal/kube/posture/activity"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/least"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/snapshot"
 )
@@ -86,7 +85,7 @@ func (x *command) run(c *cobra.Command, name string) error {
 	if err := aggregated(s, namespace, role); err != nil {
 		return err
 	}
-	log, err := x.activity()
+	log, err := evidence.Activity(x.logs, x.Env.Stdin)
 	if err != nil {
 		return err
 	}
@@ -107,29 +106,6 @@ func (x *command) rbac(c *cobra.Command) (*snapshot.Snapshot, error) {
 		return nil, errs.New(errs.Denied, "cannot tell: "+strings.Join(missing, "; ")+". It takes get and list on the four kinds of rbac.authorization.k8s.io")
 	}
 	return seen.Snapshot, nil
-}
-
-func (x *command) activity() (*snapshot.Activity, error) {
-	var log activity.Log
-	for _, name := range x.logs {
-		if err := x.open(name, log.Add); err != nil {
-			return nil, err
-		}
-	}
-	return log.Activity(), nil
-}
-
-// open gives a file, or standard input, to f.
-func (x *command) open(name string, f func(string, io.Reader) error) error {
-	if name == "-" {
-		return f("standard input", x.Env.Stdin)
-	}
-	file, err := os.Open(name)
-	if err != nil {
-		return errs.Newf(errs.Invalid, "reading a file: %w", err)
-	}
-	defer func() { _ = file.Close() }()
-	return f(name, file)
 }
 
 // aggregated refuses a ClusterRole whose rules are those of others.
