@@ -100,6 +100,11 @@ func (x *command) run(c *cobra.Command, _ []string) error {
 	if err := x.write(report, compared, failing); err != nil {
 		return err
 	}
+	return x.exit(report, least, never)
+}
+
+// exit is what the command ends with.
+func (x *command) exit(report *check.Report, least check.Severity, never bool) error {
 	switch {
 	case !never && len(report.Counting(least, x.newOnly)) > 0:
 		return exitFound
