@@ -16,7 +16,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
-	"github.com/strongkeep/strongkeep/internal/kube/operator/pushsecret"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/pushsecret/measure"
 )
 
 // expression is one of the dashboard or the alerts, and where it stands.
@@ -96,7 +96,7 @@ func known(t *testing.T, metrics string) map[string][]string {
 		out[m[1]] = append(out[m[1]], "")
 	}
 	m := newMetrics(clock.RealClock{})
-	if err := m.registry.Register(pushsecret.NewMetrics()); err != nil {
+	if err := m.registry.Register(measure.NewMetrics()); err != nil {
 		t.Fatal(err)
 	}
 	descs := make(chan *prometheus.Desc, 1000)

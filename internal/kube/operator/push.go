@@ -14,6 +14,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/operator/externalsecret/index"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/generate"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/pushsecret"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/pushsecret/measure"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/spread"
 )
 
@@ -31,7 +32,7 @@ func (p parts) pushes(ctx context.Context) (bool, error) {
 
 // setupPush starts what writes to stores.
 func (p parts) setupPush(ctx context.Context, makers *generate.Generators) error {
-	metrics := pushsecret.NewMetrics()
+	metrics := measure.NewMetrics()
 	if err := p.metrics.registry.Register(metrics); err != nil {
 		return errs.Newf(errs.Internal, "registering the metrics of PushSecrets: %w", err)
 	}

@@ -14,6 +14,7 @@ import (
 
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
 	"github.com/strongkeep/strongkeep/api/external/v1alpha1"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/pushsecret/measure"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/target"
 )
 
@@ -37,7 +38,7 @@ func TestObjectThatWentBack(t *testing.T) {
 		Namespace: "team", Name: "app", ResourceVersion: "5", DeletionTimestamp: &gone, Finalizers: []string{"example.com/another"},
 	}}
 	clock := clocktesting.NewFakePassiveClock(noon)
-	r := New(Config{Client: fake.NewClientBuilder().WithScheme(schemeOf(t)).WithObjects(ps).Build(), Clock: clock, Metrics: NewMetrics()})
+	r := New(Config{Client: fake.NewClientBuilder().WithScheme(schemeOf(t)).WithObjects(ps).Build(), Clock: clock, Metrics: measure.NewMetrics()})
 	req := ctrl.Request{NamespacedName: client.ObjectKeyFromObject(ps)}
 	r.memories.patched(req.NamespacedName, target.Patch{Version: "1000000", At: noon})
 	look := func() ctrl.Result {

@@ -19,6 +19,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/generate"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/pushsecret/claim"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/pushsecret/measure"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/share"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/stores"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/target"
@@ -48,7 +49,7 @@ type Config struct {
 	Clock      clock.PassiveClock
 	Log        *slog.Logger
 	Event      func(about client.Object, eventType, reason, message string)
-	Metrics    *Metrics
+	Metrics    *measure.Metrics
 	Limits     template.Limits
 	Delimiters template.Delimiters
 	Class      string // whose stores and generators are answered for, beside those of no class
@@ -150,7 +151,7 @@ func (r *Reconciler) refresh(ctx context.Context, o observed) (ctrl.Result, erro
 	key := client.ObjectKeyFromObject(o.ps)
 	began, before := r.Clock.Now(), r.memories.get(key)
 	out := r.push(ctx, o)
-	r.Metrics.pushed(key, r.Clock.Since(began), out.err)
+	r.Metrics.Pushed(key, r.Clock.Since(began), out.err)
 	r.Log.Debug("pushed", "pushSecret", key.String(), "changed", out.changed, "error", out.err)
 	if err := r.patchStatus(ctx, o, out); err != nil {
 		return ctrl.Result{}, err
@@ -236,7 +237,7 @@ func (r *Reconciler) forget(key types.NamespacedName) {
 	r.claims.Drop(key)
 	r.Generators.ForgetPush(key)
 	r.memories.forget(key)
-	r.Metrics.forget(key)
+	r.Metrics.Forget(key)
 }
 
 func (r *Reconciler) warn(ps *v1alpha1.PushSecret, reason, message string) {

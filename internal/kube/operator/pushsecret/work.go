@@ -2,7 +2,6 @@ package pushsecret
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -136,18 +135,29 @@ func (w *work) remove(ctx context.Context, name string, keep func(place string) 
 	if len(gone) == 0 {
 		return
 	}
-	kind, bare, _ := strings.Cut(name, "/")
-	ref := v1.SecretStoreRef{Kind: kind, Name: bare}
+	ref := v1.SecretStoreRef{}
+	ref.Kind, ref.Name, _ = strings.Cut(name, "/")
 	store, err := w.r.lookup().Store(ctx, w.ps.Namespace, ref)
-	if err != nil {
-		if missing, missErr := w.r.storeGone(ctx, v1.KeyFor(ref, w.ps.Namespace)); missErr == nil && missing {
-			w.r.warn(w.ps, "LeftBehind", fmt.Sprintf("%s is gone; what was pushed to it stays there: %s", name, strings.Join(gone, ", ")))
-			delete(w.synced, name)
-			return
+	if err == nil {
+		w.clear(ctx, store, gone)
+	} else {
+		missing, missErr := w.r.storeGone(ctx, v1.KeyFor(ref, w.ps.Namespace))
+		if missErr == nil && missing || w.hopeless(ctx, nil, err) {
+			w.leave(ctx, name, gone, err.Error())
+		} else {
+			w.fail(name, err)
 		}
-		w.fail(name, err)
-		return
 	}
+	if len(places) == 0 {
+		delete(w.synced, name)
+	}
+}
+
+// clear deletes places of a store, or lets them go.
+func (w *work) clear(ctx context.Context, store v1.Store, gone []string) {
+	name, places := plan.StoreName(store), w.synced[plan.StoreName(store)]
+	var left []string
+	var why error
 	for _, place := range gone {
 		d := places[place]
 		if w.r.claims.Rival(client.ObjectKeyFromObject(w.ps), w.r.place(ctx, store, d), claim.Shared(store)) {
@@ -155,13 +165,16 @@ func (w *work) remove(ctx context.Context, name string, keep func(place string) 
 			continue
 		}
 		if err := w.r.Stores.Delete(ctx, store, plan.PlaceOf(w.ps.Namespace, d)); err != nil {
-			w.fail(name, inStore(store, err))
-			continue
+			if !w.hopeless(ctx, store, err) {
+				w.fail(name, inStore(store, err))
+				continue
+			}
+			left, why = append(left, place), err
 		}
 		delete(places, place)
 	}
-	if len(places) == 0 {
-		delete(w.synced, name)
+	if why != nil {
+		w.leave(ctx, name, left, why.Error())
 	}
 }
 

@@ -29,6 +29,7 @@ import (
 	"github.com/strongkeep/strongkeep/api/external/v1alpha1"
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/share"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/stores"
 	"github.com/strongkeep/strongkeep/internal/kube/provider"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/session"
 )
@@ -266,6 +267,11 @@ func (r *Reconciler) users(kind string) handler.EventHandler {
 				look(e.ObjectNew, q)
 			}
 		},
-		DeleteFunc: func(_ context.Context, e event.DeleteEvent, q queue) { look(e.Object, q) },
+		DeleteFunc: func(ctx context.Context, e event.DeleteEvent, q queue) {
+			// What was pushed is still to be deleted, and a session that is open can.
+			if (stores.Lookup{Reader: r.Client}).Ending(ctx, e.Object.GetNamespace()) == nil {
+				look(e.Object, q)
+			}
+		},
 	}
 }

@@ -92,13 +92,27 @@ func (l Lookup) admits(ctx context.Context, conditions []v1.ClusterSecretStoreCo
 }
 
 func (l Lookup) matches(ctx context.Context, namespace string, selector labels.Selector) (bool, error) {
-	m := &metav1.PartialObjectMetadata{}
-	m.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Namespace"))
-	if err := l.Reader.Get(ctx, types.NamespacedName{Name: namespace}, m); err != nil {
+	m, err := l.namespace(ctx, namespace)
+	if err != nil {
 		if apierrors.IsNotFound(err) {
 			return false, nil
 		}
 		return false, errs.Newf(errs.Unavailable, "getting Namespace %q: %w", namespace, err)
 	}
 	return selector.Matches(labels.Set(m.Labels)), nil
+}
+
+func (l Lookup) namespace(ctx context.Context, name string) (*metav1.PartialObjectMetadata, error) {
+	m := &metav1.PartialObjectMetadata{}
+	m.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Namespace"))
+	return m, l.Reader.Get(ctx, types.NamespacedName{Name: name}, m)
+}
+
+// Ending returns a namespace that is being deleted; nil: it is not, or whoever serves
+// no ClusterSecretStores, and sees no namespaces, cannot tell.
+func (l Lookup) Ending(ctx context.Context, namespace string) *metav1.PartialObjectMetadata {
+	if m, err := l.namespace(ctx, namespace); err == nil && !m.DeletionTimestamp.IsZero() {
+		return m
+	}
+	return nil
 }

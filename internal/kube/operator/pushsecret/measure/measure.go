@@ -1,4 +1,4 @@
-package pushsecret
+package measure
 
 import (
 	"time"
@@ -15,6 +15,7 @@ type Metrics struct {
 	condition *prometheus.GaugeVec
 	duration  *prometheus.GaugeVec
 	latency   *prometheus.HistogramVec
+	left      *prometheus.CounterVec
 }
 
 // NewMetrics returns Metrics, to be registered.
@@ -28,7 +29,15 @@ func NewMetrics() *Metrics {
 			Name: "strongkeep_pushsecret_push_seconds", Help: "Time of pushes, by result: ok or the kind of failure.",
 			Buckets: prometheus.ExponentialBuckets(0.002, 2, 14),
 		}, []string{"result"}),
+		left: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "strongkeep_pushsecret_left_behind_total", Help: "Places in stores that were to be deleted, could not be, and were let go.",
+		}, []string{"namespace"}),
 	}
+}
+
+// Left hears of places that were let go.
+func (m *Metrics) Left(namespace string, places int) {
+	m.left.WithLabelValues(namespace).Add(float64(places))
 }
 
 // Describe implements prometheus.Collector.
@@ -36,6 +45,7 @@ func (m *Metrics) Describe(c chan<- *prometheus.Desc) {
 	m.condition.Describe(c)
 	m.duration.Describe(c)
 	m.latency.Describe(c)
+	m.left.Describe(c)
 }
 
 // Collect implements prometheus.Collector.
@@ -43,9 +53,11 @@ func (m *Metrics) Collect(c chan<- prometheus.Metric) {
 	m.condition.Collect(c)
 	m.duration.Collect(c)
 	m.latency.Collect(c)
+	m.left.Collect(c)
 }
 
-func (m *Metrics) pushed(key types.NamespacedName, took time.Duration, err error) {
+// Pushed hears of a push.
+func (m *Metrics) Pushed(key types.NamespacedName, took time.Duration, err error) {
 	result, is, other := "ok", "True", "False"
 	if err != nil {
 		result, is, other = errs.KindOf(err).Reason(), other, is
@@ -56,7 +68,8 @@ func (m *Metrics) pushed(key types.NamespacedName, took time.Duration, err error
 	m.condition.WithLabelValues("Ready", other, key.Name, key.Namespace).Set(0)
 }
 
-func (m *Metrics) forget(key types.NamespacedName) {
+// Forget drops the series of a PushSecret that is gone.
+func (m *Metrics) Forget(key types.NamespacedName) {
 	labels := prometheus.Labels{"namespace": key.Namespace, "name": key.Name}
 	m.condition.DeletePartialMatch(labels)
 	m.duration.DeletePartialMatch(labels)
