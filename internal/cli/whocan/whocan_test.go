@@ -285,20 +285,21 @@ func TestVerbsThatAnswerWithContent(t *testing.T) {
 	const all = `, apiGroups: [""], resources: [secrets]}`
 	dry := "?dryRun=All&propagationPolicy=Foreground"
 	for verb, c := range map[string]struct {
-		rule   string
-		method string
-		path   string // below the namespace
-		body   string
-		reads  bool
+		rule    string
+		method  string
+		path    string // below the namespace
+		body    string
+		reads   bool
+		refused bool
 	}{
-		"get":                              {"{verbs: [get]" + named, http.MethodGet, "/secrets/db", "", true},
-		"list by fieldSelector":            {"{verbs: [list]" + named, http.MethodGet, "/secrets?fieldSelector=metadata.name%3Ddb", "", true},
-		"patch with nothing in it":         {"{verbs: [patch]" + named, http.MethodPatch, "/secrets/db", "{}", true},
-		"a dry run of delete":              {"{verbs: [delete]" + named, http.MethodDelete, "/secrets/db" + dry, "", true},
-		"a dry run of deletecollection":    {"{verbs: [deletecollection]" + all, http.MethodDelete, "/secrets?dryRun=All", "", true},
-		"update shows what was sent":       {"{verbs: [update]" + named, http.MethodPut, "/secrets/db?dryRun=All", `{"apiVersion":"v1","kind":"Secret","metadata":{"name":"db"}}`, false},
-		"create with the same name":        {"{verbs: [create]" + all, http.MethodPost, "/secrets?dryRun=All", `{"apiVersion":"v1","kind":"Secret","metadata":{"name":"db"}}`, false},
-		"list without the name is refused": {"{verbs: [list]" + named, http.MethodGet, "/secrets", "", false},
+		"get":                              {"{verbs: [get]" + named, http.MethodGet, "/secrets/db", "", true, false},
+		"list by fieldSelector":            {"{verbs: [list]" + named, http.MethodGet, "/secrets?fieldSelector=metadata.name%3Ddb", "", true, false},
+		"patch with nothing in it":         {"{verbs: [patch]" + named, http.MethodPatch, "/secrets/db", "{}", true, false},
+		"a dry run of delete":              {"{verbs: [delete]" + named, http.MethodDelete, "/secrets/db" + dry, "", true, false},
+		"a dry run of deletecollection":    {"{verbs: [deletecollection]" + all, http.MethodDelete, "/secrets?dryRun=All", "", true, false},
+		"update shows what was sent":       {"{verbs: [update]" + named, http.MethodPut, "/secrets/db?dryRun=All", `{"apiVersion":"v1","kind":"Secret","metadata":{"name":"db"}}`, false, false},
+		"create with the same name":        {"{verbs: [create]" + all, http.MethodPost, "/secrets?dryRun=All", `{"apiVersion":"v1","kind":"Secret","metadata":{"name":"db"}}`, false, false},
+		"list without the name is refused": {"{verbs: [list]" + named, http.MethodGet, "/secrets", "", false, true},
 	} {
 		t.Run(verb, func(t *testing.T) {
 			ns := namespace(t, role("one", eve, c.rule))
@@ -308,7 +309,15 @@ func TestVerbsThatAnswerWithContent(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			answer := ask(t, client, c.method, config.Host+"/api/v1/namespaces/"+ns+c.path, c.body)
+			url := config.Host + "/api/v1/namespaces/" + ns
+			if c.refused { // which every request is until the role is in force: this one no longer
+				ask(t, client, c.method, url+"/secrets?fieldSelector=metadata.name%3Ddb", "")
+				if status, answer := request(t, client, c.method, url+c.path, c.body); status != http.StatusForbidden || strings.Contains(answer, canary) {
+					t.Errorf("it is answered with status %d", status)
+				}
+				return
+			}
+			answer := ask(t, client, c.method, url+c.path, c.body)
 			if got := strings.Contains(answer, base64.StdEncoding.EncodeToString([]byte(canary))); got != c.reads {
 				t.Errorf("the content is in the answer: %v, want %v", got, c.reads)
 			}
@@ -316,32 +325,37 @@ func TestVerbsThatAnswerWithContent(t *testing.T) {
 	}
 }
 
-// ask asks until the right, which was just granted, is in force; a request that is
-// to be refused is refused at once.
+// ask asks until the right, which was just granted, is in force.
 func ask(t *testing.T, c *http.Client, method, url, body string) string {
 	t.Helper()
 	for {
-		req, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
-		if err != nil {
-			t.Fatal(err)
-		}
-		req.Header.Set("Content-Type", "application/json")
-		if method == http.MethodPatch {
-			req.Header.Set("Content-Type", "application/merge-patch+json")
-		}
-		resp, err := c.Do(req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		text, err := io.ReadAll(resp.Body)
-		_ = resp.Body.Close()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if resp.StatusCode != http.StatusForbidden || strings.HasSuffix(url, "/secrets") {
-			return string(text)
+		if status, answer := request(t, c, method, url, body); status != http.StatusForbidden {
+			return answer
 		}
 	}
+}
+
+// request asks once.
+func request(t *testing.T, c *http.Client, method, url, body string) (status int, answer string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	if method == http.MethodPatch {
+		req.Header.Set("Content-Type", "application/merge-patch+json")
+	}
+	resp, err := c.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := io.ReadAll(resp.Body)
+	_ = resp.Body.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(text)
 }
 
 // Creation by server-side apply carries the name, so that a rule with resourceNames
