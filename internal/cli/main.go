@@ -19,6 +19,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/cli/drill"
 	"github.com/strongkeep/strongkeep/internal/cli/events"
 	"github.com/strongkeep/strongkeep/internal/cli/externalsecret"
+	"github.com/strongkeep/strongkeep/internal/cli/fix"
 	"github.com/strongkeep/strongkeep/internal/cli/kv"
 	"github.com/strongkeep/strongkeep/internal/cli/lease"
 	"github.com/strongkeep/strongkeep/internal/cli/least"
@@ -117,7 +118,7 @@ func (a *app) root() *cobra.Command {
 	root.AddCommand(migrate.Command(a.Session, migrate.Config{Providers: compose.Providers(), Generators: compose.Generators()}))
 	root.AddCommand(whocan.Commands(a.Session)...)
 	root.AddCommand(checkcommand.Command(a.Session, checkcommand.Config{Checks: compose.Checks(), Version: compose.Version}))
-	root.AddCommand(doctor.Command(a.Session, compose.Symptoms()))
+	root.AddCommand(doctor.Command(a.Session, compose.Symptoms()), fix.Command(a.Session, compose.Checks()))
 	root.AddCommand(trace.Commands(a.Session)...)
 	root.AddCommand(least.Command(a.Session))
 	root.AddCommand(a.unwrapCommand(), a.printCommand(), a.pathHelpCommand())

@@ -1,0 +1,163 @@
+package remedy
+
+import (
+	"strings"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/yaml"
+
+	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/access"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/doctor"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/snapshot"
+)
+
+// Plan is what mends one finding.
+type Plan struct {
+	// Check and Rules are what is found no longer of Object when the Plan was done.
+	Check  string       `json:"check"`
+	Rules  []string     `json:"rules"`
+	Object snapshot.Ref `json:"object"`
+	// Does is one sentence; Risks are what to look at before.
+	Does  string   `json:"does"`
+	Risks []string `json:"risks,omitempty"`
+	Steps []Step   `json:"steps"`
+}
+
+// Verb is what a Step does.
+type Verb string
+
+// The verbs. A patch is a strategic merge patch, as kustomize takes it; of RBAC
+// objects it is a merge patch.
+const (
+	Create Verb = "create"
+	Patch  Verb = "patch"
+	Delete Verb = "delete"
+)
+
+// Step is one change, of one object.
+type Step struct {
+	Verb Verb `json:"verb"`
+	// Object is what is created, the patch, or the name of what is deleted.
+	Object map[string]any `json:"object"`
+	// Version and UID are of the object that was looked at: if it has changed since,
+	// the step is refused. Empty for Create.
+	Version string    `json:"-"`
+	UID     types.UID `json:"-"`
+	Why     string    `json:"why,omitempty"`
+}
+
+// Ref names the object.
+func (s *Step) Ref() snapshot.Ref {
+	u := unstructured.Unstructured{Object: s.Object}
+	return snapshot.Ref{Group: u.GroupVersionKind().Group, Kind: u.GetKind(), Namespace: u.GetNamespace(), Name: u.GetName()}
+}
+
+// YAML are the objects and patches of p, to be committed. What is deleted is a
+// comment.
+func (p *Plan) YAML() (string, error) {
+	var out strings.Builder
+	for i := range p.Steps {
+		s := &p.Steps[i]
+		text, err := yaml.Marshal(s.Object)
+		if err != nil {
+			return "", errs.Newf(errs.Internal, "encoding %s: %w", s.Ref(), err)
+		}
+		if i > 0 {
+			out.WriteString("---\n")
+		}
+		out.WriteString("# " + string(s.Verb) + " " + s.Ref().String() + ": " + s.Why + "\n")
+		if s.Verb == Delete {
+			text = []byte("# " + strings.ReplaceAll(strings.TrimSpace(string(text)), "\n", "\n# ") + "\n")
+		}
+		out.Write(text)
+	}
+	return out.String(), nil
+}
+
+// World is what a remedy looks at.
+type World struct {
+	// Case has workloads, pods, ServiceAccounts and RBAC.
+	*doctor.Case
+	// Workload is the one that is to be mended, whole; nil where it is none.
+	Workload *doctor.Workload
+	Target   Target
+	// Namespaced says of a resource whether it lies in namespaces; known is false
+	// if the cluster does not say.
+	Namespaced func(group, resource string) (yes, known bool)
+}
+
+// Target names what is to be mended; Kind may be empty for the remedy's own.
+type Target struct{ Kind, Namespace, Name string }
+
+// Options are what a user may choose.
+type Options struct {
+	// FileEnv: the application reads NAME_FILE where it has read NAME.
+	FileEnv bool
+	// In are namespaces; Secrets are names of Secrets.
+	In, Secrets []string
+	// Anyway does what may break something that cannot be seen.
+	Anyway bool
+}
+
+// Remedy mends findings of one check.
+type Remedy struct {
+	Check string
+	Rules []string
+	// Workload says that the target is one.
+	Workload bool
+	Kind     string // of other targets
+	Plan     func(w *World, o Options) (*Plan, error)
+}
+
+// List are the remedies, by check.
+func List() []Remedy {
+	return []Remedy{
+		{Check: "SEC-03", Rules: []string{"ReadsNamespace"}, Kind: "Role", Plan: narrow},
+		{Check: "SEC-04", Rules: []string{"EverythingEverywhere", "SecretsEverywhere", "RightsEverywhere"}, Kind: "ClusterRoleBinding", Plan: bindings},
+		{Check: "SEC-08", Rules: []string{"NeedlessToken"}, Workload: true, Plan: token},
+		{Check: "SEC-09", Rules: []string{"EnvVariable"}, Workload: true, Plan: files},
+	}
+}
+
+// nothing is what a remedy answers that finds nothing to mend.
+func nothing(format string, args ...any) error { return errs.Newf(errs.NotExist, format, args...) }
+
+// patchOf begins a patch of a workload: body is what changes in its pod template.
+func patchOf(w *doctor.Workload, body map[string]any, why string) Step {
+	var spec any = map[string]any{"template": body}
+	if w.Kind == "CronJob" {
+		spec = map[string]any{"jobTemplate": map[string]any{"spec": spec}}
+	}
+	return Step{Verb: Patch, Version: w.ResourceVersion, UID: w.UID, Why: why, Object: map[string]any{
+		"apiVersion": w.Group + "/v1", "kind": w.Kind,
+		"metadata": map[string]any{"namespace": w.Namespace, "name": w.Name}, "spec": spec,
+	}}
+}
+
+func metadata(namespace, name string) map[string]any {
+	m := map[string]any{"name": name}
+	if namespace != "" {
+		m["namespace"] = namespace
+	}
+	return m
+}
+
+const rbacVersion = rbacv1.GroupName + "/v1"
+
+// rightsOf returns the bindings that name a ServiceAccount, or those of its namespace.
+func rightsOf(p *access.Policy, namespace, name string) []*access.Binding {
+	who, group := access.ServiceAccount(namespace, name), access.Group(access.ServiceAccounts+":"+namespace)
+	var out []*access.Binding
+	for _, b := range p.Bindings() {
+		for _, s := range b.Subjects {
+			if s == who || s == group {
+				out = append(out, b)
+				break
+			}
+		}
+	}
+	return out
+}

@@ -1,0 +1,85 @@
+package remedy
+
+import (
+	"context"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/doctor"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/doctor/look"
+)
+
+// Look reads what a remedy for target needs. c knows apps and batch.
+func Look(ctx context.Context, config *rest.Config, c client.Client, r *Remedy, target Target, now time.Time) (*World, error) {
+	found, err := look.Live(ctx, config, look.Scope{Namespace: target.Namespace, RBAC: true}, now)
+	if err != nil {
+		return nil, err
+	}
+	w := &World{Case: found, Target: target, Namespaced: func(group, resource string) (bool, bool) {
+		kind, err := c.RESTMapper().KindFor(schema.GroupVersionResource{Group: group, Resource: resource})
+		if err != nil {
+			return false, false
+		}
+		yes, err := apiNamespaced(c, kind)
+		return yes, err == nil
+	}}
+	if r.Workload {
+		w.Workload, err = workload(ctx, c, target)
+	}
+	return w, err
+}
+
+func apiNamespaced(c client.Client, kind schema.GroupVersionKind) (bool, error) {
+	o := &metav1.PartialObjectMetadata{}
+	o.SetGroupVersionKind(kind)
+	return c.IsObjectNamespaced(o)
+}
+
+// workload gets the one that target names. Without a kind, it is the first there
+// is of Deployment, StatefulSet, DaemonSet, CronJob.
+func workload(ctx context.Context, c client.Client, t Target) (*doctor.Workload, error) {
+	key := client.ObjectKey{Namespace: t.Namespace, Name: t.Name}
+	var d appsv1.Deployment
+	var s appsv1.StatefulSet
+	var e appsv1.DaemonSet
+	var j batchv1.CronJob
+	for _, one := range []struct {
+		group, kind string
+		object      client.Object
+		template    func() corev1.PodTemplateSpec
+	}{
+		{"apps", "Deployment", &d, func() corev1.PodTemplateSpec { return d.Spec.Template }},
+		{"apps", "StatefulSet", &s, func() corev1.PodTemplateSpec { return s.Spec.Template }},
+		{"apps", "DaemonSet", &e, func() corev1.PodTemplateSpec { return e.Spec.Template }},
+		{"batch", "CronJob", &j, func() corev1.PodTemplateSpec { return j.Spec.JobTemplate.Spec.Template }},
+	} {
+		if t.Kind != "" && t.Kind != one.kind {
+			continue
+		}
+		err := c.Get(ctx, key, one.object)
+		if apierrors.IsNotFound(err) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		return &doctor.Workload{
+			ObjectMeta: metav1.ObjectMeta{Namespace: t.Namespace, Name: t.Name, UID: one.object.GetUID(), ResourceVersion: one.object.GetResourceVersion()},
+			Group:      one.group, Kind: one.kind, Template: one.template(),
+		}, nil
+	}
+	kind := t.Kind
+	if kind == "" {
+		kind = "Deployment, StatefulSet, DaemonSet or CronJob"
+	}
+	return nil, errs.Newf(errs.NotExist, "there is no %s %s/%s that can be mended", kind, t.Namespace, t.Name)
+}
