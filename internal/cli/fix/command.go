@@ -2,6 +2,7 @@ package fix
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -80,22 +81,37 @@ func (x *command) run(c *cobra.Command, given []string) error {
 	if err != nil {
 		return err
 	}
-	w, err := remedy.Look(c.Context(), config, k, mend, target, x.now())
+	l := &look{config: config, client: k, remedy: mend, target: target}
+	plan, err := x.plan(c.Context(), l)
 	if err != nil {
-		return cluster.Explain(err, "looking at the cluster")
-	}
-	plan, err := mend.Plan(w, x.options)
-	if err != nil {
-		return err
-	}
-	// What the API server would refuse is refused before anything is done.
-	if err := remedy.Apply(c.Context(), k, plan, true); err != nil {
 		return err
 	}
 	if !x.apply {
 		return x.show(plan)
 	}
-	return x.do(c.Context(), config, k, plan)
+	return x.do(c.Context(), l, plan)
+}
+
+// look is what is to be mended, and how it is reached.
+type look struct {
+	config *rest.Config
+	client client.Client
+	remedy *remedy.Remedy
+	target remedy.Target
+}
+
+// plan looks at what there is, and has the API server say whether it would take the
+// plan: what it refuses is refused before anything is done.
+func (x *command) plan(ctx context.Context, l *look) (*remedy.Plan, error) {
+	w, err := remedy.Look(ctx, l.config, l.client, l.remedy, l.target, x.now())
+	if err != nil {
+		return nil, cluster.Explain(err, "looking at the cluster")
+	}
+	plan, err := l.remedy.Plan(w, x.options)
+	if err != nil {
+		return nil, err
+	}
+	return plan, remedy.Apply(ctx, l.client, plan, true)
 }
 
 func connect(config *rest.Config) (client.Client, error) {
@@ -212,15 +228,15 @@ func (x *command) show(p *remedy.Plan) error {
 }
 
 // do applies a plan and runs its check again.
-func (x *command) do(ctx context.Context, config *rest.Config, k client.Client, p *remedy.Plan) error {
-	before, err := x.findings(ctx, config, p)
+func (x *command) do(ctx context.Context, l *look, p *remedy.Plan) error {
+	before, err := x.findings(ctx, l.config, p)
 	if err != nil {
 		return err
 	}
-	if err := remedy.Apply(ctx, k, p, false); err != nil {
+	if err := x.applied(ctx, l, p); err != nil {
 		return err
 	}
-	after, err := x.findings(ctx, config, p)
+	after, err := x.findings(ctx, l.config, p)
 	if err != nil {
 		return errs.Newf(errs.KindOf(err), "it is done, and running %s again failed: %w", p.Check, err)
 	}
@@ -242,6 +258,36 @@ func (x *command) do(ctx context.Context, config *rest.Config, k client.Client, 
 		return session.Exit(exitLeft)
 	}
 	return nil
+}
+
+// again is how often a plan is made anew because an object has changed that the plan
+// does not mind: a status that a controller writes, say.
+const again = 10
+
+// applied applies p, which was made before: what is there is looked at once more, and
+// is to give the same plan.
+func (x *command) applied(ctx context.Context, l *look, p *remedy.Plan) error {
+	want, err := p.YAML()
+	if err != nil {
+		return err
+	}
+	for n := 0; ; n++ {
+		fresh, err := x.plan(ctx, l)
+		if errs.Is(err, errs.Conflict) && n < again {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if got, err := fresh.YAML(); err != nil || got != want {
+			return errs.Newf(errs.Conflict, "%s changed meanwhile, and nothing was done: look at the plan again", p.Object)
+		}
+		var stopped *remedy.Stopped
+		err = remedy.Apply(ctx, l.client, fresh, false)
+		if !errs.Is(err, errs.Conflict) || !errors.As(err, &stopped) || stopped.Done > 0 || n >= again {
+			return err
+		}
+	}
 }
 
 // exitLeft is the exit code where the check, run again, still finds something.

@@ -32,7 +32,10 @@ func Apply(ctx context.Context, c client.Client, p *Plan, dry bool) error {
 }
 
 func (s *Step) do(ctx context.Context, c client.Client, dry bool) error {
-	u := (&unstructured.Unstructured{Object: s.Object}).DeepCopy()
+	u, err := s.unstructured()
+	if err != nil {
+		return err
+	}
 	switch s.Verb {
 	case Create:
 		opts := []client.CreateOption{client.FieldOwner(Manager)}
@@ -50,6 +53,17 @@ func (s *Step) do(ctx context.Context, c client.Client, dry bool) error {
 		return s.patch(ctx, c, u, dry)
 	}
 	return errs.Newf(errs.Internal, "step of verb %q", s.Verb)
+}
+
+// unstructured is the object as JSON has it: what the API server answers with does
+// not come into the plan.
+func (s *Step) unstructured() (*unstructured.Unstructured, error) {
+	text, err := json.Marshal(s.Object)
+	if err != nil {
+		return nil, errs.Newf(errs.Internal, "encoding %s: %w", s.Ref(), err)
+	}
+	u := &unstructured.Unstructured{}
+	return u, json.Unmarshal(text, &u.Object)
 }
 
 // patch names the version that was looked at: the API server refuses the patch of
@@ -95,5 +109,16 @@ func explain(err error, p *Plan, failed int) error {
 		}
 		done = "done before: " + strings.Join(names, "; ")
 	}
-	return errs.Newf(kind, "%s %s: %w; %s. Call this again to go on from what is there", p.Steps[failed].Verb, p.Steps[failed].Ref(), err, done)
+	return &Stopped{failed, errs.Newf(kind, "%s %s: %w; %s. Call this again to go on from what is there", p.Steps[failed].Verb, p.Steps[failed].Ref(), err, done)}
 }
+
+// Stopped is a plan that was not done to its end.
+type Stopped struct {
+	Done int // steps
+	Err  error
+}
+
+func (s *Stopped) Error() string { return s.Err.Error() }
+
+// Unwrap gives it the kind of what stopped it.
+func (s *Stopped) Unwrap() error { return s.Err }

@@ -1,0 +1,209 @@
+package remedy
+
+import (
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
+
+	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/doctor"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/snapshot"
+)
+
+// canary is in every value of the workloads here.
+const canary = "canary-51aa"
+
+// world has one Deployment with the pod spec of text, and RBAC.
+func world(t *testing.T, spec string, target Target, rbac ...any) *World {
+	t.Helper()
+	c := &doctor.Case{Coverage: snapshot.Coverage{"rolebindings": {}, "clusterrolebindings": {}, "serviceaccounts": {}}}
+	for _, o := range rbac {
+		switch o := o.(type) {
+		case rbacv1.Role:
+			c.RBAC.Roles = append(c.RBAC.Roles, o)
+		case rbacv1.ClusterRole:
+			c.RBAC.ClusterRoles = append(c.RBAC.ClusterRoles, o)
+		case rbacv1.RoleBinding:
+			c.RBAC.RoleBindings = append(c.RBAC.RoleBindings, o)
+		case rbacv1.ClusterRoleBinding:
+			c.RBAC.ClusterRoleBindings = append(c.RBAC.ClusterRoleBindings, o)
+		case corev1.Pod:
+			c.Pods = append(c.Pods, o)
+		case corev1.ServiceAccount:
+			c.Accounts = append(c.Accounts, o)
+		default:
+			t.Fatalf("%T", o)
+		}
+	}
+	w := &World{Case: c, Target: target, Namespaced: func(_, resource string) (bool, bool) { return resource != "nodes", true }}
+	w.Workload = &doctor.Workload{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "web"}, Group: "apps", Kind: "Deployment"}
+	if err := yaml.UnmarshalStrict([]byte(spec), &w.Workload.Template.Spec); err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+// has compares the error's kind and words, or the YAML's.
+func has(t *testing.T, p *Plan, err error, kind errs.Kind, want ...string) {
+	t.Helper()
+	text := ""
+	switch {
+	case err != nil && !errs.Is(err, kind):
+		t.Errorf("refused as %v: %v", errs.KindOf(err), err)
+		return
+	case err != nil:
+		text = err.Error()
+	default:
+		if text, err = p.YAML(); err != nil {
+			t.Fatal(err)
+		}
+		text += p.Does + strings.Join(p.Risks, "\n")
+	}
+	for _, w := range want {
+		if no, absent := strings.CutPrefix(w, "!"); absent && strings.Contains(text, no) || !absent && !strings.Contains(text, w) {
+			t.Errorf("%q in:\n%s", w, text)
+		}
+	}
+	if strings.Contains(text, canary) {
+		t.Errorf("it tells a value:\n%s", text)
+	}
+}
+
+// none is the kind of cases that are not refused: nothing is.
+const none = errs.Internal
+
+func TestFiles(t *testing.T) {
+	const env = "{name: PASSWORD, valueFrom: {secretKeyRef: {name: db.main, key: password}}}"
+	for name, c := range map[string]struct {
+		spec string
+		kind errs.Kind
+		want []string
+	}{
+		"two keys, one volume": {"{containers: [{name: web, env: [{name: LITERAL, value: canary-51aa}, " + env + ", {name: USER, valueFrom: {secretKeyRef: {name: db.main, key: user}}}]}]}", none,
+			[]string{"$patch: delete", "name: PASSWORD_FILE", "value: /var/run/strongkeep/secrets/db.main/password", "secretName: db.main", "name: secret-db-main", "readOnly: true", "!LITERAL", "!optional"}},
+		"optional":          {"{containers: [{name: web, env: [{name: A, valueFrom: {secretKeyRef: {name: db, key: a, optional: true}}}]}]}", none, []string{"optional: true"}},
+		"init":              {"{initContainers: [{name: up, env: [" + env + "]}], containers: [{name: web}]}", none, []string{"initContainers:", "!\n      containers:"}},
+		"name is taken":     {"{volumes: [{name: secret-db-main}], containers: [{name: web, env: [" + env + "]}]}", none, []string{"name: secret-db-main-s"}},
+		"nothing":           {"{containers: [{name: web, env: [{name: A, value: canary-51aa}]}]}", errs.NotExist, []string{"no key of a Secret in a variable"}},
+		"envFrom":           {"{containers: [{name: web, envFrom: [{secretRef: {name: db}}]}]}", errs.Unsupported, []string{"envFrom only"}},
+		"made of it":        {"{containers: [{name: web, args: ['--dsn=canary-51aa$(PASSWORD)'], env: [" + env + "]}]}", errs.Unsupported, []string{"$(PASSWORD)"}},
+		"variable is taken": {"{containers: [{name: web, env: [" + env + ", {name: PASSWORD_FILE, value: canary-51aa}]}]}", errs.Exist, []string{"PASSWORD_FILE already"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p, err := files(world(t, c.spec, Target{}), Options{FileEnv: true})
+			if (err != nil) != (c.kind != none) {
+				t.Fatalf("%v", err)
+			}
+			has(t, p, err, c.kind, c.want...)
+		})
+	}
+	if _, err := files(world(t, "{containers: [{name: web, env: ["+env+"]}]}", Target{}), Options{}); !errs.Is(err, errs.Invalid) || !strings.Contains(err.Error(), "-file-env") {
+		t.Errorf("without the user's word: %v", err)
+	}
+}
+
+func TestToken(t *testing.T) {
+	reads := rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "reads"}}
+	bound := rbacv1.RoleBinding{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "reads"}, RoleRef: rbacv1.RoleRef{Kind: "Role", Name: "reads"}, Subjects: []rbacv1.Subject{{Kind: "ServiceAccount", Name: "web"}}}
+	p, err := token(world(t, "{serviceAccountName: web, containers: []}", Target{}), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	has(t, p, err, none, "automountServiceAccountToken: false", "concluded from missing rights")
+	p, err = token(world(t, "{serviceAccountName: web, containers: []}", Target{}, reads, bound), Options{})
+	has(t, p, err, errs.Conflict, "RoleBinding reads gives ServiceAccount web rights")
+	p, err = token(world(t, "{serviceAccountName: web, containers: []}", Target{}, reads, bound), Options{Anyway: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	has(t, p, err, none, "can use no more")
+	cloud := corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "web", Annotations: map[string]string{"eks.amazonaws.com/role-arn": canary}}}
+	p, err = token(world(t, "{serviceAccountName: web, containers: []}", Target{}, cloud), Options{})
+	has(t, p, err, errs.Conflict, "identity in a cloud")
+	p, err = token(world(t, "{automountServiceAccountToken: false, containers: []}", Target{}), Options{})
+	has(t, p, err, errs.NotExist, "mounts no token")
+	blind := world(t, "{containers: []}", Target{})
+	delete(blind.Coverage, "rolebindings")
+	p, err = token(blind, Options{})
+	has(t, p, err, errs.Denied, "rolebindings could not be read")
+}
+
+func TestBindings(t *testing.T) {
+	b := func(subjects ...rbacv1.Subject) rbacv1.ClusterRoleBinding {
+		return rbacv1.ClusterRoleBinding{ObjectMeta: metav1.ObjectMeta{Name: "readers"}, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "reader"}, Subjects: subjects}
+	}
+	role := func(group, resource string) rbacv1.ClusterRole {
+		return rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "reader"}, Rules: []rbacv1.PolicyRule{{Verbs: []string{"get"}, APIGroups: []string{group}, Resources: []string{resource}}}}
+	}
+	web, team := rbacv1.Subject{Kind: "ServiceAccount", Namespace: "shop", Name: "web"}, rbacv1.Subject{Kind: "ServiceAccount", Namespace: "team", Name: "app"}
+	eve := rbacv1.Subject{Kind: "User", APIGroup: rbacv1.GroupName, Name: "eve"}
+	own := b(web)
+	own.Labels = map[string]string{"kubernetes.io/bootstrapping": "rbac-defaults"}
+	begun := rbacv1.RoleBinding{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "readers"}, RoleRef: b().RoleRef, Subjects: []rbacv1.Subject{web, team}}
+	other := begun
+	other.Subjects = nil
+	for name, c := range map[string]struct {
+		rbac []any
+		in   []string
+		kind errs.Kind
+		want []string
+	}{
+		"of accounts":       {[]any{b(web, team), role("", "secrets")}, nil, none, []string{"# create RoleBinding shop/readers", "# create RoleBinding team/readers", "# delete ClusterRoleBinding readers", "# kind: ClusterRoleBinding", "in shop, team"}},
+		"where it is said":  {[]any{b(eve), role("", "secrets")}, []string{"shop"}, none, []string{"RoleBinding shop/readers", "name: eve"}},
+		"of people":         {[]any{b(eve), role("", "secrets")}, nil, errs.Invalid, []string{"User eve", "-in"}},
+		"goes on":           {[]any{b(web, team), role("", "secrets"), begun}, nil, none, []string{"RoleBinding team/readers", "!RoleBinding shop/readers"}},
+		"another is there":  {[]any{b(web, team), role("", "secrets"), other}, nil, errs.Exist, []string{"grants something else"}},
+		"everything":        {[]any{b(web), role("*", "*")}, nil, errs.Conflict, []string{"nodes and namespaces among it"}},
+		"nodes":             {[]any{b(web), role("", "nodes/proxy")}, nil, errs.Conflict, []string{"lie in no namespace"}},
+		"Kubernetes' own":   {[]any{own, role("", "secrets")}, nil, errs.Conflict, []string{"Kubernetes' own"}},
+		"role is not there": {[]any{b(web)}, nil, errs.NotExist, []string{"ClusterRole reader does not exist"}},
+		"is not there":      {nil, nil, errs.NotExist, []string{"no ClusterRoleBinding readers"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p, err := bindings(world(t, "{containers: []}", Target{Name: "readers"}, c.rbac...), Options{In: c.in})
+			if (err != nil) != (c.kind != none) {
+				t.Fatalf("%v", err)
+			}
+			has(t, p, err, c.kind, c.want...)
+		})
+	}
+}
+
+func TestNarrow(t *testing.T) {
+	role := func(r ...rbacv1.PolicyRule) rbacv1.Role {
+		return rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "reads"}, Rules: r}
+	}
+	rule := func(verbs, resources string, names ...string) rbacv1.PolicyRule {
+		return rbacv1.PolicyRule{Verbs: strings.Fields(verbs), APIGroups: []string{""}, Resources: strings.Fields(resources), ResourceNames: names}
+	}
+	bound := rbacv1.RoleBinding{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "reads"}, RoleRef: rbacv1.RoleRef{Kind: "Role", Name: "reads"}, Subjects: []rbacv1.Subject{{Kind: "ServiceAccount", Name: "web"}}}
+	pod := func(account, secret string) corev1.Pod {
+		return corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: account}, Spec: corev1.PodSpec{ServiceAccountName: account, ImagePullSecrets: []corev1.LocalObjectReference{{Name: secret}}}}
+	}
+	for name, c := range map[string]struct {
+		rbac    []any
+		secrets []string
+		kind    errs.Kind
+		want    []string
+	}{
+		"what its pods use": {[]any{role(rule("get list create", "secrets configmaps")), bound, pod("web", "db"), pod("other", "hidden")}, nil, none, []string{"- db\n", "!hidden", "- configmaps", "not known: compare it"}},
+		"what is said":      {[]any{role(rule("get", "secrets")), bound}, []string{"b", "a", "b"}, none, []string{"resourceNames:\n  - a\n  - b\n"}},
+		"nobody uses any":   {[]any{role(rule("get", "secrets")), bound}, nil, errs.Invalid, []string{"-secret"}},
+		"named already":     {[]any{role(rule("get", "secrets", "db")), bound}, []string{"db"}, errs.NotExist, []string{"without naming them"}},
+		"star":              {[]any{role(rule("*", "secrets")), bound}, []string{"db"}, errs.Unsupported, []string{"cannot be narrowed"}},
+		"no reading":        {[]any{role(rule("create", "secrets")), bound}, []string{"db"}, errs.NotExist, []string{"without naming them"}},
+		"is not there":      {nil, []string{"db"}, errs.NotExist, []string{"no Role shop/reads"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p, err := narrow(world(t, "{containers: []}", Target{Namespace: "shop", Name: "reads"}, c.rbac...), Options{Secrets: c.secrets})
+			if (err != nil) != (c.kind != none) {
+				t.Fatalf("%v", err)
+			}
+			has(t, p, err, c.kind, c.want...)
+		})
+	}
+}
