@@ -103,7 +103,8 @@ type look struct {
 // plan looks at what there is, and has the API server say whether it would take the
 // plan: what it refuses is refused before anything is done.
 func (x *command) plan(ctx context.Context, l *look) (*remedy.Plan, error) {
-	w, err := remedy.Look(ctx, l.config, l.client, l.remedy, l.target, x.now())
+	reach := remedy.Reach{Config: l.config, Client: l.client, Now: x.now()}
+	w, err := reach.Look(ctx, l.remedy, l.target)
 	if err != nil {
 		return nil, cluster.Explain(err, "looking at the cluster")
 	}
@@ -137,22 +138,29 @@ func (x *command) asked(given []string, namespace string) (*remedy.Remedy, remed
 	if err != nil {
 		return nil, remedy.Target{}, err
 	}
+	t, err := targetOf(mend, given[1], namespace)
+	return mend, t, err
+}
+
+// targetOf takes NAMESPACE/NAME, KIND/NAMESPACE/NAME, or NAME.
+func targetOf(mend *remedy.Remedy, given, namespace string) (remedy.Target, error) {
 	t := remedy.Target{Kind: mend.Kind}
-	parts := strings.Split(given[1], "/")
-	if len(parts) == 3 || len(parts) == 2 && mend.Kind == "ClusterRoleBinding" {
+	parts := strings.Split(given, "/")
+	cluster := mend.Kind == "ClusterRoleBinding" // which lies in no namespace
+	if len(parts) == 3 || len(parts) == 2 && cluster {
 		t.Kind, parts = canonical(parts[0]), parts[1:]
 	}
 	switch {
 	case slices.Contains(parts, "") || len(parts) > 2:
-		return nil, t, errs.Newf(errs.Invalid, "%q is neither NAMESPACE/NAME nor KIND/NAMESPACE/NAME", given[1])
+		return t, errs.Newf(errs.Invalid, "%q is neither NAMESPACE/NAME nor KIND/NAMESPACE/NAME", given)
 	case len(parts) == 2:
 		t.Namespace, t.Name = parts[0], parts[1]
-	case mend.Kind == "ClusterRoleBinding":
+	case cluster:
 		t.Name = parts[0]
 	default:
 		t.Namespace, t.Name = namespace, parts[0]
 	}
-	return mend, t, nil
+	return t, nil
 }
 
 // canonical is a kind as objects spell it.

@@ -22,10 +22,8 @@ func token(w *World, o Options) (*Plan, error) {
 		name = "default"
 	}
 	ns := w.Workload.Namespace
-	for _, resource := range []string{"rolebindings", "clusterrolebindings", "serviceaccounts"} {
-		if !w.Knows(resource, ns) && !o.Anyway {
-			return nil, errs.Newf(errs.Denied, "%s could not be read: whether ServiceAccount %s has rights is not known; with that right, or with -anyway, this goes on", resource, name)
-		}
+	if err := w.unsure(ns, name); err != nil && !o.Anyway {
+		return nil, err
 	}
 	why := fmt.Sprintf("no binding gives ServiceAccount %s any right", name)
 	risks := []string{
@@ -40,16 +38,26 @@ func token(w *World, o Options) (*Plan, error) {
 		why = "it was said that its pods do not talk to the API server"
 		risks = append(risks, fmt.Sprintf("%s %s gives ServiceAccount %s rights that its pods can use no more", b.Kind(), b.Name, name))
 	}
-	if a := w.Account(ns, name); a != nil {
-		for _, key := range identities {
-			if a.Annotations[key] != "" && !o.Anyway {
-				return nil, errs.Newf(errs.Conflict, "ServiceAccount %s stands for an identity in a cloud (%s): its pods may need a token; if not, say -anyway", name, key)
-			}
-		}
-	}
 	return &Plan{
 		Check: "SEC-08", Rules: []string{"NeedlessToken"}, Object: w.Workload.Ref(),
 		Does: "mounts no token of a ServiceAccount into its pods", Risks: risks,
 		Steps: []Step{patchOf(w.Workload, map[string]any{"spec": map[string]any{"automountServiceAccountToken": false}}, why)},
 	}, nil
+}
+
+// unsure is why it cannot be concluded from missing rights that a ServiceAccount's
+// token is not needed.
+func (w *World) unsure(ns, name string) error {
+	for _, resource := range []string{"rolebindings", "clusterrolebindings", "serviceaccounts"} {
+		if !w.Knows(resource, ns) {
+			return errs.Newf(errs.Denied, "%s could not be read: whether ServiceAccount %s has rights is not known; with that right, or with -anyway, this goes on", resource, name)
+		}
+	}
+	a := w.Account(ns, name)
+	for _, key := range identities {
+		if a != nil && a.Annotations[key] != "" {
+			return errs.Newf(errs.Conflict, "ServiceAccount %s stands for an identity in a cloud (%s): its pods may need a token; if not, say -anyway", name, key)
+		}
+	}
+	return nil
 }

@@ -18,12 +18,20 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/posture/doctor/look"
 )
 
-// Look reads what a remedy for target needs. c knows apps and batch.
-func Look(ctx context.Context, config *rest.Config, c client.Client, r *Remedy, target Target, now time.Time) (*World, error) {
-	found, err := look.Live(ctx, config, look.Scope{Namespace: target.Namespace, RBAC: true}, now)
+// Reach is how a cluster is reached. Client knows apps and batch.
+type Reach struct {
+	Config *rest.Config
+	Client client.Client
+	Now    time.Time
+}
+
+// Look reads what a remedy for target needs.
+func (at Reach) Look(ctx context.Context, r *Remedy, target Target) (*World, error) {
+	found, err := look.Live(ctx, at.Config, look.Scope{Namespace: target.Namespace, RBAC: true}, at.Now)
 	if err != nil {
 		return nil, err
 	}
+	c := at.Client
 	w := &World{Case: found, Target: target, Namespaced: func(group, resource string) (bool, bool) {
 		kind, err := c.RESTMapper().KindFor(schema.GroupVersionResource{Group: group, Resource: resource})
 		if err != nil {
