@@ -13,9 +13,8 @@ const (
 )
 
 var (
-	uuids   = regexp.MustCompile(`^[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
-	hexes   = regexp.MustCompile(`^(?:0x)?(?:[0-9a-f]+|[0-9A-F]+)$`)
-	opaques = regexp.MustCompile(`^[A-Za-z0-9+/=_.~!@#$%^&*-]+$`)
+	uuids = regexp.MustCompile(`^[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
+	hexes = regexp.MustCompile(`^(?:0x)?(?:[0-9a-f]+|[0-9A-F]+)$`)
 	// digests are names of what everybody may know: checksums, versions, identities.
 	digests = regexp.MustCompile(`(?i)(?:sum|hash|sha|sha1|sha256|md5|digest|commit|revision|version|id|uid|uuid|etag|thumbprint|fingerprint|image|tag|name|arn|url|uri|host|path|class|thanos|integrity|label|subject|issuer|caBundle|ca|crt|cert|certificate|publickey|pub)$`)
 )
@@ -23,7 +22,7 @@ var (
 // random reports whether text is long, of one piece and of high entropy, and is none
 // of what is so by its nature.
 func random(key, text string) bool {
-	if len(text) < minRandom || len(text) > maxRandom || !opaques.MatchString(text) || uuids.MatchString(text) || digests.MatchString(key) ||
+	if len(text) < minRandom || len(text) > maxRandom || !opaque(text) || uuids.MatchString(text) || digests.MatchString(key) ||
 		strings.Contains(key, "checksum") || strings.HasPrefix(text, "sha256:") || strings.Contains(text, "@sha256:") {
 		return false
 	}
@@ -31,6 +30,16 @@ func random(key, text string) bool {
 		return len(text) >= 32 && entropy(text) >= 3
 	}
 	return scrambled(text) && entropy(text) >= 3.8
+}
+
+// opaque reports whether text has only characters that random values are written with.
+func opaque(text string) bool {
+	for i := range len(text) {
+		if class(text[i]) == '.' && !strings.ContainsRune("+/=_.~!@#$%^&*-", rune(text[i])) {
+			return false
+		}
+	}
+	return true
 }
 
 // scrambled reports whether letters and digits are mixed as no words are: some piece

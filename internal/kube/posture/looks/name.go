@@ -95,7 +95,13 @@ var (
 
 // reference reports whether text says where something is and is not it.
 func reference(text string) bool {
-	return variables.MatchString(text) || elsewhere.MatchString(text) || urls.MatchString(text) || paths.MatchString(text) && !scrambled(text)
+	switch text[0] {
+	case '$', '{', '%', '<', '[', '@':
+		return variables.MatchString(text)
+	case '/', '.', '~':
+		return paths.MatchString(text) && !scrambled(text)
+	}
+	return elsewhere.MatchString(text) || strings.Contains(text, "://") && urls.MatchString(text)
 }
 
 var (
@@ -110,8 +116,11 @@ var (
 // nothing reports whether text is no secret whatever its name is: a switch, a
 // duration with its unit, stars, or a hint to put one here.
 func nothing(text string) bool {
-	if switches[strings.ToLower(text)] || stars.MatchString(text) || yourTokens.MatchString(text) {
+	if switches[strings.ToLower(text)] || stars.MatchString(text) || strings.ContainsAny(text, "-_ ") && yourTokens.MatchString(text) {
 		return true
+	}
+	if text[0] > '9' {
+		return false
 	}
 	return durations.MatchString(text) && !number(text) || number(text) && len(text) < 4
 }
