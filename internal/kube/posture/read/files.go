@@ -165,13 +165,7 @@ func (f *Files) object(place string, raw []byte, depth int) {
 		return
 	}
 	if h.Items != nil {
-		if depth == maxNesting {
-			f.wrong(place, "lists are nested too deep")
-			return
-		}
-		for i, item := range h.Items {
-			f.object(fmt.Sprintf("%s, item %d", place, i+1), typed(h.TypeMeta, item), depth+1)
-		}
+		f.list(place, &h, depth)
 		return
 	}
 	create, ok := kinds[h.GroupVersionKind().GroupKind().String()]
@@ -191,6 +185,16 @@ func (f *Files) object(place string, raw []byte, depth int) {
 	f.keep(place, o)
 	if h.Kind == "Secret" && len(h.Sops) > 0 {
 		f.sops(&f.out.Secrets[len(f.out.Secrets)-1])
+	}
+}
+
+func (f *Files) list(place string, h *header, depth int) {
+	if depth == maxNesting {
+		f.wrong(place, "lists are nested too deep")
+		return
+	}
+	for i, item := range h.Items {
+		f.object(fmt.Sprintf("%s, item %d", place, i+1), typed(h.TypeMeta, item), depth+1)
 	}
 }
 

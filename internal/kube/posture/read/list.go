@@ -62,11 +62,19 @@ func (k *kind[O, R]) everywhere(ctx context.Context, l *live) ([]R, snapshot.Gap
 		return all, g, err
 	}
 	names, err := l.namespaces(ctx)
-	if err != nil && !apierrors.IsForbidden(err) {
+	unknown := err != nil
+	if unknown && !apierrors.IsForbidden(err) {
 		return nil, snapshot.Gap{}, err
 	}
-	unknown := err != nil
-	var missing []string
+	all, missing, err := k.oneByOne(ctx, names)
+	if err != nil {
+		return nil, snapshot.Gap{}, err
+	}
+	return all, partial(names, missing, unknown), nil
+}
+
+// oneByOne lists k in each of names, and says which of them may not be listed.
+func (k *kind[O, R]) oneByOne(ctx context.Context, names []string) (all []R, missing []string, err error) {
 	for _, ns := range names {
 		some, err := k.in(ctx, ns)
 		switch {
@@ -75,10 +83,10 @@ func (k *kind[O, R]) everywhere(ctx context.Context, l *live) ([]R, snapshot.Gap
 		case apierrors.IsForbidden(err):
 			missing = append(missing, ns)
 		case !apierrors.IsNotFound(err):
-			return nil, snapshot.Gap{}, err
+			return nil, nil, err
 		}
 	}
-	return all, partial(names, missing, unknown), nil
+	return all, missing, nil
 }
 
 // partial says what is missing, after namespaces were asked one by one. unknown says

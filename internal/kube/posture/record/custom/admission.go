@@ -48,6 +48,9 @@ func webhooks(o *unstructured.Unstructured, a *snapshot.Admission) {
 	})
 }
 
+// secrets are Kyverno's ways to say Secrets.
+var secrets = []string{"Secret", "v1/Secret", "*/Secret", "*", "*/*"}
+
 func kyverno(o *unstructured.Unstructured, a *snapshot.Admission) {
 	if a.Kind == "ValidatingPolicy" {
 		at(o.Object, "spec.matchConstraints.resourceRules[]", func(_ string, v any) { a.Secrets = a.Secrets || creates(v) })
@@ -61,9 +64,7 @@ func kyverno(o *unstructured.Unstructured, a *snapshot.Admission) {
 			return
 		}
 		kinds := slices.Concat(texts(rule, "match.resources.kinds"), texts(rule, "match.any[].resources.kinds"), texts(rule, "match.all[].resources.kinds"))
-		about := slices.ContainsFunc(kinds, func(k string) bool {
-			return k == "Secret" || k == "*" || k == "v1/Secret" || k == "*/Secret" || k == "*/*"
-		})
+		about := slices.ContainsFunc(kinds, func(k string) bool { return slices.Contains(secrets, k) })
 		a.Secrets = a.Secrets || about
 		action := textAt(rule, "validate.failureAction")
 		a.Enforced = a.Enforced || about && (strings.EqualFold(action, "enforce") || action == "" && enforce)

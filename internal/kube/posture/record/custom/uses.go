@@ -64,11 +64,14 @@ func (u *uses) listed(o *unstructured.Unstructured) {
 			}
 			continue
 		}
-		at(o.Object, path, func(_ string, v any) {
-			if name, ns, _ := named(v); name != "" {
-				u.made = append(u.made, snapshot.Ref{Kind: "Secret", Namespace: first(ns, u.namespace), Name: name})
-			}
-		})
+		at(o.Object, path, func(_ string, v any) { u.makes(v) })
+	}
+}
+
+// makes notes the Secret that ref names as one that is made.
+func (u *uses) makes(ref any) {
+	if name, ns, _ := named(ref); name != "" {
+		u.made = append(u.made, snapshot.Ref{Kind: "Secret", Namespace: first(ns, u.namespace), Name: name})
 	}
 }
 
@@ -80,9 +83,7 @@ func (u *uses) walk(field, key string, tree any, depth int) {
 	switch t := tree.(type) {
 	case map[string]any:
 		if made(key) {
-			if name, ns, _ := named(t); name != "" {
-				u.made = append(u.made, snapshot.Ref{Kind: "Secret", Namespace: first(ns, u.namespace), Name: name})
-			}
+			u.makes(t)
 			return
 		}
 		if referring(key) && kindOf(t) == "Secret" {
