@@ -60,8 +60,9 @@ func Sync1000(ctx context.Context, b *rig.Rig) ([]figure.Figure, error) {
 	}, nil
 }
 
-// Sync10000 measures ten thousand that are there when the operator starts, and the
-// most memory that its process held.
+// Sync10000 measures ten thousand that are there when the operator starts, the
+// most memory that its process held, and what it uses of the processor when they
+// are all Ready, with the default refresh interval.
 func Sync10000(ctx context.Context, b *rig.Rig) ([]figure.Figure, error) {
 	w, err := newWorld(ctx, b)
 	if err != nil {
@@ -84,6 +85,10 @@ func Sync10000(ctx context.Context, b *rig.Rig) ([]figure.Figure, error) {
 		return nil, err
 	}
 	b.Say("  the operator holds %.0f MB, of which %.0f MB are pages of its program; %.0f MB were the most", m.Resident, m.File, m.Peak)
+	idle, err := w.idle(ctx)
+	if err != nil {
+		return nil, err
+	}
 	w.stopOperator()
 	after, err := w.bare(ctx, tenfold)
 	if err != nil {
@@ -92,6 +97,7 @@ func Sync10000(ctx context.Context, b *rig.Rig) ([]figure.Figure, error) {
 	return []figure.Figure{
 		figure.AtMost(boundMany, "sync-10000", took.Seconds(), "s", before.plus(after).write.Seconds()),
 		figure.Within(boundMB, "sync-10000-rss", m.Peak, "MB"),
+		figure.Within(boundCPU, "idle-10000-cpu", idle, "cores"),
 	}, nil
 }
 
