@@ -29,7 +29,7 @@ func custom(cfg Config) (kinds []schema.GroupVersionKind) {
 		add(generators.GroupVersion(), generators.KindClusterGenerator)
 	}
 	if !cfg.NoRotation {
-		add(v1alpha1.GroupVersion(), "Rotation", "RotationPolicy")
+		add(v1alpha1.GroupVersion(), "Rotation")
 	}
 	return kinds
 }
