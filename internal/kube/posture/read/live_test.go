@@ -243,15 +243,16 @@ apiVersion: rbac.authorization.k8s.io/v1
 kind: RoleBinding
 metadata: {name: reader}
 roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: reader}
-subjects: [{kind: User, name: USER, apiGroup: rbac.authorization.k8s.io}]
+subjects: [{kind: User, name: NS-eve, apiGroup: rbac.authorization.k8s.io}]
 ---
 `
 
-// as is the config of a user who may list Secrets and pods of a namespace.
-func as(t *testing.T, ns, user string) *rest.Config {
+// as is the config of the user of a namespace, who may list Secrets and pods there and
+// was never known before: what another run of a test grants is not theirs.
+func as(t *testing.T, ns string) *rest.Config {
 	t.Helper()
 	config := rest.CopyConfig(server.REST)
-	config.Impersonate.UserName = user
+	config.Impersonate.UserName = ns + "-eve"
 	role := &rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Namespace: ns}, Rules: []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: []string{"secrets"}, Verbs: []string{"list"}}}}
 	if err := apiserver.InForce(t.Context(), server.REST, config.Impersonate, []*rbacv1.Role{role}); err != nil {
 		t.Fatal(err)
@@ -262,8 +263,8 @@ func as(t *testing.T, ns, user string) *rest.Config {
 // Who may list in one namespace only reads that one, if it is named, and is told
 // what is missing.
 func TestForbidden(t *testing.T) {
-	ns := namespace(t, strings.ReplaceAll(reader, "USER", "eve-one")+shop)
-	config := as(t, ns, "eve-one")
+	ns := namespace(t, reader+shop)
+	config := as(t, ns)
 	s := live(t, config, read.Options{Whole: true, Key: key(t), Namespaces: []string{ns, "kube-system"}})
 	if len(s.Secrets) != 1 || s.Secrets[0].Namespace != ns || !s.Secrets[0].Read {
 		t.Errorf("Secrets: %+v", s.Secrets)
@@ -289,14 +290,14 @@ apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRoleBinding
 metadata: {name: NS-namespaces}
 roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: NS-namespaces}
-subjects: [{kind: User, name: eve-two, apiGroup: rbac.authorization.k8s.io}]
+subjects: [{kind: User, name: NS-eve, apiGroup: rbac.authorization.k8s.io}]
 ---
 `
 
 // Who may list namespaces is told by name which of them are missing.
 func TestForbiddenByName(t *testing.T) {
-	ns := namespace(t, strings.ReplaceAll(reader, "USER", "eve-two")+lister+shop)
-	config := as(t, ns, "eve-two")
+	ns := namespace(t, reader+lister+shop)
+	config := as(t, ns)
 	all := &rbacv1.ClusterRole{Rules: []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: []string{"namespaces"}, Verbs: []string{"list"}}}}
 	if err := apiserver.InForce(t.Context(), server.REST, config.Impersonate, []*rbacv1.ClusterRole{all}); err != nil {
 		t.Fatal(err)
