@@ -168,11 +168,19 @@ func (s *Server) smActions() map[string]func(request) (any, *failure) {
 			return f(b, c)
 		}
 	}
+	of := func(f func(smBody, *secret) (any, *failure)) func(request) (any, *failure) {
+		return on(func(b smBody, c *secret) (any, *failure) {
+			if c == nil {
+				return nil, refuse("InvalidParameterException", "SecretId is missing.")
+			}
+			return f(b, c)
+		})
+	}
 	return map[string]func(request) (any, *failure){
 		"GetSecretValue":      on(s.getSecretValue),
 		"BatchGetSecretValue": on(s.batchGetSecretValue),
 		"ListSecrets":         on(s.listSecrets),
-		"DescribeSecret": on(func(_ smBody, c *secret) (any, *failure) {
+		"DescribeSecret": of(func(_ smBody, c *secret) (any, *failure) {
 			out := map[string]any{"Name": c.name, "ARN": c.arn(), "Tags": tagsOf(c.tags)}
 			if c.deleted {
 				out["DeletedDate"] = 1.7e9
@@ -186,20 +194,20 @@ func (s *Server) smActions() map[string]func(request) (any, *failure) {
 			id := s.put(b.Name, b.SecretString, b.SecretBinary)
 			return s.tag(b.Tags, s.secrets[b.Name], map[string]any{"VersionId": id})
 		}),
-		"PutSecretValue": on(func(b smBody, c *secret) (any, *failure) {
+		"PutSecretValue": of(func(b smBody, c *secret) (any, *failure) {
 			if c.deleted {
 				return nil, marked()
 			}
 			return map[string]any{"VersionId": s.put(c.name, b.SecretString, b.SecretBinary)}, nil
 		}),
-		"TagResource": on(func(b smBody, c *secret) (any, *failure) { return s.tag(b.Tags, c, map[string]any{}) }),
-		"GetResourcePolicy": on(func(_ smBody, c *secret) (any, *failure) {
+		"TagResource": of(func(b smBody, c *secret) (any, *failure) { return s.tag(b.Tags, c, map[string]any{}) }),
+		"GetResourcePolicy": of(func(_ smBody, c *secret) (any, *failure) {
 			return map[string]any{"Name": c.name, "ARN": c.arn(), "ResourcePolicy": c.policy}, nil
 		}),
-		"PutResourcePolicy":    on(putResourcePolicy),
-		"DeleteResourcePolicy": on(func(_ smBody, c *secret) (any, *failure) { c.policy = nil; return map[string]any{}, nil }),
-		"RestoreSecret":        on(func(_ smBody, c *secret) (any, *failure) { c.deleted = false; return map[string]any{}, nil }),
-		"DeleteSecret": on(func(b smBody, c *secret) (any, *failure) {
+		"PutResourcePolicy":    of(putResourcePolicy),
+		"DeleteResourcePolicy": of(func(_ smBody, c *secret) (any, *failure) { c.policy = nil; return map[string]any{}, nil }),
+		"RestoreSecret":        of(func(_ smBody, c *secret) (any, *failure) { c.deleted = false; return map[string]any{}, nil }),
+		"DeleteSecret": of(func(b smBody, c *secret) (any, *failure) {
 			c.deleted, c.window = true, b.RecoveryWindowInDays
 			if b.ForceDeleteWithoutRecovery {
 				delete(s.secrets, c.name)

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"io"
 	"net/http"
 	"time"
 
@@ -41,8 +42,18 @@ func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastRe
 // bounded ends every answer after maxBody.
 type bounded struct{ *http.Transport }
 
+// body is a request's, which is read and closed and nothing else. The SDK closes it as
+// soon as the answer's header is there, and its WriteTo fails then: a Transport that has
+// sent it all, and only looks whether that was all, would take it for a failure and
+// close the connection, amid the answer or instead of using it again.
+type body struct{ io.ReadCloser }
+
 // RoundTrip implements http.RoundTripper.
 func (b bounded) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.Body != nil && req.Body != http.NoBody {
+		req = req.WithContext(req.Context()) // a copy: what is given is not to be changed
+		req.Body = body{req.Body}
+	}
 	answer, err := b.Transport.RoundTrip(req)
 	if err == nil {
 		answer.Body = http.MaxBytesReader(nil, answer.Body, maxBody)
