@@ -49,7 +49,7 @@ type area struct{ begin, end uintptr }
 //	Size:              49448 kB
 //	Anonymous:             0 kB
 //
-// What a loader has changed, or a debugger, is Anonymous: it would be lost.
+// What a loader has changed, or a debugger, is Anonymous, or in Swap: it would be lost.
 func unchanged(smaps io.Reader, file string) (out []area, err error) {
 	var current *area // of file, and not writable
 	lines := bufio.NewScanner(smaps)
@@ -62,6 +62,9 @@ func unchanged(smaps io.Reader, file string) (out []area, err error) {
 		}
 		if current != nil && len(fields) == 3 && fields[0] == "Anonymous:" && fields[1] == "0" {
 			out = append(out, *current)
+		}
+		if n := len(out) - 1; current != nil && n >= 0 && out[n] == *current && len(fields) == 3 && fields[0] == "Swap:" && fields[1] != "0" {
+			out = out[:n]
 		}
 	}
 	if err := lines.Err(); err != nil {

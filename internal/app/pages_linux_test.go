@@ -19,6 +19,9 @@ Anonymous:             0 kB
 Anonymous:             0 kB
 07000000-07001000 r--p 06495000 fd:00 1234                               /bin/own
 Anonymous:             4 kB
+07800000-07801000 r--p 06496000 fd:00 1234                               /bin/own
+Anonymous:             0 kB
+Swap:                  4 kB
 08000000-08001000 r--p 00000000 fd:00 99                                 /bin/other
 Anonymous:             0 kB
 09000000-09001000 r--p 00000000 00:00 0 

@@ -3,6 +3,7 @@ package operator
 import (
 	"context"
 	"sync"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -12,6 +13,10 @@ import (
 	generators "github.com/strongkeep/strongkeep/api/generators/v1alpha1"
 	"github.com/strongkeep/strongkeep/api/v1alpha1"
 )
+
+// openingTimeout is how long open may hold up the start: a kind that does not answer is
+// its informer's to wait for.
+const openingTimeout = 10 * time.Second
 
 // custom are the kinds that are watched and that nothing else of a start asks for.
 func custom(cfg Config) (kinds []schema.GroupVersionKind) {

@@ -59,7 +59,7 @@ func TestOpen(t *testing.T) {
 			t.Errorf("%s is watched and not asked for", kind)
 		}
 	}
-	if few := custom(Config{NoClusterStores: true, NoRotation: true}); len(few) != len(kinds)-4 {
+	if few := custom(Config{NoClusterStores: true, NoRotation: true}); len(few) != len(kinds)-3 {
 		t.Errorf("without what is for clusters, and without rotation: %v", few)
 	}
 }

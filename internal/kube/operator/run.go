@@ -51,8 +51,9 @@ func Run(ctx context.Context, cfg Config) error {
 		return err
 	}
 	var opening sync.WaitGroup
-	opening.Go(func() { open(ctx, mgr.GetAPIReader(), custom(cfg), cfg.Namespaces) })
-	defer opening.Wait()
+	asking, enough := context.WithTimeout(ctx, openingTimeout)
+	opening.Go(func() { open(asking, mgr.GetAPIReader(), custom(cfg), cfg.Namespaces) })
+	defer func() { enough(); opening.Wait() }()
 	key, err := markKey(ctx, mgr.GetAPIReader(), mgr.GetClient(), cfg.OwnNamespace)
 	if err != nil {
 		return err

@@ -89,6 +89,7 @@ func Sync10000(ctx context.Context, b *rig.Rig) ([]figure.Figure, error) {
 	if err != nil {
 		return nil, err
 	}
+	b.Say("  idle it uses %.4f cores", idle)
 	w.stopOperator()
 	after, err := w.bare(ctx, tenfold)
 	if err != nil {

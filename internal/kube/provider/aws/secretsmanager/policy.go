@@ -63,7 +63,9 @@ func (c *secret) restrict(ctx context.Context) error {
 	}
 	has := aws.ToString(now.ResourcePolicy)
 	switch {
-	case wanted.Source == nil && has == "", wanted.Source != nil && same(has, c.policy):
+	case wanted.Source == nil && has == "":
+		return nil
+	case wanted.Source != nil && same(has, c.policy) && !aws.ToBool(wanted.BlockPublic): // else AWS looks at what is there
 		return nil
 	case wanted.Source == nil:
 		_, err = access.Do(ctx, c.store.cfg.Access, fmt.Sprintf("deleting the resource policy of %q", c.name),
