@@ -60,17 +60,27 @@ func unchanged(smaps io.Reader, file string) (out []area, err error) {
 				return nil, err
 			}
 		}
-		if current != nil && len(fields) == 3 && fields[0] == "Anonymous:" && fields[1] == "0" {
-			out = append(out, *current)
-		}
-		if n := len(out) - 1; current != nil && n >= 0 && out[n] == *current && len(fields) == 3 && fields[0] == "Swap:" && fields[1] != "0" {
-			out = out[:n]
+		if current != nil && len(fields) == 3 {
+			out = counted(out, *current, fields[0], fields[1])
 		}
 	}
 	if err := lines.Err(); err != nil {
 		return nil, errs.Newf(errs.Unavailable, "reading what is in memory: %w", err)
 	}
 	return out, nil
+}
+
+// counted takes one line of a into account: a is there once its Anonymous is 0, and not
+// any more if its Swap, which comes later, is not.
+func counted(areas []area, a area, what, kb string) []area {
+	n := len(areas) - 1
+	switch {
+	case what == "Anonymous:" && kb == "0":
+		return append(areas, a)
+	case what == "Swap:" && kb != "0" && n >= 0 && areas[n] == a:
+		return areas[:n]
+	}
+	return areas
 }
 
 // areaOf is the area that a first line tells of; nil when it is of something else than

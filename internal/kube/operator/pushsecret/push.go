@@ -76,10 +76,7 @@ func (r *Reconciler) version(ps *v1alpha1.PushSecret, entries []plan.Entry) (str
 	values := map[string]redact.Secret{}
 	where := []any{"PushSecret", ps.Namespace, ps.Name, ps.UID, ps.Spec.UpdatePolicy, ps.Spec.DeletionPolicy, ps.Labels, annotations(ps)}
 	for _, e := range entries {
-		values[plan.StoreName(e.Store)+" "+plan.PlaceName(e.Data)] = e.Value
-		if !e.Document.Empty() {
-			values[plan.StoreName(e.Store)+" "+plan.PlaceName(e.Data)+"\x00document"] = e.Document // no place has a NUL
-		}
+		e.Inputs(values)
 		where = append(where, plan.StoreName(e.Store), e.Store.GetUID(), e.Store.GetGeneration(), e.Data, e.Source, e.Err != nil)
 	}
 	digest, err := r.Key.Inputs(values, where)

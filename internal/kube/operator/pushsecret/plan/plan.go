@@ -62,6 +62,15 @@ type Entry struct {
 	field string // of the spec, for messages
 }
 
+// Inputs adds what e pushes to a digest's values, each by its place. No place has a NUL.
+func (e *Entry) Inputs(to map[string]redact.Secret) {
+	place := StoreName(e.Store) + " " + PlaceName(e.Data)
+	to[place] = e.Value
+	if !e.Document.Empty() {
+		to[place+"\x00document"] = e.Document
+	}
+}
+
 // StoreName is the store in status.syncedPushSecrets.
 func StoreName(s v1.Store) string { return s.StoreKind() + "/" + s.GetName() }
 
