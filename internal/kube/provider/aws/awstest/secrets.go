@@ -149,33 +149,41 @@ type smBody struct {
 	BlockPublicPolicy          bool
 }
 
-func (s *Server) smActions() map[string]func(request) (any, *failure) {
-	on := func(f func(smBody, *secret) (any, *failure)) func(request) (any, *failure) {
-		return func(r request) (any, *failure) {
-			var b smBody
-			if json.Unmarshal(r.body, &b) != nil {
-				return nil, refuse("SerializationException", "no JSON")
-			}
-			c := s.secrets[b.SecretID]
-			for _, other := range s.secrets {
-				if other.arn() == b.SecretID {
-					c = other
-				}
-			}
-			if c == nil && b.SecretID != "" {
-				return nil, refuse("ResourceNotFoundException", "Secrets Manager can't find the specified secret.")
-			}
-			return f(b, c)
+// smAction is one that is about a secret; nil where the request names none.
+type smAction func(smBody, *secret) (any, *failure)
+
+// on decodes a request and finds the secret that it names.
+func (s *Server) on(f smAction) func(request) (any, *failure) {
+	return func(r request) (any, *failure) {
+		var b smBody
+		if json.Unmarshal(r.body, &b) != nil {
+			return nil, refuse("SerializationException", "no JSON")
 		}
-	}
-	of := func(f func(smBody, *secret) (any, *failure)) func(request) (any, *failure) {
-		return on(func(b smBody, c *secret) (any, *failure) {
-			if c == nil {
-				return nil, refuse("InvalidParameterException", "SecretId is missing.")
+		c := s.secrets[b.SecretID]
+		for _, other := range s.secrets {
+			if other.arn() == b.SecretID {
+				c = other
 			}
-			return f(b, c)
-		})
+		}
+		if c == nil && b.SecretID != "" {
+			return nil, refuse("ResourceNotFoundException", "Secrets Manager can't find the specified secret.")
+		}
+		return f(b, c)
 	}
+}
+
+// of is on, for what has to name a secret.
+func (s *Server) of(f smAction) func(request) (any, *failure) {
+	return s.on(func(b smBody, c *secret) (any, *failure) {
+		if c == nil {
+			return nil, refuse("InvalidParameterException", "SecretId is missing.")
+		}
+		return f(b, c)
+	})
+}
+
+func (s *Server) smActions() map[string]func(request) (any, *failure) {
+	on, of := s.on, s.of
 	return map[string]func(request) (any, *failure){
 		"GetSecretValue":      on(s.getSecretValue),
 		"BatchGetSecretValue": on(s.batchGetSecretValue),
