@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 const exampleSmaps = `00400000-0344a000 r-xp 00000000 fd:00 1234                               /bin/own
@@ -60,6 +62,11 @@ func TestReleaseProgram(t *testing.T) {
 	areas, err := unchanged(f, own)
 	if err != nil || len(areas) < 2 {
 		t.Fatalf("%x of %s, %v", areas, own, err)
+	}
+	for _, a := range areas { // whatever an earlier run gave back
+		if _, _, e := unix.Syscall(unix.SYS_MADVISE, a.begin, a.end-a.begin, unix.MADV_POPULATE_READ); e != 0 {
+			t.Fatal(e)
+		}
 	}
 	before := filePages(t)
 	if err := ReleaseProgram(); err != nil {

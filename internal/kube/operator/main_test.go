@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	admission "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -53,7 +54,7 @@ var (
 func TestMain(m *testing.M) {
 	os.Exit(apiserver.Main(apiserver.Config{
 		Flags:   apiServerFlags(),
-		Schemes: []func(*runtime.Scheme) error{v1.AddToScheme, v1alpha1.AddToScheme, v1beta1.AddToScheme, generators.AddToScheme, rbacv1.AddToScheme},
+		Schemes: []func(*runtime.Scheme) error{v1.AddToScheme, v1alpha1.AddToScheme, v1beta1.AddToScheme, generators.AddToScheme, rbacv1.AddToScheme, admission.AddToScheme},
 	}, func(s *apiserver.Server) (int, error) {
 		testCluster, testREST, testClient = s.Cluster, s.REST, s.Client
 		return m.Run(), nil

@@ -1,15 +1,18 @@
 package operator
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"strings"
 	"testing"
 	"time"
 
+	admission "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/target"
@@ -221,6 +224,52 @@ func TestOwnerReferenceComesBack(t *testing.T) {
 	if string(again.Data["drawn"]) != string(first.Data["drawn"]) {
 		t.Error("what was drawn was drawn anew")
 	}
+}
+
+// What refuses the owner reference is told, and ends nothing else.
+func TestOwnerReferenceRefused(t *testing.T) {
+	w := newWorld(t)
+	ready(w)
+	w.start(nil)
+	w.apply(es("owned", oneKey))
+	w.es("owned", v1.ReasonSecretSynced, "")
+	policy := "owners-" + w.ns
+	binding := &admission.ValidatingAdmissionPolicyBinding{ObjectMeta: metav1.ObjectMeta{Name: policy}}
+	t.Cleanup(func() {
+		for _, o := range []client.Object{binding, &admission.ValidatingAdmissionPolicy{ObjectMeta: metav1.ObjectMeta{Name: policy}}} {
+			if err := testClient.Delete(context.WithoutCancel(t.Context()), o); client.IgnoreNotFound(err) != nil {
+				t.Error(err)
+			}
+		}
+	})
+	w.apply(`apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata: {name: ` + policy + `}
+spec:
+  matchConstraints:
+    resourceRules: [{apiGroups: [""], apiVersions: [v1], operations: [UPDATE], resources: [secrets]}]
+  validations: [{expression: "!has(object.metadata.ownerReferences)", message: nobody owns Secrets here}]
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata: {name: ` + policy + `}
+spec:
+  policyName: ` + policy + `
+  validationActions: [Deny]
+  matchResources: {namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: ` + w.ns + `}}}
+`)
+	// Until the policy is in force, the reference comes back, and is taken off again.
+	w.until("the refusal", func() bool {
+		w.kubectl("patch", "secret", "owned", "--type=merge", "-p", `{"metadata":{"ownerReferences":null}}`)
+		return strings.Contains(w.kubectl("get", "es", "owned", "-o", "jsonpath={.status.conditions[0].message}"), "nobody owns Secrets here")
+	})
+	if err := testClient.Delete(t.Context(), binding); err != nil {
+		t.Fatal(err)
+	}
+	w.es("owned", v1.ReasonSecretSynced, "")
+	await(w, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: w.ns, Name: "owned"}}, "its owner reference", func(s *corev1.Secret) bool {
+		return len(s.OwnerReferences) == 1
+	})
 }
 
 // Who only merged into a Secret that another made does not own it by saying so.

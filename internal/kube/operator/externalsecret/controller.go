@@ -156,8 +156,15 @@ func (r *Reconciler) recall(ctx context.Context, o *observed, p plan) error {
 	if p.action != actRefresh || o.live == nil || o.memory.verified.UID != "" || !keepsTarget(o.es) || !target.Ours(o.es, o.live) {
 		return nil
 	}
-	_, err := r.verify(ctx, o.es)
-	o.memory = r.memories.get(client.ObjectKeyFromObject(o.es))
+	if manifest.Asked(o.es) {
+		_, err := r.verify(ctx, o.es)
+		o.memory = r.memories.get(client.ObjectKeyFromObject(o.es))
+		return err
+	}
+	live, err := r.intact(ctx, o.es)
+	if live != nil {
+		o.memory = r.verified(o.es, versionOf(live))
+	}
 	return err
 }
 
@@ -257,7 +264,9 @@ func (r *Reconciler) heardOf(es *v1.ExternalSecret) bool {
 	return true
 }
 
-// verify looks at the target's content with one read of the API server.
+// verify looks at the target's content with one read of the API server, and puts its
+// owner reference right where that is all that is wrong: so nothing is rendered, or
+// generated, anew. What refuses that the refresh meets too, which tells.
 func (r *Reconciler) verify(ctx context.Context, es *v1.ExternalSecret) (bool, error) {
 	if isMerge(es) {
 		return false, nil // a shared Secret carries no mark: a refresh tells
@@ -265,29 +274,48 @@ func (r *Reconciler) verify(ctx context.Context, es *v1.ExternalSecret) (bool, e
 	if manifest.Asked(es) {
 		version, right, err := r.Manifests.AsWritten(ctx, es)
 		if right {
-			r.memories.change(client.ObjectKeyFromObject(es), func(e *entry) { e.verified = version })
+			r.verified(es, version)
 		}
 		return right, err
 	}
-	var live corev1.Secret
-	if err := r.Live.Get(ctx, types.NamespacedName{Namespace: es.Namespace, Name: target.Name(es)}, &live); err != nil {
-		if apierrors.IsNotFound(err) {
-			return false, nil
-		}
+	live, err := r.intact(ctx, es)
+	if live == nil {
 		return false, err
 	}
-	if !r.asWrittenBefore(es, &live) {
-		return false, nil
-	}
-	version := target.Version{UID: live.UID, ResourceVersion: live.ResourceVersion}
-	if !target.Owned(es, &live) { // nothing else is wrong, so that nothing is rendered, or generated, anew
-		var err error
-		if version, err = r.writer.Apply(ctx, target.Again(es, &live), &version); err != nil {
-			return false, err
+	version := versionOf(live)
+	if !target.Owned(es, live) {
+		switch version, err = r.writer.Apply(ctx, target.Again(es, live), &version); {
+		case errs.Is(err, errs.Conflict):
+			return false, err // it is looked at again
+		case err != nil:
+			return false, nil
 		}
 	}
-	r.memories.change(client.ObjectKeyFromObject(es), func(e *entry) { e.verified = version })
+	r.verified(es, version)
 	return true, nil
+}
+
+// intact reads the target, nil when it is gone or its content is not as it was written.
+func (r *Reconciler) intact(ctx context.Context, es *v1.ExternalSecret) (*corev1.Secret, error) {
+	var live corev1.Secret
+	if err := r.Live.Get(ctx, types.NamespacedName{Namespace: es.Namespace, Name: target.Name(es)}, &live); err != nil {
+		return nil, client.IgnoreNotFound(err)
+	}
+	if !r.asWrittenBefore(es, &live) {
+		return nil, nil
+	}
+	return &live, nil
+}
+
+// verified remembers which version of the target is as it was written.
+func (r *Reconciler) verified(es *v1.ExternalSecret, v target.Version) memory {
+	key := client.ObjectKeyFromObject(es)
+	r.memories.change(key, func(e *entry) { e.verified = v })
+	return r.memories.get(key)
+}
+
+func versionOf(s *corev1.Secret) target.Version {
+	return target.Version{UID: s.UID, ResourceVersion: s.ResourceVersion}
 }
 
 // asWrittenBefore reports whether a target that is all of es is as it was written.

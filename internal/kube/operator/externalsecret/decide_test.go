@@ -241,7 +241,7 @@ func TestCacheLag(t *testing.T) {
 	live := func(rv string) *metav1.PartialObjectMetadata {
 		return &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{UID: "s", ResourceVersion: rv}}
 	}
-	if m.behind(k, "secret", nil, noon) {
+	if m.kept(k).behind("secret", nil, noon) {
 		t.Error("nothing was written, and the cache is behind")
 	}
 	m.wrote(k, &target.Secret{Name: "secret"}, target.Version{UID: "s", ResourceVersion: "10"}, target.Mark{}, noon)
@@ -259,20 +259,20 @@ func TestCacheLag(t *testing.T) {
 		"too long behind": {nil, noon.Add(time.Minute), false},
 	} {
 		m.wrote(k, &target.Secret{Name: "secret"}, target.Version{UID: "s", ResourceVersion: "10"}, target.Mark{}, noon)
-		if got := m.behind(k, "secret", c.live, c.at); got != c.want {
+		if got := m.kept(k).behind("secret", c.live, c.at); got != c.want {
 			t.Errorf("%s: behind %v, want %v", what, got, c.want)
 		}
 	}
 	m.wrote(k, &target.Secret{Name: "secret"}, target.Version{UID: "s", ResourceVersion: "10"}, target.Mark{}, noon)
-	if m.behind(k, "other", nil, noon) {
+	if m.kept(k).behind("other", nil, noon) {
 		t.Error("another target counts as written")
 	}
 	m.secretGone(k, "another")
-	if !m.behind(k, "secret", nil, noon) {
+	if !m.kept(k).behind("secret", nil, noon) {
 		t.Error("the deletion of another Secret counted")
 	}
 	m.secretGone(k, "s")
-	if m.behind(k, "secret", nil, noon) {
+	if m.kept(k).behind("secret", nil, noon) {
 		t.Error("a deleted Secret is taken for one not seen yet")
 	}
 }
@@ -291,7 +291,7 @@ func TestStandInForgotten(t *testing.T) {
 			}
 		},
 		"by a look": func(m *memories) {
-			m.behind(k, "secret", &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{UID: v.UID, ResourceVersion: v.ResourceVersion}}, noon)
+			m.seen(k, &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{UID: v.UID, ResourceVersion: v.ResourceVersion}})
 		},
 	} {
 		for _, merge := range []bool{false, true} {
@@ -310,9 +310,40 @@ func TestStandInForgotten(t *testing.T) {
 			if got := m.get(k); got.versions != "" || (got.mark != "") != merge || got.generated == "" || got.verified != v {
 				t.Errorf("%s, shared %v: %+v", what, merge, got)
 			}
-			if m.behind(k, "secret", nil, noon) {
+			if m.kept(k).behind("secret", nil, noon) {
 				t.Errorf("%s: the cache is behind again", what)
 			}
 		}
+	}
+}
+
+// What is kept is copied before the cache is read: the cache may take in our last write,
+// and what stood in for it be forgotten, between the two. An older state of the cache
+// makes nothing forget.
+func TestKeptBeforeTheCache(t *testing.T) {
+	var m memories
+	k := types.NamespacedName{Namespace: "team", Name: "app"}
+	v := target.Version{UID: "s", ResourceVersion: "10"}
+	secret := &target.Secret{Name: "secret", Annotations: map[string]string{}}
+	secret.SetVersions("versions")
+	at := func(uid types.UID, rv string) *metav1.PartialObjectMetadata {
+		return &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{UID: uid, ResourceVersion: rv}}
+	}
+	m.wrote(k, secret, v, target.Mark{}, noon)
+	kept, read := m.kept(k), at("s", "9")
+	if !m.caughtUp(k, v) {
+		t.Fatal("the event of our own write counts as touched")
+	}
+	if !kept.behind("secret", read, noon) || kept.versions != "versions" {
+		t.Error("what was read before the event is taken for the truth")
+	}
+	m.wrote(k, secret, v, target.Mark{}, noon)
+	for _, old := range []*metav1.PartialObjectMetadata{nil, at("s", "9"), at("before", "3")} {
+		if m.seen(k, old); m.get(k).versions == "" {
+			t.Errorf("%+v made forget what the cache does not have", old)
+		}
+	}
+	if m.seen(k, at("s", "11")); m.get(k).versions != "" {
+		t.Error("what came later made nothing forget")
 	}
 }

@@ -99,21 +99,34 @@ func (e *entry) caughtUp() {
 	}
 }
 
-// behind reports whether the cache, which has live (nil: nothing) for the target of
-// that entry, does not have our own last write yet.
-func (m *memories) behind(key types.NamespacedName, secret string, live *metav1.PartialObjectMetadata, now time.Time) bool {
+// kept returns all that is kept of key. Taken before the cache is read, it can stand in
+// for what the cache does not have; taken afterwards it may have been forgotten meanwhile,
+// because the cache has it by now.
+func (m *memories) kept(key types.NamespacedName) entry {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if e := m.byES[key]; e != nil {
+		return *e
+	}
+	return entry{}
+}
+
+// behind reports whether a cache that was read after e was kept, and has live (nil:
+// nothing) for the target of that entry, does not have our own last write yet.
+func (e entry) behind(secret string, live *metav1.PartialObjectMetadata, now time.Time) bool {
+	if e.gone || e.secret != secret || now.Sub(e.written) > target.CacheLag {
+		return false
+	}
+	return live == nil || live.UID == e.verified.UID && target.Older(live.ResourceVersion, e.verified.ResourceVersion)
+}
+
+// seen forgets what stands in for the cache, which has live, if that is what is in
+// verified or came after it.
+func (m *memories) seen(key types.NamespacedName, live *metav1.PartialObjectMetadata) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	e := m.byES[key]
-	if e == nil || e.gone || e.secret != secret || now.Sub(e.written) > target.CacheLag {
-		return false
+	if e != nil && live != nil && live.UID == e.verified.UID && !target.Older(live.ResourceVersion, e.verified.ResourceVersion) {
+		e.caughtUp()
 	}
-	if live == nil {
-		return true
-	}
-	if live.UID == e.verified.UID && target.Older(live.ResourceVersion, e.verified.ResourceVersion) {
-		return true
-	}
-	e.caughtUp()
-	return false
 }

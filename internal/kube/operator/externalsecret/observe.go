@@ -29,6 +29,7 @@ import (
 func (r *Reconciler) observe(ctx context.Context, es *v1.ExternalSecret) (observed, bool, error) {
 	o := observed{now: r.Clock.Now(), es: es}
 	key := client.ObjectKeyFromObject(es)
+	kept := r.memories.kept(key)
 	var err error
 	if o.live, err = r.targetOf(ctx, &o); err != nil {
 		return o, false, err
@@ -37,8 +38,12 @@ func (r *Reconciler) observe(ctx context.Context, es *v1.ExternalSecret) (observ
 		return o, false, err
 	}
 	o.memory = r.memories.get(key)
-	if index.Watched(es) && o.unseen == nil && r.memories.behind(key, index.Entry(es), o.live, o.now) {
-		o.live = r.asWritten(es, o.live, o.memory)
+	if index.Watched(es) && o.unseen == nil {
+		if kept.behind(index.Entry(es), o.live, o.now) {
+			o.live = r.asWritten(es, o.live, kept.memory)
+		} else {
+			r.memories.seen(key, o.live)
+		}
 	}
 	if o.due, err = r.dueOf(ctx, o); err != nil {
 		return o, false, err
@@ -88,6 +93,9 @@ func (r *Reconciler) asWritten(es *v1.ExternalSecret, live *metav1.PartialObject
 			live.Annotations[v1alpha1.AnnotationDrill] = m.drill
 		}
 		live.Labels[target.LabelCreatedBy] = target.CreatedBy(es.Namespace, es.Name)
+	}
+	if owner := target.New(es, nil).Owner; owner != nil && !target.Owned(es, live) {
+		live.OwnerReferences = append(live.OwnerReferences, *owner)
 	}
 	return live
 }

@@ -275,11 +275,11 @@ func (r *Reconciler) madeOf(ctx context.Context, es *v1.ExternalSecret, got gath
 	return text, nil
 }
 
-// restate writes nothing but what a target says of itself, where it is otherwise as
-// it must be, when that is new. It does not render: the data stays as it is,
+// restate writes nothing but what a target says of itself, and whose it is, where it is
+// otherwise as it must be, when that is new. It does not render: the data stays as it is,
 // whatever templates would draw now.
 func (r *Reconciler) restate(ctx context.Context, o observed, says sayings, mark marked) outcome {
-	if says.standIn(o) {
+	if says.standIn(o) && target.Owned(o.es, o.live) {
 		return outcome{message: synced}
 	}
 	live, err := r.asObserved(ctx, o)

@@ -43,7 +43,7 @@ func (w *work) leave(ctx context.Context, store string, places []string, why str
 	for _, place := range places {
 		delete(w.synced[store], place)
 	}
-	w.r.Metrics.Left(w.ps.Namespace, len(places))
+	w.r.Metrics.Left(len(places))
 	w.r.Log.Warn("what was pushed is left behind", "pushSecret", w.ps.Namespace+"/"+w.ps.Name, "store", store, "places", places, "why", why)
 	w.r.warn(w.ps, "LeftBehind", text)
 	if ns := w.r.lookup().Ending(ctx, w.ps.Namespace); ns != nil {

@@ -15,7 +15,7 @@ type Metrics struct {
 	condition *prometheus.GaugeVec
 	duration  *prometheus.GaugeVec
 	latency   *prometheus.HistogramVec
-	left      *prometheus.CounterVec
+	left      prometheus.Counter
 }
 
 // NewMetrics returns Metrics, to be registered.
@@ -29,15 +29,15 @@ func NewMetrics() *Metrics {
 			Name: "strongkeep_pushsecret_push_seconds", Help: "Time of pushes, by result: ok or the kind of failure.",
 			Buckets: prometheus.ExponentialBuckets(0.002, 2, 14),
 		}, []string{"result"}),
-		left: prometheus.NewCounterVec(prometheus.CounterOpts{
+		left: prometheus.NewCounter(prometheus.CounterOpts{ // of no namespace, whose series would stay when it is gone
 			Name: "strongkeep_pushsecret_left_behind_total", Help: "Places in stores that were to be deleted, could not be, and were let go.",
-		}, []string{"namespace"}),
+		}),
 	}
 }
 
 // Left hears of places that were let go.
-func (m *Metrics) Left(namespace string, places int) {
-	m.left.WithLabelValues(namespace).Add(float64(places))
+func (m *Metrics) Left(places int) {
+	m.left.Add(float64(places))
 }
 
 // Describe implements prometheus.Collector.
