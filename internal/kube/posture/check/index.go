@@ -1,6 +1,7 @@
 package check
 
 import (
+	"github.com/strongkeep/strongkeep/internal/kube/posture/origin"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/path"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/snapshot"
 )
@@ -13,15 +14,15 @@ type Index struct {
 	Pods      map[path.Name][]*snapshot.Pod
 	Workloads map[path.Name][]*snapshot.Workload
 	Uses      map[path.Name][]*snapshot.Use
-	// Makers are the Sources that make a Secret.
-	Makers map[path.Name][]*snapshot.Source
+	// Origins says where the content of objects comes from, and what makes them.
+	Origins *origin.Index
 }
 
 // NewIndex makes an Index of s.
 func NewIndex(s *snapshot.Snapshot) *Index {
 	x := &Index{
 		Secrets: make(map[path.Name]*snapshot.Secret, len(s.Secrets)), Accounts: make(map[path.Name]*snapshot.Account, len(s.Accounts)),
-		Pods: map[path.Name][]*snapshot.Pod{}, Workloads: map[path.Name][]*snapshot.Workload{}, Uses: map[path.Name][]*snapshot.Use{}, Makers: map[path.Name][]*snapshot.Source{},
+		Pods: map[path.Name][]*snapshot.Pod{}, Workloads: map[path.Name][]*snapshot.Workload{}, Uses: map[path.Name][]*snapshot.Use{}, Origins: origin.New(s),
 	}
 	for i := range s.Secrets {
 		x.Secrets[path.Name{Namespace: s.Secrets[i].Namespace, Name: s.Secrets[i].Name}] = &s.Secrets[i]
@@ -44,13 +45,6 @@ func NewIndex(s *snapshot.Snapshot) *Index {
 	for i := range s.Uses {
 		if name, ok := secretOf(s.Uses[i].To); ok {
 			x.Uses[name] = append(x.Uses[name], &s.Uses[i])
-		}
-	}
-	for i := range s.Sources {
-		for _, made := range s.Sources[i].Makes {
-			if name, ok := secretOf(made); ok {
-				x.Makers[name] = append(x.Makers[name], &s.Sources[i])
-			}
 		}
 	}
 	return x

@@ -124,17 +124,18 @@ func first(a, b bool) int {
 
 // past is what the report before says: of each fingerprint the check and when it was first seen.
 type past struct {
-	known map[string]origin
+	known map[string]sighting
 	any   bool
 }
 
-type origin struct {
+// sighting is a finding of a report before.
+type sighting struct {
 	check string
 	first time.Time
 }
 
 func history(before *Report) past {
-	p := past{known: map[string]origin{}, any: before != nil}
+	p := past{known: map[string]sighting{}, any: before != nil}
 	if before == nil {
 		return p
 	}
@@ -146,7 +147,7 @@ func history(before *Report) past {
 			if since.IsZero() {
 				since = before.Taken
 			}
-			p.known[m.Fingerprint] = origin{r.ID, since}
+			p.known[m.Fingerprint] = sighting{r.ID, since}
 		}
 	}
 	return p

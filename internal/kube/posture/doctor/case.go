@@ -82,6 +82,8 @@ type Held struct {
 	Sure bool
 	// Changed is the newest write of somebody who owns data; zero if nothing says so.
 	Changed time.Time
+	// Writer is the manager of that write, "" if nothing says so.
+	Writer string
 }
 
 // Hook is one webhook of a MutatingWebhookConfiguration or a

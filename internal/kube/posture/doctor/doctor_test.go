@@ -31,7 +31,7 @@ var now = time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
 var all = []string{"pods", "deployments", "secrets", "configmaps", "serviceaccounts", "externalsecrets", "secretstores", "clustersecretstores", "secretproviderclasses", "csidrivers", "csinodes", "mutatingwebhookconfigurations", "endpointslices"}
 
 // read makes a Case of YAML. Objects without a namespace are in shop; a Secret's
-// data was written when its annotation "written" says. Resources in unread may not
+// data was written when its annotation "written" says, by "writer". Resources in unread may not
 // be read.
 func read(t testing.TB, text string, unread ...string) *doctor.Case {
 	t.Helper()
@@ -96,6 +96,7 @@ func add(t testing.TB, c *doctor.Case, doc []byte) {
 		if w := h.Annotations["written"]; w != "" {
 			h.Changed, _ = time.Parse(time.RFC3339, w)
 		}
+		h.Writer = h.Annotations["writer"]
 		if kind.Kind == "Secret" {
 			c.Secrets = append(c.Secrets, h)
 		} else {
@@ -245,6 +246,9 @@ func TestExamine(t *testing.T) {
 		"in a namespace beside":                  {text: web(env, "", broken) + "kind: Secret\nmetadata: {name: db, namespace: default}\n", want: "SecretElsewhere sure", cause: "it is in namespace default"},
 		"made beside":                            {text: web(env, "", broken) + "kind: Secret\nmetadata: {name: db, namespace: team}\n---\nkind: ExternalSecret\nmetadata: {name: db, namespace: team}\nspec: {secretStoreRef: {kind: ClusterSecretStore, name: vault}, data: [{secretKey: password, remoteRef: {key: db}}]}\nstatus: {conditions: [{type: Ready, status: \"True\"}]}\n", want: "SecretElsewhere sure", fix: "namespace: shop"},
 		"a name that is nearly it":               {text: web(env, "", broken) + "kind: Secret\nmetadata: {name: db1}\n", want: "SecretMissing sure", cause: "there is db1", fix: `"path":"/spec/template/spec/containers/0/env/0/valueFrom/secretKeyRef/name","value":"db1"`},
+		"copied beside":                          {text: web(env, "", broken) + "kind: Secret\nmetadata: {name: db, namespace: team, annotations: {reflector.v1.k8s.emberstack.com/reflects: ops/db}}\n", want: "SecretElsewhere sure", fix: "have Reflector copy it to shop too"},
+		"sealed beside":                          {text: web(env, "", broken) + "kind: Secret\nmetadata: {name: db, namespace: team, ownerReferences: [{apiVersion: bitnami.com/v1alpha1, kind: SealedSecret, name: db, uid: u, controller: true}]}\n", want: "SecretElsewhere sure", fix: "by another SealedSecret, as it is by SealedSecret team/db"},
+		"a key of what is made by hand":          {text: web(env, "", broken) + "kind: Secret\nmetadata: {name: db, annotations: {writer: kubectl-create}}\nstringData: {user: canary-1}\n", want: "KeyMissing sure", fix: "where it comes from (by hand, with kubectl-create)"},
 		"key missing":                            {text: web(env, "", broken) + "kind: Secret\nmetadata: {name: db}\nstringData: {passwd: canary-1, user: canary-1}\n", want: "KeyMissing sure", cause: "needs key password of Secret db, which has no such key; it has passwd", fix: `secretKeyRef/key","value":"passwd"`},
 		"item missing":                           {text: web(`volumeMounts: [{name: s, mountPath: /s}]`, `volumes: [{name: s, secret: {secretName: db, items: [{key: tls.crt, path: c}]}}]`, pending) + db, want: "KeyMissing sure", cause: "the pod needs key tls.crt of Secret db"},
 		"projected":                              {text: web("", `volumes: [{name: s, projected: {sources: [{secret: {name: none}}]}}]`, pending), want: "SecretMissing sure"},

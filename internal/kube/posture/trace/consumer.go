@@ -127,7 +127,7 @@ func (c *Credential) targets() []Target {
 	for _, h := range c.holders {
 		for _, s := range h.world.takers[h.ref] {
 			if len(s.Remote) > 0 {
-				o := h.made(s)
+				o := h.world.origins.Made(s)
 				out = append(out, Target{Cluster: h.world.Name, By: o.By, Store: o.Store, Remote: s.Remote})
 			}
 		}
@@ -151,13 +151,13 @@ type Rotation struct {
 func (c *Credential) rotation() *Rotation {
 	for _, h := range c.holders {
 		w := h.world
-		about := slices.Concat(w.takers[h.ref], w.makers[h.ref])
+		about := slices.Concat(w.takers[h.ref], w.origins.Makers(h.ref))
 		for _, s := range about {
 			if s.Rotates > 0 || s.Kind == "Rotation" {
 				return turns(s)
 			}
 		}
-		for _, made := range w.makers[h.ref] {
+		for _, made := range w.origins.Makers(h.ref) {
 			for i := range w.Sources {
 				if s := &w.Sources[i]; (s.Rotates > 0 || s.Kind == "Rotation") && sameRemote(s, made, c.keys(h)) {
 					return turns(s)

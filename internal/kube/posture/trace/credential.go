@@ -3,11 +3,13 @@ package trace
 import (
 	"cmp"
 	"encoding/hex"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/strongkeep/strongkeep/internal/kube/posture/fingerprint"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/origin"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/path"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/snapshot"
 )
@@ -25,8 +27,8 @@ type Copy struct {
 	Cluster string       `json:"cluster,omitempty"`
 	Object  snapshot.Ref `json:"object"`
 	// Places are the fields of it: `data.url#password`.
-	Places []string `json:"places,omitempty"`
-	Origin Origin   `json:"origin"`
+	Places []string      `json:"places,omitempty"`
+	Origin origin.Origin `json:"origin"`
 	// Age is of the value in this object; see Age.
 	Age Age `json:"age,omitzero"`
 	// Writer is who last wrote its content, as managedFields say.
@@ -110,7 +112,7 @@ func (c *Credential) first() *holder {
 	return slices.MinFunc(c.holders, func(a, b *holder) int {
 		x, y := a.origin(), b.origin()
 		return cmp.Or(
-			cmp.Compare(kinds(a), kinds(b)), cmp.Compare(ranks[x.Kind], ranks[y.Kind]), cmp.Compare(c.parts(a), c.parts(b)), cmp.Compare(len(a.found), len(b.found)),
+			cmp.Compare(kinds(a), kinds(b)), cmp.Compare(x.Kind.Rank(), y.Kind.Rank()), cmp.Compare(c.parts(a), c.parts(b)), cmp.Compare(len(a.found), len(b.found)),
 			older(a.age().Since, b.age().Since), cmp.Compare(a.ref.String(), b.ref.String()))
 	})
 }
@@ -179,6 +181,19 @@ func (c *Credential) age() Age {
 	}
 	return out
 }
+
+// origin is where the content of h comes from.
+func (h *holder) origin() origin.Origin {
+	o := origin.Object{Ref: h.ref, Meta: h.meta}
+	if h.secret != nil {
+		o.Type, o.Account, o.Release = h.secret.Type, h.secret.Account, h.secret.Release
+	}
+	return h.world.origins.Of(o)
+}
+
+func (h *holder) writer() string { return origin.Writer(h.meta) }
+
+func revision(r *snapshot.Release) string { return fmt.Sprintf("%s revision %d", r.Name, r.Revision) }
 
 // copyOf is what is told of one holder.
 func (c *Credential) copyOf(h *holder) Copy {

@@ -12,6 +12,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/fingerprint"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/gentest"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/origin"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/path"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/read"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/snapshot"
@@ -167,25 +168,26 @@ func TestOrigin(t *testing.T) {
 		kind     string
 		account  string
 		sources  []snapshot.Source
-		want     trace.OriginKind
+		want     origin.Kind
 		by       string
 		orphaned int
 	}{
-		"an ExternalSecret":          {sources: []snapshot.Source{{Meta: snapshot.Meta{Namespace: "shop", Name: "x"}, Group: "external-secrets.io", Kind: "ExternalSecret", Makes: to, Ready: "True"}}, want: trace.FromStore, by: "ExternalSecret shop/x"},
-		"one that is not ready":      {sources: []snapshot.Source{{Meta: snapshot.Meta{Namespace: "shop", Name: "x"}, Group: "external-secrets.io", Kind: "ExternalSecret", Makes: to, Ready: "False", Reason: "SecretSyncedError"}}, want: trace.FromStore, by: "ExternalSecret shop/x", orphaned: 1},
-		"one that draws":             {sources: []snapshot.Source{{Meta: snapshot.Meta{Namespace: "shop", Name: "x"}, Group: "external-secrets.io", Kind: "ExternalSecret", Makes: to, Generator: true}}, want: trace.FromGenerator, by: "ExternalSecret shop/x"},
-		"one that is gone":           {meta: snapshot.Meta{Owners: controller("external-secrets.io", "ExternalSecret", "x")}, want: trace.FromStore, by: "ExternalSecret shop/x", orphaned: 1},
-		"another operator's":         {meta: snapshot.Meta{Owners: controller("postgresql.cnpg.io", "Cluster", "x")}, want: trace.FromOperator, by: "Cluster shop/x"},
-		"a SealedSecret":             {sources: []snapshot.Source{{Meta: snapshot.Meta{Namespace: "shop", Name: "x"}, Group: "bitnami.com", Kind: "SealedSecret", Makes: to}}, want: trace.FromSealed, by: "SealedSecret shop/x"},
-		"a Certificate":              {sources: []snapshot.Source{{Meta: snapshot.Meta{Namespace: "shop", Name: "x"}, Group: "cert-manager.io", Kind: "Certificate", Makes: to}}, want: trace.FromIssuer, by: "Certificate shop/x"},
-		"a ServiceAccount's token":   {kind: "kubernetes.io/service-account-token", account: "web", want: trace.FromKubernetes, by: "ServiceAccount shop/web", orphaned: 1},
-		"a mirror":                   {meta: snapshot.Meta{Annotations: map[string]string{"reflector.v1.k8s.emberstack.com/reflects": "shop/db"}}, want: trace.FromMirror, by: "Secret shop/db"},
-		"a mirror of what is gone":   {meta: snapshot.Meta{Annotations: map[string]string{"replicator.v1.mittwald.de/replicate-from": "ops/db"}}, want: trace.FromMirror, by: "Secret ops/db", orphaned: 1},
-		"Helm":                       {meta: snapshot.Meta{Annotations: map[string]string{"meta.helm.sh/release-name": "shop", "meta.helm.sh/release-namespace": "shop"}}, want: trace.FromHelm, by: "Release shop/shop"},
-		"Flux":                       {meta: snapshot.Meta{Labels: map[string]string{"kustomize.toolkit.fluxcd.io/name": "apps"}}, want: trace.FromGitOps},
-		"kubectl":                    {meta: snapshot.Meta{Writers: []snapshot.Writer{{Manager: "kubectl-create", Content: true}, {Manager: "kubelet"}}}, want: trace.ByHand},
-		"a program":                  {meta: snapshot.Meta{Writers: []snapshot.Writer{{Manager: "terraform", Content: true}}}, want: trace.ByClient},
-		"nothing that says anything": {want: trace.Unknown},
+		"an ExternalSecret":          {sources: []snapshot.Source{{Meta: snapshot.Meta{Namespace: "shop", Name: "x"}, Group: "external-secrets.io", Kind: "ExternalSecret", Makes: to, Ready: "True"}}, want: origin.Store, by: "ExternalSecret shop/x"},
+		"one that is not ready":      {sources: []snapshot.Source{{Meta: snapshot.Meta{Namespace: "shop", Name: "x"}, Group: "external-secrets.io", Kind: "ExternalSecret", Makes: to, Ready: "False", Reason: "SecretSyncedError"}}, want: origin.Store, by: "ExternalSecret shop/x", orphaned: 1},
+		"one that draws":             {sources: []snapshot.Source{{Meta: snapshot.Meta{Namespace: "shop", Name: "x"}, Group: "external-secrets.io", Kind: "ExternalSecret", Makes: to, Generator: true}}, want: origin.Generator, by: "ExternalSecret shop/x"},
+		"one that is gone":           {meta: snapshot.Meta{Owners: controller("external-secrets.io", "ExternalSecret", "x")}, want: origin.Store, by: "ExternalSecret shop/x", orphaned: 1},
+		"another operator's":         {meta: snapshot.Meta{Owners: controller("postgresql.cnpg.io", "Cluster", "x")}, want: origin.Operator, by: "Cluster shop/x"},
+		"a SealedSecret":             {sources: []snapshot.Source{{Meta: snapshot.Meta{Namespace: "shop", Name: "x"}, Group: "bitnami.com", Kind: "SealedSecret", Makes: to}}, want: origin.Sealed, by: "SealedSecret shop/x"},
+		"a Certificate":              {sources: []snapshot.Source{{Meta: snapshot.Meta{Namespace: "shop", Name: "x"}, Group: "cert-manager.io", Kind: "Certificate", Makes: to}}, want: origin.Issuer, by: "Certificate shop/x"},
+		"a ServiceAccount's token":   {kind: "kubernetes.io/service-account-token", account: "web", want: origin.Kubernetes, by: "ServiceAccount shop/web", orphaned: 1},
+		"a mirror":                   {meta: snapshot.Meta{Annotations: map[string]string{"reflector.v1.k8s.emberstack.com/reflects": "shop/db"}}, want: origin.Mirror, by: "Secret shop/db"},
+		"a mirror of what is gone":   {meta: snapshot.Meta{Annotations: map[string]string{"replicator.v1.mittwald.de/replicate-from": "ops/db"}}, want: origin.Mirror, by: "Secret ops/db", orphaned: 1},
+		"Helm":                       {meta: snapshot.Meta{Annotations: map[string]string{"meta.helm.sh/release-name": "shop", "meta.helm.sh/release-namespace": "shop"}}, want: origin.Helm, by: "Release shop/shop"},
+		"Flux":                       {meta: snapshot.Meta{Labels: map[string]string{"kustomize.toolkit.fluxcd.io/name": "apps"}}, want: origin.GitOps},
+		"kubectl":                    {meta: snapshot.Meta{Writers: []snapshot.Writer{{Manager: "kubectl-create", Content: true}, {Manager: "kubelet"}}}, want: origin.Hand},
+		"a program":                  {meta: snapshot.Meta{Writers: []snapshot.Writer{{Manager: "syncer", Content: true}}}, want: origin.Client},
+		"Terraform":                  {meta: snapshot.Meta{Writers: []snapshot.Writer{{Manager: "terraform", Content: true}}}, want: origin.Manifest},
+		"nothing that says anything": {want: origin.Unknown},
 	} {
 		s := &snapshot.Snapshot{Secrets: []snapshot.Secret{secret("shop", "db", c.meta)}, Sources: c.sources, Coverage: whole}
 		s.Secrets[0].Type, s.Secrets[0].Account = c.kind, c.account

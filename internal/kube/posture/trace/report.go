@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/strongkeep/strongkeep/internal/kube/posture/origin"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/path"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/snapshot"
 )
@@ -18,8 +19,8 @@ type Report struct {
 	Name string   `json:"name"`
 	Keys []string `json:"keys,omitempty"`
 	// Known says that copies were looked for: see Credential.Known.
-	Known  bool   `json:"copiesKnown"`
-	Source Origin `json:"source"`
+	Known  bool          `json:"copiesKnown"`
+	Source origin.Origin `json:"source"`
 	// Versions are those that Strongkeep noted that the Secret was made of, by place.
 	Versions  map[string]string `json:"versions,omitempty"`
 	Age       Age               `json:"age,omitzero"`

@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"github.com/strongkeep/strongkeep/internal/kube/consumer"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/origin"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/path"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/snapshot"
 )
@@ -16,14 +17,10 @@ type world struct {
 	workloads map[snapshot.Ref][]use
 	run       map[snapshot.Ref][]*snapshot.Pod // by workload
 	uses      map[snapshot.Ref][]*snapshot.Use
-	makers    map[snapshot.Ref][]*snapshot.Source
 	takers    map[snapshot.Ref][]*snapshot.Source
-	sources   map[snapshot.Ref]*snapshot.Source
-	stores    map[snapshot.Ref]*snapshot.Store
 	spaces    map[string]*snapshot.Namespace
-	releases  map[path.Name]bool
-	secret    map[path.Name]bool
 	account   map[path.Name]bool
+	origins   *origin.Index
 
 	once   sync.Once
 	finder *path.Finder
@@ -39,9 +36,7 @@ type use struct {
 func newWorld(c Cluster) *world {
 	w := &world{
 		Cluster: c, pods: map[snapshot.Ref][]use{}, workloads: map[snapshot.Ref][]use{}, run: map[snapshot.Ref][]*snapshot.Pod{}, uses: map[snapshot.Ref][]*snapshot.Use{},
-		makers: map[snapshot.Ref][]*snapshot.Source{}, takers: map[snapshot.Ref][]*snapshot.Source{}, sources: map[snapshot.Ref]*snapshot.Source{},
-		stores: map[snapshot.Ref]*snapshot.Store{}, spaces: map[string]*snapshot.Namespace{}, releases: map[path.Name]bool{},
-		secret: map[path.Name]bool{}, account: map[path.Name]bool{},
+		takers: map[snapshot.Ref][]*snapshot.Source{}, spaces: map[string]*snapshot.Namespace{}, account: map[path.Name]bool{}, origins: origin.New(c.Snapshot),
 	}
 	for i := range w.Pods {
 		p := &w.Pods[i]
@@ -71,17 +66,12 @@ func templates(namespace string, t *snapshot.Template, f func(snapshot.Ref, *con
 func (w *world) index() {
 	for i := range w.Sources {
 		s := &w.Sources[i]
-		w.sources[snapshot.Ref{Group: s.Group, Kind: s.Kind, Namespace: s.Namespace, Name: s.Name}] = s
-		for _, r := range s.Makes {
-			w.makers[r] = append(w.makers[r], s)
-		}
 		for _, r := range s.Reads {
 			w.takers[r] = append(w.takers[r], s)
 		}
 	}
 	for i := range w.Stores {
 		s := &w.Stores[i]
-		w.stores[snapshot.Ref{Kind: s.Kind, Namespace: s.Namespace, Name: s.Name}] = s
 		for j := range s.Uses {
 			u := &s.Uses[j]
 			if known := w.uses[u.To]; !slices.ContainsFunc(known, func(k *snapshot.Use) bool { return k.From == u.From }) {
@@ -100,38 +90,10 @@ func (w *world) names() {
 	for i := range w.Accounts {
 		w.account[path.Name{Namespace: w.Accounts[i].Namespace, Name: w.Accounts[i].Name}] = true
 	}
-	release := func(ns string, r *snapshot.Release) {
-		if r != nil {
-			w.releases[path.Name{Namespace: ns, Name: r.Name}] = true
-		}
-	}
-	for i := range w.Secrets {
-		s := &w.Secrets[i]
-		w.secret[path.Name{Namespace: s.Namespace, Name: s.Name}] = true
-		release(s.Namespace, s.Release)
-	}
-	for i := range w.ConfigMaps {
-		release(w.ConfigMaps[i].Namespace, w.ConfigMaps[i].Release)
-	}
-}
-
-// store is that of a source, nil if it has none or it is not there.
-func (w *world) store(s *snapshot.Source) *snapshot.Store {
-	if s.Store.Name == "" {
-		return nil
-	}
-	r := snapshot.Ref{Kind: s.Store.Kind, Namespace: s.Store.Namespace, Name: s.Store.Name}
-	switch {
-	case r.Kind == "ClusterSecretStore":
-		r.Namespace = ""
-	case r.Namespace == "":
-		r.Namespace = s.Namespace
-	}
-	return w.stores[r]
 }
 
 func (w *world) mount(s *snapshot.Source) string {
-	if st := w.store(s); st != nil {
+	if st := w.origins.Store(s); st != nil {
 		return st.Mount
 	}
 	return ""

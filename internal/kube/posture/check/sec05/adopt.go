@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	"github.com/strongkeep/strongkeep/internal/kube/posture/check"
-	"github.com/strongkeep/strongkeep/internal/kube/posture/check/origin"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/path"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/snapshot"
 )
@@ -14,7 +13,7 @@ func name(s *snapshot.Secret) path.Name { return path.Name{Namespace: s.Namespac
 // adopt is the ExternalSecret that fills s from a store: it merges into the Secret
 // that is there, so that nothing is without it meanwhile.
 func adopt(in *check.Input, s *snapshot.Secret) string {
-	kind, store := origin.Store(in, s.Namespace)
+	kind, store := in.Index.Origins.StoreFor(s.Namespace)
 	return fmt.Sprintf(`# First put its fields into the store as %[1]s/%[2]s; then commit this.
 apiVersion: external-secrets.io/v1
 kind: ExternalSecret

@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"github.com/strongkeep/strongkeep/internal/kube/posture/check"
-	"github.com/strongkeep/strongkeep/internal/kube/posture/check/origin"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/origin"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/snapshot"
 )
 
@@ -26,29 +26,33 @@ var rows = map[origin.Kind]struct {
 	severity check.Severity
 	message  string
 }{
-	origin.Hand:    {"MadeByHand", check.High, "its content was written by hand (%s): nobody can say where else it is, or make it again"},
-	origin.Plain:   {"InManifest", check.Medium, "its content comes from a manifest or chart (%s), which holds the value itself"},
-	origin.Unknown: {"NobodySays", check.Medium, "nothing says where its content comes from%s"},
-	origin.Copy:    {"CopyOfUnmanaged", check.Medium, "it is copied (%s) from what no external manager holds"},
-	origin.Sealed:  {"SealedInGit", check.Low, "its truth is Git (%s), sealed by a key of this cluster and not held by a manager that can rotate it"},
+	origin.Hand:     {"MadeByHand", check.High, "its content was written by hand (%s): nobody can say where else it is, or make it again"},
+	origin.Manifest: {"InManifest", check.Medium, "its content comes from a manifest or chart (%s), which holds the value itself"},
+	origin.Unknown:  {"NobodySays", check.Medium, "nothing says where its content comes from%s"},
+	origin.Mirror:   {"CopyOfUnmanaged", check.Medium, "it is copied (%s) from what no external manager holds"},
+	origin.Sealed:   {"SealedInGit", check.Low, "its truth is Git (%s), sealed by a key of this cluster and not held by a manager that can rotate it"},
 }
 
 func judge(in *check.Input) check.Verdict {
 	var v check.Verdict
 	by := map[origin.Kind]int{}
-	var managed, asked, bad int
+	var managed, asked, written, bad int
 	for i := range in.Secrets {
 		s := &in.Secrets[i]
 		if !origin.Credential(s) {
 			continue
 		}
 		asked++
-		o := origin.Of(in.Index, s)
-		if origin.Managed(in.Index, s) {
+		o := in.Index.Origins.Secret(s)
+		if in.Index.Origins.Managed(s) {
 			managed++
 			continue
 		}
 		by[o.Kind]++
+		if o.Kind.Written() {
+			written++
+			o.Kind = origin.Manifest
+		}
 		row, ok := rows[o.Kind]
 		if !ok {
 			continue
@@ -56,7 +60,7 @@ func judge(in *check.Input) check.Verdict {
 		if o.Kind != origin.Sealed {
 			bad++
 		}
-		f := check.Finding{Rule: row.rule, Severity: row.severity, Object: origin.Ref(s), Place: s.Place, Message: fmt.Sprintf(row.message, o.By), Fix: check.Fix{Patch: adopt(in, s)}}
+		f := check.Finding{Rule: row.rule, Severity: row.severity, Object: origin.Ref(s), Place: s.Place, Message: fmt.Sprintf(row.message, o.Said()), Fix: check.Fix{Patch: adopt(in, s)}}
 		f.Affected, f.Count = users(in, s)
 		v.Findings = append(v.Findings, f)
 	}
@@ -64,9 +68,9 @@ func judge(in *check.Input) check.Verdict {
 	v.Findings = append(v.Findings, maps...)
 	v.Answer = answer(managed, bad+len(maps), by[origin.Sealed])
 	v.Summary = fmt.Sprintf("Secrets with credentials: %d; from an external manager or an issuer: %d, by hand: %d, from manifests: %d, nobody says: %d; credentials in ConfigMaps: %d",
-		asked, managed, by[origin.Hand], by[origin.Plain], by[origin.Unknown], len(maps))
+		asked, managed, by[origin.Hand], written, by[origin.Unknown], len(maps))
 	v.Evidence = []check.Evidence{
-		{Fact: check.Count(by[origin.Operator], "Secret") + " are made up by other controllers, which are their source"},
+		{Fact: check.Count(by[origin.Operator]+by[origin.Client], "Secret") + " are made up by other controllers, which are their source"},
 		{Fact: check.Count(by[origin.Sealed], "Secret") + " are sealed in Git"},
 	}
 	for i := range in.Stores {

@@ -10,7 +10,7 @@ import (
 
 	"github.com/strongkeep/strongkeep/internal/kube/consumer"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/check"
-	"github.com/strongkeep/strongkeep/internal/kube/posture/check/origin"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/origin"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/path"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/snapshot"
 )
@@ -103,13 +103,34 @@ func refOf(s *snapshot.Source) snapshot.Ref {
 // dynamic are sources whose values end by themselves.
 var dynamic = map[string]bool{"VaultDynamicSecret": true, "VaultPKISecret": true, "Certificate": true}
 
-// automatic returns what changes s by itself.
+// copies bounds a chain of copies, which might be a circle.
+const copies = 5
+
+// automatic reports whether s changes by itself. A copy does if what it is copied from
+// does.
 func (j *judgement) automatic(s *snapshot.Secret) bool {
+	for range copies {
+		if j.changes(s) {
+			return true
+		}
+		o := j.in.Index.Origins.Secret(s)
+		if o.Kind != origin.Mirror || o.By.Kind != "Secret" {
+			return false
+		}
+		if s = j.in.Index.Secrets[path.Name{Namespace: o.By.Namespace, Name: o.By.Name}]; s == nil {
+			return false
+		}
+	}
+	return false
+}
+
+// changes reports whether something here changes s itself.
+func (j *judgement) changes(s *snapshot.Secret) bool {
 	name := path.Name{Namespace: s.Namespace, Name: s.Name}
 	if j.rotated[name] != nil {
 		return true
 	}
-	for _, m := range j.in.Index.Makers[name] {
+	for _, m := range j.in.Index.Origins.Makers(origin.Ref(s)) {
 		if dynamic[m.Kind] || m.Generator && m.Interval > 0 {
 			return true
 		}
@@ -119,7 +140,7 @@ func (j *judgement) automatic(s *snapshot.Secret) bool {
 			}
 		}
 	}
-	return origin.Of(j.in.Index, s).Kind == origin.Certificate
+	return j.in.Index.Origins.Secret(s).Kind == origin.Issuer
 }
 
 // turns reports whether a Rotation turns a credential of a store. One of which the
@@ -131,8 +152,8 @@ func (j *judgement) turns(store snapshot.Ref, at string) bool {
 // secret judges one credential.
 func (j *judgement) secret(s *snapshot.Secret) {
 	j.n.asked++
-	o := origin.Of(j.in.Index, s)
-	if j.automatic(s) || o.Kind == origin.Operator && fresh(s, j.in) {
+	o := j.in.Index.Origins.Secret(s)
+	if j.automatic(s) || o.Kind.MadeUp() && fresh(s, j.in) {
 		j.n.automatic++
 		return
 	}
@@ -147,10 +168,10 @@ func (j *judgement) secret(s *snapshot.Secret) {
 		j.n.young++
 		f.Rule, f.Severity = "NothingRotates", check.Low
 		f.Message = fmt.Sprintf("nothing rotates it; it is %s old", span(age))
-	case o.Kind == origin.External:
+	case o.Kind == origin.Store || o.Kind == origin.Generator:
 		j.n.old++
 		f.Rule, f.Severity = "OldInStore", check.Medium
-		f.Message = fmt.Sprintf("%s has not changed it for %s, and nothing here rotates it", o.By, span(age))
+		f.Message = fmt.Sprintf("%s has not changed it for %s, and nothing here rotates it", o.Said(), span(age))
 	default:
 		j.n.old++
 		f.Rule, f.Severity = "OldCredential", check.High
@@ -228,7 +249,7 @@ func (j *judgement) stuck(h *check.Holder, u *consumer.Use) {
 
 // follows reports whether the content of s changes without a person.
 func (j *judgement) follows(s *snapshot.Secret) bool {
-	return j.automatic(s) || origin.Managed(j.in.Index, s)
+	return j.automatic(s) || j.in.Index.Origins.Managed(s)
 }
 
 func reload(h *check.Holder) check.Fix {
@@ -269,7 +290,7 @@ func (j *judgement) users(s *snapshot.Secret) ([]string, int) {
 
 // rotate is a Rotation that asks people for a new value in time, to begin with.
 func rotate(in *check.Input, s *snapshot.Secret) string {
-	kind, store := origin.Store(in, s.Namespace)
+	kind, store := in.Index.Origins.StoreFor(s.Namespace)
 	return fmt.Sprintf(`# This one reminds people and proves the rest; docs/rotation.md has the targets that need nobody.
 apiVersion: strongkeep.io/v1alpha1
 kind: Rotation

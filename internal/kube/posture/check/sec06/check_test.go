@@ -62,7 +62,15 @@ func TestCheck(t *testing.T) {
 		})
 	}
 	generated := source(eso, "ExternalSecret", func(s *snapshot.Source) { s.Generator = true })
+	copied := func(from snapshot.Snapshot) snapshot.Snapshot {
+		s := secret(200*day, "Reflector")
+		s.Name, s.Annotations = "copy", map[string]string{"reflector.v1.k8s.emberstack.com/reflects": "shop/db"}
+		from.Secrets = append(from.Secrets, s)
+		return from
+	}
 	checktest.Run(t, sec06.Check(), []checktest.Case{
+		{Name: "a copy of what is rotated", Answer: check.Yes, Snapshot: copied(with(secret(200*day, "strongkeep"), rotation(nil)))},
+		{Name: "a copy of what is not", Answer: check.No, Snapshot: copied(with(secret(200*day, "kubectl-create"))), Findings: []string{"OldCredential Secret shop/db", "OldCredential Secret shop/copy"}},
 		{Name: "nothing", Answer: check.Yes},
 		{Name: "old, by hand", Answer: check.No, Snapshot: with(secret(200*day, "kubectl-create")), Findings: []string{"OldCredential Secret shop/db"}},
 		{Name: "young, by hand", Answer: check.Partly, Snapshot: with(secret(20*day, "kubectl-create")), Findings: []string{"NothingRotates Secret shop/db"}},

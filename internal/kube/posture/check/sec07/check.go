@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/strongkeep/strongkeep/internal/kube/posture/check"
-	"github.com/strongkeep/strongkeep/internal/kube/posture/check/origin"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/origin"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/path"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/snapshot"
 )
@@ -87,7 +87,7 @@ func (j *judgement) add(f check.Finding) { j.out.Findings = append(j.out.Finding
 // secret judges one certificate.
 func (j *judgement) secret(s *snapshot.Secret) {
 	j.n.asked++
-	o := origin.Of(j.in.Index, s)
+	o := j.in.Index.Origins.Secret(s)
 	if orphan := j.orphan(s, o); orphan != "" {
 		j.finding(s, "Orphaned", check.High, "it was made for Certificate "+orphan+", which is not there any more: nobody renews it", check.Fix{Patch: certificate(s)})
 		j.ends(s, false)
@@ -107,8 +107,8 @@ func (j *judgement) secret(s *snapshot.Secret) {
 		return
 	}
 	by := "nothing says by whom"
-	if o.By != "" {
-		by = o.By
+	if said := o.Said(); said != "" {
+		by = said
 	}
 	j.finding(s, "NotManaged", check.Medium, fmt.Sprintf("nobody renews it (%s); it is valid until %s", by, s.Certificate.NotAfter.UTC().Format(time.DateOnly)), check.Fix{Patch: certificate(s)})
 }
@@ -127,14 +127,14 @@ func (j *judgement) finding(s *snapshot.Secret, rule string, severity check.Seve
 
 // machine reports whether something renews s.
 func (j *judgement) machine(s *snapshot.Secret) bool {
-	o := origin.Of(j.in.Index, s)
-	return origin.Managed(j.in.Index, s) || o.Kind == origin.Operator
+	o := j.in.Index.Origins.Secret(s)
+	return j.in.Index.Origins.Managed(s) || o.Kind.MadeUp()
 }
 
 // orphan returns the Certificate that s was made for, if it is not there.
 func (j *judgement) orphan(s *snapshot.Secret, o origin.Origin) string {
 	name := s.Annotations["cert-manager.io/certificate-name"]
-	if name == "" || o.Kind != origin.Certificate || !j.in.Live || !j.in.Coverage.Whole("sources") {
+	if name == "" || o.Kind != origin.Issuer || !j.in.Live || !j.in.Coverage.Whole("sources") {
 		return ""
 	}
 	for i := range j.in.Sources {
@@ -153,7 +153,7 @@ func (j *judgement) ends(s *snapshot.Secret, machine bool) bool {
 	}
 	left, life := c.NotAfter.Sub(j.in.Now), c.NotAfter.Sub(c.NotBefore)
 	fix := check.Fix{Patch: certificate(s)}
-	if o := origin.Of(j.in.Index, s); o.Kind == origin.Certificate {
+	if o := j.in.Index.Origins.Secret(s); o.Kind == origin.Issuer {
 		name := s.Annotations["cert-manager.io/certificate-name"]
 		if name == "" {
 			name = s.Name

@@ -11,7 +11,7 @@ import (
 
 	"github.com/strongkeep/strongkeep/internal/kube/posture/access"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/check"
-	"github.com/strongkeep/strongkeep/internal/kube/posture/check/origin"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/origin"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/path"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/snapshot"
 )

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/strongkeep/strongkeep/internal/kube/posture/check"
-	"github.com/strongkeep/strongkeep/internal/kube/posture/check/origin"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/origin"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/snapshot"
 )
 

@@ -23,6 +23,7 @@ const bootstrapping = "kubernetes.io/bootstrapping"
 // Kubernetes ships for its own components is left out.
 func unusedRights(in *check.Input) (out []check.Finding, bindings int) {
 	acts := secretActs(in)
+	by := byUser(acts)
 	for _, b := range access.New(in.RBAC).Bindings() {
 		if b.Role == nil || b.Labels[bootstrapping] != "" || len(b.Subjects) == 0 {
 			continue
@@ -32,7 +33,7 @@ func unusedRights(in *check.Input) (out []check.Finding, bindings int) {
 			continue
 		}
 		bindings++
-		if f, ok := weigh(in, b, granted, acts); ok {
+		if f, ok := weigh(in, b, granted, by.of(b)); ok {
 			out = append(out, f)
 		}
 	}
@@ -47,6 +48,40 @@ func secretActs(in *check.Input) []*snapshot.Act {
 		if a.Resource == "secrets" && a.Group == "" && a.Subresource == "" && a.Count > 0 && in.Now.Sub(a.Last) <= in.Settings.Unused {
 			out = append(out, a)
 		}
+	}
+	return out
+}
+
+// requests are acts by who made them: by a user's name, and by each of the groups that
+// it was in.
+type requests map[access.Subject][]*snapshot.Act
+
+// byUser sorts acts, of which there may be as many as Secrets, so that a binding is
+// compared with those of its subjects only.
+func byUser(acts []*snapshot.Act) requests {
+	out := requests{}
+	for _, a := range acts {
+		user := access.User(a.User).Canonical()
+		out[user] = append(out[user], a)
+		groups := a.Groups
+		if len(groups) == 0 {
+			groups = user.Identity().Groups
+		}
+		for _, g := range groups {
+			out[access.Group(g)] = append(out[access.Group(g)], a)
+		}
+	}
+	return out
+}
+
+// of are the acts of the subjects of b. One by several of them is there as often.
+func (r requests) of(b *access.Binding) []*snapshot.Act {
+	if len(b.Subjects) == 1 {
+		return r[b.Subjects[0]]
+	}
+	var out []*snapshot.Act
+	for _, s := range b.Subjects {
+		out = append(out, r[s]...)
 	}
 	return out
 }

@@ -51,7 +51,7 @@ func heldOf(m *metav1.ObjectMeta) doctor.Held {
 		if len(set.Data)+len(set.Text)+len(set.Binary) > 0 {
 			out.Sure = true
 			if f.Time != nil && f.Time.After(out.Changed) {
-				out.Changed = f.Time.Time
+				out.Changed, out.Writer = f.Time.Time, f.Manager
 			}
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/posture/check"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/doctor"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/doctor/stuck"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/origin"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/snapshot"
 )
 
@@ -117,28 +118,48 @@ func (x *look) near(d *doctor.Diagnosis, r doctor.Reference) bool {
 
 // elsewhere is an object of that name in other namespaces.
 func (x *look) elsewhere(d *doctor.Diagnosis, r doctor.Reference) bool {
-	var places []string
+	var there []doctor.Held
 	for _, h := range x.held(r) {
 		if h.Name == r.Name && h.Namespace != x.pod.Namespace {
-			places = append(places, h.Namespace)
+			there = append(there, h)
 		}
 	}
-	if len(places) == 0 {
+	if len(there) == 0 {
 		return false
 	}
-	slices.Sort(places)
+	slices.SortFunc(there, func(a, b doctor.Held) int { return strings.Compare(a.Namespace, b.Namespace) })
+	var places []string
+	for i := range there {
+		places = append(places, there[i].Namespace)
+	}
 	d.Symptom = r.Kind + "Elsewhere"
 	d.Cause += "; it is in namespace " + few(places) + ", where no pod of this one can use it"
 	for _, ns := range places[:min(3, len(places))] {
 		d.Add(snapshot.Ref{Kind: r.Kind, Namespace: ns, Name: r.Name}, "metadata.namespace", "it is %s", ns)
 	}
-	d.Fix = check.Fix{Text: fmt.Sprintf("have it made in %s from where it comes (an ExternalSecret of the same store), or run the pod in %s", x.pod.Namespace, places[0])}
+	d.Fix = check.Fix{Text: x.alike(d, r, &there[0])}
 	for i := range x.Externals {
 		if es := &x.Externals[i]; r.Kind == "Secret" && es.Namespace == places[0] && target.Name(es) == r.Name && es.Spec.SecretStoreRef.Kind == external.KindClusterSecretStore {
 			d.Fix = check.Fix{Patch: copied(es, x.pod.Namespace)}
 		}
 	}
 	return true
+}
+
+// alike says how to have what is in another namespace in that of the pod.
+func (x *look) alike(d *doctor.Diagnosis, r doctor.Reference, there *doctor.Held) string {
+	o := there.Origin(r.Kind)
+	from := doctor.Comes(o)
+	if from != "" {
+		d.Add(snapshot.Ref{Kind: r.Kind, Namespace: there.Namespace, Name: r.Name}, "metadata", "where it comes from: %s", from)
+	}
+	switch {
+	case o.Kind == origin.Mirror:
+		return fmt.Sprintf("have %s copy it to %s too, or run the pod in %s", o.Tool, x.pod.Namespace, there.Namespace)
+	case o.By.Name != "":
+		return fmt.Sprintf("have it made in %s from where it comes (by another %s, as it is by %s), or run the pod in %s", x.pod.Namespace, o.By.Kind, o.By, there.Namespace)
+	}
+	return fmt.Sprintf("have it made in %s from where it comes (an ExternalSecret of the same store), or run the pod in %s", x.pod.Namespace, there.Namespace)
 }
 
 // copied is es as YAML for another namespace.

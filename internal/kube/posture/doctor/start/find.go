@@ -150,6 +150,12 @@ func (x *look) keyless(r doctor.Reference) doctor.Diagnosis {
 		return d
 	}
 	d.Fix = check.Fix{Text: fmt.Sprintf("add key %s to %s %s where it comes from, or name another key", r.Key, r.Kind, r.Name)}
+	if held != nil {
+		if from := doctor.Comes(held.Origin(r.Kind)); from != "" {
+			d.Add(object(x.pod, r), "metadata", "where it comes from: %s", from)
+			d.Fix.Text = fmt.Sprintf("add key %s to %s %s where it comes from (%s), or name another key", r.Key, r.Kind, r.Name, from)
+		}
+	}
 	return d
 }
 

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/strongkeep/strongkeep/internal/kube/posture/origin"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/snapshot"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/trace"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/trace/picture"
@@ -22,7 +23,7 @@ func some(n int) *trace.Report {
 	r := &trace.Report{ID: "00ff", Name: hostile, Days: -1, Readers: []trace.Readers{{Count: 1, First: []trace.Reader{{Subject: "User/" + hostile, Steps: []string{"Read Secret shop/db"}}}}}}
 	for i := range n {
 		ref := snapshot.Ref{Kind: "Secret", Namespace: "shop", Name: fmt.Sprintf("db%d", i)}
-		r.Copies = append(r.Copies, trace.Copy{Object: ref, Places: []string{hostile}, Origin: trace.Origin{Kind: trace.ByHand}})
+		r.Copies = append(r.Copies, trace.Copy{Object: ref, Places: []string{hostile}, Origin: origin.Origin{Kind: origin.Hand}})
 		r.Consumers = append(r.Consumers, trace.Consumer{Object: snapshot.Ref{Kind: "Deployment", Namespace: "shop", Name: fmt.Sprintf("web%d", i)}, Uses: []string{"envFrom of " + ref.String()}})
 	}
 	return r
