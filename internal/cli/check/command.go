@@ -125,11 +125,14 @@ func (x *command) ask(c *cobra.Command) (_ *check.Report, compared bool, err err
 		return nil, false, err
 	}
 	x.from.Files = append(x.from.Files, x.manifests...)
-	seen, err := x.from.Read(c.Context(), x.Session, x.now())
+	seen, err := x.from.Look(c.Context(), x.Session, x.now())
 	if err != nil {
 		return nil, false, err
 	}
 	if err := x.given.Into(c.Context(), x.Session, seen); err != nil {
+		return nil, false, err
+	}
+	if err := x.from.Keep(x.Session, seen); err != nil {
 		return nil, false, err
 	}
 	return check.Run(checks, check.NewInput(seen.Snapshot, x.now(), x.settings), before, exceptions), before != nil, nil

@@ -10,6 +10,8 @@
 //	from.AddWhole(c.Flags())
 //	seen, err := from.Read(c.Context(), x.Session, time.Now())
 //
+// A command that adds to what was seen calls Look and, when it has, Keep.
+//
 // What could not be understood in files was then said on standard error; what could
 // not be read is in seen.Coverage, and is the command's to say.
 //

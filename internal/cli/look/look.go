@@ -54,8 +54,17 @@ func (f *Flags) AddWhole(to *pflag.FlagSet) {
 	to.StringVar(&f.Save, "save", "", "save what was read, without any value, to this file for -snapshot")
 }
 
-// Read reads what the flags name.
+// Read reads what the flags name, and saves it where Save says.
 func (f *Flags) Read(ctx context.Context, s *session.Session, now time.Time) (*Seen, error) {
+	seen, err := f.Look(ctx, s, now)
+	if err != nil {
+		return nil, err
+	}
+	return seen, f.Keep(s, seen)
+}
+
+// Look is Read for who adds to what was seen: Keep saves it then.
+func (f *Flags) Look(ctx context.Context, s *session.Session, now time.Time) (*Seen, error) {
 	if err := f.check(); err != nil {
 		return nil, err
 	}
@@ -63,17 +72,18 @@ func (f *Flags) Read(ctx context.Context, s *session.Session, now time.Time) (*S
 	if err != nil {
 		return nil, err
 	}
-	seen, err := f.read(ctx, s, key, now)
-	if err != nil {
-		return nil, err
-	}
+	return f.read(ctx, s, key, now)
+}
+
+// Keep saves what was seen where Save says; nowhere if that is empty.
+func (f *Flags) Keep(s *session.Session, seen *Seen) error {
 	if f.Save == "" {
-		return seen, nil
+		return nil
 	}
 	if f.KeyFile == "" {
 		s.Warn([]string{"the fingerprints in " + f.Save + " are of a key that ends with this run: give -key-file to compare it with others"})
 	}
-	return seen, archive.Write(f.Save, seen.Snapshot)
+	return archive.Write(f.Save, seen.Snapshot)
 }
 
 func (f *Flags) check() error {
