@@ -25,6 +25,9 @@ type Config struct {
 	Pods         int
 	Roles        int
 	Bindings     int
+	// Sound makes a cluster without a fault, as far as the checks know any. Without it each
+	// Secret is made by hand, and nothing is known of the control plane.
+	Sound bool
 	// Plants are run over the cluster when it stands.
 	Plants []Plant
 }
@@ -62,8 +65,8 @@ type Cluster struct {
 
 	config Config
 	rand   *rand.Rand
-	// passwords by Secret, for copies of them.
-	passwords map[path.Name]string
+	// passwords and tokens by Secret, for copies of them, and for who makes the Secrets.
+	passwords, tokens map[path.Name]string
 }
 
 // Truth is what was planted.
@@ -72,6 +75,8 @@ type Truth struct {
 	Copies []Copied
 	// Unused are the Secrets that nothing uses.
 	Unused []path.Name
+	// Faults are those that were planted into a cluster that is sound otherwise.
+	Faults []Fault
 	// Readers are all who get at a Secret by itself, by none of its copies.
 	Readers map[path.Name]map[access.Subject]bool
 }
@@ -90,7 +95,7 @@ func New(c Config) *Cluster {
 	}
 	g := &Cluster{
 		Snapshot: &snapshot.Snapshot{Source: "generated", Taken: Now(), Live: true, Key: key.ID(), Coverage: snapshot.Coverage{}, Served: map[string]bool{}},
-		Key:      key, config: c, rand: rand.New(rand.NewPCG(c.Seed, 6)), passwords: map[path.Name]string{},
+		Key:      key, config: c, rand: rand.New(rand.NewPCG(c.Seed, 6)), passwords: map[path.Name]string{}, tokens: map[path.Name]string{},
 		Truth: Truth{Readers: map[path.Name]map[access.Subject]bool{}},
 	}
 	for _, r := range []string{"roles", "clusterroles", "rolebindings", "clusterrolebindings", "secrets", "secrets/values", "pods", "resources", "configmaps", "namespaces", "serviceaccounts", "workloads", "uses", "sources", "stores", "repos"} {
@@ -103,6 +108,9 @@ func New(c Config) *Cluster {
 		}
 	}
 	g.fill()
+	if c.Sound {
+		g.sound()
+	}
 	for _, plant := range c.Plants {
 		plant(g)
 	}
@@ -200,7 +208,7 @@ const (
 func (g *Cluster) secret(s *Service, name string) {
 	password, token := g.word(20), g.word(40)
 	n := path.Name{Namespace: s.Namespace, Name: name}
-	g.passwords[n] = password
+	g.passwords[n], g.tokens[n] = password, token
 	changed := Now().Add(-time.Duration(g.rand.IntN(400*24)) * time.Hour)
 	made := snapshot.Secret{
 		Meta: snapshot.Meta{
@@ -221,6 +229,12 @@ func (g *Cluster) secret(s *Service, name string) {
 	}
 	g.Secrets = append(g.Secrets, made)
 	g.reads(n, access.Group(access.Masters))
+}
+
+// Data is what a generated Secret holds, for who makes it in a real cluster.
+func (g *Cluster) Data(secret path.Name) map[string]string {
+	password := g.passwords[secret]
+	return map[string]string{"password": password, "region": commonRegion, "token": g.tokens[secret], "url": connection(password), "username": commonUser}
 }
 
 func connection(password string) string {
@@ -272,6 +286,7 @@ func (g *Cluster) order() {
 	slices.SortFunc(g.Secrets, func(a, b snapshot.Secret) int { return by(&a.Meta, &b.Meta) })
 	slices.SortFunc(g.ConfigMaps, func(a, b snapshot.ConfigMap) int { return by(&a.Meta, &b.Meta) })
 	slices.SortFunc(g.Workloads, func(a, b snapshot.Workload) int { return by(&a.Meta, &b.Meta) })
+	slices.SortFunc(g.Sources, func(a, b snapshot.Source) int { return by(&a.Meta, &b.Meta) })
 	slices.SortFunc(g.Pods, func(a, b snapshot.Pod) int { return by(&a.Meta, &b.Meta) })
 	for i := range g.Truth.Copies {
 		c := &g.Truth.Copies[i]
