@@ -203,15 +203,49 @@ func (w *walker) base64(where string, value []byte, depth int) bool {
 	if len(value) < 12 || bytes.ContainsAny(value, " :{}") {
 		return false
 	}
-	compact := bytes.ReplaceAll(value, []byte("\n"), nil)
-	for _, e := range []*base64.Encoding{base64.StdEncoding, base64.RawStdEncoding, base64.URLEncoding, base64.RawURLEncoding} {
-		raw, err := e.DecodeString(string(compact))
-		if err == nil && utf8.Valid(raw) && printable(raw) {
-			w.part(where+"#base64", string(raw), depth)
-			return true
-		}
+	e := encoding(value)
+	if e == nil {
+		return false
 	}
-	return false
+	raw := make([]byte, e.DecodedLen(len(value)))
+	n, err := e.Decode(raw, value) // it passes over ends of lines
+	if raw = raw[:n]; err != nil || !utf8.Valid(raw) || !printable(raw) {
+		return false
+	}
+	w.part(where+"#base64", string(raw), depth)
+	return true
+}
+
+// encoding is the one by which value may be base64, nil if it is none by any. Which it is,
+// its characters and its length tell.
+func encoding(value []byte) *base64.Encoding {
+	std, url, padded, n := false, false, false, 0
+	for _, c := range value {
+		switch {
+		case c == '\n' || c == '\r':
+			continue
+		case c == '+' || c == '/':
+			std = true
+		case c == '-' || c == '_':
+			url = true
+		case c == '=':
+			padded = true
+		case !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'):
+			return nil
+		}
+		n++
+	}
+	switch {
+	case std && url || padded && n%4 != 0 || n%4 == 1:
+		return nil
+	case url && padded:
+		return base64.URLEncoding
+	case url:
+		return base64.RawURLEncoding
+	case padded:
+		return base64.StdEncoding
+	}
+	return base64.RawStdEncoding
 }
 
 func printable(text []byte) bool {

@@ -14,7 +14,6 @@ const (
 
 var (
 	uuids = regexp.MustCompile(`^[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
-	hexes = regexp.MustCompile(`^(?:0x)?(?:[0-9a-f]+|[0-9A-F]+)$`)
 	// digests are names of what everybody may know: checksums, versions, identities.
 	digests = regexp.MustCompile(`(?i)(?:sum|hash|sha|sha1|sha256|md5|digest|commit|revision|version|id|uid|uuid|etag|thumbprint|fingerprint|image|tag|name|arn|url|uri|host|path|class|thanos|integrity|label|subject|issuer|caBundle|ca|crt|cert|certificate|publickey|pub)$`)
 )
@@ -22,14 +21,42 @@ var (
 // random reports whether text is long, of one piece and of high entropy, and is none
 // of what is so by its nature.
 func random(key, text string) bool {
-	if len(text) < minRandom || len(text) > maxRandom || !opaque(text) || uuids.MatchString(text) || digests.MatchString(key) ||
-		strings.Contains(key, "checksum") || strings.HasPrefix(text, "sha256:") || strings.Contains(text, "@sha256:") {
+	if len(text) < minRandom || len(text) > maxRandom || !opaque(text) {
 		return false
 	}
-	if hexes.MatchString(text) {
-		return len(text) >= 32 && entropy(text) >= 3
+	if hexadecimal(text) {
+		if len(text) < 32 || entropy(text) < 3 {
+			return false
+		}
+	} else if !scrambled(text) || entropy(text) < 3.8 {
+		return false
 	}
-	return scrambled(text) && entropy(text) >= 3.8
+	return !digest(key, text)
+}
+
+// digest reports whether what looks random is so by its nature.
+func digest(key, text string) bool {
+	return uuids.MatchString(text) || digests.MatchString(key) ||
+		strings.Contains(key, "checksum") || strings.HasPrefix(text, "sha256:") || strings.Contains(text, "@sha256:")
+}
+
+// hexadecimal reports whether text is digits and letters of one case up to f, behind 0x
+// or not.
+func hexadecimal(text string) bool {
+	text = strings.TrimPrefix(text, "0x")
+	small, capital := false, false
+	for i := range len(text) {
+		switch c := text[i]; {
+		case c >= '0' && c <= '9':
+		case c >= 'a' && c <= 'f':
+			small = true
+		case c >= 'A' && c <= 'F':
+			capital = true
+		default:
+			return false
+		}
+	}
+	return text != "" && !(small && capital)
 }
 
 // opaque reports whether text has only characters that random values are written with.

@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"regexp"
-	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -158,14 +157,35 @@ func token(text string) bool {
 
 // beginnings are those of issued, which are looked for first: most values are none of
 // them, and matching all of issued is slow.
-var beginnings = strings.Fields(`AKIA ASIA ABIA ACCA ghp_ gho_ ghu_ ghs_ ghr_ github_pat_ gl xox xapp- https://hooks.slack.com/ https://discord sk_ rk_ whsec_ AIza ya29. GOCSPX-
+var beginnings = byFirst(`AKIA ASIA ABIA ACCA ghp_ gho_ ghu_ ghs_ ghr_ github_pat_ gl xox xapp- https://hooks.slack.com/ https://discord sk_ rk_ whsec_ AIza ya29. GOCSPX-
 	SG. npm_ pypi- rubygems_ dckr_ hvs. hvb. hvr. s. sk- hf_ doo_ dop_ dor_ shp glsa_ glc_ NRAK- dt0c01. lin_api_ key- SK PMAK- pul- tfp_ ATATT3 ATCTT3 sntrys_ sntryu_ EAACEd`)
 
 func begins(text string) bool {
 	if len(text) == 23 && text[6] == '.' || strings.Contains(text, ".atlasv1.") {
 		return true
 	}
-	return slices.ContainsFunc(beginnings, func(b string) bool { return strings.HasPrefix(text, b) })
+	return beginnings.begin(text)
+}
+
+// first are words by their first byte.
+type first [256][]string
+
+func byFirst(words string) *first {
+	var out first
+	for _, w := range strings.Fields(words) {
+		out[w[0]] = append(out[w[0]], w)
+	}
+	return &out
+}
+
+// begin reports whether text, which is not empty, begins with one of them.
+func (f *first) begin(text string) bool {
+	for _, w := range f[text[0]] {
+		if strings.HasPrefix(text, w) {
+			return true
+		}
+	}
+	return false
 }
 
 // example reports whether a token is one of those that documentation is full of.

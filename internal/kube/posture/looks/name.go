@@ -5,8 +5,26 @@ import (
 	"strings"
 )
 
-// words splits a name such as dbPassword, DB_PASSWORD or spring.datasource.password.
-var words = regexp.MustCompile(`[A-Z]+[a-z0-9]*|[a-z0-9]+`)
+// words splits a name such as dbPassword, DB_PASSWORD or spring.datasource.password: a
+// word is capital letters, then small ones and digits.
+func words(name string) []string {
+	var out []string
+	for i := 0; i < len(name); {
+		from := i
+		for i < len(name) && class(name[i]) == 'A' {
+			i++
+		}
+		for i < len(name) && (class(name[i]) == 'a' || class(name[i]) == '0') {
+			i++
+		}
+		if i == from {
+			i++ // a mark
+			continue
+		}
+		out = append(out, name[from:i])
+	}
+	return out
+}
 
 // strongNames are what holds a secret and nothing else; weakNames also hold names of
 // objects, numbers and switches.
@@ -62,7 +80,7 @@ func pieces(name string) []string {
 	if i := strings.LastIndexByte(name, '.'); i > 0 && extension(name[i+1:]) {
 		name = name[:i]
 	}
-	list := words.FindAllString(name[strings.LastIndexAny(name, "/.")+1:], -1)
+	list := words(name[strings.LastIndexAny(name, "/.")+1:])
 	for i := range list {
 		list[i] = strings.ToLower(list[i])
 	}
@@ -90,7 +108,9 @@ var (
 	variables = regexp.MustCompile(`^(?:\$\{[^}]*\}|\$\([^)]*\)|\$[A-Za-z_][A-Za-z0-9_]*|\{\{.*\}\}|%[A-Za-z_{(].*[%})]|<[^>]*>|\[[A-Za-z_ -]*\]|@[A-Za-z_.]+@)$`)
 	// elsewhere are references of tools to where a secret is kept.
 	elsewhere = regexp.MustCompile(`^(?:file:|vault:|secret://|ref\+|op://|arn:aws|env:|awssm:|gcpsm:|azurekv:|sops:|ENC\[AES|ssm:|projects/[^/]+/secrets/|keyvault:|bao:|AgB[A-Za-z0-9+/=]{200,}$)`)
-	urls      = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]{1,30}://[^\s@]*$`)
+	// refers are the beginnings of elsewhere, which are looked for first.
+	refers = byFirst(`file: vault: secret:// ref+ op:// arn:aws env: awssm: gcpsm: azurekv: sops: ENC[AES ssm: projects/ keyvault: bao: AgB`)
+	urls   = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]{1,30}://[^\s@]*$`)
 )
 
 // reference reports whether text says where something is and is not it.
@@ -101,7 +121,7 @@ func reference(text string) bool {
 	case '/', '.', '~':
 		return paths.MatchString(text) && !scrambled(text)
 	}
-	return elsewhere.MatchString(text) || strings.Contains(text, "://") && urls.MatchString(text)
+	return refers.begin(text) && elsewhere.MatchString(text) || strings.Contains(text, "://") && urls.MatchString(text)
 }
 
 var (
@@ -113,10 +133,13 @@ var (
 	yourTokens = regexp.MustCompile(`(?i)^(?:your|my|insert|enter|put|add|the|some|a)[-_ ].*(?:here|password|token|secret|key|value)$|^(?:replace|change)[-_ ].*(?:this|here|with)`)
 )
 
+// longestSwitch is how long the longest of switches is.
+const longestSwitch = 11
+
 // nothing reports whether text is no secret whatever its name is: a switch, a
 // duration with its unit, stars, or a hint to put one here.
 func nothing(text string) bool {
-	if switches[strings.ToLower(text)] || stars.MatchString(text) || strings.ContainsAny(text, "-_ ") && yourTokens.MatchString(text) {
+	if len(text) <= longestSwitch && switches[strings.ToLower(text)] || strings.IndexByte("*xX•.#-", text[0]) >= 0 && stars.MatchString(text) || strings.ContainsAny(text, "-_ ") && yourTokens.MatchString(text) {
 		return true
 	}
 	if text[0] > '9' {

@@ -12,7 +12,8 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/posture/snapshot"
 )
 
-// page is how many objects of a list are held in memory at a time.
+// page is how many objects a list is asked for at a time. Two pages of each list are held
+// in memory: one that comes in, and one that records are made of.
 const page = 500
 
 // again is how often a list is begun anew whose continuation the API server has
@@ -109,15 +110,7 @@ func (k *kind[O, R]) in(ctx context.Context, namespace string) ([]R, error) {
 	var err error
 	for range again {
 		var all []R
-		err = pages(ctx, func(ctx context.Context, o metav1.ListOptions) (string, error) {
-			items, next, err := k.list(ctx, namespace, o)
-			if err != nil {
-				return "", err
-			}
-			all = append(all, records(items, k.record)...)
-			return next, nil
-		})
-		if err == nil {
+		if all, err = k.once(ctx, namespace); err == nil {
 			return all, nil
 		}
 		if !apierrors.IsResourceExpired(err) {
@@ -125,6 +118,24 @@ func (k *kind[O, R]) in(ctx context.Context, namespace string) ([]R, error) {
 		}
 	}
 	return nil, err
+}
+
+// once lists a namespace. While the API server is asked for a page, records are made of
+// the one before.
+func (k *kind[O, R]) once(ctx context.Context, namespace string) ([]R, error) {
+	var all []R
+	var making sync.WaitGroup // of one page at most
+	err := pages(ctx, func(ctx context.Context, o metav1.ListOptions) (string, error) {
+		items, next, err := k.list(ctx, namespace, o)
+		making.Wait()
+		if err != nil {
+			return "", err
+		}
+		making.Go(func() { all = append(all, records(items, k.record)...) })
+		return next, nil
+	})
+	making.Wait()
+	return all, err
 }
 
 func pages(ctx context.Context, next func(context.Context, metav1.ListOptions) (string, error)) error {
