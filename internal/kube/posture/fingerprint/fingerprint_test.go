@@ -176,3 +176,32 @@ func FuzzPrints(f *testing.F) {
 		}
 	})
 }
+
+// Every value that some encoding of base64 has is looked into, on one line or several, and
+// by the first encoding that fits only.
+func TestEveryBase64(t *testing.T) {
+	for n := range 40 {
+		plain := []byte(strings.Repeat("pass?>~word", 5)[:20+n%20])
+		for _, e := range []*base64.Encoding{base64.StdEncoding, base64.RawStdEncoding, base64.URLEncoding, base64.RawURLEncoding} {
+			text := e.EncodeToString(plain)
+			for _, text := range []string{text, text[:8] + "\n" + text[8:], text[:8] + "\r\n" + text[8:]} {
+				found := 0
+				fingerprint.Walk("", []byte(text), func(where, _ string, part []byte) {
+					if where == "#base64" && bytes.Equal(part, plain) {
+						found++
+					}
+				})
+				if found != 1 {
+					t.Errorf("%q is told %d times in %q", plain, found, text)
+				}
+			}
+		}
+	}
+	for _, text := range []string{"abcd+fgh-jkl", "abcdefghijklm", "abcdefghijk==", "abc=defghijk"} {
+		fingerprint.Walk("", []byte(text), func(where, _ string, part []byte) {
+			if strings.Contains(where, "base64") {
+				t.Errorf("%q is told at %s in %q", part, where, text)
+			}
+		})
+	}
+}

@@ -216,27 +216,43 @@ func (w *walker) base64(where string, value []byte, depth int) bool {
 	return true
 }
 
+// What a character of base64 is.
+const (
+	plain   byte = 1 << iota // of all alphabets
+	onlyStd                  // + and /
+	onlyURL                  // - and _
+	padding
+	ending // of a line, which is passed over
+)
+
+var characters = func() (out [256]byte) {
+	for kind, all := range map[byte]string{
+		plain: "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789", onlyStd: "+/", onlyURL: "-_", padding: "=", ending: "\r\n",
+	} {
+		for i := range len(all) {
+			out[all[i]] = kind
+		}
+	}
+	return out
+}()
+
 // encoding is the one by which value may be base64, nil if it is none by any. Which it is,
 // its characters and its length tell.
 func encoding(value []byte) *base64.Encoding {
-	std, url, padded, n := false, false, false, 0
+	seen, n := byte(0), 0
 	for _, c := range value {
-		switch {
-		case c == '\n' || c == '\r':
-			continue
-		case c == '+' || c == '/':
-			std = true
-		case c == '-' || c == '_':
-			url = true
-		case c == '=':
-			padded = true
-		case !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'):
+		kind := characters[c]
+		if kind == 0 {
 			return nil
 		}
-		n++
+		seen |= kind
+		if kind != ending {
+			n++
+		}
 	}
+	url, padded := seen&onlyURL != 0, seen&padding != 0
 	switch {
-	case std && url || padded && n%4 != 0 || n%4 == 1:
+	case seen&onlyStd != 0 && url || padded && n%4 != 0 || n%4 == 1:
 		return nil
 	case url && padded:
 		return base64.URLEncoding
