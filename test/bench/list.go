@@ -8,6 +8,7 @@ import (
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/test/bench/figure"
+	"github.com/strongkeep/strongkeep/test/bench/insight"
 	"github.com/strongkeep/strongkeep/test/bench/kubesync"
 	"github.com/strongkeep/strongkeep/test/bench/rig"
 	"github.com/strongkeep/strongkeep/test/bench/turning"
@@ -35,6 +36,7 @@ func benchmarks() []benchmark {
 			{"sync-1000", kubesync.Sync1000}, {"sync-10000", kubesync.Sync10000},
 			{"change-1000", kubesync.Change}, {"idle-10000", kubesync.Idle},
 			{"rotation-500", turning.Measure},
+			{"insight", insight.Measure},
 		},
 	)
 }
