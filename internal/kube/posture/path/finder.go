@@ -180,17 +180,15 @@ func (r *Reader) Later() bool {
 	return slices.ContainsFunc(r.Steps, func(s Step) bool { return s.Later })
 }
 
-// bootstrapping marks what Kubernetes itself puts into every cluster.
-const bootstrapping = "kubernetes.io/bootstrapping"
-
 // Builtin reports whether everything in the chain is as Kubernetes ships it: its
-// controllers, its superusers, its nodes.
+// controllers, its superusers, its nodes. Who was put into a shipped binding is not,
+// nor what was put into a shipped role.
 func (r *Reader) Builtin() bool {
 	for _, s := range r.Steps {
 		if s.Capability == nil {
 			continue
 		}
-		if b := s.Capability.Grant.Binding; b.Labels[bootstrapping] != "rbac-defaults" || b.Role.Labels[bootstrapping] != "rbac-defaults" {
+		if own, secrets := s.Capability.Grant.Binding.Shipped(s.Subject); !own || !secrets {
 			return false
 		}
 	}

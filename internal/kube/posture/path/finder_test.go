@@ -224,8 +224,7 @@ func TestBuiltin(t *testing.T) {
 	w := &world{}
 	w.grant(access.User("system:kube-controller-manager"), "", "get core secrets")
 	w.grant(eve, "", "get core secrets")
-	shipped := map[string]string{"kubernetes.io/bootstrapping": "rbac-defaults"}
-	w.objects.ClusterRoles[0].Labels, w.objects.ClusterRoleBindings[0].Labels = shipped, shipped
+	w.ship(0, "system:kube-controller-manager")
 	var builtin []access.Subject
 	for _, r := range w.finder().Readers(db) {
 		if r.Builtin() {
@@ -237,16 +236,54 @@ func TestBuiltin(t *testing.T) {
 	}
 }
 
-// A binding is to a role of its own name, so somebody who is put among the
-// subjects of a shipped ClusterRole by a binding of their own is no builtin.
-func TestBuiltinNeedsAShippedBinding(t *testing.T) {
-	w := &world{}
-	w.grant(eve, "", "get core secrets")
-	w.objects.ClusterRoles[0].Labels = map[string]string{"kubernetes.io/bootstrapping": "rbac-defaults"}
-	for _, r := range w.finder().Readers(db) {
-		if r.Subject == eve && r.Builtin() {
-			t.Error("a binding that Kubernetes does not ship is called built in")
-		}
+// ship makes the i'th ClusterRole and its binding look as if Kubernetes had shipped
+// them by that name.
+func (w *world) ship(i int, name string) {
+	labels := map[string]string{"kubernetes.io/bootstrapping": "rbac-defaults"}
+	role, binding := &w.objects.ClusterRoles[i], &w.objects.ClusterRoleBindings[i]
+	role.Name, role.Labels, binding.Name, binding.Labels, binding.RoleRef.Name = name, labels, name, labels, name
+}
+
+// Backdoors that carry Kubernetes' label are not its own: the API server keeps what
+// was added to its objects, and anybody who may write RBAC may write the label.
+func TestBackdoorIsNotBuiltin(t *testing.T) {
+	for name, plant := range map[string]func(w *world) access.Subject{
+		"a binding of one's own to a shipped role": func(w *world) access.Subject {
+			w.grant(eve, "", "get core secrets")
+			w.objects.ClusterRoles[0].Labels = map[string]string{"kubernetes.io/bootstrapping": "rbac-defaults"}
+			return eve
+		},
+		"a subject added to a shipped binding": func(w *world) access.Subject {
+			w.grant(access.Group("system:masters"), "", "* * *")
+			w.ship(0, "cluster-admin")
+			w.objects.ClusterRoleBindings[0].Subjects = append(w.objects.ClusterRoleBindings[0].Subjects, rbacv1.Subject{Kind: "User", Name: eve.Name})
+			return eve
+		},
+		"a role and a binding with the label": func(w *world) access.Subject {
+			w.grant(eve, "", "get core secrets")
+			w.ship(0, "system:controller:nobody-ships-this")
+			return eve
+		},
+		"a rule added to a shipped role that everybody has": func(w *world) access.Subject {
+			w.grant(access.Group(access.Authenticated), "", "get core secrets")
+			w.ship(0, "system:basic-user")
+			return access.Group(access.Authenticated)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := &world{}
+			who := plant(w)
+			found := false
+			for _, r := range w.finder().Readers(db) {
+				found = found || r.Subject == who
+				if r.Subject == who && r.Builtin() {
+					t.Errorf("%v is called built in", who)
+				}
+			}
+			if !found {
+				t.Errorf("%v is no reader", who)
+			}
+		})
 	}
 }
 

@@ -162,11 +162,13 @@ func (j *judgement) namespaces() {
 	policy := access.New(j.in.RBAC)
 	seen := map[string]bool{}
 	for _, b := range policy.Bindings() {
-		if b.Namespace == "" || b.Role == nil || b.Labels["kubernetes.io/bootstrapping"] != "" || !slices.ContainsFunc(b.Role.Rules, readsAll) {
+		if b.Namespace == "" || b.Role == nil || !slices.ContainsFunc(b.Role.Rules, readsAll) {
 			continue
 		}
 		for _, who := range b.Subjects {
-			j.inNamespace(b, who, seen)
+			if own, secrets := b.Shipped(who); !own || !secrets {
+				j.inNamespace(b, who, seen)
+			}
 		}
 	}
 }

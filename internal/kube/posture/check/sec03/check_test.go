@@ -38,10 +38,22 @@ func inside(ns, name string, who rbacv1.Subject, rules ...rbacv1.PolicyRule) acc
 	}
 }
 
-func shipped(o access.Objects) access.Objects {
+// shipped is a ClusterRole and its binding with Kubernetes' label.
+func shipped(name string, rules rbacv1.PolicyRule, who ...rbacv1.Subject) snapshot.Snapshot {
+	o := everywhere(name, who[0], rules)
 	labels := map[string]string{"kubernetes.io/bootstrapping": "rbac-defaults"}
-	o.ClusterRoles[0].Labels, o.ClusterRoleBindings[0].Labels = labels, labels
-	return o
+	o.ClusterRoles[0].Labels, o.ClusterRoleBindings[0].Labels, o.ClusterRoleBindings[0].Subjects = labels, labels, who
+	return snapshot.Snapshot{RBAC: o}
+}
+
+// labelled is a Role and its RoleBinding with Kubernetes' label.
+func labelled(ns, name string, who rbacv1.Subject, rules rbacv1.PolicyRule) snapshot.Snapshot {
+	labels := map[string]string{"kubernetes.io/bootstrapping": "rbac-defaults"}
+	meta := metav1.ObjectMeta{Namespace: ns, Name: name, Labels: labels}
+	return snapshot.Snapshot{RBAC: access.Objects{
+		Roles:        []rbacv1.Role{{ObjectMeta: meta, Rules: []rbacv1.PolicyRule{rules}}},
+		RoleBindings: []rbacv1.RoleBinding{{ObjectMeta: meta, RoleRef: rbacv1.RoleRef{Kind: "Role", Name: name}, Subjects: []rbacv1.Subject{who}}},
+	}}
 }
 
 func TestCheck(t *testing.T) {
@@ -61,7 +73,14 @@ func TestCheck(t *testing.T) {
 			Findings: []string{"ReadsNamespace ServiceAccount shop/web at namespace shop"}},
 		{Name: "all ServiceAccounts of a namespace", Answer: check.No, Snapshot: snapshot.Snapshot{RBAC: inside("shop", "r", rbacv1.Subject{Kind: "Group", Name: "system:serviceaccounts:shop"}, rule(get, secrets))},
 			Findings: []string{"EverybodyReadsNamespace Group system:serviceaccounts:shop at namespace shop"}},
-		{Name: "Kubernetes' own", Answer: check.Yes, Snapshot: snapshot.Snapshot{RBAC: shipped(everywhere("r", account("kube-system", "x"), rule(get, secrets)))}},
+		{Name: "Kubernetes' own", Answer: check.Yes, Snapshot: shipped("system:controller:namespace-controller", rule(get, secrets), account("kube-system", "namespace-controller"))},
+		{Name: "Kubernetes' own in a namespace", Answer: check.Yes, Snapshot: labelled("kube-system", "system:controller:token-cleaner", account("kube-system", "token-cleaner"), rule(get, secrets))},
+		{Name: "somebody in a binding of Kubernetes' own", Answer: check.No, Snapshot: shipped("cluster-admin", rule(get, secrets), rbacv1.Subject{Kind: "Group", Name: "system:masters"}, rbacv1.Subject{Kind: "User", Name: "eve"}),
+			Findings: []string{"ReadsEverySecret User eve"}},
+		{Name: "Secrets in a role of Kubernetes' own that everybody has", Answer: check.No, Snapshot: shipped("system:discovery", rule(get, secrets), rbacv1.Subject{Kind: "Group", Name: "system:authenticated"}),
+			Findings: []string{"ReadsEverySecret Group system:authenticated"}},
+		{Name: "the label on a RoleBinding of anybody's", Answer: check.Yes, Snapshot: labelled("shop", "mine", account("ci", "bot"), rule(get, secrets)),
+			Findings: []string{"ReadsNamespace ServiceAccount ci/bot at namespace shop"}},
 		{Name: "a known controller is listed apart", Answer: check.Yes, Snapshot: snapshot.Snapshot{RBAC: everywhere("r", account("cert-manager", "cert-manager"), rule(get, secrets))},
 			Findings: []string{"KnownController ServiceAccount cert-manager/cert-manager"}},
 		{Name: "of its name in another namespace is not it", Answer: check.No, Snapshot: snapshot.Snapshot{RBAC: everywhere("r", account("shop", "cert-manager"), rule(get, secrets))},

@@ -44,7 +44,7 @@ func judge(in *check.Input) check.Verdict {
 	v.Evidence = []check.Evidence{
 		{Fact: check.Count(n.scoped, "RoleBinding") + " of ServiceAccounts, to Roles or ClusterRoles, hold in one namespace only"},
 		{Fact: check.Count(n.cluster, "ClusterRoleBinding") + " of ServiceAccounts are about what lies in no namespace: no Role could grant it"},
-		{Fact: check.Count(n.own, "ClusterRoleBinding") + " are Kubernetes' own"},
+		{Fact: check.Count(n.own, "ServiceAccount") + " of Kubernetes' own have rights in every namespace, as it ships them"},
 	}
 	return v
 }
@@ -56,12 +56,14 @@ func (n *sorts) binding(b *access.Binding) []check.Finding {
 	case b.Role == nil || !slices.ContainsFunc(b.Subjects, robot):
 	case b.Namespace != "":
 		n.scoped++
-	case b.Labels["kubernetes.io/bootstrapping"] == "rbac-defaults":
-		n.own++
 	case !slices.ContainsFunc(b.Role.Rules, namespaced):
 		n.cluster++
 	default:
 		for _, who := range b.Subjects {
+			if asShipped(b, who) {
+				n.own++
+				continue
+			}
 			f, ok := find(b, who)
 			if !ok {
 				continue
@@ -73,6 +75,13 @@ func (n *sorts) binding(b *access.Binding) []check.Finding {
 		}
 	}
 	return out
+}
+
+// asShipped reports whether b gives who what Kubernetes ships, and nothing of Secrets
+// beyond that.
+func asShipped(b *access.Binding, who access.Subject) bool {
+	own, reaches := b.Shipped(who)
+	return own && (reaches || !slices.ContainsFunc(b.Role.Rules, secrets))
 }
 
 // robot reports whether a subject is a ServiceAccount, or a group of them.

@@ -32,8 +32,15 @@ func rule(group string, resources ...string) rbacv1.PolicyRule {
 func TestCheck(t *testing.T) {
 	web := rbacv1.Subject{Kind: "ServiceAccount", Namespace: "shop", Name: "web"}
 	all := rbacv1.PolicyRule{Verbs: []string{"*"}, APIGroups: []string{"*"}, Resources: []string{"*"}}
-	own := bound("", web, all)
-	own.RBAC.ClusterRoleBindings[0].Labels = map[string]string{"kubernetes.io/bootstrapping": "rbac-defaults"}
+	shipped := func(name string, rules rbacv1.PolicyRule, who ...rbacv1.Subject) snapshot.Snapshot {
+		s := bound("", who[0], rules)
+		role, binding := &s.RBAC.ClusterRoles[0], &s.RBAC.ClusterRoleBindings[0]
+		role.Name, binding.Name, binding.RoleRef.Name, binding.Subjects = name, name, name, who
+		role.Labels = map[string]string{"kubernetes.io/bootstrapping": "rbac-defaults"}
+		binding.Labels = role.Labels
+		return s
+	}
+	job := rbacv1.Subject{Kind: "ServiceAccount", Namespace: "kube-system", Name: "job-controller"}
 	at := " ClusterRoleBinding b at subjects[ServiceAccount/shop/web]"
 	checktest.Run(t, sec04.Check(), []checktest.Case{
 		{Name: "nothing", Answer: check.Yes},
@@ -49,7 +56,12 @@ func TestCheck(t *testing.T) {
 			Findings: []string{"AllServiceAccounts ClusterRoleBinding b at subjects[Group/system:serviceaccounts]"}},
 		{Name: "a known controller is listed apart", Answer: check.Yes, Snapshot: bound("", rbacv1.Subject{Kind: "ServiceAccount", Namespace: "cert-manager", Name: "cert-manager"}, rule("", "secrets")),
 			Findings: []string{"KnownController ClusterRoleBinding b at subjects[ServiceAccount/cert-manager/cert-manager]"}},
-		{Name: "Kubernetes' own", Answer: check.Yes, Snapshot: own},
+		{Name: "Kubernetes' own", Answer: check.Yes, Snapshot: shipped("system:controller:job-controller", rule("", "pods"), job)},
+		{Name: "somebody in a binding of Kubernetes' own", Answer: check.No, Snapshot: shipped("system:controller:job-controller", all, job, web),
+			Findings: []string{"EverythingEverywhere ClusterRoleBinding system:controller:job-controller at subjects[ServiceAccount/shop/web]"}},
+		{Name: "Secrets in a role of Kubernetes' own that has none", Answer: check.No, Snapshot: shipped("system:service-account-issuer-discovery", rule("", "secrets"), rbacv1.Subject{Kind: "Group", Name: "system:serviceaccounts"}),
+			Findings: []string{"AllServiceAccounts ClusterRoleBinding system:service-account-issuer-discovery at subjects[Group/system:serviceaccounts]"}},
+		{Name: "the label on a binding of anybody's", Answer: check.No, Snapshot: shipped("mine", all, web), Findings: []string{"EverythingEverywhere ClusterRoleBinding mine at subjects[ServiceAccount/shop/web]"}},
 		{Name: "a role that is not there", Answer: check.Yes, Snapshot: snapshot.Snapshot{RBAC: access.Objects{ClusterRoleBindings: bound("", web, all).RBAC.ClusterRoleBindings}}},
 	})
 }

@@ -41,6 +41,19 @@ func granted(labels map[string]string, verbs ...string) access.Objects {
 	}
 }
 
+// shipped is cluster-admin as Kubernetes ships it, with more users.
+func shipped(users ...string) access.Objects {
+	meta := metav1.ObjectMeta{Name: "cluster-admin", Labels: map[string]string{"kubernetes.io/bootstrapping": "rbac-defaults"}}
+	subjects := []rbacv1.Subject{{Kind: "Group", Name: "system:masters"}}
+	for _, u := range users {
+		subjects = append(subjects, rbacv1.Subject{Kind: "User", Name: u})
+	}
+	return access.Objects{
+		ClusterRoles:        []rbacv1.ClusterRole{{ObjectMeta: meta, Rules: []rbacv1.PolicyRule{{Verbs: []string{"*"}, APIGroups: []string{"*"}, Resources: []string{"*"}}}}},
+		ClusterRoleBindings: []rbacv1.ClusterRoleBinding{{ObjectMeta: meta, RoleRef: rbacv1.RoleRef{Kind: "ClusterRole", Name: "cluster-admin"}, Subjects: subjects}},
+	}
+}
+
 func did(verb, namespace string, ago time.Duration, count int) snapshot.Act {
 	return snapshot.Act{User: "system:serviceaccount:shop:robot", Verb: verb, Resource: "secrets", Namespace: namespace, Name: "db", Count: count, Last: checktest.Ago(ago)}
 }
@@ -65,7 +78,10 @@ func TestCheck(t *testing.T) {
 		{Name: "one verb of all", Answer: check.Partly, Findings: []string{"PartlyUnused RoleBinding shop/app at roleRef"}, Snapshot: shop(fresh, granted(nil, "*"), long, did("get", "shop", 0, 1))},
 		{Name: "the log is short", Answer: check.Unknown, Needs: []string{"90 days"}, Findings: []string{"Unused RoleBinding shop/app at roleRef"}, Snapshot: shop(fresh, granted(nil, "get"), 7)},
 		{Name: "the log is short, and enough was asked for", Answer: check.Yes, Settings: check.Settings{Unused: 5 * checktest.Day}, Snapshot: shop(fresh, granted(nil, "get"), 7, did("get", "shop", 0, 1))},
-		{Name: "Kubernetes' own", Answer: check.Yes, Snapshot: shop(fresh, granted(map[string]string{"kubernetes.io/bootstrapping": "rbac-defaults"}, "*"), long)},
+		{Name: "Kubernetes' own", Answer: check.Yes, Snapshot: shop(fresh, shipped(), long)},
+		{Name: "somebody in a binding of Kubernetes' own", Answer: check.Partly, Findings: []string{"Unused ClusterRoleBinding cluster-admin at roleRef"}, Snapshot: shop(fresh, shipped("eve"), long)},
+		{Name: "the label on a binding of anybody's", Answer: check.Partly, Findings: []string{"Unused RoleBinding shop/app at roleRef"},
+			Snapshot: shop(fresh, granted(map[string]string{"kubernetes.io/bootstrapping": "rbac-defaults"}, "*"), long)},
 		{Name: "of no Secrets", Answer: check.Yes, Snapshot: shop(fresh, access.Objects{}, long)},
 	})
 }

@@ -15,9 +15,6 @@ import (
 // verbs are those of Secrets that are asked about.
 var verbs = []string{"get", "list", "watch", "create", "update", "patch", "delete", "deletecollection"}
 
-// bootstrapping marks what Kubernetes itself puts into every cluster.
-const bootstrapping = "kubernetes.io/bootstrapping"
-
 // unusedRights has a finding for each binding that grants rights on Secrets of
 // which some were not used, and the number of bindings that grant any. What
 // Kubernetes ships for its own components is left out.
@@ -25,7 +22,10 @@ func unusedRights(in *check.Input) (out []check.Finding, bindings int) {
 	acts := secretActs(in)
 	by := byUser(acts)
 	for _, b := range access.New(in.RBAC).Bindings() {
-		if b.Role == nil || b.Labels[bootstrapping] != "" || len(b.Subjects) == 0 {
+		if b.Role == nil {
+			continue
+		}
+		if b = foreign(b); len(b.Subjects) == 0 {
 			continue
 		}
 		granted := grants(b.Role)
@@ -38,6 +38,16 @@ func unusedRights(in *check.Input) (out []check.Finding, bindings int) {
 		}
 	}
 	return out, bindings
+}
+
+// foreign is b without the subjects that have it as Kubernetes ships it.
+func foreign(b *access.Binding) *access.Binding {
+	out := *b
+	out.Subjects = slices.DeleteFunc(slices.Clone(b.Subjects), func(who access.Subject) bool {
+		own, secrets := b.Shipped(who)
+		return own && secrets
+	})
+	return &out
 }
 
 // secretActs are the requests of Secrets that were allowed, and are not too long ago.
