@@ -37,6 +37,9 @@ type ServerConfig struct {
 	// UnsealKeyFile is a static key that unseals the vault without people;
 	// it must not be readable by others. Default: shares only.
 	UnsealKeyFile string `json:"unseal_key_file,omitempty"`
+	// UnsealKeyStore is a file, YAML or JSON, that names a key store whose key
+	// unseals the vault without people (docs/key-stores.md).
+	UnsealKeyStore string `json:"unseal_key_store,omitempty"`
 	// AuditDir is the only directory below which file audit devices may write.
 	// Default DataDir/audit.
 	AuditDir string `json:"audit_dir,omitempty"`

@@ -11,6 +11,9 @@ import (
 
 	genv1 "github.com/strongkeep/strongkeep/api/generators/v1alpha1"
 	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/keystore"
+	keyfile "github.com/strongkeep/strongkeep/internal/keystore/file"
+	transitkey "github.com/strongkeep/strongkeep/internal/keystore/transit"
 	"github.com/strongkeep/strongkeep/internal/kube/generator"
 	"github.com/strongkeep/strongkeep/internal/kube/generator/acr"
 	"github.com/strongkeep/strongkeep/internal/kube/generator/ecr"
@@ -82,7 +85,6 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/engine/transit"
 	identityapi "github.com/strongkeep/strongkeep/internal/vault/identity/api"
 	"github.com/strongkeep/strongkeep/internal/vault/seal"
-	"github.com/strongkeep/strongkeep/internal/vault/seal/keyfile"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
 	"github.com/strongkeep/strongkeep/internal/vault/store/etcd"
 	"github.com/strongkeep/strongkeep/internal/vault/store/mem"
@@ -200,6 +202,15 @@ func stores() map[string]storeType {
 	}
 }
 
+// KeyStores are where a key may lie that unseals a vault, or with which a KMS plugin
+// encrypts, by the key of their settings.
+func KeyStores() map[string]keystore.Opener {
+	return map[string]keystore.Opener{
+		"file":    keyfile.Open,
+		"transit": transitkey.Open,
+	}
+}
+
 // seals are the keys that unseal without people, as far as they are configured.
 func seals(c *ServerConfig) ([]seal.Wrapper, error) {
 	var wrappers []seal.Wrapper
@@ -207,6 +218,13 @@ func seals(c *ServerConfig) ([]seal.Wrapper, error) {
 		key, err := keyfile.Load(c.UnsealKeyFile)
 		if err != nil {
 			return nil, errs.Newf(errs.KindOf(err), "loading the unseal key (make one with: strongkeep operator unseal-key %s): %w", c.UnsealKeyFile, err)
+		}
+		wrappers = append(wrappers, key)
+	}
+	if c.UnsealKeyStore != "" {
+		key, err := openKeyStore(c.UnsealKeyStore)
+		if err != nil {
+			return nil, err
 		}
 		wrappers = append(wrappers, key)
 	}

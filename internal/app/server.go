@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
@@ -44,6 +45,8 @@ type Server struct {
 	http      *http.Server
 	listener  net.Listener
 	caFile    string // "" with a certificate of the operator's, or without TLS
+	seal      string // the kind of key that unseals
+	keyAway   bool   // it could not be reached at the start
 	devRoot   redact.Secret
 	devKey    redact.Secret
 }
@@ -110,6 +113,10 @@ func (s *Server) openVault(ctx context.Context) error {
 	wrappers, err := seals(c)
 	if err != nil {
 		return err
+	}
+	s.seal = seal.KindShamir
+	if len(wrappers) > 0 {
+		s.seal = wrappers[0].Name()
 	}
 	s.metrics = newMetrics()
 	s.gate = gate.New(gate.Config{
@@ -223,7 +230,8 @@ func (s *Server) unseal(ctx context.Context) error {
 		return s.initDev(ctx)
 	case status.Initialized && status.AutoUnseal:
 		if err := s.gate.AutoUnseal(ctx); err != nil {
-			s.cfg.Log.Error("the vault stays sealed; shares open it (strongkeep operator unseal)", "error", err)
+			s.keyAway = errs.Is(err, errs.Unavailable)
+			s.cfg.Log.Error("the vault stays sealed; shares open it (strongkeep operator unseal)", "error", err, "tried_again", s.keyAway)
 		}
 	}
 	return nil
@@ -239,8 +247,41 @@ func (s *Server) initDev(ctx context.Context) error {
 	return err
 }
 
+// awaitKey unseals when the key is back that could not be reached at the start, unless
+// people have been faster.
+func (s *Server) awaitKey(ctx context.Context) {
+	again := time.NewTicker(keyRetry)
+	defer again.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-again.C:
+		}
+		err := s.gate.AutoUnseal(ctx)
+		switch {
+		case err == nil:
+			s.cfg.Log.Info("the vault is open: its key is back")
+			return
+		case !errs.Is(err, errs.Unavailable):
+			s.cfg.Log.Error("the vault stays sealed; shares open it (strongkeep operator unseal)", "error", err)
+			return
+		}
+	}
+}
+
+// keyRetry is how often an unseal key that is away is asked for.
+const keyRetry = 2 * time.Second
+
 // Serve answers requests until ctx ends, then lets those under way finish.
 func (s *Server) Serve(ctx context.Context) error {
+	if s.keyAway {
+		var await sync.WaitGroup
+		defer await.Wait()
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		await.Go(func() { s.awaitKey(ctx) })
+	}
 	failed := make(chan error, 1)
 	go func() {
 		if s.http.TLSConfig != nil {

@@ -26,17 +26,13 @@ func (s *Server) settings(ctx context.Context, open store.Store) error {
 // which is secret is never told by mistake.
 func (s *Server) node() node.Config {
 	c := &s.cfg
-	seal := "shamir"
-	if c.UnsealKeyFile != "" {
-		seal = "keyfile"
-	}
 	return node.Config{
 		Level: c.level, Started: c.started, Dir: c.DataDir, Now: c.Now, Shared: stores()[c.Storage].silence > 0,
 		Sanitized: map[string]any{
 			"data_dir": c.DataDir, "audit_dir": c.AuditDir, "cache_bytes": c.CacheBytes,
 			"default_lease_ttl": c.DefaultLeaseTTL, "max_lease_ttl": c.MaxLeaseTTL, "hold_leases": c.HoldLeases,
 			"log_level": c.LogLevel, "log_format": c.LogFormat, "skip_audit_devices": append([]string{}, c.SkipAuditDevices...),
-			"storage": map[string]any{"type": c.Storage}, "seals": []any{map[string]any{"type": seal}},
+			"storage": map[string]any{"type": c.Storage}, "seals": []any{map[string]any{"type": s.seal}},
 			"listeners": []any{map[string]any{"type": "tcp", "config": map[string]any{
 				"address": c.Listen, "tls_cert": c.TLSCert, "tls_names": append([]string{}, c.TLSNames...),
 			}}},

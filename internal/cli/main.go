@@ -20,6 +20,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/cli/events"
 	"github.com/strongkeep/strongkeep/internal/cli/externalsecret"
 	"github.com/strongkeep/strongkeep/internal/cli/fix"
+	"github.com/strongkeep/strongkeep/internal/cli/kms"
 	"github.com/strongkeep/strongkeep/internal/cli/kv"
 	"github.com/strongkeep/strongkeep/internal/cli/lease"
 	"github.com/strongkeep/strongkeep/internal/cli/least"
@@ -120,7 +121,7 @@ func (a *app) root() *cobra.Command {
 	root.AddCommand(checkcommand.Command(a.Session, checkcommand.Config{Checks: compose.Checks(), Version: compose.Version}))
 	root.AddCommand(doctor.Command(a.Session, compose.Symptoms()), fix.Command(a.Session, compose.Checks()))
 	root.AddCommand(trace.Commands(a.Session)...)
-	root.AddCommand(least.Command(a.Session))
+	root.AddCommand(least.Command(a.Session), kms.Command(a.Session, compose.KeyStores()))
 	root.AddCommand(a.unwrapCommand(), a.printCommand(), a.pathHelpCommand())
 	root.AddCommand(debug.Command(a.Session), debug.Monitor(a.Session))
 	complete.Add(a.Session, root)

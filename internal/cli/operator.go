@@ -10,7 +10,7 @@ import (
 
 	"github.com/strongkeep/strongkeep/internal/cli/session"
 	"github.com/strongkeep/strongkeep/internal/errs"
-	"github.com/strongkeep/strongkeep/internal/vault/seal/keyfile"
+	keyfile "github.com/strongkeep/strongkeep/internal/keystore/file"
 )
 
 // operatorCommand holds what the person who runs a vault does, and "run", the

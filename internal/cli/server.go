@@ -35,6 +35,7 @@ func bindServer(f *pflag.FlagSet, c *compose.ServerConfig) {
 	f.StringVar(&c.TLSKey, "tls-key", c.TLSKey, "its key, PEM")
 	f.StringSliceVar(&c.TLSNames, "tls-names", c.TLSNames, "further names and addresses of the certificate the server makes")
 	f.StringVar(&c.UnsealKeyFile, "unseal-key-file", c.UnsealKeyFile, "key that unseals without people (operator unseal-key makes one)")
+	f.StringVar(&c.UnsealKeyStore, "unseal-key-store", c.UnsealKeyStore, "file that names a key store, such as transit, whose key unseals without people")
 	f.StringVar(&c.AuditDir, "audit-dir", c.AuditDir, "the only directory that file audit devices may write to (default DATA_DIR/audit)")
 	f.BoolVar(&c.NoDefaultAudit, "no-default-audit", c.NoDefaultAudit, "do not enable a file audit device when a vault is initialised")
 	f.StringSliceVar(&c.SkipAuditDevices, "skip-audit-devices", c.SkipAuditDevices, "leave these stored audit devices off, to disable one that keeps the vault sealed")

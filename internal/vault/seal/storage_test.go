@@ -14,7 +14,7 @@ import (
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/redact"
-	"github.com/strongkeep/strongkeep/internal/vault/seal/keyfile"
+	keyfile "github.com/strongkeep/strongkeep/internal/keystore/file"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
 )
 

@@ -7,8 +7,8 @@ import (
 )
 
 // Wrapper is a key outside the vault's storage that wraps the root key, so
-// that the vault unseals without people. Package sealtest has the suite that
-// each one passes. Methods may be called concurrently.
+// that the vault unseals without people. A keystore.Key is one; package
+// keystoretest has the suite that each one passes. Methods may be called concurrently.
 type Wrapper interface {
 	// Name is the kind of key, such as "keyfile". It is written to storage and
 	// is the seal type that clients see, so it never changes.

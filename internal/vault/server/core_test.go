@@ -13,7 +13,7 @@ import (
 
 	"github.com/strongkeep/strongkeep/internal/app"
 	"github.com/strongkeep/strongkeep/internal/testenv"
-	"github.com/strongkeep/strongkeep/internal/vault/seal/keyfile"
+	keyfile "github.com/strongkeep/strongkeep/internal/keystore/file"
 )
 
 // §1.1 rows 1-4, §2.5: from nothing to an open vault with the official client.

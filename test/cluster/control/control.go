@@ -46,6 +46,7 @@ type Plane struct {
 	etcdHealth *Client
 	etcd       *process.Process
 	api        *process.Process
+	apiArgs    []string
 	controller *process.Process
 	scheduler  *process.Process
 }
@@ -73,6 +74,9 @@ func (p *Plane) Processes() []*process.Process {
 	}
 	return running
 }
+
+// APIServerArgs are the arguments that the API server was started with.
+func (p *Plane) APIServerArgs() []string { return p.apiArgs }
 
 // APIServer is the process of the API server.
 func (p *Plane) APIServer() *process.Process { return p.api }
@@ -102,8 +106,8 @@ func (p *Plane) start(ctx context.Context) error {
 	if err := p.etcd.Await(ctx, p.etcdReady); err != nil {
 		return err
 	}
-	flags := append(p.apiFlags(serving), p.config.Flags...)
-	if p.api, err = p.run("kube-apiserver", flags); err != nil {
+	p.apiArgs = append(p.apiFlags(serving), p.config.Flags...)
+	if p.api, err = p.run("kube-apiserver", p.apiArgs); err != nil {
 		return err
 	}
 	if err := p.api.Await(ctx, p.apiReady); err != nil {

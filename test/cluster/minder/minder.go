@@ -51,6 +51,7 @@ type Cluster struct {
 	NodePID    int        // first process of the node
 	HostIP     netip.Addr // where pods reach the host; loopback without a node
 	APIPID     int        // process of the API server
+	APIArgs    []string   // that it was started with
 }
 
 // LogDir is where the logs of a cluster with state in dir are.
@@ -127,7 +128,7 @@ func (m *minder) up(ctx context.Context) error {
 	c := &Cluster{
 		Dir: m.state.dir, URL: m.plane.URL, Kubeconfig: m.plane.Kubeconfig, CAFile: m.plane.Authority.Cert,
 		EtcdURL: m.plane.EtcdURL, EtcdClient: m.plane.EtcdClient, HostIP: address,
-		APIPID: m.plane.APIServer().PID(),
+		APIPID: m.plane.APIServer().PID(), APIArgs: m.plane.APIServerArgs(),
 	}
 	if m.spec.Node {
 		if err := m.node.Join(ctx, m.plane, m.slot.Services()); err != nil {

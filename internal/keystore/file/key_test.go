@@ -1,4 +1,4 @@
-package keyfile_test
+package file_test
 
 import (
 	"encoding/base64"
@@ -11,13 +11,17 @@ import (
 	"testing"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/keystore"
+	"github.com/strongkeep/strongkeep/internal/keystore/file"
+	"github.com/strongkeep/strongkeep/internal/keystore/keystoretest"
 	"github.com/strongkeep/strongkeep/internal/redact"
 	"github.com/strongkeep/strongkeep/internal/vault/seal"
-	"github.com/strongkeep/strongkeep/internal/vault/seal/keyfile"
-	"github.com/strongkeep/strongkeep/internal/vault/seal/sealtest"
 )
 
-var _ seal.Wrapper = (*keyfile.Key)(nil)
+var (
+	_ seal.Wrapper       = (*file.Key)(nil)
+	_ keystore.Versioned = (*file.Key)(nil)
+)
 
 // key is 32 bytes of which some are not printable; its forms hold "canary".
 func key() []byte { return []byte("canary\x00\x01\x02\x03canary\xff\xfe\xfd\xfccanary567890"[:32]) }
@@ -34,9 +38,9 @@ func write(t *testing.T, content []byte, mode os.FileMode) string {
 	return path
 }
 
-func load(t *testing.T, path string) *keyfile.Key {
+func load(t *testing.T, path string) *file.Key {
 	t.Helper()
-	k, err := keyfile.Load(path)
+	k, err := file.Load(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,7 +51,7 @@ func TestWrapper(t *testing.T) {
 	path := write(t, key(), 0o600)
 	other := key()
 	other[0] ^= 1
-	sealtest.Wrapper(t, load(t, path), load(t, path), load(t, write(t, other, 0o600)))
+	keystoretest.Run(t, load(t, path), load(t, path), load(t, write(t, other, 0o600)))
 }
 
 func TestEveryFormIsTheSameKey(t *testing.T) {
@@ -96,7 +100,7 @@ func TestLoadRefuses(t *testing.T) {
 		"huge":               {strings.Repeat(asHex, 100), 0o600, errs.Invalid, "are no key"},
 	} {
 		path := write(t, []byte(c.content), c.mode)
-		_, err := keyfile.Load(path)
+		_, err := file.Load(path)
 		if !errs.Is(err, c.kind) || !strings.Contains(err.Error(), c.say) || !strings.Contains(err.Error(), path) {
 			t.Errorf("%s: got %v, want kind %v naming the file and saying %q", name, err, c.kind, c.say)
 		}
@@ -108,10 +112,10 @@ func TestLoadRefuses(t *testing.T) {
 
 func TestLoadOfOtherThings(t *testing.T) {
 	dir := t.TempDir()
-	if _, err := keyfile.Load(filepath.Join(dir, "none")); !errs.Is(err, errs.NotExist) {
+	if _, err := file.Load(filepath.Join(dir, "none")); !errs.Is(err, errs.NotExist) {
 		t.Errorf("no file: %v", err)
 	}
-	if _, err := keyfile.Load(dir); !errs.Is(err, errs.Invalid) {
+	if _, err := file.Load(dir); !errs.Is(err, errs.Invalid) {
 		t.Errorf("a directory: %v", err)
 	}
 	// As Kubernetes mounts a Secret: a link to a link to the file.
@@ -125,7 +129,7 @@ func TestLoadOfOtherThings(t *testing.T) {
 
 func TestGenerate(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "key")
-	made, err := keyfile.Generate(path)
+	made, err := file.Generate(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,7 +141,7 @@ func TestGenerate(t *testing.T) {
 		t.Error("the file holds another key than Generate returned")
 	}
 	before, _ := os.ReadFile(path)
-	if _, err := keyfile.Generate(path); !errs.Is(err, errs.Exist) || !strings.Contains(err.Error(), path) {
+	if _, err := file.Generate(path); !errs.Is(err, errs.Exist) || !strings.Contains(err.Error(), path) {
 		t.Errorf("generating over a key: %v", err)
 	}
 	if after, _ := os.ReadFile(path); string(after) != string(before) {
@@ -147,7 +151,7 @@ func TestGenerate(t *testing.T) {
 	if err != nil || len(left) != 1 {
 		t.Errorf("left behind: %v, %v", left, err)
 	}
-	if _, err := keyfile.Generate(filepath.Join(path, "below-a-file")); err == nil {
+	if _, err := file.Generate(filepath.Join(path, "below-a-file")); err == nil {
 		t.Error("generated where no folder is")
 	}
 }
@@ -159,7 +163,7 @@ func TestLoadOrGenerateAtOnce(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range ids {
 		wg.Go(func() {
-			k, err := keyfile.LoadOrGenerate(path)
+			k, err := file.LoadOrGenerate(path)
 			if err != nil {
 				t.Error(err)
 				return
@@ -174,7 +178,7 @@ func TestLoadOrGenerateAtOnce(t *testing.T) {
 		}
 	}
 	bad := write(t, []byte("x"), 0o600)
-	if _, err := keyfile.LoadOrGenerate(bad); !errs.Is(err, errs.Invalid) {
+	if _, err := file.LoadOrGenerate(bad); !errs.Is(err, errs.Invalid) {
 		t.Errorf("a damaged key file was replaced: %v", err)
 	}
 }
@@ -206,7 +210,7 @@ func FuzzLoad(f *testing.F) {
 		if err := os.WriteFile(path, content, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		k, err := keyfile.Load(path)
+		k, err := file.Load(path)
 		if err != nil {
 			if !errs.Is(err, errs.Invalid) {
 				t.Errorf("kind %v: %v", errs.KindOf(err), err)

@@ -1,4 +1,4 @@
-package sealtest
+package keystoretest
 
 import (
 	"bytes"
@@ -9,13 +9,13 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/strongkeep/strongkeep/internal/keystore"
 	"github.com/strongkeep/strongkeep/internal/redact"
-	"github.com/strongkeep/strongkeep/internal/vault/seal"
 )
 
-// Wrapper runs the suite. one is under test and must be reachable; same is a
+// Run is the suite of keys. one is under test and must be reachable; same is a
 // second client of the same key, made anew; other has a different key.
-func Wrapper(t *testing.T, one, same, other seal.Wrapper) {
+func Run(t *testing.T, one, same, other keystore.Key) {
 	t.Helper()
 	key := redact.FromString("canary-root-key-0123456789abcdef")
 	aad := []byte("associated")
@@ -41,7 +41,7 @@ func Wrapper(t *testing.T, one, same, other seal.Wrapper) {
 	})
 }
 
-func opens(t *testing.T, w seal.Wrapper, aad, blob []byte, want redact.Secret) {
+func opens(t *testing.T, w keystore.Key, aad, blob []byte, want redact.Secret) {
 	t.Helper()
 	got, err := w.Unwrap(t.Context(), aad, blob)
 	if err != nil {
@@ -52,10 +52,10 @@ func opens(t *testing.T, w seal.Wrapper, aad, blob []byte, want redact.Secret) {
 	}
 }
 
-func identity(t *testing.T, one, same, other seal.Wrapper) {
+func identity(t *testing.T, one, same, other keystore.Key) {
 	t.Helper()
 	switch {
-	case one.Name() == "" || len(one.Name()) > 64 || one.Name() == seal.KindShamir:
+	case one.Name() == "" || len(one.Name()) > 64 || one.Name() == "shamir":
 		t.Errorf("a wrapper cannot be called %q", one.Name())
 	case one.KeyID() == "" || len(one.KeyID()) > 255:
 		t.Errorf("a key id of %d bytes cannot be stored", len(one.KeyID()))
@@ -66,9 +66,9 @@ func identity(t *testing.T, one, same, other seal.Wrapper) {
 	}
 }
 
-func refusals(t *testing.T, one, other seal.Wrapper, aad, blob []byte) {
+func refusals(t *testing.T, one, other keystore.Key, aad, blob []byte) {
 	t.Helper()
-	refuse := func(name string, w seal.Wrapper, aad, blob []byte) {
+	refuse := func(name string, w keystore.Key, aad, blob []byte) {
 		t.Helper()
 		if _, err := w.Unwrap(t.Context(), aad, blob); err == nil {
 			t.Errorf("%s was unwrapped", name)
@@ -86,7 +86,7 @@ func refusals(t *testing.T, one, other seal.Wrapper, aad, blob []byte) {
 	}
 }
 
-func concurrent(t *testing.T, w seal.Wrapper, key redact.Secret) {
+func concurrent(t *testing.T, w keystore.Key, key redact.Secret) {
 	t.Helper()
 	var wg sync.WaitGroup
 	for i := range 8 {

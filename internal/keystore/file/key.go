@@ -1,10 +1,8 @@
-package keyfile
+package file
 
 import (
 	"context"
-	"crypto/hkdf"
 	"crypto/rand"
-	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
@@ -13,10 +11,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync/atomic"
+	"time"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/keystore"
+	"github.com/strongkeep/strongkeep/internal/keystore/credential"
 	"github.com/strongkeep/strongkeep/internal/redact"
-	"github.com/strongkeep/strongkeep/internal/vault/seal/box"
 )
 
 // Name is the kind of wrapping that a key file makes.
@@ -24,41 +25,56 @@ const Name = "keyfile"
 
 const (
 	keySize = 32
-	// maxFile is how much of a file is looked at: more than any form of the
-	// key with white space around it.
-	maxFile = 1 << 10
+	// maxFile is how much of a file is looked at: some 180 keys.
+	maxFile = 16 << 10
 )
 
-// Uses of the file's key, each with a key of its own.
-const (
-	wrapInfo = "strongkeep keyfile wrap v1"
-	idInfo   = "strongkeep keyfile id v1"
-)
-
-// Key is a loaded key file. It implements seal.Wrapper and is safe for
-// concurrent use. It does not look at the file again.
+// Key is a loaded key file. It implements keystore.Versioned and seal.Wrapper and
+// is safe for concurrent use. It looks at the file again when its History is asked
+// for.
 type Key struct {
-	id  string
-	box box.Box
+	path string
+	id   string
+	// ring lies behind a pointer of its own, so that a copy of a Key can be printed
+	// and shows an address.
+	ring *atomic.Pointer[ring]
 }
 
 // Load reads the key at path: 32 bytes raw, or as 64 hex digits, or as base64,
-// the last two with white space around them. A symbolic link is followed.
+// the last two with white space around them; or several of them (see ring). A
+// symbolic link is followed, "credential:NAME" is a credential of systemd's.
 //
 // It refuses a file that others than its owner can read or write. Kinds:
 // NotExist, Denied (permissions), Invalid (what is in the file), Unavailable.
 func Load(path string) (*Key, error) {
+	path, err := credential.Resolve(path)
+	if err != nil {
+		return nil, err
+	}
+	r, err := load(path)
+	if err != nil {
+		return nil, err
+	}
+	return newKey(path, r), nil
+}
+
+func newKey(path string, r *ring) *Key {
+	k := &Key{path: path, id: r.keys[0].id, ring: new(atomic.Pointer[ring])}
+	k.ring.Store(r)
+	return k
+}
+
+func load(path string) (*ring, error) {
 	raw, err := read(path)
 	if err != nil {
 		return nil, err
 	}
 	defer clear(raw)
-	key, err := parse(raw)
+	r, err := parseRing(raw)
 	if err != nil {
 		return nil, fmt.Errorf("reading the key file %q: %w", path, err)
 	}
-	defer clear(key)
-	return newKey(key)
+	return r, nil
 }
 
 // Generate makes a new random key at path, as hex, readable by its owner only,
@@ -77,7 +93,11 @@ func Generate(path string) (*Key, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making the key file %q: %w", path, classify(err))
 	}
-	return newKey(key)
+	e, err := newEntry(key, time.Time{})
+	if err != nil {
+		return nil, err
+	}
+	return newKey(path, &ring{keys: []entry{e}}), nil
 }
 
 // LoadOrGenerate is Load, or Generate if there is no file. Any number of
@@ -131,7 +151,7 @@ func read(path string) ([]byte, error) {
 	if !info.Mode().IsRegular() {
 		return nil, errs.Newf(errs.Invalid, "the key file %q is not a regular file", path)
 	}
-	if perm := info.Mode().Perm(); perm&0o077 != 0 {
+	if perm := info.Mode().Perm(); perm&0o077 != 0 && !credential.OfUnit(path) {
 		return nil, errs.Newf(errs.Denied, "the key file %q can be read or changed by others than its owner (mode %#o): run chmod 0400 %s; for a mounted Kubernetes Secret set defaultMode: 0400", path, perm, path)
 	}
 	raw, err := io.ReadAll(io.LimitReader(f, maxFile+1))
@@ -214,39 +234,66 @@ func trim(b []byte) []byte {
 	return b
 }
 
-func newKey(key []byte) (*Key, error) {
-	id, err := hkdf.Key(sha256.New, key, nil, idInfo, 8)
-	if err != nil {
-		return nil, errs.Newf(errs.Internal, "deriving the key file's id: %w", err)
-	}
-	wrapKey, err := hkdf.Key(sha256.New, key, nil, wrapInfo, box.KeySize)
-	if err != nil {
-		return nil, errs.Newf(errs.Internal, "deriving the key file's wrapping key: %w", err)
-	}
-	defer clear(wrapKey)
-	b, err := box.New(wrapKey)
-	if err != nil {
-		return nil, err
-	}
-	return &Key{id: hex.EncodeToString(id), box: b}, nil
-}
-
 // Name returns Name.
 func (k *Key) Name() string { return Name }
 
-// KeyID returns 16 hex digits that follow from the key and do not lead back.
+// KeyID returns 16 hex digits that follow from the file's first key and do not
+// lead back.
 func (k *Key) KeyID() string { return k.id }
 
-// Wrap implements seal.Wrapper. The blob is a box.
+// Wrap implements keystore.Key.
 func (k *Key) Wrap(_ context.Context, aad []byte, key redact.Secret) ([]byte, error) {
-	return k.box.Append(nil, aad, key.Reveal()), nil
+	r := k.ring.Load()
+	return r.wrap(len(r.keys)-1, aad, key), nil
 }
 
-// Unwrap implements seal.Wrapper.
+// WrapAs implements keystore.Versioned.
+func (k *Key) WrapAs(_ context.Context, version string, aad []byte, key redact.Secret) ([]byte, error) {
+	r := k.ring.Load()
+	i := r.find(version)
+	if i < 0 {
+		return nil, errs.Newf(errs.NotExist, "the key file %q has no key %q", k.path, version)
+	}
+	return r.wrap(i, aad, key), nil
+}
+
+// Unwrap implements keystore.Key.
 func (k *Key) Unwrap(_ context.Context, aad, blob []byte) (redact.Secret, error) {
-	key, err := k.box.Open(aad, blob)
+	r := k.ring.Load()
+	version, sealed, err := r.split(blob)
+	if err != nil {
+		return redact.Secret{}, err
+	}
+	i := r.find(version)
+	if i < 0 {
+		return redact.Secret{}, errs.Newf(errs.NotExist, "the key file %q has no key %q: add it again, each is needed for as long as anything is encrypted with it", k.path, version)
+	}
+	key, err := r.keys[i].box.Open(aad, sealed)
 	if err != nil {
 		return redact.Secret{}, err
 	}
 	return redact.New(key), nil
+}
+
+// VersionOf implements keystore.Versioned.
+func (k *Key) VersionOf(blob []byte) (string, error) {
+	version, _, err := k.ring.Load().split(blob)
+	return version, err
+}
+
+// History implements keystore.Versioned: it reads the file again.
+func (k *Key) History(context.Context) (keystore.History, error) {
+	r, err := load(k.path)
+	if err != nil {
+		return keystore.History{}, err
+	}
+	if r.keys[0].id != k.id {
+		return keystore.History{}, errs.Newf(errs.Conflict, "the key file %q has another first key than when it was opened: bring back the old one, or start again with the new one, which opens nothing of before", k.path)
+	}
+	k.ring.Store(r)
+	h := keystore.History{Lineage: k.id}
+	for _, e := range r.keys {
+		h.Versions = append(h.Versions, keystore.Version{ID: e.id, Made: e.made, Wraps: true})
+	}
+	return h, nil
 }

@@ -1,0 +1,404 @@
+package serve_test
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/keystore"
+	"github.com/strongkeep/strongkeep/internal/keystore/file"
+	"github.com/strongkeep/strongkeep/internal/kms/conform"
+	"github.com/strongkeep/strongkeep/internal/kms/serve"
+	"github.com/strongkeep/strongkeep/internal/redact"
+)
+
+// buffer is a log that several goroutines write.
+type buffer struct {
+	mu  sync.Mutex
+	all bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.all.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.all.String()
+}
+
+// directory is one that a socket may be in: short, and ours alone.
+func directory(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "kms")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}
+
+func keyFile(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "key")
+	if _, err := file.Generate(path); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func open(t *testing.T, path string) keystore.Versioned {
+	t.Helper()
+	k, err := file.Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+func config(t *testing.T, text string) serve.Config {
+	t.Helper()
+	c, err := serve.Parse([]byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// run serves until the test ends or stop is called, and returns when Status answers.
+func run(t *testing.T, c serve.Config, key keystore.Versioned, log io.Writer) (s *serve.Server, stop func()) {
+	t.Helper()
+	s, err := serve.New(t.Context(), c, key, slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error("running:", err)
+		}
+	})
+	t.Cleanup(stop)
+	c2 := dial(t, c.Socket)
+	for ok := false; !ok; _, err = c2.Status(t.Context()) {
+		ok = err == nil
+	}
+	return s, stop
+}
+
+func dial(t *testing.T, socket string) *conform.Client {
+	t.Helper()
+	c, err := conform.Dial(socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+const simple = "name: cluster\nkey: {file: {path: unused}}\nsocket: "
+
+// The suite of an API server's questions, of two nodes.
+func TestConforms(t *testing.T) {
+	path, dir := keyFile(t), directory(t)
+	one, two := config(t, simple+dir+"/one.sock"), config(t, simple+dir+"/two.sock")
+	log := new(buffer)
+	run(t, one, open(t, path), log)
+	run(t, two, open(t, path), log)
+	found, err := conform.Check(t.Context(), conform.Config{Socket: one.Socket, Peers: []string{two.Socket}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(found) != 12 {
+		t.Errorf("%d questions are answered", len(found))
+	}
+	for _, f := range found {
+		if f.Level == conform.Fail {
+			t.Errorf("%s: %s", f.Question, f.Detail)
+		}
+	}
+	// Another cluster's plugin with the same key is not a peer.
+	three := config(t, strings.Replace(simple, "cluster", "other", 1)+dir+"/three.sock")
+	run(t, three, open(t, path), log)
+	found, err = conform.Check(t.Context(), conform.Config{Socket: one.Socket, Peers: []string{three.Socket}})
+	if err != nil || found[len(found)-1].Level != conform.Fail {
+		t.Errorf("another cluster's plugin is a peer: %+v, %v", found[len(found)-1], err)
+	}
+}
+
+func TestSocketRights(t *testing.T) {
+	path, dir := keyFile(t), directory(t)
+	c := config(t, simple+dir+"/kms.sock")
+	_, stop := run(t, c, open(t, path), io.Discard)
+	info, err := os.Lstat(c.Socket)
+	if err != nil || info.Mode() != os.ModeSocket|0o600 {
+		t.Errorf("the socket has %v, %v", info.Mode(), err)
+	}
+	stop()
+	if _, err := os.Lstat(c.Socket); !os.IsNotExist(err) {
+		t.Errorf("the socket stays: %v", err)
+	}
+	c.SocketGroup = "0"
+	if os.Getuid() != 0 {
+		t.Log("NOT LOOKED AT: only root can give a socket to a group that it is not in")
+		return
+	}
+	run(t, c, open(t, path), io.Discard)
+	if info, err := os.Lstat(c.Socket); err != nil || info.Mode() != os.ModeSocket|0o660 {
+		t.Errorf("a group's socket has %v, %v", info.Mode(), err)
+	}
+	left, err := filepath.Glob(filepath.Join(dir, ".kms*"))
+	if err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+func TestSocketInTheWay(t *testing.T) {
+	path, dir := keyFile(t), directory(t)
+	c := config(t, simple+dir+"/kms.sock")
+	refused := func(name string, kind errs.Kind) {
+		t.Helper()
+		if s, err := serve.New(t.Context(), c, open(t, path), slog.New(slog.DiscardHandler)); !errs.Is(err, kind) {
+			t.Errorf("%s: %v, want kind %v", name, err, kind)
+			if err == nil {
+				_ = s.Close()
+			}
+		}
+	}
+	if err := os.WriteFile(c.Socket, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	refused("a file", errs.Exist)
+	if err := os.Remove(c.Socket); err != nil {
+		t.Fatal(err)
+	}
+	l, err := new(net.ListenConfig).Listen(t.Context(), "unix", c.Socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused("somebody else's that lives", errs.Exist)
+	l.(*net.UnixListener).SetUnlinkOnClose(false)
+	if err := l.Close(); err != nil { // as a killed process leaves it
+		t.Fatal(err)
+	}
+	_, stop := run(t, c, open(t, path), io.Discard)
+	refused("ours that lives", errs.Exist)
+	stop()
+	if err := os.Chmod(dir, 0o770); err != nil {
+		t.Fatal(err)
+	}
+	refused("a directory that others can write", errs.Denied)
+	c.Socket = filepath.Join(dir, "none", "kms.sock")
+	refused("no directory", errs.NotExist)
+}
+
+func TestParseRefuses(t *testing.T) {
+	for text, say := range map[string]string{
+		"socket: /a":                                   "key is missing",
+		"key: {}\nsocket: '@a'":                        "abstract",
+		"key: {}\nsocket: unix:///a":                   "absolute path",
+		"key: {}\nsocket: /a/../b":                     "absolute path",
+		"key: {}\nsocket: a":                           "absolute path",
+		"key: {}\nsocket: /" + strings.Repeat("a", 90): "91 characters",
+		"key: {}\nlisten: 0.0.0.0:80":                  "loopback",
+		"key: {}\npoll: 0s":                            "poll",
+		"key: {}\nstale_after: x":                      "stale_after",
+		"key: {}\nactivation_delay: -1s":               "activation_delay",
+		"key: {}\nsokcet: /a":                          "sokcet",
+		"key: {}\nkey: {}":                             "key",
+		"{":                                            "no YAML",
+	} {
+		if _, err := serve.Parse([]byte(text)); !errs.Is(err, errs.Invalid) || !strings.Contains(err.Error(), say) {
+			t.Errorf("%q: %v, want it to say %q", text, err, say)
+		}
+	}
+}
+
+// gate is a key store that does not unwrap what is longer than its own probe before
+// it may.
+type gate struct {
+	keystore.Versioned
+	in, out chan struct{}
+}
+
+func (g gate) Unwrap(ctx context.Context, aad, blob []byte) (redact.Secret, error) {
+	if len(blob) >= longBlob {
+		g.in <- struct{}{}
+		<-g.out
+	}
+	return g.Versioned.Unwrap(ctx, aad, blob)
+}
+
+// long is longer than what the plugin tries a key store with.
+const (
+	long     = "canary-0123456789-0123456789-0123456789-0123456789"
+	longBlob = 70
+)
+
+// What is under way when SIGTERM comes ends; what comes later is not taken.
+func TestDrains(t *testing.T) {
+	dir := directory(t)
+	g := gate{open(t, keyFile(t)), make(chan struct{}), make(chan struct{})}
+	c := config(t, simple+dir+"/kms.sock")
+	_, stop := run(t, c, g, io.Discard)
+	client := dial(t, c.Socket)
+	sealed, err := client.Encrypt(t.Context(), []byte(long))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := make(chan error, 1)
+	go func() {
+		plain, err := client.Decrypt(context.WithoutCancel(t.Context()), sealed)
+		if err == nil && string(plain) != long {
+			err = errs.New(errs.Internal, "something else came back")
+		}
+		got <- err
+	}()
+	<-g.in
+	stopped := make(chan struct{})
+	go func() { stop(); close(stopped) }()
+	refuses := func() bool {
+		c, err := new(net.Dialer).DialContext(context.Background(), "unix", c.Socket)
+		if err == nil {
+			_ = c.Close()
+		}
+		return err != nil
+	}
+	for !refuses() { // until it has begun to drain
+	}
+	select {
+	case <-stopped:
+		t.Error("stopped with a call under way")
+	default:
+	}
+	close(g.out)
+	if err := <-got; err != nil {
+		t.Errorf("the call under way ended with %v", err)
+	}
+	<-stopped
+}
+
+func TestMetrics(t *testing.T) {
+	dir := directory(t)
+	c := config(t, simple+dir+"/kms.sock\nlisten: 127.0.0.1:0")
+	s, _ := run(t, c, open(t, keyFile(t)), io.Discard)
+	client := dial(t, c.Socket)
+	if _, err := client.Encrypt(t.Context(), []byte("canary")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.Encrypt(t.Context(), nil); !errs.Is(err, errs.Invalid) {
+		t.Errorf("encrypting nothing: %v", err)
+	}
+	get := func(path string) (int, string) {
+		t.Helper()
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+s.Address()+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = answer.Body.Close() }()
+		body, err := io.ReadAll(answer.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return answer.StatusCode, string(body)
+	}
+	if code, body := get("/healthz"); code != 200 || body != "ok\n" {
+		t.Errorf("healthz: %d %s", code, body)
+	}
+	_, all := get("/metrics")
+	for _, want := range []string{
+		"strongkeep_kms_healthy 1", `strongkeep_kms_call_duration_seconds_count{code="OK",method="Encrypt"} 1`,
+		`strongkeep_kms_call_duration_seconds_count{code="InvalidArgument",method="Encrypt"} 1`,
+		`strongkeep_kms_key_info{key_id="` + s.Plugin.About().KeyID + `"`, "strongkeep_kms_next_version_timestamp_seconds 0", "strongkeep_kms_last_contact_timestamp_seconds 1.",
+	} {
+		if !strings.Contains(all, want) {
+			t.Errorf("no %s in the metrics", want)
+		}
+	}
+	http.DefaultClient.CloseIdleConnections()
+}
+
+// broken is a key store that panics with a secret, or says one in its error.
+type broken struct {
+	keystore.Versioned
+	mu *sync.Mutex
+	do func() error
+}
+
+func (b broken) Unwrap(ctx context.Context, aad, blob []byte) (redact.Secret, error) {
+	b.mu.Lock()
+	do := b.do
+	b.mu.Unlock()
+	if do == nil || len(blob) < longBlob { // the probe is shorter
+		return b.Versioned.Unwrap(ctx, aad, blob)
+	}
+	return redact.Secret{}, do()
+}
+
+// Nothing of what is encrypted is in a log, an answer or a metric.
+func TestNothingIsShown(t *testing.T) {
+	dir, log := directory(t), new(buffer)
+	b := broken{open(t, keyFile(t)), new(sync.Mutex), func() error { panic("canary-panic") }}
+	c := config(t, simple+dir+"/kms.sock")
+	run(t, c, b, log)
+	client := dial(t, c.Socket)
+	plain := []byte(long)
+	sealed, err := client.Encrypt(t.Context(), plain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.Decrypt(t.Context(), sealed); !errs.Is(err, errs.Internal) || strings.Contains(err.Error(), "canary") {
+		t.Errorf("a panic is answered with %v", err)
+	}
+	if _, err := client.Encrypt(t.Context(), bytes.Repeat([]byte("canary"), 1000)); !errs.Is(err, errs.Invalid) || strings.Contains(err.Error(), "canary") {
+		t.Errorf("too much is answered with %v", err)
+	}
+	if text := log.String(); strings.Contains(text, "canary") || !strings.Contains(text, "uid=") {
+		t.Errorf("the log shows what was encrypted, or no call:\n%s", text)
+	}
+}
+
+// The version that is active next, by a file that was turned.
+func TestTurnsByFile(t *testing.T) {
+	dir, path := directory(t), keyFile(t)
+	c := config(t, simple+dir+"/kms.sock\npoll: 20ms\nactivation_delay: 0s\nstale_after: 1h")
+	run(t, c, open(t, path), io.Discard)
+	client := dial(t, c.Socket)
+	before, err := client.Encrypt(t.Context(), []byte("seed"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := file.Add(path, time.Now().Add(-time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	for id := before.GetKeyId(); id == before.GetKeyId(); {
+		a, err := client.Status(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		id = a.GetKeyId()
+	}
+	if plain, err := client.Decrypt(t.Context(), before); err != nil || string(plain) != "seed" {
+		t.Errorf("what was encrypted before is not decrypted: %v", err)
+	}
+}

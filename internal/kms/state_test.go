@@ -1,0 +1,85 @@
+package kms
+
+import (
+	"testing"
+	"time"
+
+	"github.com/strongkeep/strongkeep/internal/keystore"
+)
+
+type named struct {
+	keystore.Key
+	name, id string
+}
+
+func (n named) Name() string  { return n.name }
+func (n named) KeyID() string { return n.id }
+
+// Guards what lies in every etcd: a key id never changes.
+func TestKeyIDGolden(t *testing.T) {
+	v := keystore.Version{ID: "3", Made: time.Unix(1_700_000_000, 0)}
+	got := keyID("prod", named{name: "transit", id: "transit/kube"}, "transit_1/kube", v)
+	if got != golden {
+		t.Errorf("the key id has changed to %q: nothing that is encrypted would be decrypted", got)
+	}
+}
+
+const golden = "sk1-7e63ed710eaabd3a8555e7c307a35a9d"
+
+// Whatever differs, the key id does; and no two parts run together.
+func TestKeyIDsAreUnique(t *testing.T) {
+	seen := map[string]string{}
+	at := time.Unix(1_700_000_000, 0)
+	for _, c := range []struct {
+		what, plugin, kind, key, lineage, version string
+		made                                      time.Time
+	}{
+		{"first", "p", "k", "i", "l", "1", at},
+		{"other plugin", "q", "k", "i", "l", "1", at},
+		{"other kind", "p", "m", "i", "l", "1", at},
+		{"other key", "p", "k", "j", "l", "1", at},
+		{"other lineage", "p", "k", "i", "m", "1", at},
+		{"other version", "p", "k", "i", "l", "2", at},
+		{"made anew", "p", "k", "i", "l", "1", at.Add(time.Second)},
+		{"no time", "p", "k", "i", "l", "1", time.Time{}},
+		{"moved bytes", "pk", "", "i", "l", "1", at},
+		{"moved bytes again", "p", "ki", "", "l", "1", at},
+		{"and again", "p", "k", "i", "l1", "", at},
+	} {
+		id := keyID(c.plugin, named{name: c.kind, id: c.key}, c.lineage, keystore.Version{ID: c.version, Made: c.made})
+		if was, ok := seen[id]; ok {
+			t.Errorf("%q has the key id of %q", c.what, was)
+		}
+		seen[id] = c.what
+	}
+}
+
+func TestChoose(t *testing.T) {
+	now := time.Unix(1_700_000_000, 0)
+	r := rules{name: "p", key: named{}, delay: 3 * time.Minute}
+	old, young, ripe := now.Add(-time.Hour), now.Add(-time.Minute), now.Add(-3*time.Minute)
+	v := func(made time.Time, wraps bool) version {
+		return version{Version: keystore.Version{Made: made, Wraps: wraps}}
+	}
+	for name, c := range map[string]struct {
+		versions     []version
+		active, want int
+	}{
+		"one, new":                      {[]version{v(young, true)}, -1, 0},
+		"one of before":                 {[]version{v(old, true), v(young, true)}, -1, 0},
+		"ripe":                          {[]version{v(old, true), v(ripe, true)}, -1, 1},
+		"ripe, while another is active": {[]version{v(old, true), v(ripe, true)}, 0, 1},
+		"young, while another is":       {[]version{v(old, true), v(young, true)}, 0, 0},
+		"all young":                     {[]version{v(young, true), v(young, true)}, -1, 0},
+		"never back":                    {[]version{v(old, true), v(young, true)}, 1, 1},
+		"must not wrap any more":        {[]version{v(old, false), v(young, true)}, 0, 1},
+		"the active one must not":       {[]version{v(old, true), v(old, false), v(young, true)}, 1, 2},
+		"none may":                      {[]version{v(old, false)}, 0, -1},
+		"only an older one may":         {[]version{v(old, true), v(old, false)}, 1, -1},
+		"the middle one is ripe":        {[]version{v(old, true), v(ripe, true), v(young, true)}, 0, 1},
+	} {
+		if got := r.choose(&state{versions: c.versions, active: c.active}, now); got != c.want {
+			t.Errorf("%s: %d, want %d", name, got, c.want)
+		}
+	}
+}

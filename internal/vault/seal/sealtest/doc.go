@@ -1,4 +1,0 @@
-// Package sealtest is the suite that every seal.Wrapper passes.
-//
-// Start reading at Wrapper.
-package sealtest
