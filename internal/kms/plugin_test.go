@@ -59,7 +59,7 @@ func opens(t *testing.T, p *kms.Plugin, sealed kms.Sealed) {
 
 // pass lets time go by, and what was due then come to its end.
 func pass(d time.Duration) {
-	time.Sleep(d) //nolint:forbidigo // in a bubble of synctest
+	time.Sleep(d) // in a bubble of synctest
 	synctest.Wait()
 }
 
@@ -259,7 +259,7 @@ func TestEncryptWhileTurning(t *testing.T) {
 		seen := make([]kms.Sealed, 1000)
 		for i := range seen {
 			all.Go(func() {
-				time.Sleep(time.Duration(i) * 300 * time.Millisecond) //nolint:forbidigo // in a bubble of synctest
+				time.Sleep(time.Duration(i) * 300 * time.Millisecond) // in a bubble of synctest
 				sealed, err := p.Encrypt(t.Context(), seed)
 				if err != nil {
 					t.Error(err)

@@ -60,12 +60,8 @@ func parse(raw []byte) (Settings, error) {
 	if err := keystore.Decode(raw, &s); err != nil {
 		return s, err
 	}
-	at, err := url.Parse(s.Address)
-	if err != nil || at.Host == "" || at.Scheme != "https" && at.Scheme != "http" || strings.Trim(at.Path, "/") != "" || at.User != nil {
-		return s, errs.New(errs.Invalid, "address must be https://HOST:PORT, of the vault")
-	}
-	if at.Scheme == "http" && !loopback(at.Hostname()) {
-		return s, errs.Newf(errs.Invalid, "address %q: keys and tokens would go over the network in plain text; use https", s.Address)
+	if err := checkAddress(s.Address); err != nil {
+		return s, err
 	}
 	s.Mount = strings.Trim(cmp.Or(s.Mount, "transit"), "/")
 	for name, value := range map[string]string{"mount": s.Mount, "key": s.Key} {
@@ -76,10 +72,22 @@ func parse(raw []byte) (Settings, error) {
 	if strings.Contains(s.Key, "/") {
 		return s, errs.Newf(errs.Invalid, "key %q: a key's name has no slash", s.Key)
 	}
+	var err error
 	if s.timeout, err = time.ParseDuration(cmp.Or(s.Timeout, defaultTimeout.String())); err != nil || s.timeout <= 0 {
 		return s, errs.Newf(errs.Invalid, "timeout %q: use a positive duration such as 2s", s.Timeout)
 	}
 	return s, s.Auth.check()
+}
+
+func checkAddress(address string) error {
+	at, err := url.Parse(address)
+	if err != nil || at.Host == "" || at.Scheme != "https" && at.Scheme != "http" || strings.Trim(at.Path, "/") != "" || at.User != nil {
+		return errs.New(errs.Invalid, "address must be https://HOST:PORT, of the vault")
+	}
+	if at.Scheme == "http" && !loopback(at.Hostname()) {
+		return errs.Newf(errs.Invalid, "address %q: keys and tokens would go over the network in plain text; use https", address)
+	}
+	return nil
 }
 
 func loopback(host string) bool {

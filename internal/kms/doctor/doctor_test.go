@@ -115,8 +115,8 @@ func TestEachFault(t *testing.T) {
 	}
 	t.Run("configuration", func(t *testing.T) {
 		m := newMachine(t)
-		m.write("kms.yaml", "nmae: n")
-		wants(t, find(t, check(m, doctor.Config{}), "configuration"), conform.Fail, "nmae")
+		m.write("kms.yaml", "nonsense: n")
+		wants(t, find(t, check(m, doctor.Config{}), "configuration"), conform.Fail, "nonsense")
 		m.write("kms.yaml", "key: {file: {path: "+m.dir+"/key}}")
 		wants(t, find(t, check(m, doctor.Config{})[1:], "configuration"), conform.Fail, "name is missing")
 		m.write("kms.yaml", "name: cluster\nkey: {file: {path: "+m.dir+"/none}}")

@@ -81,14 +81,22 @@ func Parse(raw []byte) (Config, error) {
 	case len(c.Key) == 0:
 		return c, errs.New(errs.Invalid, "key is missing: it names a key store, such as file or transit")
 	}
-	if c.Listen != "" {
-		host, _, err := net.SplitHostPort(c.Listen)
-		if ip := net.ParseIP(host); err != nil || host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-			return c, errs.Newf(errs.Invalid, "listen %q must be HOST:PORT of loopback: it has no TLS", c.Listen)
-		}
+	if err := c.checkListen(); err != nil {
+		return c, err
 	}
 	_, err = c.times()
 	return c, err
+}
+
+func (c *Config) checkListen() error {
+	if c.Listen == "" {
+		return nil
+	}
+	host, _, err := net.SplitHostPort(c.Listen)
+	if ip := net.ParseIP(host); err != nil || host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return errs.Newf(errs.Invalid, "listen %q must be HOST:PORT of loopback: it has no TLS", c.Listen)
+	}
+	return nil
 }
 
 // Plugin makes the plugin of this configuration, which serves nobody yet.

@@ -89,7 +89,7 @@ func (s *Server) Run(ctx context.Context) error {
 		err = errs.Newf(errs.Unavailable, "serving: %w", err)
 	case <-ctx.Done():
 		s.drain()
-		<-failed
+		_ = <-failed // that it was stopped
 	}
 	stop()
 	_ = web.Close()
