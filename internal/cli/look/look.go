@@ -2,6 +2,7 @@ package look
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -101,17 +102,45 @@ func (f *Flags) read(ctx context.Context, s *session.Session, key *fingerprint.K
 		out, err := f.files(s, key, now)
 		return &Seen{out, session.First(f.Namespace, "default"), key}, err
 	}
-	config, namespace, err := f.Rest(s.Env)
+	return f.live(ctx, s, &f.Flags, read.Options{Now: now, Whole: f.whole, Key: key})
+}
+
+// live reads the cluster that at names.
+func (f *Flags) live(ctx context.Context, s *session.Session, at *cluster.Flags, o read.Options) (*Seen, error) {
+	config, namespace, err := at.Rest(s.Env)
 	if err != nil {
 		return nil, err
 	}
 	config.QPS = -1 // the API server's priority and fairness is the better judge
 	namespace = session.First(f.Namespace, namespace, "default")
-	out, err := read.Live(ctx, config, read.Options{Now: now, Whole: f.whole, Key: key, Namespaces: []string{namespace}})
+	o.Namespaces = []string{namespace}
+	out, err := read.Live(ctx, config, o)
 	if err != nil {
 		return nil, cluster.Explain(err, "looking at the cluster")
 	}
-	return &Seen{out, namespace, key}, nil
+	return &Seen{out, namespace, o.Key}, nil
+}
+
+// Other reads another cluster than f names, to be compared with what was seen: a
+// snapshot that was saved (FILE), the cluster of a context (context:NAME) or of a
+// kubeconfig (kubeconfig:FILE).
+func (f *Flags) Other(ctx context.Context, s *session.Session, from string, seen *Seen) (*snapshot.Snapshot, error) {
+	at := cluster.Flags{Kubeconfig: f.Kubeconfig}
+	if name, ok := strings.CutPrefix(from, "context:"); ok && name != "" {
+		at.Context = name
+	} else if file, ok := strings.CutPrefix(from, "kubeconfig:"); ok && file != "" {
+		at.Kubeconfig = file
+	} else {
+		return archive.Read(from)
+	}
+	if seen.Key == nil {
+		return nil, errs.Newf(errs.Invalid, "%s cannot be compared with %s without the key that was made with: give -key-file", from, f.Snapshot)
+	}
+	other, err := f.live(ctx, s, &at, read.Options{Now: seen.Taken, Whole: true, Key: seen.Key})
+	if err != nil {
+		return nil, err
+	}
+	return other.Snapshot, nil
 }
 
 // saved reads a snapshot. Its fingerprints are of its own key: without that, nothing

@@ -2,6 +2,7 @@ package trace
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"time"
 
@@ -11,7 +12,6 @@ import (
 	"github.com/strongkeep/strongkeep/internal/cli/look"
 	"github.com/strongkeep/strongkeep/internal/cli/session"
 	"github.com/strongkeep/strongkeep/internal/errs"
-	"github.com/strongkeep/strongkeep/internal/kube/posture/archive"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/trace"
 )
 
@@ -28,7 +28,7 @@ type commands struct {
 	now func() time.Time
 }
 
-// scope is what is looked at: one cluster, and snapshots of others.
+// scope is what is looked at: one cluster, and others.
 type scope struct {
 	look.Flags
 	name   string
@@ -39,7 +39,7 @@ type scope struct {
 func (q *scope) add(to *pflag.FlagSet) {
 	q.AddWhole(to)
 	to.StringVar(&q.name, "name", "", "what to call the cluster that is looked at, where -with names others (default \"this\")")
-	to.StringSliceVar(&q.with, "with", nil, "look at another cluster's snapshot as well: NAME=FILE, made with the same -key-file; may be given again")
+	to.StringSliceVar(&q.with, "with", nil, "look at another cluster as well: NAME=FILE, a snapshot made with the same -key-file, NAME=context:CONTEXT or NAME=kubeconfig:FILE; may be given again")
 	to.StringSliceVar(&q.labels.Owner, "owner-label", nil, "labels that say whose something is, instead of the usual ones")
 	to.StringSliceVar(&q.labels.Team, "team-label", nil, "labels that say of which team")
 	to.StringSliceVar(&q.labels.Environment, "environment-label", nil, "labels that say of which environment")
@@ -64,13 +64,13 @@ func (x *commands) read(ctx context.Context, q *scope) (*seen, error) {
 	}
 	clusters := []trace.Cluster{{Name: out.name, Snapshot: first.Snapshot}}
 	for _, w := range q.with {
-		name, file, ok := strings.Cut(w, "=")
-		if !ok || name == "" || file == "" {
-			return nil, errs.Newf(errs.Invalid, "-with=%q: say NAME=FILE", w)
+		name, from, ok := strings.Cut(w, "=")
+		if !ok || name == "" || from == "" {
+			return nil, errs.Newf(errs.Invalid, "-with=%q: say NAME=FILE, NAME=context:CONTEXT or NAME=kubeconfig:FILE", w)
 		}
-		other, err := archive.Read(file)
+		other, err := q.Other(ctx, x.Session, from, first)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("reading %s: %w", name, err)
 		}
 		clusters = append(clusters, trace.Cluster{Name: name, Snapshot: other})
 	}

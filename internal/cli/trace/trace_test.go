@@ -10,11 +10,13 @@ import (
 	"testing"
 
 	vault "github.com/hashicorp/vault/api"
+	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/strongkeep/strongkeep/internal/cli/session"
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/trace"
 	"github.com/strongkeep/strongkeep/internal/testenv"
+	"github.com/strongkeep/strongkeep/internal/testenv/apiserver"
 )
 
 // canary is the password that has copies here; nothing that is written may have it.
@@ -222,6 +224,56 @@ func TestOtherClusters(t *testing.T) {
 	}
 	if _, _, err := d.run(sprawl, "inventory", "-f", "-", "-with", saved); !errs.Is(err, errs.Invalid) {
 		t.Errorf("a snapshot without a name: %v", err)
+	}
+}
+
+// Other clusters are read as they are, by a context or a kubeconfig, and by the same key.
+func TestLiveClusters(t *testing.T) {
+	if testing.Short() {
+		t.Skip("SKIPPED: it needs a real API server, and is not short")
+	}
+	server, err := apiserver.Start(t.Context(), apiserver.Config{Bare: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := server.Stop(); err != nil {
+			t.Error(err)
+		}
+	}()
+	if err := apiserver.Apply(t.Context(), server.Client, "default", "apiVersion: v1\nkind: Secret\nmetadata: {name: far}\nstringData: {password: "+canary+"}\n"); err != nil {
+		t.Fatal(err)
+	}
+	config, err := clientcmd.LoadFromFile(server.Kubeconfig())
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.Contexts["far"] = config.Contexts[config.CurrentContext]
+	config.CurrentContext = "none"
+	both := filepath.Join(t.TempDir(), "kubeconfig")
+	if err := clientcmd.WriteToFile(*config, both); err != nil {
+		t.Fatal(err)
+	}
+	d := &desk{TB: t, env: map[string]string{"KUBECONFIG": both}}
+	for _, with := range []string{"context:far", "kubeconfig:" + server.Kubeconfig()} {
+		list := d.reports(sprawl, "trace", "secret", "east/shop/db", "-f", "-", "-name=east", "-with", "west="+with)
+		found := false
+		for _, c := range list[0].Copies {
+			found = found || c.Cluster == "west" && c.Object.String() == "Secret default/far"
+		}
+		if len(list) != 1 || len(list[0].Copies) != 4 || !found {
+			t.Errorf("%s: %+v", with, list)
+		}
+	}
+	saved := filepath.Join(t.TempDir(), "saved")
+	if _, _, err := d.run(sprawl, "inventory", "-f", "-", "-save", saved); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := d.run("", "inventory", "-snapshot", saved, "-with", "west=context:far"); !errs.Is(err, errs.Invalid) || !strings.Contains(err.Error(), "-key-file") {
+		t.Errorf("without the key of the snapshot: %v", err)
+	}
+	if _, _, err := d.run(sprawl, "inventory", "-f", "-", "-with", "west=context:nowhere"); !errs.Is(err, errs.Invalid) {
+		t.Errorf("a context that is not there: %v", err)
 	}
 }
 

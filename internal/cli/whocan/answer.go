@@ -114,6 +114,7 @@ var acts = map[path.Kind]string{
 	path.ApplySecrets:     "applies a token Secret of %s by name and reads it",
 	path.DeputySends:      "has an operator send it to a server, by %s in %s",
 	path.DeputyActs:       "has an operator act as %s, by %s",
+	path.BreakOut:         "gets onto %s",
 	path.FetchSecrets:     "has the operator fetch it from %s",
 	path.MirrorSecrets:    "has a replicator copy it, by the Secret's %s",
 }

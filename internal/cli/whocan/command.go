@@ -39,12 +39,24 @@ func (x *commands) warnMissing(s *snapshot.Snapshot) error {
 		return errs.Newf(errs.Denied, "cannot tell: %s. It takes get and list on the four kinds of rbac.authorization.k8s.io", strings.Join(missing, "; "))
 	}
 	var out []string
-	for _, m := range s.Coverage.Missing(append(slices.Clone(needed), "pods", "resources")...) {
+	for _, m := range s.Coverage.Missing(append(slices.Clone(needed), "pods", "resources", "namespaces")...) {
 		out = append(out, m+": there may be more than is shown")
+	}
+	for _, r := range extra {
+		if _, asked := s.Coverage[r]; asked && !s.Coverage.Whole(r) {
+			out = append(out, s.Coverage.Missing(r)[0]+": there may be more than is shown")
+		}
+	}
+	if !s.Live && len(s.Namespaces) == 0 && slices.ContainsFunc(s.Pods, func(p snapshot.Pod) bool { return p.Node != "" }) {
+		out = append(out, "no namespaces are in the files, whose labels say who may make privileged pods: there may be more than is shown")
 	}
 	x.Warn(out)
 	return nil
 }
+
+// extra are the resources of operators that act for others, which are read if the
+// cluster has them.
+var extra = []string{"externalsecrets.external-secrets.io", "pushsecrets.external-secrets.io", "clustersecretstores.external-secrets.io", "secretstores.external-secrets.io", "appprojects.argoproj.io"}
 
 func (x *commands) whoCan() *cobra.Command {
 	var from look.Flags

@@ -11,17 +11,23 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/client-go/tools/clientcmd/api"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/strongkeep/strongkeep/internal/cli/session"
 	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/archive"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/fingerprint"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/read"
 	"github.com/strongkeep/strongkeep/internal/testenv/apiserver"
 )
 
@@ -161,6 +167,120 @@ func TestWhoCan(t *testing.T) {
 	}
 	if _, _, err := d.run("who-can", ns+"/db", "-without=rolebinding/"+ns+"/none"); !errs.Is(err, errs.NotExist) {
 		t.Errorf("a binding that is not there: %v", err)
+	}
+}
+
+// Who makes pods where Pod Security does not confine them gets onto the node, which runs
+// a pod that has the Secret.
+func TestBreakOut(t *testing.T) {
+	free := namespace(t, role("makes", eve, `{verbs: [create], apiGroups: [""], resources: [pods]}`))
+	ns := namespace(t, `
+apiVersion: v1
+kind: Pod
+metadata: {name: app}
+spec: {nodeName: n1, containers: [{name: c, image: i, envFrom: [{secretRef: {name: db}}]}]}
+`)
+	d := &desk{TB: t, kubeconfig: server.Kubeconfig()}
+	found := func() []step {
+		for _, r := range d.answer("who-can", ns+"/db").Readers {
+			if r.Subject == "User/"+free+"-eve" {
+				return r.Steps
+			}
+		}
+		return nil
+	}
+	if s := found(); len(s) != 2 || s[0].Kind != "BreakOut" || s[1].Subject != "User/system:node:n1" || s[1].Kind != "Node" {
+		t.Errorf("%+v", s)
+	}
+	table, stderr, err := d.run("who-can", ns+"/db")
+	if err != nil || !strings.Contains(table, "gets onto any node, by pods in namespace "+free) || !strings.Contains(table, "is the node that runs pod "+ns+"/app") {
+		t.Errorf("%v %s\n%s", err, stderr, table)
+	}
+	confined := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: free}}
+	patch := client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"labels":{"pod-security.kubernetes.io/enforce":"restricted"}}}`))
+	if err := server.Client.Patch(t.Context(), confined, patch); err != nil {
+		t.Fatal(err)
+	}
+	if s := found(); s != nil {
+		t.Errorf("where they are confined: %+v", s)
+	}
+}
+
+// The rights of the example are enough to ask about a Secret, and do not read it.
+func TestAuditor(t *testing.T) {
+	raw, err := os.ReadFile(filepath.Join("..", "..", "..", "examples", "insight", "auditor.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ns := namespace(t, role("reads", web, `{verbs: [get], apiGroups: [""], resources: [secrets]}`)+string(raw))
+	file := as(t, "alice")
+	loaded, err := clientcmd.LoadFromFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range loaded.AuthInfos {
+		a.ImpersonateGroups = []string{"auditors"}
+	}
+	if err := clientcmd.WriteToFile(*loaded, file); err != nil {
+		t.Fatal(err)
+	}
+	d := &desk{TB: t, kubeconfig: file}
+	for {
+		out, stderr, err := d.run("who-can", ns+"/db")
+		if (errs.Is(err, errs.Denied) || strings.Contains(stderr, "there may be more")) && t.Context().Err() == nil {
+			continue // the binding was just made, and is in force a moment later
+		}
+		if err != nil || !strings.Contains(out, "ServiceAccount/"+ns+"/web") || stderr != "" {
+			t.Errorf("%v\n%s%s", err, out, stderr)
+		}
+		break
+	}
+	if _, _, err := d.run("who-can", "-all"); !errs.Is(err, errs.Denied) {
+		t.Errorf("all Secrets: %v", err)
+	}
+}
+
+// The example of two namespaces: who may make pods in the one gets out of them.
+func TestConfined(t *testing.T) {
+	d := &desk{TB: t, stdin: "apiVersion: v1\nkind: Pod\nmetadata: {name: app, namespace: shop}\nspec: {nodeName: n1, containers: [{name: c, image: i, envFrom: [{secretRef: {name: db}}]}]}\n"}
+	out, stderr, err := d.run("who-can", "shop/db", "-f", "-", "-f", filepath.Join("..", "..", "..", "examples", "insight", "confined.yaml"))
+	if err != nil || !strings.Contains(out, "Group/builders-free ") || strings.Contains(out, "builders-confined") {
+		t.Errorf("%v\n%s%s", err, out, stderr)
+	}
+}
+
+// In a snapshot that has fingerprints, who reads a copy of the value reads it.
+func TestFollowsCopies(t *testing.T) {
+	k, err := fingerprint.NewKey(make([]byte, fingerprint.KeySize))
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := read.Files{Key: k}
+	text := "apiVersion: v1\nkind: Secret\nmetadata: {name: db, namespace: shop}\nstringData: {password: " + canary + "-Zx81Kq}\n---\n" +
+		"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: app, namespace: web}\ndata: {DB_PASSWORD: " + canary + "-Zx81Kq}\n---\n" +
+		strings.ReplaceAll(role("maps", "{kind: User, name: reader}", `{verbs: [get], apiGroups: [""], resources: [configmaps]}`), "name: maps}", "name: maps, namespace: web}")
+	if err := files.Add("dump.yaml", strings.NewReader(text)); err != nil {
+		t.Fatal(err)
+	}
+	saved := filepath.Join(t.TempDir(), "saved")
+	if err := archive.Write(saved, files.Snapshot(time.Now())); err != nil {
+		t.Fatal(err)
+	}
+	a := (&desk{TB: t}).answer("who-can", "shop/db", "-snapshot="+saved)
+	if len(a.Readers) != 1 || a.Readers[0].Subject != "User/reader" || a.Readers[0].Steps[0].Kind != "ReadCopy" || a.Readers[0].Steps[0].On != "ConfigMap web/app" {
+		t.Errorf("%+v %v", a, files.Wrong)
+	}
+}
+
+// Dumps without namespaces do not say who may make privileged pods, and that is said.
+func TestFilesWithoutNamespaces(t *testing.T) {
+	const pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: a, namespace: shop}\nspec: {nodeName: n1, containers: []}\n"
+	for text, want := range map[string]bool{pod: true, pod + "---\napiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n": false, strings.Replace(pod, "nodeName: n1, ", "", 1): false} {
+		d := &desk{TB: t, stdin: text}
+		_, stderr, err := d.run("who-can", "shop/db", "-f", "-")
+		if err != nil || strings.Contains(stderr, "privileged pods") != want {
+			t.Errorf("%v, want a warning: %v\n%s%s", err, want, text, stderr)
+		}
 	}
 }
 

@@ -118,11 +118,14 @@ func New(c Config) *Cluster {
 	return g
 }
 
+// podSecurity is the label that keeps pods of a namespace from their nodes.
+const podSecurity = "pod-security.kubernetes.io/enforce"
+
 func (g *Cluster) namespaces() {
 	for t := range g.config.Teams {
 		for _, environment := range g.config.Environments {
 			team := fmt.Sprintf("team%02d", t)
-			g.Namespaces = append(g.Namespaces, snapshot.Namespace{Meta: snapshot.Meta{Name: team + "-" + environment, Labels: map[string]string{"team": team, "environment": environment}}})
+			g.Namespaces = append(g.Namespaces, snapshot.Namespace{Meta: snapshot.Meta{Name: team + "-" + environment, Labels: map[string]string{"team": team, "environment": environment, podSecurity: "baseline"}}})
 		}
 	}
 }
@@ -154,11 +157,10 @@ func (g *Cluster) service(i int, environment string) {
 			s.Nodes = append(s.Nodes, node)
 		}
 	}
-	if used := len(s.Secrets) - 1; used > 0 && pods > 0 {
-		for _, name := range s.Secrets[:used] {
-			for _, node := range s.Nodes {
-				g.reads(path.Name{Namespace: s.Namespace, Name: name}, access.User("system:node:"+node))
-			}
+	// A node has what its pods mount, and acts as their ServiceAccounts.
+	for _, name := range s.Secrets {
+		for _, node := range s.Nodes {
+			g.reads(path.Name{Namespace: s.Namespace, Name: name}, access.User("system:node:"+node))
 		}
 	}
 	g.role(s.Namespace, s.Name, access.ServiceAccount(s.Namespace, s.Name), rule("get", "", "secrets", s.Secrets...))

@@ -41,7 +41,8 @@ func (g *Cluster) bind(namespace, name, role string, who access.Subject) {
 // People plants those who get at Secrets directly and by detours: one agent that
 // lists all of the cluster; in each second namespace a group that runs commands in
 // pods, in each third one that creates pods, in each fifth somebody who makes tokens
-// of a service.
+// of a service. Nothing keeps pods of the first namespace from their nodes, so that who
+// creates pods there gets at all that runs.
 func People(g *Cluster) {
 	agent := access.ServiceAccount("monitoring", "agent")
 	g.role("", "secret-lister", agent, rule("list", "", "secrets"))
@@ -60,6 +61,10 @@ func People(g *Cluster) {
 			who := access.User("deployer-" + ns)
 			g.role(ns, "deployer", who, rule("create", "apps", "deployments"))
 			g.all(ns, who)
+			if i == 0 {
+				delete(g.Namespaces[i].Labels, podSecurity)
+				g.running(who)
+			}
 		}
 		if i%5 == 0 {
 			g.impostor(ns)
@@ -71,11 +76,26 @@ func People(g *Cluster) {
 // service there.
 func (g *Cluster) inPods(ns string, who access.Subject) {
 	for i := range g.Services {
-		if s := &g.Services[i]; s.Namespace == ns && len(s.Nodes) > 0 {
-			for _, name := range s.Secrets {
-				g.reads(path.Name{Namespace: ns, Name: name}, who)
-			}
+		if s := &g.Services[i]; s.Namespace == ns {
+			g.inService(s, who)
 		}
+	}
+}
+
+// inService writes down that who is a service, if it runs.
+func (g *Cluster) inService(s *Service, who access.Subject) {
+	if len(s.Nodes) == 0 {
+		return
+	}
+	for _, name := range s.Secrets {
+		g.reads(path.Name{Namespace: s.Namespace, Name: name}, who)
+	}
+}
+
+// running writes down that who is any node, and so every service that runs.
+func (g *Cluster) running(who access.Subject) {
+	for i := range g.Services {
+		g.inService(&g.Services[i], who)
 	}
 }
 

@@ -64,7 +64,7 @@ func Ref(s *snapshot.Secret) snapshot.Ref {
 // for a patch to begin with.
 func (x *Index) StoreFor(namespace string) (kind, name string) {
 	for i := range x.snapshot.Stores {
-		if s := &x.snapshot.Stores[i]; s.Namespace == namespace || s.Kind == "ClusterSecretStore" && len(s.Namespaces) == 0 {
+		if s := &x.snapshot.Stores[i]; s.Namespace == namespace || s.Kind == "ClusterSecretStore" && x.snapshot.Using(s)(namespace) {
 			return s.Kind, s.Name
 		}
 	}

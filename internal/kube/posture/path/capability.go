@@ -44,7 +44,8 @@ const (
 	DeputyActs       Kind = "DeputyActs"       // an operator does what its own ServiceAccount may
 	FetchSecrets     Kind = "FetchSecrets"     // ExternalSecrets: the operator fetches what a store has
 	MirrorSecrets    Kind = "MirrorSecrets"    // Secrets that an operator fills with others that are offered
-	LabelNamespaces  Kind = "LabelNamespaces"  // lifts Pod Security; a note and no path
+	LabelNamespaces  Kind = "LabelNamespaces"  // lifts Pod Security: a path for who creates pods there
+	BreakOut         Kind = "BreakOut"         // a pod that is not confined: what its node has
 )
 
 // row is a line of the table: a request that, if a rule allows it, is a

@@ -14,6 +14,11 @@ type deputy struct {
 	// home says that only objects in the controller's own namespace are looked at,
 	// or, of objects in no namespace, that Secrets are taken from there.
 	home bool
+	// projects says that AppProjects limit what it does, and for whom.
+	projects bool
+	// named says that it acts as a ServiceAccount beside the object instead, if its
+	// flags say so (Pod.Lowered).
+	named bool
 }
 
 const stores = "external-secrets.io"
@@ -42,11 +47,11 @@ var deputies = []row{
 	// …and puts values of one into what it applies, with all its rights.
 	{kind: DeputySends, group: "kustomize.toolkit.fluxcd.io", resource: "kustomizations"},
 	{kind: DeputySends, group: "helm.toolkit.fluxcd.io", resource: "helmreleases"},
-	{kind: DeputyActs, group: "kustomize.toolkit.fluxcd.io", resource: "kustomizations", deputy: &deputy{accounts: []string{"kustomize-controller"}}},
-	{kind: DeputyActs, group: "helm.toolkit.fluxcd.io", resource: "helmreleases", deputy: &deputy{accounts: []string{"helm-controller"}}},
+	{kind: DeputyActs, group: "kustomize.toolkit.fluxcd.io", resource: "kustomizations", deputy: &deputy{accounts: []string{"kustomize-controller"}, named: true}},
+	{kind: DeputyActs, group: "helm.toolkit.fluxcd.io", resource: "helmreleases", deputy: &deputy{accounts: []string{"helm-controller"}, named: true}},
 	// Argo CD applies what a repository of the writer's choice says.
-	{kind: DeputyActs, group: "argoproj.io", resource: "applications", deputy: &deputy{accounts: []string{"argocd-application-controller"}, home: true}},
-	{kind: DeputyActs, group: "argoproj.io", resource: "applicationsets", deputy: &deputy{accounts: []string{"argocd-application-controller", "argocd-applicationset-controller"}, home: true}},
+	{kind: DeputyActs, group: "argoproj.io", resource: "applications", deputy: &deputy{accounts: []string{"argocd-application-controller"}, home: true, projects: true}},
+	{kind: DeputyActs, group: "argoproj.io", resource: "applicationsets", deputy: &deputy{accounts: []string{"argocd-application-controller", "argocd-applicationset-controller"}, home: true, projects: true}},
 	// Kyverno clones objects by generate rules and reads them by apiCall.
 	{kind: DeputyActs, group: "kyverno.io", resource: "clusterpolicies", cluster: true, deputy: &deputy{accounts: []string{"kyverno-background-controller", "kyverno-admission-controller", "kyverno"}}},
 	{kind: DeputyActs, group: "kyverno.io", resource: "globalcontextentries", cluster: true, deputy: &deputy{accounts: []string{"kyverno-background-controller", "kyverno-admission-controller", "kyverno"}}},
@@ -106,13 +111,42 @@ func (s *search) sent(t *target) {
 	}
 }
 
-// acted finds those for whom an operator acts that runs as a ServiceAccount.
+// Project limits what an operator does for whoever writes objects: an AppProject of
+// Argo CD. An operator beside which no Project is known does everything.
+type Project struct {
+	// Namespace is that of the operator, and of the Project.
+	Namespace string
+	// From reports whether objects of another namespace may be of it; To whether it
+	// writes to a namespace what gives Secrets there.
+	From, To func(namespace string) bool
+}
+
+// acted finds those for whom an operator acts that runs as a ServiceAccount, or that
+// is told to act as it.
 func (s *search) acted(who access.Subject, n *node) {
 	for _, c := range s.acts[who.Name] {
-		if !c.deputy.home || c.Namespace == "" || c.Namespace == who.Namespace {
+		if s.acting(c, who, n) {
 			s.reach(c, who.String(), n, nil)
 		}
 	}
+	for c := range s.in(DeputyActs, who.Namespace) {
+		if c.deputy.named && slices.ContainsFunc(c.deputy.accounts, func(name string) bool { return s.lowered[name] }) {
+			s.reach(c, who.String(), n, nil)
+		}
+	}
+}
+
+// acting reports whether who, as an operator, does what n does for those with c.
+func (s *search) acting(c *Capability, who access.Subject, n *node) bool {
+	home := !c.deputy.home || c.Namespace == "" || c.Namespace == who.Namespace
+	if c.deputy.named && s.lowly[Name{who.Namespace, who.Name}] {
+		return false
+	}
+	projects := s.projects[who.Namespace]
+	if !c.deputy.projects || len(projects) == 0 {
+		return home
+	}
+	return slices.ContainsFunc(projects, func(p *Project) bool { return (home || p.From(c.Namespace)) && p.To(n.place) })
 }
 
 // offered finds those to whom an operator hands the Secret's value.
@@ -147,18 +181,21 @@ func (s *search) obtains(who access.Subject, ns string) bool {
 // delete it as well has the name for theirs.
 func (s *search) applied(kind Kind, resource, ns, on string, next *node) {
 	for c := range s.in(kind, ns) {
-		s.reach(c, on, next, func(who access.Subject) bool {
-			return slices.ContainsFunc(c.Names, func(name string) bool {
-				r := access.Request{Resource: resource, Namespace: ns, Name: name}
-				return s.any(who, r, "patch") && (!s.exists(resource, Name{ns, name}) || s.any(who, r, "delete"))
-			})
-		})
+		s.reach(c, on, next, func(who access.Subject) bool { return s.applies(who, c, resource, ns) })
 	}
 }
 
-func (s *search) exists(resource string, n Name) bool {
+// applies reports whether who, a subject of c, creates one of the names of c in ns.
+func (f *Finder) applies(who access.Subject, c *Capability, resource, ns string) bool {
+	return slices.ContainsFunc(c.Names, func(name string) bool {
+		r := access.Request{Resource: resource, Namespace: ns, Name: name}
+		return f.any(who, r, "patch") && (!f.exists(resource, Name{ns, name}) || f.any(who, r, "delete"))
+	})
+}
+
+func (f *Finder) exists(resource string, n Name) bool {
 	if resource == "pods" {
-		return s.pods[n] != nil
+		return f.pods[n] != nil
 	}
-	return s.secrets != nil && s.secrets(n)
+	return f.secrets != nil && f.secrets(n)
 }

@@ -23,6 +23,11 @@ type Pod struct {
 	// Secrets and ConfigMaps are those of its namespace that it uses in any way.
 	Secrets    []string
 	ConfigMaps []string
+	// Privileged says that what runs in it gets at the other pods of its node.
+	Privileged bool
+	// Lowered says that it is an operator which acts as a ServiceAccount beside the object
+	// that it acts for, and not as its own.
+	Lowered bool
 }
 
 // Config is a cluster as a Finder sees it.
@@ -34,6 +39,10 @@ type Config struct {
 	Serves func(group, resource string) bool
 	// Exists reports whether there is a Secret; nil if that is not known.
 	Exists func(Name) bool
+	// Namespaces are those that are known, and Open those of them into which Pod
+	// Security lets pods that are not confined, as their labels say.
+	Namespaces, Open []string
+	Projects         []Project
 	// Copies returns the objects that hold a value of a Secret as well; nil if that
 	// is not known. Offers returns who hands it out.
 	Copies func(Name) []Copy
@@ -53,11 +62,17 @@ type Finder struct {
 	policy *access.Policy
 	caps   map[Kind]map[string][]*Capability // by kind and namespace, "" the whole cluster
 	pods   map[Name]*Pod
-	run    map[Name][]*Pod          // by the ServiceAccounts they run as
-	users  map[Name][]*Pod          // by the Secrets they use
-	mapped map[Name][]*Pod          // by the ConfigMaps they use
-	all    map[Kind][]*Capability   // of every namespace, of the kinds that offers are about
-	acts   map[string][]*Capability // DeputyActs by the name of the ServiceAccount
+	run    map[Name][]*Pod        // by the ServiceAccounts they run as
+	users  map[Name][]*Pod        // by the Secrets they use
+	mapped map[Name][]*Pod        // by the ConfigMaps they use
+	all    map[Kind][]*Capability // of every namespace, of the kinds that offers and breakouts are about
+	spaces []string               // the namespaces that are known
+	out    breakouts
+	// lowly are ServiceAccounts of operators that act as others, lowered their names.
+	lowly    map[Name]bool
+	lowered  map[string]bool
+	projects map[string][]*Project    // by namespace
+	acts     map[string][]*Capability // DeputyActs by the name of the ServiceAccount
 	// accounts are those that pods run as or that bindings name.
 	accounts map[Name]bool
 	secrets  func(Name) bool
@@ -75,7 +90,11 @@ func New(c Config) *Finder {
 	f := &Finder{
 		policy: c.Policy, caps: map[Kind]map[string][]*Capability{}, pods: map[Name]*Pod{}, run: map[Name][]*Pod{}, users: map[Name][]*Pod{}, mapped: map[Name][]*Pod{},
 		all: map[Kind][]*Capability{}, acts: map[string][]*Capability{}, accounts: map[Name]bool{}, held: map[access.Subject][]*access.Binding{},
-		secrets: c.Exists, copies: c.Copies, offers: c.Offers,
+		secrets: c.Exists, copies: c.Copies, offers: c.Offers, spaces: c.Namespaces,
+		lowly: map[Name]bool{}, lowered: map[string]bool{}, projects: map[string][]*Project{},
+	}
+	for i := range c.Projects {
+		f.projects[c.Projects[i].Namespace] = append(f.projects[c.Projects[i].Namespace], &c.Projects[i])
 	}
 	rows := table(serves)
 	for _, b := range c.Policy.Bindings() {
@@ -93,6 +112,7 @@ func New(c Config) *Finder {
 	for i := range c.Pods {
 		f.pod(&c.Pods[i])
 	}
+	f.breakOuts(c.Open, c.Pods)
 	return f
 }
 
@@ -100,6 +120,9 @@ func (f *Finder) pod(p *Pod) {
 	account := Name{p.Namespace, p.Account}
 	f.pods[p.Name], f.accounts[account] = p, true
 	f.run[account] = append(f.run[account], p)
+	if p.Lowered {
+		f.lowly[account], f.lowered[p.Account] = true, true
+	}
 	for _, secret := range p.Secrets {
 		name := Name{p.Namespace, secret}
 		f.users[name] = append(f.users[name], p)
@@ -116,7 +139,7 @@ func (f *Finder) keep(c *Capability) {
 	}
 	f.caps[c.Kind][c.Namespace] = append(f.caps[c.Kind][c.Namespace], c)
 	switch c.Kind {
-	case FetchSecrets, MirrorSecrets:
+	case FetchSecrets, MirrorSecrets, CreatePods, CreateWorkloads, ApplyPods, LabelNamespaces:
 		f.all[c.Kind] = append(f.all[c.Kind], c)
 	case DeputyActs:
 		for _, name := range c.deputy.accounts {
@@ -181,9 +204,12 @@ func (r *Reader) Later() bool {
 }
 
 // Builtin reports whether everything in the chain is as Kubernetes ships it: its
-// controllers, its superusers, its nodes. Who was put into a shipped binding is not,
-// nor what was put into a shipped role.
+// controllers, its superusers, its nodes, which have what their pods have. Who was put
+// into a shipped binding is not, nor what was put into a shipped role.
 func (r *Reader) Builtin() bool {
+	if len(r.Steps) > 0 && r.Steps[0].Kind == Node {
+		return true
+	}
 	for _, s := range r.Steps {
 		if s.Capability == nil {
 			continue
@@ -208,6 +234,7 @@ func (f *Finder) Readers(secret Name) []Reader {
 		}
 	}
 	if f.offers != nil {
+		s.place = secret.Namespace
 		s.offered(f.offers(secret))
 	}
 	return s.readers()
@@ -222,6 +249,7 @@ func (f *Finder) ReadersOf(objects []Copy) []Reader {
 	}
 	for _, c := range objects {
 		if c.Resource == "secrets" && f.offers != nil {
+			s.place = c.Namespace
 			s.offered(f.offers(c.Name))
 		}
 	}

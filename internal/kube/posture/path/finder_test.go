@@ -22,6 +22,9 @@ type world struct {
 	exists  map[path.Name]bool
 	copies  []path.Copy
 	offers  []path.Offer
+
+	namespaces, open []string
+	projects         []path.Project
 }
 
 func parse(rule string) rbacv1.PolicyRule {
@@ -56,7 +59,7 @@ func (w *world) finder() *path.Finder {
 	of := func(n path.Name) bool { return n == db }
 	return path.New(path.Config{
 		Policy: access.New(w.objects), Pods: w.pods, Serves: func(group, resource string) bool { return w.serves[group+"/"+resource] },
-		Exists: func(n path.Name) bool { return w.exists[n] },
+		Exists: func(n path.Name) bool { return w.exists[n] }, Namespaces: w.namespaces, Open: w.open, Projects: w.projects,
 		Copies: func(n path.Name) []path.Copy {
 			if of(n) {
 				return w.copies

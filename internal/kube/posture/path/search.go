@@ -15,6 +15,10 @@ type search struct {
 	nodes map[access.Subject]*node
 	order []*node // as found; those from done on are still to be followed
 	done  int
+	// place is the namespace of what is read, for those who are found directly.
+	place string
+	// broken says that those who get onto any node are noted.
+	broken bool
 }
 
 // target is an object that holds the value: the Secret itself, or a copy.
@@ -45,6 +49,8 @@ type node struct {
 	next *node
 	// target is what the step reads, nil of steps that read nothing themselves.
 	target *target
+	// place is the namespace of what the chain reads in the end.
+	place string
 }
 
 // reach notes everybody whom a capability belongs to, who are not known by a
@@ -63,13 +69,17 @@ func (s *search) note(step Step, next *node) {
 	if s.nodes[step.Subject] != nil {
 		return
 	}
-	n := &node{step: step, next: next}
+	n := &node{step: step, next: next, place: s.place}
+	if next != nil {
+		n.place = next.place
+	}
 	s.nodes[step.Subject] = n
 	s.order = append(s.order, n)
 }
 
 // direct finds those who read a target without being somebody else.
 func (s *search) direct(t *target) {
+	s.place = t.Namespace
 	s.read(t)
 	s.note(Step{Subject: access.Group(access.Masters), Kind: Superuser, On: t.String()}, nil)
 	ns := t.Namespace
@@ -125,7 +135,7 @@ func (s *search) within(pods []*Pod) {
 	for _, p := range pods {
 		s.inside(p, nil)
 		if p.Node != "" {
-			s.note(Step{Subject: access.User("system:node:" + p.Node), Kind: Node, On: "pod " + p.String()}, nil)
+			s.note(Step{Subject: access.User(nodeUser + p.Node), Kind: Node, On: "pod " + p.String()}, nil)
 		}
 	}
 }
@@ -171,16 +181,6 @@ func (s *search) where(c *Capability) string {
 func (s *search) binds(who access.Subject, c *Capability, t *target) bool {
 	return s.any(who, access.Request{Group: rbacv1.GroupName, Resource: "rolebindings", Namespace: t.Namespace}, write...) ||
 		c.Namespace == "" && c.Resource == "clusterroles" && s.any(who, access.Request{Group: rbacv1.GroupName, Resource: "clusterrolebindings"}, write...)
-}
-
-// any reports whether who may do r by one of verbs, to objects of any name.
-func (s *search) any(who access.Subject, r access.Request, verbs ...string) bool {
-	identity := who.Identity()
-	return slices.ContainsFunc(verbs, func(v string) bool {
-		r.Verb = v
-		_, ok := s.policy.Allows(identity, r)
-		return ok
-	})
 }
 
 // worthBinding reports whether one of the roles that c lets somebody bind reads
@@ -256,6 +256,7 @@ func (s *search) becomeAccount(who access.Subject, n *node) {
 	for _, p := range s.run[Name{ns, name}] {
 		s.inside(p, n)
 	}
+	s.hosts(Name{ns, name}, n)
 	s.acted(who, n)
 	s.sign(who, n)
 }
@@ -301,8 +302,9 @@ func (s *search) becomeUser(who access.Subject, n *node) {
 		}
 	}
 	kind, mode, name := BorrowUser, "user-info", who.Name
-	if node, ok := strings.CutPrefix(who.Name, "system:node:"); ok {
+	if node, ok := strings.CutPrefix(who.Name, nodeUser); ok {
 		kind, mode, name = BorrowNode, "arbitrary-node", node
+		s.onto(node, n)
 	}
 	for c := range s.in(kind, "") {
 		if c.reaches("", name) {

@@ -19,9 +19,9 @@ type steps = []func(context.Context) error
 
 // minimal are what who-can needs.
 func (l *live) minimal() steps {
-	return append(l.rbac(),
+	return append(append(l.rbac(), l.deputies()...),
 		step(l, kind[corev1.Pod, snapshot.Pod]{resource: "pods", list: l.listPods, record: thinPod, keep: func(s *snapshot.Snapshot, all []snapshot.Pod) { s.Pods = all }}),
-		l.secretNames())
+		l.namespaceLabels(), l.secretNames())
 }
 
 // whole are all. Secrets come first: they take longest.
@@ -55,14 +55,18 @@ func (l *live) whole() steps {
 				return items(list, err, func() ([]corev1.ServiceAccount, string) { return list.Items, list.Continue })
 			},
 		}),
-		step(l, kind[corev1.Namespace, snapshot.Namespace]{
-			resource: "namespaces", global: true, record: all(record.Namespace), keep: func(s *snapshot.Snapshot, all []snapshot.Namespace) { s.Namespaces = all },
-			list: func(ctx context.Context, _ string, o metav1.ListOptions) ([]corev1.Namespace, string, error) {
-				list, err := core.Namespaces().List(ctx, o)
-				return items(list, err, func() ([]corev1.Namespace, string) { return list.Items, list.Continue })
-			},
-		}),
+		l.namespaceLabels(),
 	)
+}
+
+func (l *live) namespaceLabels() func(context.Context) error {
+	return step(l, kind[corev1.Namespace, snapshot.Namespace]{
+		resource: "namespaces", global: true, record: all(record.Namespace), keep: func(s *snapshot.Snapshot, all []snapshot.Namespace) { s.Namespaces = all },
+		list: func(ctx context.Context, _ string, o metav1.ListOptions) ([]corev1.Namespace, string, error) {
+			list, err := l.client.CoreV1().Namespaces().List(ctx, o)
+			return items(list, err, func() ([]corev1.Namespace, string) { return list.Items, list.Continue })
+		},
+	})
 }
 
 // items are those of a list, if there is one.
@@ -90,7 +94,7 @@ func thinPod(p *corev1.Pod) (snapshot.Pod, bool) {
 	}
 	return snapshot.Pod{
 		Meta: snapshot.Meta{Namespace: p.Namespace, Name: p.Name}, Node: p.Spec.NodeName,
-		Template: snapshot.Template{Account: account, Secrets: consumer.Uses(&p.Spec)},
+		Template: snapshot.Template{Account: account, Secrets: consumer.Uses(&p.Spec), Privileged: record.Privileged(&p.Spec), Lowered: record.Lowered(&p.Spec)},
 	}, true
 }
 
@@ -126,7 +130,7 @@ func (l *live) secretNames() func(context.Context) error {
 	make := all(record.SecretName)
 	if !l.Whole {
 		make = func(o *metav1.PartialObjectMetadata) (snapshot.Secret, bool) {
-			return snapshot.Secret{Meta: snapshot.Meta{Namespace: o.Namespace, Name: o.Name}}, true
+			return snapshot.Secret{Meta: snapshot.Meta{Namespace: o.Namespace, Name: o.Name, Annotations: record.Annotations(o.Annotations)}}, true
 		}
 	}
 	return step(l, kind[metav1.PartialObjectMetadata, snapshot.Secret]{

@@ -17,7 +17,7 @@ import (
 // few besides. Others are not asked for: who looks at everything needs all rights.
 func (l *live) customs() steps {
 	var out steps
-	lines := append(l.constraints(), custom.Kinds...)
+	lines := slices.Concat(l.constraints(), custom.Kinds, l.provisioned)
 	lines = append(lines, custom.Kind{Group: "storagemigration.k8s.io", Resource: "storageversionmigrations", Global: true})
 	for _, line := range lines {
 		if l.serves(line.Group, line.Resource) {
@@ -29,6 +29,18 @@ func (l *live) customs() steps {
 	}
 	if l.serves(grantKind.Group, "referencegrants") {
 		out = append(out, l.grants())
+	}
+	return out
+}
+
+// deputies are the steps for what says for whom operators act, if the cluster has it:
+// stores, who reads and writes them, and AppProjects.
+func (l *live) deputies() steps {
+	var out steps
+	for _, line := range custom.Kinds {
+		if (line.Group == "external-secrets.io" || line.Resource == "appprojects") && l.serves(line.Group, line.Resource) {
+			out = append(out, l.found(line))
+		}
 	}
 	return out
 }
@@ -118,6 +130,9 @@ func (l *live) sums() {
 	}
 	for _, c := range l.constraints() {
 		names["admissions"] = append(names["admissions"], named(c.Group, c.Resource))
+	}
+	for _, c := range l.provisioned {
+		names["sources"] = append(names["sources"], named(c.Group, c.Resource))
 	}
 	names["workloads"] = append(slices.Clone(workloadKinds), named("argoproj.io", "rollouts"))
 	names["uses"] = append(names["uses"], names["sources"]...)

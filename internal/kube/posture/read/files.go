@@ -69,6 +69,7 @@ func (f *Files) Snapshot(now time.Time) *snapshot.Snapshot {
 	s.Coverage["pods"] = snapshot.Gap{Reason: "files do not say what runs"}
 	s.Coverage["resources"] = snapshot.Gap{Reason: "files do not say which kinds the cluster has"}
 	s.Pods, s.Uses, s.Sources, s.Admissions = slices.Clone(s.Pods), slices.Clone(s.Uses), slices.Clone(s.Sources), slices.Clone(s.Admissions)
+	s.Stores, s.Projects = slices.Clone(s.Stores), slices.Clone(s.Projects)
 	f.join.finish(&s)
 	f.wouldRun(&s)
 	return &s

@@ -30,6 +30,7 @@ func newJoin() join {
 // add adds what an object says to s.
 func (j *join) add(s *snapshot.Snapshot, f *custom.Found) {
 	s.Uses, s.Sources, s.Stores = append(s.Uses, f.Uses...), append(s.Sources, f.Sources...), append(s.Stores, f.Stores...)
+	s.Projects = append(s.Projects, f.Projects...)
 	s.Admissions, s.Control.Migrations = append(s.Admissions, f.Admissions...), append(s.Control.Migrations, f.Migrations...)
 	if f.Enforces != "" {
 		j.enforced[f.Enforces] = true
@@ -81,6 +82,7 @@ func sorted(s *snapshot.Snapshot) {
 	order(s.Pods, func(o *snapshot.Pod) *snapshot.Meta { return &o.Meta })
 	order(s.Sources, func(o *snapshot.Source) *snapshot.Meta { return &o.Meta })
 	order(s.Stores, func(o *snapshot.Store) *snapshot.Meta { return &o.Meta })
+	order(s.Projects, func(o *snapshot.Project) *snapshot.Meta { return &o.Meta })
 	order(s.Admissions, func(o *snapshot.Admission) *snapshot.Meta { return &o.Meta })
 	slices.SortStableFunc(s.Uses, func(a, b snapshot.Use) int {
 		return cmp.Or(cmp.Compare(a.From.Namespace, b.From.Namespace), cmp.Compare(a.From.Name, b.From.Name), cmp.Compare(a.From.Kind, b.From.Kind), cmp.Compare(a.Field, b.Field))

@@ -20,6 +20,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/fingerprint"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/record"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/record/custom"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/snapshot"
 )
 
@@ -82,13 +83,13 @@ func dial(config *rest.Config, o Options) (*live, error) {
 	}
 	typed, err1 := kubernetes.NewForConfigAndClient(fast, http)
 	names, err2 := metadata.NewForConfigAndClient(config, http)
-	custom, err3 := dynamic.NewForConfigAndClient(config, http)
+	objects, err3 := dynamic.NewForConfigAndClient(config, http)
 	kinds, err4 := discovery.NewDiscoveryClientForConfigAndClient(config, http)
 	if err := errors.Join(err1, err2, err3, err4); err != nil {
 		return nil, errs.Newf(errs.Invalid, "making a client of %s: %w", config.Host, err)
 	}
 	l := &live{
-		Options: o, client: typed, names: names, custom: custom, kinds: kinds, maker: record.Maker{Key: o.Key},
+		Options: o, client: typed, names: names, custom: objects, kinds: kinds, maker: record.Maker{Key: o.Key},
 		out:  &snapshot.Snapshot{Source: config.Host, Taken: o.Now, Live: true, Coverage: snapshot.Coverage{}, Served: map[string]bool{}},
 		join: newJoin(),
 	}
@@ -110,6 +111,9 @@ type live struct {
 	// forbidden.
 	known    namespaces
 	versions map[string]string // of served resources, by "group/resource"
+	// provisioned are the kinds by which Crossplane makes things outside, and whose
+	// credentials it writes into Secrets.
+	provisioned []custom.Kind
 
 	// silent are the groups that do not answer.
 	silent map[string]bool
@@ -145,8 +149,13 @@ func (l *live) served(ctx context.Context) error {
 			name := group + "/" + list.APIResources[i].Name
 			l.out.Served[name] = true
 			// The first version is the one that the group prefers.
-			if _, has := l.versions[name]; !has && slices.Contains(list.APIResources[i].Verbs, "list") {
-				l.versions[name] = version
+			r := &list.APIResources[i]
+			if _, has := l.versions[name]; has || !slices.Contains(r.Verbs, "list") {
+				continue
+			}
+			l.versions[name] = version
+			if custom.Provisions(r.Categories) {
+				l.provisioned = append(l.provisioned, custom.Kind{Group: group, Resource: r.Name, Kind: r.Kind, Global: !r.Namespaced})
 			}
 		}
 	}

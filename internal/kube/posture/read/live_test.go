@@ -12,6 +12,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
@@ -46,10 +47,25 @@ func run(m *testing.M) int {
 	}
 	return apiserver.Main(apiserver.Config{
 		Schemes: []func(*runtime.Scheme) error{rbacv1.AddToScheme, appsv1.AddToScheme}, Flags: []string{"--encryption-provider-config=" + file},
+		Foreign: []*apiextensionsv1.CustomResourceDefinition{foreign("rds.aws.upbound.io", "instances", "Instance", "crossplane", "managed"), foreign("argoproj.io", "appprojects", "AppProject")},
 	}, func(s *apiserver.Server) (int, error) {
 		server = s
 		return m.Run(), nil
 	})
+}
+
+// foreign is a kind of somebody else's, of any shape.
+func foreign(group, plural, kind string, categories ...string) *apiextensionsv1.CustomResourceDefinition {
+	return &apiextensionsv1.CustomResourceDefinition{
+		ObjectMeta: metav1.ObjectMeta{Name: plural + "." + group},
+		Spec: apiextensionsv1.CustomResourceDefinitionSpec{
+			Group: group, Scope: apiextensionsv1.NamespaceScoped,
+			Names: apiextensionsv1.CustomResourceDefinitionNames{Plural: plural, Singular: strings.ToLower(kind), Kind: kind, ListKind: kind + "List", Categories: categories},
+			Versions: []apiextensionsv1.CustomResourceDefinitionVersion{{Name: "v1", Served: true, Storage: true, Schema: &apiextensionsv1.CustomResourceValidation{
+				OpenAPIV3Schema: &apiextensionsv1.JSONSchemaProps{Type: "object", XPreserveUnknownFields: new(true)},
+			}}},
+		},
+	}
 }
 
 // namespace makes one with what text says; NS stands for its name.
@@ -218,11 +234,70 @@ func TestLiveCustom(t *testing.T) {
 	}
 }
 
+const argo = `
+---
+apiVersion: argoproj.io/v1
+kind: AppProject
+metadata: {name: shop}
+spec: {destinations: [{server: "*", namespace: NS}]}
+---
+apiVersion: external-secrets.io/v1
+kind: ExternalSecret
+metadata: {name: es}
+spec: {secretStoreRef: {name: vault, kind: ClusterSecretStore}, target: {name: made}, data: [{secretKey: k, remoteRef: {key: p}}]}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: mirrored, annotations: {replicator.v1.mittwald.de/replication-allowed: "true"}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: mighty}
+spec: {hostPID: true, containers: [{name: c, image: i, args: [--default-service-account=low]}]}
+`
+
+// The kinds of Crossplane are found by their categories.
+func TestLiveProvisioned(t *testing.T) {
+	ns := namespace(t, `
+apiVersion: rds.aws.upbound.io/v1
+kind: Instance
+metadata: {name: db}
+spec: {writeConnectionSecretToRef: {name: connection}, forProvider: {passwordSecretRef: {name: master, key: p}}}
+`)
+	s := live(t, server.REST, read.Options{Whole: true, Key: key(t)})
+	sources := in(s.Sources, ns, func(o *snapshot.Source) *snapshot.Meta { return &o.Meta })
+	if len(sources) != 1 || sources[0].Kind != "Instance" || sources[0].Makes[0].Name != "connection" || !sources[0].Generator || !s.Coverage.Whole("instances.rds.aws.upbound.io", "sources", "uses") {
+		t.Errorf("%+v", sources)
+	}
+	if !slices.ContainsFunc(s.Uses, func(u snapshot.Use) bool { return u.To.Namespace == ns && u.To.Name == "master" }) {
+		t.Errorf("its password: %+v", s.Uses)
+	}
+}
+
+// Without Whole, too, everything is read by which who-can knows detours.
+func TestLiveDetours(t *testing.T) {
+	ns := namespace(t, argo)
+	for _, whole := range []bool{false, true} {
+		s := live(t, server.REST, read.Options{Whole: whole})
+		projects, sources := in(s.Projects, ns, func(o *snapshot.Project) *snapshot.Meta { return &o.Meta }), in(s.Sources, ns, func(o *snapshot.Source) *snapshot.Meta { return &o.Meta })
+		if len(projects) != 1 || !slices.Equal(projects[0].To, []string{ns}) || len(sources) != 1 || sources[0].Makes[0].Name != "made" {
+			t.Errorf("whole %v: projects %+v, sources %+v", whole, projects, sources)
+		}
+		secrets, pods := in(s.Secrets, ns, func(o *snapshot.Secret) *snapshot.Meta { return &o.Meta }), in(s.Pods, ns, func(o *snapshot.Pod) *snapshot.Meta { return &o.Meta })
+		if len(secrets) != 1 || len(secrets[0].Annotations) != 1 || len(pods) != 1 || !pods[0].Privileged || pods[0].Lowered != "low" {
+			t.Errorf("whole %v: Secrets %+v, pods %+v", whole, secrets, pods)
+		}
+		if !slices.ContainsFunc(s.Namespaces, func(n snapshot.Namespace) bool { return n.Name == ns }) || !s.Coverage.Whole("appprojects.argoproj.io", "externalsecrets.external-secrets.io", "namespaces") {
+			t.Errorf("whole %v: %+v", whole, s.Coverage)
+		}
+	}
+}
+
 // Without Whole nothing is read that who-can does not need, and without a Key no content.
 func TestLiveWithLess(t *testing.T) {
 	ns := namespace(t, shop)
 	s := live(t, server.REST, read.Options{Key: key(t)})
-	if len(s.ConfigMaps)+len(s.Workloads)+len(s.Accounts)+len(s.Namespaces) != 0 || s.Key != "" || s.Coverage.Whole("secrets/values") || s.Coverage.Whole("configmaps") {
+	if len(s.ConfigMaps)+len(s.Workloads)+len(s.Accounts) != 0 || s.Key != "" || s.Coverage.Whole("secrets/values") || s.Coverage.Whole("configmaps") {
 		t.Errorf("too much: %+v", s.Coverage)
 	}
 	for _, s := range []*snapshot.Snapshot{s, live(t, server.REST, read.Options{Whole: true})} {

@@ -26,7 +26,7 @@ func (m *Maker) Template(spec *corev1.PodSpec) snapshot.Template {
 	}
 	out := snapshot.Template{
 		Account: account, Automount: spec.AutomountServiceAccountToken, Containers: containers(spec),
-		Secrets: consumer.Uses(spec), ConfigMaps: consumer.ConfigMapUses(spec), Privileged: privileged(spec), Tokens: tokens(spec),
+		Secrets: consumer.Uses(spec), ConfigMaps: consumer.ConfigMapUses(spec), Privileged: Privileged(spec), Lowered: Lowered(spec), Tokens: tokens(spec),
 	}
 	for _, class := range consumer.Classes(spec) {
 		out.Classes = append(out.Classes, class)
@@ -158,11 +158,30 @@ func tokens(spec *corev1.PodSpec) []snapshot.Token {
 var reaching = []string{"/", "/var", "/var/lib", "/var/lib/kubelet", "/var/run", "/run", "/etc", "/etc/kubernetes", "/proc", "/root", "/var/lib/etcd", "/run/containerd", "/var/run/containerd",
 	"/var/lib/docker", "/var/lib/containerd", "/run/crio", "/var/run/crio", "/var/run/docker.sock", "/run/docker.sock"}
 
-func privileged(spec *corev1.PodSpec) bool {
-	if spec.HostPID || spec.HostIPC || spec.HostNetwork {
-		return true
-	}
-	found := slices.ContainsFunc(spec.Volumes, func(v corev1.Volume) bool { return v.HostPath != nil && reaches(v.HostPath.Path) })
+// Lowered is the ServiceAccount that a controller of Flux is told to act as where the
+// object that it acts for names none; "" for its own.
+func Lowered(spec *corev1.PodSpec) string {
+	out := ""
+	each(spec, func(c *corev1.Container, _ string) {
+		words := slices.Concat(c.Command, c.Args)
+		for i, w := range words {
+			name, value, ok := strings.Cut(strings.TrimLeft(w, "-"), "=")
+			if name != "default-service-account" || !strings.HasPrefix(w, "-") {
+				continue
+			}
+			if !ok && i+1 < len(words) {
+				value = words[i+1]
+			}
+			out = value
+		}
+	})
+	return out
+}
+
+// Privileged reports whether what runs in a pod of spec gets at the other pods of its
+// node, and their Secrets.
+func Privileged(spec *corev1.PodSpec) bool {
+	found := spec.HostPID || slices.ContainsFunc(spec.Volumes, func(v corev1.Volume) bool { return v.HostPath != nil && reaches(v.HostPath.Path) })
 	each(spec, func(c *corev1.Container, _ string) { found = found || mighty(c.SecurityContext) })
 	return found
 }
@@ -172,13 +191,17 @@ func reaches(path string) bool {
 	return clean == "" || slices.Contains(reaching, clean) || strings.HasPrefix(clean, "/var/lib/kubelet/") || strings.HasPrefix(clean, "/run/containerd/")
 }
 
+// breaking are the capabilities of Linux by which one gets out of a container.
+// SYS_PTRACE is not among them: it takes the node's processes, which HostPID gives.
+var breaking = []corev1.Capability{"ALL", "SYS_ADMIN", "SYS_MODULE", "SYS_RAWIO", "DAC_READ_SEARCH"}
+
 // mighty reports whether a container may do to its node what it likes.
 func mighty(s *corev1.SecurityContext) bool {
 	if s == nil {
 		return false
 	}
 	return is(s.Privileged) || s.Capabilities != nil && slices.ContainsFunc(s.Capabilities.Add, func(added corev1.Capability) bool {
-		return slices.Contains([]corev1.Capability{"ALL", "SYS_ADMIN", "SYS_PTRACE", "CAP_SYS_ADMIN", "CAP_SYS_PTRACE"}, added)
+		return slices.Contains(breaking, corev1.Capability(strings.TrimPrefix(string(added), "CAP_")))
 	})
 }
 

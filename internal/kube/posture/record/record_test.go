@@ -305,6 +305,41 @@ status: {phase: Running, startTime: "2026-01-01T00:00:00Z"}
 	equal(t, "where it is", fields(m, p.Values), []string{"metadata.annotations[note]", "spec.containers[c].env[A]", "spec.ephemeralContainers[e].env[B]"})
 }
 
+// Which pods get at the others of their node.
+func TestPrivileged(t *testing.T) {
+	for text, want := range map[string]bool{
+		"containers: [{name: c}]":                                                                   false,
+		"containers: [{name: c, securityContext: {privileged: true}}]":                              true,
+		"containers: [{name: c}]\ninitContainers: [{name: i, securityContext: {privileged: true}}]": true,
+		"containers: [{name: c, securityContext: {capabilities: {add: [CAP_SYS_ADMIN]}}}]":          true,
+		"containers: [{name: c, securityContext: {capabilities: {add: [NET_ADMIN, SYS_PTRACE]}}}]":  false,
+		"containers: [{name: c}]\nhostPID: true":                                                    true,
+		"containers: [{name: c}]\nhostNetwork: true":                                                false,
+		"containers: [{name: c}]\nvolumes: [{name: v, hostPath: {path: /var/lib/kubelet/pods}}]":    true,
+		"containers: [{name: c}]\nvolumes: [{name: v, hostPath: {path: /}}]":                        true,
+		"containers: [{name: c}]\nvolumes: [{name: v, hostPath: {path: /usr/share/zoneinfo}}]":      false,
+	} {
+		if got := record.Privileged(parse[corev1.PodSpec](t, text)); got != want {
+			t.Errorf("%s: %v", text, got)
+		}
+	}
+}
+
+// As whom a controller of Flux acts for objects that name nobody.
+func TestLowered(t *testing.T) {
+	for args, want := range map[string]string{
+		"[--watch-all-namespaces, --default-service-account=default]": "default",
+		"[--default-service-account, flux]":                           "flux",
+		"[--default-service-account]":                                 "",
+		"[--default-service-account=]":                                "",
+		"[default-service-account=default]":                           "",
+	} {
+		if got := record.Lowered(parse[corev1.PodSpec](t, "containers: [{name: manager, args: "+args+"}]")); got != want {
+			t.Errorf("%s: %q, want %q", args, got, want)
+		}
+	}
+}
+
 func TestAccount(t *testing.T) {
 	a := record.Account(parse[corev1.ServiceAccount](t, "metadata: {name: web, namespace: shop}\nautomountServiceAccountToken: false\nsecrets: [{name: old}]\nimagePullSecrets: [{name: pull}]"))
 	if a.Automount == nil || *a.Automount || !slices.Equal(a.Secrets, []string{"old"}) || !slices.Equal(a.PullSecrets, []string{"pull"}) {

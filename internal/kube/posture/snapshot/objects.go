@@ -175,8 +175,12 @@ type Template struct {
 	// TokenSeconds are the lifetimes of the projected tokens it asks for itself, with
 	// their audiences.
 	Tokens []Token `json:"tokens,omitempty"`
-	// Privileged: a container that is, or host namespaces or paths that reach others.
+	// Privileged: what runs in it gets at the other pods of its node: by a container
+	// that is privileged, the node's processes, or paths of the node.
 	Privileged bool `json:"privileged,omitempty"`
+	// Lowered is the ServiceAccount that a controller of Flux acts as, of the namespace of
+	// the object that it acts for, if that names none (--default-service-account).
+	Lowered string `json:"lowered,omitempty"`
 }
 
 // Container is one of a Template.

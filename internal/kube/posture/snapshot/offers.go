@@ -2,7 +2,11 @@ package snapshot
 
 import (
 	"regexp"
+	"slices"
 	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/strongkeep/strongkeep/internal/kube/posture/path"
 )
@@ -18,7 +22,7 @@ func (s *Snapshot) offers() func(path.Name) []path.Offer {
 	}
 	for i := range s.Sources {
 		src := &s.Sources[i]
-		o, ok := fetched(src, stores)
+		o, ok := s.fetched(src, stores)
 		if !ok {
 			continue
 		}
@@ -42,7 +46,7 @@ func (s *Snapshot) offers() func(path.Name) []path.Offer {
 
 // fetched is the offer of the store that an ExternalSecret reads or a PushSecret
 // writes: other ExternalSecrets that may use the store get the same.
-func fetched(src *Source, stores map[Ref]*Store) (path.Offer, bool) {
+func (s *Snapshot) fetched(src *Source, stores map[Ref]*Store) (path.Offer, bool) {
 	if src.Group != "external-secrets.io" || len(src.Remote) == 0 || src.Store.Name == "" {
 		return path.Offer{}, false
 	}
@@ -57,14 +61,39 @@ func fetched(src *Source, stores map[Ref]*Store) (path.Offer, bool) {
 	}
 	ref.Namespace = ""
 	o.On, o.To = ref.String(), func(string) bool { return true }
-	if st := stores[ref]; st != nil && st.Namespaces != nil {
-		allowed := map[string]bool{}
-		for _, ns := range st.Namespaces {
-			allowed[ns] = true
-		}
-		o.To = func(ns string) bool { return allowed[ns] }
+	if st := stores[ref]; st != nil {
+		o.To = s.Using(st)
 	}
 	return o, true
+}
+
+// Using returns which namespaces may use a store of the cluster. Of a namespace that was
+// not read it is not known which labels it has: where labels decide, it may.
+func (s *Snapshot) Using(st *Store) func(namespace string) bool {
+	if len(st.Namespaces)+len(st.Conditions) == 0 {
+		return func(string) bool { return true }
+	}
+	known := map[string]labels.Set{}
+	for i := range s.Namespaces {
+		known[s.Namespaces[i].Name] = s.Namespaces[i].Labels
+	}
+	var patterns []*regexp.Regexp
+	var selectors []labels.Selector
+	for _, c := range st.Conditions {
+		for _, is := range c.Regexes {
+			if re, err := regexp.Compile(is); err == nil {
+				patterns = append(patterns, re)
+			}
+		}
+		if selector, err := metav1.LabelSelectorAsSelector(c.Labels); err == nil && c.Labels != nil {
+			selectors = append(selectors, selector)
+		}
+	}
+	return func(ns string) bool {
+		has, read := known[ns]
+		return slices.Contains(st.Namespaces, ns) || slices.ContainsFunc(patterns, func(re *regexp.Regexp) bool { return re.MatchString(ns) }) ||
+			slices.ContainsFunc(selectors, func(by labels.Selector) bool { return !read || by.Matches(has) })
+	}
 }
 
 // mirrors are the annotations by which a Secret is offered to replicators: whether,

@@ -21,9 +21,16 @@ func TestOffers(t *testing.T) {
 		}
 		return []snapshot.Source{s}
 	}
+	limited := func(c snapshot.Condition) []snapshot.Store {
+		return []snapshot.Store{{Meta: snapshot.Meta{Name: "vault"}, Kind: "ClusterSecretStore", Conditions: []snapshot.Condition{c}}}
+	}
+	team := func(name string) *metav1.LabelSelector {
+		return &metav1.LabelSelector{MatchLabels: map[string]string{"team": name}}
+	}
 	for name, c := range map[string]struct {
 		sources     []snapshot.Source
 		stores      []snapshot.Store
+		unread      bool // the namespaces were not
 		annotations map[string]string
 		want        path.Kind
 	}{
@@ -32,7 +39,13 @@ func TestOffers(t *testing.T) {
 		"a store of the Secret's own":     {sources: external("ExternalSecret", "SecretStore")},
 		"a store for this namespace":      {sources: external("ExternalSecret", "ClusterSecretStore"), stores: []snapshot.Store{{Meta: snapshot.Meta{Name: "vault"}, Kind: "ClusterSecretStore", Namespaces: []string{"web"}}}, want: path.FetchSecrets},
 		"a store for others":              {sources: external("ExternalSecret", "ClusterSecretStore"), stores: []snapshot.Store{{Meta: snapshot.Meta{Name: "vault"}, Kind: "ClusterSecretStore", Namespaces: []string{"shop"}}}},
-		"a store for none":                {sources: external("ExternalSecret", "ClusterSecretStore"), stores: []snapshot.Store{{Meta: snapshot.Meta{Name: "vault"}, Kind: "ClusterSecretStore", Namespaces: []string{}}}},
+		"a store for none":                {sources: external("ExternalSecret", "ClusterSecretStore"), stores: limited(snapshot.Condition{})},
+		"a store by this one's labels":    {sources: external("ExternalSecret", "ClusterSecretStore"), stores: limited(snapshot.Condition{Labels: team("web")}), want: path.FetchSecrets},
+		"a store by others' labels":       {sources: external("ExternalSecret", "ClusterSecretStore"), stores: limited(snapshot.Condition{Labels: team("shop")})},
+		"a store by any labels":           {sources: external("ExternalSecret", "ClusterSecretStore"), stores: limited(snapshot.Condition{Labels: &metav1.LabelSelector{}}), want: path.FetchSecrets},
+		"a store by an expression":        {sources: external("ExternalSecret", "ClusterSecretStore"), stores: limited(snapshot.Condition{Regexes: []string{"(", "^w"}}), want: path.FetchSecrets},
+		"a store by another expression":   {sources: external("ExternalSecret", "ClusterSecretStore"), stores: limited(snapshot.Condition{Regexes: []string{"^shop$"}})},
+		"labels of what was not read":     {sources: external("ExternalSecret", "ClusterSecretStore"), stores: limited(snapshot.Condition{Labels: team("shop")}), unread: true, want: path.FetchSecrets},
 		"a reflector":                     {annotations: map[string]string{"reflector.v1.k8s.emberstack.com/reflection-allowed": "true"}, want: path.MirrorSecrets},
 		"a reflector, by expression":      {annotations: map[string]string{"reflector.v1.k8s.emberstack.com/reflection-allowed": "true", "reflector.v1.k8s.emberstack.com/reflection-allowed-namespaces": "ops, w.b"}, want: path.MirrorSecrets},
 		"an expression of a part":         {annotations: map[string]string{"reflector.v1.k8s.emberstack.com/reflection-allowed": "true", "reflector.v1.k8s.emberstack.com/reflection-allowed-namespaces": "we"}},
@@ -44,6 +57,9 @@ func TestOffers(t *testing.T) {
 		s := &snapshot.Snapshot{
 			Secrets: []snapshot.Secret{{Meta: snapshot.Meta{Namespace: "shop", Name: "db", Annotations: c.annotations}}}, Sources: c.sources, Stores: c.stores,
 			Served: map[string]bool{"external-secrets.io/secretstores": true},
+		}
+		if !c.unread {
+			s.Namespaces = []snapshot.Namespace{{Meta: snapshot.Meta{Name: "web", Labels: map[string]string{"team": "web"}}}}
 		}
 		meta := metav1.ObjectMeta{Namespace: "web", Name: "dev"}
 		s.RBAC.Roles = []rbacv1.Role{{ObjectMeta: meta, Rules: []rbacv1.PolicyRule{

@@ -41,6 +41,7 @@ type Snapshot struct {
 	Uses       []Use       `json:"uses,omitempty"`
 	Sources    []Source    `json:"sources,omitempty"`
 	Stores     []Store     `json:"stores,omitempty"`
+	Projects   []Project   `json:"projects,omitempty"`
 	Admissions []Admission `json:"admissions,omitempty"`
 	Control    Control     `json:"control,omitzero"`
 
@@ -95,10 +96,28 @@ func (s *Snapshot) Paths() path.Config {
 	for i := range s.Pods {
 		pods[i] = s.Pods[i].path()
 	}
+	all, open := s.open()
 	return path.Config{
 		Policy: access.New(s.RBAC), Pods: pods, Serves: func(group, resource string) bool { return s.Served[group+"/"+resource] },
-		Exists: s.exists(), Offers: s.offers(),
+		Exists: s.exists(), Offers: s.offers(), Namespaces: all, Open: open, Projects: s.projects(),
 	}
+}
+
+// podSecurity is the label by which Pod Security confines the pods of a namespace.
+const podSecurity = "pod-security.kubernetes.io/enforce"
+
+// open are the names of the namespaces, and of those into which Pod Security lets pods
+// that are not confined: without the label, as the API server does unless it is told
+// otherwise, or with the level privileged. A level that there is not confines most.
+func (s *Snapshot) open() (all, open []string) {
+	for i := range s.Namespaces {
+		n := &s.Namespaces[i]
+		all = append(all, n.Name)
+		if level, confined := n.Labels[podSecurity]; !confined || level == "privileged" {
+			open = append(open, n.Name)
+		}
+	}
+	return all, open
 }
 
 // exists knows the Secrets of s.
@@ -111,7 +130,7 @@ func (s *Snapshot) exists() func(path.Name) bool {
 }
 
 func (p *Pod) path() path.Pod {
-	out := path.Pod{Name: path.Name{Namespace: p.Namespace, Name: p.Name}, Account: p.Account, Node: p.Node}
+	out := path.Pod{Name: path.Name{Namespace: p.Namespace, Name: p.Name}, Account: p.Account, Node: p.Node, Privileged: p.Privileged, Lowered: p.Lowered != ""}
 	out.Secrets, out.ConfigMaps = names(p.Template.Secrets), names(p.Template.ConfigMaps)
 	return out
 }

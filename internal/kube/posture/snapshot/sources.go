@@ -1,6 +1,10 @@
 package snapshot
 
-import "time"
+import (
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
 
 // Source is an object that makes a Secret, a ConfigMap, or files in pods of a
 // credential that lives somewhere else: ExternalSecret, PushSecret (the other way),
@@ -54,10 +58,33 @@ type Store struct {
 	Mount  string `json:"mount,omitempty"`
 	// Uses are the Secrets and ServiceAccounts it logs in with.
 	Uses []Use `json:"uses,omitempty"`
-	// Namespaces that may use it: nil: all (or, of a SecretStore, its own).
-	Namespaces []string `json:"namespaces,omitempty"`
-	Ready      string   `json:"ready,omitempty"`
-	Reason     string   `json:"reason,omitempty"`
+	// Namespaces that may use it, and Conditions for more. With neither all may (or, of a
+	// SecretStore, its own): Snapshot.Using says.
+	Namespaces []string    `json:"namespaces,omitempty"`
+	Conditions []Condition `json:"conditions,omitempty"`
+	Ready      string      `json:"ready,omitempty"`
+	Reason     string      `json:"reason,omitempty"`
+}
+
+// Condition lets namespaces use a Store: those whose name is like one of Regexes, and those
+// with the Labels, if they are not nil. The zero Condition lets none.
+type Condition struct {
+	Regexes []string              `json:"regexes,omitempty"`
+	Labels  *metav1.LabelSelector `json:"labels,omitempty"`
+}
+
+// Project is an AppProject of Argo CD: what Applications of it may do in this cluster.
+type Project struct {
+	Meta
+	// From are patterns of the namespaces, beside its own, whose Applications may be of it.
+	From []string `json:"from,omitempty"`
+	// To are patterns of the namespaces that it writes to. What begins with "!" it does not
+	// write to, and any other it does.
+	To []string `json:"to,omitempty"`
+	// Anywhere says that it may write ClusterRoleBindings, and so gets everywhere; Harmless
+	// that of what it may write to namespaces nothing gives Secrets.
+	Anywhere bool `json:"anywhere,omitempty"`
+	Harmless bool `json:"harmless,omitempty"`
 }
 
 // Namespace is a namespace.

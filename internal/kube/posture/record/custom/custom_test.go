@@ -124,7 +124,9 @@ func TestSources(t *testing.T) {
 			func(s *snapshot.Source) bool {
 				return slices.Equal(s.Makes, secret("a")) && s.Remote[0].Path == "kv/db" && s.Interval == 30*time.Second && s.Store.Namespace == "other" && !s.Generator
 			}},
-		"VaultDynamicSecret": {"secrets.hashicorp.com/v1beta1", "VaultDynamicSecret", `spec: {mount: db, path: creds/app, destination: {name: a}}`, func(s *snapshot.Source) bool { return s.Generator }},
+		"what Crossplane makes": {"rds.aws.upbound.io/v1beta1", "Instance", `spec: {writeConnectionSecretToRef: {name: a}}`, func(s *snapshot.Source) bool { return slices.Equal(s.Makes, secret("a")) && s.Generator }},
+		"a claim of Crossplane": {"example.org/v1", "Database", `spec: {writeConnectionSecretToRef: {name: a}}`, func(s *snapshot.Source) bool { return slices.Equal(s.Makes, secret("a")) }},
+		"VaultDynamicSecret":    {"secrets.hashicorp.com/v1beta1", "VaultDynamicSecret", `spec: {mount: db, path: creds/app, destination: {name: a}}`, func(s *snapshot.Source) bool { return s.Generator }},
 	} {
 		f := custom.Of(object(t, c.apiVersion, c.kind, c.text+ready))
 		if len(f.Sources) != 1 || !c.check(&f.Sources[0]) || f.Sources[0].Ready != "False" || f.Sources[0].Reason != "Broken" || !f.Sources[0].Since.Equal(at) {
@@ -134,6 +136,20 @@ func TestSources(t *testing.T) {
 			if len(f.Sources) == 1 && slices.Contains(f.Sources[0].Makes, u.To) {
 				t.Errorf("%s uses what it makes: %+v", name, u)
 			}
+		}
+	}
+}
+
+// Of a cluster the kinds are asked for that Crossplane's packages add, by their categories.
+func TestProvisions(t *testing.T) {
+	for _, c := range []struct {
+		categories []string
+		want       bool
+	}{
+		{[]string{"crossplane", "managed", "aws"}, true}, {[]string{"claim"}, true}, {[]string{"composite"}, true}, {[]string{"managed"}, false}, {[]string{"crossplane", "provider"}, false}, {nil, false},
+	} {
+		if got := custom.Provisions(c.categories); got != c.want {
+			t.Errorf("%q: %v", c.categories, got)
 		}
 	}
 }
@@ -159,8 +175,52 @@ status: {conditions: [{type: Ready, status: "True", reason: Valid}]}`))
 		t.Errorf("%+v", s)
 	}
 	by := custom.Of(object(t, "external-secrets.io/v1", "ClusterSecretStore", `spec: {conditions: [{namespaces: [a]}, {namespaceSelector: {}}]}`))
-	if by.Stores[0].Namespaces != nil {
+	if got := by.Stores[0]; !slices.Equal(got.Namespaces, []string{"a"}) || len(got.Conditions) != 2 || got.Conditions[0].Labels != nil || got.Conditions[1].Labels == nil {
 		t.Errorf("a selector: %+v", by.Stores)
+	}
+	if none := custom.Of(object(t, "external-secrets.io/v1", "ClusterSecretStore", `spec: {conditions: [{}]}`)).Stores[0]; len(none.Conditions) != 1 {
+		t.Errorf("a condition that lets nobody: %+v", none)
+	}
+}
+
+// What an AppProject lets Applications write to shop, in this cluster.
+func TestProject(t *testing.T) {
+	const here = `{server: https://kubernetes.default.svc, namespace: `
+	for name, c := range map[string]struct {
+		spec string
+		want bool
+	}{
+		"everywhere":                 {`destinations: [{server: "*", namespace: "*"}]`, true},
+		"nowhere":                    {``, false},
+		"there":                      {`destinations: [` + here + `shop}]`, true},
+		"by a pattern":               {`destinations: [` + here + `"s?o*"}]`, true},
+		"by an expression":           {`destinations: [` + here + `"/^sh.p$/"}]`, true},
+		"elsewhere":                  {`destinations: [` + here + `web}]`, false},
+		"another cluster":            {`destinations: [{server: https://west:6443, namespace: shop}]`, false},
+		"this cluster by its name":   {`destinations: [{name: in-cluster, namespace: shop}]`, true},
+		"another by its name":        {`destinations: [{name: west, namespace: shop}]`, false},
+		"all but this one":           {`destinations: [` + here + `"*"}, ` + here + `"!shop"}]`, false},
+		"all but another":            {`destinations: [` + here + `"!web"}]`, true},
+		"kinds that give nothing":    {`destinations: [` + here + `shop}], namespaceResourceWhitelist: [{group: "", kind: ConfigMap}]`, false},
+		"kinds that give something":  {`destinations: [` + here + `shop}], namespaceResourceWhitelist: [{group: apps, kind: "Deploy*"}]`, true},
+		"no kinds":                   {`destinations: [` + here + `shop}], namespaceResourceWhitelist: []`, false},
+		"all kinds forbidden":        {`destinations: [` + here + `shop}], namespaceResourceBlacklist: [{group: "*", kind: "*"}]`, false},
+		"bindings of the cluster":    {`destinations: [` + here + `web}], clusterResourceWhitelist: [{group: "*", kind: "*"}]`, true},
+		"other kinds of the cluster": {`destinations: [` + here + `web}], clusterResourceWhitelist: [{group: "", kind: Namespace}]`, false},
+		"all but bindings":           {`destinations: [` + here + `web}], clusterResourceWhitelist: [{group: "*", kind: "*"}], clusterResourceBlacklist: [{group: rbac.authorization.k8s.io, kind: "*"}]`, false},
+	} {
+		found := custom.Of(object(t, "argoproj.io/v1alpha1", "AppProject", "spec: {"+c.spec+"}"))
+		if len(found.Projects) != 1 {
+			t.Fatalf("%s: %+v", name, found)
+		}
+		s := snapshot.Snapshot{Projects: found.Projects}
+		if got := s.Paths().Projects[0].To("shop"); got != c.want {
+			t.Errorf("%s: %v, want %v: %+v", name, got, c.want, found.Projects[0])
+		}
+	}
+	p := custom.Of(object(t, "argoproj.io/v1alpha1", "AppProject", `spec: {sourceNamespaces: ["team-*"]}`))
+	if from := (&snapshot.Snapshot{Projects: p.Projects}).Paths().Projects[0].From; !from("team-a") || from("ops") {
+		t.Errorf("%+v", p.Projects)
 	}
 }
 

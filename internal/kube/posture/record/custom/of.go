@@ -16,6 +16,7 @@ type Found struct {
 	Uses       []snapshot.Use
 	Sources    []snapshot.Source
 	Stores     []snapshot.Store
+	Projects   []snapshot.Project
 	Admissions []snapshot.Admission
 	Migrations []snapshot.Migration
 	// Enforces is the name of the ValidatingAdmissionPolicy that a binding puts in
@@ -26,7 +27,7 @@ type Found struct {
 // Of returns what o says. It is a function of o alone, and keeps nothing of it but names.
 func Of(o *unstructured.Unstructured) Found {
 	kind := o.GroupVersionKind().GroupKind()
-	var out Found
+	out := Found{Projects: projects(o)}
 	found, made := find(o)
 	switch {
 	case kind.Group == "external-secrets.io" && strings.HasSuffix(kind.Kind, "SecretStore"):
@@ -57,6 +58,9 @@ func (f *Found) Placed(place string) {
 	}
 	for i := range f.Stores {
 		f.Stores[i].Place = place
+	}
+	for i := range f.Projects {
+		f.Projects[i].Place = place
 	}
 	for i := range f.Admissions {
 		f.Admissions[i].Place = place

@@ -1,9 +1,12 @@
 package custom
 
 import (
+	"encoding/json"
+	"slices"
 	"strings"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
 
@@ -34,6 +37,9 @@ var sources = map[string]func(o *unstructured.Unstructured, s *snapshot.Source){
 func source(o *unstructured.Unstructured, made []snapshot.Ref) (snapshot.Source, bool) {
 	kind := o.GroupVersionKind().GroupKind()
 	more, ok := sources[kind.String()]
+	if !ok && len(made) > 0 && connects(o) {
+		more, ok = connection, true
+	}
 	if !ok {
 		return snapshot.Source{}, false
 	}
@@ -47,6 +53,23 @@ func source(o *unstructured.Unstructured, made []snapshot.Ref) (snapshot.Source,
 	}
 	return s, true
 }
+
+// Provisions reports whether kinds of these categories are those by which Crossplane
+// makes things outside.
+func Provisions(categories []string) bool {
+	has := func(c string) bool { return slices.Contains(categories, c) }
+	return has("managed") && has("crossplane") || has("claim") || has("composite")
+}
+
+// connects reports whether o is made outside by Crossplane, which writes how to log in
+// to it into a Secret.
+func connects(o *unstructured.Unstructured) bool {
+	spec, _ := o.Object["spec"].(map[string]any)
+	return spec["writeConnectionSecretToRef"] != nil || spec["publishConnectionDetailsTo"] != nil
+}
+
+// connection says that a provider made up the Secret's content.
+func connection(_ *unstructured.Unstructured, s *snapshot.Source) { s.Generator = true }
 
 // condition is one of status.conditions.
 func condition(o *unstructured.Unstructured, name string) (status, reason string, since time.Time) {
@@ -247,16 +270,22 @@ func store(o *unstructured.Unstructured, uses []snapshot.Use) snapshot.Store {
 		s.Mount = textAt(v, "path")
 		accounts(o, "spec.provider."+name, v, &s, 0)
 	}
-	all := false
 	at(o.Object, "spec.conditions[]", func(_ string, v any) {
 		m, _ := v.(map[string]any)
-		all = all || m["namespaceSelector"] != nil || m["namespaceRegexes"] != nil
 		s.Namespaces = append(s.Namespaces, texts(m, "namespaces[]")...)
+		s.Conditions = append(s.Conditions, snapshot.Condition{Regexes: texts(m, "namespaceRegexes[]"), Labels: selector(m["namespaceSelector"])})
 	})
-	if all {
-		s.Namespaces = nil // by their labels, which other objects have
-	}
 	return s
+}
+
+// selector is one of labels; nil for none.
+func selector(v any) *metav1.LabelSelector {
+	raw, err := json.Marshal(v)
+	var out *metav1.LabelSelector
+	if err != nil || json.Unmarshal(raw, &out) != nil {
+		return nil
+	}
+	return out
 }
 
 // accounts adds the ServiceAccounts that a store logs in as.

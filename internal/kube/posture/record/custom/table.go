@@ -71,6 +71,7 @@ var Kinds = []Kind{
 	{Group: "argoproj.io", Resource: "eventsources", Kind: "EventSource"},
 	{Group: "argoproj.io", Resource: "sensors", Kind: "Sensor"},
 	{Group: "argoproj.io", Resource: "applicationsets", Kind: "ApplicationSet"},
+	{Group: "argoproj.io", Resource: "appprojects", Kind: "AppProject"},
 	{Group: "tekton.dev", Resource: "taskruns", Kind: "TaskRun"},
 	{Group: "tekton.dev", Resource: "pipelineruns", Kind: "PipelineRun"},
 	{Group: "tekton.dev", Resource: "tasks", Kind: "Task"},

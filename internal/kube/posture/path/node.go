@@ -1,0 +1,162 @@
+package path
+
+import (
+	"slices"
+
+	"github.com/strongkeep/strongkeep/internal/kube/posture/access"
+)
+
+// breakout is somebody who gets out of a pod and onto its node, and then is the
+// node: has what its other pods mount, and acts as their ServiceAccounts.
+type breakout struct {
+	who access.Subject
+	by  *Capability
+	on  string
+}
+
+// breakouts are those who break out: onto any node, by pods that they create and
+// say a node for, and onto one node, by pods that run there.
+type breakouts struct {
+	any []breakout
+	to  map[string][]breakout // by node
+}
+
+// breakOuts finds them, once for all searches. open are the namespaces into which
+// Pod Security lets pods that are not confined.
+func (f *Finder) breakOuts(open []string, pods []Pod) {
+	y := yard{Finder: f, open: map[string]bool{}, labels: f.labellers()}
+	for _, ns := range open {
+		y.open[ns] = true
+	}
+	known := map[access.Subject]bool{}
+	for _, kind := range []Kind{CreatePods, CreateWorkloads, ApplyPods} {
+		for _, c := range f.all[kind] {
+			f.out.any = y.add(f.out.any, known, c, func(who access.Subject, ns string) bool {
+				return kind != ApplyPods || f.applies(who, c, "pods", ns)
+			})
+		}
+	}
+	f.out.to = map[string][]breakout{}
+	seen := map[string]map[access.Subject]bool{}
+	for i := range pods {
+		p := &pods[i]
+		if p.Node == "" {
+			continue
+		}
+		if seen[p.Node] == nil {
+			seen[p.Node] = map[access.Subject]bool{}
+		}
+		f.out.to[p.Node] = y.into(f.out.to[p.Node], seen[p.Node], p)
+	}
+}
+
+// yard is where it is looked for ways out.
+type yard struct {
+	*Finder
+	open map[string]bool
+	// labels are those who may label namespaces, and so lift Pod Security there.
+	labels map[access.Subject]bool
+}
+
+func (f *Finder) labellers() map[access.Subject]bool {
+	out := map[access.Subject]bool{}
+	for _, c := range f.all[LabelNamespaces] {
+		for _, who := range c.Grant.Binding.Subjects {
+			out[who] = true
+		}
+	}
+	return out
+}
+
+// lets reports whether who makes pods in ns that are not confined: nothing confines
+// them there, or who can lift it.
+func (y *yard) lets(who access.Subject, ns string) bool {
+	return y.open[ns] || y.labels[who] && y.any(who, access.Request{Resource: "namespaces", Namespace: ns, Name: ns}, change...)
+}
+
+// add adds the subjects of c who are not known and break out by pods that they
+// create. able says whether they have what else it takes, in a namespace.
+func (y *yard) add(to []breakout, known map[access.Subject]bool, c *Capability, able func(access.Subject, string) bool) []breakout {
+	for _, who := range c.Grant.Binding.Subjects {
+		if known[who] {
+			continue
+		}
+		if ns, ok := y.somewhere(who, c, able); ok {
+			known[who] = true
+			to = append(to, breakout{who, c, "any node, by " + resources[c.Kind] + " in namespace " + ns})
+		}
+	}
+	return to
+}
+
+var resources = map[Kind]string{CreatePods: "pods", ApplyPods: "pods", CreateWorkloads: "workloads"}
+
+// somewhere returns the first namespace in which who breaks out by c.
+func (y *yard) somewhere(who access.Subject, c *Capability, able func(access.Subject, string) bool) (string, bool) {
+	if c.Namespace != "" {
+		return c.Namespace, y.lets(who, c.Namespace) && able(who, c.Namespace)
+	}
+	for _, ns := range y.spaces {
+		if y.lets(who, ns) && able(who, ns) {
+			return ns, true
+		}
+	}
+	return "", false
+}
+
+// into adds those who break out of a pod that runs: of one that is not confined
+// itself whoever runs commands in it, of any other whoever adds a container to it
+// that is not, if the namespace lets it.
+func (y *yard) into(to []breakout, known map[access.Subject]bool, p *Pod) []breakout {
+	for _, kind := range []Kind{ExecPods, ChangePods, DebugPods} {
+		if kind != DebugPods && !p.Privileged {
+			continue
+		}
+		for c := range y.in(kind, p.Namespace) {
+			for _, who := range c.Grant.Binding.Subjects {
+				if known[who] || !c.reaches(p.Namespace, p.Name.Name) || kind == DebugPods && !y.lets(who, p.Namespace) {
+					continue
+				}
+				known[who] = true
+				to = append(to, breakout{who, c, "node " + p.Node + ", out of pod " + p.String()})
+			}
+		}
+	}
+	return to
+}
+
+// any reports whether who may do r by one of verbs, to objects of any name.
+func (f *Finder) any(who access.Subject, r access.Request, verbs ...string) bool {
+	identity := who.Identity()
+	return slices.ContainsFunc(verbs, func(v string) bool {
+		r.Verb = v
+		_, ok := f.policy.Allows(identity, r)
+		return ok
+	})
+}
+
+// onto finds those who get onto a node that was reached.
+func (s *search) onto(node string, n *node) {
+	for _, b := range s.out.to[node] {
+		s.note(Step{Subject: b.who, Kind: BreakOut, Capability: b.by, On: b.on}, n)
+	}
+	if s.broken {
+		return // by a node that was reached before, and these get onto each
+	}
+	s.broken = true
+	for _, b := range s.out.any {
+		s.note(Step{Subject: b.who, Kind: BreakOut, Capability: b.by, On: b.on}, n)
+	}
+}
+
+// hosts finds the nodes that run pods as a ServiceAccount, which have its tokens.
+func (s *search) hosts(account Name, n *node) {
+	for _, p := range s.run[account] {
+		if p.Node != "" {
+			s.note(Step{Subject: access.User(nodeUser + p.Node), Kind: Node, On: "pod " + p.String()}, n)
+		}
+	}
+}
+
+// nodeUser begins the name that a node has.
+const nodeUser = "system:node:"
