@@ -61,20 +61,64 @@ func folder(to *read.Files, dir string) error {
 	if command := rendered(dir); command != "" {
 		return errs.Newf(errs.Unsupported, "%s is not rendered here: %s | strongkeep COMMAND -f -", dir, command)
 	}
-	return filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
+	var links []string
+	seen := map[string]bool{} // files that were read, by their names without links
+	err := filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
 			return errs.Newf(errs.Invalid, "reading manifests: %w", err)
 		case d.IsDir() && name != dir && (strings.HasPrefix(d.Name(), ".") || rendered(name) != ""):
 			if command := rendered(name); command != "" {
-				to.Wrong = append(to.Wrong, name+": not rendered here: "+command+" | strongkeep COMMAND -f -")
+				to.Miss(name, "not rendered here: "+command+" | strongkeep COMMAND -f -")
 			}
 			return fs.SkipDir
-		case !d.Type().IsRegular() || !manifest(d.Name()):
+		case d.Type()&fs.ModeSymlink != 0 && !strings.HasPrefix(d.Name(), ".."):
+			links = append(links, name)
 			return nil
+		case d.IsDir() || !manifest(d.Name()):
+			return nil
+		case !d.Type().IsRegular():
+			to.Miss(name, "it is no regular file")
+			return nil
+		}
+		if real, err := filepath.EvalSymlinks(name); err == nil {
+			seen[real] = true
 		}
 		return file(to, name)
 	})
+	for _, name := range links {
+		if err == nil {
+			err = link(to, dir, name, seen)
+		}
+	}
+	return err
+}
+
+// link reads a symbolic link to a manifest within dir that was not read itself: files of
+// a mounted ConfigMap are such links. One that leads elsewhere is not followed, since
+// whoever made the folder chose where it leads, and is said.
+func link(to *read.Files, dir, name string, seen map[string]bool) error {
+	root, err1 := filepath.EvalSymlinks(dir)
+	real, err2 := filepath.EvalSymlinks(name)
+	if err1 != nil || err2 != nil {
+		to.Miss(name, "it is a symbolic link that leads nowhere")
+		return nil
+	}
+	info, err := os.Stat(real)
+	switch {
+	case err == nil && !info.IsDir() && !manifest(name), seen[real]:
+		return nil
+	case err != nil || !info.Mode().IsRegular() || !within(root, real):
+		to.Miss(name, "it is a symbolic link to what is no file of "+dir+": name that itself")
+		return nil
+	}
+	seen[real] = true
+	return file(to, name)
+}
+
+func within(dir, name string) bool {
+	rel, err := filepath.Rel(dir, name)
+	return err == nil && filepath.IsLocal(rel)
 }
 
 // rendered returns the command that makes manifests of a folder; "" for one that has them.

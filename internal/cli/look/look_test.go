@@ -122,3 +122,40 @@ func TestFolder(t *testing.T) {
 		t.Errorf("the chart: %q %q", seen.Wrong, stderr)
 	}
 }
+
+// What a folder has and was not looked at is said, and no resource of files counts as
+// read whole then: a chart, links that lead out of it or nowhere. Files of a mounted
+// ConfigMap are links within it, and are read, each once.
+func TestFolderNotWhole(t *testing.T) {
+	mounted := t.TempDir()
+	write(t, mounted, "..2026_11/db.yaml", secret)
+	link(t, "..2026_11", mounted, "..data")
+	link(t, "..data/db.yaml", mounted, "db.yaml")
+	link(t, "db.yaml", mounted, "again.yaml")
+	if seen, stderr, err := ask(t, "--file="+mounted); err != nil || stderr != "" || len(seen.Secrets) != 1 || !seen.Coverage.Whole("secrets") {
+		t.Errorf("a mounted ConfigMap: %v %q %+v", err, stderr, seen)
+	}
+	outside := write(t, t.TempDir(), "x.yaml", secret)
+	for want, make := range map[string]func(dir string){
+		"helm template":  func(dir string) { write(t, dir, "chart/Chart.yaml", "name: x") },
+		"symbolic link":  func(dir string) { link(t, outside, dir, "x.yaml") },
+		"leads nowhere":  func(dir string) { link(t, "none.yaml", dir, "x.yaml") },
+		"is no file of ": func(dir string) { link(t, filepath.Dir(outside), dir, "base") },
+		"damaged":        func(dir string) { write(t, dir, "x.yaml.gz", "\x1f\x8b") },
+	} {
+		dir := t.TempDir()
+		write(t, dir, "db.yaml", secret)
+		make(dir)
+		seen, stderr, err := ask(t, "--file="+dir)
+		if err != nil || !strings.Contains(stderr, want) || len(seen.Secrets) != 1 || seen.Coverage.Whole("secrets") || seen.Coverage.Whole("secrets/values") || seen.Coverage.Whole("rolebindings") {
+			t.Errorf("%s: %v %q", want, err, stderr)
+		}
+	}
+}
+
+func link(t *testing.T, to, dir, name string) {
+	t.Helper()
+	if err := os.Symlink(to, filepath.Join(dir, name)); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,9 +1,7 @@
 package read
 
 import (
-	"bufio"
 	"bytes"
-	"compress/gzip"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -20,18 +18,17 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/util/yaml"
-	parse "sigs.k8s.io/yaml"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/fingerprint"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/read/document"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/record"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/record/custom"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/snapshot"
 )
 
-// largest bounds one document, in bytes; a dump of a cluster is one.
-const largest = 256 << 20
+// maxWrong bounds the places that are noted.
+const maxWrong = 1000
 
 // Files gathers a snapshot from manifests and dumps. The zero Files is ready; it
 // is for one goroutine.
@@ -40,12 +37,14 @@ type Files struct {
 	Namespace string
 	// Key of the fingerprints; without one no values are looked at.
 	Key *fingerprint.Key
-	// Wrong are the places of what could not be read, with the reason. The rest
-	// is in the snapshot.
+	// Wrong are the places of what could not be read, with the reason, and of what is
+	// no object of Kubernetes at all. The rest is in the snapshot.
 	Wrong []string
 
-	out  snapshot.Snapshot
-	join join
+	// missed is how many places may have had objects that are not in the snapshot.
+	missed int
+	out    snapshot.Snapshot
+	join   join
 }
 
 // fromFiles are the resources that files have, as far as they have them.
@@ -60,11 +59,12 @@ func (f *Files) Snapshot(now time.Time) *snapshot.Snapshot {
 	s.Taken, s.Wrong = now, f.Wrong
 	s.RBAC.Aggregate = true
 	s.Coverage = snapshot.Coverage{}
+	gap := f.gap()
 	for _, r := range fromFiles {
-		s.Coverage[r] = snapshot.Gap{}
+		s.Coverage[r] = gap
 	}
 	if f.Key != nil {
-		s.Key, s.Coverage["secrets/values"] = f.Key.ID(), snapshot.Gap{}
+		s.Key, s.Coverage["secrets/values"] = f.Key.ID(), gap
 	}
 	s.Coverage["pods"] = snapshot.Gap{Reason: "files do not say what runs"}
 	s.Coverage["resources"] = snapshot.Gap{Reason: "files do not say which kinds the cluster has"}
@@ -100,54 +100,68 @@ func (f *Files) Add(file string, from io.Reader) error {
 	if f.join.owners == nil {
 		f.join = newJoin()
 	}
-	plain, err := unzipped(from)
-	if err != nil {
-		return fmt.Errorf("reading %s: %w", file, err)
+	documents, err := document.NewReader(from)
+	for n := 1; err == nil; n++ {
+		var d document.Document
+		if d, err = documents.Next(); err == nil {
+			f.document(fmt.Sprintf("%s: document %d", file, n), d)
+		}
 	}
-	documents := yaml.NewYAMLReader(plain)
-	for n := 1; ; n++ {
-		text, err := documents.Read()
-		if errors.Is(err, io.EOF) {
-			return nil
+	switch {
+	case errors.Is(err, io.EOF):
+		return nil
+	case errs.KindOf(err) == errs.Invalid:
+		f.Miss(file, err.Error())
+		return nil
+	}
+	return fmt.Errorf("reading %s: %w", file, err)
+}
+
+func (f *Files) document(place string, d document.Document) {
+	all, wrong := document.Objects(d.Text)
+	if d.Wrong != "" {
+		wrong = d.Wrong
+	}
+	if wrong != "" {
+		f.Miss(place, wrong)
+	}
+	for i, raw := range all {
+		at := place
+		if len(all) > 1 {
+			at = fmt.Sprintf("%s, object %d", place, i+1)
 		}
-		place := fmt.Sprintf("%s: document %d", file, n)
-		if err != nil {
-			return fmt.Errorf("reading %s: %w", place, err)
-		}
-		if len(bytes.TrimSpace(text)) == 0 {
-			n--
-			continue
-		}
-		if len(text) > largest {
-			f.wrong(place, fmt.Sprintf("it is over %d MiB", largest>>20))
-			continue
-		}
-		raw, err := parse.YAMLToJSON(text)
-		if err != nil {
-			// The parser's own words may quote the document.
-			f.wrong(place, "this is not YAML, or it was cut off")
-			continue
-		}
-		if string(raw) != "null" {
-			f.object(place, raw, 0)
-		}
+		f.object(at, raw, 0)
 	}
 }
 
-// unzipped reads from, which may be packed by gzip.
-func unzipped(from io.Reader) (*bufio.Reader, error) {
-	r := bufio.NewReader(from)
-	if head, err := r.Peek(2); err != nil || !bytes.Equal(head, []byte("\x1f\x8b")) {
-		return r, nil //nolint:nilerr // what is too short to be packed is not
-	}
-	z, err := gzip.NewReader(r)
-	if err != nil {
-		return nil, errs.Newf(errs.Invalid, "unpacking: %w", err)
-	}
-	return bufio.NewReader(z), nil
+// Miss notes a place that may have objects which are not in the snapshot, and why: then
+// nothing counts as read whole.
+func (f *Files) Miss(place, reason string) {
+	f.missed++
+	f.wrong(place, reason)
 }
 
-func (f *Files) wrong(place, reason string) { f.Wrong = append(f.Wrong, place+": "+reason) }
+// wrong notes a place, and no more than a few of them: whoever makes a file chooses how
+// many it has.
+func (f *Files) wrong(place, reason string) {
+	switch {
+	case len(f.Wrong) < maxWrong:
+		f.Wrong = append(f.Wrong, place+": "+reason)
+	case len(f.Wrong) == maxWrong:
+		f.Wrong = append(f.Wrong, "there are more of them, which are not listed")
+	}
+}
+
+// gap is how far the files were read.
+func (f *Files) gap() snapshot.Gap {
+	switch f.missed {
+	case 0:
+		return snapshot.Gap{}
+	case 1:
+		return snapshot.Gap{Reason: "a place of the files could not be read"}
+	}
+	return snapshot.Gap{Reason: fmt.Sprintf("%d places of the files could not be read", f.missed)}
+}
 
 // header is what every object has.
 type header struct {
@@ -161,12 +175,20 @@ const maxNesting = 4
 
 func (f *Files) object(place string, raw []byte, depth int) {
 	var h header
-	if json.Unmarshal(raw, &h) != nil || h.Kind == "" || h.APIVersion == "" {
+	err := json.Unmarshal(raw, &h)
+	switch {
+	case err == nil && h.Kind == "" && h.APIVersion == "" && depth == 0 && h.Items == nil:
+		// It was read, and nothing in it becomes an object: values of a chart, a pipeline.
 		f.wrong(place, "this is no Kubernetes object: it needs apiVersion and kind")
 		return
-	}
-	if h.Items != nil {
+	case err != nil || h.Kind == "" || h.APIVersion == "":
+		f.Miss(place, "this is no Kubernetes object: it needs apiVersion and kind")
+		return
+	case h.Items != nil:
 		f.list(place, &h, depth)
+		return
+	case document.TooLarge(raw):
+		f.Miss(place, "it is larger than any cluster takes: over 4 MiB, or of too many parts")
 		return
 	}
 	create, ok := kinds[h.GroupVersionKind().GroupKind().String()]
@@ -179,7 +201,7 @@ func (f *Files) object(place string, raw []byte, depth int) {
 		if secret := loose(raw); h.Kind == "Secret" && secret != nil {
 			o = secret // encrypted or a template: its values are no base64
 		} else {
-			f.wrong(place, "this is no "+h.Kind+", a field has the wrong type")
+			f.Miss(place, "this is no "+h.Kind+", a field has the wrong type")
 			return
 		}
 	}
@@ -191,7 +213,7 @@ func (f *Files) object(place string, raw []byte, depth int) {
 
 func (f *Files) list(place string, h *header, depth int) {
 	if depth == maxNesting {
-		f.wrong(place, "lists are nested too deep")
+		f.Miss(place, "lists are nested too deep")
 		return
 	}
 	for i, item := range h.Items {
@@ -211,7 +233,7 @@ func (f *Files) sops(s *snapshot.Secret) {
 func (f *Files) custom(place, kind string, raw []byte) {
 	o := &unstructured.Unstructured{}
 	if json.Unmarshal(raw, &o.Object) != nil || malformed(o) {
-		f.wrong(place, "this is no "+kind+", a field has the wrong type")
+		f.Miss(place, "this is no "+kind+", a field has the wrong type")
 		return
 	}
 	if o.GetNamespace() == "" && !custom.Global(o.GroupVersionKind().GroupKind()) {

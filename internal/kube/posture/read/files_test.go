@@ -73,6 +73,7 @@ func TestWrongFiles(t *testing.T) {
 		"apiVersion: v1\nkind: Pod\nspec: [" + canary + "]":                                                                       "document 1: this is no Pod",
 		`{"apiVersion": "v1", "kind": "List", "items": [{"a": "` + canary + `"}]}`:                                                "document 1, item 1: this is no Kubernetes object",
 		`{"apiVersion":"rbac.authorization.k8s.io/v1","kind":"Role","metadata":{"name":"x"},"rules":[{"verbs":"` + canary + `"}]`: "document 1: this is not YAML",
+		"apiVersion: v1\nkind: Secret\n--- " + canary:                                                                             "document 2: this is no Kubernetes object",
 	} {
 		f := read.Files{}
 		if err := f.Add("x.yaml", strings.NewReader(text+"\n---\n"+manifests)); err != nil {
@@ -89,6 +90,58 @@ func TestWrongFiles(t *testing.T) {
 	deep := strings.Repeat(`{"apiVersion":"v1","kind":"List","items":[`, 10) + strings.Repeat("]}", 10)
 	if err := f.Add("deep.yaml", strings.NewReader(deep)); err != nil || len(f.Wrong) != 1 || !strings.Contains(f.Wrong[0], "nested too deep") {
 		t.Errorf("%v %q", err, f.Wrong)
+	}
+}
+
+// Nothing counts as read whole if a place of the files may have more of it.
+func TestFilesNotWhole(t *testing.T) {
+	for text, whole := range map[string]bool{
+		"# nothing":                        true,
+		"image: web\nreplicas: 2\n":        true, // a chart's values: read, and no object
+		"a: [":                             false,
+		"kind: Secret\nmetadata: {}\n":     false,
+		"items: []\n":                      false,
+		"apiVersion: v1\ndata:\n  a: Yg==": false, // cut off above its kind
+		`{"apiVersion": "v1", "kind": "List", "items": [{}]}`:                                       false,
+		`{"apiVersion": "v1", "kind": "Secret", "data": 1}`:                                         false,
+		"apiVersion: v1\nkind: ConfigMap\ndata: {a: " + strings.Repeat("x", 5<<20) + "}":            false,
+		"apiVersion: v1\nkind: Pod\nspec: {containers: [" + strings.Repeat("{},", 1<<19) + "{}]}\n": false,
+	} {
+		f := read.Files{Key: key(t)}
+		if err := f.Add("x.yaml", strings.NewReader(manifests+"\n---\n"+text)); err != nil {
+			t.Fatal(err)
+		}
+		s := f.Snapshot(noon)
+		for _, r := range []string{"secrets", "secrets/values", "rolebindings", "workloads", "sources"} {
+			if s.Coverage.Whole(r) != whole {
+				t.Errorf("%.60q: %s: %v", text, r, s.Coverage.Missing(r))
+			}
+		}
+		if len(s.Secrets) == 0 || len(s.Pods) != 2 {
+			t.Errorf("%.60q: the rest is not read", text)
+		}
+	}
+	f := read.Files{}
+	if err := f.Add("x.yaml", strings.NewReader(strings.Repeat("---\na: [\n", 3000))); err != nil || len(f.Wrong) > 1001 {
+		t.Errorf("%v, %d places are noted", err, len(f.Wrong))
+	}
+	if s := f.Snapshot(noon); !strings.Contains(s.Coverage.Missing("roles")[0], "3000 places") {
+		t.Errorf("%q", s.Coverage.Missing("roles"))
+	}
+}
+
+// A document may begin behind its mark, on the same line. No error has a word of it.
+func TestDocumentOnMark(t *testing.T) {
+	f := read.Files{}
+	text := "--- {apiVersion: v1, kind: Secret, metadata: {name: one}, stringData: {password: " + canary + "}}\n---x " + canary + "\n---\n" + manifests
+	if err := f.Add("x.yaml", strings.NewReader(text)); err != nil {
+		t.Fatal(err)
+	}
+	if s := f.Snapshot(noon); len(f.Wrong) != 1 || strings.Contains(f.Wrong[0], canary) || len(s.Secrets) != 1 || len(s.Pods) != 2 {
+		t.Errorf("%q %+v", f.Wrong, s.Secrets)
+	}
+	if err := f.Add("y.yaml", strings.NewReader("--- {apiVersion: v1, kind: Secret, metadata: {name: one}}")); err != nil || len(f.Snapshot(noon).Secrets) != 2 {
+		t.Error(err, f.Wrong)
 	}
 }
 
