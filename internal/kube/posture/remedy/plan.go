@@ -20,10 +20,17 @@ type Plan struct {
 	Check  string       `json:"check"`
 	Rules  []string     `json:"rules"`
 	Object snapshot.Ref `json:"object"`
+	// Also are other objects of which it is found no longer.
+	Also []snapshot.Ref `json:"also,omitempty"`
+	// Field is that of the findings; "" for any.
+	Field string `json:"field,omitempty"`
 	// Does is one sentence; Risks are what to look at before.
 	Does  string   `json:"does"`
 	Risks []string `json:"risks,omitempty"`
-	Steps []Step   `json:"steps"`
+	// Writes is what is written outside the cluster before the Steps, without values;
+	// "" for nothing.
+	Writes string `json:"writes,omitempty"`
+	Steps  []Step `json:"steps"`
 }
 
 // Verb is what a Step does.
@@ -59,6 +66,9 @@ func (s *Step) Ref() snapshot.Ref {
 // comment.
 func (p *Plan) YAML() (string, error) {
 	var out strings.Builder
+	if p.Writes != "" {
+		out.WriteString("# write " + p.Writes + "\n")
+	}
 	for i := range p.Steps {
 		s := &p.Steps[i]
 		text, err := yaml.Marshal(s.Object)
@@ -100,6 +110,8 @@ type Options struct {
 	In, Secrets []string
 	// Anyway does what may break something that cannot be seen.
 	Anyway bool
+	// Activity is what audit logs show; nil if none is given.
+	Activity *snapshot.Activity
 }
 
 // Remedy mends findings of one check.
@@ -118,6 +130,7 @@ func List() []Remedy {
 		{Check: "SEC-03", Rules: []string{"ReadsNamespace"}, Kind: "Role", Plan: narrow},
 		{Check: "SEC-04", Rules: []string{"EverythingEverywhere", "SecretsEverywhere", "RightsEverywhere"}, Kind: "ClusterRoleBinding", Plan: bindings},
 		{Check: "SEC-08", Rules: []string{"NeedlessToken"}, Workload: true, Plan: token},
+		{Check: "SEC-08", Rules: []string{"SharedAccount"}, Kind: "ServiceAccount", Plan: accounts},
 		{Check: "SEC-09", Rules: []string{"EnvVariable"}, Workload: true, Plan: files},
 	}
 }

@@ -35,6 +35,8 @@ func world(t *testing.T, spec string, target Target, rbac ...any) *World {
 			c.Pods = append(c.Pods, o)
 		case corev1.ServiceAccount:
 			c.Accounts = append(c.Accounts, o)
+		case doctor.Workload:
+			c.Workloads = append(c.Workloads, o)
 		default:
 			t.Fatalf("%T", o)
 		}
@@ -190,7 +192,7 @@ func TestNarrow(t *testing.T) {
 		kind    errs.Kind
 		want    []string
 	}{
-		"what its pods use": {[]any{role(rule("get list create", "secrets configmaps")), bound, pod("web", "db"), pod("other", "hidden")}, nil, none, []string{"- db\n", "!hidden", "- configmaps", "not known: compare it"}},
+		"what its pods use": {[]any{role(rule("get list create", "secrets configmaps")), bound, pod("web", "db"), pod("other", "hidden")}, nil, none, []string{"- db\n", "!hidden", "- configmaps", "not known: give -audit-log"}},
 		"what is said":      {[]any{role(rule("get", "secrets")), bound}, []string{"b", "a", "b"}, none, []string{"resourceNames:\n  - a\n  - b\n"}},
 		"nobody uses any":   {[]any{role(rule("get", "secrets")), bound}, nil, errs.Invalid, []string{"-secret"}},
 		"named already":     {[]any{role(rule("get", "secrets", "db")), bound}, []string{"db"}, errs.NotExist, []string{"without naming them"}},

@@ -32,6 +32,15 @@ func workload(kind string, change func(*snapshot.Template)) snapshot.Snapshot {
 	return snapshot.Snapshot{Live: true, Workloads: []snapshot.Workload{w}}
 }
 
+// two run as ServiceAccount web.
+func two() snapshot.Snapshot {
+	s := workload("Deployment", nil)
+	second := s.Workloads[0]
+	second.Name = "worker"
+	s.Workloads = append(s.Workloads, second)
+	return s
+}
+
 func bind(s snapshot.Snapshot, who rbacv1.Subject) snapshot.Snapshot {
 	s.RBAC = access.Objects{RoleBindings: []rbacv1.RoleBinding{{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "b"}, Subjects: []rbacv1.Subject{who}}}}
 	return s
@@ -65,6 +74,8 @@ func TestCheck(t *testing.T) {
 		{Name: "off in the account, on in the pod", Answer: check.Yes, Snapshot: account(workload("Deployment", func(t *snapshot.Template) { t.Automount = &on }), &off, nil), Findings: []string{needless}},
 		{Name: "an identity of a cloud", Answer: check.Yes, Snapshot: account(workload("Deployment", nil), nil, map[string]string{"eks.amazonaws.com/role-arn": "x"})},
 		{Name: "the pods of a workload are not asked again", Answer: check.Yes, Snapshot: owned},
+		{Name: "two run as one with rights", Answer: check.Yes, Snapshot: bind(two(), rbacv1.Subject{Kind: "ServiceAccount", Name: "web"}), Findings: []string{"SharedAccount ServiceAccount shop/web"}},
+		{Name: "two run as one by a group's rights", Answer: check.Yes, Snapshot: bind(two(), rbacv1.Subject{Kind: "Group", Name: "system:serviceaccounts:shop"})},
 		{Name: "files without bindings", Answer: check.Yes, Snapshot: snapshot.Snapshot{Workloads: workload("Deployment", nil).Workloads}},
 		{Name: "a bare pod", Answer: check.Yes, Snapshot: snapshot.Snapshot{Live: true, Pods: []snapshot.Pod{{Meta: snapshot.Meta{Namespace: "shop", Name: "p"}, Template: snapshot.Template{Account: "web"}, Workload: snapshot.Ref{Kind: "Pod", Namespace: "shop", Name: "p"}}}},
 			Findings: []string{"NeedlessToken Pod shop/p at spec.automountServiceAccountToken"}},

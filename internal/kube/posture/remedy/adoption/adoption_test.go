@@ -1,0 +1,225 @@
+package adoption
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+
+	v1 "github.com/strongkeep/strongkeep/api/external/v1"
+	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/preview"
+	"github.com/strongkeep/strongkeep/internal/kube/operator/target"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/check"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/remedy"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/snapshot"
+	"github.com/strongkeep/strongkeep/internal/redact"
+)
+
+const canary = "canary-c3d1-Zk4" // in every value
+
+// kv is a vault of one mount.
+type kv struct {
+	mount string
+	at    map[string]map[string]redact.Secret
+	// before is called when a value is to be created.
+	before func()
+}
+
+func (k *kv) Mount(context.Context, string) (string, error) { return k.mount, nil }
+
+func (k *kv) Read(_ context.Context, path string) (map[string]redact.Secret, error) {
+	return k.at[path], nil
+}
+
+func (k *kv) Create(_ context.Context, path string, fields map[string]redact.Secret) error {
+	if k.before != nil {
+		k.before()
+	}
+	if k.at[path] != nil {
+		return errs.New(errs.Exist, "somebody wrote it meanwhile")
+	}
+	k.at[path] = fields
+	return nil
+}
+
+// gives makes the Secret that a store would.
+type gives func(es *v1.ExternalSecret) map[string][]byte
+
+func (g gives) Secret(_ context.Context, es *v1.ExternalSecret) (preview.Made, error) {
+	return preview.Made{Secret: &target.Secret{Data: g(es)}}, nil
+}
+
+type fixture struct {
+	*testing.T
+	*Adopter
+	vault *kv
+}
+
+// world has a store of mount in team, and Secrets.
+func world(t *testing.T, mount string, secrets ...*corev1.Secret) *fixture {
+	t.Helper()
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, v1.AddToScheme} {
+		if err := add(scheme); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p, err := v1.NewProvider("vault", map[string]any{"server": "https://vault.example:8200", "path": mount})
+	if err != nil {
+		t.Fatal(err)
+	}
+	objects := []client.Object{&v1.SecretStore{ObjectMeta: metav1.ObjectMeta{Namespace: "team", Name: "s"}, Spec: v1.SecretStoreSpec{Provider: p}}}
+	seen := &snapshot.Snapshot{}
+	for _, s := range secrets {
+		objects = append(objects, s)
+		seen.Secrets = append(seen.Secrets, snapshot.Secret{Meta: snapshot.Meta{Namespace: s.Namespace, Name: s.Name}, Type: "Opaque"})
+	}
+	c := fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).Build()
+	k := &kv{mount: "secret", at: map[string]map[string]redact.Secret{}}
+	now := time.Unix(1e9, 0)
+	a := &Adopter{Client: c, Vault: k, Seen: check.NewInput(seen, now, check.Settings{}), Now: func() time.Time { return now }}
+	a.Maker = gives(func(es *v1.ExternalSecret) map[string][]byte {
+		out := map[string][]byte{}
+		for _, d := range es.Spec.Data {
+			out[d.SecretKey] = k.at["secret/team/db"][d.RemoteRef.Property].Reveal()
+		}
+		return out
+	})
+	return &fixture{t, a, k}
+}
+
+func db(name string, data map[string]string) *corev1.Secret {
+	s := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "team", Name: name}, Data: map[string][]byte{}}
+	for k, v := range data {
+		s.Data[k] = []byte(v)
+	}
+	return s
+}
+
+func (f *fixture) plan(o Options) (*Adoption, error) {
+	f.Helper()
+	if o.Store == "" {
+		o.Store = "s"
+	}
+	o.Path = "secret/team/db"
+	p, err := f.Plan(f.Context(), remedy.Target{Namespace: "team", Name: "db"}, o)
+	text := ""
+	if err != nil {
+		text = err.Error()
+	} else if text, err = p.YAML(); err == nil {
+		text += p.Does + p.Writes + strings.Join(p.Risks, "\n")
+	}
+	if strings.Contains(text, canary) {
+		f.Errorf("it tells a value: %s", text)
+	}
+	return p, err
+}
+
+func (f *fixture) externals() int {
+	f.Helper()
+	var list v1.ExternalSecretList
+	if err := f.Client.List(f.Context(), &list); err != nil {
+		f.Fatal(err)
+	}
+	return len(list.Items)
+}
+
+// The key is what the store takes, whichever mount it names.
+func TestKeys(t *testing.T) {
+	for mount, want := range map[string]string{"secret": "key: team/db\n", "": "key: secret/data/team/db\n", "other": ""} {
+		p, err := world(t, mount, db("db", map[string]string{"password": canary})).plan(Options{})
+		if want == "" {
+			if !errs.Is(err, errs.Invalid) || !strings.Contains(err.Error(), "reads below other") {
+				t.Errorf("%q: %v", mount, err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text, err := p.YAML(); err != nil || !strings.Contains(text, want) || !strings.Contains(text, "creationPolicy: Merge") {
+			t.Errorf("%v: %s", err, text)
+		}
+	}
+}
+
+// What has changed since it was looked at is left alone, on either side.
+func TestChangedMeanwhile(t *testing.T) {
+	f := world(t, "secret", db("db", map[string]string{"password": canary}))
+	p, err := f.plan(Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := db("db", map[string]string{"password": canary + "-new"})
+	if err := f.Client.Update(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Apply(t.Context(), p); !errs.Is(err, errs.Conflict) || !strings.Contains(err.Error(), "nothing was done") || len(f.vault.at) > 0 {
+		t.Errorf("the Secret changed: %v", err)
+	}
+	if p, err = f.plan(Options{}); err != nil {
+		t.Fatal(err)
+	}
+	f.vault.before = func() { f.vault.at["secret/team/db"] = map[string]redact.Secret{"password": redact.FromString(canary)} }
+	if err := f.Apply(t.Context(), p); !errs.Is(err, errs.Exist) || f.externals() > 0 {
+		t.Errorf("somebody wrote the vault: %v", err)
+	}
+}
+
+// A store that would give something else is found out before anything is created.
+func TestProof(t *testing.T) {
+	for name, give := range map[string]gives{
+		"another value": func(*v1.ExternalSecret) map[string][]byte { return map[string][]byte{"password": []byte(canary + "x")} },
+		"another key":   func(*v1.ExternalSecret) map[string][]byte { return map[string][]byte{"pass": []byte(canary)} },
+		"no keys":       func(*v1.ExternalSecret) map[string][]byte { return nil },
+	} {
+		f := world(t, "secret", db("db", map[string]string{"password": canary}))
+		f.Maker = give
+		p, err := f.plan(Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = f.Apply(t.Context(), p)
+		if !errs.Is(err, errs.Conflict) || f.externals() > 0 || strings.Contains(err.Error(), canary) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// Which Secrets are copies: all of their values are the source's, one of them a credential.
+func TestCopies(t *testing.T) {
+	f := world(t, "secret",
+		db("db", map[string]string{"password": canary, "user": "app", "port": "5432"}),
+		db("same", map[string]string{"pw": canary}),
+		db("both", map[string]string{"user": canary, "login": "app"}),
+		db("mixed", map[string]string{"password": canary, "host": "db.example"}),
+		db("chance", map[string]string{"user": "app"}),
+		db("empty", nil))
+	p, err := f.plan(Options{Copies: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, r := range p.Also {
+		names = append(names, r.Name)
+	}
+	if got := strings.Join(names, " "); got != "both same" {
+		t.Errorf("copies are %q", got)
+	}
+	if all := strings.Join(p.Risks, "\n"); !strings.Contains(all, "team/mixed") || strings.Contains(all, "team/chance") {
+		t.Error(all)
+	}
+	if text, err := p.YAML(); err != nil || !strings.Contains(text, "property: password\n    secretKey: pw") || !strings.Contains(text, "property: password\n    secretKey: user") {
+		t.Errorf("%v: %s", err, text)
+	}
+	if _, err := world(t, "secret", db("db", map[string]string{"a": "b"})).plan(Options{Copies: true}); !errs.Is(err, errs.Invalid) {
+		t.Errorf("nothing in it is a credential: %v", err)
+	}
+}

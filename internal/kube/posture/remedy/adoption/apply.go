@@ -1,0 +1,146 @@
+package adoption
+
+import (
+	"bytes"
+	"context"
+	"strings"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	v1 "github.com/strongkeep/strongkeep/api/external/v1"
+	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/remedy"
+)
+
+// Apply does what p says. Before anything in the cluster is written it is proven that
+// the vault and the store give back the bytes that the Secrets hold; afterwards, that
+// each Secret is the same object with the same data. It may be called again.
+func (a *Adopter) Apply(ctx context.Context, p *Adoption) error {
+	if err := a.unchanged(ctx, p); err != nil {
+		return errs.Newf(errs.KindOf(err), "%w; nothing was done: look at the plan again", err)
+	}
+	if p.absent {
+		if err := a.Vault.Create(ctx, p.path, p.fields.values()); err != nil {
+			return errs.Newf(errs.KindOf(err), "writing %s into the vault: %w; nothing was done", p.path, err)
+		}
+	}
+	if err := a.prove(ctx, p); err != nil {
+		return errs.Newf(errs.KindOf(err), "%w; nothing was done in the cluster, the value lies at %s in the vault", err, p.path)
+	}
+	if err := remedy.Apply(ctx, a.Client, p.Plan, false); err != nil {
+		return err
+	}
+	if err := a.await(ctx, p); err != nil {
+		return err
+	}
+	if err := a.unchanged(ctx, p); err != nil {
+		return errs.Newf(errs.Internal, "it was adopted, and: %w; the vault's value of %s is what it had before", err, p.path)
+	}
+	return nil
+}
+
+// unchanged says which Secret is not what it was.
+func (a *Adopter) unchanged(ctx context.Context, p *Adoption) error {
+	for _, t := range p.taken {
+		s, err := a.secret(ctx, t.NamespacedName)
+		switch {
+		case err != nil:
+			return err
+		case s.UID != t.uid:
+			return errs.Newf(errs.Conflict, "Secret %s is another object now", t)
+		case digest(p.key, s.Data) != t.digest:
+			return errs.Newf(errs.Conflict, "Secret %s holds something else now", t)
+		}
+	}
+	return nil
+}
+
+// prove compares what the vault has, and what an operator would make by the store of
+// each ExternalSecret, with what the Secrets hold.
+func (a *Adopter) prove(ctx context.Context, p *Adoption) error {
+	have, err := a.Vault.Read(ctx, p.path)
+	if err != nil {
+		return errs.Newf(errs.KindOf(err), "reading %s back: %w", p.path, err)
+	}
+	if err := p.fields.same(have, p.path); err != nil {
+		return err
+	}
+	for _, t := range p.taken {
+		if t.es == nil {
+			continue
+		}
+		if err := a.proveOne(ctx, &t); err != nil {
+			return err
+		}
+	}
+	return a.unchanged(ctx, p)
+}
+
+func (a *Adopter) proveOne(ctx context.Context, t *taken) error {
+	made, err := a.Maker.Secret(ctx, t.es)
+	if err != nil {
+		return errs.Newf(errs.KindOf(err), "asking the store what it would give Secret %s: %w (with your own rights: create on serviceaccounts/token, or get on the Secret of its credential, and a way to the vault from here)", t, err)
+	}
+	live, err := a.secret(ctx, t.NamespacedName)
+	if err != nil {
+		return err
+	}
+	if made.Secret == nil || len(made.Secret.Data) != len(live.Data) {
+		return errs.Newf(errs.Conflict, "by its store, Secret %s would get other keys than it has: does the store read the vault that this writes to?", t)
+	}
+	for key, value := range made.Secret.Data {
+		if have, ok := live.Data[key]; !ok || !bytes.Equal(have, value) {
+			return errs.Newf(errs.Conflict, "by its store, key %s of Secret %s would get another value than it has: does the store read the vault that this writes to?", key, t)
+		}
+	}
+	return nil
+}
+
+// lookEvery is how often it is looked whether an operator has come.
+const lookEvery = 200 * time.Millisecond
+
+// await waits until an operator has taken up each ExternalSecret.
+func (a *Adopter) await(ctx context.Context, p *Adoption) error {
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	for began := a.Now(); ; {
+		late, err := a.late(ctx, p)
+		if err != nil || len(late) == 0 {
+			return err
+		}
+		if a.Now().Sub(began) >= a.Wait {
+			return errs.Newf(errs.Unavailable, "not ready in %s: %s. The Secrets are as they were. Does an operator run that answers for the store? strongkeep doctor externalsecret says more; this may be called again", a.Wait, strings.Join(late, "; "))
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+	}
+}
+
+// late names the ExternalSecrets that are not ready yet, and says why.
+func (a *Adopter) late(ctx context.Context, p *Adoption) ([]string, error) {
+	var out []string
+	for _, t := range p.taken {
+		if t.es == nil {
+			continue
+		}
+		var es v1.ExternalSecret
+		err := a.Client.Get(ctx, t.NamespacedName, &es)
+		switch {
+		case apierrors.IsNotFound(err):
+			out = append(out, "ExternalSecret "+t.String()+" does not exist yet")
+		case err != nil:
+			return nil, explain(err, "reading ExternalSecret "+t.String())
+		case !v1.IsReady(es.Status.Conditions) || es.Status.SyncedResourceVersion == "":
+			why := "no operator has looked at it"
+			if c := v1.FindCondition(es.Status.Conditions, v1.ConditionReady); c != nil {
+				why = c.Message
+			}
+			out = append(out, "ExternalSecret "+t.String()+": "+why)
+		}
+	}
+	return out, nil
+}

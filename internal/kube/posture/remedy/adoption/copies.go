@@ -1,0 +1,126 @@
+package adoption
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/looks"
+)
+
+// page is how many Secrets are held in memory at once.
+const page = 200
+
+// copies takes every other Secret that is made of the source's values alone. What has
+// more in it, or is written by others, is told.
+func (p *planning) copies(ctx context.Context) error {
+	if !p.sensitive() {
+		return errs.Newf(errs.Invalid, "no value of Secret %s/%s looks like a credential: equal values elsewhere may be chance, and are not taken for copies", p.source.Namespace, p.source.Name)
+	}
+	spaces := p.o.In
+	if len(spaces) == 0 {
+		spaces = []string{""}
+	}
+	for _, ns := range spaces {
+		list := &corev1.SecretList{}
+		for next := ""; ; {
+			if err := p.Client.List(ctx, list, client.InNamespace(ns), client.Limit(page), client.Continue(next)); err != nil {
+				return explain(err, "listing Secrets to find copies (-in names namespaces)")
+			}
+			for i := range list.Items {
+				if err := p.consider(ctx, &list.Items[i]); err != nil {
+					return err
+				}
+			}
+			if next = list.Continue; next == "" {
+				break
+			}
+		}
+	}
+	return nil
+}
+
+// sensitive reports whether the source has a credential.
+func (p *planning) sensitive() bool {
+	for name := range p.out.fields {
+		if p.credential(name) {
+			return true
+		}
+	}
+	return false
+}
+
+func (p *planning) credential(name string) bool {
+	return looks.Of(name, p.out.fields[name].raw.Reveal()).Sensitive()
+}
+
+func (p *planning) consider(ctx context.Context, s *corev1.Secret) error {
+	if s.Namespace == p.source.Namespace && s.Name == p.source.Name || foreign[s.Type] {
+		return nil
+	}
+	from, credential := p.made(s)
+	if !credential {
+		return nil
+	}
+	leave := func(why string, args ...any) {
+		p.told = append(p.told, fmt.Sprintf("Secret %s/%s, which has the credential too, is left as it is: %s", s.Namespace, s.Name, fmt.Sprintf(why, args...)))
+	}
+	if len(from) < len(s.Data) {
+		leave("it has other values beside it")
+		return nil
+	}
+	managed, err := p.mayTake(s, p.o)
+	if err != nil {
+		leave("%v", err)
+		return nil
+	}
+	if managed {
+		leave("a store fills it already")
+		return nil
+	}
+	reads, err := p.store(ctx, p.o, s.Namespace)
+	if err == nil {
+		err = p.take(ctx, s, from, reads)
+	}
+	if err != nil {
+		leave("%v", err)
+	}
+	return nil
+}
+
+// foreign are types that are nobody's credential, or Kubernetes' own.
+var foreign = map[corev1.SecretType]bool{
+	corev1.SecretTypeServiceAccountToken: true, corev1.SecretTypeBootstrapToken: true, "helm.sh/release.v1": true,
+}
+
+// made says which field each key of s has the value of; credential, that one of them
+// is one.
+func (p *planning) made(s *corev1.Secret) (from map[string]string, credential bool) {
+	from = map[string]string{}
+	for key, value := range s.Data {
+		for _, name := range p.order(key) {
+			f := p.out.fields[name]
+			if len(value) == 0 || string(value) != f.raw.RevealString() {
+				continue
+			}
+			from[key] = name
+			credential = credential || p.credential(name)
+			break
+		}
+	}
+	return from, credential
+}
+
+// order are the names of fields, the one called key first.
+func (p *planning) order(key string) []string {
+	names := slices.Sorted(maps.Keys(p.out.fields))
+	if i := slices.Index(names, key); i > 0 {
+		names = slices.Insert(slices.Delete(names, i, i+1), 0, key)
+	}
+	return names
+}

@@ -1,0 +1,176 @@
+package adoption
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+
+	v1 "github.com/strongkeep/strongkeep/api/external/v1"
+	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/remedy"
+)
+
+// reads is how a store reads the path.
+type reads struct {
+	kind, name string
+	mount      string // as the store has it; "" if keys begin with it
+}
+
+// store finds the store as namespace sees it. It must be of a vault's KV version 2.
+func (a *Adopter) store(ctx context.Context, o Options, namespace string) (*reads, error) {
+	kind, name, both := strings.Cut(o.Store, "/")
+	if !both {
+		kind, name = v1.KindSecretStore, o.Store
+	}
+	var store v1.Store = &v1.SecretStore{}
+	key := types.NamespacedName{Namespace: namespace, Name: name}
+	switch {
+	case strings.EqualFold(kind, v1.KindClusterSecretStore):
+		kind, key.Namespace, store = v1.KindClusterSecretStore, "", &v1.ClusterSecretStore{}
+	case strings.EqualFold(kind, v1.KindSecretStore):
+		kind = v1.KindSecretStore
+	default:
+		return nil, errs.Newf(errs.Invalid, "-store=%s: it is NAME, SecretStore/NAME or ClusterSecretStore/NAME", o.Store)
+	}
+	if err := a.Client.Get(ctx, key, store); apierrors.IsNotFound(err) {
+		return nil, errs.Newf(errs.NotExist, "there is no %s %s for namespace %s: make one first, such as\n%s", kind, name, namespace, proposal(kind, name, namespace, o.Path))
+	} else if err != nil {
+		return nil, explain(err, "reading "+kind+" "+name)
+	}
+	provider, raw, err := store.StoreSpec().Provider.One()
+	if err != nil {
+		return nil, err
+	}
+	var settings struct{ Path, Version string }
+	if json.Unmarshal(raw, &settings) != nil || provider != "vault" && provider != "openBao" || settings.Version == "v1" {
+		return nil, errs.Newf(errs.Unsupported, "%s %s is no store of a vault's KV engine of version 2: values are written there only", kind, name)
+	}
+	return &reads{kind: kind, name: name, mount: strings.Trim(settings.Path, "/")}, nil
+}
+
+// proposal is a store to begin with.
+func proposal(kind, name, namespace, path string) string {
+	mount, _, _ := strings.Cut(strings.Trim(path, "/"), "/")
+	where := "{name: " + name + "}"
+	if kind == v1.KindSecretStore {
+		where = "{namespace: " + namespace + ", name: " + name + "}"
+	}
+	return fmt.Sprintf(`apiVersion: external-secrets.io/v1
+kind: %s
+metadata: %s
+spec:
+  provider:
+    vault:
+      server: https://vault.example:8200
+      path: %s
+      version: v2
+      auth: {kubernetes: {mountPath: kubernetes, role: %s, serviceAccountRef: {name: default}}}
+`, kind, where, mount, namespace)
+}
+
+// key is that by which the store reads path, which lies in mount.
+func (r *reads) key(path, mount string) (string, error) {
+	rest := strings.TrimPrefix(path, mount+"/")
+	switch r.mount {
+	case mount:
+		return rest, nil
+	case "":
+		return mount + "/data/" + rest, nil
+	}
+	return "", errs.Newf(errs.Invalid, "%s %s reads below %s, and -path=%s lies in %s: give a path below that, or another -store", r.kind, r.name, r.mount, path, mount)
+}
+
+// spec is that of the ExternalSecret of a Secret; from says which field each key
+// comes from.
+func (p *planning) spec(s *corev1.Secret, from map[string]string, r *reads, at string) map[string]any {
+	var data []any
+	for _, key := range slices.Sorted(maps.Keys(from)) {
+		remote := map[string]any{"key": at, "property": from[key]}
+		if p.out.fields[from[key]].binary {
+			remote["decodingStrategy"] = string(v1.DecodingBase64)
+		}
+		data = append(data, map[string]any{"secretKey": key, "remoteRef": remote})
+	}
+	return map[string]any{
+		"refreshInterval": "1h0m0s",
+		"secretStoreRef":  map[string]any{"kind": r.kind, "name": r.name},
+		"target":          map[string]any{"name": s.Name, "creationPolicy": string(v1.CreateMerge), "deletionPolicy": string(v1.DeletionRetain)},
+		"data":            data,
+	}
+}
+
+const version = "external-secrets.io/v1"
+
+// object is an ExternalSecret.
+func object(name types.NamespacedName, spec map[string]any) map[string]any {
+	return map[string]any{
+		"apiVersion": version, "kind": v1.KindExternalSecret, "spec": spec,
+		"metadata": map[string]any{"namespace": name.Namespace, "name": name.Name},
+	}
+}
+
+// external is the same as operators read it.
+func external(name types.NamespacedName, spec map[string]any) (*v1.ExternalSecret, error) {
+	es := &v1.ExternalSecret{}
+	text, err := json.Marshal(object(name, spec))
+	if err == nil {
+		err = json.Unmarshal(text, es)
+	}
+	if err != nil {
+		return nil, errs.Newf(errs.Internal, "making an ExternalSecret: %w", err)
+	}
+	return es, nil
+}
+
+// steps makes the ExternalSecrets; of those that differ by their namespace alone one
+// ClusterExternalSecret, where the store is for all namespaces.
+func (p *planning) steps() ([]remedy.Step, error) {
+	groups := map[string][]taken{}
+	var order []string
+	for _, t := range p.out.taken {
+		if t.es == nil {
+			continue
+		}
+		text, err := json.Marshal(t.spec)
+		if err != nil {
+			return nil, errs.Newf(errs.Internal, "encoding an ExternalSecret: %w", err)
+		}
+		key := t.Name + " " + string(text)
+		if t.es.Spec.SecretStoreRef.Kind != v1.KindClusterSecretStore {
+			key = t.String()
+		}
+		if groups[key] == nil {
+			order = append(order, key)
+		}
+		groups[key] = append(groups[key], t)
+	}
+	var out []remedy.Step
+	for _, key := range order {
+		out = append(out, step(groups[key]))
+	}
+	return out, nil
+}
+
+// step creates what reads the vault for Secrets of one name.
+func step(group []taken) remedy.Step {
+	first := group[0]
+	if len(group) == 1 {
+		return remedy.Step{Verb: remedy.Create, Why: "fills the Secret of this name, which stays as it is", Object: object(first.NamespacedName, first.spec)}
+	}
+	var spaces []any
+	for _, t := range group {
+		spaces = append(spaces, t.Namespace)
+	}
+	chosen := map[string]any{"matchExpressions": []any{map[string]any{"key": corev1.LabelMetadataName, "operator": "In", "values": spaces}}}
+	return remedy.Step{Verb: remedy.Create, Why: fmt.Sprintf("one for the Secrets of this name in %d namespaces, which stay as they are", len(group)), Object: map[string]any{
+		"apiVersion": version, "kind": "ClusterExternalSecret", "metadata": map[string]any{"name": first.Namespace + "-" + first.Name},
+		"spec": map[string]any{"externalSecretName": first.Name, "namespaceSelectors": []any{chosen}, "externalSecretSpec": first.spec},
+	}}
+}

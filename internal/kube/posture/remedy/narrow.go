@@ -1,0 +1,225 @@
+package remedy
+
+import (
+	"slices"
+	"strings"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+
+	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/kube/consumer"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/access"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/least"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/snapshot"
+)
+
+// narrow names, in a Role that reads all Secrets of its namespace, those that pods
+// of its subjects use, or that are given.
+func narrow(w *World, o Options) (*Plan, error) {
+	r, err := w.role()
+	if err != nil {
+		return nil, err
+	}
+	names, risks, err := w.names(r, o)
+	if err != nil {
+		return nil, err
+	}
+	slices.Sort(names)
+	rules, changed, err := narrowed(r.Rules, slices.Compact(names))
+	if err != nil {
+		return nil, err
+	}
+	if !changed {
+		return nil, nothing("Role %s/%s reads no Secrets without naming them", r.Namespace, r.Name)
+	}
+	return &Plan{
+		Check: "SEC-03", Rules: []string{"ReadsNamespace"}, Object: snapshot.Ref{Group: rbacv1.GroupName, Kind: "Role", Namespace: r.Namespace, Name: r.Name},
+		Also: w.accountsOf(r), Field: "namespace " + r.Namespace,
+		Does: "names the Secrets that the Role may read: " + strings.Join(names, ", "), Risks: risks,
+		Steps: []Step{{Verb: Patch, Version: r.ResourceVersion, UID: r.UID, Why: "only these Secrets", Object: map[string]any{
+			"apiVersion": rbacVersion, "kind": "Role", "metadata": metadata(r.Namespace, r.Name), "rules": rules,
+		}}},
+	}, nil
+}
+
+// role is the one that is asked for; of a ServiceAccount, whose finding it is, the one
+// by which it reads its namespace.
+func (w *World) role() (*rbacv1.Role, error) {
+	ns, name := w.Target.Namespace, w.Target.Name
+	var found []*rbacv1.Role
+	for i := range w.RBAC.Roles {
+		r := &w.RBAC.Roles[i]
+		if r.Namespace != ns {
+			continue
+		}
+		of := snapshot.Ref{Kind: rbacv1.ServiceAccountKind, Namespace: ns, Name: name}
+		if w.Target.Kind != rbacv1.ServiceAccountKind && r.Name == name ||
+			w.Target.Kind == rbacv1.ServiceAccountKind && slices.ContainsFunc(r.Rules, readsAll) && slices.Contains(w.accountsOf(r), of) {
+			found = append(found, r)
+		}
+	}
+	switch {
+	case len(found) == 1:
+		return found[0], nil
+	case w.Target.Kind != rbacv1.ServiceAccountKind:
+		return nil, nothing("there is no Role %s/%s", ns, name)
+	}
+	return nil, nothing("ServiceAccount %s/%s reads all Secrets of its namespace by %d Roles: name one, as NAMESPACE/ROLE; ClusterRoles are not narrowed from here", ns, name, len(found))
+}
+
+// accountsOf are the ServiceAccounts that a Role is bound to: what is found is found
+// of them.
+func (w *World) accountsOf(r *rbacv1.Role) []snapshot.Ref {
+	var out []snapshot.Ref
+	for _, b := range access.New(w.RBAC).Bindings() {
+		if b.Role == nil || b.Role.Kind() != "Role" || b.Role.Namespace != r.Namespace || b.Role.Name != r.Name {
+			continue
+		}
+		for _, s := range b.Subjects {
+			ref := snapshot.Ref{Kind: s.Kind, Namespace: s.Namespace, Name: s.Name}
+			if s.Kind == rbacv1.ServiceAccountKind && !slices.Contains(out, ref) {
+				out = append(out, ref)
+			}
+		}
+	}
+	return out
+}
+
+// names are the Secrets that r is to read: those that are said, those that an audit
+// log shows, or else those that pods of its subjects use.
+func (w *World) names(r *rbacv1.Role, o Options) (names, risks []string, err error) {
+	names = slices.Clone(o.Secrets)
+	risks = []string{"list and watch by name work only with the fieldSelector metadata.name: a client that lists all Secrets is refused"}
+	switch {
+	case o.Activity != nil:
+		read, cautions, err := w.logged(r, o.Activity)
+		if err != nil {
+			return nil, nil, err
+		}
+		names, risks = append(names, read...), append(risks, cautions...)
+		if len(names) == 0 {
+			return nil, nil, errs.Newf(errs.Invalid, "the audit log shows nobody who reads a Secret by Role %s/%s: say which it is to read with -secret, or delete the rule", r.Namespace, r.Name)
+		}
+		return names, risks, nil
+	case len(names) == 0:
+		names = w.usedBy(r)
+		risks = append(risks, "the names are those that pods of its subjects use by their spec; what the applications read by the API is not known: give -audit-log, or -secret")
+	}
+	if len(names) == 0 {
+		return nil, nil, errs.Newf(errs.Invalid, "no pod of the subjects of Role %s/%s uses a Secret: say which it is to read with -secret or -audit-log, or delete the rule", r.Namespace, r.Name)
+	}
+	return names, risks, nil
+}
+
+// logged are the Secrets that subjects of r asked for, as an audit log shows. Who
+// asked for all of them cannot be limited to names.
+func (w *World) logged(r *rbacv1.Role, log *snapshot.Activity) (names, cautions []string, err error) {
+	used, err := least.Of(access.New(w.RBAC), r.Namespace, r.Name, log)
+	if err != nil {
+		return nil, nil, err
+	}
+	for i := range used.Rules {
+		rule := &used.Rules[i]
+		if !slices.Contains(rule.APIGroups, "") || !slices.Contains(rule.Resources, "secrets") {
+			continue
+		}
+		verbs := slices.DeleteFunc(slices.Clone(rule.Verbs), func(v string) bool { return !slices.Contains(byName, v) })
+		if len(verbs) > 0 && len(rule.ResourceNames) == 0 {
+			return nil, nil, errs.Newf(errs.Conflict, "the audit log shows that %s is asked of all Secrets by Role %s/%s (list and watch without fieldSelector): names would stop that; have the client ask by name first, or say which with -secret and without -audit-log", strings.Join(verbs, ", "), r.Namespace, r.Name)
+		}
+		if len(verbs) > 0 {
+			names = append(names, rule.ResourceNames...)
+		}
+	}
+	return names, used.Caution(log.Lost), nil
+}
+
+// usedBy are the Secrets that pods of a Role's subjects use.
+func (w *World) usedBy(r *rbacv1.Role) []string {
+	subjects := map[access.Subject]bool{}
+	for _, b := range access.New(w.RBAC).Bindings() {
+		if b.Role != nil && b.Role.Kind() == "Role" && b.Role.Namespace == r.Namespace && b.Role.Name == r.Name {
+			for _, s := range b.Subjects {
+				subjects[s] = true
+			}
+		}
+	}
+	var out []string
+	for i := range w.Pods {
+		p := &w.Pods[i]
+		name := p.Spec.ServiceAccountName
+		if name == "" {
+			name = "default"
+		}
+		if p.Namespace != r.Namespace || !subjects[access.ServiceAccount(p.Namespace, name)] {
+			continue
+		}
+		for _, u := range consumer.Uses(&p.Spec) {
+			out = append(out, u.Secret)
+		}
+	}
+	return out
+}
+
+// byName are the verbs that a rule can limit to names.
+var byName = []string{"get", "list", "watch", "update", "patch", "delete"}
+
+// narrowed returns rules with Secrets named. Verbs that cannot be limited stay, in
+// a rule of their own; what else a rule has stays as it is.
+func narrowed(rules []rbacv1.PolicyRule, names []string) (out []any, changed bool, err error) {
+	for _, r := range rules {
+		if !readsAll(r) {
+			out = append(out, ruleOf(r))
+			continue
+		}
+		if slices.Contains(r.Resources, "*") || slices.Contains(r.APIGroups, "*") || slices.Contains(r.Verbs, "*") {
+			return nil, false, errs.New(errs.Unsupported, `a rule with "*" cannot be narrowed without knowing what is used: name its verbs, groups and resources first`)
+		}
+		changed = true
+		out = append(out, split(r, names)...)
+	}
+	return out, changed, nil
+}
+
+// readsAll reports whether a rule reads Secrets without naming them.
+func readsAll(r rbacv1.PolicyRule) bool {
+	has := func(list []string, any ...string) bool {
+		return slices.ContainsFunc(list, func(s string) bool { return slices.Contains(any, s) })
+	}
+	return len(r.ResourceNames) == 0 && has(r.Verbs, "*", "get", "list", "watch") && has(r.APIGroups, "", "*") && has(r.Resources, "secrets", "*")
+}
+
+// split makes of a rule what it says of others than Secrets, what it says of Secrets
+// that cannot be limited to names, and what can.
+func split(r rbacv1.PolicyRule, names []string) (out []any) {
+	rest := r
+	rest.Resources = slices.DeleteFunc(slices.Clone(r.Resources), func(s string) bool { return s == "secrets" })
+	if len(rest.Resources) > 0 {
+		out = append(out, ruleOf(rest))
+	}
+	var limited, free []string
+	for _, v := range r.Verbs {
+		if slices.Contains(byName, v) {
+			limited = append(limited, v)
+		} else {
+			free = append(free, v)
+		}
+	}
+	secret := rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"secrets"}}
+	if len(free) > 0 {
+		secret.Verbs = free
+		out = append(out, ruleOf(secret))
+	}
+	secret.Verbs, secret.ResourceNames = limited, names
+	return append(out, ruleOf(secret))
+}
+
+func ruleOf(r rbacv1.PolicyRule) map[string]any {
+	m := map[string]any{"verbs": r.Verbs}
+	for name, list := range map[string][]string{"apiGroups": r.APIGroups, "resources": r.Resources, "resourceNames": r.ResourceNames, "nonResourceURLs": r.NonResourceURLs} {
+		if len(list) > 0 {
+			m[name] = list
+		}
+	}
+	return m
+}
