@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -18,30 +16,47 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/strongkeep/strongkeep/internal/cli/cluster"
+	"github.com/strongkeep/strongkeep/internal/cli/evidence"
 	"github.com/strongkeep/strongkeep/internal/cli/session"
 	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/kube/generator"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/check"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/read"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/remedy"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/remedy/adoption"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/snapshot"
+	"github.com/strongkeep/strongkeep/internal/kube/provider"
 )
 
-// Command returns fix. checks are those that are run again.
-func Command(s *session.Session, checks []check.Check) *cobra.Command {
-	x := &command{Session: s, checks: checks, now: time.Now}
+// Config is what the command is made of.
+type Config struct {
+	// Checks are those that are run again.
+	Checks []check.Check
+	// Providers and Generators make what a store would give.
+	Providers  map[string]provider.Provider
+	Generators map[string]generator.Kind
+}
+
+// Command returns fix.
+func Command(s *session.Session, cfg Config) *cobra.Command {
+	x := &command{Session: s, Config: cfg, now: time.Now}
 	c := &cobra.Command{
 		Use: "fix CHECK NAME", Short: "Propose what mends a finding of check, and apply it with -apply", Args: session.Args(0, 2),
 		Long: `Propose what mends a finding of check: patches and objects, to be committed where
 GitOps has them, or with -apply done here, step by step; then the check is run again.
 NAME is NAMESPACE/NAME, or KIND/NAMESPACE/NAME; NAME alone of a ClusterRoleBinding.
 
-  SEC-03  a Role: names the Secrets that it may read (-secret, or those its pods use)
+  SEC-03  a Role: names the Secrets that it may read (-secret, -audit-log, or those
+          its pods use)
   SEC-04  a ClusterRoleBinding: RoleBindings in its place (-in, or where its accounts are)
+  SEC-05  a Secret: its values go into the vault (-path), and an ExternalSecret (-store)
+          fills it from there; with -copies also all others with the same credential
   SEC-08  a workload: no token of its ServiceAccount in its pods
+          a ServiceAccount (serviceaccount/NAMESPACE/NAME): one for each workload
   SEC-09  a workload: files in place of variables (-file-env: it reads NAME_FILE)
 
 Without -apply nothing is changed. What cannot be mended without guessing is refused.`,
-		Example: "  strongkeep fix SEC-09 shop/web -file-env\n  strongkeep fix SEC-04 readers -in=shop,team -apply\n  strongkeep fix -report=report.json -finding=FINGERPRINT",
+		Example: "  strongkeep fix SEC-09 shop/web -file-env\n  strongkeep fix SEC-04 readers -in=shop,team -apply\n  strongkeep fix SEC-05 shop/db -path=secret/shop/db -store=ClusterSecretStore/vault -copies -apply\n  strongkeep fix SEC-08 serviceaccount/shop/app\n  strongkeep fix -report=report.json -finding=FINGERPRINT",
 		RunE:    x.run,
 	}
 	f := c.Flags()
@@ -49,8 +64,13 @@ Without -apply nothing is changed. What cannot be mended without guessing is ref
 	f.BoolVar(&x.apply, "apply", false, "do it, and run the check again")
 	f.BoolVar(&x.options.FileEnv, "file-env", false, "the application reads the file that NAME_FILE names in place of the variable NAME")
 	f.BoolVar(&x.options.Anyway, "anyway", false, "also where it may break something that cannot be seen from here")
-	f.StringSliceVar(&x.options.In, "in", nil, "namespaces in which a ClusterRoleBinding is used")
+	f.StringSliceVar(&x.options.In, "in", nil, "namespaces in which a ClusterRoleBinding is used, or copies are looked for")
 	f.StringSliceVar(&x.options.Secrets, "secret", nil, "names of Secrets that a Role is to read")
+	f.StringSliceVar(&x.logs, "audit-log", nil, "audit logs of the API server that show which Secrets a Role is used for; - is standard input")
+	f.StringVar(&x.adopt.Path, "path", "", "where in the vault a Secret's values are to lie, such as secret/shop/db")
+	f.StringVar(&x.adopt.Store, "store", "", "SecretStore, or ClusterSecretStore/NAME, by which they are read from there")
+	f.BoolVar(&x.adopt.Copies, "copies", false, "adopt also the other Secrets that hold the same credential")
+	f.DurationVar(&x.wait, "wait", 2*time.Minute, "how long an operator may take to fill what was adopted")
 	f.StringVar(&x.report, "report", "", "a report of check -o json, for -finding")
 	f.StringVar(&x.finding, "finding", "", "the fingerprint of a finding in the report")
 	return c
@@ -58,10 +78,13 @@ Without -apply nothing is changed. What cannot be mended without guessing is ref
 
 type command struct {
 	*session.Session
-	checks  []check.Check
+	Config
 	now     func() time.Time
 	flags   cluster.Flags
 	options remedy.Options
+	adopt   adoption.Options
+	logs    []string
+	wait    time.Duration
 	apply   bool
 	report  string
 	finding string
@@ -77,6 +100,14 @@ func (x *command) run(c *cobra.Command, given []string) error {
 	if err != nil {
 		return err
 	}
+	if mend.Plan == nil {
+		return x.adoptSecret(c.Context(), config, target)
+	}
+	if len(x.logs) > 0 {
+		if x.options.Activity, err = evidence.Activity(x.logs, x.Env.Stdin); err != nil {
+			return err
+		}
+	}
 	k, err := connect(config)
 	if err != nil {
 		return err
@@ -89,7 +120,7 @@ func (x *command) run(c *cobra.Command, given []string) error {
 	if !x.apply {
 		return x.show(plan)
 	}
-	return x.do(c.Context(), l, plan)
+	return x.do(c.Context(), config, plan, func() error { return x.applied(c.Context(), l, plan) })
 }
 
 // look is what is to be mended, and how it is reached.
@@ -126,95 +157,6 @@ func connect(config *rest.Config) (client.Client, error) {
 	return k, cluster.Explain(err, "the API server at "+config.Host)
 }
 
-// asked says which remedy is to be taken, and of what.
-func (x *command) asked(given []string, namespace string) (*remedy.Remedy, remedy.Target, error) {
-	if x.finding != "" || x.report != "" {
-		return x.reported(given)
-	}
-	if len(given) != 2 {
-		return nil, remedy.Target{}, errs.New(errs.Invalid, "say which check and what: strongkeep fix SEC-09 shop/web; or -report and -finding")
-	}
-	mend, err := remedyOf(given[0], "")
-	if err != nil {
-		return nil, remedy.Target{}, err
-	}
-	t, err := targetOf(mend, given[1], namespace)
-	return mend, t, err
-}
-
-// targetOf takes NAMESPACE/NAME, KIND/NAMESPACE/NAME, or NAME.
-func targetOf(mend *remedy.Remedy, given, namespace string) (remedy.Target, error) {
-	t := remedy.Target{Kind: mend.Kind}
-	parts := strings.Split(given, "/")
-	cluster := mend.Kind == "ClusterRoleBinding" // which lies in no namespace
-	if len(parts) == 3 || len(parts) == 2 && cluster {
-		t.Kind, parts = canonical(parts[0]), parts[1:]
-	}
-	switch {
-	case slices.Contains(parts, "") || len(parts) > 2:
-		return t, errs.Newf(errs.Invalid, "%q is neither NAMESPACE/NAME nor KIND/NAMESPACE/NAME", given)
-	case len(parts) == 2:
-		t.Namespace, t.Name = parts[0], parts[1]
-	case cluster:
-		t.Name = parts[0]
-	default:
-		t.Namespace, t.Name = namespace, parts[0]
-	}
-	return t, nil
-}
-
-// canonical is a kind as objects spell it.
-func canonical(kind string) string {
-	for _, k := range []string{"Deployment", "StatefulSet", "DaemonSet", "CronJob", "Role", "ClusterRoleBinding"} {
-		if strings.EqualFold(k, kind) {
-			return k
-		}
-	}
-	return kind
-}
-
-// remedyOf returns the remedy of a check; of a rule, where one is named.
-func remedyOf(id, rule string) (*remedy.Remedy, error) {
-	var known []string
-	list := remedy.List()
-	for i := range list {
-		r := &list[i]
-		if strings.EqualFold(r.Check, id) && (rule == "" || slices.Contains(r.Rules, rule)) {
-			return r, nil
-		}
-		known = append(known, r.Check+" "+strings.Join(r.Rules, ", "))
-	}
-	return nil, errs.Newf(errs.Unsupported, "%s is not mended from here; what is: %s. The finding itself says what to do", strings.TrimSpace(id+" "+rule), strings.Join(known, "; "))
-}
-
-// reported takes a finding of a report.
-func (x *command) reported(given []string) (*remedy.Remedy, remedy.Target, error) {
-	var t remedy.Target
-	if len(given) > 0 || x.finding == "" || x.report == "" {
-		return nil, t, errs.New(errs.Invalid, "-finding and -report go together, without CHECK and NAME")
-	}
-	f, err := os.Open(x.report)
-	if err != nil {
-		return nil, t, errs.Newf(errs.Invalid, "reading the report: %w", err)
-	}
-	defer func() { _ = f.Close() }()
-	report, err := check.ReadReport(x.report, f)
-	if err != nil {
-		return nil, t, err
-	}
-	for i := range report.Results {
-		for j := range report.Results[i].Findings {
-			m := &report.Results[i].Findings[j]
-			if m.Fingerprint != x.finding {
-				continue
-			}
-			mend, err := remedyOf(m.Check, m.Rule)
-			return mend, remedy.Target{Kind: m.Object.Kind, Namespace: m.Object.Namespace, Name: m.Object.Name}, err
-		}
-	}
-	return nil, t, errs.Newf(errs.NotExist, "%s has no finding %s", x.report, x.finding)
-}
-
 // show prints a plan: for eyes with what to look at before, as YAML to be committed.
 func (x *command) show(p *remedy.Plan) error {
 	if x.Format == "json" {
@@ -235,16 +177,16 @@ func (x *command) show(p *remedy.Plan) error {
 	return err
 }
 
-// do applies a plan and runs its check again.
-func (x *command) do(ctx context.Context, l *look, p *remedy.Plan) error {
-	before, err := x.findings(ctx, l.config, p)
+// do has a plan applied and runs its check again.
+func (x *command) do(ctx context.Context, config *rest.Config, p *remedy.Plan, apply func() error) error {
+	before, err := x.findings(ctx, config, p)
 	if err != nil {
 		return err
 	}
-	if err := x.applied(ctx, l, p); err != nil {
+	if err := apply(); err != nil {
 		return err
 	}
-	after, err := x.findings(ctx, l.config, p)
+	after, err := x.findings(ctx, config, p)
 	if err != nil {
 		return errs.Newf(errs.KindOf(err), "it is done, and running %s again failed: %w", p.Check, err)
 	}
@@ -273,12 +215,9 @@ func (x *command) do(ctx context.Context, l *look, p *remedy.Plan) error {
 const again = 10
 
 // applied applies p, which was made before: what is there is looked at once more, and
-// is to give the same plan.
+// is to give the same plan; once something is done, the rest of it.
 func (x *command) applied(ctx context.Context, l *look, p *remedy.Plan) error {
-	want, err := p.YAML()
-	if err != nil {
-		return err
-	}
+	rest := *p
 	for n := 0; ; n++ {
 		fresh, err := x.plan(ctx, l)
 		if errs.Is(err, errs.Conflict) && n < again {
@@ -287,15 +226,22 @@ func (x *command) applied(ctx context.Context, l *look, p *remedy.Plan) error {
 		if err != nil {
 			return err
 		}
-		if got, err := fresh.YAML(); err != nil || got != want {
-			return errs.Newf(errs.Conflict, "%s changed meanwhile, and nothing was done: look at the plan again", p.Object)
+		if !same(fresh, &rest) {
+			return errs.Newf(errs.Conflict, "%s changed meanwhile, and %d of %d steps were done: look at the plan again", p.Object, len(p.Steps)-len(rest.Steps), len(p.Steps))
 		}
 		var stopped *remedy.Stopped
 		err = remedy.Apply(ctx, l.client, fresh, false)
-		if !errs.Is(err, errs.Conflict) || !errors.As(err, &stopped) || stopped.Done > 0 || n >= again {
+		if !errs.Is(err, errs.Conflict) || !errors.As(err, &stopped) || n >= again {
 			return err
 		}
+		rest.Steps = rest.Steps[stopped.Done:]
 	}
+}
+
+func same(a, b *remedy.Plan) bool {
+	x, errX := a.YAML()
+	y, errY := b.YAML()
+	return errX == nil && errY == nil && x == y
 }
 
 // exitLeft is the exit code where the check, run again, still finds something.
@@ -327,22 +273,28 @@ func (d *done) rows() []session.Row {
 }
 
 func concerns(p *remedy.Plan, f *check.Marked) bool {
-	same := f.Object.Kind == p.Object.Kind && f.Object.Namespace == p.Object.Namespace && f.Object.Name == p.Object.Name
-	return same && slices.Contains(p.Rules, f.Rule)
+	is := func(r snapshot.Ref) bool {
+		return f.Object.Kind == r.Kind && f.Object.Namespace == r.Namespace && f.Object.Name == r.Name
+	}
+	return (is(p.Object) || slices.ContainsFunc(p.Also, is)) && slices.Contains(p.Rules, f.Rule) && (p.Field == "" || p.Field == f.Field)
 }
 
 // findings runs the check of a plan.
 func (x *command) findings(ctx context.Context, config *rest.Config, p *remedy.Plan) (map[string]check.Marked, error) {
-	i := slices.IndexFunc(x.checks, func(c check.Check) bool { return c.ID == p.Check })
+	i := slices.IndexFunc(x.Checks, func(c check.Check) bool { return c.ID == p.Check })
 	if i < 0 {
 		return nil, errs.Newf(errs.Internal, "there is no check %s", p.Check)
 	}
-	seen, err := x.read(ctx, config, p.Object.Namespace)
+	namespaces := []string{p.Object.Namespace}
+	for _, r := range p.Also {
+		namespaces = append(namespaces, r.Namespace)
+	}
+	seen, err := x.read(ctx, config, namespaces...)
 	if err != nil {
 		return nil, err
 	}
 	out := map[string]check.Marked{}
-	report := check.Run(x.checks[i:i+1], check.NewInput(seen, x.now(), check.Settings{}), nil, nil)
+	report := check.Run(x.Checks[i:i+1], check.NewInput(seen, x.now(), check.Settings{}), nil, nil)
 	for _, f := range report.Results[0].Findings {
 		out[f.Fingerprint] = f
 	}
@@ -350,11 +302,9 @@ func (x *command) findings(ctx context.Context, config *rest.Config, p *remedy.P
 }
 
 // read makes a snapshot without anything of values.
-func (x *command) read(ctx context.Context, config *rest.Config, namespace string) (*snapshot.Snapshot, error) {
-	var namespaces []string
-	if namespace != "" {
-		namespaces = []string{namespace}
-	}
-	seen, err := read.Live(ctx, config, read.Options{Now: x.now(), Whole: true, Namespaces: namespaces})
+func (x *command) read(ctx context.Context, config *rest.Config, namespaces ...string) (*snapshot.Snapshot, error) {
+	namespaces = slices.DeleteFunc(slices.Clone(namespaces), func(ns string) bool { return ns == "" })
+	slices.Sort(namespaces)
+	seen, err := read.Live(ctx, config, read.Options{Now: x.now(), Whole: true, Namespaces: slices.Compact(namespaces)})
 	return seen, cluster.Explain(err, "looking at the cluster")
 }

@@ -3,12 +3,15 @@ package fix_test
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	appsv1 "k8s.io/api/apps/v1"
+	authorizationv1 "k8s.io/api/authorization/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -17,6 +20,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	v1 "github.com/strongkeep/strongkeep/api/external/v1"
 	"github.com/strongkeep/strongkeep/internal/cli"
 	"github.com/strongkeep/strongkeep/internal/cli/session"
 	"github.com/strongkeep/strongkeep/internal/errs"
@@ -30,7 +34,7 @@ import (
 var server *apiserver.Server
 
 func TestMain(m *testing.M) {
-	schemes := []func(*runtime.Scheme) error{rbacv1.AddToScheme, appsv1.AddToScheme}
+	schemes := []func(*runtime.Scheme) error{rbacv1.AddToScheme, appsv1.AddToScheme, batchv1.AddToScheme, authorizationv1.AddToScheme, v1.AddToScheme}
 	os.Exit(apiserver.Main(apiserver.Config{Schemes: schemes}, func(s *apiserver.Server) (int, error) {
 		server = s
 		return m.Run(), nil
@@ -41,6 +45,12 @@ const canary = "canary-77d2" // in every value here
 
 func run(t *testing.T, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
+	return runWith(t, nil, args...)
+}
+
+// runWith has more in the environment.
+func runWith(t *testing.T, vars map[string]string, args ...string) (stdout, stderr string, code int) {
+	t.Helper()
 	var out, errOut bytes.Buffer
 	env := session.System()
 	env.Context, env.Stdout, env.Stderr = t.Context(), &out, &errOut
@@ -48,7 +58,7 @@ func run(t *testing.T, args ...string) (stdout, stderr string, code int) {
 		if name == "KUBECONFIG" {
 			return server.Kubeconfig()
 		}
-		return ""
+		return vars[name]
 	}
 	code = cli.Main(args, env)
 	if all := out.String() + errOut.String(); strings.Contains(all, canary) {
@@ -220,9 +230,16 @@ subjects: [{kind: ServiceAccount, name: web, namespace: NS}]
 func TestNarrow(t *testing.T) {
 	ns := namespace(t, web+reads)
 	report := filepath.Join(t.TempDir(), "report.json")
-	f := check.Marked{Finding: check.Finding{Check: "SEC-03", Rule: "ReadsNamespace", Object: snapshot.Ref{Group: rbacv1.GroupName, Kind: "Role", Namespace: ns, Name: "reads"}}, Fingerprint: "f1"}
+	f := check.Marked{Finding: check.Finding{Check: "SEC-03", Rule: "ReadsNamespace", Object: snapshot.Ref{Kind: "ServiceAccount", Namespace: ns, Name: "web"}}, Fingerprint: "f1"}
 	if err := os.WriteFile(report, []byte(text(t, check.Report{Schema: check.Schema, Results: []check.Result{{ID: "SEC-03", Findings: []check.Marked{f}}}})), 0o600); err != nil {
 		t.Fatal(err)
+	}
+	// A second Role that reads all is found still when the first is mended.
+	if err := apiserver.Apply(t.Context(), server.Client, ns, strings.NewReplacer("NS", ns, "name: reads}", "name: too}").Replace(reads)); err != nil {
+		t.Fatal(err)
+	}
+	if out, _, code := run(t, "fix", "SEC-03", ns+"/too", "-secret=db", "-apply"); code != 10 || !strings.Contains(out, "ReadsNamespace of ServiceAccount "+ns+"/web") {
+		t.Fatalf("what is found still: %d\n%s", code, out)
 	}
 	out, stderr, code := run(t, "fix", "-report="+report, "-finding=f1", "-secret=db", "-apply")
 	if code != 0 || !strings.Contains(out, "finds nothing more") {
@@ -238,6 +255,40 @@ func TestNarrow(t *testing.T) {
 	}
 	if _, stderr, code := run(t, "fix", "-report="+report, "-finding=f2"); code != errs.NotExist.ExitCode() {
 		t.Errorf("%d %s", code, stderr)
+	}
+}
+
+// The names are those that an audit log shows.
+func TestNarrowByLog(t *testing.T) {
+	ns := namespace(t, web+reads)
+	event := func(verb, uri, name string) string {
+		return fmt.Sprintf(`{"kind":"Event","apiVersion":"audit.k8s.io/v1","stage":"ResponseComplete","verb":"%s","requestURI":"%s","user":{"username":"system:serviceaccount:%s:web"},"objectRef":{"resource":"secrets","namespace":"%[3]s","name":"%s","apiVersion":"v1"},"responseStatus":{"code":200},"stageTimestamp":"2026-01-02T03:04:05Z"}`+"\n", verb, uri, ns, name)
+	}
+	log := filepath.Join(t.TempDir(), "audit.log")
+	all := "/api/v1/namespaces/" + ns + "/secrets"
+	write := func(lines ...string) {
+		t.Helper()
+		if err := os.WriteFile(log, []byte(strings.Join(lines, "")), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(event("get", all+"/db", "db"), event("list", all+"?fieldSelector=metadata.name%3Dlisted", ""), event("create", all, "made"))
+	out, stderr, code := run(t, "fix", "SEC-03", ns+"/reads", "-audit-log="+log, "-secret=said")
+	if code != 0 || !strings.Contains(out, "- db\n  - listed\n  - said\n") || !strings.Contains(out, "the log shows 0 days") {
+		t.Fatalf("%d\n%s%s", code, out, stderr)
+	}
+	if out, stderr, code = run(t, "fix", "SEC-03", ns+"/reads", "-audit-log="+log, "-apply"); code != 0 || !strings.Contains(out, "finds nothing more") {
+		t.Fatalf("%d\n%s%s", code, out, stderr)
+	}
+	ns = namespace(t, web+reads)
+	all = "/api/v1/namespaces/" + ns + "/secrets"
+	write(event("get", all+"/db", "db"), event("list", all, ""))
+	if _, stderr, code := run(t, "fix", "SEC-03", ns+"/reads", "-audit-log="+log); code != errs.Conflict.ExitCode() || !strings.Contains(stderr, "list is asked of all Secrets") {
+		t.Errorf("who lists all: %d %s", code, stderr)
+	}
+	write(event("create", all, "made"))
+	if _, stderr, code := run(t, "fix", "SEC-03", ns+"/reads", "-audit-log="+log); code != errs.Invalid.ExitCode() || !strings.Contains(stderr, "nobody who reads a Secret") {
+		t.Errorf("who reads none: %d %s", code, stderr)
 	}
 }
 
@@ -274,7 +325,11 @@ func TestRefused(t *testing.T) {
 		code int
 		says string
 	}{
-		{[]string{"SEC-05", "shop/db"}, errs.Unsupported.ExitCode(), "SEC-09 EnvVariable"},
+		{[]string{"SEC-06", "shop/db"}, errs.Unsupported.ExitCode(), "SEC-09 EnvVariable"},
+		{[]string{"SEC-08", "rolebinding/shop/db"}, errs.Unsupported.ExitCode(), "SEC-08 SharedAccount"},
+		{[]string{"SEC-03", "default/none", "-audit-log=/nowhere"}, errs.Invalid.ExitCode(), "/nowhere"},
+		{[]string{"SEC-05", "default/none"}, errs.Invalid.ExitCode(), "-path=secret/shop/db -store=NAME"},
+		{[]string{"SEC-05", "default/none", "-store=x", "-path=secret/x"}, errs.NotExist.ExitCode(), "Secret default/none"},
 		{[]string{"SEC-09"}, errs.Invalid.ExitCode(), "say which check and what"},
 		{[]string{"SEC-09", "a/b/c/d"}, errs.Invalid.ExitCode(), "neither"},
 		{[]string{"SEC-09", "default/none"}, errs.NotExist.ExitCode(), "there is no Deployment, StatefulSet, DaemonSet or CronJob default/none"},
