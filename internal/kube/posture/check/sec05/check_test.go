@@ -39,6 +39,14 @@ func annotated(key, value string) func(*snapshot.Secret) {
 	return func(s *snapshot.Secret) { s.Annotations = map[string]string{key: value} }
 }
 
+// copied has a, changed, and b, which Reflector copies from it.
+func copied(change func(*snapshot.Secret)) snapshot.Snapshot {
+	s := secrets(secret("a", change), secret("b"))
+	from, to := snapshot.Ref{Kind: "Secret", Namespace: "shop", Name: "a"}, snapshot.Ref{Kind: "Secret", Namespace: "shop", Name: "b"}
+	s.Sources = []snapshot.Source{{Meta: snapshot.Meta{Namespace: "shop", Name: "b"}, Group: "reflector.v1.k8s.emberstack.com", Kind: "Copy", Reads: []snapshot.Ref{from}, Makes: []snapshot.Ref{to}}}
+	return s
+}
+
 func TestCheck(t *testing.T) {
 	made := secrets(secret("db"))
 	made.Sources = []snapshot.Source{{Meta: snapshot.Meta{Namespace: "shop", Name: "db"}, Group: "external-secrets.io", Kind: "ExternalSecret", Makes: []snapshot.Ref{{Kind: "Secret", Namespace: "shop", Name: "db"}}}}
@@ -62,6 +70,8 @@ func TestCheck(t *testing.T) {
 		{Name: "a copy of what is managed", Answer: check.Yes, Snapshot: secrets(secret("a", owner("external-secrets.io", "ExternalSecret")), secret("b", annotated("replicator.v1.mittwald.de/replicated-from", "shop/a")))},
 		{Name: "a copy of what is not", Answer: check.No, Snapshot: secrets(secret("a", writers("kubectl-create")), secret("b", annotated("reflector.v1.k8s.emberstack.com/reflects", "shop/a"))),
 			Findings: []string{"MadeByHand Secret shop/a", "CopyOfUnmanaged Secret shop/b"}},
+		{Name: "a live copy, of which a source is known, of what is managed", Answer: check.Yes, Snapshot: copied(owner("external-secrets.io", "ExternalSecret"))},
+		{Name: "a live copy of what is not", Answer: check.No, Snapshot: copied(writers("kubectl-create")), Findings: []string{"MadeByHand Secret shop/a", "CopyOfUnmanaged Secret shop/b"}},
 		{Name: "copies in a circle", Answer: check.No, Snapshot: secrets(secret("a", annotated("reflector.v1.k8s.emberstack.com/reflects", "shop/a"))), Findings: []string{"CopyOfUnmanaged Secret shop/a"}},
 		{Name: "tokens, releases and what is public are no credentials of anybody", Answer: check.Yes, Snapshot: secrets(
 			secret("token", func(s *snapshot.Secret) { s.Type = "kubernetes.io/service-account-token" }),
