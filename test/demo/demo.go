@@ -11,6 +11,7 @@ import (
 
 	"github.com/strongkeep/strongkeep/test/cluster"
 	"github.com/strongkeep/strongkeep/test/demo/canary"
+	"github.com/strongkeep/strongkeep/test/demo/checklist"
 	"github.com/strongkeep/strongkeep/test/demo/feed"
 	"github.com/strongkeep/strongkeep/test/demo/load"
 	"github.com/strongkeep/strongkeep/test/demo/report"
@@ -39,6 +40,8 @@ type demo struct {
 	changed  time.Time              // when the vault took the newest value
 	load     *load.Load
 
+	plane     checklist.Control // files of the control plane
+	list      *checklist.Act
 	shop      *shop.Shop
 	statement string // where the vault keeps what was signed of the rotation
 }
@@ -86,6 +89,10 @@ func (d *demo) steps() []step {
 		{name: "database", run: d.openShop, limit: buildLimit}, // may have to be installed
 		{name: "consumers", run: d.consume, limit: 2 * time.Minute},
 		{name: "rotation", run: d.rotate, limit: 2 * time.Minute},
+		{name: "untidy", run: d.check((*checklist.Act).Untidy)},
+		{name: "checklist", run: d.check((*checklist.Act).Ask)},
+		{name: "remedies", run: d.check((*checklist.Act).Mend), limit: 3 * time.Minute},
+		{name: "checklist again", run: d.check((*checklist.Act).Again)},
 		{name: "no leak", run: d.searchLeaks},
 	}
 }

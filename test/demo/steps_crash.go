@@ -165,7 +165,7 @@ func (d *demo) searchLeaks(ctx context.Context) (report.Outcome, error) {
 	}
 	places := []string{
 		filepath.Join(d.dir, "demo.log"), d.server.LogDir, filepath.Dir(d.server.AuditFile()),
-		filepath.Join(d.server.Dir, "store"), d.cluster.LogDir(), d.collected(),
+		filepath.Join(d.server.Dir, "store"), d.cluster.LogDir(), d.collected(), filepath.Dir(d.plane.Log), filepath.Join(d.dir, "checklist"),
 	}
 	var leaks []string
 	files, bytes := 0, int64(0)

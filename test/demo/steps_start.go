@@ -13,6 +13,7 @@ import (
 
 	"github.com/strongkeep/strongkeep/test/cluster"
 	"github.com/strongkeep/strongkeep/test/cluster/build"
+	"github.com/strongkeep/strongkeep/test/demo/checklist"
 	"github.com/strongkeep/strongkeep/test/demo/report"
 	"github.com/strongkeep/strongkeep/test/demo/server"
 )
@@ -81,7 +82,10 @@ func (d *demo) programs(ctx context.Context) (report.Outcome, error) {
 // startCluster starts control plane and node and loads the images.
 func (d *demo) startCluster(ctx context.Context) (report.Outcome, error) {
 	var err error
-	d.cluster, err = cluster.Start(ctx, cluster.Config{Node: true, Dir: filepath.Join(d.dir, "cluster"), Log: d.log})
+	if d.plane, err = checklist.Prepare(filepath.Join(d.dir, "control-plane"), d.example("audit-policy.yaml"), d.canaries.Add); err != nil {
+		return report.Outcome{}, err
+	}
+	d.cluster, err = cluster.Start(ctx, cluster.Config{Node: true, Dir: filepath.Join(d.dir, "cluster"), Log: d.log, APIServerFlags: d.plane.Flags()})
 	if err != nil {
 		return report.Outcome{}, err
 	}
