@@ -138,21 +138,33 @@ func label(key string) string {
 	if len(key) > 64 {
 		return "*"
 	}
-	for _, w := range split.FindAllString(key, -1) {
-		if !words[strings.ToLower(w)] {
+	for at := 0; at < len(key); {
+		from := at
+		for at < len(key) && key[at] >= 'A' && key[at] <= 'Z' {
+			at++
+		}
+		for at < len(key) && key[at] >= 'a' && key[at] <= 'z' {
+			at++
+		}
+		if at > from {
+			if !words[strings.ToLower(key[from:at])] {
+				return "*"
+			}
+			continue
+		}
+		if !mark(key[at]) || at > 0 && mark(key[at-1]) {
 			return "*"
 		}
+		at++
 	}
-	if key == "" || rest.MatchString(key) {
+	if key == "" {
 		return "*"
 	}
 	return key
 }
 
-var (
-	split = regexp.MustCompile(`[A-Z]+[a-z]*|[a-z]+`)
-	rest  = regexp.MustCompile(`[^A-Za-z_. -]|[_. -]{2}`)
-)
+// mark reports whether c stands between words, alone.
+func mark(c byte) bool { return c == '_' || c == '.' || c == ' ' || c == '-' }
 
 // login is "user:password" in base64, as registries' configurations have it.
 func login(text string) (user, password string, ok bool) {

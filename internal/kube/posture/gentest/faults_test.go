@@ -131,6 +131,11 @@ func TestPlantedFaults(t *testing.T) {
 					t.Errorf("%s says yes, with %d findings", one.ID, len(one.Findings))
 				}
 			}
+			for _, id := range []string{"SEC-03", "SEC-04", "SEC-05", "SEC-06", "SEC-07", "SEC-08", "SEC-09", "SEC-11", "SEC-12", "SEC-13", "SEC-14"} {
+				if !by[id] {
+					t.Errorf("no fault is planted for %s", id)
+				}
+			}
 		})
 	}
 }

@@ -1,8 +1,8 @@
 package repo
 
 import (
-	"regexp"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/strongkeep/strongkeep/internal/kube/posture/fingerprint"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/snapshot"
@@ -29,10 +29,15 @@ func Live(s *snapshot.Snapshot) map[fingerprint.Print]bool {
 	return out
 }
 
-var notWord = regexp.MustCompile(`[^A-Za-z0-9._-]+`)
-
 // lastWord is how the last part of a place is called.
 func lastWord(place string) string {
-	words := notWord.Split(strings.TrimRight(place, "]*#/"), -1)
-	return strings.TrimPrefix(words[len(words)-1], "data.")
+	place = strings.TrimRight(place, "]*#/")
+	at := strings.LastIndexFunc(place, func(c rune) bool {
+		return c > 'z' || !strings.ContainsRune("._-", c) && (c < '0' || c > '9' && c < 'A' || c > 'Z' && c < 'a')
+	})
+	if at >= 0 {
+		_, size := utf8.DecodeRuneInString(place[at:])
+		place = place[at+size:]
+	}
+	return strings.TrimPrefix(place, "data.")
 }

@@ -62,17 +62,34 @@ func seen(r *snapshot.Repo) string {
 	return fmt.Sprintf("%d file versions were looked at, %d of which no branch or tag reaches, and compared with %d values of the cluster", r.Blobs, r.Unreachable, r.Compared)
 }
 
-// live are the Secrets that have a value, by its print.
+// live are the Secrets that have a value which stands in a repository, by its print.
 func live(in *check.Input) map[fingerprint.Print][]string {
 	out := map[fingerprint.Print][]string{}
+	leaked := leaked(in)
+	if len(leaked) == 0 {
+		return out
+	}
 	wanted := repo.Live(in.Snapshot)
 	for i := range in.Secrets {
 		s := &in.Secrets[i]
 		for j := range s.Values {
 			for _, p := range s.Values[j].Prints {
-				if wanted[p.Print] {
+				if leaked[p.Print] && wanted[p.Print] {
 					out[p.Print] = append(out[p.Print], s.Namespace+"/"+s.Name+" "+s.Values[j].Field)
 				}
+			}
+		}
+	}
+	return out
+}
+
+// leaked are the prints of what stands in repositories.
+func leaked(in *check.Input) map[fingerprint.Print]bool {
+	out := map[fingerprint.Print]bool{}
+	for i := range in.Repos {
+		for j := range in.Repos[i].Leaks {
+			for _, p := range in.Repos[i].Leaks[j].Value.Prints {
+				out[p.Print] = true
 			}
 		}
 	}
