@@ -79,7 +79,10 @@ type key struct{ namespace, name string }
 
 // New makes the Policy of o.
 func New(o Objects) *Policy {
-	p := &Policy{spaces: map[string][]*Binding{}, roles: map[key]*Role{}, byNamespace: map[string][]*Role{}}
+	p := &Policy{
+		spaces: map[string][]*Binding{}, roles: make(map[key]*Role, len(o.Roles)+len(o.ClusterRoles)), byNamespace: map[string][]*Role{},
+		bindings: make([]*Binding, 0, len(o.RoleBindings)+len(o.ClusterRoleBindings)),
+	}
 	for i := range o.Roles {
 		r := &o.Roles[i]
 		p.keep(&Role{Namespace: r.Namespace, Name: r.Name, Labels: r.Labels, Rules: r.Rules})

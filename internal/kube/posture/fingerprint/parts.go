@@ -135,32 +135,29 @@ var words = func() map[string]bool {
 // label is a key as a part of a place: as it is if it is made of words that say
 // nothing, else "*". Somebody may have put a secret there.
 func label(key string) string {
-	if len(key) > 64 {
+	if key == "" || len(key) > 64 {
 		return "*"
 	}
 	for at := 0; at < len(key); {
-		from := at
-		for at < len(key) && key[at] >= 'A' && key[at] <= 'Z' {
-			at++
-		}
-		for at < len(key) && key[at] >= 'a' && key[at] <= 'z' {
-			at++
-		}
-		if at > from {
-			if !words[strings.ToLower(key[from:at])] {
-				return "*"
-			}
-			continue
-		}
-		if !mark(key[at]) || at > 0 && mark(key[at-1]) {
+		end := word(key, at)
+		switch {
+		case end > at && !words[strings.ToLower(key[at:end])], end == at && (!mark(key[at]) || at > 0 && mark(key[at-1])):
 			return "*"
 		}
-		at++
-	}
-	if key == "" {
-		return "*"
+		at = max(end, at+1)
 	}
 	return key
+}
+
+// word is where the word ends that begins at a place: capital letters, then small ones.
+func word(key string, at int) int {
+	for at < len(key) && key[at] >= 'A' && key[at] <= 'Z' {
+		at++
+	}
+	for at < len(key) && key[at] >= 'a' && key[at] <= 'z' {
+		at++
+	}
+	return at
 }
 
 // mark reports whether c stands between words, alone.
@@ -262,6 +259,11 @@ func encoding(value []byte) *base64.Encoding {
 			n++
 		}
 	}
+	return fits(seen, n)
+}
+
+// fits is the encoding of n characters of which these kinds were seen.
+func fits(seen byte, n int) *base64.Encoding {
 	url, padded := seen&onlyURL != 0, seen&padding != 0
 	switch {
 	case seen&onlyStd != 0 && url || padded && n%4 != 0 || n%4 == 1:

@@ -62,6 +62,14 @@ func TestSizes(t *testing.T) {
 	}
 }
 
+// What is made once before the first is asked about.
+func BenchmarkFinder(b *testing.B) {
+	g := gentest.New(gentest.Large())
+	for b.Loop() {
+		g.Finder()
+	}
+}
+
 // One Secret of the large cluster: at most 50 ms are promised.
 func BenchmarkReadersOfOne(b *testing.B) {
 	g := gentest.New(gentest.Large())

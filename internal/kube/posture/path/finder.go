@@ -87,9 +87,13 @@ func New(c Config) *Finder {
 	if serves == nil {
 		serves = func(string, string) bool { return false }
 	}
+	uses, bindings := 0, len(c.Policy.Bindings())
+	for i := range c.Pods {
+		uses += len(c.Pods[i].Secrets)
+	}
 	f := &Finder{
-		policy: c.Policy, caps: map[Kind]map[string][]*Capability{}, pods: map[Name]*Pod{}, run: map[Name][]*Pod{}, users: map[Name][]*Pod{}, mapped: map[Name][]*Pod{},
-		all: map[Kind][]*Capability{}, acts: map[string][]*Capability{}, accounts: map[Name]bool{}, held: map[access.Subject][]*access.Binding{},
+		policy: c.Policy, caps: map[Kind]map[string][]*Capability{}, pods: make(map[Name]*Pod, len(c.Pods)), run: map[Name][]*Pod{}, users: make(map[Name][]*Pod, uses/2), mapped: map[Name][]*Pod{},
+		all: map[Kind][]*Capability{}, acts: map[string][]*Capability{}, accounts: make(map[Name]bool, bindings), held: make(map[access.Subject][]*access.Binding, bindings),
 		secrets: c.Exists, copies: c.Copies, offers: c.Offers, spaces: c.Namespaces,
 		lowly: map[Name]bool{}, lowered: map[string]bool{}, projects: map[string][]*Project{},
 	}

@@ -137,7 +137,10 @@ func (p *Pod) path() path.Pod {
 
 // names are the objects of uses, each once.
 func names(uses []consumer.Use) []string {
-	var out []string
+	if len(uses) == 0 {
+		return nil
+	}
+	out := make([]string, 0, len(uses))
 	for i := range uses {
 		if name := uses[i].Secret; !slices.Contains(out, name) {
 			out = append(out, name)
