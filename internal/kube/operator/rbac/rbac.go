@@ -36,6 +36,8 @@ type Options struct {
 	Push, Spread bool
 	// Drills lets it run Drills, which break things on purpose.
 	Drills bool
+	// Checks lets it keep the checks current; it needs every namespace.
+	Checks bool
 	// ConfigMaps lets it make ConfigMaps for ExternalSecrets with target.manifest.
 	ConfigMaps bool
 	// Named, when set, are all that it may touch of Secrets and ServiceAccounts, by
@@ -199,6 +201,9 @@ func own(o Options) []Rule {
 func Roles(o Options) []Role {
 	o = o.withDefaults()
 	roles := []Role{{o.Name, o.Namespace, own(o)}}
+	if o.Checks && len(o.Namespaces) == 0 {
+		roles = append(roles, checks(o)...)
+	}
 	each := inEach(o)
 	var cluster []Rule // in no namespace
 	if o.ClusterStores {

@@ -10,7 +10,7 @@ import (
 )
 
 func TestNarrowness(t *testing.T) {
-	for _, o := range []Options{{}, {ConfigMaps: true}, {ClusterStores: true, Push: true, Spread: true}, {Namespaces: []string{"a"}, ClusterStores: true, Push: true, Spread: true}, {Rotation: true}, {Rotation: true, Reload: true, Namespaces: []string{"a"}}, {ClusterStores: true, Reload: true}, {ClusterStores: true, LeaderElection: true}, {Namespaces: []string{"a", "b"}, CredentialNamespaces: []string{"c"}, ClusterStores: true}} {
+	for _, o := range []Options{{}, {ConfigMaps: true}, {ClusterStores: true, Push: true, Spread: true}, {Namespaces: []string{"a"}, ClusterStores: true, Push: true, Spread: true}, {Rotation: true}, {Rotation: true, Reload: true, Namespaces: []string{"a"}}, {ClusterStores: true, Reload: true}, {ClusterStores: true, LeaderElection: true}, {Checks: true, ClusterStores: true}, {Namespaces: []string{"a", "b"}, CredentialNamespaces: []string{"c"}, ClusterStores: true}} {
 		for _, r := range Roles(o) {
 			if r.Namespace == "" && len(o.Namespaces) > 0 {
 				for _, rule := range r.Rules {
@@ -80,6 +80,13 @@ func TestCommittedManifestsAreCurrent(t *testing.T) {
 	if got, err := os.ReadFile("../../../../deploy/cluster/remote.yaml"); err != nil || !strings.HasSuffix(string(got), string(remote)) {
 		t.Errorf("deploy/cluster/remote.yaml is not what the generator makes (%v): run hack/generate.sh", err)
 	}
+	checks, err := ChecksYAML()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := os.ReadFile("../../../../deploy/operator/rbac-checks.yaml"); err != nil || !strings.HasSuffix(string(got), string(checks)) {
+		t.Errorf("deploy/operator/rbac-checks.yaml is not what the generator makes (%v): run hack/generate.sh", err)
+	}
 	for name, o := range map[string]Options{
 		"rbac-cluster.yaml":   {ClusterStores: true, Push: true, Spread: true, Rotation: true, Reload: true, LeaderElection: true},
 		"rbac-namespace.yaml": {Namespaces: []string{"my-app"}, Push: true, Rotation: true, Reload: true, LeaderElection: true},
@@ -91,6 +98,42 @@ func TestCommittedManifestsAreCurrent(t *testing.T) {
 		got, err := os.ReadFile("../../../../deploy/operator/" + name)
 		if err != nil || !strings.HasSuffix(string(got), string(want)) {
 			t.Errorf("deploy/operator/%s is not what the generator makes (%v): run hack/generate.sh", name, err)
+		}
+	}
+}
+
+// What keeps the checks current reads and never watches, writes nothing but reports and its own
+// history, each rule has its reason above it, and without the option nothing of it is there.
+func TestChecksNarrowness(t *testing.T) {
+	o := Options{ClusterStores: true, Checks: true}.withDefaults()
+	for _, r := range checks(o) {
+		for _, rule := range r.Rules {
+			reports := slices.Contains(rule.Resources, "reports") || slices.Contains(rule.Resources, "policyreports")
+			own := r.Namespace == o.Namespace && slices.Equal(rule.Resources, []string{"configmaps"})
+			if !reports && !own && !slices.Equal(rule.Verbs, []string{"list"}) && !slices.Equal(rule.NonResourceURLs, []string{"/metrics"}) {
+				t.Errorf("%+v", rule)
+			}
+		}
+	}
+	text, err := YAML(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := ""
+	for line := range strings.Lines(string(text)) {
+		if (strings.HasPrefix(line, "- apiGroups:") || strings.HasPrefix(line, "- nonResourceURLs:")) && !strings.HasPrefix(before, "# to ") && !strings.HasPrefix(before, "# for ") {
+			t.Errorf("no reason above %s", line)
+		}
+		if line == "- nonResourceURLs:\n" && !strings.Contains(before, "counters") {
+			t.Errorf("another rule's reason: %s", before)
+		}
+		before = line
+	}
+	for _, without := range []Options{{ClusterStores: true}, {Checks: true, Namespaces: []string{"a"}}} {
+		for _, r := range Roles(without) {
+			if strings.HasSuffix(r.Name, "-checks") {
+				t.Errorf("%+v has %s", without, r.Name)
+			}
 		}
 	}
 }

@@ -28,7 +28,7 @@ func render(roles []Role, objects []Object) ([]byte, error) {
 		}
 		n := 0
 		for line := range strings.Lines(string(raw)) {
-			if strings.HasPrefix(line, "- apiGroups:") {
+			if strings.HasPrefix(line, "- apiGroups:") || strings.HasPrefix(line, "- nonResourceURLs:") {
 				fmt.Fprintf(&out, "# %s\n", roles[i/2].Rules[n].Why)
 				n++
 			}

@@ -28,6 +28,13 @@ func run(dir string) error {
 	if err := os.WriteFile(filepath.Join(dir, "..", "cluster", "remote.yaml"), append([]byte(head), text...), 0o644); err != nil {
 		return err
 	}
+	checks, err := rbac.ChecksYAML()
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(dir, "rbac-checks.yaml"), append([]byte(head), checks...), 0o644); err != nil {
+		return err
+	}
 	for name, o := range map[string]rbac.Options{
 		"rbac-cluster.yaml":   {ClusterStores: true, Push: true, Spread: true, Rotation: true, Reload: true, LeaderElection: true},
 		"rbac-namespace.yaml": {Namespaces: []string{"my-app"}, Push: true, Rotation: true, Reload: true, LeaderElection: true},
