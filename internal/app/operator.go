@@ -26,6 +26,7 @@ func RunOperator(ctx context.Context, cfg operator.Config) error {
 	cfg.Outbound = outbound.Config{Private: private}
 	cfg.Providers, cfg.Targets = providers(ambient, cfg.Outbound, cfg.REST), targets(private)
 	cfg.Generators = generators(ambient, private)
+	cfg.Checks.List = Checks()
 	return operator.Run(ctx, cfg)
 }
 

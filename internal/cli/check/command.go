@@ -30,7 +30,9 @@ type Config struct {
 // Command returns the command check.
 func Command(s *session.Session, c Config) *cobra.Command {
 	x := &command{Session: s, Config: c, now: time.Now}
-	return x.command()
+	out := x.command()
+	out.AddCommand(historyCommand(s, time.Now))
+	return out
 }
 
 // command is one run.

@@ -113,6 +113,8 @@ type Config struct {
 	// Drills lets Drills break what is read for single workloads, in namespaces whose
 	// label allows it.
 	Drills bool
+	// Checks keeps the answers of the checks current.
+	Checks Checks
 
 	// LeaderElection makes one of several operators work.
 	LeaderElection bool

@@ -17,6 +17,7 @@ import (
 
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/pushsecret/measure"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/keeper"
 )
 
 // expression is one of the dashboard or the alerts, and where it stands.
@@ -63,13 +64,16 @@ func expressions(t *testing.T) (all []expression) {
 			} `json:"rules"`
 		} `json:"groups"`
 	}
-	read("../../../deploy/operator/alerts-sync.yaml", &file)
-	for _, g := range file.Groups {
-		for _, r := range g.Rules {
-			if _, err := time.ParseDuration(r.For); err != nil || r.Alert == "" || r.Annotations["summary"] == "" || r.Annotations["description"] == "" || r.Labels["severity"] == "" {
-				t.Errorf("rule %+v lacks something: %v", r, err)
+	for _, name := range []string{"alerts-sync.yaml", "alerts-checks.yaml"} {
+		file.Groups = nil
+		read("../../../deploy/operator/"+name, &file)
+		for _, g := range file.Groups {
+			for _, r := range g.Rules {
+				if _, err := time.ParseDuration(r.For); err != nil || r.Alert == "" || r.Annotations["summary"] == "" || r.Annotations["description"] == "" || r.Labels["severity"] == "" {
+					t.Errorf("rule %+v lacks something: %v", r, err)
+				}
+				all = append(all, expression{"alert " + r.Alert, r.Expr})
 			}
-			all = append(all, expression{"alert " + r.Alert, r.Expr})
 		}
 	}
 	return all
@@ -96,8 +100,10 @@ func known(t *testing.T, metrics string) map[string][]string {
 		out[m[1]] = append(out[m[1]], "")
 	}
 	m := newMetrics(clock.RealClock{})
-	if err := m.registry.Register(measure.NewMetrics()); err != nil {
-		t.Fatal(err)
+	for _, c := range []prometheus.Collector{measure.NewMetrics(), keeper.NewMetrics(clock.RealClock{})} {
+		if err := m.registry.Register(c); err != nil {
+			t.Fatal(err)
+		}
 	}
 	descs := make(chan *prometheus.Desc, 1000)
 	m.registry.Describe(descs)
@@ -158,7 +164,7 @@ func TestDashboardAndAlertsNameRealMetrics(t *testing.T) {
 			}
 		}
 	}
-	for _, must := range []string{"strongkeep_externalsecret_data_age_seconds", "strongkeep_externalsecret_sync_seconds_bucket", "externalsecret_provider_api_calls_count"} {
+	for _, must := range []string{"strongkeep_externalsecret_data_age_seconds", "strongkeep_externalsecret_sync_seconds_bucket", "externalsecret_provider_api_calls_count", "strongkeep_check_findings_new", "strongkeep_check_answer", "strongkeep_checks_snapshot_age_seconds"} {
 		if !named[must] {
 			t.Errorf("nothing shows %s", must)
 		}

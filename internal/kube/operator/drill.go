@@ -38,8 +38,11 @@ func (p parts) faults(ctx context.Context) (*fault.Book, error) {
 	return fault.New(p.mgr.GetClient(), clock.RealClock{}, func(uid string) string { return p.key.Digest("drill/"+uid, nil) }), nil
 }
 
-// setupDrills starts what begins and ends drills.
-func (p parts) setupDrills() error {
+// setupDrills starts what begins and ends drills, if there are to be any.
+func (p parts) setupDrills(wanted bool) error {
+	if !wanted {
+		return nil
+	}
 	live, err := client.NewWithWatch(p.cfg.REST, client.Options{Scheme: p.mgr.GetScheme(), Mapper: p.mgr.GetRESTMapper()})
 	if err != nil {
 		return errs.Newf(errs.Unavailable, "reaching the API server: %w", err)

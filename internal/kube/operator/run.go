@@ -207,10 +207,11 @@ func (p parts) setup(ctx context.Context) error {
 	if err := p.setupRollouts(ctx); err != nil {
 		return err
 	}
-	if faults != nil {
-		if err := p.setupDrills(); err != nil {
-			return err
-		}
+	if err := p.setupDrills(faults != nil); err != nil {
+		return err
+	}
+	if err := p.setupChecks(); err != nil {
+		return err
 	}
 	return p.setupStores()
 }

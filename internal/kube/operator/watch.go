@@ -17,6 +17,9 @@ const (
 
 // checkWatch refuses what cannot be done without seeing every Secret.
 func (c *Config) checkWatch() error {
+	if err := c.Checks.check(c.Namespaces); err != nil {
+		return err
+	}
 	switch c.WatchSecrets {
 	case "", WatchAll:
 		return nil
