@@ -41,7 +41,7 @@ func (b *buffer) String() string {
 }
 
 // directory is one that a socket may be in: short, and ours alone.
-func directory(t *testing.T) string {
+func directory(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "kms")
 	if err != nil {
@@ -51,7 +51,7 @@ func directory(t *testing.T) string {
 	return dir
 }
 
-func keyFile(t *testing.T) string {
+func keyFile(t testing.TB) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "key")
 	if _, err := file.Generate(path); err != nil {
@@ -60,7 +60,7 @@ func keyFile(t *testing.T) string {
 	return path
 }
 
-func open(t *testing.T, path string) keystore.Versioned {
+func open(t testing.TB, path string) keystore.Versioned {
 	t.Helper()
 	k, err := file.Load(path)
 	if err != nil {
@@ -69,7 +69,7 @@ func open(t *testing.T, path string) keystore.Versioned {
 	return k
 }
 
-func config(t *testing.T, text string) serve.Config {
+func config(t testing.TB, text string) serve.Config {
 	t.Helper()
 	c, err := serve.Parse([]byte(text))
 	if err != nil {
@@ -79,7 +79,7 @@ func config(t *testing.T, text string) serve.Config {
 }
 
 // run serves until the test ends or stop is called, and returns when Status answers.
-func run(t *testing.T, c serve.Config, key keystore.Versioned, log io.Writer) (s *serve.Server, stop func()) {
+func run(t testing.TB, c serve.Config, key keystore.Versioned, log io.Writer) (s *serve.Server, stop func()) {
 	t.Helper()
 	s, err := serve.New(t.Context(), c, key, slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})))
 	if err != nil {
@@ -96,13 +96,15 @@ func run(t *testing.T, c serve.Config, key keystore.Versioned, log io.Writer) (s
 	})
 	t.Cleanup(stop)
 	c2 := dial(t, c.Socket)
-	for ok := false; !ok; _, err = c2.Status(t.Context()) {
-		ok = err == nil
+	for {
+		if _, err := c2.Status(t.Context()); err == nil {
+			break
+		}
 	}
 	return s, stop
 }
 
-func dial(t *testing.T, socket string) *conform.Client {
+func dial(t testing.TB, socket string) *conform.Client {
 	t.Helper()
 	c, err := conform.Dial(socket)
 	if err != nil {
