@@ -86,10 +86,12 @@ func (s *Server) Run(ctx context.Context) error {
 	var err error
 	select {
 	case err = <-failed:
-		err = errs.Newf(errs.Unavailable, "serving: %w", err)
 	case <-ctx.Done():
 		s.drain()
-		_ = <-failed // that it was stopped
+		err = <-failed // nil: it was stopped
+	}
+	if err != nil {
+		err = errs.Newf(errs.Unavailable, "serving: %w", err)
 	}
 	stop()
 	_ = web.Close()
