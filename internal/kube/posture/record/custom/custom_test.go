@@ -349,3 +349,30 @@ func FuzzOf(f *testing.F) {
 		}
 	})
 }
+
+// Of a store's address nothing is kept that logs in.
+func TestStoreAddress(t *testing.T) {
+	const secret = "canary-8d21"
+	token := "gh" + "p_" + strings.Repeat("aB3dE5gH7jK9", 3)
+	for raw, want := range map[string]string{
+		"https://v:8200": "https://v:8200",
+		"eu-west-1":      "eu-west-1",
+		"https://u:" + secret + "@h/get?token=" + secret: "https://h/get",
+		"https://h/a#" + secret:                          "https://h/a",
+		"https://h/{{ .remoteRef.key }}":                 "https://h/%7B%7B%20.remoteRef.key%20%7D%7D",
+		"https://h/hook/" + token:                        "https://h/hook/*",
+		"https://u:12/" + secret + "@h/":                 "",
+		"https://u:p/" + secret + "@h/":                  "",
+		"u:" + secret + "@h":                             "",
+		"h/get?token=" + secret:                          "",
+		"https://u:" + secret + "@{{ .h }}/":             "",
+	} {
+		f := custom.Of(&unstructured.Unstructured{Object: map[string]any{
+			"apiVersion": "external-secrets.io/v1", "kind": "SecretStore", "metadata": map[string]any{"name": "s", "namespace": "n"},
+			"spec": map[string]any{"provider": map[string]any{"webhook": map[string]any{"url": raw}}},
+		}})
+		if len(f.Stores) != 1 || f.Stores[0].Server != want {
+			t.Errorf("%s: %+v, want %q", raw, f.Stores, want)
+		}
+	}
+}

@@ -2,6 +2,7 @@ package custom
 
 import (
 	"encoding/json"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
 
+	"github.com/strongkeep/strongkeep/internal/kube/posture/looks"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/snapshot"
 )
 
@@ -266,7 +268,7 @@ func store(o *unstructured.Unstructured, uses []snapshot.Use) snapshot.Store {
 	providers, _ := under(o.Object, "spec", "provider").(map[string]any)
 	for name, v := range providers {
 		s.Provider = name
-		s.Server = first(textAt(v, "server"), textAt(v, "vaultUrl"), textAt(v, "url"), textAt(v, "region"), textAt(v, "projectID"), textAt(v, "serverURL"))
+		s.Server = address(first(textAt(v, "server"), textAt(v, "vaultUrl"), textAt(v, "url"), textAt(v, "region"), textAt(v, "projectID"), textAt(v, "serverURL")))
 		s.Mount = textAt(v, "path")
 		accounts(o, "spec.provider."+name, v, &s, 0)
 	}
@@ -286,6 +288,29 @@ func selector(v any) *metav1.LabelSelector {
 		return nil
 	}
 	return out
+}
+
+// address is what may be kept of the URL of a store, or of the name of a region or
+// project: no user, password or query, and no part of a path that is a token. It is ""
+// of what cannot be told apart.
+func address(raw string) string {
+	if !strings.Contains(raw, "://") {
+		if strings.ContainsAny(raw, "@?# \t\r\n") || looks.Key(raw) {
+			return ""
+		}
+		return raw
+	}
+	u, err := url.Parse(raw)
+	if err != nil || strings.Contains(u.Path, "@") {
+		return ""
+	}
+	parts := strings.Split(u.EscapedPath(), "/")
+	for i := range parts {
+		if looks.Key(parts[i]) {
+			parts[i] = "*"
+		}
+	}
+	return u.Scheme + "://" + u.Host + strings.Join(parts, "/")
 }
 
 // accounts adds the ServiceAccounts that a store logs in as.
