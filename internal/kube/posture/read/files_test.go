@@ -3,6 +3,7 @@ package read_test
 import (
 	"bytes"
 	"compress/gzip"
+	"encoding/base64"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -142,6 +143,27 @@ func TestDocumentOnMark(t *testing.T) {
 	}
 	if err := f.Add("y.yaml", strings.NewReader("--- {apiVersion: v1, kind: Secret, metadata: {name: one}}")); err != nil || len(f.Snapshot(noon).Secrets) != 2 {
 		t.Error(err, f.Wrong)
+	}
+}
+
+// Where a release of Helm is too large to be looked into, values are missing, and those of
+// other namespaces are not.
+func TestReleaseNotRead(t *testing.T) {
+	var packed bytes.Buffer
+	z := gzip.NewWriter(&packed)
+	if _, err := z.Write(bytes.Repeat([]byte(" "), 17<<20)); err != nil || z.Close() != nil {
+		t.Fatal(err)
+	}
+	stored := base64.StdEncoding.EncodeToString(packed.Bytes())
+	f := read.Files{Key: key(t)}
+	text := manifests + "\n---\n{apiVersion: v1, kind: Secret, metadata: {name: r, namespace: ci}, type: helm.sh/release.v1, stringData: {release: " + stored + "}}\n" +
+		"---\n{apiVersion: v1, kind: ConfigMap, metadata: {name: r, namespace: ops, labels: {owner: helm}}, data: {release: " + stored + "}}\n"
+	if err := f.Add("x.yaml", strings.NewReader(text)); err != nil || len(f.Wrong) != 0 {
+		t.Fatal(err, f.Wrong)
+	}
+	s := f.Snapshot(noon)
+	if v, c := s.Coverage["secrets/values"], s.Coverage["configmaps"]; !slices.Equal(v.Namespaces, []string{"ci"}) || !slices.Equal(c.Namespaces, []string{"ops"}) || !strings.Contains(v.Reason, "Helm") {
+		t.Errorf("%+v %+v", v, c)
 	}
 }
 

@@ -59,6 +59,34 @@ func (j *join) finish(s *snapshot.Snapshot) {
 		s.Uses = custom.Grants(s.Uses, j.grants)
 	}
 	sorted(s)
+	releases(s)
+}
+
+// releases notes the namespaces with releases of Helm that were not looked into whole.
+func releases(s *snapshot.Snapshot) {
+	note := func(resource string, r *snapshot.Release, namespace string) {
+		gap := s.Coverage[resource]
+		if r == nil || !r.Unread || gap.Reason != "" && gap.Namespaces == nil {
+			return
+		}
+		const reason = "a release of Helm is too large to be looked into"
+		switch {
+		case gap.Reason == "":
+			gap.Reason = reason
+		case !strings.Contains(gap.Reason, reason):
+			gap.Reason += "; " + reason
+		}
+		if !slices.Contains(gap.Namespaces, namespace) {
+			gap.Namespaces = append(slices.Clone(gap.Namespaces), namespace)
+		}
+		s.Coverage[resource] = gap
+	}
+	for i := range s.Secrets {
+		note("secrets/values", s.Secrets[i].Release, s.Secrets[i].Namespace)
+	}
+	for i := range s.ConfigMaps {
+		note("configmaps", s.ConfigMaps[i].Release, s.ConfigMaps[i].Namespace)
+	}
 }
 
 // workloads says of pods whose they are.

@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"encoding/base64"
 	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -12,6 +13,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 
 	"github.com/strongkeep/strongkeep/internal/kube/consumer"
@@ -139,6 +141,29 @@ data: {password: `+b64(canary)+`, url: `+b64("postgres://u:"+canary+"@db/x")+`, 
 	}
 }
 
+// Annotations are kept by their names, not by their domains: what else a domain has may
+// hold a value, which becomes its print.
+func TestAnnotations(t *testing.T) {
+	m := maker(t)
+	s := m.Secret(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{
+		"vault.hashicorp.com/agent-inject-template-db": "{{ with secret \"kv/db\" }}\nexport PGPASSWORD=" + canary + "\n{{ end }}",
+		"vault.hashicorp.com/agent-inject-secret-db":   canary,
+		"argocd.argoproj.io/note":                      canary,
+		"strongkeep.io/reload":                         "restart",
+		"versions.strongkeep.io/db":                    `{"shop/db":"3"}`,
+	}}})
+	silent(t, s)
+	want := map[string]string{
+		"vault.hashicorp.com/agent-inject-template-db": "", "vault.hashicorp.com/agent-inject-secret-db": "", "strongkeep.io/reload": "restart", "versions.strongkeep.io/db": `{"shop/db":"3"}`,
+	}
+	if !maps.Equal(s.Annotations, want) {
+		t.Errorf("kept: %q", s.Annotations)
+	}
+	equal(t, "where it is", fields(m, s.Values), []string{
+		"metadata.annotations[argocd.argoproj.io/note]", "metadata.annotations[vault.hashicorp.com/agent-inject-secret-db]",
+	})
+}
+
 // A key that is a secret itself is not shown.
 func TestKeyThatIsASecret(t *testing.T) {
 	token := "gh" + "p_" + strings.Repeat("aB3dE5gH7jK9", 3)
@@ -227,6 +252,31 @@ func TestHelmRelease(t *testing.T) {
 		if s := m.Secret(&corev1.Secret{Type: "helm.sh/release.v1", Data: map[string][]byte{"release": []byte(broken)}}); s.Release != nil {
 			t.Errorf("%q is a release: %+v", broken, s.Release)
 		}
+	}
+}
+
+// A release that is small as it is stored and large as it is unpacked is not looked into,
+// and says so; also where it is small until it is parsed.
+func TestLargeRelease(t *testing.T) {
+	m := maker(t)
+	for what, text := range map[string]string{
+		"JSON":      `{"name":"big","x":"` + strings.Repeat("x", 17<<20) + `"}`,
+		"values":    `{"name":"big","config":{"a":[` + strings.Repeat("[],", 600<<10) + `1]}}`,
+		"manifest":  `{"name":"big","manifest":"kind: Secret\ndata: [` + strings.Repeat("{},", 600<<10) + `]\n"}`,
+		"as leaves": `{"name":"big","config":{"a":["` + strings.Repeat(`","`, 5000) + `"]}}`,
+	} {
+		var packed bytes.Buffer
+		z := gzip.NewWriter(&packed)
+		if _, err := z.Write([]byte(text)); err != nil || z.Close() != nil {
+			t.Fatal(err)
+		}
+		o := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"name": "big"}}, Type: "helm.sh/release.v1", Data: map[string][]byte{"release": []byte(b64(packed.String()))}}
+		if s := m.Secret(o); s.Release == nil || !s.Release.Unread || s.Release.Name != "big" {
+			t.Errorf("%s: %+v", what, s.Release)
+		}
+	}
+	if s := m.Secret(&corev1.Secret{Type: "helm.sh/release.v1", Data: map[string][]byte{"release": []byte(release(t))}}); s.Release == nil || s.Release.Unread {
+		t.Errorf("of usual size: %+v", s.Release)
 	}
 }
 

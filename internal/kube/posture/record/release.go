@@ -18,18 +18,24 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/strongkeep/strongkeep/internal/kube/consumer"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/read/document"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/snapshot"
 )
 
 // helmType is the type of the Secrets that Helm keeps releases in.
 const helmType = "helm.sh/release.v1"
 
-// Limits of looking into a release.
+// Limits of looking into a release. Whoever may create Secrets in one namespace chooses
+// what is in it: 1 MiB, which may unpack to a thousand times as much.
 const (
-	maxRelease = 64 << 20 // bytes, unpacked
+	maxRelease = 16 << 20 // bytes, unpacked
 	maxLeaves  = 4096     // values of a chart
 	maxNesting = 32
 )
+
+// unpacking holds those who look into releases to two at a time, which bounds the memory
+// they take together.
+var unpacking = make(chan struct{}, 2)
 
 // packed is a release of Helm as it is stored: JSON, gzip, base64.
 type packed struct {
@@ -43,23 +49,44 @@ type packed struct {
 			Name    string `json:"name"`
 			Version string `json:"version"`
 		} `json:"metadata"`
-		Values map[string]any `json:"values"`
+		Values json.RawMessage `json:"values"`
 	} `json:"chart"`
-	Config   map[string]any `json:"config"`
-	Manifest string         `json:"manifest"`
+	Config   json.RawMessage `json:"config"`
+	Manifest string          `json:"manifest"`
 	Hooks    []struct {
 		Manifest string `json:"manifest"`
 	} `json:"hooks"`
+
+	unread bool // some of it is too large
 }
 
-// unpack reads a release; nil if there is none.
-func unpack(helm bool, raw []byte, text string) *packed {
+// helm are what is said of a release, and the values in it; nil if there is none.
+func (m *Maker) helm(labels map[string]string, raw []byte, text string) (*snapshot.Release, []snapshot.Value) {
 	if text != "" {
 		raw = []byte(text)
 	}
-	if !helm || len(raw) == 0 {
-		return nil
+	if len(raw) == 0 {
+		return nil, nil
 	}
+	unpacking <- struct{}{}
+	defer func() { <-unpacking }()
+	p := unpack(raw)
+	if p == nil {
+		return nil, nil
+	}
+	var values []snapshot.Value
+	if m.Key != nil {
+		values = m.release(p)
+	}
+	about := p.about()
+	if about.Name == "" && p.unread {
+		about.Name, about.Status = labels["name"], labels["status"]
+	}
+	return about, values
+}
+
+// unpack reads a release; nil if there is none.
+func unpack(raw []byte) *packed {
 	plain := make([]byte, base64.StdEncoding.DecodedLen(len(raw)))
 	n, err := base64.StdEncoding.Decode(plain, raw)
 	if err != nil {
@@ -71,8 +98,11 @@ func unpack(helm bool, raw []byte, text string) *packed {
 		if err != nil {
 			return nil
 		}
-		if plain, err = io.ReadAll(io.LimitReader(z, maxRelease+1)); err != nil || len(plain) > maxRelease {
+		if plain, err = io.ReadAll(io.LimitReader(z, maxRelease+1)); err != nil {
 			return nil
+		}
+		if len(plain) > maxRelease {
+			return &packed{unread: true}
 		}
 	}
 	var out packed
@@ -84,31 +114,38 @@ func unpack(helm bool, raw []byte, text string) *packed {
 
 // about is what is said of a release.
 func (p *packed) about() *snapshot.Release {
-	if p == nil {
-		return nil
-	}
 	chart := p.Chart.Metadata.Name
 	if v := p.Chart.Metadata.Version; v != "" {
 		chart += "-" + v
 	}
-	return &snapshot.Release{Name: p.Name, Chart: chart, Revision: p.Version, Status: p.Info.Status}
+	return &snapshot.Release{Name: p.Name, Chart: chart, Revision: p.Version, Status: p.Info.Status, Unread: p.unread}
 }
 
 // release are the values in a release: those the user gave, those of the chart that
 // look like secrets, and those of the objects that were made.
 func (m *Maker) release(p *packed) []snapshot.Value {
-	if p == nil {
-		return nil
-	}
 	l := leaves{maker: m, left: maxLeaves}
-	l.add("release.config", "", p.Config, 0)
+	l.tree("release.config", p, p.Config)
 	l.sensitive = true
-	l.add("release.chart.values", "", p.Chart.Values, 0)
-	out := append(l.out, m.manifest("release.manifest", p.Manifest)...)
+	l.tree("release.chart.values", p, p.Chart.Values)
+	out := append(l.out, m.manifest("release.manifest", p, p.Manifest)...)
 	for i := range p.Hooks {
-		out = append(out, m.manifest("release.hooks["+strconv.Itoa(i)+"]", p.Hooks[i].Manifest)...)
+		out = append(out, m.manifest("release.hooks["+strconv.Itoa(i)+"]", p, p.Hooks[i].Manifest)...)
 	}
 	return out
+}
+
+// tree adds the values of JSON, unless it would become too large in memory.
+func (l *leaves) tree(field string, of *packed, raw json.RawMessage) {
+	if document.TooLarge(raw) {
+		of.unread = true
+		return
+	}
+	var tree map[string]any
+	if json.Unmarshal(raw, &tree) == nil {
+		l.add(field, "", tree, 0)
+	}
+	of.unread = of.unread || l.left == 0
 }
 
 // leaves gathers the values of a tree.
@@ -149,11 +186,15 @@ var (
 )
 
 // manifest are the values of the objects that a text has.
-func (m *Maker) manifest(field, text string) []snapshot.Value {
+func (m *Maker) manifest(field string, of *packed, text string) []snapshot.Value {
 	var out []snapshot.Value
 	for _, doc := range separators.Split(text, -1) {
 		kind := looked.FindStringSubmatch(doc)
 		if kind == nil {
+			continue
+		}
+		if document.TooLarge([]byte(doc)) {
+			of.unread = true
 			continue
 		}
 		raw, err := yaml.YAMLToJSON([]byte(doc))

@@ -27,13 +27,15 @@ func (m *Maker) Secret(o *corev1.Secret) snapshot.Secret {
 	if out.Type == "" {
 		out.Type = string(corev1.SecretTypeOpaque)
 	}
-	r := unpack(o.Type == helmType, o.Data["release"], o.StringData["release"])
-	out.Release = r.about()
+	var inside []snapshot.Value
+	if o.Type == helmType {
+		out.Release, inside = m.helm(o.Labels, o.Data["release"], o.StringData["release"])
+	}
 	if m.Key == nil {
 		return out
 	}
 	out.Values = m.data(o.Data, o.StringData)
-	out.Values = append(out.Values, m.release(r)...)
+	out.Values = append(out.Values, inside...)
 	out.Values = append(out.Values, m.annotations(o.Annotations, m.appliedSecret)...)
 	return out
 }
@@ -49,13 +51,15 @@ func SecretName(o *metav1.PartialObjectMetadata) snapshot.Secret {
 func (m *Maker) ConfigMap(o *corev1.ConfigMap) snapshot.ConfigMap {
 	out := snapshot.ConfigMap{Meta: Meta(o), Keys: keys(o.BinaryData, o.Data)}
 	out.Changed = changed(out.Writers)
-	r := unpack(o.Labels["OWNER"] == "TILLER" || o.Labels["owner"] == "helm", nil, o.Data["release"])
-	out.Release = r.about()
+	var inside []snapshot.Value
+	if o.Labels["OWNER"] == "TILLER" || o.Labels["owner"] == "helm" {
+		out.Release, inside = m.helm(o.Labels, nil, o.Data["release"])
+	}
 	if m.Key == nil {
 		return out
 	}
 	out.Values = m.configData(o.BinaryData, o.Data)
-	out.Values = append(out.Values, m.release(r)...)
+	out.Values = append(out.Values, inside...)
 	out.Values = append(out.Values, m.annotations(o.Annotations, m.appliedConfigMap)...)
 	return out
 }

@@ -140,6 +140,8 @@ type Release struct {
 	Chart    string `json:"chart,omitempty"`
 	Revision int    `json:"revision"`
 	Status   string `json:"status,omitempty"`
+	// Unread says that some of it is too large to be looked into.
+	Unread bool `json:"unread,omitempty"`
 }
 
 // ConfigMap is a ConfigMap without its values.
