@@ -18,7 +18,7 @@ import (
 const Schema = "strongkeep.io/snapshot/v1"
 
 // largest bounds what a file unpacks to, in bytes: an endless one ends here.
-const largest = 8 << 30
+const largest = 2 << 30
 
 // Write writes s to the file name, which only its owner may read. The file has all
 // of it, or is what it was before.

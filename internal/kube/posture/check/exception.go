@@ -91,7 +91,7 @@ type exceptionEntry struct {
 	Until string `json:"until"`
 }
 
-// maxFile bounds a file of exceptions and a report, in bytes.
+// maxFile bounds a file of exceptions, in bytes.
 const maxFile = 64 << 20
 
 // ReadExceptions reads a file of exceptions. name is for errors, which are Invalid.

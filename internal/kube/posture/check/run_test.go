@@ -220,6 +220,9 @@ func TestReportReadsBack(t *testing.T) {
 			t.Errorf("%q: %v", text, err)
 		}
 	}
+	if _, err := check.ReadReport("r.json", strings.NewReader(strings.Repeat(" ", 65<<20))); !errs.Is(err, errs.TooLarge) {
+		t.Errorf("a large one: %v", err)
+	}
 }
 
 // TestTheExampleOfExceptions: what the documentation shows is a file of exceptions.

@@ -3,6 +3,8 @@ package read_test
 import (
 	"bytes"
 	"encoding/json"
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -205,6 +207,41 @@ func TestLive(t *testing.T) {
 	}
 	if m := s.Coverage.Missing("metrics", "nodes", "secrets", "secrets/values", "configmaps", "pods", "workloads", "deployments", "serviceaccounts", "namespaces", "roles", "resources"); len(m) > 0 {
 		t.Errorf("missing: %q", m)
+	}
+}
+
+// answers answers a path itself, in front of the API server.
+type answers struct {
+	http.RoundTripper
+	path, body string
+	status     int
+}
+
+func (a answers) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.URL.Path != a.path {
+		return a.RoundTripper.RoundTrip(r)
+	}
+	return &http.Response{
+		StatusCode: a.status, Status: http.StatusText(a.status), Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: http.Header{},
+		Body: io.NopCloser(strings.NewReader(a.body)), Request: r,
+	}, nil
+}
+
+// Metrics that are not to be had are missing, and nothing else is.
+func TestMetricsNotServed(t *testing.T) {
+	ns := namespace(t, shop)
+	for _, c := range []answers{
+		{status: http.StatusMethodNotAllowed}, {status: http.StatusInternalServerError, body: canary}, {status: http.StatusOK, body: strings.Repeat("x", 2<<20)},
+	} {
+		config := rest.CopyConfig(server.REST)
+		config.Wrap(func(next http.RoundTripper) http.RoundTripper {
+			c.RoundTripper, c.path = next, "/metrics"
+			return c
+		})
+		s := live(t, config, read.Options{Whole: true})
+		if s.Coverage.Whole("metrics") || !s.Coverage.Whole("secrets", "workloads") || len(in(s.Secrets, ns, func(o *snapshot.Secret) *snapshot.Meta { return &o.Meta })) != 1 {
+			t.Errorf("%d: %q", c.status, s.Coverage.Missing("metrics", "secrets", "workloads"))
+		}
 	}
 }
 

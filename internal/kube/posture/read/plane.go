@@ -51,20 +51,28 @@ func (l *live) version(ctx context.Context) error {
 }
 
 // metrics reads those of the API server that answers. It comes last: then its counters
-// say how what was read was stored.
+// say how what was read was stored. Whatever stands between may refuse the path or answer
+// something else: that is a gap, and no reason to lose what was read.
 func (l *live) metrics(ctx context.Context) error {
 	body, err := l.client.Discovery().RESTClient().Get().AbsPath("/metrics").SetHeader("Accept", "text/plain").Stream(ctx)
 	switch {
 	case apierrors.IsForbidden(err) || apierrors.IsNotFound(err):
 		l.gap("metrics", snapshot.Gap{Reason: "no right to get /metrics of the API server"})
 		return nil
+	case ctx.Err() != nil:
+		return fmt.Errorf("getting /metrics: %w", ctx.Err())
 	case err != nil:
-		return fmt.Errorf("getting /metrics: %w", err)
+		l.gap("metrics", snapshot.Gap{Reason: "the API server does not answer /metrics"})
+		return nil
 	}
 	defer func() { _ = body.Close() }()
-	if err := plane.Metrics(body, &l.out.Control); err != nil {
-		return err
+	switch err := plane.Metrics(body, &l.out.Control); {
+	case ctx.Err() != nil:
+		return fmt.Errorf("getting /metrics: %w", ctx.Err())
+	case err != nil:
+		l.gap("metrics", snapshot.Gap{Reason: "what the API server answers to /metrics was cut off, or has a line over 1 MiB"})
+	default:
+		l.gap("metrics", snapshot.Gap{})
 	}
-	l.gap("metrics", snapshot.Gap{})
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -23,8 +24,21 @@ type git struct{ dir string }
 func (g *git) command(ctx context.Context, args ...string) *exec.Cmd {
 	safe := []string{"--no-pager", "--no-replace-objects", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "protocol.allow=never", "-c", "log.showSignature=false", "-C", g.dir}
 	c := exec.CommandContext(ctx, "git", append(safe, args...)...)
-	c.Env = append(os.Environ(), "GIT_OPTIONAL_LOCKS=0", "GIT_TERMINAL_PROMPT=0", "GIT_NO_LAZY_FETCH=1", "GIT_EXTERNAL_DIFF=", "LC_ALL=C")
+	c.Env = append(slices.DeleteFunc(os.Environ(), elsewhere), "GIT_OPTIONAL_LOCKS=0", "GIT_TERMINAL_PROMPT=0", "GIT_NO_LAZY_FETCH=1", "GIT_EXTERNAL_DIFF=", "LC_ALL=C")
 	return c
+}
+
+// local are the variables by which Git is told of another repository than that of the
+// folder it runs in, as a hook of Git is; `git rev-parse --local-env-vars` names them.
+var local = []string{
+	"GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_IMPLICIT_WORK_TREE",
+	"GIT_GRAFT_FILE", "GIT_SHALLOW_FILE", "GIT_REPLACE_REF_BASE", "GIT_PREFIX", "GIT_NAMESPACE",
+}
+
+// elsewhere reports whether a variable, NAME=value, is one of these.
+func elsewhere(variable string) bool {
+	name, _, _ := strings.Cut(variable, "=")
+	return slices.Contains(local, name)
 }
 
 // stream runs a command and gives its output to f.
@@ -62,7 +76,8 @@ func (g *git) output(ctx context.Context, args ...string) (string, error) {
 	return strings.TrimSpace(string(out)), err
 }
 
-// is reports whether the folder is a repository of its own, not merely a part of one.
+// is reports whether the folder is a repository, or a part of one: then all of that is
+// looked at.
 func (g *git) is(ctx context.Context) (bool, error) {
 	if _, err := exec.LookPath("git"); err != nil {
 		if _, err := os.Stat(g.dir + "/.git"); err == nil {
@@ -321,7 +336,12 @@ func (g *git) read(ctx context.Context, files []file, f func(path string, text [
 			if err != nil {
 				return err
 			}
-			text, err := io.ReadAll(io.LimitReader(r, size))
+			var text []byte
+			if size <= largest {
+				text, err = io.ReadAll(io.LimitReader(r, size))
+			} else {
+				_, err = io.CopyN(io.Discard, r, size)
+			}
 			if err != nil {
 				return errs.Newf(errs.Unavailable, "reading %s: %w", one.path, err)
 			}

@@ -264,6 +264,22 @@ func TestPipelines(t *testing.T) {
 	}
 }
 
+// A large file beside a pipeline is passed by, and that Git was told of another repository,
+// as it is within a hook, changes nothing.
+func TestPipelinesBesideOthers(t *testing.T) {
+	r := newTree(t)
+	r.commit(".github/workflows/a.yml", "# "+strings.Repeat("x", 9<<20)+"\n")
+	r.commit(".github/workflows/ci.yml", "jobs:\n  a:\n    steps:\n    - run: echo ${{ secrets.X }}\n")
+	other := newTree(t)
+	other.commit("a.txt", "a\n")
+	t.Setenv("GIT_DIR", filepath.Join(other.dir, ".git"))
+	t.Setenv("GIT_WORK_TREE", other.dir)
+	got := look(t, r.dir, repo.Config{}).Repo.Pipelines
+	if len(got) != 1 || got[0].File != ".github/workflows/ci.yml" || len(got[0].Steps) != 1 {
+		t.Errorf("%+v", got)
+	}
+}
+
 // What is not there is said, and nothing of the repository's own is run.
 func TestHostileAndShallow(t *testing.T) {
 	r := newTree(t)
