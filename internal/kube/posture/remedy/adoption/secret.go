@@ -124,10 +124,15 @@ func (a *Adopter) mayTake(s *corev1.Secret, o Options) (managed bool, err error)
 	if seen == nil {
 		return false, errs.Newf(errs.Denied, "Secrets of namespace %s could not be listed: who makes %s is not known; it takes list on them", s.Namespace, name)
 	}
-	of := a.Seen.Index.Origins.Secret(seen)
-	switch {
-	case foreign[s.Type]:
+	if foreign[s.Type] {
 		return false, errs.Newf(errs.Conflict, "Secret %s is of type %s, which is nobody's credential", name, s.Type)
+	}
+	return written(name, a.Seen.Index.Origins.Secret(seen), o)
+}
+
+// written refuses a Secret by who writes it.
+func written(name string, of origin.Origin, o Options) (managed bool, err error) {
+	switch {
 	case of.Kind == origin.Hand || of.Kind == origin.Unknown:
 		return false, nil
 	case of.Kind == origin.Store || of.Kind == origin.Generator:
