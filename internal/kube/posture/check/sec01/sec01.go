@@ -108,7 +108,17 @@ resources:
 
 // counted judges by the API server's counters alone.
 func counted(in *check.Input, seen counters) check.Verdict {
-	return rewritten(in, nil, seen.evidence(), seen)
+	v := rewritten(in, nil, seen.evidence(), seen)
+	if n := len(in.Control.Servers); n > 1 && v.Answer == check.Yes {
+		v.Answer, v.Needs = check.Unknown, needs[:1]
+		v.Summary = Others(n)
+	}
+	return v
+}
+
+// Others says what the counters of one of several API servers do not.
+func Others(servers int) string {
+	return fmt.Sprintf("The API server that answered encrypts Secrets; how the other %d write them its counters do not say", servers-1)
 }
 
 // defaults are the versions from which a cloud encrypts by itself what the API stores.

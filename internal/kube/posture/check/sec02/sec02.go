@@ -22,31 +22,71 @@ func Check() check.Check {
 var server = snapshot.Ref{Kind: "APIServer", Name: "kube-apiserver"}
 
 func judge(in *check.Input) check.Verdict {
-	if e := in.Control.Encryption; e != nil {
-		return configured(e)
+	// Flags and counters go before a file that somebody gave, and before what a cloud does.
+	first := sec01.Check().Judge(in)
+	if first.Answer == check.No {
+		rule := "NoEncryption"
+		if slices.ContainsFunc(first.Findings, func(f check.Finding) bool { return f.Rule == notInForce }) {
+			rule = notInForce
+		}
+		return local("Secrets are not encrypted at all: "+first.Summary, first.Evidence, rule)
 	}
-	if prefix := writing(in.Control.Transformations); prefix != "" {
-		return counted(prefix)
+	written := writing(in.Control.Transformations)
+	if e := in.Control.Encryption; e != nil {
+		return configured(e, written)
+	}
+	if len(written) > 0 {
+		v := counted(written[0])
+		if n := len(in.Control.Servers); n > 1 && v.Answer == check.Yes {
+			v.Answer, v.Needs, v.Summary = check.Unknown, []string{"--encryption-config FILE: the EncryptionConfiguration of the API servers"}, sec01.Others(n)
+		}
+		return v
 	}
 	// Where the rest tells nothing, the answer to whether anything is encrypted tells.
-	first := sec01.Check().Judge(in)
-	switch {
-	case first.Answer == check.No:
-		return local("Secrets are not encrypted at all", first.Evidence, "NoEncryption")
-	case first.Answer == check.Yes && in.Control.Managed == "eks":
+	if first.Answer == check.Yes && in.Control.Managed == "eks" {
 		return check.Verdict{Answer: check.Yes, Summary: "The cloud encrypts with keys of AWS KMS", Evidence: first.Evidence}
 	}
 	return check.Verdict{Answer: check.Unknown, Needs: first.Needs, Summary: "Nothing tells where the key of the encryption lies", Evidence: first.Evidence}
 }
 
+// notInForce is the rule, here and in SEC-01, of a file that is not the one that runs.
+const notInForce = "NotInForce"
+
+// inForce compares the provider that a file says writes Secrets with the prefixes that
+// were written, and returns what is to be said if they differ. An API server that
+// took up the file while it ran has written by what was before as well.
+func inForce(first snapshot.EncryptionProvider, written []string, evidence []check.Evidence) (check.Verdict, bool) {
+	want := "k8s:enc:" + first.Kind + ":"
+	if first.Kind == "kms" {
+		want += first.APIVersion + ":"
+	}
+	other := slices.DeleteFunc(slices.Clone(written), func(prefix string) bool { return strings.HasPrefix(prefix, want) })
+	for _, prefix := range other {
+		evidence = append(evidence, fact(prefix))
+	}
+	switch {
+	case len(other) == 0:
+		return check.Verdict{}, true
+	case len(other) == len(written):
+		return local("The EncryptionConfiguration that was given is not in force: the API server that answered writes Secrets as "+other[0], evidence, notInForce), false
+	}
+	return check.Verdict{
+		Answer: check.Unknown, Evidence: evidence, Needs: []string{"the counters of an API server that was started after the EncryptionConfiguration changed"},
+		Summary: "The API server has written Secrets by this provider and, since it started, as " + other[0] + " too",
+	}, false
+}
+
 // configured judges the providers of an EncryptionConfiguration.
-func configured(e *snapshot.Encryption) check.Verdict {
+func configured(e *snapshot.Encryption, written []string) check.Verdict {
 	providers := control.Providers(e, "secrets")
 	if len(providers) == 0 || providers[0].Kind == "identity" {
 		return local("Secrets are not encrypted at all", []check.Evidence{{Field: e.Place, Fact: "secrets are written in clear"}}, "NoEncryption")
 	}
 	first := providers[0]
 	evidence := []check.Evidence{{Field: e.Place, Fact: "secrets are written by " + strings.TrimSpace(first.Kind+" "+first.APIVersion+" "+first.Name)}}
+	if v, ok := inForce(first, written, evidence); !ok {
+		return v
+	}
 	if first.Kind != "kms" {
 		return local(fmt.Sprintf("The key of %s stands in a file beside the API server: who has a backup of both has every Secret", first.Kind), evidence, "LocalKey")
 	}
@@ -78,20 +118,17 @@ func remote(version string, evidence []check.Evidence) check.Verdict {
 	return v
 }
 
-// writing is the prefix that Secrets are written with, "" if the counters do not say.
-func writing(list []snapshot.Transformation) string {
+// writing are the prefixes that Secrets were written with since the API server
+// started, the worst first; none if the counters do not say.
+func writing(list []snapshot.Transformation) []string {
 	var prefixes []string
 	for _, t := range list {
 		if t.Resource == "secrets" && t.Type == "to_storage" && t.Count > 0 && (t.Status == "" || t.Status == "OK") && strings.HasPrefix(t.Prefix, "k8s:enc:") {
 			prefixes = append(prefixes, t.Prefix)
 		}
 	}
-	// With several, the worst is the answer: KMS v2 comes last in this order.
 	slices.SortFunc(prefixes, func(a, b string) int { return strings.Compare(rank(a), rank(b)) })
-	if len(prefixes) == 0 {
-		return ""
-	}
-	return prefixes[0]
+	return prefixes
 }
 
 // rank orders prefixes, the worst first.
@@ -105,8 +142,12 @@ func rank(prefix string) string {
 	return "0" + prefix
 }
 
+func fact(prefix string) check.Evidence {
+	return check.Evidence{Object: server, Field: "apiserver_storage_transformation_operations_total", Fact: "Secrets are written as " + prefix}
+}
+
 func counted(prefix string) check.Verdict {
-	evidence := []check.Evidence{{Object: server, Field: "apiserver_storage_transformation_operations_total", Fact: "Secrets are written as " + prefix}}
+	evidence := []check.Evidence{fact(prefix)}
 	switch rank(prefix) {
 	case "2":
 		return remote("v2", evidence)

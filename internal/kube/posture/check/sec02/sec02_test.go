@@ -21,6 +21,12 @@ func counters(prefixes ...string) snapshot.Snapshot {
 	return s
 }
 
+// beside is a configuration, and what speaks for or against its being in force.
+func beside(s snapshot.Snapshot, change func(*snapshot.Control)) snapshot.Snapshot {
+	change(&s.Control)
+	return s
+}
+
 func TestCheck(t *testing.T) {
 	v2 := snapshot.EncryptionProvider{Kind: "kms", APIVersion: "v2", Name: "akeyless"}
 	local := snapshot.EncryptionProvider{Kind: "aescbc", Keys: 1}
@@ -40,6 +46,22 @@ func TestCheck(t *testing.T) {
 		{Name: "counters: v1", Answer: check.Partly, Findings: old, Snapshot: counters("k8s:enc:kms:v1:cloud:")},
 		{Name: "counters: the worst counts", Answer: check.No, Findings: file, Snapshot: counters("k8s:enc:kms:v2:cloud:", "k8s:enc:secretbox:v1:one:")},
 		{Name: "counters: clear", Answer: check.No, Findings: none, Snapshot: counters("identity")},
+		{Name: "KMS v2 in a file that no API server has", Answer: check.No, Findings: none, Snapshot: beside(config(v2), func(c *snapshot.Control) { c.Servers = []snapshot.Server{{Name: "api"}} })},
+		{Name: "KMS v2 in a file, and clear text is written", Answer: check.No, Findings: []string{"NotInForce APIServer kube-apiserver"}, Snapshot: beside(config(v2), func(c *snapshot.Control) { c.Transformations = counters("identity").Control.Transformations })},
+		{Name: "KMS v2 in a file, and clear text is written too", Answer: check.No, Findings: []string{"NotInForce APIServer kube-apiserver"}, Snapshot: beside(config(v2), func(c *snapshot.Control) {
+			c.Transformations = counters("k8s:enc:kms:v2:akeyless:", "identity").Control.Transformations
+		})},
+		{Name: "KMS v2 in a file, and another cipher is written", Answer: check.No, Findings: []string{"NotInForce APIServer kube-apiserver"}, Snapshot: beside(config(v2), func(c *snapshot.Control) { c.Transformations = counters("k8s:enc:aescbc:v1:").Control.Transformations })},
+		{Name: "KMS v2 in a file, KMS v1 in force", Answer: check.No, Findings: []string{"NotInForce APIServer kube-apiserver"}, Snapshot: beside(config(v2), func(c *snapshot.Control) { c.Transformations = counters("k8s:enc:kms:v1:akeyless:").Control.Transformations })},
+		{Name: "KMS v2 in a file, taken up while the API server ran", Answer: check.Unknown, Needs: []string{"counters"}, Snapshot: beside(config(v2), func(c *snapshot.Control) {
+			c.Transformations = counters("k8s:enc:kms:v2:akeyless:", "k8s:enc:aescbc:v1:").Control.Transformations
+		})},
+		{Name: "KMS v2 in a file, and in force", Answer: check.Yes, Snapshot: beside(config(v2), func(c *snapshot.Control) { c.Transformations = counters("k8s:enc:kms:v2:akeyless:").Control.Transformations })},
+		{Name: "counters: KMS and clear", Answer: check.No, Findings: none, Snapshot: counters("k8s:enc:kms:v2:cloud:", "identity")},
+		{Name: "counters of one API server of three", Answer: check.Unknown, Needs: []string{"--encryption-config"}, Snapshot: beside(counters("k8s:enc:kms:v2:cloud:"), func(c *snapshot.Control) {
+			with := map[string]string{"encryption-provider-config": "/etc/enc.yaml"}
+			c.Servers = []snapshot.Server{{Name: "a", Flags: with}, {Name: "b", Flags: with}, {Name: "c", Flags: with}}
+		})},
 		{Name: "no flag", Answer: check.No, Findings: none, Snapshot: snapshot.Snapshot{Control: snapshot.Control{Servers: []snapshot.Server{{Name: "api"}}}}},
 		{Name: "EKS", Answer: check.Yes, Snapshot: snapshot.Snapshot{Control: snapshot.Control{Managed: "eks", Version: "v1.33.1-eks-1"}}},
 		{Name: "AKS", Answer: check.Unknown, Needs: []string{"az aks show"}, Snapshot: snapshot.Snapshot{Control: snapshot.Control{Managed: "aks", Version: "v1.33.1"}}},
