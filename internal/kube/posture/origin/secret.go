@@ -1,7 +1,11 @@
 package origin
 
 import (
+	gopath "path"
+	"slices"
 	"strings"
+
+	corev1 "k8s.io/api/core/v1"
 
 	"github.com/strongkeep/strongkeep/internal/kube/posture/path"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/snapshot"
@@ -53,6 +57,51 @@ func Credential(s *snapshot.Secret) bool {
 		}
 	}
 	return false
+}
+
+// TLS reports whether s holds a certificate with its key, and under which keys. A
+// certificate alone, such as a CA to verify by, is none of ours to renew.
+func TLS(s *snapshot.Secret) (cert, key string, ok bool) {
+	if s.Certificate == nil {
+		return corev1.TLSCertKey, corev1.TLSPrivateKeyKey, s.Type == string(corev1.SecretTypeTLS)
+	}
+	cert = s.Certificate.Key
+	stem := strings.TrimSuffix(cert, gopath.Ext(cert))
+	for _, k := range []string{stem + ".key", stem + "-key.pem", stem + ".key.pem", "key.pem", "key"} {
+		if k != cert && slices.Contains(s.Keys, k) {
+			return cert, k, true
+		}
+	}
+	for i := range s.Values {
+		if v := &s.Values[i]; stem != "ca" && v.Looks == snapshot.LooksPrivateKey && !strings.HasPrefix(v.Field, "metadata") {
+			return cert, field(v), true // of the same key, if both are in one file
+		}
+	}
+	return cert, "", s.Type == string(corev1.SecretTypeTLS)
+}
+
+// field is the key of a Secret that v is of.
+func field(v *snapshot.Value) string {
+	_, key, _ := strings.Cut(v.Field, ".")
+	return key
+}
+
+// OnlyTLS reports whether s is TLS, and nothing beside that is a credential: the same in
+// other forms is not.
+func OnlyTLS(s *snapshot.Secret) bool {
+	cert, key, ok := TLS(s)
+	if !ok {
+		return false
+	}
+	public := map[string]bool{cert: true, key: true}
+	for i := range s.Values {
+		if v := &s.Values[i]; v.Looks == snapshot.LooksCert || v.Looks == snapshot.LooksPrivateKey || v.Looks == snapshot.LooksReference {
+			public[field(v)] = true
+		}
+	}
+	return !slices.ContainsFunc(s.Keys, func(k string) bool {
+		return !public[k] && !slices.Contains([]string{".crt", ".pem", ".der", ".jks", ".p12", ".pfx"}, gopath.Ext(k))
+	})
 }
 
 // Ref names s.

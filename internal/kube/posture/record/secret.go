@@ -2,11 +2,13 @@ package record
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -140,7 +142,7 @@ func (m *Maker) appliedConfigMap(raw []byte) []snapshot.Value {
 }
 
 // certificate is the first certificate of tls.crt, else of the first key that
-// has one.
+// has one, of which those by the name of a CA are the last.
 func certificate(raw map[string][]byte, text map[string]string) *snapshot.Certificate {
 	first := func(k string) *snapshot.Certificate {
 		if t, ok := text[k]; ok {
@@ -153,13 +155,24 @@ func certificate(raw map[string][]byte, text map[string]string) *snapshot.Certif
 	}
 	var names []string
 	names = append(slices.AppendSeq(names, maps.Keys(raw)), slices.Collect(maps.Keys(text))...)
-	slices.Sort(names)
+	// Whom to verify by comes after what is shown to others.
+	slices.SortFunc(names, func(a, b string) int {
+		return cmp.Or(cmp.Compare(authority(a), authority(b)), cmp.Compare(a, b))
+	})
 	for _, k := range names {
 		if c := first(k); c != nil {
 			return c
 		}
 	}
 	return nil
+}
+
+// authority is 1 for the name of a CA's certificate.
+func authority(key string) int {
+	if strings.HasPrefix(key, "ca.") || strings.HasPrefix(key, "ca-") || strings.HasPrefix(key, "ca_") {
+		return 1
+	}
+	return 0
 }
 
 func parse(key string, value []byte) *snapshot.Certificate {

@@ -32,9 +32,11 @@ type Source struct {
 	Since  time.Time `json:"since,omitzero"`
 	// Synced is when it last looked or last made something, as its status says.
 	Synced time.Time `json:"synced,omitzero"`
-	// Rotates is, of a Rotation, the interval between turns; Expires, of a
+	// Rotates is, of a Rotation, the longest time between turns, as its schedule says; 0:
+	// it has none. Manual says that people make the new values. Expires is, of a
 	// Certificate, its notAfter.
 	Rotates time.Duration `json:"rotates,omitempty"`
+	Manual  bool          `json:"manual,omitempty"`
 	Expires time.Time     `json:"expires,omitzero"`
 	// Proven says that a Rotation's last turn was proven.
 	Proven *bool `json:"proven,omitempty"`

@@ -52,11 +52,15 @@ func TestCheck(t *testing.T) {
 			c.Transformations = counters("k8s:enc:kms:v2:akeyless:", "identity").Control.Transformations
 		})},
 		{Name: "KMS v2 in a file, and another cipher is written", Answer: check.No, Findings: []string{"NotInForce APIServer kube-apiserver"}, Snapshot: beside(config(v2), func(c *snapshot.Control) { c.Transformations = counters("k8s:enc:aescbc:v1:").Control.Transformations })},
-		{Name: "KMS v2 in a file, KMS v1 in force", Answer: check.No, Findings: []string{"NotInForce APIServer kube-apiserver"}, Snapshot: beside(config(v2), func(c *snapshot.Control) { c.Transformations = counters("k8s:enc:kms:v1:akeyless:").Control.Transformations })},
+		{Name: "KMS v2 in a file, KMS v1 in force", Answer: check.No, Findings: []string{"NotInForce APIServer kube-apiserver"}, Snapshot: beside(config(v2), func(c *snapshot.Control) {
+			c.Transformations = counters("k8s:enc:kms:v1:akeyless:").Control.Transformations
+		})},
 		{Name: "KMS v2 in a file, taken up while the API server ran", Answer: check.Unknown, Needs: []string{"counters"}, Snapshot: beside(config(v2), func(c *snapshot.Control) {
 			c.Transformations = counters("k8s:enc:kms:v2:akeyless:", "k8s:enc:aescbc:v1:").Control.Transformations
 		})},
-		{Name: "KMS v2 in a file, and in force", Answer: check.Yes, Snapshot: beside(config(v2), func(c *snapshot.Control) { c.Transformations = counters("k8s:enc:kms:v2:akeyless:").Control.Transformations })},
+		{Name: "KMS v2 in a file, and in force", Answer: check.Yes, Snapshot: beside(config(v2), func(c *snapshot.Control) {
+			c.Transformations = counters("k8s:enc:kms:v2:akeyless:").Control.Transformations
+		})},
 		{Name: "counters: KMS and clear", Answer: check.No, Findings: none, Snapshot: counters("k8s:enc:kms:v2:cloud:", "identity")},
 		{Name: "counters of one API server of three", Answer: check.Unknown, Needs: []string{"--encryption-config"}, Snapshot: beside(counters("k8s:enc:kms:v2:cloud:"), func(c *snapshot.Control) {
 			with := map[string]string{"encryption-provider-config": "/etc/enc.yaml"}

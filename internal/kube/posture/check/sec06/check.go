@@ -26,14 +26,15 @@ func Check() check.Check {
 
 type judgement struct {
 	in      *check.Input
-	rotated map[path.Name]*snapshot.Source // by a Rotation
-	turned  map[string][]snapshot.Ref      // places in stores that Rotations turn: of which stores
+	rotated map[path.Name]*snapshot.Source // by the Secrets that a Rotation is about
+	turned  map[string][]*snapshot.Source  // Rotations, by their places in stores
+	states  map[*snapshot.Source]state     // of Rotations
 	out     check.Verdict
-	n       struct{ asked, automatic, young, old, ageless int }
+	n       struct{ asked, automatic, young, old, ageless, unproven int }
 }
 
 func judge(in *check.Input) check.Verdict {
-	j := &judgement{in: in, rotated: map[path.Name]*snapshot.Source{}, turned: map[string][]snapshot.Ref{}}
+	j := &judgement{in: in, rotated: map[path.Name]*snapshot.Source{}, turned: map[string][]*snapshot.Source{}, states: map[*snapshot.Source]state{}}
 	for i := range in.Sources {
 		if s := &in.Sources[i]; s.Group == "strongkeep.io" && s.Kind == "Rotation" {
 			j.rotation(s)
@@ -41,7 +42,7 @@ func judge(in *check.Input) check.Verdict {
 	}
 	for i := range in.Secrets {
 		// Certificates are asked about in SEC-07.
-		if s := &in.Secrets[i]; origin.Credential(s) && s.Certificate == nil && s.Type != "kubernetes.io/tls" {
+		if s := &in.Secrets[i]; origin.Credential(s) && !origin.OnlyTLS(s) {
 			j.secret(s)
 		}
 	}
@@ -57,43 +58,20 @@ func (j *judgement) verdict() check.Verdict {
 	days := int(j.in.Settings.MaxAge / (24 * time.Hour))
 	v.Summary = fmt.Sprintf("credentials: %d; rotated by a machine: %d; of the others older than %s: %d, younger: %d, of unknown age: %d",
 		n.asked, n.automatic, check.Count(days, "day"), n.old, n.young, n.ageless)
-	serious := false
-	for i := range v.Findings {
-		serious = serious || v.Findings[i].Severity.AtLeast(check.Medium)
-	}
-	switch {
-	case n.asked > 0 && n.automatic == 0 && n.young == 0 && n.old > 0:
+	serious := slices.ContainsFunc(v.Findings, func(f check.Finding) bool { return f.Severity.AtLeast(check.Medium) })
+	switch old := n.old > 0 && n.young == 0; {
+	case old && n.automatic == 0:
 		v.Answer = check.No
-	case serious || n.young > 0:
+	case serious || n.young+n.old > 0:
 		v.Answer = check.Partly
+	case n.unproven > 0:
+		v.Answer, v.Needs = check.Unknown, []string{"the status of " + check.Count(n.unproven, "Rotation") + ", which manifests do not have: a cluster, or a dump of one"}
 	case n.ageless > 0:
 		v.Answer, v.Needs = check.Unknown, []string{"when " + check.Count(n.ageless, "Secret") + " changed: their managedFields do not say"}
 	default:
 		v.Answer = check.Yes
 	}
 	return v
-}
-
-// rotation judges a Rotation, and notes what it keeps fresh.
-func (j *judgement) rotation(s *snapshot.Source) {
-	for _, r := range append(append([]snapshot.Ref{}, s.Reads...), s.Makes...) {
-		if r.Kind == "Secret" {
-			j.rotated[path.Name{Namespace: r.Namespace, Name: r.Name}] = s
-		}
-	}
-	for _, r := range s.Remote {
-		j.turned[r.Path] = append(j.turned[r.Path], s.Store)
-	}
-	f := check.Finding{Severity: check.High, Object: refOf(s), Place: s.Place, Fix: check.Fix{Command: "strongkeep rotation status -n " + s.Namespace + " " + s.Name}}
-	switch {
-	case s.Ready == "False":
-		f.Rule, f.Message = "RotationFails", "the Rotation does not work: "+s.Reason
-	case s.Rotates > 0 && !s.Synced.IsZero() && j.in.Now.Sub(s.Synced) > s.Rotates+s.Rotates/10:
-		f.Rule, f.Message = "RotationOverdue", fmt.Sprintf("it should turn every %s, and last did on %s", span(s.Rotates), s.Synced.UTC().Format(time.DateOnly))
-	default:
-		return
-	}
-	j.out.Findings = append(j.out.Findings, f)
 }
 
 func refOf(s *snapshot.Source) snapshot.Ref {
@@ -127,7 +105,7 @@ func (j *judgement) automatic(s *snapshot.Secret) bool {
 // changes reports whether something here changes s itself.
 func (j *judgement) changes(s *snapshot.Secret) bool {
 	name := path.Name{Namespace: s.Namespace, Name: s.Name}
-	if j.rotated[name] != nil {
+	if r := j.rotated[name]; r != nil && j.states[r] == turning {
 		return true
 	}
 	for _, m := range j.in.Index.Origins.Makers(origin.Ref(s)) {
@@ -135,18 +113,12 @@ func (j *judgement) changes(s *snapshot.Secret) bool {
 			return true
 		}
 		for _, r := range m.Remote { // another Secret of the same credential is rotated
-			if j.turns(m.Store, r.Path) {
+			if r := j.turns(m.Store, r.Path); r != nil && j.states[r] == turning {
 				return true
 			}
 		}
 	}
 	return j.in.Index.Origins.Secret(s).Kind == origin.Issuer
-}
-
-// turns reports whether a Rotation turns a credential of a store. One of which the
-// store is not known is taken to be of that.
-func (j *judgement) turns(store snapshot.Ref, at string) bool {
-	return slices.ContainsFunc(j.turned[at], func(s snapshot.Ref) bool { return s == store || s == snapshot.Ref{} })
 }
 
 // secret judges one credential.
@@ -157,28 +129,50 @@ func (j *judgement) secret(s *snapshot.Secret) {
 		j.n.automatic++
 		return
 	}
-	age := j.in.Now.Sub(s.Changed)
+	age, held := j.in.Now.Sub(s.Changed), j.held(s)
 	f := check.Finding{Object: origin.Ref(s), Place: s.Place}
 	f.Affected, f.Count = j.users(s)
+	if held == unproven || !j.age(s) || held == stalled { // of the last the Rotation has the finding
+		return
+	}
+	switch {
+	case age <= j.in.Settings.MaxAge:
+		f.Rule, f.Severity = "NothingRotates", check.Low
+		f.Message = fmt.Sprintf("%s; it is %s old", nothing(held), span(age))
+	case o.Kind == origin.Store || o.Kind == origin.Generator:
+		f.Rule, f.Severity = "OldInStore", check.Medium
+		f.Message = fmt.Sprintf("%s has not changed it for %s, and here %s", o.Said(), span(age), nothing(held))
+	default:
+		f.Rule, f.Severity = "OldCredential", check.High
+		f.Message = fmt.Sprintf("it has not changed for %s, and %s", span(age), nothing(held))
+	}
+	f.Fix = check.Fix{Patch: rotate(j.in, s)}
+	if held == reminder {
+		f.Fix = check.Fix{Text: "Give its Rotation a target that needs nobody: docs/rotation.md has them."}
+	}
+	j.out.Findings = append(j.out.Findings, f)
+}
+
+// age counts s by its age, and reports whether that is known.
+func (j *judgement) age(s *snapshot.Secret) bool {
 	switch {
 	case s.Changed.IsZero():
 		j.n.ageless++
-		return
-	case age <= j.in.Settings.MaxAge:
+		return false
+	case fresh(s, j.in):
 		j.n.young++
-		f.Rule, f.Severity = "NothingRotates", check.Low
-		f.Message = fmt.Sprintf("nothing rotates it; it is %s old", span(age))
-	case o.Kind == origin.Store || o.Kind == origin.Generator:
-		j.n.old++
-		f.Rule, f.Severity = "OldInStore", check.Medium
-		f.Message = fmt.Sprintf("%s has not changed it for %s, and nothing here rotates it", o.Said(), span(age))
 	default:
 		j.n.old++
-		f.Rule, f.Severity = "OldCredential", check.High
-		f.Message = fmt.Sprintf("it has not changed for %s, and nothing rotates it", span(age))
 	}
-	f.Fix = check.Fix{Patch: rotate(j.in, s)}
-	j.out.Findings = append(j.out.Findings, f)
+	return true
+}
+
+// nothing says who rotates a credential that no machine does.
+func nothing(held state) string {
+	if held == reminder {
+		return "a Rotation reminds people to rotate it, which no machine does"
+	}
+	return "nothing rotates it"
 }
 
 func fresh(s *snapshot.Secret, in *check.Input) bool {

@@ -51,6 +51,34 @@ func used(s snapshot.Snapshot, kind consumer.UseKind, annotations map[string]str
 	return s
 }
 
+func live(s snapshot.Snapshot) snapshot.Snapshot {
+	s.Live = true
+	return s
+}
+
+// beside is s with a certificate in cert, and more keys.
+func beside(s snapshot.Secret, cert string, more ...string) snapshot.Secret {
+	s.Certificate = &snapshot.Certificate{Key: cert}
+	s.Keys = append(s.Keys, more...)
+	for _, k := range more {
+		v := snapshot.Value{Field: "data." + k, Size: 900}
+		switch k {
+		case cert:
+			v.Looks = snapshot.LooksCert
+		case "tls.key", "server.key":
+			v.Looks = snapshot.LooksPrivateKey
+		}
+		s.Values = append(s.Values, v)
+	}
+	return s
+}
+
+// pair is s with a certificate, its key, and nothing else.
+func pair(s snapshot.Secret) snapshot.Secret {
+	s.Keys, s.Values = nil, nil
+	return beside(s, "server.crt", "server.crt", "server.key")
+}
+
 func TestCheck(t *testing.T) {
 	const eso = "external-secrets.io"
 	rotation := func(change func(*snapshot.Source)) snapshot.Source {
@@ -86,6 +114,15 @@ func TestCheck(t *testing.T) {
 			rotation(func(s *snapshot.Source) { s.Name, s.Reads, s.Remote = "r", nil, []snapshot.Remote{{Path: "shop/db2"}} })), Findings: []string{"OldInStore Secret shop/db"}},
 		{Name: "a Rotation that fails", Answer: check.Partly, Snapshot: with(secret(day, "strongkeep"), rotation(func(s *snapshot.Source) { s.Ready, s.Reason = "False", "Denied" })), Findings: []string{"RotationFails Rotation shop/db"}},
 		{Name: "a Rotation that is overdue", Answer: check.Partly, Snapshot: with(secret(day, "strongkeep"), rotation(func(s *snapshot.Source) { s.Synced = checktest.Ago(40 * day) })), Findings: []string{"RotationOverdue Rotation shop/db"}},
+		{Name: "a Rotation that never turned", Answer: check.No, Snapshot: live(with(secret(200*day, "strongkeep"), rotation(func(s *snapshot.Source) { s.Synced, s.Ready = time.Time{}, "" }))), Findings: []string{"NeverTurned Rotation shop/db"}},
+		{Name: "a new Rotation is no proof yet", Answer: check.No, Snapshot: live(with(secret(200*day, "strongkeep"), rotation(func(s *snapshot.Source) { s.Synced, s.Created = time.Time{}, checktest.Ago(day) }))), Findings: []string{"NeverTurned Rotation shop/db"}},
+		{Name: "a Rotation in a manifest", Answer: check.Unknown, Needs: []string{"the status of 1 Rotation"}, Snapshot: with(secret(200*day, "strongkeep"), rotation(func(s *snapshot.Source) { s.Synced, s.Ready = time.Time{}, "" }))},
+		{Name: "a Rotation on demand, long ago", Answer: check.Partly, Snapshot: with(secret(day, "strongkeep"), rotation(func(s *snapshot.Source) { s.Rotates, s.Synced = 0, checktest.Ago(120*day) })), Findings: []string{"RotationOverdue Rotation shop/db"}},
+		{Name: "a Rotation that reminds people", Answer: check.No, Snapshot: with(secret(200*day, "kubectl-create"), rotation(func(s *snapshot.Source) { s.Manual = true })), Findings: []string{"OldCredential Secret shop/db"}},
+		{Name: "people did what a Rotation asked for", Answer: check.Partly, Snapshot: with(secret(day, "kubectl-create"), rotation(func(s *snapshot.Source) { s.Manual = true })), Findings: []string{"NothingRotates Secret shop/db"}},
+		{Name: "credentials beside a CA", Answer: check.No, Snapshot: with(beside(secret(3*365*day, "operator-by-hand"), "ca.crt", "ca.crt", "username")), Findings: []string{"OldCredential Secret shop/db"}},
+		{Name: "credentials beside a certificate with its key", Answer: check.No, Snapshot: with(beside(secret(3*365*day, "kubectl-create"), "tls.crt", "tls.crt", "tls.key")), Findings: []string{"OldCredential Secret shop/db"}},
+		{Name: "only a certificate with its key", Answer: check.Yes, Snapshot: with(pair(secret(3*365*day, "kubectl-create")))},
 		{Name: "generated", Answer: check.Yes, Snapshot: with(secret(200*day, "strongkeep"), generated)},
 		{Name: "HashiCorp's leases", Answer: check.Yes, Snapshot: with(secret(0, ""), source("secrets.hashicorp.com", "VaultDynamicSecret", nil))},
 		{Name: "never refreshed", Answer: check.Partly, Snapshot: with(secret(day, "strongkeep"), source(eso, "ExternalSecret", func(s *snapshot.Source) { s.Interval = 0 })),

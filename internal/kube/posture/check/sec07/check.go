@@ -44,26 +44,11 @@ func judge(in *check.Input) check.Verdict {
 		}
 	}
 	for i := range in.Secrets {
-		if s := &in.Secrets[i]; isTLS(s) {
-			j.secret(s)
+		if _, _, ok := origin.TLS(&in.Secrets[i]); ok {
+			j.secret(&in.Secrets[i])
 		}
 	}
 	return j.verdict()
-}
-
-// isTLS reports whether s holds a certificate with its key. One without, such as a
-// CA to verify by, is no certificate of ours to renew.
-func isTLS(s *snapshot.Secret) bool {
-	return s.Type == "kubernetes.io/tls" || s.Certificate != nil && s.Certificate.Key == "tls.crt" && hasKey(s, "tls.key")
-}
-
-func hasKey(s *snapshot.Secret, key string) bool {
-	for _, k := range s.Keys {
-		if k == key {
-			return true
-		}
-	}
-	return false
 }
 
 func (j *judgement) verdict() check.Verdict {

@@ -60,6 +60,13 @@ func TestCheck(t *testing.T) {
 		}))},
 		{Name: "a CA to verify by is none", Answer: check.Yes, Snapshot: with(cert(-day, func(s *snapshot.Secret) { s.Type, s.Keys, s.Certificate.Key = "Opaque", []string{"ca.crt"}, "ca.crt" }))},
 		{Name: "in an Opaque Secret", Answer: check.No, Snapshot: with(cert(60*day, func(s *snapshot.Secret) { s.Type = "Opaque" })), Findings: []string{"NotManaged Secret shop/web"}},
+		{Name: "under other keys", Answer: check.No, Snapshot: with(cert(60*day, func(s *snapshot.Secret) {
+			s.Type, s.Keys, s.Certificate.Key = "Opaque", []string{"server.crt", "server.key"}, "server.crt"
+		})), Findings: []string{"NotManaged Secret shop/web"}},
+		{Name: "a CA beside a key of something else", Answer: check.Yes, Snapshot: with(cert(60*day, func(s *snapshot.Secret) {
+			s.Type, s.Keys, s.Certificate.Key = "Opaque", []string{"ca.crt", "id_rsa"}, "ca.crt"
+			s.Values = []snapshot.Value{{Field: "data.id_rsa", Looks: snapshot.LooksPrivateKey}}
+		}))},
 		{Name: "only its name was read", Answer: check.Unknown, Snapshot: with(cert(0, func(s *snapshot.Secret) { s.Certificate, s.Read = nil, false })), Needs: []string{"get on secrets"}},
 	})
 }

@@ -111,6 +111,10 @@ func TestSources(t *testing.T) {
 			func(s *snapshot.Source) bool {
 				return s.Rotates == 720*time.Hour && s.Proven != nil && *s.Proven && s.Synced.Equal(at) && s.Store.Name == "v" && slices.Equal(s.Reads, secret("a"))
 			}},
+		"Rotation by cron, with an age that comes later": {"strongkeep.io/v1alpha1", "Rotation", `spec: {target: {manual: {path: p}}, schedule: {cron: "0 3 * * 0", maxAge: 2160h}}`,
+			func(s *snapshot.Source) bool { return s.Rotates == 7*24*time.Hour && s.Manual }},
+		"Rotation by age": {"strongkeep.io/v1alpha1", "Rotation", `spec: {target: {kv: {path: p}}, schedule: {cron: "no cron", maxAge: 2160h}}`,
+			func(s *snapshot.Source) bool { return s.Rotates == 2160*time.Hour && !s.Manual }},
 		"SecretProviderClass": {"secrets-store.csi.x-k8s.io/v1", "SecretProviderClass", "spec: {provider: vault, secretObjects: [{secretName: a}], parameters: {objects: \"- objectName: o\\n  secretPath: p\\n  secretKey: k\\n\"}}",
 			func(s *snapshot.Source) bool {
 				return s.Store.Name == "vault" && slices.Equal(s.Makes, secret("a")) && slices.Equal(s.Remote, []snapshot.Remote{{Path: "p", Property: "k"}})

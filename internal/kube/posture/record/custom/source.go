@@ -203,7 +203,8 @@ func pushSecret(o *unstructured.Unstructured, s *snapshot.Source) {
 func rotation(o *unstructured.Unstructured, s *snapshot.Source) {
 	s.Makes = nil
 	s.Store = storeRef(o, under(o.Object["spec"], "target", "storeRef"))
-	s.Rotates = span(textAt(o.Object, "spec.schedule.interval"))
+	s.Rotates = scheduled(o)
+	s.Manual = under(o.Object["spec"], "target", "manual") != nil
 	s.Synced = instant(textAt(o.Object, "status.lastDone"))
 	at(o.Object, "spec.consumers.secrets[]", func(_ string, v any) {
 		name, ns, _ := named(v)
