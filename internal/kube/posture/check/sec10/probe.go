@@ -2,6 +2,7 @@ package sec10
 
 import (
 	"slices"
+	"strings"
 
 	"k8s.io/apiserver/pkg/apis/audit"
 	"k8s.io/apiserver/pkg/audit/policy"
@@ -105,47 +106,50 @@ type world struct {
 	askers     []asker
 	namespaces []string
 	names      []string
+	// more says that the policy tells more apart than are asked about.
+	more bool
 }
 
-const authenticated = "system:authenticated"
+// Groups that the API server puts users into by itself.
+const (
+	authenticated   = "system:authenticated"
+	unauthenticated = "system:unauthenticated"
+	accounts        = "system:serviceaccounts"
+	nodes           = "system:nodes"
+)
 
 func newWorld(p *audit.Policy) *world {
-	w := &world{
-		namespaces: []string{"shop", "kube-system"}, names: []string{"db"},
-		askers: []asker{
-			{&user.DefaultInfo{Name: "jane@example.com", Groups: []string{authenticated}}, false},
-			{&user.DefaultInfo{Name: "root", Groups: []string{"system:masters", authenticated}}, false},
-			{&user.DefaultInfo{Name: "system:serviceaccount:shop:default", Groups: []string{"system:serviceaccounts", "system:serviceaccounts:shop", authenticated}}, false},
-			{&user.DefaultInfo{Name: "system:node:node-1", Groups: []string{"system:nodes", authenticated}}, true},
-			{&user.DefaultInfo{Name: "system:kube-controller-manager", Groups: []string{authenticated}}, true},
-		},
+	w := &world{namespaces: []string{"shop", "kube-system"}, names: []string{"db"}}
+	for _, name := range []string{"jane@example.com", accountPrefix + "shop:default", nodePrefix + "node-1", "system:kube-controller-manager"} {
+		w.meet(name)
 	}
+	w.meet("root", "system:masters")
 	for i := range p.Rules {
 		w.learn(&p.Rules[i])
 	}
 	return w
 }
 
-// learn takes in whom and what a rule names.
+// learn takes in whom and what a rule names. A rule that names users and groups is
+// about those users while they are in one of those groups.
 func (w *world) learn(r *audit.PolicyRule) {
 	for _, name := range r.Users {
-		w.meet(&user.DefaultInfo{Name: name, Groups: []string{authenticated}})
+		w.meet(name)
+		for _, group := range r.UserGroups {
+			if _, fixed := groupsOf(name); !fixed {
+				w.meet(name, group)
+			}
+		}
 	}
 	for _, group := range r.UserGroups {
-		if group != authenticated {
-			w.meet(&user.DefaultInfo{Name: "a member of " + group, Groups: []string{group, authenticated}})
-		}
+		w.member(group)
 	}
 	for _, n := range r.Namespaces {
-		if n != "" && !slices.Contains(w.namespaces, n) {
-			w.namespaces = append(w.namespaces, n)
-		}
+		w.namespaces = w.put(w.namespaces, n)
 	}
 	for _, g := range r.Resources {
 		for _, n := range g.ResourceNames {
-			if n != "" && !slices.Contains(w.names, n) {
-				w.names = append(w.names, n)
-			}
+			w.names = w.put(w.names, n)
 		}
 	}
 }
@@ -153,8 +157,59 @@ func (w *world) learn(r *audit.PolicyRule) {
 // enough bounds each list of a hostile policy.
 const enough = 64
 
-func (w *world) meet(u *user.DefaultInfo) {
-	if len(w.askers) >= enough || slices.ContainsFunc(w.askers, func(a asker) bool { return a.who.GetName() == u.Name }) {
+func (w *world) put(list []string, one string) []string {
+	switch {
+	case one == "" || slices.Contains(list, one):
+		return list
+	case len(list) >= enough:
+		w.more = true
+		return list
+	}
+	return append(list, one)
+}
+
+const (
+	accountPrefix = "system:serviceaccount:"
+	nodePrefix    = "system:node:"
+)
+
+// groupsOf are the groups of a user by its name; fixed says that it has no others.
+func groupsOf(name string) (groups []string, fixed bool) {
+	if account, ok := strings.CutPrefix(name, accountPrefix); ok {
+		namespace, _, _ := strings.Cut(account, ":")
+		return []string{accounts, accounts + ":" + namespace, authenticated}, true
+	}
+	switch {
+	case strings.HasPrefix(name, nodePrefix):
+		return []string{nodes, authenticated}, true
+	case name == "system:anonymous":
+		return []string{unauthenticated}, true
+	}
+	return []string{authenticated}, false
+}
+
+// member meets somebody who is in a group.
+func (w *world) member(group string) {
+	namespace, account := strings.CutPrefix(group, accounts+":")
+	switch {
+	case account:
+		w.meet(accountPrefix + namespace + ":default")
+	case group == unauthenticated:
+		w.meet("system:anonymous")
+	case group != authenticated && group != accounts && group != nodes: // of these there is somebody
+		w.meet("a member of "+group, group)
+	}
+}
+
+// meet takes in a user, who may be in more groups than the API server knows by the name.
+func (w *world) meet(name string, more ...string) {
+	groups, _ := groupsOf(name)
+	u := &user.DefaultInfo{Name: name, Groups: append(slices.DeleteFunc(more, func(g string) bool { return slices.Contains(groups, g) }), groups...)}
+	if slices.ContainsFunc(w.askers, func(a asker) bool { return a.who.GetName() == u.Name && slices.Equal(a.who.GetGroups(), u.Groups) }) {
+		return
+	}
+	if len(w.askers) >= enough {
+		w.more = true
 		return
 	}
 	w.askers = append(w.askers, asker{u, component(u)})
@@ -163,15 +218,15 @@ func (w *world) meet(u *user.DefaultInfo) {
 // component reports whether u is one of Kubernetes' own.
 func component(u *user.DefaultInfo) bool {
 	own := []string{"system:kube-proxy", "system:kube-controller-manager", "system:kube-scheduler", "system:apiserver"}
-	return slices.Contains(own, u.Name) || slices.Contains(u.Groups, "system:nodes")
+	return slices.Contains(own, u.Name) || slices.Contains(u.Groups, nodes)
 }
 
 // requests calls f with every request about t.
 func (w *world) requests(t *target, f func(asker, authorizer.Attributes)) {
 	for _, a := range w.askers {
 		for _, verb := range t.verbs {
-			for _, namespace := range w.namespaces[:min(enough, len(w.namespaces))] {
-				for _, name := range w.names[:min(enough, len(w.names))] {
+			for _, namespace := range w.namespaces {
+				for _, name := range w.names {
 					f(a, request(a, t, verb, namespace, name))
 				}
 			}

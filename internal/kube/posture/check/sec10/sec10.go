@@ -52,7 +52,13 @@ func judge(in *check.Input) check.Verdict {
 		v.Answer, v.Needs, v.Summary = check.Unknown, []string{"an audit policy that the API server takes"}, "The audit policy could not be read"
 		return v
 	}
-	return weigh(in, v, evaluate(p))
+	faults, all := evaluate(p)
+	v = weigh(in, v, faults)
+	if !all && v.Answer == check.Yes {
+		v.Answer, v.Needs = check.Unknown, []string{fmt.Sprintf("a policy that tells at most %d users, namespaces and names apart", enough)}
+		v.Summary = "No fault was found. The policy tells more users, namespaces or names apart than were asked about"
+	}
+	return v
 }
 
 // servers splits the API servers that run as pods by whether they log.
@@ -117,10 +123,9 @@ type fault struct {
 	places  []string
 }
 
-// evaluate asks about everything.
-func evaluate(p *audit.Policy) []fault {
+// evaluate asks about everything; all is false of a policy that names too much for that.
+func evaluate(p *audit.Policy) (out []fault, all bool) {
 	e, w := newEvaluator(p), newWorld(p)
-	var out []fault
 	for i := range targets {
 		t := &targets[i]
 		blind, leak := &fault{key: key{t, false}, builtin: true}, &fault{key: key{t, true}, builtin: true}
@@ -139,7 +144,7 @@ func evaluate(p *audit.Policy) []fault {
 			}
 		}
 	}
-	return out
+	return out, !w.more
 }
 
 // sends reports whether the body of a request holds content. Of a patch too: it

@@ -1,6 +1,7 @@
 package sec10_test
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 
@@ -39,6 +40,15 @@ func at(rule string, resources ...string) []string {
 	return out
 }
 
+// many are the names of n users.
+func many(n int) string {
+	var out []string
+	for i := range n {
+		out = append(out, "u"+strconv.Itoa(i))
+	}
+	return strings.Join(out, ", ")
+}
+
 func TestCheck(t *testing.T) {
 	good := policy(t)
 	unseen := policy(t)
@@ -64,6 +74,15 @@ func TestCheck(t *testing.T) {
 		{Name: "a group is left out", Answer: check.No, Findings: at("Blind", "secrets"), Snapshot: policy(t, "{level: None, userGroups: [admins], "+core+"[secrets]}]}")},
 		{Name: "a namespace is left out", Answer: check.No, Findings: at("Blind", "secrets", "serviceaccounts/token", "pods/exec", "pods/attach", "pods/ephemeralcontainers", "roles", "rolebindings"), Snapshot: policy(t, "{level: None, namespaces: [quiet]}")},
 		{Name: "a Secret is left out", Answer: check.No, Findings: at("Blind", "secrets"), Snapshot: policy(t, "{level: None, resources: [{group: '', resources: [secrets], resourceNames: [sh.helm]}]}")},
+		{Name: "a ServiceAccount is left out, as one of a group", Answer: check.No, Findings: at("Blind", "secrets"),
+			Snapshot: policy(t, "{level: None, users: ['system:serviceaccount:ci:bot'], userGroups: ['system:serviceaccounts'], "+core+"[secrets]}]}")},
+		{Name: "a user is left out, as one of a group", Answer: check.No, Findings: at("Blind", "secrets"), Snapshot: policy(t, "{level: None, users: [bob], userGroups: [admins], "+core+"[secrets]}]}")},
+		{Name: "a ServiceAccount in a group that it cannot be in", Answer: check.Yes, Snapshot: policy(t, "{level: None, users: ['system:serviceaccount:ci:bot'], userGroups: [admins], "+core+"[secrets]}]}")},
+		{Name: "ServiceAccounts are logged before those of a namespace are left out", Answer: check.Yes,
+			Snapshot: policy(t, "{level: Metadata, userGroups: ['system:serviceaccounts'], "+core+"[secrets]}]}", "{level: None, userGroups: ['system:serviceaccounts:ci'], "+core+"[secrets]}]}")},
+		{Name: "those of a namespace are left out", Answer: check.No, Findings: at("Blind", "secrets"), Snapshot: policy(t, "{level: None, userGroups: ['system:serviceaccounts:ci'], "+core+"[secrets]}]}")},
+		{Name: "who did not log in is left out", Answer: check.No, Findings: at("Blind", "secrets"), Snapshot: policy(t, "{level: None, userGroups: ['system:unauthenticated'], "+core+"[secrets]}]}")},
+		{Name: "more users than are asked about", Answer: check.Unknown, Needs: []string{"at most"}, Snapshot: policy(t, "{level: Metadata, users: ["+many(100)+"]}")},
 		// A wildcard of subresources does name the resource in audit policies, other than in RBAC.
 		{Name: "secrets/*", Answer: check.No, Findings: at("Blind", "secrets"), Snapshot: policy(t, "{level: None, "+core+"['secrets/*']}]}")},
 		{Name: "a rule without resources", Answer: check.No, Findings: at("Leak", "secrets", "configmaps", "serviceaccounts/token", "tokenreviews"), Snapshot: raw(t, "{level: RequestResponse}")},
