@@ -38,6 +38,8 @@ type Pipeline struct {
 	// Secrets is how many it uses.
 	Secrets int    `json:"secrets,omitempty"`
 	Steps   []Step `json:"steps,omitempty"`
+	// Unread are reasons why there may be more in it than was seen.
+	Unread []string `json:"unread,omitempty"`
 }
 
 // Step is a place of a Pipeline where a secret can come into its log.

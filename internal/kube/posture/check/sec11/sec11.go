@@ -42,6 +42,7 @@ func judge(in *check.Input) check.Verdict {
 	files, secrets, masked := 0, 0, true
 	v := check.Verdict{}
 	kinds := map[string]bool{}
+	var unread []string
 	for i := range in.Repos {
 		r := &in.Repos[i]
 		for j := range r.Pipelines {
@@ -51,6 +52,9 @@ func judge(in *check.Input) check.Verdict {
 			if note := notes[p.Kind]; note != "" && p.Secrets > 0 && !kinds[p.Kind] {
 				v.Evidence = append(v.Evidence, check.Evidence{Object: object(p), Fact: note})
 				kinds[p.Kind] = true
+			}
+			if len(p.Unread) > 0 {
+				unread = append(unread, fmt.Sprintf("all of %s: %s", p.File, strings.Join(p.Unread, "; ")))
 			}
 			masked = masked && (p.Kind != "gitlab" || p.Secrets == 0)
 			v.Findings = append(v.Findings, findings(r, p)...)
@@ -62,16 +66,28 @@ func judge(in *check.Input) check.Verdict {
 		return v
 	}
 	v.Summary = fmt.Sprintf("%d places in %d pipelines, which use %d secrets, can bring one into a log", len(v.Findings), files, secrets)
-	v.Answer = check.Yes
-	switch {
-	case bad(v.Findings):
-		v.Answer = check.No
-	case len(v.Findings) > 0:
-		v.Answer = check.Partly
-	case !masked:
-		v.Answer, v.Needs = check.Unknown, []string{"GitLab's settings of CI/CD variables: whether those that are secrets are masked"}
+	if !masked {
+		unread = append(unread, "GitLab's settings of CI/CD variables: whether those that are secrets are masked")
 	}
+	v.Answer, v.Needs = answer(v.Findings, unread)
 	return v
+}
+
+// answer weighs findings, and what could not be seen, of which it names some.
+func answer(found []check.Finding, unseen []string) (check.Answer, []string) {
+	switch {
+	case bad(found):
+		return check.No, nil
+	case len(found) > 0:
+		return check.Partly, nil
+	case len(unseen) == 0:
+		return check.Yes, nil
+	}
+	const few = 5
+	if more := len(unseen) - few; more > 0 {
+		unseen = append(unseen[:few:few], fmt.Sprintf("and of %d more", more))
+	}
+	return check.Unknown, unseen
 }
 
 func bad(list []check.Finding) bool {

@@ -38,6 +38,11 @@ func TestCheck(t *testing.T) {
 		{Name: "dumped", Answer: check.Partly, Findings: []string{"DumpsEnvironment" + at}, Snapshot: with(t, github("env"))},
 		{Name: "GitLab's settings are not here", Answer: check.Unknown, Needs: []string{"GitLab's settings"}, Snapshot: with(t, map[string]string{".gitlab-ci.yml": "a: {script: ['curl -u $API_TOKEN h']}"})},
 		{Name: "GitLab without secrets", Answer: check.Yes, Snapshot: with(t, map[string]string{".gitlab-ci.yml": "a: {script: [make]}"})},
+		{Name: "one that cannot be read beside a good one", Answer: check.Unknown, Needs: []string{".github/workflows/release.yml"},
+			Snapshot: with(t, map[string]string{".github/workflows/ci.yml": "jobs: {a: {steps: [{run: make}]}}", ".github/workflows/release.yml": "jobs: ["})},
+		{Name: "a script that cannot be read, and one that prints", Answer: check.No, Findings: []string{"EchoesSecret" + at}, Snapshot: with(t, map[string]string{
+			".github/workflows/ci.yml": github("echo $DB")[".github/workflows/ci.yml"], ".github/workflows/x.yml": "jobs: {a: {steps: [{run: 'if ((('}]}}"})},
+		{Name: "another system", Answer: check.Unknown, Needs: []string{".circleci/config.yml"}, Snapshot: with(t, map[string]string{".circleci/config.yml": "jobs: {}"})},
 		{Name: "Jenkins", Answer: check.Partly, Findings: []string{"Interpolated Pipeline Jenkinsfile"}, Snapshot: with(t, map[string]string{"Jenkinsfile": "withCredentials([string(variable: 'T')]) {\nsh \"curl ${T}\"\n}"})},
 	})
 }

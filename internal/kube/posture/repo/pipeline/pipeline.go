@@ -2,6 +2,9 @@ package pipeline
 
 import (
 	"cmp"
+	"errors"
+	"fmt"
+	"io"
 	"path"
 	"regexp"
 	"slices"
@@ -35,20 +38,36 @@ func Candidate(file string) bool {
 }
 
 // Read reads a file as the pipeline that its name or content says it is; false if
-// it is none, or cannot be read. A YAML file may have several pipelines, as
-// documents; they are one here.
+// it is none. Of one that is a pipeline by its name, and cannot be read, Unread says
+// why. A YAML file may have several pipelines, as documents; they are one here.
 func Read(file string, text []byte) (snapshot.Pipeline, bool) {
-	if len(text) > largest {
-		return snapshot.Pipeline{}, false
-	}
 	base, dir := path.Base(file), path.Dir(file)
-	p := &reader{out: snapshot.Pipeline{File: file}, secrets: map[string]bool{}}
-	if strings.HasPrefix(base, "Jenkinsfile") || strings.HasSuffix(base, ".jenkinsfile") {
-		p.out.Kind = "jenkins"
+	p := &reader{out: snapshot.Pipeline{File: file, Kind: byName(base, dir)}, secrets: map[string]bool{}}
+	switch {
+	case len(text) > largest:
+		p.unread("it is over 1 MiB")
+		return p.done()
+	case slices.Contains(foreign, p.out.Kind):
+		p.unread("pipelines of this system are not read")
+		return p.done()
+	case p.out.Kind == "jenkins":
 		p.jenkins(string(text))
 		return p.done()
 	}
-	for _, root := range documents(text) {
+	roots, whole := documents(text)
+	if !whole {
+		p.unread("it is not YAML all through")
+	}
+	if len(roots) == 0 && whole {
+		return snapshot.Pipeline{}, false
+	}
+	p.read(base, dir, roots)
+	return p.done()
+}
+
+// read reads documents.
+func (p *reader) read(base, dir string, roots []*yaml.Node) {
+	for _, root := range roots {
 		switch kind := kindOf(base, dir, root); kind {
 		case "":
 		case "github":
@@ -62,20 +81,42 @@ func Read(file string, text []byte) (snapshot.Pipeline, bool) {
 			p.containers(root, "", 0)
 		}
 	}
-	if p.out.Kind == "" {
-		return snapshot.Pipeline{}, false
+}
+
+// foreign are systems that are known by their files, and not read.
+var foreign = []string{"circleci", "azure", "buildkite", "bitbucket", "drone", "woodpecker", "travis", "appveyor"}
+
+// byName is the system that a file is of by its name alone; "" if that does not say.
+func byName(base, dir string) string {
+	name := strings.TrimSuffix(strings.TrimSuffix(base, ".yml"), ".yaml")
+	switch {
+	case strings.HasPrefix(base, "Jenkinsfile"), strings.HasSuffix(base, ".jenkinsfile"):
+		return "jenkins"
+	case name == base:
+		return ""
+	case strings.HasSuffix(dir, ".github/workflows"):
+		return "github"
+	case strings.HasSuffix(name, ".gitlab-ci"):
+		return "gitlab"
+	case name == "config" && path.Base(dir) == ".circleci":
+		return "circleci"
+	case path.Base(dir) == ".buildkite":
+		return "buildkite"
+	case strings.HasPrefix(name, "azure-pipelines"):
+		return "azure"
 	}
-	return p.done()
+	return map[string]string{"bitbucket-pipelines": "bitbucket", ".drone": "drone", ".woodpecker": "woodpecker", ".travis": "travis", "appveyor": "appveyor"}[name]
 }
 
 // kindOf is the system that a document is of, by its name or what it says; "" if none.
 func kindOf(base, dir string, root *yaml.Node) string {
+	if kind := byName(base, dir); kind != "" {
+		return kind
+	}
 	version := scalar(field(root, "apiVersion"))
 	switch {
-	case strings.HasSuffix(dir, ".github/workflows"), (base == "action.yml" || base == "action.yaml") && field(root, "runs") != nil:
+	case (base == "action.yml" || base == "action.yaml") && field(root, "runs") != nil:
 		return "github"
-	case strings.HasSuffix(base, ".gitlab-ci.yml"), strings.HasSuffix(base, ".gitlab-ci.yaml"):
-		return "gitlab"
 	case strings.HasPrefix(version, "argoproj.io/") && strings.Contains(scalar(field(root, "kind")), "Workflow"):
 		return "argo"
 	case strings.HasPrefix(version, "tekton.dev/"):
@@ -84,20 +125,20 @@ func kindOf(base, dir string, root *yaml.Node) string {
 	return ""
 }
 
-// documents are the mappings of a YAML stream. What cannot be parsed ends it.
-func documents(text []byte) []*yaml.Node {
+// documents are the mappings of a YAML stream. What cannot be parsed ends it, and it
+// is not whole.
+func documents(text []byte) (out []*yaml.Node, whole bool) {
 	d := yaml.NewDecoder(strings.NewReader(string(text)))
-	var out []*yaml.Node
 	for len(out) < 1000 {
 		var n yaml.Node
-		if d.Decode(&n) != nil {
-			return out
+		if err := d.Decode(&n); err != nil {
+			return out, errors.Is(err, io.EOF)
 		}
 		if len(n.Content) == 1 && n.Content[0].Kind == yaml.MappingNode {
 			out = append(out, n.Content[0])
 		}
 	}
-	return out
+	return out, false
 }
 
 // field is a value of a mapping, nil if it has none of that name.
@@ -151,10 +192,24 @@ const maxNodes = 100_000
 // spent counts a node, and reports whether there were too many.
 func (p *reader) spent() bool {
 	p.nodes++
+	if p.nodes == maxNodes+1 {
+		p.unread(fmt.Sprintf("it has more than %d places", maxNodes))
+	}
 	return p.nodes > maxNodes
 }
 
+// unread notes why there may be more than was seen.
+func (p *reader) unread(why string) {
+	if !slices.Contains(p.out.Unread, why) {
+		p.out.Unread = append(p.out.Unread, why)
+	}
+}
+
+// done is what was gathered; false if it is of no pipeline.
 func (p *reader) done() (snapshot.Pipeline, bool) {
+	if p.out.Kind == "" {
+		return snapshot.Pipeline{}, false
+	}
 	p.out.Secrets = len(p.secrets)
 	slices.SortFunc(p.out.Steps, func(a, b snapshot.Step) int {
 		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Problem, b.Problem), cmp.Compare(a.Job, b.Job))
@@ -188,7 +243,11 @@ func word(name string) string {
 
 // script looks at one that begins at line. secret says which variables are.
 func (p *reader) script(text string, line int, at place, secret map[string]bool, masks bool) {
-	for _, h := range inspect(text, secret, masks) {
+	hits, whole := inspect(text, secret, masks)
+	if !whole {
+		p.unread(fmt.Sprintf("a shell does not take the script at line %d", line))
+	}
+	for _, h := range hits {
 		p.say(line+h.line-1, at, h.problem)
 	}
 }

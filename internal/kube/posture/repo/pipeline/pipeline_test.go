@@ -176,6 +176,30 @@ func TestContainers(t *testing.T) {
 	}
 }
 
+// What cannot be read of a pipeline is said, so that nobody takes it for clean.
+func TestUnread(t *testing.T) {
+	const clean = "jobs: {a: {steps: [{run: make}]}}\n"
+	for name, c := range map[string]struct{ file, text, want string }{
+		"no YAML":                {".github/workflows/ci.yml", "jobs: [", "not YAML"},
+		"no YAML further on":     {".github/workflows/ci.yml", clean + "---\njobs: [", "not YAML"},
+		"too large":              {".gitlab-ci.yml", "# " + strings.Repeat("x", 1<<20), "1 MiB"},
+		"too large for Jenkins":  {"Jenkinsfile", strings.Repeat("x", 1<<20+1), "1 MiB"},
+		"a script of no shell":   {".github/workflows/ci.yml", "jobs:\n  a:\n    steps:\n    - run: 'if ((('\n", "line 4"},
+		"too many places":        {"w.yaml", "apiVersion: tekton.dev/v1\na: [" + strings.Repeat("{b: c},", 60_000) + "]\n", "places"},
+		"CircleCI":               {".circleci/config.yml", "jobs: {}", "not read"},
+		"Azure Pipelines":        {"ci/azure-pipelines-release.yaml", "steps: []", "not read"},
+		"all of it":              {".github/workflows/ci.yml", clean, ""},
+		"all of several of them": {"w.yaml", "apiVersion: tekton.dev/v1\n---\nkind: Pod\n", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p, ok := pipeline.Read(c.file, []byte(c.text))
+			if got := strings.Join(p.Unread, "; "); !ok || !strings.Contains(got, c.want) || (c.want == "") != (got == "") {
+				t.Errorf("%v %q, not %q", ok, got, c.want)
+			}
+		})
+	}
+}
+
 func FuzzRead(f *testing.F) {
 	f.Add(".github/workflows/a.yml", workflow("echo $DB | base64"))
 	f.Add(".gitlab-ci.yml", ".a: &a [echo $API_TOKEN]\nbuild:\n  script:\n  - *a\n")

@@ -14,18 +14,19 @@ type hit struct {
 
 // inspect finds where a script can write a secret into its log. secret are the
 // variables that hold one; masks says that the system has a command to mask what a
-// script fetches itself (::add-mask::). A script that is no shell has no hits.
-func inspect(text string, secret map[string]bool, masks bool) []hit {
+// script fetches itself (::add-mask::). A script that is no shell has no hits, and is
+// not whole, nor is one in which too much stands in one another.
+func inspect(text string, secret map[string]bool, masks bool) (hits []hit, whole bool) {
 	f, err := syntax.NewParser(syntax.Variant(syntax.LangBash), syntax.KeepComments(false)).Parse(strings.NewReader(text), "")
 	if err != nil {
-		return nil
+		return nil, false
 	}
 	s := &shell{secret: map[string]bool{}, fetched: map[string]bool{}, masks: masks, masked: strings.Contains(text, "::add-mask::")}
 	for name, yes := range secret {
 		s.secret[name] = yes
 	}
 	s.stmts(f.Stmts, true)
-	return s.hits
+	return s.hits, !s.deep
 }
 
 type shell struct {
@@ -36,6 +37,7 @@ type shell struct {
 	tracing int // the line of set -x; 0 if it is off
 	hits    []hit
 	depth   int
+	deep    bool // it was too much
 }
 
 func (s *shell) say(pos syntax.Pos, problem string) {
@@ -55,6 +57,7 @@ const maxDepth = 64
 
 func (s *shell) stmt(st *syntax.Stmt, visible bool) {
 	if s.depth++; s.depth > maxDepth {
+		s.deep = true
 		s.depth--
 		return
 	}
