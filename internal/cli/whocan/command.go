@@ -50,9 +50,18 @@ func (x *commands) warnMissing(s *snapshot.Snapshot) error {
 	if !s.Live && len(s.Namespaces) == 0 && slices.ContainsFunc(s.Pods, func(p snapshot.Pod) bool { return p.Node != "" }) {
 		out = append(out, "no namespaces are in the files, whose labels say who may make privileged pods: there may be more than is shown")
 	}
+	if !s.Coverage.Whole("secrets") {
+		out = append(out, s.Coverage.Missing("secrets")[0]+": which of them a replicator hands out (MirrorSecrets) is not known")
+	}
+	if s.Key == "" {
+		out = append(out, uncopied)
+	}
 	x.Warn(out)
 	return nil
 }
+
+// uncopied is said of what has no fingerprints of values.
+const uncopied = "copies of values (ReadCopy: in ConfigMaps, pods, workloads, releases) are not looked for, which takes values: save them as fingerprints by `strongkeep inventory -key-file=KEY -save=FILE`, and ask with -snapshot=FILE"
 
 // extra are the resources of operators that act for others, which are read if the
 // cluster has them.

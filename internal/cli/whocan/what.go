@@ -41,7 +41,11 @@ ServiceAccount has by its groups counts; of a user no groups are known.`,
 			if m := s.Coverage.Missing("secrets"); len(m) > 0 {
 				return errs.Newf(errs.Denied, "cannot tell: %s", strings.Join(m, "; "))
 			}
-			return x.reaches(s.Finder(), s.Names(), who)
+			f, err := copying(s.Snapshot)
+			if err != nil {
+				return err
+			}
+			return x.reaches(f, s.Names(), who)
 		},
 	}
 	from.Add(c.Flags())

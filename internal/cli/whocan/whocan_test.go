@@ -230,8 +230,8 @@ func TestAuditor(t *testing.T) {
 		if (errs.Is(err, errs.Denied) || strings.Contains(stderr, "there may be more")) && t.Context().Err() == nil {
 			continue // the binding was just made, and is in force a moment later
 		}
-		if err != nil || !strings.Contains(out, "ServiceAccount/"+ns+"/web") || stderr != "" {
-			t.Errorf("%v\n%s%s", err, out, stderr)
+		if err != nil || !strings.Contains(out, "ServiceAccount/"+ns+"/web") || strings.Count(stderr, "\n") != 2 || !strings.Contains(stderr, "MirrorSecrets") || !strings.Contains(stderr, "ReadCopy") {
+			t.Errorf("%v, want who reads, and what is not known:\n%s%s", err, out, stderr)
 		}
 		break
 	}
@@ -246,6 +246,29 @@ func TestConfined(t *testing.T) {
 	out, stderr, err := d.run("who-can", "shop/db", "-f", "-", "-f", filepath.Join("..", "..", "..", "examples", "insight", "confined.yaml"))
 	if err != nil || !strings.Contains(out, "Group/builders-free ") || strings.Contains(out, "builders-confined") {
 		t.Errorf("%v\n%s%s", err, out, stderr)
+	}
+}
+
+// A live cluster is asked for what replicators hand out, and that copies are not looked
+// for is said.
+func TestOffered(t *testing.T) {
+	ns := namespace(t, "apiVersion: v1\nkind: Secret\nmetadata: {name: shared, annotations: {reflector.v1.k8s.emberstack.com/reflection-allowed: \"true\"}}\nstringData: {a: "+canary+"}\n---\n"+
+		role("makes", eve, `{verbs: [create], apiGroups: [""], resources: [secrets]}, {verbs: [get], apiGroups: [""], resources: [secrets], resourceNames: [mine]}`))
+	d := &desk{TB: t, kubeconfig: server.Kubeconfig()}
+	for secret, want := range map[string]bool{"shared": true, "db": false} {
+		found := false
+		for _, r := range d.answer("who-can", ns+"/"+secret).Readers {
+			found = found || r.Subject == "User/"+ns+"-eve" && r.Steps[0].Kind == "MirrorSecrets"
+		}
+		if found != want {
+			t.Errorf("%s is handed to whoever asks: %v, want %v", secret, found, want)
+		}
+	}
+	for _, ask := range []string{"who-can", "what-can"} {
+		about := map[string]string{"who-can": ns + "/db", "what-can": "User/" + ns + "-eve"}[ask]
+		if _, stderr, err := d.run(ask, about); err != nil || !strings.Contains(stderr, "-snapshot=FILE") {
+			t.Errorf("%s does not say that copies are not looked for: %v\n%s", ask, err, stderr)
+		}
 	}
 }
 
@@ -267,6 +290,9 @@ func TestFollowsCopies(t *testing.T) {
 		t.Fatal(err)
 	}
 	a := (&desk{TB: t}).answer("who-can", "shop/db", "-snapshot="+saved)
+	if out, stderr, err := (&desk{TB: t}).run("what-can", "User/reader", "-snapshot="+saved); err != nil || !strings.Contains(out, "shop/db") || strings.Contains(stderr, "-snapshot=FILE") {
+		t.Errorf("what-can does not follow copies: %v\n%s%s", err, out, stderr)
+	}
 	if len(a.Readers) != 1 || a.Readers[0].Subject != "User/reader" || a.Readers[0].Steps[0].Kind != "ReadCopy" || a.Readers[0].Steps[0].On != "ConfigMap web/app" {
 		t.Errorf("%+v %v", a, files.Wrong)
 	}
