@@ -155,12 +155,19 @@ func add(t testing.TB, c *doctor.Case, doc []byte) {
 	}
 }
 
+// sidecar puts one, and a variable, in front of what the pod has of its template.
+func sidecar(text string) string {
+	i := strings.Index(text, "kind: Pod")
+	pod := strings.Replace(text[i:], "containers: [{name: web, ", "containers: [{name: istio-proxy, env: [{name: A, value: b}]}, {name: web, ", 1)
+	return text[:i] + strings.Replace(pod, "env: [{name: PASSWORD", "env: [{name: INJECTED, value: x}, {name: PASSWORD", 1)
+}
+
 // web is a pod of Deployment web; %s is its spec without containers' names, as flow.
 func web(container, more, status string) string {
 	return `
 kind: Deployment
 metadata: {name: web}
-spec: {selector: {}, template: {spec: {containers: [{name: web}]}}}
+spec: {selector: {}, template: {spec: {containers: [{name: web, ` + container + `}]` + spec(more) + `}}}
 status: {replicas: 1, updatedReplicas: 1, readyReplicas: 0}
 ---
 kind: ReplicaSet
@@ -242,10 +249,13 @@ func TestExamine(t *testing.T) {
 		"a pod that begins":  {text: web(env, "", pending) + db, want: ""},
 		"an optional secret": {text: web(`envFrom: [{secretRef: {name: none, optional: true}}]`, "", running), want: ""},
 
-		"secret missing":                         {text: web(env, "", broken), want: "SecretMissing sure", cause: "container web needs Secret db, which does not exist in namespace shop", fix: "make Secret db in namespace shop"},
-		"in a namespace beside":                  {text: web(env, "", broken) + "kind: Secret\nmetadata: {name: db, namespace: default}\n", want: "SecretElsewhere sure", cause: "it is in namespace default"},
-		"made beside":                            {text: web(env, "", broken) + "kind: Secret\nmetadata: {name: db, namespace: team}\n---\nkind: ExternalSecret\nmetadata: {name: db, namespace: team}\nspec: {secretStoreRef: {kind: ClusterSecretStore, name: vault}, data: [{secretKey: password, remoteRef: {key: db}}]}\nstatus: {conditions: [{type: Ready, status: \"True\"}]}\n", want: "SecretElsewhere sure", fix: "namespace: shop"},
-		"a name that is nearly it":               {text: web(env, "", broken) + "kind: Secret\nmetadata: {name: db1}\n", want: "SecretMissing sure", cause: "there is db1", fix: `"path":"/spec/template/spec/containers/0/env/0/valueFrom/secretKeyRef/name","value":"db1"`},
+		"secret missing":           {text: web(env, "", broken), want: "SecretMissing sure", cause: "container web needs Secret db, which does not exist in namespace shop", fix: "make Secret db in namespace shop"},
+		"in a namespace beside":    {text: web(env, "", broken) + "kind: Secret\nmetadata: {name: db, namespace: default}\n", want: "SecretElsewhere sure", cause: "it is in namespace default"},
+		"made beside":              {text: web(env, "", broken) + "kind: Secret\nmetadata: {name: db, namespace: team}\n---\nkind: ExternalSecret\nmetadata: {name: db, namespace: team}\nspec: {secretStoreRef: {kind: ClusterSecretStore, name: vault}, data: [{secretKey: password, remoteRef: {key: db}}]}\nstatus: {conditions: [{type: Ready, status: \"True\"}]}\n", want: "SecretElsewhere sure", fix: "namespace: shop"},
+		"a name that is nearly it": {text: web(env, "", broken) + "kind: Secret\nmetadata: {name: db1}\n", want: "SecretMissing sure", cause: "there is db1", fix: `-p '[{"op":"test","path":"/spec/template/spec/containers/0/env/0/valueFrom/secretKeyRef/name","value":"db"},{"op":"replace","path":"/spec/template/spec/containers/0/env/0/valueFrom/secretKeyRef/name","value":"db1"}]'`},
+		"a sidecar first": {text: sidecar(web(env, "", broken)) + "kind: Secret\nmetadata: {name: db1}\n", want: "SecretMissing sure", cause: "there is db1",
+			fix: `{"op":"replace","path":"/spec/template/spec/containers/0/env/0/valueFrom/secretKeyRef/name","value":"db1"}`},
+		"only in the pod":                        {text: strings.Replace(web(env, "", broken), env, "", 1) + "kind: Secret\nmetadata: {name: db1}\n", want: "SecretMissing sure", cause: "there is db1", fix: "correct db to db1 in what puts it there"},
 		"copied beside":                          {text: web(env, "", broken) + "kind: Secret\nmetadata: {name: db, namespace: team, annotations: {reflector.v1.k8s.emberstack.com/reflects: ops/db}}\n", want: "SecretElsewhere sure", fix: "have Reflector copy it to shop too"},
 		"sealed beside":                          {text: web(env, "", broken) + "kind: Secret\nmetadata: {name: db, namespace: team, ownerReferences: [{apiVersion: bitnami.com/v1alpha1, kind: SealedSecret, name: db, uid: u, controller: true}]}\n", want: "SecretElsewhere sure", fix: "by another SealedSecret, as it is by SealedSecret team/db"},
 		"a key of what is made by hand":          {text: web(env, "", broken) + "kind: Secret\nmetadata: {name: db, annotations: {writer: kubectl-create}}\nstringData: {user: canary-1}\n", want: "KeyMissing sure", fix: "where it comes from (by hand, with kubectl-create)"},
@@ -291,7 +301,7 @@ func TestExamine(t *testing.T) {
 
 		"no injector":        {text: web("", agent, running), want: "NoInjector sure"},
 		"injector not read":  {text: web("", agent, running), unread: []string{"mutatingwebhookconfigurations"}, want: "NotInjected possible"},
-		"injected":           {text: strings.Replace(web("", agent, running), "containers: [{name: web, }]", "containers: [{name: web}, {name: vault-agent}]", 1) + hook, want: ""},
+		"injected":           {text: strings.Replace(web("", agent, running), "nodeName: n1, containers: [{name: web, }]", "nodeName: n1, containers: [{name: web}, {name: vault-agent}]", 1) + hook, want: ""},
 		"namespace excluded": {text: web("", agent, running) + hook + "kind: Namespace\nmetadata: {name: shop}\n", want: "NamespaceExcluded sure", fix: "kubectl label namespace shop inject=yes"},
 		"injector down":      {text: web("", agent, running) + hook + "kind: Namespace\nmetadata: {name: shop, labels: {inject: \"yes\"}}\n", want: "InjectorDown likely"},
 		"misspelt":           {text: web("", `@{vault.hashicorp.com/agent-injects: "true"}`, running) + hook, want: "AnnotationMisspelt likely", fix: "vault.hashicorp.com/agent-inject "},
@@ -385,9 +395,12 @@ func TestDenied(t *testing.T) {
 		"no role":           {account + strings.Replace(role("r", "shop", reads, me), "kind: Role, name: r", "kind: Role, name: reader", 1), words, "RoleMissing sure", "Role reader, which does not exist", ""},
 		"another's account": {account + role("r", "shop", reads, "{kind: ServiceAccount, name: web, namespace: default}"), words, "WrongSubject likely", "the one of another namespace", ""},
 		"a user":            {account + role("r", "shop", reads, "{kind: User, name: web, apiGroup: rbac.authorization.k8s.io}"), words, "WrongSubject likely", "kind is User", ""},
-		"runs as default":   {account + "kind: ServiceAccount\nmetadata: {name: default}\n---\nkind: Deployment\nmetadata: {name: web}\nspec: {selector: {}, template: {}}\n---\n" + role("r", "shop", reads, me), strings.Replace(words, "shop:web", "shop:default", 1), "OtherAccount likely", "ServiceAccount web of the namespace may", "set serviceaccount deployment web web"},
-		"whole cluster":     {account + role("r", "shop", `{verbs: [list], apiGroups: [""], resources: [secrets]}`, me), `secrets is forbidden: User "system:serviceaccount:shop:web" cannot list resource "secrets" in API group "" at the cluster scope`, "ClusterScope sure", "ask for all namespaces", "ask in namespace shop"},
-		"a path":            {account, `forbidden: User "system:serviceaccount:shop:web" cannot get path "/metrics"`, "NoRight sure", "get /metrics", "nonResourceURLs"},
+		"two as default": {account + "kind: ServiceAccount\nmetadata: {name: default}\n---\nkind: Deployment\nmetadata: {name: web}\nspec: {selector: {}, template: {}}\n---\nkind: Deployment\nmetadata: {name: other}\nspec: {selector: {}, template: {}}\n---\n" + role("r", "shop", reads, me),
+			strings.Replace(words, "shop:web", "shop:default", 1), "OtherAccount likely", "ServiceAccount web of the namespace may", "which is one of Deployment web, Deployment other"},
+		"a command's name": {account + "kind: ClusterRole\nmetadata: {name: $(touch x)}\nrules: [" + reads + "]\n---\n" + strings.Replace(role("r", "team", reads, me), "kind: Role, name: r", "kind: ClusterRole, name: $(touch x)", 1), words, "BoundElsewhere sure", "they have it in namespace team", "--clusterrole='$(touch x)' --serviceaccount=shop:web"},
+		"runs as default":  {account + "kind: ServiceAccount\nmetadata: {name: default}\n---\nkind: Deployment\nmetadata: {name: web}\nspec: {selector: {}, template: {}}\n---\n" + role("r", "shop", reads, me), strings.Replace(words, "shop:web", "shop:default", 1), "OtherAccount likely", "ServiceAccount web of the namespace may", "set serviceaccount deployment web web"},
+		"whole cluster":    {account + role("r", "shop", `{verbs: [list], apiGroups: [""], resources: [secrets]}`, me), `secrets is forbidden: User "system:serviceaccount:shop:web" cannot list resource "secrets" in API group "" at the cluster scope`, "ClusterScope sure", "ask for all namespaces", "ask in namespace shop"},
+		"a path":           {account, `forbidden: User "system:serviceaccount:shop:web" cannot get path "/metrics"`, "NoRight sure", "get /metrics", "nonResourceURLs"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			ask, err := denied.Parse(strings.ReplaceAll(c.said, `"`, `\"`))

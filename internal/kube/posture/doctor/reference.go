@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"fmt"
+	"regexp"
 
 	corev1 "k8s.io/api/core/v1"
 )
@@ -20,6 +21,39 @@ type Reference struct {
 	Container string
 	Pull      bool
 }
+
+// NameSpot is where the name stands; KeySpot where the key does.
+func (r *Reference) NameSpot() Spot {
+	return Spot{Field: r.Field, Is: r.Name, At: func(spec *corev1.PodSpec) string { return r.in(spec).NameAt }}
+}
+
+// KeySpot is for a Reference with a Key.
+func (r *Reference) KeySpot() Spot {
+	return Spot{Field: r.Field, Is: r.Key, At: func(spec *corev1.PodSpec) string { return r.in(spec).KeyAt }}
+}
+
+// in is r, of whatever key if it has none, as it is in another spec: at the same field, which has the names of container,
+// volume and variable in it; or, where only an index differs, the one that is the same
+// but for that. It is empty if there is none.
+func (r *Reference) in(spec *corev1.PodSpec) Reference {
+	var same []Reference
+	for _, o := range References(spec) {
+		if o.Kind != r.Kind || o.Name != r.Name || r.Key != "" && o.Key != r.Key || o.Container != r.Container || o.Pull != r.Pull || index.ReplaceAllString(o.Field, "[]") != index.ReplaceAllString(r.Field, "[]") {
+			continue
+		}
+		if o.Field == r.Field {
+			return o
+		}
+		same = append(same, o)
+	}
+	if len(same) == 1 {
+		return same[0]
+	}
+	return Reference{}
+}
+
+// index is one that is a number.
+var index = regexp.MustCompile(`\[[0-9]+\]`)
 
 // References are the places of spec that name Secrets and ConfigMaps that the
 // kubelet itself looks up, in order.

@@ -186,7 +186,7 @@ func leftover(n float64) check.Finding {
 
 // rewrite is the command that writes the Secrets of a namespace again.
 func rewrite(namespace string) string {
-	return "kubectl get secrets -n " + namespace + " -o json | kubectl replace -f -"
+	return check.Command("kubectl get secrets -n %s -o json | kubectl replace -f -", namespace)
 }
 
 // most is how many names a finding lists.

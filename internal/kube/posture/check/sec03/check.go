@@ -143,18 +143,10 @@ func chain(r *path.Reader) string {
 func fix(r *path.Reader) check.Fix {
 	for i := range r.Steps {
 		if c := r.Steps[i].Capability; c != nil && c.Grant.Binding.Namespace == "" {
-			return check.Fix{Command: "strongkeep what-can " + quoted(r.Subject.String()) + " # then, if it needs less: kubectl delete clusterrolebinding " + quoted(c.Grant.Binding.Name)}
+			return check.Fix{Command: check.Command("strongkeep what-can %s # then, if it needs less: kubectl delete clusterrolebinding %s", r.Subject.String(), c.Grant.Binding.Name)}
 		}
 	}
-	return check.Fix{Command: "strongkeep what-can " + quoted(r.Subject.String())}
-}
-
-// quoted is text as one word of a shell.
-func quoted(text string) string {
-	if strings.ContainsAny(text, " '\"\\$`;&|<>()*?!#~\t\n") {
-		return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
-	}
-	return text
+	return check.Fix{Command: check.Command("strongkeep what-can %s", r.Subject.String())}
 }
 
 // namespaces finds who may read all Secrets of a namespace of which they are not.
@@ -230,10 +222,14 @@ func (j *judgement) used(namespace string, who access.Subject) []string {
 
 // narrowed is a Role that lets who read the Secrets that it uses, and its binding.
 func narrowed(b *access.Binding, who access.Subject, names []string) string {
-	if len(names) == 0 {
-		names = []string{"NAME-OF-A-SECRET-IT-NEEDS"}
+	var list []string
+	for _, n := range names {
+		list = append(list, check.Scalar(n))
 	}
-	subject := fmt.Sprintf("{kind: ServiceAccount, namespace: %s, name: %s}", who.Namespace, who.Name)
+	if len(list) == 0 {
+		list = []string{"NAME-OF-A-SECRET-IT-NEEDS"}
+	}
+	subject := fmt.Sprintf("{kind: ServiceAccount, namespace: %s, name: %s}", check.Scalar(who.Namespace), check.Scalar(who.Name))
 	if who.Kind == rbacv1.GroupKind {
 		subject = fmt.Sprintf("{kind: Group, apiGroup: rbac.authorization.k8s.io, name: %q}", who.Name)
 	}
@@ -253,5 +249,5 @@ metadata: {namespace: %[1]s, name: %[3]s}
 roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: %[3]s}
 subjects:
 - %[5]s
-`, b.Namespace, b.Name, strings.NewReplacer(":", "-", "/", "-").Replace(b.Name)+"-narrowed", strings.Join(names, ", "), subject)
+`, check.Scalar(b.Namespace), check.Word(b.Name), check.Scalar(strings.NewReplacer(":", "-", "/", "-").Replace(b.Name)+"-narrowed"), strings.Join(list, ", "), subject)
 }

@@ -101,7 +101,7 @@ func find(b *access.Binding, who access.Subject) (check.Finding, bool) {
 	what := fmt.Sprintf("gives %s in every namespace what ClusterRole %s allows", who, b.Role.Name)
 	if who.Kind == rbacv1.GroupKind {
 		f.Rule, f.Severity, f.Message = "AllServiceAccounts", check.High, what+": that is every pod"
-		f.Fix = check.Fix{Command: "kubectl delete clusterrolebinding " + b.Name}
+		f.Fix = check.Fix{Command: check.Command("kubectl delete clusterrolebinding %s", b.Name)}
 		return f, true
 	}
 	f.Fix = check.Fix{Patch: scope(b, who)}
@@ -121,14 +121,15 @@ func find(b *access.Binding, who access.Subject) (check.Finding, bool) {
 
 // scope is the RoleBinding that gives the same in the ServiceAccount's namespace.
 func scope(b *access.Binding, who access.Subject) string {
-	return fmt.Sprintf(`# One of these for each namespace it works in; then: kubectl delete clusterrolebinding %[1]s
+	return fmt.Sprintf(`# One of these for each namespace it works in; then: %[1]s
 apiVersion: rbac.authorization.k8s.io/v1
 kind: RoleBinding
 metadata: {namespace: %[2]s, name: %[3]s}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: %[4]q}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: %[4]s}
 subjects:
 - {kind: ServiceAccount, namespace: %[2]s, name: %[5]s}
-`, b.Name, who.Namespace, strings.NewReplacer(":", "-").Replace(b.Name), b.Role.Name, who.Name)
+`, check.Command("kubectl delete clusterrolebinding %s", b.Name), check.Scalar(who.Namespace), check.Scalar(strings.NewReplacer(":", "-").Replace(b.Name)),
+		check.Scalar(b.Role.Name), check.Scalar(who.Name))
 }
 
 // everything reports whether a rule allows everything.

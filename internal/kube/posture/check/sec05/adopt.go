@@ -14,7 +14,7 @@ func name(s *snapshot.Secret) path.Name { return path.Name{Namespace: s.Namespac
 // that is there, so that nothing is without it meanwhile.
 func adopt(in *check.Input, s *snapshot.Secret) string {
 	kind, store := in.Index.Origins.StoreFor(s.Namespace)
-	return fmt.Sprintf(`# First put its fields into the store as %[1]s/%[2]s; then commit this.
+	return fmt.Sprintf(`# First put its fields into the store as %[5]s; then commit this.
 apiVersion: external-secrets.io/v1
 kind: ExternalSecret
 metadata: {namespace: %[1]s, name: %[2]s}
@@ -23,6 +23,6 @@ spec:
   secretStoreRef: {kind: %[3]s, name: %[4]s}
   target: {name: %[2]s, creationPolicy: Merge}
   dataFrom:
-  - extract: {key: %[1]s/%[2]s}
-`, s.Namespace, s.Name, kind, store)
+  - extract: {key: %[5]s}
+`, check.Scalar(s.Namespace), check.Scalar(s.Name), check.Scalar(kind), check.Scalar(store), check.Scalar(s.Namespace+"/"+s.Name))
 }

@@ -189,15 +189,15 @@ func (j *judgement) refresh(s *snapshot.Source) {
 	case s.Interval == 0:
 		f.Rule, f.Severity, f.Field = "NeverRefreshed", check.Medium, "spec.refreshInterval"
 		f.Message = "it does not look again: what is rotated in the store does not come here"
-		f.Fix = check.Fix{Command: fmt.Sprintf(`kubectl patch externalsecret -n %s %s --type=merge -p '{"spec":{"refreshPolicy":"Periodic","refreshInterval":"1h"}}'`, s.Namespace, s.Name)}
+		f.Fix = check.Fix{Command: check.Command(`kubectl patch externalsecret -n %s %s --type=merge -p '{"spec":{"refreshPolicy":"Periodic","refreshInterval":"1h"}}'`, s.Namespace, s.Name)}
 	case s.Interval > j.in.Settings.MaxAge:
 		f.Rule, f.Severity, f.Field = "SeldomRefreshed", check.Low, "spec.refreshInterval"
 		f.Message = fmt.Sprintf("it looks every %s only", span(s.Interval))
-		f.Fix = check.Fix{Command: fmt.Sprintf(`kubectl patch externalsecret -n %s %s --type=merge -p '{"spec":{"refreshInterval":"1h"}}'`, s.Namespace, s.Name)}
+		f.Fix = check.Fix{Command: check.Command(`kubectl patch externalsecret -n %s %s --type=merge -p '{"spec":{"refreshInterval":"1h"}}'`, s.Namespace, s.Name)}
 	case s.Ready == "False":
 		f.Rule, f.Severity = "NotSynced", check.Medium
 		f.Message = "it is not ready (" + s.Reason + "): what is rotated in the store does not come here"
-		f.Fix = check.Fix{Command: fmt.Sprintf("strongkeep explain externalsecret -n %s %s", s.Namespace, s.Name)}
+		f.Fix = check.Fix{Command: check.Command("strongkeep explain externalsecret -n %s %s", s.Namespace, s.Name)}
 	default:
 		return
 	}
@@ -250,7 +250,7 @@ func reload(h *check.Holder) check.Fix {
 	if h.Ref.Kind == "Pod" {
 		return check.Fix{Text: "Have a Deployment make this pod, and annotate that with strongkeep.io/reload=restart."}
 	}
-	return check.Fix{Command: fmt.Sprintf("kubectl annotate %s -n %s %s strongkeep.io/reload=restart", strings.ToLower(h.Ref.Kind), h.Ref.Namespace, h.Ref.Name)}
+	return check.Fix{Command: check.Command("kubectl annotate %s -n %s %s strongkeep.io/reload=restart", strings.ToLower(h.Ref.Kind), h.Ref.Namespace, h.Ref.Name)}
 }
 
 // reloads reports whether something restarts h when secret changes.
@@ -292,9 +292,9 @@ metadata: {namespace: %[1]s, name: %[2]s}
 spec:
   target:
     storeRef: {kind: %[3]s, name: %[4]s}
-    manual: {path: %[1]s/%[2]s}
+    manual: {path: %[5]s}
   schedule: {maxAge: 2160h}
-`, s.Namespace, s.Name, kind, store)
+`, check.Scalar(s.Namespace), check.Scalar(s.Name), check.Scalar(kind), check.Scalar(store), check.Scalar(s.Namespace+"/"+s.Name))
 }
 
 // span is a time in days or, if it is short, hours.

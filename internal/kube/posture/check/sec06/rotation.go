@@ -36,7 +36,7 @@ func (j *judgement) rotation(s *snapshot.Source) {
 	case unproven:
 		j.n.unproven++
 	case stalled:
-		f.Object, f.Place, f.Fix = refOf(s), s.Place, check.Fix{Command: "strongkeep rotation status -n " + s.Namespace + " " + s.Name}
+		f.Object, f.Place, f.Fix = refOf(s), s.Place, check.Fix{Command: check.Command("strongkeep rotation status -n %s %s", s.Namespace, s.Name)}
 		j.out.Findings = append(j.out.Findings, f)
 	}
 }

@@ -39,7 +39,7 @@ func judge(in *check.Input) check.Verdict {
 			j.add(check.Finding{
 				Rule: "NotIssued", Severity: check.High, Object: snapshot.Ref{Group: s.Group, Kind: s.Kind, Namespace: s.Namespace, Name: s.Name}, Place: s.Place,
 				Message: "cert-manager cannot issue or renew it: " + s.Reason,
-				Fix:     check.Fix{Command: fmt.Sprintf("kubectl describe certificaterequests -n %s -l cert-manager.io/certificate-name=%s", s.Namespace, s.Name)},
+				Fix:     check.Fix{Command: check.Command("kubectl describe certificaterequests -n %s -l cert-manager.io/certificate-name=%s", s.Namespace, s.Name)},
 			})
 		}
 	}
@@ -143,7 +143,7 @@ func (j *judgement) ends(s *snapshot.Secret, machine bool) bool {
 		if name == "" {
 			name = s.Name
 		}
-		fix = check.Fix{Command: fmt.Sprintf("kubectl describe certificate -n %s %s", s.Namespace, name)}
+		fix = check.Fix{Command: check.Command("kubectl describe certificate -n %s %s", s.Namespace, name)}
 	}
 	switch {
 	case left <= 0:
@@ -175,7 +175,7 @@ spec:
   secretName: %[2]s
   dnsNames: %[3]s
   issuerRef: {kind: ClusterIssuer, name: name-of-an-issuer}
-`, s.Namespace, s.Name, names)
+`, check.Scalar(s.Namespace), check.Scalar(s.Name), names)
 }
 
 // commas makes a list of YAML of one that Go prints.

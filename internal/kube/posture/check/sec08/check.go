@@ -93,7 +93,7 @@ func rights(in *check.Input) map[access.Subject]bool {
 // legacy judges a token that does not end.
 func (j *judgement) legacy(s *snapshot.Secret) {
 	j.n.legacy++
-	f := check.Finding{Object: origin.Ref(s), Place: s.Place, Fix: check.Fix{Command: fmt.Sprintf("kubectl delete secret -n %s %s", s.Namespace, s.Name)}}
+	f := check.Finding{Object: origin.Ref(s), Place: s.Place, Fix: check.Fix{Command: check.Command("kubectl delete secret -n %s %s", s.Namespace, s.Name)}}
 	for _, w := range j.in.Index.Workloads[path.Name{Namespace: s.Namespace, Name: s.Name}] {
 		f.Affected = append(f.Affected, w.Kind+" "+w.Namespace+"/"+w.Name)
 	}
@@ -106,7 +106,7 @@ func (j *judgement) legacy(s *snapshot.Secret) {
 	case err == nil && j.in.Now.Sub(used) <= j.in.Settings.Unused:
 		j.n.valid++
 		f.Rule, f.Severity, f.Message = "EndlessTokenInUse", check.High, what+", last used on "+s.Labels[lastUsed]
-		f.Fix = check.Fix{Command: fmt.Sprintf("kubectl create token -n %s %s --duration=1h # give whoever uses it one of these, or a projected volume; then delete the Secret", s.Namespace, account(s))}
+		f.Fix = check.Fix{Command: check.Command("kubectl create token -n %s %s --duration=1h # give whoever uses it one of these, or a projected volume; then delete the Secret", s.Namespace, account(s))}
 	case err == nil:
 		j.n.valid++
 		f.Rule, f.Severity, f.Message = "EndlessToken", check.Medium, what+", last used on "+s.Labels[lastUsed]
@@ -159,7 +159,7 @@ func (j *judgement) automount(h *check.Holder) {
 		Message: fmt.Sprintf("its pods get a token of ServiceAccount %s, which no binding gives any right", name),
 	}
 	if h.Ref.Kind == "Pod" {
-		f.Fix = check.Fix{Command: fmt.Sprintf("kubectl patch serviceaccount -n %s %s -p 'automountServiceAccountToken: false' # for pods made from then on", ns, name)}
+		f.Fix = check.Fix{Command: check.Command("kubectl patch serviceaccount -n %s %s -p 'automountServiceAccountToken: false' # for pods made from then on", ns, name)}
 	} else {
 		f.Fix = check.Fix{Patch: patch(h)}
 	}
@@ -192,7 +192,7 @@ func patch(h *check.Holder) string {
 	default:
 		version = h.Ref.Group + "/v1"
 	}
-	out := fmt.Sprintf("apiVersion: %s\nkind: %s\nmetadata: {namespace: %s, name: %s}\n", version, h.Ref.Kind, h.Ref.Namespace, h.Ref.Name)
+	out := fmt.Sprintf("apiVersion: %s\nkind: %s\nmetadata: {namespace: %s, name: %s}\n", check.Scalar(version), h.Ref.Kind, check.Scalar(h.Ref.Namespace), check.Scalar(h.Ref.Name))
 	indent := ""
 	for part := range strings.SplitSeq(h.Spec, ".") {
 		out += indent + part + ":\n"

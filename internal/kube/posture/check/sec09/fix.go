@@ -28,11 +28,11 @@ func patch(h *check.Holder, u *consumer.Use) string {
 		list = "initContainers"
 	}
 	var out strings.Builder
-	_, _ = fmt.Fprintf(&out, "# kubectl patch %s -n %s %s --patch-file=THIS-FILE\n", strings.ToLower(h.Ref.Kind), h.Ref.Namespace, h.Ref.Name)
+	out.WriteString("# " + check.Command("kubectl patch %s -n %s %s --patch-file=THIS-FILE", strings.ToLower(h.Ref.Kind), h.Ref.Namespace, h.Ref.Name) + "\n")
 	if u.Kind == consumer.UseEnv {
-		_, _ = fmt.Fprintf(&out, "# The application has to read the file that %s_FILE names; many images do already.\n", u.Where)
+		_, _ = fmt.Fprintf(&out, "# The application has to read the file that %s_FILE names; many images do already.\n", check.Word(u.Where))
 	} else {
-		_, _ = fmt.Fprintf(&out, "# The application has to read the files of %s%s. Take envFrom's secretRef %s out by hand: patches replace that list whole.\n", dir, u.Secret, u.Secret)
+		_, _ = fmt.Fprintf(&out, "# The application has to read the files of %s%s. Take envFrom's secretRef %s out by hand: patches replace that list whole.\n", dir, check.Word(u.Secret), check.Word(u.Secret))
 	}
 	indent := ""
 	for part := range strings.SplitSeq(h.Spec, ".") {

@@ -117,7 +117,7 @@ func hand(s *snapshot.Secret) (check.Finding, bool) {
 				continue
 			}
 			f := check.Finding{Rule: h.rule, Severity: h.severity, Object: origin.Ref(s), Place: s.Place, Message: h.message, Fix: check.Fix{
-				Command: fmt.Sprintf("strongkeep trace secret %s/%s # where it is used, and what else holds its value; SEC-05 has the ExternalSecret to take its place", s.Namespace, s.Name),
+				Command: check.Command("strongkeep trace secret %s/%s # where it is used, and what else holds its value; SEC-05 has the ExternalSecret to take its place", s.Namespace, s.Name),
 			}}
 			if !w.Time.IsZero() {
 				f.Message += " (" + w.Time.UTC().Format(time.DateOnly) + ")"

@@ -101,7 +101,7 @@ func missing(object snapshot.Ref, rule, message string) check.Finding {
 
 // Record is the command that records a review of a namespace.
 func Record(namespace string) string {
-	return "kubectl annotate namespace " + namespace + " --overwrite " + Annotation + `="$(date -u +%Y-%m-%dT%H:%M:%SZ) by $USER"`
+	return check.Command("kubectl annotate namespace %s --overwrite ", namespace) + Annotation + `="$(date -u +%Y-%m-%dT%H:%M:%SZ) by $USER"`
 }
 
 // join is a list for people.

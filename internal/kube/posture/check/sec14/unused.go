@@ -143,7 +143,7 @@ func weigh(in *check.Input, b *access.Binding, granted []string, acts []*snapsho
 	if in.Activity.To.Sub(in.Activity.From) < in.Settings.Unused {
 		f.Severity = check.Info // the log is too short to say so
 	}
-	f.Fix = check.Fix{Command: "strongkeep least " + name(b.Role) + " -from-audit=AUDIT.LOG -diff"}
+	f.Fix = check.Fix{Command: check.Command("strongkeep least %s -from-audit=AUDIT.LOG -diff", name(b.Role))}
 	f.Affected = f.Affected[:min(200, len(f.Affected))]
 	return f, true
 }

@@ -74,7 +74,7 @@ func (x *look) allowed(g access.Grant) doctor.Diagnosis {
 	d.Add(bindingRef(g.Binding), "", "it grants this by rule %d of %s", g.Rule, roleRef(g.Binding.Role))
 	d.Fix = check.Fix{Text: "see as whom the application runs: its pods' spec.serviceAccountName"}
 	if x.who.Kind == rbacv1.ServiceAccountKind {
-		d.Fix.Command = fmt.Sprintf("kubectl -n %s get pods -o custom-columns=POD:.metadata.name,ACCOUNT:.spec.serviceAccountName", x.who.Namespace)
+		d.Fix.Command = check.Command("kubectl -n %s get pods -o custom-columns=POD:.metadata.name,ACCOUNT:.spec.serviceAccountName", x.who.Namespace)
 	}
 	x.runs(&d)
 	return d
@@ -86,7 +86,7 @@ func (x *look) nobody() []doctor.Diagnosis {
 		return nil
 	}
 	d := x.diagnosis("AccountMissing", "there is no such ServiceAccount now")
-	d.Fix = check.Fix{Command: fmt.Sprintf("kubectl -n %s create serviceaccount %s", x.who.Namespace, x.who.Name)}
+	d.Fix = check.Fix{Command: check.Command("kubectl -n %s create serviceaccount %s", x.who.Namespace, x.who.Name)}
 	return []doctor.Diagnosis{d}
 }
 
@@ -124,6 +124,17 @@ func list(names []string) string {
 	return text
 }
 
+// asDefault are what makes pods of a namespace that run as its ServiceAccount default.
+func (x *look) asDefault(namespace string) []*doctor.Workload {
+	var out []*doctor.Workload
+	for i := range x.Workloads {
+		if w := &x.Workloads[i]; w.Namespace == namespace && w.At == "/spec/template" && account(w.Template.Spec.ServiceAccountName) == "default" && len(w.OwnerReferences) == 0 {
+			out = append(out, w)
+		}
+	}
+	return out
+}
+
 // otherAccount is a pod that runs as default, where a ServiceAccount of the
 // namespace has the right.
 func (x *look) otherAccount() []doctor.Diagnosis {
@@ -143,10 +154,14 @@ func (x *look) otherAccount() []doctor.Diagnosis {
 		d.Confidence = doctor.Likely
 		d.Add(bindingRef(g.Binding), "subjects", "it grants this to %s", a.Name)
 		d.Fix = check.Fix{Text: "set spec.template.spec.serviceAccountName: " + a.Name + " in what makes the pods"}
-		for j := range x.Workloads {
-			if w := &x.Workloads[j]; w.Namespace == a.Namespace && w.At == "/spec/template" && account(w.Template.Spec.ServiceAccountName) == "default" && len(w.OwnerReferences) == 0 {
-				d.Fix.Command = fmt.Sprintf("kubectl -n %s set serviceaccount %s %s %s", w.Namespace, doctor.Argument(w), w.Name, a.Name)
+		if w := x.asDefault(a.Namespace); len(w) == 1 {
+			d.Fix.Command = check.Command("kubectl -n %s set serviceaccount %s %s %s", w[0].Namespace, doctor.Argument(w[0]), w[0].Name, a.Name)
+		} else if len(w) > 1 {
+			var names []string
+			for i := range w {
+				names = append(names, w[i].Kind+" "+w[i].Name)
 			}
+			d.Fix.Text += ", which is one of " + list(names)
 		}
 		return []doctor.Diagnosis{d}
 	}

@@ -78,17 +78,17 @@ func (x *look) elsewhere(b *access.Binding) doctor.Diagnosis {
 	d := x.diagnosis("BoundElsewhere", "they have it in namespace %s, by %s %s, and not here", b.Namespace, b.Kind(), b.Name)
 	d.Add(bindingRef(b), "metadata.namespace", "%s", b.Namespace)
 	if b.Role.Namespace == "" {
-		d.Fix = check.Fix{Command: fmt.Sprintf("kubectl -n %s create rolebinding %s --clusterrole=%s %s", x.ask.Namespace, b.Name, b.Role.Name, x.argument())}
+		d.Fix = check.Fix{Command: x.bind(b)}
 	}
 	return d
 }
 
-// argument is how kubectl is told who asks.
-func (x *look) argument() string {
+// bind is the command that binds who asks to the ClusterRole of b where they ask.
+func (x *look) bind(b *access.Binding) string {
 	if x.who.Kind == rbacv1.ServiceAccountKind {
-		return "--serviceaccount=" + x.who.Namespace + ":" + x.who.Name
+		return check.Command("kubectl -n %s create rolebinding %s --clusterrole=%s --serviceaccount=%s:%s", x.ask.Namespace, b.Name, b.Role.Name, x.who.Namespace, x.who.Name)
 	}
-	return "--user=" + x.who.Name
+	return check.Command("kubectl -n %s create rolebinding %s --clusterrole=%s --user=%s", x.ask.Namespace, b.Name, b.Role.Name, x.who.Name)
 }
 
 // nearly are rules of b's role that lack one thing.

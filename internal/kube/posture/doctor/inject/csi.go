@@ -86,10 +86,16 @@ func (x *look) class(v *corev1.Volume) *doctor.Diagnosis {
 	d.Fix = check.Fix{Text: "make it, or correct the name"}
 	if near := doctor.Near(name, names); len(near) > 0 {
 		d.Cause += "; there is " + near[0]
-		d.Fix = x.Replace(x.pod, fmt.Sprintf("/volumes/%d/csi/volumeAttributes/secretProviderClass", slices.IndexFunc(x.pod.Spec.Volumes, func(o corev1.Volume) bool { return o.Name == v.Name })), near[0])
+		d.Fix = x.Replace(x.pod, doctor.Spot{Field: "spec.volumes[" + v.Name + "].csi.volumeAttributes.secretProviderClass", Is: name, At: func(spec *corev1.PodSpec) string {
+			i := slices.IndexFunc(spec.Volumes, func(o corev1.Volume) bool { return o.Name == v.Name && o.CSI != nil })
+			if i < 0 {
+				return ""
+			}
+			return fmt.Sprintf("/volumes/%d/csi/volumeAttributes/secretProviderClass", i)
+		}}, near[0])
 	} else if len(elsewhere) > 0 {
 		d.Cause += "; it is in namespace " + elsewhere[0] + ", where no pod of this one can use it"
-		d.Fix = check.Fix{Command: fmt.Sprintf("kubectl -n %s get secretproviderclass %s -o yaml", elsewhere[0], name), Text: "make the same one in " + x.pod.Namespace}
+		d.Fix = check.Fix{Command: check.Command("kubectl -n %s get secretproviderclass %s -o yaml", elsewhere[0], name), Text: "make the same one in " + x.pod.Namespace}
 	}
 	return &d
 }

@@ -1,7 +1,9 @@
 package inject
 
 import (
+	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -117,8 +119,9 @@ func (x *look) annotate(key, value string) check.Fix {
 	if w == nil || w.At == "" {
 		return check.Fix{Text: fmt.Sprintf("make the pod anew with the annotation %s: %q", key, value)}
 	}
-	patch := fmt.Sprintf(`{"spec":{"template":{"metadata":{"annotations":{%q:%q}}}}}`, key, value)
-	return check.Fix{Command: fmt.Sprintf("kubectl -n %s patch %s %s --type=merge -p '%s'", w.Namespace, doctor.Argument(w), w.Name, patch)}
+	annotations, _ := json.Marshal(map[string]string{key: value}) // texts alone
+	patch := `{"spec":{"template":{"metadata":{"annotations":` + string(annotations) + `}}}}`
+	return check.Fix{Command: check.Command("kubectl -n %s patch %s %s --type=merge -p %s", w.Namespace, doctor.Argument(w), w.Name, patch)}
 }
 
 // why returns why an injector did not come; false if nothing is known against it.
@@ -145,7 +148,7 @@ func (x *look) why(in *injector) (doctor.Diagnosis, bool) {
 	d := x.OfPod(x.pod, "NotInjected", in.name+" is there and did not inject: the pod is older than it, or the injector refused to", doctor.Likely)
 	d.Fix = check.Fix{Text: "make the pods anew; if that does not help, look at the injector's log"}
 	if w := x.WorkloadOf(x.pod); w != nil {
-		d.Fix.Command = fmt.Sprintf("kubectl -n %s rollout restart %s %s", w.Namespace, doctor.Argument(w), w.Name)
+		d.Fix.Command = check.Command("kubectl -n %s rollout restart %s %s", w.Namespace, doctor.Argument(w), w.Name)
 	}
 	return d, true
 }
@@ -178,7 +181,10 @@ func (x *look) excluded(in *injector, h *doctor.Hook) (doctor.Diagnosis, bool) {
 		d.Add(hookRef(h), "webhooks["+h.Name+"].namespaceSelector", "%s", metav1.FormatLabelSelector(h.Namespaces))
 		d.Fix = check.Fix{Text: "give the namespace the labels that the selector wants, or take those off that it excludes, then make the pods anew"}
 		if len(h.Namespaces.MatchExpressions) == 0 {
-			d.Fix.Command = fmt.Sprintf("kubectl label namespace %s %s", ns.Name, strings.ReplaceAll(metav1.FormatLabelSelector(h.Namespaces), ",", " "))
+			d.Fix.Command = check.Command("kubectl label namespace %s", ns.Name)
+			for _, k := range slices.Sorted(maps.Keys(h.Namespaces.MatchLabels)) {
+				d.Fix.Command += check.Command(" %s", k+"="+h.Namespaces.MatchLabels[k])
+			}
 		}
 		return d, true
 	}
@@ -210,7 +216,7 @@ func (x *look) down(in *injector, h *doctor.Hook) (doctor.Diagnosis, bool) {
 	if h.Ignores {
 		d.Add(hookRef(h), "webhooks["+h.Name+"].failurePolicy", "Ignore")
 	}
-	d.Fix = check.Fix{Command: fmt.Sprintf("kubectl -n %s get pods", s.Namespace), Text: "when it runs again, make the pods anew"}
+	d.Fix = check.Fix{Command: check.Command("kubectl -n %s get pods", s.Namespace), Text: "when it runs again, make the pods anew"}
 	return d, true
 }
 

@@ -128,20 +128,20 @@ func (x *look) remedy(d *doctor.Diagnosis, secret string) {
 		d.Fix = check.Fix{Text: "delete the pod and make it anew"}
 		return
 	}
-	restart := fmt.Sprintf("kubectl -n %s rollout restart %s %s", w.Namespace, doctor.Argument(w), w.Name)
+	restart := check.Command("kubectl -n %s rollout restart %s %s", w.Namespace, doctor.Argument(w), w.Name)
 	if w.Kind == "Job" || w.Kind == "CronJob" || w.Kind == "ReplicaSet" {
-		d.Fix = check.Fix{Command: fmt.Sprintf("kubectl -n %s delete pod %s", x.pod.Namespace, x.pod.Name)}
+		d.Fix = check.Fix{Command: check.Command("kubectl -n %s delete pod %s", x.pod.Namespace, x.pod.Name)}
 		return
 	}
 	settings := reload.Read(w.Annotations, w.Template.Annotations)
 	switch {
 	case w.Paused:
 		d.Add(w.Ref(), "spec.paused", "it is paused: no new pods are made")
-		d.Fix = check.Fix{Command: fmt.Sprintf("kubectl -n %s rollout resume %s %s", w.Namespace, doctor.Argument(w), w.Name)}
+		d.Fix = check.Fix{Command: check.Command("kubectl -n %s rollout resume %s %s", w.Namespace, doctor.Argument(w), w.Name)}
 	case w.Stalled != "" || w.Updated < w.Replicas:
 		d.Add(w.Ref(), "status", "a rollout is under way: %d of %d pods are new, %d are ready%s", w.Updated, w.Replicas, w.Ready, stalled(w))
 		d.Cause += "; the rollout that would replace it has not come to it"
-		d.Fix = check.Fix{Command: fmt.Sprintf("strongkeep doctor %s %s/%s", strings.ToLower(w.Kind), w.Namespace, w.Name), Text: "see why its new pods do not get ready: " + restart + " does not help before"}
+		d.Fix = check.Fix{Command: check.Command("strongkeep doctor %s %s/%s", strings.ToLower(w.Kind), w.Namespace, w.Name), Text: "see why its new pods do not get ready: " + restart + " does not help before"}
 	case settings.Way == rollout.ReloadSignal:
 		d.Add(w.Ref(), "metadata.annotations["+rollout.AnnotationReload+"]", "it is signal: its pods are told and not restarted")
 		d.Fix = check.Fix{Command: restart}
@@ -150,7 +150,7 @@ func (x *look) remedy(d *doctor.Diagnosis, secret string) {
 		d.Fix = check.Fix{Command: restart}
 	default:
 		d.Add(w.Ref(), "metadata.annotations", "none asks for a restart when Secret %s changes", secret)
-		d.Fix = check.Fix{Command: restart, Text: fmt.Sprintf("and for the next time: kubectl -n %s annotate %s %s %s=restart", w.Namespace, doctor.Argument(w), w.Name, rollout.AnnotationReload)}
+		d.Fix = check.Fix{Command: restart, Text: check.Command("and for the next time: kubectl -n %s annotate %s %s %s=restart", w.Namespace, doctor.Argument(w), w.Name, rollout.AnnotationReload)}
 	}
 	for _, p := range settings.Problems {
 		d.Add(w.Ref(), "metadata.annotations", "%s", p)

@@ -61,7 +61,7 @@ func (x *look) notSynced(d *doctor.Diagnosis, r doctor.Reference) bool {
 	}
 	d.Add(stuck.Ref(es), "spec.target.name", "it is to make it, and has not yet")
 	d.Cause += " yet: ExternalSecret " + es.Name + " is to make it"
-	d.Fix = check.Fix{Command: fmt.Sprintf("strongkeep sync %s/%s", es.Namespace, es.Name)}
+	d.Fix = check.Fix{Command: check.Command("strongkeep sync %s/%s", es.Namespace, es.Name)}
 	return true
 }
 
@@ -78,7 +78,7 @@ func (x *look) notMounted(d *doctor.Diagnosis, r doctor.Reference) bool {
 		if mounts(x.pod, class.Name) {
 			d.Cause += ": SecretProviderClass " + class.Name + " makes it when the pod has mounted its volume, which it has not"
 			d.Confidence = doctor.Likely
-			d.Fix = check.Fix{Command: fmt.Sprintf("kubectl -n %s describe pod %s", x.pod.Namespace, x.pod.Name)}
+			d.Fix = check.Fix{Command: check.Command("kubectl -n %s describe pod %s", x.pod.Namespace, x.pod.Name)}
 			return true
 		}
 		d.Cause += ": SecretProviderClass " + class.Name + " makes it only while a pod mounts it, and this one does not"
@@ -112,7 +112,7 @@ func (x *look) near(d *doctor.Diagnosis, r doctor.Reference) bool {
 		d.Fix = check.Fix{Text: "correct the name in imagePullSecrets, of the pod or of its ServiceAccount"}
 		return true
 	}
-	d.Fix = x.Replace(x.pod, r.NameAt, near[0])
+	d.Fix = x.Replace(x.pod, r.NameSpot(), near[0])
 	return true
 }
 

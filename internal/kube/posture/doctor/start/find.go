@@ -142,7 +142,7 @@ func (x *look) keyless(r doctor.Reference) doctor.Diagnosis {
 	d.Add(object(x.pod, r), "data", "it has %d keys: %s", len(keys), few(keys))
 	if near := doctor.Near(r.Key, keys); len(near) > 0 {
 		d.Cause += "; it has " + near[0]
-		d.Fix = x.Replace(x.pod, r.KeyAt, near[0])
+		d.Fix = x.Replace(x.pod, r.KeySpot(), near[0])
 		return d
 	}
 	if es := x.maker(r); es != nil {

@@ -59,7 +59,7 @@ func accountMissing(c *doctor.Case, d *doctor.Diagnosis, message string) bool {
 		return false // it was made meanwhile
 	}
 	d.Symptom, d.Cause = "AccountMissing", fmt.Sprintf("its pods run as ServiceAccount %s, which does not exist in namespace %s", m[2], m[1])
-	d.Fix = check.Fix{Command: fmt.Sprintf("kubectl -n %s create serviceaccount %s", m[1], m[2])}
+	d.Fix = check.Fix{Command: check.Command("kubectl -n %s create serviceaccount %s", m[1], m[2])}
 	var names []string
 	for i := range c.Accounts {
 		if c.Accounts[i].Namespace == m[1] {
@@ -94,7 +94,7 @@ func hookRefuses(c *doctor.Case, d *doctor.Diagnosis, message string) bool {
 		if c.Knows("endpointslices", s.Namespace) {
 			d.Add(snapshot.Ref{Kind: "Service", Namespace: s.Namespace, Name: s.Name}, "endpoints", "%d are ready", c.Endpoints(s.Namespace, s.Name))
 		}
-		d.Fix = check.Fix{Command: fmt.Sprintf("kubectl -n %s get service,endpointslices,pods", s.Namespace)}
+		d.Fix = check.Fix{Command: check.Command("kubectl -n %s get service,endpointslices,pods", s.Namespace)}
 	}
 	return true
 }
@@ -107,6 +107,6 @@ func (x *look) accounts() []doctor.Diagnosis {
 	}
 	d := x.OfPod(x.pod, "AccountMissing", fmt.Sprintf("the pod wants a token of ServiceAccount %s, which does not exist any more", name), doctor.Sure)
 	d.Add(doctor.PodRef(x.pod), "spec.serviceAccountName", "it is %s", name)
-	d.Fix = check.Fix{Command: fmt.Sprintf("kubectl -n %s create serviceaccount %s", x.pod.Namespace, name)}
+	d.Fix = check.Fix{Command: check.Command("kubectl -n %s create serviceaccount %s", x.pod.Namespace, name)}
 	return []doctor.Diagnosis{d}
 }

@@ -89,7 +89,7 @@ func (x *look) unseen() []doctor.Diagnosis {
 		if class := s.spec.Controller; class != "" && class != "default" && !external.IsReady(s.conditions) {
 			d := x.diagnosis("ForeignClass", doctor.Likely, "its store %s is for operators of class %q, and none has looked at either", s.ref.Name, class)
 			d.Add(s.ref, "spec.controller", "it is %q", class)
-			d.Fix = check.Fix{Command: fmt.Sprintf(`kubectl %spatch %s %s --type=json -p '[{"op":"remove","path":"/spec/controller"}]'`, inNamespace(s.ref.Namespace), strings.ToLower(s.ref.Kind), s.ref.Name),
+			d.Fix = check.Fix{Command: "kubectl " + inNamespace(s.ref.Namespace) + check.Command(`patch %s %s --type=json -p '[{"op":"remove","path":"/spec/controller"}]'`, strings.ToLower(s.ref.Kind), s.ref.Name),
 				Text: "or start an operator with --class=" + class}
 			return []doctor.Diagnosis{d}
 		}
@@ -109,7 +109,7 @@ func (x *look) unseen() []doctor.Diagnosis {
 		d.Add(ref, "status.readyReplicas", "%d are ready", o.Status.ReadyReplicas)
 		if o.Status.ReadyReplicas == 0 {
 			d.Confidence = doctor.Sure
-			d.Fix = check.Fix{Command: fmt.Sprintf("kubectl -n %s describe deployment %s", o.Namespace, o.Name)}
+			d.Fix = check.Fix{Command: check.Command("kubectl -n %s describe deployment %s", o.Namespace, o.Name)}
 		}
 	}
 	return []doctor.Diagnosis{d}
@@ -122,7 +122,7 @@ func inNamespace(ns string) string {
 	if ns == "" {
 		return ""
 	}
-	return "-n " + ns + " "
+	return check.Command("-n %s ", ns)
 }
 
 // taken is a Secret that is another's.
@@ -133,7 +133,7 @@ func (x *look) taken() []doctor.Diagnosis {
 	switch {
 	case live == nil && target.Policy(x.es) == external.CreateMerge && x.Knows("secrets", x.es.Namespace):
 		d := x.diagnosis("MergeWithoutSecret", doctor.Sure, "creationPolicy Merge writes into Secret %s, which does not exist", name)
-		d.Fix = check.Fix{Command: fmt.Sprintf(`kubectl -n %s patch externalsecret %s --type=merge -p '{"spec":{"target":{"creationPolicy":"CreateOrMerge"}}}'`, x.es.Namespace, x.es.Name)}
+		d.Fix = check.Fix{Command: check.Command(`kubectl -n %s patch externalsecret %s --type=merge -p '{"spec":{"target":{"creationPolicy":"CreateOrMerge"}}}'`, x.es.Namespace, x.es.Name)}
 		return []doctor.Diagnosis{d}
 	case live == nil || !owns || target.Ours(x.es, live.Partial()):
 		return nil
@@ -162,7 +162,7 @@ func (x *look) said() []doctor.Diagnosis {
 	m := meaning(x.ready.Message)
 	if m == nil {
 		d := x.diagnosis("NotSynced", doctor.Possible, "the operator says why in its condition")
-		d.Fix = check.Fix{Command: fmt.Sprintf("strongkeep explain externalsecret %s/%s", x.es.Namespace, x.es.Name)}
+		d.Fix = check.Fix{Command: check.Command("strongkeep explain externalsecret %s/%s", x.es.Namespace, x.es.Name)}
 		return []doctor.Diagnosis{d}
 	}
 	d := x.diagnosis(m.symptom, m.confidence, "%s", m.cause)
@@ -182,12 +182,12 @@ func (x *look) waits() []doctor.Diagnosis {
 		if !until.IsZero() {
 			d.Add(Ref(x.es), "spec.syncWindows", "they open at %s", until.UTC().Format(time.RFC3339))
 		}
-		d.Fix = check.Fix{Command: fmt.Sprintf("strongkeep sync %s/%s", x.es.Namespace, x.es.Name)}
+		d.Fix = check.Fix{Command: check.Command("strongkeep sync %s/%s", x.es.Namespace, x.es.Name)}
 		out = append(out, d)
 	}
 	if p := x.es.Spec.RefreshPolicy; p == external.RefreshCreatedOnce || p == external.RefreshOnChange {
 		d := x.diagnosis("NotPeriodic", doctor.Possible, "it does not follow its store: refreshPolicy is %s", p)
-		d.Fix = check.Fix{Command: fmt.Sprintf(`kubectl -n %s patch externalsecret %s --type=merge -p '{"spec":{"refreshPolicy":"Periodic"}}'`, x.es.Namespace, x.es.Name)}
+		d.Fix = check.Fix{Command: check.Command(`kubectl -n %s patch externalsecret %s --type=merge -p '{"spec":{"refreshPolicy":"Periodic"}}'`, x.es.Namespace, x.es.Name)}
 		out = append(out, d)
 	}
 	return out

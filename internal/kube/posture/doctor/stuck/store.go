@@ -1,7 +1,7 @@
 package stuck
 
 import (
-	"fmt"
+	"encoding/json"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -64,7 +64,7 @@ func (x *look) stores() []doctor.Diagnosis {
 		if ready == nil || ready.Status == metav1.ConditionTrue {
 			continue
 		}
-		cause, fix, symptom := "it is not ready", check.Fix{Command: fmt.Sprintf("kubectl %sdescribe %s %s", inNamespace(s.ref.Namespace), s.ref.Kind, s.ref.Name)}, "StoreNotReady"
+		cause, fix, symptom := "it is not ready", check.Fix{Command: "kubectl " + inNamespace(s.ref.Namespace) + check.Command("describe %s %s", s.ref.Kind, s.ref.Name)}, "StoreNotReady"
 		if m := meaning(ready.Message); m != nil {
 			cause, fix, symptom = m.cause, check.Fix{Text: m.fix}, m.symptom
 		}
@@ -93,7 +93,8 @@ func (x *look) missing(ref external.SecretStoreRef) doctor.Diagnosis {
 	d := x.diagnosis("StoreMissing", doctor.Sure, "%s %s does not exist", kind, ref.Name)
 	d.Add(Ref(x.es), "spec.secretStoreRef", "it names %s %s", kind, ref.Name)
 	patch := func(field, value string) check.Fix {
-		return check.Fix{Command: fmt.Sprintf(`kubectl -n %s patch externalsecret %s --type=merge -p '{"spec":{"secretStoreRef":{%q:%q}}}'`, x.es.Namespace, x.es.Name, field, value)}
+		text, _ := json.Marshal(map[string]string{field: value}) // texts alone
+		return check.Fix{Command: check.Command("kubectl -n %s patch externalsecret %s --type=merge -p %s", x.es.Namespace, x.es.Name, `{"spec":{"secretStoreRef":`+string(text)+`}}`)}
 	}
 	var names []string
 	for i := range x.ClusterStores {
