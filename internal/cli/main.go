@@ -36,6 +36,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/cli/whocan"
 	"github.com/strongkeep/strongkeep/internal/cli/witness"
 	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/printable"
 )
 
 // app is one run of the program; its methods make the commands.
@@ -67,11 +68,11 @@ func Main(args []string, env session.Env) int {
 		return int(silent)
 	}
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
-		_, _ = fmt.Fprintln(env.Stderr, "Error:", a.Explain(err))
+		_, _ = fmt.Fprintln(env.Stderr, "Error:", printable.Text(a.Explain(err).Error()))
 		return interrupted
 	}
 	err = a.Explain(err)
-	_, _ = fmt.Fprintln(env.Stderr, "Error:", err)
+	_, _ = fmt.Fprintln(env.Stderr, "Error:", printable.Text(err.Error()))
 	if errs.KindOf(err) == errs.Internal && isUsage(err) {
 		return errs.Invalid.ExitCode()
 	}

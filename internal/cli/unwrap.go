@@ -74,7 +74,7 @@ func (a *app) pathHelpCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.Print(h, nil, []session.Row{{strings.TrimSpace(h.Help)}})
+			return a.PrintText(h, nil, []session.Row{{strings.TrimSpace(h.Help)}})
 		},
 	}
 }

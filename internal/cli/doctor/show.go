@@ -7,6 +7,7 @@ import (
 
 	"github.com/strongkeep/strongkeep/internal/cli/session"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/doctor"
+	"github.com/strongkeep/strongkeep/internal/printable"
 )
 
 // answer is what doctor prints as JSON. Fields are only ever added.
@@ -38,31 +39,40 @@ func (x *commands) show(found []doctor.Diagnosis, about string) error {
 // text is for eyes: a paragraph each.
 func (x *commands) text(found []doctor.Diagnosis, about string) error {
 	w := bufio.NewWriter(x.Env.Stdout)
+	line := func(format string, args ...any) {
+		_, _ = fmt.Fprintln(w, printable.Line(fmt.Sprintf(format, args...))) // Flush has the error
+	}
 	if len(found) == 0 {
-		_, _ = fmt.Fprintf(w, "Nothing is known to be wrong with the secrets of %s.\n", about)
+		line("Nothing is known to be wrong with the secrets of %s.", about)
 	}
 	for i := range found {
 		d := &found[i]
 		if i > 0 {
-			_, _ = fmt.Fprintln(w)
+			line("")
 		}
-		_, _ = fmt.Fprintf(w, "%s: %s\n", d.Object, d.Cause)
-		_, _ = fmt.Fprintf(w, "  %s (%s)\n", d.Confidence, d.Symptom)
+		line("%s: %s", d.Object, words(d.Cause))
+		line("  %s (%s)", d.Confidence, d.Symptom)
 		for _, e := range d.Evidence {
-			_, _ = fmt.Fprintf(w, "  seen: %s\n", strings.Join(strings.Fields(fmt.Sprintf("%s %s: %s", e.Object, e.Field, doctor.Short(e.Fact))), " "))
+			line("  seen: %s", words(fmt.Sprintf("%s %s: %s", e.Object, e.Field, doctor.Short(e.Fact))))
 		}
 		if len(d.Affected) > 0 {
-			_, _ = fmt.Fprintf(w, "  pods: %s\n", strings.Join(d.Affected, ", "))
+			line("  pods: %s", strings.Join(d.Affected, ", "))
 		}
 		if d.Fix.Command != "" {
-			_, _ = fmt.Fprintf(w, "  do:   %s\n", d.Fix.Command)
+			line("  do:   %s", d.Fix.Command)
 		}
 		if d.Fix.Text != "" {
-			_, _ = fmt.Fprintf(w, "  do:   %s\n", d.Fix.Text)
+			line("  do:   %s", words(d.Fix.Text))
 		}
 		if d.Fix.Patch != "" {
-			_, _ = fmt.Fprintf(w, "  do:   kubectl apply of\n    %s\n", strings.ReplaceAll(strings.TrimSpace(d.Fix.Patch), "\n", "\n    "))
+			line("  do:   kubectl apply of")
+			for l := range strings.Lines(strings.TrimSpace(d.Fix.Patch)) {
+				line("    %s", strings.TrimRight(l, "\n"))
+			}
 		}
 	}
 	return w.Flush()
 }
+
+// words are a text in one line: messages of conditions and events may have many.
+func words(text string) string { return strings.Join(strings.Fields(text), " ") }

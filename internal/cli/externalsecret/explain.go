@@ -17,6 +17,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/operator/externalsecret/timing"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/gather"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/target"
+	"github.com/strongkeep/strongkeep/internal/printable"
 )
 
 // explained is what is known of an ExternalSecret. It holds no value.
@@ -140,7 +141,9 @@ func (x *commands) showExplained(e *explained) error {
 func (x *commands) table(e *explained) error {
 	w := bufio.NewWriter(x.Env.Stdout)
 	t := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
-	line := func(name, format string, values ...any) { _, _ = fmt.Fprintf(t, name+"\t"+format+"\n", values...) }
+	line := func(name, format string, values ...any) {
+		_, _ = fmt.Fprintf(t, "%s\t%s\n", name, printable.Line(fmt.Sprintf(format, values...)))
+	}
 	many := func(name string, texts []string) {
 		for _, text := range texts {
 			line(name, "%s", strings.ReplaceAll(text, "\n", " "))

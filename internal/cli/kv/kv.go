@@ -129,13 +129,13 @@ func (a *app) printSecret(t *target, s *vault.Secret) error {
 	if _, err := fmt.Fprintf(a.Env.Stdout, "== Secret Path ==\n%s\n\n== Metadata ==\n", t.path("data")); err != nil {
 		return err
 	}
-	if err := a.Print(nil, session.Row{"Key", "Value"}, session.Pairs(metadata)); err != nil {
+	if err := a.PrintText(nil, session.Row{"Key", "Value"}, session.Pairs(metadata)); err != nil {
 		return err
 	}
 	if _, err := fmt.Fprint(a.Env.Stdout, "\n== Data ==\n"); err != nil {
 		return err
 	}
-	return a.Print(nil, session.Row{"Key", "Value"}, session.Pairs(data))
+	return a.PrintText(nil, session.Row{"Key", "Value"}, session.Pairs(data))
 }
 
 func (a *app) put() *cobra.Command {

@@ -16,13 +16,14 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/printable"
 )
 
 // Row is one line of a table.
 type Row []string
 
 // Print writes v as JSON or YAML, or the rows as a table; with -field, only
-// that field of v.
+// that field of v. A cell is one line: what else is in it stands for itself no more.
 func (s *Session) Print(v any, header Row, rows []Row) error {
 	if s.Field != "" && v != nil {
 		data, err := fieldsOf(v)
@@ -31,7 +32,26 @@ func (s *Session) Print(v any, header Row, rows []Row) error {
 		}
 		return s.PrintField(data)
 	}
-	return s.print(v, header, rows)
+	return s.print(v, header, clean(rows, printable.Line))
+}
+
+// PrintText is Print for cells that may have many lines, as values of secrets have.
+func (s *Session) PrintText(v any, header Row, rows []Row) error {
+	if s.Field != "" {
+		return s.Print(v, header, rows)
+	}
+	return s.print(v, header, clean(rows, printable.Text))
+}
+
+func clean(rows []Row, cell func(string) string) []Row {
+	out := make([]Row, len(rows))
+	for i, r := range rows {
+		out[i] = make(Row, len(r))
+		for j, c := range r {
+			out[i][j] = cell(c)
+		}
+	}
+	return out
 }
 
 // fieldsOf is v as the fields of its JSON.
@@ -112,7 +132,7 @@ func (s *Session) PrintSecret(answer *vault.Secret) error {
 		}
 		rows = append(lead, rows...)
 	}
-	return s.print(nil, Row{"Key", "Value"}, rows)
+	return s.PrintText(nil, Row{"Key", "Value"}, rows)
 }
 
 // withLease adds what -field may name beside the data.
@@ -162,7 +182,7 @@ func (s *Session) PrintField(data map[string]any) error {
 // Warn writes warnings to standard error.
 func (s *Session) Warn(warnings []string) {
 	for _, w := range warnings {
-		_, _ = fmt.Fprintln(s.Env.Stderr, "Warning:", w)
+		_, _ = fmt.Fprintln(s.Env.Stderr, "Warning:", printable.Text(w))
 	}
 }
 

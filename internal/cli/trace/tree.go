@@ -19,6 +19,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/posture/snapshot"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/trace"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/trace/picture"
+	"github.com/strongkeep/strongkeep/internal/printable"
 )
 
 func (x *commands) secret() *cobra.Command {
@@ -191,7 +192,7 @@ type branch struct {
 }
 
 func (b branch) write(to io.Writer, first, rest string) {
-	_, _ = fmt.Fprintln(to, first+b.text) // to is a buffer
+	_, _ = fmt.Fprintln(to, first+printable.Line(b.text)) // to is a buffer
 	for i, one := range b.below {
 		if i == len(b.below)-1 {
 			one.write(to, rest+"└─ ", rest+"   ")

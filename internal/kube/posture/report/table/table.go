@@ -7,10 +7,10 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
-	"unicode"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/check"
+	"github.com/strongkeep/strongkeep/internal/printable"
 )
 
 // few is how many findings of a check are shown, unless all are asked for.
@@ -42,19 +42,17 @@ type page struct {
 	out *bufio.Writer
 }
 
-// line writes one line. What comes from objects cannot steer the terminal.
+// line writes one line. What comes from objects cannot steer the terminal, nor make a
+// line of its own.
 func (p *page) line(format string, args ...any) {
-	_, _ = p.out.WriteString(plain(fmt.Sprintf(format, args...)) + "\n") // Flush has the error
+	_, _ = p.out.WriteString(printable.Line(fmt.Sprintf(format, args...)) + "\n") // Flush has the error
 }
 
-// plain replaces characters that are not to be printed. Patches have line ends of their own.
-func plain(text string) string {
-	return strings.Map(func(r rune) rune {
-		if r != '\n' && r != '\t' && !unicode.IsPrint(r) {
-			return '\uFFFD'
-		}
-		return r
-	}, text)
+// block writes a text of many lines, each after an indent.
+func (p *page) block(indent, text string) {
+	for l := range strings.Lines(text) {
+		p.line("%s%s", indent, strings.ReplaceAll(strings.TrimRight(l, "\r\n"), "\t", "    "))
+	}
 }
 
 func (p *page) head(r *check.Report) {
@@ -88,7 +86,7 @@ func (p *page) answers(r *check.Report) {
 				}
 			}
 		}
-		_, _ = fmt.Fprintf(tw, "%s\t%s\t%d\t%d\t%s\n", s.ID, s.Answer, count, fresh, plain(s.Title))
+		_, _ = fmt.Fprintf(tw, "%s\t%s\t%d\t%d\t%s\n", s.ID, s.Answer, count, fresh, printable.Line(s.Title))
 	}
 	_ = tw.Flush() // the page's Flush has the error
 }
@@ -163,9 +161,7 @@ func (p *page) fix(m *check.Marked) {
 	case m.Fix.Command != "":
 		p.line("      next: %s", m.Fix.Command)
 	case m.Fix.Patch != "" && p.All:
-		for l := range strings.Lines(m.Fix.Patch) {
-			p.line("      | %s", strings.TrimRight(l, "\n"))
-		}
+		p.block("      | ", m.Fix.Patch)
 	case m.Fix.Patch != "":
 		p.line("      next: a patch: strongkeep check --only=%s --all", m.Check)
 	case m.Fix.Text != "":
@@ -178,7 +174,8 @@ func (p *page) rest(r *check.Report) {
 		if len(lines) == 0 {
 			return
 		}
-		p.line("\n%s", head)
+		p.line("")
+		p.line("%s", head)
 		for _, l := range lines {
 			p.line("  %s", l)
 		}
