@@ -26,6 +26,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/posture/remedy/adoption"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/snapshot"
 	"github.com/strongkeep/strongkeep/internal/kube/provider"
+	"github.com/strongkeep/strongkeep/internal/printable"
 )
 
 // Config is what the command is made of.
@@ -167,9 +168,9 @@ func (x *command) show(p *remedy.Plan) error {
 		return err
 	}
 	if x.Format == "table" {
-		head := "# " + p.Does + "\n"
+		head := "# " + printable.Line(p.Does) + "\n"
 		for _, r := range p.Risks {
-			head += "# Look at this before: " + r + "\n"
+			head += "# Look at this before: " + printable.Line(r) + "\n"
 		}
 		text = head + "#\n" + text + "# Nothing is changed yet: commit this, or add -apply.\n"
 	}
@@ -191,21 +192,24 @@ func (x *command) do(ctx context.Context, config *rest.Config, p *remedy.Plan, a
 		return errs.Newf(errs.KindOf(err), "it is done, and running %s again failed: %w", p.Check, err)
 	}
 	var left, fresh []string
-	for print, f := range after {
+	for print, f := range after.found {
 		if concerns(p, &f) {
 			left = append(left, f.Rule+" of "+f.Object.String()+" "+f.Field)
-		} else if _, old := before[print]; !old {
+		} else if _, old := before.found[print]; !old {
 			fresh = append(fresh, f.Rule+" of "+f.Object.String()+" "+f.Field)
 		}
 	}
 	slices.Sort(left)
 	slices.Sort(fresh)
-	out := done{p, left, fresh}
+	out := done{p, left, fresh, after.unread}
 	if err := x.Print(out, session.Row{"Step", "Object"}, out.rows()); err != nil {
 		return err
 	}
-	if len(left)+len(fresh) > 0 {
+	switch {
+	case len(left)+len(fresh) > 0:
 		return session.Exit(exitLeft)
+	case len(after.unread) > 0:
+		return session.Exit(exitUnknown)
 	}
 	return nil
 }
@@ -247,12 +251,18 @@ func same(a, b *remedy.Plan) bool {
 // exitLeft is the exit code where the check, run again, still finds something.
 const exitLeft = 10
 
+// exitUnknown is the exit code where the check, run again, could not see what it needs:
+// it is done, and whether it helped is not known.
+const exitUnknown = 11
+
 // done is what -apply prints as JSON.
 type done struct {
 	*remedy.Plan
 	// Left is what the check still finds of the object, New what it did not before.
 	Left []string `json:"left,omitempty"`
 	New  []string `json:"new,omitempty"`
+	// Unread is what the check needs and could not read: then nothing found proves nothing.
+	Unread []string `json:"unread,omitempty"`
 }
 
 func (d *done) rows() []session.Row {
@@ -266,7 +276,10 @@ func (d *done) rows() []session.Row {
 	for _, l := range d.New {
 		rows = append(rows, session.Row{"found now", l})
 	}
-	if len(d.Left)+len(d.New) == 0 {
+	for _, m := range d.Unread {
+		rows = append(rows, session.Row{"cannot tell", "whether " + d.Check + " finds more: " + m})
+	}
+	if len(d.Left)+len(d.New)+len(d.Unread) == 0 {
 		rows = append(rows, session.Row{"checked again", d.Check + " finds nothing more of " + d.Object.String()})
 	}
 	return rows
@@ -279,8 +292,15 @@ func concerns(p *remedy.Plan, f *check.Marked) bool {
 	return (is(p.Object) || slices.ContainsFunc(p.Also, is)) && slices.Contains(p.Rules, f.Rule) && (p.Field == "" || p.Field == f.Field)
 }
 
+// result is what the check of a plan found, by fingerprint, and what it needs and could
+// not read where the plan is about.
+type result struct {
+	found  map[string]check.Marked
+	unread []string
+}
+
 // findings runs the check of a plan.
-func (x *command) findings(ctx context.Context, config *rest.Config, p *remedy.Plan) (map[string]check.Marked, error) {
+func (x *command) findings(ctx context.Context, config *rest.Config, p *remedy.Plan) (*result, error) {
 	i := slices.IndexFunc(x.Checks, func(c check.Check) bool { return c.ID == p.Check })
 	if i < 0 {
 		return nil, errs.Newf(errs.Internal, "there is no check %s", p.Check)
@@ -293,12 +313,26 @@ func (x *command) findings(ctx context.Context, config *rest.Config, p *remedy.P
 	if err != nil {
 		return nil, err
 	}
-	out := map[string]check.Marked{}
+	out := &result{found: map[string]check.Marked{}, unread: unread(seen.Coverage, x.Checks[i].Needs, namespaces)}
 	report := check.Run(x.Checks[i:i+1], check.NewInput(seen, x.now(), check.Settings{}), nil, nil)
 	for _, f := range report.Results[0].Findings {
-		out[f.Fingerprint] = f
+		out.found[f.Fingerprint] = f
 	}
 	return out, nil
+}
+
+// unread are those of needs that were not read in all of namespaces. Values are not read
+// here, and no remedy is about them.
+func unread(c snapshot.Coverage, needs, namespaces []string) []string {
+	var out []string
+	for _, n := range needs {
+		gap, asked := c[n]
+		elsewhere := gap.Namespaces != nil && !slices.ContainsFunc(gap.Namespaces, func(ns string) bool { return slices.Contains(namespaces, ns) })
+		if n != "secrets/values" && (!asked || gap.Reason != "" && !elsewhere) {
+			out = append(out, c.Missing(n)...)
+		}
+	}
+	return out
 }
 
 // read makes a snapshot without anything of values.

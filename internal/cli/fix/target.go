@@ -107,6 +107,9 @@ func (x *command) reported(given []string) (*remedy.Remedy, remedy.Target, error
 				continue
 			}
 			mend, err := remedyOf(m.Check, m.Rule, "")
+			if err == nil && strings.HasPrefix(m.Field, "namespace ") && m.Field != "namespace "+m.Object.Namespace {
+				return nil, t, errs.Newf(errs.Unsupported, "the finding is of %s in %s: name the Role there, strongkeep fix %s NAMESPACE/ROLE", m.Object, m.Field, m.Check)
+			}
 			return mend, remedy.Target{Kind: m.Object.Kind, Namespace: m.Object.Namespace, Name: m.Object.Name}, err
 		}
 	}

@@ -20,6 +20,9 @@ func narrow(w *World, o Options) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
+	if others := w.othersOf(r); len(others) > 0 && o.Activity == nil && !o.Anyway {
+		return nil, errs.Newf(errs.Conflict, "Role %s/%s is bound to others than ServiceAccounts of its namespace too (%s), and what they read is not seen here: give -audit-log, or say -anyway", r.Namespace, r.Name, strings.Join(others, ", "))
+	}
 	names, risks, err := w.names(r, o)
 	if err != nil {
 		return nil, err
@@ -46,6 +49,9 @@ func narrow(w *World, o Options) (*Plan, error) {
 // by which it reads its namespace.
 func (w *World) role() (*rbacv1.Role, error) {
 	ns, name := w.Target.Namespace, w.Target.Name
+	if k := w.Target.Kind; k != "" && k != "Role" && k != rbacv1.ServiceAccountKind {
+		return nil, errs.Newf(errs.Unsupported, "%s %s is no Role: name the Role by which it reads, as NAMESPACE/ROLE", k, name)
+	}
 	var found []*rbacv1.Role
 	for i := range w.RBAC.Roles {
 		r := &w.RBAC.Roles[i]
@@ -85,8 +91,25 @@ func (w *World) accountsOf(r *rbacv1.Role) []snapshot.Ref {
 	return out
 }
 
+// othersOf are who else a Role is bound to.
+func (w *World) othersOf(r *rbacv1.Role) []string {
+	var out []string
+	for _, b := range access.New(w.RBAC).Bindings() {
+		if b.Role == nil || b.Role.Kind() != "Role" || b.Role.Namespace != r.Namespace || b.Role.Name != r.Name {
+			continue
+		}
+		for _, s := range b.Subjects {
+			if (s.Kind != rbacv1.ServiceAccountKind || s.Namespace != r.Namespace) && !slices.Contains(out, s.String()) {
+				out = append(out, s.String())
+			}
+		}
+	}
+	return out
+}
+
 // names are the Secrets that r is to read: those that are said, those that an audit
-// log shows, or else those that pods of its subjects use.
+// log shows, or else, if it is wanted anyway, those that pods of its subjects use: the
+// kubelet mounts these without the right, which is there for what is read by the API.
 func (w *World) names(r *rbacv1.Role, o Options) (names, risks []string, err error) {
 	names = slices.Clone(o.Secrets)
 	risks = []string{"list and watch by name work only with the fieldSelector metadata.name: a client that lists all Secrets is refused"}
@@ -101,6 +124,8 @@ func (w *World) names(r *rbacv1.Role, o Options) (names, risks []string, err err
 			return nil, nil, errs.Newf(errs.Invalid, "the audit log shows nobody who reads a Secret by Role %s/%s: say which it is to read with -secret, or delete the rule", r.Namespace, r.Name)
 		}
 		return names, risks, nil
+	case len(names) == 0 && !o.Anyway:
+		return nil, nil, errs.Newf(errs.Invalid, "which Secrets Role %s/%s is used for is not seen in pods, whose Secrets the kubelet mounts without it: give -audit-log, or -secret; -anyway takes the names in the pods", r.Namespace, r.Name)
 	case len(names) == 0:
 		names = w.usedBy(r)
 		risks = append(risks, "the names are those that pods of its subjects use by their spec; what the applications read by the API is not known: give -audit-log, or -secret")

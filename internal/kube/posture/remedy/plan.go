@@ -12,6 +12,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/posture/access"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/doctor"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/snapshot"
+	"github.com/strongkeep/strongkeep/internal/printable"
 )
 
 // Plan is what mends one finding.
@@ -67,7 +68,7 @@ func (s *Step) Ref() snapshot.Ref {
 func (p *Plan) YAML() (string, error) {
 	var out strings.Builder
 	if p.Writes != "" {
-		out.WriteString("# write " + p.Writes + "\n")
+		out.WriteString("# write " + printable.Line(p.Writes) + "\n")
 	}
 	for i := range p.Steps {
 		s := &p.Steps[i]
@@ -78,7 +79,7 @@ func (p *Plan) YAML() (string, error) {
 		if i > 0 {
 			out.WriteString("---\n")
 		}
-		out.WriteString("# " + string(s.Verb) + " " + s.Ref().String() + ": " + s.Why + "\n")
+		out.WriteString("# " + printable.Line(string(s.Verb)+" "+s.Ref().String()+": "+s.Why) + "\n")
 		if s.Verb == Delete {
 			text = []byte("# " + strings.ReplaceAll(strings.TrimSpace(string(text)), "\n", "\n# ") + "\n")
 		}

@@ -1,6 +1,7 @@
 package remedy
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -183,6 +184,9 @@ func TestNarrow(t *testing.T) {
 		return rbacv1.PolicyRule{Verbs: strings.Fields(verbs), APIGroups: []string{""}, Resources: strings.Fields(resources), ResourceNames: names}
 	}
 	bound := rbacv1.RoleBinding{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "reads"}, RoleRef: rbacv1.RoleRef{Kind: "Role", Name: "reads"}, Subjects: []rbacv1.Subject{{Kind: "ServiceAccount", Name: "web"}}}
+	others := bound
+	others.Name, others.Subjects = "others", []rbacv1.Subject{{Kind: "User", Name: "eve"}, {Kind: "ServiceAccount", Name: "web", Namespace: "team"}}
+	const anyway = "-anyway"
 	pod := func(account, secret string) corev1.Pod {
 		return corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: account}, Spec: corev1.PodSpec{ServiceAccountName: account, ImagePullSecrets: []corev1.LocalObjectReference{{Name: secret}}}}
 	}
@@ -192,20 +196,36 @@ func TestNarrow(t *testing.T) {
 		kind    errs.Kind
 		want    []string
 	}{
-		"what its pods use": {[]any{role(rule("get list create", "secrets configmaps")), bound, pod("web", "db"), pod("other", "hidden")}, nil, none, []string{"- db\n", "!hidden", "- configmaps", "not known: give -audit-log"}},
+		"pods say nothing":  {[]any{role(rule("get list create", "secrets configmaps")), bound, pod("web", "db")}, nil, errs.Invalid, []string{"the kubelet mounts without it", "-audit-log"}},
+		"others are bound":  {[]any{role(rule("get", "secrets")), bound, others}, []string{"db"}, errs.Conflict, []string{"User/eve", "ServiceAccount/team/web", "-anyway", "!shop/web,"}},
+		"others, anyway":    {[]any{role(rule("get", "secrets")), bound, others}, []string{"db", anyway}, none, []string{"- db\n"}},
+		"what its pods use": {[]any{role(rule("get list create", "secrets configmaps")), bound, pod("web", "db"), pod("other", "hidden")}, []string{anyway}, none, []string{"- db\n", "!hidden", "- configmaps", "not known: give -audit-log"}},
 		"what is said":      {[]any{role(rule("get", "secrets")), bound}, []string{"b", "a", "b"}, none, []string{"resourceNames:\n  - a\n  - b\n"}},
-		"nobody uses any":   {[]any{role(rule("get", "secrets")), bound}, nil, errs.Invalid, []string{"-secret"}},
+		"nobody uses any":   {[]any{role(rule("get", "secrets")), bound}, []string{anyway}, errs.Invalid, []string{"no pod of the subjects"}},
 		"named already":     {[]any{role(rule("get", "secrets", "db")), bound}, []string{"db"}, errs.NotExist, []string{"without naming them"}},
 		"star":              {[]any{role(rule("*", "secrets")), bound}, []string{"db"}, errs.Unsupported, []string{"cannot be narrowed"}},
 		"no reading":        {[]any{role(rule("create", "secrets")), bound}, []string{"db"}, errs.NotExist, []string{"without naming them"}},
 		"is not there":      {nil, []string{"db"}, errs.NotExist, []string{"no Role shop/reads"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p, err := narrow(world(t, "{containers: []}", Target{Namespace: "shop", Name: "reads"}, c.rbac...), Options{Secrets: c.secrets})
+			secrets := slices.DeleteFunc(slices.Clone(c.secrets), func(s string) bool { return s == anyway })
+			o := Options{Secrets: secrets, Anyway: len(secrets) < len(c.secrets)}
+			p, err := narrow(world(t, "{containers: []}", Target{Namespace: "shop", Name: "reads"}, c.rbac...), o)
 			if (err != nil) != (c.kind != none) {
 				t.Fatalf("%v", err)
 			}
 			has(t, p, err, c.kind, c.want...)
 		})
+	}
+}
+
+// A finding of somebody else's name is not taken for a Role that is called the same.
+func TestNarrowWhatIsMeant(t *testing.T) {
+	reads := rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "web"}, Rules: []rbacv1.PolicyRule{{Verbs: []string{"get"}, APIGroups: []string{""}, Resources: []string{"secrets"}}}}
+	for kind, want := range map[string]errs.Kind{"Group": errs.Unsupported, "User": errs.Unsupported, "ServiceAccount": errs.NotExist} {
+		_, err := narrow(world(t, "{containers: []}", Target{Kind: kind, Namespace: "shop", Name: "web"}, reads), Options{Secrets: []string{"db"}})
+		if !errs.Is(err, want) {
+			t.Errorf("%s: %v", kind, err)
+		}
 	}
 }
