@@ -47,8 +47,8 @@ func Command(s *session.Session, cfg Config) *cobra.Command {
 GitOps has them, or with -apply done here, step by step; then the check is run again.
 NAME is NAMESPACE/NAME, or KIND/NAMESPACE/NAME; NAME alone of a ClusterRoleBinding.
 
-  SEC-03  a Role: names the Secrets that it may read (-secret, -audit-log, or those
-          its pods use)
+  SEC-03  a Role: names the Secrets that it may read (-secret, -audit-log, or with
+          -anyway those its pods use)
   SEC-04  a ClusterRoleBinding: RoleBindings in its place (-in, or where its accounts are)
   SEC-05  a Secret: its values go into the vault (-path), and an ExternalSecret (-store)
           fills it from there; with -copies also all others with the same credential

@@ -1,6 +1,7 @@
 package remedy
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -15,10 +16,13 @@ const folder = "/var/run/strongkeep/secrets/"
 // files makes files of variables that are keys of Secrets: NAME becomes NAME_FILE,
 // with the path.
 func files(w *World, o Options) (*Plan, error) {
-	x := filing{spec: &w.Workload.Template.Spec, volumes: map[string]string{}}
-	for kind, list := range map[string][]corev1.Container{"initContainers": x.spec.InitContainers, "containers": x.spec.Containers} {
-		for i := range list {
-			if err := x.container(kind, &list[i]); err != nil {
+	x := filing{spec: &w.Workload.Template.Spec, volumes: map[string]*volume{}}
+	for _, of := range []struct { // in this order, always: a plan that is made again is the same
+		kind string
+		list []corev1.Container
+	}{{"initContainers", x.spec.InitContainers}, {"containers", x.spec.Containers}} {
+		for i := range of.list {
+			if err := x.container(of.kind, &of.list[i]); err != nil {
 				return nil, err
 			}
 		}
@@ -56,12 +60,18 @@ func notRoot(c corev1.Container) bool {
 // filing gathers the patch of one workload.
 type filing struct {
 	spec       *corev1.PodSpec
-	containers map[string][]any // patches, by list
-	volumes    map[string]string
-	order      []string // of volumes, by Secret
-	optional   map[string]bool
+	containers map[string][]any   // patches, by list
+	volumes    map[string]*volume // by Secret
+	order      []string           // of volumes, by Secret
 	moved      int
 	whole      bool // there is an envFrom
+}
+
+// volume is one of a Secret, with the keys that were variables and no others: those that
+// must be there, and those that may be missing.
+type volume struct {
+	name           string
+	must, optional []string
 }
 
 func (x *filing) container(list string, c *corev1.Container) error {
@@ -79,7 +89,7 @@ func (x *filing) container(list string, c *corev1.Container) error {
 		if err := usable(c, name); err != nil {
 			return err
 		}
-		volume := x.volume(ref)
+		volume := x.volume(ref).name
 		env = append(env, map[string]any{"name": name, "$patch": "delete"}, map[string]any{"name": name + "_FILE", "value": folder + ref.Name + "/" + ref.Key})
 		if !mounted[volume] {
 			mounted[volume] = true
@@ -114,39 +124,50 @@ func usable(c *corev1.Container, name string) error {
 	return nil
 }
 
-// volume returns the name of the volume of a Secret.
-func (x *filing) volume(ref *corev1.SecretKeySelector) string {
-	if name, ok := x.volumes[ref.Name]; ok {
-		x.optional[ref.Name] = x.optional[ref.Name] && ref.Optional != nil && *ref.Optional
-		return name
+// volume returns the volume of a Secret, in which the key is.
+func (x *filing) volume(ref *corev1.SecretKeySelector) *volume {
+	v, ok := x.volumes[ref.Name]
+	if !ok {
+		v = &volume{name: x.free(ref.Name)}
+		x.volumes[ref.Name], x.order = v, append(x.order, ref.Name)
 	}
-	if x.optional == nil {
-		x.optional = map[string]bool{}
+	switch optional := ref.Optional != nil && *ref.Optional; {
+	case slices.Contains(v.must, ref.Key) || optional && slices.Contains(v.optional, ref.Key):
+	case optional:
+		v.optional = append(v.optional, ref.Key)
+	default:
+		v.must = append(v.must, ref.Key)
+		v.optional = slices.DeleteFunc(v.optional, func(k string) bool { return k == ref.Key })
 	}
-	name := "secret-" + strings.ReplaceAll(ref.Name, ".", "-")
-	if len(name) > 63 { // a label's length
-		name = strings.TrimRight(name[:63], "-")
+	return v
+}
+
+// longest is how long a label may be.
+const longest = 63
+
+// free is a name for the volume of a Secret that no other volume has.
+func (x *filing) free(secret string) string {
+	base := "secret-" + strings.ReplaceAll(secret, ".", "-")
+	cut := func(end string) string {
+		return strings.TrimRight(base[:min(len(base), longest-len(end))], "-") + end
 	}
-	taken := func(v corev1.Volume) bool { return v.Name == name }
-	for slices.ContainsFunc(x.spec.Volumes, taken) || used(x.volumes, name) {
-		name = name[:min(len(name), 61)] + "-s"
+	name := cut("")
+	for n := 2; x.taken(name); n++ {
+		name = cut(fmt.Sprintf("-%d", n))
 	}
-	x.volumes[ref.Name], x.order = name, append(x.order, ref.Name)
-	x.optional[ref.Name] = ref.Optional != nil && *ref.Optional
 	return name
 }
 
-func used(m map[string]string, name string) bool {
-	for _, v := range m {
-		if v == name {
+func (x *filing) taken(name string) bool {
+	for _, v := range x.volumes {
+		if v.name == name {
 			return true
 		}
 	}
-	return false
+	return slices.ContainsFunc(x.spec.Volumes, func(v corev1.Volume) bool { return v.Name == name })
 }
 
-// body is the patch of the pod's spec. Keys are all mounted: a new one is a new
-// file.
+// body is the patch of the pod's spec.
 func (x *filing) body() map[string]any {
 	out := map[string]any{}
 	for list, patches := range x.containers {
@@ -154,12 +175,44 @@ func (x *filing) body() map[string]any {
 	}
 	var volumes []any
 	for _, secret := range x.order {
-		source := map[string]any{"secretName": secret, "defaultMode": 0o444}
-		if x.optional[secret] {
-			source["optional"] = true
-		}
-		volumes = append(volumes, map[string]any{"name": x.volumes[secret], "secret": source})
+		volumes = append(volumes, x.volumes[secret].of(secret))
 	}
 	out["volumes"] = volumes
+	return out
+}
+
+// of is v as a volume of a Secret: projected, where some keys may be missing and others
+// not, since that is said of a whole source.
+func (v *volume) of(secret string) map[string]any {
+	const mode = 0o444
+	one := source{secret, v.must, false}
+	switch {
+	case len(v.must) == 0:
+		one = source{secret, v.optional, true}
+	case len(v.optional) > 0:
+		sources := []any{map[string]any{"secret": one.fields("name")}, map[string]any{"secret": source{secret, v.optional, true}.fields("name")}}
+		return map[string]any{"name": v.name, "projected": map[string]any{"defaultMode": mode, "sources": sources}}
+	}
+	fields := one.fields("secretName")
+	fields["defaultMode"] = mode
+	return map[string]any{"name": v.name, "secret": fields}
+}
+
+// source are keys of a Secret as files.
+type source struct {
+	secret   string
+	keys     []string
+	optional bool
+}
+
+func (s source) fields(name string) map[string]any {
+	var items []any
+	for _, k := range s.keys {
+		items = append(items, map[string]any{"key": k, "path": k})
+	}
+	out := map[string]any{name: s.secret, "items": items}
+	if s.optional {
+		out["optional"] = true
+	}
 	return out
 }

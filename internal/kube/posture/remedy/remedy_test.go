@@ -87,10 +87,12 @@ func TestFiles(t *testing.T) {
 		want []string
 	}{
 		"two keys, one volume": {"{containers: [{name: web, env: [{name: LITERAL, value: canary-51aa}, " + env + ", {name: USER, valueFrom: {secretKeyRef: {name: db.main, key: user}}}]}]}", none,
-			[]string{"$patch: delete", "name: PASSWORD_FILE", "value: /var/run/strongkeep/secrets/db.main/password", "secretName: db.main", "name: secret-db-main", "readOnly: true", "!LITERAL", "!optional"}},
-		"optional":          {"{containers: [{name: web, env: [{name: A, valueFrom: {secretKeyRef: {name: db, key: a, optional: true}}}]}]}", none, []string{"optional: true"}},
+			[]string{"$patch: delete", "name: PASSWORD_FILE", "value: /var/run/strongkeep/secrets/db.main/password", "secretName: db.main", "name: secret-db-main", "readOnly: true", "- key: password\n", "- key: user\n", "!LITERAL", "!optional"}},
+		"optional": {"{containers: [{name: web, env: [{name: A, valueFrom: {secretKeyRef: {name: db, key: a, optional: true}}}]}]}", none, []string{"optional: true"}},
+		"optional and not": {"{containers: [{name: web, env: [{name: A, valueFrom: {secretKeyRef: {name: db, key: a, optional: true}}}, {name: B, valueFrom: {secretKeyRef: {name: db, key: b}}}]}]}", none,
+			[]string{"projected:", "- key: b\n                path: b\n              name: db\n", "- key: a\n                path: a\n              name: db\n              optional: true\n", "!secretName"}},
 		"init":              {"{initContainers: [{name: up, env: [" + env + "]}], containers: [{name: web}]}", none, []string{"initContainers:", "!\n      containers:"}},
-		"name is taken":     {"{volumes: [{name: secret-db-main}], containers: [{name: web, env: [" + env + "]}]}", none, []string{"name: secret-db-main-s"}},
+		"name is taken":     {"{volumes: [{name: secret-db-main}], containers: [{name: web, env: [" + env + "]}]}", none, []string{"name: secret-db-main-2"}},
 		"nothing":           {"{containers: [{name: web, env: [{name: A, value: canary-51aa}]}]}", errs.NotExist, []string{"no key of a Secret in a variable"}},
 		"envFrom":           {"{containers: [{name: web, envFrom: [{secretRef: {name: db}}]}]}", errs.Unsupported, []string{"envFrom only"}},
 		"made of it":        {"{containers: [{name: web, args: ['--dsn=canary-51aa$(PASSWORD)'], env: [" + env + "]}]}", errs.Unsupported, []string{"$(PASSWORD)"}},
@@ -227,5 +229,48 @@ func TestNarrowWhatIsMeant(t *testing.T) {
 		if !errs.Is(err, want) {
 			t.Errorf("%s: %v", kind, err)
 		}
+	}
+}
+
+// A plan that is made again is the same, whichever containers use whichever Secrets, and
+// Secrets whose names are alike have volumes of their own.
+func TestFilesAreTheSameAgain(t *testing.T) {
+	var names, init []string
+	long := strings.Repeat("a", 70)
+	for _, n := range []string{"1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11"} {
+		names = append(names, "{name: V"+n+", valueFrom: {secretKeyRef: {name: "+long+n+", key: a}}}")
+		init = append(init, "{name: V"+n+", valueFrom: {secretKeyRef: {name: other"+n+", key: a}}}")
+	}
+	spec := "{initContainers: [{name: up, env: [" + strings.Join(init, ", ") + "]}], containers: [{name: web, env: [" + strings.Join(names, ", ") + "]}]}"
+	var first string
+	for range 20 {
+		p, err := files(world(t, spec, Target{}), Options{FileEnv: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := p.YAML()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if first == "" {
+			first = text
+		}
+		if text != first {
+			t.Fatalf("first:\n%s\nthen:\n%s", first, text)
+		}
+	}
+	seen := map[string]bool{}
+	for line := range strings.Lines(first) {
+		name, ok := strings.CutPrefix(strings.TrimSpace(line), "name: secret-a")
+		if !ok {
+			continue
+		}
+		if len("secret-a"+name) > 63 {
+			t.Errorf("a volume is called %s", name)
+		}
+		seen[name] = true
+	}
+	if len(seen) != 11 {
+		t.Errorf("11 Secrets have %d volumes", len(seen))
 	}
 }
