@@ -4,13 +4,15 @@ import (
 	"slices"
 
 	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 )
 
 // filled returns the rules of each of o's ClusterRoles. Those of an aggregated
-// one are, if it is asked for, the rules of all ClusterRoles that one of its
-// selectors matches, and theirs if they are aggregated themselves. A circle is
+// one are, if it is asked for, its own (a dump of a cluster has them filled in, and
+// maybe not the roles that they are of) and the rules of all ClusterRoles that one of
+// its selectors matches, and theirs if they are aggregated themselves. A circle is
 // walked once. A selector that is not one matches nothing.
 func filled(o Objects) [][]rbacv1.PolicyRule {
 	out := make([][]rbacv1.PolicyRule, len(o.ClusterRoles))
@@ -23,6 +25,7 @@ func filled(o Objects) [][]rbacv1.PolicyRule {
 		}
 		seen := make([]bool, len(o.ClusterRoles))
 		a.gather(i, seen, &out[i])
+		out[i] = distinct(out[i])
 	}
 	return out
 }
@@ -32,14 +35,25 @@ type aggregation struct {
 	parts map[int][]int // what an aggregated role is made of, once worked out
 }
 
+// distinct are rules, each once.
+func distinct(rules []rbacv1.PolicyRule) []rbacv1.PolicyRule {
+	var out []rbacv1.PolicyRule
+	for _, r := range rules {
+		if !slices.ContainsFunc(out, func(o rbacv1.PolicyRule) bool { return equality.Semantic.DeepEqual(o, r) }) {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
 // gather appends the rules that role i stands for, without what was seen.
 func (a *aggregation) gather(i int, seen []bool, out *[]rbacv1.PolicyRule) {
 	work := []int{i}
 	seen[i] = true
 	for len(work) > 0 {
 		i, work = work[0], work[1:]
+		*out = append(*out, a.roles[i].Rules...)
 		if a.roles[i].AggregationRule == nil {
-			*out = append(*out, a.roles[i].Rules...)
 			continue
 		}
 		for _, j := range a.partsOf(i) {

@@ -178,3 +178,18 @@ func TestAggregation(t *testing.T) {
 		t.Error("what a live cluster says of an aggregated role is overruled")
 	}
 }
+
+// A dump of a cluster has the rules of aggregated roles filled in, and maybe not the roles
+// that they come from: they count, each once.
+func TestAggregationOfADump(t *testing.T) {
+	admin := clusterRole("admin", nil, readSecrets)
+	admin.AggregationRule = &rbacv1.AggregationRule{ClusterRoleSelectors: []metav1.LabelSelector{{MatchLabels: map[string]string{"to": "admin"}}}}
+	o := access.Objects{ClusterRoles: []rbacv1.ClusterRole{admin}, ClusterRoleBindings: []rbacv1.ClusterRoleBinding{bindAll("ann", "admin", user("ann"))}, Aggregate: true}
+	if _, ok := access.New(o).Allows(access.User("ann").Identity(), secrets("get", "a", "db")); !ok {
+		t.Error("rules that were filled in are thrown away")
+	}
+	o.ClusterRoles = append(o.ClusterRoles, clusterRole("part", map[string]string{"to": "admin"}, readSecrets))
+	if rules := access.New(o).Role("", "admin").Rules; len(rules) != 1 {
+		t.Errorf("the role has %d rules", len(rules))
+	}
+}
