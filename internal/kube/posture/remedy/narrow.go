@@ -58,9 +58,7 @@ func (w *World) role() (*rbacv1.Role, error) {
 		if r.Namespace != ns {
 			continue
 		}
-		of := snapshot.Ref{Kind: rbacv1.ServiceAccountKind, Namespace: ns, Name: name}
-		if w.Target.Kind != rbacv1.ServiceAccountKind && r.Name == name ||
-			w.Target.Kind == rbacv1.ServiceAccountKind && slices.ContainsFunc(r.Rules, readsAll) && slices.Contains(w.accountsOf(r), of) {
+		if w.meant(r) {
 			found = append(found, r)
 		}
 	}
@@ -71,6 +69,16 @@ func (w *World) role() (*rbacv1.Role, error) {
 		return nil, nothing("there is no Role %s/%s", ns, name)
 	}
 	return nil, nothing("ServiceAccount %s/%s reads all Secrets of its namespace by %d Roles: name one, as NAMESPACE/ROLE; ClusterRoles are not narrowed from here", ns, name, len(found))
+}
+
+// meant reports whether r is asked for, or a ServiceAccount of r's namespace that reads
+// all by it.
+func (w *World) meant(r *rbacv1.Role) bool {
+	if w.Target.Kind != rbacv1.ServiceAccountKind {
+		return r.Name == w.Target.Name
+	}
+	of := snapshot.Ref{Kind: rbacv1.ServiceAccountKind, Namespace: r.Namespace, Name: w.Target.Name}
+	return slices.ContainsFunc(r.Rules, readsAll) && slices.Contains(w.accountsOf(r), of)
 }
 
 // accountsOf are the ServiceAccounts that a Role is bound to: what is found is found
