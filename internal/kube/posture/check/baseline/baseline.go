@@ -2,6 +2,8 @@ package baseline
 
 import (
 	"path"
+	"slices"
+	"strings"
 
 	rbacv1 "k8s.io/api/rbac/v1"
 
@@ -12,7 +14,17 @@ import (
 // reads Secrets.
 type row struct{ namespace, account, why string }
 
-// rows are the controllers, as their charts and manifests name them.
+// whole are those of rows that their makers ship with every right there is, or near it.
+var whole = []row{
+	{"argocd", "argocd-application-controller", "applies whatever is in Git"},
+	{"argocd", "argocd-server", "shows and changes what it applies"},
+	{"flux-system", "kustomize-controller", "applies whatever is in Git"},
+	{"flux-system", "helm-controller", "keeps Helm releases in Secrets"},
+	{"velero", "velero*", "backs up every object"},
+}
+
+// rows are the others, as their charts and manifests name them: they read Secrets, and
+// neither act as others nor have all rights.
 var rows = []row{
 	{"strongkeep-system", "strongkeep-operator", "writes the Secrets that ExternalSecrets ask for"},
 	{"external-secrets", "external-secrets*", "writes the Secrets that ExternalSecrets ask for"},
@@ -21,10 +33,6 @@ var rows = []row{
 	{"sealed-secrets", "sealed-secrets*", "writes the Secrets that SealedSecrets hold"},
 	{"vault-secrets-operator*", "vault-secrets-operator*", "writes the Secrets that its objects ask for"},
 	{"kube-system", "secrets-store-csi-driver*", "keeps Secrets in step with what it mounts"},
-	{"argocd", "argocd-application-controller", "applies whatever is in Git"},
-	{"argocd", "argocd-server", "shows and changes what it applies"},
-	{"flux-system", "kustomize-controller", "applies whatever is in Git"},
-	{"flux-system", "helm-controller", "keeps Helm releases in Secrets"},
 	{"flux-system", "source-controller", "logs in to repositories"},
 	{"flux-system", "notification-controller", "logs in to where it sends"},
 	{"ingress-nginx", "ingress-nginx*", "serves the certificates of Ingresses"},
@@ -33,7 +41,6 @@ var rows = []row{
 	{"istio-system", "istiod*", "serves the certificates of Gateways"},
 	{"envoy-gateway-system", "envoy-gateway*", "serves the certificates of Gateways"},
 	{"contour*", "contour*", "serves the certificates of Ingresses"},
-	{"velero", "velero*", "backs up every object"},
 	{"kyverno", "kyverno-*", "judges and copies what is created"},
 	{"gatekeeper-system", "gatekeeper-admin", "judges what is created"},
 	{"reflector*", "reflector*", "copies Secrets between namespaces"},
@@ -41,18 +48,40 @@ var rows = []row{
 	{"kube-system", "*-controller", "is one of Kubernetes' own controllers"},
 }
 
-// Controller returns why who is known to read Secrets everywhere, and false if
-// it is not among those that are known.
-func Controller(who access.Subject) (why string, ok bool) {
+// Controller returns why who is known to read Secrets everywhere, and false if it is
+// not among those that are known, or has more by rules than its makers give it.
+func Controller(who access.Subject, rules []rbacv1.PolicyRule) (why string, ok bool) {
 	if who.Kind != rbacv1.ServiceAccountKind {
 		return "", false
 	}
-	for _, r := range rows {
-		if match(r.namespace, who.Namespace) && match(r.account, who.Name) {
+	for _, r := range whole {
+		if r.is(who) {
 			return r.why, true
 		}
 	}
+	for _, r := range rows {
+		if r.is(who) {
+			return r.why, !slices.ContainsFunc(rules, beyond)
+		}
+	}
 	return "", false
+}
+
+func (r *row) is(who access.Subject) bool {
+	return match(r.namespace, who.Namespace) && match(r.account, who.Name)
+}
+
+// beyond reports whether a rule allows what no controller needs to read Secrets: everything,
+// to act as others, or to give itself more.
+func beyond(r rbacv1.PolicyRule) bool {
+	return Everything(r) || slices.ContainsFunc(r.Verbs, func(v string) bool {
+		return v == "escalate" || v == "bind" || v == "impersonate" || strings.HasPrefix(v, "impersonate:")
+	})
+}
+
+// Everything reports whether a rule allows everything.
+func Everything(r rbacv1.PolicyRule) bool {
+	return slices.Contains(r.Verbs, "*") && slices.Contains(r.Resources, "*") && (slices.Contains(r.APIGroups, "*") || slices.Contains(r.APIGroups, ""))
 }
 
 func match(pattern, name string) bool {

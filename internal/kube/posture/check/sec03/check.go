@@ -78,9 +78,9 @@ func (j *judgement) reader(r *path.Reader) {
 	f := check.Finding{Object: Ref(r.Subject), Fix: fix(r)}
 	f.Affected, f.Count = check.Names(j.running[r.Subject])
 	how := chain(r)
-	why, known := baseline.Controller(r.Subject)
+	why, known := baseline.Controller(r.Subject, rules(r))
 	switch {
-	case known:
+	case known && r.Direct():
 		j.n.known++
 		f.Rule, f.Severity = "KnownController", check.Info
 		f.Message = "reads every Secret of the cluster: it " + why + ". Its own settings may limit it to namespaces"
@@ -95,6 +95,14 @@ func (j *judgement) reader(r *path.Reader) {
 		f.Rule, f.Severity, f.Message = "DetourToEverySecret", lower(severity(r.Subject)), "gets at every Secret of the cluster by a detour: "+how
 	}
 	j.out.Findings = append(j.out.Findings, f)
+}
+
+// rules are those of the role by which a reader begins.
+func rules(r *path.Reader) []rbacv1.PolicyRule {
+	if c := r.Steps[0].Capability; c != nil {
+		return c.Grant.Binding.Role.Rules
+	}
+	return nil
 }
 
 // severity is worse for a group that anybody is in.
@@ -175,7 +183,7 @@ func (j *judgement) inNamespace(b *access.Binding, who access.Subject, seen map[
 	if who.Kind == rbacv1.ServiceAccountKind {
 		j.n.spaces++
 	}
-	if _, known := baseline.Controller(who); known || !wide && who.Kind != rbacv1.ServiceAccountKind {
+	if _, known := baseline.Controller(who, b.Role.Rules); known || !wide && who.Kind != rbacv1.ServiceAccountKind {
 		return
 	}
 	f := check.Finding{

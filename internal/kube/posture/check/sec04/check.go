@@ -105,11 +105,11 @@ func find(b *access.Binding, who access.Subject) (check.Finding, bool) {
 		return f, true
 	}
 	f.Fix = check.Fix{Patch: scope(b, who)}
-	why, known := baseline.Controller(who)
+	why, known := baseline.Controller(who, b.Role.Rules)
 	switch {
 	case known:
 		f.Rule, f.Severity, f.Message = "KnownController", check.Info, what+"; it "+why
-	case slices.ContainsFunc(b.Role.Rules, everything):
+	case slices.ContainsFunc(b.Role.Rules, baseline.Everything):
 		f.Rule, f.Severity, f.Message = "EverythingEverywhere", check.High, what+", which is everything"
 	case slices.ContainsFunc(b.Role.Rules, secrets):
 		f.Rule, f.Severity, f.Message = "SecretsEverywhere", check.Medium, what+", Secrets among it"
@@ -130,11 +130,6 @@ subjects:
 - {kind: ServiceAccount, namespace: %[2]s, name: %[5]s}
 `, check.Command("kubectl delete clusterrolebinding %s", b.Name), check.Scalar(who.Namespace), check.Scalar(strings.NewReplacer(":", "-").Replace(b.Name)),
 		check.Scalar(b.Role.Name), check.Scalar(who.Name))
-}
-
-// everything reports whether a rule allows everything.
-func everything(r rbacv1.PolicyRule) bool {
-	return slices.Contains(r.Verbs, "*") && slices.Contains(r.Resources, "*") && (slices.Contains(r.APIGroups, "*") || slices.Contains(r.APIGroups, ""))
 }
 
 // secrets reports whether a rule is about Secrets.

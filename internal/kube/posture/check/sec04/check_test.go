@@ -56,6 +56,8 @@ func TestCheck(t *testing.T) {
 			Findings: []string{"AllServiceAccounts ClusterRoleBinding b at subjects[Group/system:serviceaccounts]"}},
 		{Name: "a known controller is listed apart", Answer: check.Yes, Snapshot: bound("", rbacv1.Subject{Kind: "ServiceAccount", Namespace: "cert-manager", Name: "cert-manager"}, rule("", "secrets")),
 			Findings: []string{"KnownController ClusterRoleBinding b at subjects[ServiceAccount/cert-manager/cert-manager]"}},
+		{Name: "a known controller with everything", Answer: check.No, Snapshot: bound("", rbacv1.Subject{Kind: "ServiceAccount", Namespace: "ingress-nginx", Name: "ingress-nginx"}, all),
+			Findings: []string{"EverythingEverywhere ClusterRoleBinding b at subjects[ServiceAccount/ingress-nginx/ingress-nginx]"}},
 		{Name: "Kubernetes' own", Answer: check.Yes, Snapshot: shipped("system:controller:job-controller", rule("", "pods"), job)},
 		{Name: "somebody in a binding of Kubernetes' own", Answer: check.No, Snapshot: shipped("system:controller:job-controller", all, job, web),
 			Findings: []string{"EverythingEverywhere ClusterRoleBinding system:controller:job-controller at subjects[ServiceAccount/shop/web]"}},
