@@ -99,7 +99,7 @@ func (g *Cluster) plane() {
 		Version: "v1.36.1", Servers: []snapshot.Server{{Name: "kube-apiserver-one", Flags: flags}}, AuditPolicy: []byte(AuditPolicy), AuditPlace: "audit.yaml",
 		Encryption: &snapshot.Encryption{Place: "encryption.yaml", Rules: []snapshot.Rule{{Resources: []string{"secrets"}, Providers: []snapshot.EncryptionProvider{{Kind: "kms", Name: "kms", APIVersion: "v2"}}}}},
 	}
-	g.Admissions = []snapshot.Admission{{Meta: snapshot.Meta{Name: "secrets-by-controllers"}, Group: "admissionregistration.k8s.io", Kind: "ValidatingAdmissionPolicy", Secrets: true, Enforced: true}}
+	g.Admissions = []snapshot.Admission{{Meta: snapshot.Meta{Name: "secrets-by-controllers"}, Group: "admissionregistration.k8s.io", Kind: "ValidatingAdmissionPolicy", Secrets: true, Enforced: true, Hands: true}}
 	g.Repos = []snapshot.Repo{{
 		Place: "git/platform", Git: true, Blobs: 5000, Compared: len(g.Secrets),
 		Pipelines: []snapshot.Pipeline{{File: ".github/workflows/build.yaml", Kind: "github", Secrets: 2}},

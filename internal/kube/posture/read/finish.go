@@ -16,7 +16,8 @@ type join struct {
 	// owners are the controllers of objects that are not in the snapshot themselves, such
 	// as a ReplicaSet's Deployment.
 	owners map[snapshot.Ref]snapshot.Ref
-	// enforced are the ValidatingAdmissionPolicies that a binding puts in force.
+	// enforced are the ValidatingAdmissionPolicies that a binding puts in force, and
+	// whether one does everywhere.
 	enforced map[string]bool
 	// grants are the ReferenceGrants; granted says that all of them were read.
 	grants  []*unstructured.Unstructured
@@ -33,7 +34,7 @@ func (j *join) add(s *snapshot.Snapshot, f *custom.Found) {
 	s.Projects = append(s.Projects, f.Projects...)
 	s.Admissions, s.Control.Migrations = append(s.Admissions, f.Admissions...), append(s.Control.Migrations, f.Migrations...)
 	if f.Enforces != "" {
-		j.enforced[f.Enforces] = true
+		j.enforced[f.Enforces] = j.enforced[f.Enforces] || f.Everywhere
 	}
 }
 
@@ -52,7 +53,8 @@ func (j *join) finish(s *snapshot.Snapshot) {
 	}
 	for i := range s.Admissions {
 		if a := &s.Admissions[i]; a.Kind == "ValidatingAdmissionPolicy" {
-			a.Enforced = j.enforced[a.Name]
+			everywhere, enforced := j.enforced[a.Name]
+			a.Enforced, a.Hands = enforced, a.Hands && everywhere
 		}
 	}
 	if j.granted {

@@ -105,7 +105,16 @@ type Admission struct {
 	Secrets bool `json:"secrets,omitempty"`
 	// Enforced says that it refuses and does not merely tell.
 	Enforced bool `json:"enforced,omitempty"`
+	// Hands says that it is known to refuse every Secret that a person creates, in
+	// every namespace. What other policies refuse is not judged.
+	Hands bool `json:"hands,omitempty"`
 }
+
+// ByControllers is the expression, in CEL, of the policy that refuses Secrets which
+// people write; by it a policy is known to do so. Blanks do not count.
+const ByControllers = `request.userInfo.username.startsWith('system:serviceaccount:') ||
+request.userInfo.username.startsWith('system:kube-') ||
+'system:masters' in request.userInfo.groups`
 
 // Control is what is known of the control plane. Where nothing could be read,
 // it is nil or empty, and Coverage says why.

@@ -53,10 +53,15 @@ func judge(in *check.Input) check.Verdict {
 			v.Findings = append(v.Findings, f)
 		}
 	}
-	refusing, evidence := admissions(in)
-	v.Evidence = evidence
+	policies := admissions(in)
+	v.Evidence = policies.evidence
+	v.Answer = answer(policies.refuse, byHand > 0, in.Live && len(policies.unsure) == 0)
 	switch {
-	case refusing > 0:
+	case policies.refuse:
+	case len(policies.unsure) > 0:
+		for _, p := range policies.unsure {
+			v.Needs = append(v.Needs, "whether "+p+" refuses what people write: kubectl create secret generic try --dry-run=server --as=PERSON says")
+		}
 	case !in.Live:
 		v.Needs = []string{"the admission policies of the cluster: files need not have them"}
 	default:
@@ -65,13 +70,12 @@ func judge(in *check.Input) check.Verdict {
 			Message: "nothing refuses a Secret that a person makes", Fix: check.Fix{Patch: policy},
 		})
 	}
-	v.Summary = fmt.Sprintf("Secrets: %d, written by hand: %d; policies that are asked about new ones and may refuse: %d", asked, byHand, refusing)
-	v.Answer = answer(refusing > 0, byHand > 0, in.Live)
+	v.Summary = fmt.Sprintf("Secrets: %d, written by hand: %d; %s", asked, byHand, policies.words())
 	return v
 }
 
 // answer weighs that something refuses, that somebody did it all the same, and that
-// all policies are known.
+// it is known what all policies do.
 func answer(refused, did, known bool) check.Answer {
 	switch {
 	case refused && !did:
@@ -86,22 +90,47 @@ func answer(refused, did, known bool) check.Answer {
 	return check.Unknown
 }
 
-// admissions are the policies that are asked about new Secrets, and how many of them
-// may refuse one.
-func admissions(in *check.Input) (refusing int, evidence []check.Evidence) {
+// policies are those that are asked about new Secrets.
+type policies struct {
+	refuse   bool     // one refuses what people write
+	unsure   []string // those that refuse something
+	evidence []check.Evidence
+}
+
+func (p *policies) words() string {
+	switch {
+	case p.refuse:
+		return "a policy refuses what people write"
+	case len(p.unsure) > 0:
+		return fmt.Sprintf("policies that may refuse new ones, and do not say which by a text that is known: %d", len(p.unsure))
+	}
+	return "no policy is known that refuses new ones"
+}
+
+// few bounds the policies that are named.
+const few = 5
+
+func admissions(in *check.Input) policies {
+	var out policies
 	for i := range in.Admissions {
 		a := &in.Admissions[i]
 		if !a.Secrets {
 			continue
 		}
+		ref := snapshot.Ref{Group: a.Group, Kind: a.Kind, Namespace: a.Namespace, Name: a.Name}
 		fact := "is asked about Secrets that are created, and does not refuse"
-		if a.Enforced {
-			refusing++
+		switch {
+		case a.Enforced && a.Hands:
+			out.refuse, fact = true, "refuses Secrets that people write, in every namespace"
+		case a.Enforced:
 			fact = "is asked about Secrets that are created, and may refuse"
+			if len(out.unsure) < few {
+				out.unsure = append(out.unsure, ref.String())
+			}
 		}
-		evidence = append(evidence, check.Evidence{Object: snapshot.Ref{Group: a.Group, Kind: a.Kind, Namespace: a.Namespace, Name: a.Name}, Fact: fact})
+		out.evidence = append(out.evidence, check.Evidence{Object: ref, Fact: fact})
 	}
-	return refusing, evidence
+	return out
 }
 
 // hand finds that a person wrote the content of s, and how. Who labelled it only, did

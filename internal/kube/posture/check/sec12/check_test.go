@@ -5,11 +5,13 @@ import (
 	"testing"
 
 	admission "k8s.io/api/admissionregistration/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
 
 	"github.com/strongkeep/strongkeep/internal/kube/posture/check"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/check/checktest"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/check/sec12"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/record/custom"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/snapshot"
 )
 
@@ -25,7 +27,15 @@ func written(managers ...string) snapshot.Snapshot {
 }
 
 func refused(s snapshot.Snapshot, secrets, enforced bool) snapshot.Snapshot {
-	s.Admissions = []snapshot.Admission{{Meta: snapshot.Meta{Name: "p"}, Group: "admissionregistration.k8s.io", Kind: "ValidatingAdmissionPolicy", Secrets: secrets, Enforced: enforced}}
+	s.Admissions = []snapshot.Admission{{Meta: snapshot.Meta{Name: "p"}, Group: "admissionregistration.k8s.io", Kind: "ValidatingAdmissionPolicy", Secrets: secrets, Enforced: enforced, Hands: secrets}}
+	return s
+}
+
+// unsure is s with policies whose text is not known.
+func unsure(s snapshot.Snapshot) snapshot.Snapshot {
+	for i := range s.Admissions {
+		s.Admissions[i].Hands = false
+	}
 	return s
 }
 
@@ -36,6 +46,8 @@ func TestCheck(t *testing.T) {
 		{Name: "refused, and nobody did", Answer: check.Yes, Snapshot: refused(written("external-secrets"), true, true)},
 		{Name: "a policy of something else", Answer: check.Partly, Snapshot: refused(written("external-secrets"), false, true), Findings: []string{nothing}},
 		{Name: "a policy that warns", Answer: check.Partly, Snapshot: refused(written("external-secrets"), true, false), Findings: []string{nothing}},
+		{Name: "a policy of which nobody knows what it refuses", Answer: check.Unknown, Needs: []string{"ValidatingAdmissionPolicy p"}, Snapshot: unsure(refused(written("external-secrets"), true, true))},
+		{Name: "such a policy, and a hand that wrote", Answer: check.Partly, Needs: []string{"ValidatingAdmissionPolicy p"}, Snapshot: unsure(refused(written("kubectl-create"), true, true)), Findings: []string{"KubectlCreate Secret shop/db"}},
 		{Name: "kubectl create", Answer: check.No, Snapshot: written("kubectl-create"), Findings: []string{"KubectlCreate Secret shop/db", nothing}},
 		{Name: "kubectl apply", Answer: check.Partly, Snapshot: refused(written("kubectl-client-side-apply"), true, true), Findings: []string{"KubectlApply Secret shop/db"}},
 		{Name: "kubectl edit", Answer: check.Partly, Snapshot: refused(written("argocd-controller", "kubectl-edit"), true, true), Findings: []string{"KubectlEdit Secret shop/db"}},
@@ -59,6 +71,13 @@ func TestThePolicyIsOne(t *testing.T) {
 	}
 	if err := yaml.UnmarshalStrict([]byte(parts[1]), &b); err != nil {
 		t.Fatal(err)
+	}
+	var o unstructured.Unstructured
+	if err := yaml.Unmarshal([]byte(parts[0]), &o.Object); err != nil {
+		t.Fatal(err)
+	}
+	if a := custom.Of(&o).Admissions; len(a) != 1 || !a[0].Hands {
+		t.Errorf("the policy that is offered is not known to refuse: %+v", a)
 	}
 	if b.Spec.PolicyName != p.Name || len(p.Spec.Validations) != 1 || b.Spec.ValidationActions[0] != admission.Deny {
 		t.Errorf("%+v %+v", p, b)

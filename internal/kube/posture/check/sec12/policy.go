@@ -1,8 +1,14 @@
 package sec12
 
+import (
+	"strings"
+
+	"github.com/strongkeep/strongkeep/internal/kube/posture/snapshot"
+)
+
 // policy refuses Secrets that no ServiceAccount writes. A person who may impersonate one,
 // or make pods that run as one, is not stopped by it: SEC-03 says who that is.
-const policy = `# Secrets come from controllers; members of system:masters can still mend things.
+var policy = `# Secrets come from controllers; members of system:masters can still mend things.
 apiVersion: admissionregistration.k8s.io/v1
 kind: ValidatingAdmissionPolicy
 metadata: {name: secrets-by-controllers}
@@ -13,9 +19,7 @@ spec:
     - {apiGroups: [""], apiVersions: [v1], resources: [secrets], operations: [CREATE, UPDATE]}
   validations:
   - expression: >-
-      request.userInfo.username.startsWith('system:serviceaccount:') ||
-      request.userInfo.username.startsWith('system:kube-') ||
-      'system:masters' in request.userInfo.groups
+      ` + strings.ReplaceAll(snapshot.ByControllers, "\n", "\n      ") + `
     message: Secrets are made by controllers from the manager of secrets. Write an ExternalSecret.
 ---
 apiVersion: admissionregistration.k8s.io/v1

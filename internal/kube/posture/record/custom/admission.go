@@ -16,6 +16,7 @@ func admission(o *unstructured.Unstructured) (snapshot.Admission, bool) {
 	switch {
 	case kind.Group == "admissionregistration.k8s.io" && kind.Kind == "ValidatingAdmissionPolicy":
 		at(o.Object, "spec.matchConstraints.resourceRules[]", func(_ string, v any) { a.Secrets = a.Secrets || creates(v) })
+		a.Hands = a.Secrets && byControllers(o)
 	case kind.Group == "admissionregistration.k8s.io" && strings.HasSuffix(kind.Kind, "WebhookConfiguration"):
 		webhooks(o, &a)
 	case strings.HasSuffix(kind.Group, "kyverno.io") && slices.Contains([]string{"ClusterPolicy", "Policy", "ValidatingPolicy"}, kind.Kind):
@@ -26,6 +27,39 @@ func admission(o *unstructured.Unstructured) (snapshot.Admission, bool) {
 		return a, false
 	}
 	return a, true
+}
+
+// byControllers reports whether a ValidatingAdmissionPolicy refuses what people write,
+// known by its text: one of its expressions is ours, and nothing narrows what it is
+// asked about.
+func byControllers(o *unstructured.Unstructured) bool {
+	spec, _ := o.Object["spec"].(map[string]any)
+	match, _ := spec["matchConstraints"].(map[string]any)
+	for _, narrows := range []any{
+		spec["matchConditions"], spec["paramKind"], match["namespaceSelector"], match["objectSelector"], match["excludeResourceRules"],
+	} {
+		switch v := narrows.(type) {
+		case map[string]any:
+			if len(v) > 0 {
+				return false
+			}
+		case []any:
+			if len(v) > 0 {
+				return false
+			}
+		}
+	}
+	named := false
+	at(match, "resourceRules[]", func(_ string, v any) { named = named || len(texts(v, "resourceNames")) == 0 && creates(v) })
+	if !named || text(spec["failurePolicy"]) == "Ignore" {
+		return false
+	}
+	words := func(text string) string { return strings.Join(strings.Fields(text), " ") }
+	ours := false
+	at(spec, "validations[]", func(_ string, v any) {
+		ours = ours || words(textAt(v, "expression")) == words(snapshot.ByControllers)
+	})
+	return ours
 }
 
 // creates reports whether a rule is about Secrets that are created.

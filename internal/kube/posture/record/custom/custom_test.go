@@ -228,6 +228,43 @@ func TestProject(t *testing.T) {
 	}
 }
 
+// A policy is known to refuse what people write by its text, unless something narrows
+// what it is asked about.
+func TestByControllers(t *testing.T) {
+	const rules = "resourceRules: [{operations: [CREATE], apiGroups: [''], resources: [secrets]}]"
+	spec := func(match, more string) string {
+		expression, err := json.Marshal(snapshot.ByControllers + "  ")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return "spec: {matchConstraints: {" + match + "}, validations: [{expression: " + string(expression) + "}]" + more + "}"
+	}
+	for text, want := range map[string]bool{
+		spec(rules, ""): true,
+		spec(rules+", namespaceSelector: {}, excludeResourceRules: []", ""):                                            true,
+		spec(rules+", namespaceSelector: {matchLabels: {env: test}}", ""):                                              false,
+		spec(rules+", excludeResourceRules: [{resourceNames: [a]}]", ""):                                               false,
+		spec(rules, ", failurePolicy: Ignore"):                                                                         false,
+		spec(rules, ", matchConditions: [{name: a, expression: 'false'}]"):                                             false,
+		spec("resourceRules: [{operations: [UPDATE], apiGroups: [''], resources: [secrets]}]", ""):                     false,
+		spec("resourceRules: [{operations: [CREATE], apiGroups: [''], resources: [secrets], resourceNames: [a]}]", ""): false,
+		"spec: {matchConstraints: {" + rules + "}, validations: [{expression: \"has(object.metadata.labels)\"}]}":      false,
+	} {
+		f := custom.Of(object(t, "admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicy", text))
+		if len(f.Admissions) != 1 || f.Admissions[0].Hands != want {
+			t.Errorf("%s: %+v", text, f.Admissions)
+		}
+	}
+	for text, want := range map[string]bool{
+		"spec: {policyName: p, validationActions: [Deny]}":                                                                  true,
+		"spec: {policyName: p, validationActions: [Deny], matchResources: {namespaceSelector: {matchLabels: {env: test}}}}": false,
+	} {
+		if f := custom.Of(object(t, "admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicyBinding", text)); f.Everywhere != want || f.Enforces != "p" {
+			t.Errorf("%s: %+v", text, f)
+		}
+	}
+}
+
 func TestAdmissions(t *testing.T) {
 	for name, c := range map[string]struct {
 		apiVersion, kind, text string

@@ -20,8 +20,9 @@ type Found struct {
 	Admissions []snapshot.Admission
 	Migrations []snapshot.Migration
 	// Enforces is the name of the ValidatingAdmissionPolicy that a binding puts in
-	// force, so that it refuses.
-	Enforces string
+	// force, so that it refuses; Everywhere says that nothing narrows where.
+	Enforces   string
+	Everywhere bool
 }
 
 // Of returns what o says. It is a function of o alone, and keeps nothing of it but names.
@@ -38,6 +39,7 @@ func Of(o *unstructured.Unstructured) Found {
 	case kind.Group == "admissionregistration.k8s.io" && kind.Kind == "ValidatingAdmissionPolicyBinding":
 		if slices.Contains(texts(o.Object, "spec.validationActions"), "Deny") {
 			out.Enforces = textAt(o.Object, "spec.policyName")
+			out.Everywhere = under(o.Object, "spec", "matchResources") == nil && under(o.Object, "spec", "paramRef") == nil
 		}
 	default:
 		if a, ok := admission(o); ok {
