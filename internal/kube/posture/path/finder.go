@@ -3,6 +3,7 @@ package path
 import (
 	"iter"
 	"slices"
+	"sync"
 
 	rbacv1 "k8s.io/api/rbac/v1"
 
@@ -79,6 +80,8 @@ type Finder struct {
 	copies   func(Name) []Copy
 	offers   func(Name) []Offer
 	held     map[access.Subject][]*access.Binding
+	rows     []row
+	given    sync.Map // *access.Role to the []Capability that gives returns
 }
 
 // New makes a Finder. Its cost is one look at each rule of each binding.
@@ -100,9 +103,9 @@ func New(c Config) *Finder {
 	for i := range c.Projects {
 		f.projects[c.Projects[i].Namespace] = append(f.projects[c.Projects[i].Namespace], &c.Projects[i])
 	}
-	rows := table(serves)
+	f.rows = table(serves)
 	for _, b := range c.Policy.Bindings() {
-		found := capabilities(b, rows)
+		found := capabilities(b, f.rows)
 		for i := range found {
 			f.keep(&found[i])
 		}

@@ -193,6 +193,54 @@ func TestPaths(t *testing.T) {
 	}
 }
 
+// What a role that may be bound gives need not be get on the Secret, and bindings may be
+// those of given names. The Role named after a binding is bound by it, to nobody.
+func TestBind(t *testing.T) {
+	const bind = "bind rbac.authorization.k8s.io "
+	const any = "|create rbac.authorization.k8s.io rolebindings"
+	for name, c := range map[string]struct {
+		gives, namespace, rules string
+		want                    string
+	}{
+		"list":                                  {"list core secrets", "shop", bind + "roles it" + any, "Bind"},
+		"watch":                                 {"watch core secrets db", "shop", bind + "roles it" + any, "Bind"},
+		"patch, of all Roles":                   {"patch core secrets", "shop", bind + "roles" + any, "Bind"},
+		"a dry run of deletecollection":         {"deletecollection core secrets", "shop", bind + "roles it" + any, "Bind"},
+		"update":                                {"update core secrets", "shop", bind + "roles it" + any, ""},
+		"another Secret":                        {"list core secrets api", "shop", bind + "roles it" + any, ""},
+		"pods":                                  {"create core pods", "shop", bind + "roles it" + any, "Bind"},
+		"one Deployment":                        {"patch apps deployments web", "shop", bind + "roles it" + any, "Bind"},
+		"commands in the pod that has it":       {"create core pods/exec web-1", "shop", bind + "roles it" + any, "Bind"},
+		"commands in another":                   {"create core pods/exec other", "shop", bind + "roles it" + any, ""},
+		"tokens of who reads":                   {"create core serviceaccounts/token web", "shop", bind + "roles it" + any, "Bind Read"},
+		"tokens of somebody else":               {"create core serviceaccounts/token other", "shop", bind + "roles it" + any, ""},
+		"all ClusterRoles, beside a reader":     {"get core pods", "web", bind + "clusterroles" + any, "Bind Read"},
+		"all ClusterRoles, beside nobody":       {"get core pods", "ops", bind + "clusterroles" + any, ""},
+		"update of a binding that grants it":    {"list core secrets", "shop", bind + "roles it|update rbac.authorization.k8s.io rolebindings it", "Bind"},
+		"update of one that grants another":     {"list core secrets", "shop", bind + "roles it|update rbac.authorization.k8s.io rolebindings harmless", ""},
+		"update of one that is not there":       {"list core secrets", "shop", bind + "roles it|update rbac.authorization.k8s.io rolebindings mine", ""},
+		"apply of one that is not there":        {"list core secrets", "shop", bind + "roles it|create,patch rbac.authorization.k8s.io rolebindings mine", "Bind"},
+		"create by name is nothing by itself":   {"list core secrets", "shop", bind + "roles it|create rbac.authorization.k8s.io rolebindings mine", ""},
+		"a binding of the cluster, by its name": {"list core secrets", "", bind + "clusterroles all|patch rbac.authorization.k8s.io clusterrolebindings all", "Bind"},
+	} {
+		w := &world{pods: []path.Pod{{Name: path.Name{Namespace: "shop", Name: "web-1"}, Account: "web", Secrets: []string{"db"}}, {Name: path.Name{Namespace: "shop", Name: "other"}, Account: "other"}}}
+		w.grant(robot, "shop", "get core secrets db")
+		w.grant(access.ServiceAccount("web", "reader"), "shop", "get core secrets db")
+		for role, rule := range map[string]string{"it": c.gives, "harmless": "get core pods"} {
+			meta := metav1.ObjectMeta{Namespace: "shop", Name: role}
+			w.objects.Roles = append(w.objects.Roles, rbacv1.Role{ObjectMeta: meta, Rules: []rbacv1.PolicyRule{parse(rule)}})
+			w.objects.RoleBindings = append(w.objects.RoleBindings, rbacv1.RoleBinding{ObjectMeta: meta, RoleRef: rbacv1.RoleRef{Kind: "Role", Name: role}})
+		}
+		meta := metav1.ObjectMeta{Name: "all"}
+		w.objects.ClusterRoles = append(w.objects.ClusterRoles, rbacv1.ClusterRole{ObjectMeta: meta, Rules: []rbacv1.PolicyRule{parse(c.gives)}})
+		w.objects.ClusterRoleBindings = append(w.objects.ClusterRoleBindings, rbacv1.ClusterRoleBinding{ObjectMeta: meta, RoleRef: rbacv1.RoleRef{Kind: "ClusterRole", Name: "all"}})
+		w.grant(eve, c.namespace, strings.Split(c.rules, "|")...)
+		if got := how(w, eve); got != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
+}
+
 // Chains of several detours, and the shortest of two.
 func TestChains(t *testing.T) {
 	w := &world{pods: []path.Pod{{Name: path.Name{Namespace: "ops", Name: "runner"}, Account: "deployer"}}}

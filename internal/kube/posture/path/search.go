@@ -92,7 +92,6 @@ func (s *search) direct(t *target) {
 		}
 		s.applied(ApplyPods, "pods", ns, t.place(), nil)
 		s.sent(t)
-		s.within(s.users[t.Name])
 	case "configmaps":
 		for _, kind := range []Kind{CreatePods, CreateWorkloads} {
 			for c := range s.in(kind, ns) {
@@ -100,13 +99,9 @@ func (s *search) direct(t *target) {
 			}
 		}
 		s.applied(ApplyPods, "pods", ns, t.place(), nil)
-		s.within(s.mapped[t.Name])
-	case "pods":
-		if p := s.pods[t.Name]; p != nil {
-			s.within([]*Pod{p})
-		}
 	}
-	s.owners(t)
+	s.within(s.holders(t))
+	s.owners(ns, s.worth(t), nil)
 }
 
 // read finds those who ask for the target itself.
@@ -159,69 +154,6 @@ func (s *search) inside(p *Pod, next *node) {
 	}
 }
 
-// owners finds those who can give themselves the right to read a target.
-func (s *search) owners(t *target) {
-	ns := t.Namespace
-	for c := range s.in(Bind, ns) {
-		s.reach(c, s.where(c), nil, func(who access.Subject) bool { return s.binds(who, c, t) && s.worthBinding(c, t) })
-	}
-	for c := range s.in(Escalate, ns) {
-		s.reach(c, s.where(c), nil, func(who access.Subject) bool { return s.widens(who, c, t) })
-	}
-}
-
-func (s *search) where(c *Capability) string {
-	if c.Namespace == "" {
-		return "the cluster"
-	}
-	return "namespace " + c.Namespace
-}
-
-// binds reports whether who writes bindings where c is in force.
-func (s *search) binds(who access.Subject, c *Capability, t *target) bool {
-	return s.any(who, access.Request{Group: rbacv1.GroupName, Resource: "rolebindings", Namespace: t.Namespace}, write...) ||
-		c.Namespace == "" && c.Resource == "clusterroles" && s.any(who, access.Request{Group: rbacv1.GroupName, Resource: "clusterrolebindings"}, write...)
-}
-
-// worthBinding reports whether one of the roles that c lets somebody bind reads
-// the target. cluster-admin is always among all of them.
-func (s *search) worthBinding(c *Capability, t *target) bool {
-	if c.Names == nil && c.Resource == "clusterroles" {
-		return true
-	}
-	request := t.request("get")
-	namespace := ""
-	if c.Resource == "roles" {
-		namespace = t.Namespace
-	}
-	reads := func(r *access.Role) bool {
-		return r != nil && slices.ContainsFunc(r.Rules, func(rule rbacv1.PolicyRule) bool { return access.Matches(&rule, &request) })
-	}
-	if c.Names == nil {
-		return slices.ContainsFunc(s.policy.Roles(namespace), reads)
-	}
-	return slices.ContainsFunc(c.Names, func(name string) bool { return reads(s.policy.Role(namespace, name)) })
-}
-
-// widens reports whether who may write a role that they have already, where the
-// target is.
-func (s *search) widens(who access.Subject, c *Capability, t *target) bool {
-	for _, b := range s.held[who] {
-		if b.Namespace != "" && b.Namespace != t.Namespace || b.Role == nil {
-			continue
-		}
-		clusterRole := b.Role.Namespace == ""
-		if clusterRole != (c.Resource == "clusterroles") || c.Names != nil && !slices.Contains(c.Names, b.Role.Name) {
-			continue
-		}
-		r := access.Request{Group: rbacv1.GroupName, Resource: c.Resource, Namespace: b.Role.Namespace, Name: b.Role.Name}
-		if s.any(who, r, change...) {
-			return true
-		}
-	}
-	return false
-}
-
 // follow finds those who can act as somebody who was reached, until nobody is new.
 func (s *search) follow() {
 	for ; s.done < len(s.order); s.done++ {
@@ -259,6 +191,7 @@ func (s *search) becomeAccount(who access.Subject, n *node) {
 	s.hosts(Name{ns, name}, n)
 	s.acted(who, n)
 	s.sign(who, n)
+	s.owners(ns, s.becomes(Name{ns, name}), n)
 }
 
 // makePods finds those who act as any ServiceAccount of a namespace.
