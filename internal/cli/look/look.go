@@ -78,7 +78,7 @@ func (f *Flags) Look(ctx context.Context, s *session.Session, now time.Time) (*S
 	if f.whole && s.Env.Getenv("GOGC") == "" {
 		debug.SetGCPercent(garbage)
 	}
-	key, err := f.key()
+	key, err := f.key(s)
 	if err != nil {
 		return nil, err
 	}

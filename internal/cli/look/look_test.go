@@ -78,7 +78,7 @@ func TestSaveAndLookAgain(t *testing.T) {
 
 func TestRefused(t *testing.T) {
 	dir := t.TempDir()
-	key, other, short := write(t, dir, "key", strings.Repeat("k", 32)), write(t, dir, "other", strings.Repeat("o", 32)), write(t, dir, "short", canary)
+	key, other, short := write(t, dir, "key", strings.Repeat("4b", 32)), write(t, dir, "other", strings.Repeat("4c", 32)), write(t, dir, "short", canary)
 	saved := filepath.Join(dir, "saved")
 	if _, _, err := ask(t, "--file=-", "--key-file="+key, "--save="+saved); err != nil {
 		t.Fatal(err)
@@ -94,6 +94,8 @@ func TestRefused(t *testing.T) {
 		{[]string{"--snapshot=" + saved, "--file=-"}, errs.Invalid, "neither -f nor -save"},
 		{[]string{"--snapshot=" + saved, "--key-file=" + other}, errs.Invalid, "another key"},
 		{[]string{"--file=-", "--key-file=" + short}, errs.Invalid, "openssl rand -hex 32"},
+		{[]string{"--file=-", "--key-file=" + write(t, dir, "phrase", "correct horse battery staple! OK")}, errs.Invalid, "is no key"},
+		{[]string{"--file=-", "--key-file=" + write(t, dir, "cut", strings.Repeat("a", 31)+"\n")}, errs.Invalid, "is no key"},
 		{[]string{"--file=-", "--key-file=" + dir + "/none"}, errs.Invalid, "no such file"},
 		{[]string{"--file=" + dir + "/none"}, errs.Invalid, "no such file"},
 		{[]string{"--file=" + dir + "/chart"}, errs.Unsupported, "helm template"},
@@ -157,5 +159,20 @@ func link(t *testing.T, to, dir, name string) {
 	t.Helper()
 	if err := os.Symlink(to, filepath.Join(dir, name)); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// A key that others may read is used, and told of; one of bytes is taken as it is.
+func TestKeyOfOthers(t *testing.T) {
+	dir := t.TempDir()
+	key := write(t, dir, "key", string(bytes.Repeat([]byte{0xa5, 0x01}, 16)))
+	if _, stderr, err := ask(t, "--file=-", "--key-file="+key); err != nil || strings.Contains(stderr, "chmod") {
+		t.Errorf("%v %s", err, stderr)
+	}
+	if err := os.Chmod(key, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, stderr, err := ask(t, "--file=-", "--key-file="+key); err != nil || !strings.Contains(stderr, "chmod 600 "+key) {
+		t.Errorf("%v %s", err, stderr)
 	}
 }

@@ -279,17 +279,21 @@ func TestLiveClusters(t *testing.T) {
 
 // A path of the vault is compared by what it holds, with the token of who asks.
 func TestTraceVault(t *testing.T) {
+	token := "ghp_" + strings.Repeat("aB3d", 9) // somebody took it for the name of a field
 	v := testenv.Start(t, nil)
 	if err := v.Sys().Mount("kv2", &vault.MountInput{Type: "kv", Options: map[string]string{"version": "2"}}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := v.KVv2("kv2").Put(t.Context(), "shop/db", map[string]any{"pw": canary}); err != nil {
+	if _, err := v.KVv2("kv2").Put(t.Context(), "shop/db", map[string]any{"pw": canary, token: canary}); err != nil {
 		t.Fatal(err)
 	}
 	d := &desk{TB: t, env: map[string]string{"VAULT_ADDR": v.Server.URL(), "VAULT_CACERT": v.Server.CAFile(), "VAULT_TOKEN": v.Root}}
 	list := d.reports(sprawl, "trace", "vault", "kv2/shop/db", "-ask", "-f", "-")
 	if len(list) != 1 || len(list[0].Copies) != 4 {
 		t.Errorf("%+v", list)
+	}
+	if text, err := json.Marshal(list); err != nil || bytes.Contains(text, []byte(token)) || !bytes.Contains(text, []byte("data.*")) {
+		t.Errorf("%v %s", err, text)
 	}
 	if _, _, err := d.run(sprawl, "trace", "vault", "kv2/shop/none", "-ask", "-f", "-"); !errs.Is(err, errs.NotExist) {
 		t.Errorf("a path with nothing: %v", err)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/strongkeep/strongkeep/internal/cli/session"
 	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/looks"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/snapshot"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/trace"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/trace/picture"
@@ -144,10 +145,18 @@ func (x *commands) ask(ctx context.Context, s *seen, at string) error {
 			}
 			text = string(raw)
 		}
-		values = append(values, trace.Value(s.Key, "data."+k, k, []byte(text)))
+		values = append(values, trace.Value(s.Key, "data."+field(k), k, []byte(text)))
 	}
 	s.graph.AddVault(at, values)
 	return nil
+}
+
+// field is the name of a field as it may be shown: somebody may have put a secret there.
+func field(name string) string {
+	if looks.Key(name) {
+		return "*"
+	}
+	return name
 }
 
 // show prints what is known of credentials.

@@ -38,7 +38,7 @@ func (j *judgement) shared() {
 		f := check.Finding{
 			Rule: "SharedAccount", Severity: check.Low, Object: snapshot.Ref{Kind: "ServiceAccount", Namespace: name.Namespace, Name: name.Name},
 			Message: fmt.Sprintf("%d workloads run as it: what one of them needs, a token of any other has", len(users[name])),
-			Fix:     check.Fix{Command: fmt.Sprintf("strongkeep fix SEC-08 serviceaccount/%s/%s", name.Namespace, name.Name)},
+			Fix:     check.Fix{Command: check.Command("strongkeep fix SEC-08 serviceaccount/%s/%s", name.Namespace, name.Name)},
 		}
 		f.Affected, f.Count = check.Names(users[name])
 		j.out.Findings = append(j.out.Findings, f)
