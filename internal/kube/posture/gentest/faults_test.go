@@ -171,7 +171,7 @@ func TestFaultsOfControl(t *testing.T) {
 		"another is in force": {func(g *gentest.Cluster) {
 			g.Control.Transformations = []snapshot.Transformation{counted("to_storage", "identity", 5)}
 		}, []string{"SEC-01 NotInForce" + server, "SEC-02 NotInForce" + server}},
-		"an API server without": {func(g *gentest.Cluster) { g.Control.Servers = append(g.Control.Servers, snapshot.Server{Name: "two"}) }, []string{"SEC-01 StoredInClear" + server, "SEC-02 NoEncryption" + server, "SEC-10 NotEnabled" + server}},
+		"an API server without": {func(g *gentest.Cluster) { g.Control.Servers = append(g.Control.Servers, snapshot.Server{Name: "two"}) }, []string{"SEC-01 StoredInClear" + server, "SEC-02 NoEncryption" + server, "SEC-10 NotEnabled" + server, "SEC-08 ExtendedTokens" + server + " at service-account-extend-token-expiration"}},
 		"one that logs nowhere": {func(g *gentest.Cluster) { delete(g.Control.Servers[0].Flags, "audit-log-path") }, []string{"SEC-10 NotEnabled" + server}},
 		"nothing refuses":       {func(g *gentest.Cluster) { g.Admissions[0].Enforced = false }, []string{"SEC-12 NothingRefuses Cluster cluster"}},
 		"some were read in clear": {func(g *gentest.Cluster) {

@@ -94,7 +94,8 @@ func (g *Cluster) act(who access.Subject, verb, namespace, name string) {
 // plane is the control plane: a KMS, an audit policy, a policy against Secrets made by
 // hand, a repository without secrets, and the rights that Kubernetes ships.
 func (g *Cluster) plane() {
-	flags := map[string]string{"encryption-provider-config": "/etc/kubernetes/encryption.yaml", "audit-policy-file": "/etc/kubernetes/audit.yaml", "audit-log-path": "/var/log/audit.log"}
+	flags := map[string]string{"encryption-provider-config": "/etc/kubernetes/encryption.yaml", "audit-policy-file": "/etc/kubernetes/audit.yaml", "audit-log-path": "/var/log/audit.log",
+		"service-account-extend-token-expiration": "false"}
 	g.Control = snapshot.Control{
 		Version: "v1.36.1", Servers: []snapshot.Server{{Name: "kube-apiserver-one", Flags: flags}}, AuditPolicy: []byte(AuditPolicy), AuditPlace: "audit.yaml",
 		Encryption: &snapshot.Encryption{Place: "encryption.yaml", Rules: []snapshot.Rule{{Resources: []string{"secrets"}, Providers: []snapshot.EncryptionProvider{{Kind: "kms", Name: "kms", APIVersion: "v2"}}}}},

@@ -129,14 +129,18 @@ func each(spec *corev1.PodSpec, f func(c *corev1.Container, kind string)) {
 	}
 }
 
-// injected begins the name of the volume with a token that Kubernetes adds itself.
-const injected = "kube-api-access-"
+// injected begins the name of the volume with a token that Kubernetes adds itself, for so
+// many seconds. One of that name that lives longer is somebody else's.
+const (
+	injected        = "kube-api-access-"
+	injectedSeconds = 3607
+)
 
 func tokens(spec *corev1.PodSpec) []snapshot.Token {
 	var out []snapshot.Token
 	for i := range spec.Volumes {
 		v := &spec.Volumes[i]
-		if v.Projected == nil || strings.HasPrefix(v.Name, injected) {
+		if v.Projected == nil {
 			continue
 		}
 		for j := range v.Projected.Sources {
@@ -147,6 +151,9 @@ func tokens(spec *corev1.PodSpec) []snapshot.Token {
 			seconds := int64(3600) // Kubernetes' default
 			if t.ExpirationSeconds != nil {
 				seconds = *t.ExpirationSeconds
+			}
+			if strings.HasPrefix(v.Name, injected) && seconds <= injectedSeconds {
+				continue
 			}
 			out = append(out, snapshot.Token{Audience: t.Audience, Seconds: seconds})
 		}

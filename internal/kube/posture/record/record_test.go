@@ -306,7 +306,8 @@ spec:
         securityContext: {privileged: true}
       volumes:
       - {name: t, projected: {sources: [{serviceAccountToken: {path: t, audience: vault, expirationSeconds: 600}}, {serviceAccountToken: {path: u}}]}}
-      - {name: kube-api-access-x, projected: {sources: [{serviceAccountToken: {path: t}}]}}
+      - {name: kube-api-access-x, projected: {sources: [{serviceAccountToken: {path: t, expirationSeconds: 3607}}]}}
+      - {name: kube-api-access-mine, projected: {sources: [{serviceAccountToken: {path: t, expirationSeconds: 31536000}}]}}
       - {name: c, csi: {driver: secrets-store.csi.k8s.io, volumeAttributes: {secretProviderClass: aws}}}
       - {name: m, configMap: {name: app}}
 `
@@ -320,7 +321,7 @@ func TestWorkload(t *testing.T) {
 	}
 	s := &w.Template
 	if s.Account != "web" || s.Automount == nil || *s.Automount || !s.Privileged || !slices.Equal(s.Classes, []string{"aws"}) ||
-		!slices.Equal(s.Tokens, []snapshot.Token{{Audience: "vault", Seconds: 600}, {Seconds: 3600}}) ||
+		!slices.Equal(s.Tokens, []snapshot.Token{{Audience: "vault", Seconds: 600}, {Seconds: 3600}, {Seconds: 31536000}}) ||
 		!slices.Equal(s.Containers, []snapshot.Container{{Name: "side", Kind: "sidecar", Image: "i"}, {Name: "init", Kind: "init", Image: "i"}, {Name: "web", Image: "i:1"}}) {
 		t.Errorf("%+v", s)
 	}

@@ -35,7 +35,7 @@ type judgement struct {
 	in     *check.Input
 	rights map[access.Subject]bool
 	out    check.Verdict
-	n      struct{ legacy, valid, long, needless, shared int }
+	n      struct{ legacy, valid, long, needless, shared, extended int }
 }
 
 func judge(in *check.Input) check.Verdict {
@@ -50,13 +50,14 @@ func judge(in *check.Input) check.Verdict {
 		j.automount(&h)
 	}
 	j.shared()
+	j.extended()
 	v := j.out
 	v.Summary = fmt.Sprintf("tokens without an end: %d, of these valid: %d; projected ones for longer than %s: %d; workloads with a token that has no rights: %d; ServiceAccounts with rights that several workloads share: %d",
 		j.n.legacy, j.n.valid, span(in.Settings.MaxTokenAge), j.n.long, j.n.needless, j.n.shared)
 	switch {
 	case j.n.valid > 0:
 		v.Answer = check.No
-	case j.n.legacy+j.n.long > 0:
+	case j.n.legacy+j.n.long+j.n.extended > 0:
 		v.Answer = check.Partly
 	default:
 		v.Answer = check.Yes

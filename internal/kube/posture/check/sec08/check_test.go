@@ -46,6 +46,19 @@ func bind(s snapshot.Snapshot, who rbacv1.Subject) snapshot.Snapshot {
 	return s
 }
 
+// servers are API servers that are told whether to extend tokens; "" is not told.
+func servers(extend ...string) snapshot.Snapshot {
+	var s snapshot.Snapshot
+	for _, e := range extend {
+		one := snapshot.Server{Name: "kube-apiserver"}
+		if e != "" {
+			one.Flags = map[string]string{"service-account-extend-token-expiration": e}
+		}
+		s.Control.Servers = append(s.Control.Servers, one)
+	}
+	return s
+}
+
 func account(s snapshot.Snapshot, automount *bool, annotations map[string]string) snapshot.Snapshot {
 	s.Accounts = []snapshot.Account{{Meta: snapshot.Meta{Namespace: "shop", Name: "web", Annotations: annotations}, Automount: automount}}
 	return s
@@ -74,6 +87,9 @@ func TestCheck(t *testing.T) {
 		{Name: "off in the account, on in the pod", Answer: check.Yes, Snapshot: account(workload("Deployment", func(t *snapshot.Template) { t.Automount = &on }), &off, nil), Findings: []string{needless}},
 		{Name: "an identity of a cloud", Answer: check.Yes, Snapshot: account(workload("Deployment", nil), nil, map[string]string{"eks.amazonaws.com/role-arn": "x"})},
 		{Name: "the pods of a workload are not asked again", Answer: check.Yes, Snapshot: owned},
+		{Name: "injected for a year", Answer: check.Partly, Snapshot: servers("", "false"), Findings: []string{"ExtendedTokens APIServer kube-apiserver at service-account-extend-token-expiration"}},
+		{Name: "injected for a year, as is said", Answer: check.Partly, Snapshot: servers("true"), Findings: []string{"ExtendedTokens APIServer kube-apiserver at service-account-extend-token-expiration"}},
+		{Name: "injected for an hour", Answer: check.Yes, Snapshot: servers("false", "0")},
 		{Name: "two run as one with rights", Answer: check.Yes, Snapshot: bind(two(), rbacv1.Subject{Kind: "ServiceAccount", Name: "web"}), Findings: []string{"SharedAccount ServiceAccount shop/web"}},
 		{Name: "two run as one by a group's rights", Answer: check.Yes, Snapshot: bind(two(), rbacv1.Subject{Kind: "Group", Name: "system:serviceaccounts:shop"})},
 		{Name: "files without bindings", Answer: check.Yes, Snapshot: snapshot.Snapshot{Workloads: workload("Deployment", nil).Workloads}},
