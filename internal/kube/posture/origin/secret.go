@@ -27,7 +27,7 @@ func (x *Index) Managed(s *snapshot.Secret) bool {
 	for range 5 { // a copy of a copy of a copy
 		o := x.Secret(s)
 		if o.Kind != Mirror {
-			return o.Kind.Outside()
+			return o.Kind.Outside() && !x.left(&o)
 		}
 		if o.By.Kind != "Secret" {
 			return false
@@ -37,6 +37,16 @@ func (x *Index) Managed(s *snapshot.Secret) bool {
 		}
 	}
 	return false
+}
+
+// left reports whether an object outlived what made it: its owner is gone, or it has the
+// mark of an ExternalSecret and none makes it. Only of a cluster of which all that makes
+// Secrets was read is that known.
+func (x *Index) left(o *Origin) bool {
+	if !x.snapshot.Live || !x.snapshot.Coverage.Whole("sources") {
+		return false
+	}
+	return o.Gone || o.Kind == Store && o.By.Name == "" && (o.Tool == byExternalSecret || o.Tool == byStrongkeep)
 }
 
 // Credential reports whether s may hold a credential of somebody's: neither

@@ -74,6 +74,12 @@ const (
 	aRelease
 )
 
+// Tools whose marks are on nothing but what an ExternalSecret made.
+const (
+	byExternalSecret = "an ExternalSecret"
+	byStrongkeep     = "Strongkeep"
+)
+
 // marks are labels and annotations that a tool leaves on what it makes. Those of tools
 // that have the value come before those of tools that copy labels along; of Flux' and
 // Helm's both on one object, Helm's names what can be looked up.
@@ -83,10 +89,10 @@ var marks = []struct {
 	tool  string
 	names naming
 }{
-	{"reconcile.external-secrets.io/managed", Store, "an ExternalSecret", nothing},
-	{"reconcile.external-secrets.io/created-by", Store, "an ExternalSecret", nothing},
-	{"reconcile.external-secrets.io/data-hash", Store, "an ExternalSecret", nothing},
-	{"strongkeep.io/content", Store, "Strongkeep", nothing},
+	{"reconcile.external-secrets.io/managed", Store, byExternalSecret, nothing},
+	{"reconcile.external-secrets.io/created-by", Store, byExternalSecret, nothing},
+	{"reconcile.external-secrets.io/data-hash", Store, byExternalSecret, nothing},
+	{"strongkeep.io/content", Store, byStrongkeep, nothing},
 	{"secrets-store.csi.k8s.io/managed", Store, "the Secrets Store CSI driver", nothing},
 	{"cert-manager.io/certificate-name", Issuer, "cert-manager", nothing},
 	{"cert-manager.io/next-private-key", Issuer, "cert-manager", nothing},

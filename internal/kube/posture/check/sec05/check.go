@@ -20,6 +20,9 @@ func Check() check.Check {
 	}
 }
 
+// orphaned is what came from outside, and does not any more.
+const orphaned origin.Kind = "Orphaned"
+
 // rows are what is found of each origin that is not the manager's.
 var rows = map[origin.Kind]struct {
 	rule     string
@@ -29,6 +32,7 @@ var rows = map[origin.Kind]struct {
 	origin.Hand:     {"MadeByHand", check.High, "its content was written by hand (%s): nobody can say where else it is, or make it again"},
 	origin.Manifest: {"InManifest", check.Medium, "its content comes from a manifest or chart (%s), which holds the value itself"},
 	origin.Unknown:  {"NobodySays", check.Medium, "nothing says where its content comes from%s"},
+	orphaned:        {"Orphaned", check.Medium, "what made it (%s) is not there any more: it looks managed, and nothing keeps it in step with the manager"},
 	origin.Mirror:   {"CopyOfUnmanaged", check.Medium, "it is copied (%s) from what no external manager holds"},
 	origin.Sealed:   {"SealedInGit", check.Low, "its truth is Git (%s), sealed by a key of this cluster and not held by a manager that can rotate it"},
 }
@@ -47,6 +51,9 @@ func judge(in *check.Input) check.Verdict {
 		if in.Index.Origins.Managed(s) {
 			managed++
 			continue
+		}
+		if o.Kind.Outside() {
+			o.Kind = orphaned
 		}
 		by[o.Kind]++
 		if o.Kind.Written() {

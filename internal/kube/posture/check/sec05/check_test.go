@@ -47,6 +47,12 @@ func copied(change func(*snapshot.Secret)) snapshot.Snapshot {
 	return s
 }
 
+// live is s as of a cluster of which everything was read.
+func live(s snapshot.Snapshot) snapshot.Snapshot {
+	s.Live, s.Coverage = true, snapshot.Coverage{"secrets": {}, "secrets/values": {}, "configmaps": {}, "sources": {}}
+	return s
+}
+
 func TestCheck(t *testing.T) {
 	made := secrets(secret("db"))
 	made.Sources = []snapshot.Source{{Meta: snapshot.Meta{Namespace: "shop", Name: "db"}, Group: "external-secrets.io", Kind: "ExternalSecret", Makes: []snapshot.Ref{{Kind: "Secret", Namespace: "shop", Name: "db"}}}}
@@ -57,6 +63,10 @@ func TestCheck(t *testing.T) {
 		{Name: "no Secrets", Answer: check.Yes},
 		{Name: "made by an ExternalSecret", Answer: check.Yes, Snapshot: made},
 		{Name: "owned by one", Answer: check.Yes, Snapshot: secrets(secret("db", owner("external-secrets.io", "ExternalSecret")))},
+		{Name: "what an ExternalSecret left behind", Answer: check.No, Findings: []string{"Orphaned Secret shop/db"}, Snapshot: live(secrets(secret("db", owner("external-secrets.io", "ExternalSecret"))))},
+		{Name: "its label is left", Answer: check.No, Findings: []string{"Orphaned Secret shop/db"}, Snapshot: live(secrets(secret("db", annotated("reconcile.external-secrets.io/data-hash", "x"))))},
+		{Name: "it is there", Answer: check.Yes, Snapshot: live(made)},
+		{Name: "a store whose objects are not known", Answer: check.Yes, Snapshot: live(secrets(secret("db", owner("akeyless.io", "Sync"))))},
 		{Name: "of HashiCorp's operator", Answer: check.Yes, Snapshot: secrets(secret("db", owner("secrets.hashicorp.com", "VaultStaticSecret")))},
 		{Name: "a label edited by hand is not the content", Answer: check.Yes, Snapshot: secrets(secret("db", writers("external-secrets", "kubectl-label")))},
 		{Name: "kubectl create", Answer: check.No, Snapshot: secrets(secret("db", writers("kubectl-create"))), Findings: []string{"MadeByHand Secret shop/db"}},

@@ -54,7 +54,10 @@ func TestCheck(t *testing.T) {
 		{Name: "nobody's, and it ends", Answer: check.No, Snapshot: with(cert(20 * day)), Findings: []string{"EndsSoon Secret shop/web"}},
 		{Name: "of a store", Answer: check.Yes, Snapshot: with(cert(60*day, func(s *snapshot.Secret) {
 			s.Owners = []snapshot.Owner{{Ref: snapshot.Ref{Group: "external-secrets.io", Kind: "ExternalSecret", Namespace: "shop", Name: "web"}}}
-		}))},
+		}), snapshot.Source{Meta: snapshot.Meta{Namespace: "shop", Name: "web"}, Group: "external-secrets.io", Kind: "ExternalSecret"})},
+		{Name: "of a store, of which nothing is left", Answer: check.No, Snapshot: with(cert(60*day, func(s *snapshot.Secret) {
+			s.Owners = []snapshot.Owner{{Ref: snapshot.Ref{Group: "external-secrets.io", Kind: "ExternalSecret", Namespace: "shop", Name: "web"}}}
+		})), Findings: []string{"NotManaged Secret shop/web"}},
 		{Name: "an operator's own", Answer: check.Yes, Snapshot: with(cert(60*day, func(s *snapshot.Secret) {
 			s.Writers = []snapshot.Writer{{Manager: "kyverno", Content: true}}
 		}))},
