@@ -46,7 +46,7 @@ func (x *Index) left(o *Origin) bool {
 	if !x.snapshot.Live || !x.snapshot.Coverage.Whole("sources") {
 		return false
 	}
-	return o.Gone || o.Kind == Store && o.By.Name == "" && (o.Tool == byExternalSecret || o.Tool == byStrongkeep)
+	return o.Gone || o.Kind == Store && o.By.Name == "" && o.Tool == byExternalSecret
 }
 
 // Credential reports whether s may hold a credential of somebody's: neither

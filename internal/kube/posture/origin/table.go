@@ -74,11 +74,8 @@ const (
 	aRelease
 )
 
-// Tools whose marks are on nothing but what an ExternalSecret made.
-const (
-	byExternalSecret = "an ExternalSecret"
-	byStrongkeep     = "Strongkeep"
-)
+// byExternalSecret is whose marks are on nothing but what an ExternalSecret made.
+const byExternalSecret = "an ExternalSecret"
 
 // marks are labels and annotations that a tool leaves on what it makes. Those of tools
 // that have the value come before those of tools that copy labels along; of Flux' and
@@ -92,7 +89,7 @@ var marks = []struct {
 	{"reconcile.external-secrets.io/managed", Store, byExternalSecret, nothing},
 	{"reconcile.external-secrets.io/created-by", Store, byExternalSecret, nothing},
 	{"reconcile.external-secrets.io/data-hash", Store, byExternalSecret, nothing},
-	{"strongkeep.io/content", Store, byStrongkeep, nothing},
+	{"strongkeep.io/content", Store, "Strongkeep", nothing},
 	{"secrets-store.csi.k8s.io/managed", Store, "the Secrets Store CSI driver", nothing},
 	{"cert-manager.io/certificate-name", Issuer, "cert-manager", nothing},
 	{"cert-manager.io/next-private-key", Issuer, "cert-manager", nothing},

@@ -30,8 +30,12 @@ type sorts struct{ scoped, own, cluster, wide int }
 func judge(in *check.Input) check.Verdict {
 	var v check.Verdict
 	var n sorts
-	for _, b := range access.New(in.RBAC).Bindings() {
+	policy := access.New(in.RBAC)
+	for _, b := range policy.Bindings() {
 		v.Findings = append(v.Findings, n.binding(b)...)
+	}
+	for _, b := range policy.Latent() {
+		v.Findings = append(v.Findings, latent(b))
 	}
 	v.Answer = check.Yes
 	if n.wide > 0 {
@@ -77,6 +81,25 @@ func (n *sorts) binding(b *access.Binding) []check.Finding {
 	return out
 }
 
+// latent is the finding of a binding whose role is not there: it grants whatever
+// somebody puts into a role of that name.
+func latent(b *access.Binding) check.Finding {
+	kind := "clusterrolebinding "
+	if b.Namespace != "" {
+		kind = "rolebinding -n " + b.Namespace + " "
+	}
+	f := check.Finding{
+		Rule: "RoleMissing", Severity: check.Low, Object: snapshot.Ref{Group: rbacv1.GroupName, Kind: b.Kind(), Namespace: b.Namespace, Name: b.Name}, Field: "roleRef",
+		Message: fmt.Sprintf("its %s %s is not there: it grants nothing now, and whatever somebody puts into a role of that name", b.RoleRef.Kind, b.RoleRef.Name),
+		Fix:     check.Fix{Command: "kubectl delete " + kind + b.Name},
+	}
+	for _, who := range b.Subjects {
+		f.Affected = append(f.Affected, who.String())
+	}
+	f.Affected, f.Count = check.Names(f.Affected)
+	return f
+}
+
 // asShipped reports whether b gives who what Kubernetes ships, and nothing of Secrets
 // beyond that.
 func asShipped(b *access.Binding, who access.Subject) bool {
@@ -86,7 +109,13 @@ func asShipped(b *access.Binding, who access.Subject) bool {
 
 // robot reports whether a subject is a ServiceAccount, or a group of them.
 func robot(who access.Subject) bool {
-	return who.Kind == rbacv1.ServiceAccountKind || who.Kind == rbacv1.GroupKind && strings.HasPrefix(who.Name, access.ServiceAccounts)
+	return who.Kind == rbacv1.ServiceAccountKind || everybody(who) || who.Kind == rbacv1.GroupKind && strings.HasPrefix(who.Name, access.ServiceAccounts)
+}
+
+// everybody reports whether a subject is a group that every ServiceAccount is in, and people
+// too, or one of who did not log in.
+func everybody(who access.Subject) bool {
+	return who == access.Group(access.Authenticated) || who == access.Group(access.Unauthenticated)
 }
 
 // find judges one subject of a ClusterRoleBinding.
@@ -101,6 +130,12 @@ func find(b *access.Binding, who access.Subject) (check.Finding, bool) {
 	what := fmt.Sprintf("gives %s in every namespace what ClusterRole %s allows", who, b.Role.Name)
 	if who.Kind == rbacv1.GroupKind {
 		f.Rule, f.Severity, f.Message = "AllServiceAccounts", check.High, what+": that is every pod"
+		if everybody(who) {
+			f.Rule, f.Message = "Everybody", what+": that is every pod, and everybody who can reach the API server"
+			if who.Name == access.Authenticated {
+				f.Message = what + ": that is every pod, and everybody who can log in"
+			}
+		}
 		f.Fix = check.Fix{Command: check.Command("kubectl delete clusterrolebinding %s", b.Name)}
 		return f, true
 	}

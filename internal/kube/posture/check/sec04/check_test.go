@@ -64,6 +64,9 @@ func TestCheck(t *testing.T) {
 		{Name: "Secrets in a role of Kubernetes' own that has none", Answer: check.No, Snapshot: shipped("system:service-account-issuer-discovery", rule("", "secrets"), rbacv1.Subject{Kind: "Group", Name: "system:serviceaccounts"}),
 			Findings: []string{"AllServiceAccounts ClusterRoleBinding system:service-account-issuer-discovery at subjects[Group/system:serviceaccounts]"}},
 		{Name: "the label on a binding of anybody's", Answer: check.No, Snapshot: shipped("mine", all, web), Findings: []string{"EverythingEverywhere ClusterRoleBinding mine at subjects[ServiceAccount/shop/web]"}},
-		{Name: "a role that is not there", Answer: check.Yes, Snapshot: snapshot.Snapshot{RBAC: access.Objects{ClusterRoleBindings: bound("", web, all).RBAC.ClusterRoleBindings}}},
+		{Name: "everybody who can log in", Answer: check.No, Snapshot: bound("", rbacv1.Subject{Kind: "Group", Name: "system:authenticated"}, rule("", "pods")),
+			Findings: []string{"Everybody ClusterRoleBinding b at subjects[Group/system:authenticated]"}},
+		{Name: "everybody, as Kubernetes ships it", Answer: check.Yes, Snapshot: shipped("system:public-info-viewer", rule("", "pods"), rbacv1.Subject{Kind: "Group", Name: "system:authenticated"}, rbacv1.Subject{Kind: "Group", Name: "system:unauthenticated"})},
+		{Name: "a role that is not there", Answer: check.Yes, Findings: []string{"RoleMissing ClusterRoleBinding b at roleRef"}, Snapshot: snapshot.Snapshot{RBAC: access.Objects{ClusterRoleBindings: bound("", web, all).RBAC.ClusterRoleBindings}}},
 	})
 }
