@@ -80,7 +80,7 @@ func (x *commands) read(ctx context.Context, q *scope) (*seen, error) {
 }
 
 // wanted are the resources whose lack makes the answer less than whole.
-var wanted = []string{"secrets", "secrets/values", "configmaps", "pods", "workloads", "uses", "sources", "stores", "roles", "clusterroles", "rolebindings", "clusterrolebindings"}
+var wanted = []string{"secrets", "secrets/values", "configmaps", "pods", "workloads", "controllerrevisions", "uses", "sources", "stores", "roles", "clusterroles", "rolebindings", "clusterrolebindings"}
 
 func (x *commands) warn(clusters []trace.Cluster) {
 	var out []string

@@ -26,7 +26,7 @@ func looking() []Rule {
 		rule("to look for copies of credentials, and for what other tools keep there; without --checks-content their values are dropped unseen", "", "configmaps", "list"),
 		lists("to see who uses which Secret, as which ServiceAccount, and in which way", "", "pods", "serviceaccounts", "replicationcontrollers", "namespaces"),
 		rule("to see by one node's labels which cloud runs the API server: only metadata is asked for", "", "nodes", "list"),
-		lists("to see what makes pods", "apps", "deployments", "statefulsets", "daemonsets", "replicasets"),
+		lists("to see what makes pods, and what their templates were before", "apps", "deployments", "statefulsets", "daemonsets", "replicasets", "controllerrevisions"),
 		lists("to see what makes pods", "batch", "jobs", "cronjobs"),
 		lists("to know who may do what", rbacv1.GroupName, "roles", "rolebindings", "clusterroles", "clusterrolebindings"),
 		{"to see by its counters how the API server stores Secrets", rbacv1.PolicyRule{NonResourceURLs: []string{"/metrics"}, Verbs: []string{"get"}}},

@@ -139,6 +139,7 @@ func table(serves func(group, resource string) bool) []row {
 		}
 	}
 	rows = append(rows, copied("", "configmaps")...)
+	rows = append(rows, copied("apps", "controllerrevisions")...)
 	rows = append(rows, copied("", "pods")...)
 	return append(rows, acting(serves)...)
 }

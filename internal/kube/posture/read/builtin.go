@@ -30,6 +30,9 @@ func (l *live) whole() steps {
 	out := steps{l.secrets(), l.version}
 	out = append(out, l.rbac()...)
 	out = append(append(out, l.workloads()...), l.customs()...)
+	if l.Key != nil {
+		out = append(out, l.stored()) // of which there is nothing but values
+	}
 	return append(out,
 		step(l, kind[corev1.ConfigMap, snapshot.ConfigMap]{
 			resource: "configmaps", record: all(l.maker.ConfigMap), keep: func(s *snapshot.Snapshot, all []snapshot.ConfigMap) { s.ConfigMaps = all },
@@ -38,16 +41,7 @@ func (l *live) whole() steps {
 				return items(list, err, func() ([]corev1.ConfigMap, string) { return list.Items, list.Continue })
 			},
 		}),
-		step(l, kind[corev1.Pod, snapshot.Pod]{
-			resource: "pods", list: l.listPods, keep: func(s *snapshot.Snapshot, all []snapshot.Pod) { s.Pods = all },
-			record: func(p *corev1.Pod) (snapshot.Pod, bool) {
-				if ended(p) {
-					return snapshot.Pod{}, false
-				}
-				l.server(p)
-				return l.maker.Pod(p), true
-			},
-		}),
+		l.pods(),
 		step(l, kind[corev1.ServiceAccount, snapshot.Account]{
 			resource: "serviceaccounts", record: all(record.Account), keep: func(s *snapshot.Snapshot, all []snapshot.Account) { s.Accounts = all },
 			list: func(ctx context.Context, ns string, o metav1.ListOptions) ([]corev1.ServiceAccount, string, error) {
@@ -193,7 +187,7 @@ func makes[O any](l *live, resource string, list func(context.Context, string, m
 		record: func(o *O) (snapshot.Workload, bool) {
 			w, ok := l.maker.Workload(as(o))
 			if by, passes := maker(&w); ok && passes {
-				l.keep(func(*snapshot.Snapshot) { l.join.owners[refOf(&w)] = by })
+				l.keep(func(*snapshot.Snapshot) { l.join.made(&w, by) })
 				return w, false
 			}
 			return w, ok

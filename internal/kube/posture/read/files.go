@@ -50,7 +50,7 @@ type Files struct {
 // fromFiles are the resources that files have, as far as they have them.
 var fromFiles = append([]string{
 	"roles", "clusterroles", "rolebindings", "clusterrolebindings", "secrets", "configmaps", "serviceaccounts", "namespaces", "workloads", "rollouts",
-	"uses", "sources", "stores", "admissions", "validatingadmissionpolicies", "validatingwebhookconfigurations",
+	"uses", "sources", "stores", "admissions", "validatingadmissionpolicies", "validatingwebhookconfigurations", "controllerrevisions",
 }, workloadKinds...)
 
 // Snapshot returns what Add gathered.
@@ -310,19 +310,20 @@ var kinds = map[string]func() runtime.Object{
 	"ClusterRole.rbac.authorization.k8s.io":        func() runtime.Object { return &rbacv1.ClusterRole{} },
 	"RoleBinding.rbac.authorization.k8s.io":        func() runtime.Object { return &rbacv1.RoleBinding{} },
 	"ClusterRoleBinding.rbac.authorization.k8s.io": func() runtime.Object { return &rbacv1.ClusterRoleBinding{} },
-	"Secret":                func() runtime.Object { return &corev1.Secret{} },
-	"ConfigMap":             func() runtime.Object { return &corev1.ConfigMap{} },
-	"ServiceAccount":        func() runtime.Object { return &corev1.ServiceAccount{} },
-	"Namespace":             func() runtime.Object { return &corev1.Namespace{} },
-	"ReplicationController": func() runtime.Object { return &corev1.ReplicationController{} },
-	"Rollout.argoproj.io":   func() runtime.Object { return &unstructured.Unstructured{} },
-	"Pod":                   func() runtime.Object { return &corev1.Pod{} },
-	"Deployment.apps":       func() runtime.Object { return &appsv1.Deployment{} },
-	"StatefulSet.apps":      func() runtime.Object { return &appsv1.StatefulSet{} },
-	"DaemonSet.apps":        func() runtime.Object { return &appsv1.DaemonSet{} },
-	"ReplicaSet.apps":       func() runtime.Object { return &appsv1.ReplicaSet{} },
-	"Job.batch":             func() runtime.Object { return &batchv1.Job{} },
-	"CronJob.batch":         func() runtime.Object { return &batchv1.CronJob{} },
+	"Secret":                  func() runtime.Object { return &corev1.Secret{} },
+	"ConfigMap":               func() runtime.Object { return &corev1.ConfigMap{} },
+	"ServiceAccount":          func() runtime.Object { return &corev1.ServiceAccount{} },
+	"Namespace":               func() runtime.Object { return &corev1.Namespace{} },
+	"ReplicationController":   func() runtime.Object { return &corev1.ReplicationController{} },
+	"Rollout.argoproj.io":     func() runtime.Object { return &unstructured.Unstructured{} },
+	"Pod":                     func() runtime.Object { return &corev1.Pod{} },
+	"Deployment.apps":         func() runtime.Object { return &appsv1.Deployment{} },
+	"StatefulSet.apps":        func() runtime.Object { return &appsv1.StatefulSet{} },
+	"DaemonSet.apps":          func() runtime.Object { return &appsv1.DaemonSet{} },
+	"ControllerRevision.apps": func() runtime.Object { return &appsv1.ControllerRevision{} },
+	"ReplicaSet.apps":         func() runtime.Object { return &appsv1.ReplicaSet{} },
+	"Job.batch":               func() runtime.Object { return &batchv1.Job{} },
+	"CronJob.batch":           func() runtime.Object { return &batchv1.CronJob{} },
 }
 
 func (f *Files) keep(place string, o runtime.Object) {
@@ -369,12 +370,17 @@ func (f *Files) keepNamespaced(place string, o metav1.Object) {
 		r.Place = place
 		s.Accounts = append(s.Accounts, r)
 	case *corev1.Pod:
-		if ended(o) {
-			return
-		}
 		r := m.Pod(o)
 		r.Place = place
+		if ended(o) {
+			f.join.over(&r)
+			return
+		}
 		s.Pods = append(s.Pods, r)
+	case *appsv1.ControllerRevision:
+		r := m.Revision(o)
+		r.Place = place
+		f.join.before(r, controller(&r.Meta, refOf(&r)))
 	default:
 		f.keepWorkload(place, o)
 	}
@@ -386,11 +392,11 @@ func (f *Files) keepWorkload(place string, o metav1.Object) {
 	if !ok {
 		return
 	}
+	w.Place = place
 	if by, ok := maker(&w); ok {
-		f.join.owners[refOf(&w)] = by
+		f.join.made(&w, by)
 		return
 	}
-	w.Place = place
 	f.out.Workloads = append(f.out.Workloads, w)
 }
 

@@ -167,6 +167,49 @@ func TestReleaseNotRead(t *testing.T) {
 	}
 }
 
+// past is a Deployment without a password, and what still holds the one it had, beside
+// what holds nothing that it does not.
+const past = `
+apiVersion: v1
+kind: List
+items:
+- {apiVersion: apps/v1, kind: Deployment, metadata: {name: web, namespace: shop}, spec: {template: {spec: {containers: [{name: c, env: [{name: PORT, value: "port-of-web-8443"}]}]}}}}
+- {apiVersion: apps/v1, kind: ReplicaSet, metadata: {name: web-new, namespace: shop, ownerReferences: [{apiVersion: apps/v1, kind: Deployment, name: web, uid: u, controller: true}]}, spec: {replicas: 1, template: {spec: {containers: [{name: c, env: [{name: PORT, value: "port-of-web-8443"}]}]}}}}
+- {apiVersion: apps/v1, kind: ReplicaSet, metadata: {name: web-old, namespace: shop, ownerReferences: [{apiVersion: apps/v1, kind: Deployment, name: web, uid: u, controller: true}]}, spec: {replicas: 0, template: {spec: {containers: [{name: c, env: [{name: PW, value: ` + canary + `-pw}]}]}}}}
+- {apiVersion: v1, kind: Pod, metadata: {name: over, namespace: shop, ownerReferences: [{apiVersion: apps/v1, kind: ReplicaSet, name: web-old, uid: u, controller: true}]}, spec: {containers: [{name: c, env: [{name: PW, value: ` + canary + `-pw}]}]}, status: {phase: Failed}}
+- {apiVersion: v1, kind: Pod, metadata: {name: same, namespace: shop, ownerReferences: [{apiVersion: apps/v1, kind: ReplicaSet, name: web-new, uid: u, controller: true}]}, spec: {containers: [{name: c, env: [{name: PORT, value: "port-of-web-8443"}]}]}, status: {phase: Succeeded}}
+- {apiVersion: apps/v1, kind: ControllerRevision, metadata: {name: db-1, namespace: shop, ownerReferences: [{apiVersion: apps/v1, kind: StatefulSet, name: db, uid: u, controller: true}]}, revision: 1, data: {spec: {template: {$patch: replace, spec: {containers: [{name: c, args: [--password, ` + canary + `-pw]}]}}}}}
+- {apiVersion: apps/v1, kind: ControllerRevision, metadata: {name: other, namespace: shop}, revision: 1, data: {spec: {login: {password: ` + canary + `-pw}}}}
+- {apiVersion: batch/v1, kind: Job, metadata: {name: of-none, namespace: shop, ownerReferences: [{apiVersion: batch/v1, kind: CronJob, name: gone, uid: u, controller: true}]}, spec: {template: {spec: {containers: [{name: c, env: [{name: PW, value: ` + canary + `-pw}]}]}}}}
+`
+
+// What a workload held before is kept where it still stands, without anything else of it.
+func TestRevisions(t *testing.T) {
+	f := read.Files{Key: key(t)}
+	if err := f.Add("past.yaml", strings.NewReader(past)); err != nil || len(f.Wrong) != 0 {
+		t.Fatal(err, f.Wrong)
+	}
+	s := f.Snapshot(noon)
+	want := f.Key.Of([]byte(canary + "-pw"))
+	var got []string
+	for i := range s.Revisions {
+		r := &s.Revisions[i]
+		got = append(got, r.Kind+" "+r.Name)
+		if v := r.Template.Values; len(v) == 0 || len(v[len(v)-1].Prints) == 0 || v[len(v)-1].Prints[0].Print != want || r.Place == "" || r.Template.Account != "" || len(r.Template.Containers) != 0 {
+			t.Errorf("%+v", r)
+		}
+	}
+	if all := []string{"ControllerRevision db-1", "Job of-none", "ControllerRevision other", "Pod over", "ReplicaSet web-old"}; !slices.Equal(got, all) {
+		t.Errorf("%q, want %q", got, all)
+	}
+	if len(s.Workloads) != 1 || len(s.Pods) != 1 || len(f.Snapshot(noon).Revisions) != len(got) {
+		t.Errorf("%d workloads, %d pods", len(s.Workloads), len(s.Pods))
+	}
+	if raw, err := json.Marshal(s); err != nil || bytes.Contains(raw, []byte(canary)) {
+		t.Errorf("%v: the snapshot tells a value", err)
+	}
+}
+
 func FuzzFiles(f *testing.F) {
 	f.Add([]byte(manifests))
 	f.Add([]byte(`{"apiVersion":"v1","kind":"List","items":[null,{}]}`))

@@ -16,6 +16,8 @@ type join struct {
 	// owners are the controllers of objects that are not in the snapshot themselves, such
 	// as a ReplicaSet's Deployment.
 	owners map[snapshot.Ref]snapshot.Ref
+	// past are templates that are not in force any more, by what has them.
+	past map[snapshot.Ref]past
 	// enforced are the ValidatingAdmissionPolicies that a binding puts in force, and
 	// whether one does everywhere.
 	enforced map[string]bool
@@ -25,7 +27,13 @@ type join struct {
 }
 
 func newJoin() join {
-	return join{owners: map[snapshot.Ref]snapshot.Ref{}, enforced: map[string]bool{}}
+	return join{owners: map[snapshot.Ref]snapshot.Ref{}, past: map[snapshot.Ref]past{}, enforced: map[string]bool{}}
+}
+
+// made notes a workload that another one made.
+func (j *join) made(w *snapshot.Workload, by snapshot.Ref) {
+	j.owners[refOf(w)] = by
+	j.before(*w, by)
 }
 
 // add adds what an object says to s.
@@ -41,6 +49,7 @@ func (j *join) add(s *snapshot.Snapshot, f *custom.Found) {
 // finish puts everything in order, and says of pods whose they are.
 func (j *join) finish(s *snapshot.Snapshot) {
 	j.workloads(s)
+	j.revisions(s)
 	for i := range s.Accounts {
 		s.Uses = append(s.Uses, record.AccountUses(&s.Accounts[i])...)
 	}
@@ -163,7 +172,7 @@ func owned(m *snapshot.Meta, kind string) (snapshot.Ref, bool) {
 }
 
 // passing are the kinds that other workloads make for each of their turns, by who
-// makes them: they say nothing that their makers do not.
+// makes them: they say nothing that their makers do not, but for what these said before.
 var passing = map[string]string{"ReplicaSet": "Deployment", "Job": "CronJob"}
 
 // maker returns who makes a workload that is passing.

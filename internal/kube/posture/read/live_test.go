@@ -210,6 +210,25 @@ func TestLive(t *testing.T) {
 	}
 }
 
+const revision = `
+---
+apiVersion: apps/v1
+kind: ControllerRevision
+metadata: {name: db-1}
+revision: 1
+data: {spec: {template: {spec: {containers: [{name: c, env: [{name: PW, value: ` + canary + `}]}]}}}}
+`
+
+// Earlier templates are read of a cluster too.
+func TestLiveRevisions(t *testing.T) {
+	ns := namespace(t, strings.TrimPrefix(revision, "\n---\n"))
+	s := live(t, server.REST, read.Options{Whole: true, Key: key(t)})
+	got := in(s.Revisions, ns, func(o *snapshot.Workload) *snapshot.Meta { return &o.Meta })
+	if len(got) != 1 || got[0].Name != "db-1" || len(got[0].Template.Values) != 1 || got[0].Template.Values[0].Field != "spec.containers[c].env[PW]" || !s.Coverage.Whole("controllerrevisions") {
+		t.Errorf("%+v %q", got, s.Coverage.Missing("controllerrevisions"))
+	}
+}
+
 // answers answers a path itself, in front of the API server.
 type answers struct {
 	http.RoundTripper

@@ -92,6 +92,33 @@ func (m *Maker) workload(o metav1.Object, kind snapshot.Ref, template *corev1.Po
 		inside = nil
 	}
 	out.Template.Values = append(out.Template.Values, m.annotations(o.GetAnnotations(), inside)...)
+	for _, v := range m.annotations(template.Annotations, nil) {
+		v.Field = snapshot.OfTemplate + v.Field
+		out.Template.Values = append(out.Template.Values, v)
+	}
+	return out
+}
+
+// Revision is what is kept of a template of a StatefulSet or DaemonSet as it was, or of
+// what somebody else keeps in such an object.
+func (m *Maker) Revision(o *appsv1.ControllerRevision) snapshot.Workload {
+	out := snapshot.Workload{Meta: Meta(o), Group: "apps", Kind: "ControllerRevision"}
+	if m.Key == nil {
+		return out
+	}
+	var was struct {
+		Spec struct {
+			Template *corev1.PodTemplateSpec `json:"template"`
+		} `json:"spec"`
+	}
+	if json.Unmarshal(o.Data.Raw, &was) == nil && was.Spec.Template != nil {
+		out.Template.Values = m.podValues(&was.Spec.Template.Spec)
+	} else {
+		l := leaves{maker: m, left: maxLeaves, sensitive: true}
+		l.tree("data", &packed{}, o.Data.Raw)
+		out.Template.Values = l.out
+	}
+	out.Template.Values = append(out.Template.Values, m.annotations(o.Annotations, nil)...)
 	return out
 }
 

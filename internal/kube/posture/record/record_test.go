@@ -12,6 +12,7 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
@@ -335,6 +336,16 @@ func TestWorkload(t *testing.T) {
 	for _, v := range s.Values {
 		if v.Field == "spec.containers[web].env[PASSWORD_FILE]" && v.Looks.Sensitive() || v.Field == "spec.containers[web].args[2]" && v.Looks != snapshot.LooksNamed {
 			t.Errorf("%+v", v)
+		}
+	}
+	annotated := parse[batchv1.CronJob](t, "metadata: {name: c}\nspec: {jobTemplate: {spec: {template: {metadata: {annotations: {example.com/note: "+canary+"}}}}}}")
+	if c, ok := m.Workload(annotated); !ok || len(c.TemplateAnnotations) != 0 {
+		t.Errorf("a CronJob: %+v", c)
+	} else {
+		equal(t, "in annotations of a template", fields(m, c.Template.Values), []string{"template.metadata.annotations[example.com/note]"})
+		p := m.Pod(&corev1.Pod{ObjectMeta: annotated.Spec.JobTemplate.Spec.Template.ObjectMeta})
+		if !snapshot.Holds(c.Template.Values, p.Values) || len(p.Values) != 1 || snapshot.Holds(nil, p.Values) {
+			t.Errorf("its pod has another value: %+v", p.Values)
 		}
 	}
 	if p := record.PodOf(&w); p.Workload.String() != "Deployment shop/web" || p.Account != "web" || p.Phase != "" {

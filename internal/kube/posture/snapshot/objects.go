@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"slices"
 	"time"
 
 	"github.com/strongkeep/strongkeep/internal/kube/consumer"
@@ -77,6 +78,19 @@ type Value struct {
 	// Part is where in the value that is which Looks tells, as in fingerprint.Part.Where:
 	// "/spring/datasource/password". "" is all of it.
 	Part string `json:"part,omitempty"`
+}
+
+// OfTemplate begins the Field of a value in an annotation of the template of a workload,
+// which its pods have as one of their own.
+const OfTemplate = "template."
+
+// Holds reports whether a template has all of some values, at the same places.
+func Holds(template, some []Value) bool {
+	return !slices.ContainsFunc(some, func(v Value) bool {
+		return !slices.ContainsFunc(template, func(t Value) bool {
+			return (t.Field == v.Field || t.Field == OfTemplate+v.Field) && slices.Equal(t.Prints, v.Prints)
+		})
+	})
 }
 
 // Looks is what a value looks like, told while it is read.

@@ -35,6 +35,10 @@ type Snapshot struct {
 	ConfigMaps []ConfigMap `json:"configMaps,omitempty"`
 	Accounts   []Account   `json:"accounts,omitempty"`
 	Workloads  []Workload  `json:"workloads,omitempty"`
+	// Revisions are templates that are not in force any more and hold values which their
+	// workloads do not: old ReplicaSets, ControllerRevisions, Jobs of a CronJob, and pods
+	// that have ended. Of their templates there are the values alone.
+	Revisions []Workload `json:"revisions,omitempty"`
 	// Pods that run or are to run. Of files also those that a workload would make.
 	Pods []Pod `json:"pods,omitempty"`
 	// Uses of Secrets by what is no pod.

@@ -33,9 +33,9 @@ func (a *gathering) note(cluster string, ref snapshot.Ref, how string) *Consumer
 func (c *Credential) consumers() []Consumer {
 	a := &gathering{by: map[object]*Consumer{}, pods: map[*snapshot.Pod]bool{}}
 	for _, h := range c.holders {
-		switch h.ref.Kind {
-		case "File", "Vault":
-		case "Secret", "ConfigMap":
+		switch {
+		case h.past, h.ref.Kind == "File", h.ref.Kind == "Vault":
+		case h.ref.Kind == "Secret", h.ref.Kind == "ConfigMap":
 			c.users(a, h)
 		default:
 			literal := a.note(h.world.Name, h.ref, "stands in it: "+strings.Join(c.places(h), ", "))

@@ -233,7 +233,7 @@ func (g *Graph) Copies(cluster string) func(path.Name) []path.Copy {
 // resources are those of the kinds of holders.
 var resources = map[string]string{
 	"Secret": "secrets", "ConfigMap": "configmaps", "Pod": "pods", "Deployment": "deployments", "StatefulSet": "statefulsets", "DaemonSet": "daemonsets",
-	"ReplicaSet": "replicasets", "ReplicationController": "replicationcontrollers", "Job": "jobs", "CronJob": "cronjobs", "Rollout": "rollouts",
+	"ReplicaSet": "replicasets", "ReplicationController": "replicationcontrollers", "Job": "jobs", "CronJob": "cronjobs", "ControllerRevision": "controllerrevisions", "Rollout": "rollouts",
 }
 
 // paths is h as package path sees it: a workload's literals are in its pods too.

@@ -47,6 +47,7 @@ type holder struct {
 	changed time.Time
 	secret  *snapshot.Secret
 	leak    *snapshot.Leak
+	past    bool // a template that is not in force any more
 	// found are the credentials that it holds.
 	found []*Credential
 }
@@ -93,9 +94,13 @@ func (g *Graph) hold(w *world) {
 	}
 	for i := range w.Pods {
 		p := &w.Pods[i]
-		if owner := g.byObject[object{w.Name, p.Workload}]; len(p.Values) > 0 && (owner == nil || !same(owner.values, p.Values)) {
+		if owner := g.byObject[object{w.Name, p.Workload}]; len(p.Values) > 0 && (owner == nil || !snapshot.Holds(owner.values, p.Values)) {
 			g.add(&holder{world: w, ref: snapshot.Ref{Kind: "Pod", Namespace: p.Namespace, Name: p.Name}, meta: &p.Meta, values: p.Values})
 		}
+	}
+	for i := range w.Revisions {
+		o := &w.Revisions[i]
+		g.add(&holder{world: w, ref: snapshot.Ref{Group: o.Group, Kind: o.Kind, Namespace: o.Namespace, Name: o.Name}, meta: &o.Meta, values: o.Template.Values, past: true})
 	}
 	for i := range w.Repos {
 		for j := range w.Repos[i].Leaks {
@@ -103,17 +108,6 @@ func (g *Graph) hold(w *world) {
 			g.leak(w, w.Repos[i].Place, l)
 		}
 	}
-}
-
-// same reports whether a pod has no values but those of its workload's template.
-func same(template, pod []snapshot.Value) bool {
-	for i := range pod {
-		at := slices.IndexFunc(template, func(v snapshot.Value) bool { return v.Field == pod[i].Field })
-		if at < 0 || !slices.Equal(template[at].Prints, pod[i].Prints) {
-			return false
-		}
-	}
-	return true
 }
 
 func (g *Graph) add(h *holder) *holder {

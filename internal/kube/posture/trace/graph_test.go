@@ -67,6 +67,26 @@ func objects(r *trace.Report) string {
 	return strings.Join(out, ", ")
 }
 
+// What is not in force any more holds a copy, and is told from what uses the credential.
+func TestCopiesOfThePast(t *testing.T) {
+	text := original + "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web, namespace: shop}\nspec: {template: {spec: {containers: [{name: c}]}}}\n---\n" +
+		"apiVersion: apps/v1\nkind: ReplicaSet\nmetadata: {name: web-1, namespace: shop, ownerReferences: [{apiVersion: apps/v1, kind: Deployment, name: web, uid: u, controller: true}]}\n" +
+		"spec: {replicas: 0, template: {spec: {containers: [{name: c, env: [{name: DB_PASSWORD, value: " + canary + "}]}]}}}\n---\n" +
+		"apiVersion: apps/v1\nkind: ControllerRevision\nmetadata: {name: db-1, namespace: shop}\ndata: {spec: {template: {spec: {containers: [{name: c, env: [{name: DB_PASSWORD, value: " + canary + "}]}]}}}}\n---\n" +
+		"apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {name: sees}\nrules: [{verbs: [get], apiGroups: [apps], resources: [controllerrevisions]}]\n---\n" +
+		"apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRoleBinding\nmetadata: {name: sees}\nroleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: sees}\nsubjects: [{kind: User, name: eve, apiGroup: rbac.authorization.k8s.io}]\n"
+	r := of(t, graph(t, trace.Cluster{Snapshot: seen(t, text)}))
+	if got := objects(r); got != "Secret shop/db, ControllerRevision shop/db-1, ReplicaSet shop/web-1" {
+		t.Errorf("copies: %s", got)
+	}
+	if len(r.Consumers) != 0 {
+		t.Errorf("consumers: %+v", r.Consumers)
+	}
+	if len(r.Readers) != 1 || r.Readers[0].Count != 1 || r.Readers[0].First[0].Steps[0] != "ReadCopy ControllerRevision shop/db-1" {
+		t.Errorf("readers: %+v", r.Readers)
+	}
+}
+
 // What a copy is, and what is none: a user's name, a host, a setting in common join nothing.
 func TestCopies(t *testing.T) {
 	b64 := func(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
