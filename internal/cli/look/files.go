@@ -61,59 +61,82 @@ func folder(to *read.Files, dir string) error {
 	if command := rendered(dir); command != "" {
 		return errs.Newf(errs.Unsupported, "%s is not rendered here: %s | strongkeep COMMAND -f -", dir, command)
 	}
-	var links []string
-	seen := map[string]bool{} // files that were read, by their names without links
-	err := filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			return errs.Newf(errs.Invalid, "reading manifests: %w", err)
-		case d.IsDir() && name != dir && (strings.HasPrefix(d.Name(), ".") || rendered(name) != ""):
-			if command := rendered(name); command != "" {
-				to.Miss(name, "not rendered here: "+command+" | strongkeep COMMAND -f -")
-			}
-			return fs.SkipDir
-		case d.Type()&fs.ModeSymlink != 0 && !strings.HasPrefix(d.Name(), ".."):
-			links = append(links, name)
-			return nil
-		case d.IsDir() || !manifest(d.Name()):
-			return nil
-		case !d.Type().IsRegular():
-			to.Miss(name, "it is no regular file")
-			return nil
-		}
-		if real, err := filepath.EvalSymlinks(name); err == nil {
-			seen[real] = true
-		}
-		return file(to, name)
-	})
-	for _, name := range links {
+	w := walk{to: to, dir: dir, seen: map[string]bool{}}
+	err := filepath.WalkDir(dir, w.visit)
+	for _, name := range w.links {
 		if err == nil {
-			err = link(to, dir, name, seen)
+			err = w.link(name)
 		}
 	}
 	return err
 }
 
+// walk goes through a folder.
+type walk struct {
+	to    *read.Files
+	dir   string
+	links []string
+	seen  map[string]bool // files that were read, by their names without links
+}
+
+func (w *walk) visit(name string, d fs.DirEntry, err error) error {
+	switch {
+	case err != nil:
+		return errs.Newf(errs.Invalid, "reading manifests: %w", err)
+	case d.IsDir():
+		return w.enter(name, d)
+	case d.Type()&fs.ModeSymlink != 0:
+		if !strings.HasPrefix(d.Name(), "..") { // these a mounted ConfigMap has for itself
+			w.links = append(w.links, name)
+		}
+		return nil
+	case !manifest(d.Name()):
+		return nil
+	case !d.Type().IsRegular():
+		w.to.Miss(name, "it is no regular file")
+		return nil
+	}
+	if real, err := filepath.EvalSymlinks(name); err == nil {
+		w.seen[real] = true
+	}
+	return file(w.to, name)
+}
+
+// enter says which folders are passed over.
+func (w *walk) enter(name string, d fs.DirEntry) error {
+	if name == w.dir {
+		return nil
+	}
+	if command := rendered(name); command != "" {
+		w.to.Miss(name, "not rendered here: "+command+" | strongkeep COMMAND -f -")
+		return fs.SkipDir
+	}
+	if strings.HasPrefix(d.Name(), ".") {
+		return fs.SkipDir
+	}
+	return nil
+}
+
 // link reads a symbolic link to a manifest within dir that was not read itself: files of
 // a mounted ConfigMap are such links. One that leads elsewhere is not followed, since
 // whoever made the folder chose where it leads, and is said.
-func link(to *read.Files, dir, name string, seen map[string]bool) error {
-	root, err1 := filepath.EvalSymlinks(dir)
+func (w *walk) link(name string) error {
+	root, err1 := filepath.EvalSymlinks(w.dir)
 	real, err2 := filepath.EvalSymlinks(name)
 	if err1 != nil || err2 != nil {
-		to.Miss(name, "it is a symbolic link that leads nowhere")
+		w.to.Miss(name, "it is a symbolic link that leads nowhere")
 		return nil
 	}
 	info, err := os.Stat(real)
 	switch {
-	case err == nil && !info.IsDir() && !manifest(name), seen[real]:
+	case err == nil && !info.IsDir() && !manifest(name), w.seen[real]:
 		return nil
 	case err != nil || !info.Mode().IsRegular() || !within(root, real):
-		to.Miss(name, "it is a symbolic link to what is no file of "+dir+": name that itself")
+		w.to.Miss(name, "it is a symbolic link to what is no file of "+w.dir+": name that itself")
 		return nil
 	}
-	seen[real] = true
-	return file(to, name)
+	w.seen[real] = true
+	return file(w.to, name)
 }
 
 func within(dir, name string) bool {

@@ -173,16 +173,23 @@ type header struct {
 // maxNesting bounds Lists in Lists.
 const maxNesting = 4
 
+// bare reports whether an object has nothing that one of Kubernetes begins with.
+func (h *header) bare() bool { return h.Kind == "" && h.APIVersion == "" && h.Items == nil }
+
+// nameless notes what does not say what it is. Of whole documents that is values of a
+// chart, or a pipeline: it was read, and nothing in it becomes an object.
+func (f *Files) nameless(place string, whole bool) {
+	if !whole {
+		f.missed++
+	}
+	f.wrong(place, "this is no Kubernetes object: it needs apiVersion and kind")
+}
+
 func (f *Files) object(place string, raw []byte, depth int) {
 	var h header
-	err := json.Unmarshal(raw, &h)
-	switch {
-	case err == nil && h.Kind == "" && h.APIVersion == "" && depth == 0 && h.Items == nil:
-		// It was read, and nothing in it becomes an object: values of a chart, a pipeline.
-		f.wrong(place, "this is no Kubernetes object: it needs apiVersion and kind")
-		return
+	switch err := json.Unmarshal(raw, &h); {
 	case err != nil || h.Kind == "" || h.APIVersion == "":
-		f.Miss(place, "this is no Kubernetes object: it needs apiVersion and kind")
+		f.nameless(place, err == nil && depth == 0 && h.bare())
 		return
 	case h.Items != nil:
 		f.list(place, &h, depth)

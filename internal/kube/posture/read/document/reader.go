@@ -56,36 +56,42 @@ func (r *Reader) Next() (Document, error) {
 		return Document{Wrong: "it is UTF-16, and manifests are read as UTF-8: convert it"}, nil
 	}
 	var d pending
-	d.line(r.held)
-	r.held = nil
-	for begins := true; ; {
+	for begins, more := true, true; more; {
+		d.line(r.held)
+		r.held = nil
 		chunk, err := r.from.ReadSlice('\n')
 		full := errors.Is(err, bufio.ErrBufferFull)
-		if mark := marker(chunk); begins && mark != "" && !(d.directive && mark == "---") {
-			if mark == "---" {
+		if err != nil && !full && !errors.Is(err, io.EOF) {
+			return Document{}, broken(err)
+		}
+		if mark := marker(chunk); begins && mark != "" && !(d.directive && mark == begin) {
+			if mark == begin {
 				r.held = bytes.Clone(behind(chunk))
 			}
 			if !d.blank() {
 				return d.Document, nil
 			}
 			d = pending{}
-			d.line(r.held)
-			r.held = nil
 		} else {
 			d.line(chunk)
 		}
-		begins = !full
-		switch {
-		case err == nil || full:
-		case !errors.Is(err, io.EOF):
-			return Document{}, broken(err)
-		case d.blank():
-			return Document{}, io.EOF
-		default:
-			return d.Document, nil
-		}
+		begins, more = !full, err == nil || full
 	}
+	return r.last(&d)
 }
+
+// last returns what the stream ends with.
+func (r *Reader) last(d *pending) (Document, error) {
+	d.line(r.held)
+	r.held = nil
+	if d.blank() {
+		return Document{}, io.EOF
+	}
+	return d.Document, nil
+}
+
+// begin is the mark at which a document begins.
+const begin = "---"
 
 // line adds one, or a part of one that is long.
 func (d *pending) line(text []byte) {
@@ -108,7 +114,7 @@ func marker(line []byte) string {
 	if len(line) < 3 || len(line) > 3 && !bytes.ContainsRune([]byte(" \t\r\n"), rune(line[3])) {
 		return ""
 	}
-	if mark := string(line[:3]); mark == "---" || mark == "..." {
+	if mark := string(line[:3]); mark == begin || mark == "..." {
 		return mark
 	}
 	return ""
