@@ -30,9 +30,6 @@ func (l *live) whole() steps {
 	out := steps{l.secrets(), l.version}
 	out = append(out, l.rbac()...)
 	out = append(append(out, l.workloads()...), l.customs()...)
-	if l.Key != nil {
-		out = append(out, l.stored()) // of which there is nothing but values
-	}
 	return append(out,
 		step(l, kind[corev1.ConfigMap, snapshot.ConfigMap]{
 			resource: "configmaps", record: all(l.maker.ConfigMap), keep: func(s *snapshot.Snapshot, all []snapshot.ConfigMap) { s.ConfigMaps = all },
@@ -41,7 +38,7 @@ func (l *live) whole() steps {
 				return items(list, err, func() ([]corev1.ConfigMap, string) { return list.Items, list.Continue })
 			},
 		}),
-		l.pods(),
+		l.pods(), l.stored(),
 		step(l, kind[corev1.ServiceAccount, snapshot.Account]{
 			resource: "serviceaccounts", record: all(record.Account), keep: func(s *snapshot.Snapshot, all []snapshot.Account) { s.Accounts = all },
 			list: func(ctx context.Context, ns string, o metav1.ListOptions) ([]corev1.ServiceAccount, string, error) {
