@@ -81,7 +81,8 @@ type Finder struct {
 	offers   func(Name) []Offer
 	held     map[access.Subject][]*access.Binding
 	rows     []row
-	given    sync.Map // *access.Role to the []Capability that gives returns
+	local    map[string][]*Pod // by namespace
+	given    sync.Map          // *access.Role to the []Capability that gives returns
 }
 
 // New makes a Finder. Its cost is one look at each rule of each binding.
@@ -98,7 +99,7 @@ func New(c Config) *Finder {
 		policy: c.Policy, caps: map[Kind]map[string][]*Capability{}, pods: make(map[Name]*Pod, len(c.Pods)), run: map[Name][]*Pod{}, users: make(map[Name][]*Pod, uses/2), mapped: map[Name][]*Pod{},
 		all: map[Kind][]*Capability{}, acts: map[string][]*Capability{}, accounts: make(map[Name]bool, bindings), held: make(map[access.Subject][]*access.Binding, bindings),
 		secrets: c.Exists, copies: c.Copies, offers: c.Offers, spaces: c.Namespaces,
-		lowly: map[Name]bool{}, lowered: map[string]bool{}, projects: map[string][]*Project{},
+		lowly: map[Name]bool{}, lowered: map[string]bool{}, local: map[string][]*Pod{}, projects: map[string][]*Project{},
 	}
 	for i := range c.Projects {
 		f.projects[c.Projects[i].Namespace] = append(f.projects[c.Projects[i].Namespace], &c.Projects[i])
@@ -127,6 +128,7 @@ func (f *Finder) pod(p *Pod) {
 	account := Name{p.Namespace, p.Account}
 	f.pods[p.Name], f.accounts[account] = p, true
 	f.run[account] = append(f.run[account], p)
+	f.local[p.Namespace] = append(f.local[p.Namespace], p)
 	if p.Lowered {
 		f.lowly[account], f.lowered[p.Account] = true, true
 	}

@@ -147,6 +147,9 @@ func TestPaths(t *testing.T) {
 		"borrowing, both halves":                {"shop", "impersonate:serviceaccount authentication.k8s.io serviceaccounts web|impersonate-on:serviceaccount:get core secrets", "BorrowServiceAccount Read"},
 		"borrowing for another verb":            {"shop", "impersonate:serviceaccount authentication.k8s.io serviceaccounts web|impersonate-on:serviceaccount:list core secrets", ""},
 		"borrowing without the other half":      {"shop", "impersonate:serviceaccount authentication.k8s.io serviceaccounts web", ""},
+		"borrowing the node, both halves":       {"", "impersonate:arbitrary-node authentication.k8s.io nodes n1|impersonate-on:arbitrary-node:get core secrets", "BorrowNode Node"},
+		"borrowing another node":                {"", "impersonate:arbitrary-node authentication.k8s.io nodes n2|impersonate-on:arbitrary-node:get core secrets", ""},
+		"borrowing the node for other verbs":    {"", "impersonate:arbitrary-node authentication.k8s.io nodes n1|impersonate-on:arbitrary-node:patch core secrets", ""},
 		"bind, and bindings":                    {"shop", "bind rbac.authorization.k8s.io clusterroles|create rbac.authorization.k8s.io rolebindings", "Bind"},
 		"bind a role that reads nothing":        {"shop", "bind rbac.authorization.k8s.io clusterroles harmless|create rbac.authorization.k8s.io rolebindings", ""},
 		"bind without bindings":                 {"shop", "bind rbac.authorization.k8s.io clusterroles", ""},
@@ -186,6 +189,37 @@ func TestPaths(t *testing.T) {
 			exists: map[path.Name]bool{{Namespace: "shop", Name: "api"}: true},
 		}
 		w.grant(robot, "shop", "get core secrets db")
+		w.grant(eve, c.namespace, strings.Split(c.rules, "|")...)
+		if got := how(w, eve); got != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
+}
+
+// What all ServiceAccounts of a namespace read, everybody gets at who acts as one of
+// those that pods run as there.
+func TestMembersOfANamespace(t *testing.T) {
+	for name, c := range map[string]struct {
+		namespace, rules string
+		want             string
+	}{
+		"commands in a pod":            {"ci", "create core pods/exec", "ExecPods Read"},
+		"commands in that pod":         {"ci", "create core pods/exec runner", "ExecPods Read"},
+		"commands in none":             {"ci", "create core pods/exec other", ""},
+		"commands elsewhere":           {"web", "create core pods/exec", ""},
+		"another image":                {"ci", "patch core pods", "ChangePods Read"},
+		"a container beside":           {"ci", "patch core pods/ephemeralcontainers", "DebugPods Read"},
+		"the kubelet's API":            {"", "get core nodes/proxy n1", "NodesProxy Read"},
+		"the kubelet's API, elsewhere": {"", "get core nodes/proxy n2", ""},
+		"whom an operator acts for":    {"ci", "create argoproj.io applications", "DeputyActs Read"},
+		"borrowing":                    {"", "impersonate:serviceaccount authentication.k8s.io serviceaccounts|impersonate-on:serviceaccount:get core secrets", "BorrowServiceAccount Read"},
+		"binding what gets into it":    {"ci", "bind rbac.authorization.k8s.io clusterroles|create rbac.authorization.k8s.io rolebindings", "Bind Read"},
+	} {
+		w := &world{
+			serves: map[string]bool{"argoproj.io/applications": true},
+			pods:   []path.Pod{{Name: path.Name{Namespace: "ci", Name: "runner"}, Account: "argocd-application-controller", Node: "n1"}, {Name: path.Name{Namespace: "web", Name: "idle"}, Account: "default", Node: "n2"}},
+		}
+		w.grant(access.Group("system:serviceaccounts:ci"), "shop", "get core secrets db")
 		w.grant(eve, c.namespace, strings.Split(c.rules, "|")...)
 		if got := how(w, eve); got != c.want {
 			t.Errorf("%s: %q, want %q", name, got, c.want)

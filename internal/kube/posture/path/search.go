@@ -100,7 +100,7 @@ func (s *search) direct(t *target) {
 		}
 		s.applied(ApplyPods, "pods", ns, t.place(), nil)
 	}
-	s.within(s.holders(t))
+	s.within(t)
 	s.owners(ns, s.worth(t), nil)
 }
 
@@ -125,12 +125,18 @@ func (s *search) read(t *target) {
 	}
 }
 
-// within finds those who get into pods that have the value, and their nodes.
-func (s *search) within(pods []*Pod) {
-	for _, p := range pods {
+// within finds those who get into pods that have a target, and their nodes, which read
+// it themselves.
+func (s *search) within(t *target) {
+	for _, p := range s.holders(t) {
 		s.inside(p, nil)
-		if p.Node != "" {
-			s.note(Step{Subject: access.User(nodeUser + p.Node), Kind: Node, On: "pod " + p.String()}, nil)
+		if p.Node == "" {
+			continue
+		}
+		who := access.User(nodeUser + p.Node)
+		s.note(Step{Subject: who, Kind: Node, On: "pod " + p.String()}, nil)
+		if n := s.nodes[who]; n.target == nil && n.step.Kind == Node {
+			n.target = t
 		}
 	}
 }
@@ -265,6 +271,10 @@ func (s *search) becomeMember(who access.Subject, n *node) {
 				s.reach(c, who.String(), n, nil)
 			}
 		}
+		for c := range s.in(BorrowRobot, ns) {
+			s.borrow(c, "serviceaccount", n)
+		}
+		s.robots(ns, n)
 	}
 	// A group is impersonated together with a user or a ServiceAccount.
 	for c := range s.in(ImpersonateGroup, "") {
@@ -279,6 +289,20 @@ func (s *search) becomeMember(who access.Subject, n *node) {
 	}
 	if who.Name != access.Masters {
 		s.sign(who, n)
+	}
+}
+
+// robots finds those who act as what runs in a namespace.
+func (s *search) robots(ns string, n *node) {
+	seen := map[string]bool{}
+	for _, p := range s.local[ns] {
+		s.inside(p, n)
+		if !seen[p.Account] {
+			seen[p.Account] = true
+			s.hosts(Name{ns, p.Account}, n)
+			s.acted(access.ServiceAccount(ns, p.Account), n)
+			s.owners(ns, s.becomes(Name{ns, p.Account}), n)
+		}
 	}
 }
 
@@ -304,7 +328,10 @@ func (s *search) borrow(c *Capability, mode string, n *node) {
 	if t == nil {
 		return
 	}
-	verbs := granted(n.step.Capability.Rule(), []string{"get", "list", "watch", "patch"})
+	verbs := []string{"get", "list", "watch"} // what a node may, by no rule
+	if n.step.Capability != nil {
+		verbs = granted(n.step.Capability.Rule(), []string{"get", "list", "watch", "patch"})
+	}
 	s.reach(c, n.step.Subject.String(), n, func(who access.Subject) bool {
 		identity := who.Identity()
 		return slices.ContainsFunc(verbs, func(v string) bool {
