@@ -9,12 +9,12 @@ import (
 	"time"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
+	keyfile "github.com/strongkeep/strongkeep/internal/keystore/file"
 	"github.com/strongkeep/strongkeep/internal/testenv/base"
 	"github.com/strongkeep/strongkeep/internal/vault/audit"
 	"github.com/strongkeep/strongkeep/internal/vault/audit/devices"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
 	"github.com/strongkeep/strongkeep/internal/vault/seal"
-	keyfile "github.com/strongkeep/strongkeep/internal/keystore/file"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
 	"github.com/strongkeep/strongkeep/internal/vault/unsealed"
 )

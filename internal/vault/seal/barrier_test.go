@@ -14,8 +14,8 @@ import (
 	"time"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
-	"github.com/strongkeep/strongkeep/internal/redact"
 	keyfile "github.com/strongkeep/strongkeep/internal/keystore/file"
+	"github.com/strongkeep/strongkeep/internal/redact"
 	"github.com/strongkeep/strongkeep/internal/vault/seal/shamir"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
 	"github.com/strongkeep/strongkeep/internal/vault/store/mem"

@@ -13,8 +13,8 @@ import (
 	"testing"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
-	"github.com/strongkeep/strongkeep/internal/redact"
 	keyfile "github.com/strongkeep/strongkeep/internal/keystore/file"
+	"github.com/strongkeep/strongkeep/internal/redact"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
 )
 

@@ -12,8 +12,8 @@ import (
 	vault "github.com/hashicorp/vault/api"
 
 	"github.com/strongkeep/strongkeep/internal/app"
-	"github.com/strongkeep/strongkeep/internal/testenv"
 	keyfile "github.com/strongkeep/strongkeep/internal/keystore/file"
+	"github.com/strongkeep/strongkeep/internal/testenv"
 )
 
 // §1.1 rows 1-4, §2.5: from nothing to an open vault with the official client.

@@ -17,11 +17,11 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
+	keyfile "github.com/strongkeep/strongkeep/internal/keystore/file"
 	"github.com/strongkeep/strongkeep/internal/redact"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
 	"github.com/strongkeep/strongkeep/internal/vault/lease"
 	"github.com/strongkeep/strongkeep/internal/vault/seal"
-	keyfile "github.com/strongkeep/strongkeep/internal/keystore/file"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
 	"github.com/strongkeep/strongkeep/internal/vault/store/pebble"
 	"github.com/strongkeep/strongkeep/internal/vault/store/sealed"

@@ -203,19 +203,28 @@ func (f *Files) object(place string, raw []byte, depth int) {
 		f.custom(place, h.Kind, raw)
 		return
 	}
-	o := create()
-	if err := json.Unmarshal(raw, o); err != nil {
-		if secret := loose(raw); h.Kind == "Secret" && secret != nil {
-			o = secret // encrypted or a template: its values are no base64
-		} else {
-			f.Miss(place, "this is no "+h.Kind+", a field has the wrong type")
-			return
-		}
+	o, ok := decoded(create(), h.Kind, raw)
+	if !ok {
+		f.Miss(place, "this is no "+h.Kind+", a field has the wrong type")
+		return
 	}
 	f.keep(place, o)
 	if h.Kind == "Secret" && len(h.Sops) > 0 {
 		f.sops(&f.out.Secrets[len(f.out.Secrets)-1])
 	}
+}
+
+// decoded decodes raw into o, or into another Secret: the values of one that is encrypted,
+// or a template, are no base64.
+func decoded(o runtime.Object, kind string, raw []byte) (runtime.Object, bool) {
+	if json.Unmarshal(raw, o) == nil {
+		return o, true
+	}
+	if kind != "Secret" {
+		return nil, false
+	}
+	secret := loose(raw)
+	return secret, secret != nil
 }
 
 func (f *Files) list(place string, h *header, depth int) {

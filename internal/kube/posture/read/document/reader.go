@@ -59,9 +59,8 @@ func (r *Reader) Next() (Document, error) {
 	for begins, more := true, true; more; {
 		d.line(r.held)
 		r.held = nil
-		chunk, err := r.from.ReadSlice('\n')
-		full := errors.Is(err, bufio.ErrBufferFull)
-		if err != nil && !full && !errors.Is(err, io.EOF) {
+		chunk, full, err := r.chunk()
+		if err != nil && !errors.Is(err, io.EOF) {
 			return Document{}, broken(err)
 		}
 		if mark := marker(chunk); begins && mark != "" && !(d.directive && mark == begin) {
@@ -75,9 +74,18 @@ func (r *Reader) Next() (Document, error) {
 		} else {
 			d.line(chunk)
 		}
-		begins, more = !full, err == nil || full
+		begins, more = !full, err == nil
 	}
 	return r.last(&d)
+}
+
+// chunk reads a line, or as much of a long one as fits the buffer, which is full then.
+func (r *Reader) chunk() (text []byte, full bool, err error) {
+	text, err = r.from.ReadSlice('\n')
+	if errors.Is(err, bufio.ErrBufferFull) {
+		return text, true, nil
+	}
+	return text, false, err
 }
 
 // last returns what the stream ends with.
