@@ -78,20 +78,23 @@ func TestReportsFollow(t *testing.T) {
 type dying struct {
 	next http.RoundTripper
 	at   func(*http.Request) bool
-	dead *bool
+	dead *atomic.Bool
 }
 
 var errKilled = errors.New("killed")
 
 func (d dying) RoundTrip(r *http.Request) (*http.Response, error) {
-	if *d.dead = *d.dead || d.at(r); *d.dead {
+	if d.at(r) {
+		d.dead.Store(true)
+	}
+	if d.dead.Load() {
 		return nil, errKilled
 	}
 	return d.next.RoundTrip(r)
 }
 
 func killed(at func(*http.Request) bool) *rest.Config {
-	config, dead := rest.CopyConfig(server.REST), new(bool)
+	config, dead := rest.CopyConfig(server.REST), new(atomic.Bool)
 	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return dying{next, at, dead} })
 	return config
 }
