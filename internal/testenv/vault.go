@@ -16,6 +16,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/app"
 	"github.com/strongkeep/strongkeep/internal/redact"
 	"github.com/strongkeep/strongkeep/internal/testenv/base"
+	"github.com/strongkeep/strongkeep/internal/testenv/buffer"
 	"github.com/strongkeep/strongkeep/internal/testenv/etcdtest"
 	"github.com/strongkeep/strongkeep/internal/vault/seal"
 )
@@ -26,9 +27,9 @@ type Vault struct {
 
 	Server *app.Server
 	Config app.ServerConfig
-	Root   string   // the root token
-	Shares []string // in hex; Threshold of them unseal
-	Log    *Buffer  // what the server logged
+	Root   string         // the root token
+	Shares []string       // in hex; Threshold of them unseal
+	Log    *buffer.Buffer // what the server logged
 	t      testing.TB
 	stop   func()
 
@@ -64,7 +65,7 @@ func Start(t testing.TB, change func(*app.ServerConfig)) *Vault {
 // New runs a server that is not initialised.
 func New(t testing.TB, change func(*app.ServerConfig)) *Vault {
 	t.Helper()
-	v := &Vault{t: t, Log: new(Buffer)}
+	v := &Vault{t: t, Log: new(buffer.Buffer)}
 	v.Config = app.ServerConfig{DataDir: t.TempDir(), Listen: "127.0.0.1:0"}
 	if base.Etcd(t) {
 		v.Config.Storage = "etcd"

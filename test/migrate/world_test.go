@@ -27,6 +27,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/operator"
 	"github.com/strongkeep/strongkeep/internal/testenv"
 	"github.com/strongkeep/strongkeep/internal/testenv/apiserver"
+	"github.com/strongkeep/strongkeep/internal/testenv/buffer"
 	"github.com/strongkeep/strongkeep/internal/testenv/port"
 	"github.com/strongkeep/strongkeep/test/cluster/process"
 )
@@ -39,7 +40,7 @@ type world struct {
 	testing.TB
 	ns    string
 	vault *testenv.Vault
-	log   *testenv.Buffer // of ours
+	log   *buffer.Buffer // of ours
 }
 
 func newWorld(t testing.TB) *world {
@@ -52,7 +53,7 @@ func newWorld(t testing.TB) *world {
 	if err := server.Client.Update(t.Context(), ns); err != nil {
 		t.Fatal(err)
 	}
-	w := &world{TB: t, ns: ns.Name, vault: testenv.Start(t, nil), log: new(testenv.Buffer)}
+	w := &world{TB: t, ns: ns.Name, vault: testenv.Start(t, nil), log: new(buffer.Buffer)}
 	if err := w.vault.Sys().Mount("secret", &vault.MountInput{Type: "kv", Options: map[string]string{"version": "2"}}); err != nil {
 		t.Fatal(err)
 	}

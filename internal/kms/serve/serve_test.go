@@ -20,25 +20,8 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kms/conform"
 	"github.com/strongkeep/strongkeep/internal/kms/serve"
 	"github.com/strongkeep/strongkeep/internal/redact"
+	"github.com/strongkeep/strongkeep/internal/testenv/buffer"
 )
-
-// buffer is a log that several goroutines write.
-type buffer struct {
-	mu  sync.Mutex
-	all bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.all.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.all.String()
-}
 
 // directory is one that a socket may be in: short, and ours alone.
 func directory(t testing.TB) string {
@@ -120,7 +103,7 @@ const simple = "name: cluster\nkey: {file: {path: unused}}\nsocket: "
 func TestConforms(t *testing.T) {
 	path, dir := keyFile(t), directory(t)
 	one, two := config(t, simple+dir+"/one.sock"), config(t, simple+dir+"/two.sock")
-	log := new(buffer)
+	log := new(buffer.Buffer)
 	run(t, one, open(t, path), log)
 	run(t, two, open(t, path), log)
 	found, err := conform.Check(t.Context(), conform.Config{Socket: one.Socket, Peers: []string{two.Socket}})
@@ -359,7 +342,7 @@ func (b broken) Unwrap(ctx context.Context, aad, blob []byte) (redact.Secret, er
 
 // Nothing of what is encrypted is in a log, an answer or a metric.
 func TestNothingIsShown(t *testing.T) {
-	dir, log := directory(t), new(buffer)
+	dir, log := directory(t), new(buffer.Buffer)
 	b := broken{open(t, keyFile(t)), new(sync.Mutex), func() error { panic("canary-panic") }}
 	c := config(t, simple+dir+"/kms.sock")
 	run(t, c, b, log)

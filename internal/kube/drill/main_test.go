@@ -30,8 +30,8 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/provider/vault"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/vault/vaulttest"
 	"github.com/strongkeep/strongkeep/internal/kube/rollout/rollouttest"
-	"github.com/strongkeep/strongkeep/internal/testenv"
 	"github.com/strongkeep/strongkeep/internal/testenv/apiserver"
+	"github.com/strongkeep/strongkeep/internal/testenv/buffer"
 	"github.com/strongkeep/strongkeep/test/cluster"
 )
 
@@ -65,7 +65,7 @@ type world struct {
 	*testing.T
 	ns    string
 	vault *vaulttest.Server
-	log   *testenv.Buffer
+	log   *buffer.Buffer
 	at    operator.Addresses
 }
 
@@ -77,7 +77,7 @@ func newWorld(t *testing.T) *world {
 	if err := testClient.Create(t.Context(), ns); err != nil {
 		t.Fatal(err)
 	}
-	w := &world{T: t, ns: ns.Name, vault: vaulttest.New().Start(t), log: new(testenv.Buffer)}
+	w := &world{T: t, ns: ns.Name, vault: vaulttest.New().Start(t), log: new(buffer.Buffer)}
 	t.Cleanup(w.end)
 	w.vault.Put("app", `{"user":"web","password":"`+canary+`-1"}`)
 	w.apply(base)

@@ -40,6 +40,7 @@ import (
 	webhookstore "github.com/strongkeep/strongkeep/internal/kube/provider/webhook"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/target/outbound"
 	"github.com/strongkeep/strongkeep/internal/testenv/apiserver"
+	"github.com/strongkeep/strongkeep/internal/testenv/buffer"
 	"github.com/strongkeep/strongkeep/test/cluster"
 )
 
@@ -104,26 +105,8 @@ type world struct {
 	aws   *awstest.Server
 	gcp   *gcptest.Server
 	azure *azuretest.Server
-	log   *lockedBuffer
+	log   *buffer.Buffer
 	at    Addresses
-}
-
-// lockedBuffer collects a log.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  strings.Builder
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
 
 // canary stands in every secret value of these tests.
@@ -135,7 +118,7 @@ func newWorld(t *testing.T) *world {
 	if err := testClient.Create(t.Context(), ns); err != nil {
 		t.Fatal(err)
 	}
-	w := &world{T: t, ns: ns.Name, vault: vaulttest.New().Start(t), aws: awstest.New(t), gcp: gcptest.New(t), azure: azuretest.New(t), log: &lockedBuffer{}}
+	w := &world{T: t, ns: ns.Name, vault: vaulttest.New().Start(t), aws: awstest.New(t), gcp: gcptest.New(t), azure: azuretest.New(t), log: &buffer.Buffer{}}
 	t.Cleanup(func() {
 		w.checkCanaries()
 		w.removePushes()

@@ -9,6 +9,7 @@ import (
 
 	"github.com/strongkeep/strongkeep/internal/app"
 	"github.com/strongkeep/strongkeep/internal/testenv"
+	"github.com/strongkeep/strongkeep/internal/testenv/buffer"
 )
 
 // sys/config/cors and what browsers are told: it survives a restart, and no cookie
@@ -52,7 +53,7 @@ func TestCORS(t *testing.T) {
 
 // sys/loggers by raw HTTP: the level holds at once, and until it is reset.
 func TestLoggers(t *testing.T) {
-	var log testenv.Buffer
+	var log buffer.Buffer
 	v := testenv.Start(t, func(c *app.ServerConfig) {
 		c.Log = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	})

@@ -15,6 +15,7 @@ import (
 
 	"github.com/strongkeep/strongkeep/api/v1alpha1"
 	"github.com/strongkeep/strongkeep/internal/testenv"
+	"github.com/strongkeep/strongkeep/internal/testenv/buffer"
 	"github.com/strongkeep/strongkeep/internal/testenv/dbtest"
 	"github.com/strongkeep/strongkeep/test/rotation/collector"
 )
@@ -35,7 +36,7 @@ type World struct {
 	Database  *dbtest.Server
 	Collector *collector.Collector
 	// OperatorLog is what all operators said.
-	OperatorLog *testenv.Buffer
+	OperatorLog *buffer.Buffer
 
 	site     *site
 	operator string // kubeconfig
@@ -69,7 +70,7 @@ func NewWith(t testing.TB, kind string, powers Powers) *World {
 	if err := s.Client.Create(t.Context(), ns); err != nil {
 		t.Fatal(err)
 	}
-	w := &World{TB: t, Namespace: ns.Name, Database: db, OperatorLog: new(testenv.Buffer), site: s,
+	w := &World{TB: t, Namespace: ns.Name, Database: db, OperatorLog: new(buffer.Buffer), site: s,
 		id: strings.ReplaceAll(ns.Name, "-", "_"), powers: powers, known: map[string]string{}}
 	t.Cleanup(w.explain)
 	t.Cleanup(w.remove)

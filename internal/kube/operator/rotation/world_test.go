@@ -31,6 +31,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/rotate/target/outbound"
 	"github.com/strongkeep/strongkeep/internal/testenv"
 	"github.com/strongkeep/strongkeep/internal/testenv/apiserver"
+	"github.com/strongkeep/strongkeep/internal/testenv/buffer"
 	"github.com/strongkeep/strongkeep/internal/testenv/dbtest"
 )
 
@@ -40,7 +41,7 @@ type world struct {
 	*testing.T
 	ns    string
 	vault *testenv.Vault
-	log   *testenv.Buffer
+	log   *buffer.Buffer
 	at    operator.Addresses
 	pg    *dbtest.Server
 }
@@ -60,7 +61,7 @@ func newWorld(t *testing.T) *world {
 	if err := testClient.Create(t.Context(), ns); err != nil {
 		t.Fatal(err)
 	}
-	w := &world{T: t, ns: ns.Name, log: new(testenv.Buffer), vault: testenv.Start(t, nil), pg: pg}
+	w := &world{T: t, ns: ns.Name, log: new(buffer.Buffer), vault: testenv.Start(t, nil), pg: pg}
 	for _, engine := range []string{"database", "evidence"} {
 		if err := w.vault.Sys().Mount(engine, &vault.MountInput{Type: engine}); err != nil {
 			t.Fatal(err)

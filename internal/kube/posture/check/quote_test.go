@@ -21,7 +21,7 @@ var hostile = []string{
 func TestCommand(t *testing.T) {
 	bash, err := exec.LookPath("bash")
 	if err != nil {
-		t.Skip("no bash, which takes the words apart: ", err)
+		t.Skip("SKIPPED: no bash is installed, which takes the words apart: ", err)
 	}
 	for _, name := range hostile {
 		line := check.Command("printf '<%%s>' %s ns/%s --as=%s # %s", name, name, name, name)

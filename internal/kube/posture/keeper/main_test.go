@@ -1,14 +1,12 @@
 package keeper
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"log/slog"
 	"os"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -35,6 +33,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/posture/history"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/report/policyreport"
 	"github.com/strongkeep/strongkeep/internal/testenv/apiserver"
+	"github.com/strongkeep/strongkeep/internal/testenv/buffer"
 )
 
 // The tests of this package run one after the other against one real API server: reports
@@ -61,30 +60,13 @@ type world struct {
 	*testing.T
 	own, shop string
 	clock     *clocktesting.FakeClock
-	log       *lockedBuffer
+	log       *buffer.Buffer
 	metrics   *Metrics
-}
-
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{T: t, own: namespace(t, "own-"), shop: namespace(t, "shop-"), clock: clocktesting.NewFakeClock(time.Now().Truncate(time.Second)), log: &lockedBuffer{}}
+	w := &world{T: t, own: namespace(t, "own-"), shop: namespace(t, "shop-"), clock: clocktesting.NewFakeClock(time.Now().Truncate(time.Second)), log: &buffer.Buffer{}}
 	w.metrics = NewMetrics(w.clock)
 	t.Cleanup(w.canaries)
 	return w

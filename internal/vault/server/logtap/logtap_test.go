@@ -11,6 +11,7 @@ import (
 
 	"github.com/strongkeep/strongkeep/internal/app"
 	"github.com/strongkeep/strongkeep/internal/testenv"
+	"github.com/strongkeep/strongkeep/internal/testenv/buffer"
 	"github.com/strongkeep/strongkeep/internal/vault/server/logtap"
 )
 
@@ -53,7 +54,7 @@ func TestHandlerIsTransparent(t *testing.T) {
 // sys/monitor by the official client: lines of the level asked for, though the
 // log itself is not so talkative, until the client goes away.
 func TestMonitor(t *testing.T) {
-	var log testenv.Buffer
+	var log buffer.Buffer
 	v := testenv.Start(t, func(c *app.ServerConfig) {
 		c.Log = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelError}))
 	})

@@ -1,4 +1,5 @@
-package testenv
+// Package buffer collects what several goroutines write, logs above all, for tests.
+package buffer
 
 import (
 	"bytes"
