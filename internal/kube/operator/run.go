@@ -88,9 +88,13 @@ func Run(ctx context.Context, cfg Config) error {
 	defer stop()
 	cfg.Log.Info("operator starting", "namespaces", cfg.Namespaces, "concurrency", cfg.Concurrency)
 	opening.Wait()
-	ctrl.SetLogger(mgr.GetLogger()) // where controller-runtime and client-go log what belongs to no manager
+	rootLog.Do(func() { ctrl.SetLogger(mgr.GetLogger()) })
 	return mgr.Start(ctx)
 }
+
+// rootLog is where controller-runtime logs what belongs to no manager. It takes one log
+// in the life of a process, and must be given it by one goroutine alone.
+var rootLog sync.Once
 
 func newManager(cfg Config) (ctrl.Manager, error) {
 	scheme := runtime.NewScheme()
