@@ -5,8 +5,11 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/singleflight"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/keystore"
@@ -51,9 +54,12 @@ type Config struct {
 type Plugin struct {
 	cfg   Config
 	rules rules
-	state atomic.Pointer[state] // nil: never reached the store
+	state atomic.Pointer[state] // nil: the store has never told its versions
 	first atomic.Pointer[error] // why not
-	asked atomic.Int64          // when Decrypt last had the store asked, Unix nanoseconds
+	turns sync.Mutex            // held by who swaps state, never while the store is asked
+
+	flight singleflight.Group // of what is asked for many callers at once
+	asked  time.Time          // when Decrypt last had the store asked; touched in its flight only
 }
 
 // Sealed is what an API server keeps beside what it encrypted.
@@ -79,103 +85,10 @@ func New(cfg Config) (*Plugin, error) {
 	return &Plugin{cfg: cfg, rules: rules{name: cfg.Name, key: cfg.Key, delay: max(cfg.ActivationDelay, 0)}}, nil
 }
 
-// Run asks the store until ctx ends: at once, each Poll, and when a version becomes
-// active.
-func (p *Plugin) Run(ctx context.Context) {
-	for {
-		err := p.Look(ctx)
-		if ctx.Err() != nil {
-			return
-		}
-		if err != nil {
-			p.cfg.Log.WarnContext(ctx, "the key store did not answer as it should", "error", err)
-		}
-		wait := time.NewTimer(p.wait(time.Now()))
-		select {
-		case <-wait.C:
-		case <-ctx.Done():
-			wait.Stop()
-			return
-		}
-	}
-}
-
-// wait is how long until the store is to be asked again.
-func (p *Plugin) wait(now time.Time) time.Duration {
-	s := p.state.Load()
-	if s == nil {
-		return min(p.cfg.Poll, 2*time.Second) // nothing works before the first time
-	}
-	if due := p.rules.due(s); !due.IsZero() {
-		return max(min(p.cfg.Poll, due.Sub(now)), 10*time.Millisecond)
-	}
-	return p.cfg.Poll
-}
-
-// Look asks the store once, and has it wrap and unwrap what it is going to: with the
-// active version and with one that is to become active. The state is what was found,
-// or the old one with why it could not be renewed. Only Run calls it, and tests.
-func (p *Plugin) Look(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, p.cfg.Poll)
-	defer cancel()
-	old := p.state.Load()
-	h, err := p.cfg.Key.History(ctx)
-	if err == nil && len(h.Versions) == 0 {
-		err = errs.New(errs.Internal, "the key store says that the key has no version")
-	}
-	if err != nil {
-		return p.missed(old, fmt.Errorf("asking for the key's versions: %w", err))
-	}
-	s := p.rules.next(old, h, time.Now())
-	if s.lost != nil {
-		p.state.Store(s)
-		return s.lost
-	}
-	for _, v := range s.versions[s.active:] {
-		if !v.Wraps {
-			continue
-		}
-		if err := p.try(ctx, v); err != nil {
-			return p.missed(old, fmt.Errorf("trying version %q of the key: %w", v.ID, err))
-		}
-	}
-	p.state.Store(s)
-	if old == nil || old.current().keyID != s.current().keyID {
-		p.cfg.Log.InfoContext(ctx, "a version of the key is active", "key_id", s.current().keyID, "version", s.current().ID)
-	}
-	return nil
-}
-
-// try wraps and unwraps something that is no secret.
-func (p *Plugin) try(ctx context.Context, v version) error {
-	probe := redact.FromString("strongkeep kms probe, no secret.")
-	blob, err := p.cfg.Key.WrapAs(ctx, v.ID, aad(v.keyID), probe)
-	if err != nil {
-		return err
-	}
-	back, err := p.cfg.Key.Unwrap(ctx, aad(v.keyID), blob)
-	if err == nil && !back.Equal(probe) {
-		err = errs.New(errs.Internal, "the key store does not give back what it was given")
-	}
-	return err
-}
-
-// missed notes a contact that failed.
-func (p *Plugin) missed(old *state, err error) error {
-	if old == nil {
-		p.first.Store(&err)
-		return err
-	}
-	s := *old
-	s.failed = err
-	p.state.Store(&s)
-	return err
-}
-
 // Status returns the key id of the active version, from memory. Kinds: Unavailable
 // (no contact for too long, or never), Conflict (see state.lost).
 func (p *Plugin) Status() (string, error) {
-	s, err := p.known()
+	s, err := p.usable()
 	if err != nil {
 		return "", err
 	}
@@ -188,19 +101,28 @@ func (p *Plugin) Status() (string, error) {
 	return s.current().keyID, nil
 }
 
-// known returns the state if anything may be written with it.
-func (p *Plugin) known() (*state, error) {
+// usable returns the state if anything may be written with it.
+func (p *Plugin) usable() (*state, error) {
 	s := p.state.Load()
 	switch {
-	case s != nil && s.lost != nil:
+	case s == nil:
+		return nil, p.never()
+	case s.lost != nil:
 		return nil, s.lost
-	case s != nil:
+	case s.told():
 		return s, nil
+	case s.failed != nil:
+		return nil, errs.Newf(errs.Unavailable, "the key store tells the key's versions, and has not encrypted yet: %w", s.failed)
 	}
+	return nil, errs.New(errs.Unavailable, "the key store tells the key's versions, and has not encrypted yet")
+}
+
+// never is why nothing is known.
+func (p *Plugin) never() error {
 	if why := p.first.Load(); why != nil {
-		return nil, errs.Newf(errs.Unavailable, "the key store has not been reached yet: %w", *why)
+		return errs.Newf(errs.Unavailable, "the key store has not been reached yet: %w", *why)
 	}
-	return nil, errs.New(errs.Unavailable, "the key store has not been reached yet")
+	return errs.New(errs.Unavailable, "the key store has not been reached yet")
 }
 
 // Encrypt wraps plain under the active version. Kinds: those of Status but for the
@@ -209,7 +131,7 @@ func (p *Plugin) Encrypt(ctx context.Context, plain redact.Secret) (Sealed, erro
 	if plain.Empty() || plain.Len() > maxPlaintext {
 		return Sealed{}, errs.Newf(errs.Invalid, "%d bytes are to be encrypted: only seeds are, 1 to %d bytes", plain.Len(), maxPlaintext)
 	}
-	s, err := p.known()
+	s, err := p.usable()
 	if err != nil {
 		return Sealed{}, err
 	}
@@ -229,8 +151,8 @@ func (p *Plugin) Encrypt(ctx context.Context, plain redact.Secret) (Sealed, erro
 
 // Decrypt unwraps what Encrypt, here or on another node, has made under any version
 // that the store still has. Kinds: NotExist for a key id that is not of the blob's
-// version, at once; Invalid for what is no blob or has other annotations; and the
-// store's.
+// version, at once; Invalid for what is no blob or has other annotations; Unavailable
+// for a version that cannot be asked about so soon; and the store's.
 func (p *Plugin) Decrypt(ctx context.Context, sealed Sealed) (redact.Secret, error) {
 	if len(sealed.Ciphertext) >= maxCiphertext {
 		return redact.Secret{}, errs.Newf(errs.Invalid, "a ciphertext of %d bytes is none of ours", len(sealed.Ciphertext))
@@ -256,49 +178,22 @@ func (p *Plugin) Decrypt(ctx context.Context, sealed Sealed) (redact.Secret, err
 	return plain, nil
 }
 
-// version returns a version that the store has, nil for none. One that is not known
-// here has the store asked, once a second at most: another node may be ahead.
-func (p *Plugin) version(ctx context.Context, id string) (*version, error) {
-	s := p.state.Load()
-	if s == nil {
-		_, err := p.known()
-		return nil, err
-	}
-	if v := s.find(id); v != nil {
-		return v, nil
-	}
-	now, last := time.Now().UnixNano(), p.asked.Load()
-	if time.Duration(now-last) < time.Second || !p.asked.CompareAndSwap(last, now) {
-		return nil, nil
-	}
-	h, err := p.cfg.Key.History(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("asking for the key's versions: %w", err)
-	}
-	for _, v := range h.Versions {
-		if v.ID == id {
-			return &version{Version: v, keyID: keyID(p.cfg.Name, p.cfg.Key, h.Lineage, v)}, nil
-		}
-	}
-	return nil, nil
-}
-
 // About is what is known of the key, for metrics and people.
 type About struct {
 	KeyID   string    // of the active version
 	Version string    // of the store
 	Waiting string    // the version that becomes active next; "" for none
-	Due     time.Time // when
+	Due     time.Time // when; past if the store cannot use it
 	Looked  time.Time // the last good contact
 }
 
-// About returns what is known; the zero About if the store was never reached.
+// About returns what is known; the zero About if the store has never worked.
 func (p *Plugin) About() About {
 	s := p.state.Load()
-	if s == nil {
+	if s == nil || !s.told() {
 		return About{}
 	}
-	a := About{KeyID: s.current().keyID, Version: s.current().ID, Due: p.rules.due(s), Looked: s.looked}
+	a := About{KeyID: s.current().keyID, Version: s.current().ID, Due: p.rules.due(s, time.Time{}), Looked: s.looked}
 	if !a.Due.IsZero() {
 		for i := s.active + 1; i < len(s.versions); i++ {
 			if v := &s.versions[i]; v.Wraps && p.rules.ripe(v).Equal(a.Due) {

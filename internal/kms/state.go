@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"slices"
 	"time"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
@@ -49,13 +50,17 @@ type state struct {
 	lineage  string
 	versions []version // by age
 	active   int       // the one that API servers write with
-	looked   time.Time // the last good contact
+	looked   time.Time // when the active one was last tried with success; zero: never
 	failed   error     // why contacts since have failed; nil: they have not
 	lost     error     // what waiting does not mend: the active version is gone
 }
 
 // current is the version that API servers write with.
 func (s *state) current() *version { return &s.versions[s.active] }
+
+// told reports whether API servers have been told the active version's key id: until
+// then another may become active, and nothing is encrypted.
+func (s *state) told() bool { return !s.looked.IsZero() }
 
 func (s *state) find(id string) *version {
 	for i := range s.versions {
@@ -73,36 +78,54 @@ type rules struct {
 	delay time.Duration
 }
 
-// next is the state after the store said h at now. old may be nil.
+// next is the state after the store said h at now. What was active stays so: whether
+// another works is not known yet (Plugin.prove). old may be nil.
 func (r rules) next(old *state, h keystore.History, now time.Time) *state {
-	s := &state{lineage: h.Lineage, looked: now, active: -1}
+	s := &state{lineage: h.Lineage, active: -1}
 	for _, v := range h.Versions {
-		seen := version{Version: v, keyID: keyID(r.name, r.key, h.Lineage, v), seen: now}
-		if old == nil {
-			seen.seen = time.Time{} // who starts with it does not know for how long others have
-		} else if before := old.find(v.ID); before != nil {
-			seen.seen = before.seen
-		}
-		s.versions = append(s.versions, seen)
+		s.versions = append(s.versions, version{Version: v, keyID: keyID(r.name, r.key, h.Lineage, v), seen: now})
 	}
-	if old != nil {
-		if s.active = s.index(old.current().keyID); s.active < 0 {
-			return old.losing(h)
+	if old == nil {
+		for i := range s.versions {
+			s.versions[i].seen = time.Time{} // who starts with it does not know for how long others have
+		}
+	} else {
+		s.looked, s.failed = old.looked, old.failed
+		for i := range s.versions {
+			if before := old.index(s.versions[i].keyID); before >= 0 {
+				s.versions[i].seen = old.versions[before].seen
+			}
+		}
+		if old.told() {
+			if s.active = s.index(old.current().keyID); s.active < 0 {
+				return old.losing(s)
+			}
 		}
 	}
-	if s.active = r.choose(s, now); s.active < 0 {
-		s.active = len(s.versions) - 1
+	best := r.choose(s, now)
+	if best < 0 {
 		s.lost = errs.New(errs.Conflict, "the key store lets no version of the key encrypt: lower its least version for encryption")
+		best = len(s.versions) - 1
+	}
+	if s.active < 0 {
+		s.active = best
 	}
 	return s
 }
 
 // losing is the state when the active version is gone. It stays, and what the store
 // says is not believed, until it is back: nothing is written with an older version,
-// or another key, than what was written with before.
-func (s *state) losing(h keystore.History) *state {
+// or another key, than what was written with before. What the store has beside still
+// decrypts.
+func (s *state) losing(found *state) *state {
 	lost := *s
-	if h.Lineage != s.lineage {
+	lost.versions = slices.Clone(s.versions)
+	for _, v := range found.versions {
+		if s.find(v.ID) == nil {
+			lost.versions = append(lost.versions, v)
+		}
+	}
+	if found.lineage != s.lineage {
 		lost.lost = errs.New(errs.Conflict, "under the name of the key there is another key now: bring back the old one, or start the plugin anew with this one, which opens nothing of before")
 	} else {
 		lost.lost = errs.Newf(errs.Conflict, "version %q of the key was active, and the key store has it no more: it was rolled back, trimmed or made anew; bring the version back", s.current().ID)
@@ -149,12 +172,14 @@ func (r rules) ripe(v *version) time.Time {
 	return from.Add(r.delay)
 }
 
-// due is when the next version becomes active, zero if none waits.
-func (r rules) due(s *state) time.Time {
+// due is when the next version after a time becomes active, zero if none waits for
+// that.
+func (r rules) due(s *state, after time.Time) time.Time {
 	var at time.Time
 	for i := s.active + 1; i < len(s.versions); i++ {
-		if v := &s.versions[i]; v.Wraps && (at.IsZero() || r.ripe(v).Before(at)) {
-			at = r.ripe(v)
+		v := &s.versions[i]
+		if ripe := r.ripe(v); v.Wraps && ripe.After(after) && (at.IsZero() || ripe.Before(at)) {
+			at = ripe
 		}
 	}
 	return at

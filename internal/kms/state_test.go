@@ -83,3 +83,22 @@ func TestChoose(t *testing.T) {
 		}
 	}
 }
+
+// A clock that is set back does not turn the key back, and forgets nothing.
+func TestNeverBack(t *testing.T) {
+	now := time.Unix(1_700_000_000, 0)
+	r := rules{name: "p", key: named{}, delay: 3 * time.Minute}
+	for name, made := range map[string]time.Time{"the store says when": now.Add(-time.Hour), "the store does not": {}} {
+		h := keystore.History{Lineage: "l", Versions: []keystore.Version{{ID: "1", Made: made, Wraps: true}, {ID: "2", Made: made, Wraps: true}}}
+		s := r.next(nil, h, now)
+		if s.current().ID != "2" {
+			t.Fatalf("%s: version %q is active", name, s.current().ID)
+		}
+		s.looked = now
+		early := now.Add(-2 * time.Hour)
+		s = r.next(s, h, early)
+		if best := r.choose(s, early); s.current().ID != "2" || best != 1 || s.lost != nil || !s.looked.Equal(now) {
+			t.Errorf("%s: two hours earlier version %q is active, %q is to be, lost %v", name, s.current().ID, s.versions[best].ID, s.lost)
+		}
+	}
+}

@@ -1,6 +1,7 @@
 package kms_test
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"sync"
@@ -19,7 +20,11 @@ type store struct {
 	boxes   map[string]box.Box
 	all     []keystore.Version
 	away    error
+	wraps   error            // what wrapping is answered with, under any version
+	refused map[string]error // and under some
+	slow    time.Duration    // what each call takes, or its deadline
 	calls   int
+	asked   int // for versions
 }
 
 func newStore(made time.Time) *store {
@@ -51,10 +56,29 @@ func (s *store) change(f func()) {
 func (s *store) Name() string  { return "memory" }
 func (s *store) KeyID() string { return "key" }
 
-func (s *store) History(context.Context) (keystore.History, error) {
+// busy takes the time that a call takes. Not under the lock: time stands still in a
+// bubble of synctest while somebody waits for one.
+func (s *store) busy(ctx context.Context) error {
+	s.mu.Lock()
+	s.calls++
+	t := time.NewTimer(s.slow)
+	s.mu.Unlock()
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return errs.Newf(errs.Unavailable, "the store is slow: %w", ctx.Err())
+	}
+}
+
+func (s *store) History(ctx context.Context) (keystore.History, error) {
+	if err := s.busy(ctx); err != nil {
+		return keystore.History{}, err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.calls++
+	s.asked++
 	return keystore.History{Lineage: s.lineage, Versions: append([]keystore.Version(nil), s.all...)}, s.away
 }
 
@@ -63,21 +87,28 @@ func (s *store) Wrap(ctx context.Context, aad []byte, plain redact.Secret) ([]by
 }
 
 // WrapAs makes blobs of one byte for the version's number and a box.
-func (s *store) WrapAs(_ context.Context, id string, aad []byte, plain redact.Secret) ([]byte, error) {
+func (s *store) WrapAs(ctx context.Context, id string, aad []byte, plain redact.Secret) ([]byte, error) {
+	if err := s.busy(ctx); err != nil {
+		return nil, err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.calls++
+	if err := cmp.Or(s.away, s.wraps, s.refused[id]); err != nil {
+		return nil, err
+	}
 	b, ok := s.boxes[id]
 	if !ok {
 		return nil, errs.New(errs.NotExist, "no such version")
 	}
-	return b.Append([]byte(id[:1]), aad, plain.Reveal()), s.away
+	return b.Append([]byte(id[:1]), aad, plain.Reveal()), nil
 }
 
-func (s *store) Unwrap(_ context.Context, aad, blob []byte) (redact.Secret, error) {
+func (s *store) Unwrap(ctx context.Context, aad, blob []byte) (redact.Secret, error) {
+	if err := s.busy(ctx); err != nil {
+		return redact.Secret{}, err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.calls++
 	id, err := s.VersionOf(blob)
 	if err != nil {
 		return redact.Secret{}, err
@@ -104,6 +135,13 @@ func (s *store) count() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.calls
+}
+
+// questions is how often the store was asked for versions.
+func (s *store) questions() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.asked
 }
 
 var errAway = errs.New(errs.Unavailable, "the store is away")
