@@ -57,7 +57,7 @@ type Hub struct {
 	due chan Due
 
 	mu      sync.Mutex
-	ctx     context.Context // nil before Run
+	ctx     context.Context // nil before Run and after it
 	follows map[v1.StoreKey]*follow
 	wishes  map[types.NamespacedName][]Wish
 	wanted  map[Wish]objects
@@ -214,6 +214,9 @@ func (h *Hub) Run(ctx context.Context) error {
 		case h.due <- d:
 		}
 	}
+	h.mu.Lock()
+	h.ctx = nil // nobody begins a loop after this
+	h.mu.Unlock()
 	h.loops.Wait()
 	return nil
 }

@@ -3,6 +3,7 @@ package subscribe
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
@@ -290,6 +291,34 @@ func TestFollowBeforeRun(t *testing.T) {
 		cancel()
 		<-ended
 	})
+}
+
+// Stores are followed while the hub ends, as controllers do that end with it: what is
+// followed too late is not subscribed to, and none is after Run. (The race detector
+// looks on.)
+func TestFollowWhileItEnds(t *testing.T) {
+	for range 200 {
+		n := &notifier{report: map[string]func(provider.Change){}, drop: map[string]context.CancelCauseFunc{}}
+		h := New(Config{Notifier: n, Clock: clock.RealClock{}, Log: slog.New(slog.DiscardHandler)})
+		ctx, cancel := context.WithCancel(t.Context())
+		var others sync.WaitGroup
+		for i := range 4 {
+			others.Go(func() {
+				<-ctx.Done()
+				h.Follow(store(fmt.Sprint(i), 1))
+			})
+		}
+		ended := make(chan error)
+		go func() { ended <- h.Run(ctx) }()
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		others.Wait()
+		if n.connected() != 0 {
+			t.Fatal("a subscription outlives the hub")
+		}
+	}
 }
 
 // Whoever asks for a refresh does not wait, and is heard once however often it

@@ -193,7 +193,9 @@ func (p *Pool) open(ctx context.Context, store v1.Store) (*session, error) {
 	// Asked behind the start: who is gone by now was missed by Drop, and who goes from now on is not.
 	if fresh && p.cfg.Gone(ctx, store) {
 		p.mu.Lock()
-		p.end(s)
+		if p.sessions[key] == s { // who took it out meanwhile, Close above all, ended it
+			p.end(s)
+		}
 		p.mu.Unlock()
 		return nil, errs.Newf(errs.Unavailable, "%s is gone", key)
 	}

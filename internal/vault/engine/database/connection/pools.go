@@ -84,18 +84,23 @@ func (p *pools) retire(key poolKey) {
 
 // end closes a retired database that nobody uses, without waiting for it.
 func (p *pools) end(old *pool) {
-	if old.retired && old.users == 0 {
+	switch {
+	case !old.retired || old.users > 0:
+	case p.closed: // a call that was under way: nobody waits
+		go old.db.Close()
+	default:
 		p.ending.Go(old.db.Close)
 	}
 }
 
-// close closes all and waits. Calls under way end by their own timeouts.
+// close closes all and waits. Calls under way end by their own timeouts, and what they
+// used is closed then.
 func (p *pools) close() {
 	p.mu.Lock()
-	p.closed = true
 	for key := range p.open {
 		p.retire(key)
 	}
+	p.closed = true
 	p.mu.Unlock()
 	p.ending.Wait()
 }
