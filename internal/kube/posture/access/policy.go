@@ -107,7 +107,10 @@ func New(o Objects) *Policy {
 		p.add(&Binding{Namespace: b.Namespace, Name: b.Name, Labels: b.Labels, RoleRef: b.RoleRef, named: b.Subjects})
 	}
 	slices.SortStableFunc(p.bindings, func(a, b *Binding) int {
-		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
+		if a.Namespace == b.Namespace {
+			return cmp.Compare(a.Name, b.Name)
+		}
+		return cmp.Compare(a.Namespace, b.Namespace)
 	})
 	for _, b := range p.bindings {
 		p.file(b)

@@ -61,7 +61,7 @@ func (f *Finder) gives(r *access.Role) []Capability {
 	if known, ok := f.given.Load(r); ok {
 		return known.([]Capability)
 	}
-	out := capabilities(&access.Binding{Role: r, Subjects: []access.Subject{{}}}, f.rows)
+	out := f.rows.capabilities(&access.Binding{Role: r, Subjects: []access.Subject{{}}})
 	f.given.Store(r, out)
 	return out
 }
@@ -79,7 +79,7 @@ func (s *search) binds(who access.Subject, c *Capability, ns string, roles []*ac
 }
 
 func (s *search) bindsNamed(who access.Subject, r access.Request, c *Capability, roles []*access.Role) bool {
-	for _, held := range s.held[who] {
+	for _, held := range s.held()[who] {
 		if held.Role == nil || held.Namespace != "" && held.Namespace != r.Namespace {
 			continue
 		}
@@ -132,7 +132,7 @@ func (s *search) becomes(account Name) func(*Capability) bool {
 		case CreatePods, CreateWorkloads:
 			return true
 		}
-		return enters(c, s.run[account])
+		return enters(c, s.running(account))
 	}
 }
 
@@ -146,11 +146,11 @@ func enters(c *Capability, pods []*Pod) bool {
 func (s *search) holders(t *target) []*Pod {
 	switch t.resource {
 	case "secrets":
-		return s.users[t.Name]
+		return s.at(t.Namespace).index().users[t.Name.Name]
 	case "configmaps":
-		return s.mapped[t.Name]
+		return s.at(t.Namespace).index().mapped[t.Name.Name]
 	case "pods":
-		if p := s.pods[t.Name]; p != nil {
+		if p := s.pod(t.Name); p != nil {
 			return []*Pod{p}
 		}
 	}
@@ -159,7 +159,7 @@ func (s *search) holders(t *target) []*Pod {
 
 // widens reports whether who may write a role that they have already, in a namespace.
 func (s *search) widens(who access.Subject, c *Capability, ns string) bool {
-	for _, b := range s.held[who] {
+	for _, b := range s.held()[who] {
 		if b.Namespace != "" && b.Namespace != ns || b.Role == nil {
 			continue
 		}

@@ -1,7 +1,9 @@
 package path
 
 import (
+	"maps"
 	"slices"
+	"strings"
 
 	rbacv1 "k8s.io/api/rbac/v1"
 
@@ -130,8 +132,8 @@ func table(serves func(group, resource string) bool) []row {
 		{kind: WritePolicies, verbs: write, group: "admissionregistration.k8s.io", resource: "mutatingadmissionpolicies", cluster: true},
 		{kind: WriteAPIServices, verbs: write, group: "apiregistration.k8s.io", resource: "apiservices", cluster: true},
 	}
-	for group, resources := range workloads {
-		for _, r := range resources {
+	for _, group := range slices.Sorted(maps.Keys(workloads)) {
+		for _, r := range workloads[group] {
 			if group == "" || group == "apps" || group == "batch" || serves(group, r) {
 				rows = append(rows, row{kind: CreateWorkloads, verbs: write, group: group, resource: r})
 				rows = append(rows, copied(group, r)...)
@@ -220,16 +222,51 @@ func (r *row) name() string {
 	return r.resource + "/" + r.sub
 }
 
-// capabilities returns what b gives, by rows.
-func capabilities(b *access.Binding, rows []row) []Capability {
+// rows are the table, and where in it a resource is.
+type rows struct {
+	all []row
+	at  map[string][]int // by the resource with its subresource, ascending
+}
+
+func newRows(all []row) *rows {
+	out := &rows{all: all, at: map[string][]int{}}
+	for i := range all {
+		name := all[i].name()
+		out.at[name] = append(out.at[name], i)
+	}
+	return out
+}
+
+// about returns those rows that a rule may allow by the resources that it names, in
+// the order of the table: all, if it names some by a star. room is where to put them.
+func (t *rows) about(rule *rbacv1.PolicyRule, room []int) []int {
+	room = room[:0]
+	for _, name := range rule.Resources {
+		if strings.HasPrefix(name, "*") {
+			room = room[:0]
+			for i := range t.all {
+				room = append(room, i)
+			}
+			return room
+		}
+		room = append(room, t.at[name]...)
+	}
+	slices.Sort(room)
+	return slices.Compact(room)
+}
+
+// capabilities returns what b gives.
+func (t *rows) capabilities(b *access.Binding) []Capability {
 	var out []Capability
 	if b.Role == nil || len(b.Subjects) == 0 {
 		return nil
 	}
+	var room []int
 	for i := range b.Role.Rules {
 		rule := &b.Role.Rules[i]
-		for j := range rows {
-			r := &rows[j]
+		room = t.about(rule, room)
+		for _, j := range room {
+			r := &t.all[j]
 			if r.cluster && b.Namespace != "" {
 				continue
 			}

@@ -105,7 +105,7 @@ type Offer struct {
 // sent finds those whose objects make an operator send the Secret somewhere.
 func (s *search) sent(t *target) {
 	for c := range s.in(DeputySends, t.Namespace) {
-		if c.deputy == nil || slices.ContainsFunc(c.deputy.accounts, func(name string) bool { return s.accounts[Name{t.Namespace, name}] }) {
+		if c.deputy == nil || slices.ContainsFunc(c.deputy.accounts, func(name string) bool { return s.known(Name{t.Namespace, name}) }) {
 			s.reach(c, t.place(), nil, nil)
 		}
 	}
@@ -165,7 +165,7 @@ func (s *search) offered(offers []Offer) {
 
 // somewhere reports whether who gets at Secrets of a namespace that is served.
 func (s *search) somewhere(who access.Subject, to func(string) bool) bool {
-	return slices.ContainsFunc(s.held[who], func(b *access.Binding) bool {
+	return slices.ContainsFunc(s.held()[who], func(b *access.Binding) bool {
 		return b.Namespace != "" && to(b.Namespace) && s.obtains(who, b.Namespace)
 	})
 }
@@ -195,7 +195,7 @@ func (f *Finder) applies(who access.Subject, c *Capability, resource, ns string)
 
 func (f *Finder) exists(resource string, n Name) bool {
 	if resource == "pods" {
-		return f.pods[n] != nil
+		return f.pod(n) != nil
 	}
 	return f.secrets != nil && f.secrets(n)
 }

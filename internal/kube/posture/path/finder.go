@@ -5,8 +5,6 @@ import (
 	"slices"
 	"sync"
 
-	rbacv1 "k8s.io/api/rbac/v1"
-
 	"github.com/strongkeep/strongkeep/internal/kube/posture/access"
 )
 
@@ -62,84 +60,64 @@ type Copy struct {
 type Finder struct {
 	policy *access.Policy
 	caps   map[Kind]map[string][]*Capability // by kind and namespace, "" the whole cluster
-	pods   map[Name]*Pod
-	run    map[Name][]*Pod        // by the ServiceAccounts they run as
-	users  map[Name][]*Pod        // by the Secrets they use
-	mapped map[Name][]*Pod        // by the ConfigMaps they use
-	all    map[Kind][]*Capability // of every namespace, of the kinds that offers and breakouts are about
-	spaces []string               // the namespaces that are known
-	out    breakouts
+	plots  map[string]*plot                  // by namespace
+	all    map[Kind][]*Capability            // of every namespace, of the kinds that offers and breakouts are about
+	spaces []string                          // the namespaces that are known
+	// anywhere are those who break out onto any node, and hosts the nodes that run pods.
+	anywhere func() []breakout
+	hosts    map[string]*host
 	// lowly are ServiceAccounts of operators that act as others, lowered their names.
 	lowly    map[Name]bool
 	lowered  map[string]bool
 	projects map[string][]*Project    // by namespace
 	acts     map[string][]*Capability // DeputyActs by the name of the ServiceAccount
-	// accounts are those that pods run as or that bindings name.
-	accounts map[Name]bool
 	secrets  func(Name) bool
 	copies   func(Name) []Copy
 	offers   func(Name) []Offer
-	held     map[access.Subject][]*access.Binding
-	rows     []row
-	local    map[string][]*Pod // by namespace
-	given    sync.Map          // *access.Role to the []Capability that gives returns
+	// held are the bindings of each subject.
+	held  func() map[access.Subject][]*access.Binding
+	rows  *rows
+	given sync.Map // *access.Role to the []Capability that gives returns
 }
 
-// New makes a Finder. Its cost is one look at each rule of each binding.
+// New makes a Finder. Its cost is one look at each rule of each binding, and at each pod;
+// what only some searches need is worked out when the first of them does.
 func New(c Config) *Finder {
 	serves := c.Serves
 	if serves == nil {
 		serves = func(string, string) bool { return false }
 	}
-	uses, bindings := 0, len(c.Policy.Bindings())
-	for i := range c.Pods {
-		uses += len(c.Pods[i].Secrets)
-	}
 	f := &Finder{
-		policy: c.Policy, caps: map[Kind]map[string][]*Capability{}, pods: make(map[Name]*Pod, len(c.Pods)), run: map[Name][]*Pod{}, users: make(map[Name][]*Pod, uses/2), mapped: map[Name][]*Pod{},
-		all: map[Kind][]*Capability{}, acts: map[string][]*Capability{}, accounts: make(map[Name]bool, bindings), held: make(map[access.Subject][]*access.Binding, bindings),
+		policy: c.Policy, caps: map[Kind]map[string][]*Capability{}, plots: map[string]*plot{}, hosts: map[string]*host{},
+		all: map[Kind][]*Capability{}, acts: map[string][]*Capability{},
 		secrets: c.Exists, copies: c.Copies, offers: c.Offers, spaces: c.Namespaces,
-		lowly: map[Name]bool{}, lowered: map[string]bool{}, local: map[string][]*Pod{}, projects: map[string][]*Project{},
+		lowly: map[Name]bool{}, lowered: map[string]bool{}, projects: map[string][]*Project{},
 	}
 	for i := range c.Projects {
 		f.projects[c.Projects[i].Namespace] = append(f.projects[c.Projects[i].Namespace], &c.Projects[i])
 	}
-	f.rows = table(serves)
+	f.rows = newRows(table(serves))
 	for _, b := range c.Policy.Bindings() {
-		found := capabilities(b, f.rows)
+		found := f.rows.capabilities(b)
 		for i := range found {
 			f.keep(&found[i])
 		}
-		for _, s := range b.Subjects {
-			f.held[s] = append(f.held[s], b)
-			if s.Kind == rbacv1.ServiceAccountKind {
-				f.accounts[Name{s.Namespace, s.Name}] = true
-			}
-		}
 	}
-	for i := range c.Pods {
-		f.pod(&c.Pods[i])
-	}
-	f.breakOuts(c.Open, c.Pods)
+	f.held = sync.OnceValue(func() map[access.Subject][]*access.Binding { return held(c.Policy) })
+	f.settle(c.Pods)
+	f.breakOuts(c.Open)
 	return f
 }
 
-func (f *Finder) pod(p *Pod) {
-	account := Name{p.Namespace, p.Account}
-	f.pods[p.Name], f.accounts[account] = p, true
-	f.run[account] = append(f.run[account], p)
-	f.local[p.Namespace] = append(f.local[p.Namespace], p)
-	if p.Lowered {
-		f.lowly[account], f.lowered[p.Account] = true, true
+// held returns the bindings of each subject, in order.
+func held(p *access.Policy) map[access.Subject][]*access.Binding {
+	out := make(map[access.Subject][]*access.Binding, len(p.Bindings()))
+	for _, b := range p.Bindings() {
+		for _, s := range b.Subjects {
+			out[s] = append(out[s], b)
+		}
 	}
-	for _, secret := range p.Secrets {
-		name := Name{p.Namespace, secret}
-		f.users[name] = append(f.users[name], p)
-	}
-	for _, m := range p.ConfigMaps {
-		name := Name{p.Namespace, m}
-		f.mapped[name] = append(f.mapped[name], p)
-	}
+	return out
 }
 
 func (f *Finder) keep(c *Capability) {

@@ -2,6 +2,7 @@ package path
 
 import (
 	"slices"
+	"sync"
 
 	"github.com/strongkeep/strongkeep/internal/kube/posture/access"
 )
@@ -14,39 +15,33 @@ type breakout struct {
 	on  string
 }
 
-// breakouts are those who break out: onto any node, by pods that they create and
-// say a node for, and onto one node, by pods that run there.
-type breakouts struct {
-	any []breakout
-	to  map[string][]breakout // by node
+// host is a node that runs pods.
+type host struct {
+	pods []*Pod // in order
+	// out are those who break out onto it, by pods that run there.
+	out func() []breakout
 }
 
-// breakOuts finds them, once for all searches. open are the namespaces into which
-// Pod Security lets pods that are not confined.
-func (f *Finder) breakOuts(open []string, pods []Pod) {
-	y := yard{Finder: f, open: map[string]bool{}, labels: f.labellers()}
-	for _, ns := range open {
-		y.open[ns] = true
-	}
-	known := map[access.Subject]bool{}
-	for _, kind := range []Kind{CreatePods, CreateWorkloads, ApplyPods} {
-		for _, c := range f.all[kind] {
-			f.out.any = y.add(f.out.any, known, c, func(who access.Subject, ns string) bool {
-				return kind != ApplyPods || f.applies(who, c, "pods", ns)
-			})
+// breakOuts has them found once for all searches, when the first asks: those who get
+// onto any node, by pods that they create and say a node for, and onto each node. open
+// are the namespaces into which Pod Security lets pods that are not confined.
+func (f *Finder) breakOuts(open []string) {
+	made := sync.OnceValue(func() *yard {
+		y := &yard{Finder: f, open: map[string]bool{}, labels: f.labellers()}
+		for _, ns := range open {
+			y.open[ns] = true
 		}
-	}
-	f.out.to = map[string][]breakout{}
-	seen := map[string]map[access.Subject]bool{}
-	for i := range pods {
-		p := &pods[i]
-		if p.Node == "" {
-			continue
-		}
-		if seen[p.Node] == nil {
-			seen[p.Node] = map[access.Subject]bool{}
-		}
-		f.out.to[p.Node] = y.into(f.out.to[p.Node], seen[p.Node], p)
+		return y
+	})
+	f.anywhere = sync.OnceValue(func() []breakout { return made().anybody() })
+	for _, h := range f.hosts {
+		h.out = sync.OnceValue(func() (out []breakout) {
+			known := map[access.Subject]bool{}
+			for _, p := range h.pods {
+				out = made().into(out, known, p)
+			}
+			return out
+		})
 	}
 }
 
@@ -56,6 +51,19 @@ type yard struct {
 	open map[string]bool
 	// labels are those who may label namespaces, and so lift Pod Security there.
 	labels map[access.Subject]bool
+}
+
+// anybody are those who get onto any node.
+func (y *yard) anybody() (out []breakout) {
+	known := map[access.Subject]bool{}
+	for _, kind := range []Kind{CreatePods, CreateWorkloads, ApplyPods} {
+		for _, c := range y.all[kind] {
+			out = y.add(out, known, c, func(who access.Subject, ns string) bool {
+				return kind != ApplyPods || y.applies(who, c, "pods", ns)
+			})
+		}
+	}
+	return out
 }
 
 func (f *Finder) labellers() map[access.Subject]bool {
@@ -137,21 +145,23 @@ func (f *Finder) any(who access.Subject, r access.Request, verbs ...string) bool
 
 // onto finds those who get onto a node that was reached.
 func (s *search) onto(node string, n *node) {
-	for _, b := range s.out.to[node] {
-		s.note(Step{Subject: b.who, Kind: BreakOut, Capability: b.by, On: b.on}, n)
+	if h := s.hosts[node]; h != nil {
+		for _, b := range h.out() {
+			s.note(Step{Subject: b.who, Kind: BreakOut, Capability: b.by, On: b.on}, n)
+		}
 	}
 	if s.broken {
 		return // by a node that was reached before, and these get onto each
 	}
 	s.broken = true
-	for _, b := range s.out.any {
+	for _, b := range s.anywhere() {
 		s.note(Step{Subject: b.who, Kind: BreakOut, Capability: b.by, On: b.on}, n)
 	}
 }
 
-// hosts finds the nodes that run pods as a ServiceAccount, which have its tokens.
-func (s *search) hosts(account Name, n *node) {
-	for _, p := range s.run[account] {
+// housed finds the nodes that run pods as a ServiceAccount, which have its tokens.
+func (s *search) housed(account Name, n *node) {
+	for _, p := range s.running(account) {
 		if p.Node != "" {
 			s.note(Step{Subject: access.User(nodeUser + p.Node), Kind: Node, On: "pod " + p.String()}, n)
 		}

@@ -191,10 +191,10 @@ func (s *search) becomeAccount(who access.Subject, n *node) {
 		}
 	}
 	s.makePods(ns, on, n)
-	for _, p := range s.run[Name{ns, name}] {
+	for _, p := range s.running(Name{ns, name}) {
 		s.inside(p, n)
 	}
-	s.hosts(Name{ns, name}, n)
+	s.housed(Name{ns, name}, n)
 	s.acted(who, n)
 	s.sign(who, n)
 	s.owners(ns, s.becomes(Name{ns, name}), n)
@@ -295,11 +295,11 @@ func (s *search) becomeMember(who access.Subject, n *node) {
 // robots finds those who act as what runs in a namespace.
 func (s *search) robots(ns string, n *node) {
 	seen := map[string]bool{}
-	for _, p := range s.local[ns] {
+	for _, p := range s.at(ns).all {
 		s.inside(p, n)
 		if !seen[p.Account] {
 			seen[p.Account] = true
-			s.hosts(Name{ns, p.Account}, n)
+			s.housed(Name{ns, p.Account}, n)
 			s.acted(access.ServiceAccount(ns, p.Account), n)
 			s.owners(ns, s.becomes(Name{ns, p.Account}), n)
 		}

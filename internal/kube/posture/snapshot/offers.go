@@ -35,10 +35,9 @@ func (s *Snapshot) offers() func(path.Name) []path.Offer {
 	}
 	for i := range s.Secrets {
 		m := &s.Secrets[i].Meta
-		n := path.Name{Namespace: m.Namespace, Name: m.Name}
-		found[n] = append(found[n], mirrored(m)...)
-		if len(found[n]) == 0 {
-			delete(found, n)
+		if offers := mirrored(m); len(offers) > 0 {
+			n := path.Name{Namespace: m.Namespace, Name: m.Name}
+			found[n] = append(found[n], offers...)
 		}
 	}
 	return func(n path.Name) []path.Offer { return found[n] }

@@ -3,6 +3,7 @@ package snapshot
 import (
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/strongkeep/strongkeep/internal/kube/consumer"
@@ -124,13 +125,16 @@ func (s *Snapshot) open() (all, open []string) {
 	return all, open
 }
 
-// exists knows the Secrets of s.
+// exists knows the Secrets of s, from when it is first asked.
 func (s *Snapshot) exists() func(path.Name) bool {
-	known := make(map[path.Name]bool, len(s.Secrets))
-	for _, n := range s.Names() {
-		known[n] = true
-	}
-	return func(n path.Name) bool { return known[n] }
+	known := sync.OnceValue(func() map[path.Name]bool {
+		out := make(map[path.Name]bool, len(s.Secrets))
+		for i := range s.Secrets {
+			out[path.Name{Namespace: s.Secrets[i].Namespace, Name: s.Secrets[i].Name}] = true
+		}
+		return out
+	})
+	return func(n path.Name) bool { return known()[n] }
 }
 
 func (p *Pod) path() path.Pod {
