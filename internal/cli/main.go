@@ -17,6 +17,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/cli/debug"
 	"github.com/strongkeep/strongkeep/internal/cli/doctor"
 	"github.com/strongkeep/strongkeep/internal/cli/drill"
+	"github.com/strongkeep/strongkeep/internal/cli/encryption"
 	"github.com/strongkeep/strongkeep/internal/cli/events"
 	"github.com/strongkeep/strongkeep/internal/cli/externalsecret"
 	"github.com/strongkeep/strongkeep/internal/cli/fix"
@@ -122,7 +123,7 @@ func (a *app) root() *cobra.Command {
 	root.AddCommand(checkcommand.Command(a.Session, checkcommand.Config{Checks: compose.Checks(), Version: compose.Version}))
 	root.AddCommand(doctor.Command(a.Session, compose.Symptoms()), fix.Command(a.Session, fix.Config{Checks: compose.Checks(), Providers: compose.Providers(), Generators: compose.Generators()}))
 	root.AddCommand(trace.Commands(a.Session)...)
-	root.AddCommand(least.Command(a.Session), kms.Command(a.Session, compose.KeyStores()), a.unwrapCommand(), a.printCommand(), a.pathHelpCommand(), debug.Command(a.Session), debug.Monitor(a.Session))
+	root.AddCommand(least.Command(a.Session), kms.Command(a.Session, compose.KeyStores()), encryption.Command(a.Session), a.unwrapCommand(), a.printCommand(), a.pathHelpCommand(), debug.Command(a.Session), debug.Monitor(a.Session))
 	complete.Add(a.Session, root)
 	asPlugin(a.Env.Program, root)
 	return root

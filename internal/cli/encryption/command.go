@@ -1,0 +1,26 @@
+package encryption
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/strongkeep/strongkeep/internal/cli/session"
+)
+
+// exitFound is the exit code of a command that found something (docs/cli.md).
+const exitFound session.Exit = 10
+
+type command struct{ *session.Session }
+
+// Command returns the encryption command.
+func Command(s *session.Session) *cobra.Command {
+	x := command{s}
+	c := &cobra.Command{
+		Use: "encryption", Short: "Encrypt what API servers keep in etcd, and prove it",
+		Long: `What lies in etcd, and how it gets encrypted. docs/encryption.md has the way from a
+cluster in the clear to an encrypted one; "strongkeep kms" is the plugin that keeps the key.`,
+		Args: cobra.ArbitraryArgs, RunE: session.Unknown,
+		Example: "  strongkeep encryption verify -snapshot=/var/backups/etcd.db",
+	}
+	c.AddCommand(x.verify())
+	return c
+}

@@ -1,0 +1,287 @@
+package stored
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/strongkeep/strongkeep/internal/errs"
+)
+
+// Config says what to look at, and what is expected of it.
+type Config struct {
+	Prefix    string   // "" is DefaultPrefix
+	Resources []string // RESOURCE or RESOURCE.GROUP
+	// Provider that everything should be under, as Under.Provider writes it; "" means
+	// that any will do, and is said to be not checked.
+	Provider string
+	// KeyID that everything of KMS v2 should be under; "" as above.
+	KeyID string
+	// Most bounds the findings that are named; all are counted. 0 is 1,000.
+	Most int
+}
+
+// Source reads all stored values below some folders.
+type Source interface {
+	// Read calls visit for each value below a folder. No folder is below another.
+	Read(ctx context.Context, folders []string, visit func(Entry)) (Origin, error)
+}
+
+// Entry is one value. Its bytes are the source's, and only for the time of the call.
+type Entry struct {
+	Key   []byte
+	Value []byte
+	// Superseded is a value that a later one has taken the place of.
+	Superseded bool
+}
+
+// Origin is what was read.
+type Origin struct {
+	Source   string `json:"source"`   // for people
+	Revision int64  `json:"revision"` // of etcd, the last that was read
+	// Instants is how many revisions were read: 1 is the state of one moment. etcd
+	// forgets revisions; what was there all the time was seen all the same.
+	Instants int `json:"instants"`
+	// History reports whether superseded values were read too.
+	History bool `json:"history"`
+}
+
+// Report is the answer.
+type Report struct {
+	Origin
+	Resources []Resource `json:"resources"`
+	Answers   []Answer   `json:"answers"`
+	// Findings are values that are not as they should be, and Found counts them all.
+	Findings []Finding `json:"findings"`
+	Found    int       `json:"found"`
+}
+
+// Resource is what there is of one.
+type Resource struct {
+	Name   string  `json:"resource"`
+	Values int     `json:"values"`
+	Under  []Group `json:"under"`
+	// SupersededClear counts values in the clear that later ones took the place of.
+	SupersededClear int `json:"superseded_clear"`
+}
+
+// Group are values under one key.
+type Group struct {
+	Provider string `json:"provider"`
+	KeyID    string `json:"key_id,omitempty"`
+	Values   int    `json:"values"`
+}
+
+// Finding is a value that is not as it should be.
+type Finding struct {
+	Object
+	Provider string `json:"provider"`
+	KeyID    string `json:"key_id,omitempty"`
+	Why      string `json:"why"`
+}
+
+// The answers to a question.
+const (
+	Yes        = "yes"
+	No         = "no"
+	NotChecked = "not checked"
+)
+
+// Answer is one to a question about all values.
+type Answer struct {
+	Question string `json:"question"`
+	Answer   string `json:"answer"`
+	Detail   string `json:"detail"`
+}
+
+// place is one resource and its folder.
+type place struct {
+	folder   string
+	resource int // index in the report
+}
+
+type verifier struct {
+	cfg    Config
+	places []place
+	report Report
+	groups []map[Under]int
+	bad    map[string]int // findings by reason
+}
+
+// Verify reads all values of the resources and says what they are under. Errors are
+// Invalid (the configuration), and what the source says.
+func Verify(ctx context.Context, from Source, cfg Config) (*Report, error) {
+	v, err := newVerifier(cfg)
+	if err != nil {
+		return nil, err
+	}
+	var all []string
+	for _, p := range v.places {
+		all = append(all, p.folder)
+	}
+	if v.report.Origin, err = from.Read(ctx, all, v.see); err != nil {
+		return nil, err
+	}
+	v.finish()
+	return &v.report, nil
+}
+
+func newVerifier(cfg Config) (*verifier, error) {
+	cfg.Prefix, cfg.Most = cmp.Or(cfg.Prefix, DefaultPrefix), cmp.Or(cfg.Most, 1000)
+	if len(cfg.Resources) == 0 {
+		return nil, errs.New(errs.Invalid, "no resource is named: name at least secrets")
+	}
+	if cfg.Provider != "" && !strings.Contains(cfg.Provider, "/") {
+		cfg.Provider = string(KMSv2) + "/" + cfg.Provider
+	}
+	v := &verifier{cfg: cfg, bad: map[string]int{}}
+	for i, text := range cfg.Resources {
+		r, err := parseResource(text)
+		if err != nil {
+			return nil, err
+		}
+		if slices.Contains(cfg.Resources[:i], text) {
+			return nil, errs.Newf(errs.Invalid, "resource %s is named twice", text)
+		}
+		v.report.Resources = append(v.report.Resources, Resource{Name: text})
+		v.groups = append(v.groups, map[Under]int{})
+		for _, folder := range folders(cfg.Prefix, r) {
+			if slices.ContainsFunc(v.places, func(p place) bool { return p.folder == folder }) {
+				return nil, errs.Newf(errs.Invalid, "resource %s is stored as another one that is named: name one of them", text)
+			}
+			v.places = append(v.places, place{folder, i})
+		}
+	}
+	return v, nil
+}
+
+func (v *verifier) see(e Entry) {
+	for _, p := range v.places {
+		if len(e.Key) <= len(p.folder) || string(e.Key[:len(p.folder)]) != p.folder {
+			continue
+		}
+		r, u := &v.report.Resources[p.resource], Parse(e.Value)
+		if e.Superseded {
+			if u.Kind == Clear {
+				r.SupersededClear++
+			}
+			return
+		}
+		r.Values++
+		v.groups[p.resource][u]++
+		if why := v.wrong(u); why != "" {
+			v.bad[why]++
+			v.report.Found++
+			if len(v.report.Findings) < v.cfg.Most {
+				name := string(e.Key[len(p.folder):])
+				v.report.Findings = append(v.report.Findings, Finding{Object{r.Name, name}, u.Provider(), u.KeyID, why})
+			}
+		}
+		return
+	}
+}
+
+// Why a value is a finding.
+const (
+	inTheClear    = "in the clear"
+	unreadable    = "claims to be encrypted, and no API server can read it"
+	otherProvider = "under another provider"
+	otherKey      = "under another key"
+)
+
+// wrong says why a value is a finding, "" if it is none.
+func (v *verifier) wrong(u Under) string {
+	switch {
+	case u.Kind == Clear:
+		return inTheClear
+	case u.Kind == Broken:
+		return unreadable
+	case v.cfg.Provider != "" && u.Provider() != v.cfg.Provider:
+		return otherProvider
+	case v.cfg.KeyID != "" && u.KeyID != v.cfg.KeyID:
+		return otherKey
+	}
+	return ""
+}
+
+func (v *verifier) finish() {
+	values, old := 0, 0
+	var empty []string
+	for i := range v.report.Resources {
+		r := &v.report.Resources[i]
+		values, old = values+r.Values, old+r.SupersededClear
+		if r.Values == 0 {
+			empty = append(empty, r.Name)
+		}
+		for _, u := range slices.SortedFunc(maps.Keys(v.groups[i]), compare) {
+			r.Under = append(r.Under, Group{u.Provider(), u.KeyID, v.groups[i][u]})
+		}
+	}
+	slices.SortFunc(v.report.Findings, func(a, b Finding) int {
+		return cmp.Or(cmp.Compare(a.Resource, b.Resource), cmp.Compare(a.Name, b.Name))
+	})
+	v.report.Answers = []Answer{v.encrypted(values, empty), v.provider(values), v.key(values), v.history(old)}
+}
+
+func compare(a, b Under) int {
+	return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name), cmp.Compare(a.KeyID, b.KeyID))
+}
+
+func (v *verifier) encrypted(values int, empty []string) Answer {
+	a := Answer{Question: "is every value encrypted?", Answer: Yes, Detail: fmt.Sprintf("%d values were read", values)}
+	clear, broken := v.bad[inTheClear], v.bad[unreadable]
+	switch {
+	case clear+broken > 0:
+		a.Answer, a.Detail = No, fmt.Sprintf("of %d values %d are in the clear and %d are broken", values, clear, broken)
+	case len(empty) > 0:
+		a.Answer = NotChecked
+		a.Detail = fmt.Sprintf("etcd has no value of %s below %s: is this the right name, and the right etcd?", strings.Join(empty, ", "), v.cfg.Prefix)
+	}
+	return a
+}
+
+func (v *verifier) provider(values int) Answer {
+	a := Answer{Question: "is every value under the provider?", Answer: Yes, Detail: v.cfg.Provider}
+	switch n := v.bad[inTheClear] + v.bad[unreadable] + v.bad[otherProvider]; {
+	case v.cfg.Provider == "":
+		a.Answer, a.Detail = NotChecked, "which one it should be was not told"
+	case n > 0:
+		a.Answer, a.Detail = No, fmt.Sprintf("%d of %d values are not under %s", n, values, v.cfg.Provider)
+	case values == 0:
+		a.Answer = NotChecked
+	}
+	return a
+}
+
+func (v *verifier) key(values int) Answer {
+	a := Answer{Question: "is every value under the key?", Answer: Yes, Detail: v.cfg.KeyID}
+	switch {
+	case v.cfg.KeyID == "":
+		a.Answer, a.Detail = NotChecked, "which key id is the active one was not told"
+	case v.report.Found > 0:
+		a.Answer, a.Detail = No, fmt.Sprintf("%d of %d values are not under %s", v.report.Found, values, v.cfg.KeyID)
+	case values == 0:
+		a.Answer = NotChecked
+	}
+	return a
+}
+
+func (v *verifier) history(old int) Answer {
+	a := Answer{Question: "are values that were overwritten encrypted too?", Answer: Yes, Detail: "as far as etcd has their revisions; freed pages of the file were not looked at"}
+	switch {
+	case !v.report.History:
+		a.Answer, a.Detail = NotChecked, "etcd tells them in a snapshot only"
+	case old > 0:
+		a.Answer, a.Detail = No, fmt.Sprintf("%d are in the clear, and go when etcd is compacted, which API servers have it do every 5 minutes", old)
+	}
+	return a
+}
+
+// Holds reports whether no question was answered with no, and whether everything is
+// encrypted for certain.
+func (r *Report) Holds() bool {
+	return r.Answers[0].Answer == Yes && !slices.ContainsFunc(r.Answers, func(a Answer) bool { return a.Answer == No })
+}
