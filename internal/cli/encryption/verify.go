@@ -1,6 +1,7 @@
 package encryption
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 
@@ -104,30 +105,27 @@ func (x command) printReport(r *stored.Report) error {
 		f := &r.Findings[i]
 		found = append(found, session.Row{f.Resource, f.Name, f.Why, f.Provider, session.First(f.KeyID, "-")})
 	}
-	say := func(format string, args ...any) error {
-		_, err := fmt.Fprintf(x.Env.Stdout, format, args...)
-		return err
+	more := ""
+	if n := r.Found - len(r.Findings); n > 0 {
+		more = fmt.Sprintf("and %d more: -most=%d names all\n", n, r.Found)
 	}
-	if err := say("Read %s at revision %d.\n\n", r.Source, r.Revision); err != nil {
-		return err
+	return errors.Join(
+		x.say("Read %s at revision %d.\n\n", r.Source, r.Revision),
+		x.Print(nil, session.Row{"ANSWER", "QUESTION", "DETAIL"}, answers),
+		x.table(session.Row{"RESOURCE", "VALUES", "PROVIDER", "KEY ID"}, counts),
+		x.table(session.Row{"RESOURCE", "OBJECT", "WHY", "PROVIDER", "KEY ID"}, found),
+		x.say("%s", more))
+}
+
+func (x command) say(format string, args ...any) error {
+	_, err := fmt.Fprintf(x.Env.Stdout, format, args...)
+	return err
+}
+
+// table is one more, if it has any row.
+func (x command) table(header session.Row, rows []session.Row) error {
+	if len(rows) == 0 {
+		return nil
 	}
-	if err := x.Print(nil, session.Row{"ANSWER", "QUESTION", "DETAIL"}, answers); err != nil {
-		return err
-	}
-	if err := say("\n"); err != nil {
-		return err
-	}
-	if err := x.Print(nil, session.Row{"RESOURCE", "VALUES", "PROVIDER", "KEY ID"}, counts); err != nil || len(found) == 0 {
-		return err
-	}
-	if err := say("\n"); err != nil {
-		return err
-	}
-	if err := x.Print(nil, session.Row{"RESOURCE", "OBJECT", "WHY", "PROVIDER", "KEY ID"}, found); err != nil {
-		return err
-	}
-	if more := r.Found - len(r.Findings); more > 0 {
-		return say("\nand %d more: -most=%d names all\n", more, r.Found)
-	}
-	return nil
+	return errors.Join(x.say("\n"), x.Print(nil, header, rows))
 }
