@@ -26,6 +26,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/cli/lease"
 	"github.com/strongkeep/strongkeep/internal/cli/least"
 	"github.com/strongkeep/strongkeep/internal/cli/login"
+	"github.com/strongkeep/strongkeep/internal/cli/look"
 	"github.com/strongkeep/strongkeep/internal/cli/migrate"
 	"github.com/strongkeep/strongkeep/internal/cli/mount"
 	"github.com/strongkeep/strongkeep/internal/cli/namespace"
@@ -121,7 +122,7 @@ func (a *app) root() *cobra.Command {
 	root.AddCommand(migrate.Command(a.Session, migrate.Config{Providers: compose.Providers(), Generators: compose.Generators()}))
 	root.AddCommand(whocan.Commands(a.Session)...)
 	root.AddCommand(checkcommand.Command(a.Session, checkcommand.Config{Checks: compose.Checks(), Version: compose.Version}))
-	root.AddCommand(doctor.Command(a.Session, compose.Symptoms()), fix.Command(a.Session, fix.Config{Checks: compose.Checks(), Providers: compose.Providers(), Generators: compose.Generators()}))
+	root.AddCommand(doctor.Command(a.Session, compose.Symptoms()), fix.Command(a.Session, fix.Config{Checks: compose.Checks(), Providers: compose.Providers(), Generators: compose.Generators()}), look.Renderer(a.Session))
 	root.AddCommand(trace.Commands(a.Session)...)
 	root.AddCommand(least.Command(a.Session), kms.Command(a.Session, compose.KeyStores()), encryption.Command(a.Session), a.unwrapCommand(), a.printCommand(), a.pathHelpCommand(), debug.Command(a.Session), debug.Monitor(a.Session))
 	complete.Add(a.Session, root)

@@ -1,5 +1,5 @@
 // Package look is what commands that ask about a cluster have in common: where it is
-// read from. That is a cluster, manifests and dumps (-f), or a snapshot that was
+// read from. That is a cluster, manifests, charts and dumps (-f), or a snapshot that was
 // saved (-snapshot).
 //
 // A command has Flags, adds them by Add (RBAC, pods and names of Secrets are enough

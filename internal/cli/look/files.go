@@ -1,6 +1,8 @@
 package look
 
 import (
+	"context"
+	"errors"
 	"io"
 	"io/fs"
 	"os"
@@ -11,39 +13,64 @@ import (
 
 	"github.com/strongkeep/strongkeep/internal/cli/session"
 	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/chart"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/fingerprint"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/read"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/snapshot"
 )
 
-// files reads manifests and dumps. What is wrong in them is said on standard error,
-// and is in the snapshot.
-func (f *Flags) files(s *session.Session, key *fingerprint.Key, now time.Time) (*snapshot.Snapshot, error) {
-	files := read.Files{Namespace: f.Namespace, Key: key}
+// files reads manifests, dumps and charts. What is wrong in them is said on standard
+// error, and is in the snapshot.
+func (f *Flags) files(ctx context.Context, s *session.Session, key *fingerprint.Key, now time.Time) (*snapshot.Snapshot, error) {
+	g := gatherer{Flags: f, to: &read.Files{Namespace: f.Namespace, Key: key}, render: func(name string, values []string) ([]chart.File, error) {
+		return chart.Render(ctx, chart.Request{Chart: name, Values: values, Release: f.Release, Namespace: session.First(f.Namespace, "default")})
+	}}
 	for _, name := range f.Files {
-		if err := add(&files, name, s.Env.Stdin); err != nil {
+		if err := g.add(name, s.Env.Stdin); err != nil {
 			return nil, err
 		}
 	}
-	s.Warn(files.Wrong)
-	return files.Snapshot(now), nil
+	s.Warn(g.to.Wrong)
+	return g.to.Snapshot(now), nil
 }
 
-func add(to *read.Files, name string, stdin io.Reader) error {
+// gatherer is one reading of files.
+type gatherer struct {
+	*Flags
+	to     *read.Files
+	render func(name string, values []string) ([]chart.File, error)
+}
+
+func (g *gatherer) add(name string, stdin io.Reader) error {
 	if name == "-" {
-		return to.Add("standard input", stdin)
+		return g.to.Add("standard input", stdin)
 	}
 	info, err := os.Stat(name)
 	if err != nil {
 		return errs.Newf(errs.Invalid, "reading manifests: %w", err)
 	}
 	switch {
+	case info.IsDir() && has(name, "Chart.yaml"), strings.HasSuffix(name, ".tgz"), strings.HasSuffix(name, ".tar.gz"):
+		return g.chart(name, g.Values)
 	case info.IsDir():
-		return folder(to, name)
-	case strings.HasSuffix(name, ".tgz") || strings.HasSuffix(name, ".tar.gz"):
-		return errs.Newf(errs.Unsupported, "%s is a chart or another archive, which is not rendered here: helm template NAME %s | strongkeep COMMAND -f -", name, name)
+		return g.folder(name)
 	}
-	return file(to, name)
+	return file(g.to, name)
+}
+
+// chart renders a chart. What its templates made is told by where they are.
+func (g *gatherer) chart(name string, values []string) error {
+	made, err := g.render(name, values)
+	if err != nil {
+		return err
+	}
+	for _, m := range made {
+		_, inside, _ := strings.Cut(m.Name, "/")
+		if err := g.to.Add(filepath.Join(name, inside), strings.NewReader(m.Text)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func file(to *read.Files, name string) error {
@@ -55,13 +82,14 @@ func file(to *read.Files, name string) error {
 	return to.Add(name, f)
 }
 
-// folder reads the manifests below dir. A chart or a kustomization is no manifest, and
-// what it would make is not guessed.
-func folder(to *read.Files, dir string) error {
+// folder reads the manifests and charts below dir. What is wrong with a chart is noted,
+// and the rest goes on. A kustomization is no manifest, and what it would make is not
+// guessed.
+func (g *gatherer) folder(dir string) error {
 	if command := rendered(dir); command != "" {
 		return errs.Newf(errs.Unsupported, "%s is not rendered here: %s | strongkeep COMMAND -f -", dir, command)
 	}
-	w := walk{to: to, dir: dir, seen: map[string]bool{}}
+	w := walk{gatherer: g, dir: dir, seen: map[string]bool{}}
 	err := filepath.WalkDir(dir, w.visit)
 	for _, name := range w.links {
 		if err == nil {
@@ -73,7 +101,7 @@ func folder(to *read.Files, dir string) error {
 
 // walk goes through a folder.
 type walk struct {
-	to    *read.Files
+	*gatherer
 	dir   string
 	links []string
 	seen  map[string]bool // files that were read, by their names without links
@@ -102,16 +130,26 @@ func (w *walk) visit(name string, d fs.DirEntry, err error) error {
 	return file(w.to, name)
 }
 
-// enter says which folders are passed over.
+// enter renders a chart, and says which folders are passed over.
 func (w *walk) enter(name string, d fs.DirEntry) error {
 	if name == w.dir {
 		return nil
 	}
-	if command := rendered(name); command != "" {
-		w.to.Miss(name, "not rendered here: "+command+" | strongkeep COMMAND -f -")
+	command := rendered(name)
+	switch {
+	case strings.HasPrefix(d.Name(), "."):
 		return fs.SkipDir
-	}
-	if strings.HasPrefix(d.Name(), ".") {
+	case has(name, "Chart.yaml"):
+		err := w.chart(name, nil)
+		if errors.Is(err, context.Canceled) {
+			return err
+		}
+		if err != nil {
+			w.to.Miss(name, err.Error())
+		}
+		return fs.SkipDir
+	case command != "":
+		w.to.Miss(name, "not rendered here: "+command+" | strongkeep COMMAND -f -")
 		return fs.SkipDir
 	}
 	return nil
@@ -144,18 +182,17 @@ func within(dir, name string) bool {
 	return err == nil && filepath.IsLocal(rel)
 }
 
+// has reports whether a folder has one of names.
+func has(dir string, names ...string) bool {
+	return slices.ContainsFunc(names, func(n string) bool {
+		_, err := os.Stat(filepath.Join(dir, n))
+		return err == nil
+	})
+}
+
 // rendered returns the command that makes manifests of a folder; "" for one that has them.
 func rendered(dir string) string {
-	has := func(names ...string) bool {
-		return slices.ContainsFunc(names, func(n string) bool {
-			_, err := os.Stat(filepath.Join(dir, n))
-			return err == nil
-		})
-	}
-	switch {
-	case has("Chart.yaml"):
-		return "helm template NAME " + dir
-	case has("kustomization.yaml", "kustomization.yml", "Kustomization"):
+	if has(dir, "kustomization.yaml", "kustomization.yml", "Kustomization") {
 		return "kubectl kustomize " + dir
 	}
 	return ""

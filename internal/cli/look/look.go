@@ -30,6 +30,10 @@ type Flags struct {
 	// them is given.
 	Files    []string
 	Snapshot string
+	// Values are files of values for the charts among Files, Release the name of their
+	// release.
+	Values  []string
+	Release string
 	// KeyFile has the key of the fingerprints; Save is where the snapshot goes.
 	KeyFile, Save string
 
@@ -49,7 +53,9 @@ type Seen struct {
 // Add adds the flags of a command for which RBAC, pods and names of Secrets are enough.
 func (f *Flags) Add(to *pflag.FlagSet) {
 	f.Flags.Add(to)
-	to.StringSliceVarP(&f.Files, "file", "f", nil, "look at these manifests, dumps, or folders of them instead of a cluster; - is standard input")
+	to.StringSliceVarP(&f.Files, "file", "f", nil, "look at these manifests, dumps, charts, or folders of them instead of a cluster; - is standard input")
+	to.StringSliceVar(&f.Values, "values", nil, "file of values for the chart that -f names; of several the later counts")
+	to.StringVar(&f.Release, "release", "", "name of the release that the chart would be (default: the chart's)")
 	to.StringVar(&f.Snapshot, "snapshot", "", "look at this file, which -save wrote, instead of a cluster")
 }
 
@@ -100,6 +106,9 @@ func (f *Flags) check() error {
 	if f.Snapshot != "" && (len(f.Files) > 0 || f.Save != "") {
 		return errs.New(errs.Invalid, "-snapshot is what is looked at: it goes with neither -f nor -save")
 	}
+	if len(f.Files) == 0 && (len(f.Values) > 0 || f.Release != "") {
+		return errs.New(errs.Invalid, "-values and -release are for a chart: name it with -f")
+	}
 	return nil
 }
 
@@ -108,7 +117,7 @@ func (f *Flags) read(ctx context.Context, s *session.Session, key *fingerprint.K
 	case f.Snapshot != "":
 		return f.saved(key)
 	case len(f.Files) > 0:
-		out, err := f.files(s, key, now)
+		out, err := f.files(ctx, s, key, now)
 		return &Seen{out, session.First(f.Namespace, "default"), key}, err
 	}
 	return f.live(ctx, s, &f.Flags, read.Options{Now: now, Whole: f.whole, Key: key})

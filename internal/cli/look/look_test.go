@@ -13,6 +13,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/cli/look"
 	"github.com/strongkeep/strongkeep/internal/cli/session"
 	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/chart"
 )
 
 const (
@@ -21,6 +22,17 @@ const (
 )
 
 var noon = time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
+
+// This binary renders charts too.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == chart.Command {
+		if err := chart.Main(os.Stdin, os.Stdout); err != nil {
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
 
 func write(t *testing.T, dir, name, text string) string {
 	t.Helper()
@@ -85,7 +97,7 @@ func TestRefused(t *testing.T) {
 	}
 	write(t, dir, "chart/Chart.yaml", "name: x")
 	write(t, dir, "base/kustomization.yaml", "")
-	archive := write(t, dir, "chart.tgz", "")
+	archive := write(t, dir, "chart.tgz", canary)
 	for _, c := range []struct {
 		args []string
 		kind errs.Kind
@@ -98,8 +110,10 @@ func TestRefused(t *testing.T) {
 		{[]string{"--file=-", "--key-file=" + write(t, dir, "cut", strings.Repeat("a", 31)+"\n")}, errs.Invalid, "is no key"},
 		{[]string{"--file=-", "--key-file=" + dir + "/none"}, errs.Invalid, "no such file"},
 		{[]string{"--file=" + dir + "/none"}, errs.Invalid, "no such file"},
-		{[]string{"--file=" + dir + "/chart"}, errs.Unsupported, "helm template"},
-		{[]string{"--file=" + archive}, errs.Unsupported, "helm template"},
+		{[]string{"--file=" + dir + "/chart"}, errs.Invalid, "Chart.yaml: chart.metadata.version is required"},
+		{[]string{"--file=" + archive}, errs.Invalid, "this is no chart"},
+		{[]string{"--values=" + key}, errs.Invalid, "name it with -f"},
+		{[]string{"--release=blue", "--snapshot=" + saved}, errs.Invalid, "name it with -f"},
 		{[]string{"--file=" + dir + "/base"}, errs.Unsupported, "kubectl kustomize"},
 	} {
 		if _, _, err := ask(t, c.args...); errs.KindOf(err) != c.kind || !strings.Contains(err.Error(), c.want) {
@@ -114,14 +128,37 @@ func TestFolder(t *testing.T) {
 	write(t, dir, "b.json", `{"apiVersion":"v1","kind":"Secret","metadata":{"name":"b"}}`)
 	write(t, dir, "README.md", canary+": [")
 	write(t, dir, ".git/x.yaml", secret)
-	write(t, dir, "chart/Chart.yaml", "name: x")
+	write(t, dir, "chart/Chart.yaml", "apiVersion: v2\nname: x\nversion: 1.0.0\n")
 	write(t, dir, "chart/templates/x.yaml", "{{ if }}")
+	write(t, dir, "good/Chart.yaml", "apiVersion: v2\nname: good\nversion: 1.0.0\n")
+	write(t, dir, "good/templates/c.yaml", "apiVersion: v1\nkind: Secret\nmetadata: {name: c-{{ .Release.Name }}}\n")
+	write(t, dir, "base/kustomization.yaml", "")
 	seen, stderr, err := ask(t, "--file="+dir)
-	if err != nil || len(seen.Secrets) != 2 || seen.Secrets[0].Name != "b" || seen.Secrets[1].Place != dir+"/a/db.yaml: document 1" {
+	if err != nil || len(seen.Secrets) != 3 || seen.Secrets[0].Name != "b" || seen.Secrets[1].Name != "c-good" || seen.Secrets[2].Place != dir+"/a/db.yaml: document 1" {
 		t.Fatalf("%v %+v", err, seen)
 	}
-	if len(seen.Wrong) != 1 || !strings.Contains(stderr, "helm template NAME "+dir+"/chart") {
-		t.Errorf("the chart: %q %q", seen.Wrong, stderr)
+	if len(seen.Wrong) != 2 || !strings.Contains(stderr, dir+"/chart: x/templates/x.yaml:1: this is no template") || !strings.Contains(stderr, "kubectl kustomize "+dir+"/base") {
+		t.Errorf("what is wrong: %q %q", seen.Wrong, stderr)
+	}
+}
+
+// A chart is rendered with what is said of its release, and its objects are told by
+// their templates.
+func TestChart(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "shop/Chart.yaml", "apiVersion: v2\nname: shop\nversion: 1.0.0\n")
+	write(t, dir, "shop/templates/db.yaml", "apiVersion: v1\nkind: Secret\nmetadata: {name: {{ .Release.Name }}-db}\nstringData: {password: {{ .Values.password }}}\n---\nkind: [\n")
+	values := write(t, dir, "values.yaml", "password: "+canary+"\n")
+	key := write(t, dir, "key", strings.Repeat("k", 32))
+	seen, stderr, err := ask(t, "--file="+dir+"/shop", "--values="+values, "--release=blue", "-n", "east", "--key-file="+key)
+	if err != nil || len(seen.Secrets) != 1 {
+		t.Fatalf("%v %q %+v", err, stderr, seen)
+	}
+	if s := seen.Secrets[0]; s.Name != "blue-db" || s.Namespace != "east" || s.Place != dir+"/shop/templates/db.yaml: document 1" || s.Values[0].Prints[0].Print != seen.Key.Of([]byte(canary)) {
+		t.Errorf("%+v", s)
+	}
+	if !strings.Contains(stderr, dir+"/shop/templates/db.yaml: document 2: this is not YAML") {
+		t.Errorf("what is wrong: %q", stderr)
 	}
 }
 

@@ -1,0 +1,1 @@
+{{ define "shop.database" }}{{ .Release.Name }}-database{{ end }}
