@@ -176,11 +176,11 @@ func TestFolderNotWhole(t *testing.T) {
 	}
 	outside := write(t, t.TempDir(), "x.yaml", secret)
 	for want, make := range map[string]func(dir string){
-		"helm template":  func(dir string) { write(t, dir, "chart/Chart.yaml", "name: x") },
-		"symbolic link":  func(dir string) { link(t, outside, dir, "x.yaml") },
-		"leads nowhere":  func(dir string) { link(t, "none.yaml", dir, "x.yaml") },
-		"is no file of ": func(dir string) { link(t, filepath.Dir(outside), dir, "base") },
-		"damaged":        func(dir string) { write(t, dir, "x.yaml.gz", "\x1f\x8b") },
+		"chart.metadata.version is required": func(dir string) { write(t, dir, "chart/Chart.yaml", "name: x") },
+		"symbolic link":                      func(dir string) { link(t, outside, dir, "x.yaml") },
+		"leads nowhere":                      func(dir string) { link(t, "none.yaml", dir, "x.yaml") },
+		"is no file of ":                     func(dir string) { link(t, filepath.Dir(outside), dir, "base") },
+		"damaged":                            func(dir string) { write(t, dir, "x.yaml.gz", "\x1f\x8b") },
 	} {
 		dir := t.TempDir()
 		write(t, dir, "db.yaml", secret)
