@@ -149,7 +149,7 @@ func TestChart(t *testing.T) {
 	write(t, dir, "shop/Chart.yaml", "apiVersion: v2\nname: shop\nversion: 1.0.0\n")
 	write(t, dir, "shop/templates/db.yaml", "apiVersion: v1\nkind: Secret\nmetadata: {name: {{ .Release.Name }}-db}\nstringData: {password: {{ .Values.password }}}\n---\nkind: [\n")
 	values := write(t, dir, "values.yaml", "password: "+canary+"\n")
-	key := write(t, dir, "key", strings.Repeat("k", 32))
+	key := write(t, dir, "key", strings.Repeat("6b", 32))
 	seen, stderr, err := ask(t, "--file="+dir+"/shop", "--values="+values, "--release=blue", "-n", "east", "--key-file="+key)
 	if err != nil || len(seen.Secrets) != 1 {
 		t.Fatalf("%v %q %+v", err, stderr, seen)

@@ -46,8 +46,10 @@ type answer struct {
 const (
 	most     = 60 * time.Second
 	memory   = 1 << 30   // bytes of the heap
-	output   = 256 << 20 // bytes that are written, JSON
-	tooLarge = 86        // the exit code that says so
+	stack    = 256 << 20 // bytes of the stack, of templates that call each other
+	output   = 64 << 20  // bytes that are written, JSON
+	tooLarge = 86        // the exit codes that say so
+	tooLong  = 87
 )
 
 // Render renders a chart in a process of its own.
@@ -81,7 +83,7 @@ const rendering = "STRONGKEEP_RENDERING_A_CHART"
 func read(chart string, out *limited, ended, late error) ([]File, error) {
 	var exit *exec.ExitError
 	switch {
-	case errors.Is(late, context.DeadlineExceeded):
+	case errors.Is(late, context.DeadlineExceeded), errors.As(ended, &exit) && exit.ExitCode() == tooLong:
 		return nil, errs.Newf(errs.TooLarge, "rendering %s takes too long: a template of it loops, or it is too large", chart)
 	case late != nil:
 		return nil, fmt.Errorf("rendering %s: %w", chart, late)

@@ -30,8 +30,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// canary is a value that no error may tell.
-const canary = "canary-62c1"
+// canary is a value that no error may tell, and word one that is a name too.
+const canary, word = "canary-62c1", "canary62c1"
 
 // shop is a chart with one below it.
 var shop = map[string]string{
@@ -47,6 +47,7 @@ stringData: {password: {{ .Values.password | quote }}, hosts: {{ join "," .Value
 old: true
 {{- end }}
 `,
+	"crds/x.yaml":                       "kind: Secret\nmetadata: {name: '{{ .Release.Name }}'}\n",
 	"templates/empty.yaml":              "{{ if false }}kind: X{{ end }}\n",
 	"charts/cache/Chart.yaml":           "apiVersion: v2\nname: cache\nversion: 1.0.0\n",
 	"charts/cache/templates/cache.yaml": "kind: ConfigMap\nsize: {{ .Values.size }}\n",
@@ -127,12 +128,12 @@ func TestRender(t *testing.T) {
 	for name, at := range map[string]string{"a folder": folder(t, nil), "an archive": pack(t, below("shop/", shop))} {
 		plain := render(t, chart.Request{Chart: at, Namespace: "east"})
 		want := "kind: Secret\nmetadata: {name: shop-shop, namespace: east, labels: {\"a\":\"b\"}}\nstringData: {password: \"changeme\", hosts: \"one,two\"}\n"
-		if len(plain) != 1 || plain["shop/templates/db.yaml"] != want {
+		if len(plain) != 2 || plain["shop/templates/db.yaml"] != want {
 			t.Errorf("%s: %q", name, plain)
 		}
 		full := render(t, chart.Request{Chart: at, Namespace: "east", Release: "blue", Values: []string{more, last}})
 		want = "kind: Secret\nmetadata: {name: blue-shop, namespace: east, labels: {\"a\":\"b\",\"c\":\"e\"}}\nstringData: {password: \"" + canary + "\", hosts: \"three\"}\n"
-		if len(full) != 2 || full["shop/templates/db.yaml"] != want || full["shop/charts/cache/templates/cache.yaml"] != "kind: ConfigMap\nsize: 1\n" {
+		if len(full) != 3 || full["shop/templates/db.yaml"] != want || full["shop/crds/x.yaml"] != shop["crds/x.yaml"] || full["shop/charts/cache/templates/cache.yaml"] != "kind: ConfigMap\nsize: 1\n" {
 			t.Errorf("%s, with values: %q", name, full)
 		}
 	}
@@ -143,37 +144,41 @@ func TestWrong(t *testing.T) {
 	secret := write(t, filepath.Join(t.TempDir(), "values.yaml"), "password: "+canary+"\nreplicas: "+canary+"\n")
 	broken := write(t, filepath.Join(t.TempDir(), "broken.yaml"), "a: 1\n"+canary+": [\n")
 	list := write(t, filepath.Join(t.TempDir(), "list.yaml"), "- "+canary+"\n")
+	code := write(t, filepath.Join(t.TempDir(), "code.yaml"), "code: '{{ "+word+" }}'\nfield: '{{ .Capabilities."+word+" }}'\n")
 	template := func(text string) map[string]string { return map[string]string{"templates/db.yaml": text} }
 	for name, c := range map[string]struct {
 		changes map[string]string
 		values  string
 		want    string
 	}{
-		"no Chart.yaml":          {map[string]string{"Chart.yaml": ""}, secret, "it has no Chart.yaml"},
-		"Chart.yaml without it":  {map[string]string{"Chart.yaml": "apiVersion: v2\nversion: 1.0.0\n"}, secret, "Chart.yaml: chart.metadata.name is required"},
-		"no YAML":                {map[string]string{"values.yaml": "a: 1\nb: [\n"}, secret, "values.yaml:"},
-		"values of a kind":       {map[string]string{"values.yaml": "- " + canary + "\n"}, secret, "values.yaml: this is not YAML"},
-		"a chart that is away":   {map[string]string{"charts/cache/Chart.yaml": "", "charts/cache/templates/cache.yaml": ""}, secret, "helm dependency build"},
-		"values that are none":   {nil, broken, "broken.yaml:2: this is no map"},
-		"values that are a list": {nil, list, "list.yaml: this is no map"},
-		"values that are away":   {nil, "/no/such.yaml", "no such file"},
-		"no template":            {template("a: b\nc: {{ if }}\n"), secret, "shop/templates/db.yaml:2: this is no template"},
-		"no function":            {template("a: {{ env \"HOME\" }}\n"), secret, "shop/templates/db.yaml:1: there is no function env"},
-		"its own words":          {template("a: b\n{{ fail \"say a password\" }}\n"), secret, "shop/templates/db.yaml:2:3: say a password"},
-		"required":               {template("{{ required \"say a host\" .Values.host }}\n"), secret, "shop/templates/db.yaml:1:3: say a host"},
-		"words with a value":     {template("{{ fail (print \"not \" .Values.password) }}\n"), secret, "shop/templates/db.yaml:1:3: the template refuses"},
-		"a value that is away":   {template("{{ .Values.a.b.c }}\n"), secret, "shop/templates/db.yaml:1:"},
-		"a function that fails":  {template("\n{{ semver .Values.password }}\n"), secret, "shop/templates/db.yaml:2:3: semver fails"},
-		"a value of a kind":      {template("{{ range .Values.password }}{{ end }}\n"), secret, "shop/templates/db.yaml:1:16: what it ranges over is no list"},
-		"in a helper":            {map[string]string{"templates/_helpers.tpl": "\n{{ define \"shop.name\" }}{{ atoi .Values.replicas | add (semver .Values.password) }}{{ end }}"}, secret, "shop/templates/db.yaml:2:20, in shop/templates/_helpers.tpl:2:"},
-		"a circle":               {map[string]string{"templates/_helpers.tpl": `{{ define "shop.name" }}{{ include "shop.name" . }}{{ end }}`}, secret, "include each other too deep"},
-		"an include of nothing":  {template(`{{ include "none" . }}`), secret, "the template that it includes is not there"},
+		"no Chart.yaml":              {map[string]string{"Chart.yaml": ""}, secret, "it has no Chart.yaml"},
+		"Chart.yaml without it":      {map[string]string{"Chart.yaml": "apiVersion: v2\nversion: 1.0.0\n"}, secret, "Chart.yaml: chart.metadata.name is required"},
+		"no YAML":                    {map[string]string{"values.yaml": "a: 1\nb: [\n"}, secret, "values.yaml:"},
+		"values of a kind":           {map[string]string{"values.yaml": "- " + canary + "\n"}, secret, "values.yaml: this is not YAML"},
+		"a chart that is away":       {map[string]string{"charts/cache/Chart.yaml": "", "charts/cache/templates/cache.yaml": ""}, secret, "helm dependency build"},
+		"values that are none":       {nil, broken, "broken.yaml:2: this is no map"},
+		"values that are a list":     {nil, list, "list.yaml: this is no map"},
+		"values that are away":       {nil, "/no/such.yaml", "no such file"},
+		"no template":                {template("a: b\nc: {{ if }}\n"), secret, "shop/templates/db.yaml:2: this is no template"},
+		"no function":                {template("a: {{ env \"HOME\" }}\n"), secret, "shop/templates/db.yaml:1: there is no function env"},
+		"its own words":              {template("a: b\n{{ fail \"say a password\" }}\n"), secret, "shop/templates/db.yaml:2:3: say a password"},
+		"required":                   {template("{{ required \"say a host\" .Values.host }}\n"), secret, "shop/templates/db.yaml:1:3: say a host"},
+		"words with a value":         {template("{{ fail (print \"not \" .Values.password) }}\n"), secret, "shop/templates/db.yaml:1:3: the template refuses"},
+		"a value that is away":       {template("{{ .Values.a.b.c }}\n"), secret, "shop/templates/db.yaml:1:"},
+		"a function that fails":      {template("\n{{ semver .Values.password }}\n"), secret, "shop/templates/db.yaml:2:3: semver fails"},
+		"a value of a kind":          {template("{{ range .Values.password }}{{ end }}\n"), secret, "shop/templates/db.yaml:1:16: what it ranges over is no list"},
+		"in a helper":                {map[string]string{"templates/_helpers.tpl": "\n{{ define \"shop.name\" }}{{ atoi .Values.replicas | add (semver .Values.password) }}{{ end }}"}, secret, "shop/templates/db.yaml:2:20, in shop/templates/_helpers.tpl:2:"},
+		"a value that is a template": {template("{{ tpl .Values.code . }}\n"), code, "a function that it calls is not there"},
+		"a value with a field":       {template("{{ tpl .Values.field . }}\n"), code, "a field is not there"},
+		"a circle":                   {map[string]string{"templates/_helpers.tpl": `{{ define "shop.name" }}{{ include "shop.name" . }}{{ end }}`}, secret, "include each other too deep"},
+		"a circle without includes":  {template(`{{ define "deep" }}{{ template "deep" (dict "x" .) }}{{ end }}{{ template "deep" . }}`), secret, "include each other too deep"},
+		"an include of nothing":      {template(`{{ include "none" . }}`), secret, "the template that it includes is not there"},
 	} {
 		_, err := chart.Render(t.Context(), chart.Request{Chart: folder(t, c.changes), Values: []string{c.values}})
 		if !errs.Is(err, errs.Invalid) || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, want %q", name, err, c.want)
 		}
-		if err != nil && strings.Contains(err.Error(), canary) {
+		if err != nil && (strings.Contains(err.Error(), canary) || strings.Contains(err.Error(), word)) {
 			t.Errorf("%s tells a value: %v", name, err)
 		}
 	}
@@ -194,6 +199,13 @@ func TestConfined(t *testing.T) {
 	dir := folder(t, map[string]string{"templates/db.yaml": `a: {{ .Files.Get "` + outside + `" | quote }}, {{ .Files.Get "../../outside" | quote }}, {{ getHostByName "localhost" | quote }}`})
 	if got := render(t, chart.Request{Chart: dir})["shop/templates/db.yaml"]; got != `a: "", "", ""` {
 		t.Errorf("%q", got)
+	}
+	link := filepath.Join(t.TempDir(), "chart")
+	if err := os.Symlink(dir, link); err != nil {
+		t.Fatal(err)
+	}
+	if got := render(t, chart.Request{Chart: link}); len(got) != 2 {
+		t.Errorf("a chart that is named by a link: %q", got)
 	}
 	if err := os.Symlink(outside, filepath.Join(dir, "linked")); err != nil {
 		t.Fatal(err)

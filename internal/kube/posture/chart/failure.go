@@ -15,21 +15,26 @@ import (
 var (
 	place  = regexp.MustCompile(`([\w.+-]+(?:/[\w.+-]+)+):(\d+)(?::(\d+))?`)
 	stated = regexp.MustCompile(`^execution error at \([^()]*\): ((?s).*)$`)
-	said   = []struct {
-		is   *regexp.Regexp
-		told string
-	}{
-		{regexp.MustCompile(`function "(\w+)" not defined`), "there is no function $1"},
-		{regexp.MustCompile(`no template "[^"]*" associated`), "the template that it includes is not there"},
-		{regexp.MustCompile(`nil pointer evaluating`), "a value is not there, and a part of it is asked for"},
-		{regexp.MustCompile(`can't evaluate field (\w+) in type`), "there is no field $1"},
-		{regexp.MustCompile(`nested reference name`), "templates include each other too deep"},
-		{regexp.MustCompile(`range can't iterate over`), "what it ranges over is no list"},
-		{regexp.MustCompile(`wrong type for value; expected ([\w\]\[.{}* ]+); got ([\w\]\[.{}* ]+)`), "a value has the wrong type: $1 is wanted, $2 is given"},
-		{regexp.MustCompile(`(?s).*error calling (\w+)`), "$1 fails"},
-		{regexp.MustCompile(`^parse error|unexpected|unclosed|unterminated`), "this is no template"},
+	said   = []saying{
+		{is: regexp.MustCompile(`function "(\w+)" not defined`), told: "there is no function $1", name: "a function that it calls is not there"},
+		{is: regexp.MustCompile(`no template "[^"]*" associated`), told: "the template that it includes is not there"},
+		{is: regexp.MustCompile(`nil pointer evaluating`), told: "a value is not there, and a part of it is asked for"},
+		{is: regexp.MustCompile(`can't evaluate field (\w+) in type`), told: "there is no field $1", name: "a field is not there"},
+		{is: regexp.MustCompile(`nested reference name|maximum template depth`), told: "templates include each other too deep"},
+		{is: regexp.MustCompile(`range can't iterate over`), told: "what it ranges over is no list"},
+		{is: regexp.MustCompile(`wrong type for value; expected ([\w\]\[.{}* ]+); got ([\w\]\[.{}* ]+)`), told: "a value has the wrong type: $1 is wanted, $2 is given"},
+		{is: regexp.MustCompile(`(?s).*error calling (\w+)`), told: "$1 fails", name: "a function that it calls fails"},
+		{is: regexp.MustCompile(`^parse error|unexpected|unclosed|unterminated`), told: "this is no template"},
 	}
 )
+
+// saying is something that a template engine says.
+type saying struct {
+	is   *regexp.Regexp
+	told string
+	// name is told instead if $1, a name, is of no template; "" if there is no name in it.
+	name string
+}
 
 // failed says where a template failed and what kind of thing went wrong. Its own
 // words (of fail and required) are told if they stand in a template as they are.
@@ -64,10 +69,30 @@ func told(text string, sources map[string]string) string {
 	}
 	for _, s := range said {
 		if m := s.is.FindStringSubmatchIndex(text); m != nil {
-			return string(s.is.ExpandString(nil, s.told, text, m))
+			return s.says(text, m, sources)
 		}
 	}
 	return "it cannot be executed"
+}
+
+// says tells what was said, with the names in it if they are of a template's text: a
+// value that is itself taken for a template may name functions and fields too.
+func (s *saying) says(text string, at []int, sources map[string]string) string {
+	if s.name != "" && !written(text[at[2]:at[3]], sources) {
+		return s.name
+	}
+	return string(s.is.ExpandString(nil, s.told, text, at))
+}
+
+// written reports whether a word stands in a template.
+func written(word string, sources map[string]string) bool {
+	is := regexp.MustCompile(`\b` + regexp.QuoteMeta(word) + `\b`)
+	for _, source := range sources {
+		if is.MatchString(source) {
+			return true
+		}
+	}
+	return false
 }
 
 // sources are the texts of all templates, by the names that the engine has for them.

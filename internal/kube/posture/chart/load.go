@@ -22,6 +22,10 @@ const (
 
 // load reads a chart, a folder or an archive. Helm bounds what an archive unpacks to.
 func load(name string) (*loaded, error) {
+	name, err := filepath.EvalSymlinks(name) // whoever names a link means where it leads
+	if err != nil {
+		return nil, errs.Newf(errs.Invalid, "reading it: %w", err)
+	}
 	info, err := os.Stat(name)
 	if err != nil {
 		return nil, errs.Newf(errs.Invalid, "reading it: %w", err)

@@ -2,6 +2,7 @@ package chart
 
 import (
 	"bytes"
+	"context"
 	"maps"
 	"os"
 	"path"
@@ -18,7 +19,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/errs"
 )
 
-// render makes the manifests, in the order of their names.
+// render makes the manifests, in the order of their names, with those of crds/ at the end.
 func (c *loaded) render(r *Request) ([]File, error) {
 	if err := c.complete(); err != nil {
 		return nil, err
@@ -38,7 +39,7 @@ func (c *loaded) render(r *Request) ([]File, error) {
 	if err != nil {
 		return nil, errs.New(errs.Invalid, "its values do not fit together: one is a map where another is not")
 	}
-	made, err := engine.Engine{}.Render(c.Chart, top)
+	made, err := engine.Engine{}.RenderWithContext(context.Background(), c.Chart, top)
 	if err != nil {
 		return nil, c.failed(err)
 	}
@@ -47,6 +48,9 @@ func (c *loaded) render(r *Request) ([]File, error) {
 		if path.Base(name) != "NOTES.txt" && strings.TrimSpace(made[name]) != "" {
 			out = append(out, File{name, made[name]})
 		}
+	}
+	for _, d := range c.CRDObjects() { // whatever kind these are of, helm install applies them
+		out = append(out, File{d.Filename, string(d.File.Data)})
 	}
 	return out, nil
 }
