@@ -38,7 +38,7 @@ type ServerConfig struct {
 	// it must not be readable by others. Default: shares only.
 	UnsealKeyFile string `json:"unseal_key_file,omitempty"`
 	// UnsealKeyStore is a file, YAML or JSON, that names a key store whose key
-	// unseals the vault without people (docs/key-stores.md).
+	// unseals the vault without people (docs/encryption.md#key-stores).
 	UnsealKeyStore string `json:"unseal_key_store,omitempty"`
 	// AuditDir is the only directory below which file audit devices may write.
 	// Default DataDir/audit.

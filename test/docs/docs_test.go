@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -55,6 +56,33 @@ func TestLinksLeadSomewhere(t *testing.T) {
 				t.Errorf("%s links to %s, which is not there", page, m[1])
 			}
 		}
+	}
+}
+
+// What the program and its comments send a reader to is there.
+func TestPagesNamedInCodeExist(t *testing.T) {
+	page := regexp.MustCompile(`\bdocs/[A-Za-z0-9/_-]+\.md`)
+	named := 0
+	for _, dir := range []string{"internal", "test", "api", "cmd", "deploy", "examples"} {
+		err := filepath.WalkDir(filepath.Join(root, dir), func(path string, d fs.DirEntry, err error) error {
+			if err != nil || !slices.Contains([]string{".go", ".yaml", ".service"}, filepath.Ext(path)) || strings.Contains(path, "testdata") {
+				return err
+			}
+			content, err := os.ReadFile(path)
+			for _, m := range page.FindAll(content, -1) {
+				named++
+				if _, err := os.Stat(filepath.Join(root, string(m))); err != nil {
+					t.Errorf("%s names %s, which is not there", path, m)
+				}
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if named < 50 {
+		t.Errorf("only %d pages are named: is this still looking in the right places?", named)
 	}
 }
 

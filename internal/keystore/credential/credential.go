@@ -3,6 +3,7 @@ package credential
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -50,17 +51,12 @@ func Read(path string) (redact.Secret, error) {
 	if err != nil {
 		return redact.Secret{}, err
 	}
-	f, err := os.Open(path)
-	if err != nil {
-		return redact.Secret{}, errs.Newf(kindOf(err), "opening a credential: %w", err)
+	if real, err := filepath.EvalSymlinks(path); err == nil && (mounted(real) || mounted(path)) {
+		return redact.Secret{}, errs.Newf(errs.Invalid, "%q is a token that the cluster gives to a pod, and what must start before the cluster cannot wait for it: use a credential of the machine's", path)
 	}
-	defer func() { _ = f.Close() }()
-	if err := check(f, path); err != nil {
-		return redact.Secret{}, err
-	}
-	raw, err := io.ReadAll(io.LimitReader(f, maxSize+1))
+	raw, err := Content(path, maxSize+1)
 	if err != nil {
-		return redact.Secret{}, errs.Newf(errs.Unavailable, "reading a credential: %w", err)
+		return redact.Secret{}, fmt.Errorf("reading a credential: %w", err)
 	}
 	text := bytes.TrimSpace(raw)
 	if len(text) == 0 || len(raw) > maxSize {
@@ -69,21 +65,31 @@ func Read(path string) (redact.Secret, error) {
 	return redact.New(text), nil
 }
 
-// check looks at what was opened, not at what is at path now.
-func check(f *os.File, path string) error {
-	if real, err := filepath.EvalSymlinks(path); err == nil && (mounted(real) || mounted(path)) {
-		return errs.Newf(errs.Invalid, "%q is a token that the cluster gives to a pod, and what must start before the cluster cannot wait for it: use a credential of the machine's", path)
+// Content returns at most so many bytes of the file at path (see Resolve), as they
+// are, if nobody but its owner can read or change it. The caller wipes them. Kinds
+// are those of Read.
+func Content(path string, most int64) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, Classify(err)
 	}
-	info, err := f.Stat()
-	switch {
-	case err != nil:
-		return errs.Newf(errs.Unavailable, "looking at a credential: %w", err)
-	case !info.Mode().IsRegular():
-		return errs.Newf(errs.Invalid, "the credential %q is not a regular file", path)
-	case info.Mode().Perm()&0o077 != 0 && !OfUnit(path):
-		return errs.Newf(errs.Denied, "the credential %q can be read or changed by others than its owner (mode %#o): run chmod 0400 %s", path, info.Mode().Perm(), path)
+	defer func() { _ = f.Close() }()
+	info, err := f.Stat() // of what was opened, not of what is at path now
+	if err != nil {
+		return nil, Classify(err)
 	}
-	return nil
+	if !info.Mode().IsRegular() {
+		return nil, errs.Newf(errs.Invalid, "%q is not a regular file", path)
+	}
+	if perm := info.Mode().Perm(); perm&0o077 != 0 && !OfUnit(path) {
+		return nil, errs.Newf(errs.Denied, "%q can be read or changed by others than its owner (mode %#o): run chmod 0400 %s; for a mounted Kubernetes Secret set defaultMode: 0400", path, perm, path)
+	}
+	raw, err := io.ReadAll(io.LimitReader(f, most))
+	if err != nil {
+		clear(raw)
+		return nil, Classify(err)
+	}
+	return raw, nil
 }
 
 // mounted reports whether path lies where Kubernetes mounts tokens of ServiceAccounts.
@@ -91,12 +97,15 @@ func mounted(path string) bool {
 	return strings.Contains(filepath.ToSlash(path)+"/", "/secrets/kubernetes.io/serviceaccount/")
 }
 
-func kindOf(err error) errs.Kind {
+// Classify gives an error of the file system its kind.
+func Classify(err error) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return errs.NotExist
+		return errs.As(errs.NotExist, err)
+	case errors.Is(err, fs.ErrExist):
+		return errs.As(errs.Exist, err)
 	case errors.Is(err, fs.ErrPermission):
-		return errs.Denied
+		return errs.As(errs.Denied, err)
 	}
-	return errs.Unavailable
+	return errs.As(errs.Unavailable, err)
 }

@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -91,7 +90,7 @@ func Generate(path string) (*Key, error) {
 		return nil, errs.Newf(errs.Exist, "%q is there already, and may be the only key of a vault: choose another name", path)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("making the key file %q: %w", path, classify(err))
+		return nil, fmt.Errorf("making the key file %q: %w", path, credential.Classify(err))
 	}
 	e, err := newEntry(key, time.Time{})
 	if err != nil {
@@ -139,39 +138,11 @@ func create(path string, content []byte) error {
 }
 
 func read(path string) ([]byte, error) {
-	f, err := os.Open(path)
+	raw, err := credential.Content(path, maxFile+1)
 	if err != nil {
-		return nil, fmt.Errorf("opening the key file: %w", classify(err))
-	}
-	defer func() { _ = f.Close() }()
-	info, err := f.Stat() // of what was opened, not of what is at path now
-	if err != nil {
-		return nil, fmt.Errorf("looking at the key file: %w", classify(err))
-	}
-	if !info.Mode().IsRegular() {
-		return nil, errs.Newf(errs.Invalid, "the key file %q is not a regular file", path)
-	}
-	if perm := info.Mode().Perm(); perm&0o077 != 0 && !credential.OfUnit(path) {
-		return nil, errs.Newf(errs.Denied, "the key file %q can be read or changed by others than its owner (mode %#o): run chmod 0400 %s; for a mounted Kubernetes Secret set defaultMode: 0400", path, perm, path)
-	}
-	raw, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	if err != nil {
-		return nil, fmt.Errorf("reading the key file: %w", classify(err))
+		return nil, fmt.Errorf("reading the key file: %w", err)
 	}
 	return raw, nil
-}
-
-// classify gives an error of the file system its kind.
-func classify(err error) error {
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return errs.As(errs.NotExist, err)
-	case errors.Is(err, fs.ErrExist):
-		return errs.As(errs.Exist, err)
-	case errors.Is(err, fs.ErrPermission):
-		return errs.As(errs.Denied, err)
-	}
-	return errs.As(errs.Unavailable, err)
 }
 
 // parse returns the key in raw, as a copy. Its errors tell lengths only.

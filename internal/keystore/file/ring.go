@@ -156,17 +156,20 @@ func (r *ring) split(blob []byte) (id string, sealed []byte, err error) {
 	switch {
 	case len(blob) == 0:
 		return "", nil, errs.New(errs.Invalid, "nothing is no encrypted value")
-	case blob[0] != named:
-		return r.keys[0].id, blob, nil // a box, or what the box will refuse
-	case len(blob) < headSize:
+	case blob[0] != named && blob[0] != box.Version:
+		return "", nil, errs.Newf(errs.Unsupported, "an encrypted value has format %d and this version of Strongkeep knows only %d and %d: upgrade it, or the value is damaged", blob[0], box.Version, named)
+	case blob[0] == box.Version && len(blob) >= box.Overhead:
+		return r.keys[0].id, blob, nil
+	case len(blob) < headSize+box.Overhead:
 		return "", nil, errs.Newf(errs.Invalid, "%d bytes are too few for an encrypted value: it was cut short", len(blob))
 	}
 	return hex.EncodeToString(blob[1:headSize]), blob[headSize:], nil
 }
 
 // Add makes a new random key and adds it to the file at path, which is replaced
-// whole: readers see the old or the new one. From made on (zero: for ever) it is the
-// newest. The file belongs to who runs this then.
+// whole: readers see the old or the new one, of the same owner and mode. From made on
+// (zero: for ever) it is the newest. Kinds: those of Load; Denied also if the file
+// cannot be given to its owner.
 func Add(path string, made time.Time) (err error) {
 	raw, err := read(path)
 	if err != nil {
@@ -195,7 +198,7 @@ func Add(path string, made time.Time) (err error) {
 		out = made.UTC().AppendFormat(append(out, ' '), time.RFC3339)
 	}
 	if err := replace(path, append(out, '\n')); err != nil {
-		return fmt.Errorf("adding to the key file %q: %w", path, classify(err))
+		return fmt.Errorf("adding to the key file %q: %w", path, credential.Classify(err))
 	}
 	return nil
 }
@@ -206,12 +209,18 @@ func replace(path string, content []byte) error {
 	if err != nil {
 		return err
 	}
+	before, err := os.Stat(real)
+	if err != nil {
+		return err
+	}
 	f, err := os.CreateTemp(filepath.Dir(real), ".strongkeep-key-*") // 0600
 	if err != nil {
 		return err
 	}
 	defer func() { _ = os.Remove(f.Name()) }()
-	_, err = f.Write(content)
+	if err = give(f, before); err == nil {
+		_, err = f.Write(content)
+	}
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return err
 	}

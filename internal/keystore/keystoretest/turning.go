@@ -1,6 +1,7 @@
 package keystoretest
 
 import (
+	"bytes"
 	"slices"
 	"testing"
 
@@ -55,9 +56,9 @@ func Turning(t *testing.T, one, same keystore.Versioned, turn func()) {
 	if _, err := one.WrapAs(t.Context(), "999999", aad, plain); err == nil || errs.Is(err, errs.Unavailable) {
 		t.Errorf("wrapping under a version that there is not: %v", err)
 	}
-	for _, none := range [][]byte{nil, {}, []byte("\xff")} {
-		if v, err := one.VersionOf(none); err == nil && len(none) == 0 {
-			t.Errorf("nothing is of version %q", v)
+	for _, none := range [][]byte{nil, {}, []byte("\xff"), bytes.Repeat([]byte("\xff"), 100), newest[:5]} {
+		if v, err := one.VersionOf(none); !errs.Is(err, errs.Invalid) && !errs.Is(err, errs.Unsupported) {
+			t.Errorf("%d bytes that are no blob are of version %q, %v", len(none), v, err)
 		}
 	}
 }

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	v2 "k8s.io/kms/apis/v2"
+
+	"github.com/strongkeep/strongkeep/internal/errs"
 )
 
 // Config of Check.
@@ -100,11 +102,11 @@ func (s *suite) questions() []question {
 		{text: "Decrypt gives back what was encrypted", ask: s.decrypt},
 		{text: "annotations are domain names and small", ask: s.annotations},
 		{text: "Status takes no time", ask: s.quick, warn: true},
-		{text: "a ciphertext with a bit changed is refused", ask: s.flipped},
-		{text: "a ciphertext that was cut short is refused", ask: s.cut},
-		{text: "another key id is refused", ask: s.otherKey},
-		{text: "other annotations are refused", ask: s.otherAnnotations},
-		{text: "nothing is neither encrypted nor decrypted", ask: s.empty},
+		{text: "a ciphertext with a bit changed is refused", ask: s.still(s.flipped)},
+		{text: "a ciphertext that was cut short is refused", ask: s.still(s.cut)},
+		{text: "another key id is refused", ask: s.still(s.otherKey)},
+		{text: "other annotations are refused", ask: s.still(s.otherAnnotations)},
+		{text: "nothing is neither encrypted nor decrypted", ask: s.still(s.empty)},
 		{text: "a hundred calls at once are answered", ask: s.crowd},
 	}
 	for _, peer := range s.cfg.Peers {
@@ -192,17 +194,42 @@ func (s *suite) quick(ctx context.Context) (string, error) {
 	return fmt.Sprintf("half of the calls take %v or less", median), nil
 }
 
-// refused is an error unless Decrypt refuses changed. That it is away is no refusal.
+// still asks what is to be refused, and then whether what is right is still decrypted:
+// a plugin that fails with everything refuses nothing.
+func (s *suite) still(ask func(context.Context) (string, error)) func(context.Context) (string, error) {
+	return func(ctx context.Context) (string, error) {
+		detail, err := ask(ctx)
+		if err != nil {
+			return detail, err
+		}
+		if err := s.opens(ctx, s.c, s.sealed); err != nil {
+			return "", fmt.Errorf("after that it does not decrypt what is right either: %w", err)
+		}
+		return detail, nil
+	}
+}
+
+// refusal is an error unless err, what the plugin made of what, is a refusal. That it
+// is away, or has too much to do, is none.
+func refusal(what, done string, err error) error {
+	switch {
+	case err == nil:
+		return fmt.Errorf("%s is %s", what, done)
+	case errs.Is(err, errs.Unavailable) || errs.Is(err, errs.Exhausted):
+		return fmt.Errorf("%s is neither %s nor refused: %w", what, done, err)
+	}
+	return nil
+}
+
+// refused is an error unless Decrypt refuses what is right, changed.
 func (s *suite) refused(ctx context.Context, what string, change func(*v2.EncryptResponse)) error {
 	bad := &v2.EncryptResponse{Ciphertext: slices.Clone(s.sealed.GetCiphertext()), KeyId: s.sealed.GetKeyId(), Annotations: map[string][]byte{}}
 	for name, value := range s.sealed.GetAnnotations() {
 		bad.Annotations[name] = slices.Clone(value)
 	}
 	change(bad)
-	if _, err := s.c.Decrypt(ctx, bad); err == nil {
-		return fmt.Errorf("%s is decrypted", what)
-	}
-	return ctx.Err()
+	_, err := s.c.Decrypt(ctx, bad)
+	return refusal(what, "decrypted", err)
 }
 
 func (s *suite) flipped(ctx context.Context) (string, error) {
@@ -257,8 +284,9 @@ func (s *suite) otherAnnotations(ctx context.Context) (string, error) {
 }
 
 func (s *suite) empty(ctx context.Context) (string, error) {
-	if _, err := s.c.Encrypt(ctx, nil); err == nil {
-		return "", fmt.Errorf("nothing is encrypted")
+	_, err := s.c.Encrypt(ctx, nil)
+	if err := refusal("nothing", "encrypted", err); err != nil {
+		return "", err
 	}
 	return "", s.refused(ctx, "an empty ciphertext", func(r *v2.EncryptResponse) { r.Ciphertext = nil })
 }

@@ -8,6 +8,7 @@ import (
 	"maps"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 	v2 "k8s.io/kms/apis/v2"
@@ -68,6 +69,9 @@ func classify(method string, err error) error {
 		return errs.Newf(errs.Unavailable, "%s: no answer in time", method)
 	}
 	s := status.Convert(err)
+	if s.Code() == codes.Unknown { // an error that the plugin gave no code
+		return errs.Newf(errs.Internal, "%s: %s: %s", method, s.Code(), s.Message())
+	}
 	for _, kind := range []errs.Kind{errs.Invalid, errs.NotExist, errs.Denied, errs.Unauthenticated, errs.Conflict, errs.TooLarge, errs.Exhausted, errs.Unsupported, errs.Internal} {
 		if kind.GRPCCode() == uint32(s.Code()) {
 			return errs.Newf(kind, "%s: %s: %s", method, s.Code(), s.Message())

@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"errors"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"google.golang.org/grpc"
@@ -24,6 +26,7 @@ type plugin struct {
 	v2.UnimplementedKeyManagementServiceServer
 	box   box.Box
 	fault string
+	fails atomic.Bool // from now on with everything
 }
 
 func (p *plugin) has(fault string) bool { return p.fault == fault }
@@ -48,6 +51,9 @@ func (p *plugin) Status(context.Context, *v2.StatusRequest) (*v2.StatusResponse,
 }
 
 func (p *plugin) Encrypt(_ context.Context, r *v2.EncryptRequest) (*v2.EncryptResponse, error) {
+	if len(r.GetPlaintext()) == 0 && p.has("away when asked for nothing") {
+		return nil, status.Error(codes.Unavailable, "away")
+	}
 	if len(r.GetPlaintext()) == 0 && !p.has("encrypts nothing") {
 		return nil, status.Error(codes.InvalidArgument, "nothing")
 	}
@@ -66,7 +72,29 @@ func (p *plugin) Encrypt(_ context.Context, r *v2.EncryptRequest) (*v2.EncryptRe
 	return a, nil
 }
 
-func (p *plugin) Decrypt(_ context.Context, r *v2.DecryptRequest) (*v2.DecryptResponse, error) {
+// Decrypt refuses what is wrong, or does so as its fault has it.
+func (p *plugin) Decrypt(ctx context.Context, r *v2.DecryptRequest) (*v2.DecryptResponse, error) {
+	if p.fails.Load() {
+		return nil, errors.New("broken")
+	}
+	answer, err := p.decrypt(ctx, r)
+	if err == nil {
+		return answer, nil
+	}
+	switch p.fault {
+	case "away when asked wrongly":
+		return nil, status.Error(codes.Unavailable, "away")
+	case "busy when asked wrongly":
+		return nil, status.Error(codes.ResourceExhausted, "busy")
+	case "broken when asked wrongly":
+		p.fails.Store(true)
+	case "no code":
+		return nil, errors.New("wrong")
+	}
+	return nil, err
+}
+
+func (p *plugin) decrypt(_ context.Context, r *v2.DecryptRequest) (*v2.DecryptResponse, error) {
 	wrong := status.Error(codes.InvalidArgument, "wrong")
 	if r.GetKeyId() != "key" && !p.has("any key id") {
 		return nil, wrong
@@ -130,9 +158,12 @@ func failures(t *testing.T, cfg conform.Config) []string {
 	return failed
 }
 
+// That a plugin says no in words alone is no fault.
 func TestRightPlugin(t *testing.T) {
-	if failed := failures(t, conform.Config{Socket: serve(t, "")}); len(failed) > 0 {
-		t.Errorf("a right plugin fails: %q", failed)
+	for _, fault := range []string{"", "no code"} {
+		if failed := failures(t, conform.Config{Socket: serve(t, fault)}); len(failed) > 0 {
+			t.Errorf("a right plugin (%s) fails: %q", fault, failed)
+		}
 	}
 }
 
@@ -154,6 +185,10 @@ func TestEachFaultIsFound(t *testing.T) {
 		"huge annotation":              "annotations have",
 		"encrypts nothing":             "nothing is encrypted",
 		"decrypts nothing":             "an empty ciphertext is decrypted",
+		"away when asked wrongly":      "byte 0 changed is neither decrypted nor refused: Decrypt: Unavailable",
+		"busy when asked wrongly":      "neither decrypted nor refused: Decrypt: ResourceExhausted",
+		"broken when asked wrongly":    "does not decrypt what is right either: Decrypt: Unknown",
+		"away when asked for nothing":  "nothing is neither encrypted nor refused: Encrypt: Unavailable",
 	} {
 		t.Run(fault, func(t *testing.T) {
 			failed := failures(t, conform.Config{Socket: serve(t, fault)})

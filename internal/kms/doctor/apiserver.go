@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -63,21 +64,47 @@ func (v *visit) uses(file string) error {
 		return fmt.Errorf("%s is no EncryptionConfiguration", file) // an error may quote keys that are in it
 	}
 	endpoint := "unix://" + v.config.Socket
+	there := false
 	for _, r := range c.Resources {
 		for i, p := range r.Providers {
-			if p.KMS == nil || p.KMS.Endpoint != endpoint {
+			switch {
+			case !at(p, endpoint):
 				continue
-			}
-			if p.KMS.APIVersion != "v2" {
+			case p.KMS.APIVersion != "v2":
 				return fmt.Errorf("in %s provider %q is of API version %q: set apiVersion: v2", file, p.KMS.Name, p.KMS.APIVersion)
-			}
-			if i > 0 {
+			case i > 0:
 				return fmt.Errorf("in %s provider %q is not the first of %s: it reads what is encrypted, and writes nothing", file, p.KMS.Name, strings.Join(r.Resources, ", "))
 			}
-			return nil
+			there = true
 		}
 	}
-	return fmt.Errorf("no provider in %s has endpoint %s", file, endpoint)
+	secrets := entry(c.Resources)
+	switch {
+	case !there:
+		return fmt.Errorf("no provider in %s has endpoint %s", file, endpoint)
+	case secrets == nil:
+		return fmt.Errorf("no entry of %s is for secrets: they are written in the clear", file)
+	case len(secrets.Providers) == 0 || !at(secrets.Providers[0], endpoint):
+		return fmt.Errorf("in %s the first provider of %s does not have endpoint %s: secrets are not written with the plugin", file, strings.Join(secrets.Resources, ", "), endpoint)
+	}
+	return nil
+}
+
+func at(p apiserverv1.ProviderConfiguration, endpoint string) bool {
+	return p.KMS != nil && p.KMS.Endpoint == endpoint
+}
+
+// entry returns what API servers take for secrets, nil for none: a name goes before
+// the wildcard of its group, and that before the one of all groups.
+func entry(all []apiserverv1.ResourceConfiguration) *apiserverv1.ResourceConfiguration {
+	for _, name := range []string{"secrets", "*.", "*.*"} {
+		for i := range all {
+			if slices.Contains(all[i].Resources, name) {
+				return &all[i]
+			}
+		}
+	}
+	return nil
 }
 
 // flagsOf reads --name=value of all containers.

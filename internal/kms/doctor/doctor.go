@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io/fs"
@@ -90,15 +91,14 @@ func (v *visit) store(ctx context.Context) {
 		return
 	}
 	begun := time.Now()
-	err = p.Look(ctx)
+	looked := p.Look(ctx)
 	took := time.Since(begun).Round(100 * time.Microsecond)
-	if err != nil {
-		v.bad(conform.Fail, question, err, advice(err))
+	if v.keyID, err = p.Status(); err != nil {
+		v.bad(conform.Fail, question, cmp.Or(looked, err), advice(cmp.Or(looked, err)))
 		return
 	}
-	if v.keyID, err = p.Status(); err != nil {
-		v.bad(conform.Fail, question, err, advice(err))
-		return
+	if looked != nil {
+		v.bad(conform.Warn, "every version that waits works", looked, advice(looked))
 	}
 	a := p.About()
 	if took > patience {

@@ -13,12 +13,14 @@ import (
 
 	apiserverv1 "k8s.io/apiserver/pkg/apis/apiserver/v1"
 
+	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/keystore"
 	"github.com/strongkeep/strongkeep/internal/keystore/file"
 	"github.com/strongkeep/strongkeep/internal/keystore/transit"
 	"github.com/strongkeep/strongkeep/internal/kms/conform"
 	"github.com/strongkeep/strongkeep/internal/kms/doctor"
 	"github.com/strongkeep/strongkeep/internal/kms/serve"
+	"github.com/strongkeep/strongkeep/internal/redact"
 )
 
 var stores = map[string]keystore.Opener{"file": file.Open, "transit": transit.Open}
@@ -199,11 +201,58 @@ func TestAPIServer(t *testing.T) {
 			t.Error("a key of the configuration is shown")
 		}
 	}
+	for name, c := range map[string]struct {
+		entries, say string
+		level        conform.Level
+	}{
+		"secrets of another entry":   {"- {resources: [configmaps], providers: [OURS]}\n- {resources: [secrets], providers: [{identity: {}}]}", "secrets are not written with the plugin", conform.Fail},
+		"by a wildcard":              {"- {resources: [configmaps], providers: [OURS]}\n- {resources: ['*.'], providers: [{identity: {}}]}", "secrets are not written", conform.Fail},
+		"no entry for secrets":       {"- {resources: [configmaps, '*.apps'], providers: [OURS]}", "no entry", conform.Fail},
+		"second of another entry":    {"- {resources: [secrets], providers: [OURS]}\n- {resources: [configmaps], providers: [{identity: {}}, OURS]}", "not the first of configmaps", conform.Fail},
+		"another's stays in another": {"- {resources: [configmaps], providers: [{identity: {}}]}\n- {resources: [secrets], providers: [OURS, {identity: {}}]}", "names its socket", conform.OK},
+		"the name before a wildcard": {"- {resources: [secrets], providers: [OURS]}\n- {resources: ['*.'], providers: [{identity: {}}]}", "names its socket", conform.OK},
+		"all by a wildcard":          {"- {resources: ['*.apps'], providers: [{identity: {}}]}\n- {resources: ['*.*'], providers: [OURS]}", "names its socket", conform.OK},
+	} {
+		m.write("e.yaml", "apiVersion: apiserver.config.k8s.io/v1\nkind: EncryptionConfiguration\nresources:\n"+strings.ReplaceAll(c.entries, "OURS", ours)+"\n")
+		found := doctor.Check(t.Context(), doctor.Config{File: m.config, Stores: stores, Manifest: pod(both)})
+		t.Run(name, func(t *testing.T) { wants(t, find(t, found, "uses the plugin"), c.level, c.say) })
+	}
 	provider(ours)
 	found := doctor.Check(t.Context(), doctor.Config{File: m.config, Stores: stores, Manifest: pod(", --encryption-provider-config=/etc/kubernetes/e.yaml")})
 	wants(t, find(t, found, "reloads"), conform.Warn, "needs a restart")
 	found = doctor.Check(t.Context(), doctor.Config{File: m.config, Stores: stores, Manifest: m.dir + "/none"})
 	wants(t, find(t, found, "uses the plugin"), conform.Warn, "not looked at")
+}
+
+// broken is a key file whose newest key does not encrypt.
+type broken struct{ keystore.Versioned }
+
+func (b broken) WrapAs(ctx context.Context, version string, aad []byte, plain redact.Secret) ([]byte, error) {
+	h, err := b.History(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if n := len(h.Versions); n > 1 && h.Versions[n-1].ID == version {
+		return nil, errs.New(errs.Denied, "not this one")
+	}
+	return b.Versioned.WrapAs(ctx, version, aad, plain)
+}
+
+// A version that waits and does not work is told of before its time.
+func TestWaitingVersion(t *testing.T) {
+	m := newMachine(t)
+	if err := file.Add(m.dir+"/key", time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	m.run(m.config)
+	of := map[string]keystore.Opener{"file": func(raw []byte) (keystore.Versioned, error) {
+		k, err := file.Open(raw)
+		return broken{k}, err
+	}}
+	found := doctor.Check(t.Context(), doctor.Config{File: m.config, Stores: of})
+	wants(t, find(t, found, "version that waits"), conform.Warn, "not this one")
+	wants(t, find(t, found, "answers in time"), conform.OK, "is active")
+	wants(t, find(t, found, "the plugin answers"), conform.OK, "")
 }
 
 // What lies in deploy/kms is read by what it is for.

@@ -3,20 +3,26 @@ package serve_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	v2 "k8s.io/kms/apis/v2"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/keystore"
 	"github.com/strongkeep/strongkeep/internal/keystore/file"
+	"github.com/strongkeep/strongkeep/internal/kms"
 	"github.com/strongkeep/strongkeep/internal/kms/conform"
 	"github.com/strongkeep/strongkeep/internal/kms/serve"
 	"github.com/strongkeep/strongkeep/internal/redact"
@@ -139,11 +145,14 @@ func TestSocketRights(t *testing.T) {
 	if _, err := os.Lstat(c.Socket); !os.IsNotExist(err) {
 		t.Errorf("the socket stays: %v", err)
 	}
-	c.SocketGroup = "0"
+}
+
+func TestSocketOfAGroup(t *testing.T) {
 	if os.Getuid() != 0 {
-		t.Log("NOT LOOKED AT: only root can give a socket to a group that it is not in")
-		return
+		t.Skip("SKIPPED without root: only root can give a socket to a group that it is not in")
 	}
+	path, dir := keyFile(t), directory(t)
+	c := config(t, simple+dir+"/kms.sock\nsocket_group: \"0\"")
 	run(t, c, open(t, path), io.Discard)
 	if info, err := os.Lstat(c.Socket); err != nil || info.Mode() != os.ModeSocket|0o660 {
 		t.Errorf("a group's socket has %v, %v", info.Mode(), err)
@@ -279,6 +288,26 @@ func TestDrains(t *testing.T) {
 	<-stopped
 }
 
+// get asks a server for a page of its metrics' address.
+func get(t *testing.T, s *serve.Server, path string) (int, string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+s.Address()+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(http.DefaultClient.CloseIdleConnections)
+	defer func() { _ = answer.Body.Close() }()
+	body, err := io.ReadAll(answer.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer.StatusCode, string(body)
+}
+
 func TestMetrics(t *testing.T) {
 	dir := directory(t)
 	c := config(t, simple+dir+"/kms.sock\nlisten: 127.0.0.1:0")
@@ -290,27 +319,10 @@ func TestMetrics(t *testing.T) {
 	if _, err := client.Encrypt(t.Context(), nil); !errs.Is(err, errs.Invalid) {
 		t.Errorf("encrypting nothing: %v", err)
 	}
-	get := func(path string) (int, string) {
-		t.Helper()
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+s.Address()+path, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		answer, err := http.DefaultClient.Do(req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = answer.Body.Close() }()
-		body, err := io.ReadAll(answer.Body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return answer.StatusCode, string(body)
-	}
-	if code, body := get("/healthz"); code != 200 || body != "ok\n" {
+	if code, body := get(t, s, "/healthz"); code != 200 || body != "ok\n" {
 		t.Errorf("healthz: %d %s", code, body)
 	}
-	_, all := get("/metrics")
+	_, all := get(t, s, "/metrics")
 	for _, want := range []string{
 		"strongkeep_kms_healthy 1", `strongkeep_kms_call_duration_seconds_count{code="OK",method="Encrypt"} 1`,
 		`strongkeep_kms_call_duration_seconds_count{code="InvalidArgument",method="Encrypt"} 1`,
@@ -320,46 +332,81 @@ func TestMetrics(t *testing.T) {
 			t.Errorf("no %s in the metrics", want)
 		}
 	}
-	http.DefaultClient.CloseIdleConnections()
-}
-
-// broken is a key store that panics with a secret, or says one in its error.
-type broken struct {
-	keystore.Versioned
-	mu *sync.Mutex
-	do func() error
-}
-
-func (b broken) Unwrap(ctx context.Context, aad, blob []byte) (redact.Secret, error) {
-	b.mu.Lock()
-	do := b.do
-	b.mu.Unlock()
-	if do == nil || len(blob) < longBlob { // the probe is shorter
-		return b.Versioned.Unwrap(ctx, aad, blob)
-	}
-	return redact.Secret{}, do()
-}
-
-// Nothing of what is encrypted is in a log, an answer or a metric.
-func TestNothingIsShown(t *testing.T) {
-	dir, log := directory(t), new(buffer.Buffer)
-	b := broken{open(t, keyFile(t)), new(sync.Mutex), func() error { panic("canary-panic") }}
-	c := config(t, simple+dir+"/kms.sock")
-	run(t, c, b, log)
-	client := dial(t, c.Socket)
-	plain := []byte(long)
-	sealed, err := client.Encrypt(t.Context(), plain)
+	// Alerts ask for what there is.
+	alerts, err := os.ReadFile("../../../deploy/kms/alerts.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := client.Decrypt(t.Context(), sealed); !errs.Is(err, errs.Internal) || strings.Contains(err.Error(), "canary") {
-		t.Errorf("a panic is answered with %v", err)
+	asked := regexp.MustCompile(`strongkeep_kms_[a-z_]+`).FindAllString(string(alerts), -1)
+	if len(asked) < 5 {
+		t.Errorf("alerts ask for %q only", asked)
 	}
-	if _, err := client.Encrypt(t.Context(), bytes.Repeat([]byte("canary"), 1000)); !errs.Is(err, errs.Invalid) || strings.Contains(err.Error(), "canary") {
-		t.Errorf("too much is answered with %v", err)
+	for _, name := range asked {
+		if !strings.Contains(all, "\n"+name) {
+			t.Errorf("an alert asks for %s, and there is no such metric", name)
+		}
 	}
-	if text := log.String(); strings.Contains(text, "canary") || !strings.Contains(text, "uid=") {
-		t.Errorf("the log shows what was encrypted, or no call:\n%s", text)
+}
+
+// broken is a key store that ends a call in a way of its own.
+type broken struct {
+	keystore.Versioned
+	do *atomic.Pointer[func() error]
+}
+
+func (b broken) Unwrap(ctx context.Context, aad, blob []byte) (redact.Secret, error) {
+	if len(blob) < longBlob { // the probe is shorter
+		return b.Versioned.Unwrap(ctx, aad, blob)
+	}
+	return redact.Secret{}, (*b.do.Load())()
+}
+
+// Nothing of what is encrypted is in a log, an answer or a metric, and nothing of what
+// broke inside is in an answer.
+func TestNothingIsShown(t *testing.T) {
+	dir, log := directory(t), new(buffer.Buffer)
+	b := broken{open(t, keyFile(t)), new(atomic.Pointer[func() error])}
+	s, _ := run(t, config(t, simple+dir+"/kms.sock\nlisten: 127.0.0.1:0"), b, log)
+	client := dial(t, dir+"/kms.sock")
+	sealed, err := client.Encrypt(t.Context(), []byte(long))
+	if err != nil {
+		t.Fatal(err)
+	}
+	decrypt := func(do func() error) error {
+		b.do.Store(&do)
+		_, err := client.Decrypt(t.Context(), sealed)
+		return err
+	}
+	foreign := &v2.EncryptResponse{Ciphertext: sealed.GetCiphertext(), KeyId: "canary-key-id", Annotations: sealed.GetAnnotations()}
+	changed := &v2.EncryptResponse{Ciphertext: []byte("canary-ciphertext"), KeyId: sealed.GetKeyId(), Annotations: map[string][]byte{kms.Annotation: []byte("canary-annotation")}}
+	for name, c := range map[string]struct {
+		ask  func() error
+		kind errs.Kind
+	}{
+		"a panic":             {func() error { return decrypt(func() error { panic("canary-panic") }) }, errs.Internal},
+		"what broke inside":   {func() error { return decrypt(func() error { return errs.New(errs.Internal, "inside-detail") }) }, errs.Internal},
+		"what nobody named":   {func() error { return decrypt(func() error { return errors.New("inside-detail") }) }, errs.Internal},
+		"a store that is off": {func() error { return decrypt(func() error { return errs.New(errs.Unavailable, "the store is off") }) }, errs.Unavailable},
+		"too much":            {func() error { _, err := client.Encrypt(t.Context(), bytes.Repeat([]byte("canary"), 1000)); return err }, errs.Invalid},
+		"a foreign key id":    {func() error { _, err := client.Decrypt(t.Context(), foreign); return err }, errs.NotExist},
+		"no ciphertext":       {func() error { _, err := client.Decrypt(t.Context(), changed); return err }, errs.Invalid},
+	} {
+		err := c.ask()
+		if !errs.Is(err, c.kind) || strings.Contains(err.Error(), "canary") || strings.Contains(err.Error(), "inside-detail") {
+			t.Errorf("%s is answered with %v, want kind %v without what is not to be shown", name, err, c.kind)
+		}
+	}
+	text := log.String()
+	if strings.Contains(text, "canary") || !strings.Contains(text, "uid=") || !strings.Contains(text, "inside-detail") {
+		t.Errorf("the log shows what was encrypted, or no call, or not what broke:\n%s", text)
+	}
+	for _, path := range []string{"/metrics", "/healthz"} {
+		if _, body := get(t, s, path); strings.Contains(body, "canary") || body == "" {
+			t.Errorf("%s shows what was encrypted, or nothing:\n%s", path, body)
+		}
+	}
+	if _, body := get(t, s, "/metrics"); !strings.Contains(body, `code="Internal",method="Decrypt"} 3`) {
+		t.Error("the metrics do not count what was refused")
 	}
 }
 
