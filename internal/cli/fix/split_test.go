@@ -13,6 +13,7 @@ import (
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/remedy"
+	"github.com/strongkeep/strongkeep/internal/testenv/await"
 )
 
 const shared = `
@@ -74,16 +75,6 @@ func may(t *testing.T, ns, account, verb, in, name string) bool {
 	return r.Status.Allowed
 }
 
-// until waits until f holds: the API server's authorizer learns of bindings by watches.
-func until(t *testing.T, what string, f func() bool) {
-	t.Helper()
-	for !f() {
-		if t.Context().Err() != nil {
-			t.Fatal(what)
-		}
-	}
-}
-
 // Each workload has a ServiceAccount of its own, with the rights and the pull secrets
 // of the one that was shared, and nothing else has changed.
 func TestSplit(t *testing.T) {
@@ -112,7 +103,8 @@ subjects: [{kind: ServiceAccount, name: app, namespace: `+ns+`}]
 		if len(a.ImagePullSecrets) != 1 || a.ImagePullSecrets[0].Name != "registry" || a.AutomountServiceAccountToken == nil || a.Annotations["note"] != "" || a.Annotations[remedy.SplitFrom] == "" {
 			t.Errorf("ServiceAccount %s: %v", name, a)
 		}
-		until(t, name+" has the rights", func() bool {
+		// The API server's authorizer learns of bindings by watches.
+		await.Until(t, name+" has the rights", func() bool {
 			return may(t, ns, name, "get", ns, "db") && may(t, ns, name, "list", other, "")
 		})
 		if may(t, ns, name, "get", ns, "another") || may(t, ns, name, "list", "default", "") {

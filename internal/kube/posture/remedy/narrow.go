@@ -81,19 +81,29 @@ func (w *World) meant(r *rbacv1.Role) bool {
 	return slices.ContainsFunc(r.Rules, readsAll) && slices.Contains(w.accountsOf(r), of)
 }
 
-// accountsOf are the ServiceAccounts that a Role is bound to: what is found is found
-// of them.
-func (w *World) accountsOf(r *rbacv1.Role) []snapshot.Ref {
-	var out []snapshot.Ref
+// subjectsOf are those that a Role is bound to, each once.
+func (w *World) subjectsOf(r *rbacv1.Role) []access.Subject {
+	var out []access.Subject
 	for _, b := range access.New(w.RBAC).Bindings() {
 		if b.Role == nil || b.Role.Kind() != "Role" || b.Role.Namespace != r.Namespace || b.Role.Name != r.Name {
 			continue
 		}
 		for _, s := range b.Subjects {
-			ref := snapshot.Ref{Kind: s.Kind, Namespace: s.Namespace, Name: s.Name}
-			if s.Kind == rbacv1.ServiceAccountKind && !slices.Contains(out, ref) {
-				out = append(out, ref)
+			if !slices.Contains(out, s) {
+				out = append(out, s)
 			}
+		}
+	}
+	return out
+}
+
+// accountsOf are the ServiceAccounts that a Role is bound to: what is found is found
+// of them.
+func (w *World) accountsOf(r *rbacv1.Role) []snapshot.Ref {
+	var out []snapshot.Ref
+	for _, s := range w.subjectsOf(r) {
+		if s.Kind == rbacv1.ServiceAccountKind {
+			out = append(out, snapshot.Ref{Kind: s.Kind, Namespace: s.Namespace, Name: s.Name})
 		}
 	}
 	return out
@@ -102,14 +112,9 @@ func (w *World) accountsOf(r *rbacv1.Role) []snapshot.Ref {
 // othersOf are who else a Role is bound to.
 func (w *World) othersOf(r *rbacv1.Role) []string {
 	var out []string
-	for _, b := range access.New(w.RBAC).Bindings() {
-		if b.Role == nil || b.Role.Kind() != "Role" || b.Role.Namespace != r.Namespace || b.Role.Name != r.Name {
-			continue
-		}
-		for _, s := range b.Subjects {
-			if (s.Kind != rbacv1.ServiceAccountKind || s.Namespace != r.Namespace) && !slices.Contains(out, s.String()) {
-				out = append(out, s.String())
-			}
+	for _, s := range w.subjectsOf(r) {
+		if s.Kind != rbacv1.ServiceAccountKind || s.Namespace != r.Namespace {
+			out = append(out, s.String())
 		}
 	}
 	return out
@@ -169,22 +174,11 @@ func (w *World) logged(r *rbacv1.Role, log *snapshot.Activity) (names, cautions 
 
 // usedBy are the Secrets that pods of a Role's subjects use.
 func (w *World) usedBy(r *rbacv1.Role) []string {
-	subjects := map[access.Subject]bool{}
-	for _, b := range access.New(w.RBAC).Bindings() {
-		if b.Role != nil && b.Role.Kind() == "Role" && b.Role.Namespace == r.Namespace && b.Role.Name == r.Name {
-			for _, s := range b.Subjects {
-				subjects[s] = true
-			}
-		}
-	}
+	subjects := w.subjectsOf(r)
 	var out []string
 	for i := range w.Pods {
 		p := &w.Pods[i]
-		name := p.Spec.ServiceAccountName
-		if name == "" {
-			name = "default"
-		}
-		if p.Namespace != r.Namespace || !subjects[access.ServiceAccount(p.Namespace, name)] {
+		if p.Namespace != r.Namespace || !slices.Contains(subjects, access.ServiceAccount(p.Namespace, accountOf(&p.Spec))) {
 			continue
 		}
 		for _, u := range consumer.Uses(&p.Spec) {

@@ -88,9 +88,10 @@ type taken struct {
 	uid    types.UID
 	digest string
 	// es is what is to read the vault for it, spec the same as it is written; nil if
-	// something else does already.
-	es   *v1.ExternalSecret
-	spec map[string]any
+	// something else does already. begun says that it is there, of a run that stopped.
+	es    *v1.ExternalSecret
+	spec  map[string]any
+	begun bool
 }
 
 // Plan looks at what there is and says what would be done. Nothing is written.
@@ -111,13 +112,13 @@ func (a *Adopter) Plan(ctx context.Context, target remedy.Target, o Options) (*A
 	if err != nil {
 		return nil, err
 	}
-	if err := p.vault(ctx, managed); err != nil {
+	if p.mount, err = p.Vault.Mount(ctx, p.out.path); err != nil {
 		return nil, err
 	}
-	if managed {
-		reads = nil
+	if err := p.take(ctx, source, p.out.fields.all(), reads, managed); err != nil {
+		return nil, err
 	}
-	if err := p.take(ctx, source, p.out.fields.all(), reads); err != nil {
+	if err := p.vault(ctx, p.out.taken[0].es == nil); err != nil {
 		return nil, err
 	}
 	if o.Copies {
@@ -125,7 +126,7 @@ func (a *Adopter) Plan(ctx context.Context, target remedy.Target, o Options) (*A
 			return nil, err
 		}
 	}
-	return p.finish()
+	return p.finish(ctx)
 }
 
 // planning is a plan being made.
@@ -138,12 +139,9 @@ type planning struct {
 	told   []string // what is left alone, for people
 }
 
-// vault looks at what lies at the path.
+// vault looks at what lies at the path; managed says that something else fills the
+// source from a store.
 func (p *planning) vault(ctx context.Context, managed bool) error {
-	var err error
-	if p.mount, err = p.Vault.Mount(ctx, p.out.path); err != nil {
-		return err
-	}
 	have, err := p.Vault.Read(ctx, p.out.path)
 	if err != nil {
 		return err
@@ -158,38 +156,51 @@ func (p *planning) vault(ctx context.Context, managed bool) error {
 	return nil
 }
 
-// take adds a Secret; from says which field each of its keys comes from. Without reads
-// something fills it already.
-func (p *planning) take(ctx context.Context, s *corev1.Secret, from map[string]string, reads *reads) error {
+// take adds a Secret; from says which field each of its keys comes from. What is managed
+// is filled from a store already: by an ExternalSecret of a run that stopped, with which
+// this goes on, or by something else, which is left as it is.
+func (p *planning) take(ctx context.Context, s *corev1.Secret, from map[string]string, reads *reads, managed bool) error {
 	t := taken{NamespacedName: client.ObjectKeyFromObject(s), uid: s.UID, digest: digest(p.out.key, s.Data)}
-	if reads != nil {
-		key, err := reads.key(p.out.path, p.mount)
+	key, err := reads.key(p.out.path, p.mount)
+	if err != nil {
+		return err
+	}
+	t.spec = p.spec(s, from, reads, key)
+	have := &v1.ExternalSecret{}
+	switch err := p.Client.Get(ctx, t.NamespacedName, have); {
+	case apierrors.IsNotFound(err) && managed:
+		t.spec = nil
+	case apierrors.IsNotFound(err):
+		t.es, err = external(t.NamespacedName, t.spec)
 		if err != nil {
 			return err
 		}
-		t.spec = p.spec(s, from, reads, key)
-		if t.es, err = external(t.NamespacedName, t.spec); err != nil {
-			return err
-		}
-		switch err := p.Client.Get(ctx, t.NamespacedName, &v1.ExternalSecret{}); {
-		case err == nil:
-			return errs.Newf(errs.Exist, "there is an ExternalSecret %s already, for something else: strongkeep doctor externalsecret %s", t, t)
-		case !apierrors.IsNotFound(err):
-			return explain(err, "reading ExternalSecret "+t.String())
-		}
+	case err != nil:
+		return explain(err, "reading ExternalSecret "+t.String())
+	case ours(&have.Spec, t.spec):
+		t.es, t.begun = have, true
+	case managed:
+		t.spec = nil
+	default:
+		return errs.Newf(errs.Exist, "there is an ExternalSecret %s already, for something else: strongkeep doctor externalsecret %s", t, t)
 	}
 	p.out.taken = append(p.out.taken, t)
 	return nil
 }
 
-// finish makes the steps.
-func (p *planning) finish() (*Adoption, error) {
+// finish makes the steps. Without any there is still something to do where a run
+// stopped before an operator came.
+func (p *planning) finish(ctx context.Context) (*Adoption, error) {
 	out := p.out
-	steps, err := p.steps()
+	steps, err := p.steps(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if len(steps) == 0 {
+	late, err := p.late(ctx, out)
+	if err != nil {
+		return nil, err
+	}
+	if len(steps)+len(late) == 0 {
 		return nil, errs.Newf(errs.NotExist, "Secret %s/%s is filled from a store already, and there is nothing else to adopt", p.source.Namespace, p.source.Name)
 	}
 	out.Plan = &remedy.Plan{
@@ -228,6 +239,11 @@ func (p *planning) risks() []string {
 	}
 	if p.o.Copies {
 		out = append(out, fmt.Sprintf("copies inside other values, in ConfigMaps, variables, releases and other clusters are not replaced: strongkeep trace secret %s/%s has them", p.source.Namespace, p.source.Name))
+	}
+	for _, t := range p.out.taken {
+		if t.begun {
+			out = append(out, fmt.Sprintf("ExternalSecret %s is there already, and is to read the same: it is gone on with from there", t))
+		}
 	}
 	return append(out, p.told...)
 }

@@ -167,7 +167,9 @@ func TestChangedMeanwhile(t *testing.T) {
 	if p, err = f.plan(Options{}); err != nil {
 		t.Fatal(err)
 	}
-	f.vault.before = func() { f.vault.at["secret/team/db"] = map[string]redact.Secret{"password": redact.FromString(canary)} }
+	f.vault.before = func() {
+		f.vault.at["secret/team/db"] = map[string]redact.Secret{"password": redact.FromString(canary + "-theirs")}
+	}
 	if err := f.Apply(t.Context(), p); !errs.Is(err, errs.Exist) || f.externals() > 0 {
 		t.Errorf("somebody wrote the vault: %v", err)
 	}
@@ -221,5 +223,116 @@ func TestCopies(t *testing.T) {
 	}
 	if _, err := world(t, "secret", db("db", map[string]string{"a": "b"})).plan(Options{Copies: true}); !errs.Is(err, errs.Invalid) {
 		t.Errorf("nothing in it is a credential: %v", err)
+	}
+}
+
+// ready has every ExternalSecret taken up, as an operator says it.
+func (f *fixture) ready() {
+	f.Helper()
+	var list v1.ExternalSecretList
+	if err := f.Client.List(f.Context(), &list); err != nil {
+		f.Fatal(err)
+	}
+	for i := range list.Items {
+		es := &list.Items[i]
+		es.Status.Conditions = []v1.Condition{{Type: v1.ConditionReady, Status: "True"}}
+		es.Status.SyncedResourceVersion = "1-x"
+		if err := f.Client.Update(f.Context(), es); err != nil {
+			f.Fatal(err)
+		}
+	}
+}
+
+// What an earlier run did is found and gone on with, wherever that run stopped: the same
+// plan again, and a plan made anew, for which the Secret is filled by a store meanwhile.
+func TestGoesOn(t *testing.T) {
+	f := world(t, "secret", db("db", map[string]string{"password": canary}))
+	p, err := f.plan(Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The vault has it, and its answer was lost.
+	f.vault.before = func() { f.vault.at["secret/team/db"] = map[string]redact.Secret{"password": redact.FromString(canary)} }
+	late := func(p *Adoption) {
+		t.Helper()
+		if err := f.Apply(t.Context(), p); !errs.Is(err, errs.Unavailable) || !strings.Contains(err.Error(), "no operator has looked at it") || !strings.Contains(err.Error(), "looked at once more and are as they were") {
+			t.Errorf("no operator: %v", err)
+		}
+		if n := f.externals(); n != 1 {
+			t.Errorf("there are %d ExternalSecrets", n)
+		}
+	}
+	late(p)
+	late(p)
+	f.Seen.Snapshot.Sources = []snapshot.Source{{Group: "external-secrets.io", Kind: "ExternalSecret", Meta: snapshot.Meta{Namespace: "team", Name: "db"},
+		Store: snapshot.Ref{Kind: "SecretStore", Name: "s"}, Makes: []snapshot.Ref{{Kind: "Secret", Namespace: "team", Name: "db"}}}}
+	f.Seen = check.NewInput(f.Seen.Snapshot, f.Now(), check.Settings{})
+	if p, err = f.plan(Options{}); err != nil {
+		t.Fatal(err)
+	}
+	if len(p.Steps) > 0 || !strings.Contains(strings.Join(p.Risks, "\n"), "is there already, and is to read the same") {
+		t.Errorf("a plan of what is done: %v %v", p.Steps, p.Risks)
+	}
+	late(p)
+	f.ready()
+	if err := f.Apply(t.Context(), p); err != nil {
+		t.Error(err)
+	}
+	if _, err = f.plan(Options{}); !errs.Is(err, errs.NotExist) || !strings.Contains(err.Error(), "nothing else to adopt") {
+		t.Errorf("all is done: %v", err)
+	}
+}
+
+// A plan that was committed first is proven and filled by -apply; an ExternalSecret for
+// something else is not taken for it.
+func TestCommittedFirst(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*v1.ExternalSecret)
+		want   errs.Kind
+	}{
+		"the same":      {func(*v1.ExternalSecret) {}, errs.Unavailable},
+		"defaults":      {func(es *v1.ExternalSecret) { es.Spec.Data[0].RemoteRef.ConversionStrategy = v1.ConversionDefault }, errs.Unavailable},
+		"another key":   {func(es *v1.ExternalSecret) { es.Spec.Data[0].RemoteRef.Key = "other" }, errs.Exist},
+		"more":          {func(es *v1.ExternalSecret) { es.Spec.Data = append(es.Spec.Data, es.Spec.Data[0]) }, errs.Exist},
+		"another store": {func(es *v1.ExternalSecret) { es.Spec.SecretStoreRef.Name = "t" }, errs.Exist},
+		"a template":    {func(es *v1.ExternalSecret) { es.Spec.Target.Template = &v1.ExternalSecretTemplate{} }, errs.Exist},
+	} {
+		f := world(t, "secret", db("db", map[string]string{"password": canary}))
+		p, err := f.plan(Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		es := p.taken[0].es.DeepCopy()
+		c.change(es)
+		if err := f.Client.Create(t.Context(), es); err != nil {
+			t.Fatal(err)
+		}
+		if p, err = f.plan(Options{}); err == nil {
+			err = f.Apply(t.Context(), p)
+		}
+		if !errs.Is(err, c.want) || (f.vault.at["secret/team/db"] != nil) != (c.want == errs.Unavailable) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// After a timeout it is said what the Secrets hold, and not what they should.
+func TestTold(t *testing.T) {
+	f := world(t, "secret", db("db", map[string]string{"password": canary}))
+	p, err := f.plan(Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := 0
+	f.Now = func() time.Time {
+		if asked++; asked == 2 { // it is too late, and meanwhile
+			if err := f.Client.Update(t.Context(), db("db", map[string]string{"password": canary + "-new"})); err != nil {
+				t.Error(err)
+			}
+		}
+		return time.Unix(1e9, 0)
+	}
+	if err := f.Apply(t.Context(), p); !errs.Is(err, errs.Unavailable) || strings.Contains(err.Error(), "as they were") || !strings.Contains(err.Error(), "Secret team/db holds something else now") {
+		t.Error(err)
 	}
 }

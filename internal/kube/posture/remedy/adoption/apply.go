@@ -15,29 +15,67 @@ import (
 
 // Apply does what p says. Before anything in the cluster is written it is proven that
 // the vault and the store give back the bytes that the Secrets hold; afterwards, that
-// each Secret is the same object with the same data. It may be called again.
+// each Secret is the same object with the same data. It may be called again, and so may
+// Plan after it: what is there already is proven and not written.
 func (a *Adopter) Apply(ctx context.Context, p *Adoption) error {
 	if err := a.unchanged(ctx, p); err != nil {
 		return errs.Newf(errs.KindOf(err), "%w; nothing was done: look at the plan again", err)
 	}
+	wrote := "nothing"
 	if p.absent {
-		if err := a.Vault.Create(ctx, p.path, p.fields.values()); err != nil {
-			return errs.Newf(errs.KindOf(err), "writing %s into the vault: %w; nothing was done", p.path, err)
+		if err := a.write(ctx, p); err != nil {
+			return err
 		}
+		wrote = p.path + " in the vault, and nothing in the cluster"
 	}
 	if err := a.prove(ctx, p); err != nil {
-		return errs.Newf(errs.KindOf(err), "%w; nothing was done in the cluster, the value lies at %s in the vault", err, p.path)
+		return errs.Newf(errs.KindOf(err), "%w; this wrote %s", err, wrote)
 	}
-	if err := remedy.Apply(ctx, a.Client, p.Plan, false); err != nil {
+	if err := a.create(ctx, p); err != nil {
 		return err
 	}
 	if err := a.await(ctx, p); err != nil {
 		return err
 	}
 	if err := a.unchanged(ctx, p); err != nil {
-		return errs.Newf(errs.Internal, "it was adopted, and: %w; the vault's value of %s is what it had before", err, p.path)
+		return errs.Newf(errs.Internal, "it was adopted, and: %w; at %s in the vault lay what it had before", err, p.path)
 	}
 	return nil
+}
+
+// write creates the value. One that is there already may be of a run whose answer was
+// lost: the same is as good.
+func (a *Adopter) write(ctx context.Context, p *Adoption) error {
+	err := a.Vault.Create(ctx, p.path, p.fields.values())
+	if errs.Is(err, errs.Exist) || errs.Is(err, errs.Conflict) {
+		if have, other := a.Vault.Read(ctx, p.path); other == nil && have != nil {
+			if other := p.fields.same(have, p.path); other != nil {
+				return errs.Newf(errs.KindOf(other), "%w; nothing was done", other)
+			}
+			err = nil
+		}
+	}
+	if err != nil {
+		return errs.Newf(errs.KindOf(err), "writing %s into the vault: %w; in the cluster nothing was done", p.path, err)
+	}
+	p.absent = false
+	return nil
+}
+
+// create does the steps that an earlier call has not done.
+func (a *Adopter) create(ctx context.Context, p *Adoption) error {
+	rest := *p.Plan
+	rest.Steps = nil
+	for _, s := range p.Steps {
+		there, err := a.there(ctx, &s)
+		if err != nil {
+			return err
+		}
+		if !there {
+			rest.Steps = append(rest.Steps, s)
+		}
+	}
+	return remedy.Apply(ctx, a.Client, &rest, false)
 }
 
 // unchanged says which Secret is not what it was.
@@ -110,7 +148,7 @@ func (a *Adopter) await(ctx context.Context, p *Adoption) error {
 			return err
 		}
 		if a.Now().Sub(began) >= a.Wait {
-			return errs.Newf(errs.Unavailable, "not ready in %s: %s. The Secrets are as they were. Does an operator run that answers for the store? strongkeep doctor externalsecret says more; this may be called again", a.Wait, strings.Join(late, "; "))
+			return errs.Newf(errs.Unavailable, "not ready in %s: %s. %s. Does an operator run that answers for the store? strongkeep doctor externalsecret says more; called again, this goes on from here", a.Wait, strings.Join(late, "; "), a.state(ctx, p))
 		}
 		select {
 		case <-ctx.Done():
@@ -118,6 +156,14 @@ func (a *Adopter) await(ctx context.Context, p *Adoption) error {
 		case <-tick.C:
 		}
 	}
+}
+
+// state says what the Secrets hold now, for people.
+func (a *Adopter) state(ctx context.Context, p *Adoption) string {
+	if err := a.unchanged(ctx, p); err != nil {
+		return "Looking at the Secrets once more: " + err.Error()
+	}
+	return "The Secrets were looked at once more and are as they were"
 }
 
 // late names the ExternalSecrets that are not ready yet, and says why.

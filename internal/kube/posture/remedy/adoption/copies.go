@@ -79,16 +79,16 @@ func (p *planning) consider(ctx context.Context, s *corev1.Secret) error {
 		leave("%v", err)
 		return nil
 	}
-	if managed {
-		leave("a store fills it already")
-		return nil
-	}
 	reads, err := p.store(ctx, p.o, s.Namespace)
 	if err == nil {
-		err = p.take(ctx, s, from, reads)
+		err = p.take(ctx, s, from, reads, managed)
 	}
-	if err != nil {
+	switch n := len(p.out.taken); {
+	case err != nil:
 		leave("%v", err)
+	case p.out.taken[n-1].es == nil:
+		p.out.taken = p.out.taken[:n-1]
+		leave("a store fills it already")
 	}
 	return nil
 }

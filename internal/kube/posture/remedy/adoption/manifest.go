@@ -10,6 +10,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
@@ -130,8 +131,9 @@ func external(name types.NamespacedName, spec map[string]any) (*v1.ExternalSecre
 }
 
 // steps makes the ExternalSecrets; of those that differ by their namespace alone one
-// ClusterExternalSecret, where the store is for all namespaces.
-func (p *planning) steps() ([]remedy.Step, error) {
+// ClusterExternalSecret, where the store is for all namespaces. What a run that stopped
+// has made is no step again.
+func (p *planning) steps(ctx context.Context) ([]remedy.Step, error) {
 	groups := map[string][]taken{}
 	var order []string
 	for _, t := range p.out.taken {
@@ -153,9 +155,68 @@ func (p *planning) steps() ([]remedy.Step, error) {
 	}
 	var out []remedy.Step
 	for _, key := range order {
-		out = append(out, step(groups[key]))
+		group := groups[key]
+		if !slices.ContainsFunc(group, func(t taken) bool { return !t.begun }) {
+			continue
+		}
+		one := step(group)
+		there, err := p.there(ctx, &one)
+		if err != nil {
+			return nil, err
+		}
+		if !there {
+			out = append(out, one)
+		}
 	}
 	return out, nil
+}
+
+// there reports whether what s creates is there, and says the same.
+func (a *Adopter) there(ctx context.Context, s *remedy.Step) (bool, error) {
+	u := &unstructured.Unstructured{}
+	u.SetAPIVersion(version)
+	u.SetKind(s.Ref().Kind)
+	err := a.Client.Get(ctx, types.NamespacedName{Namespace: s.Ref().Namespace, Name: s.Ref().Name}, u)
+	switch {
+	case apierrors.IsNotFound(err):
+		return false, nil
+	case err != nil:
+		return false, explain(err, "reading "+s.Ref().String())
+	case !within(plain(s.Object["spec"]), u.Object["spec"]):
+		return false, errs.Newf(errs.Exist, "there is a %s already, for something else: rename it, or make the ExternalSecrets one by one (-in)", s.Ref())
+	}
+	return true, nil
+}
+
+// ours reports whether an ExternalSecret says what want does, and nothing that would
+// give the Secret anything else: the API server has filled in defaults.
+func ours(have *v1.ExternalSecretSpec, want map[string]any) bool {
+	return len(have.DataFrom) == 0 && have.Target.Template == nil && within(plain(want), plain(have))
+}
+
+// plain is v as JSON has it.
+func plain(v any) any {
+	var out any
+	if text, err := json.Marshal(v); err != nil || json.Unmarshal(text, &out) != nil {
+		return nil
+	}
+	return out
+}
+
+// within reports whether have says all that want says; lists are of one length.
+func within(want, have any) bool {
+	switch w := want.(type) {
+	case map[string]any:
+		h, ok := have.(map[string]any)
+		for key := range w {
+			ok = ok && within(w[key], h[key])
+		}
+		return ok
+	case []any:
+		h, ok := have.([]any)
+		return ok && slices.EqualFunc(w, h, within)
+	}
+	return want == have
 }
 
 // step creates what reads the vault for Secrets of one name.
