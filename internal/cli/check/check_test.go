@@ -20,22 +20,10 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/strongkeep/strongkeep/internal/app"
 	"github.com/strongkeep/strongkeep/internal/cli/session"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/check"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/check/checktest"
-	"github.com/strongkeep/strongkeep/internal/kube/posture/check/sec01"
-	"github.com/strongkeep/strongkeep/internal/kube/posture/check/sec03"
-	"github.com/strongkeep/strongkeep/internal/kube/posture/check/sec04"
-	"github.com/strongkeep/strongkeep/internal/kube/posture/check/sec05"
-	"github.com/strongkeep/strongkeep/internal/kube/posture/check/sec06"
-	"github.com/strongkeep/strongkeep/internal/kube/posture/check/sec07"
-	"github.com/strongkeep/strongkeep/internal/kube/posture/check/sec08"
-	"github.com/strongkeep/strongkeep/internal/kube/posture/check/sec09"
-	"github.com/strongkeep/strongkeep/internal/kube/posture/check/sec10"
-	"github.com/strongkeep/strongkeep/internal/kube/posture/check/sec11"
-	"github.com/strongkeep/strongkeep/internal/kube/posture/check/sec12"
-	"github.com/strongkeep/strongkeep/internal/kube/posture/check/sec13"
-	"github.com/strongkeep/strongkeep/internal/kube/posture/check/sec14"
 	"github.com/strongkeep/strongkeep/internal/testenv/apiserver"
 )
 
@@ -54,9 +42,14 @@ const canary = "canary-7f41-Xk29"
 
 // of the cluster itself; of the control plane and of what is given besides.
 var (
-	checks = []check.Check{sec03.Check(), sec04.Check(), sec05.Check(), sec06.Check(), sec07.Check(), sec08.Check(), sec09.Check(), sec12.Check()}
-	others = []check.Check{sec01.Check(), sec10.Check(), sec11.Check(), sec13.Check(), sec14.Check()}
+	checks = of("SEC-03", "SEC-04", "SEC-05", "SEC-06", "SEC-07", "SEC-08", "SEC-09", "SEC-12")
+	others = of("SEC-01", "SEC-10", "SEC-11", "SEC-13", "SEC-14")
 )
+
+// of are those of the registry with the ids.
+func of(ids ...string) []check.Check {
+	return slices.DeleteFunc(app.Checks(), func(c check.Check) bool { return !slices.Contains(ids, c.ID) })
+}
 
 // run asks checks and returns what the command wrote and how it ended.
 func run(t *testing.T, args ...string) (string, error) {

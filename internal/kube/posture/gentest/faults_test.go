@@ -7,30 +7,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/strongkeep/strongkeep/internal/app"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/check"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/check/checktest"
-	"github.com/strongkeep/strongkeep/internal/kube/posture/check/sec01"
-	"github.com/strongkeep/strongkeep/internal/kube/posture/check/sec02"
-	"github.com/strongkeep/strongkeep/internal/kube/posture/check/sec03"
-	"github.com/strongkeep/strongkeep/internal/kube/posture/check/sec04"
-	"github.com/strongkeep/strongkeep/internal/kube/posture/check/sec05"
-	"github.com/strongkeep/strongkeep/internal/kube/posture/check/sec06"
-	"github.com/strongkeep/strongkeep/internal/kube/posture/check/sec07"
-	"github.com/strongkeep/strongkeep/internal/kube/posture/check/sec08"
-	"github.com/strongkeep/strongkeep/internal/kube/posture/check/sec09"
-	"github.com/strongkeep/strongkeep/internal/kube/posture/check/sec10"
-	"github.com/strongkeep/strongkeep/internal/kube/posture/check/sec11"
-	"github.com/strongkeep/strongkeep/internal/kube/posture/check/sec12"
-	"github.com/strongkeep/strongkeep/internal/kube/posture/check/sec13"
-	"github.com/strongkeep/strongkeep/internal/kube/posture/check/sec14"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/gentest"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/snapshot"
 )
 
-var checks = []check.Check{
-	sec01.Check(), sec02.Check(), sec03.Check(), sec04.Check(), sec05.Check(), sec06.Check(), sec07.Check(),
-	sec08.Check(), sec09.Check(), sec10.Check(), sec11.Check(), sec12.Check(), sec13.Check(), sec14.Check(),
-}
+var checks = app.Checks()
 
 // ask asks all checks about g.
 func ask(g *gentest.Cluster) *check.Report {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 
@@ -49,7 +50,7 @@ func (s Store) Load(ctx context.Context) (*Book, Version, error) {
 		return &Book{}, "", nil
 	}
 	if err != nil {
-		return nil, "", wrapped("reading the history of checks", err)
+		return nil, "", Explain("reading the history of checks", err)
 	}
 	b, err := decode(m.BinaryData[Key])
 	if err != nil {
@@ -74,19 +75,21 @@ func (s Store) Save(ctx context.Context, b *Book, v Version) error {
 	} else {
 		_, err = s.Maps.Update(ctx, m, metav1.UpdateOptions{})
 	}
-	return wrapped("writing the history of checks", err)
+	return Explain("writing the history of checks", err)
 }
 
-func wrapped(doing string, err error) error {
+// Explain says what to do about an error of the API server, of whoever keeps checks
+// current: they need the same rights.
+func Explain(doing string, err error) error {
 	switch {
 	case err == nil:
 		return nil
 	case apierrors.IsForbidden(err):
 		return errs.Newf(errs.Denied, "%s: %w; apply deploy/operator/rbac-checks.yaml, or what strongkeep operator rbac -checks prints", doing, err)
 	case apierrors.IsConflict(err), apierrors.IsAlreadyExists(err):
-		return errs.Newf(errs.Conflict, "%s: another operator wrote it meanwhile: %w", doing, err)
+		return errs.Newf(errs.Conflict, "%s: somebody else wrote it meanwhile; the next look mends that: %w", doing, err)
 	}
-	return errs.Newf(errs.Unavailable, "%s: %w", doing, err)
+	return fmt.Errorf("%s: %w", doing, errs.As(errs.Unavailable, err))
 }
 
 // encode packs b into at most limit bytes: what went longest ago is dropped first, then

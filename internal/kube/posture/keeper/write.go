@@ -3,7 +3,6 @@ package keeper
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -12,6 +11,7 @@ import (
 	"k8s.io/client-go/dynamic"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/history"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/report/policyreport"
 )
 
@@ -115,17 +115,10 @@ func (w *writer) create(ctx context.Context, o *unstructured.Unstructured) error
 	return explained("writing "+key(o), err)
 }
 
-// explained says what to do about an error of the API server.
+// explained says what to do about an error of the API server about a report.
 func explained(doing string, err error) error {
-	switch {
-	case err == nil:
-		return nil
-	case apierrors.IsForbidden(err):
-		return errs.Newf(errs.Denied, "%s: %w; apply deploy/operator/rbac-checks.yaml, or what strongkeep operator rbac -checks prints", doing, err)
-	case apierrors.IsNotFound(err):
+	if apierrors.IsNotFound(err) {
 		return errs.Newf(errs.Unsupported, "%s: the cluster has the group, and not this version of it: %w; deploy/reports has definitions with it", doing, err)
-	case apierrors.IsConflict(err):
-		return errs.Newf(errs.Conflict, "%s: somebody else wrote it meanwhile; the next look mends that: %w", doing, err)
 	}
-	return fmt.Errorf("%s: %w", doing, errs.As(errs.Unavailable, err))
+	return history.Explain(doing, err)
 }
