@@ -83,18 +83,7 @@ func scrambled(text string) bool {
 // mixed counts how often the class of characters changes. In random texts of base64
 // it changes at more than half of them; in words it seldom does.
 func mixed(piece string) bool {
-	changes, digits := 0, 0
-	last := class(piece[0])
-	for i := range len(piece) {
-		c := class(piece[i])
-		if c == '0' {
-			digits++
-		}
-		if c != last {
-			changes++
-		}
-		last = c
-	}
+	changes, digits, _ := changes(piece)
 	return changes*3 >= len(piece) && digits > 0
 }
 

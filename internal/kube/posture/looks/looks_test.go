@@ -105,3 +105,47 @@ func FuzzOf(f *testing.F) {
 		_, _ = looks.Of(key, value), looks.Key(key)
 	})
 }
+
+// What a known secret is that stands in no file by chance, and what is in half of all.
+func TestOdd(t *testing.T) {
+	for _, text := range []string{"xk29fq8zt1lm", "T7hqPzRw3e", "aB3dE5gH7jK9", "db-9fQ2xK81-prod", "qZrTbWmKxYpL", "0f4c9a1e77b2"} {
+		if !looks.Odd(text) {
+			t.Errorf("%s is nothing", text)
+		}
+	}
+	for _, text := range []string{
+		"information", "shop-user", "production-eu", "db.shop.svc.cluster.local", "us-east-1a", "t3.medium", "v1.28.4-gke.1083000", "2026-11-22T12:00:00Z", "0f8fad5b-d9cb-469f-a165-70867728950e",
+		"/var/run/secrets/token", "https://idp.example/xk29fq8zt1lm", "jdbc:postgresql", "application/json", "RS256", "camelCaseName", "MAX_CONNECTIONS", "1234567890123", "hello world 1", "short1",
+	} {
+		if looks.Odd(text) {
+			t.Errorf("%s is odd", text)
+		}
+	}
+}
+
+// Tokens are found among other text by the same table as values are, and only whole.
+func TestTokensInText(t *testing.T) {
+	for name, want := range map[string]string{
+		"AWS, temporary": join("AS", "IAQ3EGZXCVBNMASDFG"), "Hugging Face": join("h", "f_", some[:34]), "Grafana": join("gl", "sa_", some[:32], "_0a1b2c3d"), "Docker": join("dckr", "_pat_", some[:27]),
+		"Stripe's hooks": join("wh", "sec_", some[:32]), "Atlassian": join("ATA", "TT3", some[:60]), "OpenAI": join("sk", "-proj-", some[:40]), "GitHub": join("gh", "p_", some[:36]), "GitLab, a runner": join("gl", "rt-", some[:20]),
+		"age": join("AGE-SECRET", "-KEY-1", strings.ToUpper(some[:58])), "a JWT": join("ey", "J0eXAiOiJKV1Qi.ey", "JzdWIiOiIxMjM0.", some[:43]),
+	} {
+		for _, around := range [][2]string{{"", ""}, {"a = \"", "\"\n"}, {"export X=", " y"}, {"\n", "\n"}} {
+			var got []string
+			text := around[0] + want + around[1]
+			looks.Tokens([]byte(text), func(from, to int) { got = append(got, text[from:to]) })
+			if len(got) != 1 || got[0] != want {
+				t.Errorf("%s in %q: %q", name, around, got)
+			}
+		}
+		if l := looks.Of("x", []byte(want)); l != snapshot.LooksToken && l != snapshot.LooksPrivateKey && name != "a JWT" {
+			t.Errorf("%s as a value is %q", name, l)
+		}
+	}
+	for _, text := range []string{
+		"sk-fading-circle-in-the-middle-of-it", join("x", "gh", "p_", some[:36]), join("np", "m_", some[:36], "X"), "classes.AbcdefghijklmnopqrstuvwX", join("key-", "0123456789abcdef0123456789abcdef"),
+		"eyJhbGciOiJub25lIn0.x.y", "SG.short.short", "glossy-background-image-of-the-page",
+	} {
+		looks.Tokens([]byte(text), func(from, to int) { t.Errorf("%s is taken for a token: %s", text, text[from:to]) })
+	}
+}

@@ -156,3 +156,24 @@ var names = regexp.MustCompile(`^(?:[a-z]+(?:[-._:/][a-z0-9]{1,12})*|[A-Z]+(?:_[
 func plain(text string) bool {
 	return number(strings.Trim(text, "-.,")) || names.MatchString(text) && !scrambled(text) || strings.ContainsAny(text, "\n")
 }
+
+// first are words by their first byte.
+type first [256][]string
+
+func byFirst(words string) *first {
+	var out first
+	for _, w := range strings.Fields(words) {
+		out[w[0]] = append(out[w[0]], w)
+	}
+	return &out
+}
+
+// begin reports whether text, which is not empty, begins with one of them.
+func (f *first) begin(text string) bool {
+	for _, w := range f[text[0]] {
+		if strings.HasPrefix(text, w) {
+			return true
+		}
+	}
+	return false
+}

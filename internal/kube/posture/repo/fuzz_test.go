@@ -23,7 +23,8 @@ func FuzzFind(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, found := range s.worker().find(text) {
+		all, _ := s.worker().find(text)
+		for _, found := range all {
 			raw, err := json.Marshal(found.value)
 			if err != nil || strings.Contains(string(raw), "hunter2-hunter2") {
 				t.Errorf("%v: %s", err, raw)

@@ -26,7 +26,7 @@ const largest = 8 << 20
 type Config struct {
 	// Key makes the prints; nil: none are made, and nothing is compared with Live.
 	Key *fingerprint.Key
-	// Live are the prints of values that a cluster has now.
+	// Live are the prints of values that a cluster has now, as the function Live makes them.
 	Live map[fingerprint.Print]bool
 }
 
@@ -97,16 +97,25 @@ func (l *looker) scan(ctx context.Context, feed func(context.Context, chan<- blo
 		g.Go(func() error {
 			w := l.worker()
 			for b := range blobs {
-				if found := w.find(b.text); len(found) > 0 {
-					l.mu.Lock()
-					l.leaks[b.id] = found
-					l.mu.Unlock()
-				}
+				found, text := w.find(b.text)
+				l.note(b.id, found, text)
 			}
 			return nil
 		})
 	}
 	return g.Wait()
+}
+
+// note keeps what was found in a file version; text is false if it was not looked at.
+func (l *looker) note(id string, found []find, text bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !text {
+		l.out.Repo.Binary++
+	}
+	if len(found) > 0 {
+		l.leaks[id] = found
+	}
 }
 
 // git looks at all objects of a repository.

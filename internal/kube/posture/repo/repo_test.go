@@ -318,3 +318,44 @@ func TestLargeFiles(t *testing.T) {
 		t.Errorf("missing %v", got.Missing)
 	}
 }
+
+// A value that looks like nothing is found if it stands nowhere by chance, whatever its
+// file is written in, and on whichever line.
+func TestQuietValues(t *testing.T) {
+	const odd, plain = "xk29fq8zt1lm", "production-eu"
+	k := key(t)
+	live := map[fingerprint.Print]bool{k.Of([]byte(odd)): false, k.Of([]byte(plain)): false, k.Of([]byte("gr\u00fcn-canary")): true}
+	utf16 := func(low int, mark, text string) string {
+		out := []byte(mark)
+		for i := range len(text) {
+			pair := []byte{0, 0}
+			pair[low] = text[i]
+			out = append(out, pair...)
+		}
+		return string(out)
+	}
+	for name, c := range map[string]struct {
+		text string
+		want []string
+	}{
+		"plain":            {"a: " + odd + "\nb: " + plain + "\n", []string{"present f:1"}},
+		"UTF-16":           {utf16(0, "\xff\xfe", "one\r\nb: "+odd+"\r\n"), []string{"present f:2"}},
+		"UTF-16, other":    {utf16(1, "\xfe\xff", "b: "+odd), []string{"present f:1"}},
+		"UTF-16, no mark":  {utf16(0, "", "token\n"+token+"\n"), []string{"present f:2  Token"}},
+		"Latin-1":          {"f\xfcr alle\npass = 'gr\xfcn-canary'\n", []string{"present f:2"}},
+		"one long line":    {"{\"x\":\"" + strings.Repeat("word ", 40000) + "\",\"y\":\"" + odd + "\"}", []string{"present f:1"}},
+		"of another class": {"a: xk29-fq8z\n", nil},
+	} {
+		r := newTree(t)
+		r.commit("f", c.text)
+		if got := look(t, r.dir, repo.Config{Key: k, Live: live}); !slices.Equal(say(got), c.want) || got.Repo.Binary != 0 {
+			t.Errorf("%s: %q, not %q; %d binary", name, say(got), c.want, got.Repo.Binary)
+		}
+	}
+	r := newTree(t)
+	r.commit("a.png", "\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"+odd)
+	r.commit("b.txt", odd+"\n")
+	if got := look(t, r.dir, repo.Config{Key: k, Live: live}); got.Repo.Binary != 1 || got.Repo.Blobs != 2 || len(got.Repo.Leaks) != 1 {
+		t.Errorf("%d binary of %d: %q", got.Repo.Binary, got.Repo.Blobs, say(got))
+	}
+}

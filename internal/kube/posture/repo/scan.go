@@ -4,9 +4,9 @@ import (
 	"bytes"
 	"hash/maphash"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/strongkeep/strongkeep/internal/kube/posture/fingerprint"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/looks"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/snapshot"
 )
 
@@ -43,10 +43,11 @@ const maxKnown = 1 << 20
 // maxFinds bounds what one file version can have: a file with more is a list of them.
 const maxFinds = 200
 
-// find looks at a file. Binary ones are not looked at.
-func (w *worker) find(text []byte) []find {
-	if bytes.IndexByte(text[:min(len(text), 8000)], 0) >= 0 || !utf8.Valid(text) {
-		return nil
+// find looks at a file; ok is false of one that is no text, which is not looked at.
+func (w *worker) find(raw []byte) (found []find, ok bool) {
+	text, ok := readable(raw)
+	if !ok {
+		return nil, false
 	}
 	g := &gather{worker: w, text: text, seen: map[fingerprint.Print]int{}}
 	g.manifests()
@@ -54,7 +55,7 @@ func (w *worker) find(text []byte) []find {
 	if len(w.live) > 0 {
 		g.compare()
 	}
-	return g.out
+	return g.out, true
 }
 
 // gather is what is found in one file.
@@ -94,9 +95,6 @@ func (g *gather) compare() {
 	for rest := g.text; len(rest) > 0; line++ {
 		var one []byte
 		one, rest, _ = bytes.Cut(rest, []byte("\n"))
-		if len(one) > 1<<16 {
-			one = one[:1<<16]
-		}
 		candidates(one, func(word []byte) { g.word(line, word) })
 	}
 	for _, m := range keys(g.text) {
@@ -129,7 +127,10 @@ func (g *gather) word(line int, word []byte) {
 // hit notes a value that the cluster has.
 func (g *gather) hit(line int, value []byte) bool {
 	value = bytes.TrimSpace(value)
-	if fingerprint.Weak(value) || !g.live[g.key.Of(value)] {
+	if fingerprint.Weak(value) {
+		return false
+	}
+	if sure, known := g.live[g.key.Of(value)]; !known || !sure && !looks.Odd(string(value)) {
 		return false
 	}
 	g.add(line, "", value, "")

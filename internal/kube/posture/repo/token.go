@@ -10,40 +10,9 @@ import (
 	"unicode/utf8"
 
 	"github.com/strongkeep/strongkeep/internal/kube/posture/fingerprint"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/looks"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/snapshot"
 )
-
-// issuers are tokens that tell by themselves what they are, a line each: a text that
-// has to be there, and how the whole looks.
-var issuers = []struct {
-	prefix string
-	form   *regexp.Regexp
-}{
-	{"AKIA", regexp.MustCompile(`\bAKIA[A-Z2-7]{16}\b`)},
-	{"ghp_", regexp.MustCompile(`\bghp_[A-Za-z0-9]{36}\b`)},
-	{"gho_", regexp.MustCompile(`\bgho_[A-Za-z0-9]{36}\b`)},
-	{"ghs_", regexp.MustCompile(`\bghs_[A-Za-z0-9]{36}\b`)},
-	{"ghu_", regexp.MustCompile(`\bghu_[A-Za-z0-9]{36}\b`)},
-	{"github_pat_", regexp.MustCompile(`\bgithub_pat_[A-Za-z0-9]{22}_[A-Za-z0-9]{59}\b`)},
-	{"glpat-", regexp.MustCompile(`\bglpat-[A-Za-z0-9_-]{20,}`)},
-	{"xox", regexp.MustCompile(`\bxox[abeprs]-[A-Za-z0-9-]{20,}`)},
-	{"hooks.slack.com", regexp.MustCompile(`https://hooks\.slack\.com/services/T[A-Z0-9]+/B[A-Z0-9]+/[A-Za-z0-9]{20,}`)},
-	{"sk_live_", regexp.MustCompile(`\bsk_live_[A-Za-z0-9]{20,}`)},
-	{"rk_live_", regexp.MustCompile(`\brk_live_[A-Za-z0-9]{20,}`)},
-	{"AIza", regexp.MustCompile(`\bAIza[A-Za-z0-9_-]{35}`)},
-	{"GOCSPX-", regexp.MustCompile(`\bGOCSPX-[A-Za-z0-9_-]{28}`)},
-	{"SG.", regexp.MustCompile(`\bSG\.[A-Za-z0-9_-]{22}\.[A-Za-z0-9_-]{43}`)},
-	{"npm_", regexp.MustCompile(`\bnpm_[A-Za-z0-9]{36}\b`)},
-	{"pypi-", regexp.MustCompile(`\bpypi-AgE[A-Za-z0-9_-]{50,}`)},
-	{"hvs.", regexp.MustCompile(`\bhvs\.[A-Za-z0-9_-]{24,}`)},
-	{"hvb.", regexp.MustCompile(`\bhvb\.[A-Za-z0-9_-]{100,}`)},
-	{"dop_v1_", regexp.MustCompile(`\bdop_v1_[a-f0-9]{64}\b`)},
-	{"sk-ant-", regexp.MustCompile(`\bsk-ant-[A-Za-z0-9_-]{32,}`)},
-	{"sk-proj-", regexp.MustCompile(`\bsk-proj-[A-Za-z0-9_-]{32,}`)},
-	{"shpat_", regexp.MustCompile(`\bshpat_[a-fA-F0-9]{32}\b`)},
-	{"AGE-SECRET-KEY-1", regexp.MustCompile(`\bAGE-SECRET-KEY-1[0-9A-Z]{58}\b`)},
-	{"eyJ", regexp.MustCompile(`\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{20,}`)},
-}
 
 // blocks are private keys that are not encrypted, also with \n written out, as JSON
 // has it.
@@ -59,16 +28,11 @@ var urls = regexp.MustCompile(`\b[a-zA-Z][a-zA-Z0-9+.-]{1,20}://[^\s/:@"'` + "`"
 
 // tokens finds what looks like a secret.
 func (g *gather) tokens() {
-	for _, i := range issuers {
-		if !bytes.Contains(g.text, []byte(i.prefix)) {
-			continue
+	looks.Tokens(g.text, func(from, to int) {
+		if v := g.text[from:to]; len(g.out) < maxFinds && !placeholder(string(v)) {
+			g.add(g.lineAt(from), "", v, snapshot.LooksToken)
 		}
-		for _, m := range i.form.FindAllIndex(g.text, maxFinds) {
-			if v := g.text[m[0]:m[1]]; !placeholder(string(v)) {
-				g.add(g.lineAt(m[0]), "", v, snapshot.LooksToken)
-			}
-		}
-	}
+	})
 	if bytes.Contains(g.text, []byte("PRIVATE KEY")) {
 		for _, m := range keys(g.text) {
 			g.add(g.lineAt(m[0]), "", dedent(g.text[m[0]:m[1]]), snapshot.LooksPrivateKey)

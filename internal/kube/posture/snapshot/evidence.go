@@ -11,6 +11,8 @@ type Repo struct {
 	// no branch or tag reaches any more: commits that were deleted.
 	Blobs       int `json:"blobs"`
 	Unreachable int `json:"unreachable,omitempty"`
+	// Binary is how many of them are no text, and were not looked into.
+	Binary int `json:"binary,omitempty"`
 	// Compared is how many values of the cluster were looked for, by their prints; 0
 	// where there was no key, or no value.
 	Compared  int        `json:"compared,omitempty"`

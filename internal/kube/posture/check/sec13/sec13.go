@@ -26,14 +26,15 @@ func judge(in *check.Input) check.Verdict {
 		return check.Verdict{Answer: check.Unknown, Summary: "No repository was looked at", Needs: []string{"--repo DIR: a clone, with all its history (git clone --mirror)"}}
 	}
 	v := check.Verdict{}
-	owners := live(in)
+	wanted := repo.Live(in.Snapshot)
+	owners := live(in, wanted)
 	certain, blobs, unreachable, history, compared := 0, 0, 0, true, true
 	for i := range in.Repos {
 		r := &in.Repos[i]
 		blobs, unreachable = blobs+r.Blobs, unreachable+r.Unreachable
 		history, compared = history && r.Git, compared && r.Compared > 0
 		v.Evidence = append(v.Evidence, check.Evidence{Object: snapshot.Ref{Kind: "Repository", Name: r.Place}, Fact: seen(r)})
-		found, sure := findings(r, owners)
+		found, sure := findings(r, wanted, owners)
 		v.Findings = append(v.Findings, found...)
 		certain += sure
 	}
@@ -56,25 +57,28 @@ func judge(in *check.Input) check.Verdict {
 }
 
 func seen(r *snapshot.Repo) string {
-	if !r.Git {
-		return fmt.Sprintf("%d files of a folder without history were looked at", r.Blobs)
+	binary := ""
+	if r.Binary > 0 {
+		binary = fmt.Sprintf("; %d others are no text (images, archives) and were not looked into", r.Binary)
 	}
-	return fmt.Sprintf("%d file versions were looked at, %d of which no branch or tag reaches, and compared with %d values of the cluster", r.Blobs, r.Unreachable, r.Compared)
+	if !r.Git {
+		return fmt.Sprintf("%d files of a folder without history were looked at", r.Blobs-r.Binary) + binary
+	}
+	return fmt.Sprintf("%d file versions were looked at, and compared with %d values of the cluster%s; of all, no branch or tag reaches %d", r.Blobs-r.Binary, r.Compared, binary, r.Unreachable)
 }
 
 // live are the Secrets that have a value which stands in a repository, by its print.
-func live(in *check.Input) map[fingerprint.Print][]string {
+func live(in *check.Input, wanted map[fingerprint.Print]bool) map[fingerprint.Print][]string {
 	out := map[fingerprint.Print][]string{}
 	leaked := leaked(in)
 	if len(leaked) == 0 {
 		return out
 	}
-	wanted := repo.Live(in.Snapshot)
 	for i := range in.Secrets {
 		s := &in.Secrets[i]
 		for j := range s.Values {
 			for _, p := range s.Values[j].Prints {
-				if leaked[p.Print] && wanted[p.Print] {
+				if _, ok := wanted[p.Print]; ok && leaked[p.Print] {
 					out[p.Print] = append(out[p.Print], s.Namespace+"/"+s.Name+" "+s.Values[j].Field)
 				}
 			}
@@ -97,7 +101,7 @@ func leaked(in *check.Input) map[fingerprint.Print]bool {
 }
 
 // findings has one for each leak, and how many of them are certain.
-func findings(r *snapshot.Repo, owners map[fingerprint.Print][]string) (out []check.Finding, certain int) {
+func findings(r *snapshot.Repo, wanted map[fingerprint.Print]bool, owners map[fingerprint.Print][]string) (out []check.Finding, certain int) {
 	count := map[string]int{}
 	for i := range r.Leaks {
 		l := &r.Leaks[i]
@@ -105,8 +109,10 @@ func findings(r *snapshot.Repo, owners map[fingerprint.Print][]string) (out []ch
 			Object: snapshot.Ref{Group: "git", Kind: "File", Name: path.Base(r.Place) + ":" + l.File}, Place: fmt.Sprintf("%s: %s", r.Place, at(l)),
 			Fix: check.Fix{Text: advice(l)},
 		}
-		for _, p := range l.Value.Prints {
-			f.Affected = append(f.Affected, owners[p.Print]...)
+		for i := range l.Value.Prints {
+			if p := &l.Value.Prints[i]; repo.Stands(wanted, p) {
+				f.Affected = append(f.Affected, owners[p.Print]...)
+			}
 		}
 		slices.Sort(f.Affected)
 		f.Affected = slices.Compact(f.Affected)

@@ -31,6 +31,11 @@ func TestCheck(t *testing.T) {
 	inUse.Secrets = []snapshot.Secret{live}
 	name := with(snapshot.Leak{File: "main.go", Line: 3, Value: value(t, "", snapshot.LooksURL, "shop-user")})
 	name.Secrets = []snapshot.Secret{live}
+	quiet := with(snapshot.Leak{File: "main.go", Line: 3, Value: value(t, "", "", "xk29fq8zt1lm")})
+	quiet.Repos[0].Binary = 2
+	quiet.Secrets = []snapshot.Secret{{Meta: snapshot.Meta{Namespace: "shop", Name: "db"}, Read: true, Keys: []string{"value"}, Values: []snapshot.Value{value(t, "data.value", "", "xk29fq8zt1lm")}}}
+	part := quiet
+	part.Repos = with(snapshot.Leak{File: "main.go", Line: 3, Value: value(t, "", snapshot.LooksToken, `{"a": "xk29fq8zt1lm", "b": "other"}`)}).Repos
 	folder, blind := with(), with()
 	folder.Repos[0].Git = false
 	blind.Repos[0].Compared = 0
@@ -41,6 +46,8 @@ func TestCheck(t *testing.T) {
 		{Name: "a folder has no history", Answer: check.Unknown, Needs: []string{"history"}, Snapshot: folder},
 		{Name: "nothing to compare with", Answer: check.Unknown, Needs: []string{"values"}, Snapshot: blind},
 		{Name: "in use", Answer: check.No, Findings: []string{"LiveValue File shop:main.go at value"}, Snapshot: inUse},
+		{Name: "in use, and looks like nothing", Answer: check.No, Findings: []string{"LiveValue File shop:main.go at value"}, Snapshot: quiet},
+		{Name: "a part that looks like nothing proves nothing", Answer: check.Partly, Findings: []string{"Token File shop:main.go at Token"}, Snapshot: part},
 		{Name: "a name of the cluster is no secret", Answer: check.Partly, Findings: []string{"PasswordURL File shop:main.go at PasswordURL"}, Snapshot: name},
 		{Name: "a manifest, in three versions", Answer: check.No, Findings: []string{"Manifest File shop:db.yaml at data.password", "Manifest File shop:db.yaml at data.password (2)", "Manifest File shop:db.yaml at data.password (3)"},
 			Snapshot: with(snapshot.Leak{File: "db.yaml", Line: 1, Value: manifest}, snapshot.Leak{File: "db.yaml", Line: 2, Value: manifest}, snapshot.Leak{File: "db.yaml", Line: 3, Unreachable: true, Value: manifest})},
@@ -58,5 +65,15 @@ func TestDetails(t *testing.T) {
 	f := checktest.Judge(sec13.Check(), &s, check.Settings{}).Findings[0]
 	if f.Severity != check.Critical || f.Affected[0] != "shop/db data.password" || f.Place != "/src/shop: 0123456789ab:a/testdata/x:3" || !strings.Contains(f.Fix.Text, "gc --prune=now") {
 		t.Errorf("%+v", f.Finding)
+	}
+}
+
+// What was not looked into is no file that was looked at.
+func TestBinary(t *testing.T) {
+	s := with()
+	s.Repos[0].Binary = 2
+	s.Coverage = snapshot.Coverage{"repos": {}}
+	if e := checktest.Judge(sec13.Check(), &s, check.Settings{}).Evidence; len(e) != 1 || !strings.HasPrefix(e[0].Fact, "7 file versions were looked at") || !strings.Contains(e[0].Fact, "2 others are no text") {
+		t.Errorf("%+v", e)
 	}
 }
