@@ -51,7 +51,7 @@ var faults = []struct {
 	}},
 	{"person", func(g *Cluster, _, name string) {
 		g.everywhere(name, access.User(name), rule("get", "", "secrets"))
-		g.act(access.User(name), "get", "shop", "db")
+		g.act(access.User(name), "get", "shop", "*")
 		g.fault("SEC-03", "ReadsEverySecret", user(name), "")
 	}},
 	{"deployer", func(g *Cluster, _, name string) {
@@ -67,6 +67,7 @@ var faults = []struct {
 		g.role(ns, name, who, rule("get", "", "secrets"))
 		g.act(who, "get", ns, "shared")
 		g.fault("SEC-03", "ReadsNamespace", account(ns, name), "namespace "+ns)
+		g.fault("SEC-14", "PartlyUnused", roleBinding(ns, name), "roleRef") // one of all
 	}},
 	{"admin", func(g *Cluster, ns, name string) {
 		who := access.ServiceAccount(ns, name)
@@ -92,11 +93,12 @@ var faults = []struct {
 		g.role(ns, name, who, rule("get", "", "secrets"))
 		g.act(who, "get", ns, "shared")
 		g.fault("SEC-03", "EverybodyReadsNamespace", snapshot.Ref{Group: rbacv1.GroupName, Kind: who.Kind, Name: who.Name}, "namespace "+ns)
+		g.fault("SEC-14", "PartlyUnused", roleBinding(ns, name), "roleRef") // one of all
 	}},
 	{"known", func(g *Cluster, _, name string) {
 		who := access.ServiceAccount("external-secrets", "external-secrets-"+name)
 		g.everywhere(name, who, rule("get", "", "secrets"))
-		g.act(who, "get", "shop", "db")
+		g.act(who, "get", "shop", "*")
 		g.fault("SEC-03", "KnownController", account(who.Namespace, who.Name), "")
 		g.fault("SEC-04", "KnownController", clusterBinding(name), "subjects["+who.String()+"]")
 	}},

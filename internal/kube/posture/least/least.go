@@ -71,19 +71,20 @@ func Of(p *access.Policy, namespace, name string, a *snapshot.Activity) (*Answer
 	return out, nil
 }
 
-// Who returns the subject of b that made an act, if one did.
-func Who(b *access.Binding, act *snapshot.Act) (access.Subject, bool) {
+// Who returns the subjects of b that made an act: a user, and the groups that it is in.
+func Who(b *access.Binding, act *snapshot.Act) []access.Subject {
 	user := access.User(act.User).Canonical()
 	groups := act.Groups
 	if len(groups) == 0 { // some clouds do not log them
 		groups = user.Identity().Groups
 	}
+	var out []access.Subject
 	for _, s := range b.Subjects {
 		if s == user || s.Kind == rbacv1.GroupKind && slices.Contains(groups, s.Name) {
-			return s, true
+			out = append(out, s)
 		}
 	}
-	return access.Subject{}, false
+	return out
 }
 
 // Covers reports whether b, by one of its rules, allows an act.
@@ -102,11 +103,13 @@ func Covers(b *access.Binding, act *snapshot.Act) bool {
 }
 
 func (a *Answer) take(seen uses, used map[access.Subject]bool, b *access.Binding, act *snapshot.Act) {
-	who, ok := Who(b, act)
-	if !ok || !Covers(b, act) {
+	who := Who(b, act)
+	if len(who) == 0 || !Covers(b, act) {
 		return
 	}
-	used[who] = true
+	for _, s := range who {
+		used[s] = true
+	}
 	if !slices.Contains(a.Namespaces, act.Namespace) {
 		a.Namespaces = append(a.Namespaces, act.Namespace)
 	}

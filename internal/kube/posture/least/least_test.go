@@ -121,6 +121,11 @@ func TestSubjects(t *testing.T) {
 	if text := strings.Join(a.Caution(7), "\n"); !strings.Contains(text, "12 days") || !strings.Contains(text, "7 lines") || !strings.Contains(text, "ServiceAccount/shop/robot") {
 		t.Errorf("warnings:\n%s", text)
 	}
+	both := act(robot + " get  secrets shop db") // by the ServiceAccount, and by its group
+	both.Groups = []string{"ops"}
+	if a := of(t, objects(rule("*", "*", "*", "")), both); len(a.Idle) != 0 || a.Requests != 2 {
+		t.Errorf("who is in a group too: %v, %d requests", a.Idle, a.Requests)
+	}
 	if _, err := least.Of(access.New(access.Objects{}), "shop", "app", &snapshot.Activity{}); !errs.Is(err, errs.NotExist) {
 		t.Errorf("without a role: %v", err)
 	}

@@ -31,25 +31,44 @@ func judge(in *check.Input) check.Verdict {
 		return v
 	}
 	v.Evidence = append(v.Evidence, check.Evidence{Field: a.Place, Fact: fmt.Sprintf("shows %d requests' kinds from %s to %s; %d lines could not be read", len(a.Acts), a.From.UTC().Format("2006-01-02"), a.To.UTC().Format("2006-01-02"), a.Lost)})
-	unused, rights := unusedRights(in)
+	w := newWeighing(in)
+	unused, rights := w.unusedRights()
 	v.Findings = append(v.Findings, unused...)
 	said += fmt.Sprintf("; %d of %d grants on Secrets have rights that were not used in %d days", len(unused), rights, int(a.To.Sub(a.From)/day))
 	v.Summary = said
-	short := a.To.Sub(a.From) < in.Settings.Unused
+	if len(unused) > 0 {
+		v.Needs = w.weak
+	}
 	switch {
 	case reviews.good < reviews.all && reviews.good == 0:
 		v.Answer = check.No
-	case reviews.good < reviews.all || len(unused) > 0 && !short:
+	case reviews.good < reviews.all || len(unused) > 0 && len(w.weak) == 0:
 		v.Answer = check.Partly
-	case short:
+	case len(unused) > 0:
 		v.Answer = check.Unknown
 	default:
-		v.Answer = check.Yes
-	}
-	if short {
-		v.Needs = []string{"an audit log of " + days(in) + ": what was not used in a shorter time may be used yet"}
+		v.Answer = check.Yes // whatever else the log does not show
 	}
 	return v
+}
+
+// fresh is how long ago a log may have ended that is taken for one until now.
+const fresh = 7 * day
+
+// weak is why what a log does not show may have been done all the same.
+func weak(in *check.Input) []string {
+	a := in.Activity
+	var out []string
+	if a.To.Sub(a.From) < in.Settings.Unused {
+		out = append(out, "an audit log of "+days(in)+": what was not used in a shorter time may be used yet")
+	}
+	if ago := in.Now.Sub(a.To); ago > fresh {
+		out = append(out, fmt.Sprintf("an audit log until now: this one ended %d days ago, and what was not used before may have been since", int(ago/day)))
+	}
+	if a.Lost > 0 {
+		out = append(out, fmt.Sprintf("an audit log without holes: %d lines could not be read, and may show what seems unused", a.Lost))
+	}
+	return out
 }
 
 func days(in *check.Input) string { return fmt.Sprintf("%d days", int(in.Settings.Unused/day)) }

@@ -54,8 +54,51 @@ func shipped(users ...string) access.Objects {
 	}
 }
 
-func did(verb, namespace string, ago time.Duration, count int) snapshot.Act {
-	return snapshot.Act{User: "system:serviceaccount:shop:robot", Verb: verb, Resource: "secrets", Namespace: namespace, Name: "db", Count: count, Last: checktest.Ago(ago)}
+// did is of Secret db, if it is of no other.
+func did(verb, namespace string, ago time.Duration, count int, name ...string) snapshot.Act {
+	a := snapshot.Act{User: "system:serviceaccount:shop:robot", Verb: verb, Resource: "secrets", Namespace: namespace, Name: "db", Count: count, Last: checktest.Ago(ago)}
+	for _, a.Name = range name {
+	}
+	return a
+}
+
+// named grants get of these alone.
+func named(names ...string) access.Objects {
+	o := granted(nil, "get")
+	o.Roles[0].Rules[0].ResourceNames = names
+	return o
+}
+
+// both grants get to robot, and to its group.
+func both() access.Objects {
+	o := granted(nil, "get")
+	o.RoleBindings[0].Subjects = append(o.RoleBindings[0].Subjects, rbacv1.Subject{Kind: "Group", Name: "system:serviceaccounts:shop"})
+	return o
+}
+
+// old has the log end so many days ago.
+func old(s snapshot.Snapshot, days int) snapshot.Snapshot {
+	s.Activity.To = checktest.Ago(time.Duration(days) * checktest.Day)
+	return s
+}
+
+func holes(s snapshot.Snapshot) snapshot.Snapshot {
+	s.Activity.Lost = 3
+	return s
+}
+
+// more has three Secrets.
+func more(s snapshot.Snapshot) snapshot.Snapshot {
+	for _, name := range []string{"mq", "x"} {
+		s.Secrets = append(s.Secrets, snapshot.Secret{Meta: snapshot.Meta{Namespace: "shop", Name: name}})
+	}
+	return s
+}
+
+// young has a Secret that was made after the log ended.
+func young(s snapshot.Snapshot) snapshot.Snapshot {
+	s.Secrets = append(s.Secrets, snapshot.Secret{Meta: snapshot.Meta{Namespace: "shop", Name: "new", Created: checktest.Ago(checktest.Day)}})
+	return old(s, 2)
 }
 
 func TestCheck(t *testing.T) {
@@ -78,6 +121,20 @@ func TestCheck(t *testing.T) {
 		{Name: "one verb of all", Answer: check.Partly, Findings: []string{"PartlyUnused RoleBinding shop/app at roleRef"}, Snapshot: shop(fresh, granted(nil, "*"), long, did("get", "shop", 0, 1))},
 		{Name: "the log is short", Answer: check.Unknown, Needs: []string{"90 days"}, Findings: []string{"Unused RoleBinding shop/app at roleRef"}, Snapshot: shop(fresh, granted(nil, "get"), 7)},
 		{Name: "the log is short, and enough was asked for", Answer: check.Yes, Settings: check.Settings{Unused: 5 * checktest.Day}, Snapshot: shop(fresh, granted(nil, "get"), 7, did("get", "shop", 0, 1))},
+		{Name: "the log is short, and all was used", Answer: check.Yes, Snapshot: shop(fresh, granted(nil, "get"), 7, did("get", "shop", 0, 1))},
+		{Name: "the log ended long ago", Answer: check.Unknown, Needs: []string{"ended 20 days ago"}, Findings: []string{"Unused RoleBinding shop/app at roleRef"}, Snapshot: old(shop(fresh, granted(nil, "get"), 200), 20)},
+		{Name: "the log ended last week", Answer: check.Partly, Findings: []string{"Unused RoleBinding shop/app at roleRef"}, Snapshot: old(shop(fresh, granted(nil, "get"), 200), 6)},
+		{Name: "the log has holes", Answer: check.Unknown, Needs: []string{"3 lines"}, Findings: []string{"Unused RoleBinding shop/app at roleRef"}, Snapshot: holes(shop(fresh, granted(nil, "get"), long))},
+		{Name: "holes, and all was used", Answer: check.Yes, Snapshot: holes(shop(fresh, granted(nil, "get"), long, did("get", "shop", 0, 1)))},
+		{Name: "one of three Secrets", Answer: check.Partly, Findings: []string{"PartlyUnused RoleBinding shop/app at roleRef"}, Snapshot: more(shop(fresh, granted(nil, "get"), long, did("get", "shop", 0, 1)))},
+		{Name: "one of three, and the content of all by a list", Answer: check.Yes, Snapshot: more(shop(fresh, granted(nil, "get", "list"), long, did("get", "shop", 0, 1), did("list", "shop", 0, 1, "")))},
+		{Name: "one of three by a watch of that", Answer: check.Partly, Findings: []string{"PartlyUnused RoleBinding shop/app at roleRef"}, Snapshot: more(shop(fresh, granted(nil, "watch"), long, did("watch", "shop", 0, 1)))},
+		{Name: "more than could be told apart", Answer: check.Yes, Snapshot: more(shop(fresh, granted(nil, "get"), long, did("get", "shop", 0, 1, "*")))},
+		{Name: "who makes Secrets needs no names", Answer: check.Yes, Snapshot: more(shop(fresh, granted(nil, "get", "create"), long, did("get", "shop", 0, 1), did("create", "shop", 0, 1, "")))},
+		{Name: "one of three names", Answer: check.Partly, Findings: []string{"PartlyUnused RoleBinding shop/app at roleRef"}, Snapshot: more(shop(fresh, named("db", "mq", "x"), long, did("get", "shop", 0, 1)))},
+		{Name: "all names", Answer: check.Yes, Snapshot: more(shop(fresh, named("db", "mq"), long, did("get", "shop", 0, 1), did("get", "shop", 0, 1, "mq")))},
+		{Name: "a Secret younger than the log", Answer: check.Yes, Snapshot: young(shop(fresh, granted(nil, "get"), long, did("get", "shop", 3*checktest.Day, 1)))},
+		{Name: "a user and its group", Answer: check.Yes, Snapshot: shop(fresh, both(), long, did("get", "shop", 0, 1))},
 		{Name: "Kubernetes' own", Answer: check.Yes, Snapshot: shop(fresh, shipped(), long)},
 		{Name: "somebody in a binding of Kubernetes' own", Answer: check.Partly, Findings: []string{"Unused ClusterRoleBinding cluster-admin at roleRef"}, Snapshot: shop(fresh, shipped("eve"), long)},
 		{Name: "the label on a binding of anybody's", Answer: check.Partly, Findings: []string{"Unused RoleBinding shop/app at roleRef"},

@@ -4,36 +4,52 @@ import (
 	"fmt"
 	"slices"
 
-	rbacv1 "k8s.io/api/rbac/v1"
-
 	"github.com/strongkeep/strongkeep/internal/kube/posture/access"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/check"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/least"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/snapshot"
 )
 
-// verbs are those of Secrets that are asked about.
-var verbs = []string{"get", "list", "watch", "create", "update", "patch", "delete", "deletecollection"}
+// weighing is what bindings are weighed by.
+type weighing struct {
+	*check.Input
+	// weak is why what the log does not show may have been done all the same.
+	weak []string
+	span int // days
+	// there are the Secrets of each namespace, and of all for "", that are not younger
+	// than the log.
+	there map[string][]string
+}
+
+func newWeighing(in *check.Input) *weighing {
+	a := in.Activity
+	w := &weighing{Input: in, weak: weak(in), span: int(a.To.Sub(a.From) / day), there: map[string][]string{}}
+	for i := range in.Secrets {
+		s := &in.Secrets[i]
+		if s.Created.After(a.To) {
+			continue
+		}
+		full := s.Namespace + "/" + s.Name
+		w.there[s.Namespace] = append(w.there[s.Namespace], full)
+		w.there[""] = append(w.there[""], full)
+	}
+	return w
+}
 
 // unusedRights has a finding for each binding that grants rights on Secrets of
 // which some were not used, and the number of bindings that grant any. What
 // Kubernetes ships for its own components is left out.
-func unusedRights(in *check.Input) (out []check.Finding, bindings int) {
-	acts := secretActs(in)
-	by := byUser(acts)
-	for _, b := range access.New(in.RBAC).Bindings() {
+func (w *weighing) unusedRights() (out []check.Finding, bindings int) {
+	by := byUser(secretActs(w.Input))
+	for _, b := range access.New(w.RBAC).Bindings() {
 		if b.Role == nil {
 			continue
 		}
-		if b = foreign(b); len(b.Subjects) == 0 {
-			continue
-		}
-		granted := grants(b.Role)
-		if len(granted) == 0 {
+		if b = foreign(b); len(b.Subjects) == 0 || len(grants(b.Role)) == 0 {
 			continue
 		}
 		bindings++
-		if f, ok := weigh(in, b, granted, by.of(b)); ok {
+		if f, ok := w.weigh(b, by.of(b)); ok {
 			out = append(out, f)
 		}
 	}
@@ -96,31 +112,21 @@ func (r requests) of(b *access.Binding) []*snapshot.Act {
 	return out
 }
 
-// grants are the verbs on Secrets, of some name or all, that a role has.
-func grants(r *access.Role) []string {
-	var out []string
-	for _, verb := range verbs {
-		request := access.Request{Verb: verb, Resource: "secrets"}
-		if slices.ContainsFunc(r.Rules, func(rule rbacv1.PolicyRule) bool {
-			rule.ResourceNames = nil
-			return access.Matches(&rule, &request)
-		}) {
-			out = append(out, verb)
-		}
-	}
-	return out
-}
-
 // weigh compares what a binding grants with what its subjects did.
-func weigh(in *check.Input, b *access.Binding, granted []string, acts []*snapshot.Act) (check.Finding, bool) {
-	used := map[string]bool{}
+func (w *weighing) weigh(b *access.Binding, acts []*snapshot.Act) (check.Finding, bool) {
+	granted := grants(b.Role)
+	used := uses{}
 	active := map[access.Subject]bool{}
 	for _, a := range acts {
-		if s, ok := least.Who(b, a); ok && least.Covers(b, a) {
-			used[a.Verb], active[s] = true, true
+		who := least.Who(b, a)
+		if len(who) == 0 || !least.Covers(b, a) {
+			continue
+		}
+		used.add(a)
+		for _, s := range who {
+			active[s] = true
 		}
 	}
-	unused := slices.DeleteFunc(slices.Clone(granted), func(v string) bool { return used[v] })
 	f := check.Finding{Object: snapshot.Ref{Group: "rbac.authorization.k8s.io", Kind: b.Kind(), Namespace: b.Namespace, Name: b.Name}, Field: "roleRef"}
 	for _, s := range b.Subjects {
 		if !active[s] {
@@ -129,19 +135,19 @@ func weigh(in *check.Input, b *access.Binding, granted []string, acts []*snapsho
 	}
 	f.Count = len(f.Affected)
 	role := b.Role.Kind() + " " + name(b.Role)
-	span := int(in.Activity.To.Sub(in.Activity.From) / day)
+	unused := w.unused(b, granted, used)
 	switch {
 	case len(used) == 0:
 		f.Rule, f.Severity = "Unused", check.Medium
-		f.Message = fmt.Sprintf("It grants %s of Secrets by %s, and none of its subjects used that in %d days", join(granted), role, span)
+		f.Message = fmt.Sprintf("It grants %s of Secrets by %s, and none of its subjects used that in %d days", join(granted.verbs()), role, w.span)
 	case len(unused) > 0 || len(f.Affected) > 0:
 		f.Rule, f.Severity = "PartlyUnused", check.Low
-		f.Message = fmt.Sprintf("It grants %s of Secrets by %s. Not used in %d days: %s; %d of %d subjects used none", join(granted), role, span, none(join(unused)), f.Count, len(b.Subjects))
+		f.Message = fmt.Sprintf("It grants %s of Secrets by %s. Not used in %d days: %s; %d of %d subjects used none", join(granted.verbs()), role, w.span, none(join(unused)), f.Count, len(b.Subjects))
 	default:
 		return f, false
 	}
-	if in.Activity.To.Sub(in.Activity.From) < in.Settings.Unused {
-		f.Severity = check.Info // the log is too short to say so
+	if len(w.weak) > 0 {
+		f.Severity = check.Info // the log does not show enough to say so
 	}
 	f.Fix = check.Fix{Command: check.Command("strongkeep least %s -from-audit=AUDIT.LOG -diff", name(b.Role))}
 	f.Affected = f.Affected[:min(200, len(f.Affected))]
