@@ -92,7 +92,7 @@ func (l *live) listCustom(group, resource string) func(context.Context, string, 
 // found is the step for a line of the table.
 func (l *live) found(line custom.Kind) func(context.Context) error {
 	return step(l, kind[unstructured.Unstructured, custom.Found]{
-		resource: named(line.Group, line.Resource), global: line.Global, extra: true, list: l.listCustom(line.Group, line.Resource), record: all(custom.Of),
+		resource: named(line.Group, line.Resource), global: line.Global, extra: true, list: l.listCustom(line.Group, line.Resource), record: func(o *unstructured.Unstructured) (custom.Found, bool) { return custom.Of(o, &l.maker), true },
 		keep: func(s *snapshot.Snapshot, all []custom.Found) {
 			for i := range all {
 				l.join.add(s, &all[i])

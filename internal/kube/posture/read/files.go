@@ -259,7 +259,7 @@ func (f *Files) custom(place, kind string, raw []byte) {
 		f.join.grants, f.join.granted = append(f.join.grants, o), true
 		return
 	}
-	found := custom.Of(o)
+	found := custom.Of(o, &record.Maker{Key: f.Key})
 	found.Placed(place)
 	f.join.add(&f.out, &found)
 }

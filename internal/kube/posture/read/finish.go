@@ -39,7 +39,7 @@ func (j *join) made(w *snapshot.Workload, by snapshot.Ref) {
 // add adds what an object says to s.
 func (j *join) add(s *snapshot.Snapshot, f *custom.Found) {
 	s.Uses, s.Sources, s.Stores = append(s.Uses, f.Uses...), append(s.Sources, f.Sources...), append(s.Stores, f.Stores...)
-	s.Projects = append(s.Projects, f.Projects...)
+	s.Projects, s.Objects = append(s.Projects, f.Projects...), append(s.Objects, f.Objects...)
 	s.Admissions, s.Control.Migrations = append(s.Admissions, f.Admissions...), append(s.Control.Migrations, f.Migrations...)
 	if f.Enforces != "" {
 		j.enforced[f.Enforces] = j.enforced[f.Enforces] || f.Everywhere
@@ -121,6 +121,7 @@ func sorted(s *snapshot.Snapshot) {
 	order(s.Pods, func(o *snapshot.Pod) *snapshot.Meta { return &o.Meta })
 	order(s.Sources, func(o *snapshot.Source) *snapshot.Meta { return &o.Meta })
 	order(s.Stores, func(o *snapshot.Store) *snapshot.Meta { return &o.Meta })
+	order(s.Objects, func(o *snapshot.Object) *snapshot.Meta { return &o.Meta })
 	order(s.Projects, func(o *snapshot.Project) *snapshot.Meta { return &o.Meta })
 	order(s.Admissions, func(o *snapshot.Admission) *snapshot.Meta { return &o.Meta })
 	slices.SortStableFunc(s.Uses, func(a, b snapshot.Use) int {

@@ -43,10 +43,12 @@ type Snapshot struct {
 	// Pods that run or are to run. Of files also those that a workload would make.
 	Pods []Pod `json:"pods,omitempty"`
 	// Uses of Secrets by what is no pod.
-	Uses       []Use       `json:"uses,omitempty"`
-	Sources    []Source    `json:"sources,omitempty"`
-	Stores     []Store     `json:"stores,omitempty"`
-	Projects   []Project   `json:"projects,omitempty"`
+	Uses     []Use     `json:"uses,omitempty"`
+	Sources  []Source  `json:"sources,omitempty"`
+	Stores   []Store   `json:"stores,omitempty"`
+	Projects []Project `json:"projects,omitempty"`
+	// Objects are custom resources, and what else is listed, that hold values themselves.
+	Objects    []Object    `json:"objects,omitempty"`
 	Admissions []Admission `json:"admissions,omitempty"`
 	Control    Control     `json:"control,omitzero"`
 

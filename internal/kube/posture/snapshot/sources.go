@@ -89,6 +89,17 @@ type Project struct {
 	Harmless bool `json:"harmless,omitempty"`
 }
 
+// Object is an object of another kind that holds values itself: those of a chart in a
+// HelmRelease, a literal in a Workflow, what kubectl apply keeps of any.
+type Object struct {
+	Meta
+	Group string `json:"group"`
+	Kind  string `json:"kind"`
+	// Resource is what RBAC calls it; "" if that is not known.
+	Resource string  `json:"resource,omitempty"`
+	Values   []Value `json:"values,omitempty"`
+}
+
 // Namespace is a namespace.
 type Namespace struct {
 	Meta

@@ -238,7 +238,10 @@ var resources = map[string]string{
 
 // paths is h as package path sees it: a workload's literals are in its pods too.
 func (h *holder) paths() []path.Copy {
-	resource, ok := resources[h.ref.Kind]
+	resource, ok := h.resource, h.resource != ""
+	if !ok {
+		resource, ok = resources[h.ref.Kind]
+	}
 	if !ok {
 		return nil
 	}

@@ -46,8 +46,10 @@ type holder struct {
 	// changed is when its values last did, zero if nothing says so.
 	changed time.Time
 	secret  *snapshot.Secret
-	leak    *snapshot.Leak
-	past    bool // a template that is not in force any more
+	// resource is that of a custom resource, as RBAC calls it.
+	resource string
+	leak     *snapshot.Leak
+	past     bool // a template that is not in force any more
 	// found are the credentials that it holds.
 	found []*Credential
 }
@@ -101,6 +103,10 @@ func (g *Graph) hold(w *world) {
 	for i := range w.Revisions {
 		o := &w.Revisions[i]
 		g.add(&holder{world: w, ref: snapshot.Ref{Group: o.Group, Kind: o.Kind, Namespace: o.Namespace, Name: o.Name}, meta: &o.Meta, values: o.Template.Values, past: true})
+	}
+	for i := range w.Objects {
+		o := &w.Objects[i]
+		g.add(&holder{world: w, ref: snapshot.Ref{Group: o.Group, Kind: o.Kind, Namespace: o.Namespace, Name: o.Name}, meta: &o.Meta, values: o.Values, resource: o.Resource})
 	}
 	for i := range w.Repos {
 		for j := range w.Repos[i].Leaks {

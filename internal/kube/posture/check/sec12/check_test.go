@@ -11,6 +11,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/posture/check"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/check/checktest"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/check/sec12"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/record"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/record/custom"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/snapshot"
 )
@@ -76,7 +77,7 @@ func TestThePolicyIsOne(t *testing.T) {
 	if err := yaml.Unmarshal([]byte(parts[0]), &o.Object); err != nil {
 		t.Fatal(err)
 	}
-	if a := custom.Of(&o).Admissions; len(a) != 1 || !a[0].Hands {
+	if a := custom.Of(&o, &record.Maker{}).Admissions; len(a) != 1 || !a[0].Hands {
 		t.Errorf("the policy that is offered is not known to refuse: %+v", a)
 	}
 	if b.Spec.PolicyName != p.Name || len(p.Spec.Validations) != 1 || b.Spec.ValidationActions[0] != admission.Deny {

@@ -1,6 +1,7 @@
 package custom_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -10,6 +11,8 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
 
+	"github.com/strongkeep/strongkeep/internal/kube/posture/fingerprint"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/record"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/record/custom"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/snapshot"
 )
@@ -29,6 +32,9 @@ func object(t testing.TB, apiVersion, kind, text string) *unstructured.Unstructu
 	}
 	return o
 }
+
+// of is what o says of all but values.
+func of(o *unstructured.Unstructured) custom.Found { return custom.Of(o, &record.Maker{}) }
 
 func TestUses(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -58,7 +64,7 @@ func TestUses(t *testing.T) {
 		"nothing":        {"example.com/v1", "Whatever", `spec: {secretRef: {}, secretName: "", name: x}`, nil},
 	} {
 		var got []string
-		for _, u := range custom.Of(object(t, c.apiVersion, c.kind, c.text)).Uses {
+		for _, u := range of(object(t, c.apiVersion, c.kind, c.text)).Uses {
 			line := u.Field + " " + u.To.Namespace + "/" + u.To.Name
 			if u.Key != "" {
 				line += "#" + u.Key
@@ -132,7 +138,7 @@ func TestSources(t *testing.T) {
 		"a claim of Crossplane": {"example.org/v1", "Database", `spec: {writeConnectionSecretToRef: {name: a}}`, func(s *snapshot.Source) bool { return slices.Equal(s.Makes, secret("a")) }},
 		"VaultDynamicSecret":    {"secrets.hashicorp.com/v1beta1", "VaultDynamicSecret", `spec: {mount: db, path: creds/app, destination: {name: a}}`, func(s *snapshot.Source) bool { return s.Generator }},
 	} {
-		f := custom.Of(object(t, c.apiVersion, c.kind, c.text+ready))
+		f := of(object(t, c.apiVersion, c.kind, c.text+ready))
 		if len(f.Sources) != 1 || !c.check(&f.Sources[0]) || f.Sources[0].Ready != "False" || f.Sources[0].Reason != "Broken" || !f.Sources[0].Since.Equal(at) {
 			t.Errorf("%s: %+v", name, f.Sources)
 		}
@@ -159,7 +165,7 @@ func TestProvisions(t *testing.T) {
 }
 
 func TestStores(t *testing.T) {
-	f := custom.Of(object(t, "external-secrets.io/v1", "ClusterSecretStore", `
+	f := of(object(t, "external-secrets.io/v1", "ClusterSecretStore", `
 spec:
   provider: {vault: {server: "https://v", path: kv, auth: {kubernetes: {serviceAccountRef: {name: sa, namespace: o}}, tokenSecretRef: {name: a, namespace: o, key: t}}}}
   conditions: [{namespaces: [a, b]}]
@@ -178,11 +184,11 @@ status: {conditions: [{type: Ready, status: "True", reason: Valid}]}`))
 	if s.Provider != "vault" || s.Server != "https://v" || s.Mount != "kv" || s.Ready != "True" || !slices.Equal(s.Namespaces, []string{"a", "b"}) || s.Kind != "ClusterSecretStore" {
 		t.Errorf("%+v", s)
 	}
-	by := custom.Of(object(t, "external-secrets.io/v1", "ClusterSecretStore", `spec: {conditions: [{namespaces: [a]}, {namespaceSelector: {}}]}`))
+	by := of(object(t, "external-secrets.io/v1", "ClusterSecretStore", `spec: {conditions: [{namespaces: [a]}, {namespaceSelector: {}}]}`))
 	if got := by.Stores[0]; !slices.Equal(got.Namespaces, []string{"a"}) || len(got.Conditions) != 2 || got.Conditions[0].Labels != nil || got.Conditions[1].Labels == nil {
 		t.Errorf("a selector: %+v", by.Stores)
 	}
-	if none := custom.Of(object(t, "external-secrets.io/v1", "ClusterSecretStore", `spec: {conditions: [{}]}`)).Stores[0]; len(none.Conditions) != 1 {
+	if none := of(object(t, "external-secrets.io/v1", "ClusterSecretStore", `spec: {conditions: [{}]}`)).Stores[0]; len(none.Conditions) != 1 {
 		t.Errorf("a condition that lets nobody: %+v", none)
 	}
 }
@@ -213,7 +219,7 @@ func TestProject(t *testing.T) {
 		"other kinds of the cluster": {`destinations: [` + here + `web}], clusterResourceWhitelist: [{group: "", kind: Namespace}]`, false},
 		"all but bindings":           {`destinations: [` + here + `web}], clusterResourceWhitelist: [{group: "*", kind: "*"}], clusterResourceBlacklist: [{group: rbac.authorization.k8s.io, kind: "*"}]`, false},
 	} {
-		found := custom.Of(object(t, "argoproj.io/v1alpha1", "AppProject", "spec: {"+c.spec+"}"))
+		found := of(object(t, "argoproj.io/v1alpha1", "AppProject", "spec: {"+c.spec+"}"))
 		if len(found.Projects) != 1 {
 			t.Fatalf("%s: %+v", name, found)
 		}
@@ -222,7 +228,7 @@ func TestProject(t *testing.T) {
 			t.Errorf("%s: %v, want %v: %+v", name, got, c.want, found.Projects[0])
 		}
 	}
-	p := custom.Of(object(t, "argoproj.io/v1alpha1", "AppProject", `spec: {sourceNamespaces: ["team-*"]}`))
+	p := of(object(t, "argoproj.io/v1alpha1", "AppProject", `spec: {sourceNamespaces: ["team-*"]}`))
 	if from := (&snapshot.Snapshot{Projects: p.Projects}).Paths().Projects[0].From; !from("team-a") || from("ops") {
 		t.Errorf("%+v", p.Projects)
 	}
@@ -250,7 +256,7 @@ func TestByControllers(t *testing.T) {
 		spec("resourceRules: [{operations: [CREATE], apiGroups: [''], resources: [secrets], resourceNames: [a]}]", ""): false,
 		"spec: {matchConstraints: {" + rules + "}, validations: [{expression: \"has(object.metadata.labels)\"}]}":      false,
 	} {
-		f := custom.Of(object(t, "admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicy", text))
+		f := of(object(t, "admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicy", text))
 		if len(f.Admissions) != 1 || f.Admissions[0].Hands != want {
 			t.Errorf("%s: %+v", text, f.Admissions)
 		}
@@ -259,7 +265,7 @@ func TestByControllers(t *testing.T) {
 		"spec: {policyName: p, validationActions: [Deny]}":                                                                  true,
 		"spec: {policyName: p, validationActions: [Deny], matchResources: {namespaceSelector: {matchLabels: {env: test}}}}": false,
 	} {
-		if f := custom.Of(object(t, "admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicyBinding", text)); f.Everywhere != want || f.Enforces != "p" {
+		if f := of(object(t, "admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicyBinding", text)); f.Everywhere != want || f.Enforces != "p" {
 			t.Errorf("%s: %+v", text, f)
 		}
 	}
@@ -281,15 +287,15 @@ func TestAdmissions(t *testing.T) {
 		"Gatekeeper":    {"constraints.gatekeeper.sh/v1beta1", "Whatever", `spec: {match: {kinds: [{kinds: [Secret]}]}}`, true, true},
 		"dry run":       {"constraints.gatekeeper.sh/v1beta1", "Whatever", `spec: {enforcementAction: dryrun, match: {kinds: [{kinds: [Secret]}]}}`, true, false},
 	} {
-		f := custom.Of(object(t, c.apiVersion, c.kind, c.text))
+		f := of(object(t, c.apiVersion, c.kind, c.text))
 		if len(f.Admissions) != 1 || f.Admissions[0].Secrets != c.secrets || f.Admissions[0].Enforced != c.enforced {
 			t.Errorf("%s: %+v", name, f.Admissions)
 		}
 	}
-	if f := custom.Of(object(t, "admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicyBinding", `spec: {policyName: p, validationActions: [Deny]}`)); f.Enforces != "p" {
+	if f := of(object(t, "admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicyBinding", `spec: {policyName: p, validationActions: [Deny]}`)); f.Enforces != "p" {
 		t.Errorf("%+v", f)
 	}
-	if f := custom.Of(object(t, "storagemigration.k8s.io/v1beta1", "StorageVersionMigration", `spec: {resource: {group: "", resource: secrets}}`+"\nstatus: {conditions: [{type: Succeeded, status: 'True', lastUpdateTime: '2026-01-02T00:00:00Z'}]}")); len(f.Migrations) != 1 || f.Migrations[0].Resource != "secrets" || !f.Migrations[0].Succeeded || f.Migrations[0].Ended.IsZero() {
+	if f := of(object(t, "storagemigration.k8s.io/v1beta1", "StorageVersionMigration", `spec: {resource: {group: "", resource: secrets}}`+"\nstatus: {conditions: [{type: Succeeded, status: 'True', lastUpdateTime: '2026-01-02T00:00:00Z'}]}")); len(f.Migrations) != 1 || f.Migrations[0].Resource != "secrets" || !f.Migrations[0].Succeeded || f.Migrations[0].Ended.IsZero() {
 		t.Errorf("%+v", f)
 	}
 }
@@ -324,7 +330,7 @@ func TestCopies(t *testing.T) {
 }
 
 func TestGrants(t *testing.T) {
-	uses := custom.Of(object(t, "gateway.networking.k8s.io/v1", "Gateway", `spec: {listeners: [{tls: {certificateRefs: [{name: a}, {name: b, namespace: o}, {name: c, namespace: o}, {name: b, namespace: p}]}}]}`)).Uses
+	uses := of(object(t, "gateway.networking.k8s.io/v1", "Gateway", `spec: {listeners: [{tls: {certificateRefs: [{name: a}, {name: b, namespace: o}, {name: c, namespace: o}, {name: b, namespace: p}]}}]}`)).Uses
 	grant := object(t, "gateway.networking.k8s.io/v1beta1", "ReferenceGrant", `spec: {from: [{group: gateway.networking.k8s.io, kind: Gateway, namespace: ns}], to: [{group: "", kind: Secret, name: b}]}`)
 	grant.SetNamespace("o")
 	var left []string
@@ -367,7 +373,7 @@ func TestTable(t *testing.T) {
 			o := &unstructured.Unstructured{Object: tree.(map[string]any)}
 			o.SetAPIVersion(strings.TrimPrefix(k.Group+"/v1", "/"))
 			o.SetKind(k.Kind)
-			f := custom.Of(o)
+			f := of(o)
 			found := slices.ContainsFunc(f.Uses, func(u snapshot.Use) bool { return u.To.Name == "there" })
 			for _, s := range f.Sources {
 				found = found || slices.ContainsFunc(s.Makes, func(r snapshot.Ref) bool { return r.Name == "there" })
@@ -386,7 +392,7 @@ func FuzzOf(f *testing.F) {
 	f.Fuzz(func(_ *testing.T, raw []byte) {
 		o := &unstructured.Unstructured{}
 		if json.Unmarshal(raw, &o.Object) == nil && o.Object != nil {
-			_ = custom.Of(o)
+			_ = of(o)
 		}
 	})
 }
@@ -408,12 +414,72 @@ func TestStoreAddress(t *testing.T) {
 		"h/get?token=" + secret:                          "",
 		"https://u:" + secret + "@{{ .h }}/":             "",
 	} {
-		f := custom.Of(&unstructured.Unstructured{Object: map[string]any{
+		f := of(&unstructured.Unstructured{Object: map[string]any{
 			"apiVersion": "external-secrets.io/v1", "kind": "SecretStore", "metadata": map[string]any{"name": "s", "namespace": "n"},
 			"spec": map[string]any{"provider": map[string]any{"webhook": map[string]any{"url": raw}}},
 		}})
 		if len(f.Stores) != 1 || f.Stores[0].Server != want {
 			t.Errorf("%s: %+v, want %q", raw, f.Stores, want)
+		}
+	}
+}
+
+const canary = "canary-5b0e-Qx7"
+
+// What objects hold themselves: where, and what it looks like. Names of Secrets, what is
+// sealed, and settings are none.
+func TestValues(t *testing.T) {
+	k, err := fingerprint.NewKey(bytes.Repeat([]byte{7}, fingerprint.KeySize))
+	if err != nil {
+		t.Fatal(err)
+	}
+	token := strings.Join([]string{"gh", "p_aB3dE5gH7jK9aB3dE5gH7jK9aB3dE5gH7jK9"}, "")
+	for name, c := range map[string]struct {
+		apiVersion, kind, text string
+		want                   []string
+	}{
+		"Flux": {"helm.toolkit.fluxcd.io/v2", "HelmRelease", `spec: {chart: {spec: {chart: postgresql}}, values: {auth: {password: ` + canary + `, existingSecret: ""}, url: "postgres://app:` + canary + `@db/app"}}`,
+			[]string{"spec.values.auth.password NamedSecret", "spec.values.url PasswordURL"}},
+		"a Kustomization": {"kustomize.toolkit.fluxcd.io/v1", "Kustomization", `spec: {postBuild: {substitute: {DB_PASSWORD: ` + canary + `}}}`, []string{"spec.postBuild.substitute.DB_PASSWORD NamedSecret"}},
+		"Argo CD": {"argoproj.io/v1alpha1", "Application", `spec: {source: {repoURL: "https://git.example/shop", helm: {parameters: [{name: db.password, value: ` + canary + `}, {name: replicas, value: "3"}], valuesObject: {token: ` + canary + `2}, values: "a:\n  password: ` + canary + `\n"}}}`,
+			[]string{"spec.source.helm.parameters[0].value NamedSecret", "spec.source.helm.values NamedSecret", "spec.source.helm.valuesObject.token NamedSecret"}},
+		"Argo CD, several sources": {"argoproj.io/v1alpha1", "Application", `spec: {sources: [{helm: {valuesObject: {password: ` + canary + `}}}]}`, []string{"spec.sources[0].helm.valuesObject.password NamedSecret"}},
+		"an ApplicationSet":        {"argoproj.io/v1alpha1", "ApplicationSet", `spec: {template: {spec: {source: {helm: {valuesObject: {password: ` + canary + `}}}}}}`, []string{"spec.template.spec.source.helm.valuesObject.password NamedSecret"}},
+		"a Workflow": {"argoproj.io/v1alpha1", "Workflow", `spec: {arguments: {parameters: [{name: password, value: ` + canary + `}]}, templates: [{container: {env: [{name: API_TOKEN, value: ` + canary + `}, {name: LEVEL, value: debug}], args: [` + token + `]}}]}`,
+			[]string{"spec.arguments.parameters[0].value NamedSecret", "spec.templates[0].container.args[0] Token", "spec.templates[0].container.env[0].value NamedSecret"}},
+		"Knative": {"serving.knative.dev/v1", "Service", `spec: {template: {spec: {containers: [{env: [{name: DB_PASSWORD, value: ` + canary + `}]}]}}}`, []string{"spec.template.spec.containers[0].env[0].value NamedSecret"}},
+		"what kubectl apply keeps": {"networking.k8s.io/v1", "Ingress", `metadata: {annotations: {kubectl.kubernetes.io/last-applied-configuration: '{"spec": {"x": "https://u:` + canary + `@h/"}}'}}`,
+			[]string{"metadata.annotations[kubectl.kubernetes.io/last-applied-configuration] PasswordURL"}},
+		"an annotation":                      {"networking.k8s.io/v1", "Ingress", `metadata: {annotations: {example.com/password: ` + canary + `}}`, []string{"metadata.annotations[example.com/password] NamedSecret"}},
+		"another's kind, what it looks like": {"example.com/v1", "Thing", `spec: {a: [{b: ` + token + `}]}`, []string{"spec.a[0].b Token"}},
+		"names of Secrets":                   {"external-secrets.io/v1", "ExternalSecret", `spec: {secretStoreRef: {name: vault}, target: {name: db-password}, data: [{secretKey: password, remoteRef: {key: shop/db-password, property: password}}]}`, nil},
+		"a field's name":                     {"postgresql.cnpg.io/v1", "Cluster", `spec: {superuserSecret: {name: superuser}, passwordSecret: db-credentials-2, secretName: tls-shop-7}`, nil},
+		"what is sealed":                     {"bitnami.com/v1alpha1", "SealedSecret", `spec: {encryptedData: {password: AgBy3i4OJSWK+PiTySYZZA9rO43cGDEqaB3dE5gH7jK9aB3dE5gH7jK9}}`, nil},
+		"settings":                           {"argoproj.io/v1alpha1", "Application", `spec: {source: {helm: {parameters: [{name: image.tag, value: v1.2.3}, {name: secretName, value: ""}]}}}`, nil},
+		"no spec":                            {"argoproj.io/v1alpha1", "Application", `spec: 7`, nil},
+	} {
+		o := object(t, c.apiVersion, c.kind, c.text)
+		found := custom.Of(o, &record.Maker{Key: k}).Objects
+		var got []string
+		for _, one := range found {
+			if one.Kind != c.kind || one.Namespace != "ns" || one.Name != "x" {
+				t.Errorf("%s: %+v", name, one.Meta)
+			}
+			for _, v := range one.Values {
+				if v.Looks.Sensitive() {
+					got = append(got, v.Field+" "+string(v.Looks))
+				}
+			}
+		}
+		slices.Sort(got)
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+		if raw, err := json.Marshal(found); err != nil || strings.Contains(string(raw), canary) || strings.Contains(string(raw), token) {
+			t.Errorf("%s: %v, a value is told: %s", name, err, raw)
+		}
+		if len(of(o).Objects) > 0 {
+			t.Errorf("%s: values without a key", name)
 		}
 	}
 }

@@ -19,16 +19,18 @@ type Found struct {
 	Projects   []snapshot.Project
 	Admissions []snapshot.Admission
 	Migrations []snapshot.Migration
+	Objects    []snapshot.Object
 	// Enforces is the name of the ValidatingAdmissionPolicy that a binding puts in
 	// force, so that it refuses; Everywhere says that nothing narrows where.
 	Enforces   string
 	Everywhere bool
 }
 
-// Of returns what o says. It is a function of o alone, and keeps nothing of it but names.
-func Of(o *unstructured.Unstructured) Found {
+// Of returns what o says. It is a function of o alone, and keeps nothing of it but names
+// and what m makes of values.
+func Of(o *unstructured.Unstructured, m *record.Maker) Found {
 	kind := o.GroupVersionKind().GroupKind()
-	out := Found{Projects: projects(o)}
+	out := Found{Projects: projects(o), Objects: holds(o, m)}
 	found, made := find(o)
 	switch {
 	case kind.Group == "external-secrets.io" && strings.HasSuffix(kind.Kind, "SecretStore"):
@@ -53,6 +55,32 @@ func Of(o *unstructured.Unstructured) Found {
 	return out
 }
 
+// holds has o, if it has values itself. What is sealed is none.
+func holds(o *unstructured.Unstructured, m *record.Maker) []snapshot.Object {
+	kind := o.GroupVersionKind().GroupKind()
+	line := byKind[[2]string{kind.Group, kind.Kind}]
+	if kind.Group == "bitnami.com" || kind.Group == "isindir.github.com" {
+		return nil
+	}
+	values := m.Object(o.Object, o.GetAnnotations(), func(object any) []record.Tree {
+		var out []record.Tree
+		if line != nil {
+			for _, path := range line.Values {
+				at(object, path, func(field string, v any) { out = append(out, record.Tree{Field: field, Of: v}) })
+			}
+		}
+		return out
+	})
+	if len(values) == 0 {
+		return nil
+	}
+	out := snapshot.Object{Meta: record.Meta(o), Group: kind.Group, Kind: kind.Kind, Values: values}
+	if line != nil {
+		out.Resource = line.Resource
+	}
+	return []snapshot.Object{out}
+}
+
 // Placed says of everything in f from which place it was read.
 func (f *Found) Placed(place string) {
 	for i := range f.Sources {
@@ -66,6 +94,9 @@ func (f *Found) Placed(place string) {
 	}
 	for i := range f.Admissions {
 		f.Admissions[i].Place = place
+	}
+	for i := range f.Objects {
+		f.Objects[i].Place = place
 	}
 }
 

@@ -13,6 +13,8 @@ type Kind struct {
 	// Makes are paths of fields that name a Secret which it makes or fills. They are no
 	// uses. "=" is a Secret of its own name.
 	Makes []string
+	// Values are paths of fields in which somebody writes values as they like.
+	Values []string
 	// Namespace is where the Secrets are that objects without one name without one: that
 	// of their operator, where it is usually installed.
 	Namespace string
@@ -59,8 +61,8 @@ var Kinds = []Kind{
 	{Group: "source.toolkit.fluxcd.io", Resource: "helmrepositories", Kind: "HelmRepository"},
 	{Group: "source.toolkit.fluxcd.io", Resource: "ocirepositories", Kind: "OCIRepository"},
 	{Group: "source.toolkit.fluxcd.io", Resource: "buckets", Kind: "Bucket"},
-	{Group: "kustomize.toolkit.fluxcd.io", Resource: "kustomizations", Kind: "Kustomization", Names: []string{"spec.postBuild.substituteFrom[]?Secret"}},
-	{Group: "helm.toolkit.fluxcd.io", Resource: "helmreleases", Kind: "HelmRelease", Names: []string{"spec.valuesFrom[]?Secret"}},
+	{Group: "kustomize.toolkit.fluxcd.io", Resource: "kustomizations", Kind: "Kustomization", Names: []string{"spec.postBuild.substituteFrom[]?Secret"}, Values: []string{"spec.postBuild.substitute"}},
+	{Group: "helm.toolkit.fluxcd.io", Resource: "helmreleases", Kind: "HelmRelease", Names: []string{"spec.valuesFrom[]?Secret"}, Values: []string{"spec.values"}},
 	{Group: "notification.toolkit.fluxcd.io", Resource: "providers", Kind: "Provider"},
 	{Group: "notification.toolkit.fluxcd.io", Resource: "receivers", Kind: "Receiver"},
 	{Group: "image.toolkit.fluxcd.io", Resource: "imagerepositories", Kind: "ImageRepository"},
@@ -70,7 +72,8 @@ var Kinds = []Kind{
 	{Group: "argoproj.io", Resource: "cronworkflows", Kind: "CronWorkflow"},
 	{Group: "argoproj.io", Resource: "eventsources", Kind: "EventSource"},
 	{Group: "argoproj.io", Resource: "sensors", Kind: "Sensor"},
-	{Group: "argoproj.io", Resource: "applicationsets", Kind: "ApplicationSet"},
+	{Group: "argoproj.io", Resource: "applications", Kind: "Application", Values: helmOf("spec.")},
+	{Group: "argoproj.io", Resource: "applicationsets", Kind: "ApplicationSet", Values: helmOf("spec.template.spec.")},
 	{Group: "argoproj.io", Resource: "appprojects", Kind: "AppProject"},
 	{Group: "tekton.dev", Resource: "taskruns", Kind: "TaskRun"},
 	{Group: "tekton.dev", Resource: "pipelineruns", Kind: "PipelineRun"},
@@ -193,6 +196,16 @@ func basicAuth(at string) []string {
 		at + "basicAuth.username", at + "basicAuth.password", at + "bearerTokenSecret", at + "authorization.credentials", at + "oauth2.clientId.secret", at + "oauth2.clientSecret",
 		at + "tlsConfig.keySecret", at + "tlsConfig.ca.secret", at + "tlsConfig.cert.secret",
 	}
+}
+
+// helmOf are the fields in which Argo CD has values of charts; its parameters are pairs of
+// name and value.
+func helmOf(at string) []string {
+	var out []string
+	for _, source := range []string{"source", "sources[]"} {
+		out = append(out, at+source+".helm.values", at+source+".helm.valuesObject", at+source+".kustomize.commonAnnotations", at+source+".plugin.env")
+	}
+	return out
 }
 
 // byKind finds lines of the table.
