@@ -19,14 +19,16 @@ func Odd(text string) bool {
 		return false
 	}
 	for piece := range strings.FieldsFuncSeq(text, func(r rune) bool { return strings.ContainsRune("/._-:=@", r) }) {
-		changes, digits, letters := changes(piece)
-		switch {
-		case len(piece) >= shortPiece && changes >= 3 && digits > 0 && letters > 0,
-			len(piece) >= longPiece && changes >= 5 && letters > 0:
+		if odd(piece) {
 			return true
 		}
 	}
 	return false
+}
+
+func odd(piece string) bool {
+	changes, digits, letters := changes(piece)
+	return letters > 0 && (len(piece) >= shortPiece && changes >= 3 && digits > 0 || len(piece) >= longPiece && changes >= 5)
 }
 
 // changes counts how often the class of characters changes in a piece that is not empty,
