@@ -129,7 +129,7 @@ func (x *command) print(got *least.Answer, lost int) error {
 		return errs.Newf(errs.Internal, "writing YAML: %w", err)
 	}
 	warnings := got.Caution(lost)
-	if got.Role.Labels["kubernetes.io/bootstrapping"] != "" {
+	if got.Role.Own() {
 		warnings = append(warnings, "Kubernetes ships this role and restores it: bind a role of your own instead of changing it")
 	}
 	if got.Requests == 0 {

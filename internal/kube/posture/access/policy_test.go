@@ -193,3 +193,25 @@ func TestAggregationOfADump(t *testing.T) {
 		t.Errorf("the role has %d rules", len(rules))
 	}
 }
+
+// The mark alone makes nothing Kubernetes' own, neither a role nor a binding.
+func TestOwn(t *testing.T) {
+	marked := map[string]string{"kubernetes.io/bootstrapping": "rbac-defaults"}
+	for name, want := range map[string]bool{"admin": true, "system:node": true, "readers": false} {
+		if r := (access.Role{Name: name, Labels: marked}); r.Own() != want {
+			t.Errorf("ClusterRole %s: %v", name, !want)
+		}
+		if r := (access.Role{Name: name}); r.Own() {
+			t.Errorf("ClusterRole %s without the mark", name)
+		}
+	}
+	role := rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "cluster-admin", Labels: marked}}
+	for who, want := range map[string]bool{access.Masters: true, "eve": false} {
+		p := access.New(access.Objects{ClusterRoles: []rbacv1.ClusterRole{role}, ClusterRoleBindings: []rbacv1.ClusterRoleBinding{{
+			ObjectMeta: role.ObjectMeta, RoleRef: rbacv1.RoleRef{Kind: "ClusterRole", Name: role.Name}, Subjects: []rbacv1.Subject{{Kind: "Group", Name: who}, {Kind: "User", Name: "eve"}},
+		}}})
+		if got := p.Bindings()[0].Own(); got != want {
+			t.Errorf("bound to group %s: %v", who, got)
+		}
+	}
+}

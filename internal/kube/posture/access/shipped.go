@@ -81,3 +81,19 @@ func (b *Binding) Shipped(who Subject) (own, secrets bool) {
 	}
 	return ok && b.RoleRef.Name == s.role && slices.Contains(s.subjects, who), s.secrets
 }
+
+// Own reports whether b is one that Kubernetes makes anew: it gives its role to somebody
+// as it is shipped, whoever was added besides.
+func (b *Binding) Own() bool {
+	return slices.ContainsFunc(b.Subjects, func(who Subject) bool {
+		own, _ := b.Shipped(who)
+		return own
+	})
+}
+
+// Own reports whether Kubernetes ships a ClusterRole of this name and restores it: by the
+// mark, and by a name that it takes for itself.
+func (r *Role) Own() bool {
+	named := slices.Contains([]string{"cluster-admin", "admin", "edit", "view"}, r.Name) || strings.HasPrefix(r.Name, "system:")
+	return named && r.Labels[bootstrapping] == "rbac-defaults"
+}

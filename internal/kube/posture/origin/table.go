@@ -99,7 +99,7 @@ var marks = []struct {
 	{"reflector.v1.k8s.emberstack.com/reflects", Mirror, "Reflector", aSource},
 	{"kubed.appscode.com/origin.name", Mirror, "config-syncer", nothing},
 	{"generate.kyverno.io/clone-source", Mirror, "Kyverno", nothing},
-	{"clustersecret.clustersecret.com", Mirror, "ClusterSecret", nothing},
+	{"clustersecret.io/created-by", Mirror, "ClusterSecret", nothing},
 	{"meta.helm.sh/release-name", Helm, "a chart", aRelease},
 	{"kustomize.toolkit.fluxcd.io/name", GitOps, "Flux, from Git", nothing},
 	{"helm.toolkit.fluxcd.io/name", GitOps, "Flux, from a chart", nothing},

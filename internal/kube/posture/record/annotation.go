@@ -20,7 +20,7 @@ var named = []string{
 	"reflector.v1.k8s.emberstack.com/reflection-auto-enabled", "reflector.v1.k8s.emberstack.com/reflection-auto-namespaces",
 	"replicator.v1.mittwald.de/replicate-from", "replicator.v1.mittwald.de/replicate-to", "replicator.v1.mittwald.de/replicated-from",
 	"replicator.v1.mittwald.de/replication-allowed", "replicator.v1.mittwald.de/replication-allowed-namespaces",
-	"kubed.appscode.com/sync", "kubed.appscode.com/origin.name", "generate.kyverno.io/clone-source",
+	"kubed.appscode.com/sync", "kubed.appscode.com/origin.name", "clustersecret.io/created-by", "generate.kyverno.io/clone-source",
 	"cert-manager.io/certificate-name", "cert-manager.io/issuer-name", "cert-manager.io/issuer-kind", "cert-manager.io/issuer-group", "cert-manager.io/next-private-key",
 	"meta.helm.sh/release-name", "meta.helm.sh/release-namespace", "argocd.argoproj.io/tracking-id", "argocd.argoproj.io/instance",
 	"kustomize.toolkit.fluxcd.io/name", "helm.toolkit.fluxcd.io/name", "sealedsecrets.bitnami.com/sealed-secrets-key", "secrets-store.csi.k8s.io/managed",
@@ -36,6 +36,10 @@ const versions = "versions.strongkeep.io/"
 // present are the domains of annotations of which it matters that there is one, whatever
 // it says: a ServiceAccount stands for somebody elsewhere.
 var present = []string{"eks.amazonaws.com", "iam.gke.io", "azure.workload.identity", "vault.hashicorp.com"}
+
+// hash is where the External Secrets Operator keeps a hash of what it wrote, without a key:
+// that it is there says who wrote, and what it says is not kept.
+const hash = "reconcile.external-secrets.io/data-hash"
 
 // maxKept bounds an annotation that is kept, in bytes. Those with meaning are short,
 // but for the lists of versions and changes that Strongkeep writes.
@@ -55,7 +59,7 @@ func Annotations(all map[string]string) map[string]string {
 		switch {
 		case kept(k, v):
 			keep(k, v)
-		case within(k, present) && !looks.Key(k):
+		case k == hash, within(k, present) && !looks.Key(k):
 			keep(k, "")
 		}
 	}
@@ -96,7 +100,7 @@ var tools = []string{
 	"strongkeep.io", "external-secrets.io", "cert-manager.io", "meta.helm.sh", "stakater.com", "reflector.v1.k8s.emberstack.com", "replicator.v1.mittwald.de",
 	"kubed.appscode.com", "sealedsecrets.bitnami.com", "secrets.hashicorp.com", "vault.hashicorp.com", "argocd.argoproj.io", "fluxcd.io", "eks.amazonaws.com", "iam.gke.io",
 	"azure.workload.identity", "secrets-store.csi.x-k8s.io", "helm.sh", "rbac.authorization.kubernetes.io", "config.kubernetes.io", "kustomize.config.k8s.io", "tekton.dev",
-	"clustersecret.clustersecret.com", "service.beta.openshift.io", "kyverno.io",
+	"clustersecret.io", "service.beta.openshift.io", "kyverno.io",
 }
 
 // lastApplied is where kubectl apply keeps the whole object.

@@ -8,6 +8,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/access"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/snapshot"
 )
 
@@ -19,8 +20,8 @@ func bindings(w *World, o Options) (*Plan, error) {
 		return nil, nothing("there is no ClusterRoleBinding %s", w.Target.Name)
 	}
 	b := &w.RBAC.ClusterRoleBindings[i]
-	if b.Labels["kubernetes.io/bootstrapping"] != "" {
-		return nil, errs.Newf(errs.Conflict, "ClusterRoleBinding %s is one of Kubernetes' own, which it makes anew", b.Name)
+	if shipped := access.New(w.RBAC).Bindings(); slices.ContainsFunc(shipped, func(s *access.Binding) bool { return s.Namespace == "" && s.Name == b.Name && s.Own() }) {
+		return nil, errs.Newf(errs.Conflict, "ClusterRoleBinding %s is one of Kubernetes' own, which it makes anew: take out of it whom somebody added, and give these RoleBindings of their own", b.Name)
 	}
 	if err := w.fits(b.RoleRef.Name); err != nil {
 		return nil, err

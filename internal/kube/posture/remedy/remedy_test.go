@@ -164,7 +164,7 @@ func TestBindings(t *testing.T) {
 		"another is there":  {[]any{b(web, team), role("", "secrets"), other}, nil, errs.Exist, []string{"grants something else"}},
 		"everything":        {[]any{b(web), role("*", "*")}, nil, errs.Conflict, []string{"nodes and namespaces among it"}},
 		"nodes":             {[]any{b(web), role("", "nodes/proxy")}, nil, errs.Conflict, []string{"lie in no namespace"}},
-		"Kubernetes' own":   {[]any{own, role("", "secrets")}, nil, errs.Conflict, []string{"Kubernetes' own"}},
+		"its label alone":   {[]any{own, role("", "secrets")}, nil, none, []string{"RoleBinding shop/readers"}},
 		"role is not there": {[]any{b(web)}, nil, errs.NotExist, []string{"ClusterRole reader does not exist"}},
 		"is not there":      {nil, nil, errs.NotExist, []string{"no ClusterRoleBinding readers"}},
 	} {
@@ -176,6 +176,16 @@ func TestBindings(t *testing.T) {
 			has(t, p, err, c.kind, c.want...)
 		})
 	}
+}
+
+// A binding that Kubernetes makes anew is left alone, whoever was added to it.
+func TestOwnBinding(t *testing.T) {
+	meta := metav1.ObjectMeta{Name: "system:monitoring", Labels: map[string]string{"kubernetes.io/bootstrapping": "rbac-defaults"}}
+	role := rbacv1.ClusterRole{ObjectMeta: meta, Rules: []rbacv1.PolicyRule{{Verbs: []string{"get"}, APIGroups: []string{""}, Resources: []string{"secrets"}}}}
+	b := rbacv1.ClusterRoleBinding{ObjectMeta: meta, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: meta.Name},
+		Subjects: []rbacv1.Subject{{Kind: "User", Name: "eve"}, {Kind: "Group", APIGroup: rbacv1.GroupName, Name: meta.Name}}}
+	p, err := bindings(world(t, "{containers: []}", Target{Name: meta.Name}, b, role), Options{In: []string{"shop"}})
+	has(t, p, err, errs.Conflict, "Kubernetes' own", "take out of it whom somebody added")
 }
 
 func TestNarrow(t *testing.T) {
