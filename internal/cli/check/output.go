@@ -1,7 +1,7 @@
 package check
 
 import (
-	"bytes"
+	"bufio"
 	"fmt"
 	"io"
 	"os"
@@ -27,16 +27,21 @@ func (x *command) write(r *check.Report, compared bool, failing func(*check.Mark
 	if x.Field != "" {
 		return x.Print(r, nil, nil)
 	}
-	var out bytes.Buffer
-	if err := x.format(&out, r, compared, failing); err != nil {
-		return err
+	write := func(w io.Writer) error {
+		out := bufio.NewWriterSize(w, 64<<10)
+		if err := x.format(out, r, compared, failing); err != nil {
+			return err
+		}
+		if err := out.Flush(); err != nil {
+			return errs.Newf(errs.Unavailable, "writing the report: %w", err)
+		}
+		return nil
 	}
 	if x.file == "" {
-		_, err := x.Env.Stdout.Write(out.Bytes())
-		return err
+		return write(x.Env.Stdout)
 	}
-	if err := replace(x.file, out.Bytes()); err != nil {
-		return errs.Newf(errs.Invalid, "writing the report: %w", err)
+	if err := replace(x.file, write); err != nil {
+		return err
 	}
 	_, _ = fmt.Fprintln(x.Env.Stderr, "wrote", x.file)
 	return nil
@@ -64,18 +69,22 @@ func (x *command) format(w io.Writer, r *check.Report, compared bool, failing fu
 }
 
 // replace writes a file whole or not at all.
-func replace(name string, content []byte) error {
+func replace(name string, write func(io.Writer) error) error {
 	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+"-*")
 	if err != nil {
-		return err
+		return errs.Newf(errs.Invalid, "writing the report: %w", err)
 	}
 	defer func() { _ = os.Remove(f.Name()) }()
-	if _, err := f.Write(content); err != nil {
+	if err := write(f); err != nil {
 		_ = f.Close()
 		return err
 	}
-	if err := f.Close(); err != nil {
-		return err
+	err = f.Close()
+	if err == nil {
+		err = os.Rename(f.Name(), name)
 	}
-	return os.Rename(f.Name(), name)
+	if err != nil {
+		return errs.Newf(errs.Invalid, "writing the report: %w", err)
+	}
+	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/jsonstream"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/snapshot"
 )
 
@@ -51,7 +52,7 @@ func encode(to io.Writer, s *snapshot.Snapshot) error {
 	if _, err := fmt.Fprintf(z, `{"schema":%q,"snapshot":`, Schema); err != nil {
 		return err
 	}
-	if err := json.NewEncoder(z).Encode(s); err != nil {
+	if err := jsonstream.Compact(z, s); err != nil {
 		return err
 	}
 	if _, err := io.WriteString(z, "}\n"); err != nil {

@@ -1,7 +1,6 @@
 package sarif
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/url"
@@ -9,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/jsonstream"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/check"
 )
 
@@ -44,10 +44,7 @@ func Write(w io.Writer, r *check.Report, o Options) error {
 			one.Results = append(one.Results, resultOf(id, at, m, o.Compared))
 		}
 	}
-	out := json.NewEncoder(w)
-	out.SetIndent("", "  ")
-	out.SetEscapeHTML(false)
-	if err := out.Encode(log{Schema: "https://json.schemastore.org/sarif-2.1.0.json", Version: "2.1.0", Runs: []run{one}}); err != nil {
+	if err := jsonstream.Indented(w, log{Schema: "https://json.schemastore.org/sarif-2.1.0.json", Version: "2.1.0", Runs: []run{one}}); err != nil {
 		return errs.Newf(errs.Unavailable, "writing the report: %w", err)
 	}
 	return nil
