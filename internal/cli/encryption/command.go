@@ -19,8 +19,8 @@ func Command(s *session.Session) *cobra.Command {
 		Long: `What lies in etcd, and how it gets encrypted. docs/encryption.md has the way from a
 cluster in the clear to an encrypted one; "strongkeep kms" is the plugin that keeps the key.`,
 		Args: cobra.ArbitraryArgs, RunE: session.Unknown,
-		Example: "  strongkeep encryption verify -snapshot=/var/backups/etcd.db",
+		Example: "  strongkeep encryption rewrite -resource=secrets\n  strongkeep encryption verify -snapshot=/var/backups/etcd.db -provider=strongkeep",
 	}
-	c.AddCommand(x.verify())
+	c.AddCommand(x.rewrite(), x.verify())
 	return c
 }

@@ -1,0 +1,121 @@
+package encryption
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/strongkeep/strongkeep/internal/cli/cluster"
+	"github.com/strongkeep/strongkeep/internal/cli/session"
+	"github.com/strongkeep/strongkeep/internal/kube/encryption/rewrite"
+)
+
+func (x command) rewrite() *cobra.Command {
+	var to cluster.Flags
+	var cfg rewrite.Config
+	c := &cobra.Command{
+		Use: "rewrite", Short: "Have every object written again, under the provider and key of now", Args: session.Args(0, 0),
+		Long: `Have the API server write every object of the resources again, when all API servers write
+with the new provider or key: what lies in etcd otherwise is encrypted then. Objects do not
+change, and no update of others is lost. Names are read and sent, never values.
+
+It asks for less at once when the API server gets slow, or says so. Where it stands is kept
+in a ConfigMap: killed or interrupted, the same command goes on from there. When it is done,
+prove it with "strongkeep encryption verify".
+
+Exit code 10 if there are objects that the API server would not write.`,
+		Example: "  strongkeep encryption rewrite -resource=secrets",
+		RunE: func(c *cobra.Command, _ []string) error {
+			var err error
+			if cfg.REST, _, err = to.Rest(x.Env); err != nil {
+				return err
+			}
+			show := progress{out: x.Env.Stderr, now: time.Now}
+			cfg.Progress = show.tell
+			r, err := rewrite.Run(c.Context(), cfg)
+			show.end()
+			if err != nil {
+				return err
+			}
+			if err := x.printRewritten(r); err != nil {
+				return err
+			}
+			if r.Refused > 0 {
+				return exitFound
+			}
+			return nil
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&to.Kubeconfig, "kubeconfig", "", "how to reach the API server (KUBECONFIG, ~/.kube/config, or the pod's own)")
+	f.StringVar(&to.Context, "context", "", "context of the kubeconfig; its current one when not given")
+	f.StringSliceVar(&cfg.Resources, "resource", []string{"secrets"}, "RESOURCE or RESOURCE.GROUP to rewrite; may be repeated")
+	f.IntVar(&cfg.Width, "parallel", 16, "how many requests to make at once, at most")
+	f.IntVar(&cfg.Page, "page", 500, "how many objects to list at once")
+	f.BoolVar(&cfg.Anew, "anew", false, "begin at the beginning, also if an earlier run ended early")
+	f.StringVar(&cfg.Namespace, "note-namespace", "kube-system", "namespace of the ConfigMap "+rewrite.NoteName)
+	return c
+}
+
+func (x command) printRewritten(r *rewrite.Report) error {
+	if x.Format != "table" || x.Field != "" {
+		return x.Print(r, nil, nil)
+	}
+	if r.Configuration == "" {
+		if _, err := fmt.Fprintln(x.Env.Stderr, "Warning: the API server's metrics do not tell what it encrypts with. If that changed meanwhile, run it again."); err != nil {
+			return err
+		}
+	}
+	rows := []session.Row{
+		{"objects", strconv.Itoa(r.Done)},
+		{"rewritten", strconv.Itoa(r.Written)},
+		{"as they should be already", strconv.Itoa(r.Current)},
+		{"written by others meanwhile", strconv.Itoa(r.ByOthers)},
+		{"deleted meanwhile", strconv.Itoa(r.Gone)},
+		{"refused", strconv.Itoa(r.Refused)},
+	}
+	if err := x.Print(nil, session.Row{"WHAT", "COUNT"}, rows); err != nil {
+		return err
+	}
+	var refused []session.Row
+	for _, f := range r.Refusals {
+		refused = append(refused, session.Row{f.Resource, f.Name, f.Why})
+	}
+	return x.table(session.Row{"RESOURCE", "OBJECT", "REFUSED AS"}, refused)
+}
+
+// progress tells people how far it is: on a terminal in one line that changes, else
+// in a line now and then.
+type progress struct {
+	out  io.Writer
+	now  func() time.Time
+	last time.Time
+	open bool // a line of the terminal is not ended
+}
+
+// between is how long nothing is told where each line stays.
+const between = 10 * time.Second
+
+func (p *progress) tell(at rewrite.Progress) {
+	text := fmt.Sprintf("%s: %d of %d objects, %.0f/s with %d at once, %s left", at.Resource, at.Done, at.Total, at.Rate, at.Width, at.Left.Round(time.Second))
+	if f, ok := p.out.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		_, _ = fmt.Fprintf(p.out, "\r\x1b[K%s", text)
+		p.open = true
+		return
+	}
+	if now := p.now(); now.Sub(p.last) >= between {
+		p.last = now
+		_, _ = fmt.Fprintln(p.out, text)
+	}
+}
+
+func (p *progress) end() {
+	if p.open {
+		_, _ = fmt.Fprintln(p.out)
+	}
+}

@@ -1,0 +1,76 @@
+package encryption_test
+
+import (
+	"bytes"
+	"encoding/base64"
+	"fmt"
+	"strings"
+	"testing"
+
+	"go.etcd.io/etcd/client/pkg/v3/transport"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/strongkeep/strongkeep/internal/cli"
+	"github.com/strongkeep/strongkeep/internal/cli/session"
+)
+
+// command runs "strongkeep encryption" with the cluster's kubeconfig.
+func command(t *testing.T, code int, args ...string) string {
+	t.Helper()
+	var out, err bytes.Buffer
+	got := cli.Main(append([]string{"encryption"}, args...), session.Env{
+		Context: t.Context(), Stdin: strings.NewReader(""), Stdout: &out, Stderr: &err, Home: t.TempDir(),
+		Getenv: func(name string) string {
+			if name == "KUBECONFIG" {
+				return env.server.Kubeconfig()
+			}
+			return ""
+		},
+	})
+	if got != code || strings.Contains(out.String()+err.String(), canary) {
+		t.Errorf("%s: exit code %d, want %d:\n%s%s", args[0], got, code, out.String(), err.String())
+	}
+	return out.String()
+}
+
+// From Secrets in the clear to a proof that there are none, under the plugin's key.
+func TestRewriteAndVerify(t *testing.T) {
+	at := env.server.Etcd()
+	secure, err := transport.TLSInfo{CertFile: at.CertFile, KeyFile: at.KeyFile, TrustedCAFile: at.CAFile}.ClientConfig()
+	if err != nil {
+		t.Fatal(err)
+	}
+	etcd, err := clientv3.New(clientv3.Config{Endpoints: []string{at.Endpoint}, TLS: secure, Logger: zap.NewNop()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = etcd.Close() }()
+	value := base64.StdEncoding.EncodeToString([]byte(canary))
+	for i := range 120 { // as an API server without encryption has them
+		object := fmt.Sprintf(`{"kind":"Secret","apiVersion":"v1","metadata":{"name":"clear-%d","namespace":"default","uid":"00000000-0000-4000-8000-%012d","creationTimestamp":"2026-01-01T00:00:00Z"},"data":{"password":%q},"type":"Opaque"}`, i, i, value)
+		if _, err := etcd.Put(t.Context(), fmt.Sprintf("/registry/secrets/default/clear-%d", i), object); err != nil {
+			t.Fatal(err)
+		}
+	}
+	verify := []string{
+		"verify", "-etcd=" + at.Endpoint, "-etcd-ca=" + at.CAFile, "-etcd-cert=" + at.CertFile, "-etcd-key=" + at.KeyFile,
+		"-provider=strongkeep", "-key-id=" + keyID(t, env.one),
+	}
+	if said := command(t, 10, verify...); !strings.Contains(said, "default/clear-0") || !strings.Contains(said, "120 are in the clear") {
+		t.Errorf("before:\n%s", said)
+	}
+	if said := command(t, 0, "rewrite", "-page=50"); !strings.Contains(said, "refused                        0") {
+		t.Errorf("rewritten:\n%s", said)
+	}
+	if said := command(t, 0, verify...); strings.Count(said, "yes ") != 3 {
+		t.Errorf("after:\n%s", said)
+	}
+	reads(t, env.client, "clear-7")
+	for i := range 120 {
+		if err := env.client.CoreV1().Secrets("default").Delete(t.Context(), fmt.Sprintf("clear-%d", i), metav1.DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
