@@ -142,25 +142,32 @@ func misshapen(node *yaml.Node, want *shape, name string) (line int, wrong strin
 	for node.Kind == yaml.AliasNode {
 		node = node.Alias
 	}
+	kind, has := want.kind()
 	switch {
 	case node.Kind == yaml.ScalarNode && node.Tag == "!!null":
 		return 0, ""
-	case want.fields != nil && node.Kind != yaml.MappingNode:
-		return node.Line, name + " has to have fields"
-	case want.element != nil && node.Kind != yaml.SequenceNode:
-		return node.Line, name + " has to be a list"
-	case want.fields == nil && want.element == nil && node.Kind != yaml.ScalarNode:
-		return node.Line, name + " has to be a single value"
+	case node.Kind != kind:
+		return node.Line, name + " has to " + has
 	case want.fields != nil:
 		return misnamed(node, want, name)
-	case want.element != nil:
-		for i, n := range node.Content {
-			if line, wrong = misshapen(n, want.element, fmt.Sprintf("%s[%d]", name, i)); wrong != "" {
-				return line, wrong
-			}
+	}
+	for i, n := range node.Content { // of a list
+		if line, wrong = misshapen(n, want.element, fmt.Sprintf("%s[%d]", name, i)); wrong != "" {
+			return line, wrong
 		}
 	}
 	return 0, ""
+}
+
+// kind is what has the shape, in YAML and for people.
+func (s *shape) kind() (kind yaml.Kind, has string) {
+	switch {
+	case s.fields != nil:
+		return yaml.MappingNode, "have fields"
+	case s.element != nil:
+		return yaml.SequenceNode, "be a list"
+	}
+	return yaml.ScalarNode, "be a single value"
 }
 
 // misnamed looks at the fields of a mapping. An unknown one is not named: it may be a

@@ -141,8 +141,13 @@ func text(s string) *yaml.Node {
 // mapping takes names and nodes by turns.
 func mapping(pairs ...any) *yaml.Node {
 	m := &yaml.Node{Kind: yaml.MappingNode}
-	for i := 0; i < len(pairs); i += 2 {
-		m.Content = append(m.Content, text(pairs[i].(string)), pairs[i+1].(*yaml.Node))
+	for _, one := range pairs {
+		switch one := one.(type) {
+		case string:
+			m.Content = append(m.Content, text(one))
+		case *yaml.Node:
+			m.Content = append(m.Content, one)
+		}
 	}
 	return m
 }

@@ -32,6 +32,23 @@ func (g *Goal) Check() error {
 	if len(g.Resources) == 0 {
 		return errs.New(errs.Invalid, "no resource is named: give -resource=secrets")
 	}
+	if err := g.checkResources(); err != nil || g.Back {
+		return err
+	}
+	switch {
+	case g.Name == "" || strings.ContainsAny(g.Name, ":\n") || g.Name != strings.TrimSpace(g.Name):
+		return errs.Newf(errs.Invalid, "provider name %q: it needs a name without a colon, which never changes", g.Name)
+	case !path.IsAbs(g.Socket) || path.Clean(g.Socket) != g.Socket:
+		return errs.Newf(errs.Invalid, "socket %q: its path has to be absolute, such as /run/strongkeep-kms/kms.sock", g.Socket)
+	case len(g.Socket) > longestSocket:
+		return errs.Newf(errs.Invalid, "socket %q: its path is over %d bytes, and no socket's can be: choose a shorter one", g.Socket, longestSocket)
+	case g.Timeout < 0:
+		return errs.New(errs.Invalid, "timeout: it has to be positive")
+	}
+	return nil
+}
+
+func (g *Goal) checkResources() error {
 	for i, name := range g.Resources {
 		gr := schema.ParseGroupResource(name)
 		wrong := misnamedResource(name, gr)
@@ -44,18 +61,6 @@ func (g *Goal) Check() error {
 		if wrong != "" {
 			return errs.Newf(errs.Invalid, "resource %q: %s", name, wrong)
 		}
-	}
-	switch {
-	case g.Back:
-		return nil
-	case g.Name == "" || strings.ContainsAny(g.Name, ":\n") || g.Name != strings.TrimSpace(g.Name):
-		return errs.Newf(errs.Invalid, "provider name %q: it needs a name without a colon, which never changes", g.Name)
-	case !path.IsAbs(g.Socket) || path.Clean(g.Socket) != g.Socket:
-		return errs.Newf(errs.Invalid, "socket %q: its path has to be absolute, such as /run/strongkeep-kms/kms.sock", g.Socket)
-	case len(g.Socket) > longestSocket:
-		return errs.Newf(errs.Invalid, "socket %q: its path is over %d bytes, and no socket's can be: choose a shorter one", g.Socket, longestSocket)
-	case g.Timeout < 0:
-		return errs.New(errs.Invalid, "timeout: it has to be positive")
 	}
 	return nil
 }
@@ -186,14 +191,25 @@ func (f *File) conflicting(g *Goal, entry int) error {
 			case p.Kind != "kms":
 			case p.Name == g.Name && i != entry:
 				return f.wrong(p, "a provider is named %s already, for %s: choose another -name", p.Name, strings.Join(f.Entries[i].Resources, ", "))
-			case p.Name == g.Name && p.Version != "v2":
-				return f.wrong(p, "provider %s is KMS %s: choose another -name for the new one", p.Name, p.Version)
-			case p.Name == g.Name && p.Endpoint != g.endpoint():
-				return f.wrong(p, "provider %s has another endpoint, %s: say -socket=%s", p.Name, p.Endpoint, strings.TrimPrefix(p.Endpoint, "unix://"))
-			case p.Name != g.Name && p.Endpoint == g.endpoint() && i == entry:
+			case p.Name == g.Name:
+				if err := f.sameProvider(p, g); err != nil {
+					return err
+				}
+			case p.Endpoint == g.endpoint() && i == entry:
 				return f.wrong(p, "the provider at this socket is named %s, which stands in etcd before every value, and cannot be renamed: say -name=%s", p.Name, p.Name)
 			}
 		}
+	}
+	return nil
+}
+
+// sameProvider refuses one that has the goal's name and is another.
+func (f *File) sameProvider(p Provider, g *Goal) error {
+	switch {
+	case p.Version != "v2":
+		return f.wrong(p, "provider %s is KMS %s: choose another -name for the new one", p.Name, p.Version)
+	case p.Endpoint != g.endpoint():
+		return f.wrong(p, "provider %s has another endpoint, %s: say -socket=%s", p.Name, p.Endpoint, strings.TrimPrefix(p.Endpoint, "unix://"))
 	}
 	return nil
 }

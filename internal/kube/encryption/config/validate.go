@@ -121,8 +121,7 @@ func (r *rules) provider(p *apiserverv1.ProviderConfiguration, path []any) error
 
 func (r *rules) kms(k *apiserverv1.KMSConfiguration, path []any) error {
 	line := func(field string) int { return lineAt(r.root, append(slices.Clone(path), field)...) }
-	u, err := url.Parse(k.Endpoint)
-	switch {
+	switch u, err := url.Parse(k.Endpoint); {
 	case k.APIVersion != "v1" && k.APIVersion != "v2":
 		return at(line("apiVersion"), "apiVersion of a kms provider has to be v2 (or v1, which is off by default)")
 	case k.Name == "":
@@ -133,6 +132,14 @@ func (r *rules) kms(k *apiserverv1.KMSConfiguration, path []any) error {
 		return at(line("name"), "another kms provider is named %s too: each needs a name of its own", k.Name)
 	case k.Endpoint == "" || err != nil || u.Scheme != "unix":
 		return at(line("endpoint"), "endpoint has to be a socket's: unix:///run/strongkeep-kms/kms.sock")
+	}
+	r.names = append(r.names, k.Name)
+	return limits(k, line)
+}
+
+// limits judges the numbers of a kms provider.
+func limits(k *apiserverv1.KMSConfiguration, line func(string) int) error {
+	switch {
 	case k.APIVersion == "v2" && k.CacheSize != nil:
 		return at(line("cachesize"), "cachesize is of KMS v1: v2 has none")
 	case k.APIVersion == "v1" && k.CacheSize != nil && *k.CacheSize == 0:
@@ -140,7 +147,6 @@ func (r *rules) kms(k *apiserverv1.KMSConfiguration, path []any) error {
 	case k.Timeout != nil && k.Timeout.Duration <= 0:
 		return at(line("timeout"), "timeout has to be positive")
 	}
-	r.names = append(r.names, k.Name)
 	return nil
 }
 
