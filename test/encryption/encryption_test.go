@@ -164,6 +164,12 @@ func reads(t *testing.T, c kubernetes.Interface, name string) {
 // stored is what lies in etcd.
 func stored(t *testing.T, name string) []byte {
 	t.Helper()
+	return at(t, "/registry/secrets/default/"+name)
+}
+
+// at is what lies at a key of etcd.
+func at(t *testing.T, key string) []byte {
+	t.Helper()
 	at := env.server.Etcd()
 	info := transport.TLSInfo{CertFile: at.CertFile, KeyFile: at.KeyFile, TrustedCAFile: at.CAFile}
 	cfg, err := info.ClientConfig()
@@ -175,9 +181,9 @@ func stored(t *testing.T, name string) []byte {
 		t.Fatal(err)
 	}
 	defer func() { _ = c.Close() }()
-	r, err := c.Get(t.Context(), "/registry/secrets/default/"+name)
+	r, err := c.Get(t.Context(), key)
 	if err != nil || len(r.Kvs) != 1 {
-		t.Fatalf("reading %s from etcd: %v, %v", name, r, err)
+		t.Fatalf("reading %s from etcd: %v, %v", key, r, err)
 	}
 	return r.Kvs[0].Value
 }

@@ -21,6 +21,6 @@ cluster in the clear to an encrypted one; "strongkeep kms" is the plugin that ke
 		Args: cobra.ArbitraryArgs, RunE: session.Unknown,
 		Example: "  strongkeep encryption rewrite -resource=secrets\n  strongkeep encryption verify -snapshot=/var/backups/etcd.db -provider=strongkeep",
 	}
-	c.AddCommand(x.rewrite(), x.verify())
+	c.AddCommand(x.status(), x.plan(), x.configure(), x.rewrite(), x.verify())
 	return c
 }

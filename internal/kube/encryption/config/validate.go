@@ -13,8 +13,8 @@ import (
 
 // rules are those by which an API server with automatic reload refuses a file, in
 // words that name the line and no value that could be a key.
-// Source: k8s.io/apiserver pkg/apis/apiserver/validation and the masking in
-// pkg/server/options/encryptionconfig, against which test/rbac holds them.
+// Source: k8s.io/apiserver pkg/apis/apiserver/validation, which is not used itself
+// since it brings CEL along, and the masking in pkg/server/options/encryptionconfig.
 type rules struct {
 	root  *yaml.Node
 	names []string               // of KMS providers so far

@@ -2,6 +2,7 @@ package configure
 
 import (
 	"context"
+	"fmt"
 	"strings"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
@@ -50,46 +51,57 @@ func Run(ctx context.Context, cfg Config) (*State, error) {
 	return await(ctx, &cfg, s, false)
 }
 
-// await waits until one API server, or all of them, have the next file in force.
+// await waits until one API server more, or all of them, have the next file in force.
 func await(ctx context.Context, cfg *Config, s *State, all bool) (*State, error) {
-	ctx, cancel := context.WithTimeout(ctx, cfg.Wait)
+	caller := ctx
+	ctx, cancel := context.WithTimeout(caller, cfg.Wait)
 	defer cancel()
 	tick, stop := cfg.Every()
 	defer stop()
-	failed := failures(s.Servers)
+	had, failed := 0, map[string]int{}
+	for _, at := range s.Servers {
+		failed[at.URL] = at.Failures
+		if at.Hash == s.next.Hash {
+			had++
+		}
+	}
+	var asking error // why the last question got no answer, if there was time for one
 	for {
 		now, err := servers(ctx, cfg)
+		if err == nil || ctx.Err() == nil {
+			asking = err
+		}
 		if err == nil {
-			have, refused := 0, ""
-			for _, one := range now {
-				if one.Hash == s.next.Hash {
-					have++
-				}
-				if one.Failures > failed[one.URL] {
-					refused = one.URL
-				}
-			}
+			have, refused := count(now, s.next.Hash, failed)
 			switch {
-			case have == len(now), have > 0 && !all:
+			case have == len(now), have > had && !all:
 				return look(ctx, cfg)
-			case refused != "" && have == 0 && s.next != s.current:
+			case refused != "" && have <= had && s.next != s.current:
 				return s, takeBack(cfg, s, refused)
 			}
 		}
 		select {
 		case <-ctx.Done():
-			return s, late(cfg, s, all, err)
+			if caller.Err() != nil {
+				return s, fmt.Errorf("waiting for %s to be in force: %w: run this again", cfg.File, caller.Err())
+			}
+			return s, late(cfg, s, all, asking)
 		case <-tick:
 		}
 	}
 }
 
-func failures(all []At) map[string]int {
-	out := map[string]int{}
-	for _, at := range all {
-		out[at.URL] = at.Failures
+// count is how many have a file in force, and one that has refused a file since.
+func count(now []Server, hash string, failed map[string]int) (have int, refused string) {
+	for _, one := range now {
+		if one.Hash == hash {
+			have++
+		}
+		if one.Failures > failed[one.URL] {
+			refused = one.URL
+		}
 	}
-	return out
+	return have, refused
 }
 
 func takeBack(cfg *Config, s *State, by string) error {

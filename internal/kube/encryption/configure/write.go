@@ -44,12 +44,6 @@ func restore(cfg *Config, was, wrote *config.File) error {
 	if err != nil || now.Hash != wrote.Hash {
 		return errs.Newf(errs.Conflict, "%s was changed meanwhile, and is left as it is", cfg.File)
 	}
-	if was.Hash == "" {
-		if err := os.Remove(real); err != nil {
-			return errs.Newf(errs.Unavailable, "removing %s: %w", cfg.File, err)
-		}
-		return sync(filepath.Dir(real))
-	}
 	return replace(cfg, real, real, was.Text())
 }
 
