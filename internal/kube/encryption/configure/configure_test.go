@@ -227,6 +227,23 @@ func TestSteps(t *testing.T) {
 	}
 }
 
+// A file that is a link stays one, and what it was is known beside it.
+func TestLink(t *testing.T) {
+	n := newNode(t, "k1")
+	link := filepath.Join(t.TempDir(), "enc.yaml")
+	if err := os.Symlink(n.cfg.File, link); err != nil {
+		t.Fatal(err)
+	}
+	n.cfg.File = link
+	n.another(&server{id: "two", hash: config.Hash([]byte(begin))})
+	if s := n.run(0, ""); s.Servers[1].Which != "before" {
+		t.Errorf("%+v", s)
+	}
+	if info, err := os.Lstat(link); err != nil || info.Mode().Type() != os.ModeSymlink {
+		t.Error("the link is gone:", err)
+	}
+}
+
 // The first file may be there before the API server's flag is.
 func TestFirstFile(t *testing.T) {
 	n := newNode(t, "k1")
@@ -470,4 +487,29 @@ func again(t *testing.T, file string, next *config.File) {
 	if err != nil || len(all) > 3 || string(text) == begin && len(all) != 2 {
 		t.Errorf("it left %v, %v", all, err)
 	}
+}
+
+const metrics = `# TYPE apiserver_encryption_config_controller_last_config_info gauge
+apiserver_encryption_config_controller_last_config_info{apiserver_id_hash="sha256:aa",hash="sha256:bb"} 1
+apiserver_encryption_config_controller_automatic_reloads_total{apiserver_id_hash="sha256:aa",status="failure"} 2 1700000000000
+apiserver_encryption_config_controller_automatic_reloads_total{apiserver_id_hash="sha256:aa",status="success"} 7
+apiserver_encryption_config_controller_automatic_reload_last_timestamp_seconds{apiserver_id_hash="sha256:aa",status="failure"} 1.7e+09
+apiserver_encryption_config_controller_automatic_reload_last_timestamp_seconds{apiserver_id_hash="sha256:aa",status="success"} 1.8e+09
+`
+
+func TestMetrics(t *testing.T) {
+	s, err := configure.Metrics([]byte(metrics))
+	if err != nil || s.Hash != "sha256:bb" || s.Failures != 2 || s.Failed.Unix() != 1.7e9 || s.Reloaded.Unix() != 1.8e9 {
+		t.Errorf("%+v, %v", s, err)
+	}
+}
+
+func FuzzMetrics(f *testing.F) {
+	f.Add([]byte(metrics))
+	f.Add([]byte("apiserver_encryption_config_controller_last_config_info{hash=\"} 1"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		if s, err := configure.Metrics(text); err == nil && (s.Failures < 0 || strings.ContainsAny(s.Hash, "\"\n")) {
+			t.Errorf("%+v", s)
+		}
+	})
 }

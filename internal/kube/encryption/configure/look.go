@@ -45,7 +45,7 @@ func (c *Config) defaults() {
 	}
 	if c.Every == nil {
 		c.Every = func() (<-chan time.Time, func()) {
-			t := time.NewTicker(2 * time.Second)
+			t := time.NewTicker(5 * time.Second) // metrics are large
 			return t.C, t.Stop
 		}
 	}
@@ -115,7 +115,11 @@ func look(ctx context.Context, cfg *Config) (*State, error) {
 	if err != nil {
 		return nil, err
 	}
-	before, err := load(previous(cfg.File))
+	real, err := resolve(cfg.File)
+	if err != nil {
+		return nil, err
+	}
+	before, err := load(previous(real))
 	if err != nil {
 		before = &config.File{} // it is a help, and no part of the world
 	}

@@ -122,7 +122,7 @@ func (s *Server) read(from io.Reader) error {
 		switch failed := labels["status"] == "failure"; {
 		case name == "last_config_info" && n == 1:
 			s.Hash = labels["hash"]
-		case name == "automatic_reloads_total" && failed && n < math.MaxInt32:
+		case name == "automatic_reloads_total" && failed && n >= 0 && n < math.MaxInt32:
 			s.Failures = int(n)
 		case name == "automatic_reload_last_timestamp_seconds" && n > 0 && n < 1e11 && failed:
 			s.Failed = time.Unix(int64(n), 0).UTC()
