@@ -71,8 +71,9 @@ func (n *controlNode) strongkeep(code int, args []string, want ...string) {
 	if got := cli.Main(append(args, "-file="+n.file), e); got != code {
 		n.Fatalf("strongkeep %v: exit code %d, want %d:\n%s", args, got, code, &out)
 	}
+	said := strings.Join(strings.Fields(out.String()), " ") // columns are as wide as they have to be
 	for _, w := range want {
-		if !strings.Contains(out.String(), w) {
+		if !strings.Contains(said, w) {
 			n.Errorf("strongkeep %v does not say %q:\n%s", args, w, &out)
 		}
 	}
@@ -82,6 +83,7 @@ func (n *controlNode) strongkeep(code int, args []string, want ...string) {
 func (n *controlNode) template(name string, others ...*controlNode) {
 	n.Helper()
 	o := &corev1.PodTemplate{ObjectMeta: metav1.ObjectMeta{Name: name, Annotations: map[string]string{"password": canary}}}
+	o.Template.Spec.Containers = []corev1.Container{{Name: "a", Image: "a"}}
 	if _, err := n.client.CoreV1().PodTemplates("default").Create(n.Context(), o, metav1.CreateOptions{}); err != nil {
 		n.Fatal(err)
 	}
@@ -101,7 +103,7 @@ func TestConfigure(t *testing.T) {
 		"-resource=podtemplates", "-name=configured", "-socket=" + env.one.socket()}
 	one.flags, two.flags = flags, flags
 	one.strongkeep(0, []string{"status"}, one.url, "it does not know the provider")
-	one.strongkeep(0, []string{"plan"}, "can read podtemplates with kms configured    next", "later")
+	one.strongkeep(0, []string{"plan"}, "can read podtemplates with kms configured next", "later")
 	one.template("clear", two)
 
 	one.strongkeep(0, []string{"configure"}, "1 of 2 do not")
@@ -119,7 +121,7 @@ func TestConfigure(t *testing.T) {
 	}
 	one.strongkeep(0, []string{"configure"}, "it is the last one")
 	one.strongkeep(0, []string{"status"}, "it writes with the provider")
-	one.strongkeep(0, []string{"plan"}, "writes podtemplates with kms configured     done", "not checked")
+	one.strongkeep(0, []string{"plan"}, "writes podtemplates with kms configured done", "not checked")
 
 	one.strongkeep(0, []string{"configure", "-back"}, "1 of 2 do not")
 	one.template("back", two)

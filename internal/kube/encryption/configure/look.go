@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"k8s.io/client-go/rest"
@@ -131,11 +133,7 @@ func look(ctx context.Context, cfg *Config) (*State, error) {
 	for _, one := range all {
 		s.Servers = append(s.Servers, s.place(one, before, &cfg.Goal))
 	}
-	for _, resource := range current.Resources() {
-		if _, exposed := current.InClear()[resource]; exposed {
-			s.InClear = append(s.InClear, resource)
-		}
-	}
+	s.InClear = slices.Sorted(maps.Keys(current.InClear()))
 	if s.blocked = s.judge(); s.blocked != nil {
 		s.Blocked = s.blocked.Error()
 	}

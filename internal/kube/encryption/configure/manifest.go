@@ -22,22 +22,15 @@ func mounted(cfg *Config) error {
 	if cfg.Manifest == "" {
 		return nil
 	}
-	raw, err := os.ReadFile(cfg.Manifest)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	var pod corev1.Pod
-	if err == nil {
-		err = yaml.Unmarshal(raw, &pod)
-	}
-	if err != nil || len(pod.Spec.Containers) == 0 {
-		return errs.Newf(errs.Invalid, "manifest %s: it cannot be read as a pod: name the API server's with -manifest", cfg.Manifest)
+	pod, err := readPod(cfg.Manifest)
+	if pod == nil || err != nil {
+		return err
 	}
 	named := argument(&pod.Spec.Containers[0])
 	if named == "" {
 		return errs.Newf(errs.Invalid, "manifest %s: the API server has no flag: add %s%s and --encryption-provider-config-automatic-reload=true, and mount that directory", cfg.Manifest, flag, cfg.File)
 	}
-	host, whole := onHost(&pod, named)
+	host, whole := onHost(pod, named)
 	switch {
 	case host == "":
 		return errs.Newf(errs.Invalid, "manifest %s: %s%s is in no hostPath volume of the pod: mount the directory of %s", cfg.Manifest, flag, named, cfg.File)
@@ -49,10 +42,26 @@ func mounted(cfg *Config) error {
 	if cfg.Goal.Back || cfg.From != "" {
 		return nil
 	}
-	if host, _ := onHost(&pod, cfg.Goal.Socket); host != cfg.Goal.Socket {
+	if host, _ := onHost(pod, cfg.Goal.Socket); host != cfg.Goal.Socket {
 		return errs.Newf(errs.Invalid, "manifest %s: the plugin's socket %s is not at the same place in the pod: mount the directory %s there", cfg.Manifest, cfg.Goal.Socket, filepath.Dir(cfg.Goal.Socket))
 	}
 	return nil
+}
+
+// readPod reads a manifest; nil if it is not there.
+func readPod(manifest string) (*corev1.Pod, error) {
+	raw, err := os.ReadFile(manifest)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	var pod corev1.Pod
+	if err == nil {
+		err = yaml.Unmarshal(raw, &pod)
+	}
+	if err != nil || len(pod.Spec.Containers) == 0 {
+		return nil, errs.Newf(errs.Invalid, "manifest %s: it cannot be read as a pod: name the API server's with -manifest", manifest)
+	}
+	return &pod, nil
 }
 
 func argument(c *corev1.Container) string {

@@ -49,16 +49,7 @@ func plugin(ctx context.Context, p config.Provider) error {
 	if !ok || !filepath.IsAbs(socket) {
 		return errs.Newf(errs.Invalid, "endpoint %s: it has to be unix:// and an absolute path: unix:///run/strongkeep-kms/kms.sock", p.Endpoint)
 	}
-	info, err := os.Stat(socket)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return errs.Newf(errs.NotExist, "there is no socket at %s: start the plugin on this node first (systemctl start strongkeep-kms)", socket)
-	case err != nil:
-		return errs.Newf(errs.Denied, "looking at the socket: %w", err)
-	case info.Mode().Type() != fs.ModeSocket:
-		return errs.Newf(errs.Invalid, "%s is no socket: name that of the plugin", socket)
-	}
-	if err := serve.CheckDirectory(filepath.Dir(socket)); err != nil {
+	if err := placed(socket); err != nil {
 		return err
 	}
 	client, err := conform.Dial(socket)
@@ -72,10 +63,24 @@ func plugin(ctx context.Context, p config.Provider) error {
 	switch {
 	case err != nil:
 		return errs.Newf(errs.KindOf(err), "asking the plugin: %w: find out why with strongkeep kms doctor", err)
-	case a.GetHealthz() != "ok" || a.GetVersion() != "v2" && a.GetVersion() != "v2beta1":
+	case a.GetHealthz() != "ok" || !strings.HasPrefix(a.GetVersion(), "v2"):
 		return errs.New(errs.Unavailable, "the plugin says that it is not healthy: find out why with strongkeep kms doctor")
 	case a.GetKeyId() == "" || len(a.GetKeyId()) > longestKeyID:
 		return errs.Newf(errs.Invalid, "the plugin's key id has %d bytes, and API servers take 1 to %d: no value could be written with it", len(a.GetKeyId()), longestKeyID)
 	}
 	return nil
+}
+
+// placed refuses what is no socket, or one that others could replace.
+func placed(socket string) error {
+	info, err := os.Stat(socket)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return errs.Newf(errs.NotExist, "there is no socket at %s: start the plugin on this node first (systemctl start strongkeep-kms)", socket)
+	case err != nil:
+		return errs.Newf(errs.Denied, "looking at the socket: %w", err)
+	case info.Mode().Type() != fs.ModeSocket:
+		return errs.Newf(errs.Invalid, "%s is no socket: name that of the plugin", socket)
+	}
+	return serve.CheckDirectory(filepath.Dir(socket))
 }

@@ -53,42 +53,45 @@ func Run(ctx context.Context, cfg Config) (*State, error) {
 
 // await waits until one API server more, or all of them, have the next file in force.
 func await(ctx context.Context, cfg *Config, s *State, all bool) (*State, error) {
-	caller := ctx
-	ctx, cancel := context.WithTimeout(caller, cfg.Wait)
+	limited, cancel := context.WithTimeout(ctx, cfg.Wait)
 	defer cancel()
 	tick, stop := cfg.Every()
 	defer stop()
-	had, failed := 0, map[string]int{}
+	had, failed := s.begun()
+	var asking error // why the last question got no answer, if there was time for one
+	for {
+		now, err := servers(limited, cfg)
+		if err == nil || limited.Err() == nil {
+			asking = err
+		}
+		have, refused := count(now, s.next.Hash, failed)
+		switch {
+		case err != nil:
+		case have == len(now), have > had && !all:
+			return look(ctx, cfg)
+		case refused != "" && !all:
+			return s, takeBack(cfg, s, refused)
+		}
+		select {
+		case <-ctx.Done():
+			return s, fmt.Errorf("waiting for %s to be in force: %w: run this again", cfg.File, ctx.Err())
+		case <-limited.Done():
+			return s, late(cfg, s, all, asking)
+		case <-tick:
+		}
+	}
+}
+
+// begun is how many have the next file already, and how often each has refused one.
+func (s *State) begun() (had int, failed map[string]int) {
+	failed = map[string]int{}
 	for _, at := range s.Servers {
 		failed[at.URL] = at.Failures
 		if at.Hash == s.next.Hash {
 			had++
 		}
 	}
-	var asking error // why the last question got no answer, if there was time for one
-	for {
-		now, err := servers(ctx, cfg)
-		if err == nil || ctx.Err() == nil {
-			asking = err
-		}
-		if err == nil {
-			have, refused := count(now, s.next.Hash, failed)
-			switch {
-			case have == len(now), have > had && !all:
-				return look(ctx, cfg)
-			case refused != "" && have <= had && s.next != s.current:
-				return s, takeBack(cfg, s, refused)
-			}
-		}
-		select {
-		case <-ctx.Done():
-			if caller.Err() != nil {
-				return s, fmt.Errorf("waiting for %s to be in force: %w: run this again", cfg.File, caller.Err())
-			}
-			return s, late(cfg, s, all, asking)
-		case <-tick:
-		}
-	}
+	return had, failed
 }
 
 // count is how many have a file in force, and one that has refused a file since.

@@ -112,25 +112,32 @@ func (s *Server) read(from io.Reader) error {
 		if !ok {
 			continue
 		}
-		name, labels, n, ok := sample(line)
-		if !ok {
-			continue
-		}
-		if id := labels["apiserver_id_hash"]; id != "" {
-			s.id = id
-		}
-		switch failed := labels["status"] == "failure"; {
-		case name == "last_config_info" && n == 1:
-			s.Hash = labels["hash"]
-		case name == "automatic_reloads_total" && failed && n >= 0 && n < math.MaxInt32:
-			s.Failures = int(n)
-		case name == "automatic_reload_last_timestamp_seconds" && n > 0 && n < 1e11 && failed:
-			s.Failed = time.Unix(int64(n), 0).UTC()
-		case name == "automatic_reload_last_timestamp_seconds" && n > 0 && n < 1e11:
-			s.Reloaded = time.Unix(int64(n), 0).UTC()
+		if name, labels, n, ok := sample(line); ok {
+			s.take(name, labels, n)
 		}
 	}
 	return lines.Err()
+}
+
+func (s *Server) take(name string, labels map[string]string, n float64) {
+	if id := labels["apiserver_id_hash"]; id != "" {
+		s.id = id
+	}
+	failed, instant := labels["status"] == "failure", time.Unix(int64(min(max(n, 0), 1e11)), 0).UTC()
+	switch name {
+	case "last_config_info":
+		s.Hash = labels["hash"]
+	case "automatic_reloads_total":
+		if failed {
+			s.Failures = int(min(max(n, 0), math.MaxInt32))
+		}
+	case "automatic_reload_last_timestamp_seconds":
+		if failed {
+			s.Failed = instant
+		} else {
+			s.Reloaded = instant
+		}
+	}
 }
 
 var label = regexp.MustCompile(`([a-z_]+)="([^"\\]*)"`)
