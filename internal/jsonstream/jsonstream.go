@@ -3,6 +3,7 @@ package jsonstream
 import (
 	"bufio"
 	"io"
+	"iter"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -17,6 +18,25 @@ func Compact(w io.Writer, v any) error { return write(w, v) }
 // they are. If it returns an error, some of v may have been written.
 func Indented(w io.Writer, v any) error {
 	return write(w, v, jsontext.WithIndent("  "), jsontext.EscapeForHTML(false))
+}
+
+// List writes a list as Indented does, an element at a time: none is needed once the
+// next is asked for.
+func List[T any](w io.Writer, all iter.Seq[T]) error {
+	out := bufio.NewWriterSize(w, 64<<10)
+	to := jsontext.NewEncoder(out, v1.DefaultOptionsV1(), jsontext.WithIndent("  "), jsontext.EscapeForHTML(false))
+	if err := to.WriteToken(jsontext.BeginArray); err != nil {
+		return err
+	}
+	for v := range all {
+		if err := json.MarshalEncode(to, v); err != nil {
+			return err
+		}
+	}
+	if err := to.WriteToken(jsontext.EndArray); err != nil {
+		return err
+	}
+	return out.Flush()
 }
 
 func write(w io.Writer, v any, options ...json.Options) error {

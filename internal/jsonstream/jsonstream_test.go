@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -93,6 +94,20 @@ func differ(t *testing.T, got, want []byte) {
 		i++
 	}
 	t.Errorf("at byte %d: %.80q, want %.80q", i, got[i:], want[i:])
+}
+
+// A list that comes bit by bit is written as one that is there.
+func TestList(t *testing.T) {
+	for _, list := range [][]inner{{}, {{Name: "a<"}}, {{Name: "a"}, {Gone: "b"}}} {
+		var want, got bytes.Buffer
+		if err := jsonstream.Indented(&want, list); err != nil {
+			t.Fatal(err)
+		}
+		if err := jsonstream.List(&got, slices.Values(list)); err != nil {
+			t.Fatal(err)
+		}
+		differ(t, got.Bytes(), want.Bytes())
+	}
 }
 
 // chunks notes the largest write.

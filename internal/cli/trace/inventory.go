@@ -3,6 +3,7 @@ package trace
 import (
 	"cmp"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"strconv"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/strongkeep/strongkeep/internal/cli/session"
 	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/jsonstream"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/trace"
 )
 
@@ -99,24 +101,46 @@ func (f *filter) takes(r *trace.Report) bool {
 }
 
 func (x *commands) list(s *seen, f *filter) error {
-	reports := []*trace.Report{}
+	all := found(s, f)
+	if f.summary != "" {
+		return x.summary(slices.Collect(all), f.summary)
+	}
+	if x.Format == "json" && x.Field == "" {
+		return jsonstream.List(x.Env.Stdout, all)
+	}
+	reports, rows := []*trace.Report{}, []session.Row{}
+	for r := range all {
+		if x.Format == "yaml" || x.Field != "" {
+			reports = append(reports, r)
+			continue
+		}
+		rows = append(rows, session.Row{r.Name + keys(r), copyNumber(r), r.Source.String(), days(r), strconv.Itoa(len(r.Consumers)), strconv.Itoa(readers(r)), dash(owner(r.Owner)), dash(remarks(r))})
+	}
+	return x.Print(reports, session.Row{"Credential", "Copies", "Source", "Days", "Consumers", "Readers", "Owner", "Remarks"}, rows)
+}
+
+// found goes through what is known of each credential that f takes, by name. They are
+// looked at one by one: of a large cluster all are most of what a command would hold.
+func found(s *seen, f *filter) iter.Seq[*trace.Report] {
+	type named struct {
+		name string
+		*trace.Credential
+	}
+	var all []named
 	for _, c := range s.graph.Credentials() {
 		if f.copiesOver > 0 && len(c.Holders()) <= f.copiesOver {
 			continue // without looking further
 		}
-		if r := s.graph.Trace(c); f.takes(r) {
-			reports = append(reports, r)
+		all = append(all, named{c.Title(), c})
+	}
+	slices.SortStableFunc(all, func(a, b named) int { return cmp.Compare(a.name, b.name) })
+	return func(yield func(*trace.Report) bool) {
+		for _, c := range all {
+			if r := s.graph.Trace(c.Credential); f.takes(r) && !yield(r) {
+				return
+			}
 		}
 	}
-	slices.SortStableFunc(reports, func(a, b *trace.Report) int { return cmp.Compare(a.Name, b.Name) })
-	if f.summary != "" {
-		return x.summary(reports, f.summary)
-	}
-	rows := make([]session.Row, 0, len(reports))
-	for _, r := range reports {
-		rows = append(rows, session.Row{r.Name + keys(r), copyNumber(r), r.Source.String(), days(r), strconv.Itoa(len(r.Consumers)), strconv.Itoa(readers(r)), dash(owner(r.Owner)), dash(remarks(r))})
-	}
-	return x.Print(reports, session.Row{"Credential", "Copies", "Source", "Days", "Consumers", "Readers", "Owner", "Remarks"}, rows)
 }
 
 func copyNumber(r *trace.Report) string {

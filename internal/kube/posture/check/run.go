@@ -79,7 +79,10 @@ func (c *Check) ask(in *Input) Result {
 	default:
 		r.Answer = Unknown
 	}
-	same := map[string]bool{}
+	same := make(map[string]bool, len(v.Findings))
+	if len(v.Findings) > 0 {
+		r.Findings = make([]Marked, 0, len(v.Findings))
+	}
 	for _, f := range v.Findings {
 		f.Check = c.ID
 		print := f.Fingerprint()

@@ -2,9 +2,11 @@ package read
 
 import (
 	"cmp"
+	"reflect"
 	"slices"
 	"strings"
 
+	"github.com/strongkeep/strongkeep/internal/kube/consumer"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/record"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/record/custom"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/snapshot"
@@ -100,15 +102,29 @@ func releases(s *snapshot.Snapshot) {
 	}
 }
 
-// workloads says of pods whose they are.
+// workloads says of pods whose they are. What a pod uses as its workload's template says
+// is held once for all of them: nobody changes a snapshot.
 func (j *join) workloads(s *snapshot.Snapshot) {
-	known := make(map[snapshot.Ref]bool, len(s.Workloads))
+	known, templates := make(map[snapshot.Ref]bool, len(s.Workloads)), make(map[snapshot.Ref]*snapshot.Template, len(s.Workloads))
 	for i := range s.Workloads {
-		known[refOf(&s.Workloads[i])] = true
+		ref := refOf(&s.Workloads[i])
+		known[ref], templates[ref] = true, &s.Workloads[i].Template
 	}
 	for i := range s.Pods {
-		highest(&s.Pods[i], j.owners, known)
+		p := &s.Pods[i]
+		highest(p, j.owners, known)
+		if t := templates[p.Workload]; t != nil {
+			p.Template.Secrets, p.Template.ConfigMaps = shared(p.Template.Secrets, t.Secrets), shared(p.Template.ConfigMaps, t.ConfigMaps)
+		}
 	}
+}
+
+// shared returns others if they are the same as uses.
+func shared(uses, others []consumer.Use) []consumer.Use {
+	if len(uses) > 0 && reflect.DeepEqual(uses, others) {
+		return others
+	}
+	return uses
 }
 
 // sorted sorts all that has an order.

@@ -69,7 +69,7 @@ func (g *Graph) Trace(c *Credential) *Report {
 	h := c.first()
 	r := &Report{
 		ID: c.ID(), Name: c.Title(), Keys: c.keys(h), Known: c.Known(), Source: h.origin(), Age: c.age(), Writer: h.writer(),
-		Targets: c.targets(), Consumers: c.consumers(), Rotation: c.rotation(), Copies: []Copy{}, Readers: []Readers{},
+		Targets: c.targets(), Consumers: c.consumers(), Rotation: c.rotation(), Copies: make([]Copy, 0, len(c.holders)), Readers: []Readers{},
 	}
 	r.Versions = versions(h)
 	r.Days = -1
