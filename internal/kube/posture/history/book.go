@@ -110,6 +110,28 @@ func (b *Book) Before() *check.Report {
 	return out
 }
 
+// Doubt takes New from those findings of r, which was made with Before, that may have been
+// there at the look before: b had no room for all, and left out what is least bad.
+func (b *Book) Doubt(r *check.Report) {
+	if b.Untold == 0 {
+		return
+	}
+	var last *Entry // that had room; nil: none had
+	for i := range b.Entries {
+		if b.Entries[i].Here() {
+			last = &b.Entries[i]
+		}
+	}
+	for i := range r.Results {
+		for j := range r.Results[i].Findings {
+			m := &r.Results[i].Findings[j]
+			if e := entry(m, r.Taken, nil); last == nil || worst(e, *last) >= 0 {
+				m.New = false
+			}
+		}
+	}
+}
+
 // Since is when the answer of a check became what it is; zero if none is known.
 func (b *Book) Since(id string) time.Time {
 	for _, a := range b.Answers {

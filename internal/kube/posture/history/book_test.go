@@ -34,6 +34,7 @@ func ask(b *Book, at time.Time, sees bool, names ...string) *Book {
 		return v
 	}}}
 	r := check.Run(checks, check.NewInput(s, at, check.Settings{}), b.Before(), nil)
+	b.Doubt(r)
 	return b.Add(r, func(string) []string { return s.Coverage.Missing("pods") }, 1)
 }
 
@@ -132,6 +133,44 @@ func TestBounded(t *testing.T) {
 		}
 		if len(b.Entries) != 802 || b.Untold+b.Forgotten != 0 {
 			t.Fatal("the Book itself was changed")
+		}
+	}
+}
+
+// What had no room in the history is not new at each look; what is worse than all that had
+// none is, if it was not there.
+func TestNoRoomIsNotNew(t *testing.T) {
+	names := []string{"bad"}
+	r := rand.New(rand.NewPCG(1, 4))
+	for range 200 {
+		names = append(names, fmt.Sprintf("pod-%x%x", r.Uint64(), r.Uint64()))
+	}
+	raw, err := encode(ask(&Book{}, noon, true, names...), 4000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, err := decode(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if before.Untold == 0 || len(before.Entries) < 2 {
+		t.Fatalf("%d had room, %d had none", len(before.Entries), before.Untold)
+	}
+	first := before.Entries[1].Object.Name // of those that are not bad
+	var fresh []string
+	for _, e := range ask(before, noon.Add(time.Hour), true, append(names, "badder", "pod-")...).Entries {
+		if e.New {
+			fresh = append(fresh, e.Object.Name)
+		}
+	}
+	if want := []string{"badder", "pod-"}; !slices.Equal(fresh, want) || first <= "pod-" {
+		t.Errorf("new are %v, want %v; %d had no room", fresh, want, before.Untold)
+	}
+	// Without any room nobody can tell of anything.
+	before.Entries = nil
+	for _, e := range ask(before, noon.Add(time.Hour), true, names...).Entries {
+		if e.New {
+			t.Errorf("%s is new", e.Object.Name)
 		}
 	}
 }

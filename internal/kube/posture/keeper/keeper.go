@@ -142,6 +142,7 @@ func (k *Keeper) round(ctx context.Context) (err error) {
 		return errors.Join(append(wrong, k.failed(partSnapshot, err))...)
 	}
 	report := check.Run(k.Checks, check.NewInput(seen, began, check.Settings{}), book.Before(), exceptions)
+	book.Doubt(report)
 	next := book.Add(report, k.unseen(seen), k.Clock.Since(began).Seconds())
 	if remembers {
 		wrong = append(wrong, k.failed(partHistory, k.history.Save(ctx, next, version)))

@@ -3,6 +3,7 @@ package keeper
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"os"
 	"slices"
@@ -10,11 +11,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -25,6 +28,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
+	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/check"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/check/sec04"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/check/sec05"
@@ -62,13 +66,23 @@ type world struct {
 	clock     *clocktesting.FakeClock
 	log       *buffer.Buffer
 	metrics   *Metrics
+	// looks are how often was looked while reports were served, and examined how many
+	// reports were searched for values.
+	served, looks, examined int
 }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{T: t, own: namespace(t, "own-"), shop: namespace(t, "shop-"), clock: clocktesting.NewFakeClock(time.Now().Truncate(time.Second)), log: &buffer.Buffer{}}
 	w.metrics = NewMetrics(w.clock)
-	t.Cleanup(w.canaries)
+	t.Cleanup(func() {
+		if w.canaries(); w.looks > 0 && w.examined == 0 {
+			w.Error("no report was searched for values")
+		}
+		if w.Failed() {
+			w.Logf("log:\n%s", w.log)
+		}
+	})
 	return w
 }
 
@@ -104,6 +118,10 @@ func (w *world) look(change func(*Config)) {
 	w.clock.Step(time.Hour)
 	if err := w.keeper(server.REST, change).round(w.Context()); err != nil {
 		w.Fatal(err)
+	}
+	w.canaries()
+	if w.served > 0 {
+		w.looks++
 	}
 }
 
@@ -194,7 +212,9 @@ func (w *world) install(f policyreport.Family) {
 		}
 		made = append(made, crd)
 	}
+	w.served++
 	w.Cleanup(func() {
+		w.served--
 		for _, crd := range made {
 			if err := server.Client.Delete(context.Background(), crd); err != nil {
 				w.Error(err)
@@ -281,28 +301,33 @@ func (w *world) rows(o *unstructured.Unstructured) []string {
 	return out
 }
 
-// canaries looks for values in everything that a Keeper leaves behind.
+// canaries looks for values in everything that a Keeper leaves behind: after each look,
+// since the reports are gone with their definitions when a test ends.
 func (w *world) canaries() {
-	all := map[string]string{"the log": w.log.String()}
+	w.Helper()
+	all := map[string]string{"the log": w.log.String(), "the metrics": w.series()}
 	ctx := context.WithoutCancel(w.Context())
-	if b, _, err := w.keeper(server.REST, nil).history.Load(ctx); err == nil {
-		raw, err := json.Marshal(b)
-		if err != nil {
-			w.Error(err)
-		}
-		all["the history"] = string(raw)
+	b, _, err := w.keeper(server.REST, nil).history.Load(ctx)
+	if err != nil && errs.KindOf(err) != errs.Invalid { // a test that spoils it
+		w.Errorf("searching the history: %v", err)
+	}
+	if err == nil {
+		all["the history"] = w.json(b)
 	}
 	for _, f := range policyreport.Families() {
 		for _, kind := range []policyreport.Kind{f.Local, f.Global} {
 			list := &unstructured.UnstructuredList{}
 			list.SetGroupVersionKind(f.WithKind(kind.Kind + "List"))
-			if server.Client.List(ctx, list) == nil {
-				raw, err := json.Marshal(list)
-				if err != nil {
-					w.Error(err)
-				}
-				all["a "+kind.Kind] = string(raw)
+			err := server.Client.List(ctx, list)
+			if apierrors.IsNotFound(err) || meta.IsNoMatchError(err) {
+				continue // it is not served
 			}
+			if err != nil {
+				w.Errorf("searching every %s: %v", kind.Kind, err)
+				continue
+			}
+			w.examined += len(list.Items)
+			all["a "+kind.Kind] = w.json(list)
 		}
 	}
 	for name, text := range all {
@@ -310,7 +335,27 @@ func (w *world) canaries() {
 			w.Errorf("a value is in %s", name)
 		}
 	}
-	if w.Failed() {
-		w.Logf("log:\n%s", w.log)
+}
+
+func (w *world) json(v any) string {
+	w.Helper()
+	raw, err := json.Marshal(v)
+	if err != nil {
+		w.Error(err)
 	}
+	return string(raw)
+}
+
+// series are the metrics, as they are scraped.
+func (w *world) series() string {
+	w.Helper()
+	registry := prometheus.NewRegistry()
+	if err := registry.Register(w.metrics); err != nil {
+		w.Fatal(err)
+	}
+	families, err := registry.Gather()
+	if err != nil {
+		w.Fatal(err)
+	}
+	return fmt.Sprint(families)
 }
