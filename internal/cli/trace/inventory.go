@@ -103,7 +103,7 @@ func (f *filter) takes(r *trace.Report) bool {
 func (x *commands) list(s *seen, f *filter) error {
 	all := found(s, f)
 	if f.summary != "" {
-		return x.summary(slices.Collect(all), f.summary)
+		return x.summary(all, f.summary)
 	}
 	if x.Format == "json" && x.Field == "" {
 		return jsonstream.List(x.Env.Stdout, all)
@@ -201,9 +201,9 @@ type total struct {
 	Oldest      int    `json:"oldestDays"`
 }
 
-func (x *commands) summary(reports []*trace.Report, by string) error {
+func (x *commands) summary(reports iter.Seq[*trace.Report], by string) error {
 	totals := map[string]*total{}
-	for _, r := range reports {
+	for r := range reports {
 		of := map[string]string{"owner": r.Owner.String(), "team": r.Owner.Team, "environment": r.Owner.Environment, "source": string(r.Source.Kind)}[by]
 		t := totals[of]
 		if t == nil {

@@ -305,7 +305,7 @@ func (w *world) rows(o *unstructured.Unstructured) []string {
 // since the reports are gone with their definitions when a test ends.
 func (w *world) canaries() {
 	w.Helper()
-	all := map[string]string{"the log": w.log.String(), "the metrics": w.series()}
+	all := map[string]string{"the log": w.log.String(), "the metrics": w.scrape()}
 	ctx := context.WithoutCancel(w.Context())
 	b, _, err := w.keeper(server.REST, nil).history.Load(ctx)
 	if err != nil && errs.KindOf(err) != errs.Invalid { // a test that spoils it
@@ -346,8 +346,8 @@ func (w *world) json(v any) string {
 	return string(raw)
 }
 
-// series are the metrics, as they are scraped.
-func (w *world) series() string {
+// scrape is what the metrics say.
+func (w *world) scrape() string {
 	w.Helper()
 	registry := prometheus.NewRegistry()
 	if err := registry.Register(w.metrics); err != nil {

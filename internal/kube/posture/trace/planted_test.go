@@ -115,6 +115,48 @@ func TestReadersOfCopies(t *testing.T) {
 	}
 }
 
+// Every credential of 200 services of 15 teams in four environments is somebody's: the
+// team's whose namespace it is in, and the owner's whom the workload that uses it names.
+func TestOwners(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a large cluster")
+	}
+	size := gentest.Large()
+	size.Plants = nil
+	made := gentest.New(size)
+	owners := map[string]string{} // by namespace/service
+	for i := range made.Workloads {
+		if w := &made.Workloads[i]; strings.HasSuffix(w.Name, "7") {
+			w.Labels["owner"] = "person-" + w.Namespace + "-" + w.Name
+			owners[w.Namespace+"/"+w.Name] = w.Labels["owner"]
+		}
+	}
+	g := graph(t, trace.Cluster{Snapshot: made.Snapshot})
+	teams, environments, services, owned := map[string]int{}, map[string]int{}, map[string]bool{}, map[string]bool{}
+	for _, c := range g.Credentials() {
+		r := g.Trace(c)
+		namespace, secret, _ := strings.Cut(r.Name, "/")
+		service := namespace + "/" + secret[:strings.LastIndex(secret, "-")]
+		team, environment, _ := strings.Cut(namespace, "-")
+		want := trace.Owner{Team: team, Environment: environment}
+		if r.Unused == "no" {
+			want.Owner = owners[service]
+		}
+		if r.Owner != want {
+			t.Fatalf("%s (used: %s): %+v, want %+v", r.Name, r.Unused, r.Owner, want)
+		}
+		teams[team]++
+		environments[environment]++
+		services[service] = true
+		if want.Owner != "" {
+			owned[want.Owner] = true
+		}
+	}
+	if len(teams) != 15 || len(environments) != 4 || len(services) != 800 || len(owned) != len(owners) || len(owned) != 80 {
+		t.Errorf("%d teams, %d environments, %d services in them, %d owners of %d", len(teams), len(environments), len(services), len(owned), len(owners))
+	}
+}
+
 func BenchmarkNew(b *testing.B) {
 	made := gentest.New(gentest.Large())
 	for b.Loop() {
