@@ -9,6 +9,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/test/bench/figure"
 	"github.com/strongkeep/strongkeep/test/bench/insight"
+	"github.com/strongkeep/strongkeep/test/bench/kms"
 	"github.com/strongkeep/strongkeep/test/bench/kubesync"
 	"github.com/strongkeep/strongkeep/test/bench/rig"
 	"github.com/strongkeep/strongkeep/test/bench/turning"
@@ -37,6 +38,7 @@ func benchmarks() []benchmark {
 			{"change-1000", kubesync.Change}, {"idle-10000", kubesync.Idle},
 			{"rotation-500", turning.Measure},
 			{"insight", insight.Measure},
+			{"kms", kms.Measure},
 		},
 	)
 }
