@@ -100,6 +100,8 @@ var acts = map[path.Kind]string{
 	path.BorrowGroup:      "impersonates %s for this",
 	path.BorrowRobot:      "impersonates %s for this",
 	path.BorrowNode:       "impersonates %s for this",
+	path.BorrowHost:       "impersonates %s, which runs it, for this",
+	path.MapUsers:         "says by %s that it is one of system:masters",
 	path.Bind:             "binds itself a role that reads it, in %s",
 	path.Escalate:         "writes the right into a role that it has, in %s",
 	path.NodesProxy:       "runs commands by the kubelet in %s",

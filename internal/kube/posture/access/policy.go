@@ -219,6 +219,10 @@ func (b *Binding) names(who Identity) bool {
 	return false
 }
 
+// Includes reports whether b is for a subject: by itself, or by a group that the API
+// server puts it into.
+func (b *Binding) Includes(who Subject) bool { return b.names(who.Identity()) }
+
 // allowing returns the first rule of b that allows r, or -1. A role of a
 // namespace allows nothing outside resources.
 func allowing(b *Binding, r *Request) int {

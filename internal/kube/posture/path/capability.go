@@ -30,24 +30,26 @@ const (
 	BorrowGroup      Kind = "BorrowGroup"
 	BorrowRobot      Kind = "BorrowServiceAccount"
 	BorrowNode       Kind = "BorrowNode"
-	Bind             Kind = "Bind"             // grant a role that one does not have
-	Escalate         Kind = "Escalate"         // write more into a role than one has
-	NodesProxy       Kind = "NodesProxy"       // the kubelet's API: commands in every pod of a node
-	ApproveCSRs      Kind = "ApproveCSRs"      // a client certificate in any name
-	WriteWebhooks    Kind = "WriteWebhooks"    // sees every Secret that is written from then on
-	WritePolicies    Kind = "WritePolicies"    // changes every pod that is created from then on
-	WriteAPIServices Kind = "WriteAPIServices" // receives requests, with who makes them
-	WriteStores      Kind = "WriteStores"      // the operator sends a Secret of the namespace to a server of one's choice
-	PushSecrets      Kind = "PushSecrets"      // the operator writes a Secret of the namespace to a store
-	ReadCopy         Kind = "ReadCopy"         // another object that holds the same value
-	ApplyPods        Kind = "ApplyPods"        // pods of given names, by server-side apply
-	ApplySecrets     Kind = "ApplySecrets"     // token Secrets of given names, by server-side apply
-	DeputySends      Kind = "DeputySends"      // an operator sends a Secret of the namespace where its writer wants
-	DeputyActs       Kind = "DeputyActs"       // an operator does what its own ServiceAccount may
-	FetchSecrets     Kind = "FetchSecrets"     // ExternalSecrets: the operator fetches what a store has
-	MirrorSecrets    Kind = "MirrorSecrets"    // Secrets that an operator fills with others that are offered
-	LabelNamespaces  Kind = "LabelNamespaces"  // lifts Pod Security: a path for who creates pods there
-	BreakOut         Kind = "BreakOut"         // a pod that is not confined: what its node has
+	BorrowHost       Kind = "BorrowAssociatedNode" // the same, of the node that one's pod runs on
+	MapUsers         Kind = "MapUsers"             // EKS: a ConfigMap says which groups people are in
+	Bind             Kind = "Bind"                 // grant a role that one does not have
+	Escalate         Kind = "Escalate"             // write more into a role than one has
+	NodesProxy       Kind = "NodesProxy"           // the kubelet's API: commands in every pod of a node
+	ApproveCSRs      Kind = "ApproveCSRs"          // a client certificate in any name
+	WriteWebhooks    Kind = "WriteWebhooks"        // sees every Secret that is written from then on
+	WritePolicies    Kind = "WritePolicies"        // changes every pod that is created from then on
+	WriteAPIServices Kind = "WriteAPIServices"     // receives requests, with who makes them
+	WriteStores      Kind = "WriteStores"          // the operator sends a Secret of the namespace to a server of one's choice
+	PushSecrets      Kind = "PushSecrets"          // the operator writes a Secret of the namespace to a store
+	ReadCopy         Kind = "ReadCopy"             // another object that holds the same value
+	ApplyPods        Kind = "ApplyPods"            // pods of given names, by server-side apply
+	ApplySecrets     Kind = "ApplySecrets"         // token Secrets of given names, by server-side apply
+	DeputySends      Kind = "DeputySends"          // an operator sends a Secret of the namespace where its writer wants
+	DeputyActs       Kind = "DeputyActs"           // an operator does what its own ServiceAccount may
+	FetchSecrets     Kind = "FetchSecrets"         // ExternalSecrets: the operator fetches what a store has
+	MirrorSecrets    Kind = "MirrorSecrets"        // Secrets that an operator fills with others that are offered
+	LabelNamespaces  Kind = "LabelNamespaces"      // lifts Pod Security: a path for who creates pods there
+	BreakOut         Kind = "BreakOut"             // a pod that is not confined: what its node has
 )
 
 // row is a line of the table: a request that, if a rule allows it, is a
@@ -121,6 +123,7 @@ func table(serves func(group, resource string) bool) []row {
 		{kind: BorrowGroup, verbs: []string{"impersonate:user-info"}, group: authentication, resource: "groups", cluster: true},
 		{kind: BorrowRobot, verbs: []string{"impersonate:serviceaccount"}, group: authentication, resource: "serviceaccounts"},
 		{kind: BorrowNode, verbs: []string{"impersonate:arbitrary-node"}, group: authentication, resource: "nodes", cluster: true},
+		{kind: BorrowHost, verbs: []string{"impersonate:associated-node"}, group: authentication, resource: "nodes", cluster: true},
 		{kind: Bind, verbs: []string{"bind"}, group: rbacv1.GroupName, resource: "clusterroles"},
 		{kind: Bind, verbs: []string{"bind"}, group: rbacv1.GroupName, resource: "roles"},
 		{kind: Escalate, verbs: []string{"escalate"}, group: rbacv1.GroupName, resource: "clusterroles", cluster: true},
@@ -140,6 +143,7 @@ func table(serves func(group, resource string) bool) []row {
 			}
 		}
 	}
+	rows = append(rows, row{kind: MapUsers, verbs: change, resource: "configmaps"}, row{kind: MapUsers, verbs: []string{"create"}, resource: "configmaps", nameless: true})
 	rows = append(rows, copied("", "configmaps")...)
 	rows = append(rows, copied("apps", "controllerrevisions")...)
 	rows = append(rows, copied("", "pods")...)
@@ -166,6 +170,8 @@ type Capability struct {
 	Grant     access.Grant
 
 	deputy *deputy
+	// cluster says that no RoleBinding gives it.
+	cluster bool
 }
 
 // reaches reports whether c is about name in namespace.
@@ -271,7 +277,7 @@ func (t *rows) capabilities(b *access.Binding) []Capability {
 				continue
 			}
 			if names, ok := r.allows(rule); ok {
-				out = append(out, Capability{Kind: r.kind, Group: r.group, Resource: r.name(), Namespace: b.Namespace, Names: names, Grant: access.Grant{Binding: b, Rule: i}, deputy: r.deputy})
+				out = append(out, Capability{Kind: r.kind, Group: r.group, Resource: r.name(), Namespace: b.Namespace, Names: names, Grant: access.Grant{Binding: b, Rule: i}, deputy: r.deputy, cluster: r.cluster})
 			}
 		}
 	}

@@ -104,11 +104,17 @@ type Offer struct {
 
 // sent finds those whose objects make an operator send the Secret somewhere.
 func (s *search) sent(t *target) {
+	sends := func(c *Capability) bool {
+		return c.Kind == DeputySends && (c.deputy == nil || slices.ContainsFunc(c.deputy.accounts, func(name string) bool { return s.known(Name{t.Namespace, name}) }))
+	}
 	for c := range s.in(DeputySends, t.Namespace) {
-		if c.deputy == nil || slices.ContainsFunc(c.deputy.accounts, func(name string) bool { return s.known(Name{t.Namespace, name}) }) {
+		if sends(c) {
 			s.reach(c, t.place(), nil, nil)
 		}
 	}
+	s.everywhere(func(_ *access.Role, c *Capability) bool {
+		return c.cluster && (sends(c) || c.Kind == WriteStores || c.Kind == PushSecrets)
+	}, nil)
 }
 
 // Project limits what an operator does for whoever writes objects: an AppProject of
@@ -129,11 +135,34 @@ func (s *search) acted(who access.Subject, n *node) {
 			s.reach(c, who.String(), n, nil)
 		}
 	}
+	s.everywhere(func(_ *access.Role, c *Capability) bool { return s.deputises(c, who, n) }, n)
+	s.asked(who, n)
 	for c := range s.in(DeputyActs, who.Namespace) {
 		if c.deputy.named && slices.ContainsFunc(c.deputy.accounts, func(name string) bool { return s.lowered[name] }) {
 			s.reach(c, who.String(), n, nil)
 		}
 	}
+}
+
+// asked finds those who can give themselves, in a namespace other than who's, the right
+// to have who act for them as an operator.
+func (s *search) asked(who access.Subject, n *node) {
+	if !slices.ContainsFunc(s.rows.all, func(r row) bool { return r.kind == DeputyActs && slices.Contains(r.deputy.accounts, who.Name) }) {
+		return
+	}
+	for _, ns := range s.everyNamespace() {
+		acts := func(d *deputy) bool {
+			return s.deputises(&Capability{Kind: DeputyActs, Namespace: ns, deputy: d}, who, n)
+		}
+		if ns != "" && ns != who.Namespace && slices.ContainsFunc(s.rows.all, func(r row) bool { return r.kind == DeputyActs && !r.cluster && acts(r.deputy) }) {
+			s.owners(ns, func(_ *access.Role, c *Capability) bool { return c.Kind == DeputyActs && acts(c.deputy) }, n)
+		}
+	}
+}
+
+// deputises reports whether c, bound where who is or everywhere, has who act as an operator.
+func (s *search) deputises(c *Capability, who access.Subject, n *node) bool {
+	return c.Kind == DeputyActs && slices.Contains(c.deputy.accounts, who.Name) && s.acting(c, who, n)
 }
 
 // acting reports whether who, as an operator, does what n does for those with c.

@@ -42,6 +42,9 @@ type Config struct {
 	// Security lets pods that are not confined, as their labels say.
 	Namespaces, Open []string
 	Projects         []Project
+	// Mapped says that the ConfigMap kube-system/aws-auth tells which groups people are
+	// in, as on EKS; Maps that it is known to be there.
+	Mapped, Maps bool
 	// Copies returns the objects that hold a value of a Secret as well; nil if that
 	// is not known. Offers returns who hands it out.
 	Copies func(Name) []Copy
@@ -71,9 +74,11 @@ type Finder struct {
 	lowered  map[string]bool
 	projects map[string][]*Project    // by namespace
 	acts     map[string][]*Capability // DeputyActs by the name of the ServiceAccount
-	secrets  func(Name) bool
-	copies   func(Name) []Copy
-	offers   func(Name) []Offer
+	// mapping says that a ConfigMap tells who people are, maps that it is known to be there.
+	mapping, maps bool
+	secrets       func(Name) bool
+	copies        func(Name) []Copy
+	offers        func(Name) []Offer
 	// held are the bindings of each subject.
 	held  func() map[access.Subject][]*access.Binding
 	rows  *rows
@@ -91,7 +96,7 @@ func New(c Config) *Finder {
 		policy: c.Policy, caps: map[Kind]map[string][]*Capability{}, plots: map[string]*plot{}, hosts: map[string]*host{},
 		all: map[Kind][]*Capability{}, acts: map[string][]*Capability{},
 		secrets: c.Exists, copies: c.Copies, offers: c.Offers, spaces: c.Namespaces,
-		lowly: map[Name]bool{}, lowered: map[string]bool{}, projects: map[string][]*Project{},
+		lowly: map[Name]bool{}, lowered: map[string]bool{}, mapping: c.Mapped, maps: c.Maps, projects: map[string][]*Project{},
 	}
 	for i := range c.Projects {
 		f.projects[c.Projects[i].Namespace] = append(f.projects[c.Projects[i].Namespace], &c.Projects[i])
@@ -201,12 +206,16 @@ func (r *Reader) Builtin() bool {
 		if s.Capability == nil {
 			continue
 		}
-		if own, secrets := s.Capability.Grant.Binding.Shipped(s.Subject); !own || !secrets {
+		b := s.Capability.Grant.Binding
+		if own, secrets := b.Shipped(s.Subject); !own || !secrets && (s.Kind != MapUsers || b.Name != publisher) {
 			return false
 		}
 	}
 	return true
 }
+
+// publisher is the binding of a controller that writes ConfigMaps, as shipped.
+const publisher = "system:controller:root-ca-cert-publisher"
 
 // Readers returns everybody who gets at a Secret: now first, then those who
 // see what is written later; shorter chains first, then in the order of bindings.

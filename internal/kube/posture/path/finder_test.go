@@ -25,6 +25,8 @@ type world struct {
 
 	namespaces, open []string
 	projects         []path.Project
+
+	mapped, maps bool
 }
 
 func parse(rule string) rbacv1.PolicyRule {
@@ -59,7 +61,7 @@ func (w *world) finder() *path.Finder {
 	of := func(n path.Name) bool { return n == db }
 	return path.New(path.Config{
 		Policy: access.New(w.objects), Pods: w.pods, Serves: func(group, resource string) bool { return w.serves[group+"/"+resource] },
-		Exists: func(n path.Name) bool { return w.exists[n] }, Namespaces: w.namespaces, Open: w.open, Projects: w.projects,
+		Exists: func(n path.Name) bool { return w.exists[n] }, Namespaces: w.namespaces, Open: w.open, Projects: w.projects, Mapped: w.mapped, Maps: w.maps,
 		Copies: func(n path.Name) []path.Copy {
 			if of(n) {
 				return w.copies

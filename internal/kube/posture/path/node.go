@@ -63,6 +63,9 @@ func (y *yard) anybody() (out []breakout) {
 			})
 		}
 	}
+	for _, ns := range y.spaces {
+		out = y.bind(out, known, ns)
+	}
 	return out
 }
 
@@ -92,6 +95,30 @@ func (y *yard) add(to []breakout, known map[access.Subject]bool, c *Capability, 
 		if ns, ok := y.somewhere(who, c, able); ok {
 			known[who] = true
 			to = append(to, breakout{who, c, "any node, by " + resources[c.Kind] + " in namespace " + ns})
+		}
+	}
+	return to
+}
+
+// bind adds those who are not known, and break out by pods that a role lets them create
+// which they give themselves in ns.
+func (y *yard) bind(to []breakout, known map[access.Subject]bool, ns string) []breakout {
+	makes := y.makesPods(ns)
+	for _, kind := range []Kind{Bind, Escalate} {
+		for c := range y.in(kind, ns) {
+			var found *bindable
+			for _, who := range c.Grant.Binding.Subjects {
+				if known[who] || !y.lets(who, ns) {
+					continue
+				}
+				if found == nil && kind == Bind {
+					found = y.bindable(c, ns, makes)
+				}
+				if kind == Escalate && y.widens(who, c, ns) || kind == Bind && found.any() && y.binds(who, c, ns, found) {
+					known[who] = true
+					to = append(to, breakout{who, c, "any node, by giving itself pods in namespace " + ns})
+				}
+			}
 		}
 	}
 	return to

@@ -34,6 +34,8 @@ func TestBreakOut(t *testing.T) {
 		"the same, and labels":                      {"web", "patch core pods/ephemeralcontainers|update core namespaces", ""},
 		"tokens of whom makes pods there":           {"free", "create core serviceaccounts/token builder", "CreateTokens BreakOut Node"},
 		"the shorter way, where there are two":      {"shop", "create core pods", "CreatePods"},
+		"writing the right into a role, there":      {"free", "escalate,update rbac.authorization.k8s.io roles", "BreakOut Node"},
+		"the same, where pods are confined":         {"web", "escalate,update rbac.authorization.k8s.io roles", ""},
 		"reading pods is nothing":                   {"free", "get core pods", ""},
 	} {
 		w := &world{

@@ -35,7 +35,7 @@ func TestRowsByResource(t *testing.T) {
 		for i := range rows.all {
 			row := &rows.all[i]
 			if names, ok := row.allows(&rule); ok {
-				want = append(want, Capability{Kind: row.kind, Group: row.group, Resource: row.name(), Names: names, Grant: access.Grant{Binding: b}, deputy: row.deputy})
+				want = append(want, Capability{Kind: row.kind, Group: row.group, Resource: row.name(), Names: names, Grant: access.Grant{Binding: b}, deputy: row.deputy, cluster: row.cluster})
 			}
 		}
 		found += len(want)

@@ -158,6 +158,7 @@ func (s *search) inside(p *Pod, next *node) {
 			s.reach(c, "pod "+p.String()+" on node "+p.Node, next, nil)
 		}
 	}
+	s.everywhere(func(_ *access.Role, c *Capability) bool { return c.Kind == NodesProxy && c.reaches("", p.Node) }, next)
 }
 
 // follow finds those who can act as somebody who was reached, until nobody is new.
@@ -197,7 +198,7 @@ func (s *search) becomeAccount(who access.Subject, n *node) {
 	s.housed(Name{ns, name}, n)
 	s.acted(who, n)
 	s.sign(who, n)
-	s.owners(ns, s.becomes(Name{ns, name}), n)
+	s.owners(ns, s.becomes(Name{ns, name}, n), n)
 }
 
 // makePods finds those who act as any ServiceAccount of a namespace.
@@ -235,15 +236,17 @@ func (s *search) anyNamed(who access.Subject, ns string) bool {
 }
 
 func (s *search) becomeUser(who access.Subject, n *node) {
+	able, node := s.asNode(who, n)
 	for c := range s.in(ImpersonateUser, "") {
 		if c.reaches("", who.Name) {
-			s.reach(c, who.String(), n, nil)
+			s.reach(c, who.String(), n, able)
 		}
 	}
 	kind, mode, name := BorrowUser, "user-info", who.Name
-	if node, ok := strings.CutPrefix(who.Name, nodeUser); ok {
+	if node != "" {
 		kind, mode, name = BorrowNode, "arbitrary-node", node
 		s.onto(node, n)
+		s.own(node, n)
 	}
 	for c := range s.in(kind, "") {
 		if c.reaches("", name) {
@@ -251,94 +254,68 @@ func (s *search) becomeUser(who access.Subject, n *node) {
 		}
 	}
 	s.sign(who, n)
+	s.everywhere(func(r *access.Role, c *Capability) bool {
+		return c.Kind == ImpersonateUser && c.reaches("", who.Name) && (able == nil || allows(r, nodesGroup))
+	}, n)
 }
 
-// everybody are groups that all or nearly all belong to: to become a member of
-// one is nothing.
-var everybody = []string{access.Authenticated, access.Unauthenticated}
+// nodesGroup is the request to be one of the nodes.
+var nodesGroup = access.Request{Verb: "impersonate", Resource: "groups", Name: "system:nodes"}
 
-func (s *search) becomeMember(who access.Subject, n *node) {
-	if slices.Contains(everybody, who.Name) {
-		return
+// asNode returns the name of the node that a user is, "" for others. The API server
+// gives what a node has only to members of the nodes' group, so that who impersonates one
+// needs that too (able), unless a binding names the node itself.
+func (s *search) asNode(who access.Subject, n *node) (able func(access.Subject) bool, name string) {
+	name, ok := strings.CutPrefix(who.Name, nodeUser)
+	switch {
+	case !ok:
+		return nil, ""
+	case n.step.Kind != Node || len(s.held()[who]) > 0:
+		return nil, name
 	}
-	if who.Name == access.ServiceAccounts {
-		return // every pod is one of them already
-	}
-	if ns, ok := strings.CutPrefix(who.Name, access.ServiceAccounts+":"); ok {
-		s.makePods(ns, who.String(), n)
-		for _, kind := range []Kind{CreateTokens, ImpersonateRobot} {
-			for c := range s.in(kind, ns) {
-				s.reach(c, who.String(), n, nil)
-			}
-		}
-		for c := range s.in(BorrowRobot, ns) {
-			s.borrow(c, "serviceaccount", n)
-		}
-		s.robots(ns, n)
-	}
-	// A group is impersonated together with a user or a ServiceAccount.
-	for c := range s.in(ImpersonateGroup, "") {
-		if c.reaches("", who.Name) {
-			s.reach(c, who.String(), n, s.impersonates)
-		}
-	}
-	for c := range s.in(BorrowGroup, "") {
-		if c.reaches("", who.Name) {
-			s.borrow(c, "user-info", n)
-		}
-	}
-	if who.Name != access.Masters {
-		s.sign(who, n)
-	}
-}
-
-// robots finds those who act as what runs in a namespace.
-func (s *search) robots(ns string, n *node) {
-	seen := map[string]bool{}
-	for _, p := range s.at(ns).all {
-		s.inside(p, n)
-		if !seen[p.Account] {
-			seen[p.Account] = true
-			s.housed(Name{ns, p.Account}, n)
-			s.acted(access.ServiceAccount(ns, p.Account), n)
-			s.owners(ns, s.becomes(Name{ns, p.Account}), n)
-		}
-	}
-}
-
-// impersonates reports whether who may impersonate some user or ServiceAccount.
-func (s *search) impersonates(who access.Subject) bool {
-	for _, kind := range []Kind{ImpersonateUser, ImpersonateRobot} {
-		for _, list := range s.caps[kind] {
-			for _, c := range list {
-				if slices.Contains(c.Grant.Binding.Subjects, who) {
-					return true
-				}
-			}
-		}
-	}
-	return false
+	return func(by access.Subject) bool { return s.any(by, nodesGroup, "impersonate") }, name
 }
 
 // borrow finds those who may read what n reads as the one n stands for, by
 // constrained impersonation: it carries a verb at a time, so n must read the object
 // itself, by a verb that the borrower may use so.
 func (s *search) borrow(c *Capability, mode string, n *node) {
-	t := n.target
-	if t == nil {
-		return
+	if n.target != nil {
+		s.reach(c, n.step.Subject.String(), n, func(who access.Subject) bool { return s.carries(who, mode, n) })
 	}
+}
+
+// carries reports whether who may use a verb in a mode of constrained impersonation by
+// which n reads its target.
+func (s *search) carries(who access.Subject, mode string, n *node) bool {
 	verbs := []string{"get", "list", "watch"} // what a node may, by no rule
 	if n.step.Capability != nil {
 		verbs = granted(n.step.Capability.Rule(), []string{"get", "list", "watch", "patch"})
 	}
-	s.reach(c, n.step.Subject.String(), n, func(who access.Subject) bool {
-		identity := who.Identity()
-		return slices.ContainsFunc(verbs, func(v string) bool {
-			_, ok := s.policy.Allows(identity, t.request("impersonate-on:"+mode+":"+v))
-			return ok
-		})
+	identity := who.Identity()
+	return slices.ContainsFunc(verbs, func(v string) bool {
+		_, ok := s.policy.Allows(identity, n.target.request("impersonate-on:"+mode+":"+v))
+		return ok
 	})
+}
+
+// own finds the ServiceAccounts of a node's pods that may act as the node they run on.
+func (s *search) own(node string, n *node) {
+	on := s.hosts[node]
+	if n.target == nil || on == nil {
+		return
+	}
+	for c := range s.in(BorrowHost, "") {
+		if !c.reaches("", "*") { // which the API server asks about, whichever node it is
+			continue
+		}
+		for _, p := range on.pods {
+			who := access.ServiceAccount(p.Namespace, p.Account)
+			if s.nodes[who] == nil && c.Grant.Binding.Includes(who) && s.carries(who, "associated-node", n) {
+				s.note(Step{Subject: who, Kind: BorrowHost, Capability: c, On: n.step.Subject.String()}, n)
+			}
+		}
+	}
 }
 
 // clientSigner signs certificates that the API server takes for logins.
@@ -357,6 +334,12 @@ func (s *search) sign(whose access.Subject, n *node) {
 			return signs && s.any(who, access.Request{Group: group, Resource: "certificatesigningrequests"}, "create")
 		})
 	}
+	s.everywhere(func(r *access.Role, c *Capability) bool {
+		approves := access.Request{Verb: "approve", Group: group, Resource: "signers", Name: clientSigner}
+		all := approves
+		all.Name = "kubernetes.io/*"
+		return c.Kind == ApproveCSRs && (allows(r, approves) || allows(r, all)) && allows(r, access.Request{Verb: "create", Group: group, Resource: "certificatesigningrequests"})
+	}, n)
 }
 
 // later finds those who see or change what is written from now on.

@@ -21,7 +21,7 @@ type steps = []func(context.Context) error
 func (l *live) minimal() steps {
 	return append(append(l.rbac(), l.deputies()...),
 		step(l, kind[corev1.Pod, snapshot.Pod]{resource: "pods", list: l.listPods, record: thinPod, keep: func(s *snapshot.Snapshot, all []snapshot.Pod) { s.Pods = all }}),
-		l.namespaceLabels(), l.secretNames())
+		l.namespaceLabels(), l.secretNames(), l.cloud)
 }
 
 // whole are all. Secrets come first: they take longest.

@@ -246,6 +246,25 @@ func (a answers) RoundTrip(r *http.Request) (*http.Response, error) {
 	}, nil
 }
 
+// The version tells of EKS, where a ConfigMap says who people are; who may not ask for it
+// is not told, and gets the rest.
+func TestLiveCloud(t *testing.T) {
+	for _, c := range []struct {
+		answers
+		eks bool
+	}{{answers{status: http.StatusOK, body: `{"gitVersion":"v1.36.1-eks-1de2ab1"}`}, true}, {answers{status: http.StatusForbidden}, false}} {
+		config := rest.CopyConfig(server.REST)
+		config.Wrap(func(next http.RoundTripper) http.RoundTripper {
+			c.RoundTripper, c.path = next, "/version"
+			return c
+		})
+		s := live(t, config, read.Options{})
+		if p := s.Paths(); p.Mapped != c.eks || p.Maps || len(s.RBAC.ClusterRoles) == 0 {
+			t.Errorf("%s: %v, %v", c.body, p.Mapped, p.Maps)
+		}
+	}
+}
+
 // Metrics that are not to be had are missing, and nothing else is.
 func TestMetricsNotServed(t *testing.T) {
 	ns := namespace(t, shop)

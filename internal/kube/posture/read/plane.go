@@ -50,6 +50,22 @@ func (l *live) version(ctx context.Context) error {
 	return nil
 }
 
+// cloud notes which cloud runs the API server, if its version says so, as that of EKS
+// does: there a ConfigMap says who people are. Who may not ask for it is not told.
+func (l *live) cloud(ctx context.Context) error {
+	info, err := l.kinds.ServerVersionWithContext(ctx)
+	switch {
+	case apierrors.IsForbidden(err) || apierrors.IsNotFound(err):
+		return nil
+	case err != nil:
+		return fmt.Errorf("asking for the API server's version: %w", err)
+	}
+	l.keep(func(s *snapshot.Snapshot) {
+		s.Control.Version, s.Control.Managed = info.GitVersion, plane.Managed(info.GitVersion, nil)
+	})
+	return nil
+}
+
 // metrics reads those of the API server that answers. It comes last: then its counters
 // say how what was read was stored. Whatever stands between may refuse the path or answer
 // something else: that is a gap, and no reason to lose what was read.

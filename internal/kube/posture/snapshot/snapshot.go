@@ -104,7 +104,9 @@ func (s *Snapshot) Paths() path.Config {
 		pods[i] = s.Pods[i].path()
 	}
 	all, open := s.open()
+	maps := slices.ContainsFunc(s.ConfigMaps, func(m ConfigMap) bool { return m.Namespace == "kube-system" && m.Name == "aws-auth" })
 	return path.Config{
+		Mapped: maps || s.Control.Managed == "eks", Maps: maps,
 		Policy: access.New(s.RBAC), Pods: pods, Serves: func(group, resource string) bool { return s.Served[group+"/"+resource] },
 		Exists: s.exists(), Offers: s.offers(), Namespaces: all, Open: open, Projects: s.projects(),
 	}

@@ -10,42 +10,58 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/posture/access"
 )
 
-// row is one controller: patterns of its namespace and ServiceAccount, and why it
-// reads Secrets.
-type row struct{ namespace, account, why string }
+// row is one controller: patterns of its namespace and ServiceAccount, why it reads
+// Secrets, and what else its makers let it do.
+type row struct {
+	namespace, account, why string
+	may                     may
+}
+
+// may is what a controller needs besides reading Secrets.
+type may struct {
+	// writes Secrets; makes pods, or what makes them; asks for tokens of ServiceAccounts.
+	writes, pods, tokens bool
+}
 
 // whole are those of rows that their makers ship with every right there is, or near it.
 var whole = []row{
-	{"argocd", "argocd-application-controller", "applies whatever is in Git"},
-	{"argocd", "argocd-server", "shows and changes what it applies"},
-	{"flux-system", "kustomize-controller", "applies whatever is in Git"},
-	{"flux-system", "helm-controller", "keeps Helm releases in Secrets"},
-	{"velero", "velero*", "backs up every object"},
+	{namespace: "argocd", account: "argocd-application-controller", why: "applies whatever is in Git"},
+	{namespace: "argocd", account: "argocd-server", why: "shows and changes what it applies"},
+	{namespace: "flux-system", account: "kustomize-controller", why: "applies whatever is in Git"},
+	{namespace: "flux-system", account: "helm-controller", why: "keeps Helm releases in Secrets"},
+	{namespace: "velero", account: "velero*", why: "backs up every object"},
 }
+
+var (
+	reads   = may{}
+	keeps   = may{writes: true}
+	fetches = may{writes: true, tokens: true}
+	runs    = may{writes: true, pods: true, tokens: true}
+)
 
 // rows are the others, as their charts and manifests name them: they read Secrets, and
 // neither act as others nor have all rights.
 var rows = []row{
-	{"strongkeep-system", "strongkeep-operator", "writes the Secrets that ExternalSecrets ask for"},
-	{"external-secrets", "external-secrets*", "writes the Secrets that ExternalSecrets ask for"},
-	{"cert-manager", "cert-manager*", "keeps certificates and their keys in Secrets"},
-	{"kube-system", "sealed-secrets*", "writes the Secrets that SealedSecrets hold"},
-	{"sealed-secrets", "sealed-secrets*", "writes the Secrets that SealedSecrets hold"},
-	{"vault-secrets-operator*", "vault-secrets-operator*", "writes the Secrets that its objects ask for"},
-	{"kube-system", "secrets-store-csi-driver*", "keeps Secrets in step with what it mounts"},
-	{"flux-system", "source-controller", "logs in to repositories"},
-	{"flux-system", "notification-controller", "logs in to where it sends"},
-	{"ingress-nginx", "ingress-nginx*", "serves the certificates of Ingresses"},
-	{"traefik*", "traefik*", "serves the certificates of Ingresses"},
-	{"kube-system", "traefik*", "serves the certificates of Ingresses"},
-	{"istio-system", "istiod*", "serves the certificates of Gateways"},
-	{"envoy-gateway-system", "envoy-gateway*", "serves the certificates of Gateways"},
-	{"contour*", "contour*", "serves the certificates of Ingresses"},
-	{"kyverno", "kyverno-*", "judges and copies what is created"},
-	{"gatekeeper-system", "gatekeeper-admin", "judges what is created"},
-	{"reflector*", "reflector*", "copies Secrets between namespaces"},
-	{"*", "replicator-kubernetes-replicator", "copies Secrets between namespaces"},
-	{"kube-system", "*-controller", "is one of Kubernetes' own controllers"},
+	{"strongkeep-system", "strongkeep-operator", "writes the Secrets that ExternalSecrets ask for", runs}, // restarts workloads
+	{"external-secrets", "external-secrets*", "writes the Secrets that ExternalSecrets ask for", fetches},
+	{"cert-manager", "cert-manager*", "keeps certificates and their keys in Secrets", runs}, // answers challenges with pods
+	{"kube-system", "sealed-secrets*", "writes the Secrets that SealedSecrets hold", keeps},
+	{"sealed-secrets", "sealed-secrets*", "writes the Secrets that SealedSecrets hold", keeps},
+	{"vault-secrets-operator*", "vault-secrets-operator*", "writes the Secrets that its objects ask for", runs}, // restarts workloads
+	{"kube-system", "secrets-store-csi-driver*", "keeps Secrets in step with what it mounts", fetches},
+	{"flux-system", "source-controller", "logs in to repositories", fetches},
+	{"flux-system", "notification-controller", "logs in to where it sends", fetches},
+	{"ingress-nginx", "ingress-nginx*", "serves the certificates of Ingresses", reads},
+	{"traefik*", "traefik*", "serves the certificates of Ingresses", reads},
+	{"kube-system", "traefik*", "serves the certificates of Ingresses", reads},
+	{"istio-system", "istiod*", "serves the certificates of Gateways", runs}, // makes gateways
+	{"envoy-gateway-system", "envoy-gateway*", "serves the certificates of Gateways", runs},
+	{"contour*", "contour*", "serves the certificates of Ingresses", runs},
+	{"kyverno", "kyverno-*", "judges and copies what is created", keeps},
+	{"gatekeeper-system", "gatekeeper-admin", "judges what is created", keeps},
+	{"reflector*", "reflector*", "copies Secrets between namespaces", keeps},
+	{"*", "replicator-kubernetes-replicator", "copies Secrets between namespaces", keeps},
+	{"kube-system", "*-controller", "is one of Kubernetes' own controllers", runs},
 }
 
 // Controller returns why who is known to read Secrets everywhere, and false if it is
@@ -61,7 +77,7 @@ func Controller(who access.Subject, rules []rbacv1.PolicyRule) (why string, ok b
 	}
 	for _, r := range rows {
 		if r.is(who) {
-			return r.why, !slices.ContainsFunc(rules, beyond)
+			return r.why, !slices.ContainsFunc(rules, r.may.beyond)
 		}
 	}
 	return "", false
@@ -71,11 +87,35 @@ func (r *row) is(who access.Subject) bool {
 	return match(r.namespace, who.Namespace) && match(r.account, who.Name)
 }
 
-// beyond reports whether a rule allows what no controller needs to read Secrets: everything,
-// to act as others, or to give itself more.
-func beyond(r rbacv1.PolicyRule) bool {
-	return Everything(r) || slices.ContainsFunc(r.Verbs, func(v string) bool {
+// beyond reports whether a rule allows more than a controller needs: everything, to act
+// as others, to give itself more, to run commands in pods, or what may does not say.
+func (m may) beyond(r rbacv1.PolicyRule) bool {
+	if Everything(r) || slices.ContainsFunc(r.Verbs, func(v string) bool {
 		return v == "escalate" || v == "bind" || v == "impersonate" || strings.HasPrefix(v, "impersonate:")
+	}) {
+		return true
+	}
+	return allows(&r, "pods/exec", "create") || allows(&r, "pods/attach", "create") || allows(&r, "pods/ephemeralcontainers", "update", "patch") || allows(&r, "nodes/proxy", "create") ||
+		!m.writes && allows(&r, "secrets", "create", "update", "patch", "delete", "deletecollection") ||
+		!m.tokens && allows(&r, "serviceaccounts/token", "create") ||
+		!m.pods && (allows(&r, "pods", "create") || slices.ContainsFunc(workloads, func(w string) bool { return allows(&r, w, "create", "update", "patch") }))
+}
+
+// workloads are what makes pods, with its group.
+var workloads = []string{"apps:deployments", "apps:daemonsets", "apps:statefulsets", "apps:replicasets", "batch:jobs", "batch:cronjobs", "replicationcontrollers"}
+
+// allows reports whether a rule allows one of verbs on GROUP:RESOURCE/SUBRESOURCE,
+// whichever its names: a rule that names objects allows it on those.
+func allows(r *rbacv1.PolicyRule, what string, verbs ...string) bool {
+	group, name, named := strings.Cut(what, ":")
+	if !named {
+		group, name = "", what
+	}
+	resource, sub, _ := strings.Cut(name, "/")
+	open := *r
+	open.ResourceNames = nil
+	return slices.ContainsFunc(verbs, func(v string) bool {
+		return access.Matches(&open, &access.Request{Verb: v, Group: group, Resource: resource, Subresource: sub, Namespace: "x"})
 	})
 }
 

@@ -32,12 +32,26 @@ func TestBeyond(t *testing.T) {
 	admin := rbacv1.PolicyRule{Verbs: []string{"*"}, APIGroups: []string{"*"}, Resources: []string{"*"}}
 	reads := rbacv1.PolicyRule{Verbs: []string{"get", "list", "watch"}, APIGroups: []string{""}, Resources: []string{"secrets"}}
 	acts := rbacv1.PolicyRule{Verbs: []string{"impersonate"}, APIGroups: []string{""}, Resources: []string{"users"}}
+	rule := func(group, resource string, verbs ...string) rbacv1.PolicyRule {
+		return rbacv1.PolicyRule{Verbs: verbs, APIGroups: []string{group}, Resources: []string{resource}}
+	}
+	named := rule("", "secrets", "update")
+	named.ResourceNames = []string{"one"}
 	ingress, argo := access.ServiceAccount("ingress-nginx", "ingress-nginx"), access.ServiceAccount("argocd", "argocd-application-controller")
+	eso, certs, judge := access.ServiceAccount("external-secrets", "external-secrets"), access.ServiceAccount("cert-manager", "cert-manager"), access.ServiceAccount("gatekeeper-system", "gatekeeper-admin")
 	for _, c := range []struct {
 		who  access.Subject
 		rule rbacv1.PolicyRule
 		want bool
-	}{{ingress, reads, true}, {ingress, admin, false}, {ingress, acts, false}, {argo, admin, true}} {
+	}{
+		{ingress, reads, true}, {ingress, admin, false}, {ingress, acts, false}, {argo, admin, true},
+		{ingress, rule("", "secrets", "update"), false}, {ingress, named, false}, {eso, rule("", "secrets", "create", "delete"), true},
+		{ingress, rule("", "serviceaccounts/token", "create"), false}, {eso, rule("", "serviceaccounts/token", "create"), true},
+		{eso, rule("", "pods", "create"), false}, {eso, rule("apps", "deployments", "patch"), false}, {certs, rule("", "pods", "create", "delete"), true},
+		{certs, rule("", "pods/exec", "create"), false}, {certs, rule("", "pods/*", "create"), true}, {certs, rule("", "*/attach", "create"), false},
+		{certs, rule("", "pods/ephemeralcontainers", "patch"), false}, {certs, rule("", "nodes/proxy", "create"), false},
+		{judge, rule("*", "*", "get", "list", "watch"), true}, {judge, rule("apps", "*", "update"), false}, {ingress, rule("networking.k8s.io", "ingresses/status", "update"), true},
+	} {
 		if _, ok := baseline.Controller(c.who, []rbacv1.PolicyRule{reads, c.rule}); ok != c.want {
 			t.Errorf("%s with %v: %v", c.who, c.rule, ok)
 		}
