@@ -16,16 +16,8 @@ func (s *search) becomeMember(who access.Subject, n *node) {
 	if slices.Contains(everybody, who.Name) {
 		return
 	}
-	if who.Name == access.ServiceAccounts {
-		for _, ns := range s.everyNamespace() {
-			s.becomeRobot(ns, who, n)
-		}
-	}
-	if ns, ok := strings.CutPrefix(who.Name, access.ServiceAccounts+":"); ok {
+	for _, ns := range s.membership(who.Name) {
 		s.becomeRobot(ns, who, n)
-	}
-	if who.Name == access.Masters {
-		s.mapped(n)
 	}
 	// A group is impersonated together with a user or a ServiceAccount.
 	for c := range s.in(ImpersonateGroup, "") {
@@ -38,12 +30,25 @@ func (s *search) becomeMember(who access.Subject, n *node) {
 			s.borrow(c, "user-info", n)
 		}
 	}
-	if who.Name != access.Masters {
+	if who.Name == access.Masters {
+		s.mapped(n)
+	} else {
 		s.sign(who, n)
 	}
 	s.everywhere(func(r *access.Role, c *Capability) bool {
 		return c.Kind == ImpersonateGroup && c.reaches("", who.Name) && s.gets(r, ImpersonateUser, ImpersonateRobot)
 	}, n)
+}
+
+// membership are the namespaces whose ServiceAccounts are members of a group.
+func (s *search) membership(group string) []string {
+	if group == access.ServiceAccounts {
+		return s.everyNamespace()
+	}
+	if ns, ok := strings.CutPrefix(group, access.ServiceAccounts+":"); ok {
+		return []string{ns}
+	}
+	return nil
 }
 
 // everyNamespace are those that are known in any way, and "" for what is granted in all.

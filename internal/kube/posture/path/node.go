@@ -103,18 +103,11 @@ func (y *yard) add(to []breakout, known map[access.Subject]bool, c *Capability, 
 // bind adds those who are not known, and break out by pods that a role lets them create
 // which they give themselves in ns.
 func (y *yard) bind(to []breakout, known map[access.Subject]bool, ns string) []breakout {
-	makes := y.makesPods(ns)
 	for _, kind := range []Kind{Bind, Escalate} {
 		for c := range y.in(kind, ns) {
-			var found *bindable
+			able := sync.OnceValue(func() func(access.Subject) bool { return y.gaining(c, ns) })
 			for _, who := range c.Grant.Binding.Subjects {
-				if known[who] || !y.lets(who, ns) {
-					continue
-				}
-				if found == nil && kind == Bind {
-					found = y.bindable(c, ns, makes)
-				}
-				if kind == Escalate && y.widens(who, c, ns) || kind == Bind && found.any() && y.binds(who, c, ns, found) {
+				if !known[who] && y.lets(who, ns) && able()(who) {
 					known[who] = true
 					to = append(to, breakout{who, c, "any node, by giving itself pods in namespace " + ns})
 				}
@@ -122,6 +115,15 @@ func (y *yard) bind(to []breakout, known map[access.Subject]bool, ns string) []b
 		}
 	}
 	return to
+}
+
+// gaining says who of those with c, which is to bind or escalate, give themselves pods in ns.
+func (y *yard) gaining(c *Capability, ns string) func(access.Subject) bool {
+	if c.Kind == Escalate {
+		return func(who access.Subject) bool { return y.widens(who, c, ns) }
+	}
+	found := y.bindable(c, ns, y.makesPods(ns))
+	return func(who access.Subject) bool { return found.any() && y.binds(who, c, ns, found) }
 }
 
 var resources = map[Kind]string{CreatePods: "pods", ApplyPods: "pods", CreateWorkloads: "workloads"}

@@ -90,15 +90,28 @@ func (r *row) is(who access.Subject) bool {
 // beyond reports whether a rule allows more than a controller needs: everything, to act
 // as others, to give itself more, to run commands in pods, or what may does not say.
 func (m may) beyond(r rbacv1.PolicyRule) bool {
-	if Everything(r) || slices.ContainsFunc(r.Verbs, func(v string) bool {
-		return v == "escalate" || v == "bind" || v == "impersonate" || strings.HasPrefix(v, "impersonate:")
-	}) {
+	switch {
+	case Everything(r), slices.ContainsFunc(r.Verbs, lifts), enters(&r):
+		return true
+	case !m.writes && allows(&r, "secrets", "create", "update", "patch", "delete", "deletecollection"):
+		return true
+	case !m.tokens && allows(&r, "serviceaccounts/token", "create"):
+		return true
+	case !m.pods && allows(&r, "pods", "create"):
 		return true
 	}
-	return allows(&r, "pods/exec", "create") || allows(&r, "pods/attach", "create") || allows(&r, "pods/ephemeralcontainers", "update", "patch") || allows(&r, "nodes/proxy", "create") ||
-		!m.writes && allows(&r, "secrets", "create", "update", "patch", "delete", "deletecollection") ||
-		!m.tokens && allows(&r, "serviceaccounts/token", "create") ||
-		!m.pods && (allows(&r, "pods", "create") || slices.ContainsFunc(workloads, func(w string) bool { return allows(&r, w, "create", "update", "patch") }))
+	return !m.pods && slices.ContainsFunc(workloads, func(w string) bool { return allows(&r, w, "create", "update", "patch") })
+}
+
+// lifts reports whether a verb gives more than a rule says: other rights, or those of others.
+func lifts(verb string) bool {
+	return verb == "escalate" || verb == "bind" || verb == "impersonate" || strings.HasPrefix(verb, "impersonate:")
+}
+
+// enters reports whether a rule allows to run commands in pods. To get them by a star, as
+// who reads everything does, does not count.
+func enters(r *rbacv1.PolicyRule) bool {
+	return allows(r, "pods/exec", "create") || allows(r, "pods/attach", "create") || allows(r, "pods/ephemeralcontainers", "update", "patch") || allows(r, "nodes/proxy", "create")
 }
 
 // workloads are what makes pods, with its group.
