@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/test/bench/atrest"
 	"github.com/strongkeep/strongkeep/test/bench/figure"
 	"github.com/strongkeep/strongkeep/test/bench/insight"
 	"github.com/strongkeep/strongkeep/test/bench/kms"
@@ -39,6 +40,7 @@ func benchmarks() []benchmark {
 			{"rotation-500", turning.Measure},
 			{"insight", insight.Measure},
 			{"kms", kms.Measure},
+			{"encryption", atrest.Measure},
 		},
 	)
 }
