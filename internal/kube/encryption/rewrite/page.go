@@ -96,14 +96,8 @@ func (r *run) object(ctx context.Context, t *target, o *identity, to *outcomes) 
 		case err == nil || apierrors.IsNotFound(err) || errors.Is(err, errChanged):
 			to.done(o, version, err, took)
 			return nil
-		case apierrors.IsUnauthorized(err):
-			return explain(err, "rewriting "+t.name)
 		case !passing(err) && !apierrors.IsInternalError(err) && !apierrors.IsConflict(err), failed == tries:
-			if apierrors.ReasonForError(err) == metav1.StatusReasonUnknown {
-				return explain(err, "rewriting "+t.name+" "+o.String())
-			}
-			to.refuse(Refusal{Resource: t.name, Name: o.String(), Why: string(apierrors.ReasonForError(err))})
-			return nil
+			return to.givenUp(t, o, err)
 		}
 		failed++
 		to.hindered()
@@ -144,12 +138,21 @@ func (o *outcomes) done(was *identity, version string, err error, took time.Dura
 	}
 }
 
-func (o *outcomes) refuse(f Refusal) {
+// givenUp counts an object that the API server refuses to have rewritten. What ends the
+// run, since it says nothing of this object alone, is returned.
+func (o *outcomes) givenUp(t *target, was *identity, err error) error {
+	switch {
+	case apierrors.IsUnauthorized(err):
+		return explain(err, "rewriting "+t.name)
+	case apierrors.ReasonForError(err) == metav1.StatusReasonUnknown:
+		return explain(err, "rewriting "+t.name+" "+was.String())
+	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.counts.Done++
 	o.counts.Refused++
-	o.counts.Refusals = append(o.counts.Refusals, f)
+	o.counts.Refusals = append(o.counts.Refusals, Refusal{Resource: t.name, Name: was.String(), Why: string(apierrors.ReasonForError(err))})
+	return nil
 }
 
 func (o *outcomes) hindered() {
