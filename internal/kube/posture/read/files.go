@@ -24,6 +24,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/posture/read/document"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/record"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/record/custom"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/record/plane"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/snapshot"
 )
 
@@ -391,6 +392,9 @@ func (f *Files) keepNamespaced(place string, o metav1.Object) {
 		if ended(o) {
 			f.join.over(&r)
 			return
+		}
+		if found, ok := plane.Server(o); ok {
+			addServer(s, found)
 		}
 		s.Pods = append(s.Pods, r)
 	case *appsv1.ControllerRevision:

@@ -16,15 +16,15 @@ import (
 
 // server notes a pod that is an API server. A list that begins anew shows it again.
 func (l *live) server(p *corev1.Pod) {
-	found, ok := plane.Server(p)
-	if !ok {
-		return
+	if found, ok := plane.Server(p); ok {
+		l.keep(func(s *snapshot.Snapshot) { addServer(s, found) })
 	}
-	l.keep(func(s *snapshot.Snapshot) {
-		all := slices.DeleteFunc(s.Control.Servers, func(o snapshot.Server) bool { return o.Name == found.Name })
-		s.Control.Servers = append(all, found)
-		slices.SortFunc(s.Control.Servers, func(a, b snapshot.Server) int { return cmp.Compare(a.Name, b.Name) })
-	})
+}
+
+func addServer(s *snapshot.Snapshot, found snapshot.Server) {
+	all := slices.DeleteFunc(s.Control.Servers, func(o snapshot.Server) bool { return o.Name == found.Name })
+	s.Control.Servers = append(all, found)
+	slices.SortFunc(s.Control.Servers, func(a, b snapshot.Server) int { return cmp.Compare(a.Name, b.Name) })
 }
 
 // version notes which API server answers, and which cloud runs it. The labels of a

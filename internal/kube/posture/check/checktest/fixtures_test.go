@@ -134,6 +134,7 @@ func (f *fixture) seen(t *testing.T) *snapshot.Snapshot {
 	if len(s.Wrong) > 0 {
 		t.Fatal(s.Wrong)
 	}
+	c.Servers = append(c.Servers, s.Control.Servers...)
 	s.Control, s.Live = c, f.live
 	return s
 }
