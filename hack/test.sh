@@ -33,7 +33,7 @@ fi
 export GORACE="atexit_sleep_ms=20 ${GORACE:-}"
 # The longest ones wait for a real node more than they compute: they begin first, so
 # that the others run beside them and none is left to run alone at the end.
-longest="./test/rotation ./internal/kube/operator/rotation ./internal/kube/operator"
+longest="./test/rotation ./test/encryption ./internal/kube/operator/rotation ./internal/kube/operator"
 if [[ " $* " == *" ./... "* ]]; then
   # shellcheck disable=SC2086 # one word per package
   set -- "${@:1:$#-1}" $longest "${@: -1}"
