@@ -60,7 +60,7 @@ func judge(in *check.Input) check.Verdict {
 	case j.n.legacy+j.n.long+j.n.extended > 0:
 		v.Answer = check.Partly
 	case len(in.Control.Servers) == 0:
-		v.Answer, v.Needs = check.Unknown, []string{"the flags of API servers, which are read where they run as pods of kube-system that may be listed, and of their manifests in files"}
+		v.Answer, v.Needs = check.Partly, []string{"the flags of API servers, which are read where they run as pods of kube-system that may be listed, and of their manifests in files"}
 	default:
 		v.Answer = check.Yes
 	}
