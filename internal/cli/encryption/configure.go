@@ -45,6 +45,15 @@ func (x command) config(g *goalFlags) (configure.Config, error) {
 	return g.Config, nil
 }
 
+// look is where things stand.
+func (x command) look(c *cobra.Command, g *goalFlags) (*configure.State, error) {
+	cfg, err := x.config(g)
+	if err != nil {
+		return nil, err
+	}
+	return configure.Look(c.Context(), cfg)
+}
+
 func (x command) status() *cobra.Command {
 	var g goalFlags
 	c := &cobra.Command{
@@ -54,11 +63,7 @@ force, by the hash in its metrics. It changes nothing. Run it on a control-plane
 with the rights to get /metrics and to list leases in kube-system.`,
 		Example: "  strongkeep encryption status -server=https://10.0.0.1:6443 -server=https://10.0.0.2:6443",
 		RunE: func(c *cobra.Command, _ []string) error {
-			cfg, err := x.config(&g)
-			if err != nil {
-				return err
-			}
-			s, err := configure.Look(c.Context(), cfg)
+			s, err := x.look(c, &g)
 			if err != nil {
 				return err
 			}
@@ -108,15 +113,11 @@ func (x command) plan() *cobra.Command {
 provider (with -back: in the clear), and which one is next. It changes nothing.`,
 		Example: "  strongkeep encryption plan -resource=secrets -resource=configmaps",
 		RunE: func(c *cobra.Command, _ []string) error {
-			cfg, err := x.config(&g)
+			s, err := x.look(c, &g)
 			if err != nil {
 				return err
 			}
-			s, err := configure.Look(c.Context(), cfg)
-			if err != nil {
-				return err
-			}
-			steps := steps(s, &cfg)
+			steps := steps(s, &g.Config)
 			rows := make([]session.Row, len(steps))
 			for i, p := range steps {
 				rows[i] = session.Row{strconv.Itoa(i + 1), p.What, p.State, p.Detail}

@@ -119,7 +119,7 @@ func TestReadersOfCopies(t *testing.T) {
 // team's whose namespace it is in, and the owner's whom the workload that uses it names.
 func TestOwners(t *testing.T) {
 	if testing.Short() {
-		t.Skip("a large cluster")
+		t.Skip("SKIPPED under -short: owners in a cluster of 200 services")
 	}
 	size := gentest.Large()
 	size.Plants = nil
