@@ -117,10 +117,14 @@ func TestAddThatCannotKeepTheOwner(t *testing.T) {
 	}
 }
 
-// open lets everybody into the directories above a file.
+// open lets everybody into the directories of a test's that a file is in: its own, and
+// that of all directories of the test.
 func open(t *testing.T, path string) {
 	t.Helper()
-	for dir := filepath.Dir(path); dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) {
+	for _, dir := range []string{filepath.Dir(path), filepath.Dir(filepath.Dir(path))} {
+		if !strings.Contains(dir, t.Name()) {
+			t.Fatalf("%s is no directory of this test's", dir)
+		}
 		if err := os.Chmod(dir, 0o777); err != nil {
 			t.Fatal(err)
 		}

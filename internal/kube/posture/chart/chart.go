@@ -95,7 +95,7 @@ func read(chart string, out *limited, ended, late error) ([]File, error) {
 		return nil, errs.Newf(errs.Internal, "rendering %s: %w", chart, ended)
 	}
 	var a answer
-	if err := json.Unmarshal(out.Bytes(), &a); err != nil {
+	if err := json.Unmarshal(out.kept.Bytes(), &a); err != nil {
 		return nil, errs.Newf(errs.Internal, "rendering %s: the answer: %w", chart, err)
 	}
 	if a.Wrong != "" {
@@ -104,9 +104,10 @@ func read(chart string, out *limited, ended, late error) ([]File, error) {
 	return a.Files, nil
 }
 
-// limited keeps what is written, up to a bound.
+// limited keeps what is written, up to a bound. The buffer has a name: embedded, its
+// ReadFrom would be used, past the bound.
 type limited struct {
-	bytes.Buffer
+	kept bytes.Buffer
 	left int
 }
 
@@ -114,5 +115,5 @@ func (l *limited) Write(p []byte) (int, error) {
 	if l.left -= len(p); l.left < 0 {
 		return 0, io.ErrShortWrite
 	}
-	return l.Buffer.Write(p)
+	return l.kept.Write(p)
 }

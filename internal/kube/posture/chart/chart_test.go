@@ -225,6 +225,7 @@ func TestBounded(t *testing.T) {
 		"memory at once":     `{{ repeat 20000000000 "x" }}`,
 		"memory by doubling": `{{ $x := "xxxxxxxx" }}{{ range until 40 }}{{ $x = print $x $x }}{{ end }}{{ len $x }}`,
 		"a long list":        `{{ range until 2000000000 }}{{ end }}`,
+		"much text":          `{{ repeat 70000000 "x" }}`,
 	} {
 		_, err := chart.Render(t.Context(), chart.Request{Chart: folder(t, map[string]string{"templates/db.yaml": text})})
 		if !errs.Is(err, errs.TooLarge) {
