@@ -3,12 +3,17 @@ package chart
 import (
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	v2 "helm.sh/helm/v4/pkg/chart/v2"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 )
+
+// types are the ones that are told: in their place a value may stand, where a function
+// quotes it.
+const types = `string|bool|int|int64|float64|\[\](?:any|interface \{\})|map\[string\](?:any|interface \{\})`
 
 // What a template engine says, and what may be told of it: places in templates, names
 // of functions and fields, types. All else may be a value, or a part of one.
@@ -22,7 +27,8 @@ var (
 		{is: regexp.MustCompile(`can't evaluate field (\w+) in type`), told: "there is no field $1", name: "a field is not there"},
 		{is: regexp.MustCompile(`nested reference name|maximum template depth`), told: "templates include each other too deep"},
 		{is: regexp.MustCompile(`range can't iterate over`), told: "what it ranges over is no list"},
-		{is: regexp.MustCompile(`wrong type for value; expected ([\w\]\[.{}* ]+); got ([\w\]\[.{}* ]+)`), told: "a value has the wrong type: $1 is wanted, $2 is given"},
+		{is: regexp.MustCompile(`wrong type for value; expected (` + types + `); got (` + types + `)`), told: "a value has the wrong type: $1 is wanted, $2 is given"},
+		{is: regexp.MustCompile(`wrong type for value`), told: "a value has the wrong type"},
 		{is: regexp.MustCompile(`(?s).*error calling (\w+)`), told: "$1 fails", name: "a function that it calls fails"},
 		{is: regexp.MustCompile(`^parse error|unexpected|unclosed|unterminated`), told: "this is no template"},
 	}
@@ -37,13 +43,17 @@ type saying struct {
 }
 
 // failed says where a template failed and what kind of thing went wrong. Its own
-// words (of fail and required) are told if they stand in a template as they are.
+// words are told if a template has them as they are behind fail or required.
 func (c *loaded) failed(err error) error {
 	text := err.Error()
 	sources := c.sources()
 	var places []string
 	for _, m := range place.FindAllStringSubmatch(text, -1) {
-		if _, ours := sources[m[1]]; ours && !slices.Contains(places, m[0]) {
+		source, ours := sources[m[1]]
+		if line, err := strconv.Atoi(m[2]); err != nil || line > strings.Count(source, "\n")+1 {
+			continue // a number that a value gave
+		}
+		if ours && !slices.Contains(places, m[0]) {
 			places = append(places, m[0])
 		}
 	}
@@ -60,8 +70,9 @@ func (c *loaded) failed(err error) error {
 func told(text string, sources map[string]string) string {
 	if m := stated.FindStringSubmatch(text); m != nil {
 		words := strings.TrimSpace(m[1])
+		is := regexp.MustCompile("(?:fail|required)\\s*\\(?\\s*[\"`]\\s*" + regexp.QuoteMeta(words) + "\\s*[\"`]")
 		for _, source := range sources {
-			if words != "" && strings.Contains(source, words) {
+			if is.MatchString(source) {
 				return words
 			}
 		}
