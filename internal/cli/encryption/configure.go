@@ -218,7 +218,7 @@ func told(s *configure.State) string {
 	case behind == 0:
 		return "Success! All API servers have this file in force. Run this again for the next step."
 	case none:
-		return fmt.Sprintf("Wrote %s. Do the same on every control-plane node; then give each API server --encryption-provider-config=%s and --encryption-provider-config-automatic-reload=true.", s.File, s.File)
+		return fmt.Sprintf("Wrote %s. Do the same on every control-plane node; then give each API server --encryption-provider-config=%s and --encryption-provider-config-automatic-reload=true. If one has another file there already, do not: name that with -file, for what lies in etcd needs it.", s.File, s.File)
 	}
 	return fmt.Sprintf("Success! An API server has this file in force; %d of %d do not: run this on their nodes.", behind, len(s.Servers))
 }

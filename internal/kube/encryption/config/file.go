@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"go.yaml.in/yaml/v3"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	apiserverv1 "k8s.io/apiserver/pkg/apis/apiserver/v1"
 
@@ -26,7 +25,6 @@ type File struct {
 	Entries []Entry
 
 	text redact.Secret // has keys
-	root *yaml.Node
 }
 
 // Entry is one element of resources.
@@ -94,7 +92,7 @@ func Parse(place string, text []byte) (*File, error) {
 	if err := validate(config, root); err != nil {
 		return nil, errs.Newf(errs.KindOf(err), "%s%w", place, err)
 	}
-	f := &File{Place: place, Hash: Hash(text), text: redact.New(slices.Clone(text)), root: root}
+	f := &File{Place: place, Hash: Hash(text), text: redact.New(slices.Clone(text))}
 	for i := range config.Resources {
 		r := &config.Resources[i]
 		e := Entry{Line: lineAt(root, "resources", i), Resources: slices.Clone(r.Resources)}

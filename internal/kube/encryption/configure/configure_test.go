@@ -259,6 +259,45 @@ func TestFirstFile(t *testing.T) {
 	n.refused(errs.Conflict, "give it --encryption-provider-config="+n.cfg.File)
 }
 
+// Without a file here nothing is known of what lies in etcd: it is no success, there is no
+// way back, and a pod that names another file is believed.
+func TestNoFile(t *testing.T) {
+	without := func(t *testing.T) *node {
+		n := newNode(t, "k1")
+		n.api.mu.Lock()
+		n.api.hash, n.api.reads = "", ""
+		n.api.mu.Unlock()
+		if err := os.Remove(n.cfg.File); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	for name, c := range map[string]struct {
+		change func(*node)
+		kind   errs.Kind
+		want   string
+	}{
+		"the way back": {func(n *node) { n.cfg.Goal.Back = true }, errs.NotExist, "name the file that the API server has, with -file"},
+		"the pod names another": {func(n *node) {
+			n.cfg.Manifest = filepath.Join(filepath.Dir(n.cfg.File), "pod.yaml")
+			if err := os.WriteFile(n.cfg.Manifest, []byte("spec: {containers: [{command: [kube-apiserver, --encryption-provider-config=/etc/other.yaml]}]}"), 0o600); err != nil {
+				n.Fatal(err)
+			}
+		}, errs.Invalid, "/etc/other.yaml"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := without(t)
+			c.change(n)
+			if s := n.run(c.kind, c.want); s.Done() {
+				t.Error("it is said to be done")
+			}
+			if _, err := os.Stat(n.cfg.File); !os.IsNotExist(err) {
+				t.Error("something was written:", err)
+			}
+		})
+	}
+}
+
 // That others have the file already is not that this node's API server has it.
 func TestOthersAreAhead(t *testing.T) {
 	n := newNode(t, "k1")

@@ -68,6 +68,7 @@ type State struct {
 
 	current, next *config.File
 	blocked       error
+	noFlag        bool // what is wrong in the manifest is that no file is named yet
 }
 
 // At is an API server and what is known of its file.
@@ -78,9 +79,10 @@ type At struct {
 	file  *config.File
 }
 
-// Done reports that all API servers are where they are to be.
+// Done reports that all API servers are where they are to be. Without a file here it is
+// not known: an API server that tells of none may have one all the same.
 func (s *State) Done() bool {
-	if s.next != s.current {
+	if s.next != s.current || s.Hash == "" {
 		return false
 	}
 	for _, at := range s.Servers {
@@ -138,7 +140,7 @@ func look(ctx context.Context, cfg *Config) (*State, error) {
 		s.Blocked = s.blocked.Error()
 	}
 	if err := mounted(cfg); err != nil {
-		s.Manifest = err.Error()
+		s.Manifest, s.noFlag = err.Error(), errs.Is(err, errs.NotExist)
 	}
 	return s, nil
 }
@@ -185,7 +187,9 @@ func (s *State) place(one Server, before *config.File, goal *config.Goal) At {
 	}{{"this", s.current}, {"next", s.next}, {"before", before}, {"none", &config.File{}}} {
 		if known.file.Hash == one.Hash && (known.which == "none" || one.Hash != "") {
 			at.Which, at.file = known.which, known.file
-			at.Stage = known.file.Stage(goal)
+			if known.which != "none" || !goal.Back { // that it writes in the clear is not known
+				at.Stage = known.file.Stage(goal)
+			}
 			return at
 		}
 	}

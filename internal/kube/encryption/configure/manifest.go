@@ -28,7 +28,7 @@ func mounted(cfg *Config) error {
 	}
 	named := argument(&pod.Spec.Containers[0])
 	if named == "" {
-		return errs.Newf(errs.Invalid, "manifest %s: the API server has no flag: add %s%s and --encryption-provider-config-automatic-reload=true, and mount that directory", cfg.Manifest, flag, cfg.File)
+		return errs.Newf(errs.NotExist, "manifest %s: the API server has no flag: add %s%s and --encryption-provider-config-automatic-reload=true, and mount that directory", cfg.Manifest, flag, cfg.File)
 	}
 	host, whole := onHost(pod, named)
 	switch {

@@ -27,8 +27,11 @@ func Run(ctx context.Context, cfg Config) (*State, error) {
 	if s.blocked != nil {
 		return s, s.blocked
 	}
-	if s.Manifest != "" && s.Hash != "" { // the first file may be there before the flag
+	if s.Manifest != "" && (s.Hash != "" || !s.noFlag) { // the first file may be there before the flag
 		return s, errs.New(errs.Invalid, s.Manifest)
+	}
+	if s.Hash == "" && cfg.Goal.Back {
+		return s, errs.Newf(errs.NotExist, "%s is not there: for the way back name the file that the API server has, with -file", cfg.File)
 	}
 	if s.next == s.current {
 		return await(ctx, &cfg, s, true)

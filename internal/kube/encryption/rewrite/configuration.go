@@ -32,6 +32,9 @@ func (a *api) configuration(ctx context.Context) (string, error) {
 	return configurationOf(raw), nil
 }
 
+// configurationPart begins the part that is the hash of the whole configuration.
+const configurationPart = "configuration "
+
 func configurationOf(metrics []byte) string {
 	parts := map[string]bool{}
 	newest, keys := map[string]float64{}, map[string]string{}
@@ -41,7 +44,7 @@ func configurationOf(metrics []byte) string {
 		line := lines.Text()
 		switch {
 		case strings.HasPrefix(line, configMetric):
-			parts["configuration "+label(line, "hash")] = true
+			parts[configurationPart+label(line, "hash")] = true
 		case strings.HasPrefix(line, keyMetric):
 			provider := label(line, "provider_name")
 			at, err := strconv.ParseFloat(line[strings.LastIndexByte(line, ' ')+1:], 64)

@@ -334,6 +334,33 @@ func TestForeignNote(t *testing.T) {
 	}
 }
 
+// An API server that does not tell the hash of its configuration may have had another one
+// when the note was written, however alike the two look: nothing is left out.
+func TestNoteWithoutHash(t *testing.T) {
+	clear(t, "nohash", 60)
+	api, err := connect(server.REST)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, metrics := range map[string]string{"nothing": "", "keys": keyMetric + `provider_name="strongkeep",key_id_hash="sha256:1"} 1` + "\n"} {
+		cfg := through(func(r *http.Request, next http.RoundTripper) (*http.Response, error) {
+			if r.URL.Path != "/metrics" {
+				return next.RoundTrip(r)
+			}
+			a := answer(r, http.StatusOK)
+			a.Header.Del("Retry-After")
+			a.Body = io.NopCloser(strings.NewReader(metrics))
+			return a, nil
+		})
+		if err := api.writeNote(t.Context(), "kube-system", &note{Resources: []string{"secrets"}, Configuration: configurationOf([]byte(metrics)), At: 1, Counts: Counts{Done: 5}}); err != nil {
+			t.Fatal(err)
+		}
+		if r, err := Run(t.Context(), Config{REST: cfg, Resources: []string{"secrets"}}); err != nil || r.Resumed || r.Done < 60 {
+			t.Errorf("%s: %+v, %v", name, r, err)
+		}
+	}
+}
+
 // between is what stands between us and the API server.
 type between func(*http.Request, http.RoundTripper) (*http.Response, error)
 
