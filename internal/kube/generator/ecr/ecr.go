@@ -11,12 +11,12 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecrpublic"
 	"github.com/aws/smithy-go/logging"
 
+	"github.com/strongkeep/strongkeep/internal/cloud/aws/wire"
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/generator"
 	"github.com/strongkeep/strongkeep/internal/kube/provider"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/aws"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/aws/access"
-	"github.com/strongkeep/strongkeep/internal/kube/provider/aws/wire"
 	"github.com/strongkeep/strongkeep/internal/redact"
 )
 

@@ -8,13 +8,13 @@ import (
 	sdk "github.com/aws/aws-sdk-go-v2/aws"
 
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
+	"github.com/strongkeep/strongkeep/internal/cloud/aws/wire"
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/provider"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/aws/access"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/aws/certificatemanager"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/aws/parameterstore"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/aws/secretsmanager"
-	"github.com/strongkeep/strongkeep/internal/kube/provider/aws/wire"
 	"github.com/strongkeep/strongkeep/internal/redact"
 )
 
@@ -93,7 +93,7 @@ func (p Provider) open(ctx context.Context, cfg provider.Config, s Settings) (pr
 	if getenv == nil {
 		getenv = func(string) string { return "" }
 	}
-	client := wire.NewClient(s.Region, cfg.Retry)
+	client := wire.NewClient(s.Region, wire.Retry{Max: cfg.Retry.Max, Wait: cfg.Retry.Wait})
 	key := cfg.Scope.Store()
 	st := &account{
 		sts:     access.STS{Client: client, Endpoint: getenv("AWS_STS_ENDPOINT"), Session: access.SessionName("strongkeep", key.Namespace, key.Name)},

@@ -5,10 +5,10 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"github.com/strongkeep/strongkeep/internal/cloud/aws/wire"
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/provider"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/aws/access"
-	"github.com/strongkeep/strongkeep/internal/kube/provider/aws/wire"
 )
 
 // Identity is a login to AWS for who calls other services than a store's.
@@ -43,7 +43,7 @@ func (p Provider) Identify(cfg provider.Config, l Login) (*Identity, error) {
 		getenv = func(string) string { return "" }
 	}
 	of := cfg.Scope.Store()
-	id := &Identity{Client: wire.NewClient(l.Region, cfg.Retry)}
+	id := &Identity{Client: wire.NewClient(l.Region, wire.Retry{Max: cfg.Retry.Max, Wait: cfg.Retry.Wait})}
 	id.STS = access.STS{Client: id.Client, Endpoint: getenv("AWS_STS_ENDPOINT"), Session: access.SessionName("strongkeep", of.Namespace, of.Name)}
 	source, err := p.source(cfg, l.Auth, id.STS, from{getenv, &atomic.Pointer[string]{}, cmp.Or(l.At, "spec.auth.")})
 	if err != nil {

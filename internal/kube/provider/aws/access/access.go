@@ -7,8 +7,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"k8s.io/utils/clock"
 
+	"github.com/strongkeep/strongkeep/internal/cloud/aws/wire"
 	"github.com/strongkeep/strongkeep/internal/errs"
-	"github.com/strongkeep/strongkeep/internal/kube/provider/aws/wire"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/login"
 	"github.com/strongkeep/strongkeep/internal/redact"
 )

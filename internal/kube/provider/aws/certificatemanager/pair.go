@@ -10,8 +10,8 @@ import (
 
 	"github.com/youmark/pkcs8"
 
+	"github.com/strongkeep/strongkeep/internal/cloud/aws/wire"
 	"github.com/strongkeep/strongkeep/internal/kube/provider"
-	"github.com/strongkeep/strongkeep/internal/kube/provider/aws/wire"
 	"github.com/strongkeep/strongkeep/internal/redact"
 )
 

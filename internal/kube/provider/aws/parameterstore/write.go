@@ -11,9 +11,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
 
+	"github.com/strongkeep/strongkeep/internal/cloud/aws/wire"
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/provider"
-	"github.com/strongkeep/strongkeep/internal/kube/provider/aws/wire"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/push"
 	"github.com/strongkeep/strongkeep/internal/redact"
 )

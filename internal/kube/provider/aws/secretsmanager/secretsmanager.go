@@ -14,10 +14,10 @@ import (
 	"github.com/aws/smithy-go/logging"
 	"k8s.io/utils/clock"
 
+	"github.com/strongkeep/strongkeep/internal/cloud/aws/wire"
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/provider"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/aws/access"
-	"github.com/strongkeep/strongkeep/internal/kube/provider/aws/wire"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/push"
 	"github.com/strongkeep/strongkeep/internal/redact"
 )

@@ -9,10 +9,10 @@ import (
 	sm "github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 
+	"github.com/strongkeep/strongkeep/internal/cloud/aws/wire"
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/provider"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/aws/access"
-	"github.com/strongkeep/strongkeep/internal/kube/provider/aws/wire"
 	"github.com/strongkeep/strongkeep/internal/kube/provider/push"
 	"github.com/strongkeep/strongkeep/internal/redact"
 )

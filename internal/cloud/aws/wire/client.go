@@ -8,8 +8,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/ratelimit"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
-
-	"github.com/strongkeep/strongkeep/internal/kube/provider"
 )
 
 // CallTimeout bounds one call, retries included.
@@ -25,8 +23,14 @@ type Client struct {
 	Retryer aws.Retryer
 }
 
+// Retry bounds the retries of one call. Zero values mean the default.
+type Retry struct {
+	Max  *int          // nil: default; 0: no retry
+	Wait time.Duration // between tries
+}
+
 // NewClient returns what clients for region are made with.
-func NewClient(region string, r provider.Retry) Client {
+func NewClient(region string, r Retry) Client {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxIdleConnsPerHost = 32
 	return Client{
@@ -61,9 +65,9 @@ func (b bounded) RoundTrip(req *http.Request) (*http.Response, error) {
 	return answer, err
 }
 
-// retryer tries three times within about a second, or as the store says. How long
-// a store that throttles is left alone is the session's to know.
-func retryer(r provider.Retry) aws.Retryer {
+// retryer tries three times within about a second, or as r says. How long
+// a service that throttles is left alone is the caller's to know.
+func retryer(r Retry) aws.Retryer {
 	return retry.NewStandard(func(o *retry.StandardOptions) {
 		o.RateLimiter = ratelimit.None
 		o.MaxAttempts = 3

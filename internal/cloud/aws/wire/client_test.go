@@ -6,8 +6,6 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
-
-	"github.com/strongkeep/strongkeep/internal/kube/provider"
 )
 
 // closed is a body as the SDK's is once it is closed: it has been read, and to write it
@@ -26,7 +24,7 @@ func TestBodyClosedEarly(t *testing.T) {
 		_, _ = io.Copy(w, r.Body)
 	}))
 	defer server.Close()
-	client := NewClient("eu-central-1", provider.Retry{}).HTTP
+	client := NewClient("eu-central-1", Retry{}).HTTP
 	defer client.CloseIdleConnections()
 	for range 3 {
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL, closed{strings.NewReader("{}")})
