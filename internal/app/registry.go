@@ -12,6 +12,7 @@ import (
 	genv1 "github.com/strongkeep/strongkeep/api/generators/v1alpha1"
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/keystore"
+	"github.com/strongkeep/strongkeep/internal/keystore/awskms"
 	keyfile "github.com/strongkeep/strongkeep/internal/keystore/file"
 	transitkey "github.com/strongkeep/strongkeep/internal/keystore/transit"
 	"github.com/strongkeep/strongkeep/internal/kube/generator"
@@ -206,6 +207,7 @@ func stores() map[string]storeType {
 // encrypts, by the key of their settings.
 func KeyStores() map[string]keystore.Opener {
 	return map[string]keystore.Opener{
+		"awskms":  awskms.Open,
 		"file":    keyfile.Open,
 		"transit": transitkey.Open,
 	}

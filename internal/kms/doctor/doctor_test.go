@@ -15,6 +15,7 @@ import (
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/keystore"
+	"github.com/strongkeep/strongkeep/internal/keystore/awskms"
 	"github.com/strongkeep/strongkeep/internal/keystore/file"
 	"github.com/strongkeep/strongkeep/internal/keystore/transit"
 	"github.com/strongkeep/strongkeep/internal/kms/conform"
@@ -276,6 +277,15 @@ func TestDeploy(t *testing.T) {
 	settings := strings.Replace(string(c.Key), `"ca_file":"/etc/strongkeep/vault-ca.pem",`, "", 1)
 	if _, err := keystore.Open(stores, []byte(settings)); err != nil {
 		t.Error(err)
+	}
+	for file, open := range map[string]keystore.Opener{"aws": awskms.Open} {
+		c, err := serve.Load(dir + "kms-" + file + ".yaml")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := keystore.Open(map[string]keystore.Opener{file + "kms": open}, c.Key); err != nil {
+			t.Error(err)
+		}
 	}
 	unit, err := os.ReadFile(dir + "strongkeep-kms.service")
 	if err != nil {

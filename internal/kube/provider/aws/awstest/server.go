@@ -42,6 +42,8 @@ type Server struct {
 	secrets  map[string]*secret
 	params   map[string]*parameter
 	certs    map[string]*certificate // by ARN
+	kms      map[string]*kmsKey      // by id
+	aliases  []kmsAlias
 	counts   map[string]int
 	faults   map[string]*Fault
 	lose     bool // every page behind the first
@@ -81,7 +83,7 @@ type Fault struct {
 func New(t testing.TB) *Server {
 	s := &Server{
 		now: time.Now, keys: map[string]key{KeyID: {secret: KeySecret, who: "user/example"}}, roles: map[string]Role{}, lifetime: time.Hour,
-		secrets: map[string]*secret{}, params: map[string]*parameter{}, certs: map[string]*certificate{}, counts: map[string]int{}, faults: map[string]*Fault{},
+		secrets: map[string]*secret{}, params: map[string]*parameter{}, certs: map[string]*certificate{}, kms: map[string]*kmsKey{}, counts: map[string]int{}, faults: map[string]*Fault{},
 		before: map[string]func(){}, wake: make(chan struct{}),
 	}
 	s.http = httptest.NewServer(s)
@@ -92,7 +94,7 @@ func New(t testing.TB) *Server {
 // Getenv is an environment in which AWS's services are this server.
 func (s *Server) Getenv(name string) string {
 	switch name {
-	case "AWS_SECRETSMANAGER_ENDPOINT", "AWS_SSM_ENDPOINT", "AWS_STS_ENDPOINT", "AWS_ACM_ENDPOINT", "AWS_ECR_ENDPOINT", "AWS_ECR_PUBLIC_ENDPOINT", "AWS_SQS_ENDPOINT":
+	case "AWS_SECRETSMANAGER_ENDPOINT", "AWS_SSM_ENDPOINT", "AWS_STS_ENDPOINT", "AWS_ACM_ENDPOINT", "AWS_ECR_ENDPOINT", "AWS_ECR_PUBLIC_ENDPOINT", "AWS_SQS_ENDPOINT", "AWS_KMS_ENDPOINT":
 		return s.http.URL
 	}
 	return ""
@@ -263,6 +265,8 @@ func (s *Server) act(req request, target string) (any, *failure) {
 		actions = s.acmActions()
 	case strings.HasPrefix(target, "secretsmanager."):
 		actions = s.smActions()
+	case strings.HasPrefix(target, "TrentService."):
+		actions = s.kmsActions()
 	case isQueue(target):
 		actions = s.sqsActions()
 	case strings.HasPrefix(target, "AmazonEC2ContainerRegistry_V"), strings.HasPrefix(target, "SpencerFrontendService."):
