@@ -46,7 +46,7 @@ func parseVersion(text string) (version, error) {
 	v := version{id: text}
 	if number, id, ok := strings.Cut(text, "/"); ok {
 		n, err := strconv.ParseUint(number, 10, 32)
-		v = version{number: uint32(n), id: id} //nolint:gosec // G115: 32 bits were asked for
+		v = version{number: uint32(n), id: id}
 		if err != nil || n == 0 || v.String() != text {
 			return version{}, errs.Newf(errs.Invalid, "%q is no version of a key in AWS KMS", text)
 		}

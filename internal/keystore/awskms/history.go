@@ -141,7 +141,7 @@ func (k *Key) ours(entry types.AliasListEntry) (alias, bool) {
 	}
 	text, ok := strings.CutPrefix(*entry.AliasName, k.settings.Alias+"/")
 	n, err := strconv.ParseUint(text, 10, 32)
-	a := alias{version: version{number: uint32(n), id: *entry.TargetKeyId}} //nolint:gosec // G115: 32 bits were asked for
+	a := alias{version: version{number: uint32(n), id: *entry.TargetKeyId}}
 	if !ok || err != nil || n == 0 || *entry.AliasName != k.alias(a.number) || !keyIDs.MatchString(a.id) {
 		return alias{}, false
 	}
