@@ -41,27 +41,3 @@ func append5(s sample, d time.Duration) sample {
 	s.took = append(s.took, 1000*d)
 	return s
 }
-
-func TestConfigurationOf(t *testing.T) {
-	const metrics = `# HELP x
-apiserver_encryption_config_controller_last_config_info{apiserver_id_hash="sha256:1",hash="sha256:aa"} 1
-apiserver_envelope_encryption_key_id_hash_status_last_timestamp_seconds{apiserver_id_hash="sha256:1",key_id_hash="sha256:old",provider_name="strongkeep"} 1.7e+09
-apiserver_envelope_encryption_key_id_hash_status_last_timestamp_seconds{apiserver_id_hash="sha256:1",key_id_hash="sha256:new",provider_name="strongkeep"} 1.7000001e+09
-apiserver_request_total{hash="x"} 1
-`
-	for text, want := range map[string]string{
-		metrics: "configuration sha256:aa, key of strongkeep sha256:new",
-		"":      "",
-		"apiserver_encryption_config_controller_last_config_info{":                                        "configuration ",
-		"apiserver_envelope_encryption_key_id_hash_status_last_timestamp_seconds{key_id_hash=\"x\"} much": "",
-	} {
-		if got := configurationOf([]byte(text)); got != want {
-			t.Errorf("%q, want %q of:\n%s", got, want, text)
-		}
-	}
-}
-
-func FuzzConfigurationOf(f *testing.F) {
-	f.Add([]byte(`apiserver_encryption_config_controller_last_config_info{hash="a"} 1`))
-	f.Fuzz(func(_ *testing.T, text []byte) { configurationOf(text) })
-}

@@ -4,12 +4,12 @@ import (
 	"cmp"
 	"context"
 	"slices"
-	"strings"
 	"time"
 
 	"k8s.io/client-go/rest"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/kube/encryption/meter"
 )
 
 // Config says what to rewrite.
@@ -159,7 +159,7 @@ func (r *run) begin(ctx context.Context) (resumed bool, err error) {
 	}
 	// What was encrypted with is not known without a hash of the configuration: then nothing
 	// says that what was rewritten before is as it should be now.
-	if old != nil && !r.Anew && strings.Contains(now, configurationPart) && old.Configuration == now && slices.Equal(old.Resources, r.Resources) {
+	if old != nil && !r.Anew && meter.Whole(now) && old.Configuration == now && slices.Equal(old.Resources, r.Resources) {
 		r.note = *old
 		return true, nil
 	}

@@ -34,6 +34,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/kube/encryption/meter"
 	"github.com/strongkeep/strongkeep/internal/kube/encryption/stored"
 	"github.com/strongkeep/strongkeep/internal/testenv/apiserver"
 )
@@ -342,7 +343,12 @@ func TestNoteWithoutHash(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, metrics := range map[string]string{"nothing": "", "keys": keyMetric + `provider_name="strongkeep",key_id_hash="sha256:1"} 1` + "\n"} {
+	const told = `apiserver_envelope_encryption_key_id_hash_status_last_timestamp_seconds{provider_name="strongkeep",key_id_hash="sha256:1"} 1` + "\n"
+	for name, metrics := range map[string]string{"nothing": "", "keys": told} {
+		had, err := meter.Read(strings.NewReader(metrics))
+		if err != nil {
+			t.Fatal(err)
+		}
 		cfg := through(func(r *http.Request, next http.RoundTripper) (*http.Response, error) {
 			if r.URL.Path != "/metrics" {
 				return next.RoundTrip(r)
@@ -352,7 +358,7 @@ func TestNoteWithoutHash(t *testing.T) {
 			a.Body = io.NopCloser(strings.NewReader(metrics))
 			return a, nil
 		})
-		if err := api.writeNote(t.Context(), "kube-system", &note{Resources: []string{"secrets"}, Configuration: configurationOf([]byte(metrics)), At: 1, Counts: Counts{Done: 5}}); err != nil {
+		if err := api.writeNote(t.Context(), "kube-system", &note{Resources: []string{"secrets"}, Configuration: had.Configuration(), At: 1, Counts: Counts{Done: 5}}); err != nil {
 			t.Fatal(err)
 		}
 		if r, err := Run(t.Context(), Config{REST: cfg, Resources: []string{"secrets"}}); err != nil || r.Resumed || r.Done < 60 {
