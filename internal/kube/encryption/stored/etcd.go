@@ -97,7 +97,7 @@ func (w *walk) folder(ctx context.Context, folder string) error {
 		size := 0
 		for _, kv := range page.Kvs {
 			size += len(kv.Value)
-			w.visit(Entry{Key: kv.Key, Value: kv.Value})
+			w.visit(Entry{Key: kv.Key, Value: kv.Value, Revision: kv.ModRevision})
 		}
 		if !page.More || len(page.Kvs) == 0 {
 			return nil

@@ -36,6 +36,8 @@ type Entry struct {
 	Value []byte
 	// Superseded is a value that a later one has taken the place of.
 	Superseded bool
+	// Revision is the one that wrote it, as the object's resourceVersion; 0 is not known.
+	Revision int64
 }
 
 // Origin is what was read.
@@ -109,6 +111,7 @@ type verifier struct {
 	report Report
 	groups []map[Under]int
 	bad    map[string]int // findings by reason
+	notKey int            // values that are not under the key, whatever else is wrong with them
 }
 
 // Verify reads all values of the resources and says what they are under. Errors are
@@ -172,6 +175,9 @@ func (v *verifier) see(e Entry) {
 		}
 		r.Values++
 		v.groups[p.resource][u]++
+		if u.KeyID != v.cfg.KeyID {
+			v.notKey++
+		}
 		if why := v.wrong(u); why != "" {
 			v.bad[why]++
 			v.report.Found++
@@ -223,22 +229,28 @@ func (v *verifier) finish() {
 	slices.SortFunc(v.report.Findings, func(a, b Finding) int {
 		return cmp.Or(cmp.Compare(a.Resource, b.Resource), cmp.Compare(a.Name, b.Name))
 	})
-	v.report.Answers = []Answer{v.encrypted(values, empty), v.provider(values), v.key(values), v.history(old)}
+	v.report.Answers = []Answer{v.encrypted(values), v.provider(values), v.key(values), v.history(old)}
+	for i := range v.report.Answers {
+		v.report.Answers[i].unless(empty, v.cfg.Prefix)
+	}
+}
+
+// unless takes a yes back where a resource has no value: nothing was looked at.
+func (a *Answer) unless(empty []string, prefix string) {
+	if a.Answer == Yes && len(empty) > 0 {
+		a.Answer = NotChecked
+		a.Detail = fmt.Sprintf("etcd has no value of %s below %s: is this the right name, and the right etcd?", strings.Join(empty, ", "), prefix)
+	}
 }
 
 func compare(a, b Under) int {
 	return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name), cmp.Compare(a.KeyID, b.KeyID))
 }
 
-func (v *verifier) encrypted(values int, empty []string) Answer {
+func (v *verifier) encrypted(values int) Answer {
 	a := Answer{Question: "is every value encrypted?", Answer: Yes, Detail: fmt.Sprintf("%d values were read", values)}
-	clear, broken := v.bad[inTheClear], v.bad[unreadable]
-	switch {
-	case clear+broken > 0:
+	if clear, broken := v.bad[inTheClear], v.bad[unreadable]; clear+broken > 0 {
 		a.Answer, a.Detail = No, fmt.Sprintf("of %d values %d are in the clear and %d are broken", values, clear, broken)
-	case len(empty) > 0:
-		a.Answer = NotChecked
-		a.Detail = fmt.Sprintf("etcd has no value of %s below %s: is this the right name, and the right etcd?", strings.Join(empty, ", "), v.cfg.Prefix)
 	}
 	return a
 }
@@ -250,8 +262,6 @@ func (v *verifier) provider(values int) Answer {
 		a.Answer, a.Detail = NotChecked, "which one it should be was not told"
 	case n > 0:
 		a.Answer, a.Detail = No, fmt.Sprintf("%d of %d values are not under %s", n, values, v.cfg.Provider)
-	case values == 0:
-		a.Answer = NotChecked
 	}
 	return a
 }
@@ -261,10 +271,8 @@ func (v *verifier) key(values int) Answer {
 	switch {
 	case v.cfg.KeyID == "":
 		a.Answer, a.Detail = NotChecked, "which key id is the active one was not told"
-	case v.report.Found > 0:
-		a.Answer, a.Detail = No, fmt.Sprintf("%d of %d values are not under %s", v.report.Found, values, v.cfg.KeyID)
-	case values == 0:
-		a.Answer = NotChecked
+	case v.notKey > 0:
+		a.Answer, a.Detail = No, fmt.Sprintf("%d of %d values are not under %s", v.notKey, values, v.cfg.KeyID)
 	}
 	return a
 }

@@ -136,14 +136,16 @@ func TestAnswers(t *testing.T) {
 		want  string
 		holds bool
 	}{
-		"all told":        {Config{Resources: []string{"widgets.example.com"}, Provider: "strongkeep", KeyID: "id-2"}, "yes, yes, yes, not checked", true},
-		"nothing told":    {Config{Resources: []string{"widgets.example.com"}}, "yes, not checked, not checked, not checked", true},
-		"another key":     {Config{Resources: []string{"widgets.example.com"}, KeyID: "id-3"}, "yes, not checked, no, not checked", false},
-		"another kind":    {Config{Resources: []string{"widgets.example.com"}, Provider: "kms-v1/strongkeep"}, "yes, no, not checked, not checked", false},
-		"in the clear":    {Config{Resources: []string{"configmaps"}}, "no, not checked, not checked, not checked", false},
-		"clear, provider": {Config{Resources: []string{"configmaps"}, Provider: "strongkeep", KeyID: "id-2"}, "no, no, no, not checked", false},
-		"nothing there":   {Config{Resources: []string{"widgets.example.com", "gadgets.example.com"}, Provider: "strongkeep", KeyID: "id-2"}, "not checked, yes, yes, not checked", false},
-		"another prefix":  {Config{Prefix: "/other", Resources: []string{"secrets"}, Provider: "strongkeep", KeyID: "id-2"}, "not checked, not checked, not checked, not checked", false},
+		"all told":                    {Config{Resources: []string{"widgets.example.com"}, Provider: "strongkeep", KeyID: "id-2"}, "yes, yes, yes, not checked", true},
+		"nothing told":                {Config{Resources: []string{"widgets.example.com"}}, "yes, not checked, not checked, not checked", true},
+		"another key":                 {Config{Resources: []string{"widgets.example.com"}, KeyID: "id-3"}, "yes, not checked, no, not checked", false},
+		"another kind":                {Config{Resources: []string{"widgets.example.com"}, Provider: "kms-v1/strongkeep"}, "yes, no, not checked, not checked", false},
+		"in the clear":                {Config{Resources: []string{"configmaps"}}, "no, not checked, not checked, not checked", false},
+		"clear, provider":             {Config{Resources: []string{"configmaps"}, Provider: "strongkeep", KeyID: "id-2"}, "no, no, no, not checked", false},
+		"nothing there":               {Config{Resources: []string{"widgets.example.com", "gadgets.example.com"}, Provider: "strongkeep", KeyID: "id-2"}, "not checked, not checked, not checked, not checked", false},
+		"one is not there":            {Config{Resources: []string{"secrets", "gadgets.example.com"}, Provider: "strongkeep", KeyID: "id-2"}, "no, no, no, not checked", false},
+		"the key, under another name": {Config{Resources: []string{"widgets.example.com"}, Provider: "renamed", KeyID: "id-2"}, "yes, no, yes, not checked", false},
+		"another prefix":              {Config{Prefix: "/other", Resources: []string{"secrets"}, Provider: "strongkeep", KeyID: "id-2"}, "not checked, not checked, not checked, not checked", false},
 	} {
 		if r := verify(t, e, c.cfg); answers(r) != c.want || r.Holds() != c.holds {
 			t.Errorf("%s: %s and %t, want %s", name, answers(r), r.Holds(), c.want)
@@ -156,6 +158,19 @@ func TestAnswers(t *testing.T) {
 		if _, err := Verify(t.Context(), e, cfg); errs.KindOf(err) != errs.Invalid {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// Of a running etcd it is known when each value was written.
+func TestRevision(t *testing.T) {
+	e, client := inEtcd(t, nil)
+	for range 2 {
+		put(t, client, "/registry/leases/kube-system/one", "k8s\x00")
+	}
+	var got []int64
+	o, err := e.Read(t.Context(), []string{"/registry/leases/"}, func(e Entry) { got = append(got, e.Revision) })
+	if err != nil || len(got) != 1 || got[0] != o.Revision || got[0] < 3 {
+		t.Errorf("%v of %d, %v", got, o.Revision, err)
 	}
 }
 
@@ -227,6 +242,9 @@ func TestHistory(t *testing.T) {
 	}
 	if _, err := client.Compact(t.Context(), deleted.Header.Revision, clientv3.WithCompactPhysical()); err != nil {
 		t.Fatal(err)
+	}
+	if nothing := verify(t, Snapshot{save(t, client)}, Config{Resources: []string{"gadgets.example.com"}}); answers(nothing) != "not checked, not checked, not checked, not checked" {
+		t.Errorf("of a resource that is not there: %s", answers(nothing))
 	}
 	after := verify(t, Snapshot{save(t, client)}, cfg)
 	if after.Resources[0].SupersededClear != 0 || answers(after) != "yes, yes, yes, yes" || !after.Holds() {
