@@ -12,6 +12,9 @@ import (
 	"github.com/strongkeep/strongkeep/internal/errs"
 )
 
+// largest bounds an audit policy, in bytes.
+const largest = 4 << 20
+
 // AuditPolicy reads an audit policy as the API server does, and returns it as YAML
 // with nothing in it but the policy: no comments, no unknown fields.
 func AuditPolicy(place string, text []byte) ([]byte, error) {
