@@ -32,6 +32,8 @@ func (g *goalFlags) add(c *cobra.Command) {
 	f.StringVar(&g.Goal.Name, "name", "strongkeep", "name of the provider, which never changes")
 	f.StringVar(&g.Goal.Socket, "socket", serve.DefaultSocket, "the plugin's socket, at the same path on every node")
 	f.DurationVar(&g.Goal.Timeout, "timeout", 3*time.Second, "how long API servers wait for the plugin; of a provider that is new")
+	f.StringVar(&g.Expect, "expect", "", "key id that the plugins of all nodes are to have; see strongkeep kms status")
+	f.BoolVar(&g.TheseAreAll, "these-are-all", false, "the API servers given are all, in a cluster that keeps no leases of them")
 	f.BoolVar(&g.Goal.Back, "back", false, "the way back: to write in the clear again")
 }
 
@@ -69,9 +71,9 @@ with the rights to get /metrics and to list leases in kube-system.`,
 			}
 			rows := make([]session.Row, len(s.Servers))
 			for i, at := range s.Servers {
-				rows[i] = session.Row{at.URL, which[at.Which], stages[at.Stage], moment(at.Reloaded), failures(at)}
+				rows[i] = session.Row{at.URL, which[at.Which], stages[at.Stage], key(at, g.Goal.Name), moment(at.Reloaded), failures(at)}
 			}
-			return x.Print(s, session.Row{"API SERVER", "HAS IN FORCE", "WITH IT", "RELOADED", "REFUSED"}, rows)
+			return x.Print(s, session.Row{"API SERVER", "HAS IN FORCE", "WITH IT", "KEY", "RELOADED", "REFUSED"}, rows)
 		},
 	}
 	g.add(c)
@@ -83,6 +85,15 @@ var which = map[string]string{"this": "this node's file", "before": "the file be
 
 // stages are words for what a file does.
 var stages = map[config.Stage]string{config.Away: "it does not know the provider", config.Reads: "it reads with the provider", config.Writes: "it writes with the provider", "": "it is not known what it does"}
+
+// key is the beginning of the hash of the key id that the plugin of a provider has told.
+func key(at configure.At, name string) string {
+	k, ok := at.Keys[name]
+	if !ok {
+		return "-"
+	}
+	return k.Hash[:min(len(k.Hash), len("sha256:")+12)]
+}
 
 func moment(t time.Time) string {
 	if t.IsZero() {
@@ -161,7 +172,7 @@ func steps(s *configure.State, cfg *configure.Config) []step {
 		case reached[s.Stage] > i:
 			out[i].State, out[i].Detail, found = "waits", behind+" does not have this node's file in force yet", true
 		default:
-			out[i].State, out[i].Detail, found = "next", "on every control-plane node: strongkeep encryption configure", true
+			out[i].State, out[i].Detail, found = "next", strings.Join(append([]string{"on every control-plane node: strongkeep encryption configure"}, unknown(s)...), "; "), true
 		}
 	}
 	return append(out,
@@ -203,6 +214,15 @@ With -from a file of your own is written instead, if it is one that may follow.`
 	return c
 }
 
+// unknown is what the next step rests on without it having been seen, for people.
+func unknown(s *configure.State) []string {
+	var out []string
+	for _, what := range s.NotKnown {
+		out = append(out, "not known: "+what)
+	}
+	return out
+}
+
 // told says how it ended and what to do next.
 func told(s *configure.State) string {
 	behind := 0
@@ -220,5 +240,5 @@ func told(s *configure.State) string {
 	case none:
 		return fmt.Sprintf("Wrote %s. Do the same on every control-plane node; then give each API server --encryption-provider-config=%s and --encryption-provider-config-automatic-reload=true. If one has another file there already, do not: name that with -file, for what lies in etcd needs it.", s.File, s.File)
 	}
-	return fmt.Sprintf("Success! An API server has this file in force; %d of %d do not: run this on their nodes.", behind, len(s.Servers))
+	return fmt.Sprintf("Success! The API server of this node has this file in force; %d of %d do not: run this on their nodes.", behind, len(s.Servers))
 }

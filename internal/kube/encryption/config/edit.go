@@ -23,7 +23,7 @@ resources: []
 `
 
 // edit is the text of f with the next step done. Comments stay where they are.
-func (f *File) edit(g *Goal, entry int, stage Stage) (redact.Secret, error) {
+func (f *File) edit(g *Goal, entry int, change func(providers *yaml.Node)) (redact.Secret, error) {
 	text := []byte(heading)
 	if f.Hash != "" {
 		text = f.text.Reveal()
@@ -44,7 +44,7 @@ func (f *File) edit(g *Goal, entry int, stage Stage) (redact.Secret, error) {
 		resources.Content = append(resources.Content, newEntry(g))
 	default:
 		_, providers := child(resources.Content[entry], "providers")
-		change(providers, g, stage)
+		change(providers)
 	}
 	var out bytes.Buffer
 	enc := yaml.NewEncoder(&out)
@@ -71,9 +71,9 @@ func anchored(n *yaml.Node) *yaml.Node {
 	return nil
 }
 
-// change does one step to a list of providers. To be read, the new one stands behind
+// advance does one step to a list of providers. To be read, the new one stands behind
 // the one that writes; to write, it goes before all, and identity behind all.
-func change(providers *yaml.Node, g *Goal, stage Stage) {
+func (g *Goal) advance(providers *yaml.Node, stage Stage) {
 	if stage == Away {
 		where := 1
 		if g.Back {

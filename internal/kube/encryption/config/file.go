@@ -62,6 +62,22 @@ func (p Provider) String() string {
 	return p.Kind
 }
 
+// Unders are what it can read, as stored values are named by encryption/stored: clear,
+// kms-v2/NAME, aescbc/KEY; in the order of its keys.
+func (p Provider) Unders() []string {
+	switch {
+	case p.Kind == "kms":
+		return []string{"kms-" + p.Version + "/" + p.Name}
+	case p.Clear():
+		return []string{"clear"}
+	}
+	var out []string
+	for _, key := range p.Keys {
+		out = append(out, p.Kind+"/"+key)
+	}
+	return out
+}
+
 // Clear reports that what it writes is not encrypted.
 func (p Provider) Clear() bool { return p.Kind == "identity" }
 

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"go.yaml.in/yaml/v3"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
@@ -123,7 +124,24 @@ func (f *File) Next(g *Goal) (*File, error) {
 	if stage == Writes {
 		return f, nil
 	}
-	text, err := f.edit(g, entry, stage)
+	next, err := f.changed(g, entry, func(providers *yaml.Node) { g.advance(providers, stage) })
+	if err != nil {
+		return nil, err
+	}
+	// The change was one of text; what it means is looked at again.
+	err = Follows(f, next, Allow{Clear: g.Back})
+	if err == nil {
+		err = Together(f, next)
+	}
+	if err != nil || next.Stage(g) == stage {
+		return nil, errs.Newf(errs.Internal, "changing %s: the result is not what it should be (%v): change it by hand", f.Place, err)
+	}
+	return next, nil
+}
+
+// changed is f with the list of providers of an entry changed.
+func (f *File) changed(g *Goal, entry int, change func(providers *yaml.Node)) (*File, error) {
+	text, err := f.edit(g, entry, change)
 	if err != nil {
 		return nil, err
 	}
@@ -135,15 +153,55 @@ func (f *File) Next(g *Goal) (*File, error) {
 	if err != nil {
 		return nil, errs.Newf(errs.Internal, "judging the changed file: %w", err)
 	}
-	// The change was one of text; what it means is looked at again.
-	err = Follows(f, next, g.Back)
+	return next, nil
+}
+
+// Final returns f with nothing left for the goal's resources but what writes them, and f
+// itself if there is nothing else. What is taken away is in Losses: who writes this file
+// has to know that nothing in etcd needs it. The kind is Conflict if the goal's provider
+// does not write yet, and as that of Next otherwise.
+func (f *File) Final(g *Goal) (*File, error) {
+	if err := g.Check(); err != nil {
+		return nil, err
+	}
+	entry, err := f.goalEntry(g)
+	switch {
+	case err != nil:
+		return nil, err
+	case f.Hash == "" || f.Stage(g) != Writes:
+		return nil, errs.Newf(errs.Conflict, "%s: the last step comes when all API servers write as they are to: do the steps before it, without -final, and have everything rewritten", f.place())
+	case f.Alone(g):
+		return f, nil
+	}
+	next, err := f.changed(g, entry, func(providers *yaml.Node) { providers.Content = providers.Content[:1] })
+	if err != nil {
+		return nil, err
+	}
+	err = Follows(f, next, Allow{Loss: true})
 	if err == nil {
 		err = Together(f, next)
 	}
-	if err != nil || next.Stage(g) == stage {
+	if err != nil || !next.Alone(g) || next.Stage(g) != Writes {
 		return nil, errs.Newf(errs.Internal, "changing %s: the result is not what it should be (%v): change it by hand", f.Place, err)
 	}
 	return next, nil
+}
+
+// Alone reports that the goal's resources have the goal's provider only.
+func (f *File) Alone(g *Goal) bool {
+	for _, resource := range g.Resources {
+		if all := f.Providers(resource); len(all) != 1 || !slices.Equal(all[0].marks, []string{g.mark()}) {
+			return false
+		}
+	}
+	return true
+}
+
+func (f *File) place() string {
+	if f.Place == "" {
+		return "there is no file"
+	}
+	return f.Place
 }
 
 // goalEntry is the entry that is to be changed, -1 for a new one. A kms provider can

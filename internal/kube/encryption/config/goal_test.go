@@ -178,12 +178,72 @@ func TestFollows(t *testing.T) {
 		"identity first":       {file(entry("secrets", "identity: {}", kms("k"), aes("a"))), "enc.yaml:6: identity is the first provider of secrets", false},
 		"identity first, back": {file(entry("secrets", "identity: {}", kms("k"), aes("a"))), "", true},
 	} {
-		err := config.Follows(parse(t, before), parse(t, c.next), c.back)
+		err := config.Follows(parse(t, before), parse(t, c.next), config.Allow{Clear: c.back})
 		if c.want == "" && err != nil || c.want != "" && (!errs.Is(err, errs.Invalid) || !strings.Contains(err.Error(), c.want)) {
 			t.Errorf("%s: %v; want %s", name, err, c.want)
 		}
 	}
 	if got := parse(t, file(entry("secrets", "identity: {}", kms("k")), entry("configmaps", kms("m"), "identity: {}"), entry("events", "identity: {}"))).InClear(); len(got) != 1 || got["secrets"].Line != 6 {
 		t.Errorf("in the clear: %v", got)
+	}
+}
+
+// What is left in the end, and what must not be taken.
+func TestFinal(t *testing.T) {
+	own := "kms: {apiVersion: v2, name: strongkeep, endpoint: 'unix:///run/strongkeep-kms/kms.sock'}"
+	back := func(resources ...string) *config.Goal { return &config.Goal{Resources: resources, Back: true} }
+	for name, c := range map[string]struct {
+		from string
+		g    *config.Goal
+		want string // providers of secrets
+		lost string
+	}{
+		"identity":         {file(entry("secrets", own, "identity: {}")), goal("secrets"), "kms strongkeep", "clear"},
+		"an old key":       {file(entry("secrets", own, aes("old"), "identity: {}")), goal("secrets"), "kms strongkeep", "aescbc/old clear"},
+		"two keys":         {file(entry("secrets", own, "aescbc: {keys: [{name: b, secret: "+key+"}, {name: a, secret: "+key+"}]}")), goal("secrets"), "kms strongkeep", "aescbc/b aescbc/a"},
+		"back":             {file(entry("secrets", "identity: {}", own, kms("k"))), back("secrets"), "identity", "kms-v2/strongkeep kms-v2/k"},
+		"there already":    {file(entry("secrets", own)), goal("secrets"), "kms strongkeep", ""},
+		"others untouched": {file(entry("secrets", own, "identity: {}"), entry("configmaps", kms("k"), "identity: {}")), goal("secrets"), "kms strongkeep", "clear"},
+		"a wildcard":       {file(entry("'*.*'", own, "identity: {}")), goal("*.*"), "kms strongkeep", "clear"},
+	} {
+		before := parse(t, c.from)
+		next, err := before.Final(c.g)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		var lost []string
+		for _, l := range config.Losses(before, next) {
+			lost = append(lost, l.Under)
+		}
+		if got := strings.Join(lost, " "); writers(next, "secrets") != c.want || got != c.lost || !next.Alone(c.g) || (c.lost == "") != (next == before) {
+			t.Errorf("%s: %s, lost %s", name, writers(next, "secrets"), got)
+		}
+		if c.lost != "" && (!errs.Is(config.Follows(before, next, config.Allow{Clear: c.g.Back}), errs.Invalid) || config.Follows(before, next, config.Allow{Loss: true}) != nil) {
+			t.Errorf("%s: it is allowed without a proof, or not with one", name)
+		}
+	}
+	for name, c := range map[string]struct {
+		from string
+		kind errs.Kind
+		want string
+	}{
+		"it does not write": {file(entry("secrets", "identity: {}", own)), errs.Conflict, "do the steps before it"},
+		"no file":           {"", errs.Conflict, "there is no file"},
+		"not there":         {file(entry("configmaps", "identity: {}")), errs.Conflict, "do the steps before it"},
+		"more in its entry": {file(entry("secrets, configmaps", own, "identity: {}")), errs.Invalid, "configmaps is in the same entry"},
+	} {
+		f := &config.File{}
+		if c.from != "" {
+			f = parse(t, c.from)
+		}
+		if next, err := f.Final(goal("secrets")); !errs.Is(err, c.kind) || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, %v; want %s", name, next, err, c.want)
+		}
+	}
+	// A key that is replaced under its own name cannot be told from the new one in etcd.
+	namesake := strings.Replace(file(entry("secrets", aes("a"))), key, strings.ReplaceAll(key, key[:4], "AAAA"), 1)
+	if err := config.Follows(parse(t, file(entry("secrets", aes("a")))), parse(t, namesake), config.Allow{Loss: true}); !errs.Is(err, errs.Invalid) || !strings.Contains(err.Error(), "a name of its own") {
+		t.Errorf("another key of the same name: %v", err)
 	}
 }

@@ -49,6 +49,8 @@ type Loss struct {
 	Resource string
 	Provider Provider // with its line in the file before
 	Renamed  string   // name that a provider at the same socket has instead
+	Under    string   // what cannot be read any more, as Provider.Unders names it
+	Namesake bool     // next has another key of this name: nobody can tell their values apart
 }
 
 // Losses are what next can no longer read of what before could. It is safe to lose
@@ -58,15 +60,19 @@ func Losses(before, next *File) []Loss {
 	for _, resource := range resources(before, next) {
 		has := next.Providers(resource)
 		for _, p := range before.Providers(resource) {
-			for _, mark := range p.marks {
-				if !reads(has, mark) {
-					out = append(out, Loss{Resource: resource, Provider: p, Renamed: renamed(p, before, next, has)})
-					break
+			for i, mark := range p.marks {
+				if under := p.Unders()[i]; !reads(has, mark) {
+					out = append(out, Loss{resource, p, renamed(p, before, next, has), under, named(has, under)})
 				}
 			}
 		}
 	}
 	return out
+}
+
+// named reports whether a provider has something of this name.
+func named(providers []Provider, under string) bool {
+	return slices.ContainsFunc(providers, func(p Provider) bool { return slices.Contains(p.Unders(), under) })
 }
 
 // renamed is the new name of a kms provider whose socket another one has that was not
@@ -104,13 +110,22 @@ func (f *File) InClear() map[string]Provider {
 	return out
 }
 
+// Allow is what a file may do that follows another one.
+type Allow struct {
+	Clear bool // write in the clear what was written encrypted
+	Loss  bool // lose what can be read, which somebody else has to judge
+}
+
 // Follows refuses a file that must not come after another one: it loses what may still
-// be in use, or begins to write in the clear what is written encrypted, unless back
-// says that this is meant. The kind is Invalid, with the line at fault.
-func Follows(before, next *File, back bool) error {
+// be in use, or begins to write in the clear what is written encrypted, unless that is
+// allowed. The kind is Invalid, with the line at fault.
+func Follows(before, next *File, allow Allow) error {
 	for _, l := range Losses(before, next) {
 		where := before.at(l.Provider)
 		switch {
+		case l.Namesake:
+			return errs.Newf(errs.Invalid, "%s: %s of %s gets another key under the same name, and nobody could tell which values need the old one: give the new key a name of its own", where, l.Under, l.Resource)
+		case allow.Loss:
 		case l.Renamed != "":
 			return errs.Newf(errs.Invalid, "%s: %s is renamed to %s: the name stands in etcd before every value, and what is under the old one could not be read: keep the name, or add the new one as another provider", where, l.Provider, l.Renamed)
 		case l.Provider.Clear():
@@ -122,7 +137,7 @@ func Follows(before, next *File, back bool) error {
 	for _, resource := range next.Resources() {
 		first := next.Providers(resource)[0]
 		was := before.Providers(resource)[0]
-		if first.Clear() && !was.Clear() && !back {
+		if first.Clear() && !was.Clear() && !allow.Clear {
 			return errs.Newf(errs.Invalid, "%s: identity is the first provider of %s, and would write in the clear: put it last, or say -back if that is meant", next.at(first), resource)
 		}
 	}

@@ -3,11 +3,12 @@
 package configure_test
 
 import (
+	"cmp"
 	"context"
-	"crypto/sha256"
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -29,6 +30,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/encryption/config"
 	"github.com/strongkeep/strongkeep/internal/kube/encryption/configure"
+	"github.com/strongkeep/strongkeep/internal/kube/encryption/meter"
 )
 
 // canary is a key of 32 bytes, in base64, that must never be told.
@@ -49,10 +51,16 @@ type server struct {
 	pem []byte
 
 	mu       sync.Mutex
-	id       string
+	id       string // its lease's name; "": it tells none
+	started  int
 	hash     string
 	reads    string // file that it takes at once; "" for none
+	slow     int    // how often it is asked before it takes one
 	refuses  bool
+	failing  bool   // it refuses a file of its own each time
+	key      string // key id that its plugin told; "-": it tells none
+	told     time.Time
+	date     time.Time // its clock; zero: the right one
 	tried    string
 	failures int
 	metrics  int // status of /metrics; 0 for 200
@@ -72,17 +80,40 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(s.metrics)
 	default:
 		s.reload()
-		name := "apiserver_encryption_config_controller_"
-		id := fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(s.id)))
+		if !s.date.IsZero() {
+			w.Header().Set("Date", s.date.UTC().Format(http.TimeFormat))
+		}
+		s.tell(w)
+	}
+}
+
+func (s *server) tell(w io.Writer) {
+	_, _ = fmt.Fprintf(w, "# HELP x\nprocess_start_time_seconds %d\n", s.started)
+	if s.id != "" {
+		name, id := "apiserver_encryption_config_controller_", meter.HashOf(s.id)
 		if s.hash != "" {
-			_, _ = fmt.Fprintf(w, "# HELP x\n%slast_config_info{apiserver_id_hash=%q,hash=%q} 1\n", name, id, s.hash)
+			_, _ = fmt.Fprintf(w, "%slast_config_info{apiserver_id_hash=%q,hash=%q} 1\n", name, id, s.hash)
 		}
 		_, _ = fmt.Fprintf(w, "%sautomatic_reloads_total{apiserver_id_hash=%q,status=\"failure\"} %d\n", name, id, s.failures)
+	}
+	if s.key != "-" {
+		told := s.told
+		if told.IsZero() {
+			told = time.Now()
+		}
+		_, _ = fmt.Fprintf(w, "apiserver_envelope_encryption_key_id_hash_status_last_timestamp_seconds{key_id_hash=%q,provider_name=\"strongkeep\"} %d\n", meter.HashOf(s.key), told.Unix())
 	}
 }
 
 func (s *server) reload() {
+	if s.failing {
+		s.failures++
+	}
 	text, err := os.ReadFile(s.reads)
+	if s.slow > 0 && config.Hash(text) != s.hash {
+		s.slow--
+		return
+	}
 	if s.reads == "" || err != nil || config.Hash(text) == s.hash {
 		return
 	}
@@ -115,8 +146,9 @@ func (p plugin) Status(context.Context, *v2.StatusRequest) (*v2.StatusResponse, 
 // node is a control-plane node: a file, a plugin, and an API server that takes it.
 type node struct {
 	*testing.T
-	cfg configure.Config
-	api *server
+	cfg  configure.Config
+	api  *server
+	said []string // of what is not known
 }
 
 func newNode(t *testing.T, keyID string) *node {
@@ -138,18 +170,29 @@ func newNode(t *testing.T, keyID string) *node {
 	v2.RegisterKeyManagementServiceServer(g, plugin{keyID: keyID})
 	go func() { _ = g.Serve(l) }()
 	t.Cleanup(g.Stop)
-	api := serve(t, &server{id: "one", reads: file, hash: config.Hash([]byte(begin))})
+	one := configure.Identity("node-one")
+	api := serve(t, &server{id: one, reads: file, hash: config.Hash([]byte(begin)), key: keyID, leases: []coordinationv1.Lease{lease(one, 0)}})
 	n := &node{t, configure.Config{
-		File: file, Goal: config.Goal{Resources: []string{"secrets"}, Name: "strongkeep", Socket: socket}, Wait: time.Minute,
+		File: file, Host: "node-one", Goal: config.Goal{Resources: []string{"secrets"}, Name: "strongkeep", Socket: socket}, Wait: time.Minute,
 		REST: &rest.Config{Host: api.url, TLSClientConfig: rest.TLSClientConfig{CAData: api.pem}}, Servers: []string{api.url},
 		Every: func() (<-chan time.Time, func()) { k := time.NewTicker(time.Millisecond); return k.C, k.Stop },
-	}, api}
+	}, api, nil}
+	n.cfg.Say = func(format string, args ...any) {
+		if strings.HasPrefix(format, "Not known") {
+			n.said = append(n.said, fmt.Sprintf(format, args...))
+		}
+	}
 	return n
 }
 
 // another adds an API server with a certificate of its own.
 func (n *node) another(s *server) *server {
 	serve(n.T, s)
+	if s.key == "" {
+		s.key = n.api.key
+	}
+	s.started = len(n.cfg.Servers)
+	n.api.leases = append(n.api.leases, lease(cmp.Or(s.id, s.url), 0))
 	n.cfg.REST.CAData = append(n.cfg.REST.CAData, s.pem...)
 	n.cfg.Servers = append(n.cfg.Servers, s.url)
 	return s
@@ -323,6 +366,103 @@ func TestOthersAreAhead(t *testing.T) {
 	n.refused(errs.Unavailable, "the one before is back")
 }
 
+// What another node's API server refuses says nothing of this node's file.
+func TestOthersRefuse(t *testing.T) {
+	n := newNode(t, "k1")
+	n.another(&server{id: "two", hash: config.Hash([]byte(begin)), failing: true})
+	n.api.slow = 3
+	if s := n.run(0, ""); s.Stage != config.Reads || s.Servers[0].Which != "this" {
+		t.Fatalf("%+v", s)
+	}
+}
+
+// That the API server of this node is known by its address where its identity tells nothing.
+func TestKnownByAddress(t *testing.T) {
+	n := newNode(t, "k1")
+	other := n.another(&server{id: "two", hash: config.Hash([]byte(begin)), failing: true})
+	n.cfg.Host, n.cfg.Local = "elsewhere", func(url string) bool { return url != other.url }
+	n.api.slow = 3
+	if s := n.run(0, ""); s.Servers[0].Which != "this" {
+		t.Fatalf("%+v", s)
+	}
+}
+
+// A provider's name says nothing of its key: nobody writes what another plugin may not
+// read.
+func TestKeys(t *testing.T) {
+	for name, c := range map[string]struct {
+		change   func(n *node, other *server)
+		want     string // "" for no error
+		notKnown bool
+	}{
+		"one key":        {func(*node, *server) {}, "", false},
+		"another key":    {func(_ *node, other *server) { other.key = "k2" }, "have not one key", false},
+		"mute":           {func(_ *node, other *server) { other.key = "-" }, "say -expect=KEYID", false},
+		"mute, expected": {func(n *node, other *server) { other.key, n.cfg.Expect = "-", "k1" }, "", true},
+		"not expected":   {func(n *node, _ *server) { n.cfg.Expect = "k2" }, "have not one key", false},
+		"mute, and the plugin here is not the expected one": {func(n *node, other *server) { other.key, n.api.key, n.cfg.Expect = "-", "-", "k2" }, "its key id is k1, and -expect says k2", false},
+		"silent for long":            {func(_ *node, other *server) { other.told = time.Now().Add(-time.Hour) }, "has told its key last at", false},
+		"the plugin here is another": {func(n *node, other *server) { other.key, n.api.key = "k2", "k2" }, "its key id is k1, and that of the plugin beside", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := newNode(t, "k1")
+			other := n.another(&server{id: "two", hash: config.Hash([]byte(begin)), reads: n.cfg.File})
+			n.run(0, "") // reading needs no key
+			c.change(n, other)
+			if c.want != "" {
+				n.refused(errs.Conflict, c.want)
+				return
+			}
+			if s := n.run(0, ""); s.Stage != config.Writes {
+				t.Errorf("%+v", s)
+			}
+			if c.notKnown != (len(n.said) > 0) {
+				t.Errorf("said: %v", n.said)
+			}
+		})
+	}
+}
+
+// Another plugin than that of other nodes is refused at the first step already, if
+// somebody says which one it should be.
+func TestExpected(t *testing.T) {
+	n := newNode(t, "k1")
+	n.api.key, n.cfg.Expect = "-", "k2"
+	n.refused(errs.Conflict, "its key id is k1, and -expect says k2")
+}
+
+// What somebody else writes until the last moment is not lost.
+func TestChangedMeanwhile(t *testing.T) {
+	for _, step := range []string{"opened enc.yaml", "written enc.yaml", "renamed enc.yaml.previous"} {
+		n := newNode(t, "k1")
+		theirs := strings.Replace(begin, "name: old", "name: theirs", 1)
+		n.cfg.At = func(at string) {
+			if at != step {
+				return
+			}
+			if err := os.WriteFile(n.cfg.File, []byte(theirs), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		n.run(errs.Conflict, "was changed meanwhile, and is left as it is")
+		if n.has() != theirs {
+			t.Errorf("%s: what somebody else wrote is lost", step)
+		}
+	}
+}
+
+// held locks a directory as another run does.
+func held(n *node, dir string) {
+	d, err := os.Open(dir)
+	if err == nil {
+		err = syscall.Flock(int(d.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	}
+	if err != nil {
+		n.Fatal(err)
+	}
+	n.Cleanup(func() { _ = d.Close() })
+}
+
 // An API server that refuses the file has the one before put back.
 func TestRefusedFileIsTakenBack(t *testing.T) {
 	n := newNode(t, "k1")
@@ -380,7 +520,27 @@ func TestRefused(t *testing.T) {
 	}{
 		"another file in force":     {func(n *node) { n.another(&server{id: "two", hash: "sha256:other"}) }, errs.Conflict, "a file in force that is not this node's (sha256:other"},
 		"an API server without one": {func(n *node) { n.another(&server{}) }, errs.Conflict, "one with no EncryptionConfiguration could not read it"},
-		"one that was not asked":    {func(n *node) { n.api.leases = []coordinationv1.Lease{lease("one", 0), lease("two", 0)} }, errs.Conflict, "2 API servers are alive"},
+		"one that was not asked":    {func(n *node) { n.api.leases = append(n.api.leases, lease("two", 0)) }, errs.Conflict, "2 API servers are alive"},
+		"one that was not asked, by a clock that is right": {func(n *node) {
+			n.api.leases = append(n.api.leases, lease("two", 90*time.Minute))
+			n.api.date = time.Now().Add(-time.Hour)
+		}, errs.Conflict, "2 API servers are alive"},
+		"no lease at all": {func(n *node) { n.api.leases = nil }, errs.Conflict, "say -these-are-all"},
+		"no living lease": {func(n *node) { n.api.leases = []coordinationv1.Lease{lease(n.api.id, 2*time.Hour)} }, errs.Conflict, "say -these-are-all"},
+		"another cluster's": {func(n *node) {
+			n.another(&server{id: "two", hash: config.Hash([]byte(begin))})
+			n.api.leases = []coordinationv1.Lease{lease(n.api.id, 0), lease("three", 0)}
+		}, errs.Conflict, "none of the 2 that are alive in this cluster"},
+		"one at two addresses": {func(n *node) {
+			two := n.another(&server{})
+			n.another(&server{}).started = two.started
+		}, errs.Conflict, "of 1 of them it is not known"},
+		"one too many": {func(n *node) {
+			n.another(&server{})
+			n.another(&server{})
+			n.api.leases = n.api.leases[:2]
+		}, errs.Conflict, "2 API servers were asked that tell no identity, and 1 such"},
+		"somebody is at work":       {func(n *node) { held(n, filepath.Dir(n.cfg.File)) }, errs.Conflict, "another run is at work"},
 		"no right to metrics":       {func(n *node) { n.api.metrics = http.StatusForbidden }, errs.Denied, "nonResourceURL /metrics"},
 		"not known":                 {func(n *node) { n.api.metrics = http.StatusUnauthorized }, errs.Unauthenticated, "log in"},
 		"an API server that is ill": {func(n *node) { n.api.metrics = http.StatusInternalServerError }, errs.Unavailable, "500"},
@@ -421,8 +581,18 @@ func TestRefused(t *testing.T) {
 	})
 	t.Run("an ended lease", func(t *testing.T) {
 		n := newNode(t, "k1")
-		n.api.leases = []coordinationv1.Lease{lease("one", 0), lease("two", 2*time.Hour)}
+		n.api.leases = append(n.api.leases, lease("two", 2*time.Hour))
 		n.run(0, "")
+	})
+	t.Run("no lease, and all are named", func(t *testing.T) {
+		n := newNode(t, "k1")
+		n.api.leases, n.cfg.TheseAreAll = nil, true
+		n.run(0, "")
+	})
+	t.Run("all are named, and a lease says no", func(t *testing.T) {
+		n := newNode(t, "k1")
+		n.api.leases, n.cfg.TheseAreAll = append(n.api.leases, lease("two", 0)), true
+		n.refused(errs.Conflict, "2 API servers are alive")
 	})
 }
 
@@ -526,29 +696,4 @@ func again(t *testing.T, file string, next *config.File) {
 	if err != nil || len(all) > 3 || string(text) == begin && len(all) != 2 {
 		t.Errorf("it left %v, %v", all, err)
 	}
-}
-
-const metrics = `# TYPE apiserver_encryption_config_controller_last_config_info gauge
-apiserver_encryption_config_controller_last_config_info{apiserver_id_hash="sha256:aa",hash="sha256:bb"} 1
-apiserver_encryption_config_controller_automatic_reloads_total{apiserver_id_hash="sha256:aa",status="failure"} 2 1700000000000
-apiserver_encryption_config_controller_automatic_reloads_total{apiserver_id_hash="sha256:aa",status="success"} 7
-apiserver_encryption_config_controller_automatic_reload_last_timestamp_seconds{apiserver_id_hash="sha256:aa",status="failure"} 1.7e+09
-apiserver_encryption_config_controller_automatic_reload_last_timestamp_seconds{apiserver_id_hash="sha256:aa",status="success"} 1.8e+09
-`
-
-func TestMetrics(t *testing.T) {
-	s, err := configure.Metrics([]byte(metrics))
-	if err != nil || s.Hash != "sha256:bb" || s.Failures != 2 || s.Failed.Unix() != 1.7e9 || s.Reloaded.Unix() != 1.8e9 {
-		t.Errorf("%+v, %v", s, err)
-	}
-}
-
-func FuzzMetrics(f *testing.F) {
-	f.Add([]byte(metrics))
-	f.Add([]byte("apiserver_encryption_config_controller_last_config_info{hash=\"} 1"))
-	f.Fuzz(func(t *testing.T, text []byte) {
-		if s, err := configure.Metrics(text); err == nil && (s.Failures < 0 || strings.ContainsAny(s.Hash, "\"\n")) {
-			t.Errorf("%+v", s)
-		}
-	})
 }

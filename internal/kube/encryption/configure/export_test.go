@@ -1,10 +1,6 @@
 package configure
 
-import (
-	"bytes"
-
-	"github.com/strongkeep/strongkeep/internal/kube/encryption/config"
-)
+import "github.com/strongkeep/strongkeep/internal/kube/encryption/config"
 
 // Write is write, for a test that kills it.
 func Write(file string, at func(string), current, next *config.File) error {
@@ -13,9 +9,5 @@ func Write(file string, at func(string), current, next *config.File) error {
 	return write(cfg, current, next)
 }
 
-// Metrics is what a text of metrics tells.
-func Metrics(text []byte) (Server, error) {
-	var s Server
-	err := s.read(bytes.NewReader(text))
-	return s, err
-}
+// Identity is that of the API server on a host.
+func Identity(host string) string { return identity(host) }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/encryption/config"
+	"github.com/strongkeep/strongkeep/internal/kube/encryption/stored"
 )
 
 // Config says what is to be, and where.
@@ -25,16 +26,32 @@ type Config struct {
 	REST    *rest.Config
 	// Manifest of the API server's static pod; "" or a file that is not there: not looked at.
 	Manifest string
-	Now      func() time.Time                  // default time.Now
-	Wait     time.Duration                     // how long API servers get to take a file; default 3 minutes
-	Say      func(string, ...any)              // progress, a line each
-	At       func(step string)                 // for tests: called between the steps of a write
-	Every    func() (<-chan time.Time, func()) // for tests: when to ask again
+	// Final takes away what the goal does not need, proven by what is stored: a running
+	// etcd, whose values lie below EtcdPrefix ("" is stored.DefaultPrefix).
+	Final      bool
+	Stored     stored.Source
+	EtcdPrefix string
+	Settled    time.Duration // how long each API server has had its file before etcd is read; default a minute
+	Expect     string        // key id that all plugins are to have; "": not compared
+	// TheseAreAll says that Servers are all that there are, where no lease tells it.
+	TheseAreAll bool
+	Host        string                            // this node's name, by which its API server is known; default os.Hostname
+	Local       func(url string) bool             // for tests: whether an API server is at an address of this machine
+	Wait        time.Duration                     // how long API servers get to take a file; default 3 minutes
+	Say         func(string, ...any)              // progress, a line each
+	At          func(step string)                 // for tests: called between the steps of a write
+	Every       func() (<-chan time.Time, func()) // for tests: when to ask again
 }
 
 func (c *Config) defaults() {
-	if c.Now == nil {
-		c.Now = time.Now
+	if c.Settled == 0 {
+		c.Settled = settled
+	}
+	if c.Host == "" {
+		c.Host, _ = os.Hostname() // without it an API server is known by its address
+	}
+	if c.Local == nil {
+		c.Local = local
 	}
 	if c.Wait == 0 {
 		c.Wait = 3 * time.Minute
@@ -62,6 +79,8 @@ type State struct {
 	Servers []At         `json:"servers"`
 	// Blocked says why the next file must not be written yet, "" if nothing does.
 	Blocked string `json:"blocked,omitempty"`
+	// NotKnown is what the next step rests on without it having been seen.
+	NotKnown []string `json:"not_known,omitempty"`
 	// Manifest says what is wrong with how the API server's pod sees the file and the
 	// socket, "" if nothing, or if it was not looked at.
 	Manifest string `json:"manifest,omitempty"`
@@ -136,7 +155,7 @@ func look(ctx context.Context, cfg *Config) (*State, error) {
 		s.Servers = append(s.Servers, s.place(one, before, &cfg.Goal))
 	}
 	s.InClear = slices.Sorted(maps.Keys(current.InClear()))
-	if s.blocked = s.judge(); s.blocked != nil {
+	if s.blocked = s.judge(cfg); s.blocked != nil {
 		s.Blocked = s.blocked.Error()
 	}
 	if err := mounted(cfg); err != nil {
@@ -161,7 +180,10 @@ func load(path string) (*config.File, error) {
 
 // successor is the file that comes next.
 func successor(cfg *Config, current *config.File) (*config.File, error) {
-	if cfg.From == "" {
+	switch {
+	case cfg.From == "" && cfg.Final:
+		return current.Final(&cfg.Goal)
+	case cfg.From == "":
 		return current.Next(&cfg.Goal)
 	}
 	text, err := os.ReadFile(cfg.From)
@@ -175,7 +197,7 @@ func successor(cfg *Config, current *config.File) (*config.File, error) {
 	if next.Hash == current.Hash {
 		return current, nil
 	}
-	return next, config.Follows(current, next, cfg.Goal.Back)
+	return next, config.Follows(current, next, config.Allow{Clear: cfg.Goal.Back, Loss: cfg.Final})
 }
 
 // place finds out which file an API server has.
@@ -198,8 +220,8 @@ func (s *State) place(one Server, before *config.File, goal *config.Goal) At {
 
 // judge says why the next file must not be written: an API server has a file that is
 // not known here, or could not read what is written with the next one, or the other
-// way round. The kind is Conflict.
-func (s *State) judge() error {
+// way round, or its plugin has another key. The kind is Conflict.
+func (s *State) judge(cfg *Config) error {
 	for _, at := range s.Servers {
 		if at.file == nil {
 			return errs.Newf(errs.Conflict, "the API server %s has a file in force that is not this node's (%s, here %s): put the same file on all nodes, and wait until each has reloaded it", at.URL, at.Hash, orNone(s.Hash))
@@ -212,7 +234,13 @@ func (s *State) judge() error {
 			return errs.Newf(errs.Conflict, "the API server %s is not ready for the next step: %w: %s", at.URL, err, what)
 		}
 	}
-	if s.current.Hash == "" || s.next == s.current {
+	if s.next == s.current {
+		return nil
+	}
+	if err := s.agree(cfg); err != nil {
+		return err
+	}
+	if s.current.Hash == "" {
 		return nil
 	}
 	// What lies in this node's file may be taken by its API server at any moment.

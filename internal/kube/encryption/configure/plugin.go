@@ -18,43 +18,48 @@ import (
 // longestKeyID is what an API server takes, in bytes.
 const longestKeyID = 1024
 
-// plugins looks at the plugin of each KMS v2 provider that is new in a file: an API
-// server that is given one which does not work refuses the file, or writes nothing.
-func plugins(ctx context.Context, before, next *config.File) error {
+// plugins looks at the plugin of each KMS v2 provider that is new in the next file: an
+// API server that is given one which does not work refuses the file, or writes nothing.
+// One that has another key than those of other nodes is refused too.
+func (s *State) plugins(ctx context.Context, expect string) error {
 	had := map[string]bool{}
-	for _, e := range before.Entries {
+	for _, e := range s.current.Entries {
 		for _, p := range e.Providers {
 			had[p.String()+p.Endpoint] = true
 		}
 	}
-	for i := range next.Entries {
+	for i := range s.next.Entries {
 		first := true
-		for _, p := range next.Entries[i].Providers {
+		for _, p := range s.next.Entries[i].Providers {
 			writes := first
 			first = false
 			if p.Kind != "kms" || p.Version != "v2" || had[p.String()+p.Endpoint] && !writes {
 				continue
 			}
-			if err := plugin(ctx, p); err != nil {
-				return errs.Newf(errs.KindOf(err), "%s: line %d: %s: %w", next.Place, p.Line, p, err)
+			id, err := plugin(ctx, p)
+			if err == nil {
+				err = s.same(p.Name, id, expect)
+			}
+			if err != nil {
+				return errs.Newf(errs.KindOf(err), "%s: line %d: %s: %w", s.next.Place, p.Line, p, err)
 			}
 		}
 	}
 	return nil
 }
 
-// plugin asks one as an API server does.
-func plugin(ctx context.Context, p config.Provider) error {
+// plugin asks one as an API server does, and returns its key id.
+func plugin(ctx context.Context, p config.Provider) (string, error) {
 	socket, ok := strings.CutPrefix(p.Endpoint, "unix://")
 	if !ok || !filepath.IsAbs(socket) {
-		return errs.Newf(errs.Invalid, "endpoint %s: it has to be unix:// and an absolute path: unix:///run/strongkeep-kms/kms.sock", p.Endpoint)
+		return "", errs.Newf(errs.Invalid, "endpoint %s: it has to be unix:// and an absolute path: unix:///run/strongkeep-kms/kms.sock", p.Endpoint)
 	}
 	if err := placed(socket); err != nil {
-		return err
+		return "", err
 	}
 	client, err := conform.Dial(socket)
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer func() { _ = client.Close() }()
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
@@ -62,13 +67,13 @@ func plugin(ctx context.Context, p config.Provider) error {
 	a, err := client.Status(ctx)
 	switch {
 	case err != nil:
-		return errs.Newf(errs.KindOf(err), "asking the plugin: %w: find out why with strongkeep kms doctor", err)
+		return "", errs.Newf(errs.KindOf(err), "asking the plugin: %w: find out why with strongkeep kms doctor", err)
 	case a.GetHealthz() != "ok" || !strings.HasPrefix(a.GetVersion(), "v2"):
-		return errs.New(errs.Unavailable, "the plugin says that it is not healthy: find out why with strongkeep kms doctor")
+		return "", errs.New(errs.Unavailable, "the plugin says that it is not healthy: find out why with strongkeep kms doctor")
 	case a.GetKeyId() == "" || len(a.GetKeyId()) > longestKeyID:
-		return errs.Newf(errs.Invalid, "the plugin's key id has %d bytes, and API servers take 1 to %d: no value could be written with it", len(a.GetKeyId()), longestKeyID)
+		return "", errs.Newf(errs.Invalid, "the plugin's key id has %d bytes, and API servers take 1 to %d: no value could be written with it", len(a.GetKeyId()), longestKeyID)
 	}
-	return nil
+	return a.GetKeyId(), nil
 }
 
 // placed refuses what is no socket, or one that others could replace.

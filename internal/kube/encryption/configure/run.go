@@ -8,9 +8,8 @@ import (
 	"github.com/strongkeep/strongkeep/internal/errs"
 )
 
-// Run does the next step on this node: it writes the file, and returns when an API
-// server has it in force. If one refuses it and none takes it, the file before is put
-// back. Where there is nothing to write it waits until all API servers have the file.
+// Run does the next step on this node: it writes the file, and returns when this node's
+// API server has it in force. If that refuses it, the file before is put back. Where there is nothing to write it waits until all API servers have the file.
 // It may be killed at any moment and run again.
 //
 // Kinds: Invalid (bad input, nothing was written), Conflict (not yet; nothing was
@@ -33,44 +32,51 @@ func Run(ctx context.Context, cfg Config) (*State, error) {
 	if s.Hash == "" && cfg.Goal.Back {
 		return s, errs.Newf(errs.NotExist, "%s is not there: for the way back name the file that the API server has, with -file", cfg.File)
 	}
-	if s.next == s.current {
+	switch {
+	case s.next == s.current:
 		return await(ctx, &cfg, s, true)
+	case cfg.Final:
+		return final(ctx, &cfg, s)
 	}
-	if err := plugins(ctx, s.current, s.next); err != nil {
+	return put(ctx, &cfg, s)
+}
+
+// put writes the next file and waits until this node's API server has it in force.
+func put(ctx context.Context, cfg *Config, s *State) (*State, error) {
+	if err := s.plugins(ctx, cfg.Expect); err != nil {
 		return s, err
 	}
-	now, err := load(cfg.File)
-	if err != nil || now.Hash != s.Hash {
-		return s, errs.Newf(errs.Conflict, "%s was changed meanwhile: try again", cfg.File)
+	for _, what := range s.NotKnown {
+		cfg.Say("Not known: %s.", what)
 	}
-	if err := write(&cfg, s.current, s.next); err != nil {
+	if err := write(cfg, s.current, s.next); err != nil {
 		return s, err
 	}
 	cfg.Say("Wrote %s.", cfg.File)
 	if s.Hash == "" { // no API server has it yet, and none will without a flag
-		return look(ctx, &cfg)
+		return look(ctx, cfg)
 	}
-	cfg.Say("The file before is %s. Waiting for an API server to take the new one, which they look for each minute.", previous(cfg.File))
-	return await(ctx, &cfg, s, false)
+	cfg.Say("The file before is %s. Waiting for this node's API server to take the new one, which it looks for each minute.", previous(cfg.File))
+	return await(ctx, cfg, s, false)
 }
 
-// await waits until one API server more, or all of them, have the next file in force.
+// await waits until this node's API server has the next file in force, or all have.
 func await(ctx context.Context, cfg *Config, s *State, all bool) (*State, error) {
 	limited, cancel := context.WithTimeout(ctx, cfg.Wait)
 	defer cancel()
 	tick, stop := cfg.Every()
 	defer stop()
-	had, failed := s.begun()
+	w := s.watch(cfg)
 	var asking error // why the last question got no answer, if there was time for one
 	for {
 		now, err := servers(limited, cfg)
 		if err == nil || limited.Err() == nil {
 			asking = err
 		}
-		have, refused := count(now, s.next.Hash, failed)
+		taken, everywhere, refused := w.look(now)
 		switch {
 		case err != nil:
-		case have == len(now), have > had && !all:
+		case everywhere, taken && !all:
 			return look(ctx, cfg)
 		case refused != "" && !all:
 			return s, takeBack(cfg, s, refused)
@@ -85,29 +91,53 @@ func await(ctx context.Context, cfg *Config, s *State, all bool) (*State, error)
 	}
 }
 
-// begun is how many have the next file already, and how often each has refused one.
-func (s *State) begun() (had int, failed map[string]int) {
-	failed = map[string]int{}
-	for _, at := range s.Servers {
-		failed[at.URL] = at.Failures
-		if at.Hash == s.next.Hash {
-			had++
-		}
-	}
-	return had, failed
+// process is an API server at a URL. Behind one URL there may be several.
+type process struct{ url, id string }
+
+// watch is what is compared with what API servers tell later.
+type watch struct {
+	hash   string          // of the next file
+	here   map[string]bool // URLs of this node's API servers
+	had    map[string]bool // URLs of those that had the next file
+	failed map[process]int // how often each had refused one
 }
 
-// count is how many have a file in force, and one that has refused a file since.
-func count(now []Server, hash string, failed map[string]int) (have int, refused string) {
-	for _, one := range now {
-		if one.Hash == hash {
+func (s *State) watch(cfg *Config) *watch {
+	w := &watch{s.next.Hash, s.here(cfg), map[string]bool{}, map[process]int{}}
+	for _, at := range s.Servers {
+		w.failed[process{at.URL, at.ID}] = at.Failures
+		w.had[at.URL] = at.Hash == w.hash
+	}
+	return w
+}
+
+// look returns whether this node's API server has the next file in force, whether all
+// have, and the URL of this node's API server if it has refused a file since. What those
+// of other nodes refuse says nothing of this node's file.
+func (w *watch) look(now []Server) (taken, everywhere bool, refused string) {
+	have, here, behind := 0, 0, 0
+	for _, s := range now {
+		has := s.Hash == w.hash
+		if has {
 			have++
 		}
-		if one.Failures > failed[one.URL] {
-			refused = one.URL
+		if !w.here[s.URL] {
+			continue
+		}
+		here++
+		taken = taken || has && !w.had[s.URL]
+		if !has {
+			behind++
+		}
+		before, known := w.failed[process{s.URL, s.ID}]
+		if !known {
+			_, known = w.failed[process{s.URL, ""}] // it did not tell who it is, nor that it has refused any
+		}
+		if known && s.Failures > before {
+			refused = s.URL
 		}
 	}
-	return have, refused
+	return taken || here > 0 && behind == 0, have == len(now), refused
 }
 
 func takeBack(cfg *Config, s *State, by string) error {
@@ -131,5 +161,5 @@ func late(cfg *Config, s *State, all bool, asking error) error {
 		}
 		return errs.Newf(errs.Unavailable, "%s does not have the file of this node in force: run this on its node", strings.Join(left, ", "))
 	}
-	return errs.Newf(errs.Unavailable, "no API server has taken %s in %s: it needs --encryption-provider-config=%s and --encryption-provider-config-automatic-reload=true, or a restart; then run this again", cfg.File, cfg.Wait, cfg.File)
+	return errs.Newf(errs.Unavailable, "the API server of this node has not taken %s in %s: it needs --encryption-provider-config=%s and --encryption-provider-config-automatic-reload=true, or a restart; then run this again", cfg.File, cfg.Wait, cfg.File)
 }

@@ -22,15 +22,20 @@ func write(cfg *Config, current, next *config.File) error {
 	if err != nil {
 		return err
 	}
+	unlock, err := lock(filepath.Dir(real))
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	if err := sweep(filepath.Dir(real)); err != nil {
 		return err
 	}
 	if current.Hash != "" {
-		if err := replace(cfg, real, previous(real), current.Text()); err != nil {
+		if err := replace(cfg, content{real, previous(real), current.Text(), current.Hash}); err != nil {
 			return err
 		}
 	}
-	return replace(cfg, real, real, next.Text())
+	return replace(cfg, content{real, real, next.Text(), current.Hash})
 }
 
 // restore puts the file before back, if the current one is still that which was
@@ -40,11 +45,20 @@ func restore(cfg *Config, was, wrote *config.File) error {
 	if err != nil {
 		return err
 	}
-	now, err := load(real)
-	if err != nil || now.Hash != wrote.Hash {
-		return errs.Newf(errs.Conflict, "%s was changed meanwhile, and is left as it is", cfg.File)
+	unlock, err := lock(filepath.Dir(real))
+	if err != nil {
+		return err
 	}
-	return replace(cfg, real, real, was.Text())
+	defer unlock()
+	return replace(cfg, content{real, real, was.Text(), wrote.Hash})
+}
+
+// unchanged refuses if the file is not that which was read.
+func unchanged(cfg *Config, real, hash string) error {
+	if now, err := load(real); err != nil || now.Hash != hash {
+		return errs.Newf(errs.Conflict, "%s was changed meanwhile, and is left as it is: try again", cfg.File)
+	}
+	return nil
 }
 
 // resolve follows links, so that a link stays one.
@@ -73,9 +87,18 @@ func sweep(dir string) error {
 	return nil
 }
 
-// replace writes content whole and durably under a name, with the owner and the mode
-// that like has.
-func replace(cfg *Config, like, path string, content redact.Secret) (err error) {
+// content is what is to be written, and where.
+type content struct {
+	real string // the file: what is written gets its owner and mode
+	path string
+	text redact.Secret
+	hash string // that the file has until the last moment; "": it is not there
+}
+
+// replace writes content whole and durably under a name, unless the file is another than
+// it was: there is no moment between looking and renaming but the system's own.
+func replace(cfg *Config, c content) (err error) {
+	path := c.path
 	f, err := os.CreateTemp(filepath.Dir(path), temporary+"*") // 0600
 	if errors.Is(err, fs.ErrNotExist) {
 		return errs.Newf(errs.NotExist, "the directory of %s is not there: make it, readable to root only", path)
@@ -85,11 +108,14 @@ func replace(cfg *Config, like, path string, content redact.Secret) (err error) 
 	}
 	defer func() { _ = os.Remove(f.Name()) }() // nothing, once it has its name
 	cfg.At("opened " + filepath.Base(path))
-	_, err = f.Write(content.Reveal())
-	if err = errors.Join(err, alike(f, like), f.Sync(), f.Close()); err != nil {
+	_, err = f.Write(c.text.Reveal())
+	if err = errors.Join(err, alike(f, c.real), f.Sync(), f.Close()); err != nil {
 		return errs.Newf(errs.Unavailable, "writing %s: %w", path, err)
 	}
 	cfg.At("written " + filepath.Base(path))
+	if err := unchanged(cfg, c.real, c.hash); err != nil {
+		return err
+	}
 	if err := os.Rename(f.Name(), path); err != nil {
 		return errs.Newf(errs.Unavailable, "putting %s in its place: %w", path, err)
 	}
