@@ -61,11 +61,18 @@ func TestRewriteAndVerify(t *testing.T) {
 	if said := command(t, 10, verify...); !strings.Contains(said, "default/clear-0") || !strings.Contains(said, "120 are in the clear") {
 		t.Errorf("before:\n%s", said)
 	}
+	byMetrics := []string{"verify", "-by-metrics", "-provider=strongkeep", "-key-id=" + keyID(t, env.one)}
+	if said := command(t, 10, byMetrics...); !strings.Contains(said, "weaker evidence than etcd") || !strings.Contains(said, "the API server read values in the clear") {
+		t.Errorf("before, by metrics:\n%s", said)
+	}
 	if said := command(t, 0, "rewrite", "-page=50"); !strings.Contains(said, "refused                        0") {
 		t.Errorf("rewritten:\n%s", said)
 	}
 	if said := command(t, 0, verify...); strings.Count(said, "yes ") != 3 {
 		t.Errorf("after:\n%s", said)
+	}
+	if said := command(t, 0, byMetrics...); strings.Count(said, "yes ") != 3 {
+		t.Errorf("after, by metrics:\n%s", said)
 	}
 	reads(t, env.client, "clear-7")
 	for i := range 120 {

@@ -1,15 +1,18 @@
 package encryption
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strconv"
 
 	"github.com/spf13/cobra"
 
+	clusters "github.com/strongkeep/strongkeep/internal/cli/cluster"
 	"github.com/strongkeep/strongkeep/internal/cli/session"
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/encryption/stored"
+	"github.com/strongkeep/strongkeep/internal/kube/encryption/tally"
 )
 
 // etcdFlags are how people name what is stored.
@@ -46,12 +49,16 @@ func (e *etcdFlags) open() (stored.Source, func(), error) {
 
 func (x command) verify() *cobra.Command {
 	var from etcdFlags
+	var by counterFlags
 	var cfg stored.Config
 	c := &cobra.Command{
 		Use: "verify", Short: "Read etcd, and name each value that is in the clear or under an old key", Args: session.Args(0, 0),
 		Long: `Read every value of the resources in etcd, or in a snapshot of it, and count under which
 provider and key each one is. It needs no key, decrypts nothing, shows no value and
 changes nothing. What was not checked is said to be so, and is never a yes.
+
+Where nobody may read etcd, -by-metrics has an API server read every object, and believes
+what it counts meanwhile. That is weaker: it names no value, and is its own word.
 
 Exit code 10 if a value is in the clear, broken, or not under -provider and -key-id; if
 overwritten values in a snapshot are in the clear; or if etcd has nothing of a resource.`,
@@ -60,12 +67,7 @@ overwritten values in a snapshot are in the clear; or if etcd has nothing of a r
     -etcd-cert=/etc/kubernetes/pki/apiserver-etcd-client.crt -etcd-key=/etc/kubernetes/pki/apiserver-etcd-client.key \
     -provider=strongkeep -key-id="$(strongkeep kms status -field=key_id)"`,
 		RunE: func(c *cobra.Command, _ []string) error {
-			source, end, err := from.open()
-			if err != nil {
-				return err
-			}
-			defer end()
-			r, err := stored.Verify(c.Context(), source, cfg)
+			r, err := x.verified(c.Context(), &from, &by, cfg)
 			if err != nil {
 				return err
 			}
@@ -79,6 +81,7 @@ overwritten values in a snapshot are in the clear; or if etcd has nothing of a r
 		},
 	}
 	from.add(c)
+	by.add(c)
 	f := c.Flags()
 	f.StringVar(&cfg.Prefix, "etcd-prefix", stored.DefaultPrefix, "the API server's --etcd-prefix")
 	f.StringSliceVar(&cfg.Resources, "resource", []string{"secrets"}, "RESOURCE or RESOURCE.GROUP to look at; may be repeated")
@@ -86,6 +89,41 @@ overwritten values in a snapshot are in the clear; or if etcd has nothing of a r
 	f.StringVar(&cfg.KeyID, "key-id", "", "KMS v2 key id that all should be under; see strongkeep kms status")
 	f.IntVar(&cfg.Most, "most", 1000, "how many values to name; all are counted")
 	return c
+}
+
+// counterFlags are how people name an API server whose counters are believed.
+type counterFlags struct {
+	on      bool
+	cluster clusters.Flags
+	server  string
+}
+
+func (b *counterFlags) add(c *cobra.Command) {
+	f := c.Flags()
+	f.BoolVar(&b.on, "by-metrics", false, "instead of etcd: have an API server read every object, and believe its counters")
+	f.StringVar(&b.server, "server", "", "with -by-metrics: the own address of one API server, https://ADDRESS:6443; that of the kubeconfig when not given")
+	f.StringVar(&b.cluster.Kubeconfig, "kubeconfig", "", "with -by-metrics: how to reach the API server (KUBECONFIG, ~/.kube/config)")
+	f.StringVar(&b.cluster.Context, "context", "", "context of the kubeconfig; its current one when not given")
+}
+
+// verified asks what was named.
+func (x command) verified(ctx context.Context, from *etcdFlags, by *counterFlags, cfg stored.Config) (*stored.Report, error) {
+	if !by.on {
+		source, end, err := from.open()
+		if err != nil {
+			return nil, err
+		}
+		defer end()
+		return stored.Verify(ctx, source, cfg)
+	}
+	if from.snapshot != "" || len(from.etcd.Endpoints) > 0 {
+		return nil, errs.New(errs.Invalid, "-by-metrics is the weaker evidence: leave it out where -etcd or -snapshot are given")
+	}
+	rest, _, err := by.cluster.Rest(x.Env)
+	if err != nil {
+		return nil, err
+	}
+	return tally.Verify(ctx, tally.Config{REST: rest, Server: by.server, Resources: cfg.Resources, Provider: cfg.Provider, KeyID: cfg.KeyID, Most: cfg.Most})
 }
 
 func (x command) printReport(r *stored.Report) error {
@@ -109,8 +147,12 @@ func (x command) printReport(r *stored.Report) error {
 	if n := r.Found - len(r.Findings); n > 0 {
 		more = fmt.Sprintf("and %d more: -most=%d names all\n", n, r.Found)
 	}
+	read := "Read " + r.Source
+	if r.Revision > 0 {
+		read += " at revision " + strconv.FormatInt(r.Revision, 10)
+	}
 	return errors.Join(
-		x.say("Read %s at revision %d.\n\n", r.Source, r.Revision),
+		x.say("%s.\n\n", read),
 		x.Print(nil, session.Row{"ANSWER", "QUESTION", "DETAIL"}, answers),
 		x.table(session.Row{"RESOURCE", "VALUES", "PROVIDER", "KEY ID"}, counts),
 		x.table(session.Row{"RESOURCE", "OBJECT", "WHY", "PROVIDER", "KEY ID"}, found),

@@ -76,6 +76,7 @@ func TestVerify(t *testing.T) {
 		"both":      {[]string{"-snapshot=x", "-etcd=y"}, 2, []string{"one of them is read"}},
 		"no file":   {[]string{"-snapshot=" + clean + "x"}, 5, []string{"there is no snapshot"}},
 		"half":      {[]string{"-etcd=https://127.0.0.1:1", "-etcd-cert=x"}, 2, []string{"give both or none"}},
+		"two kinds": {[]string{"-snapshot=" + clean, "-by-metrics"}, 2, []string{"the weaker evidence"}},
 		"wildcards": {[]string{"-snapshot=" + clean, "-resource=*"}, 2, []string{"name each resource"}},
 	} {
 		code, stdout, stderr := run(t, append([]string{"encryption", "verify"}, c.args...)...)
@@ -90,5 +91,24 @@ func TestVerify(t *testing.T) {
 	}
 	if raw, err := os.ReadFile(clear); err != nil || !bytes.Contains(raw, []byte(canary)) {
 		t.Error("the snapshots of this test have no value to be told", err)
+	}
+}
+
+// What is taken away is proven by the running etcd, and by nothing else.
+func TestFinalFlags(t *testing.T) {
+	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
+	text := "apiVersion: v1\nkind: Config\ncurrent-context: c\nclusters: [{name: c, cluster: {server: 'https://127.0.0.1:1'}}]\nusers: [{name: u}]\ncontexts: [{name: c, context: {cluster: c, user: u}}]\n"
+	if err := os.WriteFile(kubeconfig, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for want, args := range map[string][]string{
+		"the last step asks the running one": {"-final", "-snapshot=x"},
+		"-etcd is asked with -final only":    {"-etcd=https://127.0.0.1:1"},
+		"give both or none":                  {"-final", "-etcd=https://127.0.0.1:1", "-etcd-cert=x"},
+	} {
+		code, stdout, stderr := run(t, append([]string{"encryption", "configure", "-kubeconfig=" + kubeconfig, "-file=" + kubeconfig + "2"}, args...)...)
+		if code != 2 || !strings.Contains(stdout+stderr, want) {
+			t.Errorf("%v: exit code %d, want 2 and %q in:\n%s%s", args, code, want, stdout, stderr)
+		}
 	}
 }
