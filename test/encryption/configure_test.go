@@ -16,6 +16,7 @@ import (
 
 	"github.com/strongkeep/strongkeep/internal/cli"
 	"github.com/strongkeep/strongkeep/internal/cli/session"
+	"github.com/strongkeep/strongkeep/internal/kube/encryption/rewrite"
 	"github.com/strongkeep/strongkeep/internal/testenv/port"
 )
 
@@ -95,6 +96,33 @@ func (n *controlNode) template(name string, others ...*controlNode) {
 	}
 }
 
+// takeAway takes identity away from two nodes, when etcd shows that nothing needs it.
+func takeAway(one, two *controlNode) {
+	one.Helper()
+	at := env.server.Etcd()
+	final := []string{"configure", "-final", "-etcd=" + at.Endpoint, "-etcd-ca=" + at.CAFile, "-etcd-cert=" + at.CertFile, "-etcd-key=" + at.KeyFile}
+	one.strongkeep(6, final, "values of podtemplates in etcd are under clear")
+	cfg := rest.CopyConfig(env.server.REST)
+	cfg.Host = one.url
+	if r, err := rewrite.Run(one.Context(), rewrite.Config{REST: cfg, Resources: []string{"podtemplates"}}); err != nil || r.Refused > 0 {
+		one.Fatal(r, err)
+	}
+	one.strongkeep(0, final, "1 of 2 do not")
+	if text, err := os.ReadFile(one.file); err != nil || strings.Contains(string(text), "identity") {
+		one.Errorf("identity is there still, %v:\n%s", err, text)
+	}
+	one.template("final", two)
+	two.template("not-final", one)
+	two.strongkeep(0, final, "nothing else is left in it")
+	two.strongkeep(0, []string{"plan"}, "nothing but kms configured is left for podtemplates done")
+	for _, n := range []*controlNode{one, two} {
+		got, err := n.client.CoreV1().PodTemplates("default").Get(n.Context(), "clear", metav1.GetOptions{})
+		if err != nil || got.Annotations["password"] != canary {
+			n.Error("reading what was in the clear once:", err)
+		}
+	}
+}
+
 // Two API servers are taken from the clear to encryption and back, each by its own
 // file, and each reads at every moment what the other one writes.
 func TestConfigure(t *testing.T) {
@@ -123,6 +151,10 @@ func TestConfigure(t *testing.T) {
 	one.strongkeep(0, []string{"status"}, "it writes with the provider")
 	one.strongkeep(0, []string{"plan"}, "writes podtemplates with kms configured done", "not checked")
 
+	takeAway(one, two)
+
+	one.strongkeep(0, []string{"configure", "-back"}, "1 of 2 do not") // identity has its place again
+	two.strongkeep(0, []string{"configure", "-back"}, "Run this again for the next step")
 	one.strongkeep(0, []string{"configure", "-back"}, "1 of 2 do not")
 	one.template("back", two)
 	two.template("still", one)

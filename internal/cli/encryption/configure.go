@@ -10,9 +10,11 @@ import (
 
 	clusters "github.com/strongkeep/strongkeep/internal/cli/cluster"
 	"github.com/strongkeep/strongkeep/internal/cli/session"
+	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kms/serve"
 	"github.com/strongkeep/strongkeep/internal/kube/encryption/config"
 	"github.com/strongkeep/strongkeep/internal/kube/encryption/configure"
+	"github.com/strongkeep/strongkeep/internal/kube/encryption/stored"
 )
 
 // goalFlags are how people say what is to be, and where.
@@ -147,6 +149,10 @@ func steps(s *configure.State, cfg *configure.Config) []step {
 		provider = "identity"
 	}
 	names := strings.Join(cfg.Goal.Resources, ", ")
+	last := step{What: "nothing but " + provider + " is left for " + names, State: "not checked", Detail: "on every control-plane node: strongkeep encryption configure -final -etcd=…"}
+	if s.Alone() {
+		last.State, last.Detail = "done", ""
+	}
 	out := []step{
 		{What: fmt.Sprintf("every API server can read %s with %s", names, provider)},
 		{What: fmt.Sprintf("every API server writes %s with %s", names, provider)},
@@ -177,11 +183,12 @@ func steps(s *configure.State, cfg *configure.Config) []step {
 	}
 	return append(out,
 		step{What: "all that lies in etcd is rewritten", State: "not checked", Detail: "strongkeep encryption rewrite"},
-		step{What: "and that is proven", State: "not checked", Detail: "strongkeep encryption verify"})
+		step{What: "and that is proven", State: "not checked", Detail: "strongkeep encryption verify"}, last)
 }
 
 func (x command) configure() *cobra.Command {
 	var g goalFlags
+	var from etcdFlags
 	c := &cobra.Command{
 		Use: "configure", Short: "Do the next step on this node: write its EncryptionConfiguration", Args: session.Args(0, 0),
 		Long: `Write the next EncryptionConfiguration of this node, if it may be in force beside that of
@@ -192,14 +199,25 @@ read with the provider, the second one has them write with it.
 The file before stays beside it, with .previous behind its name. If the API servers
 refuse the new one it is put back. Killed at any moment, run it again.
 
-With -from a file of your own is written instead, if it is one that may follow.`,
+With -from a file of your own is written instead, if it is one that may follow.
+
+The last step is -final: what else there is beside the provider is taken away, identity
+above all. etcd is read right before, and again behind it: nothing there may need what
+goes. With -back -final, identity alone is left.`,
 		Example: `  strongkeep encryption configure -server=https://10.0.0.1:6443 -server=https://10.0.0.2:6443
-  strongkeep encryption configure -from=new.yaml`,
+  strongkeep encryption configure -from=new.yaml
+  strongkeep encryption configure -final -etcd=https://127.0.0.1:2379 -etcd-ca=/etc/kubernetes/pki/etcd/ca.crt \
+    -etcd-cert=/etc/kubernetes/pki/apiserver-etcd-client.crt -etcd-key=/etc/kubernetes/pki/apiserver-etcd-client.key`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			cfg, err := x.config(&g)
 			if err != nil {
 				return err
 			}
+			end, err := running(&cfg, &from)
+			if err != nil {
+				return err
+			}
+			defer end()
 			cfg.Say = func(format string, args ...any) { _, _ = fmt.Fprintf(x.Env.Stderr, format+"\n", args...) }
 			s, err := configure.Run(c.Context(), cfg)
 			if err != nil {
@@ -209,9 +227,26 @@ With -from a file of your own is written instead, if it is one that may follow.`
 		},
 	}
 	g.add(c)
+	from.add(c)
+	c.Flags().StringVar(&g.EtcdPrefix, "etcd-prefix", stored.DefaultPrefix, "the API server's --etcd-prefix")
+	c.Flags().BoolVar(&g.Final, "final", false, "the last step: take away what nothing in etcd needs")
 	c.Flags().StringVar(&g.From, "from", "", "a file to take instead of the next step")
 	c.Flags().DurationVar(&g.Wait, "wait", 3*time.Minute, "how long API servers get to take the file")
 	return c
+}
+
+// running opens the etcd by which the last step is proven. A copy of it proves nothing.
+func running(cfg *configure.Config, from *etcdFlags) (end func(), err error) {
+	switch {
+	case from.snapshot != "":
+		return nil, errs.New(errs.Invalid, "-snapshot says how etcd was: the last step asks the running one, with -etcd")
+	case !cfg.Final && len(from.etcd.Endpoints) > 0:
+		return nil, errs.New(errs.Invalid, "-etcd is asked with -final only")
+	case !cfg.Final || len(from.etcd.Endpoints) == 0:
+		return func() {}, nil
+	}
+	cfg.Stored, end, err = from.open()
+	return end, err
 }
 
 // unknown is what the next step rests on without it having been seen, for people.
@@ -233,8 +268,10 @@ func told(s *configure.State) string {
 	}
 	none := len(s.Servers) > 0 && s.Servers[0].Which == "none"
 	switch {
+	case behind == 0 && s.Done() && s.Alone():
+		return "Success! All API servers have this file in force, and nothing else is left in it. The way back begins with strongkeep encryption configure -back"
 	case behind == 0 && s.Done():
-		return "Success! All API servers have this file in force, and it is the last one. Rewrite what is there with strongkeep encryption rewrite, then prove it with strongkeep encryption verify"
+		return "Success! All API servers have this file in force, and it is the last one but one. Rewrite what is there with strongkeep encryption rewrite, then prove it with strongkeep encryption verify; then run this with -final"
 	case behind == 0:
 		return "Success! All API servers have this file in force. Run this again for the next step."
 	case none:

@@ -61,6 +61,7 @@ type server struct {
 	key      string // key id that its plugin told; "-": it tells none
 	told     time.Time
 	date     time.Time // its clock; zero: the right one
+	reloaded time.Time // when it took its file; zero: it does not tell
 	tried    string
 	failures int
 	metrics  int // status of /metrics; 0 for 200
@@ -95,6 +96,9 @@ func (s *server) tell(w io.Writer) {
 			_, _ = fmt.Fprintf(w, "%slast_config_info{apiserver_id_hash=%q,hash=%q} 1\n", name, id, s.hash)
 		}
 		_, _ = fmt.Fprintf(w, "%sautomatic_reloads_total{apiserver_id_hash=%q,status=\"failure\"} %d\n", name, id, s.failures)
+	}
+	if !s.reloaded.IsZero() {
+		_, _ = fmt.Fprintf(w, "apiserver_encryption_config_controller_automatic_reload_last_timestamp_seconds{status=\"success\"} %d\n", s.reloaded.Unix())
 	}
 	if s.key != "-" {
 		told := s.told

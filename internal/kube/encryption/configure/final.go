@@ -66,6 +66,9 @@ func settle(ctx context.Context, cfg *Config) error {
 	defer stop()
 	for said := false; ; said = true {
 		all, err := servers(limited, cfg)
+		if limited.Err() != nil {
+			return errs.Newf(errs.Unavailable, "waiting until every API server has had its file for %s: %w", cfg.Settled, limited.Err())
+		}
 		if err != nil {
 			return err
 		}
@@ -80,7 +83,6 @@ func settle(ctx context.Context, cfg *Config) error {
 		}
 		select {
 		case <-limited.Done():
-			return errs.Newf(errs.Unavailable, "waiting until the API server %s has had its file for %s: %w", all[young].URL, cfg.Settled, limited.Err())
 		case <-tick:
 		}
 	}

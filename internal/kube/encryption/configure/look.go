@@ -95,6 +95,7 @@ type At struct {
 	Server
 	Which string       `json:"which"`           // this, before, next, none, unknown
 	Stage config.Stage `json:"stage,omitempty"` // "" if the file is not known
+	Alone bool         `json:"alone,omitempty"` // it has nothing but the goal's provider
 	file  *config.File
 }
 
@@ -110,6 +111,16 @@ func (s *State) Done() bool {
 		}
 	}
 	return true
+}
+
+// Alone reports that no API server has anything but the goal's provider.
+func (s *State) Alone() bool {
+	for _, at := range s.Servers {
+		if !at.Alone {
+			return false
+		}
+	}
+	return s.Hash != "" && len(s.Servers) > 0
 }
 
 // previous is where the file before is kept: the way back from a mistake, and how a
@@ -210,7 +221,7 @@ func (s *State) place(one Server, before *config.File, goal *config.Goal) At {
 		if known.file.Hash == one.Hash && (known.which == "none" || one.Hash != "") {
 			at.Which, at.file = known.which, known.file
 			if known.which != "none" || !goal.Back { // that it writes in the clear is not known
-				at.Stage = known.file.Stage(goal)
+				at.Stage, at.Alone = known.file.Stage(goal), known.file.Alone(goal)
 			}
 			return at
 		}
