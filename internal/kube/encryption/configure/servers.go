@@ -10,6 +10,7 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/encryption/meter"
@@ -45,7 +46,9 @@ func servers(ctx context.Context, cfg *Config) ([]Server, error) {
 
 // leases are those of API servers: each one that lives renews its own.
 func leases(ctx context.Context, cfg *Config) ([]coordinationv1.Lease, error) {
-	client, err := kubernetes.NewForConfig(cfg.REST)
+	to := rest.CopyConfig(cfg.REST)
+	to.QPS = -1 // the context says for how long
+	client, err := kubernetes.NewForConfig(to)
 	if err != nil {
 		return nil, errs.Newf(errs.Invalid, "reaching the cluster: %w", err)
 	}
