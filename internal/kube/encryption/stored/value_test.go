@@ -1,6 +1,7 @@
 package stored
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -94,6 +95,26 @@ func TestFolders(t *testing.T) {
 	for _, text := range []string{"", "*", "*.*", "Secrets", "a/b", "*.apps"} {
 		if _, err := parseResource(text); err == nil {
 			t.Errorf("%q is a resource", text)
+		}
+	}
+}
+
+func TestStoredAt(t *testing.T) {
+	for key, want := range map[string]string{
+		"secrets/a/b":                   "secrets a/b true",
+		"services/specs/a/b":            "services a/b true",
+		"services/endpoints/a/b":        "endpoints a/b true",
+		"minions/a":                     "nodes a true",
+		"example.com/widgets/a/b":       "widgets.example.com a/b true",
+		"apiregistration.k8s.io/apis/a": "apis.apiregistration.k8s.io a true",
+		"ranges/serviceips":             "  false",
+		"masterleases/10.0.0.1":         "  false",
+		"secretsandmore/a":              "secretsandmore a true",
+		"alone":                         "alone  true",
+	} {
+		resource, name, ok := storedAt(key)
+		if got := fmt.Sprint(resource, " ", name, " ", ok); got != want {
+			t.Errorf("%s: %q, want %q", key, got, want)
 		}
 	}
 }

@@ -8,13 +8,17 @@ import (
 	"slices"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
 	"github.com/strongkeep/strongkeep/internal/errs"
 )
 
 // Config says what to look at, and what is expected of it.
 type Config struct {
-	Prefix    string   // "" is DefaultPrefix
-	Resources []string // RESOURCE or RESOURCE.GROUP
+	Prefix string // "" is DefaultPrefix
+	// Resources are RESOURCE or RESOURCE.GROUP, *.GROUP for a group of custom resources,
+	// or *.* alone for everything.
+	Resources []string
 	// Provider that everything should be under, as Under.Provider writes it; "" means
 	// that any will do, and is said to be not checked.
 	Provider string
@@ -102,7 +106,8 @@ type Answer struct {
 // place is one resource and its folder.
 type place struct {
 	folder   string
-	resource int // index in the report
+	resource int // index in the report; of a wildcard -1: each is found by its key
+	wildcard string
 }
 
 type verifier struct {
@@ -111,6 +116,8 @@ type verifier struct {
 	report Report
 	groups []map[Under]int
 	bad    map[string]int // findings by reason
+	found  map[string]int // index in the report of what a wildcard covers
+	seen   map[string]int // values by wildcard
 	notKey int            // values that are not under the key, whatever else is wrong with them
 }
 
@@ -140,53 +147,102 @@ func newVerifier(cfg Config) (*verifier, error) {
 	if cfg.Provider != "" && !strings.Contains(cfg.Provider, "/") {
 		cfg.Provider = string(KMSv2) + "/" + cfg.Provider
 	}
-	v := &verifier{cfg: cfg, bad: map[string]int{}}
+	v := &verifier{cfg: cfg, bad: map[string]int{}, found: map[string]int{}, seen: map[string]int{}}
 	for i, text := range cfg.Resources {
-		r, err := parseResource(text)
-		if err != nil {
-			return nil, err
-		}
 		if slices.Contains(cfg.Resources[:i], text) {
 			return nil, errs.Newf(errs.Invalid, "resource %s is named twice", text)
 		}
-		v.report.Resources = append(v.report.Resources, Resource{Name: text})
-		v.groups = append(v.groups, map[Under]int{})
-		for _, folder := range folders(cfg.Prefix, r) {
-			if slices.ContainsFunc(v.places, func(p place) bool { return p.folder == folder }) {
-				return nil, errs.Newf(errs.Invalid, "resource %s is stored as another one that is named: name one of them", text)
-			}
-			v.places = append(v.places, place{folder, i})
+		if err := v.add(text); err != nil {
+			return nil, err
 		}
 	}
 	return v, nil
 }
 
+// add finds out where a resource lies, or what a wildcard covers.
+func (v *verifier) add(text string) error {
+	at := place{resource: -1, wildcard: text}
+	folder, err := wild(v.cfg.Prefix, text)
+	all := []string{folder}
+	if folder == "" && err == nil {
+		var r schema.GroupResource
+		if r, err = parseResource(text); err == nil {
+			at, all = place{resource: v.resource(text)}, folders(v.cfg.Prefix, r)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	for _, at.folder = range all {
+		if slices.ContainsFunc(v.places, func(p place) bool {
+			return strings.HasPrefix(p.folder, at.folder) || strings.HasPrefix(at.folder, p.folder)
+		}) {
+			return errs.Newf(errs.Invalid, "resource %s is stored as another one that is named, or covered by it: name one of them", text)
+		}
+		v.places = append(v.places, at)
+	}
+	return nil
+}
+
+// resource makes one more in the report, and returns its index.
+func (v *verifier) resource(name string) int {
+	v.report.Resources = append(v.report.Resources, Resource{Name: name})
+	v.groups = append(v.groups, map[Under]int{})
+	return len(v.groups) - 1
+}
+
+// locate returns the index of what lies at a key of a place, and the object's name; -1
+// for what is never encrypted.
+func (v *verifier) locate(p *place, key string) (index int, name string) {
+	if p.resource >= 0 {
+		return p.resource, key[len(p.folder):]
+	}
+	resource, name, ok := storedAt(key[len(strings.TrimSuffix(v.cfg.Prefix, "/"))+1:])
+	if !ok {
+		return -1, ""
+	}
+	v.seen[p.wildcard]++
+	index, known := v.found[resource]
+	if !known {
+		index = v.resource(resource)
+		v.found[resource] = index
+	}
+	return index, name
+}
+
 func (v *verifier) see(e Entry) {
-	for _, p := range v.places {
+	for i := range v.places {
+		p := &v.places[i]
 		if len(e.Key) <= len(p.folder) || string(e.Key[:len(p.folder)]) != p.folder {
 			continue
 		}
-		r, u := &v.report.Resources[p.resource], Parse(e.Value)
-		if e.Superseded {
-			if u.Kind == Clear {
-				r.SupersededClear++
-			}
-			return
-		}
-		r.Values++
-		v.groups[p.resource][u]++
-		if u.KeyID != v.cfg.KeyID {
-			v.notKey++
-		}
-		if why := v.wrong(u); why != "" {
-			v.bad[why]++
-			v.report.Found++
-			if len(v.report.Findings) < v.cfg.Most {
-				name := string(e.Key[len(p.folder):])
-				v.report.Findings = append(v.report.Findings, Finding{Object{r.Name, name}, u.Provider(), u.KeyID, why})
-			}
+		if index, name := v.locate(p, string(e.Key)); index >= 0 {
+			v.value(index, name, e)
 		}
 		return
+	}
+}
+
+// value takes one of a resource.
+func (v *verifier) value(index int, name string, e Entry) {
+	r, u := &v.report.Resources[index], Parse(e.Value)
+	if e.Superseded {
+		if u.Kind == Clear {
+			r.SupersededClear++
+		}
+		return
+	}
+	r.Values++
+	v.groups[index][u]++
+	if u.KeyID != v.cfg.KeyID {
+		v.notKey++
+	}
+	if why := v.wrong(u); why != "" {
+		v.bad[why]++
+		v.report.Found++
+		if len(v.report.Findings) < v.cfg.Most {
+			v.report.Findings = append(v.report.Findings, Finding{Object{r.Name, name}, u.Provider(), u.KeyID, why})
+		}
 	}
 }
 
@@ -219,11 +275,16 @@ func (v *verifier) finish() {
 	for i := range v.report.Resources {
 		r := &v.report.Resources[i]
 		values, old = values+r.Values, old+r.SupersededClear
-		if r.Values == 0 {
+		if _, covered := v.found[r.Name]; r.Values == 0 && !covered {
 			empty = append(empty, r.Name)
 		}
 		for _, u := range slices.SortedFunc(maps.Keys(v.groups[i]), compare) {
 			r.Under = append(r.Under, Group{u.Provider(), u.KeyID, v.groups[i][u]})
+		}
+	}
+	for _, p := range v.places {
+		if p.resource < 0 && v.seen[p.wildcard] == 0 {
+			empty = append(empty, p.wildcard)
 		}
 	}
 	slices.SortFunc(v.report.Findings, func(a, b Finding) int {

@@ -152,11 +152,44 @@ func TestAnswers(t *testing.T) {
 		}
 	}
 	for name, cfg := range map[string]Config{
-		"none": {}, "a wildcard": {Resources: []string{"*.*"}}, "twice": {Resources: []string{"secrets", "secrets"}},
+		"none": {}, "a group of Kubernetes' own": {Resources: []string{"*.apps"}}, "the core group": {Resources: []string{"*."}}, "its k8s.io": {Resources: []string{"*.coordination.k8s.io"}},
+		"all and one": {Resources: []string{"secrets", "*.*"}}, "a group and one of it": {Resources: []string{"*.example.com", "widgets.example.com"}}, "twice": {Resources: []string{"secrets", "secrets"}},
 		"the same place": {Resources: []string{"events", "events.events.k8s.io"}},
 	} {
 		if _, err := Verify(t.Context(), e, cfg); errs.KindOf(err) != errs.Invalid {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// A wildcard covers what lies there, whatever is served; and one that covers nothing is
+// not checked.
+func TestWildcards(t *testing.T) {
+	values := mixed(t)
+	values["/registry/ranges/serviceips"] = "k8s\x00" // which no API server encrypts
+	values["/registry/services/specs/a/b"] = "k8s\x00"
+	values["/registry/example.com/gadgets/c/one"] = sealed(t, "strongkeep", "id-1")
+	e, client := inEtcd(t, values)
+	for name, from := range map[string]Source{"etcd": e, "snapshot": Snapshot{save(t, client)}} {
+		count := func(resources ...string) string {
+			var out []string
+			r := verify(t, from, Config{Resources: resources, Provider: "strongkeep"})
+			for _, one := range r.Resources {
+				out = append(out, fmt.Sprintf("%s %d", one.Name, one.Values))
+			}
+			return strings.Join(out, ", ") + ": " + r.Answers[0].Answer + ", " + r.Answers[1].Answer
+		}
+		for resource, want := range map[string]string{
+			"*.*":           "configmaps 1, gadgets.example.com 1, widgets.example.com 1, secrets 5, secretsandmore 1, services 1: no, no",
+			"*.example.com": "gadgets.example.com 1, widgets.example.com 1: yes, yes",
+			"*.example.org": ": not checked, not checked",
+		} {
+			if got := count(resource); got != want {
+				t.Errorf("%s: %s: %s, want %s", name, resource, got, want)
+			}
+		}
+		if got := count("*.example.com", "*.example.org"); !strings.HasSuffix(got, ": not checked, not checked") {
+			t.Errorf("%s: with one that is not there: %s", name, got)
 		}
 	}
 }
