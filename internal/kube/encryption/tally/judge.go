@@ -143,17 +143,7 @@ func (s *sums) key(why, id, provider string, of [2]meter.Reading) stored.Answer 
 		a.Detail = "which key id is the active one, and of which provider, was not told"
 		return a
 	}
-	right, other := 0, 0
-	for use, n := range of[1].Used {
-		more := int(n - of[0].Used[use])
-		switch {
-		case use.Type != meter.FromStorage || use.Provider != name:
-		case use.KeyHash == meter.HashOf(id):
-			right += more
-		default:
-			other += more
-		}
-	}
+	right, other := uses(of, name, id)
 	switch {
 	case why != "" || s.others+s.broken > 0:
 		a.Detail = cmp.Or(why, "not every value is under the provider")
@@ -165,4 +155,19 @@ func (s *sums) key(why, id, provider string, of [2]meter.Reading) stored.Answer 
 		a.Answer, a.Detail = stored.Yes, id
 	}
 	return a
+}
+
+// uses are how often values of a provider were read under a key, and under others.
+func uses(of [2]meter.Reading, provider, id string) (right, other int) {
+	for use, n := range of[1].Used {
+		more := int(n - of[0].Used[use])
+		switch {
+		case use.Type != meter.FromStorage || use.Provider != provider:
+		case use.KeyHash == meter.HashOf(id):
+			right += more
+		default:
+			other += more
+		}
+	}
+	return right, other
 }
