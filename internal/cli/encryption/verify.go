@@ -30,6 +30,8 @@ func (e *etcdFlags) add(c *cobra.Command) {
 	f.StringVar(&e.snapshot, "snapshot", "", "file of a snapshot (etcdctl snapshot save), instead of a running etcd")
 }
 
+func (e *etcdFlags) given() bool { return e.snapshot != "" || len(e.etcd.Endpoints) > 0 }
+
 // open returns what was named, and what ends it.
 func (e *etcdFlags) open() (stored.Source, func(), error) {
 	switch {
@@ -50,6 +52,7 @@ func (e *etcdFlags) open() (stored.Source, func(), error) {
 func (x command) verify() *cobra.Command {
 	var from etcdFlags
 	var by counterFlags
+	var cloud cloudFlags
 	var cfg stored.Config
 	c := &cobra.Command{
 		Use: "verify", Short: "Read etcd, and name each value that is in the clear or under an old key", Args: session.Args(0, 0),
@@ -58,7 +61,8 @@ provider and key each one is. It needs no key, decrypts nothing, shows no value 
 changes nothing. What was not checked is said to be so, and is never a yes.
 
 Where nobody may read etcd, -by-metrics has an API server read every object, and believes
-what it counts meanwhile. That is weaker: it names no value, and is its own word.
+what it counts meanwhile. That is weaker: it names no value, and is its own word. Where a
+cloud runs the API servers, -eks-cluster and its like judge what the cloud says of itself.
 
 Exit code 10 if a value is in the clear, broken, or not under -provider and -key-id; if
 overwritten values in a snapshot are in the clear; or if etcd has nothing of a resource.`,
@@ -67,7 +71,13 @@ overwritten values in a snapshot are in the clear; or if etcd has nothing of a r
     -etcd-cert=/etc/kubernetes/pki/apiserver-etcd-client.crt -etcd-key=/etc/kubernetes/pki/apiserver-etcd-client.key \
     -provider=strongkeep -key-id="$(strongkeep kms status -field=key_id)"`,
 		RunE: func(c *cobra.Command, _ []string) error {
-			r, err := x.verified(c.Context(), &from, &by, cfg)
+			r, err := cloud.judge()
+			switch {
+			case err == nil && r == nil:
+				r, err = x.verified(c.Context(), &from, &by, cfg)
+			case err == nil && (by.on || from.given()):
+				err = errs.New(errs.Invalid, "what a cloud says is judged by itself: leave out -etcd, -snapshot and -by-metrics")
+			}
 			if err != nil {
 				return err
 			}
@@ -82,6 +92,7 @@ overwritten values in a snapshot are in the clear; or if etcd has nothing of a r
 	}
 	from.add(c)
 	by.add(c)
+	cloud.add(c)
 	f := c.Flags()
 	f.StringVar(&cfg.Prefix, "etcd-prefix", stored.DefaultPrefix, "the API server's --etcd-prefix")
 	f.StringSliceVar(&cfg.Resources, "resource", []string{"secrets"}, "RESOURCE or RESOURCE.GROUP to look at, *.GROUP for a group of custom resources, *.* for everything; may be repeated")
@@ -116,7 +127,7 @@ func (x command) verified(ctx context.Context, from *etcdFlags, by *counterFlags
 		defer end()
 		return stored.Verify(ctx, source, cfg)
 	}
-	if from.snapshot != "" || len(from.etcd.Endpoints) > 0 {
+	if from.given() {
 		return nil, errs.New(errs.Invalid, "-by-metrics is the weaker evidence: leave it out where -etcd or -snapshot are given")
 	}
 	rest, _, err := by.cluster.Rest(x.Env)

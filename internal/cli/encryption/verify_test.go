@@ -60,24 +60,33 @@ const canary = "canary-value-55d1"
 func TestVerify(t *testing.T) {
 	clear := snapshot(t, "/registry/secrets/a/one", "k8s:enc:aescbc:v1:key1:"+canary, "/registry/secrets/a/two", "k8s\x00"+canary)
 	clean := snapshot(t, "/registry/secrets/a/one", "k8s:enc:aescbc:v1:key1:"+canary)
+	eks := filepath.Join(t.TempDir(), "eks.json")
+	if err := os.WriteFile(eks, []byte(`{"cluster": {"name": "prod", "encryptionConfig": [{"resources": ["secrets"], "provider": {"keyArn": "arn:aws:kms:eu-central-1:1:key/a"}}]}}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for name, c := range map[string]struct {
 		args []string
 		code int
 		want []string // in what is written
 	}{
-		"clean":     {[]string{"-snapshot=" + clean}, 0, []string{"yes            is every value encrypted?", "not checked    is every value under the key?", "secrets     1         aescbc/key1    -"}},
-		"clear":     {[]string{"-snapshot=" + clear}, 10, []string{"of 2 values 1 are in the clear", "secrets     a/two     in the clear    clear"}},
-		"provider":  {[]string{"-snapshot=" + clean, "-provider=strongkeep"}, 10, []string{"not under kms-v2/strongkeep", "under another provider"}},
-		"nothing":   {[]string{"-snapshot=" + clean, "-resource=secrets,configmaps"}, 10, []string{"etcd has no value of configmaps"}},
-		"few":       {[]string{"-snapshot=" + clear, "-most=1", "-provider=x"}, 10, []string{"and 1 more: -most=2 names all"}},
-		"json":      {[]string{"-snapshot=" + clear, "-o", "json"}, 10, []string{`"provider": "clear"`, `"found": 1`}},
-		"field":     {[]string{"-snapshot=" + clear, "-field=found"}, 10, []string{"1"}},
-		"nowhere":   {nil, 2, []string{"say where the values are"}},
-		"both":      {[]string{"-snapshot=x", "-etcd=y"}, 2, []string{"one of them is read"}},
-		"no file":   {[]string{"-snapshot=" + clean + "x"}, 5, []string{"there is no snapshot"}},
-		"half":      {[]string{"-etcd=https://127.0.0.1:1", "-etcd-cert=x"}, 2, []string{"give both or none"}},
-		"two kinds": {[]string{"-snapshot=" + clean, "-by-metrics"}, 2, []string{"the weaker evidence"}},
-		"wildcards": {[]string{"-snapshot=" + clean, "-resource=*"}, 2, []string{"name each resource"}},
+		"clean":          {[]string{"-snapshot=" + clean}, 0, []string{"yes            is every value encrypted?", "not checked    is every value under the key?", "secrets     1         aescbc/key1    -"}},
+		"clear":          {[]string{"-snapshot=" + clear}, 10, []string{"of 2 values 1 are in the clear", "secrets     a/two     in the clear    clear"}},
+		"provider":       {[]string{"-snapshot=" + clean, "-provider=strongkeep"}, 10, []string{"not under kms-v2/strongkeep", "under another provider"}},
+		"nothing":        {[]string{"-snapshot=" + clean, "-resource=secrets,configmaps"}, 10, []string{"etcd has no value of configmaps"}},
+		"few":            {[]string{"-snapshot=" + clear, "-most=1", "-provider=x"}, 10, []string{"and 1 more: -most=2 names all"}},
+		"json":           {[]string{"-snapshot=" + clear, "-o", "json"}, 10, []string{`"provider": "clear"`, `"found": 1`}},
+		"field":          {[]string{"-snapshot=" + clear, "-field=found"}, 10, []string{"1"}},
+		"nowhere":        {nil, 2, []string{"say where the values are"}},
+		"both":           {[]string{"-snapshot=x", "-etcd=y"}, 2, []string{"one of them is read"}},
+		"no file":        {[]string{"-snapshot=" + clean + "x"}, 5, []string{"there is no snapshot"}},
+		"half":           {[]string{"-etcd=https://127.0.0.1:1", "-etcd-cert=x"}, 2, []string{"give both or none"}},
+		"a cloud":        {[]string{"-eks-cluster=" + eks}, 10, []string{"not checked    is every value encrypted?", "yes            does the cloud say", "of cluster prod"}},
+		"two clouds":     {[]string{"-eks-cluster=" + eks, "-gke-cluster=" + eks}, 2, []string{"is of one cloud"}},
+		"not its answer": {[]string{"-aks-cluster=" + eks}, 2, []string{"this is not what"}},
+		"cloud and etcd": {[]string{"-eks-cluster=" + eks, "-snapshot=" + clean}, 2, []string{"judged by itself"}},
+		"no answer":      {[]string{"-eks-cluster=" + eks + "x"}, 2, []string{"reading what the cloud says"}},
+		"two kinds":      {[]string{"-snapshot=" + clean, "-by-metrics"}, 2, []string{"the weaker evidence"}},
+		"wildcards":      {[]string{"-snapshot=" + clean, "-resource=*"}, 2, []string{"name each resource"}},
 	} {
 		code, stdout, stderr := run(t, append([]string{"encryption", "verify"}, c.args...)...)
 		for _, want := range c.want {
