@@ -34,7 +34,8 @@ type Server struct {
 	apps     map[string]App
 	managed  string // client id of the node's identity
 	objects  map[string]*object
-	gone     map[string]*object // deleted, to be recovered
+	wrapping map[string][]*wrappingKey // keys that wrap, their versions by age
+	gone     map[string]*object        // deleted, to be recovered
 	counts   map[string]int
 	faults   map[string]*Fault
 	down     int // after so many calls of the vault all fail; -1: never
@@ -74,7 +75,7 @@ type Fault struct {
 // New returns a running Server, closed at the test's end.
 func New(t testing.TB) *Server {
 	s := &Server{
-		now: time.Now, lifetime: time.Hour, tokens: map[string]token{}, apps: map[string]App{}, objects: map[string]*object{}, gone: map[string]*object{},
+		now: time.Now, lifetime: time.Hour, tokens: map[string]token{}, apps: map[string]App{}, objects: map[string]*object{}, wrapping: map[string][]*wrappingKey{}, gone: map[string]*object{},
 		counts: map[string]int{}, faults: map[string]*Fault{}, down: -1, before: map[string]func(){}, callers: map[string]bool{}, pullers: map[string]bool{},
 		challenge: `Bearer authorization="https://login.microsoftonline.com/` + Tenant + `", resource="` + resource + `"`,
 	}

@@ -160,7 +160,10 @@ func (s *Server) serveVault(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if f == nil {
-		f = s.call(w, r, parts)
+		var ok bool
+		if f, ok = s.wrappingCall(w, r, parts); !ok {
+			f = s.call(w, r, parts)
+		}
 	}
 	if f != nil {
 		f.write(w)

@@ -1,0 +1,77 @@
+package azurekms
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/strongkeep/strongkeep/internal/errs"
+)
+
+// maxBody bounds an answer: a page of versions.
+const maxBody = 1 << 20
+
+// metadataHost is the instance metadata service of a machine.
+const metadataHost = "169.254.169.254"
+
+// transport implements the SDK's Transporter. A request to another host than the
+// vault and those that give its tokens does not leave: a vault itself names where its
+// next page is.
+type transport struct {
+	http    *http.Client
+	vault   string
+	token   string            // the host that gives them
+	instead map[string]string // addresses in place of hosts
+	refused func(token string)
+}
+
+func newTransport(s *Settings, refused func(string)) *transport {
+	base := http.DefaultTransport.(*http.Transport).Clone()
+	base.MaxIdleConnsPerHost = 32
+	t := &transport{vault: s.host, token: s.cloud.authority, instead: map[string]string{}, refused: refused, http: &http.Client{
+		Transport: base, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
+	if s.Endpoint != "" {
+		t.instead[t.vault] = s.Endpoint
+	}
+	if s.TokenEndpoint != "" {
+		t.instead[t.token], t.instead[metadataHost] = s.TokenEndpoint, s.TokenEndpoint
+	}
+	return t
+}
+
+// Do implements the SDK's Transporter.
+func (t *transport) Do(req *http.Request) (*http.Response, error) {
+	host := req.URL.Host
+	if host != t.vault && host != t.token && host != metadataHost && !loopback(req.URL.Hostname()) { // loopback: Azure Arc's agent
+		return nil, errs.New(errs.Unavailable, "the answer names another server, which is not asked")
+	}
+	sent := req
+	if at, ok := t.instead[host]; ok {
+		u, err := url.Parse(at)
+		if err != nil {
+			return nil, err
+		}
+		sent = req.Clone(req.Context())
+		sent.URL.Scheme, sent.URL.Host, sent.Host = u.Scheme, u.Host, host
+	}
+	answer, err := t.http.Do(sent)
+	if err != nil {
+		return nil, err
+	}
+	body, err := io.ReadAll(io.LimitReader(answer.Body, maxBody+1))
+	_ = answer.Body.Close()
+	switch {
+	case err != nil:
+		return nil, err
+	case len(body) > maxBody:
+		return nil, errs.Newf(errs.TooLarge, "the answer is over %d MiB", maxBody>>20)
+	}
+	answer.Body, answer.Request = io.NopCloser(bytes.NewReader(body)), req
+	if token, ok := strings.CutPrefix(req.Header.Get("Authorization"), "Bearer "); ok && host == t.vault && answer.StatusCode == http.StatusUnauthorized {
+		t.refused(token)
+	}
+	return answer, nil
+}
