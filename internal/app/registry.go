@@ -13,7 +13,9 @@ import (
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/keystore"
 	"github.com/strongkeep/strongkeep/internal/keystore/awskms"
+	"github.com/strongkeep/strongkeep/internal/keystore/azurekms"
 	keyfile "github.com/strongkeep/strongkeep/internal/keystore/file"
+	"github.com/strongkeep/strongkeep/internal/keystore/gcpkms"
 	transitkey "github.com/strongkeep/strongkeep/internal/keystore/transit"
 	"github.com/strongkeep/strongkeep/internal/kube/generator"
 	"github.com/strongkeep/strongkeep/internal/kube/generator/acr"
@@ -207,9 +209,11 @@ func stores() map[string]storeType {
 // encrypts, by the key of their settings.
 func KeyStores() map[string]keystore.Opener {
 	return map[string]keystore.Opener{
-		"awskms":  awskms.Open,
-		"file":    keyfile.Open,
-		"transit": transitkey.Open,
+		"awskms":   awskms.Open,
+		"azurekms": azurekms.Open,
+		"file":     keyfile.Open,
+		"gcpkms":   gcpkms.Open,
+		"transit":  transitkey.Open,
 	}
 }
 

@@ -39,7 +39,7 @@ func isVersion(text string) bool {
 func (h head) append(blob []byte) []byte {
 	raw, _ := hex.DecodeString(h.version) // isVersion
 	blob = append(append(blob, format, h.algorithm), raw...)
-	blob = binary.BigEndian.AppendUint16(blob, uint16(len(h.wrapped))) //nolint:gosec // G115: seal has looked
+	blob = binary.BigEndian.AppendUint16(blob, uint16(len(h.wrapped))) // seal has looked
 	return append(blob, h.wrapped...)
 }
 

@@ -42,12 +42,8 @@ func meaning(status int, code, inner string) (kind errs.Kind, advice string) {
 	switch {
 	case status == http.StatusNotFound && code == "KeyNotFound":
 		return errs.NotExist, "is the key misspelt, or deleted? A deleted one comes back by: az keyvault key recover"
-	case status == http.StatusForbidden && inner == "KeyDisabled":
-		return errs.Denied, "the version is disabled: enable it (az keyvault key set-attributes --enabled true)"
-	case status == http.StatusForbidden && (inner == "KeyExpired" || inner == "KeyNotYetValid"):
-		return errs.Denied, "the version wraps only between its dates: make a new one (az keyvault key rotate)"
 	case status == http.StatusForbidden:
-		return errs.Denied, "who signs in needs the role Key Vault Crypto Service Encryption User, and the vault's firewall to be open for the machine"
+		return errs.Denied, forbidden(inner)
 	case status == http.StatusUnauthorized:
 		return errs.Unauthenticated, "the token is not taken"
 	case status == http.StatusTooManyRequests:
@@ -58,6 +54,17 @@ func meaning(status int, code, inner string) (kind errs.Kind, advice string) {
 		return errs.Unavailable, "the key is being changed"
 	}
 	return errs.Unavailable, "it is in trouble"
+}
+
+// forbidden is what to do about a refusal.
+func forbidden(inner string) string {
+	switch inner {
+	case "KeyDisabled":
+		return "the version is disabled: enable it (az keyvault key set-attributes --enabled true)"
+	case "KeyExpired", "KeyNotYetValid":
+		return "the version wraps only between its dates: make a new one (az keyvault key rotate)"
+	}
+	return "who signs in needs the role Key Vault Crypto Service Encryption User, and the vault's firewall to be open for the machine"
 }
 
 // codesOf returns the code of an answer and the one within; "" is no answer of Key Vault.

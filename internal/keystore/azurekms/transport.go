@@ -48,14 +48,26 @@ func (t *transport) Do(req *http.Request) (*http.Response, error) {
 	if host != t.vault && host != t.token && host != metadataHost && !loopback(req.URL.Hostname()) { // loopback: Azure Arc's agent
 		return nil, errs.New(errs.Unavailable, "the answer names another server, which is not asked")
 	}
+	answer, err := t.send(req)
+	if err != nil {
+		return nil, err
+	}
+	if token, ok := strings.CutPrefix(req.Header.Get("Authorization"), "Bearer "); ok && host == t.vault && answer.StatusCode == http.StatusUnauthorized {
+		t.refused(token)
+	}
+	return answer, nil
+}
+
+// send makes a request, and reads the answer to its end.
+func (t *transport) send(req *http.Request) (*http.Response, error) {
 	sent := req
-	if at, ok := t.instead[host]; ok {
+	if at, ok := t.instead[req.URL.Host]; ok {
 		u, err := url.Parse(at)
 		if err != nil {
 			return nil, err
 		}
 		sent = req.Clone(req.Context())
-		sent.URL.Scheme, sent.URL.Host, sent.Host = u.Scheme, u.Host, host
+		sent.URL.Scheme, sent.URL.Host, sent.Host = u.Scheme, u.Host, req.URL.Host
 	}
 	answer, err := t.http.Do(sent)
 	if err != nil {
@@ -70,8 +82,5 @@ func (t *transport) Do(req *http.Request) (*http.Response, error) {
 		return nil, errs.Newf(errs.TooLarge, "the answer is over %d MiB", maxBody>>20)
 	}
 	answer.Body, answer.Request = io.NopCloser(bytes.NewReader(body)), req
-	if token, ok := strings.CutPrefix(req.Header.Get("Authorization"), "Bearer "); ok && host == t.vault && answer.StatusCode == http.StatusUnauthorized {
-		t.refused(token)
-	}
 	return answer, nil
 }

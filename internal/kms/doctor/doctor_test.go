@@ -16,7 +16,9 @@ import (
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/keystore"
 	"github.com/strongkeep/strongkeep/internal/keystore/awskms"
+	"github.com/strongkeep/strongkeep/internal/keystore/azurekms"
 	"github.com/strongkeep/strongkeep/internal/keystore/file"
+	"github.com/strongkeep/strongkeep/internal/keystore/gcpkms"
 	"github.com/strongkeep/strongkeep/internal/keystore/transit"
 	"github.com/strongkeep/strongkeep/internal/kms/conform"
 	"github.com/strongkeep/strongkeep/internal/kms/doctor"
@@ -278,7 +280,7 @@ func TestDeploy(t *testing.T) {
 	if _, err := keystore.Open(stores, []byte(settings)); err != nil {
 		t.Error(err)
 	}
-	for file, open := range map[string]keystore.Opener{"aws": awskms.Open} {
+	for file, open := range map[string]keystore.Opener{"aws": awskms.Open, "azure": azurekms.Open, "gcp": gcpkms.Open} {
 		c, err := serve.Load(dir + "kms-" + file + ".yaml")
 		if err != nil {
 			t.Fatal(err)

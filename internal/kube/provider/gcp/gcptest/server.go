@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"cloud.google.com/go/kms/apiv1/kmspb"
 	"cloud.google.com/go/pubsub/v2/apiv1/pubsubpb"
 	pb "cloud.google.com/go/secretmanager/apiv1/secretmanagerpb"
 	"google.golang.org/grpc"
@@ -58,6 +59,8 @@ type Server struct {
 	sent      int             // messages
 	news      chan struct{}   // closed when a Pull that waits is to look again
 	hit       func()
+	kms       map[string][]*keyVersion // by the name of the key
+	damage    bool                     // of what Cloud KMS is sent and answers
 }
 
 // login is a token that was given out.
@@ -78,12 +81,13 @@ type Fault struct {
 func New(t testing.TB) *Server {
 	s := &Server{
 		now: time.Now, lifetime: time.Hour, google: google(), tokens: map[string]login{}, accounts: map[string]map[string]bool{}, keys: map[string]signer{},
-		secrets: map[string]*secret{}, forbidden: map[string]bool{}, counts: map[string]int{}, faults: map[string]*Fault{}, down: -1, before: map[string]func(){}, callers: map[string]bool{},
+		secrets: map[string]*secret{}, kms: map[string][]*keyVersion{}, forbidden: map[string]bool{}, counts: map[string]int{}, faults: map[string]*Fault{}, down: -1, before: map[string]func(){}, callers: map[string]bool{},
 		news: make(chan struct{}),
 	}
 	s.grpc = grpc.NewServer(grpc.UnaryInterceptor(s.intercept))
 	pb.RegisterSecretManagerServiceServer(s.grpc, s)
 	pubsubpb.RegisterSubscriberServer(s.grpc, &subscriber{s: s})
+	kmspb.RegisterKeyManagementServiceServer(s.grpc, &keeper{s: s})
 	s.http = httptest.NewUnstartedServer(s)
 	s.http.Config.Protocols = new(http.Protocols)
 	s.http.Config.Protocols.SetHTTP1(true)
@@ -103,7 +107,7 @@ func (s *Server) Close() {
 // Getenv is the environment of an operator that speaks to this server.
 func (s *Server) Getenv(name string) string {
 	switch name {
-	case "GCP_SECRETMANAGER_ENDPOINT", "GCP_PUBSUB_ENDPOINT", "GCP_TOKEN_ENDPOINT":
+	case "GCP_SECRETMANAGER_ENDPOINT", "GCP_PUBSUB_ENDPOINT", "GCP_TOKEN_ENDPOINT", "GCP_KMS_ENDPOINT":
 		return s.http.URL
 	case "GCE_METADATA_HOST":
 		return strings.TrimPrefix(s.http.URL, "http://")
@@ -258,6 +262,9 @@ func (s *Server) intercept(ctx context.Context, req any, info *grpc.UnaryServerI
 	}
 	s.mu.Lock()
 	l, ok := s.tokens[token]
+	if !ok {
+		l, ok = s.selfSigned(token)
+	}
 	if ok = ok && s.now().Before(l.expires); ok {
 		s.callers[l.who] = true
 	}

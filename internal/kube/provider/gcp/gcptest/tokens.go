@@ -179,29 +179,42 @@ func (s *Server) token(r *http.Request) (int, answer) {
 
 // signed returns who signed a request for a token with a key.
 func (s *Server) signed(r *http.Request) string {
-	assertion := r.FormValue("assertion")
-	cut := strings.LastIndexByte(assertion, '.')
-	parts := strings.Split(assertion, ".")
-	if len(parts) != 3 {
-		return ""
-	}
-	raw, err := base64.RawURLEncoding.DecodeString(parts[1])
-	signature, err2 := base64.RawURLEncoding.DecodeString(parts[2])
-	var claims struct {
-		Issuer   string `json:"iss"`
-		Audience string `json:"aud"`
-		Scope    string `json:"scope"`
-	}
-	if err != nil || err2 != nil || json.Unmarshal(raw, &claims) != nil {
-		return ""
-	}
-	key, ok := s.keys[claims.Issuer]
-	sum := sha256.Sum256([]byte(assertion[:cut]))
-	if !ok || rsa.VerifyPKCS1v15(key.public, crypto.SHA256, sum[:], signature) != nil ||
-		claims.Audience != "https://oauth2.googleapis.com/token" || claims.Scope != "https://www.googleapis.com/auth/cloud-platform" {
+	claims, ok := s.verify(r.FormValue("assertion"))
+	if !ok || claims.Audience != "https://oauth2.googleapis.com/token" {
 		return ""
 	}
 	return claims.Issuer
+}
+
+// claims are what a service account says by its key.
+type claims struct {
+	Issuer   string `json:"iss"`
+	Audience string `json:"aud"`
+	Scope    string `json:"scope"`
+	Expires  int64  `json:"exp"`
+}
+
+// verify looks whether a service account has signed a token for the scope of all tokens.
+func (s *Server) verify(assertion string) (c claims, ok bool) {
+	cut := strings.LastIndexByte(assertion, '.')
+	parts := strings.Split(assertion, ".")
+	if len(parts) != 3 {
+		return c, false
+	}
+	raw, err := base64.RawURLEncoding.DecodeString(parts[1])
+	signature, err2 := base64.RawURLEncoding.DecodeString(parts[2])
+	if err != nil || err2 != nil || json.Unmarshal(raw, &c) != nil {
+		return c, false
+	}
+	key, ok := s.keys[c.Issuer]
+	sum := sha256.Sum256([]byte(assertion[:cut]))
+	return c, ok && rsa.VerifyPKCS1v15(key.public, crypto.SHA256, sum[:], signature) == nil && c.Scope == "https://www.googleapis.com/auth/cloud-platform"
+}
+
+// selfSigned returns whose token it is that a service account has signed itself.
+func (s *Server) selfSigned(token string) (l login, ok bool) {
+	c, ok := s.verify(token)
+	return login{c.Issuer, time.Unix(c.Expires, 0)}, ok && c.Audience == ""
 }
 
 // federated returns whom the token of another issuer speaks of.
