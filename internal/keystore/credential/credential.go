@@ -92,9 +92,18 @@ func Content(path string, most int64) ([]byte, error) {
 	return raw, nil
 }
 
-// mounted reports whether path lies where Kubernetes mounts tokens of ServiceAccounts.
+// mounts are where tokens of ServiceAccounts are mounted: by Kubernetes, and for IRSA,
+// EKS Pod Identity and Azure's workload identity.
+var mounts = []string{"/secrets/kubernetes.io/serviceaccount/", "/secrets/eks.amazonaws.com/serviceaccount/", "/secrets/pods.eks.amazonaws.com/serviceaccount/", "/secrets/azure/tokens/"}
+
+// mounted reports whether path lies where tokens of ServiceAccounts are mounted.
 func mounted(path string) bool {
-	return strings.Contains(filepath.ToSlash(path)+"/", "/secrets/kubernetes.io/serviceaccount/")
+	for _, at := range mounts {
+		if strings.Contains(filepath.ToSlash(path)+"/", at) {
+			return true
+		}
+	}
+	return false
 }
 
 // Classify gives an error of the file system its kind.
