@@ -20,6 +20,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/strongkeep/strongkeep/internal/draft"
 	"github.com/strongkeep/strongkeep/internal/errs"
 )
 
@@ -214,28 +215,9 @@ func writeKey(path string, key crypto.PrivateKey) error {
 }
 
 // writeFile replaces a file in one step and makes it durable.
-func writeFile(path string, content []byte, mode fs.FileMode) (err error) {
-	defer func() {
-		if err != nil {
-			err = errs.Newf(errs.Unavailable, "writing %s: %w", path, err)
-		}
-	}()
-	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
-	if err != nil {
-		return err
+func writeFile(path string, content []byte, mode fs.FileMode) error {
+	if err := draft.Write(path, content, mode); err != nil {
+		return errs.Newf(errs.Unavailable, "writing %s: %w", path, err)
 	}
-	defer func() { _ = os.Remove(f.Name()) }() // gone already after the rename
-	if err := errors.Join(f.Chmod(mode), second(f.Write(content)), f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(f.Name(), path); err != nil {
-		return err
-	}
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
+	return nil
 }
-
-func second(_ int, err error) error { return err }

@@ -4,11 +4,10 @@ import (
 	"bufio"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 
 	"sigs.k8s.io/yaml"
 
+	"github.com/strongkeep/strongkeep/internal/draft"
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/check"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/report/html"
@@ -70,20 +69,15 @@ func (x *command) format(w io.Writer, r *check.Report, compared bool, failing fu
 
 // replace writes a file whole or not at all.
 func replace(name string, write func(io.Writer) error) error {
-	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+"-*")
+	d, err := draft.Open(name)
 	if err != nil {
 		return errs.Newf(errs.Invalid, "writing the report: %w", err)
 	}
-	defer func() { _ = os.Remove(f.Name()) }()
-	if err := write(f); err != nil {
-		_ = f.Close()
+	defer d.Discard()
+	if err := write(d); err != nil {
 		return err
 	}
-	err = f.Close()
-	if err == nil {
-		err = os.Rename(f.Name(), name)
-	}
-	if err != nil {
+	if err := d.Replace(); err != nil {
 		return errs.Newf(errs.Invalid, "writing the report: %w", err)
 	}
 	return nil

@@ -17,6 +17,7 @@ import (
 
 	vault "github.com/hashicorp/vault/api"
 
+	"github.com/strongkeep/strongkeep/internal/draft"
 	"github.com/strongkeep/strongkeep/internal/errs"
 )
 
@@ -128,24 +129,9 @@ func (s *Session) KeepToken(token string) error {
 	return nil
 }
 
-// WritePrivate writes a file in one step. Nobody else may read it, whatever was
-// there before: os.CreateTemp makes files with mode 0600.
-func WritePrivate(path string, content []byte) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+"-*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			_ = os.Remove(f.Name())
-		}
-	}()
-	_, err = f.Write(content)
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
-}
+// WritePrivate writes a file in one step. Nobody else may read it, whatever was there
+// before.
+func WritePrivate(path string, content []byte) error { return draft.Write(path, content, 0o600) }
 
 // Interrupted is the error of a command that was told to end while it waited for
 // something that goes on without it.

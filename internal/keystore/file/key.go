@@ -8,11 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"sync/atomic"
 	"time"
 
+	"github.com/strongkeep/strongkeep/internal/draft"
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/keystore"
 	"github.com/strongkeep/strongkeep/internal/keystore/credential"
@@ -113,28 +112,17 @@ func LoadOrGenerate(path string) (*Key, error) {
 	return key, err
 }
 
-// create writes a file that is complete or not there, and never there already:
-// a link, unlike a rename, does not replace.
+// create writes a file that is complete or not there, and never there already.
 func create(path string, content []byte) error {
-	dir := filepath.Dir(path)
-	f, err := os.CreateTemp(dir, ".strongkeep-key-*") // 0600
+	d, err := draft.Open(path)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = os.Remove(f.Name()) }()
-	_, err = f.Write(content)
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err != nil {
+	defer d.Discard()
+	if _, err := d.Write(content); err != nil {
 		return err
 	}
-	if err := os.Link(f.Name(), path); err != nil {
-		return err
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return d.Create()
 }
 
 func read(path string) ([]byte, error) {

@@ -6,12 +6,11 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"time"
 
+	"github.com/strongkeep/strongkeep/internal/draft"
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/keystore"
 	"github.com/strongkeep/strongkeep/internal/keystore/credential"
@@ -203,9 +202,10 @@ func Add(path string, made time.Time) (err error) {
 	return nil
 }
 
-// replace writes a file whole and durably in the place of the one at path.
+// replace writes a file whole and durably in the place of the one at path. What one that
+// was killed has left of it goes first: there is a key in it.
 func replace(path string, content []byte) error {
-	real, err := filepath.EvalSymlinks(path)
+	real, err := draft.Resolve(path)
 	if err != nil {
 		return err
 	}
@@ -213,25 +213,21 @@ func replace(path string, content []byte) error {
 	if err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(filepath.Dir(real), ".strongkeep-key-*") // 0600
+	if err := draft.Sweep(real); err != nil {
+		return err
+	}
+	d, err := draft.Open(real)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = os.Remove(f.Name()) }()
-	if err = give(f, before); err == nil {
-		_, err = f.Write(content)
-	}
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+	defer d.Discard()
+	if err := d.Like(before); err != nil {
 		return err
 	}
-	if err := os.Rename(f.Name(), real); err != nil {
+	if _, err := d.Write(content); err != nil {
 		return err
 	}
-	d, err := os.Open(filepath.Dir(real))
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return d.Replace()
 }
 
 // settings are those of a file in a configuration.

@@ -168,3 +168,18 @@ func FuzzUnwrap(f *testing.F) {
 }
 
 var _ keystore.Opener = file.Open
+
+// What an add-key that was killed has left holds a key, and does not stay.
+func TestAddSweeps(t *testing.T) {
+	path := write(t, []byte(hex.EncodeToString(key())), 0o600)
+	left := filepath.Join(filepath.Dir(path), ".strongkeep-draft-"+filepath.Base(path)+"-123")
+	if err := os.WriteFile(left, []byte("half"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := file.Add(path, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(left); !os.IsNotExist(err) {
+		t.Errorf("it is still there: %v", err)
+	}
+}

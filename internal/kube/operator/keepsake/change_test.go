@@ -173,7 +173,7 @@ func TestTidy(t *testing.T) {
 			t.Errorf("gone at its greatest age: %v", err)
 		}
 	})
-	for _, path := range []string{"key" + unfinished, "aa/1" + unfinished, "aa/sub/not-ours"} {
+	for _, path := range []string{".strongkeep-draft-key-1", "aa/.strongkeep-draft-1-1", "aa/sub/not-ours"} {
 		path = filepath.Join(dir, path)
 		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, nil, 0o600)); err != nil {
 			t.Fatal(err)

@@ -22,6 +22,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
+	"github.com/strongkeep/strongkeep/internal/draft"
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/provider"
 	"github.com/strongkeep/strongkeep/internal/redact"
@@ -308,7 +309,7 @@ func TestKilled(t *testing.T) {
 			}
 		})
 		for path := range files(t, dir) {
-			if strings.HasSuffix(path, unfinished) {
+			if draft.Unfinished(path) {
 				t.Errorf("%s is left", path)
 			}
 		}

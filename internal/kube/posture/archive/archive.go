@@ -8,8 +8,8 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 
+	"github.com/strongkeep/strongkeep/internal/draft"
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/jsonstream"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/snapshot"
@@ -23,27 +23,19 @@ const largest = 2 << 30
 
 // Write writes s to the file name, which only its owner may read. The file has all
 // of it, or is what it was before.
-func Write(name string, s *snapshot.Snapshot) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+"-*") // 0600
+func Write(name string, s *snapshot.Snapshot) error {
+	d, err := draft.Open(name)
 	if err != nil {
 		return errs.Newf(errs.Invalid, "saving the snapshot: %w: name a file in a folder that can be written", err)
 	}
-	defer func() {
-		if err != nil {
-			_, _ = f.Close(), os.Remove(f.Name())
-			err = fmt.Errorf("saving the snapshot to %s: %w", name, err)
-		}
-	}()
-	if err := encode(f, s); err != nil {
-		return err
+	defer d.Discard()
+	if err = encode(d, s); err == nil {
+		err = d.Replace()
 	}
-	if err := f.Sync(); err != nil {
-		return err
+	if err != nil {
+		return fmt.Errorf("saving the snapshot to %s: %w", name, err)
 	}
-	if err := f.Close(); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), name)
+	return nil
 }
 
 func encode(to io.Writer, s *snapshot.Snapshot) error {
