@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/strongkeep/strongkeep/test/bench/figure"
+	"github.com/strongkeep/strongkeep/test/bench/kms"
 	"github.com/strongkeep/strongkeep/test/bench/rig"
 )
 
@@ -30,6 +31,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	duration := f.Duration("duration", 10*time.Second, "how long a server is under load; its reference is for half as long, twice")
 	binary := f.String("binary", "", "measure this binary instead of building one")
 	empty := f.String("serve-empty", "", "serve an empty handler at this address; the benchmarks start it themselves")
+	plugin := f.String("serve-empty-plugin", "", "serve a KMS plugin that does nothing at this socket; the benchmarks start it themselves")
 	if err := f.Parse(args); err != nil {
 		return 2
 	}
@@ -37,6 +39,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 	defer stop()
 	if *empty != "" {
 		return exitCode(stderr, serveEmpty(ctx, *empty))
+	}
+	if *plugin != "" {
+		return exitCode(stderr, kms.ServeEmpty(ctx, *plugin))
 	}
 	chosen, err := selected(benchmarks(), *only)
 	if err != nil {

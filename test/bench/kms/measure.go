@@ -34,6 +34,11 @@ func Measure(ctx context.Context, b *rig.Rig) ([]figure.Figure, error) {
 		return nil, errs.Newf(errs.Unavailable, "making a folder for the plugin: %w", err)
 	}
 	w := world{Rig: b, dir: dir}
+	end, err := w.reference(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer end()
 	local, err := w.local(ctx)
 	if err != nil {
 		return nil, err
@@ -44,7 +49,32 @@ func Measure(ctx context.Context, b *rig.Rig) ([]figure.Figure, error) {
 
 type world struct {
 	*rig.Rig
-	dir string
+	dir   string
+	empty subject // what plugins are measured beside
+}
+
+// reference starts the plugin that does nothing.
+func (w *world) reference(ctx context.Context) (end func(), err error) {
+	socket := filepath.Join(w.dir, "empty.sock")
+	p, err := w.Start("kms-empty", w.Self, "-serve-empty-plugin", socket)
+	if err != nil {
+		return nil, err
+	}
+	c, err := conform.Dial(socket)
+	if err != nil {
+		p.Stop(0)
+		return nil, err
+	}
+	w.empty = subject{"an empty handler", status(c)}
+	if err := p.Await(ctx, w.empty.call); err != nil {
+		p.Stop(0)
+		return nil, err
+	}
+	return func() { _ = c.Close(); p.Stop(10 * time.Second) }, nil
+}
+
+func status(c *conform.Client) func(context.Context) error {
+	return func(ctx context.Context) error { _, err := c.Status(ctx); return err }
 }
 
 // local measures a plugin whose key is in a file.
@@ -76,7 +106,7 @@ func (w world) transit(ctx context.Context) ([]figure.Figure, error) {
 		if err != nil {
 			return nil, err
 		}
-		status, err := w.paced(ctx, "Status", func(ctx context.Context) error { _, err := c.Status(ctx); return err })
+		got, err := w.compare(ctx, w.empty, subject{"Status", status(c)})
 		if err != nil {
 			return nil, err
 		}
@@ -84,11 +114,11 @@ func (w world) transit(ctx context.Context) ([]figure.Figure, error) {
 		if err != nil {
 			return nil, err
 		}
-		if more := after - before; more > int64(status.calls)/100 { // the plugin's own polls have some
-			return nil, errs.Newf(errs.Internal, "%d calls of Status have put %d lines into the vault's audit log: they ask it", status.calls, more)
+		if more := after - before; more > int64(got[1].calls)/100 { // the plugin's own polls have some
+			return nil, errs.Newf(errs.Internal, "%d calls of Status have put %d lines into the vault's audit log: they ask it", got[1].calls, more)
 		}
 		both, err := w.both(ctx, c, "kms-transit", boundTransit)
-		return append([]figure.Figure{figure.Within(boundStatus, "kms-status-p99", status.p99, "ms")}, both...), err
+		return append([]figure.Figure{figure.Within(boundStatus, "kms-status-p99", got[1].p99, "ms")}, both...), err
 	})
 }
 
@@ -117,7 +147,11 @@ path "transit/decrypt/bench" { capabilities = ["update"] }`
 // plugin runs one with a key while f asks it.
 func (w world) plugin(ctx context.Context, name, key string, f func(*conform.Client) ([]figure.Figure, error)) ([]figure.Figure, error) {
 	socket, config := filepath.Join(w.dir, name+".sock"), filepath.Join(w.dir, name+".yaml")
-	if err := os.WriteFile(config, []byte("name: bench\nsocket: "+socket+"\nkey: "+key+"\n"), 0o600); err != nil {
+	address, err := rig.FreeAddress()
+	if err != nil {
+		return nil, err
+	}
+	if err := os.WriteFile(config, []byte("name: bench\nsocket: "+socket+"\nlisten: "+address+"\nkey: "+key+"\n"), 0o600); err != nil {
 		return nil, errs.Newf(errs.Unavailable, "writing the plugin's configuration: %w", err)
 	}
 	p, err := w.Start("kms-"+name, w.Binary, "kms", "run", "-config="+config)
@@ -130,11 +164,14 @@ func (w world) plugin(ctx context.Context, name, key string, f func(*conform.Cli
 		return nil, err
 	}
 	defer func() { _ = c.Close() }()
-	ready := func(ctx context.Context) error { _, err := c.Status(ctx); return err }
-	if err := p.Await(ctx, ready); err != nil {
+	if err := p.Await(ctx, status(c)); err != nil {
 		return nil, err
 	}
+	w.Say("  %s:", name)
 	figures, err := f(c)
+	if err == nil {
+		err = w.own(ctx, address, "Status", "Encrypt", "Decrypt")
+	}
 	if err != nil {
 		return nil, p.Explain(err)
 	}
@@ -147,22 +184,20 @@ func (w world) both(ctx context.Context, c *conform.Client, name string, bound f
 	if err != nil {
 		return nil, err
 	}
-	encrypt, err := w.paced(ctx, "Encrypt", func(ctx context.Context) error { _, err := c.Encrypt(ctx, seed); return err })
-	if err != nil {
-		return nil, err
-	}
-	decrypt, err := w.paced(ctx, "Decrypt", func(ctx context.Context) error {
+	encrypt := func(ctx context.Context) error { _, err := c.Encrypt(ctx, seed); return err }
+	decrypt := func(ctx context.Context) error {
 		plain, err := c.Decrypt(ctx, sealed)
 		if err == nil && string(plain) != string(seed) {
 			err = errs.New(errs.Internal, "the plugin decrypts to something else")
 		}
 		return err
-	})
+	}
+	got, err := w.compare(ctx, w.empty, subject{"Encrypt", encrypt}, subject{"Decrypt", decrypt})
 	if err != nil {
 		return nil, err
 	}
 	return []figure.Figure{
-		figure.Within(bound, name+"-encrypt-p99", encrypt.p99, "ms"),
-		figure.Within(bound, name+"-decrypt-p99", decrypt.p99, "ms"),
+		figure.Within(bound, name+"-encrypt-p99", got[1].p99, "ms"),
+		figure.Within(bound, name+"-decrypt-p99", got[2].p99, "ms"),
 	}, nil
 }
