@@ -44,8 +44,8 @@ func OfUnit(path string) bool {
 	return dir != "" && filepath.Dir(filepath.Clean(path)) == filepath.Clean(dir)
 }
 
-// Read returns what is in a file, without white space around it. See Resolve for
-// path. Kinds: NotExist, Denied (others can read it), Invalid, Unavailable.
+// Read returns what is in a file, without white space around it: the only copy, which
+// the caller may wipe. See Resolve for path. Kinds: NotExist, Denied (others can read it), Invalid, Unavailable.
 func Read(path string) (redact.Secret, error) {
 	path, err := Resolve(path)
 	if err != nil {
@@ -60,14 +60,15 @@ func Read(path string) (redact.Secret, error) {
 	}
 	text := bytes.TrimSpace(raw)
 	if len(text) == 0 || len(raw) > maxSize {
+		clear(raw)
 		return redact.Secret{}, errs.Newf(errs.Invalid, "the credential %q has %d bytes, not 1 to %d", path, len(raw), maxSize)
 	}
 	return redact.New(text), nil
 }
 
 // Content returns at most so many bytes of the file at path (see Resolve), as they
-// are, if nobody but its owner can read or change it. The caller wipes them. Kinds
-// are those of Read.
+// are, if nobody but its owner can read or change it. The caller wipes them, or gives
+// them to a redact.Secret whose owner may. Kinds are those of Read.
 func Content(path string, most int64) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {

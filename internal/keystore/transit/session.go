@@ -163,7 +163,12 @@ func (k *Key) current(ctx context.Context) (*login, error) {
 // refresh replaces the login old (nil: none), by renewing it if it may. Concurrent
 // callers share that.
 func (k *Key) refresh(ctx context.Context, old *login, renew bool) (*login, error) {
-	done := k.flight.DoChan("login", func() (any, error) {
+	done := k.flight.DoChan("login", func() (_ any, err error) {
+		defer func() {
+			if v := recover(); v != nil { // it would end the process: the goroutine is nobody's
+				err = errs.Panicked(v)
+			}
+		}()
 		if l := k.login.Load(); l != old {
 			return l, nil
 		}
@@ -174,7 +179,6 @@ func (k *Key) refresh(ctx context.Context, old *login, renew bool) (*login, erro
 			l = k.renew(ctx, old)
 		}
 		if l == nil {
-			var err error
 			if l, err = k.enter(ctx); err != nil {
 				return nil, errs.Newf(unlessMissing(err), "logging in at %s: %w", k.settings.Address, err)
 			}

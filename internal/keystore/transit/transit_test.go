@@ -36,7 +36,7 @@ func start(t *testing.T, names ...string) *testenv.Vault {
 	return v
 }
 
-func write(t *testing.T, v *testenv.Vault, path string, data map[string]any) *vault.Secret {
+func write(t testing.TB, v *testenv.Vault, path string, data map[string]any) *vault.Secret {
 	t.Helper()
 	answer, err := v.Logical().Write(path, data)
 	if err != nil {
@@ -45,7 +45,7 @@ func write(t *testing.T, v *testenv.Vault, path string, data map[string]any) *va
 	return answer
 }
 
-func file(t *testing.T, content string) string {
+func file(t testing.TB, content string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "credential")
 	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
@@ -55,7 +55,7 @@ func file(t *testing.T, content string) string {
 }
 
 // settings of a key, with a token that may use it.
-func settings(t *testing.T, v *testenv.Vault, key string) transit.Settings {
+func settings(t testing.TB, v *testenv.Vault, key string) transit.Settings {
 	t.Helper()
 	return transit.Settings{
 		Address: v.Server.URL(), CAFile: v.Server.CAFile(), Key: key, Timeout: "1m",
@@ -63,7 +63,7 @@ func settings(t *testing.T, v *testenv.Vault, key string) transit.Settings {
 	}
 }
 
-func open(t *testing.T, s transit.Settings) keystore.Versioned {
+func open(t testing.TB, s transit.Settings) keystore.Versioned {
 	t.Helper()
 	raw, err := json.Marshal(s)
 	if err != nil {
@@ -271,4 +271,17 @@ func TestOpenRefuses(t *testing.T) {
 			t.Errorf("%s: %v, want it to say %q", settings, err, say)
 		}
 	}
+}
+
+// A panic amid a login, which is nobody's goroutine, is an error of those who wait for
+// it, and the next login may go well.
+func TestLoginThatPanics(t *testing.T) {
+	v := start(t, "k")
+	k := open(t, settings(t, v, "k"))
+	transit.SetClock(k, func() time.Time { panic("canary") })
+	if _, err := k.History(t.Context()); !errs.Is(err, errs.Internal) || strings.Contains(err.Error(), "canary") {
+		t.Errorf("a login that panics: %v", err)
+	}
+	transit.SetClock(k, time.Now)
+	works(t, k)
 }
