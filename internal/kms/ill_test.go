@@ -142,36 +142,3 @@ func TestSlowStore(t *testing.T) {
 		}
 	})
 }
-
-// A store that throttles is asked no more for it, and for a while it is no fault.
-func TestThrottlingStore(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newStore(time.Now())
-		p := run(t, s)
-		sealed := encrypt(t, p)
-		s.change(func() { s.away = errThrottled })
-		before := s.count()
-		pass(100 * time.Second)
-		if status(t, p) != sealed.KeyID {
-			t.Error("ill before the time")
-		}
-		if n := s.count() - before; n > 4 {
-			t.Errorf("a store that throttles gets %d calls in 100 seconds", n)
-		}
-		if _, err := p.Encrypt(t.Context(), seed); !errs.Is(err, errs.Exhausted) {
-			t.Errorf("encrypting: %v", err)
-		}
-		if _, err := p.Decrypt(t.Context(), sealed); !errs.Is(err, errs.Exhausted) {
-			t.Errorf("decrypting: %v", err)
-		}
-		pass(time.Minute)
-		if _, err := p.Status(); !errs.Is(err, errs.Unavailable) {
-			t.Errorf("throttled for more than two minutes, and Status says %v", err)
-		}
-		s.change(func() { s.away = nil })
-		pass(31 * time.Second)
-		if status(t, p) != sealed.KeyID {
-			t.Error("another key id afterwards")
-		}
-	})
-}

@@ -15,13 +15,18 @@ const (
 	again = time.Second
 	// eager is Poll at most until the store has worked once: nothing works before.
 	eager = 2 * time.Second
+	// trial is what a version gets that is not active: to wrap, and to unwrap, each as
+	// long as an API server waits for a call.
+	trial = 6 * time.Second
 	// least is between two polls, where the clock is set back while one is waited for.
 	least = 10 * time.Millisecond
 )
 
 // Run asks the store until ctx ends: at once, each Poll, and when a version becomes
-// active.
+// active. It is called once: when it returns, nothing of the plugin asks the store, and
+// what would is refused.
 func (p *Plugin) Run(ctx context.Context) {
+	defer p.flights.land()
 	for {
 		err := p.Look(ctx)
 		if ctx.Err() != nil {
@@ -67,6 +72,9 @@ func (p *Plugin) Look(ctx context.Context) error {
 	if s.lost != nil {
 		return s.lost
 	}
+	if p.cfg.Known != "" && s.index(p.cfg.Known) < 0 {
+		p.cfg.Log.WarnContext(ctx, "no version of the key has the key id of known_key_id any more: tell another one before the plugin is started again", "known_key_id", p.cfg.Known, "key_id", s.current().keyID)
+	}
 	return p.prove(ctx, s, now)
 }
 
@@ -86,20 +94,21 @@ func (p *Plugin) learn(ctx context.Context) error {
 	})
 }
 
-// share does f once for all who want it at once. Its time is Poll, whatever time they
-// have: none of them ends it for the others.
+// share does f once for all who want it at once, with Poll's time.
 func (p *Plugin) share(ctx context.Context, name string, f func(context.Context) error) error {
-	done := p.flight.DoChan(name, func() (any, error) {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.cfg.Poll)
-		defer cancel()
-		return nil, f(ctx)
-	})
-	select {
-	case r := <-done:
-		return r.Err
-	case <-ctx.Done():
-		return errs.Newf(errs.Unavailable, "waiting for the key store: %w", ctx.Err())
-	}
+	return p.flights.share(ctx, name, p.cfg.Poll, func(ctx context.Context) error { return p.guard(ctx, func() error { return f(ctx) }) })
+}
+
+// guard turns a panic of the key store's into an error, which tells API servers nothing
+// of it.
+func (p *Plugin) guard(ctx context.Context, f func() error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			p.cfg.Log.ErrorContext(ctx, "asking the key store", "error", errs.Panicked(v))
+			err = errs.New(errs.Internal, "asking the key store panicked: the plugin's log has more")
+		}
+	}()
+	return f()
 }
 
 // swap replaces the state and returns the new one.
@@ -111,38 +120,50 @@ func (p *Plugin) swap(next func(old *state) *state) *state {
 	return s
 }
 
-// prove tries the active version and all that wait. The active one decides about
-// health; who is due becomes active if it works, and holds up nothing if it does not.
+// prove tries the active version, which decides about health; where it does not work
+// and older may be, those; and then all that wait: who is due becomes active if it
+// works, and holds up nothing if it does not.
 func (p *Plugin) prove(ctx context.Context, s *state, now time.Time) error {
-	due, works := p.rules.choose(s, now), -1
 	var failures []error
-	for i := s.active; i < len(s.versions); i++ {
+	works := func(i int, most time.Duration) bool {
 		v := &s.versions[i]
 		if !v.Wraps {
-			continue
+			return false
 		}
-		if err := p.try(ctx, v); err != nil {
+		ctx, cancel := context.WithTimeout(ctx, most)
+		defer cancel()
+		err := p.guard(ctx, func() error { return p.try(ctx, v) })
+		if err != nil {
 			failures = append(failures, fmt.Errorf("trying version %q of the key: %w", v.ID, err))
-		} else if i == s.active || i == due {
-			works = i
+		}
+		return err == nil
+	}
+	use := func(i int) bool { p.turn(ctx, &s.versions[i], now); return true }
+	due, most := p.rules.choose(s, now), min(trial, p.cfg.Poll/4)
+	well := works(s.active, p.cfg.Poll/2) && use(s.active)
+	for i := s.active - 1; !well && i >= p.rules.oldest(s, now, p.cfg.StaleAfter); i-- {
+		well = works(i, most) && use(i)
+	}
+	for i := len(s.versions) - 1; i > s.active; i-- {
+		if works(i, most) && i == due {
+			well = use(i)
 		}
 	}
 	err := errors.Join(failures...)
-	if works < 0 {
+	if !well {
 		return p.missed(err)
 	}
-	p.turn(ctx, &s.versions[works], now)
 	return err
 }
 
 // try wraps and unwraps something that is no secret.
 func (p *Plugin) try(ctx context.Context, v *version) error {
 	probe := redact.FromString("strongkeep kms probe, no secret.")
-	blob, err := p.cfg.Key.WrapAs(ctx, v.ID, aad(v.keyID), probe)
+	blob, err := p.cfg.Key.WrapAs(ctx, v.ID, v.aad, probe)
 	if err != nil {
 		return err
 	}
-	back, err := p.cfg.Key.Unwrap(ctx, aad(v.keyID), blob)
+	back, err := p.cfg.Key.Unwrap(ctx, v.aad, blob)
 	if err == nil && !back.Equal(probe) {
 		err = errs.New(errs.Internal, "the key store does not give back what it was given")
 	}
@@ -167,6 +188,22 @@ func (p *Plugin) turn(ctx context.Context, v *version, now time.Time) {
 	if id := s.current().keyID; id == v.keyID && was != id {
 		p.cfg.Log.InfoContext(ctx, "a version of the key is active", "key_id", id, "version", v.ID)
 	}
+}
+
+// inUse notes that something was opened under a version before any is active here:
+// another node writes with it, or this one did before it was started.
+func (p *Plugin) inUse(v *version) {
+	if p.state.Load().told() {
+		return
+	}
+	p.swap(func(old *state) *state {
+		if old.index(v.keyID) <= old.index(old.floor) {
+			return old
+		}
+		s := *old
+		s.floor = v.keyID
+		return &s
+	})
 }
 
 // missed notes a contact that failed.

@@ -9,8 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sync/singleflight"
-
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/keystore"
 	"github.com/strongkeep/strongkeep/internal/redact"
@@ -44,9 +42,13 @@ type Config struct {
 	// node has seen it by then; 0 = DefaultActivationDelay, negative = none.
 	ActivationDelay time.Duration
 	// StaleAfter is for how long a store that cannot be reached is taken to be
-	// well; 0 = DefaultStaleAfter.
+	// well, and for how long a plugin that starts waits for the newest version to
+	// work before it tries older ones; at least twice Poll; 0 = DefaultStaleAfter.
 	StaleAfter time.Duration
-	Log        *slog.Logger
+	// Known is a key id that a version of the key must have had when the plugin
+	// starts: under its name may be another key. "" = whatever the store has.
+	Known string
+	Log   *slog.Logger
 }
 
 // Plugin answers API servers. Its methods may be called concurrently. Time is the
@@ -58,8 +60,8 @@ type Plugin struct {
 	first atomic.Pointer[error] // why not
 	turns sync.Mutex            // held by who swaps state, never while the store is asked
 
-	flight singleflight.Group // of what is asked for many callers at once
-	asked  time.Time          // when Decrypt last had the store asked; touched in its flight only
+	flights *flights
+	asked   time.Time // when Decrypt last had the store asked; touched in its flight only
 }
 
 // Sealed is what an API server keeps beside what it encrypted.
@@ -77,12 +79,15 @@ func New(cfg Config) (*Plugin, error) {
 	switch {
 	case cfg.Name == "":
 		return nil, errs.New(errs.Invalid, "name is missing: the same on all nodes of the cluster, and another in each cluster")
-	case cfg.Poll < 0 || cfg.StaleAfter < cfg.Poll:
-		return nil, errs.Newf(errs.Invalid, "stale_after %v is shorter than poll %v: every key store would be away between two questions", cfg.StaleAfter, cfg.Poll)
+	case cfg.Poll < 0 || cfg.StaleAfter < 2*cfg.Poll:
+		return nil, errs.Newf(errs.Invalid, "stale_after %v is shorter than twice poll %v: one answer that comes late, or not, would make the plugin ill", cfg.StaleAfter, cfg.Poll)
 	case cfg.ActivationDelay >= 0 && cfg.ActivationDelay < 2*cfg.Poll:
 		return nil, errs.Newf(errs.Invalid, "activation_delay %v is shorter than twice poll %v: a node would write with a version that another has not seen", cfg.ActivationDelay, cfg.Poll)
+	case cfg.Known != "" && !keyIDs.MatchString(cfg.Known):
+		return nil, errs.Newf(errs.Invalid, "known_key_id %q is no key id: strongkeep kms status -field=key_id tells one", cfg.Known)
 	}
-	return &Plugin{cfg: cfg, rules: rules{name: cfg.Name, key: cfg.Key, delay: max(cfg.ActivationDelay, 0)}}, nil
+	r := rules{name: cfg.Name, key: cfg.Key, delay: max(cfg.ActivationDelay, 0), known: cfg.Known}
+	return &Plugin{cfg: cfg, rules: r, flights: newFlights()}, nil
 }
 
 // Status returns the key id of the active version, from memory. Kinds: Unavailable
@@ -136,7 +141,7 @@ func (p *Plugin) Encrypt(ctx context.Context, plain redact.Secret) (Sealed, erro
 		return Sealed{}, err
 	}
 	v := s.current()
-	blob, err := p.cfg.Key.WrapAs(ctx, v.ID, aad(v.keyID), plain)
+	blob, err := p.cfg.Key.WrapAs(ctx, v.ID, v.aad, plain)
 	if err != nil {
 		return Sealed{}, fmt.Errorf("encrypting under version %q: %w", v.ID, err)
 	}
@@ -171,10 +176,11 @@ func (p *Plugin) Decrypt(ctx context.Context, sealed Sealed) (redact.Secret, err
 	if v == nil || v.keyID != sealed.KeyID {
 		return redact.Secret{}, errs.New(errs.NotExist, "the key id is not one of this key's: it is another cluster's or key's, or the version is gone from the key store")
 	}
-	plain, err := p.cfg.Key.Unwrap(ctx, aad(v.keyID), sealed.Ciphertext)
+	plain, err := p.cfg.Key.Unwrap(ctx, v.aad, sealed.Ciphertext)
 	if err != nil {
 		return redact.Secret{}, fmt.Errorf("decrypting under version %q: %w", id, err)
 	}
+	p.inUse(v)
 	return plain, nil
 }
 

@@ -24,12 +24,18 @@ func run(t *testing.T, s keystore.Versioned) *kms.Plugin {
 	if err != nil {
 		t.Fatal(err)
 	}
+	start(t, p)
+	return p
+}
+
+// start runs a plugin until the test ends, and returns when it has looked at the store.
+func start(t *testing.T, p *kms.Plugin) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	var ended sync.WaitGroup
 	ended.Go(func() { p.Run(ctx) })
 	t.Cleanup(func() { cancel(); ended.Wait() })
 	synctest.Wait()
-	return p
 }
 
 func status(t *testing.T, p *kms.Plugin) string {
@@ -147,30 +153,45 @@ func TestStatusAsksNobody(t *testing.T) {
 	})
 }
 
+// A store that is away, or throttles, is asked no more for it, and for a while it is no
+// fault; then it is, and when the store is back all is as before.
 func TestStoreAway(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newStore(time.Now())
-		p := run(t, s)
-		sealed := encrypt(t, p)
-		s.change(func() { s.away = errAway })
-		pass(2 * time.Minute)
-		if status(t, p) != sealed.KeyID {
-			t.Error("ill before the time")
-		}
-		if _, err := p.Encrypt(t.Context(), seed); !errs.Is(err, errs.Unavailable) {
-			t.Errorf("encrypting: %v", err)
-		}
-		pass(31 * time.Second)
-		if _, err := p.Status(); !errs.Is(err, errs.Unavailable) || !strings.Contains(err.Error(), errAway.Error()) {
-			t.Errorf("the store is away for more than two minutes, and Status says %v", err)
-		}
-		s.change(func() { s.away = nil })
-		pass(31 * time.Second)
-		if status(t, p) != sealed.KeyID {
-			t.Error("another key id when the store is back")
-		}
-		opens(t, p, sealed)
-	})
+	for name, away := range map[string]error{"away": errAway, "throttles": errThrottled} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { storeAway(t, away) })
+		})
+	}
+}
+
+func storeAway(t *testing.T, away error) {
+	s := newStore(time.Now())
+	p := run(t, s)
+	sealed := encrypt(t, p)
+	s.change(func() { s.away = away })
+	before := s.count()
+	pass(2 * time.Minute)
+	if status(t, p) != sealed.KeyID {
+		t.Error("ill before the time")
+	}
+	if n := s.count() - before; n > 4 {
+		t.Errorf("it gets %d calls in two minutes", n)
+	}
+	if _, err := p.Encrypt(t.Context(), seed); !errs.Is(err, errs.KindOf(away)) {
+		t.Errorf("encrypting: %v", err)
+	}
+	if _, err := p.Decrypt(t.Context(), sealed); !errs.Is(err, errs.KindOf(away)) {
+		t.Errorf("decrypting: %v", err)
+	}
+	pass(31 * time.Second)
+	if _, err := p.Status(); !errs.Is(err, errs.Unavailable) || !strings.Contains(err.Error(), away.Error()) {
+		t.Errorf("for more than two minutes, and Status says %v", err)
+	}
+	s.change(func() { s.away = nil })
+	pass(31 * time.Second)
+	if status(t, p) != sealed.KeyID {
+		t.Error("another key id when the store is back")
+	}
+	opens(t, p, sealed)
 }
 
 func TestStoreAwayAtStart(t *testing.T) {
@@ -355,9 +376,10 @@ func TestEncryptRefuses(t *testing.T) {
 
 func TestNewRefuses(t *testing.T) {
 	for name, c := range map[string]kms.Config{
-		"no name":           {},
-		"stale before poll": {Name: "n", StaleAfter: time.Second},
-		"turn before poll":  {Name: "n", ActivationDelay: 59 * time.Second},
+		"no name":                {},
+		"stale before two polls": {Name: "n", StaleAfter: 2*kms.DefaultPoll - 1},
+		"no key id":              {Name: "n", Known: "sk1-0123"},
+		"turn before poll":       {Name: "n", ActivationDelay: 59 * time.Second},
 	} {
 		if _, err := kms.New(c); !errs.Is(err, errs.Invalid) {
 			t.Errorf("%s: %v", name, err)

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"regexp"
 	"slices"
 	"time"
 
@@ -16,6 +17,9 @@ const (
 	idPrefix = "sk1-"
 	idSize   = 16
 )
+
+// keyIDs match what keyID returns.
+var keyIDs = regexp.MustCompile(`^` + idPrefix + `[0-9a-f]{32}$`)
 
 // keyID is the key id of a version: opaque, the same on every node, and never of
 // another key, lineage or version. When a version was made is in it, so that a key
@@ -42,6 +46,7 @@ func aad(id string) []byte { return append([]byte("strongkeep kms v1\x00"), id..
 type version struct {
 	keystore.Version
 	keyID string
+	aad   []byte    // of its key id; never changed
 	seen  time.Time // when this process saw it first
 }
 
@@ -50,6 +55,8 @@ type state struct {
 	lineage  string
 	versions []version // by age
 	active   int       // the one that API servers write with
+	began    time.Time // when the store told its versions first
+	floor    string    // key id of the newest version that was opened with while none had worked; "": none
 	looked   time.Time // when the active one was last tried with success; zero: never
 	failed   error     // why contacts since have failed; nil: they have not
 	lost     error     // what waiting does not mend: the active version is gone
@@ -76,21 +83,23 @@ type rules struct {
 	name  string
 	key   keystore.Key
 	delay time.Duration
+	known string // a key id that the key must have at the start; "": any
 }
 
 // next is the state after the store said h at now. What was active stays so: whether
 // another works is not known yet (Plugin.prove). old may be nil.
 func (r rules) next(old *state, h keystore.History, now time.Time) *state {
-	s := &state{lineage: h.Lineage, active: -1}
+	s := &state{lineage: h.Lineage, active: -1, began: now}
 	for _, v := range h.Versions {
-		s.versions = append(s.versions, version{Version: v, keyID: keyID(r.name, r.key, h.Lineage, v), seen: now})
+		id := keyID(r.name, r.key, h.Lineage, v)
+		s.versions = append(s.versions, version{Version: v, keyID: id, aad: aad(id), seen: now})
 	}
 	if old == nil {
 		for i := range s.versions {
 			s.versions[i].seen = time.Time{} // who starts with it does not know for how long others have
 		}
 	} else {
-		s.looked, s.failed = old.looked, old.failed
+		s.looked, s.failed, s.began, s.floor = old.looked, old.failed, old.began, old.floor
 		for i := range s.versions {
 			if before := old.index(s.versions[i].keyID); before >= 0 {
 				s.versions[i].seen = old.versions[before].seen
@@ -103,14 +112,26 @@ func (r rules) next(old *state, h keystore.History, now time.Time) *state {
 		}
 	}
 	best := r.choose(s, now)
-	if best < 0 {
-		s.lost = errs.New(errs.Conflict, "the key store lets no version of the key encrypt: lower its least version for encryption")
-		best = len(s.versions) - 1
-	}
+	s.lost = r.unusable(s, best)
 	if s.active < 0 {
 		s.active = best
 	}
+	if s.active < 0 {
+		s.active = len(s.versions) - 1
+	}
 	return s
+}
+
+// unusable is why nothing may be encrypted with what the store said, of which best is
+// chosen; nil if nothing speaks against it.
+func (r rules) unusable(s *state, best int) error {
+	switch {
+	case r.known != "" && !s.told() && s.index(r.known) < 0:
+		return errs.Newf(errs.Conflict, "the key store has another key under this name, or the version that known_key_id tells is gone: no version of this key has key id %s", r.known)
+	case best < 0:
+		return errs.New(errs.Conflict, "the key store lets no version of the key encrypt: lower its least version for encryption")
+	}
+	return nil
 }
 
 // losing is the state when the active version is gone. It stays, and what the store
@@ -142,8 +163,9 @@ func (s *state) index(keyID string) int {
 	return -1
 }
 
-// choose returns the newest version that every node has had the time to see, and
-// never an older one than is active, unless that one may no longer encrypt. -1: none.
+// choose returns the newest version that every node has had the time to see, or is seen
+// to have turned to, and never an older one than is active, unless that one may no
+// longer encrypt. -1: none.
 func (r rules) choose(s *state, now time.Time) int {
 	first := -1
 	for i := len(s.versions) - 1; i >= max(s.active, 0); i-- {
@@ -151,12 +173,24 @@ func (r rules) choose(s *state, now time.Time) int {
 		if !v.Wraps {
 			continue
 		}
-		if i == s.active || !now.Before(r.ripe(v)) {
+		if i == s.active || s.floor != "" && v.keyID == s.floor || !now.Before(r.ripe(v)) {
 			return i
 		}
 		first = i
 	}
 	return first // none has ripened: nobody can have used another than the oldest
+}
+
+// oldest is the index of the oldest version that may become active now in the place of
+// one that does not work. Only who has told API servers nothing since the start goes
+// back, as a node that was not started anew would not have left the older version; and
+// only after patience, since the newer one may have been active before the start; and
+// never behind a version that something was opened with.
+func (r rules) oldest(s *state, now time.Time, patience time.Duration) int {
+	if s.told() || now.Sub(s.began) < patience {
+		return s.active
+	}
+	return min(max(s.index(s.floor), 0), s.active)
 }
 
 // ripe is when a version may become active: the delay after the store says that it

@@ -84,6 +84,26 @@ func TestChoose(t *testing.T) {
 	}
 }
 
+// A version that others are seen to write with is one whose time has come, also where
+// the clock is behind theirs; and nothing older takes its place.
+func TestFloor(t *testing.T) {
+	now := time.Unix(1_700_000_000, 0)
+	r := rules{name: "p", key: named{}, delay: 3 * time.Minute}
+	h := keystore.History{Lineage: "l", Versions: []keystore.Version{{ID: "1", Made: now.Add(-time.Hour), Wraps: true}, {ID: "2", Made: now, Wraps: true}, {ID: "3", Made: now, Wraps: true}}}
+	s := r.next(nil, h, now)
+	if s.current().ID != "1" || r.oldest(s, now.Add(time.Minute), time.Minute) != 0 {
+		t.Fatalf("version %q is to be active before anything is seen", s.current().ID)
+	}
+	s.floor = s.versions[1].keyID
+	s = r.next(s, h, now.Add(time.Second))
+	if s.current().ID != "2" || r.choose(s, now) != 1 {
+		t.Errorf("version %q is to be active where another writes with 2", s.current().ID)
+	}
+	if i := r.oldest(s, now.Add(time.Hour), time.Minute); i != 1 {
+		t.Errorf("version %q may take its place", s.versions[i].ID)
+	}
+}
+
 // A clock that is set back does not turn the key back, and forgets nothing.
 func TestNeverBack(t *testing.T) {
 	now := time.Unix(1_700_000_000, 0)

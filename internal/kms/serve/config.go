@@ -35,6 +35,9 @@ type Config struct {
 	Poll            string `json:"poll,omitempty"`
 	ActivationDelay string `json:"activation_delay,omitempty"`
 	StaleAfter      string `json:"stale_after,omitempty"`
+	// KnownKeyID is a key id that the key must have had when the plugin starts. Default:
+	// whatever the key store has.
+	KnownKeyID string `json:"known_key_id,omitempty"`
 	// Key names the key store and has its settings: {"file":{"path":"…"}}.
 	Key jsontext.Value `json:"key"`
 }
@@ -105,7 +108,7 @@ func (c *Config) Plugin(key keystore.Versioned, log *slog.Logger) (*kms.Plugin, 
 	if err != nil {
 		return nil, err
 	}
-	cfg.Name, cfg.Key, cfg.Log = c.Name, key, log
+	cfg.Name, cfg.Key, cfg.Known, cfg.Log = c.Name, key, c.KnownKeyID, log
 	return kms.New(cfg)
 }
 

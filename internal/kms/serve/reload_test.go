@@ -10,20 +10,17 @@ import (
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/keystore/file"
 	"github.com/strongkeep/strongkeep/internal/kms/conform"
+	"github.com/strongkeep/strongkeep/internal/testenv/await"
 	"github.com/strongkeep/strongkeep/internal/testenv/buffer"
 )
 
 // until waits for what Status answers.
 func until(t *testing.T, c *conform.Client, is func(id string, err error) bool) {
 	t.Helper()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for range tick.C {
+	await.Until(t, "Status answers as it should", func() bool {
 		a, err := c.Status(t.Context())
-		if is(a.GetKeyId(), err) {
-			return
-		}
-	}
+		return is(a.GetKeyId(), err)
+	})
 }
 
 // The key file changes under a running plugin: what is in it and cannot be used makes

@@ -26,6 +26,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kms/conform"
 	"github.com/strongkeep/strongkeep/internal/kms/serve"
 	"github.com/strongkeep/strongkeep/internal/redact"
+	"github.com/strongkeep/strongkeep/internal/testenv/await"
 	"github.com/strongkeep/strongkeep/internal/testenv/buffer"
 )
 
@@ -85,11 +86,7 @@ func run(t testing.TB, c serve.Config, key keystore.Versioned, log io.Writer) (s
 	})
 	t.Cleanup(stop)
 	c2 := dial(t, c.Socket)
-	for {
-		if _, err := c2.Status(t.Context()); err == nil {
-			break
-		}
-	}
+	await.Until(t, "the plugin is healthy", func() bool { _, err := c2.Status(t.Context()); return err == nil })
 	return s, stop
 }
 
@@ -274,8 +271,7 @@ func TestDrains(t *testing.T) {
 		}
 		return err != nil
 	}
-	for !refuses() { // until it has begun to drain
-	}
+	await.Until(t, "it has begun to drain", refuses)
 	select {
 	case <-stopped:
 		t.Error("stopped with a call under way")
@@ -423,13 +419,7 @@ func TestTurnsByFile(t *testing.T) {
 	if err := file.Add(path, time.Now().Add(-time.Hour)); err != nil {
 		t.Fatal(err)
 	}
-	for id := before.GetKeyId(); id == before.GetKeyId(); {
-		a, err := client.Status(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		id = a.GetKeyId()
-	}
+	until(t, client, func(id string, err error) bool { return err == nil && id != before.GetKeyId() })
 	if plain, err := client.Decrypt(t.Context(), before); err != nil || string(plain) != "seed" {
 		t.Errorf("what was encrypted before is not decrypted: %v", err)
 	}
