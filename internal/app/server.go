@@ -230,7 +230,7 @@ func (s *Server) unseal(ctx context.Context) error {
 		return s.initDev(ctx)
 	case status.Initialized && status.AutoUnseal:
 		if err := s.gate.AutoUnseal(ctx); err != nil {
-			s.keyAway = errs.Is(err, errs.Unavailable)
+			s.keyAway = away(err)
 			s.cfg.Log.Error("the vault stays sealed; shares open it (strongkeep operator unseal)", "error", err, "tried_again", s.keyAway)
 		}
 	}
@@ -263,12 +263,16 @@ func (s *Server) awaitKey(ctx context.Context) {
 		case err == nil:
 			s.cfg.Log.Info("the vault is open: its key is back")
 			return
-		case !errs.Is(err, errs.Unavailable):
+		case !away(err):
 			s.cfg.Log.Error("the vault stays sealed; shares open it (strongkeep operator unseal)", "error", err)
 			return
 		}
 	}
 }
+
+// away reports whether a key may be back by itself: nobody answers, or who keeps it
+// has too much to do.
+func away(err error) bool { return errs.Is(err, errs.Unavailable) || errs.Is(err, errs.Exhausted) }
 
 // keyRetry is how often an unseal key that is away is asked for.
 const keyRetry = 2 * time.Second

@@ -67,3 +67,40 @@ func TestUnseal(t *testing.T) {
 		t.Fatal("shares do not open the vault while its key is away")
 	}
 }
+
+// A keeper that throttles is asked again.
+func TestUnsealThrottled(t *testing.T) {
+	keeper := start(t, "unseal")
+	raw, err := json.Marshal(map[string]any{"transit": settings(t, keeper, "unseal")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := file(t, string(raw))
+	v := testenv.Start(t, func(c *app.ServerConfig) { c.UnsealKeyStore, c.Storage = path, "pebble" })
+	sealed := func() bool {
+		t.Helper()
+		status, err := v.Sys().SealStatus()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return status.Sealed
+	}
+	write(t, keeper, "sys/quotas/rate-limit/busy", map[string]any{"path": "transit/", "rate": 0.0001})
+	for range 100 { // until what it lets through at once is used up
+		if _, err = keeper.Logical().Read("transit/keys/unseal"); err != nil {
+			break
+		}
+	}
+	if err == nil {
+		t.Fatal("the keeper does not throttle")
+	}
+	if v.Restart(); !sealed() {
+		t.Fatal("the vault opens although its key is not given")
+	}
+	if _, err := keeper.Logical().Delete("sys/quotas/rate-limit/busy"); err != nil {
+		t.Fatal(err)
+	}
+	for sealed() { // until it has asked again
+		runtime.Gosched()
+	}
+}
