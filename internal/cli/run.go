@@ -13,6 +13,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/operator"
 	"github.com/strongkeep/strongkeep/internal/kube/operator/rbac"
+	"github.com/strongkeep/strongkeep/internal/pages"
 )
 
 // operatorRun runs the controllers. Flags may also be given as STRONGKEEP_*
@@ -46,7 +47,7 @@ used, elsewhere a kubeconfig. "strongkeep operator rbac" prints the rights neede
 			}
 			defer compose.KeepHeadroom(compose.OperatorHeadroom())()
 			cfg.Started = func(operator.Addresses) {
-				if err := compose.ReleaseProgram(); err != nil {
+				if err := pages.Release(); err != nil {
 					cfg.Log.Debug("what the start has read of the program stays in memory", "error", err)
 				}
 			}

@@ -15,6 +15,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/posture/fingerprint"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/read"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/snapshot"
+	"github.com/strongkeep/strongkeep/internal/pages"
 )
 
 // garbage is how much of it, in percent of what is in use, is left lying between two
@@ -81,14 +82,22 @@ func (f *Flags) Look(ctx context.Context, s *session.Session, now time.Time) (*S
 	if err := f.check(); err != nil {
 		return nil, err
 	}
-	if f.whole && s.Env.Getenv("GOGC") == "" {
-		debug.SetGCPercent(garbage)
+	if f.whole {
+		lean(s)
 	}
 	key, err := f.key(s)
 	if err != nil {
 		return nil, err
 	}
 	return f.read(ctx, s, key, now)
+}
+
+// lean has the process hold less memory from now on.
+func lean(s *session.Session) {
+	if s.Env.Getenv("GOGC") == "" {
+		debug.SetGCPercent(garbage)
+	}
+	_ = pages.Release() // what the start has read of the program is held as well without it
 }
 
 // Keep saves what was seen where Save says; nowhere if that is empty.

@@ -30,6 +30,19 @@ func Matches(rule *rbacv1.PolicyRule, r *Request) bool {
 		(len(rule.ResourceNames) == 0 || slices.Contains(rule.ResourceNames, r.Name))
 }
 
+// AllowedBy reports whether one of rules allows r by one of verbs, whatever its own Verb is,
+// wherever the rules apply.
+func AllowedBy(rules []rbacv1.PolicyRule, r Request, verbs ...string) bool {
+	for i := range rules {
+		for _, r.Verb = range verbs {
+			if Matches(&rules[i], &r) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // has reports whether list holds what, or "*".
 func has(list []string, what string) bool {
 	for _, s := range list {

@@ -1,6 +1,7 @@
 package looks_test
 
 import (
+	"bytes"
 	"encoding/base64"
 	"strings"
 	"testing"
@@ -147,5 +148,62 @@ func TestTokensInText(t *testing.T) {
 		"eyJhbGciOiJub25lIn0.x.y", "SG.short.short", "glossy-background-image-of-the-page",
 	} {
 		looks.Tokens([]byte(text), func(from, to int) { t.Errorf("%s is taken for a token: %s", text, text[from:to]) })
+	}
+}
+
+// A token at the end of a sentence is the token, without the stop: its print is that of
+// the live one.
+func TestTokensBeforeAStop(t *testing.T) {
+	for _, want := range []string{
+		join("gl", "pat-", some[:20]), join("gl", "pat-", some[:27], ".01.", some[:9]), join("gh", "s_", some[:36]), join("gh", "s_", some[:20], ".", some[:20]),
+		join("gh", "p_", some[:36]), join("hv", "s.", some[:30]), join("S", "G.", some[:22], ".", some[:43]),
+	} {
+		for _, end := range []string{".", "...", ". And", ".\n"} {
+			var got []string
+			text := "It is " + want + end
+			looks.Tokens([]byte(text), func(from, to int) { got = append(got, text[from:to]) })
+			if len(got) != 1 || got[0] != want {
+				t.Errorf("%q in %q", got, text)
+			}
+		}
+	}
+}
+
+// Megabytes in which tokens seem to begin everywhere are gone through once: to look at the
+// rest of the text for each beginning would take days.
+func TestTokensInHostileText(t *testing.T) {
+	const size = 1 << 20
+	for _, c := range []struct{ begin, end string }{
+		{"xoxb-", "_"}, {"eyJ-", ""}, {"eyJ", ""}, {"xeyJ-", ""}, {"eyJaaaaaaaaaa.", ""}, {"glpat-", ""}, {"xapp-1-", "_"}, {join("gh", "s_"), ""}, {join("gh", "s_."), ""}, {"xghs_", ""},
+		{"SG.", ""}, {"SG.aaaaaaaaaaaaaaaa-", ""}, {"ya29.", ""}, {"ATATT3", ""}, {"ATATT3-", "é"}, {"EAACEdEose0cBA", "_"}, {"sk-ant-", ""}, {"sk-ant-a", ""}, {"https://discord.com/api/webhooks/1", ""},
+		{"whsec_", ""}, {"glc_+", ""}, {"pypi-", ""}, {"tfp_-", ""}, {"hvs.", ""}, {"lin_api_", ""},
+	} {
+		text := append(bytes.Repeat([]byte(c.begin), size/len(c.begin)), c.end...)
+		looks.Tokens(text, func(from, to int) {
+			if from < 0 || to <= from || to > len(text) {
+				t.Fatalf("%s: from %d to %d", c.begin, from, to)
+			}
+		})
+	}
+}
+
+// What is passed by at once has no token in it that would be found alone.
+func TestTokensBesideOthers(t *testing.T) {
+	good := join("xo", "xb-123456789012-", some[:24])
+	jwt := join("ey", "J0eXAiOiJKV1Qi.ey", "JzdWIiOiIxMjM0.", some[:43])
+	for text, want := range map[string]string{
+		"xoxb-aaaaaaaaaaaa_ " + good:    good,
+		"xoxb-aaaaaaaaaaaa_-" + good:    good,
+		"xoxb-short " + good:            good,
+		"eyJ-eyJ-aaaaaaaaaaaa " + jwt:   jwt,
+		"eyJaaaaaaaaaaaaa." + jwt:       jwt,
+		"eyJx." + jwt + " eyJ":          jwt,
+		"eyJaaaaaaaaaaaaa/" + jwt + ".": jwt,
+	} {
+		var got []string
+		looks.Tokens([]byte(text), func(from, to int) { got = append(got, text[from:to]) })
+		if len(got) != 1 || got[0] != want {
+			t.Errorf("%q in %q", got, text)
+		}
 	}
 }

@@ -16,6 +16,12 @@ type issuer struct {
 	// whole says that the form says too little among other text: only a value that is one
 	// from its beginning to its end is taken for a token.
 	whole bool
+	// through says that one in whose place none is, since a name goes on behind it, has no
+	// other in it.
+	through bool
+	// pieces says that it is several, joined by dots: what one begins with for which the
+	// rest is missing is passed by whole.
+	pieces bool
 
 	is, at *regexp.Regexp
 }
@@ -23,12 +29,12 @@ type issuer struct {
 // issuers are a line for each kind of token.
 var issuers = compiled([]issuer{
 	{begins: "AKIA ASIA ABIA ACCA", form: `(?:AKIA|ASIA|ABIA|ACCA)[A-Z2-7]{16}`}, // AWS
-	{begins: "ghs_", form: `ghs_[A-Za-z0-9_.-]{36,}`},                            // GitHub
+	{begins: "ghs_", form: `ghs_[A-Za-z0-9_.-]{35,}[A-Za-z0-9_-]`},               // GitHub
 	{begins: "ghp_ gho_ ghu_ ghr_", form: `gh[poru]_[A-Za-z0-9]{36,255}`},
 	{begins: "github_pat_", form: `github_pat_[A-Za-z0-9_]{36,255}`},
-	{begins: "glpat- gldt- glrt- glcbt- glptt- glft- glimt- glagent- glsoat- glffct- gloas-", form: `gl[a-z]{2,5}-[A-Za-z0-9_.=-]{20,300}`}, // GitLab
-	{begins: "xoxa- xoxb- xoxe- xoxo- xoxp- xoxr- xoxs-", form: `xox[abeoprs]-[A-Za-z0-9-]{10,}`},                                           // Slack
-	{begins: "xapp-", form: `xapp-[0-9]-[A-Za-z0-9-]{10,}`},
+	{begins: "glpat- gldt- glrt- glcbt- glptt- glft- glimt- glagent- glsoat- glffct- gloas-", form: `gl[a-z]{2,5}-[A-Za-z0-9_.=-]{19,299}[A-Za-z0-9_=-]`, through: true}, // GitLab
+	{begins: "xoxa- xoxb- xoxe- xoxo- xoxp- xoxr- xoxs-", form: `xox[abeoprs]-[A-Za-z0-9-]{10,}`, through: true},                                                         // Slack
+	{begins: "xapp-", form: `xapp-[0-9]-[A-Za-z0-9-]{10,}`, through: true},
 	{begins: "https://hooks.slack.com/", form: `https://hooks\.slack\.com/(?:services|workflows|triggers)/[A-Za-z0-9+/]{20,}`},
 	{begins: "https://discord", form: `https://discord(?:app)?\.com/api/webhooks/[0-9]+/[A-Za-z0-9_-]{40,}`},
 	{begins: "sk_live_ rk_live_", form: `[sr]k_live_[A-Za-z0-9]{16,}`}, // Stripe
@@ -63,7 +69,7 @@ var issuers = compiled([]issuer{
 	{begins: "sntrys_ sntryu_", form: `sntry[su]_[A-Za-z0-9_=+/-]{40,}`},
 	{begins: "EAACEdEose0cBA", form: `EAACEdEose0cBA[A-Za-z0-9]+`},
 	{begins: "AGE-SECRET-KEY-1", form: `AGE-SECRET-KEY-1[0-9A-Z]{58}`},
-	{begins: "eyJ", form: `eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{20,}`}, // a JWT
+	{begins: "eyJ", form: `eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{20,}`, pieces: true}, // a JWT
 })
 
 func compiled(all []issuer) []issuer {
@@ -125,6 +131,8 @@ func Tokens(text []byte, f func(from, to int)) {
 	}
 }
 
+// each goes through a text once, however many tokens seem to begin in it: what was looked
+// at for one that is none is not looked at again for the next.
 func (s *issuer) each(text []byte, begin string, f func(from, to int)) {
 	for at := 0; ; {
 		i := bytes.Index(text[at:], []byte(begin))
@@ -133,12 +141,21 @@ func (s *issuer) each(text []byte, begin string, f func(from, to int)) {
 		}
 		from := at + i
 		at = from + len(begin)
-		m := s.at.FindIndex(text[from:])
-		if m == nil || from > 0 && word(text[from-1]) {
+		if from > 0 && word(text[from-1]) {
 			continue
 		}
-		if to := from + m[1]; to == len(text) || !word(text[to]) {
+		m := s.at.FindIndex(text[from:])
+		if m == nil {
+			for s.pieces && at < len(text) && (word(text[at]) || text[at] == '-') {
+				at++
+			}
+			continue
+		}
+		switch to := from + m[1]; {
+		case to == len(text) || !word(text[to]):
 			f(from, to)
+			at = to
+		case s.through:
 			at = to
 		}
 	}

@@ -125,7 +125,7 @@ func (f *Finder) leads(r *access.Role, ns string, is worth, seen map[*access.Rol
 		switch has.Kind {
 		case Escalate:
 			into := access.Request{Group: rbacv1.GroupName, Resource: has.Resource, Name: r.Name}
-			return (ns == "" || !has.cluster) && has.reaches("", r.Name) && (has.Resource == "clusterroles") == (r.Namespace == "") && allows(r, into, change...)
+			return (ns == "" || !has.cluster) && has.reaches("", r.Name) && (has.Resource == "clusterroles") == (r.Namespace == "") && access.AllowedBy(r.Rules, into, change...)
 		case Bind:
 			others, all := f.roles(has, ns)
 			return all || slices.ContainsFunc(others, func(o *access.Role) bool { return f.some(o, is) || f.leads(o, ns, is, seen) })
@@ -134,22 +134,9 @@ func (f *Finder) leads(r *access.Role, ns string, is worth, seen map[*access.Rol
 	})
 }
 
-// allows reports whether a role allows a request, by one of verbs or by its own.
-func allows(r *access.Role, what access.Request, verbs ...string) bool {
-	if len(verbs) == 0 {
-		verbs = []string{what.Verb}
-	}
-	return slices.ContainsFunc(r.Rules, func(rule rbacv1.PolicyRule) bool {
-		return slices.ContainsFunc(verbs, func(v string) bool {
-			what.Verb = v
-			return access.Matches(&rule, &what)
-		})
-	})
-}
-
 // writesBindings reports whether a role lets one write RoleBindings of any name.
 func writesBindings(r *access.Role) bool {
-	return allows(r, access.Request{Group: rbacv1.GroupName, Resource: "rolebindings"}, write...)
+	return access.AllowedBy(r.Rules, access.Request{Group: rbacv1.GroupName, Resource: "rolebindings"}, write...)
 }
 
 // gives returns what a role gives whom it is bound to, as if that were everywhere.
@@ -249,7 +236,7 @@ func (s *search) becomes(account Name, n *node) worth {
 func (f *Finder) appliesBy(r *access.Role, c *Capability, ns string) bool {
 	return slices.ContainsFunc(c.Names, func(name string) bool {
 		pod := access.Request{Resource: "pods", Namespace: ns, Name: name}
-		return allows(r, pod, "patch") && (!f.exists("pods", Name{ns, name}) || allows(r, pod, "delete"))
+		return access.AllowedBy(r.Rules, pod, "patch") && (!f.exists("pods", Name{ns, name}) || access.AllowedBy(r.Rules, pod, "delete"))
 	})
 }
 

@@ -83,6 +83,10 @@ type Finder struct {
 	held  func() map[access.Subject][]*access.Binding
 	rows  *rows
 	given sync.Map // *access.Role to the []Capability that gives returns
+	// walked is what ways returns; borrowed that somebody may impersonate others by
+	// constrained impersonation.
+	walked   sync.Map
+	borrowed bool
 }
 
 // New makes a Finder. Its cost is one look at each rule of each binding, and at each pod;
@@ -126,6 +130,10 @@ func held(p *access.Policy) map[access.Subject][]*access.Binding {
 }
 
 func (f *Finder) keep(c *Capability) {
+	if !c.matters() {
+		return
+	}
+	f.borrowed = f.borrowed || slices.Contains(borrows, c.Kind)
 	if f.caps[c.Kind] == nil {
 		f.caps[c.Kind] = map[string][]*Capability{}
 	}

@@ -164,15 +164,19 @@ func (s *search) inside(p *Pod, next *node) {
 // follow finds those who can act as somebody who was reached, until nobody is new.
 func (s *search) follow() {
 	for ; s.done < len(s.order); s.done++ {
-		n := s.order[s.done]
-		switch who := n.step.Subject; who.Kind {
-		case rbacv1.ServiceAccountKind:
-			s.becomeAccount(who, n)
-		case rbacv1.UserKind:
-			s.becomeUser(who, n)
-		case rbacv1.GroupKind:
-			s.becomeMember(who, n)
-		}
+		s.become(s.order[s.done])
+	}
+}
+
+// walk finds those who can act as who n stands for.
+func (s *search) walk(n *node) {
+	switch who := n.step.Subject; who.Kind {
+	case rbacv1.ServiceAccountKind:
+		s.becomeAccount(who, n)
+	case rbacv1.UserKind:
+		s.becomeUser(who, n)
+	case rbacv1.GroupKind:
+		s.becomeMember(who, n)
 	}
 }
 
@@ -255,12 +259,12 @@ func (s *search) becomeUser(who access.Subject, n *node) {
 	}
 	s.sign(who, n)
 	s.everywhere(func(r *access.Role, c *Capability) bool {
-		return c.Kind == ImpersonateUser && c.reaches("", who.Name) && (able == nil || allows(r, nodesGroup))
+		return c.Kind == ImpersonateUser && c.reaches("", who.Name) && (able == nil || access.AllowedBy(r.Rules, nodesGroup, "impersonate"))
 	}, n)
 }
 
 // nodesGroup is the request to be one of the nodes.
-var nodesGroup = access.Request{Verb: "impersonate", Resource: "groups", Name: "system:nodes"}
+var nodesGroup = access.Request{Resource: "groups", Name: "system:nodes"}
 
 // asNode returns the name of the node that a user is, "" for others. The API server
 // gives what a node has only to members of the nodes' group, so that who impersonates one
@@ -335,10 +339,11 @@ func (s *search) sign(whose access.Subject, n *node) {
 		})
 	}
 	s.everywhere(func(r *access.Role, c *Capability) bool {
-		approves := access.Request{Verb: "approve", Group: group, Resource: "signers", Name: clientSigner}
+		approves := access.Request{Group: group, Resource: "signers", Name: clientSigner}
 		all := approves
 		all.Name = "kubernetes.io/*"
-		return c.Kind == ApproveCSRs && (allows(r, approves) || allows(r, all)) && allows(r, access.Request{Verb: "create", Group: group, Resource: "certificatesigningrequests"})
+		return c.Kind == ApproveCSRs && (access.AllowedBy(r.Rules, approves, "approve") || access.AllowedBy(r.Rules, all, "approve")) &&
+			access.AllowedBy(r.Rules, access.Request{Group: group, Resource: "certificatesigningrequests"}, "create")
 	}, n)
 }
 

@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
 
 	"github.com/strongkeep/strongkeep/internal/kube/consumer"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/record"
@@ -20,43 +21,31 @@ type steps = []func(context.Context) error
 // minimal are what who-can needs.
 func (l *live) minimal() steps {
 	return append(append(l.rbac(), l.deputies()...),
-		step(l, kind[corev1.Pod, snapshot.Pod]{resource: "pods", list: l.listPods, record: thinPod, keep: func(s *snapshot.Snapshot, all []snapshot.Pod) { s.Pods = all }}),
+		builtin(l, l.client.CoreV1().RESTClient(), kind[corev1.Pod, snapshot.Pod]{resource: "pods", record: some(thinPod), keep: func(s *snapshot.Snapshot, all []snapshot.Pod) { s.Pods = all }}),
 		l.namespaceLabels(), l.secretNames(), l.cloud)
 }
 
 // whole are all. Secrets come first: they take longest.
 func (l *live) whole() steps {
-	core := l.client.CoreV1()
+	core := l.client.CoreV1().RESTClient()
 	out := steps{l.secrets(), l.version}
 	out = append(out, l.rbac()...)
 	out = append(append(out, l.workloads()...), l.customs()...)
 	return append(out,
-		step(l, kind[corev1.ConfigMap, snapshot.ConfigMap]{
+		builtin(l, core, kind[corev1.ConfigMap, snapshot.ConfigMap]{
 			resource: "configmaps", record: all(l.maker.ConfigMap), keep: func(s *snapshot.Snapshot, all []snapshot.ConfigMap) { s.ConfigMaps = all },
-			list: func(ctx context.Context, ns string, o metav1.ListOptions) ([]corev1.ConfigMap, string, error) {
-				list, err := core.ConfigMaps(ns).List(ctx, o)
-				return items(list, err, func() ([]corev1.ConfigMap, string) { return list.Items, list.Continue })
-			},
 		}),
 		l.pods(), l.stored(),
-		step(l, kind[corev1.ServiceAccount, snapshot.Account]{
+		builtin(l, core, kind[corev1.ServiceAccount, snapshot.Account]{
 			resource: "serviceaccounts", record: all(record.Account), keep: func(s *snapshot.Snapshot, all []snapshot.Account) { s.Accounts = all },
-			list: func(ctx context.Context, ns string, o metav1.ListOptions) ([]corev1.ServiceAccount, string, error) {
-				list, err := core.ServiceAccounts(ns).List(ctx, o)
-				return items(list, err, func() ([]corev1.ServiceAccount, string) { return list.Items, list.Continue })
-			},
 		}),
 		l.namespaceLabels(),
 	)
 }
 
 func (l *live) namespaceLabels() func(context.Context) error {
-	return step(l, kind[corev1.Namespace, snapshot.Namespace]{
+	return builtin(l, l.client.CoreV1().RESTClient(), kind[corev1.Namespace, snapshot.Namespace]{
 		resource: "namespaces", global: true, record: all(record.Namespace), keep: func(s *snapshot.Snapshot, all []snapshot.Namespace) { s.Namespaces = all },
-		list: func(ctx context.Context, _ string, o metav1.ListOptions) ([]corev1.Namespace, string, error) {
-			list, err := l.client.CoreV1().Namespaces().List(ctx, o)
-			return items(list, err, func() ([]corev1.Namespace, string) { return list.Items, list.Continue })
-		},
 	})
 }
 
@@ -67,11 +56,6 @@ func items[O, L any](_ *L, err error, of func() ([]O, string)) ([]O, string, err
 	}
 	out, next := of()
 	return out, next, nil
-}
-
-func (l *live) listPods(ctx context.Context, ns string, o metav1.ListOptions) ([]corev1.Pod, string, error) {
-	list, err := l.client.CoreV1().Pods(ns).List(ctx, o)
-	return items(list, err, func() ([]corev1.Pod, string) { return list.Items, list.Continue })
 }
 
 // thinPod is what who-can needs of a pod.
@@ -104,14 +88,10 @@ func (l *live) secrets() func(context.Context) error {
 	if l.Key == nil {
 		return l.secretNames()
 	}
-	return step(l, kind[corev1.Secret, snapshot.Secret]{
+	return builtin(l, l.client.CoreV1().RESTClient(), kind[corev1.Secret, snapshot.Secret]{
 		resource: "secrets", record: all(l.maker.Secret),
 		keep: func(s *snapshot.Snapshot, all []snapshot.Secret) {
 			s.Secrets, s.Coverage["secrets/values"] = all, s.Coverage["secrets"]
-		},
-		list: func(ctx context.Context, ns string, o metav1.ListOptions) ([]corev1.Secret, string, error) {
-			list, err := l.client.CoreV1().Secrets(ns).List(ctx, o)
-			return items(list, err, func() ([]corev1.Secret, string) { return list.Items, list.Continue })
 		},
 	})
 }
@@ -120,9 +100,9 @@ func (l *live) secrets() func(context.Context) error {
 func (l *live) secretNames() func(context.Context) error {
 	make := all(record.SecretName)
 	if !l.Whole {
-		make = func(o *metav1.PartialObjectMetadata) (snapshot.Secret, bool) {
-			return snapshot.Secret{Meta: snapshot.Meta{Namespace: o.Namespace, Name: o.Name, Annotations: record.Annotations(o.Annotations)}}, true
-		}
+		make = all(func(o *metav1.PartialObjectMetadata) snapshot.Secret {
+			return snapshot.Secret{Meta: snapshot.Meta{Namespace: o.Namespace, Name: o.Name, Annotations: record.Annotations(o.Annotations)}}
+		})
 	}
 	return step(l, kind[metav1.PartialObjectMetadata, snapshot.Secret]{
 		resource: "secrets", record: make, keep: func(s *snapshot.Snapshot, all []snapshot.Secret) { s.Secrets = all },
@@ -134,96 +114,66 @@ func (l *live) secretNames() func(context.Context) error {
 }
 
 func (l *live) rbac() steps {
-	api := l.client.RbacV1()
+	api := l.client.RbacV1().RESTClient()
 	return steps{
-		step(l, kind[rbacv1.ClusterRole, rbacv1.ClusterRole]{
+		builtin(l, api, kind[rbacv1.ClusterRole, rbacv1.ClusterRole]{
 			resource: "clusterroles", global: true, keep: func(s *snapshot.Snapshot, all []rbacv1.ClusterRole) { s.RBAC.ClusterRoles = all },
 			record: all(func(o *rbacv1.ClusterRole) rbacv1.ClusterRole {
 				return rbacv1.ClusterRole{ObjectMeta: bare(&o.ObjectMeta), Rules: o.Rules, AggregationRule: o.AggregationRule}
 			}),
-			list: func(ctx context.Context, _ string, o metav1.ListOptions) ([]rbacv1.ClusterRole, string, error) {
-				list, err := api.ClusterRoles().List(ctx, o)
-				return items(list, err, func() ([]rbacv1.ClusterRole, string) { return list.Items, list.Continue })
-			},
 		}),
-		step(l, kind[rbacv1.Role, rbacv1.Role]{
+		builtin(l, api, kind[rbacv1.Role, rbacv1.Role]{
 			resource: "roles", keep: func(s *snapshot.Snapshot, all []rbacv1.Role) { s.RBAC.Roles = all },
 			record: all(func(o *rbacv1.Role) rbacv1.Role { return rbacv1.Role{ObjectMeta: bare(&o.ObjectMeta), Rules: o.Rules} }),
-			list: func(ctx context.Context, ns string, o metav1.ListOptions) ([]rbacv1.Role, string, error) {
-				list, err := api.Roles(ns).List(ctx, o)
-				return items(list, err, func() ([]rbacv1.Role, string) { return list.Items, list.Continue })
-			},
 		}),
-		step(l, kind[rbacv1.ClusterRoleBinding, rbacv1.ClusterRoleBinding]{
+		builtin(l, api, kind[rbacv1.ClusterRoleBinding, rbacv1.ClusterRoleBinding]{
 			resource: "clusterrolebindings", global: true, keep: func(s *snapshot.Snapshot, all []rbacv1.ClusterRoleBinding) { s.RBAC.ClusterRoleBindings = all },
 			record: all(func(o *rbacv1.ClusterRoleBinding) rbacv1.ClusterRoleBinding {
 				return rbacv1.ClusterRoleBinding{ObjectMeta: bare(&o.ObjectMeta), RoleRef: o.RoleRef, Subjects: o.Subjects}
 			}),
-			list: func(ctx context.Context, _ string, o metav1.ListOptions) ([]rbacv1.ClusterRoleBinding, string, error) {
-				list, err := api.ClusterRoleBindings().List(ctx, o)
-				return items(list, err, func() ([]rbacv1.ClusterRoleBinding, string) { return list.Items, list.Continue })
-			},
 		}),
-		step(l, kind[rbacv1.RoleBinding, rbacv1.RoleBinding]{
+		builtin(l, api, kind[rbacv1.RoleBinding, rbacv1.RoleBinding]{
 			resource: "rolebindings", keep: func(s *snapshot.Snapshot, all []rbacv1.RoleBinding) { s.RBAC.RoleBindings = all },
 			record: all(func(o *rbacv1.RoleBinding) rbacv1.RoleBinding {
 				return rbacv1.RoleBinding{ObjectMeta: bare(&o.ObjectMeta), RoleRef: o.RoleRef, Subjects: o.Subjects}
 			}),
-			list: func(ctx context.Context, ns string, o metav1.ListOptions) ([]rbacv1.RoleBinding, string, error) {
-				list, err := api.RoleBindings(ns).List(ctx, o)
-				return items(list, err, func() ([]rbacv1.RoleBinding, string) { return list.Items, list.Continue })
-			},
 		}),
 	}
 }
 
-// makes is a step that lists one kind of workloads.
-func makes[O any](l *live, resource string, list func(context.Context, string, metav1.ListOptions) ([]O, string, error), as func(*O) metav1.Object) func(context.Context) error {
-	return step(l, kind[O, snapshot.Workload]{
-		resource: resource, list: list,
-		record: func(o *O) (snapshot.Workload, bool) {
+// makers are what makes pods, of one kind: as says what an object is of all kinds.
+func makers[O any](l *live, resource string, as func(*O) metav1.Object) kind[O, snapshot.Workload] {
+	return kind[O, snapshot.Workload]{
+		resource: resource,
+		record: some(func(o *O) (snapshot.Workload, bool) {
 			w, ok := l.maker.Workload(as(o))
 			if by, passes := maker(&w); ok && passes {
 				l.keep(func(*snapshot.Snapshot) { l.join.made(&w, by) })
 				return w, false
 			}
 			return w, ok
-		},
+		}),
 		keep: func(s *snapshot.Snapshot, all []snapshot.Workload) { s.Workloads = append(s.Workloads, all...) },
-	})
+	}
+}
+
+// object is *O, an object of Kubernetes' own.
+type object[O any] interface {
+	message[O]
+	metav1.Object
+}
+
+// makes is a step that lists one kind of workloads.
+func makes[O any, P object[O]](l *live, client rest.Interface, resource string) func(context.Context) error {
+	return builtin[O, P](l, client, makers(l, resource, func(o *O) metav1.Object { return P(o) }))
 }
 
 // workloads are the steps for what makes pods.
 func (l *live) workloads() steps {
-	apps, batch, core := l.client.AppsV1(), l.client.BatchV1(), l.client.CoreV1()
+	apps, batch, core := l.client.AppsV1().RESTClient(), l.client.BatchV1().RESTClient(), l.client.CoreV1().RESTClient()
 	return steps{
-		makes(l, "deployments", func(ctx context.Context, ns string, o metav1.ListOptions) ([]appsv1.Deployment, string, error) {
-			list, err := apps.Deployments(ns).List(ctx, o)
-			return items(list, err, func() ([]appsv1.Deployment, string) { return list.Items, list.Continue })
-		}, func(o *appsv1.Deployment) metav1.Object { return o }),
-		makes(l, "statefulsets", func(ctx context.Context, ns string, o metav1.ListOptions) ([]appsv1.StatefulSet, string, error) {
-			list, err := apps.StatefulSets(ns).List(ctx, o)
-			return items(list, err, func() ([]appsv1.StatefulSet, string) { return list.Items, list.Continue })
-		}, func(o *appsv1.StatefulSet) metav1.Object { return o }),
-		makes(l, "daemonsets", func(ctx context.Context, ns string, o metav1.ListOptions) ([]appsv1.DaemonSet, string, error) {
-			list, err := apps.DaemonSets(ns).List(ctx, o)
-			return items(list, err, func() ([]appsv1.DaemonSet, string) { return list.Items, list.Continue })
-		}, func(o *appsv1.DaemonSet) metav1.Object { return o }),
-		makes(l, "replicasets", func(ctx context.Context, ns string, o metav1.ListOptions) ([]appsv1.ReplicaSet, string, error) {
-			list, err := apps.ReplicaSets(ns).List(ctx, o)
-			return items(list, err, func() ([]appsv1.ReplicaSet, string) { return list.Items, list.Continue })
-		}, func(o *appsv1.ReplicaSet) metav1.Object { return o }),
-		makes(l, "replicationcontrollers", func(ctx context.Context, ns string, o metav1.ListOptions) ([]corev1.ReplicationController, string, error) {
-			list, err := core.ReplicationControllers(ns).List(ctx, o)
-			return items(list, err, func() ([]corev1.ReplicationController, string) { return list.Items, list.Continue })
-		}, func(o *corev1.ReplicationController) metav1.Object { return o }),
-		makes(l, "jobs", func(ctx context.Context, ns string, o metav1.ListOptions) ([]batchv1.Job, string, error) {
-			list, err := batch.Jobs(ns).List(ctx, o)
-			return items(list, err, func() ([]batchv1.Job, string) { return list.Items, list.Continue })
-		}, func(o *batchv1.Job) metav1.Object { return o }),
-		makes(l, "cronjobs", func(ctx context.Context, ns string, o metav1.ListOptions) ([]batchv1.CronJob, string, error) {
-			list, err := batch.CronJobs(ns).List(ctx, o)
-			return items(list, err, func() ([]batchv1.CronJob, string) { return list.Items, list.Continue })
-		}, func(o *batchv1.CronJob) metav1.Object { return o }),
+		makes[appsv1.Deployment](l, apps, "deployments"), makes[appsv1.StatefulSet](l, apps, "statefulsets"), makes[appsv1.DaemonSet](l, apps, "daemonsets"),
+		makes[appsv1.ReplicaSet](l, apps, "replicasets"), makes[corev1.ReplicationController](l, core, "replicationcontrollers"),
+		makes[batchv1.Job](l, batch, "jobs"), makes[batchv1.CronJob](l, batch, "cronjobs"),
 	}
 }

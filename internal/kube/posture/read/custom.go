@@ -92,7 +92,7 @@ func (l *live) listCustom(group, resource string) func(context.Context, string, 
 // found is the step for a line of the table.
 func (l *live) found(line custom.Kind) func(context.Context) error {
 	return step(l, kind[unstructured.Unstructured, custom.Found]{
-		resource: named(line.Group, line.Resource), global: line.Global, extra: true, list: l.listCustom(line.Group, line.Resource), record: func(o *unstructured.Unstructured) (custom.Found, bool) { return custom.Of(o, &l.maker), true },
+		resource: named(line.Group, line.Resource), global: line.Global, extra: true, list: l.listCustom(line.Group, line.Resource), record: all(func(o *unstructured.Unstructured) custom.Found { return custom.Of(o, &l.maker) }),
 		keep: func(s *snapshot.Snapshot, all []custom.Found) {
 			for i := range all {
 				l.join.add(s, &all[i])
@@ -102,18 +102,19 @@ func (l *live) found(line custom.Kind) func(context.Context) error {
 }
 
 func (l *live) rollouts() func(context.Context) error {
-	list := l.listCustom("argoproj.io", "rollouts")
-	return makes(l, named("argoproj.io", "rollouts"), list, func(o *unstructured.Unstructured) metav1.Object { return o })
+	k := makers(l, named("argoproj.io", "rollouts"), func(o *unstructured.Unstructured) metav1.Object { return o })
+	k.list = l.listCustom("argoproj.io", "rollouts")
+	return step(l, k)
 }
 
 func (l *live) grants() func(context.Context) error {
 	resource := named(grantKind.Group, "referencegrants")
 	return step(l, kind[unstructured.Unstructured, *unstructured.Unstructured]{
 		resource: resource, extra: true, list: l.listCustom(grantKind.Group, "referencegrants"),
-		record: func(o *unstructured.Unstructured) (*unstructured.Unstructured, bool) {
+		record: all(func(o *unstructured.Unstructured) *unstructured.Unstructured {
 			o.SetManagedFields(nil)
-			return &unstructured.Unstructured{Object: o.Object}, true
-		},
+			return &unstructured.Unstructured{Object: o.Object}
+		}),
 		keep: func(s *snapshot.Snapshot, all []*unstructured.Unstructured) {
 			l.join.grants, l.join.granted = all, s.Coverage[resource].Reason == ""
 		},

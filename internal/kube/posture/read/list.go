@@ -1,6 +1,7 @@
 package read
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"runtime"
@@ -29,7 +30,7 @@ type kind[O, R any] struct {
 	list func(ctx context.Context, namespace string, o metav1.ListOptions) (items []O, next string, err error)
 	// record makes what is kept of an object; false: nothing. It is called by several
 	// goroutines.
-	record func(*O) (R, bool)
+	record func(*O) (R, bool, error)
 	// keep takes all of them, in the order they were listed.
 	keep func(*snapshot.Snapshot, []R)
 	// extra says that an API server which fails to list them is no reason to stop: what
@@ -124,18 +125,23 @@ func (k *kind[O, R]) in(ctx context.Context, namespace string) ([]R, error) {
 // the one before.
 func (k *kind[O, R]) once(ctx context.Context, namespace string) ([]R, error) {
 	var all []R
+	var wrong error
 	var making sync.WaitGroup // of one page at most
 	err := pages(ctx, func(ctx context.Context, o metav1.ListOptions) (string, error) {
 		items, next, err := k.list(ctx, namespace, o)
 		making.Wait()
-		if err != nil {
+		if err = cmp.Or(err, wrong); err != nil {
 			return "", err
 		}
-		making.Go(func() { all = append(all, records(items, k.record)...) })
+		making.Go(func() {
+			var made []R
+			made, wrong = records(items, k.record)
+			all = append(all, made...)
+		})
 		return next, nil
 	})
 	making.Wait()
-	return all, err
+	return all, cmp.Or(err, wrong)
 }
 
 func pages(ctx context.Context, next func(context.Context, metav1.ListOptions) (string, error)) error {
@@ -153,14 +159,14 @@ const few = 16
 
 // records makes records of objects on several goroutines, in their order. The objects
 // are not needed afterwards.
-func records[O, R any](items []O, record func(*O) (R, bool)) []R {
-	made, ok := make([]R, len(items)), make([]bool, len(items))
+func records[O, R any](items []O, record func(*O) (R, bool, error)) ([]R, error) {
+	made, ok, wrong := make([]R, len(items)), make([]bool, len(items)), make([]error, runtime.GOMAXPROCS(0))
 	part := max(few, (len(items)+runtime.GOMAXPROCS(0)-1)/runtime.GOMAXPROCS(0))
 	var workers sync.WaitGroup
-	for from := 0; from < len(items); from += part {
+	for n := range wrong {
 		workers.Go(func() {
-			for i := from; i < min(from+part, len(items)); i++ {
-				made[i], ok[i] = record(&items[i])
+			for i := n * part; i < min((n+1)*part, len(items)) && wrong[n] == nil; i++ {
+				made[i], ok[i], wrong[n] = record(&items[i])
 				var none O
 				items[i] = none
 			}
@@ -173,7 +179,7 @@ func records[O, R any](items []O, record func(*O) (R, bool)) []R {
 			out = append(out, made[i])
 		}
 	}
-	return out
+	return out, cmp.Or(wrong...)
 }
 
 // reason makes a Gap of an error that is one, and returns any other.
@@ -190,6 +196,14 @@ func reason(err error) (snapshot.Gap, error) {
 }
 
 // all is a record of whatever it is.
-func all[O, R any](make func(*O) R) func(*O) (R, bool) {
-	return func(o *O) (R, bool) { return make(o), true }
+func all[O, R any](make func(*O) R) func(*O) (R, bool, error) {
+	return func(o *O) (R, bool, error) { return make(o), true, nil }
+}
+
+// some is a record of those that make says.
+func some[O, R any](make func(*O) (R, bool)) func(*O) (R, bool, error) {
+	return func(o *O) (R, bool, error) {
+		r, ok := make(o)
+		return r, ok, nil
+	}
 }

@@ -60,7 +60,10 @@ func TestRecordsInOrder(t *testing.T) {
 		for i := range list {
 			list[i] = i + 1
 		}
-		got := records(list, func(i *int) (int, bool) { return *i, *i%3 != 0 })
+		got, err := records(list, some(func(i *int) (int, bool) { return *i, *i%3 != 0 }))
+		if err != nil {
+			t.Fatal(err)
+		}
 		if want := n - n/3; len(got) != want {
 			t.Errorf("%d of %d, want %d", len(got), n, want)
 		}
@@ -130,8 +133,8 @@ func BenchmarkSecrets(b *testing.B) {
 			b.StopTimer()
 			list := decode(b)
 			b.StartTimer()
-			if got := records(list.Items, all(m.Secret)); len(got) != page || len(got[0].Values) == 0 {
-				b.Fatal(len(got))
+			if got, err := records(list.Items, all(m.Secret)); err != nil || len(got) != page || len(got[0].Values) == 0 {
+				b.Fatal(len(got), err)
 			}
 		}
 	})

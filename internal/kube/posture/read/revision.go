@@ -7,7 +7,6 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/strongkeep/strongkeep/internal/kube/posture/snapshot"
 )
@@ -62,16 +61,12 @@ func (j *join) over(p *snapshot.Pod) {
 
 // stored are the templates of StatefulSets and DaemonSets as they were.
 func (l *live) stored() func(context.Context) error {
-	return step(l, kind[appsv1.ControllerRevision, snapshot.Workload]{
+	return builtin(l, l.client.AppsV1().RESTClient(), kind[appsv1.ControllerRevision, snapshot.Workload]{
 		resource: "controllerrevisions", record: all(l.maker.Revision),
 		keep: func(_ *snapshot.Snapshot, all []snapshot.Workload) {
 			for i := range all {
 				l.join.before(all[i], controller(&all[i].Meta, refOf(&all[i])))
 			}
-		},
-		list: func(ctx context.Context, ns string, o metav1.ListOptions) ([]appsv1.ControllerRevision, string, error) {
-			list, err := l.client.AppsV1().ControllerRevisions(ns).List(ctx, o)
-			return items(list, err, func() ([]appsv1.ControllerRevision, string) { return list.Items, list.Continue })
 		},
 	})
 }
@@ -88,9 +83,9 @@ func controller(m *snapshot.Meta, own snapshot.Ref) snapshot.Ref {
 
 // pods reads those that run, and of those that have ended what they hold.
 func (l *live) pods() func(context.Context) error {
-	return step(l, kind[corev1.Pod, snapshot.Pod]{
-		resource: "pods", list: l.listPods, keep: func(s *snapshot.Snapshot, all []snapshot.Pod) { s.Pods = all },
-		record: func(p *corev1.Pod) (snapshot.Pod, bool) {
+	return builtin(l, l.client.CoreV1().RESTClient(), kind[corev1.Pod, snapshot.Pod]{
+		resource: "pods", keep: func(s *snapshot.Snapshot, all []snapshot.Pod) { s.Pods = all },
+		record: some(func(p *corev1.Pod) (snapshot.Pod, bool) {
 			out := l.maker.Pod(p)
 			if ended(p) {
 				l.keep(func(*snapshot.Snapshot) { l.join.over(&out) })
@@ -98,6 +93,6 @@ func (l *live) pods() func(context.Context) error {
 			}
 			l.server(p)
 			return out, true
-		},
+		}),
 	})
 }

@@ -35,3 +35,40 @@ func FuzzFind(f *testing.F) {
 		}
 	})
 }
+
+// A file as large as files are looked at, that says the same token or login again and again,
+// is gone through once: where each stands is not counted from the beginning.
+func TestRepeated(t *testing.T) {
+	for what, begin := range map[string]string{
+		"a token": "AK" + "IAQ3EGZXCVBNMASDFG\n", "a login": "a://b:" + "cdefgh-17@i\n", "a key": "-----BEGIN PRIVATE KEY-----\n", "words": "xk29fq8zt1lm ", "quotes": "'\"`", "colons": "a:=", "a kind": "kind: Secret\n---\n",
+	} {
+		k, err := fingerprint.NewKey(make([]byte, fingerprint.KeySize))
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := newScanner(Config{Key: k, Live: map[fingerprint.Print]bool{k.Of([]byte("hunter2-hunter2")): true}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := strings.Repeat(begin, largest/len(begin))
+		found, ok := s.worker().find([]byte(text))
+		if !ok || len(found) > maxFinds {
+			t.Errorf("%s: %d finds, %v", what, len(found), ok)
+		}
+		for _, one := range found {
+			if one.line != 1 {
+				t.Errorf("%s is found in line %d", what, one.line)
+			}
+		}
+	}
+}
+
+// The line of a place is the same in whichever order places are asked about.
+func TestLineAt(t *testing.T) {
+	g := &gather{text: []byte("a\nb\n\nc")}
+	for _, at := range []int{0, 2, 5, 6, 1, 5, 0, 3} {
+		if got, want := g.lineAt(at), 1+strings.Count(string(g.text[:at]), "\n"); got != want {
+			t.Errorf("%d is in line %d, not %d", at, got, want)
+		}
+	}
+}

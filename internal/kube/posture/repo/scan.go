@@ -64,6 +64,8 @@ type gather struct {
 	text []byte
 	out  []find
 	seen map[fingerprint.Print]int // index in out
+	// counted are the ends of lines before the place last asked about.
+	place, counted int
 }
 
 // add notes a value at a place in the text.
@@ -86,7 +88,16 @@ func (g *gather) add(line int, field string, value []byte, l snapshot.Looks) {
 	g.out = append(g.out, f)
 }
 
-func (g *gather) lineAt(at int) int { return 1 + bytes.Count(g.text[:at], []byte("\n")) }
+// lineAt is the line of a place. Who asks about one place after the other has the text
+// gone through once.
+func (g *gather) lineAt(at int) int {
+	if at < g.place {
+		g.place, g.counted = 0, 0
+	}
+	g.counted += bytes.Count(g.text[g.place:at], []byte("\n"))
+	g.place = at
+	return 1 + g.counted
+}
 
 // compare looks for values that a cluster has: the words of the text, what stands
 // in quotes, whole private keys, and what is base64 of any.

@@ -1,4 +1,4 @@
-package app
+package pages
 
 import (
 	"bufio"
@@ -12,12 +12,12 @@ import (
 	"github.com/strongkeep/strongkeep/internal/errs"
 )
 
-// ReleaseProgram gives the pages of the program's own file back that the start has
+// Release gives the pages of the program's own file back that the start has
 // touched: the first steps of some thousand packages lie all over it, so that most of it
 // is in memory then, and what runs afterwards needs half. A page that is needed again is
 // mapped again, from the system's cache of the file: that takes about a microsecond.
 // Nothing is lost but time if it fails.
-func ReleaseProgram() error {
+func Release() error {
 	own, err := os.Readlink("/proc/self/exe")
 	if err != nil {
 		return errs.Newf(errs.Unavailable, "finding the program's file: %w", err)

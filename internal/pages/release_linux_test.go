@@ -1,4 +1,4 @@
-package app
+package pages
 
 import (
 	"fmt"
@@ -49,7 +49,7 @@ func TestUnchanged(t *testing.T) {
 }
 
 // Pages go, and the program runs on.
-func TestReleaseProgram(t *testing.T) {
+func TestRelease(t *testing.T) {
 	own, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -69,7 +69,7 @@ func TestReleaseProgram(t *testing.T) {
 		}
 	}
 	before := filePages(t)
-	if err := ReleaseProgram(); err != nil {
+	if err := Release(); err != nil {
 		t.Fatal(err)
 	}
 	if after := filePages(t); after > before*3/4 {

@@ -1,0 +1,146 @@
+package read
+
+import (
+	"bytes"
+	"context"
+	"sync"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/strongkeep/strongkeep/internal/errs"
+)
+
+// encoded is an object as the API server sent it, in protobuf. A page of them is cut up
+// as soon as it is there, so that the next one is asked for before any of them is decoded,
+// and so that no page is ever decoded whole.
+type encoded []byte
+
+// message is *O, which decodes itself.
+type message[O any] interface {
+	*O
+	Unmarshal(data []byte) error
+}
+
+// builtin is a step that lists k, a resource of Kubernetes' own, by its client. k has no
+// list of its own. Its records keep no pointer to the object that they are made of, only
+// what that points to.
+func builtin[O any, P message[O], R any](l *live, client rest.Interface, k kind[O, R]) func(context.Context) error {
+	objects := sync.Pool{New: func() any { return new(O) }}
+	return step(l, kind[encoded, R]{
+		resource: k.resource, global: k.global, extra: k.extra, keep: k.keep, list: pageOf(client, k.resource),
+		record: func(raw *encoded) (R, bool, error) {
+			o := objects.Get().(*O)
+			defer func() {
+				var none O
+				*o = none
+				objects.Put(o)
+			}()
+			if err := P(o).Unmarshal(*raw); err != nil {
+				var none R
+				return none, false, errs.Newf(errs.Unavailable, "decoding an object that the API server sent: %w", err)
+			}
+			return k.record(o)
+		},
+	})
+}
+
+// pageOf lists a resource.
+func pageOf(client rest.Interface, resource string) func(context.Context, string, metav1.ListOptions) ([]encoded, string, error) {
+	return func(ctx context.Context, ns string, o metav1.ListOptions) ([]encoded, string, error) {
+		answer := client.Get().NamespaceIfScoped(ns, ns != "").Resource(resource).VersionedParams(&o, scheme.ParameterCodec).Do(ctx)
+		if err := answer.Error(); err != nil {
+			return nil, "", err
+		}
+		body, err := answer.Raw()
+		if err != nil {
+			return nil, "", err
+		}
+		list, err := inProtobuf(body)
+		if err != nil {
+			return nil, "", err
+		}
+		return split(list)
+	}
+}
+
+// magic begins what Kubernetes sends in protobuf.
+var magic = []byte("k8s\x00")
+
+// The numbers of fields: of runtime.Unknown, which is around everything that is sent; of
+// each list.
+const (
+	fieldRaw   = 2
+	fieldMeta  = 1
+	fieldItems = 2
+)
+
+// inProtobuf is the list in what an API server answered. One that knows no protobuf answers
+// in JSON.
+func inProtobuf(body []byte) ([]byte, error) {
+	if rest, ok := bytes.CutPrefix(body, magic); ok {
+		var list []byte
+		err := fields(rest, func(n protowire.Number, value []byte) error {
+			if n == fieldRaw {
+				list = value
+			}
+			return nil
+		})
+		return list, err
+	}
+	o, _, err := scheme.Codecs.UniversalDeserializer().Decode(body, nil, nil)
+	if err != nil {
+		return nil, errs.Newf(errs.Unavailable, "decoding what the API server answered: %w", err)
+	}
+	list, ok := o.(interface{ Marshal() ([]byte, error) })
+	if !ok {
+		return nil, errs.Newf(errs.Unavailable, "decoding what the API server answered: %T is no list", o)
+	}
+	return list.Marshal()
+}
+
+// split cuts a list into its objects, which are parts of it. next is where it goes on, ""
+// nowhere.
+func split(list []byte) (objects []encoded, next string, err error) {
+	var meta metav1.ListMeta
+	objects = make([]encoded, 0, page)
+	err = fields(list, func(n protowire.Number, value []byte) error {
+		switch n {
+		case fieldMeta:
+			return meta.Unmarshal(value)
+		case fieldItems:
+			objects = append(objects, value)
+		}
+		return nil
+	})
+	return objects, meta.Continue, err
+}
+
+// fields calls f with those fields of a message that are messages or bytes themselves.
+func fields(m []byte, f func(protowire.Number, []byte) error) error {
+	for len(m) > 0 {
+		n, kind, tag := protowire.ConsumeTag(m)
+		if tag < 0 {
+			return cutOff(tag)
+		}
+		size := protowire.ConsumeFieldValue(n, kind, m[tag:])
+		if size < 0 {
+			return cutOff(size)
+		}
+		if kind == protowire.BytesType {
+			value, _ := protowire.ConsumeBytes(m[tag:])
+			if err := f(n, value); err != nil {
+				return errs.Newf(errs.Unavailable, "decoding what the API server answered: %w", err)
+			}
+		}
+		m = m[tag+size:]
+	}
+	return nil
+}
+
+func cutOff(code int) error {
+	return errs.Newf(errs.Unavailable, "decoding what the API server answered: %w", protowire.ParseError(code))
+}
