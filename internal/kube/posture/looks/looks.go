@@ -144,14 +144,17 @@ func jwt(text string) bool {
 	return json.Unmarshal(raw, &fields) == nil && fields.Alg != ""
 }
 
-// withPassword is a URL on one line with user information that has a password.
-var withPassword = regexp.MustCompile(`^(?:jdbc:)?[A-Za-z][A-Za-z0-9+.-]{1,30}://[^\s:/@]*:([^\s]+)@[^\s@]+$`)
+// scheme is what begins a URL.
+var scheme = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]{1,30}$`)
 
-// hasPassword reports whether text is a URL with a password that is one.
+// hasPassword reports whether text is a URL with a password that is one: on one line, with
+// a user, who may have no name, and a host behind the last @.
 func hasPassword(text string) bool {
-	if !strings.Contains(text, "://") || !strings.Contains(text, "@") {
+	before, rest, is := strings.Cut(text, "://")
+	at := strings.LastIndexByte(rest, '@')
+	if !is || at < 0 || at == len(rest)-1 || strings.ContainsAny(rest, " \t\n\f\r") {
 		return false
 	}
-	m := withPassword.FindStringSubmatch(text)
-	return m != nil && !reference(m[1]) && !nothing(m[1])
+	user, password, has := strings.Cut(rest[:at], ":")
+	return has && password != "" && !strings.ContainsAny(user, "/@") && scheme.MatchString(strings.TrimPrefix(before, "jdbc:")) && !reference(password) && !nothing(password)
 }

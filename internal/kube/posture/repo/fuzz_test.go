@@ -36,8 +36,7 @@ func FuzzFind(f *testing.F) {
 	})
 }
 
-// A file as large as files are looked at, that says the same token or login again and again,
-// is gone through once: where each stands is not counted from the beginning.
+// A large file that says the same again and again is looked at like any other.
 func TestRepeated(t *testing.T) {
 	for what, begin := range map[string]string{
 		"a token": "AK" + "IAQ3EGZXCVBNMASDFG\n", "a login": "a://b:" + "cdefgh-17@i\n", "a key": "-----BEGIN PRIVATE KEY-----\n", "words": "xk29fq8zt1lm ", "quotes": "'\"`", "colons": "a:=", "a kind": "kind: Secret\n---\n",
@@ -50,7 +49,7 @@ func TestRepeated(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		text := strings.Repeat(begin, largest/len(begin))
+		text := strings.Repeat(begin, 1<<20/len(begin))
 		found, ok := s.worker().find([]byte(text))
 		if !ok || len(found) > maxFinds {
 			t.Errorf("%s: %d finds, %v", what, len(found), ok)
@@ -70,5 +69,11 @@ func TestLineAt(t *testing.T) {
 		if got, want := g.lineAt(at), 1+strings.Count(string(g.text[:at]), "\n"); got != want {
 			t.Errorf("%d is in line %d, not %d", at, got, want)
 		}
+	}
+	g = &gather{text: []byte("a\nb\nc\nd")}
+	before := g.lineAt(4)
+	copy(g.text, "\n\n\n\n") // which is not to be gone through again
+	if got := g.lineAt(7); before != 3 || got != 4 {
+		t.Errorf("lines %d and %d, not 3 and 4", before, got)
 	}
 }
