@@ -11,24 +11,27 @@ const CSIDriver = "secrets-store.csi.k8s.io"
 // spec. A Secret that does not exist is used all the same, and so is an optional
 // one. A volume that no container mounts has no container.
 func Uses(spec *corev1.PodSpec) []Use {
-	var out []Use
-	visit(spec, func(u Use, configMap bool) {
-		if !configMap {
-			out = append(out, u)
-		}
-	})
-	return out
+	secrets, _ := AllUses(spec)
+	return secrets
 }
 
-// ConfigMapUses returns the same for ConfigMaps: Use.Secret is the name of one.
-func ConfigMapUses(spec *corev1.PodSpec) []Use {
-	var out []Use
+// AllUses returns Uses, and the same for ConfigMaps: there Use.Secret is the name of one.
+func AllUses(spec *corev1.PodSpec) (secrets, configMaps []Use) {
+	most := len(spec.Volumes) // of most pods, which mount each volume once
+	for i := range spec.Containers {
+		most += len(spec.Containers[i].EnvFrom)
+	}
 	visit(spec, func(u Use, configMap bool) {
-		if configMap {
-			out = append(out, u)
+		switch {
+		case configMap:
+			configMaps = append(configMaps, u)
+		case secrets == nil:
+			secrets = append(make([]Use, 0, most), u)
+		default:
+			secrets = append(secrets, u)
 		}
 	})
-	return out
+	return secrets, configMaps
 }
 
 // Classes returns the names of the SecretProviderClasses that volumes of spec

@@ -60,7 +60,8 @@ func TestConfigMapUses(t *testing.T) {
 	spec := podSpec(t, `volumes: [{name: v, configMap: {name: a}}, {name: w, projected: {sources: [{configMap: {name: b}}, {secret: {name: s}}]}}]
 containers: [{name: c, env: [{name: A, valueFrom: {configMapKeyRef: {name: d, key: k}}}], envFrom: [{configMapRef: {name: e}}], volumeMounts: [{name: v, mountPath: /m, subPath: k}, {name: w, mountPath: /n}]}]`)
 	var got []string
-	for _, u := range ConfigMapUses(spec) {
+	_, configMaps := AllUses(spec)
+	for _, u := range configMaps {
 		got = append(got, string(u.Kind)+" "+u.Secret)
 	}
 	if want := []string{"envFrom e", "env d", "subPath a", "projected b"}; !slices.Equal(got, want) {
@@ -179,7 +180,7 @@ func FuzzPod(f *testing.F) {
 			return
 		}
 		pod, health := PodOf(p)
-		ConfigMapUses(&p.Spec)
+		AllUses(&p.Spec)
 		Classes(&p.Spec)
 		for _, u := range pod.Uses {
 			if u.Secret == "" || u.Kind == "" {

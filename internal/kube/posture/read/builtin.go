@@ -25,17 +25,18 @@ func (l *live) minimal() steps {
 		l.namespaceLabels(), l.secretNames(), l.cloud)
 }
 
-// whole are all. Secrets come first: they take longest.
+// whole are all. What takes longest comes first: nothing else is left to be done beside it
+// otherwise.
 func (l *live) whole() steps {
 	core := l.client.CoreV1().RESTClient()
-	out := steps{l.secrets(), l.version}
+	out := steps{l.secrets(), l.pods(), l.version}
 	out = append(out, l.rbac()...)
 	out = append(append(out, l.workloads()...), l.customs()...)
 	return append(out,
 		builtin(l, core, kind[corev1.ConfigMap, snapshot.ConfigMap]{
 			resource: "configmaps", record: all(l.maker.ConfigMap), keep: func(s *snapshot.Snapshot, all []snapshot.ConfigMap) { s.ConfigMaps = all },
 		}),
-		l.pods(), l.stored(),
+		l.stored(),
 		builtin(l, core, kind[corev1.ServiceAccount, snapshot.Account]{
 			resource: "serviceaccounts", record: all(record.Account), keep: func(s *snapshot.Snapshot, all []snapshot.Account) { s.Accounts = all },
 		}),

@@ -89,6 +89,9 @@ func inProtobuf(body []byte) ([]byte, error) {
 			}
 			return nil
 		})
+		if err == nil && list == nil {
+			return nil, errs.New(errs.Unavailable, "the API server's answer to a list is cut off")
+		}
 		return list, err
 	}
 	o, _, err := scheme.Codecs.UniversalDeserializer().Decode(body, nil, nil)

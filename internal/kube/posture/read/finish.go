@@ -145,12 +145,26 @@ func sorted(s *snapshot.Snapshot) {
 	})
 }
 
-// order sorts by namespace and name.
+// order sorts by namespace and name. Most lists come in that order: to look whether one
+// does costs nothing, and to sort copies every object.
 func order[T any](list []T, meta func(*T) *snapshot.Meta) {
+	if ordered(list, meta) {
+		return
+	}
 	slices.SortStableFunc(list, func(a, b T) int {
 		x, y := meta(&a), meta(&b)
 		return cmp.Or(cmp.Compare(x.Namespace, y.Namespace), cmp.Compare(x.Name, y.Name))
 	})
+}
+
+func ordered[T any](list []T, meta func(*T) *snapshot.Meta) bool {
+	for i := 1; i < len(list); i++ {
+		x, y := meta(&list[i-1]), meta(&list[i])
+		if x.Namespace > y.Namespace || x.Namespace == y.Namespace && x.Name > y.Name {
+			return false
+		}
+	}
+	return true
 }
 
 func refOf(w *snapshot.Workload) snapshot.Ref {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -124,7 +125,7 @@ func (k *kind[O, R]) in(ctx context.Context, namespace string) ([]R, error) {
 // once lists a namespace. While the API server is asked for a page, records are made of
 // the one before.
 func (k *kind[O, R]) once(ctx context.Context, namespace string) ([]R, error) {
-	var all []R
+	var all [][]R // by pages
 	var wrong error
 	var making sync.WaitGroup // of one page at most
 	err := pages(ctx, func(ctx context.Context, o metav1.ListOptions) (string, error) {
@@ -136,12 +137,12 @@ func (k *kind[O, R]) once(ctx context.Context, namespace string) ([]R, error) {
 		making.Go(func() {
 			var made []R
 			made, wrong = records(items, k.record)
-			all = append(all, made...)
+			all = append(all, made)
 		})
 		return next, nil
 	})
 	making.Wait()
-	return all, cmp.Or(err, wrong)
+	return slices.Concat(all...), cmp.Or(err, wrong)
 }
 
 func pages(ctx context.Context, next func(context.Context, metav1.ListOptions) (string, error)) error {

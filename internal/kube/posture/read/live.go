@@ -64,14 +64,33 @@ func Live(ctx context.Context, config *rest.Config, o Options) (*snapshot.Snapsh
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
-	if o.Whole {
-		if err := l.metrics(ctx); err != nil {
-			return nil, err
-		}
-		l.sums()
+	if !o.Whole {
+		l.join.finish(l.out)
+		return l.out, nil
 	}
-	l.join.finish(l.out)
+	l.sums()
+	if err := l.measured(ctx); err != nil {
+		return nil, err
+	}
 	return l.out, nil
+}
+
+// measured finishes the snapshot while the API server gathers its metrics.
+func (l *live) measured(ctx context.Context) error {
+	var control snapshot.Control
+	var gap snapshot.Gap
+	group, asking := errgroup.WithContext(ctx)
+	group.Go(func() (err error) {
+		gap, err = l.metrics(asking, &control)
+		return err
+	})
+	l.join.finish(l.out)
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	l.out.Control.Transformations, l.out.Control.Reloaded = control.Transformations, control.Reloaded
+	l.gap("metrics", gap)
+	return nil
 }
 
 func dial(config *rest.Config, o Options) (*live, error) {

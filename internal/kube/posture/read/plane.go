@@ -69,26 +69,22 @@ func (l *live) cloud(ctx context.Context) error {
 // metrics reads those of the API server that answers. It comes last: then its counters
 // say how what was read was stored. Whatever stands between may refuse the path or answer
 // something else: that is a gap, and no reason to lose what was read.
-func (l *live) metrics(ctx context.Context) error {
+func (l *live) metrics(ctx context.Context, into *snapshot.Control) (snapshot.Gap, error) {
 	body, err := l.client.Discovery().RESTClient().Get().AbsPath("/metrics").SetHeader("Accept", "text/plain").Stream(ctx)
 	switch {
 	case apierrors.IsForbidden(err) || apierrors.IsNotFound(err):
-		l.gap("metrics", snapshot.Gap{Reason: "no right to get /metrics of the API server"})
-		return nil
+		return snapshot.Gap{Reason: "no right to get /metrics of the API server"}, nil
 	case ctx.Err() != nil:
-		return fmt.Errorf("getting /metrics: %w", ctx.Err())
+		return snapshot.Gap{}, fmt.Errorf("getting /metrics: %w", ctx.Err())
 	case err != nil:
-		l.gap("metrics", snapshot.Gap{Reason: "the API server does not answer /metrics"})
-		return nil
+		return snapshot.Gap{Reason: "the API server does not answer /metrics"}, nil
 	}
 	defer func() { _ = body.Close() }()
-	switch err := plane.Metrics(body, &l.out.Control); {
+	switch err := plane.Metrics(body, into); {
 	case ctx.Err() != nil:
-		return fmt.Errorf("getting /metrics: %w", ctx.Err())
+		return snapshot.Gap{}, fmt.Errorf("getting /metrics: %w", ctx.Err())
 	case err != nil:
-		l.gap("metrics", snapshot.Gap{Reason: "what the API server answers to /metrics was cut off, or has a line over 1 MiB"})
-	default:
-		l.gap("metrics", snapshot.Gap{})
+		return snapshot.Gap{Reason: "what the API server answers to /metrics was cut off, or has a line over 1 MiB"}, nil
 	}
-	return nil
+	return snapshot.Gap{}, nil
 }

@@ -26,8 +26,9 @@ func (m *Maker) Template(spec *corev1.PodSpec) snapshot.Template {
 	}
 	out := snapshot.Template{
 		Account: account, Automount: spec.AutomountServiceAccountToken, Containers: containers(spec),
-		Secrets: consumer.Uses(spec), ConfigMaps: consumer.ConfigMapUses(spec), Privileged: Privileged(spec), Lowered: Lowered(spec), Tokens: tokens(spec),
+		Privileged: Privileged(spec), Lowered: Lowered(spec), Tokens: tokens(spec),
 	}
+	out.Secrets, out.ConfigMaps = consumer.AllUses(spec)
 	for _, class := range consumer.Classes(spec) {
 		out.Classes = append(out.Classes, class)
 	}

@@ -101,7 +101,7 @@ func keys(raw map[string][]byte, text map[string]string) []string {
 
 // data are the values of a Secret. What stringData has is written over data.
 func (m *Maker) data(raw map[string][]byte, text map[string]string) []snapshot.Value {
-	var out []snapshot.Value
+	out := slices.Grow([]snapshot.Value(nil), len(raw)+len(text))
 	for _, k := range slices.Sorted(maps.Keys(raw)) {
 		if _, over := text[k]; !over {
 			out = append(out, m.value("data."+shown(k), k, raw[k]))
@@ -114,7 +114,7 @@ func (m *Maker) data(raw map[string][]byte, text map[string]string) []snapshot.V
 }
 
 func (m *Maker) configData(raw map[string][]byte, text map[string]string) []snapshot.Value {
-	var out []snapshot.Value
+	out := slices.Grow([]snapshot.Value(nil), len(raw)+len(text))
 	for _, k := range slices.Sorted(maps.Keys(raw)) {
 		out = append(out, m.value("binaryData."+shown(k), k, raw[k]))
 	}
@@ -153,8 +153,17 @@ func certificate(raw map[string][]byte, text map[string]string) *snapshot.Certif
 	if c := first(corev1.TLSCertKey); c != nil {
 		return c
 	}
-	var names []string
-	names = append(slices.AppendSeq(names, maps.Keys(raw)), slices.Collect(maps.Keys(text))...)
+	var names []string // of values that may have one: most have none
+	for k, v := range raw {
+		if bytes.Contains(v, beginCertificate) {
+			names = append(names, k)
+		}
+	}
+	for k, v := range text {
+		if strings.Contains(v, string(beginCertificate)) {
+			names = append(names, k)
+		}
+	}
 	// Whom to verify by comes after what is shown to others.
 	slices.SortFunc(names, func(a, b string) int {
 		return cmp.Or(cmp.Compare(authority(a), authority(b)), cmp.Compare(a, b))
@@ -167,6 +176,8 @@ func certificate(raw map[string][]byte, text map[string]string) *snapshot.Certif
 	return nil
 }
 
+var beginCertificate = []byte("-----BEGIN CERTIFICATE-----")
+
 // authority is 1 for the name of a CA's certificate.
 func authority(key string) int {
 	if strings.HasPrefix(key, "ca.") || strings.HasPrefix(key, "ca-") || strings.HasPrefix(key, "ca_") {
@@ -176,10 +187,7 @@ func authority(key string) int {
 }
 
 func parse(key string, value []byte) *snapshot.Certificate {
-	if !bytes.Contains(value, []byte("-----BEGIN CERTIFICATE-----")) { // most values are none, and looking closer takes time
-		return nil
-	}
-	if looks.Of("", value) != snapshot.LooksCert {
+	if !bytes.Contains(value, beginCertificate) || looks.Of("", value) != snapshot.LooksCert {
 		return nil
 	}
 	block, _ := pem.Decode(value)

@@ -2,6 +2,7 @@ package plane
 
 import (
 	"bufio"
+	"bytes"
 	"fmt"
 	"io"
 	"math"
@@ -33,17 +34,16 @@ func Metrics(from io.Reader, into *snapshot.Control) error {
 	var all []snapshot.Transformation
 	var reloaded time.Time
 	for lines.Scan() {
-		line := lines.Text()
-		switch {
-		case strings.HasPrefix(line, transformations):
-			labels, n, ok := sample(line)
+		switch line := lines.Bytes(); {
+		case bytes.HasPrefix(line, []byte(transformations)):
+			labels, n, ok := sample(string(line))
 			if ok && n > 0 {
 				all = append(all, snapshot.Transformation{
 					Resource: resource(labels), Type: labels["transformation_type"], Prefix: labels["transformer_prefix"], Status: labels["status"], Count: n,
 				})
 			}
-		case strings.HasPrefix(line, reloads):
-			labels, n, ok := sample(line)
+		case bytes.HasPrefix(line, []byte(reloads)):
+			labels, n, ok := sample(string(line))
 			if t := instant(n); ok && labels["status"] == "success" && t.After(reloaded) {
 				reloaded = t
 			}
