@@ -7,7 +7,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"syscall"
 	"time"
 
 	"k8s.io/client-go/rest"
@@ -192,14 +191,10 @@ func memory(ctx context.Context, b *rig.Rig, kubeconfig string) (float64, error)
 		c := exec.CommandContext(ctx, b.Binary, args...)
 		c.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig)
 		began := time.Now()
-		if err := c.Run(); err != nil {
-			return 0, errs.Newf(errs.Unavailable, "running strongkeep %s: %w", args[0], err)
+		mb, err := rig.PeakOf(c)
+		if err != nil {
+			return 0, err
 		}
-		usage, ok := c.ProcessState.SysUsage().(*syscall.Rusage)
-		if !ok {
-			return 0, errs.New(errs.Unavailable, "the system does not say what memory a process had")
-		}
-		mb := float64(usage.Maxrss) * 1024 / 1e6
 		b.Say("  strongkeep %s takes %.2f s and %.2f s of CPU, and holds %.0f MB at most", args[0], time.Since(began).Seconds(), (c.ProcessState.UserTime() + c.ProcessState.SystemTime()).Seconds(), mb)
 		most = max(most, mb)
 	}

@@ -43,6 +43,17 @@ func AllowedBy(rules []rbacv1.PolicyRule, r Request, verbs ...string) bool {
 	return false
 }
 
+// Granted returns which of verbs a rule gives, on what it is about.
+func Granted(rule *rbacv1.PolicyRule, verbs []string) []string {
+	var out []string
+	for _, v := range verbs {
+		if has(rule.Verbs, v) {
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
 // has reports whether list holds what, or "*".
 func has(list []string, what string) bool {
 	for _, s := range list {

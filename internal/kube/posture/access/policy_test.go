@@ -215,3 +215,35 @@ func TestOwn(t *testing.T) {
 		}
 	}
 }
+
+func TestAllowedBy(t *testing.T) {
+	rules := []rbacv1.PolicyRule{
+		{Verbs: []string{"get", "list"}, APIGroups: []string{""}, Resources: []string{"secrets"}, ResourceNames: []string{"db"}},
+		{Verbs: []string{"*"}, APIGroups: []string{"apps"}, Resources: []string{"*"}},
+	}
+	db := access.Request{Resource: "secrets", Name: "db"}
+	for name, c := range map[string]struct {
+		r     access.Request
+		verbs []string
+		want  bool
+	}{
+		"one of its verbs":     {db, []string{"patch", "list"}, true},
+		"none":                 {db, []string{"patch", "watch"}, false},
+		"no verb":              {db, nil, false},
+		"another name":         {access.Request{Resource: "secrets", Name: "key"}, []string{"get"}, false},
+		"any verb":             {access.Request{Group: "apps", Resource: "deployments"}, []string{"delete"}, true},
+		"not the request's":    {access.Request{Verb: "get", Resource: "secrets", Name: "db"}, []string{"delete"}, false},
+		"of another API group": {access.Request{Group: "batch", Resource: "jobs"}, []string{"get"}, false},
+	} {
+		if got := access.AllowedBy(rules, c.r, c.verbs...); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+	asked := []string{"watch", "get"}
+	if got := access.Granted(&rules[0], asked); !slices.Equal(got, []string{"get"}) {
+		t.Errorf("of %v it gives %v", asked, got)
+	}
+	if got := access.Granted(&rules[1], asked); !slices.Equal(got, asked) {
+		t.Errorf("of %v it gives %v", asked, got)
+	}
+}

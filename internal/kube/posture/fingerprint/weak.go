@@ -19,6 +19,14 @@ var common = func() map[string]bool {
 	return out
 }()
 
+// longestCommon is how long the longest of them is.
+var longestCommon = func() (n int) {
+	for w := range common {
+		n = max(n, len(w))
+	}
+	return n
+}()
+
 // Weak reports whether two things that have value in common need not have
 // anything to do with each other: it is short, a small number, a word that
 // configurations are full of, or one character over and over.
@@ -27,7 +35,7 @@ func Weak(value []byte) bool {
 	if len(v) < minLength {
 		return true
 	}
-	if len(v) <= 64 && common[strings.ToLower(string(v))] {
+	if len(v) <= longestCommon && common[strings.ToLower(string(v))] {
 		return true
 	}
 	return len(v) < 10 && len(bytes.Trim(v, "0123456789.,:-")) == 0 || len(bytes.Trim(v, string(rune(v[0])))) == 0

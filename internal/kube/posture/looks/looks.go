@@ -97,12 +97,11 @@ func keystore(key string, value []byte) bool {
 	if bytes.HasPrefix(value, []byte("\xfe\xed\xfe\xed")) || bytes.HasPrefix(value, []byte("\xce\xce\xce\xce")) {
 		return true
 	}
-	for _, end := range []string{".p12", ".pfx", ".pkcs12"} {
-		if strings.HasSuffix(strings.ToLower(key), end) {
-			return value[0] == 0x30
-		}
+	if value[0] != 0x30 {
+		return false
 	}
-	return false
+	name := strings.ToLower(key)
+	return strings.HasSuffix(name, ".p12") || strings.HasSuffix(name, ".pfx") || strings.HasSuffix(name, ".pkcs12")
 }
 
 func registry(text string) bool {

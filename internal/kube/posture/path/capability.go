@@ -184,15 +184,9 @@ func (c *Capability) Rule() *rbacv1.PolicyRule { return &c.Grant.Binding.Role.Ru
 
 // allows reports whether rule allows a request of the row, and to which names.
 func (r *row) allows(rule *rbacv1.PolicyRule) (names []string, ok bool) {
-	if !slices.ContainsFunc(r.verbs, func(v string) bool {
-		return slices.Contains(rule.Verbs, v) || slices.Contains(rule.Verbs, rbacv1.VerbAll)
-	}) {
-		return nil, false
-	}
-	if !slices.Contains(rule.APIGroups, r.group) && !slices.Contains(rule.APIGroups, rbacv1.APIGroupAll) {
-		return nil, false
-	}
-	if !access.MatchesResource(rule, r.resource, r.sub) {
+	open := *rule
+	open.ResourceNames = nil
+	if !access.AllowedBy([]rbacv1.PolicyRule{open}, access.Request{Group: r.group, Resource: r.resource, Subresource: r.sub}, r.verbs...) {
 		return nil, false
 	}
 	if r.applies {
@@ -203,21 +197,7 @@ func (r *row) allows(rule *rbacv1.PolicyRule) (names []string, ok bool) {
 	}
 	// A rule that names objects and gives create besides other verbs: those that
 	// carry a name are left.
-	return rule.ResourceNames, !r.nameless && !slices.Equal(granted(rule, r.verbs), []string{"create"}) || r.sub != ""
-}
-
-// granted returns which of verbs rule gives.
-func granted(rule *rbacv1.PolicyRule, verbs []string) []string {
-	if slices.Contains(rule.Verbs, rbacv1.VerbAll) {
-		return verbs
-	}
-	var out []string
-	for _, v := range verbs {
-		if slices.Contains(rule.Verbs, v) {
-			out = append(out, v)
-		}
-	}
-	return out
+	return rule.ResourceNames, !r.nameless && !slices.Equal(access.Granted(rule, r.verbs), []string{"create"}) || r.sub != ""
 }
 
 // resource is the resource of a row with its subresource.

@@ -102,7 +102,7 @@ func (s *search) mapped(n *node) {
 		}
 	}
 	s.owners(aws.Namespace, func(_ *access.Role, c *Capability) bool {
-		return c.Kind == MapUsers && c.reaches(aws.Namespace, aws.Name) && (!s.maps || !slices.Equal(granted(c.Rule(), write), []string{"create"}))
+		return c.Kind == MapUsers && c.reaches(aws.Namespace, aws.Name) && (!s.maps || !slices.Equal(access.Granted(c.Rule(), write), []string{"create"}))
 	}, n)
 }
 

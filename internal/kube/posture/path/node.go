@@ -179,10 +179,6 @@ func (s *search) onto(node string, n *node) {
 			s.note(Step{Subject: b.who, Kind: BreakOut, Capability: b.by, On: b.on}, n)
 		}
 	}
-	if s.broken {
-		return // by a node that was reached before, and these get onto each
-	}
-	s.broken = true
 	for _, b := range s.anywhere() {
 		s.note(Step{Subject: b.who, Kind: BreakOut, Capability: b.by, On: b.on}, n)
 	}

@@ -17,8 +17,6 @@ type search struct {
 	done  int
 	// place is the namespace of what is read, for those who are found directly.
 	place string
-	// broken says that those who get onto any node are noted.
-	broken bool
 }
 
 // target is an object that holds the value: the Secret itself, or a copy.
@@ -294,7 +292,7 @@ func (s *search) borrow(c *Capability, mode string, n *node) {
 func (s *search) carries(who access.Subject, mode string, n *node) bool {
 	verbs := []string{"get", "list", "watch"} // what a node may, by no rule
 	if n.step.Capability != nil {
-		verbs = granted(n.step.Capability.Rule(), []string{"get", "list", "watch", "patch"})
+		verbs = access.Granted(n.step.Capability.Rule(), []string{"get", "list", "watch", "patch"})
 	}
 	identity := who.Identity()
 	return slices.ContainsFunc(verbs, func(v string) bool {
