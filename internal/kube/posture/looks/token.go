@@ -146,9 +146,7 @@ func (s *issuer) each(text []byte, begin string, f func(from, to int)) {
 		}
 		m := s.at.FindIndex(text[from:])
 		if m == nil {
-			for s.pieces && at < len(text) && (word(text[at]) || text[at] == '-') {
-				at++
-			}
+			at = s.past(text, at)
 			continue
 		}
 		switch to := from + m[1]; {
@@ -159,6 +157,14 @@ func (s *issuer) each(text []byte, begin string, f func(from, to int)) {
 			at = to
 		}
 	}
+}
+
+// past is where to go on behind the beginning of what is no token.
+func (s *issuer) past(text []byte, at int) int {
+	for s.pieces && at < len(text) && (word(text[at]) || text[at] == '-') {
+		at++
+	}
+	return at
 }
 
 // word reports whether c goes on with a name, so that no token begins or ends beside it.
