@@ -35,6 +35,8 @@ type Config struct {
 	// APIServerFlags are added to those of kube-apiserver and override them:
 	// "--audit-policy-file=/path".
 	APIServerFlags []string
+	// ControllerFlags are added to those of kube-controller-manager and override them.
+	ControllerFlags []string
 	// Log hears about the build, progress and parts that end early. It may be
 	// called until Stop returns. Nil: nobody hears.
 	Log io.Writer
@@ -107,6 +109,8 @@ func start(ctx context.Context, config Config) (*Cluster, error) {
 		Dir:      dir,
 		KeepLogs: config.KeepLogs,
 		APIFlags: config.APIServerFlags,
+
+		ControllerFlags: config.ControllerFlags,
 	})
 	if err != nil {
 		return nil, err

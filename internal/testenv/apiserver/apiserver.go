@@ -35,6 +35,8 @@ type Config struct {
 	Bare bool
 	// Flags of the API server.
 	Flags []string
+	// ControllerFlags are those of kube-controller-manager.
+	ControllerFlags []string
 }
 
 // Server is a running one.
@@ -71,7 +73,7 @@ func runWith(cfg Config, run func(*Server) (int, error)) (code int, err error) {
 
 // Start starts a server. The caller stops it.
 func Start(ctx context.Context, cfg Config) (_ *Server, err error) {
-	c, err := cluster.Start(ctx, cluster.Config{Log: os.Stderr, APIServerFlags: cfg.Flags})
+	c, err := cluster.Start(ctx, cluster.Config{Log: os.Stderr, APIServerFlags: cfg.Flags, ControllerFlags: cfg.ControllerFlags})
 	if err != nil {
 		return nil, err
 	}

@@ -32,6 +32,8 @@ type Config struct {
 	Services netip.Prefix
 	Flags    []string // more of the API server; they override ours
 	Progress func(format string, args ...any)
+
+	ControllerFlags []string // more of kube-controller-manager; they override ours
 }
 
 // Plane is a running control plane.
@@ -114,7 +116,7 @@ func (p *Plane) start(ctx context.Context) error {
 		return err
 	}
 	p.config.Progress("API server ready in %v", since())
-	if p.controller, err = p.run("kube-controller-manager", p.controllerFlags()); err != nil {
+	if p.controller, err = p.run("kube-controller-manager", append(p.controllerFlags(), p.config.ControllerFlags...)); err != nil {
 		return err
 	}
 	if p.scheduler, err = p.run("kube-scheduler", p.schedulerFlags()); err != nil {

@@ -30,6 +30,8 @@ type Spec struct {
 	Dir      string   // for state; empty: a temporary one, removed at the end
 	KeepLogs bool     // but not the logs in it
 	APIFlags []string // more flags of the API server
+
+	ControllerFlags []string // more flags of kube-controller-manager
 }
 
 // Event is what happened: exactly one field is set.
@@ -120,6 +122,9 @@ func (m *minder) up(ctx context.Context) error {
 		PeerPort: m.slot.EtcdPeerPort(),
 		Services: m.slot.Services(),
 		Flags:    m.spec.APIFlags,
+
+		ControllerFlags: m.spec.ControllerFlags,
+
 		Progress: m.progress,
 	})
 	if err != nil {
