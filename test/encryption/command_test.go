@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -35,8 +36,16 @@ func command(t *testing.T, code int, args ...string) string {
 	return out.String()
 }
 
-// From Secrets in the clear to a proof that there are none, under the plugin's key.
+// From Secrets in the clear to a proof that there are none, under the plugin's key: by
+// ourselves, and by Kubernetes' own migration.
 func TestRewriteAndVerify(t *testing.T) {
+	for by, row := range map[string]string{"ourselves": "rewritten ", "migration": "left to a StorageVersionMigration ", "auto": "left to a StorageVersionMigration "} {
+		t.Run(by, func(t *testing.T) { rewriteAndVerify(t, by, row) })
+	}
+}
+
+// rewriteAndVerify wants a row of what the command says to count them all.
+func rewriteAndVerify(t *testing.T, by, row string) {
 	at := env.server.Etcd()
 	secure, err := transport.TLSInfo{CertFile: at.CertFile, KeyFile: at.KeyFile, TrustedCAFile: at.CAFile}.ClientConfig()
 	if err != nil {
@@ -65,8 +74,13 @@ func TestRewriteAndVerify(t *testing.T) {
 	if said := command(t, 10, byMetrics...); !strings.Contains(said, "weaker evidence than etcd") || !strings.Contains(said, "the API server read values in the clear") {
 		t.Errorf("before, by metrics:\n%s", said)
 	}
-	if said := command(t, 0, "rewrite", "-page=50"); !strings.Contains(said, "refused                        0") {
+	said := command(t, 0, "rewrite", "-page=50", "-by="+by)
+	if n := counted(said, row); n < 120 || counted(said, "refused ") != 0 {
 		t.Errorf("rewritten:\n%s", said)
+	}
+	list, err := env.client.StoragemigrationV1beta1().StorageVersionMigrations().List(t.Context(), metav1.ListOptions{})
+	if err != nil || len(list.Items) != 0 {
+		t.Errorf("migrations that are left: %v, %v", list, err)
 	}
 	if said := command(t, 0, verify...); strings.Count(said, "yes ") != 3 {
 		t.Errorf("after:\n%s", said)
@@ -80,4 +94,16 @@ func TestRewriteAndVerify(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// counted is the number at the end of a row, -1 if there is none.
+func counted(table, row string) int {
+	for line := range strings.Lines(table) {
+		if fields := strings.Fields(line); strings.HasPrefix(line, row) {
+			if n, err := strconv.Atoi(fields[len(fields)-1]); err == nil {
+				return n
+			}
+		}
+	}
+	return -1
 }

@@ -134,7 +134,10 @@ func run(m *testing.M) int {
 	}
 	defer func() { env.one.stop() }()
 	log.SetLogger(logr.Discard())
-	return apiserver.Main(apiserver.Config{Bare: true, Flags: flags}, func(s *apiserver.Server) (int, error) {
+	// Kubernetes' own migrations, which 1.36 has, switched off.
+	const gate = "--feature-gates=StorageVersionMigrator=true"
+	flags = append(flags, gate, "--runtime-config=storagemigration.k8s.io/v1beta1=true")
+	return apiserver.Main(apiserver.Config{Bare: true, Flags: flags, ControllerFlags: []string{gate}}, func(s *apiserver.Server) (int, error) {
 		env.server = s
 		if env.client, err = kubernetes.NewForConfig(s.REST); err != nil {
 			return 1, err

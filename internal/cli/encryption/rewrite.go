@@ -24,9 +24,11 @@ func (x command) rewrite() *cobra.Command {
 with the new provider or key: what lies in etcd otherwise is encrypted then. Objects do not
 change, and no update of others is lost. Names are read and sent, never values.
 
-It asks for less at once when the API server gets slow, or says so. Where it stands is kept
-in a ConfigMap: killed or interrupted, the same command goes on from there. When it is done,
-prove it with "strongkeep encryption verify".
+Where the cluster has StorageVersionMigrations, and somebody who does them, they are left
+that (-by). Otherwise it does as much as lets others wait about twice as long at most, which a
+small request tells (-pace), and less when the API server says that it is too much. Where it
+stands is kept in a ConfigMap: killed or interrupted, the same command goes on from there. When
+it is done, prove it with "strongkeep encryption verify".
 
 Exit code 10 if there are objects that the API server would not write.`,
 		Example: "  strongkeep encryption rewrite -resource=secrets",
@@ -56,7 +58,9 @@ Exit code 10 if there are objects that the API server would not write.`,
 	f.StringVar(&to.Context, "context", "", "context of the kubeconfig; its current one when not given")
 	f.StringSliceVar(&cfg.Resources, "resource", []string{"secrets"}, "RESOURCE or RESOURCE.GROUP to rewrite; may be repeated")
 	f.IntVar(&cfg.Width, "parallel", 16, "how many requests to make at once, at most")
-	f.IntVar(&cfg.Page, "page", 500, "how many objects to list at once")
+	f.StringVar((*string)(&cfg.By), "by", string(rewrite.Auto), "who has objects written: migration (a StorageVersionMigration), ourselves, or auto: the first one where the cluster takes it on")
+	f.StringVar((*string)(&cfg.Pace), "pace", string(rewrite.Gentle), "gentle: others wait about twice as long at most; full: as fast as it goes")
+	f.IntVar(&cfg.Page, "page", 250, "how many objects to list at once")
 	f.BoolVar(&cfg.Anew, "anew", false, "begin at the beginning, also if an earlier run ended early")
 	f.StringVar(&cfg.Namespace, "note-namespace", "kube-system", "namespace of the ConfigMap "+rewrite.NoteName)
 	return c
@@ -71,9 +75,15 @@ func (x command) printRewritten(r *rewrite.Report) error {
 			return err
 		}
 	}
+	for _, note := range r.Notes {
+		if _, err := fmt.Fprintf(x.Env.Stderr, "Note: not left to a StorageVersionMigration: %s\n", note); err != nil {
+			return err
+		}
+	}
 	rows := []session.Row{
 		{"objects", strconv.Itoa(r.Done)},
 		{"rewritten", strconv.Itoa(r.Written)},
+		{"left to a StorageVersionMigration", strconv.Itoa(r.Migrated)},
 		{"as they should be already", strconv.Itoa(r.Current)},
 		{"written by others meanwhile", strconv.Itoa(r.ByOthers)},
 		{"deleted meanwhile", strconv.Itoa(r.Gone)},
@@ -102,7 +112,10 @@ type progress struct {
 const between = 10 * time.Second
 
 func (p *progress) tell(at rewrite.Progress) {
-	text := fmt.Sprintf("%s: %d of %d objects, %.0f/s with %d at once, %s left", at.Resource, at.Done, at.Total, at.Rate, at.Width, at.Left.Round(time.Second))
+	text := fmt.Sprintf("%s: a StorageVersionMigration is under way, for %s", at.Resource, at.Migrating.Round(time.Second))
+	if at.Migrating == 0 {
+		text = fmt.Sprintf("%s: %d of %d objects, %.0f/s with %d at once, %s left", at.Resource, at.Done, at.Total, at.Rate, at.Width, at.Left.Round(time.Second))
+	}
 	if f, ok := p.out.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		_, _ = fmt.Fprintf(p.out, "\r\x1b[K%s", text)
 		p.open = true

@@ -4,11 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
 	authorizationv1 "k8s.io/api/authorization/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -37,6 +39,7 @@ const (
 type api struct {
 	set    kubernetes.Interface
 	client rest.Interface
+	other  rest.Interface // has a connection of its own
 	mapper meta.RESTMapper
 }
 
@@ -76,6 +79,8 @@ type page struct {
 func connect(cfg *rest.Config) (*api, error) {
 	cfg = rest.CopyConfig(cfg)
 	cfg.QPS = -1 // the API server's priority and fairness is the better judge
+	cfg.DisableCompression = true
+	cfg.WarningHandler = rest.NoWarnings{} // they may quote an object
 	shared, err := rest.HTTPClientFor(cfg)
 	if err != nil {
 		return nil, errs.Newf(errs.Invalid, "making a client of the API server: %w", err)
@@ -88,7 +93,20 @@ func connect(cfg *rest.Config) (*api, error) {
 	if err != nil {
 		return nil, errs.Newf(errs.Invalid, "making a client of the API server: %w", err)
 	}
-	return &api{set, set.Discovery().RESTClient(), mapper}, nil
+	apart := rest.CopyConfig(cfg)
+	if apart.Dial == nil {
+		apart.Dial = (&net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}).DialContext
+	}
+	other, err := kubernetes.NewForConfig(apart) // one with a dialer shares no connection
+	if err != nil {
+		return nil, errs.Newf(errs.Invalid, "making a client of the API server: %w", err)
+	}
+	return &api{set, set.Discovery().RESTClient(), other.Discovery().RESTClient(), mapper}, nil
+}
+
+// probe asks for something small as others do: the note, from etcd.
+func (a *api) probe(ctx context.Context, namespace string) error {
+	return a.other.Get().AbsPath("api", "v1", "namespaces", namespace, "configmaps", NoteName).SetHeader("Accept", metadataOne).MaxRetries(0).Do(ctx).Error()
 }
 
 // resolve finds the version of each resource that the API server prefers.
@@ -119,28 +137,40 @@ func (a *api) resolve(ctx context.Context, names []string) ([]target, error) {
 func (a *api) allowed(ctx context.Context, targets []target, namespace string) error {
 	var rights []authorizationv1.ResourceAttributes
 	for i := range targets {
-		for _, verb := range []string{"list", "get", "patch"} {
-			rights = append(rights, authorizationv1.ResourceAttributes{Verb: verb, Group: targets[i].Group, Resource: targets[i].Resource})
-		}
+		rights = append(rights, rightsOf("", targets[i].GroupResource(), "list", "get", "patch")...)
 	}
-	for _, verb := range []string{"get", "create", "patch", "delete"} {
-		rights = append(rights, authorizationv1.ResourceAttributes{Verb: verb, Resource: "configmaps", Namespace: namespace})
+	rights = append(rights, rightsOf(namespace, schema.GroupResource{Resource: "configmaps"}, "get", "create", "patch", "delete")...)
+	missing, err := a.missing(ctx, rights)
+	if err == nil && missing != "" {
+		err = errs.Newf(errs.Denied, "%s is missing: nothing was written; docs/encryption.md has the role", missing)
 	}
+	return err
+}
+
+func rightsOf(namespace string, gr schema.GroupResource, verbs ...string) (rights []authorizationv1.ResourceAttributes) {
+	for _, verb := range verbs {
+		rights = append(rights, authorizationv1.ResourceAttributes{Verb: verb, Group: gr.Group, Resource: gr.Resource, Namespace: namespace})
+	}
+	return rights
+}
+
+// missing is the first right that we do not have, in words.
+func (a *api) missing(ctx context.Context, rights []authorizationv1.ResourceAttributes) (string, error) {
 	for i := range rights {
 		review := &authorizationv1.SelfSubjectAccessReview{Spec: authorizationv1.SelfSubjectAccessReviewSpec{ResourceAttributes: &rights[i]}}
 		answer, err := a.set.AuthorizationV1().SelfSubjectAccessReviews().Create(ctx, review, metav1.CreateOptions{})
 		if err != nil {
-			return explain(err, "asking for rights")
+			return "", explain(err, "asking for rights")
 		}
 		if !answer.Status.Allowed {
 			where := "in all namespaces"
 			if rights[i].Namespace != "" {
 				where = "in namespace " + rights[i].Namespace
 			}
-			return errs.Newf(errs.Denied, "the right to %s %s %s is missing: nothing was written; docs/encryption.md has the role", rights[i].Verb, rights[i].Resource, where)
+			return fmt.Sprintf("the right to %s %s %s", rights[i].Verb, rights[i].Resource, where), nil
 		}
 	}
-	return nil
+	return "", nil
 }
 
 // path is that of all objects of t, or of one.
@@ -184,6 +214,7 @@ func (a *api) touch(ctx context.Context, t *target, o *identity) (string, error)
 		return "", errs.Newf(errs.Internal, "encoding a patch: %w", err)
 	}
 	raw, err := a.client.Patch(types.MergePatchType).AbsPath(t.path(o)...).Param("fieldManager", Manager).
+		Param("fieldValidation", metav1.FieldValidationIgnore). // of what is there already, which is not ours to judge
 		SetHeader("Accept", metadataOne).Body(body).MaxRetries(0).Do(ctx).Raw()
 	if err != nil {
 		return "", err

@@ -26,7 +26,9 @@ type note struct {
 	At            int       `json:"at"`       // index of the resource
 	Continue      string    `json:"continue"` // the API server's token; "" = its beginning
 	Total         int       `json:"total"`
-	Counts        `json:",inline"`
+	// Migration that has the resource; "" for none.
+	Migration types.UID `json:"migration,omitempty"`
+	Counts    `json:",inline"`
 }
 
 func (a *api) readNote(ctx context.Context, namespace string) (*note, error) {

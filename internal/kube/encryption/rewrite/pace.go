@@ -1,86 +1,96 @@
 package rewrite
 
 import (
-	"context"
 	"slices"
-	"sync"
 	"time"
 )
 
-// slack is how much slower the API server may answer than it did when it had little
-// to do for us: others wait as long as we do.
-const slack = 2
+// Pace says how hard the API servers are worked.
+type Pace string
 
-// pace decides how many requests are made at once, by how the API server answered
-// those of the last page. The zero width is not allowed.
+const (
+	// Gentle has others wait about twice as long at most.
+	Gentle Pace = "gentle"
+	// Full makes as many requests at once as it may.
+	Full Pace = "full"
+)
+
+// Of the gentle pace: objects in a second.
+const (
+	firstRate = 100.0
+	leastRate = 10.0
+)
+
+const (
+	// slack is how much longer the probe may take than when we did nothing: its median,
+	// and its slowest tenth. The slowest hundredth of all answers, which is what others
+	// are promised, is not known by the few probes of a second.
+	slack = 1.8
+	// Nothing is begun for a window, to learn what the probe takes without us, after so
+	// many windows that were too slow at the least rate, and after so many in any case:
+	// what others do changes.
+	patience = 5
+	renewal  = 60
+)
+
+// pace decides how many objects are begun in a second, by what a probe sees of the API
+// server that is nobody's but its own. It grows until the probe gets slow, goes down
+// then, and grows slowly.
 type pace struct {
-	width, most int
-	base        time.Duration // the shortest median of a page so far
+	rate    float64
+	base    quantiles // of the probe when nothing of ours went on
+	met     bool      // the limit was met once
+	atLeast int       // windows in a row that were too slow at the least rate
+	since   int       // windows since base was learnt
 }
 
-// sample is how a page went.
-type sample struct {
-	took []time.Duration // of answered requests
+// quantiles are of the times that probes took.
+type quantiles struct{ half, tenth time.Duration }
+
+// window is what was seen in a while.
+type window struct {
+	length time.Duration
+	probes []time.Duration
+	begun  int // objects
 	// refused counts answers that say that it is too much: 429, and what ended early.
 	refused int
 }
 
-// next takes a page into account: fewer at once when the API server refuses or gets
-// slow, one more otherwise.
-func (p *pace) next(s sample) {
-	if s.refused > 0 {
-		p.width = max(1, p.width/2)
-		return
+func (w *window) quantiles() quantiles {
+	if len(w.probes) == 0 {
+		return quantiles{w.length, w.length} // none was answered
 	}
-	if len(s.took) == 0 {
-		return
-	}
-	slices.Sort(s.took)
-	median := s.took[len(s.took)/2]
-	if p.base == 0 || median < p.base {
-		p.base = median
-	}
+	slices.Sort(w.probes)
+	return quantiles{w.probes[len(w.probes)/2], w.probes[len(w.probes)*9/10]}
+}
+
+// next takes a window into account. rest says that nothing is to be begun in the next
+// one, which is for learn.
+func (p *pace) next(w window) (rest bool) {
+	now := w.quantiles()
 	switch {
-	case median > slack*p.base:
-		p.width = max(1, p.width-1)
-	case p.width < p.most:
-		p.width++
+	case w.refused > 0:
+		p.slower(0.5)
+	case float64(now.half) > slack*float64(p.base.half) || float64(now.tenth) > slack*float64(p.base.tenth):
+		p.slower(0.85)
+	case float64(w.begun) < 0.7*p.rate*w.length.Seconds():
+		p.atLeast = 0 // it is not the rate that holds us back
+	case p.met:
+		p.rate, p.atLeast = p.rate*1.05, 0
+	default:
+		p.rate *= 1.5
 	}
+	p.since++
+	return p.atLeast >= patience || p.since >= renewal
 }
 
-// gate keeps all requests back until a time that the API server asked for.
-type gate struct {
-	mu    sync.Mutex
-	until time.Time // guarded by mu
+func (p *pace) slower(by float64) {
+	p.met = true
+	if p.rate == leastRate {
+		p.atLeast++
+	}
+	p.rate = max(leastRate, p.rate*by)
 }
 
-func (g *gate) hold(until time.Time) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if until.After(g.until) {
-		g.until = until
-	}
-}
-
-// pass waits until it is open.
-func (g *gate) pass(ctx context.Context, now time.Time) error {
-	g.mu.Lock()
-	left := g.until.Sub(now)
-	g.mu.Unlock()
-	return pause(ctx, left)
-}
-
-// pause waits, or returns ctx's error.
-func pause(ctx context.Context, d time.Duration) error {
-	if d <= 0 {
-		return ctx.Err()
-	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
-	}
-}
+// learn takes a window in which nothing of ours went on.
+func (p *pace) learn(w window) { p.base, p.atLeast, p.since = w.quantiles(), 0, 0 }

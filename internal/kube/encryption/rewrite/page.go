@@ -1,6 +1,7 @@
 package rewrite
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"sync"
@@ -58,21 +59,31 @@ func (r *run) refused(err error, failed int) {
 
 // outcomes are those of a page, from many goroutines.
 type outcomes struct {
-	mu     sync.Mutex
-	counts Counts // guarded by mu
-	sample sample // guarded by mu
+	mu      sync.Mutex
+	counts  Counts // guarded by mu
+	refused int    // answers that say that it is too much; guarded by mu
 }
 
-// page rewrites all objects of one, so many at once as the pace allows.
+// page rewrites all objects of one, one after the other begun as the pace allows.
+// Where the API server says that it is too much, half as many are under way at once on
+// the next page, and one more on each that goes well.
 func (r *run) page(ctx context.Context, t *target, items []item) (Counts, error) {
 	var o outcomes
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(r.pace.width)
+	group, inner := errgroup.WithContext(ctx)
+	group.SetLimit(r.width)
+	var ended error
 	for i := range items {
-		group.Go(func() error { return r.object(ctx, t, &items[i].Metadata, &o) })
+		if ended = r.pacer.begin(inner); ended != nil {
+			break
+		}
+		group.Go(func() error { return r.object(inner, t, &items[i].Metadata, &o) })
 	}
-	err := group.Wait()
-	r.pace.next(o.sample)
+	err := cmp.Or(group.Wait(), ended)
+	if o.refused > 0 {
+		r.width = max(1, r.width/2)
+	} else {
+		r.width = min(r.width+1, r.Width)
+	}
 	return o.counts, err
 }
 
@@ -83,9 +94,7 @@ func (r *run) object(ctx context.Context, t *target, o *identity, to *outcomes) 
 		if err := r.gate.pass(ctx, r.Now()); err != nil {
 			return err
 		}
-		began := r.Now()
 		version, err := r.api.touch(ctx, t, o)
-		took := r.Now().Sub(began)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -94,13 +103,14 @@ func (r *run) object(ctx context.Context, t *target, o *identity, to *outcomes) 
 		}
 		switch {
 		case err == nil || apierrors.IsNotFound(err) || errors.Is(err, errChanged):
-			to.done(o, version, err, took)
+			to.done(o, version, err)
 			return nil
 		case !passing(err) && !apierrors.IsInternalError(err) && !apierrors.IsConflict(err), failed == tries:
 			return to.givenUp(t, o, err)
 		}
 		failed++
 		to.hindered()
+		r.pacer.hindered()
 		r.refused(err, failed)
 	}
 }
@@ -121,10 +131,9 @@ func (r *run) conflicted(ctx context.Context, t *target, o *identity) error {
 	return apierrors.NewConflict(t.GroupResource(), o.Name, nil)
 }
 
-func (o *outcomes) done(was *identity, version string, err error, took time.Duration) {
+func (o *outcomes) done(was *identity, version string, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.sample.took = append(o.sample.took, took)
 	o.counts.Done++
 	switch {
 	case apierrors.IsNotFound(err):
@@ -158,5 +167,5 @@ func (o *outcomes) givenUp(t *target, was *identity, err error) error {
 func (o *outcomes) hindered() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.sample.refused++
+	o.refused++
 }

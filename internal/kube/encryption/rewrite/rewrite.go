@@ -18,9 +18,13 @@ type Config struct {
 	Resources []string // RESOURCE or RESOURCE.GROUP, each once
 	// Namespace of the note; "" is kube-system.
 	Namespace string
+	// By "" is Auto.
+	By By
+	// Pace "" is Gentle. It is of what we do ourselves.
+	Pace Pace
 	// Width bounds the requests at once; 0 is 16.
 	Width int
-	// Page is how many objects are listed at once; 0 is 500.
+	// Page is how many objects are listed at once; 0 is 250.
 	Page int
 	// Anew begins at the beginning, whatever an earlier run has done.
 	Anew bool
@@ -28,6 +32,8 @@ type Config struct {
 	Progress func(Progress)
 	// Now is the clock; nil is the machine's.
 	Now func() time.Time
+	// migrationPatience: for tests.
+	migrationPatience time.Duration
 	// step is called before each thing that can be the last one of a process that is
 	// killed. Tests kill it there.
 	step func(what string)
@@ -42,6 +48,9 @@ type Progress struct {
 	// Left is the time for the rest of the resources that were begun; 0 if not known.
 	Left  time.Duration
 	Width int // requests at once
+	// Migrating is for how long a StorageVersionMigration was followed; 0 where it is us
+	// who write. Then nothing else is known.
+	Migrating time.Duration
 }
 
 // Report is what a run, with those that it went on from, has done.
@@ -53,12 +62,16 @@ type Report struct {
 	// Configuration identifies what the API server encrypted with, all the time; ""
 	// if its metrics do not tell, and whether it stayed the same is not known.
 	Configuration string `json:"configuration"`
+	// Notes say why resources were not left to a StorageVersionMigration that might have
+	// been.
+	Notes []string `json:"notes,omitempty"`
 }
 
 // Counts are of objects.
 type Counts struct {
 	Done     int       `json:"done"`
 	Written  int       `json:"written"`   // by us
+	Migrated int       `json:"migrated"`  // that there were after a StorageVersionMigration
 	Current  int       `json:"current"`   // that were as they should be
 	ByOthers int       `json:"by_others"` // written by others meanwhile, hence as they should be
 	Gone     int       `json:"gone"`      // deleted meanwhile
@@ -83,7 +96,14 @@ func (c *Config) complete() error {
 	if c.Width < 0 || c.Page < 0 || c.Width > 256 || c.Page > 5000 {
 		return errs.New(errs.Invalid, "at once are at most 256 requests, and on a page 5,000 objects")
 	}
-	c.Namespace, c.Width, c.Page = cmp.Or(c.Namespace, "kube-system"), cmp.Or(c.Width, 16), cmp.Or(c.Page, 500)
+	if c.By = cmp.Or(c.By, Auto); c.By != Auto && c.By != Migration && c.By != Ourselves {
+		return errs.Newf(errs.Invalid, "by %q: it is %s, %s or %s", c.By, Auto, Migration, Ourselves)
+	}
+	c.migrationPatience = cmp.Or(c.migrationPatience, migrationPatience)
+	if c.Pace = cmp.Or(c.Pace, Gentle); c.Pace != Gentle && c.Pace != Full {
+		return errs.Newf(errs.Invalid, "pace %q: it is %s or %s", c.Pace, Gentle, Full)
+	}
+	c.Namespace, c.Width, c.Page = cmp.Or(c.Namespace, "kube-system"), cmp.Or(c.Width, 16), cmp.Or(c.Page, 250)
 	if c.Now == nil {
 		c.Now = time.Now
 	}
@@ -99,13 +119,15 @@ func (c *Config) complete() error {
 // run is one.
 type run struct {
 	Config
-	api  *api
-	note note
-	pace pace
-	gate gate
+	api   *api
+	note  note
+	pacer *pacer // nil: as fast as it goes
+	width int    // requests at once
+	gate  gate
+	notes []string
 
 	began time.Time // this process
-	first int       // done before it
+	first int       // that we did before it
 }
 
 // Run rewrites all objects of the resources, or goes on where an earlier run with the
@@ -122,7 +144,7 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &run{Config: cfg, api: api, pace: pace{width: min(2, cfg.Width), most: cfg.Width}}
+	r := &run{Config: cfg, api: api, width: cfg.Width}
 	targets, err := api.resolve(ctx, cfg.Resources)
 	if err != nil {
 		return nil, err
@@ -134,9 +156,14 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.began, r.first = r.Now(), r.note.Done
+	defer func() {
+		if r.pacer != nil {
+			r.pacer.stop()
+		}
+	}()
+	r.began, r.first = r.Now(), r.note.Done-r.note.Migrated
 	for ; r.note.At < len(targets); r.note.At++ {
-		if err := r.resource(ctx, &targets[r.note.At]); err != nil {
+		if err := r.one(ctx, &targets[r.note.At]); err != nil {
 			return nil, err
 		}
 		r.note.Continue = ""
@@ -144,7 +171,26 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 	if err := r.end(ctx); err != nil {
 		return nil, err
 	}
-	return &Report{Resources: cfg.Resources, Started: r.note.Started, Resumed: resumed, Counts: r.note.Counts, Configuration: r.note.Configuration}, nil
+	return &Report{Resources: cfg.Resources, Started: r.note.Started, Resumed: resumed, Counts: r.note.Counts, Configuration: r.note.Configuration, Notes: r.notes}, nil
+}
+
+// one leaves a resource to a migration, or rewrites it.
+func (r *run) one(ctx context.Context, t *target) error {
+	done, why, err := r.migrate(ctx, t)
+	switch {
+	case err != nil:
+		return err
+	case done:
+		return r.nextResource(ctx)
+	case why != "":
+		r.notes = append(r.notes, t.name+": "+why)
+	}
+	if r.pacer == nil && r.Pace == Gentle {
+		if r.pacer, err = startPacer(ctx, func(ctx context.Context) error { return r.api.probe(ctx, r.Namespace) }); err != nil {
+			return err
+		}
+	}
+	return r.resource(ctx, t)
 }
 
 // begin reads the note, or writes a new one.
@@ -224,6 +270,7 @@ func (r *run) nextResource(ctx context.Context) error {
 func (c *Counts) add(d Counts) {
 	c.Done += d.Done
 	c.Written += d.Written
+	c.Migrated += d.Migrated
 	c.Current += d.Current
 	c.ByOthers += d.ByOthers
 	c.Gone += d.Gone
@@ -232,9 +279,9 @@ func (c *Counts) add(d Counts) {
 }
 
 func (r *run) tell(t *target) {
-	p := Progress{Resource: t.name, Done: r.note.Done, Total: max(r.note.Total, r.note.Done), Width: r.pace.width}
+	p := Progress{Resource: t.name, Done: r.note.Done, Total: max(r.note.Total, r.note.Done), Width: r.width}
 	if took := r.Now().Sub(r.began).Seconds(); took > 0 {
-		p.Rate = float64(r.note.Done-r.first) / took
+		p.Rate = float64(r.note.Done-r.note.Migrated-r.first) / took
 	}
 	if p.Rate > 0 {
 		p.Left = time.Duration(float64(p.Total-p.Done) / p.Rate * float64(time.Second))

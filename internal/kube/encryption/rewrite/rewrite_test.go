@@ -72,9 +72,14 @@ func withServer(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	flags := []string{"--encryption-provider-config=" + path, "--encryption-provider-config-automatic-reload=true"}
+	flags := []string{
+		"--encryption-provider-config=" + path, "--encryption-provider-config-automatic-reload=true",
+		// StorageVersionMigrations are there, and nobody does them but the tests.
+		"--feature-gates=StorageVersionMigrator=true", "--runtime-config=storagemigration.k8s.io/v1beta1=true",
+	}
 	return apiserver.Main(apiserver.Config{Bare: true, Flags: flags}, func(s *apiserver.Server) (int, error) {
 		server = s
+		s.REST.WarningHandler = rest.NoWarnings{}
 		if set, err = kubernetes.NewForConfig(s.REST); err != nil {
 			return 1, err
 		}
@@ -151,7 +156,7 @@ func TestRun(t *testing.T) {
 	clear(t, "run", 730)
 	var last Progress
 	pages := 0
-	cfg := Config{REST: server.REST, Resources: []string{"secrets", "configmaps"}, Page: 100, Progress: func(p Progress) { last = p; pages++ }}
+	cfg := Config{REST: server.REST, By: Ourselves, Resources: []string{"secrets", "configmaps"}, Page: 100, Progress: func(p Progress) { last = p; pages++ }}
 	r, err := Run(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -206,7 +211,7 @@ func TestWriters(t *testing.T) {
 			return nil
 		})
 	}
-	r, err := Run(t.Context(), Config{REST: server.REST, Resources: []string{"secrets"}, Page: 250})
+	r, err := Run(t.Context(), Config{REST: server.REST, By: Ourselves, Resources: []string{"secrets"}, Page: 250})
 	stop()
 	if err := errors.Join(err, group.Wait()); err != nil {
 		t.Fatal(err)
@@ -257,7 +262,7 @@ func beVictim() int {
 		return 2
 	}
 	var steps atomic.Int64
-	r, err := Run(context.Background(), Config{REST: cfg, Resources: []string{"secrets", "configmaps"}, Page: 50, step: func(now string) {
+	r, err := Run(context.Background(), Config{REST: cfg, By: Ourselves, Resources: []string{"secrets", "configmaps"}, Page: 50, step: func(now string) {
 		if now == what && steps.Add(1) == at {
 			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 			select {}
@@ -319,7 +324,7 @@ func TestForeignNote(t *testing.T) {
 		if err := api.writeNote(t.Context(), "kube-system", &n); err != nil {
 			t.Fatal(err)
 		}
-		if r, err := Run(t.Context(), Config{REST: server.REST, Resources: []string{"secrets"}}); err != nil || r.Resumed || r.Done < 60 {
+		if r, err := Run(t.Context(), Config{REST: server.REST, By: Ourselves, Resources: []string{"secrets"}}); err != nil || r.Resumed || r.Done < 60 {
 			t.Errorf("%s: %+v, %v", name, r, err)
 		}
 	}
@@ -328,7 +333,7 @@ func TestForeignNote(t *testing.T) {
 		if err := api.writeNote(t.Context(), "kube-system", &mine); err != nil {
 			t.Fatal(err)
 		}
-		r, err := Run(t.Context(), Config{REST: server.REST, Resources: []string{"secrets"}, Anew: anew})
+		r, err := Run(t.Context(), Config{REST: server.REST, By: Ourselves, Resources: []string{"secrets"}, Anew: anew})
 		if err != nil || r.Resumed == anew || (r.Done == 5) == anew {
 			t.Errorf("anew %t: %+v, %v", anew, r, err)
 		}
@@ -361,7 +366,7 @@ func TestNoteWithoutHash(t *testing.T) {
 		if err := api.writeNote(t.Context(), "kube-system", &note{Resources: []string{"secrets"}, Configuration: had.Configuration(), At: 1, Counts: Counts{Done: 5}}); err != nil {
 			t.Fatal(err)
 		}
-		if r, err := Run(t.Context(), Config{REST: cfg, Resources: []string{"secrets"}}); err != nil || r.Resumed || r.Done < 60 {
+		if r, err := Run(t.Context(), Config{REST: cfg, By: Ourselves, Resources: []string{"secrets"}}); err != nil || r.Resumed || r.Done < 60 {
 			t.Errorf("%s: %+v, %v", name, r, err)
 		}
 	}
@@ -417,7 +422,7 @@ func TestHindered(t *testing.T) {
 		}
 		return next.RoundTrip(r)
 	})
-	r, err := Run(t.Context(), Config{REST: cfg, Resources: []string{"secrets"}, Page: 40, Width: 8, Progress: func(p Progress) { widths = append(widths, p.Width) }})
+	r, err := Run(t.Context(), Config{REST: cfg, By: Ourselves, Resources: []string{"secrets"}, Page: 40, Width: 8, Progress: func(p Progress) { widths = append(widths, p.Width) }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -441,10 +446,10 @@ func TestLost(t *testing.T) {
 		}
 		return next.RoundTrip(r)
 	})
-	if _, err := Run(ctx, Config{REST: cfg, Resources: []string{"secrets"}, Page: 40}); err == nil {
+	if _, err := Run(ctx, Config{REST: cfg, By: Ourselves, Resources: []string{"secrets"}, Page: 40}); err == nil {
 		t.Fatal("it came to its end")
 	}
-	r, err := Run(t.Context(), Config{REST: server.REST, Resources: []string{"secrets"}, Page: 40})
+	r, err := Run(t.Context(), Config{REST: server.REST, By: Ourselves, Resources: []string{"secrets"}, Page: 40})
 	if err != nil || !r.Resumed || r.Done < 300 {
 		t.Errorf("%+v, %v", r, err)
 	}
@@ -463,7 +468,7 @@ func TestCompacted(t *testing.T) {
 		expired = expired || err == nil && a.StatusCode == http.StatusGone
 		return a, err
 	})
-	r, err := Run(t.Context(), Config{REST: cfg, Resources: []string{"secrets"}, Page: 50, Width: 1, Progress: func(Progress) {
+	r, err := Run(t.Context(), Config{REST: cfg, By: Ourselves, Resources: []string{"secrets"}, Page: 50, Width: 1, Progress: func(Progress) {
 		once.Do(func() {
 			at, err := etcd.Put(t.Context(), "/registry/secrets/compacted/s00299x", "k8s:enc:aesgcm:v1:key1:")
 			if err == nil {
@@ -519,7 +524,7 @@ func TestRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal("waiting for the policy:", err)
 	}
-	r, err := Run(t.Context(), Config{REST: server.REST, Resources: []string{"secrets"}})
+	r, err := Run(t.Context(), Config{REST: server.REST, By: Ourselves, Resources: []string{"secrets"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -534,24 +539,8 @@ func TestRefused(t *testing.T) {
 // Without its rights it writes nothing, and says which is missing.
 func TestRights(t *testing.T) {
 	clear(t, "rights", 5)
-	role := &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "half"}, Rules: []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: []string{"secrets"}, Verbs: []string{"list", "get"}}}}
-	binding := &rbacv1.ClusterRoleBinding{
-		ObjectMeta: metav1.ObjectMeta{Name: "half"}, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "half"},
-		Subjects: []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: "half"}},
-	}
-	if _, err := set.RbacV1().ClusterRoles().Create(t.Context(), role, metav1.CreateOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := set.RbacV1().ClusterRoleBindings().Create(t.Context(), binding, metav1.CreateOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	as := rest.ImpersonationConfig{UserName: "half"}
-	if err := apiserver.InForce(t.Context(), server.REST, as, []*rbacv1.ClusterRole{role}); err != nil {
-		t.Fatal(err)
-	}
-	cfg := rest.CopyConfig(server.REST)
-	cfg.Impersonate = as
-	if _, err := Run(t.Context(), Config{REST: cfg, Resources: []string{"secrets"}}); errs.KindOf(err) != errs.Denied || !strings.Contains(err.Error(), "patch secrets in all namespaces") {
+	cfg := user(t, "half", rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"secrets"}, Verbs: []string{"list", "get"}})
+	if _, err := Run(t.Context(), Config{REST: cfg, By: Ourselves, Resources: []string{"secrets"}}); errs.KindOf(err) != errs.Denied || !strings.Contains(err.Error(), "patch secrets in all namespaces") {
 		t.Error(err)
 	}
 	if inTheClear, _ := proven(t); inTheClear != 5 {
@@ -563,8 +552,31 @@ func TestRights(t *testing.T) {
 		if name == "absent" || name == "without its group" {
 			want = errs.NotExist
 		}
-		if _, err := Run(t.Context(), Config{REST: server.REST, Resources: resources}); errs.KindOf(err) != want {
+		if _, err := Run(t.Context(), Config{REST: server.REST, By: Ourselves, Resources: resources}); errs.KindOf(err) != want {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+}
+
+// user is somebody who may do what the rules say, in all namespaces.
+func user(t *testing.T, name string, rules ...rbacv1.PolicyRule) *rest.Config {
+	t.Helper()
+	role := &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: name}, Rules: rules}
+	binding := &rbacv1.ClusterRoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: name}, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: name},
+		Subjects: []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: name}},
+	}
+	if _, err := set.RbacV1().ClusterRoles().Create(t.Context(), role, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := set.RbacV1().ClusterRoleBindings().Create(t.Context(), binding, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	as := rest.ImpersonationConfig{UserName: name}
+	if err := apiserver.InForce(t.Context(), server.REST, as, []*rbacv1.ClusterRole{role}); err != nil {
+		t.Fatal(err)
+	}
+	cfg := rest.CopyConfig(server.REST)
+	cfg.Impersonate = as
+	return cfg
 }
