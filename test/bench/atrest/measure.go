@@ -33,7 +33,7 @@ const (
 
 const (
 	values  = 100_000 // to read
-	secrets = 3000    // to rewrite
+	secrets = 5000    // to rewrite
 )
 
 // world is the cluster, and its etcd.

@@ -3,8 +3,12 @@ package atrest
 import (
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
-	"slices"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -13,7 +17,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
-	"github.com/strongkeep/strongkeep/internal/kube/encryption/rewrite"
 	"github.com/strongkeep/strongkeep/test/bench/figure"
 )
 
@@ -32,117 +35,120 @@ func (w *world) inTheClear(ctx context.Context, namespace string) error {
 	})
 }
 
-// rewrite measures the bare client, ours while somebody else waits, and the bare
-// client again.
-func (w *world) rewrite(ctx context.Context) ([]figure.Figure, error) {
-	first, err := w.bare(ctx)
-	if err != nil {
-		return nil, err
+// gone deletes them.
+func (w *world) gone(ctx context.Context, namespace string) error {
+	if _, err := w.etcd.Delete(ctx, "/registry/secrets/"+namespace+"/", clientv3.WithPrefix()); err != nil {
+		return errs.Newf(errs.Unavailable, "deleting Secrets: %w", err)
 	}
+	return nil
+}
+
+// rewrite measures somebody else alone, the bare client, ours at both paces, and the
+// bare client again, all beside somebody else.
+func (w *world) rewrite(ctx context.Context) ([]figure.Figure, error) {
 	if _, err := w.kube.CoreV1().Secrets("others").Create(ctx, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "read"}}, metav1.CreateOptions{}); err != nil {
 		return nil, errs.Newf(errs.Unavailable, "creating a Secret: %w", err)
 	}
-	quiet, cancel := context.WithTimeout(ctx, 10*time.Second)
-	before, err := w.others(quiet)
-	cancel()
-	if err != nil {
-		return nil, err
+	var err error
+	var at struct{ warm, quiet, first, gentle, full, second, quietAgain load }
+	for _, one := range []struct {
+		to   *load
+		work func(context.Context) (load, error)
+	}{
+		{&at.warm, w.bare}, {&at.quiet, w.quiet}, {&at.first, w.bare},
+		{&at.gentle, func(ctx context.Context) (load, error) { return w.ours(ctx, "gentle") }},
+		{&at.full, func(ctx context.Context) (load, error) { return w.ours(ctx, "full") }},
+		{&at.second, w.bare}, {&at.quietAgain, w.quiet},
+	} {
+		if *one.to, err = one.work(ctx); err != nil {
+			return nil, err
+		}
 	}
-	rate, during, err := w.ours(ctx)
-	if err != nil {
-		return nil, err
-	}
-	second, err := w.bare(ctx)
-	if err != nil {
-		return nil, err
-	}
+	bare, quiet := (at.first.rate+at.second.rate)/2, (at.quiet.p99+at.quietAgain.p99)/2
 	return []figure.Figure{
-		figure.AtLeast(boundRewrite, "encryption-rewrite", rate, "objects/s", (first+second)/2),
-		figure.AtMost(boundOthers, "encryption-rewrite-others-p99", ms(during), "ms", ms(before)),
+		figure.AtLeast(boundRewrite, "encryption-rewrite", at.gentle.rate, "objects/s", bare),
+		figure.AtMost(boundOthers, "encryption-rewrite-others-p99", ms(at.gentle.p99), "ms", ms(quiet)),
+		figure.AtLeast(boundRewrite, "encryption-rewrite-full", at.full.rate, "objects/s", bare),
+		figure.AtMost(boundOthers, "encryption-rewrite-full-others-p99", ms(at.full.p99), "ms", ms(quiet)),
 	}, nil
 }
 
 func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
-// bare is the rate of a client that has the Secrets and updates each as it is.
-func (w *world) bare(ctx context.Context) (float64, error) {
+// quiet is what somebody else sees, and what the cluster does, when nobody rewrites.
+func (w *world) quiet(ctx context.Context) (load, error) {
+	return w.under(ctx, "nobody rewrites", func(ctx context.Context) (int, time.Duration, error) {
+		select {
+		case <-ctx.Done():
+			return 0, 0, ctx.Err()
+		case <-time.After(15 * time.Second):
+			return 0, 0, nil
+		}
+	})
+}
+
+// bare is a client that has the Secrets and updates each as it is.
+func (w *world) bare(ctx context.Context) (load, error) {
 	if err := w.inTheClear(ctx, "bare"); err != nil {
-		return 0, err
+		return load{}, err
 	}
 	api := w.kube.CoreV1().Secrets("bare")
 	list, err := api.List(ctx, metav1.ListOptions{})
 	if err != nil {
-		return 0, errs.Newf(errs.Unavailable, "listing Secrets: %w", err)
+		return load{}, errs.Newf(errs.Unavailable, "listing Secrets: %w", err)
 	}
 	if len(list.Items) != secrets {
-		return 0, errs.Newf(errs.Internal, "the API server has %d of %d Secrets", len(list.Items), secrets)
+		return load{}, errs.Newf(errs.Internal, "the API server has %d of %d Secrets", len(list.Items), secrets)
 	}
-	began := time.Now()
-	group, inner := errgroup.WithContext(ctx)
-	group.SetLimit(atOnce)
-	for i := range list.Items {
-		group.Go(func() error {
-			_, err := api.Update(inner, &list.Items[i], metav1.UpdateOptions{})
-			return err
-		})
-	}
-	if err := group.Wait(); err != nil {
-		return 0, errs.Newf(errs.Unavailable, "updating Secrets: %w", err)
-	}
-	rate := secrets / time.Since(began).Seconds()
-	w.Say("  a bare client, %d at once: %.0f objects/s", atOnce, rate)
-	_, err = w.etcd.Delete(ctx, "/registry/secrets/bare/", clientv3.WithPrefix())
-	return rate, err
-}
-
-// ours is the rate of rewrite, and the p99 of somebody else meanwhile.
-func (w *world) ours(ctx context.Context) (float64, time.Duration, error) {
-	if err := w.inTheClear(ctx, "ours"); err != nil {
-		return 0, 0, err
-	}
-	inner, stop := context.WithCancel(ctx)
-	var p99 time.Duration
-	var group errgroup.Group
-	group.Go(func() (err error) {
-		p99, err = w.others(inner)
-		return err
+	l, err := w.under(ctx, fmt.Sprintf("a bare client, %d at once", atOnce), func(ctx context.Context) (int, time.Duration, error) {
+		before := ownTime()
+		group, inner := errgroup.WithContext(ctx)
+		group.SetLimit(atOnce)
+		for i := range list.Items {
+			group.Go(func() error {
+				was := list.Items[i].ResourceVersion
+				s, err := api.Update(inner, &list.Items[i], metav1.UpdateOptions{})
+				if err == nil && s.ResourceVersion == was {
+					return errs.Newf(errs.Internal, "Secret %s was not written", s.Name)
+				}
+				return err
+			})
+		}
+		err := group.Wait()
+		return secrets, ownTime() - before, err
 	})
-	began := time.Now()
-	r, err := rewrite.Run(ctx, rewrite.Config{REST: w.config, Resources: []string{"secrets"}, Width: atOnce})
-	took := time.Since(began)
-	stop()
-	if other := group.Wait(); err == nil {
-		err = other
-	}
 	if err != nil {
-		return 0, 0, err
+		return l, errs.Newf(errs.Unavailable, "updating Secrets: %w", err)
 	}
-	if r.Written < secrets || r.Refused > 0 {
-		return 0, 0, errs.Newf(errs.Internal, "of %d Secrets %d were rewritten, %d refused", r.Done, r.Written, r.Refused)
-	}
-	rate := float64(r.Done) / took.Seconds()
-	w.Say("  rewrite: %.0f objects/s", rate)
-	return rate, p99, nil
+	return l, w.gone(ctx, "bare")
 }
 
-// others is the p99 of somebody who reads a Secret, again and again, until ctx ends.
-func (w *world) others(ctx context.Context) (time.Duration, error) {
-	var took []time.Duration
-	for ctx.Err() == nil {
-		began := time.Now()
-		_, err := w.kube.CoreV1().Secrets("others").Get(ctx, "read", metav1.GetOptions{})
-		if ctx.Err() != nil {
-			break
-		}
+// ours is the command, as people run it.
+func (w *world) ours(ctx context.Context, pace string) (load, error) {
+	if err := w.inTheClear(ctx, "ours"); err != nil {
+		return load{}, err
+	}
+	l, err := w.under(ctx, "rewrite -pace="+pace, func(ctx context.Context) (int, time.Duration, error) {
+		c := exec.CommandContext(ctx, w.Binary, "encryption", "rewrite", "-kubeconfig="+w.cluster.Kubeconfig(),
+			"-by=ourselves", "-pace="+pace, "-parallel="+strconv.Itoa(atOnce), "-format=json")
+		c.Env = append(os.Environ(), "KUBECONFIG=")
+		var said strings.Builder
+		c.Stderr = &said
+		out, err := c.Output()
 		if err != nil {
-			return 0, errs.Newf(errs.Unavailable, "reading a Secret: %w", err)
+			return 0, 0, errs.Newf(errs.Unavailable, "rewriting Secrets: %w\n%s", err, said.String())
 		}
-		took = append(took, time.Since(began))
+		var r struct{ Done, Written, Refused int }
+		if err := json.Unmarshal(out, &r); err != nil {
+			return 0, 0, errs.Newf(errs.Internal, "reading what the command says: %w", err)
+		}
+		if r.Written < secrets || r.Refused > 0 {
+			return 0, 0, errs.Newf(errs.Internal, "of %d Secrets %d were rewritten, %d refused", r.Done, r.Written, r.Refused)
+		}
+		return r.Done, c.ProcessState.UserTime() + c.ProcessState.SystemTime(), nil
+	})
+	if err != nil {
+		return l, err
 	}
-	if len(took) == 0 {
-		return 0, errs.New(errs.Internal, "nobody could read a Secret")
-	}
-	slices.Sort(took)
-	w.Say("  others: %d reads, p99 %.1f ms", len(took), ms(took[len(took)*99/100]))
-	return took[len(took)*99/100], nil
+	return l, w.gone(ctx, "ours")
 }
