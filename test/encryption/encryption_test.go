@@ -139,6 +139,7 @@ func run(m *testing.M) int {
 	flags = append(flags, gate, "--runtime-config=storagemigration.k8s.io/v1beta1=true")
 	return apiserver.Main(apiserver.Config{Bare: true, Flags: flags, ControllerFlags: []string{gate}}, func(s *apiserver.Server) (int, error) {
 		env.server = s
+		s.REST.WarningHandler = rest.NoWarnings{}
 		if env.client, err = kubernetes.NewForConfig(s.REST); err != nil {
 			return 1, err
 		}

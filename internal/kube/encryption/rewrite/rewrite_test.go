@@ -156,7 +156,7 @@ func TestRun(t *testing.T) {
 	clear(t, "run", 730)
 	var last Progress
 	pages := 0
-	cfg := Config{REST: server.REST, By: Ourselves, Resources: []string{"secrets", "configmaps"}, Page: 100, Progress: func(p Progress) { last = p; pages++ }}
+	cfg := Config{REST: server.REST, By: Ourselves, Pace: Full, Resources: []string{"secrets", "configmaps"}, Page: 100, Progress: func(p Progress) { last = p; pages++ }}
 	r, err := Run(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -181,17 +181,18 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// amount is a scaled one, or that of issue 7: 20,000 Secrets and 200 writers.
-func amount() (secrets, writers int) {
+// amount is a scaled one, or that of issue 7: 20,000 Secrets and 200 writers, beside whom
+// nobody is gentle who wants to come to an end.
+func amount() (secrets, writers int, pace Pace) {
 	if os.Getenv("STRONGKEEP_REWRITE") != "" {
-		return 20_000, 200
+		return 20_000, 200, Full
 	}
-	return 300, 10
+	return 300, 10, Gentle
 }
 
 // Writers who change Secrets all the while lose nothing: each counts up what it reads.
 func TestWriters(t *testing.T) {
-	secrets, writers := amount()
+	secrets, writers, pace := amount()
 	clear(t, "writers", secrets)
 	counted := make([]atomic.Int64, secrets)
 	ctx, stop := context.WithCancel(t.Context())
@@ -211,7 +212,7 @@ func TestWriters(t *testing.T) {
 			return nil
 		})
 	}
-	r, err := Run(t.Context(), Config{REST: server.REST, By: Ourselves, Resources: []string{"secrets"}, Page: 250})
+	r, err := Run(t.Context(), Config{REST: server.REST, By: Ourselves, Pace: pace, Resources: []string{"secrets"}, Page: 250})
 	stop()
 	if err := errors.Join(err, group.Wait()); err != nil {
 		t.Fatal(err)
@@ -262,7 +263,7 @@ func beVictim() int {
 		return 2
 	}
 	var steps atomic.Int64
-	r, err := Run(context.Background(), Config{REST: cfg, By: Ourselves, Resources: []string{"secrets", "configmaps"}, Page: 50, step: func(now string) {
+	r, err := Run(context.Background(), Config{REST: cfg, By: Ourselves, Pace: Full, Resources: []string{"secrets", "configmaps"}, Page: 50, step: func(now string) {
 		if now == what && steps.Add(1) == at {
 			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 			select {}
@@ -324,7 +325,7 @@ func TestForeignNote(t *testing.T) {
 		if err := api.writeNote(t.Context(), "kube-system", &n); err != nil {
 			t.Fatal(err)
 		}
-		if r, err := Run(t.Context(), Config{REST: server.REST, By: Ourselves, Resources: []string{"secrets"}}); err != nil || r.Resumed || r.Done < 60 {
+		if r, err := Run(t.Context(), Config{REST: server.REST, By: Ourselves, Pace: Full, Resources: []string{"secrets"}}); err != nil || r.Resumed || r.Done < 60 {
 			t.Errorf("%s: %+v, %v", name, r, err)
 		}
 	}
@@ -333,7 +334,7 @@ func TestForeignNote(t *testing.T) {
 		if err := api.writeNote(t.Context(), "kube-system", &mine); err != nil {
 			t.Fatal(err)
 		}
-		r, err := Run(t.Context(), Config{REST: server.REST, By: Ourselves, Resources: []string{"secrets"}, Anew: anew})
+		r, err := Run(t.Context(), Config{REST: server.REST, By: Ourselves, Pace: Full, Resources: []string{"secrets"}, Anew: anew})
 		if err != nil || r.Resumed == anew || (r.Done == 5) == anew {
 			t.Errorf("anew %t: %+v, %v", anew, r, err)
 		}
@@ -366,7 +367,7 @@ func TestNoteWithoutHash(t *testing.T) {
 		if err := api.writeNote(t.Context(), "kube-system", &note{Resources: []string{"secrets"}, Configuration: had.Configuration(), At: 1, Counts: Counts{Done: 5}}); err != nil {
 			t.Fatal(err)
 		}
-		if r, err := Run(t.Context(), Config{REST: cfg, By: Ourselves, Resources: []string{"secrets"}}); err != nil || r.Resumed || r.Done < 60 {
+		if r, err := Run(t.Context(), Config{REST: cfg, By: Ourselves, Pace: Full, Resources: []string{"secrets"}}); err != nil || r.Resumed || r.Done < 60 {
 			t.Errorf("%s: %+v, %v", name, r, err)
 		}
 	}
@@ -422,7 +423,7 @@ func TestHindered(t *testing.T) {
 		}
 		return next.RoundTrip(r)
 	})
-	r, err := Run(t.Context(), Config{REST: cfg, By: Ourselves, Resources: []string{"secrets"}, Page: 40, Width: 8, Progress: func(p Progress) { widths = append(widths, p.Width) }})
+	r, err := Run(t.Context(), Config{REST: cfg, By: Ourselves, Pace: Full, Resources: []string{"secrets"}, Page: 40, Width: 8, Progress: func(p Progress) { widths = append(widths, p.Width) }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -446,10 +447,10 @@ func TestLost(t *testing.T) {
 		}
 		return next.RoundTrip(r)
 	})
-	if _, err := Run(ctx, Config{REST: cfg, By: Ourselves, Resources: []string{"secrets"}, Page: 40}); err == nil {
+	if _, err := Run(ctx, Config{REST: cfg, By: Ourselves, Pace: Full, Resources: []string{"secrets"}, Page: 40}); err == nil {
 		t.Fatal("it came to its end")
 	}
-	r, err := Run(t.Context(), Config{REST: server.REST, By: Ourselves, Resources: []string{"secrets"}, Page: 40})
+	r, err := Run(t.Context(), Config{REST: server.REST, By: Ourselves, Pace: Full, Resources: []string{"secrets"}, Page: 40})
 	if err != nil || !r.Resumed || r.Done < 300 {
 		t.Errorf("%+v, %v", r, err)
 	}
@@ -468,7 +469,7 @@ func TestCompacted(t *testing.T) {
 		expired = expired || err == nil && a.StatusCode == http.StatusGone
 		return a, err
 	})
-	r, err := Run(t.Context(), Config{REST: cfg, By: Ourselves, Resources: []string{"secrets"}, Page: 50, Width: 1, Progress: func(Progress) {
+	r, err := Run(t.Context(), Config{REST: cfg, By: Ourselves, Pace: Full, Resources: []string{"secrets"}, Page: 50, Width: 1, Progress: func(Progress) {
 		once.Do(func() {
 			at, err := etcd.Put(t.Context(), "/registry/secrets/compacted/s00299x", "k8s:enc:aesgcm:v1:key1:")
 			if err == nil {
@@ -524,7 +525,7 @@ func TestRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal("waiting for the policy:", err)
 	}
-	r, err := Run(t.Context(), Config{REST: server.REST, By: Ourselves, Resources: []string{"secrets"}})
+	r, err := Run(t.Context(), Config{REST: server.REST, By: Ourselves, Pace: Full, Resources: []string{"secrets"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -540,7 +541,7 @@ func TestRefused(t *testing.T) {
 func TestRights(t *testing.T) {
 	clear(t, "rights", 5)
 	cfg := user(t, "half", rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"secrets"}, Verbs: []string{"list", "get"}})
-	if _, err := Run(t.Context(), Config{REST: cfg, By: Ourselves, Resources: []string{"secrets"}}); errs.KindOf(err) != errs.Denied || !strings.Contains(err.Error(), "patch secrets in all namespaces") {
+	if _, err := Run(t.Context(), Config{REST: cfg, By: Ourselves, Pace: Full, Resources: []string{"secrets"}}); errs.KindOf(err) != errs.Denied || !strings.Contains(err.Error(), "patch secrets in all namespaces") {
 		t.Error(err)
 	}
 	if inTheClear, _ := proven(t); inTheClear != 5 {
@@ -552,7 +553,7 @@ func TestRights(t *testing.T) {
 		if name == "absent" || name == "without its group" {
 			want = errs.NotExist
 		}
-		if _, err := Run(t.Context(), Config{REST: server.REST, By: Ourselves, Resources: resources}); errs.KindOf(err) != want {
+		if _, err := Run(t.Context(), Config{REST: server.REST, By: Ourselves, Pace: Full, Resources: resources}); errs.KindOf(err) != want {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
