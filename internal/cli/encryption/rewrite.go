@@ -31,7 +31,7 @@ stands is kept in a ConfigMap: killed or interrupted, the same command goes on f
 it is done, prove it with "strongkeep encryption verify".
 
 Exit code 10 if there are objects that the API server would not write.`,
-		Example: "  strongkeep encryption rewrite -resource=secrets",
+		Example: "  strongkeep encryption rewrite -resource=secrets\n  strongkeep encryption rewrite -server=https://10.0.0.1:6443 -server=https://10.0.0.2:6443",
 		RunE: func(c *cobra.Command, _ []string) error {
 			var err error
 			if cfg.REST, _, err = to.Rest(x.Env); err != nil {
@@ -58,6 +58,7 @@ Exit code 10 if there are objects that the API server would not write.`,
 	f.StringVar(&to.Context, "context", "", "context of the kubeconfig; its current one when not given")
 	f.StringSliceVar(&cfg.Resources, "resource", []string{"secrets"}, "RESOURCE or RESOURCE.GROUP to rewrite; may be repeated")
 	f.IntVar(&cfg.Width, "parallel", 16, "how many requests to make at once, at most")
+	f.StringSliceVar(&cfg.Servers, "server", nil, "each API server, as https://ADDRESS:6443, to be asked what it encrypts with; may be repeated; that of the kubeconfig when not given")
 	f.StringVar((*string)(&cfg.By), "by", string(rewrite.Auto), "who has objects written: migration (a StorageVersionMigration), ourselves, or auto: the first one where the cluster takes it on")
 	f.StringVar((*string)(&cfg.Pace), "pace", string(rewrite.Gentle), "gentle: others wait about twice as long at most; full: as fast as it goes")
 	f.IntVar(&cfg.Page, "page", 250, "how many objects to list at once")
@@ -70,15 +71,13 @@ func (x command) printRewritten(r *rewrite.Report) error {
 	if x.Format != "table" || x.Field != "" {
 		return x.Print(r, nil, nil)
 	}
-	if r.Configuration == "" {
-		if _, err := fmt.Fprintln(x.Env.Stderr, "Warning: the API server's metrics do not tell what it encrypts with. If that changed meanwhile, run it again."); err != nil {
-			return err
-		}
-	}
 	for _, note := range r.Notes {
 		if _, err := fmt.Fprintf(x.Env.Stderr, "Note: not left to a StorageVersionMigration: %s\n", note); err != nil {
 			return err
 		}
+	}
+	if err := x.printEncryptedWith(r); err != nil {
+		return err
 	}
 	rows := []session.Row{
 		{"objects", strconv.Itoa(r.Done)},
@@ -97,6 +96,19 @@ func (x command) printRewritten(r *rewrite.Report) error {
 		refused = append(refused, session.Row{f.Resource, f.Name, f.Why})
 	}
 	return x.table(session.Row{"RESOURCE", "OBJECT", "REFUSED AS"}, refused)
+}
+
+// printEncryptedWith says what is known of what API servers encrypt with.
+func (x command) printEncryptedWith(r *rewrite.Report) error {
+	said := fmt.Sprintf("Encrypted with %s, say all %d API servers that were named.", r.Configuration, len(r.Servers))
+	switch {
+	case r.Configuration == "":
+		said = "Warning: the API server's metrics do not tell what it encrypts with. If that changed meanwhile, run it again."
+	case len(r.Servers) == 0:
+		said = "Encrypted with " + r.Configuration + ", says the API server that was asked. If there are others, name each with -server: they may have another."
+	}
+	_, err := fmt.Fprintln(x.Env.Stderr, said)
+	return err
 }
 
 // progress tells people how far it is: on a terminal in one line that changes, else

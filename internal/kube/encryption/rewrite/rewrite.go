@@ -18,6 +18,9 @@ type Config struct {
 	Resources []string // RESOURCE or RESOURCE.GROUP, each once
 	// Namespace of the note; "" is kube-system.
 	Namespace string
+	// Servers are the URLs of all API servers, which are asked what they encrypt with;
+	// none: the one that answers at REST. That they are all is for the caller to know.
+	Servers []string
 	// By "" is Auto.
 	By By
 	// Pace "" is Gentle. It is of what we do ourselves.
@@ -62,6 +65,9 @@ type Report struct {
 	// Configuration identifies what the API server encrypted with, all the time; ""
 	// if its metrics do not tell, and whether it stayed the same is not known.
 	Configuration string `json:"configuration"`
+	// Servers are those that were asked for it, and have the same; without any it was one
+	// of those at the kubeconfig's address.
+	Servers []string `json:"servers,omitempty"`
 	// Notes say why resources were not left to a StorageVersionMigration that might have
 	// been.
 	Notes []string `json:"notes,omitempty"`
@@ -171,7 +177,7 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 	if err := r.end(ctx); err != nil {
 		return nil, err
 	}
-	return &Report{Resources: cfg.Resources, Started: r.note.Started, Resumed: resumed, Counts: r.note.Counts, Configuration: r.note.Configuration, Notes: r.notes}, nil
+	return &Report{Resources: cfg.Resources, Started: r.note.Started, Resumed: resumed, Counts: r.note.Counts, Configuration: r.note.Configuration, Servers: r.Servers, Notes: r.notes}, nil
 }
 
 // one leaves a resource to a migration, or rewrites it.
@@ -195,7 +201,7 @@ func (r *run) one(ctx context.Context, t *target) error {
 
 // begin reads the note, or writes a new one.
 func (r *run) begin(ctx context.Context) (resumed bool, err error) {
-	now, err := r.api.configuration(ctx)
+	now, err := r.agreed(ctx)
 	if err != nil {
 		return false, err
 	}
@@ -216,13 +222,16 @@ func (r *run) begin(ctx context.Context) (resumed bool, err error) {
 
 // end removes the note: there is nothing to go on with.
 func (r *run) end(ctx context.Context) error {
-	now, err := r.api.configuration(ctx)
-	if err != nil {
-		return err
+	now, differ := r.agreed(ctx)
+	if differ != nil && errs.KindOf(differ) != errs.Conflict {
+		return differ
 	}
 	r.step("before the end")
 	if err := r.api.deleteNote(ctx, r.Namespace); err != nil {
 		return err
+	}
+	if differ != nil { // and what was done is not to be gone on from
+		return differ
 	}
 	if now != r.note.Configuration {
 		return errs.New(errs.Conflict, "what the API servers encrypt with changed while objects were rewritten, or they differ in it: wait until all have the same, and run it again")
