@@ -198,28 +198,40 @@ func (r *run) follow(ctx context.Context, at *target, m *migration, t *target) (
 		now, err := r.api.migration(ctx, at, m.Metadata.Name)
 		took := r.Now().Sub(began)
 		switch {
+		case err == nil:
+			failed = 0
+			if end := m.end(now, took >= r.migrationPatience); end != "" {
+				return end, nil
+			}
 		case ctx.Err() != nil:
 			return "", ctx.Err()
-		case err != nil && (!passing(err) || failed == tries):
+		case !passing(err) || failed == tries:
 			return "", explain(err, "reading StorageVersionMigration "+m.Metadata.Name)
-		case err != nil:
-			failed++
-		case now == nil, now.Metadata.UID != m.Metadata.UID:
-			return "somebody has deleted StorageVersionMigration " + m.Metadata.Name, nil
-		case now.state() == "Succeeded":
-			return "Succeeded", nil
-		case now.state() == "Failed":
-			return "StorageVersionMigration " + m.Metadata.Name + " has failed", nil
-		case now.state() == "" && took >= r.migrationPatience:
-			return "no controller of the cluster has taken on StorageVersionMigration " + m.Metadata.Name, nil
 		default:
-			failed = 0
+			failed++
 		}
 		r.Progress(Progress{Resource: t.name, Done: r.note.Done, Total: r.note.Total, Migrating: max(took, 1)})
 		if err := pause(ctx, time.Second); err != nil {
 			return "", err
 		}
 	}
+}
+
+// end is how m has ended, by what is there now: Succeeded, or why it is for us to do; ""
+// while it goes on. late says that somebody should have taken it on.
+func (m *migration) end(now *migration, late bool) string {
+	if now == nil || now.Metadata.UID != m.Metadata.UID {
+		return "somebody has deleted StorageVersionMigration " + m.Metadata.Name
+	}
+	switch state := now.state(); {
+	case state == "Succeeded":
+		return state
+	case state == "Failed":
+		return "StorageVersionMigration " + m.Metadata.Name + " has failed"
+	case state == "" && late:
+		return "no controller of the cluster has taken on StorageVersionMigration " + m.Metadata.Name
+	}
+	return ""
 }
 
 // count adds the objects that there are after a migration.

@@ -102,13 +102,14 @@ func (c *Config) complete() error {
 	if c.Width < 0 || c.Page < 0 || c.Width > 256 || c.Page > 5000 {
 		return errs.New(errs.Invalid, "at once are at most 256 requests, and on a page 5,000 objects")
 	}
-	if c.By = cmp.Or(c.By, Auto); c.By != Auto && c.By != Migration && c.By != Ourselves {
+	c.By, c.Pace = cmp.Or(c.By, Auto), cmp.Or(c.Pace, Gentle)
+	if !slices.Contains([]By{Auto, Migration, Ourselves}, c.By) {
 		return errs.Newf(errs.Invalid, "by %q: it is %s, %s or %s", c.By, Auto, Migration, Ourselves)
 	}
-	c.migrationPatience = cmp.Or(c.migrationPatience, migrationPatience)
-	if c.Pace = cmp.Or(c.Pace, Gentle); c.Pace != Gentle && c.Pace != Full {
+	if !slices.Contains([]Pace{Gentle, Full}, c.Pace) {
 		return errs.Newf(errs.Invalid, "pace %q: it is %s or %s", c.Pace, Gentle, Full)
 	}
+	c.migrationPatience = cmp.Or(c.migrationPatience, migrationPatience)
 	c.Namespace, c.Width, c.Page = cmp.Or(c.Namespace, "kube-system"), cmp.Or(c.Width, 16), cmp.Or(c.Page, 250)
 	if c.Now == nil {
 		c.Now = time.Now
