@@ -3,6 +3,8 @@ package rewrite
 import (
 	"context"
 	"math"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -80,19 +82,22 @@ func TestPaceRests(t *testing.T) {
 func TestPacer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const capacity = 1000.0
-		var begun []time.Time
+		var mu sync.Mutex
+		var begun []time.Time      // guarded by mu
 		recent := func() float64 { // objects begun in the last fifth of a second, for a second
+			mu.Lock()
+			defer mu.Unlock()
 			n := 0
 			for i := len(begun) - 1; i >= 0 && time.Since(begun[i]) < 200*ms; i-- {
 				n++
 			}
 			return 5 * float64(n)
 		}
-		resting := 0
+		var resting atomic.Int64
 		probe := func(context.Context) error {
 			busy := min(recent()/capacity, 0.99)
 			if busy == 0 {
-				resting++
+				resting.Add(1)
 			}
 			time.Sleep(time.Duration(float64(4*ms) / (1 - busy))) // of a queue; the bubble's clock
 			return nil
@@ -102,14 +107,16 @@ func TestPacer(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer p.stop()
-		learnt := resting
+		learnt := resting.Load()
 		start := time.Now()
 		var late int
 		for time.Since(start) < 90*time.Second {
 			if err := p.begin(t.Context()); err != nil {
 				t.Fatal(err)
 			}
+			mu.Lock()
 			begun = append(begun, time.Now())
+			mu.Unlock()
 			if since := time.Since(start); since > 15*time.Second && since < 60*time.Second {
 				late++
 			}
@@ -118,8 +125,8 @@ func TestPacer(t *testing.T) {
 		if rate := float64(late) / 45; rate < 350 || rate > 500 {
 			t.Errorf("%.0f a second", rate)
 		}
-		if resting < learnt+10 {
-			t.Errorf("%d probes in peace, of which %d before it began", resting, learnt)
+		if all := resting.Load(); all < learnt+10 {
+			t.Errorf("%d probes in peace, of which %d before it began", all, learnt)
 		}
 	})
 }
