@@ -19,7 +19,7 @@ type row struct {
 
 // may is what a controller needs besides reading Secrets.
 type may struct {
-	// writes Secrets; makes pods, or what makes them; asks for tokens of ServiceAccounts.
+	// writes Secrets; makes or changes pods, or what makes them; asks for tokens of ServiceAccounts.
 	writes, pods, tokens bool
 }
 
@@ -91,28 +91,46 @@ func (r *row) is(who access.Subject) bool {
 // as others, to give itself more, to run commands in pods, or what may does not say.
 func (m may) beyond(r rbacv1.PolicyRule) bool {
 	switch {
-	case Everything(r), slices.ContainsFunc(r.Verbs, lifts), enters(&r):
+	case Everything(r), lifts(&r), enters(&r):
 		return true
 	case !m.writes && allows(&r, "secrets", "create", "update", "patch", "delete", "deletecollection"):
 		return true
 	case !m.tokens && allows(&r, "serviceaccounts/token", "create"):
 		return true
-	case !m.pods && allows(&r, "pods", "create"):
+	case !m.pods && allows(&r, "pods", "create", "update", "patch"):
 		return true
 	}
 	return !m.pods && slices.ContainsFunc(workloads, func(w string) bool { return allows(&r, w, "create", "update", "patch") })
 }
 
-// lifts reports whether a verb gives more than a rule says: other rights, or those of others.
-func lifts(verb string) bool {
-	return verb == "escalate" || verb == "bind" || verb == "impersonate" || strings.HasPrefix(verb, "impersonate:")
+// lifts reports whether a rule gives more than it says: other rights, or those of others.
+// A star for a verb does, on what these verbs are about.
+func lifts(r *rbacv1.PolicyRule) bool {
+	return slices.ContainsFunc(r.Verbs, func(verb string) bool {
+		return verb == "escalate" || verb == "bind" || verb == "impersonate" || strings.HasPrefix(verb, "impersonate:")
+	}) || slices.Contains(r.Verbs, "*") && slices.ContainsFunc(lifting, func(what string) bool { return allows(r, what, "*") })
 }
 
-// enters reports whether a rule allows to run commands in pods. To get them by a star, as
-// who reads everything does, does not count.
-func enters(r *rbacv1.PolicyRule) bool {
-	return allows(r, "pods/exec", "create") || allows(r, "pods/attach", "create") || allows(r, "pods/ephemeralcontainers", "update", "patch") || allows(r, "nodes/proxy", "create")
+// lifting are the resources, each with its group, on which those verbs mean something.
+var lifting = []string{
+	"rbac.authorization.k8s.io:roles", "rbac.authorization.k8s.io:clusterroles", "users", "groups", "serviceaccounts",
+	"authentication.k8s.io:users", "authentication.k8s.io:groups", "authentication.k8s.io:serviceaccounts", "authentication.k8s.io:nodes",
 }
+
+// enters reports whether a rule allows to run commands in pods, or to get at what they
+// listen on. The API server takes a WebSocket by GET. To get them by a star for all
+// resources, as who reads everything does, does not count.
+func enters(r *rbacv1.PolicyRule) bool {
+	if allows(r, "pods/ephemeralcontainers", "update", "patch") {
+		return true
+	}
+	named := *r
+	named.Resources = slices.DeleteFunc(slices.Clone(r.Resources), func(name string) bool { return name == "*" })
+	return slices.ContainsFunc(entries, func(what string) bool { return allows(r, what, "create") || allows(&named, what, "get") })
+}
+
+// entries lead into pods.
+var entries = []string{"pods/exec", "pods/attach", "pods/portforward", "nodes/proxy"}
 
 // workloads are what makes pods, with its group.
 var workloads = []string{"apps:deployments", "apps:daemonsets", "apps:statefulsets", "apps:replicasets", "batch:jobs", "batch:cronjobs", "replicationcontrollers"}

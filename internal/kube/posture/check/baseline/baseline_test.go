@@ -50,6 +50,13 @@ func TestBeyond(t *testing.T) {
 		{eso, rule("", "pods", "create"), false}, {eso, rule("apps", "deployments", "patch"), false}, {certs, rule("", "pods", "create", "delete"), true},
 		{certs, rule("", "pods/exec", "create"), false}, {certs, rule("", "pods/*", "create"), true}, {certs, rule("", "*/attach", "create"), false},
 		{certs, rule("", "pods/ephemeralcontainers", "patch"), false}, {certs, rule("", "nodes/proxy", "create"), false},
+		{certs, rule("", "pods/exec", "get"), false}, {certs, rule("", "*/attach", "get"), false}, {certs, rule("", "nodes/proxy", "get"), false},
+		{certs, rule("", "pods/portforward", "create"), false}, {certs, rule("", "pods/portforward", "get"), false}, {certs, rule("*", "*", "create"), false},
+		{certs, rule("", "pods/log", "get"), true}, {judge, rule("", "pods/exec", "get"), false},
+		{certs, rule("rbac.authorization.k8s.io", "clusterroles", "*"), false}, {certs, rule("rbac.authorization.k8s.io", "*", "*"), false}, {certs, rule("*", "roles", "*"), false},
+		{certs, rule("", "users", "*"), false}, {certs, rule("", "groups", "*"), false}, {certs, rule("", "serviceaccounts", "*"), false}, {certs, rule("authentication.k8s.io", "users", "*"), false},
+		{certs, rule("cert-manager.io", "*", "*"), true}, {certs, rule("rbac.authorization.k8s.io", "rolebindings", "*"), true}, {certs, rule("rbac.authorization.k8s.io", "clusterroles", "get", "update"), true},
+		{ingress, rule("", "pods", "update"), false}, {ingress, rule("", "pods", "patch"), false}, {ingress, rule("", "pods", "get", "delete"), true}, {certs, rule("", "pods", "patch"), true},
 		{judge, rule("*", "*", "get", "list", "watch"), true}, {judge, rule("apps", "*", "update"), false}, {ingress, rule("networking.k8s.io", "ingresses/status", "update"), true},
 	} {
 		if _, ok := baseline.Controller(c.who, []rbacv1.PolicyRule{reads, c.rule}); ok != c.want {
