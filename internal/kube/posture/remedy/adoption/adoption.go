@@ -108,14 +108,7 @@ func (a *Adopter) Plan(ctx context.Context, target remedy.Target, o Options) (*A
 		return nil, err
 	}
 	p := &planning{Adopter: a, o: o, source: source, out: &Adoption{path: strings.Trim(o.Path, "/"), fields: fieldsOf(source), key: newKey()}}
-	reads, err := a.store(ctx, o, source.Namespace)
-	if err != nil {
-		return nil, err
-	}
-	if p.mount, err = p.Vault.Mount(ctx, p.out.path); err != nil {
-		return nil, err
-	}
-	if err := p.take(ctx, source, p.out.fields.all(), reads, managed); err != nil {
+	if err := p.take(ctx, source, p.out.fields.all(), managed); err != nil {
 		return nil, err
 	}
 	if err := p.vault(ctx, p.out.taken[0].es == nil); err != nil {
@@ -134,7 +127,7 @@ type planning struct {
 	*Adopter
 	o      Options
 	source *corev1.Secret
-	mount  string // that the path lies in
+	mount  string // that the path lies in; "" until it is needed
 	out    *Adoption
 	told   []string // what is left alone, for people
 }
@@ -159,11 +152,15 @@ func (p *planning) vault(ctx context.Context, managed bool) error {
 // take adds a Secret; from says which field each of its keys comes from. What is managed
 // is filled from a store already: by an ExternalSecret of a run that stopped, with which
 // this goes on, or by something else, which is left as it is.
-func (p *planning) take(ctx context.Context, s *corev1.Secret, from map[string]string, reads *reads, managed bool) error {
+func (p *planning) take(ctx context.Context, s *corev1.Secret, from map[string]string, managed bool) error {
 	t := taken{NamespacedName: client.ObjectKeyFromObject(s), uid: s.UID, digest: digest(p.out.key, s.Data)}
-	key, err := reads.key(p.out.path, p.mount)
+	reads, key, err := p.reads(ctx, s.Namespace, managed)
 	if err != nil {
 		return err
+	}
+	if reads == nil {
+		p.out.taken = append(p.out.taken, t)
+		return nil
 	}
 	t.spec = p.spec(s, from, reads, key)
 	have := &v1.ExternalSecret{}

@@ -2,12 +2,14 @@ package adoption
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
@@ -334,5 +336,147 @@ func TestTold(t *testing.T) {
 	}
 	if err := f.Apply(t.Context(), p); !errs.Is(err, errs.Unavailable) || strings.Contains(err.Error(), "as they were") || !strings.Contains(err.Error(), "Secret team/db holds something else now") {
 		t.Error(err)
+	}
+}
+
+// of puts a Secret into another namespace.
+func of(namespace string, s *corev1.Secret) *corev1.Secret {
+	s.Namespace = namespace
+	return s
+}
+
+// clusterStore adds one that all namespaces may use.
+func (f *fixture) clusterStore() Options {
+	f.Helper()
+	p, err := v1.NewProvider("vault", map[string]any{"server": "https://vault.example:8200", "path": "secret"})
+	if err == nil {
+		err = f.Client.Create(f.Context(), &v1.ClusterSecretStore{ObjectMeta: metav1.ObjectMeta{Name: "all"}, Spec: v1.SecretStoreSpec{Provider: p}})
+	}
+	if err != nil {
+		f.Fatal(err)
+	}
+	return Options{Store: "ClusterSecretStore/all", Copies: true}
+}
+
+// begun makes the ExternalSecret of a Secret, as a run did that stopped.
+func (f *fixture) begun(p *Adoption, i int) {
+	f.Helper()
+	if err := f.Client.Create(f.Context(), p.taken[i].es.DeepCopy()); err != nil {
+		f.Fatal(err)
+	}
+}
+
+// A run stopped amid Secrets of several namespaces: what is left gets one of its own,
+// which names no namespace that has one; what is on its way to all is waited for.
+func TestBegunInPart(t *testing.T) {
+	data := map[string]string{"password": canary}
+	f := world(t, "secret", db("db", data), of("b", db("db", data)), of("c", db("db", data)))
+	o := f.clusterStore()
+	plan := func(want string) *Adoption {
+		t.Helper()
+		p, err := f.plan(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for i := range p.Steps {
+			one := p.Steps[i].Ref().String()
+			if spec := p.Steps[i].Object["spec"].(map[string]any); spec["namespaceSelectors"] != nil {
+				chosen := spec["namespaceSelectors"].([]any)[0].(map[string]any)["matchExpressions"].([]any)[0].(map[string]any)["values"]
+				one += fmt.Sprint(" in ", chosen)
+			}
+			got = append(got, one)
+		}
+		if all := strings.Join(got, ", "); all != want {
+			t.Errorf("steps: %s, not %s", all, want)
+		}
+		return p
+	}
+	all := plan("ClusterExternalSecret team-db in [team b c]")
+	f.begun(all, 0)
+	plan("ClusterExternalSecret b-db in [b c]")
+	f.begun(all, 1)
+	plan("ExternalSecret c/db")
+	if err := f.Client.Create(t.Context(), &unstructured.Unstructured{Object: plain(all.Steps[0].Object).(map[string]any)}); err != nil {
+		t.Fatal(err)
+	}
+	plan("")
+}
+
+// What came since it was looked at, and would give the Secret anything else, is not taken
+// for what was to be created.
+func TestForeignMeanwhile(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*v1.ExternalSecretSpec)
+		want   errs.Kind
+	}{
+		"the same":   {func(*v1.ExternalSecretSpec) {}, errs.Unavailable},
+		"a template": {func(s *v1.ExternalSecretSpec) { s.Target.Template = &v1.ExternalSecretTemplate{} }, errs.Exist},
+		"more by dataFrom": {func(s *v1.ExternalSecretSpec) {
+			s.DataFrom = []v1.ExternalSecretDataFrom{{Extract: &v1.RemoteRef{Key: "x"}}}
+		}, errs.Exist},
+		"another source": {func(s *v1.ExternalSecretSpec) {
+			s.Data[0].SourceRef = &v1.SourceRef{SecretStoreRef: &v1.SecretStoreRef{Name: "other"}}
+		}, errs.Exist},
+		"an old version": {func(s *v1.ExternalSecretSpec) { s.Data[0].RemoteRef.Version = "1" }, errs.Exist},
+		"its metadata":   {func(s *v1.ExternalSecretSpec) { s.Data[0].RemoteRef.MetadataPolicy = v1.MetadataFetch }, errs.Exist},
+	} {
+		for _, cluster := range []bool{false, true} {
+			data := map[string]string{"password": canary}
+			f, o := world(t, "secret", db("db", data)), Options{}
+			if cluster {
+				f = world(t, "secret", db("db", data), of("b", db("db", data)))
+				o = f.clusterStore()
+			}
+			p, err := f.plan(o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			es := p.taken[0].es.DeepCopy()
+			c.change(&es.Spec)
+			var other client.Object = es
+			if cluster {
+				ces := &unstructured.Unstructured{Object: plain(p.Steps[0].Object).(map[string]any)}
+				ces.Object["spec"].(map[string]any)["externalSecretSpec"] = plain(es.Spec)
+				other = ces
+			}
+			f.vault.before = func() {
+				if err := f.Client.Create(t.Context(), other); err != nil {
+					t.Error(err)
+				}
+			}
+			if err := f.Apply(t.Context(), p); !errs.Is(err, c.want) {
+				t.Errorf("%s, of all namespaces %v: %v", name, cluster, err)
+			}
+		}
+	}
+}
+
+// A Secret that a store fills is said to be filled by one, whichever stores there are
+// beside it, and wherever they read.
+func TestManaged(t *testing.T) {
+	data := map[string]string{"password": canary}
+	f := world(t, "secret", db("db", data), of("b", db("db", data)), db("other", data))
+	for _, name := range []snapshot.Ref{{Kind: "Secret", Namespace: "b", Name: "db"}, {Kind: "Secret", Namespace: "team", Name: "other"}} {
+		f.Seen.Snapshot.Sources = append(f.Seen.Snapshot.Sources, snapshot.Source{Group: "external-secrets.io", Kind: "ExternalSecret", Meta: snapshot.Meta{Namespace: name.Namespace, Name: name.Name},
+			Store: snapshot.Ref{Kind: "SecretStore", Name: "theirs"}, Makes: []snapshot.Ref{name}})
+	}
+	f.Seen = check.NewInput(f.Seen.Snapshot, f.Now(), check.Settings{})
+	p, err := f.plan(Options{Copies: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := strings.Join(p.Risks, "\n")
+	for _, name := range []string{"b/db", "team/other"} {
+		if want := "Secret " + name + ", which has the credential too, is left as it is: a store fills it already"; !strings.Contains(said, want) {
+			t.Errorf("%q is not in %s", want, said)
+		}
+	}
+	// The source itself, where the store that is named is another.
+	f.Seen.Snapshot.Sources[0].Makes[0] = snapshot.Ref{Kind: "Secret", Namespace: "team", Name: "db"}
+	f.Seen = check.NewInput(f.Seen.Snapshot, f.Now(), check.Settings{})
+	f.vault.at["secret/team/db"] = map[string]redact.Secret{"password": redact.FromString(canary)}
+	if _, err := f.plan(Options{Store: "none"}); !errs.Is(err, errs.NotExist) || !strings.Contains(err.Error(), "is filled from a store already") {
+		t.Errorf("the source is filled by another store: %v", err)
 	}
 }

@@ -79,10 +79,7 @@ func (p *planning) consider(ctx context.Context, s *corev1.Secret) error {
 		leave("%v", err)
 		return nil
 	}
-	reads, err := p.store(ctx, p.o, s.Namespace)
-	if err == nil {
-		err = p.take(ctx, s, from, reads, managed)
-	}
+	err = p.take(ctx, s, from, managed)
 	switch n := len(p.out.taken); {
 	case err != nil:
 		leave("%v", err)

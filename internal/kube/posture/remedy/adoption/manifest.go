@@ -1,6 +1,7 @@
 package adoption
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -22,6 +23,27 @@ import (
 type reads struct {
 	kind, name string
 	mount      string // as the store has it; "" if keys begin with it
+}
+
+// reads finds the store and its key of the path, for a Secret of a namespace. One that is
+// managed is not this store's where the store is not there or reads elsewhere: then it
+// is nil, and no error.
+func (p *planning) reads(ctx context.Context, namespace string, managed bool) (*reads, string, error) {
+	found, err := p.store(ctx, p.o, namespace)
+	if managed && (errs.Is(err, errs.NotExist) || errs.Is(err, errs.Unsupported)) {
+		return nil, "", nil
+	}
+	if err == nil && p.mount == "" {
+		p.mount, err = p.Vault.Mount(ctx, p.out.path)
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	key, err := found.key(p.out.path, p.mount)
+	if err != nil && managed {
+		return nil, "", nil
+	}
+	return found, key, err
 }
 
 // store finds the store as namespace sees it. It must be of a vault's KV version 2.
@@ -155,20 +177,41 @@ func (p *planning) steps(ctx context.Context) ([]remedy.Step, error) {
 	}
 	var out []remedy.Step
 	for _, key := range order {
-		group := groups[key]
-		if !slices.ContainsFunc(group, func(t taken) bool { return !t.begun }) {
-			continue
-		}
-		one := step(group)
-		there, err := p.there(ctx, &one)
+		one, err := p.begin(ctx, groups[key])
 		if err != nil {
 			return nil, err
 		}
-		if !there {
-			out = append(out, one)
+		if one != nil {
+			out = append(out, *one)
 		}
 	}
 	return out, nil
+}
+
+// begin is the step for those of a group that no run has begun, nil if there is none, or
+// if what is there reaches them too. One for the others would be refused in their
+// namespaces, where an ExternalSecret is that it did not make.
+func (p *planning) begin(ctx context.Context, group []taken) (*remedy.Step, error) {
+	var fresh []taken
+	for _, t := range group {
+		if !t.begun {
+			fresh = append(fresh, t)
+		}
+	}
+	if len(fresh) == 0 {
+		return nil, nil
+	}
+	if len(fresh) < len(group) { // one for all of them may be on its way through the namespaces
+		all := step(group)
+		if there, err := p.there(ctx, &all); there || err != nil && !errs.Is(err, errs.Exist) {
+			return nil, err
+		}
+	}
+	one := step(fresh)
+	if there, err := p.there(ctx, &one); there || err != nil {
+		return nil, err
+	}
+	return &one, nil
 }
 
 // there reports whether what s creates is there, and says the same.
@@ -182,16 +225,54 @@ func (a *Adopter) there(ctx context.Context, s *remedy.Step) (bool, error) {
 		return false, nil
 	case err != nil:
 		return false, explain(err, "reading "+s.Ref().String())
-	case !within(plain(s.Object["spec"]), u.Object["spec"]):
+	case !says(u, s.Object):
 		return false, errs.Newf(errs.Exist, "there is a %s already, for something else: rename it, or make the ExternalSecrets one by one (-in)", s.Ref())
 	}
 	return true, nil
 }
 
+// says reports whether an object that is there says what want does, and nothing that
+// would give a Secret anything else.
+func says(have *unstructured.Unstructured, want map[string]any) bool {
+	asked, _ := plain(want["spec"]).(map[string]any)
+	given, _ := have.Object["spec"].(map[string]any)
+	if !within(asked, given) {
+		return false
+	}
+	if spec, of := asked["externalSecretSpec"].(map[string]any); of {
+		asked = spec
+		given, _ = given["externalSecretSpec"].(map[string]any)
+	}
+	spec := v1.ExternalSecretSpec{}
+	text, err := json.Marshal(given)
+	return err == nil && json.Unmarshal(text, &spec) == nil && ours(&spec, asked)
+}
+
 // ours reports whether an ExternalSecret says what want does, and nothing that would
 // give the Secret anything else: the API server has filled in defaults.
 func ours(have *v1.ExternalSecretSpec, want map[string]any) bool {
-	return len(have.DataFrom) == 0 && have.Target.Template == nil && within(plain(want), plain(have))
+	t := &have.Target
+	return len(have.DataFrom) == 0 && t.Template == nil && t.Manifest == nil && !t.Immutable && within(plain(want), plain(have)) && exact(have, want)
+}
+
+// exact reports whether the entries of data say no more than want's: nothing but what the
+// API server fills in.
+func exact(have *v1.ExternalSecretSpec, want map[string]any) bool {
+	asked := v1.ExternalSecretSpec{}
+	text, err := json.Marshal(map[string]any{"data": want["data"]})
+	if err != nil || json.Unmarshal(text, &asked) != nil {
+		return false
+	}
+	return slices.EqualFunc(asked.Data, have.Data, func(a, b v1.ExternalSecretData) bool { return filled(a) == filled(b) })
+}
+
+// filled is an entry with the defaults of the API server.
+func filled(d v1.ExternalSecretData) v1.ExternalSecretData {
+	r := &d.RemoteRef
+	r.MetadataPolicy = cmp.Or(r.MetadataPolicy, v1.MetadataNone)
+	r.ConversionStrategy = cmp.Or(r.ConversionStrategy, v1.ConversionDefault)
+	r.DecodingStrategy = cmp.Or(r.DecodingStrategy, v1.DecodingNone)
+	return d
 }
 
 // plain is v as JSON has it.
