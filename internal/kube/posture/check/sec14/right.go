@@ -50,10 +50,14 @@ func grants(r *access.Role) rights {
 	return out
 }
 
-// used is how a verb was used: of the Secrets that are named, or of all.
+// used is how a verb was used.
 type used struct {
-	all   bool
-	names map[string]bool // NAMESPACE/NAME
+	// in are the namespaces in which it was used, all those in which it was of all Secrets;
+	// "" is the whole cluster.
+	in, all map[string]bool
+	// full are the Secrets that were named, NAMESPACE/NAME; names the same without the
+	// namespace.
+	full, names map[string]bool
 }
 
 type uses map[string]*used // by verb
@@ -61,19 +65,20 @@ type uses map[string]*used // by verb
 func (u uses) add(a *snapshot.Act) {
 	one := u[a.Verb]
 	if one == nil {
-		one = &used{names: map[string]bool{}}
+		one = &used{in: map[string]bool{}, all: map[string]bool{}, full: map[string]bool{}, names: map[string]bool{}}
 		u[a.Verb] = one
 	}
+	one.in[a.Namespace] = true
 	if a.Name == "" || a.Name == "*" { // of all, or of too many to tell apart
-		one.all = true
+		one.all[a.Namespace] = true
 		return
 	}
-	one.names[a.Namespace+"/"+a.Name] = true
+	one.full[a.Namespace+"/"+a.Name], one.names[a.Name] = true, true
 }
 
-// all reports whether one of verbs was used of all Secrets.
-func (u uses) all(verbs ...string) bool {
-	return slices.ContainsFunc(verbs, func(v string) bool { return u[v] != nil && u[v].all })
+// all reports whether one of verbs was used of all Secrets of a namespace.
+func (u uses) all(namespace string, verbs ...string) bool {
+	return slices.ContainsFunc(verbs, func(v string) bool { return u[v] != nil && (u[v].all[namespace] || u[v].all[""]) })
 }
 
 // unused are the rights that b grants and nobody used, for people.
@@ -87,9 +92,9 @@ func (w *weighing) unused(b *access.Binding, granted rights, used uses) []string
 			if n, of := w.left(b, g.verb, used); n > 0 {
 				out = append(out, fmt.Sprintf("%s of %d of %d Secrets", g.verb, n, of))
 			}
-		case !u.all:
-			for _, name := range g.names {
-				if !slices.ContainsFunc(w.named(b, name), func(full string) bool { return u.names[full] }) {
+		case len(u.all) == 0:
+			for _, name := range g.names { // whichever namespace of b's: it may be gone
+				if !u.names[name] {
 					out = append(out, g.verb+" of "+name)
 				}
 			}
@@ -99,28 +104,17 @@ func (w *weighing) unused(b *access.Binding, granted rights, used uses) []string
 }
 
 // left is how many of the Secrets that there are a right on all of them was not used for.
-// Who lists them all reads each; who creates some cannot be given their names before.
+// Who lists those of a namespace reads each of them; who creates some there cannot be
+// given their names before.
 func (w *weighing) left(b *access.Binding, verb string, used uses) (n, of int) {
-	if used.all(verb) || used["create"] != nil || verb == "get" && used.all("list", "watch") {
-		return 0, 0
-	}
-	there := w.there[b.Namespace]
-	for _, full := range there {
-		if !used[verb].names[full] {
+	there, creates := w.there[b.Namespace], used["create"]
+	for _, s := range there {
+		switch {
+		case used[verb].full[s.full], used.all(s.namespace, verb), verb == "get" && used.all(s.namespace, "list", "watch"):
+		case creates != nil && creates.in[s.namespace]:
+		default:
 			n++
 		}
 	}
 	return n, len(there)
-}
-
-// named are the Secrets of a name that b may grant.
-func (w *weighing) named(b *access.Binding, name string) []string {
-	if b.Namespace != "" {
-		return []string{b.Namespace + "/" + name}
-	}
-	var out []string
-	for ns := range w.there {
-		out = append(out, ns+"/"+name)
-	}
-	return out
 }

@@ -76,6 +76,22 @@ func both() access.Objects {
 	return o
 }
 
+// everywhere grants these verbs in all namespaces, of these names alone, if there are any.
+func everywhere(verb string, names ...string) access.Objects {
+	return access.Objects{
+		ClusterRoles: []rbacv1.ClusterRole{{ObjectMeta: metav1.ObjectMeta{Name: "app"}, Rules: []rbacv1.PolicyRule{{Verbs: []string{verb}, APIGroups: []string{""}, Resources: []string{"secrets"}, ResourceNames: names}}}},
+		ClusterRoleBindings: []rbacv1.ClusterRoleBinding{{ObjectMeta: metav1.ObjectMeta{Name: "app"}, RoleRef: rbacv1.RoleRef{Kind: "ClusterRole", Name: "app"},
+			Subjects: []rbacv1.Subject{{Kind: "ServiceAccount", Namespace: "shop", Name: "robot"}}}},
+	}
+}
+
+// bank has a Secret in another namespace as well.
+func bank(s snapshot.Snapshot) snapshot.Snapshot {
+	s.Namespaces = append(s.Namespaces, snapshot.Namespace{Meta: snapshot.Meta{Name: "bank", Annotations: map[string]string{sec14.Annotation: at(checktest.Day)}}})
+	s.Secrets = append(s.Secrets, snapshot.Secret{Meta: snapshot.Meta{Namespace: "bank", Name: "key"}})
+	return s
+}
+
 // old has the log end so many days ago.
 func old(s snapshot.Snapshot, days int) snapshot.Snapshot {
 	s.Activity.To = checktest.Ago(time.Duration(days) * checktest.Day)
@@ -133,6 +149,12 @@ func TestCheck(t *testing.T) {
 		{Name: "who makes Secrets needs no names", Answer: check.Yes, Snapshot: more(shop(fresh, granted(nil, "get", "create"), long, did("get", "shop", 0, 1), did("create", "shop", 0, 1, "")))},
 		{Name: "one of three names", Answer: check.Partly, Findings: []string{"PartlyUnused RoleBinding shop/app at roleRef"}, Snapshot: more(shop(fresh, named("db", "mq", "x"), long, did("get", "shop", 0, 1)))},
 		{Name: "all names", Answer: check.Yes, Snapshot: more(shop(fresh, named("db", "mq"), long, did("get", "shop", 0, 1), did("get", "shop", 0, 1, "mq")))},
+		{Name: "a list of one namespace is none of others", Answer: check.Partly, Findings: []string{"PartlyUnused ClusterRoleBinding app at roleRef"}, Snapshot: bank(shop(fresh, everywhere("list"), long, did("list", "shop", 0, 1, "")))},
+		{Name: "a list of each namespace", Answer: check.Yes, Snapshot: bank(shop(fresh, everywhere("list"), long, did("list", "shop", 0, 1, ""), did("list", "bank", 0, 1, "")))},
+		{Name: "a list of all", Answer: check.Yes, Snapshot: bank(shop(fresh, everywhere("list"), long, did("list", "", 0, 1, "")))},
+		{Name: "who creates in one namespace", Answer: check.Partly, Findings: []string{"PartlyUnused ClusterRoleBinding app at roleRef"}, Snapshot: bank(shop(fresh, everywhere("*"), long, did("create", "shop", 0, 1, "")))},
+		{Name: "a name in a namespace that is gone", Answer: check.Yes, Snapshot: shop(fresh, everywhere("get", "db"), long, did("get", "gone", 0, 1))},
+		{Name: "another name in a namespace that is gone", Answer: check.Partly, Findings: []string{"PartlyUnused ClusterRoleBinding app at roleRef"}, Snapshot: shop(fresh, everywhere("get", "db", "mq"), long, did("get", "gone", 0, 1))},
 		{Name: "a Secret younger than the log", Answer: check.Yes, Snapshot: young(shop(fresh, granted(nil, "get"), long, did("get", "shop", 3*checktest.Day, 1)))},
 		{Name: "a user and its group", Answer: check.Yes, Snapshot: shop(fresh, both(), long, did("get", "shop", 0, 1))},
 		{Name: "Kubernetes' own", Answer: check.Yes, Snapshot: shop(fresh, shipped(), long)},
@@ -154,5 +176,24 @@ func TestReviews(t *testing.T) {
 	}
 	if c := sec14.Record("shop"); !strings.Contains(c, "kubectl annotate namespace shop") {
 		t.Error(c)
+	}
+}
+
+// How many Secrets a right was not used for is counted in each namespace.
+func TestCounts(t *testing.T) {
+	for verb, want := range map[string]string{"list": "list of 1 of 2 Secrets", "create": "get of 1 of 2 Secrets"} {
+		acts := []snapshot.Act{did(verb, "shop", 0, 1, "")}
+		if verb == "create" {
+			acts = append(acts, did("get", "shop", 0, 1, "other"))
+		}
+		s := bank(shop(at(checktest.Day), everywhere("*"), 100, acts...))
+		s.Coverage = snapshot.Coverage{}
+		for _, need := range sec14.Check().Needs {
+			s.Coverage[need] = snapshot.Gap{}
+		}
+		f := checktest.Judge(sec14.Check(), &s, check.Settings{}).Findings
+		if len(f) != 1 || !strings.Contains(f[0].Message, want) {
+			t.Errorf("%s: %q is not in %+v", verb, want, f)
+		}
 	}
 }

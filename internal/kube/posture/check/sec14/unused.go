@@ -18,20 +18,23 @@ type weighing struct {
 	span int // days
 	// there are the Secrets of each namespace, and of all for "", that are not younger
 	// than the log.
-	there map[string][]string
+	there map[string][]secret
 }
+
+// secret is one, full as NAMESPACE/NAME.
+type secret struct{ namespace, full string }
 
 func newWeighing(in *check.Input) *weighing {
 	a := in.Activity
-	w := &weighing{Input: in, weak: weak(in), span: int(a.To.Sub(a.From) / day), there: map[string][]string{}}
+	w := &weighing{Input: in, weak: weak(in), span: int(a.To.Sub(a.From) / day), there: map[string][]secret{}}
 	for i := range in.Secrets {
 		s := &in.Secrets[i]
 		if s.Created.After(a.To) {
 			continue
 		}
-		full := s.Namespace + "/" + s.Name
-		w.there[s.Namespace] = append(w.there[s.Namespace], full)
-		w.there[""] = append(w.there[""], full)
+		one := secret{s.Namespace, s.Namespace + "/" + s.Name}
+		w.there[s.Namespace] = append(w.there[s.Namespace], one)
+		w.there[""] = append(w.there[""], one)
 	}
 	return w
 }
