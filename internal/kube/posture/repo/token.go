@@ -68,7 +68,7 @@ func example(text string) bool {
 	if err != nil {
 		return false
 	}
-	host := u.Hostname()
+	host := strings.TrimSuffix(u.Hostname(), ".") // the end of a sentence
 	return host == "localhost" || host == "127.0.0.1" || host == "host" || host == "hostname" || strings.HasSuffix(host, "example.com") || strings.HasSuffix(host, "example.org") || strings.HasSuffix(host, ".example") || strings.HasSuffix(host, ".test")
 }
 

@@ -28,32 +28,44 @@ func judge(in *check.Input) check.Verdict {
 	v := check.Verdict{}
 	wanted := repo.Live(in.Snapshot)
 	owners := live(in, wanted)
-	certain, blobs, unreachable, history, compared := 0, 0, 0, true, true
+	certain, texts, binary, unreachable, history, compared := 0, 0, 0, 0, true, true
 	for i := range in.Repos {
 		r := &in.Repos[i]
-		blobs, unreachable = blobs+r.Blobs, unreachable+r.Unreachable
+		texts, binary, unreachable = texts+r.Blobs-r.Binary, binary+r.Binary, unreachable+r.Unreachable
+		if r.Binary > 0 && r.Binary >= r.Blobs {
+			v.Needs = append(v.Needs, fmt.Sprintf("another look at %s: its %d file versions are no text (images, archives), and none was looked into", r.Place, r.Binary))
+		}
 		history, compared = history && r.Git, compared && r.Compared > 0
 		v.Evidence = append(v.Evidence, check.Evidence{Object: snapshot.Ref{Kind: "Repository", Name: r.Place}, Fact: seen(r)})
 		found, sure := findings(r, wanted, owners)
 		v.Findings = append(v.Findings, found...)
 		certain += sure
 	}
-	v.Summary = fmt.Sprintf("%d file versions, %d of which nothing reaches any more, have %d secrets for certain and %d probable ones", blobs, unreachable, certain, len(v.Findings)-certain)
+	v.Summary = fmt.Sprintf("%d file versions were looked into, and have %d secrets for certain and %d probable ones; %d are no text and were not; of all, nothing reaches %d any more",
+		texts, certain, len(v.Findings)-certain, binary, unreachable)
 	switch {
 	case certain > 0:
 		v.Answer = check.No
 	case len(v.Findings) > 0:
 		v.Answer = check.Partly
 	default:
-		v.Answer = check.Yes
-		if !history {
-			v.Answer, v.Needs = check.Unknown, append(v.Needs, "a clone with its history: a folder has none")
-		}
-		if !compared {
-			v.Answer, v.Needs = check.Unknown, append(v.Needs, "the values of the cluster's Secrets to look for: get and list on secrets, and one --key-file")
-		}
+		v.Answer, v.Needs = unseen(v.Needs, history, compared)
 	}
 	return v
+}
+
+// unseen is the answer where nothing was found, and what it takes to tell beside needs.
+func unseen(needs []string, history, compared bool) (check.Answer, []string) {
+	if !history {
+		needs = append(needs, "a clone with its history: a folder has none")
+	}
+	if !compared {
+		needs = append(needs, "the values of the cluster's Secrets to look for: get and list on secrets, and one --key-file")
+	}
+	if len(needs) > 0 {
+		return check.Unknown, needs
+	}
+	return check.Yes, nil
 }
 
 func seen(r *snapshot.Repo) string {

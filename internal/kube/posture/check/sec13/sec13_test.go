@@ -36,7 +36,10 @@ func TestCheck(t *testing.T) {
 	quiet.Secrets = []snapshot.Secret{{Meta: snapshot.Meta{Namespace: "shop", Name: "db"}, Read: true, Keys: []string{"value"}, Values: []snapshot.Value{value(t, "data.value", "", "xk29fq8zt1lm")}}}
 	part := quiet
 	part.Repos = with(snapshot.Leak{File: "main.go", Line: 3, Value: value(t, "", snapshot.LooksToken, `{"a": "xk29fq8zt1lm", "b": "other"}`)}).Repos
-	folder, blind := with(), with()
+	folder, blind, images := with(), with(), with()
+	images.Repos[0].Binary = images.Repos[0].Blobs
+	beside := with()
+	beside.Repos = append(beside.Repos, images.Repos...)
 	folder.Repos[0].Git = false
 	blind.Repos[0].Compared = 0
 	manifest := value(t, "data.password", snapshot.LooksNamed, "another-one")
@@ -45,6 +48,8 @@ func TestCheck(t *testing.T) {
 		{Name: "none", Answer: check.Yes, Snapshot: with()},
 		{Name: "a folder has no history", Answer: check.Unknown, Needs: []string{"history"}, Snapshot: folder},
 		{Name: "nothing to compare with", Answer: check.Unknown, Needs: []string{"values"}, Snapshot: blind},
+		{Name: "nothing but images and archives", Answer: check.Unknown, Needs: []string{"9 file versions are no text"}, Snapshot: images},
+		{Name: "one of two is nothing but images", Answer: check.Unknown, Needs: []string{"9 file versions are no text"}, Snapshot: beside},
 		{Name: "in use", Answer: check.No, Findings: []string{"LiveValue File shop:main.go at value"}, Snapshot: inUse},
 		{Name: "in use, and looks like nothing", Answer: check.No, Findings: []string{"LiveValue File shop:main.go at value"}, Snapshot: quiet},
 		{Name: "a part that looks like nothing proves nothing", Answer: check.Partly, Findings: []string{"Token File shop:main.go at Token"}, Snapshot: part},
@@ -73,7 +78,11 @@ func TestBinary(t *testing.T) {
 	s := with()
 	s.Repos[0].Binary = 2
 	s.Coverage = snapshot.Coverage{"repos": {}}
-	if e := checktest.Judge(sec13.Check(), &s, check.Settings{}).Evidence; len(e) != 1 || !strings.HasPrefix(e[0].Fact, "7 file versions were looked at") || !strings.Contains(e[0].Fact, "2 others are no text") {
+	r := checktest.Judge(sec13.Check(), &s, check.Settings{})
+	if !strings.HasPrefix(r.Summary, "7 file versions were looked into") || !strings.Contains(r.Summary, "2 are no text and were not") {
+		t.Error(r.Summary)
+	}
+	if e := r.Evidence; len(e) != 1 || !strings.HasPrefix(e[0].Fact, "7 file versions were looked at") || !strings.Contains(e[0].Fact, "2 others are no text") {
 		t.Errorf("%+v", e)
 	}
 }
