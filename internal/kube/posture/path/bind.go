@@ -11,12 +11,13 @@ import (
 // worth says whether a right that a role gives is worth binding the role for.
 type worth = func(*access.Role, *Capability) bool
 
-// owners finds those who can give themselves, in a namespace, a right that is worth
-// something: by binding a role that has it, or by writing it into one that they have.
+// owners finds those who can give themselves, in a namespace, or for what lies in none in
+// the whole cluster, a right that is worth something: by binding a role that has it, or by
+// writing it into one that they have.
 func (s *search) owners(ns string, is worth, next *node) {
 	here := func(r *access.Role, c *Capability) bool { return !c.cluster && is(r, c) }
 	for c := range s.in(Bind, ns) {
-		if s.reached(c) {
+		if s.reached(c) || ns == "" && c.Resource != "clusterroles" { // Roles are in namespaces
 			continue
 		}
 		if found := s.bindable(c, ns, here); found.any() {
@@ -201,11 +202,11 @@ func (s *search) worth(t *target) worth {
 		case Read, ReadCopy:
 			return c.Resource == t.resource && c.Group == t.group && c.reaches(t.Namespace, t.Name.Name)
 		case CreatePods, CreateWorkloads:
-			return t.resource == "secrets" || t.resource == "configmaps"
+			return t.core() == "secrets" || t.core() == "configmaps"
 		case ApplyPods:
-			return (t.resource == "secrets" || t.resource == "configmaps") && s.appliesBy(r, c, t.Namespace)
+			return (t.core() == "secrets" || t.core() == "configmaps") && s.appliesBy(r, c, t.Namespace)
 		case WriteStores, PushSecrets, DeputySends:
-			return t.resource == "secrets"
+			return t.core() == "secrets"
 		}
 		return enters(c, pods)
 	}
@@ -255,7 +256,7 @@ func enters(c *Capability, pods []*Pod) bool {
 
 // holders are the pods that have a target.
 func (s *search) holders(t *target) []*Pod {
-	switch t.resource {
+	switch t.core() {
 	case "secrets":
 		return s.at(t.Namespace).index().users[t.Name.Name]
 	case "configmaps":

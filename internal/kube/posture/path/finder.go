@@ -38,6 +38,8 @@ type Config struct {
 	Serves func(group, resource string) bool
 	// Exists reports whether there is a Secret; nil if that is not known.
 	Exists func(Name) bool
+	// Holding are resources, beside Kubernetes' own, of which some object holds a value.
+	Holding []Resource
 	// Namespaces are those that are known, and Open those of them into which Pod
 	// Security lets pods that are not confined, as their labels say.
 	Namespaces, Open []string
@@ -51,7 +53,8 @@ type Config struct {
 	Offers func(Name) []Offer
 }
 
-// Copy is an object of a namespace that holds the same value as a Secret.
+// Copy is an object that holds the same value as a Secret; without a namespace, one that
+// lies in none.
 type Copy struct {
 	Group, Resource string // "", "configmaps"
 	Kind            string // for people, "ConfigMap"
@@ -105,7 +108,8 @@ func New(c Config) *Finder {
 	for i := range c.Projects {
 		f.projects[c.Projects[i].Namespace] = append(f.projects[c.Projects[i].Namespace], &c.Projects[i])
 	}
-	f.rows = newRows(table(serves))
+	rows := table(serves)
+	f.rows = newRows(append(rows, holding(rows, c.Holding)...))
 	for _, b := range c.Policy.Bindings() {
 		found := f.rows.capabilities(b)
 		for i := range found {

@@ -27,6 +27,7 @@ type world struct {
 	projects         []path.Project
 
 	mapped, maps bool
+	holding      []path.Resource
 }
 
 func parse(rule string) rbacv1.PolicyRule {
@@ -61,7 +62,7 @@ func (w *world) finder() *path.Finder {
 	of := func(n path.Name) bool { return n == db }
 	return path.New(path.Config{
 		Policy: access.New(w.objects), Pods: w.pods, Serves: func(group, resource string) bool { return w.serves[group+"/"+resource] },
-		Exists: func(n path.Name) bool { return w.exists[n] }, Namespaces: w.namespaces, Open: w.open, Projects: w.projects, Mapped: w.mapped, Maps: w.maps,
+		Exists: func(n path.Name) bool { return w.exists[n] }, Namespaces: w.namespaces, Open: w.open, Projects: w.projects, Mapped: w.mapped, Maps: w.maps, Holding: w.holding,
 		Copies: func(n path.Name) []path.Copy {
 			if of(n) {
 				return w.copies
@@ -475,6 +476,42 @@ func TestCopies(t *testing.T) {
 			{Name: path.Name{Namespace: "web", Name: "web-1"}, Account: "default", ConfigMaps: []string{"app"}},
 		}}
 		w.grant(access.ServiceAccount("web", "reader"), "web", "get core configmaps app")
+		w.grant(eve, c.namespace, strings.Split(c.rules, "|")...)
+		if got := how(w, eve); got != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
+}
+
+// Whoever reads a custom resource that holds a copy reads the value: exactly that resource,
+// in its group.
+func TestCustomCopies(t *testing.T) {
+	const bind = "|create rbac.authorization.k8s.io clusterrolebindings|bind rbac.authorization.k8s.io clusterroles"
+	for name, c := range map[string]struct{ namespace, rules, want string }{
+		"the resource":                        {"web", "get helm.toolkit.fluxcd.io helmreleases", "ReadCopy"},
+		"by its name":                         {"web", "watch helm.toolkit.fluxcd.io helmreleases app", "ReadCopy"},
+		"another name":                        {"web", "get helm.toolkit.fluxcd.io helmreleases other", ""},
+		"another namespace":                   {"ops", "get helm.toolkit.fluxcd.io helmreleases", ""},
+		"another group":                       {"web", "get helm.cattle.io helmreleases", ""},
+		"another resource":                    {"web", "get helm.toolkit.fluxcd.io helmcharts", ""},
+		"a dry run that deletes":              {"web", "deletecollection helm.toolkit.fluxcd.io helmreleases", "ReadCopy"},
+		"writing without an answer":           {"web", "create helm.toolkit.fluxcd.io helmreleases", ""},
+		"everything of the group, everywhere": {"", "* helm.toolkit.fluxcd.io *", "ReadCopy"},
+		"one in no namespace":                 {"", "list argoproj.io clusterworkflowtemplates", "ReadCopy"},
+		"that, by a RoleBinding":              {"web", "list argoproj.io clusterworkflowtemplates", ""},
+		"that, by binding the right":          {"", "get apps nothing" + bind, "Bind"},
+		"secrets of another group":            {"web", "get example.com secrets", "ReadCopy"},
+		"pods beside those":                   {"web", "create core pods", ""},
+		"a resource that holds nothing":       {"web", "get example.com widgets", ""},
+	} {
+		w := &world{
+			copies: []path.Copy{
+				{Group: "helm.toolkit.fluxcd.io", Resource: "helmreleases", Kind: "HelmRelease", Name: path.Name{Namespace: "web", Name: "app"}},
+				{Group: "argoproj.io", Resource: "clusterworkflowtemplates", Kind: "ClusterWorkflowTemplate", Name: path.Name{Name: "build"}},
+				{Group: "example.com", Resource: "secrets", Kind: "Secret", Name: path.Name{Namespace: "web", Name: "odd"}},
+			},
+			holding: []path.Resource{{Group: "helm.toolkit.fluxcd.io", Name: "helmreleases"}, {Group: "argoproj.io", Name: "clusterworkflowtemplates"}, {Group: "example.com", Name: "secrets"}},
+		}
 		w.grant(eve, c.namespace, strings.Split(c.rules, "|")...)
 		if got := how(w, eve); got != c.want {
 			t.Errorf("%s: %q, want %q", name, got, c.want)

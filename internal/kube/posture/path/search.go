@@ -28,6 +28,15 @@ type target struct {
 
 func (t *target) String() string { return t.kind + " " + t.Name.String() }
 
+// core is the resource of a target of Kubernetes' own core; "" of another group, in which
+// a resource of the same name is something else.
+func (t *target) core() string {
+	if t.group != "" {
+		return ""
+	}
+	return t.resource
+}
+
 // place is where a target is, for people.
 func (t *target) place() string {
 	if t.copied {
@@ -81,7 +90,7 @@ func (s *search) direct(t *target) {
 	s.read(t)
 	s.note(Step{Subject: access.Group(access.Masters), Kind: Superuser, On: t.String()}, nil)
 	ns := t.Namespace
-	switch t.resource {
+	switch t.core() {
 	case "secrets":
 		for _, kind := range []Kind{CreatePods, CreateWorkloads, WriteStores, PushSecrets} {
 			for c := range s.in(kind, ns) {
@@ -105,7 +114,7 @@ func (s *search) direct(t *target) {
 // read finds those who ask for the target itself.
 func (s *search) read(t *target) {
 	kind := Read
-	if t.resource != "secrets" {
+	if t.core() != "secrets" {
 		kind = ReadCopy
 	}
 	for c := range s.in(kind, t.Namespace) {

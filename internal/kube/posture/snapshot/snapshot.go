@@ -108,8 +108,20 @@ func (s *Snapshot) Paths() path.Config {
 	return path.Config{
 		Mapped: maps || s.Control.Managed == "eks", Maps: maps,
 		Policy: access.New(s.RBAC), Pods: pods, Serves: func(group, resource string) bool { return s.Served[group+"/"+resource] },
-		Exists: s.exists(), Offers: s.offers(), Namespaces: all, Open: open, Projects: s.projects(),
+		Exists: s.exists(), Offers: s.offers(), Namespaces: all, Open: open, Projects: s.projects(), Holding: s.holding(),
 	}
+}
+
+// holding are the resources of the objects that hold values themselves, each once.
+func (s *Snapshot) holding() []path.Resource {
+	var out []path.Resource
+	for i := range s.Objects {
+		o := &s.Objects[i]
+		if r := (path.Resource{Group: o.Group, Name: o.Resource}); o.Resource != "" && !slices.Contains(out, r) {
+			out = append(out, r)
+		}
+	}
+	return out
 }
 
 // podSecurity is the label by which Pod Security confines the pods of a namespace.

@@ -230,19 +230,21 @@ func (g *Graph) Copies(cluster string) func(path.Name) []path.Copy {
 	}
 }
 
-// resources are those of the kinds of holders.
-var resources = map[string]string{
-	"Secret": "secrets", "ConfigMap": "configmaps", "Pod": "pods", "Deployment": "deployments", "StatefulSet": "statefulsets", "DaemonSet": "daemonsets",
-	"ReplicaSet": "replicasets", "ReplicationController": "replicationcontrollers", "Job": "jobs", "CronJob": "cronjobs", "ControllerRevision": "controllerrevisions", "Rollout": "rollouts",
+// resources are those of the kinds of holders, by API group and kind. Others have kinds of
+// the same names.
+var resources = map[[2]string]string{
+	{"", "Secret"}: "secrets", {"", "ConfigMap"}: "configmaps", {"", "Pod"}: "pods", {"", "ReplicationController"}: "replicationcontrollers",
+	{"apps", "Deployment"}: "deployments", {"apps", "StatefulSet"}: "statefulsets", {"apps", "DaemonSet"}: "daemonsets", {"apps", "ReplicaSet"}: "replicasets",
+	{"apps", "ControllerRevision"}: "controllerrevisions", {"batch", "Job"}: "jobs", {"batch", "CronJob"}: "cronjobs", {"argoproj.io", "Rollout"}: "rollouts",
 }
 
 // paths is h as package path sees it: a workload's literals are in its pods too.
 func (h *holder) paths() []path.Copy {
-	resource, ok := h.resource, h.resource != ""
-	if !ok {
-		resource, ok = resources[h.ref.Kind]
+	resource := h.resource
+	if resource == "" {
+		resource = resources[[2]string{h.ref.Group, h.ref.Kind}]
 	}
-	if !ok {
+	if resource == "" {
 		return nil
 	}
 	out := []path.Copy{{Group: h.ref.Group, Resource: resource, Kind: h.ref.Kind, Name: name(h.ref)}}

@@ -357,3 +357,29 @@ subjects: [{kind: User, name: eve}]
 		t.Errorf("who-can misses who reads a copy: %+v", readers)
 	}
 }
+
+// Who reads a custom resource that holds a copy is named, by that resource alone: kinds of
+// other groups have the same names.
+func TestReadersOfCustom(t *testing.T) {
+	grant := func(who, group, resource string) string {
+		return "---\napiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata: {name: " + who + ", namespace: web}\nrules: [{verbs: [get], apiGroups: [" + group + "], resources: [" + resource + "]}]\n" +
+			"---\napiVersion: rbac.authorization.k8s.io/v1\nkind: RoleBinding\nmetadata: {name: " + who + ", namespace: web}\nroleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: " + who + "}\nsubjects: [{kind: User, name: " + who + "}]\n"
+	}
+	s := seen(t, original+"apiVersion: helm.toolkit.fluxcd.io/v2\nkind: HelmRelease\nmetadata: {name: copy, namespace: web}\nspec: {values: {db: {anything: "+canary+"}}}\n---\n"+
+		"apiVersion: batch.volcano.sh/v1alpha1\nkind: Job\nmetadata: {name: train, namespace: web}\nspec: {tasks: [{env: [{name: DB_PASSWORD, value: "+canary+"}]}]}\n"+
+		grant("helmer", "helm.toolkit.fluxcd.io", "helmreleases")+grant("charter", "source.toolkit.fluxcd.io", "helmcharts")+grant("jobber", "batch", "jobs"))
+	g := graph(t, trace.Cluster{Snapshot: s})
+	r := of(t, g)
+	if got := objects(r); got != "Secret shop/db, HelmRelease web/copy, Job web/train" {
+		t.Errorf("copies: %s", got)
+	}
+	if len(r.Readers) != 1 || r.Readers[0].Count != 1 || r.Readers[0].First[0].Subject != "User/helmer" || r.Readers[0].First[0].Steps[0] != "ReadCopy HelmRelease web/copy" {
+		t.Errorf("readers: %+v", r.Readers)
+	}
+	// Of a kind that the table does not have there is no resource: that of another group is none.
+	for _, c := range g.Copies("")(path.Name{Namespace: "shop", Name: "db"}) {
+		if c.Kind == "Job" {
+			t.Errorf("the copy in a Job of %q is read as %s", c.Group, c.Resource)
+		}
+	}
+}
