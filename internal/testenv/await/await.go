@@ -12,22 +12,24 @@ const (
 	// spare is what is left of a test's time when waiting ends: go test kills it at the
 	// end, without a word about what was waited for.
 	spare = 10 * time.Second
+	// longest is how long is waited in a test that nothing kills: as long as go test lets
+	// all tests of a package run, if it is not told otherwise.
+	longest = 10 * time.Minute
 )
 
-// Context ends with the test, and a little before it would be killed.
+// Context ends with the test, and a little before it would be killed; of one that nothing
+// kills (-timeout=0, benchmarks), after ten minutes.
 func Context(t testing.TB) context.Context {
 	t.Helper()
-	ends, ok := t.(interface {
+	at := time.Now().Add(longest)
+	if ends, ok := t.(interface {
 		Deadline() (time.Time, bool)
-	})
-	if !ok {
-		return t.Context()
+	}); ok {
+		if killed, ok := ends.Deadline(); ok {
+			at = killed.Add(-spare)
+		}
 	}
-	at, ok := ends.Deadline()
-	if !ok {
-		return t.Context()
-	}
-	ctx, stop := context.WithDeadline(t.Context(), at.Add(-spare))
+	ctx, stop := context.WithDeadline(t.Context(), at)
 	t.Cleanup(stop)
 	return ctx
 }

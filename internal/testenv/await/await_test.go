@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"testing"
+	"time"
 )
 
 // told is a test that keeps what it failed with.
@@ -29,6 +30,23 @@ func failure(t *testing.T, f func(ctx context.Context, t testing.TB)) (what stri
 	}()
 	f(ctx, as)
 	return ""
+}
+
+// endless is a test that nothing kills: of -timeout=0 if it has a Deadline, a benchmark
+// if not.
+type endless struct{ testing.TB }
+
+type timeless struct{ endless }
+
+func (timeless) Deadline() (at time.Time, ok bool) { return at, false }
+
+// It is not waited for ever in a test that nothing kills.
+func TestBounded(t *testing.T) {
+	for name, one := range map[string]testing.TB{"a benchmark": endless{t}, "-timeout=0": timeless{endless{t}}} {
+		if _, ok := Context(one).Deadline(); !ok {
+			t.Errorf("%s: it waits for ever", name)
+		}
+	}
 }
 
 // What does not come is named in the failure; what comes is waited for.
