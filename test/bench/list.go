@@ -38,7 +38,7 @@ func benchmarks() []benchmark {
 			{"sync-1000", kubesync.Sync1000}, {"sync-10000", kubesync.Sync10000},
 			{"change-1000", kubesync.Change}, {"idle-10000", kubesync.Idle},
 			{"rotation-500", turning.Measure},
-			{"insight", insight.Measure},
+			{"insight", insight.Measure}, {"insight-operator", insight.Operator},
 			{"kms", kms.Measure},
 			{"encryption", atrest.Measure},
 		},

@@ -2,6 +2,7 @@ package insight
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -43,8 +44,7 @@ const (
 
 // Measure makes the cluster and asks everything about it.
 func Measure(ctx context.Context, b *rig.Rig) (_ []figure.Figure, err error) {
-	b.Say("  starting a cluster (the first time, its programs are built)")
-	c, err := cluster.Start(ctx, cluster.Config{Log: b.Progress})
+	c, config, err := start(ctx, b)
 	if err != nil {
 		return nil, err
 	}
@@ -53,13 +53,7 @@ func Measure(ctx context.Context, b *rig.Rig) (_ []figure.Figure, err error) {
 			err = stopped
 		}
 	}()
-	config, err := clientcmd.BuildConfigFromFlags("", c.Kubeconfig())
-	if err != nil {
-		return nil, errs.Newf(errs.Unavailable, "reading the kubeconfig: %w", err)
-	}
-	config.QPS = -1
-	size := gentest.Large()
-	size.Plants = []gentest.Plant{gentest.People}
+	size := large()
 	if err := populate(ctx, b, config, gentest.New(size)); err != nil {
 		return nil, err
 	}
@@ -80,6 +74,28 @@ func Measure(ctx context.Context, b *rig.Rig) (_ []figure.Figure, err error) {
 		return nil, err
 	}
 	return append(append(out, asked...), figure.Within(boundMB, "insight-rss", most, "MB")), nil
+}
+
+// start starts a cluster, and says how it is reached without a limit of the client's.
+func start(ctx context.Context, b *rig.Rig) (*cluster.Cluster, *rest.Config, error) {
+	b.Say("  starting a cluster (the first time, its programs are built)")
+	c, err := cluster.Start(ctx, cluster.Config{Log: b.Progress})
+	if err != nil {
+		return nil, nil, err
+	}
+	config, err := clientcmd.BuildConfigFromFlags("", c.Kubeconfig())
+	if err != nil {
+		return nil, nil, errors.Join(errs.Newf(errs.Unavailable, "reading the kubeconfig: %w", err), c.Stop())
+	}
+	config.QPS = -1
+	return c, config, nil
+}
+
+// large is the size of what is looked at.
+func large() gentest.Config {
+	size := gentest.Large()
+	size.Plants = []gentest.Plant{gentest.People}
+	return size
 }
 
 // compare takes the snapshot and lists the same with a bare client, by turns, and
