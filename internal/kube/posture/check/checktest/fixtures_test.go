@@ -19,18 +19,16 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/strongkeep/strongkeep/internal/app"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/activity"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/check"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/check/checktest"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/control"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/fingerprint"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/read"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/repo"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/repo/pipeline"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/snapshot"
 )
-
-// elsewhere are the checks whose subject is in no manifest: a repository's history, an
-// audit log. Their tables are in their packages, and in repo and least.
-var elsewhere = []string{"SEC-13", "SEC-14"}
 
 // fixture is a file of testdata: what is seen, and in comments before it what is said:
 //
@@ -39,9 +37,9 @@ var elsewhere = []string{"SEC-13", "SEC-14"}
 //	# live: yes
 //	# file: .github/workflows/ci.yml
 //
-// CERTIFICATE and KEY in the text are a pair that is made for the run. finds is there for
-// each finding. live has it be a cluster's and no folder's; file is
-// what a pipeline's file is called.
+// CERTIFICATE and KEY in the text are a pair that is made for the run, GHTOKEN is a token by
+// its issuer's prefix. finds is there for each finding. live has it be a cluster's and no
+// folder's; file is what a pipeline's file is called.
 type fixture struct {
 	answer check.Answer
 	finds  []string
@@ -57,7 +55,7 @@ func load(t *testing.T, name string) *fixture {
 		t.Fatal(err)
 	}
 	cert, key := pair(t)
-	text = bytes.ReplaceAll(bytes.ReplaceAll(text, []byte("CERTIFICATE"), cert), []byte("KEY"), key)
+	text = []byte(strings.NewReplacer("CERTIFICATE", string(cert), "KEY", string(key), "GHTOKEN", token).Replace(string(text)))
 	out := &fixture{text: text}
 	for line := range strings.Lines(string(text)) {
 		key, value, _ := strings.Cut(strings.TrimPrefix(strings.TrimSpace(line), "# "), ": ")
@@ -108,6 +106,8 @@ func (f *fixture) seen(t *testing.T) *snapshot.Snapshot {
 	}
 	files := read.Files{Key: key}
 	var c snapshot.Control
+	var log activity.Log
+	var history *history
 	for _, text := range bytes.Split(f.text, []byte("\n---\n")) {
 		var o struct{ APIVersion, Kind string }
 		if err := yaml.Unmarshal(text, &o); err != nil {
@@ -120,6 +120,10 @@ func (f *fixture) seen(t *testing.T) *snapshot.Snapshot {
 			if err == nil {
 				c.Encryption.Since = checktest.Ago(30 * checktest.Day)
 			}
+		case o.Kind == "EventList":
+			err = events(&log, text)
+		case o.Kind == "Repository":
+			err = yaml.UnmarshalStrict(text, &history)
 		case strings.HasPrefix(o.APIVersion, "audit.k8s.io/"):
 			c.AuditPolicy, err = control.AuditPolicy("audit.yaml", text)
 			c.Servers = []snapshot.Server{{Name: "api", Flags: map[string]string{"audit-policy-file": "/audit.yaml", "audit-log-path": "/audit.log"}}}
@@ -136,6 +140,12 @@ func (f *fixture) seen(t *testing.T) *snapshot.Snapshot {
 	}
 	c.Servers = append(c.Servers, s.Control.Servers...)
 	s.Control, s.Live = c, f.live
+	if a := log.Activity(); a.Place != "" {
+		s.Activity = a
+	}
+	if history != nil {
+		s.Repos = []snapshot.Repo{history.look(t, repo.Config{Key: key, Live: repo.Live(s)})}
+	}
 	return s
 }
 
@@ -143,9 +153,6 @@ func (f *fixture) seen(t *testing.T) *snapshot.Snapshot {
 // it does not: what is known that other tools take for faults or pass over, above all.
 func TestFixtures(t *testing.T) {
 	for _, c := range app.Checks() {
-		if slices.Contains(elsewhere, c.ID) {
-			continue
-		}
 		names, err := filepath.Glob(filepath.Join("testdata", strings.ToLower(c.ID), "*.yaml"))
 		if err != nil {
 			t.Fatal(err)
