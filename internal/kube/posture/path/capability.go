@@ -150,21 +150,6 @@ func table(serves func(group, resource string) bool) []row {
 	return append(rows, acting(serves)...)
 }
 
-// Resource is one of the API.
-type Resource struct{ Group, Name string }
-
-// holding are the rows of resources, each named once, that are not in the table otherwise,
-// and of which objects hold copies.
-func holding(table []row, all []Resource) []row {
-	var out []row
-	for _, r := range all {
-		if !slices.ContainsFunc(table, func(t row) bool { return t.kind == ReadCopy && t.group == r.Group && t.resource == r.Name }) {
-			out = append(out, copied(r.Group, r.Name)...)
-		}
-	}
-	return out
-}
-
 // copied are the rows of reading what may hold a copy.
 func copied(group, resource string) []row {
 	return []row{

@@ -38,8 +38,9 @@ type Config struct {
 	Serves func(group, resource string) bool
 	// Exists reports whether there is a Secret; nil if that is not known.
 	Exists func(Name) bool
-	// Holding are resources, beside Kubernetes' own, of which some object holds a value.
-	Holding []Resource
+	// Holding are resources, by group and name, beside those of Kubernetes, of which some
+	// object holds a value.
+	Holding [][2]string
 	// Namespaces are those that are known, and Open those of them into which Pod
 	// Security lets pods that are not confined, as their labels say.
 	Namespaces, Open []string
@@ -109,7 +110,10 @@ func New(c Config) *Finder {
 		f.projects[c.Projects[i].Namespace] = append(f.projects[c.Projects[i].Namespace], &c.Projects[i])
 	}
 	rows := table(serves)
-	f.rows = newRows(append(rows, holding(rows, c.Holding)...))
+	for _, r := range c.Holding {
+		rows = append(rows, copied(r[0], r[1])...)
+	}
+	f.rows = newRows(rows)
 	for _, b := range c.Policy.Bindings() {
 		found := f.rows.capabilities(b)
 		for i := range found {

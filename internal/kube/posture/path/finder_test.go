@@ -27,7 +27,7 @@ type world struct {
 	projects         []path.Project
 
 	mapped, maps bool
-	holding      []path.Resource
+	holding      [][2]string
 }
 
 func parse(rule string) rbacv1.PolicyRule {
@@ -510,7 +510,7 @@ func TestCustomCopies(t *testing.T) {
 				{Group: "argoproj.io", Resource: "clusterworkflowtemplates", Kind: "ClusterWorkflowTemplate", Name: path.Name{Name: "build"}},
 				{Group: "example.com", Resource: "secrets", Kind: "Secret", Name: path.Name{Namespace: "web", Name: "odd"}},
 			},
-			holding: []path.Resource{{Group: "helm.toolkit.fluxcd.io", Name: "helmreleases"}, {Group: "argoproj.io", Name: "clusterworkflowtemplates"}, {Group: "example.com", Name: "secrets"}},
+			holding: [][2]string{{"helm.toolkit.fluxcd.io", "helmreleases"}, {"argoproj.io", "clusterworkflowtemplates"}, {"example.com", "secrets"}},
 		}
 		w.grant(eve, c.namespace, strings.Split(c.rules, "|")...)
 		if got := how(w, eve); got != c.want {

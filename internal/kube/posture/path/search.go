@@ -28,13 +28,10 @@ type target struct {
 
 func (t *target) String() string { return t.kind + " " + t.Name.String() }
 
-// core is the resource of a target of Kubernetes' own core; "" of another group, in which
-// a resource of the same name is something else.
+// core is the resource of a target of Kubernetes' own core. In other groups what is called
+// the same is something else, and has the group in front.
 func (t *target) core() string {
-	if t.group != "" {
-		return ""
-	}
-	return t.resource
+	return strings.TrimPrefix(t.group+"/"+t.resource, "/")
 }
 
 // place is where a target is, for people.

@@ -113,11 +113,11 @@ func (s *Snapshot) Paths() path.Config {
 }
 
 // holding are the resources of the objects that hold values themselves, each once.
-func (s *Snapshot) holding() []path.Resource {
-	var out []path.Resource
+func (s *Snapshot) holding() [][2]string {
+	var out [][2]string
 	for i := range s.Objects {
 		o := &s.Objects[i]
-		if r := (path.Resource{Group: o.Group, Name: o.Resource}); o.Resource != "" && !slices.Contains(out, r) {
+		if r := [2]string{o.Group, o.Resource}; o.Resource != "" && !slices.Contains(out, r) {
 			out = append(out, r)
 		}
 	}
