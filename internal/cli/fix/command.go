@@ -2,6 +2,7 @@ package fix
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"slices"
@@ -21,6 +22,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/generator"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/check"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/fingerprint"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/read"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/remedy"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/remedy/adoption"
@@ -52,12 +54,15 @@ NAME is NAMESPACE/NAME, or KIND/NAMESPACE/NAME; NAME alone of a ClusterRoleBindi
   SEC-04  a ClusterRoleBinding: RoleBindings in its place (-in, or where its accounts are)
   SEC-05  a Secret: its values go into the vault (-path), and an ExternalSecret (-store)
           fills it from there; with -copies also all others with the same credential
+          a ConfigMap (configmap/NAMESPACE/NAME): its users take what Secret -secret holds
+          too from there, and then, called again, the keys go
   SEC-08  a workload: no token of its ServiceAccount in its pods
           a ServiceAccount (serviceaccount/NAMESPACE/NAME): one for each workload
-  SEC-09  a workload: files in place of variables (-file-env: it reads NAME_FILE)
+  SEC-09  a workload: files in place of variables (-file-env: it reads NAME_FILE); with
+          -secret literals become what Secret -secret holds the same value of
 
 Without -apply nothing is changed. What cannot be mended without guessing is refused.`,
-		Example: "  strongkeep fix SEC-09 shop/web -file-env\n  strongkeep fix SEC-04 readers -in=shop,team -apply\n  strongkeep fix SEC-05 shop/db -path=secret/shop/db -store=ClusterSecretStore/vault -copies -apply\n  strongkeep fix SEC-08 serviceaccount/shop/app\n  strongkeep fix -report=report.json -finding=FINGERPRINT",
+		Example: "  strongkeep fix SEC-09 shop/web -file-env\n  strongkeep fix SEC-04 readers -in=shop,team -apply\n  strongkeep fix SEC-05 shop/db -path=secret/shop/db -store=ClusterSecretStore/vault -copies -apply\n  strongkeep fix SEC-08 serviceaccount/shop/app\n  strongkeep fix SEC-09 shop/web -secret=db\n  strongkeep fix SEC-05 configmap/shop/app -secret=db\n  strongkeep fix -report=report.json -finding=FINGERPRINT",
 		RunE:    x.run,
 	}
 	f := c.Flags()
@@ -66,7 +71,7 @@ Without -apply nothing is changed. What cannot be mended without guessing is ref
 	f.BoolVar(&x.options.FileEnv, "file-env", false, "the application reads the file that NAME_FILE names in place of the variable NAME")
 	f.BoolVar(&x.options.Anyway, "anyway", false, "also where it may break something that cannot be seen from here")
 	f.StringSliceVar(&x.options.In, "in", nil, "namespaces in which a ClusterRoleBinding is used, or copies are looked for")
-	f.StringSliceVar(&x.options.Secrets, "secret", nil, "names of Secrets that a Role is to read")
+	f.StringSliceVar(&x.options.Secrets, "secret", nil, "names of Secrets that a Role is to read, or that copies are to come from")
 	f.StringSliceVar(&x.logs, "audit-log", nil, "audit logs of the API server that show which Secrets a Role is used for; - is standard input")
 	f.StringVar(&x.adopt.Path, "path", "", "where in the vault a Secret's values are to lie, such as secret/shop/db")
 	f.StringVar(&x.adopt.Store, "store", "", "SecretStore, or ClusterSecretStore/NAME, by which they are read from there")
@@ -136,7 +141,7 @@ type look struct {
 // plan: what it refuses is refused before anything is done.
 func (x *command) plan(ctx context.Context, l *look) (*remedy.Plan, error) {
 	reach := remedy.Reach{Config: l.config, Client: l.client, Now: x.now()}
-	w, err := reach.Look(ctx, l.remedy, l.target)
+	w, err := reach.Look(ctx, l.remedy, l.target, x.options)
 	if err != nil {
 		return nil, cluster.Explain(err, "looking at the cluster")
 	}
@@ -300,7 +305,7 @@ type result struct {
 }
 
 // findings runs the check of a plan.
-func (x *command) findings(ctx context.Context, config *rest.Config, p *remedy.Plan) (*result, error) {
+func (x *command) findings(ctx context.Context, config *rest.Config, p *remedy.Plan) (_ *result, err error) {
 	i := slices.IndexFunc(x.Checks, func(c check.Check) bool { return c.ID == p.Check })
 	if i < 0 {
 		return nil, errs.Newf(errs.Internal, "there is no check %s", p.Check)
@@ -309,7 +314,15 @@ func (x *command) findings(ctx context.Context, config *rest.Config, p *remedy.P
 	for _, r := range p.Also {
 		namespaces = append(namespaces, r.Namespace)
 	}
-	seen, err := x.read(ctx, config, namespaces...)
+	var key *fingerprint.Key
+	if p.Values {
+		secret := make([]byte, fingerprint.KeySize)
+		_, _ = rand.Read(secret) // it never fails
+		if key, err = fingerprint.NewKey(secret); err != nil {
+			return nil, err
+		}
+	}
+	seen, err := x.readWith(ctx, config, key, namespaces...)
 	if err != nil {
 		return nil, err
 	}
@@ -321,8 +334,8 @@ func (x *command) findings(ctx context.Context, config *rest.Config, p *remedy.P
 	return out, nil
 }
 
-// unread are those of needs that were not read in all of namespaces. Values are not read
-// here, and no remedy is about them.
+// unread are those of needs that were not read in all of namespaces. Values of Secrets are
+// not needed: what remedies of copies are about is in workloads and ConfigMaps.
 func unread(c snapshot.Coverage, needs, namespaces []string) []string {
 	var out []string
 	for _, n := range needs {
@@ -337,8 +350,14 @@ func unread(c snapshot.Coverage, needs, namespaces []string) []string {
 
 // read makes a snapshot without anything of values.
 func (x *command) read(ctx context.Context, config *rest.Config, namespaces ...string) (*snapshot.Snapshot, error) {
+	return x.readWith(ctx, config, nil, namespaces...)
+}
+
+// readWith makes one with fingerprints, if there is a key, so that it has what values look
+// like.
+func (x *command) readWith(ctx context.Context, config *rest.Config, key *fingerprint.Key, namespaces ...string) (*snapshot.Snapshot, error) {
 	namespaces = slices.DeleteFunc(slices.Clone(namespaces), func(ns string) bool { return ns == "" })
 	slices.Sort(namespaces)
-	seen, err := read.Live(ctx, config, read.Options{Now: x.now(), Whole: true, Namespaces: slices.Compact(namespaces)})
+	seen, err := read.Live(ctx, config, read.Options{Now: x.now(), Whole: true, Key: key, Namespaces: slices.Compact(namespaces)})
 	return seen, cluster.Explain(err, "looking at the cluster")
 }

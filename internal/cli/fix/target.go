@@ -23,7 +23,11 @@ func (x *command) asked(given []string, namespace string) (*remedy.Remedy, remed
 	if parts := strings.Split(given[1], "/"); len(parts) == 3 {
 		kind = canonical(parts[0])
 	}
-	mend, err := remedyOf(given[0], "", kind)
+	rule := ""
+	if strings.EqualFold(given[0], "SEC-09") && len(x.options.Secrets) > 0 {
+		rule = "LiteralVariable" // only for these a Secret is named
+	}
+	mend, err := remedyOf(given[0], rule, kind)
 	if err != nil {
 		return nil, remedy.Target{}, err
 	}
@@ -57,7 +61,7 @@ var workloads = []string{"Deployment", "StatefulSet", "DaemonSet", "CronJob"}
 
 // canonical is a kind as objects spell it.
 func canonical(kind string) string {
-	for _, k := range slices.Concat(workloads, []string{"Role", "ClusterRoleBinding", "ServiceAccount", "Secret"}) {
+	for _, k := range slices.Concat(workloads, []string{"Role", "ClusterRoleBinding", "ServiceAccount", "Secret", "ConfigMap"}) {
 		if strings.EqualFold(k, kind) {
 			return k
 		}
@@ -65,9 +69,10 @@ func canonical(kind string) string {
 	return kind
 }
 
-// remedies are all there are. Those without Plan are adoptions.
+// remedies are all there are. Those without Plan are adoptions, which a check's name alone
+// means before others.
 func remedies() []remedy.Remedy {
-	return append(remedy.List(), remedy.Remedy{Check: adoption.Check, Rules: adoption.Rules, Kind: "Secret"})
+	return append([]remedy.Remedy{{Check: adoption.Check, Rules: adoption.Rules, Kind: "Secret"}}, remedy.List()...)
 }
 
 // remedyOf returns the remedy of a check; of a rule and of a kind, where they are named.

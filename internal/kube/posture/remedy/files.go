@@ -16,16 +16,14 @@ const folder = "/var/run/strongkeep/secrets/"
 // files makes files of variables that are keys of Secrets: NAME becomes NAME_FILE,
 // with the path.
 func files(w *World, o Options) (*Plan, error) {
-	x := filing{spec: &w.Workload.Template.Spec, volumes: map[string]*volume{}}
-	for _, of := range []struct { // in this order, always: a plan that is made again is the same
-		kind string
-		list []corev1.Container
-	}{{"initContainers", x.spec.InitContainers}, {"containers", x.spec.Containers}} {
-		for i := range of.list {
-			if err := x.container(of.kind, &of.list[i]); err != nil {
-				return nil, err
-			}
+	x := filing{spec: &w.Workload.Template.Spec, volumes: map[string]*volume{}, of: func(e *corev1.EnvVar) (*corev1.SecretKeySelector, error) {
+		if e.ValueFrom == nil {
+			return nil, nil
 		}
+		return e.ValueFrom.SecretKeyRef, nil
+	}}
+	if err := x.all(); err != nil {
+		return nil, err
 	}
 	switch {
 	case x.moved == 0 && x.whole:
@@ -59,7 +57,11 @@ func notRoot(c corev1.Container) bool {
 
 // filing gathers the patch of one workload.
 type filing struct {
-	spec       *corev1.PodSpec
+	spec *corev1.PodSpec
+	// of is the key of a Secret that a variable has or is to have, nil if it has none.
+	of func(*corev1.EnvVar) (*corev1.SecretKeySelector, error)
+	// inline has variables stay variables.
+	inline     bool
 	containers map[string][]any   // patches, by list
 	volumes    map[string]*volume // by Secret
 	order      []string           // of volumes, by Secret
@@ -74,6 +76,22 @@ type volume struct {
 	must, optional []string
 }
 
+// all goes through the containers: in this order, always, so that a plan that is made again
+// is the same.
+func (x *filing) all() error {
+	for _, of := range []struct {
+		kind string
+		list []corev1.Container
+	}{{"initContainers", x.spec.InitContainers}, {"containers", x.spec.Containers}} {
+		for i := range of.list {
+			if err := x.container(of.kind, &of.list[i]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 func (x *filing) container(list string, c *corev1.Container) error {
 	var env, mounts []any
 	mounted := map[string]bool{}
@@ -81,11 +99,19 @@ func (x *filing) container(list string, c *corev1.Container) error {
 		x.whole = x.whole || c.EnvFrom[i].SecretRef != nil
 	}
 	for i := range c.Env {
-		from := c.Env[i].ValueFrom
-		if from == nil || from.SecretKeyRef == nil {
+		name := c.Env[i].Name
+		ref, err := x.of(&c.Env[i])
+		if err != nil {
+			return err
+		}
+		if ref == nil {
 			continue
 		}
-		name, ref := c.Env[i].Name, from.SecretKeyRef
+		x.moved++
+		if x.inline {
+			env = append(env, inline(name, ref))
+			continue
+		}
 		if err := usable(c, name); err != nil {
 			return err
 		}
@@ -95,7 +121,6 @@ func (x *filing) container(list string, c *corev1.Container) error {
 			mounted[volume] = true
 			mounts = append(mounts, map[string]any{"name": volume, "mountPath": folder + ref.Name, "readOnly": true})
 		}
-		x.moved++
 	}
 	if len(env) == 0 {
 		return nil
@@ -103,7 +128,11 @@ func (x *filing) container(list string, c *corev1.Container) error {
 	if x.containers == nil {
 		x.containers = map[string][]any{}
 	}
-	x.containers[list] = append(x.containers[list], map[string]any{"name": c.Name, "env": env, "volumeMounts": mounts})
+	one := map[string]any{"name": c.Name, "env": env}
+	if len(mounts) > 0 {
+		one["volumeMounts"] = mounts
+	}
+	x.containers[list] = append(x.containers[list], one)
 	return nil
 }
 
@@ -177,7 +206,9 @@ func (x *filing) body() map[string]any {
 	for _, secret := range x.order {
 		volumes = append(volumes, x.volumes[secret].of(secret))
 	}
-	out["volumes"] = volumes
+	if len(volumes) > 0 {
+		out["volumes"] = volumes
+	}
 	return out
 }
 

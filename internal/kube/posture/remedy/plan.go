@@ -3,6 +3,7 @@ package remedy
 import (
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
@@ -31,6 +32,8 @@ type Plan struct {
 	// Writes is what is written outside the cluster before the Steps, without values;
 	// "" for nothing.
 	Writes string `json:"writes,omitempty"`
+	// Values says that the findings are of values, which whoever runs the check again reads.
+	Values bool   `json:"-"`
 	Steps  []Step `json:"steps"`
 }
 
@@ -95,6 +98,12 @@ type World struct {
 	// Workload is the one that is to be mended, whole; nil where it is none.
 	Workload *doctor.Workload
 	Target   Target
+	// Secrets are those that the user named, with their values, and Map the ConfigMap that is
+	// to be mended; of remedies of copies.
+	Secrets []corev1.Secret
+	Map     *corev1.ConfigMap
+	// Whole reads a workload, which Case has without values.
+	Whole func(snapshot.Ref) (*doctor.Workload, error)
 	// Namespaced says of a resource whether it lies in namespaces; known is false
 	// if the cluster does not say.
 	Namespaced func(group, resource string) (yes, known bool)
@@ -107,7 +116,8 @@ type Target struct{ Kind, Namespace, Name string }
 type Options struct {
 	// FileEnv: the application reads NAME_FILE where it has read NAME.
 	FileEnv bool
-	// In are namespaces; Secrets are names of Secrets.
+	// In are namespaces; Secrets are names of Secrets: those that a Role is to read, or that
+	// hold what copies are to come from.
 	In, Secrets []string
 	// Anyway does what may break something that cannot be seen.
 	Anyway bool
@@ -122,7 +132,9 @@ type Remedy struct {
 	// Workload says that the target is one.
 	Workload bool
 	Kind     string // of other targets
-	Plan     func(w *World, o Options) (*Plan, error)
+	// Copies says that it compares values with those of Secrets.
+	Copies bool
+	Plan   func(w *World, o Options) (*Plan, error)
 }
 
 // List are the remedies, by check.
@@ -133,6 +145,8 @@ func List() []Remedy {
 		{Check: "SEC-08", Rules: []string{"NeedlessToken"}, Workload: true, Plan: token},
 		{Check: "SEC-08", Rules: []string{"SharedAccount"}, Kind: "ServiceAccount", Plan: accounts},
 		{Check: "SEC-09", Rules: []string{"EnvVariable"}, Workload: true, Plan: files},
+		{Check: "SEC-09", Rules: []string{"LiteralVariable"}, Workload: true, Copies: true, Plan: literals},
+		{Check: "SEC-05", Rules: []string{"InConfigMap"}, Kind: "ConfigMap", Copies: true, Plan: unmap},
 	}
 }
 

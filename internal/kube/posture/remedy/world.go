@@ -26,7 +26,7 @@ type Reach struct {
 }
 
 // Look reads what a remedy for target needs.
-func (at Reach) Look(ctx context.Context, r *Remedy, target Target) (*World, error) {
+func (at Reach) Look(ctx context.Context, r *Remedy, target Target, o Options) (*World, error) {
 	found, err := look.Live(ctx, at.Config, look.Scope{Namespace: target.Namespace, RBAC: true}, at.Now)
 	if err != nil {
 		return nil, err
@@ -42,6 +42,9 @@ func (at Reach) Look(ctx context.Context, r *Remedy, target Target) (*World, err
 	}}
 	if r.Workload {
 		w.Workload, err = workload(ctx, c, target)
+	}
+	if r.Copies && err == nil {
+		err = w.hold(ctx, c, r, o)
 	}
 	return w, err
 }

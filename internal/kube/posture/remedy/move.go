@@ -1,0 +1,192 @@
+package remedy
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/strongkeep/strongkeep/internal/errs"
+)
+
+// moving takes keys of a ConfigMap out of pods of a template, which get the same values at the
+// same places from Secrets.
+type moving struct {
+	from string
+	to   map[string]*corev1.SecretKeySelector // by the key of the ConfigMap
+}
+
+// body is the patch of a pod's spec; nil if it has none of the keys.
+func (m *moving) body(spec *corev1.PodSpec) (map[string]any, error) {
+	out := map[string]any{}
+	for name, list := range map[string][]corev1.Container{"initContainers": spec.InitContainers, "containers": spec.Containers} {
+		var patches []any
+		for i := range list {
+			env, err := m.variables(&list[i])
+			if err != nil {
+				return nil, err
+			}
+			if len(env) > 0 {
+				patches = append(patches, map[string]any{"name": list[i].Name, "env": env})
+			}
+		}
+		if len(patches) > 0 {
+			out[name] = patches
+		}
+	}
+	var volumes []any
+	for i := range spec.Volumes {
+		v, err := m.volume(&spec.Volumes[i])
+		if err != nil {
+			return nil, err
+		}
+		if v != nil {
+			volumes = append(volumes, v)
+		}
+	}
+	if len(volumes) > 0 {
+		out["volumes"] = volumes
+	}
+	if len(out) == 0 {
+		return nil, nil
+	}
+	return out, nil
+}
+
+// uses reports whether a pod of the spec has one of the keys.
+func (m *moving) uses(spec *corev1.PodSpec) bool {
+	body, err := m.body(spec)
+	return body != nil || err != nil
+}
+
+// variables are the patches of those of a container that have a key. One of env counts more
+// than one of envFrom that is called the same.
+func (m *moving) variables(c *corev1.Container) ([]any, error) {
+	var out []any
+	own := map[string]bool{}
+	for i := range c.Env {
+		e := &c.Env[i]
+		own[e.Name] = true
+		if e.ValueFrom == nil || e.ValueFrom.ConfigMapKeyRef == nil || e.ValueFrom.ConfigMapKeyRef.Name != m.from {
+			continue
+		}
+		if to := m.to[e.ValueFrom.ConfigMapKeyRef.Key]; to != nil {
+			out = append(out, inline(e.Name, to))
+		}
+	}
+	for i := range c.EnvFrom {
+		from := &c.EnvFrom[i]
+		if from.ConfigMapRef == nil || from.ConfigMapRef.Name != m.from {
+			continue
+		}
+		for _, key := range slices.Sorted(maps.Keys(m.to)) {
+			name := from.Prefix + key
+			if own[name] {
+				continue
+			}
+			if i+1 < len(c.EnvFrom) {
+				return nil, errs.Newf(errs.Unsupported, "container %s has more in envFrom behind ConfigMap %s: whether that gives variable %s too is not known; name it in env, and call this again", c.Name, m.from, name)
+			}
+			use := "$(" + name + ")"
+			if slices.ContainsFunc(c.Env, func(e corev1.EnvVar) bool { return strings.Contains(e.Value, use) }) {
+				return nil, errs.Newf(errs.Unsupported, "container %s makes other variables of %s, which comes by envFrom: name it in env before them, and call this again", c.Name, use)
+			}
+			own[name] = true
+			out = append(out, inline(name, m.to[key]))
+		}
+	}
+	return out, nil
+}
+
+// volume is the patch of one that has a key: projected, so that every file stays at its place.
+func (m *moving) volume(v *corev1.Volume) (any, error) {
+	var sources []corev1.VolumeProjection
+	p := &corev1.ProjectedVolumeSource{}
+	switch {
+	case v.ConfigMap != nil && v.ConfigMap.Name == m.from:
+		p.DefaultMode = v.ConfigMap.DefaultMode
+		sources = []corev1.VolumeProjection{{ConfigMap: &corev1.ConfigMapProjection{LocalObjectReference: v.ConfigMap.LocalObjectReference, Items: v.ConfigMap.Items, Optional: v.ConfigMap.Optional}}}
+	case v.Projected != nil:
+		p.DefaultMode, sources = v.Projected.DefaultMode, v.Projected.Sources
+	}
+	changed := false
+	for _, s := range sources {
+		if s.ConfigMap == nil || s.ConfigMap.Name != m.from {
+			p.Sources = append(p.Sources, s)
+			continue
+		}
+		split := m.split(s.ConfigMap, given(sources))
+		changed = changed || split != nil
+		if split == nil {
+			split = []corev1.VolumeProjection{s}
+		}
+		p.Sources = append(p.Sources, split...)
+	}
+	if !changed {
+		return nil, nil
+	}
+	var body any
+	text, err := json.Marshal(p)
+	if err == nil {
+		err = json.Unmarshal(text, &body)
+	}
+	if err != nil {
+		return nil, errs.Newf(errs.Internal, "encoding a volume: %w", err)
+	}
+	out := map[string]any{"name": v.Name, "projected": body}
+	if v.ConfigMap != nil {
+		out["configMap"] = nil
+	}
+	return out, nil
+}
+
+// given are the paths that Secrets have in a volume: by a run before, they count more than
+// what a ConfigMap gives there.
+func given(sources []corev1.VolumeProjection) map[string]bool {
+	out := map[string]bool{}
+	for _, s := range sources {
+		if s.Secret != nil {
+			for _, item := range s.Secret.Items {
+				out[item.Path] = true
+			}
+		}
+	}
+	return out
+}
+
+// split is the rest of a source, and the Secrets that have what is taken from it; nil if it
+// has none of the keys, or all of them lie under what is given.
+func (m *moving) split(c *corev1.ConfigMapProjection, given map[string]bool) []corev1.VolumeProjection {
+	rest := *c
+	rest.Items = nil
+	var taken []corev1.KeyToPath
+	for _, item := range c.Items {
+		if m.to[item.Key] != nil {
+			taken = append(taken, item)
+		} else {
+			rest.Items = append(rest.Items, item)
+		}
+	}
+	if c.Items == nil {
+		for _, key := range slices.Sorted(maps.Keys(m.to)) {
+			if !given[key] {
+				taken = append(taken, corev1.KeyToPath{Key: key, Path: key})
+			}
+		}
+	}
+	if len(taken) == 0 {
+		return nil
+	}
+	var out []corev1.VolumeProjection
+	if c.Items == nil || len(rest.Items) > 0 {
+		out = append(out, corev1.VolumeProjection{ConfigMap: &rest})
+	}
+	for _, item := range taken {
+		to := m.to[item.Key]
+		item.Key = to.Key
+		out = append(out, corev1.VolumeProjection{Secret: &corev1.SecretProjection{LocalObjectReference: to.LocalObjectReference, Items: []corev1.KeyToPath{item}, Optional: to.Optional}})
+	}
+	return out
+}
