@@ -25,6 +25,7 @@ import (
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
+	"github.com/strongkeep/strongkeep/internal/keystore"
 	"github.com/strongkeep/strongkeep/internal/keystore/file"
 	"github.com/strongkeep/strongkeep/internal/kms/conform"
 	"github.com/strongkeep/strongkeep/internal/kms/serve"
@@ -37,19 +38,29 @@ type plugin struct {
 	dir, name string
 	address   string // of its metrics
 	stop      func()
+	wrap      func(keystore.Versioned) keystore.Versioned // changes its key store; nil: nothing
+	entries   []string                                    // resources of the API server's entries; default: Secrets
 }
 
 func (p *plugin) socket() string { return filepath.Join(p.dir, p.name+".sock") }
 
+// text is the plugin's configuration, with a key file.
+func (p *plugin) text(key string) string {
+	return "name: test\nsocket: " + p.socket() + "\nlisten: 127.0.0.1:0\nkey: {file: {path: " + key + "}}\npoll: 2s\nactivation_delay: 4s\nstale_after: 10s\n"
+}
+
 // start runs the plugin. All have one key file.
 func (p *plugin) start() error {
-	c, err := serve.Parse([]byte("name: test\nsocket: " + p.socket() + "\nlisten: 127.0.0.1:0\nkey: {file: {}}\npoll: 100ms\nactivation_delay: 2s\nstale_after: 10s\n"))
+	c, err := serve.Parse([]byte(p.text("unused")))
 	if err != nil {
 		return err
 	}
-	key, err := file.Load(filepath.Join(p.dir, "key"))
-	if err != nil {
+	var key keystore.Versioned
+	if key, err = file.Load(filepath.Join(p.dir, "key")); err != nil {
 		return err
+	}
+	if p.wrap != nil {
+		key = p.wrap(key)
 	}
 	s, err := serve.New(context.Background(), c, key, slog.New(slog.DiscardHandler))
 	if err != nil {
@@ -90,14 +101,21 @@ func (p *plugin) encrypts(t *testing.T) string {
 // configuration writes the API server's, and returns the flags that name it.
 func (p *plugin) configuration() ([]string, error) {
 	path := filepath.Join(p.dir, p.name+".yaml")
-	text := fmt.Sprintf(`apiVersion: apiserver.config.k8s.io/v1
-kind: EncryptionConfiguration
-resources:
-- resources: [secrets]
+	if len(p.entries) == 0 {
+		p.entries = []string{"secrets"}
+	}
+	text := "apiVersion: apiserver.config.k8s.io/v1\nkind: EncryptionConfiguration\nresources:\n"
+	name := "strongkeep"
+	for i, resources := range p.entries {
+		if i > 0 {
+			name = fmt.Sprint("strongkeep", i)
+		}
+		text += fmt.Sprintf(`- resources: [%s]
   providers:
-  - kms: {apiVersion: v2, name: strongkeep, endpoint: "unix://%s", timeout: 3s}
+  - kms: {apiVersion: v2, name: %s, endpoint: "unix://%s", timeout: 3s}
   - identity: {}
-`, p.socket())
+`, resources, name, p.socket())
+	}
 	return []string{"--encryption-provider-config=" + path}, os.WriteFile(path, []byte(text), 0o600)
 }
 
@@ -110,7 +128,12 @@ type world struct {
 
 var env world
 
-func TestMain(m *testing.M) { os.Exit(run(m)) }
+func TestMain(m *testing.M) {
+	if config := os.Getenv(child); config != "" {
+		os.Exit(serveChild(config))
+	}
+	os.Exit(run(m))
+}
 
 func run(m *testing.M) int {
 	dir, err := os.MkdirTemp("", "kms")
