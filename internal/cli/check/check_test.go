@@ -6,10 +6,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -22,6 +24,7 @@ import (
 
 	"github.com/strongkeep/strongkeep/internal/app"
 	"github.com/strongkeep/strongkeep/internal/cli/session"
+	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/check"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/check/checktest"
 	"github.com/strongkeep/strongkeep/internal/testenv/apiserver"
@@ -46,9 +49,26 @@ var (
 	others = of("SEC-01", "SEC-10", "SEC-11", "SEC-13", "SEC-14")
 )
 
-// of are those of the registry with the ids.
+// of are those of the registry with the ids, which are all there: else nothing would be
+// asked, and found.
 func of(ids ...string) []check.Check {
-	return slices.DeleteFunc(app.Checks(), func(c check.Check) bool { return !slices.Contains(ids, c.ID) })
+	all := app.Checks()
+	for _, id := range ids {
+		if !slices.ContainsFunc(all, func(c check.Check) bool { return c.ID == id }) {
+			panic("the registry has no check " + id)
+		}
+	}
+	return slices.DeleteFunc(all, func(c check.Check) bool { return !slices.Contains(ids, c.ID) })
+}
+
+// A test that asks for a check that is not there fails.
+func TestOfUnknown(t *testing.T) {
+	defer func() {
+		if recover() == nil {
+			t.Error("a check that is not there is left out")
+		}
+	}()
+	of("SEC-01", "SEC-99")
 }
 
 // run asks checks and returns what the command wrote and how it ended.
@@ -301,4 +321,36 @@ func TestControlPlane(t *testing.T) {
 	}
 	create(t, "kubelet", pod("--audit-policy-file=/etc/kubernetes/audit.yaml", "--audit-log-path", "/var/log/audit.log"))
 	sec10(check.Yes, "")
+}
+
+// A file that has no room is of the kind that any is which cannot be written, in each
+// format; what a pipe does not take is not. So is a snapshot's.
+func TestFullDisk(t *testing.T) {
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Skip("no /dev/full here: ", err)
+	}
+	defer func() { _ = full.Close() }()
+	dir := t.TempDir()
+	for _, format := range []string{"table", "json", "yaml", "sarif", "junit", "html"} {
+		x := &command{Session: &session.Session{Env: session.System(), Format: format}}
+		x.Env.Stdout = full
+		r := &check.Report{}
+		err := session.Unwritable(replace(filepath.Join(dir, "report"), func(io.Writer) error { return x.write(r, false, nil) }))
+		if !errs.Is(err, errs.Invalid) || !errors.Is(err, syscall.ENOSPC) {
+			t.Errorf("%s to a file: %v, of kind %s", format, err, errs.KindOf(err))
+		}
+		if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+			t.Errorf("%s: half a report is left: %v %v", format, left, err)
+		}
+		if err := x.write(r, false, nil); errs.Is(err, errs.Invalid) || !errors.Is(err, syscall.ENOSPC) {
+			t.Errorf("%s to a pipe: %v, of kind %s", format, err, errs.KindOf(err))
+		}
+	}
+	m := given(t, t.TempDir(), "m.yaml", manifest)
+	for _, flag := range []string{"-save=", "-output-file="} {
+		if _, err := run(t, "-file="+m, flag+dir, "-fail-on=none"); !errs.Is(err, errs.Invalid) {
+			t.Errorf("%s names a folder: %v, of kind %s", flag, err, errs.KindOf(err))
+		}
+	}
 }

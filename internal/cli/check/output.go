@@ -7,6 +7,7 @@ import (
 
 	"sigs.k8s.io/yaml"
 
+	"github.com/strongkeep/strongkeep/internal/cli/session"
 	"github.com/strongkeep/strongkeep/internal/draft"
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/check"
@@ -40,7 +41,7 @@ func (x *command) write(r *check.Report, compared bool, failing func(*check.Mark
 		return write(x.Env.Stdout)
 	}
 	if err := replace(x.file, write); err != nil {
-		return err
+		return session.Unwritable(err)
 	}
 	_, _ = fmt.Fprintln(x.Env.Stderr, "wrote", x.file)
 	return nil

@@ -108,7 +108,7 @@ func (f *Flags) Keep(s *session.Session, seen *Seen) error {
 	if f.KeyFile == "" {
 		s.Warn([]string{"the fingerprints in " + f.Save + " are of a key that ends with this run: give -key-file to compare it with others"})
 	}
-	return archive.Write(f.Save, seen.Snapshot)
+	return session.Unwritable(archive.Write(f.Save, seen.Snapshot))
 }
 
 func (f *Flags) check() error {
