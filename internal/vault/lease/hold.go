@@ -8,18 +8,18 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/store"
 )
 
-// heldKey is there while nothing ends by itself; its value is the time since when.
-const heldKey = "lease/held"
+// HeldKey is there while nothing ends by itself; its value is the time since when.
+const HeldKey = "lease/held"
 
 // Restore reads whether leases are held, at unseal; with hold set they are from
 // now on, also after a restart without it.
 func (m *Manager) Restore(ctx context.Context, hold bool) (bool, error) {
-	stored, err := m.cfg.Store.Get(ctx, heldKey)
+	stored, err := m.cfg.Store.Get(ctx, HeldKey)
 	if err != nil {
 		return false, errs.Newf(errs.KindOf(err), "reading whether leases are held: %w", err)
 	}
 	if hold && !stored.Exists() {
-		if _, err := m.cfg.Store.Apply(ctx, store.Put(heldKey, m.stamp())); err != nil {
+		if _, err := m.cfg.Store.Apply(ctx, store.Put(HeldKey, m.stamp())); err != nil {
 			return false, errs.Newf(errs.KindOf(err), "holding the leases: %w", err)
 		}
 	}
@@ -32,14 +32,14 @@ func (m *Manager) stamp() []byte { return m.now().AppendFormat(nil, time.RFC3339
 
 // Hold notes in tx whether leases are held. SetHeld follows the commit.
 func (m *Manager) Hold(ctx context.Context, tx Tx, held bool) error {
-	stored, err := tx.Get(ctx, heldKey)
+	stored, err := tx.Get(ctx, HeldKey)
 	switch {
 	case err != nil:
 		return err
 	case held && !stored.Exists():
-		tx.Put(heldKey, m.stamp())
+		tx.Put(HeldKey, m.stamp())
 	case !held && stored.Exists():
-		tx.Delete(heldKey)
+		tx.Delete(HeldKey)
 	}
 	return nil
 }
@@ -54,7 +54,7 @@ func (m *Manager) SetHeld(held bool) {
 
 // HeldSince returns since when nothing ends by itself; the zero time: it does.
 func (m *Manager) HeldSince(ctx context.Context, r Reader) (time.Time, error) {
-	stored, err := r.Get(ctx, heldKey)
+	stored, err := r.Get(ctx, HeldKey)
 	if err != nil || !stored.Exists() {
 		return time.Time{}, err
 	}

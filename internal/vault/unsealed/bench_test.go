@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/redact"
 	"github.com/strongkeep/strongkeep/internal/testenv/base"
 	"github.com/strongkeep/strongkeep/internal/vault/audit"
@@ -26,6 +27,26 @@ func (memory) Write([]byte) error { return nil }
 func (memory) Reload() error      { return nil }
 func (memory) Target() string     { return "memory" }
 func (memory) Close() error       { return nil }
+
+// elsewhere is another one.
+type elsewhere struct{ memory }
+
+func (elsewhere) Target() string { return "elsewhere" }
+
+// devices are the types of audit devices; elsewhere can be refused.
+func (b *bench) devices() map[string]audit.Factory {
+	return map[string]audit.Factory{
+		"memory": func(audit.Setup) (audit.Device, error) { return memory{}, nil },
+		"elsewhere": func(audit.Setup) (audit.Device, error) {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			if b.noDevice {
+				return nil, errs.New(errs.Unavailable, "no such directory")
+			}
+			return elsewhere{}, nil
+		},
+	}
+}
 
 // lab is an engine that has what an engine may have. A nil func does nothing.
 type lab struct {
@@ -78,8 +99,9 @@ type bench struct {
 	v     *Vault
 	root  redact.Secret
 
-	mu   sync.Mutex
-	labs map[string]*lab // by mount path, of the vault opened last
+	mu       sync.Mutex
+	labs     map[string]*lab // by mount path, of the vault opened last
+	noDevice bool            // elsewhere is refused
 }
 
 // newBench sets a vault up and opens it. change, if not nil, alters how.
@@ -87,7 +109,7 @@ func newBench(t *testing.T, change func(*Config)) *bench {
 	t.Helper()
 	b := &bench{t: t, raw: base.Open(t), labs: map[string]*lab{}}
 	b.log = audit.NewBroker(audit.Config{
-		Types: map[string]audit.Factory{"memory": func(audit.Setup) (audit.Device, error) { return memory{}, nil }},
+		Types: b.devices(),
 		Log:   slog.New(slog.DiscardHandler), Now: time.Now,
 	})
 	b.cfg = Config{

@@ -30,6 +30,10 @@ type Config struct {
 	// HoldLeases has nothing expire, be revoked or be rotated by itself until
 	// sys/leases/resume: for a restored copy, whose original still lives.
 	HoldLeases bool
+	// MaxSilence is set where other processes write to the store as well: memory follows
+	// them, and a vault that has heard nothing of its store for so long is not Current. The
+	// store sends signs of life (store.Event). 0 = nobody else writes.
+	MaxSilence time.Duration
 	// Defaults is what a new vault is set up with besides the system mounts.
 	Defaults Defaults
 	// Settings is called with the decrypted store when the vault opens, and after

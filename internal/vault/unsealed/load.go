@@ -7,15 +7,17 @@ import (
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/audit/devices"
 	"github.com/strongkeep/strongkeep/internal/vault/audit/headers"
+	"github.com/strongkeep/strongkeep/internal/vault/lease"
 	"github.com/strongkeep/strongkeep/internal/vault/mount"
 	"github.com/strongkeep/strongkeep/internal/vault/namespace"
 	"github.com/strongkeep/strongkeep/internal/vault/quota"
+	"github.com/strongkeep/strongkeep/internal/vault/store"
 )
 
 // TakeUp brings memory in step with what t just committed to a system mount,
 // before the request is answered: whoever mounts an engine can use it at once.
 func (v *Vault) TakeUp(ctx context.Context, t *Tx) error {
-	changed := touchedBy(t)
+	changed := touchedBy(t.Changes())
 	if changed == (touched{}) {
 		return nil
 	}
@@ -28,10 +30,10 @@ func (v *Vault) TakeUp(ctx context.Context, t *Tx) error {
 }
 
 // touched says which parts of the state that is kept in memory a commit changed.
-type touched struct{ namespaces, mounts, quotas, settings, devices, headers bool }
+type touched struct{ namespaces, mounts, quotas, settings, devices, headers, held bool }
 
-func touchedBy(t *Tx) (all touched) {
-	for _, change := range t.Changes() {
+func touchedBy(changes []store.Change) (all touched) {
+	for _, change := range changes {
 		for prefix, part := range map[string]*bool{
 			namespace.EntryPrefix: &all.namespaces, mount.EntryPrefix: &all.mounts, quota.Prefix: &all.quotas,
 			SettingsPrefix: &all.settings, devices.Prefix: &all.devices,
@@ -39,6 +41,7 @@ func touchedBy(t *Tx) (all touched) {
 			*part = *part || strings.HasPrefix(change.Key, prefix)
 		}
 		all.headers = all.headers || change.Key == headers.Key
+		all.held = all.held || change.Key == lease.HeldKey
 	}
 	return all
 }

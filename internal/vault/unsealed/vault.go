@@ -45,6 +45,7 @@ type Vault struct {
 	Events     *events.Bus
 
 	cfg        *Config
+	follower   *follower      // of what other nodes write; nil = nobody else writes
 	expirer    *lease.Expirer // nil before the vault is open
 	workers    *workers.Crew
 	devices    map[string]redact.Secret          // keys of the enabled audit devices by path; guarded by reload
@@ -83,9 +84,16 @@ func build(ctx context.Context, cfg *Config, log *audit.Broker, raw store.Store,
 	if err != nil {
 		return nil, err
 	}
+	began, err := s.Apply(ctx) // whatever is read below is at least as new
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
 	v := &Vault{
 		Store: s, Reads: readTx{s}, Barrier: cfg.Barrier, Audit: log, Policies: policy.NewBook(policy.Config{}), cfg: cfg, workers: workers.New(cfg.Now),
 		devices: map[string]redact.Secret{}, skipped: map[string]redact.Secret{}, purgeAsked: make(chan struct{}, 1),
+	}
+	if cfg.MaxSilence > 0 {
+		v.follower = newFollower(v, began)
 	}
 	v.Namespaces = namespace.NewRegistry(namespace.Config{Store: s, Now: cfg.Now, Random: cfg.Random})
 	tokenKey, err := keys.Derive("token")
@@ -154,6 +162,9 @@ func (v *Vault) background(held bool) {
 	})
 	v.workers.Hold(held)
 	v.work.Go(func() { v.purge(v.lifetime) })
+	if v.follower != nil {
+		v.work.Go(func() { v.follower.run(v.lifetime) })
+	}
 	v.syncWork()
 }
 

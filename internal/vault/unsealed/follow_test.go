@@ -1,0 +1,288 @@
+package unsealed
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/vault/audit"
+	"github.com/strongkeep/strongkeep/internal/vault/audit/devices"
+	"github.com/strongkeep/strongkeep/internal/vault/mount"
+	"github.com/strongkeep/strongkeep/internal/vault/namespace"
+	"github.com/strongkeep/strongkeep/internal/vault/seal"
+	"github.com/strongkeep/strongkeep/internal/vault/store"
+	"github.com/strongkeep/strongkeep/internal/vault/store/fault"
+)
+
+const silence = 2 * time.Second // long enough for a slow machine, short enough to be waited for
+
+// pair is two nodes on one store. The second can be cut off from it.
+type pair struct {
+	*bench        // the first
+	other  *bench // shares raw and the barrier
+}
+
+// beating is a store whose watches give signs of life, as those of a store do that several
+// processes write to: each behind everything that it speaks of.
+type beating struct{ store.Store }
+
+type beat struct {
+	store.Watcher
+	events chan store.Event
+	stop   context.CancelFunc
+	done   sync.WaitGroup
+}
+
+func (b beating) Watch(ctx context.Context, prefix string, from store.Revision) (store.Watcher, error) {
+	w, err := b.Store.Watch(ctx, prefix, from)
+	if err != nil {
+		return nil, err
+	}
+	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
+	one := &beat{Watcher: w, events: make(chan store.Event), stop: stop}
+	one.done.Go(func() { one.run(ctx, b.Store, from) })
+	return one, nil
+}
+
+func (b *beat) Events() <-chan store.Event { return b.events }
+
+func (b *beat) Close() {
+	b.stop()
+	b.Watcher.Close()
+	b.done.Wait()
+}
+
+func (b *beat) run(ctx context.Context, s store.Store, last store.Revision) {
+	defer close(b.events)
+	tick := time.NewTicker(silence / 20)
+	defer tick.Stop()
+	for {
+		var e store.Event
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			rev, err := s.Apply(ctx)
+			if err != nil || rev > last { // what it speaks of is still to come
+				continue
+			}
+			e.Revision = rev
+		case next, ok := <-b.Watcher.Events():
+			if !ok {
+				return
+			}
+			e, last = next, next.Revision
+		}
+		select {
+		case b.events <- e:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func newPair(t *testing.T, change func(*Config)) *pair {
+	t.Helper()
+	p := &pair{bench: newBench(t, func(c *Config) {
+		c.MaxSilence = silence
+		open := c.Open
+		c.Open = func(raw store.Store, keys *seal.Keyring) (store.Store, error) { return open(beating{raw}, keys) }
+		if change != nil {
+			change(c)
+		}
+	})}
+	p.other = &bench{t: t, raw: p.raw, labs: map[string]*lab{}, cfg: p.cfg}
+	p.other.log = audit.NewBroker(audit.Config{Types: p.other.devices(), Log: p.cfg.Log, Now: time.Now})
+	p.other.cfg.Open = func(raw store.Store, _ *seal.Keyring) (store.Store, error) {
+		p.other.fault = fault.New(beating{store.Borrow(raw)})
+		return p.other.fault, nil
+	}
+	p.other.cfg.Types = func(*Vault) Types { return p.bench.cfg.Types(nil) }
+	p.other.open()
+	t.Cleanup(func() {
+		if p.other.v != nil {
+			p.other.close()
+		}
+		if err := p.other.log.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return p
+}
+
+// commit has the first node write, and returns the revision.
+func (p *pair) commit(change func(*Tx) error) store.Revision {
+	p.t.Helper()
+	t := p.v.Begin()
+	if err := change(t); err != nil {
+		p.t.Fatal(err)
+	}
+	rev, err := t.Commit(p.t.Context())
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	if err := p.v.TakeUp(p.t.Context(), t); err != nil {
+		p.t.Fatal(err)
+	}
+	return rev
+}
+
+// shown waits until the second node shows rev.
+func (p *pair) shown(rev store.Revision) {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.t.Context(), time.Minute)
+	defer cancel()
+	if err := p.other.v.Await(ctx, rev); err != nil {
+		p.t.Fatal(err)
+	}
+	if seen := p.other.v.Seen(); seen < rev {
+		p.t.Fatalf("seen %d, waited for %d", seen, rev)
+	}
+}
+
+// Whatever one node changes of what nodes keep in memory, the other one has once it shows
+// the revision of the change.
+func TestFollow(t *testing.T) {
+	settings := make(chan bool, 100)
+	p := newPair(t, func(c *Config) {
+		c.Settings = func(context.Context, store.Store) error { settings <- true; return nil }
+	})
+	ctx := t.Context()
+	table := func() *mount.Table { return p.other.v.Mounts.Table() }
+
+	e := mount.Entry{Class: mount.Secret, Path: "more/", Type: "lab"}
+	p.shown(p.commit(func(tx *Tx) error { return p.v.Mounts.Add(ctx, tx, &e) }))
+	m := table().ByPath(namespace.Root, "more/")
+	if m == nil {
+		t.Fatal("a mount made elsewhere is not here")
+	}
+	p.shown(p.commit(func(tx *Tx) error {
+		return p.v.Mounts.Remove(ctx, tx, p.v.Mounts.Table().ByPath(namespace.Root, "more/"))
+	}))
+	if table().ByPath(namespace.Root, "more/") != nil {
+		t.Error("a mount removed elsewhere is served")
+	}
+
+	second := devices.Device{Spec: audit.Spec{Path: "second/", Type: "elsewhere"}}
+	if err := second.NewKey(p.cfg.Random); err != nil {
+		t.Fatal(err)
+	}
+	p.shown(p.commit(func(tx *Tx) error { return devices.Add(ctx, tx, second) }))
+	if _, err := p.other.log.Hash("second/", "x"); err != nil {
+		t.Error("an audit device enabled elsewhere is not enabled:", err)
+	}
+
+	for len(settings) > 0 {
+		<-settings
+	}
+	p.shown(p.commit(func(tx *Tx) error { tx.Put(SettingsPrefix+"x", []byte("1")); return nil }))
+	if len(settings) < 2 { // one for each node
+		t.Errorf("settings were read %d times", len(settings))
+	}
+
+	p.shown(p.commit(func(tx *Tx) error { return p.v.Leases.Hold(ctx, tx, true) }))
+	if !p.other.v.Leases.Stats().Held {
+		t.Error("leases held elsewhere end here")
+	}
+	if err := p.other.v.Current(); err != nil {
+		t.Error(err)
+	}
+}
+
+// A node that hears nothing is not current, and is again when it has caught up; no change is lost.
+func TestSilence(t *testing.T) {
+	p := newPair(t, nil)
+	p.other.fault.Mute()
+	until(t, "it is silent", func() bool { return p.other.v.Current() != nil })
+	if err := p.other.v.Current(); !errs.Is(err, errs.Unavailable) {
+		t.Error(err)
+	}
+	if err := p.v.Current(); err != nil {
+		t.Error("the first node:", err)
+	}
+	e := mount.Entry{Class: mount.Secret, Path: "more/", Type: "lab"}
+	rev := p.commit(func(tx *Tx) error { return p.v.Mounts.Add(t.Context(), tx, &e) })
+	ctx, cancel := context.WithTimeout(t.Context(), silence/10)
+	defer cancel()
+	if err := p.other.v.Await(ctx, rev); !errs.Is(err, errs.Unavailable) || !errors.Is(err, context.DeadlineExceeded) {
+		t.Error("what cannot be seen is waited for without end:", err)
+	}
+	p.other.fault.Unmute()
+	p.shown(rev)
+	until(t, "it is current again", func() bool { return p.other.v.Current() == nil })
+	if p.other.v.Mounts.Table().ByPath(namespace.Root, "more/") == nil {
+		t.Error("the change is lost")
+	}
+}
+
+// Watches that end, and such that have lost events, lose no change.
+func TestLostWatches(t *testing.T) {
+	for name, err := range map[string]error{
+		"ended":       errs.New(errs.Unavailable, "the watch is lost"),
+		"lost events": errs.New(errs.Exhausted, "events are lost"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newPair(t, nil)
+			for _, path := range []string{"one/", "two/", "three/"} {
+				remove := func() {}
+				if errs.Is(err, errs.Exhausted) { // the store does not remember where the node was either
+					remove = p.other.fault.Add(fault.Rule{Op: fault.Watch, Times: 2, Err: err})
+				}
+				p.other.fault.LoseWatches(err)
+				e := mount.Entry{Class: mount.Secret, Path: path, Type: "lab"}
+				p.shown(p.commit(func(tx *Tx) error { return p.v.Mounts.Add(t.Context(), tx, &e) }))
+				if p.other.v.Mounts.Table().ByPath(namespace.Root, path) == nil {
+					t.Error("a change is lost:", path)
+				}
+				remove()
+			}
+			until(t, "it is current", func() bool { return p.other.v.Current() == nil })
+		})
+	}
+}
+
+// What cannot be taken up makes the node answer nothing, rather than without it, and is
+// tried again; who wrote it does not lose it.
+func TestCannotTakeUp(t *testing.T) {
+	p := newPair(t, nil)
+	p.other.mu.Lock()
+	p.other.noDevice = true
+	p.other.mu.Unlock()
+	second := devices.Device{Spec: audit.Spec{Path: "second/", Type: "elsewhere"}}
+	if err := second.NewKey(p.cfg.Random); err != nil {
+		t.Fatal(err)
+	}
+	rev := p.commit(func(tx *Tx) error { return devices.Add(t.Context(), tx, second) })
+	until(t, "it answers nothing", func() bool { return p.other.v.Current() != nil })
+	if p.other.v.Seen() >= rev {
+		t.Error("it says that it shows what it could not take up")
+	}
+	p.other.mu.Lock()
+	p.other.noDevice = false
+	p.other.mu.Unlock()
+	p.shown(rev)
+	if _, err := p.other.log.Hash("second/", "x"); err != nil {
+		t.Error(err)
+	}
+	until(t, "it is current", func() bool { return p.other.v.Current() == nil })
+}
+
+func until(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	for end := time.Now().Add(time.Minute); !is(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("not within a minute: ", what)
+		}
+	}
+}
+
+// A vault whose store nobody else writes to is always current.
+func TestAlone(t *testing.T) {
+	b := newBench(t, nil)
+	if err := errors.Join(b.v.Current(), b.v.Await(t.Context(), 1<<60)); err != nil || b.v.Seen() != 0 {
+		t.Error(b.v.Seen(), err)
+	}
+}
