@@ -15,7 +15,7 @@ type fenced struct {
 	term store.Revision
 }
 
-// Apply implements store.Store. Kind Unavailable also says that another node leads.
+// Apply implements store.Store. ErrLost: another node leads.
 func (f fenced) Apply(ctx context.Context, changes ...store.Change) (store.Revision, error) {
 	if !slices.ContainsFunc(changes, func(c store.Change) bool { return c.Op != store.OpCheck }) {
 		return f.Store.Apply(ctx, changes...)
@@ -30,7 +30,7 @@ func (f fenced) Apply(ctx context.Context, changes ...store.Change) (store.Revis
 		return rev, readErr
 	}
 	if now.Revision != f.term {
-		return rev, errLost()
+		return rev, ErrLost
 	}
 	return rev, err
 }
@@ -38,6 +38,5 @@ func (f fenced) Apply(ctx context.Context, changes ...store.Change) (store.Revis
 // Close does nothing: the store belongs to who gave it to the Elector.
 func (fenced) Close() error { return nil }
 
-func errLost() error {
-	return errs.New(errs.Unavailable, "another node does the background work now: nothing was written")
-}
+// ErrLost is of kind Unavailable: nothing was written.
+var ErrLost = errs.New(errs.Unavailable, "another node does the background work: nothing was written")

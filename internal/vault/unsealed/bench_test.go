@@ -118,11 +118,8 @@ func newBench(t *testing.T, change func(*Config)) *bench {
 			b.fault = fault.New(store.Borrow(raw))
 			return b.fault, nil
 		},
-		Types: func(*Vault) Types {
-			one := map[string]engine.Factory{"lab": b.lab, "system": b.lab, "token": b.lab, "cubbyhole": b.lab}
-			return Types{Secrets: one, Auths: one, Systems: one}
-		},
-		TTLs: engine.TTLs{Default: time.Hour, Max: 24 * time.Hour},
+		Types: b.types,
+		TTLs:  engine.TTLs{Default: time.Hour, Max: 24 * time.Hour},
 		Defaults: Defaults{
 			Audit: []devices.Device{{Spec: audit.Spec{Path: "memory/", Type: "memory"}}},
 			Mounts: []mount.Entry{
@@ -157,6 +154,11 @@ func newBench(t *testing.T, change func(*Config)) *bench {
 	})
 	b.open()
 	return b
+}
+
+func (b *bench) types(*Vault) Types {
+	one := map[string]engine.Factory{"lab": b.lab, "system": b.lab, "token": b.lab, "cubbyhole": b.lab}
+	return Types{Secrets: one, Auths: one, Systems: one}
 }
 
 func (b *bench) lab(cfg engine.Config) (engine.Engine, error) {

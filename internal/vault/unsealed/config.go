@@ -8,6 +8,7 @@ import (
 
 	"github.com/strongkeep/strongkeep/internal/vault/audit/devices"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
+	"github.com/strongkeep/strongkeep/internal/vault/leader"
 	"github.com/strongkeep/strongkeep/internal/vault/mount"
 	"github.com/strongkeep/strongkeep/internal/vault/seal"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
@@ -34,6 +35,8 @@ type Config struct {
 	// them, and a vault that has heard nothing of its store for so long is not Current. The
 	// store sends signs of life (store.Event). 0 = nobody else writes.
 	MaxSilence time.Duration
+	Node       leader.Node   // this process, as others see it; only with MaxSilence
+	LeaderTTL  time.Duration // 0 = leader.DefaultTTL
 	// Defaults is what a new vault is set up with besides the system mounts.
 	Defaults Defaults
 	// Settings is called with the decrypted store when the vault opens, and after

@@ -3,6 +3,7 @@ package unsealed
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -172,6 +173,11 @@ func (f *follower) take(ctx context.Context, e *store.Event, started bool) error
 	if changed := touchedBy(e.Changes); changed != (touched{}) {
 		if err := f.vault.takeUp(ctx, changed); err != nil {
 			return errs.Newf(errs.KindOf(err), "taking up what another node has changed: %w", err)
+		}
+	}
+	for _, c := range e.Changes {
+		if id, ok := strings.CutPrefix(c.Key, wakePrefix); ok {
+			f.vault.workers.Wake(id)
 		}
 	}
 	f.advance(e.Revision)

@@ -100,7 +100,7 @@ func newPair(t *testing.T, change func(*Config)) *pair {
 		p.other.fault = fault.New(beating{store.Borrow(raw)})
 		return p.other.fault, nil
 	}
-	p.other.cfg.Types = func(*Vault) Types { return p.bench.cfg.Types(nil) }
+	p.other.cfg.Types = p.other.types
 	p.other.open()
 	t.Cleanup(func() {
 		if p.other.v != nil {

@@ -3,12 +3,15 @@ package unsealed
 import (
 	"cmp"
 	"context"
+	"errors"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/redact"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
+	"github.com/strongkeep/strongkeep/internal/vault/leader"
 	"github.com/strongkeep/strongkeep/internal/vault/mount"
 	"github.com/strongkeep/strongkeep/internal/vault/password"
+	"github.com/strongkeep/strongkeep/internal/vault/store"
 )
 
 // host is what the vault gives the engine of one mount to work with by itself.
@@ -21,7 +24,7 @@ func (v *Vault) host(e *mount.Entry) mount.Host {
 				return change(ctx, mount.Confine(t, storage))
 			})
 		},
-		Wake: func() { v.workers.Wake(id) },
+		Wake: func() { v.wake(id) },
 		Password: func(ctx context.Context, name string) (redact.Secret, error) {
 			if name == "" {
 				return password.Default().Generate(v.cfg.Random)
@@ -39,11 +42,21 @@ func (v *Vault) host(e *mount.Entry) mount.Host {
 	}
 }
 
+// beginWork begins a transaction that is fenced if this node leads: what a worker begins while
+// it does is not written once it does not.
+func (v *Vault) beginWork() (*Tx, *store.Store) {
+	t, fenced := v.Begin(), v.duty.fenced.Load()
+	if fenced != nil {
+		t.Txn = store.Begin(*fenced)
+	}
+	return t, fenced
+}
+
 // update is a transaction outside of any request: it conflicts with the removal
 // of its mount, is run again after other conflicts, and publishes its events.
 func (v *Vault) update(ctx context.Context, mountID string, change func(context.Context, *Tx) error) error {
 	for range MaxRuns {
-		t := v.Begin()
+		t, fenced := v.beginWork()
 		entry, err := t.Get(ctx, mount.EntryPrefix+mountID)
 		if err != nil {
 			return err
@@ -59,7 +72,8 @@ func (v *Vault) update(ctx context.Context, mountID string, change func(context.
 			return nil
 		}
 		revision, err := t.Commit(context.WithoutCancel(ctx))
-		if errs.Is(err, errs.Conflict) && ctx.Err() == nil {
+		lost := errors.Is(err, leader.ErrLost) && v.duty.fenced.Load() != fenced
+		if (errs.Is(err, errs.Conflict) || lost) && ctx.Err() == nil {
 			continue
 		}
 		if err != nil {

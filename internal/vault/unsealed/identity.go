@@ -135,7 +135,7 @@ func (v *Vault) mountIdentity(ctx context.Context) error {
 // wakeIdentity has what removed auth mounts left among the identities swept up.
 func (v *Vault) wakeIdentity() {
 	if m := v.Mounts.Table().ByPath(namespace.Root, identityMount.Path); m != nil {
-		v.workers.Wake(m.ID)
+		v.wake(m.ID)
 	}
 }
 

@@ -50,17 +50,6 @@ func (v *Vault) syncWork() {
 	}
 }
 
-// hold stops all that ends or works by itself, or lets it go on.
-func (v *Vault) hold(held bool) {
-	v.holding.Lock()
-	defer v.holding.Unlock()
-	v.expirer.Hold(held)
-	v.workers.Hold(held)
-	if !held {
-		v.workers.Sync(v.lifetime, v.Mounts.Table().All())
-	}
-}
-
 // endWork stops it for one mount, and waits.
 func (v *Vault) endWork(m *mount.Mount) {
 	v.workers.End(m.ID)

@@ -52,8 +52,8 @@ type Vault struct {
 	skipped    map[string]redact.Secret          // likewise of those left out at start; guarded by reload
 	headers    atomic.Pointer[headers.Selection] // which request headers are audited
 	reload     sync.Mutex                        // serialises reloads of mounts and devices
-	holding    sync.Mutex                        // serialises holding and letting go of background work
-	purgeAsked chan struct{}                     // capacity 1; see purge
+	duty       duty
+	purgeAsked chan struct{} // capacity 1; see purge
 
 	lifetime context.Context    // of background work; not a request's
 	stop     context.CancelFunc // ends lifetime
@@ -157,15 +157,13 @@ func (v *Vault) start(ctx context.Context) error {
 func (v *Vault) background(held bool) {
 	v.lifetime, v.stop = context.WithCancel(context.Background())
 	v.expirer = lease.Start(lease.Config{
-		Store: v.Store, Kinds: slices.Concat(v.Tokens.Kinds(), v.Leases.Kinds(), v.Identity.Kinds()),
-		Log: v.cfg.Log, Now: v.cfg.Now, Held: held,
+		Store: v.workStore(), Kinds: slices.Concat(v.Tokens.Kinds(), v.Leases.Kinds(), v.Identity.Kinds()),
+		Log: v.cfg.Log, Now: v.cfg.Now, Held: true,
 	})
-	v.workers.Hold(held)
-	v.work.Go(func() { v.purge(v.lifetime) })
+	v.takeDuty(held)
 	if v.follower != nil {
 		v.work.Go(func() { v.follower.run(v.lifetime) })
 	}
-	v.syncWork()
 }
 
 // Enter holds the vault open until Leave, for a request; false: it is closed.
@@ -201,6 +199,9 @@ func (v *Vault) Close() error {
 	var all []error
 	if v.stop != nil {
 		v.stop()
+		if v.duty.elector != nil {
+			v.duty.elector.Close()
+		}
 		v.workers.Close()
 		all = append(all, v.expirer.Close())
 		v.work.Wait()
