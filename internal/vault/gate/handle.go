@@ -37,7 +37,21 @@ func (g *Gate) serve(ctx context.Context, v *unsealed.Vault, req *Request) (res 
 	c := call{vault: v, gate: g, req: req, op: req.Operation}
 	defer func() { g.observe(&c, err) }()
 	defer survive(&res, &err)
-	return c.do(ctx)
+	if err := v.Current(); err != nil {
+		return nil, err
+	}
+	if len(req.Indexes) > 0 {
+		if err := v.CatchUp(ctx, req.Indexes, !req.Impatient); err != nil {
+			return nil, err
+		}
+	}
+	res, err = c.do(ctx)
+	index, indexErr := v.Index(ctx, c.op == engine.List)
+	if indexErr != nil && err == nil {
+		return nil, indexErr
+	}
+	req.Index = index
+	return res, err
 }
 
 // survive, deferred, makes an internal error of a panic.

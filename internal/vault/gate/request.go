@@ -26,4 +26,11 @@ type Request struct {
 	WrapTTL      time.Duration       // 0 = no response wrapping asked for
 	Time         time.Time           // when it came, UTC
 	Rate         quota.Verdict       // set by Handle: what the rate limits said
+
+	// Indexes are what the client has been shown by any node: the answer is made of a state at
+	// least as new, waited for unless Impatient. Index is set by Handle: what it has been shown
+	// with the answer; "" where one node is all there is.
+	Indexes   []string
+	Impatient bool
+	Index     string
 }

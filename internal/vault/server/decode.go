@@ -27,6 +27,7 @@ func (h *Handler) decode(w http.ResponseWriter, r *http.Request, path string) (*
 	req.Headers = r.Header
 	req.Namespace = strings.Trim(headerValue(r, "X-Vault-Namespace"), "/")
 	req.Token = requestToken(r)
+	req.Indexes, req.Impatient = r.Header["X-Vault-Index"], r.Header.Get("X-Vault-Inconsistent") == "fail"
 	if r.TLS != nil {
 		req.Certificates = r.TLS.PeerCertificates
 	}

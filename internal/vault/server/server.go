@@ -139,6 +139,9 @@ func (h *Handler) serveGate(w http.ResponseWriter, r *http.Request, path string)
 	}
 	res, err := h.cfg.Gate.Handle(ctx, req)
 	rateHeaders(w.Header(), &req.Rate, h.cfg.Now())
+	if req.Index != "" {
+		w.Header()["X-Vault-Index"] = []string{req.Index}
+	}
 	if err != nil {
 		h.writeError(w, r, req, err)
 		return

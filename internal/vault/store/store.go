@@ -30,6 +30,7 @@ type Entry struct {
 	Key      string
 	Value    []byte   // shared with the store: never change it
 	Revision Revision // of the Apply that last wrote the key; 0 = the key does not exist
+	AsOf     Revision // where the store stood when it was asked; 0 = not told, as by a store that only its own process writes to
 	memo     *Memo
 }
 

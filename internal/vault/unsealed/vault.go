@@ -45,6 +45,8 @@ type Vault struct {
 	Events     *events.Bus
 
 	cfg        *Config
+	id         string         // of the vault, a UUID
+	shown      *shown         // below Store; nil = nobody else writes
 	follower   *follower      // of what other nodes write; nil = nobody else writes
 	expirer    *lease.Expirer // nil before the vault is open
 	workers    *workers.Crew
@@ -84,12 +86,17 @@ func build(ctx context.Context, cfg *Config, log *audit.Broker, raw store.Store,
 	if err != nil {
 		return nil, err
 	}
+	var highest *shown
+	if cfg.MaxSilence > 0 {
+		highest = &shown{Store: s}
+		s = highest
+	}
 	began, err := s.Apply(ctx) // whatever is read below is at least as new
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	v := &Vault{
-		Store: s, Reads: readTx{s}, Barrier: cfg.Barrier, Audit: log, Policies: policy.NewBook(policy.Config{}), cfg: cfg, workers: workers.New(cfg.Now),
+		Store: s, Reads: readTx{s}, Barrier: cfg.Barrier, Audit: log, Policies: policy.NewBook(policy.Config{}), cfg: cfg, shown: highest, workers: workers.New(cfg.Now),
 		devices: map[string]redact.Secret{}, skipped: map[string]redact.Secret{}, purgeAsked: make(chan struct{}, 1),
 	}
 	if cfg.MaxSilence > 0 {
@@ -109,6 +116,7 @@ func build(ctx context.Context, cfg *Config, log *audit.Broker, raw store.Store,
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
+	v.id = status.VaultID
 	v.Leases, v.Quotas = v.newLeases(), v.newQuotas()
 	v.Events = events.NewBus(events.Config{Source: "strongkeep://" + status.VaultID})
 	v.Identity = identity.New(cfg.Now, cfg.Random)

@@ -85,10 +85,10 @@ func (s *Store) Get(ctx context.Context, key string) (store.Entry, error) {
 		return store.Entry{}, failure("reading an entry", err)
 	}
 	if len(r.Kvs) == 0 {
-		return store.Entry{Key: key}, nil
+		return store.Entry{Key: key, AsOf: store.Revision(r.Header.Revision)}, nil
 	}
 	kv := r.Kvs[0]
-	return store.Entry{Key: key, Value: kv.Value, Revision: store.Revision(kv.ModRevision)}, nil
+	return store.Entry{Key: key, Value: kv.Value, Revision: store.Revision(kv.ModRevision), AsOf: store.Revision(r.Header.Revision)}, nil
 }
 
 // Apply implements store.Store. A transaction that only deletes what is not

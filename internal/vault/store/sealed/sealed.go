@@ -85,13 +85,13 @@ func (s *Store) Get(ctx context.Context, key string) (store.Entry, error) {
 		return store.Entry{}, err
 	}
 	if !e.Exists() {
-		return store.Entry{Key: key}, nil
+		return store.Entry{Key: key, AsOf: e.AsOf}, nil
 	}
 	value, err := s.open(hidden, e.Value)
 	if err != nil {
 		return store.Entry{}, err
 	}
-	return store.Entry{Key: key, Value: value, Revision: e.Revision}, nil
+	return store.Entry{Key: key, Value: value, Revision: e.Revision, AsOf: e.AsOf}, nil
 }
 
 func (s *Store) open(hidden string, sealed []byte) ([]byte, error) {

@@ -1,0 +1,112 @@
+package unsealed
+
+import (
+	"context"
+	"encoding/base64"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/vault/engine"
+	"github.com/strongkeep/strongkeep/internal/vault/store"
+)
+
+// Patience is how long a node waits for what a client has been shown by another one.
+const Patience = 3 * time.Second
+
+// ErrBehind is of kind Unavailable, and 412 on the wire, which the official clients send again:
+// another node has shown the client more than this one can.
+var ErrBehind = engine.WithStatus(errs.New(errs.Unavailable, "this node does not show yet what the index that was sent stands for; try again, or ask another node"), 412)
+
+// Index is what a client has seen, for it to send to whichever node it asks next. It looks as
+// the official clients want it, who compare two of them: base64 of v1:VAULT:REVISION:REVISION:.
+// "" where nobody else writes to the store.
+func (v *Vault) Index(ctx context.Context, listed bool) (string, error) {
+	if v.shown == nil {
+		return "", nil
+	}
+	if listed { // names come without the revision at which they were there
+		if _, err := v.Store.Apply(ctx); err != nil {
+			return "", err
+		}
+	}
+	rev := strconv.FormatUint(max(v.shown.highest.Load(), uint64(v.Seen())), 10)
+	return base64.StdEncoding.EncodeToString([]byte(indexVersion + ":" + v.id + ":" + rev + ":" + rev + ":")), nil
+}
+
+const indexVersion = "v1"
+
+// CatchUp returns when this node shows all that the indexes stand for. Patient, it waits for
+// that, but not for long. Kinds: Invalid (no index), ErrBehind.
+func (v *Vault) CatchUp(ctx context.Context, indexes []string, patient bool) error {
+	if v.follower == nil {
+		return nil // one node shows everything
+	}
+	var want store.Revision
+	for _, text := range indexes {
+		rev, err := v.parseIndex(text)
+		if err != nil {
+			return err
+		}
+		want = max(want, rev)
+	}
+	if v.Seen() >= want {
+		return nil
+	}
+	if !patient {
+		return ErrBehind
+	}
+	ctx, cancel := context.WithTimeout(ctx, Patience)
+	defer cancel()
+	if v.Await(ctx, want) != nil {
+		return ErrBehind
+	}
+	return nil
+}
+
+func (v *Vault) parseIndex(text string) (store.Revision, error) {
+	plain, err := base64.StdEncoding.DecodeString(text)
+	parts := strings.Split(string(plain), ":")
+	if err != nil || len(parts) != 5 || parts[0] != indexVersion {
+		return 0, errs.New(errs.Invalid, "X-Vault-Index: send what the vault has sent, unchanged")
+	}
+	rev, err := strconv.ParseUint(parts[2], 10, 63)
+	switch {
+	case err != nil:
+		return 0, errs.New(errs.Invalid, "X-Vault-Index: send what the vault has sent, unchanged")
+	case parts[1] != v.id:
+		// After a restore, say: what it has seen is not to be had here, however long it waits.
+		return 0, errs.New(errs.Invalid, "X-Vault-Index: this is the index of another vault: send none")
+	}
+	return store.Revision(rev), nil
+}
+
+// shown is a store that knows how new what it has shown is.
+type shown struct {
+	store.Store
+	highest atomic.Uint64
+}
+
+func (s *shown) note(rev store.Revision) {
+	for old := s.highest.Load(); uint64(rev) > old; old = s.highest.Load() {
+		if s.highest.CompareAndSwap(old, uint64(rev)) {
+			return
+		}
+	}
+}
+
+// Get implements store.Store.
+func (s *shown) Get(ctx context.Context, key string) (store.Entry, error) {
+	e, err := s.Store.Get(ctx, key)
+	s.note(max(e.Revision, e.AsOf))
+	return e, err
+}
+
+// Apply implements store.Store.
+func (s *shown) Apply(ctx context.Context, changes ...store.Change) (store.Revision, error) {
+	rev, err := s.Store.Apply(ctx, changes...)
+	s.note(rev)
+	return rev, err
+}
