@@ -28,6 +28,10 @@ type ServerConfig struct {
 	EtcdConfig
 	// Listen is the address of the API. Default 127.0.0.1:8200.
 	Listen string `json:"listen,omitempty"`
+	// APIAddr is the URL at which clients reach this node, told to them where several
+	// share a store. Default: that of Listen. NodeName is its name, for people. Default: the host's.
+	APIAddr  string `json:"api_addr,omitempty"`
+	NodeName string `json:"node_name,omitempty"`
 	// TLSCert and TLSKey are PEM files, read again when they change. Without
 	// them the server makes a CA and a certificate in DataDir/tls.
 	TLSCert string `json:"tls_cert,omitempty"`

@@ -148,7 +148,7 @@ func systemMounts(v *unsealed.Vault, self node.Config) map[string]engine.Factory
 			return sys.New(sys.Config{
 				Mounts: v.Mounts, Namespaces: v.Namespaces, Reach: v.Reach, Subject: v.Subject, Caller: v.Caller, Policies: v.Policies,
 				Tokens: v.Tokens, Leases: v.Leases, Reads: v.Reads, Audit: v.Audit,
-				Barrier: v.Barrier, AskSeal: v.AskSeal, Random: cfg.Random, Version: Version,
+				Barrier: v.Barrier, AskSeal: v.AskSeal, Random: cfg.Random, Version: Version, Nodes: v.Nodes, AskStepDown: v.AskStepDown,
 				Others: [][]engine.Route{
 					v.Wrapping.Routes(),
 					leases.Routes(leases.Config{Mounts: v.Mounts, Leases: v.Leases, Tokens: v.Tokens, RevokeTokens: v.RevokeTokens, Now: cfg.Now}),
@@ -192,6 +192,9 @@ type storeType struct {
 	// silence is how long the store's watch may give no sign of life before the
 	// cache is not believed; 0 = for ever, since nobody else writes to it.
 	silence time.Duration
+	// memory is how long what is built from entries is believed without a sign of life; 0
+	// likewise.
+	memory time.Duration
 }
 
 // stores are what storage can name.
@@ -200,7 +203,7 @@ func stores() map[string]storeType {
 		"pebble": {open: func(_ context.Context, c *ServerConfig) (store.Store, error) {
 			return pebble.Open(pebble.Config{Dir: filepath.Join(c.DataDir, "store"), Log: c.Log})
 		}},
-		"etcd": {open: openEtcd, silence: etcd.MaxSilence},
+		"etcd": {open: openEtcd, silence: etcd.MaxSilence, memory: 3 * time.Second},
 		"mem":  {open: func(context.Context, *ServerConfig) (store.Store, error) { return mem.New(mem.Config{}), nil }},
 	}
 }

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/tls"
@@ -21,6 +22,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/audit/devices"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
 	"github.com/strongkeep/strongkeep/internal/vault/gate"
+	"github.com/strongkeep/strongkeep/internal/vault/leader"
 	"github.com/strongkeep/strongkeep/internal/vault/mount"
 	"github.com/strongkeep/strongkeep/internal/vault/seal"
 	"github.com/strongkeep/strongkeep/internal/vault/server"
@@ -126,7 +128,8 @@ func (s *Server) openVault(ctx context.Context) error {
 			Types: func(v *unsealed.Vault) unsealed.Types {
 				return unsealed.Types{Secrets: withEngines(secretsEngines(), c.Engines), Auths: authMethods(), Systems: systemMounts(v, s.node())}
 			},
-			Settings: s.settings,
+			Settings:   s.settings,
+			MaxSilence: kind.memory, Node: s.self, Version: Version,
 			LeaseTTL: leaseTTL, HoldLeases: c.HoldLeases,
 			SkipAudit: c.SkipAuditDevices,
 			TTLs:      engine.TTLs{Default: min(defaultTTL, maxTTL), Max: maxTTL},
@@ -138,6 +141,15 @@ func (s *Server) openVault(ctx context.Context) error {
 	s.collector.gate = s.gate
 	s.metrics.registry.MustRegister(&s.collector)
 	return nil
+}
+
+// self is this node, as others see it.
+func (s *Server) self() leader.Node {
+	name := s.cfg.NodeName
+	if name == "" {
+		name, _ = os.Hostname() // empty is fine
+	}
+	return leader.Node{Name: name, Address: cmp.Or(s.cfg.APIAddr, s.URL())}
 }
 
 func withEngines(all, more map[string]engine.Factory) map[string]engine.Factory {

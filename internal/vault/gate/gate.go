@@ -8,6 +8,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/audit"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
+	"github.com/strongkeep/strongkeep/internal/vault/leader"
 	"github.com/strongkeep/strongkeep/internal/vault/seal"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
 	"github.com/strongkeep/strongkeep/internal/vault/unsealed"
@@ -73,6 +74,15 @@ func (g *Gate) observe(c *call, err error) {
 
 // Open reports whether requests are served now.
 func (g *Gate) Open() bool { return g.open.Load() != nil }
+
+// Leader says which node does the background work; several: there are others that could.
+func (g *Gate) Leader() (status leader.Status, several bool) {
+	v := g.open.Load()
+	if v == nil {
+		return leader.Status{}, false
+	}
+	return v.Leader()
+}
 
 // Barrier is the seal, for status.
 func (g *Gate) Barrier() *seal.Barrier { return g.cfg.Barrier }

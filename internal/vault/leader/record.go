@@ -21,6 +21,18 @@ type Node struct {
 	Address string `json:"address,omitempty"` // where clients reach it, a URL
 }
 
+// NodeStatus is a process that has the vault open. What is stored of it is JSON.
+type NodeStatus struct {
+	Node
+	Version string    `json:"version"`
+	Since   time.Time `json:"since"` // when it opened the vault, by its clock
+
+	Heard   time.Time `json:"-"` // when it last wrote, by the clock of who looks; zero: not since that one opened the vault
+	Alive   bool      `json:"-"`
+	Leading bool      `json:"-"`
+	Self    bool      `json:"-"` // it is who looks
+}
+
 // record is the value of Key, as JSON. A record without a node says that the place is free.
 type record struct {
 	Node

@@ -230,7 +230,7 @@ func (h *Handler) serveHealth(w http.ResponseWriter, r *http.Request) {
 
 var errSealed = errs.New(errs.Sealed, "Vault is sealed")
 
-// serveLeader answers for a single node: it is its own leader.
+// serveLeader says which node does the background work: any serves requests.
 func (h *Handler) serveLeader(w http.ResponseWriter, r *http.Request) {
 	if !h.allow(w, r, http.MethodGet, http.MethodHead) {
 		return
@@ -239,9 +239,14 @@ func (h *Handler) serveLeader(w http.ResponseWriter, r *http.Request) {
 		h.writeError(w, r, nil, errSealed)
 		return
 	}
+	status, several := h.cfg.Gate.Leader()
+	since, address := status.Since, status.Leader.Address
+	if !several {
+		since, address = time.Time{}, ""
+	}
 	h.writeJSON(w, r, http.StatusOK, map[string]any{
-		"ha_enabled": false, "is_self": true, "active_time": time.Time{}.Format(time.RFC3339),
-		"leader_address": "", "leader_cluster_address": "", "performance_standby": false,
+		"ha_enabled": several, "is_self": status.Self, "active_time": since.Format(time.RFC3339),
+		"leader_address": address, "leader_cluster_address": address, "performance_standby": false,
 		"performance_standby_last_remote_wal": 0,
 	})
 }

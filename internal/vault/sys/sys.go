@@ -10,6 +10,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/audit"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
+	"github.com/strongkeep/strongkeep/internal/vault/leader"
 	"github.com/strongkeep/strongkeep/internal/vault/lease"
 	"github.com/strongkeep/strongkeep/internal/vault/mount"
 	"github.com/strongkeep/strongkeep/internal/vault/namespace"
@@ -37,6 +38,9 @@ type Config struct {
 	Reach   func(ctx context.Context, tx engine.Tx, req *engine.Request, id string) (engine.Namespace, error)
 	Random  io.Reader
 	Version string // semver
+	// Nodes and AskStepDown are unsealed.Vault's.
+	Nodes       func(context.Context) ([]leader.NodeStatus, error)
+	AskStepDown func(context.Context) error
 	// Others are routes below sys/ that packages of their own serve. They see the
 	// whole store, as the engine does.
 	Others [][]engine.Route
@@ -90,8 +94,8 @@ func (e *Engine) keyRoutes() []engine.Route {
 			Handlers: map[engine.Operation]engine.Handler{engine.Update: e.seal},
 		},
 		{
-			Pattern: "step-down", Sudo: true, Summary: "Give up leadership; a single node keeps it.",
-			Handlers: map[engine.Operation]engine.Handler{engine.Update: nothing},
+			Pattern: "step-down", Sudo: true, Summary: "Have the node that does the background work leave it to another; a single node keeps it.",
+			Handlers: map[engine.Operation]engine.Handler{engine.Update: e.stepDown},
 		},
 		{
 			Pattern: "metrics", Summary: "Metrics in the text format of Prometheus.", ReadOnly: true,
@@ -132,7 +136,9 @@ func (e *Engine) seal(context.Context, engine.Tx, *engine.Request) (*engine.Resp
 	return nil, nil
 }
 
-func nothing(context.Context, engine.Tx, *engine.Request) (*engine.Response, error) { return nil, nil }
+func (e *Engine) stepDown(context.Context, engine.Tx, *engine.Request) (*engine.Response, error) {
+	return &engine.Response{After: e.cfg.AskStepDown}, nil
+}
 
 // metrics, and monitor alike, only passes policy and audit here; the wire writes the body, which it
 // recognises by Raw with status 0.
@@ -203,11 +209,23 @@ func (e *Engine) callerACL(ctx context.Context, tx engine.Tx, req *engine.Reques
 	return acl, err
 }
 
-func (e *Engine) haStatus(context.Context, engine.Tx, *engine.Request) (*engine.Response, error) {
-	return respond(map[string]any{"nodes": []any{map[string]any{
-		"hostname": "", "api_address": "", "cluster_address": "", "active_node": true,
-		"last_echo": nil, "version": e.cfg.Version,
-	}}}, true)
+func (e *Engine) haStatus(ctx context.Context, _ engine.Tx, _ *engine.Request) (*engine.Response, error) {
+	nodes, err := e.cfg.Nodes(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]any, 0, len(nodes))
+	for _, n := range nodes {
+		one := map[string]any{
+			"hostname": n.Name, "api_address": n.Address, "cluster_address": n.Address, "active_node": n.Leading,
+			"last_echo": nil, "version": n.Version,
+		}
+		if !n.Heard.IsZero() && !n.Self {
+			one["last_echo"] = n.Heard.UTC().Format(time.RFC3339Nano)
+		}
+		all = append(all, one)
+	}
+	return respond(map[string]any{"nodes": all}, true)
 }
 
 // preflight answers for the mount that a path belongs to, which may lie in a

@@ -35,8 +35,9 @@ type Config struct {
 	// them, and a vault that has heard nothing of its store for so long is not Current. The
 	// store sends signs of life (store.Event). 0 = nobody else writes.
 	MaxSilence time.Duration
-	Node       leader.Node   // this process, as others see it; only with MaxSilence
-	LeaderTTL  time.Duration // 0 = leader.DefaultTTL
+	Node       func() leader.Node // this process, as others see it; nil = it has no name. Only with MaxSilence
+	LeaderTTL  time.Duration      // 0 = leader.DefaultTTL
+	Version    string             // of the program, for other nodes to see
 	// Defaults is what a new vault is set up with besides the system mounts.
 	Defaults Defaults
 	// Settings is called with the decrypted store when the vault opens, and after

@@ -43,7 +43,7 @@ func (v *Vault) takeDuty(held bool) {
 	d.wakes.ids, d.wakes.asked = map[string]bool{}, make(chan struct{}, 1)
 	v.work.Go(func() { v.tellLeader(v.lifetime) })
 	d.elector = leader.Start(leader.Config{
-		Store: v.Store, Node: v.cfg.Node, TTL: v.cfg.LeaderTTL, Lead: v.lead, Now: v.cfg.Now, Log: v.cfg.Log,
+		Store: v.Store, Node: v.node, TTL: v.cfg.LeaderTTL, Lead: v.lead, Now: v.cfg.Now, Log: v.cfg.Log,
 	})
 }
 
@@ -85,7 +85,7 @@ func (v *Vault) settle() {
 // Leader says which node does the background work; false: there are no other nodes.
 func (v *Vault) Leader() (leader.Status, bool) {
 	if v.duty.elector == nil {
-		return leader.Status{Leader: v.cfg.Node, Self: true}, false
+		return leader.Status{Leader: v.node, Self: true}, false
 	}
 	return v.duty.elector.Status(), true
 }

@@ -22,6 +22,10 @@ func (b *bench) works() int {
 	return l.work
 }
 
+func named(name string) func() leader.Node {
+	return func() leader.Node { return leader.Node{Name: name} }
+}
+
 func leads(b *bench) bool {
 	s, _ := b.v.Leader()
 	return s.Self
@@ -30,8 +34,8 @@ func leads(b *bench) bool {
 // One node does the background work; what another finds to do reaches it; it can be
 // left to the other.
 func TestDuty(t *testing.T) {
-	p := newPair(t, func(c *Config) { c.Node, c.LeaderTTL = leader.Node{Name: "first"}, 300*time.Millisecond })
-	p.other.cfg.Node.Name = "second"
+	p := newPair(t, func(c *Config) { c.Node, c.LeaderTTL = named("first"), 300*time.Millisecond })
+	p.other.cfg.Node = named("second")
 	p.other.close()
 	p.other.open()
 	until(t, "the first node leads", func() bool { return leads(p.bench) })

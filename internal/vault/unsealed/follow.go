@@ -3,7 +3,6 @@ package unsealed
 import (
 	"context"
 	"log/slog"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -175,10 +174,8 @@ func (f *follower) take(ctx context.Context, e *store.Event, started bool) error
 			return errs.Newf(errs.KindOf(err), "taking up what another node has changed: %w", err)
 		}
 	}
-	for _, c := range e.Changes {
-		if id, ok := strings.CutPrefix(c.Key, wakePrefix); ok {
-			f.vault.workers.Wake(id)
-		}
+	for i := range e.Changes {
+		f.vault.hear(ctx, &e.Changes[i])
 	}
 	f.advance(e.Revision)
 	switch {

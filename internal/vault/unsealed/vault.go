@@ -1,11 +1,14 @@
 package unsealed
 
 import (
+	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/redact"
@@ -14,6 +17,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
 	"github.com/strongkeep/strongkeep/internal/vault/events"
 	"github.com/strongkeep/strongkeep/internal/vault/identity"
+	"github.com/strongkeep/strongkeep/internal/vault/leader"
 	"github.com/strongkeep/strongkeep/internal/vault/lease"
 	"github.com/strongkeep/strongkeep/internal/vault/mount"
 	"github.com/strongkeep/strongkeep/internal/vault/namespace"
@@ -45,8 +49,11 @@ type Vault struct {
 	Events     *events.Bus
 
 	cfg        *Config
-	id         string         // of the vault, a UUID
-	shown      *shown         // below Store; nil = nobody else writes
+	id         string      // of the vault, a UUID
+	shown      *shown      // below Store; nil = nobody else writes
+	opened     time.Time   // by the clock of the configuration
+	node       leader.Node // this one
+	roster     roster
 	follower   *follower      // of what other nodes write; nil = nobody else writes
 	expirer    *lease.Expirer // nil before the vault is open
 	workers    *workers.Crew
@@ -96,9 +103,13 @@ func build(ctx context.Context, cfg *Config, log *audit.Broker, raw store.Store,
 		return nil, errors.Join(err, s.Close())
 	}
 	v := &Vault{
-		Store: s, Reads: readTx{s}, Barrier: cfg.Barrier, Audit: log, Policies: policy.NewBook(policy.Config{}), cfg: cfg, shown: highest, workers: workers.New(cfg.Now),
+		Store: s, Reads: readTx{s}, Barrier: cfg.Barrier, Audit: log, Policies: policy.NewBook(policy.Config{}), cfg: cfg, shown: highest, opened: cfg.Now().UTC(), workers: workers.New(cfg.Now),
 		devices: map[string]redact.Secret{}, skipped: map[string]redact.Secret{}, purgeAsked: make(chan struct{}, 1),
 	}
+	if cfg.Node != nil {
+		v.node = cfg.Node()
+	}
+	v.node.ID = cmp.Or(v.node.ID, rand.Text())
 	if cfg.MaxSilence > 0 {
 		v.follower = newFollower(v, began)
 	}
@@ -171,6 +182,7 @@ func (v *Vault) background(held bool) {
 	v.takeDuty(held)
 	if v.follower != nil {
 		v.work.Go(func() { v.follower.run(v.lifetime) })
+		v.work.Go(func() { v.beat(v.lifetime) })
 	}
 }
 
