@@ -164,7 +164,7 @@ var plainPrefixes = []string{"lease/", "token/"}
 // decorate puts sealing and caching over the raw store, which stays open when
 // the result is closed.
 func (s *Server) decorate(raw store.Store, keys *seal.Keyring) (store.Store, error) {
-	inner, err := sealed.New(store.Borrow(raw), sealed.Config{Sealer: keys, PlainPrefixes: plainPrefixes})
+	inner, err := sealed.New(store.Borrow(raw), sealed.Config{Sealer: keys, PlainPrefixes: plainPrefixes, Told: []string{unsealed.EventsKey}})
 	if err != nil {
 		return nil, err
 	}

@@ -63,11 +63,16 @@ func (b *Bus) Publish(e Event) {
 	select {
 	case b.queue <- &Message{Event: e, source: b.source}:
 	default:
-		b.overflow.Store(true)
-		select {
-		case b.poke <- struct{}{}:
-		default:
-		}
+		b.Lose()
+	}
+}
+
+// Lose has all subscriptions told that they have missed events.
+func (b *Bus) Lose() {
+	b.overflow.Store(true)
+	select {
+	case b.poke <- struct{}{}:
+	default:
 	}
 }
 

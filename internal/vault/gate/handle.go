@@ -296,6 +296,9 @@ func (c *call) commit(ctx context.Context, t *unsealed.Tx, asked audit.Ticket) e
 	}
 	// The client may go away now; whether the commit happened must not depend on it.
 	ctx = context.WithoutCancel(ctx)
+	if err := c.vault.Announce(t, c.mount, c.ns, c.req.Time); err != nil {
+		return err
+	}
 	revision, err := t.Commit(ctx)
 	if errs.Is(err, errs.Conflict) {
 		return errRerun

@@ -118,6 +118,7 @@ func pause(ctx context.Context) bool {
 // catchUp loads everything, since it is not known what has changed.
 func (f *follower) catchUp(ctx context.Context) {
 	rev, err := f.vault.Store.Apply(ctx)
+	f.vault.Events.Lose()
 	if err == nil {
 		err = f.vault.takeUp(ctx, touched{namespaces: true, mounts: true, quotas: true, settings: true, devices: true, headers: true, held: true})
 	}
@@ -175,7 +176,7 @@ func (f *follower) take(ctx context.Context, e *store.Event, started bool) error
 		}
 	}
 	for i := range e.Changes {
-		f.vault.hear(ctx, &e.Changes[i])
+		f.vault.hear(ctx, &e.Changes[i], e.Revision)
 	}
 	f.advance(e.Revision)
 	switch {

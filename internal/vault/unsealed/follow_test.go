@@ -10,6 +10,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/audit"
 	"github.com/strongkeep/strongkeep/internal/vault/audit/devices"
+	"github.com/strongkeep/strongkeep/internal/vault/engine"
 	"github.com/strongkeep/strongkeep/internal/vault/mount"
 	"github.com/strongkeep/strongkeep/internal/vault/namespace"
 	"github.com/strongkeep/strongkeep/internal/vault/seal"
@@ -284,5 +285,50 @@ func TestAlone(t *testing.T) {
 	b := newBench(t, nil)
 	if err := errors.Join(b.v.Current(), b.v.Await(t.Context(), 1<<60)); err != nil || b.v.Seen() != 0 {
 		t.Error(b.v.Seen(), err)
+	}
+}
+
+// Who is subscribed on one node hears what happens on the other, with its revision, once; and
+// is told when events were lost.
+func TestEventsOfOthers(t *testing.T) {
+	p := newPair(t, nil)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	m := p.v.Mounts.Table().ByPath(namespace.Root, "lab/")
+	here, err := p.v.Events.Subscribe("*", "", 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	there, err := p.other.v.Events.Subscribe("*", "", 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 3 {
+		err := p.v.update(ctx, m.ID, func(_ context.Context, tx *Tx) error {
+			tx.Put(m.Storage()+"x", []byte{byte(i)})
+			tx.Emit(engine.Event{Type: "lab/write", Path: "x", Metadata: map[string]string{"data_path": "x"}})
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		first, err := here.Next(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		second, err := there.Next(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if string(first.JSON()) != string(second.JSON()) || first.Revision == 0 || second.Path != "lab/x" {
+			t.Errorf("one node tells %s, the other %s", first.JSON(), second.JSON())
+		}
+	}
+	p.other.fault.Add(fault.Rule{Op: fault.Watch, Times: 1, Err: errs.New(errs.Exhausted, "events are lost")})
+	p.other.fault.LoseWatches(errs.New(errs.Unavailable, "the watch is lost"))
+	if m, err := there.Next(ctx); err == nil {
+		t.Errorf("events are lost, and it hears %s", m.JSON())
+	} else if ctx.Err() != nil {
+		t.Error("nobody says that events are lost")
 	}
 }

@@ -71,6 +71,11 @@ func (v *Vault) update(ctx context.Context, mountID string, change func(context.
 		if t.Writes() == 0 {
 			return nil
 		}
+		ns, _ := v.Namespaces.Table().ByID(m.Namespace)
+		now := v.cfg.Now().UTC()
+		if err := v.Announce(t, m, ns, now); err != nil {
+			return err
+		}
 		revision, err := t.Commit(context.WithoutCancel(ctx))
 		lost := errors.Is(err, leader.ErrLost) && v.duty.fenced.Load() != fenced
 		if (errs.Is(err, errs.Conflict) || lost) && ctx.Err() == nil {
@@ -79,8 +84,7 @@ func (v *Vault) update(ctx context.Context, mountID string, change func(context.
 		if err != nil {
 			return errs.Newf(errs.KindOf(err), "committing work of %q: %w", m.Path, err)
 		}
-		ns, _ := v.Namespaces.Table().ByID(m.Namespace)
-		v.Publish(t, m, ns, revision, v.cfg.Now().UTC())
+		v.Publish(t, m, ns, revision, now)
 		return nil
 	}
 	return errs.New(errs.Unavailable, "too many others change the same entries; try again")

@@ -141,7 +141,10 @@ func (v *Vault) AskStepDown(ctx context.Context) error {
 }
 
 // hear takes note of what nodes tell each other.
-func (v *Vault) hear(ctx context.Context, c *store.Change) {
+func (v *Vault) hear(ctx context.Context, c *store.Change, revision store.Revision) {
+	if c.Key == EventsKey && c.Value != nil {
+		v.retell(c.Value, revision)
+	}
 	if id, ok := strings.CutPrefix(c.Key, wakePrefix); ok {
 		v.workers.Wake(id)
 	}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
+	"github.com/strongkeep/strongkeep/internal/vault/events"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
 )
 
@@ -12,7 +13,8 @@ import (
 // implements engine.Tx and belongs to one goroutine.
 type Tx struct {
 	*store.Txn
-	events []engine.Event
+	events    []engine.Event
+	announced []events.Event // to other nodes; see Vault.Announce
 }
 
 // Begin begins a transaction.

@@ -34,6 +34,8 @@ type Config struct {
 	// encrypted, because they are no secrets and their order matters. Values
 	// are encrypted all the same. They must never change for a vault.
 	PlainPrefixes []string
+	// Told are keys whose values events carry.
+	Told []string
 }
 
 // Store implements store.Store over another. Entries of the inner store that it
@@ -42,6 +44,7 @@ type Store struct {
 	inner  store.Store
 	sealer Sealer
 	names  names
+	told   []string
 	relay  feed.Relay
 	closed atomic.Bool // the store below may be borrowed and stay open
 }
@@ -63,7 +66,7 @@ func New(inner store.Store, cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, errs.Newf(errs.Internal, "preparing AES-SIV: %w", err)
 	}
-	return &Store{inner: inner, sealer: cfg.Sealer, names: names{
+	return &Store{inner: inner, sealer: cfg.Sealer, told: slices.Clone(cfg.Told), names: names{
 		siv: siv, plain: slices.Clone(cfg.PlainPrefixes), known: pairs{seed: maphash.MakeSeed()},
 	}}, nil
 }
@@ -188,7 +191,7 @@ func (s *Store) seal(hidden string, value []byte) ([]byte, error) {
 	return s.sealer.Seal([]byte(hidden), value)
 }
 
-// Watch implements store.Store. Events name what changed and carry no values.
+// Watch implements store.Store. Events name what changed and carry no values, but those of Config.Told.
 // Changes of entries that this store did not write are left out.
 func (s *Store) Watch(ctx context.Context, prefix string, from store.Revision) (store.Watcher, error) {
 	if s.closed.Load() {
@@ -210,7 +213,13 @@ func (s *Store) Watch(ctx context.Context, prefix string, from store.Revision) (
 			if err != nil || !strings.HasPrefix(key, prefix) {
 				continue // an error: it was not written through the seal
 			}
-			changes = append(changes, store.Change{Op: c.Op, Key: key})
+			told := store.Change{Op: c.Op, Key: key}
+			if c.Op == store.OpPut && slices.Contains(s.told, key) {
+				if told.Value, err = s.open(c.Key, c.Value); err != nil {
+					return store.Event{}, false, err
+				}
+			}
+			changes = append(changes, told)
 		}
 		// Signs of life pass; who watches everything learns how far the store is.
 		pass := len(changes) > 0 || len(e.Changes) == 0 || prefix == ""

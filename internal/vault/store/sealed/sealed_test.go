@@ -274,6 +274,28 @@ func TestForeignEntriesDoNotShowInWatches(t *testing.T) {
 	}
 }
 
+// Of keys that are to be told events carry the value, opened; of no others.
+func TestToldValues(t *testing.T) {
+	inner := mem.New(mem.Config{})
+	s, err := sealed.New(inner, sealed.Config{Sealer: keys(t), Told: []string{"core/told"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	w, err := s.Watch(t.Context(), "", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Apply(t.Context(), store.Put("core/told", []byte("v")), store.Put("core/other", []byte("w"))); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range (<-w.Events()).Changes {
+		if want := map[string]string{"core/told": "v"}[c.Key]; string(c.Value) != want {
+			t.Errorf("%s is told with %q, want %q", c.Key, c.Value, want)
+		}
+	}
+}
+
 // The vault that is sealed again answers Sealed, whatever is known of names.
 func TestSealedKeyring(t *testing.T) {
 	b := seal.New(seal.Config{Store: mem.New(mem.Config{})})
