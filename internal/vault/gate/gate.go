@@ -75,6 +75,14 @@ func (g *Gate) observe(c *call, err error) {
 // Open reports whether requests are served now.
 func (g *Gate) Open() bool { return g.open.Load() != nil }
 
+// Current is unsealed.Vault.Current; nil while the vault is sealed.
+func (g *Gate) Current() error {
+	if v := g.open.Load(); v != nil {
+		return v.Current()
+	}
+	return nil
+}
+
 // Leader says which node does the background work; several: there are others that could.
 func (g *Gate) Leader() (status leader.Status, several bool) {
 	v := g.open.Load()

@@ -207,6 +207,8 @@ func (h *Handler) serveHealth(w http.ResponseWriter, r *http.Request) {
 		code, name = http.StatusNotImplemented, "uninitcode"
 	case sealed:
 		code, name = http.StatusServiceUnavailable, "sealedcode"
+	case h.cfg.Gate.Current() != nil:
+		code, name = http.StatusServiceUnavailable, "behindcode" // ours: requests are refused, until it hears of its store again
 	}
 	if v := r.URL.Query().Get(name); v != "" {
 		custom, err := strconv.Atoi(v)
