@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"net/http"
 	"os"
 	"strings"
@@ -118,7 +119,7 @@ func TestNodesFollow(t *testing.T) {
 		asked := time.Now()
 		_, err := other.Logical().Read("kv/x")
 		if err != nil {
-			if r, ok := err.(*vault.ResponseError); !ok || r.StatusCode != http.StatusForbidden {
+			if r := (*vault.ResponseError)(nil); !errors.As(err, &r) || r.StatusCode != http.StatusForbidden {
 				t.Error("not refused but:", err)
 			}
 			break

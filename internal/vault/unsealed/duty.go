@@ -2,17 +2,22 @@ package unsealed
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"sync/atomic"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/leader"
+	"github.com/strongkeep/strongkeep/internal/vault/roster"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
 )
 
 // wakePrefix is the folder of what tells the leader that the worker of a mount has
 // something to do: an entry for each mount, written anew each time.
 const wakePrefix = "core/wake/"
+
+// stepDownKey is written to have the leader step down.
+const stepDownKey = "core/step-down"
 
 // duty is the background work of all nodes, as far as this one does it. The zero duty is
 // that of a node that does nothing yet.
@@ -97,6 +102,48 @@ func (v *Vault) StepDown(ctx context.Context) error {
 		return errs.New(errs.Invalid, "there is no other node that could do the background work")
 	}
 	return v.duty.elector.StepDown(ctx)
+}
+
+// AskStepDown has whichever node does the background work leave it to another. Where there
+// are no others it does nothing.
+func (v *Vault) AskStepDown(ctx context.Context) error {
+	if v.duty.elector == nil {
+		return nil
+	}
+	_, err := v.Store.Apply(ctx, store.Put(stepDownKey, nil))
+	return err
+}
+
+// Nodes are those that have this vault open, or had it within the hour, by name.
+func (v *Vault) Nodes(ctx context.Context) ([]leader.NodeStatus, error) {
+	if v.roster == nil {
+		now := v.cfg.Now()
+		return []leader.NodeStatus{{Node: v.node, Version: v.cfg.Version, Heard: now, Alive: true, Leading: true, Self: true}}, nil
+	}
+	return v.roster.All(ctx)
+}
+
+// hear takes note of what nodes tell each other.
+func (v *Vault) hear(ctx context.Context, c *store.Change, revision store.Revision) {
+	if c.Op != store.OpPut {
+		return
+	}
+	if id, ok := strings.CutPrefix(c.Key, wakePrefix); ok {
+		v.workers.Wake(id)
+	}
+	if id, ok := strings.CutPrefix(c.Key, roster.Prefix); ok {
+		v.roster.Note(id)
+	}
+	switch c.Key {
+	case EventsKey:
+		v.retell(c.Value, revision)
+	case stepDownKey:
+		v.work.Go(func() {
+			if err := v.StepDown(ctx); err != nil && !errs.Is(err, errs.Invalid) {
+				v.cfg.Log.Warn("leaving the background work to another node", "error", err)
+			}
+		})
+	}
 }
 
 // wake has the worker of a mount work soon, on whichever node it is. It never waits.

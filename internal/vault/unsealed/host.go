@@ -52,6 +52,12 @@ func (v *Vault) beginWork() (*Tx, *store.Store) {
 	return t, fenced
 }
 
+// again reports whether err, of a transaction that beginWork began, is mended by running it again:
+// another one was faster, or this node leads no more and what it does is no background work.
+func (v *Vault) again(err error, fenced *store.Store) bool {
+	return errs.Is(err, errs.Conflict) || errors.Is(err, leader.ErrLost) && v.duty.fenced.Load() != fenced
+}
+
 // update is a transaction outside of any request: it conflicts with the removal
 // of its mount, is run again after other conflicts, and publishes its events.
 func (v *Vault) update(ctx context.Context, mountID string, change func(context.Context, *Tx) error) error {
@@ -77,8 +83,7 @@ func (v *Vault) update(ctx context.Context, mountID string, change func(context.
 			return err
 		}
 		revision, err := t.Commit(context.WithoutCancel(ctx))
-		lost := errors.Is(err, leader.ErrLost) && v.duty.fenced.Load() != fenced
-		if (errs.Is(err, errs.Conflict) || lost) && ctx.Err() == nil {
+		if v.again(err, fenced) && ctx.Err() == nil {
 			continue
 		}
 		if err != nil {

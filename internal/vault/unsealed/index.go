@@ -32,7 +32,7 @@ func (v *Vault) Index(ctx context.Context, listed bool) (string, error) {
 			return "", err
 		}
 	}
-	rev := strconv.FormatUint(max(v.shown.highest.Load(), uint64(v.Seen())), 10)
+	rev := strconv.FormatUint(max(v.shown.highest.Load(), uint64(v.follower.Seen())), 10)
 	return base64.StdEncoding.EncodeToString([]byte(indexVersion + ":" + v.id + ":" + rev + ":" + rev + ":")), nil
 }
 
@@ -52,7 +52,7 @@ func (v *Vault) CatchUp(ctx context.Context, indexes []string, patient bool) err
 		}
 		want = max(want, rev)
 	}
-	if v.Seen() >= want {
+	if v.follower.Seen() >= want {
 		return nil
 	}
 	if !patient {
@@ -60,7 +60,7 @@ func (v *Vault) CatchUp(ctx context.Context, indexes []string, patient bool) err
 	}
 	ctx, cancel := context.WithTimeout(ctx, Patience)
 	defer cancel()
-	if v.Await(ctx, want) != nil {
+	if v.follower.Await(ctx, want) != nil {
 		return ErrBehind
 	}
 	return nil

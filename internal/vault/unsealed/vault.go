@@ -8,7 +8,6 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/redact"
@@ -16,6 +15,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/audit/headers"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
 	"github.com/strongkeep/strongkeep/internal/vault/events"
+	"github.com/strongkeep/strongkeep/internal/vault/follow"
 	"github.com/strongkeep/strongkeep/internal/vault/identity"
 	"github.com/strongkeep/strongkeep/internal/vault/leader"
 	"github.com/strongkeep/strongkeep/internal/vault/lease"
@@ -23,6 +23,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/namespace"
 	"github.com/strongkeep/strongkeep/internal/vault/policy"
 	"github.com/strongkeep/strongkeep/internal/vault/quota"
+	"github.com/strongkeep/strongkeep/internal/vault/roster"
 	"github.com/strongkeep/strongkeep/internal/vault/seal"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
 	"github.com/strongkeep/strongkeep/internal/vault/token"
@@ -49,13 +50,12 @@ type Vault struct {
 	Events     *events.Bus
 
 	cfg        *Config
-	id         string      // of the vault, a UUID
-	shown      *shown      // below Store; nil = nobody else writes
-	opened     time.Time   // by the clock of the configuration
-	node       leader.Node // this one
-	roster     roster
-	follower   *follower      // of what other nodes write; nil = nobody else writes
-	expirer    *lease.Expirer // nil before the vault is open
+	id         string           // of the vault, a UUID
+	shown      *shown           // below Store; nil = nobody else writes
+	node       leader.Node      // this one
+	roster     *roster.Roster   // nil = nobody else writes to the store
+	follower   *follow.Follower // of what other nodes write; nil = nobody else writes
+	expirer    *lease.Expirer   // nil before the vault is open
 	workers    *workers.Crew
 	devices    map[string]redact.Secret          // keys of the enabled audit devices by path; guarded by reload
 	skipped    map[string]redact.Secret          // likewise of those left out at start; guarded by reload
@@ -103,7 +103,7 @@ func build(ctx context.Context, cfg *Config, log *audit.Broker, raw store.Store,
 		return nil, errors.Join(err, s.Close())
 	}
 	v := &Vault{
-		Store: s, Reads: readTx{s}, Barrier: cfg.Barrier, Audit: log, Policies: policy.NewBook(policy.Config{}), cfg: cfg, shown: highest, opened: cfg.Now().UTC(), workers: workers.New(cfg.Now),
+		Store: s, Reads: readTx{s}, Barrier: cfg.Barrier, Audit: log, Policies: policy.NewBook(policy.Config{}), cfg: cfg, shown: highest, workers: workers.New(cfg.Now),
 		devices: map[string]redact.Secret{}, skipped: map[string]redact.Secret{}, purgeAsked: make(chan struct{}, 1),
 	}
 	if cfg.Node != nil {
@@ -111,7 +111,11 @@ func build(ctx context.Context, cfg *Config, log *audit.Broker, raw store.Store,
 	}
 	v.node.ID = cmp.Or(v.node.ID, rand.Text())
 	if cfg.MaxSilence > 0 {
-		v.follower = newFollower(v, began)
+		v.follower = v.newFollower(began)
+		v.roster = roster.New(roster.Config{
+			Store: s, Self: v.node, Version: cfg.Version, Now: cfg.Now, Log: cfg.Log,
+			Leader: func() leader.Status { status, _ := v.Leader(); return status },
+		})
 	}
 	v.Namespaces = namespace.NewRegistry(namespace.Config{Store: s, Now: cfg.Now, Random: cfg.Random})
 	tokenKey, err := keys.Derive("token")
@@ -181,8 +185,8 @@ func (v *Vault) background(held bool) {
 	})
 	v.takeDuty(held)
 	if v.follower != nil {
-		v.work.Go(func() { v.follower.run(v.lifetime) })
-		v.work.Go(func() { v.beat(v.lifetime) })
+		v.work.Go(func() { v.follower.Run(v.lifetime) })
+		v.work.Go(func() { v.roster.Run(v.lifetime) })
 	}
 }
 
