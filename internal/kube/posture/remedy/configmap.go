@@ -13,6 +13,7 @@ import (
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/doctor"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/remedy/relocation"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/snapshot"
 )
 
@@ -53,7 +54,7 @@ func unmap(w *World, o Options) (*Plan, error) {
 			return nil, errs.Newf(errs.Denied, "%s of namespace %s could not be read: who uses the ConfigMap is not known", resource, w.Map.Namespace)
 		}
 	}
-	keys := slices.Sorted(maps.Keys(m.to))
+	keys := slices.Sorted(maps.Keys(m.To))
 	p := &Plan{
 		Check: "SEC-05", Rules: []string{"InConfigMap"}, Object: snapshot.Ref{Kind: "ConfigMap", Namespace: w.Map.Namespace, Name: w.Map.Name}, Values: true,
 		Risks: []string{known, "who reads the ConfigMap by the API, or is made by a kind that is not of Kubernetes itself and runs no pod now, cannot be seen"},
@@ -91,7 +92,7 @@ func unmap(w *World, o Options) (*Plan, error) {
 }
 
 // moving are the keys of the ConfigMap that are copies, and where they are to come from.
-func (w *World) moving(o Options) (*moving, error) {
+func (w *World) moving(o Options) (*relocation.Relocation, error) {
 	if err := w.named(o); err != nil {
 		return nil, err
 	}
@@ -102,11 +103,11 @@ func (w *World) moving(o Options) (*moving, error) {
 	if w.Map.Immutable != nil && *w.Map.Immutable {
 		return nil, errs.Newf(errs.Unsupported, "ConfigMap %s is immutable: make another without the value, and have its users take that", name)
 	}
-	m := &moving{from: w.Map.Name, to: map[string]*corev1.SecretKeySelector{}}
+	m := &relocation.Relocation{From: w.Map.Name, To: map[string]*corev1.SecretKeySelector{}}
 	note := func(key string, value []byte) error {
 		to, err := w.source(key, value)
 		if to != nil {
-			m.to[key] = to
+			m.To[key] = to
 		}
 		return err
 	}
@@ -120,7 +121,7 @@ func (w *World) moving(o Options) (*moving, error) {
 			return nil, err
 		}
 	}
-	if len(m.to) == 0 {
+	if len(m.To) == 0 {
 		return nil, nothing("no key of ConfigMap %s has the whole value of a key of Secret %s: what stands inside a longer text is not replaced", name, strings.Join(o.Secrets, ", "))
 	}
 	return m, nil
@@ -128,11 +129,11 @@ func (w *World) moving(o Options) (*moving, error) {
 
 // users are the steps for the workloads that use keys of the ConfigMap. What cannot be
 // changed, and runs or may run again, is refused.
-func (w *World) users(m *moving) ([]Step, error) {
+func (w *World) users(m *relocation.Relocation) ([]Step, error) {
 	var out []Step
 	for i := range w.Workloads {
 		one := &w.Workloads[i]
-		if one.Namespace != w.Map.Namespace || !m.uses(&one.Template.Spec) {
+		if one.Namespace != w.Map.Namespace || !m.Uses(&one.Template.Spec) {
 			continue
 		}
 		made := metav1.GetControllerOf(one)
@@ -148,7 +149,7 @@ func (w *World) users(m *moving) ([]Step, error) {
 			if err != nil {
 				return nil, err
 			}
-			body, err := m.body(&whole.Template.Spec)
+			body, err := m.Body(&whole.Template.Spec)
 			if err != nil {
 				return nil, errs.Newf(errs.KindOf(err), "%s: %w", one.Ref(), err)
 			}
@@ -161,11 +162,11 @@ func (w *World) users(m *moving) ([]Step, error) {
 }
 
 // having are the pods that use the keys now.
-func (w *World) having(m *moving) []string {
+func (w *World) having(m *relocation.Relocation) []string {
 	var out []string
 	for i := range w.Pods {
 		p := &w.Pods[i]
-		if p.Namespace == w.Map.Namespace && p.Status.Phase != corev1.PodSucceeded && p.Status.Phase != corev1.PodFailed && m.uses(&p.Spec) {
+		if p.Namespace == w.Map.Namespace && p.Status.Phase != corev1.PodSucceeded && p.Status.Phase != corev1.PodFailed && m.Uses(&p.Spec) {
 			out = append(out, p.Name)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/remedy/relocation"
 )
 
 // folder is where Secrets are mounted that were variables.
@@ -109,7 +110,7 @@ func (x *filing) container(list string, c *corev1.Container) error {
 		}
 		x.moved++
 		if x.inline {
-			env = append(env, inline(name, ref))
+			env = append(env, relocation.Variable(name, ref))
 			continue
 		}
 		if err := usable(c, name); err != nil {

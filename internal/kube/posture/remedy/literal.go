@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/utils/ptr"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/looks"
@@ -89,16 +88,6 @@ func literals(w *World, o Options) (*Plan, error) {
 		p.Does, p.Risks[2] = "mounts the Secret that holds the same value as a file where a literal was a variable, and sets NAME_FILE to the path in place of NAME", "the application must read the file that NAME_FILE names; whether it does is not known here"
 	}
 	return p, nil
-}
-
-// inline is the patch of a variable that comes from a key of a Secret, and is no literal and
-// no key of a ConfigMap any more.
-func inline(name string, from *corev1.SecretKeySelector) map[string]any {
-	ref := map[string]any{"name": from.Name, "key": from.Key}
-	if ptr.Deref(from.Optional, false) {
-		ref["optional"] = true
-	}
-	return map[string]any{"name": name, "value": nil, "valueFrom": map[string]any{"configMapKeyRef": nil, "secretKeyRef": ref}}
 }
 
 // list are names for people.

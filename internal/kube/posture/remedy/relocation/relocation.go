@@ -1,4 +1,4 @@
-package remedy
+package relocation
 
 import (
 	"encoding/json"
@@ -7,19 +7,20 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/utils/ptr"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 )
 
-// moving takes keys of a ConfigMap out of pods of a template, which get the same values at the
+// Relocation takes keys of a ConfigMap out of pods of a template, which get the same values at the
 // same places from Secrets.
-type moving struct {
-	from string
-	to   map[string]*corev1.SecretKeySelector // by the key of the ConfigMap
+type Relocation struct {
+	From string                               // the ConfigMap's name
+	To   map[string]*corev1.SecretKeySelector // by the key of the ConfigMap
 }
 
-// body is the patch of a pod's spec; nil if it has none of the keys.
-func (m *moving) body(spec *corev1.PodSpec) (map[string]any, error) {
+// Body is the patch of a pod's spec; nil if it has none of the keys.
+func (m *Relocation) Body(spec *corev1.PodSpec) (map[string]any, error) {
 	out := map[string]any{}
 	for name, list := range map[string][]corev1.Container{"initContainers": spec.InitContainers, "containers": spec.Containers} {
 		var patches []any
@@ -55,57 +56,57 @@ func (m *moving) body(spec *corev1.PodSpec) (map[string]any, error) {
 	return out, nil
 }
 
-// uses reports whether a pod of the spec has one of the keys.
-func (m *moving) uses(spec *corev1.PodSpec) bool {
-	body, err := m.body(spec)
+// Uses reports whether a pod of the spec has one of the keys.
+func (m *Relocation) Uses(spec *corev1.PodSpec) bool {
+	body, err := m.Body(spec)
 	return body != nil || err != nil
 }
 
 // variables are the patches of those of a container that have a key. One of env counts more
 // than one of envFrom that is called the same.
-func (m *moving) variables(c *corev1.Container) ([]any, error) {
+func (m *Relocation) variables(c *corev1.Container) ([]any, error) {
 	var out []any
 	own := map[string]bool{}
 	for i := range c.Env {
 		e := &c.Env[i]
 		own[e.Name] = true
-		if e.ValueFrom == nil || e.ValueFrom.ConfigMapKeyRef == nil || e.ValueFrom.ConfigMapKeyRef.Name != m.from {
+		if e.ValueFrom == nil || e.ValueFrom.ConfigMapKeyRef == nil || e.ValueFrom.ConfigMapKeyRef.Name != m.From {
 			continue
 		}
-		if to := m.to[e.ValueFrom.ConfigMapKeyRef.Key]; to != nil {
-			out = append(out, inline(e.Name, to))
+		if to := m.To[e.ValueFrom.ConfigMapKeyRef.Key]; to != nil {
+			out = append(out, Variable(e.Name, to))
 		}
 	}
 	for i := range c.EnvFrom {
 		from := &c.EnvFrom[i]
-		if from.ConfigMapRef == nil || from.ConfigMapRef.Name != m.from {
+		if from.ConfigMapRef == nil || from.ConfigMapRef.Name != m.From {
 			continue
 		}
-		for _, key := range slices.Sorted(maps.Keys(m.to)) {
+		for _, key := range slices.Sorted(maps.Keys(m.To)) {
 			name := from.Prefix + key
 			if own[name] {
 				continue
 			}
 			if i+1 < len(c.EnvFrom) {
-				return nil, errs.Newf(errs.Unsupported, "container %s has more in envFrom behind ConfigMap %s: whether that gives variable %s too is not known; name it in env, and call this again", c.Name, m.from, name)
+				return nil, errs.Newf(errs.Unsupported, "container %s has more in envFrom behind ConfigMap %s: whether that gives variable %s too is not known; name it in env, and call this again", c.Name, m.From, name)
 			}
 			use := "$(" + name + ")"
 			if slices.ContainsFunc(c.Env, func(e corev1.EnvVar) bool { return strings.Contains(e.Value, use) }) {
 				return nil, errs.Newf(errs.Unsupported, "container %s makes other variables of %s, which comes by envFrom: name it in env before them, and call this again", c.Name, use)
 			}
 			own[name] = true
-			out = append(out, inline(name, m.to[key]))
+			out = append(out, Variable(name, m.To[key]))
 		}
 	}
 	return out, nil
 }
 
 // volume is the patch of one that has a key: projected, so that every file stays at its place.
-func (m *moving) volume(v *corev1.Volume) (any, error) {
+func (m *Relocation) volume(v *corev1.Volume) (any, error) {
 	var sources []corev1.VolumeProjection
 	p := &corev1.ProjectedVolumeSource{}
 	switch {
-	case v.ConfigMap != nil && v.ConfigMap.Name == m.from:
+	case v.ConfigMap != nil && v.ConfigMap.Name == m.From:
 		p.DefaultMode = v.ConfigMap.DefaultMode
 		sources = []corev1.VolumeProjection{{ConfigMap: &corev1.ConfigMapProjection{LocalObjectReference: v.ConfigMap.LocalObjectReference, Items: v.ConfigMap.Items, Optional: v.ConfigMap.Optional}}}
 	case v.Projected != nil:
@@ -113,7 +114,7 @@ func (m *moving) volume(v *corev1.Volume) (any, error) {
 	}
 	changed := false
 	for _, s := range sources {
-		if s.ConfigMap == nil || s.ConfigMap.Name != m.from {
+		if s.ConfigMap == nil || s.ConfigMap.Name != m.From {
 			p.Sources = append(p.Sources, s)
 			continue
 		}
@@ -158,19 +159,19 @@ func given(sources []corev1.VolumeProjection) map[string]bool {
 
 // split is the rest of a source, and the Secrets that have what is taken from it; nil if it
 // has none of the keys, or all of them lie under what is given.
-func (m *moving) split(c *corev1.ConfigMapProjection, given map[string]bool) []corev1.VolumeProjection {
+func (m *Relocation) split(c *corev1.ConfigMapProjection, given map[string]bool) []corev1.VolumeProjection {
 	rest := *c
 	rest.Items = nil
 	var taken []corev1.KeyToPath
 	for _, item := range c.Items {
-		if m.to[item.Key] != nil {
+		if m.To[item.Key] != nil {
 			taken = append(taken, item)
 		} else {
 			rest.Items = append(rest.Items, item)
 		}
 	}
 	if c.Items == nil {
-		for _, key := range slices.Sorted(maps.Keys(m.to)) {
+		for _, key := range slices.Sorted(maps.Keys(m.To)) {
 			if !given[key] {
 				taken = append(taken, corev1.KeyToPath{Key: key, Path: key})
 			}
@@ -184,9 +185,19 @@ func (m *moving) split(c *corev1.ConfigMapProjection, given map[string]bool) []c
 		out = append(out, corev1.VolumeProjection{ConfigMap: &rest})
 	}
 	for _, item := range taken {
-		to := m.to[item.Key]
+		to := m.To[item.Key]
 		item.Key = to.Key
 		out = append(out, corev1.VolumeProjection{Secret: &corev1.SecretProjection{LocalObjectReference: to.LocalObjectReference, Items: []corev1.KeyToPath{item}, Optional: to.Optional}})
 	}
 	return out
+}
+
+// Variable is the patch of a variable that comes from a key of a Secret, and is no literal and
+// no key of a ConfigMap any more.
+func Variable(name string, from *corev1.SecretKeySelector) map[string]any {
+	ref := map[string]any{"name": from.Name, "key": from.Key}
+	if ptr.Deref(from.Optional, false) {
+		ref["optional"] = true
+	}
+	return map[string]any{"name": name, "value": nil, "valueFrom": map[string]any{"configMapKeyRef": nil, "secretKeyRef": ref}}
 }
