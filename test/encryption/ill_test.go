@@ -137,7 +137,10 @@ func TestPluginKilled(t *testing.T) {
 	var writer sync.WaitGroup
 	written := 0
 	writer.Go(func() {
+		tick := time.NewTicker(20 * time.Millisecond) // each is looked at twice below
+		defer tick.Stop()
 		for ; ctx.Err() == nil; written++ {
+			<-tick.C
 			secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("killed-%d", written)}, Data: map[string][]byte{"password": []byte(canary)}}
 			if _, err := c.CoreV1().Secrets("default").Create(t.Context(), secret, metav1.CreateOptions{}); err != nil {
 				t.Errorf("writing number %d: %v", written, err)

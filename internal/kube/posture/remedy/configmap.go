@@ -136,29 +136,42 @@ func (w *World) users(m *relocation.Relocation) ([]Step, error) {
 		if one.Namespace != w.Map.Namespace || !m.Uses(&one.Template.Spec) {
 			continue
 		}
-		made := metav1.GetControllerOf(one)
-		switch {
-		case made != nil && slices.Contains(templates, made.Kind): // follows its owner
-		case !slices.Contains(templates, one.Kind) && one.Kind == "ReplicaSet" && one.Replicas == 0, one.Kind == "Job" && one.Updated == 0: // of the past
-		case made != nil:
-			return nil, errs.Newf(errs.Conflict, "%s has the key, and %s %s makes it: change that to take it from the Secret, and call this again", one.Ref(), made.Kind, made.Name)
-		case !slices.Contains(templates, one.Kind):
-			return nil, errs.Newf(errs.Conflict, "%s has the key, and its template cannot be changed: make it anew with the Secret, and call this again", one.Ref())
-		default:
-			whole, err := w.Whole(one.Ref())
-			if err != nil {
-				return nil, err
-			}
-			body, err := m.Body(&whole.Template.Spec)
-			if err != nil {
-				return nil, errs.Newf(errs.KindOf(err), "%s: %w", one.Ref(), err)
-			}
-			if body != nil {
-				out = append(out, patchOf(whole, map[string]any{"spec": body}, "the Secret in place of the ConfigMap"))
-			}
+		step, err := w.relocate(one, m)
+		if err != nil {
+			return nil, err
+		}
+		if step != nil {
+			out = append(out, *step)
 		}
 	}
 	return out, nil
+}
+
+// relocate is the step for a workload that uses a key; nil if it follows its owner, is of the past, or has
+// been changed already.
+func (w *World) relocate(one *doctor.Workload, m *relocation.Relocation) (*Step, error) {
+	made, changeable := metav1.GetControllerOf(one), slices.Contains(templates, one.Kind)
+	past := one.Kind == "ReplicaSet" && one.Replicas == 0 && !changeable || one.Kind == "Job" && one.Updated == 0
+	switch {
+	case made != nil && slices.Contains(templates, made.Kind), past:
+		return nil, nil
+	case made != nil:
+		return nil, errs.Newf(errs.Conflict, "%s has the key, and %s %s makes it: change that to take it from the Secret, and call this again", one.Ref(), made.Kind, made.Name)
+	case !changeable:
+		return nil, errs.Newf(errs.Conflict, "%s has the key, and its template cannot be changed: make it anew with the Secret, and call this again", one.Ref())
+	}
+	whole, err := w.Whole(one.Ref())
+	if err != nil {
+		return nil, err
+	}
+	body, err := m.Body(&whole.Template.Spec)
+	if err != nil {
+		return nil, errs.Newf(errs.KindOf(err), "%s: %w", one.Ref(), err)
+	}
+	if body == nil {
+		return nil, nil
+	}
+	return new(patchOf(whole, map[string]any{"spec": body}, "the Secret in place of the ConfigMap")), nil
 }
 
 // having are the pods that use the keys now.

@@ -78,25 +78,36 @@ func (m *Relocation) variables(c *corev1.Container) ([]any, error) {
 		}
 	}
 	for i := range c.EnvFrom {
-		from := &c.EnvFrom[i]
-		if from.ConfigMapRef == nil || from.ConfigMapRef.Name != m.From {
+		if from := &c.EnvFrom[i]; from.ConfigMapRef == nil || from.ConfigMapRef.Name != m.From {
 			continue
 		}
-		for _, key := range slices.Sorted(maps.Keys(m.To)) {
-			name := from.Prefix + key
-			if own[name] {
-				continue
-			}
-			if i+1 < len(c.EnvFrom) {
-				return nil, errs.Newf(errs.Unsupported, "container %s has more in envFrom behind ConfigMap %s: whether that gives variable %s too is not known; name it in env, and call this again", c.Name, m.From, name)
-			}
-			use := "$(" + name + ")"
-			if slices.ContainsFunc(c.Env, func(e corev1.EnvVar) bool { return strings.Contains(e.Value, use) }) {
-				return nil, errs.Newf(errs.Unsupported, "container %s makes other variables of %s, which comes by envFrom: name it in env before them, and call this again", c.Name, use)
-			}
-			own[name] = true
-			out = append(out, Variable(name, m.To[key]))
+		more, err := m.whole(c, i, own)
+		if err != nil {
+			return nil, err
 		}
+		out = append(out, more...)
+	}
+	return out, nil
+}
+
+// whole are the patches for the keys that the container takes by its source number i of envFrom; own
+// are the names that count more, to which these are added.
+func (m *Relocation) whole(c *corev1.Container, i int, own map[string]bool) ([]any, error) {
+	var out []any
+	for _, key := range slices.Sorted(maps.Keys(m.To)) {
+		name := c.EnvFrom[i].Prefix + key
+		if own[name] {
+			continue
+		}
+		if i+1 < len(c.EnvFrom) {
+			return nil, errs.Newf(errs.Unsupported, "container %s has more in envFrom behind ConfigMap %s: whether that gives variable %s too is not known; name it in env, and call this again", c.Name, m.From, name)
+		}
+		use := "$(" + name + ")"
+		if slices.ContainsFunc(c.Env, func(e corev1.EnvVar) bool { return strings.Contains(e.Value, use) }) {
+			return nil, errs.Newf(errs.Unsupported, "container %s makes other variables of %s, which comes by envFrom: name it in env before them, and call this again", c.Name, use)
+		}
+		own[name] = true
+		out = append(out, Variable(name, m.To[key]))
 	}
 	return out, nil
 }
@@ -112,20 +123,7 @@ func (m *Relocation) volume(v *corev1.Volume) (any, error) {
 	case v.Projected != nil:
 		p.DefaultMode, sources = v.Projected.DefaultMode, v.Projected.Sources
 	}
-	changed := false
-	for _, s := range sources {
-		if s.ConfigMap == nil || s.ConfigMap.Name != m.From {
-			p.Sources = append(p.Sources, s)
-			continue
-		}
-		split := m.split(s.ConfigMap, given(sources))
-		changed = changed || split != nil
-		if split == nil {
-			split = []corev1.VolumeProjection{s}
-		}
-		p.Sources = append(p.Sources, split...)
-	}
-	if !changed {
+	if p.Sources = m.without(sources); p.Sources == nil {
 		return nil, nil
 	}
 	var body any
@@ -141,6 +139,28 @@ func (m *Relocation) volume(v *corev1.Volume) (any, error) {
 		out["configMap"] = nil
 	}
 	return out, nil
+}
+
+// without are the sources with the keys taken from Secrets; nil if they have none of them.
+func (m *Relocation) without(sources []corev1.VolumeProjection) []corev1.VolumeProjection {
+	var out []corev1.VolumeProjection
+	changed := false
+	for _, s := range sources {
+		var split []corev1.VolumeProjection
+		if s.ConfigMap != nil && s.ConfigMap.Name == m.From {
+			split = m.split(s.ConfigMap, given(sources))
+		}
+		if split == nil {
+			split = []corev1.VolumeProjection{s}
+		} else {
+			changed = true
+		}
+		out = append(out, split...)
+	}
+	if !changed {
+		return nil
+	}
+	return out
 }
 
 // given are the paths that Secrets have in a volume: by a run before, they count more than
