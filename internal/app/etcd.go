@@ -33,7 +33,7 @@ type EtcdConfig struct {
 	EtcdPassword redact.Secret `json:"-"` // from STRONGKEEP_ETCD_PASSWORD
 }
 
-// openEtcd opens the store in etcd, which any number of servers may share.
+// openEtcd opens the store in etcd as the only process that uses it, unless the store is shared.
 func openEtcd(ctx context.Context, c *ServerConfig) (store.Store, error) {
 	e := &c.EtcdConfig
 	password, err := e.password()
@@ -50,7 +50,7 @@ func openEtcd(ctx context.Context, c *ServerConfig) (store.Store, error) {
 		Endpoints: e.EtcdEndpoints, Prefix: e.EtcdPrefix,
 		CAFile: e.EtcdCAFile, CertFile: e.EtcdCertFile, KeyFile: e.EtcdKeyFile,
 		Username: e.EtcdUsername, Password: password,
-		Timeout: timeout, Log: c.Log,
+		Exclusive: !c.SharedStore, Timeout: timeout, Log: c.Log,
 	})
 }
 

@@ -192,9 +192,6 @@ type storeType struct {
 	// silence is how long the store's watch may give no sign of life before the
 	// cache is not believed; 0 = for ever, since nobody else writes to it.
 	silence time.Duration
-	// memory is how long what is built from entries is believed without a sign of life; 0
-	// likewise.
-	memory time.Duration
 }
 
 // stores are what storage can name.
@@ -203,7 +200,7 @@ func stores() map[string]storeType {
 		"pebble": {open: func(_ context.Context, c *ServerConfig) (store.Store, error) {
 			return pebble.Open(pebble.Config{Dir: filepath.Join(c.DataDir, "store"), Log: c.Log})
 		}},
-		"etcd": {open: openEtcd, silence: etcd.MaxSilence, memory: 3 * time.Second},
+		"etcd": {open: openEtcd, silence: etcd.MaxSilence},
 		"mem":  {open: func(context.Context, *ServerConfig) (store.Store, error) { return mem.New(mem.Config{}), nil }},
 	}
 }

@@ -129,7 +129,7 @@ func (s *Server) openVault(ctx context.Context) error {
 				return unsealed.Types{Secrets: withEngines(secretsEngines(), c.Engines), Auths: authMethods(), Systems: systemMounts(v, s.node())}
 			},
 			Settings:   s.settings,
-			MaxSilence: kind.memory, Node: s.self, Version: Version,
+			MaxSilence: memorySilence(c), Node: s.self, Version: Version,
 			LeaseTTL: leaseTTL, HoldLeases: c.HoldLeases,
 			SkipAudit: c.SkipAuditDevices,
 			TTLs:      engine.TTLs{Default: min(defaultTTL, maxTTL), Max: maxTTL},
@@ -141,6 +141,15 @@ func (s *Server) openVault(ctx context.Context) error {
 	s.collector.gate = s.gate
 	s.metrics.registry.MustRegister(&s.collector)
 	return nil
+}
+
+// memorySilence is how long what is built from entries is believed without a sign of life of a
+// store that others write to; 0 = for ever.
+func memorySilence(c *ServerConfig) time.Duration {
+	if c.SharedStore {
+		return 3 * time.Second
+	}
+	return 0
 }
 
 // self is this node, as others see it.

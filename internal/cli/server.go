@@ -30,8 +30,6 @@ func bindServer(f *pflag.FlagSet, c *compose.ServerConfig) {
 	f.StringVar(&c.EtcdUsername, "etcd-username", c.EtcdUsername, "user of etcd's own authentication")
 	f.StringVar(&c.EtcdPasswordFile, "etcd-password-file", c.EtcdPasswordFile, "file with the user's password (or set STRONGKEEP_ETCD_PASSWORD)")
 	f.StringVar(&c.EtcdTimeout, "etcd-timeout", c.EtcdTimeout, "longest wait for an answer of etcd (default 5s)")
-	f.StringVar(&c.APIAddr, "api-addr", c.APIAddr, "URL at which clients reach this node, for others to tell them (default that of -listen)")
-	f.StringVar(&c.NodeName, "node-name", c.NodeName, "name of this node, for people (default the host's)")
 	f.StringVar(&c.Listen, "listen", c.Listen, "address of the API (default 127.0.0.1:8200)")
 	f.StringVar(&c.TLSCert, "tls-cert", c.TLSCert, "certificate, PEM, read again when it changes (default: made by a CA of the server's own)")
 	f.StringVar(&c.TLSKey, "tls-key", c.TLSKey, "its key, PEM")

@@ -24,7 +24,7 @@ func nodes(t *testing.T) (one, two *testenv.Vault) {
 	prefix := etcdtest.Prefix()
 	share := func(name string) func(*app.ServerConfig) {
 		return func(c *app.ServerConfig) {
-			c.Storage, c.NodeName = "etcd", name
+			c.Storage, c.SharedStore, c.NodeName = "etcd", true, name
 			c.EtcdEndpoints, c.EtcdPrefix = []string{etcdtest.Shared(t).Endpoint}, prefix
 		}
 	}

@@ -46,7 +46,7 @@ func (g *Gate) serve(ctx context.Context, v *unsealed.Vault, req *Request) (res 
 		}
 	}
 	res, err = c.do(ctx)
-	index, indexErr := v.Index(ctx, c.op == engine.List)
+	index, indexErr := v.Index(ctx, err == nil && c.op == engine.List)
 	if indexErr != nil && err == nil {
 		return nil, indexErr
 	}

@@ -29,21 +29,29 @@ type Config struct {
 	Username string        // of etcd's own authentication
 	Password redact.Secret // of Username
 
+	// Exclusive makes this process the only one that writes below Prefix, for
+	// as long as it lives. Opening waits for a predecessor's lease to end.
+	Exclusive bool
+	LeaseTTL  time.Duration // of the owner; whole seconds, 0 = 10 s
+
 	Timeout      time.Duration // of one request to etcd; 0 = 5 s
 	StartTimeout time.Duration // until an endpoint must have answered; 0 = 30 s
 	History      feed.Config   // what watches can go back to
 	Log          *slog.Logger  // nil = slog.Default()
 }
 
-// PulseMost is how old a sign of life is at most when it is sent.
-const PulseMost = 400 * time.Millisecond
+// PulseMost is how old a sign of life is at most when it is sent. It is sent
+// every second.
+const PulseMost = 2 * time.Second
 
-const pulseEvery = 200 * time.Millisecond
+const pulseEvery = time.Second
 
 // MaxSilence is for the cached decorator over a Store. What is kept is at most
-// MaxSilence and PulseMost old: a token that another process has revoked works nowhere
-// after a second.
-const MaxSilence = 500 * time.Millisecond
+// MaxSilence and PulseMost old, which is the lease of an owner: nobody who takes
+// over finds another still believing what it keeps.
+const MaxSilence = defaultLease - PulseMost
+
+const defaultLease = 10 * time.Second
 
 const defaultPrefix = "strongkeep/"
 
@@ -56,6 +64,7 @@ func (c *Config) complete() error {
 		c.Prefix = defaultPrefix
 	}
 	c.Prefix = strings.TrimSuffix(c.Prefix, "/") + "/"
+	setDefault(&c.LeaseTTL, defaultLease)
 	setDefault(&c.Timeout, 5*time.Second)
 	setDefault(&c.StartTimeout, 30*time.Second)
 	if c.Log == nil {

@@ -27,9 +27,18 @@
 // Below the prefix:
 //
 //	meta/format   "1": version of this layout
+//	meta/owner    Holder as JSON, on a lease: who writes here (Config.Exclusive)
+//	meta/term     rewritten whenever somebody becomes the owner
 //	k/KEY         an entry; nothing but its value, the revision is etcd's
 //
-// Any number of processes may use one prefix.
+// # Owners
 //
-// Start reading at Store.Apply, then follower.run.
+// With Config.Exclusive one process at a time writes below the prefix. Each of
+// its transactions is fenced by the revision at which it became the owner, so
+// that a process that was cut off or stopped for longer than its lease cannot
+// write after another took over. It becomes the owner again by itself if nobody
+// was in between (term is unchanged); otherwise what it holds in memory may be
+// old and every call fails until it is restarted.
+//
+// Start reading at Store.Apply, then follower.run and owner.
 package etcd

@@ -3,6 +3,7 @@ package etcd
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 
@@ -17,6 +18,7 @@ type Store struct {
 	client *clientv3.Client
 	keys   keys
 	feed   *feed.Feed
+	owner  *owner // nil unless Config.Exclusive
 
 	ctx     context.Context // ends with Close
 	stop    context.CancelFunc
@@ -24,6 +26,7 @@ type Store struct {
 	calls   sync.WaitGroup // running calls
 	closing sync.Once
 	closed  error // of Close; set by closing
+	broken  atomic.Pointer[error]
 
 	mu  sync.RWMutex // held while a call is counted
 	end bool         // no call begins any more
@@ -33,14 +36,14 @@ var _ store.Store = (*Store)(nil)
 
 // keys are where things lie in etcd.
 type keys struct {
-	prefix, format string
-	data           string // in front of an entry's key
+	prefix, format, owner, term string
+	data                        string // in front of an entry's key
 }
 
 func newKeys(prefix string) keys {
 	return keys{
-		prefix: prefix, format: prefix + "meta/format",
-		data: prefix + "k/",
+		prefix: prefix, format: prefix + "meta/format", owner: prefix + "meta/owner",
+		term: prefix + "meta/term", data: prefix + "k/",
 	}
 }
 
@@ -48,6 +51,9 @@ func newKeys(prefix string) keys {
 func (s *Store) begin(ctx context.Context) (_ context.Context, finish func(), err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, nil, errs.Newf(errs.Unavailable, "asking the store: %w", err)
+	}
+	if err := s.broken.Load(); err != nil {
+		return nil, nil, *err
 	}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -97,9 +103,14 @@ func (s *Store) Apply(ctx context.Context, changes ...store.Change) (store.Revis
 	}
 	defer finish()
 	guards, ops := s.translate(changes)
+	fence := s.owner.fence()
+	if len(ops) > 0 && fence != 0 {
+		guards = append(guards, clientv3.Compare(clientv3.CreateRevision(s.keys.owner), "=", fence))
+	}
 	// A transaction without a read or a write would be answered from the
-	// member's own state, which may be old. This read has it linearized.
-	look := clientv3.OpGet(s.keys.format)
+	// member's own state, which may be old. This read has it linearized, and
+	// tells in the other branch whether it was the fence that did not hold.
+	look := clientv3.OpGet(s.keys.owner)
 	if len(ops) == 0 {
 		ops = append(ops, look)
 	}
@@ -109,9 +120,18 @@ func (s *Store) Apply(ctx context.Context, changes ...store.Change) (store.Revis
 		return 0, failure("committing", err)
 	case r.Succeeded:
 		return store.Revision(r.Header.Revision), nil
+	case fence != 0 && !holds(r, fence):
+		s.owner.doubt()
+		return 0, errs.New(errs.Unavailable, "this process lost its claim on the store in etcd; nothing was written, and it claims it again by itself unless another took over")
 	default:
 		return 0, errs.New(errs.Conflict, "an entry changed since it was read; read it again and retry")
 	}
+}
+
+// holds reports whether the owner that a refused transaction saw has the fence.
+func holds(r *clientv3.TxnResponse, fence int64) bool {
+	kvs := r.Responses[0].GetResponseRange().GetKvs()
+	return len(kvs) == 1 && kvs[0].CreateRevision == fence
 }
 
 func (s *Store) translate(changes []store.Change) (guards []clientv3.Cmp, ops []clientv3.Op) {
@@ -158,6 +178,22 @@ func (s *Store) revision(ctx context.Context) (store.Revision, error) {
 	return store.Revision(r.Header.Revision), nil
 }
 
+// Err returns why the store cannot be used any more, nil if it can.
+func (s *Store) Err() error {
+	if err := s.broken.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+// breakDown makes every later call fail with err and ends all watches.
+func (s *Store) breakDown(err error) {
+	if s.broken.CompareAndSwap(nil, &err) {
+		s.cfg.Log.Error("the store cannot be used any more", "error", err)
+		s.feed.Close()
+	}
+}
+
 // Close implements store.Store. Calls under way are cut short: whether their
 // writes were made is unknown, as they are told.
 func (s *Store) Close() error {
@@ -169,6 +205,7 @@ func (s *Store) Close() error {
 		s.calls.Wait()
 		s.done.Wait()
 		s.feed.Close()
+		s.owner.release()
 		if err := s.client.Close(); err != nil {
 			s.closed = errs.Newf(errs.Unavailable, "closing the connection to etcd: %w", err)
 		}

@@ -45,6 +45,15 @@ func TestStore(t *testing.T) {
 	})
 }
 
+// The fence of an owner is part of every transaction.
+func TestExclusiveStore(t *testing.T) {
+	storetest.Run(t, func(t *testing.T) store.Store {
+		cfg := etcdtest.Shared(t).Config()
+		cfg.Exclusive = true
+		return open(t, cfg)
+	}, storetest.Options{})
+}
+
 func TestStoreUnderTheCache(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) store.Store {
 		return cached.New(open(t, etcdtest.Shared(t).Config()), cached.Config{MaxSilence: 5 * etcd.PulseMost})

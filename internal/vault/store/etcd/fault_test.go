@@ -26,7 +26,7 @@ import (
 func TestKill(t *testing.T) {
 	server := etcdtest.Start(t, etcdtest.Options{})
 	cfg := server.Config()
-	cfg.Timeout = 10 * time.Second
+	cfg.Exclusive, cfg.Timeout = true, 10*time.Second
 	s := open(t, cfg)
 	w, err := s.Watch(t.Context(), "", 0)
 	if err != nil {

@@ -156,9 +156,13 @@ func (f *follower) ask(watching context.Context, proofs chan<- proof) {
 		return
 	}
 	defer finish()
-	r, err := f.client.Get(ctx, f.keys.format, clientv3.WithKeysOnly())
+	r, err := f.client.Get(ctx, f.keys.owner)
 	if err != nil {
 		f.cfg.Log.Debug("asking etcd for a sign of life", slog.Any("error", err))
+		return
+	}
+	if fence := f.owner.fence(); fence != 0 && (len(r.Kvs) == 0 || r.Kvs[0].CreateRevision != fence) {
+		f.owner.doubt()
 		return
 	}
 	select {

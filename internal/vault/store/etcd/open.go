@@ -53,6 +53,9 @@ func Open(ctx context.Context, cfg Config) (_ *Store, err error) {
 	s.feed.Reset(rev)
 	f := &follower{Store: s}
 	s.done.Go(func() { f.run(rev) })
+	if s.owner != nil {
+		s.done.Go(s.owner.keep)
+	}
 	return s, nil
 }
 
@@ -82,7 +85,7 @@ func (c *Config) refusal(doing string, err error) error {
 
 // What a member of etcd must take, and how to make it.
 const (
-	needOps   = store.MaxChanges + 1    // and the read of one that only checks
+	needOps   = store.MaxChanges + 1    // and the fence
 	needBytes = store.MaxBytes + 64<<10 // and what frames the changes
 	moreOps   = "start every member with --max-txn-ops=1024"
 	moreBytes = "start every member with --max-request-bytes of at least 1572864, which is its default"
@@ -142,6 +145,13 @@ func tooOld(version string) bool {
 func (s *Store) prepare(ctx context.Context) (store.Revision, error) {
 	if err := s.checkFormat(ctx); err != nil {
 		return 0, err
+	}
+	if s.cfg.Exclusive {
+		o, err := claim(ctx, s)
+		if err != nil {
+			return 0, err
+		}
+		s.owner = o
 	}
 	ctx, finish, err := s.begin(ctx)
 	if err != nil {

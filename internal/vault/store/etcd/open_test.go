@@ -175,7 +175,7 @@ func TestAuthentication(t *testing.T) {
 	server := etcdtest.Start(t, etcdtest.Options{Flags: []string{"--auth-token-ttl=1"}})
 	admin := server.Dial(t)
 	cfg := server.Config()
-	cfg.StartTimeout = 100 * time.Millisecond
+	cfg.StartTimeout, cfg.Exclusive = 100*time.Millisecond, true
 	ctx := t.Context()
 	steps := []func() error{
 		func() error { _, err := admin.UserAdd(ctx, "root", "root-canary"); return err },
@@ -246,6 +246,7 @@ func TestLimitsThatAreTooSmall(t *testing.T) {
 	}
 	enough := etcdtest.Start(t, etcdtest.Options{Flags: []string{"--max-txn-ops=513", "--max-request-bytes=1572864"}})
 	cfg := enough.Config()
+	cfg.Exclusive = true
 	s := open(t, cfg)
 	many := make([]store.Change, store.MaxChanges)
 	for i := range many {
