@@ -55,6 +55,10 @@ type Version struct {
 	ID string
 	// Made is when the store says it was made; zero if it does not say.
 	Made time.Time
+	// Since is when it came to be a version, where the store can make one of a key that is
+	// older, and again of one that was one before; zero if that is when it was made. It is
+	// when a version may be used by all, and no part of what it is.
+	Since time.Time
 	// Wraps says that the store still wraps under it. All that are listed unwrap.
 	Wraps bool
 }

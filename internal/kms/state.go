@@ -194,9 +194,12 @@ func (r rules) oldest(s *state, now time.Time, patience time.Duration) int {
 }
 
 // ripe is when a version may become active: the delay after the store says that it
-// was made, or, where it does not, after it was seen.
+// came to be one, or, where it does not, after it was seen.
 func (r rules) ripe(v *version) time.Time {
-	from := v.Made
+	from := v.Since
+	if from.IsZero() {
+		from = v.Made
+	}
 	if from.IsZero() {
 		from = v.seen
 	}

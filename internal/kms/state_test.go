@@ -27,6 +27,22 @@ func TestKeyIDGolden(t *testing.T) {
 const golden = "sk1-7e63ed710eaabd3a8555e7c307a35a9d"
 
 // Whatever differs, the key id does; and no two parts run together.
+// A version may be one anew of a key that was made long ago: it ripens from then on, and is
+// what it was.
+func TestSince(t *testing.T) {
+	made := time.Unix(1_700_000_000, 0)
+	r := rules{delay: time.Minute}
+	v := keystore.Version{ID: "1", Made: made, Since: made.Add(time.Hour), Wraps: true}
+	if got, want := r.ripe(&version{Version: v}), made.Add(time.Hour+time.Minute); !got.Equal(want) {
+		t.Errorf("ripe at %v, want %v", got, want)
+	}
+	before := v
+	before.Since = made.Add(time.Second)
+	if keyID("p", named{name: "k", id: "i"}, "l", v) != keyID("p", named{name: "k", id: "i"}, "l", before) {
+		t.Error("its key id is another")
+	}
+}
+
 func TestKeyIDsAreUnique(t *testing.T) {
 	seen := map[string]string{}
 	at := time.Unix(1_700_000_000, 0)

@@ -198,6 +198,7 @@ func TestAliases(t *testing.T) {
 	at(1, "alias/kube/10", second)
 	at(2, "alias/kube/9", third)
 	aws.Clock(time.Now)
+	born := map[string]time.Time{} // when a version was made is part of key ids: it never changes
 	history := func(want ...keystore.Version) {
 		t.Helper()
 		h, err := k.History(t.Context())
@@ -205,13 +206,17 @@ func TestAliases(t *testing.T) {
 			t.Fatalf("%+v, %v", h, err)
 		}
 		for i, v := range h.Versions {
+			if was, known := born[v.ID]; v.Made.IsZero() || known && v.Made != was {
+				t.Errorf("version %s was made at %v, and at %v before", v.ID, v.Made, was)
+			}
+			born[v.ID], want[i].Made = v.Made, v.Made
 			if v != want[i] {
 				t.Errorf("version %d is %+v, want %+v", i, v, want[i])
 			}
 		}
 	}
 	is := func(days int, id string) keystore.Version {
-		return keystore.Version{ID: id, Made: now.AddDate(0, 0, days), Wraps: true}
+		return keystore.Version{ID: id, Since: now.AddDate(0, 0, days), Wraps: true}
 	}
 	history(is(0, "2/"+first), is(2, "9/"+third), is(1, "10/"+second))
 	aws.SetKMSState(third, "Disabled")
@@ -237,6 +242,12 @@ func TestAliases(t *testing.T) {
 	if _, err := k.WrapAs(t.Context(), "2/"+first, nil, redact.FromString("canary")); !errs.Is(err, errs.Conflict) {
 		t.Errorf("an alias of another key wraps: %v", err)
 	}
+
+	// Pointed back, by mistake or not, it is the version that it was: it opens, and has its key id.
+	at(4, "alias/kube/2", first)
+	aws.Clock(time.Now)
+	history(is(4, "2/"+first), is(2, "9/"+third), is(1, "10/"+second))
+	unwraps(t, k, blob)
 }
 
 // A blob under a key of somebody else's, which AWS would let us decrypt, is not opened.

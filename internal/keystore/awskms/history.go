@@ -41,7 +41,7 @@ func (k *Key) History(ctx context.Context) (keystore.History, error) {
 		if err != nil {
 			return keystore.History{}, err
 		}
-		v.Made = a.made
+		v.Since = a.made
 		h.Lineage = account + "/" + k.KeyID()
 		h.Versions = append(h.Versions, v)
 	}
