@@ -122,6 +122,30 @@ func (s *State) evidence(ctx context.Context, cfg *Config) error {
 	return nil
 }
 
+// proven reads etcd once more where the last step was taken by a run before, which may have ended
+// before it saw the file in force. The kind is Conflict if something is left that the file cannot read.
+func (s *State) proven(ctx context.Context, cfg *Config) error {
+	if !cfg.Final || cfg.Stored == nil || cfg.From != "" {
+		return nil
+	}
+	if err := sameEtcd(ctx, cfg); err != nil {
+		return err
+	}
+	r, err := stored.Verify(ctx, cfg.Stored, stored.Config{Prefix: cfg.EtcdPrefix, Resources: cfg.Goal.Resources, Most: 1})
+	if err != nil {
+		return err
+	}
+	values := 0
+	for i := range r.Resources {
+		values += r.Resources[i].Values
+		if err := s.unneeded(&r.Resources[i], []string{"what was taken away"}); err != nil {
+			return errs.Newf(errs.KindOf(err), "the last step was taken before: %w; %s has what it took away", err, previous(cfg.File))
+		}
+	}
+	cfg.Say("Read %d values of %s at revision %d of %s: the file reads them all.", values, strings.Join(cfg.Goal.Resources, ", "), r.Revision, r.Source)
+	return nil
+}
+
 // unneeded refuses values that the next file could not read.
 func (s *State) unneeded(r *stored.Resource, lost []string) error {
 	if r.Values == 0 {

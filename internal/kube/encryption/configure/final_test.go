@@ -184,3 +184,37 @@ func TestFinalFrom(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A run that did not see the file in force, and so proved nothing behind the step, is followed by
+// one that does, and says no success before.
+func TestFinalProvenLater(t *testing.T) {
+	n, _, e := newFinal(t)
+	n.api.mu.Lock()
+	n.api.reads = "" // it takes a restart
+	n.api.mu.Unlock()
+	n.cfg.Wait = 2 * time.Second
+	n.run(errs.Unavailable, "or a restart")
+	n.api.mu.Lock()
+	n.api.reads = n.cfg.File
+	n.api.mu.Unlock()
+	n.cfg.Wait = time.Minute
+	e.values["/registry/secrets/a/late"] = inClear
+	n.run(errs.Conflict, "under clear")
+	delete(e.values, "/registry/secrets/a/late")
+	readings := 0
+	e.reading = func(string) { readings++ }
+	if n.run(0, ""); readings == 0 {
+		t.Error("success is said without a look at etcd")
+	}
+}
+
+// An API server that tells of no file may have one: on the way back nothing is written then.
+func TestBackWithoutHash(t *testing.T) {
+	n, _, e := newFinal(t)
+	n.cfg.Final, n.cfg.Goal.Back = false, true
+	n.run(0, "")
+	n.cfg.Final = true
+	e.values["/registry/secrets/a/one"] = inClear
+	n.another(&server{id: "silent"})
+	n.refused(errs.Conflict, "tells of no file")
+}

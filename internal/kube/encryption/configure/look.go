@@ -237,6 +237,9 @@ func (s *State) judge(cfg *Config) error {
 		if at.file == nil {
 			return errs.Newf(errs.Conflict, "the API server %s has a file in force that is not this node's (%s, here %s): put the same file on all nodes, and wait until each has reloaded it", at.URL, at.Hash, orNone(s.Hash))
 		}
+		if at.Which == "none" && cfg.Goal.Back && s.next != s.current {
+			return errs.Newf(errs.Conflict, "the API server %s tells of no file, which does not show that it has none: on the way back nothing is written before all tell theirs; restart it with --encryption-provider-config-automatic-reload=true", at.URL)
+		}
 		if err := config.Together(s.next, at.file); err != nil {
 			what := "run this on its node, and wait until it has reloaded"
 			if at.Which == "none" {

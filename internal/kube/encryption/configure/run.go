@@ -21,7 +21,7 @@ func Run(ctx context.Context, cfg Config) (*State, error) {
 		return nil, err
 	}
 	if s.Done() {
-		return s, nil
+		return s, s.proven(ctx, &cfg)
 	}
 	if s.blocked != nil {
 		return s, s.blocked
@@ -34,7 +34,11 @@ func Run(ctx context.Context, cfg Config) (*State, error) {
 	}
 	switch {
 	case s.next == s.current:
-		return await(ctx, &cfg, s, true)
+		now, err := await(ctx, &cfg, s, true)
+		if err == nil {
+			err = s.proven(ctx, &cfg)
+		}
+		return now, err
 	case cfg.Final:
 		return final(ctx, &cfg, s)
 	}

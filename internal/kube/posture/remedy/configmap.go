@@ -57,7 +57,7 @@ func unmap(w *World, o Options) (*Plan, error) {
 	keys := slices.Sorted(maps.Keys(m.To))
 	p := &Plan{
 		Check: "SEC-05", Rules: []string{"InConfigMap"}, Object: snapshot.Ref{Kind: "ConfigMap", Namespace: w.Map.Namespace, Name: w.Map.Name}, Values: true,
-		Risks: []string{known, "who reads the ConfigMap by the API, or is made by a kind that is not of Kubernetes itself and runs no pod now, cannot be seen"},
+		Risks: []string{known, "who reads the ConfigMap by the API, or is made by a ReplicationController or a kind that is not of Kubernetes itself and runs no pod now, cannot be seen"},
 	}
 	if p.Steps, err = w.users(m); err != nil {
 		return nil, err
@@ -66,6 +66,9 @@ func unmap(w *World, o Options) (*Plan, error) {
 		p.Does = fmt.Sprintf("has %d workloads take %s of ConfigMap %s from a Secret that holds the same, at the same places; the ConfigMap keeps it until this is called again", len(p.Steps), list(keys), w.Map.Name)
 		p.Risks = append(p.Risks, "the pods are restarted by the change of their template; only when none has the old one any more is the key taken out, by calling this again")
 		return p, nil
+	}
+	if one := w.rolling(); one != "" {
+		return nil, errs.Newf(errs.Conflict, "the roll-out of %s is not over: a pod that is made anew could have its old template. Call this again when it is", one)
 	}
 	if pods := w.having(m); len(pods) > 0 {
 		return nil, errs.Newf(errs.Conflict, "no workload has %s of ConfigMap %s/%s in its template, and pods that were made before run with it: %s. Call this again when they are gone", list(keys), w.Map.Namespace, w.Map.Name, list(pods))
@@ -151,9 +154,10 @@ func (w *World) users(m *relocation.Relocation) ([]Step, error) {
 // been changed already.
 func (w *World) relocate(one *doctor.Workload, m *relocation.Relocation) (*Step, error) {
 	made, changeable := metav1.GetControllerOf(one), slices.Contains(templates, one.Kind)
-	past := one.Kind == "ReplicaSet" && one.Replicas == 0 && !changeable || one.Kind == "Job" && one.Updated == 0
 	switch {
-	case made != nil && slices.Contains(templates, made.Kind), past:
+	case one.Kind == "Job": // whether it runs again is not known: it may be suspended, or between two tries
+		return nil, errs.Newf(errs.Conflict, "%s has the key, and may run again with it: when it has ended, delete it, and call this again", one.Ref())
+	case made != nil && slices.Contains(templates, made.Kind):
 		return nil, nil
 	case made != nil:
 		return nil, errs.Newf(errs.Conflict, "%s has the key, and %s %s makes it: change that to take it from the Secret, and call this again", one.Ref(), made.Kind, made.Name)
@@ -172,6 +176,18 @@ func (w *World) relocate(one *doctor.Workload, m *relocation.Relocation) (*Step,
 		return nil, nil
 	}
 	return new(patchOf(whole, map[string]any{"spec": body}, "the Secret in place of the ConfigMap")), nil
+}
+
+// rolling names a workload in the ConfigMap's namespace of which not all pods are of its template;
+// "" if there is none.
+func (w *World) rolling() string {
+	for i := range w.Workloads {
+		one := &w.Workloads[i]
+		if one.Namespace == w.Map.Namespace && slices.Contains(templates, one.Kind) && one.Kind != "CronJob" && one.Updated < one.Replicas {
+			return one.Ref().String()
+		}
+	}
+	return ""
 }
 
 // having are the pods that use the keys now.

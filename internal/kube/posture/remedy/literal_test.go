@@ -85,6 +85,7 @@ func TestConfigMapUsers(t *testing.T) {
 		"projected": {"{volumes: [{name: v, projected: {sources: [{serviceAccountToken: {path: token, audience: a}}, {configMap: {name: app}}]}}], containers: [{name: web}]}", none,
 			[]string{"serviceAccountToken:", "audience: a", "- secret:", "!configMap: null"}},
 		"moved before":              {"{volumes: [{name: v, projected: {sources: [{configMap: {name: app}}, {secret: {name: db, items: [{key: password, path: password}]}}]}}], containers: [{name: web}]}", none, []string{"password: null", "!Deployment"}},
+		"another Secret before it":  {"{volumes: [{name: v, projected: {sources: [{secret: {name: other, items: [{key: x, path: password}]}}, {configMap: {name: app}}]}}], containers: [{name: web}]}", none, []string{"kind: Deployment", "name: other", "name: db", "!password: null"}},
 		"another ConfigMap":         {"{volumes: [{name: v, configMap: {name: other}}], containers: [{name: web, envFrom: [{configMapRef: {name: other}}]}]}", none, []string{"password: null", "!Deployment"}},
 		"another key of the volume": {"{volumes: [{name: v, configMap: {name: app, items: [{key: host, path: host}]}}], containers: [{name: web}]}", none, []string{"password: null", "!Deployment"}},
 	} {
@@ -124,6 +125,7 @@ func TestConfigMapKeys(t *testing.T) {
 		}
 		return w
 	}
+	rolling := doctor.Workload{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "rolling"}, Kind: "StatefulSet", Replicas: 2, Updated: 1, Template: corev1.PodTemplateSpec{Spec: spec(idle)}}
 	for name, c := range map[string]struct {
 		more   []any
 		change func(*World)
@@ -137,8 +139,11 @@ func TestConfigMapKeys(t *testing.T) {
 		"a ReplicaSet of nobody": {[]any{other("ReplicaSet", 1, "")}, nil, errs.Conflict, []string{"ReplicaSet shop/other", "cannot be changed"}},
 		"of a Deployment":        {[]any{other("ReplicaSet", 1, "Deployment")}, nil, none, []string{"password: null"}},
 		"of a Rollout":           {[]any{other("ReplicaSet", 1, "Rollout")}, nil, errs.Conflict, []string{"Rollout up makes it"}},
-		"of the past":            {[]any{other("ReplicaSet", 0, "")}, nil, none, []string{"password: null"}},
+		"may be scaled up":       {[]any{other("ReplicaSet", 0, "")}, nil, errs.Conflict, []string{"ReplicaSet shop/other"}},
 		"a Job that runs":        {[]any{other("Job", 1, "")}, nil, errs.Conflict, []string{"Job shop/other"}},
+		"a Job that may go on":   {[]any{other("Job", 0, "")}, nil, errs.Conflict, []string{"Job shop/other", "may run again"}},
+		"a Job of a CronJob":     {[]any{other("Job", 0, "CronJob")}, nil, errs.Conflict, []string{"Job shop/other"}},
+		"a roll-out":             {[]any{rolling}, nil, errs.Conflict, []string{"roll-out of StatefulSet shop/rolling"}},
 		"of an operator":         {[]any{other("StatefulSet", 1, "Postgres")}, nil, errs.Conflict, []string{"Postgres up makes it"}},
 		"immutable":              {nil, func(w *World) { yes := true; w.Map.Immutable = &yes }, errs.Unsupported, []string{"immutable"}},
 		"written by another": {nil, func(w *World) {

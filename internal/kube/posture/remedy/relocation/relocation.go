@@ -145,10 +145,10 @@ func (m *Relocation) volume(v *corev1.Volume) (any, error) {
 func (m *Relocation) without(sources []corev1.VolumeProjection) []corev1.VolumeProjection {
 	var out []corev1.VolumeProjection
 	changed := false
-	for _, s := range sources {
+	for i, s := range sources {
 		var split []corev1.VolumeProjection
 		if s.ConfigMap != nil && s.ConfigMap.Name == m.From {
-			split = m.split(s.ConfigMap, given(sources))
+			split = m.split(s.ConfigMap, given(sources[i+1:]))
 		}
 		if split == nil {
 			split = []corev1.VolumeProjection{s}
@@ -163,8 +163,8 @@ func (m *Relocation) without(sources []corev1.VolumeProjection) []corev1.VolumeP
 	return out
 }
 
-// given are the paths that Secrets have in a volume: by a run before, they count more than
-// what a ConfigMap gives there.
+// given are the paths that Secrets have in a volume behind a ConfigMap, by a run before: they count more
+// than what it gives there. Those before it do not.
 func given(sources []corev1.VolumeProjection) map[string]bool {
 	out := map[string]bool{}
 	for _, s := range sources {
