@@ -104,7 +104,7 @@ func takeAway(one, two *controlNode) {
 	one.strongkeep(6, final, "values of podtemplates in etcd are under clear")
 	cfg := rest.CopyConfig(env.server.REST)
 	cfg.Host = one.url
-	if r, err := rewrite.Run(one.Context(), rewrite.Config{REST: cfg, Resources: []string{"podtemplates"}}); err != nil || r.Refused > 0 {
+	if r, err := rewrite.Run(one.Context(), rewrite.Config{REST: cfg, By: rewrite.Ourselves, Resources: []string{"podtemplates"}}); err != nil || r.Refused > 0 {
 		one.Fatal(r, err)
 	}
 	one.strongkeep(0, final, "1 of 2 do not")

@@ -12,6 +12,7 @@ import (
 	vault "github.com/hashicorp/vault/api"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -184,11 +185,8 @@ func TestAdopt(t *testing.T) {
 		t.Fatal(err)
 	}
 	es := &v1.ExternalSecret{}
-	if err := server.Client.Get(t.Context(), client.ObjectKey{Namespace: ns, Name: "db"}, es); err != nil {
-		t.Fatal(err)
-	}
-	es.Annotations = map[string]string{"force-sync": "1"}
-	if err := server.Client.Update(t.Context(), es); err != nil {
+	es.Namespace, es.Name = ns, "db"
+	if err := server.Client.Patch(t.Context(), es, client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"annotations":{"force-sync":"1"}}}`))); err != nil {
 		t.Fatal(err)
 	}
 	await.Until(t, "the Secret follows the vault", func() bool {

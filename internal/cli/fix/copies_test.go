@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/strongkeep/strongkeep/internal/testenv/await"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -24,6 +25,7 @@ apiVersion: apps/v1
 kind: Deployment
 metadata: {name: web}
 spec:
+  strategy: {type: Recreate} # no pod of theirs runs here, so that none would make room for another
   selector: {matchLabels: {app: web}}
   template:
     metadata: {labels: {app: web}}
@@ -120,7 +122,10 @@ func TestConfigMapBecomesSecret(t *testing.T) {
 	if err := server.Client.Delete(t.Context(), pod, client.GracePeriodSeconds(0)); err != nil {
 		t.Fatal(err)
 	}
-	out, stderr, code = run(t, "fix", "SEC-05", name, "-secret=db", "-apply")
+	await.Until(t, "no pod of the template before is left", func() bool {
+		out, stderr, code = run(t, "fix", "SEC-05", name, "-secret=db", "-apply")
+		return code != 6
+	})
 	if data := read(); code != 0 || !strings.Contains(out, "SEC-05 finds nothing more of ConfigMap "+ns+"/app") || len(data) != 2 || data["host"] != "db.internal" || data["password"] != "" {
 		t.Errorf("the key: %d\n%s%s", code, out, stderr)
 	}

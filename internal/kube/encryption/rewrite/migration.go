@@ -37,6 +37,10 @@ var migrationKind = schema.GroupVersionResource{Group: "storagemigration.k8s.io"
 // migrationPatience is how long the cluster has to take a migration on.
 const migrationPatience = 30 * time.Second
 
+// migrationLongest is how long one may run where it is for us to choose: it tells no progress, and the
+// cluster's controller can be at it without end.
+const migrationLongest = 10 * time.Minute
+
 // migration is what is written and read of a StorageVersionMigration.
 type migration struct {
 	APIVersion string `json:"apiVersion"`
@@ -202,6 +206,9 @@ func (r *run) follow(ctx context.Context, at *target, m *migration, t *target) (
 			failed = 0
 			if end := m.end(now, took >= r.migrationPatience); end != "" {
 				return end, nil
+			}
+			if r.By == Auto && took >= r.migrationLongest {
+				return "StorageVersionMigration " + m.Metadata.Name + " runs since " + r.migrationLongest.String() + " without an end", nil
 			}
 		case ctx.Err() != nil:
 			return "", ctx.Err()

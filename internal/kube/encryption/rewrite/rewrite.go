@@ -35,8 +35,8 @@ type Config struct {
 	Progress func(Progress)
 	// Now is the clock; nil is the machine's.
 	Now func() time.Time
-	// migrationPatience: for tests.
-	migrationPatience time.Duration
+	// migrationPatience and migrationLongest: for tests.
+	migrationPatience, migrationLongest time.Duration
 	// step is called before each thing that can be the last one of a process that is
 	// killed. Tests kill it there.
 	step func(what string)
@@ -110,6 +110,7 @@ func (c *Config) complete() error {
 		return errs.Newf(errs.Invalid, "pace %q: it is %s or %s", c.Pace, Gentle, Full)
 	}
 	c.migrationPatience = cmp.Or(c.migrationPatience, migrationPatience)
+	c.migrationLongest = cmp.Or(c.migrationLongest, migrationLongest)
 	c.Namespace, c.Width, c.Page = cmp.Or(c.Namespace, "kube-system"), cmp.Or(c.Width, 16), cmp.Or(c.Page, 250)
 	if c.Now == nil {
 		c.Now = time.Now
