@@ -53,6 +53,7 @@ var faults = []struct {
 		g.everywhere(name, access.User(name), rule("get", "", "secrets"))
 		g.act(access.User(name), "get", "shop", "*")
 		g.fault("SEC-03", "ReadsEverySecret", user(name), "")
+		g.fault("SEC-14", "PartlyUnused", clusterBinding(name), "roleRef") // one namespace of all
 	}},
 	{"deployer", func(g *Cluster, _, name string) {
 		g.everywhere(name, access.User(name), rule("create", "", "pods"))
@@ -77,6 +78,7 @@ var faults = []struct {
 		}
 		g.fault("SEC-03", "ReadsEverySecret", account(ns, name), "")
 		g.fault("SEC-04", "EverythingEverywhere", clusterBinding(name), "subjects["+who.String()+"]")
+		g.fault("SEC-14", "PartlyUnused", clusterBinding(name), "roleRef") // one namespace of all
 	}},
 	{"watcher", func(g *Cluster, ns, name string) {
 		who := access.ServiceAccount(ns, name)
@@ -100,6 +102,7 @@ var faults = []struct {
 		g.everywhere(name, who, rule("get", "", "secrets"))
 		g.act(who, "get", "shop", "*")
 		g.fault("SEC-03", "KnownController", account(who.Namespace, who.Name), "")
+		g.fault("SEC-14", "PartlyUnused", clusterBinding(name), "roleRef") // one namespace of all
 		g.fault("SEC-04", "KnownController", clusterBinding(name), "subjects["+who.String()+"]")
 	}},
 	{"idle", func(g *Cluster, ns, name string) {
