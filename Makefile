@@ -8,7 +8,7 @@ VERSION ?= 0.1.0
 LDFLAGS := -s -w -X github.com/strongkeep/strongkeep/internal/app.Version=$(VERSION)
 PACKAGES ?= ./...
 
-.PHONY: help build test race rotations kms-away rewrite migrate test-etcd lint generate demo up down cluster bench fuzz
+.PHONY: help build test race rotations kms-away kms-ill rewrite migrate test-etcd lint generate demo up down cluster bench fuzz
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ rotations: ## Fifty rotations under load on a real node, and an API server away 
 
 kms-away: ## A real API server without its KMS plugin, for longer than it writes
 	STRONGKEEP_KMS_AWAY=1 go test -count=1 -timeout 30m -v -run PluginAway ./test/encryption
+
+kms-ill: ## Real API servers whose KMS plugin is killed, slow or throttled, or serves many resources
+	STRONGKEEP_KMS_ILL=1 go test -count=1 -timeout 30m -v -run 'KeyStoreThat|PluginKilled|ManyResources' ./test/encryption
 
 rewrite: ## 20,000 Secrets rewritten in etcd beside 200 writers
 	STRONGKEEP_REWRITE=1 go test -count=1 -timeout 90m -v -run Writers ./internal/kube/encryption/rewrite

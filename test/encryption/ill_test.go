@@ -96,9 +96,18 @@ func withoutPlugin(t *testing.T, mend func() error) func(context.Context, kubern
 	}
 }
 
+// long skips what `make kms-ill` runs.
+func long(t *testing.T) {
+	t.Helper()
+	if os.Getenv("STRONGKEEP_KMS_ILL") == "" {
+		t.Skip("SKIPPED: it takes minutes; set STRONGKEEP_KMS_ILL=1")
+	}
+}
+
 // A key store that throttles keeps an API server from starting, and none that runs from
 // reading and writing; one that is slow keeps none from anything.
 func TestKeyStoreThatThrottlesOrIsSlow(t *testing.T) {
+	long(t)
 	create(t, env.client, "before-moods")
 	now := new(atomic.Pointer[mood])
 	now.Store(&mood{err: errs.New(errs.Exhausted, "too many requests")})
@@ -129,6 +138,7 @@ func TestKeyStoreThatThrottlesOrIsSlow(t *testing.T) {
 // written is lost, refused, or in the clear; and one that starts between two plugins
 // waits, and then reads all of it.
 func TestPluginKilled(t *testing.T) {
+	long(t)
 	p := &plugin{dir: env.one.dir, name: "killed"}
 	cmd := p.process(t)
 	c := second(t, p, isReady)
@@ -213,6 +223,7 @@ func serveChild(config string) int {
 // One plugin serves all that an API server encrypts, in entries of their own, by name and
 // by wildcard; and is asked once for each entry, not for each kind or object.
 func TestManyResourcesOnePlugin(t *testing.T) {
+	long(t)
 	p := &plugin{dir: env.one.dir, name: "many", entries: []string{"secrets", "configmaps, podtemplates, serviceaccounts", "'*.apps'", "leases.coordination.k8s.io"}}
 	if err := p.start(); err != nil {
 		t.Fatal(err)
