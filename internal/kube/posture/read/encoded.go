@@ -3,9 +3,11 @@ package read
 import (
 	"bytes"
 	"context"
+	"reflect"
 	"sync"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 
@@ -31,7 +33,7 @@ type message[O any] interface {
 func builtin[O any, P message[O], R any](l *live, client rest.Interface, k kind[O, R]) func(context.Context) error {
 	objects := sync.Pool{New: func() any { return new(O) }}
 	return step(l, kind[encoded, R]{
-		resource: k.resource, global: k.global, extra: k.extra, keep: k.keep, list: pageOf(client, k.resource),
+		resource: k.resource, global: k.global, extra: k.extra, keep: k.keep, list: pageOf(client, k.resource, reflect.TypeFor[O]().Name()+"List"),
 		record: func(raw *encoded) (R, bool, error) {
 			o := objects.Get().(*O)
 			defer func() {
@@ -48,8 +50,9 @@ func builtin[O any, P message[O], R any](l *live, client rest.Interface, k kind[
 	})
 }
 
-// pageOf lists a resource.
-func pageOf(client rest.Interface, resource string) func(context.Context, string, metav1.ListOptions) ([]encoded, string, error) {
+// pageOf lists a resource. What is answered has to be a list of that kind: another one may
+// be decoded as if it were, and would hold less than there is.
+func pageOf(client rest.Interface, resource, listKind string) func(context.Context, string, metav1.ListOptions) ([]encoded, string, error) {
 	return func(ctx context.Context, ns string, o metav1.ListOptions) ([]encoded, string, error) {
 		answer := client.Get().NamespaceIfScoped(ns, ns != "").Resource(resource).VersionedParams(&o, scheme.ParameterCodec).Do(ctx)
 		if err := answer.Error(); err != nil {
@@ -59,9 +62,12 @@ func pageOf(client rest.Interface, resource string) func(context.Context, string
 		if err != nil {
 			return nil, "", err
 		}
-		list, err := inProtobuf(body)
+		list, is, err := inProtobuf(body)
 		if err != nil {
 			return nil, "", err
+		}
+		if want := client.APIVersion().WithKind(listKind); is != want {
+			return nil, "", errs.Newf(errs.Unavailable, "the API server was asked for a %s of %s and answered with a %.100q of %.100q", want.Kind, want.GroupVersion(), is.Kind, is.GroupVersion())
 		}
 		return split(list)
 	}
@@ -71,38 +77,58 @@ func pageOf(client rest.Interface, resource string) func(context.Context, string
 var magic = []byte("k8s\x00")
 
 // The numbers of fields: of runtime.Unknown, which is around everything that is sent; of
-// each list.
+// what it has before that; of each list.
 const (
+	fieldType  = 1
 	fieldRaw   = 2
+	fieldAPI   = 1
+	fieldKind  = 2
 	fieldMeta  = 1
 	fieldItems = 2
 )
 
-// inProtobuf is the list in what an API server answered. One that knows no protobuf answers
-// in JSON.
-func inProtobuf(body []byte) ([]byte, error) {
+// inProtobuf is the list in what an API server answered, and of what kind that says it is. One that
+// knows no protobuf answers in JSON.
+func inProtobuf(body []byte) (list []byte, is schema.GroupVersionKind, err error) {
 	if rest, ok := bytes.CutPrefix(body, magic); ok {
-		var list []byte
-		err := fields(rest, func(n protowire.Number, value []byte) error {
-			if n == fieldRaw {
-				list = value
-			}
-			return nil
-		})
-		if err == nil && list == nil {
-			return nil, errs.New(errs.Unavailable, "the API server's answer to a list is cut off")
-		}
-		return list, err
+		return unwrap(rest)
 	}
-	o, _, err := scheme.Codecs.UniversalDeserializer().Decode(body, nil, nil)
+	o, gvk, err := scheme.Codecs.UniversalDeserializer().Decode(body, nil, nil)
 	if err != nil {
-		return nil, errs.Newf(errs.Unavailable, "decoding what the API server answered: %w", err)
+		return nil, is, errs.Newf(errs.Unavailable, "decoding what the API server answered: %w", err)
 	}
-	list, ok := o.(interface{ Marshal() ([]byte, error) })
+	encoder, ok := o.(interface{ Marshal() ([]byte, error) })
 	if !ok {
-		return nil, errs.Newf(errs.Unavailable, "decoding what the API server answered: %T is no list", o)
+		return nil, is, errs.Newf(errs.Unavailable, "decoding what the API server answered: %T is no list", o)
 	}
-	return list.Marshal()
+	list, err = encoder.Marshal()
+	return list, *gvk, err
+}
+
+// unwrap takes a list out of the runtime.Unknown around it.
+func unwrap(unknown []byte) (list []byte, is schema.GroupVersionKind, err error) {
+	var version, kind string
+	err = fields(unknown, func(n protowire.Number, value []byte) error {
+		switch n {
+		case fieldRaw:
+			list = value
+		case fieldType:
+			return fields(value, func(n protowire.Number, text []byte) error {
+				switch n {
+				case fieldAPI:
+					version = string(text)
+				case fieldKind:
+					kind = string(text)
+				}
+				return nil
+			})
+		}
+		return nil
+	})
+	if err == nil && list == nil {
+		err = errs.New(errs.Unavailable, "the API server's answer to a list is cut off")
+	}
+	return list, schema.FromAPIVersionAndKind(version, kind), err
 }
 
 // split cuts a list into its objects, which are parts of it. next is where it goes on, ""

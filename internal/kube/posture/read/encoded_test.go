@@ -24,6 +24,11 @@ import (
 // sent is a list as an API server sends it, in protobuf.
 func sent(t testing.TB, list runtime.Object) []byte {
 	t.Helper()
+	kinds, _, err := scheme.Scheme.ObjectKinds(list)
+	if err != nil {
+		t.Fatal(err)
+	}
+	list.GetObjectKind().SetGroupVersionKind(kinds[0])
 	var out bytes.Buffer
 	if err := protobuf.NewSerializer(scheme.Scheme, scheme.Scheme).Encode(list, &out); err != nil {
 		t.Fatal(err)
@@ -116,6 +121,39 @@ func TestCutOff(t *testing.T) {
 	}
 }
 
+// What is a list of something else, or says that all is well and lists nothing, is no list of Secrets
+// without content.
+func TestOtherLists(t *testing.T) {
+	names := &metav1.PartialObjectMetadataList{TypeMeta: metav1.TypeMeta{APIVersion: "meta.k8s.io/v1", Kind: "PartialObjectMetadataList"}, Items: []metav1.PartialObjectMetadata{{ObjectMeta: metav1.ObjectMeta{Name: "db"}}}}
+	raw, err := json.Marshal(names)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, body := range map[string][]byte{
+		"names": raw, "ConfigMaps": sent(t, &corev1.ConfigMapList{Items: []corev1.ConfigMap{{ObjectMeta: metav1.ObjectMeta{Name: "db"}}}}),
+		"one Secret": sent(t, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "db"}}), "well": []byte(`{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Success"}`),
+	} {
+		got, _, err := read500(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(body) })
+		if err == nil {
+			t.Errorf("%s: %d Secrets and no error", name, len(got))
+		}
+	}
+}
+
+// A server that goes on with the same page is not followed for ever.
+func TestSamePage(t *testing.T) {
+	asked := 0
+	_, _, err := read500(t, func(w http.ResponseWriter, _ *http.Request) {
+		asked++
+		list := page500()
+		list.Continue = "again"
+		_, _ = w.Write(sent(t, list))
+	})
+	if err == nil || asked != 2 {
+		t.Errorf("asked %d times, %v", asked, err)
+	}
+}
+
 // What an API server refuses is told as by other clients.
 func TestRefused(t *testing.T) {
 	status := func(code int, reason metav1.StatusReason) http.HandlerFunc {
@@ -143,7 +181,7 @@ func TestRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := pageOf(client.CoreV1().RESTClient(), "secrets")(ctx, "", metav1.ListOptions{}); err == nil {
+	if _, _, err := pageOf(client.CoreV1().RESTClient(), "secrets", "SecretList")(ctx, "", metav1.ListOptions{}); err == nil {
 		t.Error("nothing was asked, and nothing is wrong")
 	}
 }
@@ -158,7 +196,7 @@ func FuzzSplit(f *testing.F) {
 	f.Add([]byte(`{"kind":"SecretList","apiVersion":"v1"}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		if !bytes.HasPrefix(body, magic) {
-			_, _ = inProtobuf(body)
+			_, _, _ = inProtobuf(body)
 			return
 		}
 		var around runtime.Unknown
@@ -170,7 +208,7 @@ func FuzzSplit(f *testing.F) {
 		if expected != nil || len(around.Raw) == 0 {
 			return // what is wrong within an object is told when a record is made of it
 		}
-		raw, err := inProtobuf(body)
+		raw, _, err := inProtobuf(body)
 		if err != nil {
 			t.Fatalf("Kubernetes decodes it: %v", err)
 		}

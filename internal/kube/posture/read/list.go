@@ -11,6 +11,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/snapshot"
 )
 
@@ -148,8 +149,11 @@ func (k *kind[O, R]) once(ctx context.Context, namespace string) ([]R, error) {
 func pages(ctx context.Context, next func(context.Context, metav1.ListOptions) (string, error)) error {
 	for token := ""; ; {
 		more, err := next(ctx, metav1.ListOptions{Limit: page, Continue: token})
-		if err != nil || more == "" {
+		switch {
+		case err != nil || more == "":
 			return err
+		case more == token:
+			return errs.New(errs.Unavailable, "the API server goes on with the same page without end")
 		}
 		token = more
 	}
