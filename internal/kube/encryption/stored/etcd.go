@@ -69,7 +69,7 @@ const (
 // Read reads each folder page by page, all at one revision as long as etcd has it.
 func (e *Etcd) Read(ctx context.Context, folders []string, visit func(Entry)) (Origin, error) {
 	r := &walk{Etcd: e, visit: visit, limit: firstPage}
-	r.origin.Source = "etcd at " + strings.Join(e.cfg.Endpoints, ", ")
+	r.origin.Source = e.source()
 	for _, folder := range folders {
 		if err := r.folder(ctx, folder); err != nil {
 			return r.origin, err
@@ -77,6 +77,19 @@ func (e *Etcd) Read(ctx context.Context, folders []string, visit func(Entry)) (O
 	}
 	return r.origin, nil
 }
+
+// Get reads one value as it is now, with its revision; 0 if it is not there.
+func (e *Etcd) Get(ctx context.Context, key string) (value []byte, revision int64, err error) {
+	w := &walk{Etcd: e, limit: 1}
+	w.origin.Source = e.source()
+	page, err := w.page(ctx, key, "")
+	if err != nil || len(page.Kvs) == 0 {
+		return nil, 0, err
+	}
+	return page.Kvs[0].Value, page.Kvs[0].ModRevision, nil
+}
+
+func (e *Etcd) source() string { return "etcd at " + strings.Join(e.cfg.Endpoints, ", ") }
 
 // walk is one reading of everything.
 type walk struct {

@@ -53,7 +53,7 @@ func (s Snapshot) Read(ctx context.Context, folders []string, visit func(Entry))
 		return origin, err
 	}
 	defer func() { _ = db.Close() }()
-	h := history{folders: folders, visit: visit, last: map[string][]byte{}}
+	h := history{folders: folders, visit: visit, last: map[string]version{}}
 	err = s.guard(func() error { return db.View(func(tx *bolt.Tx) error { return h.read(ctx, tx) }) })
 	origin.Revision = h.revision
 	return origin, err
@@ -142,7 +142,13 @@ func copyContext(ctx context.Context, to hash.Hash, from io.Reader) error {
 type history struct {
 	folders  []string
 	visit    func(Entry)
-	last     map[string][]byte // the value of each key, in the file's own memory
+	last     map[string]version // of each key
+	revision int64
+}
+
+// version is a value, in the file's own memory, and the revision that wrote it.
+type version struct {
+	value    []byte
 	revision int64
 }
 
@@ -161,7 +167,7 @@ func (h *history) read(ctx context.Context, tx *bolt.Tx) error {
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(h.last)) {
-		h.visit(Entry{Key: []byte(key), Value: h.last[key]})
+		h.visit(Entry{Key: []byte(key), Value: h.last[key].value, Revision: h.last[key].revision})
 	}
 	return nil
 }
@@ -186,13 +192,13 @@ func (h *history) add(revision, stored []byte) error {
 		return nil
 	}
 	if before, ok := h.last[string(key)]; ok {
-		h.visit(Entry{Key: key, Value: before, Superseded: true})
+		h.visit(Entry{Key: key, Value: before.value, Superseded: true, Revision: before.revision})
 	}
 	if strings.HasSuffix(string(revision[revisionSize:]), "t") {
 		delete(h.last, string(key))
 		return nil
 	}
-	h.last[string(key)] = value
+	h.last[string(key)] = version{value, h.revision}
 	return nil
 }
 

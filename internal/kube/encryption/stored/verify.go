@@ -26,6 +26,9 @@ type Config struct {
 	KeyID string
 	// Most bounds the findings that are named; all are counted. 0 is 1,000.
 	Most int
+	// Each, if not nil, is called with every value, also superseded ones. The entry's
+	// bytes are the source's, and only for the time of the call.
+	Each func(Object, Under, Entry)
 }
 
 // Source reads all stored values below some folders.
@@ -40,7 +43,7 @@ type Entry struct {
 	Value []byte
 	// Superseded is a value that a later one has taken the place of.
 	Superseded bool
-	// Revision is the one that wrote it, as the object's resourceVersion; 0 is not known.
+	// Revision is the one that wrote it, as the object's resourceVersion.
 	Revision int64
 }
 
@@ -226,6 +229,9 @@ func (v *verifier) see(e Entry) {
 // value takes one of a resource.
 func (v *verifier) value(index int, name string, e Entry) {
 	r, u := &v.report.Resources[index], Parse(e.Value)
+	if v.cfg.Each != nil {
+		v.cfg.Each(Object{r.Name, name}, u, e)
+	}
 	if e.Superseded {
 		if u.Kind == Clear {
 			r.SupersededClear++

@@ -207,6 +207,26 @@ func TestRevision(t *testing.T) {
 	}
 }
 
+// Each value is given to who asks for it, with the revision that wrote it; those that
+// were overwritten or deleted too, where a snapshot has them.
+func TestEach(t *testing.T) {
+	e, client := inEtcd(t, map[string]string{"/registry/secrets/a/x": "k8s\x00" + canary})
+	put(t, client, "/registry/secrets/a/x", sealed(t, "strongkeep", "id-1"))
+	for name, from := range map[string]Source{"etcd": e, "snapshot": Snapshot{save(t, client)}} {
+		var got []string
+		verify(t, from, Config{Resources: []string{"secrets"}, Each: func(o Object, u Under, e Entry) {
+			got = append(got, fmt.Sprintf("%s %s %s %d %t", o.Resource, o.Name, u.Provider(), e.Revision, e.Superseded))
+		}})
+		want := []string{"secrets a/x clear 2 true", "secrets a/x kms-v2/strongkeep 3 false"}
+		if name == "etcd" {
+			want = want[1:]
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	}
+}
+
 // All findings are counted, however few are named.
 func TestMost(t *testing.T) {
 	values := map[string]string{}
@@ -360,7 +380,7 @@ func TestDial(t *testing.T) {
 func FuzzRevision(f *testing.F) {
 	f.Add([]byte("\x00\x00\x00\x00\x00\x00\x00\x02_\x00\x00\x00\x00\x00\x00\x00\x00"), []byte("\x0a\x17/registry/secrets/a/b/c\x2a\x01x"))
 	f.Fuzz(func(t *testing.T, revision, value []byte) {
-		h := history{folders: []string{"/registry/secrets/"}, visit: func(Entry) {}, last: map[string][]byte{}}
+		h := history{folders: []string{"/registry/secrets/"}, visit: func(Entry) {}, last: map[string]version{}}
 		if err := h.add(revision, value); err != nil && errs.KindOf(err) != errs.Invalid {
 			t.Fatal(err)
 		}
