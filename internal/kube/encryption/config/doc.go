@@ -5,7 +5,7 @@
 // whether two files may be in force at once, and whether one may follow another, are
 // functions of both (Together, Follows). The package opens and writes nothing.
 //
-// A file may hold keys. They are in File.Text, and nowhere else: not in errors, and
+// A file may hold keys. They are in File.Text and Provider.Secret, and nowhere else: not in errors, and
 // not in what is printed or encoded.
 //
 // Start reading at File and Goal.

@@ -2,6 +2,7 @@ package config
 
 import (
 	"crypto/sha256"
+	"encoding/base64"
 	"fmt"
 	"slices"
 	"strings"
@@ -43,8 +44,12 @@ type Provider struct {
 	Endpoint string // of kms
 	Keys     []string
 
-	marks []string // of what it reads; the first is that of what it writes
+	marks   []string        // of what it reads; the first is that of what it writes
+	secrets []redact.Secret // of Keys
 }
+
+// Secret is the key itself of Keys[i], decoded.
+func (p *Provider) Secret(i int) redact.Secret { return p.secrets[i] }
 
 // clear is the mark of what is not encrypted.
 const inClear = "identity"
@@ -142,6 +147,8 @@ func keyed(line int, kind string, keys []apiserverv1.Key) Provider {
 	for _, k := range keys {
 		p.Keys = append(p.Keys, k.Name)
 		p.marks = append(p.marks, mark(kind, k.Name, k.Secret))
+		secret, _ := base64.StdEncoding.DecodeString(k.Secret) // which validation has done
+		p.secrets = append(p.secrets, redact.New(secret))
 	}
 	return p
 }
