@@ -9,11 +9,14 @@ import (
 // exitFound is the exit code of a command that found something (docs/cli.md).
 const exitFound session.Exit = 10
 
-type command struct{ *session.Session }
+type command struct {
+	*session.Session
+	version string // of this program
+}
 
-// Command returns the encryption command.
-func Command(s *session.Session) *cobra.Command {
-	x := command{s}
+// Command returns the encryption command of a version of the program.
+func Command(s *session.Session, version string) *cobra.Command {
+	x := command{s, version}
 	c := &cobra.Command{
 		Use: "encryption", Short: "Encrypt what API servers keep in etcd, and prove it",
 		Long: `What lies in etcd, and how it gets encrypted. docs/encryption.md has the way from a
@@ -21,6 +24,6 @@ cluster in the clear to an encrypted one; "strongkeep kms" is the plugin that ke
 		Args: cobra.ArbitraryArgs, RunE: session.Unknown,
 		Example: "  strongkeep encryption rewrite -resource=secrets\n  strongkeep encryption verify -snapshot=/var/backups/etcd.db -provider=strongkeep",
 	}
-	c.AddCommand(x.status(), x.plan(), x.configure(), x.rewrite(), x.verify())
+	c.AddCommand(x.status(), x.plan(), x.configure(), x.rewrite(), x.verify(), x.report())
 	return c
 }

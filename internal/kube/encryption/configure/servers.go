@@ -22,6 +22,11 @@ type Server struct {
 	meter.Reading
 }
 
+// Servers asks all API servers of cfg what they have in force. With the error Conflict it
+// returns those that were asked: they are not all, or it is not known. Of cfg it takes
+// REST, Servers and TheseAreAll.
+func Servers(ctx context.Context, cfg Config) ([]Server, error) { return servers(ctx, &cfg) }
+
 // servers asks all API servers, and whether they are all. Kinds: Invalid, Denied,
 // Unauthenticated, Unavailable, Conflict (there are more, or others).
 func servers(ctx context.Context, cfg *Config) ([]Server, error) {
