@@ -1,0 +1,81 @@
+package encryption_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"go.etcd.io/etcd/client/pkg/v3/transport"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// A report of a real etcd says yes to what is so, is of this cluster, names the value that
+// somebody put there in the clear, and verifies offline.
+func TestReport(t *testing.T) {
+	dir := t.TempDir()
+	key, public, reports := filepath.Join(dir, "key"), filepath.Join(dir, "pub"), filepath.Join(dir, "reports")
+	if err := os.WriteFile(public, []byte(command(t, 0, "report", "new-key", key)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	create(t, env.client, "reported")
+	at := env.server.Etcd()
+	args := []string{
+		"report", "-etcd=" + at.Endpoint, "-etcd-ca=" + at.CAFile, "-etcd-cert=" + at.CertFile, "-etcd-key=" + at.KeyFile, "-sign-key=" + key, "-dir=" + reports,
+		"-file=" + filepath.Join(env.one.dir, "one.yaml"), "-provider=strongkeep", "-key-id=" + keyID(t, env.one),
+	}
+	said := command(t, 0, args...)
+	for _, want := range []string{"is every value encrypted?", "is every value under the provider?", "is every value under the key?", "are these the values that the cluster has now?", "have the plugins of all API servers the key?"} {
+		if !strings.Contains(said, "yes            "+want) {
+			t.Errorf("no yes to %q:\n%s", want, said)
+		}
+	}
+	ns, err := env.client.CoreV1().Namespaces().Get(t.Context(), metav1.NamespaceSystem, metav1.GetOptions{})
+	if err != nil || !strings.Contains(said, string(ns.UID)) {
+		t.Errorf("not of this cluster: %v\n%s", err, said)
+	}
+	putClear(t, "/registry/secrets/default/clear-report")
+	if said := command(t, 10, args...); !strings.Contains(said, "default/clear-report") || !strings.Contains(said, "Report 2 of") {
+		t.Errorf("in the clear:\n%s", said)
+	}
+	files, err := filepath.Glob(filepath.Join(reports, "*"))
+	if err != nil || len(files) != 2 {
+		t.Fatalf("%v, %v", files, err)
+	}
+	for _, f := range files {
+		if raw, err := os.ReadFile(f); err != nil || strings.Contains(string(raw), canary) {
+			t.Errorf("%s: %v", f, err)
+		}
+	}
+	if said := command(t, 0, append([]string{"report", "verify", "-key=" + public}, files...)...); !strings.Contains(said, "2 of 2 reports") {
+		t.Errorf("verified:\n%s", said)
+	}
+	for _, name := range []string{"reported", "clear-report"} {
+		if err := env.client.CoreV1().Secrets("default").Delete(t.Context(), name, metav1.DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// putClear writes a Secret into etcd as an API server without encryption does.
+func putClear(t *testing.T, key string) {
+	t.Helper()
+	at := env.server.Etcd()
+	secure, err := transport.TLSInfo{CertFile: at.CertFile, KeyFile: at.KeyFile, TrustedCAFile: at.CAFile}.ClientConfig()
+	if err != nil {
+		t.Fatal(err)
+	}
+	etcd, err := clientv3.New(clientv3.Config{Endpoints: []string{at.Endpoint}, TLS: secure, Logger: zap.NewNop()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = etcd.Close() }()
+	name := key[strings.LastIndexByte(key, '/')+1:]
+	object := fmt.Sprintf(`{"kind":"Secret","apiVersion":"v1","metadata":{"name":%q,"namespace":"default","uid":"00000000-0000-4000-8000-00000000abcd","creationTimestamp":"2026-01-01T00:00:00Z"},"data":{"password":"Y2FuYXJ5LXZhbHVlLTdmM2E="},"type":"Opaque"}`, name)
+	if _, err := etcd.Put(t.Context(), key, object); err != nil {
+		t.Fatal(err)
+	}
+}
