@@ -80,7 +80,7 @@ func (r *reading) add(e stored.Entry) {
 	var b []byte
 	put := func(s string) { b = append(binary.BigEndian.AppendUint32(b, uint32(len(s))), s...) }
 	put(string(e.Key))
-	b = binary.BigEndian.AppendUint64(b, uint64(e.Revision)) //nolint:gosec // as it stands
+	b = binary.BigEndian.AppendUint64(b, uint64(e.Revision))
 	if e.Superseded {
 		b = append(b, 1)
 	} else {

@@ -1,6 +1,7 @@
 package proof
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -140,12 +141,7 @@ func (s *Statement) ofCluster(w *world, from *reading) Answer {
 // configuration answers whether all API servers have one file in force, that of this node.
 func (s *Statement) configuration(before, after *world) Answer {
 	a := answer(Configuration, "have all API servers one configuration, this node's, in force?")
-	hashes := map[string]bool{}
-	for _, w := range []*world{before, after} {
-		for i := range w.servers {
-			hashes[w.servers[i].Hash] = true
-		}
-	}
+	hashes, incomplete := inForce(before, after), cmp.Or(after.incomplete, before.incomplete)
 	file := s.File != nil && len(hashes) > 0 && !hashes[s.File.Hash]
 	switch {
 	case hashes[""]:
@@ -154,17 +150,25 @@ func (s *Statement) configuration(before, after *world) Answer {
 		a.Answer.Answer, a.Detail = stored.No, fmt.Sprintf("%d different files are in force, or one was changed while values were read", len(hashes))
 	case file:
 		a.Answer.Answer, a.Detail = stored.No, "the API servers have another file in force than "+s.File.Path+" of this machine"
-	case after.incomplete != "" || before.incomplete != "":
-		a.Detail = after.incomplete
-		if a.Detail == "" {
-			a.Detail = before.incomplete
-		}
+	case incomplete != "":
+		a.Detail = incomplete
 	case s.File == nil:
 		a.Answer.Answer, a.Detail = stored.Yes, fmt.Sprintf("all %d API servers have one file in force; this node's was not looked at", len(after.servers))
 	default:
 		a.Answer.Answer, a.Detail = stored.Yes, fmt.Sprintf("all %d API servers have the file %s in force", len(after.servers), s.File.Path)
 	}
 	return a
+}
+
+// inForce are the hashes of the files that API servers have told, before and after.
+func inForce(worlds ...*world) map[string]bool {
+	hashes := map[string]bool{}
+	for _, w := range worlds {
+		for i := range w.servers {
+			hashes[w.servers[i].Hash] = true
+		}
+	}
+	return hashes
 }
 
 // plugins answers whether the KMS v2 plugins of all API servers have one key, the expected one.
