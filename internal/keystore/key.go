@@ -40,6 +40,23 @@ type Versioned interface {
 	VersionOf(blob []byte) (string, error)
 }
 
+// Turner is a Versioned that makes the next version itself.
+type Turner interface {
+	// Turn makes it. It is not idempotent. Kinds: Denied (whoever is logged in may not),
+	// and those of History.
+	Turn(ctx context.Context) error
+}
+
+// Guide is a Versioned that says what people do in its store: commands, and in words
+// what no command does. It asks nobody.
+type Guide interface {
+	// Next makes the version that follows those of h.
+	Next(h History) []string
+	// Retire takes a version away, so that it can be brought back; it says so where that
+	// cannot be.
+	Retire(version string) []string
+}
+
 // History is what a store says of a key.
 type History struct {
 	// Lineage names the key itself: it stays when the key is turned, and is

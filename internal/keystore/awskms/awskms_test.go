@@ -521,3 +521,20 @@ func FuzzBlob(f *testing.F) {
 		}
 	})
 }
+
+// What people do in the store, as they would type it.
+func TestGuide(t *testing.T) {
+	s := awskms.Settings{Region: "eu-central-1", CredentialsFile: file(t, credentials("a", "b"))}
+	k := open(t, withAlias(s, "alias/prod"))
+	const id = "1234abcd-12ab-34cd-56ef-1234567890ab"
+	h := keystore.History{Versions: []keystore.Version{{ID: "1/" + id}, {ID: "7/" + id}}}
+	if got, want := strings.Join(k.(keystore.Guide).Next(h), "\n"), "aws kms create-key --region=eu-central-1 --query=KeyMetadata.KeyId --output=text\naws kms create-alias --region=eu-central-1 --alias-name=alias/prod/8 --target-key-id=KEY-ID"; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	if got, want := strings.Join(k.(keystore.Guide).Retire("7/"+id), "\n"), "aws kms disable-key --region=eu-central-1 --key-id="+id; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	if got := strings.Join(open(t, withKey(s, id)).(keystore.Guide).Next(h), ""); !strings.Contains(got, "has one version") {
+		t.Error(got)
+	}
+}

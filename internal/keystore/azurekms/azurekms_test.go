@@ -348,3 +348,17 @@ func FuzzBlob(f *testing.F) {
 		}
 	})
 }
+
+// What people do in the store, as they would type it.
+func TestGuide(t *testing.T) {
+	for vault, flag := range map[string]string{"https://prod.vault.azure.net": "--vault-name=prod", "https://prod.managedhsm.azure.net": "--hsm-name=prod"} {
+		guide := open(t, azurekms.Settings{Vault: vault, Key: "kube"}).(keystore.Guide)
+		if got, want := guide.Next(keystore.History{})[0], "az keyvault key rotate "+flag+" --name=kube"; got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+		const id = "0123456789abcdef0123456789abcdef"
+		if got, want := guide.Retire(id)[0], "az keyvault key set-attributes "+flag+" --name=kube --version="+id+" --enabled=false"; got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
+}

@@ -95,6 +95,7 @@ func Generate(path string) (*Key, error) {
 	if err != nil {
 		return nil, err
 	}
+	e.line = 1
 	return newKey(path, &ring{keys: []entry{e}}), nil
 }
 

@@ -49,6 +49,7 @@ type entry struct {
 	id   string // 16 hex digits
 	made time.Time
 	box  box.Box
+	line int // of the file, from 1
 }
 
 const (
@@ -84,12 +85,13 @@ func parseRing(raw []byte) (*ring, error) {
 		}
 		defer clear(key)
 		e, err := newEntry(key, time.Time{})
+		e.line = 1
 		return &ring{keys: []entry{e}}, err
 	}
 	if len(raw) > maxFile {
 		return nil, errs.Newf(errs.Invalid, "over %d bytes are no file of keys", maxFile)
 	}
-	r := new(ring)
+	r, skipped := new(ring), bytes.Count(raw[:bytes.Index(raw, text)], []byte("\n"))
 	for i, line := range bytes.Split(text, []byte("\n")) {
 		line = trim(line)
 		if len(line) == 0 || line[0] == '#' {
@@ -102,6 +104,7 @@ func parseRing(raw []byte) (*ring, error) {
 		if err != nil {
 			return nil, errs.Newf(errs.Invalid, "line %d: %w", i+1, err)
 		}
+		e.line = i + 1 + skipped
 		r.keys = append(r.keys, e)
 	}
 	if len(r.keys) == 0 {

@@ -3,6 +3,7 @@ package file_test
 import (
 	"encoding/base64"
 	"encoding/hex"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -181,5 +182,44 @@ func TestAddSweeps(t *testing.T) {
 	}
 	if _, err := os.Stat(left); !os.IsNotExist(err) {
 		t.Errorf("it is still there: %v", err)
+	}
+}
+
+// What people are told to take out of a file is the line that has the key, and never the
+// first key.
+func TestGuide(t *testing.T) {
+	path := write(t, []byte("\n# the first\n"+hex.EncodeToString(key())+"\n\n"), 0o600)
+	if err := file.Add(path, time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)); err != nil {
+		t.Fatal(err)
+	}
+	if err := file.Add(path, time.Date(2026, 2, 2, 3, 4, 5, 0, time.UTC)); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, append([]byte("\n \n"), text...), 0o600); err != nil { // as somebody may have edited it
+		t.Fatal(err)
+	}
+	k := load(t, path)
+	h, err := k.History(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	line := 0
+	for i, l := range strings.Split("\n \n"+string(text), "\n") {
+		if strings.Contains(l, "2026-01-02") {
+			line = i + 1
+		}
+	}
+	if got := strings.Join(k.Retire(h.Versions[1].ID), ""); line == 0 || !strings.Contains(got, fmt.Sprintf("line %d out of it", line)) {
+		t.Errorf("the second key is in line %d: %s", line, got)
+	}
+	if got := strings.Join(k.Retire(h.Versions[0].ID), ""); !strings.HasPrefix(got, "nothing: ") || strings.Contains(got, "out of") {
+		t.Errorf("the first key: %s", got)
+	}
+	if got := strings.Join(k.Next(h), " "); !strings.Contains(got, "strongkeep kms add-key "+path) {
+		t.Error(got)
 	}
 }

@@ -324,3 +324,15 @@ func FuzzBlob(f *testing.F) {
 		}
 	})
 }
+
+// What people do in the store, as they would type it.
+func TestGuide(t *testing.T) {
+	guide := open(t, gcpkms.Settings{Key: "projects/prod/locations/europe-west3/keyRings/clusters/cryptoKeys/kube"}).(keystore.Guide)
+	const at = "--key=kube --keyring=clusters --location=europe-west3 --project=prod"
+	if got, want := guide.Next(keystore.History{})[0], "gcloud kms keys versions create "+at; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	if got, want := guide.Retire("3")[0], "gcloud kms keys versions disable 3 "+at; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+}

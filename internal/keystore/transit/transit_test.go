@@ -285,3 +285,31 @@ func TestLoginThatPanics(t *testing.T) {
 	transit.SetClock(k, time.Now)
 	works(t, k)
 }
+
+// The plugin's login makes the next version where its policy lets it, and it is said what
+// the policy needs where not.
+func TestTurn(t *testing.T) {
+	v := start(t, "k")
+	s := settings(t, v, "k")
+	k := open(t, s)
+	if err := k.(keystore.Turner).Turn(t.Context()); !errs.Is(err, errs.Denied) || !strings.Contains(err.Error(), `path "transit/keys/k/rotate" { capabilities = ["update"] }`) {
+		t.Errorf("without the right: %v", err)
+	}
+	s.Auth.TokenFile = file(t, v.Policy("turner", policy+`
+path "transit/keys/k/rotate" { capabilities = ["update"] }`))
+	k = open(t, s)
+	if err := k.(keystore.Turner).Turn(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	h, err := k.History(t.Context())
+	if err != nil || len(h.Versions) != 2 {
+		t.Fatalf("%+v, %v", h, err)
+	}
+	guide := k.(keystore.Guide)
+	if next, want := strings.Join(guide.Next(h), ";"), "strongkeep write -f -address="+s.Address+" transit/keys/k/rotate"; next != want {
+		t.Errorf("next: %s, want %s", next, want)
+	}
+	if gone, want := strings.Join(guide.Retire("1"), ";"), "strongkeep write -address="+s.Address+" transit/keys/k/config min_decryption_version=2"; gone != want {
+		t.Errorf("retire: %s, want %s", gone, want)
+	}
+}

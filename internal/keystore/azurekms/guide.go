@@ -1,0 +1,27 @@
+package azurekms
+
+import (
+	"strings"
+
+	"github.com/strongkeep/strongkeep/internal/keystore"
+)
+
+// place are the flags of Azure's command line that name the key.
+func (k *Key) place() string {
+	name, domain, _ := strings.Cut(k.settings.host, ".")
+	flag := "--vault-name="
+	if strings.HasPrefix(domain, "managedhsm.") {
+		flag = "--hsm-name="
+	}
+	return flag + name + " --name=" + k.settings.Key
+}
+
+// Next implements keystore.Guide.
+func (k *Key) Next(keystore.History) []string {
+	return []string{"az keyvault key rotate " + k.place()}
+}
+
+// Retire implements keystore.Guide.
+func (k *Key) Retire(version string) []string {
+	return []string{"az keyvault key set-attributes " + k.place() + " --version=" + version + " --enabled=false"}
+}
