@@ -27,6 +27,13 @@ type Server struct {
 // REST, Servers and TheseAreAll.
 func Servers(ctx context.Context, cfg Config) ([]Server, error) { return servers(ctx, &cfg) }
 
+// SameEtcd refuses a Stored that is not the etcd of these API servers as it is now. The
+// kind is Conflict.
+func SameEtcd(ctx context.Context, cfg Config) error {
+	cfg.defaults()
+	return sameEtcd(ctx, &cfg)
+}
+
 // servers asks all API servers, and whether they are all. Kinds: Invalid, Denied,
 // Unauthenticated, Unavailable, Conflict (there are more, or others).
 func servers(ctx context.Context, cfg *Config) ([]Server, error) {

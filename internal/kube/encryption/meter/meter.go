@@ -48,6 +48,8 @@ type Reading struct {
 type Key struct {
 	Hash string    `json:"hash"` // of its key id: HashOf
 	At   time.Time `json:"at"`
+	// Before is when it last told another key id to this process; zero: it has not.
+	Before time.Time `json:"before,omitzero"`
 }
 
 // The directions of an Operation and a Use.
@@ -177,12 +179,18 @@ func (r *Reading) takeReloaded(labels map[string]string, n float64) {
 	}
 }
 
-// takeKey keeps the newest key of a provider.
+// takeKey keeps the newest key of a provider, and when it had another.
 func (r *Reading) takeKey(labels map[string]string, n float64) {
-	name, k := labels["provider_name"], Key{labels["key_id_hash"], instant(n)}
-	if had, ok := r.Keys[name]; !ok || k.At.After(had.At) {
-		r.Keys[name] = k
+	name, k := labels["provider_name"], Key{Hash: labels["key_id_hash"], At: instant(n)}
+	if had, ok := r.Keys[name]; ok {
+		if had.At.After(k.At) {
+			had, k = k, had
+		}
+		if had.Hash != k.Hash && had.At.After(k.Before) {
+			k.Before = had.At
+		}
 	}
+	r.Keys[name] = k
 }
 
 // instant is a time in seconds of Unix.

@@ -31,7 +31,7 @@ func TestRead(t *testing.T) {
 	if err != nil || r.ID != "sha256:aa" || r.Hash != "sha256:bb" || r.Failures != 2 || r.Failed.Unix() != 1.7e9 || r.Reloaded.Unix() != 1.8e9 || r.Started != 1.75e9 {
 		t.Errorf("%+v, %v", r, err)
 	}
-	if k := r.Keys[`strong"keep`]; len(r.Keys) != 1 || k.Hash != "sha256:k2" || k.At.Nanosecond() == 0 {
+	if k := r.Keys[`strong"keep`]; len(r.Keys) != 1 || k.Hash != "sha256:k2" || k.At.Nanosecond() == 0 || k.Before.Unix() != 1.8e9 {
 		t.Errorf("%+v", r.Keys)
 	}
 	if r.Operations[meter.Operation{Resource: "secrets", Type: meter.FromStorage, Prefix: "identity"}] != 3 || r.Used[meter.Use{Type: meter.FromStorage, Provider: "p", KeyHash: "sha256:k2"}] != 4 {
@@ -39,6 +39,24 @@ func TestRead(t *testing.T) {
 	}
 	if c := r.Configuration(); c != `configuration sha256:bb, key of strong"keep sha256:k2` || !meter.Whole(c) || meter.Whole("key of p sha256:1") {
 		t.Error(c)
+	}
+}
+
+// Of several keys that a plugin has told, the last one counts, and when it last told
+// another, in whatever order they come.
+func TestKeyBefore(t *testing.T) {
+	const name = "apiserver_envelope_encryption_key_id_hash_status_last_timestamp_seconds"
+	lines := []string{name + `{key_id_hash="k1",provider_name="p"} 100`, name + `{key_id_hash="k3",provider_name="p"} 300`, name + `{key_id_hash="k2",provider_name="p"} 200`}
+	for range 3 {
+		lines = append(lines[1:], lines[0])
+		r, err := meter.Read(strings.NewReader(strings.Join(lines, "\n") + "\n"))
+		if k := r.Keys["p"]; err != nil || k.Hash != "k3" || k.At.Unix() != 300 || k.Before.Unix() != 200 {
+			t.Errorf("%v: %+v, %v", lines, r.Keys, err)
+		}
+	}
+	r, err := meter.Read(strings.NewReader(lines[0] + "\n"))
+	if err != nil || !r.Keys["p"].Before.IsZero() {
+		t.Errorf("of one key: %+v, %v", r.Keys, err)
 	}
 }
 
