@@ -28,16 +28,20 @@ type Config struct {
 	Say    func(name string, n, of int) // before a snapshot is read; nil: nobody is told
 }
 
+func (c *Config) defaults() {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Say == nil {
+		c.Say = func(string, int, int) {}
+	}
+}
+
 // Look reads the snapshots that are new in the directory, or have changed, and brings the
 // list up to date. Kinds: NotExist (the directory; a name to be forgotten), Denied,
 // Invalid (a damaged list), Conflict (a backup to be forgotten is there), Unavailable.
 func Look(ctx context.Context, cfg Config) (*List, error) {
-	if cfg.Now == nil {
-		cfg.Now = time.Now
-	}
-	if cfg.Say == nil {
-		cfg.Say = func(string, int, int) {}
-	}
+	cfg.defaults()
 	list, err := load(cfg.Dir)
 	if err != nil {
 		return nil, err
