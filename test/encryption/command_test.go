@@ -20,8 +20,13 @@ import (
 // command runs "strongkeep encryption" with the cluster's kubeconfig.
 func command(t *testing.T, code int, args ...string) string {
 	t.Helper()
+	return strongkeep(t, code, append([]string{"encryption"}, args...)...)
+}
+
+func strongkeep(t *testing.T, code int, args ...string) string {
+	t.Helper()
 	var out, err bytes.Buffer
-	got := cli.Main(append([]string{"encryption"}, args...), session.Env{
+	got := cli.Main(args, session.Env{
 		Context: t.Context(), Stdin: strings.NewReader(""), Stdout: &out, Stderr: &err, Home: t.TempDir(),
 		Getenv: func(name string) string {
 			if name == "KUBECONFIG" {
@@ -31,7 +36,7 @@ func command(t *testing.T, code int, args ...string) string {
 		},
 	})
 	if got != code || strings.Contains(out.String()+err.String(), canary) {
-		t.Errorf("%s: exit code %d, want %d:\n%s%s", args[0], got, code, out.String(), err.String())
+		t.Errorf("%s: exit code %d, want %d:\n%s%s", strings.Join(args[:2], " "), got, code, out.String(), err.String())
 	}
 	return out.String()
 }

@@ -37,6 +37,12 @@ func TestReport(t *testing.T) {
 	if err != nil || !strings.Contains(said, string(ns.UID)) {
 		t.Errorf("not of this cluster: %v\n%s", err, said)
 	}
+	// The check takes it as evidence.
+	asked := []string{"check", "-only=SEC-01,SEC-02", "-o", "json"}
+	given := append(asked, "-encryption-report="+filepath.Join(reports, "report-000001.json"), "-encryption-report-key="+public)
+	if said := strongkeep(t, 0, given...); strings.Count(said, `"answer": "yes"`) != 2 || !strings.Contains(said, "as a signed report says") {
+		t.Errorf("checked:\n%s", said)
+	}
 	putClear(t, "/registry/secrets/default/clear-report")
 	if said := command(t, 10, args...); !strings.Contains(said, "default/clear-report") || !strings.Contains(said, "Report 2 of") {
 		t.Errorf("in the clear:\n%s", said)
@@ -52,6 +58,10 @@ func TestReport(t *testing.T) {
 	}
 	if said := command(t, 0, append([]string{"report", "verify", "-key=" + public}, files...)...); !strings.Contains(said, "2 of 2 reports") {
 		t.Errorf("verified:\n%s", said)
+	}
+	given[len(asked)] = "-encryption-report=" + strings.Join(files, ",")
+	if said := strongkeep(t, 10, given...); !strings.Contains(said, `"rule": "InClearInStorage"`) || !strings.Contains(said, "default/clear-report") {
+		t.Errorf("checked, in the clear:\n%s", said)
 	}
 	for _, name := range []string{"reported", "clear-report"} {
 		if err := env.client.CoreV1().Secrets("default").Delete(t.Context(), name, metav1.DeleteOptions{}); err != nil {

@@ -83,6 +83,7 @@ at or above -fail-on, and with -strict with 11 if a question is not answered.`,
 	f.DurationVar(&x.settings.MaxTokenAge, "max-token-age", 0, "how long a projected token may live (default 24h)")
 	f.DurationVar(&x.settings.Unused, "unused", 0, "after how long without use a right or token counts as unused (default 2160h)")
 	f.DurationVar(&x.settings.Review, "review-age", 0, "how old a review of access may be (default 2160h)")
+	f.DurationVar(&x.settings.Report, "encryption-report-age", 0, "how old a report of -encryption-report may be (default 26h)")
 	return c
 }
 

@@ -23,12 +23,17 @@ type Flags struct {
 	Encryption, Since, AuditPolicy string
 	// Logs are audit logs, - is standard input; Repos are clones.
 	Logs, Repos []string
+	// Reports are signed reports of what lies in etcd, ReportKey the public key for them.
+	Reports   []string
+	ReportKey string
 }
 
 // Add adds the flags to a command.
 func (e *Flags) Add(f *pflag.FlagSet) {
 	f.StringVar(&e.Encryption, "encryption-config", "", "the API server's EncryptionConfiguration; its keys are dropped while it is read")
 	f.StringVar(&e.Since, "encryption-since", "", "when that came into force, such as 2026-03-01T10:00:00Z")
+	f.StringSliceVar(&e.Reports, "encryption-report", nil, "reports of strongkeep encryption report, which are verified; the last one says what lies in etcd")
+	f.StringVar(&e.ReportKey, "encryption-report-key", "", "the public key (PEM) of who signs those reports")
 	f.StringVar(&e.AuditPolicy, "audit-policy", "", "the API server's audit policy")
 	f.StringSliceVar(&e.Logs, "audit-log", nil, "audit logs of the API server, also compressed; as EKS, AKS and GKE export them; - is standard input")
 	f.StringSliceVar(&e.Repos, "repo", nil, "Git repositories to look for secrets and pipelines in, deleted commits included")
@@ -43,6 +48,9 @@ func (e *Flags) Into(ctx context.Context, s *session.Session, seen *look.Seen) e
 		if err := e.encryption(seen); err != nil {
 			return err
 		}
+	}
+	if err := e.stored(seen); err != nil {
+		return err
 	}
 	if e.AuditPolicy != "" {
 		if err := e.auditPolicy(seen); err != nil {

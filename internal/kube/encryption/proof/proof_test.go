@@ -217,6 +217,10 @@ func TestBounded(t *testing.T) {
 		id := fmt.Sprintf("%04d", i) + strings.Repeat("\xff\x00", 100)
 		all = append(all, entry(fmt.Sprintf("/registry/secrets/shop/%04d%s", i, strings.Repeat("\xfe", 200)), fmt.Sprintf("k8s:enc:kms:v2:other:\x0a\x01d\x12\xcc\x01%s\x1a\x01s", id), 1))
 	}
+	for i := range 150 {
+		all = append(all, entry(fmt.Sprintf("/registry/secrets/a/%d", i), fmt.Sprintf("k8s:enc:aescbc:v1:k%d:x", i), 1))
+	}
+	all = append(all, entry("/registry/secrets/a/clear", "k8s\x00"+canary, 1))
 	cfg.Stored, cfg.Verify.Most = all, 3000
 	s := make1(t, cfg)
 	raw, err := s.Encode()
@@ -224,15 +228,18 @@ func TestBounded(t *testing.T) {
 		t.Fatalf("%d bytes, %v", len(raw), err)
 	}
 	again, err := proof.Parse(raw)
-	if err != nil || again.Found != 3000 || len(again.Findings) == 0 || len(again.Resources[0].Under) != 101 {
+	if err != nil || again.Found != 3151 || len(again.Findings) == 0 || len(again.Resources[0].Under) != 102 {
 		t.Fatalf("%v: %+v", err, again.Resources)
 	}
-	sum := 0
+	sum, clear := 0, 0
 	for _, g := range again.Resources[0].Under {
 		sum += g.Values
+		if !proof.Encrypts(g.Provider) {
+			clear += g.Values
+		}
 	}
-	if sum != 3000 {
-		t.Errorf("%d values are counted", sum)
+	if sum != 3151 || clear != 1 {
+		t.Errorf("%d values are counted, %d of them in the clear", sum, clear)
 	}
 }
 
@@ -333,7 +340,7 @@ func TestVerify(t *testing.T) {
 	}
 }
 
-// Each bit of each byte of a file that is another is found.
+// Each byte of a file that is another is found; of its bits two, others with each byte.
 func TestEveryByte(t *testing.T) {
 	keys, files := chain(t, 2)
 	if _, err := proof.Verify(keys, files); err != nil {
@@ -341,7 +348,7 @@ func TestEveryByte(t *testing.T) {
 	}
 	file := bytes.Clone(files[1])
 	for i := range file {
-		for _, bit := range []byte{1, 2, 4, 8, 16, 32, 64, 128} {
+		for _, bit := range []byte{1 << (i % 8), 1 << ((i + 3) % 8)} {
 			file[i] ^= bit
 			if _, err := proof.Verify(keys, [][]byte{files[0], file}); err == nil {
 				t.Fatalf("byte %d, bit %d: it verifies", i, bit)

@@ -1,6 +1,7 @@
 package proof
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -126,8 +127,8 @@ const (
 	// mostGroups bounds what is told apart of one resource. Who can write into etcd can make
 	// as many key ids as values.
 	mostGroups = 100
-	// others is what the rest is counted as.
-	others = "others"
+	// Others is what the rest is counted as, of what is encrypted.
+	Others = "others"
 )
 
 // Encode returns the statement as JSON. What would make it too large to be signed is left
@@ -153,13 +154,7 @@ func (s *Statement) trim() {
 	for i := range s.Resources {
 		r := &s.Resources[i]
 		r.Name = text(r.Name)
-		if len(r.Under) > mostGroups {
-			rest := stored.Group{Provider: others}
-			for _, g := range r.Under[mostGroups:] {
-				rest.Values += g.Values
-			}
-			r.Under = append(slices.Clone(r.Under[:mostGroups]), rest)
-		}
+		r.Under = few(r.Under)
 		for j := range r.Under {
 			r.Under[j].Provider, r.Under[j].KeyID = text(r.Under[j].Provider), text(r.Under[j].KeyID)
 		}
@@ -168,6 +163,33 @@ func (s *Statement) trim() {
 		f := &s.Findings[i]
 		f.Resource, f.Name, f.Provider, f.KeyID = text(f.Resource), text(f.Name), text(f.Provider), text(f.KeyID)
 	}
+}
+
+// few bounds groups, and never counts what is not encrypted with what is.
+func few(groups []stored.Group) []stored.Group {
+	if len(groups) <= mostGroups {
+		return groups
+	}
+	out := slices.Clone(groups[:mostGroups])
+	rest := map[string]int{}
+	for _, g := range groups[mostGroups:] {
+		kind, _, _ := strings.Cut(g.Provider, "/")
+		if Encrypts(g.Provider) {
+			kind = Others
+		}
+		rest[kind] += g.Values
+	}
+	for _, kind := range slices.Sorted(maps.Keys(rest)) {
+		out = append(out, stored.Group{Provider: kind, Values: rest[kind]})
+	}
+	return out
+}
+
+// Encrypts reports whether values of a group's provider are encrypted, so that an API
+// server can read them.
+func Encrypts(provider string) bool {
+	kind, _, _ := strings.Cut(provider, "/")
+	return kind != string(stored.Clear) && kind != string(stored.Broken)
 }
 
 // text is a name as valid UTF-8: keys of etcd and key ids may be any bytes.

@@ -61,6 +61,9 @@ type Settings struct {
 	MaxAge, MaxTokenAge, Unused time.Duration
 	// Review is how old a review of access may be (default 90 days).
 	Review time.Duration
+	// Report is how old a report of what lies in etcd may be (default 26 hours: one that
+	// is made each day).
+	Report time.Duration
 }
 
 // Verdict is what a check found by itself, before Run weighs what it could see.

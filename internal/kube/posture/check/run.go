@@ -18,6 +18,7 @@ func NewInput(s *snapshot.Snapshot, now time.Time, settings Settings) *Input {
 	settings.MaxTokenAge = cmp.Or(settings.MaxTokenAge, day)
 	settings.Unused = cmp.Or(settings.Unused, 90*day)
 	settings.Review = cmp.Or(settings.Review, 90*day)
+	settings.Report = cmp.Or(settings.Report, 26*time.Hour)
 	return &Input{Snapshot: s, Now: now, Settings: settings, Finder: s.Finder(), Index: NewIndex(s)}
 }
 

@@ -138,6 +138,8 @@ type Control struct {
 	Servers []Server `json:"servers,omitempty"`
 	// Encryption is the EncryptionConfiguration that was given, without its keys.
 	Encryption *Encryption `json:"encryption,omitempty"`
+	// Stored is what a signed report says of the Secrets in etcd; nil if none was given.
+	Stored *Stored `json:"stored,omitempty"`
 	// Transformations are counters of the API server that answered, by
 	// resource, direction ("from_storage", "to_storage") and prefix ("identity",
 	// "k8s:enc:kms:v2:…" cut after the name of the provider).
@@ -151,6 +153,28 @@ type Control struct {
 	AuditPlace string `json:"auditPlace,omitempty"`
 	// Migrations are StorageVersionMigrations.
 	Migrations []Migration `json:"migrations,omitempty"`
+}
+
+// Stored is what a report of "strongkeep encryption report" says of Secrets. Its signature
+// was verified when it was given.
+type Stored struct {
+	Place   string    `json:"place"`
+	Cluster string    `json:"cluster"` // UID of kube-system
+	Time    time.Time `json:"time"`    // when etcd was read
+	Digest  string    `json:"digest"`  // of what was signed
+	KeyID   string    `json:"keyID"`   // who signed
+	// Current says that it was the running etcd of that cluster.
+	Current bool `json:"current,omitempty"`
+	// Under counts Secrets by what encrypts them; Clear are those that nothing does, or
+	// that claim to be encrypted and cannot be read. Values are all.
+	Under  map[string]int `json:"under,omitempty"`
+	Clear  int            `json:"clear,omitempty"`
+	Values int            `json:"values"`
+	// Names of some of those in the clear, NAMESPACE/NAME.
+	Names []string `json:"names,omitempty"`
+	// Differ is why the API servers do not agree on what they have in force, as the report
+	// says; "" if they do, or it is not known.
+	Differ string `json:"differ,omitempty"`
 }
 
 // Server is an API server.

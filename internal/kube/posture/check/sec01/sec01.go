@@ -21,12 +21,16 @@ func Check() check.Check {
 var needs = []string{
 	"--encryption-config FILE: the EncryptionConfiguration of the API server",
 	"or a right to get /metrics of the API server",
+	"or --encryption-report FILE: what strongkeep encryption report found in etcd",
 }
 
 // server is the object of findings that are about no Secret.
 var server = snapshot.Ref{Kind: "APIServer", Name: "kube-apiserver"}
 
-func judge(in *check.Input) check.Verdict {
+func judge(in *check.Input) check.Verdict { return reported(in, unreported(in)) }
+
+// unreported judges without a report of what lies in etcd.
+func unreported(in *check.Input) check.Verdict {
 	seen := count(in.Control.Transformations)
 	with, without := servers(in)
 	switch e := in.Control.Encryption; {

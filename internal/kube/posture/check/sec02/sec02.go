@@ -1,6 +1,7 @@
 package sec02
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -46,7 +47,42 @@ func judge(in *check.Input) check.Verdict {
 	if first.Answer == check.Yes && in.Control.Managed == "eks" {
 		return check.Verdict{Answer: check.Yes, Summary: "The cloud encrypts with keys of AWS KMS", Evidence: first.Evidence}
 	}
+	if r, _ := sec01.Usable(in); r != nil && r.Clear == 0 {
+		return reported(r, first.Evidence)
+	}
 	return check.Verdict{Answer: check.Unknown, Needs: first.Needs, Summary: "Nothing tells where the key of the encryption lies", Evidence: first.Evidence}
+}
+
+// reported judges by what a report says that Secrets in etcd are under, the worst of it.
+func reported(r *snapshot.Stored, evidence []check.Evidence) check.Verdict {
+	var unders []string
+	for under := range r.Under {
+		unders = append(unders, under)
+	}
+	slices.SortFunc(unders, func(a, b string) int { return cmp.Or(cmp.Compare(depth(a), depth(b)), strings.Compare(a, b)) })
+	for _, under := range unders {
+		evidence = append(evidence, check.Evidence{Field: r.Place, Fact: fmt.Sprintf("%d Secrets in etcd are under %s", r.Under[under], under)})
+	}
+	switch {
+	case len(unders) == 0 || r.Under["others"] > 0:
+		return check.Verdict{Answer: check.Unknown, Summary: "The report does not tell what all Secrets are under", Evidence: evidence, Needs: []string{"a report of strongkeep encryption report that has secrets, under fewer keys"}}
+	case depth(unders[0]) == 2:
+		return remote("v2", evidence)
+	case depth(unders[0]) == 1:
+		return remote("v1", evidence)
+	}
+	return local("Secrets lie in etcd under a key that stands in a file beside the API server: "+unders[0], evidence, "LocalKey")
+}
+
+// depth orders what values are under, the worst first.
+func depth(under string) int {
+	switch {
+	case strings.HasPrefix(under, "kms-v2/"):
+		return 2
+	case strings.HasPrefix(under, "kms-v1/"):
+		return 1
+	}
+	return 0
 }
 
 // notInForce is the rule, here and in SEC-01, of a file that is not the one that runs.

@@ -35,6 +35,10 @@ func TestCheck(t *testing.T) {
 	old := []string{"KMSv1 APIServer kube-apiserver"}
 	checktest.Run(t, sec02.Check(), []checktest.Case{
 		{Name: "nothing known", Answer: check.Unknown, Needs: []string{"--encryption-config"}},
+		{Name: "a report: KMS v2", Answer: check.Yes, Snapshot: report(map[string]int{"kms-v2/strongkeep": 3})},
+		{Name: "a report: KMS v1 too", Answer: check.Partly, Findings: old, Snapshot: report(map[string]int{"kms-v2/strongkeep": 3, "kms-v1/old": 1})},
+		{Name: "a report: a key in a file too", Answer: check.No, Findings: file, Snapshot: report(map[string]int{"kms-v2/strongkeep": 3, "aescbc/key1": 1})},
+		{Name: "a report of too many keys", Answer: check.Unknown, Needs: []string{"fewer keys"}, Snapshot: report(map[string]int{"kms-v2/strongkeep": 3, "others": 1})},
 		{Name: "KMS v2 of any name", Answer: check.Yes, Snapshot: config(v2)},
 		{Name: "KMS v2, and a key from before", Answer: check.Yes, Findings: []string{"LocalKeyLeft APIServer kube-apiserver at aescbc"}, Snapshot: config(v2, local)},
 		{Name: "KMS v1", Answer: check.Partly, Findings: old, Snapshot: config(snapshot.EncryptionProvider{Kind: "kms", APIVersion: "v1"})},
@@ -70,4 +74,12 @@ func TestCheck(t *testing.T) {
 		{Name: "EKS", Answer: check.Yes, Snapshot: snapshot.Snapshot{Control: snapshot.Control{Managed: "eks", Version: "v1.33.1-eks-1"}}},
 		{Name: "AKS", Answer: check.Unknown, Needs: []string{"az aks show"}, Snapshot: snapshot.Snapshot{Control: snapshot.Control{Managed: "aks", Version: "v1.33.1"}}},
 	})
+}
+
+// report is a cluster of which nothing is known but a report of what lies in etcd.
+func report(under map[string]int) snapshot.Snapshot {
+	return snapshot.Snapshot{
+		Live: true, Coverage: snapshot.Coverage{"secrets": {}}, Namespaces: []snapshot.Namespace{{Meta: snapshot.Meta{Name: "kube-system", UID: "c1"}}},
+		Control: snapshot.Control{Stored: &snapshot.Stored{Place: "r.json", Cluster: "c1", Time: checktest.Now, Current: true, Values: 4, Under: under}},
+	}
 }
