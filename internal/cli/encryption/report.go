@@ -2,8 +2,11 @@ package encryption
 
 import (
 	"context"
+	"errors"
 	"os"
+	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -12,7 +15,10 @@ import (
 	"github.com/strongkeep/strongkeep/internal/cli/session"
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/encryption/book"
+	"github.com/strongkeep/strongkeep/internal/kube/encryption/configure"
 	"github.com/strongkeep/strongkeep/internal/kube/encryption/proof"
+	"github.com/strongkeep/strongkeep/internal/kube/encryption/proof/event"
+	"github.com/strongkeep/strongkeep/internal/kube/encryption/proof/gauge"
 	"github.com/strongkeep/strongkeep/internal/kube/encryption/stored"
 )
 
@@ -27,6 +33,9 @@ type reportFlags struct {
 	dir        string
 	key, mount string
 	html       string
+	socket     string
+	metrics    string
+	events     bool
 }
 
 func (r *reportFlags) add(f *pflag.FlagSet) {
@@ -43,6 +52,9 @@ func (r *reportFlags) add(f *pflag.FlagSet) {
 	f.StringVar(&r.dir, "dir", DefaultReports, "folder of reports, one file each")
 	f.StringVar(&r.key, "sign-key", "", "sign with this key of the machine (report new-key), instead of the vault's evidence engine")
 	f.StringVar(&r.mount, "mount", "evidence", "where the evidence engine is mounted in the vault (VAULT_ADDR, VAULT_TOKEN)")
+	f.StringVar(&r.socket, "socket", "", "instead of -key-id: take the key id that the plugin at this socket has now")
+	f.StringVar(&r.metrics, "metrics-file", "", "replace this file by metrics of the report, for node_exporter's textfile collector; its name ends in .prom")
+	f.BoolVar(&r.events, "events", false, "write an Event in the namespace default for each question that is answered with no")
 	f.StringVar(&r.html, "html", "", "write it to this file too, as a page that opens without a network")
 }
 
@@ -73,10 +85,19 @@ report is written then too.`,
 	return c
 }
 
-// runReport makes a report, keeps it and shows it.
+// runReport makes a report, keeps it, tells of it and shows it. A run that fails is told too.
 func (x command) runReport(ctx context.Context, r *reportFlags) error {
+	if r.metrics != "" && filepath.Ext(r.metrics) != ".prom" {
+		return errs.Newf(errs.Invalid, "-metrics-file=%s: the textfile collector reads names that end in .prom, and no other file is replaced", r.metrics)
+	}
 	signed, path, err := x.write(ctx, r)
 	if err != nil {
+		if r.metrics != "" {
+			err = errors.Join(err, gauge.Failed(r.metrics, time.Now()))
+		}
+		return err
+	}
+	if err := x.tell(ctx, r, &signed); err != nil {
 		return err
 	}
 	if err := x.showReport(signed, nil, r.html); err != nil {
@@ -93,6 +114,49 @@ func (x command) runReport(ctx context.Context, r *reportFlags) error {
 	return nil
 }
 
+// tell tells others of a report that is written. That Events cannot be written is no
+// reason for it to fail.
+func (x command) tell(ctx context.Context, r *reportFlags, signed *proof.Signed) error {
+	if r.events {
+		err := errs.New(errs.Invalid, "no API server is known")
+		if r.cfg.REST != nil {
+			_, err = event.Tell(ctx, r.cfg.REST, signed.Report)
+		}
+		if err != nil {
+			x.Warn([]string{"no Events are written: " + err.Error()})
+		}
+	}
+	if r.metrics == "" {
+		return nil
+	}
+	return gauge.Write(r.metrics, signed, time.Now())
+}
+
+// reach finds out where to look, and what for.
+func (x command) reach(ctx context.Context, r *reportFlags) (end func(), err error) {
+	if r.socket != "" {
+		if r.cfg.Verify.KeyID != "" {
+			return nil, errs.New(errs.Invalid, "both -key-id and -socket are given: one of them says which key it should be")
+		}
+		if r.cfg.Verify.KeyID, err = configure.KeyID(ctx, r.socket); err != nil {
+			return nil, err
+		}
+	}
+	rest, _, err := r.cluster.Rest(x.Env)
+	switch {
+	case err == nil:
+		r.cfg.REST = rest
+	case r.cluster.Kubeconfig != "" || r.cluster.Context != "" || len(r.cfg.Servers) > 0:
+		return nil, err
+	default:
+		x.Warn([]string{"no API server is asked: " + err.Error()})
+	}
+	r.cfg.SnapshotPath, r.cfg.Version = r.from.snapshot, x.version
+	r.cfg.Host, _ = os.Hostname() // "" is not known
+	r.cfg.Stored, end, err = r.from.open()
+	return end, err
+}
+
 // write makes a report and has it signed. What it takes to sign is looked at first, since
 // reading etcd takes long.
 func (x command) write(ctx context.Context, r *reportFlags) (proof.Signed, string, error) {
@@ -100,18 +164,11 @@ func (x command) write(ctx context.Context, r *reportFlags) (proof.Signed, strin
 	if err != nil {
 		return proof.Signed{}, "", err
 	}
-	source, end, err := r.from.open()
+	end, err := x.reach(ctx, r)
 	if err != nil {
 		return proof.Signed{}, "", err
 	}
 	defer end()
-	r.cfg.Stored, r.cfg.SnapshotPath, r.cfg.Version = source, r.from.snapshot, x.version
-	r.cfg.Host, _ = os.Hostname() // "" is not known
-	if rest, _, err := r.cluster.Rest(x.Env); err == nil {
-		r.cfg.REST = rest
-	} else {
-		x.Warn([]string{"no API server is asked: " + err.Error()})
-	}
 	s, err := proof.Make(ctx, r.cfg)
 	if err != nil {
 		return proof.Signed{}, "", err

@@ -102,6 +102,10 @@ func TestReportFlags(t *testing.T) {
 	key, _ := auditor(t)
 	nobody := snapshot(t, "/registry/secrets/a/one", under)
 	for want, args := range map[string][]string{
+		"both -key-id and -socket":    {"-snapshot=" + nobody, "-sign-key=" + key, "-key-id=x", "-socket=/none/y"},
+		"there is no socket":          {"-snapshot=" + nobody, "-sign-key=" + key, "-socket=/none/y"},
+		"names that end in .prom":     {"-snapshot=" + nobody, "-sign-key=" + key, "-metrics-file=" + nobody},
+		"-kubeconfig":                 {"-snapshot=" + nobody, "-sign-key=" + key, "-server=https://127.0.0.1:1"},
 		"who is to sign?":             {"-snapshot=" + nobody},
 		"there is no key":             {"-snapshot=" + nobody, "-sign-key=" + key + "x"},
 		"say where the values are":    {"-sign-key=" + key},

@@ -48,6 +48,11 @@ func (s *State) plugins(ctx context.Context, expect string) error {
 	return nil
 }
 
+// KeyID asks the plugin at a socket as an API server does, and returns its key id.
+func KeyID(ctx context.Context, socket string) (string, error) {
+	return plugin(ctx, config.Provider{Endpoint: "unix://" + socket})
+}
+
 // plugin asks one as an API server does, and returns its key id.
 func plugin(ctx context.Context, p config.Provider) (string, error) {
 	socket, ok := strings.CutPrefix(p.Endpoint, "unix://")
