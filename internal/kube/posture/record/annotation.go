@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/strongkeep/strongkeep/internal/kube/posture/identity"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/looks"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/snapshot"
 )
@@ -34,8 +35,8 @@ var named = []string{
 const versions = "versions.strongkeep.io/"
 
 // present are the domains of annotations of which it matters that there is one, whatever
-// it says: a ServiceAccount stands for somebody elsewhere.
-var present = []string{"eks.amazonaws.com", "iam.gke.io", "azure.workload.identity", "vault.hashicorp.com"}
+// it says: a token is shown to somebody elsewhere.
+var present = identity.Domains()
 
 // hash is where the External Secrets Operator keeps a hash of what it wrote, without a key:
 // that it is there says who wrote, and what it says is not kept.

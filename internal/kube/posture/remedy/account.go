@@ -13,6 +13,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/access"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/doctor"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/identity"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/snapshot"
 )
 
@@ -136,14 +137,11 @@ func (s *splitting) carries(o Options) error {
 	if s.old.Annotations[mountable] == "true" {
 		return errs.Newf(errs.Unsupported, "ServiceAccount %s/%s limits which Secrets its pods mount (%s): which of them each workload needs is not known; make the ServiceAccounts by hand", ns, name, mountable)
 	}
-	for _, key := range identities {
-		if s.old.Annotations[key] == "" {
-			continue
-		}
+	for _, key := range identity.Account(s.old.Annotations) {
 		if !o.Anyway {
-			return errs.Newf(errs.Conflict, "ServiceAccount %s/%s stands for an identity in a cloud (%s), which trusts it by its name: have it trust the new ones first, then say -anyway, and the annotation is carried", ns, name, key)
+			return errs.Newf(errs.Conflict, "ServiceAccount %s/%s stands for an identity in a cloud or a vault (%s), which trusts it by its name: have it trust the new ones first, then say -anyway, and what says so is carried", ns, name, key)
 		}
-		s.told = append(s.told, fmt.Sprintf("the annotation %s is carried: the identity in the cloud must trust the new ServiceAccounts by their names", key))
+		s.told = append(s.told, fmt.Sprintf("the annotation %s is carried: who goes by it must trust the new ServiceAccounts by their names", key))
 	}
 	for i := range s.RBAC.ClusterRoleBindings {
 		b := &s.RBAC.ClusterRoleBindings[i]
@@ -216,13 +214,18 @@ func (s *splitting) name(u *doctor.Workload) (name string, begun bool, err error
 // account is the shared one under another name.
 func (s *splitting) account(u *doctor.Workload, name string) Step {
 	annotations := map[string]any{SplitFrom: mark(s.old.Name, u)}
-	for _, key := range identities {
-		if v := s.old.Annotations[key]; v != "" {
-			annotations[key] = v
-		}
+	for _, key := range identity.Account(s.old.Annotations) {
+		annotations[key] = s.old.Annotations[key]
 	}
 	meta := metadata(u.Namespace, name)
 	meta["annotations"] = annotations
+	labels := map[string]any{}
+	for _, key := range identity.Account(s.old.Labels) { // a cloud's webhook goes by one
+		labels[key] = s.old.Labels[key]
+	}
+	if len(labels) > 0 {
+		meta["labels"] = labels
+	}
 	object := map[string]any{"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta}
 	if s.old.AutomountServiceAccountToken != nil {
 		object["automountServiceAccountToken"] = *s.old.AutomountServiceAccountToken

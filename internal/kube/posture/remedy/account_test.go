@@ -56,6 +56,7 @@ func TestAccounts(t *testing.T) {
 		"another is there":    {[]any{app, web, worker, named("web", ""), named("web-deployment", "")}, false, errs.Exist, []string{"ServiceAccount shop/web exists"}},
 		"binding is there":    {[]any{app, web, worker, reads, func() rbacv1.RoleBinding { b := taken; b.Namespace = "data"; return b }()}, false, errs.Exist, []string{"RoleBinding data/reads-web"}},
 		"a cloud's":           {[]any{with("eks.amazonaws.com/role-arn", canary), web, worker}, false, errs.Conflict, []string{"eks.amazonaws.com/role-arn"}},
+		"a vault's":           {[]any{with("vault.hashicorp.com/alias-metadata-team", canary), web, worker}, false, errs.Conflict, []string{"vault.hashicorp.com/alias-metadata-team"}},
 		"everywhere":          {[]any{app, web, worker, everywhere}, false, errs.Conflict, []string{"strongkeep fix SEC-04 wide"}},
 		"everywhere, anyway":  {[]any{app, web, worker, everywhere}, true, none, []string{"ClusterRoleBinding wide is not extended", "!kind: ClusterRoleBinding"}},
 		"limited mounts":      {[]any{with(mountable, "true"), web, worker}, false, errs.Unsupported, []string{mountable}},
@@ -73,7 +74,10 @@ func TestAccounts(t *testing.T) {
 			has(t, p, err, c.kind, c.want...)
 		})
 	}
-	carried := world(t, "{containers: []}", Target{Namespace: "shop", Name: "app"}, with("iam.gke.io/gcp-service-account", "robot"), web, worker)
+	robot := with("azure.workload.identity/client-id", "robot")
+	robot.Annotations["azure.workload.identity/tenant-id"], robot.Annotations["eks.amazonaws.com/audience"], robot.Annotations["example.com/note"] = "tenant", "sts", canary
+	robot.Labels = map[string]string{"azure.workload.identity/use": "true", "app": canary}
+	carried := world(t, "{containers: []}", Target{Namespace: "shop", Name: "app"}, robot, web, worker)
 	for _, resource := range []string{"deployments", "statefulsets", "daemonsets", "cronjobs", "pods"} {
 		carried.Coverage[resource] = snapshot.Gap{}
 	}
@@ -81,7 +85,7 @@ func TestAccounts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	has(t, p, err, none, "iam.gke.io/gcp-service-account: robot", "must trust the new ServiceAccounts")
+	has(t, p, err, none, "azure.workload.identity/client-id: robot", "azure.workload.identity/tenant-id: tenant", "eks.amazonaws.com/audience: sts", `azure.workload.identity/use: "true"`, "must trust the new ServiceAccounts")
 	blind := world(t, "{containers: []}", Target{Namespace: "shop", Name: "app"}, app, web, worker)
 	p, err = accounts(blind, Options{})
 	has(t, p, err, errs.Denied, "deployments could not be read")

@@ -10,7 +10,6 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
-	"github.com/strongkeep/strongkeep/internal/kube/posture/access"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/doctor"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/snapshot"
 	"github.com/strongkeep/strongkeep/internal/printable"
@@ -174,18 +173,3 @@ func metadata(namespace, name string) map[string]any {
 }
 
 const rbacVersion = rbacv1.GroupName + "/v1"
-
-// rightsOf returns the bindings that name a ServiceAccount, or those of its namespace.
-func rightsOf(p *access.Policy, namespace, name string) []*access.Binding {
-	who, group := access.ServiceAccount(namespace, name), access.Group(access.ServiceAccounts+":"+namespace)
-	var out []*access.Binding
-	for _, b := range p.Bindings() {
-		for _, s := range b.Subjects {
-			if s == who || s == group {
-				out = append(out, b)
-				break
-			}
-		}
-	}
-	return out
-}

@@ -21,7 +21,7 @@ const canary = "canary-51aa"
 // world has one Deployment with the pod spec of text, and RBAC.
 func world(t *testing.T, spec string, target Target, rbac ...any) *World {
 	t.Helper()
-	c := &doctor.Case{Coverage: snapshot.Coverage{"rolebindings": {}, "clusterrolebindings": {}, "serviceaccounts": {}}}
+	c := &doctor.Case{Coverage: snapshot.Coverage{"rolebindings": {}, "clusterrolebindings": {}, "roles": {}, "clusterroles": {}, "serviceaccounts": {}, "pods": {}}}
 	for _, o := range rbac {
 		switch o := o.(type) {
 		case rbacv1.Role:
@@ -109,32 +109,6 @@ func TestFiles(t *testing.T) {
 	if _, err := files(world(t, "{containers: [{name: web, env: ["+env+"]}]}", Target{}), Options{}); !errs.Is(err, errs.Invalid) || !strings.Contains(err.Error(), "-file-env") {
 		t.Errorf("without the user's word: %v", err)
 	}
-}
-
-func TestToken(t *testing.T) {
-	reads := rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "reads"}}
-	bound := rbacv1.RoleBinding{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "reads"}, RoleRef: rbacv1.RoleRef{Kind: "Role", Name: "reads"}, Subjects: []rbacv1.Subject{{Kind: "ServiceAccount", Name: "web"}}}
-	p, err := token(world(t, "{serviceAccountName: web, containers: []}", Target{}), Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	has(t, p, err, none, "automountServiceAccountToken: false", "concluded from missing rights")
-	p, err = token(world(t, "{serviceAccountName: web, containers: []}", Target{}, reads, bound), Options{})
-	has(t, p, err, errs.Conflict, "RoleBinding reads gives ServiceAccount web rights")
-	p, err = token(world(t, "{serviceAccountName: web, containers: []}", Target{}, reads, bound), Options{Anyway: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	has(t, p, err, none, "can use no more")
-	cloud := corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "web", Annotations: map[string]string{"eks.amazonaws.com/role-arn": canary}}}
-	p, err = token(world(t, "{serviceAccountName: web, containers: []}", Target{}, cloud), Options{})
-	has(t, p, err, errs.Conflict, "identity in a cloud")
-	p, err = token(world(t, "{automountServiceAccountToken: false, containers: []}", Target{}), Options{})
-	has(t, p, err, errs.NotExist, "mounts no token")
-	blind := world(t, "{containers: []}", Target{})
-	delete(blind.Coverage, "rolebindings")
-	p, err = token(blind, Options{})
-	has(t, p, err, errs.Denied, "rolebindings could not be read")
 }
 
 func TestBindings(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/strongkeep/strongkeep/internal/kube/posture/access"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/check"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/identity"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/origin"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/path"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/snapshot"
@@ -34,12 +35,14 @@ const (
 type judgement struct {
 	in     *check.Input
 	rights map[access.Subject]bool
-	out    check.Verdict
-	n      struct{ legacy, valid, long, needless, shared, extended int }
+	// all is a binding that gives something to every ServiceAccount; nil if there is none.
+	all *access.Binding
+	out check.Verdict
+	n   struct{ legacy, valid, long, needless, shared, extended int }
 }
 
 func judge(in *check.Input) check.Verdict {
-	j := &judgement{in: in, rights: rights(in)}
+	j := &judgement{in: in, rights: rights(in), all: everyone(in)}
 	for i := range in.Secrets {
 		if s := &in.Secrets[i]; s.Type == "kubernetes.io/service-account-token" {
 			j.legacy(s)
@@ -67,8 +70,21 @@ func judge(in *check.Input) check.Verdict {
 	return v
 }
 
-// rights are the ServiceAccounts that some binding names. A role that everybody has
-// is none that one needs a token of one's own for.
+// everyone is the first binding that gives every ServiceAccount what Kubernetes does not
+// give it as it comes.
+func everyone(in *check.Input) *access.Binding {
+	for _, b := range access.New(in.RBAC).Bindings() {
+		for _, s := range b.Subjects {
+			if own, _ := b.Shipped(s); !own && b.Role != nil && (s == access.Group(access.ServiceAccounts) || s == access.Group(access.Authenticated)) {
+				return b
+			}
+		}
+	}
+	return nil
+}
+
+// rights are the ServiceAccounts that some binding names, by themselves or by the group
+// of their namespace.
 func rights(in *check.Input) map[access.Subject]bool {
 	out := map[access.Subject]bool{}
 	note := func(namespace string, subjects []rbacv1.Subject) {
@@ -153,7 +169,7 @@ func (j *judgement) automount(h *check.Holder) {
 	if !j.in.Live && len(j.rights) == 0 {
 		return // the bindings are somewhere else
 	}
-	if !mounts || j.rights[access.ServiceAccount(ns, name)] || j.rights[access.Group(ns)] || cloud(a) {
+	if !mounts || j.rights[access.ServiceAccount(ns, name)] || j.rights[access.Group(ns)] || elsewhere(a, h) {
 		return
 	}
 	j.n.needless++
@@ -161,28 +177,22 @@ func (j *judgement) automount(h *check.Holder) {
 		Rule: "NeedlessToken", Severity: check.Low, Object: h.Ref, Field: h.Spec + ".automountServiceAccountToken", Place: h.Place,
 		Message: fmt.Sprintf("its pods get a token of ServiceAccount %s, which no binding gives any right", name),
 	}
-	if h.Ref.Kind == "Pod" {
+	switch {
+	case j.all != nil:
+		f.Message = fmt.Sprintf("its pods get a token of ServiceAccount %s, which has no rights but those that every ServiceAccount has, by %s %s", name, j.all.Kind(), j.all.Name)
+		f.Fix = check.Fix{Text: "If its pods do not use these rights, set automountServiceAccountToken: false in the pod template; else give its ServiceAccount a binding of its own."}
+	case h.Ref.Kind == "Pod":
 		f.Fix = check.Fix{Command: check.Command("kubectl patch serviceaccount -n %s %s -p 'automountServiceAccountToken: false' # for pods made from then on", ns, name)}
-	} else {
+	default:
 		f.Fix = check.Fix{Patch: patch(h)}
 	}
 	j.out.Findings = append(j.out.Findings, f)
 }
 
-// cloud reports whether a ServiceAccount stands for an identity elsewhere, for which
-// its token is used.
-func cloud(a *snapshot.Account) bool {
-	if a == nil {
-		return false
-	}
-	for k := range a.Annotations {
-		for _, domain := range []string{"eks.amazonaws.com/", "iam.gke.io/", "azure.workload.identity/", "vault.hashicorp.com/"} {
-			if strings.HasPrefix(k, domain) {
-				return true
-			}
-		}
-	}
-	return false
+// elsewhere reports whether a token is shown to somebody else than the API server, as
+// annotations say, of its ServiceAccount or of the pod.
+func elsewhere(a *snapshot.Account, h *check.Holder) bool {
+	return a != nil && len(identity.Account(a.Annotations)) > 0 || identity.Injector(h.Annotations) != ""
 }
 
 // patch turns the mount off.

@@ -1,6 +1,7 @@
 package sec08_test
 
 import (
+	"strings"
 	"testing"
 
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -46,6 +47,33 @@ func bind(s snapshot.Snapshot, who rbacv1.Subject) snapshot.Snapshot {
 	return s
 }
 
+func annotated(s snapshot.Snapshot, key string) snapshot.Snapshot {
+	s.Workloads[0].TemplateAnnotations = map[string]string{key: ""}
+	return s
+}
+
+// everyone gives all ServiceAccounts a ClusterRole.
+func everyone(s snapshot.Snapshot, binding, mark string) snapshot.Snapshot {
+	meta := metav1.ObjectMeta{Name: binding, Labels: map[string]string{"kubernetes.io/bootstrapping": mark}}
+	s.RBAC.ClusterRoles = []rbacv1.ClusterRole{{ObjectMeta: meta}}
+	s.RBAC.ClusterRoleBindings = []rbacv1.ClusterRoleBinding{{ObjectMeta: meta, RoleRef: rbacv1.RoleRef{Kind: "ClusterRole", Name: binding}, Subjects: []rbacv1.Subject{{Kind: "Group", Name: "system:serviceaccounts"}}}}
+	return s
+}
+
+// What everybody has is said, and no patch takes it away unseen. What Kubernetes gives
+// everybody as it comes is none.
+func TestRightsOfEverybody(t *testing.T) {
+	s := everyone(workload("Deployment", nil), "all-view", "")
+	f := checktest.Judge(sec08.Check(), &s, check.Settings{}).Findings[0]
+	if !strings.Contains(f.Message, "ClusterRoleBinding all-view") || f.Fix.Patch != "" || f.Fix.Text == "" {
+		t.Errorf("%+v", f.Finding)
+	}
+	s = everyone(workload("Deployment", nil), "system:service-account-issuer-discovery", "rbac-defaults")
+	if f := checktest.Judge(sec08.Check(), &s, check.Settings{}).Findings[0]; !strings.Contains(f.Message, "no binding gives any right") || f.Fix.Patch == "" {
+		t.Errorf("%+v", f.Finding)
+	}
+}
+
 // servers are API servers that are told whether to extend tokens; "" is not told.
 func servers(extend ...string) snapshot.Snapshot {
 	var s snapshot.Snapshot
@@ -86,6 +114,11 @@ func TestCheck(t *testing.T) {
 		{Name: "off in the account", Answer: check.Yes, Snapshot: account(workload("Deployment", nil), &off, nil)},
 		{Name: "off in the account, on in the pod", Answer: check.Yes, Snapshot: account(workload("Deployment", func(t *snapshot.Template) { t.Automount = &on }), &off, nil), Findings: []string{needless}},
 		{Name: "an identity of a cloud", Answer: check.Yes, Snapshot: account(workload("Deployment", nil), nil, map[string]string{"eks.amazonaws.com/role-arn": "x"})},
+		{Name: "who logs in to a vault", Answer: check.Yes, Snapshot: account(workload("Deployment", nil), nil, map[string]string{"vault.hashicorp.com/alias-metadata-team": ""})},
+		{Name: "a vault's agent comes in", Answer: check.Yes, Snapshot: annotated(workload("Deployment", nil), "vault.hashicorp.com/agent-inject")},
+		{Name: "a mesh's proxy logs in", Answer: check.Yes, Snapshot: annotated(workload("Deployment", nil), "consul.hashicorp.com/connect-inject")},
+		{Name: "another annotation", Answer: check.Yes, Snapshot: annotated(workload("Deployment", nil), "example.com/agent-inject"), Findings: []string{needless}},
+		{Name: "rights of everybody", Answer: check.Yes, Snapshot: everyone(workload("Deployment", nil), "all-view", ""), Findings: []string{needless}},
 		{Name: "the pods of a workload are not asked again", Answer: check.Yes, Snapshot: owned},
 		{Name: "injected for a year", Answer: check.Partly, Snapshot: servers("", "false"), Findings: []string{"ExtendedTokens APIServer kube-apiserver at service-account-extend-token-expiration"}},
 		{Name: "injected for a year, as is said", Answer: check.Partly, Snapshot: servers("true"), Findings: []string{"ExtendedTokens APIServer kube-apiserver at service-account-extend-token-expiration"}},

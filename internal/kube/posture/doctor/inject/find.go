@@ -14,6 +14,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/consumer"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/check"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/doctor"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/identity"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/snapshot"
 )
 
@@ -35,7 +36,7 @@ type injector struct {
 }
 
 var table = []injector{
-	{"Vault's agent injector", "vault.hashicorp.com/", "agent-inject", false, []string{"vault-agent"}, "vault-agent-injector", []string{
+	{"Vault's agent injector", identity.Vault + "/", "agent-inject", false, []string{"vault-agent"}, "vault-agent-injector", []string{
 		"agent-inject", "agent-inject-status", "agent-inject-secret-", "agent-inject-template-", "agent-inject-template-file-", "agent-inject-file-", "agent-inject-command-", "agent-inject-perms-",
 		"agent-inject-containers", "agent-inject-token", "agent-inject-default-template", "agent-image", "agent-init-first", "agent-pre-populate", "agent-pre-populate-only",
 		"agent-requests-", "agent-limits-", "agent-configmap", "agent-extra-secret", "agent-run-as-", "agent-set-security-context", "agent-share-process-namespace", "agent-service-account-token-volume-name",
@@ -43,11 +44,11 @@ var table = []injector{
 		"auth-", "role", "service", "namespace", "secret-volume-path", "preserve-secret-case", "log-level", "log-format", "tls-", "ca-cert", "ca-key", "client-", "proxy-address", "go-max-procs",
 		"template-", "error-on-missing-key", "max-connections-per-host",
 	}},
-	{"OpenBao's agent injector", "openbao.org/", "agent-inject", false, []string{"openbao-agent"}, "openbao-agent-injector", nil},
-	{"Bank-Vaults' webhook", "vault.security.banzaicloud.io/", "vault-addr", true, nil, "vault-secrets-webhook", nil},
+	{"OpenBao's agent injector", identity.OpenBao + "/", "agent-inject", false, []string{"openbao-agent"}, "openbao-agent-injector", nil},
+	{"Bank-Vaults' webhook", identity.BankVault + "/", "vault-addr", true, nil, "vault-secrets-webhook", nil},
 	{"1Password's injector", "operator.1password.io/", "inject", true, []string{"copy-op-bin"}, "op-inject", nil},
-	{"Conjur's Secrets Provider", "conjur.org/", "inject", false, []string{"cyberark-secrets-provider", "conjur"}, "conjur", nil},
-	{"Akeyless' injector", "akeyless/", "enabled", false, []string{"akeyless"}, "akeyless", nil},
+	{"Conjur's Secrets Provider", identity.Conjur + "/", "inject", false, []string{"cyberark-secrets-provider", "conjur"}, "conjur", nil},
+	{"Akeyless' injector", identity.Akeyless + "/", "enabled", false, []string{"akeyless"}, "akeyless", nil},
 }
 
 // Symptom is what was to be injected or mounted, and was not.
@@ -80,17 +81,15 @@ type look struct {
 	pod *corev1.Pod
 }
 
-// Values that turn injection on and off, as injectors parse them.
-var (
-	on  = []string{"true", "True", "TRUE", "t", "T", "1", "enabled"}
-	off = []string{"false", "False", "FALSE", "f", "F", "0", "disabled"}
-)
+// on are the values that turn injection on, as injectors parse them; identity.Off has the
+// others.
+var on = []string{"true", "True", "TRUE", "t", "T", "1", "enabled"}
 
 // injected looks whether an injector did what the pod's annotations ask for.
 func (x *look) injected(in *injector) []doctor.Diagnosis {
 	out := x.misspelt(in)
 	value, asked := x.pod.Annotations[in.prefix+in.asks]
-	if !asked || slices.Contains(off, value) || x.has(in) || len(in.containers) == 0 && !x.Asked {
+	if !asked || identity.Off(value) || x.has(in) || len(in.containers) == 0 && !x.Asked {
 		return out
 	}
 	if !in.any && !slices.Contains(on, value) {
