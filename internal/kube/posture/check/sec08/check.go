@@ -169,7 +169,7 @@ func (j *judgement) automount(h *check.Holder) {
 	if !j.in.Live && len(j.rights) == 0 {
 		return // the bindings are somewhere else
 	}
-	if !mounts || j.rights[access.ServiceAccount(ns, name)] || j.rights[access.Group(ns)] || elsewhere(a, h) {
+	if !mounts || j.needs(h, a) {
 		return
 	}
 	j.n.needless++
@@ -189,9 +189,13 @@ func (j *judgement) automount(h *check.Holder) {
 	j.out.Findings = append(j.out.Findings, f)
 }
 
-// elsewhere reports whether a token is shown to somebody else than the API server, as
-// annotations say, of its ServiceAccount or of the pod.
-func elsewhere(a *snapshot.Account, h *check.Holder) bool {
+// needs reports whether the token of a, which may be nil, has rights of its own, or is shown
+// to somebody else than the API server, as annotations say, of the account or of the pod.
+func (j *judgement) needs(h *check.Holder, a *snapshot.Account) bool {
+	ns, name := h.Ref.Namespace, h.Template.Account
+	if j.rights[access.ServiceAccount(ns, name)] || j.rights[access.Group(ns)] {
+		return true
+	}
 	return a != nil && len(identity.Account(a.Annotations)) > 0 || identity.Injector(h.Annotations) != ""
 }
 
