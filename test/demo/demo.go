@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/strongkeep/strongkeep/test/cluster"
+	"github.com/strongkeep/strongkeep/test/demo/atrest"
 	"github.com/strongkeep/strongkeep/test/demo/canary"
 	"github.com/strongkeep/strongkeep/test/demo/checklist"
 	"github.com/strongkeep/strongkeep/test/demo/feed"
@@ -40,6 +41,7 @@ type demo struct {
 	changed  time.Time              // when the vault took the newest value
 	load     *load.Load
 
+	atRest    *atrest.Act
 	plane     checklist.Control // files of the control plane
 	list      *checklist.Act
 	shop      *shop.Shop
@@ -65,7 +67,9 @@ func (d *demo) steps() []step {
 	return []step{
 		{name: "build", run: d.build, limit: buildLimit},
 		{name: "programs", run: d.programs, limit: buildLimit},
+		{name: "KMS plugin", run: d.startPlugin},
 		{name: "cluster", run: d.startCluster, limit: 3 * time.Minute},
+		{name: "in the clear", run: d.seeClear},
 		{name: "server", run: d.startServer},
 		{name: "init", run: d.initialise},
 		{name: "unseal", run: d.unseal},
@@ -92,6 +96,7 @@ func (d *demo) steps() []step {
 		{name: "untidy", run: d.check((*checklist.Act).Untidy)},
 		{name: "checklist", run: d.check((*checklist.Act).Ask)},
 		{name: "remedies", run: d.check((*checklist.Act).Mend), limit: 3 * time.Minute},
+		{name: "encrypted", run: d.encrypt, limit: 3 * time.Minute},
 		{name: "checklist again", run: d.check((*checklist.Act).Again)},
 		{name: "no leak", run: d.searchLeaks},
 	}
@@ -143,6 +148,7 @@ func (d *demo) tearDown() error {
 	if d.cluster != nil {
 		errs = append(errs, d.cluster.Stop())
 	}
+	d.atRest.Stop()
 	if d.server != nil {
 		d.server.Stop()
 	}

@@ -82,10 +82,12 @@ func (d *demo) programs(ctx context.Context) (report.Outcome, error) {
 // startCluster starts control plane and node and loads the images.
 func (d *demo) startCluster(ctx context.Context) (report.Outcome, error) {
 	var err error
-	if d.plane, err = checklist.Prepare(filepath.Join(d.dir, "control-plane"), d.example("audit-policy.yaml"), d.canaries.Add); err != nil {
+	if d.plane, err = checklist.Prepare(filepath.Join(d.dir, "control-plane"), d.example("audit-policy.yaml"), d.atRest.File()); err != nil {
 		return report.Outcome{}, err
 	}
-	d.cluster, err = cluster.Start(ctx, cluster.Config{Node: true, Dir: filepath.Join(d.dir, "cluster"), Log: d.log, APIServerFlags: d.plane.Flags()})
+	d.cluster, err = cluster.Start(ctx, cluster.Config{
+		Node: true, Dir: filepath.Join(d.dir, "cluster"), Log: d.log, APIServerFlags: append(d.plane.Flags(), d.atRest.Flags()...),
+	})
 	if err != nil {
 		return report.Outcome{}, err
 	}
@@ -100,11 +102,20 @@ func (d *demo) startCluster(ctx context.Context) (report.Outcome, error) {
 	return report.Outcome{Text: "Kubernetes " + about + ", control plane and a real node, at " + d.cluster.URL()}, nil
 }
 
+// logs is the folder of the logs of everything that is ours.
+func (d *demo) logs() (string, error) {
+	dir := filepath.Join(d.dir, "log")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", fmt.Errorf("making a directory for logs: %w", err)
+	}
+	return dir, nil
+}
+
 // startServer starts the vault where pods can reach it.
 func (d *demo) startServer(ctx context.Context) (report.Outcome, error) {
-	logs := filepath.Join(d.dir, "log")
-	if err := os.MkdirAll(logs, 0o700); err != nil {
-		return report.Outcome{}, fmt.Errorf("making a directory for logs: %w", err)
+	logs, err := d.logs()
+	if err != nil {
+		return report.Outcome{}, err
 	}
 	address, err := server.FreeAddress(ctx, d.cluster.HostIP())
 	if err != nil {
