@@ -69,7 +69,7 @@ func (d *demo) steps() []step {
 		{name: "programs", run: d.programs, limit: buildLimit},
 		{name: "KMS plugin", run: d.startPlugin},
 		{name: "cluster", run: d.startCluster, limit: 3 * time.Minute},
-		{name: "in the clear", run: d.seeClear},
+		{name: "in the clear", run: d.encryption((*atrest.Act).Begin)},
 		{name: "server", run: d.startServer},
 		{name: "init", run: d.initialise},
 		{name: "unseal", run: d.unseal},
@@ -96,7 +96,7 @@ func (d *demo) steps() []step {
 		{name: "untidy", run: d.check((*checklist.Act).Untidy)},
 		{name: "checklist", run: d.check((*checklist.Act).Ask)},
 		{name: "remedies", run: d.check((*checklist.Act).Mend), limit: 3 * time.Minute},
-		{name: "encrypted", run: d.encrypt, limit: 3 * time.Minute},
+		{name: "encrypted", run: d.encryption((*atrest.Act).End), limit: 3 * time.Minute},
 		{name: "checklist again", run: d.check((*checklist.Act).Again)},
 		{name: "no leak", run: d.searchLeaks},
 	}

@@ -44,7 +44,7 @@ func (d *demo) refuse(ctx context.Context) (report.Outcome, error) {
 	}
 	return report.Outcome{
 		Text:  "ServiceAccount " + otherAccount + " gets nothing, and its ExternalSecret says why:",
-		Notes: wrap(reason, noteWidth),
+		Notes: report.Wrap(reason),
 	}, nil
 }
 
@@ -103,8 +103,8 @@ func judge(t *trail.Trail, found int) (report.Outcome, error) {
 	return report.Outcome{
 		Text: fmt.Sprintf("%s lines in the log, which hold %s values as HMAC and none in the clear", report.Count(t.Lines), report.Count(t.Hashed)),
 		Notes: []string{
-			fmt.Sprintf("ServiceAccount %s read secret/data/my-app/config %s, and nobody else did", appAccount, times(reads)),
-			"a login at auth/kubernetes/login was refused " + times(refusals),
+			fmt.Sprintf("ServiceAccount %s read secret/data/my-app/config %s, and nobody else did", appAccount, report.Times(reads)),
+			"a login at auth/kubernetes/login was refused " + report.Times(refusals),
 			fmt.Sprintf("the password, by its hash from sys/audit-hash/file, is found in %d lines", found),
 		},
 	}, nil

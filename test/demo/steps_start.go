@@ -13,6 +13,7 @@ import (
 
 	"github.com/strongkeep/strongkeep/test/cluster"
 	"github.com/strongkeep/strongkeep/test/cluster/build"
+	"github.com/strongkeep/strongkeep/test/demo/atrest"
 	"github.com/strongkeep/strongkeep/test/demo/checklist"
 	"github.com/strongkeep/strongkeep/test/demo/report"
 	"github.com/strongkeep/strongkeep/test/demo/server"
@@ -77,6 +78,23 @@ func (d *demo) programs(ctx context.Context) (report.Outcome, error) {
 		return report.Outcome{}, err
 	}
 	return report.Outcome{Text: fmt.Sprintf("the %d programs of a Kubernetes are in %s", len(all), filepath.Dir(filepath.Dir(all["kubectl"])))}, nil
+}
+
+// startPlugin starts the KMS plugin, which needs no cluster.
+func (d *demo) startPlugin(ctx context.Context) (report.Outcome, error) {
+	logs, err := d.logs()
+	if err != nil {
+		return report.Outcome{}, err
+	}
+	if d.atRest, err = atrest.Prepare(ctx, atrest.Config{Binary: d.binary, Dir: filepath.Join(d.dir, "kms"), LogDir: logs, Canary: d.canaries.Add}); err != nil {
+		return report.Outcome{}, err
+	}
+	return report.Outcome{Text: "it runs before the cluster, with a key that API server and etcd never have"}, nil
+}
+
+// encryption is a step of the way of Secrets out of the clear.
+func (d *demo) encryption(step func(*atrest.Act, context.Context, *cluster.Cluster) (report.Outcome, error)) func(context.Context) (report.Outcome, error) {
+	return func(ctx context.Context) (report.Outcome, error) { return step(d.atRest, ctx, d.cluster) }
 }
 
 // startCluster starts control plane and node and loads the images.

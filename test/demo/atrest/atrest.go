@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -25,8 +24,6 @@ type Config struct {
 	Binary string // strongkeep
 	Dir    string // for its files; it does not exist
 	LogDir string // exists
-	// Kubectl runs it with all permissions and returns what it prints.
-	Kubectl func(ctx context.Context, stdin io.Reader, args ...string) (string, error)
 	// Canary hears of the key, and of the Secret that is in the clear.
 	Canary func(what, secret string)
 }
@@ -39,12 +36,6 @@ type Act struct {
 	cancel func()     // ends configure
 	before counts
 	value  string // of the Secret that is in the clear, in base64
-}
-
-// Control is the cluster that is taken there.
-type Control struct {
-	URL, Kubeconfig string
-	Etcd            cluster.Etcd
 }
 
 // Prepare makes the key, starts the plugin, before and without any cluster, and writes the file with which an API server begins:
@@ -117,16 +108,16 @@ const clearName = "from-before"
 
 // Begin makes a Secret, counts what lies in etcd in the clear, and has the API server take the next step: it looks for a new file once a minute, and
 // the rest of the demo goes on meanwhile.
-func (a *Act) Begin(ctx context.Context, c Control) (report.Outcome, error) {
+func (a *Act) Begin(ctx context.Context, c *cluster.Cluster) (report.Outcome, error) {
 	value := rand.Text()
 	a.Canary("the Secret in the clear", value)
 	a.value = base64.StdEncoding.EncodeToString([]byte(value))
 	manifest := fmt.Sprintf(`{"apiVersion": "v1", "kind": "Secret", "metadata": {"namespace": "default", "name": %q}, "data": {"password": %q}}`, clearName, a.value)
-	if _, err := a.Kubectl(ctx, strings.NewReader(manifest), "create", "-f", "-"); err != nil {
+	if _, err := c.Kubectl(ctx, strings.NewReader(manifest), "create", "-f", "-"); err != nil {
 		return report.Outcome{}, err
 	}
 	var err error
-	if a.before, err = a.verify(ctx, c.Etcd); err != nil {
+	if a.before, err = a.verify(ctx, c.Etcd()); err != nil {
 		return report.Outcome{}, err
 	}
 	if a.before.clear == 0 || a.before.clear != a.before.values {
@@ -135,7 +126,7 @@ func (a *Act) Begin(ctx context.Context, c Control) (report.Outcome, error) {
 	a.step = make(chan error, 1)
 	ctx, a.cancel = context.WithCancel(context.WithoutCancel(ctx)) // it outlives this step
 	go func() {
-		_, err := a.run(ctx, "encryption", "configure", "-kubeconfig="+c.Kubeconfig, "-server="+c.URL, "-file="+a.File(), "-manifest=", "-socket="+a.socket())
+		_, err := a.run(ctx, "encryption", "configure", "-kubeconfig="+c.Kubeconfig(), "-server="+c.URL(), "-file="+a.File(), "-manifest=", "-socket="+a.socket())
 		a.step <- err
 	}()
 	return report.Outcome{Text: fmt.Sprintf("%s in etcd, in the clear; `strongkeep encryption configure` has the API server encrypt, which reads its file once a minute", secrets(a.before.values))}, nil
@@ -143,7 +134,7 @@ func (a *Act) Begin(ctx context.Context, c Control) (report.Outcome, error) {
 
 // End waits until the API server writes with the plugin, has it rewrite what is there, and reads in etcd
 // that nothing is in the clear.
-func (a *Act) End(ctx context.Context, c Control) (report.Outcome, error) {
+func (a *Act) End(ctx context.Context, c *cluster.Cluster) (report.Outcome, error) {
 	select {
 	case <-ctx.Done():
 		return report.Outcome{}, context.Cause(ctx)
@@ -152,27 +143,34 @@ func (a *Act) End(ctx context.Context, c Control) (report.Outcome, error) {
 			return report.Outcome{}, err
 		}
 	}
-	if _, err := a.run(ctx, "encryption", "rewrite", "-kubeconfig="+c.Kubeconfig, "-server="+c.URL, "-pace=full", "-by=ourselves"); err != nil {
+	if _, err := a.run(ctx, "encryption", "rewrite", "-kubeconfig="+c.Kubeconfig(), "-server="+c.URL(), "-pace=full", "-by=ourselves"); err != nil {
 		return report.Outcome{}, err
 	}
 	key, err := a.keyID(ctx)
 	if err != nil {
 		return report.Outcome{}, err
 	}
-	after, err := a.verify(ctx, c.Etcd, "-provider=strongkeep", "-key-id="+key)
+	after, err := a.verify(ctx, c.Etcd(), "-provider=strongkeep", "-key-id="+key)
 	if err != nil {
-		return report.Outcome{}, err
-	}
-	if value, err := a.Kubectl(ctx, nil, "get", "secret", clearName, "--namespace=default", "--output=jsonpath={.data.password}"); err != nil || value != a.value {
-		return report.Outcome{}, errors.Join(errors.New("the Secret that was in the clear has another value"), err)
-	}
-	if _, err := a.Kubectl(ctx, nil, "delete", "secret", clearName, "--namespace=default"); err != nil {
 		return report.Outcome{}, err
 	}
 	if after.no > 0 || after.clear > 0 || after.values < a.before.values {
 		return report.Outcome{}, fmt.Errorf("of %d Secrets in etcd %d are in the clear, and %d questions are not answered with yes", after.values, after.clear, after.no)
 	}
-	return report.Outcome{Text: fmt.Sprintf("all %s in etcd, read one by one, are under key %s, which neither etcd nor the API server has", secrets(after.values), key)}, nil
+	return report.Outcome{Text: fmt.Sprintf("all %s in etcd, read one by one, are under key %s, which neither etcd nor the API server has", secrets(after.values), key)}, a.sameValue(ctx, c)
+}
+
+// sameValue reports whether the Secret that was in the clear holds what it held, and removes it.
+func (a *Act) sameValue(ctx context.Context, c *cluster.Cluster) error {
+	value, err := c.Kubectl(ctx, nil, "get", "secret", clearName, "--namespace=default", "--output=jsonpath={.data.password}")
+	if err != nil {
+		return err
+	}
+	if strings.TrimSpace(string(value)) != a.value {
+		return errors.New("the Secret that was in the clear has another value")
+	}
+	_, err = c.Kubectl(ctx, nil, "delete", "secret", clearName, "--namespace=default")
+	return err
 }
 
 func secrets(n int) string {

@@ -19,7 +19,7 @@ func Encryption(place string, text []byte) (*snapshot.Encryption, error) {
 	if err != nil {
 		return nil, errs.Newf(errs.KindOf(err), "reading the encryption configuration: the API server does not start with it: %w", err)
 	}
-	out := &snapshot.Encryption{Place: place}
+	out := &snapshot.Encryption{Place: place, Hash: file.Hash}
 	for i := range file.Entries {
 		e := &file.Entries[i]
 		rule := snapshot.Rule{Resources: slices.Clone(e.Resources)}
@@ -38,6 +38,15 @@ func endpoint(text string) string {
 		return ""
 	}
 	return u.Scheme + "://" + u.Path
+}
+
+// InForce compares the EncryptionConfiguration that was given with the one that the API server
+// that answered has in force. known is false where it does not tell.
+func InForce(c *snapshot.Control) (same, known bool) {
+	if c.Encryption == nil || c.Encryption.Hash == "" || c.InForce == "" {
+		return false, false
+	}
+	return c.Encryption.Hash == c.InForce, true
 }
 
 // Providers returns those that write and read a resource of the core group, in

@@ -88,7 +88,8 @@ func (l *live) measured(ctx context.Context) error {
 	if err := group.Wait(); err != nil {
 		return err
 	}
-	l.out.Control.Transformations, l.out.Control.Reloaded = control.Transformations, control.Reloaded
+	to := &l.out.Control
+	to.Transformations, to.Reloaded, to.InForce = control.Transformations, control.Reloaded, control.InForce
 	l.gap("metrics", gap)
 	return nil
 }

@@ -147,6 +147,9 @@ type Control struct {
 	// Reloads is the API server's metric of the last successful reload of its
 	// EncryptionConfiguration; zero if it has none.
 	Reloaded time.Time `json:"reloaded,omitzero"`
+	// InForce is the hash of the EncryptionConfiguration that the API server that answered
+	// has in force, "sha256:…", as its metrics tell; "" if they do not.
+	InForce string `json:"inForce,omitempty"`
 	// AuditPolicy is the text of the policy that was given, YAML; it holds no secret.
 	AuditPolicy []byte `json:"auditPolicy,omitempty"`
 	// AuditPlace is where it came from.
@@ -186,6 +189,7 @@ type Server struct {
 // Encryption is an EncryptionConfiguration without keys.
 type Encryption struct {
 	Place string `json:"place"`
+	Hash  string `json:"hash,omitempty"` // of the file, as in Control.InForce
 	Rules []Rule `json:"rules"`
 	// Since is when it came into force, as the user says; zero if nobody said.
 	Since time.Time `json:"since,omitzero"`

@@ -61,12 +61,26 @@ func configured(in *check.Input, e *snapshot.Encryption, seen counters) check.Ve
 	case providers[0].Kind == identity:
 		return off("The first provider of secrets is identity, which stores them in clear; what stands behind it only reads", evidence)
 	}
-	if seen.writes[clear] > 0 && !seen.encrypted() {
+	same, known := control.InForce(&in.Control)
+	switch {
+	case known && same: // counters of before do not speak against a file that it took up since
+	case seen.writes[clear] > 0 && !seen.encrypted():
 		v := off("The EncryptionConfiguration that was given is not in force: the API server that answered writes Secrets in clear", append(evidence, seen.evidence()...))
 		v.Findings[0].Rule = "NotInForce"
 		return v
+	case known:
+		return Other(&in.Control, evidence)
 	}
 	return rewritten(in, providers, evidence, seen)
+}
+
+// Other is the answer where the API server has another file than the one that was given.
+func Other(c *snapshot.Control, evidence []check.Evidence) check.Verdict {
+	return check.Verdict{
+		Answer: check.Unknown, Needs: []string{"--encryption-config FILE: the EncryptionConfiguration that is in force, " + c.InForce},
+		Summary:  "The API server that answered has another EncryptionConfiguration in force than the one that was given",
+		Evidence: append(evidence, check.Evidence{Object: server, Field: "apiserver_encryption_config_controller_last_config_info", Fact: "the file in force is " + c.InForce + "; the one that was given is " + c.Encryption.Hash}),
+	}
 }
 
 const identity = "identity"

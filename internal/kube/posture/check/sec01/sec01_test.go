@@ -50,6 +50,11 @@ func counter(kind, prefix string, n float64) snapshot.Transformation {
 	return snapshot.Transformation{Resource: "secrets", Type: kind, Prefix: prefix, Status: "OK", Count: n}
 }
 
+// inForce is an API server that has the file.
+func inForce(e *snapshot.Encryption, counted ...snapshot.Transformation) snapshot.Control {
+	return snapshot.Control{InForce: e.Hash, Encryption: e, Transformations: counted}
+}
+
 func TestCheck(t *testing.T) {
 	both := []snapshot.Secret{secret("shop", "new", checktest.Ago(checktest.Day)), secret("shop", "old", checktest.Ago(20*checktest.Day))}
 	fresh := both[:1]
@@ -81,6 +86,9 @@ func TestCheck(t *testing.T) {
 		{Name: "counters: some read in clear", Answer: check.Partly, Findings: []string{"ReadInClear APIServer kube-apiserver at apiserver_storage_transformation_operations_total"}, Snapshot: snapshot.Snapshot{Secrets: both, Control: snapshot.Control{Transformations: []snapshot.Transformation{counter("from_storage", "identity", 1), counter("from_storage", aes, 9), counter("to_storage", aes, 1)}}}},
 		{Name: "counters: written in clear", Answer: check.No, Findings: clear, Snapshot: snapshot.Snapshot{Secrets: both, Control: snapshot.Control{Transformations: []snapshot.Transformation{counter("to_storage", "", 1), counter("from_storage", aes, 4)}}}},
 		{Name: "counters speak against the file", Answer: check.No, Findings: []string{"NotInForce APIServer kube-apiserver"}, Snapshot: snapshot.Snapshot{Secrets: both, Control: snapshot.Control{Encryption: config(t, began, "secrets: kms identity"), Transformations: []snapshot.Transformation{counter("to_storage", "identity", 3)}}}},
+		{Name: "counters from before the file that is in force", Answer: check.Partly, Findings: []string{"NotRewritten Namespace shop", "ReadInClear APIServer kube-apiserver at apiserver_storage_transformation_operations_total"},
+			Snapshot: snapshot.Snapshot{Secrets: both, Control: inForce(config(t, began, "secrets: kms identity"), counter("to_storage", "identity", 3), counter("from_storage", "identity", 2))}},
+		{Name: "another file is in force", Answer: check.Unknown, Needs: []string{"sha256:other"}, Snapshot: snapshot.Snapshot{Secrets: fresh, Control: snapshot.Control{InForce: "sha256:other", Encryption: config(t, began, "secrets: kms")}}},
 		{Name: "counters of other resources and of failures", Answer: check.Unknown, Snapshot: snapshot.Snapshot{Control: snapshot.Control{Transformations: []snapshot.Transformation{{Resource: "configmaps", Type: "to_storage", Prefix: aes, Status: "OK", Count: 3}, {Resource: "secrets", Type: "to_storage", Prefix: aes, Status: "Unknown", Count: 3}}}}},
 		// What others fail: EKS encrypts by itself since 1.28.
 		{Name: "EKS 1.31", Answer: check.Yes, Snapshot: snapshot.Snapshot{Control: snapshot.Control{Managed: "eks", Version: "v1.31.2-eks-7f9249a"}}},

@@ -33,8 +33,8 @@ func judge(in *check.Input) check.Verdict {
 		return local("Secrets are not encrypted at all: "+first.Summary, first.Evidence, rule)
 	}
 	written := writing(in.Control.Transformations)
-	if e := in.Control.Encryption; e != nil {
-		return configured(e, written)
+	if in.Control.Encryption != nil {
+		return given(&in.Control, written)
 	}
 	if len(written) > 0 {
 		v := counted(written[0])
@@ -51,6 +51,17 @@ func judge(in *check.Input) check.Verdict {
 		return reported(r, first.Evidence)
 	}
 	return check.Verdict{Answer: check.Unknown, Needs: first.Needs, Summary: "Nothing tells where the key of the encryption lies", Evidence: first.Evidence}
+}
+
+// given judges by the file that was given, unless another one is in force.
+func given(c *snapshot.Control, written []string) check.Verdict {
+	switch same, known := control.InForce(c); {
+	case known && !same:
+		return sec01.Other(c, []check.Evidence{{Field: c.Encryption.Place, Fact: "the file that was given"}})
+	case known: // what was written before it was taken up does not matter
+		written = nil
+	}
+	return configured(c.Encryption, written)
 }
 
 // reported judges by what a report says that Secrets in etcd are under, the worst of it.

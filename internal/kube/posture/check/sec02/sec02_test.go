@@ -62,6 +62,12 @@ func TestCheck(t *testing.T) {
 		{Name: "KMS v2 in a file, taken up while the API server ran", Answer: check.Unknown, Needs: []string{"counters"}, Snapshot: beside(config(v2), func(c *snapshot.Control) {
 			c.Transformations = counters("k8s:enc:kms:v2:akeyless:", "k8s:enc:aescbc:v1:").Control.Transformations
 		})},
+		{Name: "KMS v2 in the file that is in force, clear text from before", Answer: check.Yes, Snapshot: beside(config(v2), func(c *snapshot.Control) {
+			c.Transformations, c.Encryption.Hash, c.InForce = counters("identity", "k8s:enc:aescbc:v1:").Control.Transformations, "sha256:a", "sha256:a"
+		})},
+		{Name: "another file is in force", Answer: check.Unknown, Needs: []string{"sha256:b"}, Snapshot: beside(config(v2), func(c *snapshot.Control) {
+			c.Encryption.Hash, c.InForce = "sha256:a", "sha256:b"
+		})},
 		{Name: "KMS v2 in a file, and in force", Answer: check.Yes, Snapshot: beside(config(v2), func(c *snapshot.Control) {
 			c.Transformations = counters("k8s:enc:kms:v2:akeyless:").Control.Transformations
 		})},

@@ -18,7 +18,7 @@ const ID = "SEC-13"
 
 // Check returns the check.
 func Check() check.Check {
-	return check.Check{ID: ID, Title: "No secrets are in Git repositories, deleted commits included", Needs: []string{"repos"}, Judge: judge}
+	return check.Check{ID: ID, Title: "No secrets are in Git repositories, deleted commits included", Needs: []string{"repos", "secrets"}, Judge: judge}
 }
 
 func judge(in *check.Input) check.Verdict {

@@ -56,10 +56,17 @@ func TestCheck(t *testing.T) {
 		{Name: "a name of the cluster is no secret", Answer: check.Partly, Findings: []string{"PasswordURL File shop:main.go at PasswordURL"}, Snapshot: name},
 		{Name: "a manifest, in three versions", Answer: check.No, Findings: []string{"Manifest File shop:db.yaml at data.password", "Manifest File shop:db.yaml at data.password (2)", "Manifest File shop:db.yaml at data.password (3)"},
 			Snapshot: with(snapshot.Leak{File: "db.yaml", Line: 1, Value: manifest}, snapshot.Leak{File: "db.yaml", Line: 2, Value: manifest}, snapshot.Leak{File: "db.yaml", Line: 3, Unreachable: true, Value: manifest})},
+		{Name: "not all Secrets were compared", Answer: check.Unknown, Needs: []string{"secrets of prod could not be read: no right"}, Snapshot: partly(with())},
 		{Name: "a token", Answer: check.Partly, Findings: []string{"Token File shop:ci.sh at Token"}, Snapshot: with(snapshot.Leak{File: "ci.sh", Line: 1, Value: value(t, "", snapshot.LooksToken, "x")})},
 		{Name: "a test's key", Answer: check.Partly, Findings: []string{"PrivateKey File shop:tls/testdata/id.pem at PrivateKey"}, Snapshot: with(snapshot.Leak{File: "tls/testdata/id.pem", Line: 1, Value: value(t, "", snapshot.LooksPrivateKey, "x")})},
 		{Name: "a test's manifest", Answer: check.Partly, Findings: []string{"Manifest File shop:test/db.yaml at data.password"}, Snapshot: with(snapshot.Leak{File: "test/db.yaml", Line: 1, Value: manifest})},
 	})
+}
+
+// partly has the Secrets of one namespace alone.
+func partly(s snapshot.Snapshot) snapshot.Snapshot {
+	s.Coverage = snapshot.Coverage{"repos": {}, "secrets": {Namespaces: []string{"prod"}, Reason: "no right"}}
+	return s
 }
 
 // Who is affected, where, and how bad.

@@ -2,6 +2,7 @@ package sec14
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -22,12 +23,12 @@ func Check() check.Check {
 
 func judge(in *check.Input) check.Verdict {
 	reviews := reviewed(in)
-	v := check.Verdict{Evidence: reviews.evidence, Findings: reviews.findings}
+	v := check.Verdict{Evidence: reviews.evidence, Findings: reviews.findings, Needs: reviews.needs}
 	said := fmt.Sprintf("%d of %d namespaces with Secrets were reviewed within %d days", reviews.good, reviews.all, int(in.Settings.Review/day))
 	a := in.Activity
 	if a == nil {
 		v.Answer, v.Summary = check.Unknown, said+"; which permissions are used is not known"
-		v.Needs = []string{"--audit-log FILE: the API server's audit log, of " + days(in) + " or more"}
+		v.Needs = append(v.Needs, "--audit-log FILE: the API server's audit log, of "+days(in)+" or more")
 		return v
 	}
 	v.Evidence = append(v.Evidence, check.Evidence{Field: a.Place, Fact: fmt.Sprintf("shows %d requests' kinds from %s to %s; %d lines could not be read", len(a.Acts), a.From.UTC().Format("2006-01-02"), a.To.UTC().Format("2006-01-02"), a.Lost)})
@@ -37,7 +38,7 @@ func judge(in *check.Input) check.Verdict {
 	said += fmt.Sprintf("; %d of %d grants on Secrets have rights that were not used in %d days", len(unused), rights, int(a.To.Sub(a.From)/day))
 	v.Summary = said
 	if len(unused) > 0 {
-		v.Needs = w.weak
+		v.Needs = append(v.Needs, w.weak...)
 	}
 	switch {
 	case reviews.good < reviews.all && reviews.good == 0:
@@ -78,6 +79,7 @@ type reviews struct {
 	all, good int
 	evidence  []check.Evidence
 	findings  []check.Finding
+	needs     []string
 }
 
 // reviewed looks at each namespace that has Secrets.
@@ -89,7 +91,9 @@ func reviewed(in *check.Input) reviews {
 	}
 	for i := range in.Namespaces {
 		n := &in.Namespaces[i]
-		if has[n.Name] == 0 || n.Terminating {
+		secrets := has[n.Name]
+		delete(has, n.Name)
+		if secrets == 0 || n.Terminating {
 			continue
 		}
 		out.all++
@@ -97,17 +101,29 @@ func reviewed(in *check.Input) reviews {
 		r, ok := ParseReview(n.Annotations[Annotation])
 		switch age := in.Now.Sub(r.At); {
 		case n.Annotations[Annotation] == "":
-			out.findings = append(out.findings, missing(object, "NotReviewed", fmt.Sprintf("Nothing says that access to its %d Secrets was ever reviewed", has[n.Name])))
+			out.findings = append(out.findings, missing(object, "NotReviewed", fmt.Sprintf("Nothing says that access to its %d Secrets was ever reviewed", secrets)))
 		case !ok || age < 0:
 			out.findings = append(out.findings, missing(object, "NotReviewed", "The record of a review cannot be read: it is \"TIME by NAME\", with a time in RFC 3339 that is not to come"))
 		case age > in.Settings.Review:
-			out.findings = append(out.findings, missing(object, "ReviewedLongAgo", fmt.Sprintf("Access to its %d Secrets was last reviewed %d days ago", has[n.Name], int(age/day))))
+			out.findings = append(out.findings, missing(object, "ReviewedLongAgo", fmt.Sprintf("Access to its %d Secrets was last reviewed %d days ago", secrets, int(age/day))))
 		default:
 			out.good++
 			out.evidence = append(out.evidence, check.Evidence{Object: object, Field: "metadata.annotations[" + Annotation + "]", Fact: fmt.Sprintf("reviewed at %s by %s", r.At.UTC().Format("2006-01-02"), r.By)})
 		}
 	}
+	if unknown := slices.Sorted(maps.Keys(has)); len(unknown) > 0 { // files may have Secrets alone
+		out.needs = []string{fmt.Sprintf("the Namespace objects of %s: a review is recorded there", short(unknown))}
+	}
 	return out
+}
+
+// short names a few.
+func short(names []string) string {
+	const most = 5
+	if len(names) <= most {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more namespaces", strings.Join(names[:most], ", "), len(names)-most)
 }
 
 func missing(object snapshot.Ref, rule, message string) check.Finding {

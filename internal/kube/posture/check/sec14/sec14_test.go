@@ -111,6 +111,12 @@ func more(s snapshot.Snapshot) snapshot.Snapshot {
 	return s
 }
 
+// without has no Namespace objects, as files may.
+func without(s snapshot.Snapshot) snapshot.Snapshot {
+	s.Namespaces = nil
+	return s
+}
+
 // young has a Secret that was made after the log ended.
 func young(s snapshot.Snapshot) snapshot.Snapshot {
 	s.Secrets = append(s.Secrets, snapshot.Secret{Meta: snapshot.Meta{Namespace: "shop", Name: "new", Created: checktest.Ago(checktest.Day)}})
@@ -161,6 +167,7 @@ func TestCheck(t *testing.T) {
 		{Name: "somebody in a binding of Kubernetes' own", Answer: check.Partly, Findings: []string{"Unused ClusterRoleBinding cluster-admin at roleRef"}, Snapshot: shop(fresh, shipped("eve"), long)},
 		{Name: "the label on a binding of anybody's", Answer: check.Partly, Findings: []string{"Unused RoleBinding shop/app at roleRef"},
 			Snapshot: shop(fresh, granted(map[string]string{"kubernetes.io/bootstrapping": "rbac-defaults"}, "*"), long)},
+		{Name: "Secrets without their Namespace", Answer: check.Unknown, Needs: []string{"the Namespace objects of shop"}, Snapshot: without(shop(fresh, granted(nil, "get"), long, did("get", "shop", checktest.Day, 4)))},
 		{Name: "of no Secrets", Answer: check.Yes, Snapshot: shop(fresh, access.Objects{}, long)},
 	})
 }

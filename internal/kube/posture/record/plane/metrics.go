@@ -14,12 +14,6 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/posture/snapshot"
 )
 
-// The metrics of an API server that are read.
-const (
-	transformations = "apiserver_storage_transformation_operations_total{"
-	reloads         = "apiserver_encryption_config_controller_automatic_reload_last_timestamp_seconds{"
-)
-
 // longest bounds a line of metrics, in bytes.
 const longest = 1 << 20
 
@@ -31,29 +25,43 @@ const longest = 1 << 20
 func Metrics(from io.Reader, into *snapshot.Control) error {
 	lines := bufio.NewScanner(from)
 	lines.Buffer(nil, longest)
-	var all []snapshot.Transformation
-	var reloaded time.Time
+	var told snapshot.Control
 	for lines.Scan() {
-		switch line := lines.Bytes(); {
-		case bytes.HasPrefix(line, []byte(transformations)):
-			labels, n, ok := sample(string(line))
-			if ok && n > 0 {
-				all = append(all, snapshot.Transformation{
-					Resource: resource(labels), Type: labels["transformation_type"], Prefix: labels["transformer_prefix"], Status: labels["status"], Count: n,
-				})
-			}
-		case bytes.HasPrefix(line, []byte(reloads)):
-			labels, n, ok := sample(string(line))
-			if t := instant(n); ok && labels["status"] == "success" && t.After(reloaded) {
-				reloaded = t
+		for name, take := range wanted {
+			if bytes.HasPrefix(lines.Bytes(), []byte(name)) {
+				if labels, n, ok := sample(lines.Text()); ok {
+					take(&told, labels, n)
+				}
+				break
 			}
 		}
 	}
 	if err := lines.Err(); err != nil {
 		return fmt.Errorf("reading metrics: %w", err)
 	}
-	into.Transformations, into.Reloaded = all, reloaded
+	into.Transformations, into.Reloaded, into.InForce = told.Transformations, told.Reloaded, told.InForce
 	return nil
+}
+
+// wanted are the metrics that are read, and what is kept of each.
+var wanted = map[string]func(told *snapshot.Control, labels map[string]string, n float64){
+	"apiserver_storage_transformation_operations_total{": func(told *snapshot.Control, labels map[string]string, n float64) {
+		if n > 0 {
+			told.Transformations = append(told.Transformations, snapshot.Transformation{
+				Resource: resource(labels), Type: labels["transformation_type"], Prefix: labels["transformer_prefix"], Status: labels["status"], Count: n,
+			})
+		}
+	},
+	"apiserver_encryption_config_controller_last_config_info{": func(told *snapshot.Control, labels map[string]string, n float64) {
+		if n > 0 && digest.MatchString(labels["hash"]) {
+			told.InForce = labels["hash"]
+		}
+	},
+	"apiserver_encryption_config_controller_automatic_reload_last_timestamp_seconds{": func(told *snapshot.Control, labels map[string]string, n float64) {
+		if t := instant(n); labels["status"] == "success" && t.After(told.Reloaded) {
+			told.Reloaded = t
+		}
+	},
 }
 
 // resource is the name of a resource, with that of its group if it has one.
@@ -72,6 +80,9 @@ func instant(seconds float64) time.Time {
 	whole, part := math.Modf(seconds)
 	return time.Unix(int64(whole), int64(part*1e9)).UTC()
 }
+
+// digest is how an API server writes the hash of a file.
+var digest = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
 
 var pair = regexp.MustCompile(`([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\]|\\.)*)"`)
 

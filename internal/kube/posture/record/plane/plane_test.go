@@ -46,6 +46,8 @@ apiserver_storage_transformation_operations_total{resource="secrets",status="OK"
 apiserver_storage_transformation_operations_total{resource="secrets",status="OK",transformation_type="to_storage",transformer_prefix="k8s:enc:kms:v2:kms:"} 3
 apiserver_storage_transformation_operations_total{group="apps",resource="things",status="OK",transformation_type="to_storage",transformer_prefix="identity"} 1
 apiserver_storage_transformation_operations_total{resource="configmaps",status="OK",transformation_type="to_storage",transformer_prefix="identity"} 0
+apiserver_encryption_config_controller_last_config_info{apiserver_id_hash="sha256:x",hash="sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"} 1
+apiserver_encryption_config_controller_last_config_info{apiserver_id_hash="sha256:x",hash="none"} 1
 apiserver_encryption_config_controller_automatic_reload_last_timestamp_seconds{apiserver_id_hash="sha256:x",status="failure"} 1.8e+09
 apiserver_encryption_config_controller_automatic_reload_last_timestamp_seconds{apiserver_id_hash="sha256:x",status="success"} 1.76e+09
 apiserver_storage_transformation_operations_total{broken
@@ -62,7 +64,7 @@ func TestMetrics(t *testing.T) {
 		{Resource: "secrets", Type: "to_storage", Prefix: "k8s:enc:kms:v2:kms:", Status: "OK", Count: 3},
 		{Resource: "things.apps", Type: "to_storage", Prefix: "identity", Status: "OK", Count: 1},
 	}
-	if !slices.Equal(c.Transformations, want) || !c.Reloaded.Equal(time.Unix(1_760_000_000, 0)) {
+	if !slices.Equal(c.Transformations, want) || !c.Reloaded.Equal(time.Unix(1_760_000_000, 0)) || c.InForce != "sha256:"+strings.Repeat("a", 64) {
 		t.Errorf("%+v", c)
 	}
 	if err := plane.Metrics(strings.NewReader(strings.Repeat("x", 2<<20)), &c); err == nil {
