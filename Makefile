@@ -8,7 +8,7 @@ VERSION ?= 0.1.0
 LDFLAGS := -s -w -X github.com/strongkeep/strongkeep/internal/app.Version=$(VERSION)
 PACKAGES ?= ./...
 
-.PHONY: help build test race rotations kms-away kms-ill rewrite migrate test-etcd lint generate demo up down cluster bench fuzz
+.PHONY: help build test race rotations kms-away kms-ill kms-turn rewrite migrate test-etcd lint generate demo up down cluster bench fuzz
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ kms-away: ## A real API server without its KMS plugin, for longer than it writes
 
 kms-ill: ## Real API servers whose KMS plugin is killed, slow or throttled, or serves many resources
 	STRONGKEEP_KMS_ILL=1 go test -count=1 -timeout 30m -v -run 'KeyStoreThat|PluginKilled|ManyResources' ./test/encryption
+
+kms-turn: ## A key in a vault is turned under two real API servers that are written to, in five minutes
+	STRONGKEEP_KMS_TURN=1 go test -count=1 -timeout 30m -v ./test/encryption/turn
 
 rewrite: ## 20,000 Secrets rewritten in etcd beside 200 writers
 	STRONGKEEP_REWRITE=1 go test -count=1 -timeout 90m -v -run Writers ./internal/kube/encryption/rewrite

@@ -124,7 +124,7 @@ func (a *app) root() *cobra.Command {
 	root.AddCommand(checkcommand.Command(a.Session, checkcommand.Config{Checks: compose.Checks(), Version: compose.Version}))
 	root.AddCommand(doctor.Command(a.Session, compose.Symptoms()), fix.Command(a.Session, fix.Config{Checks: compose.Checks(), Providers: compose.Providers(), Generators: compose.Generators()}), look.Renderer(a.Session))
 	root.AddCommand(trace.Commands(a.Session)...)
-	root.AddCommand(least.Command(a.Session), kms.Command(a.Session, compose.KeyStores()), encryption.Command(a.Session, compose.Version), a.unwrapCommand(), a.printCommand(), a.pathHelpCommand(), debug.Command(a.Session), debug.Monitor(a.Session))
+	root.AddCommand(least.Command(a.Session), kms.Command(a.Session, compose.KeyStores()), encryption.Command(a.Session, compose.Version, compose.KeyStores()), a.unwrapCommand(), a.printCommand(), a.pathHelpCommand(), debug.Command(a.Session), debug.Monitor(a.Session))
 	complete.Add(a.Session, root)
 	asPlugin(a.Env.Program, root)
 	return root

@@ -125,6 +125,9 @@ func (s *State) steps() []Step {
 	}
 	for i := at + 1; at > 0 && i < len(out); i++ {
 		out[i].State = "later"
+		if s.Evidence == nil {
+			out[i].Detail = ""
+		}
 	}
 	return out
 }
