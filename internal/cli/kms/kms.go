@@ -220,14 +220,15 @@ func (k command) addKey() *cobra.Command {
 		Use: "add-key FILE", Short: "Turn a key file: add a new key to it", Args: session.Args(1, 1),
 		Long: `Add a new key to a key file. Older keys stay: they decrypt what they encrypted. Copy the
 file to every control-plane node before activation_delay (3 minutes unless it is set)
-has passed: then plugins begin to encrypt with the new key.`,
+has passed: then plugins begin to encrypt with the new key. "strongkeep encryption
+rotate-key" takes it from there to the proof that nothing needs the old one.`,
 		Example: "  strongkeep kms add-key /etc/strongkeep/kms.key",
 		RunE: func(_ *cobra.Command, given []string) error {
 			made := time.Now()
 			if err := file.Add(given[0], made); err != nil {
 				return err
 			}
-			return k.Done("Success! Added a new key to %s, made at %s. Copy it to every node at once.", given[0], made.UTC().Format(time.RFC3339))
+			return k.Done("Success! Added a new key to %s, made at %s. Copy it to every node at once; then finish the turn with strongkeep encryption rotate-key.", given[0], made.UTC().Format(time.RFC3339))
 		},
 	}
 }
