@@ -56,6 +56,9 @@ func secretsOf(r *proof.Signed) *snapshot.Stored {
 		Cluster: s.Cluster, Time: s.Time, Digest: r.Digest, KeyID: r.KeyID, Under: map[string]int{},
 		Current: s.Read.Kind == proof.Running && s.Answered(proof.OfCluster).Answer.Answer == stored.Yes,
 	}
+	if r.Time.Before(out.Time) { // who signed has a clock too: the older one counts
+		out.Time = r.Time
+	}
 	for i := range s.Resources {
 		if s.Resources[i].Name != "secrets" {
 			continue

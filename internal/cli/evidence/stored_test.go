@@ -14,6 +14,9 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/encryption/stored"
 )
 
+// signedAt is before the second of reports says that it looked.
+var signedAt = time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+
 // reports writes two of a cluster, and returns their files and the public key's.
 func reports(t *testing.T) (files []string, public string) {
 	t.Helper()
@@ -26,7 +29,7 @@ func reports(t *testing.T) (files []string, public string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	k.Name = "encryption/c1"
+	k.Name, k.Now = "encryption/c1", func() time.Time { return signedAt }
 	b := book.Book{Dir: filepath.Join(dir, "reports"), Signer: k}
 	var last *attest.Verified
 	for i := range 2 {
@@ -64,7 +67,7 @@ func TestReports(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := s.Control.Stored
-	if r == nil || r.Cluster != "c1" || r.Time.Day() != 21 || !r.Current || r.Values != 7 || r.Clear != 3 || r.Under["kms-v2/strongkeep"] != 4 || len(r.Under) != 1 ||
+	if r == nil || r.Cluster != "c1" || !r.Time.Equal(signedAt) || !r.Current || r.Values != 7 || r.Clear != 3 || r.Under["kms-v2/strongkeep"] != 4 || len(r.Under) != 1 ||
 		len(r.Names) != 1 || r.Names[0] != "shop/db" || r.Differ != "2 different files" || r.Digest == "" || r.KeyID == "" {
 		t.Errorf("%+v", r)
 	}

@@ -49,18 +49,17 @@ func Make(ctx context.Context, cfg Config) (*Statement, error) {
 	if err := s.file(cfg.File); err != nil {
 		return nil, err
 	}
-	if cfg.SnapshotPath != "" {
-		s.Read.Kind = Snapshot
-		sum, err := fileSum(ctx, cfg.SnapshotPath)
-		if err != nil {
-			return nil, err
-		}
-		s.Evidence = append(s.Evidence, Digest{"the snapshot's file", sum})
+	same, err := s.snapshot(ctx, cfg.SnapshotPath)
+	if err != nil {
+		return nil, err
 	}
 	before := ask(ctx, &cfg)
 	from := newReading(cfg.Stored, cfg.Verify.Prefix)
 	r, err := stored.Verify(ctx, from, cfg.Verify)
 	if err != nil {
+		return nil, err
+	}
+	if err := same(); err != nil {
 		return nil, err
 	}
 	after := ask(ctx, &cfg)
@@ -101,12 +100,34 @@ func (s *Statement) file(path string) error {
 	return nil
 }
 
+// snapshot takes the digest of a snapshot's file. The function that it returns says
+// Conflict if the file has become another since; "" is none, and stays so.
+func (s *Statement) snapshot(ctx context.Context, path string) (same func() error, err error) {
+	if path == "" {
+		return func() error { return nil }, nil
+	}
+	s.Read.Kind = Snapshot
+	before, err := os.Stat(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, errs.Newf(errs.NotExist, "there is no snapshot %s", path)
+	}
+	if err != nil {
+		return nil, errs.Newf(errs.Denied, "looking at snapshot: %w", err)
+	}
+	sum, err := fileSum(ctx, path)
+	s.Evidence = append(s.Evidence, Digest{"the snapshot's file", sum})
+	return func() error {
+		after, err := os.Stat(path)
+		if err != nil || !os.SameFile(before, after) || before.Size() != after.Size() || !before.ModTime().Equal(after.ModTime()) {
+			return errs.Newf(errs.Conflict, "the snapshot %s was changed while it was read: run it again", path)
+		}
+		return nil
+	}, err
+}
+
 // fileSum is the SHA-256 of a file.
 func fileSum(ctx context.Context, path string) (string, error) {
 	f, err := os.Open(path)
-	if errors.Is(err, os.ErrNotExist) {
-		return "", errs.Newf(errs.NotExist, "there is no snapshot %s", path)
-	}
 	if err != nil {
 		return "", errs.Newf(errs.Denied, "opening snapshot: %w", err)
 	}

@@ -69,6 +69,7 @@ func namespace(t testing.TB, id string) stored.Entry {
 type api struct {
 	uid, hash, key string
 	version        int64 // of its lease
+	silent         time.Duration
 }
 
 func (a *api) start(t testing.TB) *rest.Config {
@@ -85,7 +86,7 @@ func (a *api) start(t testing.TB) *rest.Config {
 			w.Header().Set("Content-Type", "text/plain")
 			hash := fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(id)))
 			_, _ = fmt.Fprintf(w, "apiserver_encryption_config_controller_last_config_info{apiserver_id_hash=%q,hash=%q} 1\n", hash, a.hash)
-			_, _ = fmt.Fprintf(w, "apiserver_envelope_encryption_key_id_hash_status_last_timestamp_seconds{apiserver_id_hash=%q,key_id_hash=\"sha256:%x\",provider_name=\"strongkeep\"} 1.8e+09\n", hash, sha256.Sum256([]byte(a.key)))
+			_, _ = fmt.Fprintf(w, "apiserver_envelope_encryption_key_id_hash_status_last_timestamp_seconds{apiserver_id_hash=%q,key_id_hash=\"sha256:%x\",provider_name=\"strongkeep\"} %d\n", hash, sha256.Sum256([]byte(a.key)), time.Now().Add(-a.silent).Unix())
 		default:
 			http.NotFound(w, r)
 		}
@@ -158,20 +159,21 @@ func TestAnswers(t *testing.T) {
 		"in the clear": {func(cfg *proof.Config, _ *api) {
 			cfg.Stored = append(cfg.Stored.(values), entry("/registry/secrets/shop/clear", "k8s\x00"+canary, 9))
 		}, proof.Encrypted, stored.No, "1 are in the clear"},
-		"an old key":      {func(cfg *proof.Config, _ *api) { cfg.Verify.KeyID = "sk2" }, proof.Key, stored.No, "2 of 2"},
-		"its plugin too":  {func(cfg *proof.Config, _ *api) { cfg.Verify.KeyID = "sk2" }, proof.Plugins, stored.No, "told another key"},
-		"key not told":    {func(cfg *proof.Config, _ *api) { cfg.Verify.KeyID = "" }, proof.Plugins, stored.Yes, "which one it should be was not told"},
-		"no provider":     {func(cfg *proof.Config, _ *api) { cfg.Verify.Provider = "" }, proof.Plugins, stored.NotChecked, "was not told"},
-		"a local key":     {func(cfg *proof.Config, _ *api) { cfg.Verify.Provider = "aescbc/key1" }, proof.Plugins, stored.NotChecked, "no plugin"},
-		"another plugin":  {func(cfg *proof.Config, _ *api) { cfg.Verify.Provider = "other" }, proof.Plugins, stored.NotChecked, "tells no key of other"},
-		"another file":    {func(_ *proof.Config, a *api) { a.hash = "sha256:00" }, proof.Configuration, stored.No, "another file in force"},
-		"no hash":         {func(_ *proof.Config, a *api) { a.hash = "" }, proof.Configuration, stored.NotChecked, "tells no hash"},
-		"no file":         {func(cfg *proof.Config, _ *api) { cfg.File = "" }, proof.Configuration, stored.Yes, "was not looked at"},
-		"another etcd":    {func(_ *proof.Config, a *api) { a.version = 72 }, proof.OfCluster, stored.No, "another etcd, or an old copy"},
-		"no API server":   {func(cfg *proof.Config, _ *api) { cfg.REST = nil }, proof.OfCluster, stored.NotChecked, "no API server was asked"},
-		"nor its file":    {func(cfg *proof.Config, _ *api) { cfg.REST = nil }, proof.Configuration, stored.NotChecked, "no API server was asked"},
-		"one that is off": {func(cfg *proof.Config, _ *api) { cfg.REST.Host = "https://127.0.0.1:1" }, proof.Configuration, stored.NotChecked, "refused"},
-		"one of two":      {func(cfg *proof.Config, _ *api) { cfg.Servers = []string{cfg.REST.Host, "https://127.0.0.1:1"} }, proof.Configuration, stored.NotChecked, "refused"},
+		"an old key":            {func(cfg *proof.Config, _ *api) { cfg.Verify.KeyID = "sk2" }, proof.Key, stored.No, "2 of 2"},
+		"its plugin too":        {func(cfg *proof.Config, _ *api) { cfg.Verify.KeyID = "sk2" }, proof.Plugins, stored.No, "told another key"},
+		"key not told":          {func(cfg *proof.Config, _ *api) { cfg.Verify.KeyID = "" }, proof.Plugins, stored.Yes, "which one it should be was not told"},
+		"no provider":           {func(cfg *proof.Config, _ *api) { cfg.Verify.Provider = "" }, proof.Plugins, stored.NotChecked, "was not told"},
+		"a local key":           {func(cfg *proof.Config, _ *api) { cfg.Verify.Provider = "aescbc/key1" }, proof.Plugins, stored.NotChecked, "no plugin"},
+		"another plugin":        {func(cfg *proof.Config, _ *api) { cfg.Verify.Provider = "other" }, proof.Plugins, stored.NotChecked, "tells no key of other"},
+		"a plugin that is gone": {func(_ *proof.Config, a *api) { a.silent = 6 * time.Minute }, proof.Plugins, stored.NotChecked, "has told its key last at"},
+		"another file":          {func(_ *proof.Config, a *api) { a.hash = "sha256:00" }, proof.Configuration, stored.No, "another file in force"},
+		"no hash":               {func(_ *proof.Config, a *api) { a.hash = "" }, proof.Configuration, stored.NotChecked, "tells no hash"},
+		"no file":               {func(cfg *proof.Config, _ *api) { cfg.File = "" }, proof.Configuration, stored.Yes, "was not looked at"},
+		"another etcd":          {func(_ *proof.Config, a *api) { a.version = 72 }, proof.OfCluster, stored.No, "another etcd, or an old copy"},
+		"no API server":         {func(cfg *proof.Config, _ *api) { cfg.REST = nil }, proof.OfCluster, stored.NotChecked, "no API server was asked"},
+		"nor its file":          {func(cfg *proof.Config, _ *api) { cfg.REST = nil }, proof.Configuration, stored.NotChecked, "no API server was asked"},
+		"one that is off":       {func(cfg *proof.Config, _ *api) { cfg.REST.Host = "https://127.0.0.1:1" }, proof.Configuration, stored.NotChecked, "refused"},
+		"one of two":            {func(cfg *proof.Config, _ *api) { cfg.Servers = []string{cfg.REST.Host, "https://127.0.0.1:1"} }, proof.Configuration, stored.NotChecked, "refused"},
 	} {
 		cfg, a := config(t)
 		c.change(&cfg, a)
@@ -240,6 +242,51 @@ func TestBounded(t *testing.T) {
 	}
 	if sum != 3151 || clear != 1 {
 		t.Errorf("%d values are counted, %d of them in the clear", sum, clear)
+	}
+}
+
+// switching is a source whose file becomes another one while it is read.
+type switching struct {
+	stored.Source
+	path string
+}
+
+func (s switching) Read(ctx context.Context, folders []string, visit func(stored.Entry)) (stored.Origin, error) {
+	if err := os.WriteFile(s.path, []byte("another snapshot"), 0o600); err != nil {
+		return stored.Origin{}, err
+	}
+	return s.Source.Read(ctx, folders, visit)
+}
+
+// A snapshot's digest is that of what was read.
+func TestSnapshot(t *testing.T) {
+	cfg, _ := config(t)
+	cfg.SnapshotPath = filepath.Join(t.TempDir(), "etcd.db")
+	if _, err := proof.Make(t.Context(), cfg); !errs.Is(err, errs.NotExist) {
+		t.Errorf("without a file: %v", err)
+	}
+	if err := os.WriteFile(cfg.SnapshotPath, []byte("snapshot"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := make1(t, cfg)
+	if want := fmt.Sprintf("sha256:%x", sha256.Sum256([]byte("snapshot"))); s.Evidence[0].SHA256 != want || s.Read.Kind != proof.Snapshot || s.Answered(proof.OfCluster).Answer.Answer != stored.NotChecked {
+		t.Errorf("%+v", s)
+	}
+	cfg.Stored = switching{cfg.Stored, cfg.SnapshotPath}
+	if _, err := proof.Make(t.Context(), cfg); !errs.Is(err, errs.Conflict) {
+		t.Errorf("changed meanwhile: %v", err)
+	}
+}
+
+// A reason that is cut within a letter is valid text still.
+func TestReasonIsText(t *testing.T) {
+	for i := range 4 {
+		cfg, _ := config(t)
+		cfg.Servers = []string{"http://" + strings.Repeat("x", i) + strings.Repeat("\u20ac", 300)}
+		s := make1(t, cfg)
+		if _, err := s.Encode(); err != nil || !strings.Contains(s.Answered(proof.Configuration).Detail, "\u20ac") {
+			t.Errorf("%v: %q", err, s.Answered(proof.Configuration).Detail)
+		}
 	}
 }
 
@@ -350,7 +397,7 @@ func TestEveryByte(t *testing.T) {
 	for i := range file {
 		for _, bit := range []byte{1 << (i % 8), 1 << ((i + 3) % 8)} {
 			file[i] ^= bit
-			if _, err := proof.Verify(keys, [][]byte{files[0], file}); err == nil {
+			if _, err := proof.Verify(keys, [][]byte{file}); err == nil {
 				t.Fatalf("byte %d, bit %d: it verifies", i, bit)
 			}
 			file[i] ^= bit

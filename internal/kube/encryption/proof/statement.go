@@ -159,6 +159,9 @@ func (s *Statement) trim() {
 			r.Under[j].Provider, r.Under[j].KeyID = text(r.Under[j].Provider), text(r.Under[j].KeyID)
 		}
 	}
+	for i := range s.Answers {
+		s.Answers[i].Detail = text(s.Answers[i].Detail)
+	}
 	for i := range s.Findings {
 		f := &s.Findings[i]
 		f.Resource, f.Name, f.Provider, f.KeyID = text(f.Resource), text(f.Name), text(f.Provider), text(f.KeyID)

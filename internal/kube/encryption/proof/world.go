@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
@@ -50,8 +51,8 @@ const longest = 500
 
 // reason is an error as one line of a report.
 func reason(err error) string {
-	line := strings.Join(strings.Fields(text(err.Error())), " ")
-	return line[:min(len(line), longest)]
+	line := strings.Join(strings.Fields(err.Error()), " ")
+	return text(line[:min(len(line), longest)])
 }
 
 // identify asks the API which cluster it is of, and for the leases of its API servers,
@@ -171,6 +172,10 @@ func inForce(worlds ...*world) map[string]bool {
 	return hashes
 }
 
+// silent is for how long a plugin may have told an API server nothing: it is asked each
+// minute, so that one which is silent is ill, or gone.
+const silent = 5 * time.Minute
+
 // plugins answers whether the KMS v2 plugins of all API servers have one key, the expected one.
 func (s *Statement) plugins(w *world) Answer {
 	a := answer(Plugins, "have the plugins of all API servers the key?")
@@ -188,6 +193,9 @@ func (s *Statement) plugins(w *world) Answer {
 		switch {
 		case !told:
 			a.Detail = "the API server " + w.servers[i].URL + " tells no key of " + name
+			return a
+		case w.servers[i].Told.Sub(k.At) > silent:
+			a.Detail = "the plugin of the API server " + w.servers[i].URL + " has told its key last at " + k.At.UTC().Format(time.RFC3339)
 			return a
 		case want != "" && k.Hash != want:
 			a.Answer.Answer, a.Detail = stored.No, "the plugin of the API server "+w.servers[i].URL+" told another key"

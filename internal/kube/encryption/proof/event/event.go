@@ -6,6 +6,7 @@ package event
 
 import (
 	"context"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -45,7 +46,7 @@ func Tell(ctx context.Context, to *rest.Config, s *proof.Statement) (int, error)
 		_, err := client.CoreV1().Events(metav1.NamespaceDefault).Create(ctx, &corev1.Event{
 			ObjectMeta:     metav1.ObjectMeta{GenerateName: "encryption-report-", Namespace: metav1.NamespaceDefault},
 			InvolvedObject: corev1.ObjectReference{APIVersion: "v1", Kind: "Namespace", Name: metav1.NamespaceSystem, UID: types.UID(s.Cluster)},
-			Type:           corev1.EventTypeWarning, Reason: reasons[a.ID], Message: message[:min(len(message), longest)],
+			Type:           corev1.EventTypeWarning, Reason: reasons[a.ID], Message: strings.ToValidUTF8(message[:min(len(message), longest)], ""),
 			Source: corev1.EventSource{Component: "strongkeep-encryption-report", Host: s.By.Host}, FirstTimestamp: at, LastTimestamp: at, Count: 1,
 		}, metav1.CreateOptions{})
 		if err != nil {
