@@ -121,7 +121,7 @@ func (b *Book) keep(keys attest.Keys, last *attest.Verified, envelope []byte) (*
 	}
 	if last != nil {
 		if err := v.Follows(*last); err != nil {
-			return nil, errs.Newf(errs.Conflict, "what was signed does not continue what is in %s: %w", b.Dir, err)
+			return nil, errs.Newf(errs.Conflict, "what was signed does not continue what is in %s (%w): if the vault was restored from a backup, keep that folder and begin in another", b.Dir, err)
 		}
 	}
 	return &v, b.write(v.Seq, envelope)

@@ -334,3 +334,29 @@ func rename(t testing.TB, path, name string) {
 		t.Fatal(err)
 	}
 }
+
+// restored signs as who has forgotten all that it signed.
+type restored struct{ *book.Key }
+
+func (r restored) Sign(ctx context.Context, _ *attest.Verified, statement []byte) ([]byte, error) {
+	return r.Key.Sign(ctx, nil, statement)
+}
+
+// What a signer that was restored from a backup signs is not put behind what it has forgotten.
+func TestRestored(t *testing.T) {
+	b := folder(t)
+	for range 2 {
+		if _, err := add(t, b, `{}`); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if k, ok := b.Signer.(*book.Key); ok {
+		b.Signer = restored{k}
+	}
+	if _, err := add(t, b, `{}`); !errs.Is(err, errs.Conflict) {
+		t.Errorf("%v", err)
+	}
+	if n := len(verify(t, b)); n != 2 {
+		t.Errorf("%d reports", n)
+	}
+}

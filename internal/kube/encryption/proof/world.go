@@ -52,7 +52,7 @@ const longest = 500
 // reason is an error as one line of a report.
 func reason(err error) string {
 	line := strings.Join(strings.Fields(err.Error()), " ")
-	return text(line[:min(len(line), longest)])
+	return line[:min(len(line), longest)] // perhaps within a letter: trim
 }
 
 // identify asks the API which cluster it is of, and for the leases of its API servers,
