@@ -27,6 +27,6 @@ cluster in the clear to an encrypted one; "strongkeep kms" is the plugin that ke
 		Args: cobra.ArbitraryArgs, RunE: session.Unknown,
 		Example: "  strongkeep encryption rewrite -resource=secrets\n  strongkeep encryption verify -snapshot=/var/backups/etcd.db -provider=strongkeep",
 	}
-	c.AddCommand(x.status(), x.plan(), x.configure(), x.rewrite(), x.verify(), x.report(), x.rotateKey())
+	c.AddCommand(x.status(), x.plan(), x.configure(), x.rewrite(), x.verify(), x.report(), x.rotateKey(), x.rescue())
 	return c
 }
