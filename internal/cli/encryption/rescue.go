@@ -90,28 +90,39 @@ func (f *rescueFlags) check(out io.Writer) error {
 	if file, ok := out.(*os.File); ok {
 		terminal = term.IsTerminal(int(file.Fd()))
 	}
-	switch live := len(f.from.etcd.Endpoints) > 0; {
-	case !f.from.given() && (len(f.backups) > 0 || f.restore != "" || f.delete):
-		return errs.New(errs.Invalid, "an API server tells names only: for -backup, -restore and -delete say where the values are (-etcd, or -snapshot)")
-	case f.delete && !live:
-		return errs.New(errs.Invalid, "what is deleted has to be in the running etcd (-etcd): a snapshot does not tell what is there now")
-	case f.deleting && !f.delete:
-		return errs.New(errs.Invalid, "-confirm is asked with -delete only")
-	case f.deleting && f.copy == "":
-		return errs.New(errs.Invalid, "name a file for the encrypted values (-copy=FILE): with the key, should it turn up, they can be restored from there (-backup=FILE)")
-	case f.restore == "-" && terminal && !f.show:
-		return errs.New(errs.Invalid, "this would show secrets on a terminal: name a file (-restore=FILE), pipe it, or say -show")
-	case f.restore == "-" && f.delete:
-		return errs.New(errs.Invalid, "first restore, then delete: -restore=- and -delete both write to standard output")
+	for _, c := range []struct {
+		wrong bool
+		text  string
+	}{
+		{!f.from.given() && f.more(), "an API server tells names only: for single objects, -backup, -old-file, -gone, -restore and -delete say where the values are (-etcd, or -snapshot)"},
+		{f.delete && len(f.from.etcd.Endpoints) == 0, "what is deleted has to be in the running etcd (-etcd): a snapshot does not tell what is there now"},
+		{f.deleting && !f.delete, "-confirm is asked with -delete only"},
+		{f.deleting && f.copy == "", "name a file for the encrypted values (-copy=FILE): with the key, should it turn up, they can be restored from there (-backup=FILE)"},
+		{f.restore == "-" && terminal && !f.show, "this would show secrets on a terminal: name a file (-restore=FILE), pipe it, or say -show"},
+		{f.restore == "-" && f.delete, "first restore, then delete: -restore=- and -delete both write to standard output"},
+	} {
+		if c.wrong {
+			return errs.New(errs.Invalid, c.text)
+		}
 	}
 	return nil
+}
+
+// more reports whether more than names is asked for.
+func (f *rescueFlags) more() bool {
+	return len(f.backups)+len(f.old)+len(f.cfg.Gone)+len(f.cfg.Only) > 0 || f.restore != "" || f.delete
+}
+
+// asks reports whether API servers are to be asked.
+func (f *rescueFlags) asks() bool {
+	return !f.from.given() || f.delete || len(f.servers) > 0 || f.cluster.Kubeconfig != "" || f.cluster.Context != ""
 }
 
 func (x command) runRescue(ctx context.Context, f *rescueFlags) error {
 	if err := f.check(x.Env.Stdout); err != nil {
 		return err
 	}
-	if !f.from.given() || f.delete || len(f.servers) > 0 || f.cluster.Kubeconfig != "" || f.cluster.Context != "" {
+	if f.asks() {
 		rest, _, err := f.cluster.Rest(x.Env)
 		if err != nil {
 			return err
@@ -132,6 +143,11 @@ func (x command) runRescue(ctx context.Context, f *rescueFlags) error {
 	if err != nil {
 		return err
 	}
+	return x.found(ctx, f)
+}
+
+// found finds, and does what was asked for.
+func (x command) found(ctx context.Context, f *rescueFlags) error {
 	r, err := rescue.Find(ctx, f.cfg)
 	if err != nil {
 		return err
@@ -267,7 +283,11 @@ func (x command) printRescue(r *rescue.Report, f *rescueFlags, done *rescue.Remo
 	if x.Format != "table" || x.Field != "" {
 		return x.Print(answer{r, done, deletable}, nil, nil)
 	}
-	err := x.say("Read %d values of %s: %d are lost, of %d it is not known.\n", r.Read, r.Source, len(r.Lost), len(r.Unknown))
+	read := fmt.Sprintf("Read %d values of %s", r.Read, r.Source)
+	if !f.from.given() {
+		read = "Asked the " + r.Source
+	}
+	err := x.say("%s: %d are lost, of %d it is not known.\n", read, len(r.Lost), len(r.Unknown))
 	for _, all := range [][]rescue.Finding{r.Lost, r.Unknown} {
 		err = errors.Join(err, x.table(session.Row{"RESOURCE", "OBJECT", "STATE", "PROVIDER", "KEY ID", "VALUES THAT OPEN"}, lostRows(all)))
 	}

@@ -19,7 +19,7 @@ import (
 // backup to restore from.
 func Copy(path string, all []Finding) error {
 	db, err := bolt.Open(path, 0o600, &bolt.Options{OpenFile: func(name string, flag int, mode os.FileMode) (*os.File, error) {
-		return os.OpenFile(name, flag|os.O_EXCL|os.O_CREATE, mode) //nolint:gosec // named by who runs the command
+		return os.OpenFile(name, flag|os.O_EXCL|os.O_CREATE, mode)
 	}})
 	switch {
 	case errors.Is(err, fs.ErrExist):

@@ -31,7 +31,7 @@ type Config struct {
 // Report is what was found.
 type Report struct {
 	stored.Origin
-	Read    int       `json:"read"`
+	Read    int       `json:"read"`    // values; Names counts none
 	Lost    []Finding `json:"lost"`    // what cannot be read, for certain
 	Unknown []Finding `json:"unknown"` // what cannot be read now, and may be in a moment
 	Servers []string  `json:"asked"`   // API servers that were asked

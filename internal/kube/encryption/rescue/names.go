@@ -11,7 +11,6 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/metadata"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/encryption/stored"
@@ -45,7 +44,6 @@ func (s *server) names(ctx context.Context, resource string, r *Report) error {
 	for token := behind("!"); token != ""; { // before all names
 		page, err := from.List(ctx, metav1.ListOptions{Limit: pageSize, Continue: token})
 		if err == nil {
-			r.Read += len(page.Items)
 			if token = ""; page.Continue != "" && len(page.Items) > 0 {
 				token = behind(nameOf(&page.Items[len(page.Items)-1]) + "\x00")
 			}
@@ -56,7 +54,7 @@ func (s *server) names(ctx context.Context, resource string, r *Report) error {
 			return s.unnamed(err, resource)
 		}
 		for _, name := range broken {
-			if err := s.confirm(ctx, from, stored.Object{Resource: resource, Name: name}, r); err != nil {
+			if err := s.confirm(ctx, stored.Object{Resource: resource, Name: name}, r); err != nil {
 				return err
 			}
 		}
@@ -70,11 +68,10 @@ func (s *server) names(ctx context.Context, resource string, r *Report) error {
 }
 
 // confirm reads one that a LIST could not.
-func (s *server) confirm(ctx context.Context, _ metadata.Getter, o stored.Object, r *Report) error {
+func (s *server) confirm(ctx context.Context, o stored.Object, r *Report) error {
 	if slices.ContainsFunc(r.Unknown, func(f Finding) bool { return f.Object == o }) {
 		return nil
 	}
-	r.Read++
 	reads, err := s.reads(ctx, o)
 	if err != nil && !errs.Is(err, errs.Conflict) || reads { // deleted, or readable, meanwhile
 		return err

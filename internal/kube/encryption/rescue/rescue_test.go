@@ -8,12 +8,16 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -23,6 +27,7 @@ import (
 	kmstypes "k8s.io/apiserver/pkg/storage/value/encrypt/envelope/kmsv2/v2"
 	"k8s.io/apiserver/pkg/storage/value/encrypt/secretbox"
 	"k8s.io/client-go/kubernetes/scheme"
+	v2 "k8s.io/kms/apis/v2"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/keystore/file"
@@ -316,6 +321,70 @@ func TestPluginAway(t *testing.T) {
 	// Another key in its place.
 	if r := find(t, Config{From: from, Keys: keys(t, kmsProvider("strongkeep", other))}); fmt.Sprint(states(r.Lost)) != "[one: key gone]" {
 		t.Errorf("another key: %+v", r)
+	}
+}
+
+// stub is a plugin that says what it is told to.
+type stub struct {
+	v2.UnimplementedKeyManagementServiceServer
+	decrypt codes.Code
+	status  codes.Code
+	healthz string
+}
+
+func (s *stub) Status(context.Context, *v2.StatusRequest) (*v2.StatusResponse, error) {
+	return &v2.StatusResponse{Version: "v2", Healthz: s.healthz, KeyId: "id"}, status.Error(s.status, canary)
+}
+
+func (s *stub) Decrypt(context.Context, *v2.DecryptRequest) (*v2.DecryptResponse, error) {
+	return &v2.DecryptResponse{Plaintext: []byte("short")}, status.Error(s.decrypt, canary)
+}
+
+// Of all that plugins may say, only "no such key" of one that is well makes a key gone.
+func TestWhatPluginsSay(t *testing.T) {
+	dir, err := os.MkdirTemp("", "rescue")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	p := &plugin1{dir: dir}
+	listener, err := net.Listen("unix", p.socket())
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := &stub{}
+	server := grpc.NewServer()
+	v2.RegisterKeyManagementServiceServer(server, said)
+	go func() { _ = server.Serve(listener) }()
+	t.Cleanup(server.Stop)
+	raw, err := proto.Marshal(&kmstypes.EncryptedObject{EncryptedData: []byte("x"), KeyID: "id", EncryptedDEKSource: []byte("x")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	from := snapshot(t, 2, at("one"), "k8s:enc:kms:v2:strongkeep:"+string(raw))
+	provider := kmsProvider("strongkeep", p)
+	for _, c := range []struct {
+		decrypt, status codes.Code
+		healthz         string
+		want            State
+	}{
+		{codes.NotFound, codes.OK, "ok", KeyGone},
+		{codes.InvalidArgument, codes.OK, "ok", KeyGone},
+		{codes.NotFound, codes.Unavailable, "ok", NotKnown},
+		{codes.NotFound, codes.OK, "ill", NotKnown},
+		{codes.Unavailable, codes.OK, "ok", NotKnown},
+		{codes.Unknown, codes.OK, "ok", NotKnown},
+		{codes.Internal, codes.OK, "ok", NotKnown},
+		{codes.PermissionDenied, codes.OK, "ok", NotKnown},
+		{codes.DeadlineExceeded, codes.OK, "ok", NotKnown},
+		{codes.ResourceExhausted, codes.OK, "ok", NotKnown},
+		{codes.OK, codes.OK, "ok", Damaged}, // what it opens is no key
+	} {
+		*said = stub{decrypt: c.decrypt, status: c.status, healthz: c.healthz}
+		r := find(t, Config{From: from, Keys: keys(t, provider)})
+		if all := append(r.Lost, r.Unknown...); len(all) != 1 || all[0].State != c.want || (c.want == NotKnown) != (len(r.Unknown) == 1) {
+			t.Errorf("%+v: %s, %s", c, states(r.Lost), states(r.Unknown))
+		}
 	}
 }
 
