@@ -294,6 +294,42 @@ func TestAdoptUnproven(t *testing.T) {
 	x.managed()
 }
 
+// What somebody writes while it is waited for an operator is told, though it is undone
+// before anybody looks again.
+func TestAdoptUndone(t *testing.T) {
+	h := newHome(t)
+	ns := namespace(t, "")
+	h.store(ns, v1.KindSecretStore, "vault")
+	x := byHand(t, ns, "db", map[string][]byte{"password": []byte(password("h"))})
+	type end struct {
+		said string
+		code int
+	}
+	ended := make(chan end, 1)
+	go func() {
+		out, stderr, code := runWith(t, map[string]string{"VAULT_ADDR": h.Server.URL(), "VAULT_TOKEN": h.Root, "VAULT_CACERT": h.Server.CAFile()},
+			"fix", "SEC-05", ns+"/db", "-store=vault", "-path=secret/"+ns+"/db", "-apply", "-wait=10m")
+		ended <- end{out + stderr, code}
+	}()
+	es := &v1.ExternalSecret{}
+	await.Until(t, "the ExternalSecret is there", func() bool {
+		return server.Client.Get(t.Context(), client.ObjectKey{Namespace: ns, Name: "db"}, es) == nil
+	})
+	for _, value := range []string{"theirs", "h"} {
+		s := x.was.DeepCopy()
+		s.ResourceVersion, s.Data["password"] = "", []byte(password(value))
+		if err := server.Client.Update(t.Context(), s, client.FieldOwner("somebody")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, _ := await.Next(t, "the end of fix", ended)
+	for _, want := range []string{"something else", `written by "somebody"`, "write that into the vault"} {
+		if got.code != errs.Conflict.ExitCode() || !strings.Contains(got.said, want) {
+			t.Errorf("exit code %d without %q:\n%s", got.code, want, got.said)
+		}
+	}
+}
+
 // Copies in other namespaces and under other names are filled from one place of the vault;
 // what has more in it is named and left alone.
 func TestAdoptCopies(t *testing.T) {

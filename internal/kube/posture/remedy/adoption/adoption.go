@@ -62,7 +62,7 @@ type Options struct {
 
 // Adopter plans and applies adoptions. All fields are required.
 type Adopter struct {
-	Client client.Client // knows core and external-secrets.io
+	Client client.WithWatch // knows core and external-secrets.io
 	Vault  Vault
 	Maker  Maker
 	// Seen is the cluster; values are not needed.

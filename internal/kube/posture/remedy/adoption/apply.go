@@ -14,13 +14,18 @@ import (
 )
 
 // Apply does what p says. Before anything in the cluster is written it is proven that
-// the vault and the store give back the bytes that the Secrets hold; afterwards, that
-// each Secret is the same object with the same data. It may be called again, and so may
-// Plan after it: what is there already is proven and not written.
+// the vault and the store give back the bytes that the Secrets hold; every state of each
+// Secret from the beginning to the end is looked at: it must be the same object with the
+// same data. No API server takes an ExternalSecret on the condition that a Secret is of
+// some version: a write of somebody else between the proof and the operator's is not
+// prevented, and is a Conflict. It may be called again, and so may Plan after it: what is
+// there already is proven and not written.
 func (a *Adopter) Apply(ctx context.Context, p *Adoption) error {
-	if err := a.unchanged(ctx, p); err != nil {
+	all, err := a.watch(ctx, p)
+	if err != nil {
 		return errs.Newf(errs.KindOf(err), "%w; nothing was done: look at the plan again", err)
 	}
+	defer all.close()
 	wrote := "nothing"
 	if p.absent {
 		if err := a.write(ctx, p); err != nil {
@@ -28,19 +33,31 @@ func (a *Adopter) Apply(ctx context.Context, p *Adoption) error {
 		}
 		wrote = p.path + " in the vault, and nothing in the cluster"
 	}
-	if err := a.prove(ctx, p); err != nil {
+	err = a.prove(ctx, p)
+	if err == nil {
+		err = all.settle(ctx)
+	}
+	if err != nil {
 		return errs.Newf(errs.KindOf(err), "%w; this wrote %s", err, wrote)
 	}
 	if err := a.create(ctx, p); err != nil {
 		return err
 	}
-	if err := a.await(ctx, p); err != nil {
+	if err := all.settle(ctx); err != nil {
+		return p.between(err)
+	}
+	if err := a.await(ctx, p, all); err != nil {
 		return err
 	}
-	if err := a.unchanged(ctx, p); err != nil {
-		return errs.Newf(errs.Internal, "it was adopted, and: %w; at %s in the vault lay what it had before", err, p.path)
+	if err := all.settle(ctx); err != nil {
+		return p.between(err)
 	}
 	return nil
+}
+
+// between is the error of a Secret that did not stay as it was while an operator came.
+func (p *Adoption) between(err error) error {
+	return errs.Newf(errs.KindOf(err), "%w. The ExternalSecrets are there, and what %s of the vault holds is written over each of their Secrets: find out which value is right, and write that into the vault", err, p.path)
 }
 
 // write creates the value. One that is there already may be of a run whose answer was
@@ -78,22 +95,6 @@ func (a *Adopter) create(ctx context.Context, p *Adoption) error {
 	return remedy.Apply(ctx, a.Client, &rest, false)
 }
 
-// unchanged says which Secret is not what it was.
-func (a *Adopter) unchanged(ctx context.Context, p *Adoption) error {
-	for _, t := range p.taken {
-		s, err := a.secret(ctx, t.NamespacedName)
-		switch {
-		case err != nil:
-			return err
-		case s.UID != t.uid:
-			return errs.Newf(errs.Conflict, "Secret %s is another object now", t)
-		case digest(p.key, s.Data) != t.digest:
-			return errs.Newf(errs.Conflict, "Secret %s holds something else now", t)
-		}
-	}
-	return nil
-}
-
 // prove compares what the vault has, and what an operator would make by the store of
 // each ExternalSecret, with what the Secrets hold.
 func (a *Adopter) prove(ctx context.Context, p *Adoption) error {
@@ -112,7 +113,7 @@ func (a *Adopter) prove(ctx context.Context, p *Adoption) error {
 			return err
 		}
 	}
-	return a.unchanged(ctx, p)
+	return nil
 }
 
 func (a *Adopter) proveOne(ctx context.Context, t *taken) error {
@@ -139,7 +140,7 @@ func (a *Adopter) proveOne(ctx context.Context, t *taken) error {
 const lookEvery = 200 * time.Millisecond
 
 // await waits until an operator has taken up each ExternalSecret.
-func (a *Adopter) await(ctx context.Context, p *Adoption) error {
+func (a *Adopter) await(ctx context.Context, p *Adoption, all sights) error {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	for began := a.Now(); ; {
@@ -147,8 +148,11 @@ func (a *Adopter) await(ctx context.Context, p *Adoption) error {
 		if err != nil || len(late) == 0 {
 			return err
 		}
+		if err := all.look(ctx); err != nil {
+			return p.between(err)
+		}
 		if a.Now().Sub(began) >= a.Wait {
-			return errs.Newf(errs.Unavailable, "not ready in %s: %s. %s. Does an operator run that answers for the store? strongkeep doctor externalsecret says more; called again, this goes on from here", a.Wait, strings.Join(late, "; "), a.state(ctx, p))
+			return errs.Newf(errs.Unavailable, "not ready in %s: %s. %s. Does an operator run that answers for the store? strongkeep doctor externalsecret says more; called again, this goes on from here", a.Wait, strings.Join(late, "; "), state(ctx, all))
 		}
 		select {
 		case <-ctx.Done():
@@ -159,8 +163,8 @@ func (a *Adopter) await(ctx context.Context, p *Adoption) error {
 }
 
 // state says what the Secrets hold now, for people.
-func (a *Adopter) state(ctx context.Context, p *Adoption) string {
-	if err := a.unchanged(ctx, p); err != nil {
+func state(ctx context.Context, all sights) string {
+	if err := all.settle(ctx); err != nil {
 		return "Looking at the Secrets once more: " + err.Error()
 	}
 	return "The Secrets were looked at once more and are as they were"

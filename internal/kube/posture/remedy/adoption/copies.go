@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -63,7 +64,7 @@ func (p *planning) consider(ctx context.Context, s *corev1.Secret) error {
 	if s.Namespace == p.source.Namespace && s.Name == p.source.Name || foreign[s.Type] {
 		return nil
 	}
-	from, credential := p.made(s)
+	from, unclear, credential := p.made(s)
 	if !credential {
 		return nil
 	}
@@ -72,6 +73,10 @@ func (p *planning) consider(ctx context.Context, s *corev1.Secret) error {
 	}
 	if len(from) < len(s.Data) {
 		leave("it has other values beside it")
+		return nil
+	}
+	if len(unclear) > 0 {
+		leave("which field %s is of cannot be told, since several hold the same", strings.Join(unclear, ", "))
 		return nil
 	}
 	managed, err := p.mayTake(s, p.o)
@@ -95,29 +100,29 @@ var foreign = map[corev1.SecretType]bool{
 	corev1.SecretTypeServiceAccountToken: true, corev1.SecretTypeBootstrapToken: true, "helm.sh/release.v1": true,
 }
 
-// made says which field each key of s has the value of; credential, that one of them
-// is one.
-func (p *planning) made(s *corev1.Secret) (from map[string]string, credential bool) {
+// made says which field each key of s has the value of: the one that is called the same, or
+// else the only one. unclear are the keys of which several have it: they are in from too.
+// credential says that one of the values is one.
+func (p *planning) made(s *corev1.Secret) (from map[string]string, unclear []string, credential bool) {
 	from = map[string]string{}
-	for key, value := range s.Data {
-		for _, name := range p.order(key) {
-			f := p.out.fields[name]
-			if len(value) == 0 || string(value) != f.raw.RevealString() {
-				continue
+	for _, key := range slices.Sorted(maps.Keys(s.Data)) {
+		var same []string
+		for _, name := range slices.Sorted(maps.Keys(p.out.fields)) {
+			if len(s.Data[key]) > 0 && string(s.Data[key]) == p.out.fields[name].raw.RevealString() {
+				same = append(same, name)
+				credential = credential || p.credential(name)
 			}
-			from[key] = name
-			credential = credential || p.credential(name)
-			break
+		}
+		switch {
+		case len(same) == 0:
+		case slices.Contains(same, key):
+			from[key] = key
+		default:
+			from[key] = same[0]
+			if len(same) > 1 {
+				unclear = append(unclear, key)
+			}
 		}
 	}
-	return from, credential
-}
-
-// order are the names of fields, the one called key first.
-func (p *planning) order(key string) []string {
-	names := slices.Sorted(maps.Keys(p.out.fields))
-	if i := slices.Index(names, key); i > 0 {
-		names = slices.Insert(slices.Delete(names, i, i+1), 0, key)
-	}
-	return names
+	return from, unclear, credential
 }
