@@ -6,7 +6,10 @@ import (
 
 	"github.com/strongkeep/strongkeep/internal/testenv/await"
 	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
@@ -127,6 +130,87 @@ func TestConfigMapBecomesSecret(t *testing.T) {
 		return code != 6
 	})
 	if data := read(); code != 0 || !strings.Contains(out, "SEC-05 finds nothing more of ConfigMap "+ns+"/app") || len(data) != 2 || data["host"] != "db.internal" || data["password"] != "" {
+		t.Errorf("the key: %d\n%s%s", code, out, stderr)
+	}
+}
+
+const scheduled = `
+apiVersion: v1
+kind: Secret
+metadata: {name: db}
+stringData: {password: CANARY-Zx81Kq}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: app}
+data: {password: CANARY-Zx81Kq, host: db.internal}
+---
+apiVersion: batch/v1
+kind: CronJob
+metadata: {name: night}
+spec:
+  schedule: 0 0 1 1 *
+  jobTemplate:
+    spec:
+      template:
+        spec:
+          restartPolicy: Never
+          containers: [{name: c, image: c, envFrom: [{configMapRef: {name: app}}]}]
+---
+`
+
+// Jobs that a CronJob made keep a key where it is only until they have ended.
+func TestConfigMapOfCronJob(t *testing.T) {
+	ns := namespace(t, scheduled)
+	name := "configmap/" + ns + "/app"
+	cron := &batchv1.CronJob{}
+	if err := server.Client.Get(t.Context(), client.ObjectKey{Namespace: ns, Name: "night"}, cron); err != nil {
+		t.Fatal(err)
+	}
+	jobs := map[string]*batchv1.Job{}
+	for _, n := range []string{"first", "second"} { // suspended: no pod of theirs would run here
+		j := &batchv1.Job{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: n, OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(cron, batchv1.SchemeGroupVersion.WithKind("CronJob"))}}, Spec: *cron.Spec.JobTemplate.Spec.DeepCopy()}
+		j.Spec.Suspend = new(true)
+		if err := server.Client.Create(t.Context(), j); err != nil {
+			t.Fatal(err)
+		}
+		jobs[n] = j
+	}
+	end := func(n string, c batchv1.JobConditionType, because batchv1.JobConditionType) {
+		t.Helper()
+		await.Until(t, "Job "+n+" is "+string(c), func() bool {
+			j := &batchv1.Job{}
+			if err := server.Client.Get(t.Context(), client.ObjectKeyFromObject(jobs[n]), j); err != nil {
+				t.Fatal(err)
+			}
+			now := metav1.Now()
+			j.Status.StartTime, j.Status.UncountedTerminatedPods = &now, nil
+			if c == batchv1.JobComplete {
+				j.Status.CompletionTime, j.Status.Succeeded = &now, 1
+			}
+			for _, one := range []batchv1.JobConditionType{because, c} {
+				j.Status.Conditions = append(j.Status.Conditions, batchv1.JobCondition{Type: one, Status: corev1.ConditionTrue, LastTransitionTime: now})
+			}
+			err := server.Client.Status().Update(t.Context(), j)
+			if err != nil && !apierrors.IsConflict(err) {
+				t.Fatal(err)
+			}
+			return err == nil
+		})
+	}
+	end("first", batchv1.JobComplete, batchv1.JobSuccessCriteriaMet)
+	out, stderr, code := run(t, "fix", "SEC-05", name, "-secret=db", "-apply")
+	if err := server.Client.Get(t.Context(), client.ObjectKeyFromObject(cron), cron); err != nil {
+		t.Fatal(err)
+	}
+	if env := cron.Spec.JobTemplate.Spec.Template.Spec.Containers[0].Env; code != 10 || len(env) != 1 || env[0].ValueFrom.SecretKeyRef == nil {
+		t.Fatalf("the CronJob: %d\n%s%s%+v", code, out, stderr, env)
+	}
+	if _, stderr, code = run(t, "fix", "SEC-05", name, "-secret=db", "-apply"); code != 6 || !strings.Contains(stderr, "Job "+ns+"/second") || strings.Contains(stderr, ns+"/first") {
+		t.Fatalf("a Job has not ended: %d %s", code, stderr)
+	}
+	end("second", batchv1.JobFailed, batchv1.JobFailureTarget)
+	if out, stderr, code = run(t, "fix", "SEC-05", name, "-secret=db", "-apply"); code != 0 || !strings.Contains(out, "SEC-05 finds nothing more of ConfigMap "+ns+"/app") {
 		t.Errorf("the key: %d\n%s%s", code, out, stderr)
 	}
 }

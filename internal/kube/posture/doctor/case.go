@@ -67,6 +67,8 @@ type Workload struct {
 	// Stalled is the reason of a Deployment that does not come on, "ProgressDeadlineExceeded".
 	Stalled string
 	Paused  bool
+	// Ended says of a Job that it is complete or has failed: Kubernetes never begins it again.
+	Ended bool
 }
 
 // Ref names w.

@@ -67,11 +67,8 @@ func unmap(w *World, o Options) (*Plan, error) {
 		p.Risks = append(p.Risks, "the pods are restarted by the change of their template; only when none has the old one any more is the key taken out, by calling this again")
 		return p, nil
 	}
-	if one := w.rolling(); one != "" {
-		return nil, errs.Newf(errs.Conflict, "the roll-out of %s is not over: a pod that is made anew could have its old template. Call this again when it is", one)
-	}
-	if pods := w.having(m); len(pods) > 0 {
-		return nil, errs.Newf(errs.Conflict, "no workload has %s of ConfigMap %s/%s in its template, and pods that were made before run with it: %s. Call this again when they are gone", list(keys), w.Map.Namespace, w.Map.Name, list(pods))
+	if err := w.idle(m); err != nil {
+		return nil, errs.Newf(errs.KindOf(err), "no workload has %s of ConfigMap %s/%s in its template any more, and %w. Call this again when that is over", list(keys), w.Map.Namespace, w.Map.Name, err)
 	}
 	p.Does = fmt.Sprintf("takes %s out of ConfigMap %s, which no workload and no pod has any more", list(keys), w.Map.Name)
 	gone := func(has func(string) bool) map[string]any {
@@ -155,12 +152,15 @@ func (w *World) users(m *relocation.Relocation) ([]Step, error) {
 func (w *World) relocate(one *doctor.Workload, m *relocation.Relocation) (*Step, error) {
 	made, changeable := metav1.GetControllerOf(one), slices.Contains(templates, one.Kind)
 	switch {
-	case one.Kind == "Job": // whether it runs again is not known: it may be suspended, or between two tries
-		return nil, errs.Newf(errs.Conflict, "%s has the key, and may run again with it: when it has ended, delete it, and call this again", one.Ref())
+	case one.Kind == "Job" && made == nil && one.Ended:
+		return nil, nil
+	case one.Kind == "Job" && made == nil: // whether it runs again is not known: it may be suspended, or between two tries
+		return nil, errs.Newf(errs.Conflict, "%s has the key, and may run again with it: when it has ended, or is deleted, call this again", one.Ref())
+	// Jobs of a CronJob are made of its template at their time; those that have not ended keep the key where it is (idle).
 	case made != nil && slices.Contains(templates, made.Kind):
 		return nil, nil
 	case made != nil:
-		return nil, errs.Newf(errs.Conflict, "%s has the key, and %s %s makes it: change that to take it from the Secret, and call this again", one.Ref(), made.Kind, made.Name)
+		return nil, errs.Newf(errs.Conflict, "%s has the key, and %s %s makes it: change that to take it from the Secret, and call this again when this one is gone", one.Ref(), made.Kind, made.Name)
 	case !changeable:
 		return nil, errs.Newf(errs.Conflict, "%s has the key, and its template cannot be changed: make it anew with the Secret, and call this again", one.Ref())
 	}
@@ -176,6 +176,32 @@ func (w *World) relocate(one *doctor.Workload, m *relocation.Relocation) (*Step,
 		return nil, nil
 	}
 	return new(patchOf(whole, map[string]any{"spec": body}, "the Secret in place of the ConfigMap")), nil
+}
+
+// idle says what may need the keys still where no template has them.
+func (w *World) idle(m *relocation.Relocation) error {
+	if one := w.rolling(); one != "" {
+		return errs.Newf(errs.Conflict, "the roll-out of %s is not over: a pod that is made anew could have its old template", one)
+	}
+	if jobs := w.unended(m); len(jobs) > 0 {
+		return errs.Newf(errs.Conflict, "Jobs that were made before have not ended: %s (suspend their CronJob if it may have made more before it was changed)", list(jobs))
+	}
+	if pods := w.having(m); len(pods) > 0 {
+		return errs.Newf(errs.Conflict, "pods that were made before run with it: %s", list(pods))
+	}
+	return nil
+}
+
+// unended are the Jobs that use the keys and may run, now or later: one that is suspended, or
+// between two tries, has no pod.
+func (w *World) unended(m *relocation.Relocation) []string {
+	var out []string
+	for i := range w.Workloads {
+		if one := &w.Workloads[i]; one.Namespace == w.Map.Namespace && one.Kind == "Job" && !one.Ended && m.Uses(&one.Template.Spec) {
+			out = append(out, one.Ref().String())
+		}
+	}
+	return out
 }
 
 // rolling names a workload in the ConfigMap's namespace of which not all pods are of its template;

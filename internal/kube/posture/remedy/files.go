@@ -2,10 +2,12 @@ package remedy
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/utils/ptr"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/remedy/relocation"
@@ -14,10 +16,13 @@ import (
 // folder is where Secrets are mounted that were variables.
 const folder = "/var/run/strongkeep/secrets/"
 
+// readsFile is said with every plan that makes files of variables.
+const readsFile = "the application must read the file that NAME_FILE names; whether it does is not known here, nor whether scripts of the image or of a volume read NAME"
+
 // files makes files of variables that are keys of Secrets: NAME becomes NAME_FILE,
 // with the path.
 func files(w *World, o Options) (*Plan, error) {
-	x := filing{spec: &w.Workload.Template.Spec, volumes: map[string]*volume{}, of: func(e *corev1.EnvVar) (*corev1.SecretKeySelector, error) {
+	x := filing{spec: &w.Workload.Template.Spec, volumes: map[use]*volume{}, of: func(e *corev1.EnvVar) (*corev1.SecretKeySelector, error) {
 		if e.ValueFrom == nil {
 			return nil, nil
 		}
@@ -38,7 +43,7 @@ func files(w *World, o Options) (*Plan, error) {
 		Check: "SEC-09", Rules: []string{"EnvVariable"}, Object: w.Workload.Ref(),
 		Does: "mounts Secrets as files where they were variables, and sets NAME_FILE to the path in place of NAME",
 		Risks: []string{
-			"the application must read the file that NAME_FILE names; whether it does is not known here",
+			readsFile,
 			"the pods are restarted by the change of their template",
 		},
 		Steps: []Step{patchOf(w.Workload, map[string]any{"spec": x.body()}, "files for variables")},
@@ -63,14 +68,17 @@ type filing struct {
 	of func(*corev1.EnvVar) (*corev1.SecretKeySelector, error)
 	// inline has variables stay variables.
 	inline     bool
-	containers map[string][]any   // patches, by list
-	volumes    map[string]*volume // by Secret
-	order      []string           // of volumes, by Secret
+	containers map[string][]any // patches, by list
+	volumes    map[use]*volume
+	order      []use // of volumes
 	moved      int
 	whole      bool // there is an envFrom
 }
 
-// volume is one of a Secret, with the keys that were variables and no others: those that
+// use is what a volume is for: a container reads no file that was another's variable alone.
+type use struct{ container, secret string }
+
+// volume is one of a Secret for a container, with the keys that were variables and no others: those that
 // must be there, and those that may be missing.
 type volume struct {
 	name           string
@@ -116,7 +124,7 @@ func (x *filing) container(list string, c *corev1.Container) error {
 		if err := usable(c, name); err != nil {
 			return err
 		}
-		volume := x.volume(ref).name
+		volume := x.volume(c.Name, ref).name
 		env = append(env, map[string]any{"name": name, "$patch": "delete"}, map[string]any{"name": name + "_FILE", "value": folder + ref.Name + "/" + ref.Key})
 		if !mounted[volume] {
 			mounted[volume] = true
@@ -137,12 +145,11 @@ func (x *filing) container(list string, c *corev1.Container) error {
 	return nil
 }
 
-// usable refuses variables that others are made of, or whose file's name is taken.
+// usable refuses variables that others are made of or that commands read, or whose file's
+// name is taken.
 func usable(c *corev1.Container, name string) error {
-	use := "$(" + name + ")"
-	inText := func(s string) bool { return strings.Contains(s, use) }
-	if slices.ContainsFunc(c.Args, inText) || slices.ContainsFunc(c.Command, inText) || slices.ContainsFunc(c.Env, func(e corev1.EnvVar) bool { return inText(e.Value) }) {
-		return errs.Newf(errs.Unsupported, "container %s makes other variables or arguments of %s: have the application put them together of the file, and call this again", c.Name, use)
+	if in := reading(c, name); in != "" {
+		return errs.Newf(errs.Unsupported, "container %s reads the variable in its %s, as $(%[3]s), $%[3]s or by its name: have the application, or that command, read the file, and call this again", c.Name, in, name)
 	}
 	if slices.ContainsFunc(c.Env, func(e corev1.EnvVar) bool { return e.Name == name+"_FILE" }) {
 		return errs.Newf(errs.Exist, "container %s has the variable %s_FILE already: take one of both out", c.Name, name)
@@ -154,12 +161,54 @@ func usable(c *corev1.Container, name string) error {
 	return nil
 }
 
-// volume returns the volume of a Secret, in which the key is.
-func (x *filing) volume(ref *corev1.SecretKeySelector) *volume {
-	v, ok := x.volumes[ref.Name]
+// reading is where a container reads a variable beside its application; "" if nowhere.
+func reading(c *corev1.Container, name string) string {
+	quoted := regexp.QuoteMeta(name)
+	// As Kubernetes and shells refer to it: $(NAME), $NAME, ${NAME}, ${#NAME}, ${NAME:-…}.
+	reference := regexp.MustCompile(`\$[({]?[!#]?` + quoted + `(?:\W|$)`)
+	// By its name alone: printenv NAME, environ["NAME"], env.NAME. Not --NAME, NAME=… and
+	// what is part of a file's name.
+	called := regexp.MustCompile(`(?:^|[^\w/-])` + quoted + `(?:[^\w=/.-]|$)`)
+	if slices.ContainsFunc(c.Env, func(e corev1.EnvVar) bool { return reference.MatchString(e.Value) }) {
+		return "other variables"
+	}
+	for _, one := range commands(c) {
+		if slices.ContainsFunc(one.words, func(text string) bool { return reference.MatchString(text) || called.MatchString(text) }) {
+			return one.of
+		}
+	}
+	return ""
+}
+
+// command is one that is run in a container.
+type command struct {
+	of    string
+	words []string
+}
+
+func commands(c *corev1.Container) []command {
+	out := []command{{"command", c.Command}, {"arguments", c.Args}}
+	for _, p := range []*corev1.Probe{c.LivenessProbe, c.ReadinessProbe, c.StartupProbe} {
+		if p != nil && p.Exec != nil {
+			out = append(out, command{"probes", p.Exec.Command})
+		}
+	}
+	hooks := ptr.Deref(c.Lifecycle, corev1.Lifecycle{})
+	for _, h := range []*corev1.LifecycleHandler{hooks.PostStart, hooks.PreStop} {
+		if h != nil && h.Exec != nil {
+			out = append(out, command{"lifecycle hooks", h.Exec.Command})
+		}
+	}
+	return out
+}
+
+// volume returns the volume of a Secret for a container, in which the key is.
+func (x *filing) volume(container string, ref *corev1.SecretKeySelector) *volume {
+	at := use{container, ref.Name}
+	v, ok := x.volumes[at]
 	if !ok {
 		v = &volume{name: x.free(ref.Name)}
-		x.volumes[ref.Name], x.order = v, append(x.order, ref.Name)
+		x.volumes[at], x.order = v, append(x.order, at)
 	}
 	switch optional := ref.Optional != nil && *ref.Optional; {
 	case slices.Contains(v.must, ref.Key) || optional && slices.Contains(v.optional, ref.Key):
@@ -204,8 +253,8 @@ func (x *filing) body() map[string]any {
 		out[list] = patches
 	}
 	var volumes []any
-	for _, secret := range x.order {
-		volumes = append(volumes, x.volumes[secret].of(secret))
+	for _, at := range x.order {
+		volumes = append(volumes, x.volumes[at].of(at.secret))
 	}
 	if len(volumes) > 0 {
 		out["volumes"] = volumes

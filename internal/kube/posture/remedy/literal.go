@@ -66,7 +66,7 @@ func literals(w *World, o Options) (*Plan, error) {
 	if err := w.named(o); err != nil {
 		return nil, err
 	}
-	x := filing{spec: &w.Workload.Template.Spec, volumes: map[string]*volume{}, inline: !o.FileEnv, of: func(e *corev1.EnvVar) (*corev1.SecretKeySelector, error) {
+	x := filing{spec: &w.Workload.Template.Spec, volumes: map[use]*volume{}, inline: !o.FileEnv, of: func(e *corev1.EnvVar) (*corev1.SecretKeySelector, error) {
 		if e.ValueFrom != nil || e.Value == "" || strings.Contains(e.Value, "$(") || strings.Contains(e.Value, "$$") { // made of others
 			return nil, nil
 		}
@@ -85,7 +85,7 @@ func literals(w *World, o Options) (*Plan, error) {
 		Steps: []Step{patchOf(w.Workload, map[string]any{"spec": x.body()}, "a Secret for literals")},
 	}
 	if o.FileEnv {
-		p.Does, p.Risks[2] = "mounts the Secret that holds the same value as a file where a literal was a variable, and sets NAME_FILE to the path in place of NAME", "the application must read the file that NAME_FILE names; whether it does is not known here"
+		p.Does, p.Risks[2] = "mounts the Secret that holds the same value as a file where a literal was a variable, and sets NAME_FILE to the path in place of NAME", readsFile
 	}
 	return p, nil
 }

@@ -125,6 +125,11 @@ func TestConfigMapKeys(t *testing.T) {
 		}
 		return w
 	}
+	ended := func(owner string) doctor.Workload {
+		w := other("Job", 1, owner)
+		w.Ended = true
+		return w
+	}
 	rolling := doctor.Workload{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "rolling"}, Kind: "StatefulSet", Replicas: 2, Updated: 1, Template: corev1.PodTemplateSpec{Spec: spec(idle)}}
 	for name, c := range map[string]struct {
 		more   []any
@@ -142,7 +147,11 @@ func TestConfigMapKeys(t *testing.T) {
 		"may be scaled up":       {[]any{other("ReplicaSet", 0, "")}, nil, errs.Conflict, []string{"ReplicaSet shop/other"}},
 		"a Job that runs":        {[]any{other("Job", 1, "")}, nil, errs.Conflict, []string{"Job shop/other"}},
 		"a Job that may go on":   {[]any{other("Job", 0, "")}, nil, errs.Conflict, []string{"Job shop/other", "may run again"}},
-		"a Job of a CronJob":     {[]any{other("Job", 0, "CronJob")}, nil, errs.Conflict, []string{"Job shop/other"}},
+		"a Job of a CronJob":     {[]any{other("Job", 0, "CronJob")}, nil, errs.Conflict, []string{"Job shop/other", "suspend their CronJob", "Call this again"}},
+		"a Job that has ended":   {[]any{ended("")}, nil, none, []string{"password: null"}},
+		"a CronJob's, ended":     {[]any{ended("CronJob")}, nil, none, []string{"password: null"}},
+		"ended, its pod has not": {[]any{ended("CronJob"), pod(corev1.PodRunning)}, nil, errs.Conflict, []string{"web-1"}},
+		"ended, of a Workflow":   {[]any{ended("Workflow")}, nil, errs.Conflict, []string{"Workflow up makes it"}},
 		"a roll-out":             {[]any{rolling}, nil, errs.Conflict, []string{"roll-out of StatefulSet shop/rolling"}},
 		"of an operator":         {[]any{other("StatefulSet", 1, "Postgres")}, nil, errs.Conflict, []string{"Postgres up makes it"}},
 		"immutable":              {nil, func(w *World) { yes := true; w.Map.Immutable = &yes }, errs.Unsupported, []string{"immutable"}},
@@ -163,5 +172,21 @@ func TestConfigMapKeys(t *testing.T) {
 			continue
 		}
 		has(t, p, err, c.kind, c.want...)
+	}
+	// Jobs that a CronJob has made do not keep its template from being changed; others do.
+	for owner, kind := range map[string]errs.Kind{"CronJob": none, "": errs.Conflict} {
+		w := copied(t, uses, map[string]string{"password": canary}, ended(owner), other("Job", 1, owner), pod(corev1.PodRunning))
+		w.Workload.Kind, w.Workload.Group = "CronJob", "batch"
+		w.Workloads[len(w.Workloads)-1] = *w.Workload
+		p, err := unmap(w, Options{Secrets: []string{"db"}})
+		if (err != nil) != (kind != none) {
+			t.Errorf("with a Job of %q: %v", owner, err)
+			continue
+		}
+		if kind == none {
+			has(t, p, err, kind, "kind: CronJob", "jobTemplate:", "name: password", "!kind: ConfigMap")
+		} else {
+			has(t, p, err, kind, "Job shop/other", "may run again")
+		}
 	}
 }

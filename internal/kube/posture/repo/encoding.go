@@ -22,6 +22,8 @@ func readable(raw []byte) (text []byte, ok bool) {
 		return nil, false
 	case utf8.Valid(raw):
 		return raw, true
+	case closed(raw): // without a NUL byte, by chance
+		return nil, false
 	}
 	text = make([]byte, 0, len(raw)+len(raw)/4)
 	for _, b := range raw {

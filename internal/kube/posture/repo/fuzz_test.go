@@ -1,6 +1,7 @@
 package repo
 
 import (
+	"bytes"
 	"encoding/json"
 	"strings"
 	"testing"
@@ -10,7 +11,7 @@ import (
 
 // FuzzFind looks at any text: it ends, and what it finds is at a line that there is.
 func FuzzFind(f *testing.F) {
-	for _, s := range []string{"kind: Secret\napiVersion: v1\ndata: {a: aHVudGVyMi1odW50ZXIy}\n", `{"kind":"List","items":[{"kind":"Secret","stringData":{"a":"hunter2-hunter2"}}]}`, "a://b:cdefgh@i\n---\n---\n", "-----BEGIN PRIVATE KEY-----", "x: \"two words\"", "a: &a [*a]\nkind: List\nitems: *a\n"} {
+	for _, s := range []string{"kind: Secret\napiVersion: v1\ndata: {a: aHVudGVyMi1odW50ZXIy}\n", `{"kind":"List","items":[{"kind":"Secret","stringData":{"a":"hunter2-hunter2"}}]}`, "a://b:cdefgh@i\n---\n---\n", "-----BEGIN PRIVATE KEY-----", "x: \"two words\"", "a: &a [*a]\nkind: List\nitems: *a\n", "\x30\x80\x02\x01\x03", "\x30\x05\x02\x01\x03\x30\x00", "\x1f\x8b\x08", "version https://git-lfs.github.com/spec/v1\noid sha256:0\n"} {
 		f.Add([]byte(s))
 	}
 	k, err := fingerprint.NewKey(make([]byte, fingerprint.KeySize))
@@ -23,7 +24,10 @@ func FuzzFind(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		all, _ := s.worker().find(text)
+		all, looked := s.worker().find(text)
+		if elsewhere := pointer(text); !looked && (len(all) > 0 || elsewhere && !bytes.ContainsRune(text, 0)) || closed(text) && elsewhere {
+			t.Errorf("%q: looked at %v, a pointer %v", text, looked, elsewhere)
+		}
 		for _, found := range all {
 			raw, err := json.Marshal(found.value)
 			if err != nil || strings.Contains(string(raw), "hunter2-hunter2") {

@@ -112,6 +112,13 @@ func (g *git) missing(ctx context.Context) ([]string, error) {
 	if partial != "" {
 		out = append(out, g.dir+" is a partial clone: files that were never checked out are not here")
 	}
+	modules, err := g.tree(ctx, "commit")
+	if err != nil {
+		return nil, err
+	}
+	if n := len(modules); n > 0 {
+		out = append(out, fmt.Sprintf("%s has %d submodules (%s), repositories of their own of which nothing is here: look at each by itself", g.dir, n, modules[0].path))
+	}
 	return out, nil
 }
 
@@ -225,7 +232,7 @@ func (g *git) places(ctx context.Context, leaks map[string][]find) (map[string]w
 			return nil, err
 		}
 	}
-	files, err := g.files(ctx)
+	files, err := g.tree(ctx, "blob")
 	if err != nil {
 		return nil, err
 	}
@@ -301,17 +308,18 @@ func (g *git) lost(ctx context.Context) ([]byte, error) {
 // file is one of the commit that is checked out.
 type file struct{ id, path string }
 
-// files are those of the commit that is checked out; none before the first commit.
-func (g *git) files(ctx context.Context) ([]file, error) {
+// tree has the entries of a kind in the commit that is checked out: "blob" for files, "commit"
+// for submodules; none before the first commit.
+func (g *git) tree(ctx context.Context, kind string) ([]file, error) {
 	if head, err := g.output(ctx, "rev-list", "--max-count=1", "--all", "HEAD", "--"); err != nil || head == "" {
 		return nil, nil //nolint:nilerr // HEAD names nothing yet
 	}
 	var out []file
 	err := g.stream(g.command(ctx, "ls-tree", "-r", "-z", "--full-tree", "HEAD"), func(r *bufio.Reader) error {
 		return split(r, 0, func(entry []byte) {
-			// "100644 blob ID\tPATH"
+			// "100644 blob ID\tPATH", "160000 commit ID\tPATH"
 			head, path, ok := strings.Cut(string(entry), "\t")
-			if f := strings.Fields(head); ok && len(f) == 3 && f[1] == "blob" {
+			if f := strings.Fields(head); ok && len(f) == 3 && f[1] == kind {
 				out = append(out, file{f[2], strings.ToValidUTF8(path, "?")})
 			}
 		})

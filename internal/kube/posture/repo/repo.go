@@ -65,6 +65,9 @@ func Look(ctx context.Context, dir string, c Config) (*Result, error) {
 	if l.big > 0 {
 		l.out.Missing = append(l.out.Missing, fmt.Sprintf("%d files of %s are over %d MiB and were not looked at", l.big, dir, largest>>20))
 	}
+	if l.pointers > 0 {
+		l.out.Missing = append(l.out.Missing, fmt.Sprintf("%d file versions of %s are pointers of Git LFS: what they stand for is not in Git, and was not looked at", l.pointers, dir))
+	}
 	l.order()
 	return l.out, nil
 }
@@ -77,6 +80,8 @@ type looker struct {
 	mu    sync.Mutex // guards what follows
 	leaks map[string][]find
 	big   int
+	// pointers are those of Git LFS.
+	pointers int
 }
 
 // blob is a file version: its name as Git has it, or its path in a folder.
@@ -98,7 +103,7 @@ func (l *looker) scan(ctx context.Context, feed func(context.Context, chan<- blo
 			w := l.worker()
 			for b := range blobs {
 				found, text := w.find(b.text)
-				l.note(b.id, found, text)
+				l.note(b, found, text)
 			}
 			return nil
 		})
@@ -107,14 +112,21 @@ func (l *looker) scan(ctx context.Context, feed func(context.Context, chan<- blo
 }
 
 // note keeps what was found in a file version; text is false if it was not looked at.
-func (l *looker) note(id string, found []find, text bool) {
+func (l *looker) note(b blob, found []find, text bool) {
+	inside, elsewhere := !text && closed(b.text), pointer(b.text)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !text {
 		l.out.Repo.Binary++
 	}
+	if inside {
+		l.out.Repo.Closed++
+	}
+	if elsewhere {
+		l.pointers++
+	}
 	if len(found) > 0 {
-		l.leaks[id] = found
+		l.leaks[b.id] = found
 	}
 }
 
@@ -161,7 +173,7 @@ func (l *looker) git(ctx context.Context, g *git) error {
 
 // pipelines reads those of the checked-out commit.
 func (l *looker) pipelines(ctx context.Context, g *git) error {
-	files, err := g.files(ctx)
+	files, err := g.tree(ctx, "blob")
 	if err != nil {
 		return err
 	}

@@ -309,6 +309,40 @@ func TestHostileAndShallow(t *testing.T) {
 	}
 }
 
+// What Git does not have is not taken for looked at, nor is what no text is made of.
+func TestElsewhere(t *testing.T) {
+	r := newTree(t)
+	pointer := "version https://git-lfs.github.com/spec/v1\noid sha256:" + strings.Repeat("4d7a", 16) + "\nsize 12345\n"
+	r.commit("README", "about version https://git-lfs.github.com/spec/v1")
+	if got := look(t, r.dir, repo.Config{}); len(got.Missing) > 0 || got.Repo.Closed > 0 {
+		t.Errorf("missing %q, %d closed", got.Missing, got.Repo.Closed)
+	}
+	r.commit("data/dump.sql", pointer)
+	r.commit("logo.png", "\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR")
+	r.commit("old.tgz", "\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03")
+	r.commit("old.tgz", "")
+	head := r.commit("tls.p12", "\x30\x06\x02\x01\x03\x30\x01\x00")
+	r.git("update-index", "--add", "--cacheinfo", "160000,"+head+",lib/theirs")
+	r.git("commit", "-q", "-m", "a submodule")
+	got := look(t, r.dir, repo.Config{})
+	all := strings.Join(got.Missing, "\n")
+	for _, want := range []string{"1 file versions of " + r.dir + " are pointers of Git LFS", "has 1 submodules (lib/theirs)"} {
+		if !strings.Contains(all, want) {
+			t.Errorf("%q is not in %q", want, all)
+		}
+	}
+	if len(got.Missing) != 2 || got.Repo.Blobs != 5 || got.Repo.Binary != 3 || got.Repo.Closed != 2 {
+		t.Errorf("missing %q; %d files, %d no text, %d closed", got.Missing, got.Repo.Blobs, got.Repo.Binary, got.Repo.Closed)
+	}
+	folder := t.TempDir()
+	if err := os.WriteFile(filepath.Join(folder, "dump.sql"), []byte(pointer), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := look(t, folder, repo.Config{}); len(got.Missing) != 1 || !strings.Contains(got.Missing[0], "pointers of Git LFS") {
+		t.Errorf("in a folder: missing %q", got.Missing)
+	}
+}
+
 func TestLargeFiles(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "big"), bytes.Repeat([]byte("x"), 9<<20), 0o600); err != nil {

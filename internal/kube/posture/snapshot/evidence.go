@@ -13,6 +13,9 @@ type Repo struct {
 	Unreachable int `json:"unreachable,omitempty"`
 	// Binary is how many of them are no text, and were not looked into.
 	Binary int `json:"binary,omitempty"`
+	// Closed is how many of these are archives, key stores and databases, in which secrets
+	// may lie.
+	Closed int `json:"closed,omitempty"`
 	// Compared is how many values of the cluster were looked for, by their prints; 0
 	// where there was no key, or no value.
 	Compared  int        `json:"compared,omitempty"`

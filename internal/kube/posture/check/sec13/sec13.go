@@ -32,6 +32,9 @@ func judge(in *check.Input) check.Verdict {
 	for i := range in.Repos {
 		r := &in.Repos[i]
 		texts, binary, unreachable = texts+r.Blobs-r.Binary, binary+r.Binary, unreachable+r.Unreachable
+		if r.Closed > 0 {
+			v.Needs = append(v.Needs, fmt.Sprintf("another look at %s: %d of its file versions are archives, key stores or databases, and were not opened", r.Place, r.Closed))
+		}
 		if r.Binary > 0 && r.Binary >= r.Blobs {
 			v.Needs = append(v.Needs, fmt.Sprintf("another look at %s: its %d file versions are no text (images, archives), and none was looked into", r.Place, r.Binary))
 		}

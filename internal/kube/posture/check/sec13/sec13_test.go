@@ -38,6 +38,8 @@ func TestCheck(t *testing.T) {
 	part.Repos = with(snapshot.Leak{File: "main.go", Line: 3, Value: value(t, "", snapshot.LooksToken, `{"a": "xk29fq8zt1lm", "b": "other"}`)}).Repos
 	folder, blind, images := with(), with(), with()
 	images.Repos[0].Binary = images.Repos[0].Blobs
+	closed := with()
+	closed.Repos[0].Binary, closed.Repos[0].Closed = 8, 2
 	beside := with()
 	beside.Repos = append(beside.Repos, images.Repos...)
 	folder.Repos[0].Git = false
@@ -50,6 +52,7 @@ func TestCheck(t *testing.T) {
 		{Name: "nothing to compare with", Answer: check.Unknown, Needs: []string{"values"}, Snapshot: blind},
 		{Name: "nothing but images and archives", Answer: check.Unknown, Needs: []string{"9 file versions are no text"}, Snapshot: images},
 		{Name: "one of two is nothing but images", Answer: check.Unknown, Needs: []string{"9 file versions are no text"}, Snapshot: beside},
+		{Name: "a text beside archives and key stores", Answer: check.Unknown, Needs: []string{"2 of its file versions are archives, key stores or databases"}, Snapshot: closed},
 		{Name: "in use", Answer: check.No, Findings: []string{"LiveValue File shop:main.go at value"}, Snapshot: inUse},
 		{Name: "in use, and looks like nothing", Answer: check.No, Findings: []string{"LiveValue File shop:main.go at value"}, Snapshot: quiet},
 		{Name: "a part that looks like nothing proves nothing", Answer: check.Partly, Findings: []string{"Token File shop:main.go at Token"}, Snapshot: part},

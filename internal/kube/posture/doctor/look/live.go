@@ -3,6 +3,7 @@ package look
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
@@ -198,7 +199,7 @@ func (l *live) jobs(ns string) {
 	read(l, "jobs", ns, &j, func() {
 		for i := range j.Items {
 			o := &j.Items[i]
-			l.add(doctor.Workload{ObjectMeta: o.ObjectMeta, Group: "batch", Kind: "Job", Template: o.Spec.Template, Replicas: count(o.Spec.Parallelism), Updated: o.Status.Active, Ready: o.Status.Succeeded + o.Status.Active})
+			l.add(doctor.Workload{ObjectMeta: o.ObjectMeta, Group: "batch", Kind: "Job", Template: o.Spec.Template, Replicas: count(o.Spec.Parallelism), Updated: o.Status.Active, Ready: o.Status.Succeeded + o.Status.Active, Ended: ended(o)})
 		}
 	})
 	var c batchv1.CronJobList
@@ -207,6 +208,12 @@ func (l *live) jobs(ns string) {
 			o := &c.Items[i]
 			l.add(doctor.Workload{ObjectMeta: o.ObjectMeta, Group: "batch", Kind: "CronJob", Template: o.Spec.JobTemplate.Spec.Template, At: "/spec/jobTemplate" + template})
 		}
+	})
+}
+
+func ended(o *batchv1.Job) bool {
+	return slices.ContainsFunc(o.Status.Conditions, func(c batchv1.JobCondition) bool {
+		return (c.Type == batchv1.JobComplete || c.Type == batchv1.JobFailed) && c.Status == corev1.ConditionTrue
 	})
 }
 
