@@ -150,19 +150,8 @@ func (w *World) users(m *relocation.Relocation) ([]Step, error) {
 // relocate is the step for a workload that uses a key; nil if it follows its owner, is of the past, or has
 // been changed already.
 func (w *World) relocate(one *doctor.Workload, m *relocation.Relocation) (*Step, error) {
-	made, changeable := metav1.GetControllerOf(one), slices.Contains(templates, one.Kind)
-	switch {
-	case one.Kind == "Job" && made == nil && one.Ended:
-		return nil, nil
-	case one.Kind == "Job" && made == nil: // whether it runs again is not known: it may be suspended, or between two tries
-		return nil, errs.Newf(errs.Conflict, "%s has the key, and may run again with it: when it has ended, or is deleted, call this again", one.Ref())
-	// Jobs of a CronJob are made of its template at their time; those that have not ended keep the key where it is (idle).
-	case made != nil && slices.Contains(templates, made.Kind):
-		return nil, nil
-	case made != nil:
-		return nil, errs.Newf(errs.Conflict, "%s has the key, and %s %s makes it: change that to take it from the Secret, and call this again when this one is gone", one.Ref(), made.Kind, made.Name)
-	case !changeable:
-		return nil, errs.Newf(errs.Conflict, "%s has the key, and its template cannot be changed: make it anew with the Secret, and call this again", one.Ref())
+	if !slices.Contains(templates, one.Kind) || metav1.GetControllerOf(one) != nil {
+		return nil, fixed(one)
 	}
 	whole, err := w.Whole(one.Ref())
 	if err != nil {
@@ -176,6 +165,24 @@ func (w *World) relocate(one *doctor.Workload, m *relocation.Relocation) (*Step,
 		return nil, nil
 	}
 	return new(patchOf(whole, map[string]any{"spec": body}, "the Secret in place of the ConfigMap")), nil
+}
+
+// fixed refuses a workload that has a key and cannot be changed; nil if it follows its owner, or
+// is of the past. Jobs of a CronJob are made of its template at their time: those that have not
+// ended keep the key where it is (idle), and not the template.
+func fixed(one *doctor.Workload) error {
+	made := metav1.GetControllerOf(one)
+	switch {
+	case made != nil && slices.Contains(templates, made.Kind):
+		return nil
+	case made != nil:
+		return errs.Newf(errs.Conflict, "%s has the key, and %s %s makes it: change that to take it from the Secret, and call this again when this one is gone", one.Ref(), made.Kind, made.Name)
+	case one.Kind == "Job" && one.Ended:
+		return nil
+	case one.Kind == "Job": // whether it runs again is not known: it may be suspended, or between two tries
+		return errs.Newf(errs.Conflict, "%s has the key, and may run again with it: when it has ended, or is deleted, call this again", one.Ref())
+	}
+	return errs.Newf(errs.Conflict, "%s has the key, and its template cannot be changed: make it anew with the Secret, and call this again", one.Ref())
 }
 
 // idle says what may need the keys still where no template has them.
