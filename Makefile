@@ -32,7 +32,7 @@ kms-away: ## A real API server without its KMS plugin, for longer than it writes
 kms-ill: ## Real API servers whose KMS plugin is killed, slow or throttled, serves many resources, or has lost its key
 	STRONGKEEP_KMS_ILL=1 go test -count=1 -timeout 30m -v -run 'KeyStoreThat|PluginKilled|ManyResources|RescueFromMemory' ./test/encryption
 
-kms-turn: ## A key in a vault is turned under two real API servers that are written to, in five minutes
+kms-turn: ## A key in a vault is turned under two real API servers that are written to, in six minutes
 	STRONGKEEP_KMS_TURN=1 go test -count=1 -timeout 30m -v ./test/encryption/turn
 
 rewrite: ## 20,000 Secrets rewritten in etcd beside 200 writers

@@ -224,7 +224,7 @@ func (x command) adviseTurn(s *turn.State, g *turnFlags) error {
 
 // unlooked is what may need an older version, and was not looked at.
 func unlooked(s *turn.State) string {
-	text := "Other clusters and vaults that use this key were not looked at."
+	text := "Other clusters and vaults that use this key, and an etcd of --etcd-servers-overrides, were not looked at."
 	switch {
 	case s.Backups == nil:
 		text += " Nor were backups of etcd: those from before need older versions; -backups=DIR tells which."

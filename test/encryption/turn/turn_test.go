@@ -66,7 +66,7 @@ type world struct {
 func start(t *testing.T) *world {
 	t.Helper()
 	if os.Getenv("STRONGKEEP_KMS_TURN") == "" {
-		t.Skip("SKIPPED: it takes five minutes; set STRONGKEEP_KMS_TURN=1")
+		t.Skip("SKIPPED: it takes six minutes; set STRONGKEEP_KMS_TURN=1")
 	}
 	w := &world{T: t, vault: testenv.Start(t, nil)}
 	if err := w.vault.Sys().Mount("transit", &vault.MountInput{Type: "transit"}); err != nil {
@@ -240,7 +240,7 @@ func (w *world) load() (stop func() []int) {
 	for i := range written {
 		own, other := w.clients[i].CoreV1().Secrets("default"), w.clients[1-i].CoreV1().Secrets("default")
 		writers.Go(func() {
-			tick := time.NewTicker(100 * time.Millisecond)
+			tick := time.NewTicker(250 * time.Millisecond)
 			defer tick.Stop()
 			for ; ctx.Err() == nil; written[i]++ {
 				<-tick.C

@@ -69,7 +69,7 @@ func folder(t *testing.T) string {
 	if err := os.Mkdir(filepath.Join(dir, "weekly"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	save(t, filepath.Join(dir, "weekly", "old.db"), "/registry/secrets/a/one", sealed("p", "k1"), "/registry/secrets/a/two", sealed("p", "k1"), "/registry/configmaps/a/c", "k8s\x00"+canary)
+	save(t, filepath.Join(dir, "weekly", "old.db"), "/registry/secrets/a/one", sealed("p", "k1"), "/registry/secrets/a/two", sealed("p", "k1"), "/registry/configmaps/a/c", "k8s\x00"+canary, "/elsewhere/a", sealed("p", "k5"))
 	save(t, filepath.Join(dir, "new.db"), "/registry/secrets/a/one", sealed("p", "k1"), "/registry/secrets/a/one", sealed("p", "k2"), "/registry/example.com/widgets/a/w", sealed("q", "k3"))
 	if err := os.WriteFile(filepath.Join(dir, "packed.db.gz"), []byte(canary), 0o600); err != nil {
 		t.Fatal(err)
@@ -96,12 +96,12 @@ func TestLook(t *testing.T) {
 	if read != "new.db packed.db.gz weekly/old.db" {
 		t.Errorf("read %s", read)
 	}
-	for key, want := range map[string][]string{"k1": {"weekly/old.db"}, "k2": {"new.db"}, "k3": {"new.db"}, "k4": nil} {
+	for key, want := range map[string][]string{"k1": {"weekly/old.db"}, "k2": {"new.db"}, "k3": {"new.db"}, "k4": nil, "k5": {"weekly/old.db"}} {
 		if got := l.Needing(key); !reflect.DeepEqual(got, want) {
 			t.Errorf("%s is needed by %v, want %v", key, got, want)
 		}
 	}
-	if got := l.find("weekly/old.db").Keys; !reflect.DeepEqual(got, []Need{{"kms-v2/p", "k1", 2}}) {
+	if got := l.find("weekly/old.db").Keys; !reflect.DeepEqual(got, []Need{{"kms-v2/p", "k1", 2}, {"kms-v2/p", "k5", 1}}) {
 		t.Errorf("%+v", got)
 	}
 	if got := l.Unread(); !reflect.DeepEqual(got, []string{"packed.db.gz"}) {
@@ -167,7 +167,7 @@ func TestRefused(t *testing.T) {
 		}
 	}
 	dir := folder(t)
-	l, err := Look(t.Context(), Config{Dir: dir, Prefix: "/elsewhere"})
+	l, err := Look(t.Context(), Config{Dir: dir, Prefix: "/nowhere"})
 	if err != nil || len(l.Unread()) != 3 {
 		t.Errorf("with another prefix nothing is known: %+v, %v", l, err)
 	}

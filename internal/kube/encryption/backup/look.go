@@ -146,7 +146,7 @@ func explain(dir string, err error) error {
 // read finds out which keys a backup needs. What is no snapshot is one that could not be
 // read: it may be a compressed one.
 func (b *Backup) read(ctx context.Context, cfg *Config) error {
-	from := stored.Snapshot{Path: filepath.Join(cfg.Dir, filepath.FromSlash(b.Name))}
+	from := &stored.Wide{Source: stored.Snapshot{Path: filepath.Join(cfg.Dir, filepath.FromSlash(b.Name))}}
 	r, err := stored.Verify(ctx, from, stored.Config{Prefix: cfg.Prefix, Resources: []string{"*.*"}, Most: 1})
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -165,6 +165,12 @@ func (b *Backup) read(ctx context.Context, cfg *Config) error {
 			}
 		}
 	}
+	for u, n := range from.Elsewhere {
+		if u.KeyID != "" {
+			b.count(stored.Group{Provider: u.Provider(), KeyID: u.KeyID, Values: n})
+		}
+	}
+	slices.SortFunc(b.Keys, func(a, b Need) int { return cmp.Or(cmp.Compare(a.Provider, b.Provider), cmp.Compare(a.KeyID, b.KeyID)) })
 	if values == 0 {
 		b.Unread = "it has no value below " + cmp.Or(cfg.Prefix, stored.DefaultPrefix)
 	}

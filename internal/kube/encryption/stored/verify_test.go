@@ -128,6 +128,24 @@ func TestVerify(t *testing.T) {
 	}
 }
 
+// What lies elsewhere is counted by what it is under, and is no part of the report.
+func TestWide(t *testing.T) {
+	values := mixed(t)
+	values["/elsewhere/secrets/a/one"], values["/elsewhere/secrets/a/two"] = sealed(t, "strongkeep", "id-1"), "k8s\x00"+canary
+	e, client := inEtcd(t, values)
+	for name, from := range map[string]Source{"etcd": e, "snapshot": Snapshot{save(t, client)}} {
+		w := &Wide{Source: from}
+		cfg := Config{Resources: []string{"*.*"}}
+		r, plain := verify(t, w, cfg), verify(t, from, cfg)
+		if !reflect.DeepEqual(r, plain) {
+			t.Errorf("%s: %+v, and %+v without", name, r, plain)
+		}
+		if want := (map[Under]int{{Kind: KMSv2, Name: "strongkeep", KeyID: "id-1"}: 1, {Kind: Clear}: 1}); !reflect.DeepEqual(w.Elsewhere, want) {
+			t.Errorf("%s: elsewhere is %v, want %v", name, w.Elsewhere, want)
+		}
+	}
+}
+
 // Never yes for what was not checked.
 func TestAnswers(t *testing.T) {
 	e, _ := inEtcd(t, mixed(t))

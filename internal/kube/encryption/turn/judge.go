@@ -122,7 +122,7 @@ func (s *Standing) provider(name string, at *configure.Server, versions []kms.Kn
 	case !told:
 		return errs.Newf(errs.Unavailable, "the API server %s does not tell which key the plugin of provider %s has: ask strongkeep kms doctor on its node", at.URL, name)
 	case at.Told.Sub(k.At) > silent:
-		return errs.Newf(errs.Conflict, "the plugin of provider %s has told the API server %s its key last at %s: find out there why with strongkeep kms doctor", name, at.URL, k.At.Format(time.RFC3339))
+		return errs.Newf(errs.Conflict, "the plugin of provider %s has told the API server %s its key last at %s: find out there why with strongkeep kms doctor; of a provider that is no longer in its configuration it tells until it is restarted", name, at.URL, k.At.Format(time.RFC3339))
 	case !ours:
 		return errs.Newf(errs.Conflict, "the plugin of provider %s has told the API server %s a key id that is none of this key's versions: it has another key, or another name in its configuration: compare strongkeep kms status on all nodes", name, at.URL)
 	}

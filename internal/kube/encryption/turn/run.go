@@ -333,7 +333,8 @@ func (r *run) read(ctx context.Context) error {
 	if err := configure.SameEtcd(ctx, r.cluster()); err != nil {
 		return err
 	}
-	report, err := stored.Verify(ctx, r.Stored, stored.Config{Prefix: r.EtcdPrefix, Resources: []string{"*.*"}, Most: 1})
+	all := &stored.Wide{Source: r.Stored}
+	report, err := stored.Verify(ctx, all, stored.Config{Prefix: r.EtcdPrefix, Resources: []string{"*.*"}, Most: 1})
 	if err != nil {
 		return err
 	}
@@ -348,7 +349,7 @@ func (r *run) read(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("asking the key store: %w", err)
 	}
-	r.state.Evidence = weigh(report, r.Plugin.Versions(h), after, r.Resources)
+	r.state.Evidence = weigh(report, all.Elsewhere, r.Plugin.Versions(h), after, r.Resources)
 	return nil
 }
 
@@ -360,6 +361,9 @@ func (r *run) bad() error {
 	}
 	if len(e.unnamed) > 0 {
 		return errs.Newf(errs.Conflict, "etcd has values of other resources under older versions: %s: name these with -resource too, each with its group (kubectl api-resources)", text(e.unnamed))
+	}
+	if len(e.outside) > 0 {
+		return errs.Newf(errs.Conflict, "etcd has values under older versions that are not below -etcd-prefix: %s: they are those of other API servers, which have to write them again first", text(e.outside))
 	}
 	return nil
 }

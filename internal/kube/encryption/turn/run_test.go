@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -119,6 +120,49 @@ func TestKilled(t *testing.T) {
 	}
 }
 
+// Whatever API servers do, and whenever it is killed: what is proven stays so, and one
+// version is made.
+func TestManyWorlds(t *testing.T) {
+	for seed := range uint64(12) {
+		random := rand.New(rand.NewPCG(seed, 7))
+		c := newCluster(t)
+		for i := range random.IntN(3) {
+			c.add(&server{id: fmt.Sprintf("more-%d", i), hash: "sha256:cc", offset: time.Duration(random.IntN(6)) * 10 * time.Second})
+		}
+		c.pass(2 * time.Minute)
+		for _, s := range c.servers[1:] { // the first one has to rewrite
+			s.stuck = random.IntN(3) == 0
+			if random.IntN(4) == 0 {
+				s.reloaded = c.now.Add(-time.Duration(random.IntN(90)) * time.Second)
+			}
+		}
+		for kills := random.IntN(4); ; kills-- {
+			c.cfg.New = c.versions == 0
+			at := 1 << 30
+			if kills > 0 {
+				at = random.IntN(40)
+			}
+			s, killed, err := c.until(at)
+			if killed {
+				c.pass(time.Duration(random.IntN(20)) * 30 * time.Second)
+				continue
+			}
+			if errs.Is(err, errs.Conflict) && c.versions == 0 && strings.Contains(err.Error(), "since") {
+				c.pass(2 * time.Minute) // a reload before the turn
+				continue
+			}
+			if err != nil {
+				t.Fatalf("seed %d: %v", seed, err)
+			}
+			c.proven(s)
+			break
+		}
+		if c.versions != 1 {
+			t.Errorf("seed %d: %d versions were made", seed, c.versions)
+		}
+	}
+}
+
 // An API server that cannot encrypt a new seed writes under the key id before for three
 // minutes: it is waited for that.
 func TestSeedsThatEndLate(t *testing.T) {
@@ -204,6 +248,7 @@ func TestRefused(t *testing.T) {
 		"a lost version":  {func(c *cluster) { c.values["/registry/secrets/a/lost"] = sealed("strongkeep", "gone") }, errs.Conflict, "no version of the key opens: 1 of secrets under kms-v2/strongkeep gone"},
 		"a broken value":  {func(c *cluster) { c.values["/registry/secrets/a/lost"] = "k8s:enc:kms:v2:strongkeep:x" }, errs.Conflict, "no version of the key opens"},
 		"others under it": {func(c *cluster) { c.values["/registry/configmaps/a/b"] = sealed("other", c.known()[0].KeyID); c.turn() }, errs.Conflict, "1 of configmaps under kms-v2/other"},
+		"another prefix":  {func(c *cluster) { c.values["/other/secrets/a"] = sealed("o", c.known()[0].KeyID); c.turn() }, errs.Conflict, "1 of keys outside under kms-v2/o"},
 		"nothing under it": {func(c *cluster) {
 			c.cfg.EtcdPrefix = "/registry/leases"
 			c.values["/registry/leases/leases/kube-system/server-0"], c.values["/registry/leases/leases/kube-system/server-1"] = "x", "x"

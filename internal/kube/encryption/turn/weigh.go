@@ -31,11 +31,13 @@ type Evidence struct {
 	current  int
 	strange  []Holding // under this key's providers, and nobody can read them
 	unnamed  []Holding // under another version, and not of a named resource
+	outside  []Holding // under another version, and not below the prefix
 	versions map[string]int
 }
 
-// weigh counts what a report says, which has to be of all resources.
-func weigh(r *stored.Report, versions []kms.Known, s *Standing, resources []string) *Evidence {
+// weigh counts what a report says, which has to be of all resources; elsewhere is what
+// lies outside of the prefix.
+func weigh(r *stored.Report, elsewhere map[stored.Under]int, versions []kms.Known, s *Standing, resources []string) *Evidence {
 	e := &Evidence{Origin: r.Origin, versions: map[string]int{}}
 	ids := map[string]string{}
 	for _, v := range versions {
@@ -50,6 +52,13 @@ func weigh(r *stored.Report, versions []kms.Known, s *Standing, resources []stri
 				h.Version = ids[g.KeyID]
 			}
 			e.add(h, named, s)
+		}
+	}
+	for u, n := range elsewhere {
+		e.Read += n
+		if version, ours := ids[u.KeyID]; ours && u.KeyID != s.Target.KeyID {
+			e.outside = append(e.outside, Holding{"keys outside", u.Provider(), u.KeyID, version, n})
+			e.versions[version] += n
 		}
 	}
 	return e
