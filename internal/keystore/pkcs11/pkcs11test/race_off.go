@@ -1,0 +1,5 @@
+//go:build linux && cgo && !race
+
+package pkcs11test
+
+var raced []string

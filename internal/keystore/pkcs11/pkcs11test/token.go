@@ -1,0 +1,225 @@
+//go:build linux && cgo
+
+package pkcs11test
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/miekg/pkcs11"
+)
+
+// Library is SoftHSM, where Debian has it.
+const Library = "/usr/lib/softhsm/libsofthsm2.so"
+
+// PIN of every token, and the label of the first.
+const (
+	PIN   = "canary-pin-4711"
+	Label = "strongkeep test"
+)
+
+// Token is a token of SoftHSM's, in a directory of its own.
+type Token struct {
+	testing.TB
+	Dir     string // of all its files
+	PINFile string
+	Label   string
+	program string
+	shim    string // "": SoftHSM itself is the module
+}
+
+// loading excludes two users of SoftHSM in this process: it has one configuration.
+var loading sync.Mutex
+
+// New makes a token. It skips the test where SoftHSM is not installed.
+func New(t testing.TB) *Token {
+	t.Helper()
+	if _, err := os.Stat(Library); err != nil {
+		t.Skip("SKIPPED: PKCS#11 is not tested: it takes Debian's package softhsm2")
+	}
+	h := &Token{TB: t, Dir: t.TempDir(), Label: Label, program: program(t)}
+	h.PINFile = filepath.Join(h.Dir, "pin")
+	h.Write("pin", PIN+"\n")
+	h.Write("softhsm2.conf", "directories.tokendir = "+h.Tokens()+"\nobjectstore.backend = file\nlog.level = ERROR\n")
+	if err := os.Mkdir(h.Tokens(), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	h.initialise()
+	return h
+}
+
+// Tokens is where SoftHSM keeps its tokens.
+func (h *Token) Tokens() string { return filepath.Join(h.Dir, "tokens") }
+
+// Write writes one of its files, readable by its owner only.
+func (h *Token) Write(name, text string) {
+	h.Helper()
+	if err := os.WriteFile(filepath.Join(h.Dir, name), []byte(text), 0o600); err != nil {
+		h.Fatal(err)
+	}
+}
+
+// Shim puts the module between that does as Mode says.
+func (h *Token) Shim() *Token {
+	h.Helper()
+	h.shim = shim(h)
+	h.Mode("")
+	return h
+}
+
+// Mode is what the shim does from now on: see testdata/shim.c. "": nothing.
+func (h *Token) Mode(is string) {
+	h.Helper()
+	h.Write("next", is)
+	if err := os.Rename(filepath.Join(h.Dir, "next"), filepath.Join(h.Dir, "mode")); err != nil { // whole or not at all
+		h.Fatal(err)
+	}
+}
+
+// Logins is how often the shim was logged in to.
+func (h *Token) Logins() int {
+	raw, err := os.ReadFile(filepath.Join(h.Dir, "logins"))
+	if err != nil {
+		return 0
+	}
+	return strings.Count(string(raw), "\n")
+}
+
+// Settings of the key NAME, with changes.
+func (h *Token) Settings(key string, changes map[string]any) []byte {
+	h.Helper()
+	module, environment := Library, map[string]string{"SOFTHSM2_CONF": filepath.Join(h.Dir, "softhsm2.conf")}
+	if h.shim != "" {
+		module = h.shim
+		environment["SHIM_REAL"], environment["SHIM_MODE"], environment["SHIM_LOGINS"] = Library, filepath.Join(h.Dir, "mode"), filepath.Join(h.Dir, "logins")
+	}
+	s := map[string]any{
+		"program": h.program, "module": module, "token": h.Label, "key": key, "pin_file": h.PINFile,
+		"environment": environment, "timeout": "20s", // of a machine with much else to do
+	}
+	maps.Copy(s, changes)
+	for name, value := range s {
+		if value == nil {
+			delete(s, name)
+		}
+	}
+	raw, err := json.Marshal(s)
+	if err != nil {
+		h.Fatal(err)
+	}
+	return raw
+}
+
+// module loads SoftHSM into this process, for as long as work takes.
+func (h *Token) module(work func(*pkcs11.Ctx) error) {
+	h.Helper()
+	loading.Lock()
+	defer loading.Unlock()
+	before := os.Getenv("SOFTHSM2_CONF")
+	if err := os.Setenv("SOFTHSM2_CONF", filepath.Join(h.Dir, "softhsm2.conf")); err != nil {
+		h.Fatal(err)
+	}
+	defer func() { _ = os.Setenv("SOFTHSM2_CONF", before) }()
+	ctx := pkcs11.New(Library)
+	if ctx == nil {
+		h.Fatal("SoftHSM cannot be loaded")
+	}
+	defer ctx.Destroy()
+	if err := ctx.Initialize(); err != nil {
+		h.Fatal(err)
+	}
+	defer func() { _ = ctx.Finalize() }()
+	if err := work(ctx); err != nil {
+		h.Fatal(err)
+	}
+}
+
+// initialise makes the token and its PIN.
+func (h *Token) initialise() {
+	h.Helper()
+	h.module(func(ctx *pkcs11.Ctx) error {
+		slots, err := ctx.GetSlotList(false)
+		if err != nil {
+			return err
+		}
+		if err := ctx.InitToken(slots[len(slots)-1], "officer", h.Label); err != nil {
+			return err
+		}
+		return h.session(ctx, pkcs11.CKU_SO, "officer", func(sh pkcs11.SessionHandle) error { return ctx.InitPIN(sh, PIN) })
+	})
+}
+
+// session logs in to the token and runs work.
+func (h *Token) session(ctx *pkcs11.Ctx, user uint, pin string, work func(pkcs11.SessionHandle) error) error {
+	slots, err := ctx.GetSlotList(true)
+	if err != nil {
+		return err
+	}
+	for _, slot := range slots {
+		about, err := ctx.GetTokenInfo(slot)
+		if err != nil || about.Label != h.Label {
+			continue
+		}
+		sh, err := ctx.OpenSession(slot, pkcs11.CKF_SERIAL_SESSION|pkcs11.CKF_RW_SESSION)
+		if err != nil {
+			return err
+		}
+		if err := ctx.Login(sh, user, pin); err != nil {
+			return err
+		}
+		return work(sh)
+	}
+	return fmt.Errorf("there is no token %q", h.Label)
+}
+
+// Generate makes an AES-256 key as Strongkeep wants it, with changes of its attributes.
+func (h *Token) Generate(label, id string, changes map[uint]any) {
+	h.Helper()
+	attributes := map[uint]any{
+		pkcs11.CKA_CLASS: pkcs11.CKO_SECRET_KEY, pkcs11.CKA_KEY_TYPE: pkcs11.CKK_AES, pkcs11.CKA_VALUE_LEN: 32,
+		pkcs11.CKA_TOKEN: true, pkcs11.CKA_PRIVATE: true, pkcs11.CKA_SENSITIVE: true, pkcs11.CKA_EXTRACTABLE: false,
+		pkcs11.CKA_ENCRYPT: true, pkcs11.CKA_DECRYPT: true, pkcs11.CKA_LABEL: label, pkcs11.CKA_ID: []byte(id),
+	}
+	maps.Copy(attributes, changes)
+	var template []*pkcs11.Attribute
+	for kind, value := range attributes {
+		template = append(template, pkcs11.NewAttribute(kind, value))
+	}
+	h.module(func(ctx *pkcs11.Ctx) error {
+		return h.session(ctx, pkcs11.CKU_USER, PIN, func(sh pkcs11.SessionHandle) error {
+			_, err := ctx.GenerateKey(sh, []*pkcs11.Mechanism{pkcs11.NewMechanism(pkcs11.CKM_AES_KEY_GEN, nil)}, template)
+			return err
+		})
+	})
+}
+
+// Delete destroys the keys of a label.
+func (h *Token) Delete(label string) {
+	h.Helper()
+	h.module(func(ctx *pkcs11.Ctx) error {
+		return h.session(ctx, pkcs11.CKU_USER, PIN, func(sh pkcs11.SessionHandle) error {
+			if err := ctx.FindObjectsInit(sh, []*pkcs11.Attribute{pkcs11.NewAttribute(pkcs11.CKA_LABEL, label)}); err != nil {
+				return err
+			}
+			found, _, err := ctx.FindObjects(sh, 10)
+			if err != nil {
+				return err
+			}
+			if err := ctx.FindObjectsFinal(sh); err != nil {
+				return err
+			}
+			for _, object := range found {
+				if err := ctx.DestroyObject(sh, object); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	})
+}
