@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -19,6 +20,9 @@ const lastWords = time.Second
 
 // spawn starts the program and has it greet.
 func (s *Supervisor) spawn(ctx context.Context, program string) (*child, error) {
+	if err := withhold(); err != nil {
+		return nil, err
+	}
 	ours, theirs, err := pair()
 	if err != nil {
 		return nil, err
@@ -65,6 +69,21 @@ func (s *Supervisor) spawn(ctx context.Context, program string) (*child, error) 
 	}
 	s.owned.Go(c.read)
 	return c, nil
+}
+
+// withhold keeps what this process was given open by its own parent from its children.
+// What Go opens is never theirs.
+func withhold() error {
+	open, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return errs.Newf(errs.Unavailable, "looking at open files: %w", err)
+	}
+	for _, f := range open {
+		if n, err := strconv.Atoi(f.Name()); err == nil && n > 2 {
+			unix.CloseOnExec(n)
+		}
+	}
+	return nil
 }
 
 // pair makes the two ends of a socket.

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -83,12 +84,41 @@ func (h *Token) Mode(is string) {
 }
 
 // Logins is how often the shim was logged in to.
-func (h *Token) Logins() int {
-	raw, err := os.ReadFile(filepath.Join(h.Dir, "logins"))
+func (h *Token) Logins() int { return h.count("login\n") }
+
+// Starts is how often the shim was initialised.
+func (h *Token) Starts() int { return h.count("start\n") }
+
+func (h *Token) count(what string) int {
+	raw, err := os.ReadFile(filepath.Join(h.Dir, "log"))
 	if err != nil {
 		return 0
 	}
-	return strings.Count(string(raw), "\n")
+	return strings.Count(string(raw), what)
+}
+
+// Children are the processes of the program that this one has started and that have not ended.
+func (h *Token) Children() (all []int) {
+	h.Helper()
+	dirs, err := filepath.Glob("/proc/[0-9]*")
+	if err != nil {
+		h.Fatal(err)
+	}
+	for _, dir := range dirs {
+		stat, err := os.ReadFile(filepath.Join(dir, "stat"))
+		if err != nil {
+			continue // it has just ended
+		}
+		// pid (name) state ppid …
+		_, rest, _ := strings.Cut(string(stat), ") ")
+		fields := strings.Fields(rest)
+		line, _ := os.ReadFile(filepath.Join(dir, "cmdline"))
+		if len(fields) > 1 && fields[0] != "Z" && fields[1] == strconv.Itoa(os.Getpid()) && string(line) == h.program+"\x00" {
+			pid, _ := strconv.Atoi(filepath.Base(dir))
+			all = append(all, pid)
+		}
+	}
+	return all
 }
 
 // Settings of the key NAME, with changes.
@@ -97,7 +127,7 @@ func (h *Token) Settings(key string, changes map[string]any) []byte {
 	module, environment := Library, map[string]string{"SOFTHSM2_CONF": filepath.Join(h.Dir, "softhsm2.conf")}
 	if h.shim != "" {
 		module = h.shim
-		environment["SHIM_REAL"], environment["SHIM_MODE"], environment["SHIM_LOGINS"] = Library, filepath.Join(h.Dir, "mode"), filepath.Join(h.Dir, "logins")
+		environment["SHIM_REAL"], environment["SHIM_MODE"], environment["SHIM_LOG"] = Library, filepath.Join(h.Dir, "mode"), filepath.Join(h.Dir, "log")
 	}
 	s := map[string]any{
 		"program": h.program, "module": module, "token": h.Label, "key": key, "pin_file": h.PINFile,

@@ -53,10 +53,7 @@ func serve(conn io.ReadWriter) {
 		}
 		select {
 		case s.slots <- struct{}{}:
-			go func() {
-				defer func() { <-s.slots }()
-				s.answer(m)
-			}()
+			go s.answer(m)
 		default:
 			_ = s.say(wire.Fail(m.ID, errs.Newf(errs.Exhausted, "more than %d calls at once", wire.MaxCalls)))
 		}
@@ -67,6 +64,7 @@ func serve(conn io.ReadWriter) {
 // state a module is in then nobody knows, and a new one begins anew.
 func (s *server) answer(m wire.Message) {
 	fields, err := s.do(m)
+	<-s.slots // before it is answered: who gets the answer may ask again
 	var f *wire.Failure
 	switch {
 	case err == nil:

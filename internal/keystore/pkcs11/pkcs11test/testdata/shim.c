@@ -1,5 +1,5 @@
 // A PKCS#11 module that hands everything on to another one ($SHIM_REAL), and does as the
-// file $SHIM_MODE says meanwhile. Each login is a line in $SHIM_LOGINS.
+// file $SHIM_MODE says meanwhile. Each start and each login is a line in $SHIM_LOG.
 #include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,8 +22,18 @@ static int mode(const char *is)
 	return strcmp(text, is) == 0;
 }
 
+static void note(const char *what)
+{
+	FILE *f = fopen(getenv("SHIM_LOG"), "a");
+	if (f != NULL) {
+		fputs(what, f);
+		fclose(f);
+	}
+}
+
 static CK_RV initialize(CK_VOID_PTR args)
 {
+	note("start\n");
 	if (mode("hang at once"))
 		for (;;)
 			pause();
@@ -44,11 +54,7 @@ static CK_RV token_info(CK_SLOT_ID slot, CK_TOKEN_INFO_PTR info)
 
 static CK_RV login(CK_SESSION_HANDLE session, CK_USER_TYPE type, CK_UTF8CHAR_PTR pin, CK_ULONG len)
 {
-	FILE *f = fopen(getenv("SHIM_LOGINS"), "a");
-	if (f != NULL) {
-		fputs("login\n", f);
-		fclose(f);
-	}
+	note("login\n");
 	if (mode("expired"))
 		return CKR_PIN_EXPIRED;
 	return real->C_Login(session, type, pin, len);
