@@ -16,6 +16,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/keystore/azurekms"
 	keyfile "github.com/strongkeep/strongkeep/internal/keystore/file"
 	"github.com/strongkeep/strongkeep/internal/keystore/gcpkms"
+	"github.com/strongkeep/strongkeep/internal/keystore/pkcs11"
 	transitkey "github.com/strongkeep/strongkeep/internal/keystore/transit"
 	"github.com/strongkeep/strongkeep/internal/kube/generator"
 	"github.com/strongkeep/strongkeep/internal/kube/generator/acr"
@@ -213,6 +214,7 @@ func KeyStores() map[string]keystore.Opener {
 		"azurekms": azurekms.Open,
 		"file":     keyfile.Open,
 		"gcpkms":   gcpkms.Open,
+		"pkcs11":   pkcs11.Open,
 		"transit":  transitkey.Open,
 	}
 }
