@@ -13,9 +13,10 @@ PACKAGES ?= ./...
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-build: ## Build build/strongkeep, static
+build: ## Build build/strongkeep, static, and build/strongkeep-pkcs11 where a C compiler is
 	@mkdir -p build
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o build/strongkeep ./cmd/strongkeep
+	@hack/build-pkcs11.sh build/strongkeep-pkcs11
 
 test: ## Run every test, the real cluster's included; installs what it needs
 	hack/test.sh $(PACKAGES)

@@ -6,14 +6,14 @@ cd "$(dirname "$0")/.."
 if [ "$(id -u)" != 0 ]; then
   echo "test: SKIPPED without root: everything on a real node, and full disks (they mount a small file system); run as root for all" >&2
 fi
-programs="postgresql mariadb-server redis-server git"
+programs="postgresql mariadb-server redis-server git softhsm2 gcc libc6-dev"
 # shellcheck disable=SC2086 # one word per package
 if ! dpkg-query -W $programs >/dev/null 2>&1; then
   if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
     echo "test: installing $programs"
     DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $programs >/dev/null
   else
-    echo "test: SKIPPED without Debian's packages $programs: what needs a real database, or Git" >&2
+    echo "test: SKIPPED without Debian's packages $programs: what needs a real database, Git, or a PKCS#11 token" >&2
   fi
 fi
 echo "test: building the real cluster's parts (the first time takes about ten minutes)"

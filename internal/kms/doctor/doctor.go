@@ -94,11 +94,11 @@ func (v *visit) store(ctx context.Context) {
 	looked := p.Look(ctx)
 	took := time.Since(begun).Round(100 * time.Microsecond)
 	if v.keyID, err = p.Status(); err != nil {
-		v.bad(conform.Fail, question, cmp.Or(looked, err), advice(cmp.Or(looked, err)))
+		v.bad(conform.Fail, question, cmp.Or(looked, err), v.advice(cmp.Or(looked, err)))
 		return
 	}
 	if looked != nil {
-		v.bad(conform.Warn, "every version that waits works", looked, advice(looked))
+		v.bad(conform.Warn, "every version that waits works", looked, v.advice(looked))
 	}
 	a := p.About()
 	if took > patience {
@@ -117,8 +117,19 @@ func waiting(a kms.About) string {
 }
 
 // advice is what to do about a key store's error.
-func advice(err error) string {
-	switch errs.KindOf(err) {
+func (v *visit) advice(err error) string {
+	kind := errs.KindOf(err)
+	if v.key.Name() == "pkcs11" {
+		switch kind {
+		case errs.Denied:
+			return "mend what the message names before you start the plugin again: a token locks itself after a few wrong PINs"
+		case errs.NotExist, errs.Unavailable:
+			return "look at the token and its keys: pkcs11-tool --module=… --list-token-slots, and --login --list-objects"
+		case errs.Unsupported:
+			return "correct what the message names; docs/encryption.md#pkcs11 has how a key is made"
+		}
+	}
+	switch kind {
 	case errs.Denied, errs.Unauthenticated:
 		return "give the plugin's login read of the key, and update of encrypt and decrypt; look at its credential file"
 	case errs.NotExist:

@@ -19,6 +19,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/keystore/azurekms"
 	"github.com/strongkeep/strongkeep/internal/keystore/file"
 	"github.com/strongkeep/strongkeep/internal/keystore/gcpkms"
+	"github.com/strongkeep/strongkeep/internal/keystore/pkcs11"
 	"github.com/strongkeep/strongkeep/internal/keystore/transit"
 	"github.com/strongkeep/strongkeep/internal/kms/conform"
 	"github.com/strongkeep/strongkeep/internal/kms/doctor"
@@ -258,6 +259,23 @@ func TestWaitingVersion(t *testing.T) {
 	wants(t, find(t, found, "the plugin answers"), conform.OK, "")
 }
 
+// What an HSM lacks has next steps of its own.
+func TestHSM(t *testing.T) {
+	m := newMachine(t)
+	loose := filepath.Join(m.dir, "pin")
+	m.write("pin", "canary")
+	if err := os.Chmod(loose, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for next, pin := range map[string]string{"pkcs11-tool": m.dir + "/none", "locks itself": loose} {
+		m.write("kms.yaml", "name: cluster\nsocket: "+m.dir+"/s\nkey: {pkcs11: {program: /none, module: /none.so, token: a, key: b, pin_file: "+pin+"}}")
+		f := find(t, doctor.Check(t.Context(), doctor.Config{File: m.config, Stores: map[string]keystore.Opener{"pkcs11": pkcs11.Open}}), "answers in time")
+		if wants(t, f, conform.Fail, "pin_file"); !strings.Contains(f.Next, next) {
+			t.Errorf("the next step is %q, not %q", f.Next, next)
+		}
+	}
+}
+
 // What lies in deploy/kms is read by what it is for.
 func TestDeploy(t *testing.T) {
 	const dir = "../../../deploy/kms/"
@@ -280,12 +298,12 @@ func TestDeploy(t *testing.T) {
 	if _, err := keystore.Open(stores, []byte(settings)); err != nil {
 		t.Error(err)
 	}
-	for file, open := range map[string]keystore.Opener{"aws": awskms.Open, "azure": azurekms.Open, "gcp": gcpkms.Open} {
-		c, err := serve.Load(dir + "kms-" + file + ".yaml")
+	for file, open := range map[string]keystore.Opener{"awskms": awskms.Open, "azurekms": azurekms.Open, "gcpkms": gcpkms.Open, "pkcs11": pkcs11.Open} {
+		c, err := serve.Load(dir + "kms-" + strings.TrimSuffix(file, "kms") + ".yaml")
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := keystore.Open(map[string]keystore.Opener{file + "kms": open}, c.Key); err != nil {
+		if _, err := keystore.Open(map[string]keystore.Opener{file: open}, c.Key); err != nil {
 			t.Error(err)
 		}
 	}
