@@ -105,7 +105,10 @@ func (s *Settings) which() error {
 	case s.Key != "" && !names.MatchString(s.Key):
 		return errs.Newf(errs.Invalid, "key %q must be such as kubernetes, whose versions are labelled kubernetes/1, kubernetes/2 and so on: letters, digits, dots, dashes, underscores", s.Key)
 	}
-	var err error
+	return s.decodeID()
+}
+
+func (s *Settings) decodeID() (err error) {
 	if s.id, err = hex.DecodeString(s.ID); err != nil || len(s.id) > 32 {
 		return errs.Newf(errs.Invalid, "id %q is no CKA_ID: 1 to 32 bytes in hex", s.ID)
 	}

@@ -164,7 +164,7 @@ func (h *Token) module(work func(*pkcs11.Ctx) error) {
 	if err := ctx.Initialize(); err != nil {
 		h.Fatal(err)
 	}
-	defer func() { _ = ctx.Finalize() }()
+	defer func() { _ = ctx.Finalize() }() //nolint:misspell // PKCS#11's name of it
 	if err := work(ctx); err != nil {
 		h.Fatal(err)
 	}

@@ -23,7 +23,7 @@ var advice = map[pkcs11.Error]struct {
 	pkcs11.CKR_USER_PIN_NOT_INITIALIZED:       {kind: errs.Denied, text: "the token has no user PIN: have its security officer set one"},
 	pkcs11.CKR_DEVICE_REMOVED:                 {kind: errs.Unavailable, text: "the token was removed", lost: true},
 	pkcs11.CKR_TOKEN_NOT_PRESENT:              {kind: errs.Unavailable, text: "the token was removed", lost: true},
-	pkcs11.CKR_TOKEN_NOT_RECOGNIZED:           {kind: errs.Unavailable, text: "the slot has another token", lost: true},
+	pkcs11.CKR_TOKEN_NOT_RECOGNIZED:           {kind: errs.Unavailable, text: "the slot has another token", lost: true}, //nolint:misspell // PKCS#11's name of it
 	pkcs11.CKR_SLOT_ID_INVALID:                {kind: errs.Unavailable, text: "the slot is gone", lost: true},
 	pkcs11.CKR_SESSION_HANDLE_INVALID:         {kind: errs.Unavailable, text: "the session was lost", lost: true},
 	pkcs11.CKR_SESSION_CLOSED:                 {kind: errs.Unavailable, text: "the session was lost", lost: true},
