@@ -117,7 +117,9 @@ func TestStopped(t *testing.T) {
 	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	unavailable(t, "a program that stands still", works(t.Context(), k))
+	if err := works(t.Context(), k); err != nil { // nil: this process stood still too, until the program was killed
+		unavailable(t, "a program that stands still", err)
+	}
 	await.Until(t, "another one works", func() bool { return works(t.Context(), k) == nil })
 	if now := h.Children(); len(now) != 1 || now[0] == pid {
 		t.Errorf("programs %v are there, the one that stood still was %d", now, pid)
@@ -166,6 +168,47 @@ func TestModuleFailsAtOnce(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A start may take longer than calls may.
+func TestSlowStart(t *testing.T) {
+	h := pkcs11test.New(t).Shim()
+	h.Generate("kubernetes/1", "one", nil)
+	h.Mode("slow at once")
+	k := open(t, h.Settings("kubernetes", map[string]any{"timeout": "300ms"})) // the start takes 2s, and a hanging call 1.5s
+	_, _ = k.History(t.Context())
+	if h.Logins() != 1 || k.PID() == 0 {
+		t.Errorf("there were %d logins, and program %d is there", h.Logins(), k.PID())
+	}
+}
+
+// A key is closed while its program starts, which may take for ever.
+func TestClosedAmidAStart(t *testing.T) {
+	h := pkcs11test.New(t).Shim()
+	h.Generate("kubernetes/1", "one", nil)
+	h.Write("mute", "#!/bin/sh\necho >>"+filepath.Join(h.Dir, "muted")+"\nexec sleep 600\n")
+	mute := filepath.Join(h.Dir, "mute")
+	if err := os.Chmod(mute, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	h.Mode("hang at once")
+	begun := map[string]func() bool{
+		h.Program: func() bool { return h.Starts() == 1 },
+		mute:      func() bool { _, err := os.Stat(filepath.Join(h.Dir, "muted")); return err == nil },
+	}
+	for program, begun := range begun {
+		k := open(t, h.Settings("kubernetes", map[string]any{"program": program, "start_timeout": "1h"}))
+		asked, closed := make(chan error, 1), make(chan error, 1)
+		go func() { asked <- works(context.Background(), k) }()
+		await.Until(t, "it starts", begun)
+		go func() { closed <- k.Close() }()
+		err, _ := await.Next(t, "the call ends", asked)
+		unavailable(t, "a call amid a start that was closed", err)
+		if err, _ := await.Next(t, "it is closed", closed); err != nil {
+			t.Error(err)
+		}
+	}
+	await.Until(t, "no program is left", func() bool { return len(h.Children()) == 0 })
 }
 
 // A PIN that the token has refused is not tried again, however often it is asked, until

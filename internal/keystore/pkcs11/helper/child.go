@@ -48,10 +48,8 @@ func newChild(pid int, conn net.Conn, hung time.Duration, kill func()) *child {
 
 // greet reads the program's first word.
 func (c *child) greet(ctx context.Context) error {
-	if at, ok := ctx.Deadline(); ok {
-		_ = c.conn.SetReadDeadline(at)
-		defer func() { _ = c.conn.SetReadDeadline(time.Time{}) }()
-	}
+	stop := context.AfterFunc(ctx, func() { _ = c.conn.SetReadDeadline(time.Unix(1, 0)) })
+	defer stop()
 	m, err := wire.Read(c.conn)
 	switch {
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
@@ -132,6 +130,11 @@ func (c *child) ended() bool {
 // it. free is called once, when the child has answered or ended. What comes of a child
 // that has ended is a wire.Failure that says so.
 func (c *child) ask(ctx context.Context, m wire.Message, free func()) (wire.Message, error) {
+	return c.within(ctx, m, c.hung, free)
+}
+
+// within is ask of a child that hangs if it has no answer by then.
+func (c *child) within(ctx context.Context, m wire.Message, hung time.Duration, free func()) (wire.Message, error) {
 	w := &call{answer: make(chan result, 1), free: free}
 	c.mu.Lock()
 	if c.why != nil {
@@ -141,8 +144,8 @@ func (c *child) ask(ctx context.Context, m wire.Message, free func()) (wire.Mess
 	}
 	c.next++
 	m.ID = c.next
-	w.timer = time.AfterFunc(c.hung, func() {
-		c.end(errs.Newf(errs.Unavailable, "the PKCS#11 module has not answered for %v, and was ended", c.hung))
+	w.timer = time.AfterFunc(hung, func() {
+		c.end(errs.Newf(errs.Unavailable, "the PKCS#11 module has not answered for %v, and was ended", hung))
 	})
 	c.pending[m.ID] = w
 	c.mu.Unlock()
@@ -183,8 +186,8 @@ func (c *child) send(m wire.Message) error {
 }
 
 // open has the child load the module and log in.
-func (c *child) open(ctx context.Context, o wire.Opening) error {
-	_, err := c.ask(ctx, wire.Message{Kind: wire.Open, Fields: o.Fields()}, func() {})
+func (c *child) open(ctx context.Context, o wire.Opening, patience time.Duration) error {
+	_, err := c.within(ctx, wire.Message{Kind: wire.Open, Fields: o.Fields()}, patience, func() {})
 	return err
 }
 

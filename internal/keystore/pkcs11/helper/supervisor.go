@@ -133,7 +133,7 @@ func (s *Supervisor) child(ctx context.Context) (*child, error) {
 	switch {
 	case s.closed:
 		s.mu.Unlock()
-		return nil, errs.New(errs.Unavailable, "the PKCS#11 key was closed")
+		return nil, errClosed()
 	case s.now != nil && !s.now.ended():
 		defer s.mu.Unlock()
 		return s.now, nil
@@ -158,11 +158,16 @@ func (s *Supervisor) child(ctx context.Context) (*child, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.now == nil {
+	switch {
+	case s.closed:
+		return nil, errClosed()
+	case s.now == nil:
 		return nil, s.last
 	}
 	return s.now, nil
 }
+
+func errClosed() error { return errs.New(errs.Unavailable, "the PKCS#11 key was closed") }
 
 // start makes a child that has its token open, or says in s.last why there is none. It
 // is the only one at work.
@@ -177,7 +182,7 @@ func (s *Supervisor) start() {
 		s.failures = max(s.failures, 1) // a start that failed is not repeated at once
 		s.rest(err)
 	case s.closed:
-		c.end(errs.New(errs.Unavailable, "the PKCS#11 key was closed"))
+		c.end(errClosed())
 	default:
 		s.now = c
 	}
@@ -211,7 +216,7 @@ func (s *Supervisor) launch() (*child, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := c.open(ctx, opening); err != nil {
+	if err := c.open(ctx, opening, s.cfg.StartTimeout); err != nil {
 		c.end(err)
 		if f, ok := failure(err); ok && f.PIN {
 			s.mu.Lock()
@@ -238,7 +243,7 @@ func (s *Supervisor) Close() error {
 	s.closed = true
 	s.stop()
 	if s.now != nil {
-		s.now.end(errs.New(errs.Unavailable, "the PKCS#11 key was closed"))
+		s.now.end(errClosed())
 	}
 	s.mu.Unlock()
 	s.owned.Wait()

@@ -31,7 +31,7 @@ type Token struct {
 	Dir     string // of all its files
 	PINFile string
 	Label   string
-	program string
+	Program string // strongkeep-pkcs11
 	shim    string // "": SoftHSM itself is the module
 }
 
@@ -44,7 +44,7 @@ func New(t testing.TB) *Token {
 	if _, err := os.Stat(Library); err != nil {
 		t.Skip("SKIPPED: PKCS#11 is not tested: it takes Debian's package softhsm2")
 	}
-	h := &Token{TB: t, Dir: t.TempDir(), Label: Label, program: program(t)}
+	h := &Token{TB: t, Dir: t.TempDir(), Label: Label, Program: program(t)}
 	h.PINFile = filepath.Join(h.Dir, "pin")
 	h.Write("pin", PIN+"\n")
 	h.Write("softhsm2.conf", "directories.tokendir = "+h.Tokens()+"\nobjectstore.backend = file\nlog.level = ERROR\n")
@@ -113,7 +113,7 @@ func (h *Token) Children() (all []int) {
 		_, rest, _ := strings.Cut(string(stat), ") ")
 		fields := strings.Fields(rest)
 		line, _ := os.ReadFile(filepath.Join(dir, "cmdline"))
-		if len(fields) > 1 && fields[0] != "Z" && fields[1] == strconv.Itoa(os.Getpid()) && string(line) == h.program+"\x00" {
+		if len(fields) > 1 && fields[0] != "Z" && fields[1] == strconv.Itoa(os.Getpid()) && string(line) == h.Program+"\x00" {
 			pid, _ := strconv.Atoi(filepath.Base(dir))
 			all = append(all, pid)
 		}
@@ -130,7 +130,7 @@ func (h *Token) Settings(key string, changes map[string]any) []byte {
 		environment["SHIM_REAL"], environment["SHIM_MODE"], environment["SHIM_LOG"] = Library, filepath.Join(h.Dir, "mode"), filepath.Join(h.Dir, "log")
 	}
 	s := map[string]any{
-		"program": h.program, "module": module, "token": h.Label, "key": key, "pin_file": h.PINFile,
+		"program": h.Program, "module": module, "token": h.Label, "key": key, "pin_file": h.PINFile,
 		"environment": environment, "timeout": "20s", // of a machine with much else to do
 	}
 	maps.Copy(s, changes)

@@ -37,6 +37,8 @@ static CK_RV initialize(CK_VOID_PTR args)
 	if (mode("hang at once"))
 		for (;;)
 			pause();
+	if (mode("slow at once"))
+		sleep(2);
 	if (mode("crash at once"))
 		abort();
 	return real->C_Initialize(args);
