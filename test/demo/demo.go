@@ -93,10 +93,11 @@ func (d *demo) steps() []step {
 		{name: "database", run: d.openShop, limit: buildLimit}, // may have to be installed
 		{name: "consumers", run: d.consume, limit: 2 * time.Minute},
 		{name: "rotation", run: d.rotate, limit: 2 * time.Minute},
+		{name: "encrypts", run: d.encryption((*atrest.Act).Await), limit: 3 * time.Minute},
 		{name: "untidy", run: d.check((*checklist.Act).Untidy)},
 		{name: "checklist", run: d.check((*checklist.Act).Ask)},
 		{name: "remedies", run: d.check((*checklist.Act).Mend), limit: 3 * time.Minute},
-		{name: "encrypted", run: d.encryption((*atrest.Act).End), limit: 3 * time.Minute},
+		{name: "encrypted", run: d.encryption((*atrest.Act).End)},
 		{name: "checklist again", run: d.check((*checklist.Act).Again)},
 		{name: "no leak", run: d.searchLeaks},
 	}

@@ -103,6 +103,7 @@ func (d *demo) startCluster(ctx context.Context) (report.Outcome, error) {
 	if d.plane, err = checklist.Prepare(filepath.Join(d.dir, "control-plane"), d.example("audit-policy.yaml"), d.atRest.File()); err != nil {
 		return report.Outcome{}, err
 	}
+	d.plane.Reports, d.plane.Public = d.atRest.Reports(), d.atRest.Public()
 	d.cluster, err = cluster.Start(ctx, cluster.Config{
 		Node: true, Dir: filepath.Join(d.dir, "cluster"), Log: d.log, APIServerFlags: append(d.plane.Flags(), d.atRest.Flags()...),
 	})

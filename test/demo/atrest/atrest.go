@@ -132,17 +132,18 @@ func (a *Act) Begin(ctx context.Context, c *cluster.Cluster) (report.Outcome, er
 	return report.Outcome{Text: fmt.Sprintf("%s in etcd, in the clear; `strongkeep encryption configure` has the API server encrypt, which reads its file once a minute", secrets(a.before.values))}, nil
 }
 
-// End waits until the API server writes with the plugin, has it rewrite what is there, and reads in etcd
-// that nothing is in the clear.
-func (a *Act) End(ctx context.Context, c *cluster.Cluster) (report.Outcome, error) {
+// Await waits until the API server writes with the plugin.
+func (a *Act) Await(ctx context.Context, _ *cluster.Cluster) (report.Outcome, error) {
 	select {
 	case <-ctx.Done():
 		return report.Outcome{}, context.Cause(ctx)
 	case err := <-a.step:
-		if err != nil {
-			return report.Outcome{}, err
-		}
+		return report.Outcome{Text: "the API server has the file in force and encrypts what is written from now on"}, err
 	}
+}
+
+// End has the API server rewrite what is there, and reads in etcd that nothing is in the clear.
+func (a *Act) End(ctx context.Context, c *cluster.Cluster) (report.Outcome, error) {
 	if _, err := a.run(ctx, "encryption", "rewrite", "-kubeconfig="+c.Kubeconfig(), "-server="+c.URL(), "-pace=full", "-by=ourselves"); err != nil {
 		return report.Outcome{}, err
 	}
@@ -157,7 +158,45 @@ func (a *Act) End(ctx context.Context, c *cluster.Cluster) (report.Outcome, erro
 	if after.no > 0 || after.clear > 0 || after.values < a.before.values {
 		return report.Outcome{}, fmt.Errorf("of %d Secrets in etcd %d are in the clear, and %d questions are not answered with yes", after.values, after.clear, after.no)
 	}
-	return report.Outcome{Text: fmt.Sprintf("all %s in etcd, read one by one, are under key %s, which neither etcd nor the API server has", secrets(after.values), key)}, a.sameValue(ctx, c)
+	if err := a.sameValue(ctx, c); err != nil {
+		return report.Outcome{}, err
+	}
+	return report.Outcome{
+		Text:  fmt.Sprintf("all %s in etcd, read one by one, are under key %s, which neither etcd nor the API server has", secrets(after.values), key),
+		Notes: []string{"reported, signed, and verified with the public key alone"},
+	}, a.sign(ctx, c, key)
+}
+
+// Reports is the folder of signed reports, and Public the file of the key that verifies them. Neither is there before End.
+func (a *Act) Reports() string { return a.path("reports") }
+
+// Public is the public half of the key that signs.
+func (a *Act) Public() string { return a.path("report.pub") }
+
+// sign writes a report for an auditor, and verifies it.
+func (a *Act) sign(ctx context.Context, c *cluster.Cluster, key string) error {
+	public, err := a.run(ctx, "encryption", "report", "new-key", a.path("report.key"))
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(a.Public(), public, 0o600); err != nil {
+		return fmt.Errorf("writing the public key: %w", err)
+	}
+	args := append(reads("report", c.Etcd()), "-kubeconfig="+c.Kubeconfig(), "-server="+c.URL(), "-file="+a.File(), "-dir="+a.Reports(), "-sign-key="+a.path("report.key"), "-provider=strongkeep", "-key-id="+key)
+	if _, err := a.run(ctx, args...); err != nil {
+		return err
+	}
+	files, err := filepath.Glob(filepath.Join(a.Reports(), "*.json"))
+	if err != nil || len(files) != 1 {
+		return fmt.Errorf("%d reports were written, not one (%w)", len(files), err)
+	}
+	_, err = a.run(ctx, "encryption", "report", "verify", files[0], "-key="+a.Public())
+	return err
+}
+
+// reads are the arguments of a command that reads etcd.
+func reads(command string, at cluster.Etcd) []string {
+	return []string{"encryption", command, "-etcd=" + at.Endpoint, "-etcd-ca=" + at.CAFile, "-etcd-cert=" + at.CertFile, "-etcd-key=" + at.KeyFile}
 }
 
 // sameValue reports whether the Secret that was in the clear holds what it held, and removes it.
@@ -188,8 +227,7 @@ type counts struct {
 
 // verify reads all Secrets in etcd. That some are in the clear is no error.
 func (a *Act) verify(ctx context.Context, at cluster.Etcd, want ...string) (counts, error) {
-	args := append([]string{"encryption", "verify", "-o=json", "-etcd=" + at.Endpoint, "-etcd-ca=" + at.CAFile, "-etcd-cert=" + at.CertFile, "-etcd-key=" + at.KeyFile}, want...)
-	out, err := a.run(ctx, args...)
+	out, err := a.run(ctx, append(append(reads("verify", at), "-o=json"), want...)...)
 	var exit *exec.ExitError
 	if err != nil && !(errors.As(err, &exit) && exit.ExitCode() == exitFound) {
 		return counts{}, err

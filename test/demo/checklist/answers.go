@@ -49,9 +49,9 @@ func (a *Act) Ask(ctx context.Context) (report.Outcome, error) {
 func (a *Act) ask(ctx context.Context) (*Answers, error) {
 	got := &Answers{}
 	// What nobody used for ten seconds counts as unused: the demo has no quarter to wait.
-	err := a.Server.Read(ctx, got, "", "check", "-kubeconfig="+a.Kubeconfig, "-fail-on=none", "-unused=10s",
-		"-encryption-config="+a.Control.Encryption, "-audit-policy="+a.Control.Policy, "-audit-log="+a.Control.Log, "-repo="+a.repo())
-	if err != nil {
+	args := []string{"check", "-kubeconfig=" + a.Kubeconfig, "-fail-on=none", "-unused=10s",
+		"-encryption-config=" + a.Control.Encryption, "-audit-policy=" + a.Control.Policy, "-audit-log=" + a.Control.Log, "-repo=" + a.repo()}
+	if err := a.Server.Read(ctx, got, "", append(args, a.Control.reported()...)...); err != nil {
 		return nil, err
 	}
 	if a.before == nil {

@@ -106,6 +106,9 @@ func (a *Act) Again(ctx context.Context) (report.Outcome, error) {
 			wrong = append(wrong, what+" is found still")
 		}
 	}
+	if encrypted := now.Results[0]; len(a.Control.reported()) > 0 && encrypted.Answer != "yes" {
+		wrong = append(wrong, "a signed report says that all Secrets in etcd are encrypted, and the answer to "+encrypted.ID+" is "+encrypted.Answer+": "+encrypted.Summary)
+	}
 	if len(wrong) > 0 {
 		return report.Outcome{}, errors.New(strings.Join(wrong, "; "))
 	}
