@@ -232,7 +232,7 @@ func TestRefused(t *testing.T) {
 		"no etcd":          {func(c *cluster) { c.cfg.Stored = nil }, errs.Invalid, "say where it is"},
 		"a wildcard":       {func(c *cluster) { c.cfg.Resources = []string{"*.*"} }, errs.Invalid, "no wildcards"},
 		"no backups":       {func(c *cluster) { c.cfg.Backups = c.path }, errs.NotExist, "no directory"},
-		"amid a turn":      {func(c *cluster) { c.turn(); c.cfg.New = true }, errs.Conflict, "the turn to version"},
+		"amid a turn":      {func(c *cluster) { c.turn(); c.cfg.New = true }, errs.Conflict, "is under way (the plugin"},
 		"amid a rewrite":   {func(c *cluster) { c.turn(); c.pass(10 * time.Minute); c.cfg.New = true }, errs.Conflict, "finish it first"},
 		"no turner":        {func(c *cluster) { c.cfg.New, c.cfg.Store = true, guided{c.cfg.Store} }, errs.Unsupported, "made by: make it by hand"},
 		"another key":      {func(c *cluster) { c.servers[1].told = map[string]time.Time{"x": c.now} }, errs.Conflict, "none of this key's versions"},
