@@ -98,7 +98,10 @@ func (h *Token) count(what string) int {
 }
 
 // Children are the processes of the program that this one has started and that have not ended.
-func (h *Token) Children() (all []int) {
+func (h *Token) Children() []int { return h.ChildrenOf(os.Getpid()) }
+
+// ChildrenOf are those of another process.
+func (h *Token) ChildrenOf(parent int) (all []int) {
 	h.Helper()
 	dirs, err := filepath.Glob("/proc/[0-9]*")
 	if err != nil {
@@ -113,7 +116,7 @@ func (h *Token) Children() (all []int) {
 		_, rest, _ := strings.Cut(string(stat), ") ")
 		fields := strings.Fields(rest)
 		line, _ := os.ReadFile(filepath.Join(dir, "cmdline"))
-		if len(fields) > 1 && fields[0] != "Z" && fields[1] == strconv.Itoa(os.Getpid()) && string(line) == h.Program+"\x00" {
+		if len(fields) > 1 && fields[0] != "Z" && fields[1] == strconv.Itoa(parent) && string(line) == h.Program+"\x00" {
 			pid, _ := strconv.Atoi(filepath.Base(dir))
 			all = append(all, pid)
 		}
