@@ -299,9 +299,23 @@ func (x command) printRescue(r *rescue.Report, f *rescueFlags, done *rescue.Remo
 			err = errors.Join(err, x.say("Left: %s %s: %s\n", l.Resource, l.Name, l.Why))
 		}
 	case f.delete:
-		err = errors.Join(err, x.say("\n%d objects would be deleted, and nothing was. To do it: the same command with -confirm=%d -copy=FILE\n", deletable, deletable))
+		err = errors.Join(err, x.say("\n%d objects would be deleted, and nothing was. To do it: the same command with -confirm=%d -copy=FILE\n", deletable, deletable), x.restorable(r, f))
 	}
 	return err
+}
+
+// restorable reminds of what could be restored, and is not yet.
+func (x command) restorable(r *rescue.Report, f *rescueFlags) error {
+	n := 0
+	for _, one := range r.Deletable() {
+		if len(one.Values) > 0 {
+			n++
+		}
+	}
+	if n == 0 || f.restore != "" {
+		return nil
+	}
+	return x.say("Of %d of them a value opens: restore those first (-restore=FILE)\n", n)
 }
 
 func lostRows(all []rescue.Finding) (rows []session.Row) {
