@@ -357,7 +357,7 @@ func (r *run) read(ctx context.Context) error {
 func (r *run) bad() error {
 	e := r.state.Evidence
 	if len(e.strange) > 0 {
-		return errs.Newf(errs.Conflict, "etcd has values that no version of the key opens: %s: bring their version back into the key store first; strongkeep encryption verify names them", text(e.strange))
+		return errs.Newf(errs.Conflict, "etcd has values that no version of the key opens: %s: bring their version back into the key store first; strongkeep encryption rescue names them, and says what else can be done", text(e.strange))
 	}
 	if len(e.unnamed) > 0 {
 		return errs.Newf(errs.Conflict, "etcd has values of other resources under older versions: %s: name these with -resource too, each with its group (kubectl api-resources)", text(e.unnamed))
