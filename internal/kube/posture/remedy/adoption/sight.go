@@ -99,8 +99,6 @@ const comes = 30 * time.Second
 
 // settle looks at all states until now.
 func (all sights) settle(ctx context.Context) error {
-	bound, stop := context.WithTimeout(ctx, comes)
-	defer stop()
 	for _, x := range all {
 		live, err := x.secret(ctx, x.NamespacedName)
 		switch {
@@ -109,7 +107,7 @@ func (all sights) settle(ctx context.Context) error {
 		case err != nil:
 			return err
 		default:
-			err = x.until(ctx, bound.Done(), live.ResourceVersion)
+			err = x.until(ctx, live.ResourceVersion)
 		}
 		if other := x.err(); other != nil {
 			return other
@@ -122,10 +120,12 @@ func (all sights) settle(ctx context.Context) error {
 }
 
 // until looks at the states up to one.
-func (x *sight) until(ctx context.Context, bound <-chan struct{}, version string) error {
+func (x *sight) until(ctx context.Context, version string) error {
+	bound := time.NewTimer(comes)
+	defer bound.Stop()
 	for x.seen != version && x.gone == "" {
 		select {
-		case <-bound:
+		case <-bound.C:
 			return errs.Newf(errs.Unavailable, "what became of Secret %s meanwhile was not told in %s: look who has written it", x, comes)
 		case e, open := <-x.states.ResultChan():
 			if err := x.take(ctx, e, open); err != nil {
