@@ -339,27 +339,6 @@ func TestCommittedFirst(t *testing.T) {
 	}
 }
 
-// After a timeout it is said what the Secrets hold, and not what they should.
-func TestTold(t *testing.T) {
-	f := world(t, "secret", db("db", map[string]string{"password": canary}))
-	p, err := f.plan(Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	asked := 0
-	f.Now = func() time.Time {
-		if asked++; asked == 2 { // it is too late, and meanwhile
-			if err := f.Client.Update(t.Context(), db("db", map[string]string{"password": canary + "-new"})); err != nil {
-				t.Error(err)
-			}
-		}
-		return time.Unix(1e9, 0)
-	}
-	if err := f.Apply(t.Context(), p); !errs.Is(err, errs.Unavailable) || strings.Contains(err.Error(), "as they were") || !strings.Contains(err.Error(), "Secret team/db holds something else now") {
-		t.Error(err)
-	}
-}
-
 // of puts a Secret into another namespace.
 func of(namespace string, s *corev1.Secret) *corev1.Secret {
 	s.Namespace = namespace
