@@ -51,7 +51,8 @@ NAME is NAMESPACE/NAME, or KIND/NAMESPACE/NAME; NAME alone of a ClusterRoleBindi
 
   SEC-03  a Role: names the Secrets that it may read (-secret, -audit-log, or with
           -anyway those its pods use)
-  SEC-04  a ClusterRoleBinding: RoleBindings in its place (-in, or where its accounts are)
+  SEC-04  a ClusterRoleBinding: RoleBindings in its place (-in, or where its accounts
+          are, if -audit-log shows that they use it nowhere else, or with -anyway)
   SEC-05  a Secret: its values go into the vault (-path), and an ExternalSecret (-store)
           fills it from there; with -copies also all others with the same credential
           a ConfigMap (configmap/NAMESPACE/NAME): its users take what Secret -secret holds
@@ -72,7 +73,7 @@ Without -apply nothing is changed. What cannot be mended without guessing is ref
 	f.BoolVar(&x.options.Anyway, "anyway", false, "also where it may break something that cannot be seen from here")
 	f.StringSliceVar(&x.options.In, "in", nil, "namespaces in which a ClusterRoleBinding is used, or copies are looked for")
 	f.StringSliceVar(&x.options.Secrets, "secret", nil, "names of Secrets that a Role is to read, or that copies are to come from")
-	f.StringSliceVar(&x.logs, "audit-log", nil, "audit logs of the API server that show which Secrets a Role is used for; - is standard input")
+	f.StringSliceVar(&x.logs, "audit-log", nil, "audit logs of the API server, of 90 days, that show which Secrets a Role is used for, or where a ClusterRoleBinding is; - is standard input")
 	f.StringVar(&x.adopt.Path, "path", "", "where in the vault a Secret's values are to lie, such as secret/shop/db")
 	f.StringVar(&x.adopt.Store, "store", "", "SecretStore, or ClusterSecretStore/NAME, by which they are read from there")
 	f.BoolVar(&x.adopt.Copies, "copies", false, "adopt also the other Secrets that hold the same credential")
@@ -183,11 +184,14 @@ func (x *command) show(p *remedy.Plan) error {
 	return err
 }
 
-// do has a plan applied and runs its check again.
+// do has a plan applied, after what to look at before, and runs its check again.
 func (x *command) do(ctx context.Context, config *rest.Config, p *remedy.Plan, apply func() error) error {
 	before, err := x.findings(ctx, config, p)
 	if err != nil {
 		return err
+	}
+	for _, r := range p.Risks {
+		x.Warn([]string{"look at this: " + r})
 	}
 	if err := apply(); err != nil {
 		return err

@@ -2,10 +2,12 @@ package fix_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -16,8 +18,11 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
@@ -29,6 +34,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/posture/remedy"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/snapshot"
 	"github.com/strongkeep/strongkeep/internal/testenv/apiserver"
+	"github.com/strongkeep/strongkeep/internal/testenv/await"
 )
 
 var server *apiserver.Server
@@ -193,13 +199,20 @@ roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: NS-reade
 subjects: [{kind: ServiceAccount, name: web, namespace: NS}]
 `)
 	name := ns + "-readers"
-	out, stderr, code := run(t, "fix", "SEC-04", name)
-	if code != 0 || !strings.Contains(out, "# delete ClusterRoleBinding "+name) {
+	if out, stderr, code := run(t, "fix", "SEC-04", name, "-apply"); code != errs.Conflict.ExitCode() || !strings.Contains(stderr, "-in") {
+		t.Fatalf("without a word where it is used: %d\n%s%s", code, out, stderr)
+	}
+	const risk = "where its ServiceAccounts use it is not known"
+	out, stderr, code := run(t, "fix", "SEC-04", name, "-anyway")
+	if code != 0 || !strings.Contains(out, "# delete ClusterRoleBinding "+name) || !strings.Contains(out, "# Look at this before: "+risk) {
 		t.Fatalf("%d\n%s%s", code, out, stderr)
 	}
-	out, stderr, code = run(t, "fix", "SEC-04", name, "-apply")
+	out, stderr, code = run(t, "fix", "SEC-04", name, "-anyway", "-apply")
 	if code != 0 || !strings.Contains(out, "SEC-04 finds nothing more of ClusterRoleBinding "+name) {
 		t.Fatalf("%d\n%s%s", code, out, stderr)
+	}
+	if !strings.Contains(stderr, "Warning: look at this: "+risk) {
+		t.Errorf("what to look at before is not told:\n%s", stderr)
 	}
 	b := &rbacv1.RoleBinding{}
 	if err := server.Client.Get(t.Context(), client.ObjectKey{Namespace: ns, Name: name}, b); err != nil || b.RoleRef.Name != ns+"-reader" || len(b.Subjects) != 1 {
@@ -210,6 +223,69 @@ subjects: [{kind: ServiceAccount, name: web, namespace: NS}]
 	}
 	if _, stderr, code := run(t, "fix", "SEC-04", "cluster-admin", "-in="+ns); code != errs.Conflict.ExitCode() || !strings.Contains(stderr, "Kubernetes' own") {
 		t.Errorf("%d %s", code, stderr)
+	}
+}
+
+// While what serves a group is down, it is not known whether its objects lie in namespaces;
+// of one that the cluster does not have, nobody has rights that could be lost.
+func TestBindingsWhileAnAPIIsDown(t *testing.T) {
+	ns := namespace(t, web)
+	group := ns + ".example.com"
+	service := &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "apiregistration.k8s.io/v1", "kind": "APIService", "metadata": map[string]any{"name": "v1." + group},
+		"spec": map[string]any{"group": group, "version": "v1", "groupPriorityMinimum": 100, "versionPriority": 100, "insecureSkipTLSVerify": true, "service": map[string]any{"namespace": ns, "name": "nobody"}},
+	}}
+	if err := server.Client.Create(t.Context(), service); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := server.Client.Delete(context.WithoutCancel(t.Context()), service); err != nil {
+			t.Error(err)
+		}
+	})
+	config, err := clientcmd.BuildConfigFromFlags("", server.Kubeconfig())
+	if err != nil {
+		t.Fatal(err)
+	}
+	known, err := discovery.NewDiscoveryClientForConfig(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	await.Until(t, "the API server knows the group", func() bool {
+		_, err := known.ServerResourcesForGroupVersion(group + "/v1")
+		groups, listed := known.ServerGroups()
+		return apierrors.IsServiceUnavailable(err) && listed == nil && slices.ContainsFunc(groups.Groups, func(g metav1.APIGroup) bool { return g.Name == group })
+	})
+	for name, c := range map[string]struct {
+		groups string
+		code   int
+		says   string
+	}{
+		"down":        {"[" + group + "]", errs.Unavailable.ExitCode(), "cannot say now"},
+		"down, later": {`["", ` + group + "]", errs.Unavailable.ExitCode(), "cannot say now"},
+		"unknown":     {"[nobody.example.com]", 0, "which the cluster does not serve"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			role := ns + "-" + strings.ReplaceAll(strings.ReplaceAll(name, " ", "-"), ",", "")
+			if err := apiserver.Apply(t.Context(), server.Client, ns, strings.NewReplacer("ROLE", role, "GROUPS", c.groups, "NS", ns).Replace(`
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: ROLE}
+rules: [{verbs: [get], apiGroups: GROUPS, resources: [secrets]}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: ROLE}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: ROLE}
+subjects: [{kind: ServiceAccount, name: web, namespace: NS}]
+`)); err != nil {
+				t.Fatal(err)
+			}
+			out, stderr, code := run(t, "fix", "SEC-04", role, "-in="+ns, "-anyway")
+			if code != c.code || !strings.Contains(out+stderr, c.says) {
+				t.Errorf("%d\n%s%s", code, out, stderr)
+			}
+		})
 	}
 }
 
@@ -273,21 +349,24 @@ func TestNarrowByLog(t *testing.T) {
 		}
 	}
 	write(event("get", all+"/db", "db"), event("list", all+"?fieldSelector=metadata.name%3Dlisted", ""), event("create", all, "made"))
-	out, stderr, code := run(t, "fix", "SEC-03", ns+"/reads", "-audit-log="+log, "-secret=said")
+	if out, stderr, code := run(t, "fix", "SEC-03", ns+"/reads", "-audit-log="+log, "-apply"); code != errs.Conflict.ExitCode() || !strings.Contains(stderr, "the audit log is of 0 days") {
+		t.Fatalf("a short log: %d\n%s%s", code, out, stderr)
+	}
+	out, stderr, code := run(t, "fix", "SEC-03", ns+"/reads", "-audit-log="+log, "-secret=said", "-anyway")
 	if code != 0 || !strings.Contains(out, "- db\n  - listed\n  - said\n") || !strings.Contains(out, "the log shows 0 days") {
 		t.Fatalf("%d\n%s%s", code, out, stderr)
 	}
-	if out, stderr, code = run(t, "fix", "SEC-03", ns+"/reads", "-audit-log="+log, "-apply"); code != 0 || !strings.Contains(out, "finds nothing more") {
+	if out, stderr, code = run(t, "fix", "SEC-03", ns+"/reads", "-audit-log="+log, "-anyway", "-apply"); code != 0 || !strings.Contains(stderr, "Warning: look at this: the log shows 0 days") || !strings.Contains(out, "finds nothing more") {
 		t.Fatalf("%d\n%s%s", code, out, stderr)
 	}
 	ns = namespace(t, web+reads)
 	all = "/api/v1/namespaces/" + ns + "/secrets"
 	write(event("get", all+"/db", "db"), event("list", all, ""))
-	if _, stderr, code := run(t, "fix", "SEC-03", ns+"/reads", "-audit-log="+log); code != errs.Conflict.ExitCode() || !strings.Contains(stderr, "list is asked of all Secrets") {
+	if _, stderr, code := run(t, "fix", "SEC-03", ns+"/reads", "-audit-log="+log, "-anyway"); code != errs.Conflict.ExitCode() || !strings.Contains(stderr, "list is asked of all Secrets") {
 		t.Errorf("who lists all: %d %s", code, stderr)
 	}
 	write(event("create", all, "made"))
-	if _, stderr, code := run(t, "fix", "SEC-03", ns+"/reads", "-audit-log="+log); code != errs.Invalid.ExitCode() || !strings.Contains(stderr, "nobody who reads a Secret") {
+	if _, stderr, code := run(t, "fix", "SEC-03", ns+"/reads", "-audit-log="+log, "-anyway"); code != errs.Invalid.ExitCode() || !strings.Contains(stderr, "nobody who reads a Secret") {
 		t.Errorf("who reads none: %d %s", code, stderr)
 	}
 }

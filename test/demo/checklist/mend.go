@@ -19,11 +19,11 @@ type mended struct {
 }
 
 // remedies are those of the act, in their order: a ClusterRoleBinding is not given to
-// more ServiceAccounts.
+// more ServiceAccounts. -anyway is for an audit log of minutes.
 func (a *Act) remedies() []mended {
 	return []mended{
-		{"SEC-03", "ReadsNamespace", "ServiceAccount orders/app", []string{"orders/secrets", "-audit-log=" + a.Control.Log}},
-		{"SEC-04", "RightsEverywhere", "ClusterRoleBinding orders-reads-configuration", []string{"orders-reads-configuration"}},
+		{"SEC-03", "ReadsNamespace", "ServiceAccount orders/app", []string{"orders/secrets", "-audit-log=" + a.Control.Log, "-anyway"}},
+		{"SEC-04", "RightsEverywhere", "ClusterRoleBinding orders-reads-configuration", []string{"orders-reads-configuration", "-in=orders"}},
 		{"SEC-05", "MadeByHand", "Secret orders/db", []string{"orders/db", "-path=secret/adopted/orders-db", "-store=ClusterSecretStore/adopted", "-copies", "-in=orders,billing"}},
 		{"SEC-08", "SharedAccount", "ServiceAccount orders/app", []string{"serviceaccount/orders/app"}},
 		{"SEC-08", "NeedlessToken", "Deployment orders/page", []string{"deployment/orders/page"}},

@@ -13,13 +13,18 @@ import (
 
 // NewInput makes the Input of s. What settings leave zero has its default.
 func NewInput(s *snapshot.Snapshot, now time.Time, settings Settings) *Input {
+	return &Input{Snapshot: s, Now: now, Settings: settings.Defaults(), Finder: s.Finder(), Index: NewIndex(s)}
+}
+
+// Defaults are the settings with what is not chosen.
+func (s Settings) Defaults() Settings {
 	const day = 24 * time.Hour
-	settings.MaxAge = cmp.Or(settings.MaxAge, 90*day)
-	settings.MaxTokenAge = cmp.Or(settings.MaxTokenAge, day)
-	settings.Unused = cmp.Or(settings.Unused, 90*day)
-	settings.Review = cmp.Or(settings.Review, 90*day)
-	settings.Report = cmp.Or(settings.Report, 26*time.Hour)
-	return &Input{Snapshot: s, Now: now, Settings: settings, Finder: s.Finder(), Index: NewIndex(s)}
+	s.MaxAge = cmp.Or(s.MaxAge, 90*day)
+	s.MaxTokenAge = cmp.Or(s.MaxTokenAge, day)
+	s.Unused = cmp.Or(s.Unused, 90*day)
+	s.Review = cmp.Or(s.Review, 90*day)
+	s.Report = cmp.Or(s.Report, 26*time.Hour)
+	return s
 }
 
 // Run asks checks about in. before is the last report, or nil; its findings are

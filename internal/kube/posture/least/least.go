@@ -29,6 +29,8 @@ type Answer struct {
 	// Namespaces are those of the requests, "" for the whole cluster.
 	Namespaces []string
 	From, To   time.Time
+
+	seen uses
 }
 
 // Of compares a role with what was done. Namespace "" is a ClusterRole. A request
@@ -43,9 +45,9 @@ func Of(p *access.Policy, namespace, name string, a *snapshot.Activity) (*Answer
 		}
 		return nil, errs.New(errs.NotExist, "there is no "+kind+"; a Role is named NAMESPACE/NAME, a ClusterRole NAME")
 	}
-	out := &Answer{Role: role, From: a.From, To: a.To}
-	used := map[access.Subject]bool{}
 	seen := uses{}
+	out := &Answer{Role: role, From: a.From, To: a.To, seen: seen}
+	used := map[access.Subject]bool{}
 	for _, b := range p.Bindings() {
 		if b.Role != role {
 			continue
@@ -243,6 +245,24 @@ func (u *use) list() string {
 		return ""
 	}
 	return strings.Join(slices.Sorted(maps.Keys(u.names)), ",")
+}
+
+// Named are the objects of a resource that were asked for by verbs, each by its name, however
+// many: Rules have no more than can be read. wide are those of the verbs that were asked of
+// all, or of more objects than a log tells apart.
+func (a *Answer) Named(group, resource string, verbs []string) (names, wide []string) {
+	for r, got := range a.seen {
+		if r.group != group || r.resource != resource || !slices.Contains(verbs, r.verb) {
+			continue
+		}
+		if got.all {
+			wide = append(wide, r.verb)
+		}
+		names = slices.AppendSeq(names, maps.Keys(got.names))
+	}
+	slices.Sort(names)
+	slices.Sort(wide)
+	return slices.Compact(names), wide
 }
 
 func sortedKeys(of map[[4]string][]string) [][4]string {

@@ -66,6 +66,23 @@ func say(rules []rbacv1.PolicyRule) string {
 	return strings.Join(out, "; ")
 }
 
+// More names than a rule has are named all the same; a verb that was asked of all is wide.
+func TestNamed(t *testing.T) {
+	var acts []snapshot.Act
+	for i := range 25 {
+		acts = append(acts, act(fmt.Sprintf("%s get  secrets shop s%02d", robot, i)))
+	}
+	acts = append(acts, act(robot+" watch  secrets shop *"), act(robot+" create  secrets shop "), act(robot+" get  configmaps shop other"), act("jane get  secrets shop hers"))
+	a := of(t, objects(rule("*", "*", "*", "")), acts...)
+	names, wide := a.Named("", "secrets", []string{"get", "list", "watch"})
+	if len(names) != 25 || names[0] != "s00" || names[24] != "s24" || strings.Join(wide, ",") != "watch" {
+		t.Errorf("%v, of all: %v", names, wide)
+	}
+	if got := say(a.Rules); !strings.Contains(got, "get  secrets;") && !strings.Contains(got, "get,watch  secrets") {
+		t.Errorf("rules are for people: %s", got)
+	}
+}
+
 func TestOf(t *testing.T) {
 	wide := objects(rule("*", "*", "*", ""))
 	for name, c := range map[string]struct {

@@ -28,10 +28,8 @@ const mountable = "kubernetes.io/enforce-mountable-secrets"
 // rights that the shared one has in namespaces.
 func accounts(w *World, o Options) (*Plan, error) {
 	ns, name := w.Target.Namespace, w.Target.Name
-	for _, resource := range []string{"rolebindings", "clusterrolebindings", "serviceaccounts", "deployments", "statefulsets", "daemonsets", "cronjobs", "pods"} {
-		if !w.Knows(resource, ns) {
-			return nil, errs.Newf(errs.Denied, "%s could not be read: who uses ServiceAccount %s, and which rights it has, is not known; this goes on with that right", resource, name)
-		}
+	if err := w.needs(ns, "who uses ServiceAccount "+name+", and which rights it has,", "rolebindings", "clusterrolebindings", "serviceaccounts", "deployments", "statefulsets", "daemonsets", "cronjobs", "pods"); err != nil {
+		return nil, err
 	}
 	old := w.Account(ns, name)
 	if old == nil {

@@ -16,6 +16,13 @@ import (
 // narrow names, in a Role that reads all Secrets of its namespace, those that pods
 // of its subjects use, or that are given.
 func narrow(w *World, o Options) (*Plan, error) {
+	resources := []string{"roles", "rolebindings"}
+	if o.Activity == nil && len(o.Secrets) == 0 {
+		resources = append(resources, "pods")
+	}
+	if err := w.needs(w.Target.Namespace, "who reads Secrets by which Role", resources...); err != nil {
+		return nil, err
+	}
 	r, err := w.role()
 	if err != nil {
 		return nil, err
@@ -128,6 +135,11 @@ func (w *World) names(r *rbacv1.Role, o Options) (names, risks []string, err err
 	risks = []string{"list and watch by name work only with the fieldSelector metadata.name: a client that lists all Secrets is refused"}
 	switch {
 	case o.Activity != nil:
+		if weak := w.weak(o.Activity); weak != "" && !o.Anyway {
+			return nil, nil, errs.Newf(errs.Conflict, "%s: give a longer one, of now, without holes, or say which Secrets with -secret and without -audit-log; -anyway takes it as it is", weak)
+		} else if weak != "" {
+			risks = append(risks, weak)
+		}
 		read, cautions, err := w.logged(r, o.Activity)
 		if err != nil {
 			return nil, nil, err
@@ -156,18 +168,9 @@ func (w *World) logged(r *rbacv1.Role, log *snapshot.Activity) (names, cautions 
 	if err != nil {
 		return nil, nil, err
 	}
-	for i := range used.Rules {
-		rule := &used.Rules[i]
-		if !slices.Contains(rule.APIGroups, "") || !slices.Contains(rule.Resources, "secrets") {
-			continue
-		}
-		verbs := slices.DeleteFunc(slices.Clone(rule.Verbs), func(v string) bool { return !slices.Contains(byName, v) })
-		if len(verbs) > 0 && len(rule.ResourceNames) == 0 {
-			return nil, nil, errs.Newf(errs.Conflict, "the audit log shows that %s is asked of all Secrets by Role %s/%s (list and watch without fieldSelector): names would stop that; have the client ask by name first, or say which with -secret and without -audit-log", strings.Join(verbs, ", "), r.Namespace, r.Name)
-		}
-		if len(verbs) > 0 {
-			names = append(names, rule.ResourceNames...)
-		}
+	names, wide := used.Named("", "secrets", byName)
+	if len(wide) > 0 {
+		return nil, nil, errs.Newf(errs.Conflict, "the audit log shows that %s is asked of all Secrets by Role %s/%s (list and watch without fieldSelector), or of more than can be told apart: names would stop that; have the client ask by name first, or say which with -secret and without -audit-log", strings.Join(wide, ", "), r.Namespace, r.Name)
 	}
 	return names, used.Caution(log.Lost), nil
 }

@@ -1,7 +1,9 @@
 package remedy
 
 import (
+	"fmt"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -10,6 +12,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/check"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/doctor"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/snapshot"
 	"github.com/strongkeep/strongkeep/internal/printable"
@@ -103,9 +106,40 @@ type World struct {
 	Map     *corev1.ConfigMap
 	// Whole reads a workload, which Case has without values.
 	Whole func(snapshot.Ref) (*doctor.Workload, error)
-	// Namespaced says of a resource whether it lies in namespaces; known is false
-	// if the cluster does not say.
-	Namespaced func(group, resource string) (yes, known bool)
+	// Namespaced says of a resource whether it lies in namespaces; known is false if the
+	// cluster serves none, and an error if the cluster cannot say now.
+	Namespaced func(group, resource string) (yes, known bool, err error)
+}
+
+// needs refuses where not all of resources was read of a namespace, "" for all: what is
+// then not known.
+func (w *World) needs(namespace, what string, resources ...string) error {
+	for _, resource := range resources {
+		if w.Knows(resource, namespace) {
+			continue
+		}
+		why := w.Coverage[resource].Reason
+		if why == "" {
+			why = "it was not tried"
+		}
+		return errs.Newf(errs.Denied, "%s could not be read (%s): %s is not known; this goes on when they can", resource, why, what)
+	}
+	return nil
+}
+
+// weak is why an audit log may not show what is done: "" if nothing is known against it.
+func (w *World) weak(log *snapshot.Activity) string {
+	const day, fresh = 24 * time.Hour, 7 * 24 * time.Hour // what ended within a week is of now
+	span := check.Settings{}.Defaults().Unused
+	switch {
+	case log.Lost > 0:
+		return fmt.Sprintf("%d lines of the audit log could not be read, and may show what seems unused", log.Lost)
+	case log.To.Sub(log.From) < span:
+		return fmt.Sprintf("the audit log is of %d days, and what is used less often than in %d is not in it", int(log.To.Sub(log.From)/day), int(span/day))
+	case w.Now.Sub(log.To) > fresh:
+		return fmt.Sprintf("the audit log ended %d days ago, and what was used since is not in it", int(w.Now.Sub(log.To)/day))
+	}
+	return ""
 }
 
 // Target names what is to be mended; Kind may be empty for the remedy's own.
@@ -120,7 +154,8 @@ type Options struct {
 	In, Secrets []string
 	// Anyway does what may break something that cannot be seen.
 	Anyway bool
-	// Activity is what audit logs show; nil if none is given.
+	// Activity is what audit logs show; nil if none is given. Without Anyway it is to be as
+	// long as what SEC-14 takes for a proof of disuse.
 	Activity *snapshot.Activity
 }
 

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -18,10 +19,12 @@ import (
 // canary is in every value of the workloads here.
 const canary = "canary-51aa"
 
+var now = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+
 // world has one Deployment with the pod spec of text, and RBAC.
 func world(t *testing.T, spec string, target Target, rbac ...any) *World {
 	t.Helper()
-	c := &doctor.Case{Coverage: snapshot.Coverage{"rolebindings": {}, "clusterrolebindings": {}, "roles": {}, "clusterroles": {}, "serviceaccounts": {}, "pods": {}}}
+	c := &doctor.Case{Now: now, Coverage: snapshot.Coverage{"rolebindings": {}, "clusterrolebindings": {}, "roles": {}, "clusterroles": {}, "serviceaccounts": {}, "pods": {}}}
 	for _, o := range rbac {
 		switch o := o.(type) {
 		case rbacv1.Role:
@@ -42,7 +45,7 @@ func world(t *testing.T, spec string, target Target, rbac ...any) *World {
 			t.Fatalf("%T", o)
 		}
 	}
-	w := &World{Case: c, Target: target, Namespaced: func(_, resource string) (bool, bool) { return resource != "nodes", true }}
+	w := &World{Case: c, Target: target, Namespaced: func(_, resource string) (bool, bool, error) { return resource != "nodes", true, nil }}
 	w.Workload = &doctor.Workload{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "web"}, Group: "apps", Kind: "Deployment"}
 	if err := yaml.UnmarshalStrict([]byte(spec), &w.Workload.Template.Spec); err != nil {
 		t.Fatal(err)
@@ -157,7 +160,7 @@ func TestBindings(t *testing.T) {
 		"is not there":      {nil, nil, errs.NotExist, []string{"no ClusterRoleBinding readers"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p, err := bindings(world(t, "{containers: []}", Target{Name: "readers"}, c.rbac...), Options{In: c.in})
+			p, err := bindings(world(t, "{containers: []}", Target{Name: "readers"}, c.rbac...), Options{In: c.in, Anyway: true})
 			if (err != nil) != (c.kind != none) {
 				t.Fatalf("%v", err)
 			}

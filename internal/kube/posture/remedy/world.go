@@ -9,7 +9,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -32,14 +31,7 @@ func (at Reach) Look(ctx context.Context, r *Remedy, target Target, o Options) (
 		return nil, err
 	}
 	c := at.Client
-	w := &World{Case: found, Target: target, Namespaced: func(group, resource string) (bool, bool) {
-		kind, err := c.RESTMapper().KindFor(schema.GroupVersionResource{Group: group, Resource: resource})
-		if err != nil {
-			return false, false
-		}
-		yes, err := apiNamespaced(c, kind)
-		return yes, err == nil
-	}}
+	w := &World{Case: found, Target: target, Namespaced: namespaced(ctx, at.Config)}
 	if r.Workload {
 		w.Workload, err = workload(ctx, c, target)
 	}
@@ -47,12 +39,6 @@ func (at Reach) Look(ctx context.Context, r *Remedy, target Target, o Options) (
 		err = w.hold(ctx, c, r, o)
 	}
 	return w, err
-}
-
-func apiNamespaced(c client.Client, kind schema.GroupVersionKind) (bool, error) {
-	o := &metav1.PartialObjectMetadata{}
-	o.SetGroupVersionKind(kind)
-	return c.IsObjectNamespaced(o)
 }
 
 // workload gets the one that target names. Without a kind, it is the first there
