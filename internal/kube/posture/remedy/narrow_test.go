@@ -13,8 +13,8 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/posture/snapshot"
 )
 
-// reading is Role team/reads of ServiceAccount team/app, whose pod uses Secret used.
-func reading(t *testing.T) *World {
+// roleReader is Role team/reads of ServiceAccount team/app, whose pod uses Secret used.
+func roleReader(t *testing.T) *World {
 	t.Helper()
 	meta := metav1.ObjectMeta{Namespace: "team", Name: "reads"}
 	return world(t, "{containers: []}", Target{Namespace: "team", Name: "reads"},
@@ -34,19 +34,19 @@ func TestNarrowByWeakLog(t *testing.T) {
 	old.From, old.To = old.From.Add(-8*24*time.Hour), old.To.Add(-8*24*time.Hour)
 	for says, log := range map[string]*snapshot.Activity{"is of 0 days": hour, "is of 89 days": logged(89, acts()...), "3 lines of the audit log": holes, "ended 8 days ago": old} {
 		for _, secrets := range [][]string{nil, {"said"}} {
-			p, err := narrow(reading(t), Options{Activity: log, Secrets: secrets})
+			p, err := narrow(roleReader(t), Options{Activity: log, Secrets: secrets})
 			if err == nil {
 				t.Fatalf("%s: it is not refused", says)
 			}
 			has(t, p, err, errs.Conflict, says, "-anyway")
 		}
-		p, err := narrow(reading(t), Options{Activity: log, Anyway: true})
+		p, err := narrow(roleReader(t), Options{Activity: log, Anyway: true})
 		if err != nil {
 			t.Fatal(err)
 		}
 		has(t, p, err, none, says, "- db\n")
 	}
-	p, err := narrow(reading(t), Options{Activity: logged(90, acts()...)})
+	p, err := narrow(roleReader(t), Options{Activity: logged(90, acts()...)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +58,7 @@ func TestNarrowBlind(t *testing.T) {
 	for resource, o := range map[string]Options{
 		"roles": {Secrets: []string{"db"}}, "rolebindings": {Secrets: []string{"db"}, Anyway: true}, "pods": {Anyway: true},
 	} {
-		w := reading(t)
+		w := roleReader(t)
 		w.Coverage[resource] = snapshot.Gap{Reason: "the list changed while it was read: try again"}
 		p, err := narrow(w, o)
 		if err == nil {
@@ -66,7 +66,7 @@ func TestNarrowBlind(t *testing.T) {
 		}
 		has(t, p, err, errs.Denied, resource+" could not be read (the list changed while it was read: try again)")
 	}
-	w := reading(t)
+	w := roleReader(t)
 	w.Coverage["pods"] = snapshot.Gap{Reason: "no right to list them"}
 	p, err := narrow(w, Options{Secrets: []string{"db"}}) // of pods nothing is needed
 	if err != nil {
@@ -83,12 +83,12 @@ func TestNarrowManyNames(t *testing.T) {
 		acts = append(acts, did([]string{"get", "watch"}[i%2], "secrets", "team", fmt.Sprintf("s%d", i)))
 		want = append(want, fmt.Sprintf("- s%d\n", i))
 	}
-	p, err := narrow(reading(t), Options{Activity: logged(100, acts...)})
+	p, err := narrow(roleReader(t), Options{Activity: logged(100, acts...)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	has(t, p, err, none, want...)
-	p, err = narrow(reading(t), Options{Activity: logged(100, append(acts, did("get", "secrets", "team", "*"))...), Anyway: true})
+	p, err = narrow(roleReader(t), Options{Activity: logged(100, append(acts, did("get", "secrets", "team", "*"))...), Anyway: true})
 	if err == nil {
 		t.Fatal("it is not refused")
 	}
