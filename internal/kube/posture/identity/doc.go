@@ -1,4 +1,4 @@
-// Package identity knows by which annotations the token of a ServiceAccount is shown to
+// Package identity knows by which annotations and variables the token of a ServiceAccount is shown to
 // somebody else than the API server: a cloud, or a vault. No binding says so.
 //
 // Start reading at Account and Injector.

@@ -1,10 +1,13 @@
 package identity
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strconv"
 	"strings"
+
+	corev1 "k8s.io/api/core/v1"
 )
 
 // Domains of annotations, before the slash, of what injects what it reads from a vault.
@@ -66,4 +69,18 @@ func Injector(annotations map[string]string) string {
 func Off(value string) bool {
 	on, err := strconv.ParseBool(value)
 	return err == nil && !on || value == "disabled"
+}
+
+// Variable names a variable of a pod by which a client of a vault is configured, or that
+// something fetches from one when the container starts; "" if there is none.
+func Variable(spec *corev1.PodSpec) string {
+	for _, c := range slices.Concat(spec.InitContainers, spec.Containers) {
+		for _, v := range c.Env {
+			from, _, ok := strings.Cut(strings.TrimPrefix(v.Value, ">>"), ":")
+			if strings.HasPrefix(v.Name, "VAULT_") || strings.HasPrefix(v.Name, "BAO_") || ok && (from == "vault" || from == "bao") {
+				return fmt.Sprintf("variable %s of container %s", v.Name, c.Name)
+			}
+		}
+	}
+	return ""
 }

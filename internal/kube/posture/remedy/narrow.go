@@ -10,6 +10,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/consumer"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/access"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/least"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/remedy/rule"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/snapshot"
 )
 
@@ -35,7 +36,7 @@ func narrow(w *World, o Options) (*Plan, error) {
 		return nil, err
 	}
 	slices.Sort(names)
-	rules, changed, err := narrowed(r.Rules, slices.Compact(names))
+	rules, changed, err := rule.Narrowed(r.Rules, slices.Compact(names))
 	if err != nil {
 		return nil, err
 	}
@@ -85,7 +86,7 @@ func (w *World) meant(r *rbacv1.Role) bool {
 		return r.Name == w.Target.Name
 	}
 	of := snapshot.Ref{Kind: rbacv1.ServiceAccountKind, Namespace: r.Namespace, Name: w.Target.Name}
-	return slices.ContainsFunc(r.Rules, readsAll) && slices.Contains(w.accountsOf(r), of)
+	return slices.ContainsFunc(r.Rules, rule.ReadsAll) && slices.Contains(w.accountsOf(r), of)
 }
 
 // subjectsOf are those that a Role is bound to, each once.
@@ -168,7 +169,7 @@ func (w *World) logged(r *rbacv1.Role, log *snapshot.Activity) (names, cautions 
 	if err != nil {
 		return nil, nil, err
 	}
-	names, wide := used.Named("", "secrets", byName)
+	names, wide := used.Named("", "secrets", rule.ByName())
 	if len(wide) > 0 {
 		return nil, nil, errs.Newf(errs.Conflict, "the audit log shows that %s is asked of all Secrets by Role %s/%s (list and watch without fieldSelector), or of more than can be told apart: names would stop that; have the client ask by name first, or say which with -secret and without -audit-log", strings.Join(wide, ", "), r.Namespace, r.Name)
 	}
@@ -189,67 +190,4 @@ func (w *World) usedBy(r *rbacv1.Role) []string {
 		}
 	}
 	return out
-}
-
-// byName are the verbs that a rule can limit to names.
-var byName = []string{"get", "list", "watch", "update", "patch", "delete"}
-
-// narrowed returns rules with Secrets named. Verbs that cannot be limited stay, in
-// a rule of their own; what else a rule has stays as it is.
-func narrowed(rules []rbacv1.PolicyRule, names []string) (out []any, changed bool, err error) {
-	for _, r := range rules {
-		if !readsAll(r) {
-			out = append(out, ruleOf(r))
-			continue
-		}
-		if slices.Contains(r.Resources, "*") || slices.Contains(r.APIGroups, "*") || slices.Contains(r.Verbs, "*") {
-			return nil, false, errs.New(errs.Unsupported, `a rule with "*" cannot be narrowed without knowing what is used: name its verbs, groups and resources first`)
-		}
-		changed = true
-		out = append(out, split(r, names)...)
-	}
-	return out, changed, nil
-}
-
-// readsAll reports whether a rule reads Secrets without naming them.
-func readsAll(r rbacv1.PolicyRule) bool {
-	has := func(list []string, any ...string) bool {
-		return slices.ContainsFunc(list, func(s string) bool { return slices.Contains(any, s) })
-	}
-	return len(r.ResourceNames) == 0 && has(r.Verbs, "*", "get", "list", "watch") && has(r.APIGroups, "", "*") && has(r.Resources, "secrets", "*")
-}
-
-// split makes of a rule what it says of others than Secrets, what it says of Secrets
-// that cannot be limited to names, and what can.
-func split(r rbacv1.PolicyRule, names []string) (out []any) {
-	rest := r
-	rest.Resources = slices.DeleteFunc(slices.Clone(r.Resources), func(s string) bool { return s == "secrets" })
-	if len(rest.Resources) > 0 {
-		out = append(out, ruleOf(rest))
-	}
-	var limited, free []string
-	for _, v := range r.Verbs {
-		if slices.Contains(byName, v) {
-			limited = append(limited, v)
-		} else {
-			free = append(free, v)
-		}
-	}
-	secret := rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"secrets"}}
-	if len(free) > 0 {
-		secret.Verbs = free
-		out = append(out, ruleOf(secret))
-	}
-	secret.Verbs, secret.ResourceNames = limited, names
-	return append(out, ruleOf(secret))
-}
-
-func ruleOf(r rbacv1.PolicyRule) map[string]any {
-	m := map[string]any{"verbs": r.Verbs}
-	for name, list := range map[string][]string{"apiGroups": r.APIGroups, "resources": r.Resources, "resourceNames": r.ResourceNames, "nonResourceURLs": r.NonResourceURLs} {
-		if len(list) > 0 {
-			m[name] = list
-		}
-	}
-	return m
 }

@@ -1,9 +1,7 @@
 package remedy
 
 import (
-	"fmt"
 	"strings"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -14,6 +12,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/check"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/doctor"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/least"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/snapshot"
 	"github.com/strongkeep/strongkeep/internal/printable"
 )
@@ -129,17 +128,7 @@ func (w *World) needs(namespace, what string, resources ...string) error {
 
 // weak is why an audit log may not show what is done: "" if nothing is known against it.
 func (w *World) weak(log *snapshot.Activity) string {
-	const day, fresh = 24 * time.Hour, 7 * 24 * time.Hour // what ended within a week is of now
-	span := check.Settings{}.Defaults().Unused
-	switch {
-	case log.Lost > 0:
-		return fmt.Sprintf("%d lines of the audit log could not be read, and may show what seems unused", log.Lost)
-	case log.To.Sub(log.From) < span:
-		return fmt.Sprintf("the audit log is of %d days, and what is used less often than in %d is not in it", int(log.To.Sub(log.From)/day), int(span/day))
-	case w.Now.Sub(log.To) > fresh:
-		return fmt.Sprintf("the audit log ended %d days ago, and what was used since is not in it", int(w.Now.Sub(log.To)/day))
-	}
-	return ""
+	return least.Weak(log, w.Now, check.Settings{}.Defaults().Unused)
 }
 
 // Target names what is to be mended; Kind may be empty for the remedy's own.

@@ -173,7 +173,7 @@ func (w *World) elsewhere(b *rbacv1.ClusterRoleBinding, spaces []string, o Optio
 		return []string{"where its ServiceAccounts use it is not known: these are the namespaces in which they are"}
 	}
 	var out []string
-	used := w.usedIn(b.Name, log)
+	used := least.Where(access.New(w.RBAC), b.Name, log)
 	if slices.Contains(used, "") {
 		out = append(out, "the audit log shows that it is used for all namespaces at once, or for what lies in none, which no RoleBinding allows")
 	}
@@ -187,23 +187,5 @@ func (w *World) elsewhere(b *rbacv1.ClusterRoleBinding, spaces []string, o Optio
 	if len(used) == 0 && !said {
 		out = append(out, "the audit log shows nobody who uses it: it may be needed nowhere")
 	}
-	return out
-}
-
-// usedIn are the namespaces of what a ClusterRoleBinding allowed, as an audit log shows, ""
-// for the whole cluster, sorted.
-func (w *World) usedIn(name string, log *snapshot.Activity) []string {
-	var out []string
-	for _, b := range access.New(w.RBAC).Bindings() {
-		if b.Namespace != "" || b.Name != name {
-			continue
-		}
-		for i := range log.Acts {
-			if act := &log.Acts[i]; !slices.Contains(out, act.Namespace) && len(least.Who(b, act)) > 0 && least.Covers(b, act) {
-				out = append(out, act.Namespace)
-			}
-		}
-	}
-	slices.Sort(out)
 	return out
 }

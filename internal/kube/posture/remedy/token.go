@@ -3,9 +3,7 @@ package remedy
 import (
 	"fmt"
 	"slices"
-	"strings"
 
-	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
@@ -72,27 +70,13 @@ func (w *World) tokenUses(name string) []doubt {
 	if key := identity.Injector(template.Annotations); key != "" {
 		add("the pod template asks for an injector (%s), which logs in with the pod's token", key)
 	}
-	if said := vaultVariable(&template.Spec); said != "" {
+	if said := identity.Variable(&template.Spec); said != "" {
 		add("%s is of a client of a vault, which may log in with the token", said)
 	}
 	for _, b := range rightsOf(access.New(w.RBAC), ns, name) {
 		add("%s %s gives ServiceAccount %s rights, which its pods can use with a token only", b.Kind(), b.Name, name)
 	}
 	return out
-}
-
-// vaultVariable names a variable by which a client of a vault is configured, or that
-// something fetches from one when the container starts; "" if there is none.
-func vaultVariable(spec *corev1.PodSpec) string {
-	for _, c := range slices.Concat(spec.InitContainers, spec.Containers) {
-		for _, v := range c.Env {
-			from, _, ok := strings.Cut(strings.TrimPrefix(v.Value, ">>"), ":")
-			if strings.HasPrefix(v.Name, "VAULT_") || strings.HasPrefix(v.Name, "BAO_") || ok && (from == "vault" || from == "bao") {
-				return fmt.Sprintf("variable %s of container %s", v.Name, c.Name)
-			}
-		}
-	}
-	return ""
 }
 
 // rightsOf returns the bindings that name a ServiceAccount or a group that it is in, but

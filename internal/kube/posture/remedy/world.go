@@ -15,6 +15,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/doctor"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/doctor/look"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/remedy/scope"
 )
 
 // Reach is how a cluster is reached. Client knows apps and batch.
@@ -31,7 +32,7 @@ func (at Reach) Look(ctx context.Context, r *Remedy, target Target, o Options) (
 		return nil, err
 	}
 	c := at.Client
-	w := &World{Case: found, Target: target, Namespaced: namespaced(ctx, at.Config)}
+	w := &World{Case: found, Target: target, Namespaced: scope.Namespaced(ctx, at.Config)}
 	if r.Workload {
 		w.Workload, err = workload(ctx, c, target)
 	}

@@ -1,4 +1,4 @@
-package remedy
+package scope
 
 import (
 	"context"
@@ -18,8 +18,10 @@ type scopes struct {
 	failed     map[string]error
 }
 
-// namespaced asks the cluster once, when it is first called.
-func namespaced(ctx context.Context, config *rest.Config) func(group, resource string) (yes, known bool, err error) {
+// Namespaced asks the cluster once, when what it returns is first called: whether a resource
+// lies in namespaces. known is false if the cluster serves none; an error says that it cannot
+// tell now.
+func Namespaced(ctx context.Context, config *rest.Config) func(group, resource string) (yes, known bool, err error) {
 	read := sync.OnceValues(func() (*scopes, error) { return readScopes(ctx, config) })
 	return func(group, resource string) (bool, bool, error) {
 		all, err := read()
