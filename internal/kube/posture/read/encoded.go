@@ -34,6 +34,7 @@ func builtin[O any, P message[O], R any](l *live, client rest.Interface, k kind[
 	objects := sync.Pool{New: func() any { return new(O) }}
 	return step(l, kind[encoded, R]{
 		resource: k.resource, global: k.global, extra: k.extra, keep: k.keep, list: pageOf(client, k.resource, reflect.TypeFor[O]().Name()+"List"),
+		size: func(raw *encoded) int { return len(*raw) },
 		record: func(raw *encoded) (R, bool, error) {
 			o := objects.Get().(*O)
 			defer func() {

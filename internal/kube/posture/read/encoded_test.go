@@ -58,10 +58,11 @@ func read500(t *testing.T, answer http.HandlerFunc) ([]string, snapshot.Gap, err
 func pagesOf(t *testing.T, encode func(*corev1.SecretList) []byte) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		list := page500()
-		if r.URL.Query().Get("limit") != "500" {
+		next, limit := r.URL.Query().Get("continue"), r.URL.Query().Get("limit")
+		if want := map[string]string{"": "64", "more": "256"}[next]; limit != want {
 			t.Errorf("it asks for %s", r.URL)
 		}
-		switch next := r.URL.Query().Get("continue"); next {
+		switch next {
 		case "":
 			list.Continue = "more"
 		case "more":
@@ -151,6 +152,27 @@ func TestSamePage(t *testing.T) {
 	})
 	if err == nil || asked != 2 {
 		t.Errorf("asked %d times, %v", asked, err)
+	}
+}
+
+// Pages have fewer objects where they are large, and more where they are not.
+func TestFitting(t *testing.T) {
+	k := kind[encoded, string]{size: func(raw *encoded) int { return len(*raw) }}
+	limit, some := k.first(), make(encoded, 8<<20)
+	for i, page := range []struct {
+		objects, bytes int
+		want           int64
+	}{{64, 1000, 256}, {256, 1000, 500}, {500, 1 << 20, 8}, {8, 8 << 20, 1}, {1, 1 << 20, 4}, {0, 0, 4}, {4, 10, 16}} {
+		items := make([]encoded, page.objects)
+		for j := range items {
+			items[j] = some[:page.bytes]
+		}
+		if limit = k.fitting(limit, items); limit != page.want {
+			t.Errorf("page %d: the next one may have %d, want %d", i, limit, page.want)
+		}
+	}
+	if k.size = nil; k.first() != 500 || k.fitting(500, make([]encoded, 3)) != 500 {
+		t.Error("what has no known size is asked for in other pages")
 	}
 }
 

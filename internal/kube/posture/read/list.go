@@ -15,9 +15,14 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/posture/snapshot"
 )
 
-// page is how many objects a list is asked for at a time. Two pages of each list are held
-// in memory: one that comes in, and one that records are made of.
-const page = 500
+// page is how many objects a list is asked for at a time, at most. Two pages of each list are held
+// in memory: one that comes in, and one that records are made of. Where the size of objects is known the first page
+// is small, and later ones have as many as make about pageBytes, since a Secret may have 1 MiB.
+const (
+	page      = 500
+	firstPage = 64
+	pageBytes = 8 << 20
+)
 
 // again is how often a list is begun anew whose continuation the API server has
 // forgotten.
@@ -33,6 +38,8 @@ type kind[O, R any] struct {
 	// record makes what is kept of an object; false: nothing. It is called by several
 	// goroutines.
 	record func(*O) (R, bool, error)
+	// size is how many bytes an object takes; nil: it is not known.
+	size func(*O) int
 	// keep takes all of them, in the order they were listed.
 	keep func(*snapshot.Snapshot, []R)
 	// extra says that an API server which fails to list them is no reason to stop: what
@@ -129,8 +136,11 @@ func (k *kind[O, R]) once(ctx context.Context, namespace string) ([]R, error) {
 	var all [][]R // by pages
 	var wrong error
 	var making sync.WaitGroup // of one page at most
+	limit := k.first()
 	err := pages(ctx, func(ctx context.Context, o metav1.ListOptions) (string, error) {
+		o.Limit = limit
 		items, next, err := k.list(ctx, namespace, o)
+		limit = k.fitting(limit, items)
 		making.Wait()
 		if err = cmp.Or(err, wrong); err != nil {
 			return "", err
@@ -144,6 +154,27 @@ func (k *kind[O, R]) once(ctx context.Context, namespace string) ([]R, error) {
 	})
 	making.Wait()
 	return slices.Concat(all...), cmp.Or(err, wrong)
+}
+
+// first is how many objects the first page has at most.
+func (k *kind[O, R]) first() int64 {
+	if k.size == nil {
+		return page
+	}
+	return firstPage
+}
+
+// fitting is how many objects the next page may have, if they are as large as those of the last one. It grows
+// four times at a time, since they may not be.
+func (k *kind[O, R]) fitting(limit int64, items []O) int64 {
+	if k.size == nil || len(items) == 0 {
+		return limit
+	}
+	bytes := 0
+	for i := range items {
+		bytes += k.size(&items[i])
+	}
+	return max(1, min(page, 4*limit, int64(len(items))*pageBytes/int64(max(bytes, 1))))
 }
 
 func pages(ctx context.Context, next func(context.Context, metav1.ListOptions) (string, error)) error {
