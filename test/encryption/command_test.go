@@ -8,13 +8,11 @@ import (
 	"strings"
 	"testing"
 
-	"go.etcd.io/etcd/client/pkg/v3/transport"
-	clientv3 "go.etcd.io/etcd/client/v3"
-	"go.uber.org/zap"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/strongkeep/strongkeep/internal/cli"
 	"github.com/strongkeep/strongkeep/internal/cli/session"
+	"github.com/strongkeep/strongkeep/test/encryption/page"
 )
 
 // command runs "strongkeep encryption" with the cluster's kubeconfig.
@@ -51,16 +49,7 @@ func TestRewriteAndVerify(t *testing.T) {
 
 // rewriteAndVerify wants a row of what the command says to count them all.
 func rewriteAndVerify(t *testing.T, by, row string) {
-	at := env.server.Etcd()
-	secure, err := transport.TLSInfo{CertFile: at.CertFile, KeyFile: at.KeyFile, TrustedCAFile: at.CAFile}.ClientConfig()
-	if err != nil {
-		t.Fatal(err)
-	}
-	etcd, err := clientv3.New(clientv3.Config{Endpoints: []string{at.Endpoint}, TLS: secure, Logger: zap.NewNop()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = etcd.Close() }()
+	etcd := etcd(t)
 	value := base64.StdEncoding.EncodeToString([]byte(canary))
 	for i := range 120 { // as an API server without encryption has them
 		object := fmt.Sprintf(`{"kind":"Secret","apiVersion":"v1","metadata":{"name":"clear-%d","namespace":"default","uid":"00000000-0000-4000-8000-%012d","creationTimestamp":"2026-01-01T00:00:00Z"},"data":{"password":%q},"type":"Opaque"}`, i, i, value)
@@ -68,18 +57,15 @@ func rewriteAndVerify(t *testing.T, by, row string) {
 			t.Fatal(err)
 		}
 	}
-	verify := []string{
-		"verify", "-etcd=" + at.Endpoint, "-etcd-ca=" + at.CAFile, "-etcd-cert=" + at.CertFile, "-etcd-key=" + at.KeyFile,
-		"-provider=strongkeep", "-key-id=" + keyID(t, env.one),
-	}
-	if said := command(t, 10, verify...); !strings.Contains(said, "default/clear-0") || !strings.Contains(said, "120 are in the clear") {
+	verify := page.Command(t, "encryption verify -etcd=", append(onPage(), page.KeyID, keyID(t, env.one))...)
+	if said := strongkeep(t, 10, verify...); !strings.Contains(said, "default/clear-0") || !strings.Contains(said, "120 are in the clear") {
 		t.Errorf("before:\n%s", said)
 	}
-	byMetrics := []string{"verify", "-by-metrics", "-provider=strongkeep", "-key-id=" + keyID(t, env.one)}
-	if said := command(t, 10, byMetrics...); !strings.Contains(said, "weaker evidence than etcd") || !strings.Contains(said, "the API server read values in the clear") {
+	byMetrics := page.Command(t, "encryption verify -by-metrics", "https://10.0.0.1:6443", env.server.URL(), page.KeyID, keyID(t, env.one))
+	if said := strongkeep(t, 10, byMetrics...); !strings.Contains(said, "weaker evidence than etcd") || !strings.Contains(said, "the API server read values in the clear") {
 		t.Errorf("before, by metrics:\n%s", said)
 	}
-	said := command(t, 0, "rewrite", "-page=50", "-by="+by)
+	said := strongkeep(t, 0, append(page.Command(t, "encryption rewrite"), "-page=50", "-by="+by)...)
 	if n := counted(said, row); n < 120 || counted(said, "refused ") != 0 {
 		t.Errorf("rewritten:\n%s", said)
 	}
@@ -87,10 +73,10 @@ func rewriteAndVerify(t *testing.T, by, row string) {
 	if err != nil || len(list.Items) != 0 {
 		t.Errorf("migrations that are left: %v, %v", list, err)
 	}
-	if said := command(t, 0, verify...); strings.Count(said, "yes ") != 3 {
+	if said := strongkeep(t, 0, verify...); strings.Count(said, "yes ") != 3 {
 		t.Errorf("after:\n%s", said)
 	}
-	if said := command(t, 0, byMetrics...); strings.Count(said, "yes ") != 3 {
+	if said := strongkeep(t, 0, byMetrics...); strings.Count(said, "yes ") != 3 {
 		t.Errorf("after, by metrics:\n%s", said)
 	}
 	reads(t, env.client, "clear-7")

@@ -18,6 +18,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/cli/session"
 	"github.com/strongkeep/strongkeep/internal/kube/encryption/rewrite"
 	"github.com/strongkeep/strongkeep/internal/testenv/port"
+	"github.com/strongkeep/strongkeep/test/encryption/page"
 )
 
 // controlNode is a control-plane node: an API server, and the file that it has.
@@ -25,7 +26,8 @@ type controlNode struct {
 	*testing.T
 	url, file string
 	client    kubernetes.Interface
-	flags     []string // of every command
+	servers   []string // pairs: what the page calls the API servers, and what they are
+	flags     []string // of every command, beside those of the page
 }
 
 // beginning is where these nodes start: nobody else uses pod templates.
@@ -63,6 +65,12 @@ func newControlNode(t *testing.T) *controlNode {
 	return n
 }
 
+// page runs the command of docs/encryption.md that begins so.
+func (n *controlNode) page(code int, args []string, want ...string) {
+	n.Helper()
+	n.strongkeep(code, args[1:], want...)
+}
+
 // strongkeep runs a command on the node, and expects its exit code and words of its.
 func (n *controlNode) strongkeep(code int, args []string, want ...string) {
 	n.Helper()
@@ -97,24 +105,23 @@ func (n *controlNode) template(name string, others ...*controlNode) {
 }
 
 // takeAway takes identity away from two nodes, when etcd shows that nothing needs it.
-func takeAway(one, two *controlNode) {
+func takeAway(one, two *controlNode, plan []string) {
 	one.Helper()
-	at := env.server.Etcd()
-	final := []string{"configure", "-final", "-etcd=" + at.Endpoint, "-etcd-ca=" + at.CAFile, "-etcd-cert=" + at.CertFile, "-etcd-key=" + at.KeyFile}
-	one.strongkeep(6, final, "values of podtemplates in etcd are under clear")
+	final := page.Command(one, "encryption configure -final", append(onPage(), one.servers...)...)
+	one.page(6, final, "values of podtemplates in etcd are under clear")
 	cfg := rest.CopyConfig(env.server.REST)
 	cfg.Host = one.url
 	if r, err := rewrite.Run(one.Context(), rewrite.Config{REST: cfg, By: rewrite.Ourselves, Resources: []string{"podtemplates"}}); err != nil || r.Refused > 0 {
 		one.Fatal(r, err)
 	}
-	one.strongkeep(0, final, "1 of 2 do not")
+	one.page(0, final, "1 of 2 do not")
 	if text, err := os.ReadFile(one.file); err != nil || strings.Contains(string(text), "identity") {
 		one.Errorf("identity is there still, %v:\n%s", err, text)
 	}
 	one.template("final", two)
 	two.template("not-final", one)
-	two.strongkeep(0, final, "nothing else is left in it")
-	two.strongkeep(0, []string{"plan"}, "nothing but kms configured is left for podtemplates done")
+	two.page(0, final, "nothing else is left in it")
+	two.page(0, plan, "nothing but kms configured is left for podtemplates done")
 	for _, n := range []*controlNode{one, two} {
 		got, err := n.client.CoreV1().PodTemplates("default").Get(n.Context(), "clear", metav1.GetOptions{})
 		if err != nil || got.Annotations["password"] != canary {
@@ -127,35 +134,40 @@ func takeAway(one, two *controlNode) {
 // file, and each reads at every moment what the other one writes.
 func TestConfigure(t *testing.T) {
 	one, two := newControlNode(t), newControlNode(t)
-	flags := []string{"-kubeconfig=" + env.server.Kubeconfig(), "-server=" + one.url, "-server=" + two.url, "-manifest=",
-		"-resource=podtemplates", "-name=configured", "-socket=" + env.one.socket()}
-	one.flags, two.flags = flags, flags
-	one.strongkeep(0, []string{"status"}, one.url, "it does not know the provider")
-	one.strongkeep(0, []string{"plan"}, "can read podtemplates with kms configured next", "later")
+	flags := []string{"-kubeconfig=" + env.server.Kubeconfig(), "-manifest=", "-resource=podtemplates", "-name=configured", "-socket=" + env.one.socket()}
+	servers := []string{"https://10.0.0.1:6443", one.url, "https://10.0.0.2:6443", two.url}
+	for _, n := range []*controlNode{one, two} {
+		n.flags, n.servers = flags, servers
+	}
+	plan := page.Command(t, "encryption plan", servers...)
+	configure := page.Command(t, "encryption configure -server", servers...)
+	back := page.Command(t, "encryption configure -back", servers...)
+	one.strongkeep(0, []string{"status", "-server=" + one.url, "-server=" + two.url}, one.url, "it does not know the provider")
+	one.page(0, plan, "can read podtemplates with kms configured next", "later")
 	one.template("clear", two)
 
-	one.strongkeep(0, []string{"configure"}, "1 of 2 do not")
+	one.page(0, configure, "1 of 2 do not")
 	one.template("ahead", two)
 	two.template("behind", one)
-	one.strongkeep(6, []string{"configure"}, "is not ready for the next step")
-	one.strongkeep(0, []string{"plan"}, "waits")
-	two.strongkeep(0, []string{"configure"}, "Run this again for the next step")
+	one.page(6, configure, "is not ready for the next step")
+	one.page(0, plan, "waits")
+	two.page(0, configure, "Run this again for the next step")
 
-	two.strongkeep(0, []string{"configure"}, "1 of 2 do not")
+	two.page(0, configure, "1 of 2 do not")
 	two.template("encrypted", one)
 	one.template("not-yet", two)
 	if value := at(t, "/registry/podtemplates/default/encrypted"); !bytes.HasPrefix(value, []byte("k8s:enc:kms:v2:configured:")) || bytes.Contains(value, []byte(canary)) {
 		t.Error("what the second API server writes is in the clear")
 	}
-	one.strongkeep(0, []string{"configure"}, "it is the last one")
-	one.strongkeep(0, []string{"status"}, "it writes with the provider")
-	one.strongkeep(0, []string{"plan"}, "writes podtemplates with kms configured done", "not checked")
+	one.page(0, configure, "it is the last one")
+	one.strongkeep(0, []string{"status", "-server=" + one.url, "-server=" + two.url}, "it writes with the provider")
+	one.page(0, plan, "writes podtemplates with kms configured done", "not checked")
 
-	takeAway(one, two)
+	takeAway(one, two, plan)
 
-	one.strongkeep(0, []string{"configure", "-back"}, "1 of 2 do not") // identity has its place again
-	two.strongkeep(0, []string{"configure", "-back"}, "Run this again for the next step")
-	one.strongkeep(0, []string{"configure", "-back"}, "1 of 2 do not")
+	one.page(0, back, "1 of 2 do not") // identity has its place again
+	two.page(0, back, "Run this again for the next step")
+	one.page(0, back, "1 of 2 do not")
 	one.template("back", two)
 	two.template("still", one)
 	if value := at(t, "/registry/podtemplates/default/back"); !bytes.Contains(value, []byte(canary)) {

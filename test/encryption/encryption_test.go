@@ -15,9 +15,6 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
-	"go.etcd.io/etcd/client/pkg/v3/transport"
-	clientv3 "go.etcd.io/etcd/client/v3"
-	"go.uber.org/zap"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
@@ -197,17 +194,7 @@ func stored(t *testing.T, name string) []byte {
 // at is what lies at a key of etcd.
 func at(t *testing.T, key string) []byte {
 	t.Helper()
-	at := env.server.Etcd()
-	info := transport.TLSInfo{CertFile: at.CertFile, KeyFile: at.KeyFile, TrustedCAFile: at.CAFile}
-	cfg, err := info.ClientConfig()
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := clientv3.New(clientv3.Config{Endpoints: []string{at.Endpoint}, TLS: cfg, Logger: zap.NewNop()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = c.Close() }()
+	c := etcd(t)
 	r, err := c.Get(t.Context(), key)
 	if err != nil || len(r.Kvs) != 1 {
 		t.Fatalf("reading %s from etcd: %v, %v", key, r, err)

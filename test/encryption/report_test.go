@@ -15,6 +15,8 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/yaml"
+
+	"github.com/strongkeep/strongkeep/test/encryption/page"
 )
 
 // A report of a real etcd says yes to what is so, is of this cluster, names the value that
@@ -22,16 +24,13 @@ import (
 func TestReport(t *testing.T) {
 	dir := t.TempDir()
 	key, public, reports := filepath.Join(dir, "key"), filepath.Join(dir, "pub"), filepath.Join(dir, "reports")
-	if err := os.WriteFile(public, []byte(command(t, 0, "report", "new-key", key)), 0o600); err != nil {
+	if err := os.WriteFile(public, []byte(strongkeep(t, 0, page.Command(t, "encryption report new-key", "/etc/strongkeep/report.key", key)...)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	create(t, env.client, "reported")
-	at := env.server.Etcd()
-	args := []string{
-		"report", "-etcd=" + at.Endpoint, "-etcd-ca=" + at.CAFile, "-etcd-cert=" + at.CertFile, "-etcd-key=" + at.KeyFile, "-sign-key=" + key, "-dir=" + reports,
-		"-file=" + filepath.Join(env.one.dir, "one.yaml"), "-provider=strongkeep", "-key-id=" + keyID(t, env.one),
-	}
-	said := command(t, 0, args...)
+	args := page.Command(t, "encryption report -etcd", append(onPage(), " -server=https://10.0.0.1:6443 -server=https://10.0.0.2:6443", " -server="+env.server.URL(), page.KeyID, keyID(t, env.one), "/etc/strongkeep/report.key", key)...)
+	args = append(args, "-dir="+reports, "-file="+filepath.Join(env.one.dir, "one.yaml"))
+	said := strongkeep(t, 0, args...)
 	for _, want := range []string{"is every value encrypted?", "is every value under the provider?", "is every value under the key?", "are these the values that the cluster has now?", "have the plugins of all API servers the key?"} {
 		if !strings.Contains(said, "yes            "+want) {
 			t.Errorf("no yes to %q:\n%s", want, said)
@@ -48,7 +47,7 @@ func TestReport(t *testing.T) {
 		t.Errorf("checked:\n%s", said)
 	}
 	putClear(t, "/registry/secrets/default/clear-report")
-	if said := command(t, 10, args...); !strings.Contains(said, "default/clear-report") || !strings.Contains(said, "Report 2 of") {
+	if said := strongkeep(t, 10, args...); !strings.Contains(said, "default/clear-report") || !strings.Contains(said, "Report 2 of") {
 		t.Errorf("in the clear:\n%s", said)
 	}
 	files, err := filepath.Glob(filepath.Join(reports, "*"))
@@ -60,7 +59,7 @@ func TestReport(t *testing.T) {
 			t.Errorf("%s: %v", f, err)
 		}
 	}
-	if said := command(t, 0, append([]string{"report", "verify", "-key=" + public}, files...)...); !strings.Contains(said, "2 of 2 reports") {
+	if said := strongkeep(t, 0, page.Command(t, "encryption report verify", "report-*.json", strings.Join(files, " "), "report.pub", public, "report.html", filepath.Join(dir, "report.html"))...); !strings.Contains(said, "2 of 2 reports") {
 		t.Errorf("verified:\n%s", said)
 	}
 	given[len(asked)] = "-encryption-report=" + strings.Join(files, ",")

@@ -10,9 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"go.etcd.io/etcd/client/pkg/v3/transport"
-	clientv3 "go.etcd.io/etcd/client/v3"
-	"go.uber.org/zap"
 	appsv1 "k8s.io/api/apps/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -26,6 +23,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/testenv/await"
 	"github.com/strongkeep/strongkeep/internal/testenv/port"
 	"github.com/strongkeep/strongkeep/test/cluster"
+	"github.com/strongkeep/strongkeep/test/encryption/page"
 )
 
 // lossy is an API server with a plugin of its own, which alone encrypts
@@ -160,7 +158,7 @@ func TestRescue(t *testing.T) {
 		t.Fatal("all can be listed: nothing is lost")
 	}
 
-	l.found(etcd, backup)
+	l.found(backup)
 	l.restoredAndDeleted(etcd, backup, filepath.Join(dir, "restored.yaml"), filepath.Join(dir, "copy.db"))
 }
 
@@ -201,11 +199,12 @@ func TestRescueFromMemory(t *testing.T) {
 }
 
 // found finds them in etcd, in a snapshot, and without either.
-func (l *lossy) found(etcd []string, backup string) {
+func (l *lossy) found(backup string) {
 	l.Helper()
 	now := saveEtcd(l.T, filepath.Join(l.TempDir(), "now.db"))
+	given := page.Command(l, "encryption rescue", append(onPage(), "-server=https://10.0.0.1:6443 -server=https://10.0.0.2:6443", "-server="+l.server.URL, "/var/backups/etcd.db", backup)...)[2:]
 	for name, args := range map[string][]string{
-		"etcd": append(etcd, "-server="+l.server.URL, "-backup="+backup, "-o=json"), "snapshot": {"-snapshot=" + now, "-backup=" + backup, "-o=json"},
+		"etcd": append(given, "-o=json"), "snapshot": {"-snapshot=" + now, "-backup=" + backup, "-o=json"},
 	} {
 		var r struct {
 			Read int
@@ -306,16 +305,7 @@ func (l *lossy) restoredAndDeleted(etcd []string, backup, restored, saved string
 // saveEtcd writes a snapshot.
 func saveEtcd(t *testing.T, path string) string {
 	t.Helper()
-	at := env.server.Etcd()
-	secure, err := transport.TLSInfo{CertFile: at.CertFile, KeyFile: at.KeyFile, TrustedCAFile: at.CAFile}.ClientConfig()
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := clientv3.New(clientv3.Config{Endpoints: []string{at.Endpoint}, TLS: secure, Logger: zap.NewNop()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = c.Close() }()
+	c := etcd(t)
 	from, err := c.Snapshot(t.Context())
 	if err != nil {
 		t.Fatal(err)

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -31,6 +32,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/testenv/apiserver"
 	"github.com/strongkeep/strongkeep/internal/testenv/await"
 	"github.com/strongkeep/strongkeep/internal/testenv/port"
+	"github.com/strongkeep/strongkeep/test/encryption/page"
 )
 
 const (
@@ -177,22 +179,23 @@ func (w *world) another(node string) kubernetes.Interface {
 	return c
 }
 
-func (w *world) etcd() []string {
+// onPage are pairs of what docs/encryption.md calls API servers and etcd, and what they are here.
+func (w *world) onPage() []string {
 	at := w.server.Etcd()
-	return []string{"-etcd=" + at.Endpoint, "-etcd-ca=" + at.CAFile, "-etcd-cert=" + at.CertFile, "-etcd-key=" + at.KeyFile}
+	return []string{
+		"https://10.0.0.1:6443", w.urls[0], "https://10.0.0.2:6443", w.urls[1], "https://127.0.0.1:2379", at.Endpoint, "/etc/kubernetes/pki/etcd/ca.crt", at.CAFile,
+		"/etc/kubernetes/pki/apiserver-etcd-client.crt", at.CertFile, "/etc/kubernetes/pki/apiserver-etcd-client.key", at.KeyFile,
+	}
 }
 
 // rotate runs "strongkeep encryption rotate-key", and expects its exit code and words.
 func (w *world) rotate(code int, args []string, want ...string) {
 	w.Helper()
-	args = append([]string{"encryption", "rotate-key", "-config=" + filepath.Join(w.nodes[0], "kms.yaml"), "-kubeconfig=" + w.server.Kubeconfig(), "-by=ourselves"}, args...)
-	for _, url := range w.urls {
-		args = append(args, "-server="+url)
-	}
+	args = slices.Concat(args, []string{"-config=" + filepath.Join(w.nodes[0], "kms.yaml"), "-kubeconfig=" + w.server.Kubeconfig(), "-by=ourselves"})
 	var out bytes.Buffer
 	begun := time.Now()
 	got := cli.Main(args, session.Env{Context: w.Context(), Stdout: &out, Stderr: &out, Stdin: strings.NewReader(""), Getenv: func(string) string { return "" }})
-	w.Logf("after %s, %v: exit code %d\n%s", time.Since(begun).Round(time.Second), args[4:], got, &out)
+	w.Logf("after %s, %v: exit code %d\n%s", time.Since(begun).Round(time.Second), args, got, &out)
 	said := strings.Join(strings.Fields(out.String()), " ") // columns are as wide as they have to be
 	if got != code || strings.Contains(said, canary) {
 		w.Fatalf("exit code %d, want %d", got, code)
@@ -266,12 +269,13 @@ func TestTurnUnderLoad(t *testing.T) {
 	w := start(t)
 	backups := t.TempDir()
 	stop := w.load()
-	all := append(w.etcd(), "-backups="+backups)
+	turn := page.Command(t, "encryption rotate-key", append(w.onPage(), "/var/backups/etcd", backups)...)
+	all := slices.DeleteFunc(slices.Clone(turn), func(arg string) bool { return arg == "-new-version" })
 	w.rotate(0, append(all, "-dry-run"), "nothing needs another version done", "The next version: strongkeep write -f")
 	w.snapshot(filepath.Join(backups, "before.db"))
 
-	w.rotate(8, append(all, "-new-version", "-wait=1s"), "Made version 2.", "it goes on where it stands")
-	w.rotate(6, append(all, "-new-version"), "the turn to version 2 is under way")
+	w.rotate(8, append(turn, "-wait=1s"), "Made version 2.", "it goes on where it stands")
+	w.rotate(6, turn, "the turn to version 2 is under way")
 	w.rotate(0, append(all, "-dry-run"), "later")
 	w.rotate(0, all, "may write under the key id before until", "nothing needs another version done", "No value in etcd is under version 1, and none will be.",
 		"transit/keys/kube/config min_decryption_version=2", "these backups are kept, which need it: before.db", "before.db there 1 (")
