@@ -269,6 +269,12 @@ func TestTurnUnderLoad(t *testing.T) {
 	w := start(t)
 	backups := t.TempDir()
 	stop := w.load()
+	for i, c := range w.clients {
+		await.Until(t, "something is written", func() bool {
+			_, err := c.CoreV1().Secrets("default").Get(t.Context(), fmt.Sprintf("load-%d-0", i), metav1.GetOptions{})
+			return err == nil
+		})
+	}
 	turn := page.Command(t, "encryption rotate-key", append(w.onPage(), "/var/backups/etcd", backups)...)
 	all := slices.DeleteFunc(slices.Clone(turn), func(arg string) bool { return arg == "-new-version" })
 	w.rotate(0, append(all, "-dry-run"), "nothing needs another version done", "The next version: strongkeep write -f")
