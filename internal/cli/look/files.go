@@ -31,6 +31,9 @@ func (f *Flags) files(ctx context.Context, s *session.Session, key *fingerprint.
 		}
 	}
 	s.Warn(g.to.Wrong)
+	if g.to.Empty() && !g.charts { // the wrong folder, or a pipe from a command that failed, is no clean cluster
+		return nil, errs.Newf(errs.Invalid, "there is no Kubernetes object in %s: nothing was looked at", strings.Join(f.Files, ", "))
+	}
 	return g.to.Snapshot(now), nil
 }
 
@@ -38,6 +41,7 @@ func (f *Flags) files(ctx context.Context, s *session.Session, key *fingerprint.
 type gatherer struct {
 	*Flags
 	to     *read.Files
+	charts bool // one was rendered, of nothing perhaps
 	render func(name string, values []string) ([]chart.File, error)
 }
 
@@ -64,6 +68,7 @@ func (g *gatherer) chart(name string, values []string) error {
 	if err != nil {
 		return err
 	}
+	g.charts = true
 	for _, m := range made {
 		_, inside, _ := strings.Cut(m.Name, "/")
 		if err := g.to.Add(filepath.Join(name, inside), strings.NewReader(m.Text)); err != nil {

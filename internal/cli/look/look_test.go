@@ -213,3 +213,17 @@ func TestKeyOfOthers(t *testing.T) {
 		t.Errorf("%v %s", err, stderr)
 	}
 }
+
+// The wrong folder, or a pipe from a command that failed, is no clean cluster. A list of nothing is: who
+// made it has looked.
+func TestNothing(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "notes.txt", "no manifest")
+	write(t, dir, "values.yaml", "image: shop")
+	if _, _, err := ask(t, "-f="+dir); !errs.Is(err, errs.Invalid) || !strings.Contains(err.Error(), "nothing was looked at") {
+		t.Errorf("a folder without manifests: %v", err)
+	}
+	if _, _, err := ask(t, "-f="+write(t, dir, "list.yaml", "apiVersion: v1\nkind: List\nitems: []\n")); err != nil {
+		t.Error("a list of nothing:", err)
+	}
+}

@@ -42,6 +42,8 @@ type Files struct {
 	// no object of Kubernetes at all. The rest is in the snapshot.
 	Wrong []string
 
+	// objects is how many there were, of any kind.
+	objects int
 	// missed is how many places may have had objects that are not in the snapshot.
 	missed int
 	out    snapshot.Snapshot
@@ -153,6 +155,9 @@ func (f *Files) wrong(place, reason string) {
 	}
 }
 
+// Empty reports whether there was no object at all, nor a place that may have had one.
+func (f *Files) Empty() bool { return f.objects == 0 && f.missed == 0 }
+
 // gap is how far the files were read.
 func (f *Files) gap() snapshot.Gap {
 	switch f.missed {
@@ -193,12 +198,14 @@ func (f *Files) object(place string, raw []byte, depth int) {
 		f.nameless(place, err == nil && depth == 0 && h.bare())
 		return
 	case h.Items != nil:
+		f.objects++ // of nothing, it may be: who made it has looked
 		f.list(place, &h, depth)
 		return
 	case document.TooLarge(raw):
 		f.Miss(place, "it is larger than any cluster takes: over 4 MiB, or of too many parts")
 		return
 	}
+	f.objects++
 	create, ok := kinds[h.GroupVersionKind().GroupKind().String()]
 	if !ok {
 		f.custom(place, h.Kind, raw)
