@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -353,6 +354,52 @@ func TestRole(t *testing.T) {
 	}
 	s.Role = "arn:aws:iam::123456789012:role/none"
 	refused(t, open(t, s), blob, errs.Denied, "assuming role")
+}
+
+// What assumes a role is read again from its file when AWS refuses what was there before.
+func TestRoleByChangedFile(t *testing.T) {
+	aws := awstest.New(t)
+	const role = "arn:aws:iam::123456789012:role/kms"
+	aws.AddRole(role, awstest.Role{})
+	s := withKey(settings(t, aws), aws.AddKMSKey(""))
+	s.Role = role
+	k := open(t, s)
+	blob := wrap(t, k)
+	aws.RemoveKey(awstest.KeyID)
+	aws.AddKey("AKIAOTHER", "canary-right")
+	if err := os.WriteFile(s.CredentialsFile, []byte(credentials("AKIAOTHER", "canary-right")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	aws.EndSessions()
+	unwraps(t, k, blob)
+}
+
+// The machine is asked directly, whatever proxy others are to go by.
+func TestMachineWithoutProxy(t *testing.T) {
+	aws := awstest.New(t)
+	s := withKey(settings(t, aws), aws.AddKMSKey(""))
+	s.CredentialsFile = ""
+	proxy := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { t.Errorf("the proxy is asked for %s", r.URL) }))
+	t.Cleanup(proxy.Close)
+	node := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(node.Close)
+	at, err := url.Parse(proxy.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	shared := http.DefaultTransport.(*http.Transport)
+	before := shared.Proxy
+	shared.Proxy = http.ProxyURL(at)
+	t.Cleanup(func() { shared.Proxy = before })
+	for _, name := range []string{"AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_EC2_METADATA_SERVICE_ENDPOINT"} {
+		t.Run(name, func(t *testing.T) {
+			clean(t)
+			t.Setenv(name, node.URL)
+			if _, err := open(t, s).Wrap(t.Context(), nil, redact.FromString("x")); err == nil {
+				t.Error("there are credentials")
+			}
+		})
+	}
 }
 
 // Credentials that were changed in their file are read again when AWS refuses those

@@ -27,6 +27,9 @@ import (
 // forbids must not become a login per call.
 const reloginAfter = 10 * time.Second
 
+// loginTimeout bounds a login: one is under way for all who wait, whose own limits it does not have.
+const loginTimeout = 10 * time.Second
+
 // login holds the credentials that calls are signed with. It implements
 // aws.CredentialsProvider and is safe for concurrent use.
 type login struct {
@@ -88,7 +91,12 @@ func (s *Settings) login(client wire.Client, now func() time.Time) (*login, erro
 	})
 	role := stscreds.NewAssumeRoleProvider(by, s.Role, func(o *stscreds.AssumeRoleOptions) { o.RoleSessionName = "strongkeep" })
 	return &login{now: now, cache: aws.NewCredentialsCache(source(func(ctx context.Context) (aws.Credentials, error) {
+		ctx, cancel := context.WithTimeout(ctx, loginTimeout)
+		defer cancel()
 		c, err := role.Retrieve(ctx)
+		if err != nil && l.renew() { // what assumes it may have been changed in its file
+			c, err = role.Retrieve(ctx)
+		}
 		if err != nil {
 			return c, wire.Fail("assuming role "+s.Role, err)
 		}
@@ -141,6 +149,7 @@ func container(client wire.Client, at string) (aws.CredentialsProvider, error) {
 	if err != nil || u.Host == "" || u.Scheme != "https" && !nearby(u.Hostname()) {
 		return nil, errs.New(errs.Invalid, "AWS_CONTAINER_CREDENTIALS_FULL_URI is neither https nor an address of this machine")
 	}
+	client = client.Direct()
 	p := endpointcreds.New(at, func(o *endpointcreds.Options) {
 		o.HTTPClient, o.Retryer = client.HTTP, client.Retryer
 		o.AuthorizationToken = os.Getenv("AWS_CONTAINER_AUTHORIZATION_TOKEN")
@@ -170,6 +179,7 @@ func instance(client wire.Client) aws.CredentialsProvider {
 			return aws.Credentials{}, errs.New(errs.Unauthenticated, "there are no credentials for AWS: set credentials_file, or give the machine a role")
 		})
 	}
+	client = client.Direct()
 	c := imds.New(imds.Options{
 		Endpoint: os.Getenv("AWS_EC2_METADATA_SERVICE_ENDPOINT"), HTTPClient: client.HTTP, Retryer: client.Retryer,
 		EnableFallback: aws.FalseTernary, Logger: logging.Nop{}, // version 2 only
@@ -181,6 +191,8 @@ func instance(client wire.Client) aws.CredentialsProvider {
 // answer.
 func theirs(doing string, p aws.CredentialsProvider) aws.CredentialsProvider {
 	return source(func(ctx context.Context) (aws.Credentials, error) {
+		ctx, cancel := context.WithTimeout(ctx, loginTimeout)
+		defer cancel()
 		c, err := p.Retrieve(ctx)
 		if err == nil {
 			return c, nil

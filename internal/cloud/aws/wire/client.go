@@ -40,6 +40,15 @@ func NewClient(region string, r Retry) Client {
 	}
 }
 
+// Direct is for what is asked on the machine itself, an instance's metadata say: it goes by no proxy, which
+// would have the credentials of its own machine to give, or be given ours.
+func (c Client) Direct() Client {
+	transport := c.HTTP.Transport.(bounded).Clone()
+	transport.Proxy = nil
+	c.HTTP = &http.Client{Transport: bounded{transport}, CheckRedirect: noRedirect}
+	return c
+}
+
 // noRedirect is there because no service of AWS redirects: a signature is for one host.
 func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
