@@ -2,6 +2,9 @@ package azurekms_test
 
 import (
 	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -302,6 +305,32 @@ func TestManagedIdentity(t *testing.T) {
 	}
 }
 
+// The machine is asked directly, whatever proxy others are to go by.
+func TestManagedIdentityWithoutProxy(t *testing.T) {
+	az := start(t, "RSA", "k")
+	s := settings(t, az, "k")
+	s.Auth = azurekms.Auth{}
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Metadata") != "" || strings.Contains(r.URL.Path, "metadata") {
+			t.Errorf("the proxy is asked for %s", r.URL.Path)
+		}
+		http.Error(w, "", http.StatusBadGateway)
+	}))
+	t.Cleanup(proxy.Close)
+	at, err := url.Parse(proxy.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	shared := http.DefaultTransport.(*http.Transport)
+	before := shared.Proxy
+	shared.Proxy = http.ProxyURL(at)
+	t.Cleanup(func() { shared.Proxy = before })
+	az.Managed("node")
+	if _, err := open(t, s).Wrap(t.Context(), nil, redact.FromString("x")); err == nil {
+		t.Error("the proxy was not asked for the vault")
+	}
+}
+
 func TestOpenRefuses(t *testing.T) {
 	const vault = `"vault":"https://shop.vault.azure.net"`
 	for settings, say := range map[string]string{
@@ -316,6 +345,7 @@ func TestOpenRefuses(t *testing.T) {
 		`{` + vault + `,"key":"k","algorithm":"RSA1_5"}`:                                    "RSA-OAEP-256",
 		`{` + vault + `,"key":"k","timeout":"x"}`:                                           "positive duration",
 		`{` + vault + `,"key":"k","endpoint":"http://proxy.example"}`:                       "endpoint must be",
+		`{` + vault + `,"key":"k","endpoint":"https://proxy.example/azure"}`:                "without a path",
 		`{` + vault + `,"key":"k","auth":{"tenant":"t"}}`:                                   "one of secret_file",
 		`{` + vault + `,"key":"k","auth":{"tenant":"t","secret_file":"/s"}}`:                "tenant and client",
 		`{` + vault + `,"key":"k","auth":{"tenant":"t/u","client":"c","secret_file":"/s"}}`: "tenant and client",
@@ -325,7 +355,7 @@ func TestOpenRefuses(t *testing.T) {
 			t.Errorf("%s: %v, want it to say %q", settings, err, say)
 		}
 	}
-	k, err := azurekms.Open([]byte(`{"vault":"https://SHOP.managedhsm.usgovcloudapi.net/","key":"k","algorithm":"A256KW"}`))
+	k, err := azurekms.Open([]byte(`{"vault":"https://SHOP.managedhsm.usgovcloudapi.net/","key":"K","algorithm":"A256KW"}`))
 	if err != nil || k.KeyID() != "shop.managedhsm.usgovcloudapi.net/k" {
 		t.Error(k, err)
 	}

@@ -92,6 +92,7 @@ func parse(raw []byte) (Settings, error) {
 			return s, err
 		}
 	}
+	s.Key = strings.ToLower(s.Key) // as Key Vault takes it: in other letters it is the same key, and has the same id
 	var err error
 	if s.timeout, err = time.ParseDuration(cmp.Or(s.Timeout, defaultTimeout.String())); err != nil || s.timeout <= 0 {
 		return s, errs.Newf(errs.Invalid, "timeout %q: use a positive duration such as 2s", s.Timeout)
@@ -129,6 +130,9 @@ func checkEndpoint(name, at string) error {
 		return nil
 	}
 	u, err := url.Parse(at)
+	if err == nil && (u.RawQuery != "" || strings.Trim(u.Path, "/") != "") {
+		return errs.Newf(errs.Invalid, "%s must be https://HOST without a path: it stands in place of a host", name)
+	}
 	if err != nil || u.Host == "" || u.User != nil || u.Scheme != "https" && (u.Scheme != "http" || !loopback(u.Hostname())) {
 		return errs.Newf(errs.Invalid, "%s must be https://HOST: keys and tokens would go over the network in plain text", name)
 	}

@@ -21,6 +21,7 @@ const metadataHost = "169.254.169.254"
 // next page is.
 type transport struct {
 	http    *http.Client
+	machine *http.Client // asks this machine, by no proxy, which would have the identity of its own machine to give
 	vault   string
 	token   string            // the host that gives them
 	instead map[string]string // addresses in place of hosts
@@ -30,9 +31,13 @@ type transport struct {
 func newTransport(s *Settings, refused func(string)) *transport {
 	base := http.DefaultTransport.(*http.Transport).Clone()
 	base.MaxIdleConnsPerHost = 32
-	t := &transport{vault: s.host, token: s.cloud.authority, instead: map[string]string{}, refused: refused, http: &http.Client{
-		Transport: base, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}}
+	direct := base.Clone()
+	direct.Proxy = nil
+	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	t := &transport{
+		vault: s.host, token: s.cloud.authority, instead: map[string]string{}, refused: refused,
+		http: &http.Client{Transport: base, CheckRedirect: stay}, machine: &http.Client{Transport: direct, CheckRedirect: stay},
+	}
 	if s.Endpoint != "" {
 		t.instead[t.vault] = s.Endpoint
 	}
@@ -60,7 +65,10 @@ func (t *transport) Do(req *http.Request) (*http.Response, error) {
 
 // send makes a request, and reads the answer to its end.
 func (t *transport) send(req *http.Request) (*http.Response, error) {
-	sent := req
+	sent, by := req, t.http
+	if req.URL.Host == metadataHost || loopback(req.URL.Hostname()) {
+		by = t.machine
+	}
 	if at, ok := t.instead[req.URL.Host]; ok {
 		u, err := url.Parse(at)
 		if err != nil {
@@ -69,7 +77,7 @@ func (t *transport) send(req *http.Request) (*http.Response, error) {
 		sent = req.Clone(req.Context())
 		sent.URL.Scheme, sent.URL.Host, sent.Host = u.Scheme, u.Host, req.URL.Host
 	}
-	answer, err := t.http.Do(sent)
+	answer, err := by.Do(sent)
 	if err != nil {
 		return nil, err
 	}

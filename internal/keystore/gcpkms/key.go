@@ -16,6 +16,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
@@ -47,6 +48,10 @@ type Key struct {
 	login    *login
 }
 
+// alive has the system end a connection whose other end is gone without a word (TCP_USER_TIMEOUT, which gRPC sets by Timeout): each call
+// would wait for its own limit, for a quarter of an hour. Time is as often as Google lets clients ask.
+var alive = keepalive.ClientParameters{Time: 5 * time.Minute, Timeout: 10 * time.Second}
+
 // Open is the keystore.Opener of Google Cloud KMS; Settings are what it takes.
 func Open(raw []byte) (keystore.Versioned, error) {
 	s, err := parse(raw)
@@ -66,7 +71,7 @@ func Open(raw []byte) (keystore.Versioned, error) {
 		}
 	}
 	conn, err := grpc.NewClient("dns:///"+target, grpc.WithTransportCredentials(security), grpc.WithUserAgent("strongkeep"), grpc.WithDisableServiceConfig(),
-		grpc.WithDefaultServiceConfig(retries), grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxAnswer)))
+		grpc.WithKeepaliveParams(alive), grpc.WithDefaultServiceConfig(retries), grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxAnswer)))
 	if err != nil {
 		return nil, errs.Newf(errs.Internal, "making a client of Google Cloud KMS: %w", err)
 	}
