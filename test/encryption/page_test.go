@@ -43,6 +43,12 @@ func TestPluginIsAsked(t *testing.T) {
 	strongkeep(t, 10, another...)
 }
 
+// underOneKey rewrites what other tests have left under keys of before.
+func underOneKey(t *testing.T) {
+	t.Helper()
+	strongkeep(t, 0, append(page.Command(t, "encryption rewrite"), "-by=ourselves", "-pace=full")...)
+}
+
 // compact has etcd forget what was overwritten, as API servers do every 5 minutes: other tests may have
 // written in the clear.
 func compact(t *testing.T) {

@@ -22,6 +22,7 @@ import (
 // A report of a real etcd says yes to what is so, is of this cluster, names the value that
 // somebody put there in the clear, and verifies offline.
 func TestReport(t *testing.T) {
+	underOneKey(t)
 	dir := t.TempDir()
 	key, public, reports := filepath.Join(dir, "key"), filepath.Join(dir, "pub"), filepath.Join(dir, "reports")
 	if err := os.WriteFile(public, []byte(strongkeep(t, 0, page.Command(t, "encryption report new-key", "/etc/strongkeep/report.key", key)...)), 0o600); err != nil {
@@ -132,6 +133,7 @@ func as(t *testing.T, user string) string {
 // The CronJob's own arguments and rights make a report, metrics, and an Event when a value is
 // in the clear; the systemd unit has the same arguments.
 func TestReportAsDeployed(t *testing.T) {
+	underOneKey(t)
 	var args []string
 	for _, o := range deployed(t, "report-cronjob.yaml") {
 		if o.GetKind() == "CronJob" {
