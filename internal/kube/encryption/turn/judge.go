@@ -15,9 +15,10 @@ import (
 const (
 	// seedLife is for how long an API server may write with the seed of a key id, from
 	// when its plugin told it last (k8s.io/apiserver encryptionconfig,
-	// kmsv2PluginWriteDEKSourceMaxTTL: 3 minutes), and some seconds, since a time that is
-	// told in an answer has whole ones.
-	seedLife = 3*time.Minute + 10*time.Second
+	// kmsv2PluginWriteDEKSourceMaxTTL: 3 minutes), some seconds, since a time that is
+	// told in an answer has whole ones, and as long as what it encrypted last may take to
+	// reach etcd.
+	seedLife = 3*time.Minute + 10*time.Second + settled
 	// settled is how old the configuration of an API server has to be: requests that
 	// began under the one before have ended by then (--request-timeout).
 	settled = time.Minute
@@ -45,8 +46,6 @@ type Standing struct {
 	Providers []string  // of EncryptionConfigurations, whose plugins have this key
 	Phase     Phase
 	Waits     string // what is waited for; "" if nothing is
-	// Configuration identifies what all API servers encrypt with.
-	Configuration string
 }
 
 // Judge says where API servers stand with a key, by its versions and what each tells.
@@ -109,7 +108,6 @@ func (s *Standing) alike(servers []configure.Server, index map[string]int) error
 	if len(names) == 0 {
 		return errs.New(errs.Conflict, "no API server tells a key id that is one of this key's versions: is this the configuration of the plugins beside them (-config), with their name, and do they run? Ask: strongkeep kms doctor")
 	}
-	s.Configuration = servers[0].Hash
 	s.Providers = slices.Sorted(maps.Keys(names))
 	return nil
 }
@@ -141,6 +139,17 @@ func (s *Standing) reloaded(at *configure.Server) {
 	if left := settled - at.Told.Sub(at.Reloaded); !at.Reloaded.IsZero() && left > 0 {
 		s.wait(Ending, fmt.Sprintf("the API server %s has its configuration since %s only", at.URL, at.Reloaded.Format(time.TimeOnly)))
 	}
+}
+
+// moved reports whether API servers encrypted with anything else between two answers,
+// also if that is over by the second one.
+func (s *Standing) moved(before, after []configure.Server) bool {
+	return !slices.EqualFunc(before, after, func(a, b configure.Server) bool {
+		return a.URL == b.URL && a.Hash == b.Hash && a.Reloaded.Equal(b.Reloaded) && !slices.ContainsFunc(s.Providers, func(name string) bool {
+			was, is := a.Keys[name], b.Keys[name]
+			return was.Hash != is.Hash || !was.Before.Equal(is.Before)
+		})
+	})
 }
 
 // wait notes what is waited for; of several the first of the earliest phase.

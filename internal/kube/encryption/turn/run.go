@@ -146,7 +146,8 @@ func (r *run) look(ctx context.Context) error {
 		if err := r.read(ctx); err != nil {
 			return err
 		}
-		r.state.Proven = r.state.standing.Phase == Settled && r.bad() == nil && r.state.Evidence.Left == 0 && r.state.Evidence.current > 0
+		e := r.state.Evidence
+		r.state.Proven = e.firm && r.bad() == nil && e.Left == 0 && e.current > 0
 	}
 	return r.backups(ctx)
 }
@@ -202,10 +203,7 @@ func (r *run) make(ctx context.Context) error {
 	if s.Phase != Settled {
 		return errs.Newf(errs.Conflict, "the turn to version %s is under way (%s): finish it first: run this without -new-version", s.Target.ID, s.Waits)
 	}
-	if err := r.read(ctx); err != nil {
-		return err
-	}
-	if err := r.bad(); err != nil {
+	if err := r.check(ctx); err != nil {
 		return err
 	}
 	if e := r.state.Evidence; e.Left > 0 || len(e.unnamed) > 0 {
@@ -311,14 +309,14 @@ func (r *run) urls() []string {
 	return all
 }
 
-// check reads etcd while all API servers write under the version only, and refuses what no
-// rewriting mends.
+// check reads etcd while all API servers write under the version only, from before it is
+// read until behind it, and refuses what no rewriting mends.
 func (r *run) check(ctx context.Context) error {
 	if err := r.read(ctx); err != nil {
 		return err
 	}
-	if s := r.state.standing; s.Phase != Settled {
-		return errs.Newf(errs.Conflict, "an API server wrote under another version while etcd was read (%s): run this again", s.Waits)
+	if !r.state.Evidence.firm {
+		return errs.New(errs.Conflict, "an API server could write under another version when etcd began to be read: run this again")
 	}
 	return r.bad()
 }
@@ -328,7 +326,7 @@ func (r *run) read(ctx context.Context) error {
 	if err := r.observe(ctx); err != nil {
 		return err
 	}
-	before := *r.state.standing
+	before, servers := *r.state.standing, r.state.Servers
 	r.step("before etcd is read")
 	if err := configure.SameEtcd(ctx, r.cluster()); err != nil {
 		return err
@@ -342,7 +340,7 @@ func (r *run) read(ctx context.Context) error {
 		return err
 	}
 	after := r.state.standing
-	if before.Phase == Settled && (after.Phase != Settled || after.Configuration != before.Configuration || !slices.Equal(after.Providers, before.Providers)) {
+	if before.Phase == Settled && (after.Phase != Settled || !slices.Equal(after.Providers, before.Providers) || after.moved(servers, r.state.Servers)) {
 		return errs.New(errs.Conflict, "what API servers encrypt with changed while etcd was read: run this again")
 	}
 	h, err := r.Store.History(ctx)
@@ -350,6 +348,7 @@ func (r *run) read(ctx context.Context) error {
 		return fmt.Errorf("asking the key store: %w", err)
 	}
 	r.state.Evidence = weigh(report, all.Elsewhere, r.Plugin.Versions(h), after, r.Resources)
+	r.state.Evidence.firm = before.Phase == Settled // and behind it: see above
 	return nil
 }
 

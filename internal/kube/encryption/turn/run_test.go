@@ -6,13 +6,17 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/keystore"
+	"github.com/strongkeep/strongkeep/internal/kube/encryption/configure"
+	"github.com/strongkeep/strongkeep/internal/kube/encryption/meter"
 	"github.com/strongkeep/strongkeep/internal/kube/encryption/rewrite"
+	"github.com/strongkeep/strongkeep/internal/kube/encryption/stored"
 )
 
 // proven fails if a value is under an older version, now or later, whatever API servers do.
@@ -316,16 +320,99 @@ func TestResumedRewrite(t *testing.T) {
 	c.proven(s)
 }
 
+// after is the cluster's etcd, with what happens right after everything in it was read.
+type after struct {
+	*cluster
+	happens func()
+}
+
+func (a after) Read(ctx context.Context, folders []string, visit func(stored.Entry)) (stored.Origin, error) {
+	origin, err := a.cluster.Read(ctx, folders, visit)
+	if slices.Contains(folders, "/") || slices.Contains(folders, "") {
+		a.happens()
+	}
+	return origin, err
+}
+
+// What is read while an API server can write under the seed of before proves nothing,
+// though it no longer can when all was read.
+func TestReadTooEarly(t *testing.T) {
+	c := newCluster(t)
+	c.servers[1].stuck = true
+	newest := c.turn().KeyID
+	for c.servers[1].told[newest].IsZero() {
+		c.pass(10 * time.Second)
+	}
+	if _, err := c.rewrite(t.Context(), rewrite.Config{Resources: c.cfg.Resources}); err != nil {
+		t.Fatal(err)
+	}
+	read := false
+	c.cfg.LookOnly = true
+	c.cfg.Stored = after{c, func() { read = true; c.pass(10 * time.Minute) }}
+	s, err := Run(t.Context(), c.cfg)
+	if err != nil || !read || c.under(c.known()[0].KeyID) == 0 {
+		t.Fatalf("it was read: %v; %d values were written under the version before; %v", read, c.under(c.known()[0].KeyID), err)
+	}
+	if last := s.Steps[len(s.Steps)-1]; s.Proven || s.Evidence.Left > 0 || last.State == "done" || !strings.Contains(last.Detail, "run this again") {
+		t.Errorf("proven: %v, %d left, %+v", s.Proven, s.Evidence.Left, last)
+	}
+}
+
+// asked is a key store that something happens with before a question.
+type asked struct {
+	turner
+	before func()
+}
+
+func (a asked) History(ctx context.Context) (keystore.History, error) {
+	a.before()
+	return a.turner.History(ctx)
+}
+
+// A configuration that is reloaded between the wait and the reading is a refusal, though
+// it has been in force for long when all was read.
+func TestReloadedInBetween(t *testing.T) {
+	c := newCluster(t)
+	questions := 0
+	c.cfg.Store = asked{c.cfg.Store.(turner), func() {
+		if questions++; questions == 2 {
+			c.servers[1].reloaded = c.now
+		}
+	}}
+	c.cfg.Stored = after{c, func() { c.pass(10 * time.Minute) }}
+	if s, err := Run(t.Context(), c.cfg); !errs.Is(err, errs.Conflict) || !strings.Contains(err.Error(), "when etcd began to be read") || s.Proven {
+		t.Errorf("%v", err)
+	}
+}
+
+// What an API server encrypted right before its seed ended may be on its way to etcd for
+// as long as a request may take.
+func TestRequestsInFlight(t *testing.T) {
+	c := newCluster(t)
+	known, now := c.known(), c.now
+	for ago, want := range map[time.Duration]Phase{200 * time.Second: Ending, 249 * time.Second: Ending, 251 * time.Second: Settled} {
+		at := configure.Server{Reading: meter.Reading{Hash: "sha256:cc", Told: now, Keys: map[string]meter.Key{"p": {Hash: meter.HashOf(known[0].KeyID), At: now, Before: now.Add(-ago)}}}}
+		if s, err := Judge(known, []configure.Server{at}); err != nil || s.Phase != want {
+			t.Errorf("%s after another key id was told: %+v, %v; want %s", ago, s, err, want)
+		}
+	}
+}
+
 // A configuration or key that changes while etcd is read is a refusal.
 func TestChangedMeanwhile(t *testing.T) {
 	for name, c := range map[string]struct {
 		change func(*cluster)
 		want   string
 	}{
-		"turned again":     {func(c *cluster) { c.turn() }, "turned again meanwhile"},
-		"another file":     {func(c *cluster) { c.servers[0].hash, c.servers[1].hash = "sha256:dd", "sha256:dd" }, "changed while etcd was read"},
-		"an older version": {func(c *cluster) { c.servers[1].told[c.known()[0].KeyID] = c.now.Add(time.Second) }, "changed while etcd was read"},
-		"a reload":         {func(c *cluster) { c.servers[1].reloaded = c.now }, "changed while etcd was read"},
+		"turned again":          {func(c *cluster) { c.turn() }, "turned again meanwhile"},
+		"another file":          {func(c *cluster) { c.servers[0].hash, c.servers[1].hash = "sha256:dd", "sha256:dd" }, "changed while etcd was read"},
+		"an older version":      {func(c *cluster) { c.servers[1].told[c.known()[0].KeyID] = c.now.Add(time.Second) }, "changed while etcd was read"},
+		"a reload":              {func(c *cluster) { c.servers[1].reloaded = c.now }, "changed while etcd was read"},
+		"a reload that is over": {func(c *cluster) { c.servers[1].reloaded = c.now; c.pass(10 * time.Minute) }, "changed while etcd was read"},
+		"an older version that is over": {func(c *cluster) {
+			c.servers[1].told[c.known()[0].KeyID] = c.now.Add(time.Second)
+			c.pass(10 * time.Minute)
+		}, "changed while etcd was read"},
 	} {
 		k := newCluster(t)
 		k.turn()

@@ -19,8 +19,9 @@ type State struct {
 	Steps     []Step             `json:"steps"`
 	Evidence  *Evidence          `json:"evidence,omitempty"` // nil: etcd was not read
 	Rewritten *rewrite.Report    `json:"rewritten,omitempty"`
-	// Proven is that nothing in etcd needs a version before the newest, and nothing is
-	// written under one.
+	// Proven is that nothing in etcd needs a version before the newest, and no API server
+	// could write under one while it was read. It holds until one may again: a plugin that
+	// starts while the newest version does not encrypt, or with an old key file, goes back.
 	Proven  bool         `json:"proven"`
 	Backups *backup.List `json:"backups,omitempty"` // nil: not looked at
 	// Next is how the next version is made, for people.
@@ -150,6 +151,8 @@ func (s *State) proof() Step {
 		step.State = "not checked"
 	case s.Proven:
 		step.State, step.Detail = "done", fmt.Sprintf("%d values of everything, read at revision %d of %s", s.Evidence.Read, s.Evidence.Revision, s.Evidence.Source)
+	case !s.Evidence.firm && s.standing.Phase == Settled:
+		step.Detail = "an API server could write under another version when etcd began to be read: run this again"
 	}
 	return step
 }

@@ -28,6 +28,9 @@ type Evidence struct {
 	// resources, or under another version of this key.
 	Left int `json:"left"`
 
+	// firm is that from before etcd was read until behind it no API server could write
+	// under another version: what was read stays true.
+	firm     bool
 	current  int
 	strange  []Holding // under this key's providers, and nobody can read them
 	unnamed  []Holding // under another version, and not of a named resource
