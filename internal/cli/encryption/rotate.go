@@ -204,7 +204,8 @@ func (x command) adviseTurn(s *turn.State, g *turnFlags) error {
 	out := []string{""}
 	say := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
 	if len(old) > 0 {
-		say("No value in etcd is under version %s, and none will be. What may be disabled, as far as etcd goes, and brought back:", names)
+		say("No value in etcd is under version %s. Disable now what may go, or run this again with -dry-run right before: as long as a version can encrypt, a plugin that is started may go back to it.", names)
+		say("What may be disabled, as far as etcd goes, and brought back:")
 		for _, v := range old {
 			say("  version %s: %s", v.ID, strings.Join(v.Retire, "; "))
 			if v.Known {

@@ -45,12 +45,15 @@ func TestPrintTurn(t *testing.T) {
 	s.Proven = true
 	said := printed(t, s, "table")
 	for _, want := range []string{
-		"No value in etcd is under version 2, 1, and none will be.", "version 2: disable 2", "version 1: disable 1", "it is the known_key_id in /etc/strongkeep/kms.yaml: tell a newer one on every node, k3",
+		"No value in etcd is under version 2, 1. Disable now what may go, or run this again with -dry-run right before", "version 2: disable 2", "version 1: disable 1", "it is the known_key_id in /etc/strongkeep/kms.yaml: tell a newer one on every node, k3",
 		"which need it: a.db", "Nor were backups of etcd", "The next version: make the next",
 	} {
 		if !strings.Contains(said, want) {
 			t.Errorf("it does not say %q:\n%s", want, said)
 		}
+	}
+	if strings.Contains(said, "none will be") {
+		t.Errorf("it promises what plugins may do that are started later:\n%s", said)
 	}
 	s.Backups = &backup.List{Backups: []backup.Backup{
 		{Name: "a.db", Keys: []backup.Need{{Provider: "kms-v2/p", KeyID: "k1", Values: 7}, {Provider: "kms-v2/p", KeyID: "elsewhere", Values: 1}}, Gone: time.Unix(1e9, 0)},

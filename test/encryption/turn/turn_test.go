@@ -283,7 +283,7 @@ func TestTurnUnderLoad(t *testing.T) {
 	w.rotate(8, append(turn, "-wait=1s"), "Made version 2.", "it goes on where it stands")
 	w.rotate(6, turn, "the turn to version 2 is under way")
 	w.rotate(0, append(all, "-dry-run"), "later")
-	w.rotate(0, all, "may write under the key id before until", "nothing needs another version done", "No value in etcd is under version 1, and none will be.",
+	w.rotate(0, all, "may write under the key id before until", "nothing needs another version done", "No value in etcd is under version 1. Disable now what may go, or run this again with -dry-run right before",
 		"transit/keys/kube/config min_decryption_version=2", "these backups are kept, which need it: before.db", "before.db there 1 (")
 	written := stop()
 	if min(written[0], written[1]) < 100 {
