@@ -173,7 +173,7 @@ func (x command) write(ctx context.Context, r *reportFlags) (proof.Signed, strin
 	if err != nil {
 		return proof.Signed{}, "", err
 	}
-	b := book.Book{Dir: r.dir, Signer: sign("encryption/"+s.Cluster, r.cfg.Host)}
+	b := book.Book{Dir: r.dir, Signer: sign(proof.ChainOf(s.Cluster), r.cfg.Host)}
 	last, err := b.Last(ctx)
 	if err != nil {
 		return proof.Signed{}, "", err

@@ -47,6 +47,11 @@ func Verify(keys attest.Keys, files [][]byte) ([]Signed, error) {
 	return chain, nil
 }
 
+// ChainOf is the name of the chain of a cluster's reports. An evidence engine signs all its
+// chains with one key, and who may append to another one may not report: so a report counts
+// only under this name.
+func ChainOf(cluster string) string { return "encryption/" + cluster }
+
 // open verifies one line.
 func open(keys attest.Keys, line []byte) (Signed, error) {
 	v, err := attest.Verify(keys, line)
@@ -60,9 +65,15 @@ func open(keys attest.Keys, line []byte) (Signed, error) {
 	if again, err := envelope.Encode(); err != nil || !bytes.Equal(again, line) {
 		return Signed{}, errs.New(errs.Invalid, "the envelope is not written as it was: something beside what is signed was changed")
 	}
+	if n := len(envelope.Signatures); n != 1 { // those of keys that are not known nobody verifies
+		return Signed{}, errs.Newf(errs.Invalid, "the envelope has %d signatures, and a report is written with one: something was added to it", n)
+	}
 	s, err := Parse(v.Statement)
 	if err != nil {
 		return Signed{}, err
+	}
+	if v.Name != ChainOf(s.Cluster) {
+		return Signed{}, errs.Newf(errs.Invalid, "the report was signed as one of %q, and says that it is of the cluster %q: who signed it might write something else only", v.Name, s.Cluster)
 	}
 	return Signed{v, s}, nil
 }

@@ -316,6 +316,12 @@ func TestDigest(t *testing.T) {
 // chain makes reports, each in a file.
 func chain(t testing.TB, n int) (attest.Keys, [][]byte) {
 	t.Helper()
+	return chainOf(t, "encryption/"+uid, n)
+}
+
+// chainOf makes reports that are signed under a name.
+func chainOf(t testing.TB, name string, n int) (attest.Keys, [][]byte) {
+	t.Helper()
 	dir := t.TempDir()
 	if _, err := book.GenerateKey(filepath.Join(dir, "key")); err != nil {
 		t.Fatal(err)
@@ -324,7 +330,7 @@ func chain(t testing.TB, n int) (attest.Keys, [][]byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	k.Name = "encryption/" + uid
+	k.Name = name
 	b := book.Book{Dir: dir, Signer: k}
 	cfg, _ := config(t)
 	var files [][]byte
@@ -384,6 +390,40 @@ func TestVerify(t *testing.T) {
 	}
 	if _, err := proof.Verify(keys, [][]byte{f[0], g[1]}); err == nil {
 		t.Error("reports of two chains verify as one")
+	}
+}
+
+// Who may append to another chain of the same engine has no report by it.
+func TestOtherName(t *testing.T) {
+	for _, name := range []string{"shop/db", "encryption/other", "encryption/" + uid + "/x", uid} {
+		keys, f := chainOf(t, name, 1)
+		if _, err := proof.Verify(keys, f); !errs.Is(err, errs.Invalid) || !strings.Contains(err.Error(), "was signed as one of") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// A signature more, which no key verifies, carries what nobody signed.
+func TestAddedSignature(t *testing.T) {
+	keys, f := chain(t, 1)
+	envelope, err := attest.ParseEnvelope(bytes.TrimSuffix(f[0], []byte("\n")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, all := range [][]attest.Signature{
+		{envelope.Signatures[0], {KeyID: "said by somebody", Sig: []byte("x")}},
+		{{KeyID: "said by somebody", Sig: []byte("x")}, envelope.Signatures[0]},
+		{envelope.Signatures[0], envelope.Signatures[0]},
+	} {
+		more := envelope
+		more.Signatures = all
+		raw, err := more.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := proof.Verify(keys, [][]byte{append(raw, '\n')}); !errs.Is(err, errs.Invalid) || !strings.Contains(err.Error(), "has 2 signatures") {
+			t.Errorf("%d: %v", len(all), err)
+		}
 	}
 }
 
