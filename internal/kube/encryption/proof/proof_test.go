@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -19,9 +20,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
 
-	"github.com/strongkeep/strongkeep/internal/attest"
 	"github.com/strongkeep/strongkeep/internal/errs"
-	"github.com/strongkeep/strongkeep/internal/kube/encryption/book"
 	"github.com/strongkeep/strongkeep/internal/kube/encryption/proof"
 	"github.com/strongkeep/strongkeep/internal/kube/encryption/stored"
 )
@@ -68,8 +67,11 @@ func namespace(t testing.TB, id string) stored.Entry {
 // api is an API server that tells a cluster, a lease and metrics.
 type api struct {
 	uid, hash, key string
-	version        int64 // of its lease
+	version, later int64 // of its lease: when it is asked first, and then
+	gone, lost     bool  // from the second time on: the API server's word on its cluster, the lease
 	silent         time.Duration
+
+	asked, listed atomic.Int32
 }
 
 func (a *api) start(t testing.TB) *rest.Config {
@@ -79,9 +81,20 @@ func (a *api) start(t testing.TB) *rest.Config {
 		w.Header().Set("Content-Type", "application/json")
 		switch r.URL.Path {
 		case "/api/v1/namespaces/kube-system":
+			if a.asked.Add(1) > 1 && a.gone {
+				http.Error(w, "{}", http.StatusForbidden)
+				return
+			}
 			_, _ = fmt.Fprintf(w, `{"kind":"Namespace","apiVersion":"v1","metadata":{"name":"kube-system","uid":%q}}`, a.uid)
 		case "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases":
-			_, _ = fmt.Fprintf(w, `{"kind":"LeaseList","apiVersion":"coordination.k8s.io/v1","metadata":{},"items":[{"metadata":{"name":%q,"namespace":"kube-system","resourceVersion":"%d"}}]}`, id, a.version)
+			version, name := a.version, id
+			if a.listed.Add(1) > 1 {
+				version = a.later
+			}
+			if a.asked.Load() > 1 && a.lost {
+				name = "apiserver-new"
+			}
+			_, _ = fmt.Fprintf(w, `{"kind":"LeaseList","apiVersion":"coordination.k8s.io/v1","metadata":{},"items":[{"metadata":{"name":%q,"namespace":"kube-system","resourceVersion":"%d"}}]}`, name, version)
 		case "/metrics":
 			w.Header().Set("Content-Type", "text/plain")
 			hash := fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(id)))
@@ -104,7 +117,7 @@ func config(t testing.TB) (proof.Config, *api) {
 	if err := os.WriteFile(path, []byte(file), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	a := &api{uid: uid, hash: fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(file))), key: "sk1", version: 70}
+	a := &api{uid: uid, hash: fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(file))), key: "sk1", version: 70, later: 72}
 	cfg := proof.Config{
 		Stored: values{
 			namespace(t, uid), entry("/registry/leases/kube-system/apiserver-abc", "k8s\x00lease", 71), entry("/registry/leases/kube-system/other", "k8s\x00lease", 1),
@@ -159,21 +172,25 @@ func TestAnswers(t *testing.T) {
 		"in the clear": {func(cfg *proof.Config, _ *api) {
 			cfg.Stored = append(cfg.Stored.(values), entry("/registry/secrets/shop/clear", "k8s\x00"+canary, 9))
 		}, proof.Encrypted, stored.No, "1 are in the clear"},
-		"an old key":            {func(cfg *proof.Config, _ *api) { cfg.Verify.KeyID = "sk2" }, proof.Key, stored.No, "2 of 2"},
-		"its plugin too":        {func(cfg *proof.Config, _ *api) { cfg.Verify.KeyID = "sk2" }, proof.Plugins, stored.No, "told another key"},
-		"key not told":          {func(cfg *proof.Config, _ *api) { cfg.Verify.KeyID = "" }, proof.Plugins, stored.Yes, "which one it should be was not told"},
-		"no provider":           {func(cfg *proof.Config, _ *api) { cfg.Verify.Provider = "" }, proof.Plugins, stored.NotChecked, "was not told"},
-		"a local key":           {func(cfg *proof.Config, _ *api) { cfg.Verify.Provider = "aescbc/key1" }, proof.Plugins, stored.NotChecked, "no plugin"},
-		"another plugin":        {func(cfg *proof.Config, _ *api) { cfg.Verify.Provider = "other" }, proof.Plugins, stored.NotChecked, "tells no key of other"},
-		"a plugin that is gone": {func(_ *proof.Config, a *api) { a.silent = 6 * time.Minute }, proof.Plugins, stored.NotChecked, "has told its key last at"},
-		"another file":          {func(_ *proof.Config, a *api) { a.hash = "sha256:00" }, proof.Configuration, stored.No, "another file in force"},
-		"no hash":               {func(_ *proof.Config, a *api) { a.hash = "" }, proof.Configuration, stored.NotChecked, "tells no hash"},
-		"no file":               {func(cfg *proof.Config, _ *api) { cfg.File = "" }, proof.Configuration, stored.Yes, "was not looked at"},
-		"another etcd":          {func(_ *proof.Config, a *api) { a.version = 72 }, proof.OfCluster, stored.No, "another etcd, or an old copy"},
-		"no API server":         {func(cfg *proof.Config, _ *api) { cfg.REST = nil }, proof.OfCluster, stored.NotChecked, "no API server was asked"},
-		"nor its file":          {func(cfg *proof.Config, _ *api) { cfg.REST = nil }, proof.Configuration, stored.NotChecked, "no API server was asked"},
-		"one that is off":       {func(cfg *proof.Config, _ *api) { cfg.REST.Host = "https://127.0.0.1:1" }, proof.Configuration, stored.NotChecked, "refused"},
-		"one of two":            {func(cfg *proof.Config, _ *api) { cfg.Servers = []string{cfg.REST.Host, "https://127.0.0.1:1"} }, proof.Configuration, stored.NotChecked, "refused"},
+		"an old key":               {func(cfg *proof.Config, _ *api) { cfg.Verify.KeyID = "sk2" }, proof.Key, stored.No, "2 of 2"},
+		"its plugin too":           {func(cfg *proof.Config, _ *api) { cfg.Verify.KeyID = "sk2" }, proof.Plugins, stored.No, "told another key"},
+		"key not told":             {func(cfg *proof.Config, _ *api) { cfg.Verify.KeyID = "" }, proof.Plugins, stored.Yes, "which one it should be was not told"},
+		"no provider":              {func(cfg *proof.Config, _ *api) { cfg.Verify.Provider = "" }, proof.Plugins, stored.NotChecked, "was not told"},
+		"a local key":              {func(cfg *proof.Config, _ *api) { cfg.Verify.Provider = "aescbc/key1" }, proof.Plugins, stored.NotChecked, "no plugin"},
+		"another plugin":           {func(cfg *proof.Config, _ *api) { cfg.Verify.Provider = "other" }, proof.Plugins, stored.NotChecked, "tells no key of other"},
+		"a plugin that is gone":    {func(_ *proof.Config, a *api) { a.silent = 6 * time.Minute }, proof.Plugins, stored.NotChecked, "has told its key last at"},
+		"another file":             {func(_ *proof.Config, a *api) { a.hash = "sha256:00" }, proof.Configuration, stored.No, "another file in force"},
+		"no hash":                  {func(_ *proof.Config, a *api) { a.hash = "" }, proof.Configuration, stored.NotChecked, "tells no hash"},
+		"no file":                  {func(cfg *proof.Config, _ *api) { cfg.File = "" }, proof.Configuration, stored.NotChecked, "was not looked at"},
+		"a file that is not there": {func(cfg *proof.Config, _ *api) { cfg.File += "x" }, proof.Configuration, stored.NotChecked, "was not looked at"},
+		"another etcd":             {func(_ *proof.Config, a *api) { a.version = 72 }, proof.OfCluster, stored.No, "another etcd, or an old copy"},
+		"an etcd that is ahead":    {func(_ *proof.Config, a *api) { a.later = 70 }, proof.OfCluster, stored.No, "newer there than the API tells"},
+		"not told behind":          {func(_ *proof.Config, a *api) { a.gone = true }, proof.OfCluster, stored.NotChecked, "getting the namespace kube-system"},
+		"other servers behind":     {func(_ *proof.Config, a *api) { a.lost = true }, proof.OfCluster, stored.NotChecked, "keep no leases"},
+		"no API server":            {func(cfg *proof.Config, _ *api) { cfg.REST = nil }, proof.OfCluster, stored.NotChecked, "no API server was asked"},
+		"nor its file":             {func(cfg *proof.Config, _ *api) { cfg.REST = nil }, proof.Configuration, stored.NotChecked, "no API server was asked"},
+		"one that is off":          {func(cfg *proof.Config, _ *api) { cfg.REST.Host = "https://127.0.0.1:1" }, proof.Configuration, stored.NotChecked, "refused"},
+		"one of two":               {func(cfg *proof.Config, _ *api) { cfg.Servers = []string{cfg.REST.Host, "https://127.0.0.1:1"} }, proof.Configuration, stored.NotChecked, "refused"},
 	} {
 		cfg, a := config(t)
 		c.change(&cfg, a)
@@ -311,149 +328,6 @@ func TestDigest(t *testing.T) {
 	if one != digest(entry("/registry/leases/kube-system/x", "k8s\x00", 9), entry("/registry/secrets/a/b", "k8s\x00one", 5)) {
 		t.Error("a lease that was renewed changes it")
 	}
-}
-
-// chain makes reports, each in a file.
-func chain(t testing.TB, n int) (attest.Keys, [][]byte) {
-	t.Helper()
-	return chainOf(t, "encryption/"+uid, n)
-}
-
-// chainOf makes reports that are signed under a name.
-func chainOf(t testing.TB, name string, n int) (attest.Keys, [][]byte) {
-	t.Helper()
-	dir := t.TempDir()
-	if _, err := book.GenerateKey(filepath.Join(dir, "key")); err != nil {
-		t.Fatal(err)
-	}
-	k, err := book.ReadKey(filepath.Join(dir, "key"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	k.Name = name
-	b := book.Book{Dir: dir, Signer: k}
-	cfg, _ := config(t)
-	var files [][]byte
-	for range n {
-		last, err := b.Last(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		raw, err := make1(t, cfg).Encode()
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, path, err := b.Add(t.Context(), last, raw)
-		if err != nil {
-			t.Fatal(err)
-		}
-		file, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		files = append(files, file)
-	}
-	keys, err := k.Keys(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return keys, files
-}
-
-func TestVerify(t *testing.T) {
-	keys, f := chain(t, 4)
-	for name, c := range map[string]struct {
-		files [][]byte
-		want  string // "" verifies
-	}{
-		"all":           {f, ""},
-		"in disorder":   {[][]byte{f[2], f[0], f[3], f[1]}, ""},
-		"not the first": {f[1:], ""},
-		"one file":      {[][]byte{bytes.Join(f, nil)}, ""},
-		"one missing":   {[][]byte{f[0], f[2]}, "some are missing"},
-		"one twice":     {[][]byte{f[0], f[0]}, "some are missing"},
-		"cut off":       {[][]byte{f[0][:len(f[0])-1]}, "cut off"},
-		"empty":         {[][]byte{{}}, "cut off"},
-		"none":          {nil, "there is no report"},
-	} {
-		got, err := proof.Verify(keys, c.files)
-		if c.want == "" && (err != nil || got[len(got)-1].Seq != 4) || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
-			t.Errorf("%s: %d reports, %v", name, len(got), err)
-		}
-	}
-	others, g := chain(t, 2)
-	if _, err := proof.Verify(others, f); err == nil {
-		t.Error("another key's reports verify")
-	}
-	for id, k := range others {
-		keys[id] = k
-	}
-	if _, err := proof.Verify(keys, [][]byte{f[0], g[1]}); err == nil {
-		t.Error("reports of two chains verify as one")
-	}
-}
-
-// Who may append to another chain of the same engine has no report by it.
-func TestOtherName(t *testing.T) {
-	for _, name := range []string{"shop/db", "encryption/other", "encryption/" + uid + "/x", uid} {
-		keys, f := chainOf(t, name, 1)
-		if _, err := proof.Verify(keys, f); !errs.Is(err, errs.Invalid) || !strings.Contains(err.Error(), "was signed as one of") {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
-}
-
-// A signature more, which no key verifies, carries what nobody signed.
-func TestAddedSignature(t *testing.T) {
-	keys, f := chain(t, 1)
-	envelope, err := attest.ParseEnvelope(bytes.TrimSuffix(f[0], []byte("\n")))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, all := range [][]attest.Signature{
-		{envelope.Signatures[0], {KeyID: "said by somebody", Sig: []byte("x")}},
-		{{KeyID: "said by somebody", Sig: []byte("x")}, envelope.Signatures[0]},
-		{envelope.Signatures[0], envelope.Signatures[0]},
-	} {
-		more := envelope
-		more.Signatures = all
-		raw, err := more.Encode()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := proof.Verify(keys, [][]byte{append(raw, '\n')}); !errs.Is(err, errs.Invalid) || !strings.Contains(err.Error(), "has 2 signatures") {
-			t.Errorf("%d: %v", len(all), err)
-		}
-	}
-}
-
-// Each byte of a file that is another is found; of its bits two, others with each byte.
-func TestEveryByte(t *testing.T) {
-	keys, files := chain(t, 2)
-	if _, err := proof.Verify(keys, files); err != nil {
-		t.Fatal(err)
-	}
-	file := bytes.Clone(files[1])
-	for i := range file {
-		for _, bit := range []byte{1 << (i % 8), 1 << ((i + 3) % 8)} {
-			file[i] ^= bit
-			if _, err := proof.Verify(keys, [][]byte{file}); err == nil {
-				t.Fatalf("byte %d, bit %d: it verifies", i, bit)
-			}
-			file[i] ^= bit
-		}
-	}
-}
-
-func FuzzVerify(f *testing.F) {
-	keys, files := chain(f, 1)
-	f.Add(files[0])
-	f.Add([]byte("{}\n"))
-	f.Fuzz(func(t *testing.T, raw []byte) {
-		if _, err := proof.Verify(keys, [][]byte{raw}); err == nil && !bytes.Equal(raw, files[0]) {
-			t.Errorf("something was verified that was never signed: %q", raw)
-		}
-	})
 }
 
 func FuzzParse(f *testing.F) {

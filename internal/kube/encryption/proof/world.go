@@ -97,7 +97,7 @@ func (s *Statement) judge(before, after *world, from *reading) error {
 	for i := range after.servers {
 		s.Servers = append(s.Servers, server(&after.servers[i]))
 	}
-	s.Answers = append(s.Answers, s.ofCluster(before, from), s.configuration(before, after), s.plugins(after))
+	s.Answers = append(s.Answers, s.ofCluster(before, after, from), s.configuration(before, after), s.plugins(after))
 	return nil
 }
 
@@ -113,30 +113,43 @@ func answer(id, question string) Answer {
 	return Answer{id, stored.Answer{Question: question, Answer: stored.NotChecked}}
 }
 
-// ofCluster answers whether what was read is what the API servers of the cluster keep now.
-func (s *Statement) ofCluster(w *world, from *reading) Answer {
+// ofCluster answers whether what was read is what the API servers of the cluster keep now: a
+// lease there is not older than they told it before, and not newer than they tell it behind.
+func (s *Statement) ofCluster(before, after *world, from *reading) Answer {
 	a := answer(OfCluster, "are these the values that the cluster has now?")
-	switch {
-	case s.Read.Kind == Snapshot && w.uid == "":
-		a.Detail = "a snapshot says how it was then; no API server says of which cluster: " + w.unknown
+	switch unknown := cmp.Or(before.unknown, after.unknown); {
+	case s.Read.Kind == Snapshot && before.uid == "":
+		a.Detail = "a snapshot says how it was then; no API server says of which cluster: " + before.unknown
 	case s.Read.Kind == Snapshot:
 		a.Detail = "they are of this cluster; a snapshot says how it was then"
-	case w.unknown != "":
-		a.Detail = w.unknown
-	case len(w.leases) == 0:
-		a.Detail = "the API servers keep no leases in kube-system, by which it could be told"
+	case unknown != "":
+		a.Detail = unknown
 	default:
-		for _, name := range slices.Sorted(maps.Keys(w.leases)) {
-			if from.leases[name] < w.leases[name] {
-				a.Answer.Answer = stored.No
-				a.Detail = "the lease " + name + " of an API server is not there as the API tells it: this is another etcd, or an old copy"
-				return a
-			}
-		}
-		a.Answer.Answer = stored.Yes
-		a.Detail = fmt.Sprintf("the leases of %d API servers are there, as new as the API tells them", len(w.leases))
+		a.Answer.Answer, a.Detail = from.between(before.leases, after.leases)
 	}
 	return a
+}
+
+// between holds the leases that were read against those that the API told before and behind.
+func (r *reading) between(before, after map[string]int64) (answer, detail string) {
+	const other = "this is another etcd, or an old copy"
+	n := 0
+	for _, name := range slices.Sorted(maps.Keys(before)) {
+		last, there := after[name]
+		switch {
+		case r.leases[name] < before[name]:
+			return stored.No, "the lease " + name + " of an API server is not there as the API tells it: " + other
+		case !there: // its API server went meanwhile
+		case r.leases[name] > last:
+			return stored.No, "the lease " + name + " of an API server is newer there than the API tells it afterwards: " + other
+		default:
+			n++
+		}
+	}
+	if n == 0 {
+		return stored.NotChecked, "the API servers keep no leases in kube-system, by which it could be told"
+	}
+	return stored.Yes, fmt.Sprintf("the leases of %d API servers are there, as new as the API tells them", n)
 }
 
 // configuration answers whether all API servers have one file in force, that of this node.
@@ -154,7 +167,7 @@ func (s *Statement) configuration(before, after *world) Answer {
 	case incomplete != "":
 		a.Detail = incomplete
 	case s.File == nil:
-		a.Answer.Answer, a.Detail = stored.Yes, fmt.Sprintf("all %d API servers have one file in force; this node's was not looked at", len(after.servers))
+		a.Detail = fmt.Sprintf("all %d API servers have one file in force; this node's was not looked at", len(after.servers))
 	default:
 		a.Answer.Answer, a.Detail = stored.Yes, fmt.Sprintf("all %d API servers have the file %s in force", len(after.servers), s.File.Path)
 	}
