@@ -161,9 +161,15 @@ func TestReportAsDeployed(t *testing.T) {
 			t.Errorf("the unit has no %s", a)
 		}
 	}
+	// kubeadm's certificate of an API server does not have 127.0.0.1, so that nobody would be asked.
+	for _, a := range slices.Concat(args, strings.Fields(string(unit))) {
+		if strings.HasPrefix(a, "-server=https://127.") {
+			t.Errorf("%s is deployed", a)
+		}
+	}
 	dir, at := t.TempDir(), env.server.Etcd()
 	for name, value := range map[string]string{
-		"server": env.server.REST.Host, "etcd": at.Endpoint, "etcd-ca": at.CAFile, "etcd-cert": at.CertFile, "etcd-key": at.KeyFile, "socket": env.one.socket(),
+		"etcd": at.Endpoint, "etcd-ca": at.CAFile, "etcd-cert": at.CertFile, "etcd-key": at.KeyFile, "socket": env.one.socket(),
 		"sign-key": filepath.Join(dir, "key"), "dir": filepath.Join(dir, "reports"), "metrics-file": filepath.Join(dir, "s.prom"),
 	} {
 		i := slices.IndexFunc(args, func(a string) bool { return strings.HasPrefix(a, "-"+name+"=") })
@@ -189,7 +195,7 @@ func TestReportAsDeployed(t *testing.T) {
 	if said := command(t, 0, args...); !strings.Contains(said, "yes            is every value under the key?") || !strings.Contains(said, "yes            are these the values that the cluster has now?") {
 		t.Errorf("%s", said)
 	}
-	metrics("strongkeep_encryption_run_success 1", `strongkeep_encryption_values{provider="clear",resource="secrets",state="clear"} 0`, `strongkeep_encryption_answer{answer="yes",question="plugins"} 1`)
+	metrics("strongkeep_encryption_run_success 1", `strongkeep_encryption_values{provider="clear",resource="secrets",state="clear"} 0`, `strongkeep_encryption_answer{answer="yes",question="encrypted"} 1`, `strongkeep_encryption_answer{answer="yes",question="plugins"} 1`, `strongkeep_encryption_answer{answer="yes",question="cluster"} 1`)
 	putClear(t, "/registry/secrets/default/clear-deployed")
 	command(t, 10, args...)
 	metrics(`strongkeep_encryption_values{provider="clear",resource="secrets",state="clear"} 1`, "strongkeep_encryption_report_number 2")

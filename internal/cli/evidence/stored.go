@@ -77,8 +77,7 @@ func secretsOf(r *proof.Signed) *snapshot.Stored {
 			out.Names = append(out.Names, f.Name)
 		}
 	}
-	if a := s.Answered(proof.Configuration); a.Answer.Answer == stored.No {
-		out.Differ = a.Detail
-	}
+	a := s.Answered(proof.Configuration)
+	out.Configuration, out.Why = a.Answer.Answer, a.Detail
 	return out
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/encryption/book"
 	"github.com/strongkeep/strongkeep/internal/kube/encryption/proof"
 	"github.com/strongkeep/strongkeep/internal/kube/encryption/stored"
+	"github.com/strongkeep/strongkeep/internal/kube/posture/snapshot"
 )
 
 // signedAt is before the second of reports says that it looked.
@@ -68,7 +69,7 @@ func TestReports(t *testing.T) {
 	}
 	r := s.Control.Stored
 	if r == nil || r.Cluster != "c1" || !r.Time.Equal(signedAt) || !r.Current || r.Values != 7 || r.Clear != 3 || r.Under["kms-v2/strongkeep"] != 4 || len(r.Under) != 1 ||
-		len(r.Names) != 1 || r.Names[0] != "shop/db" || r.Differ != "2 different files" || r.Digest == "" || r.KeyID == "" {
+		len(r.Names) != 1 || r.Names[0] != "shop/db" || r.Configuration != snapshot.Differs || r.Why != "2 different files" || r.Digest == "" || r.KeyID == "" {
 		t.Errorf("%+v", r)
 	}
 	// What does not verify is no evidence, and an error.

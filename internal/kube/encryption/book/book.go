@@ -22,8 +22,9 @@ type Signer interface {
 	// Sign returns the envelope of a statement behind last, which is nil at the beginning of a
 	// chain. Kind Conflict: there is a later one than last, which Missing returns.
 	Sign(ctx context.Context, last *attest.Verified, statement []byte) ([]byte, error)
-	// Missing returns envelopes behind number seq that were signed and never written here.
-	Missing(ctx context.Context, seq int64) ([][]byte, error)
+	// Missing returns envelopes behind a turn that were signed and never written here. Turns may
+	// leave gaps, so that one can be greater than its report's number.
+	Missing(ctx context.Context, turn int64) ([][]byte, error)
 	// Keys are those with which it signs.
 	Keys(ctx context.Context) (attest.Keys, error)
 }
@@ -77,11 +78,11 @@ func (b *Book) Last(ctx context.Context) (*attest.Verified, error) {
 	if err != nil {
 		return nil, err
 	}
-	seq := int64(0)
+	turn := int64(0)
 	if last != nil {
-		seq = last.Seq
+		turn = last.Turn
 	}
-	missing, err := b.Signer.Missing(ctx, seq)
+	missing, err := b.Signer.Missing(ctx, turn)
 	if err != nil {
 		return nil, err
 	}

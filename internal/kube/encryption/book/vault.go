@@ -41,7 +41,7 @@ func (v *Vault) Keys(ctx context.Context) (attest.Keys, error) {
 }
 
 // Missing implements Signer.
-func (v *Vault) Missing(ctx context.Context, seq int64) ([][]byte, error) {
+func (v *Vault) Missing(ctx context.Context, turn int64) ([][]byte, error) {
 	answer, err := v.Client.Logical().ListWithContext(ctx, v.path())
 	if err != nil {
 		return nil, v.explain("listing the reports at", err)
@@ -51,7 +51,7 @@ func (v *Vault) Missing(ctx context.Context, seq int64) ([][]byte, error) {
 		list, _ := answer.Data["keys"].([]any)
 		for _, k := range list {
 			name, _ := k.(string)
-			if n, err := strconv.ParseInt(name, 10, 64); err == nil && n > seq {
+			if n, err := strconv.ParseInt(name, 10, 64); err == nil && n > turn {
 				turns = append(turns, n)
 			}
 		}

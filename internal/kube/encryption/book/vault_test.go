@@ -63,6 +63,27 @@ func TestVault(t *testing.T) {
 	}
 }
 
+// Turns may leave gaps, and the numbers of reports do not.
+func TestVaultTurns(t *testing.T) {
+	v := testenv.Start(t, func(c *app.ServerConfig) { c.Storage = "mem" })
+	if err := v.Sys().Mount("evidence", &vault.MountInput{Type: "evidence"}); err != nil {
+		t.Fatal(err)
+	}
+	signer := &book.Vault{Client: v.NewClient(v.Policy("reports", rights)), Mount: "evidence", Name: "encryption/c1"}
+	if _, err := signer.Client.Logical().WriteWithContext(t.Context(), "evidence/statements/encryption/c1", map[string]any{"statement": map[string]any{}, "turn": 10}); err != nil {
+		t.Fatal(err)
+	}
+	b := &book.Book{Dir: t.TempDir(), Signer: signer}
+	for i := range 2 {
+		if got, err := add(t, b, `{}`); err != nil || got.Seq != int64(i+2) || got.Turn != int64(i+11) {
+			t.Fatalf("%+v, %v", got, err)
+		}
+	}
+	if n := len(verify(t, b)); n != 3 {
+		t.Errorf("%d reports", n)
+	}
+}
+
 func TestVaultWithout(t *testing.T) {
 	v := testenv.Start(t, func(c *app.ServerConfig) { c.Storage = "mem" })
 	for want, signer := range map[errs.Kind]*book.Vault{

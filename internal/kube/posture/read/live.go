@@ -89,7 +89,7 @@ func (l *live) measured(ctx context.Context) error {
 		return err
 	}
 	to := &l.out.Control
-	to.Transformations, to.Reloaded, to.InForce = control.Transformations, control.Reloaded, control.InForce
+	to.Transformations, to.Reloaded, to.Started, to.InForce = control.Transformations, control.Reloaded, control.Started, control.InForce
 	l.gap("metrics", gap)
 	return nil
 }

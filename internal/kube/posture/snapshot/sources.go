@@ -147,6 +147,9 @@ type Control struct {
 	// Reloads is the API server's metric of the last successful reload of its
 	// EncryptionConfiguration; zero if it has none.
 	Reloaded time.Time `json:"reloaded,omitzero"`
+	// Started is when the process of the API server that answered began, and with it its
+	// counters, by its own clock; zero if its metrics do not tell.
+	Started time.Time `json:"started,omitzero"`
 	// InForce is the hash of the EncryptionConfiguration that the API server that answered
 	// has in force, "sha256:…", as its metrics tell; "" if they do not.
 	InForce string `json:"inForce,omitempty"`
@@ -175,10 +178,17 @@ type Stored struct {
 	Values int            `json:"values"`
 	// Names of some of those in the clear, NAMESPACE/NAME.
 	Names []string `json:"names,omitempty"`
-	// Differ is why the API servers do not agree on what they have in force, as the report
-	// says; "" if they do, or it is not known.
-	Differ string `json:"differ,omitempty"`
+	// Configuration answers whether all API servers had one configuration in force: Same,
+	// Differs, or "not checked", as which anything else counts. Why says why.
+	Configuration string `json:"configuration,omitempty"`
+	Why           string `json:"why,omitempty"`
 }
+
+// What Stored.Configuration may be, in the words of the report.
+const (
+	Same    = "yes"
+	Differs = "no"
+)
 
 // Server is an API server.
 type Server struct {

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -103,6 +104,36 @@ func alerts(t *testing.T, text string) {
 			known := []string{gauge.InTheClear, gauge.Broken, gauge.OtherProvider, gauge.OtherKey, proof.Configuration, proof.Plugins, proof.OfCluster, proof.Encrypted}
 			if !strings.Contains(" "+strings.Join(known, " ")+" ", " "+word+" ") {
 				t.Errorf("an alert asks for %s %q, which there is not", label[1], word)
+			}
+		}
+	}
+}
+
+// Each answer that is no yes, of the questions that are asked each day, has an alert, and a yes has none.
+func TestAlerts(t *testing.T) {
+	raw, err := os.ReadFile("../../../../../deploy/kms/alerts-report.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	asks := regexp.MustCompile(`(?s)expr: strongkeep_encryption_answer\{question=~?"([^"]+)",answer="([^"]+)"\} (==|!=|>) ([01])\n\s+labels: \{severity: (\w+)\}`).FindAllStringSubmatch(string(raw), -1)
+	alert := func(question, answer string) (severity string) {
+		for _, a := range asks {
+			value := 0
+			if answer == a[2] {
+				value = 1
+			}
+			bound := int(a[4][0] - '0')
+			fires := a[3] == "==" && value == bound || a[3] == "!=" && value != bound || a[3] == ">" && value > bound
+			if fires && slices.Contains(strings.Split(a[1], "|"), question) {
+				severity = a[5]
+			}
+		}
+		return severity
+	}
+	for question, not := range map[string]string{proof.Encrypted: "critical", proof.OfCluster: "warning", proof.Configuration: "warning", proof.Plugins: "warning"} {
+		for answer, want := range map[string]string{stored.Yes: "", stored.No: "critical", stored.NotChecked: not} {
+			if got := alert(question, answer); got != want {
+				t.Errorf("%s, %s: an alert of severity %q, not %q", question, answer, got, want)
 			}
 		}
 	}

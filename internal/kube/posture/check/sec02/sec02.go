@@ -48,9 +48,21 @@ func judge(in *check.Input) check.Verdict {
 		return check.Verdict{Answer: check.Yes, Summary: "The cloud encrypts with keys of AWS KMS", Evidence: first.Evidence}
 	}
 	if r, _ := sec01.Usable(in); r != nil && r.Clear == 0 {
-		return reported(r, first.Evidence)
+		return now(r, first, reported(r, first.Evidence))
 	}
 	return check.Verdict{Answer: check.Unknown, Needs: first.Needs, Summary: "Nothing tells where the key of the encryption lies", Evidence: first.Evidence}
+}
+
+// now is a verdict of a report that is yes only if API servers write new Secrets as those in etcd
+// are, as far as the report and SEC-01 know.
+func now(r *snapshot.Stored, first, v check.Verdict) check.Verdict {
+	if v.Answer != check.Yes || r.Configuration == snapshot.Same && first.Answer == check.Yes {
+		return v
+	}
+	return check.Verdict{
+		Answer: check.Unknown, Needs: sec01.OneConfiguration, Evidence: v.Evidence,
+		Summary: "What lies in etcd is under KMS v2. How the API servers write new Secrets is not known: " + cmp.Or(r.Why, first.Summary),
+	}
 }
 
 // given judges by the file that was given, unless another one is in force.

@@ -2,6 +2,7 @@ package sec02_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/strongkeep/strongkeep/internal/kube/posture/check"
 	"github.com/strongkeep/strongkeep/internal/kube/posture/check/checktest"
@@ -33,11 +34,18 @@ func TestCheck(t *testing.T) {
 	none := []string{"NoEncryption APIServer kube-apiserver"}
 	file := []string{"LocalKey APIServer kube-apiserver"}
 	old := []string{"KMSv1 APIServer kube-apiserver"}
+	kms := map[string]int{"kms-v2/strongkeep": 3}
 	checktest.Run(t, sec02.Check(), []checktest.Case{
 		{Name: "nothing known", Answer: check.Unknown, Needs: []string{"--encryption-config"}},
-		{Name: "a report: KMS v2", Answer: check.Yes, Snapshot: report(map[string]int{"kms-v2/strongkeep": 3})},
+		{Name: "a report: KMS v2", Answer: check.Yes, Snapshot: report(kms)},
 		{Name: "a report: KMS v1 too", Answer: check.Partly, Findings: old, Snapshot: report(map[string]int{"kms-v2/strongkeep": 3, "kms-v1/old": 1})},
 		{Name: "a report: a key in a file too", Answer: check.No, Findings: file, Snapshot: report(map[string]int{"kms-v2/strongkeep": 3, "aescbc/key1": 1})},
+		{Name: "a report: API servers differ", Answer: check.Unknown, Needs: []string{"one configuration"}, Snapshot: report(kms, func(c *snapshot.Control) { c.Stored.Configuration = snapshot.Differs })},
+		{Name: "a report: not all API servers were asked", Answer: check.Unknown, Needs: []string{"one configuration"}, Snapshot: report(kms, func(c *snapshot.Control) { c.Stored.Configuration = "not checked" })},
+		{Name: "a report: one that differs takes no no back", Answer: check.No, Findings: file, Snapshot: report(map[string]int{"aescbc/key1": 1}, func(c *snapshot.Control) { c.Stored.Configuration = snapshot.Differs })},
+		{Name: "a report: read in clear since", Answer: check.Unknown, Needs: []string{"one configuration"}, Snapshot: report(kms, func(c *snapshot.Control) {
+			c.Started, c.Transformations = checktest.Now.Add(time.Minute), []snapshot.Transformation{{Resource: "secrets", Type: "from_storage", Prefix: "identity", Status: "OK", Count: 2}}
+		})},
 		{Name: "a report of too many keys", Answer: check.Unknown, Needs: []string{"fewer keys"}, Snapshot: report(map[string]int{"kms-v2/strongkeep": 3, "others": 1})},
 		{Name: "KMS v2 of any name", Answer: check.Yes, Snapshot: config(v2)},
 		{Name: "KMS v2, and a key from before", Answer: check.Yes, Findings: []string{"LocalKeyLeft APIServer kube-apiserver at aescbc"}, Snapshot: config(v2, local)},
@@ -83,9 +91,13 @@ func TestCheck(t *testing.T) {
 }
 
 // report is a cluster of which nothing is known but a report of what lies in etcd.
-func report(under map[string]int) snapshot.Snapshot {
-	return snapshot.Snapshot{
+func report(under map[string]int, change ...func(*snapshot.Control)) snapshot.Snapshot {
+	s := snapshot.Snapshot{
 		Live: true, Coverage: snapshot.Coverage{"secrets": {}}, Namespaces: []snapshot.Namespace{{Meta: snapshot.Meta{Name: "kube-system", UID: "c1"}}},
-		Control: snapshot.Control{Stored: &snapshot.Stored{Place: "r.json", Cluster: "c1", Time: checktest.Now, Current: true, Values: 4, Under: under}},
+		Control: snapshot.Control{Stored: &snapshot.Stored{Place: "r.json", Cluster: "c1", Time: checktest.Now, Current: true, Values: 4, Under: under, Configuration: snapshot.Same}},
 	}
+	for _, c := range change {
+		c(&s.Control)
+	}
+	return s
 }

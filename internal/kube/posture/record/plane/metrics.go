@@ -20,6 +20,7 @@ const longest = 1 << 20
 // Metrics reads the metrics of an API server, in Prometheus' text format, line by line:
 //
 //	name{label="value",…} number
+//	name number
 //
 // What is not asked for, or is written otherwise, is passed over.
 func Metrics(from io.Reader, into *snapshot.Control) error {
@@ -39,7 +40,7 @@ func Metrics(from io.Reader, into *snapshot.Control) error {
 	if err := lines.Err(); err != nil {
 		return fmt.Errorf("reading metrics: %w", err)
 	}
-	into.Transformations, into.Reloaded, into.InForce = told.Transformations, told.Reloaded, told.InForce
+	into.Transformations, into.Reloaded, into.Started, into.InForce = told.Transformations, told.Reloaded, told.Started, told.InForce
 	return nil
 }
 
@@ -62,6 +63,7 @@ var wanted = map[string]func(told *snapshot.Control, labels map[string]string, n
 			told.Reloaded = t
 		}
 	},
+	"process_start_time_seconds ": func(told *snapshot.Control, _ map[string]string, n float64) { told.Started = instant(n) },
 }
 
 // resource is the name of a resource, with that of its group if it has one.
@@ -89,6 +91,10 @@ var pair = regexp.MustCompile(`([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\]|\\.)*)"`)
 // sample are the labels and the number of a line.
 func sample(line string) (map[string]string, float64, bool) {
 	i, end := strings.IndexByte(line, '{'), strings.LastIndexByte(line, '}')
+	if i < 0 { // it has no labels
+		i = strings.IndexByte(line, ' ')
+		end = i
+	}
 	if i < 0 || end < i {
 		return nil, 0, false
 	}
@@ -98,7 +104,7 @@ func sample(line string) (map[string]string, float64, bool) {
 		return nil, 0, false
 	}
 	labels := map[string]string{}
-	for _, m := range pair.FindAllStringSubmatch(line[i+1:end], -1) {
+	for _, m := range pair.FindAllStringSubmatch(line[i:end], -1) {
 		labels[m[1]] = strings.NewReplacer(`\\`, `\`, `\"`, `"`, `\n`, "\n").Replace(m[2])
 	}
 	return labels, n, true

@@ -51,6 +51,8 @@ apiserver_encryption_config_controller_last_config_info{apiserver_id_hash="sha25
 apiserver_encryption_config_controller_automatic_reload_last_timestamp_seconds{apiserver_id_hash="sha256:x",status="failure"} 1.8e+09
 apiserver_encryption_config_controller_automatic_reload_last_timestamp_seconds{apiserver_id_hash="sha256:x",status="success"} 1.76e+09
 apiserver_storage_transformation_operations_total{broken
+process_start_time_seconds 1.75e+09
+process_start_time_seconds_total 1.8e+09
 other 1
 `
 
@@ -64,7 +66,7 @@ func TestMetrics(t *testing.T) {
 		{Resource: "secrets", Type: "to_storage", Prefix: "k8s:enc:kms:v2:kms:", Status: "OK", Count: 3},
 		{Resource: "things.apps", Type: "to_storage", Prefix: "identity", Status: "OK", Count: 1},
 	}
-	if !slices.Equal(c.Transformations, want) || !c.Reloaded.Equal(time.Unix(1_760_000_000, 0)) || c.InForce != "sha256:"+strings.Repeat("a", 64) {
+	if !slices.Equal(c.Transformations, want) || !c.Reloaded.Equal(time.Unix(1_760_000_000, 0)) || !c.Started.Equal(time.Unix(1_750_000_000, 0)) || c.InForce != "sha256:"+strings.Repeat("a", 64) {
 		t.Errorf("%+v", c)
 	}
 	if err := plane.Metrics(strings.NewReader(strings.Repeat("x", 2<<20)), &c); err == nil {
@@ -75,6 +77,8 @@ func TestMetrics(t *testing.T) {
 func FuzzMetrics(f *testing.F) {
 	f.Add(metrics)
 	f.Add(`apiserver_storage_transformation_operations_total{a="\"} x`)
+	f.Add("process_start_time_seconds")
+	f.Add("process_start_time_seconds }1")
 	f.Fuzz(func(_ *testing.T, text string) {
 		_ = plane.Metrics(strings.NewReader(text), &snapshot.Control{})
 	})
