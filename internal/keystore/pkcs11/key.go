@@ -39,7 +39,8 @@ func Open(raw []byte) (keystore.Versioned, error) {
 	return k, nil
 }
 
-// uri names the key as RFC 7512 does.
+// uri names the key as RFC 7512 does. Fingerprints made in another way are of other
+// versions, and so of another key.
 func (s *Settings) uri() string {
 	var parts []string
 	add := func(name, value string) {
@@ -51,6 +52,7 @@ func (s *Settings) uri() string {
 	add("serial", s.Serial)
 	add("object", s.Key)
 	add("id", hex.EncodeToString(s.id))
+	add("x-fingerprint", s.Fingerprint)
 	return "pkcs11:" + strings.Join(parts, ";")
 }
 

@@ -73,8 +73,8 @@ func TestByID(t *testing.T) {
 	}
 }
 
-// A module that makes its own IVs is believed what it says of them, also where the key
-// may not be used by AES-ECB; and one that has one session lets calls wait for it.
+// A module that makes its own IVs is believed what it says of them; one that has no AES-ECB
+// tells keys apart by their check values; and one that has one session lets calls wait for it.
 func TestModulesThatDiffer(t *testing.T) {
 	for _, mode := range []string{"own IV", "no ECB", "one session"} {
 		t.Run(mode, func(t *testing.T) {
@@ -82,8 +82,12 @@ func TestModulesThatDiffer(t *testing.T) {
 			h.Generate("kubernetes/1", "one", nil)
 			h.Generate("other/1", "one", nil) // the same CKA_ID
 			h.Mode(mode)
-			s := h.Settings("kubernetes", nil)
-			one, other := open(t, s), open(t, h.Settings("other", nil))
+			changes := map[string]any{}
+			if mode == "no ECB" {
+				changes["fingerprint"] = "check-value"
+			}
+			s := h.Settings("kubernetes", changes)
+			one, other := open(t, s), open(t, h.Settings("other", changes))
 			keystoretest.Run(t, one, open(t, s), other)
 			if version(t, one) == version(t, other) {
 				t.Error("two keys have one fingerprint")
@@ -130,7 +134,7 @@ func TestUsable(t *testing.T) {
 		say  string
 	}{
 		"short": {errs.Unsupported, "no AES key of 256 bits"}, "open": {errs.Unsupported, "CKA_SENSITIVE"}, "loose": {errs.Unsupported, "CKA_EXTRACTABLE"},
-		"public": {errs.Unsupported, "CKA_PRIVATE"}, "twice": {errs.Conflict, "two keys"}, "none": {errs.NotExist, `no AES key called "none/1"`},
+		"public": {errs.NotExist, "public ones are not looked at"}, "twice": {errs.Conflict, "two keys"}, "none": {errs.NotExist, `no private AES key called "none/1"`},
 	} {
 		k := open(t, h.Settings(key, nil))
 		_, err := k.History(t.Context())
@@ -194,6 +198,7 @@ func TestOpen(t *testing.T) {
 		`{` + right + `,"environment":{"A=B":"/x"}}`:                 "A=B",
 		`{` + right + `,"timeout":"-1s"}`:                            "timeout",
 		`{` + right + `,"start_timeout":"soon"}`:                     "start_timeout",
+		`{` + right + `,"fingerprint":"id"}`:                         "only check-value",
 		`{` + right + `,"serial":"12345678901234567"}`:               "serial",
 		`{"module":"/x.so","token":"a","key":"b"}`:                   "pin_file",
 		`{"module":"/x.so","key":"b","pin_file":"/p"}`:               "which token",
@@ -207,7 +212,7 @@ func TestOpen(t *testing.T) {
 		}
 	}
 	var ids []string
-	for _, named := range []string{`"token":"a","key":"b"`, `"serial":"a","key":"b"`, `"token":"a;object=b","key":"b"`, `"token":"a","id":"0b"`, `"token":"a","serial":"c","key":"b"`} {
+	for _, named := range []string{`"token":"a","key":"b"`, `"serial":"a","key":"b"`, `"token":"a;object=b","key":"b"`, `"token":"a","id":"0b"`, `"token":"a","serial":"c","key":"b"`, `"token":"a","key":"b","fingerprint":"check-value"`} {
 		k, err := pkcs11.Open([]byte(`{"module":"/x.so","pin_file":"/p",` + named + `}`))
 		if err != nil {
 			t.Fatal(err)
@@ -215,7 +220,7 @@ func TestOpen(t *testing.T) {
 		ids = append(ids, k.KeyID())
 	}
 	slices.Sort(ids)
-	if len(slices.Compact(ids)) != 5 {
+	if len(slices.Compact(ids)) != 6 {
 		t.Errorf("keys have ids in common: %q", ids)
 	}
 }

@@ -16,8 +16,8 @@ import (
 	"github.com/strongkeep/strongkeep/internal/keystore/pkcs11/wire"
 )
 
-// Settings say which key, and how to get at it. Token, Serial, Key and ID are part of
-// what the key is called on disk: they never change.
+// Settings say which key, and how to get at it. Token, Serial, Key, ID and Fingerprint are
+// part of what the key is called on disk: they never change.
 type Settings struct {
 	// Program is strongkeep-pkcs11 of this release. Default /usr/local/bin/strongkeep-pkcs11.
 	Program string `json:"program,omitzero"`
@@ -31,6 +31,9 @@ type Settings struct {
 	Key string `json:"key,omitzero"`
 	// ID is the CKA_ID of one key, in hex. It has one version.
 	ID string `json:"id,omitzero"`
+	// Fingerprint is check-value where the token does not decrypt by AES-ECB: keys of one
+	// label are told apart by CKA_CHECK_VALUE then.
+	Fingerprint string `json:"fingerprint,omitzero"`
 	// PINFile has the user PIN, readable by its owner only; credential:NAME is one of systemd's.
 	PINFile string `json:"pin_file"`
 	// Environment is all that the module finds in its environment, such as where its
@@ -50,6 +53,7 @@ const (
 	defaultProgram = "/usr/local/bin/strongkeep-pkcs11"
 	defaultTimeout = "2s"
 	defaultStart   = "30s"
+	checkValue     = "check-value"
 )
 
 var (
@@ -104,6 +108,8 @@ func (s *Settings) which() error {
 		return errs.New(errs.Invalid, "one of key and id says which key")
 	case s.Key != "" && !names.MatchString(s.Key):
 		return errs.Newf(errs.Invalid, "key %q must be such as kubernetes, whose versions are labelled kubernetes/1, kubernetes/2 and so on: letters, digits, dots, dashes, underscores", s.Key)
+	case s.Fingerprint != "" && s.Fingerprint != checkValue:
+		return errs.Newf(errs.Invalid, "fingerprint %q: only %s can be asked for", s.Fingerprint, checkValue)
 	}
 	return s.decodeID()
 }
@@ -131,6 +137,6 @@ func (s *Settings) helper() *helper.Supervisor {
 	}
 	return helper.New(helper.Config{
 		Program: s.Program, PINFile: s.PINFile, Environment: environment, Timeout: s.timeout, StartTimeout: s.startTimeout, Now: time.Now,
-		Opening: wire.Opening{Module: s.Module, Label: s.Token, Serial: s.Serial, Name: s.Key, KeyID: s.id},
+		Opening: wire.Opening{Module: s.Module, Label: s.Token, Serial: s.Serial, Name: s.Key, KeyID: s.id, CheckValue: s.Fingerprint == checkValue},
 	})
 }

@@ -3,10 +3,12 @@ package helper
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -81,6 +83,23 @@ func TestRest(t *testing.T) {
 	}
 	if rests[0] != 0 || rests[1] != firstRest || rests[2] != 2*firstRest || rests[11] != longestRest {
 		t.Errorf("rests are %v", rests)
+	}
+}
+
+// A PIN's mark is made without a copy of it, which nobody would wipe.
+func TestMark(t *testing.T) {
+	s := New(Config{})
+	pin := bytes.Repeat([]byte("pin"), 1<<20)
+	whole := sha256.Sum256(append(s.salt[:], pin...))
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	got := s.mark(pin)
+	runtime.ReadMemStats(&after)
+	if got != whole || got == New(Config{}).mark(pin) {
+		t.Error("the mark is not that of salt and PIN")
+	}
+	if n := after.TotalAlloc - before.TotalAlloc; n > uint64(len(pin))/2 {
+		t.Errorf("the mark of %d bytes took %d more", len(pin), n)
 	}
 }
 

@@ -195,7 +195,7 @@ func (s *Supervisor) launch() (*child, error) {
 		return nil, errs.Newf(unlessMissing(err), "pin_file: %w", err)
 	}
 	defer pin.Wipe()
-	mark := sha256.Sum256(append(s.salt[:], pin.Reveal()...))
+	mark := s.mark(pin.Reveal())
 	s.mu.Lock()
 	known := s.refused != nil && *s.refused == mark
 	s.mu.Unlock()
@@ -226,6 +226,15 @@ func (s *Supervisor) launch() (*child, error) {
 		return nil, errs.Newf(errs.KindOf(err), "opening the token: %w", err)
 	}
 	return c, nil
+}
+
+// mark tells a PIN from another without keeping it, or making a copy of it.
+func (s *Supervisor) mark(pin []byte) (sum [sha256.Size]byte) {
+	h := sha256.New()
+	_, _ = h.Write(s.salt[:]) // never fails
+	_, _ = h.Write(pin)
+	h.Sum(sum[:0])
+	return sum
 }
 
 // unlessMissing is the kind of a start's failure: a file that is not there is not a key

@@ -211,7 +211,8 @@ func (h *Token) session(ctx *pkcs11.Ctx, user uint, pin string, work func(pkcs11
 	return fmt.Errorf("there is no token %q", h.Label)
 }
 
-// Generate makes an AES-256 key as Strongkeep wants it, with changes of its attributes.
+// Generate makes an AES-256 key as Strongkeep wants it, with changes of its attributes. One of
+// type CKK_DES3 has no size.
 func (h *Token) Generate(label, id string, changes map[uint]any) {
 	h.Helper()
 	attributes := map[uint]any{
@@ -220,39 +221,67 @@ func (h *Token) Generate(label, id string, changes map[uint]any) {
 		pkcs11.CKA_ENCRYPT: true, pkcs11.CKA_DECRYPT: true, pkcs11.CKA_LABEL: label, pkcs11.CKA_ID: []byte(id),
 	}
 	maps.Copy(attributes, changes)
+	mechanism := uint(pkcs11.CKM_AES_KEY_GEN)
+	if attributes[pkcs11.CKA_KEY_TYPE] == pkcs11.CKK_DES3 {
+		mechanism = pkcs11.CKM_DES3_KEY_GEN
+		delete(attributes, pkcs11.CKA_VALUE_LEN)
+	}
 	var template []*pkcs11.Attribute
 	for kind, value := range attributes {
 		template = append(template, pkcs11.NewAttribute(kind, value))
 	}
-	h.module(func(ctx *pkcs11.Ctx) error {
-		return h.session(ctx, pkcs11.CKU_USER, PIN, func(sh pkcs11.SessionHandle) error {
-			_, err := ctx.GenerateKey(sh, []*pkcs11.Mechanism{pkcs11.NewMechanism(pkcs11.CKM_AES_KEY_GEN, nil)}, template)
-			return err
-		})
+	h.loggedIn(func(ctx *pkcs11.Ctx, sh pkcs11.SessionHandle) error {
+		_, err := ctx.GenerateKey(sh, []*pkcs11.Mechanism{pkcs11.NewMechanism(mechanism, nil)}, template)
+		return err
+	})
+}
+
+// Change sets an attribute of the keys of a label.
+func (h *Token) Change(label string, attribute uint, value any) {
+	h.Helper()
+	h.each(label, func(ctx *pkcs11.Ctx, sh pkcs11.SessionHandle, object pkcs11.ObjectHandle) error {
+		return ctx.SetAttributeValue(sh, object, []*pkcs11.Attribute{pkcs11.NewAttribute(attribute, value)})
 	})
 }
 
 // Delete destroys the keys of a label.
 func (h *Token) Delete(label string) {
 	h.Helper()
+	h.each(label, func(ctx *pkcs11.Ctx, sh pkcs11.SessionHandle, object pkcs11.ObjectHandle) error {
+		return ctx.DestroyObject(sh, object)
+	})
+}
+
+// loggedIn runs work in a session of the user's.
+func (h *Token) loggedIn(work func(*pkcs11.Ctx, pkcs11.SessionHandle) error) {
+	h.Helper()
 	h.module(func(ctx *pkcs11.Ctx) error {
-		return h.session(ctx, pkcs11.CKU_USER, PIN, func(sh pkcs11.SessionHandle) error {
-			if err := ctx.FindObjectsInit(sh, []*pkcs11.Attribute{pkcs11.NewAttribute(pkcs11.CKA_LABEL, label)}); err != nil {
+		return h.session(ctx, pkcs11.CKU_USER, PIN, func(sh pkcs11.SessionHandle) error { return work(ctx, sh) })
+	})
+}
+
+// each runs work on the keys of a label, of which there must be one.
+func (h *Token) each(label string, work func(*pkcs11.Ctx, pkcs11.SessionHandle, pkcs11.ObjectHandle) error) {
+	h.Helper()
+	h.loggedIn(func(ctx *pkcs11.Ctx, sh pkcs11.SessionHandle) error {
+		if err := ctx.FindObjectsInit(sh, []*pkcs11.Attribute{pkcs11.NewAttribute(pkcs11.CKA_LABEL, label)}); err != nil {
+			return err
+		}
+		found, _, err := ctx.FindObjects(sh, 100)
+		if err != nil {
+			return err
+		}
+		if err := ctx.FindObjectsFinal(sh); err != nil {
+			return err
+		}
+		if len(found) == 0 {
+			return fmt.Errorf("there is no key %q", label)
+		}
+		for _, object := range found {
+			if err := work(ctx, sh, object); err != nil {
 				return err
 			}
-			found, _, err := ctx.FindObjects(sh, 10)
-			if err != nil {
-				return err
-			}
-			if err := ctx.FindObjectsFinal(sh); err != nil {
-				return err
-			}
-			for _, object := range found {
-				if err := ctx.DestroyObject(sh, object); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
+		}
+		return nil
 	})
 }

@@ -6,9 +6,7 @@ import (
 	"bytes"
 	"cmp"
 	"crypto/rand"
-	"crypto/sha256"
 	"crypto/subtle"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -30,12 +28,6 @@ const (
 	maxVersions = 256
 )
 
-// object is a key of the token.
-type object struct {
-	wire.Version
-	handle pkcs11.ObjectHandle
-}
-
 // sealed is what encrypting gives.
 type sealed struct{ iv, ciphertext []byte }
 
@@ -51,8 +43,9 @@ func (k *key) list() (all []wire.Version, err error) {
 	return all, err
 }
 
-// objects finds all versions. Kinds: NotExist and lost, since a token that was taken away
-// looks like one without keys to some modules; Conflict; those of classify.
+// objects finds all versions. What is of another type or size is one only where nothing else
+// has its label. Kinds: NotExist and lost, since a token that was taken away looks like one
+// without keys to some modules; Conflict; those of look and classify.
 func (k *key) objects(sh pkcs11.SessionHandle) ([]object, error) {
 	handles, err := k.search(sh, k.template())
 	if err != nil {
@@ -73,25 +66,42 @@ func (k *key) objects(sh pkcs11.SessionHandle) ([]object, error) {
 		}
 		all = append(all, o)
 	}
-	slices.SortFunc(all, func(a, b object) int { return cmp.Compare(a.Number, b.Number) })
-	for i := range all[min(1, len(all)):] {
-		if all[i].Number == all[i+1].Number {
-			return nil, errs.Newf(errs.Conflict, "two keys of the token are %s: give one another label, or delete it", k.called(all[i].Number))
-		}
+	if all, err = k.distinct(all); err != nil {
+		return nil, err
 	}
 	switch {
 	case len(all) == 0:
-		return nil, wire.Lost(errs.Newf(errs.NotExist, "the token has no AES key %s: make one, sensitive and not extractable", k.called(1)))
+		return nil, wire.Lost(errs.Newf(errs.NotExist, "the token has no private AES key %s: make one, private, sensitive and not extractable; public ones are not looked at, since they can be made without the PIN", k.called(1)))
 	case len(all) > maxVersions:
 		return nil, errs.Newf(errs.TooLarge, "key %s has %d versions, more than %d: delete old ones that nothing needs", k.name, len(all), maxVersions)
 	}
 	return all, nil
 }
 
-// template is that of all versions, and of other keys: no module searches by the head of a label.
+// distinct sorts versions, of which there is one of each number. Kind Conflict.
+func (k *key) distinct(all []object) ([]object, error) {
+	slices.SortFunc(all, func(a, b object) int { return cmp.Compare(a.Number, b.Number) })
+	kept := all[:0]
+	for _, o := range all {
+		last := len(kept) - 1
+		switch {
+		case last < 0 || kept[last].Number != o.Number:
+			kept = append(kept, o)
+		case kept[last].unfit:
+			kept[last] = o
+		case !o.unfit:
+			return nil, errs.Newf(errs.Conflict, "two keys of the token are %s: give one another label, or delete it", k.called(o.Number))
+		}
+	}
+	return kept, nil
+}
+
+// template is that of all versions, and of other keys: no module searches by the head of a
+// label. Public keys are none: whoever reaches the token makes them without a login.
 func (k *key) template() []*pkcs11.Attribute {
 	t := []*pkcs11.Attribute{
 		pkcs11.NewAttribute(pkcs11.CKA_CLASS, pkcs11.CKO_SECRET_KEY), pkcs11.NewAttribute(pkcs11.CKA_TOKEN, true),
+		pkcs11.NewAttribute(pkcs11.CKA_PRIVATE, true),
 	}
 	if k.name == "" {
 		t = append(t, pkcs11.NewAttribute(pkcs11.CKA_ID, k.id))
@@ -149,86 +159,8 @@ func (k *key) number(sh pkcs11.SessionHandle, h pkcs11.ObjectHandle) (uint32, bo
 	return uint32(n), true, nil
 }
 
-// look reads what a key may be used for, and its fingerprint.
-func (k *key) look(sh pkcs11.SessionHandle, h pkcs11.ObjectHandle, number uint32) (object, error) {
-	doing := "looking at key " + k.called(number)
-	o := object{handle: h}
-	o.Number = number
-	got, err := k.ctx.GetAttributeValue(sh, h, []*pkcs11.Attribute{
-		pkcs11.NewAttribute(pkcs11.CKA_KEY_TYPE, nil), pkcs11.NewAttribute(pkcs11.CKA_VALUE_LEN, nil), pkcs11.NewAttribute(pkcs11.CKA_ID, nil),
-		pkcs11.NewAttribute(pkcs11.CKA_SENSITIVE, nil), pkcs11.NewAttribute(pkcs11.CKA_EXTRACTABLE, nil), pkcs11.NewAttribute(pkcs11.CKA_PRIVATE, nil),
-		pkcs11.NewAttribute(pkcs11.CKA_ENCRYPT, nil), pkcs11.NewAttribute(pkcs11.CKA_DECRYPT, nil),
-	})
-	if err != nil {
-		return o, classify(doing, err)
-	}
-	if ulong(got[0]) != pkcs11.CKK_AES || ulong(got[1]) != keySize {
-		return o, errs.Newf(errs.Unsupported, "%s: it is no AES key of 256 bits", doing)
-	}
-	switch {
-	case !truth(got[7]):
-		return o, errs.Newf(errs.Unsupported, "%s: it may not decrypt (CKA_DECRYPT)", doing)
-	case !truth(got[3]):
-		o.Refused = "it is not sensitive (CKA_SENSITIVE): its value can be read out of the token"
-	case truth(got[4]):
-		o.Refused = "it is extractable (CKA_EXTRACTABLE): its value can leave the token"
-	case !truth(got[5]):
-		o.Refused = "it is not private (CKA_PRIVATE): it can be used without the PIN"
-	case !truth(got[6]):
-		o.Refused = "it may not encrypt (CKA_ENCRYPT)"
-	}
-	o.Print, err = k.fingerprint(sh, h, got[2].Value)
-	if err != nil {
-		return o, errs.Newf(errs.KindOf(err), "%s: %w", doing, err)
-	}
-	return o, nil
-}
-
-// truth reads a CK_BBOOL; ulong a CK_ULONG, which is in the machine's order.
-func truth(a *pkcs11.Attribute) bool { return len(a.Value) == 1 && a.Value[0] != 0 }
-
-func ulong(a *pkcs11.Attribute) uint64 {
-	if len(a.Value) != 8 {
-		return 0
-	}
-	return binary.NativeEndian.Uint64(a.Value)
-}
-
-// marked is the block whose encryption tells one key from another. In AES-GCM with an IV
-// of 12 bytes (NIST SP 800-38D) a key encrypts the block of zeros, and blocks that end in
-// a counter from 1 on; the last four bytes of this one are a counter that messages of some kB
-// do not reach. So what it is encrypted to says nothing of any message or tag.
-var marked = []byte("strongkeepkeyid\xff")
-
-// fingerprint follows from a key's value and its CKA_ID. Where the key may not be used
-// so, the token's own check value (CKA_CHECK_VALUE, three bytes) stands for the value.
-func (k *key) fingerprint(sh pkcs11.SessionHandle, h pkcs11.ObjectHandle, id []byte) (print [wire.PrintSize]byte, err error) {
-	how := byte('e')
-	var value []byte
-	if err = k.ctx.EncryptInit(sh, []*pkcs11.Mechanism{pkcs11.NewMechanism(pkcs11.CKM_AES_ECB, nil)}, h); err == nil {
-		value, err = k.ctx.Encrypt(sh, marked)
-	}
-	if is(err, pkcs11.CKR_MECHANISM_INVALID, pkcs11.CKR_KEY_FUNCTION_NOT_PERMITTED, pkcs11.CKR_KEY_TYPE_INCONSISTENT, pkcs11.CKR_FUNCTION_NOT_SUPPORTED) {
-		how = 'c'
-		var got []*pkcs11.Attribute
-		if got, err = k.ctx.GetAttributeValue(sh, h, []*pkcs11.Attribute{pkcs11.NewAttribute(pkcs11.CKA_CHECK_VALUE, nil)}); err == nil {
-			value = got[0].Value
-		}
-		if err == nil && len(value) == 0 {
-			return print, errs.New(errs.Unsupported, "it may not encrypt by AES-ECB, and the token tells no check value: it cannot be told from another key of its label")
-		}
-	}
-	if err != nil {
-		return print, classify("telling it from others", err)
-	}
-	digest := sha256.New()
-	_, _ = digest.Write(binary.BigEndian.AppendUint64([]byte{how}, uint64(len(id)))) // never fails
-	_, _ = digest.Write(id)
-	_, _ = digest.Write(value)
-	return [wire.PrintSize]byte(digest.Sum(nil)), nil
-}
-
-// version finds the key of an ID. Kind NotExist also if another one has its label now.
+// version finds the key of an ID, whatever else has its label. Kinds: NotExist, also if
+// another one has the label now; Unsupported, or another of look, if what has it might be the key.
 func (k *key) version(sh pkcs11.SessionHandle, id wire.ID) (object, error) {
 	template := k.template()
 	if k.name != "" {
@@ -238,14 +170,21 @@ func (k *key) version(sh pkcs11.SessionHandle, id wire.ID) (object, error) {
 	if err != nil {
 		return object{}, err
 	}
+	var unsure error
 	for _, h := range handles {
 		o, err := k.look(sh, h, id.Number)
-		if err != nil {
-			return o, err
-		}
-		if o.ID == id {
+		switch {
+		case err != nil:
+			unsure = cmp.Or(unsure, err)
+		case o.ID != id:
+		case o.unfit:
+			unsure = cmp.Or(unsure, errs.Newf(errs.Unsupported, "key %s: %s", k.called(id.Number), o.Refused))
+		default:
 			return o, nil
 		}
+	}
+	if unsure != nil {
+		return object{}, unsure
 	}
 	if _, err := k.objects(sh); err != nil { // is there any?
 		return object{}, err
@@ -268,7 +207,7 @@ func (k *key) wrap(id wire.ID, aad, plain []byte) (iv, ciphertext []byte, err er
 		if err != nil {
 			return err
 		}
-		again, err := k.decrypt(sh, o.handle, aad, s)
+		again, err := k.decrypt(sh, o, aad, s)
 		defer clear(again)
 		if errs.Is(err, errs.Invalid) || err == nil && subtle.ConstantTimeCompare(again, plain) != 1 {
 			return errs.New(errs.Unsupported, "what the token encrypted does not open again: its AES-GCM is not as PKCS#11 has it")
@@ -312,25 +251,26 @@ func (k *key) unwrap(id wire.ID, aad []byte, s sealed) (plain []byte, err error)
 		if err != nil {
 			return err
 		}
-		plain, err = k.decrypt(sh, o.handle, aad, s)
+		plain, err = k.decrypt(sh, o, aad, s)
 		return err
 	})
 	return plain, err
 }
 
-func (k *key) decrypt(sh pkcs11.SessionHandle, h pkcs11.ObjectHandle, aad []byte, s sealed) ([]byte, error) {
+// decrypt opens what was encrypted. A wrong tag is CKR_GENERAL_ERROR to SoftHSM, as trouble
+// is to others: so the key is tried then, and if it works the same is asked again. What fails
+// in the same way then is a wrong blob, kind Invalid.
+func (k *key) decrypt(sh pkcs11.SessionHandle, o object, aad []byte, s sealed) ([]byte, error) {
 	const doing = "decrypting"
 	if len(s.iv) == 0 || len(s.ciphertext) <= tagSize || len(aad) == 0 {
 		return nil, errs.New(errs.Invalid, "it was cut short")
 	}
-	params := pkcs11.NewGCMParams(s.iv, aad, tagSize*8)
-	defer params.Free()
-	if err := k.ctx.DecryptInit(sh, []*pkcs11.Mechanism{pkcs11.NewMechanism(pkcs11.CKM_AES_GCM, params)}, h); err != nil {
-		return nil, classify(doing, err)
-	}
-	plain, err := k.ctx.Decrypt(sh, s.ciphertext)
-	if is(err, pkcs11.CKR_GENERAL_ERROR, pkcs11.CKR_FUNCTION_FAILED, pkcs11.CKR_DEVICE_ERROR, pkcs11.CKR_DATA_INVALID, pkcs11.CKR_DATA_LEN_RANGE, pkcs11.CKR_SIGNATURE_INVALID) && k.works(sh, h) {
-		return nil, errs.New(errs.Invalid, doing+": "+unopened) // SoftHSM says CKR_GENERAL_ERROR of a wrong tag
+	plain, err := k.decipher(sh, o.handle, aad, s)
+	if is(err, doubtful...) && k.works(sh, o) {
+		first := err
+		if plain, err = k.decipher(sh, o.handle, aad, s); err != nil && errors.Is(err, first) {
+			return nil, errs.New(errs.Invalid, doing+": "+unopened)
+		}
 	}
 	if err != nil {
 		return nil, classify(doing, err)
@@ -338,18 +278,36 @@ func (k *key) decrypt(sh pkcs11.SessionHandle, h pkcs11.ObjectHandle, aad []byte
 	return plain, nil
 }
 
-// works reports whether a key encrypts and decrypts now.
-func (k *key) works(sh pkcs11.SessionHandle, h pkcs11.ObjectHandle) bool {
-	probe := []byte("probe")
-	s, err := k.encrypt(sh, h, probe, probe)
-	if err != nil {
-		return false
-	}
-	params := pkcs11.NewGCMParams(s.iv, probe, tagSize*8)
+// doubtful are return values that may say of a blob that it is wrong, or of a module that it is in trouble.
+var doubtful = []pkcs11.Error{
+	pkcs11.CKR_GENERAL_ERROR, pkcs11.CKR_FUNCTION_FAILED, pkcs11.CKR_DEVICE_ERROR,
+	pkcs11.CKR_DATA_INVALID, pkcs11.CKR_DATA_LEN_RANGE, pkcs11.CKR_SIGNATURE_INVALID,
+}
+
+// decipher asks the module once. Its error is the module's own.
+func (k *key) decipher(sh pkcs11.SessionHandle, h pkcs11.ObjectHandle, aad []byte, s sealed) ([]byte, error) {
+	params := pkcs11.NewGCMParams(s.iv, aad, tagSize*8)
 	defer params.Free()
 	if err := k.ctx.DecryptInit(sh, []*pkcs11.Mechanism{pkcs11.NewMechanism(pkcs11.CKM_AES_GCM, params)}, h); err != nil {
-		return false
+		return nil, err
 	}
-	got, err := k.ctx.Decrypt(sh, s.ciphertext)
-	return err == nil && bytes.Equal(got, probe)
+	return k.ctx.Decrypt(sh, s.ciphertext)
+}
+
+// works reports whether a key does now what it may do: that it encrypts and decrypts, or,
+// where it may not encrypt, has the fingerprint that it had.
+func (k *key) works(sh pkcs11.SessionHandle, o object) bool {
+	probe := []byte("probe")
+	if o.encrypts {
+		s, err := k.encrypt(sh, o.handle, probe, probe)
+		if err == nil {
+			got, err := k.decipher(sh, o.handle, probe, s)
+			return err == nil && bytes.Equal(got, probe)
+		}
+		if !errs.Is(err, errs.Unsupported) { // a policy of the token's, which its attributes do not tell
+			return false
+		}
+	}
+	print, err := k.fingerprint(sh, o.handle)
+	return err == nil && print == o.Print
 }

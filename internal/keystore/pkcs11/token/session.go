@@ -18,8 +18,10 @@ type key struct {
 	slot uint
 	name string // "": by id
 	id   []byte
-	idle chan pkcs11.SessionHandle // sessions that nobody uses
-	most chan struct{}             // one for each session there is
+	// checkValue: fingerprints are made of check values.
+	checkValue bool
+	idle       chan pkcs11.SessionHandle // sessions that nobody uses
+	most       chan struct{}             // one for each session there is
 }
 
 // open loads the module, finds the token and logs in. The module stays loaded: one that
@@ -32,7 +34,7 @@ func open(o wire.Opening) (*key, error) {
 	if err := ctx.Initialize(); err != nil {
 		return nil, classify("initialising the module", err)
 	}
-	k := &key{ctx: ctx, name: o.Name, id: slices.Clone(o.KeyID), idle: make(chan pkcs11.SessionHandle, wire.MaxCalls), most: make(chan struct{}, wire.MaxCalls)}
+	k := &key{ctx: ctx, name: o.Name, id: slices.Clone(o.KeyID), checkValue: o.CheckValue, idle: make(chan pkcs11.SessionHandle, wire.MaxCalls), most: make(chan struct{}, wire.MaxCalls)}
 	about, err := k.find(o.Label, o.Serial)
 	if err != nil {
 		return nil, err

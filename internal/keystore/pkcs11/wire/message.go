@@ -8,7 +8,7 @@ import (
 )
 
 // Protocol is its version. Both sides have the same one, or do not speak.
-const Protocol = 1
+const Protocol = 2
 
 // MaxCalls may be under way at once: the program has as many sessions, and refuses more.
 const MaxCalls = 16

@@ -94,18 +94,30 @@ type Opening struct {
 	Name                  string // versions are the keys NAME/1, NAME/2 and so on
 	KeyID                 []byte // the CKA_ID of the only one
 	PIN                   []byte
+	// CheckValue has fingerprints made of CKA_CHECK_VALUE.
+	CheckValue bool
 }
+
+const checkValue = "check-value"
 
 // Fields of Open.
 func (o Opening) Fields() [][]byte {
-	return [][]byte{[]byte(o.Module), []byte(o.Label), []byte(o.Serial), []byte(o.Name), o.KeyID, o.PIN}
+	var how []byte
+	if o.CheckValue {
+		how = []byte(checkValue)
+	}
+	return [][]byte{[]byte(o.Module), []byte(o.Label), []byte(o.Serial), []byte(o.Name), o.KeyID, o.PIN, how}
 }
 
 // Opening reads them. Kind Invalid.
 func (m Message) Opening() (Opening, error) {
-	f, err := m.Want(6)
+	f, err := m.Want(7)
 	if err != nil {
 		return Opening{}, err
 	}
-	return Opening{Module: string(f[0]), Label: string(f[1]), Serial: string(f[2]), Name: string(f[3]), KeyID: f[4], PIN: f[5]}, nil
+	how := string(f[6])
+	if how != "" && how != checkValue {
+		return Opening{}, errs.Newf(errs.Invalid, "there is no fingerprint %q", how)
+	}
+	return Opening{Module: string(f[0]), Label: string(f[1]), Serial: string(f[2]), Name: string(f[3]), KeyID: f[4], PIN: f[5], CheckValue: how != ""}, nil
 }

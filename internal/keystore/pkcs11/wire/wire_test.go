@@ -101,6 +101,23 @@ func TestVersions(t *testing.T) {
 	}
 }
 
+func TestOpening(t *testing.T) {
+	for _, o := range []wire.Opening{
+		{Module: "/x", Label: "a", Serial: "b", Name: "c", KeyID: []byte{1}, PIN: []byte("d"), CheckValue: true}, {Module: "/x", KeyID: []byte{2}, PIN: []byte("d")},
+	} {
+		if got, err := (wire.Message{Kind: wire.Open, Fields: o.Fields()}).Opening(); err != nil || !reflect.DeepEqual(got, o) {
+			t.Errorf("%+v came as %+v, %v", o, got, err)
+		}
+	}
+	f := wire.Opening{Module: "/x"}.Fields()
+	f[len(f)-1] = []byte("another")
+	for _, fields := range [][][]byte{f, f[:len(f)-1]} {
+		if o, err := (wire.Message{Kind: wire.Open, Fields: fields}).Opening(); !errs.Is(err, errs.Invalid) {
+			t.Errorf("a fingerprint that nobody knows: %+v, %v", o, err)
+		}
+	}
+}
+
 // Whatever comes is a message that says the same again, or an error.
 func FuzzRead(f *testing.F) {
 	for _, m := range []wire.Message{

@@ -83,6 +83,8 @@ static CK_RV encrypt_init(CK_SESSION_HANDLE session, CK_MECHANISM_PTR m, CK_OBJE
 {
 	if (mode("no ECB") && m->mechanism == CKM_AES_ECB)
 		return CKR_MECHANISM_INVALID;
+	if (mode("no encryption"))
+		return CKR_KEY_FUNCTION_NOT_PERMITTED;
 	if (mode("own IV") && m->mechanism == CKM_AES_GCM)
 		memset(((CK_GCM_PARAMS_PTR)m->pParameter)->pIv, 0x5a, 12);
 	return real->C_EncryptInit(session, m, key);
@@ -104,6 +106,29 @@ static CK_RV encrypt(CK_SESSION_HANDLE session, CK_BYTE_PTR in, CK_ULONG len, CK
 	return real->C_Encrypt(session, in, len, out, outlen);
 }
 
+static CK_RV decrypt_init(CK_SESSION_HANDLE session, CK_MECHANISM_PTR m, CK_OBJECT_HANDLE key)
+{
+	if (mode("no ECB") && m->mechanism == CKM_AES_ECB)
+		return CKR_MECHANISM_INVALID;
+	return real->C_DecryptInit(session, m, key);
+}
+
+// decrypt counts calls that are none for a fingerprint: "hiccup" is trouble once, "trouble"
+// trouble that lasts, and "failing over" trouble of two kinds with a call that works between.
+static CK_RV decrypt(CK_SESSION_HANDLE session, CK_BYTE_PTR in, CK_ULONG len, CK_BYTE_PTR out, CK_ULONG_PTR outlen)
+{
+	static int calls;
+	CK_RV rv = real->C_Decrypt(session, in, len, out, outlen);
+	if (out == NULL || len == 16 || !(mode("hiccup") || mode("trouble") || mode("failing over")))
+		return rv;
+	int call = __sync_add_and_fetch(&calls, 1);
+	if (call == 1 || mode("trouble"))
+		return CKR_DEVICE_ERROR;
+	if (call == 3 && mode("failing over"))
+		return CKR_FUNCTION_FAILED;
+	return rv;
+}
+
 CK_RV C_GetFunctionList(CK_FUNCTION_LIST_PTR_PTR list)
 {
 	void *module = dlopen(getenv("SHIM_REAL"), RTLD_NOW);
@@ -120,6 +145,8 @@ CK_RV C_GetFunctionList(CK_FUNCTION_LIST_PTR_PTR list)
 	ours.C_OpenSession = open_session;
 	ours.C_EncryptInit = encrypt_init;
 	ours.C_Encrypt = encrypt;
+	ours.C_DecryptInit = decrypt_init;
+	ours.C_Decrypt = decrypt;
 	*list = &ours;
 	return CKR_OK;
 }
