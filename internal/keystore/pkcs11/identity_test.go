@@ -145,6 +145,8 @@ func TestWrongUnderAKeyThatEncryptsNothing(t *testing.T) {
 	h.Generate("kubernetes/2", "two", nil)
 	h.Change("kubernetes/1", binding.CKA_ENCRYPT, false)
 	wrong("an attribute")
+	h.Mode("no encryption, vaguely")
+	wrong("an attribute, and a token that says nothing of why")
 }
 
 // What somebody makes without a login is not seen, whatever its label; what somebody who has
@@ -171,11 +173,13 @@ func TestStrayKeys(t *testing.T) {
 	for range many {
 		h.Generate("kubernetes/1", "one", short)
 	}
-	if now := versions(t, k); !slices.Equal(now, before) {
-		t.Errorf("with short keys of its label the versions are %+v, not %+v", now, before)
+	for _, k := range []*pkcs11.Key{k, open(t, h.Settings("kubernetes", nil))} { // to a new process the keys have other handles
+		if now := versions(t, k); !slices.Equal(now, before) {
+			t.Errorf("with short keys of its label the versions are %+v, not %+v", now, before)
+		}
+		opened(t, "with short keys of its label", k, blob)
+		opened(t, "with short keys of its label, encrypted now", k, wrapped(t, k))
 	}
-	opened(t, "with short keys of its label", k, blob)
-	opened(t, "with short keys of its label, encrypted now", k, wrapped(t, k))
 
 	h.Generate("kubernetes/7", "", map[uint]any{binding.CKA_KEY_TYPE: binding.CKK_DES3})
 	h.Generate("kubernetes/8", "", short)
@@ -195,4 +199,23 @@ func TestStrayKeys(t *testing.T) {
 			t.Errorf("wrapping under a key of another size: %v", err)
 		}
 	}
+}
+
+// Two keys of one label are an error that says so, and values still open by the one that they
+// are under, also if the other may not be asked what it is.
+func TestOpensAmidAConflict(t *testing.T) {
+	h := pkcs11test.New(t)
+	h.Generate("kubernetes/1", "one", nil)
+	k := open(t, h.Settings("kubernetes", nil))
+	blob := wrapped(t, k)
+	h.Generate("kubernetes/1", "two", nil)
+	if _, err := k.History(t.Context()); !errs.Is(err, errs.Conflict) {
+		t.Errorf("with two keys of one label: %v", err)
+	}
+	opened(t, "with two keys of one label", k, blob)
+	for range 6 { // modules find keys in any order
+		h.Generate("kubernetes/1", "three", map[uint]any{binding.CKA_DECRYPT: false})
+	}
+	opened(t, "with keys that may not decrypt", k, blob)
+	opened(t, "with keys that may not decrypt, in a new process", open(t, h.Settings("kubernetes", nil)), blob)
 }

@@ -108,13 +108,15 @@ func (s *Settings) which() error {
 		return errs.New(errs.Invalid, "one of key and id says which key")
 	case s.Key != "" && !names.MatchString(s.Key):
 		return errs.Newf(errs.Invalid, "key %q must be such as kubernetes, whose versions are labelled kubernetes/1, kubernetes/2 and so on: letters, digits, dots, dashes, underscores", s.Key)
-	case s.Fingerprint != "" && s.Fingerprint != checkValue:
-		return errs.Newf(errs.Invalid, "fingerprint %q: only %s can be asked for", s.Fingerprint, checkValue)
 	}
-	return s.decodeID()
+	return s.decode()
 }
 
-func (s *Settings) decodeID() (err error) {
+// decode reads the CKA_ID, and how keys are told apart.
+func (s *Settings) decode() (err error) {
+	if s.Fingerprint != "" && s.Fingerprint != checkValue {
+		return errs.Newf(errs.Invalid, "fingerprint %q: only %s can be asked for", s.Fingerprint, checkValue)
+	}
 	if s.id, err = hex.DecodeString(s.ID); err != nil || len(s.id) > 32 {
 		return errs.Newf(errs.Invalid, "id %q is no CKA_ID: 1 to 32 bytes in hex", s.ID)
 	}

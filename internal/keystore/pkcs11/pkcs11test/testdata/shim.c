@@ -85,6 +85,8 @@ static CK_RV encrypt_init(CK_SESSION_HANDLE session, CK_MECHANISM_PTR m, CK_OBJE
 		return CKR_MECHANISM_INVALID;
 	if (mode("no encryption"))
 		return CKR_KEY_FUNCTION_NOT_PERMITTED;
+	if (mode("no encryption, vaguely"))
+		return CKR_FUNCTION_FAILED;
 	if (mode("own IV") && m->mechanism == CKM_AES_GCM)
 		memset(((CK_GCM_PARAMS_PTR)m->pParameter)->pIv, 0x5a, 12);
 	return real->C_EncryptInit(session, m, key);
