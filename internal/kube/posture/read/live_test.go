@@ -200,7 +200,7 @@ func TestLive(t *testing.T) {
 		!slices.ContainsFunc(s.Namespaces, func(n snapshot.Namespace) bool { return n.Name == ns }) || len(s.RBAC.ClusterRoles) == 0 || !s.Served["/secrets"] {
 		t.Error("ServiceAccounts, namespaces, roles or what is served is missing")
 	}
-	if s.Control.Version == "" || s.Control.Managed != "" || !slices.ContainsFunc(s.Control.Transformations, func(c snapshot.Transformation) bool {
+	if s.Control.Version == "" || s.Control.Started.IsZero() || s.Control.Managed != "" || !slices.ContainsFunc(s.Control.Transformations, func(c snapshot.Transformation) bool {
 		return c.Resource == "secrets" && c.Type == "to_storage" && strings.HasPrefix(c.Prefix, "k8s:enc:secretbox:v1:") && c.Count > 0
 	}) {
 		t.Errorf("the control plane: %+v", s.Control)
