@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	coordinationv1 "k8s.io/api/coordination/v1"
+
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/encryption/config"
 	"github.com/strongkeep/strongkeep/internal/kube/encryption/stored"
@@ -170,13 +172,18 @@ func sameEtcd(ctx context.Context, cfg *Config) error {
 	if err != nil {
 		return err
 	}
+	if len(list) == 0 {
+		cfg.Say("Not known: whether this is the etcd of these API servers, which keep no leases.")
+	}
+	return tied(ctx, cfg, list)
+}
+
+// tied refuses an etcd that has not these leases.
+func tied(ctx context.Context, cfg *Config, list []coordinationv1.Lease) error {
 	folder := strings.TrimSuffix(firstOf(cfg.EtcdPrefix, stored.DefaultPrefix), "/") + "/leases/kube-system/"
 	there := map[string]int64{}
 	if _, err := cfg.Stored.Read(ctx, []string{folder}, func(e stored.Entry) { there[strings.TrimPrefix(string(e.Key), folder)] = e.Revision }); err != nil {
 		return err
-	}
-	if len(list) == 0 {
-		cfg.Say("Not known: whether this is the etcd of these API servers, which keep no leases.")
 	}
 	for i := range list {
 		version, err := strconv.ParseInt(list[i].ResourceVersion, 10, 64)

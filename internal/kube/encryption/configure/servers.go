@@ -34,6 +34,19 @@ func SameEtcd(ctx context.Context, cfg Config) error {
 	return sameEtcd(ctx, &cfg)
 }
 
+// ProveEtcd is SameEtcd, and refuses too where no lease of an API server shows it.
+func ProveEtcd(ctx context.Context, cfg Config) error {
+	cfg.defaults()
+	list, err := leases(ctx, &cfg)
+	if err != nil {
+		return err
+	}
+	if len(list) == 0 {
+		return errs.New(errs.Conflict, "it is not known whether this is the etcd of these API servers, which keep no leases in kube-system")
+	}
+	return tied(ctx, &cfg, list)
+}
+
 // servers asks all API servers, and whether they are all. Kinds: Invalid, Denied,
 // Unauthenticated, Unavailable, Conflict (there are more, or others).
 func servers(ctx context.Context, cfg *Config) ([]Server, error) {

@@ -26,6 +26,8 @@ type Config struct {
 	Gone    []string
 	Backups []stored.Source // where older values may be
 	Servers *Servers        // who may have keys in memory still; nil: nobody is asked
+	// TheseAreAll says that Servers are all that there are, where no lease tells it.
+	TheseAreAll bool
 }
 
 // Report is what was found.
@@ -47,12 +49,18 @@ type Finding struct {
 	Revision int64  `json:"revision,omitempty"`
 	// Readers are the API servers that read it still, from memory.
 	Readers []string `json:"readers,omitempty"`
+	// Unclear are the API servers that do not say whether they read it.
+	Unclear []string `json:"unclear,omitempty"`
+	// Deletable is what no API server reads that was asked, and whose key is there, or is
+	// gone for ever as people say: what one node's plugin or file lacks, others may have.
+	Deletable bool `json:"deletable"`
 	// Values are those that open, the newest first.
 	Values []Value `json:"values,omitempty"`
 	// Do is what can be done, the best first.
 	Do []string `json:"do"`
 
 	key, content []byte // in etcd
+	asked        State  // whatever people said
 }
 
 // Value is one of an object that opens. It is not printed.
@@ -133,12 +141,13 @@ func (f *finder) look(o stored.Object, u stored.Under, e stored.Entry) {
 		f.opens[u.KeyID] = true
 		return
 	}
+	asked := out.state
 	if out.state != Damaged && f.saidGone(u.KeyID, u.Provider()) {
 		out.state, out.why = KeyGone, "you say that it is gone; "+out.why
 	}
 	f.found[o] = &Finding{
 		Object: o, Provider: u.Provider(), KeyID: u.KeyID, State: out.state, Why: out.why, Revision: e.Revision,
-		key: bytes.Clone(e.Key), content: bytes.Clone(e.Value),
+		key: bytes.Clone(e.Key), content: bytes.Clone(e.Value), asked: asked,
 	}
 }
 
@@ -212,10 +221,12 @@ func (f *finder) finish(one *Finding) error {
 	if one.State == KeyGone && one.KeyID != "" && f.opens[one.KeyID] {
 		one.State, one.Why = Damaged, "others under this key id open: the value is damaged"
 	}
-	var err error
-	if one.Readers, err = f.Servers.readers(f.ctx, one.Object); err != nil {
+	seen, err := f.Servers.see(f.ctx, one.Object)
+	if err != nil {
 		return err
 	}
+	one.Readers, one.Unclear = seen.readers, seen.unclear
+	one.Deletable = len(one.Readers)+len(one.Unclear) == 0 && (one.State == Damaged || f.saidGone(one.KeyID, one.Provider))
 	slices.SortStableFunc(one.Values, func(a, b Value) int { return cmp.Compare(b.Revision, a.Revision) })
 	one.Do = one.advice()
 	if one.State == NotKnown {
@@ -246,8 +257,14 @@ func (f *Finding) advice() (do []string) {
 		v := &f.Values[0]
 		do = append(do, fmt.Sprintf("restore the value of revision %d from %s (-restore=FILE)", v.Revision, v.Source))
 	}
-	if len(f.Readers) == 0 {
+	switch {
+	case f.Deletable:
 		do = append(do, "delete it (-delete)")
+	case len(f.Readers) > 0:
+	case len(f.Unclear) > 0:
+		do = append(do, "look after the API server at "+f.Unclear[0]+", which does not say whether it reads it")
+	default:
+		do = append(do, "if no node's plugin or file has its key any more, nor ever will: say so with -gone="+cmp.Or(f.KeyID, f.Provider)+", and delete it (-delete)")
 	}
 	return do
 }
@@ -260,7 +277,7 @@ func (r *Report) sort() {
 	}
 }
 
-// Deletable are the objects that are lost, and that no API server reads that was asked.
+// Deletable are the objects that are lost and may be deleted.
 func (r *Report) Deletable() []Finding {
-	return slices.DeleteFunc(slices.Clone(r.Lost), func(f Finding) bool { return len(f.Readers) > 0 })
+	return slices.DeleteFunc(slices.Clone(r.Lost), func(f Finding) bool { return !f.Deletable })
 }

@@ -73,6 +73,9 @@ func (s *server) confirm(ctx context.Context, o stored.Object, r *Report) error 
 		return nil
 	}
 	reads, err := s.reads(ctx, o)
+	if errors.Is(err, errUnclear) { // LIST has said it
+		reads, err = false, nil
+	}
 	if err != nil && !errs.Is(err, errs.Conflict) || reads { // deleted, or readable, meanwhile
 		return err
 	}

@@ -9,8 +9,10 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/rest"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/kube/encryption/configure"
 	"github.com/strongkeep/strongkeep/internal/kube/encryption/stored"
 )
 
@@ -32,19 +34,25 @@ type Left struct {
 	Why string `json:"why"`
 }
 
-// Remove has the first API server delete objects that Find has found, after all rights
-// and the gate were seen to be there, and Copy has written copyPath. Right before each, etcd has to have the value that
-// was found, the plugin has to say again that it does not open, and no API server may
-// read it: else it is left, with the reason. cfg is that of Find, From an *stored.Etcd.
+// Remove has the first API server delete objects that Find has found and says are
+// Deletable, after it was seen that etcd is that API server's, that cfg.Servers are all
+// that live, and that all rights and the gate are there, and Copy has written copyPath.
+// Right before each, etcd has to have the value that was found, the plugin has to say
+// again that it does not open, and every API server that it does not read it: else it is
+// left, with the reason. cfg is that of Find, From an *stored.Etcd.
 //
 // An error ends it; what was deleted until then is in the answer. Kinds: Invalid, Denied,
-// Exist (copyPath), Unsupported (the gate is off: nothing was deleted), Unavailable.
+// Conflict (another etcd, or more API servers: nothing was deleted), Exist (copyPath),
+// Unsupported (the gate is off: nothing was deleted), Unavailable.
 func Remove(ctx context.Context, cfg Config, all []Finding, copyPath string) (*Removed, error) {
 	etcd, ok := cfg.From.(*stored.Etcd)
 	if !ok || cfg.Servers == nil {
 		return nil, errs.New(errs.Invalid, "deletion takes the running etcd (-etcd) and an API server: nothing was deleted")
 	}
 	r := &remover{Config: cfg, etcd: etcd, server: cfg.Servers.all[0], done: &Removed{}}
+	if err := r.whole(ctx); err != nil {
+		return r.done, err
+	}
 	if err := r.allowed(ctx, all); err != nil {
 		return r.done, err
 	}
@@ -72,6 +80,22 @@ type remover struct {
 	done   *Removed
 }
 
+// whole refuses an etcd that is not that of the API server that deletes, and API servers
+// that are not all: one node's plugin, or file, may lack what the others read with.
+func (r *remover) whole(ctx context.Context) error {
+	to := rest.CopyConfig(r.Servers.rest)
+	to.Host = r.server.url
+	cfg := configure.Config{REST: to, Servers: r.Servers.urls(), TheseAreAll: r.TheseAreAll, Stored: r.etcd, EtcdPrefix: r.Prefix}
+	err := configure.ProveEtcd(ctx, cfg)
+	if err == nil {
+		_, err = configure.Servers(ctx, cfg)
+	}
+	if err != nil && ctx.Err() == nil {
+		return errs.Newf(errs.KindOf(err), "nothing was deleted: %w", err)
+	}
+	return err
+}
+
 // allowed asks for all rights, and for the gate.
 func (r *remover) allowed(ctx context.Context, all []Finding) error {
 	var seen []string
@@ -93,14 +117,16 @@ func (r *remover) allowed(ctx context.Context, all []Finding) error {
 }
 
 // gated refuses an API server without the gate: it would ignore the option, and delete
-// what it can read. A dry run tells, which is one then, and with the gate is refused.
+// what it can read. A dry run with a propagation policy tells, which is one then, and with
+// the gate is invalid: from 1.37 on a dry run alone is not (ValidateIgnoreStoreReadError
+// in k8s.io/apimachinery/pkg/apis/meta/v1/validation).
 func (r *remover) gated(ctx context.Context, f *Finding) error {
 	from, name, err := r.server.at(f.Object)
 	if err != nil {
 		return err
 	}
-	yes := true
-	err = from.Delete(ctx, name, metav1.DeleteOptions{IgnoreStoreReadErrorWithClusterBreakingPotential: &yes, DryRun: []string{metav1.DryRunAll}})
+	yes, policy := true, metav1.DeletePropagationBackground
+	err = from.Delete(ctx, name, metav1.DeleteOptions{IgnoreStoreReadErrorWithClusterBreakingPotential: &yes, DryRun: []string{metav1.DryRunAll}, PropagationPolicy: &policy})
 	switch {
 	case apierrors.IsInvalid(err):
 		return nil
@@ -125,7 +151,7 @@ func (r *remover) one(ctx context.Context, f *Finding) (why string, err error) {
 	yes := true
 	err = from.Delete(ctx, name, metav1.DeleteOptions{IgnoreStoreReadErrorWithClusterBreakingPotential: &yes})
 	switch {
-	case apierrors.IsInvalid(err):
+	case apierrors.IsInvalid(err), apierrors.IsConflict(err): // the latter from 1.37 on
 		return "the API server reads it now", nil
 	case apierrors.IsNotFound(err):
 		return "somebody else has deleted it", nil
@@ -146,19 +172,27 @@ func (r *remover) changed(ctx context.Context, f *Finding) (why string, err erro
 	case revision != f.Revision || !bytes.Equal(content, f.content):
 		return "it was written meanwhile", nil
 	}
-	readers, err := r.Servers.readers(ctx, f.Object)
-	if err != nil {
+	seen, err := r.Servers.see(ctx, f.Object)
+	switch {
+	case err != nil:
 		return "", err
-	}
-	if len(readers) > 0 {
-		return "the API server at " + readers[0] + " reads it", nil
+	case len(seen.readers) > 0:
+		return "the API server at " + seen.readers[0] + " reads it", nil
+	case len(seen.unclear) > 0:
+		return "the API server at " + seen.unclear[0] + " does not say whether it reads it", nil
 	}
 	keys := r.Keys.fresh()
 	defer keys.Close()
-	if out := keys.open(ctx, f.Resource, f.key, content); out.state == Readable {
+	switch out := keys.open(ctx, f.Resource, f.key, content); {
+	case out.state == Readable:
 		return "it opens now", nil
-	} else if out.state == NotKnown && !r.saidGone(f.KeyID, f.Provider) {
+	case out.state == NotKnown && f.asked != NotKnown: // whatever people say: it was known before
+		return out.why, nil
+	case out.state == Damaged, r.saidGone(f.KeyID, f.Provider):
+		return "", nil
+	case out.state == KeyGone && f.State == Damaged: // others under its key id opened
+		return "", nil
+	default:
 		return out.why, nil
 	}
-	return "", nil
 }

@@ -23,7 +23,10 @@ import (
 
 // Servers are API servers. Of objects they are asked for metadata only. A nil Servers has
 // none.
-type Servers struct{ all []*server }
+type Servers struct {
+	all  []*server
+	rest *rest.Config // of all, but for the address
+}
 
 type server struct {
 	url    string
@@ -37,7 +40,7 @@ func Connect(cfg *rest.Config, urls []string) (*Servers, error) {
 	if len(urls) == 0 {
 		urls = []string{cfg.Host}
 	}
-	s := &Servers{}
+	s := &Servers{rest: cfg}
 	for _, url := range urls {
 		one, err := connect(cfg, url)
 		if err != nil {
@@ -77,22 +80,25 @@ func (s *Servers) urls() []string {
 	return urls
 }
 
-// readers are those that read an object now.
-func (s *Servers) readers(ctx context.Context, o stored.Object) ([]string, error) {
+// sight is which API servers read an object now, and of which it is not clear.
+type sight struct{ readers, unclear []string }
+
+func (s *Servers) see(ctx context.Context, o stored.Object) (seen sight, err error) {
 	if s == nil {
-		return nil, nil
+		return seen, nil
 	}
-	var urls []string
 	for _, one := range s.all {
 		reads, err := one.reads(ctx, o)
-		if err != nil {
-			return nil, err
-		}
-		if reads {
-			urls = append(urls, one.url)
+		switch {
+		case errors.Is(err, errUnclear):
+			seen.unclear = append(seen.unclear, one.url)
+		case err != nil:
+			return seen, err
+		case reads:
+			seen.readers = append(seen.readers, one.url)
 		}
 	}
-	return urls, nil
+	return seen, nil
 }
 
 // at is where to ask for an object.
@@ -130,8 +136,11 @@ func (s *server) resolve(resource string) (found schema.GroupVersionResource, na
 	return found, mapping.Scope.Name() == meta.RESTScopeNameNamespace, nil
 }
 
+// errUnclear is an answer that does not say whether an object can be read.
+var errUnclear = errs.New(errs.Unavailable, "the API server fails, and not because the object does not decrypt")
+
 // reads reports whether the API server reads an object. Without a resourceVersion it reads
-// it from etcd, with the keys that it has in memory.
+// it from etcd, with the keys that it has in memory. Errors are errUnclear, and others.
 func (s *server) reads(ctx context.Context, o stored.Object) (bool, error) {
 	from, name, err := s.at(o)
 	if err != nil {
@@ -141,12 +150,29 @@ func (s *server) reads(ctx context.Context, o stored.Object) (bool, error) {
 	switch {
 	case err == nil:
 		return true, nil
-	case code(err) == http.StatusInternalServerError:
+	case undecrypted(err):
 		return false, nil
+	case code(err) == http.StatusInternalServerError:
+		return false, errUnclear
 	case apierrors.IsNotFound(err):
 		return false, errs.Newf(errs.Conflict, "the API server at %s has no %s %s: is what was read its etcd, and as it is now? Name the right one, or leave out the API server", s.url, o.Resource, o.Name)
 	}
 	return false, s.explain(err, "reading "+o.Resource)
+}
+
+// undecrypted reports whether a GET failed since the object does not decrypt or decode: an
+// API server makes an InternalError of nothing else there, and none of what etcd says
+// (k8s.io/apiserver/pkg/storage/errors, InterpretGetError). What is no Status, as a proxy's
+// page or a panic, client-go gives the same reason, and a cause that tells.
+func undecrypted(err error) bool {
+	var status apierrors.APIStatus
+	if !errors.As(err, &status) {
+		return false
+	}
+	if apierrors.ReasonForError(err) == metav1.StatusReasonStoreReadError {
+		return true
+	}
+	return apierrors.IsInternalError(err) && strings.HasPrefix(status.Status().Message, "Internal error occurred: ") && !apierrors.IsUnexpectedServerError(err)
 }
 
 // code is the HTTP status of an API server's answer, 0 if it did not answer.
