@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -147,8 +149,9 @@ func TestRescue(t *testing.T) {
 		revision(t, l.client, name)
 	}
 	l.rescue(0, etcd...)
+	gone := "-gone=" + keyID(t, l.plugin)
 	l.newKey()
-	said := l.rescue(10, append(etcd, "-server="+l.server.URL, "-delete")...)
+	said := l.rescue(10, append(etcd, "-server="+l.server.URL, "-delete", gone)...)
 	if !strings.Contains(said, "from memory still") || !strings.Contains(said, "0 objects would be deleted") {
 		t.Errorf("of an API server that has the key in memory:\n%s", said)
 	}
@@ -159,7 +162,7 @@ func TestRescue(t *testing.T) {
 	}
 
 	l.found(backup)
-	l.restoredAndDeleted(etcd, backup, filepath.Join(dir, "restored.yaml"), filepath.Join(dir, "copy.db"))
+	l.restoredAndDeleted(etcd, gone, backup, filepath.Join(dir, "restored.yaml"), filepath.Join(dir, "copy.db"))
 }
 
 // An API server that has the key of before in memory rewrites what only it reads, under
@@ -218,7 +221,7 @@ func (l *lossy) found(backup string) {
 		if err := json.Unmarshal([]byte(l.rescue(10, args...)), &r); err != nil {
 			l.Fatal(name, err)
 		}
-		if r.Read != 4 || len(r.Lost) != 3 || len(r.Unknown) != 0 || r.Deletable != 3 {
+		if r.Read != 4 || len(r.Lost) != 3 || len(r.Unknown) != 0 || r.Deletable != 0 {
 			l.Fatalf("%s: %+v", name, r)
 		}
 		for i, want := range []string{"default/hopeless", "default/hopeless-too", "default/restored"} {
@@ -241,20 +244,33 @@ func (l *lossy) found(backup string) {
 	}
 }
 
-func (l *lossy) restoredAndDeleted(etcd []string, backup, restored, saved string) {
+// confirmation is what -delete says to confirm.
+func (l *lossy) confirmation(said string) string {
 	l.Helper()
-	all := append(etcd, "-server="+l.server.URL, "-backup="+backup)
+	found := regexp.MustCompile(`-confirm=3-[0-9a-f]{8}`).FindString(said)
+	if found == "" {
+		l.Fatalf("no -confirm in:\n%s", said)
+	}
+	return found
+}
+
+func (l *lossy) restoredAndDeleted(etcd []string, gone, backup, restored, saved string) {
+	l.Helper()
+	all := slices.Concat(etcd, []string{"-server=" + l.server.URL, "-backup=" + backup})
+	if said := l.rescue(10, append(all, "-delete")...); !strings.Contains(said, "0 objects would be deleted") || !strings.Contains(said, "say so with "+gone) {
+		l.Errorf("nobody says that the key is gone:\n%s", said)
+	}
+	away := all
+	all = slices.Concat(all, []string{gone})
 	if said := l.rescue(10, append(all, "-delete")...); !strings.Contains(said, "Of 1 of them a value opens") {
 		l.Errorf("without -restore:\n%s", said)
 	}
-	if said := l.rescue(10, append(all, "-delete", "-restore="+restored)...); !strings.Contains(said, "3 objects would be deleted, and nothing was") {
-		l.Errorf("without -confirm:\n%s", said)
-	}
-	l.rescue(6, append(all, "-delete", "-confirm=2", "-copy="+saved)...)
-	l.rescue(6, append(all, "-restore="+restored)...)                                                      // it is there
-	l.rescue(2, append(etcd, "-server="+env.server.REST.Host, "-delete", "-confirm=3", "-copy="+saved)...) // it has no gate
+	confirm := l.confirmation(l.rescue(10, append(all, "-delete", "-restore="+restored)...))
+	l.rescue(6, append(all, "-delete", "-confirm=3-00000000", "-copy="+saved)...)
+	l.rescue(6, append(all, "-restore="+restored)...)                                                       // it is there
+	l.rescue(2, append(etcd, "-server="+env.server.REST.Host, gone, "-delete", confirm, "-copy="+saved)...) // it has no gate
 	l.plugin.stop()
-	if said := l.rescue(10, append(all, "-delete")...); !strings.Contains(said, "0 objects would be deleted") || !strings.Contains(said, "of 4 it is not known") {
+	if said := l.rescue(10, append(away, "-delete")...); !strings.Contains(said, "0 objects would be deleted") || !strings.Contains(said, "of 4 it is not known") {
 		l.Errorf("with the plugin away:\n%s", said)
 	}
 	if err := l.plugin.start(); err != nil {
@@ -265,8 +281,8 @@ func (l *lossy) restoredAndDeleted(etcd []string, backup, restored, saved string
 	if _, err := os.Stat(saved); err == nil {
 		l.Error("there is a copy although nothing was deleted")
 	}
-	if said := l.rescue(0, append(all, "-delete", "-confirm=3", "-copy="+saved)...); !strings.Contains(said, "Deleted: 3.") || strings.Contains(said, "Left:") {
-		l.Errorf("with -confirm=3:\n%s", said)
+	if said := l.rescue(0, append(all, "-delete", "-restore="+restored, confirm, "-copy="+saved)...); !strings.Contains(said, "Deleted: 3.") || strings.Contains(said, "Left:") {
+		l.Errorf("with %s:\n%s", confirm, said)
 	}
 	if err := l.list(); err != nil {
 		l.Errorf("listing, when what is lost is deleted: %v", err)

@@ -1,6 +1,7 @@
 package encryption
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -34,9 +35,9 @@ type rescueFlags struct {
 	restore  string
 	show     bool
 	delete   bool
-	confirm  int
+	confirm  string
 	copy     string
-	deleting bool // -delete, and -confirm says how many
+	deleting bool // -delete, and -confirm says what
 }
 
 func (x command) rescue() *cobra.Command {
@@ -51,9 +52,10 @@ EncryptionConfiguration (-file) and by its plugins. An API server that is named 
 whether it reads them still, from memory. Without etcd an API server tells the names.
 
 -restore writes the newest values that open to a file that only you can read, for kubectl
-create. -delete tells how many objects the API server would delete although it cannot read
-them, and with -confirm=N does it, after their encrypted values are in the file of -copy.
-Nothing is deleted that a plugin that is away might open.
+create. -delete tells which objects the API server would delete although it cannot read
+them, and with the -confirm that it tells does it, after their encrypted values are in the
+file of -copy. Nothing is deleted that a plugin that is away might open, that any API server
+reads (name each with -server), or whose key you do not say is gone for ever (-gone).
 
 Exit code 10 if there is anything that cannot be read.`,
 		Example: `  strongkeep encryption rescue -snapshot=/var/backups/etcd.db -file=/etc/kubernetes/encryption.yaml
@@ -75,12 +77,13 @@ Exit code 10 if there is anything that cannot be read.`,
 	to.StringSliceVar(&f.backups, "backup", nil, "file of a snapshot that may have values that open; may be repeated")
 	to.StringVar(&f.cluster.Kubeconfig, "kubeconfig", "", "how to reach the API server (KUBECONFIG, ~/.kube/config)")
 	to.StringVar(&f.cluster.Context, "context", "", "context of the kubeconfig; its current one when not given")
-	to.StringSliceVar(&f.servers, "server", nil, "an API server, as https://ADDRESS:6443, to be asked whether it reads what is lost; may be repeated")
+	to.StringSliceVar(&f.servers, "server", nil, "an API server, as https://ADDRESS:6443, to be asked whether it reads what is lost; may be repeated; to delete name each")
+	to.BoolVar(&f.cfg.TheseAreAll, "these-are-all", false, "with -delete: the API servers given are all, in a cluster where none of them renews its lease")
 	to.StringVar(&f.restore, "restore", "", "file to be made, with the newest values that open, as manifests; - is standard output")
 	to.BoolVar(&f.show, "show", false, "with -restore=-: also onto a terminal")
 	to.BoolVar(&f.delete, "delete", false, "have the API server delete what is lost; without -confirm it only says what")
-	to.IntVar(&f.confirm, "confirm", 0, "with -delete: how many objects are to be deleted, as it said before")
-	to.StringVar(&f.copy, "copy", "", "with -delete: file to be made, with the encrypted values, for the day when the key turns up (-backup)")
+	to.StringVar(&f.confirm, "confirm", "", "with -delete: what is to be deleted, as it said before (such as 3-9f2c07d1)")
+	to.StringVar(&f.copy, "copy", "", "with -delete: file to be made, with the encrypted values, for the day when the key turns up (-snapshot=FILE -restore=OTHER)")
 	return c
 }
 
@@ -97,7 +100,7 @@ func (f *rescueFlags) check(out io.Writer) error {
 		{!f.from.given() && f.more(), "an API server tells names only: for single objects, -backup, -old-file, -gone, -restore and -delete say where the values are (-etcd, or -snapshot)"},
 		{f.delete && len(f.from.etcd.Endpoints) == 0, "what is deleted has to be in the running etcd (-etcd): a snapshot does not tell what is there now"},
 		{f.deleting && !f.delete, "-confirm is asked with -delete only"},
-		{f.deleting && f.copy == "", "name a file for the encrypted values (-copy=FILE): with the key, should it turn up, they can be restored from there (-backup=FILE)"},
+		{f.deleting && f.copy == "", "name a file for the encrypted values (-copy=FILE): with the key, should it turn up, they can be restored from there (-snapshot=FILE -restore=OTHER)"},
 		{f.restore == "-" && terminal && !f.show, "this would show secrets on a terminal: name a file (-restore=FILE), pipe it, or say -show"},
 		{f.restore == "-" && f.delete, "first restore, then delete: -restore=- and -delete both write to standard output"},
 	} {
@@ -215,6 +218,10 @@ func (x command) restore(r *rescue.Report, f *rescueFlags) error {
 		_, err := x.Env.Stdout.Write(text.Reveal())
 		return err
 	}
+	if f.deleting && same(f.restore, text) { // this is the command of before, with -confirm
+		_, err := fmt.Fprintf(x.Env.Stderr, "%d objects are in %s already.\n", n, f.restore)
+		return err
+	}
 	if err := private(f.restore, text); err != nil {
 		return err
 	}
@@ -222,8 +229,22 @@ func (x command) restore(r *rescue.Report, f *rescueFlags) error {
 	return err
 }
 
-// private makes a file that only its owner reads, whole, where nothing is yet.
+// same reports whether a file of its owner's only has this already.
+func same(path string, text redact.Secret) bool {
+	info, err := os.Lstat(path)
+	if err != nil || !info.Mode().IsRegular() || info.Mode().Perm()&0o077 != 0 || info.Size() != int64(text.Len()) {
+		return false
+	}
+	there, err := os.ReadFile(path)
+	return err == nil && bytes.Equal(there, text.Reveal())
+}
+
+// private makes a file that only its owner reads, whole, where nothing is yet. What a run
+// that was killed has left of it is removed.
 func private(path string, text redact.Secret) error {
+	if err := draft.Sweep(path); err != nil {
+		return errs.Newf(errs.Unavailable, "removing what a run before has left beside %s: %w", path, err)
+	}
 	d, err := draft.Open(path)
 	if err != nil {
 		return errs.Newf(errs.Invalid, "writing what is restored: %w", err)
@@ -244,8 +265,8 @@ func private(path string, text redact.Secret) error {
 // remove deletes what was confirmed. Without an answer nothing was.
 func (x command) remove(ctx context.Context, r *rescue.Report, f *rescueFlags) (*rescue.Removed, error) {
 	all := r.Deletable()
-	if len(all) != f.confirm || len(all) == 0 {
-		return nil, errs.Newf(errs.Conflict, "%d objects would be deleted, and -confirm says %d: look at what they are (-delete without -confirm); nothing was deleted", len(all), f.confirm)
+	if len(all) == 0 || f.confirm != rescue.Confirmation(all) {
+		return nil, errs.Newf(errs.Conflict, "%d objects would be deleted, and they are not those of -confirm=%s: look at what they are (-delete without -confirm); nothing was deleted", len(all), f.confirm)
 	}
 	done, err := rescue.Remove(ctx, f.cfg, all, f.copy)
 	if err != nil && len(done.Deleted) == 0 {
@@ -258,7 +279,8 @@ func (x command) remove(ctx context.Context, r *rescue.Report, f *rescueFlags) (
 type answer struct {
 	*rescue.Report
 	*rescue.Removed
-	Deletable int `json:"deletable"`
+	Deletable int    `json:"deletable"`
+	Confirm   string `json:"confirm,omitempty"` // for -confirm; "": nothing would be deleted
 }
 
 // rescued prints what was found and done.
@@ -279,9 +301,12 @@ func (x command) rescued(r *rescue.Report, f *rescueFlags, done *rescue.Removed)
 }
 
 func (x command) printRescue(r *rescue.Report, f *rescueFlags, done *rescue.Removed) error {
-	deletable := len(r.Deletable())
+	deletable, confirm := len(r.Deletable()), ""
+	if deletable > 0 {
+		confirm = rescue.Confirmation(r.Deletable())
+	}
 	if x.Format != "table" || x.Field != "" {
-		return x.Print(answer{r, done, deletable}, nil, nil)
+		return x.Print(answer{r, done, deletable, confirm}, nil, nil)
 	}
 	read := fmt.Sprintf("Read %d values of %s", r.Read, r.Source)
 	if !f.from.given() {
@@ -289,7 +314,7 @@ func (x command) printRescue(r *rescue.Report, f *rescueFlags, done *rescue.Remo
 	}
 	err := x.say("%s: %d are lost, of %d it is not known.\n", read, len(r.Lost), len(r.Unknown))
 	for _, all := range [][]rescue.Finding{r.Lost, r.Unknown} {
-		err = errors.Join(err, x.table(session.Row{"RESOURCE", "OBJECT", "STATE", "PROVIDER", "KEY ID", "VALUES THAT OPEN"}, lostRows(all)))
+		err = errors.Join(err, x.table(session.Row{"RESOURCE", "OBJECT", "STATE", "PROVIDER", "KEY ID", "VALUES THAT OPEN", "DELETABLE"}, lostRows(all)))
 	}
 	err = errors.Join(err, x.advise(r))
 	switch {
@@ -298,8 +323,10 @@ func (x command) printRescue(r *rescue.Report, f *rescueFlags, done *rescue.Remo
 		for _, l := range done.Left {
 			err = errors.Join(err, x.say("Left: %s %s: %s\n", l.Resource, l.Name, l.Why))
 		}
+	case f.delete && deletable == 0:
+		err = errors.Join(err, x.say("\n0 objects would be deleted: none is DELETABLE, and above is why.\n"))
 	case f.delete:
-		err = errors.Join(err, x.say("\n%d objects would be deleted, and nothing was. To do it: the same command with -confirm=%d -copy=FILE\n", deletable, deletable), x.restorable(r, f))
+		err = errors.Join(err, x.say("\n%d objects would be deleted (DELETABLE: yes), and nothing was. To do it: the same command with -confirm=%s -copy=FILE\n", deletable, confirm), x.restorable(r, f))
 	}
 	return err
 }
@@ -318,10 +345,12 @@ func (x command) restorable(r *rescue.Report, f *rescueFlags) error {
 	return x.say("Of %d of them a value opens: restore those first (-restore=FILE)\n", n)
 }
 
+var yesNo = map[bool]string{true: "yes", false: "no"}
+
 func lostRows(all []rescue.Finding) (rows []session.Row) {
 	for i := range all {
 		f := &all[i]
-		rows = append(rows, session.Row{f.Resource, f.Name, string(f.State), session.First(f.Provider, "-"), session.First(f.KeyID, "-"), strconv.Itoa(len(f.Values))})
+		rows = append(rows, session.Row{f.Resource, f.Name, string(f.State), session.First(f.Provider, "-"), session.First(f.KeyID, "-"), strconv.Itoa(len(f.Values)), yesNo[f.Deletable]})
 	}
 	return rows
 }

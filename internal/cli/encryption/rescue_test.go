@@ -41,10 +41,11 @@ func TestRescue(t *testing.T) {
 		code int
 		want []string // in what is written
 	}{
-		"found":             {offline, 10, []string{"Read 3 values", "2 are lost", "a/hopeless    provider missing    aescbc/gone", "put aescbc/gone back", "restore the value of revision 2"}},
+		"found":             {offline, 10, []string{"Read 3 values", "2 are lost", "a/hopeless    provider missing    aescbc/gone", "put aescbc/gone back", "restore the value of revision 2", "say so with -gone=aescbc/gone"}},
 		"said to be gone":   {append(offline, "-gone=aescbc/gone", "a/lost"), 10, []string{"a/lost    key gone", "bring the key of aescbc/gone back"}},
-		"json":              {append(offline, "-o=json"), 10, []string{`"deletable": 2`, `"state": "provider missing"`}},
-		"field":             {append(offline, "-field=deletable"), 10, []string{"2"}},
+		"json":              {append(offline, "-o=json"), 10, []string{`"deletable": 0`, `"state": "provider missing"`}},
+		"json, to delete":   {append(offline, "-o=json", "-gone=aescbc/gone"), 10, []string{`"deletable": 2`, `"deletable": true`, `"confirm": "2-`}},
+		"field":             {append(offline, "-field=deletable"), 10, []string{"0"}},
 		"nothing lost":      {append(offline, "a/fine"), 0, []string{"0 are lost"}},
 		"no such object":    {append(offline, "a/none"), 5, []string{"there is no a/none"}},
 		"nothing opens":     {append(offline, "a/hopeless", "-restore="+there+"2"), 5, []string{"nothing can be restored"}},
@@ -54,7 +55,7 @@ func TestRescue(t *testing.T) {
 		"no backup":         {append(offline, "-backup="+from+"x"), 5, []string{"there is no snapshot"}},
 		"delete offline":    {append(offline, "-delete"), 2, []string{"a snapshot does not tell what is there now"}},
 		"confirm alone":     {append(offline, "-confirm=2"), 2, []string{"-confirm is asked with -delete only"}},
-		"no copy":           {[]string{"-etcd=https://127.0.0.1:1", "-delete", "-confirm=2"}, 2, []string{"-copy=FILE"}},
+		"no copy":           {[]string{"-etcd=https://127.0.0.1:1", "-delete", "-confirm=2-00000000"}, 2, []string{"-copy=FILE"}},
 		"restore by names":  {[]string{"-restore=x"}, 2, []string{"an API server tells names only"}},
 		"both at once":      {[]string{"-etcd=https://127.0.0.1:1", "-delete", "-restore=-"}, 2, []string{"first restore, then delete"}},
 		"no API server":     {[]string{"-etcd=https://127.0.0.1:1", "-delete"}, 2, []string{"no cluster is named"}},

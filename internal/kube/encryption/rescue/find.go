@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"slices"
 	"strings"
@@ -275,6 +276,16 @@ func (r *Report) sort() {
 			return cmp.Or(cmp.Compare(a.Resource, b.Resource), cmp.Compare(a.Name, b.Name))
 		})
 	}
+}
+
+// Confirmation is how many findings these are, and a digest of which and of which
+// revisions: what is confirmed with it is what was looked at.
+func Confirmation(all []Finding) string {
+	sum := sha256.New()
+	for i := range all {
+		_, _ = fmt.Fprintf(sum, "%q %q %d\n", all[i].Resource, all[i].Name, all[i].Revision) // never fails
+	}
+	return fmt.Sprintf("%d-%x", len(all), sum.Sum(nil)[:4])
 }
 
 // Deletable are the objects that are lost and may be deleted.

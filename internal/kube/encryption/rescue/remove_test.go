@@ -315,3 +315,18 @@ func FuzzUnreadable(f *testing.F) {
 		}
 	})
 }
+
+// What is confirmed is these objects, as they were.
+func TestConfirmation(t *testing.T) {
+	one := Finding{Object: stored.Object{Resource: "secrets", Name: "a/one"}, Revision: 2}
+	two, later := one, one
+	two.Name, later.Revision = "a/two", 3
+	seen := map[string]bool{}
+	for _, all := range [][]Finding{{one}, {two}, {later}, {one, two}, {later, two}} {
+		said := Confirmation(all)
+		if seen[said] || !strings.HasPrefix(said, fmt.Sprint(len(all), "-")) || said != Confirmation(all) {
+			t.Errorf("%d objects: %s", len(all), said)
+		}
+		seen[said] = true
+	}
+}
