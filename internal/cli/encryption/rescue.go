@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"strconv"
 
 	"github.com/spf13/cobra"
@@ -63,7 +64,7 @@ Exit code 10 if there is anything that cannot be read.`,
     -etcd-cert=/etc/kubernetes/pki/apiserver-etcd-client.crt -etcd-key=/etc/kubernetes/pki/apiserver-etcd-client.key \
     -server=https://10.0.0.1:6443 -backup=/var/backups/etcd.db -restore=restored.yaml`,
 		RunE: func(c *cobra.Command, only []string) error {
-			f.cfg.Only, f.deleting = only, c.Flags().Changed("confirm")
+			f.cfg.Only, f.deleting, f.cfg.Readable = only, c.Flags().Changed("confirm"), f.restore != ""
 			return x.runRescue(c.Context(), &f)
 		},
 	}
@@ -79,7 +80,7 @@ Exit code 10 if there is anything that cannot be read.`,
 	to.StringVar(&f.cluster.Context, "context", "", "context of the kubeconfig; its current one when not given")
 	to.StringSliceVar(&f.servers, "server", nil, "an API server, as https://ADDRESS:6443, to be asked whether it reads what is lost; may be repeated; to delete name each")
 	to.BoolVar(&f.cfg.TheseAreAll, "these-are-all", false, "with -delete: the API servers given are all, in a cluster where none of them renews its lease")
-	to.StringVar(&f.restore, "restore", "", "file to be made, with the newest values that open, as manifests; - is standard output")
+	to.StringVar(&f.restore, "restore", "", "file to be made, with the newest values that open, as manifests; of a -snapshot also what is named and readable, and all of a file of -copy; - is standard output")
 	to.BoolVar(&f.show, "show", false, "with -restore=-: also onto a terminal")
 	to.BoolVar(&f.delete, "delete", false, "have the API server delete what is lost; without -confirm it only says what")
 	to.StringVar(&f.confirm, "confirm", "", "with -delete: what is to be deleted, as it said before (such as 3-9f2c07d1)")
@@ -205,7 +206,7 @@ func (x command) restore(r *rescue.Report, f *rescueFlags) error {
 	if f.restore == "" {
 		return nil
 	}
-	text, n, missing := rescue.Manifest(append(r.Lost, r.Unknown...))
+	text, n, missing := rescue.Manifest(slices.Concat(r.Lost, r.Unknown, r.Readable))
 	for _, one := range missing {
 		if _, err := fmt.Fprintf(x.Env.Stderr, "Not restored: %s\n", one); err != nil {
 			return err

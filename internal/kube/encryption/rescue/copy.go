@@ -15,9 +15,14 @@ import (
 )
 
 // Copy writes the encrypted values of some findings to a file of its owner's, which must
-// not be there yet, as stored.Snapshot reads it: with the key that is gone now it is a
-// backup to restore from.
-func Copy(path string, all []Finding) error {
+// be there yet, as stored.Snapshot reads it: with the key that is gone now it is a backup
+// to restore from, by Find with Config.Readable. It has the bucket copyMark.
+func Copy(path string, all []Finding) error { return write(path, all, []byte(copyMark)) }
+
+// copyMark is an empty bucket, by which a copy is known: all that is in it was deleted.
+const copyMark = "strongkeep-rescue"
+
+func write(path string, all []Finding, marks ...[]byte) error {
 	db, err := bolt.Open(path, 0o600, &bolt.Options{OpenFile: func(name string, flag int, mode os.FileMode) (*os.File, error) {
 		return os.OpenFile(name, flag|os.O_EXCL|os.O_CREATE, mode)
 	}})
@@ -31,6 +36,9 @@ func Copy(path string, all []Finding) error {
 		bucket, err := tx.CreateBucket([]byte("key"))
 		for i := 0; i < len(all) && err == nil; i++ {
 			err = put(bucket, &all[i], uint64(i))
+		}
+		for i := 0; i < len(marks) && err == nil; i++ {
+			_, err = tx.CreateBucket(marks[i])
 		}
 		return err
 	})

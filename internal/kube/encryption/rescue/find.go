@@ -29,6 +29,8 @@ type Config struct {
 	Servers *Servers        // who may have keys in memory still; nil: nobody is asked
 	// TheseAreAll says that Servers are all that there are, where no lease tells it.
 	TheseAreAll bool
+	// Readable keeps what opens too, of a snapshot: what is named with Only, or all of a Copy.
+	Readable bool
 }
 
 // Report is what was found.
@@ -38,6 +40,8 @@ type Report struct {
 	Lost    []Finding `json:"lost"`    // what cannot be read, for certain
 	Unknown []Finding `json:"unknown"` // what cannot be read now, and may be in a moment
 	Servers []string  `json:"asked"`   // API servers that were asked
+	// Readable opens, and was asked for: see Config.
+	Readable []Finding `json:"readable,omitempty"`
 }
 
 // Finding is a value that does not open.
@@ -87,11 +91,17 @@ func Find(ctx context.Context, cfg Config) (*Report, error) {
 	for _, name := range cfg.Only {
 		f.left[name] = true
 	}
+	if from, ok := cfg.From.(stored.Snapshot); ok && cfg.Readable {
+		f.keep = len(cfg.Only) > 0 || from.Has(copyMark)
+	}
 	read, err := f.read(cfg.From, f.look)
 	if err != nil {
 		return nil, err
 	}
 	f.report.Origin, f.report.Servers = read.Origin, cfg.Servers.urls()
+	for i := range f.report.Readable {
+		f.report.Readable[i].Values[0].Source = read.Source
+	}
 	for i := range read.Resources {
 		f.report.Read += read.Resources[i].Values
 	}
@@ -118,6 +128,7 @@ type finder struct {
 	found  map[stored.Object]*Finding
 	left   map[string]bool // names of Only that have not been seen
 	opens  map[string]bool // key ids under which something opens
+	keep   bool            // what opens, too
 }
 
 // read visits every value of a source that is meant.
@@ -140,6 +151,12 @@ func (f *finder) look(o stored.Object, u stored.Under, e stored.Entry) {
 	out := f.Keys.open(f.ctx, o.Resource, e.Key, e.Value)
 	if out.state == Readable {
 		f.opens[u.KeyID] = true
+		if f.keep {
+			f.report.Readable = append(f.report.Readable, Finding{
+				Object: o, Provider: u.Provider(), KeyID: u.KeyID, State: Readable, Revision: e.Revision,
+				Values: []Value{{Revision: e.Revision, Provider: u.Provider(), KeyID: u.KeyID, plain: out.plain}},
+			})
+		}
 		return
 	}
 	asked := out.state
@@ -271,7 +288,7 @@ func (f *Finding) advice() (do []string) {
 }
 
 func (r *Report) sort() {
-	for _, all := range [][]Finding{r.Lost, r.Unknown} {
+	for _, all := range [][]Finding{r.Lost, r.Unknown, r.Readable} {
 		slices.SortFunc(all, func(a, b Finding) int {
 			return cmp.Or(cmp.Compare(a.Resource, b.Resource), cmp.Compare(a.Name, b.Name))
 		})

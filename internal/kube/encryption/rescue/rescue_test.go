@@ -173,7 +173,7 @@ func snapshot(t *testing.T, first int64, values ...string) stored.Snapshot {
 		all = append(all, Finding{key: []byte(values[i]), content: []byte(values[i+1]), Revision: first + int64(i/2)})
 	}
 	path := filepath.Join(t.TempDir(), "etcd.db")
-	if err := Copy(path, all); err != nil {
+	if err := write(path, all); err != nil {
 		t.Fatal(err)
 	}
 	return stored.Snapshot{Path: path}
@@ -461,6 +461,41 @@ func TestCopy(t *testing.T) {
 	cfg.From, cfg.Backups = snapshot(t, 9, at("one"), "k8s:enc:nothing"), []stored.Source{stored.Snapshot{Path: path}}
 	if text, n, _ := Manifest(find(t, cfg).Lost); n != 1 || !strings.Contains(text.RevealString(), base64.StdEncoding.EncodeToString([]byte(canary))) {
 		t.Errorf("%d restored from the copy", n)
+	}
+}
+
+// The key is back: of a copy everything is restored, of another snapshot what is named.
+func TestReadable(t *testing.T) {
+	mine := startPlugin(t)
+	seal := func(name string) string { return mine.seal(t, "strongkeep", at(name), secret(t, "a", name, canary)) }
+	from := snapshot(t, 2, at("one"), seal("one"), at("two"), seal("two"))
+	mine.stop()
+	provider := kmsProvider("strongkeep", mine)
+	r := find(t, Config{From: from, Keys: keys(t, provider), Gone: []string{"kms-v2/strongkeep"}})
+	path := filepath.Join(t.TempDir(), "copy.db")
+	if err := Copy(path, r.Deletable()); err != nil {
+		t.Fatal(err)
+	}
+	mine.start(t)
+	for name, c := range map[string]struct {
+		Config
+		want int
+	}{
+		"copy":               {Config{From: stored.Snapshot{Path: path}, Readable: true}, 2},
+		"copy, not restored": {Config{From: stored.Snapshot{Path: path}}, 0},
+		"copy, named":        {Config{From: stored.Snapshot{Path: path}, Readable: true, Only: []string{"a/two"}}, 1},
+		"another":            {Config{From: from, Readable: true}, 0},
+		"another, named":     {Config{From: from, Readable: true, Only: []string{"a/one"}}, 1},
+	} {
+		c.Keys = keys(t, provider)
+		r := find(t, c.Config)
+		text, n, missing := Manifest(r.Readable)
+		if n != c.want || len(missing)+len(r.Lost)+len(r.Unknown) != 0 || strings.Count(text.RevealString(), base64.StdEncoding.EncodeToString([]byte(canary))) != c.want {
+			t.Errorf("%s: %d restored, missing %q, %d lost", name, n, missing, len(r.Lost))
+		}
+		if c.want == 2 && (r.Readable[0].Name != "a/one" || !strings.Contains(r.Readable[0].Values[0].Source, path)) {
+			t.Errorf("%s: %+v", name, r.Readable)
+		}
 	}
 }
 

@@ -59,6 +59,20 @@ func (s Snapshot) Read(ctx context.Context, folders []string, visit func(Entry))
 	return origin, err
 }
 
+// Has reports whether the database has a bucket of this name, beside those of etcd. What
+// cannot be opened has none: Read tells why.
+func (s Snapshot) Has(bucket string) (has bool) {
+	db, err := s.open()
+	if err != nil {
+		return false
+	}
+	defer func() { _ = db.Close() }()
+	err = s.guard(func() error {
+		return db.View(func(tx *bolt.Tx) error { has = tx.Bucket([]byte(bucket)) != nil; return nil })
+	})
+	return has && err == nil
+}
+
 // open opens the file for reading. A running etcd has it locked.
 func (s Snapshot) open() (db *bolt.DB, err error) {
 	err = s.guard(func() error {
