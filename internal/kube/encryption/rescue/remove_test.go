@@ -1,6 +1,7 @@
 package rescue
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
 	"errors"
@@ -216,6 +217,12 @@ func TestRemove(t *testing.T) {
 			}
 			if name == "plugin away" {
 				mine.start(whole)
+			}
+			if name == "lost" { // and its key is back
+				back := find(t, Config{From: stored.Snapshot{Path: path}, Keys: keys(t, kmsProvider("strongkeep", other)), Readable: true})
+				if text, n, _ := Manifest(back.Readable); n != 1 || !strings.Contains(text.RevealString(), base64.StdEncoding.EncodeToString([]byte(canary))) {
+					t.Errorf("%d restored of the copy", n)
+				}
 			}
 		})
 	}
