@@ -91,20 +91,13 @@ func Find(ctx context.Context, cfg Config) (*Report, error) {
 	for _, name := range cfg.Only {
 		f.left[name] = true
 	}
-	if from, ok := cfg.From.(stored.Snapshot); ok && cfg.Readable {
-		f.keep = len(cfg.Only) > 0 || from.Has(copyMark)
-	}
+	f.keep = cfg.keeps()
 	read, err := f.read(cfg.From, f.look)
 	if err != nil {
 		return nil, err
 	}
 	f.report.Origin, f.report.Servers = read.Origin, cfg.Servers.urls()
-	for i := range f.report.Readable {
-		f.report.Readable[i].Values[0].Source = read.Source
-	}
-	for i := range read.Resources {
-		f.report.Read += read.Resources[i].Values
-	}
+	f.count(read)
 	if err := f.missed(); err != nil {
 		return nil, err
 	}
@@ -118,6 +111,22 @@ func Find(ctx context.Context, cfg Config) (*Report, error) {
 	}
 	f.report.sort()
 	return &f.report, nil
+}
+
+// keeps reports whether what opens is wanted, too.
+func (c *Config) keeps() bool {
+	from, ok := c.From.(stored.Snapshot)
+	return ok && c.Readable && (len(c.Only) > 0 || from.Has(copyMark))
+}
+
+// count takes what is known of all values when they were read.
+func (f *finder) count(read *stored.Report) {
+	for i := range f.report.Readable {
+		f.report.Readable[i].Values[0].Source = read.Source
+	}
+	for i := range read.Resources {
+		f.report.Read += read.Resources[i].Values
+	}
 }
 
 // finder is one search.

@@ -181,18 +181,23 @@ func (r *remover) changed(ctx context.Context, f *Finding) (why string, err erro
 	case len(seen.unclear) > 0:
 		return "the API server at " + seen.unclear[0] + " does not say whether it reads it", nil
 	}
+	return r.opens(ctx, f), nil
+}
+
+// opens says why an object may not be lost, by the plugin and the file.
+func (r *remover) opens(ctx context.Context, f *Finding) (why string) {
 	keys := r.Keys.fresh()
 	defer keys.Close()
-	switch out := keys.open(ctx, f.Resource, f.key, content); {
+	switch out := keys.open(ctx, f.Resource, f.key, f.content); {
 	case out.state == Readable:
-		return "it opens now", nil
+		return "it opens now"
 	case out.state == NotKnown && f.asked != NotKnown: // whatever people say: it was known before
-		return out.why, nil
+		return out.why
 	case out.state == Damaged, r.saidGone(f.KeyID, f.Provider):
-		return "", nil
+		return ""
 	case out.state == KeyGone && f.State == Damaged: // others under its key id opened
-		return "", nil
+		return ""
 	default:
-		return out.why, nil
+		return out.why
 	}
 }
