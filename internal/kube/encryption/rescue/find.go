@@ -284,16 +284,20 @@ func (f *Finding) advice() (do []string) {
 		v := &f.Values[0]
 		do = append(do, fmt.Sprintf("restore the value of revision %d from %s (-restore=FILE)", v.Revision, v.Source))
 	}
+	return append(do, f.deletion()...)
+}
+
+// deletion is what can be done about an object that nothing else helps.
+func (f *Finding) deletion() []string {
 	switch {
 	case f.Deletable:
-		do = append(do, "delete it (-delete)")
+		return []string{"delete it (-delete)"}
 	case len(f.Readers) > 0:
+		return nil
 	case len(f.Unclear) > 0:
-		do = append(do, "look after the API server at "+f.Unclear[0]+", which does not say whether it reads it")
-	default:
-		do = append(do, "if no node's plugin or file has its key any more, nor ever will: say so with -gone="+cmp.Or(f.KeyID, f.Provider)+", and delete it (-delete)")
+		return []string{"look after the API server at " + f.Unclear[0] + ", which does not say whether it reads it"}
 	}
-	return do
+	return []string{"if no node's plugin or file has its key any more, nor ever will: say so with -gone=" + cmp.Or(f.KeyID, f.Provider) + ", and delete it (-delete)"}
 }
 
 func (r *Report) sort() {
