@@ -52,9 +52,10 @@ type Turner interface {
 type Guide interface {
 	// Next makes the version that follows those of h.
 	Next(h History) []string
-	// Retire takes a version away, so that it can be brought back; it says so where that
-	// cannot be.
-	Retire(version string) []string
+	// Retire takes versions away, by age, so that they can be brought back, and leaves the
+	// one that is to stay: for each of old what is done, in this order. It says so where
+	// that cannot be, or where nothing is to be done.
+	Retire(old []string, stays string) [][]string
 }
 
 // History is what a store says of a key.

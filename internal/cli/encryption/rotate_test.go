@@ -45,12 +45,15 @@ func TestPrintTurn(t *testing.T) {
 	s.Proven = true
 	said := printed(t, s, "table")
 	for _, want := range []string{
-		"No value in etcd is under version 2, 1. Disable now what may go, or run this again with -dry-run right before", "version 2: disable 2", "version 1: disable 1", "it is the known_key_id in /etc/strongkeep/kms.yaml: tell a newer one on every node, k3",
+		"No value in etcd is under version 1, 2. Disable now what may go, or run this again with -dry-run right before", "version 2: disable 2", "version 1: disable 1", "it is the known_key_id in /etc/strongkeep/kms.yaml: tell a newer one on every node, k3",
 		"which need it: a.db", "Nor were backups of etcd", "The next version: make the next",
 	} {
 		if !strings.Contains(said, want) {
 			t.Errorf("it does not say %q:\n%s", want, said)
 		}
+	}
+	if strings.Index(said, "disable 1") > strings.Index(said, "disable 2") {
+		t.Errorf("the newest is to go first:\n%s", said)
 	}
 	if strings.Contains(said, "none will be") {
 		t.Errorf("it promises what plugins may do that are started later:\n%s", said)

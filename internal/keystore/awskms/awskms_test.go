@@ -578,8 +578,13 @@ func TestGuide(t *testing.T) {
 	if got, want := strings.Join(k.(keystore.Guide).Next(h), "\n"), "aws kms create-key --region=eu-central-1 --query=KeyMetadata.KeyId --output=text\naws kms create-alias --region=eu-central-1 --alias-name=alias/prod/8 --target-key-id=KEY-ID"; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
-	if got, want := strings.Join(k.(keystore.Guide).Retire("7/"+id), "\n"), "aws kms disable-key --region=eu-central-1 --key-id="+id; got != want {
-		t.Errorf("%s, want %s", got, want)
+	const other = "1234abcd-12ab-34cd-56ef-1234567890ac"
+	gone := k.(keystore.Guide).Retire([]string{"1/" + id, "7/" + other}, "8/"+id)
+	if len(gone) != 2 || len(gone[0]) != 1 || !strings.HasPrefix(gone[0][0], "nothing: ") || strings.Contains(gone[0][0], "disable") {
+		t.Errorf("the key that is in use is taken away: %q", gone)
+	}
+	if want := "aws kms disable-key --region=eu-central-1 --key-id=" + other; len(gone) != 2 || strings.Join(gone[1], "\n") != want {
+		t.Errorf("%q, want %s", gone, want)
 	}
 	if got := strings.Join(open(t, withKey(s, id)).(keystore.Guide).Next(h), ""); !strings.Contains(got, "has one version") {
 		t.Error(got)

@@ -1,6 +1,7 @@
 package awskms
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/strongkeep/strongkeep/internal/keystore"
@@ -23,11 +24,20 @@ func (k *Key) Next(h keystore.History) []string {
 	}
 }
 
-// Retire implements keystore.Guide.
-func (k *Key) Retire(id string) []string {
-	v, err := parseVersion(id)
-	if err != nil {
-		return []string{err.Error()}
+// Retire implements keystore.Guide. Several aliases may be of one key.
+func (k *Key) Retire(old []string, stays string) [][]string {
+	all := make([][]string, len(old))
+	kept, unknown := parseVersion(stays)
+	for i, id := range old {
+		v, err := parseVersion(id)
+		switch {
+		case err != nil || unknown != nil:
+			all[i] = []string{errors.Join(err, unknown).Error()}
+		case v.id == kept.id:
+			all[i] = []string{fmt.Sprintf("nothing: its alias is of the same key as that of version %s, which is in use", stays)}
+		default:
+			all[i] = []string{fmt.Sprintf("aws kms disable-key --region=%s --key-id=%s", k.settings.Region, v.id)}
+		}
 	}
-	return []string{fmt.Sprintf("aws kms disable-key --region=%s --key-id=%s", k.settings.Region, v.id)}
+	return all
 }

@@ -387,7 +387,7 @@ func TestGuide(t *testing.T) {
 			t.Errorf("%s, want %s", got, want)
 		}
 		const id = "0123456789abcdef0123456789abcdef"
-		if got, want := guide.Retire(id)[0], "az keyvault key set-attributes "+flag+" --name=kube --version="+id+" --enabled=false"; got != want {
+		if got, want := guide.Retire([]string{id}, "x")[0][0], "az keyvault key set-attributes "+flag+" --name=kube --version="+id+" --enabled=false"; got != want {
 			t.Errorf("%s, want %s", got, want)
 		}
 	}

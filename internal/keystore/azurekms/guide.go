@@ -22,6 +22,10 @@ func (k *Key) Next(keystore.History) []string {
 }
 
 // Retire implements keystore.Guide.
-func (k *Key) Retire(version string) []string {
-	return []string{"az keyvault key set-attributes " + k.place() + " --version=" + version + " --enabled=false"}
+func (k *Key) Retire(old []string, _ string) [][]string {
+	all := make([][]string, len(old))
+	for i, version := range old {
+		all[i] = []string{"az keyvault key set-attributes " + k.place() + " --version=" + version + " --enabled=false"}
+	}
+	return all
 }

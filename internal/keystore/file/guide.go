@@ -2,6 +2,7 @@ package file
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/strongkeep/strongkeep/internal/keystore"
 )
@@ -15,7 +16,16 @@ func (k *Key) Next(keystore.History) []string {
 }
 
 // Retire implements keystore.Guide. The first key stays: the file has its identity.
-func (k *Key) Retire(version string) []string {
+func (k *Key) Retire(old []string, _ string) [][]string {
+	all := make([][]string, len(old))
+	for i, version := range old {
+		all[i] = k.retire(version)
+	}
+	return all
+}
+
+// retire names the key by what does not move when another line is taken out.
+func (k *Key) retire(version string) []string {
 	r := k.ring.Load()
 	switch i := r.find(version); {
 	case i < 0:
@@ -23,6 +33,10 @@ func (k *Key) Retire(version string) []string {
 	case i == 0:
 		return []string{fmt.Sprintf("nothing: the key in line %d of %s is its first one, and stays, since all key ids are made of it", r.keys[0].line, k.path)}
 	default:
-		return []string{fmt.Sprintf("keep a copy of %s, then take line %d out of it, on every control-plane node", k.path, r.keys[i].line)}
+		place := fmt.Sprintf("line %d, as long as no line before it was taken out", r.keys[i].line)
+		if made := r.keys[i].made; !made.IsZero() {
+			place += ", with the time " + made.UTC().Format(time.RFC3339)
+		}
+		return []string{fmt.Sprintf("keep a copy of %s, then take key %s out of it (%s), on every control-plane node", k.path, version, place)}
 	}
 }

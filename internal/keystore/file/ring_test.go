@@ -213,10 +213,11 @@ func TestGuide(t *testing.T) {
 			line = i + 1
 		}
 	}
-	if got := strings.Join(k.Retire(h.Versions[1].ID), ""); line == 0 || !strings.Contains(got, fmt.Sprintf("line %d out of it", line)) {
+	gone := k.Retire([]string{h.Versions[0].ID, h.Versions[1].ID}, h.Versions[2].ID)
+	if got := strings.Join(gone[1], ""); line == 0 || !strings.Contains(got, fmt.Sprintf("take key %s out of it (line %d, as long as no line before it was taken out, with the time 2026-01-02T03:04:05Z)", h.Versions[1].ID, line)) {
 		t.Errorf("the second key is in line %d: %s", line, got)
 	}
-	if got := strings.Join(k.Retire(h.Versions[0].ID), ""); !strings.HasPrefix(got, "nothing: ") || strings.Contains(got, "out of") {
+	if got := strings.Join(gone[0], ""); !strings.HasPrefix(got, "nothing: ") || strings.Contains(got, "out of") {
 		t.Errorf("the first key: %s", got)
 	}
 	if got := strings.Join(k.Next(h), " "); !strings.Contains(got, "strongkeep kms add-key "+path) {

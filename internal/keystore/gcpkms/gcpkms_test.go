@@ -332,7 +332,7 @@ func TestGuide(t *testing.T) {
 	if got, want := guide.Next(keystore.History{})[0], "gcloud kms keys versions create "+at; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
-	if got, want := guide.Retire("3")[0], "gcloud kms keys versions disable 3 "+at; got != want {
+	if got, want := guide.Retire([]string{"3"}, "4")[0][0], "gcloud kms keys versions disable 3 "+at; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
 }

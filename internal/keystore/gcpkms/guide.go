@@ -19,6 +19,10 @@ func (k *Key) Next(keystore.History) []string {
 }
 
 // Retire implements keystore.Guide.
-func (k *Key) Retire(version string) []string {
-	return []string{"gcloud kms keys versions disable " + version + " " + k.place()}
+func (k *Key) Retire(old []string, _ string) [][]string {
+	all := make([][]string, len(old))
+	for i, version := range old {
+		all[i] = []string{"gcloud kms keys versions disable " + version + " " + k.place()}
+	}
+	return all
 }

@@ -13,6 +13,8 @@ import (
 
 const byID = "the key is named by its CKA_ID, and has one version: name key in the configuration instead of id"
 
+var _ keystore.Guide = (*Key)(nil)
+
 // Next implements keystore.Guide: another key, with the next label.
 func (k *Key) Next(h keystore.History) []string {
 	if k.settings.Key == "" {
@@ -37,7 +39,15 @@ func (k *Key) Next(h keystore.History) []string {
 
 // Retire implements keystore.Guide. PKCS#11 has no key that is disabled: what takes one
 // away, and can be undone, is another label.
-func (k *Key) Retire(version string) []string {
+func (k *Key) Retire(old []string, _ string) [][]string {
+	all := make([][]string, len(old))
+	for i, version := range old {
+		all[i] = k.retire(version)
+	}
+	return all
+}
+
+func (k *Key) retire(version string) []string {
 	if k.settings.Key == "" {
 		return []string{byID}
 	}

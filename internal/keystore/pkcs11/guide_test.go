@@ -43,7 +43,7 @@ func TestGuide(t *testing.T) {
 	}
 	opened(t, "under the new one", k, wrapped(t, k))
 
-	retire := k.Retire(first.ID)
+	retire := k.Retire([]string{first.ID}, "")[0]
 	for _, label := range []string{"key kubernetes/9 ", "the label retired-kubernetes/9 ", "the label kubernetes/9 brings it back"} {
 		if len(retire) != 1 || !strings.Contains(retire[0], label) {
 			t.Fatalf("a version is retired by %q", retire)
@@ -87,12 +87,12 @@ func TestGuideWords(t *testing.T) {
 		}
 	}
 	one := key(`"module":"/x.so","token":"a","id":"0b"`)
-	for _, got := range [][]string{one.Next(keystore.History{}), one.Retire("0-0102030405060708")} {
+	for _, got := range [][]string{one.Next(keystore.History{}), one.Retire([]string{"0-0102030405060708"}, "")[0]} {
 		if len(got) != 1 || !strings.Contains(got[0], "has one version") {
 			t.Errorf("a key by its CKA_ID: %q", got)
 		}
 	}
-	if got := key(`"module":"/x.so","token":"a","key":"k"`).Retire("x"); len(got) != 1 || !strings.Contains(got[0], "is no version") {
+	if got := key(`"module":"/x.so","token":"a","key":"k"`).Retire([]string{"x"}, "")[0]; len(got) != 1 || !strings.Contains(got[0], "is no version") {
 		t.Errorf("retiring what is no version: %q", got)
 	}
 }

@@ -44,12 +44,21 @@ func (k *Key) shell(flags string) string {
 // Next implements keystore.Guide.
 func (k *Key) Next(keystore.History) []string { return []string{k.shell("-f") + k.path() + "/rotate"} }
 
-// Retire implements keystore.Guide. The version before goes with it: the vault knows a
-// least version only.
-func (k *Key) Retire(version string) []string {
-	n, err := strconv.ParseUint(version, 10, 31)
-	if err != nil {
-		return []string{fmt.Sprintf("%q is no version of a transit key", version)}
+// Retire implements keystore.Guide. The vault knows a least version only: one command is
+// enough, and those of older versions would bring back what it took away.
+func (k *Key) Retire(old []string, _ string) [][]string {
+	all := make([][]string, len(old))
+	last := len(old) - 1
+	for i, version := range old {
+		n, err := strconv.ParseUint(version, 10, 31)
+		switch {
+		case err != nil:
+			all[i] = []string{fmt.Sprintf("%q is no version of a transit key", version)}
+		case i < last:
+			all[i] = []string{"nothing: it goes with version " + old[last]}
+		default:
+			all[i] = []string{fmt.Sprintf("%s%s/config min_decryption_version=%d", k.shell(""), k.path(), n+1)}
+		}
 	}
-	return []string{fmt.Sprintf("%s%s/config min_decryption_version=%d", k.shell(""), k.path(), n+1)}
+	return all
 }

@@ -2,6 +2,7 @@ package transit_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -309,7 +310,10 @@ path "transit/keys/k/rotate" { capabilities = ["update"] }`))
 	if next, want := strings.Join(guide.Next(h), ";"), "strongkeep write -f -address="+s.Address+" transit/keys/k/rotate"; next != want {
 		t.Errorf("next: %s, want %s", next, want)
 	}
-	if gone, want := strings.Join(guide.Retire("1"), ";"), "strongkeep write -address="+s.Address+" transit/keys/k/config min_decryption_version=2"; gone != want {
+	if gone, want := fmt.Sprint(guide.Retire([]string{"1", "2", "3"}, "4")), "[[nothing: it goes with version 3] [nothing: it goes with version 3] [strongkeep write -address="+s.Address+" transit/keys/k/config min_decryption_version=4]]"; gone != want {
+		t.Errorf("retire: %s, want %s", gone, want)
+	}
+	if gone, want := strings.Join(guide.Retire([]string{"1"}, "2")[0], ";"), "strongkeep write -address="+s.Address+" transit/keys/k/config min_decryption_version=2"; gone != want {
 		t.Errorf("retire: %s, want %s", gone, want)
 	}
 }

@@ -59,11 +59,11 @@ func TestTurn(t *testing.T) {
 			}
 		}
 		old, _ := s.Old()
-		if len(old) != turn+1 || *old[0].Values != 0 || len(old[0].Retire) == 0 || s.Versions[0].Role != New || s.Versions[0].Retire != nil {
+		if len(old) != turn+1 || *old[0].Values != 0 || len(old[turn].Retire) == 0 || s.Versions[0].Role != New || s.Versions[0].Retire != nil {
 			t.Errorf("%+v", s.Versions)
 		}
-		if turn == 1 && !strings.Contains(old[0].Retire[0], "line 2 out of it") {
-			t.Error(old[0].Retire)
+		if turn == 1 && (!strings.HasPrefix(old[0].Retire[0], "nothing: ") || !strings.Contains(old[1].Retire[0], "take key "+old[1].ID+" out of it (line 2,")) {
+			t.Error(old[0].Retire, old[1].Retire)
 		}
 		c.cfg.New = false
 		if s, err = Run(t.Context(), c.cfg); err != nil || s.Rewritten != nil {
@@ -290,8 +290,8 @@ func (s *State) versions() []Version {
 // guided is a key store that people turn.
 type guided struct{ keystore.Versioned }
 
-func (guided) Next(keystore.History) []string { return []string{"make it by hand"} }
-func (guided) Retire(string) []string         { return nil }
+func (guided) Next(keystore.History) []string     { return []string{"make it by hand"} }
+func (guided) Retire([]string, string) [][]string { return nil }
 
 func idle(context.Context, rewrite.Config) (*rewrite.Report, error) { return &rewrite.Report{}, nil }
 

@@ -94,11 +94,23 @@ func (s *State) finish(guide keystore.Guide) {
 		if s.Backups != nil {
 			v.Backups = s.Backups.Needing(v.KeyID)
 		}
-		if s.Proven && v.Role == Old && guide != nil {
-			v.Retire = guide.Retire(v.ID)
-		}
+	}
+	if s.Proven && guide != nil {
+		s.retire(guide)
 	}
 	s.Steps = s.steps()
+}
+
+// retire says how older versions are disabled.
+func (s *State) retire(guide keystore.Guide) {
+	old, _ := s.Old()
+	var ids []string
+	for _, v := range old {
+		ids = append(ids, v.ID)
+	}
+	for i, how := range guide.Retire(ids, s.standing.Target.ID) {
+		old[i].Retire = how
+	}
 }
 
 func (s *State) steps() []Step {
@@ -157,10 +169,10 @@ func (s *State) proof() Step {
 	return step
 }
 
-// Old are the versions that nothing is to need, and how they are told.
+// Old are the versions that nothing is to need, by age, and how they are told.
 func (s *State) Old() (all []*Version, names string) {
 	var ids []string
-	for i := range s.Versions {
+	for i := len(s.Versions) - 1; i >= 0; i-- {
 		if v := &s.Versions[i]; v.Role == Old {
 			all, ids = append(all, v), append(ids, v.ID)
 		}
