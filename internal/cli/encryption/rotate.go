@@ -183,6 +183,9 @@ func backups(s *turn.State) (rows []session.Row) {
 		if !b.Gone.IsZero() {
 			state = "gone since " + moment(b.Gone)
 		}
+		if b.Of != "" {
+			state = "written over, " + state
+		}
 		rows = append(rows, session.Row{b.Name, state, session.First(strings.Join(needs, ", "), "none")})
 	}
 	return rows
@@ -229,6 +232,8 @@ func unlooked(s *turn.State) string {
 	switch {
 	case s.Backups == nil:
 		text += " Nor were backups of etcd: those from before need older versions; -backups=DIR tells which."
+	case len(s.Backups.Backups) == 0:
+		text += " No backup of etcd was found where -backups says: those that are elsewhere need older versions."
 	case len(s.Backups.Unread()) > 0:
 		text += " Of these backups it is not known which version they need: " + strings.Join(s.Backups.Unread(), ", ") + "."
 	}

@@ -58,12 +58,17 @@ func TestPrintTurn(t *testing.T) {
 	if strings.Contains(said, "none will be") {
 		t.Errorf("it promises what plugins may do that are started later:\n%s", said)
 	}
+	s.Backups = &backup.List{}
+	if said := printed(t, s, "table"); !strings.Contains(said, "No backup of etcd was found where -backups says") {
+		t.Errorf("an empty directory:\n%s", said)
+	}
 	s.Backups = &backup.List{Backups: []backup.Backup{
 		{Name: "a.db", Keys: []backup.Need{{Provider: "kms-v2/p", KeyID: "k1", Values: 7}, {Provider: "kms-v2/p", KeyID: "elsewhere", Values: 1}}, Gone: time.Unix(1e9, 0)},
 		{Name: "b.db.gz", Unread: "packed"}, {Name: "c.db"},
+		{Name: "c.db@2001", Of: "c.db", Gone: time.Unix(1e9, 0)},
 	}}
 	said = strings.Join(strings.Fields(printed(t, s, "table")), " ")
-	for _, want := range []string{"a.db gone since 2001-09-09T01:46:40Z 1 (7), elsewhere (1)", "b.db.gz there not known: packed", "c.db there none", "it is not known which version they need: b.db.gz."} {
+	for _, want := range []string{"a.db gone since 2001-09-09T01:46:40Z 1 (7), elsewhere (1)", "b.db.gz there not known: packed", "c.db there none", "c.db@2001 written over, gone since 2001-09-09T01:46:40Z none", "it is not known which version they need: b.db.gz."} {
 		if !strings.Contains(said, want) {
 			t.Errorf("it does not say %q:\n%s", want, said)
 		}

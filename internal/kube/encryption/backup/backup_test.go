@@ -114,7 +114,7 @@ func TestLook(t *testing.T) {
 		t.Errorf("read again: %s", read)
 	}
 	save(t, filepath.Join(dir, "new.db"), "/registry/secrets/a/three", sealed("p", "k1"))
-	if l, read = look(t, dir); read != "new.db packed.db.gz" || len(l.Needing("k1")) != 2 {
+	if l, read = look(t, dir); read != "new.db packed.db.gz" || len(l.Needing("k1")) != 2 || len(l.Backups) != 3 {
 		t.Errorf("after a change: %s, %v", read, l.Needing("k1"))
 	}
 	if err := os.Remove(filepath.Join(dir, "weekly", "old.db")); err != nil {
@@ -132,6 +132,88 @@ func TestLook(t *testing.T) {
 	save(t, filepath.Join(dir, "weekly", "old.db"), "/registry/secrets/a/one", sealed("p", "k1"))
 	if l, _ = look(t, dir); len(l.Needing("k1")) != 2 || !l.find("weekly/old.db").Gone.IsZero() {
 		t.Errorf("what is back is not known: %+v", l)
+	}
+}
+
+// replace writes another snapshot over one.
+func replace(t *testing.T, path string, at int64, keys ...string) {
+	t.Helper()
+	if err := os.Remove(path); err != nil && !os.IsNotExist(err) {
+		t.Fatal(err)
+	}
+	var values []string
+	for _, k := range keys {
+		values = append(values, "/registry/secrets/a/"+k, sealed("p", k))
+	}
+	save(t, path, values...)
+	if err := os.Chtimes(path, time.Unix(at, 0), time.Unix(at, 0)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// What a job writes over each night may have been copied elsewhere: what it needed stays,
+// in as few entries as there are kinds of needs.
+func TestWrittenOver(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "snapshot.db")
+	var l *List
+	for i, keys := range [][]string{{"k1"}, {"k1"}, {"k1", "k2"}, {"k2"}, {"k2"}, {"k1", "k2"}, {"k2"}} {
+		replace(t, path, 1000+int64(i), keys...)
+		l, _ = look(t, dir)
+	}
+	const last = "snapshot.db@1970-01-01T00:16:45Z"
+	if got := l.Needing("k1"); !reflect.DeepEqual(got, []string{last}) {
+		t.Errorf("k1 is needed by %v", got)
+	}
+	if got := l.Needing("k2"); !reflect.DeepEqual(got, []string{"snapshot.db", last}) || l.find(last).Of != "snapshot.db" || l.find(last).Gone.IsZero() {
+		t.Errorf("k2 is needed by %v: %+v", got, l)
+	}
+	if again, _ := look(t, dir); !reflect.DeepEqual(again, l) {
+		t.Errorf("looked again: %+v, before %+v", again, l)
+	}
+	for i := range 2 {
+		if err := os.WriteFile(path, make([]byte, 10+i), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		l, _ = look(t, dir)
+	}
+	if got := l.Needing("k2"); len(got) != 2 || len(l.Unread()) != 1 || len(l.Backups) != 3 {
+		t.Errorf("one that cannot be read stands for one that could: %+v", l)
+	}
+	replace(t, path, 2000, "k3")
+	if l, _ = look(t, dir); len(l.Unread()) != 1 || len(l.Backups) != 4 {
+		t.Errorf("one that was not read is taken for what needs nothing: %+v", l)
+	}
+	if l, _ = look(t, dir, last); l.Needing("k1") != nil {
+		t.Errorf("what was given up is needed: %+v", l)
+	}
+}
+
+// A directory and files are found behind links, and nothing is passed over in silence.
+func TestLinks(t *testing.T) {
+	dir, outside := folder(t), t.TempDir()
+	replace(t, filepath.Join(outside, "far.db"), 1000, "k7")
+	link := filepath.Join(t.TempDir(), "link")
+	for name, to := range map[string]string{
+		link: dir, filepath.Join(dir, "latest.db"): "new.db", filepath.Join(dir, "far.db"): filepath.Join(outside, "far.db"),
+		filepath.Join(dir, "more"): outside, filepath.Join(dir, "lost.db"): "nowhere",
+	} {
+		if err := os.Symlink(to, name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l, read := look(t, link)
+	if read != "far.db new.db packed.db.gz weekly/old.db" || !reflect.DeepEqual(l.Needing("k7"), []string{"far.db"}) || l.There() != 3 {
+		t.Errorf("read %s: %+v", read, l)
+	}
+	if got := l.Unread(); !reflect.DeepEqual(got, []string{"lost.db", "more", "packed.db.gz"}) {
+		t.Errorf("not read: %v", got)
+	}
+	if _, err := os.Stat(filepath.Join(dir, ListName)); err != nil {
+		t.Error(err)
+	}
+	if empty, err := Look(t.Context(), Config{Dir: outside + "/../" + filepath.Base(outside)}); err != nil || empty.There() != 1 {
+		t.Errorf("%+v, %v", empty, err)
 	}
 }
 

@@ -3,8 +3,8 @@
 // there when the cluster is gone.
 //
 // What could not be read is not known, and never taken for what needs nothing. A backup
-// that is not in the directory any more may have been moved: it stays in the list until
-// somebody says that it was given up.
+// that is not in the directory any more may have been moved, and one that another was
+// written over copied: they stay in the list until somebody says that they were given up.
 //
 // Start reading at Look.
 package backup

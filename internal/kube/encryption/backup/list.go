@@ -43,6 +43,53 @@ type Backup struct {
 	Unread string `json:"unread,omitempty"`
 	// Gone is when it was first not in the directory any more; zero: it is there.
 	Gone time.Time `json:"gone,omitzero"`
+	// Of is the name that it had before another one was written over it; "": it has it.
+	Of string `json:"of,omitempty"`
+}
+
+// same reports whether two of one name are one.
+func (b *Backup) same(old *Backup) bool { return b.Size == old.Size && b.Modified.Equal(old.Modified) }
+
+// covers reports whether what is known of b says all that is to be known of another one.
+func (b *Backup) covers(old *Backup) bool {
+	if old.Unread != "" && b.Unread == "" {
+		return false
+	}
+	return !slices.ContainsFunc(old.Keys, func(n Need) bool {
+		return !slices.ContainsFunc(b.Keys, func(has Need) bool { return has.Provider == n.Provider && has.KeyID == n.KeyID })
+	})
+}
+
+// merge makes one of those that were written over, had one name and need the same, since
+// a job may do that each night: the last one stands for those before it.
+func (l *List) merge() {
+	slices.SortStableFunc(l.Backups, func(a, b Backup) int { return b.Modified.Compare(a.Modified) })
+	var kept []Backup
+	for i := range l.Backups {
+		b := &l.Backups[i]
+		if b.Of == "" || !slices.ContainsFunc(kept, func(k Backup) bool { return k.Of == b.Of && k.covers(b) && b.covers(&k) }) {
+			kept = append(kept, *b)
+		}
+	}
+	l.Backups = kept
+}
+
+// There is how many of them are in the directory, and were read.
+func (l *List) There() (n int) {
+	for i := range l.Backups {
+		if b := &l.Backups[i]; b.Gone.IsZero() && b.Unread == "" {
+			n++
+		}
+	}
+	return n
+}
+
+// free is a name that no backup has in either list.
+func (l *List) free(old *List, name string) string {
+	for l.find(name) != nil || old.find(name) != nil {
+		name += "~"
+	}
+	return name
 }
 
 // Need is a key, and how many values are under it.

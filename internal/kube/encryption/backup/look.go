@@ -42,6 +42,11 @@ func (c *Config) defaults() {
 // Invalid (a damaged list), Conflict (a backup to be forgotten is there), Unavailable.
 func Look(ctx context.Context, cfg Config) (*List, error) {
 	cfg.defaults()
+	dir, err := filepath.EvalSymlinks(cfg.Dir) // what walks it does not follow one
+	if err != nil {
+		return nil, explain(cfg.Dir, err)
+	}
+	cfg.Dir = dir
 	list, err := load(cfg.Dir)
 	if err != nil {
 		return nil, err
@@ -52,10 +57,10 @@ func Look(ctx context.Context, cfg Config) (*List, error) {
 	}
 	next := &List{Format: format}
 	for i, b := range found {
-		if known := list.find(b.Name); known != nil && known.Unread == "" && known.Size == b.Size && known.Modified.Equal(b.Modified) {
+		if known := list.find(b.Name); known != nil && known.Unread == "" && known.same(&b) {
 			b = *known
 			b.Gone = time.Time{}
-		} else {
+		} else if b.Unread == "" {
 			cfg.Say(b.Name, i+1, len(found))
 			if err := b.read(ctx, &cfg); err != nil {
 				return nil, err
@@ -73,7 +78,8 @@ func Look(ctx context.Context, cfg Config) (*List, error) {
 	return next, next.save(cfg.Dir)
 }
 
-// keep takes over what is not there any more, but for what is to be forgotten.
+// keep takes over what is not there any more, but for what is to be forgotten. A backup
+// that another one was written over may have been copied elsewhere before that.
 func (l *List) keep(old *List, cfg *Config) error {
 	forget := map[string]bool{}
 	for _, name := range cfg.Forget {
@@ -86,19 +92,26 @@ func (l *List) keep(old *List, cfg *Config) error {
 		forget[name] = true
 	}
 	for _, b := range old.Backups {
-		if l.find(b.Name) != nil || forget[b.Name] {
+		if forget[b.Name] {
 			continue
+		}
+		if is := l.find(b.Name); is != nil {
+			if is.same(&b) || is.covers(&b) {
+				continue
+			}
+			b.Of, b.Name = b.Name, l.free(old, b.Name+"@"+b.Modified.Format(time.RFC3339Nano))
 		}
 		if b.Gone.IsZero() {
 			b.Gone = cfg.Now().UTC().Truncate(time.Second)
 		}
 		l.Backups = append(l.Backups, b)
 	}
+	l.merge()
 	return nil
 }
 
-// files are what may be backups: all regular files but the list, and those whose names
-// begin with a dot.
+// files are what may be backups: everything but the list, directories, and what has a name
+// that begins with a dot.
 func files(dir string) ([]Backup, error) {
 	var found []Backup
 	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
@@ -112,23 +125,59 @@ func files(dir string) ([]Backup, error) {
 				return fs.SkipDir
 			}
 			return nil
-		case !e.Type().IsRegular() || path == filepath.Join(dir, ListName):
+		case e.IsDir() || path == filepath.Join(dir, ListName):
 			return nil
 		case len(found) == most:
 			return errs.Newf(errs.TooLarge, "there are over %d files in %s: name a directory that has backups only", most, dir)
 		}
-		info, err := e.Info()
-		if err != nil {
-			return err
+		b, err := entry(dir, path, e)
+		if b != nil {
+			found = append(found, *b)
 		}
-		name, err := filepath.Rel(dir, path)
-		found = append(found, Backup{Name: filepath.ToSlash(name), Size: info.Size(), Modified: info.ModTime().UTC(), Keys: []Need{}})
 		return err
 	})
 	if err != nil {
 		return nil, explain(dir, err)
 	}
 	return found, nil
+}
+
+// entry is what may be a backup; nil for a link to a file that is found by itself.
+func entry(dir, path string, e fs.DirEntry) (*Backup, error) {
+	info, err := e.Info()
+	if err != nil {
+		return nil, err
+	}
+	name, err := filepath.Rel(dir, path)
+	if err != nil {
+		return nil, err
+	}
+	b := &Backup{Name: filepath.ToSlash(name), Keys: []Need{}}
+	if info.Mode().Type() == fs.ModeSymlink {
+		real, err := filepath.EvalSymlinks(path)
+		to, lost := os.Stat(path)
+		switch {
+		case err != nil || lost != nil:
+			b.Unread = "it is a link to what cannot be found, or not be reached"
+		case to.IsDir():
+			b.Unread = "it is a link to a directory, which is not followed: look there with -backups"
+		case to.Mode().IsRegular() && within(dir, real):
+			return nil, nil
+		default:
+			info = to
+		}
+	}
+	if b.Unread == "" && !info.Mode().IsRegular() {
+		b.Unread = "it is no file"
+	}
+	b.Size, b.Modified = info.Size(), info.ModTime().UTC()
+	return b, nil
+}
+
+// within reports whether a file is one that is found in a directory.
+func within(dir, path string) bool {
+	name, err := filepath.Rel(dir, path)
+	return err == nil && filepath.IsLocal(name) && name != ListName && !slices.ContainsFunc(strings.Split(filepath.ToSlash(name), "/"), func(part string) bool { return strings.HasPrefix(part, ".") })
 }
 
 func explain(dir string, err error) error {

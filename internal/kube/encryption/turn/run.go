@@ -159,6 +159,9 @@ func (r *run) backups(ctx context.Context) (err error) {
 	r.state.Backups, err = backup.Look(ctx, backup.Config{Dir: r.Backups, Prefix: r.EtcdPrefix, Forget: r.Forget, Say: func(name string, n, of int) {
 		r.Say("Reading backup %s, %d of %d.", name, n, of)
 	}})
+	if err == nil && r.state.Backups.There() == 0 {
+		r.Say("There is no snapshot of etcd in %s that could be read.", r.Backups)
+	}
 	return err
 }
 

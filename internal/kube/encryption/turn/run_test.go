@@ -334,6 +334,16 @@ func (a after) Read(ctx context.Context, folders []string, visit func(stored.Ent
 	return origin, err
 }
 
+// A directory without a snapshot says so, instead of nothing.
+func TestNoSnapshots(t *testing.T) {
+	c := newCluster(t)
+	var said []string
+	c.cfg.Backups, c.cfg.Say = t.TempDir(), func(format string, args ...any) { said = append(said, fmt.Sprintf(format, args...)) }
+	if s, err := Run(t.Context(), c.cfg); err != nil || !s.Proven || !strings.Contains(strings.Join(said, "\n"), "There is no snapshot of etcd in "+c.cfg.Backups) {
+		t.Errorf("%v; said: %q", err, said)
+	}
+}
+
 // What is read while an API server can write under the seed of before proves nothing,
 // though it no longer can when all was read.
 func TestReadTooEarly(t *testing.T) {
