@@ -34,7 +34,7 @@ func (g *goalFlags) add(c *cobra.Command) {
 	f.StringVar(&g.Goal.Name, "name", "strongkeep", "name of the provider, which never changes")
 	f.StringVar(&g.Goal.Socket, "socket", serve.DefaultSocket, "the plugin's socket, at the same path on every node")
 	f.DurationVar(&g.Goal.Timeout, "timeout", 3*time.Second, "how long API servers wait for the plugin; of a provider that is new")
-	f.StringVar(&g.Expect, "expect", "", "key id that the plugins of all nodes are to have; see strongkeep kms status")
+	session.Filled(f, &g.Expect, "expect", "key id that the plugins of all nodes are to have; see strongkeep kms status")
 	f.BoolVar(&g.TheseAreAll, "these-are-all", false, "the API servers given are all, in a cluster that keeps no leases of them")
 	f.BoolVar(&g.Goal.Back, "back", false, "the way back: to write in the clear again")
 }

@@ -47,7 +47,7 @@ func (r *reportFlags) add(f *pflag.FlagSet) {
 	f.StringVar(&r.cfg.Verify.Prefix, "etcd-prefix", stored.DefaultPrefix, "the API server's --etcd-prefix")
 	f.StringSliceVar(&r.cfg.Verify.Resources, "resource", []string{"secrets"}, "RESOURCE or RESOURCE.GROUP to look at, *.GROUP for a group of custom resources, *.* for everything; may be repeated")
 	f.StringVar(&r.cfg.Verify.Provider, "provider", "", "provider that all should be under: the name of a KMS v2 provider, or kms-v1/NAME, aescbc/KEY, aesgcm/KEY, secretbox/KEY")
-	f.StringVar(&r.cfg.Verify.KeyID, "key-id", "", "KMS v2 key id that all should be under; see strongkeep kms status")
+	session.Filled(f, &r.cfg.Verify.KeyID, "key-id", "KMS v2 key id that all should be under; see strongkeep kms status")
 	f.IntVar(&r.cfg.Verify.Most, "most", 1000, "how many values to name; all are counted")
 	f.StringVar(&r.dir, "dir", DefaultReports, "folder of reports, one file each")
 	f.StringVar(&r.key, "sign-key", "", "sign with this key of the machine (report new-key), instead of the vault's evidence engine")

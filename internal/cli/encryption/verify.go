@@ -97,7 +97,7 @@ overwritten values in a snapshot are in the clear; or if etcd has nothing of a r
 	f.StringVar(&cfg.Prefix, "etcd-prefix", stored.DefaultPrefix, "the API server's --etcd-prefix")
 	f.StringSliceVar(&cfg.Resources, "resource", []string{"secrets"}, "RESOURCE or RESOURCE.GROUP to look at, *.GROUP for a group of custom resources, *.* for everything; may be repeated")
 	f.StringVar(&cfg.Provider, "provider", "", "provider that all should be under: the name of a KMS v2 provider, or kms-v1/NAME, aescbc/KEY, aesgcm/KEY, secretbox/KEY")
-	f.StringVar(&cfg.KeyID, "key-id", "", "KMS v2 key id that all should be under; see strongkeep kms status")
+	session.Filled(f, &cfg.KeyID, "key-id", "KMS v2 key id that all should be under; see strongkeep kms status")
 	f.IntVar(&cfg.Most, "most", 1000, "how many values to name; all are counted")
 	return c
 }

@@ -86,6 +86,7 @@ func TestVerify(t *testing.T) {
 		"cloud and etcd": {[]string{"-eks-cluster=" + eks, "-snapshot=" + clean}, 2, []string{"judged by itself"}},
 		"no answer":      {[]string{"-eks-cluster=" + eks + "x"}, 2, []string{"reading what the cloud says"}},
 		"two kinds":      {[]string{"-snapshot=" + clean, "-by-metrics"}, 2, []string{"the weaker evidence"}},
+		"a key id lost":  {[]string{"-snapshot=" + clean, "-key-id="}, 2, []string{"it is empty: what was to give it has failed"}},
 		"wildcards":      {[]string{"-snapshot=" + clean, "-resource=*"}, 2, []string{"name each resource"}},
 	} {
 		code, stdout, stderr := run(t, append([]string{"encryption", "verify"}, c.args...)...)

@@ -194,7 +194,7 @@ Exit code 10 if something is wrong.`,
 	f := c.Flags()
 	f.StringVar(&cfg.File, "config", "/etc/strongkeep/kms.yaml", "the plugin's configuration file")
 	f.StringSliceVar(&cfg.Peers, "peer", nil, "socket of another node's plugin, where it can be reached; may be repeated")
-	f.StringVar(&cfg.Expect, "expect", "", "key id that kms status told on another node")
+	session.Filled(f, &cfg.Expect, "expect", "key id that kms status told on another node")
 	f.StringVar(&cfg.Manifest, "manifest", "/etc/kubernetes/manifests/kube-apiserver.yaml", "the API server's static pod; empty: not looked at")
 	return c
 }

@@ -69,3 +69,27 @@ func distance(a, b string) int {
 	}
 	return row[len(b)]
 }
+
+// filled is the value of a flag that is not empty if it is given.
+type filled string
+
+// String implements pflag.Value.
+func (v *filled) String() string { return string(*v) }
+
+// Type implements pflag.Value.
+func (v *filled) Type() string { return "string" }
+
+// Set implements pflag.Value.
+func (v *filled) Set(text string) error {
+	if text == "" {
+		return errs.New(errs.Invalid, "it is empty: what was to give it has failed")
+	}
+	*v = filled(text)
+	return nil
+}
+
+// Filled is a flag that often stands before "$(COMMAND)": when that fails nothing is left, which must
+// not be taken for a flag that was not given.
+func Filled(f *pflag.FlagSet, to *string, name, usage string) {
+	f.Var((*filled)(to), name, usage)
+}

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"maps"
+	"path/filepath"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -24,7 +25,11 @@ type Client struct {
 
 // Dial makes a client for the socket at a path. It connects when it is used.
 func Dial(socket string) (*Client, error) {
-	conn, err := grpc.NewClient("unix://"+socket, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithAuthority("localhost"))
+	path, err := filepath.Abs(socket)
+	if err != nil {
+		return nil, errs.Newf(errs.Invalid, "socket %q: %w", socket, err)
+	}
+	conn, err := grpc.NewClient("unix://"+path, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithAuthority("localhost"))
 	if err != nil {
 		return nil, errs.Newf(errs.Invalid, "socket %q: %w", socket, err)
 	}
