@@ -9,7 +9,9 @@ import (
 	"go.etcd.io/etcd/client/pkg/v3/transport"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/strongkeep/strongkeep/internal/testenv/await"
 	"github.com/strongkeep/strongkeep/test/encryption/page"
 )
 
@@ -43,9 +45,14 @@ func TestPluginIsAsked(t *testing.T) {
 	strongkeep(t, 10, another...)
 }
 
-// underOneKey rewrites what other tests have left under keys of before.
+// underOneKey rewrites what other tests have left under keys of before, and waits for the API server's lease, which
+// it writes some seconds after it is ready.
 func underOneKey(t *testing.T) {
 	t.Helper()
+	await.Until(t, "the API server has a lease", func() bool {
+		list, err := env.client.CoordinationV1().Leases(metav1.NamespaceSystem).List(t.Context(), metav1.ListOptions{LabelSelector: "apiserver.kubernetes.io/identity=kube-apiserver"})
+		return err == nil && len(list.Items) > 0
+	})
 	strongkeep(t, 0, append(page.Command(t, "encryption rewrite"), "-by=ourselves", "-pace=full")...)
 }
 
