@@ -502,7 +502,8 @@ func TestRefused(t *testing.T) {
 		Operations: []admissionv1.OperationType{admissionv1.Update},
 		Rule:       admissionv1.Rule{APIGroups: []string{""}, APIVersions: []string{"v1"}, Resources: []string{"secrets"}},
 	}}}}
-	policy.Spec.Validations = []admissionv1.Validation{{Expression: `object.metadata.name != "s00007"`, Message: canary}}
+	// It names the namespace: an API server obeys a policy for a while after it was deleted.
+	policy.Spec.Validations = []admissionv1.Validation{{Expression: `object.metadata.namespace != "refused" || object.metadata.name != "s00007"`, Message: canary}}
 	binding := &admissionv1.ValidatingAdmissionPolicyBinding{ObjectMeta: metav1.ObjectMeta{Name: "refuse"}}
 	binding.Spec = admissionv1.ValidatingAdmissionPolicyBindingSpec{PolicyName: "refuse", ValidationActions: []admissionv1.ValidationAction{admissionv1.Deny}}
 	v := set.AdmissionregistrationV1()

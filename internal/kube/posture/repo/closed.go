@@ -57,7 +57,7 @@ func secretDER(raw []byte) bool {
 }
 
 // pointer reports whether a file is one of Git LFS: its content lies on a server. The second
-// is what it was called before (https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md).
+// is what it was called before (git-lfs/git-lfs, "Git LFS Specification", The Pointer).
 func pointer(raw []byte) bool {
 	const longest = 1024
 	return len(raw) < longest && (bytes.HasPrefix(raw, []byte("version https://git-lfs.github.com/spec/")) || bytes.HasPrefix(raw, []byte("version https://hawser.github.com/spec/")))
