@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	compose "github.com/strongkeep/strongkeep/internal/app"
+	"github.com/strongkeep/strongkeep/internal/cli/admin"
 	checkcommand "github.com/strongkeep/strongkeep/internal/cli/check"
 	"github.com/strongkeep/strongkeep/internal/cli/complete"
 	"github.com/strongkeep/strongkeep/internal/cli/debug"
@@ -112,7 +113,7 @@ func (a *app) root() *cobra.Command {
 	root.SetGlobalNormalizationFunc(session.Alias)
 	a.globalFlags(root.PersistentFlags())
 	root.PersistentPreRunE = func(c *cobra.Command, _ []string) error { return a.checkFormat(c) }
-	root.AddCommand(a.serverCommand(), a.operatorCommand(), a.statusCommand(), login.Command(a.Session), a.versionCommand())
+	root.AddCommand(a.serverCommand(), a.operatorCommand(), admin.Status(a.Session), login.Command(a.Session), a.versionCommand())
 	root.AddCommand(a.genericCommands()...)
 	root.AddCommand(kv.Command(a.Session), events.Command(a.Session), a.policyCommand(), a.tokenCommand())
 	root.AddCommand(mount.Commands(a.Session)...)

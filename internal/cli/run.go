@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/pflag"
 
 	compose "github.com/strongkeep/strongkeep/internal/app"
+	"github.com/strongkeep/strongkeep/internal/cli/admin"
 	"github.com/strongkeep/strongkeep/internal/cli/controllers"
 	"github.com/strongkeep/strongkeep/internal/cli/session"
 	"github.com/strongkeep/strongkeep/internal/errs"
@@ -15,6 +16,13 @@ import (
 	"github.com/strongkeep/strongkeep/internal/kube/operator/rbac"
 	"github.com/strongkeep/strongkeep/internal/pages"
 )
+
+// operatorCommand holds what the person who runs a vault does, and "run", the
+// program that runs in a cluster and keeps its Secrets in step.
+func (a *app) operatorCommand() *cobra.Command {
+	return session.Group("operator", "Run the Kubernetes operator; initialise, unseal, seal and rotate a vault",
+		append([]*cobra.Command{a.operatorRun(), a.operatorRBAC()}, admin.Commands(a.Session)...)...)
+}
 
 // operatorRun runs the controllers. Flags may also be given as STRONGKEEP_*
 // variables, which is what a Deployment sets most easily.

@@ -1,4 +1,4 @@
-package cli
+package admin
 
 import (
 	"context"
@@ -13,15 +13,20 @@ import (
 	keyfile "github.com/strongkeep/strongkeep/internal/keystore/file"
 )
 
-// operatorCommand holds what the person who runs a vault does, and "run", the
-// program that runs in a cluster and keeps its Secrets in step.
-func (a *app) operatorCommand() *cobra.Command {
-	return session.Group("operator", "Run the Kubernetes operator; initialise, unseal, seal and rotate a vault",
-		a.operatorRun(), a.operatorRBAC(), a.operatorInit(), a.operatorUnseal(), a.operatorSeal(), a.operatorStatus(),
-		a.operatorRotate(), a.operatorKeyStatus(), a.operatorMembers(), a.operatorStepDown(), a.operatorUnsealKey())
+// app is one run of the program.
+type app struct{ *session.Session }
+
+// Commands returns what stands below "operator" for the person who runs a
+// vault. A command with a package of its own is one more in this list.
+func Commands(s *session.Session) []*cobra.Command {
+	a := &app{s}
+	return []*cobra.Command{
+		a.initialise(), a.unseal(), a.seal(), a.status(),
+		a.rotate(), a.keys(), a.members(), a.stepDown(), a.unsealKey(),
+	}
 }
 
-func (a *app) operatorInit() *cobra.Command {
+func (a *app) initialise() *cobra.Command {
 	shares, threshold := 5, 3
 	status := false
 	c := &cobra.Command{
@@ -86,7 +91,7 @@ func (a *app) printInit(r *vault.InitResponse, shares, threshold int) error {
 	return err
 }
 
-func (a *app) operatorUnseal() *cobra.Command {
+func (a *app) unseal() *cobra.Command {
 	reset := false
 	c := &cobra.Command{
 		Use: "unseal [-]", Short: "Give one share; the vault opens at the threshold", Args: session.Args(0, 1),
@@ -115,7 +120,7 @@ func (a *app) operatorUnseal() *cobra.Command {
 	return c
 }
 
-func (a *app) operatorSeal() *cobra.Command {
+func (a *app) seal() *cobra.Command {
 	return &cobra.Command{
 		Use: "seal", Short: "Seal the vault: nothing is served until it is unsealed", Args: session.Args(0, 0),
 		Example: "  strongkeep operator seal",
@@ -132,13 +137,16 @@ func (a *app) operatorSeal() *cobra.Command {
 	}
 }
 
-func (a *app) operatorStatus() *cobra.Command {
-	c := a.statusCommand()
+func (a *app) status() *cobra.Command {
+	c := Status(a.Session)
 	c.Example = "  strongkeep operator status"
 	return c
 }
 
-func (a *app) statusCommand() *cobra.Command {
+// Status returns the command that says whether the vault is open. It stands
+// below "operator" and at the top.
+func Status(s *session.Session) *cobra.Command {
+	a := &app{s}
 	return &cobra.Command{
 		Use: "status", Short: "Whether the vault is initialised and unsealed (exit code 0 unsealed, 2 sealed)", Args: session.Args(0, 0),
 		Example: "  strongkeep status",
@@ -147,11 +155,11 @@ func (a *app) statusCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			s, err := client.Sys().SealStatusWithContext(c.Context())
-			if err := a.sealStatus(s, err); err != nil {
+			now, err := client.Sys().SealStatusWithContext(c.Context())
+			if err := a.sealStatus(now, err); err != nil {
 				return err
 			}
-			if s.Sealed {
+			if now.Sealed {
 				return session.Exit(2)
 			}
 			return nil
@@ -177,7 +185,7 @@ func (a *app) sealStatus(s *vault.SealStatusResponse, err error) error {
 	return a.Print(s, session.Row{"Key", "Value"}, rows)
 }
 
-func (a *app) operatorRotate() *cobra.Command {
+func (a *app) rotate() *cobra.Command {
 	return &cobra.Command{
 		Use: "rotate", Short: "Add a new encryption key; older entries stay readable", Args: session.Args(0, 0),
 		Example: "  strongkeep operator rotate",
@@ -211,7 +219,7 @@ func (a *app) keyStatus(ctx context.Context, client *vault.Client) error {
 	})
 }
 
-func (a *app) operatorKeyStatus() *cobra.Command {
+func (a *app) keys() *cobra.Command {
 	return &cobra.Command{
 		Use: "key-status", Short: "Show the newest encryption key's age and use", Args: session.Args(0, 0),
 		Example: "  strongkeep operator key-status",
@@ -225,7 +233,7 @@ func (a *app) operatorKeyStatus() *cobra.Command {
 	}
 }
 
-func (a *app) operatorMembers() *cobra.Command {
+func (a *app) members() *cobra.Command {
 	return &cobra.Command{
 		Use: "members", Short: "List the nodes of the cluster", Args: session.Args(0, 0), Example: "  strongkeep operator members",
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -249,7 +257,7 @@ func (a *app) operatorMembers() *cobra.Command {
 	}
 }
 
-func (a *app) operatorStepDown() *cobra.Command {
+func (a *app) stepDown() *cobra.Command {
 	return &cobra.Command{
 		Use: "step-down", Short: "Have the active node give up leadership; a single node keeps it", Args: session.Args(0, 0),
 		Example: "  strongkeep operator step-down",
@@ -266,7 +274,7 @@ func (a *app) operatorStepDown() *cobra.Command {
 	}
 }
 
-func (a *app) operatorUnsealKey() *cobra.Command {
+func (a *app) unsealKey() *cobra.Command {
 	return &cobra.Command{
 		Use: "unseal-key FILE", Short: "Make a key file that unseals a vault without people", Args: session.Args(1, 1),
 		Long: `Make a key file for the server's unseal_key_file setting. A vault initialised
