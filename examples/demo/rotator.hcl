@@ -7,6 +7,11 @@ path "database/alternating-roles/shop/*" {
   capabilities = ["create", "read", "update"]
 }
 
-path "evidence/statements/*" {
-  capabilities = ["create", "read"]
+# Of its own chain only: who may create statements elsewhere can have anything signed there.
+path "evidence/statements/shop/db" {
+  capabilities = ["create"]
+}
+
+path "evidence/statements/shop/db/*" {
+  capabilities = ["read"]
 }
