@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"strings"
+	"time"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 )
@@ -127,13 +128,17 @@ type Watcher interface {
 // OpDelete only, without guards; they are shared: never change them. A
 // decorator may leave Value nil where it says so.
 //
-// An event without changes is a sign of life, which says that everything up to
-// Revision has been delivered, and that the store stood at Revision no more than
-// a moment ago. A store that several processes write to sends one every few
-// seconds; a store that only its own process writes to sends none.
+// An event without changes says that everything up to Revision has been delivered.
+// One with At is a sign of life besides: whatever was committed before At has been
+// delivered. A store that several processes write to sends signs of life several
+// times a second, a store that only its own process writes to sends none.
 type Event struct {
 	Revision Revision
 	Changes  []Change
+	// At is when the question was sent whose answer proves the sign of life, by the
+	// monotonic clock of this process; zero = the event is none. How long it was on
+	// its way since does not matter to who compares it with now.
+	At time.Time
 }
 
 // CheckFolder returns Invalid unless folder can be given to List.

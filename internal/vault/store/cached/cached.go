@@ -16,7 +16,7 @@ import (
 // this process writes to.
 type Config struct {
 	MaxBytes   int           // of kept entries, with what keeping them costs; 0 = 64 MiB
-	MaxSilence time.Duration // how long a watch may give no sign of life (events with changes are none) before its cache is not believed; 0 = for ever
+	MaxSilence time.Duration // how old the latest sign of life of the watch may be, by its proof, for the cache to be believed; 0 = for ever
 	Retry      time.Duration // between attempts to watch again; 0 = 100 ms
 	Log        *slog.Logger  // nil = slog.Default()
 }
@@ -29,7 +29,7 @@ type Store struct {
 	table  *table
 	relay  feed.Relay
 	born   time.Time    // times below are since then, by the monotonic clock
-	heard  atomic.Int64 // when the watch last gave a sign of life, ns
+	heard  atomic.Int64 // the time of the latest sign of life (store.Event.At), ns
 	live   atomic.Bool  // the watch runs: the table may be believed
 	closed atomic.Bool
 	taken  progress
@@ -93,7 +93,7 @@ func (s *Store) Get(ctx context.Context, key string) (store.Entry, error) {
 
 // believed reports whether the table may be used now. Whoever finds the watch
 // silent turns the cache off for everybody: he will see newer entries than the
-// table holds, and nobody may see the older ones afterwards.
+// table holds, which leave it when he has read them (table.fill).
 func (s *Store) believed() bool {
 	if !s.live.Load() {
 		return false

@@ -13,10 +13,11 @@
 //   - A read that misses takes note of the time before it asks the store; if
 //     anything in its part of the cache was dropped meanwhile, what it brings is
 //     returned and not kept. A slow read can so never bring back an old entry.
-//   - When the watch ends, or has given no sign of life for MaxSilence,
-//     everything is forgotten and reads go through until a new watch runs. A
-//     watch that is always late delivers changes all the time and is not to be
-//     believed either: only a sign of life counts.
+//   - When the watch ends everything is forgotten, and reads go through until a
+//     new watch runs. While its latest sign of life is older than MaxSilence reads
+//     go through too. A sign of life is as old as the question that proves it
+//     (store.Event.At), however long it was on its way: a watch that is always late
+//     delivers changes all the time and is not to be believed.
 //
 // A store that only this process writes to needs no sign of life: its watch
 // cannot be cut off without ending. Leave MaxSilence 0 for it.

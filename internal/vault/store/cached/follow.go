@@ -41,6 +41,7 @@ func (f follower) run(ctx context.Context, w store.Watcher, err error) {
 // listens before the table is emptied, so that whatever is kept later is
 // watched; and the table is empty before it is believed.
 func (f follower) start(ctx context.Context) (store.Watcher, error) {
+	asked := time.Now()
 	from, err := f.current(ctx)
 	if err != nil {
 		return nil, err
@@ -50,7 +51,7 @@ func (f follower) start(ctx context.Context) (store.Watcher, error) {
 		return nil, err
 	}
 	f.table.reset()
-	f.listen()
+	f.listen(asked)
 	f.taken.start(from)
 	f.live.Store(true)
 	return w, nil
@@ -64,7 +65,8 @@ func (f follower) current(ctx context.Context) (store.Revision, error) {
 }
 
 // follow drops what the events of w change, and returns why it ended. From
-// then on reads go through and nothing is kept.
+// then on reads go through and nothing is kept. In a silence reads go through too; as
+// the watch goes on, what is kept is true again when it has given a sign of life.
 func (f follower) follow(ctx context.Context, w store.Watcher) error {
 	defer w.Close()
 	defer f.table.reset()
@@ -80,13 +82,11 @@ func (f follower) follow(ctx context.Context, w store.Watcher) error {
 				return errs.New(errs.Unavailable, "the watch was closed")
 			case !ok:
 				return w.Err()
-			case !f.believed():
-				return errSilent() // the event is late
 			}
 			f.note(e)
 		case <-silence:
 			if !f.believed() {
-				return errSilent()
+				f.taken.stop() // who reads through need not wait
 			}
 		case <-ctx.Done():
 			return ctx.Err()
@@ -99,13 +99,23 @@ func (f follower) note(e store.Event) {
 	for i := range e.Changes {
 		f.table.drop(e.Changes[i].Key, e.Revision)
 	}
-	if f.cfg.MaxSilence == 0 || len(e.Changes) == 0 {
-		f.listen() // changes may come late for ever, a sign of life is fresh
+	f.listen(e.At)
+	was := f.live.Load()
+	now := f.taken.advance(f.cfg.MaxSilence == 0 || !f.silent(), e.Revision)
+	if was == now {
+		return
 	}
-	f.taken.advance(e.Revision)
+	f.live.Store(now)
+	f.cfg.Log.Debug("the watch's signs of life turn the cache on or off", slog.Bool("on", now))
 }
 
-func (f follower) listen() { f.heard.Store(int64(time.Since(f.born))) }
+// listen takes note that the table is as the store was at a time. Changes may come late
+// for ever: only a sign of life has one.
+func (f follower) listen(at time.Time) {
+	if heard := int64(at.Sub(f.born)); heard > f.heard.Load() {
+		f.heard.Store(heard)
+	}
+}
 
 // alarm ticks often enough to notice silence; a store that may be silent has none.
 func (f follower) alarm() (<-chan time.Time, func()) {
@@ -116,27 +126,42 @@ func (f follower) alarm() (<-chan time.Time, func()) {
 	return t.C, t.Stop
 }
 
-func errSilent() error {
-	return errs.New(errs.Unavailable, "the watch gave no sign of life for too long")
-}
-
 // progress says up to which revision the table has taken note of events.
 type progress struct {
 	mu      sync.Mutex
 	live    bool
 	rev     store.Revision
+	passed  store.Revision // the newest that somebody was shown while the table was not believed
 	waiters int
 	changed chan struct{} // closed and replaced when waiters may go on
 }
 
-func (p *progress) start(rev store.Revision) { p.set(true, rev) }
-func (p *progress) stop()                    { p.set(false, 0) }
-
-func (p *progress) advance(rev store.Revision) { p.set(true, rev) }
-
-func (p *progress) set(live bool, rev store.Revision) {
+// start follows a reset of the table: what is kept from then on is newer than all that
+// somebody was shown.
+func (p *progress) start(rev store.Revision) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.passed = 0
+	p.set(true, rev)
+}
+
+func (p *progress) stop() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.set(false, 0)
+}
+
+// advance reports whether the table may be believed, which it may not before it has taken
+// note of all that somebody was shown.
+func (p *progress) advance(live bool, rev store.Revision) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.set(live && rev >= p.passed, rev)
+	return p.live
+}
+
+// set is called with mu held.
+func (p *progress) set(live bool, rev store.Revision) {
 	p.live, p.rev = live, rev
 	if p.waiters > 0 {
 		close(p.changed)
@@ -149,6 +174,9 @@ func (p *progress) wait(ctx context.Context, rev store.Revision) error {
 	for {
 		p.mu.Lock()
 		if !p.live || p.rev >= rev {
+			if !p.live {
+				p.passed = max(p.passed, rev)
+			}
 			p.mu.Unlock()
 			return nil
 		}

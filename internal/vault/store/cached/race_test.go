@@ -1,6 +1,7 @@
 package cached_test
 
 import (
+	"context"
 	"log/slog"
 	"testing"
 	"testing/synctest"
@@ -10,6 +11,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/store"
 	"github.com/strongkeep/strongkeep/internal/vault/store/cached"
 	"github.com/strongkeep/strongkeep/internal/vault/store/fault"
+	"github.com/strongkeep/strongkeep/internal/vault/store/mem"
 )
 
 // A read that has fetched an entry and is slow to return must not leave it in
@@ -290,7 +292,7 @@ func TestSilentWatch(t *testing.T) {
 		rev := b.own(put("a", "1"))
 		for range 20 { // signs of life keep the cache for any time
 			time.Sleep(most / 2)
-			b.fault.Pulse(rev)
+			b.fault.Pulse(rev, time.Now())
 			synctest.Wait()
 			b.wantRead("a", "1", true)
 		}
@@ -305,7 +307,14 @@ func TestSilentWatch(t *testing.T) {
 		b.wantRead("a", "2", false)
 
 		b.fault.Unmute()
-		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		if b.cache.Stats().Live {
+			t.Error("live before a sign of life")
+		}
+		b.fault.Pulse(rev+1, time.Now().Add(-most-1)) // one that was on its way for too long
+		synctest.Wait()
+		b.wantRead("a", "2", false)
+		b.fault.Pulse(rev+1, time.Now())
 		synctest.Wait()
 		if !b.cache.Stats().Live {
 			t.Error("not live after the silence")
@@ -330,9 +339,9 @@ func TestLateEventsAreNoSignOfLife(t *testing.T) {
 			synctest.Wait()
 			b.wantRead("a", "1", true)
 		}
-		b.fault.Pulse(rev)
+		b.fault.Pulse(rev, time.Now().Add(-most/5)) // as old as its proof
 		synctest.Wait()
-		for range 6 {
+		for range 5 {
 			time.Sleep(most / 5)
 			b.foreign(put("other", "x"))
 			synctest.Wait()
@@ -354,10 +363,74 @@ func TestLateEventDoesNotReviveTheCache(t *testing.T) {
 		b.foreign(put("a", "2"))
 		time.Sleep(most + 1)
 		b.wantRead("a", "2", false)
-		b.fault.Pulse(old)
+		go b.fault.Pulse(old, time.Now().Add(-most))
 		b.fault.Unmute()
 		synctest.Wait()
 		b.wantRead("a", "2", false)
+	})
+}
+
+// byHand is a store whose first watch, which is the cache's, brings what the test sends.
+type byHand struct {
+	store.Store
+	events chan store.Event
+	others bool
+}
+
+func (b *byHand) Watch(ctx context.Context, prefix string, from store.Revision) (store.Watcher, error) {
+	if b.others {
+		return b.Store.Watch(ctx, prefix, from)
+	}
+	b.others = true
+	return hand{b.events}, nil
+}
+
+type hand struct{ events chan store.Event }
+
+func (h hand) Events() <-chan store.Event { return h.events }
+func (hand) Err() error                   { return nil }
+func (hand) Close()                       {}
+
+// Who was shown an event while the cache was off does not find the state before it when the cache is on
+// again, though the cache's own watch is behind.
+func TestCacheComesBackBehindNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const most = 10 * time.Second
+		base := mem.New(mem.Config{})
+		way := &byHand{Store: base, events: make(chan store.Event, 10)}
+		b := &bench{T: t, base: base, cache: cached.New(way, cached.Config{MaxSilence: most, Retry: time.Hour, Log: slog.New(slog.DiscardHandler)})}
+		defer b.cache.Close()
+		rev := b.foreign(put("a", "1"))
+		w, err := b.cache.Watch(t.Context(), "", rev)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer w.Close()
+		way.events <- store.Event{Revision: rev, Changes: []store.Change{put("a", "1")}}
+		synctest.Wait()
+		b.get("a")
+		b.wantRead("a", "1", true)
+		newer := b.foreign(put("a", "2"))
+		synctest.Wait()
+		if len(w.Events()) != 0 {
+			t.Error("an event is shown of which the cache has not taken note")
+		}
+		time.Sleep(most + most/2 + 2) // until the cache notices the silence
+		synctest.Wait()
+		if e := <-w.Events(); e.Revision != newer {
+			t.Errorf("event %+v, want one of %d", e, newer)
+		}
+		way.events <- store.Event{Revision: rev, At: time.Now()}
+		synctest.Wait()
+		if b.cache.Stats().Live {
+			t.Error("the cache is believed, and is older than what was shown")
+		}
+		b.wantRead("a", "2", false)
+		way.events <- store.Event{Revision: newer, Changes: []store.Change{put("a", "2")}}
+		synctest.Wait()
+		if !b.cache.Stats().Live {
+			t.Error("the cache does not come back")
+		}
 	})
 }
 

@@ -30,7 +30,8 @@ type Config struct {
 	Password redact.Secret // of Username
 
 	// Exclusive makes this process the only one that writes below Prefix, for
-	// as long as it lives. Opening waits for a predecessor's lease to end.
+	// as long as it lives. Opening waits for a predecessor's lease to end. Without, the
+	// prefix is one that several write to, from then on for good.
 	Exclusive bool
 	LeaseTTL  time.Duration // of the owner; whole seconds, 0 = 10 s
 
@@ -40,16 +41,30 @@ type Config struct {
 	Log          *slog.Logger  // nil = slog.Default()
 }
 
-// PulseMost is how old a sign of life is at most when it is sent. It is sent
-// every second.
-const PulseMost = 2 * time.Second
+// How often signs of life come, and how old one may be for what is kept in memory to be believed
+// (cached.Config.MaxSilence). Both are measured from the question that proves it, so that neither
+// a slow etcd nor a watch that lags adds to it.
+//
+// Of a store that several use: what one has written is believed elsewhere for MaxSilenceShared at most,
+// whatever fails; a token that is revoked is refused everywhere within a second.
+//
+// Of a store of one owner: its lease is renewed each third of its time, so one that is cut off has a lease
+// for two thirds of it, 6.7 s, at least. Nobody who takes over finds another that believes what it keeps.
+const (
+	MaxSilenceShared = 900 * time.Millisecond
+	MaxSilence       = 6 * time.Second
 
-const pulseEvery = time.Second
+	pulseShared = 200 * time.Millisecond
+	pulseOwned  = time.Second
+)
 
-// MaxSilence is for the cached decorator over a Store. What is kept is at most
-// MaxSilence and PulseMost old, which is the lease of an owner: nobody who takes
-// over finds another still believing what it keeps.
-const MaxSilence = defaultLease - PulseMost
+// pulse is how often signs of life come.
+func (c *Config) pulse() time.Duration {
+	if c.Exclusive {
+		return pulseOwned
+	}
+	return pulseShared
+}
 
 const defaultLease = 10 * time.Second
 

@@ -19,15 +19,16 @@
 // watches end with errs.Exhausted.
 //
 // A sign of life costs a linearizable read: it says that the watch has delivered
-// everything up to a revision that a majority confirmed less than PulseMost
-// ago. A member that lags or is cut off can answer, but not give one.
+// everything up to a revision that a majority confirmed, and when it was
+// asked. A member that lags or is cut off can answer, but not give one.
 //
 // # Keys
 //
 // Below the prefix:
 //
-//	meta/format   "1": version of this layout
-//	meta/owner    Holder as JSON, on a lease: who writes here (Config.Exclusive)
+//	meta/format   version of this layout: "1" for one owner, "2" for several processes
+//	meta/owner    Holder as JSON, who writes here: on a lease (Config.Exclusive), or
+//	              without one, for all of several
 //	meta/term     rewritten whenever somebody becomes the owner
 //	k/KEY         an entry; nothing but its value, the revision is etcd's
 //
@@ -39,6 +40,9 @@
 // write after another took over. It becomes the owner again by itself if nobody
 // was in between (term is unchanged); otherwise what it holds in memory may be
 // old and every call fails until it is restarted.
+//
+// Without, the prefix is taken from owners for good: versions that know of owners only
+// refuse its format, and one that was cut off finds that it was taken over.
 //
 // Start reading at Store.Apply, then follower.run and owner.
 package etcd

@@ -56,7 +56,7 @@ func TestExclusiveStore(t *testing.T) {
 
 func TestStoreUnderTheCache(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) store.Store {
-		return cached.New(open(t, etcdtest.Shared(t).Config()), cached.Config{MaxSilence: 5 * etcd.PulseMost})
+		return cached.New(open(t, etcdtest.Shared(t).Config()), cached.Config{MaxSilence: 10 * etcd.MaxSilenceShared})
 	}, storetest.Options{})
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
+	"sync"
 	"time"
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
@@ -17,11 +19,45 @@ import (
 // Store.
 type follower struct{ *Store }
 
-// proof is what makes a sign of life: a majority said at a time that etcd stood
-// at rev. When the watch has delivered everything up to rev, it is one.
+// proof is what makes a sign of life: a majority said to a question of a time that etcd
+// stands at rev. When the watch has delivered everything up to rev, it is one.
 type proof struct {
 	rev store.Revision
-	at  time.Time
+	at  time.Time // of the question: what was committed before has at most rev
+}
+
+const (
+	// maxAsked is how many questions may wait for their answers, so that an etcd that takes its
+	// time for each does not make signs of life rarer.
+	maxAsked = 8
+	// maxOpen is how many proofs may wait for a watch that lags. Those that come later are dropped: an
+	// older one that holds is worth more than ever new ones that never do.
+	maxOpen = 32
+)
+
+// proofs are those that the watch has not caught up with, in no order.
+type proofs []proof
+
+// add keeps a proof, if there is room.
+func (all *proofs) add(p proof) {
+	if len(*all) < maxOpen {
+		*all = append(*all, p)
+	}
+}
+
+// take removes the proofs that hold for a watch that has delivered everything up to last, and
+// returns the time of the newest; zero: none holds.
+func (all *proofs) take(last store.Revision) (at time.Time) {
+	*all = slices.DeleteFunc(*all, func(p proof) bool {
+		if p.rev > last {
+			return false
+		}
+		if p.at.After(at) {
+			at = p.at
+		}
+		return true
+	})
+	return at
 }
 
 // errCompacted ends a watch whose next revision etcd has forgotten.
@@ -69,17 +105,16 @@ func (f *follower) restart(last store.Revision) (store.Revision, error) {
 func (f *follower) follow(last store.Revision) (store.Revision, error) {
 	// A member that has lost its leader must end the watch instead of being silent.
 	ctx, cancel := context.WithCancel(clientv3.WithRequireLeader(f.ctx))
-	asking := make(chan struct{}, 1) // one question at a time
-	defer func() {
-		cancel()
-		asking <- struct{}{}
-	}()
+	asking := make(chan struct{}, maxAsked)
+	var asked sync.WaitGroup
+	defer asked.Wait()
+	defer cancel()
 	answers := f.client.Watch(ctx, f.keys.data, clientv3.WithPrefix(), clientv3.WithRev(int64(last)+1),
 		clientv3.WithFragment(), clientv3.WithProgressNotify())
-	beat := time.NewTicker(pulseEvery)
+	beat := time.NewTicker(f.cfg.pulse())
 	defer beat.Stop()
-	proofs := make(chan proof)
-	open := proof{} // what is not delivered yet; rev 0 = none
+	proven := make(chan proof)
+	var open proofs
 	for {
 		select {
 		case r, ok := <-answers:
@@ -87,23 +122,21 @@ func (f *follower) follow(last store.Revision) (store.Revision, error) {
 				return last, err
 			}
 			last = f.publish(last, &r)
-		case open = <-proofs:
+		case p := <-proven:
+			open.add(p)
 		case <-beat.C:
 			select {
 			case asking <- struct{}{}:
-				go func() {
+				asked.Go(func() {
 					defer func() { <-asking }()
-					f.ask(ctx, proofs)
-				}()
-			default: // the last question has no answer yet
+					f.ask(ctx, proven)
+				})
+			default: // too many questions have no answer yet
 			}
 			continue
 		}
-		if open.rev != 0 && last >= open.rev {
-			if time.Since(open.at) <= PulseMost {
-				f.feed.Pulse(last)
-			}
-			open = proof{}
+		if at := open.take(last); !at.IsZero() {
+			f.feed.Pulse(last, at)
 		}
 	}
 }
@@ -149,7 +182,7 @@ func (f *follower) publish(last store.Revision, r *clientv3.WatchResponse) store
 }
 
 // ask finds out by a majority how far etcd is, and has the watch say how far it is.
-func (f *follower) ask(watching context.Context, proofs chan<- proof) {
+func (f *follower) ask(watching context.Context, proven chan<- proof) {
 	at := time.Now()
 	ctx, finish, err := f.begin(watching)
 	if err != nil {
@@ -166,7 +199,7 @@ func (f *follower) ask(watching context.Context, proofs chan<- proof) {
 		return
 	}
 	select {
-	case proofs <- proof{rev: store.Revision(r.Header.Revision), at: at}:
+	case proven <- proof{rev: store.Revision(r.Header.Revision), at: at}:
 	case <-watching.Done():
 		return
 	}

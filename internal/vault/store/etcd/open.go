@@ -146,12 +146,8 @@ func (s *Store) prepare(ctx context.Context) (store.Revision, error) {
 	if err := s.checkFormat(ctx); err != nil {
 		return 0, err
 	}
-	if s.cfg.Exclusive {
-		o, err := claim(ctx, s)
-		if err != nil {
-			return 0, err
-		}
-		s.owner = o
+	if err := s.enter(ctx); err != nil {
+		return 0, err
 	}
 	ctx, finish, err := s.begin(ctx)
 	if err != nil {
@@ -165,7 +161,19 @@ func (s *Store) prepare(ctx context.Context) (store.Revision, error) {
 	return rev, err
 }
 
-// format is the version of the layout.
+// enter claims the prefix, or has it be one of several.
+func (s *Store) enter(ctx context.Context) error {
+	if !s.cfg.Exclusive {
+		return share(ctx, s)
+	}
+	o, err := claim(ctx, s)
+	if err == nil {
+		s.owner = o
+	}
+	return err
+}
+
+// format is the version of the layout for one owner at a time.
 const format = "1"
 
 func (s *Store) checkFormat(ctx context.Context) error {
@@ -181,10 +189,7 @@ func (s *Store) checkFormat(ctx context.Context) error {
 		return s.cfg.refusal("opening the store in etcd", err)
 	}
 	if found := r.Responses[0].GetResponseRange().GetKvs(); len(found) == 1 {
-		if v := string(found[0].Value); v != format {
-			return errs.Newf(errs.Unsupported, "the store below %q in etcd has the layout %.16q, this version of strongkeep knows %s; use the newer one", s.cfg.Prefix, v, format)
-		}
-		return nil
+		return s.cfg.fits(string(found[0].Value))
 	}
 	if other := r.Responses[1].GetResponseRange().GetKvs(); len(other) > 0 {
 		return errs.Newf(errs.Invalid, "the prefix %q in etcd holds something that is not strongkeep's, such as %.64q; choose another prefix", s.cfg.Prefix, other[0].Key)

@@ -280,7 +280,7 @@ func TestPrefixOfSomethingElse(t *testing.T) {
 	refused(t, outer, errs.Invalid, "not strongkeep's")
 
 	newer := server.Config()
-	raw(newer.Prefix+"meta/format", "2")
+	raw(newer.Prefix+"meta/format", "3")
 	refused(t, newer, errs.Unsupported, "layout", "newer")
 
 	beside := inner

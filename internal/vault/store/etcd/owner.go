@@ -25,6 +25,9 @@ type Holder struct {
 }
 
 func (h Holder) String() string {
+	if h.ID == sharedID {
+		return "several servers, with ha_enabled"
+	}
 	return fmt.Sprintf("process %d on %s, since %s", h.PID, h.Host, h.Since.Format(time.RFC3339))
 }
 
@@ -43,21 +46,26 @@ type owner struct {
 // that died must have ended. Kind Unavailable: another one lives.
 func claim(ctx context.Context, s *Store) (*owner, error) {
 	o := &owner{store: s, id: rand.Text(), doubts: make(chan struct{}, 1)}
+	return o, s.await(ctx, func() (string, error) { return o.try(0) })
+}
+
+// await tries until nobody else has the prefix. try returns who has.
+func (s *Store) await(ctx context.Context, try func() (holder string, err error)) error {
 	deadline := time.Now().Add(s.cfg.LeaseTTL + s.cfg.Timeout)
 	for first := true; ; first = false {
-		holder, err := o.try(0)
+		holder, err := try()
 		switch {
 		case err != nil:
-			return nil, err
+			return err
 		case holder == "":
-			return o, nil
+			return nil
 		case time.Now().After(deadline):
-			return nil, errs.Newf(errs.Unavailable, "the prefix %q in etcd is used by another strongkeep (%s); end that one, or give this one a prefix of its own", s.cfg.Prefix, holder)
+			return errs.Newf(errs.Unavailable, "the prefix %q in etcd is used by another strongkeep (%s); end that one, or give this one a prefix of its own", s.cfg.Prefix, holder)
 		case first:
 			s.cfg.Log.Info("waiting for the strongkeep that used this prefix in etcd last to be gone", slog.String("last", holder))
 		}
 		if !pause(ctx, min(500*time.Millisecond, s.cfg.LeaseTTL/4)) {
-			return nil, errs.Newf(errs.Unavailable, "waiting for the prefix %q in etcd: %w", s.cfg.Prefix, ctx.Err())
+			return errs.Newf(errs.Unavailable, "waiting for the prefix %q in etcd: %w", s.cfg.Prefix, ctx.Err())
 		}
 	}
 }

@@ -3,6 +3,7 @@ package etcd_test
 import (
 	"fmt"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -102,10 +103,73 @@ func TestTakenOver(t *testing.T) {
 			for range w.Events() {
 			}
 			wantKind(t, w.Err(), errs.Unavailable)
-			cfg.Exclusive = false
-			if got := get(t, open(t, cfg), "f/a"); got != "1" {
-				t.Errorf("f/a is %q: the old owner wrote", got)
+			if r, err := admin.Get(t.Context(), cfg.Prefix+"k/f/a"); err != nil || len(r.Kvs) != 1 || string(r.Kvs[0].Value) != "1" {
+				t.Errorf("the old owner wrote: %v, %v", r, err)
 			}
 		})
+	}
+}
+
+// Servers that share a prefix and one that wants it for itself keep out of each other's way; one
+// of a version from before refuses the layout.
+func TestSharedAndExclusive(t *testing.T) {
+	server := etcdtest.Shared(t)
+	admin := server.Dial(t)
+	cfg := server.Config()
+	cfg.LeaseTTL, cfg.Timeout = time.Second, 3*time.Second
+	alone := cfg
+	alone.Exclusive = true
+	owner := open(t, alone)
+	put(t, owner, "f/a", "1")
+	refused(t, cfg, errs.Unavailable, cfg.Prefix, fmt.Sprintf("process %d on", os.Getpid()))
+	put(t, owner, "f/a", "2")
+	if err := owner.Close(); err != nil {
+		t.Fatal(err)
+	}
+	one, two := open(t, cfg), open(t, cfg)
+	put(t, one, "f/a", "3")
+	put(t, two, "f/b", "3")
+	if got := get(t, two, "f/a"); got != "3" {
+		t.Errorf("f/a is %q", got)
+	}
+	refused(t, alone, errs.Invalid, cfg.Prefix, "ha_enabled")
+	for key, want := range map[string]string{"meta/format": "2", "meta/owner": `"id":"shared"`} {
+		r, err := admin.Get(t.Context(), cfg.Prefix+key)
+		if err != nil || len(r.Kvs) != 1 || r.Kvs[0].Lease != 0 || !strings.Contains(string(r.Kvs[0].Value), want) {
+			t.Errorf("%s: %v, %v", key, r, err)
+		}
+	}
+	// Also one that looked at the format before it was another.
+	if _, err := admin.Put(t.Context(), cfg.Prefix+"meta/format", "1"); err != nil {
+		t.Fatal(err)
+	}
+	refused(t, alone, errs.Unavailable, cfg.Prefix, "several servers")
+}
+
+// An owner that was cut off when the prefix became a shared one is none any more.
+func TestSharedWhileCutOff(t *testing.T) {
+	server := etcdtest.Shared(t)
+	admin := server.Dial(t)
+	cfg := server.Config()
+	cfg.Exclusive = true
+	old := open(t, cfg)
+	put(t, old, "f/a", "1")
+	// At one stroke, so that the old owner cannot claim it in between.
+	ops := []clientv3.Op{
+		clientv3.OpPut(cfg.Prefix+"meta/term", ""), clientv3.OpPut(cfg.Prefix+"meta/format", "2"),
+		clientv3.OpPut(cfg.Prefix+"meta/owner", `{"id":"shared"}`),
+	}
+	if _, err := admin.Delete(t.Context(), cfg.Prefix+"meta/owner"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := admin.Txn(t.Context()).Then(ops...).Commit(); err != nil {
+		t.Fatal(err)
+	}
+	_, err := old.Apply(t.Context(), store.Put("f/a", []byte("2")))
+	wantKind(t, err, errs.Unavailable)
+	eventually(t, "the old owner knows", func() bool { return old.Err() != nil })
+	cfg.Exclusive = false
+	if got := get(t, open(t, cfg), "f/a"); got != "1" {
+		t.Errorf("f/a is %q: the old owner wrote", got)
 	}
 }

@@ -103,8 +103,10 @@ func (s *Store) Unmute() {
 	}
 }
 
-// Pulse sends a sign of life of revision rev to all running watches.
-func (s *Store) Pulse(rev store.Revision) { s.relay.Send(store.Event{Revision: rev}) }
+// Pulse sends a sign of life of revision rev, proven at a time, to all running watches.
+func (s *Store) Pulse(rev store.Revision, at time.Time) {
+	s.relay.Send(store.Event{Revision: rev, At: at})
+}
 
 // Get implements store.Store.
 func (s *Store) Get(ctx context.Context, key string) (e store.Entry, err error) {

@@ -165,8 +165,9 @@ func TestWatchesAreLostMutedAndPulsed(t *testing.T) {
 				t.Errorf("event %d, want %d", e.Revision, want)
 			}
 		}
-		s.Pulse(3)
-		if e := <-w.Events(); e.Revision != 3 || len(e.Changes) != 0 {
+		at := time.Now()
+		s.Pulse(3, at)
+		if e := <-w.Events(); e.Revision != 3 || len(e.Changes) != 0 || !e.At.Equal(at) {
 			t.Errorf("a pulse is %+v", e)
 		}
 		s.LoseWatches(errBroken)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"sort"
 	"sync"
+	"time"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
@@ -33,9 +34,9 @@ type Feed struct {
 	bytes    int           // of history[first:]
 	floor    store.Revision
 	last     store.Revision
-	lost     uint64         // counts Resets, so that a watcher notices one
-	pulse    store.Revision // of the last sign of life
-	pulses   uint64         // counts them
+	lost     uint64      // counts Resets, so that a watcher notices one
+	pulse    store.Event // the last sign of life
+	pulses   uint64      // counts them
 	watchers map[*watcher]struct{}
 	closed   bool
 }
@@ -79,11 +80,15 @@ func (f *Feed) Publish(events ...store.Event) {
 }
 
 // Pulse sends a sign of life to all watches: everything up to rev has been
-// published. A watch that is behind gets one when it has caught up, not many.
-func (f *Feed) Pulse(rev store.Revision) {
+// published, and all that was committed before at is not newer than rev. A watch that
+// is behind gets one when it has caught up, not many.
+func (f *Feed) Pulse(rev store.Revision, at time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.pulse = max(f.pulse, rev)
+	if !at.After(f.pulse.At) {
+		return
+	}
+	f.pulse = store.Event{Revision: rev, At: at}
 	f.pulses++
 	for w := range f.watchers {
 		w.poke()
@@ -177,15 +182,15 @@ func (f *Feed) next(w *watcher) (e store.Event, ok bool, err error) {
 	}
 	alive := f.history[f.first:]
 	i := sort.Search(len(alive), func(i int) bool { return alive[i].Revision > w.cursor })
-	for ; i < len(alive); i++ {
+	for ; i < len(alive) && (w.pulses == f.pulses || alive[i].Revision <= f.pulse.Revision); i++ {
 		w.cursor = alive[i].Revision
 		if e, ok = filter(alive[i], w.prefix); ok {
 			return e, true, nil
 		}
 	}
-	if w.pulses != f.pulses && f.pulse >= w.cursor {
-		w.pulses, w.cursor = f.pulses, f.pulse
-		return store.Event{Revision: f.pulse}, true, nil
+	if w.pulses != f.pulses { // before newer events: they may never end
+		w.pulses, w.cursor = f.pulses, max(w.cursor, f.pulse.Revision)
+		return store.Event{Revision: w.cursor, At: f.pulse.At}, true, nil
 	}
 	return store.Event{}, false, nil
 }

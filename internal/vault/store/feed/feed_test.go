@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
@@ -232,40 +233,50 @@ func BenchmarkPublish(b *testing.B) {
 	}
 }
 
-// A sign of life follows the events it speaks of, and there is no more than one
-// for a reader that was slow.
+// A sign of life follows the events it speaks of and comes before newer ones, with its time; there
+// is no more than one for a reader that was slow, and none that is older than another.
 func TestPulse(t *testing.T) {
 	f := New(Config{}, 5)
 	defer f.Close()
+	at := time.Now()
 	all, none, ahead := watch(t, f, "", 0), watch(t, f, "zzz", 0), watch(t, f, "", 9)
-	f.Publish(event(6, "a"), event(7, "b"))
-	f.Pulse(8)
-	for _, want := range []store.Event{event(6, "a"), event(7, "b"), {Revision: 8}} {
-		if e := <-all.Events(); e.Revision != want.Revision || len(e.Changes) != len(want.Changes) {
-			t.Errorf("event %+v, want %+v", e, want)
-		}
-	}
-	if e := <-none.Events(); e.Revision != 8 || len(e.Changes) != 0 {
-		t.Errorf("a watch that nothing concerns got %+v, want a sign of life", e)
-	}
-	f.Publish(event(10, "c"))
-	if e := <-ahead.Events(); e.Revision != 10 || len(e.Changes) != 1 {
-		t.Errorf("a watch from 9 got %+v first: what is older than its beginning tells it nothing", e)
-	}
-	f.Pulse(10)
-	f.Pulse(10)
-	for _, w := range []store.Watcher{none, ahead} {
-		if e := <-w.Events(); e.Revision != 10 || len(e.Changes) != 0 {
-			t.Errorf("event %+v, want a sign of life at 10", e)
-		}
-	}
-	f.Publish(event(11, "zzz"))
-	for e := range none.Events() {
-		if len(e.Changes) == 1 {
-			if e.Revision != 11 {
-				t.Errorf("event %+v, want 11", e)
+	want := func(w store.Watcher, all ...store.Event) {
+		t.Helper()
+		for _, want := range all {
+			if e := <-w.Events(); e.Revision != want.Revision || len(e.Changes) != len(want.Changes) || !e.At.Equal(want.At) {
+				t.Errorf("event %+v, want %+v", e, want)
 			}
-			return
+		}
+	}
+	f.Publish(event(6, "a"), event(7, "b"))
+	f.Pulse(8, at)
+	want(all, event(6, "a"), event(7, "b"), store.Event{Revision: 8, At: at})
+	want(none, store.Event{Revision: 8, At: at})
+	want(ahead, store.Event{Revision: 9, At: at}) // it began behind what the sign of life speaks of
+
+	f.Publish(event(10, "c"))
+	want(all, event(10, "c"))
+	f.Pulse(10, at.Add(2))
+	f.Pulse(10, at.Add(1)) // proven earlier
+	want(all, store.Event{Revision: 10, At: at.Add(2)})
+	want(none, store.Event{Revision: 10, At: at.Add(2)})
+	f.Publish(event(11, "zzz"))
+	want(none, event(11, "zzz"))
+}
+
+// Events without end keep no sign of life from a reader.
+func TestPulseAmidEvents(t *testing.T) {
+	f := New(Config{}, 5)
+	defer f.Close()
+	w := &watcher{feed: f, cursor: 5}
+	at := time.Now()
+	f.Publish(event(6, "a"))
+	f.Pulse(6, at)
+	f.Publish(event(7, "b"))
+	for _, want := range []store.Event{event(6, "a"), {Revision: 6, At: at}, event(7, "b")} {
+		e, ok, err := f.next(w)
+		if err != nil || !ok || e.Revision != want.Revision || !e.At.Equal(want.At) {
+			t.Errorf("%+v %v %v, want %+v", e, ok, err, want)
 		}
 	}
 }

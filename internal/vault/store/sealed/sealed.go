@@ -221,9 +221,10 @@ func (s *Store) Watch(ctx context.Context, prefix string, from store.Revision) (
 			}
 			changes = append(changes, told)
 		}
-		// Signs of life pass; who watches everything learns how far the store is.
+		// Signs of life pass; who watches everything learns how far the store is, which is
+		// no sign of life.
 		pass := len(changes) > 0 || len(e.Changes) == 0 || prefix == ""
-		return store.Event{Revision: e.Revision, Changes: changes}, pass, nil
+		return store.Event{Revision: e.Revision, Changes: changes, At: e.At}, pass, nil
 	})
 }
 

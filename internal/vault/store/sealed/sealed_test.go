@@ -269,8 +269,8 @@ func TestForeignEntriesDoNotShowInWatches(t *testing.T) {
 	if e := <-w.Events(); e.Revision != own || len(e.Changes) != 1 || e.Changes[0].Key != "core/own" {
 		t.Errorf("event %+v, want one of core/own", e)
 	}
-	if e := <-all.Events(); e.Revision != foreign || len(e.Changes) != 0 {
-		t.Errorf("event %+v, want a sign of life", e)
+	if e := <-all.Events(); e.Revision != foreign || len(e.Changes) != 0 || !e.At.IsZero() {
+		t.Errorf("event %+v, want one that says how far the store is, and is no sign of life", e)
 	}
 }
 
