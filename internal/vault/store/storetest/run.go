@@ -46,6 +46,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store, o Options) {
 		{"Watch", watchTests()},
 		{"Concurrent", concurrentTests()},
 		{"Life", lifeTests()},
+		{"Snapshot", snapshotTests()},
 	} {
 		t.Run(group.name, func(t *testing.T) {
 			for name, test := range group.tests {
