@@ -11,6 +11,9 @@ import (
 // HeldKey is there while nothing ends by itself; its value is the time since when.
 const HeldKey = "lease/held"
 
+// HeldFormat is how that time is written.
+const HeldFormat = time.RFC3339
+
 // Restore reads whether leases are held, at unseal; with hold set they are from
 // now on, also after a restart without it.
 func (m *Manager) Restore(ctx context.Context, hold bool) (bool, error) {
@@ -28,7 +31,7 @@ func (m *Manager) Restore(ctx context.Context, hold bool) (bool, error) {
 	return held, nil
 }
 
-func (m *Manager) stamp() []byte { return m.now().AppendFormat(nil, time.RFC3339) }
+func (m *Manager) stamp() []byte { return m.now().AppendFormat(nil, HeldFormat) }
 
 // Hold notes in tx whether leases are held. SetHeld follows the commit.
 func (m *Manager) Hold(ctx context.Context, tx Tx, held bool) error {
@@ -58,7 +61,7 @@ func (m *Manager) HeldSince(ctx context.Context, r Reader) (time.Time, error) {
 	if err != nil || !stored.Exists() {
 		return time.Time{}, err
 	}
-	since, err := time.Parse(time.RFC3339, string(stored.Value))
+	since, err := time.Parse(HeldFormat, string(stored.Value))
 	if err != nil {
 		return time.Time{}, errs.New(errs.Internal, "the note that leases are held is damaged")
 	}
