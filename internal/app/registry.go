@@ -103,6 +103,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/sys/openapi"
 	"github.com/strongkeep/strongkeep/internal/vault/sys/quotas"
 	"github.com/strongkeep/strongkeep/internal/vault/sys/readers"
+	"github.com/strongkeep/strongkeep/internal/vault/sys/snapshots"
 	"github.com/strongkeep/strongkeep/internal/vault/sys/tools"
 	"github.com/strongkeep/strongkeep/internal/vault/sys/ui"
 	"github.com/strongkeep/strongkeep/internal/vault/unsealed"
@@ -166,7 +167,7 @@ func systemMounts(v *unsealed.Vault, self node.Config) map[string]engine.Factory
 					ui.Routes(ui.Config{Policies: v.Policies, Namespaces: v.Namespaces, Subject: v.Caller}),
 					tools.Routes(cfg.Random),
 					openapi.Routes(openapi.Config{Mounts: v.Mounts, Policies: v.Policies, Version: Version, Subject: v.Caller}),
-					cors.Routes(), node.Routes(self),
+					cors.Routes(), node.Routes(self), snapshots.Routes(snapshots.Config{Keys: v.Barrier.Keyring()}),
 				},
 			}), nil
 		},

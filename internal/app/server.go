@@ -28,6 +28,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/server"
 	"github.com/strongkeep/strongkeep/internal/vault/server/cors"
 	"github.com/strongkeep/strongkeep/internal/vault/server/logtap"
+	"github.com/strongkeep/strongkeep/internal/vault/snapshot"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
 	"github.com/strongkeep/strongkeep/internal/vault/store/cached"
 	"github.com/strongkeep/strongkeep/internal/vault/store/sealed"
@@ -104,13 +105,8 @@ func (s *Server) openVault(ctx context.Context) error {
 	if c.DefaultLeaseTTL == "" {
 		leaseTTL = defaultSecretTTL
 	}
-	kind, known := stores()[c.Storage]
-	if !known {
-		return errs.Newf(errs.Invalid, "storage %q: use pebble, etcd or mem", c.Storage)
-	}
-	if s.raw, err = kind.open(ctx, c); err != nil {
-		s.raw = nil
-		return errs.Newf(errs.KindOf(err), "opening the store: %w", err)
+	if s.raw, err = openUsable(ctx, c); err != nil {
+		return err
 	}
 	wrappers, err := seals(c)
 	if err != nil {
@@ -177,6 +173,9 @@ func (s *Server) decorate(raw store.Store, keys *seal.Keyring) (store.Store, err
 	if err != nil {
 		return nil, err
 	}
+	if err := snapshot.TakeUp(context.Background(), raw, inner, keys); err != nil {
+		return nil, errors.Join(err, inner.Close())
+	}
 	c := cached.New(inner, cached.Config{MaxBytes: s.cfg.CacheBytes, MaxSilence: stores()[s.cfg.Storage].silence, Log: s.cfg.Log})
 	s.collector.cache.Store(c)
 	return c, nil
@@ -203,7 +202,7 @@ func (s *Server) defaults() unsealed.Defaults {
 // listen opens the port, so that a port in use is an error of NewServer.
 func (s *Server) listen(ctx context.Context) error {
 	s.handler = server.New(server.Config{
-		Gate: s.gate, Log: s.cfg.Log, Now: s.cfg.Now, Metrics: s.metrics.handler(), Tap: s.tap, CORS: &s.cors,
+		Gate: s.gate, Log: s.cfg.Log, Now: s.cfg.Now, Metrics: s.metrics.handler(), Tap: s.tap, CORS: &s.cors, Snapshot: s.writeSnapshot,
 		Version: apiVersion(), BuildDate: BuildDate, StorageType: s.cfg.Storage,
 	})
 	s.http = &http.Server{

@@ -34,6 +34,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/cli/pki"
 	"github.com/strongkeep/strongkeep/internal/cli/rotation"
 	"github.com/strongkeep/strongkeep/internal/cli/session"
+	snapshotcommand "github.com/strongkeep/strongkeep/internal/cli/snapshot"
 	"github.com/strongkeep/strongkeep/internal/cli/trace"
 	"github.com/strongkeep/strongkeep/internal/cli/transit"
 	"github.com/strongkeep/strongkeep/internal/cli/whocan"
@@ -117,7 +118,7 @@ func (a *app) root() *cobra.Command {
 	root.AddCommand(a.genericCommands()...)
 	root.AddCommand(kv.Command(a.Session), events.Command(a.Session), a.policyCommand(), a.tokenCommand())
 	root.AddCommand(mount.Commands(a.Session)...)
-	root.AddCommand(a.auditCommand(), lease.Command(a.Session), pki.Command(a.Session), transit.Command(a.Session), namespace.Command(a.Session))
+	root.AddCommand(a.auditCommand(), lease.Command(a.Session), snapshotcommand.Command(a.Session), pki.Command(a.Session), transit.Command(a.Session), namespace.Command(a.Session))
 	root.AddCommand(rotation.Command(a.Session), drill.Command(a.Session), witness.Command(a.Session))
 	root.AddCommand(externalsecret.Commands(a.Session, externalsecret.Config{Providers: compose.Providers(), Generators: compose.Generators()})...)
 	root.AddCommand(migrate.Command(a.Session, migrate.Config{Providers: compose.Providers(), Generators: compose.Generators()}))

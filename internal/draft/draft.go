@@ -47,6 +47,16 @@ func (d *Draft) Like(other fs.FileInfo) error {
 // Chtimes says that it was changed at a time.
 func (d *Draft) Chtimes(at time.Time) error { return os.Chtimes(d.file.Name(), at, at) }
 
+// Reread returns what lies on the disk, from its beginning, to be looked at before it gets
+// its name. The caller closes it.
+func (d *Draft) Reread() (*os.File, error) {
+	if err := d.file.Sync(); err != nil {
+		return nil, err
+	}
+	evict(d.file)
+	return os.Open(d.file.Name())
+}
+
 // Replace makes it durable under its name, in the place of what was there: whoever looks,
 // or cuts the power, finds the old file or the new one, whole. After an error from
 // syncing the directory it may be either.

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/strongkeep/strongkeep/internal/cli/session"
+	"github.com/strongkeep/strongkeep/internal/cli/snapshot"
 	"github.com/strongkeep/strongkeep/internal/errs"
 	keyfile "github.com/strongkeep/strongkeep/internal/keystore/file"
 )
@@ -22,7 +23,7 @@ func Commands(s *session.Session) []*cobra.Command {
 	a := &app{s}
 	return []*cobra.Command{
 		a.initialise(), a.unseal(), a.seal(), a.status(),
-		a.rotate(), a.keys(), a.members(), a.stepDown(), a.unsealKey(),
+		a.rotate(), a.keys(), a.members(), a.stepDown(), a.unsealKey(), snapshot.Migrate(s),
 	}
 }
 

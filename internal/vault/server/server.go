@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"io"
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
@@ -30,15 +31,18 @@ const (
 
 // Config is what a Handler needs.
 type Config struct {
-	Gate        *gate.Gate
-	Log         *slog.Logger
-	Now         func() time.Time
-	Metrics     http.Handler // answers sys/metrics once the gate allowed it
-	Tap         *logtap.Tap  // of Log, for sys/monitor
-	CORS        *cors.Live   // which other origins browsers may be told of; nil = none
-	Version     string       // semver, shown by seal-status and health
-	BuildDate   string       // RFC 3339, or empty
-	StorageType string       // name of the base store
+	Gate    *gate.Gate
+	Log     *slog.Logger
+	Now     func() time.Time
+	Metrics http.Handler // answers sys/metrics once the gate allowed it
+	Tap     *logtap.Tap  // of Log, for sys/monitor
+	// Snapshot writes a snapshot of the whole vault, as it is or in an envelope that
+	// clients of Vault know; nil = there are none.
+	Snapshot    func(ctx context.Context, w io.Writer, enveloped bool) error
+	CORS        *cors.Live // which other origins browsers may be told of; nil = none
+	Version     string     // semver, shown by seal-status and health
+	BuildDate   string     // RFC 3339, or empty
+	StorageType string     // name of the base store
 }
 
 // Handler serves the Vault HTTP API below /v1/.
@@ -171,7 +175,12 @@ func seconds(d time.Duration) int64 { return int64((max(d, 0) + time.Second - 1)
 
 // serveAllowed answers what the gate allowed and leaves to the wire.
 func (h *Handler) serveAllowed(w http.ResponseWriter, r *http.Request, req *gate.Request) {
-	if req.Path != "sys/monitor" {
+	switch req.Path {
+	case "sys/monitor":
+	case "sys/storage/raft/snapshot":
+		h.serveSnapshot(w, r, req)
+		return
+	default:
 		h.cfg.Metrics.ServeHTTP(w, r)
 		return
 	}

@@ -50,15 +50,20 @@ func Migrate(ctx context.Context, m Move) (uint64, error) {
 	if _, err := compareAll(ctx, &f, m.From); err != nil {
 		return 0, err
 	}
-	if _, err := m.From.Apply(ctx, f.mark.change(MovedKey)); err != nil {
+	return leave(ctx, &f, m.From)
+}
+
+// leave takes the vault out of from, and makes one of the store that was filled.
+func leave(ctx context.Context, f *filler, from store.Store) (uint64, error) {
+	if _, err := from.Apply(ctx, f.mark.change(MovedKey)); err != nil {
 		return 0, err
 	}
 	// Once more: from here on no server can have written to the one that is left.
-	n, err := compareAll(ctx, &f, m.From)
+	n, err := compareAll(ctx, f, from)
 	if err != nil {
 		return 0, err
 	}
-	origin, _, err := ReadOrigin(ctx, m.From)
+	origin, _, err := ReadOrigin(ctx, from)
 	if err != nil {
 		return 0, err
 	}

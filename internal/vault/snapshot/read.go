@@ -71,9 +71,18 @@ func (r *Reader) more(n int) error {
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return r.damaged(r.at, "it ends there, it was cut short")
 	case err != nil:
-		return errs.Newf(errs.Unavailable, "reading the snapshot: %w", err)
+		return unreadable(err)
 	}
 	return nil
+}
+
+// unreadable is an error of what is read from: of the medium, unless it says more, as an
+// envelope does.
+func unreadable(err error) error {
+	if errs.Is(err, errs.Invalid) {
+		return err
+	}
+	return errs.Newf(errs.Unavailable, "reading the snapshot: %w", err)
 }
 
 // newRowReader reads entries from the middle of a snapshot that was checked whole.
@@ -218,7 +227,7 @@ func (r *Reader) end(start int64) error {
 	case err == nil:
 		return r.damaged(r.at, "something follows its end")
 	case !errors.Is(err, io.EOF):
-		return errs.Newf(errs.Unavailable, "reading the snapshot: %w", err)
+		return unreadable(err)
 	}
 	r.info.Bytes, r.done = r.at, true
 	return nil

@@ -25,6 +25,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/quota"
 	"github.com/strongkeep/strongkeep/internal/vault/roster"
 	"github.com/strongkeep/strongkeep/internal/vault/seal"
+	"github.com/strongkeep/strongkeep/internal/vault/snapshot"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
 	"github.com/strongkeep/strongkeep/internal/vault/token"
 	"github.com/strongkeep/strongkeep/internal/vault/workers"
@@ -131,7 +132,11 @@ func build(ctx context.Context, cfg *Config, log *audit.Broker, raw store.Store,
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
-	v.id = status.VaultID
+	epoch, err := snapshot.Epoch(ctx, raw)
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	v.id = status.VaultID + epoch // the indexes of before a restore or a move are of another store
 	v.Leases, v.Quotas = v.newLeases(), v.newQuotas()
 	v.Events = events.NewBus(events.Config{Source: "strongkeep://" + status.VaultID})
 	v.Identity = identity.New(cfg.Now, cfg.Random)
