@@ -145,10 +145,10 @@ func TestTakeUp(t *testing.T) {
 			t.Error("leases are held again after somebody let them go on")
 		}
 	}
-	before, _ := snapshot.Epoch(t.Context(), sample(t, 1))
-	first, _ := snapshot.Epoch(t.Context(), restored())
-	second, _ := snapshot.Epoch(t.Context(), restored())
-	if before != "" || first == "" || first == second {
+	before, _ := snapshot.Epoch(t.Context(), sample(t, 1), vaultID)
+	first, _ := snapshot.Epoch(t.Context(), restored(), vaultID)
+	second, _ := snapshot.Epoch(t.Context(), restored(), vaultID)
+	if before != vaultID || first == before || first == second {
 		t.Errorf("epochs %q, %q, %q", before, first, second)
 	}
 }

@@ -78,14 +78,14 @@ func ReadOrigin(ctx context.Context, s store.Store) (*Origin, store.Revision, er
 	return &o, e.Revision, nil
 }
 
-// Epoch tells a vault from what it was before it was restored or moved: revisions of
-// one say nothing of the other. "" if it never was.
-func Epoch(ctx context.Context, s store.Store) (string, error) {
+// Epoch is the ID of a vault and of its epoch, which tells it from what it was before it
+// was restored or moved: revisions of one say nothing of the other. It is id if it never was.
+func Epoch(ctx context.Context, s store.Store, id string) (string, error) {
 	o, _, err := ReadOrigin(ctx, s)
 	if err != nil || o == nil {
-		return "", err
+		return id, err
 	}
-	return o.ID, nil
+	return id + "." + o.ID, nil
 }
 
 // Usable returns Invalid if no vault may be opened in the store: it is half filled, or

@@ -129,14 +129,12 @@ func build(ctx context.Context, cfg *Config, log *audit.Broker, raw store.Store,
 		return nil, errors.Join(err, s.Close())
 	}
 	status, err := cfg.Barrier.Status(ctx)
+	if err == nil {
+		v.id, err = snapshot.Epoch(ctx, raw, status.VaultID)
+	}
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
-	epoch, err := snapshot.Epoch(ctx, raw)
-	if err != nil {
-		return nil, errors.Join(err, s.Close())
-	}
-	v.id = status.VaultID + epoch // the indexes of before a restore or a move are of another store
 	v.Leases, v.Quotas = v.newLeases(), v.newQuotas()
 	v.Events = events.NewBus(events.Config{Source: "strongkeep://" + status.VaultID})
 	v.Identity = identity.New(cfg.Now, cfg.Random)
