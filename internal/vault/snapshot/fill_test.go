@@ -145,11 +145,11 @@ func TestTakeUp(t *testing.T) {
 			t.Error("leases are held again after somebody let them go on")
 		}
 	}
-	before, _ := snapshot.Epoch(t.Context(), sample(t, 1), vaultID)
-	first, _ := snapshot.Epoch(t.Context(), restored(), vaultID)
-	second, _ := snapshot.Epoch(t.Context(), restored(), vaultID)
-	if before != vaultID || first == before || first == second {
-		t.Errorf("epochs %q, %q, %q", before, first, second)
+	id, before, err := snapshot.Identity(t.Context(), sample(t, 1))
+	same, first, _ := snapshot.Identity(t.Context(), restored())
+	_, second, _ := snapshot.Identity(t.Context(), restored())
+	if id != vaultID || same != id || before != "" || first == "" || first == second || err != nil {
+		t.Errorf("epochs %q, %q, %q of %q and %q, %v", before, first, second, id, same, err)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/vault/seal"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
 )
 
@@ -78,14 +79,22 @@ func ReadOrigin(ctx context.Context, s store.Store) (*Origin, store.Revision, er
 	return &o, e.Revision, nil
 }
 
-// Epoch is the ID of a vault and of its epoch, which tells it from what it was before it
-// was restored or moved: revisions of one say nothing of the other. It is id if it never was.
-func Epoch(ctx context.Context, s store.Store, id string) (string, error) {
+// Identity returns the ID of the vault in a store, and that of its epoch, which tells it
+// from what it was before it was restored or moved: revisions of one say nothing of the
+// other. The epoch is "" if it never was, both are where there is no vault yet.
+func Identity(ctx context.Context, s store.Store) (id, epoch string, err error) {
+	config, err := s.Get(ctx, seal.ConfigKey)
+	if err != nil || !config.Exists() {
+		return "", "", err
+	}
+	if id, err = vaultID(config.Value); err != nil {
+		return "", "", err
+	}
 	o, _, err := ReadOrigin(ctx, s)
 	if err != nil || o == nil {
-		return id, err
+		return id, "", err
 	}
-	return id + "." + o.ID, nil
+	return id, o.ID, nil
 }
 
 // Usable returns Invalid if no vault may be opened in the store: it is half filled, or

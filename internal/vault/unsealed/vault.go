@@ -128,15 +128,13 @@ func build(ctx context.Context, cfg *Config, log *audit.Broker, raw store.Store,
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
-	status, err := cfg.Barrier.Status(ctx)
-	if err == nil {
-		v.id, err = snapshot.Epoch(ctx, raw, status.VaultID)
-	}
+	id, epoch, err := snapshot.Identity(ctx, raw)
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
+	v.id = id + epoch // indexes of before a restore or a move say nothing here
 	v.Leases, v.Quotas = v.newLeases(), v.newQuotas()
-	v.Events = events.NewBus(events.Config{Source: "strongkeep://" + status.VaultID})
+	v.Events = events.NewBus(events.Config{Source: "strongkeep://" + id})
 	v.Identity = identity.New(cfg.Now, cfg.Random)
 	types := Types{}
 	v.Mounts = mount.NewRegistry(mount.Config{
