@@ -12,6 +12,7 @@ import (
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
+	"github.com/strongkeep/strongkeep/internal/vault/format"
 )
 
 // ServerConfig is how a server runs. The same names, in snake case, are the
@@ -59,6 +60,9 @@ type ServerConfig struct {
 	// no password rotated, until sys/leases/resume is written to. For a copy
 	// restored from a backup while the original lives on.
 	HoldLeases bool `json:"hold_leases,omitempty"`
+	// HoldFormat writes nothing in a form that the store does not hold yet, so that the
+	// version before can be gone back to (docs/operations/upgrades.md).
+	HoldFormat bool `json:"hold_format,omitempty"`
 	// LogLevel is debug, info, warn or error; LogFormat is text or json.
 	LogLevel  string `json:"log_level,omitempty"`
 	LogFormat string `json:"log_format,omitempty"`
@@ -78,6 +82,9 @@ type ServerConfig struct {
 
 	// Engines are secrets engines besides those of the registry; for tests.
 	Engines map[string]engine.Factory `json:"-"`
+
+	// Format is what the program reads and writes; for tests. Zero: format.This.
+	Format format.Program `json:"-"`
 
 	level   *slog.LevelVar // of what the server logs
 	started slog.Level     // what it was at first
@@ -125,6 +132,10 @@ func (c *ServerConfig) complete() error {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
+	if c.Format == (format.Program{}) {
+		c.Format = format.This
+	}
+	setDefault(&c.Format.Version, Version)
 	if err := c.checkListen(); err != nil {
 		return err
 	}

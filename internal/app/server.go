@@ -108,6 +108,9 @@ func (s *Server) openVault(ctx context.Context) error {
 	if s.raw, err = openUsable(ctx, c); err != nil {
 		return err
 	}
+	if _, err := c.Format.Check(ctx, s.raw); err != nil {
+		return errs.Newf(errs.KindOf(err), "opening the store: %w", err)
+	}
 	wrappers, err := seals(c)
 	if err != nil {
 		return err
@@ -126,6 +129,7 @@ func (s *Server) openVault(ctx context.Context) error {
 			},
 			Settings:   s.settings,
 			MaxSilence: memorySilence(c), Node: s.self, Version: Version,
+			Format: c.Format, HoldFormat: c.HoldFormat,
 			LeaseTTL: leaseTTL, HoldLeases: c.HoldLeases,
 			SkipAudit: c.SkipAuditDevices,
 			TTLs:      engine.TTLs{Default: min(defaultTTL, maxTTL), Max: maxTTL},

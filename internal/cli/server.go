@@ -42,6 +42,7 @@ func bindServer(f *pflag.FlagSet, c *compose.ServerConfig) {
 	f.IntVar(&c.CacheBytes, "cache-bytes", c.CacheBytes, "memory for decrypted entries (default 32 MiB)")
 	f.StringVar(&c.DefaultLeaseTTL, "default-lease-ttl", c.DefaultLeaseTTL, "lifetime of tokens and leases by default (default 768h, leases of secrets 1h)")
 	f.BoolVar(&c.HoldLeases, "hold-leases", c.HoldLeases, "end nothing by itself until sys/leases/resume: for a copy restored while the original lives")
+	f.BoolVar(&c.HoldFormat, "hold-format", c.HoldFormat, "write nothing in a newer form than the store holds, so that the version before can be gone back to")
 	f.StringVar(&c.MaxLeaseTTL, "max-lease-ttl", c.MaxLeaseTTL, "the longest lifetime (default 768h)")
 	f.StringVar(&c.LogLevel, "log-level", c.LogLevel, "debug, info, warn or error (default info)")
 	f.StringVar(&c.LogFormat, "log-format", c.LogFormat, "text or json (default text)")

@@ -25,7 +25,8 @@ type Node struct {
 type NodeStatus struct {
 	Node
 	Version string    `json:"version"`
-	Since   time.Time `json:"since"` // when it opened the vault, by its clock
+	Format  int       `json:"format,omitempty"` // the newest of the store that it reads; 0 = 1
+	Since   time.Time `json:"since"`            // when it opened the vault, by its clock
 
 	Heard   time.Time `json:"-"` // when it last wrote, by the clock of who looks; zero: not since that one opened the vault
 	Alive   bool      `json:"-"`

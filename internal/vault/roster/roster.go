@@ -28,6 +28,7 @@ type Config struct {
 	Store   store.Store
 	Self    leader.Node
 	Version string               // of the program
+	Format  int                  // the newest of the store that it reads
 	Leader  func() leader.Status // as this node knows it
 	Now     func() time.Time
 	Log     *slog.Logger
@@ -64,7 +65,7 @@ func (r *Roster) last(id string) time.Time {
 func (r *Roster) All(ctx context.Context) ([]leader.NodeStatus, error) {
 	status := r.cfg.Leader()
 	all := []leader.NodeStatus{{
-		Node: r.cfg.Self, Version: r.cfg.Version, Since: r.opened, Heard: r.cfg.Now(), Alive: true, Self: true, Leading: status.Self,
+		Node: r.cfg.Self, Version: r.cfg.Version, Format: r.cfg.Format, Since: r.opened, Heard: r.cfg.Now(), Alive: true, Self: true, Leading: status.Self,
 	}}
 	ids, err := r.cfg.Store.List(ctx, Prefix, "", 0)
 	if err != nil {
@@ -111,17 +112,20 @@ func (r *Roster) Run(ctx context.Context) {
 }
 
 func (r *Roster) say(ctx context.Context) error {
-	value, err := json.Marshal(leader.NodeStatus{Node: r.cfg.Self, Version: r.cfg.Version, Since: r.opened})
+	if err := r.Say(ctx); err != nil || !r.cfg.Leader().Self {
+		return err
+	}
+	return r.tidy(ctx)
+}
+
+// Say says once that this node lives.
+func (r *Roster) Say(ctx context.Context) error {
+	value, err := json.Marshal(leader.NodeStatus{Node: r.cfg.Self, Version: r.cfg.Version, Format: r.cfg.Format, Since: r.opened})
 	if err != nil {
 		return err
 	}
-	if _, err := r.cfg.Store.Apply(ctx, store.Put(Prefix+r.cfg.Self.ID, value)); err != nil {
-		return err
-	}
-	if !r.cfg.Leader().Self {
-		return nil
-	}
-	return r.tidy(ctx)
+	_, err = r.cfg.Store.Apply(ctx, store.Put(Prefix+r.cfg.Self.ID, value))
+	return err
 }
 
 // tidy removes the entries of nodes that were killed.

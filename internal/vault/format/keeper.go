@@ -1,0 +1,168 @@
+package format
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/vault/store"
+)
+
+// every is how often a node looks, and settled is how long one has to have had the vault open
+// before it can say which nodes live.
+const (
+	every   = time.Second
+	settled = 20 * time.Second // more than a node's entry on the roster may be old
+)
+
+// Config of a Keeper. All fields are set, but where it says so.
+type Config struct {
+	Raw     store.Store // below the sealing
+	Program Program     // zero = This
+	Hold    bool        // never switch a newer format on
+	// Nodes returns the Newest of every node that lives, this one included; nil = nobody
+	// else uses the store.
+	Nodes func(ctx context.Context) ([]int, error)
+	// Announce puts this node on the roster that Nodes reads; nil like Nodes.
+	Announce func(ctx context.Context) error
+	Leading  func() bool // whether this node does the background work; nil like Nodes
+	Log      *slog.Logger
+}
+
+// Keeper holds one node to the format of its store while the vault is open. It is safe for
+// concurrent use.
+type Keeper struct {
+	cfg     Config
+	now     atomic.Pointer[Record]
+	refused atomic.Pointer[error]
+}
+
+// Open has a node begin to use the store. Kinds: Unsupported (this program must not), and
+// those of the store.
+func Open(ctx context.Context, c Config) (*Keeper, error) {
+	if c.Program.Newest == 0 {
+		c.Program = This
+	}
+	k := &Keeper{cfg: c}
+	if c.Nodes != nil {
+		if err := c.Announce(ctx); err != nil {
+			return nil, err
+		}
+		if _, err := c.Raw.Apply(ctx, store.Put(JoinKey, nil)); err != nil {
+			return nil, errs.Newf(errs.KindOf(err), "announcing this node: %w", err)
+		}
+	}
+	r, err := c.Program.Check(ctx, c.Raw)
+	if err != nil {
+		return nil, err
+	}
+	k.now.Store(&r)
+	if c.Nodes == nil {
+		k.advance(ctx)
+	}
+	return k, nil
+}
+
+// Record is what the store says, a second old at most.
+func (k *Keeper) Record() Record { return *k.now.Load() }
+
+// Writes is the format in which to write now.
+func (k *Keeper) Writes() int { return min(k.now.Load().Written, k.cfg.Program.Newest) }
+
+// Refused returns Unavailable once the others have switched on what this program cannot read.
+func (k *Keeper) Refused() error {
+	if err := k.refused.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+// Run follows the store until ctx ends, and switches the newest format on when all can read it.
+// It returns at once where nobody else uses the store.
+func (k *Keeper) Run(ctx context.Context) {
+	if k.cfg.Nodes == nil {
+		return
+	}
+	began := time.Now()
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		k.look(ctx)
+		if time.Since(began) >= settled && k.cfg.Leading() {
+			k.settle(ctx)
+		}
+	}
+}
+
+// look takes up what the store says.
+func (k *Keeper) look(ctx context.Context) {
+	r, err := Read(ctx, k.cfg.Raw)
+	if err != nil {
+		return // of a store that does not answer the vault hears by itself
+	}
+	k.now.Store(&r)
+	err = k.cfg.Program.refuses(r)
+	if err == nil {
+		return
+	}
+	if k.refused.Load() == nil {
+		k.cfg.Log.Error("this node serves nothing any more", "error", err)
+	}
+	err = errs.Newf(errs.Unavailable, "this node serves nothing any more: %w", err)
+	k.refused.Store(&err)
+}
+
+// settle switches on what every node that lives can read.
+func (k *Keeper) settle(ctx context.Context) {
+	if k.cfg.Hold || k.now.Load().Written >= k.cfg.Program.Newest && k.now.Load().Revision != 0 {
+		return
+	}
+	joined, err := k.cfg.Raw.Get(ctx, JoinKey)
+	if err != nil {
+		return
+	}
+	newest, err := k.cfg.Nodes(ctx)
+	if err != nil {
+		return
+	}
+	if slices.ContainsFunc(newest, func(n int) bool { return max(n, first) < k.cfg.Program.Newest }) {
+		return
+	}
+	k.advance(ctx, store.Check(JoinKey, joined.Revision))
+}
+
+// advance has the store say that the newest format is written, on condition of what it said
+// before. What fails is tried again by Run, or at the next start.
+func (k *Keeper) advance(ctx context.Context, checks ...store.Change) {
+	was := k.now.Load()
+	next := Record{Written: was.Written, Reader: was.Reader, Program: k.cfg.Program.Version}
+	if k.cfg.Program.Newest > was.Written && !k.cfg.Hold {
+		next.Written, next.Reader = k.cfg.Program.Newest, max(was.Reader, k.cfg.Program.Reader)
+	}
+	if was.Revision != 0 && next.Written == was.Written {
+		return
+	}
+	value, err := json.Marshal(next)
+	if err != nil {
+		return
+	}
+	rev, err := k.cfg.Raw.Apply(ctx, append(checks, store.Put(Key, value).If(was.Revision))...)
+	if err != nil {
+		if !errs.Is(err, errs.Conflict) && ctx.Err() == nil {
+			k.cfg.Log.Warn("switching on the format of the store", "format", next.Written, "error", err)
+		}
+		return
+	}
+	next.Revision = rev
+	k.now.Store(&next)
+	k.cfg.Log.Info("the store says which programs may use it", "format", next.Written, "oldest_reader", next.Reader)
+}
