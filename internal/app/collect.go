@@ -12,8 +12,9 @@ import (
 
 // collector reads what the parts of a server count by themselves, when asked.
 type collector struct {
-	gate  *gate.Gate
-	cache atomic.Pointer[cached.Store] // of the latest unsealed period
+	gate   *gate.Gate
+	newest int                          // format of the store that this program could write
+	cache  atomic.Pointer[cached.Store] // of the latest unsealed period
 }
 
 func describe(name, help string, labels ...string) *prometheus.Desc {
@@ -21,6 +22,7 @@ func describe(name, help string, labels ...string) *prometheus.Desc {
 }
 
 var (
+	formatDesc       = describe("store_format", "Formats of the store: written, reader (the oldest that may use it), newest (that this program could write).", "what")
 	unsealedDesc     = describe("unsealed", "1 while the vault serves requests.")
 	cacheHitsDesc    = describe("cache_hits_total", "Reads answered from memory.")
 	cacheMissesDesc  = describe("cache_misses_total", "Reads that went to the store.")
@@ -42,7 +44,7 @@ var (
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		unsealedDesc, cacheHitsDesc, cacheMissesDesc, cacheEntriesDesc, cacheBytesDesc,
+		formatDesc, unsealedDesc, cacheHitsDesc, cacheMissesDesc, cacheEntriesDesc, cacheBytesDesc,
 		leasesDesc, leasesHeldDesc, leasesStuckDesc,
 		auditLinesDesc, auditGroupsDesc, auditLostDesc, auditDroppedDesc, auditQueueDesc,
 		auditBytesDesc, auditFailingDesc, auditWaitDesc,
@@ -57,6 +59,12 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 		out <- prometheus.MustNewConstMetric(d, kind, v, labels...)
 	}
 	emit(unsealedDesc, prometheus.GaugeValue, flag(c.gate.Open()))
+	if form := c.gate.Format(); form != nil && c.gate.Open() {
+		r := form.Record()
+		for what, n := range map[string]int{"written": r.Written, "reader": r.Reader, "newest": c.newest} {
+			emit(formatDesc, prometheus.GaugeValue, float64(n), what)
+		}
+	}
 	if cache := c.cache.Load(); cache != nil && c.gate.Open() {
 		s := cache.Stats()
 		emit(cacheHitsDesc, prometheus.CounterValue, float64(s.Hits))

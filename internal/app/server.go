@@ -128,8 +128,7 @@ func (s *Server) openVault(ctx context.Context) error {
 				return unsealed.Types{Secrets: withEngines(secretsEngines(), c.Engines), Auths: authMethods(), Systems: systemMounts(v, s.node())}
 			},
 			Settings:   s.settings,
-			MaxSilence: memorySilence(c), Node: s.self, Version: Version,
-			Format: c.Format, HoldFormat: c.HoldFormat,
+			MaxSilence: memorySilence(c), Node: s.self, Version: Version, Format: c.Format.Newest,
 			LeaseTTL: leaseTTL, HoldLeases: c.HoldLeases,
 			SkipAudit: c.SkipAuditDevices,
 			TTLs:      engine.TTLs{Default: min(defaultTTL, maxTTL), Max: maxTTL},
@@ -137,8 +136,9 @@ func (s *Server) openVault(ctx context.Context) error {
 			Now:       c.Now, Random: rand.Reader, Log: c.Log,
 		},
 		Raw: s.raw, Devices: auditDevices(c), Observe: s.metrics.observe, Version: Version,
+		Program: c.Format, HoldFormat: c.HoldFormat,
 	})
-	s.collector.gate = s.gate
+	s.collector.gate, s.collector.newest = s.gate, c.Format.Newest
 	s.metrics.registry.MustRegister(&s.collector)
 	return nil
 }

@@ -68,8 +68,11 @@ func Decode(value []byte) (Record, error) {
 }
 
 // Check returns what the store says, and Unsupported if p is too old or too new for it.
-// It changes nothing.
+// It changes nothing. The zero Program is This.
 func (p Program) Check(ctx context.Context, raw store.Store) (Record, error) {
+	if p.Newest == 0 {
+		p = This
+	}
 	r, err := Read(ctx, raw)
 	if err != nil {
 		return r, err

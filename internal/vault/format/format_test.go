@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/vault/leader"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
 	"github.com/strongkeep/strongkeep/internal/vault/store/mem"
 )
@@ -101,35 +102,49 @@ type roster struct {
 	live map[string]int
 }
 
+// node is one of them, as it sees the roster.
+type node struct {
+	*roster
+	name    string
+	newest  int
+	leading bool
+	current error
+	asked   func() // when the roster is read; nil = nothing
+}
+
+func (n *node) SayAlive(context.Context) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.live[n.name] = n.newest
+	return nil
+}
+
+func (n *node) Nodes(context.Context) ([]leader.NodeStatus, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	all := []leader.NodeStatus{{Format: 0, Alive: false}} // killed long ago
+	for _, newest := range n.live {
+		all = append(all, leader.NodeStatus{Format: newest, Alive: true})
+	}
+	if n.asked != nil {
+		n.asked()
+	}
+	return all, nil
+}
+
+func (n *node) Leader() (leader.Status, bool) { return leader.Status{Self: n.leading}, true }
+func (n *node) Current() error                { return n.current }
+
 func (r *roster) node(t *testing.T, s store.Store, name string, p Program, leading bool) (*Keeper, func()) {
 	t.Helper()
-	ctx, stop := context.WithCancel(t.Context())
-	k, err := Open(ctx, Config{
-		Raw: s, Program: p, Log: slog.New(slog.DiscardHandler), Leading: func() bool { return leading },
-		Announce: func(context.Context) error {
-			r.mu.Lock()
-			defer r.mu.Unlock()
-			r.live[name] = p.Newest
-			return nil
-		},
-		Nodes: func(context.Context) ([]int, error) {
-			r.mu.Lock()
-			defer r.mu.Unlock()
-			var all []int
-			for _, n := range r.live {
-				all = append(all, n)
-			}
-			return all, nil
-		},
+	k, err := Open(t.Context(), Config{
+		Raw: s, Program: p, Log: slog.New(slog.DiscardHandler), Node: &node{roster: r, name: name, newest: p.Newest, leading: leading},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	var done sync.WaitGroup
-	done.Go(func() { k.Run(ctx) })
 	return k, func() {
-		stop()
-		done.Wait()
+		k.Close()
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		delete(r.live, name)
@@ -177,16 +192,13 @@ func TestSwitch(t *testing.T) {
 func TestJoinDuringSwitch(t *testing.T) {
 	s, r := mem.New(mem.Config{}), &roster{live: map[string]int{}}
 	two := Program{Newest: 2, Oldest: 1, Reader: 2}
-	var k *Keeper
-	joined := false
-	k = &Keeper{cfg: Config{Raw: s, Program: two, Log: slog.New(slog.DiscardHandler), Nodes: func(context.Context) ([]int, error) {
-		if !joined { // behind the leader's back, once
-			joined = true
-			_, stop := r.node(t, s, "late", Program{Newest: 1, Oldest: 1, Reader: 1}, false)
-			defer stop()
-		}
-		return []int{2}, nil
-	}}}
+	self, others := &node{roster: &roster{live: map[string]int{}}}, r
+	self.asked = func() { // behind the leader's back, once
+		self.asked = nil
+		_, stop := others.node(t, s, "late", Program{Newest: 1, Oldest: 1, Reader: 1}, false)
+		stop()
+	}
+	k := &Keeper{cfg: Config{Raw: s, Program: two, Log: slog.New(slog.DiscardHandler), Node: self}}
 	k.now.Store(&Record{Written: 1, Reader: 1})
 	k.settle(t.Context())
 	if rec, err := Read(t.Context(), s); err != nil || rec.Written != 1 {

@@ -5,10 +5,12 @@ import (
 	"encoding/json"
 	"log/slog"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/vault/leader"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
 )
 
@@ -24,13 +26,16 @@ type Config struct {
 	Raw     store.Store // below the sealing
 	Program Program     // zero = This
 	Hold    bool        // never switch a newer format on
-	// Nodes returns the Newest of every node that lives, this one included; nil = nobody
-	// else uses the store.
-	Nodes func(ctx context.Context) ([]int, error)
-	// Announce puts this node on the roster that Nodes reads; nil like Nodes.
-	Announce func(ctx context.Context) error
-	Leading  func() bool // whether this node does the background work; nil like Nodes
-	Log      *slog.Logger
+	Node    Node        // nil = nobody else uses the store
+	Log     *slog.Logger
+}
+
+// Node is this one among others: unsealed.Vault.
+type Node interface {
+	SayAlive(ctx context.Context) error // puts it on the roster that Nodes reads
+	Nodes(ctx context.Context) ([]leader.NodeStatus, error)
+	Leader() (leader.Status, bool)
+	Current() error // whether it hears of the others
 }
 
 // Keeper holds one node to the format of its store while the vault is open. It is safe for
@@ -39,17 +44,19 @@ type Keeper struct {
 	cfg     Config
 	now     atomic.Pointer[Record]
 	refused atomic.Pointer[error]
+	stop    context.CancelFunc
+	done    sync.WaitGroup
 }
 
-// Open has a node begin to use the store. Kinds: Unsupported (this program must not), and
+// Open has a node begin to use the store, until Close. Kinds: Unsupported (this program must not), and
 // those of the store.
 func Open(ctx context.Context, c Config) (*Keeper, error) {
 	if c.Program.Newest == 0 {
 		c.Program = This
 	}
-	k := &Keeper{cfg: c}
-	if c.Nodes != nil {
-		if err := c.Announce(ctx); err != nil {
+	k := &Keeper{cfg: c, stop: func() {}}
+	if c.Node != nil {
+		if err := c.Node.SayAlive(ctx); err != nil {
 			return nil, err
 		}
 		if _, err := c.Raw.Apply(ctx, store.Put(JoinKey, nil)); err != nil {
@@ -61,10 +68,20 @@ func Open(ctx context.Context, c Config) (*Keeper, error) {
 		return nil, err
 	}
 	k.now.Store(&r)
-	if c.Nodes == nil {
+	if c.Node == nil {
 		k.advance(ctx)
+		return k, nil
 	}
+	running, stop := context.WithCancel(context.WithoutCancel(ctx))
+	k.stop = stop
+	k.done.Go(func() { k.run(running) })
 	return k, nil
+}
+
+// Close ends what Open began.
+func (k *Keeper) Close() {
+	k.stop()
+	k.done.Wait()
 }
 
 // Record is what the store says, a second old at most.
@@ -81,12 +98,8 @@ func (k *Keeper) Refused() error {
 	return nil
 }
 
-// Run follows the store until ctx ends, and switches the newest format on when all can read it.
-// It returns at once where nobody else uses the store.
-func (k *Keeper) Run(ctx context.Context) {
-	if k.cfg.Nodes == nil {
-		return
-	}
+// run follows the store until ctx ends, and switches the newest format on when all can read it.
+func (k *Keeper) run(ctx context.Context) {
 	began := time.Now()
 	tick := time.NewTicker(every)
 	defer tick.Stop()
@@ -97,7 +110,7 @@ func (k *Keeper) Run(ctx context.Context) {
 		case <-tick.C:
 		}
 		k.look(ctx)
-		if time.Since(began) >= settled && k.cfg.Leading() {
+		if status, _ := k.cfg.Node.Leader(); status.Self && time.Since(began) >= settled && k.cfg.Node.Current() == nil {
 			k.settle(ctx)
 		}
 	}
@@ -130,18 +143,18 @@ func (k *Keeper) settle(ctx context.Context) {
 	if err != nil {
 		return
 	}
-	newest, err := k.cfg.Nodes(ctx)
+	nodes, err := k.cfg.Node.Nodes(ctx)
 	if err != nil {
 		return
 	}
-	if slices.ContainsFunc(newest, func(n int) bool { return max(n, first) < k.cfg.Program.Newest }) {
+	if slices.ContainsFunc(nodes, func(n leader.NodeStatus) bool { return n.Alive && max(n.Format, first) < k.cfg.Program.Newest }) {
 		return
 	}
 	k.advance(ctx, store.Check(JoinKey, joined.Revision))
 }
 
 // advance has the store say that the newest format is written, on condition of what it said
-// before. What fails is tried again by Run, or at the next start.
+// before. What fails is tried again by run, or at the next start.
 func (k *Keeper) advance(ctx context.Context, checks ...store.Change) {
 	was := k.now.Load()
 	next := Record{Written: was.Written, Reader: was.Reader, Program: k.cfg.Program.Version}

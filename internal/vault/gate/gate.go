@@ -8,6 +8,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/audit"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
+	"github.com/strongkeep/strongkeep/internal/vault/format"
 	"github.com/strongkeep/strongkeep/internal/vault/leader"
 	"github.com/strongkeep/strongkeep/internal/vault/seal"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
@@ -21,6 +22,8 @@ type Config struct {
 	Devices         map[string]audit.Factory // by type name
 	Observe         func(Observation)        // called for every request; nil = not
 	Version         string                   // semver
+	Program         format.Program           // what this program reads and writes; zero = format.This
+	HoldFormat      bool                     // write in no format that the store is not in yet
 }
 
 // Observation is what metrics learn of a request.
@@ -37,6 +40,7 @@ type Observation struct {
 type Gate struct {
 	cfg   Config
 	open  atomic.Pointer[unsealed.Vault] // nil while sealed
+	form  atomic.Pointer[format.Keeper]  // of the latest unsealed period
 	audit *audit.Broker
 
 	mu sync.Mutex // serialises Init, opening, sealing and Close
@@ -78,10 +82,20 @@ func (g *Gate) Open() bool { return g.open.Load() != nil }
 // Current is unsealed.Vault.Current; nil while the vault is sealed.
 func (g *Gate) Current() error {
 	if v := g.open.Load(); v != nil {
-		return v.Current()
+		return g.current(v)
 	}
 	return nil
 }
+
+func (g *Gate) current(v *unsealed.Vault) error {
+	if err := g.form.Load().Refused(); err != nil {
+		return err
+	}
+	return v.Current()
+}
+
+// Format says in which format the store is written; nil while the vault has not been open.
+func (g *Gate) Format() *format.Keeper { return g.form.Load() }
 
 // Leader says which node does the background work; several: there are others that could.
 func (g *Gate) Leader() (status leader.Status, several bool) {

@@ -37,7 +37,7 @@ func (g *Gate) serve(ctx context.Context, v *unsealed.Vault, req *Request) (res 
 	c := call{vault: v, gate: g, req: req, op: req.Operation}
 	defer func() { g.observe(&c, err) }()
 	defer survive(&res, &err)
-	if err := v.Current(); err != nil {
+	if err := g.current(v); err != nil {
 		return nil, err
 	}
 	if len(req.Indexes) > 0 {

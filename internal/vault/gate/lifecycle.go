@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/strongkeep/strongkeep/internal/redact"
+	"github.com/strongkeep/strongkeep/internal/vault/format"
 	"github.com/strongkeep/strongkeep/internal/vault/seal"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
 	"github.com/strongkeep/strongkeep/internal/vault/unsealed"
@@ -75,7 +76,7 @@ func (g *Gate) start(ctx context.Context) error {
 		return nil
 	}
 	ctx = context.WithoutCancel(ctx) // who gives the last share and hangs up has given it
-	v, err := unsealed.Open(ctx, &g.cfg.Config, g.audit, g.cfg.Raw, g.cfg.Barrier.Keyring())
+	v, err := g.openVault(ctx)
 	if err != nil {
 		g.cfg.Barrier.Seal()
 		return err
@@ -83,6 +84,26 @@ func (g *Gate) start(ctx context.Context) error {
 	g.open.Store(v)
 	g.cfg.Log.Info("vault is unsealed")
 	return nil
+}
+
+func (g *Gate) openVault(ctx context.Context) (*unsealed.Vault, error) {
+	if _, err := g.cfg.Program.Check(ctx, g.cfg.Raw); err != nil { // again: it may have been sealed for long
+		return nil, err
+	}
+	v, err := unsealed.Open(ctx, &g.cfg.Config, g.audit, g.cfg.Raw, g.cfg.Barrier.Keyring())
+	if err != nil {
+		return nil, err
+	}
+	c := format.Config{Raw: g.cfg.Raw, Program: g.cfg.Program, Hold: g.cfg.HoldFormat, Log: g.cfg.Log}
+	if g.cfg.MaxSilence > 0 {
+		c.Node = v
+	}
+	form, err := format.Open(ctx, c)
+	if err != nil {
+		return nil, errors.Join(err, v.Close())
+	}
+	g.form.Store(form)
+	return v, nil
 }
 
 // Seal closes the vault to requests, waits for those inside, and wipes the keys.
@@ -98,6 +119,7 @@ func (g *Gate) closeVault(v *unsealed.Vault) {
 	if !g.open.CompareAndSwap(v, nil) {
 		return // someone else sealed it
 	}
+	g.form.Load().Close()
 	if err := v.Close(); err != nil {
 		g.cfg.Log.Warn("closing the vault", "error", err)
 	}

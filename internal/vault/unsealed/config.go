@@ -8,7 +8,6 @@ import (
 
 	"github.com/strongkeep/strongkeep/internal/vault/audit/devices"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
-	"github.com/strongkeep/strongkeep/internal/vault/format"
 	"github.com/strongkeep/strongkeep/internal/vault/leader"
 	"github.com/strongkeep/strongkeep/internal/vault/mount"
 	"github.com/strongkeep/strongkeep/internal/vault/seal"
@@ -39,8 +38,7 @@ type Config struct {
 	Node       func() leader.Node // this process, as others see it; nil = it has no name. Only with MaxSilence
 	LeaderTTL  time.Duration      // 0 = leader.DefaultTTL
 	Version    string             // of the program, for other nodes to see
-	Format     format.Program     // what it reads and writes; zero = format.This
-	HoldFormat bool               // write in no format that the store is not in yet
+	Format     int                // the newest of the store that it reads, likewise
 	// Defaults is what a new vault is set up with besides the system mounts.
 	Defaults Defaults
 	// Settings is called with the decrypted store when the vault opens, and after

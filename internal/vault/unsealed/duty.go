@@ -123,6 +123,14 @@ func (v *Vault) Nodes(ctx context.Context) ([]leader.NodeStatus, error) {
 	return v.roster.All(ctx)
 }
 
+// SayAlive has others know that this node lives. Where there are no others it does nothing.
+func (v *Vault) SayAlive(ctx context.Context) error {
+	if v.roster == nil {
+		return nil
+	}
+	return v.roster.Say(ctx)
+}
+
 // hear takes note of what nodes tell each other.
 func (v *Vault) hear(ctx context.Context, c *store.Change, revision store.Revision) {
 	if c.Op != store.OpPut {

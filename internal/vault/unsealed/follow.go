@@ -17,15 +17,7 @@ func (v *Vault) newFollower(rev store.Revision) *follow.Follower {
 // Current returns Unavailable if this node may serve what is no longer so: nothing was heard
 // of the store for too long. A vault whose store nobody else writes to is always current.
 func (v *Vault) Current() error {
-	if v.follower == nil {
-		return nil
-	}
-	if v.format != nil {
-		if err := v.format.Refused(); err != nil {
-			return err
-		}
-	}
-	if !v.follower.Silent() {
+	if v.follower == nil || !v.follower.Silent() {
 		return nil
 	}
 	return errs.New(errs.Unavailable, "this node has lost touch with its store, and does not answer from what it remembers; it goes on by itself")

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 
-	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/redact"
 	"github.com/strongkeep/strongkeep/internal/vault/audit"
 	"github.com/strongkeep/strongkeep/internal/vault/audit/devices"
@@ -13,14 +12,15 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/seal"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
 	"github.com/strongkeep/strongkeep/internal/vault/token"
+	"github.com/strongkeep/strongkeep/internal/vault/unsealed/proposal"
 )
 
 // Setup returns the sealed entries of a new vault, to be written to raw in one
 // go, and its root token: the system mounts, the default policy and the
 // configured defaults. It writes nothing itself.
 func Setup(ctx context.Context, cfg *Config, log *audit.Broker, raw store.Store, keys *seal.Keyring) (_ []store.Change, root redact.Secret, err error) {
-	draft := &draft{Store: raw}
-	v, err := build(ctx, cfg, log, draft, keys)
+	first := &proposal.Store{Store: raw}
+	v, err := build(ctx, cfg, log, first, keys)
 	if err != nil {
 		return nil, root, err
 	}
@@ -28,7 +28,7 @@ func Setup(ctx context.Context, cfg *Config, log *audit.Broker, raw store.Store,
 	if root, err = v.bootstrap(ctx); err != nil {
 		return nil, root, err
 	}
-	return draft.changes, root, nil
+	return first.Changes, root, nil
 }
 
 // bootstrap commits what every vault begins with.
@@ -66,23 +66,3 @@ func (v *Vault) bootstrap(ctx context.Context) (redact.Secret, error) {
 	_, err = t.Commit(ctx)
 	return root.Token, err
 }
-
-// draft is a store that keeps what one Apply would write instead of writing it.
-// It is used by one goroutine.
-type draft struct {
-	store.Store
-	changes []store.Change
-}
-
-func (d *draft) Apply(ctx context.Context, changes ...store.Change) (store.Revision, error) {
-	if len(changes) == 0 {
-		return d.Store.Apply(ctx)
-	}
-	if d.changes != nil {
-		return 0, errs.New(errs.Internal, "a new vault is set up in more than one commit")
-	}
-	d.changes = append([]store.Change{}, changes...)
-	return 1, nil
-}
-
-func (d *draft) Close() error { return nil }

@@ -16,7 +16,6 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
 	"github.com/strongkeep/strongkeep/internal/vault/events"
 	"github.com/strongkeep/strongkeep/internal/vault/follow"
-	"github.com/strongkeep/strongkeep/internal/vault/format"
 	"github.com/strongkeep/strongkeep/internal/vault/identity"
 	"github.com/strongkeep/strongkeep/internal/vault/leader"
 	"github.com/strongkeep/strongkeep/internal/vault/lease"
@@ -57,7 +56,6 @@ type Vault struct {
 	node       leader.Node      // this one
 	roster     *roster.Roster   // nil = nobody else writes to the store
 	follower   *follow.Follower // of what other nodes write; nil = nobody else writes
-	format     *format.Keeper   // nil before the vault is open
 	expirer    *lease.Expirer   // nil before the vault is open
 	workers    *workers.Crew
 	devices    map[string]redact.Secret          // keys of the enabled audit devices by path; guarded by reload
@@ -83,9 +81,6 @@ func Open(ctx context.Context, cfg *Config, log *audit.Broker, raw store.Store, 
 	v, err := build(ctx, cfg, log, raw, keys)
 	if err != nil {
 		return nil, errs.Newf(errs.KindOf(err), "opening the vault: %w", err)
-	}
-	if err := v.keepFormat(ctx, raw); err != nil {
-		return nil, errors.Join(err, v.Close())
 	}
 	if err := v.start(ctx); err != nil {
 		return nil, errors.Join(err, v.Close())
@@ -119,7 +114,7 @@ func build(ctx context.Context, cfg *Config, log *audit.Broker, raw store.Store,
 	if cfg.MaxSilence > 0 {
 		v.follower = v.newFollower(began)
 		v.roster = roster.New(roster.Config{
-			Store: s, Self: v.node, Version: cfg.Version, Format: cfg.Format.Newest, Now: cfg.Now, Log: cfg.Log,
+			Store: s, Self: v.node, Version: cfg.Version, Format: cfg.Format, Now: cfg.Now, Log: cfg.Log,
 			Leader: func() leader.Status { status, _ := v.Leader(); return status },
 		})
 	}
@@ -193,7 +188,6 @@ func (v *Vault) background(held bool) {
 	if v.follower != nil {
 		v.work.Go(func() { v.follower.Run(v.lifetime) })
 		v.work.Go(func() { v.roster.Run(v.lifetime) })
-		v.work.Go(func() { v.format.Run(v.lifetime) })
 	}
 }
 
