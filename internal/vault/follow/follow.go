@@ -11,13 +11,18 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/store"
 )
 
-// pause is waited before what could not be taken up is tried again.
-const pause = 100 * time.Millisecond
+// Pauses before what could not be taken up is tried again: the second twice as long as the
+// first, and so on. A watch that went well for maxPause begins anew.
+const (
+	minPause = 100 * time.Millisecond
+	maxPause = 2 * time.Second
+)
 
 // Config of a Follower. All fields are set.
 type Config struct {
 	Store store.Store // whose watches give signs of life
-	// MaxSilence is how long nothing may be heard of the store before the Follower is silent.
+	// MaxSilence is how old the latest sign of life of the store may be, by its proof, before the
+	// Follower is silent.
 	MaxSilence time.Duration
 	// Take takes up what one commit changed. It is called for one after the other, again for one
 	// that it could not take up; what it reads of Store is at least as new.
@@ -32,6 +37,7 @@ type Follower struct {
 	cfg   Config
 	born  time.Time    // times below are since then, by the monotonic clock
 	heard atomic.Int64 // when what was built was last known to be as the store was, ns
+	stuck atomic.Bool  // what another has changed cannot be taken up
 
 	mu      sync.Mutex
 	seen    store.Revision
@@ -47,6 +53,9 @@ func New(cfg Config, rev store.Revision) *Follower {
 func (f *Follower) Silent() bool {
 	return time.Since(f.born)-time.Duration(f.heard.Load()) > f.cfg.MaxSilence
 }
+
+// Stuck reports whether the Follower knows of changes that it cannot take up.
+func (f *Follower) Stuck() bool { return f.stuck.Load() }
 
 // Seen is the revision up to which everything was taken up.
 func (f *Follower) Seen() store.Revision {
@@ -87,7 +96,8 @@ func (f *Follower) advance(rev store.Revision) {
 
 // Run follows until ctx ends, again whenever a watch ends.
 func (f *Follower) Run(ctx context.Context) {
-	for {
+	for wait := time.Duration(0); ; {
+		began := time.Now()
 		err := f.follow(ctx)
 		if ctx.Err() != nil {
 			return
@@ -96,8 +106,11 @@ func (f *Follower) Run(ctx context.Context) {
 		if errs.Is(err, errs.Exhausted) {
 			f.catchUp(ctx)
 		}
+		if wait = min(max(2*wait, minPause), maxPause); time.Since(began) > maxPause {
+			wait = minPause
+		}
 		select {
-		case <-time.After(pause):
+		case <-time.After(wait):
 		case <-ctx.Done():
 			return
 		}
@@ -109,6 +122,7 @@ func (f *Follower) catchUp(ctx context.Context) {
 	rev, err := f.cfg.Store.Apply(ctx)
 	if err == nil {
 		err = f.cfg.TakeAll(ctx)
+		f.stuck.Store(err != nil && ctx.Err() == nil)
 	}
 	if err != nil {
 		f.cfg.Log.Warn("loading everything anew", slog.Any("error", err))
@@ -119,7 +133,7 @@ func (f *Follower) catchUp(ctx context.Context) {
 
 // follow takes up what one watch brings, and returns why it ended.
 func (f *Follower) follow(ctx context.Context) error {
-	began := time.Since(f.born)
+	began := time.Now()
 	now, err := f.cfg.Store.Apply(ctx) // where the store stood, not earlier than began
 	if err != nil {
 		return errs.Newf(errs.KindOf(err), "asking where the store stands: %w", err)
@@ -132,16 +146,17 @@ func (f *Follower) follow(ctx context.Context) error {
 	for started := false; ; {
 		if !started && f.Seen() >= now {
 			started = true
-			f.heard.Store(int64(began))
+			f.hear(began)
 		}
 		select {
 		case e, ok := <-w.Events():
 			if !ok {
 				return ended(w)
 			}
-			if err := f.take(ctx, &e, started); err != nil {
+			if err := f.take(ctx, &e); err != nil {
 				return err
 			}
+			f.hear(e.At)
 		case <-ctx.Done():
 			return ctx.Err()
 		}
@@ -155,20 +170,23 @@ func ended(w store.Watcher) error {
 	return errs.New(errs.Unavailable, "the watch was closed")
 }
 
-// take takes up one event. A sign of life that had to wait for too long says nothing about now.
-func (f *Follower) take(ctx context.Context, e *store.Event, started bool) error {
+// take takes up one event.
+func (f *Follower) take(ctx context.Context, e *store.Event) error {
 	if len(e.Changes) > 0 {
-		if err := f.cfg.Take(ctx, e); err != nil {
+		err := f.cfg.Take(ctx, e)
+		f.stuck.Store(err != nil && ctx.Err() == nil)
+		if err != nil {
 			return errs.Newf(errs.KindOf(err), "taking up what another node has changed: %w", err)
 		}
 	}
 	f.advance(e.Revision)
-	switch {
-	case len(e.Changes) > 0 || !started:
-		return nil
-	case f.Silent():
-		return errs.New(errs.Unavailable, "this node was too slow")
-	}
-	f.heard.Store(int64(time.Since(f.born)))
 	return nil
+}
+
+// hear takes note that what was built is as the store was at a time; the zero time is none.
+// How long a sign of life was on its way makes it no younger.
+func (f *Follower) hear(at time.Time) {
+	if heard := int64(at.Sub(f.born)); heard > f.heard.Load() {
+		f.heard.Store(heard)
+	}
 }

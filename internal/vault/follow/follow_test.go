@@ -1,0 +1,239 @@
+package follow_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/vault/follow"
+	"github.com/strongkeep/strongkeep/internal/vault/store"
+	"github.com/strongkeep/strongkeep/internal/vault/store/fault"
+	"github.com/strongkeep/strongkeep/internal/vault/store/mem"
+)
+
+const silence = 3 * time.Second
+
+// bench is a follower of a store that others write to, in a time of its own.
+type bench struct {
+	*testing.T
+	base *mem.Store
+	way  *fault.Store // the follower's
+	f    *follow.Follower
+	slow chan struct{} // taking up waits until it is closed; nil = it does not
+
+	mu    sync.Mutex
+	fails error          // of taking up
+	took  []string       // keys, in order
+	all   int            // how often everything was taken up
+	tries []time.Time    // of taking up
+	last  store.Revision // that was written
+}
+
+func run(t *testing.T, test func(b *bench)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		base := mem.New(mem.Config{})
+		defer base.Close()
+		b := &bench{T: t, base: base, way: fault.New(store.Borrow(base))}
+		b.f = follow.New(follow.Config{Store: b.way, MaxSilence: silence, Take: b.take, TakeAll: b.takeAll, Log: slog.New(slog.DiscardHandler)}, b.write("before"))
+		ctx, stop := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		running.Go(func() { b.f.Run(ctx) })
+		defer running.Wait()
+		defer stop()
+		synctest.Wait()
+		test(b)
+	})
+}
+
+func (b *bench) take(_ context.Context, e *store.Event) error {
+	if b.slow != nil {
+		<-b.slow
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.tries = append(b.tries, time.Now())
+	if b.fails != nil {
+		return b.fails
+	}
+	for _, c := range e.Changes {
+		b.took = append(b.took, c.Key)
+	}
+	return nil
+}
+
+func (b *bench) takeAll(context.Context) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.all++
+	return b.fails
+}
+
+func (b *bench) fail(err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.fails = err
+}
+
+// write has another node write.
+func (b *bench) write(key string) store.Revision {
+	b.Helper()
+	rev, err := b.base.Apply(b.Context(), store.Put(key, nil))
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.last = rev
+	return rev
+}
+
+// beat gives a sign of life of a time.
+func (b *bench) beat(at time.Time) {
+	b.way.Pulse(b.last, at)
+	synctest.Wait()
+}
+
+func (b *bench) want(seen store.Revision, silent, stuck bool) {
+	b.Helper()
+	if b.f.Seen() != seen || b.f.Silent() != silent || b.f.Stuck() != stuck {
+		b.Errorf("seen %d, silent %v, stuck %v; want %d, %v, %v", b.f.Seen(), b.f.Silent(), b.f.Stuck(), seen, silent, stuck)
+	}
+}
+
+// What others write is taken up in order, and who waits for it goes on.
+func TestTakesUp(t *testing.T) {
+	run(t, func(b *bench) {
+		waiting := make(chan error, 1)
+		go func() { waiting <- b.f.Await(b.Context(), 3) }()
+		b.write("a")
+		synctest.Wait()
+		select {
+		case err := <-waiting:
+			t.Error("revision 3 is not there yet:", err)
+		default:
+		}
+		rev := b.write("b")
+		if err := <-waiting; err != nil {
+			t.Error(err)
+		}
+		b.want(rev, false, false)
+		if len(b.took) != 2 || b.took[0] != "a" || b.took[1] != "b" {
+			t.Error("taken up:", b.took)
+		}
+		ctx, cancel := context.WithTimeout(b.Context(), time.Second)
+		defer cancel()
+		if err := b.f.Await(ctx, rev+1); !errs.Is(err, errs.Unavailable) || !errors.Is(err, context.DeadlineExceeded) {
+			t.Error("what nobody writes is there:", err)
+		}
+	})
+}
+
+// A sign of life is as old as its proof. Commits without one tell nothing: they may be late for ever.
+func TestSilent(t *testing.T) {
+	run(t, func(b *bench) {
+		for range 10 {
+			time.Sleep(silence)
+			b.beat(time.Now())
+		}
+		time.Sleep(silence)
+		b.want(1, false, false) // as long as is borne
+		time.Sleep(1)
+		b.want(1, true, false)
+		b.beat(time.Now().Add(-silence - 1)) // on its way for too long
+		b.want(1, true, false)
+		rev := b.write("a")
+		synctest.Wait()
+		b.way.Pulse(rev, time.Time{}) // how far the store is, and no sign of life
+		synctest.Wait()
+		b.want(rev, true, false)
+		b.beat(time.Now().Add(-2 * time.Second))
+		b.want(rev, false, false)
+		b.beat(time.Now().Add(-3 * time.Second)) // one that was overtaken
+		time.Sleep(time.Second)
+		b.want(rev, false, false)
+		time.Sleep(1)
+		b.want(rev, true, false)
+	})
+}
+
+// Signs of life that wait behind what is taken up slowly are not believed for when they came.
+func TestSlowTaking(t *testing.T) {
+	run(t, func(b *bench) {
+		b.slow = make(chan struct{})
+		b.write("a")
+		synctest.Wait()
+		b.beat(time.Now())
+		time.Sleep(silence + 1)
+		close(b.slow)
+		synctest.Wait()
+		b.want(b.last, true, false)
+		b.beat(time.Now())
+		b.want(b.last, false, false)
+	})
+}
+
+// What cannot be taken up is not shown, is tried again with growing pauses, and is not lost.
+func TestStuck(t *testing.T) {
+	run(t, func(b *bench) {
+		b.fail(errs.New(errs.Unavailable, "not here"))
+		rev := b.write("a")
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		b.want(1, true, true)
+		b.mu.Lock()
+		tries := b.tries
+		b.mu.Unlock()
+		if len(tries) < 10 || len(tries) > 60 {
+			t.Fatalf("%d tries in a minute", len(tries))
+		}
+		if first, last := tries[1].Sub(tries[0]), tries[9].Sub(tries[8]); first != 100*time.Millisecond || last != 2*time.Second {
+			t.Errorf("tried again after %v at first, later after %v", first, last)
+		}
+		b.fail(nil)
+		time.Sleep(3 * time.Second)
+		synctest.Wait()
+		b.want(rev, false, false)
+	})
+}
+
+// After events were lost everything is taken up; what was lost is not waited for.
+func TestLost(t *testing.T) {
+	run(t, func(b *bench) {
+		b.way.Add(fault.Rule{Op: fault.Watch, Times: 3, Err: errs.New(errs.Exhausted, "events are lost")})
+		b.fail(errs.New(errs.Unavailable, "not here"))
+		b.way.LoseWatches(errs.New(errs.Unavailable, "the watch is lost"))
+		rev := b.write("a")
+		time.Sleep(200 * time.Millisecond)
+		b.want(1, false, true)
+		b.fail(nil)
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		b.want(rev, false, false)
+		if b.all < 2 || len(b.took) != 0 {
+			t.Errorf("everything was taken up %d times, and %v", b.all, b.took)
+		}
+		next := b.write("b")
+		synctest.Wait()
+		b.want(next, false, false)
+	})
+}
+
+// A store that cannot be asked is tried again; the watch that is begun then is a sign of life when
+// it has caught up, and as old as its beginning.
+func TestStoreAway(t *testing.T) {
+	run(t, func(b *bench) {
+		remove := b.way.Add(fault.Rule{Err: errs.New(errs.Unavailable, "away")})
+		b.way.LoseWatches(errs.New(errs.Unavailable, "the watch is lost"))
+		time.Sleep(silence + 1)
+		b.want(1, true, false)
+		rev := b.write("a")
+		remove()
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		b.want(rev, false, false)
+	})
+}
