@@ -40,13 +40,8 @@ func (g *Gate) serve(ctx context.Context, v *unsealed.Vault, req *Request) (res 
 	if err := g.current(v); err != nil {
 		return nil, err
 	}
-	if len(req.Indexes) > 0 {
-		if err := v.CatchUp(ctx, req.Indexes, !req.Impatient); err != nil {
-			return nil, err
-		}
-	}
 	res, err = c.do(ctx)
-	index, indexErr := v.Index(ctx, err == nil && c.op == engine.List)
+	index, indexErr := v.Index(ctx)
 	if indexErr != nil && err == nil {
 		return nil, indexErr
 	}
@@ -95,6 +90,9 @@ func (c *call) do(ctx context.Context) (*engine.Response, error) {
 		if logged {
 			err = c.refuse(ctx, err)
 		}
+		return nil, err
+	}
+	if err := c.catchUp(ctx); err != nil {
 		return nil, err
 	}
 	t := c.vault.Begin()
@@ -146,6 +144,19 @@ func (c *call) locate() error {
 	}
 	c.request.Headers = passThrough(c.req.Headers, m.Config.PassthroughHeaders)
 	return nil
+}
+
+// catchUp has the request be answered of a state as new as the client has seen. It comes behind the
+// rate limits, for it may wait; the mount may be another one afterwards.
+func (c *call) catchUp(ctx context.Context) error {
+	if len(c.req.Indexes) == 0 {
+		return nil
+	}
+	if err := c.vault.CatchUp(ctx, c.req.Indexes, !c.req.Impatient); err != nil {
+		return err
+	}
+	c.mount, c.route, c.nowhere = nil, nil, false
+	return c.locate()
 }
 
 func passThrough(headers map[string][]string, names []string) map[string][]string {

@@ -34,6 +34,9 @@ func (g *Gate) Subscribe(ctx context.Context, req *Request, glob string) (*Subsc
 		return nil, err
 	}
 	defer v.Leave()
+	if err := v.Current(); err != nil {
+		return nil, err
+	}
 	c := call{vault: v, gate: g, req: req, op: req.Operation}
 	if err := c.locate(); err != nil {
 		return nil, err
@@ -42,6 +45,9 @@ func (g *Gate) Subscribe(ctx context.Context, req *Request, glob string) (*Subsc
 		if logged {
 			err = c.refuse(ctx, err)
 		}
+		return nil, err
+	}
+	if err := c.catchUp(ctx); err != nil {
 		return nil, err
 	}
 	err = c.identify(ctx)
@@ -109,6 +115,9 @@ func (s *Subscription) mayHear(ctx context.Context, paths ...string) (bool, erro
 	defer v.Leave()
 	if v != s.vault {
 		return false, errs.New(errs.Unavailable, "the vault was sealed in between; subscribe again")
+	}
+	if err := v.Current(); err != nil {
+		return false, err // and other nodes hear what this one does not
 	}
 	// A token with counted uses has paid for the subscription as a whole.
 	entry, err := valid(ctx, v, s.req.Token.RevealString(), s.req.Remote.Addr(), s.ns)

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
+	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -238,3 +239,14 @@ func decodeRecord(b []byte) (*Record, error) { //nolint:cyclop // a flat list of
 }
 
 func errDamaged() error { return errs.New(errs.Internal, "the record of a lease is damaged") }
+
+// MountOf returns the ID of the mount whose lease is written or ended where key, of the index of what
+// is due, changes; false: key is none of a lease.
+func MountOf(key string) (id string, ok bool) {
+	rest, ok := strings.CutPrefix(key, Prefix+kindPrefix)
+	if !ok {
+		return "", false
+	}
+	id, _, ok = strings.Cut(rest, "/")
+	return id, ok
+}

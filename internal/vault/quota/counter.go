@@ -2,6 +2,7 @@ package quota
 
 import (
 	"context"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -17,13 +18,26 @@ type counter struct {
 	counted atomic.Int64 // when it was counted from the store, Unix seconds; 0 = not yet
 	looked  atomic.Int64 // at how many leases then: what counting costs
 	busy    atomic.Bool
+	changed atomic.Bool // another node may have made or ended leases since
 }
 
-// recountAfter is how old a count may become.
-const recountAfter = 10 * time.Minute
+// How old a count may become: if this node knows of all that was made and ended since, and if it does
+// not, when counting is cheap and when it is not.
+const (
+	recountAfter        = 10 * time.Minute
+	recountChanged      = 5 * time.Second
+	recountManyOfOthers = time.Minute
+)
 
 func (c *counter) due(now time.Time) bool {
-	return now.Sub(time.Unix(c.counted.Load(), 0)) > recountAfter
+	most := recountAfter
+	if c.changed.Load() {
+		most = recountManyOfOthers
+		if c.looked.Load() <= cheap {
+			most = recountChanged
+		}
+	}
+	return now.Sub(time.Unix(c.counted.Load(), 0)) > most
 }
 
 // recount counts in the background, one at a time for each rule.
@@ -38,6 +52,7 @@ func (b *Book) recount(c *counter) {
 }
 
 func (b *Book) count(ctx context.Context, c *counter) error {
+	c.changed.Store(false) // what changes from here on may not be counted
 	before := c.n.Load()
 	n, looked, err := b.cfg.Count(ctx, c.covers, func(t *Target) bool { return c.fits(t) != fitsNot })
 	if err != nil {
@@ -99,6 +114,21 @@ func (b *Book) add(t *Target, n int64) {
 			c.n.Add(n)
 		}
 	}
+}
+
+// Changed is told when any node has made or ended leases of a mount, which Made and Ended may not have
+// been told of here.
+func (b *Book) Changed(ns, mount string) {
+	for _, c := range b.rules.Load().counters {
+		if c.covers(ns, mount) && !c.changed.Load() {
+			c.changed.Store(true)
+		}
+	}
+}
+
+// Stale reports whether leases under a rule were made or ended of which it may not know.
+func (b *Book) Stale(name string) bool {
+	return slices.ContainsFunc(b.rules.Load().counters, func(c *counter) bool { return c.Name == name && c.changed.Load() })
 }
 
 // Usage returns how many leases a rule counts now; false: it is not counted yet.

@@ -153,6 +153,7 @@ func (b *Barrier) start(s *session, r *ring, seed []byte) error {
 	}
 	b.attempt.clear()
 	b.keys.install(r, seed)
+	b.keys.reloadBy(s.reload)
 	ctx, cancel := context.WithCancel(context.Background())
 	s.cancel = cancel
 	b.session = s

@@ -1,12 +1,15 @@
 package seal
 
 import (
+	"context"
 	"crypto/hkdf"
 	"crypto/sha256"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/singleflight"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/redact"
@@ -45,8 +48,10 @@ type Keyring struct {
 	ring atomic.Pointer[ring] // nil = sealed
 	wake chan struct{}        // holds one token when the upkeep has something to do
 
-	mu   sync.Mutex    // guards seed, and every change of ring
-	seed redact.Secret // empty = sealed
+	mu     sync.Mutex                  // guards what follows, and every change of ring
+	seed   redact.Secret               // empty = sealed
+	reload func(context.Context) error // of the session
+	fresh  singleflight.Group          // reloads
 }
 
 func newKeyring() *Keyring { return &Keyring{wake: make(chan struct{}, 1)} }
@@ -92,6 +97,23 @@ func (k *Keyring) Open(aad, sealed []byte) ([]byte, error) {
 	return r.open(aad, sealed)
 }
 
+// Refresh reads the keyring again, for who found a value under a term that is not known here: once for
+// all who ask at the same time.
+func (k *Keyring) Refresh(ctx context.Context) error {
+	k.mu.Lock()
+	reload, sealed := k.reload, k.seed.Empty()
+	k.mu.Unlock()
+	if sealed || reload == nil {
+		return errSealed
+	}
+	_, err, _ := k.fresh.Do("", func() (any, error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), pause) // others wait for it too
+		defer cancel()
+		return nil, reload(ctx)
+	})
+	return err
+}
+
 // NameKey returns the key for encrypting names in storage deterministically.
 // It is the same for the vault's whole life: rotation does not change it.
 // The copy is the caller's, to keep and to wipe.
@@ -121,6 +143,13 @@ func (k *Keyring) derive(info string, size int) (redact.Secret, error) {
 // Sealed reports whether every other method would fail with errs.Sealed.
 func (k *Keyring) Sealed() bool { return k.ring.Load() == nil }
 
+// reloadBy says how to take up what other nodes have added.
+func (k *Keyring) reloadBy(reload func(context.Context) error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.reload = reload
+}
+
 // install makes a sealed keyring work.
 func (k *Keyring) install(r *ring, seed []byte) {
 	k.mu.Lock()
@@ -148,7 +177,7 @@ func (k *Keyring) wipe() {
 	defer k.mu.Unlock()
 	k.ring.Store(nil)
 	k.seed.Wipe()
-	k.seed = redact.Secret{}
+	k.seed, k.reload = redact.Secret{}, nil
 }
 
 // RotationInfo tells about the newest key of a keyring.

@@ -54,7 +54,8 @@ type lab struct {
 	routes []engine.Route
 
 	mu    sync.Mutex
-	work  int // calls of Work
+	work  int           // calls of Work
+	hang  chan struct{} // Work waits for its end, whatever its context says; nil = it does not
 	renew func(*engine.Auth) (*engine.Auth, error)
 	gone  []string // keys of tokens
 }
@@ -64,8 +65,12 @@ func (l *lab) Close() error           { return nil }
 
 func (l *lab) Work(context.Context) (time.Time, error) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	l.work++
+	hang := l.hang
+	l.mu.Unlock()
+	if hang != nil {
+		<-hang
+	}
 	return time.Time{}, nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/leader"
@@ -170,6 +171,9 @@ func (v *Vault) wake(id string) {
 	}
 }
 
+// wakeAgain is how long after one that could not be told a wake is told again.
+const wakeAgain = time.Second
+
 // tellLeader writes for whom there is work. What is lost here is done all the same: a worker
 // looks by itself from time to time, and a new leader's looks at once.
 func (v *Vault) tellLeader(ctx context.Context) {
@@ -183,10 +187,17 @@ func (v *Vault) tellLeader(ctx context.Context) {
 		ids := v.duty.wakes.ids
 		v.duty.wakes.ids = map[string]bool{}
 		v.duty.wakes.Unlock()
+		pause := time.Duration(0)
 		for id := range ids {
 			if _, err := v.Store.Apply(ctx, store.Put(wakePrefix+id, nil)); err != nil && ctx.Err() == nil {
 				v.cfg.Log.Warn("telling the node that does the background work that there is some", "error", err)
+				v.wake(id) // again
+				pause = wakeAgain
 			}
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause):
 		}
 	}
 }

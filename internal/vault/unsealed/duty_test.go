@@ -56,8 +56,9 @@ func TestDuty(t *testing.T) {
 		t.Fatal(err)
 	}
 	until(t, "the second node works", func() bool { return leads(p.other) && p.other.works() > 0 })
-	before = p.works()
+	before, others := p.works(), p.other.works()
 	p.labs["lab/"].cfg.Wake()
+	until(t, "the wake reaches the second node", func() bool { return p.other.works() > others })
 	if p.works() != before {
 		t.Error("a node that does not lead works")
 	}

@@ -15,14 +15,15 @@ import (
 )
 
 // Publish tells subscribers what t announced. t was committed at revision, m is
-// the mount it belongs to, in ns.
+// the mount it belongs to, in ns. Where there are other nodes it does nothing: each node tells
+// its subscribers what the watch brings, so that this one too tells of a commit whose answer
+// was lost, and all of them in the order of the commits.
 func (v *Vault) Publish(t *Tx, m *mount.Mount, ns engine.Namespace, revision store.Revision, at time.Time) {
-	for i, e := range t.events {
-		told := event(m, ns, e, uint64(revision), at)
-		if i < len(t.announced) {
-			told.ID = t.announced[i].ID // every node tells the same
-		}
-		v.Events.Publish(told)
+	if v.follower != nil {
+		return
+	}
+	for _, e := range t.events {
+		v.Events.Publish(event(m, ns, e, uint64(revision), at))
 	}
 }
 
@@ -39,26 +40,24 @@ func event(m *mount.Mount, ns engine.Namespace, e engine.Event, revision uint64,
 	}
 }
 
-// EventsKey holds what the last commit announced, for subscribers of other nodes: it is written
+// EventsKey holds what the last commit announced, for subscribers of all nodes: it is written
 // with the commit, and each node hears of each version by the watch.
 const EventsKey = "core/events"
 
 // announcement is its value, as JSON.
 type announcement struct {
-	Node   string         `json:"node"` // that has told its own subscribers
 	Events []events.Event `json:"events"`
 }
 
-// Announce puts what t announced into t, for other nodes. It is called right before the commit.
+// Announce puts what t announced into t, for all nodes. It is called right before the commit.
 func (v *Vault) Announce(t *Tx, m *mount.Mount, ns engine.Namespace, at time.Time) error {
 	if v.follower == nil || len(t.events) == 0 || t.Writes() == 0 {
 		return nil
 	}
-	a := announcement{Node: v.node.ID}
+	var a announcement
 	for _, e := range t.events {
 		a.Events = append(a.Events, event(m, ns, e, 0, at))
 	}
-	t.announced = a.Events
 	value, err := json.Marshal(a)
 	if err != nil {
 		return errs.Newf(errs.Internal, "encoding events: %w", err)
@@ -67,14 +66,12 @@ func (v *Vault) Announce(t *Tx, m *mount.Mount, ns engine.Namespace, at time.Tim
 	return nil
 }
 
-// retell publishes what another node announced at revision.
+// retell publishes what a node, perhaps this one, announced at revision.
 func (v *Vault) retell(value []byte, revision store.Revision) {
 	var a announcement
 	if err := json.Unmarshal(value, &a); err != nil {
-		v.cfg.Log.Warn("events of another node cannot be read; its subscribers have them", "revision", uint64(revision))
-		return
-	}
-	if a.Node == v.node.ID {
+		v.cfg.Log.Error("what was announced cannot be read: subscribers are told that events were lost", "revision", uint64(revision))
+		v.Events.Lose()
 		return
 	}
 	for _, e := range a.Events {

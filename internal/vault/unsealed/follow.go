@@ -2,6 +2,7 @@ package unsealed
 
 import (
 	"context"
+	"time"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/follow"
@@ -20,6 +21,9 @@ func (v *Vault) Current() error {
 	if v.follower == nil || !v.follower.Silent() {
 		return nil
 	}
+	if v.follower.Stuck() {
+		return errs.New(errs.Unavailable, "this node cannot take up what another one has changed, and does not answer without it; its log says why, and it tries again by itself")
+	}
 	return errs.New(errs.Unavailable, "this node has lost touch with its store, and does not answer from what it remembers; it goes on by itself")
 }
 
@@ -32,13 +36,20 @@ func (v *Vault) takeEvent(ctx context.Context, e *store.Event) error {
 	}
 	for i := range e.Changes {
 		v.hear(ctx, &e.Changes[i], e.Revision)
+		v.countAnew(e.Changes[i].Key)
 	}
 	return nil
 }
 
 func (v *Vault) takeAll(ctx context.Context) error {
 	v.Events.Lose()
-	return v.takeUp(ctx, touched{namespaces: true, mounts: true, quotas: true, settings: true, devices: true, headers: true, held: true})
+	if err := v.takeUp(ctx, touched{namespaces: true, mounts: true, quotas: true, settings: true, devices: true, headers: true, held: true}); err != nil {
+		return err
+	}
+	for _, m := range v.Mounts.Table().All() {
+		v.workers.Wake(m.ID) // others may have asked for it
+	}
+	return nil
 }
 
 // takeUp brings memory in step with the store.
@@ -56,14 +67,39 @@ func (v *Vault) takeUp(ctx context.Context, changed touched) error {
 		}
 	}
 	if changed.held {
-		held, err := v.Leases.Restore(ctx, false)
-		if err != nil {
+		if _, err := v.Leases.Restore(ctx, false); err != nil {
 			return err
 		}
-		v.Leases.SetHeld(held)
+		select {
+		case v.holdAsked <- struct{}{}:
+		default: // it is looked at anyway
+		}
 	}
 	if changed.headers {
 		return v.loadHeaders(ctx)
 	}
 	return nil
+}
+
+// holdAsIs stops all that ends or works by itself, or lets it go on, whenever another node asks for
+// it, until ctx ends. It waits for workers, whom nobody else shall wait for.
+func (v *Vault) holdAsIs(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-v.holdAsked:
+		}
+		held, err := v.Leases.Restore(ctx, false)
+		for ; err != nil && ctx.Err() == nil; held, err = v.Leases.Restore(ctx, false) {
+			v.cfg.Log.Warn("looking whether leases are held", "error", err)
+			select {
+			case <-ctx.Done():
+			case <-time.After(time.Second):
+			}
+		}
+		if err == nil {
+			v.Leases.SetHeld(held)
+		}
+	}
 }

@@ -10,9 +10,12 @@ import (
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/audit"
 	"github.com/strongkeep/strongkeep/internal/vault/audit/devices"
+	"github.com/strongkeep/strongkeep/internal/vault/audit/headers"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
+	"github.com/strongkeep/strongkeep/internal/vault/lease"
 	"github.com/strongkeep/strongkeep/internal/vault/mount"
 	"github.com/strongkeep/strongkeep/internal/vault/namespace"
+	"github.com/strongkeep/strongkeep/internal/vault/quota"
 	"github.com/strongkeep/strongkeep/internal/vault/seal"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
 	"github.com/strongkeep/strongkeep/internal/vault/store/fault"
@@ -66,11 +69,12 @@ func (b *beat) run(ctx context.Context, s store.Store, last store.Revision) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+			at := time.Now()
 			rev, err := s.Apply(ctx)
 			if err != nil || rev > last { // what it speaks of is still to come
 				continue
 			}
-			e.Revision = rev
+			e.Revision, e.At = rev, at
 		case next, ok := <-b.Watcher.Events():
 			if !ok {
 				return
@@ -147,9 +151,15 @@ func (p *pair) shown(rev store.Revision) {
 // Whatever one node changes of what nodes keep in memory, the other one has once it shows
 // the revision of the change.
 func TestFollow(t *testing.T) {
-	settings := make(chan bool, 100)
+	var mu sync.Mutex
+	read := map[store.Store]int{} // settings, by the store of a node
 	p := newPair(t, func(c *Config) {
-		c.Settings = func(context.Context, store.Store) error { settings <- true; return nil }
+		c.Settings = func(_ context.Context, s store.Store) error {
+			mu.Lock()
+			defer mu.Unlock()
+			read[s]++
+			return nil
+		}
 	})
 	ctx := t.Context()
 	table := func() *mount.Table { return p.other.v.Mounts.Table() }
@@ -176,12 +186,16 @@ func TestFollow(t *testing.T) {
 		t.Error("an audit device enabled elsewhere is not enabled:", err)
 	}
 
-	for len(settings) > 0 {
-		<-settings
+	p.shown(p.commit(func(tx *Tx) error { return headers.Set(ctx, tx, "X-Of-Others", headers.Setting{}) }))
+	if got := p.other.v.Headers().Of(map[string][]string{"X-Of-Others": {"x"}}); len(got) != 1 {
+		t.Error("a header audited elsewhere is not audited")
 	}
+
+	there := func() int { mu.Lock(); defer mu.Unlock(); return read[p.other.v.Store] }
+	before := there()
 	p.shown(p.commit(func(tx *Tx) error { tx.Put(SettingsPrefix+"x", []byte("1")); return nil }))
-	if len(settings) < 2 { // one for each node
-		t.Errorf("settings were read %d times", len(settings))
+	if got := there(); got != before+1 {
+		t.Errorf("settings changed once are read %d times", got-before)
 	}
 
 	p.shown(p.commit(func(tx *Tx) error { return p.v.Leases.Hold(ctx, tx, true) }))
@@ -330,5 +344,105 @@ func TestEventsOfOthers(t *testing.T) {
 		t.Errorf("events are lost, and it hears %s", m.JSON())
 	} else if ctx.Err() != nil {
 		t.Error("nobody says that events are lost")
+	}
+}
+
+// A commit whose answer was lost is announced on its own node too.
+func TestEventsOfLostAnswers(t *testing.T) {
+	p := newPair(t, nil)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	m := p.v.Mounts.Table().ByPath(namespace.Root, "lab/")
+	here, err := p.v.Events.Subscribe("*", "", 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.bench.fault.Add(fault.Rule{Op: fault.Apply, Prefix: EventsKey, After: true, Times: 1, Err: errs.New(errs.Unavailable, "nobody knows")})
+	for i, want := range []errs.Kind{errs.Unavailable, 0} {
+		err := p.v.update(ctx, m.ID, func(_ context.Context, tx *Tx) error {
+			tx.Put(m.Storage()+"x", []byte{byte(i)})
+			tx.Emit(engine.Event{Type: "lab/write", Path: "x"})
+			return nil
+		})
+		if want != 0 && !errs.Is(err, want) || want == 0 && err != nil {
+			t.Fatal(err)
+		}
+		if e, err := here.Next(ctx); err != nil || e.Path != "lab/x" {
+			t.Errorf("commit %d: %+v, %v", i, e, err)
+		}
+	}
+}
+
+// Who asks for work and could not tell asks again; who has lost events looks whether there is work.
+func TestWakesAreNotLost(t *testing.T) {
+	p := newPair(t, func(c *Config) { c.Node, c.LeaderTTL = named("first"), 300*time.Millisecond })
+	until(t, "the first node leads and works", func() bool { return leads(p.bench) && p.works() > 0 })
+	p.other.fault.Add(fault.Rule{Op: fault.Apply, Prefix: wakePrefix, Times: 1, Err: errs.New(errs.Unavailable, "away")})
+	before := p.works()
+	p.other.labs["lab/"].cfg.Wake()
+	until(t, "a wake that could not be told at first has the first node work", func() bool { return p.works() > before })
+
+	before = p.works()
+	p.bench.fault.Add(fault.Rule{Op: fault.Watch, Times: 1, Err: errs.New(errs.Exhausted, "events are lost")})
+	p.bench.fault.LoseWatches(errs.New(errs.Unavailable, "the watch is lost"))
+	until(t, "events that are lost have the worker look", func() bool { return p.works() > before })
+}
+
+// A worker that does not end holds up its own node's background work, and nothing that others have changed.
+func TestHoldWaitsForNobody(t *testing.T) {
+	p := newPair(t, func(c *Config) { c.Node, c.LeaderTTL = named("first"), 300*time.Millisecond })
+	until(t, "the first node leads and works", func() bool { return leads(p.bench) && p.works() > 0 })
+	l, hang := p.labs["lab/"], make(chan struct{})
+	l.mu.Lock()
+	l.hang = hang
+	l.mu.Unlock()
+	before := p.works()
+	l.cfg.Wake()
+	until(t, "the worker is at it", func() bool { return p.works() > before })
+	write := func(change func(*Tx) error) {
+		t.Helper()
+		tx := p.other.v.Begin()
+		if err := change(tx); err != nil {
+			t.Fatal(err)
+		}
+		rev, err := tx.Commit(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if err := p.v.follower.Await(ctx, rev); err != nil {
+			t.Error("what another node has changed waits for a worker:", err)
+		}
+	}
+	write(func(tx *Tx) error { return p.other.v.Leases.Hold(t.Context(), tx, true) })
+	e := mount.Entry{Class: mount.Secret, Path: "more/", Type: "lab"}
+	write(func(tx *Tx) error { return p.other.v.Mounts.Add(t.Context(), tx, &e) })
+	close(hang)
+	before = p.works()
+	until(t, "the first node holds still", func() bool {
+		p.v.duty.mu.Lock()
+		defer p.v.duty.mu.Unlock()
+		return p.v.duty.held
+	})
+	write(func(tx *Tx) error { return p.other.v.Leases.Hold(t.Context(), tx, false) })
+	until(t, "it works again", func() bool { return p.works() > before })
+}
+
+// Quotas of leases count again when any node has made or ended some.
+func TestQuotasHearOfOthers(t *testing.T) {
+	p := newPair(t, nil)
+	now := time.Now()
+	p.other.v.Quotas = quota.NewBook(quota.Config{Now: func() time.Time { return now }, Go: func(f func(context.Context)) { f(t.Context()) }, Count: p.other.v.countLeases})
+	p.shown(p.commit(func(tx *Tx) error {
+		return quota.Put(tx, &quota.Rule{Kind: quota.LeaseCount, Name: "few", Path: "lab/", MaxLeases: 1})
+	}))
+	m := p.v.Mounts.Table().ByPath(namespace.Root, "lab/")
+	p.shown(p.commit(func(tx *Tx) error {
+		lease.Add(tx, lease.Ref{Kind: p.v.Leases.Kind(m.ID).Name, ID: "x", Due: now.Add(time.Hour)})
+		return nil
+	}))
+	if !p.other.v.Quotas.Stale("few") {
+		t.Error("a lease was made elsewhere, and the count is believed")
 	}
 }

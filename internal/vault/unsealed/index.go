@@ -23,14 +23,12 @@ var ErrBehind = engine.WithStatus(errs.New(errs.Unavailable, "this node does not
 // Index is what a client has seen, for it to send to whichever node it asks next. It looks as
 // the official clients want it, who compare two of them: base64 of v1:VAULT:REVISION:REVISION:.
 // "" where nobody else writes to the store.
-func (v *Vault) Index(ctx context.Context, listed bool) (string, error) {
+func (v *Vault) Index(ctx context.Context) (string, error) {
 	if v.shown == nil {
 		return "", nil
 	}
-	if listed { // names come without the revision at which they were there
-		if _, err := v.Store.Apply(ctx); err != nil {
-			return "", err
-		}
+	if err := v.shown.coverLists(ctx); err != nil {
+		return "", err
 	}
 	rev := strconv.FormatUint(max(v.shown.highest.Load(), uint64(v.follower.Seen())), 10)
 	return base64.StdEncoding.EncodeToString([]byte(indexVersion + ":" + v.id + ":" + rev + ":" + rev + ":")), nil
@@ -38,8 +36,12 @@ func (v *Vault) Index(ctx context.Context, listed bool) (string, error) {
 
 const indexVersion = "v1"
 
+// maxWaiting is how many requests may wait at once for what their index stands for: anybody can send
+// one that never comes about. Those beyond are answered like impatient ones.
+const maxWaiting = 1024
+
 // CatchUp returns when this node shows all that the indexes stand for. Patient, it waits for
-// that, but not for long. Kinds: Invalid (no index), ErrBehind.
+// that, but not for long, unless too many wait. Kinds: Invalid (no index), ErrBehind.
 func (v *Vault) CatchUp(ctx context.Context, indexes []string, patient bool) error {
 	if v.follower == nil {
 		return nil // one node shows everything
@@ -55,7 +57,8 @@ func (v *Vault) CatchUp(ctx context.Context, indexes []string, patient bool) err
 	if v.follower.Seen() >= want {
 		return nil
 	}
-	if !patient {
+	defer v.waiting.Add(-1)
+	if v.waiting.Add(1) > maxWaiting || !patient {
 		return ErrBehind
 	}
 	ctx, cancel := context.WithTimeout(ctx, Patience)
@@ -87,21 +90,52 @@ func (v *Vault) parseIndex(text string) (store.Revision, error) {
 type shown struct {
 	store.Store
 	highest atomic.Uint64
+	// Names come without the revision at which they were there: lists counts the answers, covered how many
+	// of them highest is known to be newer than.
+	lists, covered atomic.Uint64
 }
 
-func (s *shown) note(rev store.Revision) {
-	for old := s.highest.Load(); uint64(rev) > old; old = s.highest.Load() {
-		if s.highest.CompareAndSwap(old, uint64(rev)) {
+func (s *shown) note(rev store.Revision) { raise(&s.highest, uint64(rev)) }
+
+// raise makes v at least n.
+func raise(v *atomic.Uint64, n uint64) {
+	for old := v.Load(); n > old; old = v.Load() {
+		if v.CompareAndSwap(old, n) {
 			return
 		}
 	}
 }
 
-// Get implements store.Store.
+// coverLists makes highest at least as new as all names that were listed.
+func (s *shown) coverLists(ctx context.Context) error {
+	lists := s.lists.Load()
+	if lists <= s.covered.Load() {
+		return nil
+	}
+	if _, err := s.Apply(ctx); err != nil {
+		return err
+	}
+	raise(&s.covered, lists)
+	return nil
+}
+
+// Get implements store.Store. An entry that is there says how new it is; of one that is not only the
+// store knows, in which others may have written since.
 func (s *shown) Get(ctx context.Context, key string) (store.Entry, error) {
 	e, err := s.Store.Get(ctx, key)
-	s.note(max(e.Revision, e.AsOf))
+	if e.Exists() {
+		s.note(e.Revision)
+	} else {
+		s.note(e.AsOf)
+	}
 	return e, err
+}
+
+// List implements store.Store.
+func (s *shown) List(ctx context.Context, folder, after string, limit int) ([]string, error) {
+	names, err := s.Store.List(ctx, folder, after, limit)
+	s.lists.Add(1)
+	return names, err
 }
 
 // Apply implements store.Store.

@@ -15,9 +15,9 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/store"
 )
 
-func index(t *testing.T, v *Vault, listed bool) string {
+func index(t *testing.T, v *Vault) string {
 	t.Helper()
-	text, err := v.Index(t.Context(), listed)
+	text, err := v.Index(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,7 +30,7 @@ func TestIndex(t *testing.T) {
 	p := newPair(t, nil)
 	ctx := t.Context()
 	p.commit(func(tx *Tx) error { tx.Put("data/x", []byte("1")); return nil })
-	written := index(t, p.v, false)
+	written := index(t, p.v)
 	if err := p.other.v.CatchUp(ctx, []string{written}, true); err != nil {
 		t.Fatal(err)
 	}
@@ -40,7 +40,7 @@ func TestIndex(t *testing.T) {
 
 	p.other.fault.Mute()
 	p.commit(func(tx *Tx) error { tx.Delete("data/x"); return nil })
-	newer := index(t, p.v, false)
+	newer := index(t, p.v)
 	if merged := api.MergeReplicationStates([]string{written}, newer); len(merged) != 1 || merged[0] != newer {
 		t.Errorf("the official client keeps %q of %q and %q", merged, written, newer)
 	}
@@ -71,21 +71,53 @@ func TestIndexOfReads(t *testing.T) {
 		return state.LocalIndex
 	}
 	p.other.fault.Mute()
-	before := rev(index(t, p.other.v, false))
+	before := rev(index(t, p.other.v))
 	put := p.commit(func(tx *Tx) error { tx.Put("data/x", []byte("1")); return nil })
 	if _, err := p.other.v.Store.Get(ctx, "data/x"); err != nil {
 		t.Fatal(err)
 	}
-	if got := rev(index(t, p.other.v, false)); got < uint64(put) || got <= before {
+	if got := rev(index(t, p.other.v)); got < uint64(put) || got <= before {
 		t.Errorf("an entry of revision %d was shown: the index is %d, was %d", put, got, before)
 	}
 	gone := p.commit(func(tx *Tx) error { tx.Delete("data/x"); return nil })
-	if got := rev(index(t, p.other.v, true)); got < uint64(gone) {
+	if got := rev(index(t, p.other.v)); got >= uint64(gone) {
+		t.Errorf("nothing of revision %d was shown: the index is %d", gone, got)
+	}
+	// Also by who reads: a role that lists others, say.
+	if names, err := p.other.v.Reads.List(ctx, "data/", "", 0); err != nil || len(names) != 0 {
+		t.Error(names, err)
+	}
+	if got := rev(index(t, p.other.v)); got < uint64(gone) {
 		t.Errorf("names of revision %d were shown: the index is %d", gone, got)
 	}
-	absent := &shown{Store: telling{p.raw}}
-	if _, err := absent.Get(ctx, "data/x"); err != nil || absent.highest.Load() < uint64(gone) {
-		t.Errorf("the absence of revision %d was shown: %d, %v", gone, absent.highest.Load(), err)
+	store := &shown{Store: telling{p.raw}}
+	if _, err := store.Get(ctx, "data/x"); err != nil || store.highest.Load() < uint64(gone) {
+		t.Errorf("the absence of revision %d was shown: %d, %v", gone, store.highest.Load(), err)
+	}
+	// What is there says itself how new it is, whatever else was written since.
+	put = p.commit(func(tx *Tx) error { tx.Put("data/y", nil); return nil })
+	p.commit(func(tx *Tx) error { tx.Put("data/z", nil); return nil })
+	if _, err := store.Get(ctx, "data/y"); err != nil || store.highest.Load() != uint64(put) {
+		t.Errorf("an entry of revision %d was shown: %d, %v", put, store.highest.Load(), err)
+	}
+}
+
+// Only so many wait for what is not there yet, which anybody can ask for.
+func TestManyWaiting(t *testing.T) {
+	p := newPair(t, nil)
+	future := base64.StdEncoding.EncodeToString([]byte("v1:" + p.v.id + ":9000000000000000000:1:"))
+	p.v.waiting.Store(maxWaiting)
+	if err := p.v.CatchUp(t.Context(), []string{future}, true); !errors.Is(err, ErrBehind) {
+		t.Error(err)
+	}
+	p.v.waiting.Store(maxWaiting - 1)
+	ctx, cancel := context.WithCancel(t.Context())
+	waited := make(chan error)
+	go func() { waited <- p.v.CatchUp(ctx, []string{future}, true) }()
+	until(t, "one more waits", func() bool { return p.v.waiting.Load() == maxWaiting })
+	cancel()
+	if err := <-waited; !errors.Is(err, ErrBehind) || p.v.waiting.Load() != maxWaiting-1 {
+		t.Error(err, p.v.waiting.Load())
 	}
 }
 
@@ -123,7 +155,7 @@ func TestNoIndex(t *testing.T) {
 	}
 
 	b := newBench(t, nil) // one node is all there is
-	if text := index(t, b.v, true); text != "" {
+	if text := index(t, b.v); text != "" {
 		t.Error("an index:", text)
 	}
 	if err := b.v.CatchUp(t.Context(), []string{future, ""}, false); err != nil {

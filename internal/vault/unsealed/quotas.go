@@ -50,3 +50,16 @@ func (v *Vault) LeaseTarget(l *lease.Record) *quota.Target {
 	}
 	return t
 }
+
+// countAnew has the quotas on leases of a mount counted again soon if key, which a node has written, is one
+// of its leases: whatever node made or ended it.
+func (v *Vault) countAnew(key string) {
+	id, ok := lease.MountOf(key)
+	if !ok {
+		return
+	}
+	if m := v.Mounts.Table().ByID(id); m != nil {
+		ns, _ := v.Namespaces.Table().ByID(m.Namespace)
+		v.Quotas.Changed(ns.Path, m.Path)
+	}
+}

@@ -5,7 +5,6 @@ import (
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
-	"github.com/strongkeep/strongkeep/internal/vault/events"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
 )
 
@@ -13,8 +12,7 @@ import (
 // implements engine.Tx and belongs to one goroutine.
 type Tx struct {
 	*store.Txn
-	events    []engine.Event
-	announced []events.Event // to other nodes; see Vault.Announce
+	events []engine.Event
 }
 
 // Begin begins a transaction.

@@ -64,6 +64,8 @@ type Vault struct {
 	reload     sync.Mutex                        // serialises reloads of mounts and devices
 	duty       duty
 	purgeAsked chan struct{} // capacity 1; see purge
+	holdAsked  chan struct{} // capacity 1; see holdAsIs
+	waiting    atomic.Int64  // requests that wait for what their index stands for
 
 	lifetime context.Context    // of background work; not a request's
 	stop     context.CancelFunc // ends lifetime
@@ -105,7 +107,7 @@ func build(ctx context.Context, cfg *Config, log *audit.Broker, raw store.Store,
 	}
 	v := &Vault{
 		Store: s, Reads: readTx{s}, Barrier: cfg.Barrier, Audit: log, Policies: policy.NewBook(policy.Config{}), cfg: cfg, shown: highest, workers: workers.New(cfg.Now),
-		devices: map[string]redact.Secret{}, skipped: map[string]redact.Secret{}, purgeAsked: make(chan struct{}, 1),
+		devices: map[string]redact.Secret{}, skipped: map[string]redact.Secret{}, purgeAsked: make(chan struct{}, 1), holdAsked: make(chan struct{}, 1),
 	}
 	if cfg.Node != nil {
 		v.node = cfg.Node()
@@ -187,6 +189,7 @@ func (v *Vault) background(held bool) {
 	v.takeDuty(held)
 	if v.follower != nil {
 		v.work.Go(func() { v.follower.Run(v.lifetime) })
+		v.work.Go(func() { v.holdAsIs(v.lifetime) })
 		v.work.Go(func() { v.roster.Run(v.lifetime) })
 	}
 }

@@ -27,6 +27,12 @@ type Sealer interface {
 	NameKey() (redact.Secret, error)
 }
 
+// Refresher is a Sealer that can learn of keys that other processes have made: it is asked when Open
+// answers Unavailable, and Open is tried once more.
+type Refresher interface {
+	Refresh(ctx context.Context) error
+}
+
 // Config of a Store.
 type Config struct {
 	Sealer Sealer
@@ -90,15 +96,21 @@ func (s *Store) Get(ctx context.Context, key string) (store.Entry, error) {
 	if !e.Exists() {
 		return store.Entry{Key: key, AsOf: e.AsOf}, nil
 	}
-	value, err := s.open(hidden, e.Value)
+	value, err := s.open(ctx, hidden, e.Value)
 	if err != nil {
 		return store.Entry{}, err
 	}
 	return store.Entry{Key: key, Value: value, Revision: e.Revision, AsOf: e.AsOf}, nil
 }
 
-func (s *Store) open(hidden string, sealed []byte) ([]byte, error) {
+func (s *Store) open(ctx context.Context, hidden string, sealed []byte) ([]byte, error) {
 	value, err := s.sealer.Open([]byte(hidden), sealed)
+	if r, ok := s.sealer.(Refresher); ok && errs.Is(err, errs.Unavailable) {
+		if err := r.Refresh(ctx); err != nil {
+			return nil, errs.Newf(errs.KindOf(err), "asking for the key of a value: %w", err)
+		}
+		value, err = s.sealer.Open([]byte(hidden), sealed)
+	}
 	if errs.Is(err, errs.Internal) {
 		return nil, errDamaged(hidden)
 	}
@@ -206,7 +218,7 @@ func (s *Store) Watch(ctx context.Context, prefix string, from store.Revision) (
 	if err != nil {
 		return nil, err
 	}
-	return s.relay.Forward(ctx, w, func(_ context.Context, e store.Event) (store.Event, bool, error) {
+	return s.relay.Forward(ctx, w, func(ctx context.Context, e store.Event) (store.Event, bool, error) {
 		changes := make([]store.Change, 0, len(e.Changes))
 		for _, c := range e.Changes {
 			key, err := s.names.revealKey(c.Key)
@@ -215,7 +227,7 @@ func (s *Store) Watch(ctx context.Context, prefix string, from store.Revision) (
 			}
 			told := store.Change{Op: c.Op, Key: key}
 			if c.Op == store.OpPut && slices.Contains(s.told, key) {
-				if told.Value, err = s.open(c.Key, c.Value); err != nil {
+				if told.Value, err = s.open(ctx, c.Key, c.Value); err != nil {
 					return store.Event{}, false, err
 				}
 			}
