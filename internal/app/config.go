@@ -3,6 +3,7 @@ package app
 import (
 	"log/slog"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -73,12 +74,12 @@ type ServerConfig struct {
 	// DevRootToken is the root token of development mode; empty = random.
 	DevRootToken string `json:"-"`
 
-	// SharedStore lets other servers use the same store in etcd. It is for tests: what is left
-	// until it is for people is in docs/plan.md. APIAddr is the URL at which clients reach this node then,
-	// by default that of Listen; NodeName is its name, by default the host's.
-	SharedStore bool   `json:"-"`
-	APIAddr     string `json:"-"`
-	NodeName    string `json:"-"`
+	// SharedStore, ha_enabled, lets several servers use the same store in etcd (docs/operations/nodes.md): each
+	// serves reads and writes. APIAddr is the URL at which clients reach this one then, by default that of
+	// Listen; NodeName is its name, by default the host's.
+	SharedStore bool   `json:"ha_enabled,omitempty"`
+	APIAddr     string `json:"api_addr,omitempty"`
+	NodeName    string `json:"node_name,omitempty"`
 
 	// Engines are secrets engines besides those of the registry; for tests.
 	Engines map[string]engine.Factory `json:"-"`
@@ -139,10 +140,28 @@ func (c *ServerConfig) complete() error {
 	if err := c.checkListen(); err != nil {
 		return err
 	}
+	if err := c.checkShared(); err != nil {
+		return err
+	}
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		return errs.New(errs.Invalid, "tls_cert and tls_key go together: set both or neither")
 	}
 	return c.makeLog()
+}
+
+// checkShared checks what concerns other servers.
+func (c *ServerConfig) checkShared() error {
+	if c.SharedStore && stores()[c.Storage].silence == 0 {
+		return errs.Newf(errs.Invalid, "ha_enabled: storage %q is of one server; several need storage etcd", c.Storage)
+	}
+	if c.APIAddr == "" {
+		return nil
+	}
+	u, err := url.Parse(c.APIAddr)
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" {
+		return errs.New(errs.Invalid, "api_addr must be the URL at which clients reach this server, such as https://vault-0.example.com:8200")
+	}
+	return nil
 }
 
 func (c *ServerConfig) checkListen() error {

@@ -192,7 +192,7 @@ func auditDevices(c *ServerConfig) map[string]audit.Factory {
 type storeType struct {
 	open func(context.Context, *ServerConfig) (store.Store, error)
 	// silence is how long the store's watch may give no sign of life before the
-	// cache is not believed; 0 = for ever, since nobody else writes to it.
+	// cache is not believed; 0 = for ever, since nobody else writes to it, or can.
 	silence time.Duration
 }
 

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -31,6 +32,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/snapshot"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
 	"github.com/strongkeep/strongkeep/internal/vault/store/cached"
+	"github.com/strongkeep/strongkeep/internal/vault/store/etcd"
 	"github.com/strongkeep/strongkeep/internal/vault/store/sealed"
 	"github.com/strongkeep/strongkeep/internal/vault/unsealed"
 )
@@ -143,6 +145,14 @@ func (s *Server) openVault(ctx context.Context) error {
 	return nil
 }
 
+// cacheSilence is how long entries are believed without a sign of life of the store; 0 = for ever.
+func (s *Server) cacheSilence() time.Duration {
+	if s.cfg.SharedStore {
+		return etcd.MaxSilenceShared
+	}
+	return stores()[s.cfg.Storage].silence
+}
+
 // memorySilence is how long what is built from entries is believed without a sign of life of a
 // store that others write to; 0 = for ever.
 func memorySilence(c *ServerConfig) time.Duration {
@@ -158,7 +168,21 @@ func (s *Server) self() leader.Node {
 	if name == "" {
 		name, _ = os.Hostname() // empty is fine
 	}
-	return leader.Node{Name: name, Address: cmp.Or(s.cfg.APIAddr, s.URL())}
+	return leader.Node{Name: name, Address: cmp.Or(s.cfg.APIAddr, s.reachable())}
+}
+
+// reachable is a URL at which others may reach the server: one that listens on all addresses
+// is at its host's name.
+func (s *Server) reachable() string {
+	host, port, err := net.SplitHostPort(s.Addr())
+	if ip := net.ParseIP(host); err != nil || ip == nil || !ip.IsUnspecified() {
+		return s.URL()
+	}
+	name, err := os.Hostname()
+	if err != nil {
+		return s.URL()
+	}
+	return strings.Replace(s.URL(), s.Addr(), net.JoinHostPort(name, port), 1)
 }
 
 func withEngines(all, more map[string]engine.Factory) map[string]engine.Factory {
@@ -180,7 +204,7 @@ func (s *Server) decorate(raw store.Store, keys *seal.Keyring) (store.Store, err
 	if err := snapshot.TakeUp(context.Background(), raw, inner, keys); err != nil {
 		return nil, errors.Join(err, inner.Close())
 	}
-	c := cached.New(inner, cached.Config{MaxBytes: s.cfg.CacheBytes, MaxSilence: stores()[s.cfg.Storage].silence, Log: s.cfg.Log})
+	c := cached.New(inner, cached.Config{MaxBytes: s.cfg.CacheBytes, MaxSilence: s.cacheSilence(), Log: s.cfg.Log})
 	s.collector.cache.Store(c)
 	return c, nil
 }

@@ -2,6 +2,7 @@ package seal
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
@@ -414,6 +416,45 @@ func BenchmarkSealParallel(b *testing.B) {
 			if _, err := k.Seal(aad, plain); err != nil {
 				b.Error(err)
 			}
+		}
+	})
+}
+
+// A value under a term that another node has just made opens once the keyring was read again, which is
+// done once for all who ask at the same time.
+func TestRefresh(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k, other := unsealedKeyring(t, 1), unsealedKeyring(t, 1, 2)
+		value, err := other.Seal([]byte("path"), []byte("v"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := k.Open([]byte("path"), value); !errs.Is(err, errs.Unavailable) {
+			t.Fatal(err)
+		}
+		if err := k.Refresh(t.Context()); !errs.Is(err, errs.Sealed) {
+			t.Error("nobody can read it:", err)
+		}
+		reads, hold := 0, make(chan struct{})
+		k.reloadBy(func(context.Context) error {
+			reads++
+			<-hold
+			k.adopt(fixedRing(t, 1, 2))
+			return nil
+		})
+		var asking sync.WaitGroup
+		for range 10 {
+			asking.Go(func() {
+				if err := k.Refresh(t.Context()); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		synctest.Wait()
+		close(hold)
+		asking.Wait()
+		if got, err := k.Open([]byte("path"), value); err != nil || string(got) != "v" || reads != 1 {
+			t.Errorf("%q, %v, read %d times", got, err, reads)
 		}
 	})
 }

@@ -2,6 +2,7 @@ package sealed_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"fmt"
 	"io/fs"
@@ -405,6 +406,51 @@ func BenchmarkApply(b *testing.B) {
 	for i := 0; b.Loop(); i++ {
 		if _, err := s.Apply(b.Context(), store.Put(fmt.Sprintf("data/0b0e6a52/meta/my-app/%d", i), value)); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// behind is a sealer that knows the key of a value once it was told to look.
+type behind struct {
+	*seal.Keyring
+	fresh, fails bool
+	asked        int
+}
+
+func (b *behind) Open(aad, value []byte) ([]byte, error) {
+	if !b.fresh {
+		return nil, errs.New(errs.Unavailable, "a term of another node")
+	}
+	return b.Keyring.Open(aad, value)
+}
+
+func (b *behind) Refresh(context.Context) error {
+	b.asked++
+	if b.fails {
+		return errs.New(errs.Unavailable, "the store is away")
+	}
+	b.fresh = true
+	return nil
+}
+
+// A value under a key that another process has made is read at once, by a look at the keys.
+func TestUnknownTerm(t *testing.T) {
+	b := &behind{Keyring: keys(t), fails: true}
+	s, err := sealed.New(mem.New(mem.Config{}), sealed.Config{Sealer: b})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if _, err := s.Apply(t.Context(), store.Put("a", []byte("v"))); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Get(t.Context(), "a"); !errs.Is(err, errs.Unavailable) || b.asked != 1 {
+		t.Errorf("%v, asked %d times", err, b.asked)
+	}
+	b.fails = false
+	for range 2 {
+		if e, err := s.Get(t.Context(), "a"); err != nil || string(e.Value) != "v" || b.asked != 2 {
+			t.Errorf("%q, %v, asked %d times", e.Value, err, b.asked)
 		}
 	}
 }
