@@ -276,6 +276,8 @@ func (s *Server) unseal(ctx context.Context) error {
 	switch {
 	case s.cfg.Dev && !status.Initialized:
 		return s.initDev(ctx)
+	case !status.Initialized && s.cfg.SharedStore && s.seal != seal.KindShamir:
+		s.keyAway = true // another node may make the vault
 	case status.Initialized && status.AutoUnseal:
 		if err := s.gate.AutoUnseal(ctx); err != nil {
 			s.keyAway = away(err)
@@ -295,8 +297,8 @@ func (s *Server) initDev(ctx context.Context) error {
 	return err
 }
 
-// awaitKey unseals when the key is back that could not be reached at the start, unless
-// people have been faster.
+// awaitKey unseals when the key is back that could not be reached at the start, or another
+// node has made the vault, unless people have been faster.
 func (s *Server) awaitKey(ctx context.Context) {
 	again := time.NewTicker(keyRetry)
 	defer again.Stop()
@@ -309,9 +311,9 @@ func (s *Server) awaitKey(ctx context.Context) {
 		err := s.gate.AutoUnseal(ctx)
 		switch {
 		case err == nil:
-			s.cfg.Log.Info("the vault is open: its key is back")
+			s.cfg.Log.Info("the vault is open: its key is there")
 			return
-		case !away(err):
+		case !away(err) && !errs.Is(err, errs.Sealed): // there is no vault yet
 			s.cfg.Log.Error("the vault stays sealed; shares open it (strongkeep operator unseal)", "error", err)
 			return
 		}
