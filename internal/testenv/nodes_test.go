@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"net/http"
 	"os"
 	"strings"
@@ -21,19 +22,29 @@ import (
 // nodes are two servers on one etcd, both unsealed.
 func nodes(t *testing.T) (one, two *testenv.Vault) {
 	t.Helper()
+	all := nodesOn(t, etcdtest.Shared(t), "one", "two")
+	return all[0], all[1]
+}
+
+// nodesOn are servers on one prefix of an etcd, all unsealed.
+func nodesOn(t *testing.T, on *etcdtest.Server, names ...string) []*testenv.Vault {
+	t.Helper()
 	prefix := etcdtest.Prefix()
 	share := func(name string) func(*app.ServerConfig) {
 		return func(c *app.ServerConfig) {
 			c.Storage, c.SharedStore, c.NodeName = "etcd", true, name
-			c.EtcdEndpoints, c.EtcdPrefix = []string{etcdtest.Shared(t).Endpoint}, prefix
+			c.EtcdEndpoints, c.EtcdPrefix = []string{on.Endpoint}, prefix
 		}
 	}
-	one = testenv.Start(t, share("one"))
-	two = testenv.New(t, share("two"))
-	two.Root, two.Shares = one.Root, one.Shares
-	two.Client.SetToken(one.Root)
-	two.Unseal()
-	return one, two
+	all := []*testenv.Vault{testenv.Start(t, share(names[0]))}
+	for _, name := range names[1:] {
+		v := testenv.New(t, share(name))
+		v.Root, v.Shares = all[0].Root, all[0].Shares
+		v.Client.SetToken(v.Root)
+		v.Unseal()
+		all = append(all, v)
+	}
+	return all
 }
 
 func eventually(t *testing.T, what string, is func() bool) {
@@ -186,5 +197,109 @@ func TestNodesLead(t *testing.T) {
 	eventually(t, "the first node leads again", func() bool { return leader(one).IsSelf })
 	if _, err := one.Logical().WriteWithContext(context.Background(), "cubbyhole/x", map[string]any{"v": "1"}); err != nil {
 		t.Error(err)
+	}
+}
+
+// Three nodes: a token revoked on one is refused by the others; what is written through one is read
+// through any other by a client that brings the state it was given; the leader's end costs nothing
+// that was acknowledged.
+func TestThreeNodes(t *testing.T) {
+	all := nodesOn(t, etcdtest.Shared(t), "one", "two", "three")
+	one := all[0]
+	if err := one.Sys().Mount("kv/", &vault.MountInput{Type: "kv"}); err != nil {
+		t.Fatal(err)
+	}
+	clients := make([]*vault.Client, len(all))
+	for i, v := range all {
+		cfg := v.CloneConfig()
+		cfg.ReadYourWrites = false
+		trusting(t, cfg, v)
+		var err error
+		if clients[i], err = vault.NewClient(cfg); err != nil {
+			t.Fatal(err)
+		}
+		clients[i].SetToken(one.Root)
+	}
+	for i := range 30 {
+		var state string
+		write, read := clients[i%3], clients[(i+1)%3]
+		if _, err := write.WithResponseCallbacks(vault.RecordState(&state)).Logical().Write("kv/x", map[string]any{"n": fmt.Sprint(i)}); err != nil {
+			t.Fatalf("write %d: %v", i, err)
+		}
+		s, err := read.WithRequestCallbacks(vault.RequireState(state)).Logical().Read("kv/x")
+		if err != nil || s == nil || s.Data["n"] != fmt.Sprint(i) {
+			t.Fatalf("read %d behind %q: %+v, %v", i, state, s, err)
+		}
+	}
+
+	token := one.Policy("reader", `path "kv/*" { capabilities = ["read"] }`)
+	others := []*vault.Client{all[1].NewClient(token), all[2].NewClient(token)}
+	for _, c := range others {
+		eventually(t, "the token is good on each node", func() bool {
+			_, err := c.Logical().Read("kv/x")
+			return err == nil
+		})
+	}
+	if err := one.Auth().Token().RevokeTree(token); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range others {
+		eventually(t, "the token is refused on each node", func() bool {
+			_, err := c.Logical().Read("kv/x")
+			if r := (*vault.ResponseError)(nil); err != nil && (!errors.As(err, &r) || r.StatusCode != http.StatusForbidden) {
+				t.Fatal("not refused but:", err)
+			}
+			return err != nil
+		})
+	}
+
+	if err := one.Server.Gate().Close(); err != nil {
+		t.Fatal(err)
+	}
+	for i, v := range all[1:] {
+		if s, err := v.Logical().Read("kv/x"); err != nil || s == nil || s.Data["n"] != "29" {
+			t.Errorf("node %d: %+v, %v", i+2, s, err)
+		}
+		if _, err := v.Logical().Write("kv/x", map[string]any{"n": "29"}); err != nil {
+			t.Errorf("node %d: %v", i+2, err)
+		}
+	}
+	eventually(t, "another leads", func() bool {
+		l, err := all[1].Sys().Leader()
+		return err == nil && (l.LeaderAddress == all[1].Server.URL() || l.LeaderAddress == all[2].Server.URL())
+	})
+}
+
+// Nodes whose etcd hangs say that they cannot be asked, and serve again by themselves.
+func TestNodesWithoutEtcd(t *testing.T) {
+	on := etcdtest.Start(t, etcdtest.Options{})
+	all := nodesOn(t, on, "one", "two")
+	if err := all[0].Sys().Mount("kv/", &vault.MountInput{Type: "kv"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := all[0].Logical().Write("kv/x", map[string]any{"v": "1"}); err != nil {
+		t.Fatal(err)
+	}
+	health := func(v *testenv.Vault) int { return v.HTTP(http.MethodGet, "sys/health", nil).Status }
+	for _, v := range all {
+		eventually(t, "each node is active", func() bool { return health(v) == http.StatusOK })
+	}
+	on.Freeze(t)
+	for _, v := range all {
+		eventually(t, "each node has lost touch", func() bool {
+			a := v.HTTP(http.MethodGet, "kv/x", nil)
+			return a.Status == http.StatusServiceUnavailable && strings.Contains(a.Body, "lost touch")
+		})
+		subscribed := v.HTTP(http.MethodGet, "sys/events/subscribe/kv-v1/write?json=true", nil, "Connection", "Upgrade", "Upgrade", "websocket",
+			"Sec-WebSocket-Version", "13", "Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")
+		if subscribed.Status != http.StatusServiceUnavailable || !strings.Contains(subscribed.Body, "lost touch") {
+			t.Error("a subscription on a node that hears nothing:", subscribed)
+		}
+	}
+	on.Thaw(t)
+	for _, v := range all {
+		eventually(t, "each node serves again", func() bool {
+			return health(v) == http.StatusOK && v.HTTP(http.MethodGet, "kv/x", nil).Status == http.StatusOK
+		})
 	}
 }

@@ -45,7 +45,7 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	script := "#!/bin/sh\nTEST_AS_STRONGKEEP=1 exec " + me + " \"$@\"\n"
-	if err := os.WriteFile(filepath.Join(dir, "bin/strongkeep"), []byte(script), 0o700); err != nil { //nolint:gosec // it is run
+	if err := os.WriteFile(filepath.Join(dir, "bin/strongkeep"), []byte(script), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	paths := []string{
@@ -65,7 +65,7 @@ func newWorld(t *testing.T) *world {
 // node starts a node by the page's command, until the test ends or it is killed.
 func (w *world) node(line string) {
 	line = w.paths.Replace(line)
-	cmd := exec.Command("sh", "-c", "exec "+line) //nolint:gosec // a command of the page
+	cmd := exec.Command("sh", "-c", "exec "+line)
 	var log bytes.Buffer
 	cmd.Env, cmd.Stdout, cmd.Stderr = w.env, &log, &log
 	if err := cmd.Start(); err != nil {

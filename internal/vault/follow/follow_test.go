@@ -141,7 +141,7 @@ func TestSilent(t *testing.T) {
 		}
 		time.Sleep(silence)
 		b.want(1, false, false) // as long as is borne
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		b.want(1, true, false)
 		b.beat(time.Now().Add(-silence - 1)) // on its way for too long
 		b.want(1, true, false)
@@ -155,7 +155,7 @@ func TestSilent(t *testing.T) {
 		b.beat(time.Now().Add(-3 * time.Second)) // one that was overtaken
 		time.Sleep(time.Second)
 		b.want(rev, false, false)
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		b.want(rev, true, false)
 	})
 }

@@ -226,6 +226,7 @@ func TestSignsOfLife(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	proven := time.Now()
 	next := func(least store.Revision) {
 		t.Helper()
 		for {
@@ -234,6 +235,10 @@ func TestSignsOfLife(t *testing.T) {
 				if !ok || len(e.Changes) != 0 {
 					t.Fatalf("%+v, %v", e, w.Err())
 				}
+				if !e.At.After(proven) || e.At.After(time.Now()) {
+					t.Fatalf("a sign of life of %v, the one before was of %v", e.At, proven)
+				}
+				proven = e.At
 				if e.Revision >= least {
 					return
 				}
