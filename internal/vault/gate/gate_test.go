@@ -21,6 +21,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/audit/devices"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
 	"github.com/strongkeep/strongkeep/internal/vault/engine/cubbyhole"
+	"github.com/strongkeep/strongkeep/internal/vault/gate/path"
 	"github.com/strongkeep/strongkeep/internal/vault/mount"
 	"github.com/strongkeep/strongkeep/internal/vault/policy"
 	"github.com/strongkeep/strongkeep/internal/vault/seal"
@@ -246,7 +247,7 @@ func TestWhoMay(t *testing.T) {
 		{"write to a folder", "lab/kv/x/", engine.Update, b.root, errs.Invalid, "cannot write to a path ending in '/'"},
 		{"control character", "lab/ro/a\nb", engine.Read, reader, errs.Invalid, "control character"},
 		{"not UTF-8", "lab/ro/\xff", engine.Read, reader, errs.Invalid, "UTF-8"},
-		{"too long", "lab/ro/" + strings.Repeat("x", MaxPath), engine.Read, reader, errs.Invalid, "limit"},
+		{"too long", "lab/ro/" + strings.Repeat("x", path.Max), engine.Read, reader, errs.Invalid, "limit"},
 	} {
 		res, err := b.do(c.op, c.path, c.token)
 		switch {

@@ -41,7 +41,7 @@ func (g *Gate) serve(ctx context.Context, v *unsealed.Vault, req *Request) (res 
 		return nil, err
 	}
 	res, err = c.do(ctx)
-	index, indexErr := v.Index(ctx)
+	index, indexErr := v.Indexes.Index(ctx)
 	if indexErr != nil && err == nil {
 		return nil, indexErr
 	}
@@ -152,7 +152,7 @@ func (c *call) catchUp(ctx context.Context) error {
 	if len(c.req.Indexes) == 0 {
 		return nil
 	}
-	if err := c.vault.CatchUp(ctx, c.req.Indexes, !c.req.Impatient); err != nil {
+	if err := c.vault.Indexes.CatchUp(ctx, c.req.Indexes, !c.req.Impatient); err != nil {
 		return err
 	}
 	c.mount, c.route, c.nowhere = nil, nil, false

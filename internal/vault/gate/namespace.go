@@ -6,6 +6,7 @@ import (
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/audit"
+	"github.com/strongkeep/strongkeep/internal/vault/gate/path"
 	"github.com/strongkeep/strongkeep/internal/vault/mount"
 	"github.com/strongkeep/strongkeep/internal/vault/namespace"
 	"github.com/strongkeep/strongkeep/internal/vault/unsealed"
@@ -25,7 +26,7 @@ func (c *call) place() error {
 	if header != "" {
 		c.abs = header + "/" + c.req.Path
 	}
-	if err := checkPath(c.abs, c.op); err != nil {
+	if err := path.Check(c.abs, c.op); err != nil {
 		return err
 	}
 	c.ns, c.rel = c.vault.Namespaces.Table().Find(c.abs)

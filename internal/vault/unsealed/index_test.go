@@ -12,12 +12,12 @@ import (
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
-	"github.com/strongkeep/strongkeep/internal/vault/store"
+	"github.com/strongkeep/strongkeep/internal/vault/index"
 )
 
-func index(t *testing.T, v *Vault) string {
+func indexOf(t *testing.T, v *Vault) string {
 	t.Helper()
-	text, err := v.Index(t.Context())
+	text, err := v.Indexes.Index(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,29 +30,29 @@ func TestIndex(t *testing.T) {
 	p := newPair(t, nil)
 	ctx := t.Context()
 	p.commit(func(tx *Tx) error { tx.Put("data/x", []byte("1")); return nil })
-	written := index(t, p.v)
-	if err := p.other.v.CatchUp(ctx, []string{written}, true); err != nil {
+	written := indexOf(t, p.v)
+	if err := p.other.v.Indexes.CatchUp(ctx, []string{written}, true); err != nil {
 		t.Fatal(err)
 	}
-	if state, err := api.ParseReplicationState(written, nil); err != nil || state.LocalIndex == 0 || state.ClusterID != p.v.id {
+	if state, err := api.ParseReplicationState(written, nil); err != nil || state.LocalIndex == 0 || state.ClusterID != p.v.Indexes.Vault {
 		t.Errorf("the official client reads %+v, %v", state, err)
 	}
 
 	p.other.fault.Mute()
 	p.commit(func(tx *Tx) error { tx.Delete("data/x"); return nil })
-	newer := index(t, p.v)
+	newer := indexOf(t, p.v)
 	if merged := api.MergeReplicationStates([]string{written}, newer); len(merged) != 1 || merged[0] != newer {
 		t.Errorf("the official client keeps %q of %q and %q", merged, written, newer)
 	}
-	if err := p.other.v.CatchUp(ctx, []string{written}, false); err != nil {
+	if err := p.other.v.Indexes.CatchUp(ctx, []string{written}, false); err != nil {
 		t.Error("what is shown already:", err)
 	}
-	err := p.other.v.CatchUp(ctx, []string{written, newer}, false)
-	if !errors.Is(err, ErrBehind) || engine.StatusOf(err) != 412 || !errs.Is(err, errs.Unavailable) {
+	err := p.other.v.Indexes.CatchUp(ctx, []string{written, newer}, false)
+	if !errors.Is(err, index.ErrBehind) || engine.StatusOf(err) != 412 || !errs.Is(err, errs.Unavailable) {
 		t.Error("what cannot be shown yet:", err)
 	}
 	waiting := make(chan error)
-	go func() { waiting <- p.other.v.CatchUp(ctx, []string{newer, written}, true) }()
+	go func() { waiting <- p.other.v.Indexes.CatchUp(ctx, []string{newer, written}, true) }()
 	p.other.fault.Unmute()
 	if err := <-waiting; err != nil {
 		t.Error("a patient client:", err)
@@ -71,106 +71,54 @@ func TestIndexOfReads(t *testing.T) {
 		return state.LocalIndex
 	}
 	p.other.fault.Mute()
-	before := rev(index(t, p.other.v))
+	before := rev(indexOf(t, p.other.v))
 	put := p.commit(func(tx *Tx) error { tx.Put("data/x", []byte("1")); return nil })
 	if _, err := p.other.v.Store.Get(ctx, "data/x"); err != nil {
 		t.Fatal(err)
 	}
-	if got := rev(index(t, p.other.v)); got < uint64(put) || got <= before {
+	if got := rev(indexOf(t, p.other.v)); got < uint64(put) || got <= before {
 		t.Errorf("an entry of revision %d was shown: the index is %d, was %d", put, got, before)
 	}
 	gone := p.commit(func(tx *Tx) error { tx.Delete("data/x"); return nil })
-	if got := rev(index(t, p.other.v)); got >= uint64(gone) {
+	if got := rev(indexOf(t, p.other.v)); got >= uint64(gone) {
 		t.Errorf("nothing of revision %d was shown: the index is %d", gone, got)
 	}
 	// Also by who reads: a role that lists others, say.
 	if names, err := p.other.v.Reads.List(ctx, "data/", "", 0); err != nil || len(names) != 0 {
 		t.Error(names, err)
 	}
-	if got := rev(index(t, p.other.v)); got < uint64(gone) {
+	if got := rev(indexOf(t, p.other.v)); got < uint64(gone) {
 		t.Errorf("names of revision %d were shown: the index is %d", gone, got)
 	}
-	store := &shown{Store: telling{p.raw}}
-	if _, err := store.Get(ctx, "data/x"); err != nil || store.highest.Load() < uint64(gone) {
-		t.Errorf("the absence of revision %d was shown: %d, %v", gone, store.highest.Load(), err)
-	}
-	// What is there says itself how new it is, whatever else was written since.
-	put = p.commit(func(tx *Tx) error { tx.Put("data/y", nil); return nil })
-	p.commit(func(tx *Tx) error { tx.Put("data/z", nil); return nil })
-	if _, err := store.Get(ctx, "data/y"); err != nil || store.highest.Load() != uint64(put) {
-		t.Errorf("an entry of revision %d was shown: %d, %v", put, store.highest.Load(), err)
-	}
-}
-
-// Only so many wait for what is not there yet, which anybody can ask for.
-func TestManyWaiting(t *testing.T) {
-	p := newPair(t, nil)
-	future := base64.StdEncoding.EncodeToString([]byte("v1:" + p.v.id + ":9000000000000000000:1:"))
-	p.v.waiting.Store(maxWaiting)
-	if err := p.v.CatchUp(t.Context(), []string{future}, true); !errors.Is(err, ErrBehind) {
-		t.Error(err)
-	}
-	p.v.waiting.Store(maxWaiting - 1)
-	ctx, cancel := context.WithCancel(t.Context())
-	waited := make(chan error)
-	go func() { waited <- p.v.CatchUp(ctx, []string{future}, true) }()
-	until(t, "one more waits", func() bool { return p.v.waiting.Load() == maxWaiting })
-	cancel()
-	if err := <-waited; !errors.Is(err, ErrBehind) || p.v.waiting.Load() != maxWaiting-1 {
-		t.Error(err, p.v.waiting.Load())
-	}
-}
-
-// telling is a store that says where it stood, as that in etcd does.
-type telling struct{ store.Store }
-
-func (s telling) Get(ctx context.Context, key string) (store.Entry, error) {
-	e, err := s.Store.Get(ctx, key)
-	if err == nil {
-		e.AsOf, err = s.Apply(ctx)
-	}
-	return e, err
 }
 
 func TestNoIndex(t *testing.T) {
 	p := newPair(t, nil)
 	code := func(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
 	for what, text := range map[string]string{
-		"empty": "", "no base64": "v1:x:1:1:", "another version": code("v2:" + p.v.id + ":1:1:"), "too short": code("v1:" + p.v.id + ":1"),
-		"no number": code("v1:" + p.v.id + ":x:1:"), "below zero": code("v1:" + p.v.id + ":-1:1:"), "too large": code("v1:" + p.v.id + ":18446744073709551615:1:"),
+		"empty": "", "no base64": "v1:x:1:1:", "another version": code("v2:" + p.v.Indexes.Vault + ":1:1:"), "too short": code("v1:" + p.v.Indexes.Vault + ":1"),
+		"no number": code("v1:" + p.v.Indexes.Vault + ":x:1:"), "below zero": code("v1:" + p.v.Indexes.Vault + ":-1:1:"), "too large": code("v1:" + p.v.Indexes.Vault + ":18446744073709551615:1:"),
 	} {
-		if err := p.v.CatchUp(t.Context(), []string{text}, true); !errs.Is(err, errs.Invalid) || !strings.Contains(err.Error(), "X-Vault-Index") {
+		if err := p.v.Indexes.CatchUp(t.Context(), []string{text}, true); !errs.Is(err, errs.Invalid) || !strings.Contains(err.Error(), "X-Vault-Index") {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
 	other := code("v1:7b4c2a8e-0000-4000-8000-000000000000:1:1:")
-	if err := p.v.CatchUp(t.Context(), []string{other}, true); !errs.Is(err, errs.Invalid) || !strings.Contains(err.Error(), "another vault") {
+	if err := p.v.Indexes.CatchUp(t.Context(), []string{other}, true); !errs.Is(err, errs.Invalid) || !strings.Contains(err.Error(), "another vault") {
 		t.Error(err)
 	}
-	future := code("v1:" + p.v.id + ":9000000000000000000:1:")
+	future := code("v1:" + p.v.Indexes.Vault + ":9000000000000000000:1:")
 	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 	defer cancel()
-	if err := p.v.CatchUp(ctx, []string{future}, true); !errors.Is(err, ErrBehind) {
+	if err := p.v.Indexes.CatchUp(ctx, []string{future}, true); !errors.Is(err, index.ErrBehind) {
 		t.Error("an index of the future:", err)
 	}
 
 	b := newBench(t, nil) // one node is all there is
-	if text := index(t, b.v); text != "" {
+	if text := indexOf(t, b.v); text != "" {
 		t.Error("an index:", text)
 	}
-	if err := b.v.CatchUp(t.Context(), []string{future, ""}, false); err != nil {
+	if err := b.v.Indexes.CatchUp(t.Context(), []string{future, ""}, false); err != nil {
 		t.Error(err)
 	}
-}
-
-func FuzzIndex(f *testing.F) {
-	v := &Vault{id: "7b4c2a8e-0000-4000-8000-000000000000"}
-	f.Add(base64.StdEncoding.EncodeToString([]byte("v1:" + v.id + ":12:12:")))
-	f.Add("x")
-	f.Fuzz(func(t *testing.T, text string) {
-		rev, err := v.parseIndex(text)
-		if err != nil && !errs.Is(err, errs.Invalid) || err != nil && rev != 0 {
-			t.Errorf("%d, %v", rev, err)
-		}
-	})
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/events"
 	"github.com/strongkeep/strongkeep/internal/vault/follow"
 	"github.com/strongkeep/strongkeep/internal/vault/identity"
+	"github.com/strongkeep/strongkeep/internal/vault/index"
 	"github.com/strongkeep/strongkeep/internal/vault/leader"
 	"github.com/strongkeep/strongkeep/internal/vault/lease"
 	"github.com/strongkeep/strongkeep/internal/vault/mount"
@@ -49,10 +50,9 @@ type Vault struct {
 	Leases     *lease.Manager
 	Quotas     *quota.Book
 	Events     *events.Bus
+	Indexes    *index.Book // nil = nobody else writes to the store
 
 	cfg        *Config
-	id         string           // of the vault, a UUID
-	shown      *shown           // below Store; nil = nobody else writes
 	node       leader.Node      // this one
 	roster     *roster.Roster   // nil = nobody else writes to the store
 	follower   *follow.Follower // of what other nodes write; nil = nobody else writes
@@ -65,7 +65,6 @@ type Vault struct {
 	duty       duty
 	purgeAsked chan struct{} // capacity 1; see purge
 	holdAsked  chan struct{} // capacity 1; see holdAsIs
-	waiting    atomic.Int64  // requests that wait for what their index stands for
 
 	lifetime context.Context    // of background work; not a request's
 	stop     context.CancelFunc // ends lifetime
@@ -96,17 +95,17 @@ func build(ctx context.Context, cfg *Config, log *audit.Broker, raw store.Store,
 	if err != nil {
 		return nil, err
 	}
-	var highest *shown
+	var shown *index.Shown
 	if cfg.MaxSilence > 0 {
-		highest = &shown{Store: s}
-		s = highest
+		shown = &index.Shown{Store: s}
+		s = shown
 	}
 	began, err := s.Apply(ctx) // whatever is read below is at least as new
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	v := &Vault{
-		Store: s, Reads: readTx{s}, Barrier: cfg.Barrier, Audit: log, Policies: policy.NewBook(policy.Config{}), cfg: cfg, shown: highest, workers: workers.New(cfg.Now),
+		Store: s, Reads: readTx{s}, Barrier: cfg.Barrier, Audit: log, Policies: policy.NewBook(policy.Config{}), cfg: cfg, workers: workers.New(cfg.Now),
 		devices: map[string]redact.Secret{}, skipped: map[string]redact.Secret{}, purgeAsked: make(chan struct{}, 1), holdAsked: make(chan struct{}, 1),
 	}
 	if cfg.Node != nil {
@@ -134,7 +133,9 @@ func build(ctx context.Context, cfg *Config, log *audit.Broker, raw store.Store,
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
-	v.id = id + epoch // indexes of before a restore or a move say nothing here
+	if shown != nil { // indexes of before a restore or a move say nothing here
+		v.Indexes = &index.Book{Vault: id + epoch, Shown: shown, Node: v.follower}
+	}
 	v.Leases, v.Quotas = v.newLeases(), v.newQuotas()
 	v.Events = events.NewBus(events.Config{Source: "strongkeep://" + id})
 	v.Identity = identity.New(cfg.Now, cfg.Random)

@@ -1,4 +1,4 @@
-package gate
+package path
 
 import (
 	"strings"
@@ -8,15 +8,15 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
 )
 
-// MaxPath bounds a request path in bytes; it leaves room for what mounts and
+// Max bounds a request path in bytes; it leaves room for what mounts and
 // the sealing of names add to a storage key.
-const MaxPath = 1024
+const Max = 1024
 
-// checkPath refuses paths that two layers could read differently (the class of
+// Check refuses paths that two layers could read differently (the class of
 // CVE-2026-3605): relative and empty segments, control characters, broken UTF-8.
-func checkPath(path string, op engine.Operation) error {
-	if len(path) > MaxPath {
-		return errs.Newf(errs.Invalid, "the path is %d bytes long; the limit is %d", len(path), MaxPath)
+func Check(path string, op engine.Operation) error {
+	if len(path) > Max {
+		return errs.Newf(errs.Invalid, "the path is %d bytes long; the limit is %d", len(path), Max)
 	}
 	if path == "" {
 		return errs.New(errs.Invalid, "the path is empty: name one below /v1/")
