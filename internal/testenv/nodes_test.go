@@ -290,6 +290,9 @@ func TestNodesWithoutEtcd(t *testing.T) {
 			a := v.HTTP(http.MethodGet, "kv/x", nil)
 			return a.Status == http.StatusServiceUnavailable && strings.Contains(a.Body, "lost touch")
 		})
+		if a := v.HTTP(http.MethodGet, "sys/health?behindcode=299", nil); a.Status != 299 {
+			t.Error("its health:", a)
+		}
 		subscribed := v.HTTP(http.MethodGet, "sys/events/subscribe/kv-v1/write?json=true", nil, "Connection", "Upgrade", "Upgrade", "websocket",
 			"Sec-WebSocket-Version", "13", "Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")
 		if subscribed.Status != http.StatusServiceUnavailable || !strings.Contains(subscribed.Body, "lost touch") {

@@ -190,26 +190,35 @@ func (h *Handler) unseal(w http.ResponseWriter, r *http.Request) (seal.Status, e
 	return h.cfg.Gate.Unseal(r.Context(), redact.FromString(key))
 }
 
+// healthCode returns a status and by which name the query may replace it.
+func healthCode(behind, initialized, sealed bool) (code int, name string) {
+	switch {
+	case behind: // ours: requests are refused, until it hears of its store again
+		return http.StatusServiceUnavailable, "behindcode"
+	case !initialized:
+		return http.StatusNotImplemented, "uninitcode"
+	case sealed:
+		return http.StatusServiceUnavailable, "sealedcode"
+	}
+	return http.StatusOK, "activecode"
+}
+
 // health codes, each of which the query may replace (facts §2.1).
 func (h *Handler) serveHealth(w http.ResponseWriter, r *http.Request) {
 	if !h.allow(w, r, http.MethodGet, http.MethodHead) {
 		return
 	}
-	status, err := h.cfg.Gate.Barrier().Status(r.Context())
-	if err != nil {
-		h.writeError(w, r, nil, err)
-		return
+	behind := h.cfg.Gate.Current() != nil
+	status := seal.Status{Initialized: true}
+	if !behind { // else the store cannot be asked, and who probes shall not wait for it
+		var err error
+		if status, err = h.cfg.Gate.Barrier().Status(r.Context()); err != nil {
+			h.writeError(w, r, nil, err)
+			return
+		}
 	}
 	sealed := status.Sealed || !h.cfg.Gate.Open()
-	code, name := http.StatusOK, "activecode"
-	switch {
-	case !status.Initialized:
-		code, name = http.StatusNotImplemented, "uninitcode"
-	case sealed:
-		code, name = http.StatusServiceUnavailable, "sealedcode"
-	case h.cfg.Gate.Current() != nil:
-		code, name = http.StatusServiceUnavailable, "behindcode" // ours: requests are refused, until it hears of its store again
-	}
+	code, name := healthCode(behind, status.Initialized, sealed)
 	if v := r.URL.Query().Get(name); v != "" {
 		custom, err := strconv.Atoi(v)
 		if err != nil || custom < 200 || custom > 599 {
@@ -224,7 +233,7 @@ func (h *Handler) serveHealth(w http.ResponseWriter, r *http.Request) {
 		"server_time_utc": h.cfg.Now().Unix(), "version": h.cfg.Version, "enterprise": false,
 		"echo_duration_ms": 0, "clock_skew_ms": 0,
 	}
-	if !sealed {
+	if status.VaultID != "" && !sealed {
 		body["cluster_id"], body["cluster_name"] = status.VaultID, clusterName(status.VaultID)
 	}
 	h.writeJSON(w, r, code, body)

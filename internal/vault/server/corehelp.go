@@ -43,9 +43,10 @@ func coreRoutes() []engine.Route {
 			Help: "HEAD answers without a body.",
 			Fields: []engine.Field{
 				code("activecode", "unsealed", "200"), code("sealedcode", "sealed", "503"), code("uninitcode", "not initialised", "501"),
+				code("behindcode", "unsealed and out of touch with its store, so that requests are refused", "503"),
 			},
 		},
-		{Pattern: "leader", Handlers: read, Unauthenticated: true, Summary: "Which node is active: this one, for there are no others."},
+		{Pattern: "leader", Handlers: read, Unauthenticated: true, Summary: "Which node is active in the background work; each serves reads and writes."},
 	}
 }
 
