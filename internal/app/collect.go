@@ -7,6 +7,7 @@ import (
 
 	"github.com/strongkeep/strongkeep/internal/vault/audit/histogram"
 	"github.com/strongkeep/strongkeep/internal/vault/gate"
+	"github.com/strongkeep/strongkeep/internal/vault/snapshot/keeper"
 	"github.com/strongkeep/strongkeep/internal/vault/store/cached"
 )
 
@@ -15,6 +16,7 @@ type collector struct {
 	gate   *gate.Gate
 	newest int                          // format of the store that this program could write
 	cache  atomic.Pointer[cached.Store] // of the latest unsealed period
+	keeper *keeper.Keeper
 }
 
 func describe(name, help string, labels ...string) *prometheus.Desc {
@@ -41,6 +43,13 @@ var (
 	auditWaitDesc    = describe("audit_wait_seconds", "How long requests waited for their line to be durable.", "device")
 )
 
+var (
+	snapshotProvenDesc   = describe("snapshot_last_proven_timestamp_seconds", "When the newest snapshot was made that was restored, opened and read back; 0 = there is none.", "plan")
+	snapshotFailuresDesc = describe("snapshot_failures_total", "Snapshots that were not made, or did not prove good.", "plan")
+	snapshotIntervalDesc = describe("snapshot_interval_seconds", "Time between two snapshots of the plan.", "plan")
+	snapshotKeptDesc     = describe("snapshots_kept", "Proven snapshots in the plan's place.", "plan")
+)
+
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
@@ -48,6 +57,7 @@ func (c *collector) Describe(out chan<- *prometheus.Desc) {
 		leasesDesc, leasesHeldDesc, leasesStuckDesc,
 		auditLinesDesc, auditGroupsDesc, auditLostDesc, auditDroppedDesc, auditQueueDesc,
 		auditBytesDesc, auditFailingDesc, auditWaitDesc,
+		snapshotProvenDesc, snapshotFailuresDesc, snapshotIntervalDesc, snapshotKeptDesc,
 	} {
 		out <- d
 	}
@@ -78,6 +88,16 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 		}
 		emit(leasesHeldDesc, prometheus.GaugeValue, flag(s.Held))
 		emit(leasesStuckDesc, prometheus.GaugeValue, float64(s.Irrevocable))
+	}
+	for plan, s := range c.keeper.States() {
+		proven := 0.0
+		if !s.Proven.IsZero() {
+			proven = float64(s.Proven.Unix())
+		}
+		emit(snapshotProvenDesc, prometheus.GaugeValue, proven, plan)
+		emit(snapshotFailuresDesc, prometheus.CounterValue, float64(s.Failures), plan)
+		emit(snapshotIntervalDesc, prometheus.GaugeValue, s.Interval.Seconds(), plan)
+		emit(snapshotKeptDesc, prometheus.GaugeValue, float64(s.Kept), plan)
 	}
 	for _, s := range c.gate.Audit().Stats() {
 		emit(auditLinesDesc, prometheus.CounterValue, float64(s.Lines), s.Path)

@@ -45,6 +45,9 @@ type ServerConfig struct {
 	// AuditDir is the only directory below which file audit devices may write.
 	// Default DataDir/audit.
 	AuditDir string `json:"audit_dir,omitempty"`
+	// SnapshotDir is the only directory below which plans of snapshots may keep them.
+	// Default DataDir/snapshots: better on another disk.
+	SnapshotDir string `json:"snapshot_dir,omitempty"`
 	// NoDefaultAudit leaves a new vault without the file device that is otherwise
 	// enabled at initialisation.
 	NoDefaultAudit bool `json:"no_default_audit,omitempty"`
@@ -127,6 +130,7 @@ func (c *ServerConfig) complete() error {
 	setDefault(&c.Storage, "pebble")
 	setDefault(&c.Listen, "127.0.0.1:8200")
 	setDefault(&c.AuditDir, filepath.Join(c.DataDir, "audit"))
+	setDefault(&c.SnapshotDir, filepath.Join(c.DataDir, "snapshots"))
 	if c.CacheBytes == 0 {
 		c.CacheBytes = 32 << 20
 	}

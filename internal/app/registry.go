@@ -89,6 +89,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/engine/transit"
 	identityapi "github.com/strongkeep/strongkeep/internal/vault/identity/api"
 	"github.com/strongkeep/strongkeep/internal/vault/seal"
+	"github.com/strongkeep/strongkeep/internal/vault/snapshot/keeper"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
 	"github.com/strongkeep/strongkeep/internal/vault/store/etcd"
 	"github.com/strongkeep/strongkeep/internal/vault/store/mem"
@@ -144,7 +145,7 @@ func authMethods() map[string]engine.Factory {
 }
 
 // systemMounts are part of every vault and see the whole store.
-func systemMounts(v *unsealed.Vault, self node.Config) map[string]engine.Factory {
+func systemMounts(v *unsealed.Vault, self node.Config, kept *keeper.Keeper) map[string]engine.Factory {
 	return map[string]engine.Factory{
 		"system": func(cfg engine.Config) (engine.Engine, error) {
 			return sys.New(sys.Config{
@@ -167,7 +168,11 @@ func systemMounts(v *unsealed.Vault, self node.Config) map[string]engine.Factory
 					ui.Routes(ui.Config{Policies: v.Policies, Namespaces: v.Namespaces, Subject: v.Caller}),
 					tools.Routes(cfg.Random),
 					openapi.Routes(openapi.Config{Mounts: v.Mounts, Policies: v.Policies, Version: Version, Subject: v.Caller}),
-					cors.Routes(), node.Routes(self), snapshots.Routes(snapshots.Config{Keys: v.Barrier.Keyring()}),
+					cors.Routes(), node.Routes(self),
+					snapshots.Routes(snapshots.Config{
+						Keys: v.Barrier.Keyring(), Keeper: kept, Mounts: v.Mounts, Namespaces: v.Namespaces, Policies: v.Policies, Caller: v.Caller,
+						Decrypt: func(raw store.Store) (store.Store, error) { return decrypted(raw, v.Barrier.Keyring()) },
+					}),
 				},
 			}), nil
 		},

@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
@@ -30,6 +31,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/server/cors"
 	"github.com/strongkeep/strongkeep/internal/vault/server/logtap"
 	"github.com/strongkeep/strongkeep/internal/vault/snapshot"
+	"github.com/strongkeep/strongkeep/internal/vault/snapshot/keeper"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
 	"github.com/strongkeep/strongkeep/internal/vault/store/cached"
 	"github.com/strongkeep/strongkeep/internal/vault/store/etcd"
@@ -49,9 +51,11 @@ type Server struct {
 	handler   *server.Handler
 	http      *http.Server
 	listener  net.Listener
-	caFile    string // "" with a certificate of the operator's, or without TLS
-	seal      string // the kind of key that unseals
-	keyAway   bool   // it could not be reached at the start
+	keeper    *keeper.Keeper
+	vault     atomic.Pointer[unsealed.Vault] // that is or was open last; nil = none was
+	caFile    string                         // "" with a certificate of the operator's, or without TLS
+	seal      string                         // the kind of key that unseals
+	keyAway   bool                           // it could not be reached at the start
 	devRoot   redact.Secret
 	devKey    redact.Secret
 }
@@ -122,12 +126,15 @@ func (s *Server) openVault(ctx context.Context) error {
 		s.seal = wrappers[0].Name()
 	}
 	s.metrics = newMetrics()
+	barrier := seal.New(seal.Config{Store: s.raw, Wrappers: wrappers, Now: c.Now, Log: c.Log})
+	s.keeper = s.newKeeper(barrier)
 	s.gate = gate.New(gate.Config{
 		Config: unsealed.Config{
-			Barrier: seal.New(seal.Config{Store: s.raw, Wrappers: wrappers, Now: c.Now, Log: c.Log}),
+			Barrier: barrier,
 			Open:    s.decorate,
 			Types: func(v *unsealed.Vault) unsealed.Types {
-				return unsealed.Types{Secrets: withEngines(secretsEngines(), c.Engines), Auths: authMethods(), Systems: systemMounts(v, s.node())}
+				s.vault.Store(v)
+				return unsealed.Types{Secrets: withEngines(secretsEngines(), c.Engines), Auths: authMethods(), Systems: systemMounts(v, s.node(), s.keeper)}
 			},
 			Settings:   s.settings,
 			MaxSilence: memorySilence(c), Node: s.self, Version: Version, Format: c.Format.Newest,
@@ -141,6 +148,7 @@ func (s *Server) openVault(ctx context.Context) error {
 		Program: c.Format, HoldFormat: c.HoldFormat,
 	})
 	s.collector.gate, s.collector.newest = s.gate, c.Format.Newest
+	s.collector.keeper = s.keeper
 	s.metrics.registry.MustRegister(&s.collector)
 	return nil
 }
@@ -336,6 +344,8 @@ func (s *Server) Serve(ctx context.Context) error {
 		defer cancel()
 		await.Go(func() { s.awaitKey(ctx) })
 	}
+	stopKeeping := s.startKeeping(ctx)
+	defer stopKeeping()
 	failed := make(chan error, 1)
 	go func() {
 		if s.http.TLSConfig != nil {

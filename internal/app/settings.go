@@ -29,7 +29,7 @@ func (s *Server) node() node.Config {
 	return node.Config{
 		Level: c.level, Started: c.started, Dir: c.DataDir, Now: c.Now, Shared: stores()[c.Storage].silence > 0,
 		Sanitized: map[string]any{
-			"data_dir": c.DataDir, "audit_dir": c.AuditDir, "cache_bytes": c.CacheBytes,
+			"data_dir": c.DataDir, "audit_dir": c.AuditDir, "snapshot_dir": c.SnapshotDir, "cache_bytes": c.CacheBytes,
 			"ha_enabled": c.SharedStore, "api_addr": c.APIAddr, "node_name": c.NodeName,
 			"default_lease_ttl": c.DefaultLeaseTTL, "max_lease_ttl": c.MaxLeaseTTL, "hold_leases": c.HoldLeases,
 			"log_level": c.LogLevel, "log_format": c.LogFormat, "skip_audit_devices": append([]string{}, c.SkipAuditDevices...),

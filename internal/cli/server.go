@@ -40,6 +40,7 @@ func bindServer(f *pflag.FlagSet, c *compose.ServerConfig) {
 	f.StringVar(&c.UnsealKeyFile, "unseal-key-file", c.UnsealKeyFile, "key that unseals without people (operator unseal-key makes one)")
 	f.StringVar(&c.UnsealKeyStore, "unseal-key-store", c.UnsealKeyStore, "file that names a key store, such as transit, whose key unseals without people")
 	f.StringVar(&c.AuditDir, "audit-dir", c.AuditDir, "the only directory that file audit devices may write to (default DATA_DIR/audit)")
+	f.StringVar(&c.SnapshotDir, "snapshot-dir", c.SnapshotDir, "the only directory that plans of snapshots may keep them below (default DATA_DIR/snapshots)")
 	f.BoolVar(&c.NoDefaultAudit, "no-default-audit", c.NoDefaultAudit, "do not enable a file audit device when a vault is initialised")
 	f.StringSliceVar(&c.SkipAuditDevices, "skip-audit-devices", c.SkipAuditDevices, "leave these stored audit devices off, to disable one that keeps the vault sealed")
 	f.IntVar(&c.CacheBytes, "cache-bytes", c.CacheBytes, "memory for decrypted entries (default 32 MiB)")

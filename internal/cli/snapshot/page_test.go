@@ -16,6 +16,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/cli"
 	"github.com/strongkeep/strongkeep/internal/cli/session"
 	keyfile "github.com/strongkeep/strongkeep/internal/keystore/file"
+	"github.com/strongkeep/strongkeep/internal/testenv/await"
 	"github.com/strongkeep/strongkeep/internal/testenv/etcdtest"
 	"github.com/strongkeep/strongkeep/internal/vault/seal"
 )
@@ -31,6 +32,7 @@ func TestMain(m *testing.M) {
 type world struct {
 	*testing.T
 	dir, token string
+	snapshot   string // of the plan daily
 	server     *app.Server
 	stop       func()
 }
@@ -117,7 +119,7 @@ func (w *world) client() *vault.Client {
 func (w *world) run(line string) (string, error) {
 	line = strings.NewReplacer("/etc/strongkeep/", w.dir+"/etc/", "/var/backups/", w.dir+"/backups/").Replace(line)
 	cmd := exec.CommandContext(w.Context(), "sh", "-ec", line)
-	cmd.Env = append(os.Environ(), "PATH="+w.dir+"/bin:"+os.Getenv("PATH"), "HOME="+w.dir, "GORACE=atexit_sleep_ms=10")
+	cmd.Env = append(os.Environ(), "PATH="+w.dir+"/bin:"+os.Getenv("PATH"), "HOME="+w.dir, "GORACE=atexit_sleep_ms=10", "SNAPSHOT="+w.snapshot)
 	if w.stop != nil {
 		cmd.Env = append(cmd.Env, "VAULT_ADDR="+w.server.URL(), "VAULT_CACERT="+w.server.CAFile(), "VAULT_TOKEN="+w.token)
 	}
@@ -156,6 +158,40 @@ func (w *world) says(line, out string, says []string) {
 }
 
 const canary = "canary-4c2a4b8c9f1e"
+
+// do runs a line of the page; what shows a secret is looked at.
+func (w *world) do(line string) {
+	w.Helper()
+	switch {
+	case strings.Contains(line, "snapshot read"):
+		out, err := w.run(line)
+		if err != nil || !strings.Contains(out, canary) {
+			w.Fatal(line, err, out)
+		}
+	case strings.Contains(line, "restore -path"):
+		w.must(line, "what lay there")
+		if got := w.get("app/db"); got != canary {
+			w.Errorf("%v is at the path", got)
+		}
+	default:
+		w.must(line)
+	}
+}
+
+// await waits for a plan's snapshot.
+func (w *world) await(plan string) (name string) {
+	w.Helper()
+	await.Until(w.T, "a snapshot is made and proven", func() bool {
+		answer, err := w.client().Logical().List("sys/storage/snapshots/list/" + plan)
+		if err != nil || answer == nil {
+			return false
+		}
+		keys := answer.Data["keys"].([]any)
+		name = keys[len(keys)-1].(string)
+		return true
+	})
+	return name
+}
 
 // init makes a vault with a secret in it.
 func (w *world) init() {
@@ -220,6 +256,9 @@ func TestPage(t *testing.T) {
 			if err := os.RemoveAll(filepath.Join(w.dir, "data")); err != nil {
 				t.Fatal(err)
 			}
+		case "spoil":
+			w.snapshot = w.await("daily")
+			w.put("app/db", "spoilt")
 		case "start":
 			w.start("etc/server.yaml")
 			if !w.held() || w.get("app/db") != canary {
@@ -227,12 +266,12 @@ func TestPage(t *testing.T) {
 			}
 		default:
 			for line := range strings.Lines(found[2]) {
-				w.must(strings.TrimSpace(line))
+				w.do(strings.TrimSpace(line))
 				commands++
 			}
 		}
 	}
-	if commands != 7 {
+	if commands != 12 {
 		t.Errorf("%d commands", commands)
 	}
 	w.start("etc/new.yaml")

@@ -25,7 +25,7 @@ type app struct{ *session.Session }
 // Command returns the snapshot command with all that is below it.
 func Command(s *session.Session) *cobra.Command {
 	a := &app{s}
-	return session.Group("snapshot", "The whole vault in a file: save, inspect, verify, restore", a.save(), a.inspect(), a.verify(), a.restore())
+	return session.Group("snapshot", "The whole vault in a file: save, inspect, verify, restore", a.save(), a.inspect(), a.verify(), a.restore(), a.read())
 }
 
 // config reads a server's configuration file.

@@ -100,9 +100,9 @@ func (a *app) prove(ctx context.Context, config, path string) (err error) {
 }
 
 func (a *app) restore() *cobra.Command {
-	config, unsigned := "", false
+	config, path, unsigned := "", "", false
 	c := &cobra.Command{
-		Use: "restore FILE", Short: "Make a vault of a snapshot, in an empty store", Args: session.Args(1, 1),
+		Use: "restore FILE|PLAN/SNAPSHOT", Short: "Make a vault of a snapshot, in an empty store; or bring back one path of it", Args: session.Args(1, 1),
 		Long: `Make a vault of a snapshot, in the empty store that a configuration file names,
 while no server uses it. The snapshot is read whole before anything is written, and
 compared with what then lies in the store. If it ends before it is done, run it
@@ -110,9 +110,19 @@ again: no server starts on what is half filled.
 
 The restored vault opens with what opened the one it was made of. It ends nothing by
 itself, no lease and no token, and rotates nothing, so that a copy does no harm while
-the original lives: let it go on with strongkeep lease resume.`,
-		Example: "  strongkeep snapshot restore -config=/etc/strongkeep/server.yaml vault.snapshot",
+the original lives: let it go on with strongkeep lease resume.
+
+With -path one secret of a kv engine is brought back into the running vault, out of a
+snapshot that the server keeps by a plan: what lay there is written as a new version,
+as anything is written.`,
+		Example: "  strongkeep snapshot restore -path=secret/app/db daily/vault-snapshot-20260304T050607Z.snapshot\n  strongkeep snapshot restore -config=/etc/strongkeep/server.yaml vault.snapshot",
 		RunE: func(c *cobra.Command, given []string) error {
+			if path != "" {
+				if config != "" || unsigned {
+					return errs.New(errs.Invalid, "-path goes with neither -config nor -unsigned: it is about the running vault")
+				}
+				return a.bring(c.Context(), path, given[0])
+			}
 			if config == "" {
 				return errs.New(errs.Invalid, "-config is missing: the configuration file of the server that is to run on what is restored")
 			}
@@ -125,6 +135,7 @@ the original lives: let it go on with strongkeep lease resume.`,
 		},
 	}
 	session.Filled(c.Flags(), &config, "config", "configuration file of the server whose empty store is filled")
+	session.Filled(c.Flags(), &path, "path", "bring back this one secret, as for kv get: secret/app/db")
 	c.Flags().BoolVar(&unsigned, "unsigned", false, "take a snapshot that no vault has signed")
 	return c
 }

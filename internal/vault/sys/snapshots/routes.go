@@ -5,19 +5,32 @@ import (
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
+	"github.com/strongkeep/strongkeep/internal/vault/mount"
+	"github.com/strongkeep/strongkeep/internal/vault/namespace"
+	"github.com/strongkeep/strongkeep/internal/vault/policy"
 	"github.com/strongkeep/strongkeep/internal/vault/snapshot"
+	"github.com/strongkeep/strongkeep/internal/vault/snapshot/keeper"
+	"github.com/strongkeep/strongkeep/internal/vault/store"
 )
 
 // Config of Routes. All fields are set.
 type Config struct {
-	Keys snapshot.Keys // of the open vault
+	Keys       snapshot.Keys // of the open vault
+	Keeper     *keeper.Keeper
+	Mounts     *mount.Registry
+	Namespaces *namespace.Registry
+	Policies   *policy.Book
+	// Caller is unsealed.Vault.Caller.
+	Caller func(ctx context.Context, tx engine.Tx, req *engine.Request) (policy.Subject, error)
+	// Decrypt returns the view of a base store that the vault's keys open.
+	Decrypt func(raw store.Store) (store.Store, error)
 }
 
 type handlers = map[engine.Operation]engine.Handler
 
 // Routes are those below sys/.
 func Routes(c Config) []engine.Route {
-	return []engine.Route{
+	own := []engine.Route{
 		{
 			Pattern: "storage/raft/snapshot", Sudo: true, Summary: "GET streams a snapshot of the whole vault, sealed.",
 			Help:     "It is a tar.gz for clients of Vault, and the snapshot itself with Accept: " + snapshot.MediaType + ". A snapshot is restored into an empty store by: strongkeep snapshot restore.",
@@ -35,7 +48,9 @@ func Routes(c Config) []engine.Route {
 			},
 			Handlers: handlers{engine.Update: c.verify},
 		},
+		c.readRoute(),
 	}
+	return append(own, c.planRoutes()...)
 }
 
 // stream leaves the answer to the wire.

@@ -1,0 +1,235 @@
+package keeper
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/vault/snapshot"
+	"github.com/strongkeep/strongkeep/internal/vault/snapshot/place"
+	"github.com/strongkeep/strongkeep/internal/vault/store"
+)
+
+// Keys sign snapshots and open what is in them; seal.Keyring does.
+type Keys interface {
+	snapshot.Keys
+	snapshot.Opener
+}
+
+// Config of a Keeper. All fields are set.
+type Config struct {
+	Raw     store.Store // the base store
+	Keys    Keys
+	Scratch string // directory of its own, for trials; emptied at will
+	Open    func(ctx context.Context, p *Plan) (place.Place, error)
+	Version string
+	Now     func() time.Time
+	Log     *slog.Logger
+}
+
+// Keeper keeps the plans. Tend belongs to one goroutine; the other methods may be called
+// at any time.
+type Keeper struct {
+	cfg Config
+
+	mu    sync.Mutex
+	asked map[string]bool // plans whose next snapshot is due now
+	state map[string]State
+	wake  chan struct{} // capacity 1
+}
+
+// New returns a Keeper that knows no plan.
+func New(cfg Config) *Keeper {
+	return &Keeper{cfg: cfg, asked: map[string]bool{}, state: map[string]State{}, wake: make(chan struct{}, 1)}
+}
+
+// State is how a plan is doing on this node.
+type State struct {
+	Proven   time.Time // when the newest proven snapshot was made; zero = there is none, or none is known
+	Name     string    // of that
+	Entries  uint64    // in that, if this node made it
+	Interval time.Duration
+	Failures uint64    // since the start
+	InARow   int       // failures since the last success
+	Error    string    // of the last attempt; "" = it succeeded
+	Tried    time.Time // the last attempt
+	Kept     int       // snapshots in the place
+}
+
+// States are those of all plans.
+func (k *Keeper) States() map[string]State {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	all := make(map[string]State, len(k.state))
+	for name, s := range k.state {
+		all[name] = s
+	}
+	return all
+}
+
+// Ask has the next snapshot of a plan made soon.
+func (k *Keeper) Ask(name string) {
+	k.mu.Lock()
+	k.asked[name] = true
+	k.mu.Unlock()
+	k.Wake()
+}
+
+// Wake has the plans looked at soon: one was changed.
+func (k *Keeper) Wake() {
+	select {
+	case k.wake <- struct{}{}:
+	default: // they will be
+	}
+}
+
+// Place is where a plan's snapshots lie.
+func (k *Keeper) Place(ctx context.Context, p *Plan) (place.Place, error) { return k.cfg.Open(ctx, p) }
+
+// Woken is readable after Wake.
+func (k *Keeper) Woken() <-chan struct{} { return k.wake }
+
+// Most and least between two looks.
+const (
+	mostWait = time.Hour
+	failWait = 5 * time.Minute
+)
+
+// Tend makes the snapshots that are due by the plans in settings, one after the other,
+// and returns when it should be called next.
+func (k *Keeper) Tend(ctx context.Context, settings Reader) (next time.Time, err error) {
+	names, err := settings.List(ctx, Prefix, "", 0)
+	if err != nil {
+		return time.Time{}, errs.Newf(errs.KindOf(err), "reading the plans of snapshots: %w", err)
+	}
+	k.forget(names)
+	next = k.cfg.Now().Add(mostWait)
+	for _, name := range names {
+		due, err := k.tend(ctx, settings, name)
+		if ctx.Err() != nil {
+			return next, ctx.Err()
+		}
+		if err != nil {
+			k.failed(name, err)
+			due = k.cfg.Now().Add(failWait)
+		}
+		if due.Before(next) {
+			next = due
+		}
+	}
+	return next, nil
+}
+
+// forget drops what is known of plans that are gone.
+func (k *Keeper) forget(names []string) {
+	there := map[string]bool{}
+	for _, name := range names {
+		there[name] = true
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for name := range k.state {
+		if !there[name] {
+			delete(k.state, name)
+			delete(k.asked, name)
+		}
+	}
+}
+
+func (k *Keeper) failed(name string, err error) {
+	k.cfg.Log.Error("a snapshot was not made", "plan", name, "error", err)
+	k.change(name, func(s *State) {
+		s.Failures, s.InARow, s.Error, s.Tried = s.Failures+1, s.InARow+1, err.Error(), k.cfg.Now()
+	})
+}
+
+func (k *Keeper) change(name string, by func(*State)) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	s := k.state[name]
+	by(&s)
+	k.state[name] = s
+}
+
+// take reports whether somebody asked for the plan's snapshot, once.
+func (k *Keeper) take(name string) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	asked := k.asked[name]
+	delete(k.asked, name)
+	return asked
+}
+
+// tend makes one plan's snapshot, if it is due, and returns when the next one is.
+func (k *Keeper) tend(ctx context.Context, settings Reader, name string) (next time.Time, err error) {
+	p, err := Load(ctx, settings, name)
+	if err != nil {
+		return time.Time{}, err
+	}
+	k.change(name, func(s *State) { s.Interval = p.Interval })
+	to, err := k.Place(ctx, p)
+	if err != nil {
+		return time.Time{}, err
+	}
+	kept, newest, err := p.kept(ctx, to)
+	if err != nil {
+		return time.Time{}, err
+	}
+	k.change(name, func(s *State) {
+		s.Kept, s.Proven, s.Name = len(kept), newest, ""
+		if len(kept) > 0 {
+			s.Name = kept[len(kept)-1]
+		}
+	})
+	now := k.cfg.Now()
+	if due := newest.Add(p.Interval); !k.take(name) && now.Before(due) {
+		return due, nil
+	}
+	file, entries, err := k.make(ctx, p, to)
+	if err != nil {
+		return time.Time{}, err
+	}
+	kept = append(kept, file)
+	at, _ := p.madeAt(file)
+	k.change(name, func(s *State) {
+		s.Proven, s.Name, s.Entries, s.Error, s.InARow, s.Tried, s.Kept = at, file, entries, "", 0, now, len(kept)
+	})
+	k.cfg.Log.Info("a snapshot is made, and proven", "plan", name, "file", file, "entries", entries)
+	return at.Add(p.Interval), k.retire(ctx, p, to, kept)
+}
+
+// kept are the plan's snapshots in a place, the newest last, and when that was made.
+func (p *Plan) kept(ctx context.Context, at place.Place) (names []string, newest time.Time, err error) {
+	all, err := at.List(ctx, p.File+"-")
+	if err != nil {
+		return nil, newest, err
+	}
+	for _, name := range all {
+		if made, ours := p.madeAt(name); ours {
+			names, newest = append(names, name), made
+		}
+	}
+	return names, newest, nil
+}
+
+// Names are the plan's snapshots, the newest last.
+func (p *Plan) Names(ctx context.Context, at place.Place) ([]string, error) {
+	names, _, err := p.kept(ctx, at)
+	return names, err
+}
+
+// retire removes the oldest of too many, once there is a new one.
+func (k *Keeper) retire(ctx context.Context, p *Plan, from place.Place, kept []string) error {
+	var all []error
+	for len(kept) > p.Retain {
+		if err := from.Delete(ctx, kept[0]); err != nil {
+			all = append(all, errs.Newf(errs.KindOf(err), "removing the snapshot %s, which is one too many: %w", kept[0], err))
+		}
+		kept = kept[1:]
+	}
+	k.change(p.Name, func(s *State) { s.Kept = len(kept) + len(all) })
+	return errors.Join(all...)
+}

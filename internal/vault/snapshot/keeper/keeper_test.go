@@ -1,0 +1,276 @@
+package keeper_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/redact"
+	"github.com/strongkeep/strongkeep/internal/vault/seal"
+	"github.com/strongkeep/strongkeep/internal/vault/snapshot"
+	"github.com/strongkeep/strongkeep/internal/vault/snapshot/keeper"
+	"github.com/strongkeep/strongkeep/internal/vault/snapshot/place"
+	"github.com/strongkeep/strongkeep/internal/vault/store"
+	"github.com/strongkeep/strongkeep/internal/vault/store/mem"
+)
+
+// keys open values that begin with their key.
+type keys struct{}
+
+func (keys) Derive(string) (redact.Secret, error) {
+	return redact.New(bytes.Repeat([]byte{1}, 32)), nil
+}
+
+func (keys) Open(aad, sealed []byte) ([]byte, error) {
+	if !bytes.HasPrefix(sealed, aad) {
+		return nil, errs.New(errs.Internal, "it does not authenticate")
+	}
+	return bytes.Clone(sealed[len(aad):]), nil
+}
+
+// world is a vault with a plan called daily.
+type world struct {
+	*testing.T
+	raw, settings *mem.Store
+	dir, scratch  string
+	now           time.Time
+	place         place.Place // nil = the directory
+	*keeper.Keeper
+}
+
+func newWorld(t *testing.T) *world {
+	w := &world{T: t, raw: mem.New(mem.Config{}), settings: mem.New(mem.Config{}), dir: t.TempDir(), scratch: filepath.Join(t.TempDir(), "scratch")}
+	w.now = time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
+	w.put(seal.ConfigKey, `{"vault_id":"0b2f7c1e-52a4-4a3b-9d3e-6b1f7e0c9a11"}`)
+	w.put("data/a", "data/a sealed")
+	w.plan(keeper.Plan{Name: "daily", Interval: time.Hour, Retain: 2, Kind: keeper.KindLocal, File: "vault"})
+	w.Keeper = keeper.New(keeper.Config{
+		Raw: w.raw, Keys: keys{}, Scratch: w.scratch, Version: "1", Log: slog.New(slog.DiscardHandler),
+		Now: func() time.Time { return w.now },
+		Open: func(context.Context, *keeper.Plan) (place.Place, error) {
+			if w.place != nil {
+				return w.place, nil
+			}
+			return place.OpenDirectory(w.dir)
+		},
+	})
+	return w
+}
+
+func (w *world) put(key, value string) {
+	if _, err := w.raw.Apply(w.Context(), store.Put(key, []byte(value))); err != nil {
+		w.Fatal(err)
+	}
+}
+
+func (w *world) plan(p keeper.Plan) {
+	if err := p.Check(); err != nil {
+		w.Fatal(err)
+	}
+	if _, err := w.settings.Apply(w.Context(), store.Put(keeper.Prefix+p.Name, p.Encode())); err != nil {
+		w.Fatal(err)
+	}
+}
+
+// tend tends, and says what is in the directory then.
+func (w *world) tend() (next time.Time, files []string) {
+	w.Helper()
+	next, err := w.Tend(w.Context(), w.settings)
+	if err != nil {
+		w.Fatal(err)
+	}
+	entries, err := os.ReadDir(w.dir)
+	if err != nil {
+		w.Fatal(err)
+	}
+	for _, e := range entries {
+		files = append(files, e.Name())
+	}
+	if left, _ := os.ReadDir(w.scratch); len(left) != 0 {
+		w.Errorf("%d things are left in the scratch directory", len(left))
+	}
+	return next, files
+}
+
+func TestSchedule(t *testing.T) {
+	w := newWorld(t)
+	next, files := w.tend()
+	if !next.Equal(w.now.Add(time.Hour)) || !slices.Equal(files, []string{"vault-20260304T050607Z.snapshot"}) {
+		t.Fatal(next, files)
+	}
+	s := w.States()["daily"]
+	if !s.Proven.Equal(w.now) || s.Entries != 2 || s.Kept != 1 || s.Failures != 0 {
+		t.Errorf("%+v", s)
+	}
+	w.now = w.now.Add(59 * time.Minute)
+	if _, files = w.tend(); len(files) != 1 {
+		t.Error("one was made that was not due")
+	}
+	w.Ask("daily")
+	if _, files = w.tend(); len(files) != 2 {
+		t.Error("one that was asked for was not made")
+	}
+	if _, files = w.tend(); len(files) != 2 {
+		t.Error("one was made twice that was asked for once")
+	}
+	w.now = w.now.Add(time.Hour)
+	if err := os.WriteFile(filepath.Join(w.dir, "vault-of-somebody-else"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, files = w.tend()
+	if want := []string{"vault-20260304T060507Z.snapshot", "vault-20260304T070507Z.snapshot", "vault-of-somebody-else"}; !slices.Equal(files, want) {
+		t.Errorf("%q are kept, not %q", files, want)
+	}
+	another := keeper.New(keeper.Config{ // another leader, or this one after a restart
+		Raw: w.raw, Keys: keys{}, Scratch: w.scratch, Now: func() time.Time { return w.now }, Log: slog.New(slog.DiscardHandler),
+		Open: func(context.Context, *keeper.Plan) (place.Place, error) { return place.OpenDirectory(w.dir) },
+	})
+	next, err := another.Tend(t.Context(), w.settings)
+	if err != nil || !next.Equal(w.now.Add(time.Hour)) || !another.States()["daily"].Proven.Equal(w.now) {
+		t.Error("what is due is not known to the next leader: ", next, err)
+	}
+	if _, err := w.settings.Apply(t.Context(), store.Delete(keeper.Prefix+"daily")); err != nil {
+		t.Fatal(err)
+	}
+	w.tend()
+	if len(w.States()) != 0 {
+		t.Error("a plan that is gone is still told of")
+	}
+}
+
+// Only what was proven gets a name, and only that has older ones removed.
+func TestUnproven(t *testing.T) {
+	w := newWorld(t)
+	w.tend()
+	first := w.now
+	w.put("data/b", "of another vault")
+	for n := 1; n <= 3; n++ {
+		w.now = w.now.Add(time.Hour)
+		if _, files := w.tend(); len(files) != 1 {
+			t.Fatalf("%q", files)
+		}
+		s := w.States()["daily"]
+		if s.Failures != uint64(n) || s.InARow != n || !s.Proven.Equal(first) || !strings.Contains(s.Error, `"data/b"`) {
+			t.Fatalf("%+v", s)
+		}
+	}
+	w.put("data/b", "data/b sealed")
+	w.now = w.now.Add(time.Hour)
+	if _, files := w.tend(); len(files) != 2 {
+		t.Errorf("%q", files)
+	}
+	if s := w.States()["daily"]; s.InARow != 0 || s.Error != "" || s.Failures != 3 || !s.Proven.Equal(w.now) {
+		t.Errorf("%+v", s)
+	}
+}
+
+// bad is a place that keeps something else than it is given, or nothing.
+type bad struct {
+	place.Place
+	refuse  bool
+	deleted []string
+}
+
+func (b *bad) Put(ctx context.Context, name string, from io.ReadSeeker, size int64) error {
+	if b.refuse {
+		return errs.New(errs.Unavailable, "no space left")
+	}
+	raw, err := io.ReadAll(from)
+	if err != nil || int64(len(raw)) != size {
+		return errors.Join(err, errs.New(errs.Internal, "the size is wrong"))
+	}
+	raw[len(raw)/2] ^= 1
+	return b.Place.Put(ctx, name, bytes.NewReader(raw), size)
+}
+
+func (b *bad) Delete(ctx context.Context, name string) error {
+	b.deleted = append(b.deleted, name)
+	return b.Place.Delete(ctx, name)
+}
+
+func TestBadPlace(t *testing.T) {
+	w := newWorld(t)
+	dir, err := place.OpenDirectory(w.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &bad{Place: dir}
+	w.place = b
+	if _, files := w.tend(); len(files) != 0 || len(b.deleted) != 1 {
+		t.Errorf("%q are there, %q were removed", files, b.deleted)
+	}
+	if s := w.States()["daily"]; !strings.Contains(s.Error, "back from its place") || !strings.Contains(s.Error, "damaged") {
+		t.Errorf("%+v", s)
+	}
+	b.refuse = true
+	if next, files := w.tend(); len(files) != 0 || !next.Equal(w.now.Add(5*time.Minute)) {
+		t.Errorf("%q, next at %s", files, next)
+	}
+	if s := w.States()["daily"]; !strings.Contains(s.Error, "no space left") || s.Failures != 2 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// What a crash has left in the scratch directory is in nobody's way.
+func TestAfterCrash(t *testing.T) {
+	w := newWorld(t)
+	if err := os.MkdirAll(filepath.Join(w.scratch, "store"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"snapshot", "store/MANIFEST-1"} {
+		if err := os.WriteFile(filepath.Join(w.scratch, name), []byte("half"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	half := filepath.Join(w.dir, ".strongkeep-draft-vault-20260304T050607Z.snapshot-123")
+	if err := os.WriteFile(half, []byte("half"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, files := w.tend(); len(files) != 1 {
+		t.Errorf("%q", files)
+	}
+	f, err := os.Open(filepath.Join(w.dir, "vault-20260304T050607Z.snapshot"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = f.Close() }()
+	info, err := snapshot.Check(t.Context(), f)
+	if err != nil || info.Authenticate(keys{}) != nil || info.Entries != 2 {
+		t.Error(info, err)
+	}
+}
+
+func TestPlan(t *testing.T) {
+	good := keeper.Plan{Name: "daily", Interval: time.Hour, Retain: 3, Kind: "local", Path: "a/b", File: "vault"}
+	if err := good.Check(); err != nil {
+		t.Error(err)
+	}
+	for what, change := range map[string]func(*keeper.Plan){
+		"no name": func(p *keeper.Plan) { p.Name = "" }, "a name with a slash": func(p *keeper.Plan) { p.Name = "a/b" },
+		"too often": func(p *keeper.Plan) { p.Interval = time.Second }, "none kept": func(p *keeper.Plan) { p.Retain = 0 },
+		"no place": func(p *keeper.Plan) { p.Kind = "" }, "upwards": func(p *keeper.Plan) { p.Path = "a/../../b" },
+		"absolute": func(p *keeper.Plan) { p.Path = "/etc" }, "a hidden file": func(p *keeper.Plan) { p.File = ".x" },
+		"a file elsewhere": func(p *keeper.Plan) { p.File = "../x" }, "an empty folder": func(p *keeper.Plan) { p.Path = "a//b" },
+	} {
+		p := good
+		change(&p)
+		if err := p.Check(); !errs.Is(err, errs.Invalid) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	s := mem.New(mem.Config{})
+	for _, name := range []string{"none", "", "a/b"} {
+		if _, err := keeper.Load(t.Context(), s, name); !errs.Is(err, errs.NotExist) {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+}
