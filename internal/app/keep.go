@@ -65,19 +65,25 @@ func (s *Server) keepSnapshots(ctx context.Context) {
 			next = time.Time{}
 		case <-ticker.C:
 		}
-		v := s.vault.Load()
-		if v == nil || !s.gate.Open() {
-			next = time.Time{}
-			continue
-		}
-		leases, open := s.gate.Leases()
-		if leader, _ := v.Leader(); !leader.Self || !open || leases.Held || s.cfg.Now().Before(next) {
-			continue
-		}
-		var err error
-		if next, err = s.keeper.Tend(ctx, v.Store); err != nil && ctx.Err() == nil {
-			s.cfg.Log.Error("keeping the snapshots", "error", err)
-			next = s.cfg.Now().Add(time.Minute)
-		}
+		next = s.tend(ctx, next)
 	}
+}
+
+// tend makes the snapshots that are due, unless nothing is before next, and returns when
+// something is.
+func (s *Server) tend(ctx context.Context, next time.Time) time.Time {
+	v := s.vault.Load()
+	if v == nil || !s.gate.Open() {
+		return time.Time{}
+	}
+	leases, open := s.gate.Leases()
+	if leader, _ := v.Leader(); !leader.Self || !open || leases.Held || s.cfg.Now().Before(next) {
+		return next
+	}
+	next, err := s.keeper.Tend(ctx, v.Store)
+	if err != nil && ctx.Err() == nil {
+		s.cfg.Log.Error("keeping the snapshots", "error", err)
+		return s.cfg.Now().Add(time.Minute)
+	}
+	return next
 }
