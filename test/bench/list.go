@@ -13,6 +13,7 @@ import (
 	"github.com/strongkeep/strongkeep/test/bench/kms"
 	"github.com/strongkeep/strongkeep/test/bench/kubesync"
 	"github.com/strongkeep/strongkeep/test/bench/rig"
+	"github.com/strongkeep/strongkeep/test/bench/saving"
 	"github.com/strongkeep/strongkeep/test/bench/turning"
 )
 
@@ -40,7 +41,7 @@ func benchmarks() []benchmark {
 			{"rotation-500", turning.Measure},
 			{"insight", insight.Measure}, {"insight-operator", insight.Operator},
 			{"kms", kms.Measure},
-			{"encryption", atrest.Measure},
+			{"encryption", atrest.Measure}, {"snapshot", saving.Measure},
 		},
 	)
 }
