@@ -344,8 +344,7 @@ func (s *Server) Serve(ctx context.Context) error {
 		defer cancel()
 		await.Go(func() { s.awaitKey(ctx) })
 	}
-	stopKeeping := s.startKeeping(ctx)
-	defer stopKeeping()
+	defer s.keeper.Start(ctx, s.keeps)()
 	failed := make(chan error, 1)
 	go func() {
 		if s.http.TLSConfig != nil {

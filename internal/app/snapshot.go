@@ -20,11 +20,7 @@ func OpenStore(ctx context.Context, c ServerConfig) (store.Store, error) {
 	if c.Storage == "mem" {
 		return nil, errs.New(errs.Invalid, "storage mem is gone when its server ends: there is nothing to open")
 	}
-	s, err := openBase(ctx, &c)
-	if err != nil {
-		return nil, err
-	}
-	return s, nil
+	return openBase(ctx, &c)
 }
 
 // openBase opens the store that storage names.

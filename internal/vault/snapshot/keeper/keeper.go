@@ -89,9 +89,6 @@ func (k *Keeper) Wake() {
 // Place is where a plan's snapshots lie.
 func (k *Keeper) Place(ctx context.Context, p *Plan) (place.Place, error) { return k.cfg.Open(ctx, p) }
 
-// Woken is readable after Wake.
-func (k *Keeper) Woken() <-chan struct{} { return k.wake }
-
 // Most and least between two looks.
 const (
 	mostWait = time.Hour
