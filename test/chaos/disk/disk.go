@@ -1,0 +1,141 @@
+package disk
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hanwen/go-fuse/v2/fs"
+	"github.com/hanwen/go-fuse/v2/fuse"
+)
+
+// Disk is a mounted directory. All methods are for any goroutine.
+type Disk struct {
+	backing string
+	server  *fuse.Server
+
+	full  atomic.Bool
+	slow  atomic.Int64 // nanoseconds that a sync takes
+	mu    sync.Mutex
+	files map[uint64]*journal // by inode of backing
+}
+
+// journal is how to undo what was written to a file since it was last synced, oldest first.
+type journal struct {
+	path    string // below backing, as it was opened last
+	unsaved []change
+}
+
+type change struct {
+	offset int64
+	before []byte // what stood there; shorter than what was written where the file ended
+	size   int64  // of the file before
+	length int    // of what was written
+}
+
+// Mount shows backing at dir, in the mount namespace of the calling thread. The mount ends
+// with the namespace, or this process.
+func Mount(backing, dir string) (*Disk, error) {
+	loop, err := fs.NewLoopbackRoot(backing)
+	if err != nil {
+		return nil, fmt.Errorf("opening %s: %w", backing, err)
+	}
+	d := &Disk{backing: backing, files: map[uint64]*journal{}}
+	root := &node{LoopbackNode: loop.(*fs.LoopbackNode), disk: d}
+	second := time.Second
+	d.server, err = fs.Mount(dir, root, &fs.Options{
+		EntryTimeout: &second, AttrTimeout: &second,
+		MountOptions: fuse.MountOptions{DirectMountStrict: true, FsName: "chaos", Name: "chaos", MaxWrite: 1 << 20},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("mounting a disk at %s: %w", dir, err)
+	}
+	return d, nil
+}
+
+// Full has every write fail that makes a file longer (ENOSPC), or lets them again.
+func (d *Disk) Full(full bool) { d.full.Store(full) }
+
+// Slow has every sync take this much longer; 0 = as fast as it is.
+func (d *Disk) Slow(by time.Duration) { d.slow.Store(int64(by)) }
+
+// Lose has the disk forget what was not synced, as a machine does whose power is cut: of each file,
+// some of the newest writes, and perhaps half of one. Only writes are lost, in order; names that
+// were made, moved or removed stay so. Nothing may have a file open. It returns how many
+// writes were lost.
+func (d *Disk) Lose(r *rand.Rand) (int, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	lost := 0
+	for ino, j := range d.files {
+		delete(d.files, ino)
+		n, err := j.undo(r)
+		if err != nil {
+			return lost, err
+		}
+		lost += n
+	}
+	return lost, nil
+}
+
+// undo takes back some of the newest writes.
+func (j *journal) undo(r *rand.Rand) (int, error) {
+	if len(j.unsaved) == 0 {
+		return 0, nil
+	}
+	f, err := os.OpenFile(j.path, os.O_RDWR, 0)
+	if os.IsNotExist(err) {
+		return 0, nil // removed since
+	} else if err != nil {
+		return 0, fmt.Errorf("losing writes: %w", err)
+	}
+	defer func() { _ = f.Close() }()
+	keep := r.IntN(len(j.unsaved) + 1)
+	for i := len(j.unsaved) - 1; i >= keep; i-- {
+		c := j.unsaved[i]
+		from := 0
+		if i == keep && c.length > 1 {
+			from = r.IntN(c.length) // torn: this much of it got to the disk
+		}
+		if from < len(c.before) {
+			if _, err := f.WriteAt(c.before[from:], c.offset+int64(from)); err != nil {
+				return 0, fmt.Errorf("losing writes: %w", err)
+			}
+		}
+		if err := f.Truncate(max(c.size, c.offset+int64(from))); err != nil && from == 0 {
+			return 0, fmt.Errorf("losing writes: %w", err)
+		}
+	}
+	return len(j.unsaved) - keep, nil
+}
+
+// saved forgets how to undo what was written to a file.
+func (d *Disk) saved(ino uint64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.files, ino)
+}
+
+func (d *Disk) wrote(ino uint64, path string, c change) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	j := d.files[ino]
+	if j == nil {
+		j = new(journal)
+		d.files[ino] = j
+	}
+	j.path = path
+	j.unsaved = append(j.unsaved, c)
+}
+
+// shrunk drops what is known of a file whose length was set: what is cut away is not put back.
+func (d *Disk) shrunk(ino uint64) { d.saved(ino) }
+
+func (d *Disk) wait() {
+	if by := time.Duration(d.slow.Load()); by > 0 {
+		<-time.After(by)
+	}
+}

@@ -1,0 +1,70 @@
+package workload
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/strongkeep/strongkeep/test/chaos/history"
+)
+
+// Recover waits until every node answers and takes a write, and says how long that took.
+func (l *Load) Recover(ctx context.Context) (time.Duration, error) {
+	c := l.client(-2)
+	defer c.close()
+	began := time.Now()
+	for node := range c.apis {
+		for {
+			w := c.write(node, l.keys[0], -1)
+			l.cfg.Log.Add(w)
+			r := c.read(node, l.keys[0], true)
+			l.cfg.Log.Add(r)
+			if w.Outcome == history.OK && r.Outcome == history.OK {
+				break
+			}
+			if ctx.Err() != nil {
+				return time.Since(began), fmt.Errorf("node %d: %s; %s", node, w, r)
+			}
+			rest(ctx, 100*time.Millisecond)
+		}
+	}
+	return time.Since(began), nil
+}
+
+// Verify reads every version whose write was acknowledged, and the newest at each node.
+func (l *Load) Verify() error {
+	c := l.client(-3)
+	defer c.close()
+	for _, o := range l.cfg.Log.Ops() {
+		if o.Kind != history.Write || o.Outcome != history.OK {
+			continue
+		}
+		r := l.sure(c, history.Op{Kind: history.Read, Key: o.Key, Final: true, Node: c.rand.IntN(len(c.apis))}, fmt.Sprintf("kv/data/%s?version=%d", o.Key, o.Version))
+		if r.Outcome != history.OK {
+			return fmt.Errorf("reading what was acknowledged: %s", r)
+		}
+		r.Version = o.Version // where nothing is there, it says no version
+		l.cfg.Log.Add(r)
+	}
+	for _, key := range l.keys {
+		for node := range c.apis {
+			r := l.sure(c, history.Op{Kind: history.Read, Key: key, Node: node, Indexed: true, Final: true}, "kv/data/"+key)
+			if r.Outcome != history.OK {
+				return fmt.Errorf("reading at the end: %s", r)
+			}
+			l.cfg.Log.Add(r)
+		}
+	}
+	return nil
+}
+
+// sure asks a few times: a node may just have been found by others again.
+func (l *Load) sure(c *asker, o history.Op, path string) history.Op {
+	for range 20 {
+		if r := c.get(o, path); r.Outcome == history.OK {
+			return r
+		}
+		rest(context.Background(), 100*time.Millisecond)
+	}
+	return c.get(o, path)
+}
