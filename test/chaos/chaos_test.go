@@ -33,6 +33,9 @@ func programs(t *testing.T, overlay string) world.Programs {
 	if err != nil {
 		t.Fatal("building etcd:", err)
 	}
+	if built := os.Getenv("CHAOS_NODE"); built != "" && overlay == "" { // built before, for many runs
+		return world.Programs{Etcd: etcd["etcd"], Node: built}
+	}
 	node := filepath.Join(t.TempDir(), "node")
 	args := []string{"build", "-o", node}
 	if overlay != "" {

@@ -41,8 +41,8 @@ type Result struct {
 }
 
 const (
-	worldLife = 25              // schedules
-	startup   = 2 * time.Minute // of a world
+	worldLife = 25          // schedules
+	startup   = time.Minute // of a world
 	// recovery is in what time all nodes answer again by themselves after the last fault.
 	recovery = 30 * time.Second
 )

@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"strconv"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/hanwen/go-fuse/v2/fs"
@@ -46,6 +48,8 @@ func Mount(backing, dir string) (*Disk, error) {
 	d := &Disk{backing: backing, files: map[uint64]*journal{}}
 	root := &node{LoopbackNode: loop.(*fs.LoopbackNode), disk: d}
 	second := time.Second
+	syscall.ForkLock.RLock() // the library leaves its device open for programs that are started
+	defer syscall.ForkLock.RUnlock()
 	d.server, err = fs.Mount(dir, root, &fs.Options{
 		EntryTimeout: &second, AttrTimeout: &second,
 		MountOptions: fuse.MountOptions{DirectMountStrict: true, FsName: "chaos", Name: "chaos", MaxWrite: 1 << 20},
@@ -53,7 +57,26 @@ func Mount(backing, dir string) (*Disk, error) {
 	if err != nil {
 		return nil, fmt.Errorf("mounting a disk at %s: %w", dir, err)
 	}
-	return d, nil
+	return d, keepDevices()
+}
+
+// keepDevices has no program inherit a device of FUSE: as long as one had it open, whoever waits
+// for the disk would wait for ever after the end of this process.
+func keepDevices() error {
+	open, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return err
+	}
+	for _, e := range open {
+		fd, err := strconv.Atoi(e.Name())
+		if err != nil {
+			return err
+		}
+		if to, err := os.Readlink("/proc/self/fd/" + e.Name()); err == nil && to == "/dev/fuse" {
+			syscall.CloseOnExec(fd)
+		}
+	}
+	return nil
 }
 
 // Full has every write fail that makes a file longer (ENOSPC), or lets them again.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"syscall"
 	"testing"
@@ -122,5 +123,18 @@ func TestLose(t *testing.T) {
 	}
 	if !some || !none {
 		t.Error("40 cuts of power lost something:", some, "nothing:", none)
+	}
+}
+
+// A program that is started has no device of the disk: it would keep a disk alive whose harness
+// was killed, and everybody who waits for it.
+func TestDevicesAreNotInherited(t *testing.T) {
+	mounted(t)
+	out, err := exec.CommandContext(t.Context(), "/bin/sh", "-c", "ls -l /proc/self/fd").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if bytes.Contains(out, []byte("/dev/fuse")) {
+		t.Errorf("a program has\n%s", out)
 	}
 }

@@ -30,7 +30,7 @@ type Load struct {
 }
 
 const (
-	keys     = 3
+	keys     = 4
 	perNode  = 2 // clients that read and write, mostly at one node
 	pause    = 15 * time.Millisecond
 	patience = 2500 * time.Millisecond // for an answer

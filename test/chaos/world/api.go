@@ -187,6 +187,9 @@ func (w *World) startKMS(ctx context.Context) (string, error) {
 	return seal, os.WriteFile(seal, []byte(text), 0o400)
 }
 
+// Versions is how many of each key the vault keeps.
+const Versions = 400
+
 // mounts are what the clients use, and the background work that is watched.
 func (w *World) mounts(ctx context.Context) error {
 	a := w.API(w.Nodes[0])
@@ -194,7 +197,7 @@ func (w *World) mounts(ctx context.Context) error {
 		return err
 	}
 	if err := await(ctx, func(ctx context.Context) error {
-		return a.must(ctx, http.MethodPost, "kv/config", map[string]any{"max_versions": 100_000}, nil)
+		return a.must(ctx, http.MethodPost, "kv/config", map[string]any{"max_versions": Versions}, nil)
 	}); err != nil {
 		return err
 	}
