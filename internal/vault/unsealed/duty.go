@@ -46,6 +46,7 @@ func (v *Vault) takeDuty(held bool) {
 		v.work.Go(func() { v.purge(v.lifetime) })
 		return
 	}
+	v.settle() // holds the workers of mounts that come by the watch, until this node leads
 	d.wakes.ids, d.wakes.asked = map[string]bool{}, make(chan struct{}, 1)
 	v.work.Go(func() { v.tellLeader(v.lifetime) })
 	d.elector = leader.Start(leader.Config{

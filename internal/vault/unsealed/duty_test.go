@@ -8,14 +8,17 @@ import (
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/leader"
+	"github.com/strongkeep/strongkeep/internal/vault/mount"
 	"github.com/strongkeep/strongkeep/internal/vault/namespace"
 	"github.com/strongkeep/strongkeep/internal/vault/store/fault"
 )
 
 // works tells how often the worker of lab/ worked on a node.
-func (b *bench) works() int {
+func (b *bench) works() int { return b.worksAt("lab/") }
+
+func (b *bench) worksAt(path string) int {
 	b.mu.Lock()
-	l := b.labs["lab/"]
+	l := b.labs[path]
 	b.mu.Unlock()
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -43,6 +46,13 @@ func TestDuty(t *testing.T) {
 	until(t, "the second node knows", func() bool { s, _ := p.other.v.Leader(); return s.Leader.Name == "first" })
 	if leads(p.other) || p.other.works() > 0 {
 		t.Error("the second node works too")
+	}
+	e := mount.Entry{Class: mount.Secret, Path: "more/", Type: "lab"}
+	p.shown(p.commit(func(tx *Tx) error { return p.v.Mounts.Add(t.Context(), tx, &e) }))
+	until(t, "a mount made later has its worker on the first node", func() bool { return p.worksAt("more/") > 0 })
+	p.other.v.workers.Hold(true) // waits for those that run
+	if p.other.worksAt("more/") > 0 {
+		t.Error("the second node works for a mount that came by the watch")
 	}
 
 	before := p.works()
