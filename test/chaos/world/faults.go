@@ -18,7 +18,7 @@ func (w *World) Begin(ctx context.Context, f schedule.Fault) (end func() error, 
 	if !ok {
 		return nil, fmt.Errorf("a fault that this world does not know: %q", f.Kind)
 	}
-	return effect(w, ctx, f)
+	return effect(ctx, w, f)
 }
 
 // Heal has everything run, and be connected, as if it never were otherwise. It is for the end of a
@@ -34,7 +34,7 @@ func (w *World) Heal() error {
 	return errors.Join(all...)
 }
 
-type effect func(w *World, ctx context.Context, f schedule.Fault) (func() error, error)
+type effect func(ctx context.Context, w *World, f schedule.Fault) (func() error, error)
 
 var effects = map[schedule.Kind]effect{
 	schedule.KillNode:      killing(node),
@@ -103,14 +103,14 @@ func freeze(m *Machine) error { return m.Process.Freeze() }
 func thaw(m *Machine) error   { return m.Process.Thaw() }
 
 func killing(of which) effect {
-	return func(w *World, _ context.Context, f schedule.Fault) (func() error, error) {
+	return func(_ context.Context, w *World, f schedule.Fault) (func() error, error) {
 		all := of(w, f)
 		return func() error { return each(all, run) }, each(all, kill)
 	}
 }
 
 func freezing(of which) effect {
-	return func(w *World, _ context.Context, f schedule.Fault) (func() error, error) {
+	return func(_ context.Context, w *World, f schedule.Fault) (func() error, error) {
 		all := of(w, f)
 		return func() error { return each(all, thaw) }, each(all, freeze)
 	}
@@ -118,7 +118,7 @@ func freezing(of which) effect {
 
 // cuttingPower ends the programs, and what they did not sync is lost.
 func cuttingPower(of which) effect {
-	return func(w *World, _ context.Context, f schedule.Fault) (func() error, error) {
+	return func(_ context.Context, w *World, f schedule.Fault) (func() error, error) {
 		all, r := of(w, f), rand.New(rand.NewPCG(uint64(f.At), uint64(f.For)))
 		return func() error { return each(all, run) }, each(all, func(m *Machine) error {
 			m.Process.Kill()
@@ -141,7 +141,7 @@ const (
 
 // linking sets the links from each of some to each of others, and back.
 func linking(from, to which, link func(schedule.Fault) network.Link, both bool) effect {
-	return func(w *World, _ context.Context, f schedule.Fault) (func() error, error) {
+	return func(_ context.Context, w *World, f schedule.Fault) (func() error, error) {
 		set := func(l network.Link) {
 			for _, a := range from(w, f) {
 				for _, b := range to(w, f) {
@@ -158,7 +158,7 @@ func linking(from, to which, link func(schedule.Fault) network.Link, both bool) 
 }
 
 // cutSite parts a node and the member beside it from all others of both kinds.
-func cutSite(w *World, _ context.Context, f schedule.Fault) (func() error, error) {
+func cutSite(_ context.Context, w *World, f schedule.Fault) (func() error, error) {
 	set := func(l network.Link) {
 		for _, pair := range [][2][]*Machine{
 			{node(w, f), otherMembers(w, f)},
@@ -175,7 +175,7 @@ func cutSite(w *World, _ context.Context, f schedule.Fault) (func() error, error
 }
 
 func slowing(of which) effect {
-	return func(w *World, _ context.Context, f schedule.Fault) (func() error, error) {
+	return func(_ context.Context, w *World, f schedule.Fault) (func() error, error) {
 		all := of(w, f)
 		set := func(by time.Duration) error {
 			return each(all, func(m *Machine) error { m.Disk.Slow(by); return nil })
@@ -185,7 +185,7 @@ func slowing(of which) effect {
 }
 
 func filling(of which) effect {
-	return func(w *World, _ context.Context, f schedule.Fault) (func() error, error) {
+	return func(_ context.Context, w *World, f schedule.Fault) (func() error, error) {
 		all := of(w, f)
 		set := func(full bool) error {
 			return each(all, func(m *Machine) error { m.Disk.Full(full); return nil })
@@ -195,7 +195,7 @@ func filling(of which) effect {
 }
 
 // skew starts a node anew with a clock that is wrong, and at the end with one that is right.
-func skew(w *World, _ context.Context, f schedule.Fault) (func() error, error) {
+func skew(_ context.Context, w *World, f schedule.Fault) (func() error, error) {
 	m := w.Nodes[f.A]
 	again := func(offset time.Duration) error {
 		m.skew.Store(int64(offset))
@@ -206,7 +206,7 @@ func skew(w *World, _ context.Context, f schedule.Fault) (func() error, error) {
 }
 
 // loseKMS starts a node anew while the vault that keeps its key cannot be reached.
-func loseKMS(w *World, _ context.Context, f schedule.Fault) (func() error, error) {
+func loseKMS(_ context.Context, w *World, f schedule.Fault) (func() error, error) {
 	m := w.Nodes[f.A]
 	set := func(l network.Link) {
 		w.net.Set(m.Host, w.KMS.Host, l)
@@ -218,13 +218,13 @@ func loseKMS(w *World, _ context.Context, f schedule.Fault) (func() error, error
 }
 
 // seal has an operator seal a node, and at the end start it anew.
-func seal(w *World, ctx context.Context, f schedule.Fault) (func() error, error) {
+func seal(ctx context.Context, w *World, f schedule.Fault) (func() error, error) {
 	m := w.Nodes[f.A]
 	go w.Seal(ctx, f.A)
 	return func() error { m.Process.Kill(); return m.Process.Run() }, nil
 }
 
-func stepDown(w *World, ctx context.Context, f schedule.Fault) (func() error, error) {
+func stepDown(ctx context.Context, w *World, f schedule.Fault) (func() error, error) {
 	go func() { _, _ = w.ask(ctx, w.Nodes[f.A], "sys/step-down") }()
 	return func() error { return nil }, nil
 }
