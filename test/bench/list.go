@@ -12,6 +12,7 @@ import (
 	"github.com/strongkeep/strongkeep/test/bench/insight"
 	"github.com/strongkeep/strongkeep/test/bench/kms"
 	"github.com/strongkeep/strongkeep/test/bench/kubesync"
+	"github.com/strongkeep/strongkeep/test/bench/nodes"
 	"github.com/strongkeep/strongkeep/test/bench/rig"
 	"github.com/strongkeep/strongkeep/test/bench/saving"
 	"github.com/strongkeep/strongkeep/test/bench/turning"
@@ -42,6 +43,7 @@ func benchmarks() []benchmark {
 			{"insight", insight.Measure}, {"insight-operator", insight.Operator},
 			{"kms", kms.Measure},
 			{"encryption", atrest.Measure}, {"snapshot", saving.Measure},
+			{"nodes", nodes.Measure}, {"nodes-start", nodes.Start},
 		},
 	)
 }

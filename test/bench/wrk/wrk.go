@@ -4,9 +4,9 @@ import (
 	"context"
 	_ "embed" // the scripts
 	"encoding/json"
+	"errors"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -66,10 +66,11 @@ func Run(ctx context.Context, b *rig.Rig, l Load) (Outcome, error) {
 	case l.Args != nil:
 		text += requests
 	}
-	script := filepath.Join(b.Dir, "load.lua")
-	if err := os.WriteFile(script, []byte(text), 0o600); err != nil {
-		return Outcome{}, errs.Newf(errs.Unavailable, "writing the script of wrk: %w", err)
+	script, err := write(b.Dir, text)
+	if err != nil {
+		return Outcome{}, err
 	}
+	defer func() { _ = os.Remove(script) }()
 	args := []string{
 		"-t1", "-c" + strconv.Itoa(l.Connections), "-d" + strconv.Itoa(max(1, int(l.Duration.Seconds()))) + "s",
 		"--timeout", "10s", "-s", script, l.URL, "--",
@@ -86,6 +87,19 @@ func Run(ctx context.Context, b *rig.Rig, l Load) (Outcome, error) {
 		return o, errs.Newf(errs.Unavailable, "of %d requests %d failed and %d were refused", o.Requests, o.Failed, o.Refused)
 	}
 	return o, nil
+}
+
+// write makes a file of the script, of its own for each load: several may run at once.
+func write(dir, text string) (string, error) {
+	f, err := os.CreateTemp(dir, "load-*.lua")
+	if err != nil {
+		return "", errs.Newf(errs.Unavailable, "making the script of wrk: %w", err)
+	}
+	_, err = f.WriteString(text)
+	if err := errors.Join(err, f.Close()); err != nil {
+		return "", errs.Newf(errs.Unavailable, "writing the script of wrk: %w", err)
+	}
+	return f.Name(), nil
 }
 
 // parseOutcome finds the script's report, the last line of wrk's output.
