@@ -55,10 +55,13 @@ type Config struct {
 	Lockout func() Lockout
 
 	// Update runs change in a transaction of its own, confined to the mount, and
-	// commits it, anew on fresh state after a conflict: for Worker, Response.After
+	// commits it, anew on fresh state after a conflict: for Response.After
 	// and the like, never within a handler's own transaction. Kinds: those of
 	// change; NotExist if the mount was removed, Unavailable if the store fails.
 	Update func(ctx context.Context, change func(ctx context.Context, tx Tx) error) error
+	// Duty is Update for Worker: of kind Unavailable, and nothing is written, unless
+	// this node does the background work from its beginning to its commit.
+	Duty func(ctx context.Context, change func(ctx context.Context, tx Tx) error) error
 	// Wake has Work called soon, if the engine is a Worker. It does not wait.
 	Wake func()
 	// Password makes a password by the policy of that name in the mount's

@@ -76,7 +76,7 @@ type Worker interface {
 	// Work does what is due now and returns when to be called next; the zero
 	// time: not before Config.Wake. It is called soon after the mount is
 	// running, never twice at once for one mount, and only on the node that
-	// leads; it reads and writes by Config.Update. After an error it is called
+	// leads; it reads and writes by Config.Duty. After an error it is called
 	// again, with growing pauses. It must find what is due without reading all
 	// there is.
 	Work(ctx context.Context) (next time.Time, err error)

@@ -47,7 +47,7 @@ func (b *bench) unmount(m *mount.Mount) {
 	if err := v.Mounts.Reload(b.t.Context()); err != nil {
 		b.t.Error(err)
 	}
-	if err := v.Mounts.Purge(b.t.Context()); err != nil {
+	if err := v.Mounts.Purge(b.t.Context(), v.Store); err != nil {
 		b.t.Error(err)
 	}
 }

@@ -26,6 +26,10 @@ type Config struct {
 	// another node leads; fenced is not closed by it.
 	Lead func(ctx context.Context, fenced store.Store)
 
+	// Fit returns why this node must not lead; nil = it may. One that must not does not stand,
+	// and gives the place up within TTL/3 if it has it. Fit nil = always. It never waits.
+	Fit func() error
+
 	TTL time.Duration    // 0 = DefaultTTL; the same on all nodes
 	Now func() time.Time // for the record only; nil = time.Now
 	Log *slog.Logger     // nil = silent
@@ -55,6 +59,9 @@ func Start(cfg Config) *Elector {
 	cfg.Node.ID = cmp.Or(cfg.Node.ID, rand.Text())
 	if cfg.Now == nil {
 		cfg.Now = time.Now
+	}
+	if cfg.Fit == nil {
+		cfg.Fit = func() error { return nil }
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
@@ -145,13 +152,17 @@ func (e *Elector) stand(ctx context.Context) (store.Revision, bool) {
 			continue
 		}
 		e.tell(Status{Leader: now.Node, Since: now.Since})
-		if now.ID == e.cfg.Node.ID {
-			return now.leader, true // a take-over whose answer was lost
+		if now.ID == e.cfg.Node.ID { // a take-over, or a giving up, whose answer was lost
+			if e.cfg.Fit() == nil {
+				return now.leader, true
+			}
+			_ = e.giveUp(now.leader) // else others wait for a TTL
+			continue
 		}
 		if now.leader != seen.leader || now.alive != seen.alive {
 			seen, since = now, time.Now()
 		}
-		if !now.free() && time.Since(since) < e.cfg.TTL {
+		if !now.free() && time.Since(since) < e.cfg.TTL || e.cfg.Fit() != nil {
 			continue
 		}
 		if term, err := e.take(ctx, now); err == nil {
@@ -203,12 +214,12 @@ func (e *Elector) lead(ctx context.Context, term store.Revision) (steppedDown bo
 	working, stop := context.WithCancel(ctx)
 	var work sync.WaitGroup
 	work.Go(func() { e.cfg.Lead(working, fenced{e.cfg.Store, term}) })
-	answer := e.hold(ctx, term)
+	answer, lost := e.hold(ctx, term)
 	stop()
 	work.Wait()
 	e.tell(Status{})
-	if answer == nil && ctx.Err() == nil {
-		return false // lost: the place is another's
+	if lost {
+		return false // the place is another's
 	}
 	err := e.giveUp(term)
 	if answer != nil {
@@ -217,18 +228,22 @@ func (e *Elector) lead(ctx context.Context, term store.Revision) (steppedDown bo
 	return answer != nil
 }
 
-// hold keeps the place. It returns when it is lost or ctx ends, or whom to answer when
-// this node is to step down.
-func (e *Elector) hold(ctx context.Context, term store.Revision) chan error {
+// hold keeps the place. It returns when it is lost, when ctx ends, when this node is not fit
+// any more, or with whom to answer when it is to step down.
+func (e *Elector) hold(ctx context.Context, term store.Revision) (answer chan error, lost bool) {
 	tick := time.NewTicker(e.cfg.TTL / 3)
 	defer tick.Stop()
 	for last := time.Now(); ; {
 		select {
 		case <-ctx.Done():
-			return nil
+			return nil, false
 		case answer := <-e.down:
-			return answer
+			return answer, false
 		case <-tick.C:
+		}
+		if err := e.cfg.Fit(); err != nil {
+			e.cfg.Log.Warn("leaving the background work to another node", slog.Any("error", err))
+			return nil, false
 		}
 		began := time.Now()
 		err := e.renew(ctx, term, e.cfg.TTL-time.Since(last))
@@ -237,7 +252,7 @@ func (e *Elector) hold(ctx context.Context, term store.Revision) chan error {
 			last = began
 		case errs.Is(err, errs.Conflict), time.Since(last) >= e.cfg.TTL:
 			// Others may lead: what is written is fenced, and what is not is not begun.
-			return nil
+			return nil, true
 		}
 	}
 }

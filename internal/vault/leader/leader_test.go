@@ -31,9 +31,14 @@ type node struct {
 }
 
 func start(t *testing.T, base store.Store, name string) *node {
+	return startIf(t, base, name, nil)
+}
+
+// startIf starts a node that leads only while fit returns nil.
+func startIf(t *testing.T, base store.Store, name string, fit func() error) *node {
 	n := &node{name: name, way: fault.New(store.Borrow(base)), fenced: make(chan store.Store, 100)}
 	n.Elector = leader.Start(leader.Config{
-		Store: n.way, Node: leader.Node{Name: name, Address: "https://" + name}, TTL: ttl,
+		Store: n.way, Node: leader.Node{Name: name, Address: "https://" + name}, TTL: ttl, Fit: fit,
 		Lead: func(ctx context.Context, s store.Store) {
 			if n.leads.Add(1) > 1 {
 				t.Error(name, "leads twice at once")
@@ -168,6 +173,61 @@ func TestStepDown(t *testing.T) {
 		if err := a.StepDown(t.Context()); !errs.Is(err, errs.Invalid) {
 			t.Error("a closed one steps down:", err)
 		}
+	})
+}
+
+// Who is not fit gives the place up without waiting for a TTL, and does not stand.
+func TestUnfit(t *testing.T) {
+	bubble(t, func(t *testing.T, base *mem.Store) {
+		var unfit atomic.Bool
+		a := startIf(t, base, "a", func() error {
+			if unfit.Load() {
+				return errs.New(errs.Unavailable, "deaf")
+			}
+			return nil
+		})
+		pass(0)
+		b := start(t, base, "b")
+		pass(ttl)
+		want(t, "while all are fit", "a", a, b)
+		unfit.Store(true)
+		pass(ttl * 2 / 3)
+		want(t, "a is not fit", "b", a, b)
+		b.Close()
+		pass(10 * ttl)
+		want(t, "nobody else is there", "", a)
+		if n := a.terms.Load(); n != 1 {
+			t.Errorf("it began %d terms", n)
+		}
+		unfit.Store(false)
+		pass(ttl / 3)
+		want(t, "it is fit again", "a", a)
+	})
+}
+
+// Who took the place, does not know, and is not fit by then, gives it up.
+func TestUnfitWithLostAnswer(t *testing.T) {
+	bubble(t, func(t *testing.T, base *mem.Store) {
+		a := startIf(t, base, "a", nil)
+		pass(0)
+		a.Close()
+		var calls atomic.Int64
+		way := fault.New(store.Borrow(base))
+		way.Add(fault.Rule{Op: fault.Apply, Times: 1, After: true, Err: errs.New(errs.Unavailable, "the answer is lost")})
+		e := leader.Start(leader.Config{
+			Store: way, TTL: ttl, Lead: func(context.Context, store.Store) { t.Error("it leads") },
+			Fit: func() error {
+				if calls.Add(1) == 1 {
+					return nil
+				}
+				return errs.New(errs.Unavailable, "deaf")
+			},
+		})
+		defer e.Close()
+		pass(ttl / 2)
+		b := start(t, base, "b")
+		pass(0)
+		want(t, "the place is free", "b", b)
 	})
 }
 

@@ -4,8 +4,9 @@ import (
 	"context"
 	"encoding/binary"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
@@ -100,10 +101,10 @@ func (e *Expirer) Add(k Kind) {
 		return
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	l := &loop{Config: e.cfg, kind: k, stop: stop, done: make(chan struct{}), wake: make(chan struct{}, 1)}
+	l := &loop{Config: e.cfg, kind: k, stop: stop, done: make(chan struct{}), wake: make(chan struct{}, 1), idle: make(chan struct{}, 1)}
 	l.kind.Batch = orDefault(k.Batch, 1)
 	l.kind.Parallel = orDefault(k.Parallel, 1)
-	l.held.Store(e.held)
+	l.held = e.held
 	e.loops[k.Name] = l
 	go func() {
 		defer close(l.done)
@@ -132,13 +133,22 @@ func (e *Expirer) Wake(kind string) {
 	}
 }
 
-// Hold stops all work, or lets it go on. What is under way is finished.
+// Hold stops all work, or lets it go on. To stop, it ends the context of running handlers, and
+// waits: what they have not committed is not counted as a failure, and stays due. Handlers must
+// not call it.
 func (e *Expirer) Hold(held bool) {
 	e.mu.Lock()
-	defer e.mu.Unlock()
 	e.held = held
-	for _, l := range e.loops {
-		l.held.Store(held)
+	loops := slices.Collect(maps.Values(e.loops))
+	for _, l := range loops {
+		l.hold(held)
+	}
+	e.mu.Unlock()
+	for _, l := range loops {
+		if held {
+			l.idle <- struct{}{} // its window is over
+			<-l.idle
+		}
 		l.nudge()
 	}
 }
@@ -166,7 +176,31 @@ type loop struct {
 	stop context.CancelFunc
 	done chan struct{}
 	wake chan struct{} // capacity 1
-	held atomic.Bool
+	idle chan struct{} // capacity 1: holds a value while a window is worked on
+
+	mu   sync.Mutex
+	held bool
+	end  context.CancelFunc // of the window under way; nil = there is none
+}
+
+func (l *loop) hold(held bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.held = held
+	if held && l.end != nil {
+		l.end()
+	}
+}
+
+// open begins a window; false: the loop is held.
+func (l *loop) open(ctx context.Context) (context.Context, context.CancelFunc, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.held {
+		return ctx, nil, false
+	}
+	ctx, l.end = context.WithCancel(ctx)
+	return ctx, l.end, true
 }
 
 func (l *loop) nudge() {
@@ -188,11 +222,10 @@ func (l *loop) run(ctx context.Context) {
 		case <-l.wake:
 			timer.Stop()
 		}
-		if l.held.Load() {
-			continue // Hold wakes it
-		}
-		more, err := l.window(ctx)
+		more, held, err := l.once(ctx)
 		switch {
+		case held:
+			continue // Hold wakes it
 		case err != nil && ctx.Err() == nil:
 			l.Log.Warn("the due index cannot be worked on; will try again", "kind", l.kind.Name, "error", err, "pause", backoff)
 			timer.Reset(backoff)
@@ -205,6 +238,19 @@ func (l *loop) run(ctx context.Context) {
 		}
 		backoff = l.MinBackoff
 	}
+}
+
+// once is one window, unless the loop is held, or is while it is at it.
+func (l *loop) once(ctx context.Context) (more, held bool, err error) {
+	l.idle <- struct{}{}
+	defer func() { <-l.idle }()
+	window, end, ok := l.open(ctx)
+	if !ok {
+		return false, true, nil
+	}
+	defer end()
+	more, err = l.window(window)
+	return more, window.Err() != nil && ctx.Err() == nil, err
 }
 
 // window handles what is due now, at most Window of it, and reports whether
@@ -244,6 +290,9 @@ func (l *loop) handleAll(ctx context.Context, due []Ref) error {
 		batch := due[:n]
 		due = due[n:]
 		slots <- struct{}{}
+		if ctx.Err() != nil {
+			break
+		}
 		wg.Go(func() {
 			defer func() { <-slots }()
 			if err := l.handleBatch(ctx, batch); err != nil {

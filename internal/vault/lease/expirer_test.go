@@ -317,3 +317,42 @@ func TestCloseWithoutKinds(t *testing.T) {
 		}
 	}
 }
+
+// Who holds the work has it ended, waits for that, and nothing of it counts as a failure.
+func TestHoldEndsWhatIsUnderWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := mem.New(mem.Config{})
+		defer s.Close()
+		add(t, s, Ref{"k", "a", time.Now()}, Ref{"k", "b", time.Now()})
+		var lines bytes.Buffer
+		calls, running := 0, false
+		handle := func(ctx context.Context, tx *store.Txn, ref Ref) (time.Time, error) {
+			calls++
+			running = true
+			defer func() { running = false }()
+			if calls == 1 {
+				<-ctx.Done()
+				time.Sleep(time.Second) // what it is at takes its time
+				return time.Time{}, ctx.Err()
+			}
+			tx.Put("ended/"+ref.ID, nil)
+			return time.Time{}, nil
+		}
+		e := Start(Config{Store: s, Kinds: []Kind{{Name: "k", Handle: handle}}, Log: slog.New(slog.NewTextHandler(&lines, nil))})
+		defer e.Close()
+		synctest.Wait()
+		e.Hold(true)
+		if calls != 1 || running {
+			t.Errorf("%d calls, one still runs: %v", calls, running)
+		}
+		time.Sleep(time.Hour)
+		if calls != 1 || lines.Len() != 0 {
+			t.Errorf("%d calls while held, and the log has: %s", calls, &lines)
+		}
+		e.Hold(false)
+		synctest.Wait()
+		if got := names(t, s, "ended/"); len(got) != 2 || calls != 3 {
+			t.Errorf("ended %q by %d calls", got, calls)
+		}
+	})
+}

@@ -47,6 +47,10 @@ type ManagerConfig struct {
 	MaxPause time.Duration // 1 h
 	Retry    time.Duration // of irrevocable leases; 24 h
 	Timeout  time.Duration // of one call of an engine; 1 min
+
+	// Shared says that other nodes, with clocks of their own, renew leases too: that one has
+	// expired is committed before its engine ends it. Where there is one clock, grace does.
+	Shared bool
 }
 
 // Manager is the rules and the layout of leases. What requests do is done in

@@ -81,12 +81,14 @@ func (x *text) String() string {
 	return x.buf.String()
 }
 
-func newWorld(t *testing.T, held bool) *world {
+func newWorld(t *testing.T, held bool) *world { return newWorldOf(t, held, false) }
+
+func newWorldOf(t *testing.T, held, shared bool) *world {
 	t.Helper()
 	w := &world{t: t, store: mem.New(mem.Config{}), mounts: map[string]*leaser{"a": {}, "b": {}}, tokens: map[string]bool{}}
 	log := slog.New(slog.NewTextHandler(&w.log, nil))
 	w.Manager = lease.NewManager(lease.ManagerConfig{
-		Store: w.store, Log: log,
+		Store: w.store, Log: log, Shared: shared,
 		Owner: w.owner,
 		Alive: func(_ context.Context, _ lease.Reader, key string) (bool, error) { return !w.tokens[key], nil },
 		Wake:  func(kind string) { w.expirer.Wake(kind) }, Hold: func(held bool) { w.expirer.Hold(held) },
@@ -541,7 +543,7 @@ func TestPrefixes(t *testing.T) {
 			t.Errorf("%d left, the first %q", len(left), left[0])
 		}
 		w.issue("a", "creds/z", engine.Lease{TTL: time.Hour}, lease.Holder{TokenKey: "t"})
-		if err := w.Drop(t.Context(), "a"); err != nil || len(w.left()) != 0 {
+		if err := w.Drop(t.Context(), w.store, "a"); err != nil || len(w.left()) != 0 {
 			t.Errorf("dropped: %v, left %q", err, w.left())
 		}
 	})
@@ -581,4 +583,36 @@ func TestLifetimes(t *testing.T) {
 			t.Errorf("a token that ends now: %v", err)
 		}
 	})
+}
+
+// Where nodes have clocks of their own, nothing is ended that another node may still renew: that
+// it has expired is committed first.
+func TestExpiredIsCommittedBeforeItIsEnded(t *testing.T) {
+	for _, shared := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorldOf(t, false, shared)
+			slow := lease.NewManager(lease.ManagerConfig{ // a node whose clock is behind
+				Store: w.store, Owner: w.owner, Now: func() time.Time { return time.Now().Add(-time.Hour) },
+				Alive: func(context.Context, lease.Reader, string) (bool, error) { return true, nil },
+			})
+			renewable := true
+			var rec *lease.Record
+			w.mounts["a"].fail = func(ctx context.Context, _ *engine.Leased) error {
+				found, err := slow.Find(ctx, w.store, engine.Namespace{}, rec.ID)
+				if err != nil {
+					t.Error(err)
+				}
+				renewable = found != nil
+				return nil
+			}
+			rec = w.issue("a", "creds/r", engine.Lease{TTL: time.Minute, Renewable: true}, lease.Holder{})
+			time.Sleep(2 * time.Minute)
+			if n := len(w.mounts["a"].attempts("creds/r")); n != 1 || renewable == shared {
+				t.Errorf("shared %v: %d attempts, and another node could still renew it: %v", shared, n, renewable)
+			}
+			if left := w.left(); len(left) != 0 {
+				t.Errorf("left: %q", left)
+			}
+		})
+	}
 }

@@ -103,6 +103,11 @@ func (m *Manager) due(ctx context.Context, tx *store.Txn, ref Ref) (time.Time, e
 		return time.Time{}, nil // its own ref leads to it
 	case rec.Live(m.now()):
 		return rec.Due, nil // the clock went back
+	case m.cfg.Shared && !rec.Ending:
+		next := *rec
+		next.Ending = true
+		rec.replace(tx, &next)
+		return next.Due, nil // nobody renews it from now on: once more, at once
 	}
 	if until, open := m.breaks.open(rec, m.now()); open {
 		next := *rec

@@ -242,19 +242,21 @@ func (m *Manager) EndMount(ctx context.Context, mountID string) error {
 }
 
 // Drop removes the records of the leases of a mount that is gone: those that
-// came in between EndMount and its removal. What they stand for lives on.
-func (m *Manager) Drop(ctx context.Context, mountID string) error {
-	return m.shortsOf(ctx, m.cfg.Store, mountID, func(shorts []string) error {
+// came in between EndMount and its removal. What they stand for lives on. It is
+// background work, and commits through s.
+func (m *Manager) Drop(ctx context.Context, s store.Store, mountID string) error {
+	return m.shortsOf(ctx, s, mountID, func(shorts []string) error {
 		m.cfg.Log.Error("leases of a removed mount are given up; what they stand for may live on", "mount", mountID, "leases", len(shorts))
 		return m.endAll(ctx, shorts, func(ctx context.Context, short string) error {
-			tx := store.Begin(m.cfg.Store)
+			tx := store.Begin(s)
 			rec, err := load(ctx, tx, short)
 			if err != nil || rec == nil {
 				return err
 			}
 			rec.remove(tx)
-			m.cfg.Ended(rec)
-			_, err = tx.Commit(ctx)
+			if _, err = tx.Commit(ctx); err == nil {
+				m.cfg.Ended(rec)
+			}
 			return err
 		})
 	})

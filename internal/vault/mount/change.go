@@ -143,27 +143,31 @@ func (r *Registry) Fresh(ctx context.Context, tx engine.Tx) (*Table, error) {
 
 // Purge deletes the data of removed mounts, in transactions of bounded size.
 // It is run after a removal and at every unseal, and picks up where a crash left it.
-func (r *Registry) Purge(ctx context.Context) error {
-	ids, err := r.cfg.Store.List(ctx, PurgePrefix, "", 0)
+// It commits through s: deleting is background work, which others may do by now.
+func (r *Registry) Purge(ctx context.Context, s store.Store) error {
+	ids, err := s.List(ctx, PurgePrefix, "", 0)
 	if err != nil {
 		return err
 	}
 	for _, id := range ids {
-		if err := r.PurgeFolder(ctx, DataPrefix+id+"/"); err != nil {
+		if err := r.PurgeFolder(ctx, s, DataPrefix+id+"/"); err != nil {
 			return errs.Newf(errs.KindOf(err), "deleting the data of removed mount %s: %w", id, err)
 		}
-		if _, err := r.cfg.Store.Apply(ctx, store.Delete(PurgePrefix+id)); err != nil {
+		if _, err := s.Apply(ctx, store.Delete(PurgePrefix+id)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// purgeBatch leaves room for the check that fences.
+const purgeBatch = store.MaxChanges - 1
+
 // PurgeFolder deletes everything below folder, which ends in "/", in
-// transactions of bounded size.
-func (r *Registry) PurgeFolder(ctx context.Context, folder string) error {
+// transactions of bounded size, through s.
+func (r *Registry) PurgeFolder(ctx context.Context, s store.Store, folder string) error {
 	for {
-		names, err := r.cfg.Store.List(ctx, folder, "", store.MaxChanges)
+		names, err := s.List(ctx, folder, "", purgeBatch)
 		if err != nil || len(names) == 0 {
 			return err
 		}
@@ -171,11 +175,11 @@ func (r *Registry) PurgeFolder(ctx context.Context, folder string) error {
 		for _, name := range names {
 			if !strings.HasSuffix(name, "/") {
 				changes = append(changes, store.Delete(folder+name))
-			} else if err := r.PurgeFolder(ctx, folder+name); err != nil {
+			} else if err := r.PurgeFolder(ctx, s, folder+name); err != nil {
 				return err
 			}
 		}
-		if _, err := r.cfg.Store.Apply(ctx, changes...); err != nil {
+		if _, err := s.Apply(ctx, changes...); err != nil {
 			return err
 		}
 	}

@@ -263,7 +263,7 @@ func TestAddTuneMoveRemove(t *testing.T) {
 	if f.Table().ByPath(engine.Namespace{}, "b/") != nil || f.closed == 0 {
 		t.Error("the mount is there, or its engine was not closed")
 	}
-	if err := f.Purge(t.Context()); err != nil {
+	if err := f.Purge(t.Context(), f.store); err != nil {
 		t.Fatal(err)
 	}
 	if e, _ := f.store.Get(t.Context(), m.Storage()+"made"); e.Exists() {
@@ -377,10 +377,10 @@ func TestPurgeIsBoundedAndResumes(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := f.Purge(ctx); err == nil {
+	if err := f.Purge(ctx, f.store); err == nil {
 		t.Error("a cancelled purge succeeded")
 	}
-	if err := f.Purge(t.Context()); err != nil {
+	if err := f.Purge(t.Context(), f.store); err != nil {
 		t.Fatal(err)
 	}
 	if names, err := f.store.List(t.Context(), DataPrefix, "", 0); err != nil || len(names) != 0 {

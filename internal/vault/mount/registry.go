@@ -33,6 +33,7 @@ type Config struct {
 // Host is what the owner of the Registry gives one engine; see engine.Config.
 type Host struct {
 	Update   func(ctx context.Context, change func(ctx context.Context, tx engine.Tx) error) error
+	Duty     func(ctx context.Context, change func(ctx context.Context, tx engine.Tx) error) error
 	Wake     func()
 	Password func(ctx context.Context, policy string) (redact.Secret, error)
 }
@@ -167,7 +168,7 @@ func (r *Registry) Build(entry *Entry) (engine.Engine, *engine.Router, error) {
 			}
 			return *now
 		},
-		Update: host.Update, Wake: host.Wake, Password: host.Password,
+		Update: host.Update, Duty: host.Duty, Wake: host.Wake, Password: host.Password,
 	})
 	if err != nil {
 		return nil, nil, errs.Newf(errs.KindOf(err), "making the %s engine for %q: %w", entry.Type, path, err)

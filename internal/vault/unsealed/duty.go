@@ -43,14 +43,14 @@ func (v *Vault) takeDuty(held bool) {
 	if v.cfg.MaxSilence == 0 {
 		d.leading = true
 		v.settle()
-		v.work.Go(func() { v.purge(v.lifetime) })
+		v.work.Go(func() { v.purger.Run(v.lifetime, v.Store) })
 		return
 	}
 	v.settle() // holds the workers of mounts that come by the watch, until this node leads
 	d.wakes.ids, d.wakes.asked = map[string]bool{}, make(chan struct{}, 1)
 	v.work.Go(func() { v.tellLeader(v.lifetime) })
 	d.elector = leader.Start(leader.Config{
-		Store: v.Store, Node: v.node, TTL: v.cfg.LeaderTTL, Lead: v.lead, Now: v.cfg.Now, Log: v.cfg.Log,
+		Store: v.Store, Node: v.node, TTL: v.cfg.LeaderTTL, Lead: v.lead, Fit: v.Current, Now: v.cfg.Now, Log: v.cfg.Log,
 	})
 }
 
@@ -59,7 +59,7 @@ func (v *Vault) takeDuty(held bool) {
 func (v *Vault) lead(ctx context.Context, fenced store.Store) {
 	v.duty.fenced.Store(&fenced)
 	v.setLeading(true)
-	v.purge(ctx)
+	v.purger.Run(ctx, fenced)
 	v.setLeading(false) // waits for workers, whose contexts have ended
 	v.duty.fenced.Store(nil)
 }
@@ -216,6 +216,19 @@ func (s onDuty) Apply(ctx context.Context, changes ...store.Change) (store.Revis
 		return 0, leader.ErrLost
 	}
 	return (*fenced).Apply(ctx, changes...)
+}
+
+// dutyStore is what a transaction of background work is committed through: if it is begun while
+// this node leads, it is not written once it does not. ErrLost: it does not lead.
+func (v *Vault) dutyStore() (store.Store, error) {
+	if v.cfg.MaxSilence == 0 {
+		return v.Store, nil
+	}
+	fenced := v.duty.fenced.Load()
+	if fenced == nil {
+		return nil, leader.ErrLost
+	}
+	return *fenced, nil
 }
 
 // workStore is what the expirer works on.

@@ -7,9 +7,11 @@ import (
 	"time"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/vault/engine"
 	"github.com/strongkeep/strongkeep/internal/vault/leader"
 	"github.com/strongkeep/strongkeep/internal/vault/mount"
 	"github.com/strongkeep/strongkeep/internal/vault/namespace"
+	"github.com/strongkeep/strongkeep/internal/vault/store"
 	"github.com/strongkeep/strongkeep/internal/vault/store/fault"
 )
 
@@ -78,66 +80,154 @@ func TestDuty(t *testing.T) {
 	p.other.open()
 }
 
-var errAgain = errors.New("it is run again")
-
-// What a node that was paused still has in its hands is not written.
+// What a worker of a node that was paused still has in its hands is not written, and not begun
+// anew; what a request has is.
 func TestPausedOnDuty(t *testing.T) {
 	p := newPair(t, func(c *Config) { c.LeaderTTL = 300 * time.Millisecond })
 	until(t, "the first node leads", func() bool { return leads(p.bench) })
-	m := p.v.Mounts.Table().ByPath(namespace.Root, "lab/")
+	cfg := p.labs["lab/"].cfg
 	begun, goOn := make(chan struct{}), make(chan struct{})
-	done := make(chan error)
-	go func() { // as a worker does
-		runs := 0
-		done <- p.v.update(t.Context(), m.ID, func(_ context.Context, tx *Tx) error {
-			if runs++; runs > 1 {
-				return errAgain
-			}
-			close(begun)
-			<-goOn
-			tx.Put("data/late", nil)
-			return nil
-		})
-	}()
+	late := func(update func(context.Context, func(context.Context, engine.Tx) error) error, key string) chan error {
+		done := make(chan error, 1)
+		go func() {
+			runs := 0
+			done <- update(t.Context(), func(_ context.Context, tx engine.Tx) error {
+				if runs++; runs > 1 {
+					return errAgain
+				}
+				begun <- struct{}{}
+				<-goOn
+				tx.Put(key, nil)
+				return nil
+			})
+		}()
+		return done
+	}
+	work, request := late(cfg.Duty, "work"), late(cfg.Update, "request")
 	<-begun
-	fenced, _ := p.v.beginWork()
-	fenced.Put("data/fenced", nil)
+	<-begun
 	hold := make(chan struct{})
 	remove := p.bench.fault.Add(fault.Rule{Hold: hold})
 	until(t, "the second node leads", func() bool { return leads(p.other) })
 	remove()
 	close(hold)
-	if _, err := fenced.Commit(t.Context()); !errors.Is(err, leader.ErrLost) {
-		t.Error("work of a node that leads no more is written:", err)
-	}
 	close(goOn)
-	if err := <-done; !errors.Is(err, errAgain) {
-		t.Error("what is begun in the name of a leader that is none any more is not begun anew:", err)
+	if err := <-work; !errors.Is(err, leader.ErrLost) {
+		t.Error("a worker of a node that leads no more:", err)
 	}
-	for _, key := range []string{"data/late", "data/fenced"} {
-		if e, err := p.raw.Get(t.Context(), key); err != nil || e.Exists() {
-			t.Errorf("%s: %+v, %v", key, e, err)
+	if err := <-request; err != nil {
+		t.Error("a request on a node that leads no more:", err)
+	}
+	m := p.v.Mounts.Table().ByPath(namespace.Root, "lab/")
+	for key, want := range map[string]bool{"work": false, "request": true} {
+		if e, err := p.raw.Get(t.Context(), m.Storage()+key); err != nil || e.Exists() != want {
+			t.Errorf("%s is written: %v, %v", key, e.Exists(), err)
 		}
 	}
 }
 
-// A request that is served while its node loses the background work is not lost: it is no
-// background work.
+var errAgain = errors.New("it is run again")
+
+// A request that is served while its node leaves the background work is no background work; a
+// worker that begins then is refused.
 func TestRequestWhileLosing(t *testing.T) {
 	p := newPair(t, func(c *Config) { c.LeaderTTL = 300 * time.Millisecond })
 	until(t, "the first node leads", func() bool { return leads(p.bench) })
-	m := p.v.Mounts.Table().ByPath(namespace.Root, "lab/")
+	cfg := p.labs["lab/"].cfg
 	runs := 0
-	err := p.v.update(t.Context(), m.ID, func(ctx context.Context, tx *Tx) error {
+	err := cfg.Update(t.Context(), func(ctx context.Context, tx engine.Tx) error {
 		if runs++; runs == 1 {
 			if err := p.v.StepDown(ctx); err != nil {
 				t.Error(err)
 			}
 		}
-		tx.Put(m.Storage()+"x", nil)
+		tx.Put("x", nil)
 		return nil
 	})
-	if err != nil || runs != 2 {
+	if err != nil || runs != 1 {
 		t.Errorf("%d runs, %v", runs, err)
+	}
+	if err := cfg.Duty(t.Context(), func(context.Context, engine.Tx) error { return nil }); !errors.Is(err, leader.ErrLost) {
+		t.Error("a worker of a node that does not lead:", err)
+	}
+}
+
+// A node that has lost its watch hears nothing, of step-downs neither: it leads no more, and
+// does not again before it hears.
+func TestDeafNodeDoesNotLead(t *testing.T) {
+	p := newPair(t, func(c *Config) { c.LeaderTTL = 300 * time.Millisecond })
+	until(t, "the first node leads", func() bool { return leads(p.bench) })
+	lost := errs.New(errs.Unavailable, "the watch is lost")
+	remove := p.bench.fault.Add(fault.Rule{Op: fault.Watch, Err: lost})
+	p.bench.fault.LoseWatches(lost)
+	until(t, "the second node leads", func() bool { return leads(p.other) })
+	p.other.close() // gives the place up
+	until(t, "the first node sees that nobody leads", func() bool {
+		s, _ := p.v.Leader()
+		return s.Leader == (leader.Node{})
+	})
+	if leads(p.bench) {
+		t.Error("a deaf node leads")
+	}
+	remove()
+	until(t, "it leads when it hears again", func() bool { return leads(p.bench) })
+	p.other.open()
+}
+
+// A node that led purges nothing any more.
+func TestPurgeIsFenced(t *testing.T) {
+	p := newPair(t, func(c *Config) { c.LeaderTTL = 300 * time.Millisecond })
+	until(t, "the first node leads", func() bool { return leads(p.bench) })
+	fenced, err := p.v.dutyStore()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.close()
+	until(t, "the second node leads", func() bool { return leads(p.other) })
+	p.open()
+	p.other.v.duty.mu.Lock() // its own purge is not asked for
+	defer p.other.v.duty.mu.Unlock()
+	gone := mount.PurgePrefix + "gone"
+	if _, err := p.raw.Apply(t.Context(), store.Put(gone, []byte("x/"))); err != nil {
+		t.Fatal(err)
+	}
+	if p.v.purger.Once(t.Context(), onto{fenced, p.v.Store}) {
+		t.Error("a node that does not lead has purged all")
+	}
+	if e, err := p.raw.Get(t.Context(), gone); err != nil || !e.Exists() {
+		t.Errorf("the purge key is gone, %v", err)
+	}
+}
+
+// onto reads of one store and writes into another.
+type onto struct {
+	store.Store
+	reads store.Store
+}
+
+func (o onto) Get(ctx context.Context, key string) (store.Entry, error) { return o.reads.Get(ctx, key) }
+
+func (o onto) List(ctx context.Context, folder, after string, limit int) ([]string, error) {
+	return o.reads.List(ctx, folder, after, limit)
+}
+
+// What another node mounted in a namespace just before it was deleted is removed with it, also by
+// a node that has not heard of it.
+func TestPurgeSeesAllMounts(t *testing.T) {
+	p := newPair(t, nil)
+	until(t, "the first node leads", func() bool { return leads(p.bench) })
+	deaf := errs.New(errs.Unavailable, "the watch is lost")
+	p.bench.fault.Add(fault.Rule{Op: fault.Watch, Err: deaf})
+	p.bench.fault.LoseWatches(deaf)
+	e := mount.Entry{Namespace: "team1", Class: mount.Secret, Path: "late/", Type: "lab"}
+	p.other.commit(func(tx *Tx) error { return p.other.v.Mounts.Add(t.Context(), tx, &e) })
+	if _, err := p.raw.Apply(t.Context(), store.Put(namespace.PurgePrefix+"team1", []byte(`{"id":"team1","path":"team1/"}`))); err != nil {
+		t.Fatal(err)
+	}
+	if !p.v.purger.Once(t.Context(), p.v.Store) {
+		t.Error("something is left")
+	}
+	if e, err := p.raw.Get(t.Context(), mount.EntryPrefix+e.ID); err != nil || e.Exists() {
+		t.Errorf("the mount is left, %v", err)
 	}
 }

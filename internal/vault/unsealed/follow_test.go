@@ -318,7 +318,7 @@ func TestEventsOfOthers(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i := range 3 {
-		err := p.v.update(ctx, m.ID, func(_ context.Context, tx *Tx) error {
+		err := p.v.update(ctx, p.v.Store, m.ID, func(_ context.Context, tx *Tx) error {
 			tx.Put(m.Storage()+"x", []byte{byte(i)})
 			tx.Emit(engine.Event{Type: "lab/write", Path: "x", Metadata: map[string]string{"data_path": "x"}})
 			return nil

@@ -3,12 +3,10 @@ package unsealed
 import (
 	"cmp"
 	"context"
-	"errors"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/redact"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
-	"github.com/strongkeep/strongkeep/internal/vault/leader"
 	"github.com/strongkeep/strongkeep/internal/vault/mount"
 	"github.com/strongkeep/strongkeep/internal/vault/password"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
@@ -20,7 +18,16 @@ func (v *Vault) host(e *mount.Entry) mount.Host {
 	book := password.Book{Namespace: cmp.Or(e.Namespace, engine.RootNamespaceID)}
 	return mount.Host{
 		Update: func(ctx context.Context, change func(context.Context, engine.Tx) error) error {
-			return v.update(ctx, id, func(ctx context.Context, t *Tx) error {
+			return v.update(ctx, v.Store, id, func(ctx context.Context, t *Tx) error {
+				return change(ctx, mount.Confine(t, storage))
+			})
+		},
+		Duty: func(ctx context.Context, change func(context.Context, engine.Tx) error) error {
+			s, err := v.dutyStore()
+			if err != nil {
+				return err
+			}
+			return v.update(ctx, s, id, func(ctx context.Context, t *Tx) error {
 				return change(ctx, mount.Confine(t, storage))
 			})
 		},
@@ -42,27 +49,12 @@ func (v *Vault) host(e *mount.Entry) mount.Host {
 	}
 }
 
-// beginWork begins a transaction that is fenced if this node leads: what a worker begins while
-// it does is not written once it does not.
-func (v *Vault) beginWork() (*Tx, *store.Store) {
-	t, fenced := v.Begin(), v.duty.fenced.Load()
-	if fenced != nil {
-		t.Txn = store.Begin(*fenced)
-	}
-	return t, fenced
-}
-
-// again reports whether err, of a transaction that beginWork began, is mended by running it again:
-// another one was faster, or this node leads no more and what it does is no background work.
-func (v *Vault) again(err error, fenced *store.Store) bool {
-	return errs.Is(err, errs.Conflict) || errors.Is(err, leader.ErrLost) && v.duty.fenced.Load() != fenced
-}
-
 // update is a transaction outside of any request: it conflicts with the removal
-// of its mount, is run again after other conflicts, and publishes its events.
-func (v *Vault) update(ctx context.Context, mountID string, change func(context.Context, *Tx) error) error {
+// of its mount, is run again after other conflicts, and publishes its events. It is committed
+// through s: the store, or that of who does the background work.
+func (v *Vault) update(ctx context.Context, s store.Store, mountID string, change func(context.Context, *Tx) error) error {
 	for range MaxRuns {
-		t, fenced := v.beginWork()
+		t := v.beginIn(s)
 		entry, err := t.Get(ctx, mount.EntryPrefix+mountID)
 		if err != nil {
 			return err
@@ -83,7 +75,7 @@ func (v *Vault) update(ctx context.Context, mountID string, change func(context.
 			return err
 		}
 		revision, err := t.Commit(context.WithoutCancel(ctx))
-		if v.again(err, fenced) && ctx.Err() == nil {
+		if errs.Is(err, errs.Conflict) && ctx.Err() == nil {
 			continue
 		}
 		if err != nil {

@@ -1,8 +1,6 @@
 package unsealed
 
 import (
-	"context"
-
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
 	"github.com/strongkeep/strongkeep/internal/vault/lease"
 	"github.com/strongkeep/strongkeep/internal/vault/mount"
@@ -25,7 +23,7 @@ func (v *Vault) newLeases() *lease.Manager {
 				v.expirer.Wake(kind)
 			}
 		},
-		Now: v.cfg.Now, Random: v.cfg.Random, Log: v.cfg.Log,
+		Shared: v.cfg.MaxSilence > 0, Now: v.cfg.Now, Random: v.cfg.Random, Log: v.cfg.Log,
 	})
 }
 
@@ -72,18 +70,4 @@ func (v *Vault) LeaseStats() (lease.Stats, bool) {
 		}
 	}
 	return s, true
-}
-
-// dropLeases removes the leases that removed mounts left.
-func (v *Vault) dropLeases(ctx context.Context) error {
-	ids, err := v.Store.List(ctx, mount.PurgePrefix, "", 0)
-	if err != nil {
-		return err
-	}
-	for _, id := range ids {
-		if err := v.Leases.Drop(ctx, id); err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -62,7 +62,7 @@ func (v *Vault) load(ctx context.Context, changed touched) error {
 		v.wakeIdentity()
 	}
 	if changed.namespaces || changed.mounts {
-		v.askPurge()
+		v.purger.Ask()
 	}
 	if changed.quotas {
 		if err := v.Quotas.Load(ctx, v.Store); err != nil {

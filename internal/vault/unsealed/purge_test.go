@@ -26,7 +26,7 @@ func TestOneGoroutinePurges(t *testing.T) {
 	if err := pprof.Lookup("goroutine").WriteTo(&stacks, 2); err != nil {
 		t.Fatal(err)
 	}
-	if n := strings.Count(stacks.String(), "unsealed.(*Vault).purge("); n > 1 { // 0: the one has not begun
+	if n := strings.Count(stacks.String(), "purge.(*Purger).Run("); n > 1 { // 0: the one has not begun
 		t.Errorf("%d goroutines purge", n)
 	}
 }

@@ -16,11 +16,14 @@ type Tx struct {
 }
 
 // Begin begins a transaction.
-func (v *Vault) Begin() *Tx {
+func (v *Vault) Begin() *Tx { return v.beginIn(v.Store) }
+
+// beginIn begins one that is read from, and committed through, s.
+func (v *Vault) beginIn(s store.Store) *Tx {
 	t := &struct { // one piece of memory for both
 		Tx
 		txn store.Txn
-	}{txn: *store.Begin(v.Store)}
+	}{txn: *store.Begin(s)}
 	t.Txn = &t.txn
 	return &t.Tx
 }

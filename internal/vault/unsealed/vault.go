@@ -23,6 +23,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/mount"
 	"github.com/strongkeep/strongkeep/internal/vault/namespace"
 	"github.com/strongkeep/strongkeep/internal/vault/policy"
+	"github.com/strongkeep/strongkeep/internal/vault/purge"
 	"github.com/strongkeep/strongkeep/internal/vault/quota"
 	"github.com/strongkeep/strongkeep/internal/vault/roster"
 	"github.com/strongkeep/strongkeep/internal/vault/seal"
@@ -52,19 +53,19 @@ type Vault struct {
 	Events     *events.Bus
 	Indexes    *index.Book // nil = nobody else writes to the store
 
-	cfg        *Config
-	node       leader.Node      // this one
-	roster     *roster.Roster   // nil = nobody else writes to the store
-	follower   *follow.Follower // of what other nodes write; nil = nobody else writes
-	expirer    *lease.Expirer   // nil before the vault is open
-	workers    *workers.Crew
-	devices    map[string]redact.Secret          // keys of the enabled audit devices by path; guarded by reload
-	skipped    map[string]redact.Secret          // likewise of those left out at start; guarded by reload
-	headers    atomic.Pointer[headers.Selection] // which request headers are audited
-	reload     sync.Mutex                        // serialises reloads of mounts and devices
-	duty       duty
-	purgeAsked chan struct{} // capacity 1; see purge
-	holdAsked  chan struct{} // capacity 1; see holdAsIs
+	cfg       *Config
+	node      leader.Node      // this one
+	roster    *roster.Roster   // nil = nobody else writes to the store
+	follower  *follow.Follower // of what other nodes write; nil = nobody else writes
+	expirer   *lease.Expirer   // nil before the vault is open
+	workers   *workers.Crew
+	devices   map[string]redact.Secret          // keys of the enabled audit devices by path; guarded by reload
+	skipped   map[string]redact.Secret          // likewise of those left out at start; guarded by reload
+	headers   atomic.Pointer[headers.Selection] // which request headers are audited
+	reload    sync.Mutex                        // serialises reloads of mounts and devices
+	duty      duty
+	purger    *purge.Purger
+	holdAsked chan struct{} // capacity 1; see holdAsIs
 
 	lifetime context.Context    // of background work; not a request's
 	stop     context.CancelFunc // ends lifetime
@@ -106,7 +107,7 @@ func build(ctx context.Context, cfg *Config, log *audit.Broker, raw store.Store,
 	}
 	v := &Vault{
 		Store: s, Reads: readTx{s}, Barrier: cfg.Barrier, Audit: log, Policies: policy.NewBook(policy.Config{}), cfg: cfg, workers: workers.New(cfg.Now),
-		devices: map[string]redact.Secret{}, skipped: map[string]redact.Secret{}, purgeAsked: make(chan struct{}, 1), holdAsked: make(chan struct{}, 1),
+		devices: map[string]redact.Secret{}, skipped: map[string]redact.Secret{}, holdAsked: make(chan struct{}, 1),
 	}
 	if cfg.Node != nil {
 		v.node = cfg.Node()
@@ -145,6 +146,7 @@ func build(ctx context.Context, cfg *Config, log *audit.Broker, raw store.Store,
 		TTLs: cfg.TTLs, Now: cfg.Now, Random: cfg.Random, Log: cfg.Log,
 		Host: v.host, Closing: v.endWork,
 	})
+	v.purger = purge.New(purge.Config{Mounts: v.Mounts, Namespaces: v.Namespaces, Tokens: v.Tokens, Leases: v.Leases, Reload: &v.reload, Log: cfg.Log})
 	v.Wrapping = wrapping.New(wrapping.Config{Tokens: v.Tokens, Mounts: v.Mounts, Longest: cfg.TTLs.Max, Usable: v.Usable})
 	types = cfg.Types(v)
 	if err := errors.Join(v.Namespaces.Reload(ctx), v.Mounts.Reload(ctx)); err != nil {

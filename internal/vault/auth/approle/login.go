@@ -193,7 +193,7 @@ func (e *Engine) sweepGone(ctx context.Context) error {
 		}); err != nil {
 			return err
 		}
-		if err := e.cfg.Update(ctx, func(_ context.Context, tx engine.Tx) error {
+		if err := e.cfg.Duty(ctx, func(_ context.Context, tx engine.Tx) error {
 			tx.Delete(goneFolder + set)
 			return nil
 		}); err != nil {
@@ -219,7 +219,7 @@ func forget(ctx context.Context, tx engine.Tx, set, at string) error {
 }
 
 func (e *Engine) list(ctx context.Context, folder string) (names []string, err error) {
-	err = e.cfg.Update(ctx, func(ctx context.Context, tx engine.Tx) error {
+	err = e.cfg.Duty(ctx, func(ctx context.Context, tx engine.Tx) error {
 		names, err = tx.List(ctx, folder, "", 0)
 		return err
 	})
@@ -230,7 +230,7 @@ func (e *Engine) list(ctx context.Context, folder string) (names []string, err e
 func (e *Engine) each(ctx context.Context, folder string, do func(ctx context.Context, tx engine.Tx, name string) error) error {
 	for {
 		var names []string
-		err := e.cfg.Update(ctx, func(ctx context.Context, tx engine.Tx) (err error) {
+		err := e.cfg.Duty(ctx, func(ctx context.Context, tx engine.Tx) (err error) {
 			if names, err = tx.List(ctx, folder, "", batch); err != nil {
 				return err
 			}

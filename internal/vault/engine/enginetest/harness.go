@@ -96,6 +96,7 @@ func mount(ctx context.Context, factory engine.Factory, options ...Option) (*Har
 		TTL:       func() engine.TTLs { return engine.TTLs{Default: 768 * time.Hour, Max: 768 * time.Hour} },
 		Lockout:   engine.DefaultLockout,
 		Update:    h.update,
+		Duty:      h.update,
 		Wake:      func() { h.woken.Add(1) },
 		Password: func(_ context.Context, policy string) (redact.Secret, error) {
 			if policy != "" && policy != Policy {

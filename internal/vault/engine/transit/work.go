@@ -20,7 +20,7 @@ func (e *Engine) Work(ctx context.Context) (next time.Time, err error) {
 	now := e.cfg.Now().UTC()
 	var names []string
 	var hours []time.Time
-	err = e.cfg.Update(ctx, func(ctx context.Context, tx engine.Tx) (err error) {
+	err = e.cfg.Duty(ctx, func(ctx context.Context, tx engine.Tx) (err error) {
 		names, hours, err = keyring.DueBy(ctx, tx, now)
 		return err
 	})
@@ -56,7 +56,7 @@ func sooner(a, b time.Time) time.Time {
 // for never.
 func (e *Engine) rotateDue(ctx context.Context, name string, now time.Time) (next time.Time, err error) {
 	var from, to int
-	err = e.cfg.Update(ctx, func(ctx context.Context, tx engine.Tx) error {
+	err = e.cfg.Duty(ctx, func(ctx context.Context, tx engine.Tx) error {
 		next, from, to = time.Time{}, 0, 0
 		old, err := keyring.Load(ctx, tx, name)
 		if err != nil || old == nil {

@@ -98,11 +98,11 @@ func (e *Engine) writeConfig(ctx context.Context, tx engine.Tx, req *engine.Requ
 // it when a mount is removed.
 func (e *Engine) Work(ctx context.Context) (time.Time, error) {
 	update := func(ctx context.Context, change func(context.Context, identity.Tx) error) error {
-		return e.mount.Update(ctx, func(ctx context.Context, tx engine.Tx) error { return change(ctx, tx) })
+		return e.mount.Duty(ctx, func(ctx context.Context, tx engine.Tx) error { return change(ctx, tx) })
 	}
 	// What the table does not show may have been mounted by another node since.
 	known := false
-	return time.Time{}, e.Identity.Sweep(ctx, reader{e.mount.Update}, update, func(accessor string) bool {
+	return time.Time{}, e.Identity.Sweep(ctx, reader{e.mount.Duty}, update, func(accessor string) bool {
 		if accessors(e.Mounts.Table().All())[accessor] == nil && !known {
 			if e.Mounts.Reload(ctx) != nil {
 				return true // not now

@@ -68,11 +68,13 @@ func (b *Builder) ForceDelta(ctx context.Context) error {
 
 // Work builds what is due, and returns when to look again.
 func (b *Builder) Work(ctx context.Context) (time.Time, error) {
-	next, err := b.run(ctx, how{})
+	own := &Builder{cfg: b.cfg, slot: b.slot}
+	own.cfg.Update = b.cfg.Duty
+	next, err := own.run(ctx, how{})
 	if err != nil {
 		return next, err
 	}
-	deltas, err := b.run(ctx, how{delta: true})
+	deltas, err := own.run(ctx, how{delta: true})
 	return sooner(next, deltas), err
 }
 

@@ -126,7 +126,7 @@ func (s *Status) show() *engine.Response {
 // next is.
 func (t *Tidier) Work(ctx context.Context) (next time.Time, err error) {
 	var run *Run
-	err = t.cfg.Update(ctx, func(ctx context.Context, tx engine.Tx) (err error) {
+	err = t.cfg.Duty(ctx, func(ctx context.Context, tx engine.Tx) (err error) {
 		run, next, err = t.due(ctx, tx)
 		return err
 	})
@@ -136,7 +136,7 @@ func (t *Tidier) Work(ctx context.Context) (next time.Time, err error) {
 	if err := t.tidy(ctx, run); err != nil {
 		return time.Time{}, errs.Newf(errs.KindOf(err), "tidying %s: %w", t.cfg.MountPath(), err)
 	}
-	err = t.cfg.Update(ctx, func(ctx context.Context, tx engine.Tx) (err error) {
+	err = t.cfg.Duty(ctx, func(ctx context.Context, tx engine.Tx) (err error) {
 		run, next, err = t.due(ctx, tx)
 		return err
 	})
@@ -169,7 +169,7 @@ func (t *Tidier) due(ctx context.Context, tx engine.Tx) (*Run, time.Time, error)
 // there any more.
 func (t *Tidier) tidy(ctx context.Context, r *Run) error {
 	var days []string
-	err := t.cfg.Update(ctx, func(ctx context.Context, tx engine.Tx) (err error) {
+	err := t.cfg.Duty(ctx, func(ctx context.Context, tx engine.Tx) (err error) {
 		days, err = tx.List(ctx, ledger.Expiry, "", 0)
 		return err
 	})
@@ -194,7 +194,7 @@ func (t *Tidier) tidy(ctx context.Context, r *Run) error {
 func (t *Tidier) day(ctx context.Context, r *Run, day string) (stopped bool, err error) {
 	for after := ""; ; {
 		var last string
-		err := t.cfg.Update(ctx, func(ctx context.Context, tx engine.Tx) error {
+		err := t.cfg.Duty(ctx, func(ctx context.Context, tx engine.Tx) error {
 			last, stopped = "", false
 			now, err := loadRun(ctx, tx)
 			if err != nil {
@@ -309,7 +309,7 @@ func endedBefore(record *ledger.Record, before time.Time) (bool, error) {
 
 // finish removes expired issuers, and ends the run.
 func (t *Tidier) finish(ctx context.Context, r *Run) error {
-	return t.cfg.Update(ctx, func(ctx context.Context, tx engine.Tx) error {
+	return t.cfg.Duty(ctx, func(ctx context.Context, tx engine.Tx) error {
 		if r.Issuers {
 			if err := t.issuers(ctx, tx, r); err != nil {
 				return err
