@@ -69,15 +69,17 @@ func (f *faults) pass(point string) error {
 
 // option has the engine's own transactions crash.
 func (f *faults) option(c *engine.Config) {
-	update := c.Update
 	var one sync.Mutex // the harness belongs to one goroutine
-	c.Update = func(ctx context.Context, change func(context.Context, engine.Tx) error) error {
-		one.Lock()
-		defer one.Unlock()
-		if err := f.pass("before commit"); err != nil {
-			return err
+	for _, update := range []*func(context.Context, func(context.Context, engine.Tx) error) error{&c.Update, &c.Duty} {
+		plain := *update
+		*update = func(ctx context.Context, change func(context.Context, engine.Tx) error) error {
+			one.Lock()
+			defer one.Unlock()
+			if err := f.pass("before commit"); err != nil {
+				return err
+			}
+			return plain(ctx, change)
 		}
-		return update(ctx, change)
 	}
 }
 

@@ -131,7 +131,7 @@ func (e *Engine) takeOver(ctx context.Context, tx engine.Tx, t *rotation.Target,
 		update := e.cfg.Update(context.WithoutCancel(ctx), func(ctx context.Context, tx engine.Tx) error {
 			gone = false
 			now, err := e.load(ctx, tx, t.Subject)
-			if err != nil || now == nil || now.State.Pending != "" || !now.State.Last.IsZero() {
+			if err != nil || now == nil || now.State.Pending != "" || len(now.State.Claims) > 0 || !now.State.Last.IsZero() {
 				return err
 			}
 			rotation.Requeue(tx, t.Subject, now.State.Due, time.Time{})

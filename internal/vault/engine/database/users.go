@@ -10,6 +10,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
 	"github.com/strongkeep/strongkeep/internal/vault/engine/database/connection"
+	"github.com/strongkeep/strongkeep/internal/vault/engine/database/driver"
 )
 
 // Whose password changes must be one's alone: two who change the password of one
@@ -81,15 +82,24 @@ func (e *Engine) guardUser(ctx context.Context, tx engine.Tx, c *connection.Conn
 // server than it was meant for: who may write a connection may not know it, and
 // would only have to name a server of their own.
 func (e *Engine) guardPassword(was, is *connection.Connection, req *engine.Request) error {
-	if d := req.Decode(); was == nil || was.Password == "" && was.Pending == "" || d.Has("password") {
-		return nil
-	}
 	to, err := e.servers.At(is).Where()
 	if err != nil {
 		return err
+	}
+	if was != nil && !e.sameUser(was, to) {
+		is.Claims = nil // those are passwords of somebody else
+	}
+	if d := req.Decode(); was == nil || was.Password == "" && len(was.Others()) == 0 || d.Has("password") {
+		return nil
 	}
 	if from, err := e.servers.At(was).Where(); err == nil && from.Server == to.Server {
 		return nil
 	}
 	return errs.New(errs.Invalid, "this names another server than before, to which the stored password is not sent: give password, too")
+}
+
+// sameUser reports whether a connection logs in there, as that user.
+func (e *Engine) sameUser(c *connection.Connection, where driver.Where) bool {
+	was, err := e.servers.At(c).Where()
+	return err == nil && was == where
 }

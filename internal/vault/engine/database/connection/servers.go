@@ -90,13 +90,16 @@ var _ rotation.Server = (*Server)(nil)
 func (s *Server) Version() string { return s.conn.ID }
 
 // Use implements rotation.Server. While the password of the connection's own user
-// is changing, the new one is tried where the old one is refused.
+// is changing, or may have been, the others are tried where the one in force is refused.
 func (s *Server) Use(ctx context.Context, timeout time.Duration, f func(context.Context, driver.Database) error) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	err := s.with(ctx, s.conn.Password, f)
-	if s.conn.Pending != "" && driver.IsPassword(err) {
-		return s.with(ctx, s.conn.Pending, f)
+	for _, other := range s.conn.Others() {
+		if !driver.IsPassword(err) {
+			break
+		}
+		err = s.with(ctx, other, f)
 	}
 	return err
 }

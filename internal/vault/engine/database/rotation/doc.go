@@ -16,9 +16,34 @@
 // pending password, never with another one, for the database may have it.
 //
 // Step 1 is part of the transaction of whoever asks, a request or Work; steps 2
-// to 4 are CarryOut, behind the commit. One at a time carries out a change of a
-// subject (turns), and who comes late finds it done or overtaken: of two who set
-// the same password the slower could otherwise set it again after a third change.
+// to 4 are CarryOut, behind the commit. Within a process one at a time carries out a change of a
+// subject (turns).
+//
+// # Claims
+//
+// Between processes there is no such turn: one may be paused for minutes between any two
+// steps, and set a password when another counts already. What holds instead:
+//
+//	1 Nobody sets a password but under a claim in State.Claims, committed with that password
+//	  while it was the one that counts (Pending, or else Password). So the password in force
+//	  is always stored: it is Password, Pending or that of a claim. Others lists them, and the vault
+//	  logs in with each where the first is refused.
+//	2 Who has set a password commits what came of it and takes the claim back, in one commit, only
+//	  if that password still counts then. If another one does, that is claimed, set and proved
+//	  first, again until it is so. Who dies instead leaves the claim.
+//	3 A claim that nobody takes back, because its node died or its database did not answer, is kept
+//	  for an hour. As long as its password is not the one that counts, Work proves by a login that
+//	  that one still is in force, after a minute and then with growing pauses of up to ten, and
+//	  sets it again if not.
+//	4 No password is drawn while a claim is younger than a minute, and none is set when its own
+//	  claim is older than 40 seconds: late acts are the exception, which 2 and 3 repair.
+//
+// So in the end the password that is stored is the one that works. What is left: a process that
+// is paused for more than an hour behind its last look at the clock, sets its password, and dies before
+// it commits. Clocks of nodes that differ weaken 3 and 4 by their difference, and nothing else.
+//
+// What is begun by Work is claimed by engine.Config's Duty, what was begun is brought to its end by
+// Update: a node that does the background work no more still has to tell, and repair, what it did.
 //
 // # What is due
 //
@@ -33,5 +58,5 @@
 // kind of subject is another Load, and a field of Subject. Nor does it know how a
 // server is reached: that is a Server.
 //
-// Start reading at Target, then Rotator.Start and Rotator.CarryOut.
+// Start reading at Target, then Rotator.Start, Rotator.CarryOut and Rotator.finish.
 package rotation

@@ -2,7 +2,9 @@ package rotation
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
+	"io"
 	"time"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
@@ -25,10 +27,14 @@ type Rotator struct {
 // New returns a rotator of what load finds.
 func New(cfg engine.Config, load Load) *Rotator { return &Rotator{cfg: cfg, load: load} }
 
+// update runs a transaction of its own: engine.Config's Update, or Duty, for what only the node
+// does that does the background work.
+type update func(ctx context.Context, change func(context.Context, engine.Tx) error) error
+
 // change runs f on the subject's stored state, in a transaction of its own, and
 // keeps the index true. f returns false to leave all as it is.
-func (r *Rotator) change(ctx context.Context, s Subject, f func(*Target) (bool, error)) error {
-	return r.cfg.Update(ctx, func(ctx context.Context, tx engine.Tx) error {
+func (r *Rotator) change(ctx context.Context, run update, s Subject, f func(*Target) (bool, error)) error {
+	return run(ctx, func(ctx context.Context, tx engine.Tx) error {
 		t, err := r.load(ctx, tx, s)
 		if err != nil || t == nil {
 			return err
@@ -44,10 +50,14 @@ func (r *Rotator) change(ctx context.Context, s Subject, f func(*Target) (bool, 
 }
 
 // Start is step 1: it draws the password to come, unless there is one from a
-// change that was broken off. The caller commits. The database is asked first
+// change that was broken off, and claims it. The caller commits. The database is asked first
 // whether it is there, so that one that is down leaves no change half begun.
 func (r *Rotator) Start(ctx context.Context, t *Target, now time.Time) error {
-	if t.State.Pending == "" {
+	pending := t.State.Pending
+	if pending == "" {
+		if err := t.State.closed(t.Subject, now); err != nil {
+			return err
+		}
 		if err := r.ping(ctx, t); err != nil {
 			return err
 		}
@@ -55,11 +65,40 @@ func (r *Rotator) Start(ctx context.Context, t *Target, now time.Time) error {
 		if err != nil {
 			return errs.Newf(errs.KindOf(err), "making a password: %w", err)
 		}
-		t.State.begin(password.RevealString(), now)
-		return nil
+		pending = password.RevealString()
 	}
-	t.State.begin(t.State.Pending, now)
+	id, err := r.id()
+	if err != nil {
+		return err
+	}
+	t.State.begin(pending, id, now)
+	t.claimed(id, pending)
 	return nil
+}
+
+// closed is an error of kind Unavailable if no password may be drawn now.
+func (r *State) closed(s Subject, now time.Time) error {
+	switch {
+	case r.busy(now):
+		return errs.Newf(errs.Unavailable, "another change of the password of %s is just coming to its end: try again", s)
+	case r.full(now):
+		return errs.Newf(errs.Unavailable, "of %d changes of the password of %s it is not known whether they came to their end: try again in an hour, and see why the database does not answer", maxClaims, s)
+	}
+	return nil
+}
+
+// claimed notes that whoever has t has claimed a password and may set it.
+func (t *Target) claimed(id, password string) {
+	t.claims, t.setting, t.until = append(t.claims, id), password, time.Now().Add(setWithin)
+}
+
+// id draws a name of a claim.
+func (r *Rotator) id() (string, error) {
+	raw := make([]byte, 12)
+	if _, err := io.ReadFull(r.cfg.Random, raw); err != nil {
+		return "", errs.Newf(errs.Internal, "reading randomness: %w", err)
+	}
+	return hex.EncodeToString(raw), nil
 }
 
 func (r *Rotator) ping(ctx context.Context, t *Target) error {
@@ -72,24 +111,35 @@ func (r *Rotator) ping(ctx context.Context, t *Target) error {
 // CarryOut is steps 2 to 4 of a change that Start began and somebody committed.
 // Several may have the same change to carry out: who comes later finds it done.
 func (r *Rotator) CarryOut(ctx context.Context, t *Target) error {
-	waiting, cancel := context.WithTimeout(ctx, driver.CallTimeout)
+	waiting, cancel := context.WithDeadline(ctx, t.until)
 	defer cancel()
 	release, err := r.turns.Take(waiting, t.Subject)
 	if err != nil {
-		return err // it stays pending, and Work takes it up
+		return errors.Join(err, r.withdraw(ctx, t)) // it stays pending, and Work takes it up
 	}
 	defer release()
-	if done, err := r.overtaken(ctx, t); done || err != nil {
-		return err
+	done, err := r.overtaken(waiting, t)
+	if err == nil && !done && waiting.Err() != nil {
+		err = errs.Newf(errs.Unavailable, "the password of %s was not changed in time: %w", t.Subject, waiting.Err())
 	}
-	err = r.set(ctx, t)
-	return r.finish(context.WithoutCancel(ctx), t, err)
+	if done || err != nil {
+		return errors.Join(err, r.withdraw(ctx, t))
+	}
+	return r.finish(ctx, t, r.set(ctx, t))
+}
+
+// withdraw takes the claims of somebody back who has set nothing.
+func (r *Rotator) withdraw(ctx context.Context, t *Target) error {
+	return r.change(context.WithoutCancel(ctx), r.cfg.Update, t.Subject, func(now *Target) (bool, error) {
+		before := len(now.State.Claims)
+		now.State.release(t.claims)
+		return len(now.State.Claims) != before, nil
+	})
 }
 
 // overtaken reports whether somebody else has carried out t's change; the error
-// says that it came to nothing.
+// says that it came to nothing. Without its claim nobody sets anything.
 func (r *Rotator) overtaken(ctx context.Context, t *Target) (done bool, err error) {
-	pending := t.State.Pending
 	err = r.cfg.Update(ctx, func(ctx context.Context, tx engine.Tx) error {
 		now, err := r.load(ctx, tx, t.Subject)
 		switch {
@@ -98,19 +148,23 @@ func (r *Rotator) overtaken(ctx context.Context, t *Target) (done bool, err erro
 		case now == nil:
 			return errs.Newf(errs.NotExist, "%s was deleted before its password was changed", t.Subject)
 		}
-		done = now.State.Pending == "" && now.State.Password == pending
-		if !done && now.State.Pending != pending {
-			return errs.Newf(errs.Unavailable, "another change of the password of %s came between: try again", t.Subject)
+		done = now.State.Pending == "" && now.State.Password == t.setting
+		if !done && (now.State.Pending != t.setting || !now.State.has(t.claims[0])) {
+			return between(t.Subject)
 		}
 		return nil
 	})
 	return done, err
 }
 
+func between(s Subject) error {
+	return errs.Newf(errs.Unavailable, "another change of the password of %s came between: try again", s)
+}
+
 // set is steps 2 and 3: the database gets the new password, and a login proves
 // it. Doing it again does no harm.
 func (r *Rotator) set(ctx context.Context, t *Target) error {
-	account := &driver.Account{Username: t.Username, Password: redact.FromString(t.State.Pending), Statements: t.Statements}
+	account := &driver.Account{Username: t.Username, Password: redact.FromString(t.setting), Statements: t.Statements}
 	apply := func(ctx context.Context, db driver.Database) error { return db.Update(ctx, account) }
 	var err error
 	if t.SelfManaged {
@@ -133,7 +187,7 @@ func (r *Rotator) prove(ctx context.Context, t *Target) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, driver.LoginTimeout)
 	defer cancel()
-	err := t.Server.Login(ctx, t.Username, t.State.Pending)
+	err := t.Server.Login(ctx, t.Username, t.setting)
 	if errs.Is(err, errs.Invalid) && !driver.IsPassword(err) && !t.Root {
 		r.cfg.Log.Warn("a new password could not be proved by a login", "of", t.Subject.String(), "error", err)
 		return nil
@@ -144,98 +198,10 @@ func (r *Rotator) prove(ctx context.Context, t *Target) error {
 	return nil
 }
 
-// finish is step 4, or notes why it did not come to that. It returns cause.
-func (r *Rotator) finish(ctx context.Context, t *Target, cause error) error {
-	forget := false
-	if cause != nil && !t.SkipLogin {
-		probe, cancel := context.WithTimeout(ctx, readTimeout)
-		err := t.Server.Login(probe, t.Username, t.State.Pending)
-		cancel()
-		if err == nil {
-			cause = nil // it is in force all the same
-		}
-		forget = driver.IsPassword(err)
-	}
-	pending := t.State.Pending
-	err := r.change(ctx, t.Subject, func(now *Target) (bool, error) {
-		if now.State.Pending != pending {
-			return false, nil // another has finished it
-		}
-		if cause != nil {
-			now.State.failed(cause.Error(), forget, r.cfg.Now())
-			return true, nil
-		}
-		now.State.done(r.cfg.Now())
-		return true, nil
-	})
-	if cause == nil && t.Root && err == nil {
-		t.Server.Reset()
-	}
-	r.cfg.Wake()
-	return errors.Join(cause, err)
-}
-
-// rotate does all four steps of a subject that is due.
-func (r *Rotator) rotate(ctx context.Context, due *Target) error {
-	if due.State.missed(r.cfg.Now()) {
-		return r.late(ctx, due)
-	}
-	if due.State.Pending != "" && r.inForce(ctx, due, driver.LoginTimeout) {
-		return r.finish(ctx, due, nil) // a crash came between steps 2 and 4
-	}
-	var begun *Target
-	pending := due.State.Pending
-	err := r.Start(ctx, due, r.cfg.Now()) // asks the database, outside of the transaction
-	if err != nil {
-		return r.postpone(ctx, due.Subject, err)
-	}
-	err = r.change(ctx, due.Subject, func(now *Target) (bool, error) {
-		begun = nil
-		if now.State.Pending != pending || now.Server.Version() != due.Server.Version() && !now.Root {
-			return false, nil // somebody else is at it, or the ground has moved: next time
-		}
-		now.State.begin(due.State.Pending, r.cfg.Now())
-		begun = now
-		return true, nil
-	})
-	if err != nil || begun == nil {
-		return err
-	}
-	return r.CarryOut(ctx, begun)
-}
-
-// late is for a schedule whose window has passed: nothing new is begun, and what
-// was begun is found out.
-func (r *Rotator) late(ctx context.Context, due *Target) error {
-	if due.State.Pending != "" {
-		return r.CarryOut(ctx, due)
-	}
-	return r.change(ctx, due.Subject, func(now *Target) (bool, error) {
-		now.State.Reschedule(r.cfg.Now())
-		return true, nil
-	})
-}
-
-// postpone notes a failure before step 1.
-func (r *Rotator) postpone(ctx context.Context, s Subject, cause error) error {
-	err := r.change(context.WithoutCancel(ctx), s, func(now *Target) (bool, error) {
-		now.State.failed(cause.Error(), false, r.cfg.Now())
-		return true, nil
-	})
-	return errors.Join(cause, err)
-}
-
-// inForce reports whether a login with the pending password succeeds.
-func (r *Rotator) inForce(ctx context.Context, t *Target, timeout time.Duration) bool {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	return t.Server.Login(ctx, t.Username, t.State.Pending) == nil
-}
-
 // Current returns the password in force; "" if none is known. While it changes, a
 // login tells which.
 func (r *Rotator) Current(ctx context.Context, t *Target) string {
-	if t.State.Pending != "" && r.inForce(ctx, t, readTimeout) {
+	if t.State.Pending != "" && r.logsIn(ctx, t, t.State.Pending, readTimeout) == nil {
 		return t.State.Pending
 	}
 	return t.State.Password
@@ -247,7 +213,7 @@ func (r *Rotator) asItself(ctx context.Context, t *Target, f func(context.Contex
 	ctx, cancel := context.WithTimeout(ctx, driver.CallTimeout)
 	defer cancel()
 	var err error
-	for _, password := range []string{t.State.Password, t.State.Pending} {
+	for _, password := range append([]string{t.State.Password}, t.State.Others()...) {
 		db, openErr := t.Server.Open(t.Username, password)
 		if openErr != nil {
 			return openErr

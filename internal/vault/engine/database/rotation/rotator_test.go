@@ -149,6 +149,21 @@ func (b *bench) get(s Subject) *Target {
 	return t
 }
 
+// begin has somebody begin to set a password, or to set the one that is pending.
+func (b *bench) begin(s Subject, password string) (begun *Target) {
+	b.t.Helper()
+	if err := b.change(b.t.Context(), b.cfg.Update, s, func(now *Target) (bool, error) {
+		id, err := b.id()
+		now.State.begin(password, id, b.Now())
+		now.claimed(id, password)
+		begun = now
+		return true, err
+	}); err != nil {
+		b.t.Fatal(err)
+	}
+	return begun
+}
+
 func (b *bench) work() time.Time {
 	b.t.Helper()
 	next, err := b.Rotator.Work(b.t.Context())
@@ -232,13 +247,7 @@ func TestLateRotationSetsNothing(t *testing.T) {
 	b.put(someone)
 	begin := func(password string) (late, quick *Target) {
 		t.Helper()
-		if err := b.change(t.Context(), someone, func(now *Target) (bool, error) {
-			now.State.begin(password, b.Now())
-			return true, nil
-		}); err != nil {
-			t.Fatal(err)
-		}
-		return b.get(someone), b.get(someone)
+		return b.begin(someone, password), b.begin(someone, password)
 	}
 	late, quick := begin("second")
 	if err := b.CarryOut(t.Context(), quick); err != nil || b.server.password != "second" {
@@ -264,13 +273,7 @@ func TestLateRotationSetsNothing(t *testing.T) {
 func TestDeletedSubjects(t *testing.T) {
 	b := newBench(t)
 	b.put(someone)
-	if err := b.change(t.Context(), someone, func(now *Target) (bool, error) {
-		now.State.begin("second", b.Now())
-		return true, nil
-	}); err != nil {
-		t.Fatal(err)
-	}
-	begun := b.get(someone)
+	begun := b.begin(someone, "second")
 	if err := b.cfg.Update(t.Context(), func(_ context.Context, tx engine.Tx) error {
 		tx.Delete(b.key(someone))
 		return nil
@@ -300,7 +303,7 @@ func TestCarryOutWaitsNoLongerThanAsked(t *testing.T) {
 	defer release()
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := b.CarryOut(ended, b.get(someone)); !errs.Is(err, errs.Unavailable) || !errors.Is(err, context.Canceled) {
+	if err := b.CarryOut(ended, b.begin(someone, "second")); !errs.Is(err, errs.Unavailable) || !errors.Is(err, context.Canceled) {
 		t.Errorf("%v", err)
 	}
 }

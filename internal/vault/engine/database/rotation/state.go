@@ -23,6 +23,7 @@ type State struct {
 	Last     time.Time // of the last change; zero = never
 	Next     time.Time // when it is to change; zero = not by itself
 	Due      time.Time // when Work looks after it: Next, or the next try; zero = never
+	Claims   []Claim   `json:",omitempty"` // on passwords that may be in force, or come to be; never changed in place
 	Failures int       `json:",omitempty"` // in a row
 	Error    string    `json:",omitempty"` // of the last try, without secrets
 }
@@ -132,13 +133,18 @@ func (r *State) Reschedule(now time.Time) {
 	if r.Pending != "" {
 		r.Due = now
 	}
+	r.watch(now)
 }
 
-// begin notes a password that is about to be set.
-func (r *State) begin(pending string, now time.Time) {
+// begin notes a password that is about to be set by who makes this claim.
+func (r *State) begin(pending, claim string, now time.Time) {
 	r.Pending = pending
+	r.claim(claim, pending, now)
 	r.Due = now.Add(abandoned)
 }
+
+// comes reports whether it is time for a change.
+func (r *State) comes(now time.Time) bool { return !r.Next.IsZero() && !r.Next.After(now) }
 
 // done makes the pending password the current one.
 func (r *State) done(now time.Time) {
@@ -146,11 +152,13 @@ func (r *State) done(now time.Time) {
 	r.Last, r.Failures, r.Error = now, 0, ""
 	r.Next = r.after(now)
 	r.Due = r.Next
+	r.watch(now)
 }
 
 // failed notes why a change did not come about and when to try again. forget
 // says that the pending password is known not to be in force.
 func (r *State) failed(reason string, forget bool, now time.Time) {
+	defer r.watch(now)
 	if forget {
 		r.Pending = ""
 	}

@@ -34,6 +34,10 @@ type Target struct {
 	Statements  []string // that set a password; empty = the database's usual ones
 	SelfManaged bool     // the user sets its own password, with the old one
 	SkipLogin   bool     // a new password is not proved by a login
+
+	claims  []string  // made by whoever has this target
+	setting string    // the password that is being set
+	until   time.Time // when it is too late to begin to set it, by the monotonic clock
 	// Save writes State, and what it is part of, in a transaction.
 	Save func(tx engine.Tx) error
 }

@@ -22,7 +22,7 @@ func (r *Rotator) Work(ctx context.Context) (time.Time, error) {
 		found, err = r.find(ctx, tx, r.cfg.Now())
 		return err
 	}
-	if err := r.cfg.Update(ctx, find); err != nil {
+	if err := r.cfg.Duty(ctx, find); err != nil {
 		return time.Time{}, err
 	}
 	if len(found.now) == 0 {
@@ -45,7 +45,7 @@ func (r *Rotator) Work(ctx context.Context) (time.Time, error) {
 	if err := ctx.Err(); err != nil {
 		return time.Time{}, errs.As(errs.Unavailable, err)
 	}
-	err := r.cfg.Update(ctx, find)
+	err := r.cfg.Duty(ctx, find)
 	if err == nil && len(found.now) > 0 {
 		return r.cfg.Now(), nil
 	}
