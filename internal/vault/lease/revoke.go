@@ -97,17 +97,8 @@ func (m *Manager) due(ctx context.Context, tx *store.Txn, ref Ref) (time.Time, e
 	if err != nil || rec == nil {
 		return time.Time{}, err
 	}
-	own := rec.ref().Key() == ref.Key()
-	switch {
-	case !own && (rec.Live(m.now()) || rec.Due.After(ref.Due)):
-		return time.Time{}, nil // its own ref leads to it
-	case rec.Live(m.now()):
-		return rec.Due, nil // the clock went back
-	case m.cfg.Shared && !rec.Ending:
-		next := *rec
-		next.Ending = true
-		rec.replace(tx, &next)
-		return next.Due, nil // nobody renews it from now on: once more, at once
+	if again, not := m.notYet(tx, rec, ref); not {
+		return again, nil
 	}
 	if until, open := m.breaks.open(rec, m.now()); open {
 		next := *rec
@@ -124,6 +115,23 @@ func (m *Manager) due(ctx context.Context, tx *store.Txn, ref Ref) (time.Time, e
 		return next.Due, nil
 	}
 	return time.Time{}, nil
+}
+
+// notYet reports whether a lease is not to be ended by ref now, and when to look again.
+func (m *Manager) notYet(tx Writer, rec *Record, ref Ref) (again time.Time, not bool) {
+	own := rec.ref().Key() == ref.Key()
+	switch {
+	case !own && (rec.Live(m.now()) || rec.Due.After(ref.Due)):
+		return time.Time{}, true // its own ref leads to it
+	case rec.Live(m.now()):
+		return rec.Due, true // the clock went back
+	case m.cfg.Shared && !rec.Ending:
+		next := *rec
+		next.Ending = true
+		rec.replace(tx, &next)
+		return next.Due, true // nobody renews it from now on: once more, at once
+	}
+	return time.Time{}, false
 }
 
 // jitter spreads what failed together: up to half of pause, the same for one ID.
