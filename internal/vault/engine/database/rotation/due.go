@@ -13,12 +13,14 @@ import (
 // the background work by now makes nothing of it undone.
 func (r *Rotator) rotate(ctx context.Context, due *Target) error {
 	now := r.cfg.Now()
-	pending := due.State.Pending
+	if pending := due.State.Pending; pending != "" {
+		if r.logsIn(ctx, due, pending, driver.LoginTimeout) == nil {
+			due.setting = pending
+			return r.finish(ctx, due, nil) // a crash came between steps 2 and 4
+		}
+		return r.takeUp(ctx, due)
+	}
 	switch {
-	case pending != "" && r.logsIn(ctx, due, pending, driver.LoginTimeout) == nil:
-		due.setting = pending
-		return r.finish(ctx, due, nil) // a crash came between steps 2 and 4
-	case pending != "":
 	case !due.State.comes(now):
 		return r.settle(ctx, due)
 	case due.State.missed(now):
@@ -26,14 +28,20 @@ func (r *Rotator) rotate(ctx context.Context, due *Target) error {
 	case due.State.busy(now):
 		return r.putOff(ctx, due)
 	}
-	if err := r.Start(ctx, due, now); err != nil { // asks the database, outside of the transaction
+	return r.takeUp(ctx, due)
+}
+
+// takeUp begins a change, or goes on with the one that was begun.
+func (r *Rotator) takeUp(ctx context.Context, due *Target) error {
+	pending := due.State.Pending
+	if err := r.Start(ctx, due, r.cfg.Now()); err != nil { // asks the database, outside of the transaction
 		return r.postpone(ctx, due.Subject, err)
 	}
 	var begun *Target
 	err := r.change(ctx, r.cfg.Duty, due.Subject, func(now *Target) (bool, error) {
 		begun = nil
-		if now.State.Pending != pending || now.Server.Version() != due.Server.Version() && !now.Root ||
-			pending == "" && now.State.busy(r.cfg.Now()) {
+		busy := pending == "" && now.State.busy(r.cfg.Now())
+		if busy || now.State.Pending != pending || now.Server.Version() != due.Server.Version() && !now.Root {
 			return false, nil // somebody else is at it, or the ground has moved: next time
 		}
 		now.State.begin(due.setting, due.claims[0], r.cfg.Now())

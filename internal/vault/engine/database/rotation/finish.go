@@ -3,6 +3,7 @@ package rotation
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/engine/database/driver"
@@ -63,32 +64,14 @@ func (r *Rotator) conclude(ctx context.Context, t *Target, o outcome) (again *Ta
 	}
 	err = r.change(ctx, r.cfg.Update, t.Subject, func(now *Target) (bool, error) {
 		again = nil
-		s, at := now.State, r.cfg.Now()
-		counts := s.wanted()
-		switch {
-		case o.proved && (counts == t.setting || counts == ""):
-			s.release(t.claims)
-			if s.Pending != "" || counts == "" {
-				s.Pending = t.setting
-				s.done(at)
-			}
-		case o.unset && len(t.claims) <= 1: // nothing was set before either
-			s.release(t.claims)
-			if s.Pending == t.setting {
-				s.failed(o.cause.Error(), true, at)
-			}
-		case counts == t.setting:
-			s.leave(t.claims)
-			if s.Pending != "" {
-				s.failed(o.cause.Error(), false, at)
-			}
-		default:
-			s.claim(id, counts, at)
+		at := r.cfg.Now()
+		if counts := now.State.wanted(); !now.State.take(t, o, at) {
+			now.State.claim(id, counts, at)
 			again = now
 			again.claims = append(again.claims, t.claims...)
 			again.claimed(id, counts)
 		}
-		s.watch(at)
+		now.State.watch(at)
 		return true, nil
 	})
 	if err != nil {
@@ -98,6 +81,41 @@ func (r *Rotator) conclude(ctx context.Context, t *Target, o outcome) (again *Ta
 		t.Server.Reset()
 	}
 	return again, nil
+}
+
+// take notes what came of t's setting; false: another password counts, over which it was, or may
+// have been, set.
+func (r *State) take(t *Target, o outcome, now time.Time) bool {
+	counts := r.wanted()
+	switch {
+	case o.proved:
+		return r.proved(t, counts, now)
+	case o.unset && len(t.claims) <= 1: // nothing was set before either
+		r.release(t.claims)
+		if r.Pending == t.setting {
+			r.failed(o.cause.Error(), true, now)
+		}
+		return true
+	case counts == t.setting:
+		r.leave(t.claims)
+		if r.Pending != "" {
+			r.failed(o.cause.Error(), false, now)
+		}
+		return true
+	}
+	return false
+}
+
+func (r *State) proved(t *Target, counts string, now time.Time) bool {
+	if counts != t.setting && counts != "" {
+		return false
+	}
+	r.release(t.claims)
+	if r.Pending != "" || counts == "" {
+		r.Pending = t.setting
+		r.done(now)
+	}
+	return true
 }
 
 // repair has the password be in force that counted when t was claimed.

@@ -328,7 +328,7 @@ func (m *model) run() {
 		if m.random.IntN(2) == 0 {
 			go n.request()
 		} else {
-			go func() { _, _ = n.Work(context.Background()) }() //nolint:errcheck // what fails is tried again
+			go func() { _, _ = n.Work(context.Background()) }() // what fails is tried again
 		}
 		for range m.random.IntN(40) {
 			if !m.turn() {
