@@ -66,9 +66,13 @@ func (r *Rotator) conclude(ctx context.Context, t *Target, o outcome) (again *Ta
 		again = nil
 		at := r.cfg.Now()
 		if counts := now.State.wanted(); !now.State.take(t, o, at) {
-			now.State.claim(id, counts, at)
 			again = now
-			again.claims = append(again.claims, t.claims...)
+			if o.proved || errs.Is(o.cause, errs.Invalid) {
+				again.claims = append(again.claims, t.claims...)
+			} else { // it may still be under way in the database
+				now.State.leave(t.claims)
+			}
+			now.State.claim(id, counts, at)
 			again.claimed(id, counts)
 		}
 		now.State.watch(at)

@@ -1,6 +1,7 @@
 package rotation
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -37,7 +39,8 @@ type model struct {
 
 	password string // in force in the database
 	drawn    int
-	waiting  []*step // in the order of their coming
+	mu       sync.Mutex
+	waiting  []*step
 	trail    []string
 	paused   time.Duration
 }
@@ -65,7 +68,9 @@ func (m *model) note(format string, args ...any) {
 // step waits until it is its turn. A process that is dead makes none.
 func (n *member) step(what string) {
 	s := &step{what: what, by: n, goOn: make(chan struct{})}
+	n.m.mu.Lock()
 	n.m.waiting = append(n.m.waiting, s)
+	n.m.mu.Unlock()
 	<-s.goOn
 	if n.dead {
 		runtime.Goexit()
@@ -266,15 +271,25 @@ func (n *member) request() {
 	}
 }
 
+// ready are those who wait and are not paused, in one order in whichever they came.
+func (m *model) ready() (all []*step) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, s := range m.waiting {
+		if m.calm || !time.Now().Before(s.until) {
+			all = append(all, s)
+		}
+	}
+	slices.SortFunc(all, func(a, b *step) int {
+		return cmp.Or(cmp.Compare(a.by.name, b.by.name), cmp.Compare(a.what, b.what))
+	})
+	return all
+}
+
 // turn lets one step be made; false: nobody waits to make one.
 func (m *model) turn() bool {
 	synctest.Wait()
-	var ready []*step
-	for _, s := range m.waiting {
-		if m.calm || !time.Now().Before(s.until) {
-			ready = append(ready, s)
-		}
-	}
+	ready := m.ready()
 	if len(ready) == 0 {
 		return false
 	}
@@ -296,7 +311,9 @@ func (m *model) turn() bool {
 	} else {
 		m.note("%s: %s", s.by.name, s.what)
 	}
+	m.mu.Lock()
 	m.waiting = slices.DeleteFunc(m.waiting, func(w *step) bool { return w == s })
+	m.mu.Unlock()
 	close(s.goOn)
 	synctest.Wait()
 	if now := m.stored(); m.password != now.Password && !slices.Contains(now.Others(), m.password) {
@@ -330,6 +347,7 @@ func (m *model) run() {
 		} else {
 			go func() { _, _ = n.Work(context.Background()) }() // what fails is tried again
 		}
+		synctest.Wait()
 		for range m.random.IntN(40) {
 			if !m.turn() {
 				time.Sleep(time.Duration(m.random.Int64N(int64(2 * time.Minute))))
