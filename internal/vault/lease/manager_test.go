@@ -607,6 +607,7 @@ func TestExpiredIsCommittedBeforeItIsEnded(t *testing.T) {
 			}
 			rec = w.issue("a", "creds/r", engine.Lease{TTL: time.Minute, Renewable: true}, lease.Holder{})
 			time.Sleep(2 * time.Minute)
+			synctest.Wait()
 			if n := len(w.mounts["a"].attempts("creds/r")); n != 1 || renewable == shared {
 				t.Errorf("shared %v: %d attempts, and another node could still renew it: %v", shared, n, renewable)
 			}
