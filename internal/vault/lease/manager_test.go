@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -595,21 +596,23 @@ func TestExpiredIsCommittedBeforeItIsEnded(t *testing.T) {
 				Store: w.store, Owner: w.owner, Now: func() time.Time { return time.Now().Add(-time.Hour) },
 				Alive: func(context.Context, lease.Reader, string) (bool, error) { return true, nil },
 			})
-			renewable := true
-			var rec *lease.Record
-			w.mounts["a"].fail = func(ctx context.Context, _ *engine.Leased) error {
+			var renewable atomic.Bool
+			rec := w.issue("a", "creds/r", engine.Lease{TTL: time.Minute, Renewable: true}, lease.Holder{})
+			l := w.mounts["a"]
+			l.mu.Lock()
+			l.fail = func(ctx context.Context, _ *engine.Leased) error {
 				found, err := slow.Find(ctx, w.store, engine.Namespace{}, rec.ID)
 				if err != nil {
 					t.Error(err)
 				}
-				renewable = found != nil
+				renewable.Store(found != nil)
 				return nil
 			}
-			rec = w.issue("a", "creds/r", engine.Lease{TTL: time.Minute, Renewable: true}, lease.Holder{})
+			l.mu.Unlock()
 			time.Sleep(2 * time.Minute)
 			synctest.Wait()
-			if n := len(w.mounts["a"].attempts("creds/r")); n != 1 || renewable == shared {
-				t.Errorf("shared %v: %d attempts, and another node could still renew it: %v", shared, n, renewable)
+			if n := len(l.attempts("creds/r")); n != 1 || renewable.Load() == shared {
+				t.Errorf("shared %v: %d attempts, and another node could still renew it: %v", shared, n, renewable.Load())
 			}
 			if left := w.left(); len(left) != 0 {
 				t.Errorf("left: %q", left)
