@@ -359,7 +359,7 @@ func TestEventsOfLostAnswers(t *testing.T) {
 	}
 	p.bench.fault.Add(fault.Rule{Op: fault.Apply, Prefix: EventsKey, After: true, Times: 1, Err: errs.New(errs.Unavailable, "nobody knows")})
 	for i, want := range []errs.Kind{errs.Unavailable, 0} {
-		err := p.v.update(ctx, m.ID, func(_ context.Context, tx *Tx) error {
+		err := p.v.update(ctx, p.v.Store, m.ID, func(_ context.Context, tx *Tx) error {
 			tx.Put(m.Storage()+"x", []byte{byte(i)})
 			tx.Emit(engine.Event{Type: "lab/write", Path: "x"})
 			return nil
