@@ -266,7 +266,11 @@ func (e *Engine) act(verb alternating.Verb) engine.Handler {
 			res.Warnings = []string{asked.Note}
 		}
 		if asked.CarryOut {
-			res.After = func(ctx context.Context) error { return e.carryOut(ctx, r, options) }
+			claim, err := e.actor.Claim(tx, r, req.Time)
+			if err != nil {
+				return nil, err
+			}
+			res.After = func(ctx context.Context) error { return e.carryOut(ctx, r, claim, options) }
 		}
 		return res, nil
 	}
@@ -291,8 +295,8 @@ func (e *Engine) ask(ctx context.Context, tx engine.Tx, r *alternating.Role, a a
 	return asked, err
 }
 
-func (e *Engine) carryOut(ctx context.Context, r *alternating.Role, o alternating.Options) error {
-	err := e.actor.CarryOut(ctx, r, o)
+func (e *Engine) carryOut(ctx context.Context, r *alternating.Role, c *alternating.Claim, o alternating.Options) error {
+	err := e.actor.CarryOut(ctx, r, c, o)
 	switch {
 	case errs.Is(err, errs.Conflict):
 		return engine.WithStatus(err, http.StatusConflict)

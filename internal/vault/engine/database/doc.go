@@ -18,6 +18,8 @@
 //	role/NAME              role of dynamic users, JSON
 //	static/NAME            static role with its passwords, JSON
 //	user/NAME/HASH         name of the static role that has a user of the connection
+//	alternating/NAME       alternating role with its credentials, JSON
+//	acting/NAME/ID         somebody who acts on an alternating role in its database, JSON
 //	due/DAY/MINUTE/KIND-NAME   one byte; DAY 20060102, MINUTE 1504, KIND c or s
 //
 // Start reading at New, then Engine.creds, and package rotation.

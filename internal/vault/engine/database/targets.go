@@ -2,6 +2,7 @@ package database
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
@@ -94,4 +95,11 @@ func (e *Engine) rotateNow(root bool) engine.Handler {
 }
 
 // Work implements engine.Worker.
-func (e *Engine) Work(ctx context.Context) (time.Time, error) { return e.rotator.Work(ctx) }
+func (e *Engine) Work(ctx context.Context) (time.Time, error) {
+	next, err := e.rotator.Work(ctx)
+	again, actErr := e.actor.Work(ctx)
+	if next.IsZero() || !again.IsZero() && again.Before(next) {
+		next = again
+	}
+	return next, errors.Join(err, actErr)
+}

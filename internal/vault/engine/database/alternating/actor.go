@@ -47,28 +47,32 @@ type Options struct {
 }
 
 // CarryOut does what a role's Step announces, and stores that it is done; r is the
-// role as it was committed. Whoever comes late finds it done, or overtaken. Kinds
+// role as it was committed, together with the claim c. Whoever comes late finds it done, or
+// overtaken; who was overtaken while at it mends what it has spoilt. Kinds
 // of errors: Invalid, the database refuses it, and a person must look; Unavailable,
 // ask again; Conflict, another act came between.
-func (a *Actor) CarryOut(ctx context.Context, r *Role, o Options) error {
-	waiting, cancel := context.WithTimeout(ctx, driver.CallTimeout)
+func (a *Actor) CarryOut(ctx context.Context, r *Role, c *Claim, o Options) error {
+	a.cfg.Wake() // Work has to know of the claim, should this node end here
+	waiting, cancel := context.WithDeadline(ctx, c.until)
 	defer cancel()
 	release, err := a.turns.Take(waiting, r.Name)
 	if err != nil {
-		return err
+		return errors.Join(err, a.withdraw(ctx, c))
 	}
 	defer release()
-	j, done, err := a.job(ctx, r)
+	j, done, err := a.job(waiting, r, c)
+	if err == nil && !done && waiting.Err() != nil {
+		err = errs.Newf(errs.Unavailable, "it was not done in time: %w", waiting.Err())
+	}
 	if err != nil || done {
-		return err
+		return errors.Join(err, a.withdraw(ctx, c))
 	}
 	j.keep = o.KeepSessions
-	cause := j.do(ctx)
-	return a.finish(context.WithoutCancel(ctx), r, cause)
+	return a.finish(context.WithoutCancel(ctx), r, c, j.do(ctx))
 }
 
-// job reads what is stored, for it may have changed since r was.
-func (a *Actor) job(ctx context.Context, r *Role) (*job, bool, error) {
+// job reads what is stored, for it may have changed since r was. Without its claim nobody acts.
+func (a *Actor) job(ctx context.Context, r *Role, c *Claim) (*job, bool, error) {
 	j := &job{Actor: a}
 	done := false
 	err := a.cfg.Update(ctx, func(ctx context.Context, tx engine.Tx) error {
@@ -78,6 +82,13 @@ func (a *Actor) job(ctx context.Context, r *Role) (*job, bool, error) {
 		}
 		if done, err = r.overtaken(now); err != nil || done {
 			return err
+		}
+		mine, err := tx.Get(ctx, c.key())
+		if err != nil {
+			return err
+		}
+		if !mine.Exists() {
+			return errs.Newf(errs.Unavailable, "it was not done in time: the claim on the alternating role %q was forgotten", r.Name)
 		}
 		j.Role = now
 		j.server, j.policy, err = a.find(ctx, tx, now)
@@ -101,14 +112,35 @@ func (r *Role) overtaken(now *Role) (done bool, err error) {
 	return false, errs.Newf(errs.Conflict, "another act came between on the alternating role %q, which is at %s now", r.Name, now.Describe())
 }
 
-// finish stores what came of a step. It returns cause.
-func (a *Actor) finish(ctx context.Context, r *Role, cause error) error {
-	err := a.cfg.Update(ctx, func(ctx context.Context, tx engine.Tx) error {
+// finish stores what came of a step, and takes the claim on it back if that is certain. It returns cause.
+func (a *Actor) finish(ctx context.Context, r *Role, c *Claim, cause error) error {
+	late, between, err := a.conclude(ctx, r, c, cause)
+	switch {
+	case err != nil || !late:
+	case certain(cause):
+		err = a.mend(ctx, a.cfg.Update, r.Name, []*Claim{c}, nil)
+	default:
+		err = a.mend(ctx, a.cfg.Update, r.Name, nil, []*Claim{c})
+	}
+	return errors.Join(cause, between, err)
+}
+
+// conclude is the commit of finish; late: the database may not be as the role says. The claim is
+// left to mend then, if what it is on has ended.
+func (a *Actor) conclude(ctx context.Context, r *Role, c *Claim, cause error) (late bool, between, err error) {
+	err = a.cfg.Update(ctx, func(ctx context.Context, tx engine.Tx) error {
 		now, err := Load(ctx, tx, r.Name)
 		if err != nil {
 			return err
 		}
-		if done, err := r.overtaken(now); err != nil || done {
+		var done bool
+		done, between = r.overtaken(now)
+		// A try that failed may have spoilt what another one has done.
+		late = now != nil && (between != nil || done && cause != nil)
+		if late && certain(cause) {
+			return nil
+		}
+		if err := c.end(tx, cause); err != nil || late || done || now == nil {
 			return err
 		}
 		changed := *now
@@ -119,7 +151,21 @@ func (a *Actor) finish(ctx context.Context, r *Role, cause error) error {
 		}
 		return changed.Save(tx)
 	})
-	return errors.Join(cause, err)
+	return late, between, err
+}
+
+// end takes a claim back, unless what it is on may still be under way in the database.
+func (c *Claim) end(tx engine.Tx, cause error) error {
+	if !certain(cause) {
+		return c.leave(tx)
+	}
+	tx.Delete(c.key())
+	return nil
+}
+
+// certain reports whether nothing of what ended so is still to be done by the database.
+func certain(cause error) bool {
+	return cause == nil || errs.Is(cause, errs.Invalid) || errs.Is(cause, errs.NotExist)
 }
 
 // job is one step of one role, as stored. Its Role is not to be changed.
@@ -208,7 +254,7 @@ func (j *job) make(ctx context.Context) error {
 			return db.AddPassword(ctx, j.New.Username, password)
 		})
 	case j.Makes():
-		err = j.create(ctx)
+		err = j.create(ctx, j.New)
 	default:
 		account := &driver.Account{Username: j.New.Username, Password: password, Statements: j.Statements}
 		err = j.use(ctx, "setting the new password", func(ctx context.Context, db driver.Database) error { return db.Update(ctx, account) })
@@ -247,18 +293,18 @@ func (j *job) ordinary(ctx context.Context) error {
 	})
 }
 
-// create makes the new user. One of that name is ours if it logs in with the
+// create makes a user. One of that name is ours if it logs in with the
 // password that nobody else knows: then a try was broken off, perhaps by half, and
 // it is made anew. Any other is somebody's, and stays.
-func (j *job) create(ctx context.Context) error {
+func (j *job) create(ctx context.Context, c *Credential) error {
 	const doing = "making the new user"
-	account := &driver.Account{Username: j.New.Username, Password: redact.FromString(j.New.Password), Statements: j.Creation}
+	account := &driver.Account{Username: c.Username, Password: redact.FromString(c.Password), Statements: j.Creation}
 	create := func(ctx context.Context, db driver.Database) error { return db.Create(ctx, account) }
 	err := j.use(ctx, doing, create)
-	if !errs.Is(err, errs.Invalid) || j.login(ctx, j.New) != nil {
+	if !errs.Is(err, errs.Invalid) || j.login(ctx, c) != nil {
 		return err
 	}
-	if err := j.drop(ctx, j.New); err != nil {
+	if err := j.drop(ctx, c); err != nil {
 		return err
 	}
 	return j.use(ctx, doing, create)
@@ -298,7 +344,7 @@ func (j *job) refused(ctx context.Context, c *Credential, which string) error {
 
 // shut is Closing.
 func (j *job) shut(ctx context.Context) error {
-	if err := j.lock(ctx, j.Live); err != nil {
+	if err := j.lock(ctx, j.Live); err != nil && !(j.Makes() && errs.Is(err, errs.NotExist)) { // what is not there is made by reopen
 		return err
 	}
 	return j.refused(ctx, j.Live, "old")
@@ -322,12 +368,21 @@ func (j *job) open(ctx context.Context) error {
 			return db.AddPassword(ctx, j.Live.Username, redact.FromString(j.Live.Password))
 		})
 	} else {
-		err = j.keeper(ctx, "letting the old user in", func(ctx context.Context, db driver.Gatekeeper) error { return db.Unlock(ctx, j.Live.Username) })
+		err = j.unlock(ctx, j.Live)
 	}
 	if err != nil {
 		return err
 	}
 	return j.works(ctx, j.Live, "old")
+}
+
+// unlock lets a user in. One that turns make, and that somebody has dropped late, is made anew.
+func (j *job) unlock(ctx context.Context, c *Credential) error {
+	err := j.keeper(ctx, "letting the user in", func(ctx context.Context, db driver.Gatekeeper) error { return db.Unlock(ctx, c.Username) })
+	if errs.Is(err, errs.NotExist) && j.Makes() && c.Version > 0 {
+		return j.create(ctx, c)
+	}
+	return err
 }
 
 // discard is RetiringNew. A new credential that never came into being has nothing

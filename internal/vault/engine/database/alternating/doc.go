@@ -28,6 +28,16 @@
 //
 // Nothing is carried out by itself: who asks for an act asks until it is done.
 //
+// # Several nodes
+//
+// A node may be paused for minutes between any two things it does, and do the next one when the
+// role is at another step or turn: set the password of a user who is in use by then, lock or
+// drop it, or let in one that was retired. So who carries out a Step stores a Claim first, in the same
+// commit, begins within 40 seconds, and takes it back in the commit that stores what came of it. If
+// the role is elsewhere by then, it first has the database be as the role says (Actor.mend):
+// credentials that are to work do, the one that is closed does not, and one that it made late
+// does not either. Claims of whom nothing is heard for two minutes are mended by Work, for an hour.
+//
 // # What is never lost
 //
 // The old password is forgotten when the database has been seen to refuse it, and
