@@ -32,7 +32,7 @@ const turnPause = 100 * time.Millisecond
 // Work implements engine.Worker. It returns when this node leads no more.
 func (t *turns) Work(ctx context.Context) (time.Time, error) {
 	var last int
-	err := t.cfg.Update(ctx, func(ctx context.Context, tx engine.Tx) error {
+	err := t.cfg.Duty(ctx, func(ctx context.Context, tx engine.Tx) error {
 		e, err := tx.Get(ctx, "last")
 		if err != nil {
 			return err
@@ -42,7 +42,7 @@ func (t *turns) Work(ctx context.Context) (time.Time, error) {
 		return nil
 	})
 	for ; err == nil; last++ {
-		err = t.cfg.Update(ctx, func(_ context.Context, tx engine.Tx) error {
+		err = t.cfg.Duty(ctx, func(_ context.Context, tx engine.Tx) error {
 			tx.Put("last", []byte(strconv.Itoa(last+1)))
 			return nil
 		})
