@@ -87,11 +87,13 @@ type ServerConfig struct {
 	// Engines are secrets engines besides those of the registry; for tests.
 	Engines map[string]engine.Factory `json:"-"`
 
+	// Reread reads the configuration again, for Server.Reload; nil = it stays as it is.
+	Reread func() (ServerConfig, error) `json:"-"`
 	// Format is what the program reads and writes; for tests. Zero: format.This.
 	Format format.Program `json:"-"`
 
 	level   *slog.LevelVar // of what the server logs
-	started slog.Level     // what it was at first
+	started *slog.LevelVar // what the configuration says it is
 
 	Log *slog.Logger     `json:"-"` // default: made of LogLevel and LogFormat on standard error
 	Now func() time.Time `json:"-"` // default: the system's clock
@@ -192,7 +194,8 @@ func (c *ServerConfig) makeLog() error {
 	}
 	c.level = new(slog.LevelVar)
 	c.level.Set(level)
-	c.started = level
+	c.started = new(slog.LevelVar)
+	c.started.Set(level)
 	if c.Log != nil {
 		return nil
 	}

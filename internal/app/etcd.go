@@ -35,23 +35,31 @@ type EtcdConfig struct {
 
 // openEtcd opens the store in etcd as the only process that uses it, unless the store is shared.
 func openEtcd(ctx context.Context, c *ServerConfig) (store.Store, error) {
+	cfg, err := etcdConfig(c)
+	if err != nil {
+		return nil, err
+	}
+	return etcd.Open(ctx, cfg)
+}
+
+func etcdConfig(c *ServerConfig) (etcd.Config, error) {
 	e := &c.EtcdConfig
 	password, err := e.password()
 	if err != nil {
-		return nil, err
+		return etcd.Config{}, err
 	}
 	timeout := time.Duration(0)
 	if e.EtcdTimeout != "" {
 		if timeout, err = ttl("etcd_timeout", e.EtcdTimeout); err != nil {
-			return nil, err
+			return etcd.Config{}, err
 		}
 	}
-	return etcd.Open(ctx, etcd.Config{
+	return etcd.Config{
 		Endpoints: e.EtcdEndpoints, Prefix: e.EtcdPrefix,
 		CAFile: e.EtcdCAFile, CertFile: e.EtcdCertFile, KeyFile: e.EtcdKeyFile,
 		Username: e.EtcdUsername, Password: password,
 		Exclusive: !c.SharedStore, Timeout: timeout, Log: c.Log,
-	})
+	}, nil
 }
 
 func (e *EtcdConfig) password() (redact.Secret, error) {

@@ -18,6 +18,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/strongkeep/strongkeep/internal/app/certificate"
+	"github.com/strongkeep/strongkeep/internal/app/reload"
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/redact"
 	"github.com/strongkeep/strongkeep/internal/vault/audit"
@@ -55,7 +57,9 @@ type Server struct {
 	vault     atomic.Pointer[unsealed.Vault] // that is or was open last; nil = none was
 	caFile    string                         // "" with a certificate of the operator's, or without TLS
 	seal      string                         // the kind of key that unseals
-	keyAway   bool                           // it could not be reached at the start
+	files     *certificate.Files             // nil without a certificate of the operator's
+	reloader  *reload.Reloader
+	keyAway   bool // it could not be reached at the start
 	devRoot   redact.Secret
 	devKey    redact.Secret
 }
@@ -82,6 +86,7 @@ func NewServer(ctx context.Context, c ServerConfig) (_ *Server, err error) {
 	if err := s.listen(ctx); err != nil {
 		return nil, err
 	}
+	s.reloader = s.makeReloader()
 	return s, s.unseal(ctx)
 }
 
@@ -264,15 +269,15 @@ func (s *Server) tlsConfig() (*tls.Config, error) {
 		// Asked for and not demanded: the auth method cert decides whom to believe.
 		ClientAuth: tls.RequestClientCert}
 	if s.cfg.TLSCert != "" {
-		f := &fileCertificate{certFile: s.cfg.TLSCert, keyFile: s.cfg.TLSKey}
-		c.GetCertificate = f.certificate
-		_, err := f.certificate(nil)
+		s.files = certificate.NewFiles(s.cfg.TLSCert, s.cfg.TLSKey)
+		c.GetCertificate = s.files.Certificate
+		_, err := s.files.Certificate(nil)
 		return c, err
 	}
-	issuer := &selfIssuer{dir: filepath.Join(s.cfg.DataDir, "tls"), names: serverNames(s.cfg.Listen, s.cfg.TLSNames), now: s.cfg.Now, log: s.cfg.Log}
-	s.caFile = issuer.caFile()
-	c.GetCertificate = issuer.certificate
-	return c, issuer.open()
+	issuer := &certificate.Issuer{Dir: filepath.Join(s.cfg.DataDir, "tls"), Names: s.cfg.ServerNames(), Now: s.cfg.Now, Log: s.cfg.Log}
+	s.caFile = issuer.CAFile()
+	c.GetCertificate = issuer.Certificate
+	return c, issuer.Open()
 }
 
 // unseal initialises a development vault, and opens one that has a key.
@@ -408,15 +413,4 @@ func (s *Server) Close() error {
 		all = append(all, s.raw.Close())
 	}
 	return errors.Join(all...)
-}
-
-// Reload reopens the audit files, after a rotation of logs; for SIGHUP.
-func (s *Server) Reload() {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	if err := s.gate.Audit().Reload(ctx); err != nil {
-		s.cfg.Log.Error("reopening the audit devices", "error", err)
-		return
-	}
-	s.cfg.Log.Info("audit devices are reopened")
 }

@@ -10,6 +10,7 @@ import (
 	compose "github.com/strongkeep/strongkeep/internal/app"
 	"github.com/strongkeep/strongkeep/internal/cli/admin"
 	"github.com/strongkeep/strongkeep/internal/cli/controllers"
+	"github.com/strongkeep/strongkeep/internal/cli/diagnose"
 	"github.com/strongkeep/strongkeep/internal/cli/session"
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/operator"
@@ -21,7 +22,11 @@ import (
 // program that runs in a cluster and keeps its Secrets in step.
 func (a *app) operatorCommand() *cobra.Command {
 	return session.Group("operator", "Run the Kubernetes operator; initialise, unseal, seal and rotate a vault",
-		append([]*cobra.Command{a.operatorRun(), a.operatorRBAC()}, admin.Commands(a.Session)...)...)
+		append([]*cobra.Command{a.operatorRun(), a.operatorRBAC(), a.diagnose()}, admin.Commands(a.Session)...)...)
+}
+
+func (a *app) diagnose() *cobra.Command {
+	return diagnose.Command(a.Session, diagnose.Settings{Bind: bindServer, Load: a.serverConfig})
 }
 
 // operatorRun runs the controllers. Flags may also be given as STRONGKEEP_*

@@ -70,6 +70,7 @@ and unsealed, with kv version 2 at secret/.`,
 				return err
 			}
 			cfg.Dev, cfg.DevRootToken = flagged.Dev, session.First(flagged.DevRootToken, a.Env.Lookup("DEV_ROOT_TOKEN_ID"))
+			cfg.Reread = func() (compose.ServerConfig, error) { return a.serverConfig(c.Flags(), file) }
 			return a.serve(c, cfg)
 		},
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/gate"
 	"github.com/strongkeep/strongkeep/internal/vault/quota"
 	"github.com/strongkeep/strongkeep/internal/vault/server/cors"
+	"github.com/strongkeep/strongkeep/internal/vault/server/inflight"
 	"github.com/strongkeep/strongkeep/internal/vault/server/logtap"
 )
 
@@ -52,6 +53,7 @@ type Handler struct {
 	helps   *engine.Router              // what they are for
 	streams context.Context             // ends the event streams, which http.Server.Shutdown does not know
 	end     context.CancelFunc
+	under   inflight.Book       // requests that are under way
 	bodies  *semaphore.Weighted // bytes of large bodies in memory; see admit
 }
 
@@ -138,6 +140,7 @@ func (h *Handler) serveGate(w http.ResponseWriter, r *http.Request, path string)
 		h.writeError(w, r, nil, err)
 		return
 	}
+	defer h.under.Enter(req.ID, r, req.Time).Leave()
 	if req.Namespace != "" {
 		w.Header().Set("X-Vault-Namespace", req.Namespace)
 	}
@@ -177,6 +180,9 @@ func seconds(d time.Duration) int64 { return int64((max(d, 0) + time.Second - 1)
 func (h *Handler) serveAllowed(w http.ResponseWriter, r *http.Request, req *gate.Request) {
 	switch req.Path {
 	case "sys/monitor":
+	case "sys/in-flight-req":
+		h.under.ServeHTTP(w, r)
+		return
 	case "sys/storage/raft/snapshot":
 		h.serveSnapshot(w, r, req)
 		return

@@ -103,6 +103,10 @@ func (e *Engine) keyRoutes() []engine.Route {
 			Handlers: map[engine.Operation]engine.Handler{engine.Read: metrics},
 		},
 		{
+			Pattern: "in-flight-req", Sudo: true, ReadOnly: true, Summary: "The requests under way on this node.",
+			Handlers: map[engine.Operation]engine.Handler{engine.Read: metrics},
+		},
+		{
 			Pattern: "monitor", Sudo: true, ReadOnly: true, Summary: "The server's log as it is written, line by line, until the client goes away.",
 			Fields: []engine.Field{
 				{Name: "log_level", Type: engine.String, Default: "info", Help: "debug, info, warn or error"},
@@ -140,7 +144,7 @@ func (e *Engine) stepDown(context.Context, engine.Tx, *engine.Request) (*engine.
 	return &engine.Response{After: e.cfg.AskStepDown}, nil
 }
 
-// metrics, and monitor alike, only passes policy and audit here; the wire writes the body, which it
+// metrics, and monitor and in-flight-req alike, only passes policy and audit here; the wire writes the body, which it
 // recognises by Raw with status 0.
 func metrics(context.Context, engine.Tx, *engine.Request) (*engine.Response, error) {
 	return &engine.Response{Raw: &engine.Raw{}}, nil

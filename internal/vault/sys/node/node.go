@@ -13,7 +13,7 @@ import (
 // Config of Routes. All fields are set, but for Shared.
 type Config struct {
 	Level   *slog.LevelVar // of the server's log
-	Started slog.Level     // what the level was at start
+	Started slog.Leveler   // what the configuration says it is
 	// Sanitized is the server's configuration, without anything that is secret.
 	Sanitized map[string]any
 	Dir       string // whose disk host-info tells of
@@ -94,7 +94,7 @@ func (c Config) resetLevel(_ context.Context, _ engine.Tx, req *engine.Request) 
 	if err := known(req); err != nil {
 		return nil, err
 	}
-	return c.after(c.Started), nil
+	return c.after(c.Started.Level()), nil
 }
 
 func (c Config) after(level slog.Level) *engine.Response {

@@ -1,4 +1,4 @@
-package app
+package certificate
 
 import (
 	"log/slog"
@@ -12,24 +12,24 @@ import (
 // when the leaf is due for renewal, a month before it ends.
 func TestLeafServesUntilItsEnd(t *testing.T) {
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	s := &selfIssuer{dir: t.TempDir(), names: []string{"localhost"}, now: func() time.Time { return now }, log: slog.New(slog.DiscardHandler)}
-	if err := s.open(); err != nil {
+	s := &Issuer{Dir: t.TempDir(), Names: []string{"localhost"}, Now: func() time.Time { return now }, Log: slog.New(slog.DiscardHandler)}
+	if err := s.Open(); err != nil {
 		t.Fatal(err)
 	}
 	first := s.leaf
-	key := filepath.Join(s.dir, "ca-key.pem")
+	key := filepath.Join(s.Dir, "ca-key.pem")
 	if err := os.Rename(key, key+".away"); err != nil {
 		t.Fatal(err)
 	}
 	now = now.Add(leafLife * 3 / 4)
-	if leaf, err := s.certificate(nil); err != nil || leaf != first {
+	if leaf, err := s.Certificate(nil); err != nil || leaf != first {
 		t.Fatalf("without the CA's key: %v", err)
 	}
 	if err := os.Rename(key+".away", key); err != nil {
 		t.Fatal(err)
 	}
 	now = now.Add(renewalPause)
-	renewed, err := s.certificate(nil)
+	renewed, err := s.Certificate(nil)
 	if err != nil || renewed == first || renewed.Leaf.NotAfter.Sub(now) != leafLife {
 		t.Fatalf("with the key back: %v", err)
 	}
@@ -37,7 +37,7 @@ func TestLeafServesUntilItsEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	now = now.Add(leafLife)
-	if _, err := s.certificate(nil); err == nil {
+	if _, err := s.Certificate(nil); err == nil {
 		t.Error("an expired certificate is served")
 	}
 }

@@ -1,4 +1,4 @@
-package app
+package certificate
 
 import (
 	"crypto"
@@ -31,14 +31,14 @@ const (
 	leafLife = 90 * 24 * time.Hour
 )
 
-// selfIssuer gives the server a certificate from a CA of its own, made at the
+// Issuer gives the server a certificate from a CA of its own, made at the
 // first start and kept in Dir: ca.pem (give this to clients as VAULT_CACERT)
 // and ca-key.pem (0600, never leaves the machine).
-type selfIssuer struct {
-	dir   string
-	names []string // DNS names and IP addresses the certificate is for
-	now   func() time.Time
-	log   *slog.Logger
+type Issuer struct {
+	Dir   string
+	Names []string // DNS names and IP addresses the certificate is for
+	Now   func() time.Time
+	Log   *slog.Logger
 
 	mu    sync.Mutex
 	leaf  *tls.Certificate
@@ -49,23 +49,23 @@ type selfIssuer struct {
 const renewalPause = time.Minute
 
 // CAFile is where clients find the CA certificate below the data directory.
-func (s *selfIssuer) caFile() string { return filepath.Join(s.dir, "ca.pem") }
+func (s *Issuer) CAFile() string { return filepath.Join(s.Dir, "ca.pem") }
 
-// open makes or loads the CA and issues a first certificate.
-func (s *selfIssuer) open() error {
-	if err := os.MkdirAll(s.dir, 0o700); err != nil {
+// Open makes or loads the CA and issues a first certificate.
+func (s *Issuer) Open() error {
+	if err := os.MkdirAll(s.Dir, 0o700); err != nil {
 		return errs.Newf(errs.Unavailable, "making the TLS directory: %w", err)
 	}
-	if _, err := os.Stat(s.caFile()); errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(s.CAFile()); errors.Is(err, fs.ErrNotExist) {
 		if err := s.makeCA(); err != nil {
 			return err
 		}
 	}
-	_, err := s.certificate(nil)
+	_, err := s.Certificate(nil)
 	return err
 }
 
-func (s *selfIssuer) makeCA() error {
+func (s *Issuer) makeCA() error {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return errs.Newf(errs.Internal, "making the CA's key: %w", err)
@@ -79,17 +79,17 @@ func (s *selfIssuer) makeCA() error {
 		return errs.Newf(errs.Internal, "making the CA's certificate: %w", err)
 	}
 	// The key first: a crash between the two leaves no certificate, and the next start makes both anew.
-	if err := writeKey(filepath.Join(s.dir, "ca-key.pem"), key); err != nil {
+	if err := writeKey(filepath.Join(s.Dir, "ca-key.pem"), key); err != nil {
 		return err
 	}
-	return writeFile(s.caFile(), pemBlock("CERTIFICATE", der), 0o644)
+	return writeFile(s.CAFile(), pemBlock("CERTIFICATE", der), 0o644)
 }
 
-func (s *selfIssuer) template(name string, life time.Duration) *x509.Certificate {
+func (s *Issuer) template(name string, life time.Duration) *x509.Certificate {
 	serial := make([]byte, 16)
 	_, _ = rand.Read(serial) // never fails (crypto/rand since Go 1.24)
 	serial[0] &= 0x7f
-	now := s.now()
+	now := s.Now()
 	return &x509.Certificate{
 		SerialNumber: new(big.Int).SetBytes(serial),
 		Subject:      pkix.Name{CommonName: name, Organization: []string{"Strongkeep"}},
@@ -97,12 +97,12 @@ func (s *selfIssuer) template(name string, life time.Duration) *x509.Certificate
 	}
 }
 
-// certificate is a tls.Config.GetCertificate. A leaf that cannot be renewed, for
+// Certificate is a tls.Config.GetCertificate. A leaf that cannot be renewed, for
 // want of the CA's key, say, serves until it ends.
-func (s *selfIssuer) certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+func (s *Issuer) Certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now, left := s.now(), time.Duration(0)
+	now, left := s.Now(), time.Duration(0)
 	if s.leaf != nil {
 		left = s.leaf.Leaf.NotAfter.Sub(now)
 	}
@@ -115,17 +115,17 @@ func (s *selfIssuer) certificate(*tls.ClientHelloInfo) (*tls.Certificate, error)
 		s.leaf = leaf
 	case left > 0:
 		s.pause = now.Add(renewalPause)
-		s.log.Error("renewing the server's certificate", "ends", s.leaf.Leaf.NotAfter, "error", err)
+		s.Log.Error("renewing the server's certificate", "ends", s.leaf.Leaf.NotAfter, "error", err)
 	default:
 		return nil, err
 	}
 	return s.leaf, nil
 }
 
-func (s *selfIssuer) issue() (*tls.Certificate, error) {
-	pair, err := tls.LoadX509KeyPair(s.caFile(), filepath.Join(s.dir, "ca-key.pem"))
+func (s *Issuer) issue() (*tls.Certificate, error) {
+	pair, err := tls.LoadX509KeyPair(s.CAFile(), filepath.Join(s.Dir, "ca-key.pem"))
 	if err != nil {
-		return nil, errs.Newf(errs.Unavailable, "loading the server's CA from %s (remove ca.pem and ca-key.pem there to make a new one): %w", s.dir, err)
+		return nil, errs.Newf(errs.Unavailable, "loading the server's CA from %s (remove ca.pem and ca-key.pem there to make a new one): %w", s.Dir, err)
 	}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -137,7 +137,7 @@ func (s *selfIssuer) issue() (*tls.Certificate, error) {
 	}
 	template.KeyUsage = x509.KeyUsageDigitalSignature
 	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
-	for _, name := range s.names {
+	for _, name := range s.Names {
 		if ip := net.ParseIP(name); ip != nil {
 			template.IPAddresses = append(template.IPAddresses, ip)
 		} else {
@@ -155,39 +155,9 @@ func (s *selfIssuer) issue() (*tls.Certificate, error) {
 	return &tls.Certificate{Certificate: [][]byte{der, pair.Certificate[0]}, PrivateKey: key, Leaf: leaf}, nil
 }
 
-// fileCertificate serves a key pair given by files, read again when they change.
-type fileCertificate struct {
-	certFile, keyFile string
-
-	mu     sync.Mutex
-	stamp  time.Time
-	loaded *tls.Certificate
-}
-
-func (f *fileCertificate) certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	info, err := os.Stat(f.certFile)
-	if f.loaded != nil && (err != nil || info.ModTime().Equal(f.stamp)) {
-		return f.loaded, nil
-	}
-	pair, loadErr := tls.LoadX509KeyPair(f.certFile, f.keyFile)
-	if loadErr != nil {
-		if f.loaded != nil {
-			return f.loaded, nil // half-replaced files: keep what works until both fit
-		}
-		return nil, errs.Newf(errs.Invalid, "loading the TLS certificate and key: %w", loadErr)
-	}
-	f.loaded = &pair
-	if err == nil {
-		f.stamp = info.ModTime()
-	}
-	return f.loaded, nil
-}
-
-// serverNames are the names a self-issued certificate is for: loopback, the
+// Names are the names a self-issued certificate is for: loopback, the
 // host, the address listened on, and what the configuration adds.
-func serverNames(listen string, extra []string) []string {
+func Names(listen string, extra []string) []string {
 	names := []string{"localhost", "127.0.0.1", "::1"}
 	if host, err := os.Hostname(); err == nil {
 		names = append(names, host)
