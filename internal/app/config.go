@@ -11,6 +11,7 @@ import (
 
 	"sigs.k8s.io/yaml"
 
+	"github.com/strongkeep/strongkeep/internal/app/unseal"
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
 	"github.com/strongkeep/strongkeep/internal/vault/format"
@@ -42,6 +43,9 @@ type ServerConfig struct {
 	// UnsealKeyStore is a file, YAML or JSON, that names a key store whose key
 	// unseals the vault without people (docs/encryption.md#key-stores).
 	UnsealKeyStore string `json:"unseal_key_store,omitempty"`
+	// Seals are more keys that unseal the vault without people, each with a name. All are tried at
+	// once, and any one opens the vault (docs/operations/unsealing.md). SIGHUP reads the list again.
+	Seals []unseal.Config `json:"seals,omitempty"`
 	// AuditDir is the only directory below which file audit devices may write.
 	// Default DataDir/audit.
 	AuditDir string `json:"audit_dir,omitempty"`

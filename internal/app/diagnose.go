@@ -2,8 +2,10 @@ package app
 
 import (
 	"context"
+	"errors"
 
 	"github.com/strongkeep/strongkeep/internal/app/certificate"
+	"github.com/strongkeep/strongkeep/internal/app/unseal"
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/seal"
 	"github.com/strongkeep/strongkeep/internal/vault/store/etcd"
@@ -26,8 +28,15 @@ func (c *ServerConfig) Complete() error {
 	return nil
 }
 
-// UnsealKeys opens the keys that unseal without people.
-func UnsealKeys(c *ServerConfig) ([]seal.Wrapper, error) { return seals(c) }
+// UnsealKeys opens the keys that unseal without people. One that cannot be opened is an error,
+// also where a server would go on with the others.
+func UnsealKeys(c *ServerConfig) ([]seal.Wrapper, error) {
+	all, broken, err := unseal.Open(unsealKeys(c))
+	for _, b := range broken {
+		err = errors.Join(err, errs.Newf(errs.KindOf(b.Err), "opening the unseal key %s: %w", b.Name, b.Err))
+	}
+	return all, err
+}
 
 // InspectEtcd asks each endpoint of the configuration how it is.
 func InspectEtcd(ctx context.Context, c *ServerConfig) ([]etcd.Health, error) {

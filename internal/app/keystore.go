@@ -1,28 +1,17 @@
 package app
 
-import (
-	"os"
-	"strings"
+import "github.com/strongkeep/strongkeep/internal/app/unseal"
 
-	"sigs.k8s.io/yaml"
+// unsealKeys are the keys that unseal without people, as far as c has them.
+func unsealKeys(c *ServerConfig) unseal.Keys {
+	return unseal.Keys{Kinds: KeyStores(), File: c.UnsealKeyFile, Store: c.UnsealKeyStore, List: c.Seals}
+}
 
-	"github.com/strongkeep/strongkeep/internal/errs"
-	"github.com/strongkeep/strongkeep/internal/keystore"
-)
-
-// openKeyStore opens the key that a file names: {"transit":{…}}, in YAML or JSON.
-func openKeyStore(path string) (keystore.Versioned, error) {
-	raw, err := os.ReadFile(path)
-	if err != nil {
-		return nil, errs.Newf(errs.Invalid, "reading unseal_key_store: %w", err)
+// keysNow are those of the configuration as it is now: what Reread says once the server has begun.
+func (s *Server) keysNow() (unseal.Keys, error) {
+	if s.gate == nil || s.cfg.Reread == nil {
+		return unsealKeys(&s.cfg), nil
 	}
-	settings, err := yaml.YAMLToJSONStrict(raw)
-	if err != nil {
-		return nil, errs.Newf(errs.Invalid, "unseal_key_store %s is no YAML: %s", path, strings.TrimPrefix(err.Error(), "yaml: "))
-	}
-	key, err := keystore.Open(KeyStores(), settings)
-	if err != nil {
-		return nil, errs.Newf(errs.KindOf(err), "unseal_key_store %s: %w", path, err)
-	}
-	return key, nil
+	fresh, err := s.cfg.Reread()
+	return unsealKeys(&fresh), err
 }

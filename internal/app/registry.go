@@ -10,7 +10,6 @@ import (
 	"k8s.io/client-go/rest"
 
 	genv1 "github.com/strongkeep/strongkeep/api/generators/v1alpha1"
-	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/keystore"
 	"github.com/strongkeep/strongkeep/internal/keystore/awskms"
 	"github.com/strongkeep/strongkeep/internal/keystore/azurekms"
@@ -88,7 +87,6 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/engine/pki"
 	"github.com/strongkeep/strongkeep/internal/vault/engine/transit"
 	identityapi "github.com/strongkeep/strongkeep/internal/vault/identity/api"
-	"github.com/strongkeep/strongkeep/internal/vault/seal"
 	"github.com/strongkeep/strongkeep/internal/vault/snapshot/keeper"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
 	"github.com/strongkeep/strongkeep/internal/vault/store/etcd"
@@ -97,6 +95,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/sys"
 	"github.com/strongkeep/strongkeep/internal/vault/sys/catalog"
 	"github.com/strongkeep/strongkeep/internal/vault/sys/cors"
+	"github.com/strongkeep/strongkeep/internal/vault/sys/custody"
 	"github.com/strongkeep/strongkeep/internal/vault/sys/explain"
 	"github.com/strongkeep/strongkeep/internal/vault/sys/leases"
 	"github.com/strongkeep/strongkeep/internal/vault/sys/namespaces"
@@ -145,11 +144,15 @@ func authMethods() map[string]engine.Factory {
 }
 
 // systemMounts are part of every vault and see the whole store.
-func systemMounts(v *unsealed.Vault, self node.Config, kept *keeper.Keeper) map[string]engine.Factory {
+func systemMounts(v *unsealed.Vault, self node.Config, kept *keeper.Keeper, reload func() error) map[string]engine.Factory {
 	return map[string]engine.Factory{
 		"system": func(cfg engine.Config) (engine.Engine, error) {
+			desk := custody.New(custody.Config{
+				Barrier: v.Barrier, Tokens: v.Tokens, Policies: v.Policies, Caller: v.Caller, Reload: reload, Now: cfg.Now, Log: cfg.Log,
+			})
 			return sys.New(sys.Config{
-				Mounts: v.Mounts, Namespaces: v.Namespaces, Reach: v.Reach, Subject: v.Subject, Caller: v.Caller, Policies: v.Policies,
+				Closers: []func(){desk.Close},
+				Mounts:  v.Mounts, Namespaces: v.Namespaces, Reach: v.Reach, Subject: v.Subject, Caller: v.Caller, Policies: v.Policies,
 				Tokens: v.Tokens, Leases: v.Leases, Reads: v.Reads, Audit: v.Audit,
 				Barrier: v.Barrier, AskSeal: v.AskSeal, Random: cfg.Random, Version: Version, Nodes: v.Nodes, AskStepDown: v.AskStepDown,
 				Others: [][]engine.Route{
@@ -173,6 +176,7 @@ func systemMounts(v *unsealed.Vault, self node.Config, kept *keeper.Keeper) map[
 						Keys: v.Barrier.Keyring(), Keeper: kept, Mounts: v.Mounts, Namespaces: v.Namespaces, Policies: v.Policies, Caller: v.Caller,
 						Decrypt: func(raw store.Store) (store.Store, error) { return decrypted(raw, v.Barrier.Keyring()) },
 					}),
+					desk.Routes(),
 				},
 			}), nil
 		},
@@ -223,26 +227,6 @@ func KeyStores() map[string]keystore.Opener {
 		"pkcs11":   pkcs11.Open,
 		"transit":  transitkey.Open,
 	}
-}
-
-// seals are the keys that unseal without people, as far as they are configured.
-func seals(c *ServerConfig) ([]seal.Wrapper, error) {
-	var wrappers []seal.Wrapper
-	if c.UnsealKeyFile != "" {
-		key, err := keyfile.Load(c.UnsealKeyFile)
-		if err != nil {
-			return nil, errs.Newf(errs.KindOf(err), "loading the unseal key (make one with: strongkeep operator unseal-key %s): %w", c.UnsealKeyFile, err)
-		}
-		wrappers = append(wrappers, key)
-	}
-	if c.UnsealKeyStore != "" {
-		key, err := openKeyStore(c.UnsealKeyStore)
-		if err != nil {
-			return nil, err
-		}
-		wrappers = append(wrappers, key)
-	}
-	return wrappers, nil
 }
 
 // targets are what a Rotation can turn, by their key under spec.target. private

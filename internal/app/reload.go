@@ -8,7 +8,7 @@ import (
 func (s *Server) Reload() { s.reloader.Run() }
 
 func (s *Server) makeReloader() *reload.Reloader {
-	r := &reload.Reloader{Log: s.cfg.Log, Level: s.cfg.level, Started: s.cfg.started, Files: s.files, Audit: s.gate.Audit().Reload}
+	r := &reload.Reloader{Log: s.cfg.Log, Level: s.cfg.level, Started: s.cfg.started, Files: s.files, Keys: s.keys.Reload, Audit: s.gate.Audit().Reload}
 	if s.cfg.Reread != nil {
 		r.Read = s.reread
 	}

@@ -20,6 +20,7 @@ import (
 
 	"github.com/strongkeep/strongkeep/internal/app/certificate"
 	"github.com/strongkeep/strongkeep/internal/app/reload"
+	"github.com/strongkeep/strongkeep/internal/app/unseal"
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/redact"
 	"github.com/strongkeep/strongkeep/internal/vault/audit"
@@ -60,6 +61,7 @@ type Server struct {
 	files     *certificate.Files             // nil without a certificate of the operator's
 	reloader  *reload.Reloader
 	keyAway   bool // it could not be reached at the start
+	keys      *unseal.Ring
 	devRoot   redact.Secret
 	devKey    redact.Secret
 }
@@ -122,7 +124,8 @@ func (s *Server) openVault(ctx context.Context) error {
 	if _, err := c.Format.Check(ctx, s.raw); err != nil {
 		return errs.Newf(errs.KindOf(err), "opening the store: %w", err)
 	}
-	wrappers, err := seals(c)
+	s.keys = &unseal.Ring{Read: s.keysNow, Log: c.Log}
+	wrappers, err := s.keys.Open()
 	if err != nil {
 		return err
 	}
@@ -139,7 +142,7 @@ func (s *Server) openVault(ctx context.Context) error {
 			Open:    s.decorate,
 			Types: func(v *unsealed.Vault) unsealed.Types {
 				s.vault.Store(v)
-				return unsealed.Types{Secrets: withEngines(secretsEngines(), c.Engines), Auths: authMethods(), Systems: systemMounts(v, s.node(), s.keeper)}
+				return unsealed.Types{Secrets: withEngines(secretsEngines(), c.Engines), Auths: authMethods(), Systems: systemMounts(v, s.node(), s.keeper, s.keys.Reload)}
 			},
 			Settings:   s.settings,
 			MaxSilence: memorySilence(c), Node: s.self, Version: Version, Format: c.Format.Newest,
@@ -153,8 +156,8 @@ func (s *Server) openVault(ctx context.Context) error {
 		Program: c.Format, HoldFormat: c.HoldFormat,
 	})
 	s.collector.gate, s.collector.newest = s.gate, c.Format.Newest
-	s.collector.keeper = s.keeper
-	s.metrics.registry.MustRegister(&s.collector)
+	s.collector.keeper, s.keys.Gate = s.keeper, s.gate
+	s.metrics.registry.MustRegister(&s.collector, s.keys)
 	return nil
 }
 

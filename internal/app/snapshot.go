@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 
+	"github.com/strongkeep/strongkeep/internal/app/unseal"
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/seal"
 	"github.com/strongkeep/strongkeep/internal/vault/snapshot"
@@ -54,7 +55,7 @@ func OpenKeys(ctx context.Context, c ServerConfig, s store.Store) (*seal.Barrier
 	if err := c.complete(); err != nil {
 		return nil, err
 	}
-	wrappers, err := seals(&c)
+	wrappers, _, err := unseal.Open(unsealKeys(&c))
 	if err != nil || len(wrappers) == 0 {
 		return nil, err
 	}

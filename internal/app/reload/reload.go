@@ -25,6 +25,8 @@ type Reloader struct {
 	Files   *certificate.Files // nil without a certificate of the operator's
 	// Read reads the configuration again and checks it; nil = it stays as it is.
 	Read func() (Settings, error)
+	// Keys reads the unseal keys of the configuration again.
+	Keys func() error
 	// Audit reopens the audit devices.
 	Audit func(context.Context) error
 
@@ -40,7 +42,10 @@ type Settings struct {
 	Was, Is any
 }
 
-// Run takes up what can be: the log's level, the certificate's files, and audit files after a
+// taken are the settings that are taken up whatever else is set.
+var taken = []string{"log_level", "seals", "unseal_key_file", "unseal_key_store"}
+
+// Run takes up what can be: the log's level, the unseal keys, the certificate's files, and audit files after a
 // rotation of logs. What else has changed in the configuration is named in the log. What cannot
 // be read changes nothing. It may be called concurrently.
 func (r *Reloader) Run() {
@@ -48,6 +53,9 @@ func (r *Reloader) Run() {
 	defer r.mu.Unlock()
 	r.settings()
 	r.certificate()
+	if err := r.Keys(); err != nil {
+		r.Log.Error("the unseal keys stay as they were", "error", err)
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	if err := r.Audit(ctx); err != nil {
@@ -73,7 +81,7 @@ func (r *Reloader) settings() {
 	}
 	files := r.Files != nil && next.Cert != ""
 	late := slices.DeleteFunc(changed, func(name string) bool {
-		return name == "log_level" || files && (name == "tls_cert" || name == "tls_key")
+		return slices.Contains(taken, name) || files && (name == "tls_cert" || name == "tls_key")
 	})
 	if next.Level != r.Started.Level() {
 		r.Started.Set(next.Level)

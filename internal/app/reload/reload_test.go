@@ -14,14 +14,14 @@ import (
 // reopened are told of.
 func TestRunOfWhatFails(t *testing.T) {
 	var log bytes.Buffer
-	r := Reloader{Log: slog.New(slog.NewTextHandler(&log, nil)), Level: new(slog.LevelVar), Started: new(slog.LevelVar),
+	r := Reloader{Keys: func() error { return errors.New("a key that is not one") }, Log: slog.New(slog.NewTextHandler(&log, nil)), Level: new(slog.LevelVar), Started: new(slog.LevelVar),
 		Read:  func() (Settings, error) { return Settings{Level: slog.LevelError}, errors.New("no such file") },
 		Audit: func(context.Context) error { return errors.New("disk full") }}
 	r.Run()
 	if r.Level.Level() != slog.LevelInfo || r.Started.Level() != slog.LevelInfo {
 		t.Error("a level is taken up:", r.Level, r.Started)
 	}
-	if text := log.String(); !strings.Contains(text, "stays as it was") || !strings.Contains(text, "disk full") || strings.Contains(text, "are reopened") {
+	if text := log.String(); !strings.Contains(text, "stays as it was") || !strings.Contains(text, "keys stay as they were") || !strings.Contains(text, "disk full") || strings.Contains(text, "are reopened") {
 		t.Error(text)
 	}
 }

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -8,6 +9,7 @@ import (
 	vault "github.com/hashicorp/vault/api"
 	"github.com/spf13/cobra"
 
+	"github.com/strongkeep/strongkeep/internal/cli/custody"
 	"github.com/strongkeep/strongkeep/internal/cli/session"
 	"github.com/strongkeep/strongkeep/internal/cli/snapshot"
 	"github.com/strongkeep/strongkeep/internal/errs"
@@ -21,14 +23,16 @@ type app struct{ *session.Session }
 // vault. A command with a package of its own is one more in this list.
 func Commands(s *session.Session) []*cobra.Command {
 	a := &app{s}
-	return []*cobra.Command{
+	return append(custody.Commands(s),
 		a.initialise(), a.unseal(), a.seal(), a.status(),
 		a.rotate(), a.keys(), a.members(), a.stepDown(), a.unsealKey(), snapshot.Migrate(s),
-	}
+	)
 }
 
 func (a *app) initialise() *cobra.Command {
 	shares, threshold := 5, 3
+	recoveryShares, recoveryThreshold, rootKey := 0, 0, ""
+	var keys []string
 	status := false
 	c := &cobra.Command{
 		Use: "init", Short: "Initialise a new vault: shares and root token are shown once", Args: session.Args(0, 0),
@@ -41,7 +45,19 @@ func (a *app) initialise() *cobra.Command {
 			if status {
 				return a.initStatus(c, client)
 			}
-			r, err := client.Sys().InitWithContext(c.Context(), &vault.InitRequest{SecretShares: shares, SecretThreshold: threshold})
+			shares, threshold = cmp.Or(recoveryShares, shares), cmp.Or(recoveryThreshold, threshold)
+			in := &vault.InitRequest{SecretShares: shares, SecretThreshold: threshold}
+			if in.PGPKeys, err = custody.Keys(keys); err != nil {
+				return err
+			}
+			if rootKey != "" {
+				root, err := custody.Keys([]string{rootKey})
+				if err != nil {
+					return err
+				}
+				in.RootTokenPGPKey = root[0]
+			}
+			r, err := client.Sys().InitWithContext(c.Context(), in)
 			if err != nil {
 				return err
 			}
@@ -57,6 +73,11 @@ func (a *app) initialise() *cobra.Command {
 	f := c.Flags()
 	f.IntVarP(&shares, "key-shares", "n", 5, "number of shares")
 	f.IntVarP(&threshold, "key-threshold", "t", 3, "how many of them unseal the vault")
+	f.IntVar(&recoveryShares, "recovery-shares", 0, "the same as -key-shares: also beside an unseal key the shares open the vault")
+	f.IntVar(&recoveryThreshold, "recovery-threshold", 0, "the same as -key-threshold")
+	f.StringSliceVar(&keys, "pgp-keys", nil, "for each share an age recipient (age1…) or the file of a PGP key, separated by commas")
+	f.StringSliceVar(&keys, "recovery-pgp-keys", nil, "the same as -pgp-keys")
+	f.StringVar(&rootKey, "root-token-pgp-key", "", "the age recipient, or the file of the PGP key, that the root token is for")
 	f.BoolVar(&status, "status", false, "only say whether it is initialised (exit code 0 yes, 2 no)")
 	return c
 }

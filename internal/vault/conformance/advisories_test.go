@@ -18,16 +18,35 @@ import (
 // method or part of ours has a test for by itself: those are beside the code
 // they guard, with the same names.
 
-// CVE-2026-5807: who has no token cancels nobody's rekey or generation of a
-// root token. Here are neither: it takes shares to open the vault and a token
-// to do anything else. Dropping shares needs a sealed vault.
+// CVE-2026-5807: who has no token begins, sees and cancels nobody's rekey or generation of a
+// root token. Dropping shares needs a sealed vault. TestNeedsATokenOrAShare of sys/custody has the rest.
 func TestCVE20265807NothingToCancelWithoutAToken(t *testing.T) {
 	v := testenv.Start(t, nil)
 	before := must[*vault.SealStatusResponse](t)(v.Sys().SealStatus())
+	rekey := must[*vault.RekeyStatusResponse](t)(v.Sys().RekeyInit(&vault.RekeyInitRequest{SecretShares: 2, SecretThreshold: 2}))
+	root := must[*vault.GenerateRootStatusResponse](t)(v.Sys().GenerateRootInit("", ""))
+	for _, path := range []string{"sys/rekey/init", "sys/rekey-recovery-key/init", "sys/rekey/backup", "sys/generate-root/attempt"} {
+		for _, method := range []string{"GET", "PUT", "DELETE"} {
+			switch {
+			case path == "sys/generate-root/attempt" && method == "GET":
+				if a := send(v, method, path, `{}`, "X-Vault-Token", ""); a.Status != 200 || strings.Contains(a.Body, root.Nonce) {
+					t.Errorf("%s %s tells the nonce, or not that one is under way: %d", method, path, a.Status)
+				}
+			default:
+				if a := send(v, method, path, `{}`, "X-Vault-Token", ""); a.Status != 403 && a.Status != 405 {
+					t.Errorf("%s %s without a token: %s", method, path, a.Body)
+				}
+			}
+		}
+	}
+	if s := must[*vault.RekeyStatusResponse](t)(v.Sys().RekeyStatus()); s.Nonce != rekey.Nonce {
+		t.Error("the rekey was changed")
+	}
+	if s := must[*vault.GenerateRootStatusResponse](t)(v.Sys().GenerateRootStatus()); s.Nonce != root.Nonce {
+		t.Error("the root token was changed")
+	}
 	for _, path := range []string{
-		"sys/rekey/init", "sys/rekey/update", "sys/rekey/verify", "sys/rekey/backup", "sys/rekey-recovery-key/init",
-		"sys/generate-root/attempt", "sys/generate-root/update", "sys/generate-root-token/attempt",
-		"sys/generate-recovery-token/attempt", "sys/replication/dr/secondary/generate-operation-token/attempt",
+		"sys/generate-root-token/attempt", "sys/generate-recovery-token/attempt", "sys/replication/dr/secondary/generate-operation-token/attempt",
 	} {
 		for _, method := range []string{"GET", "PUT", "DELETE"} {
 			wantErrors(t, send(v, method, path, `{}`, "X-Vault-Token", ""), 403, "permission denied")

@@ -11,6 +11,7 @@ import (
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/redact"
+	"github.com/strongkeep/strongkeep/internal/vault/seal/rootkey"
 	"github.com/strongkeep/strongkeep/internal/vault/seal/shamir"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
 )
@@ -26,7 +27,7 @@ const (
 // Config is what a Barrier needs.
 type Config struct {
 	Store    store.Store      // the base store, not a sealed one; the Barrier does not close it
-	Wrappers []Wrapper        // what unseals without people, tried in order; none = shares only
+	Wrappers []Wrapper        // what unseals without people, all tried at once; none = shares only
 	Now      func() time.Time // nil = time.Now
 	Log      *slog.Logger     // nil = silent
 
@@ -40,21 +41,25 @@ type Config struct {
 // use one store.
 type Barrier struct {
 	store       store.Store
-	wrappers    []Wrapper
 	now         func() time.Time
 	log         *slog.Logger
 	rotateAfter uint64
 	keys        *Keyring
 
-	mu      sync.Mutex // guards what follows; never held while reading or writing the store
-	session *session   // nil = sealed
-	attempt attempt
-	closed  bool
+	tries sync.WaitGroup // uses of unseal keys that an opening did not wait for
+
+	mu       sync.Mutex // guards what follows; never held while reading or writing the store
+	wrappers []Named
+	session  *session // nil = sealed
+	attempt  attempt
+	closed   bool
+	health   map[string]Health    // of this node's keys, by rootkey.Wrapping.id; since it was unsealed
+	worked   map[string]time.Time // when each last opened something on any node, by rootkey.Wrapping.id, as far as is known
 }
 
 // New returns a sealed Barrier. Close it when done.
 func New(c Config) *Barrier {
-	b := &Barrier{store: c.Store, wrappers: c.Wrappers, now: c.Now, log: c.Log, rotateAfter: c.RotateAfter, keys: newKeyring()}
+	b := &Barrier{store: c.Store, wrappers: rootkey.AllNamed(c.Wrappers), now: c.Now, log: c.Log, rotateAfter: c.RotateAfter, keys: newKeyring()}
 	if b.now == nil {
 		b.now = time.Now
 	}
@@ -88,13 +93,13 @@ type Status struct {
 // that an unsealed vault answers even when its storage does not.
 func (b *Barrier) Status(ctx context.Context) (Status, error) {
 	if s := b.current(); s != nil {
-		return b.status(s.config, false), nil
+		return b.status(*s.config.Load(), false), nil
 	}
 	c, err := b.config(ctx)
 	if errs.Is(err, errs.Sealed) {
 		st := Status{Sealed: true, Type: KindShamir}
-		if len(b.wrappers) > 0 {
-			st.Type, st.AutoUnseal = b.wrappers[0].Name(), true
+		if all := b.keysOf(); len(all) > 0 {
+			st.Type, st.AutoUnseal = all[0].Name(), true
 		}
 		return st, nil
 	}
@@ -104,13 +109,13 @@ func (b *Barrier) Status(ctx context.Context) (Status, error) {
 	return b.status(c, true), nil
 }
 
-func (b *Barrier) status(c config, sealed bool) Status {
-	people := c.people()
+func (b *Barrier) status(c rootkey.Config, sealed bool) Status {
+	people := c.People()
 	st := Status{
 		Initialized: true,
 		Sealed:      sealed,
-		Type:        c.kind(),
-		AutoUnseal:  c.kind() != KindShamir,
+		Type:        c.Kind(),
+		AutoUnseal:  c.Kind() != KindShamir,
 		VaultID:     c.VaultID.String(),
 		Shares:      people.Shares,
 		Threshold:   people.Threshold,
@@ -124,15 +129,15 @@ func (b *Barrier) status(c config, sealed bool) Status {
 }
 
 // config reads the seal configuration. Kind Sealed: there is none.
-func (b *Barrier) config(ctx context.Context) (config, error) {
+func (b *Barrier) config(ctx context.Context) (rootkey.Config, error) {
 	e, err := b.store.Get(ctx, ConfigKey)
 	if err != nil {
-		return config{}, fmt.Errorf("reading the seal configuration: %w", err)
+		return rootkey.Config{}, fmt.Errorf("reading the seal configuration: %w", err)
 	}
 	if !e.Exists() {
-		return config{}, errs.New(errs.Sealed, "Vault is not initialized: run strongkeep operator init")
+		return rootkey.Config{}, errs.New(errs.Sealed, "Vault is not initialized: run strongkeep operator init")
 	}
-	return decodeConfig(e.Value)
+	return rootkey.Decode(e.Value)
 }
 
 func (b *Barrier) current() *session {
@@ -149,15 +154,18 @@ func (b *Barrier) start(s *session, r *ring, seed []byte) error {
 		return errs.New(errs.Unavailable, "the vault is shutting down")
 	}
 	if b.session != nil {
+		s.key.Wipe()
 		return nil
 	}
 	b.attempt.clear()
+	b.health, b.worked = map[string]Health{}, map[string]time.Time{}
 	b.keys.install(r, seed)
 	b.keys.reloadBy(s.reload)
 	ctx, cancel := context.WithCancel(context.Background())
 	s.cancel = cancel
 	b.session = s
-	go s.upkeep(ctx) // stop ends it and waits
+	s.work.Go(func() { s.upkeep(ctx) }) // stop ends both and waits
+	s.work.Go(func() { b.keep(ctx, s) })
 	return nil
 }
 
@@ -168,6 +176,7 @@ func (b *Barrier) Seal() { b.stop(false) }
 // Close seals for good.
 func (b *Barrier) Close() error {
 	b.stop(true)
+	b.tries.Wait()
 	return nil
 }
 
@@ -181,7 +190,8 @@ func (b *Barrier) stop(forGood bool) {
 	b.mu.Unlock()
 	if s != nil {
 		s.cancel()
-		<-s.done
+		s.work.Wait()
+		s.key.Wipe()
 	}
 }
 

@@ -13,9 +13,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-json-experiment/json"
+
 	"github.com/strongkeep/strongkeep/internal/errs"
 	keyfile "github.com/strongkeep/strongkeep/internal/keystore/file"
 	"github.com/strongkeep/strongkeep/internal/redact"
+	"github.com/strongkeep/strongkeep/internal/vault/seal/rootkey"
 	"github.com/strongkeep/strongkeep/internal/vault/seal/shamir"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
 	"github.com/strongkeep/strongkeep/internal/vault/store/mem"
@@ -175,10 +178,58 @@ func TestLifeOfAVault(t *testing.T) {
 	wantKind(t, "a reset of an unsealed vault", b.ResetUnseal(), errs.Invalid, "unsealed already")
 }
 
-func TestWrongShares(t *testing.T) {
-	b := newBarrier(t, newStore(t))
+// asVersion1 makes the stored configuration what earlier versions wrote: no hashes, no names.
+func asVersion1(t testing.TB, s store.Store) {
+	t.Helper()
+	e, err := s.Get(t.Context(), ConfigKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := rootkey.Decode(e.Value)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Version = 1
+	for i := range c.Wrappings {
+		w := &c.Wrappings[i]
+		w.Hashes, w.Name, w.Added = nil, "", time.Time{}
+	}
+	raw, err := json.Marshal(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Apply(t.Context(), store.Put(ConfigKey, raw)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A wrong share is told, and those before it are kept.
+func TestAWrongShareIsTold(t *testing.T) {
+	s := newStore(t)
+	b := newBarrier(t, s)
 	shares := initialize(t, b, InitConfig{Shares: 5, Threshold: 3})
 	b.Seal()
+	other := newBarrier(t, newStore(t))
+	foreign := initialize(t, other, InitConfig{Shares: 5, Threshold: 3})
+	submit(t, b, shares[0])
+	mistyped := redact.New(slices.Clone(shares[1].Reveal()))
+	mistyped.Reveal()[9] ^= 1
+	for _, wrong := range []redact.Secret{foreign[0], mistyped} {
+		_, err := b.SubmitShare(t.Context(), asHex(wrong))
+		wantKind(t, "a wrong share", err, errs.Invalid, "are kept")
+	}
+	if st := submit(t, b, shares[1], shares[2]); st.Sealed {
+		t.Errorf("wrong shares spoilt right ones: %+v", st)
+	}
+}
+
+// A set that was dealt before hashes were kept.
+func TestWrongShares(t *testing.T) {
+	s := newStore(t)
+	b := newBarrier(t, s)
+	shares := initialize(t, b, InitConfig{Shares: 5, Threshold: 3})
+	b.Seal()
+	asVersion1(t, s)
 	foreign := func(number byte) redact.Secret { // well-formed, of no vault
 		raw := slices.Clone(shares[0].Reveal())
 		raw[0], raw[5] = number, raw[5]^0x55
@@ -229,10 +280,12 @@ func TestWrongShares(t *testing.T) {
 }
 
 func TestSharesOfAnotherVault(t *testing.T) {
-	one, other := newBarrier(t, newStore(t)), newBarrier(t, newStore(t))
+	s := newStore(t)
+	one, other := newBarrier(t, s), newBarrier(t, newStore(t))
 	initialize(t, one, InitConfig{Shares: 2, Threshold: 2})
 	shares := initialize(t, other, InitConfig{Shares: 2, Threshold: 2})
 	one.Seal()
+	asVersion1(t, s)
 	submit(t, one, shares[0])
 	_, err := one.SubmitShare(t.Context(), asHex(shares[1]))
 	wantKind(t, "another vault's shares", err, errs.Invalid, "do not open this vault")
@@ -322,7 +375,7 @@ func TestKeyFileConfiguredLater(t *testing.T) {
 	s := newStore(t)
 	initialize(t, newBarrier(t, s), InitConfig{})
 	b := newBarrier(t, s, newKeyfile(t))
-	wantKind(t, "a key that is not among the wrappings", b.AutoUnseal(t.Context()), errs.NotExist, "initialized without one")
+	wantKind(t, "a key that is not among the wrappings", b.AutoUnseal(t.Context()), errs.NotExist, "unsealed by another way")
 	if st := status(t, b); st.Type != "shamir" || st.AutoUnseal {
 		t.Errorf("the status promises an auto-unseal: %+v", st)
 	}

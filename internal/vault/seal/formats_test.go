@@ -12,10 +12,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/vault/seal/rootkey"
 )
 
 var newGolden = flag.Bool("new-golden", false, "write testdata of formats that have none yet")
@@ -37,18 +37,6 @@ func golden(t *testing.T, name string, got []byte) {
 	}
 	if !bytes.Equal(got, want) {
 		t.Errorf("%s: the format has changed: got\n%q\nwant\n%q", name, got, want)
-	}
-}
-
-func exampleConfig() config {
-	return config{
-		Version: 1,
-		VaultID: uuid.MustParse("0b2f7c1e-9d3a-4f7a-8a52-1c2d3e4f5a6b"),
-		Created: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
-		Wrappings: []wrapping{
-			{Kind: "shamir", KeyID: "5e00000000000001", Shares: 5, Threshold: 3, Blob: []byte("a box")},
-			{Kind: "keyfile", KeyID: "9000000000000001", Blob: []byte("another")},
-		},
 	}
 }
 
@@ -163,91 +151,6 @@ func TestTallyOfAssumesTheWorst(t *testing.T) {
 	}
 }
 
-func TestConfigFormat(t *testing.T) {
-	want := exampleConfig()
-	encoded, err := want.encode()
-	if err != nil {
-		t.Fatal(err)
-	}
-	golden(t, "seal-config-v1.json", encoded)
-	got, err := decodeConfig(encoded)
-	if err != nil || !cmp.Equal(got, want) {
-		t.Errorf("read back %v, %s", err, cmp.Diff(want, got))
-	}
-}
-
-func TestConfigRefuses(t *testing.T) {
-	edit := func(old, new string) string {
-		b, err := exampleConfig().encode()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !strings.Contains(string(b), old) {
-			t.Fatalf("no %q in %s", old, b)
-		}
-		return strings.Replace(string(b), old, new, 1)
-	}
-	for name, c := range map[string]struct {
-		text string
-		kind errs.Kind
-		say  string
-	}{
-		"nothing":        {"", errs.Internal, "damaged"},
-		"not JSON":       {"\x00\x01", errs.Internal, "damaged"},
-		"no version":     {"{}", errs.Unsupported, "format 0"},
-		"version 2":      {edit(`"version":1`, `"version":2`), errs.Unsupported, "upgrade"},
-		"2, new fields":  {`{"version":2,"new":{}}`, errs.Unsupported, "upgrade"},
-		"unknown field":  {edit(`"version":1`, `"version":1,"extra":true`), errs.Internal, "extra"},
-		"field twice":    {edit(`"version":1`, `"version":1,"version":1`), errs.Internal, "duplicate"},
-		"more behind":    {edit(`"version":1`, `"version":1`) + "{}", errs.Internal, "damaged"},
-		"no vault id":    {edit("0b2f7c1e-9d3a-4f7a-8a52-1c2d3e4f5a6b", uuid.Nil.String()), errs.Internal, "vault_id"},
-		"bad vault id":   {edit("0b2f7c1e", "zzzzzzzz"), errs.Internal, "vault_id"},
-		"no shamir":      {edit(`"shamir"`, `"sharks"`), errs.Internal, "shares"},
-		"two shamir":     {edit(`"kind":"keyfile"`, `"kind":"shamir","shares":2,"threshold":2`), errs.Internal, "2 wrappings of kind shamir"},
-		"no wrappings":   {`{"version":1,"vault_id":"0b2f7c1e-9d3a-4f7a-8a52-1c2d3e4f5a6b","created":"2026-01-02T03:04:05Z","wrappings":[]}`, errs.Internal, "0 wrappings"},
-		"empty kind":     {edit(`"keyfile"`, `""`), errs.Internal, "kind has 0 bytes"},
-		"long kind":      {edit(`"keyfile"`, `"`+strings.Repeat("k", 65)+`"`), errs.Internal, "kind has 65 bytes"},
-		"empty key id":   {edit(`"9000000000000001"`, `""`), errs.Internal, "key_id has 0 bytes"},
-		"empty blob":     {edit(`"YW5vdGhlcg=="`, `""`), errs.Internal, "keyfile wrapping is empty"},
-		"bad base64":     {edit(`"YW5vdGhlcg=="`, `"%%"`), errs.Internal, "damaged"},
-		"low threshold":  {edit(`"threshold":3`, `"threshold":1`), errs.Internal, "alone"},
-		"high threshold": {edit(`"threshold":3`, `"threshold":6`), errs.Internal, "more than"},
-		"many shares":    {edit(`"shares":5`, `"shares":256`), errs.Internal, "256 shares"},
-		"huge":           {edit(`"version":1`, strings.Repeat(" ", maxConfig)+`"version":1`), errs.Internal, "more than"},
-	} {
-		_, err := decodeConfig([]byte(c.text))
-		if !errs.Is(err, c.kind) || !strings.Contains(err.Error(), c.say) {
-			t.Errorf("%s: got %v (%v), want kind %v saying %q", name, err, errs.KindOf(err), c.kind, c.say)
-		}
-	}
-	twice := exampleConfig()
-	twice.Wrappings = append(twice.Wrappings, twice.Wrappings[1])
-	if _, err := twice.encode(); !errs.Is(err, errs.Internal) || !strings.Contains(err.Error(), "two wrappings") {
-		t.Errorf("one key twice: %v", err)
-	}
-}
-
-func TestEveryFieldOfAWrappingIsBound(t *testing.T) {
-	vault := uuid.MustParse("0b2f7c1e-9d3a-4f7a-8a52-1c2d3e4f5a6b")
-	base := wrapping{Kind: "shamir", KeyID: "id", Shares: 5, Threshold: 3}
-	seen := map[string]string{string(base.aad(vault)): "base"}
-	for name, aad := range map[string][]byte{
-		"kind":          wrapping{Kind: "shamis", KeyID: "id", Shares: 5, Threshold: 3}.aad(vault),
-		"key id":        wrapping{Kind: "shamir", KeyID: "ie", Shares: 5, Threshold: 3}.aad(vault),
-		"moved border":  wrapping{Kind: "shami", KeyID: "rid", Shares: 5, Threshold: 3}.aad(vault),
-		"shares":        wrapping{Kind: "shamir", KeyID: "id", Shares: 6, Threshold: 3}.aad(vault),
-		"threshold":     wrapping{Kind: "shamir", KeyID: "id", Shares: 5, Threshold: 2}.aad(vault),
-		"another vault": base.aad(uuid.MustParse("1b2f7c1e-9d3a-4f7a-8a52-1c2d3e4f5a6b")),
-		"keyring":       keyringAAD(vault),
-		"usage":         usageAAD(vault),
-	} {
-		if with, taken := seen[string(aad)]; taken {
-			t.Errorf("%s has the aad of %s", name, with)
-		}
-		seen[string(aad)] = name
-	}
-}
-
 func FuzzMaterial(f *testing.F) {
 	f.Add(fixed(1, 2).encode())
 	f.Add(fixed().encode())
@@ -266,32 +169,6 @@ func FuzzMaterial(f *testing.F) {
 	})
 }
 
-func FuzzConfig(f *testing.F) {
-	good, err := exampleConfig().encode()
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add(good)
-	f.Add([]byte(`{"version":1}`))
-	f.Add([]byte(`{"version":1,"wrappings":[{}]}`))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		c, err := decodeConfig(b)
-		if err != nil {
-			if k := errs.KindOf(err); k != errs.Internal && k != errs.Unsupported {
-				t.Errorf("kind %v: %v", k, err)
-			}
-			return
-		}
-		again, err := c.encode()
-		if err != nil {
-			t.Fatalf("what was read cannot be written: %v", err)
-		}
-		if back, err := decodeConfig(again); err != nil || !cmp.Equal(back, c) {
-			t.Errorf("read back differs: %v", err)
-		}
-	})
-}
-
 func FuzzTally(f *testing.F) {
 	f.Add(tally{1, 2}.encode())
 	f.Add([]byte{1})
@@ -300,4 +177,14 @@ func FuzzTally(f *testing.F) {
 			t.Error("what was read is not what was written")
 		}
 	})
+}
+
+// What the root key encrypts, what wraps it, and what is under the keyring have each an aad of their own.
+func TestAADsAreApart(t *testing.T) {
+	vault := uuid.MustParse("0b2f7c1e-9d3a-4f7a-8a52-1c2d3e4f5a6b")
+	w := rootkey.Wrapping{Kind: "shamir", KeyID: "id", Shares: 5, Threshold: 3}
+	all := map[string]bool{string(w.AAD(vault)): true, string(keyringAAD(vault)): true, string(usageAAD(vault)): true}
+	if len(all) != 3 {
+		t.Error("two of them are the same")
+	}
 }

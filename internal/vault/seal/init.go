@@ -2,7 +2,6 @@ package seal
 
 import (
 	"context"
-	"encoding/hex"
 	"fmt"
 	"time"
 
@@ -11,6 +10,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/redact"
 	"github.com/strongkeep/strongkeep/internal/vault/seal/box"
+	"github.com/strongkeep/strongkeep/internal/vault/seal/rootkey"
 	"github.com/strongkeep/strongkeep/internal/vault/seal/shamir"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
 )
@@ -60,14 +60,14 @@ func (b *Barrier) Init(ctx context.Context, in InitConfig) (InitResult, error) {
 	}
 	root := redact.New(randomBytes(box.KeySize))
 	defer root.Wipe()
-	c := config{Version: configVersion, VaultID: uuid.New(), Created: b.now().UTC().Truncate(time.Second)}
-	people, shares, err := deal(c.VaultID, root, in)
+	c := rootkey.Config{Version: rootkey.Version, VaultID: uuid.New(), Created: b.now().UTC().Truncate(time.Second)}
+	people, shares, err := rootkey.Deal(c.VaultID, root, in.Shares, in.Threshold)
 	if err != nil {
 		return InitResult{}, err
 	}
 	c.Wrappings = append(c.Wrappings, people)
-	for _, by := range b.wrappers {
-		w, err := wrapBy(ctx, by, c.VaultID, root)
+	for _, by := range b.keysOf() {
+		w, err := rootkey.WrapBy(ctx, by, c.VaultID, root, c.Created)
 		if err != nil {
 			return InitResult{}, err
 		}
@@ -83,49 +83,8 @@ func errInitialized() error {
 	return errs.New(errs.Exist, "Vault is already initialized")
 }
 
-// deal wraps the root key for people, under a fresh key that it shares out.
-func deal(vault uuid.UUID, root redact.Secret, in InitConfig) (wrapping, []redact.Secret, error) {
-	key, shares, err := shamir.Deal(in.Shares, in.Threshold)
-	if err != nil {
-		return wrapping{}, nil, err
-	}
-	defer key.Wipe()
-	kek, err := box.New(key.Reveal())
-	if err != nil {
-		return wrapping{}, nil, err
-	}
-	w := wrapping{
-		Kind:      KindShamir,
-		KeyID:     hex.EncodeToString(randomBytes(8)),
-		Shares:    in.Shares,
-		Threshold: in.Threshold,
-	}
-	w.Blob = kek.Append(nil, w.aad(vault), root.Reveal())
-	return w, shares, nil
-}
-
-// wrapBy wraps the root key for an auto-unseal, and makes sure that it can be
-// had back: a KMS may let us encrypt and not decrypt, and later is too late to
-// learn that.
-func wrapBy(ctx context.Context, by Wrapper, vault uuid.UUID, root redact.Secret) (wrapping, error) {
-	w := wrapping{Kind: by.Name(), KeyID: by.KeyID()}
-	var err error
-	if w.Blob, err = by.Wrap(ctx, w.aad(vault), root); err != nil {
-		return wrapping{}, fmt.Errorf("wrapping the root key by %s key %q: %w", w.Kind, w.KeyID, err)
-	}
-	back, err := by.Unwrap(ctx, w.aad(vault), w.Blob)
-	if err != nil {
-		return wrapping{}, fmt.Errorf("unwrapping the root key again by %s key %q, to be sure that it works: %w", w.Kind, w.KeyID, err)
-	}
-	defer back.Wipe()
-	if !back.Equal(root) {
-		return wrapping{}, errs.Newf(errs.Internal, "%s key %q unwraps something else than it wrapped", w.Kind, w.KeyID)
-	}
-	return w, nil
-}
-
 // create writes the vault in one commit and opens it.
-func (b *Barrier) create(ctx context.Context, c config, root redact.Secret, setup func(context.Context, *Keyring) ([]store.Change, error)) error {
+func (b *Barrier) create(ctx context.Context, c rootkey.Config, root redact.Secret, setup func(context.Context, *Keyring) ([]store.Change, error)) error {
 	s, err := b.newSession(c, root)
 	if err != nil {
 		return err
@@ -136,7 +95,7 @@ func (b *Barrier) create(ctx context.Context, c config, root redact.Secret, setu
 	if err != nil {
 		return err
 	}
-	encoded, err := c.encode()
+	encoded, err := c.Encode()
 	if err != nil {
 		return err
 	}

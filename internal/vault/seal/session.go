@@ -4,7 +4,14 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
+
+	"github.com/strongkeep/strongkeep/internal/vault/seal/rootkey"
+
+	"github.com/google/uuid"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/redact"
@@ -13,34 +20,39 @@ import (
 )
 
 // session is an unsealed time of a Barrier: what can read and rotate the
-// stored keyring. The root key itself is not kept, only the cipher made of it.
+// stored keyring, and wrap the root key for keys and people who are new. stop
+// wipes the root key; the cipher made of it, which cannot be wiped, is garbage then.
 type session struct {
 	store       store.Store
 	keys        *Keyring
-	config      config
+	vault       uuid.UUID
+	config      atomic.Pointer[rootkey.Config] // as last seen; another node may have changed what is stored
 	root        box.Box
+	key         redact.Secret // the root key itself
 	now         func() time.Time
 	log         *slog.Logger
 	rotateAfter uint64
 
-	cancel context.CancelFunc // ends upkeep
-	done   chan struct{}      // closed when upkeep has ended
+	cancel context.CancelFunc // ends what work has
+	work   sync.WaitGroup     // upkeep and keep
+	look   chan struct{}      // capacity 1; has keep look at the seals now
 }
 
 // attempts bounds how often a guarded write is tried anew after others wrote
 // in between. Each conflict means that one of them got through.
 const attempts = 64
 
-func (b *Barrier) newSession(c config, root redact.Secret) (*session, error) {
-	key, err := box.New(root.Reveal())
+func (b *Barrier) newSession(c rootkey.Config, root redact.Secret) (*session, error) {
+	cipher, err := box.New(root.Reveal())
 	if err != nil {
 		return nil, err
 	}
-	return &session{
-		store: b.store, keys: b.keys, config: c, root: key,
-		now: b.now, log: b.log, rotateAfter: b.rotateAfter,
-		done: make(chan struct{}),
-	}, nil
+	s := &session{
+		store: b.store, keys: b.keys, vault: c.VaultID, root: cipher, key: redact.New(slices.Clone(root.Reveal())),
+		now: b.now, log: b.log, rotateAfter: b.rotateAfter, look: make(chan struct{}, 1),
+	}
+	s.config.Store(&c)
+	return s, nil
 }
 
 // load reads the keyring from storage. The caller wipes it.
@@ -52,7 +64,7 @@ func (s *session) load(ctx context.Context) (material, store.Revision, error) {
 	if !e.Exists() {
 		return material{}, 0, errs.Newf(errs.Internal, "storage has no keyring at %s: restore it from a backup, nothing can be decrypted without it", KeyringKey)
 	}
-	plain, err := s.root.Open(keyringAAD(s.config.VaultID), e.Value)
+	plain, err := s.root.Open(keyringAAD(s.vault), e.Value)
 	if err != nil {
 		return material{}, 0, fmt.Errorf("decrypting the keyring at %s: %w", KeyringKey, err)
 	}
@@ -68,12 +80,12 @@ func (s *session) load(ctx context.Context) (material, store.Revision, error) {
 func (s *session) seal(m material) []byte {
 	plain := m.encode()
 	defer clear(plain)
-	return s.root.Append(nil, keyringAAD(s.config.VaultID), plain)
+	return s.root.Append(nil, keyringAAD(s.vault), plain)
 }
 
 // tallied encrypts the count of r's newest term for storage, with r itself.
 func (s *session) tallied(r *ring, total uint64) []byte {
-	return r.seal(usageAAD(s.config.VaultID), tally{term: r.newest(), total: total}.encode())
+	return r.seal(usageAAD(s.vault), tally{term: r.newest(), total: total}.encode())
 }
 
 // reserve notes in storage that this process will encrypt another block under
@@ -84,7 +96,7 @@ func (s *session) reserve(ctx context.Context, r *ring) error {
 		if err != nil {
 			return fmt.Errorf("reading the count of encryptions: %w", err)
 		}
-		stored, newer := tallyOf(r, usageAAD(s.config.VaultID), e.Value)
+		stored, newer := tallyOf(r, usageAAD(s.vault), e.Value)
 		if newer {
 			// Another node has rotated, and the watch brings the new term; or
 			// the count is damaged and only looks that way.
@@ -182,4 +194,15 @@ func (s *session) reload(ctx context.Context) error {
 	}
 	defer m.wipe()
 	return s.adopt(m)
+}
+
+// keyringAAD and usageAAD begin with what no storage path can, so that no
+// value can take the place of either.
+
+func keyringAAD(vault uuid.UUID) []byte {
+	return append([]byte("\x00strongkeep keyring v1\x00"), vault[:]...)
+}
+
+func usageAAD(vault uuid.UUID) []byte {
+	return append([]byte("\x00strongkeep keyring usage v1\x00"), vault[:]...)
 }

@@ -51,10 +51,10 @@ func TestTampering(t *testing.T) {
 		say    string
 	}{
 		"threshold raised":         {ConfigKey, edit(`"threshold":2`, `"threshold":3`), errs.Invalid, ok, "do not open"},
-		"number of shares changed": {ConfigKey, edit(`"shares":3`, `"shares":4`), errs.Invalid, ok, "do not open"},
+		"number of shares changed": {ConfigKey, edit(`"shares":3`, `"shares":4`), errs.Internal, errs.Internal, "3 hashes for 4"},
 		"key id changed":           {ConfigKey, edit(key.KeyID(), "0000000000000000"), ok, errs.NotExist, ""},
 		"vault id changed":         {ConfigKey, edit(`"vault_id":"`, `"vault_id":"`+"00000000-0000-4000-8000-000000000000\",\"vault_id\":\""), errs.Internal, errs.Internal, "duplicate"},
-		"format of tomorrow":       {ConfigKey, edit(`"version":1`, `"version":7`), errs.Unsupported, errs.Unsupported, "upgrade"},
+		"format of tomorrow":       {ConfigKey, edit(`"version":2`, `"version":7`), errs.Unsupported, errs.Unsupported, "upgrade"},
 		"another vault's config":   {ConfigKey, get(other, ConfigKey), errs.Invalid, errs.Internal, ""},
 		"config deleted":           {ConfigKey, nil, errs.Sealed, errs.Sealed, "not initialized"},
 		"another vault's keyring":  {KeyringKey, get(other, KeyringKey), errs.Internal, errs.Internal, "decrypting the keyring"},
@@ -153,7 +153,7 @@ func TestCanaries(t *testing.T) {
 		say(err)
 	}
 	say(New(Config{Store: s, Wrappers: []Wrapper{newKeyfile(t)}}).AutoUnseal(t.Context()))
-	if !strings.Contains(out.String(), "do not open this vault") || !strings.Contains(out.String(), "Progress:2") {
+	if !strings.Contains(out.String(), "no share of the set") || !strings.Contains(out.String(), "Progress:2") {
 		t.Fatal("the test did not see what it looks through")
 	}
 	for name, secret := range leaks {

@@ -2,12 +2,11 @@ package seal
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/redact"
-	"github.com/strongkeep/strongkeep/internal/vault/seal/box"
+	"github.com/strongkeep/strongkeep/internal/vault/seal/rootkey"
 	"github.com/strongkeep/strongkeep/internal/vault/seal/shamir"
 )
 
@@ -15,16 +14,17 @@ import (
 // threshold is reached. The same share twice counts once. On an unsealed vault
 // it does nothing.
 //
-// Kinds: Invalid for text that is no share, which changes nothing, and for a
-// set that does not open this vault, which drops all shares given so far
-// without telling which was wrong; Sealed if not initialised; Unavailable,
-// after which the shares must be given again.
+// Kinds: Invalid for what is no share of the set that opens this vault, which
+// changes nothing; Sealed if not initialised; Unavailable, after which the
+// shares must be given again. A set that was dealt by an earlier version of
+// Strongkeep has no hashes: there a wrong share is noticed when the set is
+// whole, and drops all given so far without telling which was wrong.
 //
-// Nobody can be authenticated by a sealed vault. Who can reach it can spoil an
-// attempt with a wrong share, or reset it, but gains nothing by either.
+// Nobody can be authenticated by a sealed vault. Who can reach it can reset an
+// attempt, but gains nothing by it.
 func (b *Barrier) SubmitShare(ctx context.Context, text redact.Secret) (Status, error) {
 	if s := b.current(); s != nil {
-		return b.status(s.config, false), nil
+		return b.status(*s.config.Load(), false), nil
 	}
 	share, err := shamir.Parse(text)
 	if err != nil {
@@ -35,7 +35,11 @@ func (b *Barrier) SubmitShare(ctx context.Context, text redact.Secret) (Status, 
 		share.Wipe()
 		return Status{}, err
 	}
-	set, err := b.collect(c.people(), share)
+	if err := c.People().Knows(c.VaultID, share); err != nil {
+		share.Wipe()
+		return Status{}, err
+	}
+	set, err := b.collect(c.People(), share)
 	if err != nil {
 		return Status{}, err
 	}
@@ -43,7 +47,7 @@ func (b *Barrier) SubmitShare(ctx context.Context, text redact.Secret) (Status, 
 		return b.Status(ctx)
 	}
 	defer wipeAll(set)
-	root, err := c.combine(set)
+	root, err := rootkey.Combine(c.VaultID, c.People(), set)
 	if err != nil {
 		return Status{}, err
 	}
@@ -51,12 +55,13 @@ func (b *Barrier) SubmitShare(ctx context.Context, text redact.Secret) (Status, 
 	if err := b.open(ctx, c, root); err != nil {
 		return Status{}, err
 	}
+	b.note(c.People(), nil)
 	return b.Status(ctx)
 }
 
 // collect adds share to the attempt. At the threshold it returns all shares,
 // which are the caller's then, and the attempt is over.
-func (b *Barrier) collect(w wrapping, share redact.Secret) ([]redact.Secret, error) {
+func (b *Barrier) collect(w rootkey.Wrapping, share redact.Secret) ([]redact.Secret, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.session != nil {
@@ -66,7 +71,7 @@ func (b *Barrier) collect(w wrapping, share redact.Secret) ([]redact.Secret, err
 	if !b.attempt.add(share, w.KeyID) {
 		share.Wipe()
 		b.attempt.clear()
-		return nil, errWrongSet(w.Threshold)
+		return nil, rootkey.WrongSet(w.Threshold)
 	}
 	if len(b.attempt.shares) < w.Threshold {
 		return nil, nil
@@ -76,36 +81,10 @@ func (b *Barrier) collect(w wrapping, share redact.Secret) ([]redact.Secret, err
 	return set, nil
 }
 
-func errWrongSet(threshold int) error {
-	return errs.Newf(errs.Invalid, "these unseal key shares do not open this vault: at least one is mistyped, or from another vault or set; all were dropped, give %d shares again", threshold)
-}
-
 func wipeAll(secrets []redact.Secret) {
 	for _, s := range secrets {
 		s.Wipe()
 	}
-}
-
-// combine unwraps the root key by people's shares.
-func (c config) combine(set []redact.Secret) (redact.Secret, error) {
-	w := c.people()
-	key, err := shamir.Combine(set)
-	if err != nil {
-		return redact.Secret{}, err
-	}
-	defer key.Wipe()
-	kek, err := box.New(key.Reveal())
-	if err != nil {
-		return redact.Secret{}, err
-	}
-	root, err := kek.Open(w.aad(c.VaultID), w.Blob)
-	switch {
-	case errs.Is(err, errs.Unsupported):
-		return redact.Secret{}, fmt.Errorf("unwrapping the root key: %w", err)
-	case err != nil:
-		return redact.Secret{}, errWrongSet(w.Threshold)
-	}
-	return redact.New(root), nil
 }
 
 // ResetUnseal drops the shares given so far. Kind: Invalid if the vault is
@@ -120,59 +99,77 @@ func (b *Barrier) ResetUnseal() error {
 	return nil
 }
 
-// AutoUnseal opens the vault by the first Wrapper that can. An unsealed vault
-// stays as it is. Kinds: Unsupported (no Wrapper is configured), Sealed (not
-// initialised), NotExist (the vault was made without any of these keys),
-// otherwise that of the first Wrapper's error. After any of them the shares of
-// initialisation still open the vault.
+// AutoUnseal opens the vault by whichever Wrapper answers first: all are asked
+// at once, and one that hangs delays nothing. An unsealed vault stays as it is.
+// Kinds: Unsupported (no Wrapper is configured), Sealed (not initialised),
+// Unavailable or Exhausted (one of them may work later), NotExist (the vault
+// was made without any of these keys), otherwise that of the first Wrapper's
+// error. After any of them the shares still open the vault.
 func (b *Barrier) AutoUnseal(ctx context.Context) error {
 	if b.current() != nil {
 		return nil
 	}
-	if len(b.wrappers) == 0 {
+	all := b.keysOf()
+	if len(all) == 0 {
 		return errs.New(errs.Unsupported, "no auto-unseal key is configured: unseal with shares (strongkeep operator unseal)")
 	}
 	c, err := b.config(ctx)
 	if err != nil {
 		return err
 	}
-	var failed []error
-	for _, by := range b.wrappers {
-		root, err := c.unwrapBy(ctx, by)
-		if err != nil {
-			failed = append(failed, err)
-			continue
-		}
-		defer root.Wipe()
-		return b.open(ctx, c, root)
+	root, by, err := b.first(ctx, c, all)
+	if err != nil {
+		return fmt.Errorf("%w; its unseal key shares open the vault too (strongkeep operator unseal)", err)
 	}
-	err = errors.Join(failed...)
-	return fmt.Errorf("%w; its unseal key shares open the vault too (strongkeep operator unseal)", err)
+	defer root.Wipe()
+	if err := b.open(ctx, c, root); err != nil {
+		return err
+	}
+	b.note(by, nil)
+	return nil
 }
 
-func (c config) unwrapBy(ctx context.Context, by Wrapper) (redact.Secret, error) {
-	var other []string
-	for _, w := range c.Wrappings {
-		switch {
-		case w.Kind != by.Name():
-		case w.KeyID != by.KeyID():
-			other = append(other, w.KeyID)
-		default:
-			root, err := by.Unwrap(ctx, w.aad(c.VaultID), w.Blob)
-			if err != nil {
-				return redact.Secret{}, fmt.Errorf("unwrapping the root key by %s key %q: %w", w.Kind, w.KeyID, err)
-			}
-			return root, nil
+// unwrapped is what one key made of its wrapping.
+type unwrapped struct {
+	index int // of the key
+	root  redact.Secret
+	by    rootkey.Wrapping
+	err   error
+}
+
+// first returns the root key from whichever key has it first. The others are told to stop and
+// are not waited for; Close does that.
+func (b *Barrier) first(ctx context.Context, c rootkey.Config, all []Named) (redact.Secret, rootkey.Wrapping, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	results := make(chan unwrapped, len(all))
+	for i, by := range all {
+		b.tries.Go(func() {
+			root, w, err := c.UnwrapBy(ctx, by)
+			results <- unwrapped{i, root, w, err}
+		})
+	}
+	failed := make([]error, len(all))
+	for n := range all {
+		r := <-results
+		if r.err != nil {
+			failed[r.index] = r.err
+			continue
 		}
+		b.tries.Go(func() {
+			for range len(all) - n - 1 {
+				if late := <-results; late.err == nil {
+					late.root.Wipe()
+				}
+			}
+		})
+		return r.root, r.by, nil
 	}
-	if len(other) > 0 {
-		return redact.Secret{}, errs.Newf(errs.NotExist, "the %s key is %q, and this vault's root key is wrapped by %q: configure that one", by.Name(), by.KeyID(), other)
-	}
-	return redact.Secret{}, errs.Newf(errs.NotExist, "this vault's root key is not wrapped by any %s key: it was initialized without one", by.Name())
+	return redact.Secret{}, rootkey.Wrapping{}, rootkey.Failed(failed)
 }
 
 // open loads the keyring with the root key and starts a session.
-func (b *Barrier) open(ctx context.Context, c config, root redact.Secret) error {
+func (b *Barrier) open(ctx context.Context, c rootkey.Config, root redact.Secret) error {
 	s, err := b.newSession(c, root)
 	if err != nil {
 		return err

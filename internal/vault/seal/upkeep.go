@@ -17,7 +17,6 @@ const pause = 5 * time.Second
 // rotates when a term has been used enough. Seal and Open go on whatever
 // happens here.
 func (s *session) upkeep(ctx context.Context) {
-	defer close(s.done)
 	for ctx.Err() == nil {
 		err := s.follow(ctx)
 		if ctx.Err() != nil {

@@ -158,7 +158,7 @@ func TestNodesTakeBlocksAtOnce(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got, newer := tallyOf(first.keys.ring.Load(), usageAAD(first.current().config.VaultID), e.Value)
+			got, newer := tallyOf(first.keys.ring.Load(), usageAAD(first.current().vault), e.Value)
 			if newer || got.term != before.Term {
 				t.Fatalf("stored: %+v %v", got, newer)
 			}

@@ -1,10 +1,6 @@
 package server
 
 import (
-	"cmp"
-	"context"
-	"encoding/base64"
-	"encoding/hex"
 	"encoding/json"
 	"net/http"
 	"strconv"
@@ -12,7 +8,6 @@ import (
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/redact"
-	"github.com/strongkeep/strongkeep/internal/vault/gate"
 	"github.com/strongkeep/strongkeep/internal/vault/seal"
 )
 
@@ -38,87 +33,24 @@ func (h *Handler) allow(w http.ResponseWriter, r *http.Request, methods ...strin
 	return false
 }
 
-func (h *Handler) serveInit(w http.ResponseWriter, r *http.Request) {
-	if !h.allow(w, r, http.MethodGet, http.MethodPut, http.MethodPost) {
-		return
-	}
-	if r.Method == http.MethodGet {
-		status, err := h.cfg.Gate.Barrier().Status(r.Context())
-		if err != nil {
-			h.writeError(w, r, nil, err)
-			return
-		}
-		h.writeJSON(w, r, http.StatusOK, map[string]any{"initialized": status.Initialized})
-		return
-	}
-	in, err := decodeInit(w, r)
-	if err != nil {
-		h.writeError(w, r, nil, err)
-		return
-	}
-	made, err := h.cfg.Gate.Init(r.Context(), in)
-	if err != nil {
-		h.writeError(w, r, nil, err)
-		return
-	}
-	h.writeJSON(w, r, http.StatusOK, h.initAnswer(r.Context(), made))
-}
-
-// decodeInit reads secret_shares and secret_threshold. With an auto-unseal key
-// the shares are for emergencies, so recovery_shares means the same here.
-func decodeInit(w http.ResponseWriter, r *http.Request) (seal.InitConfig, error) {
-	body, err := readBody(w, r)
-	if err != nil {
-		return seal.InitConfig{}, err
-	}
-	d := body.Decode()
-	in := seal.InitConfig{
-		// The official client sends all four, the unused ones as 0.
-		Shares:    int(cmp.Or(d.Int("secret_shares", 0), d.Int("recovery_shares", 0))),
-		Threshold: int(cmp.Or(d.Int("secret_threshold", 0), d.Int("recovery_threshold", 0))),
-	}
-	for _, unsupported := range []string{"pgp_keys", "root_token_pgp_key", "recovery_pgp_keys"} {
-		if len(d.Strings(unsupported)) > 0 {
-			return in, errs.Newf(errs.Invalid, "%s is not supported: shares are shown once, in the answer", unsupported)
-		}
-	}
-	return in, d.Err()
-}
-
-// initAnswer shows what nobody can get again. Beside an unseal key the shares
-// are also called recovery keys, where clients look for them then. Here, unlike
-// in Vault, they open the vault.
-func (h *Handler) initAnswer(ctx context.Context, made gate.InitResult) map[string]any {
-	inHex, inBase64 := make([]string, len(made.Shares)), make([]string, len(made.Shares))
-	for i, s := range made.Shares {
-		inHex[i] = hex.EncodeToString(s.Reveal())
-		inBase64[i] = base64.StdEncoding.EncodeToString(s.Reveal())
-	}
-	answer := map[string]any{"keys": inHex, "keys_base64": inBase64, "root_token": made.RootToken.RevealString()}
-	// The vault is made: an error here must not keep the shares from whoever asked.
-	if status, err := h.cfg.Gate.Barrier().Status(ctx); err == nil && status.AutoUnseal {
-		answer["recovery_keys"], answer["recovery_keys_base64"] = inHex, inBase64
-	}
-	return answer
-}
-
 // sealStatus is the body of sys/seal-status and sys/unseal (facts §2.5).
 type sealStatus struct {
-	Type             string `json:"type"`
-	Initialized      bool   `json:"initialized"`
-	Sealed           bool   `json:"sealed"`
-	Threshold        int    `json:"t"`
-	Shares           int    `json:"n"`
-	Progress         int    `json:"progress"`
-	Nonce            string `json:"nonce"`
-	Version          string `json:"version"`
-	BuildDate        string `json:"build_date"`
-	Migration        bool   `json:"migration"`
-	ClusterName      string `json:"cluster_name,omitempty"`
-	ClusterID        string `json:"cluster_id,omitempty"`
-	RecoverySeal     bool   `json:"recovery_seal"`
-	RecoverySealType string `json:"recovery_seal_type,omitempty"`
-	StorageType      string `json:"storage_type"`
+	Type             string        `json:"type"`
+	Initialized      bool          `json:"initialized"`
+	Sealed           bool          `json:"sealed"`
+	Threshold        int           `json:"t"`
+	Shares           int           `json:"n"`
+	Progress         int           `json:"progress"`
+	Nonce            string        `json:"nonce"`
+	Version          string        `json:"version"`
+	BuildDate        string        `json:"build_date"`
+	Migration        bool          `json:"migration"`
+	ClusterName      string        `json:"cluster_name,omitempty"`
+	ClusterID        string        `json:"cluster_id,omitempty"`
+	RecoverySeal     bool          `json:"recovery_seal"`
+	RecoverySealType string        `json:"recovery_seal_type,omitempty"`
+	StorageType      string        `json:"storage_type"`
+	Seals            []sealSummary `json:"seals,omitempty"` // sys/seal-status only
 }
 
 func (h *Handler) describeSeal(s seal.Status) sealStatus {
@@ -152,7 +84,9 @@ func (h *Handler) serveSealStatus(w http.ResponseWriter, r *http.Request) {
 		h.writeError(w, r, nil, err)
 		return
 	}
-	h.writeJSON(w, r, http.StatusOK, h.describeSeal(status))
+	d := h.describeSeal(status)
+	d.Seals = h.sealSummaries(r)
+	h.writeJSON(w, r, http.StatusOK, d)
 }
 
 func (h *Handler) serveUnseal(w http.ResponseWriter, r *http.Request) {

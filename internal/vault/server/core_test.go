@@ -128,7 +128,8 @@ func TestBareObjects(t *testing.T) {
 	for path, want := range map[string][]string{
 		"sys/init": {"initialized"},
 		"sys/seal-status": {"type", "initialized", "sealed", "t", "n", "progress", "nonce", "version", "build_date", "migration",
-			"cluster_name", "cluster_id", "recovery_seal", "storage_type"},
+			"cluster_name", "cluster_id", "recovery_seal", "storage_type", "seals"},
+		"sys/seal-backend-status": {"healthy", "backends", "fully_wrapped"},
 		"sys/health": {"initialized", "sealed", "standby", "performance_standby", "replication_performance_mode", "replication_dr_mode",
 			"server_time_utc", "version", "enterprise", "echo_duration_ms", "clock_skew_ms", "cluster_id", "cluster_name"},
 		"sys/leader": {"ha_enabled", "is_self", "active_time", "leader_address", "leader_cluster_address", "performance_standby",

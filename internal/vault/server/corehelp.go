@@ -28,9 +28,15 @@ func coreRoutes() []engine.Route {
 				{Name: "secret_threshold", Type: engine.Int, Help: "How many of them unseal the vault."},
 				{Name: "recovery_shares", Type: engine.Int, Help: "The same as secret_shares."},
 				{Name: "recovery_threshold", Type: engine.Int, Help: "The same as secret_threshold."},
+				{Name: "pgp_keys", Type: engine.Strings, Help: "A public PGP key for each share, in base64."},
+				{Name: "recovery_pgp_keys", Type: engine.Strings, Help: "The same as pgp_keys."},
+				{Name: "age_recipients", Type: engine.Strings, Help: "An age recipient for each share, instead or behind those."},
+				{Name: "root_token_pgp_key", Type: engine.String, Help: "The PGP key that the root token is for."},
+				{Name: "root_token_age_recipient", Type: engine.String, Help: "Or the age recipient."},
 			},
 		},
 		{Pattern: "seal-status", Handlers: read, Unauthenticated: true, Summary: "Whether the vault is sealed, and how many shares were given."},
+		{Pattern: "seal-backend-status", Handlers: read, Unauthenticated: true, Summary: "Whether the unseal keys of this node work."},
 		{
 			Pattern: "unseal", Handlers: write, Unauthenticated: true, Summary: "Give one share; the vault opens at the threshold.",
 			Fields: []engine.Field{

@@ -44,8 +44,9 @@ func (h *Handler) decode(w http.ResponseWriter, r *http.Request, path string) (*
 	if req.Operation, err = operation(r, query); err != nil {
 		return nil, err
 	}
-	switch req.Operation {
-	case engine.Update, engine.Patch:
+	switch {
+	case req.Operation == engine.Update, req.Operation == engine.Patch,
+		req.Operation == engine.Delete && r.ContentLength > 0 && len(query) == 0: // as the official client cancels a rekey
 		req.Body, err = readBody(w, r)
 	default:
 		query.Del("list") // these steer the wire itself; in a form they are fields like any other

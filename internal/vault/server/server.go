@@ -65,11 +65,12 @@ func New(cfg Config) *Handler {
 	h := &Handler{cfg: cfg, bodies: semaphore.NewWeighted(maxBodies), helps: coreHelp()}
 	h.streams, h.end = context.WithCancel(context.Background())
 	h.core = map[string]http.HandlerFunc{
-		"sys/init":        h.serveInit,
-		"sys/seal-status": h.serveSealStatus,
-		"sys/unseal":      h.serveUnseal,
-		"sys/health":      h.serveHealth,
-		"sys/leader":      h.serveLeader,
+		"sys/init":                h.serveInit,
+		"sys/seal-status":         h.serveSealStatus,
+		"sys/seal-backend-status": h.serveSealBackends,
+		"sys/unseal":              h.serveUnseal,
+		"sys/health":              h.serveHealth,
+		"sys/leader":              h.serveLeader,
 	}
 	return h
 }

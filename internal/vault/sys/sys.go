@@ -44,6 +44,8 @@ type Config struct {
 	// Others are routes below sys/ that packages of their own serve. They see the
 	// whole store, as the engine does.
 	Others [][]engine.Route
+	// Closers end what those routes keep in memory.
+	Closers []func()
 }
 
 // Engine serves sys/.
@@ -52,8 +54,13 @@ type Engine struct{ cfg Config }
 // New returns the engine; the gate mounts it at sys/.
 func New(cfg Config) *Engine { return &Engine{cfg} }
 
-// Close has nothing to stop.
-func (*Engine) Close() error { return nil }
+// Close wipes what its routes keep in memory.
+func (e *Engine) Close() error {
+	for _, end := range e.cfg.Closers {
+		end()
+	}
+	return nil
+}
 
 // Routes lists every path below sys/ that goes through the gate.
 func (e *Engine) Routes() []engine.Route {

@@ -13,7 +13,9 @@ const (
 	// serviceRandom is far beyond the 128 bits a token needs: the total length is
 	// the one that secret scanners look for behind "hvs.".
 	serviceRandom = 91
-	accessorLen   = 24
+	// ServiceLen is the length of a random service token of the root namespace.
+	ServiceLen  = len(servicePrefix) + serviceRandom
+	accessorLen = 24
 
 	// MaxLen bounds a token as clients present it, so that it fits an HTTP header.
 	MaxLen = 8 << 10
