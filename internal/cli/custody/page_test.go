@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/strongkeep/strongkeep/internal/app"
@@ -29,7 +30,7 @@ type world struct {
 	dir, token  string
 	server      *app.Server
 	stop        func()
-	seals       string // of the configuration
+	seals       atomic.Value // string, of the configuration; the server reads it again
 	old, fresh  []string
 	nonce       string
 	otp, veiled string
@@ -65,9 +66,14 @@ func (w *world) end() {
 	}
 }
 
+func (w *world) configured() string {
+	text, _ := w.seals.Load().(string)
+	return text
+}
+
 // load reads the configuration as it is now.
 func (w *world) load() (app.ServerConfig, error) {
-	w.write("etc/server.yaml", "data_dir: "+w.dir+"/data\nlisten: 127.0.0.1:0\nlog_level: error\n"+strings.ReplaceAll(w.seals, "/etc/strongkeep/", w.dir+"/etc/"), 0o600)
+	w.write("etc/server.yaml", "data_dir: "+w.dir+"/data\nlisten: 127.0.0.1:0\nlog_level: error\n"+strings.ReplaceAll(w.configured(), "/etc/strongkeep/", w.dir+"/etc/"), 0o600)
 	return app.LoadServerConfig(filepath.Join(w.dir, "etc/server.yaml"))
 }
 
@@ -213,14 +219,14 @@ func TestPage(t *testing.T) {
 		case found[1] == "start":
 			w.start()
 		case found[1] == "lose":
-			kept := w.seals
-			w.seals = ""
+			kept := w.configured()
+			w.seals.Store("")
 			w.start()
-			w.seals = kept
+			w.seals.Store(kept)
 		case found[1] == "change":
-			w.seals = "seals:\n- name: next\n  key_file: /etc/strongkeep/new.key\n"
+			w.seals.Store("seals:\n- name: next\n  key_file: /etc/strongkeep/new.key\n")
 		case found[2] == "yaml":
-			w.seals = found[3]
+			w.seals.Store(found[3])
 		default:
 			for line := range strings.Lines(found[3]) {
 				w.command(strings.TrimSpace(line))
