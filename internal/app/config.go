@@ -38,7 +38,7 @@ type ServerConfig struct {
 	// TLSNames are further DNS names and IP addresses for the certificate the server makes.
 	TLSNames []string `json:"tls_names,omitempty"`
 	// UnsealKeyFile is a static key that unseals the vault without people;
-	// it must not be readable by others. Default: shares only.
+	// it must not be readable by others (docs/operations/unsealing.md says by whom). Default: shares only.
 	UnsealKeyFile string `json:"unseal_key_file,omitempty"`
 	// UnsealKeyStore is a file, YAML or JSON, that names a key store whose key
 	// unseals the vault without people (docs/encryption.md#key-stores).

@@ -100,14 +100,14 @@ func TestPermissions(t *testing.T) {
 	if err := os.Chmod(c.DataDir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	c.UnsealKeyFile = file(t, "unseal.key", "no key", 0o640)
+	c.UnsealKeyFile = file(t, "unseal.key", "no key", 0o660)
 	c.EtcdPasswordFile = file(t, "password", "canary-of-a-password", 0o644)
-	c.EtcdKeyFile = file(t, "key.pem", "no key", 0o640)
+	c.EtcdKeyFile = file(t, "key.pem", "no key", 0o660)
 	all := check(t, c)
 	has(t, all, "the data directory can be used", diagnose.Warning, "0755")
-	has(t, all, "only the server reads unseal_key_file", diagnose.Failed, "0640")
+	has(t, all, "only the server reads unseal_key_file", diagnose.Failed, "0660")
 	has(t, all, "only the server reads etcd_password_file", diagnose.Failed, "0644")
-	has(t, all, "only the server reads etcd_key_file", diagnose.Warning, "0640")
+	has(t, all, "only the server reads etcd_key_file", diagnose.Warning, "0660")
 	has(t, all, "the key that unseals answers", diagnose.Failed, "")
 	if raw, err := json.Marshal(all); err != nil || strings.Contains(string(raw), "canary") {
 		t.Error("a secret is shown, or", err)

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"slices"
 	"time"
+
+	"github.com/strongkeep/strongkeep/internal/keystore/credential"
 )
 
 // What is little, and what is slow.
@@ -162,10 +164,10 @@ func (v *visit) files() {
 			continue // made at the first start
 		case err != nil:
 			v.add(question, Failed, err.Error(), "make the file, or correct "+f.setting)
-		case info.Mode().Perm()&0o007 != 0 || f.setting == "unseal_key_file" && info.Mode().Perm()&0o077 != 0:
+		case info.Mode().Perm()&0o007 != 0 || f.setting == "unseal_key_file" && credential.Private(f.path, info) != nil:
 			v.add(question, Failed, fmt.Sprintf("%s has mode %#o", f.path, info.Mode().Perm()), "chmod 0600 "+f.path)
 		case info.Mode().Perm()&0o070 != 0:
-			v.add(question, Warning, fmt.Sprintf("%s has mode %#o: its group may use it", f.path, info.Mode().Perm()), "chmod 0600 "+f.path)
+			v.add(question, Warning, fmt.Sprintf("%s has mode %#o: its group may use it, as is right for a Kubernetes Secret mounted with fsGroup", f.path, info.Mode().Perm()), "chmod 0600 "+f.path)
 		case owner(f.path) != "":
 			v.add(question, Warning, f.path+" belongs to "+owner(f.path)+", and this is another user", "run this as the server's user: sudo -u USER strongkeep operator diagnose …")
 		default:

@@ -67,7 +67,7 @@ func Read(path string) (redact.Secret, error) {
 }
 
 // Content returns at most so many bytes of the file at path (see Resolve), as they
-// are, if nobody but its owner can read or change it. The caller wipes them, or gives
+// are, if it is Private. The caller wipes them, or gives
 // them to a redact.Secret whose owner may. Kinds are those of Read.
 func Content(path string, most int64) ([]byte, error) {
 	f, err := os.Open(path)
@@ -82,8 +82,8 @@ func Content(path string, most int64) ([]byte, error) {
 	if !info.Mode().IsRegular() {
 		return nil, errs.Newf(errs.Invalid, "%q is not a regular file", path)
 	}
-	if perm := info.Mode().Perm(); perm&0o077 != 0 && !OfUnit(path) {
-		return nil, errs.Newf(errs.Denied, "%q can be read or changed by others than its owner (mode %#o): run chmod 0400 %s; for a mounted Kubernetes Secret set defaultMode: 0400", path, perm, path)
+	if err := Private(path, info); err != nil {
+		return nil, err
 	}
 	raw, err := io.ReadAll(io.LimitReader(f, most))
 	if err != nil {
@@ -91,6 +91,23 @@ func Content(path string, most int64) ([]byte, error) {
 		return nil, Classify(err)
 	}
 	return raw, nil
+}
+
+// Private returns Denied unless nobody but its owner can read or change the file at path, which info is of.
+// Its group may read it, and no more, if it is root's and the group is one of this process: so
+// Kubernetes mounts a Secret for a pod with fsGroup (0440), and so root lets one service read a file. It may not where the file
+// is anybody else's: what group a user's files have is rarely meant.
+func Private(path string, info fs.FileInfo) error {
+	perm := info.Mode().Perm()
+	switch {
+	case perm&0o077 == 0 || OfUnit(path):
+		return nil
+	case perm&0o037 != 0:
+		return errs.Newf(errs.Denied, "%q can be read or changed by others than its owner (mode %#o): run chmod 0400 %s; for a mounted Kubernetes Secret set defaultMode: 0400 (with fsGroup it is 0440 then, which is taken)", path, perm, path)
+	case !ofRoot(info):
+		return errs.Newf(errs.Denied, "%q can be read by others than its owner (mode %#o), by its group, which is taken only of a file that is root's and of a group of this process, as a Kubernetes Secret mounted with fsGroup is: run chmod 0400 %s", path, perm, path)
+	}
+	return nil
 }
 
 // mounts are where tokens of ServiceAccounts are mounted: by Kubernetes, and for IRSA,

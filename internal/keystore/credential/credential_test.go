@@ -38,7 +38,7 @@ func TestRead(t *testing.T) {
 	for path, kind := range map[string]errs.Kind{
 		filepath.Join(dir, "none"): errs.NotExist,
 		dir:                        errs.Invalid,
-		write(t, filepath.Join(dir, "group"), "canary", 0o640):                        errs.Denied,
+		write(t, filepath.Join(dir, "group"), "canary", 0o660):                        errs.Denied,
 		write(t, filepath.Join(dir, "world"), "canary", 0o604):                        errs.Denied,
 		write(t, filepath.Join(dir, "empty"), " \n", 0o600):                           errs.Invalid,
 		write(t, filepath.Join(dir, "huge"), strings.Repeat("canary", 20_000), 0o600): errs.Invalid,

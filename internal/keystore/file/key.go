@@ -42,7 +42,7 @@ type Key struct {
 // the last two with white space around them; or several of them (see ring). A
 // symbolic link is followed, "credential:NAME" is a credential of systemd's.
 //
-// It refuses a file that others than its owner can read or write. Kinds:
+// It refuses a file that others than its owner can read or write (credential.Private). Kinds:
 // NotExist, Denied (permissions), Invalid (what is in the file), Unavailable.
 func Load(path string) (*Key, error) {
 	path, err := credential.Resolve(path)

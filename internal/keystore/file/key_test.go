@@ -83,7 +83,7 @@ func TestLoadRefuses(t *testing.T) {
 		kind    errs.Kind
 		say     string
 	}{
-		"group readable":     {asHex, 0o640, errs.Denied, "chmod 0400"},
+		"group readable":     {asHex, 0o660, errs.Denied, "chmod 0400"},
 		"world readable":     {asHex, 0o604, errs.Denied, "0604"},
 		"group writable":     {asHex, 0o620, errs.Denied, "defaultMode"},
 		"world executable":   {asHex, 0o601, errs.Denied, "others than its owner"},

@@ -31,6 +31,18 @@ func owned(t *testing.T, mode os.FileMode) string {
 	return path
 }
 
+// A key on a Secret volume with fsGroup is taken; a stranger's whose group may read is not.
+func TestLoadOfAGroup(t *testing.T) {
+	path := owned(t, 0o440)
+	if _, err := file.Load(path); !errs.Is(err, errs.Denied) || !strings.Contains(err.Error(), "chmod 0400") {
+		t.Errorf("a stranger's: %v", err)
+	}
+	if err := os.Chown(path, 0, os.Getegid()); err != nil {
+		t.Fatal(err)
+	}
+	load(t, path)
+}
+
 // Guards the plugin that runs as its own user against an add-key that root runs.
 func TestAddKeepsTheOwner(t *testing.T) {
 	for _, mode := range []os.FileMode{0o400, 0o600} {

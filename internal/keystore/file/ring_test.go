@@ -121,11 +121,11 @@ func TestOpen(t *testing.T) {
 	}
 }
 
-// A credential of systemd's looks as if its group could read it.
+// A credential of systemd's looks as if others could read it.
 func TestCredential(t *testing.T) {
-	path := write(t, []byte(hex.EncodeToString(key())), 0o440)
+	path := write(t, []byte(hex.EncodeToString(key())), 0o444)
 	if _, err := file.Load(path); !errs.Is(err, errs.Denied) {
-		t.Errorf("a file that its group can read: %v", err)
+		t.Errorf("a file that others can read: %v", err)
 	}
 	t.Setenv("CREDENTIALS_DIRECTORY", filepath.Dir(path))
 	k, err := file.Load("credential:" + filepath.Base(path))
