@@ -109,17 +109,7 @@ func build(ctx context.Context, cfg *Config, log *audit.Broker, raw store.Store,
 		Store: s, Reads: readTx{s}, Barrier: cfg.Barrier, Audit: log, Policies: policy.NewBook(policy.Config{}), cfg: cfg, workers: workers.New(cfg.Now),
 		devices: map[string]redact.Secret{}, skipped: map[string]redact.Secret{}, holdAsked: make(chan struct{}, 1),
 	}
-	if cfg.Node != nil {
-		v.node = cfg.Node()
-	}
-	v.node.ID = cmp.Or(v.node.ID, rand.Text())
-	if cfg.MaxSilence > 0 {
-		v.follower = v.newFollower(began)
-		v.roster = roster.New(roster.Config{
-			Store: s, Self: v.node, Version: cfg.Version, Format: cfg.Format, Now: cfg.Now, Log: cfg.Log,
-			Leader: func() leader.Status { status, _ := v.Leader(); return status },
-		})
-	}
+	v.join(began)
 	v.Namespaces = namespace.NewRegistry(namespace.Config{Store: s, Now: cfg.Now, Random: cfg.Random})
 	tokenKey, err := keys.Derive("token")
 	if err != nil {
@@ -153,6 +143,23 @@ func build(ctx context.Context, cfg *Config, log *audit.Broker, raw store.Store,
 		return nil, errors.Join(err, v.Close())
 	}
 	return v, nil
+}
+
+// join has the vault know of the other nodes, where there may be some; what it has of them is at
+// least as new as began.
+func (v *Vault) join(began store.Revision) {
+	cfg := v.cfg
+	if cfg.Node != nil {
+		v.node = cfg.Node()
+	}
+	v.node.ID = cmp.Or(v.node.ID, rand.Text())
+	if cfg.MaxSilence > 0 {
+		v.follower = v.newFollower(began)
+		v.roster = roster.New(roster.Config{
+			Store: v.Store, Self: v.node, Version: cfg.Version, Format: cfg.Format, Now: cfg.Now, Log: cfg.Log,
+			Leader: func() leader.Status { status, _ := v.Leader(); return status },
+		})
+	}
 }
 
 // start does what comes before the first request.
