@@ -119,7 +119,7 @@ func (f *Follower) Run(ctx context.Context) {
 
 // catchUp takes up everything. If it cannot, the next watch ends as the last one did.
 func (f *Follower) catchUp(ctx context.Context) {
-	rev, err := f.cfg.Store.Apply(ctx)
+	rev, err := f.reach(ctx)
 	if err == nil {
 		err = f.cfg.TakeAll(ctx)
 		f.stuck.Store(err != nil && ctx.Err() == nil)
@@ -129,6 +129,29 @@ func (f *Follower) catchUp(ctx context.Context) {
 		return
 	}
 	f.advance(rev)
+}
+
+// reach returns a revision which all that is read from now on is at least as new as. Where the store
+// stands is not one: what it keeps in memory may be older, until a watch has shown what came after.
+func (f *Follower) reach(ctx context.Context) (store.Revision, error) {
+	rev, err := f.cfg.Store.Apply(ctx)
+	if err != nil {
+		return 0, err
+	}
+	w, err := f.cfg.Store.Watch(ctx, "", rev)
+	if err != nil {
+		return 0, err
+	}
+	defer w.Close()
+	select {
+	case _, ok := <-w.Events(): // a sign of life, if nobody writes
+		if !ok {
+			return 0, ended(w)
+		}
+		return rev, nil
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	}
 }
 
 // follow takes up what one watch brings, and returns why it ended.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/follow"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
+	"github.com/strongkeep/strongkeep/internal/vault/store/cached"
 	"github.com/strongkeep/strongkeep/internal/vault/store/fault"
 	"github.com/strongkeep/strongkeep/internal/vault/store/mem"
 )
@@ -200,10 +202,29 @@ func TestStuck(t *testing.T) {
 	})
 }
 
+// pulses gives signs of life until the test ends, as a store that several write to does.
+func (b *bench) pulses() {
+	go func() {
+		for {
+			select {
+			case <-time.After(50 * time.Millisecond):
+			case <-b.Context().Done():
+				return
+			}
+			if rev, err := b.base.Apply(b.Context()); err == nil {
+				b.way.Pulse(rev, time.Now())
+			}
+		}
+	}()
+}
+
 // After events were lost everything is taken up; what was lost is not waited for.
 func TestLost(t *testing.T) {
 	run(t, func(b *bench) {
-		b.way.Add(fault.Rule{Op: fault.Watch, Times: 3, Err: errs.New(errs.Exhausted, "events are lost")})
+		b.pulses()
+		lost := errs.New(errs.Exhausted, "events are lost")
+		b.way.Add(fault.Rule{Op: fault.Watch, Times: 1, Err: lost})
+		b.way.Add(fault.Rule{Op: fault.Watch, Skip: 1, Times: 1, Err: lost}) // the one between is to load everything behind
 		b.fail(errs.New(errs.Unavailable, "not here"))
 		b.way.LoseWatches(errs.New(errs.Unavailable, "the watch is lost"))
 		rev := b.write("a")
@@ -219,6 +240,62 @@ func TestLost(t *testing.T) {
 		next := b.write("b")
 		synctest.Wait()
 		b.want(next, false, false)
+	})
+}
+
+// What is loaded after events were lost is as new as what is said to be taken up, though the store keeps
+// entries in memory and has not heard yet that they are old.
+func TestLostBehindACache(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		base := mem.New(mem.Config{})
+		defer base.Close()
+		below := fault.New(store.Borrow(base))
+		memory := cached.New(below, cached.Config{MaxSilence: time.Hour, Log: slog.New(slog.DiscardHandler)})
+		defer memory.Close()
+		way := fault.New(store.Borrow(memory))
+		var loaded atomic.Pointer[string]
+		load := func(ctx context.Context) error {
+			e, err := memory.Get(ctx, "mount")
+			value := string(e.Value)
+			loaded.Store(&value)
+			return err
+		}
+		write := func(value string) store.Revision {
+			rev, err := base.Apply(t.Context(), store.Put("mount", []byte(value)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			return rev
+		}
+		f := follow.New(follow.Config{
+			Store: way, MaxSilence: time.Hour, Log: slog.New(slog.DiscardHandler), TakeAll: load,
+			Take: func(ctx context.Context, _ *store.Event) error { return load(ctx) },
+		}, write("old"))
+		if err := load(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		running.Go(func() { f.Run(ctx) })
+		defer running.Wait()
+		defer stop()
+		synctest.Wait()
+
+		below.Mute()
+		rev := write("new")
+		lost := errs.New(errs.Exhausted, "events are lost")
+		way.Add(fault.Rule{Op: fault.Watch, Times: 1, Err: lost})
+		way.LoseWatches(lost)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		below.Unmute()
+		below.Pulse(rev, time.Now())
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if f.Seen() < rev || *loaded.Load() != "new" {
+			t.Errorf("taken up to %d of %d, with what was %q at last", f.Seen(), rev, *loaded.Load())
+		}
 	})
 }
 
