@@ -252,6 +252,25 @@ func (s *Server) Restart(t testing.TB) {
 	}
 }
 
+// Copy keeps what a server that was killed has stored; Revert makes it what it has.
+func (s *Server) Copy(t testing.TB) (kept string) {
+	t.Helper()
+	kept = filepath.Join(t.TempDir(), "data")
+	if err := os.CopyFS(kept, os.DirFS(filepath.Join(s.dir, "data"))); err != nil {
+		t.Fatal(err)
+	}
+	return kept
+}
+
+// Revert has a server that was killed go back to what Copy kept.
+func (s *Server) Revert(t testing.TB, kept string) {
+	t.Helper()
+	data := filepath.Join(s.dir, "data")
+	if err := errors.Join(os.RemoveAll(data), os.CopyFS(data, os.DirFS(kept)), os.Chmod(data, 0o700)); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // Freeze stops etcd without closing its connections; Thaw has it go on.
 func (s *Server) Freeze(t testing.TB) {
 	t.Helper()

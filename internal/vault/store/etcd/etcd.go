@@ -20,6 +20,8 @@ type Store struct {
 	feed   *feed.Feed
 	owner  *owner // nil unless Config.Exclusive
 
+	cluster uint64 // etcd's ID; does not change once the store is open
+
 	ctx     context.Context // ends with Close
 	stop    context.CancelFunc
 	done    sync.WaitGroup // goroutines

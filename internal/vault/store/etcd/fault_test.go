@@ -322,6 +322,34 @@ func TestCompactedWhileCutOff(t *testing.T) {
 	}
 }
 
+// An etcd that is put back to a backup while the process runs: what the process has in memory is of a time
+// that never was, and its watch would hear nothing until etcd is as far again.
+func TestEtcdGoesBack(t *testing.T) {
+	server := etcdtest.Start(t, etcdtest.Options{})
+	cfg := server.Config()
+	s := open(t, cfg)
+	here := cached.New(store.Borrow(s), cached.Config{MaxSilence: etcd.MaxSilenceShared, Log: slog.New(slog.DiscardHandler)})
+	t.Cleanup(func() { _ = here.Close() })
+	put(t, here, "f/a", "kept")
+	server.Kill(t)
+	kept := server.Copy(t)
+	server.Restart(t)
+	eventually(t, "what the backup does not have is written and read", func() bool {
+		_, err := here.Apply(t.Context(), store.Put("f/a", []byte("lost")))
+		return err == nil && get(t, here, "f/a") == "lost" && get(t, here, "f/a") == "lost"
+	})
+	server.Kill(t)
+	server.Revert(t, kept)
+	server.Restart(t)
+	eventually(t, "the process notices", func() bool { return s.Err() != nil })
+	wantKind(t, s.Err(), errs.Unavailable, "backup", "restart")
+	_, err := here.Get(t.Context(), "f/a")
+	wantKind(t, err, errs.Unavailable)
+	if got := get(t, open(t, cfg), "f/a"); got != "kept" {
+		t.Errorf("a process that starts then reads %q", got)
+	}
+}
+
 // A transaction that etcd refuses for its size was not made.
 func TestOverEtcdsSize(t *testing.T) {
 	s := open(t, etcdtest.Shared(t).Config())

@@ -127,9 +127,10 @@ func (f *follower) follow(last store.Revision) (store.Revision, error) {
 		case <-beat.C:
 			select {
 			case asking <- struct{}{}:
+				delivered := last
 				asked.Go(func() {
 					defer func() { <-asking }()
-					f.ask(ctx, proven)
+					f.ask(ctx, proven, delivered)
 				})
 			default: // too many questions have no answer yet
 			}
@@ -181,8 +182,9 @@ func (f *follower) publish(last store.Revision, r *clientv3.WatchResponse) store
 	return last
 }
 
-// ask finds out by a majority how far etcd is, and has the watch say how far it is.
-func (f *follower) ask(watching context.Context, proven chan<- proof) {
+// ask finds out by a majority how far etcd is, and has the watch say how far it is. delivered is how
+// far the watch was before.
+func (f *follower) ask(watching context.Context, proven chan<- proof, delivered store.Revision) {
 	at := time.Now()
 	ctx, finish, err := f.begin(watching)
 	if err != nil {
@@ -198,6 +200,10 @@ func (f *follower) ask(watching context.Context, proven chan<- proof) {
 		f.owner.doubt()
 		return
 	}
+	if store.Revision(r.Header.Revision) < delivered || r.Header.ClusterId != f.cluster {
+		f.breakDown(errReplaced())
+		return
+	}
 	select {
 	case proven <- proof{rev: store.Revision(r.Header.Revision), at: at}:
 	case <-watching.Done():
@@ -208,6 +214,12 @@ func (f *follower) ask(watching context.Context, proven chan<- proof) {
 	if err := f.client.RequestProgress(watching); err != nil {
 		f.cfg.Log.Debug("asking etcd for a sign of life", slog.Any("error", err))
 	}
+}
+
+// errReplaced is for an etcd that went back in time. Nothing in memory can be believed then, and watches
+// are deaf until etcd gets to where they are.
+func errReplaced() error {
+	return errs.New(errs.Unavailable, "etcd went back in time: it was started from a backup or lost what it had acknowledged, or is another one; what this process has in memory may not be there: restart it")
 }
 
 // pause waits; false means that ctx ended.

@@ -188,6 +188,7 @@ func (s *Store) checkFormat(ctx context.Context) error {
 	if err != nil {
 		return s.cfg.refusal("opening the store in etcd", err)
 	}
+	s.cluster = r.Header.ClusterId
 	if found := r.Responses[0].GetResponseRange().GetKvs(); len(found) == 1 {
 		return s.cfg.fits(string(found[0].Value))
 	}
