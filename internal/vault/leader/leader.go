@@ -44,6 +44,8 @@ type Elector struct {
 
 	mu     sync.Mutex
 	status Status
+	asked  store.Revision // terms that began before it are to end
+	leave  chan struct{}  // capacity 1: asked has grown
 }
 
 // Status says who leads, as far as this node has seen.
@@ -67,7 +69,7 @@ func Start(cfg Config) *Elector {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	e := &Elector{cfg: cfg, down: make(chan chan error), stop: stop, done: make(chan struct{})}
+	e := &Elector{cfg: cfg, down: make(chan chan error), leave: make(chan struct{}, 1), stop: stop, done: make(chan struct{})}
 	go func() {
 		defer close(e.done)
 		e.run(ctx)
@@ -99,12 +101,36 @@ func (e *Elector) StepDown(ctx context.Context) error {
 	answer := make(chan error, 1)
 	select {
 	case e.down <- answer:
-		return <-answer
+		select {
+		case err := <-answer:
+			return err
+		case <-ctx.Done():
+			return errs.Newf(errs.Unavailable, "waiting for the background work to end: %w", ctx.Err())
+		}
 	case <-e.done:
 		return notHere
 	case <-ctx.Done():
 		return errs.Newf(errs.Unavailable, "waiting for this node to step down: %w", ctx.Err())
 	}
+}
+
+// Leave has this node step down, at once or when it sees that it leads, if it took the place before
+// revision asked. It waits for nothing. Asked for twice, or late, it has no successor step down.
+func (e *Elector) Leave(asked store.Revision) {
+	e.mu.Lock()
+	e.asked = max(e.asked, asked)
+	e.mu.Unlock()
+	select {
+	case e.leave <- struct{}{}:
+	default: // it looks anyway
+	}
+}
+
+// overdue reports whether a term is to end.
+func (e *Elector) overdue(term store.Revision) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return term < e.asked
 }
 
 // run stands and leads in turn.
@@ -234,11 +260,16 @@ func (e *Elector) hold(ctx context.Context, term store.Revision) (answer chan er
 	tick := time.NewTicker(e.cfg.TTL / 3)
 	defer tick.Stop()
 	for last := time.Now(); ; {
+		if e.overdue(term) {
+			return make(chan error, 1), false // nobody waits for it
+		}
 		select {
 		case <-ctx.Done():
 			return nil, false
 		case answer := <-e.down:
 			return answer, false
+		case <-e.leave:
+			continue
 		case <-tick.C:
 		}
 		if err := e.cfg.Fit(); err != nil {

@@ -109,6 +109,45 @@ func TestOneLeads(t *testing.T) {
 	})
 }
 
+// Who is asked to leave does, once: not for what was asked before its term began, and also if it does not
+// know yet that it leads.
+func TestLeave(t *testing.T) {
+	bubble(t, func(t *testing.T, base *mem.Store) {
+		a := start(t, base, "a")
+		pass(0)
+		b := start(t, base, "b")
+		pass(ttl)
+		term, err := base.Get(t.Context(), leader.Key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a.Leave(term.Revision)
+		b.Leave(term.Revision + 1)
+		pass(ttl)
+		want(t, "what was asked before", "a", a, b)
+		asked, err := base.Apply(t.Context(), store.Put("asked", nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		a.Leave(asked)
+		b.Leave(asked)
+		pass(ttl/3 + 1)
+		want(t, "what was asked since", "b", a, b)
+		a.Leave(asked)
+		b.Leave(asked)
+		pass(3 * ttl)
+		want(t, "what was asked again", "b", a, b)
+
+		b.Close()
+		began := a.terms.Load()
+		a.Leave(1 << 40) // asked for while nobody leads
+		pass(ttl)
+		if a.terms.Load() == began || a.Status().Self {
+			t.Errorf("%d terms, then %d: it leads %v", began, a.terms.Load(), a.Status().Self)
+		}
+	})
+}
+
 // A leader that stops for longer than others wait gets nothing written when it goes on,
 // and stands behind the new one.
 func TestPaused(t *testing.T) {

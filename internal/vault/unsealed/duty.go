@@ -134,7 +134,7 @@ func (v *Vault) SayAlive(ctx context.Context) error {
 }
 
 // hear takes note of what nodes tell each other.
-func (v *Vault) hear(ctx context.Context, c *store.Change, revision store.Revision) {
+func (v *Vault) hear(c *store.Change, revision store.Revision) {
 	if c.Op != store.OpPut {
 		return
 	}
@@ -148,12 +148,21 @@ func (v *Vault) hear(ctx context.Context, c *store.Change, revision store.Revisi
 	case EventsKey:
 		v.retell(c.Value, revision)
 	case stepDownKey:
-		v.work.Go(func() {
-			if err := v.StepDown(ctx); err != nil && !errs.Is(err, errs.Invalid) {
-				v.cfg.Log.Warn("leaving the background work to another node", "error", err)
-			}
-		})
+		v.duty.elector.Leave(revision)
 	}
+}
+
+// hearAll makes good what hear would have done about events that are lost.
+func (v *Vault) hearAll(ctx context.Context) error {
+	asked, err := v.Store.Get(ctx, stepDownKey)
+	if err != nil {
+		return err
+	}
+	v.duty.elector.Leave(asked.Revision)
+	for _, m := range v.Mounts.Table().All() {
+		v.workers.Wake(m.ID) // others may have asked for it
+	}
+	return nil
 }
 
 // wake has the worker of a mount work soon, on whichever node it is. It never waits.

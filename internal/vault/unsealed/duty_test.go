@@ -188,6 +188,38 @@ func TestDeafNodeDoesNotLead(t *testing.T) {
 	p.other.open()
 }
 
+// That the background work is to be left to another node reaches who does it though the event is lost, and
+// nobody else: who has taken over hears of it late, perhaps.
+func TestStepDownIsNotLost(t *testing.T) {
+	p := newPair(t, func(c *Config) { c.Node, c.LeaderTTL = named("first"), 300*time.Millisecond })
+	p.firstLeads()
+	lost := errs.New(errs.Exhausted, "events are lost")
+	p.bench.fault.Mute()
+	if err := p.other.v.AskStepDown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	p.bench.fault.Add(fault.Rule{Op: fault.Watch, Times: 1, Err: lost})
+	p.bench.fault.LoseWatches(lost)
+	p.bench.fault.Unmute()
+	until(t, "the second node leads", func() bool { return leads(p.other) })
+	e, err := p.raw.Get(t.Context(), stepDownKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.other.v.hear(&store.Change{Op: store.OpPut, Key: stepDownKey}, e.Revision)
+	term, err := p.raw.Get(t.Context(), leader.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	until(t, "it shows that it lives", func() bool {
+		e, err := p.raw.Get(t.Context(), leader.AliveKey)
+		return err == nil && e.Revision > term.Revision
+	})
+	if now, err := p.raw.Get(t.Context(), leader.Key); err != nil || now.Revision != term.Revision || !leads(p.other) {
+		t.Errorf("who took over steps down too: term %d, then %d, %v", term.Revision, now.Revision, err)
+	}
+}
+
 // A node that led purges nothing any more.
 func TestPurgeIsFenced(t *testing.T) {
 	p := newPair(t, func(c *Config) { c.LeaderTTL = 300 * time.Millisecond })

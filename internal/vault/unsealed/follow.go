@@ -35,7 +35,7 @@ func (v *Vault) takeEvent(ctx context.Context, e *store.Event) error {
 		}
 	}
 	for i := range e.Changes {
-		v.hear(ctx, &e.Changes[i], e.Revision)
+		v.hear(&e.Changes[i], e.Revision)
 		v.countAnew(e.Changes[i].Key)
 	}
 	return nil
@@ -46,10 +46,7 @@ func (v *Vault) takeAll(ctx context.Context) error {
 	if err := v.takeUp(ctx, touched{namespaces: true, mounts: true, quotas: true, settings: true, devices: true, headers: true, held: true}); err != nil {
 		return err
 	}
-	for _, m := range v.Mounts.Table().All() {
-		v.workers.Wake(m.ID) // others may have asked for it
-	}
-	return nil
+	return v.hearAll(ctx)
 }
 
 // takeUp brings memory in step with the store.

@@ -244,7 +244,7 @@ func TestLostWatches(t *testing.T) {
 			for _, path := range []string{"one/", "two/", "three/"} {
 				remove := func() {}
 				if errs.Is(err, errs.Exhausted) { // the store does not remember where the node was either
-					remove = p.other.fault.Add(fault.Rule{Op: fault.Watch, Times: 2, Err: err})
+					remove = p.other.fault.Add(fault.Rule{Op: fault.Watch, Times: 1, Err: err})
 				}
 				p.other.fault.LoseWatches(err)
 				e := mount.Entry{Class: mount.Secret, Path: path, Type: "lab"}
