@@ -4,8 +4,8 @@ import (
 	"time"
 
 	v1 "github.com/strongkeep/strongkeep/api/external/v1"
+	"github.com/strongkeep/strongkeep/internal/cron"
 	"github.com/strongkeep/strongkeep/internal/errs"
-	"github.com/strongkeep/strongkeep/internal/kube/rotate/schedule"
 )
 
 // Bounds.
@@ -30,7 +30,7 @@ type Windows struct {
 
 // span begins at each time of a cron expression, in UTC, and lasts.
 type span struct {
-	begins schedule.Cron
+	begins cron.Schedule
 	lasts  time.Duration
 }
 
@@ -47,7 +47,7 @@ func Parse(spec *v1.SyncWindows) (Windows, error) {
 		return Windows{}, errs.Newf(errs.Invalid, "syncWindows.windows has %d entries: it must have between 1 and %d", n, maxWindows)
 	}
 	for i, s := range spec.Windows {
-		c, err := schedule.Parse(s.Schedule, "")
+		c, err := cron.Parse(s.Schedule, "")
 		if err != nil {
 			return Windows{}, errs.Newf(errs.Invalid, "syncWindows.windows[%d].schedule: %w", i, err)
 		}

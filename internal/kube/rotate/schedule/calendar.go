@@ -6,6 +6,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/strongkeep/strongkeep/api/v1alpha1"
+	"github.com/strongkeep/strongkeep/internal/cron"
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate"
 )
@@ -99,7 +100,7 @@ func period(field string, d time.Duration) error {
 
 // nextOf returns the first time of a cron expression after t.
 func nextOf(field, text, zone string, t time.Time) (time.Time, error) {
-	c, err := Parse(text, zone)
+	c, err := cron.Parse(text, zone)
 	if err != nil {
 		return time.Time{}, errs.Newf(errs.Invalid, "%s: %w", field, err)
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/strongkeep/strongkeep/api/v1alpha1"
+	"github.com/strongkeep/strongkeep/internal/cron"
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/kube/rotate"
 )
@@ -70,7 +71,7 @@ func freezeAt(freezes []v1alpha1.Freeze, t time.Time) (found *v1alpha1.Freeze) {
 }
 
 type window struct {
-	cron Cron
+	cron cron.Schedule
 	open time.Duration
 }
 
@@ -79,7 +80,7 @@ type windows []window
 func windowsOf(specs []v1alpha1.Window) (windows, error) {
 	out := make(windows, 0, len(specs))
 	for i, s := range specs {
-		c, err := Parse(s.Cron, s.TimeZone)
+		c, err := cron.Parse(s.Cron, s.TimeZone)
 		if err != nil {
 			return nil, errs.Newf(errs.Invalid, "windows[%d]: %w", i, err)
 		}

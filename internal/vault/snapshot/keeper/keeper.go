@@ -48,15 +48,16 @@ func New(cfg Config) *Keeper {
 
 // State is how a plan is doing on this node.
 type State struct {
-	Proven   time.Time // when the newest proven snapshot was made; zero = there is none, or none is known
-	Name     string    // of that
-	Entries  uint64    // in that, if this node made it
-	Interval time.Duration
-	Failures uint64    // since the start
-	InARow   int       // failures since the last success
-	Error    string    // of the last attempt; "" = it succeeded
-	Tried    time.Time // the last attempt
-	Kept     int       // snapshots in the place
+	Proven   time.Time     // when the newest proven snapshot was made; zero = there is none, or none is known
+	Name     string        // of that
+	Entries  uint64        // in that, if this node made it
+	Next     time.Time     // when one is due; zero = as soon as the plan is looked at
+	Interval time.Duration // between two, at most
+	Failures uint64        // since the start
+	InARow   int           // failures since the last success
+	Error    string        // of the last attempt; "" = it succeeded
+	Tried    time.Time     // the last attempt
+	Kept     int           // snapshots in the place
 }
 
 // States are those of all plans.
@@ -166,7 +167,11 @@ func (k *Keeper) tend(ctx context.Context, settings Reader, name string) (next t
 	if err != nil {
 		return time.Time{}, err
 	}
-	k.change(name, func(s *State) { s.Interval = p.Interval })
+	when, err := k.times(p)
+	if err != nil {
+		return time.Time{}, err
+	}
+	k.change(name, func(s *State) { s.Interval = when.longest })
 	to, err := k.Place(ctx, p)
 	if err != nil {
 		return time.Time{}, err
@@ -175,14 +180,15 @@ func (k *Keeper) tend(ctx context.Context, settings Reader, name string) (next t
 	if err != nil {
 		return time.Time{}, err
 	}
+	due := when.after(newest)
 	k.change(name, func(s *State) {
-		s.Kept, s.Proven, s.Name = len(kept), newest, ""
+		s.Kept, s.Proven, s.Name, s.Next = len(kept), newest, "", due
 		if len(kept) > 0 {
 			s.Name = kept[len(kept)-1]
 		}
 	})
 	now := k.cfg.Now()
-	if due := newest.Add(p.Interval); !k.take(name) && now.Before(due) {
+	if !k.take(name) && now.Before(due) {
 		return due, nil
 	}
 	file, entries, err := k.make(ctx, p, to)
@@ -191,11 +197,13 @@ func (k *Keeper) tend(ctx context.Context, settings Reader, name string) (next t
 	}
 	kept = append(kept, file)
 	at, _ := p.madeAt(file)
+	due = when.after(at)
 	k.change(name, func(s *State) {
+		s.Next = due
 		s.Proven, s.Name, s.Entries, s.Error, s.InARow, s.Tried, s.Kept = at, file, entries, "", 0, now, len(kept)
 	})
 	k.cfg.Log.Info("a snapshot is made, and proven", "plan", name, "file", file, "entries", entries)
-	return at.Add(p.Interval), k.retire(ctx, p, to, kept)
+	return due, k.retire(ctx, p, to, kept)
 }
 
 // kept are the plan's snapshots in a place, the newest last, and when that was made.

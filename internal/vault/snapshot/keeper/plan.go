@@ -15,14 +15,17 @@ import (
 // that it is beside.
 const Prefix = "settings/snapshots/"
 
-// Plan says how often a snapshot is made, and where it goes.
+// Plan says when a snapshot is made, by Interval or by Schedule, and where it goes.
 type Plan struct {
 	Name     string        `json:"-"`
-	Interval time.Duration `json:"interval"`    // between two snapshots; a minute at least
-	Retain   int           `json:"retain"`      // how many are kept; 1 at least
-	Kind     string        `json:"kind"`        // of place: KindLocal
-	Path     string        `json:"path"`        // within the server's directory of snapshots; "" = that itself
-	File     string        `json:"file_prefix"` // in front of the time in names
+	Interval time.Duration `json:"interval,omitempty"`  // between two snapshots; a minute at least
+	Schedule string        `json:"schedule,omitempty"`  // cron of five fields
+	Zone     string        `json:"time_zone,omitempty"` // of Schedule, by IANA's names; "" = UTC
+	Jitter   time.Duration `json:"jitter,omitempty"`    // how much later than Schedule says at most
+	Retain   int           `json:"retain"`              // how many are kept; 1 at least
+	Kind     string        `json:"kind"`                // of place: KindLocal
+	Path     string        `json:"path"`                // within the server's directory of snapshots; "" = that itself
+	File     string        `json:"file_prefix"`         // in front of the time in names
 }
 
 // KindLocal is a directory of the server.
@@ -43,12 +46,13 @@ func (p *Plan) Check() error {
 		return errs.New(errs.Invalid, "a plan of snapshots has a name of letters, digits, -, _ and ., 64 at most")
 	case !named.MatchString(p.File):
 		return errs.New(errs.Invalid, "file_prefix has letters, digits, -, _ and ., 64 at most")
-	case p.Interval < LeastInterval:
-		return errs.Newf(errs.Invalid, "interval: use %s at least", LeastInterval)
 	case p.Retain < 1 || p.Retain > MostRetain:
 		return errs.Newf(errs.Invalid, "retain: use 1 to %d", MostRetain)
 	case p.Kind != KindLocal:
 		return errs.Newf(errs.Invalid, "storage_type %.40q: use %s", p.Kind, KindLocal)
+	}
+	if err := p.checkTimes(); err != nil {
+		return err
 	}
 	for part := range strings.SplitSeq(p.Path, "/") {
 		if p.Path != "" && !named.MatchString(part) {

@@ -21,7 +21,10 @@ func (c Config) planRoutes() []engine.Route {
 			Pattern: "storage/raft/snapshot-auto/config/{name}", Sudo: true, Summary: "A plan by which snapshots are made, tried out and kept.",
 			Fields: []engine.Field{
 				name,
-				{Name: "interval", Type: engine.Duration, Help: "between two snapshots, a minute at least"},
+				{Name: "interval", Type: engine.Duration, Help: "between two snapshots, a minute at least; or schedule"},
+				{Name: "schedule", Type: engine.String, Help: "when a snapshot is made, as cron of five fields, such as \"0 3 * * *\""},
+				{Name: "time_zone", Type: engine.String, Default: "UTC", Help: "of schedule, such as Europe/Berlin"},
+				{Name: "jitter", Type: engine.Duration, Help: "how much later than schedule says at most; each vault has its own time within it"},
 				{Name: "retain", Type: engine.Int, Default: "1", Help: "how many are kept"},
 				{Name: "storage_type", Type: engine.String, Help: "local: below the server's snapshot_dir"},
 				{Name: "path_prefix", Type: engine.String, Help: "folder below snapshot_dir"},
@@ -72,14 +75,14 @@ func readPlan(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.R
 		return nil, err
 	}
 	return respond(map[string]any{
-		"interval": int64(p.Interval / time.Second), "retain": p.Retain, "storage_type": p.Kind, "path_prefix": p.Path, "file_prefix": p.File,
+		"interval": int64(p.Interval / time.Second), "schedule": p.Schedule, "time_zone": p.Zone, "jitter": int64(p.Jitter / time.Second), "retain": p.Retain, "storage_type": p.Kind, "path_prefix": p.Path, "file_prefix": p.File,
 	})
 }
 
 func (c Config) writePlan(_ context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
 	d := req.Decode()
 	p := keeper.Plan{
-		Name: req.Params["name"], Interval: d.Duration("interval", 0), Retain: int(d.Int("retain", 1)),
+		Name: req.Params["name"], Interval: d.Duration("interval", 0), Schedule: d.String("schedule", ""), Zone: d.String("time_zone", ""), Jitter: d.Duration("jitter", 0), Retain: int(d.Int("retain", 1)),
 		Kind: d.String("storage_type", ""), Path: d.String("path_prefix", ""), File: d.String("file_prefix", "vault-snapshot"),
 	}
 	if err := d.Err(); err != nil {
@@ -121,7 +124,9 @@ func (c Config) status(ctx context.Context, tx engine.Tx, req *engine.Request) (
 	data := map[string]any{"snapshots": s.Kept, "consecutive_errors": s.InARow, "last_error": s.Error}
 	if !s.Proven.IsZero() {
 		data["last_proven_time"], data["last_proven_name"] = s.Proven.UTC().Format(time.RFC3339), s.Name
-		data["next_snapshot_time"] = s.Proven.Add(p.Interval).UTC().Format(time.RFC3339)
+	}
+	if !s.Next.IsZero() {
+		data["next_snapshot_time"] = s.Next.UTC().Format(time.RFC3339)
 	}
 	if s.Entries > 0 {
 		data["last_proven_entries"] = s.Entries

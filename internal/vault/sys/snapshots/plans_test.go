@@ -79,6 +79,8 @@ func TestPlan(t *testing.T) {
 		"another directory": {"interval": "1h", "storage_type": "local", "path_prefix": "../x"},
 		"a cloud":           {"interval": "1h", "storage_type": "aws-s3"},
 		"no interval":       {"storage_type": "local"},
+		"two times":         {"interval": "1h", "schedule": "0 3 * * *", "storage_type": "local"},
+		"no schedule":       {"schedule": "@daily", "storage_type": "local"},
 	} {
 		if _, err := v.Logical().Write(plan, body); err == nil {
 			t.Errorf("%s is taken", what)
@@ -92,6 +94,34 @@ func TestPlan(t *testing.T) {
 	}
 	if answer, err := v.Logical().Read(plan); answer != nil || err != nil {
 		t.Error(answer, err)
+	}
+}
+
+// A plan by cron says so again, and when it is due.
+func TestCron(t *testing.T) {
+	v := testenv.Start(t, nil)
+	write(t, v, plan, map[string]any{"schedule": "0 3 * * 1-5", "time_zone": "Europe/Berlin", "jitter": "30m", "storage_type": "local"})
+	answer, err := v.Logical().Read(plan)
+	if err != nil || answer.Data["schedule"] != "0 3 * * 1-5" || answer.Data["time_zone"] != "Europe/Berlin" || answer.Data["jitter"].(interface{ String() string }).String() != "1800" {
+		t.Fatal(answer, err)
+	}
+	first(t, v)
+	var next time.Time
+	await.Until(t, "the status tells when the next is due", func() bool {
+		status, err := v.Logical().Read("sys/storage/raft/snapshot-auto/status/daily")
+		if err != nil {
+			return false
+		}
+		text, _ := status.Data["next_snapshot_time"].(string)
+		next, err = time.Parse(time.RFC3339, text)
+		return err == nil
+	})
+	berlin, err := time.LoadLocation("Europe/Berlin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if at := next.In(berlin); at.Hour() != 3 || at.Minute() >= 30 || at.Weekday() == time.Saturday || at.Weekday() == time.Sunday {
+		t.Errorf("the next is due at %s", at)
 	}
 }
 

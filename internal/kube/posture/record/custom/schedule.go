@@ -5,12 +5,8 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
-	"github.com/strongkeep/strongkeep/internal/kube/rotate/schedule"
+	"github.com/strongkeep/strongkeep/internal/cron"
 )
-
-// firings bounds how many of a cron expression are looked at: more than a year of one
-// that fires each day.
-const firings = 400
 
 // scheduled is the longest time between two turns of a Rotation: of interval, maxAge
 // and cron the first to come begins one. 0 without any.
@@ -33,18 +29,10 @@ func longest(text, zone string) time.Duration {
 	if text == "" {
 		return 0
 	}
-	cron, err := schedule.Parse(text, zone)
+	c, err := cron.Parse(text, zone)
 	if err != nil {
 		return 0
 	}
-	gap := time.Duration(0)
-	last := cron.Next(time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC))
-	for range firings {
-		next := cron.Next(last)
-		if last.IsZero() || next.IsZero() {
-			break
-		}
-		gap, last = max(gap, next.Sub(last)), next
-	}
+	_, gap := c.Gaps()
 	return gap
 }
