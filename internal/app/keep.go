@@ -40,9 +40,12 @@ func decrypted(raw store.Store, keys *seal.Keyring) (store.Store, error) {
 func (s *Server) keeps() (keeper.Reader, bool) {
 	v := s.vault.Load()
 	leases, open := s.gate.Leases()
-	if v == nil || !open || leases.Held {
+	if v == nil || !open {
 		return nil, false
 	}
 	leader, _ := v.Leader()
-	return v.Store, leader.Self
+	if !leader.Self && leader.Leader.ID != "" {
+		s.keeper.Forget()
+	}
+	return v.Store, leader.Self && !leases.Held
 }

@@ -173,7 +173,7 @@ func systemMounts(v *unsealed.Vault, self node.Config, kept *keeper.Keeper, relo
 					openapi.Routes(openapi.Config{Mounts: v.Mounts, Policies: v.Policies, Version: Version, Subject: v.Caller}),
 					cors.Routes(), node.Routes(self),
 					snapshots.Routes(snapshots.Config{
-						Keys: v.Barrier.Keyring(), Keeper: kept, Mounts: v.Mounts, Namespaces: v.Namespaces, Policies: v.Policies, Caller: v.Caller,
+						Keys: v.Barrier.Keyring(), Keeper: kept, Mounts: v.Mounts, Namespaces: v.Namespaces, Policies: v.Policies, Caller: v.Caller, Leader: v.Leader,
 						Decrypt: func(raw store.Store) (store.Store, error) { return decrypted(raw, v.Barrier.Keyring()) },
 					}),
 					desk.Routes(),

@@ -324,6 +324,9 @@ func (s *Server) awaitKey(ctx context.Context) {
 			return
 		case <-again.C:
 		}
+		if snapshot.Usable(ctx, s.raw) != nil {
+			continue // it is being restored, perhaps
+		}
 		err := s.gate.AutoUnseal(ctx)
 		switch {
 		case err == nil:

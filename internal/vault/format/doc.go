@@ -15,7 +15,9 @@
 // changed since before the roster was read. So of a switch and a node that opens
 // the store, one comes first: the node sees the switch, or the switch the node.
 // A node that was silent for so long that it was not counted learns of it by
-// looking again, and serves nothing any more.
+// looking again, and serves nothing any more. Who lives is known by the watch, which
+// may be behind: so core/format-join must have been the same for longer than a node
+// that is Current can be behind.
 //
 // Start reading at Program.Check.
 package format

@@ -12,6 +12,7 @@ import (
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/leader"
+	"github.com/strongkeep/strongkeep/internal/vault/snapshot"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
 	"github.com/strongkeep/strongkeep/internal/vault/store/mem"
 )
@@ -201,13 +202,61 @@ func TestJoinDuringSwitch(t *testing.T) {
 	k := &Keeper{cfg: Config{Raw: s, Program: two, Log: slog.New(slog.DiscardHandler), Node: self}}
 	k.now.Store(&Record{Written: 1, Reader: 1})
 	k.settle(t.Context())
-	if rec, err := Read(t.Context(), s); err != nil || rec.Written != 1 {
-		t.Fatal("switched on under a node that had just opened the store:", rec, err)
+	for range 2 { // the second time the roster may not tell yet of who came
+		if rec, err := Read(t.Context(), s); err != nil || rec.Written != 1 {
+			t.Fatal("switched on under a node that had just opened the store:", rec, err)
+		}
+		k.settle(t.Context())
 	}
+	k.since = time.Now().Add(-told)
 	k.settle(t.Context())
 	if rec, err := Read(t.Context(), s); err != nil || rec.Written != 2 {
 		t.Fatal(rec, err)
 	}
+}
+
+// A node whose watch is behind does not know yet that another has come, whose entry is on the
+// roster: it waits for as long as it can be behind.
+func TestRosterBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, r := mem.New(mem.Config{}), &roster{live: map[string]int{}}
+		leading, stop := r.node(t, s, "new", Program{Newest: 2, Oldest: 1, Reader: 2}, true)
+		defer stop()
+		time.Sleep(settled - 2*every)
+		if _, err := s.Apply(t.Context(), store.Put(JoinKey, nil)); err != nil { // it came, and its sign of life is on its way
+			t.Fatal(err)
+		}
+		time.Sleep(3 * every)
+		r.mu.Lock()
+		r.live["old"] = 1
+		r.mu.Unlock()
+		time.Sleep(2 * settled)
+		synctest.Wait()
+		if leading.Writes() != 1 {
+			t.Error("switched on under a node that was not known yet to live")
+		}
+	})
+}
+
+// A server that still has the vault open when it is moved elsewhere serves nothing any more.
+func TestMoved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, r := mem.New(mem.Config{}), &roster{live: map[string]int{}}
+		k, stop := r.node(t, s, "running", This, false)
+		defer stop()
+		time.Sleep(2 * every)
+		if err := k.Refused(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Apply(t.Context(), store.Put(snapshot.MovedKey, []byte(`{"id":"x","by":"migrate"}`))); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * every)
+		synctest.Wait()
+		if err := k.Refused(); !errs.Is(err, errs.Unavailable) || !strings.Contains(err.Error(), "was moved out of this store") {
+			t.Error(err)
+		}
+	})
 }
 
 func FuzzDecode(f *testing.F) {

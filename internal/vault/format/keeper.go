@@ -11,6 +11,7 @@ import (
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/leader"
+	"github.com/strongkeep/strongkeep/internal/vault/snapshot"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
 )
 
@@ -19,6 +20,7 @@ import (
 const (
 	every   = time.Second
 	settled = 20 * time.Second // more than a node's entry on the roster may be old
+	told    = 5 * time.Second  // more than passes between a commit and its event on a node that is Current
 )
 
 // Config of a Keeper. All fields are set, but where it says so.
@@ -44,6 +46,8 @@ type Keeper struct {
 	cfg     Config
 	now     atomic.Pointer[Record]
 	refused atomic.Pointer[error]
+	joined  store.Revision // of JoinKey, when run last looked
+	since   time.Time      // when run first saw that
 	stop    context.CancelFunc
 	done    sync.WaitGroup
 }
@@ -90,7 +94,8 @@ func (k *Keeper) Record() Record { return *k.now.Load() }
 // Writes is the format in which to write now.
 func (k *Keeper) Writes() int { return min(k.now.Load().Written, k.cfg.Program.Newest) }
 
-// Refused returns Unavailable once the others have switched on what this program cannot read.
+// Refused returns Unavailable once the others have switched on what this program cannot read,
+// or the vault was moved into another store.
 func (k *Keeper) Refused() error {
 	if err := k.refused.Load(); err != nil {
 		return *err
@@ -116,15 +121,17 @@ func (k *Keeper) run(ctx context.Context) {
 	}
 }
 
-// look takes up what the store says.
+// look takes up what the store says: its format, and whether the vault was moved out of it.
 func (k *Keeper) look(ctx context.Context) {
 	r, err := Read(ctx, k.cfg.Raw)
 	if err != nil {
 		return // of a store that does not answer the vault hears by itself
 	}
 	k.now.Store(&r)
-	err = k.cfg.Program.refuses(r)
-	if err == nil {
+	if err = k.cfg.Program.refuses(r); err == nil {
+		err = snapshot.Usable(ctx, k.cfg.Raw)
+	}
+	if !errs.Is(err, errs.Unsupported) && !errs.Is(err, errs.Invalid) {
 		return
 	}
 	if k.refused.Load() == nil {
@@ -142,6 +149,12 @@ func (k *Keeper) settle(ctx context.Context) {
 	joined, err := k.cfg.Raw.Get(ctx, JoinKey)
 	if err != nil {
 		return
+	}
+	if joined.Revision != k.joined {
+		k.joined, k.since = joined.Revision, time.Now()
+	}
+	if time.Since(k.since) < told {
+		return // who has just come may be on the roster, and not yet be known to live
 	}
 	nodes, err := k.cfg.Node.Nodes(ctx)
 	if err != nil {

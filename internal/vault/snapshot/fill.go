@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/vault/seal"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
 )
 
@@ -33,7 +34,11 @@ func (f *filler) begin(ctx context.Context) error {
 		if len(names) > 0 {
 			return errs.New(errs.Exist, "the store to fill is not empty; only an empty one is filled: choose another directory or prefix, or remove by hand what nobody needs any more")
 		}
-		_, err = f.store.Apply(ctx, f.mark.change(FillingKey).If(0))
+		// A server that was started on the empty store may make a vault in it at this moment.
+		_, err = f.store.Apply(ctx, f.mark.change(FillingKey).If(0), store.Check(seal.ConfigKey, 0))
+		if errs.Is(err, errs.Conflict) {
+			return errs.New(errs.Exist, "somebody else has just begun to write to the store that was empty: look who, and run the command again")
+		}
 		return err
 	}
 	if old.By != f.mark.By {

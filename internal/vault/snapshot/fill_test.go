@@ -10,6 +10,7 @@ import (
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/lease"
+	"github.com/strongkeep/strongkeep/internal/vault/seal"
 	"github.com/strongkeep/strongkeep/internal/vault/snapshot"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
 	"github.com/strongkeep/strongkeep/internal/vault/store/mem"
@@ -151,6 +152,38 @@ func TestTakeUp(t *testing.T) {
 	if id != vaultID || same != id || before != "" || first == "" || first == second || err != nil {
 		t.Errorf("epochs %q, %q, %q of %q and %q, %v", before, first, second, id, same, err)
 	}
+}
+
+// A server that was started on the empty store does not open what is being restored into it,
+// and who makes a vault there at the same moment is not overwritten.
+func TestServerOnEmptyStore(t *testing.T) {
+	half := mem.New(mem.Config{})
+	fillWith(t, half, 5)
+	apply(t, half, store.Put(snapshot.FillingKey, []byte(`{"id":"x","by":"restore"}`)))
+	wantKind(t, snapshot.TakeUp(t.Context(), half, mem.New(mem.Config{}), keys(1)), errs.Invalid, "half filled")
+
+	made := made{mem.New(mem.Config{}), new(bool)}
+	_, err := snapshot.Restore(t.Context(), bytes.NewReader(save(t, sample(t, 5), keys(1))), snapshot.Target{Store: made, Now: now})
+	wantKind(t, err, errs.Exist, "somebody else")
+	if e, _ := made.Get(t.Context(), seal.ConfigKey); string(e.Value) != "new" || len(all(t, made)) != 1 {
+		t.Errorf("a vault that was just made was overwritten: %q", e.Value)
+	}
+}
+
+// made is an empty store in which somebody makes a vault behind the look that found it empty.
+type made struct {
+	*mem.Store
+	done *bool
+}
+
+func (m made) Apply(ctx context.Context, changes ...store.Change) (store.Revision, error) {
+	if !*m.done {
+		*m.done = true
+		if _, err := m.Store.Apply(ctx, store.Put(seal.ConfigKey, []byte("new"))); err != nil {
+			return 0, err
+		}
+	}
+	return m.Store.Apply(ctx, changes...)
 }
 
 func TestMigrate(t *testing.T) {

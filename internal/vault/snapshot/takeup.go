@@ -8,11 +8,16 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/store"
 )
 
-// TakeUp does what a restored vault needs when it is opened for the first time, and
-// nothing later: it has the signature of the snapshot checked, and holds the leases, in
-// open, which is the sealed view of raw. It may be called by several nodes, and again
-// after a crash. Kind Invalid: the vault did not sign what it was restored from.
+// TakeUp is called whenever a vault is opened, before anything is read of it. A server that
+// was started on an empty store may have a restore begin under it: what is not Usable is
+// not opened. It does what a restored vault needs the first time: it has the signature of
+// the snapshot checked, and holds the leases, in open, which is the sealed view of raw. It
+// may be called by several nodes, and again after a crash. Kind Invalid: the store is not
+// Usable, or the vault did not sign what it was restored from.
 func TakeUp(ctx context.Context, raw, open store.Store, keys Keys) error {
+	if err := Usable(ctx, raw); err != nil {
+		return err
+	}
 	o, rev, err := ReadOrigin(ctx, raw)
 	if err != nil || o == nil || !o.Hold {
 		return err

@@ -10,6 +10,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/mount"
 	"github.com/strongkeep/strongkeep/internal/vault/policy"
 	"github.com/strongkeep/strongkeep/internal/vault/seal"
+	"github.com/strongkeep/strongkeep/internal/vault/snapshot"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
 	"github.com/strongkeep/strongkeep/internal/vault/token"
 	"github.com/strongkeep/strongkeep/internal/vault/unsealed/proposal"
@@ -28,7 +29,7 @@ func Setup(ctx context.Context, cfg *Config, log *audit.Broker, raw store.Store,
 	if root, err = v.bootstrap(ctx); err != nil {
 		return nil, root, err
 	}
-	return first.Changes, root, nil
+	return append(first.Changes, store.Check(snapshot.FillingKey, 0)), root, nil // nor does anybody restore into it
 }
 
 // bootstrap commits what every vault begins with.

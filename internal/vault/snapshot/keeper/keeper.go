@@ -2,7 +2,6 @@ package keeper
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -35,15 +34,21 @@ type Config struct {
 type Keeper struct {
 	cfg Config
 
-	mu    sync.Mutex
-	asked map[string]bool // plans whose next snapshot is due now
-	state map[string]State
-	wake  chan struct{} // capacity 1
+	wake chan struct{} // capacity 1
+
+	mu       sync.Mutex
+	state    map[string]State
+	answered map[string]store.Revision // of what was asked for, by plan
+	judged   map[string]error          // what reading back PLAN/SNAPSHOT has shown
+	told     map[string]bool           // PLAN/SNAPSHOT that do not count
 }
 
 // New returns a Keeper that knows no plan.
 func New(cfg Config) *Keeper {
-	return &Keeper{cfg: cfg, asked: map[string]bool{}, state: map[string]State{}, wake: make(chan struct{}, 1)}
+	return &Keeper{
+		cfg: cfg, wake: make(chan struct{}, 1), state: map[string]State{}, answered: map[string]store.Revision{},
+		judged: map[string]error{}, told: map[string]bool{},
+	}
 }
 
 // State is how a plan is doing on this node.
@@ -69,14 +74,6 @@ func (k *Keeper) States() map[string]State {
 		all[name] = s
 	}
 	return all
-}
-
-// Ask has the next snapshot of a plan made soon.
-func (k *Keeper) Ask(name string) {
-	k.mu.Lock()
-	k.asked[name] = true
-	k.mu.Unlock()
-	k.Wake()
 }
 
 // Wake has the plans looked at soon: one was changed.
@@ -121,6 +118,9 @@ func (k *Keeper) Tend(ctx context.Context, settings Reader) (next time.Time, err
 	return next, nil
 }
 
+// Forget drops what is known of all plans: another node keeps them now.
+func (k *Keeper) Forget() { k.forget(nil) }
+
 // forget drops what is known of plans that are gone.
 func (k *Keeper) forget(names []string) {
 	there := map[string]bool{}
@@ -132,7 +132,7 @@ func (k *Keeper) forget(names []string) {
 	for name := range k.state {
 		if !there[name] {
 			delete(k.state, name)
-			delete(k.asked, name)
+			delete(k.answered, name)
 		}
 	}
 }
@@ -152,15 +152,6 @@ func (k *Keeper) change(name string, by func(*State)) {
 	k.state[name] = s
 }
 
-// take reports whether somebody asked for the plan's snapshot, once.
-func (k *Keeper) take(name string) bool {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	asked := k.asked[name]
-	delete(k.asked, name)
-	return asked
-}
-
 // tend makes one plan's snapshot, if it is due, and returns when the next one is.
 func (k *Keeper) tend(ctx context.Context, settings Reader, name string) (next time.Time, err error) {
 	p, err := Load(ctx, settings, name)
@@ -176,7 +167,11 @@ func (k *Keeper) tend(ctx context.Context, settings Reader, name string) (next t
 	if err != nil {
 		return time.Time{}, err
 	}
-	kept, newest, err := p.kept(ctx, to)
+	asked, err := settings.Get(ctx, AskedPrefix+name)
+	if err != nil {
+		return time.Time{}, err
+	}
+	kept, newest, err := k.kept(ctx, p, to)
 	if err != nil {
 		return time.Time{}, err
 	}
@@ -188,13 +183,15 @@ func (k *Keeper) tend(ctx context.Context, settings Reader, name string) (next t
 		}
 	})
 	now := k.cfg.Now()
-	if !k.take(name) && now.Before(due) {
+	if !k.wanted(name, asked, newest) && now.Before(due) {
+		k.answer(name, asked)
 		return due, nil
 	}
 	file, entries, err := k.make(ctx, p, to)
 	if err != nil {
 		return time.Time{}, err
 	}
+	k.answer(name, asked)
 	kept = append(kept, file)
 	at, _ := p.madeAt(file)
 	due = when.after(at)
@@ -204,37 +201,4 @@ func (k *Keeper) tend(ctx context.Context, settings Reader, name string) (next t
 	})
 	k.cfg.Log.Info("a snapshot is made, and proven", "plan", name, "file", file, "entries", entries)
 	return due, k.retire(ctx, p, to, kept)
-}
-
-// kept are the plan's snapshots in a place, the newest last, and when that was made.
-func (p *Plan) kept(ctx context.Context, at place.Place) (names []string, newest time.Time, err error) {
-	all, err := at.List(ctx, p.File+"-")
-	if err != nil {
-		return nil, newest, err
-	}
-	for _, name := range all {
-		if made, ours := p.madeAt(name); ours {
-			names, newest = append(names, name), made
-		}
-	}
-	return names, newest, nil
-}
-
-// Names are the plan's snapshots, the newest last.
-func (p *Plan) Names(ctx context.Context, at place.Place) ([]string, error) {
-	names, _, err := p.kept(ctx, at)
-	return names, err
-}
-
-// retire removes the oldest of too many, once there is a new one.
-func (k *Keeper) retire(ctx context.Context, p *Plan, from place.Place, kept []string) error {
-	var all []error
-	for len(kept) > p.Retain {
-		if err := from.Delete(ctx, kept[0]); err != nil {
-			all = append(all, errs.Newf(errs.KindOf(err), "removing the snapshot %s, which is one too many: %w", kept[0], err))
-		}
-		kept = kept[1:]
-	}
-	k.change(p.Name, func(s *State) { s.Kept = len(kept) + len(all) })
-	return errors.Join(all...)
 }

@@ -101,6 +101,13 @@ func (w *world) tend() (next time.Time, files []string) {
 	return next, files
 }
 
+// ask asks for a snapshot, on whichever node.
+func (w *world) ask() {
+	if _, err := w.settings.Apply(w.Context(), store.Put(keeper.AskedPrefix+"daily", w.now.AppendFormat(nil, time.RFC3339))); err != nil {
+		w.Fatal(err)
+	}
+}
+
 func TestSchedule(t *testing.T) {
 	w := newWorld(t)
 	next, files := w.tend()
@@ -115,7 +122,7 @@ func TestSchedule(t *testing.T) {
 	if _, files = w.tend(); len(files) != 1 {
 		t.Error("one was made that was not due")
 	}
-	w.Ask("daily")
+	w.ask()
 	if _, files = w.tend(); len(files) != 2 {
 		t.Error("one that was asked for was not made")
 	}
@@ -247,6 +254,156 @@ func TestAfterCrash(t *testing.T) {
 	if err != nil || info.Authenticate(keys{}) != nil || info.Entries != 2 {
 		t.Error(info, err)
 	}
+}
+
+// A file that says it is of a time to come neither keeps snapshots from being made nor has
+// good ones removed.
+func TestTimeToCome(t *testing.T) {
+	w := newWorld(t)
+	w.tend()
+	for _, name := range []string{"vault-20991231T000000Z.snapshot", "vault-20991231T000001Z.snapshot"} {
+		if err := os.Rename(filepath.Join(w.dir, w.copy("vault-20260304T050607Z.snapshot")), filepath.Join(w.dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.now = w.now.Add(time.Hour)
+	next, files := w.tend()
+	if !next.Equal(w.now.Add(time.Hour)) || len(files) != 4 || files[1] != "vault-20260304T060607Z.snapshot" {
+		t.Errorf("%v %q", next, files)
+	}
+	if s := w.States()["daily"]; !s.Proven.Equal(w.now) || s.Kept != 2 || s.Failures != 2 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// copy copies a file of the directory.
+func (w *world) copy(name string) string {
+	raw, err := os.ReadFile(filepath.Join(w.dir, name))
+	if err == nil {
+		err = os.WriteFile(filepath.Join(w.dir, "copy"), raw, 0o600)
+	}
+	if err != nil {
+		w.Fatal(err)
+	}
+	return "copy"
+}
+
+// What was spoilt since, or is another's or an older snapshot under a newer name, does not
+// count for a node that did not make it: it makes one at once, and what is good stays.
+func TestSpoilt(t *testing.T) {
+	for what, spoil := range map[string]func(raw []byte) []byte{
+		"cut short": func(raw []byte) []byte { return raw[:len(raw)-1] },
+		"flipped":   func(raw []byte) []byte { raw[len(raw)/2] ^= 1; return raw },
+		"empty":     func([]byte) []byte { return nil },
+		"older":     func(raw []byte) []byte { return raw },
+		"another's": func([]byte) []byte {
+			other := mem.New(mem.Config{})
+			if _, err := other.Apply(t.Context(), store.Put(seal.ConfigKey, []byte(`{"vault_id":"0b2f7c1e-52a4-4a3b-9d3e-6b1f7e0c9a11"}`))); err != nil {
+				t.Fatal(err)
+			}
+			var b bytes.Buffer
+			if _, err := snapshot.Write(t.Context(), &b, snapshot.Source{Store: other, Now: time.Date(2026, 3, 4, 5, 36, 7, 0, time.UTC)}); err != nil {
+				t.Fatal(err)
+			}
+			return b.Bytes()
+		},
+	} {
+		w := newWorld(t)
+		w.tend()
+		first := w.now
+		raw, err := os.ReadFile(filepath.Join(w.dir, "vault-20260304T050607Z.snapshot"))
+		if err == nil {
+			err = os.WriteFile(filepath.Join(w.dir, "vault-20260304T053607Z.snapshot"), spoil(raw), 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.now = w.now.Add(40 * time.Minute)
+		if next, files := w.tend(); len(files) != 2 || !next.Equal(first.Add(time.Hour)) {
+			t.Errorf("%s: next %v, %q", what, next, files)
+		}
+		s := w.States()["daily"]
+		if !s.Proven.Equal(first) || s.Kept != 1 || s.Failures != 1 || !strings.Contains(s.Error, "vault-20260304T053607Z.snapshot does not count") {
+			t.Errorf("%s: %+v", what, s)
+		}
+		w.now = w.now.Add(time.Hour)
+		if _, files := w.tend(); len(files) != 3 {
+			t.Errorf("%s: %q", what, files)
+		}
+		if s = w.States()["daily"]; !s.Proven.Equal(w.now) || s.Kept != 2 || s.Failures != 1 || s.Error != "" {
+			t.Errorf("%s: %+v", what, s)
+		}
+	}
+}
+
+// One that was asked for, and could not be made, is made when it can be; and by the next
+// leader, if this one has gone.
+func TestAskedAndFailed(t *testing.T) {
+	w := newWorld(t)
+	w.tend()
+	dir, err := place.OpenDirectory(w.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.place = &bad{Place: dir, refuse: true}
+	w.now = w.now.Add(time.Minute)
+	w.ask()
+	if _, files := w.tend(); len(files) != 1 {
+		t.Fatalf("%q", files)
+	}
+	w.place = nil
+	w.now = w.now.Add(5 * time.Minute)
+	if _, files := w.tend(); len(files) != 2 {
+		t.Errorf("%q: one that was asked for is forgotten", files)
+	}
+	w.now = w.now.Add(time.Minute)
+	w.ask()
+	next := keeper.New(keeper.Config{
+		Raw: w.raw, Keys: keys{}, Scratch: w.scratch, Now: func() time.Time { return w.now.Add(time.Minute) }, Log: slog.New(slog.DiscardHandler),
+		Open: func(context.Context, *keeper.Plan) (place.Place, error) { return place.OpenDirectory(w.dir) },
+	})
+	for range 2 {
+		if _, err := next.Tend(t.Context(), w.settings); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if names, _ := dir.List(t.Context(), "vault-20260304T0514"); len(names) != 1 {
+		t.Errorf("the next leader has made %q", names)
+	}
+}
+
+// A snapshot that could not be read back has its name taken away, also when what made it is
+// told to end meanwhile.
+func TestEndedBeforeReadBack(t *testing.T) {
+	w := newWorld(t)
+	dir, err := place.OpenDirectory(w.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	w.place = &ending{dir, cancel}
+	_, _ = w.Tend(ctx, w.settings)
+	if names, err := dir.List(t.Context(), "vault-"); err != nil || len(names) != 0 {
+		t.Errorf("%q were not read back, and have their names: %v", names, err)
+	}
+}
+
+// ending is a place that works for as long as who uses it, and ends that once a file is put.
+type ending struct {
+	place.Place
+	end func()
+}
+
+func (e *ending) Put(ctx context.Context, name string, from io.ReadSeeker, size int64) error {
+	defer e.end()
+	return e.Place.Put(ctx, name, from, size)
+}
+
+func (e *ending) Delete(ctx context.Context, name string) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return e.Place.Delete(ctx, name)
 }
 
 func TestPlan(t *testing.T) {

@@ -62,6 +62,9 @@ func (p *Plan) Check() error {
 	return nil
 }
 
+// Shares reports whether both would take the other's snapshots for their own.
+func (p *Plan) Shares(q *Plan) bool { return p.Kind == q.Kind && p.Path == q.Path && p.File == q.File }
+
 // Encode is the plan as it is stored.
 func (p *Plan) Encode() []byte {
 	raw, _ := json.Marshal(p) // it has nothing that could fail

@@ -27,6 +27,7 @@ func (k *Keeper) run(ctx context.Context, ready Ready) {
 	ticker := time.NewTicker(look)
 	defer ticker.Stop()
 	var next time.Time
+	was := ""
 	for {
 		select {
 		case <-ctx.Done():
@@ -40,10 +41,11 @@ func (k *Keeper) run(ctx context.Context, ready Ready) {
 			next = time.Time{}
 			continue
 		}
-		if k.cfg.Now().Before(next) {
+		is, err := changes(ctx, plans)
+		if err == nil && is == was && k.cfg.Now().Before(next) {
 			continue
 		}
-		var err error
+		was = is
 		if next, err = k.Tend(ctx, plans); err != nil && ctx.Err() == nil {
 			k.cfg.Log.Error("keeping the snapshots", "error", err)
 			next = k.cfg.Now().Add(time.Minute)

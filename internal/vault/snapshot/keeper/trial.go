@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/snapshot"
@@ -16,6 +17,9 @@ import (
 
 // attempts at a snapshot whose moment the store forgets while it is read.
 const attempts = 3
+
+// patience bounds the removal of what was not proven.
+const patience = 30 * time.Second
 
 // make makes a snapshot, proves it, and puts it into its place.
 func (k *Keeper) make(ctx context.Context, p *Plan, to place.Place) (name string, entries uint64, err error) {
@@ -42,9 +46,17 @@ func (k *Keeper) make(ctx context.Context, p *Plan, to place.Place) (name string
 	if err := to.Put(ctx, name, file, info.Bytes); err != nil {
 		return "", 0, err
 	}
-	if err := readBack(ctx, to, name, &info); err != nil {
+	got, err := k.readBack(ctx, to, name)
+	if err == nil && got.Digest != info.Digest {
+		err = errs.Newf(errs.Internal, "the snapshot %s in its place is another than the one that was put there", name)
+	}
+	if err != nil {
+		// Also when ctx has ended: what was not proven must not keep its name.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+		defer cancel()
 		return "", 0, errors.Join(err, to.Delete(ctx, name))
 	}
+	k.note(p.Name+"/"+name, nil)
 	return name, entries, nil
 }
 
@@ -107,19 +119,18 @@ func (k *Keeper) try(ctx context.Context, file io.ReadSeeker, info *snapshot.Inf
 	return entries, nil
 }
 
-// readBack reads a snapshot whole from where it lies.
-func readBack(ctx context.Context, from place.Place, name string, want *snapshot.Info) (err error) {
+// readBack reads a snapshot whole from where it lies, and looks whether this vault signed it.
+func (k *Keeper) readBack(ctx context.Context, from place.Place, name string) (got snapshot.Info, err error) {
 	f, err := from.Get(ctx, name)
 	if err != nil {
-		return err
+		return got, err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	got, err := snapshot.Check(ctx, f)
-	if err == nil && got.Digest != want.Digest {
-		err = errs.New(errs.Internal, "it is another snapshot")
+	if got, err = snapshot.Check(ctx, f); err == nil {
+		err = got.Authenticate(k.cfg.Keys)
 	}
 	if err != nil {
-		return errs.Newf(errs.KindOf(err), "reading the snapshot %s back from its place: %w", name, err)
+		return got, errs.Newf(errs.KindOf(err), "reading the snapshot %s back from its place: %w", name, err)
 	}
-	return nil
+	return got, nil
 }

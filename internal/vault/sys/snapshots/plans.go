@@ -79,7 +79,7 @@ func readPlan(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.R
 	})
 }
 
-func (c Config) writePlan(_ context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
+func (c Config) writePlan(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
 	d := req.Decode()
 	p := keeper.Plan{
 		Name: req.Params["name"], Interval: d.Duration("interval", 0), Schedule: d.String("schedule", ""), Zone: d.String("time_zone", ""), Jitter: d.Duration("jitter", 0), Retain: int(d.Int("retain", 1)),
@@ -91,8 +91,33 @@ func (c Config) writePlan(_ context.Context, tx engine.Tx, req *engine.Request) 
 	if err := p.Check(); err != nil {
 		return nil, err
 	}
+	if err := alone(ctx, tx, &p); err != nil {
+		return nil, err
+	}
 	tx.Put(keeper.Prefix+p.Name, p.Encode())
 	return c.wake(), nil
+}
+
+// alone returns Invalid if another plan keeps snapshots of the same names in the same place:
+// each would take the other's for its own, and remove them.
+func alone(ctx context.Context, tx engine.Tx, p *keeper.Plan) error {
+	names, err := tx.List(ctx, keeper.Prefix, "", 0)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if name == p.Name {
+			continue
+		}
+		other, err := keeper.Load(ctx, tx, name)
+		if err != nil {
+			return err
+		}
+		if other.Shares(p) {
+			return errs.Newf(errs.Invalid, "the plan %q has the same path_prefix and file_prefix: each would remove the other's snapshots; choose another file_prefix", name)
+		}
+	}
+	return nil
 }
 
 // wake has the keeper look, once the change is committed.
@@ -112,6 +137,7 @@ func (c Config) deletePlan(ctx context.Context, tx engine.Tx, req *engine.Reques
 		return nil, err
 	}
 	tx.Delete(keeper.Prefix + p.Name)
+	tx.Delete(keeper.AskedPrefix + p.Name)
 	return c.wake(), nil
 }
 
@@ -120,8 +146,11 @@ func (c Config) status(ctx context.Context, tx engine.Tx, req *engine.Request) (
 	if err != nil {
 		return nil, err
 	}
+	if leader, known := c.Leader(); known && !leader.Self && leader.Leader.ID != "" {
+		return respond(map[string]any{"made_here": false, "made_by": leader.Leader.Address})
+	}
 	s := c.Keeper.States()[p.Name]
-	data := map[string]any{"snapshots": s.Kept, "consecutive_errors": s.InARow, "last_error": s.Error}
+	data := map[string]any{"made_here": true, "snapshots": s.Kept, "consecutive_errors": s.InARow, "last_error": s.Error}
 	if !s.Proven.IsZero() {
 		data["last_proven_time"], data["last_proven_name"] = s.Proven.UTC().Format(time.RFC3339), s.Name
 	}
@@ -142,10 +171,8 @@ func (c Config) run(ctx context.Context, tx engine.Tx, req *engine.Request) (*en
 	if err != nil {
 		return nil, err
 	}
-	return &engine.Response{After: func(context.Context) error {
-		c.Keeper.Ask(p.Name)
-		return nil
-	}}, nil
+	keeper.Ask(tx, p.Name, req.Time)
+	return c.wake(), nil
 }
 
 func (c Config) files(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {

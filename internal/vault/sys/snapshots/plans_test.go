@@ -86,6 +86,17 @@ func TestPlan(t *testing.T) {
 			t.Errorf("%s is taken", what)
 		}
 	}
+	const other = "sys/storage/raft/snapshot-auto/config/weekly"
+	weekly := map[string]any{"interval": "168h", "storage_type": "local", "path_prefix": "x/daily"}
+	if _, err := v.Logical().Write(other, weekly); err == nil || !strings.Contains(err.Error(), `plan "daily"`) {
+		t.Errorf("two plans keep snapshots of the same names: %v", err)
+	}
+	weekly["file_prefix"] = "weekly"
+	write(t, v, other, weekly)
+	write(t, v, other, weekly) // the same again
+	if _, err := v.Logical().Delete(other); err != nil {
+		t.Error(err)
+	}
 	if names, err := v.Logical().List("sys/storage/raft/snapshot-auto/config"); err != nil || len(names.Data["keys"].([]any)) != 1 {
 		t.Error(names, err)
 	}

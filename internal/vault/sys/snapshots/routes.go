@@ -5,6 +5,7 @@ import (
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
+	"github.com/strongkeep/strongkeep/internal/vault/leader"
 	"github.com/strongkeep/strongkeep/internal/vault/mount"
 	"github.com/strongkeep/strongkeep/internal/vault/namespace"
 	"github.com/strongkeep/strongkeep/internal/vault/policy"
@@ -22,6 +23,8 @@ type Config struct {
 	Policies   *policy.Book
 	// Caller is unsealed.Vault.Caller.
 	Caller func(ctx context.Context, tx engine.Tx, req *engine.Request) (policy.Subject, error)
+	// Leader is who makes snapshots; false: it is not known.
+	Leader func() (leader.Status, bool)
 	// Decrypt returns the view of a base store that the vault's keys open.
 	Decrypt func(raw store.Store) (store.Store, error)
 }
