@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/strongkeep/strongkeep/internal/keystore/credential"
+	"github.com/strongkeep/strongkeep/internal/room"
 )
 
 // What is little, and what is slow.
@@ -36,16 +37,16 @@ func (v *visit) disk() {
 		v.private(there, c.DataDir)
 	}
 	const room = "there is room on the disk"
-	free, total, err := space(dir)
+	on, err := room.Of(dir)
 	switch {
 	case err != nil:
 		v.add(room, Unknown, err.Error(), "")
-	case free < noSpace:
-		v.add(room, Failed, fmt.Sprintf("%s of %s are free: commits and audit lines are about to fail", gib(free), gib(total)), "make room below "+dir+": move rotated audit logs away first")
-	case free < littleSpace || free < total/20:
-		v.add(room, Warning, fmt.Sprintf("%s of %s are free (%s)", gib(free), gib(total), percent(free, total)), "make room below "+dir)
+	case on.Free < noSpace:
+		v.add(room, Failed, fmt.Sprintf("%s of %s are free: commits and audit lines are about to fail", gib(on.Free), gib(on.Total)), "make room below "+dir+": move rotated audit logs away first")
+	case on.Free < littleSpace || on.Free < on.Total/20:
+		v.add(room, Warning, fmt.Sprintf("%s of %s are free (%s)", gib(on.Free), gib(on.Total), percent(on.Free, on.Total)), "make room below "+dir)
 	default:
-		v.ok(room, "%s of %s are free (%s)", gib(free), gib(total), percent(free, total))
+		v.ok(room, "%s of %s are free (%s)", gib(on.Free), gib(on.Total), percent(on.Free, on.Total))
 	}
 	if !missing {
 		v.syncs(c.DataDir)

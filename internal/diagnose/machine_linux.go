@@ -104,15 +104,6 @@ func (v *visit) clock() {
 	}
 }
 
-// space says what is free on the disk of dir, in bytes.
-func space(dir string) (free, total uint64, err error) {
-	var s unix.Statfs_t
-	if err := unix.Statfs(dir, &s); err != nil {
-		return 0, 0, err
-	}
-	return s.Bavail * uint64(s.Bsize), s.Blocks * uint64(s.Bsize), nil
-}
-
 // owner is who owns a file, "" for this user.
 func owner(path string) string {
 	var s unix.Stat_t
