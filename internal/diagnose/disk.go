@@ -36,17 +36,17 @@ func (v *visit) disk() {
 	default:
 		v.private(there, c.DataDir)
 	}
-	const room = "there is room on the disk"
+	const enough = "there is room on the disk"
 	on, err := room.Of(dir)
 	switch {
 	case err != nil:
-		v.add(room, Unknown, err.Error(), "")
+		v.add(enough, Unknown, err.Error(), "")
 	case on.Free < noSpace:
-		v.add(room, Failed, fmt.Sprintf("%s of %s are free: commits and audit lines are about to fail", gib(on.Free), gib(on.Total)), "make room below "+dir+": move rotated audit logs away first")
+		v.add(enough, Failed, fmt.Sprintf("%s of %s are free: commits and audit lines are about to fail", gib(on.Free), gib(on.Total)), "make room below "+dir+": move rotated audit logs away first")
 	case on.Free < littleSpace || on.Free < on.Total/20:
-		v.add(room, Warning, fmt.Sprintf("%s of %s are free (%s)", gib(on.Free), gib(on.Total), percent(on.Free, on.Total)), "make room below "+dir)
+		v.add(enough, Warning, fmt.Sprintf("%s of %s are free (%s)", gib(on.Free), gib(on.Total), percent(on.Free, on.Total)), "make room below "+dir)
 	default:
-		v.ok(room, "%s of %s are free (%s)", gib(on.Free), gib(on.Total), percent(on.Free, on.Total))
+		v.ok(enough, "%s of %s are free (%s)", gib(on.Free), gib(on.Total), percent(on.Free, on.Total))
 	}
 	if !missing {
 		v.syncs(c.DataDir)
