@@ -1,6 +1,7 @@
 package check_test
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -57,6 +58,7 @@ var right = map[string][]history.Op{
 	"a write of unknown outcome never comes": {
 		at(0, 10, wrote(0, 1, "a")), at(20, 30, unknown(wrote(0, 0, "b"))), at(40, 50, wrote(0, 2, "c")),
 	},
+	"many of unknown outcome, of which half came": storm(),
 	"a check-and-set of unknown outcome is refused": {
 		at(0, 10, wrote(0, 1, "a")), at(20, 30, history.Op{Kind: history.Write, Key: "k", Value: "b", CAS: 0, Outcome: history.Unknown}), at(40, 50, indexed(read(0, 1, "a"))),
 	},
@@ -79,6 +81,19 @@ var right = map[string][]history.Op{
 	"a node that opens, shows and starts sealed": {
 		at(0, 10, status(true, 1)), at(20, 30, wrote(0, 1, "a")), at(40, 50, read(0, 1, "a")), at(80, 90, status(true, 2)),
 	},
+}
+
+// storm has sixty writes at once whose outcome nobody was told; the versions of each second one
+// are read at the end, each by itself.
+func storm() []history.Op {
+	var ops []history.Op
+	for i := range 60 {
+		ops = append(ops, at(i, 100, unknown(wrote(0, 0, fmt.Sprint("v", i)))))
+	}
+	for i := range 30 {
+		ops = append(ops, at(200+10*i, 205+10*i, final(read(0, 30-i, fmt.Sprint("v", 2*i)))))
+	}
+	return append(ops, at(600, 610, final(indexed(read(1, 30, "v0")))))
 }
 
 func TestRight(t *testing.T) {
@@ -105,6 +120,12 @@ var wrong = map[string]struct {
 	}},
 	"a write that was done twice": {check.Linearizable, []history.Op{
 		at(0, 10, wrote(0, 1, "a")), at(20, 30, wrote(0, 3, "b")),
+	}},
+	"a write of unknown outcome is seen, and gone": {check.Linearizable, []history.Op{
+		at(0, 100, unknown(wrote(0, 0, "a"))), at(200, 210, indexed(read(0, 1, "a"))), at(220, 230, indexed(read(1, 0, ""))),
+	}},
+	"a write of unknown outcome is seen before it began": {check.Linearizable, []history.Op{
+		at(0, 10, wrote(0, 1, "a")), at(20, 30, wrote(0, 3, "c")), at(40, 50, unknown(wrote(0, 0, "b"))), at(200, 210, final(read(0, 2, "b"))),
 	}},
 	"two readers see two orders": {check.Linearizable, []history.Op{
 		at(0, 100, unknown(wrote(0, 0, "a"))), at(0, 100, unknown(wrote(1, 0, "b"))),

@@ -41,20 +41,47 @@ var model = porcupine.Model{
 	},
 }
 
+// settled tells what became of a write whose outcome is not known, by the versions that anybody
+// saw: the search for an order would try each such write at each place otherwise, which takes
+// for ever with some thirty of them. Values are of one write each.
+type settled struct {
+	version map[string]int // of a value that was seen
+	all     bool           // every version up to the highest was seen: what was not seen is not there
+}
+
+func settle(ops []history.Op) settled {
+	s := settled{version: map[string]int{}}
+	seen, highest := map[int]bool{}, 0
+	for _, o := range ops {
+		if o.Outcome == history.OK && o.Version > 0 && o.Value != "" {
+			s.version[o.Value], seen[o.Version], highest = o.Version, true, max(highest, o.Version)
+		}
+	}
+	s.all = len(seen) == highest
+	return s
+}
+
 // ordered says whether there is an order of the writes and the reads that must be
 // linearizable that explains what was read. ops are of one key.
 func ordered(ops []history.Op, limit time.Duration) answer {
 	var all []porcupine.Operation
+	known := settle(ops)
 	for _, o := range ops {
-		op := porcupine.Operation{ClientId: o.Client, Input: o, Call: int64(o.Call), Return: int64(o.Return)}
+		op := porcupine.Operation{ClientId: o.Client, Call: int64(o.Call), Return: int64(o.Return)}
 		switch {
 		case o.Kind == history.Read && newest(o) && o.Indexed:
 		case o.Kind == history.Write && o.Outcome == history.OK:
 		case o.Kind == history.Write && o.Outcome == history.Unknown:
 			op.Return = math.MaxInt64
+			if version, found := known.version[o.Value]; found {
+				o.Outcome, o.Version = history.OK, version
+			} else if known.all {
+				continue // it never came, or behind all else
+			}
 		default:
 			continue // not done, or not promised
 		}
+		op.Input = o
 		all = append(all, op)
 	}
 	switch porcupine.CheckOperationsTimeout(model, all, limit) {
