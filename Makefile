@@ -8,7 +8,7 @@ VERSION ?= 0.1.0
 LDFLAGS := -s -w -X github.com/strongkeep/strongkeep/internal/app.Version=$(VERSION)
 PACKAGES ?= ./...
 
-.PHONY: help build test race rotations kms-away kms-ill kms-turn rewrite migrate test-etcd lint generate demo up down cluster bench fuzz chaos
+.PHONY: help build test race rotations kms-away kms-ill kms-turn rewrite migrate test-etcd lint generate demo up down cluster bench fuzz chaos chaos-mutants
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ migrate: ## Take over from the External Secrets Operator itself, and give back
 
 chaos: ## SCHEDULES (default 100) of faults on three nodes from SEED (default 1) on, WORLDS (default 1) at once
 	SCHEDULES=$${SCHEDULES:-100} SEED=$${SEED:-1} WORLDS=$${WORLDS:-1} go test -count=1 -timeout 12h -v -run Schedules ./test/chaos
+
+chaos-mutants: ## What the harness of `make chaos` finds in servers that are broken on purpose
+	STRONGKEEP_MUTANTS=1 go test -count=1 -timeout 30m -v -run Mutants ./test/chaos
 
 test-etcd: ## Run the vault's tests on a real etcd
 	hack/test-etcd.sh $(if $(filter-out ./...,$(PACKAGES)),$(PACKAGES))

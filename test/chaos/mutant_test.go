@@ -1,0 +1,132 @@
+package chaos_test
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/strongkeep/strongkeep/test/chaos"
+	"github.com/strongkeep/strongkeep/test/chaos/check"
+	"github.com/strongkeep/strongkeep/test/chaos/schedule"
+)
+
+// mutant is a server that breaks a promise, and what goes wrong while it does.
+type mutant struct {
+	edits    []edit
+	faults   []schedule.Fault
+	promises []check.Promise // of which one is found broken
+}
+
+// edit replaces old, which is there once, in a file of the repository.
+type edit struct{ file, old, broken string }
+
+func each(kind schedule.Kind, length time.Duration) []schedule.Fault {
+	var all []schedule.Fault
+	for node := range schedule.Nodes {
+		all = append(all, schedule.Fault{Kind: kind, At: 500 * time.Millisecond, For: length, A: node, Delay: 200 * time.Millisecond})
+	}
+	return all
+}
+
+var mutants = map[string]mutant{
+	"an index is not waited for": {
+		[]edit{{"internal/vault/follow/follow.go", "if seen >= rev {", "if seen >= rev || rev > 0 {"}},
+		each(schedule.SlowNet, 5*time.Second), []check.Promise{check.Indexed, check.Linearizable, check.Revoked, check.Alive},
+	},
+	"what is in memory is believed for an hour": {
+		[]edit{{"internal/vault/store/etcd/config.go", "MaxSilenceShared = 900 * time.Millisecond", "MaxSilenceShared = time.Hour"}},
+		each(schedule.CutNode, 4*time.Second), []check.Promise{check.Fresh, check.Revoked},
+	},
+	"a commit does not look at what was read": {
+		[]edit{{"internal/vault/store/etcd/etcd.go", "if c.Guarded {", "if c.Guarded && s == nil {"}},
+		each(schedule.StepDown, time.Second), []check.Promise{check.Linearizable, check.Acknowledged, check.Invented},
+	},
+	"a commit that failed is acknowledged": {
+		[]edit{{"internal/vault/store/etcd/etcd.go", `return 0, failure("committing", err)`, "return 1, nil"}},
+		[]schedule.Fault{{Kind: schedule.KillEtcds, At: time.Second, For: time.Second}}, []check.Promise{check.Acknowledged, check.Linearizable, check.Recovered},
+	},
+	"background work is not fenced, and goes on": {
+		[]edit{
+			{"internal/vault/leader/fence.go", "append(slices.Clip(changes), store.Check(Key, f.term))...", "changes..."},
+			{"internal/vault/leader/leader.go", "case errs.Is(err, errs.Conflict), time.Since(last) >= e.cfg.TTL:", "case last.IsZero():"},
+			{"internal/vault/leader/leader.go", "if err := e.cfg.Fit(); err != nil {", "if err := e.cfg.Fit(); err != nil && last.IsZero() {"},
+		},
+		each(schedule.FreezeNode, 5*time.Second), []check.Promise{check.OneLeader},
+	},
+}
+
+// TestMutants shows that the harness finds what it is there to find. Each schedule has one fault, of
+// those of the mutant in turn, until one shows it.
+func TestMutants(t *testing.T) {
+	if os.Getenv("STRONGKEEP_MUTANTS") == "" {
+		t.Skip("SKIPPED: it builds the server five times; make chaos-mutants")
+	}
+	for name, m := range mutants {
+		t.Run(name, func(t *testing.T) {
+			r, err := chaos.NewRunner(programs(t, m.overlay(t)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() {
+				if err := r.Close(); err != nil {
+					t.Error(err)
+				}
+			}()
+			for i := range 4 * len(m.faults) {
+				s := schedule.Schedule{Seed: uint64(1_000_000 + i), Length: schedule.Length, Faults: []schedule.Fault{m.faults[i%len(m.faults)]}}
+				result, err := r.Run(context.Background(), s)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, v := range result.Report.Violations {
+					if slices.Contains(m.promises, v.Promise) {
+						t.Logf("schedule %d: %s", i+1, brief(v.String()))
+						return
+					}
+				}
+			}
+			t.Error("no schedule showed it")
+		})
+	}
+}
+
+// overlay is a file for go build -overlay with the mutant in it.
+func (m mutant) overlay(t *testing.T) string {
+	t.Helper()
+	dir, replace := t.TempDir(), map[string]string{}
+	for _, e := range m.edits {
+		source, err := filepath.Abs(filepath.Join("..", "..", e.file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		from := source
+		if changed, ok := replace[source]; ok {
+			from = changed
+		}
+		raw, err := os.ReadFile(from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := strings.Count(string(raw), e.old); n != 1 {
+			t.Fatalf("%s has %q %d times: the mutant must be found anew", e.file, e.old, n)
+		}
+		replace[source] = filepath.Join(dir, strings.ReplaceAll(e.file, "/", "_"))
+		if err := os.WriteFile(replace[source], []byte(strings.Replace(string(raw), e.old, e.broken, 1)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	text, err := json.Marshal(map[string]any{"Replace": replace})
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := filepath.Join(dir, "overlay.json")
+	if err := os.WriteFile(list, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return list
+}
