@@ -61,6 +61,17 @@ func settle(ops []history.Op) settled {
 	return s
 }
 
+// become is a write of unknown outcome with what is known of it: OK with its version; Failed, if it
+// never came, or behind all else; or as it was.
+func (s settled) become(o history.Op) history.Op {
+	if version, found := s.version[o.Value]; found {
+		o.Outcome, o.Version = history.OK, version
+	} else if s.all {
+		o.Outcome = history.Failed
+	}
+	return o
+}
+
 // ordered says whether there is an order of the writes and the reads that must be
 // linearizable that explains what was read. ops are of one key.
 func ordered(ops []history.Op, limit time.Duration) answer {
@@ -69,15 +80,13 @@ func ordered(ops []history.Op, limit time.Duration) answer {
 	for _, o := range ops {
 		op := porcupine.Operation{ClientId: o.Client, Call: int64(o.Call), Return: int64(o.Return)}
 		switch {
-		case o.Kind == history.Read && newest(o) && o.Indexed:
-		case o.Kind == history.Write && o.Outcome == history.OK:
+		case newest(o) && o.Indexed:
+		case done(o, history.Write):
 		case o.Kind == history.Write && o.Outcome == history.Unknown:
-			op.Return = math.MaxInt64
-			if version, found := known.version[o.Value]; found {
-				o.Outcome, o.Version = history.OK, version
-			} else if known.all {
-				continue // it never came, or behind all else
+			if o = known.become(o); o.Outcome == history.Failed {
+				continue
 			}
+			op.Return = math.MaxInt64
 		default:
 			continue // not done, or not promised
 		}
