@@ -60,7 +60,8 @@ type Server struct {
 	seal      string                         // the kind of key that unseals
 	files     *certificate.Files             // nil without a certificate of the operator's
 	reloader  *reload.Reloader
-	keyAway   bool // it could not be reached at the start
+	await     bool // a key shall open what the start left sealed
+	keyed     bool // an unseal key could be opened at the start
 	keys      *unseal.Ring
 	devRoot   redact.Secret
 	devKey    redact.Secret
@@ -124,13 +125,14 @@ func (s *Server) openVault(ctx context.Context) error {
 	if _, err := c.Format.Check(ctx, s.raw); err != nil {
 		return errs.Newf(errs.KindOf(err), "opening the store: %w", err)
 	}
-	s.keys = &unseal.Ring{Read: s.keysNow, Log: c.Log}
+	usable := func(ctx context.Context) error { return snapshot.Usable(ctx, s.raw) } // not while it is being restored
+	s.keys = &unseal.Ring{Read: s.keysNow, Usable: usable, Log: c.Log}
 	wrappers, err := s.keys.Open()
 	if err != nil {
 		return err
 	}
 	s.seal = seal.KindShamir
-	if len(wrappers) > 0 {
+	if s.keyed = len(wrappers) > 0; s.keyed {
 		s.seal = wrappers[0].Name()
 	}
 	s.metrics = newMetrics()
@@ -292,13 +294,13 @@ func (s *Server) unseal(ctx context.Context) error {
 	switch {
 	case s.cfg.Dev && !status.Initialized:
 		return s.initDev(ctx)
-	case !status.Initialized && s.cfg.SharedStore && s.seal != seal.KindShamir:
-		s.keyAway = true // another node may make the vault
-	case status.Initialized && status.AutoUnseal:
-		if err := s.gate.AutoUnseal(ctx); err != nil {
-			s.keyAway = away(err)
-			s.cfg.Log.Error("the vault stays sealed; shares open it (strongkeep operator unseal)", "error", err, "tried_again", s.keyAway)
-		}
+	case !status.Initialized && !s.keyed && s.keys.Broken() != nil:
+		return s.keys.Broken() // there is nothing to rescue yet, and the vault would be made without its key
+	case !status.Initialized:
+		s.await = s.cfg.SharedStore && s.keyed // another node may make the vault
+	case status.AutoUnseal:
+		_, err := s.keys.Try(ctx)
+		s.await = err != nil
 	}
 	return nil
 }
@@ -313,48 +315,13 @@ func (s *Server) initDev(ctx context.Context) error {
 	return err
 }
 
-// awaitKey unseals when the key is back that could not be reached at the start, or another
-// node has made the vault, unless people have been faster.
-func (s *Server) awaitKey(ctx context.Context) {
-	again := time.NewTicker(keyRetry)
-	defer again.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-again.C:
-		}
-		if snapshot.Usable(ctx, s.raw) != nil {
-			continue // it is being restored, perhaps
-		}
-		err := s.gate.AutoUnseal(ctx)
-		switch {
-		case err == nil:
-			s.cfg.Log.Info("the vault is open: its key is there")
-			return
-		case !away(err) && !errs.Is(err, errs.Sealed): // there is no vault yet
-			s.cfg.Log.Error("the vault stays sealed; shares open it (strongkeep operator unseal)", "error", err)
-			return
-		}
-	}
-}
-
-// away reports whether a key may be back by itself: nobody answers, or who keeps it
-// has too much to do.
-func away(err error) bool { return errs.Is(err, errs.Unavailable) || errs.Is(err, errs.Exhausted) }
-
-// keyRetry is how often an unseal key that is away is asked for.
-const keyRetry = 2 * time.Second
-
 // Serve answers requests until ctx ends, then lets those under way finish.
 func (s *Server) Serve(ctx context.Context) error {
-	if s.keyAway {
-		var await sync.WaitGroup
-		defer await.Wait()
-		ctx, cancel := context.WithCancel(ctx)
-		defer cancel()
-		await.Go(func() { s.awaitKey(ctx) })
-	}
+	var tending sync.WaitGroup
+	defer tending.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	tending.Go(func() { s.keys.Tend(ctx, s.await) })
 	defer s.keeper.Start(ctx, s.keeps)()
 	failed := make(chan error, 1)
 	go func() {
@@ -369,8 +336,8 @@ func (s *Server) Serve(ctx context.Context) error {
 		return errs.Newf(errs.Unavailable, "serving: %w", err)
 	case <-ctx.Done():
 	}
-	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
-	defer cancel()
+	grace, end := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer end()
 	s.handler.EndStreams()
 	if err := s.http.Shutdown(grace); err != nil {
 		return errors.Join(s.http.Close(), errs.Newf(errs.Unavailable, "waiting for requests under way: %w", err))

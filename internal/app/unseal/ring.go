@@ -3,6 +3,7 @@ package unseal
 import (
 	"context"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -12,38 +13,73 @@ import (
 )
 
 // Ring holds the unseal keys of a running server, and tells how they do as a prometheus.Collector.
-// Gate is set before Reload and Collect; then all methods may be called at the same time.
+// Gate is set before Reload, Try, Tend and Collect; then all methods may be called at the same time.
 type Ring struct {
-	Read func() (Keys, error) // what the configuration says now
-	Gate *gate.Gate
-	Log  *slog.Logger
+	Read   func() (Keys, error)            // what the configuration says now
+	Usable func(ctx context.Context) error // nil when the store may be opened; Tend waits for it
+	Gate   *gate.Gate
+	Log    *slog.Logger
 
+	mu     sync.Mutex                 // held while keys are opened and handed over, so that the newest configuration wins
+	keys   Keys                       // the configuration in force
+	said   string                     // why the vault was last said to stay sealed
 	broken atomic.Pointer[[]Unusable] // those that could not be opened
 }
 
-// Open opens the keys, and logs those of several that cannot be opened.
+// Open opens the keys, and logs those that cannot be opened: Tend tries them again.
 func (r *Ring) Open() ([]seal.Wrapper, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all, broken, err := r.read()
+	if err == nil {
+		r.take(broken)
+	}
+	return all, err
+}
+
+// read opens what the configuration says now, which is in force if it is not wrong. The caller holds mu.
+func (r *Ring) read() ([]seal.Wrapper, []Unusable, error) {
 	c, err := r.Read()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	all, broken, err := Open(c)
-	if err != nil {
-		return nil, err
+	all, broken, err := open(c)
+	if err == nil {
+		r.keys = c
 	}
+	return all, broken, err
+}
+
+// take notes which keys are out of order. The caller holds mu.
+func (r *Ring) take(broken []Unusable) {
 	for _, b := range broken {
 		r.Log.Error("an unseal key of the configuration cannot be opened and is left out", "name", b.Name, "error", b.Err)
 	}
 	r.broken.Store(&broken)
-	return all, nil
+}
+
+// Broken is why keys cannot be opened; nil if all can.
+func (r *Ring) Broken() error { return together(r.unusable()) }
+
+func (r *Ring) unusable() []Unusable {
+	if broken := r.broken.Load(); broken != nil {
+		return *broken
+	}
+	return nil
 }
 
 // Reload reads the configuration again: new keys open the vault too from the next look at them on.
-// If that cannot be done everything stays as it is.
+// If that cannot be done, or none of the keys can be opened, those that are there stay.
 func (r *Ring) Reload() error {
-	all, err := r.Open()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all, broken, err := r.read()
 	if err != nil {
 		return err
+	}
+	r.take(broken)
+	if len(all) == 0 && len(broken) > 0 {
+		return together(broken)
 	}
 	r.Gate.Barrier().SetWrappers(all)
 	return nil
@@ -80,10 +116,8 @@ func (r *Ring) Collect(out chan<- prometheus.Metric) {
 // told are the values of both metrics by name, of which a vault may have two: the first counts.
 func (r *Ring) told(all []seal.Info) (works, worked map[string]float64) {
 	works, worked = map[string]float64{}, map[string]float64{}
-	if broken := r.broken.Load(); broken != nil {
-		for _, b := range *broken {
-			works[b.Name] = 0
-		}
+	for _, b := range r.unusable() {
+		works[b.Name] = 0
 	}
 	for _, i := range all {
 		if _, told := works[i.Name]; !told && i.Configured && !i.Health.Tried.IsZero() {

@@ -74,23 +74,36 @@ type Keys struct {
 // Open opens them. Of several, those that cannot be opened are left out and told: the others are there for
 // that. If none can, that is an error, as is a configuration that is wrong in itself.
 func Open(c Keys) (all []seal.Wrapper, broken []Unusable, err error) {
+	all, broken, err = open(c)
+	if err == nil && len(all) == 0 {
+		err = together(broken)
+	}
+	return all, broken, err
+}
+
+// together is nil if there is nothing unusable.
+func together(broken []Unusable) error {
+	var err error
+	for _, b := range broken {
+		err = errors.Join(err, b.Err)
+	}
+	return err
+}
+
+// open is Open for who can go on without any key.
+func open(c Keys) (all []seal.Wrapper, broken []Unusable, err error) {
 	k := keys{kinds: c.Kinds, taken: map[string]bool{seal.KindShamir: true}}
 	if c.File != "" {
-		k.add("", "", func() (seal.Wrapper, error) { return openKeyFile(c.File) })
+		k.add(Config{}, keyfile.Name, func() (seal.Wrapper, error) { return openKeyFile(c.File) })
 	}
 	if c.Store != "" {
-		k.add("", "", func() (seal.Wrapper, error) { return k.openKeyStore(c.Store) })
+		k.add(Config{}, "unseal_key_store", func() (seal.Wrapper, error) { return k.openKeyStore(c.Store) })
 	}
 	for i := range c.List {
 		if err := c.List[i].check(); err != nil {
 			return nil, nil, err
 		}
-		k.add(c.List[i].Name, c.List[i].Timeout, func() (seal.Wrapper, error) { return k.open(&c.List[i]) })
-	}
-	if k.wrong == nil && len(k.all) == 0 {
-		for _, b := range k.broken {
-			k.wrong = errors.Join(k.wrong, b.Err)
-		}
+		k.add(c.List[i], c.List[i].Name, func() (seal.Wrapper, error) { return k.open(&c.List[i]) })
 	}
 	return k.all, k.broken, k.wrong
 }
@@ -104,18 +117,19 @@ type keys struct {
 	wrong  error // of the configuration itself
 }
 
-func (k *keys) add(name, timeout string, open func() (seal.Wrapper, error)) {
-	limit, err := within(timeout)
+// add opens the key of c. called is its name if it cannot even be opened.
+func (k *keys) add(c Config, called string, open func() (seal.Wrapper, error)) {
+	limit, err := within(c.Timeout)
 	if err != nil {
-		k.wrong = errors.Join(k.wrong, errs.Newf(errs.Invalid, "seal %q: %w", name, err))
+		k.wrong = errors.Join(k.wrong, errs.Newf(errs.Invalid, "seal %q: %w", called, err))
 		return
 	}
 	key, err := open()
 	if err != nil {
-		k.broken = append(k.broken, Unusable{name, err})
+		k.broken = append(k.broken, Unusable{called, err})
 		return
 	}
-	n := seal.Named{Wrapper: key, As: cmp.Or(name, key.Name()), Within: limit}
+	n := seal.Named{Wrapper: key, As: cmp.Or(c.Name, key.Name()), Within: limit}
 	if k.taken[n.As] {
 		k.wrong = errors.Join(k.wrong, errs.Newf(errs.Invalid, "two unseal keys are called %q (one of unseal_key_file or unseal_key_store is called by its kind): give each of seals a name of its own", n.As))
 		return

@@ -257,7 +257,7 @@ func TestStart(t *testing.T) {
 	h.Generate("kubernetes/1", "one", nil)
 	loose := filepath.Join(h.Dir, "loose")
 	h.Write("loose", pkcs11test.PIN)
-	if err := os.Chmod(loose, 0o640); err != nil {
+	if err := os.Chmod(loose, 0o660); err != nil {
 		t.Fatal(err)
 	}
 	h.Write("text.so", "no library")

@@ -60,12 +60,13 @@ func (g *Gate) Unseal(ctx context.Context, share redact.Secret) (seal.Status, er
 }
 
 // AutoUnseal opens the vault by its key. Kinds are those of seal.Barrier.AutoUnseal.
+// It asks the keys before it holds mu: one that hangs must not keep people from giving their shares.
 func (g *Gate) AutoUnseal(ctx context.Context) error {
-	g.mu.Lock()
-	defer g.mu.Unlock()
 	if err := g.cfg.Barrier.AutoUnseal(ctx); err != nil {
 		return err
 	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
 	return g.start(ctx)
 }
 
