@@ -10,8 +10,6 @@ import (
 
 	"github.com/strongkeep/strongkeep/internal/vault/seal/rootkey"
 
-	"github.com/go-json-experiment/json"
-
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
 )
@@ -114,8 +112,17 @@ func (b *Barrier) note(w rootkey.Wrapping, err error) {
 // WorkedKey is where storage has when each wrapping last opened something.
 const WorkedKey = rootkey.WorkedKey
 
-// remember brings what storage knows of what worked together with what this node knows.
+// remember brings what storage knows of what worked together with what this node knows. Nodes that start
+// together write it together.
 func (b *Barrier) remember(ctx context.Context, s *session) error {
+	err := errs.New(errs.Conflict, "not tried yet")
+	for n := 0; n < attempts && errs.Is(err, errs.Conflict); n++ {
+		err = b.rememberOnce(ctx, s)
+	}
+	return err
+}
+
+func (b *Barrier) rememberOnce(ctx context.Context, s *session) error {
 	stored, revision, err := rootkey.ReadWorked(ctx, s.store)
 	if err != nil {
 		return err
@@ -138,12 +145,7 @@ func (b *Barrier) remember(ctx context.Context, s *session) error {
 	if !newer {
 		return nil
 	}
-	raw, err := json.Marshal(merged, json.Deterministic(true))
-	if err != nil {
-		return errs.Newf(errs.Internal, "encoding when seals worked: %w", err)
-	}
-	_, err = s.store.Apply(ctx, store.Put(WorkedKey, raw).If(revision))
-	return err
+	return rootkey.WriteWorked(ctx, s.store, merged, revision)
 }
 
 // amend changes the stored configuration in one commit, guarded by what change saw. change may be

@@ -59,7 +59,7 @@ func parse(text string, now time.Time) (Recipient, error) {
 
 func parseAge(text string) (Recipient, error) {
 	all, err := age.ParseRecipients(strings.NewReader(text))
-	if err != nil || len(all) != 1 {
+	if err != nil || len(all) != 1 || strings.ContainsAny(text, "\r\n") { // a file's comments would be part of its name
 		return Recipient{}, errs.New(errs.Invalid, "this is no age recipient: it is one line, age1… as age-keygen prints it; check that it was copied whole")
 	}
 	return Recipient{Fingerprint: text, age: all[0]}, nil

@@ -6,6 +6,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 
+	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
 )
 
@@ -24,6 +25,16 @@ func ReadWorked(ctx context.Context, s store.Store) (map[string]time.Time, store
 		all = map[string]time.Time{} // written anew
 	}
 	return all, e.Revision, nil
+}
+
+// WriteWorked replaces the record of that revision. Kinds: Conflict (another node was faster), Unavailable.
+func WriteWorked(ctx context.Context, s store.Store, all map[string]time.Time, was store.Revision) error {
+	raw, err := json.Marshal(all, json.Deterministic(true))
+	if err != nil {
+		return errs.Newf(errs.Internal, "encoding when seals worked: %w", err)
+	}
+	_, err = s.Apply(ctx, store.Put(WorkedKey, raw).If(was))
+	return err
 }
 
 // Latest is the later of two times.
