@@ -13,7 +13,10 @@ import (
 
 	"sigs.k8s.io/yaml"
 
+	"github.com/strongkeep/strongkeep/internal/app"
+	keyfile "github.com/strongkeep/strongkeep/internal/keystore/file"
 	"github.com/strongkeep/strongkeep/internal/testenv"
+	"github.com/strongkeep/strongkeep/internal/testenv/await"
 )
 
 // expression is one of the dashboard or the alerts, and where it stands.
@@ -60,6 +63,15 @@ func shipped(t *testing.T) (all []expression) {
 			all = append(all, expression{"panel " + p.Title, target.Expr})
 		}
 	}
+	for _, name := range []string{"server/alerts.yaml", "server/alerts-seals.yaml"} {
+		all = append(all, rules(t, name)...)
+	}
+	return all
+}
+
+// rules are the alerts of a file.
+func rules(t *testing.T, name string) (all []expression) {
+	t.Helper()
 	var file struct {
 		Groups []struct {
 			Name  string `json:"name"`
@@ -72,7 +84,7 @@ func shipped(t *testing.T) (all []expression) {
 			} `json:"rules"`
 		} `json:"groups"`
 	}
-	load(t, "server/alerts.yaml", &file)
+	load(t, name, &file)
 	for _, g := range file.Groups {
 		for _, r := range g.Rules {
 			if _, err := time.ParseDuration(strings.Replace(r.For, "1d", "24h", 1)); err != nil && r.For != "" || r.Alert == "" || r.Annotations["summary"] == "" || r.Annotations["description"] == "" || r.Labels["severity"] == "" {
@@ -80,6 +92,9 @@ func shipped(t *testing.T) (all []expression) {
 			}
 			all = append(all, expression{"alert " + r.Alert, r.Expr})
 		}
+	}
+	if len(all) == 0 {
+		t.Errorf("%s has no alerts", name)
 	}
 	return all
 }
@@ -95,12 +110,17 @@ var (
 // Every series that the dashboard and the alerts of the server name is one that a server shows,
 // with the labels they name; job and instance are of the scrape.
 func TestDashboardAndAlertsNameRealMetrics(t *testing.T) {
-	v := testenv.Start(t, nil)
-	v.HTTP(http.MethodGet, "sys/mounts", nil) // so that one is counted
-	shown := v.HTTP(http.MethodGet, "sys/metrics?format=prometheus", nil)
-	if shown.Status != http.StatusOK {
-		t.Fatal(shown)
+	key := filepath.Join(t.TempDir(), "key")
+	if _, err := keyfile.Generate(key); err != nil {
+		t.Fatal(err)
 	}
+	v := testenv.Start(t, func(c *app.ServerConfig) { c.UnsealKeyFile = key })
+	v.HTTP(http.MethodGet, "sys/mounts", nil) // so that one is counted
+	var shown testenv.Answer
+	await.Until(t, "the unseal key was tried", func() bool {
+		shown = v.HTTP(http.MethodGet, "sys/metrics?format=prometheus", nil)
+		return strings.Contains(shown.Body, "strongkeep_seal_works{")
+	})
 	exists := map[string][]string{"up": {"job", "instance"}}
 	for _, m := range sample.FindAllStringSubmatch(shown.Body, -1) {
 		exists[m[1]] = append(exists[m[1]], "job", "instance")
