@@ -105,7 +105,7 @@ func (a *app) show(answer map[string]any, fields ...string) error {
 	var rows []session.Row
 	for _, f := range fields {
 		name, label, _ := strings.Cut(f, "=")
-		if v := answer[name]; v != nil && fmt.Sprint(v) != "" {
+		if v := answer[name]; v != nil && fmt.Sprint(v) != "" && fmt.Sprint(v) != "[]" {
 			rows = append(rows, session.Row{label, fmt.Sprint(v)})
 		}
 	}

@@ -1,6 +1,7 @@
 package custody_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -28,7 +29,8 @@ func TestMain(m *testing.M) {
 type world struct {
 	*testing.T
 	dir, token  string
-	server      *app.Server
+	listen      string // "" = any port
+	url, ca     string // of the server that runs
 	stop        func()
 	seals       atomic.Value // string, of the configuration; the server reads it again
 	old, fresh  []string
@@ -73,7 +75,7 @@ func (w *world) configured() string {
 
 // load reads the configuration as it is now.
 func (w *world) load() (app.ServerConfig, error) {
-	w.write("etc/server.yaml", "data_dir: "+w.dir+"/data\nlisten: 127.0.0.1:0\nlog_level: error\n"+strings.ReplaceAll(w.configured(), "/etc/strongkeep/", w.dir+"/etc/"), 0o600)
+	w.write("etc/server.yaml", "data_dir: "+w.dir+"/data\nlisten: "+cmp.Or(w.listen, "127.0.0.1:0")+"\nlog_level: error\n"+strings.ReplaceAll(w.configured(), "/etc/strongkeep/", w.dir+"/etc/"), 0o600)
 	return app.LoadServerConfig(filepath.Join(w.dir, "etc/server.yaml"))
 }
 
@@ -86,18 +88,20 @@ func (w *world) start() {
 		w.Fatal(err)
 	}
 	c.Reread = w.load
-	if w.server, err = app.NewServer(w.Context(), c); err != nil {
+	server, err := app.NewServer(w.Context(), c)
+	if err != nil {
 		w.Fatal(err)
 	}
+	w.url, w.ca = server.URL(), server.CAFile()
 	ctx, cancel := context.WithCancel(context.Background())
 	served := make(chan error, 1)
-	go func() { served <- w.server.Serve(ctx) }()
+	go func() { served <- server.Serve(ctx) }()
 	w.stop = func() {
 		cancel()
 		if err := <-served; err != nil {
 			w.Error(err)
 		}
-		if err := w.server.Close(); err != nil {
+		if err := server.Close(); err != nil {
 			w.Error(err)
 		}
 	}
@@ -105,15 +109,19 @@ func (w *world) start() {
 
 // run runs a command line as the page has it, with this machine's paths.
 func (w *world) run(line, stdin string) (string, error) {
+	out, err := w.prepared(line, stdin).CombinedOutput()
+	return string(out), err
+}
+
+func (w *world) prepared(line, stdin string) *exec.Cmd {
 	line = strings.NewReplacer("/etc/strongkeep/", w.dir+"/etc/", "NONCE", w.nonce, "ENCODED", w.veiled).Replace(line)
 	cmd := exec.CommandContext(w.Context(), "sh", "-ec", line)
 	cmd.Stdin = strings.NewReader(stdin)
 	cmd.Env = append(os.Environ(), "PATH="+w.dir+"/bin:"+os.Getenv("PATH"), "HOME="+w.dir, "GORACE=atexit_sleep_ms=10")
 	if w.stop != nil {
-		cmd.Env = append(cmd.Env, "VAULT_ADDR="+w.server.URL(), "VAULT_CACERT="+w.server.CAFile(), "VAULT_TOKEN="+w.token)
+		cmd.Env = append(cmd.Env, "VAULT_ADDR="+w.url, "VAULT_CACERT="+w.ca, "VAULT_TOKEN="+w.token)
 	}
-	out, err := cmd.CombinedOutput()
-	return string(out), err
+	return cmd
 }
 
 func (w *world) must(line, stdin string) string {
@@ -219,10 +227,11 @@ func TestPage(t *testing.T) {
 		case found[1] == "start":
 			w.start()
 		case found[1] == "lose":
-			kept := w.configured()
-			w.seals.Store("")
+			w.end()
+			if err := os.Remove(filepath.Join(w.dir, "etc/unseal.key")); err != nil {
+				t.Fatal(err)
+			}
 			w.start()
-			w.seals.Store(kept)
 		case found[1] == "change":
 			w.seals.Store("seals:\n- name: next\n  key_file: /etc/strongkeep/new.key\n")
 		case found[2] == "yaml":

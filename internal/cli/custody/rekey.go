@@ -23,18 +23,23 @@ func (a *app) rekey() *cobra.Command {
 	c := &cobra.Command{
 		Use: "rekey [-]", Short: "Deal new shares of the unseal key", Args: session.Args(0, 1),
 		Long: `Deal new shares. Whoever may begins (-init) and tells the nonce to those who hold
-shares; each gives one. With the last one the new shares are shown. With -verify at
-the beginning they have to be given back (-verify) before the old ones end: a lost
-answer, or a share that nobody can read, then costs nothing. Give all shares to the
-node where it was begun.`,
-		Example: "  strongkeep operator rekey -init -key-shares=5 -key-threshold=3 -verify\n  strongkeep operator rekey -nonce=NONCE -\n  strongkeep operator rekey -verify -nonce=NONCE -",
-		RunE:    func(c *cobra.Command, given []string) error { return a.doRekey(c.Context(), f, given) },
+shares; each gives one. With the last one the new shares are shown. They have to be
+given back (-verify) before the old ones end, so that a lost answer, or a share that
+nobody can read, costs nothing; -init -verify=false ends the old ones at once. Give all
+shares to the node where it was begun.`,
+		Example: "  strongkeep operator rekey -init -key-shares=5 -key-threshold=3\n  strongkeep operator rekey -nonce=NONCE -\n  strongkeep operator rekey -verify -nonce=NONCE -",
+		RunE: func(c *cobra.Command, given []string) error {
+			if f.begin && !c.Flags().Changed("verify") {
+				f.verify = true
+			}
+			return a.doRekey(c.Context(), f, given)
+		},
 	}
 	s := c.Flags()
 	s.BoolVar(&f.begin, "init", false, "begin")
 	s.BoolVar(&f.cancel, "cancel", false, "drop what is under way; the old shares stay")
 	s.BoolVar(&f.status, "status", false, "only look")
-	s.BoolVar(&f.verify, "verify", false, "with -init: new shares have to be given back; else: this share, -status or -cancel is of that")
+	s.BoolVar(&f.verify, "verify", false, "with -init: new shares have to be given back (the default there); else: this share, -status or -cancel is of that")
 	s.IntVarP(&f.shares, "key-shares", "n", 5, "number of new shares")
 	s.IntVarP(&f.threshold, "key-threshold", "t", 3, "how many of them open the vault")
 	s.StringVar(&f.nonce, "nonce", "", "as -init has shown it")
@@ -84,7 +89,7 @@ func (a *app) beginRekey(ctx context.Context, f rekeyFlags) error {
 		body["pgp_keys"] = keys
 	}
 	if !f.verify {
-		a.Warn([]string{"without -verify the old shares end before anybody has proved to hold the new ones: keep the answer"})
+		a.Warn([]string{"with -verify=false the old shares end before anybody has proved to hold the new ones: if the answer is lost, so are they"})
 	}
 	return a.showRekey(a.ask(ctx, "sys/rekey/init", body))
 }
@@ -131,7 +136,7 @@ func (a *app) showRekey(s map[string]any, err error) error {
 		return err
 	}
 	s["given"] = fmt.Sprintf("%v/%v", s["progress"], s["required"])
-	return a.show(s, "nonce=Nonce", "started=Started", "given=Rekey Progress", "n=New Shares", "t=New Threshold", "verification_required=Verification Required", "verification_nonce=Verification Nonce")
+	return a.show(s, "nonce=Nonce", "started=Started", "given=Rekey Progress", "n=New Shares", "t=New Threshold", "pgp_fingerprints=Encrypted For", "verification_required=Verification Required", "verification_nonce=Verification Nonce")
 }
 
 func (a *app) showVerification(s map[string]any, err error) error {
@@ -161,5 +166,5 @@ func (a *app) showShares(answer map[string]any) error {
 	if answer["verification_required"] == true {
 		return a.Done("\nThe old shares open the vault until the new ones were given back:\nstrongkeep operator rekey -verify -nonce=%v -", answer["verification_nonce"])
 	}
-	return a.Done("\nThe old shares do not open the vault any more.")
+	return a.Done("\nThe new shares take the place of the old. Keep the old ones until the new ones have opened the vault once.")
 }

@@ -2,8 +2,6 @@ package custody
 
 import (
 	"context"
-	"crypto/subtle"
-	"encoding/base64"
 	"fmt"
 	"strings"
 
@@ -121,13 +119,9 @@ func (a *app) decodeRoot(f rootFlags) error {
 	if err != nil {
 		return err
 	}
-	raw, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(f.decode, "="))
-	if err != nil || len(raw) != len(otp) || otp == "" {
-		return errs.New(errs.Invalid, "the encoded token and the one-time pad do not belong together: both are copied whole, -decode=ENCODED -otp=OTP; a token for a PGP key or an age recipient is decrypted by those (base64 -d | gpg -d, base64 -d | age -d -i FILE)")
+	clear, err := custody.Unveil(f.decode, otp)
+	if err != nil {
+		return err
 	}
-	subtle.XORBytes(raw, raw, []byte(otp))
-	if !strings.HasPrefix(string(raw), "hvs.") {
-		return errs.New(errs.Invalid, "this one-time pad is not that of the encoded token")
-	}
-	return a.Print(map[string]any{"token": string(raw)}, nil, []session.Row{{string(raw)}})
+	return a.Print(map[string]any{"token": clear.RevealString()}, nil, []session.Row{{clear.RevealString()}})
 }

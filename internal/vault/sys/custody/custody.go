@@ -95,8 +95,10 @@ func (g *given) add(share redact.Secret) error {
 	for _, have := range g.shares {
 		switch {
 		case have.Equal(share):
+			share.Wipe()
 			return nil
 		case shamir.Number(have) == shamir.Number(share):
+			share.Wipe()
 			g.wipe()
 			return errs.New(errs.Invalid, "two of the shares contradict each other: all were dropped, give them again")
 		}

@@ -245,6 +245,10 @@ func TestRefusesPlans(t *testing.T) {
 	}
 	_, err := v.Sys().GenerateRootInit("too short", "")
 	wantError(t, "a short one-time pad", err, 400, "wrong length")
+	_, err = v.Logical().Write("sys/decode-token", map[string]any{"encoded_token": "AAAA", "otp": "xxx"})
+	wantError(t, "another pad", err, 400, "is not that of")
+	_, err = v.Logical().Write("sys/decode-token", nil)
+	wantError(t, "no pad", err, 400, "do not belong together")
 	_, err = v.Sys().GenerateRootInit("x", "y")
 	wantError(t, "two veils", err, 400, "one of")
 	_, err = v.Sys().GenerateRootUpdate(v.Shares[0], "x")
@@ -294,6 +298,35 @@ func TestRekeyForRecipients(t *testing.T) {
 	}
 }
 
+// The backup is of the shares that open the vault: those that were never verified do not take its place.
+func TestBackupIsOfSharesThatOpen(t *testing.T) {
+	v := testenv.Start(t, nil)
+	id := must[*age.X25519Identity](t)(age.GenerateX25519Identity())
+	shares := v.Shares[:testenv.Threshold]
+	deal := func(verify bool) (dealt *vault.RekeyUpdateResponse) {
+		begun := must[*vault.Secret](t)(v.Logical().Write("sys/rekey/init", map[string]any{
+			"secret_shares": 1, "secret_threshold": 1, "backup": true, "age_recipients": []string{id.Recipient().String()}, "require_verification": verify,
+		}))
+		for _, share := range shares {
+			dealt = must[*vault.RekeyUpdateResponse](t)(v.Sys().RekeyUpdate(share, begun.Data["nonce"].(string)))
+		}
+		return dealt
+	}
+	backup := func() string {
+		return must[*vault.RekeyRetrieveResponse](t)(v.Sys().RekeyRetrieveBackup()).KeysB64[id.Recipient().String()][0]
+	}
+	first := deal(false)
+	shares = []string{decrypt(t, id, first.KeysB64[0])}
+	second := deal(true)
+	if backup() != first.KeysB64[0] {
+		t.Error("shares that open nothing have taken the place of the backup")
+	}
+	done := must[*vault.RekeyVerificationUpdateResponse](t)(v.Sys().RekeyVerificationUpdate(decrypt(t, id, second.KeysB64[0]), second.VerificationNonce))
+	if !done.Complete || backup() != second.KeysB64[0] {
+		t.Error("the shares that open the vault now have no backup")
+	}
+}
+
 // root does generate-root by shares, and returns the token.
 func root(t *testing.T, v *testenv.Vault, c *vault.Client, begun *vault.GenerateRootStatusResponse, otp string) string {
 	t.Helper()
@@ -309,6 +342,10 @@ func root(t *testing.T, v *testenv.Vault, c *vault.Client, begun *vault.Generate
 		t.Fatalf("%d bytes for %d of the pad", len(raw), len(otp))
 	}
 	subtle.XORBytes(raw, raw, []byte(otp))
+	decoded := must[*vault.Secret](t)(c.Logical().Write("sys/decode-token", map[string]any{"encoded_token": last.EncodedToken, "otp": otp}))
+	if decoded.Data["token"] != string(raw) {
+		t.Error("the server reads something else")
+	}
 	return string(raw)
 }
 
@@ -397,7 +434,8 @@ func TestCanaries(t *testing.T) {
 	}
 	secrets["nonce of the verification"] = dealt.VerificationNonce
 	for i, s := range dealt.Keys {
-		secrets["new share in hex"], secrets["new share in base64"] = s, dealt.KeysB64[i]
+		n := string(rune('1' + i))
+		secrets["new share in hex "+n], secrets["new share in base64 "+n] = s, dealt.KeysB64[i]
 		must[*vault.RekeyVerificationUpdateResponse](t)(v.Sys().RekeyVerificationUpdate(s, dealt.VerificationNonce))
 	}
 	_, err := v.Sys().RekeyUpdate(v.Shares[0], re.Nonce)

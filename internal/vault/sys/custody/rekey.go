@@ -32,6 +32,8 @@ type rekey struct {
 	shown  recipient.Sealed
 	second string // nonce of the verification
 	fresh  given
+
+	adopting bool // the new shares are being put in the place of the old
 }
 
 func (d *Desk) endRekey() {
@@ -178,27 +180,50 @@ func (d *Desk) rekeyCancel(_ context.Context, _ engine.Tx, req *engine.Request) 
 	return &engine.Response{After: func(context.Context) error {
 		d.mu.Lock()
 		defer d.mu.Unlock()
-		if d.rekey == r {
+		switch {
+		case d.rekey != r:
+		case r.adopting: // who is told that it was cancelled must be able to trust the old shares
+			return errs.New(errs.Invalid, "too late: the new shares are being put in the place of the old at this moment")
+		default:
 			d.endRekey()
 		}
 		return nil
 	}}, nil
 }
 
+var errEnded = errs.New(errs.Invalid, "this rekey was completed or cancelled a moment ago")
+
+// underWay returns the rekey that the request names.
+func (d *Desk) underWay(req *engine.Request) (*rekey, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	switch {
+	case d.rekey == nil:
+		return nil, errs.New(errs.Invalid, "no rekey in progress on this node: shares are given to the node where it was begun")
+	case !names(req, d.rekey.nonce):
+		return nil, errNonce
+	}
+	return d.rekey, nil
+}
+
 // rekeyUpdate takes an old share. With the last one the new shares are in the answer.
 func (d *Desk) rekeyUpdate(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
+	if _, err := d.underWay(req); err != nil { // before storage is asked anything: who guesses costs nothing
+		return nil, err
+	}
 	current, err := d.cfg.Barrier.People(ctx)
+	if err != nil {
+		return nil, err
+	}
+	r, err := d.underWay(req)
 	if err != nil {
 		return nil, err
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	r := d.rekey
 	switch {
-	case r == nil:
-		return nil, errs.New(errs.Invalid, "no rekey in progress on this node: shares are given to the node where it was begun")
-	case !names(req, r.nonce):
-		return nil, errNonce
+	case d.rekey != r:
+		return nil, errEnded
 	case r.from.ID != current.ID:
 		return nil, errs.New(errs.Conflict, "the shares were changed by another rekey meanwhile: cancel this one and begin again")
 	case r.draft != nil && r.by != req.ID:
@@ -252,7 +277,7 @@ func (d *Desk) dealt(tx engine.Tx, r *rekey) (*engine.Response, error) {
 	if r.verify {
 		answer["verification_nonce"] = r.second
 	}
-	if r.backup {
+	if r.backup && !r.verify { // else what was kept before stays until the new shares hold
 		if err := keepBackup(tx, r); err != nil {
 			return nil, err
 		}
@@ -261,25 +286,60 @@ func (d *Desk) dealt(tx engine.Tx, r *rekey) (*engine.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	res.After = func(ctx context.Context) error {
-		if r.verify {
-			d.mu.Lock()
-			defer d.mu.Unlock()
-			r.shown = recipient.Sealed{} // they were shown
-			return nil
-		}
-		return d.adopt(ctx, r)
+	if r.verify {
+		res.After = func(context.Context) error { return d.wereShown(r) }
+		return res, nil
 	}
+	res.Warnings = []string{"nobody has verified the new shares: keep the old ones until the new ones have opened the vault once"}
+	res.After = func(ctx context.Context) error { return d.adoptShown(ctx, r) }
 	return res, nil
+}
+
+// wereShown forgets plain shares; encrypted ones are needed for the backup.
+func (d *Desk) wereShown(r *rekey) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !r.backup {
+		r.shown = recipient.Sealed{}
+	}
+	return nil
+}
+
+// adoptShown is adopt for shares that nobody has seen yet. If storage does not answer they may be the ones that
+// open the vault now, so they are shown all the same.
+func (d *Desk) adoptShown(ctx context.Context, r *rekey) error {
+	err := d.adopt(ctx, r)
+	if errs.Is(err, errs.Unavailable) {
+		err = d.adopt(ctx, r) // once more: it does nothing if it was done
+	}
+	if !errs.Is(err, errs.Unavailable) {
+		return err
+	}
+	d.cfg.Log.ErrorContext(ctx, "it is unknown whether the old or the new shares open the vault: keep both sets, and rekey again when storage answers", "error", err)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.rekey == r {
+		d.endRekey()
+	}
+	return nil
 }
 
 // adopt ends the old shares. Adopting again does nothing, so that an unknown outcome may be tried again.
 func (d *Desk) adopt(ctx context.Context, r *rekey) error {
-	if err := d.cfg.Barrier.Adopt(ctx, *r.draft); err != nil {
-		return err
+	d.mu.Lock()
+	if d.rekey != r {
+		d.mu.Unlock()
+		return errEnded
 	}
+	r.adopting = true
+	d.mu.Unlock()
+	err := d.cfg.Barrier.Adopt(ctx, *r.draft)
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	r.adopting = false
+	if err != nil {
+		return err
+	}
 	if d.rekey == r {
 		d.endRekey()
 	}

@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"math/big"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -64,7 +65,42 @@ func (d *Desk) rootRoutes() []engine.Route {
 			Fields:   []engine.Field{{Name: "key", Type: engine.String, Secret: true, Help: "a share"}, nonce},
 			Handlers: handlers{engine.Update: d.rootUpdate},
 		},
+		{
+			Pattern: "decode-token", Unauthenticated: true, Summary: "Read a veiled root token by its one-time pad; nothing is looked up. The command line does it without a server.",
+			Fields: []engine.Field{
+				{Name: "encoded_token", Type: engine.String, Secret: true, Help: "as the last share was answered"},
+				{Name: "otp", Type: engine.String, Secret: true, Help: "the one-time pad"},
+			},
+			Handlers: handlers{engine.Update: decodeToken},
+		},
 	}
+}
+
+func decodeToken(_ context.Context, _ engine.Tx, req *engine.Request) (*engine.Response, error) {
+	f := req.Decode()
+	veiled, otp := f.String("encoded_token", ""), f.String("otp", "")
+	if err := f.Err(); err != nil {
+		return nil, err
+	}
+	clear, err := Unveil(veiled, otp)
+	if err != nil {
+		return nil, err
+	}
+	raw, err := engine.JSON(map[string]any{"token": clear.RevealString()})
+	return &engine.Response{Data: raw}, err
+}
+
+// Unveil returns the root token that was veiled by a one-time pad. Kind: Invalid.
+func Unveil(veiled, otp string) (redact.Secret, error) {
+	raw, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(veiled, "="))
+	if err != nil || len(raw) != len(otp) || otp == "" {
+		return redact.Secret{}, errs.New(errs.Invalid, "the encoded token and the one-time pad do not belong together: both are copied whole, -decode=ENCODED -otp=OTP; a token for a PGP key or an age recipient is decrypted by those (base64 -d | gpg -d, base64 -d | age -d -i FILE)")
+	}
+	subtle.XORBytes(raw, raw, []byte(otp))
+	if !strings.HasPrefix(string(raw), "hvs.") {
+		return redact.Secret{}, errs.New(errs.Invalid, "this one-time pad is not that of the encoded token")
+	}
+	return redact.New(raw), nil
 }
 
 // status is the body of all answers. The caller holds mu.
@@ -216,6 +252,9 @@ func (d *Desk) rootCancel(ctx context.Context, tx engine.Tx, req *engine.Request
 
 // rootUpdate takes a share. With the last one the token is made, in the request's own transaction.
 func (d *Desk) rootUpdate(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
+	if err := d.namesRoot(req); err != nil { // before storage is asked anything: who guesses costs nothing
+		return nil, err
+	}
 	current, err := d.cfg.Barrier.People(ctx)
 	if err != nil {
 		return nil, err
@@ -252,6 +291,21 @@ func (d *Desk) rootUpdate(ctx context.Context, tx engine.Tx, req *engine.Request
 	return res, nil
 }
 
+var errNoRoot = errs.New(errs.Invalid, "no root generation in progress on this node: shares are given to the node where it was begun")
+
+// namesRoot returns an error unless the request has the nonce of what is under way.
+func (d *Desk) namesRoot(req *engine.Request) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	switch {
+	case d.root == nil:
+		return errNoRoot
+	case !names(req, d.root.nonce):
+		return errNonce
+	}
+	return nil
+}
+
 // takeForRoot adds the share of a request. The answer is complete when there are enough.
 func (d *Desk) takeForRoot(req *engine.Request, current seal.Set) (*rootgen, map[string]any, error) {
 	d.mu.Lock()
@@ -259,7 +313,7 @@ func (d *Desk) takeForRoot(req *engine.Request, current seal.Set) (*rootgen, map
 	r := d.root
 	switch {
 	case r == nil:
-		return nil, nil, errs.New(errs.Invalid, "no root generation in progress on this node: shares are given to the node where it was begun")
+		return nil, nil, errNoRoot
 	case !names(req, r.nonce):
 		return nil, nil, errNonce
 	case r.from.ID != current.ID:

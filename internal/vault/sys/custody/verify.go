@@ -53,7 +53,7 @@ func (d *Desk) verifyRestart(ctx context.Context, tx engine.Tx, req *engine.Requ
 }
 
 // verifyUpdate takes a new share back. With the last one the new set takes the place of the old.
-func (d *Desk) verifyUpdate(_ context.Context, _ engine.Tx, req *engine.Request) (*engine.Response, error) {
+func (d *Desk) verifyUpdate(_ context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	r, err := d.waiting()
@@ -76,6 +76,11 @@ func (d *Desk) verifyUpdate(_ context.Context, _ engine.Tx, req *engine.Request)
 	if err := d.cfg.Barrier.Proves(r.draft.Set, r.fresh.shares); err != nil {
 		r.fresh.wipe()
 		return nil, err
+	}
+	if r.backup {
+		if err := keepBackup(tx, r); err != nil {
+			return nil, err
+		}
 	}
 	res, err := respond(map[string]any{"nonce": r.second, "complete": true})
 	if err != nil {
