@@ -2,6 +2,7 @@ package unseal
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
@@ -26,7 +27,10 @@ func (r *Ring) Try(ctx context.Context) (again time.Duration, err error) {
 	away := errs.Is(err, errs.Unavailable) || errs.Is(err, errs.Exhausted) // nobody answers, or who keeps it has too much to do
 	if broken := r.Broken(); broken != nil {
 		away = true // a look at a file costs nothing
-		err = errs.Newf(errs.KindOf(broken), "%w; keys that cannot even be opened: %w", err, broken)
+		if errs.Is(err, errs.Unsupported) {
+			err = nil // that there is no other key says nothing
+		}
+		err = errors.Join(err, broken)
 	}
 	again = askRefuses
 	if away {
