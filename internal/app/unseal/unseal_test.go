@@ -35,6 +35,9 @@ func TestOpen(t *testing.T) {
 			t.Errorf("%s: %v, want %q", name, err, c.say)
 		}
 	}
+	if _, broken, _ := unseal.Open(unseal.Keys{File: good + "x"}); len(broken) != 1 || broken[0].Name != "keyfile" {
+		t.Errorf("the key of unseal_key_file is told as %+v", broken)
+	}
 	all, broken, err := unseal.Open(list(unseal.Config{Name: "a", KeyFile: good + "x"}, unseal.Config{Name: "b", KeyFile: good, Timeout: "3s"}))
 	if err != nil || len(all) != 1 || len(broken) != 1 || broken[0].Name != "a" || errs.KindOf(broken[0].Err) == errs.Internal {
 		t.Errorf("one of two: %v %v %v", all, broken, err)

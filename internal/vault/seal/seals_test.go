@@ -9,6 +9,7 @@ import (
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/redact"
+	"github.com/strongkeep/strongkeep/internal/vault/seal/rootkey"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
 	"github.com/strongkeep/strongkeep/internal/vault/store/fault"
 )
@@ -214,6 +215,20 @@ func TestKeysAreTriedByThemselves(t *testing.T) {
 		b.Seal()
 		if i := seals(t, newBarrier(t, s, key))["remote"]; !i.Worked.Equal(worked.Truncate(time.Second)) {
 			t.Errorf("a sealed node says that it worked at %v, not %v", i.Worked, worked)
+		}
+	})
+}
+
+// Nodes that start together note together what worked.
+func TestNotesBesideOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := fault.New(newStore(t))
+		s.Add(fault.Rule{Op: fault.Apply, Prefix: WorkedKey, Times: 1, Err: errs.New(errs.Conflict, "another node was faster")})
+		b := newBarrier(t, s, newRemote(t))
+		initialize(t, b, InitConfig{})
+		synctest.Wait()
+		if all, _, err := rootkey.ReadWorked(t.Context(), s); err != nil || len(all) != 1 {
+			t.Errorf("%d are noted, %v", len(all), err)
 		}
 	})
 }

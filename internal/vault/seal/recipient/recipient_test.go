@@ -184,6 +184,7 @@ func TestRefuses(t *testing.T) {
 		"signs only":  {as64(public(t, signs)), "no part for encryption"},
 		"age private": {secret.String(), "private age key"},
 		"age torn":    {secret.Recipient().String()[:30], "no age recipient"},
+		"age file":    {secret.Recipient().String() + "\n# of ann", "no age recipient"},
 		"huge":        {strings.Repeat("A", maxText+1), "too large"},
 	} {
 		_, err := Parse(c.text, now.Add(2*time.Hour))

@@ -135,6 +135,17 @@ func TestNewSharesAreShownWhateverStorageSays(t *testing.T) {
 	}
 }
 
+// Who guesses a nonce is refused from memory: storage is not asked.
+func TestGuessesCostNothing(t *testing.T) {
+	d := newDesk(t)
+	d.store.Add(fault.Rule{Op: fault.Get, Err: errs.New(errs.Unavailable, "no answer")})
+	for _, path := range []string{"rekey/update", "generate-root/update"} {
+		if _, _, err := d.ask(path, engine.Update, `{"nonce":"x","key":"x"}`, d.now); !errs.Is(err, errs.Invalid) {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+}
+
 // Who is told that a rekey was cancelled can trust the old shares, and who is told that it is done the new ones.
 func TestCancelledAmidIt(t *testing.T) {
 	d := newDesk(t)
