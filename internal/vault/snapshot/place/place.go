@@ -43,8 +43,8 @@ func failure(doing string, err error) error {
 	return errs.Newf(errs.Unavailable, "%s: %w", doing, err)
 }
 
-// check refuses names that lead elsewhere.
-func check(name string) error {
+// CheckName refuses names that lead elsewhere: Invalid.
+func CheckName(name string) error {
 	if name == "" || name[0] == '.' || strings.ContainsAny(name, "/\\\x00") {
 		return errs.Newf(errs.Invalid, "%.100q is no name of a snapshot", name)
 	}
@@ -53,7 +53,7 @@ func check(name string) error {
 
 // Put implements Place.
 func (d *Directory) Put(_ context.Context, name string, from io.ReadSeeker, size int64) error {
-	if err := check(name); err != nil {
+	if err := CheckName(name); err != nil {
 		return err
 	}
 	file := filepath.Join(d.path, name)
@@ -77,7 +77,7 @@ func (d *Directory) Put(_ context.Context, name string, from io.ReadSeeker, size
 
 // Get implements Place.
 func (d *Directory) Get(_ context.Context, name string) (io.ReadCloser, error) {
-	if err := check(name); err != nil {
+	if err := CheckName(name); err != nil {
 		return nil, err
 	}
 	f, err := os.Open(filepath.Join(d.path, name))
@@ -95,7 +95,7 @@ func (d *Directory) List(_ context.Context, prefix string) ([]string, error) {
 	}
 	var names []string
 	for _, e := range entries {
-		if e.Type().IsRegular() && strings.HasPrefix(e.Name(), prefix) && check(e.Name()) == nil {
+		if e.Type().IsRegular() && strings.HasPrefix(e.Name(), prefix) && CheckName(e.Name()) == nil {
 			names = append(names, e.Name())
 		}
 	}
@@ -105,7 +105,7 @@ func (d *Directory) List(_ context.Context, prefix string) ([]string, error) {
 
 // Delete implements Place.
 func (d *Directory) Delete(_ context.Context, name string) error {
-	if err := check(name); err != nil {
+	if err := CheckName(name); err != nil {
 		return err
 	}
 	err := os.Remove(filepath.Join(d.path, name))

@@ -10,7 +10,18 @@ import (
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/snapshot/place"
+	"github.com/strongkeep/strongkeep/internal/vault/snapshot/place/placetest"
 )
+
+func TestPlace(t *testing.T) {
+	placetest.Run(t, func(t *testing.T) placetest.World {
+		d, err := place.OpenDirectory(filepath.Join(t.TempDir(), "a", "b"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return placetest.World{Place: d}
+	})
+}
 
 func TestDirectory(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "a", "b")
