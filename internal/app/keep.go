@@ -8,6 +8,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/seal"
 	"github.com/strongkeep/strongkeep/internal/vault/snapshot/keeper"
 	"github.com/strongkeep/strongkeep/internal/vault/snapshot/place"
+	"github.com/strongkeep/strongkeep/internal/vault/snapshot/place/depot"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
 	"github.com/strongkeep/strongkeep/internal/vault/store/sealed"
 )
@@ -21,9 +22,12 @@ func (s *Server) newKeeper(barrier *seal.Barrier) *keeper.Keeper {
 }
 
 // openPlace opens where a plan's snapshots lie.
-func (s *Server) openPlace(_ context.Context, p *keeper.Plan) (place.Place, error) {
+func (s *Server) openPlace(ctx context.Context, p *keeper.Plan) (place.Place, error) {
 	if err := p.Check(); err != nil { // one that a newer version has stored
 		return nil, errs.Newf(errs.Unsupported, "the plan %q cannot be kept by this version: %w", p.Name, err)
+	}
+	if p.Bucket != nil {
+		return depot.Open(ctx, p.Bucket, p.Path)
 	}
 	return place.OpenDirectory(filepath.Join(s.cfg.SnapshotDir, filepath.FromSlash(p.Path)))
 }

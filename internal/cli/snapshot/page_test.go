@@ -19,6 +19,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/testenv/await"
 	"github.com/strongkeep/strongkeep/internal/testenv/etcdtest"
 	"github.com/strongkeep/strongkeep/internal/vault/seal"
+	"github.com/strongkeep/strongkeep/internal/vault/snapshot/place/placetest"
 )
 
 func TestMain(m *testing.M) {
@@ -35,10 +36,11 @@ type world struct {
 	snapshot   string // of the plan daily
 	server     *app.Server
 	stop       func()
+	store      *placetest.S3
 }
 
 func newWorld(t *testing.T) *world {
-	w := &world{T: t, dir: t.TempDir()}
+	w := &world{T: t, dir: t.TempDir(), store: placetest.NewS3(t)}
 	for _, dir := range []string{"etc", "backups", "bin"} {
 		if err := os.Mkdir(filepath.Join(w.dir, dir), 0o700); err != nil {
 			t.Fatal(err)
@@ -47,6 +49,8 @@ func newWorld(t *testing.T) *world {
 	if _, err := keyfile.Generate(filepath.Join(w.dir, "etc", "key")); err != nil {
 		t.Fatal(err)
 	}
+	w.file("etc/s3", "[default]\naws_access_key_id = "+placetest.S3ID+"\naws_secret_access_key = "+placetest.S3Secret+"\n")
+	w.file("etc/s3.secret", placetest.S3Secret)
 	w.file("etc/server.yaml", "data_dir: "+w.dir+"/data\nlisten: 127.0.0.1:0\nunseal_key_file: "+w.dir+"/etc/key\n")
 	w.file("etc/new.yaml", "data_dir: "+w.dir+"/new\nlisten: 127.0.0.1:0\nunseal_key_file: "+w.dir+"/etc/key\nstorage: etcd\netcd_endpoints: ["+
 		etcdtest.Shared(t).Endpoint+"]\netcd_prefix: "+etcdtest.Prefix()+"\n")
@@ -117,7 +121,7 @@ func (w *world) client() *vault.Client {
 
 // run runs a command line as the page has it, with this machine's paths.
 func (w *world) run(line string) (string, error) {
-	line = strings.NewReplacer("/etc/strongkeep/", w.dir+"/etc/", "/var/backups/", w.dir+"/backups/").Replace(line)
+	line = strings.NewReplacer("/etc/strongkeep/", w.dir+"/etc/", "/var/backups/", w.dir+"/backups/", "https://minio.example:9000", w.store.URL).Replace(line)
 	cmd := exec.CommandContext(w.Context(), "sh", "-ec", line)
 	cmd.Env = append(os.Environ(), "PATH="+w.dir+"/bin:"+os.Getenv("PATH"), "HOME="+w.dir, "GORACE=atexit_sleep_ms=10", "SNAPSHOT="+w.snapshot)
 	if w.stop != nil {
@@ -152,7 +156,7 @@ func (w *world) says(line, out string, says []string) {
 			w.Errorf("%s\ndoes not say %q:\n%s", line, word, out)
 		}
 	}
-	if w.token != "" && strings.Contains(out, w.token) || strings.Contains(out, canary) {
+	if w.token != "" && strings.Contains(out, w.token) || strings.Contains(out, canary) || strings.Contains(out, placetest.Canary) {
 		w.Errorf("%s\ntells a secret", line)
 	}
 }
@@ -259,6 +263,11 @@ func TestPage(t *testing.T) {
 		case "spoil":
 			w.snapshot = w.await("daily")
 			w.put("app/db", "spoilt")
+		case "stored":
+			w.await("nightly")
+			if keys := w.store.Keys(); len(keys) != 2 || keys[0] != "vault/before-upgrade.snapshot" || !strings.HasPrefix(keys[1], "vault/vault-snapshot-") {
+				t.Errorf("in the bucket are %q", keys)
+			}
 		case "start":
 			w.start("etc/server.yaml")
 			if !w.held() || w.get("app/db") != canary {
@@ -271,7 +280,7 @@ func TestPage(t *testing.T) {
 			}
 		}
 	}
-	if commands != 12 {
+	if commands != 16 {
 		t.Errorf("%d commands", commands)
 	}
 	w.start("etc/new.yaml")
@@ -343,4 +352,41 @@ func TestRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.fails("strongkeep snapshot verify -config=/etc/strongkeep/server.yaml /var/backups/a", "wrapped by")
+}
+
+// In an object store too, what does not come back as it was is no snapshot, and a snapshot
+// that is not there, or may not be read, is said to be so.
+func TestRemote(t *testing.T) {
+	w := newWorld(t)
+	w.start("etc/server.yaml")
+	w.init()
+	at := func(name, more string) string {
+		return "'s3://backups/vault/" + name + "?endpoint=https://minio.example:9000&path_style=true&region=eu-central-1&" + more + "'"
+	}
+	const known = "credentials_file=/etc/strongkeep/s3"
+	w.must("strongkeep snapshot save "+at("a", known), "Signed", "yes")
+	w.must("strongkeep snapshot inspect "+at("a", known), "Entries")
+	w.must("strongkeep snapshot verify -server "+at("a", known), "The vault signed it.")
+	w.fails("strongkeep snapshot inspect "+at("none", known), "is not there")
+	w.fails("strongkeep snapshot inspect "+at("", known), "names no snapshot")
+	w.fails("strongkeep snapshot inspect "+at("a", "secret=x"), "is no parameter of s3://")
+	w.fails("strongkeep snapshot inspect "+at("a", "credentials_file=/etc/strongkeep/none"), "credentials_file")
+	w.file("etc/wrong", "aws_access_key_id="+placetest.S3ID+"\naws_secret_access_key="+placetest.Canary+"\n")
+	w.fails("strongkeep snapshot inspect "+at("a", "credentials_file=/etc/strongkeep/wrong"), "correct the credentials")
+	w.fails("strongkeep snapshot save 's3://other/a?endpoint=https://minio.example:9000&path_style=true&"+known+"&region=eu-central-1'", "no such bucket")
+
+	w.store.SpoilUploads()
+	w.fails("strongkeep snapshot save "+at("b", known), "back from its place", "damaged at byte")
+	if keys := w.store.Keys(); len(keys) != 1 || keys[0] != "vault/a" {
+		t.Errorf("in the bucket are %q", keys)
+	}
+	w.end()
+	if err := os.RemoveAll(filepath.Join(w.dir, "data")); err != nil {
+		t.Fatal(err)
+	}
+	w.must("strongkeep snapshot restore -config=/etc/strongkeep/server.yaml "+at("a", known), "Restored")
+	w.start("etc/server.yaml")
+	if w.get("app/db") != canary {
+		t.Error("what was restored is not what was saved")
+	}
 }

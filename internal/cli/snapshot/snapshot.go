@@ -51,21 +51,25 @@ func (a *app) withStore(ctx context.Context, file string, do func(compose.Server
 func (a *app) save() *cobra.Command {
 	config := ""
 	c := &cobra.Command{
-		Use: "save FILE", Short: "Save a snapshot of the running vault, or of a stopped one", Args: session.Args(1, 1),
+		Use: "save FILE|URL", Short: "Save a snapshot of the running vault, or of a stopped one", Args: session.Args(1, 1),
 		Long: `Save the whole vault, as it stands at one moment, in a file. What was in the file
 before is replaced when the new snapshot has been read back whole from the disk;
 until then nothing of it is under that name. Secrets in it are sealed: who has the
 file needs what unseals the vault.
 
 With -config the store of a stopped server is read. Such a snapshot is signed only
-if the configuration names an unseal key.`,
+if the configuration names an unseal key.` + remoteHelp,
 		Example: "  strongkeep snapshot save vault.snapshot\n  strongkeep snapshot save -config=/etc/strongkeep/server.yaml vault.snapshot",
 		RunE: func(c *cobra.Command, given []string) error {
 			write := a.download
 			if config != "" {
 				write = func(ctx context.Context, w io.Writer) error { return a.readStore(ctx, config, w) }
 			}
-			info, err := keep(c.Context(), given[0], write)
+			into := keep
+			if isRemote(given[0]) {
+				into = keepRemote
+			}
+			info, err := into(c.Context(), given[0], write)
 			if err != nil {
 				return err
 			}
@@ -137,7 +141,8 @@ func (a *app) readStore(ctx context.Context, config string, w io.Writer) error {
 
 func (a *app) inspect() *cobra.Command {
 	return &cobra.Command{
-		Use: "inspect FILE", Short: "What a snapshot is of, and what is in it", Args: session.Args(1, 1),
+		Use: "inspect FILE|URL", Short: "What a snapshot is of, and what is in it", Args: session.Args(1, 1),
+		Long:    "Read a snapshot whole, and say what is in it." + remoteHelp,
 		Example: "  strongkeep snapshot inspect vault.snapshot",
 		RunE: func(c *cobra.Command, given []string) error {
 			info, err := check(c.Context(), given[0])
@@ -151,7 +156,7 @@ func (a *app) inspect() *cobra.Command {
 
 // check reads the snapshot in a file, whole.
 func check(ctx context.Context, path string) (snapshot.Info, error) {
-	f, done, err := open(path)
+	f, done, err := open(ctx, path)
 	if err != nil {
 		return snapshot.Info{}, err
 	}
@@ -164,27 +169,36 @@ func check(ctx context.Context, path string) (snapshot.Info, error) {
 }
 
 // open opens a snapshot, out of its envelope if it is in one; done gives back what that took.
-func open(path string) (_ *os.File, done func(), err error) {
+func open(ctx context.Context, path string) (_ *os.File, done func(), err error) {
+	if isRemote(path) {
+		f, done, err := fetch(ctx, path)
+		if err != nil {
+			return nil, nil, err
+		}
+		return unwrapped(f, done)
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, nil, errs.Newf(errs.Invalid, "%w", err)
 	}
+	return unwrapped(f, func() { _ = f.Close() })
+}
+
+// unwrapped takes a snapshot out of its envelope. given gives f back, and is called here
+// unless f is returned.
+func unwrapped(f *os.File, given func()) (_ *os.File, done func(), err error) {
 	var start [2]byte
 	if n, _ := f.ReadAt(start[:], 0); n < 2 || start != [2]byte{0x1f, 0x8b} {
-		return f, func() { _ = f.Close() }, nil
+		return f, given, nil
 	}
-	defer func() { _ = f.Close() }()
+	defer given()
 	inner, err := snapshot.Unwrap(f)
 	if err != nil {
 		return nil, nil, err
 	}
-	plain, err := os.CreateTemp("", "strongkeep-snapshot-*")
+	plain, done, err := scratch()
 	if err != nil {
-		return nil, nil, session.Unwritable(err)
-	}
-	done = func() {
-		_ = plain.Close()
-		_ = os.Remove(plain.Name())
+		return nil, nil, err
 	}
 	if _, err = io.Copy(plain, inner); err == nil {
 		_, err = plain.Seek(0, io.SeekStart)

@@ -19,14 +19,14 @@ import (
 func (a *app) verify() *cobra.Command {
 	config, server := "", false
 	c := &cobra.Command{
-		Use: "verify FILE", Short: "Whether a snapshot is whole, whose it is, and whether it opens", Args: session.Args(1, 1),
+		Use: "verify FILE|URL", Short: "Whether a snapshot is whole, whose it is, and whether it opens", Args: session.Args(1, 1),
 		Long: `Read a snapshot and say whether it is whole. Further:
 
 -server asks the running vault whether it signed the snapshot.
 
 -config opens the snapshot with the unseal key that a configuration file names,
 checks the signature and decrypts every entry: what this says yes to, that key
-opens after a disaster.`,
+opens after a disaster.` + remoteHelp,
 		Example: "  strongkeep snapshot verify -server vault.snapshot\n  strongkeep snapshot verify -config=/etc/strongkeep/server.yaml vault.snapshot",
 		RunE: func(c *cobra.Command, given []string) error {
 			info, err := check(c.Context(), given[0])
@@ -70,7 +70,7 @@ func (a *app) prove(ctx context.Context, config, path string) (err error) {
 	if err != nil {
 		return err
 	}
-	file, done, err := open(path)
+	file, done, err := open(ctx, path)
 	if err != nil {
 		return err
 	}
@@ -102,7 +102,7 @@ func (a *app) prove(ctx context.Context, config, path string) (err error) {
 func (a *app) restore() *cobra.Command {
 	config, path, unsigned := "", "", false
 	c := &cobra.Command{
-		Use: "restore FILE|PLAN/SNAPSHOT", Short: "Make a vault of a snapshot, in an empty store; or bring back one path of it", Args: session.Args(1, 1),
+		Use: "restore FILE|URL|PLAN/SNAPSHOT", Short: "Make a vault of a snapshot, in an empty store; or bring back one path of it", Args: session.Args(1, 1),
 		Long: `Make a vault of a snapshot, in the empty store that a configuration file names,
 while no server uses it. The snapshot is read whole before anything is written, and
 compared with what then lies in the store. If it ends before it is done, run it
@@ -114,7 +114,7 @@ the original lives: let it go on with strongkeep lease resume.
 
 With -path one secret of a kv engine is brought back into the running vault, out of a
 snapshot that the server keeps by a plan: what lay there is written as a new version,
-as anything is written.`,
+as anything is written.` + remoteHelp,
 		Example: "  strongkeep snapshot restore -path=secret/app/db daily/vault-snapshot-20260304T050607Z.snapshot\n  strongkeep snapshot restore -config=/etc/strongkeep/server.yaml vault.snapshot",
 		RunE: func(c *cobra.Command, given []string) error {
 			if path != "" {
@@ -126,7 +126,7 @@ as anything is written.`,
 			if config == "" {
 				return errs.New(errs.Invalid, "-config is missing: the configuration file of the server that is to run on what is restored")
 			}
-			file, done, err := open(given[0])
+			file, done, err := open(c.Context(), given[0])
 			if err != nil {
 				return err
 			}

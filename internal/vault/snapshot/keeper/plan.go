@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/vault/snapshot/place/address"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
 )
 
@@ -23,9 +24,11 @@ type Plan struct {
 	Zone     string        `json:"time_zone,omitempty"` // of Schedule, by IANA's names; "" = UTC
 	Jitter   time.Duration `json:"jitter,omitempty"`    // how much later than Schedule says at most
 	Retain   int           `json:"retain"`              // how many are kept; 1 at least
-	Kind     string        `json:"kind"`                // of place: KindLocal
+	Kind     string        `json:"kind"`                // of place: KindLocal, or that of Bucket
 	Path     string        `json:"path"`                // within the server's directory of snapshots; "" = that itself
 	File     string        `json:"file_prefix"`         // in front of the time in names
+
+	Bucket *address.Bucket `json:"bucket,omitempty"` // in which Path is a folder; nil = a directory of the server
 }
 
 // KindLocal is a directory of the server.
@@ -48,15 +51,22 @@ func (p *Plan) Check() error {
 		return errs.New(errs.Invalid, "file_prefix has letters, digits, -, _ and ., 64 at most")
 	case p.Retain < 1 || p.Retain > MostRetain:
 		return errs.Newf(errs.Invalid, "retain: use 1 to %d", MostRetain)
-	case p.Kind != KindLocal:
-		return errs.Newf(errs.Invalid, "storage_type %.40q: use %s", p.Kind, KindLocal)
+	case p.Bucket == nil && p.Kind != KindLocal:
+		return errs.Newf(errs.Invalid, "storage_type %.40q: use %s, or %s, %s or %s with a bucket", p.Kind, KindLocal, address.S3, address.GCS, address.Azure)
+	case p.Bucket != nil && p.Kind != p.Bucket.Kind:
+		return errs.Newf(errs.Invalid, "storage_type %.40q is not that of the bucket", p.Kind)
+	}
+	if p.Bucket != nil {
+		if err := p.Bucket.Check(); err != nil {
+			return err
+		}
 	}
 	if err := p.checkTimes(); err != nil {
 		return err
 	}
 	for part := range strings.SplitSeq(p.Path, "/") {
 		if p.Path != "" && !named.MatchString(part) {
-			return errs.New(errs.Invalid, "path_prefix is a path below the server's snapshot_dir, of folders with letters, digits, -, _ and .")
+			return errs.New(errs.Invalid, "path_prefix is a path below the server's snapshot_dir, or in the bucket, of folders with letters, digits, -, _ and .")
 		}
 	}
 	return nil

@@ -19,17 +19,7 @@ func (c Config) planRoutes() []engine.Route {
 		},
 		{
 			Pattern: "storage/raft/snapshot-auto/config/{name}", Sudo: true, Summary: "A plan by which snapshots are made, tried out and kept.",
-			Fields: []engine.Field{
-				name,
-				{Name: "interval", Type: engine.Duration, Help: "between two snapshots, a minute at least; or schedule"},
-				{Name: "schedule", Type: engine.String, Help: "when a snapshot is made, as cron of five fields, such as \"0 3 * * *\""},
-				{Name: "time_zone", Type: engine.String, Default: "UTC", Help: "of schedule, such as Europe/Berlin"},
-				{Name: "jitter", Type: engine.Duration, Help: "how much later than schedule says at most; each vault has its own time within it"},
-				{Name: "retain", Type: engine.Int, Default: "1", Help: "how many are kept"},
-				{Name: "storage_type", Type: engine.String, Help: "local: below the server's snapshot_dir"},
-				{Name: "path_prefix", Type: engine.String, Help: "folder below snapshot_dir"},
-				{Name: "file_prefix", Type: engine.String, Default: "vault-snapshot", Help: "in front of the time in names"},
-			},
+			Fields:   append(timesFields(name), bucketFields()...),
 			Handlers: handlers{engine.Read: readPlan, engine.Update: c.writePlan, engine.Delete: c.deletePlan},
 		},
 		{
@@ -47,6 +37,20 @@ func (c Config) planRoutes() []engine.Route {
 			Fields:   []engine.Field{name},
 			Handlers: handlers{engine.List: c.files},
 		},
+	}
+}
+
+func timesFields(name engine.Field) []engine.Field {
+	return []engine.Field{
+		name,
+		{Name: "interval", Type: engine.Duration, Help: "between two snapshots, a minute at least; or schedule"},
+		{Name: "schedule", Type: engine.String, Help: "when a snapshot is made, as cron of five fields, such as \"0 3 * * *\""},
+		{Name: "time_zone", Type: engine.String, Default: "UTC", Help: "of schedule, such as Europe/Berlin"},
+		{Name: "jitter", Type: engine.Duration, Help: "how much later than schedule says at most; each vault has its own time within it"},
+		{Name: "retain", Type: engine.Int, Default: "1", Help: "how many are kept"},
+		{Name: "storage_type", Type: engine.String, Help: "local: below the server's snapshot_dir; or aws-s3, google-gcs, azure-blob"},
+		{Name: "path_prefix", Type: engine.String, Help: "folder below snapshot_dir, or in the bucket"},
+		{Name: "file_prefix", Type: engine.String, Default: "vault-snapshot", Help: "in front of the time in names"},
 	}
 }
 
@@ -74,9 +78,11 @@ func readPlan(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.R
 	if err != nil {
 		return nil, err
 	}
-	return respond(map[string]any{
+	data := map[string]any{
 		"interval": int64(p.Interval / time.Second), "schedule": p.Schedule, "time_zone": p.Zone, "jitter": int64(p.Jitter / time.Second), "retain": p.Retain, "storage_type": p.Kind, "path_prefix": p.Path, "file_prefix": p.File,
-	})
+	}
+	describeBucket(p.Bucket, data)
+	return respond(data)
 }
 
 func (c Config) writePlan(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
@@ -85,6 +91,7 @@ func (c Config) writePlan(ctx context.Context, tx engine.Tx, req *engine.Request
 		Name: req.Params["name"], Interval: d.Duration("interval", 0), Schedule: d.String("schedule", ""), Zone: d.String("time_zone", ""), Jitter: d.Duration("jitter", 0), Retain: int(d.Int("retain", 1)),
 		Kind: d.String("storage_type", ""), Path: d.String("path_prefix", ""), File: d.String("file_prefix", "vault-snapshot"),
 	}
+	p.Bucket = decodeBucket(&d, p.Kind)
 	if err := d.Err(); err != nil {
 		return nil, err
 	}

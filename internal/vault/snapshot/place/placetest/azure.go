@@ -164,7 +164,7 @@ func (s *Azure) write(w http.ResponseWriter, key, what, block string, body []byt
 			}
 			whole = append(whole, content...)
 		}
-		s.objects[key] = whole
+		s.keep(key, whole)
 		delete(s.uploads, key)
 	default:
 		refuseAzure(w, http.StatusBadRequest, "UnsupportedHeader")

@@ -197,7 +197,7 @@ func (s *GCS) resumable(w http.ResponseWriter, r *http.Request, body []byte) {
 	}
 	up["content"] = append(up["content"], body...)
 	if total == itoa(len(up["content"])) {
-		s.objects[string(up["name"])] = up["content"]
+		s.keep(string(up["name"]), up["content"])
 		delete(s.uploads, id)
 		made(w, string(up["name"]))
 		return

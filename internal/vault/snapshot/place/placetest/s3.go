@@ -210,7 +210,7 @@ func (s *S3) complete(w http.ResponseWriter, key, id string, body []byte) {
 		}
 		whole = append(whole, content...)
 	}
-	s.objects[key] = whole
+	s.keep(key, whole)
 	delete(s.uploads, id)
 	_, _ = w.Write([]byte("<CompleteMultipartUploadResult><Key>x</Key><ETag>" + `"1-` + itoa(len(want.Parts)) + `"` + "</ETag></CompleteMultipartUploadResult>"))
 }

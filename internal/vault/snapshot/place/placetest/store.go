@@ -32,6 +32,7 @@ type Store struct {
 	downloads int
 	pages     int
 	largest   int
+	spoil     bool
 }
 
 func newStore() *Store {
@@ -47,7 +48,7 @@ func (s *Store) with(do func()) {
 }
 
 // Set puts an object there.
-func (s *Store) Set(key string, content []byte) { s.with(func() { s.objects[key] = content }) }
+func (s *Store) Set(key string, content []byte) { s.with(func() { s.keep(key, content) }) }
 
 // Keys are all that are there.
 func (s *Store) Keys() (keys []string) {
@@ -55,15 +56,16 @@ func (s *Store) Keys() (keys []string) {
 	return keys
 }
 
-// Spoil turns a bit of each object over.
-func (s *Store) Spoil() {
-	s.with(func() {
-		for key, content := range s.objects {
-			content = slices.Clone(content)
-			content[len(content)/2] ^= 1
-			s.objects[key] = content
-		}
-	})
+// SpoilUploads has a bit turned over in each object that is put from now on.
+func (s *Store) SpoilUploads() { s.with(func() { s.spoil = true }) }
+
+// keep makes an object; the caller holds the lock.
+func (s *Store) keep(key string, content []byte) {
+	if s.spoil && len(content) > 0 {
+		content = slices.Clone(content)
+		content[len(content)/2] ^= 1
+	}
+	s.objects[key] = content
 }
 
 // OnUpload has do called when the nth request from now with content comes.
