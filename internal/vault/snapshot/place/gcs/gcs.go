@@ -86,7 +86,7 @@ func (s *Service) fail(doing, key string, err error) error {
 		if len(refused.Errors) > 0 {
 			a.Code = refused.Errors[0].Reason
 		}
-		if a.Status == http.StatusNotFound && strings.Contains(refused.Message, "bucket does not exist") {
+		if a.Status == http.StatusNotFound && strings.Contains(refused.Message+refused.Body, "bucket does not exist") {
 			a.Code = "NoSuchBucket"
 		}
 	}
