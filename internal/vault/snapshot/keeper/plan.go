@@ -51,6 +51,15 @@ func (p *Plan) Check() error {
 		return errs.New(errs.Invalid, "file_prefix has letters, digits, -, _ and ., 64 at most")
 	case p.Retain < 1 || p.Retain > MostRetain:
 		return errs.Newf(errs.Invalid, "retain: use 1 to %d", MostRetain)
+	}
+	if err := p.checkPlace(); err != nil {
+		return err
+	}
+	return p.checkTimes()
+}
+
+func (p *Plan) checkPlace() error {
+	switch {
 	case p.Bucket == nil && p.Kind != KindLocal:
 		return errs.Newf(errs.Invalid, "storage_type %.40q: use %s, or %s, %s or %s with a bucket", p.Kind, KindLocal, address.S3, address.GCS, address.Azure)
 	case p.Bucket != nil && p.Kind != p.Bucket.Kind:
@@ -60,9 +69,6 @@ func (p *Plan) Check() error {
 		if err := p.Bucket.Check(); err != nil {
 			return err
 		}
-	}
-	if err := p.checkTimes(); err != nil {
-		return err
 	}
 	for part := range strings.SplitSeq(p.Path, "/") {
 		if p.Path != "" && !named.MatchString(part) {

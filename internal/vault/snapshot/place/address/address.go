@@ -74,10 +74,6 @@ func (b *Bucket) Check() error {
 		return errs.Newf(errs.Invalid, "%.80q is no region", b.Region)
 	case !encryptionsS3[b.Encryption] || b.Key != "" && b.Encryption != "aws:kms":
 		return errs.New(errs.Invalid, "encryption by the store is AES256, or aws:kms with the key it is by")
-	case b.Kind == S3 && (b.ID == "") != (b.Secret == "") || b.Kind == S3 && b.ID == "" && b.Token != "":
-		return errs.New(errs.Invalid, "an access key has an id and a secret: give both, or none and the server's own are used")
-	case b.Kind == Azure && b.Secret != "" && b.Token != "":
-		return errs.New(errs.Invalid, "give a key of the storage account or a SAS, not both")
 	}
 	if err := b.checkSecret(); err != nil {
 		return err
@@ -86,18 +82,19 @@ func (b *Bucket) Check() error {
 }
 
 func (b *Bucket) checkSecret() error {
-	if b.Secret == "" {
-		return nil
-	}
-	switch b.Kind {
-	case GCS:
+	switch {
+	case b.Kind == S3 && ((b.ID == "") != (b.Secret == "") || b.ID == "" && b.Token != ""):
+		return errs.New(errs.Invalid, "an access key has an id and a secret: give both, or none and the server's own are used")
+	case b.Kind == Azure && b.Secret != "" && b.Token != "":
+		return errs.New(errs.Invalid, "give a key of the storage account or a SAS, not both")
+	case b.Kind == GCS && b.Secret != "":
 		var is struct {
 			Type string `json:"type"`
 		}
 		if json.Unmarshal([]byte(b.Secret), &is) != nil || is.Type != "service_account" {
 			return errs.New(errs.Invalid, "the key for Google is JSON of type service_account, as Google gives it")
 		}
-	case Azure:
+	case b.Kind == Azure:
 		if _, err := base64.StdEncoding.DecodeString(string(b.Secret)); err != nil {
 			return errs.New(errs.Invalid, "the key of the storage account is no base64")
 		}
@@ -112,19 +109,29 @@ func (b *Bucket) checkEndpoint() error {
 		return nil
 	}
 	u, err := url.Parse(b.Endpoint)
-	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || u.Scheme != "https" && u.Scheme != "http" {
+	if err != nil || !plain(u) {
 		return errs.New(errs.Invalid, "endpoint is such as https://minio.example:9000, without credentials")
 	}
-	signed := b.Kind == S3 && b.Token == "" || b.Kind == Azure && b.Secret != ""
-	switch {
-	case b.Kind != Azure && strings.Trim(u.Path, "/") != "":
+	if b.Kind != Azure && strings.Trim(u.Path, "/") != "" {
 		return errs.New(errs.Invalid, "endpoint has no path")
-	case u.Scheme == "http" && !signed && !loopback(u.Hostname()):
+	}
+	switch signed, near := b.signs(), loopback(u.Hostname()); {
+	case u.Scheme == "http" && !signed && !near:
 		return errs.New(errs.Invalid, "endpoint must be https: a token would go over the network in plain text")
-	case b.Kind != S3 && b.Secret == "" && b.Token == "" && !loopback(u.Hostname()):
+	case b.Kind != S3 && b.Secret == "" && b.Token == "" && !near:
 		return errs.New(errs.Invalid, "an endpoint of one's own needs credentials of its own: a token of the machine's identity is not sent there")
 	}
 	return nil
+}
+
+// signs reports whether requests are signed, and have no token in them.
+func (b *Bucket) signs() bool {
+	return b.Kind == S3 && b.Token == "" || b.Kind == Azure && b.Secret != ""
+}
+
+// plain reports whether a URL is of a server and nothing else.
+func plain(u *url.URL) bool {
+	return u.Host != "" && u.User == nil && u.RawQuery == "" && u.Fragment == "" && (u.Scheme == "https" || u.Scheme == "http")
 }
 
 func loopback(host string) bool {

@@ -6,7 +6,6 @@ import (
 	"os"
 	"path"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
@@ -37,38 +36,57 @@ func Parse(text string, read func(file string) (redact.Secret, error)) (b Bucket
 	if err != nil || u.User != nil || u.Fragment != "" || u.Opaque != "" {
 		return b, "", "", errs.New(errs.Invalid, "a place is such as s3://bucket/folder/name?region=eu-central-1; credentials are in files, not in it")
 	}
-	scheme, known := schemes[u.Scheme]
-	if !known {
-		return b, "", "", errs.Newf(errs.Invalid, "%.20q is no scheme of a place: use s3, gs or azblob", u.Scheme)
-	}
-	q, err := url.ParseQuery(u.RawQuery)
+	q, err := parameters(u)
 	if err != nil {
-		return b, "", "", errs.New(errs.Invalid, "what is behind ? in the place cannot be read")
-	}
-	for param, values := range q {
-		if !slices.Contains(scheme.params, param) || len(values) != 1 {
-			return b, "", "", errs.Newf(errs.Invalid, "%.40q is no parameter of %s://, or is there twice: it takes %s", param, u.Scheme, strings.Join(scheme.params, ", "))
-		}
+		return b, "", "", err
 	}
 	b = Bucket{
-		Kind: scheme.kind, Name: u.Host, Region: q.Get("region"), Endpoint: q.Get("endpoint"), Account: q.Get("account"), Encryption: q.Get("sse"), Key: q.Get("kms_key"),
-	}
-	if v := q.Get("path_style"); v != "" {
-		if b.PathStyle, err = strconv.ParseBool(v); err != nil {
-			return b, "", "", errs.New(errs.Invalid, "path_style is true or false")
-		}
+		Kind: schemes[u.Scheme].kind, Name: u.Host, Region: q.Get("region"), Endpoint: q.Get("endpoint"), Account: q.Get("account"),
+		Encryption: q.Get("sse"), Key: q.Get("kms_key"), PathStyle: q.Get("path_style") == "true",
 	}
 	if err := b.readFiles(q, read); err != nil {
 		return b, "", "", err
 	}
-	folder, name = path.Split(strings.TrimPrefix(u.Path, "/"))
-	folder = strings.TrimSuffix(folder, "/")
-	for part := range strings.SplitSeq(folder, "/") {
-		if folder != "" && (part == "" || part == "." || part == "..") {
-			return b, "", "", errs.New(errs.Invalid, "the folder of the place has an empty part, or one of dots")
-		}
+	if folder, name, err = split(u.Path); err != nil {
+		return b, "", "", err
 	}
 	return b, folder, name, b.Check()
+}
+
+// parameters are those that the scheme knows, each once.
+func parameters(u *url.URL) (url.Values, error) {
+	scheme, known := schemes[u.Scheme]
+	if !known {
+		return nil, errs.Newf(errs.Invalid, "%.20q is no scheme of a place: use s3, gs or azblob", u.Scheme)
+	}
+	q, err := url.ParseQuery(u.RawQuery)
+	if err != nil {
+		return nil, errs.New(errs.Invalid, "what is behind ? in the place cannot be read")
+	}
+	for param, values := range q {
+		if !slices.Contains(scheme.params, param) || len(values) != 1 {
+			return nil, errs.Newf(errs.Invalid, "%.40q is no parameter of %s://, or is there twice: it takes %s", param, u.Scheme, strings.Join(scheme.params, ", "))
+		}
+	}
+	if v := q.Get("path_style"); v != "" && v != "true" && v != "false" {
+		return nil, errs.New(errs.Invalid, "path_style is true or false")
+	}
+	return q, nil
+}
+
+// split takes a path into folder and name.
+func split(whole string) (folder, name string, err error) {
+	folder, name = path.Split(strings.TrimPrefix(whole, "/"))
+	if folder == "" {
+		return "", name, nil
+	}
+	folder = strings.TrimSuffix(folder, "/")
+	for part := range strings.SplitSeq(folder, "/") {
+		if part == "" || part == "." || part == ".." {
+			return "", "", errs.New(errs.Invalid, "the folder of the place has an empty part, or one of dots")
+		}
+	}
+	return folder, name, nil
 }
 
 // readFiles reads what parameters name the files of.

@@ -33,17 +33,13 @@ var elsewhere = []string{"AuthorizationHeaderMalformed", "PermanentRedirect", "T
 // Fail gives a failure its kind and a text that can be shown. Of the store's words it has
 // the code only: others may quote what was sent.
 func Fail(doing string, a Answer) error {
-	code := plain(a.Code)
-	said := fmt.Sprintf("the store answers with status %d", a.Status)
-	if code != "" {
-		said += ", " + code
-	}
+	said := strings.TrimSuffix(fmt.Sprintf("the store answers with status %d, %s", a.Status, plain(a.Code)), ", ")
 	switch {
 	case a.Status == 0:
 		return errs.Newf(errs.Unavailable, "%s: %s", doing, unanswered(a.Err))
 	case slices.Contains(missing, a.Code):
 		return errs.Newf(errs.Invalid, "%s: %s: there is no such bucket: make it, or correct its name", doing, said)
-	case slices.Contains(elsewhere, a.Code), a.Status >= 300 && a.Status < 400:
+	case slices.Contains(elsewhere, a.Code), a.Status/100 == 3:
 		return errs.Newf(errs.Invalid, "%s: %s: the bucket is in another region, or at another endpoint", doing, said)
 	case a.Status == http.StatusUnauthorized, slices.Contains(unknown, a.Code):
 		return errs.Newf(errs.Unauthenticated, "%s: %s: correct the credentials", doing, said)

@@ -26,7 +26,7 @@ type World struct {
 // Run runs the suite; each part gets a World of its own.
 func Run(t *testing.T, world func(t *testing.T) World) {
 	for name, part := range map[string]func(*testing.T, World){
-		"Names": names, "Torn": torn, "Refused": refused, "Interrupted": interrupted, "Broken": broken, "Large": large, "Pages": pages,
+		"Names": names, "Elsewhere": elsewhere, "Torn": torn, "Refused": refused, "Interrupted": interrupted, "Broken": broken, "Large": large, "Pages": pages,
 	} {
 		t.Run(name, func(t *testing.T) { part(t, world(t)) })
 	}
@@ -95,6 +95,11 @@ func names(t *testing.T, w World) {
 		t.Error(err)
 	}
 	lists(t, p, "", "v-2", "w-1")
+}
+
+// Names that lead elsewhere are none.
+func elsewhere(t *testing.T, w World) {
+	p := w.Place
 	for _, name := range []string{"", "../x", "a/b", ".hidden", "..", "a\x00b"} {
 		_, err := p.Get(t.Context(), name)
 		for _, err := range []error{err, p.Put(t.Context(), name, strings.NewReader(""), 0), p.Delete(t.Context(), name)} {

@@ -64,6 +64,11 @@ func signed(r *http.Request, body []byte) (code string) {
 	if scope[2] != S3Region {
 		return "AuthorizationHeaderMalformed"
 	}
+	return resigned(r, body, parts["SignedHeaders"])
+}
+
+// resigned makes the signature again.
+func resigned(r *http.Request, body []byte, headers string) (code string) {
 	at, err := time.Parse("20060102T150405Z", r.Header.Get("X-Amz-Date"))
 	sum := sha256.Sum256(body)
 	if err != nil || r.Header.Get("X-Amz-Content-Sha256") != hex.EncodeToString(sum[:]) {
@@ -71,7 +76,7 @@ func signed(r *http.Request, body []byte) (code string) {
 	}
 	again, _ := http.NewRequestWithContext(context.Background(), r.Method, "http://"+r.Host+r.URL.RequestURI(), bytes.NewReader(body))
 	again.ContentLength = 0
-	for name := range strings.SplitSeq(parts["SignedHeaders"], ";") {
+	for name := range strings.SplitSeq(headers, ";") {
 		switch name {
 		case "host":
 		case "content-length":
