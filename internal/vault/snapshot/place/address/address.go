@@ -82,19 +82,22 @@ func (b *Bucket) Check() error {
 }
 
 func (b *Bucket) checkSecret() error {
-	switch {
-	case b.Kind == S3 && ((b.ID == "") != (b.Secret == "") || b.ID == "" && b.Token != ""):
-		return errs.New(errs.Invalid, "an access key has an id and a secret: give both, or none and the server's own are used")
-	case b.Kind == Azure && b.Secret != "" && b.Token != "":
-		return errs.New(errs.Invalid, "give a key of the storage account or a SAS, not both")
-	case b.Kind == GCS && b.Secret != "":
+	switch b.Kind {
+	case S3:
+		if (b.ID == "") != (b.Secret == "") || b.ID == "" && b.Token != "" {
+			return errs.New(errs.Invalid, "an access key has an id and a secret: give both, or none and the server's own are used")
+		}
+	case GCS:
 		var is struct {
 			Type string `json:"type"`
 		}
-		if json.Unmarshal([]byte(b.Secret), &is) != nil || is.Type != "service_account" {
+		if b.Secret != "" && (json.Unmarshal([]byte(b.Secret), &is) != nil || is.Type != "service_account") {
 			return errs.New(errs.Invalid, "the key for Google is JSON of type service_account, as Google gives it")
 		}
-	case b.Kind == Azure:
+	case Azure:
+		if b.Secret != "" && b.Token != "" {
+			return errs.New(errs.Invalid, "give a key of the storage account or a SAS, not both")
+		}
 		if _, err := base64.StdEncoding.DecodeString(string(b.Secret)); err != nil {
 			return errs.New(errs.Invalid, "the key of the storage account is no base64")
 		}
@@ -115,10 +118,12 @@ func (b *Bucket) checkEndpoint() error {
 	if b.Kind != Azure && strings.Trim(u.Path, "/") != "" {
 		return errs.New(errs.Invalid, "endpoint has no path")
 	}
-	switch signed, near := b.signs(), loopback(u.Hostname()); {
-	case u.Scheme == "http" && !signed && !near:
+	switch {
+	case b.signs() || loopback(u.Hostname()):
+		return nil
+	case u.Scheme == "http":
 		return errs.New(errs.Invalid, "endpoint must be https: a token would go over the network in plain text")
-	case b.Kind != S3 && b.Secret == "" && b.Token == "" && !near:
+	case b.Kind != S3 && b.Secret == "" && b.Token == "":
 		return errs.New(errs.Invalid, "an endpoint of one's own needs credentials of its own: a token of the machine's identity is not sent there")
 	}
 	return nil
