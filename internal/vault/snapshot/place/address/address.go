@@ -88,10 +88,7 @@ func (b *Bucket) checkSecret() error {
 			return errs.New(errs.Invalid, "an access key has an id and a secret: give both, or none and the server's own are used")
 		}
 	case GCS:
-		var is struct {
-			Type string `json:"type"`
-		}
-		if b.Secret != "" && (json.Unmarshal([]byte(b.Secret), &is) != nil || is.Type != "service_account") {
+		if b.Secret != "" && !isAccount(b.Secret) {
 			return errs.New(errs.Invalid, "the key for Google is JSON of type service_account, as Google gives it")
 		}
 	case Azure:
@@ -103,6 +100,14 @@ func (b *Bucket) checkSecret() error {
 		}
 	}
 	return nil
+}
+
+// isAccount reports whether it is a service account's key, as Google gives it.
+func isAccount(key Hidden) bool {
+	var is struct {
+		Type string `json:"type"`
+	}
+	return json.Unmarshal([]byte(key), &is) == nil && is.Type == "service_account"
 }
 
 // checkEndpoint refuses to send who we are to where it could be used by others. What signs
