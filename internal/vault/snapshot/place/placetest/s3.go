@@ -94,6 +94,13 @@ func resigned(r *http.Request, body []byte, headers string) (code string) {
 	return ""
 }
 
+func statusOf(code string) int {
+	if code == "AuthorizationHeaderMalformed" || code == "XAmzContentSHA256Mismatch" {
+		return http.StatusBadRequest
+	}
+	return http.StatusForbidden
+}
+
 // ServeHTTP implements http.Handler.
 func (s *S3) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, whole := s.content(r)
@@ -101,11 +108,7 @@ func (s *S3) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if code := signed(r, body); code != "" {
-		status := http.StatusForbidden
-		if code == "AuthorizationHeaderMalformed" || code == "XAmzContentSHA256Mismatch" {
-			status = http.StatusBadRequest
-		}
-		refuseS3(w, status, code)
+		refuseS3(w, statusOf(code), code)
 		return
 	}
 	bucket, key, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
