@@ -212,9 +212,14 @@ func (d *database) conform(ctx context.Context, c *pgconn.PgConn) error {
 	return d.fail("setting "+conforming, err)
 }
 
+// idle is for how long the server waits for the next message of a transaction, before it rolls
+// that back: a node that is stopped between two of them, its connections open, would else lock
+// what it has changed for all others.
+const idle = 5 * time.Second
+
 // begin are the statements that begin a transaction.
 func begin(ctx context.Context) []string {
-	all := []string{"BEGIN"}
+	all := []string{"BEGIN", fmt.Sprintf("SET LOCAL idle_in_transaction_session_timeout = %d", idle.Milliseconds())}
 	if deadline, ok := ctx.Deadline(); ok {
 		all = append(all, fmt.Sprintf("SET LOCAL statement_timeout = %d", max(1, (time.Until(deadline)*9/10).Milliseconds())))
 	}
