@@ -15,6 +15,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
 	"github.com/strongkeep/strongkeep/internal/vault/format"
+	"github.com/strongkeep/strongkeep/internal/vault/store/etcd/member"
 )
 
 // ServerConfig is how a server runs. The same names, in snake case, are the
@@ -26,9 +27,11 @@ type ServerConfig struct {
 	// it makes, and audit logs. Default /var/lib/strongkeep.
 	DataDir string `json:"data_dir,omitempty"`
 	// Storage is "pebble" (in DataDir/store, the default), "etcd" (an external
-	// cluster, by EtcdConfig) or "mem" (nothing survives).
+	// cluster, by EtcdConfig), "cluster" (an etcd cluster of the servers' own, by
+	// member.Settings) or "mem" (nothing survives).
 	Storage string `json:"storage,omitempty"`
 	EtcdConfig
+	member.Settings
 	// Listen is the address of the API. Default 127.0.0.1:8200.
 	Listen string `json:"listen,omitempty"`
 	// TLSCert and TLSKey are PEM files, read again when they change. Without
@@ -161,8 +164,12 @@ func (c *ServerConfig) complete() error {
 
 // checkShared checks what concerns other servers.
 func (c *ServerConfig) checkShared() error {
+	if c.Storage == member.Storage { // also of one member: it may grow
+		c.SharedStore = true
+		setDefault(&c.NodeName, c.ClusterNode)
+	}
 	if c.SharedStore && stores()[c.Storage].silence == 0 {
-		return errs.Newf(errs.Invalid, "ha_enabled: storage %q is of one server; several need storage etcd", c.Storage)
+		return errs.Newf(errs.Invalid, "ha_enabled: storage %q is of one server; several need storage etcd or cluster", c.Storage)
 	}
 	if c.APIAddr == "" {
 		return nil

@@ -90,6 +90,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/snapshot/keeper"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
 	"github.com/strongkeep/strongkeep/internal/vault/store/etcd"
+	"github.com/strongkeep/strongkeep/internal/vault/store/etcd/member"
 	"github.com/strongkeep/strongkeep/internal/vault/store/mem"
 	"github.com/strongkeep/strongkeep/internal/vault/store/pebble"
 	"github.com/strongkeep/strongkeep/internal/vault/sys"
@@ -144,7 +145,7 @@ func authMethods() map[string]engine.Factory {
 }
 
 // systemMounts are part of every vault and see the whole store.
-func systemMounts(v *unsealed.Vault, self node.Config, kept *keeper.Keeper, reload func() error) map[string]engine.Factory {
+func systemMounts(v *unsealed.Vault, self node.Config, kept *keeper.Keeper, ofMembers []engine.Route, reload func() error) map[string]engine.Factory {
 	return map[string]engine.Factory{
 		"system": func(cfg engine.Config) (engine.Engine, error) {
 			desk := custody.New(custody.Config{
@@ -171,7 +172,7 @@ func systemMounts(v *unsealed.Vault, self node.Config, kept *keeper.Keeper, relo
 					ui.Routes(ui.Config{Policies: v.Policies, Namespaces: v.Namespaces, Subject: v.Caller}),
 					tools.Routes(cfg.Random),
 					openapi.Routes(openapi.Config{Mounts: v.Mounts, Policies: v.Policies, Version: Version, Subject: v.Caller}),
-					cors.Routes(), node.Routes(self),
+					cors.Routes(), node.Routes(self), ofMembers,
 					snapshots.Routes(snapshots.Config{
 						Keys: v.Barrier.Keyring(), Keeper: kept, Mounts: v.Mounts, Namespaces: v.Namespaces, Policies: v.Policies, Caller: v.Caller, Leader: v.Leader,
 						Decrypt: func(raw store.Store) (store.Store, error) { return decrypted(raw, v.Barrier.Keyring()) },
@@ -211,8 +212,9 @@ func stores() map[string]storeType {
 		"pebble": {open: func(_ context.Context, c *ServerConfig) (store.Store, error) {
 			return pebble.Open(pebble.Config{Dir: filepath.Join(c.DataDir, "store"), Log: c.Log})
 		}},
-		"etcd": {open: openEtcd, silence: etcd.MaxSilence},
-		"mem":  {open: func(context.Context, *ServerConfig) (store.Store, error) { return mem.New(mem.Config{}), nil }},
+		"etcd":         {open: openEtcd, silence: etcd.MaxSilence},
+		member.Storage: {open: openCluster, silence: etcd.MaxSilence},
+		"mem":          {open: func(context.Context, *ServerConfig) (store.Store, error) { return mem.New(mem.Config{}), nil }},
 	}
 }
 

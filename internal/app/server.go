@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/strongkeep/strongkeep/internal/app/certificate"
+	"github.com/strongkeep/strongkeep/internal/app/cluster"
 	"github.com/strongkeep/strongkeep/internal/app/reload"
 	"github.com/strongkeep/strongkeep/internal/app/unseal"
 	"github.com/strongkeep/strongkeep/internal/errs"
@@ -144,7 +145,7 @@ func (s *Server) openVault(ctx context.Context) error {
 			Open:    s.decorate,
 			Types: func(v *unsealed.Vault) unsealed.Types {
 				s.vault.Store(v)
-				return unsealed.Types{Secrets: withEngines(secretsEngines(), c.Engines), Auths: authMethods(), Systems: systemMounts(v, s.node(), s.keeper, s.keys.Reload)}
+				return unsealed.Types{Secrets: withEngines(secretsEngines(), c.Engines), Auths: authMethods(), Systems: systemMounts(v, s.node(), s.keeper, cluster.Routes(s.raw), s.keys.Reload)}
 			},
 			Settings:   s.settings,
 			MaxSilence: memorySilence(c), Node: s.self, Version: Version, Format: c.Format.Newest,
@@ -159,7 +160,7 @@ func (s *Server) openVault(ctx context.Context) error {
 	})
 	s.collector.gate, s.collector.newest = s.gate, c.Format.Newest
 	s.collector.keeper, s.keys.Gate = s.keeper, s.gate
-	s.metrics.registry.MustRegister(&s.collector, s.keys)
+	s.metrics.registry.MustRegister(append(cluster.Collectors(s.raw), &s.collector, s.keys)...)
 	return nil
 }
 
@@ -334,6 +335,8 @@ func (s *Server) Serve(ctx context.Context) error {
 	select {
 	case err := <-failed:
 		return errs.Newf(errs.Unavailable, "serving: %w", err)
+	case <-cluster.Of(s.raw).Lost():
+		return errors.Join(s.http.Close(), cluster.Of(s.raw).Err())
 	case <-ctx.Done():
 	}
 	grace, end := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)

@@ -28,7 +28,7 @@ func OpenStore(ctx context.Context, c ServerConfig) (store.Store, error) {
 func openBase(ctx context.Context, c *ServerConfig) (store.Store, error) {
 	kind, known := stores()[c.Storage]
 	if !known {
-		return nil, errs.Newf(errs.Invalid, "storage %q: use pebble, etcd or mem", c.Storage)
+		return nil, errs.Newf(errs.Invalid, "storage %q: use pebble, cluster, etcd or mem", c.Storage)
 	}
 	s, err := kind.open(ctx, c)
 	if err != nil {

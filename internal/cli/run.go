@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/pflag"
 
 	compose "github.com/strongkeep/strongkeep/internal/app"
+	"github.com/strongkeep/strongkeep/internal/app/headroom"
 	"github.com/strongkeep/strongkeep/internal/cli/admin"
 	"github.com/strongkeep/strongkeep/internal/cli/controllers"
 	"github.com/strongkeep/strongkeep/internal/cli/diagnose"
@@ -58,7 +59,7 @@ used, elsewhere a kubeconfig. "strongkeep operator rbac" prints the rights neede
 			if err := compose.Harden(); err != nil {
 				a.Warn([]string{fmt.Sprintf("memory may appear in core dumps: %v", err)})
 			}
-			defer compose.KeepHeadroom(compose.OperatorHeadroom())()
+			defer headroom.Keep(headroom.Operator())()
 			cfg.Started = func(operator.Addresses) {
 				if err := pages.Release(); err != nil {
 					cfg.Log.Debug("what the start has read of the program stays in memory", "error", err)

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	compose "github.com/strongkeep/strongkeep/internal/app"
+	"github.com/strongkeep/strongkeep/internal/app/headroom"
 	"github.com/strongkeep/strongkeep/internal/cli/session"
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/redact"
@@ -21,7 +22,15 @@ import (
 // file's keys with dashes, and STRONGKEEP_* with underscores.
 func bindServer(f *pflag.FlagSet, c *compose.ServerConfig) {
 	f.StringVar(&c.DataDir, "data-dir", c.DataDir, "directory of the store, TLS material and audit logs (default /var/lib/strongkeep)")
-	f.StringVar(&c.Storage, "storage", c.Storage, "pebble, etcd, or mem: nothing survives (default pebble)")
+	f.StringVar(&c.Storage, "storage", c.Storage, "pebble, cluster: servers form one of their own, etcd, or mem: nothing survives (default pebble)")
+	f.StringVar(&c.ClusterKeyFile, "cluster-key-file", c.ClusterKeyFile, "key of the cluster, 64 hex digits, the same on each node")
+	f.StringVar(&c.ClusterNode, "cluster-node", c.ClusterNode, "this node's name in the cluster (default: the host's)")
+	f.StringSliceVar(&c.ClusterMembers, "cluster-members", c.ClusterMembers, "all members, NAME=https://HOST:PORT each, the same on each node")
+	f.IntVar(&c.ClusterSize, "cluster-size", c.ClusterSize, "replicas of the StatefulSet, instead of members")
+	f.StringVar(&c.ClusterService, "cluster-service", c.ClusterService, "headless Service of the StatefulSet")
+	f.IntVar(&c.ClusterPort, "cluster-port", c.ClusterPort, "port of the StatefulSet's members (default 8201)")
+	f.StringVar(&c.ClusterListen, "cluster-listen", c.ClusterListen, "where other members reach this node (default: the port of its address, on all addresses)")
+	f.Int64Var(&c.ClusterQuota, "cluster-quota", c.ClusterQuota, "bytes of data at which no more writes are taken (default 8 GiB)")
 	f.StringSliceVar(&c.EtcdEndpoints, "etcd-endpoints", c.EtcdEndpoints, "members of the etcd cluster, https://HOST:2379 each")
 	f.StringVar(&c.EtcdPrefix, "etcd-prefix", c.EtcdPrefix, "prefix of all keys in etcd (default strongkeep/)")
 	f.StringVar(&c.EtcdCAFile, "etcd-ca-file", c.EtcdCAFile, "CA of etcd's certificates, PEM (default: the system's)")
@@ -116,7 +125,7 @@ func (a *app) serve(c *cobra.Command, cfg compose.ServerConfig) error {
 	if err := compose.Harden(); err != nil {
 		a.Warn([]string{fmt.Sprintf("memory may appear in core dumps: %v", err)})
 	}
-	defer compose.KeepHeadroom(compose.ServerHeadroom())()
+	defer headroom.Keep(headroom.Server())()
 	defer compose.SpareForSyncs()()
 	// A closed pipe on standard output must refuse requests, not end the process.
 	signal.Ignore(syscall.SIGPIPE)

@@ -1,2 +1,3 @@
-// Package nodes runs the commands of docs/operations/nodes.md: real processes on a real etcd.
+// Package nodes runs the commands of docs/operations/{nodes,cluster}.md: real processes, on a
+// real etcd and as one.
 package nodes

@@ -33,7 +33,7 @@ type world struct {
 	nodes []*exec.Cmd
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t *testing.T, paths ...string) *world {
 	dir := t.TempDir()
 	for _, d := range []string{"etc", "lib", "bin"} {
 		if err := os.Mkdir(filepath.Join(dir, d), 0o700); err != nil {
@@ -48,17 +48,7 @@ func newWorld(t *testing.T) *world {
 	if err := os.WriteFile(filepath.Join(dir, "bin/strongkeep"), []byte(script), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	paths := []string{
-		"/etc/strongkeep/", dir + "/etc/", "/var/lib/strongkeep/", dir + "/lib/",
-		"http://127.0.0.1:2379", etcdtest.Shared(t).Endpoint + " -etcd-prefix=" + etcdtest.Prefix(),
-	}
-	for _, p := range []string{"8200", "8210", "8220"} {
-		free, err := port.Free(port.Host())
-		if err != nil {
-			t.Fatal(err)
-		}
-		paths = append(paths, "127.0.0.1:"+p, fmt.Sprintf("%s:%d", port.Host(), free))
-	}
+	paths = append(paths, "/etc/strongkeep/", dir+"/etc/", "/var/lib/strongkeep/", dir+"/lib/")
 	return &world{T: t, paths: strings.NewReplacer(paths...), env: append(os.Environ(), "PATH="+dir+"/bin:"+os.Getenv("PATH"), "HOME="+dir, "GORACE=atexit_sleep_ms=10")}
 }
 
@@ -126,29 +116,62 @@ func (w *world) eventually(line string, says ...string) string {
 	}
 }
 
-// lines are the commands of the page, and its marks, in order.
-func lines(t *testing.T) []string {
+// initialise keeps the root token for what comes.
+func (w *world) initialise(line string) {
+	out := w.eventually(line, "Initial Root Token")
+	token := regexp.MustCompile(`Initial Root Token: (\S+)`).FindStringSubmatch(out)
+	if token == nil {
+		w.Fatal("no root token")
+	}
+	w.env = append(w.env, "VAULT_TOKEN="+token[1])
+}
+
+// block is one of a page's blocks without a language, and the mark before it.
+type block struct{ mark, text string }
+
+func blocks(t *testing.T, name string) (all []block) {
 	t.Helper()
-	page, err := os.ReadFile("../../docs/operations/nodes.md")
+	page, err := os.ReadFile("../../docs/operations/" + name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var all []string
-	for _, m := range regexp.MustCompile("(?ms)^<!-- (.*?) -->$|^```\n(.*?)^```$").FindAllStringSubmatch(string(page), -1) {
-		if m[1] != "" {
-			all = append(all, "# "+m[1])
-			continue
+	mark := ""
+	for _, m := range regexp.MustCompile("(?ms)^<!-- (.*?) -->$|^```(\\w*)\n(.*?)^```$").FindAllStringSubmatch(string(page), -1) {
+		switch {
+		case m[1] != "":
+			mark = m[1]
+		case m[2] == "":
+			all, mark = append(all, block{mark, strings.TrimSpace(m[3])}), ""
 		}
-		all = append(all, strings.Split(strings.TrimSpace(m[2]), "\n")...)
+	}
+	return all
+}
+
+// lines are the commands of a page, and its marks, in order.
+func lines(t *testing.T, name string) (all []string) {
+	t.Helper()
+	for _, b := range blocks(t, name) {
+		if b.mark != "" {
+			all = append(all, "# "+b.mark)
+		}
+		all = append(all, strings.Split(b.text, "\n")...)
 	}
 	return all
 }
 
 // The commands of the page do what it says: three nodes start, one is killed, and the others go on.
 func TestPage(t *testing.T) {
-	w := newWorld(t)
+	paths := []string{"http://127.0.0.1:2379", etcdtest.Shared(t).Endpoint + " -etcd-prefix=" + etcdtest.Prefix()}
+	for _, p := range []string{"8200", "8210", "8220"} {
+		free, err := port.Free(port.Host())
+		if err != nil {
+			t.Fatal(err)
+		}
+		paths = append(paths, "127.0.0.1:"+p, fmt.Sprintf("%s:%d", port.Host(), free))
+	}
+	w := newWorld(t, paths...)
 	mark, ran := "", 0
-	for _, line := range lines(t) {
+	for _, line := range lines(t, "nodes.md") {
 		switch rest, is := strings.CutPrefix(line, "# "); {
 		case is && rest == "kill: 1":
 			w.kill(0)
@@ -163,12 +186,7 @@ func TestPage(t *testing.T) {
 		case strings.HasPrefix(line, "cat "):
 			w.eventually(line) // when the nodes have made their certificates
 		case strings.HasSuffix(line, "operator init"):
-			out := w.eventually(line, "Initial Root Token")
-			token := regexp.MustCompile(`Initial Root Token: (\S+)`).FindStringSubmatch(out)
-			if token == nil {
-				t.Fatal("no root token")
-			}
-			w.env = append(w.env, "VAULT_TOKEN="+token[1])
+			w.initialise(line)
 		default:
 			says := []string{}
 			if strings.Contains(line, "kv get") {

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/strongkeep/strongkeep/internal/cli/custody"
+	"github.com/strongkeep/strongkeep/internal/cli/members"
 	"github.com/strongkeep/strongkeep/internal/cli/session"
 	"github.com/strongkeep/strongkeep/internal/cli/snapshot"
 	"github.com/strongkeep/strongkeep/internal/errs"
@@ -25,7 +26,7 @@ func Commands(s *session.Session) []*cobra.Command {
 	a := &app{s}
 	return append(custody.Commands(s),
 		a.initialise(), a.unseal(), a.seal(), a.status(),
-		a.rotate(), a.keys(), a.members(), a.stepDown(), a.unsealKey(), snapshot.Migrate(s),
+		a.rotate(), a.keys(), members.Command(s), a.stepDown(), a.unsealKey(), snapshot.Migrate(s),
 	)
 }
 
@@ -251,30 +252,6 @@ func (a *app) keys() *cobra.Command {
 				return err
 			}
 			return a.keyStatus(c.Context(), client)
-		},
-	}
-}
-
-func (a *app) members() *cobra.Command {
-	return &cobra.Command{
-		Use: "members", Short: "List the nodes of the cluster", Args: session.Args(0, 0), Example: "  strongkeep operator members",
-		RunE: func(c *cobra.Command, _ []string) error {
-			client, err := a.Client()
-			if err != nil {
-				return err
-			}
-			if err := a.RefuseWrapping(); err != nil {
-				return err
-			}
-			s, err := client.Sys().HAStatusWithContext(c.Context())
-			if err != nil {
-				return err
-			}
-			rows := make([]session.Row, 0, len(s.Nodes))
-			for _, n := range s.Nodes {
-				rows = append(rows, session.Row{n.Hostname, n.APIAddress, fmt.Sprint(n.ActiveNode), n.Version})
-			}
-			return a.Print(s, session.Row{"Host Name", "API Address", "Active Node", "Version"}, rows)
 		},
 	}
 }

@@ -10,13 +10,18 @@ import (
 	"strings"
 	"time"
 
+	clientv3 "go.etcd.io/etcd/client/v3"
+
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/redact"
 	"github.com/strongkeep/strongkeep/internal/vault/store/feed"
 )
 
-// Config says which etcd and where in it. Only Endpoints is needed.
+// Config says which etcd and where in it. Only Endpoints is needed, or Client.
 type Config struct {
+	// Client is used instead of Endpoints and all that says how to reach them. It is of
+	// an etcd that we have set up ourselves, and stays open when the Store is closed.
+	Client *clientv3.Client
 	// Endpoints are https://HOST:PORT, http://HOST:PORT or unix:///PATH. All are
 	// of one cluster; one that can be reached is enough.
 	Endpoints []string
@@ -93,6 +98,9 @@ func (c *Config) complete() error {
 	}
 	if (c.Username == "") != c.Password.Empty() {
 		return errs.New(errs.Invalid, "user name and password go together: set both or neither")
+	}
+	if c.Client != nil {
+		return nil
 	}
 	return c.checkEndpoints()
 }

@@ -208,6 +208,9 @@ func (s *Store) Close() error {
 		s.done.Wait()
 		s.feed.Close()
 		s.owner.release()
+		if s.cfg.Client != nil {
+			return
+		}
 		if err := s.client.Close(); err != nil {
 			s.closed = errs.Newf(errs.Unavailable, "closing the connection to etcd: %w", err)
 		}

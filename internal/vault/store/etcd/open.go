@@ -28,14 +28,7 @@ func Open(ctx context.Context, cfg Config) (_ *Store, err error) {
 	if err := cfg.complete(); err != nil {
 		return nil, err
 	}
-	secure, err := cfg.tls()
-	if err != nil {
-		return nil, err
-	}
-	if err := cfg.reach(ctx, secure); err != nil {
-		return nil, err
-	}
-	client, err := cfg.connect(secure, cfg.Endpoints)
+	client, err := cfg.reached(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -57,6 +50,21 @@ func Open(ctx context.Context, cfg Config) (_ *Store, err error) {
 		s.done.Go(s.owner.keep)
 	}
 	return s, nil
+}
+
+// reached is a client of an etcd that answers and is fit.
+func (c *Config) reached(ctx context.Context) (*clientv3.Client, error) {
+	if c.Client != nil {
+		return c.Client, nil
+	}
+	secure, err := c.tls()
+	if err != nil {
+		return nil, err
+	}
+	if err := c.reach(ctx, secure); err != nil {
+		return nil, err
+	}
+	return c.connect(secure, c.Endpoints)
 }
 
 func (c *Config) connect(secure *tls.Config, endpoints []string) (*clientv3.Client, error) {

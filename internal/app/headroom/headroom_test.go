@@ -1,4 +1,4 @@
-package app
+package headroom
 
 import (
 	"runtime"
@@ -7,7 +7,7 @@ import (
 )
 
 func TestPercent(t *testing.T) {
-	h := Headroom{40 << 20, 50}
+	h := Config{40 << 20, 50}
 	for live, want := range map[uint64]int{
 		0:         1000, // of at least 4 MiB
 		4 << 20:   1000,
@@ -29,7 +29,7 @@ func TestHeadroom(t *testing.T) {
 	t.Setenv("GOMEMLIMIT", "")
 	before := setting()
 	const headroom = 40 << 20
-	release := KeepHeadroom(Headroom{headroom, 50})
+	release := Keep(Config{headroom, 50})
 	if next, used := collect(); next < used+headroom*9/10 {
 		t.Errorf("the next collection is at %d bytes, and %d are in use: it should be %d away", next, used, headroom)
 	}
@@ -50,7 +50,7 @@ func TestHeadroomIsTheUsersToDecide(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Setenv(name, "1GiB")
 			before := setting()
-			defer KeepHeadroom(ServerHeadroom())()
+			defer Keep(Server())()
 			if got := setting(); got != before {
 				t.Errorf("the collector is set to %d, and was to %d before", got, before)
 			}

@@ -1,4 +1,4 @@
-package app
+package headroom
 
 import (
 	"os"
@@ -8,29 +8,29 @@ import (
 	"sync/atomic"
 )
 
-// Headroom is how much a process may allocate between two collections of garbage, in
+// Config is how much a process may allocate between two collections of garbage, in
 // bytes, and how much of what is in use, at least, in percent.
-type Headroom struct{ bytes, least int }
+type Config struct{ bytes, least int }
 
-// ServerHeadroom is the vault's. Requests leave little behind and a server keeps
+// Server is the vault's. Requests leave little behind and a server keeps
 // little: by the collector's own rule, to run when the heap has doubled, it would run
 // ten times a second under load and take a fifth of the time. A heap larger than twice
 // these bytes grows by half: a cache that is full is worth less than what the machine
 // has left.
-func ServerHeadroom() Headroom { return Headroom{40 << 20, 50} }
+func Server() Config { return Config{40 << 20, 50} }
 
-// OperatorHeadroom is the operator's, which keeps some kilobytes for each object that it
+// Operator is the operator's, which keeps some kilobytes for each object that it
 // looks after. By the collector's own rule as much again would be garbage.
-func OperatorHeadroom() Headroom { return Headroom{16 << 20, 25} }
+func Operator() Config { return Config{16 << 20, 25} }
 
-// KeepHeadroom has the collector leave h, which costs that much memory, until release
+// Keep has the collector leave c, which costs that much memory, until release
 // is called. Whoever sets GOGC or GOMEMLIMIT has decided otherwise: then nothing is
 // done.
-func KeepHeadroom(h Headroom) (release func()) {
+func Keep(c Config) (release func()) {
 	if os.Getenv("GOGC") != "" || os.Getenv("GOMEMLIMIT") != "" {
 		return func() {}
 	}
-	p := &pacer{headroom: h}
+	p := &pacer{config: c}
 	p.adjust()
 	p.again()
 	return func() {
@@ -43,8 +43,8 @@ const usualPercent = 100 // the runtime's default
 
 // pacer adjusts the collector after each of its runs.
 type pacer struct {
-	headroom Headroom
-	stopped  atomic.Bool
+	config  Config
+	stopped atomic.Bool
 }
 
 // again has adjust called when the next collection has run: a finalizer is the
@@ -61,11 +61,11 @@ func (p *pacer) again() {
 func (p *pacer) adjust() {
 	live := []gometrics.Sample{{Name: "/gc/heap/live:bytes"}}
 	gometrics.Read(live)
-	debug.SetGCPercent(p.headroom.percent(live[0].Value.Uint64()))
+	debug.SetGCPercent(p.config.percent(live[0].Value.Uint64()))
 }
 
 // percent is how much a heap may grow that has live bytes in use.
-func (h Headroom) percent(live uint64) int {
+func (c Config) percent(live uint64) int {
 	const smallest = 4 << 20 // the runtime lets every heap grow so far
-	return max(h.least, int(100*uint64(h.bytes)/max(live, smallest)))
+	return max(c.least, int(100*uint64(c.bytes)/max(live, smallest)))
 }

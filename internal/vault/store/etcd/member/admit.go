@@ -1,0 +1,121 @@
+package member
+
+import (
+	"context"
+	"slices"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/strongkeep/strongkeep/internal/errs"
+)
+
+// admit takes a node in that has no data. Where a member has its name or address, that
+// one's disk was lost, as the node proves by answering at the address under its new birth;
+// the member is removed, which etcd does with a majority only.
+func (m *Member) admit(ctx context.Context, who application) (admission, error) {
+	if !m.running() {
+		return admission{}, errs.New(errs.Unavailable, "this node is no member itself")
+	}
+	if err := m.checkApplicant(ctx, who); err != nil {
+		return admission{}, err
+	}
+	all, err := m.Members(ctx)
+	if err != nil {
+		return admission{}, err
+	}
+	for _, p := range all {
+		if p.Name != who.Name && !slices.Contains(p.URLs, who.URL) {
+			continue
+		}
+		if err := m.checkGone(ctx, p, who); err != nil {
+			return admission{}, err
+		}
+		m.cfg.Log.Warn("removing a member whose disk was lost", "name", who.Name)
+		if _, err := m.client.MemberRemove(ctx, p.ID); err != nil {
+			return admission{}, errs.Newf(errs.Unavailable, "removing the member %q whose disk was lost: %w", who.Name, err)
+		}
+	}
+	r, err := m.client.MemberAddAsLearner(ctx, []string{who.URL})
+	if err != nil {
+		return admission{}, errs.Newf(errs.Unavailable, "adding %q: %w", who.Name, err)
+	}
+	own := m.tell()
+	return admission{Cluster: own.Cluster, Epoch: own.Epoch, Members: placed(r.Members)}, nil
+}
+
+func (m *Member) checkApplicant(ctx context.Context, who application) error {
+	if _, err := parseURL(who.URL); err != nil {
+		return err
+	}
+	s, err := m.caller.state(ctx, who.URL)
+	if err != nil {
+		return errs.Newf(errs.Unavailable, "the node %q cannot be reached at its own address: %w", who.Name, err)
+	}
+	if s.Name != who.Name || s.Birth != who.Birth || s.Birth == "" {
+		return errs.Newf(errs.Conflict, "at %s answers another node than the one that asks: two nodes have the name %q", who.URL, who.Name)
+	}
+	if s.ID != 0 {
+		return errs.Newf(errs.Conflict, "the node %q runs already", who.Name)
+	}
+	return nil
+}
+
+// checkGone refuses if a member still answers, at an address that is not the applicant's.
+func (m *Member) checkGone(ctx context.Context, p Placed, who application) error {
+	for _, at := range p.URLs {
+		if at == who.URL {
+			continue // there the applicant answers
+		}
+		if s, err := m.caller.state(ctx, at); err == nil && s.ID == p.ID {
+			return errs.Newf(errs.Conflict, "the member %q answers at %s: two nodes have its name", p.Name, at)
+		}
+	}
+	return nil
+}
+
+// Members are those of the cluster, asked of a majority. Kind Unavailable without one.
+func (m *Member) Members(ctx context.Context) ([]Placed, error) {
+	if !m.running() {
+		return nil, errs.New(errs.Unavailable, "this node is no member of the cluster yet")
+	}
+	r, err := m.client.MemberList(ctx)
+	if err != nil {
+		return nil, errs.Newf(errs.Unavailable, "listing the members: %w", err)
+	}
+	return placed(r.Members), nil
+}
+
+func placed(members []*clientMember) []Placed {
+	all := make([]Placed, len(members))
+	for i, p := range members {
+		all[i] = Placed{ID: p.ID, Name: p.Name, URLs: p.PeerURLs, Learner: p.IsLearner}
+	}
+	return all
+}
+
+// Remove takes a member out of the cluster, for good: its data is of no use to it any
+// more. Kinds: NotExist, Conflict (the rest would have no majority), Unavailable.
+func (m *Member) Remove(ctx context.Context, name string) error {
+	all, err := m.Members(ctx)
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(all, func(p Placed) bool { return p.Name == name || p.Name == "" && idText(p.ID) == name })
+	if i < 0 {
+		return errs.Newf(errs.NotExist, "the cluster has no member %.100q", name)
+	}
+	if len(all) == 1 {
+		return errs.New(errs.Conflict, "it is the only member")
+	}
+	_, err = m.client.MemberRemove(ctx, all[i].ID)
+	switch {
+	case err == nil:
+		return nil
+	case is(err, errUnhealthy), is(err, errNotEnough):
+		return errs.Newf(errs.Conflict, "without %q too few of the members that are there would be left for a majority: %w", name, err)
+	}
+	return errs.Newf(errs.Unavailable, "removing the member %q: %w", name, err)
+}
+
+// Client speaks to this member, without a network. It is closed with the Member.
+func (m *Member) Client() *clientv3.Client { return m.client }

@@ -1,0 +1,122 @@
+package member
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"sync"
+
+	"github.com/strongkeep/strongkeep/internal/errs"
+)
+
+// handOver moves leadership to another member. Writes wait meanwhile on all members that
+// answer, 2 s at most; on those that do not, a write may end with an unknown outcome.
+func (m *Member) handOver(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, holdFor)
+	defer cancel()
+	defer m.holdAll(ctx)()
+	if err := m.server.TryTransferLeadershipOnShutdown(); err != nil {
+		return errs.Newf(errs.Unavailable, "moving leadership: %w", err)
+	}
+	return nil
+}
+
+// holdAll has writes wait on all members, until release.
+func (m *Member) holdAll(ctx context.Context) (release func()) {
+	var mu sync.Mutex
+	var releases []func()
+	var asking sync.WaitGroup
+	hold := func(who string, f func() (func(), error)) {
+		asking.Go(func() {
+			r, err := f()
+			if err != nil {
+				m.cfg.Log.Warn("a member does not wait while leadership moves", "address", who, "error", err)
+				return
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			releases = append(releases, r)
+		})
+	}
+	hold("this one", func() (func(), error) { return m.hold(ctx) })
+	for _, at := range m.addresses() {
+		hold(at, func() (func(), error) { return m.caller.hold(ctx, at) })
+	}
+	asking.Wait()
+	return func() {
+		for _, r := range releases {
+			r()
+		}
+	}
+}
+
+// hold waits half as long for writes under way as it may last.
+func (m *Member) hold(ctx context.Context) (release func(), err error) {
+	ctx, cancel := context.WithTimeout(ctx, holdFor/2)
+	defer cancel()
+	return m.kv.Hold(ctx)
+}
+
+// hold has another member hold its writes: as long as the answer is not read to its end.
+func (c caller) hold(ctx context.Context, at string) (release func(), err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, at+holdPath, nil)
+	if err != nil {
+		return nil, errs.Newf(errs.Internal, "asking %s: %w", at, err)
+	}
+	r, err := c.http.Do(req)
+	if err != nil {
+		return nil, errs.Newf(errs.Unavailable, "asking another node: %w", err)
+	}
+	release = func() { _ = r.Body.Close() }
+	if r.StatusCode != http.StatusOK {
+		text, _ := io.ReadAll(io.LimitReader(r.Body, 500)) // says more than the status, if it comes
+		release()
+		return nil, errs.Newf(errs.Unavailable, "asking %s: %s: %s", at, r.Status, text)
+	}
+	return release, nil
+}
+
+// serveHold is the other side: it lasts until who asked goes away.
+func (m *Member) serveHold(w http.ResponseWriter, r *http.Request) {
+	if !m.running() {
+		http.Error(w, "this node is no member yet", http.StatusServiceUnavailable)
+		return
+	}
+	release, err := m.hold(r.Context())
+	if err != nil {
+		http.Error(w, "writes under way do not end", http.StatusConflict)
+		return
+	}
+	defer release()
+	w.WriteHeader(http.StatusOK)
+	if err := http.NewResponseController(w).Flush(); err != nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), holdFor)
+	defer cancel()
+	select {
+	case <-ctx.Done():
+	case <-m.ctx.Done():
+	}
+}
+
+// serveShrink defragments; who asks waits for it.
+func (m *Member) serveShrink(w http.ResponseWriter, _ *http.Request) {
+	if !m.running() {
+		http.Error(w, "this node is no member yet", http.StatusServiceUnavailable)
+		return
+	}
+	if err := m.shrink(); err != nil {
+		http.Error(w, err.Error(), http.StatusConflict)
+		return
+	}
+	reply(w, m.Health())
+}
+
+func (m *Member) serveHealth(w http.ResponseWriter, _ *http.Request) {
+	if !m.running() {
+		http.Error(w, "this node is no member yet", http.StatusServiceUnavailable)
+		return
+	}
+	reply(w, m.Health())
+}

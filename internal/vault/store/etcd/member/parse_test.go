@@ -1,0 +1,123 @@
+package member
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/strongkeep/strongkeep/internal/errs"
+)
+
+func TestSetPeers(t *testing.T) {
+	got, err := SetPeers("vault-a-2", 3, "peers.ns.svc", "2380")
+	want := []Peer{
+		{"vault-a-0", "https://vault-a-0.peers.ns.svc:2380"}, {"vault-a-1", "https://vault-a-1.peers.ns.svc:2380"}, {"vault-a-2", "https://vault-a-2.peers.ns.svc:2380"},
+	}
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("%v, %v", got, err)
+	}
+	for _, host := range []string{"", "vault", "vault-", "-0", "vault-x", "vault-1a"} {
+		if _, err := SetPeers(host, 3, "s", "1"); !errs.Is(err, errs.Invalid) {
+			t.Errorf("%q: %v", host, err)
+		}
+	}
+	for _, size := range []int{0, 10} {
+		if _, err := SetPeers("vault-0", size, "s", "1"); !errs.Is(err, errs.Invalid) {
+			t.Errorf("%d: %v", size, err)
+		}
+	}
+}
+
+func TestParsePeers(t *testing.T) {
+	got, err := ParsePeers([]string{" a=https://h:1/", "b=https://[::1]:2"})
+	if err != nil || !reflect.DeepEqual(got, []Peer{{"a", "https://h:1"}, {"b", "https://[::1]:2"}}) {
+		t.Errorf("%v, %v", got, err)
+	}
+	if _, err := ParsePeers([]string{"https://h:1"}); !errs.Is(err, errs.Invalid) {
+		t.Error(err)
+	}
+}
+
+func TestConfig(t *testing.T) {
+	good := Config{Dir: "d", Name: "a", Peers: []Peer{{"b", "https://h:2"}, {"a", "https://h:1"}}}
+	if err := good.complete(); err != nil || good.Listen != ":1" || good.Peers[0].Name != "a" {
+		t.Errorf("%+v, %v", good, err)
+	}
+	for name, peers := range map[string][]Peer{
+		"nobody": {}, "not this node": {{"b", "https://h:1"}}, "plain": {{"a", "http://h:1"}}, "no port": {{"a", "https://h"}},
+		"a path": {{"a", "https://h:1/x"}}, "a password": {{"a", "https://u:p@h:1"}}, "no name": {{"a", "https://h:1"}, {"", "https://h:2"}},
+		"a name twice": {{"a", "https://h:1"}, {"a", "https://h:2"}}, "an address twice": {{"a", "https://h:1"}, {"b", "https://h:1"}},
+		"too many": make([]Peer, maxPeers+1),
+	} {
+		c := Config{Dir: "d", Name: "a", Peers: peers}
+		if err := c.complete(); !errs.Is(err, errs.Invalid) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestRecord(t *testing.T) {
+	dir := t.TempDir()
+	r, err := loadRecord(dir, "a")
+	if err != nil || len(r.Birth) != 32 {
+		t.Fatal(r, err)
+	}
+	again, err := loadRecord(dir, "a")
+	if err != nil || !reflect.DeepEqual(r, again) {
+		t.Errorf("%+v became %+v, %v", r, again, err)
+	}
+	if _, err := loadRecord(dir, "b"); !errs.Is(err, errs.Invalid) || !strings.Contains(err.Error(), "keeps its name") {
+		t.Errorf("another node's directory: %v", err)
+	}
+	r.URLs, r.Births = map[string]string{"a": "https://h:1"}, map[string]string{"a": r.Birth}
+	r.Cluster, r.Started = formation(r.URLs, r.Births), true
+	if err := r.save(dir); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := loadRecord(dir, "a"); !errs.Is(err, errs.Invalid) || !strings.Contains(err.Error(), "no data") {
+		t.Errorf("the data was lost and the record was not: %v", err)
+	}
+	data := filepath.Join(dataDir(dir), "member", "wal")
+	if err := os.MkdirAll(data, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(data, "0000000000000000-0000000000000000.wal"), []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := loadRecord(dir, "a"); err != nil {
+		t.Error(err)
+	}
+	if err := os.Remove(recordFile(dir)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := loadRecord(dir, "a"); !errs.Is(err, errs.Invalid) || !strings.Contains(err.Error(), "no cluster.json") {
+		t.Errorf("data without a record: %v", err)
+	}
+}
+
+func FuzzRecord(f *testing.F) {
+	r := record{Version: 1, Name: "a", Birth: "00", URLs: map[string]string{"a": "https://h:1"}, Births: map[string]string{"a": "00"}}
+	r.Cluster = formation(r.URLs, r.Births)
+	raw, _ := json.Marshal(r)
+	f.Add(raw)
+	r.Births["a"] = "01"
+	raw, _ = json.Marshal(r)
+	f.Add(raw)
+	f.Add([]byte(`{"version":1,"name":"a","birth":"0","started":true}`))
+	f.Add([]byte(`{"version":2}`))
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		r, err := parseRecord(raw)
+		if err != nil {
+			if !errs.Is(err, errs.Invalid) && !errs.Is(err, errs.Unsupported) {
+				t.Error(err)
+			}
+			return
+		}
+		if len(r.Births) > 0 && r.Births[r.Name] != r.Birth {
+			t.Error("a record of a formation without this node was taken")
+		}
+	})
+}
