@@ -29,7 +29,9 @@ type Config struct {
 	Take func(ctx context.Context, e *store.Event) error
 	// TakeAll takes up everything anew, since it is not known what has changed.
 	TakeAll func(ctx context.Context) error
-	Log     *slog.Logger
+	// Deaf is called whenever the Follower becomes silent. It does not wait.
+	Deaf func()
+	Log  *slog.Logger
 }
 
 // Follower follows a store. Its methods may be called by any number of goroutines.
@@ -96,6 +98,9 @@ func (f *Follower) advance(rev store.Revision) {
 
 // Run follows until ctx ends, again whenever a watch ends.
 func (f *Follower) Run(ctx context.Context) {
+	var listening sync.WaitGroup
+	defer listening.Wait()
+	listening.Go(func() { f.listen(ctx) })
 	for wait := time.Duration(0); ; {
 		began := time.Now()
 		err := f.follow(ctx)
@@ -114,6 +119,24 @@ func (f *Follower) Run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
+	}
+}
+
+// listen tells of silences. What is being taken up may hang, so it has a goroutine of its own.
+func (f *Follower) listen(ctx context.Context) {
+	tick := time.NewTicker(f.cfg.MaxSilence/4 + 1)
+	defer tick.Stop()
+	for was := false; ; {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+		now := f.Silent()
+		if now && !was {
+			f.cfg.Deaf()
+		}
+		was = now
 	}
 }
 

@@ -32,6 +32,7 @@ type bench struct {
 	fails error          // of taking up
 	took  []string       // keys, in order
 	all   int            // how often everything was taken up
+	deaf  int            // how often silence began
 	tries []time.Time    // of taking up
 	last  store.Revision // that was written
 }
@@ -42,7 +43,7 @@ func run(t *testing.T, test func(b *bench)) {
 		base := mem.New(mem.Config{})
 		defer base.Close()
 		b := &bench{T: t, base: base, way: fault.New(store.Borrow(base))}
-		b.f = follow.New(follow.Config{Store: b.way, MaxSilence: silence, Take: b.take, TakeAll: b.takeAll, Log: slog.New(slog.DiscardHandler)}, b.write("before"))
+		b.f = follow.New(follow.Config{Store: b.way, MaxSilence: silence, Take: b.take, TakeAll: b.takeAll, Deaf: b.noteDeaf, Log: slog.New(slog.DiscardHandler)}, b.write("before"))
 		ctx, stop := context.WithCancel(t.Context())
 		var running sync.WaitGroup
 		running.Go(func() { b.f.Run(ctx) })
@@ -74,6 +75,12 @@ func (b *bench) takeAll(context.Context) error {
 	defer b.mu.Unlock()
 	b.all++
 	return b.fails
+}
+
+func (b *bench) noteDeaf() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.deaf++
 }
 
 func (b *bench) fail(err error) {
@@ -159,6 +166,30 @@ func TestSilent(t *testing.T) {
 		b.want(rev, false, false)
 		time.Sleep(time.Nanosecond)
 		b.want(rev, true, false)
+	})
+}
+
+// Who waits for events is told of each silence once, though what is being taken up hangs.
+func TestDeaf(t *testing.T) {
+	run(t, func(b *bench) {
+		b.slow = make(chan struct{})
+		b.write("a")
+		time.Sleep(4 * silence)
+		synctest.Wait()
+		b.mu.Lock()
+		deaf := b.deaf
+		b.mu.Unlock()
+		close(b.slow)
+		b.beat(time.Now())
+		time.Sleep(silence / 2)
+		b.want(b.last, false, false)
+		time.Sleep(silence)
+		synctest.Wait()
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if deaf != 1 || b.deaf != 2 {
+			t.Errorf("of one silence it is told %d times, of two %d", deaf, b.deaf)
+		}
 	})
 }
 
@@ -269,7 +300,7 @@ func TestLostBehindACache(t *testing.T) {
 			return rev
 		}
 		f := follow.New(follow.Config{
-			Store: way, MaxSilence: time.Hour, Log: slog.New(slog.DiscardHandler), TakeAll: load,
+			Store: way, MaxSilence: time.Hour, Log: slog.New(slog.DiscardHandler), TakeAll: load, Deaf: func() {},
 			Take: func(ctx context.Context, _ *store.Event) error { return load(ctx) },
 		}, write("old"))
 		if err := load(t.Context()); err != nil {

@@ -63,6 +63,9 @@ func (c *call) recognise(ctx context.Context) {
 // know sets who asks, and reads its policies.
 func (c *call) know(ctx context.Context, entry *token.Entry) error {
 	c.token = entry
+	if c.req.Known != nil {
+		defer func() { c.req.Known(c.entityID()) }()
+	}
 	if err := c.readPolicies(ctx); err != nil {
 		return err
 	}

@@ -131,16 +131,19 @@ type bench struct {
 	audit *recorder
 	lab   *lab
 	fault *fault.Store
+	raw   store.Store
 	root  redact.Secret
 	vault *unsealed.Vault // while it is open
 }
 
-func newBench(t *testing.T) *bench {
+func newBench(t *testing.T) *bench { return newBenchWith(t, func(*unsealed.Config) {}) }
+
+func newBenchWith(t *testing.T, change func(*unsealed.Config)) *bench {
 	t.Helper()
 	b := &bench{t: t, audit: &recorder{}, lab: &lab{handlers: map[string]engine.Handler{}}}
 	raw := base.Open(t)
 	factory := func(engine.Config) (engine.Engine, error) { return b.lab, nil }
-	b.gate = New(Config{Raw: raw, Version: "0.0.0", Config: unsealed.Config{
+	cfg := unsealed.Config{
 		Barrier: seal.New(seal.Config{Store: raw}),
 		Open: func(raw store.Store, _ *seal.Keyring) (store.Store, error) {
 			b.fault = fault.New(store.Borrow(raw))
@@ -162,7 +165,10 @@ func newBench(t *testing.T) *bench {
 			},
 		},
 		Now: time.Now, Random: rand.Reader, Log: slog.New(slog.DiscardHandler),
-	}, Devices: map[string]audit.Factory{"memory": func(audit.Setup) (audit.Device, error) { return b.audit, nil }}})
+	}
+	change(&cfg)
+	b.raw = raw
+	b.gate = New(Config{Raw: raw, Version: "0.0.0", Config: cfg, Devices: map[string]audit.Factory{"memory": func(audit.Setup) (audit.Device, error) { return b.audit, nil }}})
 	t.Cleanup(func() {
 		if err := errors.Join(b.gate.Close(), raw.Close()); err != nil {
 			t.Error("closing:", err)

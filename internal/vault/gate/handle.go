@@ -155,6 +155,9 @@ func (c *call) catchUp(ctx context.Context) error {
 	if err := c.vault.Indexes.CatchUp(ctx, c.req.Indexes, !c.req.Impatient); err != nil {
 		return err
 	}
+	if err := c.gate.current(c.vault); err != nil { // it may have waited for longer than memory is believed
+		return err
+	}
 	c.mount, c.route, c.nowhere = nil, nil, false
 	return c.locate()
 }

@@ -26,6 +26,8 @@ type Request struct {
 	WrapTTL      time.Duration       // 0 = no response wrapping asked for
 	Time         time.Time           // when it came, UTC
 	Rate         quota.Verdict       // set by Handle: what the rate limits said
+	// Known is called when the token was found, with the entity behind it, "" if it has none; nil = not.
+	Known func(entityID string)
 
 	// Indexes are what the client has been shown by any node: the answer is made of a state at
 	// least as new, waited for unless Impatient. Index is set by Handle: what it has been shown

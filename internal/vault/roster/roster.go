@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -52,7 +53,9 @@ func New(cfg Config) *Roster {
 func (r *Roster) Note(id string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.heard[id] = r.cfg.Now()
+	now := r.cfg.Now()
+	r.heard[id] = now
+	maps.DeleteFunc(r.heard, func(_ string, last time.Time) bool { return now.Sub(last) > 2*gone }) // each start has another ID
 }
 
 func (r *Roster) last(id string) time.Time {

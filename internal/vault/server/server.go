@@ -141,7 +141,9 @@ func (h *Handler) serveGate(w http.ResponseWriter, r *http.Request, path string)
 		h.writeError(w, r, nil, err)
 		return
 	}
-	defer h.under.Enter(req.ID, r, req.Time).Leave()
+	under := h.under.Enter(req.ID, r, req.Time)
+	defer under.Leave()
+	req.Known = under.Is
 	if req.Namespace != "" {
 		w.Header().Set("X-Vault-Namespace", req.Namespace)
 	}

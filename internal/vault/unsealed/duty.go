@@ -1,6 +1,7 @@
 package unsealed
 
 import (
+	"cmp"
 	"context"
 	"strings"
 	"sync"
@@ -59,9 +60,33 @@ func (v *Vault) takeDuty(held bool) {
 func (v *Vault) lead(ctx context.Context, fenced store.Store) {
 	v.duty.fenced.Store(&fenced)
 	v.setLeading(true)
+	var looking sync.WaitGroup
+	looking.Go(func() { v.lookAnyway(ctx) })
 	v.purger.Run(ctx, fenced)
+	looking.Wait()
 	v.setLeading(false) // waits for workers, whose contexts have ended
 	v.duty.fenced.Store(nil)
+}
+
+// lookAnyway wakes all workers now and then, until ctx ends: a node may have been killed behind a commit
+// of which it was to tell.
+func (v *Vault) lookAnyway(ctx context.Context) {
+	tick := time.NewTicker(20 * cmp.Or(v.cfg.LeaderTTL, leader.DefaultTTL))
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			v.wakeAll()
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (v *Vault) wakeAll() {
+	for _, m := range v.Mounts.Table().All() {
+		v.workers.Wake(m.ID)
+	}
 }
 
 func (v *Vault) setLeading(leading bool) {
@@ -159,9 +184,7 @@ func (v *Vault) hearAll(ctx context.Context) error {
 		return err
 	}
 	v.duty.elector.Leave(asked.Revision)
-	for _, m := range v.Mounts.Table().All() {
-		v.workers.Wake(m.ID) // others may have asked for it
-	}
+	v.wakeAll() // others may have asked for it
 	return nil
 }
 

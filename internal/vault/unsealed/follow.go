@@ -12,7 +12,7 @@ import (
 // newFollower has what this node keeps in memory, which is built from now on, follow what
 // others write: rev is the store's revision before.
 func (v *Vault) newFollower(rev store.Revision) *follow.Follower {
-	return follow.New(follow.Config{Store: v.Store, MaxSilence: v.cfg.MaxSilence, Take: v.takeEvent, TakeAll: v.takeAll, Log: v.cfg.Log}, rev)
+	return follow.New(follow.Config{Store: v.Store, MaxSilence: v.cfg.MaxSilence, Take: v.takeEvent, TakeAll: v.takeAll, Deaf: func() { v.Events.Lose() }, Log: v.cfg.Log}, rev)
 }
 
 // Current returns Unavailable if this node may serve what is no longer so: nothing was heard

@@ -347,6 +347,23 @@ func TestEventsOfOthers(t *testing.T) {
 	}
 }
 
+// Who waits for events on a node that hears nothing learns it, though nothing happens.
+func TestSubscribersOfADeafNode(t *testing.T) {
+	p := newPair(t, nil)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	there, err := p.other.v.Events.Subscribe("*", "", 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.other.fault.Mute()
+	m, err := there.Next(ctx)
+	p.other.fault.Unmute()
+	if !errs.Is(err, errs.Exhausted) {
+		t.Errorf("it hears %v, %v", m, err)
+	}
+}
+
 // A commit whose answer was lost is announced on its own node too.
 func TestEventsOfLostAnswers(t *testing.T) {
 	p := newPair(t, nil)

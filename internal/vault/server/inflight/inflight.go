@@ -29,6 +29,7 @@ type shard struct {
 type Request struct {
 	id         string
 	http       *http.Request
+	client     string // guarded by shard
 	began      time.Time
 	shard      *shard
 	prev, next *Request
@@ -52,6 +53,13 @@ func (b *Book) Enter(id string, r *http.Request, began time.Time) *Request {
 	return q
 }
 
+// Is notes for which client a request is.
+func (q *Request) Is(client string) {
+	q.shard.mu.Lock()
+	defer q.shard.mu.Unlock()
+	q.client = client
+}
+
 // Leave takes a request out.
 func (q *Request) Leave() {
 	q.shard.mu.Lock()
@@ -65,7 +73,7 @@ type shown struct {
 	Remote   string    `json:"client_remote_address"`
 	Path     string    `json:"request_path"` // without the query
 	Method   string    `json:"request_method"`
-	ClientID string    `json:"client_id"` // who it is for is not known before its token was looked up: always empty
+	ClientID string    `json:"client_id"` // the entity; "" before the token was looked up, and for one without
 }
 
 // All are the requests under way by their ID, which is that of their audit lines.
@@ -75,7 +83,7 @@ func (b *Book) all() map[string]shown {
 		s := &b.shards[i]
 		s.mu.Lock()
 		for q := s.root.next; q != nil && q != &s.root; q = q.next {
-			all[q.id] = shown{Began: q.began, Remote: q.http.RemoteAddr, Path: q.http.URL.Path, Method: q.http.Method}
+			all[q.id] = shown{Began: q.began, Remote: q.http.RemoteAddr, Path: q.http.URL.Path, Method: q.http.Method, ClientID: q.client}
 		}
 		s.mu.Unlock()
 	}

@@ -40,7 +40,9 @@ func TestBook(t *testing.T) {
 	if len(all) != 50 {
 		t.Fatal(len(all), " are shown")
 	}
-	want := shown{Began: now, Remote: "192.0.2.1:1234", Path: "/v1/kv/17", Method: "GET"}
+	under[17].Is("somebody")
+	all = read(t, &b)
+	want := shown{Began: now, Remote: "192.0.2.1:1234", Path: "/v1/kv/17", Method: "GET", ClientID: "somebody"}
 	if got := all["17"]; got != want {
 		t.Errorf("%+v", got)
 	}

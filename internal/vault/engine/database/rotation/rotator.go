@@ -111,6 +111,7 @@ func (r *Rotator) ping(ctx context.Context, t *Target) error {
 // CarryOut is steps 2 to 4 of a change that Start began and somebody committed.
 // Several may have the same change to carry out: who comes later finds it done.
 func (r *Rotator) CarryOut(ctx context.Context, t *Target) error {
+	r.cfg.Wake() // Work has to know of the claim, should this node end here
 	waiting, cancel := context.WithDeadline(ctx, t.until)
 	defer cancel()
 	release, err := r.turns.Take(waiting, t.Subject)

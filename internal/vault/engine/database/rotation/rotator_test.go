@@ -307,3 +307,24 @@ func TestCarryOutWaitsNoLongerThanAsked(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// Work is to know of a claim before anything is done under it, on whichever node: this one may end at any time.
+func TestTellsOfItsClaimFirst(t *testing.T) {
+	b := newBench(t)
+	s := Subject{Name: "a"}
+	b.put(s)
+	b.Advance(time.Hour + time.Second)
+	b.Woken()
+	woken := 0
+	b.server.update = func(set func()) error {
+		woken = b.Woken()
+		set()
+		return nil
+	}
+	if _, err := b.Rotator.Work(b.t.Context()); err != nil || b.server.password == "first" {
+		t.Fatal(b.server.password, err)
+	}
+	if woken == 0 {
+		t.Error("the password is set, and nobody else knows of it")
+	}
+}
