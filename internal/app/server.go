@@ -316,7 +316,14 @@ func (s *Server) initDev(ctx context.Context) error {
 	return err
 }
 
-// Serve answers requests until ctx ends, then lets those under way finish.
+// perishable is a store that may come to an end while the process runs: what is in memory is worth
+// nothing then. Whoever supervises the process starts it anew.
+type perishable interface {
+	Broken() <-chan struct{}
+	Err() error // why
+}
+
+// Serve answers requests until ctx ends, or the store does, then lets those under way finish.
 func (s *Server) Serve(ctx context.Context) error {
 	var tending sync.WaitGroup
 	defer tending.Wait()
@@ -332,20 +339,28 @@ func (s *Server) Serve(ctx context.Context) error {
 			failed <- s.http.Serve(s.listener)
 		}
 	}()
+	var broken <-chan struct{}
+	raw, ok := s.raw.(perishable)
+	if ok {
+		broken = raw.Broken()
+	}
+	var why error
 	select {
 	case err := <-failed:
 		return errs.Newf(errs.Unavailable, "serving: %w", err)
 	case <-cluster.Of(s.raw).Lost():
 		return errors.Join(s.http.Close(), cluster.Of(s.raw).Err())
+	case <-broken:
+		why = raw.Err()
 	case <-ctx.Done():
 	}
 	grace, end := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer end()
 	s.handler.EndStreams()
 	if err := s.http.Shutdown(grace); err != nil {
-		return errors.Join(s.http.Close(), errs.Newf(errs.Unavailable, "waiting for requests under way: %w", err))
+		return errors.Join(why, s.http.Close(), errs.Newf(errs.Unavailable, "waiting for requests under way: %w", err))
 	}
-	return nil
+	return why
 }
 
 // Addr is what the server listens on, with the real port.

@@ -1,11 +1,13 @@
 package app
 
 import (
+	"errors"
 	"log/slog"
 	"strings"
 	"testing"
 
 	"github.com/strongkeep/strongkeep/internal/vault/server"
+	"github.com/strongkeep/strongkeep/internal/vault/store"
 )
 
 // A client that sends its body, or reads its answer, a byte a minute must not
@@ -26,6 +28,36 @@ func TestSlowClientsAreCutOff(t *testing.T) {
 	}
 	if h.WriteTimeout <= h.ReadTimeout+server.RequestTimeout {
 		t.Errorf("an answer is cut off after %v, before a slow request may have been served", h.WriteTimeout)
+	}
+}
+
+// ending is a store that comes to an end.
+type ending struct {
+	store.Store
+	down chan struct{}
+}
+
+var errEnded = errors.New("the store is no more")
+
+func (e ending) Broken() <-chan struct{} { return e.down }
+func (e ending) Err() error              { return errEnded }
+
+// A server whose store cannot be used any more ends, so that it is started anew.
+func TestEndsWithItsStore(t *testing.T) {
+	s, err := NewServer(t.Context(), ServerConfig{Dev: true, Listen: "127.0.0.1:0", Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	down := make(chan struct{})
+	s.raw = ending{s.raw, down}
+	served := make(chan error)
+	go func() { served <- s.Serve(t.Context()) }()
+	close(down)
+	if err := <-served; !errors.Is(err, errEnded) {
+		t.Error("it ends with", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -29,6 +29,7 @@ type Store struct {
 	closing sync.Once
 	closed  error // of Close; set by closing
 	broken  atomic.Pointer[error]
+	down    chan struct{} // closed with broken
 
 	mu  sync.RWMutex // held while a call is counted
 	end bool         // no call begins any more
@@ -188,10 +189,14 @@ func (s *Store) Err() error {
 	return nil
 }
 
+// Broken is closed when the store cannot be used any more.
+func (s *Store) Broken() <-chan struct{} { return s.down }
+
 // breakDown makes every later call fail with err and ends all watches.
 func (s *Store) breakDown(err error) {
 	if s.broken.CompareAndSwap(nil, &err) {
 		s.cfg.Log.Error("the store cannot be used any more", "error", err)
+		close(s.down)
 		s.feed.Close()
 	}
 }

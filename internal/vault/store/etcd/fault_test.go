@@ -341,7 +341,7 @@ func TestEtcdGoesBack(t *testing.T) {
 	server.Kill(t)
 	server.Revert(t, kept)
 	server.Restart(t)
-	eventually(t, "the process notices", func() bool { return s.Err() != nil })
+	<-s.Broken()
 	wantKind(t, s.Err(), errs.Unavailable, "backup", "restart")
 	_, err := here.Get(t.Context(), "f/a")
 	wantKind(t, err, errs.Unavailable)

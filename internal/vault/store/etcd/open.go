@@ -32,7 +32,7 @@ func Open(ctx context.Context, cfg Config) (_ *Store, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{cfg: cfg, client: client, keys: newKeys(cfg.Prefix), feed: feed.New(cfg.History, 0)}
+	s := &Store{cfg: cfg, client: client, keys: newKeys(cfg.Prefix), feed: feed.New(cfg.History, 0), down: make(chan struct{})}
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	defer func() {
 		if err != nil {
