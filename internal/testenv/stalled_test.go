@@ -1,7 +1,6 @@
 package testenv_test
 
 import (
-	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -51,7 +50,7 @@ func newLink(t *testing.T, endpoint string) *link {
 }
 
 func (l *link) carry(from, to net.Conn) {
-	defer func() { _ = to.Close() }()
+	defer func() { _, _ = from.Close(), to.Close() }()
 	buffer := make([]byte, 64<<10)
 	for {
 		n, err := from.Read(buffer)
@@ -59,9 +58,6 @@ func (l *link) carry(from, to net.Conn) {
 		_, writeErr := to.Write(buffer[:n])
 		l.RUnlock()
 		if err != nil || writeErr != nil {
-			if err != io.EOF {
-				_ = from.Close()
-			}
 			return
 		}
 	}
