@@ -1,43 +1,28 @@
 package alternating
 
 import (
-	"cmp"
 	"context"
 	"fmt"
-	"log/slog"
-	"math/rand/v2"
-	"runtime"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/redact"
+	"github.com/strongkeep/strongkeep/internal/testenv/interleaving"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
 	"github.com/strongkeep/strongkeep/internal/vault/engine/database/driver"
 	"github.com/strongkeep/strongkeep/internal/vault/engine/database/rotation"
-	"github.com/strongkeep/strongkeep/internal/vault/store"
-	"github.com/strongkeep/strongkeep/internal/vault/store/mem"
 )
 
-// The model: nodes over one store and one database, of which one step at a time is made, whichever
-// the seed says. Between any two a node may stop for minutes or for good; the database may
-// refuse, not do what it was asked, do it and not say so, or do it much later.
+// model is one schedule of nodes over one store and one database, which may refuse, not do what it was asked,
+// do it and not say so, or do it much later.
 type model struct {
-	*testing.T
-	random  *rand.Rand
-	store   *mem.Store
-	calm    bool // nothing goes wrong any more
-	users   map[string]*account
-	drawn   int
-	seen    []Credential // that were ever staged
-	mu      sync.Mutex
-	waiting []*step
-	trail   []string
-	paused  time.Duration
+	*interleaving.Model
+	users map[string]*account
+	seen  []Credential // that were ever staged
 }
 
 type account struct {
@@ -45,67 +30,16 @@ type account struct {
 	locked    bool
 }
 
-type step struct {
-	what  string
-	by    *member
-	goOn  chan struct{}
-	until time.Time
-}
-
 // member is one process.
 type member struct {
 	*Actor
-	m    *model
-	name string
-	dead bool
-}
-
-func (m *model) note(format string, args ...any) {
-	m.trail = append(m.trail, fmt.Sprintf(format, args...))
-}
-
-func (n *member) step(what string) {
-	s := &step{what: what, by: n, goOn: make(chan struct{})}
-	n.m.mu.Lock()
-	n.m.waiting = append(n.m.waiting, s)
-	n.m.mu.Unlock()
-	<-s.goOn
-	if n.dead {
-		runtime.Goexit()
-	}
-}
-
-type modelTx struct{ *store.Txn }
-
-func (modelTx) Emit(engine.Event) {}
-
-func (m *model) Read(p []byte) (int, error) {
-	m.drawn++
-	return copy(p, fmt.Sprintf("%0*d", len(p), m.drawn)), nil
+	*interleaving.Process
+	m *model
 }
 
 func (m *model) join(name string) *member {
-	n := &member{m: m, name: name}
-	run := func(ctx context.Context, change func(context.Context, engine.Tx) error) error {
-		for {
-			n.step("read")
-			tx := modelTx{store.Begin(m.store)}
-			if err := change(ctx, tx); err != nil || tx.Writes() == 0 {
-				return err
-			}
-			n.step("commit")
-			if _, err := tx.Commit(context.WithoutCancel(ctx)); !errs.Is(err, errs.Conflict) {
-				return err
-			}
-		}
-	}
-	n.Actor = New(engine.Config{
-		Update: run, Duty: run, Wake: func() {}, Now: time.Now, Log: slog.New(slog.DiscardHandler), Random: m,
-		Password: func(context.Context, string) (redact.Secret, error) {
-			m.drawn++
-			return redact.FromString(fmt.Sprint("p", m.drawn)), nil
-		},
-	}, func(context.Context, engine.Tx, *Role) (rotation.Server, string, error) { return server{n}, "", nil })
+	n := &member{Process: m.Join(name), m: m}
+	n.Actor = New(n.Config(), func(context.Context, engine.Tx, *Role) (rotation.Server, string, error) { return server{n}, "", nil })
 	return n
 }
 
@@ -122,8 +56,8 @@ func (s server) Use(ctx context.Context, _ time.Duration, f func(context.Context
 func (s server) Open(string, string) (driver.Database, error) { return session(s), nil }
 
 func (s server) Login(_ context.Context, username, password string) error {
-	s.by.step("login " + username + " " + password)
-	if !s.by.m.calm && s.by.m.random.IntN(20) == 0 {
+	s.by.Step("login " + username + " " + password)
+	if !s.by.m.Calm && s.by.m.Random.IntN(20) == 0 {
 		return errGone
 	}
 	if !s.by.m.works(username, password) {
@@ -147,12 +81,8 @@ var (
 // do is one call: do changes the database, or says why not.
 func (s session) do(what string, do func() error) error {
 	m := s.by.m
-	s.by.step(what)
-	odds := 0
-	if !m.calm {
-		odds = m.random.IntN(24)
-	}
-	switch odds {
+	s.by.Step(what)
+	switch m.Odds(24) {
 	case 1:
 		return errRefused
 	case 2:
@@ -160,12 +90,8 @@ func (s session) do(what string, do func() error) error {
 	case 3:
 		_ = do()
 		return errGone
-	case 4: // when nobody waits any more, whatever has become of who asked
-		late := &member{m: m, name: "server"}
-		go func() {
-			late.step("late: " + what)
-			_ = do()
-		}()
+	case 4:
+		m.Late("late: "+what, func() { _ = do() })
 		return errGone
 	}
 	return do()
@@ -234,7 +160,7 @@ func (s session) RemovePassword(_ context.Context, username string, p redact.Sec
 
 // role is what is stored.
 func (m *model) role() *Role {
-	r, err := Load(m.Context(), modelTx{store.Begin(m.store)}, "app")
+	r, err := Load(m.Context(), m.Begin(), "app")
 	if err != nil || r == nil {
 		m.Fatal(r, err)
 	}
@@ -246,9 +172,9 @@ func (m *model) role() *Role {
 func (m *model) any() Act {
 	verbs := []Act{{Verb: Stage}, {Verb: Publish, Side: NewSide}, {Verb: Close}, {Verb: Retire, Side: OldSide}, {Verb: Retire, Side: NewSide}, {Verb: Reopen}, {Verb: Publish, Side: OldSide}}
 	for {
-		at := m.random.IntN(len(verbs))
-		if m.random.IntN(2) == 0 { // most turns get on
-			at = m.random.IntN(4)
+		at := m.Random.IntN(len(verbs))
+		if m.Random.IntN(2) == 0 { // most turns get on
+			at = m.Random.IntN(4)
 		}
 		a, r := verbs[at], m.role()
 		a.Turn, a.Now = r.Turn, time.Now()
@@ -265,8 +191,8 @@ func (m *model) any() Act {
 func (n *member) ask(a Act) error {
 	ctx := context.Background()
 	for {
-		n.step("request reads")
-		tx := modelTx{store.Begin(n.m.store)}
+		n.Step("request reads")
+		tx := n.m.Begin()
 		stored, err := Load(ctx, tx, "app")
 		if err != nil {
 			return err
@@ -290,7 +216,7 @@ func (n *member) ask(a Act) error {
 				return err
 			}
 		}
-		n.step(fmt.Sprint("request commits ", r.Turn, " ", r.Step))
+		n.Step(fmt.Sprint("request commits ", r.Turn, " ", r.Step))
 		if _, err := tx.Commit(ctx); errs.Is(err, errs.Conflict) {
 			continue
 		} else if err != nil {
@@ -306,57 +232,12 @@ func (n *member) ask(a Act) error {
 	}
 }
 
-// ready are those who wait and are not paused, in one order in whichever they came.
-func (m *model) ready() (all []*step) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for _, s := range m.waiting {
-		if m.calm || !time.Now().Before(s.until) {
-			all = append(all, s)
-		}
+// pauses is how often one pauses before a step.
+func pauses(what string) int {
+	if strings.Contains(what, "read") || strings.Contains(what, "commit") || strings.Contains(what, "login") {
+		return 40
 	}
-	slices.SortFunc(all, func(a, b *step) int {
-		return cmp.Or(cmp.Compare(a.by.name, b.by.name), cmp.Compare(a.what, b.what))
-	})
-	return all
-}
-
-// turn lets one step be made; false: nobody waits to make one.
-func (m *model) turn() bool {
-	synctest.Wait()
-	ready := m.ready()
-	if len(ready) == 0 {
-		return false
-	}
-	s := ready[m.random.IntN(len(ready))]
-	odds := 6
-	if strings.Contains(s.what, "read") || strings.Contains(s.what, "commit") || strings.Contains(s.what, "login") {
-		odds = 40
-	}
-	if !m.calm && m.paused < 40*time.Minute && m.random.IntN(odds) == 0 {
-		long := time.Duration(m.random.Int64N(int64(8 * time.Minute)))
-		m.paused += long
-		s.until = time.Now().Add(long)
-		m.note("%s pauses for %v before: %s", s.by.name, long, s.what)
-		return true
-	}
-	if !m.calm && m.random.IntN(80) == 0 && s.by.name != "server" {
-		m.note("%s dies before: %s", s.by.name, s.what)
-		s.by.dead = true
-	} else {
-		m.note("%s: %s", s.by.name, s.what)
-	}
-	m.mu.Lock()
-	m.waiting = slices.DeleteFunc(m.waiting, func(w *step) bool { return w == s })
-	m.mu.Unlock()
-	close(s.goOn)
-	synctest.Wait()
-	return true
-}
-
-func (m *model) drain() {
-	for m.turn() {
-	}
+	return 6
 }
 
 func (m *model) run() {
@@ -364,28 +245,21 @@ func (m *model) run() {
 	worked := time.Now()
 	for range 24 {
 		for i, n := range nodes {
-			if n.dead {
-				nodes[i] = m.join(n.name)
+			if n.Dead {
+				nodes[i] = m.join(n.Name)
 			}
 		}
-		n := nodes[m.random.IntN(len(nodes))]
-		if m.random.IntN(6) == 0 || time.Since(worked) > lookPause {
+		n := nodes[m.Random.IntN(len(nodes))]
+		if m.Random.IntN(6) == 0 || time.Since(worked) > lookPause {
 			worked = time.Now()
 			go func() { _, _ = n.Work(context.Background()) }() // what fails is tried again
 		} else {
 			a := m.any()
 			go func() { _ = n.ask(a) }() // as above
 		}
-		synctest.Wait()
-		for range m.random.IntN(30) {
-			if !m.turn() {
-				time.Sleep(time.Duration(m.random.Int64N(int64(time.Minute))))
-			}
-		}
+		m.Turns(m.Random.IntN(30), time.Minute)
 	}
-	m.calm = true
-	m.drain()
-	m.note("all is well from here on")
+	m.Calmly()
 	m.finish(m.join("last"))
 	m.check()
 }
@@ -397,28 +271,20 @@ func (m *model) finish(last *member) {
 		RetiringOld: {Verb: Retire, Side: OldSide}, RetiringNew: {Verb: Retire, Side: NewSide},
 	}
 	for range 40 {
-		done := make(chan error, 1)
-		go func() {
-			_, err := last.Work(context.Background())
-			done <- err
-		}()
-		m.drain()
-		if err := <-done; err != nil {
-			m.fail("in the end Work fails: %v", err)
-		}
+		m.Finish(func(ctx context.Context) error {
+			_, err := last.Work(ctx)
+			return err
+		})
 		r := m.role()
 		if a, ok := again[r.Step]; ok {
 			a.Turn, a.Now = r.Turn, time.Now()
-			go func() { _ = last.ask(a) }() // it is asked again
-			m.drain()
+			m.Finish(func(context.Context) error {
+				_ = last.ask(a) // it is asked again
+				return nil
+			})
 		}
 		time.Sleep(5 * time.Minute)
 	}
-}
-
-func (m *model) fail(format string, args ...any) {
-	m.Errorf(format, args...)
-	m.Fatalf("the steps were:\n%s", strings.Join(m.trail, "\n"))
 }
 
 func (m *model) check() {
@@ -426,20 +292,20 @@ func (m *model) check() {
 	open, shut := r.sides()
 	for _, c := range open {
 		if !m.works(c.Username, c.Password) {
-			m.fail("%s: %s does not work with %s", r.Describe(), c.Username, c.Password)
+			m.Broken("%s: %s does not work with %s", r.Describe(), c.Username, c.Password)
 		}
 	}
 	if shut != nil && m.works(shut.Username, shut.Password) {
-		m.fail("%s: %s is closed and works", r.Describe(), shut.Username)
+		m.Broken("%s: %s is closed and works", r.Describe(), shut.Username)
 	}
 	for _, c := range m.seen {
 		current := slices.ContainsFunc([]*Credential{r.Live, r.New}, func(now *Credential) bool { return now != nil && now.Version == c.Version })
 		if !current && m.works(c.Username, c.Password) {
-			m.fail("%s: the credential %d of %s was retired and works", r.Describe(), c.Version, c.Username)
+			m.Broken("%s: the credential %d of %s was retired and works", r.Describe(), c.Version, c.Username)
 		}
 	}
-	if names, err := m.store.List(m.Context(), claimPrefix, "", 0); err != nil || len(names) != 0 {
-		m.fail("claims are left: %v", err)
+	if names, err := m.Store.List(m.Context(), claimPrefix, "", 0); err != nil || len(names) != 0 {
+		m.Broken("claims are left: %v", err)
 	}
 }
 
@@ -456,22 +322,16 @@ func TestAnyInterleaving(t *testing.T) {
 			for seed := range uint64(schedules) {
 				t.Run(fmt.Sprint(seed), func(t *testing.T) {
 					synctest.Test(t, func(t *testing.T) {
-						m := &model{T: t, random: rand.New(rand.NewPCG(seed, 2)), store: mem.New(mem.Config{}), users: map[string]*account{}}
-						defer m.store.Close()
+						m := &model{users: map[string]*account{}}
+						m.Model = interleaving.New(t, interleaving.Config{Seed: [2]uint64{seed, 2}, Pauses: pauses, Longest: 8 * time.Minute, Dies: 80})
 						if len(settings.Creation) == 0 {
 							for _, u := range settings.Usernames {
 								m.users[u] = &account{}
 							}
 						}
-						tx := modelTx{store.Begin(m.store)}
 						r := &Role{Settings: settings, Name: "app"}
 						r.DB = "db"
-						if err := r.Save(tx); err != nil {
-							t.Fatal(err)
-						}
-						if _, err := tx.Commit(t.Context()); err != nil {
-							t.Fatal(err)
-						}
+						m.Commit(func(tx interleaving.Tx) error { return r.Save(tx) })
 						m.run()
 					})
 				})
