@@ -71,7 +71,7 @@ func (v *Vault) lead(ctx context.Context, fenced store.Store) {
 // lookAnyway wakes all workers now and then, until ctx ends: a node may have been killed behind a commit
 // of which it was to tell.
 func (v *Vault) lookAnyway(ctx context.Context) {
-	tick := time.NewTicker(20 * cmp.Or(v.cfg.LeaderTTL, leader.DefaultTTL))
+	tick := time.NewTicker(100 * cmp.Or(v.cfg.LeaderTTL, leader.DefaultTTL))
 	defer tick.Stop()
 	for {
 		select {

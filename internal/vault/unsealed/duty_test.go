@@ -222,7 +222,7 @@ func TestStepDownIsNotLost(t *testing.T) {
 
 // A worker works now and then though nobody wakes it: who was to may have been killed.
 func TestWorksUnasked(t *testing.T) {
-	p := newPair(t, func(c *Config) { c.Node, c.LeaderTTL = named("first"), 100*time.Millisecond })
+	p := newPair(t, func(c *Config) { c.Node, c.LeaderTTL = named("first"), 50*time.Millisecond })
 	p.other.close() // so that no other node's beginning is taken for it
 	until(t, "the first node leads", func() bool { return leads(p.bench) })
 	until(t, "its worker works", func() bool { return p.works() > 0 })
