@@ -17,6 +17,7 @@ import (
 func (s *Server) newKeeper(barrier *seal.Barrier) *keeper.Keeper {
 	return keeper.New(keeper.Config{
 		Raw: s.raw, Keys: barrier.Keyring(), Scratch: filepath.Join(s.cfg.DataDir, "snapshot-scratch"), Open: s.openPlace,
+		Decrypt: func(raw store.Store) (store.Store, error) { return decrypted(raw, barrier.Keyring()) }, Unseal: s.keys.Opens,
 		Version: Version, Now: s.cfg.Now, Log: s.cfg.Log,
 	})
 }

@@ -2,6 +2,7 @@ package unseal
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/strongkeep/strongkeep/internal/vault/gate"
 	"github.com/strongkeep/strongkeep/internal/vault/seal"
+	"github.com/strongkeep/strongkeep/internal/vault/store"
 )
 
 // Ring holds the unseal keys of a running server, and tells how they do as a prometheus.Collector.
@@ -20,10 +22,11 @@ type Ring struct {
 	Gate   *gate.Gate
 	Log    *slog.Logger
 
-	mu     sync.Mutex                 // held while keys are opened and handed over, so that the newest configuration wins
-	keys   Keys                       // the configuration in force
-	said   string                     // why the vault was last said to stay sealed
-	broken atomic.Pointer[[]Unusable] // those that could not be opened
+	mu     sync.Mutex                     // held while keys are opened and handed over, so that the newest configuration wins
+	keys   Keys                           // the configuration in force
+	said   string                         // why the vault was last said to stay sealed
+	broken atomic.Pointer[[]Unusable]     // those that could not be opened
+	opened atomic.Pointer[[]seal.Wrapper] // the others
 }
 
 // Open opens the keys, and logs those that cannot be opened: Tend tries them again.
@@ -46,8 +49,25 @@ func (r *Ring) read() ([]seal.Wrapper, []Unusable, error) {
 	all, broken, err := open(c)
 	if err == nil {
 		r.keys = c
+		if len(all) > 0 {
+			r.opened.Store(&all)
+		}
 	}
 	return all, broken, err
+}
+
+// Opens opens the vault in another store by these keys, a copy of the running one, to see that they do,
+// and closes it again. false: there are no keys.
+func (r *Ring) Opens(ctx context.Context, copied store.Store) (bool, error) {
+	all := r.opened.Load()
+	if all == nil {
+		return false, nil
+	}
+	b := seal.New(seal.Config{Store: copied, Wrappers: *all})
+	if err := b.AutoUnseal(ctx); err != nil {
+		return false, errors.Join(err, b.Close())
+	}
+	return true, b.Close()
 }
 
 // take notes which keys are out of order. The caller holds mu.

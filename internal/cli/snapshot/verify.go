@@ -41,10 +41,11 @@ opens after a disaster.` + remoteHelp,
 				said += " The vault signed it."
 			}
 			if config != "" {
-				if err := a.prove(c.Context(), config, given[0]); err != nil {
+				proof, err := a.prove(c.Context(), config, given[0])
+				if err != nil {
 					return err
 				}
-				said += " The key of the configuration opens it, and every entry."
+				said += fmt.Sprintf(" The key of the configuration opens it, and every entry, %d tokens and %d leases among them.", proof.Tokens, proof.Leases)
 			}
 			return a.Done("%s", said)
 		},
@@ -65,38 +66,37 @@ func (a *app) ask(ctx context.Context, info *snapshot.Info) error {
 }
 
 // prove opens the snapshot itself.
-func (a *app) prove(ctx context.Context, config, path string) (err error) {
+func (a *app) prove(ctx context.Context, config, path string) (proof snapshot.Proof, err error) {
 	c, err := a.config(config)
 	if err != nil {
-		return err
+		return proof, err
 	}
 	file, done, err := open(ctx, path)
 	if err != nil {
-		return err
+		return proof, err
 	}
 	defer done()
 	size, err := file.Stat()
 	if err != nil {
-		return err
+		return proof, err
 	}
 	f, err := snapshot.Open(ctx, file, size.Size())
 	if err != nil {
-		return err
+		return proof, err
 	}
 	keys, err := compose.OpenKeys(ctx, c, f)
 	if err != nil {
-		return errs.Newf(errs.KindOf(err), "opening the snapshot: %w", err)
+		return proof, errs.Newf(errs.KindOf(err), "opening the snapshot: %w", err)
 	}
 	if keys == nil {
-		return errs.Newf(errs.Invalid, "%s names no unseal key (unseal_key_file or unseal_key_store): nothing here can open the snapshot", config)
+		return proof, errs.Newf(errs.Invalid, "%s names no unseal key (unseal_key_file or unseal_key_store): nothing here can open the snapshot", config)
 	}
 	defer func() { err = errors.Join(err, keys.Close()) }()
 	info := f.Info()
 	if err := info.Authenticate(keys.Keyring()); err != nil {
-		return err
+		return proof, err
 	}
-	_, err = snapshot.Prove(ctx, f, keys.Keyring())
-	return err
+	return snapshot.Prove(ctx, f, keys.Keyring())
 }
 
 func (a *app) restore() *cobra.Command {

@@ -27,7 +27,10 @@ import (
 //	lease/stuck/<mount ID>/<short>            ->  mark, while it is irrevocable
 //	leases/<namespace ID>/<path>/<random>     ->  mark: finds leases by prefix
 const (
-	idPrefix     = "lease/id/"
+	// RecordPrefix is the folder of the leases themselves.
+	RecordPrefix = "lease/id/"
+
+	idPrefix     = RecordPrefix
 	tokenPrefix  = "lease/token/"
 	holderPrefix = "lease/holder/"
 	stuckPrefix  = "lease/stuck/"

@@ -6,7 +6,10 @@ import (
 	"strings"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/vault/lease"
+	"github.com/strongkeep/strongkeep/internal/vault/mount"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
+	"github.com/strongkeep/strongkeep/internal/vault/token"
 )
 
 // Opener opens sealed values; seal.Keyring does.
@@ -24,26 +27,42 @@ func inTheClear(key string) bool {
 	return ok && len(name) < shortestName && !strings.Contains(name, "/")
 }
 
-// Prove opens every entry of a store with a vault's keys, and returns how many there
-// are. Kinds: Internal (one does not open, and is named), those of the store.
-func Prove(ctx context.Context, s store.Store, keys Opener) (entries uint64, err error) {
+// Proof is how many entries of a vault open, and what is among them.
+type Proof struct{ Entries, Mounts, Tokens, Leases uint64 }
+
+// Count counts the mounts of the vault, in the sealed view of its store: it lists them by their names.
+func (p *Proof) Count(ctx context.Context, open store.Store) error {
+	ids, err := open.List(ctx, mount.EntryPrefix, "", 0)
+	p.Mounts = uint64(len(ids))
+	return err
+}
+
+// Prove opens every entry of a store with a vault's keys. Kinds: Internal (one does not
+// open, and is named), those of the store.
+func Prove(ctx context.Context, s store.Store, keys Opener) (p Proof, err error) {
 	snap, err := snapshotOf(ctx, s)
 	if err != nil {
-		return 0, err
+		return p, err
 	}
 	defer func() { err = errors.Join(err, snap.Close()) }()
 	for {
 		e, err := next(ctx, snap)
 		if err != nil || e.Key == "" {
-			return entries, err
+			return p, err
 		}
-		entries++
+		p.Entries++
+		switch {
+		case strings.HasPrefix(e.Key, token.RecordPrefix):
+			p.Tokens++
+		case strings.HasPrefix(e.Key, lease.RecordPrefix):
+			p.Leases++
+		}
 		if inTheClear(e.Key) {
 			continue
 		}
 		value, err := keys.Open([]byte(e.Key), e.Value)
 		if err != nil {
-			return entries, errs.Newf(errs.KindOf(err), "opening entry %d, %q: %w", entries, e.Key, err)
+			return p, errs.Newf(errs.KindOf(err), "opening entry %d, %q: %w", p.Entries, e.Key, err)
 		}
 		clear(value)
 	}

@@ -21,8 +21,11 @@ import (
 // hashes only; the sealed decorator leaves them as they are.
 const Prefix = "token/"
 
+// RecordPrefix is the folder of the tokens themselves.
+const RecordPrefix = Prefix + "id/"
+
 const (
-	idPrefix       = Prefix + "id/"
+	idPrefix       = RecordPrefix
 	accessorPrefix = Prefix + "accessor/"
 	// nsAccessorPrefix is followed by a namespace's ID.
 	nsAccessorPrefix = Prefix + "nsaccessor/"

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/room"
 	"github.com/strongkeep/strongkeep/internal/vault/snapshot"
 	"github.com/strongkeep/strongkeep/internal/vault/snapshot/place"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
@@ -18,12 +19,18 @@ type Keys interface {
 	snapshot.Opener
 }
 
-// Config of a Keeper. All fields are set.
+// Config of a Keeper. All fields are set, but where it says so.
 type Config struct {
 	Raw     store.Store // the base store
 	Keys    Keys
 	Scratch string // directory of its own, for trials; emptied at will
 	Open    func(ctx context.Context, p *Plan) (place.Place, error)
+	// Decrypt returns the view of a base store that the vault's keys open.
+	Decrypt func(raw store.Store) (store.Store, error)
+	// Unseal opens the vault in a copy of the store by the keys that unseal without people, and closes it
+	// again; false: there are none.
+	Unseal  func(ctx context.Context, copied store.Store) (bool, error)
+	Room    func() (room.Space, error) // nil = what the disk of Scratch has
 	Version string
 	Now     func() time.Time
 	Log     *slog.Logger
@@ -45,6 +52,9 @@ type Keeper struct {
 
 // New returns a Keeper that knows no plan.
 func New(cfg Config) *Keeper {
+	if cfg.Room == nil {
+		cfg.Room = func() (room.Space, error) { return room.Of(cfg.Scratch) }
+	}
 	return &Keeper{
 		cfg: cfg, wake: make(chan struct{}, 1), state: map[string]State{}, answered: map[string]store.Revision{},
 		judged: map[string]error{}, told: map[string]bool{},
@@ -55,7 +65,7 @@ func New(cfg Config) *Keeper {
 type State struct {
 	Proven   time.Time     // when the newest proven snapshot was made; zero = there is none, or none is known
 	Name     string        // of that
-	Entries  uint64        // in that, if this node made it
+	Proof    Proof         // of that, if this node made it
 	Next     time.Time     // when one is due; zero = as soon as the plan is looked at
 	Interval time.Duration // between two, at most
 	Failures uint64        // since the start
@@ -177,9 +187,13 @@ func (k *Keeper) tend(ctx context.Context, settings Reader, name string) (next t
 	}
 	due := when.after(newest)
 	k.change(name, func(s *State) {
+		was := s.Name
 		s.Kept, s.Proven, s.Name, s.Next = len(kept), newest, "", due
 		if len(kept) > 0 {
 			s.Name = kept[len(kept)-1]
+		}
+		if s.Name != was {
+			s.Proof = Proof{}
 		}
 	})
 	now := k.cfg.Now()
@@ -187,7 +201,7 @@ func (k *Keeper) tend(ctx context.Context, settings Reader, name string) (next t
 		k.answer(name, asked)
 		return due, nil
 	}
-	file, entries, err := k.make(ctx, p, to)
+	file, proof, err := k.make(ctx, p, to)
 	if err != nil {
 		return time.Time{}, err
 	}
@@ -197,8 +211,8 @@ func (k *Keeper) tend(ctx context.Context, settings Reader, name string) (next t
 	due = when.after(at)
 	k.change(name, func(s *State) {
 		s.Next = due
-		s.Proven, s.Name, s.Entries, s.Error, s.InARow, s.Tried, s.Kept = at, file, entries, "", 0, now, len(kept)
+		s.Proven, s.Name, s.Proof, s.Error, s.InARow, s.Tried, s.Kept = at, file, proof, "", 0, now, len(kept)
 	})
-	k.cfg.Log.Info("a snapshot is made, and proven", "plan", name, "file", file, "entries", entries)
+	k.cfg.Log.Info("a snapshot is made, and proven", "plan", name, "file", file, "entries", proof.Entries, "opened_by_unseal_key", proof.Unsealed)
 	return due, k.retire(ctx, p, to, kept)
 }

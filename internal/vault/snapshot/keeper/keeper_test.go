@@ -15,6 +15,8 @@ import (
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/redact"
+	"github.com/strongkeep/strongkeep/internal/room"
+	"github.com/strongkeep/strongkeep/internal/vault/mount"
 	"github.com/strongkeep/strongkeep/internal/vault/seal"
 	"github.com/strongkeep/strongkeep/internal/vault/snapshot"
 	"github.com/strongkeep/strongkeep/internal/vault/snapshot/keeper"
@@ -37,6 +39,11 @@ func (keys) Open(aad, sealed []byte) ([]byte, error) {
 	return bytes.Clone(sealed[len(aad):]), nil
 }
 
+// plain is the view of a store that is not sealed.
+func plain(raw store.Store) (store.Store, error) { return store.Borrow(raw), nil }
+
+func noKeys(context.Context, store.Store) (bool, error) { return false, nil }
+
 // world is a vault with a plan called daily.
 type world struct {
 	*testing.T
@@ -44,17 +51,21 @@ type world struct {
 	dir, scratch  string
 	now           time.Time
 	place         place.Place // nil = the directory
+	unseal        func(context.Context, store.Store) (bool, error)
+	free          uint64
 	*keeper.Keeper
 }
 
 func newWorld(t *testing.T) *world {
 	w := &world{T: t, raw: mem.New(mem.Config{}), settings: mem.New(mem.Config{}), dir: t.TempDir(), scratch: filepath.Join(t.TempDir(), "scratch")}
 	w.now = time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
+	w.unseal, w.free = noKeys, 1<<40
 	w.put(seal.ConfigKey, `{"vault_id":"0b2f7c1e-52a4-4a3b-9d3e-6b1f7e0c9a11"}`)
 	w.put("data/a", "data/a sealed")
+	w.put(mount.EntryPrefix+"m", mount.EntryPrefix+"m sealed")
 	w.plan(keeper.Plan{Name: "daily", Interval: time.Hour, Retain: 2, Kind: keeper.KindLocal, File: "vault"})
 	w.Keeper = keeper.New(keeper.Config{
-		Raw: w.raw, Keys: keys{}, Scratch: w.scratch, Version: "1", Log: slog.New(slog.DiscardHandler),
+		Raw: w.raw, Keys: keys{}, Scratch: w.scratch, Version: "1", Decrypt: plain, Unseal: func(ctx context.Context, s store.Store) (bool, error) { return w.unseal(ctx, s) }, Room: func() (room.Space, error) { return room.Space{Free: w.free}, nil }, Log: slog.New(slog.DiscardHandler),
 		Now: func() time.Time { return w.now },
 		Open: func(context.Context, *keeper.Plan) (place.Place, error) {
 			if w.place != nil {
@@ -115,7 +126,7 @@ func TestSchedule(t *testing.T) {
 		t.Fatal(next, files)
 	}
 	s := w.States()["daily"]
-	if !s.Proven.Equal(w.now) || s.Entries != 2 || s.Kept != 1 || s.Failures != 0 {
+	if !s.Proven.Equal(w.now) || s.Proof.Entries != 3 || s.Kept != 1 || s.Failures != 0 {
 		t.Errorf("%+v", s)
 	}
 	w.now = w.now.Add(59 * time.Minute)
@@ -138,7 +149,7 @@ func TestSchedule(t *testing.T) {
 		t.Errorf("%q are kept, not %q", files, want)
 	}
 	another := keeper.New(keeper.Config{ // another leader, or this one after a restart
-		Raw: w.raw, Keys: keys{}, Scratch: w.scratch, Now: func() time.Time { return w.now }, Log: slog.New(slog.DiscardHandler),
+		Raw: w.raw, Keys: keys{}, Scratch: w.scratch, Decrypt: plain, Unseal: noKeys, Now: func() time.Time { return w.now }, Log: slog.New(slog.DiscardHandler),
 		Open: func(context.Context, *keeper.Plan) (place.Place, error) { return place.OpenDirectory(w.dir) },
 	})
 	next, err := another.Tend(t.Context(), w.settings)
@@ -359,7 +370,7 @@ func TestAskedAndFailed(t *testing.T) {
 	w.now = w.now.Add(time.Minute)
 	w.ask()
 	next := keeper.New(keeper.Config{
-		Raw: w.raw, Keys: keys{}, Scratch: w.scratch, Now: func() time.Time { return w.now.Add(time.Minute) }, Log: slog.New(slog.DiscardHandler),
+		Raw: w.raw, Keys: keys{}, Scratch: w.scratch, Decrypt: plain, Unseal: noKeys, Now: func() time.Time { return w.now.Add(time.Minute) }, Log: slog.New(slog.DiscardHandler),
 		Open: func(context.Context, *keeper.Plan) (place.Place, error) { return place.OpenDirectory(w.dir) },
 	})
 	for range 2 {
@@ -404,6 +415,58 @@ func (e *ending) Delete(ctx context.Context, name string) error {
 		return ctx.Err()
 	}
 	return e.Place.Delete(ctx, name)
+}
+
+// A trial counts, and asks the unseal key: one that opens something else fails it, one that
+// is away does not.
+func TestTrial(t *testing.T) {
+	w := newWorld(t)
+	w.put("token/id/a", "token/id/a sealed")
+	w.put("token/accessor/a", "token/accessor/a sealed")
+	w.put("lease/id/b", "lease/id/b sealed")
+	w.unseal = func(ctx context.Context, s store.Store) (bool, error) {
+		if e, err := s.Get(ctx, "lease/id/b"); err != nil || !e.Exists() {
+			t.Error("it is not asked about what was restored: ", err)
+		}
+		return true, nil
+	}
+	w.tend()
+	if s := w.States()["daily"]; s.Proof != (keeper.Proof{Proof: snapshot.Proof{Entries: 6, Mounts: 1, Tokens: 1, Leases: 1}, Unsealed: true}) {
+		t.Errorf("%+v", s)
+	}
+	w.unseal = func(context.Context, store.Store) (bool, error) { return false, errs.New(errs.Unavailable, "away") }
+	w.now = w.now.Add(time.Hour)
+	if _, files := w.tend(); len(files) != 2 || w.States()["daily"].Proof.Unsealed {
+		t.Errorf("%q, %+v", files, w.States())
+	}
+	w.unseal = func(context.Context, store.Store) (bool, error) {
+		return false, errs.New(errs.Internal, "it does not open")
+	}
+	w.now = w.now.Add(time.Hour)
+	if _, files := w.tend(); len(files) != 2 || !strings.Contains(w.States()["daily"].Error, "it does not open") {
+		t.Errorf("%q, %+v", files, w.States())
+	}
+	w.unseal = noKeys
+	if _, err := w.raw.Apply(t.Context(), store.Delete(mount.EntryPrefix+"m")); err != nil {
+		t.Fatal(err)
+	}
+	if _, files := w.tend(); len(files) != 2 || !strings.Contains(w.States()["daily"].Error, "no mounts") {
+		t.Errorf("%q, %+v", files, w.States())
+	}
+}
+
+// The disk is the vault's first: where it is nearly full no snapshot is tried out on it.
+func TestLittleRoom(t *testing.T) {
+	w := newWorld(t)
+	w.tend()
+	w.now, w.free = w.now.Add(time.Hour), 200<<20
+	if _, files := w.tend(); len(files) != 1 || !strings.Contains(w.States()["daily"].Error, "200 MiB left") {
+		t.Errorf("%q, %+v", files, w.States())
+	}
+	w.free = 300 << 20
+	if _, files := w.tend(); len(files) != 2 {
+		t.Errorf("%q, %+v", files, w.States())
+	}
 }
 
 func TestPlan(t *testing.T) {

@@ -81,7 +81,7 @@ func TestJitter(t *testing.T) {
 	w.made(1, "the first is made at once")
 	on := func(keys keeper.Keys) time.Time {
 		node := keeper.New(keeper.Config{
-			Raw: w.raw, Keys: keys, Scratch: w.scratch, Now: func() time.Time { return w.now }, Log: slog.New(slog.DiscardHandler),
+			Raw: w.raw, Keys: keys, Scratch: w.scratch, Decrypt: plain, Unseal: noKeys, Now: func() time.Time { return w.now }, Log: slog.New(slog.DiscardHandler),
 			Open: func(context.Context, *keeper.Plan) (place.Place, error) { return place.OpenDirectory(w.dir) },
 		})
 		if _, err := node.Tend(t.Context(), w.settings); err != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/snapshot"
 	"github.com/strongkeep/strongkeep/internal/vault/snapshot/place"
+	"github.com/strongkeep/strongkeep/internal/vault/store"
 	"github.com/strongkeep/strongkeep/internal/vault/store/pebble"
 )
 
@@ -22,29 +23,30 @@ const attempts = 3
 const patience = 30 * time.Second
 
 // make makes a snapshot, proves it, and puts it into its place.
-func (k *Keeper) make(ctx context.Context, p *Plan, to place.Place) (name string, entries uint64, err error) {
+func (k *Keeper) make(ctx context.Context, p *Plan, to place.Place) (name string, proof Proof, err error) {
 	if err := k.clean(); err != nil {
-		return "", 0, err
+		return "", proof, err
 	}
 	defer func() { err = errors.Join(err, k.clean()) }()
 	file, err := os.OpenFile(filepath.Join(k.cfg.Scratch, "snapshot"), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
-		return "", 0, scratch(err)
+		return "", proof, scratch(err)
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
-	info, err := k.write(ctx, file)
+	guarded := &guard{File: file, free: k.cfg.Room}
+	info, err := k.write(ctx, guarded)
 	if err != nil {
-		return "", 0, err
+		return "", proof, err
 	}
-	if entries, err = k.try(ctx, file, &info); err != nil {
-		return "", 0, errs.Newf(errs.KindOf(err), "trying the snapshot out: %w", err)
+	if proof, err = k.try(ctx, guarded, &info); err != nil {
+		return "", proof, errs.Newf(errs.KindOf(err), "trying the snapshot out: %w", err)
 	}
 	name = p.fileName(info.Time)
 	if _, err := file.Seek(0, io.SeekStart); err != nil {
-		return "", 0, scratch(err)
+		return "", proof, scratch(err)
 	}
 	if err := to.Put(ctx, name, file, info.Bytes); err != nil {
-		return "", 0, err
+		return "", proof, err
 	}
 	got, err := k.readBack(ctx, to, name)
 	if err == nil && got.Digest != info.Digest {
@@ -54,10 +56,10 @@ func (k *Keeper) make(ctx context.Context, p *Plan, to place.Place) (name string
 		// Also when ctx has ended: what was not proven must not keep its name.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 		defer cancel()
-		return "", 0, errors.Join(err, to.Delete(ctx, name))
+		return "", proof, errors.Join(err, to.Delete(ctx, name))
 	}
 	k.note(p.Name+"/"+name, nil)
-	return name, entries, nil
+	return name, proof, nil
 }
 
 // clean empties the scratch directory: trials that a crash has ended lie there.
@@ -75,7 +77,7 @@ func scratch(err error) error {
 	return errs.Newf(errs.Unavailable, "using the scratch directory of snapshots: %w", err)
 }
 
-func (k *Keeper) write(ctx context.Context, file *os.File) (info snapshot.Info, err error) {
+func (k *Keeper) write(ctx context.Context, file *guard) (info snapshot.Info, err error) {
 	for range attempts {
 		if err := errors.Join(file.Truncate(0), rewind(file)); err != nil {
 			return info, scratch(err)
@@ -93,30 +95,69 @@ func rewind(f io.Seeker) error {
 	return err
 }
 
-// try restores the snapshot into a store of its own and opens every entry there.
-func (k *Keeper) try(ctx context.Context, file io.ReadSeeker, info *snapshot.Info) (entries uint64, err error) {
+// Proof is what a trial has shown.
+type Proof struct {
+	snapshot.Proof
+	Unsealed bool // a key that unseals without people has opened it; false: there is none, or none could be reached
+}
+
+// try restores the snapshot into a store of its own and opens every entry there, and
+// the vault itself by what unseals it.
+func (k *Keeper) try(ctx context.Context, file io.ReadSeeker, info *snapshot.Info) (proof Proof, err error) {
 	s, err := pebble.Open(pebble.Config{Dir: filepath.Join(k.cfg.Scratch, "store"), Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
-		return 0, err
+		return proof, err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
 	got, err := snapshot.Restore(ctx, file, snapshot.Target{Store: s, Now: k.cfg.Now()})
 	if err != nil {
-		return 0, err
+		return proof, err
 	}
 	if got.Digest != info.Digest || got.Entries != info.Entries {
-		return 0, errs.Newf(errs.Internal, "%d entries were written and %d are in the file", info.Entries, got.Entries)
+		return proof, errs.Newf(errs.Internal, "%d entries were written and %d are in the file", info.Entries, got.Entries)
 	}
 	if err := got.Authenticate(k.cfg.Keys); err != nil {
-		return 0, err
+		return proof, err
 	}
-	if entries, err = snapshot.Prove(ctx, s, k.cfg.Keys); err != nil {
-		return entries, err
+	if proof.Proof, err = snapshot.Prove(ctx, s, k.cfg.Keys); err != nil {
+		return proof, err
 	}
-	if entries != info.Entries {
-		return entries, errs.Newf(errs.Internal, "%d of %d entries open", entries, info.Entries)
+	if proof.Entries != info.Entries {
+		return proof, errs.Newf(errs.Internal, "%d of %d entries open", proof.Entries, info.Entries)
 	}
-	return entries, nil
+	if err := k.mounts(ctx, s, &proof); err != nil {
+		return proof, err
+	}
+	return proof, k.unseal(ctx, s, &proof)
+}
+
+// mounts finds the mounts, without which nothing is reached.
+func (k *Keeper) mounts(ctx context.Context, s store.Store, proof *Proof) error {
+	open, err := k.cfg.Decrypt(s)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(proof.Count(ctx, open), open.Close()); err != nil {
+		return errs.Newf(errs.KindOf(err), "reading the mounts: %w", err)
+	}
+	if proof.Mounts == 0 {
+		return errs.New(errs.Internal, "it has no mounts")
+	}
+	return nil
+}
+
+// unseal opens the vault, last: it writes to the store. A key store that is away is no
+// fault of the snapshot.
+func (k *Keeper) unseal(ctx context.Context, s store.Store, proof *Proof) (err error) {
+	proof.Unsealed, err = k.cfg.Unseal(ctx, s)
+	switch {
+	case errs.Is(err, errs.Unavailable), errs.Is(err, errs.Exhausted):
+		k.cfg.Log.Warn("whether the unseal key opens the snapshot could not be tried", "error", err)
+		return nil
+	case err != nil:
+		return errs.Newf(errs.KindOf(err), "opening it by its unseal key: %w", err)
+	}
+	return nil
 }
 
 // readBack reads a snapshot whole from where it lies, and looks whether this vault signed it.

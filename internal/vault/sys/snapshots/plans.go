@@ -164,8 +164,9 @@ func (c Config) status(ctx context.Context, tx engine.Tx, req *engine.Request) (
 	if !s.Next.IsZero() {
 		data["next_snapshot_time"] = s.Next.UTC().Format(time.RFC3339)
 	}
-	if s.Entries > 0 {
-		data["last_proven_entries"] = s.Entries
+	if n := s.Proof; n.Entries > 0 {
+		data["last_proven_entries"], data["last_proven_mounts"], data["last_proven_tokens"], data["last_proven_leases"] = n.Entries, n.Mounts, n.Tokens, n.Leases
+		data["last_proven_unsealed"] = n.Unsealed
 	}
 	if !s.Tried.IsZero() {
 		data["last_attempt_time"] = s.Tried.UTC().Format(time.RFC3339)
