@@ -19,7 +19,8 @@ func Migrate(s *session.Session) *cobra.Command {
 	c := &cobra.Command{
 		Use: "migrate", Short: "Move a stopped vault into another store", Args: session.Args(0, 0),
 		Long: `Move a vault from the store of one configuration file into the empty store of
-another, from pebble to etcd for example, or back. No server may run on either. What
+another, from pebble to etcd for example, or back. No server may run on either; of one
+that several servers share (ha_enabled) it is listened for 14 seconds whether one does. What
 was copied is compared entry by entry; then the store that is left is marked, so that
 no server starts on it, and only then the other one becomes the vault. If it ends
 before that, run it again: it takes the move to its end.`,
@@ -28,10 +29,14 @@ before that, run it again: it takes the move to its end.`,
 			if from == "" || to == "" {
 				return errs.New(errs.Invalid, "-from and -to are both needed: the configuration files of the store that is left and of the one that is filled")
 			}
-			var n uint64
-			err := a.withStore(c.Context(), from, func(_ compose.ServerConfig, left store.Store) error {
-				return a.withStore(c.Context(), to, func(_ compose.ServerConfig, filled store.Store) (err error) {
-					n, err = snapshot.Migrate(c.Context(), snapshot.Move{From: left, To: filled, Now: time.Now(), Tell: a.progress})
+			n, ctx := uint64(0), c.Context()
+			err := a.withStore(ctx, from, func(c compose.ServerConfig, left store.Store) error {
+				listen := time.Duration(0)
+				if c.SharedStore {
+					listen = snapshot.LeastListen
+				}
+				return a.withStore(ctx, to, func(_ compose.ServerConfig, filled store.Store) (err error) {
+					n, err = snapshot.Migrate(ctx, snapshot.Move{From: left, To: filled, Now: time.Now(), Tell: a.progress, Listen: listen})
 					return err
 				})
 			})

@@ -107,7 +107,7 @@ func (opener) Open(aad, sealed []byte) ([]byte, error) {
 func TestProve(t *testing.T) {
 	s := sample(t, 0)
 	apply(t, s, store.Put("core/keyring", []byte("x")), store.Put("core/AAAAAAAAAAAAAAAAAAAAAA", []byte("core/AAAAAAAAAAAAAAAAAAAAAA, sealed")), store.Put("data/a", []byte("data/a, sealed")))
-	if n, err := snapshot.Prove(t.Context(), s, opener{}); n != 4 || err != nil {
+	if n, err := snapshot.Prove(t.Context(), s, opener{}); n != (snapshot.Proof{Entries: 4}) || err != nil {
 		t.Fatal(n, err)
 	}
 	for _, key := range []string{"core/BAAAAAAAAAAAAAAAAAAAAA", "core/a/b", "data/b", "lease/c"} {

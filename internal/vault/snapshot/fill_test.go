@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/lease"
@@ -210,6 +211,45 @@ func TestMigrate(t *testing.T) {
 	wantKind(t, err, errs.Exist, "not empty")
 	_, err = snapshot.Migrate(t.Context(), snapshot.Move{From: mem.New(mem.Config{}), To: mem.New(mem.Config{}), Now: now})
 	wantKind(t, err, errs.Invalid, "no vault")
+}
+
+// A store that several servers share is not left while one of them runs, also if it only
+// wakes up when the vault has been copied; afterwards the same command ends the move.
+func TestMigrateFromRunning(t *testing.T) {
+	for what, begins := range map[string]func(s store.Store) bool{
+		"runs":     func(store.Store) bool { return true },
+		"wakes up": func(s store.Store) bool { return snapshot.Usable(t.Context(), s) != nil },
+	} {
+		from, to := sample(t, 50), mem.New(mem.Config{})
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			alive := time.NewTicker(time.Millisecond)
+			defer alive.Stop()
+			for {
+				select {
+				case <-ctx.Done():
+					return
+				case <-alive.C:
+				}
+				if begins(from) {
+					apply(t, from, store.Put("core/leader-alive", nil))
+				}
+			}
+		}()
+		_, err := snapshot.Migrate(t.Context(), snapshot.Move{From: from, To: to, Now: now, Listen: time.Second})
+		wantKind(t, err, errs.Unavailable, "still runs")
+		if len(all(t, to)) > 0 && snapshot.Usable(t.Context(), to) == nil {
+			t.Errorf("%s: there is a vault in both stores", what)
+		}
+		stop()
+		<-ended
+		if _, err := snapshot.Migrate(t.Context(), snapshot.Move{From: from, To: to, Now: now, Listen: 50 * time.Millisecond}); err != nil {
+			t.Error(what, err)
+		}
+		wantSame(t, to, from)
+	}
 }
 
 // A vault that was restored and moved before anybody opened it still has its leases held.

@@ -15,7 +15,13 @@ type Move struct {
 	From, To store.Store // base stores; To is empty, or an earlier Migrate did not finish
 	Now      time.Time
 	Tell     func(done uint64) // progress; may be nil
+	// Listen is for how long nobody may have written to From, which several servers share: longer than one
+	// is silent that has the vault open. 0 = no server can use it meanwhile.
+	Listen time.Duration
 }
+
+// LeastListen is more than passes between two signs of life of servers that share a store.
+const LeastListen = 7 * time.Second
 
 // Migrate moves a vault into another store, entry by entry, and compares both before the
 // one that is left is marked and the other begins to be a vault. At no instant does a
@@ -41,6 +47,9 @@ func Migrate(ctx context.Context, m Move) (uint64, error) {
 	if err := movable(ctx, m.From); err != nil {
 		return 0, err
 	}
+	if err := quiet(ctx, m.From, m.Listen); err != nil {
+		return 0, err
+	}
 	if err := f.begin(ctx); err != nil {
 		return 0, err
 	}
@@ -50,12 +59,45 @@ func Migrate(ctx context.Context, m Move) (uint64, error) {
 	if _, err := compareAll(ctx, &f, m.From); err != nil {
 		return 0, err
 	}
-	return leave(ctx, &f, m.From)
+	return leave(ctx, &f, m.From, m.Listen)
+}
+
+// quiet returns Unavailable if somebody writes to a store within that time.
+func quiet(ctx context.Context, s store.Store, listen time.Duration) error {
+	if listen == 0 {
+		return nil
+	}
+	w, err := s.Watch(ctx, "", 0)
+	if err != nil {
+		return err
+	}
+	defer w.Close()
+	over := time.NewTimer(listen)
+	defer over.Stop()
+	for {
+		select {
+		case e, ok := <-w.Events():
+			if !ok {
+				return errors.Join(errs.New(errs.Unavailable, "listening whether a server still runs on the store ended early: run the command again"), w.Err())
+			}
+			if len(e.Changes) > 0 {
+				return errs.New(errs.Unavailable, "a server still runs on the store to move: something was just written to it; stop all servers of ha_enabled (strongkeep operator members names them), and run the command again")
+			}
+		case <-over.C:
+			return nil
+		case <-ctx.Done():
+			return errs.Newf(errs.Unavailable, "listening whether a server still runs on the store: %w", ctx.Err())
+		}
+	}
 }
 
 // leave takes the vault out of from, and makes one of the store that was filled.
-func leave(ctx context.Context, f *filler, from store.Store) (uint64, error) {
+func leave(ctx context.Context, f *filler, from store.Store, listen time.Duration) (uint64, error) {
 	if _, err := from.Apply(ctx, f.mark.change(MovedKey)); err != nil {
+		return 0, err
+	}
+	// A server that was paused when nobody was to be heard sees the mark within a second.
+	if err := quiet(ctx, from, listen); err != nil {
 		return 0, err
 	}
 	// Once more: from here on no server can have written to the one that is left.

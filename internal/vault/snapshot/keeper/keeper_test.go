@@ -262,7 +262,7 @@ func TestAfterCrash(t *testing.T) {
 	}
 	defer func() { _ = f.Close() }()
 	info, err := snapshot.Check(t.Context(), f)
-	if err != nil || info.Authenticate(keys{}) != nil || info.Entries != 2 {
+	if err != nil || info.Authenticate(keys{}) != nil || info.Entries != 3 {
 		t.Error(info, err)
 	}
 }

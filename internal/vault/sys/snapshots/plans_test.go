@@ -144,6 +144,7 @@ func TestPath(t *testing.T) {
 	write(t, v, "old/app", map[string]any{"value": "now"})
 	write(t, v, "sys/mounts/late", map[string]any{"type": "kv"})
 	write(t, v, "late/app", map[string]any{"value": "now"})
+	t.Setenv("TMPDIR", "/nowhere") // what lies on this machine is not copied
 	read := func(token, path string) (*vault.Secret, error) {
 		return v.NewClient(token).Logical().Read("sys/storage/snapshots/read/daily/" + file + "/" + path)
 	}

@@ -93,8 +93,15 @@ func (c Config) authorize(ctx context.Context, tx engine.Tx, req *engine.Request
 	return nil
 }
 
-// with opens a snapshot of a plan for do.
+// with opens a snapshot of a plan for do. One request at a time does: each reads the whole
+// snapshot, and copies one that lies elsewhere.
 func (c Config) with(ctx context.Context, p *keeper.Plan, file string, do func(context.Context, store.Store) (*engine.Response, error)) (_ *engine.Response, err error) {
+	select {
+	case c.turn <- struct{}{}:
+		defer func() { <-c.turn }()
+	case <-ctx.Done():
+		return nil, errs.Newf(errs.Unavailable, "waiting for others that read snapshots: %w", ctx.Err())
+	}
 	at, err := c.Keeper.Place(ctx, p)
 	if err != nil {
 		return nil, err
@@ -104,6 +111,13 @@ func (c Config) with(ctx context.Context, p *keeper.Plan, file string, do func(c
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, from.Close()) }()
+	if file, ok := from.(*os.File); ok { // it lies on this machine
+		info, err := file.Stat()
+		if err != nil {
+			return nil, errs.Newf(errs.Unavailable, "reading the snapshot: %w", err)
+		}
+		return c.in(ctx, file, info.Size(), do)
+	}
 	here, err := os.CreateTemp("", "strongkeep-snapshot-*")
 	if err != nil {
 		return nil, errs.Newf(errs.Unavailable, "copying the snapshot: %w", err)
@@ -116,6 +130,11 @@ func (c Config) with(ctx context.Context, p *keeper.Plan, file string, do func(c
 	if err != nil {
 		return nil, errs.Newf(errs.Unavailable, "copying the snapshot: %w", err)
 	}
+	return c.in(ctx, here, size, do)
+}
+
+// in opens the snapshot that lies in a file for do.
+func (c Config) in(ctx context.Context, here io.ReaderAt, size int64, do func(context.Context, store.Store) (*engine.Response, error)) (*engine.Response, error) {
 	raw, err := snapshot.Open(ctx, here, size)
 	if err != nil {
 		return nil, err

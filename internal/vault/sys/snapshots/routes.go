@@ -14,7 +14,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/store"
 )
 
-// Config of Routes. All fields are set.
+// Config of Routes. All exported fields are set.
 type Config struct {
 	Keys       snapshot.Keys // of the open vault
 	Keeper     *keeper.Keeper
@@ -27,12 +27,15 @@ type Config struct {
 	Leader func() (leader.Status, bool)
 	// Decrypt returns the view of a base store that the vault's keys open.
 	Decrypt func(raw store.Store) (store.Store, error)
+
+	turn chan struct{} // capacity 1; reading out of a snapshot
 }
 
 type handlers = map[engine.Operation]engine.Handler
 
 // Routes are those below sys/.
 func Routes(c Config) []engine.Route {
+	c.turn = make(chan struct{}, 1)
 	own := []engine.Route{
 		{
 			Pattern: "storage/raft/snapshot", Sudo: true, Summary: "GET streams a snapshot of the whole vault, sealed.",
