@@ -62,6 +62,7 @@ func Check(ctx context.Context, cfg Config) []Finding {
 	v.in("configuration").add("the configuration is right", OK, "storage "+v.cfg.Server.Storage, "")
 	v.in("server").server(ctx)
 	v.in("memory").memory()
+	v.in("process").process()
 	v.in("limits").limits()
 	v.in("clock").clock()
 	v.in("disk").disk()

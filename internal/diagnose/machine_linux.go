@@ -26,18 +26,20 @@ func (v *visit) memory() {
 		v.ok(swap, "there is none")
 	}
 	const core = "no core dump holds memory"
-	var limit unix.Rlimit
-	pattern, _ := os.ReadFile("/proc/sys/kernel/core_pattern")
-	if err := unix.Getrlimit(unix.RLIMIT_CORE, &limit); err != nil {
+	pattern, err := os.ReadFile("/proc/sys/kernel/core_pattern")
+	if err != nil {
 		v.add(core, Unknown, err.Error(), "")
 		return
 	}
-	detail := fmt.Sprintf("the server sets RLIMIT_CORE to 0 and is not dumpable; here the limit is %s, and dumps go to %q", amount(limit.Cur), strings.TrimSpace(string(pattern)))
-	if limit.Cur != 0 && strings.HasPrefix(string(pattern), "|") {
-		v.add(core, Warning, detail+", a program, which no limit but 0 holds back", "LimitCORE=0 in the unit, or ulimit -c 0")
-		return
+	// A dump that is piped to a program is made whatever RLIMIT_CORE is (core(5)).
+	v.ok(core, "the server makes itself not dumpable, which nothing overrides, and sets RLIMIT_CORE to 0; dumps of others go to %q", strings.TrimSpace(string(pattern)))
+}
+
+// process looks at the server that runs on this machine.
+func (v *visit) process() {
+	if p, ok := holder("/proc", v.cfg.Server.DataDir); ok {
+		v.running(p)
 	}
-	v.ok(core, "%s", detail)
 }
 
 // swapAreas are the names in the form of /proc/swaps, whose first line is a header.
@@ -74,7 +76,7 @@ func amount(n uint64) string {
 
 const enoughFiles = 4096
 
-// limits are those of this process: a unit may give the server others.
+// limits are those of this process: a unit may give the server others, see running.
 func (v *visit) limits() {
 	const question = "enough files may be open"
 	var limit unix.Rlimit
