@@ -67,9 +67,8 @@ func (w *world) untilDone(look func(done bool), args ...string) {
 	w.Logf("%s %s: killed %d times", args[0], args[1], kills)
 }
 
-// state of the store of a configuration: whether a server would start, and how many
-// entries it would find.
-func (w *world) state(config string) (usable bool, entries int) {
+// opened is the store of a configuration, while no server uses it.
+func (w *world) opened(config string) (_ store.Store, done func()) {
 	w.Helper()
 	c, err := app.LoadServerConfig(filepath.Join(w.dir, config))
 	if err != nil {
@@ -79,7 +78,22 @@ func (w *world) state(config string) (usable bool, entries int) {
 	if err != nil {
 		w.Fatal(err)
 	}
-	defer func() { _ = s.Close() }()
+	return s, func() { _ = s.Close() }
+}
+
+// second makes the configuration of another data directory, for the same key.
+func (w *world) second(name string) (config string) {
+	config = filepath.Join(w.dir, "etc", name+".yaml")
+	w.file("etc/"+name+".yaml", "data_dir: "+filepath.Join(w.dir, name)+"\nlisten: 127.0.0.1:0\nunseal_key_file: "+filepath.Join(w.dir, "etc", "key")+"\n")
+	return config
+}
+
+// state of the store of a configuration: whether a server would start, and how many
+// entries it would find.
+func (w *world) state(config string) (usable bool, entries int) {
+	w.Helper()
+	s, done := w.opened(config)
+	defer done()
 	snap, err := s.(store.Snapshotter).Snapshot(w.Context())
 	if err != nil {
 		w.Fatal(err)
@@ -103,15 +117,8 @@ func (w *world) state(config string) (usable bool, entries int) {
 // more puts entries below the sealing, beside those of the vault.
 func (w *world) more(config string, n int) {
 	w.Helper()
-	c, err := app.LoadServerConfig(filepath.Join(w.dir, config))
-	if err != nil {
-		w.Fatal(err)
-	}
-	s, err := app.OpenStore(w.Context(), c)
-	if err != nil {
-		w.Fatal(err)
-	}
-	defer func() { _ = s.Close() }()
+	s, done := w.opened(config)
+	defer done()
 	for i := 0; i < n; i += 500 {
 		changes := make([]store.Change, 500)
 		for j := range changes {
@@ -133,7 +140,7 @@ func TestKilled(t *testing.T) {
 	w.end()
 	w.more("etc/server.yaml", 20_000)
 	_, all := w.state("etc/server.yaml")
-	etc := func(name string) string { return filepath.Join(w.dir, "etc", name) }
+	from := "=" + filepath.Join(w.dir, "etc", "server.yaml")
 	file := filepath.Join(w.dir, "backups", "a")
 
 	w.untilDone(func(done bool) {
@@ -148,9 +155,8 @@ func TestKilled(t *testing.T) {
 		if info, err := snapshot.Check(t.Context(), f); err != nil || info.Entries != uint64(all) {
 			t.Errorf("%d of %d entries have the name: %v", info.Entries, all, err)
 		}
-	}, "snapshot", "save", "-config="+etc("server.yaml"), file)
+	}, "snapshot", "save", "-config"+from, file)
 
-	w.file("etc/restored.yaml", "data_dir: "+w.dir+"/restored\nlisten: 127.0.0.1:0\nunseal_key_file: "+etc("key")+"\n")
 	w.untilDone(func(done bool) {
 		usable, entries := w.state("etc/restored.yaml")
 		if usable && entries != 0 && entries != all || done && (!usable || entries != all) {
@@ -161,20 +167,19 @@ func TestKilled(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-	}, "snapshot", "restore", "-config="+etc("restored.yaml"), file)
+	}, "snapshot", "restore", "-config="+w.second("restored"), file)
 
-	w.file("etc/moved.yaml", "data_dir: "+w.dir+"/moved\nlisten: 127.0.0.1:0\nunseal_key_file: "+etc("key")+"\n")
 	w.untilDone(func(done bool) {
 		left, there := w.state("etc/server.yaml")
 		arrived, here := w.state("etc/moved.yaml")
 		if arrived = arrived && here > 0; left && arrived || arrived && here != all || there != all || done && !arrived {
 			t.Errorf("left usable %v, %d entries; filled usable %v, %d entries", left, there, arrived, here)
 		}
-	}, "operator", "migrate", "-from="+etc("server.yaml"), "-to="+etc("moved.yaml"))
+	}, "operator", "migrate", "-from"+from, "-to="+w.second("moved"))
 
 	// To etcd, and back.
 	w.must("strongkeep operator migrate -from=/etc/strongkeep/moved.yaml -to=/etc/strongkeep/new.yaml", "Moved")
-	w.file("etc/back.yaml", "data_dir: "+w.dir+"/back\nlisten: 127.0.0.1:0\nunseal_key_file: "+etc("key")+"\n")
+	w.second("back")
 	w.must("strongkeep operator migrate -from=/etc/strongkeep/new.yaml -to=/etc/strongkeep/back.yaml", "Moved")
 	if usable, n := w.state("etc/back.yaml"); !usable || n != all {
 		t.Errorf("usable %v, %d of %d entries", usable, n, all)

@@ -45,6 +45,7 @@ func (h *Handler) decode(w http.ResponseWriter, r *http.Request, path string) (*
 		return nil, err
 	}
 	switch {
+	case req.Operation == engine.Update && opaque(path): // it is refused, and told why
 	case req.Operation == engine.Update, req.Operation == engine.Patch,
 		req.Operation == engine.Delete && r.ContentLength > 0 && len(query) == 0: // as the official client cancels a rekey
 		req.Body, err = readBody(w, r)
@@ -57,6 +58,11 @@ func (h *Handler) decode(w http.ResponseWriter, r *http.Request, path string) (*
 		req.Path += "/"
 	}
 	return req, err
+}
+
+// opaque reports whether clients send a whole snapshot as the body.
+func opaque(path string) bool {
+	return path == "sys/storage/raft/snapshot" || path == "sys/storage/raft/snapshot-force"
 }
 
 // operation is what the method asks for. Whatever would change something asks

@@ -22,6 +22,7 @@ func TestOfficialClient(t *testing.T) {
 	if err := v.Sys().RaftSnapshot(&file); err != nil {
 		t.Fatal(err)
 	}
+	whole := bytes.Clone(file.Bytes())
 	in, err := snapshot.Unwrap(&file)
 	if err != nil {
 		t.Fatal(err)
@@ -35,7 +36,7 @@ func TestOfficialClient(t *testing.T) {
 		t.Error(err)
 	}
 	for _, force := range []bool{false, true} {
-		if err := v.Sys().RaftSnapshotRestore(strings.NewReader("{}"), force); err == nil || !strings.Contains(err.Error(), "into an empty store") {
+		if err := v.Sys().RaftSnapshotRestore(bytes.NewReader(whole), force); err == nil || !strings.Contains(err.Error(), "into an empty store") {
 			t.Errorf("force %v: %v", force, err)
 		}
 	}
