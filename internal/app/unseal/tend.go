@@ -58,6 +58,7 @@ func (r *Ring) again() {
 		return // a key that is held already may be lost to its file meanwhile: it is kept
 	}
 	r.broken.Store(&broken)
+	r.opened.Store(&all)
 	r.Log.Info("unseal keys that could not be opened can be now", "left", len(broken))
 	r.Gate.Barrier().SetWrappers(all)
 }

@@ -17,11 +17,9 @@ func TestOperations(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, found := range step.FindAllStringSubmatch(string(page), -1) {
-			for line := range strings.Lines(found[2]) {
-				commands[name]++
-				w.operate(strings.TrimSpace(line))
-			}
+		for _, line := range typed(string(page)) {
+			commands[name]++
+			w.operate(line)
 		}
 	}
 	if commands["diagnose"] != 1 || commands["memory"] != 1 {
@@ -30,6 +28,23 @@ func TestOperations(t *testing.T) {
 	if w.get("app/db") != canary {
 		t.Error("the vault is not what it was")
 	}
+}
+
+// typed are the lines of the blocks of a page that say no language.
+func typed(page string) (lines []string) {
+	open := ""
+	for line := range strings.Lines(page) {
+		line = strings.TrimSpace(line)
+		switch {
+		case strings.HasPrefix(line, "```") && open == "":
+			open = line
+		case line == "```":
+			open = ""
+		case open == "```":
+			lines = append(lines, line)
+		}
+	}
+	return lines
 }
 
 // operate runs a line of those pages.
