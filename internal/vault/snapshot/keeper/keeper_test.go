@@ -21,6 +21,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/snapshot"
 	"github.com/strongkeep/strongkeep/internal/vault/snapshot/keeper"
 	"github.com/strongkeep/strongkeep/internal/vault/snapshot/place"
+	"github.com/strongkeep/strongkeep/internal/vault/snapshot/place/address"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
 	"github.com/strongkeep/strongkeep/internal/vault/store/mem"
 )
@@ -486,6 +487,12 @@ func TestPlan(t *testing.T) {
 		if err := p.Check(); !errs.Is(err, errs.Invalid) {
 			t.Errorf("%s: %v", what, err)
 		}
+	}
+	in := func(bucket string) *keeper.Plan {
+		return &keeper.Plan{Kind: address.S3, File: "vault", Bucket: &address.Bucket{Kind: address.S3, Name: bucket}}
+	}
+	if !in("a").Shares(in("a")) || in("a").Shares(in("b")) || in("a").Shares(&good) {
+		t.Error("plans of one bucket share names, those of others do not")
 	}
 	s := mem.New(mem.Config{})
 	for _, name := range []string{"none", "", "a/b"} {

@@ -79,7 +79,13 @@ func (p *Plan) checkPlace() error {
 }
 
 // Shares reports whether both would take the other's snapshots for their own.
-func (p *Plan) Shares(q *Plan) bool { return p.Kind == q.Kind && p.Path == q.Path && p.File == q.File }
+func (p *Plan) Shares(q *Plan) bool {
+	if p.Kind != q.Kind || p.Path != q.Path || p.File != q.File {
+		return false
+	}
+	a, b := p.Bucket, q.Bucket
+	return a == nil || b == nil || a.Name == b.Name && a.Account == b.Account && a.Endpoint == b.Endpoint
+}
 
 // Encode is the plan as it is stored.
 func (p *Plan) Encode() []byte {
