@@ -44,20 +44,25 @@ func (h *Handler) decode(w http.ResponseWriter, r *http.Request, path string) (*
 	if req.Operation, err = operation(r, query); err != nil {
 		return nil, err
 	}
-	switch {
-	case req.Operation == engine.Update && opaque(path): // it is refused, and told why
-	case req.Operation == engine.Update, req.Operation == engine.Patch,
-		req.Operation == engine.Delete && r.ContentLength > 0 && len(query) == 0: // as the official client cancels a rekey
-		req.Body, err = readBody(w, r)
-	default:
-		query.Del("list") // these steer the wire itself; in a form they are fields like any other
-		query.Del("help")
-		req.Body = fieldsBody(query)
-	}
+	req.Body, err = bodyOf(w, r, req, query)
 	if req.Operation == engine.List && !strings.HasSuffix(req.Path, "/") {
 		req.Path += "/"
 	}
 	return req, err
+}
+
+// bodyOf is what the body says, or the query.
+func bodyOf(w http.ResponseWriter, r *http.Request, req *gate.Request, query url.Values) (engine.Body, error) {
+	switch {
+	case req.Operation == engine.Update && opaque(req.Path): // it is refused, and told why
+		return engine.Body{}, nil
+	case req.Operation == engine.Update, req.Operation == engine.Patch,
+		req.Operation == engine.Delete && r.ContentLength > 0 && len(query) == 0: // as the official client cancels a rekey
+		return readBody(w, r)
+	}
+	query.Del("list") // these steer the wire itself; in a form they are fields like any other
+	query.Del("help")
+	return fieldsBody(query), nil
 }
 
 // opaque reports whether clients send a whole snapshot as the body.
