@@ -164,6 +164,9 @@ func (b *Barrier) start(s *session, r *ring, seed []byte) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	s.cancel = cancel
 	b.session = s
+	if s.by != nil { // before keep begins, which would not look again for an hour
+		b.noteLocked(*s.by, nil)
+	}
 	s.work.Go(func() { s.upkeep(ctx) }) // stop ends both and waits
 	s.work.Go(func() { b.keep(ctx, s) })
 	return nil

@@ -94,12 +94,15 @@ func (b *Barrier) Seals(ctx context.Context) ([]Info, error) {
 
 // note keeps what came of using the key of w.
 func (b *Barrier) note(w rootkey.Wrapping, err error) {
-	now := b.now().UTC()
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.session == nil {
-		return
+	if b.session != nil {
+		b.noteLocked(w, err)
 	}
+}
+
+func (b *Barrier) noteLocked(w rootkey.Wrapping, err error) {
+	now := b.now().UTC()
 	h := Health{Tried: now, Err: err}
 	if err != nil {
 		h.Since = cmp.Or(b.health[w.ID()].Since, now)

@@ -233,6 +233,34 @@ func TestNotesBesideOthers(t *testing.T) {
 	})
 }
 
+// What opened the vault is noted at once, whoever is faster, and not by the look of an hour later.
+func TestNotesWhatOpened(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore(t)
+		b := newBarrier(t, s)
+		shares := initialize(t, b, InitConfig{Shares: 1, Threshold: 1})
+		b.Seal()
+		for n := range 300 {
+			time.Sleep(time.Second) // of the bubble's clock: the record has whole ones
+			submit(t, b, shares...)
+			synctest.Wait()
+			all, _, err := rootkey.ReadWorked(t.Context(), s)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, at := range all {
+				if time.Since(at) > time.Second {
+					t.Fatalf("opening %d is not noted: the latest is of %v ago", n+1, time.Since(at))
+				}
+			}
+			if len(all) != 1 {
+				t.Fatalf("opening %d is not noted", n+1)
+			}
+			b.Seal()
+		}
+	})
+}
+
 // A node hears of what another one does with the configuration.
 func TestSealsFollowOtherNodes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -33,6 +33,8 @@ type session struct {
 	log         *slog.Logger
 	rotateAfter uint64
 
+	by *rootkey.Wrapping // what opened the vault; nil when it was made
+
 	cancel context.CancelFunc // ends what work has
 	work   sync.WaitGroup     // upkeep and keep
 	look   chan struct{}      // capacity 1; has keep look at the seals now

@@ -52,10 +52,9 @@ func (b *Barrier) SubmitShare(ctx context.Context, text redact.Secret) (Status, 
 		return Status{}, err
 	}
 	defer root.Wipe()
-	if err := b.open(ctx, c, root); err != nil {
+	if err := b.open(ctx, c, root, c.People()); err != nil {
 		return Status{}, err
 	}
-	b.note(c.People(), nil)
 	return b.Status(ctx)
 }
 
@@ -122,11 +121,7 @@ func (b *Barrier) AutoUnseal(ctx context.Context) error {
 		return fmt.Errorf("%w; its unseal key shares open the vault too (strongkeep operator unseal)", err)
 	}
 	defer root.Wipe()
-	if err := b.open(ctx, c, root); err != nil {
-		return err
-	}
-	b.note(by, nil)
-	return nil
+	return b.open(ctx, c, root, by)
 }
 
 // unwrapped is what one key made of its wrapping.
@@ -169,7 +164,7 @@ func (b *Barrier) first(ctx context.Context, c rootkey.Config, all []Named) (red
 }
 
 // open loads the keyring with the root key and starts a session.
-func (b *Barrier) open(ctx context.Context, c rootkey.Config, root redact.Secret) error {
+func (b *Barrier) open(ctx context.Context, c rootkey.Config, root redact.Secret, by rootkey.Wrapping) error {
 	s, err := b.newSession(c, root)
 	if err != nil {
 		return err
@@ -188,5 +183,6 @@ func (b *Barrier) open(ctx context.Context, c rootkey.Config, root redact.Secret
 	if err := s.reserve(ctx, r); err != nil {
 		b.log.WarnContext(ctx, "opening the vault without having noted its use of the key", "error", err)
 	}
+	s.by = &by
 	return b.start(s, r, m.seed)
 }
