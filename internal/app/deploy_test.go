@@ -1,12 +1,14 @@
 package app_test
 
 import (
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -17,6 +19,7 @@ import (
 	keyfile "github.com/strongkeep/strongkeep/internal/keystore/file"
 	"github.com/strongkeep/strongkeep/internal/testenv"
 	"github.com/strongkeep/strongkeep/internal/testenv/await"
+	"github.com/strongkeep/strongkeep/internal/testenv/port"
 )
 
 // expression is one of the dashboard or the alerts, and where it stands.
@@ -63,7 +66,7 @@ func shipped(t *testing.T) (all []expression) {
 			all = append(all, expression{"panel " + p.Title, target.Expr})
 		}
 	}
-	for _, name := range []string{"server/alerts.yaml", "server/alerts-seals.yaml"} {
+	for _, name := range []string{"server/alerts.yaml", "server/alerts-seals.yaml", "server/alerts-cluster.yaml"} {
 		all = append(all, rules(t, name)...)
 	}
 	return all
@@ -122,7 +125,7 @@ func TestDashboardAndAlertsNameRealMetrics(t *testing.T) {
 		return strings.Contains(shown.Body, "strongkeep_seal_works{")
 	})
 	exists := map[string][]string{"up": {"job", "instance"}}
-	for _, m := range sample.FindAllStringSubmatch(shown.Body, -1) {
+	for _, m := range sample.FindAllStringSubmatch(shown.Body+clusterMetrics(t), -1) {
 		exists[m[1]] = append(exists[m[1]], "job", "instance")
 		for _, l := range matcher.FindAllStringSubmatch(quoted.ReplaceAllString(m[2], `""`), -1) {
 			exists[m[1]] = append(exists[m[1]], l[1])
@@ -159,6 +162,25 @@ func TestDashboardAndAlertsNameRealMetrics(t *testing.T) {
 	if len(named) < 20 {
 		t.Errorf("only %d series are named: is anything read?", len(named))
 	}
+}
+
+// clusterMetrics are the metrics of a server that is a cluster of one.
+func clusterMetrics(t *testing.T) string {
+	t.Helper()
+	key := filepath.Join(t.TempDir(), "cluster.key")
+	if err := os.WriteFile(key, []byte(strings.Repeat("0f", 32)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	free, err := port.Free(port.Host())
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := net.JoinHostPort(port.Host(), strconv.Itoa(free))
+	v := testenv.Start(t, func(c *app.ServerConfig) {
+		c.Storage, c.ClusterKeyFile, c.ClusterNode, c.ClusterListen = "cluster", key, "n", at
+		c.ClusterMembers = []string{"n=https://" + at}
+	})
+	return v.HTTP(http.MethodGet, "sys/metrics?format=prometheus", nil).Body
 }
 
 // The unit is one that systemd takes, and it lets the server do little.

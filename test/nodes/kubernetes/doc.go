@@ -1,0 +1,2 @@
+// Package kubernetes runs deploy/server/cluster.yaml on a real node.
+package kubernetes
