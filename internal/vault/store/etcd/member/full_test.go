@@ -26,7 +26,7 @@ func TestFull(t *testing.T) {
 			t.Parallel()
 			all := list(t, n)
 			for i := range all {
-				all[i].Quota, all[i].Tend = 24<<20, 200*time.Millisecond
+				all[i].Quota, all[i].Tend, all[i].Keep = 24<<20, 200*time.Millisecond, time.Second // what is deleted late is forgotten soon, too
 			}
 			nodes := together(t, all)
 			s := storeOf(t, nodes[0], etcd.Config{})
