@@ -37,6 +37,14 @@ func (m *Manager) queue(tx Writer, rec *Record) {
 	rec.replace(tx, &next)
 }
 
+// intend has rec ended by the caller, and by the expirer where that has not come of it when a call
+// of an engine is over. From the commit of tx on nobody finds it.
+func (m *Manager) intend(tx Writer, rec *Record) {
+	next := *rec
+	next.Ending, next.Due = true, m.now().Add(m.cfg.Timeout)
+	rec.replace(tx, &next)
+}
+
 // Revoke has the lease ended soon, in the request's transaction; after the
 // commit nobody finds it, and Wake may be called. To revoke what is not there
 // is no error.
@@ -214,7 +222,7 @@ func shown(err error) string {
 }
 
 // RevokeNow ends a lease before it returns, outside of any request's
-// transaction. If that fails it stays queued. To revoke what is not there is no
+// transaction. If that fails, or the node stops amid it, it stays queued. To revoke what is not there is no
 // error; kinds else are those of the engine and of the store.
 func (m *Manager) RevokeNow(ctx context.Context, ns engine.Namespace, id string) error {
 	rec, err := find(ctx, m.cfg.Store, ns, id)
@@ -227,12 +235,21 @@ func (m *Manager) RevokeNow(ctx context.Context, ns engine.Namespace, id string)
 // conflicts bounds how often a lease that others change is tried at once.
 const conflicts = 16
 
+// endNow commits that the lease is ending before its engine ends it, so that a node that stops in
+// between leaves none that clients take for valid, and somebody ends it.
 func (m *Manager) endNow(ctx context.Context, short string) error {
 	for range conflicts {
 		tx := store.Begin(m.cfg.Store)
 		rec, err := load(ctx, tx, short)
 		if err != nil || rec == nil {
 			return err
+		}
+		if !rec.Ending {
+			m.intend(tx, rec)
+			if _, err := tx.Commit(ctx); err != nil && !errs.Is(err, errs.Conflict) {
+				return errs.Newf(errs.KindOf(err), "noting that a lease ends: %w", err)
+			}
+			continue
 		}
 		cause := m.end(ctx, tx, rec)
 		_, err = tx.Commit(context.WithoutCancel(ctx))
