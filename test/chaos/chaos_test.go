@@ -3,9 +3,11 @@ package chaos_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -19,7 +21,7 @@ import (
 )
 
 // programs builds what runs; overlay replaces sources of the node (go build -overlay), "" = none.
-func programs(t *testing.T, overlay string) world.Programs {
+func programs(t *testing.T, kinds []schedule.World, overlay string) world.Programs {
 	t.Helper()
 	if os.Getuid() != 0 {
 		t.Skip("SKIPPED without root: nodes on networks and disks of their own")
@@ -29,22 +31,40 @@ func programs(t *testing.T, overlay string) world.Programs {
 			t.Skip("SKIPPED: ", err)
 		}
 	}
-	etcd, err := build.Ensure(t.Context(), build.Etcd, os.Stderr)
-	if err != nil {
-		t.Fatal("building etcd:", err)
+	var p world.Programs
+	if slices.Contains(kinds, schedule.External) {
+		etcd, err := build.Ensure(t.Context(), build.Etcd, os.Stderr)
+		if err != nil {
+			t.Fatal("building etcd:", err)
+		}
+		p.Etcd = etcd["etcd"]
 	}
-	if built := os.Getenv("CHAOS_NODE"); built != "" && overlay == "" { // built before, for many runs
-		return world.Programs{Etcd: etcd["etcd"], Node: built}
+	if p.Node = os.Getenv("CHAOS_NODE"); p.Node != "" && overlay == "" { // built before, for many runs
+		return p
 	}
-	node := filepath.Join(t.TempDir(), "node")
-	args := []string{"build", "-o", node}
+	p.Node = filepath.Join(t.TempDir(), "node")
+	args := []string{"build", "-o", p.Node}
 	if overlay != "" {
 		args = append(args, "-overlay", overlay)
 	}
 	if out, err := exec.CommandContext(t.Context(), "go", append(args, "./cmd/node")...).CombinedOutput(); err != nil {
 		t.Fatalf("building the node: %v\n%s", err, out)
 	}
-	return world.Programs{Etcd: etcd["etcd"], Node: node}
+	return p
+}
+
+// worlds are those that WORLD names, and how many schedules of each are run if SCHEDULES does not say.
+func worlds(t *testing.T) map[schedule.World]uint64 {
+	t.Helper()
+	short := map[schedule.World]uint64{schedule.External: 6, schedule.Cluster: 3}
+	name := schedule.World(os.Getenv("WORLD"))
+	if name == "" {
+		return short
+	}
+	if short[name] == 0 {
+		t.Fatalf("WORLD=%s is none of %v", name, slices.Sorted(maps.Keys(short)))
+	}
+	return map[schedule.World]uint64{name: short[name]}
 }
 
 // number reads a variable of make chaos.
@@ -61,11 +81,19 @@ func number(t *testing.T, name string, or uint64) uint64 {
 	return n
 }
 
-// TestSchedules runs SCHEDULES schedules (default 6), those of the seeds from SEED on, WORLDS at once.
+// TestSchedules runs SCHEDULES schedules of WORLD (default: some of each), those of the seeds from SEED
+// on, WORLDS at once.
 func TestSchedules(t *testing.T) {
-	p := programs(t, "")
-	first, count := number(t, "SEED", 1), number(t, "SCHEDULES", 6)
-	seeds := make(chan uint64)
+	kinds := worlds(t)
+	names := slices.Sorted(maps.Keys(kinds))
+	p := programs(t, names, "")
+	for _, kind := range names {
+		t.Run(string(kind), func(t *testing.T) { run(t, kind, p, number(t, "SCHEDULES", kinds[kind])) })
+	}
+}
+
+func run(t *testing.T, kind schedule.World, p world.Programs, count uint64) {
+	first, seeds := number(t, "SEED", 1), make(chan uint64)
 	go func() {
 		defer close(seeds)
 		for i := range count {
@@ -75,7 +103,7 @@ func TestSchedules(t *testing.T) {
 	tally := &tally{began: time.Now()}
 	var all sync.WaitGroup
 	for range number(t, "WORLDS", 1) {
-		all.Go(func() { work(t, p, seeds, tally) })
+		all.Go(func() { work(t, kind, p, seeds, tally) })
 	}
 	all.Wait()
 	t.Logf("%s", tally)
@@ -84,8 +112,8 @@ func TestSchedules(t *testing.T) {
 	}
 }
 
-func work(t *testing.T, p world.Programs, seeds <-chan uint64, tally *tally) {
-	r, err := chaos.NewRunner(p)
+func work(t *testing.T, kind schedule.World, p world.Programs, seeds <-chan uint64, tally *tally) {
+	r, err := chaos.NewRunner(kind, p)
 	if err != nil {
 		t.Error(err)
 		return
@@ -96,7 +124,7 @@ func work(t *testing.T, p world.Programs, seeds <-chan uint64, tally *tally) {
 		}
 	}()
 	for seed := range seeds {
-		s := schedule.New(seed)
+		s := schedule.New(kind, seed)
 		result, err := r.Run(context.Background(), s)
 		if err != nil {
 			t.Errorf("the harness itself, at %s\n%v; its logs: %s", s, err, save(t, seed, r.Logs(), nil))
@@ -110,7 +138,7 @@ func work(t *testing.T, p world.Programs, seeds <-chan uint64, tally *tally) {
 			for i, v := range result.Report.Violations {
 				text[i] = brief(v.String())
 			}
-			t.Errorf("%s\n%s\nhistory and logs: %s\nagain: make chaos SCHEDULES=1 SEED=%d", s, strings.Join(text, "\n"), at, seed)
+			t.Errorf("%s\n%s\nhistory and logs: %s\nagain: make chaos WORLD=%s SCHEDULES=1 SEED=%d", s, strings.Join(text, "\n"), at, kind, seed)
 			r.Renew()
 		}
 	}

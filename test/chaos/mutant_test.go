@@ -1,6 +1,7 @@
 package chaos_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"os"
@@ -60,15 +61,21 @@ var mutants = map[string]mutant{
 	},
 }
 
-// TestMutants shows that the harness finds what it is there to find. Each schedule has one fault, of
-// those of the mutant in turn, until one shows it.
+// inCluster are the faults of a cluster of the nodes' own that do what others do to nodes on an etcd.
+var inCluster = map[schedule.Kind]schedule.Kind{
+	schedule.SlowNet: schedule.SlowPeers, schedule.CutNode: schedule.PartNode, schedule.KillEtcds: schedule.KillMost,
+}
+
+// TestMutants shows that the harness finds what it is there to find, in WORLD (default external).
+// Each schedule has one fault, of those of the mutant in turn, until one shows it.
 func TestMutants(t *testing.T) {
 	if os.Getenv("STRONGKEEP_MUTANTS") == "" {
 		t.Skip("SKIPPED: it builds the server five times; make chaos-mutants")
 	}
+	kind := schedule.World(cmp.Or(os.Getenv("WORLD"), string(schedule.External)))
 	for name, m := range mutants {
 		t.Run(name, func(t *testing.T) {
-			r, err := chaos.NewRunner(programs(t, m.overlay(t)))
+			r, err := chaos.NewRunner(kind, programs(t, []schedule.World{kind}, m.overlay(t)))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -78,7 +85,11 @@ func TestMutants(t *testing.T) {
 				}
 			}()
 			for i := range 4 * len(m.faults) {
-				s := schedule.Schedule{Seed: uint64(1_000_000 + i), Length: schedule.Length, Faults: []schedule.Fault{m.faults[i%len(m.faults)]}}
+				f := m.faults[i%len(m.faults)]
+				if like, ok := inCluster[f.Kind]; ok && kind == schedule.Cluster {
+					f.Kind = like
+				}
+				s := schedule.Schedule{World: kind, Seed: uint64(1_000_000 + i), Length: schedule.Length, Faults: []schedule.Fault{f}}
 				result, err := r.Run(context.Background(), s)
 				if err != nil {
 					t.Fatal(err)

@@ -24,6 +24,7 @@ import (
 // Runner runs schedules, one after the other, in a world that it makes anew when it was broken
 // and each WorldLife schedules. It is for one goroutine; several runners may run at once.
 type Runner struct {
+	kind     schedule.World
 	programs world.Programs
 	dir      string // for worlds
 	world    *world.World
@@ -53,11 +54,11 @@ const base = "/dev/shm"
 
 var sweep sync.Once
 
-// NewRunner makes a runner, and removes what runs left that were killed.
-func NewRunner(programs world.Programs) (*Runner, error) {
+// NewRunner makes a runner of the schedules of a kind of world, and removes what runs left that were killed.
+func NewRunner(kind schedule.World, programs world.Programs) (*Runner, error) {
 	sweep.Do(sweepDead)
 	dir, err := os.MkdirTemp(base, fmt.Sprintf("strongkeep-chaos-%d-", os.Getpid()))
-	return &Runner{programs: programs, dir: dir}, err
+	return &Runner{kind: kind, programs: programs, dir: dir}, err
 }
 
 // sweepDead removes the files of runs whose process is gone. Their processes, mounts and
@@ -141,7 +142,7 @@ func (r *Runner) ready(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startup)
 	defer cancel()
 	var err error
-	r.world, err = world.Start(ctx, dir, r.programs)
+	r.world, err = world.Start(ctx, r.kind, dir, r.programs)
 	return err
 }
 

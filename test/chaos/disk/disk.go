@@ -2,15 +2,17 @@ package disk
 
 import (
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"strconv"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
 
-	"github.com/hanwen/go-fuse/v2/fs"
+	fusefs "github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
 )
 
@@ -26,10 +28,7 @@ type Disk struct {
 }
 
 // journal is how to undo what was written to a file since it was last synced, oldest first.
-type journal struct {
-	path    string // below backing, as it was opened last
-	unsaved []change
-}
+type journal struct{ unsaved []change }
 
 type change struct {
 	offset int64
@@ -41,16 +40,16 @@ type change struct {
 // Mount shows backing at dir, in the mount namespace of the calling thread. The mount ends
 // with the namespace, or this process.
 func Mount(backing, dir string) (*Disk, error) {
-	loop, err := fs.NewLoopbackRoot(backing)
+	loop, err := fusefs.NewLoopbackRoot(backing)
 	if err != nil {
 		return nil, fmt.Errorf("opening %s: %w", backing, err)
 	}
 	d := &Disk{backing: backing, files: map[uint64]*journal{}}
-	root := &node{LoopbackNode: loop.(*fs.LoopbackNode), disk: d}
+	root := &node{LoopbackNode: loop.(*fusefs.LoopbackNode), disk: d}
 	second := time.Second
 	syscall.ForkLock.RLock() // the library leaves its device open for programs that are started
 	defer syscall.ForkLock.RUnlock()
-	d.server, err = fs.Mount(dir, root, &fs.Options{
+	d.server, err = fusefs.Mount(dir, root, &fusefs.Options{
 		EntryTimeout: &second, AttrTimeout: &second,
 		MountOptions: fuse.MountOptions{DirectMountStrict: true, FsName: "chaos", Name: "chaos", MaxWrite: 1 << 20},
 	})
@@ -92,10 +91,18 @@ func (d *Disk) Slow(by time.Duration) { d.slow.Store(int64(by)) }
 func (d *Disk) Lose(r *rand.Rand) (int, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	paths, err := d.paths()
+	if err != nil {
+		return 0, err
+	}
 	lost := 0
 	for ino, j := range d.files {
 		delete(d.files, ino)
-		n, err := j.undo(r)
+		path, ok := paths[ino]
+		if !ok {
+			continue // removed since
+		}
+		n, err := j.undo(path, r)
 		if err != nil {
 			return lost, err
 		}
@@ -104,15 +111,51 @@ func (d *Disk) Lose(r *rand.Rand) (int, error) {
 	return lost, nil
 }
 
+// paths are where files are now, by inode: they may have been moved since they were written.
+func (d *Disk) paths() (map[uint64]string, error) {
+	all := map[uint64]string{}
+	err := filepath.WalkDir(d.backing, func(path string, e fs.DirEntry, err error) error {
+		if err != nil || !e.Type().IsRegular() {
+			return err
+		}
+		info, err := e.Info()
+		if err != nil {
+			return err
+		}
+		all[info.Sys().(*syscall.Stat_t).Ino] = path
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("looking for what was written: %w", err)
+	}
+	return all, nil
+}
+
+// Empty has the disk forget everything, as one does that is replaced. Nothing may have a file open. It
+// must be called where the disk is mounted, at dir.
+func (d *Disk) Empty(dir string) error {
+	all, err := os.ReadDir(dir)
+	if err != nil {
+		return fmt.Errorf("emptying a disk: %w", err)
+	}
+	for _, e := range all {
+		if err := os.RemoveAll(filepath.Join(dir, e.Name())); err != nil {
+			return fmt.Errorf("emptying a disk: %w", err)
+		}
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	clear(d.files)
+	return nil
+}
+
 // undo takes back some of the newest writes.
-func (j *journal) undo(r *rand.Rand) (int, error) {
+func (j *journal) undo(path string, r *rand.Rand) (int, error) {
 	if len(j.unsaved) == 0 {
 		return 0, nil
 	}
-	f, err := os.OpenFile(j.path, os.O_RDWR, 0)
-	if os.IsNotExist(err) {
-		return 0, nil // removed since
-	} else if err != nil {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
 		return 0, fmt.Errorf("losing writes: %w", err)
 	}
 	defer func() { _ = f.Close() }()
@@ -142,7 +185,7 @@ func (d *Disk) saved(ino uint64) {
 	delete(d.files, ino)
 }
 
-func (d *Disk) wrote(ino uint64, path string, c change) {
+func (d *Disk) wrote(ino uint64, c change) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	j := d.files[ino]
@@ -150,7 +193,6 @@ func (d *Disk) wrote(ino uint64, path string, c change) {
 		j = new(journal)
 		d.files[ino] = j
 	}
-	j.path = path
 	j.unsaved = append(j.unsaved, c)
 }
 

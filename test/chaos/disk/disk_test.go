@@ -126,6 +126,55 @@ func TestLose(t *testing.T) {
 	}
 }
 
+// What was not synced of a file that was moved since is lost as well.
+func TestLoseOfMoved(t *testing.T) {
+	lost := 0
+	for seed := range uint64(20) {
+		d, dir, backing := mounted(t)
+		f := create(t, filepath.Join(dir, "new"))
+		write(t, f, "one.")
+		if err := os.Rename(filepath.Join(dir, "new"), filepath.Join(dir, "log")); err != nil {
+			t.Fatal(err)
+		}
+		write(t, f, "two.")
+		other := create(t, filepath.Join(dir, "new")) // of the same name, and not the same
+		write(t, other, "another one")
+		if err := errors.Join(other.Sync(), other.Close(), f.Close()); err != nil {
+			t.Fatal(err)
+		}
+		n, err := d.Lose(rand.New(rand.NewPCG(seed, 0)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		lost += n
+		if got, _ := os.ReadFile(filepath.Join(backing, "new")); string(got) != "another one" {
+			t.Errorf("what was synced is %q", got)
+		}
+	}
+	if lost == 0 {
+		t.Error("20 cuts of power lost nothing")
+	}
+}
+
+// A disk that is replaced has nothing, and none of what was written comes back.
+func TestEmpty(t *testing.T) {
+	d, dir, backing := mounted(t)
+	if err := os.MkdirAll(filepath.Join(dir, "a", "b"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	f := create(t, filepath.Join(dir, "a", "b", "log"))
+	write(t, f, "something")
+	if err := errors.Join(f.Close(), d.Empty(dir)); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := d.Lose(rand.New(rand.NewPCG(1, 0))); n > 0 || err != nil {
+		t.Error("writes were lost of nothing:", n, err)
+	}
+	if left, err := os.ReadDir(backing); len(left) > 0 || err != nil {
+		t.Error("an empty disk has", left, err)
+	}
+}
+
 // A program that is started has no device of the disk: it would keep a disk alive whose harness
 // was killed, and everybody who waits for it.
 func TestDevicesAreNotInherited(t *testing.T) {

@@ -2,7 +2,6 @@ package disk
 
 import (
 	"context"
-	"path/filepath"
 	"syscall"
 
 	"github.com/hanwen/go-fuse/v2/fs"
@@ -20,8 +19,6 @@ func (n *node) WrapChild(_ context.Context, child fs.InodeEmbedder) fs.InodeEmbe
 	return &node{LoopbackNode: child.(*fs.LoopbackNode), disk: n.disk}
 }
 
-func (n *node) path() string { return filepath.Join(n.disk.backing, n.Path(n.Root())) }
-
 // Create implements fs.NodeCreater.
 func (n *node) Create(ctx context.Context, name string, flags uint32, mode uint32, out *fuse.EntryOut) (*fs.Inode, fs.FileHandle, uint32, syscall.Errno) {
 	if n.disk.full.Load() {
@@ -31,7 +28,7 @@ func (n *node) Create(ctx context.Context, name string, flags uint32, mode uint3
 	if errno != 0 {
 		return nil, nil, 0, errno
 	}
-	return child, n.file(h, flags, filepath.Join(n.path(), name)), kind, 0
+	return child, n.file(h, flags), kind, 0
 }
 
 // Open implements fs.NodeOpener.
@@ -40,7 +37,7 @@ func (n *node) Open(ctx context.Context, flags uint32) (fs.FileHandle, uint32, s
 	if errno != 0 {
 		return nil, 0, errno
 	}
-	return n.file(h, flags, n.path()), kind, 0
+	return n.file(h, flags), kind, 0
 }
 
 // readable lets the harness read what a write is about to replace.
@@ -60,15 +57,14 @@ func (n *node) Setattr(ctx context.Context, h fs.FileHandle, in *fuse.SetAttrIn,
 	return errno
 }
 
-func (n *node) file(h fs.FileHandle, flags uint32, path string) *file {
-	return &file{LoopbackFile: h.(*fs.LoopbackFile), disk: n.disk, path: path, through: flags&(syscall.O_SYNC|syscall.O_DSYNC) != 0}
+func (n *node) file(h fs.FileHandle, flags uint32) *file {
+	return &file{LoopbackFile: h.(*fs.LoopbackFile), disk: n.disk, through: flags&(syscall.O_SYNC|syscall.O_DSYNC) != 0}
 }
 
 // file is an open file.
 type file struct {
 	*fs.LoopbackFile
 	disk    *Disk
-	path    string
 	through bool // each write is synced
 }
 
@@ -104,7 +100,7 @@ func (f *file) Write(ctx context.Context, data []byte, offset int64) (uint32, sy
 	}
 	n, errno := f.LoopbackFile.Write(ctx, data, offset)
 	if errno == 0 && !f.through {
-		f.disk.wrote(at.Ino, f.path, c)
+		f.disk.wrote(at.Ino, c)
 	}
 	return n, errno
 }

@@ -120,6 +120,23 @@ func (p *Process) Kill() {
 	p.watched.Wait()
 }
 
+// Stop asks the program to end (SIGTERM), and it stays down until Run. It does not wait.
+func (p *Process) Stop() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.wanted = false
+	if p.restart != nil {
+		p.restart.Stop()
+	}
+	if p.cmd == nil {
+		return nil
+	}
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("stopping %s: %w", p.cfg.Program, err)
+	}
+	return nil
+}
+
 // Freeze stops the program (SIGSTOP): its connections stay, and it answers nothing.
 func (p *Process) Freeze() error {
 	p.mu.Lock()

@@ -8,63 +8,20 @@ import (
 	"time"
 )
 
-// Kind is what goes wrong.
-type Kind string
-
-// The kinds. A and B of a Fault are which node or member, from 0.
-const (
-	KillNode      Kind = "kill -9 of a node"
-	KillNodes     Kind = "kill -9 of all nodes"
-	FreezeNode    Kind = "SIGSTOP of a node"
-	KillEtcd      Kind = "kill -9 of an etcd member"
-	KillEtcds     Kind = "kill -9 of all etcd members"
-	FreezeEtcd    Kind = "SIGSTOP of an etcd member"
-	PowerEtcd     Kind = "power cut of an etcd member"
-	PowerEtcds    Kind = "power cut of all etcd members"
-	PowerNode     Kind = "power cut of a node"
-	CutNodeEtcd   Kind = "node A cut off from etcd member B"
-	CutNode       Kind = "node cut off from etcd"
-	CutNodeOneWay Kind = "what etcd sends to a node is lost"
-	CutEtcdOneWay Kind = "what a node sends to etcd is lost"
-	CutClients    Kind = "node cut off from clients"
-	CutPair       Kind = "etcd members A and B cut off from each other"
-	CutMember     Kind = "etcd member cut off from the others"
-	CutSite       Kind = "node and etcd member A cut off from the rest"
-	CutLonely     Kind = "an etcd member hears the others, and is not heard"
-	SlowNet       Kind = "slow network to etcd"
-	LossyNet      Kind = "lossy network to etcd"
-	SlowClients   Kind = "slow and lossy network to clients"
-	SlowDisk      Kind = "slow disk of an etcd member"
-	FullDisk      Kind = "full disk of an etcd member"
-	FullAudit     Kind = "full disk of a node"
-	SlowAudit     Kind = "slow disk of a node"
-	Skew          Kind = "node started anew with a wrong clock"
-	LostKMS       Kind = "node started anew without its KMS"
-	SealNode      Kind = "node sealed by an operator"
-	StepDown      Kind = "leader asked to step down"
-)
-
-// Kinds are all of them.
-var Kinds = []Kind{
-	KillNode, KillNodes, FreezeNode, KillEtcd, KillEtcds, FreezeEtcd, PowerEtcd, PowerEtcds, PowerNode, CutNodeEtcd, CutNode, CutNodeOneWay,
-	CutEtcdOneWay, CutClients, CutPair, CutMember, CutSite, CutLonely, SlowNet, LossyNet, SlowClients, SlowDisk, FullDisk, FullAudit,
-	SlowAudit, Skew, LostKMS, SealNode, StepDown,
-}
-
 // Fault is one thing that goes wrong for a while.
 type Fault struct {
 	Kind   Kind
 	At     time.Duration // after the start of the schedule
 	For    time.Duration
 	A, B   int
-	Delay  time.Duration // SlowNet, SlowClients, SlowDisk, SlowAudit
-	Loss   float64       // LossyNet, SlowClients
+	Delay  time.Duration // SlowNet, SlowPeers, SlowClients, SlowDisk, SlowDisks, SlowAudit
+	Loss   float64       // LossyNet, LossyPeers, SlowClients
 	Offset time.Duration // Skew
 }
 
 func (f Fault) String() string {
 	s := fmt.Sprintf("%.1fs for %.1fs: %s, A=%d", f.At.Seconds(), f.For.Seconds(), f.Kind, f.A)
-	if f.Kind == CutNodeEtcd || f.Kind == CutPair {
+	if f.two() {
 		s += fmt.Sprintf(" B=%d", f.B)
 	}
 	if f.Delay > 0 {
@@ -79,8 +36,14 @@ func (f Fault) String() string {
 	return s
 }
 
+// two reports whether B means something.
+func (f Fault) two() bool {
+	return slices.Contains([]Kind{CutNodeEtcd, CutPair, PartPair, PartPairOneWay}, f.Kind)
+}
+
 // Schedule is a plan.
 type Schedule struct {
+	World  World
 	Seed   uint64
 	Faults []Fault // by At
 	Length time.Duration
@@ -91,7 +54,7 @@ func (s Schedule) String() string {
 	for i, f := range s.Faults {
 		all[i] = "  " + f.String()
 	}
-	return fmt.Sprintf("seed %d, %v\n%s", s.Seed, s.Length, strings.Join(all, "\n"))
+	return fmt.Sprintf("seed %d of the %s world, %v\n%s", s.Seed, s.World, s.Length, strings.Join(all, "\n"))
 }
 
 // Size of the worlds that schedules are for.
@@ -107,27 +70,35 @@ const Length = 6 * time.Second
 // begin is when the first fault may come.
 const begin = 500 * time.Millisecond
 
-// New makes the schedule of a seed: one to three faults that may overlap. Of kinds that end or change one
-// node there may be several; each is undone before the end.
-func New(seed uint64) Schedule {
-	r := rand.New(rand.NewPCG(seed, 0x5eed))
-	s := Schedule{Seed: seed, Length: Length}
+// New makes the schedule of a seed in a world: one to three faults that may overlap. Of kinds that end or
+// change one node there may be several; each is undone before the end.
+func New(w World, seed uint64) Schedule {
+	r := rand.New(rand.NewPCG(seed, streams[w]))
+	s := Schedule{World: w, Seed: seed, Length: Length}
 	for range 1 + r.IntN(3) {
-		s.Faults = append(s.Faults, one(r))
+		f := one(r, Kinds[w])
+		for f.Kind == LoseDisk && s.has(LoseDisk) { // two of three disks are lost for good
+			f = one(r, Kinds[w])
+		}
+		s.Faults = append(s.Faults, f)
 	}
 	slices.SortStableFunc(s.Faults, func(a, b Fault) int { return int(a.At - b.At) })
 	return s
 }
 
-func one(r *rand.Rand) Fault {
-	f := Fault{Kind: Kinds[r.IntN(len(Kinds))], A: r.IntN(Nodes)}
+func (s Schedule) has(k Kind) bool {
+	return slices.ContainsFunc(s.Faults, func(f Fault) bool { return f.Kind == k })
+}
+
+func one(r *rand.Rand, kinds []Kind) Fault {
+	f := Fault{Kind: kinds[r.IntN(len(kinds))], A: r.IntN(Nodes)}
 	f.B = (f.A + 1 + r.IntN(Members-1)) % Members
 	if f.Kind == CutNodeEtcd {
 		f.B = r.IntN(Members)
 	}
 	f.At = begin + part(r, 1500*time.Millisecond)
 	f.For = 300*time.Millisecond + part(r, Length-f.At-300*time.Millisecond)
-	if f.Kind == FreezeNode && r.IntN(3) > 0 {
+	if (f.Kind == FreezeNode || f.Kind == FreezeMost) && r.IntN(3) > 0 {
 		f.For = Length - f.At // for longer than the leader's lease, mostly
 	}
 	f.Delay = 10*time.Millisecond + part(r, 300*time.Millisecond)
@@ -139,9 +110,9 @@ func one(r *rand.Rand) Fault {
 // plain drops what a kind has no use for.
 func (f Fault) plain() Fault {
 	switch f.Kind {
-	case SlowNet, SlowDisk, SlowAudit:
+	case SlowNet, SlowPeers, SlowDisk, SlowAudit, SlowDisks:
 		f.Loss = 0
-	case LossyNet:
+	case LossyNet, LossyPeers:
 		f.Delay = 0
 	case SlowClients:
 	default:

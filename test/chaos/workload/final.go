@@ -9,7 +9,8 @@ import (
 	"github.com/strongkeep/strongkeep/test/chaos/world"
 )
 
-// Recover waits until every node answers and takes a write, and says how long that took.
+// Recover waits until every node answers and takes a write, and all that were members are again,
+// and says how long that took.
 func (l *Load) Recover(ctx context.Context) (time.Duration, error) {
 	c := l.client(-2)
 	defer c.close()
@@ -29,7 +30,22 @@ func (l *Load) Recover(ctx context.Context) (time.Duration, error) {
 			rest(ctx, 100*time.Millisecond)
 		}
 	}
-	return time.Since(began), nil
+	for {
+		err := l.whole(ctx)
+		if err == nil {
+			return time.Since(began), nil
+		}
+		if ctx.Err() != nil {
+			return time.Since(began), fmt.Errorf("the members: %w", err)
+		}
+		rest(ctx, 100*time.Millisecond)
+	}
+}
+
+func (l *Load) whole(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	return l.cfg.World.Whole(ctx)
 }
 
 // Verify reads the newest version of each key at each node, and each version by itself: those

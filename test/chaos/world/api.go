@@ -202,5 +202,8 @@ func (w *World) mounts(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
-	return a.must(ctx, http.MethodPost, "sys/mounts/turns", map[string]any{"type": "turns"}, nil)
+	if err := a.must(ctx, http.MethodPost, "sys/mounts/turns", map[string]any{"type": "turns"}, nil); err != nil {
+		return err
+	}
+	return await(ctx, w.Whole)
 }

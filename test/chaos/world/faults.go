@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/strongkeep/strongkeep/test/chaos/network"
@@ -66,27 +67,45 @@ var effects = map[schedule.Kind]effect{
 	schedule.LostKMS:       loseKMS,
 	schedule.SealNode:      seal,
 	schedule.StepDown:      stepDown,
+
+	schedule.KillMost:       killing(others),
+	schedule.FreezeMost:     freezing(others),
+	schedule.PowerNodes:     cuttingPower(nodes),
+	schedule.StopNode:       stopping,
+	schedule.LoseDisk:       loseDisk,
+	schedule.PartPair:       linking(node, nodeB, cut, both),
+	schedule.PartPairOneWay: linking(node, nodeB, cut, there),
+	schedule.PartNode:       linking(node, others, cut, both),
+	schedule.PartDeaf:       linking(others, node, cut, there),
+	schedule.PartMute:       linking(node, others, cut, there),
+	schedule.PartAll:        linking(nodes, nodes, cut, there),
+	schedule.PartSite:       linking(node, allElse, cut, both),
+	schedule.MuteClients:    linking(node, clients, cut, there),
+	schedule.SlowPeers:      linking(node, others, slow, both),
+	schedule.LossyPeers:     linking(node, others, slow, both),
+	schedule.FullDisks:      filling(nodes),
+	schedule.SlowDisks:      slowing(nodes),
 }
 
 // Which machines a fault is about.
 type which func(w *World, f schedule.Fault) []*Machine
 
 func node(w *World, f schedule.Fault) []*Machine    { return w.Nodes[f.A : f.A+1] }
+func nodeB(w *World, f schedule.Fault) []*Machine   { return w.Nodes[f.B : f.B+1] }
 func nodes(w *World, _ schedule.Fault) []*Machine   { return w.Nodes[:] }
+func others(w *World, f schedule.Fault) []*Machine  { return but(w.Nodes[:], f.A) }
 func member(w *World, f schedule.Fault) []*Machine  { return w.Members[f.A : f.A+1] }
 func memberB(w *World, f schedule.Fault) []*Machine { return w.Members[f.B : f.B+1] }
 func members(w *World, _ schedule.Fault) []*Machine { return w.Members[:] }
 func clients(w *World, _ schedule.Fault) []*Machine { return []*Machine{{Host: w.Clients}} }
 
-func otherMembers(w *World, f schedule.Fault) []*Machine {
-	var all []*Machine
-	for i, m := range w.Members {
-		if i != f.A {
-			all = append(all, m)
-		}
-	}
-	return all
+func otherMembers(w *World, f schedule.Fault) []*Machine { return but(w.Members[:], f.A) }
+
+func allElse(w *World, f schedule.Fault) []*Machine {
+	return append(append(others(w, f), w.KMS), clients(w, f)...)
 }
+
+func but(all []*Machine, i int) []*Machine { return slices.Delete(slices.Clone(all), i, i+1) }
 
 // each does something to all machines.
 func each(all []*Machine, do func(*Machine) error) error {

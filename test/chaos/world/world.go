@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -28,7 +29,7 @@ type Programs struct {
 // World is running. Its methods are for one goroutine, those of its machines for any.
 type World struct {
 	Nodes   [schedule.Nodes]*Machine
-	Members [schedule.Members]*Machine
+	Members [schedule.Members]*Machine // none where nodes are members themselves
 	KMS     *Machine
 	Clients *network.Host
 	Root    string // a root token
@@ -38,6 +39,7 @@ type World struct {
 	// Seal has an operator seal a node and notes what became of it. Set before faults begin.
 	Seal func(ctx context.Context, node int)
 
+	kind     schedule.World
 	net      *network.Net
 	programs Programs
 	ca       *pki.Authority
@@ -59,8 +61,8 @@ type Machine struct {
 func (m *Machine) URL() string { return "https://" + m.Host.Addr.String() + ":8200" }
 
 // Start makes a world, with a vault that is initialised and open on all nodes, below dir.
-func Start(ctx context.Context, dir string, programs Programs) (*World, error) {
-	w := &World{Dir: dir, net: network.New(), programs: programs}
+func Start(ctx context.Context, kind schedule.World, dir string, programs Programs) (*World, error) {
+	w := &World{Dir: dir, kind: kind, net: network.New(), programs: programs}
 	if err := w.start(ctx); err != nil {
 		w.Close()
 		return nil, err
@@ -77,6 +79,28 @@ func (w *World) start(ctx context.Context) error {
 	if w.Clients, err = w.net.Host("clients", 100); err != nil {
 		return err
 	}
+	if w.kind == schedule.External {
+		if err := w.startEtcd(); err != nil {
+			return err
+		}
+	}
+	seal, err := w.startKMS(ctx)
+	if err != nil {
+		return fmt.Errorf("starting the key's vault: %w", err)
+	}
+	for i := range w.Nodes {
+		if w.Nodes[i], err = w.machine("node"+strconv.Itoa(i), byte(1+i)); err != nil {
+			return err
+		}
+	}
+	if err := w.startNodes("-unseal-key-store", seal); err != nil {
+		return err
+	}
+	return w.open(ctx)
+}
+
+func (w *World) startEtcd() error {
+	var err error
 	for i := range w.Members {
 		if w.Members[i], err = w.machine("etcd"+strconv.Itoa(i), byte(10+i)); err != nil {
 			return err
@@ -87,24 +111,34 @@ func (w *World) start(ctx context.Context) error {
 			return err
 		}
 	}
-	return w.startVaults(ctx)
+	return nil
 }
 
-// startVaults starts the vault that keeps the key, then the nodes.
-func (w *World) startVaults(ctx context.Context) error {
-	seal, err := w.startKMS(ctx)
+// startNodes starts all nodes: a cluster of their own is formed by all of them.
+func (w *World) startNodes(args ...string) error {
+	storage, err := w.storage()
 	if err != nil {
-		return fmt.Errorf("starting the key's vault: %w", err)
+		return err
 	}
-	for i := range w.Nodes {
-		m, err := w.machine("node"+strconv.Itoa(i), byte(1+i))
-		if err != nil {
+	for _, m := range w.Nodes {
+		if err := w.runNode(m, append(storage, args...)...); err != nil {
 			return err
 		}
-		w.Nodes[i] = m
-		if err := w.runNode(m, "-etcd", w.endpoints(), "-unseal-key-store", seal); err != nil {
-			return err
-		}
+	}
+	return nil
+}
+
+// storage is what nodes are told of where they store.
+func (w *World) storage() ([]string, error) {
+	if w.kind == schedule.External {
+		return []string{"-etcd", w.endpoints()}, nil
+	}
+	return w.clusterArgs()
+}
+
+// open makes the vault and waits until each node has opened it.
+func (w *World) open(ctx context.Context) (err error) {
+	for i, m := range w.Nodes {
 		api := w.API(m)
 		if i == 0 {
 			if w.Root, err = api.initialise(ctx); err != nil {
@@ -184,18 +218,20 @@ func (w *World) runNode(m *Machine, args ...string) error {
 // Close ends all of it; what lies in the directory stays.
 func (w *World) Close() {
 	for _, m := range w.all() {
-		if m != nil && m.Process != nil {
+		if m.Process != nil {
 			m.Process.Kill()
 		}
 	}
 	for _, m := range w.all() {
-		if m != nil && m.Disk != nil {
+		if m.Disk != nil {
 			_ = m.Host.Do(func() error { return syscall.Unmount(m.dir, syscall.MNT_DETACH) })
 		}
 	}
 	w.net.Close()
 }
 
+// all are the machines that there are.
 func (w *World) all() []*Machine {
-	return append(append([]*Machine{w.KMS}, w.Nodes[:]...), w.Members[:]...)
+	all := append(append([]*Machine{w.KMS}, w.Nodes[:]...), w.Members[:]...)
+	return slices.DeleteFunc(all, func(m *Machine) bool { return m == nil })
 }

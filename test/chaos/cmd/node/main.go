@@ -14,6 +14,7 @@ import (
 
 	"github.com/strongkeep/strongkeep/internal/app"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
+	"github.com/strongkeep/strongkeep/internal/vault/store/etcd/member"
 )
 
 func main() {
@@ -25,7 +26,9 @@ func main() {
 
 func run() error {
 	c := app.ServerConfig{LogLevel: "info", Engines: map[string]engine.Factory{"turns": newTurns(os.Stdout)}}
-	etcd := flag.String("etcd", "", "URLs of etcd; empty = an embedded store")
+	etcd := flag.String("etcd", "", "URLs of etcd; without these and members an embedded store")
+	members := flag.String("members", "", "all nodes that form an etcd cluster of their own, NAME=URL")
+	flag.StringVar(&c.ClusterKeyFile, "cluster-key", "", "that members share")
 	skew := flag.Duration("skew", 0, "how wrong the wall clock is")
 	flag.StringVar(&c.NodeName, "name", "", "of this node")
 	flag.StringVar(&c.DataDir, "data", "", "directory")
@@ -38,6 +41,9 @@ func run() error {
 	if *etcd != "" {
 		c.Storage, c.EtcdEndpoints, c.SharedStore = "etcd", strings.Split(*etcd, ","), true
 		c.EtcdTimeout = "3s"
+	}
+	if *members != "" {
+		c.Storage, c.ClusterMembers, c.ClusterNode = member.Storage, strings.Split(*members, ","), c.NodeName
 	}
 	// The same offset for the life of the process: a difference of two readings is what it
 	// is on a machine whose clock is wrong.
