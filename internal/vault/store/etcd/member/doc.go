@@ -34,6 +34,7 @@
 // # Files
 //
 //	DIR/cluster.json   what the node has written down (record)
+//	DIR/lock           held by the process that runs the node
 //	DIR/tls/ca.pem     the CA, DIR/tls/member.pem the node's certificate and its key
 //	DIR/etcd           etcd's
 //

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -94,8 +95,29 @@ func TestRecover(t *testing.T) {
 	if s := storeOf(t, nodes[0], etcd.Config{}); !writes(t.Context(), s, "f/a") {
 		t.Fatal("no write")
 	}
-	err := member.Recover(t.Context(), all[0])
-	wantKind(t, err, errs.Conflict, "has data and answers")
+	if err := nodes[1].Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := nodes[2].Close(); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	before, _ := os.ReadFile(filepath.Join(all[0].Dir, "cluster.json"))
+	wantKind(t, member.Recover(ctx, all[0]), errs.Conflict, "another process uses")
+	_, err := member.Open(ctx, all[0])
+	wantKind(t, err, errs.Conflict, "another process uses")
+	if after, err := os.ReadFile(filepath.Join(all[0].Dir, "cluster.json")); err != nil || string(after) != string(before) {
+		t.Errorf("what a node that runs has written down was changed: %s, %v", after, err)
+	}
+	if err := nodes[0].Close(); err != nil {
+		t.Fatal(err)
+	}
+	nodes = together(t, all)
+	if err := nodes[0].Close(); err != nil {
+		t.Fatal(err)
+	}
+	wantKind(t, member.Recover(ctx, all[0]), errs.Conflict, "has data and answers")
 	for _, m := range nodes {
 		if err := m.Close(); err != nil {
 			t.Fatal(err)
@@ -120,7 +142,7 @@ func TestRecover(t *testing.T) {
 	}
 	old := all[1]
 	old.Dir += "-old"
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel = context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	_, err = member.Open(ctx, old)
 	wantKind(t, err, errs.Invalid, "recovered from another member")

@@ -54,6 +54,7 @@ type Member struct {
 	server   *etcdserver.EtcdServer       // under mu until Open returns
 	client   *clientv3.Client
 	kv       *handover.KV // the client's
+	unlock   func()       // the directory; nil until it is locked
 
 	shrinking sync.Mutex // held while the file is defragmented, and from Close on
 
@@ -69,7 +70,8 @@ type Member struct {
 
 // Open starts this node and returns when it is a member that sees a leader; that may take
 // until the other nodes are there. Kinds: Invalid (the configuration, or a directory that a
-// person has to look at), Unavailable (ctx ended first, the port is taken, the disk failed).
+// person has to look at), Conflict (another process uses it), Unavailable (ctx ended first, the
+// port is taken, the disk failed).
 func Open(ctx context.Context, cfg Config) (_ *Member, err error) {
 	if err := cfg.complete(); err != nil {
 		return nil, err
@@ -81,12 +83,16 @@ func Open(ctx context.Context, cfg Config) (_ *Member, err error) {
 			err = errors.Join(err, m.Close())
 		}
 	}()
+	if m.unlock, err = lockDir(cfg.Dir); err != nil {
+		return nil, err
+	}
 	if m.record, err = loadRecord(cfg.Dir, cfg.Name); err != nil {
 		return nil, err
 	}
 	if m.identity, err = identity.New(cfg.Key, filepath.Join(cfg.Dir, "tls"), cfg.Name, cfg.own().host(), cfg.Now); err != nil {
 		return nil, err
 	}
+	m.done.Go(func() { m.identity.Keep(m.ctx, m.cfg.Log) })
 	m.caller, m.patient = newCaller(m.identity, askFor), newCaller(m.identity, shrinkFor)
 	if err := m.listen(); err != nil {
 		return nil, err
@@ -253,6 +259,9 @@ func (m *Member) Close() error {
 			_ = m.http.Close()
 		}
 		m.done.Wait()
+		if m.unlock != nil {
+			m.unlock()
+		}
 	})
 	return nil
 }

@@ -19,7 +19,7 @@ const recovering = 10 * time.Minute
 // other members are removed. It is for when a majority is gone for good, and a person says
 // so: what others have acknowledged since this node heard of them last is lost. Another node
 // of the list that still answers is an error, for it may lead a majority. Kinds: Conflict
-// (another node answers), NotExist (no data), Invalid, Unavailable.
+// (another node answers, or this one runs), NotExist (no data), Invalid, Unavailable.
 //
 // The epoch in this node's record grows, so that others refuse to go on with the data they
 // had; they join anew when it is moved away.
@@ -34,6 +34,9 @@ func Recover(ctx context.Context, cfg Config) error {
 	m.ctx, m.stop = context.WithCancel(context.Background())
 	defer func() { _ = m.Close() }()
 	var err error
+	if m.unlock, err = lockDir(cfg.Dir); err != nil {
+		return err
+	}
 	if m.record, err = loadRecord(cfg.Dir, cfg.Name); err != nil {
 		return err
 	}

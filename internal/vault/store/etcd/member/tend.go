@@ -51,7 +51,7 @@ type mark struct {
 	rev int64
 }
 
-// tend promotes learners, compacts, defragments and renews the certificate, until Close.
+// tend promotes learners, compacts and defragments, until Close.
 func (m *Member) tend() {
 	often := time.NewTicker(time.Second)
 	defer often.Stop()
@@ -72,9 +72,6 @@ func (m *Member) tend() {
 			continue
 		}
 		last = time.Now()
-		if err := m.identity.Renew(); err != nil {
-			m.cfg.Log.Error("renewing this member's certificate", "error", err)
-		}
 		marks = m.compact(append(marks, mark{last, m.server.KV().Rev()}))
 		m.tidy()
 	}

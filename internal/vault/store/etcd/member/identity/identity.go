@@ -2,6 +2,7 @@ package identity
 
 import (
 	"bytes"
+	"context"
 	"crypto/ed25519"
 	"crypto/hkdf"
 	"crypto/rand"
@@ -10,6 +11,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"log/slog"
 	"math/big"
 	"net"
 	"os"
@@ -30,7 +32,9 @@ const KeySize = 32
 const (
 	certLife  = 30 * 24 * time.Hour
 	certRenew = certLife / 3
-	certSkew  = time.Hour // by how much the clocks of nodes may differ
+	certBack  = certLife  // by how much the clocks of others may be behind: a beginning long ago gives nobody more
+	certSlack = time.Hour // by how much this node's own may go back before there is a new one
+	keepEvery = time.Minute
 )
 
 // authority is the CA that is made of the cluster key. Each node makes the same one: the
@@ -81,7 +85,7 @@ func (a *authority) issue(name, host string, now time.Time) ([]byte, error) {
 	}
 	template := &x509.Certificate{
 		SerialNumber: serial, Subject: pkix.Name{CommonName: name},
-		NotBefore: now.Add(-certSkew), NotAfter: now.Add(certLife),
+		NotBefore: now.Add(-certBack), NotAfter: now.Add(certLife),
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 	}
 	if ip := net.ParseIP(host); ip != nil {
@@ -133,9 +137,32 @@ func New(key redact.Secret, dir, name, host string, now func() time.Time) (*Iden
 func (i *Identity) caFile() string   { return filepath.Join(i.dir, "ca.pem") }
 func (i *Identity) pairFile() string { return filepath.Join(i.dir, "member.pem") }
 
-// Renew makes a new certificate unless the one there is lasts for long enough.
+// Keep renews the certificate in time until ctx ends, also while the node waits for others.
+func (i *Identity) Keep(ctx context.Context, log *slog.Logger) {
+	often := time.NewTicker(keepEvery)
+	defer often.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-often.C:
+		}
+		if err := i.Renew(); err != nil {
+			log.Error("renewing this member's certificate", "error", err)
+		}
+	}
+}
+
+// lasts reports whether a certificate is good for long enough, and was not made while the
+// clock was ahead: others would not take one that begins in the future.
+func (i *Identity) lasts(c *x509.Certificate) bool {
+	left := c.NotAfter.Sub(i.now())
+	return left > certRenew && left <= certLife+certSlack
+}
+
+// Renew makes a new certificate unless the one there is lasts. One goroutine calls it.
 func (i *Identity) Renew() error {
-	if c := i.current.Load(); c != nil && c.Leaf.NotAfter.Sub(i.now()) > certRenew {
+	if c := i.current.Load(); c != nil && i.lasts(c.Leaf) {
 		return nil
 	}
 	pair, err := i.issue(i.name, i.host, i.now())
