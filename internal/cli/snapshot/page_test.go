@@ -367,6 +367,7 @@ func TestRemote(t *testing.T) {
 	w.must("strongkeep snapshot save "+at("a", known), "Signed", "yes")
 	w.must("strongkeep snapshot inspect "+at("a", known), "Entries")
 	w.must("strongkeep snapshot verify -server "+at("a", known), "The vault signed it.")
+	w.fails("strongkeep snapshot save "+at("a", known), "already", "another name")
 	w.fails("strongkeep snapshot inspect "+at("none", known), "is not there")
 	w.fails("strongkeep snapshot inspect "+at("", known), "names no snapshot")
 	w.fails("strongkeep snapshot inspect "+at("a", "secret=x"), "is no parameter of s3://")

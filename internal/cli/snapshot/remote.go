@@ -2,7 +2,6 @@ package snapshot
 
 import (
 	"context"
-	"errors"
 	"io"
 	"os"
 
@@ -75,8 +74,8 @@ func fetch(ctx context.Context, text string) (_ *os.File, done func(), err error
 	return f, done, nil
 }
 
-// keepRemote puts a snapshot into its place, reads it back from there, and takes it away
-// again if it is another.
+// keepRemote puts a snapshot into its place, where its name must be free, reads it back from
+// there, and takes it away again if it is another.
 func keepRemote(ctx context.Context, text string, write func(context.Context, io.Writer) error) (info snapshot.Info, err error) {
 	p, name, err := remote(ctx, text)
 	if err != nil {
@@ -90,39 +89,22 @@ func keepRemote(ctx context.Context, text string, write func(context.Context, io
 	if err := write(ctx, f); err != nil {
 		return info, session.Unwritable(err)
 	}
-	size, err := f.Seek(0, io.SeekCurrent)
-	if err == nil {
-		_, err = f.Seek(0, io.SeekStart)
-	}
-	if err != nil {
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return info, session.Unwritable(err)
 	}
 	if info, err = snapshot.Check(ctx, f); err != nil {
 		return info, err
 	}
-	if err := p.Put(ctx, name, f, size); err != nil {
-		return info, err
-	}
-	if err := sameBack(ctx, p, name, &info); err != nil {
-		return info, errors.Join(err, p.Delete(ctx, name))
-	}
-	return info, nil
-}
-
-// sameBack reads a snapshot whole from where it lies.
-func sameBack(ctx context.Context, p place.Place, name string, want *snapshot.Info) error {
-	back, err := p.Get(ctx, name)
-	if err != nil {
-		return err
-	}
-	got, err := snapshot.Check(ctx, back)
-	if err == nil && got.Digest != want.Digest {
-		err = errs.New(errs.Internal, "it is another snapshot")
-	}
-	if err = errors.Join(err, back.Close()); err != nil {
-		return errs.Newf(errs.KindOf(err), "reading the snapshot back from its place: %w", err)
-	}
-	return nil
+	return info, place.Keep(ctx, p, name, f, func(back io.Reader) error {
+		got, err := snapshot.Check(ctx, back)
+		if err == nil && got.Digest != info.Digest {
+			err = errs.New(errs.Internal, "it is another snapshot")
+		}
+		if err != nil {
+			return errs.Newf(errs.KindOf(err), "reading the snapshot back from its place: %w", err)
+		}
+		return nil
+	})
 }
 
 // isRemote reports whether an argument is a URL and not a file.

@@ -54,7 +54,8 @@ func (a *app) save() *cobra.Command {
 		Use: "save FILE|URL", Short: "Save a snapshot of the running vault, or of a stopped one", Args: session.Args(1, 1),
 		Long: `Save the whole vault, as it stands at one moment, in a file. What was in the file
 before is replaced when the new snapshot has been read back whole from the disk;
-until then nothing of it is under that name. Secrets in it are sealed: who has the
+until then nothing of it is under that name. In an object store a name that is there
+already is refused. Secrets in it are sealed: who has the
 file needs what unseals the vault.
 
 With -config the store of a stopped server is read. Such a snapshot is signed only

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/snapshot"
@@ -18,9 +17,6 @@ import (
 
 // attempts at a snapshot whose moment the store forgets while it is read.
 const attempts = 3
-
-// patience bounds the removal of what was not proven.
-const patience = 30 * time.Second
 
 // make makes a snapshot, proves it, and puts it into its place.
 func (k *Keeper) make(ctx context.Context, p *Plan, to place.Place) (name string, proof Proof, err error) {
@@ -42,21 +38,15 @@ func (k *Keeper) make(ctx context.Context, p *Plan, to place.Place) (name string
 		return "", proof, errs.Newf(errs.KindOf(err), "trying the snapshot out: %w", err)
 	}
 	name = p.fileName(info.Time)
-	if _, err := file.Seek(0, io.SeekStart); err != nil {
-		return "", proof, scratch(err)
-	}
-	if err := to.Put(ctx, name, file, info.Bytes); err != nil {
-		return "", proof, err
-	}
-	got, err := k.readBack(ctx, to, name)
-	if err == nil && got.Digest != info.Digest {
-		err = errs.Newf(errs.Internal, "the snapshot %s in its place is another than the one that was put there", name)
-	}
+	err = place.Keep(ctx, to, name, file, func(back io.Reader) error {
+		got, err := k.check(ctx, back, name)
+		if err == nil && got.Digest != info.Digest {
+			err = errs.Newf(errs.Internal, "the snapshot %s in its place is another than the one that was put there", name)
+		}
+		return err
+	})
 	if err != nil {
-		// Also when ctx has ended: what was not proven must not keep its name.
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
-		defer cancel()
-		return "", proof, errors.Join(err, to.Delete(ctx, name))
+		return "", proof, err
 	}
 	k.note(p.Name+"/"+name, nil)
 	return name, proof, nil
@@ -167,7 +157,11 @@ func (k *Keeper) readBack(ctx context.Context, from place.Place, name string) (g
 		return got, err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	if got, err = snapshot.Check(ctx, f); err == nil {
+	return k.check(ctx, f, name)
+}
+
+func (k *Keeper) check(ctx context.Context, back io.Reader, name string) (got snapshot.Info, err error) {
+	if got, err = snapshot.Check(ctx, back); err == nil {
 		err = got.Authenticate(k.cfg.Keys)
 	}
 	if err != nil {

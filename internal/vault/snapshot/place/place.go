@@ -1,6 +1,7 @@
 package place
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"os"
@@ -15,7 +16,7 @@ import (
 // Place keeps files by name. All methods may be called at once. Names have no slash.
 type Place interface {
 	// Put keeps what from holds, of which size bytes are left. The name is there when all
-	// of it is, and what had the name before is gone then.
+	// of it is. Kind Exist: the name is taken, and what has it stays.
 	Put(ctx context.Context, name string, from io.ReadSeeker, size int64) error
 	// Get reads from the place itself. Kind NotExist. The caller closes it.
 	Get(ctx context.Context, name string) (io.ReadCloser, error)
@@ -51,12 +52,20 @@ func CheckName(name string) error {
 	return nil
 }
 
+// Taken is the error of a name that is.
+func Taken(name string) error {
+	return errs.Newf(errs.Exist, "there is something called %q already, and it stays: use another name", name)
+}
+
 // Put implements Place.
 func (d *Directory) Put(_ context.Context, name string, from io.ReadSeeker, size int64) error {
 	if err := CheckName(name); err != nil {
 		return err
 	}
 	file := filepath.Join(d.path, name)
+	if _, err := os.Lstat(file); !os.IsNotExist(err) {
+		return cmp.Or(failure("looking for a snapshot", err), Taken(name))
+	}
 	if err := draft.Sweep(file); err != nil {
 		return failure("removing what a crash has left", err)
 	}

@@ -1,6 +1,7 @@
 package place_test
 
 import (
+	"context"
 	"io"
 	"os"
 	"path/filepath"
@@ -8,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/strongkeep/strongkeep/internal/draft"
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/snapshot/place"
 	"github.com/strongkeep/strongkeep/internal/vault/snapshot/place/placetest"
@@ -23,50 +25,19 @@ func TestPlace(t *testing.T) {
 	})
 }
 
-func TestDirectory(t *testing.T) {
+// Snapshots are for their owner alone.
+func TestMode(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "a", "b")
 	d, err := place.OpenDirectory(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"v-2", "v-1", "w-1", "v-1"} {
-		if err := d.Put(t.Context(), name, strings.NewReader("of "+name), 6); err != nil {
-			t.Fatal(err)
-		}
-	}
-	names, err := d.List(t.Context(), "v-")
-	if err != nil || !slices.Equal(names, []string{"v-1", "v-2"}) {
-		t.Error(names, err)
-	}
-	f, err := d.Get(t.Context(), "v-1")
-	if err != nil {
+	if err := d.Put(t.Context(), "v", strings.NewReader("v"), 1); err != nil {
 		t.Fatal(err)
 	}
-	got, _ := io.ReadAll(f)
-	_ = f.Close()
-	if string(got) != "of v-1" {
-		t.Errorf("%q", got)
-	}
-	if info, err := os.Stat(filepath.Join(dir, "v-1")); err != nil || info.Mode().Perm() != 0o600 {
-		t.Error(info, err)
-	}
-	for range 2 {
-		if err := d.Delete(t.Context(), "v-1"); err != nil {
-			t.Error(err)
-		}
-	}
-	if _, err := d.Get(t.Context(), "v-1"); !errs.Is(err, errs.NotExist) {
-		t.Error(err)
-	}
-	for _, name := range []string{"", "../x", "a/b", ".hidden", "..", "a\x00b"} {
-		if err := d.Put(t.Context(), name, strings.NewReader(""), 0); !errs.Is(err, errs.Invalid) {
-			t.Errorf("%q: %v", name, err)
-		}
-		if _, err := d.Get(t.Context(), name); !errs.Is(err, errs.Invalid) {
-			t.Errorf("%q: %v", name, err)
-		}
-		if err := d.Delete(t.Context(), name); !errs.Is(err, errs.Invalid) {
-			t.Errorf("%q: %v", name, err)
+	for path, mode := range map[string]os.FileMode{dir: 0o700, filepath.Join(dir, "v"): 0o600} {
+		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != mode {
+			t.Error(path, info, err)
 		}
 	}
 }
@@ -76,25 +47,72 @@ type torn struct{ io.Seeker }
 
 func (torn) Read(b []byte) (int, error) { return copy(b, "half"), io.ErrUnexpectedEOF }
 
-// What is not written whole is not there, and what was there before is.
+// What is not written whole leaves no file, and what was left by a crash goes.
 func TestHalf(t *testing.T) {
 	dir := t.TempDir()
 	d, err := place.OpenDirectory(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := d.Put(t.Context(), "v", strings.NewReader("whole"), 5); err != nil {
+	left, err := draft.Open(filepath.Join(dir, "v"))
+	if err != nil {
 		t.Fatal(err)
 	}
+	defer left.Discard()
 	if err := d.Put(t.Context(), "v", torn{strings.NewReader("")}, 9); !errs.Is(err, errs.Unavailable) {
 		t.Error(err)
 	}
-	if err := d.Put(t.Context(), "v", strings.NewReader("short"), 9); !errs.Is(err, errs.Unavailable) {
-		t.Error("of 9 bytes 5 came, and they got the name: ", err)
+	if all, err := os.ReadDir(dir); err != nil || len(all) != 0 {
+		t.Errorf("%d files, %v", len(all), err)
 	}
-	raw, err := os.ReadFile(filepath.Join(dir, "v"))
-	all, _ := os.ReadDir(dir)
-	if err != nil || string(raw) != "whole" || len(all) != 1 {
-		t.Errorf("%q, %d files, %v", raw, len(all), err)
+}
+
+// ending is a place at which ctx ends while what was put is read back.
+type ending struct {
+	place.Place
+	end context.CancelFunc
+}
+
+func (e ending) Get(ctx context.Context, name string) (io.ReadCloser, error) {
+	e.end()
+	return e.Place.Get(ctx, name)
+}
+
+func (e ending) Delete(ctx context.Context, name string) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return e.Place.Delete(ctx, name)
+}
+
+// What is not read back as it was put goes again, also when it is interrupted; what had the
+// name before stays.
+func TestKeep(t *testing.T) {
+	d, err := place.OpenDirectory(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	file := strings.NewReader("content")
+	_, _ = file.Seek(3, io.SeekStart)
+	whole := func(back io.Reader) error {
+		got, err := io.ReadAll(back)
+		if err == nil && string(got) != "content" {
+			err = errs.New(errs.Invalid, "another")
+		}
+		return err
+	}
+	if err := place.Keep(t.Context(), d, "good", file, whole); err != nil {
+		t.Error(err)
+	}
+	spoilt := func(io.Reader) error { return errs.New(errs.Invalid, "spoilt") }
+	if err := place.Keep(ctx, ending{d, cancel}, "bad", file, spoilt); !errs.Is(err, errs.Invalid) {
+		t.Error(err)
+	}
+	if err := place.Keep(t.Context(), d, "good", file, spoilt); !errs.Is(err, errs.Exist) {
+		t.Error(err)
+	}
+	if names, err := d.List(t.Context(), ""); err != nil || !slices.Equal(names, []string{"good"}) {
+		t.Error(names, err)
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blob"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blockblob"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
@@ -100,7 +101,10 @@ func (s *Service) Put(ctx context.Context, key string, from io.ReadSeeker, size 
 		}
 		blocks = append(blocks, id)
 	}
-	_, err := b.CommitBlockList(ctx, blocks, nil)
+	any := azcore.ETagAny
+	_, err := b.CommitBlockList(ctx, blocks, &blockblob.CommitBlockListOptions{
+		AccessConditions: &blob.AccessConditions{ModifiedAccessConditions: &blob.ModifiedAccessConditions{IfNoneMatch: &any}},
+	})
 	return s.fail("writing", key, err)
 }
 

@@ -1,7 +1,9 @@
 package bucket
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"io"
 	"slices"
@@ -16,6 +18,7 @@ import (
 // errors are made by Fail.
 type Service interface {
 	// Put keeps size bytes, which is all that from has. The key is there when all of it is.
+	// Kind Exist: something has it, and stays. A store that knows no condition replaces it.
 	Put(ctx context.Context, key string, from io.ReadSeeker, size int64) error
 	// Get reads from offset on. Kind NotExist.
 	Get(ctx context.Context, key string, offset int64) (io.ReadCloser, error)
@@ -54,7 +57,37 @@ func (b *Bucket) Put(ctx context.Context, name string, from io.ReadSeeker, size 
 	if err != nil {
 		return errs.Newf(errs.Unavailable, "reading what is to be kept: %w", err)
 	}
-	return b.service.Put(ctx, b.folder+name, from, size)
+	key := b.folder + name
+	if body, err := b.service.Get(ctx, key, 0); err == nil { // stores without conditions would replace it
+		_ = body.Close()
+		return place.Taken(name)
+	}
+	err = b.service.Put(ctx, key, from, size)
+	if errs.Is(err, errs.Exist) && b.holds(ctx, name, from) {
+		return nil // by a request that was sent again, since its answer was lost
+	}
+	return err
+}
+
+// holds reports whether a name has what is in want.
+func (b *Bucket) holds(ctx context.Context, name string, want io.ReadSeeker) bool {
+	if _, err := want.Seek(0, io.SeekStart); err != nil {
+		return false
+	}
+	got, err := b.Get(ctx, name)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = got.Close() }()
+	sums := [2][]byte{}
+	for i, r := range []io.Reader{want, got} {
+		sum := sha256.New()
+		if _, err := io.Copy(sum, r); err != nil {
+			return false
+		}
+		sums[i] = sum.Sum(nil)
+	}
+	return bytes.Equal(sums[0], sums[1])
 }
 
 // Get implements place.Place.

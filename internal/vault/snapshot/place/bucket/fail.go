@@ -47,7 +47,9 @@ func Fail(doing string, a Answer) error {
 		return errs.Newf(errs.Denied, "%s: %s: the credentials may not do this there", doing, said)
 	case a.Status == http.StatusNotFound:
 		return errs.Newf(errs.NotExist, "%s: it is not there", doing)
-	case a.Status == http.StatusTooManyRequests, a.Status >= 500:
+	case a.Status == http.StatusPreconditionFailed, a.Code == "BlobAlreadyExists":
+		return errs.Newf(errs.Exist, "%s: something has that name already, and stays: use another one", doing)
+	case a.Code == "ConditionalRequestConflict", a.Status == http.StatusTooManyRequests, a.Status >= 500:
 		return errs.Newf(errs.Unavailable, "%s: %s", doing, said)
 	}
 	return errs.Newf(errs.Invalid, "%s: %s", doing, said)

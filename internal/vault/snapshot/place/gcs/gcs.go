@@ -101,7 +101,7 @@ func (s *Service) fail(doing, key string, err error) error {
 func (s *Service) Put(ctx context.Context, key string, from io.ReadSeeker, size int64) error {
 	ctx, cancel := context.WithCancel(ctx) // ends the upload
 	defer cancel()
-	_, err := s.objects.Insert(s.bucket, &storage.Object{Name: key}).
+	_, err := s.objects.Insert(s.bucket, &storage.Object{Name: key}).IfGenerationMatch(0).
 		Media(bucket.PartOf(from, 0, size), googleapi.ChunkSize(16<<20), googleapi.ContentType("application/octet-stream")).Context(ctx).Do()
 	return s.fail("writing", key, err)
 }

@@ -35,7 +35,7 @@ func TestPlace(t *testing.T) {
 		good := gcs.Config{Bucket: placetest.BucketName, Endpoint: s.URL, Key: redact.FromString(s.Key)}
 		wrong, missing := good, good
 		wrong.Key, missing.Bucket = redact.FromString(other), "other"
-		return placetest.World{Place: open(t, good), Wrong: open(t, wrong), Missing: open(t, missing), Store: s.Store}
+		return placetest.World{Place: open(t, good), Wrong: open(t, wrong), Missing: open(t, missing), Store: s.Store, Forgets: true}
 	})
 }
 

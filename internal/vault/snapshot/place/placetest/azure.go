@@ -97,7 +97,7 @@ func (s *Azure) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case key == "" && q.Get("comp") == "list":
 		s.listing(w, q.Get("prefix"), q.Get("marker"))
 	case r.Method == http.MethodPut:
-		s.write(w, key, q.Get("comp"), q.Get("blockid"), body)
+		s.write(w, r, key, body)
 	default:
 		s.one(w, r, key)
 	}
@@ -138,10 +138,11 @@ func (s *Azure) listing(w http.ResponseWriter, prefix, after string) {
 }
 
 // write keeps a block, or makes a blob of those that are named.
-func (s *Azure) write(w http.ResponseWriter, key, what, block string, body []byte) {
+func (s *Azure) write(w http.ResponseWriter, r *http.Request, key string, body []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch what {
+	free, block := r.Header.Get("If-None-Match") == "*", r.URL.Query().Get("blockid")
+	switch r.URL.Query().Get("comp") {
 	case "block":
 		if s.uploads[key] == nil {
 			s.uploads[key] = map[string][]byte{}
@@ -155,6 +156,10 @@ func (s *Azure) write(w http.ResponseWriter, key, what, block string, body []byt
 			refuseAzure(w, http.StatusBadRequest, "InvalidXmlDocument")
 			return
 		}
+		if _, taken := s.objects[key]; taken && free {
+			refuseAzure(w, http.StatusConflict, "BlobAlreadyExists")
+			return
+		}
 		whole := []byte{}
 		for _, id := range want.Latest {
 			content, ok := s.uploads[key][id]
@@ -164,8 +169,8 @@ func (s *Azure) write(w http.ResponseWriter, key, what, block string, body []byt
 			}
 			whole = append(whole, content...)
 		}
-		s.keep(key, whole)
 		delete(s.uploads, key)
+		s.make(key, whole, free)
 	default:
 		refuseAzure(w, http.StatusBadRequest, "UnsupportedHeader")
 		return

@@ -163,8 +163,16 @@ func (s *GCS) multipart(w http.ResponseWriter, r *http.Request, body []byte) {
 		refuseGCS(w, http.StatusBadRequest, "invalid", "Malformed multipart body.")
 		return
 	}
-	s.Set(object.Name, content)
-	made(w, object.Name)
+	s.with(func() { s.insert(w, object.Name, content, r.URL.Query().Get("ifGenerationMatch")) })
+}
+
+// insert makes an object, which must be new if its generation is to be 0; the caller holds the lock.
+func (s *GCS) insert(w http.ResponseWriter, key string, content []byte, generation string) {
+	if !s.make(key, content, generation == "0") {
+		refuseGCS(w, http.StatusPreconditionFailed, "conditionNotMet", "At least one of the pre-conditions you specified did not hold.")
+		return
+	}
+	made(w, key)
 }
 
 // resumable is an upload in chunks of 256 KiB each, but the last.
@@ -180,7 +188,7 @@ func (s *GCS) resumable(w http.ResponseWriter, r *http.Request, body []byte) {
 		}
 		s.serial++
 		id = "session-" + itoa(s.serial)
-		s.uploads[id] = map[string][]byte{"name": []byte(object.Name)}
+		s.uploads[id] = map[string][]byte{"name": []byte(object.Name), "generation": []byte(r.URL.Query().Get("ifGenerationMatch"))}
 		w.Header().Set("Location", s.URL+r.URL.Path+"?uploadType=resumable&upload_id="+id)
 		return
 	}
@@ -197,9 +205,8 @@ func (s *GCS) resumable(w http.ResponseWriter, r *http.Request, body []byte) {
 	}
 	up["content"] = append(up["content"], body...)
 	if total == itoa(len(up["content"])) {
-		s.keep(string(up["name"]), up["content"])
 		delete(s.uploads, id)
-		made(w, string(up["name"]))
+		s.insert(w, string(up["name"]), up["content"], string(up["generation"]))
 		return
 	}
 	w.Header().Set("Range", "bytes=0-"+itoa(len(up["content"])-1))

@@ -21,12 +21,13 @@ type World struct {
 	Wrong   place.Place // the same, asked with credentials that are wrong; nil: it has none
 	Missing place.Place // a bucket that is not there; nil: it would be made
 	Store   *Store      // what lies behind; nil: a file system
+	Forgets bool        // its client does not ask again when an answer is lost
 }
 
 // Run runs the suite; each part gets a World of its own.
 func Run(t *testing.T, world func(t *testing.T) World) {
 	for name, part := range map[string]func(*testing.T, World){
-		"Names": names, "Elsewhere": elsewhere, "Torn": torn, "Refused": refused, "Interrupted": interrupted, "Broken": broken, "Large": large, "Pages": pages,
+		"Names": names, "Elsewhere": elsewhere, "Taken": taken, "Answer lost": answerLost, "Torn": torn, "Refused": refused, "Interrupted": interrupted, "Broken": broken, "Large": large, "Pages": pages,
 	} {
 		t.Run(name, func(t *testing.T) { part(t, world(t)) })
 	}
@@ -65,7 +66,7 @@ func names(t *testing.T, w World) {
 	p := w.Place
 	lists(t, p, "")
 	odd := "v-ö +%20&=?#~'(1)@:;,!$.snapshot"
-	for _, name := range []string{"v-2", "v-1", "w-1", odd, "v-1"} {
+	for _, name := range []string{"v-2", "v-1", "w-1", odd} {
 		put(t, p, name, "of "+name)
 	}
 	lists(t, p, "v-", "v-1", "v-2", odd)
@@ -75,10 +76,6 @@ func names(t *testing.T, w World) {
 		if got := get(t, p, name); got != "of "+name {
 			t.Errorf("%q", got)
 		}
-	}
-	put(t, p, "v-1", "another")
-	if got := get(t, p, "v-1"); got != "another" {
-		t.Errorf("%q", got)
 	}
 	put(t, p, "empty", "")
 	if got := get(t, p, "empty"); got != "" {
@@ -110,6 +107,54 @@ func elsewhere(t *testing.T, w World) {
 	}
 }
 
+// What has a name keeps it, also if it got it while another was on its way, and whatever the
+// size.
+func taken(t *testing.T, w World) {
+	put(t, w.Place, "v", "first")
+	for n, content := range []string{"second", strings.Repeat("x", 36<<20)} {
+		if err := w.Place.Put(t.Context(), "v", strings.NewReader(content), int64(len(content))); !errs.Is(err, errs.Exist) {
+			t.Errorf("a name that is taken: %v", err)
+		}
+		if w.Store == nil {
+			continue
+		}
+		w.Store.OnUpload(n+1, func() { w.Store.Set(Folder+"/late", []byte("another's")) })
+		if err := w.Place.Put(t.Context(), "late", strings.NewReader(content), int64(len(content))); !errs.Is(err, errs.Exist) {
+			t.Errorf("a name that was taken meanwhile: %v", err)
+		}
+		if got := get(t, w.Place, "late"); got != "another's" {
+			t.Errorf("%d bytes are there", len(got))
+		}
+		if err := w.Place.Delete(t.Context(), "late"); err != nil {
+			t.Error(err)
+		}
+	}
+	if got := get(t, w.Place, "v"); got != "first" {
+		t.Errorf("%d bytes are there", len(got))
+	}
+	if w.Store != nil && w.Store.Unfinished() != 0 {
+		t.Errorf("%d uploads were left", w.Store.Unfinished())
+	}
+}
+
+// What was put by a request whose answer was lost is not taken for another's.
+func answerLost(t *testing.T, w World) {
+	if w.Store == nil {
+		return
+	}
+	for name, size := range map[string]int{"small": 9, "large": 36 << 20} {
+		content := strings.Repeat("x", size)
+		w.Store.LoseAnswer()
+		err := w.Place.Put(t.Context(), name, strings.NewReader(content), int64(size))
+		if err != nil && !(w.Forgets && errs.Is(err, errs.Unavailable)) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if got := get(t, w.Place, name); got != content {
+			t.Errorf("%s: %d bytes are there", name, len(got))
+		}
+	}
+}
+
 // half is a source that fails when so much of it was read.
 type half struct {
 	io.ReadSeeker
@@ -125,9 +170,9 @@ func (h *half) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// What is not written whole is not there, and what was there before is.
+// What is not written whole is not there.
 func torn(t *testing.T, w World) {
-	put(t, w.Place, "v", "whole")
+	put(t, w.Place, "w", "whole")
 	content := strings.Repeat("x", 20<<20)
 	for what, from := range map[string]struct {
 		io.ReadSeeker
@@ -144,8 +189,8 @@ func torn(t *testing.T, w World) {
 			t.Errorf("%s: it was put", what)
 		}
 	}
-	lists(t, w.Place, "", "v")
-	if got := get(t, w.Place, "v"); got != "whole" {
+	lists(t, w.Place, "", "w")
+	if got := get(t, w.Place, "w"); got != "whole" {
 		t.Errorf("%d bytes are there", len(got))
 	}
 	if w.Store != nil && w.Store.Unfinished() != 0 {

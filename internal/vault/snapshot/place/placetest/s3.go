@@ -150,8 +150,11 @@ func (s *S3) listing(w http.ResponseWriter, prefix, after string) {
 func (s *S3) one(w http.ResponseWriter, r *http.Request, key string, body []byte) {
 	switch r.Method {
 	case http.MethodPut:
-		s.Set(key, body)
-		w.Header().Set("ETag", etag(body))
+		ok := false
+		s.with(func() { ok = s.allows(w, r) && s.made(w, r, key, body) })
+		if ok {
+			w.Header().Set("ETag", etag(body))
+		}
 	case http.MethodDelete:
 		s.remove(key)
 		w.WriteHeader(http.StatusNoContent)
@@ -164,6 +167,24 @@ func (s *S3) one(w http.ResponseWriter, r *http.Request, key string, body []byte
 		w.Header().Set("ETag", etag(content))
 		s.send(w, content, r.Header.Get("Range"))
 	}
+}
+
+// allows refuses a condition that the store does not know.
+func (s *S3) allows(w http.ResponseWriter, r *http.Request) bool {
+	if s.simple && r.Header.Get("If-None-Match") != "" {
+		refuseS3(w, http.StatusNotImplemented, "NotImplemented")
+		return false
+	}
+	return true
+}
+
+// made makes an object, or refuses.
+func (s *S3) made(w http.ResponseWriter, r *http.Request, key string, content []byte) bool {
+	ok := s.make(key, content, r.Header.Get("If-None-Match") == "*")
+	if !ok {
+		refuseS3(w, http.StatusPreconditionFailed, "PreconditionFailed")
+	}
+	return ok
 }
 
 func etag(b []byte) string {
@@ -192,13 +213,16 @@ func (s *S3) parts(w http.ResponseWriter, r *http.Request, key string, body []by
 	case r.Method == http.MethodDelete:
 		delete(s.uploads, id)
 		w.WriteHeader(http.StatusNoContent)
-	case r.Method == http.MethodPost:
-		s.complete(w, key, id, body)
+	case r.Method == http.MethodPost && s.allows(w, r):
+		if whole, ok := s.complete(w, id, body); ok && s.made(w, r, key, whole) {
+			delete(s.uploads, id)
+			_, _ = w.Write([]byte("<CompleteMultipartUploadResult><Key>x</Key><ETag>" + `"1-x"` + "</ETag></CompleteMultipartUploadResult>"))
+		}
 	}
 }
 
-// complete makes an object of the parts that are named: all but the last have 5 MiB at least.
-func (s *S3) complete(w http.ResponseWriter, key, id string, body []byte) {
+// complete puts together the parts that are named: all but the last have 5 MiB at least.
+func (s *S3) complete(w http.ResponseWriter, id string, body []byte) (whole []byte, ok bool) {
 	var want struct {
 		Parts []struct {
 			ETag       string
@@ -207,18 +231,15 @@ func (s *S3) complete(w http.ResponseWriter, key, id string, body []byte) {
 	}
 	if xml.Unmarshal(body, &want) != nil || len(want.Parts) == 0 {
 		refuseS3(w, http.StatusBadRequest, "MalformedXML")
-		return
+		return nil, false
 	}
-	var whole []byte
 	for i, p := range want.Parts {
 		content, ok := s.uploads[id][strconv.Itoa(p.PartNumber)]
 		if !ok || p.PartNumber != i+1 || p.ETag != etag(content) || i < len(want.Parts)-1 && len(content) < 5<<20 {
 			refuseS3(w, http.StatusBadRequest, "InvalidPart")
-			return
+			return nil, false
 		}
 		whole = append(whole, content...)
 	}
-	s.keep(key, whole)
-	delete(s.uploads, id)
-	_, _ = w.Write([]byte("<CompleteMultipartUploadResult><Key>x</Key><ETag>" + `"1-` + itoa(len(want.Parts)) + `"` + "</ETag></CompleteMultipartUploadResult>"))
+	return whole, true
 }

@@ -33,6 +33,8 @@ type Store struct {
 	pages     int
 	largest   int
 	spoil     bool
+	lose      bool // the answer to what makes the next object
+	simple    bool // knows no conditions
 }
 
 func newStore() *Store {
@@ -58,6 +60,25 @@ func (s *Store) Keys() (keys []string) {
 
 // SpoilUploads has a bit turned over in each object that is put from now on.
 func (s *Store) SpoilUploads() { s.with(func() { s.spoil = true }) }
+
+// LoseAnswer has the next object made, and who asked for it not told.
+func (s *Store) LoseAnswer() { s.with(func() { s.lose = true }) }
+
+// WithoutConditions has requests refused that are for a free name only.
+func (s *Store) WithoutConditions() { s.with(func() { s.simple = true }) }
+
+// make makes an object, if its key is free or need not be; the caller holds the lock.
+func (s *Store) make(key string, content []byte, free bool) bool {
+	if _, taken := s.objects[key]; taken && free {
+		return false
+	}
+	s.keep(key, content)
+	if s.lose {
+		s.lose = false
+		panic(http.ErrAbortHandler)
+	}
+	return true
+}
 
 // keep makes an object; the caller holds the lock.
 func (s *Store) keep(key string, content []byte) {

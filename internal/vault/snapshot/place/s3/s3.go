@@ -102,32 +102,51 @@ func (s *Service) fail(doing, key string, err error) error {
 	return bucket.Fail(fmt.Sprintf("%s s3://%s/%s", doing, s.cfg.Bucket, key), a)
 }
 
-// Put implements bucket.Service.
+// Put implements bucket.Service. A store that knows no condition is asked without one.
 func (s *Service) Put(ctx context.Context, key string, from io.ReadSeeker, size int64) error {
-	part := bucket.PartSize(size)
-	if size > part {
-		return s.putParts(ctx, key, from, size)
+	u := upload{key, from, size, aws.String("*")}
+	err := s.put(ctx, &u)
+	var answer *smithyhttp.ResponseError
+	if errors.As(err, &answer) && answer.HTTPStatusCode() == http.StatusNotImplemented {
+		u.free = nil
+		err = s.put(ctx, &u)
+	}
+	return s.fail("writing", key, err)
+}
+
+// upload is what is to be put.
+type upload struct {
+	key  string
+	from io.ReadSeeker
+	size int64
+	free *string // "*": only if nothing has the key
+}
+
+// put has the client's errors.
+func (s *Service) put(ctx context.Context, u *upload) error {
+	if u.size > bucket.PartSize(u.size) {
+		return s.putParts(ctx, u)
 	}
 	in := &sdk.PutObjectInput{
-		Bucket: &s.cfg.Bucket, Key: &key, Body: bucket.PartOf(from, 0, size), ContentLength: &size,
+		Bucket: &s.cfg.Bucket, Key: &u.key, Body: bucket.PartOf(u.from, 0, u.size), ContentLength: &u.size, IfNoneMatch: u.free,
 		ServerSideEncryption: types.ServerSideEncryption(s.cfg.Encryption),
 	}
 	if s.cfg.Key != "" {
 		in.SSEKMSKeyId = &s.cfg.Key
 	}
 	_, err := s.client.PutObject(ctx, in)
-	return s.fail("writing", key, err)
+	return err
 }
 
 // putParts uploads part after part; only the last request makes the key be there.
-func (s *Service) putParts(ctx context.Context, key string, from io.ReadSeeker, size int64) (err error) {
-	in := &sdk.CreateMultipartUploadInput{Bucket: &s.cfg.Bucket, Key: &key, ServerSideEncryption: types.ServerSideEncryption(s.cfg.Encryption)}
+func (s *Service) putParts(ctx context.Context, u *upload) (err error) {
+	in := &sdk.CreateMultipartUploadInput{Bucket: &s.cfg.Bucket, Key: &u.key, ServerSideEncryption: types.ServerSideEncryption(s.cfg.Encryption)}
 	if s.cfg.Key != "" {
 		in.SSEKMSKeyId = &s.cfg.Key
 	}
 	up, err := s.client.CreateMultipartUpload(ctx, in)
 	if err != nil {
-		return s.fail("writing", key, err)
+		return err
 	}
 	defer func() {
 		if err == nil {
@@ -135,23 +154,23 @@ func (s *Service) putParts(ctx context.Context, key string, from io.ReadSeeker, 
 		}
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortTimeout)
 		defer cancel()
-		_, _ = s.client.AbortMultipartUpload(ctx, &sdk.AbortMultipartUploadInput{Bucket: &s.cfg.Bucket, Key: &key, UploadId: up.UploadId}) // what is left is no object
+		_, _ = s.client.AbortMultipartUpload(ctx, &sdk.AbortMultipartUploadInput{Bucket: &s.cfg.Bucket, Key: &u.key, UploadId: up.UploadId}) // what is left is no object
 	}()
 	var done []types.CompletedPart
-	for at, part := int64(0), bucket.PartSize(size); at < size; at += part {
-		n, long := int32(len(done)+1), min(part, size-at)
+	for at, part := int64(0), bucket.PartSize(u.size); at < u.size; at += part {
+		n, long := int32(len(done)+1), min(part, u.size-at)
 		out, err := s.client.UploadPart(ctx, &sdk.UploadPartInput{
-			Bucket: &s.cfg.Bucket, Key: &key, UploadId: up.UploadId, PartNumber: &n, Body: bucket.PartOf(from, at, long), ContentLength: &long,
+			Bucket: &s.cfg.Bucket, Key: &u.key, UploadId: up.UploadId, PartNumber: &n, Body: bucket.PartOf(u.from, at, long), ContentLength: &long,
 		})
 		if err != nil {
-			return s.fail("writing", key, err)
+			return err
 		}
 		done = append(done, types.CompletedPart{ETag: out.ETag, PartNumber: &n})
 	}
 	_, err = s.client.CompleteMultipartUpload(ctx, &sdk.CompleteMultipartUploadInput{
-		Bucket: &s.cfg.Bucket, Key: &key, UploadId: up.UploadId, MultipartUpload: &types.CompletedMultipartUpload{Parts: done},
+		Bucket: &s.cfg.Bucket, Key: &u.key, UploadId: up.UploadId, IfNoneMatch: u.free, MultipartUpload: &types.CompletedMultipartUpload{Parts: done},
 	})
-	return s.fail("writing", key, err)
+	return err
 }
 
 // Get implements bucket.Service.

@@ -1,6 +1,7 @@
 package s3_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
@@ -39,6 +40,25 @@ func TestPlace(t *testing.T) {
 		wrong.Secret, missing.Bucket = redact.FromString(placetest.Canary), "other"
 		return placetest.World{Place: open(t, config(s)), Wrong: open(t, wrong), Missing: open(t, missing), Store: s.Store}
 	})
+}
+
+// A store that knows no conditions is asked without them.
+func TestWithoutConditions(t *testing.T) {
+	s := placetest.NewS3(t)
+	s.WithoutConditions()
+	p := open(t, config(s))
+	for name, size := range map[string]int{"small": 9, "large": 20 << 20} {
+		content := strings.Repeat("x", size)
+		if err := p.Put(t.Context(), name, strings.NewReader(content), int64(size)); err != nil {
+			t.Error(err)
+		}
+		if err := p.Put(t.Context(), name, strings.NewReader("y"), 1); !errs.Is(err, errs.Exist) {
+			t.Error(err)
+		}
+	}
+	if n := s.Unfinished(); n != 0 {
+		t.Errorf("%d uploads were left", n)
+	}
 }
 
 // Credentials come from the environment where none are given, and a bucket of another
