@@ -104,15 +104,17 @@ func (r *Runner) Run(ctx context.Context, s schedule.Schedule) (Result, error) {
 	defer stall.Close()
 	load := workload.New(workload.Config{World: r.world, Log: log, Seed: s.Seed, Name: fmt.Sprintf("s%d-%d-%d", s.Seed, r.worlds, r.used)})
 	r.world.Seal = load.Seal
-	if err := r.fail(ctx, s, load); err != nil {
+	answered, err := r.fail(ctx, s, load)
+	if err != nil {
 		return Result{}, err
 	}
 	result := Result{Schedule: s}
 	bound, cancel := context.WithTimeout(ctx, recovery)
 	defer cancel()
-	var err error
 	broken := ""
-	if result.Recovery, err = load.Recover(bound); err != nil {
+	result.Recovery, err = load.Recover(bound)
+	answered()
+	if err != nil {
 		broken = fmt.Sprintf("%v after the faults: %v", recovery, err)
 	} else if err := load.Verify(); err != nil {
 		broken = err.Error()
@@ -163,26 +165,30 @@ type event struct {
 	do func() error
 }
 
-// fail has clients work while faults come and go.
-func (r *Runner) fail(ctx context.Context, s schedule.Schedule, load *workload.Load) error {
+// fail has clients work while faults come and go. It returns at the end of the faults; answered
+// waits for the clients' last answers, and is not nil without an error.
+func (r *Runner) fail(ctx context.Context, s schedule.Schedule, load *workload.Load) (answered func(), err error) {
 	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 	var clients sync.WaitGroup
 	clients.Go(func() { load.Run(ctx) })
-	defer clients.Wait()
-	defer cancel()
+	defer func() {
+		cancel()
+		if err != nil {
+			clients.Wait()
+		}
+	}()
 	began := time.Now()
 	for _, e := range r.events(ctx, s) {
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			return nil, ctx.Err()
 		case <-time.After(time.Until(began.Add(e.at))):
 		}
 		if err := e.do(); err != nil {
-			return fmt.Errorf("having a fault happen: %w", err)
+			return nil, fmt.Errorf("having a fault happen: %w", err)
 		}
 	}
-	return nil
+	return clients.Wait, nil
 }
 
 // events are the begins and ends of all faults in order, and that all is well at the end.

@@ -84,9 +84,13 @@ func (d *Disk) Full(full bool) { d.full.Store(full) }
 // Slow has every sync take this much longer; 0 = as fast as it is.
 func (d *Disk) Slow(by time.Duration) { d.slow.Store(int64(by)) }
 
+// sector is what a disk writes whole or not at all, as etcd expects of it
+// (go.etcd.io/etcd/server/v3/storage/wal, minSectorSize).
+const sector = 512
+
 // Lose has the disk forget what was not synced, as a machine does whose power is cut: of each file,
-// some of the newest writes, and perhaps half of one. Only writes are lost, in order; names that
-// were made, moved or removed stay so. Nothing may have a file open. It returns how many
+// some of the newest writes, and perhaps some sectors of one. Only writes are lost, in order; names
+// that were made, moved or removed stay so. Nothing may have a file open. It returns how many
 // writes were lost.
 func (d *Disk) Lose(r *rand.Rand) (int, error) {
 	d.mu.Lock()
@@ -164,7 +168,7 @@ func (j *journal) undo(path string, r *rand.Rand) (int, error) {
 		c := j.unsaved[i]
 		from := 0
 		if i == keep && c.length > 1 {
-			from = r.IntN(c.length) // torn: this much of it got to the disk
+			from = c.torn(r.IntN(c.length)) // this much of it got to the disk
 		}
 		if from < len(c.before) {
 			if _, err := f.WriteAt(c.before[from:], c.offset+int64(from)); err != nil {
@@ -176,6 +180,12 @@ func (j *journal) undo(path string, r *rand.Rand) (int, error) {
 		}
 	}
 	return len(j.unsaved) - keep, nil
+}
+
+// torn is how many of n bytes of a write are in whole sectors.
+func (c change) torn(n int) int {
+	end := (c.offset + int64(n)) / sector * sector
+	return int(max(0, end-c.offset))
 }
 
 // saved forgets how to undo what was written to a file.

@@ -126,6 +126,42 @@ func TestLose(t *testing.T) {
 	}
 }
 
+// A write is torn between sectors only, wherever it began.
+func TestTorn(t *testing.T) {
+	const began, length = 100, 5000
+	torn := 0
+	for seed := range uint64(40) {
+		d, dir, backing := mounted(t)
+		f := create(t, filepath.Join(dir, "log"))
+		write(t, f, string(make([]byte, 8192)))
+		if err := f.Sync(); err != nil {
+			t.Fatal(err)
+		}
+		_, err := f.WriteAt(bytes.Repeat([]byte{1}, length), began)
+		if err := errors.Join(err, f.Close()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := d.Lose(rand.New(rand.NewPCG(seed, 0))); err != nil {
+			t.Fatal(err)
+		}
+		got, err := os.ReadFile(filepath.Join(backing, "log"))
+		if err != nil || len(got) != 8192 {
+			t.Fatal(len(got), err)
+		}
+		n := bytes.Count(got, []byte{1})
+		switch end := began + n; {
+		case n == 0, n == length:
+		case end%512 != 0 || bytes.Contains(got[end:], []byte{1}):
+			t.Errorf("seed %d left %d bytes", seed, n)
+		default:
+			torn++
+		}
+	}
+	if torn == 0 {
+		t.Error("40 cuts of power tore nothing")
+	}
+}
+
 // What was not synced of a file that was moved since is lost as well.
 func TestLoseOfMoved(t *testing.T) {
 	lost := 0

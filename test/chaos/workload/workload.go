@@ -34,6 +34,9 @@ const (
 	perNode  = 2 // clients that read and write, mostly at one node
 	pause    = 15 * time.Millisecond
 	patience = 2500 * time.Millisecond // for an answer
+	// Each third client waits for longer than etcd does for a leader, so that it is told what became
+	// of its writes. When the load ends it has the patience of others.
+	long = 9 * time.Second
 )
 
 // New makes the clients.
@@ -47,10 +50,16 @@ func New(cfg Config) *Load {
 
 // Run has all clients ask until ctx ends, then waits for their last answers.
 func (l *Load) Run(ctx context.Context) {
+	requests, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(patience, end) })()
 	var all sync.WaitGroup
 	client := 0
 	start := func(work func(context.Context, *asker)) {
 		c := l.client(client)
+		if client%3 == 1 {
+			c.within = func() (context.Context, context.CancelFunc) { return context.WithTimeout(requests, long) }
+		}
 		client++
 		all.Go(func() {
 			defer c.close()
@@ -85,14 +94,20 @@ type asker struct {
 	rand  *rand.Rand
 	apis  []*world.API
 	count int
+
+	within func() (context.Context, context.CancelFunc) // bounds a request
 }
 
 func (l *Load) client(id int) *asker {
-	c := &asker{id: id, load: l, rand: rand.New(rand.NewPCG(l.cfg.Seed, uint64(id)))}
+	c := &asker{id: id, load: l, within: soon, rand: rand.New(rand.NewPCG(l.cfg.Seed, uint64(id)))}
 	for _, m := range l.cfg.World.Nodes {
 		c.apis = append(c.apis, l.cfg.World.API(m))
 	}
 	return c
+}
+
+func soon() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.Background(), patience)
 }
 
 func (c *asker) close() {
@@ -111,7 +126,7 @@ func (c *asker) ask(o *history.Op, method, path string, body any, header ...stri
 			o.Indexed = false
 		}
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := c.within()
 	defer cancel()
 	o.Client, o.Call = c.id, log.Now()
 	a, err := c.apis[o.Node].Do(ctx, method, path, body, header...)
