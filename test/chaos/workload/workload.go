@@ -31,10 +31,9 @@ type Load struct {
 
 const (
 	keys     = 4
-	perNode  = 2 // clients that read and write, mostly at one node
 	pause    = 15 * time.Millisecond
 	patience = 2500 * time.Millisecond // for an answer
-	// Each third client waits for longer than etcd does for a leader, so that it is told what became
+	// Some clients wait for longer than etcd does for a leader, so that it is told what became
 	// of its writes. When the load ends it has the patience of others.
 	long = 9 * time.Second
 )
@@ -53,13 +52,12 @@ func (l *Load) Run(ctx context.Context) {
 	requests, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(patience, end) })()
+	late := func() (context.Context, context.CancelFunc) { return context.WithTimeout(requests, long) }
 	var all sync.WaitGroup
 	client := 0
-	start := func(work func(context.Context, *asker)) {
+	start := func(within bound, work func(context.Context, *asker)) {
 		c := l.client(client)
-		if client%3 == 1 {
-			c.within = func() (context.Context, context.CancelFunc) { return context.WithTimeout(requests, long) }
-		}
+		c.within = within
 		client++
 		all.Go(func() {
 			defer c.close()
@@ -70,13 +68,18 @@ func (l *Load) Run(ctx context.Context) {
 		})
 	}
 	for n := range l.cfg.World.Nodes {
-		for range perNode {
-			start(func(_ context.Context, c *asker) { c.keyOp(n) })
-		}
-		start(func(_ context.Context, c *asker) { c.status(n); rest(ctx, 80*time.Millisecond) })
+		start(soon, func(_ context.Context, c *asker) { c.keyOp(n) })
+		start(late, func(_ context.Context, c *asker) { c.keyOp(n) })
+		start(soon, func(_ context.Context, c *asker) { c.status(n); rest(ctx, 80*time.Millisecond) })
 	}
-	start(l.tokenLife)
-	start(l.tokenLife)
+	start(soon, l.tokenLife)
+	start(soon, l.tokenLife)
+	for n := range l.cfg.World.Nodes { // who waits for no write sees what a node still shows that is cut off
+		start(soon, func(ctx context.Context, c *asker) {
+			l.cfg.Log.Add(c.read(n, l.keys[c.rand.IntN(keys)], false))
+			rest(ctx, pause)
+		})
+	}
 	all.Wait()
 }
 
@@ -95,8 +98,10 @@ type asker struct {
 	apis  []*world.API
 	count int
 
-	within func() (context.Context, context.CancelFunc) // bounds a request
+	within bound // of a request
 }
+
+type bound func() (context.Context, context.CancelFunc)
 
 func (l *Load) client(id int) *asker {
 	c := &asker{id: id, load: l, within: soon, rand: rand.New(rand.NewPCG(l.cfg.Seed, uint64(id)))}

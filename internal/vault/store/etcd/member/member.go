@@ -134,7 +134,7 @@ func (m *Member) start(p plan) error {
 	}
 	s, err := etcdserver.NewServer(m.etcdConfig(p, own))
 	if err != nil {
-		return errs.Newf(errs.Unavailable, "starting the member in %s: %w", m.cfg.Dir, err)
+		return m.unstarted(err)
 	}
 	s.Start()
 	m.mu.Lock()
