@@ -49,7 +49,7 @@ var mutants = map[string]mutant{
 	},
 	"a commit that failed is acknowledged": {
 		[]edit{{"internal/vault/store/etcd/etcd.go", `return 0, failure("committing", err)`, "return 1, nil"}},
-		[]schedule.Fault{{Kind: schedule.KillEtcds, At: time.Second, For: 4 * time.Second}}, []check.Promise{check.Acknowledged, check.Linearizable, check.Recovered},
+		[]schedule.Fault{{Kind: schedule.KillEtcds, At: 500 * time.Millisecond, For: 5500 * time.Millisecond}}, []check.Promise{check.Acknowledged, check.Linearizable, check.Recovered},
 	},
 	"background work is not fenced, and goes on": {
 		[]edit{
