@@ -256,6 +256,8 @@ func (m *Manager) endNow(ctx context.Context, short string) error {
 		switch {
 		case errs.Is(err, errs.Conflict) && ctx.Err() == nil:
 			continue
+		case errs.Is(err, errs.Conflict):
+			return errs.New(errs.Unavailable, "the request's time is over, and others change the lease; it is not valid any more, and stays queued")
 		case err != nil:
 			return errs.Newf(errs.KindOf(err), "noting the end of a lease: %w", err)
 		case cause != nil:

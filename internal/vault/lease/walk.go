@@ -79,16 +79,9 @@ const queueBatch = 64
 // an error those already queued stay so, and to call it again goes on.
 func (m *Manager) RevokePrefix(ctx context.Context, ns engine.Namespace, path string) (n int, err error) {
 	mounts := map[string]bool{}
-	err = m.below(ctx, ns, path, func(ids []string) error {
-		for len(ids) > 0 {
-			batch := ids[:min(queueBatch, len(ids))]
-			ids = ids[len(batch):]
-			if err := m.queueAll(ctx, ns, batch, mounts); err != nil {
-				return err
-			}
-			n += len(batch)
-		}
-		return nil
+	n, err = m.noteAll(ctx, ns, path, func(tx Writer, rec *Record) {
+		mounts[rec.MountID] = true
+		m.queue(tx, rec)
 	})
 	for id := range mounts {
 		m.cfg.Wake(kindPrefix + id)
@@ -96,7 +89,23 @@ func (m *Manager) RevokePrefix(ctx context.Context, ns engine.Namespace, path st
 	return n, err
 }
 
-func (m *Manager) queueAll(ctx context.Context, ns engine.Namespace, ids []string, mounts map[string]bool) error {
+// noteAll calls note for every lease below path, in transactions of its own; after a conflict once more.
+func (m *Manager) noteAll(ctx context.Context, ns engine.Namespace, path string, note func(Writer, *Record)) (n int, err error) {
+	err = m.below(ctx, ns, path, func(ids []string) error {
+		for len(ids) > 0 {
+			batch := ids[:min(queueBatch, len(ids))]
+			ids = ids[len(batch):]
+			if err := m.noteBatch(ctx, ns, batch, note); err != nil {
+				return err
+			}
+			n += len(batch)
+		}
+		return nil
+	})
+	return n, err
+}
+
+func (m *Manager) noteBatch(ctx context.Context, ns engine.Namespace, ids []string, note func(Writer, *Record)) error {
 	for range conflicts {
 		tx := store.Begin(m.cfg.Store)
 		for _, id := range ids {
@@ -105,8 +114,7 @@ func (m *Manager) queueAll(ctx context.Context, ns engine.Namespace, ids []strin
 				return err
 			}
 			if rec != nil {
-				mounts[rec.MountID] = true
-				m.queue(tx, rec)
+				note(tx, rec)
 			}
 		}
 		_, err := tx.Commit(ctx)
@@ -120,9 +128,10 @@ func (m *Manager) queueAll(ctx context.Context, ns engine.Namespace, ids []strin
 // EndPrefix ends every lease below path before it returns; sync=true of
 // RevokePrefix. With force a lease that its engine cannot end is given up: what
 // it stands for may live on. Without it, the first failures are the error, and
-// all that is left is queued.
+// all that is left is queued. The expirer leaves them to the caller for as long as a call of an engine may
+// take: two who drop one user are in each other's way.
 func (m *Manager) EndPrefix(ctx context.Context, ns engine.Namespace, path string, force bool) error {
-	if _, err := m.RevokePrefix(ctx, ns, path); err != nil {
+	if _, err := m.noteAll(ctx, ns, path, m.intend); err != nil {
 		return err
 	}
 	if force {

@@ -84,7 +84,9 @@ func (r *removal) drop(ctx context.Context) error {
 // thorough is for a role that owns something, has grants in other databases, or
 // could not be dropped: it takes the login away before anything else can fail.
 func (r *removal) thorough(ctx context.Context) error {
-	if err := r.lock(ctx); err != nil {
+	if err := r.lock(ctx); said(err, undefinedObject) {
+		return nil // another node has just dropped it
+	} else if err != nil {
 		return err
 	}
 	others, err := r.elsewhere(ctx)
