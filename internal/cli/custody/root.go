@@ -25,7 +25,7 @@ func (a *app) generateRoot() *cobra.Command {
 one of the shares (-share), keeps the one-time pad and tells the nonce to those who hold
 shares; each gives one. With the last one the token is shown, veiled by the pad: -decode
 shows it to whoever has that. Give all shares to the node where it was begun.`,
-		Example: "  strongkeep operator generate-root -init\n  strongkeep operator generate-root -nonce=NONCE -\n  strongkeep operator generate-root -decode=ENCODED -otp=OTP",
+		Example: "  strongkeep operator generate-root -init\n  strongkeep operator generate-root -nonce=NONCE -\n  strongkeep operator generate-root -decode=ENCODED -otp=-",
 		RunE:    func(c *cobra.Command, given []string) error { return a.doRoot(c.Context(), f, given) },
 	}
 	s := c.Flags()

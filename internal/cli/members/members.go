@@ -112,6 +112,7 @@ is lost. Afterwards start this server, then the others with empty directories.`,
 			if err := a.Confirm("All other members are removed, and what only they have is lost."); err != nil {
 				return err
 			}
+			cfg.Log = a.Env.Log()
 			own, err := cfg.Member()
 			if err != nil {
 				return err

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -26,6 +27,12 @@ type Env struct {
 	ReadPassword func(prompt string) ([]byte, error)
 	// ReadLine prompts on a terminal; nil where there is none.
 	ReadLine func(prompt string) (string, error)
+}
+
+// Log is for commands that do with a store what a server does: it says what is wrong, and
+// nothing of how they get on.
+func (e Env) Log() *slog.Logger {
+	return slog.New(slog.NewTextHandler(e.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 }
 
 // System is the process's own environment.

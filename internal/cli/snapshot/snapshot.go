@@ -31,6 +31,7 @@ func Command(s *session.Session) *cobra.Command {
 // config reads a server's configuration file.
 func (a *app) config(file string) (compose.ServerConfig, error) {
 	c, err := compose.LoadServerConfig(file)
+	c.Log = a.Env.Log()
 	c.EtcdPassword = redact.FromString(a.Env.Getenv("STRONGKEEP_ETCD_PASSWORD"))
 	return c, err
 }
