@@ -61,7 +61,7 @@ func run(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	return cmd.ProcessState.ExitCode(), out.String(), errOut.String()
 }
 
-// Recover is refused beside the server, which etcd alone would wait for without end, and says
+// Recover is refused beside the server, and says
 // what it did in one line, not in those of etcd.
 func TestRecover(t *testing.T) {
 	file := configured(t)
@@ -78,7 +78,7 @@ func TestRecover(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = m.Close() })
-	if code, _, stderr := run(t, "operator", "members", "recover", "-non-interactive", "-config="+file); code != 6 || !strings.Contains(stderr, "is in use: a server runs with it; stop that one first") {
+	if code, _, stderr := run(t, "operator", "members", "recover", "-non-interactive", "-config="+file); code != 6 || !strings.Contains(stderr, "another process uses") {
 		t.Errorf("beside the server: %d, %s", code, stderr)
 	}
 	if err := m.Close(); err != nil {

@@ -116,7 +116,7 @@ func Open(ctx context.Context, cfg Config) (_ *Member, err error) {
 func (m *Member) listen() error {
 	l, err := transport.NewListenerWithOpts(m.cfg.Listen, "http", transport.WithTimeout(rafthttp.ConnReadTimeout, rafthttp.ConnWriteTimeout))
 	if err != nil {
-		return errs.Newf(errs.Unavailable, "listening for other members on %s: %w", m.cfg.Listen, err)
+		return errs.Newf(errs.Unavailable, "listening for other members on %s: %w; does this node's server run already?", m.cfg.Listen, err)
 	}
 	m.http = &http.Server{
 		Handler: m.handler(), ReadHeaderTimeout: 5 * time.Second, MaxHeaderBytes: maxBody,
