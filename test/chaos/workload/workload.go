@@ -36,6 +36,9 @@ const (
 	// Some clients wait for longer than etcd does for a leader, so that it is told what became
 	// of its writes. When the load ends it has the patience of others.
 	long = 9 * time.Second
+	// Some do not wait: of a node that is cut off they see what it still shows, whichever key that
+	// is, while others hang for the first that it would have to ask for.
+	short = 250 * time.Millisecond
 )
 
 // New makes the clients.
@@ -47,17 +50,19 @@ func New(cfg Config) *Load {
 	return l
 }
 
-// Run has all clients ask until ctx ends, then waits for their last answers.
+// Run has all clients ask until ctx ends, then waits for their last answers, patience at most.
 func (l *Load) Run(ctx context.Context) {
 	requests, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(patience, end) })()
-	late := func() (context.Context, context.CancelFunc) { return context.WithTimeout(requests, long) }
+	within := func(d time.Duration) bound {
+		return func() (context.Context, context.CancelFunc) { return context.WithTimeout(requests, d) }
+	}
 	var all sync.WaitGroup
 	client := 0
-	start := func(within bound, work func(context.Context, *asker)) {
+	start := func(bounds bound, work func(context.Context, *asker)) {
 		c := l.client(client)
-		c.within = within
+		c.within = bounds
 		client++
 		all.Go(func() {
 			defer c.close()
@@ -68,14 +73,14 @@ func (l *Load) Run(ctx context.Context) {
 		})
 	}
 	for n := range l.cfg.World.Nodes {
-		start(soon, func(_ context.Context, c *asker) { c.keyOp(n) })
-		start(late, func(_ context.Context, c *asker) { c.keyOp(n) })
-		start(soon, func(_ context.Context, c *asker) { c.status(n); rest(ctx, 80*time.Millisecond) })
+		start(within(patience), func(_ context.Context, c *asker) { c.keyOp(n) })
+		start(within(long), func(_ context.Context, c *asker) { c.keyOp(n) })
+		start(within(patience), func(_ context.Context, c *asker) { c.status(n); rest(ctx, 80*time.Millisecond) })
 	}
-	start(soon, l.tokenLife)
-	start(soon, l.tokenLife)
-	for n := range l.cfg.World.Nodes { // who waits for no write sees what a node still shows that is cut off
-		start(soon, func(ctx context.Context, c *asker) {
+	start(within(patience), l.tokenLife)
+	start(within(patience), l.tokenLife)
+	for n := range l.cfg.World.Nodes {
+		start(within(short), func(ctx context.Context, c *asker) {
 			l.cfg.Log.Add(c.read(n, l.keys[c.rand.IntN(keys)], false))
 			rest(ctx, pause)
 		})
