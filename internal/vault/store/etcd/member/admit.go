@@ -31,11 +31,11 @@ func (m *Member) admit(ctx context.Context, who application) (admission, error) 
 			return admission{}, err
 		}
 		m.cfg.Log.Warn("removing a member whose disk was lost", "name", who.Name)
-		if _, err := m.client.MemberRemove(ctx, p.ID); err != nil {
+		if _, err := m.own.MemberRemove(ctx, p.ID); err != nil {
 			return admission{}, errs.Newf(errs.Unavailable, "removing the member %q whose disk was lost: %w", who.Name, err)
 		}
 	}
-	r, err := m.client.MemberAddAsLearner(ctx, []string{who.URL})
+	r, err := m.own.MemberAddAsLearner(ctx, []string{who.URL})
 	if err != nil {
 		return admission{}, errs.Newf(errs.Unavailable, "adding %q: %w", who.Name, err)
 	}
@@ -75,10 +75,11 @@ func (m *Member) checkGone(ctx context.Context, p Placed, who application) error
 
 // Members are those of the cluster, asked of a majority. Kind Unavailable without one.
 func (m *Member) Members(ctx context.Context) ([]Placed, error) {
-	if !m.running() {
-		return nil, errs.New(errs.Unavailable, "this node is no member of the cluster yet")
-	}
-	r, err := m.client.MemberList(ctx)
+	var r *clientv3.MemberListResponse
+	err := m.route.Do(ctx, func(ctx context.Context, c *clientv3.Client) (err error) {
+		r, err = c.MemberList(ctx)
+		return err
+	})
 	if err != nil {
 		return nil, errs.Newf(errs.Unavailable, "listing the members: %w", err)
 	}
@@ -107,7 +108,10 @@ func (m *Member) Remove(ctx context.Context, name string) error {
 	if len(all) == 1 {
 		return errs.New(errs.Conflict, "it is the only member")
 	}
-	_, err = m.client.MemberRemove(ctx, all[i].ID)
+	err = m.route.Do(ctx, func(ctx context.Context, c *clientv3.Client) error {
+		_, err := c.MemberRemove(ctx, all[i].ID)
+		return err
+	})
 	switch {
 	case err == nil:
 		return nil
@@ -117,5 +121,6 @@ func (m *Member) Remove(ctx context.Context, name string) error {
 	return errs.Newf(errs.Unavailable, "removing the member %q: %w", name, err)
 }
 
-// Client speaks to this member, without a network. It is closed with the Member.
+// Client speaks to this member, without a network; while it starts, to another one (package
+// relay). It reads, writes and watches, has no leases, and is closed with the Member.
 func (m *Member) Client() *clientv3.Client { return m.client }

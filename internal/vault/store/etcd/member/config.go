@@ -38,6 +38,8 @@ type Config struct {
 
 	Log *slog.Logger     // nil = slog.Default()
 	Now func() time.Time // nil = time.Now
+
+	starting func() // called before etcd reads its file; tests hold it there
 }
 
 const (

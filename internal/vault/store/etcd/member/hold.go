@@ -15,7 +15,7 @@ func (m *Member) handOver(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, holdFor)
 	defer cancel()
 	defer m.holdAll(ctx)()
-	if err := m.server.TryTransferLeadershipOnShutdown(); err != nil {
+	if err := m.server.Load().TryTransferLeadershipOnShutdown(); err != nil {
 		return errs.Newf(errs.Unavailable, "moving leadership: %w", err)
 	}
 	return nil
@@ -76,12 +76,9 @@ func (c caller) hold(ctx context.Context, at string) (release func(), err error)
 	return release, nil
 }
 
-// serveHold is the other side: it lasts until who asked goes away.
+// serveHold is the other side: it lasts until who asked goes away. A node that starts has
+// writes under way too, by another member.
 func (m *Member) serveHold(w http.ResponseWriter, r *http.Request) {
-	if !m.running() {
-		http.Error(w, "this node is no member yet", http.StatusServiceUnavailable)
-		return
-	}
 	release, err := m.hold(r.Context())
 	if err != nil {
 		http.Error(w, "writes under way do not end", http.StatusConflict)

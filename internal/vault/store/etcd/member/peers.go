@@ -133,6 +133,13 @@ func (c caller) survey(ctx context.Context, peers []Peer) (answers map[string]st
 	return answers, silent
 }
 
+// fit reports whether this node can store through the one at an address.
+func (m *Member) fit(ctx context.Context, at string) bool {
+	own := m.tell()
+	s, err := m.caller.state(ctx, at)
+	return err == nil && own.Cluster != "" && s.Cluster == own.Cluster && s.Epoch == own.Epoch && s.Leader != 0
+}
+
 // handler serves what other nodes ask. etcd's own paths come to it once it runs.
 func (m *Member) handler() http.Handler {
 	mux := http.NewServeMux()
@@ -177,8 +184,8 @@ func (m *Member) tell() state {
 	defer m.mu.Unlock()
 	r := m.record
 	s := state{Name: r.Name, Birth: r.Birth, List: m.cfg.list(), Cluster: r.Cluster, Births: r.Births, URLs: r.URLs, Epoch: r.Epoch}
-	if m.server != nil {
-		s.ID, s.Leader = uint64(m.server.MemberID()), m.server.Lead()
+	if e := m.server.Load(); e != nil {
+		s.ID, s.Leader = uint64(e.MemberID()), e.Lead()
 	}
 	return s
 }

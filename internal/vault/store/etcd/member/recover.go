@@ -10,6 +10,7 @@ import (
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/store/etcd/member/identity"
+	"github.com/strongkeep/strongkeep/internal/vault/store/etcd/member/journal"
 )
 
 // recovering is how long a cluster of one may take to have its data.
@@ -30,7 +31,7 @@ func Recover(ctx context.Context, cfg Config) error {
 	if !hasData(cfg.Dir) {
 		return errs.Newf(errs.NotExist, "%s has no data of a member", cfg.Dir)
 	}
-	m := &Member{cfg: cfg, zap: newLogger(cfg.Log), lost: make(chan struct{})}
+	m := &Member{cfg: cfg, zap: journal.New(cfg.Log), lost: make(chan struct{})}
 	m.ctx, m.stop = context.WithCancel(context.Background())
 	defer func() { _ = m.Close() }()
 	var err error
@@ -66,13 +67,15 @@ func (m *Member) alone(ctx context.Context) error {
 	}
 	c := m.etcdConfig(plan{}, own)
 	c.ForceNewCluster = true
-	if m.server, err = etcdserver.NewServer(c); err != nil {
+	server, err := etcdserver.NewServer(c)
+	if err != nil {
 		return errs.Newf(errs.Unavailable, "starting etcd alone: %w", err)
 	}
-	m.server.Start()
+	server.Start()
+	m.server.Store(server)
 	ctx, cancel := context.WithTimeout(ctx, recovering)
 	defer cancel()
-	for len(m.server.Cluster().Members()) > 1 || m.server.LinearizableReadNotify(ctx) != nil {
+	for len(server.Cluster().Members()) > 1 || server.LinearizableReadNotify(ctx) != nil {
 		if !pause(ctx, askEvery) {
 			return errs.New(errs.Unavailable, "etcd did not come up alone; run the command again")
 		}

@@ -20,15 +20,16 @@ func (m *Member) Standings(ctx context.Context) ([]Standing, error) {
 	if err != nil {
 		return nil, err
 	}
-	own, lead := uint64(m.server.MemberID()), m.server.Lead()
+	own := m.tell() // while it starts it knows of no ID and no leader
 	standings := make([]Standing, len(all))
 	var asking sync.WaitGroup
 	for i, p := range all {
-		standings[i] = Standing{Placed: p, Leader: p.ID == lead, There: p.ID == own}
+		standings[i] = Standing{Placed: p, Leader: p.ID == own.Leader, There: p.ID == own.ID}
 		asking.Go(func() {
 			for _, at := range p.URLs {
 				if s, err := m.caller.state(ctx, at); err == nil && s.ID == p.ID && s.Leader != 0 {
 					standings[i].There = true
+					standings[i].Leader = standings[i].Leader || s.Leader == s.ID
 				}
 			}
 		})
@@ -67,11 +68,15 @@ func (c collector) Describe(out chan<- *prometheus.Desc) { prometheus.DescribeBy
 
 // Collect implements prometheus.Collector.
 func (c collector) Collect(out chan<- prometheus.Metric) {
+	s := c.m.server.Load()
+	if s == nil {
+		return // it starts
+	}
 	h := c.m.Health()
 	for d, v := range map[*prometheus.Desc]float64{
 		sizeDesc: float64(h.Size), inUseDesc: float64(h.InUse), quotaDesc: float64(h.Quota), fullDesc: flag(h.NoSpace),
-		corruptDesc: flag(h.Corrupt), leaderDesc: flag(h.Leader), seesDesc: flag(c.m.server.Lead() != 0),
-		votersDesc: float64(h.Members), termDesc: float64(c.m.server.Term()),
+		corruptDesc: flag(h.Corrupt), leaderDesc: flag(h.Leader), seesDesc: flag(s.Lead() != 0),
+		votersDesc: float64(h.Members), termDesc: float64(s.Term()),
 	} {
 		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v)
 	}

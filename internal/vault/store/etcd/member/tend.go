@@ -24,11 +24,16 @@ type Health struct {
 // against it, whatever of it is free.
 func (h Health) Full() bool { return h.NoSpace || max(h.Size, h.InUse)*5 >= h.Quota*4 }
 
-// Health is as of now. While this member defragments it takes that long.
+// Health is as of now. While this member defragments it takes that long; while it starts, only the
+// quota is known.
 func (m *Member) Health() Health {
-	be := m.server.Backend()
-	h := Health{Size: be.Size(), InUse: be.SizeInUse(), Quota: m.cfg.Quota, Leader: m.server.Leader() == m.server.MemberID(), Members: m.voters()}
-	for _, a := range m.server.Alarms() {
+	s := m.server.Load()
+	if s == nil {
+		return Health{Quota: m.cfg.Quota}
+	}
+	be := s.Backend()
+	h := Health{Size: be.Size(), InUse: be.SizeInUse(), Quota: m.cfg.Quota, Leader: s.Leader() == s.MemberID(), Members: m.voters()}
+	for _, a := range s.Alarms() {
 		h.NoSpace = h.NoSpace || a.Alarm == pb.AlarmType_NOSPACE
 		h.Corrupt = h.Corrupt || a.Alarm == pb.AlarmType_CORRUPT
 	}
@@ -37,7 +42,7 @@ func (m *Member) Health() Health {
 
 func (m *Member) voters() int {
 	n := 0
-	for _, p := range m.server.Cluster().Members() {
+	for _, p := range m.server.Load().Cluster().Members() {
 		if !p.IsLearner {
 			n++
 		}
@@ -72,19 +77,19 @@ func (m *Member) tend() {
 			continue
 		}
 		last = time.Now()
-		marks = m.compact(append(marks, mark{last, m.server.KV().Rev()}))
+		marks = m.compact(append(marks, mark{last, m.server.Load().KV().Rev()}))
 		m.tidy()
 	}
 }
 
 // promote makes voters of learners that have caught up; etcd knows which have.
 func (m *Member) promote() {
-	for _, p := range m.server.Cluster().Members() {
+	for _, p := range m.server.Load().Cluster().Members() {
 		if !p.IsLearner || p.Name == "" {
 			continue
 		}
 		ctx, cancel := context.WithTimeout(m.ctx, askFor)
-		_, err := m.client.MemberPromote(ctx, uint64(p.ID))
+		_, err := m.own.MemberPromote(ctx, uint64(p.ID))
 		cancel()
 		switch {
 		case err == nil:
@@ -112,7 +117,7 @@ func (m *Member) compact(marks []mark) []mark {
 	}
 	ctx, cancel := context.WithTimeout(m.ctx, time.Minute)
 	defer cancel()
-	if _, err := m.client.Compact(ctx, to, clientv3.WithCompactPhysical()); err != nil && !is(err, rpctypes.ErrCompacted) {
+	if _, err := m.own.Compact(ctx, to, clientv3.WithCompactPhysical()); err != nil && !is(err, rpctypes.ErrCompacted) {
 		m.cfg.Log.Warn("compacting the store", "error", err)
 	}
 	return marks

@@ -107,8 +107,9 @@ func (m *Member) healths(ctx context.Context) (map[string]Health, error) {
 // addresses are those of the other members, as the cluster has them.
 func (m *Member) addresses() []string {
 	var all []string
-	for _, p := range m.server.Cluster().Members() {
-		if p.ID != m.server.MemberID() && len(p.PeerURLs) > 0 {
+	s := m.server.Load()
+	for _, p := range s.Cluster().Members() {
+		if p.ID != s.MemberID() && len(p.PeerURLs) > 0 {
 			all = append(all, p.PeerURLs[0])
 		}
 	}
@@ -125,7 +126,7 @@ func (m *Member) shrink() error {
 	if before.Leader && before.Members > 1 {
 		return errs.New(errs.Conflict, "this member leads: another one has to, first")
 	}
-	if err := m.server.Defragment(); err != nil {
+	if err := m.server.Load().Defragment(); err != nil {
 		return errs.Newf(errs.Unavailable, "defragmenting: %w", err)
 	}
 	m.cfg.Log.Info("the store is defragmented", "before", before.Size, "after", m.Health().Size, "took", time.Since(began))
@@ -133,11 +134,11 @@ func (m *Member) shrink() error {
 }
 
 func (m *Member) disarm(ctx context.Context) {
-	for _, a := range m.server.Alarms() {
+	for _, a := range m.server.Load().Alarms() {
 		if a.Alarm != pb.AlarmType_NOSPACE {
 			continue
 		}
-		if _, err := m.client.AlarmDisarm(ctx, &clientv3.AlarmMember{MemberID: a.MemberID, Alarm: a.Alarm}); err != nil {
+		if _, err := m.own.AlarmDisarm(ctx, &clientv3.AlarmMember{MemberID: a.MemberID, Alarm: a.Alarm}); err != nil {
 			m.cfg.Log.Warn("ending the alarm that space is short", "error", err)
 			return
 		}

@@ -181,10 +181,10 @@ func (i *Identity) Renew() error {
 	return nil
 }
 
-// Server is for the port on which members meet.
-func (i *Identity) Server() *tls.Config {
+// Server is for the port on which members meet. It speaks further protocols beside HTTP/1.1.
+func (i *Identity) Server(further ...string) *tls.Config {
 	return &tls.Config{
-		MinVersion: tls.VersionTLS13, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: i.pool, NextProtos: []string{"http/1.1"},
+		MinVersion: tls.VersionTLS13, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: i.pool, NextProtos: append(further, "http/1.1"),
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return i.current.Load(), nil },
 		Time:           i.now,
 	}

@@ -1,4 +1,4 @@
-package member
+package journal
 
 import (
 	"context"
@@ -15,7 +15,8 @@ type core struct {
 	fields []zapcore.Field
 }
 
-func newLogger(log *slog.Logger) *zap.Logger {
+// New logs what etcd says to log.
+func New(log *slog.Logger) *zap.Logger {
 	return zap.New(core{log: log.With(slog.String("part", "etcd"))})
 }
 

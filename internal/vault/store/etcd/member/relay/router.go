@@ -1,0 +1,300 @@
+package relay
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// Config of a Router. All are needed.
+type Config struct {
+	Others []string    // https://HOST:PORT of the other nodes
+	TLS    *tls.Config // of a client of theirs
+	// Fit reports whether the node at an address is a member of the same cluster, and sees a leader.
+	Fit func(ctx context.Context, at string) bool
+	Log *slog.Logger
+}
+
+// Router is a client whose calls go to one member at a time. Its methods may be called by any
+// number of goroutines.
+type Router struct {
+	cfg    Config
+	client *clientv3.Client
+
+	ctx  context.Context // ends with Close
+	stop context.CancelFunc
+	done sync.WaitGroup
+	look chan struct{} // holds one token if the way should be looked at
+
+	mu      sync.Mutex
+	now     *way          // nil: there is none
+	own     bool          // now is the node's own member, for good
+	changed chan struct{} // closed when now changes
+}
+
+// way is one member's client.
+type way struct {
+	client *clientv3.Client
+	at     string // "" = the node's own, which is not closed here
+	left   context.Context
+	leave  context.CancelFunc
+	calls  int // under way; under Router.mu
+}
+
+const (
+	probeEvery = 500 * time.Millisecond
+	probeFor   = time.Second
+	searchWait = 100 * time.Millisecond // between two searches
+	maxMessage = 16 << 20               // the server's limit counts
+)
+
+// New looks for a way by the others at once. Close must be called.
+func New(cfg Config) *Router {
+	r := &Router{cfg: cfg, look: make(chan struct{}, 1), changed: make(chan struct{})}
+	r.ctx, r.stop = context.WithCancel(context.Background())
+	r.client = clientv3.NewCtxClient(r.ctx)
+	r.client.KV, r.client.Watcher = kv{router: r}, watcher{router: r}
+	r.done.Go(r.keep)
+	return r
+}
+
+// Client reads, writes and watches by the way that there is, and waits for one. Nothing else of it works.
+// It is of the Router, and must not be closed.
+func (r *Router) Client() *clientv3.Client { return r.client }
+
+// Ready returns when there is a way. An error is ctx's.
+func (r *Router) Ready(ctx context.Context) error {
+	w, err := r.enter(ctx)
+	if err == nil {
+		r.exit(w)
+	}
+	return err
+}
+
+// Own has all calls from now on go to the node's own member, which has caught up. c stays open.
+func (r *Router) Own(c *clientv3.Client) { r.turn(newWay(c, "")) }
+
+// ByOwn reports whether calls go to the node's own member.
+func (r *Router) ByOwn() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.own
+}
+
+// Close cuts calls by other members short, whose writes may have been made.
+func (r *Router) Close() {
+	r.stop()
+	r.done.Wait()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.now != nil && r.now.at != "" {
+		r.now.leave()
+		_ = r.now.client.Close() // of a connection only
+	}
+}
+
+// Do asks by the way there is, and by the next one if that was left meanwhile or does not answer: f must be
+// one that can be asked again.
+func (r *Router) Do(ctx context.Context, f func(context.Context, *clientv3.Client) error) error {
+	for {
+		w, err := r.enter(ctx)
+		if err != nil {
+			return err
+		}
+		asking, cancel := context.WithCancel(ctx)
+		unhook := context.AfterFunc(w.left, cancel)
+		err = f(asking, w.client)
+		unhook()
+		cancel()
+		r.exit(w)
+		if err == nil || ctx.Err() != nil || !r.away(w, err) {
+			return err
+		}
+	}
+}
+
+// away leaves another member that does not answer, and reports whether w was left, now or before.
+func (r *Router) away(w *way, err error) bool {
+	if w.at != "" && lost(err) {
+		r.drop(w, err)
+	}
+	return w.left.Err() != nil
+}
+
+// lost reports whether a member of a network is out of reach, or cannot serve.
+func lost(err error) bool {
+	var known rpctypes.EtcdError
+	if errors.As(err, &known) {
+		return known.Code() == codes.Unavailable
+	}
+	return status.Code(err) == codes.Unavailable
+}
+
+// enter waits for a way and counts a call on it. exit must be called.
+func (r *Router) enter(ctx context.Context) (*way, error) {
+	for {
+		r.mu.Lock()
+		w, changed := r.now, r.changed
+		if w != nil {
+			w.calls++
+		}
+		r.mu.Unlock()
+		if w != nil {
+			return w, nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-r.ctx.Done():
+			return nil, r.ctx.Err()
+		}
+	}
+}
+
+func (r *Router) exit(w *way) {
+	r.mu.Lock()
+	w.calls--
+	unused := w.calls == 0 && w.left.Err() != nil
+	r.mu.Unlock()
+	if unused {
+		w.close()
+	}
+}
+
+func newWay(c *clientv3.Client, at string) *way {
+	w := &way{client: c, at: at}
+	w.left, w.leave = context.WithCancel(context.Background())
+	return w
+}
+
+// close ends the connection to another member.
+func (w *way) close() {
+	if w.at != "" {
+		_ = w.client.Close() // of a connection only
+	}
+}
+
+// turn has calls go by w. Another member does not come before the own one, nor before one that there is.
+func (r *Router) turn(w *way) {
+	r.mu.Lock()
+	old := r.now
+	if w.at != "" && (old != nil || r.own) {
+		r.mu.Unlock()
+		w.close()
+		return
+	}
+	r.now, r.own = w, w.at == ""
+	close(r.changed)
+	r.changed = make(chan struct{})
+	r.mu.Unlock()
+	r.leave(old)
+}
+
+// leave ends the watches by a way; calls that are under way go on to their ends.
+func (r *Router) leave(w *way) {
+	if w == nil {
+		return
+	}
+	r.mu.Lock()
+	w.leave()
+	unused := w.calls == 0
+	r.mu.Unlock()
+	if unused {
+		w.close()
+	}
+}
+
+// drop leaves w if it is the way, and has the next one looked for.
+func (r *Router) drop(w *way, why error) {
+	r.mu.Lock()
+	is := r.now == w
+	if is {
+		r.now = nil
+	}
+	r.mu.Unlock()
+	if !is {
+		return
+	}
+	r.leave(w)
+	r.cfg.Log.Info("the member that this node stored through is left", "address", w.at, "reason", why)
+	select {
+	case r.look <- struct{}{}:
+	default:
+	}
+}
+
+// keep has a way by another member until there is the own one, or Close.
+func (r *Router) keep() {
+	for r.ctx.Err() == nil {
+		r.mu.Lock()
+		w, own := r.now, r.own
+		r.mu.Unlock()
+		wait := probeEvery
+		switch {
+		case own:
+			return
+		case w == nil:
+			r.search()
+			wait = searchWait
+		default:
+			if err := r.probe(w.client); err != nil {
+				r.drop(w, err)
+			}
+		}
+		t := time.NewTimer(wait)
+		select {
+		case <-t.C:
+		case <-r.look:
+		case <-r.ctx.Done():
+		}
+		t.Stop()
+	}
+}
+
+// search tries all others at once; the first that answers a linearizable read is taken.
+func (r *Router) search() {
+	var trying sync.WaitGroup
+	for _, at := range r.cfg.Others {
+		trying.Go(func() { r.try(at) })
+	}
+	trying.Wait()
+}
+
+func (r *Router) try(at string) {
+	ctx, cancel := context.WithTimeout(r.ctx, probeFor)
+	defer cancel()
+	if !r.cfg.Fit(ctx, at) {
+		return
+	}
+	c, err := clientv3.New(clientv3.Config{
+		Endpoints: []string{at}, TLS: r.cfg.TLS.Clone(), DialTimeout: probeFor, MaxCallSendMsgSize: maxMessage, Logger: zap.NewNop(),
+	})
+	if err != nil {
+		r.cfg.Log.Debug("storing through another member", "address", at, "error", err)
+		return
+	}
+	if err := r.probe(c); err != nil {
+		r.cfg.Log.Debug("storing through another member", "address", at, "error", err)
+		_ = c.Close() // of a connection only
+		return
+	}
+	r.turn(newWay(c, at))
+}
+
+// probe asks for a linearizable read.
+func (r *Router) probe(c *clientv3.Client) error {
+	ctx, cancel := context.WithTimeout(r.ctx, probeFor)
+	defer cancel()
+	_, err := c.Get(ctx, "probe", clientv3.WithKeysOnly())
+	return err
+}
