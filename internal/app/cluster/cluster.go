@@ -3,9 +3,11 @@ package cluster
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
 	"github.com/strongkeep/strongkeep/internal/vault/store/etcd"
@@ -29,11 +31,34 @@ func Open(ctx context.Context, cfg member.Config) (store.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := etcd.Open(ctx, etcd.Config{Client: m.Client(), Log: cfg.Log})
+	s, err := openOn(ctx, m, etcd.Config{Client: m.Client(), Log: cfg.Log})
 	if err != nil {
 		return nil, errors.Join(err, m.Close())
 	}
 	return &owning{Store: s, member: m}, nil
+}
+
+// openFor is how long opening the store is tried again.
+const openFor = 30 * time.Second
+
+// openOn opens the store on m, again if it is Unavailable: the member that a node which starts stores
+// through may go meanwhile. What Open writes may be written again.
+func openOn(ctx context.Context, m *member.Member, cfg etcd.Config) (*etcd.Store, error) {
+	ctx, cancel := context.WithTimeout(ctx, openFor)
+	defer cancel()
+	for {
+		s, err := etcd.Open(ctx, cfg)
+		if err == nil || !errs.Is(err, errs.Unavailable) {
+			return s, err
+		}
+		select {
+		case <-m.Lost():
+			return nil, m.Err()
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
 }
 
 // Of is the member that Open started for s; nil if s is another store.
@@ -55,7 +80,7 @@ func Routes(s store.Store) []engine.Route {
 // Collectors are the metrics of a server on s.
 func Collectors(s store.Store) []prometheus.Collector {
 	if m := Of(s); m != nil {
-		return []prometheus.Collector{m.Collector()}
+		return []prometheus.Collector{collector{m}}
 	}
 	return nil
 }

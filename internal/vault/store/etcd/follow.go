@@ -60,6 +60,10 @@ func (all *proofs) take(last store.Revision) (at time.Time) {
 	return at
 }
 
+// errMoved ends a watch when calls go to another member from now on (package relay), or the client was closed:
+// etcd's own troubles come with an error.
+var errMoved = errors.New("the connection to etcd ended")
+
 // errCompacted ends a watch whose next revision etcd has forgotten.
 var errCompacted = errors.New("etcd has compacted what was to be watched")
 
@@ -75,7 +79,11 @@ func (f *follower) run(last store.Revision) {
 		if errors.Is(err, errCompacted) {
 			last, err = f.restart(last)
 		}
-		f.cfg.Log.Warn("the watch on etcd ended and is begun again", slog.Any("reason", err), slog.Uint64("revision", uint64(last)))
+		level := slog.LevelWarn
+		if errors.Is(err, errMoved) {
+			level = slog.LevelInfo
+		}
+		f.cfg.Log.Log(f.ctx, level, "the watch on etcd ended and is begun again", slog.Any("reason", err), slog.Uint64("revision", uint64(last)))
 		if wait = min(2*wait+50*time.Millisecond, time.Second); time.Since(began) > 10*time.Second {
 			wait = 0
 		}
@@ -146,7 +154,7 @@ func (f *follower) follow(last store.Revision) (store.Revision, error) {
 func ended(r *clientv3.WatchResponse, ok bool) error {
 	switch {
 	case !ok:
-		return errs.New(errs.Unavailable, "the connection to etcd ended")
+		return errMoved
 	case r.CompactRevision > 0 || is(r.Err(), rpctypes.ErrCompacted):
 		return errCompacted
 	}

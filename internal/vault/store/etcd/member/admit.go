@@ -121,6 +121,15 @@ func (m *Member) Remove(ctx context.Context, name string) error {
 	return errs.Newf(errs.Unavailable, "removing the member %q: %w", name, err)
 }
 
+// TakesPart reports whether the own member has caught up: calls go to it.
+func (m *Member) TakesPart() bool {
+	if m.route == nil {
+		return false // Recover has none
+	}
+	_, own := m.route.Way()
+	return own
+}
+
 // Client speaks to this member, without a network; while it starts, to another one (package
 // relay). It reads, writes and watches, has no leases, and is closed with the Member.
 func (m *Member) Client() *clientv3.Client { return m.client }

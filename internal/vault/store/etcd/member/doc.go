@@ -31,6 +31,10 @@
 // A member is removed for a node that lost its disk only if that node answers at the
 // member's address under the new birth, and etcd removes it only with a majority.
 //
+// # Serving while etcd starts
+//
+// The client of a node goes by another member until its own has caught up: package relay.
+//
 // # Files
 //
 //	DIR/cluster.json   what the node has written down (record)

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"sync"
+	"time"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 )
@@ -19,6 +20,32 @@ func (m *Member) handOver(ctx context.Context) error {
 		return errs.Newf(errs.Unavailable, "moving leadership: %w", err)
 	}
 	return nil
+}
+
+// linger waits while another node starts without whose member the rest would have no majority: such
+// a node may serve its clients through this one already, so that whoever restarts one node after the other
+// takes it for ready.
+func (m *Member) linger() {
+	for end := time.Now().Add(lingerFor); time.Now().Before(end) && m.needed() && pause(m.ctx, askEvery); {
+		m.lingers.Store(true)
+		m.cfg.Log.Info("this node waits to end until another one has started")
+	}
+}
+
+func (m *Member) needed() bool {
+	answers, _ := m.caller.survey(m.ctx, m.cfg.others())
+	own := m.tell()
+	there, starting := 0, 0
+	for _, s := range answers {
+		switch {
+		case s.Cluster != own.Cluster || s.Epoch != own.Epoch:
+		case s.Starting:
+			starting++
+		case s.Leader != 0:
+			there++
+		}
+	}
+	return starting > 0 && there < m.voters()/2+1
 }
 
 // holdAll has writes wait on all members, until release.

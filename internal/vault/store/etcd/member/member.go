@@ -71,6 +71,7 @@ type Member struct {
 	start   sync.WaitGroup // takePart
 	lost    chan struct{}  // closed when etcd ended by itself, or did not start
 	closing sync.Once
+	lingers atomic.Bool // Close has waited for another node
 
 	mu     sync.Mutex
 	record record
@@ -319,6 +320,9 @@ func (m *Member) write(change func(*record)) error {
 // stopped while it reads its file: then Close takes as long.
 func (m *Member) Close() error {
 	m.closing.Do(func() {
+		if m.TakesPart() {
+			m.linger()
+		}
 		if m.running() && m.Health().Leader && m.voters() > 1 {
 			if err := m.handOver(context.Background()); err != nil {
 				m.cfg.Log.Warn("handing over leadership at the end", "error", err)

@@ -69,6 +69,7 @@ func open(t testing.TB, cfg member.Config) *member.Member {
 	if err != nil {
 		t.Fatal(err)
 	}
+	eventually(t, cfg.Name+" takes part", m.TakesPart)
 	return m
 }
 
@@ -97,6 +98,9 @@ func together(t testing.TB, all []member.Config) []*member.Member {
 			t.Fatal(err)
 		}
 	}
+	for _, m := range members {
+		eventually(t, "a node takes part", m.TakesPart)
+	}
 	return members
 }
 
@@ -112,7 +116,7 @@ func storeOf(t testing.TB, m *member.Member, cfg etcd.Config) *etcd.Store {
 }
 
 // eventually waits until f holds.
-func eventually(t *testing.T, what string, f func() bool) {
+func eventually(t testing.TB, what string, f func() bool) {
 	t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()

@@ -35,6 +35,8 @@ type state struct {
 	Epoch   int               `json:"epoch,omitempty"`
 	ID      uint64            `json:"id,omitempty"`     // etcd's, once it runs here
 	Leader  uint64            `json:"leader,omitempty"` // 0 = it knows of none
+	// Starting is set until its member has caught up. It may serve clients before.
+	Starting bool `json:"starting,omitempty"`
 }
 
 // application is who asks to be taken in.
@@ -187,5 +189,6 @@ func (m *Member) tell() state {
 	if e := m.server.Load(); e != nil {
 		s.ID, s.Leader = uint64(e.MemberID()), e.Lead()
 	}
+	s.Starting = !m.TakesPart()
 	return s
 }

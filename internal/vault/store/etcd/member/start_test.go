@@ -2,9 +2,11 @@ package member
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -12,17 +14,21 @@ import (
 	"testing"
 	"time"
 
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
+
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/redact"
 	"github.com/strongkeep/strongkeep/internal/testenv/port"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
 	"github.com/strongkeep/strongkeep/internal/vault/store/etcd"
+	"github.com/strongkeep/strongkeep/internal/vault/store/etcd/member/identity"
 )
 
-// three is the configuration of three nodes that nobody else has.
-func three(t *testing.T) []Config {
+// some is the configuration of n nodes that nobody else has.
+func some(t *testing.T, n int) []Config {
 	t.Helper()
-	dir, all := t.TempDir(), make([]Config, 3)
+	dir, all := t.TempDir(), make([]Config, n)
 	peers := make([]Peer, len(all))
 	for i := range all {
 		p, err := port.Free(port.Host())
@@ -71,12 +77,18 @@ func running(t *testing.T, all []Config) []*Member {
 	if t.Failed() {
 		t.FailNow()
 	}
+	for _, m := range members {
+		until(t, "it takes part", m.TakesPart)
+	}
 	return members
 }
 
 func stored(t *testing.T, m *Member) *etcd.Store {
 	t.Helper()
-	s, err := etcd.Open(t.Context(), etcd.Config{Client: m.Client(), Log: slog.New(slog.DiscardHandler)})
+	s, err := etcd.Open(t.Context(), etcd.Config{
+		Client: m.Client(), Log: slog.New(slog.DiscardHandler),
+		Timeout: 20 * time.Second, // of a machine that is busy
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,7 +133,7 @@ func put(t *testing.T, s *etcd.Store, key string) store.Revision {
 // the node starts again.
 func TestServesWhileItStarts(t *testing.T) {
 	t.Parallel()
-	all := three(t)
+	all := some(t, 3)
 	nodes := running(t, all)
 	put(t, stored(t, nodes[0]), "f/before")
 	closed(t, nodes[2])
@@ -174,13 +186,174 @@ func TestServesWhileItStarts(t *testing.T) {
 		write()
 	}
 	goOn()
-	until(t, "the own member takes part", func() bool { write(); return m.route.ByOwn() })
+	until(t, "the own member takes part", func() bool { write(); return m.TakesPart() })
 	for range 20 {
 		write()
 	}
 	put(t, s, last)
 	if err := <-seen; err != nil {
 		t.Error(err)
+	}
+}
+
+// kill ends a member as SIGKILL would, but for its process.
+func kill(m *Member) {
+	_ = m.http.Close()
+	m.port.Stop()
+	m.server.Load().HardStop()
+}
+
+// The member that a node stores through is killed amid it: reads do not fail, writes go on by another one,
+// and nothing is made twice or lost to the watch.
+func TestAnotherGone(t *testing.T) {
+	t.Parallel()
+	all := some(t, 5)
+	nodes := running(t, all)
+	closed(t, nodes[4])
+	defer held(&all[4])()
+	m := opened(t, all[4])
+	if m == nil {
+		t.FailNow()
+	}
+	s := stored(t, m)
+	w, err := s.Watch(t.Context(), "f/", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(w.Close)
+	seen := make(chan error, 1)
+	const last = "f/z"
+	go func() { seen <- inOrder(t.Context(), w, last) }()
+	n := 0
+	write := func(key string) {
+		until(t, "a write of "+key, func() bool { // guarded: it is made once, also when an answer is lost
+			_, err := s.Apply(t.Context(), store.Put(key, nil).If(0))
+			return err == nil || errs.Is(err, errs.Conflict)
+		})
+		if e, err := s.Get(t.Context(), key); err != nil || e.Revision == 0 {
+			t.Fatalf("%s: %d, %v", key, e.Revision, err)
+		}
+		n++
+	}
+	first, _ := m.route.Way()
+	at := 0
+	for at < 3 && all[at].own().URL != first {
+		at++
+	}
+	for range 20 {
+		write(fmt.Sprintf("f/%06d", n))
+	}
+	kill(nodes[at])
+	until(t, "another way", func() bool {
+		write(fmt.Sprintf("f/%06d", n))
+		way, own := m.route.Way()
+		return way != "" && way != first && !own
+	})
+	for range 20 {
+		write(fmt.Sprintf("f/%06d", n))
+	}
+	write(last)
+	if err := <-seen; err != nil {
+		t.Error(err)
+	}
+}
+
+// A node whose etcd does not start after all is lost, though it has served, and says why.
+func TestDoesNotStart(t *testing.T) {
+	t.Parallel()
+	all := some(t, 3)
+	nodes := running(t, all)
+	closed(t, nodes[2])
+	goOn := held(&all[2])
+	defer goOn()
+	m := opened(t, all[2])
+	if m == nil {
+		t.FailNow()
+	}
+	put(t, stored(t, m), "f/a")
+	data := dataDir(all[2].Dir)
+	if err := os.Rename(data, data+"-away"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(data, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	goOn()
+	select {
+	case <-m.Lost():
+	case <-time.After(time.Minute):
+		t.Fatal("it is not lost")
+	}
+	if err := m.Err(); !errs.Is(err, errs.Unavailable) || !strings.Contains(err.Error(), "starting the member") {
+		t.Error(err)
+	}
+}
+
+// A node on which the majority of one that starts depends ends only after that has started.
+func TestLinger(t *testing.T) {
+	t.Parallel()
+	all := some(t, 3)
+	nodes := running(t, all)
+	closed(t, nodes[2])
+	goOn := held(&all[2])
+	defer goOn()
+	m := opened(t, all[2])
+	if m == nil {
+		t.FailNow()
+	}
+	s := stored(t, m)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = nodes[0].Close()
+	}()
+	until(t, "the node that is to end asks", func() bool { return nodes[0].lingers.Load() })
+	select {
+	case <-ended:
+		t.Error("it ended")
+	default:
+	}
+	put(t, s, "f/a")
+	goOn()
+	<-ended
+	if !m.TakesPart() {
+		t.Error("it ended before the other one had started")
+	}
+	put(t, s, "f/b")
+}
+
+// Etcd's clients are served on the members' port, and only who has the cluster key.
+func TestClientsNeedTheKey(t *testing.T) {
+	t.Parallel()
+	cfg := some(t, 1)[0]
+	opened(t, cfg)
+	other, err := identity.New(redact.New([]byte(strings.Repeat("other-ke", 4))), t.TempDir(), "a", port.Host(), time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	same, err := identity.New(cfg.Key, t.TempDir(), "a", port.Host(), time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	strange := other.Client()
+	strange.InsecureSkipVerify = true // it would talk to us
+	bare := same.Client()
+	bare.GetClientCertificate = nil
+	for name, tc := range map[string]struct {
+		tls    *tls.Config
+		served bool
+	}{"the key": {same.Client(), true}, "another key": {strange, false}, "no certificate": {bare, false}} {
+		c, err := clientv3.New(clientv3.Config{Endpoints: []string{cfg.own().URL}, TLS: tc.tls, Logger: zap.NewNop()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), map[bool]time.Duration{true: time.Minute, false: 2 * time.Second}[tc.served])
+		_, err = c.Get(ctx, "k")
+		cancel()
+		if (err == nil) != tc.served {
+			t.Errorf("%s: %v", name, err)
+		}
+		_ = c.Close()
 	}
 }
 

@@ -18,6 +18,10 @@ type Health struct {
 	Corrupt bool // some member differs from the others
 	Leader  bool // this one leads
 	Members int  // that vote
+	Led     bool // this member sees a leader
+	Term    uint64
+	// Starting: etcd has not read its file yet. Only Quota is known.
+	Starting bool
 }
 
 // Full reports whether it is time to look after the quota. etcd holds the file's size
@@ -29,10 +33,13 @@ func (h Health) Full() bool { return h.NoSpace || max(h.Size, h.InUse)*5 >= h.Qu
 func (m *Member) Health() Health {
 	s := m.server.Load()
 	if s == nil {
-		return Health{Quota: m.cfg.Quota}
+		return Health{Quota: m.cfg.Quota, Starting: true}
 	}
 	be := s.Backend()
-	h := Health{Size: be.Size(), InUse: be.SizeInUse(), Quota: m.cfg.Quota, Leader: s.Leader() == s.MemberID(), Members: m.voters()}
+	h := Health{
+		Size: be.Size(), InUse: be.SizeInUse(), Quota: m.cfg.Quota, Leader: s.Leader() == s.MemberID(), Members: m.voters(),
+		Led: s.Lead() != 0, Term: s.Term(),
+	}
 	for _, a := range s.Alarms() {
 		h.NoSpace = h.NoSpace || a.Alarm == pb.AlarmType_NOSPACE
 		h.Corrupt = h.Corrupt || a.Alarm == pb.AlarmType_CORRUPT

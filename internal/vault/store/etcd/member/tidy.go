@@ -15,6 +15,7 @@ import (
 const (
 	shrinkFor = 10 * time.Minute // more than any file takes
 	holdFor   = 2 * time.Second  // at most, while leadership moves
+	lingerFor = 10 * time.Second // at most, at the end
 )
 
 // worth reports whether defragmenting is worth its pause.

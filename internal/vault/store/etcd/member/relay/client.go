@@ -51,17 +51,34 @@ func (t *txn) Else(ops ...clientv3.Op) clientv3.Txn {
 }
 
 // Commit implements clientv3.Txn.
-func (t *txn) Commit() (*clientv3.TxnResponse, error) {
+func (t *txn) Commit() (r *clientv3.TxnResponse, err error) {
+	once := func(ctx context.Context, c *clientv3.Client) error {
+		r, err = c.Txn(ctx).If(t.guards...).Then(t.then...).Else(t.alternative...).Commit()
+		return err
+	}
+	if t.reads() {
+		err = t.router.Do(t.ctx, once)
+		return r, err
+	}
 	w, err := t.router.enter(t.ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer t.router.exit(w)
-	r, err := w.client.Txn(t.ctx).If(t.guards...).Then(t.then...).Else(t.alternative...).Commit()
-	if err != nil {
+	if once(t.ctx, w.client) != nil {
 		t.router.away(w, err)
 	}
 	return r, err
+}
+
+// reads reports whether nothing would be written, whatever the guards say.
+func (t *txn) reads() bool {
+	for _, op := range append(t.then[:len(t.then):len(t.then)], t.alternative...) {
+		if !op.IsGet() {
+			return false
+		}
+	}
+	return true
 }
 
 // watcher has what the store uses.

@@ -47,12 +47,14 @@ type way struct {
 	at     string // "" = the node's own, which is not closed here
 	left   context.Context
 	leave  context.CancelFunc
-	calls  int // under way; under Router.mu
+	calls  int  // under way; under Router.mu
+	slow   bool // any other that answers is better; under Router.mu
 }
 
 const (
 	probeEvery = 500 * time.Millisecond
 	probeFor   = time.Second
+	searchFor  = 3 * time.Second        // for all that finding a way takes, on a machine that is busy, too
 	searchWait = 100 * time.Millisecond // between two searches
 	maxMessage = 16 << 20               // the server's limit counts
 )
@@ -83,11 +85,15 @@ func (r *Router) Ready(ctx context.Context) error {
 // Own has all calls from now on go to the node's own member, which has caught up. c stays open.
 func (r *Router) Own(c *clientv3.Client) { r.turn(newWay(c, "")) }
 
-// ByOwn reports whether calls go to the node's own member.
-func (r *Router) ByOwn() bool {
+// Way reports whether calls go to the node's own member. If not, at is the address of the one they
+// go to; "" = there is none.
+func (r *Router) Way() (at string, own bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.own
+	if r.now != nil {
+		at = r.now.at
+	}
+	return at, r.own
 }
 
 // Close cuts calls by other members short, whose writes may have been made.
@@ -184,11 +190,11 @@ func (w *way) close() {
 	}
 }
 
-// turn has calls go by w. Another member does not come before the own one, nor before one that there is.
+// turn has calls go by w. Another member does not come before the own one, nor before one that answers.
 func (r *Router) turn(w *way) {
 	r.mu.Lock()
 	old := r.now
-	if w.at != "" && (old != nil || r.own) {
+	if w.at != "" && old != nil && !old.slow {
 		r.mu.Unlock()
 		w.close()
 		return
@@ -247,9 +253,7 @@ func (r *Router) keep() {
 			r.search()
 			wait = searchWait
 		default:
-			if err := r.probe(w.client); err != nil {
-				r.drop(w, err)
-			}
+			r.check(w)
 		}
 		t := time.NewTimer(wait)
 		select {
@@ -258,6 +262,23 @@ func (r *Router) keep() {
 		case <-r.ctx.Done():
 		}
 		t.Stop()
+	}
+}
+
+// check probes another member. One that is gone is left at once, one that is slow as soon as any other answers.
+func (r *Router) check(w *way) {
+	ctx, cancel := context.WithTimeout(r.ctx, probeFor)
+	defer cancel()
+	err := probe(ctx, w.client)
+	if lost(err) {
+		r.drop(w, err)
+		return
+	}
+	r.mu.Lock()
+	w.slow = err != nil
+	r.mu.Unlock()
+	if err != nil {
+		r.search()
 	}
 }
 
@@ -271,19 +292,20 @@ func (r *Router) search() {
 }
 
 func (r *Router) try(at string) {
-	ctx, cancel := context.WithTimeout(r.ctx, probeFor)
+	ctx, cancel := context.WithTimeout(r.ctx, searchFor)
 	defer cancel()
 	if !r.cfg.Fit(ctx, at) {
 		return
 	}
 	c, err := clientv3.New(clientv3.Config{
-		Endpoints: []string{at}, TLS: r.cfg.TLS.Clone(), DialTimeout: probeFor, MaxCallSendMsgSize: maxMessage, Logger: zap.NewNop(),
+		Endpoints: []string{at}, TLS: r.cfg.TLS.Clone(), DialTimeout: searchFor, MaxCallSendMsgSize: maxMessage, Logger: zap.NewNop(),
+		MaxUnaryRetries: 1, // the next try is by another member
 	})
 	if err != nil {
 		r.cfg.Log.Debug("storing through another member", "address", at, "error", err)
 		return
 	}
-	if err := r.probe(c); err != nil {
+	if err := probe(ctx, c); err != nil {
 		r.cfg.Log.Debug("storing through another member", "address", at, "error", err)
 		_ = c.Close() // of a connection only
 		return
@@ -292,9 +314,7 @@ func (r *Router) try(at string) {
 }
 
 // probe asks for a linearizable read.
-func (r *Router) probe(c *clientv3.Client) error {
-	ctx, cancel := context.WithTimeout(r.ctx, probeFor)
-	defer cancel()
+func probe(ctx context.Context, c *clientv3.Client) error {
 	_, err := c.Get(ctx, "probe", clientv3.WithKeysOnly())
 	return err
 }
