@@ -30,6 +30,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/store/etcd/member/handover"
 	"github.com/strongkeep/strongkeep/internal/vault/store/etcd/member/identity"
 	"github.com/strongkeep/strongkeep/internal/vault/store/etcd/member/journal"
+	"github.com/strongkeep/strongkeep/internal/vault/store/etcd/member/lock"
 	"github.com/strongkeep/strongkeep/internal/vault/store/etcd/member/relay"
 )
 
@@ -112,7 +113,7 @@ func Open(ctx context.Context, cfg Config) (_ *Member, err error) {
 // begin makes all of a member but etcd.
 func (m *Member) begin() (err error) {
 	cfg := &m.cfg
-	if m.unlock, err = lockDir(cfg.Dir); err != nil {
+	if m.unlock, err = lock.Take(cfg.Dir); err != nil {
 		return err
 	}
 	if m.record, err = loadRecord(cfg.Dir, cfg.Name); err != nil {

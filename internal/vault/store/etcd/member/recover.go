@@ -11,6 +11,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/store/etcd/member/identity"
 	"github.com/strongkeep/strongkeep/internal/vault/store/etcd/member/journal"
+	"github.com/strongkeep/strongkeep/internal/vault/store/etcd/member/lock"
 )
 
 // recovering is how long a cluster of one may take to have its data.
@@ -35,7 +36,7 @@ func Recover(ctx context.Context, cfg Config) error {
 	m.ctx, m.stop = context.WithCancel(context.Background())
 	defer func() { _ = m.Close() }()
 	var err error
-	if m.unlock, err = lockDir(cfg.Dir); err != nil {
+	if m.unlock, err = lock.Take(cfg.Dir); err != nil {
 		return err
 	}
 	if m.record, err = loadRecord(cfg.Dir, cfg.Name); err != nil {

@@ -1,4 +1,4 @@
-package member
+package lock
 
 import (
 	"errors"
@@ -10,10 +10,10 @@ import (
 	"github.com/strongkeep/strongkeep/internal/errs"
 )
 
-// lockDir takes a member's directory for this process: etcd waits for another one without an
+// Take takes a member's directory for this process: etcd waits for another one without an
 // end, and what is written down here must not change beneath a node that runs. The kernel
 // drops the lock when the process dies. Kind Conflict: another process has it.
-func lockDir(dir string) (release func(), err error) {
+func Take(dir string) (release func(), err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, errs.Newf(errs.Unavailable, "making the directory %s: %w", dir, err)
 	}
