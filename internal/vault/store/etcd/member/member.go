@@ -106,6 +106,7 @@ func Open(ctx context.Context, cfg Config) (_ *Member, err error) {
 	if err != nil {
 		return nil, err
 	}
+	m.route.Search()
 	m.start.Go(func() { m.takePart(p) })
 	return m, m.await(ctx)
 }

@@ -59,15 +59,17 @@ const (
 	maxMessage = 16 << 20               // the server's limit counts
 )
 
-// New looks for a way by the others at once. Close must be called.
+// New has no way yet. Close must be called.
 func New(cfg Config) *Router {
 	r := &Router{cfg: cfg, look: make(chan struct{}, 1), changed: make(chan struct{})}
 	r.ctx, r.stop = context.WithCancel(context.Background())
 	r.client = clientv3.NewCtxClient(r.ctx)
 	r.client.KV, r.client.Watcher = kv{router: r}, watcher{router: r}
-	r.done.Go(r.keep)
 	return r
 }
+
+// Search begins to look for a way by the others, once.
+func (r *Router) Search() { r.done.Go(r.keep) }
 
 // Client reads, writes and watches by the way that there is, and waits for one. Nothing else of it works.
 // It is of the Router, and must not be closed.
