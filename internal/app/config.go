@@ -15,7 +15,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
 	"github.com/strongkeep/strongkeep/internal/vault/format"
-	"github.com/strongkeep/strongkeep/internal/vault/store/etcd/member"
+	"github.com/strongkeep/strongkeep/internal/vault/store/etcd/member/settings"
 )
 
 // ServerConfig is how a server runs. The same names, in snake case, are the
@@ -28,10 +28,10 @@ type ServerConfig struct {
 	DataDir string `json:"data_dir,omitempty"`
 	// Storage is "pebble" (in DataDir/store, the default), "etcd" (an external
 	// cluster, by EtcdConfig), "cluster" (an etcd cluster of the servers' own, by
-	// member.Settings) or "mem" (nothing survives).
+	// settings.Cluster) or "mem" (nothing survives).
 	Storage string `json:"storage,omitempty"`
 	EtcdConfig
-	member.Settings
+	settings.Cluster
 	// Listen is the address of the API. Default 127.0.0.1:8200.
 	Listen string `json:"listen,omitempty"`
 	// TLSCert and TLSKey are PEM files, read again when they change. Without
@@ -164,7 +164,7 @@ func (c *ServerConfig) complete() error {
 
 // checkShared checks what concerns other servers.
 func (c *ServerConfig) checkShared() error {
-	if c.Storage == member.Storage { // also of one member: it may grow
+	if c.Storage == settings.Storage { // also of one member: it may grow
 		c.SharedStore = true
 		setDefault(&c.NodeName, c.ClusterNode)
 	}

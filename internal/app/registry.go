@@ -90,7 +90,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/snapshot/keeper"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
 	"github.com/strongkeep/strongkeep/internal/vault/store/etcd"
-	"github.com/strongkeep/strongkeep/internal/vault/store/etcd/member"
+	"github.com/strongkeep/strongkeep/internal/vault/store/etcd/member/settings"
 	"github.com/strongkeep/strongkeep/internal/vault/store/mem"
 	"github.com/strongkeep/strongkeep/internal/vault/store/pebble"
 	"github.com/strongkeep/strongkeep/internal/vault/sys"
@@ -212,9 +212,9 @@ func stores() map[string]storeType {
 		"pebble": {open: func(_ context.Context, c *ServerConfig) (store.Store, error) {
 			return pebble.Open(pebble.Config{Dir: filepath.Join(c.DataDir, "store"), Log: c.Log})
 		}},
-		"etcd":         {open: openEtcd, silence: etcd.MaxSilence},
-		member.Storage: {open: openCluster, silence: etcd.MaxSilence},
-		"mem":          {open: func(context.Context, *ServerConfig) (store.Store, error) { return mem.New(mem.Config{}), nil }},
+		"etcd":           {open: openEtcd, silence: etcd.MaxSilence},
+		settings.Storage: {open: openCluster, silence: etcd.MaxSilence},
+		"mem":            {open: func(context.Context, *ServerConfig) (store.Store, error) { return mem.New(mem.Config{}), nil }},
 	}
 }
 

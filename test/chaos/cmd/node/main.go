@@ -14,7 +14,7 @@ import (
 
 	"github.com/strongkeep/strongkeep/internal/app"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
-	"github.com/strongkeep/strongkeep/internal/vault/store/etcd/member"
+	"github.com/strongkeep/strongkeep/internal/vault/store/etcd/member/settings"
 )
 
 func main() {
@@ -43,7 +43,7 @@ func run() error {
 		c.EtcdTimeout = "3s"
 	}
 	if *members != "" {
-		c.Storage, c.ClusterMembers, c.ClusterNode = member.Storage, strings.Split(*members, ","), c.NodeName
+		c.Storage, c.ClusterMembers, c.ClusterNode = settings.Storage, strings.Split(*members, ","), c.NodeName
 	}
 	// The same offset for the life of the process: a difference of two readings is what it
 	// is on a machine whose clock is wrong.

@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"log/slog"
-	"net"
 	"net/url"
 	"slices"
 	"strings"
@@ -46,7 +45,8 @@ const (
 	defaultQuota = 8 << 30
 	minDefrag    = 64 << 20 // a smaller file is not worth the pause
 	maxOps       = 2 * store.MaxChanges
-	maxPeers     = 9
+	// MaxPeers is how many nodes a cluster may have.
+	MaxPeers = 9
 )
 
 func (c *Config) complete() error {
@@ -74,8 +74,8 @@ func (c *Config) complete() error {
 }
 
 func (c *Config) checkPeers() error {
-	if len(c.Peers) == 0 || len(c.Peers) > maxPeers {
-		return errs.Newf(errs.Invalid, "the list of the cluster has %d members, not 1 to %d", len(c.Peers), maxPeers)
+	if len(c.Peers) == 0 || len(c.Peers) > MaxPeers {
+		return errs.Newf(errs.Invalid, "the list of the cluster has %d members, not 1 to %d", len(c.Peers), MaxPeers)
 	}
 	c.Peers = slices.Clone(c.Peers)
 	slices.SortFunc(c.Peers, func(a, b Peer) int { return strings.Compare(a.Name, b.Name) })
@@ -137,42 +137,4 @@ func digest(all ...any) string {
 	h := sha256.New()
 	_ = json.NewEncoder(h).Encode(all) // of strings: never fails
 	return hex.EncodeToString(h.Sum(nil))
-}
-
-// ParsePeers reads NAME=https://HOST:PORT, one for each member.
-func ParsePeers(list []string) ([]Peer, error) {
-	all := make([]Peer, 0, len(list))
-	for _, item := range list {
-		name, at, ok := strings.Cut(strings.TrimSpace(item), "=")
-		if !ok {
-			return nil, errs.Newf(errs.Invalid, "a member of the cluster is NAME=https://HOST:PORT, not %.100q", item)
-		}
-		all = append(all, Peer{Name: name, URL: strings.TrimSuffix(at, "/")})
-	}
-	return all, nil
-}
-
-// SetPeers are the members that a StatefulSet makes: host is the name of one of its pods,
-// size how many there are, service the headless Service that gives them names, port theirs.
-func SetPeers(host string, size int, service, port string) ([]Peer, error) {
-	set, ordinal, ok := cutLast(host, "-")
-	if !ok || set == "" || ordinal == "" || strings.Trim(ordinal, "0123456789") != "" {
-		return nil, errs.Newf(errs.Invalid, "the name %.100q is none of a StatefulSet's pod, such as strongkeep-0", host)
-	}
-	if size < 1 || size > maxPeers {
-		return nil, errs.Newf(errs.Invalid, "a cluster of %d members: use 1 to %d, and an odd number", size, maxPeers)
-	}
-	all := make([]Peer, size)
-	for i := range all {
-		name := set + "-" + string(rune('0'+i))
-		all[i] = Peer{Name: name, URL: "https://" + net.JoinHostPort(name+"."+service, port)}
-	}
-	return all, nil
-}
-
-func cutLast(s, sep string) (before, after string, ok bool) {
-	if i := strings.LastIndex(s, sep); i >= 0 {
-		return s[:i], s[i+len(sep):], true
-	}
-	return s, "", false
 }

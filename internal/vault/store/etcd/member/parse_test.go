@@ -11,36 +11,6 @@ import (
 	"github.com/strongkeep/strongkeep/internal/errs"
 )
 
-func TestSetPeers(t *testing.T) {
-	got, err := SetPeers("vault-a-2", 3, "peers.ns.svc", "2380")
-	want := []Peer{
-		{"vault-a-0", "https://vault-a-0.peers.ns.svc:2380"}, {"vault-a-1", "https://vault-a-1.peers.ns.svc:2380"}, {"vault-a-2", "https://vault-a-2.peers.ns.svc:2380"},
-	}
-	if err != nil || !reflect.DeepEqual(got, want) {
-		t.Errorf("%v, %v", got, err)
-	}
-	for _, host := range []string{"", "vault", "vault-", "-0", "vault-x", "vault-1a"} {
-		if _, err := SetPeers(host, 3, "s", "1"); !errs.Is(err, errs.Invalid) {
-			t.Errorf("%q: %v", host, err)
-		}
-	}
-	for _, size := range []int{0, 10} {
-		if _, err := SetPeers("vault-0", size, "s", "1"); !errs.Is(err, errs.Invalid) {
-			t.Errorf("%d: %v", size, err)
-		}
-	}
-}
-
-func TestParsePeers(t *testing.T) {
-	got, err := ParsePeers([]string{" a=https://h:1/", "b=https://[::1]:2"})
-	if err != nil || !reflect.DeepEqual(got, []Peer{{"a", "https://h:1"}, {"b", "https://[::1]:2"}}) {
-		t.Errorf("%v, %v", got, err)
-	}
-	if _, err := ParsePeers([]string{"https://h:1"}); !errs.Is(err, errs.Invalid) {
-		t.Error(err)
-	}
-}
-
 func TestConfig(t *testing.T) {
 	good := Config{Dir: "d", Name: "a", Peers: []Peer{{"b", "https://h:2"}, {"a", "https://h:1"}}}
 	if err := good.complete(); err != nil || good.Listen != ":1" || good.Peers[0].Name != "a" {
@@ -50,7 +20,7 @@ func TestConfig(t *testing.T) {
 		"nobody": {}, "not this node": {{"b", "https://h:1"}}, "plain": {{"a", "http://h:1"}}, "no port": {{"a", "https://h"}},
 		"a path": {{"a", "https://h:1/x"}}, "a password": {{"a", "https://u:p@h:1"}}, "no name": {{"a", "https://h:1"}, {"", "https://h:2"}},
 		"a name twice": {{"a", "https://h:1"}, {"a", "https://h:2"}}, "an address twice": {{"a", "https://h:1"}, {"b", "https://h:1"}},
-		"too many": make([]Peer, maxPeers+1),
+		"too many": make([]Peer, MaxPeers+1),
 	} {
 		c := Config{Dir: "d", Name: "a", Peers: peers}
 		if err := c.complete(); !errs.Is(err, errs.Invalid) {

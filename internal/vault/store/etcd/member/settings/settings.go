@@ -1,4 +1,4 @@
-package member
+package settings
 
 import (
 	"cmp"
@@ -8,14 +8,15 @@ import (
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/keystore/credential"
+	"github.com/strongkeep/strongkeep/internal/vault/store/etcd/member"
 )
 
-// Storage is the kind of storage that Settings are for.
+// Storage is the kind of storage that Cluster is for.
 const Storage = "cluster"
 
-// Settings are for Storage "cluster": servers that form an etcd cluster of their own
+// Cluster is for Storage "cluster": servers that form an etcd cluster of their own
 // (docs/operations/cluster.md).
-type Settings struct {
+type Cluster struct {
 	// ClusterKeyFile has 32 bytes, as 64 hex digits, that all nodes share.
 	ClusterKeyFile string `json:"cluster_key_file,omitempty"`
 	// ClusterNode is this node's name in the cluster. Default: the host's.
@@ -41,8 +42,8 @@ const (
 )
 
 // Config is that of a member in a server's directory.
-func (c *Settings) Config(dataDir string) (Config, error) {
-	cfg := Config{Dir: filepath.Join(dataDir, subDir), Name: c.ClusterNode, Listen: c.ClusterListen, Quota: c.ClusterQuota}
+func (c *Cluster) Config(dataDir string) (member.Config, error) {
+	cfg := member.Config{Dir: filepath.Join(dataDir, subDir), Name: c.ClusterNode, Listen: c.ClusterListen, Quota: c.ClusterQuota}
 	var err error
 	if cfg.Name == "" {
 		if cfg.Name, err = os.Hostname(); err != nil {
@@ -59,7 +60,7 @@ func (c *Settings) Config(dataDir string) (Config, error) {
 	return cfg, err
 }
 
-func (c *Settings) peers(name string) ([]Peer, error) {
+func (c *Cluster) peers(name string) ([]member.Peer, error) {
 	switch {
 	case len(c.ClusterMembers) > 0 && (c.ClusterSize != 0 || c.ClusterService != ""):
 		return nil, errs.New(errs.Invalid, "cluster_members and cluster_size are two ways to say the same: use one")

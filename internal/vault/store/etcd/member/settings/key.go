@@ -1,4 +1,4 @@
-package member
+package settings
 
 import (
 	"encoding/hex"
