@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 
+	"github.com/strongkeep/strongkeep/internal/app/cluster"
 	"github.com/strongkeep/strongkeep/internal/app/unseal"
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/seal"
@@ -22,6 +23,23 @@ func OpenStore(ctx context.Context, c ServerConfig) (store.Store, error) {
 		return nil, errs.New(errs.Invalid, "storage mem is gone when its server ends: there is nothing to open")
 	}
 	return openBase(ctx, &c)
+}
+
+// OpenEmpty is OpenStore for who fills the store. Of a cluster of the servers' own this node
+// alone is one then, which the others join when they start.
+func OpenEmpty(ctx context.Context, c ServerConfig) (store.Store, error) {
+	if c.Storage != "cluster" {
+		return OpenStore(ctx, c)
+	}
+	cfg, err := c.Member()
+	if err != nil {
+		return nil, err
+	}
+	s, err := cluster.OpenAlone(ctx, cfg)
+	if err != nil {
+		return nil, errs.Newf(errs.KindOf(err), "opening the store: %w", err)
+	}
+	return s, nil
 }
 
 // openBase opens the store that storage names.

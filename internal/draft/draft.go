@@ -26,6 +26,9 @@ type Draft struct {
 // link, Replace replaces the link: see Resolve.
 func Open(path string) (*Draft, error) {
 	f, err := os.CreateTemp(filepath.Dir(path), prefix+filepath.Base(path)+"-*") // 0600
+	if at := (*fs.PathError)(nil); errors.As(err, &at) {
+		at.Path = path // the draft's own name is nothing to who asked for this file
+	}
 	if err != nil {
 		return nil, err
 	}

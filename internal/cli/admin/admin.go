@@ -143,6 +143,20 @@ func (a *app) unseal() *cobra.Command {
 	return c
 }
 
+// others are commands that seal the other nodes, as far as the token may know of them.
+func (a *app) others(ctx context.Context, client *vault.Client) (commands []string) {
+	s, err := client.Sys().HAStatusWithContext(ctx)
+	if err != nil || len(s.Nodes) < 2 {
+		return nil
+	}
+	for _, n := range s.Nodes {
+		if n.APIAddress != client.Address() {
+			commands = append(commands, "strongkeep operator seal -address="+n.APIAddress)
+		}
+	}
+	return commands
+}
+
 func (a *app) seal() *cobra.Command {
 	return &cobra.Command{
 		Use: "seal", Short: "Seal the vault: nothing is served until it is unsealed", Args: session.Args(0, 0),
@@ -152,8 +166,12 @@ func (a *app) seal() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			others := a.others(c.Context(), client)
 			if err := client.Sys().SealWithContext(c.Context()); err != nil {
 				return err
+			}
+			if len(others) > 0 {
+				return a.Done("Success! This node is sealed. The other nodes go on; to seal the vault seal each of them:\n%s", strings.Join(others, "\n"))
 			}
 			return a.Done("Success! Vault is sealed.")
 		},
@@ -268,7 +286,10 @@ func (a *app) stepDown() *cobra.Command {
 			if err := client.Sys().StepDownWithContext(c.Context()); err != nil {
 				return err
 			}
-			return a.Done("Success! Stepped down: %s", client.Address())
+			if s, err := client.Sys().LeaderWithContext(c.Context()); err == nil && !s.HAEnabled {
+				return a.Done("Nothing has changed: this server is alone, and does the background work.")
+			}
+			return a.Done("Success! The node that did the background work leaves it to another: strongkeep operator members")
 		},
 	}
 }

@@ -111,7 +111,7 @@ func (a *app) giveRekey(ctx context.Context, f rekeyFlags, given []string) error
 		path = "sys/rekey/verify"
 	}
 	if f.nonce == "" {
-		return errs.New(errs.Invalid, "-nonce is missing: whoever began this has it")
+		return errs.New(errs.Invalid, "-nonce is missing: whoever began this has it; -init begins, -status looks")
 	}
 	share, err := a.share(given)
 	if err != nil {

@@ -65,7 +65,7 @@ func (a *app) doRoot(ctx context.Context, f rootFlags, given []string) error {
 	case f.status:
 		return a.showRoot(a.read(ctx, "sys/generate-root/attempt"))
 	case f.nonce == "":
-		return errs.New(errs.Invalid, "-nonce is missing: whoever began this has it")
+		return errs.New(errs.Invalid, "-nonce is missing: whoever began this has it; -init begins, -status looks")
 	}
 	share, err := a.share(given)
 	if err != nil {
@@ -110,7 +110,18 @@ func (a *app) showRoot(s map[string]any, err error) error {
 		return err
 	}
 	s["given"] = fmt.Sprintf("%v/%v", s["progress"], s["required"])
+	defer a.next(s)
 	return a.show(s, "nonce=Nonce", "started=Started", "given=Progress", "complete=Complete", "pgp_fingerprint=Encrypted For", "otp=OTP", "otp_length=OTP Length", "encoded_token=Encoded Token")
+}
+
+// next says what people do then, beside what programs read.
+func (a *app) next(s map[string]any) {
+	switch {
+	case s["complete"] == true && s["encoded_token"] != "" && s["pgp_fingerprint"] == "":
+		_, _ = fmt.Fprintf(a.Env.Stderr, "Who has the one-time pad reads the token: strongkeep operator generate-root -decode=%v -otp=-\n", s["encoded_token"])
+	case s["started"] == true && s["complete"] == false:
+		_, _ = fmt.Fprintf(a.Env.Stderr, "Each gives a share, to this node: strongkeep operator generate-root -nonce=%v -\n", s["nonce"])
+	}
 }
 
 // decodeRoot needs no server.

@@ -23,7 +23,9 @@ another, from pebble to etcd for example, or back. No server may run on either; 
 that several servers share (ha_enabled) it is listened for 14 seconds whether one does. What
 was copied is compared entry by entry; then the store that is left is marked, so that
 no server starts on it, and only then the other one becomes the vault. If it ends
-before that, run it again: it takes the move to its end.`,
+before that, run it again: it takes the move to its end. Of a
+cluster of the servers' own (storage cluster) one node is filled, while no server of the
+others runs; they join it.`,
 		Example: "  strongkeep operator migrate -from=/etc/strongkeep/pebble.yaml -to=/etc/strongkeep/etcd.yaml",
 		RunE: func(c *cobra.Command, _ []string) error {
 			if from == "" || to == "" {
@@ -35,7 +37,7 @@ before that, run it again: it takes the move to its end.`,
 				if c.SharedStore {
 					listen = snapshot.LeastListen
 				}
-				return a.withStore(ctx, to, func(_ compose.ServerConfig, filled store.Store) (err error) {
+				return a.withEmpty(ctx, to, func(_ compose.ServerConfig, filled store.Store) (err error) {
 					n, err = snapshot.Migrate(ctx, snapshot.Move{From: left, To: filled, Now: time.Now(), Tell: a.progress, Listen: listen})
 					return err
 				})

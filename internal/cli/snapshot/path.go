@@ -2,6 +2,7 @@ package snapshot
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	vault "github.com/hashicorp/vault/api"
@@ -82,9 +83,25 @@ func (s secret) then(ctx context.Context, client *vault.Client, name string) (*v
 		return nil, err
 	}
 	if answer == nil {
-		return nil, errs.Newf(errs.NotExist, "nothing lay at %s when %s was made", s.path, file)
+		return nil, s.nothing(ctx, client, plan, file)
 	}
 	return answer, nil
+}
+
+// nothing says what there is not: what lay at the path, or the snapshot. The client drops what
+// the server says of that.
+func (s secret) nothing(ctx context.Context, client *vault.Client, plan, file string) error {
+	list := "sys/storage/snapshots/list/" + plan
+	answer, err := client.Logical().ListWithContext(ctx, list)
+	if err != nil {
+		return errs.Newf(errs.NotExist, "nothing lay at %s when %s was made, or there is no such snapshot: strongkeep list %s", s.path, file, list)
+	}
+	if answer != nil {
+		if names, _ := answer.Data["keys"].([]any); slices.Contains(names, any(file)) {
+			return errs.Newf(errs.NotExist, "nothing lay at %s when %s was made", s.path, file)
+		}
+	}
+	return errs.Newf(errs.NotExist, "the plan %s has no snapshot %s: strongkeep list %s says which there are", plan, file, list)
 }
 
 // bring writes what lay there as a new version, as anything is written.

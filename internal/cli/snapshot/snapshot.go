@@ -38,11 +38,22 @@ func (a *app) config(file string) (compose.ServerConfig, error) {
 
 // withStore opens the store of a configuration while no server uses it.
 func (a *app) withStore(ctx context.Context, file string, do func(compose.ServerConfig, store.Store) error) error {
+	return a.with(ctx, file, compose.OpenStore, do)
+}
+
+// withEmpty is withStore for a store that is filled.
+func (a *app) withEmpty(ctx context.Context, file string, do func(compose.ServerConfig, store.Store) error) error {
+	return a.with(ctx, file, compose.OpenEmpty, do)
+}
+
+type opener func(context.Context, compose.ServerConfig) (store.Store, error)
+
+func (a *app) with(ctx context.Context, file string, open opener, do func(compose.ServerConfig, store.Store) error) error {
 	c, err := a.config(file)
 	if err != nil {
 		return err
 	}
-	s, err := compose.OpenStore(ctx, c)
+	s, err := open(ctx, c)
 	if err != nil {
 		return err
 	}

@@ -106,7 +106,8 @@ func (a *app) restore() *cobra.Command {
 		Long: `Make a vault of a snapshot, in the empty store that a configuration file names,
 while no server uses it. The snapshot is read whole before anything is written, and
 compared with what then lies in the store. If it ends before it is done, run it
-again: no server starts on what is half filled.
+again: no server starts on what is half filled. Of a cluster of the servers' own
+(storage cluster) one node is filled, while no server of the others runs; they join it.
 
 The restored vault opens with what opened the one it was made of. It ends nothing by
 itself, no lease and no token, and rotates nothing, so that a copy does no harm while
@@ -142,15 +143,19 @@ as anything is written.` + remoteHelp,
 
 func (a *app) fill(ctx context.Context, config string, file *os.File, unsigned bool) error {
 	var info snapshot.Info
-	err := a.withStore(ctx, config, func(_ compose.ServerConfig, s store.Store) (err error) {
+	others := ""
+	err := a.withEmpty(ctx, config, func(c compose.ServerConfig, s store.Store) (err error) {
+		if c.Storage == "cluster" {
+			others = " Then those of the other nodes, with empty directories: they join it."
+		}
 		info, err = snapshot.Restore(ctx, file, snapshot.Target{Store: s, Now: time.Now(), Unsigned: unsigned, Tell: a.progress})
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	return a.Done("Success! Restored %d entries of %s, and compared each. Start the server with -config=%s and unseal it.\nIts leases are held: strongkeep lease resume lets them go on.",
-		info.Entries, info.Time.Format(time.RFC3339), config)
+	return a.Done("Success! Restored %d entries of %s, and compared each. Start the server with -config=%s and unseal it.%s\nIts leases are held: strongkeep lease resume lets them go on.",
+		info.Entries, info.Time.Format(time.RFC3339), config, others)
 }
 
 func (a *app) progress(done uint64) {

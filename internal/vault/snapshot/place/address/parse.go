@@ -25,8 +25,7 @@ var schemes = map[string]struct {
 // IsURL reports whether text is a place in an object store, and not a file.
 func IsURL(text string) bool {
 	scheme, _, ok := strings.Cut(text, "://")
-	_, known := schemes[scheme]
-	return ok && known
+	return ok && scheme != "" && !strings.ContainsAny(scheme, `/\`)
 }
 
 // Parse reads a URL of one snapshot, such as s3://bucket/folder/name?region=eu-central-1.
