@@ -22,7 +22,8 @@ var schemes = map[string]struct {
 	"azblob": {Azure, []string{"account", "endpoint", "key_file", "sas_file", "ca_file"}},
 }
 
-// IsURL reports whether text is a place in an object store, and not a file.
+// IsURL reports whether text is a place in an object store, and not a file. One with a scheme
+// that Parse refuses is no file either.
 func IsURL(text string) bool {
 	scheme, _, ok := strings.Cut(text, "://")
 	return ok && scheme != "" && !strings.ContainsAny(scheme, `/\`)
