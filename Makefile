@@ -45,7 +45,7 @@ migrate: ## Take over from the External Secrets Operator itself, and give back
 chaos: ## SCHEDULES (default 100) of faults on three nodes from SEED (default 1) on, WORLDS (default 1) at once, of WORLD external or cluster
 	WORLD=$${WORLD:-external} SCHEDULES=$${SCHEDULES:-100} SEED=$${SEED:-1} WORLDS=$${WORLDS:-1} go test -count=1 -timeout 12h -v -run Schedules ./test/chaos
 
-chaos-mutants: ## What the harness of `make chaos` finds in servers that are broken on purpose
+chaos-mutants: ## What the harness of `make chaos` finds in servers that are broken on purpose, in WORLD
 	STRONGKEEP_MUTANTS=1 go test -count=1 -timeout 30m -v -run Mutants ./test/chaos
 
 test-etcd: ## Run the vault's tests on a real etcd
