@@ -164,7 +164,7 @@ func (m *Member) takePart(p plan) {
 	case err != nil:
 		m.lose(err)
 	default:
-		m.route.Own(m.own)
+		m.route.Own(m.own, m.server.Load())
 		m.done.Go(m.tend)
 	}
 }

@@ -258,6 +258,31 @@ func TestAnotherGone(t *testing.T) {
 	}
 }
 
+// Writes that were sent to a leader that is gone are given up when another one leads, not when etcd's time is
+// over; what was given up may be tried again.
+func TestLeaderGone(t *testing.T) {
+	t.Parallel()
+	all := some(t, 3)
+	nodes := running(t, all)
+	lead := -1
+	until(t, "a leader", func() bool {
+		for i, m := range nodes {
+			if m.Health().Leader {
+				lead = i
+			}
+		}
+		return lead >= 0
+	})
+	s := stored(t, nodes[(lead+1)%3])
+	put(t, s, "f/before")
+	kill(nodes[lead])
+	_, err := s.Apply(t.Context(), store.Put("f/a", nil))
+	if !errs.Is(err, errs.Unavailable) || !strings.Contains(err.Error(), "another member leads now") {
+		t.Errorf("a write that was sent to the leader that was killed: %v", err)
+	}
+	put(t, s, "f/b")
+}
+
 // A node whose etcd does not start after all is lost, though it has served, and says why.
 func TestDoesNotStart(t *testing.T) {
 	t.Parallel()

@@ -65,6 +65,10 @@ func (t *txn) Commit() (r *clientv3.TxnResponse, err error) {
 		return nil, err
 	}
 	defer t.router.exit(w)
+	if w.at == "" {
+		err = t.router.within(t.ctx, func(ctx context.Context) error { return once(ctx, w.client) })
+		return r, err
+	}
 	if once(t.ctx, w.client) != nil {
 		t.router.away(w, err)
 	}

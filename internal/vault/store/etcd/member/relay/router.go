@@ -38,6 +38,7 @@ type Router struct {
 	mu      sync.Mutex
 	now     *way          // nil: there is none
 	own     bool          // now is the node's own member, for good
+	era     *era          // of writes that begin now, by the own member
 	changed chan struct{} // closed when now changes
 }
 
@@ -61,7 +62,7 @@ const (
 
 // New has no way yet. Close must be called.
 func New(cfg Config) *Router {
-	r := &Router{cfg: cfg, look: make(chan struct{}, 1), changed: make(chan struct{})}
+	r := &Router{cfg: cfg, look: make(chan struct{}, 1), changed: make(chan struct{}), era: newEra()}
 	r.ctx, r.stop = context.WithCancel(context.Background())
 	r.client = clientv3.NewCtxClient(r.ctx)
 	r.client.KV, r.client.Watcher = kv{router: r}, watcher{router: r}
@@ -84,8 +85,12 @@ func (r *Router) Ready(ctx context.Context) error {
 	return err
 }
 
-// Own has all calls from now on go to the node's own member, which has caught up. c stays open.
-func (r *Router) Own(c *clientv3.Client) { r.turn(newWay(c, "")) }
+// Own has all calls from now on go to the node's own member, which has caught up. c, a client of s, stays
+// open.
+func (r *Router) Own(c *clientv3.Client, s server) {
+	r.done.Go(func() { r.elections(s) })
+	r.turn(newWay(c, ""))
+}
 
 // Way reports whether calls go to the node's own member. If not, at is the address of the one they
 // go to; "" = there is none.
