@@ -38,7 +38,8 @@ type Config struct {
 	Log *slog.Logger     // nil = slog.Default()
 	Now func() time.Time // nil = time.Now
 
-	starting func() // called before etcd reads its file; tests hold it there
+	// Called before etcd reads its file, and before it defragments it; tests hold them there.
+	starting, shrinking func()
 }
 
 const (

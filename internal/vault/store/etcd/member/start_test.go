@@ -283,6 +283,68 @@ func TestLeaderGone(t *testing.T) {
 	put(t, s, "f/b")
 }
 
+// A node reads and writes while its own member answers nothing, since it defragments its file, and its watch
+// has no gap.
+func TestServesWhileItShrinks(t *testing.T) {
+	t.Parallel()
+	all := some(t, 3)
+	gates := make([]chan struct{}, len(all))
+	for i := range all {
+		gates[i] = make(chan struct{})
+		all[i].shrinking = func() { <-gates[i] }
+	}
+	nodes := running(t, all)
+	at := -1
+	until(t, "a leader", func() bool {
+		for i, m := range nodes {
+			if m.Health().Leader {
+				at = (i + 1) % 3
+			}
+		}
+		return at >= 0
+	})
+	m, s := nodes[at], stored(t, nodes[at])
+	w, err := s.Watch(t.Context(), "f/", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(w.Close)
+	seen := make(chan error, 1)
+	const last = "f/z"
+	go func() { seen <- inOrder(t.Context(), w, last) }()
+	n := 0
+	write := func() {
+		put(t, s, fmt.Sprintf("f/%06d", n))
+		n++
+	}
+	for range 10 {
+		write()
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- m.shrink() }()
+	until(t, "calls go by another member", func() bool { write(); return !m.TakesPart() })
+	file := m.server.Load().Backend().BatchTx() // as etcd has it while it defragments
+	file.Lock()
+	for range 10 {
+		write()
+	}
+	file.Unlock()
+	close(gates[at])
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if !m.TakesPart() {
+		t.Error("calls do not go to the own member again")
+	}
+	for range 10 {
+		write()
+	}
+	put(t, s, last)
+	if err := <-seen; err != nil {
+		t.Error(err)
+	}
+}
+
 // A node whose etcd does not start after all is lost, though it has served, and says why.
 func TestDoesNotStart(t *testing.T) {
 	t.Parallel()

@@ -117,7 +117,7 @@ func (m *Member) addresses() []string {
 	return all
 }
 
-// shrink makes this member's file smaller. Meanwhile it answers nothing.
+// shrink makes this member's file smaller. Meanwhile it answers nothing, and calls go by another.
 func (m *Member) shrink() error {
 	if !m.shrinking.TryLock() {
 		return errs.New(errs.Conflict, "this member defragments already, or ends")
@@ -127,11 +127,26 @@ func (m *Member) shrink() error {
 	if before.Leader && before.Members > 1 {
 		return errs.New(errs.Conflict, "this member leads: another one has to, first")
 	}
+	if back, ok := m.aside(); ok {
+		defer back()
+	}
+	if m.cfg.shrinking != nil {
+		m.cfg.shrinking()
+	}
 	if err := m.server.Load().Defragment(); err != nil {
 		return errs.Newf(errs.Unavailable, "defragmenting: %w", err)
 	}
 	m.cfg.Log.Info("the store is defragmented", "before", before.Size, "after", m.Health().Size, "took", time.Since(began))
 	return nil
+}
+
+// aside has writes under way end, and then all calls go by another member until back is called. Calls
+// wait for this one where no other answers.
+func (m *Member) aside() (back func(), ok bool) {
+	if release, err := m.hold(m.ctx); err == nil {
+		defer release()
+	}
+	return m.route.Aside()
 }
 
 func (m *Member) disarm(ctx context.Context) {

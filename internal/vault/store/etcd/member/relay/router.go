@@ -37,7 +37,7 @@ type Router struct {
 
 	mu      sync.Mutex
 	now     *way          // nil: there is none
-	own     bool          // now is the node's own member, for good
+	own     bool          // now is the node's own member
 	era     *era          // of writes that begin now, by the own member
 	changed chan struct{} // closed when now changes
 }
@@ -57,6 +57,7 @@ const (
 	probeFor   = time.Second
 	searchFor  = 3 * time.Second        // for all that finding a way takes, on a machine that is busy, too
 	searchWait = 100 * time.Millisecond // between two searches
+	idle       = time.Hour              // by the own member there is nothing to look at
 	maxMessage = 16 << 20               // the server's limit counts
 )
 
@@ -90,6 +91,36 @@ func (r *Router) Ready(ctx context.Context) error {
 func (r *Router) Own(c *clientv3.Client, s server) {
 	r.done.Go(func() { r.elections(s) })
 	r.turn(newWay(c, ""))
+}
+
+// Aside has calls go by another member, for while the own one answers nothing, until back is called, which
+// must be. It reports false, and back is nil, where no other answers. One at a time.
+func (r *Router) Aside() (back func(), ok bool) {
+	r.mu.Lock()
+	own := r.now
+	if own == nil || own.at != "" {
+		r.mu.Unlock()
+		return nil, false
+	}
+	own.slow = true
+	r.mu.Unlock()
+	r.search()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.now == own {
+		own.slow = false
+		return nil, false
+	}
+	r.nudge()
+	return func() { r.turn(newWay(own.client, "")) }, true
+}
+
+// nudge has keep look at the way.
+func (r *Router) nudge() {
+	select {
+	case r.look <- struct{}{}:
+	default:
+	}
 }
 
 // Way reports whether calls go to the node's own member. If not, at is the address of the one they
@@ -240,13 +271,10 @@ func (r *Router) drop(w *way, why error) {
 	}
 	r.leave(w)
 	r.cfg.Log.Info("the member that this node stored through is left", "address", w.at, "reason", why)
-	select {
-	case r.look <- struct{}{}:
-	default:
-	}
+	r.nudge()
 }
 
-// keep has a way by another member until there is the own one, or Close.
+// keep has a way by another member while there is not the own one, until Close.
 func (r *Router) keep() {
 	for r.ctx.Err() == nil {
 		r.mu.Lock()
@@ -255,7 +283,7 @@ func (r *Router) keep() {
 		wait := probeEvery
 		switch {
 		case own:
-			return
+			wait = idle
 		case w == nil:
 			r.search()
 			wait = searchWait
