@@ -46,6 +46,7 @@ func (v *visit) server(ctx context.Context) {
 	default:
 		v.ok("the vault is open", "it is unsealed")
 	}
+	v.inTouch(ctx, health.Initialized && !health.Sealed)
 	if skew := time.Unix(health.Now, 0).Sub(v.cfg.Now()).Abs(); skew > maxSkew {
 		v.add("its clock agrees with this one", Warning, fmt.Sprintf("they are %v apart", skew.Round(time.Second)), "timedatectl, here and there")
 	} else {
@@ -53,6 +54,23 @@ func (v *visit) server(ctx context.Context) {
 	}
 	v.presents()
 	v.metrics(ctx)
+}
+
+// inTouch looks whether an open vault answers requests: one that has lost touch with its store
+// refuses them all.
+func (v *visit) inTouch(ctx context.Context, open bool) {
+	if !open {
+		return
+	}
+	const question = "it is in touch with its store"
+	switch answer, _, err := v.ask(ctx, "sys/health"); {
+	case err != nil:
+		v.add(question, Unknown, err.Error(), "run this again")
+	case answer.StatusCode != http.StatusOK:
+		v.add(question, Failed, "it is not, and refuses requests until it is: too few of the nodes or of etcd run, or see each other", "start those that are down; if their disks are gone for good: docs/operations/cluster.md, The majority is gone for good")
+	default:
+		v.ok(question, "it is")
+	}
 }
 
 // ask reads an answer of the server, 8 MiB at most.
