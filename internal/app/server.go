@@ -250,7 +250,8 @@ func (s *Server) defaults() unsealed.Defaults {
 func (s *Server) listen(ctx context.Context) error {
 	s.handler = server.New(server.Config{
 		Gate: s.gate, Log: s.cfg.Log, Now: s.cfg.Now, Metrics: s.metrics.handler(), Tap: s.tap, CORS: &s.cors, Snapshot: s.writeSnapshot,
-		Version: apiVersion(), BuildDate: BuildDate, StorageType: s.cfg.Storage,
+		Warnings: func() []string { return cluster.Warnings(s.raw) },
+		Version:  apiVersion(), BuildDate: BuildDate, StorageType: s.cfg.Storage,
 	})
 	s.http = &http.Server{
 		Handler: s.handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 5 * time.Minute,

@@ -13,6 +13,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"github.com/strongkeep/strongkeep/internal/vault/store/etcd/member/settings"
 )
 
 // soon is when the end of a certificate is near.
@@ -98,9 +100,13 @@ func (v *visit) listener(ctx context.Context) {
 	}
 }
 
-// storage asks etcd; the embedded store's directory is looked at as a disk.
+// storage asks etcd, or whether the other members of a cluster can be reached; the embedded
+// store's directory is looked at as a disk.
 func (v *visit) storage(ctx context.Context) {
-	if v.cfg.Server.Storage == "etcd" {
+	switch v.cfg.Server.Storage {
+	case "etcd":
 		v.etcd(ctx)
+	case settings.Storage:
+		v.others(ctx)
 	}
 }

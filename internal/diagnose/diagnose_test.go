@@ -185,6 +185,26 @@ func TestRunningServer(t *testing.T) {
 	has(t, all, "a server answers", diagnose.Failed, "not as a vault")
 }
 
+// A member of a cluster, the others of which cannot be reached, and one without its key.
+func TestCluster(t *testing.T) {
+	c := config(t)
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	c.Storage, c.ClusterNode, c.ClusterKeyFile = "cluster", "a", filepath.Join(t.TempDir(), "key")
+	c.ClusterMembers = []string{"a=https://127.0.0.1:2", "b=https://" + l.Addr().String(), "c=https://127.0.0.1:1"}
+	has(t, check(t, c), "this node can be a member", diagnose.Failed, "cluster key")
+	if err := os.WriteFile(c.ClusterKeyFile, []byte(strings.Repeat("0f", 32)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	all := check(t, c)
+	has(t, all, "this node can be a member", diagnose.OK, "it is a, of a list of 3")
+	has(t, all, "the member b can be reached", diagnose.OK, "")
+	has(t, all, "the member c can be reached", diagnose.Warning, "refused")
+}
+
 // A real etcd, and one that is not there.
 func TestEtcd(t *testing.T) {
 	c := config(t)

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -19,21 +20,43 @@ type process struct {
 	pid int
 }
 
-// holder is the process that has the embedded store of dir open; false: there is none,
-// or it is in another namespace of processes.
+// locks are the files below a data directory that whoever has a store there open has locked:
+// pebble's, and that of a cluster's member.
+var locks = []string{"store/LOCK", "cluster/etcd/member/snap/db"}
+
+// holder is the process that has the store of dir open; false: there is none, or it is in
+// another namespace of processes.
 func holder(proc, dir string) (process, bool) {
-	var lock unix.Stat_t
-	if unix.Stat(filepath.Join(dir, "store", "LOCK"), &lock) != nil {
-		return process{}, false
-	}
 	table, err := os.ReadFile(filepath.Join(proc, "locks"))
 	if err != nil {
 		return process{}, false
 	}
-	for line := range strings.Lines(string(table)) {
+	for _, name := range locks {
+		if p, ok := locking(proc, string(table), filepath.Join(dir, name)); ok {
+			return p, true
+		}
+	}
+	return process{}, false
+}
+
+// anywhere are file systems whose files have another device for stat than for locks: of them
+// the inode alone is compared.
+var anywhere = []int64{unix.BTRFS_SUPER_MAGIC, unix.OVERLAYFS_SUPER_MAGIC}
+
+// locking is the process that has a file locked.
+func locking(proc, table, file string) (process, bool) {
+	var is unix.Stat_t
+	var on unix.Statfs_t
+	if unix.Stat(file, &is) != nil || unix.Statfs(file, &on) != nil {
+		return process{}, false
+	}
+	inode := fmt.Sprintf(":%d", is.Ino)
+	where := fmt.Sprintf("%02x:%02x%s", unix.Major(is.Dev), unix.Minor(is.Dev), inode)
+	vague := slices.Contains(anywhere, on.Type)
+	for line := range strings.Lines(table) {
 		// 1: POSIX  ADVISORY  WRITE 4711 08:01:262153 0 EOF
 		f := strings.Fields(line)
-		if len(f) < 6 || !strings.HasSuffix(f[5], fmt.Sprintf(":%d", lock.Ino)) {
+		if len(f) < 6 || f[5] != where && !(vague && strings.HasSuffix(f[5], inode)) {
 			continue
 		}
 		if pid, err := strconv.Atoi(f[4]); err == nil && pid > 0 {

@@ -28,7 +28,8 @@ func lay(t *testing.T, dir, uid, swap, files string) (proc string) {
 		t.Fatal(err)
 	}
 	for name, content := range map[string]string{
-		"locks":       fmt.Sprintf("1: FLOCK  ADVISORY  WRITE 12 00:2d:1%d 0 EOF\n2: POSIX  ADVISORY  WRITE 4711 00:2d:%d 0 EOF\n", s.Ino, s.Ino),
+		"locks": fmt.Sprintf("1: FLOCK  ADVISORY  WRITE 12 %[1]s:1%[3]d 0 EOF\n2: FLOCK  ADVISORY  WRITE 13 fe:%[2]x:%[3]d 0 EOF\n3: POSIX  ADVISORY  WRITE 4711 %[1]s:%[3]d 0 EOF\n",
+			fmt.Sprintf("%02x:%02x", unix.Major(s.Dev), unix.Minor(s.Dev)), unix.Minor(s.Dev)+1, s.Ino),
 		"4711/status": "Name:\tstrongkeep\nUid:\t" + uid + "\nVmSwap:\t" + swap + "\n",
 		"4711/limits": "Limit                     Soft Limit           Hard Limit           Units     \nMax open files            " + files + "                 1048576              files     \n",
 	} {
@@ -72,6 +73,21 @@ func TestRunning(t *testing.T) {
 		if yes, known := p.dumpable(); !yes || !known {
 			t.Error("a process whose files are its own is dumpable: ", yes, known)
 		}
+	}
+	dir := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(dir, "cluster/etcd/member/snap"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	held, err := os.Create(filepath.Join(dir, "cluster/etcd/member/snap/db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = held.Close() }()
+	if err := unix.Flock(int(held.Fd()), unix.LOCK_EX); err != nil { // as etcd does
+		t.Fatal(err)
+	}
+	if p, ok := holder("/proc", dir); !ok || p.pid != os.Getpid() {
+		t.Error("this process, which holds a member's file, is not found: ", ok, p)
 	}
 	if _, ok := holder("/proc", t.TempDir()); ok {
 		t.Error("a store that is not there is held")

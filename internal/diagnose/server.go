@@ -139,6 +139,7 @@ func (v *visit) metrics(ctx context.Context) {
 		v.ok("audit devices take lines", "none says that it cannot be written")
 	}
 	v.format(values)
+	v.quota(values)
 }
 
 // format says which versions may use the store.

@@ -77,6 +77,14 @@ func Routes(s store.Store) []engine.Route {
 	return nil
 }
 
+// Warnings are what health tells of s.
+func Warnings(s store.Store) []string {
+	if m := Of(s); m != nil {
+		return m.Health().Warnings()
+	}
+	return nil
+}
+
 // Collectors are the metrics of a server on s.
 func Collectors(s store.Store) []prometheus.Collector {
 	if m := Of(s); m != nil {

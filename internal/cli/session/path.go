@@ -8,7 +8,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/errs"
 )
 
-// ReadData returns the data at a path, empty if there is none.
+// ReadData returns the data at a path, empty if there is none, and tells of warnings.
 func (s *Session) ReadData(ctx context.Context, path string) (map[string]any, error) {
 	client, err := s.Client()
 	if err != nil {
@@ -17,6 +17,9 @@ func (s *Session) ReadData(ctx context.Context, path string) (map[string]any, er
 	answer, err := client.Logical().ReadWithContext(ctx, path)
 	if err != nil {
 		return nil, err
+	}
+	if answer != nil {
+		s.Warn(answer.Warnings)
 	}
 	return Data(answer)
 }

@@ -170,6 +170,9 @@ func (h *Handler) serveHealth(w http.ResponseWriter, r *http.Request) {
 	if status.VaultID != "" && !sealed {
 		body["cluster_id"], body["cluster_name"] = status.VaultID, clusterName(status.VaultID)
 	}
+	if all := h.cfg.Warnings(); len(all) > 0 {
+		body["warnings"] = all
+	}
 	h.writeJSON(w, r, code, body)
 }
 

@@ -40,10 +40,11 @@ type Config struct {
 	// Snapshot writes a snapshot of the whole vault, as it is or in an envelope that
 	// clients of Vault know; nil = there are none.
 	Snapshot    func(ctx context.Context, w io.Writer, enveloped bool) error
-	CORS        *cors.Live // which other origins browsers may be told of; nil = none
-	Version     string     // semver, shown by seal-status and health
-	BuildDate   string     // RFC 3339, or empty
-	StorageType string     // name of the base store
+	Warnings    func() []string // what sys/health tells beside its code, to anybody; nil = nothing
+	CORS        *cors.Live      // which other origins browsers may be told of; nil = none
+	Version     string          // semver, shown by seal-status and health
+	BuildDate   string          // RFC 3339, or empty
+	StorageType string          // name of the base store
 }
 
 // Handler serves the Vault HTTP API below /v1/.
@@ -61,6 +62,9 @@ type Handler struct {
 func New(cfg Config) *Handler {
 	if cfg.CORS == nil {
 		cfg.CORS = new(cors.Live)
+	}
+	if cfg.Warnings == nil {
+		cfg.Warnings = func() []string { return nil }
 	}
 	h := &Handler{cfg: cfg, bodies: semaphore.NewWeighted(maxBodies), helps: coreHelp()}
 	h.streams, h.end = context.WithCancel(context.Background())

@@ -65,7 +65,7 @@ func (s server) configuration(ctx context.Context, _ engine.Tx, _ *engine.Reques
 			"node_id": name(p), "address": address(p), "leader": p.Leader, "voter": !p.Learner, "protocol_version": "3", "healthy": p.There,
 		}
 	}
-	return respond(map[string]any{"config": map[string]any{"index": 0, "servers": servers}})
+	return s.respond(map[string]any{"config": map[string]any{"index": 0, "servers": servers}})
 }
 
 // remove acts after the commit: a request that is not audited must not change anything.
@@ -113,15 +113,15 @@ func (s server) state(ctx context.Context, _ engine.Tx, _ *engine.Request) (*eng
 		}
 	}
 	h := s.cluster.Health()
-	return respond(map[string]any{
+	return s.respond(map[string]any{
 		"healthy": there == total && !h.Full() && !h.Corrupt, "failure_tolerance": max(0, there-total/2-1), "leader": lead, "voters": voters, "servers": servers,
 	})
 }
 
-func respond(data any) (*engine.Response, error) {
+func (s server) respond(data any) (*engine.Response, error) {
 	encoded, err := engine.JSON(data)
 	if err != nil {
 		return nil, err
 	}
-	return &engine.Response{Data: encoded}, nil
+	return &engine.Response{Data: encoded, Warnings: s.cluster.Health().Warnings()}, nil
 }

@@ -1,6 +1,7 @@
 package members_test
 
 import (
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -142,6 +143,41 @@ func TestThreeServers(t *testing.T) {
 		if !strings.Contains(string(text), "\n"+name+" ") {
 			t.Errorf("an alert asks for %s, which there is not", name)
 		}
+	}
+}
+
+// Whoever probes a server, or asks for its members, is told that its quota is near.
+func TestQuota(t *testing.T) {
+	v := cluster(t, "a")[0]
+	unseal(t, []*testenv.Vault{v})
+	warnings := func() any {
+		answer, err := v.Logical().ReadRaw("sys/health")
+		check(t, err)
+		defer func() { _ = answer.Body.Close() }()
+		var body map[string]any
+		check(t, answer.DecodeJSON(&body))
+		return body["warnings"]
+	}
+	if w := warnings(); w != nil {
+		t.Errorf("a member that has room: %v", w)
+	}
+	v.Config.ClusterQuota = 3 << 20
+	v.Restart()
+	v.Unseal()
+	check(t, v.Sys().Mount("kv/", &vault.MountInput{Type: "kv"}))
+	n := 0
+	eventually(t, "a warning", func() bool {
+		n++
+		_, err := v.Logical().Write("kv/"+strconv.Itoa(n), map[string]any{"k": strings.Repeat("v", 256<<10)})
+		return err != nil || warnings() != nil
+	})
+	if text := fmt.Sprint(warnings()); !strings.Contains(text, "of the 3 MiB of cluster_quota") {
+		t.Error(text)
+	}
+	s, err := v.Logical().Read("sys/storage/raft/configuration")
+	check(t, err)
+	if len(s.Warnings) != 1 || !strings.Contains(s.Warnings[0], "cluster_quota") {
+		t.Errorf("%q", s.Warnings)
 	}
 }
 

@@ -15,12 +15,7 @@ import (
 
 func open(t *testing.T, c azure.Config) place.Place {
 	t.Helper()
-	client, err := bucket.Client("")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(client.CloseIdleConnections)
-	c.HTTP, c.Account = client, placetest.AzureAccount
+	c.HTTP, c.Account = placetest.Client(t), placetest.AzureAccount
 	s, err := azure.Open(c)
 	if err != nil {
 		t.Fatal(err)

@@ -15,12 +15,7 @@ import (
 
 func open(t *testing.T, c gcs.Config) place.Place {
 	t.Helper()
-	client, err := bucket.Client("")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(client.CloseIdleConnections)
-	c.HTTP = client
+	c.HTTP = placetest.Client(t)
 	s, err := gcs.Open(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)

@@ -14,12 +14,7 @@ import (
 
 func open(t *testing.T, c s3.Config) place.Place {
 	t.Helper()
-	client, err := bucket.Client("")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(client.CloseIdleConnections)
-	c.HTTP, c.PathStyle = client, true
+	c.HTTP, c.PathStyle = placetest.Client(t), true
 	s, err := s3.Open(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)

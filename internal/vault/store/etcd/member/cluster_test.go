@@ -235,6 +235,26 @@ func TestAnotherKey(t *testing.T) {
 	}
 }
 
+// All nodes are stopped and given another key: they are the cluster that they were.
+func TestKeyChanged(t *testing.T) {
+	t.Parallel()
+	all := list(t, 3)
+	nodes := together(t, all)
+	if s := storeOf(t, nodes[0], etcd.Config{}); !writes(t.Context(), s, "f/a") {
+		t.Fatal("no write")
+	}
+	for i, m := range nodes {
+		if err := m.Close(); err != nil {
+			t.Fatal(err)
+		}
+		all[i].Key = redact.New([]byte(strings.Repeat("other-ke", 4)))
+	}
+	nodes = together(t, all)
+	if e, err := storeOf(t, nodes[1], etcd.Config{}).Get(t.Context(), "f/a"); err != nil || string(e.Value) != "f/a" {
+		t.Errorf("%q, %v", e.Value, err)
+	}
+}
+
 // A second node with the name of one that runs is not taken for one that lost its disk.
 func TestNameTwice(t *testing.T) {
 	t.Parallel()

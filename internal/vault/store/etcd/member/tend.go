@@ -2,6 +2,7 @@ package member
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
@@ -27,6 +28,20 @@ type Health struct {
 // Full reports whether it is time to look after the quota. etcd holds the file's size
 // against it, whatever of it is free.
 func (h Health) Full() bool { return h.NoSpace || max(h.Size, h.InUse)*5 >= h.Quota*4 }
+
+// Warnings say what somebody has to look after, for people.
+func (h Health) Warnings() (all []string) {
+	switch {
+	case h.NoSpace:
+		all = append(all, "the cluster takes no writes, since a member is out of space: delete what is not needed, or raise cluster_quota on each node")
+	case h.Full():
+		all = append(all, fmt.Sprintf("this member's file has %d of the %d MiB of cluster_quota: delete what is not needed, or raise it on each node", max(h.Size, h.InUse)>>20, h.Quota>>20))
+	}
+	if h.Corrupt {
+		all = append(all, "a member's data differs from that of the others: no member is to be trusted before it is known which")
+	}
+	return all
+}
 
 // Health is as of now. While this member defragments it takes that long; while it starts, only the
 // quota is known.
