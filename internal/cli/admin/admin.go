@@ -104,14 +104,23 @@ func (a *app) printInit(r *vault.InitResponse, shares, threshold int) error {
 	}
 	fmt.Fprintf(&b, "\nInitial Root Token: %s\n\n", r.RootToken)
 	if shares == 1 {
-		b.WriteString("The key unseals the vault, alone. It is shown this once: nobody can make it again.\nUnseal with: strongkeep operator unseal\n")
+		b.WriteString("The key unseals the vault, alone. It is shown this once: nobody can make it again.\n" + howToUnseal(r))
 		_, err := fmt.Fprint(a.Env.Stdout, b.String())
 		return err
 	}
 	fmt.Fprintf(&b, "The vault has %d shares; any %d of them unseal it. They are shown this once:\n", shares, threshold)
-	b.WriteString("give them to different people, and keep none of them together. Nobody can make\nthem again. Unseal with: strongkeep operator unseal\n")
+	b.WriteString("give them to different people, and keep none of them together. Nobody can make\nthem again.\n" + howToUnseal(r))
 	_, err := fmt.Fprint(a.Env.Stdout, b.String())
 	return err
+}
+
+// howToUnseal says when the shares of r are needed: beside an unseal key only without it.
+func howToUnseal(r *vault.InitResponse) string {
+	const how = "strongkeep operator unseal\n"
+	if len(r.RecoveryKeysB64) > 0 {
+		return "The server unseals itself by the unseal key of its configuration. Without that key: " + how
+	}
+	return "Unseal with: " + how
 }
 
 func (a *app) unseal() *cobra.Command {
