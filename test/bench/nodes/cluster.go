@@ -113,7 +113,19 @@ func (c *cluster) open(ctx context.Context) error {
 			return err
 		}
 	}
-	return first.Client.Sys().MountWithContext(ctx, rig.Mounted, &vault.MountInput{Type: "kv", Options: map[string]string{"version": "2"}})
+	if err := first.Client.Sys().MountWithContext(ctx, rig.Mounted, &vault.MountInput{Type: "kv", Options: map[string]string{"version": "2"}}); err != nil {
+		return err
+	}
+	for _, n := range c.nodes { // who sends no index may find that another node has not heard of it yet
+		mounted := func(ctx context.Context) error {
+			_, err := n.Client.Logical().ReadWithContext(ctx, rig.Mounted+"/config")
+			return err
+		}
+		if err := n.Process.Await(ctx, mounted); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // answers gives a node its client when it takes the root token.
