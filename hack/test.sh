@@ -19,7 +19,7 @@ fi
 echo "test: building the real cluster's parts (the first time takes about ten minutes)"
 go run ./test/cluster/cmd/cluster build
 # Packages that start clusters, servers and kill them are bound by time, not by
-# the processor: with two at a time a third of two cores is idle.
+# the processor: two at a time is right for two cores.
 if [ "${CI:-}" = true ]; then
   set -- -race "$@"
 fi
@@ -38,4 +38,4 @@ if [[ " $* " == *" ./... "* ]]; then
   # shellcheck disable=SC2086 # one word per package
   set -- "${@:1:$#-1}" $longest "${@: -1}"
 fi
-exec go test -count=1 -timeout 30m -p 3 "$@"
+exec go test -count=1 -timeout 30m -p 2 "$@"
