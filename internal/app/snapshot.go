@@ -11,6 +11,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/seal"
 	"github.com/strongkeep/strongkeep/internal/vault/snapshot"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
+	"github.com/strongkeep/strongkeep/internal/vault/store/etcd/member/settings"
 )
 
 // OpenStore opens the base store of a configuration, for commands that work while no
@@ -28,7 +29,7 @@ func OpenStore(ctx context.Context, c ServerConfig) (store.Store, error) {
 // OpenEmpty is OpenStore for who fills the store. Of a cluster of the servers' own this node
 // alone is one then, which the others join when they start.
 func OpenEmpty(ctx context.Context, c ServerConfig) (store.Store, error) {
-	if c.Storage != "cluster" {
+	if c.Storage != settings.Storage {
 		return OpenStore(ctx, c)
 	}
 	cfg, err := c.Member()

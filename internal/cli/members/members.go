@@ -9,6 +9,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/cli/session"
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/store/etcd/member"
+	"github.com/strongkeep/strongkeep/internal/vault/store/etcd/member/settings"
 )
 
 // app is one run of the program.
@@ -106,7 +107,7 @@ is lost. Afterwards start this server, then the others with empty directories.`,
 			if err != nil {
 				return err
 			}
-			if cfg.Storage != "cluster" {
+			if cfg.Storage != settings.Storage {
 				return errs.Newf(errs.Invalid, "%s has storage %q: only members of a cluster of the servers' own can be recovered so", file, cfg.Storage)
 			}
 			if err := a.Confirm("All other members are removed, and what only they have is lost."); err != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/snapshot"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
+	"github.com/strongkeep/strongkeep/internal/vault/store/etcd/member/settings"
 )
 
 func (a *app) verify() *cobra.Command {
@@ -145,7 +146,7 @@ func (a *app) fill(ctx context.Context, config string, file *os.File, unsigned b
 	var info snapshot.Info
 	others := ""
 	err := a.withEmpty(ctx, config, func(c compose.ServerConfig, s store.Store) (err error) {
-		if c.Storage == "cluster" {
+		if c.Storage == settings.Storage {
 			others = " Then those of the other nodes, with empty directories: they join it."
 		}
 		info, err = snapshot.Restore(ctx, file, snapshot.Target{Store: s, Now: time.Now(), Unsigned: unsigned, Tell: a.progress})

@@ -328,6 +328,9 @@ func TestServesWhileItShrinks(t *testing.T) {
 	for range 10 {
 		write()
 	}
+	if h := m.Health(); h.Size == 0 || h.Members != 3 { // must not wait for the file either
+		t.Errorf("meanwhile its health is %+v", h)
+	}
 	file.Unlock()
 	close(gates[at])
 	if err := <-ended; err != nil {

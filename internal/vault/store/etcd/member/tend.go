@@ -43,8 +43,7 @@ func (h Health) Warnings() (all []string) {
 	return all
 }
 
-// Health is as of now. While this member defragments it takes that long; while it starts, only the
-// quota is known.
+// Health is as of now, also while this member defragments. While it starts, only the quota is known.
 func (m *Member) Health() Health {
 	s := m.server.Load()
 	if s == nil {
