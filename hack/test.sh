@@ -18,24 +18,37 @@ if ! dpkg-query -W $programs >/dev/null 2>&1; then
 fi
 echo "test: building the real cluster's parts (the first time takes about ten minutes)"
 go run ./test/cluster/cmd/cluster build
-# Packages that start clusters, servers and kill them are bound by time, not by
-# the processor: two at a time is right for two cores.
+# Two packages at a time are right for two cores.
+set -- -count=1 -timeout 30m -p 2 "$@"
 if [ "${CI:-}" = true ]; then
   set -- -race "$@"
-fi
-# Kubernetes' own authorizer, in a module of its own; -trimpath as the cluster is
-# built, so that it is compiled once.
-if [[ " $* " == *" ./... "* ]]; then
-  (cd test/rbac && go test -trimpath -count=1 ./...)
 fi
 # Every program of a race build sleeps a second at its end for others' reports;
 # the tests of this repository end what they began.
 export GORACE="atexit_sleep_ms=20 ${GORACE:-}"
-# The longest ones wait for a real node more than they compute: they begin first, so
-# that the others run beside them and none is left to run alone at the end.
-longest="./test/rotation ./test/encryption ./internal/kube/operator/rotation ./internal/kube/operator"
-if [[ " $* " == *" ./... "* ]]; then
-  # shellcheck disable=SC2086 # one word per package
-  set -- "${@:1:$#-1}" $longest "${@: -1}"
+if [ "${*: -1}" != ./... ]; then
+  exec go test "$@"
 fi
-exec go test -count=1 -timeout 30m -p 2 "$@"
+flags=("${@:1:$#-1}")
+# Kubernetes' own authorizer, in a module of its own; -trimpath as the cluster is
+# built, so that it is compiled once.
+(cd test/rbac && go test -trimpath -count=1 ./...)
+# These wait far more than they compute (an API server looks for another configuration
+# once a minute), so they run beside all others, and tell at the end.
+waiting="test/encryption test/rotation internal/kube/operator/rotation internal/kube/operator"
+module=$(go list -m)
+beside=() others=()
+for package in $(go list ./...); do
+  if [[ " $waiting " == *" ${package#"$module/"} "* ]]; then beside+=("$package"); else others+=("$package"); fi
+done
+log=$(mktemp)
+set -m # a process group of its own, to be ended with all it started
+go test "${flags[@]}" "${beside[@]}" >"$log" 2>&1 &
+job=$!
+set +m
+trap 'kill -INT -- "-$job" 2>/dev/null || true; rm -f "$log"' EXIT
+code=0
+go test "${flags[@]}" "${others[@]}" || code=$?
+wait "$job" || code=$?
+cat "$log"
+exit "$code"
