@@ -34,13 +34,9 @@ flags=("${@:1:$#-1}")
 # built, so that it is compiled once.
 (cd test/rbac && go test -trimpath -count=1 ./...)
 # These wait far more than they compute (an API server looks for another configuration
-# once a minute), so they run beside all others, and tell at the end.
-waiting="test/encryption test/rotation internal/kube/operator/rotation internal/kube/operator"
-module=$(go list -m)
-beside=() others=()
-for package in $(go list ./...); do
-  if [[ " $waiting " == *" ${package#"$module/"} "* ]]; then beside+=("$package"); else others+=("$package"); fi
-done
+# once a minute), so they run beside all others, the longest one first, and tell at the end.
+beside=(./test/encryption ./test/rotation ./internal/kube/operator/rotation ./internal/kube/operator)
+mapfile -t others < <(go list ./... | grep -vxF "$(go list "${beside[@]}")")
 log=$(mktemp)
 set -m # a process group of its own, to be ended with all it started
 go test "${flags[@]}" "${beside[@]}" >"$log" 2>&1 &
