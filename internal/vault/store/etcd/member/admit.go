@@ -7,47 +7,50 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/vault/store/etcd/member/peer"
 )
 
 // admit takes a node in that has no data. Where a member has its name or address, that
 // one's disk was lost, as the node proves by answering at the address under its new birth;
 // the member is removed, which etcd does with a majority only.
-func (m *Member) admit(ctx context.Context, who application) (admission, error) {
+func (m *Member) admit(ctx context.Context, who peer.Application) (peer.Admission, error) {
 	if !m.running() {
-		return admission{}, errs.New(errs.Unavailable, "this node is no member itself")
+		return peer.Admission{}, errs.New(errs.Unavailable, "this node is no member itself")
 	}
 	if err := m.checkApplicant(ctx, who); err != nil {
-		return admission{}, err
+		return peer.Admission{}, err
 	}
 	all, err := m.Members(ctx)
 	if err != nil {
-		return admission{}, err
+		return peer.Admission{}, err
 	}
 	for _, p := range all {
 		if p.Name != who.Name && !slices.Contains(p.URLs, who.URL) {
 			continue
 		}
 		if err := m.checkGone(ctx, p, who); err != nil {
-			return admission{}, err
+			return peer.Admission{}, err
 		}
-		m.cfg.Log.Warn("removing a member whose disk was lost", "name", who.Name)
+		if m.said.Due("lost "+who.Name, who.Birth) { // who was taken in and did not hear of it asks again
+			m.cfg.Log.Warn("removing a member whose disk was lost", "name", who.Name)
+		}
 		if _, err := m.own.MemberRemove(ctx, p.ID); err != nil {
-			return admission{}, errs.Newf(errs.Unavailable, "removing the member %q whose disk was lost: %w", who.Name, err)
+			return peer.Admission{}, errs.Newf(errs.Unavailable, "removing the member %q whose disk was lost: %w", who.Name, err)
 		}
 	}
 	r, err := m.own.MemberAddAsLearner(ctx, []string{who.URL})
 	if err != nil {
-		return admission{}, errs.Newf(errs.Unavailable, "adding %q: %w", who.Name, err)
+		return peer.Admission{}, errs.Newf(errs.Unavailable, "adding %q: %w", who.Name, err)
 	}
 	own := m.tell()
-	return admission{Cluster: own.Cluster, Epoch: own.Epoch, Members: placed(r.Members)}, nil
+	return peer.Admission{Cluster: own.Cluster, Epoch: own.Epoch, Members: placed(r.Members)}, nil
 }
 
-func (m *Member) checkApplicant(ctx context.Context, who application) error {
+func (m *Member) checkApplicant(ctx context.Context, who peer.Application) error {
 	if _, err := parseURL(who.URL); err != nil {
 		return err
 	}
-	s, err := m.caller.state(ctx, who.URL)
+	s, err := m.caller.State(ctx, who.URL)
 	if err != nil {
 		return errs.Newf(errs.Unavailable, "the node %q cannot be reached at its own address: %w", who.Name, err)
 	}
@@ -61,17 +64,20 @@ func (m *Member) checkApplicant(ctx context.Context, who application) error {
 }
 
 // checkGone refuses if a member still answers, at an address that is not the applicant's.
-func (m *Member) checkGone(ctx context.Context, p Placed, who application) error {
+func (m *Member) checkGone(ctx context.Context, p Placed, who peer.Application) error {
 	for _, at := range p.URLs {
 		if at == who.URL {
 			continue // there the applicant answers
 		}
-		if s, err := m.caller.state(ctx, at); err == nil && s.ID == p.ID {
+		if s, err := m.caller.State(ctx, at); err == nil && s.ID == p.ID {
 			return errs.Newf(errs.Conflict, "the member %q answers at %s: two nodes have its name", p.Name, at)
 		}
 	}
 	return nil
 }
+
+// Placed is a member as etcd has it.
+type Placed = peer.Placed
 
 // Members are those of the cluster, asked of a majority. Kind Unavailable without one.
 func (m *Member) Members(ctx context.Context) ([]Placed, error) {

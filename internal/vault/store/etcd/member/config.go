@@ -13,13 +13,11 @@ import (
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/redact"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
+	"github.com/strongkeep/strongkeep/internal/vault/store/etcd/member/peer"
 )
 
 // Peer is a node of the list.
-type Peer struct {
-	Name string
-	URL  string // https://HOST:PORT at which the others reach it
-}
+type Peer = peer.Node
 
 // Config of a Member. Dir, Name, Peers and Key are needed.
 type Config struct {
@@ -111,8 +109,8 @@ func parseURL(text string) (*url.URL, error) {
 	return u, nil
 }
 
-// host is the name or address in the URL, which has been checked.
-func (p Peer) host() string {
+// hostOf is the name or address in the URL, which has been checked.
+func hostOf(p Peer) string {
 	u, err := parseURL(p.URL)
 	if err != nil {
 		return ""

@@ -12,6 +12,7 @@ import (
 	"go.etcd.io/etcd/client/pkg/v3/types"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/vault/store/etcd/member/peer"
 )
 
 // plan is how etcd starts.
@@ -54,7 +55,7 @@ func (m *Member) found(ctx context.Context) (plan, error) {
 
 // attempt is one try; Unavailable means that there may be another.
 func (m *Member) attempt(ctx context.Context) (plan, error) {
-	answers, silent := m.caller.survey(ctx, m.cfg.others())
+	answers, silent := m.caller.Survey(ctx, m.cfg.others())
 	r := m.tell()
 	if r.Cluster != "" && len(r.Births) > 0 {
 		return formPlan(r.Cluster, r.URLs)
@@ -78,7 +79,7 @@ func (m *Member) attempt(ctx context.Context) (plan, error) {
 }
 
 // form has all nodes of the list be members of a new cluster. All are new.
-func (m *Member) form(answers map[string]state) (plan, error) {
+func (m *Member) form(answers map[string]peer.State) (plan, error) {
 	own := m.tell()
 	births, urls := map[string]string{own.Name: own.Birth}, map[string]string{}
 	for name, s := range answers {
@@ -115,8 +116,8 @@ func formPlan(cluster string, urls map[string]string) (plan, error) {
 // apply asks to be taken in, as who has lost its disk or is new in the list.
 func (m *Member) apply(ctx context.Context, at string) (plan, error) {
 	own := m.cfg.own()
-	var a admission
-	err := m.caller.ask(ctx, "POST", at+joinPath, application{Name: own.Name, URL: own.URL, Birth: m.tell().Birth}, &a)
+	var a peer.Admission
+	err := m.caller.Ask(ctx, "POST", at+peer.JoinPath, peer.Application{Name: own.Name, URL: own.URL, Birth: m.tell().Birth}, &a)
 	if err != nil {
 		return plan{}, err
 	}
@@ -145,7 +146,7 @@ func (m *Member) apply(ctx context.Context, at string) (plan, error) {
 // checkLeft refuses to go on with data that the others have left behind: they were
 // recovered from one member by hand, or form another cluster.
 func (m *Member) checkLeft(ctx context.Context) error {
-	answers, _ := m.caller.survey(ctx, m.cfg.others())
+	answers, _ := m.caller.Survey(ctx, m.cfg.others())
 	own := m.tell()
 	elsewhere := 0
 	for name, s := range answers {

@@ -2,7 +2,6 @@ package member
 
 import (
 	"context"
-	"io"
 	"net/http"
 	"sync"
 	"time"
@@ -33,7 +32,7 @@ func (m *Member) linger() {
 }
 
 func (m *Member) needed() bool {
-	answers, _ := m.caller.survey(m.ctx, m.cfg.others())
+	answers, _ := m.caller.Survey(m.ctx, m.cfg.others())
 	own := m.tell()
 	there, starting := 0, 0
 	for _, s := range answers {
@@ -67,7 +66,7 @@ func (m *Member) holdAll(ctx context.Context) (release func()) {
 	}
 	hold("this one", func() (func(), error) { return m.hold(ctx) })
 	for _, at := range m.addresses() {
-		hold(at, func() (func(), error) { return m.caller.hold(ctx, at) })
+		hold(at, func() (func(), error) { return m.caller.Hold(ctx, at) })
 	}
 	asking.Wait()
 	return func() {
@@ -82,25 +81,6 @@ func (m *Member) hold(ctx context.Context) (release func(), err error) {
 	ctx, cancel := context.WithTimeout(ctx, holdFor/2)
 	defer cancel()
 	return m.kv.Hold(ctx)
-}
-
-// hold has another member hold its writes: as long as the answer is not read to its end.
-func (c caller) hold(ctx context.Context, at string) (release func(), err error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, at+holdPath, nil)
-	if err != nil {
-		return nil, errs.Newf(errs.Internal, "asking %s: %w", at, err)
-	}
-	r, err := c.http.Do(req)
-	if err != nil {
-		return nil, errs.Newf(errs.Unavailable, "asking another node: %w", err)
-	}
-	release = func() { _ = r.Body.Close() }
-	if r.StatusCode != http.StatusOK {
-		text, _ := io.ReadAll(io.LimitReader(r.Body, 500)) // says more than the status, if it comes
-		release()
-		return nil, errs.Newf(errs.Unavailable, "asking %s: %s: %s", at, r.Status, text)
-	}
-	return release, nil
 }
 
 // serveHold is the other side: it lasts until who asked goes away. A node that starts has

@@ -31,6 +31,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/store/etcd/member/identity"
 	"github.com/strongkeep/strongkeep/internal/vault/store/etcd/member/journal"
 	"github.com/strongkeep/strongkeep/internal/vault/store/etcd/member/lock"
+	"github.com/strongkeep/strongkeep/internal/vault/store/etcd/member/peer"
 	"github.com/strongkeep/strongkeep/internal/vault/store/etcd/member/relay"
 )
 
@@ -51,8 +52,8 @@ type Member struct {
 	cfg      Config
 	zap      *zap.Logger
 	identity *identity.Identity
-	caller   caller
-	patient  caller // for what takes long
+	caller   peer.Caller
+	patient  peer.Caller // for what takes long
 	http     *http.Server
 	peer     atomic.Pointer[http.Handler] // etcd's own
 	port     *relay.Port
@@ -73,6 +74,7 @@ type Member struct {
 	lost    chan struct{}  // closed when etcd ended by itself, or did not start
 	closing sync.Once
 	lingers atomic.Bool // Close has waited for another node
+	said    journal.Sparse
 
 	mu     sync.Mutex
 	record record
@@ -120,11 +122,11 @@ func (m *Member) begin() (err error) {
 	if m.record, err = loadRecord(cfg.Dir, cfg.Name); err != nil {
 		return err
 	}
-	if m.identity, err = identity.New(cfg.Key, filepath.Join(cfg.Dir, "tls"), cfg.Name, cfg.own().host(), cfg.Now); err != nil {
+	if m.identity, err = identity.New(cfg.Key, filepath.Join(cfg.Dir, "tls"), cfg.Name, hostOf(cfg.own()), cfg.Now); err != nil {
 		return err
 	}
 	m.done.Go(func() { m.identity.Keep(m.ctx, cfg.Log) })
-	m.caller, m.patient = newCaller(m.identity, askFor), newCaller(m.identity, shrinkFor)
+	m.caller, m.patient = peer.NewCaller(m.identity, peer.Patience), peer.NewCaller(m.identity, shrinkFor)
 	var others []string
 	for _, p := range cfg.others() {
 		others = append(others, p.URL)
@@ -144,7 +146,7 @@ func (m *Member) listen() error {
 		return errs.Newf(errs.Unavailable, "listening for other members on %s: %w; does this node's server run already?", m.cfg.Listen, err)
 	}
 	m.http = &http.Server{
-		Handler: m.handler(), TLSNextProto: map[string]func(*http.Server, *tls.Conn, http.Handler){relay.Protocol: m.port.Take}, ReadHeaderTimeout: 5 * time.Second, MaxHeaderBytes: maxBody,
+		Handler: m.handler(), TLSNextProto: map[string]func(*http.Server, *tls.Conn, http.Handler){relay.Protocol: m.port.Take}, ReadHeaderTimeout: 5 * time.Second, MaxHeaderBytes: peer.MaxBody,
 		ErrorLog: slog.NewLogLogger(m.cfg.Log.Handler(), slog.LevelDebug),
 	}
 	secure := tls.NewListener(l, m.identity.Server(relay.Protocol))
@@ -215,7 +217,7 @@ func (m *Member) etcdConfig(p plan, own types.URLs) config.ServerConfig {
 func (m *Member) catchUp() error {
 	var said time.Time
 	for {
-		asking, cancel := context.WithTimeout(m.ctx, askFor)
+		asking, cancel := context.WithTimeout(m.ctx, peer.Patience)
 		err := m.server.Load().LinearizableReadNotify(asking)
 		cancel()
 		if err == nil {

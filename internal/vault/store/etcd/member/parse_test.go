@@ -12,14 +12,14 @@ import (
 )
 
 func TestConfig(t *testing.T) {
-	good := Config{Dir: "d", Name: "a", Peers: []Peer{{"b", "https://h:2"}, {"a", "https://h:1"}}}
+	good := Config{Dir: "d", Name: "a", Peers: []Peer{{Name: "b", URL: "https://h:2"}, {Name: "a", URL: "https://h:1"}}}
 	if err := good.complete(); err != nil || good.Listen != ":1" || good.Peers[0].Name != "a" {
 		t.Errorf("%+v, %v", good, err)
 	}
 	for name, peers := range map[string][]Peer{
-		"nobody": {}, "not this node": {{"b", "https://h:1"}}, "plain": {{"a", "http://h:1"}}, "no port": {{"a", "https://h"}},
-		"a path": {{"a", "https://h:1/x"}}, "a password": {{"a", "https://u:p@h:1"}}, "no name": {{"a", "https://h:1"}, {"", "https://h:2"}},
-		"a name twice": {{"a", "https://h:1"}, {"a", "https://h:2"}}, "an address twice": {{"a", "https://h:1"}, {"b", "https://h:1"}},
+		"nobody": {}, "not this node": {{Name: "b", URL: "https://h:1"}}, "plain": {{Name: "a", URL: "http://h:1"}}, "no port": {{Name: "a", URL: "https://h"}},
+		"a path": {{Name: "a", URL: "https://h:1/x"}}, "a password": {{Name: "a", URL: "https://u:p@h:1"}}, "no name": {{Name: "a", URL: "https://h:1"}, {Name: "", URL: "https://h:2"}},
+		"a name twice": {{Name: "a", URL: "https://h:1"}, {Name: "a", URL: "https://h:2"}}, "an address twice": {{Name: "a", URL: "https://h:1"}, {Name: "b", URL: "https://h:1"}},
 		"too many": make([]Peer, MaxPeers+1),
 	} {
 		c := Config{Dir: "d", Name: "a", Peers: peers}

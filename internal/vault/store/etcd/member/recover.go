@@ -12,6 +12,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/store/etcd/member/identity"
 	"github.com/strongkeep/strongkeep/internal/vault/store/etcd/member/journal"
 	"github.com/strongkeep/strongkeep/internal/vault/store/etcd/member/lock"
+	"github.com/strongkeep/strongkeep/internal/vault/store/etcd/member/peer"
 )
 
 // recovering is how long a cluster of one may take to have its data.
@@ -42,11 +43,11 @@ func Recover(ctx context.Context, cfg Config) error {
 	if m.record, err = loadRecord(cfg.Dir, cfg.Name); err != nil {
 		return err
 	}
-	if m.identity, err = identity.New(cfg.Key, filepath.Join(cfg.Dir, "tls"), cfg.Name, cfg.own().host(), cfg.Now); err != nil {
+	if m.identity, err = identity.New(cfg.Key, filepath.Join(cfg.Dir, "tls"), cfg.Name, hostOf(cfg.own()), cfg.Now); err != nil {
 		return err
 	}
-	m.caller = newCaller(m.identity, askFor)
-	answers, _ := m.caller.survey(ctx, cfg.others())
+	m.caller = peer.NewCaller(m.identity, peer.Patience)
+	answers, _ := m.caller.Survey(ctx, cfg.others())
 	for name, s := range answers {
 		if s.Cluster != "" {
 			return errs.Newf(errs.Conflict, "the node %q has data and answers: stop it first, and be sure that it is not needed", name)

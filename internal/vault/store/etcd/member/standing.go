@@ -3,6 +3,9 @@ package member
 import (
 	"context"
 	"sync"
+
+	"github.com/strongkeep/strongkeep/internal/vault/store/etcd/member/identity"
+	"github.com/strongkeep/strongkeep/internal/vault/store/etcd/member/peer"
 )
 
 // Standing is a member and whether it takes part.
@@ -25,7 +28,7 @@ func (m *Member) Standings(ctx context.Context) ([]Standing, error) {
 		standings[i] = Standing{Placed: p, Leader: p.ID == own.Leader, There: p.ID == own.ID}
 		asking.Go(func() {
 			for _, at := range p.URLs {
-				if s, err := m.caller.state(ctx, at); err == nil && s.ID == p.ID && s.Leader != 0 {
+				if s, err := m.caller.State(ctx, at); err == nil && s.ID == p.ID && s.Leader != 0 {
 					standings[i].There = true
 					standings[i].Leader = standings[i].Leader || s.Leader == s.ID
 				}
@@ -34,6 +37,19 @@ func (m *Member) Standings(ctx context.Context) ([]Standing, error) {
 	}
 	asking.Wait()
 	return standings, nil
+}
+
+// Look asks the nodes themselves, by the cluster key alone: it needs no majority, and no server here. It
+// writes nothing. Kind Invalid: the configuration.
+func Look(ctx context.Context, cfg Config) (peer.Sight, error) {
+	if err := cfg.complete(); err != nil {
+		return peer.Sight{}, err
+	}
+	i, err := identity.New(cfg.Key, "", cfg.Name, hostOf(cfg.own()), cfg.Now)
+	if err != nil {
+		return peer.Sight{}, err
+	}
+	return peer.Look(ctx, peer.NewCaller(i, peer.Patience), cfg.Peers, cfg.Name), nil
 }
 
 // Name is this node's.

@@ -8,6 +8,8 @@ import (
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/strongkeep/strongkeep/internal/vault/store/etcd/member/peer"
 )
 
 // Health is how full a member is. Bytes.
@@ -109,7 +111,7 @@ func (m *Member) promote() {
 		if !p.IsLearner || p.Name == "" {
 			continue
 		}
-		ctx, cancel := context.WithTimeout(m.ctx, askFor)
+		ctx, cancel := context.WithTimeout(m.ctx, peer.Patience)
 		_, err := m.own.MemberPromote(ctx, uint64(p.ID))
 		cancel()
 		switch {

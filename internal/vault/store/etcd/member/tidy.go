@@ -10,6 +10,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
+	"github.com/strongkeep/strongkeep/internal/vault/store/etcd/member/peer"
 )
 
 const (
@@ -71,7 +72,7 @@ func (m *Member) shrinkAll(ctx context.Context, others map[string]Health) (roomy
 	roomy = true
 	for at, h := range others {
 		if h.worth() {
-			if err := m.patient.ask(ctx, http.MethodPost, at+shrinkPath, nil, &h); err != nil {
+			if err := m.patient.Ask(ctx, http.MethodPost, at+peer.ShrinkPath, nil, &h); err != nil {
 				return false, err
 			}
 		}
@@ -90,13 +91,13 @@ func (m *Member) ownTurn(ctx context.Context, own Health) error {
 
 // healths asks the other members, by address. The error names those that do not answer.
 func (m *Member) healths(ctx context.Context) (map[string]Health, error) {
-	ctx, cancel := context.WithTimeout(ctx, askFor)
+	ctx, cancel := context.WithTimeout(ctx, peer.Patience)
 	defer cancel()
 	var silent []error
 	answers := map[string]Health{}
 	for _, at := range m.addresses() {
 		var h Health
-		if err := m.caller.ask(ctx, http.MethodGet, at+healthPath, nil, &h); err != nil {
+		if err := m.caller.Ask(ctx, http.MethodGet, at+peer.HealthPath, nil, &h); err != nil {
 			silent = append(silent, err)
 			continue
 		}

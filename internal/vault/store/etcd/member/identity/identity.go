@@ -118,13 +118,17 @@ type Identity struct {
 	current         atomic.Pointer[tls.Certificate]
 }
 
-// New makes a certificate for who is reached at host, below dir. Kind Invalid: the key has another length.
+// New makes a certificate for who is reached at host, below dir. With dir "" it lies in no file, which is for
+// who asks others and is no member: Etcd cannot be used. Kind Invalid: the key has another length.
 func New(key redact.Secret, dir, name, host string, now func() time.Time) (*Identity, error) {
 	a, err := newAuthority(key)
 	if err != nil {
 		return nil, err
 	}
 	i := &Identity{authority: a, dir: dir, name: name, host: host, now: now}
+	if dir == "" {
+		return i, i.Renew()
+	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, errs.Newf(errs.Unavailable, "making the directory %s: %w", dir, err)
 	}
@@ -174,8 +178,10 @@ func (i *Identity) Renew() error {
 	if err != nil {
 		return errs.Newf(errs.Internal, "making a member's certificate: %w", err)
 	}
-	if err := draft.Write(i.pairFile(), pair, 0o600); err != nil {
-		return errs.Newf(errs.Unavailable, "writing the member's certificate: %w", err)
+	if i.dir != "" {
+		if err := draft.Write(i.pairFile(), pair, 0o600); err != nil {
+			return errs.Newf(errs.Unavailable, "writing the member's certificate: %w", err)
+		}
 	}
 	i.current.Store(&c)
 	return nil
