@@ -58,7 +58,7 @@ func (v *visit) quota(values map[string]float64) {
 	case values["strongkeep_cluster_full"] == 1:
 		v.add(question, Failed, detail+"; a member is out of space", next)
 	case values["strongkeep_cluster_has_leader"] == 0:
-		v.add(question, Failed, detail+"; it has no leader", "bring a majority of its members back: strongkeep operator members list")
+		v.add(question, Failed, detail+"; it has no leader", "bring a majority of its members back: strongkeep operator members list -config=FILE says which answer")
 	case size >= limit/5*4:
 		v.add(question, Warning, detail+", over 80 % of its quota", next)
 	default:

@@ -44,6 +44,8 @@ func says(line, mark string) []string {
 	switch {
 	case strings.Contains(line, "8220 strongkeep kv get"), strings.Contains(line, "8210 strongkeep kv get"):
 		return []string{"battery-staple"}
+	case mark == "lone":
+		return []string{"node-0", "sees no leader", "node-1", "no answer", "There is no leader", "1 of 2 voters answer here, 2 are needed"}
 	case strings.HasSuffix(line, "members list") && mark == "three":
 		return []string{"node-0", "node-1", "node-2"}
 	}

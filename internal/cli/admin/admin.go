@@ -11,6 +11,7 @@ import (
 
 	"github.com/strongkeep/strongkeep/internal/cli/custody"
 	"github.com/strongkeep/strongkeep/internal/cli/members"
+	"github.com/strongkeep/strongkeep/internal/cli/raft"
 	"github.com/strongkeep/strongkeep/internal/cli/session"
 	"github.com/strongkeep/strongkeep/internal/cli/snapshot"
 	"github.com/strongkeep/strongkeep/internal/errs"
@@ -26,7 +27,7 @@ func Commands(s *session.Session) []*cobra.Command {
 	a := &app{s}
 	return append(custody.Commands(s),
 		a.initialise(), a.unseal(), a.seal(), a.status(),
-		a.rotate(), a.keys(), members.Command(s), a.stepDown(), a.unsealKey(), snapshot.Migrate(s),
+		a.rotate(), a.keys(), members.Command(s), raft.Command(s), a.stepDown(), a.unsealKey(), snapshot.Migrate(s),
 	)
 }
 

@@ -23,7 +23,7 @@ func Command(s *session.Session) *cobra.Command {
 		Example: "  strongkeep operator members",
 		RunE:    a.nodes,
 	}
-	c.AddCommand(a.list(), a.remove(), a.restore())
+	c.AddCommand(List(s, "list"), Remove(s, "remove"), a.restore())
 	return c
 }
 
@@ -47,33 +47,11 @@ func (a *app) nodes(c *cobra.Command, _ []string) error {
 	return a.Print(s, session.Row{"Host Name", "API Address", "Active Node", "Version"}, rows)
 }
 
-func (a *app) list() *cobra.Command {
+// Remove takes a member out of the cluster; it is called name.
+func Remove(s *session.Session, name string) *cobra.Command {
+	a := &app{s}
 	return &cobra.Command{
-		Use: "list", Short: "List the members of the cluster that the servers form (storage cluster)", Args: session.Args(0, 0),
-		Example: "  strongkeep operator members list",
-		RunE: func(c *cobra.Command, _ []string) error {
-			data, err := a.ReadData(c.Context(), "sys/storage/raft/configuration")
-			if err != nil {
-				return err
-			}
-			config, _ := data["config"].(map[string]any)
-			servers, _ := config["servers"].([]any)
-			if len(servers) == 0 {
-				return errs.New(errs.NotExist, "this server has no cluster of its own: its storage is another")
-			}
-			rows := make([]session.Row, 0, len(servers))
-			for _, s := range servers {
-				m, _ := s.(map[string]any)
-				rows = append(rows, session.Row{session.Text(m["node_id"]), session.Text(m["address"]), session.Text(m["leader"]), session.Text(m["voter"]), session.Text(m["healthy"])})
-			}
-			return a.Print(data, session.Row{"Member", "Address", "Leader", "Voter", "Healthy"}, rows)
-		},
-	}
-}
-
-func (a *app) remove() *cobra.Command {
-	return &cobra.Command{
-		Use: "remove MEMBER", Short: "Take a member out of the cluster, for good", Args: session.Args(1, 1),
+		Use: name + " MEMBER", Short: "Take a member out of the cluster, for good", Args: session.Args(1, 1),
 		Long: `Take a member out of the cluster, for good. It stops serving; to come back it must
 start with an empty directory. Take it out of the list of the others too. A member whose
 disk was lost need not be removed: it joins anew by itself.`,
@@ -103,19 +81,11 @@ is lost. Afterwards start this server, then the others with empty directories.`,
 			if file == "" {
 				return errs.New(errs.Invalid, "missing -config: the configuration file of this node's server")
 			}
-			cfg, err := compose.LoadServerConfig(file)
+			own, err := a.configured(file)
 			if err != nil {
 				return err
-			}
-			if cfg.Storage != settings.Storage {
-				return errs.Newf(errs.Invalid, "%s has storage %q: only members of a cluster of the servers' own can be recovered so", file, cfg.Storage)
 			}
 			if err := a.Confirm("All other members are removed, and what only they have is lost."); err != nil {
-				return err
-			}
-			cfg.Log = a.Env.Log()
-			own, err := cfg.Member()
-			if err != nil {
 				return err
 			}
 			if err := member.Recover(c.Context(), own); err != nil {
@@ -126,4 +96,17 @@ is lost. Afterwards start this server, then the others with empty directories.`,
 	}
 	c.Flags().StringVar(&file, "config", "", "configuration file of the server, YAML or JSON")
 	return c
+}
+
+// configured is the member that a server's configuration file makes of this machine.
+func (a *app) configured(file string) (member.Config, error) {
+	cfg, err := compose.LoadServerConfig(file)
+	if err != nil {
+		return member.Config{}, err
+	}
+	if cfg.Storage != settings.Storage {
+		return member.Config{}, errs.Newf(errs.Invalid, "%s has storage %q, and no members: those are of a cluster of the servers' own (storage %s)", file, cfg.Storage, settings.Storage)
+	}
+	cfg.Log = a.Env.Log()
+	return cfg.Member()
 }

@@ -2,6 +2,7 @@ package members_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -59,6 +60,47 @@ func run(t *testing.T, args ...string) (code int, stdout, stderr string) {
 		t.Fatal(err)
 	}
 	return cmd.ProcessState.ExitCode(), out.String(), errOut.String()
+}
+
+// Who has the configuration file is told what nodes know: of one that runs, of a vault that was never
+// opened, and of none.
+func TestListByKey(t *testing.T) {
+	file := configured(t)
+	cfg, err := app.LoadServerConfig(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	own, err := cfg.Member()
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := member.Open(t.Context(), own)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = m.Close() })
+	list := []string{"operator", "members", "list", "-config=" + file}
+	if code, stdout, stderr := run(t, list...); code != 0 || !strings.Contains(stdout, "leads") || !strings.Contains(stdout, "The leader is a; 1 of 1 voters answer here.") {
+		t.Errorf("%d, %s%s", code, stdout, stderr)
+	}
+	code, stdout, _ := run(t, append(list, "-format=json")...)
+	var view struct {
+		By, Leader string
+		Nodes      []struct{ Name, Says string }
+	}
+	if err := json.Unmarshal([]byte(stdout), &view); err != nil || code != 0 || view.By != "a" || view.Leader != "a" || len(view.Nodes) != 1 || view.Nodes[0].Says != "leads" {
+		t.Errorf("%d, %v: %s", code, err, stdout)
+	}
+	if err := m.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if code, stdout, _ := run(t, list...); code != 0 || !strings.Contains(stdout, "not a member") || !strings.Contains(stdout, "No member answers here") {
+		t.Errorf("%d, %s", code, stdout)
+	}
+	// A server that does not answer leads to the same command.
+	if code, _, stderr := run(t, "operator", "members", "list", "-address=https://"+own.Listen); code != 8 || !strings.Contains(stderr, "operator members list -config=FILE") {
+		t.Errorf("%d, %s", code, stderr)
+	}
 }
 
 // Recover is refused beside the server, and says

@@ -28,6 +28,12 @@ func Command(s *session.Session) *cobra.Command {
 	return session.Group("snapshot", "The whole vault in a file: save, inspect, verify, restore", a.save(), a.inspect(), a.verify(), a.restore(), a.read())
 }
 
+// Raft is what operator raft has of it.
+func Raft(s *session.Session) *cobra.Command {
+	a := &app{s}
+	return session.Group("snapshot", "Save and restore the whole vault: the same as strongkeep snapshot", a.save(), a.restore())
+}
+
 // config reads a server's configuration file.
 func (a *app) config(file string) (compose.ServerConfig, error) {
 	c, err := compose.LoadServerConfig(file)
