@@ -143,14 +143,20 @@ func (n *Seen) judge(by State, a answer, names map[uint64]string) {
 		n.There, n.Says = true, "sees no leader"
 	default:
 		n.There, n.leader, n.Leader = true, a.Leader, a.Leader == a.ID
-		n.Says = "follows " + nameOf(a.Leader, names)
-		if n.Leader {
-			n.Says = "leads"
-		}
-		if a.Starting {
-			n.Says += ", and catches up"
-		}
+		n.Says = part(a.State, names)
 	}
+}
+
+// part is what a node does that sees a leader.
+func part(s State, names map[uint64]string) string {
+	says := "follows " + nameOf(s.Leader, names)
+	if s.Leader == s.ID {
+		says = "leads"
+	}
+	if s.Starting {
+		says += ", and catches up"
+	}
+	return says
 }
 
 // reason is an error without what was asked, which the reader knows.
