@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 
@@ -106,6 +107,9 @@ type ServerConfig struct {
 	Now func() time.Time `json:"-"` // default: the system's clock
 }
 
+// wrongType is how the library says that a key's value cannot be what it is.
+var wrongType = regexp.MustCompile(`^cannot unmarshal (\S+) into Go struct field (?:\w+\.)*(\w+) of type (\S+)$`)
+
 // LoadServerConfig reads a YAML or JSON file. Unknown keys are errors.
 func LoadServerConfig(path string) (ServerConfig, error) {
 	var c ServerConfig
@@ -118,6 +122,7 @@ func LoadServerConfig(path string) (ServerConfig, error) {
 		for _, layer := range []string{"error unmarshaling JSON: ", "while decoding JSON: ", "json: "} {
 			text = strings.TrimPrefix(text, layer) // of the library; the file may well be YAML
 		}
+		text = wrongType.ReplaceAllString(text, "$2 is a $1 there, and has to be of type $3")
 		return c, errs.Newf(errs.Invalid, "configuration file %s: %s; strongkeep server --help lists what there is, with - for _", path, text)
 	}
 	return c, nil

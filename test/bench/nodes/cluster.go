@@ -27,13 +27,14 @@ type cluster struct {
 	rig     *rig.Rig
 	dir     string
 	members string // as each is told
+	cores   int    // that each node may use; 0 = all
 	nodes   []*node
 	root    string
 }
 
 // start runs so many nodes, initialises the vault and mounts KV version 2.
-func start(ctx context.Context, b *rig.Rig, name string, count int) (_ *cluster, err error) {
-	c := &cluster{rig: b, dir: filepath.Join(b.Dir, name)}
+func start(ctx context.Context, b *rig.Rig, name string, count, cores int) (_ *cluster, err error) {
+	c := &cluster{rig: b, dir: filepath.Join(b.Dir, name), cores: cores}
 	if err := os.Mkdir(c.dir, 0o700); err != nil {
 		return nil, errs.Newf(errs.Unavailable, "making the folder of the cluster: %w", err)
 	}
@@ -76,9 +77,14 @@ func (c *cluster) clusterKey() string { return filepath.Join(c.dir, "cluster.key
 
 // run starts the process of one node.
 func (c *cluster) run(n *node) (err error) {
-	n.Process, err = c.rig.Start(filepath.Base(c.dir)+"-"+n.name, c.rig.Binary, "server", "-storage=cluster", "-data-dir="+n.Data,
+	program := []string{c.rig.Binary}
+	if c.cores > 0 {
+		program = []string{"env", "GOMAXPROCS=" + strconv.Itoa(c.cores), c.rig.Binary}
+	}
+	args := append(program[1:], "server", "-storage=cluster", "-data-dir="+n.Data,
 		"-listen="+n.address, "-cluster-key-file="+c.clusterKey(), "-cluster-node="+n.name, "-cluster-members="+c.members,
 		"-unseal-key-file="+c.unsealKey(), "-log-level=warn")
+	n.Process, err = c.rig.Start(filepath.Base(c.dir)+"-"+n.name, program[0], args...)
 	return err
 }
 

@@ -20,7 +20,7 @@ const (
 // Start fills a cluster with a million entries, kills each node by turns, when all are there, and
 // measures from the start of its process to its first answer with a token; the slowest counts.
 func Start(ctx context.Context, b *rig.Rig) ([]figure.Figure, error) {
-	c, err := start(ctx, b, "full", 3)
+	c, err := start(ctx, b, "full", 3, 0)
 	if err != nil {
 		return nil, err
 	}
