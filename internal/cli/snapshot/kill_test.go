@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/strongkeep/strongkeep/internal/app"
+	"github.com/strongkeep/strongkeep/internal/testenv/port"
 	"github.com/strongkeep/strongkeep/internal/vault/snapshot"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
 )
@@ -187,5 +188,24 @@ func TestKilled(t *testing.T) {
 	w.start("etc/back.yaml")
 	if w.held() || w.get("app/db") != canary {
 		t.Error("the vault is not what it was")
+	}
+	w.end()
+
+	// And into a cluster of the servers' own.
+	number, err := port.Free("127.0.0.1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.must("strongkeep operator unseal-key " + filepath.Join(w.dir, "etc", "cluster.key"))
+	members := w.second("members")
+	text, err := os.ReadFile(members)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.file("etc/members.yaml", string(text)+fmt.Sprintf("storage: cluster\ncluster_key_file: %s/etc/cluster.key\ncluster_node: one\ncluster_members: [one=https://127.0.0.1:%d]\n", w.dir, number))
+	w.must("strongkeep operator migrate -from=/etc/strongkeep/back.yaml -to=/etc/strongkeep/members.yaml", "Moved")
+	w.start("etc/members.yaml")
+	if w.held() || w.get("app/db") != canary {
+		t.Error("the vault of the cluster is not what it was")
 	}
 }
