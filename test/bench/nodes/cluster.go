@@ -20,6 +20,7 @@ type node struct {
 	rig.Server
 	name    string
 	address string // of its API
+	token   string // of an application
 }
 
 // cluster is servers that store together, on this machine's loopback.

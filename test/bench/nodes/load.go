@@ -2,6 +2,7 @@ package nodes
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"time"
 
@@ -23,8 +24,8 @@ type together struct {
 }
 
 // load reads or writes secrets through so many nodes at once, as an application does.
-func (c *cluster) load(ctx context.Context, mode string, through []*node, token string) (together, error) {
-	work := wrk.Load{Connections: connections / len(through), Duration: c.rig.Duration / 5, Args: []string{mode, strconv.Itoa(rig.Secrets), token}}
+func (c *cluster) load(ctx context.Context, mode string, through []*node) (together, error) {
+	work := wrk.Load{Connections: connections / len(through), Duration: c.rig.Duration / 5, Args: []string{mode, strconv.Itoa(rig.Secrets)}}
 	if _, err := c.at(ctx, work, through); err != nil {
 		return together{}, err
 	}
@@ -53,7 +54,7 @@ func (c *cluster) at(ctx context.Context, work wrk.Load, through []*node) ([]wrk
 	for i, n := range through {
 		g.Go(func() (err error) {
 			work := work
-			work.URL = n.URL
+			work.URL, work.Args = n.URL, append(slices.Clone(work.Args), n.token)
 			if all[i], err = wrk.Run(ctx, c.rig, work); err != nil {
 				return n.Process.Explain(err)
 			}
@@ -72,23 +73,23 @@ func (c *cluster) processor() (sum time.Duration) {
 }
 
 // prepare writes the secrets and makes the token of an application, which all nodes take.
-func (c *cluster) prepare(ctx context.Context) (token string, err error) {
+func (c *cluster) prepare(ctx context.Context) error {
 	first := c.nodes[0]
 	if err := first.Fill(ctx); err != nil {
-		return "", first.Process.Explain(err)
+		return first.Process.Explain(err)
 	}
 	const policy = `path "secret/data/bench/*" { capabilities = ["create", "read", "update"] }`
 	if err := first.Client.Sys().PutPolicyWithContext(ctx, "bench", policy); err != nil {
-		return "", err
+		return err
 	}
 	made, err := first.Client.Auth().Token().CreateWithContext(ctx, &vault.TokenCreateRequest{Policies: []string{"bench"}})
 	if err != nil {
-		return "", err
+		return err
 	}
-	token = made.Auth.ClientToken
 	for _, n := range c.nodes {
+		n.token = made.Auth.ClientToken
 		knows := func(ctx context.Context) error {
-			client, err := rig.NewClient(n.URL, n.caFile(), token)
+			client, err := rig.NewClient(n.URL, n.caFile(), n.token)
 			if err != nil {
 				return err
 			}
@@ -96,8 +97,8 @@ func (c *cluster) prepare(ctx context.Context) (token string, err error) {
 			return err
 		}
 		if err := n.Process.Await(ctx, knows); err != nil {
-			return "", err
+			return err
 		}
 	}
-	return token, nil
+	return nil
 }

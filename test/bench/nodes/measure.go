@@ -2,6 +2,7 @@ package nodes
 
 import (
 	"context"
+	"strconv"
 	"time"
 
 	"github.com/strongkeep/strongkeep/test/bench/figure"
@@ -18,9 +19,8 @@ const (
 	startBound    = 3.0 // s
 )
 
-// Measure runs one node and then three, first with a core for each, then with what the
-// machine has for all. Three share the cores of one then: that reads scale would show in
-// that a read costs no more processor time for there being three.
+// Measure runs one node and three, first with a core for each, then with what the machine
+// has for all.
 func Measure(ctx context.Context, b *rig.Rig) ([]figure.Figure, error) {
 	scaled, err := scale(ctx, b)
 	if err != nil {
@@ -38,56 +38,55 @@ func scale(ctx context.Context, b *rig.Rig) ([]figure.Figure, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := start(ctx, b, "three-cores", 3, 1)
+	c, err := ready(ctx, b, "three-cores", 3, 1)
 	if err != nil {
 		return nil, err
 	}
 	defer c.stop()
-	token, err := c.prepare(ctx)
+	one, err := c.load(ctx, "read", c.nodes[:1])
 	if err != nil {
 		return nil, err
 	}
-	one, err := c.load(ctx, "read", c.nodes[:1], token)
+	two, err := c.load(ctx, "read", c.nodes[:2])
 	if err != nil {
 		return nil, err
 	}
-	two, err := c.load(ctx, "read", c.nodes[:2], token)
-	if err != nil {
-		return nil, err
-	}
-	writes, err := c.load(ctx, "write", c.nodes, token)
+	writes, err := c.load(ctx, "write", c.nodes)
 	return []figure.Figure{
 		figure.AtLeast(scaleBound, "nodes-read-scale", two.perSecond, "req/s", one.perSecond),
 		figure.AtLeast(writeBound, "nodes-write-core", writes.perSecond, "req/s", aloneWrite.perSecond),
 	}, err
 }
 
-// share measures nodes that may all use all cores.
+// share measures nodes that may all use all cores, which one would have for itself. What
+// three processes lose to each other shows in three that are not of one cluster.
 func share(ctx context.Context, b *rig.Rig) ([]figure.Figure, error) {
 	aloneRead, aloneWrite, err := alone(ctx, b, "one", 0)
 	if err != nil {
 		return nil, err
 	}
-	c, err := start(ctx, b, "three", 3, 0)
+	apartRead, err := apart(ctx, b)
+	if err != nil {
+		return nil, err
+	}
+	c, err := ready(ctx, b, "three", 3, 0)
 	if err != nil {
 		return nil, err
 	}
 	defer c.stop()
-	token, err := c.prepare(ctx)
+	reads, err := c.load(ctx, "read", c.nodes)
 	if err != nil {
 		return nil, err
 	}
-	reads, err := c.load(ctx, "read", c.nodes, token)
-	if err != nil {
-		return nil, err
-	}
-	writes, err := c.load(ctx, "write", c.nodes, token)
+	writes, err := c.load(ctx, "write", c.nodes)
 	if err != nil {
 		return nil, err
 	}
 	figures := []figure.Figure{
 		figure.AtLeast(readBound, "nodes-read", reads.perSecond, "req/s", aloneRead.perSecond),
 		figure.AtMost(readCostBound, "nodes-read-cpu", micros(reads.cpu), "µs", micros(aloneRead.cpu)),
+		figure.AtLeast(readBound, "nodes-read-apart", reads.perSecond, "req/s", apartRead.perSecond),
+		figure.AtMost(readCostBound, "nodes-read-apart-cpu", micros(reads.cpu), "µs", micros(apartRead.cpu)),
 		figure.AtLeast(writeBound, "nodes-write", writes.perSecond, "req/s", aloneWrite.perSecond),
 	}
 	gap, err := c.failover(ctx)
@@ -97,22 +96,45 @@ func share(ctx context.Context, b *rig.Rig) ([]figure.Figure, error) {
 	return append(figures, figure.Within(gapBound, "nodes-failover", gap.Seconds(), "s")), nil
 }
 
+// ready is a cluster with the secrets and the token of an application.
+func ready(ctx context.Context, b *rig.Rig, name string, count, cores int) (*cluster, error) {
+	c, err := start(ctx, b, name, count, cores)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.prepare(ctx); err != nil {
+		c.stop()
+		return nil, err
+	}
+	return c, nil
+}
+
 // alone is what one node reads and writes.
 func alone(ctx context.Context, b *rig.Rig, name string, cores int) (reads, writes together, err error) {
-	c, err := start(ctx, b, name, 1, cores)
+	c, err := ready(ctx, b, name, 1, cores)
 	if err != nil {
 		return reads, writes, err
 	}
 	defer c.stop()
-	token, err := c.prepare(ctx)
-	if err != nil {
+	if reads, err = c.load(ctx, "read", c.nodes); err != nil {
 		return reads, writes, err
 	}
-	if reads, err = c.load(ctx, "read", c.nodes, token); err != nil {
-		return reads, writes, err
-	}
-	writes, err = c.load(ctx, "write", c.nodes, token)
+	writes, err = c.load(ctx, "write", c.nodes)
 	return reads, writes, err
+}
+
+// apart is what three nodes read that know nothing of each other.
+func apart(ctx context.Context, b *rig.Rig) (reads together, err error) {
+	all := &cluster{rig: b}
+	defer all.stop()
+	for i := range 3 {
+		c, err := ready(ctx, b, "apart-"+strconv.Itoa(i), 1, 0)
+		if err != nil {
+			return reads, err
+		}
+		all.nodes = append(all.nodes, c.nodes...)
+	}
+	return all.load(ctx, "read", all.nodes)
 }
 
 // micros is d in µs.
