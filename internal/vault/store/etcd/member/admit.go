@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
@@ -114,12 +115,16 @@ func (m *Member) Remove(ctx context.Context, name string) error {
 	if len(all) == 1 {
 		return errs.New(errs.Conflict, "it is the only member")
 	}
-	err = m.route.Do(ctx, func(ctx context.Context, c *clientv3.Client) error {
-		_, err := c.MemberRemove(ctx, all[i].ID)
+	return m.removeID(ctx, all[i].ID, name)
+}
+
+func (m *Member) removeID(ctx context.Context, id uint64, name string) error {
+	err := m.route.Do(ctx, func(ctx context.Context, c *clientv3.Client) error {
+		_, err := c.MemberRemove(ctx, id)
 		return err
 	})
 	switch {
-	case err == nil:
+	case err == nil, is(err, rpctypes.ErrMemberNotFound): // somebody has, or this did and its answer was lost
 		return nil
 	case is(err, errUnhealthy), is(err, errNotEnough):
 		return errs.Newf(errs.Conflict, "without %q too few of the members that are there would be left for a majority: %w", name, err)

@@ -104,9 +104,10 @@ func (m *Member) serveHold(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// serveShrink defragments; who asks waits for it.
+// serveShrink defragments; who asks waits for it. A node that starts would have its calls go to its own
+// member amid it.
 func (m *Member) serveShrink(w http.ResponseWriter, _ *http.Request) {
-	if !m.running() {
+	if !m.TakesPart() {
 		http.Error(w, "this node is no member yet", http.StatusServiceUnavailable)
 		return
 	}

@@ -131,7 +131,7 @@ func (m *Member) begin() (err error) {
 	for _, p := range cfg.others() {
 		others = append(others, p.URL)
 	}
-	m.route = relay.New(relay.Config{Others: others, TLS: m.identity.Client(), Fit: m.fit, Log: cfg.Log})
+	m.route = relay.New(relay.Config{Others: others, TLS: m.identity.Client(), Fit: m.fit, Among: m.among, Log: cfg.Log})
 	m.client = m.route.Client()
 	m.kv = handover.New(m.client.KV)
 	m.client.KV = m.kv

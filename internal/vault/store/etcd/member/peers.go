@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"slices"
 
 	"github.com/strongkeep/strongkeep/internal/vault/store/etcd/member/peer"
 )
@@ -14,6 +15,13 @@ func (m *Member) fit(ctx context.Context, at string) bool {
 	own := m.tell()
 	s, err := m.caller.State(ctx, at)
 	return err == nil && own.Cluster != "" && s.Cluster == own.Cluster && s.Epoch == own.Epoch && s.Leader != 0
+}
+
+// among reports whether this node is one of the members. One that was taken in has no name before its
+// first start, and one whose address was changed in the list has another until then.
+func (m *Member) among(all []*clientMember) bool {
+	own := m.cfg.own()
+	return slices.ContainsFunc(all, func(p *clientMember) bool { return p.Name == own.Name || slices.Contains(p.PeerURLs, own.URL) })
 }
 
 // handler serves what other nodes ask. etcd's own paths come to it once it runs.

@@ -203,61 +203,6 @@ func kill(m *Member) {
 	m.server.Load().HardStop()
 }
 
-// The member that a node stores through is killed amid it: reads do not fail, writes go on by another one,
-// and nothing is made twice or lost to the watch.
-func TestAnotherGone(t *testing.T) {
-	t.Parallel()
-	all := some(t, 5)
-	nodes := running(t, all)
-	closed(t, nodes[4])
-	defer held(&all[4])()
-	m := opened(t, all[4])
-	if m == nil {
-		t.FailNow()
-	}
-	s := stored(t, m)
-	w, err := s.Watch(t.Context(), "f/", 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(w.Close)
-	seen := make(chan error, 1)
-	const last = "f/z"
-	go func() { seen <- inOrder(t.Context(), w, last) }()
-	n := 0
-	write := func(key string) {
-		until(t, "a write of "+key, func() bool { // guarded: it is made once, also when an answer is lost
-			_, err := s.Apply(t.Context(), store.Put(key, nil).If(0))
-			return err == nil || errs.Is(err, errs.Conflict)
-		})
-		if e, err := s.Get(t.Context(), key); err != nil || e.Revision == 0 {
-			t.Fatalf("%s: %d, %v", key, e.Revision, err)
-		}
-		n++
-	}
-	first, _ := m.route.Way()
-	at := 0
-	for at < 3 && all[at].own().URL != first {
-		at++
-	}
-	for range 20 {
-		write(fmt.Sprintf("f/%06d", n))
-	}
-	kill(nodes[at])
-	until(t, "another way", func() bool {
-		write(fmt.Sprintf("f/%06d", n))
-		way, own := m.route.Way()
-		return way != "" && way != first && !own
-	})
-	for range 20 {
-		write(fmt.Sprintf("f/%06d", n))
-	}
-	write(last)
-	if err := <-seen; err != nil {
-		t.Error(err)
-	}
-}
-
 // Writes that were sent to a leader that is gone are given up when another one leads, not when etcd's time is
 // over; what was given up may be tried again.
 func TestLeaderGone(t *testing.T) {

@@ -8,11 +8,14 @@ import (
 	"sync"
 	"time"
 
+	"go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+
+	"github.com/strongkeep/strongkeep/internal/errs"
 )
 
 // Config of a Router. All are needed.
@@ -21,7 +24,9 @@ type Config struct {
 	TLS    *tls.Config // of a client of theirs
 	// Fit reports whether the node at an address is a member of the same cluster, and sees a leader.
 	Fit func(ctx context.Context, at string) bool
-	Log *slog.Logger
+	// Among reports whether this node is one of the members.
+	Among func([]*etcdserverpb.Member) bool
+	Log   *slog.Logger
 }
 
 // Router is a client whose calls go to one member at a time. Its methods may be called by any
@@ -317,7 +322,7 @@ func (r *Router) check(w *way) {
 	}
 }
 
-// search tries all others at once; the first that answers a linearizable read is taken.
+// search tries all others at once; the first at which a majority answers that this node is a member is taken.
 func (r *Router) search() {
 	var trying sync.WaitGroup
 	for _, at := range r.cfg.Others {
@@ -340,12 +345,22 @@ func (r *Router) try(at string) {
 		r.cfg.Log.Debug("storing through another member", "address", at, "error", err)
 		return
 	}
-	if err := probe(ctx, c); err != nil {
+	if err := r.counts(ctx, c); err != nil {
 		r.cfg.Log.Debug("storing through another member", "address", at, "error", err)
 		_ = c.Close() // of a connection only
 		return
 	}
 	r.turn(newWay(c, at))
+}
+
+// counts asks a majority whether this node is a member. One that was removed while it was down serves nobody
+// until its own etcd finds that out.
+func (r *Router) counts(ctx context.Context, c *clientv3.Client) error {
+	all, err := c.MemberList(ctx)
+	if err == nil && !r.cfg.Among(all.Members) {
+		err = errs.New(errs.Denied, "this node was removed from the cluster")
+	}
+	return err
 }
 
 // probe asks for a linearizable read.
