@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 }
 
 // patience is how long a client waits for a node that stands still.
-const patience = 10 * time.Minute
+const patience = 5 * time.Minute
 
 // world is two nodes and a database.
 type world struct {
@@ -153,33 +153,48 @@ func (w *world) same(path string) error {
 	return err
 }
 
-// act is something that the leading node is asked, amid which the wire holds it.
+// act is something that the leading node does when it is asked, amid which the wire holds it.
 type act struct {
 	*hold
 	answered chan error // capacity 1
-	behind   bool       // it is done behind the answer
 }
 
 // act asks something of the leading node, and has the wire hold the change in which the word occurs.
 func (w *world) act(word string, at point, do func(*vault.Client) error) *act {
-	a := &act{hold: w.wire.hold(newHold(word, at)), answered: make(chan error, 1)}
-	w.acts = append(w.acts, a)
-	w.Cleanup(a.letGo)
+	a := w.catch(word, at)
 	client := w.paused.Client()
 	client.SetClientTimeout(patience)
 	w.asked.Go(func() { a.answered <- do(client) })
 	return a
 }
 
-// caught waits until the wire holds all acts.
+// catch has the wire hold a change that is asked for otherwise.
+func (w *world) catch(word string, at point) *act {
+	a := &act{hold: w.wire.hold(newHold(word, at)), answered: make(chan error, 1)}
+	w.acts = append(w.acts, a)
+	w.Cleanup(a.letGo)
+	return a
+}
+
+// caught waits until the wire holds all acts, and then until it holds each at its point.
 func (w *world) caught() {
+	w.Helper()
+	w.all("asked of the database", func(a *act) chan struct{} { return a.caught })
+	for _, a := range w.acts {
+		a.goOn()
+	}
+	w.all("held at its point", func(a *act) chan struct{} { return a.reached })
+}
+
+// all waits until something is so of all acts.
+func (w *world) all(what string, is func(*act) chan struct{}) {
 	w.Helper()
 	late := time.After(time.Minute)
 	for _, a := range w.acts {
 		select {
-		case <-a.caught:
+		case <-is(a):
 		case <-late:
-			w.Fatalf("%s: not asked of the database within a minute", a.word)
+			w.Fatalf("%s at the %s: not %s within a minute", a.word, a.at, what)
 		}
 	}
 }
@@ -191,9 +206,7 @@ func (w *world) freeze() {
 	for _, a := range w.acts {
 		select {
 		case err := <-a.answered:
-			if !a.behind || err != nil {
-				w.Fatalf("%s: answered before the node stood still: %v", a.word, err)
-			}
+			w.Fatalf("%s at the %s: answered before the node stood still: %v", a.word, a.at, err)
 		default:
 		}
 	}
@@ -216,7 +229,7 @@ func (w *world) resume() {
 	w.asked.Wait()
 }
 
-var points = []point{statement, answer, commit}
+var points = []point{statement, answer, commit, done}
 
 // What one node did in the database when it was stopped, the other does over; and whatever the
 // first does late, at the end the database and the vault say the same.

@@ -19,22 +19,36 @@ const (
 	statement point = "statement" // the statements have not come to the server
 	answer    point = "answer"    // the server has done them, and waits for the commit
 	commit    point = "commit"    // the commit has not come to the server
+	done      point = "done"      // the server has committed, and the vault does not know
 )
 
-// hold keeps the first change that has a word, and all that the server says on its connection,
-// until it is let go.
+// hold keeps the first change that has a word: its statements until it is told to go on, and at its
+// point until it is let go. So changes can be held together whose points the vault waits at for
+// different times (10 s for a commit, 30 s for the rest).
 type hold struct {
-	word   string
-	at     point
-	caught chan struct{} // closed when it is held
-	free   chan struct{} // closed to let it go
-	letGo  func()
+	word    string
+	at      point
+	caught  chan struct{} // closed when its statements are held
+	goOn    func()
+	on      chan struct{}
+	reach   func()
+	reached chan struct{} // closed when it is held at its point
+	letGo   func()
+	free    chan struct{}
 }
 
 func newHold(word string, at point) *hold {
-	h := &hold{word: word, at: at, caught: make(chan struct{}), free: make(chan struct{})}
-	h.letGo = sync.OnceFunc(func() { close(h.free) })
+	h := &hold{word: word, at: at, caught: make(chan struct{}), on: make(chan struct{}), reached: make(chan struct{}), free: make(chan struct{})}
+	h.goOn = sync.OnceFunc(func() { close(h.on) })
+	h.reach = sync.OnceFunc(func() { close(h.reached) })
+	h.letGo = sync.OnceFunc(func() { h.goOn(); close(h.free) })
 	return h
+}
+
+// stay is for who carries the message at the point.
+func (h *hold) stay() {
+	h.reach()
+	<-h.free
 }
 
 // proxy is the wire to PostgreSQL.
@@ -87,22 +101,22 @@ func (p *proxy) take(message []byte) *hold {
 
 // held says whether answers may pass.
 type held struct {
-	mu   sync.Mutex
-	free chan struct{} // nil = they may
+	mu sync.Mutex
+	by *hold // nil = they may
 }
 
-func (h *held) set(free chan struct{}) {
+func (h *held) set(by *hold) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.free = free
+	h.by = by
 }
 
 func (h *held) wait() {
 	h.mu.Lock()
-	free := h.free
+	by := h.by
 	h.mu.Unlock()
-	if free != nil {
-		<-free
+	if by != nil {
+		by.stay()
 	}
 }
 
@@ -136,23 +150,40 @@ func (p *proxy) messages(client io.Reader, server io.Writer, answers *held) {
 		if err != nil {
 			return
 		}
-		h := committing
-		if committing = nil; h == nil && header == 5 {
-			if h = p.take(m); h != nil && h.at == commit {
-				committing, h = h, nil
+		switch {
+		case committing != nil:
+			answers.set(committing)
+			if committing.at == commit {
+				committing.stay()
 			}
-		}
-		if h != nil {
-			answers.set(h.free)
-			close(h.caught)
-			if h.at != answer {
-				<-h.free
-			}
+			committing = nil
+		case header == 5:
+			committing = p.statements(m, answers)
 		}
 		if _, err := server.Write(m); err != nil {
 			return
 		}
 	}
+}
+
+// statements holds a message, if it is one to be held; what it returns is to be held at its commit.
+func (p *proxy) statements(m []byte, answers *held) *hold {
+	h := p.take(m)
+	if h == nil {
+		return nil
+	}
+	close(h.caught)
+	<-h.on
+	switch h.at {
+	case statement:
+		answers.set(h)
+		h.stay()
+	case answer:
+		answers.set(h)
+	case commit, done:
+		return h
+	}
+	return nil
 }
 
 func message(from io.Reader, header int) ([]byte, error) {

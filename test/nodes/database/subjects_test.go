@@ -218,9 +218,9 @@ func none(w *world, n *fleet.Node, path string) error {
 
 // ended is users whose leases are being ended before their time.
 type ended struct {
-	how     way
-	leases  map[point]*vault.Secret
-	holders map[point]*vault.Client // each of the token that has the lease
+	how    way
+	leases map[point]*vault.Secret
+	holder *vault.Client // of the token that has the leases
 }
 
 // way is how leases are ended.
@@ -237,35 +237,41 @@ func (e *ended) role(at point) string { return "end-" + string(e.how[:1]) + "-" 
 
 // prepare gives each role a connection of its own: who drops users is in nobody's way.
 func (e *ended) prepare(w *world) {
-	e.leases, e.holders = map[point]*vault.Secret{}, map[point]*vault.Client{}
+	e.leases, e.holder = map[point]*vault.Secret{}, w.paused.Client()
+	made, err := e.holder.Auth().Token().CreateWithContext(w.Context(), &vault.TokenCreateRequest{Policies: []string{"root"}})
+	if err != nil {
+		w.Fatal(err)
+	}
+	e.holder.SetToken(made.Auth.ClientToken)
 	for _, at := range points {
 		w.connection(e.role(at), w.pg.User, w.pg.Password)
 		w.write(w.paused, "roles/"+e.role(at), map[string]any{
 			"db_name": e.role(at), "creation_statements": `CREATE ROLE "{{name}}" LOGIN PASSWORD '{{password}}'`, "default_ttl": "1h",
 		})
-		holder := w.paused.Client()
-		made, err := holder.Auth().Token().CreateWithContext(w.Context(), &vault.TokenCreateRequest{Policies: []string{"root"}})
-		if err != nil {
+		if e.leases[at], err = e.holder.Logical().ReadWithContext(w.Context(), "database/creds/"+e.role(at)); err != nil {
 			w.Fatal(err)
 		}
-		holder.SetToken(made.Auth.ClientToken)
-		if e.leases[at], err = holder.Logical().ReadWithContext(w.Context(), "database/creds/"+e.role(at)); err != nil {
-			w.Fatal(err)
-		}
-		e.holders[at] = holder
 	}
 }
 
 func (e *ended) begin(w *world, at point) {
 	user, _ := e.leases[at].Data["username"].(string)
-	do := map[way]func(*vault.Client) error{
-		byID:     ask(w.Context(), "sys/leases/revoke", map[string]any{"lease_id": e.leases[at].LeaseID, "sync": true}),
-		byPrefix: ask(w.Context(), "sys/leases/revoke-prefix/database/creds/"+e.role(at), map[string]any{"sync": true}),
-		byToken: func(*vault.Client) error {
-			return e.holders[at].Auth().Token().RevokeSelfWithContext(w.Context(), "")
-		},
+	word := `DROP ROLE IF EXISTS "` + user
+	switch e.how {
+	case byID:
+		w.act(word, at, ask(w.Context(), "sys/leases/revoke", map[string]any{"lease_id": e.leases[at].LeaseID, "sync": true}))
+	case byPrefix:
+		w.act(word, at, ask(w.Context(), "sys/leases/revoke-prefix/database/creds/"+e.role(at), map[string]any{"sync": true}))
+	case byToken:
+		w.catch(word, at)
+		if at != points[len(points)-1] {
+			return
+		}
+		// One token of all: the expirer takes up together what one commit made due.
+		if err := e.holder.Auth().Token().RevokeSelfWithContext(w.Context(), ""); err != nil {
+			w.Fatal(err)
+		}
 	}
-	w.act(`DROP ROLE IF EXISTS "`+user, at, do[e.how]).behind = e.how == byToken
 }
 
 // takeOver is that nobody takes the leases for valid.
