@@ -132,12 +132,31 @@ func (w *world) on(n *fleet.Node, path string, data map[string]any) {
 // credential is what a node gives at a path.
 func (w *world) credential(n *fleet.Node, path string) (username, password string, err error) {
 	s, err := n.Client().Logical().ReadWithContext(w.Context(), "database/"+path)
-	if err != nil || s == nil {
-		return "", "", fmt.Errorf("reading %s on %s: %v, %w", path, n.Name, s, err)
+	if err != nil {
+		return "", "", fmt.Errorf("reading %s on %s: %w", path, n.Name, err)
+	}
+	if s == nil {
+		return "", "", fmt.Errorf("reading %s on %s: it is not there", path, n.Name)
 	}
 	username, _ = s.Data["username"].(string)
 	password, _ = s.Data["password"].(string)
 	return username, password, nil
+}
+
+// given is nil if a node gives a credential at a path, and the database takes it.
+func (w *world) given(n *fleet.Node, path string) error {
+	user, password, err := w.credential(n, path)
+	if err != nil {
+		return err
+	}
+	_, err = w.login(user, password)
+	return err
+}
+
+// gives is eventually: given.
+func (w *world) gives(n *fleet.Node, path string) {
+	w.Helper()
+	fleet.Eventually(w, n.Name+" gives what works at "+path, func() error { return w.given(n, path) })
 }
 
 // same is nil if both nodes give one credential at a path, and the database takes it.
@@ -146,8 +165,12 @@ func (w *world) same(path string) error {
 	if err != nil {
 		return err
 	}
-	if user2, password2, err := w.credential(w.other, path); err != nil || user2 != user || password2 != password {
-		return fmt.Errorf("the nodes give two credentials at %s: of %s and %s, %w", path, user, user2, err)
+	user2, password2, err := w.credential(w.other, path)
+	if err != nil {
+		return err
+	}
+	if user2 != user || password2 != password {
+		return fmt.Errorf("the nodes give two credentials at %s: of %s and %s", path, user, user2)
 	}
 	_, err = w.login(user, password)
 	return err

@@ -26,8 +26,10 @@ func (s static) begin(w *world, at point) {
 	w.act(`ALTER ROLE "`+s.name(at), at, ask(w.Context(), "database/rotate-role/"+s.name(at), nil))
 }
 
+// takeOver begins with what works already, whether the database has the new password or not.
 func (s static) takeOver(w *world) {
 	for _, at := range points {
+		w.gives(w.other, "static-creds/"+s.name(at))
 		w.on(w.other, "rotate-role/"+s.name(at), nil)
 	}
 }
@@ -71,8 +73,10 @@ func (r root) begin(w *world, at point) {
 	w.act(`ALTER ROLE "`+r.name(at), at, ask(w.Context(), "database/rotate-root/"+r.name(at), nil))
 }
 
+// takeOver begins with what works already, whether the database has the new password or not.
 func (r root) takeOver(w *world) {
 	for _, at := range points {
+		w.gives(w.other, "creds/"+r.name(at))
 		w.on(w.other, "rotate-root/"+r.name(at), nil)
 	}
 }
@@ -89,11 +93,7 @@ func (r root) well(w *world, at point) error {
 		if _, err := n.Client().Logical().WriteWithContext(w.Context(), "database/reset/"+r.name(at), nil); err != nil {
 			return err
 		}
-		user, password, err := w.credential(n, "creds/"+r.name(at))
-		if err != nil {
-			return err
-		}
-		if _, err := w.login(user, password); err != nil {
+		if err := w.given(n, "creds/"+r.name(at)); err != nil {
 			return err
 		}
 	}
@@ -292,8 +292,11 @@ func (e *ended) goOn(w *world) {
 func (e *ended) over(w *world, n *fleet.Node, at point) error {
 	for _, path := range []string{"sys/leases/lookup", "sys/leases/renew"} {
 		_, err := n.Client().Logical().WriteWithContext(w.Context(), path, map[string]any{"lease_id": e.leases[at].LeaseID})
+		if err == nil {
+			return fmt.Errorf("%s of a lease of %s, which is being revoked, is answered", path, e.role(at))
+		}
 		if refused := new(vault.ResponseError); !errors.As(err, &refused) || refused.StatusCode != http.StatusBadRequest {
-			return fmt.Errorf("%s of a lease of %s, which is being revoked: %v", path, e.role(at), err)
+			return fmt.Errorf("%s of a lease of %s, which is being revoked: %w", path, e.role(at), err)
 		}
 	}
 	return nil
