@@ -153,12 +153,6 @@ func (w *world) given(n *fleet.Node, path string) error {
 	return err
 }
 
-// gives is eventually: given.
-func (w *world) gives(n *fleet.Node, path string) {
-	w.Helper()
-	fleet.Eventually(w, n.Name+" gives what works at "+path, func() error { return w.given(n, path) })
-}
-
 // same is nil if both nodes give one credential at a path, and the database takes it.
 func (w *world) same(path string) error {
 	user, password, err := w.credential(w.paused, path)

@@ -29,7 +29,7 @@ func (s static) begin(w *world, at point) {
 // takeOver begins with what works already, whether the database has the new password or not.
 func (s static) takeOver(w *world) {
 	for _, at := range points {
-		w.gives(w.other, "static-creds/"+s.name(at))
+		fleet.Eventually(w, w.other.Name+" knows the password of "+s.name(at), func() error { return w.given(w.other, "static-creds/"+s.name(at)) })
 		w.on(w.other, "rotate-role/"+s.name(at), nil)
 	}
 }
@@ -73,10 +73,16 @@ func (r root) begin(w *world, at point) {
 	w.act(`ALTER ROLE "`+r.name(at), at, ask(w.Context(), "database/rotate-root/"+r.name(at), nil))
 }
 
-// takeOver begins with what works already, whether the database has the new password or not.
+// takeOver begins with what works at once, whether the database has the new password or not.
 func (r root) takeOver(w *world) {
 	for _, at := range points {
-		w.gives(w.other, "creds/"+r.name(at))
+		fleet.Eventually(w, w.other.Name+" makes users as "+r.name(at), func() error {
+			err := w.given(w.other, "creds/"+r.name(at))
+			if refused := new(vault.ResponseError); errors.As(err, &refused) && refused.StatusCode < http.StatusInternalServerError {
+				w.Fatal(err) // it knows no password that works; that it finds one later is not enough
+			}
+			return err
+		})
 		w.on(w.other, "rotate-root/"+r.name(at), nil)
 	}
 }
