@@ -151,11 +151,14 @@ func (s *Session) Explain(err error) error {
 	}
 	address := First(s.Conn.Address, s.Env.Lookup("ADDR"), DefaultAddress)
 	var left Interrupted
+	var local Local
 	switch { // before kinds, for these have one too
 	case errors.As(err, &left):
 		return left
 	case errors.Is(err, context.Canceled):
 		return errs.New(errs.Unavailable, "interrupted; what was asked for may have happened")
+	case errors.As(err, &local):
+		return err
 	case errors.Is(err, context.DeadlineExceeded):
 		return errs.Newf(errs.Unavailable, "no answer from %s in time: is it that server, and not too busy? VAULT_CLIENT_TIMEOUT is how long to wait (default 60s)", address)
 	}

@@ -57,7 +57,7 @@ func fetch(ctx context.Context, text string) (_ *os.File, done func(), err error
 	}
 	from, err := p.Get(ctx, name)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, session.Local{Err: err}
 	}
 	defer func() { _ = from.Close() }()
 	f, done, err := scratch()
@@ -69,7 +69,7 @@ func fetch(ctx context.Context, text string) (_ *os.File, done func(), err error
 	}
 	if err != nil {
 		done()
-		return nil, nil, errs.Newf(errs.Unavailable, "fetching the snapshot: %w", err)
+		return nil, nil, session.Local{Err: errs.Newf(errs.Unavailable, "fetching the snapshot: %w", err)}
 	}
 	return f, done, nil
 }
@@ -95,7 +95,7 @@ func keepRemote(ctx context.Context, text string, write func(context.Context, io
 	if info, err = snapshot.Check(ctx, f); err != nil {
 		return info, err
 	}
-	return info, place.Keep(ctx, p, name, f, func(back io.Reader) error {
+	err = place.Keep(ctx, p, name, f, func(back io.Reader) error {
 		got, err := snapshot.Check(ctx, back)
 		if err == nil && got.Digest != info.Digest {
 			err = errs.New(errs.Internal, "it is another snapshot")
@@ -105,6 +105,10 @@ func keepRemote(ctx context.Context, text string, write func(context.Context, io
 		}
 		return nil
 	})
+	if err != nil {
+		return info, session.Local{Err: err}
+	}
+	return info, nil
 }
 
 // isRemote reports whether an argument is a URL and not a file.

@@ -59,11 +59,16 @@ func (a *app) with(ctx context.Context, file string, open opener, do func(compos
 	if err != nil {
 		return err
 	}
-	s, err := open(ctx, c)
+	name := nameOf(file, &c)
+	base, err := open(ctx, c)
 	if err != nil {
-		return err
+		return session.Local{Err: say(name, err)}
 	}
-	return errors.Join(do(c, s), s.Close())
+	s := named{base, name}
+	if err := errors.Join(do(c, s), s.Close()); err != nil {
+		return session.Local{Err: err}
+	}
+	return nil
 }
 
 func (a *app) save() *cobra.Command {

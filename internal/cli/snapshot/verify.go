@@ -87,7 +87,7 @@ func (a *app) prove(ctx context.Context, config, path string) (proof snapshot.Pr
 	}
 	keys, err := compose.OpenKeys(ctx, c, f)
 	if err != nil {
-		return proof, errs.Newf(errs.KindOf(err), "opening the snapshot: %w", err)
+		return proof, session.Local{Err: errs.Newf(errs.KindOf(err), "opening the snapshot with the keys of %s: %w", config, err)}
 	}
 	if keys == nil {
 		return proof, errs.Newf(errs.Invalid, "%s names no unseal key (unseal_key_file or unseal_key_store): nothing here can open the snapshot", config)
