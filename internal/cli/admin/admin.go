@@ -222,6 +222,7 @@ func (a *app) sealStatus(s *vault.SealStatusResponse, err error) error {
 	if err != nil {
 		return err
 	}
+	a.Warn(s.Warnings)
 	rows := []session.Row{
 		{"Seal Type", s.Type}, {"Initialized", fmt.Sprint(s.Initialized)}, {"Sealed", fmt.Sprint(s.Sealed)},
 		{"Total Shares", fmt.Sprint(s.N)}, {"Threshold", fmt.Sprint(s.T)},

@@ -54,6 +54,9 @@ func (a *app) ask(ctx context.Context, path string, body map[string]any) (map[st
 		return nil, err
 	}
 	s, err := client.Logical().WriteWithContext(ctx, path, body)
+	if s != nil {
+		a.Warn(s.Warnings)
+	}
 	return data(s), err
 }
 

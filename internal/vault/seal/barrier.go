@@ -87,6 +87,7 @@ type Status struct {
 	Threshold   int    // 0 if not initialised
 	Progress    int    // shares given so far; 0 once unsealed
 	Nonce       string // of the current attempt; "" before its first share
+	Twice       bool   // SubmitShare: the share was given before, and counts once
 }
 
 // Status asks storage while the vault is sealed and memory while it is not, so
@@ -123,7 +124,7 @@ func (b *Barrier) status(c rootkey.Config, sealed bool) Status {
 	if sealed {
 		b.mu.Lock()
 		defer b.mu.Unlock()
-		st.Progress, st.Nonce = len(b.attempt.shares), b.attempt.nonce
+		st.Progress, st.Nonce = b.attempt.given.Len(), b.attempt.nonce
 	}
 	return st
 }
@@ -219,34 +220,21 @@ func (b *Barrier) RotationInfo() (RotationInfo, error) { return b.keys.info() }
 // attempt is the shares that people have given since the last unsealing, wrong
 // set or reset. Barrier.mu guards it.
 type attempt struct {
-	nonce  string // names the attempt, so that people see when theirs was dropped
-	keyID  string // the set that the shares are for
-	shares []redact.Secret
+	nonce string // names the attempt, so that people see when theirs was dropped
+	keyID string // the set that the shares are for
+	given shamir.Given
 }
 
 func (a *attempt) clear() {
-	for _, s := range a.shares {
-		s.Wipe()
-	}
+	a.given.Wipe()
 	*a = attempt{}
 }
 
-// add takes a share of the set keyID. The same share again changes nothing. It
-// returns false if the share contradicts another: one of the two is wrong.
-func (a *attempt) add(share redact.Secret, keyID string) bool {
+// add takes a share of the set keyID. Kind: Invalid, if it contradicts another: one of the two is wrong.
+func (a *attempt) add(share redact.Secret, keyID string) (again bool, err error) {
 	if a.keyID != keyID {
 		a.clear()
 		a.nonce, a.keyID = uuid.NewString(), keyID
 	}
-	for _, have := range a.shares {
-		if have.Equal(share) {
-			share.Wipe()
-			return true
-		}
-		if shamir.Number(have) == shamir.Number(share) {
-			return false
-		}
-	}
-	a.shares = append(a.shares, share)
-	return true
+	return a.given.Add(share)
 }

@@ -298,14 +298,22 @@ func TestAttempt(t *testing.T) {
 	}
 	clone := func(i int) redact.Secret { return redact.New(slices.Clone(shares[i].Reveal())) }
 	var a attempt
-	held := clone(0)
-	if !a.add(held, "set 1") || !a.add(clone(0), "set 1") || len(a.shares) != 1 {
-		t.Errorf("one share twice: %d", len(a.shares))
+	add := func(i int, set string) (again bool) {
+		t.Helper()
+		again, err := a.add(clone(i), set)
+		if err != nil {
+			t.Error(err)
+		}
+		return again
 	}
+	if add(0, "set 1") || !add(0, "set 1") || a.given.Len() != 1 {
+		t.Errorf("one share twice: %d", a.given.Len())
+	}
+	held := a.given.Shares()[0]
 	nonce := a.nonce
 	// The shares were made anew by another node meanwhile.
-	if !a.add(clone(1), "set 2") || len(a.shares) != 1 || a.nonce == nonce {
-		t.Errorf("shares of two sets are held together: %d", len(a.shares))
+	if add(1, "set 2") || a.given.Len() != 1 || a.nonce == nonce {
+		t.Errorf("shares of two sets are held together: %d", a.given.Len())
 	}
 	if !bytes.Equal(held.Reveal(), make([]byte, shamir.ShareSize)) {
 		t.Error("a dropped share is still in memory")

@@ -11,7 +11,7 @@ import (
 )
 
 // SubmitShare takes one share, in hex or base64, and opens the vault when the
-// threshold is reached. The same share twice counts once. On an unsealed vault
+// threshold is reached. The same share twice counts once, and Status.Twice says so. On an unsealed vault
 // it does nothing.
 //
 // Kinds: Invalid for what is no share of the set that opens this vault, which
@@ -39,12 +39,14 @@ func (b *Barrier) SubmitShare(ctx context.Context, text redact.Secret) (Status, 
 		share.Wipe()
 		return Status{}, err
 	}
-	set, err := b.collect(c.People(), share)
+	set, again, err := b.collect(c.People(), share)
 	if err != nil {
 		return Status{}, err
 	}
 	if set == nil {
-		return b.Status(ctx)
+		s, err := b.Status(ctx)
+		s.Twice = again
+		return s, err
 	}
 	defer wipeAll(set)
 	root, err := rootkey.Combine(c.VaultID, c.People(), set)
@@ -60,24 +62,23 @@ func (b *Barrier) SubmitShare(ctx context.Context, text redact.Secret) (Status, 
 
 // collect adds share to the attempt. At the threshold it returns all shares,
 // which are the caller's then, and the attempt is over.
-func (b *Barrier) collect(w rootkey.Wrapping, share redact.Secret) ([]redact.Secret, error) {
+func (b *Barrier) collect(w rootkey.Wrapping, share redact.Secret) (set []redact.Secret, again bool, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.session != nil {
 		share.Wipe()
-		return nil, nil
+		return nil, false, nil
 	}
-	if !b.attempt.add(share, w.KeyID) {
-		share.Wipe()
+	if again, err = b.attempt.add(share, w.KeyID); err != nil {
 		b.attempt.clear()
-		return nil, rootkey.WrongSet(w.Threshold)
+		return nil, false, rootkey.WrongSet(w.Threshold)
 	}
-	if len(b.attempt.shares) < w.Threshold {
-		return nil, nil
+	if b.attempt.given.Len() < w.Threshold {
+		return nil, again, nil
 	}
-	set := b.attempt.shares
+	set = b.attempt.given.Take()
 	b.attempt = attempt{}
-	return set, nil
+	return set, false, nil
 }
 
 func wipeAll(secrets []redact.Secret) {

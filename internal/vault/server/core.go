@@ -9,6 +9,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/redact"
 	"github.com/strongkeep/strongkeep/internal/vault/seal"
+	"github.com/strongkeep/strongkeep/internal/vault/seal/shamir"
 )
 
 // The handlers below answer bare objects, without an envelope (facts §2.1),
@@ -50,7 +51,8 @@ type sealStatus struct {
 	RecoverySeal     bool          `json:"recovery_seal"`
 	RecoverySealType string        `json:"recovery_seal_type,omitempty"`
 	StorageType      string        `json:"storage_type"`
-	Seals            []sealSummary `json:"seals,omitempty"` // sys/seal-status only
+	Seals            []sealSummary `json:"seals,omitempty"`    // sys/seal-status only
+	Warnings         []string      `json:"warnings,omitempty"` // sys/unseal only
 }
 
 func (h *Handler) describeSeal(s seal.Status) sealStatus {
@@ -58,6 +60,9 @@ func (h *Handler) describeSeal(s seal.Status) sealStatus {
 		Type: s.Type, Initialized: s.Initialized, Sealed: s.Sealed || !h.cfg.Gate.Open(),
 		Threshold: s.Threshold, Shares: s.Shares, Progress: s.Progress, Nonce: s.Nonce,
 		Version: h.cfg.Version, BuildDate: h.cfg.BuildDate, RecoverySeal: s.AutoUnseal, StorageType: h.cfg.StorageType,
+	}
+	if s.Twice {
+		d.Warnings = []string{shamir.Twice}
 	}
 	if s.AutoUnseal {
 		d.RecoverySealType = seal.KindShamir

@@ -51,8 +51,15 @@ func TestInitAndUnsealByTheClient(t *testing.T) {
 	}
 	wantHealth(t, v, "", 503, true, true)
 	wantErrors(t, send(v, "PUT", "sys/init", `{}`), 400, "Vault is already initialized")
-	unsealStep(t, v, made.Keys[4], 1)
-	unsealStep(t, v, made.Keys[4], 1) // the same share counts once
+	if s := unsealStep(t, v, made.Keys[4], 1); len(s.Warnings) != 0 {
+		t.Errorf("the first share: %q", s.Warnings)
+	}
+	if s := unsealStep(t, v, made.KeysB64[4], 1); len(s.Warnings) != 1 || !strings.Contains(s.Warnings[0], "counts once") { // in its other form
+		t.Errorf("the same share again: %q", s.Warnings)
+	}
+	if s := must[*vault.SealStatusResponse](t)(v.Sys().SealStatus()); len(s.Warnings) != 0 {
+		t.Errorf("who asks only: %q", s.Warnings)
+	}
 	reset := must[*vault.SealStatusResponse](t)(v.Sys().ResetUnsealProcess())
 	if reset.Progress != 0 || reset.Nonce != "" {
 		t.Errorf("after a reset: %+v", reset)

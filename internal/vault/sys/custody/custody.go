@@ -80,31 +80,24 @@ func (d *Desk) may(ctx context.Context, tx engine.Tx, req *engine.Request) error
 }
 
 // given is shares of one set that people have given so far. It is guarded by Desk.mu.
-type given struct{ shares []redact.Secret }
-
-func (g *given) wipe() {
-	for _, s := range g.shares {
-		s.Wipe()
-	}
-	g.shares = nil
+type given struct {
+	shamir.Given
+	by string // the request that gave the newest
 }
 
-// add takes a share, which is the set's then. The same one again changes nothing. Kind: Invalid, for one that
+// add takes a share, which is the set's then, and returns a warning if it was given before. Kind: Invalid, for one that
 // contradicts another, in a set whose shares cannot be checked one by one: then all are dropped.
-func (g *given) add(share redact.Secret) error {
-	for _, have := range g.shares {
-		switch {
-		case have.Equal(share):
-			share.Wipe()
-			return nil
-		case shamir.Number(have) == shamir.Number(share):
-			share.Wipe()
-			g.wipe()
-			return errs.New(errs.Invalid, "two of the shares contradict each other: all were dropped, give them again")
-		}
+func (g *given) add(req *engine.Request, share redact.Secret) (warnings []string, err error) {
+	again, err := g.Add(share)
+	switch {
+	case err != nil:
+		return nil, err
+	case !again:
+		g.by = req.ID
+	case g.by != req.ID: // else its handler runs again
+		return []string{shamir.Twice}, nil
 	}
-	g.shares = append(g.shares, share)
-	return nil
+	return nil, nil
 }
 
 // shareOf reads the share of a request and checks it against its set. Kind: Invalid.
@@ -140,6 +133,16 @@ var errNonce = errs.New(errs.Invalid, "incorrect nonce supplied: whoever began t
 // recipients reads who shares are for: PGP keys first, then age recipients.
 func recipients(d *engine.Decoder, n int, now time.Time) ([]recipient.Recipient, error) {
 	return recipient.ParseAll(append(slices.Clone(d.Strings("pgp_keys")), d.Strings("age_recipients")...), n, now)
+}
+
+// warned is respond with warnings.
+func warned(data any, warnings []string) (*engine.Response, error) {
+	res, err := respond(data)
+	if err != nil {
+		return nil, err
+	}
+	res.Warnings = warnings
+	return res, nil
 }
 
 func respond(data any) (*engine.Response, error) {

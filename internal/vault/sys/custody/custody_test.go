@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -347,6 +348,33 @@ func root(t *testing.T, v *testenv.Vault, c *vault.Client, begun *vault.Generate
 		t.Error("the server reads something else")
 	}
 	return string(raw)
+}
+
+// A share that is given again, for a root token, a rekey or its verification, is said to be the same, and counts once.
+func TestTwiceIsSaid(t *testing.T) {
+	v := testenv.Start(t, nil)
+	give := func(path, nonce string, share string, progress string, again bool) {
+		t.Helper()
+		s := must[*vault.Secret](t)(v.Logical().Write(path, map[string]any{"key": share, "nonce": nonce}))
+		if fmt.Sprint(s.Data["progress"]) != progress {
+			t.Errorf("%s: progress %v, not %s", path, s.Data["progress"], progress)
+		}
+		if said := strings.Contains(strings.Join(s.Warnings, " "), "counts once"); said != again {
+			t.Errorf("%s: it warns of %q", path, s.Warnings)
+		}
+	}
+	begun := must[*vault.GenerateRootStatusResponse](t)(v.Sys().GenerateRootInit("", ""))
+	give("sys/generate-root/update", begun.Nonce, v.Shares[0], "1", false)
+	give("sys/generate-root/update", begun.Nonce, v.Shares[0], "1", true)
+	rekey := must[*vault.RekeyStatusResponse](t)(v.Sys().RekeyInit(&vault.RekeyInitRequest{SecretShares: 3, SecretThreshold: 2, RequireVerification: true}))
+	give("sys/rekey/update", rekey.Nonce, v.Shares[0], "1", false)
+	give("sys/rekey/update", rekey.Nonce, v.Shares[0], "1", true)
+	var dealt *vault.RekeyUpdateResponse
+	for _, share := range v.Shares[1:testenv.Threshold] {
+		dealt = must[*vault.RekeyUpdateResponse](t)(v.Sys().RekeyUpdate(share, rekey.Nonce))
+	}
+	give("sys/rekey/verify", dealt.VerificationNonce, dealt.Keys[0], "1", false)
+	give("sys/rekey/verify", dealt.VerificationNonce, dealt.Keys[0], "1", true)
 }
 
 // A root token by shares of people none of whom has a token works with the official client, and is the

@@ -38,8 +38,8 @@ type rekey struct {
 
 func (d *Desk) endRekey() {
 	if r := d.rekey; r != nil {
-		r.old.wipe()
-		r.fresh.wipe()
+		r.old.Wipe()
+		r.fresh.Wipe()
 	}
 	d.rekey = nil
 }
@@ -85,7 +85,7 @@ func (r *rekey) status(current seal.Set) map[string]any {
 		}
 	}
 	s := map[string]any{
-		"nonce": r.nonce, "started": true, "t": r.threshold, "n": r.shares, "progress": len(r.old.shares), "required": r.from.Threshold,
+		"nonce": r.nonce, "started": true, "t": r.threshold, "n": r.shares, "progress": r.old.Len(), "required": r.from.Threshold,
 		"pgp_fingerprints": fingerprints(r.to), "backup": r.backup, "verification_required": r.verify,
 	}
 	if r.draft != nil && r.verify {
@@ -230,36 +230,37 @@ func (d *Desk) rekeyUpdate(ctx context.Context, tx engine.Tx, req *engine.Reques
 		return nil, errs.New(errs.Invalid, "the shares are complete: the new ones were dealt, or cancel this rekey")
 	}
 	if r.draft == nil {
-		if err := d.takeOld(req, r); err != nil || r.draft == nil {
-			if err != nil {
-				return nil, err
-			}
-			return respond(r.status(current))
+		warnings, err := d.takeOld(req, r)
+		if err != nil {
+			return nil, err
+		}
+		if r.draft == nil {
+			return warned(r.status(current), warnings)
 		}
 	}
 	return d.dealt(tx, r)
 }
 
 // takeOld adds the share of a request, and deals the new set when there are enough. The caller holds mu.
-func (d *Desk) takeOld(req *engine.Request, r *rekey) error {
+func (d *Desk) takeOld(req *engine.Request, r *rekey) (warnings []string, err error) {
 	share, err := shareOf(req, r.from)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if err := r.old.add(share); err != nil || len(r.old.shares) < r.from.Threshold {
-		return err
+	if warnings, err = r.old.add(req, share); err != nil || r.old.Len() < r.from.Threshold {
+		return warnings, err
 	}
-	defer r.old.wipe()
-	draft, fresh, err := d.cfg.Barrier.Redeal(r.from, r.old.shares, r.shares, r.threshold)
+	defer r.old.Wipe()
+	draft, fresh, err := d.cfg.Barrier.Redeal(r.from, r.old.Shares(), r.shares, r.threshold)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer wipe(fresh)
 	if r.shown, err = recipient.Seal(fresh, r.to, d.cfg.Now()); err != nil {
-		return err
+		return nil, err
 	}
 	r.draft, r.by, r.second = &draft, req.ID, rand.Text()
-	return nil
+	return nil, nil
 }
 
 func wipe(all []redact.Secret) {

@@ -39,7 +39,7 @@ type rootgen struct {
 
 func (d *Desk) endRoot() {
 	if r := d.root; r != nil {
-		r.shares.wipe()
+		r.shares.Wipe()
 		r.otp.Wipe()
 	}
 	d.root = nil
@@ -110,7 +110,7 @@ func (r *rootgen) status(current seal.Set) map[string]any {
 		"encoded_token": "", "encoded_root_token": "", "pgp_fingerprint": "", "otp": "", "otp_length": otpLength,
 	}
 	if r != nil {
-		s["nonce"], s["started"], s["progress"], s["required"] = r.nonce, true, len(r.shares.shares), r.from.Threshold
+		s["nonce"], s["started"], s["progress"], s["required"] = r.nonce, true, r.shares.Len(), r.from.Threshold
 		if r.by != "" {
 			s["complete"], s["progress"] = true, r.from.Threshold
 		}
@@ -259,12 +259,12 @@ func (d *Desk) rootUpdate(ctx context.Context, tx engine.Tx, req *engine.Request
 	if err != nil {
 		return nil, err
 	}
-	r, answer, err := d.takeForRoot(req, current)
+	r, answer, warnings, err := d.takeForRoot(req, current)
 	if err != nil {
 		return nil, err
 	}
 	if answer["complete"] == false {
-		return respond(answer)
+		return warned(answer, warnings)
 	}
 	made, err := d.cfg.Tokens.Create(ctx, tx, token.RootSpec(redact.Secret{}))
 	if err != nil {
@@ -307,38 +307,38 @@ func (d *Desk) namesRoot(req *engine.Request) error {
 }
 
 // takeForRoot adds the share of a request. The answer is complete when there are enough.
-func (d *Desk) takeForRoot(req *engine.Request, current seal.Set) (*rootgen, map[string]any, error) {
+func (d *Desk) takeForRoot(req *engine.Request, current seal.Set) (r *rootgen, status map[string]any, warnings []string, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	r := d.root
+	r = d.root
 	switch {
 	case r == nil:
-		return nil, nil, errNoRoot
+		return nil, nil, nil, errNoRoot
 	case !names(req, r.nonce):
-		return nil, nil, errNonce
+		return nil, nil, nil, errNonce
 	case r.from.ID != current.ID:
-		return nil, nil, errs.New(errs.Conflict, "the shares were changed by a rekey meanwhile: cancel this and begin again")
+		return nil, nil, nil, errs.New(errs.Conflict, "the shares were changed by a rekey meanwhile: cancel this and begin again")
 	case r.by == req.ID: // its handler runs again
-		return r, r.status(current), nil
+		return r, r.status(current), nil, nil
 	case r.by != "":
-		return nil, nil, errs.New(errs.Invalid, "the shares are complete: cancel this and begin again, if no token came of it")
+		return nil, nil, nil, errs.New(errs.Invalid, "the shares are complete: cancel this and begin again, if no token came of it")
 	}
 	share, err := shareOf(req, r.from)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
-	if err := r.shares.add(share); err != nil {
-		return nil, nil, err
+	if warnings, err = r.shares.add(req, share); err != nil {
+		return nil, nil, nil, err
 	}
-	if len(r.shares.shares) >= r.from.Threshold {
-		err := d.cfg.Barrier.Proves(r.from, r.shares.shares)
-		r.shares.wipe()
+	if r.shares.Len() >= r.from.Threshold {
+		err := d.cfg.Barrier.Proves(r.from, r.shares.Shares())
+		r.shares.Wipe()
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
 		r.by = req.ID
 	}
-	return r, r.status(current), nil
+	return r, r.status(current), warnings, nil
 }
 
 // encoded veils the token as other vaults do: by the one-time pad in base64 without padding, or encrypted, in base64.

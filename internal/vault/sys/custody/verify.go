@@ -20,7 +20,7 @@ func (d *Desk) waiting() (*rekey, error) {
 }
 
 func (r *rekey) verification() map[string]any {
-	return map[string]any{"nonce": r.second, "started": true, "t": r.threshold, "n": r.shares, "progress": len(r.fresh.shares)}
+	return map[string]any{"nonce": r.second, "started": true, "t": r.threshold, "n": r.shares, "progress": r.fresh.Len()}
 }
 
 func (d *Desk) verifyStatus(ctx context.Context, tx engine.Tx, req *engine.Request) (*engine.Response, error) {
@@ -47,7 +47,7 @@ func (d *Desk) verifyRestart(ctx context.Context, tx engine.Tx, req *engine.Requ
 	if err != nil {
 		return nil, err
 	}
-	r.fresh.wipe()
+	r.fresh.Wipe()
 	r.second = rand.Text()
 	return respond(r.verification())
 }
@@ -67,14 +67,15 @@ func (d *Desk) verifyUpdate(_ context.Context, tx engine.Tx, req *engine.Request
 	if err != nil {
 		return nil, err
 	}
-	if err := r.fresh.add(share); err != nil {
+	warnings, err := r.fresh.add(req, share)
+	if err != nil {
 		return nil, err
 	}
-	if len(r.fresh.shares) < r.threshold {
-		return respond(r.verification())
+	if r.fresh.Len() < r.threshold {
+		return warned(r.verification(), warnings)
 	}
-	if err := d.cfg.Barrier.Proves(r.draft.Set, r.fresh.shares); err != nil {
-		r.fresh.wipe()
+	if err := d.cfg.Barrier.Proves(r.draft.Set, r.fresh.Shares()); err != nil {
+		r.fresh.Wipe()
 		return nil, err
 	}
 	if r.backup {
