@@ -149,17 +149,11 @@ func (s *Session) Explain(err error) error {
 	if errors.As(err, &response) {
 		return s.explainResponse(response)
 	}
+	if own, ok := ours(err); ok {
+		return own
+	}
 	address := First(s.Conn.Address, s.Env.Lookup("ADDR"), DefaultAddress)
-	var left Interrupted
-	var local Local
-	switch { // before kinds, for these have one too
-	case errors.As(err, &left):
-		return left
-	case errors.Is(err, context.Canceled):
-		return errs.New(errs.Unavailable, "interrupted; what was asked for may have happened")
-	case errors.As(err, &local):
-		return err
-	case errors.Is(err, context.DeadlineExceeded):
+	if errors.Is(err, context.DeadlineExceeded) { // before kinds, for it has one too
 		return errs.Newf(errs.Unavailable, "no answer from %s in time: is it that server, and not too busy? VAULT_CLIENT_TIMEOUT is how long to wait (default 60s)", address)
 	}
 	if errs.KindOf(err) != errs.Internal {
@@ -185,6 +179,21 @@ func (s *Session) Explain(err error) error {
 		return errs.Newf(errs.Unavailable, "cannot reach %s: %w; is the server running (strongkeep server), and VAULT_ADDR right?", address, dial.Err)
 	}
 	return err
+}
+
+// ours is an error that no server has to do with: the command was interrupted, or what it uses itself failed.
+func ours(err error) (error, bool) {
+	var left Interrupted
+	var local Local
+	switch {
+	case errors.As(err, &left):
+		return left, true
+	case errors.Is(err, context.Canceled):
+		return errs.New(errs.Unavailable, "interrupted; what was asked for may have happened"), true
+	case errors.As(err, &local):
+		return err, true
+	}
+	return nil, false
 }
 
 // kinds says what an HTTP status means; what is not here is Internal.
