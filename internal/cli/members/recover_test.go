@@ -62,23 +62,28 @@ func run(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	return cmd.ProcessState.ExitCode(), out.String(), errOut.String()
 }
 
-// Who has the configuration file is told what nodes know: of one that runs, of a vault that was never
-// opened, and of none.
-func TestListByKey(t *testing.T) {
-	file := configured(t)
+// opened is a member that runs, with its configuration file.
+func opened(t *testing.T) (file string, own member.Config, m *member.Member) {
+	t.Helper()
+	file = configured(t)
 	cfg, err := app.LoadServerConfig(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	own, err := cfg.Member()
-	if err != nil {
+	if own, err = cfg.Member(); err != nil {
 		t.Fatal(err)
 	}
-	m, err := member.Open(t.Context(), own)
-	if err != nil {
+	if m, err = member.Open(t.Context(), own); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = m.Close() })
+	return file, own, m
+}
+
+// Who has the configuration file is told what nodes know: of one that runs, of a vault that was never
+// opened, and of none.
+func TestListByKey(t *testing.T) {
+	file, own, m := opened(t)
 	list := []string{"operator", "members", "list", "-config=" + file}
 	if code, stdout, stderr := run(t, list...); code != 0 || !strings.Contains(stdout, "leads") || !strings.Contains(stdout, "The leader is a; 1 of 1 voters answer here.") {
 		t.Errorf("%d, %s%s", code, stdout, stderr)
@@ -106,20 +111,7 @@ func TestListByKey(t *testing.T) {
 // Recover is refused beside the server, and says
 // what it did in one line, not in those of etcd.
 func TestRecover(t *testing.T) {
-	file := configured(t)
-	cfg, err := app.LoadServerConfig(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	own, err := cfg.Member()
-	if err != nil {
-		t.Fatal(err)
-	}
-	m, err := member.Open(t.Context(), own)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = m.Close() })
+	file, _, m := opened(t)
 	if code, _, stderr := run(t, "operator", "members", "recover", "-non-interactive", "-config="+file); code != 6 || !strings.Contains(stderr, "another process uses") {
 		t.Errorf("beside the server: %d, %s", code, stderr)
 	}

@@ -1,16 +1,15 @@
 package member_test
 
 import (
-	"bytes"
 	"context"
 	"log/slog"
 	"os"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/strongkeep/strongkeep/internal/redact"
+	"github.com/strongkeep/strongkeep/internal/testenv/buffer"
 	"github.com/strongkeep/strongkeep/internal/vault/store/etcd/member"
 	"github.com/strongkeep/strongkeep/internal/vault/store/etcd/member/peer"
 )
@@ -61,28 +60,11 @@ func TestLook(t *testing.T) {
 	}
 }
 
-type lines struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *lines) count(what string) int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Count(l.text.String(), what)
-}
-
 // Who asks each 300 ms to be taken in, and is refused, is told of once.
 func TestRefusedOnce(t *testing.T) {
 	t.Parallel()
 	all := list(t, 3)
-	var said lines
+	var said buffer.Buffer
 	for i := range all {
 		all[i].Log = slog.New(slog.NewTextHandler(&said, nil))
 	}
@@ -91,14 +73,13 @@ func TestRefusedOnce(t *testing.T) {
 	moved := list(t, 1)[0]
 	twin.Dir, twin.Listen = moved.Dir, moved.Listen
 	twin.Peers = []member.Peer{twin.Peers[0], twin.Peers[1], {Name: "c", URL: moved.Peers[0].URL}}
-	var asked lines
-	twin.Log = slog.New(slog.NewTextHandler(&asked, nil))
+	twin.Log = slog.New(slog.DiscardHandler)
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
 	if _, err := member.Open(ctx, twin); err == nil {
 		t.Fatal("two nodes have one name")
 	}
-	if n := said.count("a node is not taken into the cluster"); n != 1 {
+	if n := strings.Count(said.String(), "a node is not taken into the cluster"); n != 1 {
 		t.Errorf("it is said %d times", n)
 	}
 }
