@@ -9,9 +9,13 @@ import (
 	"strings"
 	"time"
 
+	"go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
@@ -73,11 +77,25 @@ func (c *Config) connect(secure *tls.Config, endpoints []string) (*clientv3.Clie
 		DialTimeout: c.Timeout, DialKeepAliveTime: 5 * time.Second, DialKeepAliveTimeout: 3 * time.Second,
 		MaxCallSendMsgSize: 16 << 20, // the server's limit counts
 		Logger:             zap.NewNop(),
+		DialOptions:        []grpc.DialOption{grpc.WithChainUnaryInterceptor(once)},
 	})
 	if err != nil {
 		return nil, c.refusal("connecting to etcd at "+strings.Join(endpoints, ", "), err)
 	}
 	return client, nil
+}
+
+// once has a write sent once. etcd's client takes an answer that says "canceled" or "deadline exceeded"
+// for its own, whoever gave it, and repeats the call while its caller waits: a guarded write that was
+// made would then be refused for what it wrote itself.
+//
+//nolint:revive // the shape is of grpc.UnaryClientInterceptor
+func once(ctx context.Context, method string, req, reply any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+	err := invoke(ctx, method, req, reply, conn, opts...)
+	if code := status.Code(err); method == etcdserverpb.KV_Txn_FullMethodName && ctx.Err() == nil && (code == codes.Canceled || code == codes.DeadlineExceeded) {
+		return status.Error(codes.Unavailable, "etcd did not say whether it wrote: "+status.Convert(err).Message())
+	}
+	return err
 }
 
 // refusal gives errors at the start a kind that says what to mend.
