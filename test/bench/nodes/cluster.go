@@ -21,21 +21,22 @@ type node struct {
 	name    string
 	address string // of its API
 	token   string // of an application
+	quota   *rig.Quota
 }
 
 // cluster is servers that store together, on this machine's loopback.
 type cluster struct {
 	rig     *rig.Rig
 	dir     string
-	members string // as each is told
-	cores   int    // that each node may use; 0 = all
+	members string  // as each is told
+	part    float64 // of a core that each node has; 0 = what the machine gives
 	nodes   []*node
 	root    string
 }
 
 // start runs so many nodes, initialises the vault and mounts KV version 2.
-func start(ctx context.Context, b *rig.Rig, name string, count, cores int) (_ *cluster, err error) {
-	c := &cluster{rig: b, dir: filepath.Join(b.Dir, name), cores: cores}
+func start(ctx context.Context, b *rig.Rig, name string, count int, part float64) (_ *cluster, err error) {
+	c := &cluster{rig: b, dir: filepath.Join(b.Dir, name), part: part}
 	if err := os.Mkdir(c.dir, 0o700); err != nil {
 		return nil, errs.Newf(errs.Unavailable, "making the folder of the cluster: %w", err)
 	}
@@ -78,14 +79,19 @@ func (c *cluster) clusterKey() string { return filepath.Join(c.dir, "cluster.key
 
 // run starts the process of one node.
 func (c *cluster) run(n *node) (err error) {
-	program := []string{c.rig.Binary}
-	if c.cores > 0 {
-		program = []string{"env", "GOMAXPROCS=" + strconv.Itoa(c.cores), c.rig.Binary}
+	name := filepath.Base(c.dir) + "-" + n.name
+	command := []string{c.rig.Binary, "server", "-storage=cluster", "-data-dir=" + n.Data,
+		"-listen=" + n.address, "-cluster-key-file=" + c.clusterKey(), "-cluster-node=" + n.name, "-cluster-members=" + c.members,
+		"-unseal-key-file=" + c.unsealKey(), "-log-level=warn"}
+	if c.part > 0 && n.quota == nil {
+		if n.quota, err = rig.NewQuota(filepath.Base(c.rig.Dir)+"-"+name, c.part); err != nil {
+			return err
+		}
 	}
-	args := append(program[1:], "server", "-storage=cluster", "-data-dir="+n.Data,
-		"-listen="+n.address, "-cluster-key-file="+c.clusterKey(), "-cluster-node="+n.name, "-cluster-members="+c.members,
-		"-unseal-key-file="+c.unsealKey(), "-log-level=warn")
-	n.Process, err = c.rig.Start(filepath.Base(c.dir)+"-"+n.name, program[0], args...)
+	if n.quota != nil {
+		command = n.quota.Within(command...)
+	}
+	n.Process, err = c.rig.Start(name, command[0], command[1:]...)
 	return err
 }
 
@@ -93,6 +99,11 @@ func (c *cluster) stop() {
 	for _, n := range c.nodes {
 		if n.Process != nil {
 			n.Process.Stop(10 * time.Second)
+		}
+		if n.quota != nil {
+			if err := n.quota.Close(); err != nil {
+				c.rig.Say("  removing what limits %s: %v", n.name, err)
+			}
 		}
 	}
 }

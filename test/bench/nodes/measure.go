@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/test/bench/figure"
 	"github.com/strongkeep/strongkeep/test/bench/rig"
 )
@@ -13,32 +14,37 @@ import (
 const (
 	readBound     = 0.9 // three nodes on the cores that one had for itself
 	readCostBound = 1.2 // processor time of a read, of all nodes
-	scaleBound    = 1.8 // two nodes with a core each
+	scaleBound    = 2.7 // three nodes, each with a part of a core of its own, against one of them
 	writeBound    = 0.5 // three nodes, each of which keeps every write
 	gapBound      = 3.0 // s for which a client goes without an answer
 	startBound    = 3.0 // s
 )
 
-// Measure runs one node and three, first with a core for each, then with what the machine
-// has for all.
+// part of a core that a node has for itself where nodes are not to take each other's time: three of
+// them leave more than half of this machine to its clients.
+const part = 0.3
+
+// Measure runs one node and three, first with a part of a core each, then with what the machine has
+// for all.
 func Measure(ctx context.Context, b *rig.Rig) ([]figure.Figure, error) {
 	scaled, err := scale(ctx, b)
-	if err != nil {
+	if errs.Is(err, errs.Unsupported) {
+		b.Say("  not measured, nodes with a part of a core each: %v", err)
+	} else if err != nil {
 		return nil, err
 	}
 	shared, err := share(ctx, b)
 	return append(scaled, shared...), err
 }
 
-// scale measures nodes that may use one core each, as nodes on machines of their own: how
-// many reads two of them answer where one did, and what a node writes for there being three,
-// which have two cores here.
+// scale measures nodes that have the same time each, however many there are, as nodes on machines
+// of their own have.
 func scale(ctx context.Context, b *rig.Rig) ([]figure.Figure, error) {
-	_, aloneWrite, err := alone(ctx, b, "one-core", 1)
+	_, aloneWrite, err := alone(ctx, b, "one-part", part)
 	if err != nil {
 		return nil, err
 	}
-	c, err := ready(ctx, b, "three-cores", 3, 1)
+	c, err := ready(ctx, b, "three-parts", 3, part)
 	if err != nil {
 		return nil, err
 	}
@@ -47,14 +53,14 @@ func scale(ctx context.Context, b *rig.Rig) ([]figure.Figure, error) {
 	if err != nil {
 		return nil, err
 	}
-	two, err := c.load(ctx, "read", c.nodes[:2])
+	all, err := c.load(ctx, "read", c.nodes)
 	if err != nil {
 		return nil, err
 	}
 	writes, err := c.load(ctx, "write", c.nodes)
 	return []figure.Figure{
-		figure.AtLeast(scaleBound, "nodes-read-scale", two.perSecond, "req/s", one.perSecond),
-		figure.AtLeast(writeBound, "nodes-write-core", writes.perSecond, "req/s", aloneWrite.perSecond),
+		figure.AtLeast(scaleBound, "nodes-read-scale", all.perSecond, "req/s", one.perSecond),
+		figure.AtLeast(writeBound, "nodes-write-scale", writes.perSecond, "req/s", aloneWrite.perSecond),
 	}, err
 }
 
@@ -97,8 +103,8 @@ func share(ctx context.Context, b *rig.Rig) ([]figure.Figure, error) {
 }
 
 // ready is a cluster with the secrets and the token of an application.
-func ready(ctx context.Context, b *rig.Rig, name string, count, cores int) (*cluster, error) {
-	c, err := start(ctx, b, name, count, cores)
+func ready(ctx context.Context, b *rig.Rig, name string, count int, part float64) (*cluster, error) {
+	c, err := start(ctx, b, name, count, part)
 	if err != nil {
 		return nil, err
 	}
@@ -110,8 +116,8 @@ func ready(ctx context.Context, b *rig.Rig, name string, count, cores int) (*clu
 }
 
 // alone is what one node reads and writes.
-func alone(ctx context.Context, b *rig.Rig, name string, cores int) (reads, writes together, err error) {
-	c, err := ready(ctx, b, name, 1, cores)
+func alone(ctx context.Context, b *rig.Rig, name string, part float64) (reads, writes together, err error) {
+	c, err := ready(ctx, b, name, 1, part)
 	if err != nil {
 		return reads, writes, err
 	}
