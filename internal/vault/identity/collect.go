@@ -5,7 +5,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/strongkeep/strongkeep/internal/vault/lease"
+	"github.com/strongkeep/strongkeep/internal/vault/expiry"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
 )
 
@@ -18,15 +18,15 @@ const kindCollect = "entity"
 // noticed; a tenth of a long one.
 const lookAgain = 24 * time.Hour
 
-// Kinds returns the background work, for lease.Start.
-func (m *Manager) Kinds() []lease.Kind {
-	return []lease.Kind{{Name: kindCollect, Handle: m.collect, Batch: 16}}
+// Kinds returns the background work, for expiry.Start.
+func (m *Manager) Kinds() []expiry.Kind {
+	return []expiry.Kind{{Name: kindCollect, Handle: m.collect, Batch: 16}}
 }
 
 func (x Edit) schedule(ctx context.Context, e *Entity) error {
 	c, err := x.Config(ctx)
 	if err == nil {
-		lease.Add(x.tx, lease.Ref{Kind: kindCollect, ID: x.Namespace() + "." + e.ID, Due: due(c, e, x.m.now())})
+		expiry.Add(x.tx, expiry.Ref{Kind: kindCollect, ID: x.Namespace() + "." + e.ID, Due: due(c, e, x.m.now())})
 	}
 	return err
 }
@@ -45,7 +45,7 @@ func due(c Config, e *Entity, now time.Time) time.Time {
 }
 
 // collect deletes an entity that nobody used for long and nobody added to.
-func (m *Manager) collect(ctx context.Context, tx *store.Txn, ref lease.Ref) (time.Time, error) {
+func (m *Manager) collect(ctx context.Context, tx *store.Txn, ref expiry.Ref) (time.Time, error) {
 	ns, id, _ := strings.Cut(ref.ID, ".")
 	x := m.Edit(tx, ns)
 	e, err := x.Entity(ctx, id)

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
-	"github.com/strongkeep/strongkeep/internal/vault/lease"
+	"github.com/strongkeep/strongkeep/internal/vault/expiry"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
 	"github.com/strongkeep/strongkeep/internal/vault/store/mem"
 )
@@ -142,7 +142,7 @@ func (w *world) group(name string, change func(g *Group), members ...string) *Gr
 func (w *world) sweepDue() {
 	w.t.Helper()
 	ctx := context.Background()
-	names, err := w.store.List(ctx, lease.Prefix+kindCollect+"/", "", 0)
+	names, err := w.store.List(ctx, expiry.Prefix+kindCollect+"/", "", 0)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -152,7 +152,7 @@ func (w *world) sweepDue() {
 		if err != nil {
 			w.t.Fatal(err)
 		}
-		ref := lease.Ref{Kind: kindCollect, ID: id, Due: time.Unix(0, 0).Add(due)}
+		ref := expiry.Ref{Kind: kindCollect, ID: id, Due: time.Unix(0, 0).Add(due)}
 		if ref.Due.After(w.now) {
 			continue
 		}
@@ -163,7 +163,7 @@ func (w *world) sweepDue() {
 				if !again.After(w.now) {
 					w.t.Errorf("%s is due again at once", id)
 				}
-				lease.Add(tx, lease.Ref{Kind: kindCollect, ID: id, Due: again})
+				expiry.Add(tx, expiry.Ref{Kind: kindCollect, ID: id, Due: again})
 			}
 			return err
 		})

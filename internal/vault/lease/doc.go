@@ -1,12 +1,7 @@
-// Package lease remembers what ends when. It is an index in the store, ordered
-// by due time, and an Expirer that walks it: nothing is loaded at start, and
-// memory is bounded by one window per kind however many entries wait.
+// Package lease keeps what was lent: a record for each secret that an engine
+// takes back. A Manager makes, renews and revokes them in the transactions of
+// requests; those whose time has come, or whose token ended, are ended by the
+// Kinds that it gives to package expiry, one for each mount.
 //
-// Whatever ends (a token, a leased secret, the clean-up after a revocation) is a
-// Ref of some Kind. The transaction that makes the thing adds its Ref; the one
-// that ends it removes the Ref; when the time comes the Expirer calls the
-// kind's handler in a transaction of its own. A new sort of lease is one more
-// Kind and touches nothing here.
-//
-// Start reading at Ref, then Kind, then Expirer.
+// Start reading at Record, then Manager.
 package lease

@@ -1,6 +1,7 @@
 package lease
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
+	"github.com/strongkeep/strongkeep/internal/vault/expiry"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
 )
 
@@ -80,11 +82,11 @@ func NewManager(cfg ManagerConfig) *Manager {
 	if cfg.Wake == nil {
 		cfg.Wake = func(string) {}
 	}
-	cfg.Attempts = orDefault(cfg.Attempts, 10)
-	cfg.MinPause = orDefault(cfg.MinPause, 5*time.Second)
-	cfg.MaxPause = orDefault(cfg.MaxPause, time.Hour)
-	cfg.Retry = orDefault(cfg.Retry, 24*time.Hour)
-	cfg.Timeout = orDefault(cfg.Timeout, time.Minute)
+	cfg.Attempts = cmp.Or(cfg.Attempts, 10)
+	cfg.MinPause = cmp.Or(cfg.MinPause, 5*time.Second)
+	cfg.MaxPause = cmp.Or(cfg.MaxPause, time.Hour)
+	cfg.Retry = cmp.Or(cfg.Retry, 24*time.Hour)
+	cfg.Timeout = cmp.Or(cfg.Timeout, time.Minute)
 	return &Manager{cfg: cfg}
 }
 
@@ -113,7 +115,7 @@ type Ask struct {
 
 // Issue makes the tracked lease l in the request's transaction: four to six
 // changes. It fills l's ID, TTL and Renewable. Kind Invalid: the TTL cannot be.
-func (m *Manager) Issue(tx Writer, a Ask, l *engine.Lease) (*Record, []string, error) {
+func (m *Manager) Issue(tx expiry.Writer, a Ask, l *engine.Lease) (*Record, []string, error) {
 	now := m.now()
 	r := &Record{
 		MountID: a.Owner.ID, Namespace: namespaceID(a.Namespace), Path: a.Path, Role: l.Role, Internal: l.Internal,
@@ -155,10 +157,10 @@ func namespaceID(n engine.Namespace) string {
 // lifetime returns how long a lease goes on from now if wanted is asked for;
 // 0 is the mount's default.
 func (r *Record) lifetime(now time.Time, wanted time.Duration, ttls engine.TTLs) (ttl time.Duration, warnings []string, err error) {
-	ttl = wanted
-	if ttl <= 0 {
-		ttl = ttls.Default
+	if wanted <= 0 {
+		wanted = ttls.Default
 	}
+	ttl = wanted
 	limit := ttls.Max
 	if r.MaxTTL > 0 && (limit <= 0 || r.MaxTTL < limit) {
 		limit = r.MaxTTL
@@ -168,7 +170,7 @@ func (r *Record) lifetime(now time.Time, wanted time.Duration, ttls engine.TTLs)
 		if ttl > left {
 			ttl = left
 			warnings = append(warnings, fmt.Sprintf(
-				"TTL of %q exceeded the effective max_ttl of %q; TTL value is capped accordingly", orDefault(wanted, ttls.Default), limit))
+				"TTL of %q exceeded the effective max_ttl of %q; TTL value is capped accordingly", wanted, limit))
 		}
 	}
 	if left := r.Until.Sub(now); !r.Until.IsZero() && ttl > left {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
+	"github.com/strongkeep/strongkeep/internal/vault/expiry"
 	"github.com/strongkeep/strongkeep/internal/vault/lease"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
 	"github.com/strongkeep/strongkeep/internal/vault/store/mem"
@@ -58,7 +59,7 @@ type world struct {
 	*lease.Manager
 	t       *testing.T
 	store   store.Store
-	expirer *lease.Expirer
+	expirer *expiry.Expirer
 	mounts  map[string]*leaser
 	tokens  map[string]bool // those that are dead
 	log     text
@@ -94,7 +95,7 @@ func newWorldOf(t *testing.T, held, shared bool) *world {
 		Alive: func(_ context.Context, _ lease.Reader, key string) (bool, error) { return !w.tokens[key], nil },
 		Wake:  func(kind string) { w.expirer.Wake(kind) }, Hold: func(held bool) { w.expirer.Hold(held) },
 	})
-	w.expirer = lease.Start(lease.Config{Store: w.store, Kinds: w.Kinds(), Log: log, Held: held})
+	w.expirer = expiry.Start(expiry.Config{Store: w.store, Kinds: w.Kinds(), Log: log, Held: held})
 	for id := range w.mounts {
 		w.expirer.Add(w.Kind(id))
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
+	"github.com/strongkeep/strongkeep/internal/vault/expiry"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
 )
 
@@ -21,7 +22,7 @@ import (
 // sealed like any other.
 //
 //	lease/id/<short>                          ->  Record
-//	lease/due/lease-<mount ID>/<due>-<short>  ->  see Ref: one kind for each mount
+//	lease/due/lease-<mount ID>/<due>-<short>  ->  see expiry.Ref: one kind for each mount
 //	lease/token/<token key>/<short>           ->  mark, while the lease lives
 //	lease/holder/<token key>                  ->  mark, once the token asked for a lease, until it ends
 //	lease/stuck/<mount ID>/<short>            ->  mark, while it is irrevocable
@@ -37,6 +38,8 @@ const (
 	pathPrefix   = "leases/"
 	kindPrefix   = "lease-"
 )
+
+const version = 1 // of what lies there
 
 // Record is one lease as it is stored. Those that came out of a Manager are
 // shared: never change one.
@@ -78,7 +81,9 @@ func short(id string) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:16])
 }
 
-func (r *Record) ref() Ref { return Ref{Kind: kindPrefix + r.MountID, ID: r.short(), Due: r.Due} }
+func (r *Record) ref() expiry.Ref {
+	return expiry.Ref{Kind: kindPrefix + r.MountID, ID: r.short(), Due: r.Due}
+}
 
 func (r *Record) pathKey() string { return folderKey(r.Namespace, r.ID) }
 
@@ -99,11 +104,11 @@ func (r *Record) leased(increment time.Duration) *engine.Leased {
 }
 
 // put writes r and all that leads to it; add is for one that was not there.
-func (r *Record) put(tx Writer) { tx.Put(idPrefix+r.short(), encodeRecord(r)) }
+func (r *Record) put(tx expiry.Writer) { tx.Put(idPrefix+r.short(), encodeRecord(r)) }
 
-func (r *Record) add(tx Writer) {
+func (r *Record) add(tx expiry.Writer) {
 	r.put(tx)
-	Add(tx, r.ref())
+	expiry.Add(tx, r.ref())
 	tx.Put(r.pathKey(), []byte{version})
 	if r.Holder != "" {
 		tx.Put(tokenPrefix+r.Holder+"/"+r.short(), []byte{version})
@@ -111,9 +116,9 @@ func (r *Record) add(tx Writer) {
 }
 
 // remove takes r and all that leads to it out of the store.
-func (r *Record) remove(tx Writer) {
+func (r *Record) remove(tx expiry.Writer) {
 	tx.Delete(idPrefix + r.short())
-	Remove(tx, r.ref())
+	expiry.Remove(tx, r.ref())
 	tx.Delete(r.pathKey())
 	if r.Holder != "" {
 		tx.Delete(tokenPrefix + r.Holder + "/" + r.short())
@@ -124,10 +129,10 @@ func (r *Record) remove(tx Writer) {
 }
 
 // replace writes next where r was.
-func (r *Record) replace(tx Writer, next *Record) {
+func (r *Record) replace(tx expiry.Writer, next *Record) {
 	if r.ref().Key() != next.ref().Key() {
-		Remove(tx, r.ref())
-		Add(tx, next.ref())
+		expiry.Remove(tx, r.ref())
+		expiry.Add(tx, next.ref())
 	}
 	if next.Irrevocable && !r.Irrevocable {
 		tx.Put(stuckPrefix+r.MountID+"/"+r.short(), []byte{version})
@@ -144,7 +149,7 @@ type Reader interface {
 // Tx is a transaction over the whole store.
 type Tx interface {
 	Reader
-	Writer
+	expiry.Writer
 }
 
 // load returns the record with this short ID, nil if there is none.
@@ -246,7 +251,7 @@ func errDamaged() error { return errs.New(errs.Internal, "the record of a lease 
 // MountOf returns the ID of the mount whose lease is written or ended where key, of the index of what
 // is due, changes; false: key is none of a lease.
 func MountOf(key string) (id string, ok bool) {
-	rest, ok := strings.CutPrefix(key, Prefix+kindPrefix)
+	rest, ok := strings.CutPrefix(key, expiry.Prefix+kindPrefix)
 	if !ok {
 		return "", false
 	}

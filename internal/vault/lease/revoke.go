@@ -8,6 +8,7 @@ import (
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
+	"github.com/strongkeep/strongkeep/internal/vault/expiry"
 	"github.com/strongkeep/strongkeep/internal/vault/mount"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
 )
@@ -16,22 +17,24 @@ import (
 const kindToken = "token-leases"
 
 // Kinds is the work that belongs to no mount.
-func (m *Manager) Kinds() []Kind { return []Kind{{Name: kindToken, Handle: m.endOfToken}} }
+func (m *Manager) Kinds() []expiry.Kind {
+	return []expiry.Kind{{Name: kindToken, Handle: m.endOfToken}}
+}
 
 // parallel is how many leases of one mount are ended at once.
 const parallel = 8
 
 // Kind is the work of ending the leases of one mount. Each mount has its own,
 // so that a database that does not answer holds up no other.
-func (m *Manager) Kind(mountID string) Kind {
-	return Kind{Name: kindPrefix + mountID, Handle: m.due, Parallel: parallel}
+func (m *Manager) Kind(mountID string) expiry.Kind {
+	return expiry.Kind{Name: kindPrefix + mountID, Handle: m.due, Parallel: parallel}
 }
 
 // soon is now as a due time: rounding up must not make it a second later.
 func (m *Manager) soon() time.Time { return m.now().Truncate(time.Second) }
 
 // queue has rec ended soon. From the commit of tx on nobody finds it.
-func (m *Manager) queue(tx Writer, rec *Record) {
+func (m *Manager) queue(tx expiry.Writer, rec *Record) {
 	next := *rec
 	next.Ending, next.Due = true, m.soon()
 	rec.replace(tx, &next)
@@ -39,7 +42,7 @@ func (m *Manager) queue(tx Writer, rec *Record) {
 
 // intend has rec ended by the caller, and by the expirer where that has not come of it when a call
 // of an engine is over. From the commit of tx on nobody finds it.
-func (m *Manager) intend(tx Writer, rec *Record) {
+func (m *Manager) intend(tx expiry.Writer, rec *Record) {
 	next := *rec
 	next.Ending, next.Due = true, m.now().Add(m.cfg.Timeout)
 	rec.replace(tx, &next)
@@ -67,7 +70,7 @@ func (m *Manager) TokenGone(ctx context.Context, tx Tx, tokenKey string) error {
 		return err
 	}
 	tx.Delete(holderPrefix + tokenKey)
-	Add(tx, Ref{Kind: kindToken, ID: tokenKey, Due: m.soon()})
+	expiry.Add(tx, expiry.Ref{Kind: kindToken, ID: tokenKey, Due: m.soon()})
 	return nil
 }
 
@@ -76,7 +79,7 @@ const tokenBatch = 64
 
 // endOfToken queues some leases of a token that is gone, and asks to be called
 // again while there are more.
-func (m *Manager) endOfToken(ctx context.Context, tx *store.Txn, ref Ref) (time.Time, error) {
+func (m *Manager) endOfToken(ctx context.Context, tx *store.Txn, ref expiry.Ref) (time.Time, error) {
 	folder := tokenPrefix + ref.ID + "/"
 	names, err := tx.List(ctx, folder, "", tokenBatch)
 	if err != nil {
@@ -100,7 +103,7 @@ func (m *Manager) endOfToken(ctx context.Context, tx *store.Txn, ref Ref) (time.
 
 // due ends a lease whose time has come. A ref whose lease was renewed, or that
 // stands elsewhere by now, is stale.
-func (m *Manager) due(ctx context.Context, tx *store.Txn, ref Ref) (time.Time, error) {
+func (m *Manager) due(ctx context.Context, tx *store.Txn, ref expiry.Ref) (time.Time, error) {
 	rec, err := load(ctx, tx, ref.ID)
 	if err != nil || rec == nil {
 		return time.Time{}, err
@@ -126,7 +129,7 @@ func (m *Manager) due(ctx context.Context, tx *store.Txn, ref Ref) (time.Time, e
 }
 
 // notYet reports whether a lease is not to be ended by ref now, and when to look again.
-func (m *Manager) notYet(tx Writer, rec *Record, ref Ref) (again time.Time, not bool) {
+func (m *Manager) notYet(tx expiry.Writer, rec *Record, ref expiry.Ref) (again time.Time, not bool) {
 	own := rec.ref().Key() == ref.Key()
 	switch {
 	case !own && (rec.Live(m.now()) || rec.Due.After(ref.Due)):

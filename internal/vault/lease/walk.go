@@ -8,6 +8,7 @@ import (
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
+	"github.com/strongkeep/strongkeep/internal/vault/expiry"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
 )
 
@@ -79,7 +80,7 @@ const queueBatch = 64
 // an error those already queued stay so, and to call it again goes on.
 func (m *Manager) RevokePrefix(ctx context.Context, ns engine.Namespace, path string) (n int, err error) {
 	mounts := map[string]bool{}
-	n, err = m.noteAll(ctx, ns, path, func(tx Writer, rec *Record) {
+	n, err = m.noteAll(ctx, ns, path, func(tx expiry.Writer, rec *Record) {
 		mounts[rec.MountID] = true
 		m.queue(tx, rec)
 	})
@@ -90,7 +91,7 @@ func (m *Manager) RevokePrefix(ctx context.Context, ns engine.Namespace, path st
 }
 
 // noteAll calls note for every lease below path, in transactions of its own; after a conflict once more.
-func (m *Manager) noteAll(ctx context.Context, ns engine.Namespace, path string, note func(Writer, *Record)) (n int, err error) {
+func (m *Manager) noteAll(ctx context.Context, ns engine.Namespace, path string, note func(expiry.Writer, *Record)) (n int, err error) {
 	err = m.below(ctx, ns, path, func(ids []string) error {
 		for len(ids) > 0 {
 			batch := ids[:min(queueBatch, len(ids))]
@@ -105,7 +106,7 @@ func (m *Manager) noteAll(ctx context.Context, ns engine.Namespace, path string,
 	return n, err
 }
 
-func (m *Manager) noteBatch(ctx context.Context, ns engine.Namespace, ids []string, note func(Writer, *Record)) error {
+func (m *Manager) noteBatch(ctx context.Context, ns engine.Namespace, ids []string, note func(expiry.Writer, *Record)) error {
 	for range conflicts {
 		tx := store.Begin(m.cfg.Store)
 		for _, id := range ids {
@@ -220,13 +221,13 @@ func (m *Manager) tryOnce(ctx context.Context, tx *store.Txn, rec *Record) error
 func (m *Manager) shortsOf(ctx context.Context, r Reader, mountID string, each func(shorts []string) error) error {
 	kind := kindPrefix + mountID
 	for after := ""; ; {
-		names, err := r.List(ctx, folder(kind), after, page)
+		names, err := r.List(ctx, expiry.Folder(kind), after, page)
 		if err != nil || len(names) == 0 {
 			return err
 		}
 		shorts := make([]string, 0, len(names))
 		for _, name := range names {
-			ref, err := parse(kind, name)
+			ref, err := expiry.Parse(kind, name)
 			if err != nil {
 				return err
 			}

@@ -10,7 +10,7 @@ import (
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/redact"
-	"github.com/strongkeep/strongkeep/internal/vault/lease"
+	"github.com/strongkeep/strongkeep/internal/vault/expiry"
 	"github.com/strongkeep/strongkeep/internal/vault/token/grant"
 )
 
@@ -275,9 +275,9 @@ func (m *Manager) add(tx Tx, e *Entry) error {
 		tx.Put(childPrefix+e.Parent+"/"+e.Key, []byte{entryVersion})
 	}
 	if !e.Expires.IsZero() {
-		lease.Add(tx, e.due())
+		expiry.Add(tx, e.due())
 	}
 	return nil
 }
 
-func (e *Entry) due() lease.Ref { return lease.Ref{Kind: kindExpire, ID: e.Key, Due: e.Expires} }
+func (e *Entry) due() expiry.Ref { return expiry.Ref{Kind: kindExpire, ID: e.Key, Due: e.Expires} }

@@ -12,7 +12,7 @@
 //	token/id/<key>               an Entry; key = HMAC-SHA256 of the token, base64url
 //	token/accessor/<hash>        accessor and key, to look up and to list
 //	token/child/<parent>/<key>   a mark, to find what hangs below
-//	lease/due/token…             when it ends, see package lease
+//	lease/due/token…             when it ends, see package expiry
 //
 // Start reading at Manager, then Entry; grant.Request.Decide and Lifetime.Resolve are the
 // rules, as pure functions.

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/strongkeep/strongkeep/internal/redact"
-	"github.com/strongkeep/strongkeep/internal/vault/lease"
+	"github.com/strongkeep/strongkeep/internal/vault/expiry"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
 	"github.com/strongkeep/strongkeep/internal/vault/store/mem"
 )
@@ -24,7 +24,7 @@ func TestExpirerEndsTokens(t *testing.T) {
 			t.Fatal(err)
 		}
 		w := &world{t: t, m: m, store: s}
-		e := lease.Start(lease.Config{Store: s, Kinds: m.Kinds()})
+		e := expiry.Start(expiry.Config{Store: s, Kinds: m.Kinds()})
 		defer e.Close()
 		kept := w.create(Spec{TTL: 2 * time.Minute, Renewable: true})
 		for i := range 200 {

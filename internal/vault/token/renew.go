@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
-	"github.com/strongkeep/strongkeep/internal/vault/lease"
+	"github.com/strongkeep/strongkeep/internal/vault/expiry"
 )
 
 // Limits are what others say of a token's life when it is renewed: its mount,
@@ -49,8 +49,8 @@ func (m *Manager) Renew(ctx context.Context, tx Tx, e *Entry, increment time.Dur
 		return nil, nil, err
 	}
 	next.LastRenewal, next.Expires = now, now.Add(ttl)
-	lease.Remove(tx, cur.due())
-	lease.Add(tx, next.due())
+	expiry.Remove(tx, cur.due())
+	expiry.Add(tx, next.due())
 	tx.Put(idPrefix+next.Key, encodeEntry(&next))
 	return &next, warnings, nil
 }

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
-	"github.com/strongkeep/strongkeep/internal/vault/lease"
+	"github.com/strongkeep/strongkeep/internal/vault/expiry"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
 )
 
@@ -150,7 +150,7 @@ func TestStaleDueTimeDoesNothing(t *testing.T) {
 	w.now = w.now.Add(59 * time.Minute)
 	w.must(func(tx *store.Txn) error {
 		_, _, err := w.m.Renew(context.Background(), tx, c.Entry, 0, Limits{Default: hour, Max: day})
-		lease.Add(tx, stale) // as if the expirer had moved it for a retry
+		expiry.Add(tx, stale) // as if the expirer had moved it for a retry
 		return err
 	})
 	w.now = w.now.Add(2 * time.Minute)

@@ -4,7 +4,7 @@ import (
 	"context"
 
 	"github.com/strongkeep/strongkeep/internal/errs"
-	"github.com/strongkeep/strongkeep/internal/vault/lease"
+	"github.com/strongkeep/strongkeep/internal/vault/expiry"
 )
 
 // RevokeMode says what becomes of the tokens below a revoked one.
@@ -71,7 +71,7 @@ func (m *Manager) remove(ctx context.Context, tx Tx, e *Entry, mode RevokeMode) 
 		tx.Delete(childPrefix + e.Parent + "/" + e.Key)
 	}
 	if !e.Expires.IsZero() {
-		lease.Remove(tx, e.due())
+		expiry.Remove(tx, e.due())
 	}
 	if e.hasChildren {
 		if mode == OrphanKids {
@@ -80,14 +80,14 @@ func (m *Manager) remove(ctx context.Context, tx Tx, e *Entry, mode RevokeMode) 
 			stone := &Entry{Key: e.Key, Accessor: e.Accessor, Type: e.Type, Orphan: true, severed: true}
 			tx.Put(idPrefix+e.Key, encodeEntry(stone))
 		}
-		lease.Add(tx, lease.Ref{Kind: kindSweep, ID: e.Key, Due: m.soon()})
+		expiry.Add(tx, expiry.Ref{Kind: kindSweep, ID: e.Key, Due: m.soon()})
 	}
 	more, err := m.gone(ctx, tx, e.Key)
 	if err != nil {
 		return errs.Newf(errs.KindOf(err), "dropping what belongs to a revoked token: %w", err)
 	}
 	if more {
-		lease.Add(tx, lease.Ref{Kind: kindGone, ID: e.Key, Due: m.soon()})
+		expiry.Add(tx, expiry.Ref{Kind: kindGone, ID: e.Key, Due: m.soon()})
 	}
 	return nil
 }

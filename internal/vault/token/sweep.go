@@ -5,7 +5,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/strongkeep/strongkeep/internal/vault/lease"
+	"github.com/strongkeep/strongkeep/internal/vault/expiry"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
 )
 
@@ -29,9 +29,9 @@ const (
 // soon is now as a due time: rounding up must not make it a second later.
 func (m *Manager) soon() time.Time { return m.now().Truncate(time.Second) }
 
-// Kinds returns the background work of tokens, for lease.Start.
-func (m *Manager) Kinds() []lease.Kind {
-	return []lease.Kind{
+// Kinds returns the background work of tokens, for expiry.Start.
+func (m *Manager) Kinds() []expiry.Kind {
+	return []expiry.Kind{
 		{Name: kindExpire, Handle: m.expire, Batch: sweepBatch, Parallel: 2},
 		{Name: kindSweep, Handle: m.sweep},
 		{Name: kindGone, Handle: m.goneOn},
@@ -40,7 +40,7 @@ func (m *Manager) Kinds() []lease.Kind {
 }
 
 // expire ends a token whose time is over. One that was renewed has another ref.
-func (m *Manager) expire(ctx context.Context, tx *store.Txn, ref lease.Ref) (time.Time, error) {
+func (m *Manager) expire(ctx context.Context, tx *store.Txn, ref expiry.Ref) (time.Time, error) {
 	e, err := load(ctx, tx, idPrefix+ref.ID)
 	if err != nil || e == nil || e.severed || !e.expired(m.now()) {
 		return time.Time{}, err
@@ -50,7 +50,7 @@ func (m *Manager) expire(ctx context.Context, tx *store.Txn, ref lease.Ref) (tim
 
 // sweep deals with some children of a token that is gone, and asks to be called
 // again while there are more.
-func (m *Manager) sweep(ctx context.Context, tx *store.Txn, ref lease.Ref) (time.Time, error) {
+func (m *Manager) sweep(ctx context.Context, tx *store.Txn, ref expiry.Ref) (time.Time, error) {
 	above, err := load(ctx, tx, idPrefix+ref.ID)
 	if err != nil || above != nil && !above.severed {
 		return time.Time{}, err
@@ -97,7 +97,7 @@ func (m *Manager) settle(ctx context.Context, tx *store.Txn, parent, key string,
 // goneOn lets others go on dropping what they keep. If a token with the same
 // chosen id was made meanwhile it loses what it stored: better than to show it
 // what its predecessor stored.
-func (m *Manager) goneOn(ctx context.Context, tx *store.Txn, ref lease.Ref) (time.Time, error) {
+func (m *Manager) goneOn(ctx context.Context, tx *store.Txn, ref expiry.Ref) (time.Time, error) {
 	more, err := m.gone(ctx, tx, ref.ID)
 	if err != nil || !more {
 		return time.Time{}, err
@@ -121,11 +121,11 @@ func (m *Manager) Tidy(tx Tx, namespace string) {
 		accessors += "." + namespace
 	}
 	for _, index := range []string{accessors, tidyChildren} {
-		lease.Add(tx, lease.Ref{Kind: kindTidy, ID: index, Due: m.soon()})
+		expiry.Add(tx, expiry.Ref{Kind: kindTidy, ID: index, Due: m.soon()})
 	}
 }
 
-func (m *Manager) tidy(ctx context.Context, tx *store.Txn, ref lease.Ref) (time.Time, error) {
+func (m *Manager) tidy(ctx context.Context, tx *store.Txn, ref expiry.Ref) (time.Time, error) {
 	_, namespace, _ := strings.Cut(ref.ID, ".")
 	folder, check := accessorFolder(namespace), m.tidyAccessor
 	if ref.ID == tidyChildren {
@@ -173,7 +173,7 @@ func (m *Manager) tidyChild(ctx context.Context, tx *store.Txn, _, name string) 
 	parent := strings.TrimSuffix(name, "/")
 	e, err := load(ctx, tx, idPrefix+parent)
 	if err == nil && (e == nil || e.severed) {
-		lease.Add(tx, lease.Ref{Kind: kindSweep, ID: parent, Due: m.soon()})
+		expiry.Add(tx, expiry.Ref{Kind: kindSweep, ID: parent, Due: m.soon()})
 	}
 	return err
 }

@@ -10,7 +10,7 @@ import (
 
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/redact"
-	"github.com/strongkeep/strongkeep/internal/vault/lease"
+	"github.com/strongkeep/strongkeep/internal/vault/expiry"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
 	"github.com/strongkeep/strongkeep/internal/vault/store/mem"
 )
@@ -129,14 +129,14 @@ func (w *world) sweep() (commits int) {
 	for range 1000 {
 		worked := false
 		for _, k := range w.m.Kinds() {
-			names, err := w.store.List(ctx, lease.Prefix+k.Name+"/", "", 0)
+			names, err := w.store.List(ctx, expiry.Prefix+k.Name+"/", "", 0)
 			if err != nil {
 				w.t.Fatal(err)
 			}
 			for _, name := range names {
 				var seconds int64
 				fmt.Sscanf(name[:12], "%d", &seconds)
-				ref := lease.Ref{Kind: k.Name, ID: name[13:], Due: time.Unix(seconds, 0).UTC()}
+				ref := expiry.Ref{Kind: k.Name, ID: name[13:], Due: time.Unix(seconds, 0).UTC()}
 				if ref.Due.After(w.now) {
 					break
 				}

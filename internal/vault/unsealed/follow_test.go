@@ -12,7 +12,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/audit/devices"
 	"github.com/strongkeep/strongkeep/internal/vault/audit/headers"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
-	"github.com/strongkeep/strongkeep/internal/vault/lease"
+	"github.com/strongkeep/strongkeep/internal/vault/expiry"
 	"github.com/strongkeep/strongkeep/internal/vault/mount"
 	"github.com/strongkeep/strongkeep/internal/vault/namespace"
 	"github.com/strongkeep/strongkeep/internal/vault/quota"
@@ -456,7 +456,7 @@ func TestQuotasHearOfOthers(t *testing.T) {
 	}))
 	m := p.v.Mounts.Table().ByPath(namespace.Root, "lab/")
 	p.shown(p.commit(func(tx *Tx) error {
-		lease.Add(tx, lease.Ref{Kind: p.v.Leases.Kind(m.ID).Name, ID: "x", Due: now.Add(time.Hour)})
+		expiry.Add(tx, expiry.Ref{Kind: p.v.Leases.Kind(m.ID).Name, ID: "x", Due: now.Add(time.Hour)})
 		return nil
 	}))
 	if !p.other.v.Quotas.Stale("few") {

@@ -15,6 +15,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/audit/headers"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
 	"github.com/strongkeep/strongkeep/internal/vault/events"
+	"github.com/strongkeep/strongkeep/internal/vault/expiry"
 	"github.com/strongkeep/strongkeep/internal/vault/follow"
 	"github.com/strongkeep/strongkeep/internal/vault/identity"
 	"github.com/strongkeep/strongkeep/internal/vault/index"
@@ -57,7 +58,7 @@ type Vault struct {
 	node      leader.Node      // this one
 	roster    *roster.Roster   // nil = nobody else writes to the store
 	follower  *follow.Follower // of what other nodes write; nil = nobody else writes
-	expirer   *lease.Expirer   // nil before the vault is open
+	expirer   *expiry.Expirer  // nil before the vault is open
 	workers   *workers.Crew
 	devices   map[string]redact.Secret          // keys of the enabled audit devices by path; guarded by reload
 	skipped   map[string]redact.Secret          // likewise of those left out at start; guarded by reload
@@ -192,7 +193,7 @@ func (v *Vault) start(ctx context.Context) error {
 // background starts what runs as long as the vault is open.
 func (v *Vault) background(held bool) {
 	v.lifetime, v.stop = context.WithCancel(context.Background())
-	v.expirer = lease.Start(lease.Config{
+	v.expirer = expiry.Start(expiry.Config{
 		Store: v.workStore(), Kinds: slices.Concat(v.Tokens.Kinds(), v.Leases.Kinds(), v.Identity.Kinds()),
 		Log: v.cfg.Log, Now: v.cfg.Now, Held: true,
 	})

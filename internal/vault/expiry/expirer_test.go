@@ -1,4 +1,4 @@
-package lease
+package expiry
 
 import (
 	"bytes"
@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -149,7 +150,7 @@ func TestFailuresAreRetriedWithBackoff(t *testing.T) {
 		if !strings.Contains(log.String(), "attempts=5") || !strings.Contains(log.String(), "the database does not answer") {
 			t.Error("the log does not say what was tried how often")
 		}
-		if left := names(t, s, folder("k")); len(left) != 1 || !strings.HasSuffix(left[0], "-never") {
+		if left := names(t, s, Folder("k")); len(left) != 1 || !strings.HasSuffix(left[0], "-never") {
 			t.Errorf("left: %q", left)
 		}
 	})
@@ -174,8 +175,46 @@ func TestKindsAreIndependent(t *testing.T) {
 		if err := e.Close(); err != nil {
 			t.Error(err)
 		}
-		if left := names(t, s, folder("slow")); len(left) != 1 {
+		if left := names(t, s, Folder("slow")); len(left) != 1 {
 			t.Error("what was not handled is lost")
+		}
+	})
+}
+
+// What hangs has only itself wait: what comes due meanwhile is handled in time, and it is begun once.
+func TestHangingHoldsUpNoOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, b := mem.New(mem.Config{}), &book{}
+		defer s.Close()
+		start := time.Now()
+		add(t, s, Ref{"k", "hangs", start}, Ref{"k", "later", start.Add(time.Minute)}, Ref{"k", "last", start.Add(time.Hour)})
+		var at atomic.Int32
+		handle := func(ctx context.Context, tx *store.Txn, ref Ref) (time.Time, error) {
+			if ref.ID == "hangs" {
+				if n := at.Add(1); n > 1 {
+					t.Errorf("what hangs is begun %d times at once", n)
+				}
+				defer at.Add(-1)
+				time.Sleep(2 * time.Hour)
+			}
+			return b.handle(ctx, tx, ref)
+		}
+		e := Start(Config{Store: s, Kinds: []Kind{{Name: "k", Handle: handle, Parallel: 2}}, Poll: 10 * time.Second})
+		defer e.Close()
+		time.Sleep(time.Minute + 10*time.Second)
+		if len(b.times("later")) != 1 {
+			t.Error("what came due while another hangs is not handled")
+		}
+		add(t, s, Ref{"k", "woken", time.Now()})
+		e.Wake("k")
+		synctest.Wait()
+		if len(b.times("woken")) != 1 {
+			t.Error("what is woken for while another hangs is not handled")
+		}
+		add(t, s, Ref{"k", "hangs", time.Now().Add(time.Minute)}) // as who asks for its end once more
+		time.Sleep(5 * time.Hour)
+		if left := names(t, s, Prefix); len(left) != 0 || len(b.times("hangs")) != 2 || len(b.times("last")) != 1 {
+			t.Errorf("left %q; what hangs was done at %v, the last at %v", left, b.times("hangs"), b.times("last"))
 		}
 	})
 }
@@ -263,6 +302,35 @@ func (f *flaky) List(ctx context.Context, folder, after string, limit int) ([]st
 		return nil, errs.New(errs.Unavailable, "no disk")
 	}
 	return f.Store.List(ctx, folder, after, limit)
+}
+
+// unreadable is a store with an entry that cannot be read, such as a damaged one.
+type unreadable struct {
+	store.Store
+	key string
+}
+
+func (u unreadable) Get(ctx context.Context, key string) (store.Entry, error) {
+	if key == u.key {
+		return store.Entry{}, errs.New(errs.Internal, "damaged")
+	}
+	return u.Store.Get(ctx, key)
+}
+
+// What cannot be read stands first, for good, and holds up nothing behind it.
+func TestDamagedEntryHoldsUpNoOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inner, b := mem.New(mem.Config{}), &book{}
+		defer inner.Close()
+		first := Ref{"k", "a", time.Now()}
+		add(t, inner, first, Ref{"k", "b", time.Now().Add(time.Second)}, Ref{"k", "c", time.Now().Add(2 * time.Second)})
+		e := Start(Config{Store: unreadable{inner, first.Key()}, Kinds: []Kind{{Name: "k", Handle: b.handle}}})
+		defer e.Close()
+		time.Sleep(time.Minute)
+		if len(b.times("b")) != 1 || len(b.times("c")) != 1 {
+			t.Error("what stands behind it is not handled")
+		}
+	})
 }
 
 func TestStoreThatFailsIsAskedLessOften(t *testing.T) {

@@ -1,4 +1,4 @@
-package lease
+package expiry
 
 import (
 	"slices"
@@ -29,7 +29,7 @@ func TestKeysSortByTime(t *testing.T) {
 // Nothing may be handled before its time: fractions of a second go up.
 func TestDueIsRoundedUp(t *testing.T) {
 	for in, want := range map[time.Time]int64{time.Unix(5, 0): 5, time.Unix(5, 1): 6, time.Unix(5, 999_999_999): 6} {
-		ref, err := parse("k", Ref{"k", "id", in}.name())
+		ref, err := Parse("k", Ref{"k", "id", in}.name())
 		if err != nil || ref.Due.Unix() != want || ref.ID != "id" || ref.Kind != "k" {
 			t.Errorf("%v: %+v, %v", in, ref, err)
 		}
@@ -42,7 +42,7 @@ func FuzzParse(f *testing.F) {
 	f.Add("-00000000001-id")
 	f.Add("x")
 	f.Fuzz(func(t *testing.T, name string) {
-		ref, err := parse("k", name)
+		ref, err := Parse("k", name)
 		if err != nil {
 			if !errs.Is(err, errs.Internal) {
 				t.Errorf("kind of %v", err)

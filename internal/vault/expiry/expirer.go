@@ -1,15 +1,13 @@
-package lease
+package expiry
 
 import (
 	"context"
-	"encoding/binary"
 	"log/slog"
 	"maps"
 	"slices"
 	"sync"
 	"time"
 
-	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
 )
 
@@ -222,7 +220,7 @@ func (l *loop) run(ctx context.Context) {
 		case <-l.wake:
 			timer.Stop()
 		}
-		more, held, err := l.once(ctx)
+		held, err := l.once(ctx)
 		switch {
 		case held:
 			continue // Hold wakes it
@@ -231,8 +229,6 @@ func (l *loop) run(ctx context.Context) {
 			timer.Reset(backoff)
 			backoff = min(2*backoff, l.MaxBackoff)
 			continue
-		case more:
-			timer.Reset(0)
 		default:
 			timer.Reset(l.Poll)
 		}
@@ -241,155 +237,14 @@ func (l *loop) run(ctx context.Context) {
 }
 
 // once is one window, unless the loop is held, or is while it is at it.
-func (l *loop) once(ctx context.Context) (more, held bool, err error) {
+func (l *loop) once(ctx context.Context) (held bool, err error) {
 	l.idle <- struct{}{}
 	defer func() { <-l.idle }()
-	window, end, ok := l.open(ctx)
+	inner, stop, ok := l.open(ctx)
 	if !ok {
-		return false, true, nil
+		return true, nil
 	}
-	defer end()
-	more, err = l.window(window)
-	return more, window.Err() != nil && ctx.Err() == nil, err
-}
-
-// window handles what is due now, at most Window of it, and reports whether
-// there may be more.
-func (l *loop) window(ctx context.Context) (more bool, err error) {
-	names, err := l.Store.List(ctx, folder(l.kind.Name), "", l.Window)
-	if err != nil {
-		return false, err
-	}
-	now := l.Now()
-	due := make([]Ref, 0, len(names))
-	for _, name := range names {
-		ref, err := parse(l.kind.Name, name)
-		if err != nil {
-			return false, err
-		}
-		if ref.Due.After(now) {
-			break
-		}
-		due = append(due, ref)
-	}
-	err = l.handleAll(ctx, due)
-	return len(due) > 0, err
-}
-
-// handleAll works on due in batches, Parallel at a time, and returns the first
-// error of the store. Errors of handlers end in a later retry, not here.
-func (l *loop) handleAll(ctx context.Context, due []Ref) error {
-	var (
-		wg    sync.WaitGroup
-		once  sync.Once
-		first error
-		slots = make(chan struct{}, l.kind.Parallel)
-	)
-	for len(due) > 0 && ctx.Err() == nil {
-		n := min(l.kind.Batch, len(due))
-		batch := due[:n]
-		due = due[n:]
-		slots <- struct{}{}
-		if ctx.Err() != nil {
-			break
-		}
-		wg.Go(func() {
-			defer func() { <-slots }()
-			if err := l.handleBatch(ctx, batch); err != nil {
-				once.Do(func() { first = err })
-			}
-		})
-	}
-	wg.Wait()
-	return first
-}
-
-// handleBatch tries all of batch in one commit and, if that fails, one by one.
-func (l *loop) handleBatch(ctx context.Context, batch []Ref) error {
-	if len(batch) > 1 && l.commit(ctx, batch) == nil {
-		return nil
-	}
-	for _, ref := range batch {
-		err := l.commit(ctx, []Ref{ref})
-		if errs.Is(err, errs.Conflict) {
-			err = l.commit(ctx, []Ref{ref})
-		}
-		if err == nil || ctx.Err() != nil {
-			continue
-		}
-		if err := l.postpone(ctx, ref, err); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// commit runs the handler for every ref in one transaction.
-func (l *loop) commit(ctx context.Context, batch []Ref) error {
-	tx := store.Begin(l.Store)
-	for _, ref := range batch {
-		entry, err := tx.Get(ctx, ref.Key())
-		if err != nil {
-			return err
-		}
-		if !entry.Exists() {
-			continue // removed since the window was listed
-		}
-		again, err := l.kind.Handle(ctx, tx, ref)
-		if err != nil {
-			return err
-		}
-		next := Ref{Kind: ref.Kind, ID: ref.ID, Due: again}
-		if !again.IsZero() && next.Key() == ref.Key() {
-			continue
-		}
-		tx.Delete(ref.Key())
-		if !again.IsZero() {
-			Add(tx, next)
-		}
-	}
-	_, err := tx.Commit(ctx)
-	return err
-}
-
-// postpone moves ref to a later time, so that what cannot be handled neither
-// blocks the head of the index nor is kept in memory.
-func (l *loop) postpone(ctx context.Context, ref Ref, cause error) error {
-	tx := store.Begin(l.Store)
-	entry, err := tx.Get(ctx, ref.Key())
-	if err != nil || !entry.Exists() {
-		return err
-	}
-	n := attempts(entry.Value) + 1
-	pause := l.MaxBackoff
-	if n < 32 {
-		pause = min(l.MinBackoff<<(n-1), l.MaxBackoff)
-	}
-	if pause <= 0 {
-		pause = l.MaxBackoff
-	}
-	next := Ref{Kind: ref.Kind, ID: ref.ID, Due: l.Now().Add(pause)}
-	l.Log.Warn("what is due cannot be ended; will try again",
-		"kind", ref.Kind, "id", ref.ID, "attempts", n, "next", next.Due, "error", cause)
-	if next.Key() != ref.Key() {
-		tx.Delete(ref.Key())
-	}
-	tx.Put(next.Key(), binary.AppendUvarint([]byte{version}, n))
-	_, err = tx.Commit(ctx)
-	if errs.Is(err, errs.Conflict) {
-		return nil // somebody else changed it: the next window shows how it is
-	}
-	return err
-}
-
-// attempts reads an index value; one that is not understood counts as new.
-func attempts(value []byte) uint64 {
-	if len(value) < 2 || value[0] != version {
-		return 0
-	}
-	n, used := binary.Uvarint(value[1:])
-	if used <= 0 {
-		return 0
-	}
-	return n
+	defer stop()
+	err = l.work(inner)
+	return inner.Err() != nil && ctx.Err() == nil, err
 }

@@ -1,4 +1,4 @@
-package lease
+package expiry
 
 import (
 	"strconv"
@@ -40,7 +40,7 @@ func Remove(tx Writer, ref Ref) { tx.Delete(ref.Key()) }
 
 // Key returns where ref stands in the store. The due time is rounded up to a
 // second, so that nothing is handled early.
-func (r Ref) Key() string { return folder(r.Kind) + r.name() }
+func (r Ref) Key() string { return Folder(r.Kind) + r.name() }
 
 func (r Ref) name() string {
 	seconds := strconv.FormatInt(max(ceilSecond(r.Due), 0), 10)
@@ -56,10 +56,11 @@ func ceilSecond(t time.Time) int64 {
 	return s
 }
 
-func folder(kind string) string { return Prefix + kind + "/" }
+// Folder is where the index of one kind stands; its names are for Parse.
+func Folder(kind string) string { return Prefix + kind + "/" }
 
-// parse is the inverse of name.
-func parse(kind, name string) (Ref, error) {
+// Parse reads a name in the folder of a kind. Kind Internal: it is none that Key made.
+func Parse(kind, name string) (Ref, error) {
 	seconds, id, ok := strings.Cut(name, "-")
 	if !ok || len(seconds) != secondDigits || id == "" {
 		return Ref{}, errs.Newf(errs.Internal, "the due index of kind %q holds a name that is not a time and an id", kind)
