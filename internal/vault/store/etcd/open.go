@@ -92,11 +92,16 @@ func (c *Config) connect(secure *tls.Config, endpoints []string) (*clientv3.Clie
 //nolint:revive // the shape is of grpc.UnaryClientInterceptor
 func once(ctx context.Context, method string, req, reply any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
 	err := invoke(ctx, method, req, reply, conn, opts...)
-	if code := status.Code(err); method == etcdserverpb.KV_Txn_FullMethodName && ctx.Err() == nil && (code == codes.Canceled || code == codes.DeadlineExceeded) {
+	if code := status.Code(err); code != codes.Canceled && code != codes.DeadlineExceeded || ctx.Err() != nil {
+		return err
+	}
+	if txn, ok := req.(*etcdserverpb.TxnRequest); ok && slices.ContainsFunc(txn.Success, writes) {
 		return status.Error(codes.Unavailable, "etcd did not say whether it wrote: "+status.Convert(err).Message())
 	}
 	return err
 }
+
+func writes(op *etcdserverpb.RequestOp) bool { return op.GetRequestRange() == nil }
 
 // refusal gives errors at the start a kind that says what to mend.
 func (c *Config) refusal(doing string, err error) error {
