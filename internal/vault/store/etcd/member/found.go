@@ -148,17 +148,22 @@ func (m *Member) apply(ctx context.Context, at string) (plan, error) {
 func (m *Member) checkLeft(ctx context.Context) error {
 	answers, _ := m.caller.Survey(ctx, m.cfg.others())
 	own := m.tell()
-	elsewhere := 0
+	var elsewhere []string
 	for name, s := range answers {
 		if s.Cluster == own.Cluster && s.Epoch > own.Epoch {
 			return errs.Newf(errs.Invalid, "the cluster was recovered from another member (%s knows epoch %d, the data here is of epoch %d): move %s away, and this node joins anew", name, s.Epoch, own.Epoch, m.cfg.Dir)
 		}
 		if s.Cluster != "" && s.Cluster != own.Cluster {
-			elsewhere++
+			elsewhere = append(elsewhere, name)
 		}
 	}
-	if 2*elsewhere > len(m.cfg.Peers) {
-		return errs.Newf(errs.Invalid, "%d of the other nodes are of another cluster than the data in %s: move it away, and this node joins theirs", elsewhere, m.cfg.Dir)
+	slices.Sort(elsewhere)
+	if 2*len(elsewhere) > len(m.cfg.Peers) {
+		return errs.Newf(errs.Invalid, "%d of the other nodes are of another cluster than the data in %s: move it away, and this node joins theirs", len(elsewhere), m.cfg.Dir)
+	}
+	if len(elsewhere) > 0 {
+		m.cfg.Log.Warn("some of the other nodes are of another cluster than the data here, so that there may be two vaults: stop those whose data is not to stay, and empty their directories",
+			"other_cluster", elsewhere, "data", m.cfg.Dir)
 	}
 	return nil
 }

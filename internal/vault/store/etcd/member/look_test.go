@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/redact"
 	"github.com/strongkeep/strongkeep/internal/testenv/buffer"
 	"github.com/strongkeep/strongkeep/internal/vault/store/etcd/member"
@@ -81,5 +82,33 @@ func TestRefusedOnce(t *testing.T) {
 	}
 	if n := strings.Count(said.String(), "a node is not taken into the cluster"); n != 1 {
 		t.Errorf("it is said %d times", n)
+	}
+}
+
+// Nodes of one list may have come to be of two clusters, by a snapshot that was restored beside old data: the
+// smaller part does not start, and the larger one says so.
+func TestOfAnotherCluster(t *testing.T) {
+	t.Parallel()
+	all := list(t, 3)
+	lone, pair := all[2], []member.Config{all[0], all[1]}
+	lone.Peers = all[0].Peers[2:]
+	for i := range pair {
+		pair[i].Peers = all[0].Peers[:2]
+	}
+	if err := open(t, lone).Close(); err != nil {
+		t.Fatal(err)
+	}
+	two := together(t, pair)
+	_, err := try(t, all[2])
+	wantKind(t, err, errs.Invalid, "2 of the other nodes are of another cluster")
+	open(t, lone)
+	if err := two[0].Close(); err != nil {
+		t.Fatal(err)
+	}
+	var said buffer.Buffer
+	all[0].Log = slog.New(slog.NewTextHandler(&said, nil))
+	open(t, all[0])
+	if !strings.Contains(said.String(), "there may be two vaults") {
+		t.Error("nothing is said of the other cluster")
 	}
 }
