@@ -208,10 +208,11 @@ func (c *ServerConfig) makeLog() error {
 	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil {
 		return errs.Newf(errs.Invalid, "log_level %q: use debug, info, warn or error", c.LogLevel)
 	}
-	c.level = new(slog.LevelVar)
-	c.level.Set(level)
-	c.started = new(slog.LevelVar)
-	c.started.Set(level)
+	if c.level == nil { // else it is complete already, and others have the level
+		c.level, c.started = new(slog.LevelVar), new(slog.LevelVar)
+		c.level.Set(level)
+		c.started.Set(level)
+	}
 	if c.Log != nil {
 		return nil
 	}

@@ -87,3 +87,18 @@ func TestReload(t *testing.T) {
 		t.Error("what was put right is not taken up:", log.String())
 	}
 }
+
+// What a running server logs follows its level, also when its settings are completed once more.
+func TestCompletedOnce(t *testing.T) {
+	c := ServerConfig{DataDir: t.TempDir(), Log: slog.New(slog.DiscardHandler)}
+	if err := c.complete(); err != nil {
+		t.Fatal(err)
+	}
+	level, started := c.level, c.started
+	if err := c.complete(); err != nil {
+		t.Fatal(err)
+	}
+	if c.level != level || c.started != started {
+		t.Error("the level is another one")
+	}
+}

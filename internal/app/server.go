@@ -39,6 +39,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/store"
 	"github.com/strongkeep/strongkeep/internal/vault/store/cached"
 	"github.com/strongkeep/strongkeep/internal/vault/store/etcd"
+	"github.com/strongkeep/strongkeep/internal/vault/store/etcd/member/settings"
 	"github.com/strongkeep/strongkeep/internal/vault/store/sealed"
 	"github.com/strongkeep/strongkeep/internal/vault/unsealed"
 )
@@ -282,6 +283,15 @@ func (s *Server) tlsConfig() (*tls.Config, error) {
 		return c, err
 	}
 	issuer := &certificate.Issuer{Dir: filepath.Join(s.cfg.DataDir, "tls"), Names: s.cfg.ServerNames(), Now: s.cfg.Now, Log: s.cfg.Log}
+	if s.cfg.Storage == settings.Storage {
+		own, err := s.cfg.Config(s.cfg.DataDir)
+		if err != nil {
+			return nil, err
+		}
+		if issuer.Shared, err = certificate.NewAuthority(own.Key); err != nil {
+			return nil, err
+		}
+	}
 	s.caFile = issuer.CAFile()
 	c.GetCertificate = issuer.Certificate
 	return c, issuer.Open()

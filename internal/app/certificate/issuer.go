@@ -33,12 +33,14 @@ const (
 
 // Issuer gives the server a certificate from a CA of its own, made at the
 // first start and kept in Dir: ca.pem (give this to clients as VAULT_CACERT)
-// and ca-key.pem (0600, never leaves the machine).
+// and ca-key.pem (0600, never leaves the machine). Or from one that it shares
+// with other servers: then there is ca.pem only, the same in each.
 type Issuer struct {
-	Dir   string
-	Names []string // DNS names and IP addresses the certificate is for
-	Now   func() time.Time
-	Log   *slog.Logger
+	Dir    string
+	Names  []string // DNS names and IP addresses the certificate is for
+	Now    func() time.Time
+	Log    *slog.Logger
+	Shared *Authority // unless Dir has a CA of its own already; nil = there is none
 
 	mu    sync.Mutex
 	leaf  *tls.Certificate
@@ -56,12 +58,24 @@ func (s *Issuer) Open() error {
 	if err := os.MkdirAll(s.Dir, 0o700); err != nil {
 		return errs.Newf(errs.Unavailable, "making the TLS directory: %w", err)
 	}
-	if _, err := os.Stat(s.CAFile()); errors.Is(err, fs.ErrNotExist) {
-		if err := s.makeCA(); err != nil {
-			return err
-		}
+	raw, err := os.ReadFile(s.CAFile())
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return errs.Newf(errs.Unavailable, "reading the server's CA: %w", err)
 	}
-	_, err := s.Certificate(nil)
+	own := err == nil && !shared(raw)
+	switch {
+	case own && s.Shared != nil:
+		s.Log.Warn("this server keeps the CA that it has and does not take the one that it could share: clients need both; remove ca.pem and ca-key.pem for the other", "dir", s.Dir)
+		s.Shared = nil
+	case own:
+	case s.Shared != nil:
+		err = s.Shared.write(s.CAFile(), raw)
+	default: // none, or a shared one of another storage, whose key is not here
+		err = s.makeCA()
+	}
+	if err == nil {
+		_, err = s.Certificate(nil)
+	}
 	return err
 }
 
@@ -123,9 +137,9 @@ func (s *Issuer) Certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 }
 
 func (s *Issuer) issue() (*tls.Certificate, error) {
-	pair, err := tls.LoadX509KeyPair(s.CAFile(), filepath.Join(s.Dir, "ca-key.pem"))
+	pair, err := s.authority()
 	if err != nil {
-		return nil, errs.Newf(errs.Unavailable, "loading the server's CA from %s (remove ca.pem and ca-key.pem there to make a new one): %w", s.Dir, err)
+		return nil, err
 	}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -153,6 +167,17 @@ func (s *Issuer) issue() (*tls.Certificate, error) {
 		return nil, errs.Newf(errs.Internal, "reading back the server's certificate: %w", err)
 	}
 	return &tls.Certificate{Certificate: [][]byte{der, pair.Certificate[0]}, PrivateKey: key, Leaf: leaf}, nil
+}
+
+func (s *Issuer) authority() (tls.Certificate, error) {
+	if s.Shared != nil {
+		return s.Shared.pair, nil
+	}
+	pair, err := tls.LoadX509KeyPair(s.CAFile(), filepath.Join(s.Dir, "ca-key.pem"))
+	if err != nil {
+		return pair, errs.Newf(errs.Unavailable, "loading the server's CA from %s (remove ca.pem and ca-key.pem there to make a new one): %w", s.Dir, err)
+	}
+	return pair, nil
 }
 
 // Names are the names a self-issued certificate is for: loopback, the
