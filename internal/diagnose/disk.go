@@ -152,7 +152,7 @@ func writable(dir string) error {
 func (v *visit) files() {
 	c := &v.cfg.Server
 	for _, f := range []struct{ setting, path string }{
-		{"tls_key", c.TLSKey}, {"unseal_key_file", c.UnsealKeyFile}, {"etcd_key_file", c.EtcdKeyFile}, {"etcd_password_file", c.EtcdPasswordFile},
+		{"tls_key", c.TLSKey}, {"unseal_key_file", c.UnsealKeyFile}, {"cluster_key_file", c.ClusterKeyFile}, {"etcd_key_file", c.EtcdKeyFile}, {"etcd_password_file", c.EtcdPasswordFile},
 		{"the key of the server's own CA", filepath.Join(c.DataDir, "tls", "ca-key.pem")},
 	} {
 		if f.path == "" {
