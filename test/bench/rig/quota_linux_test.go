@@ -22,8 +22,11 @@ func TestQuota(t *testing.T) {
 	command := q.Within("timeout", "2", "sh", "-c", "while :; do :; done")
 	cmd := exec.Command(command[0], command[1:]...)
 	begin := time.Now()
-	_ = cmd.Run() // ended by timeout
+	_ = cmd.Run()
 	took := time.Since(begin)
+	if code := cmd.ProcessState.ExitCode(); code != 124 {
+		t.Errorf("it was not ended by timeout: %d", code)
+	}
 	if spent := cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime(); spent == 0 || spent > took/2 {
 		t.Errorf("it had %v of %v", spent, took)
 	}
