@@ -18,9 +18,11 @@ if ! dpkg-query -W $programs >/dev/null 2>&1; then
 fi
 echo "test: building the real cluster's parts (the first time takes about ten minutes)"
 go run ./test/cluster/cmd/cluster build
-# Two packages at a time are right for two cores.
-set -- -count=1 -timeout 30m -p 2 "$@"
+# Two packages at a time are right for two cores. "make lint" vets, and more.
+set -- -count=1 -timeout 30m -p 2 -vet=off "$@"
+race=()
 if [ "${CI:-}" = true ]; then
+  race=(-race)
   set -- -race "$@"
 fi
 # Every program of a race build sleeps a second at its end for others' reports;
@@ -37,6 +39,8 @@ flags=("${@:1:$#-1}")
 # once a minute), so they run beside all others, the longest one first, and tell at the end.
 beside=(./test/encryption ./test/rotation ./internal/kube/operator/rotation ./internal/kube/operator)
 mapfile -t others < <(go list ./... | grep -vxF "$(go list "${beside[@]}")")
+# Compiled before both begin: they would compile the same, each for itself.
+go list -export -deps -test "${race[@]}" "${beside[@]}" >/dev/null
 log=$(mktemp)
 set -m # a process group of its own, to be ended with all it started
 go test "${flags[@]}" "${beside[@]}" >"$log" 2>&1 &
