@@ -48,7 +48,10 @@ func TestFull(t *testing.T) {
 			warned := false
 			for ; err == nil && written < 100; written++ {
 				warned = warned || nodes[0].Health().Full()
-				err = patiently(t, s, store.Put(fmt.Sprintf("f/%d", written), value))
+				if err = patiently(t, s, store.Put(fmt.Sprintf("f/%d", written), value)); err == nil {
+					// etcd commits to its file in batches, and counts what is there.
+					eventually(t, "what was written is counted", func() bool { return nodes[0].Health().InUse > int64(written)<<20 })
+				}
 			}
 			wantKind(t, err, errs.Unavailable, "out of space")
 			if !warned {
