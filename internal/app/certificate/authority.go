@@ -52,20 +52,20 @@ func NewAuthority(secret redact.Secret) (*Authority, error) {
 	if err != nil {
 		return nil, errs.Newf(errs.Internal, "making the CA that servers share: %w", err)
 	}
-	leaf, err := x509.ParseCertificate(der)
+	parsed, err := x509.ParseCertificate(der)
 	if err != nil {
 		return nil, errs.Newf(errs.Internal, "reading back the CA that servers share: %w", err)
 	}
-	return &Authority{tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}}, nil
+	return &Authority{tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: parsed}}, nil
 }
 
-func derive(secret redact.Secret) (key *ecdsa.PrivateKey, err error) {
+func derive(secret redact.Secret) (*ecdsa.PrivateKey, error) {
 	for n := range 4 { // one of 2^32 is no number below the order of the curve
 		scalar, err := hkdf.Key(sha256.New, secret.Reveal(), nil, "strongkeep CA of servers for clients "+strconv.Itoa(n), 32)
 		if err != nil {
 			return nil, err
 		}
-		key, err = ecdsa.ParseRawPrivateKey(elliptic.P256(), scalar)
+		key, err := ecdsa.ParseRawPrivateKey(elliptic.P256(), scalar)
 		clear(scalar)
 		if err == nil {
 			return key, nil
