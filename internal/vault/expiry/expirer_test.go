@@ -317,7 +317,7 @@ func (u unreadable) Get(ctx context.Context, key string) (store.Entry, error) {
 	return u.Store.Get(ctx, key)
 }
 
-// What cannot be read stands first, for good, and holds up nothing behind it.
+// What cannot be read stands first, for good; what stands behind it is handled all the same, at the next look.
 func TestDamagedEntryHoldsUpNoOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		inner, b := mem.New(mem.Config{}), &book{}
