@@ -42,7 +42,7 @@ rewrite: ## 20,000 Secrets rewritten in etcd beside 200 writers
 migrate: ## Take over from the External Secrets Operator itself, and give back
 	STRONGKEEP_ORIGINAL=1 go test -count=1 -timeout 60m -v ./test/migrate
 
-chaos: ## SCHEDULES (default 100) of faults on three nodes from SEED (default 1) on, WORLDS (default 1) at once, of WORLD external or cluster
+chaos: ## SCHEDULES (default 100) of faults on nodes from SEED (default 1) on, WORLDS (default 1) at once, of WORLD external, cluster or embedded
 	WORLD=$${WORLD:-external} SCHEDULES=$${SCHEDULES:-100} SEED=$${SEED:-1} WORLDS=$${WORLDS:-1} go test -count=1 -timeout 12h -v -run Schedules ./test/chaos
 
 chaos-mutants: ## What the harness of `make chaos` finds in servers that are broken on purpose, in WORLD

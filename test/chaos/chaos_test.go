@@ -56,7 +56,7 @@ func programs(t *testing.T, kinds []schedule.World, overlay string) world.Progra
 // worlds are those that WORLD names, and how many schedules of each are run if SCHEDULES does not say.
 func worlds(t *testing.T) map[schedule.World]uint64 {
 	t.Helper()
-	short := map[schedule.World]uint64{schedule.External: 6, schedule.Cluster: 3}
+	short := map[schedule.World]uint64{schedule.External: 6, schedule.Cluster: 3, schedule.Embedded: 3}
 	name := schedule.World(os.Getenv("WORLD"))
 	if name == "" {
 		return short

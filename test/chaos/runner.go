@@ -124,7 +124,7 @@ func (r *Runner) Run(ctx context.Context, s schedule.Schedule) (Result, error) {
 	if broken != "" {
 		result.Report.Violations = append(result.Report.Violations, check.Violation{Promise: check.Recovered, Detail: broken})
 	}
-	taken, err := r.turns.read(r.world.Nodes[:])
+	taken, err := r.turns.read(r.world.Nodes)
 	result.Report.Violations = append(result.Report.Violations, check.Turns(taken)...)
 	r.used++
 	return result, err

@@ -3,16 +3,25 @@ package schedule
 // World is what schedules are for.
 type World string
 
-// The worlds: nodes on an etcd of its own processes, and nodes that form an etcd cluster in
-// theirs (storage cluster).
+// The worlds: nodes on an etcd of its own processes, nodes that form an etcd cluster in
+// theirs (storage cluster), and one node on the embedded store (storage pebble).
 const (
 	External World = "external"
 	Cluster  World = "cluster"
+	Embedded World = "embedded"
 )
+
+// Nodes is how many nodes a world has.
+func (w World) Nodes() int {
+	if w == Embedded {
+		return 1
+	}
+	return 3
+}
 
 // streams keep the schedules of one world independent of those of another. They never change, nor
 // does the order of a world's Kinds: a seed is to give the same faults for ever.
-var streams = map[World]uint64{External: 0x5eed, Cluster: 0xc1}
+var streams = map[World]uint64{External: 0x5eed, Cluster: 0xc1, Embedded: 0xe1}
 
 // Kind is what goes wrong.
 type Kind string
@@ -71,6 +80,12 @@ const (
 	SlowDisks      Kind = "slow disks of all nodes"
 )
 
+// Kinds of a node whose end comes again before it has read what the last one left.
+const (
+	KillAgain  Kind = "kill -9 of a node, and of each that is started for it"
+	PowerAgain Kind = "power cut of a node, and of each that is started for it"
+)
+
 // Kinds are all of a world.
 var Kinds = map[World][]Kind{
 	External: {
@@ -82,5 +97,9 @@ var Kinds = map[World][]Kind{
 		KillNode, KillMost, KillNodes, FreezeNode, FreezeMost, PowerNode, PowerNodes, StopNode, LoseDisk, PartPair, PartPairOneWay, PartNode,
 		PartDeaf, PartMute, PartAll, PartSite, CutClients, MuteClients, SlowPeers, LossyPeers, SlowClients, FullAudit, FullDisks,
 		SlowAudit, SlowDisks, Skew, LostKMS, SealNode, StepDown,
+	},
+	Embedded: {
+		KillNode, KillAgain, FreezeNode, PowerNode, PowerAgain, StopNode, CutClients, MuteClients, SlowClients, FullAudit, SlowAudit, Skew,
+		LostKMS, SealNode,
 	},
 }

@@ -14,7 +14,7 @@ type Fault struct {
 	At     time.Duration // after the start of the schedule
 	For    time.Duration
 	A, B   int
-	Delay  time.Duration // SlowNet, SlowPeers, SlowClients, SlowDisk, SlowDisks, SlowAudit
+	Delay  time.Duration // SlowNet, SlowPeers, SlowClients, SlowDisk, SlowDisks, SlowAudit; of KillAgain and PowerAgain what a node has
 	Loss   float64       // LossyNet, LossyPeers, SlowClients
 	Offset time.Duration // Skew
 }
@@ -57,11 +57,8 @@ func (s Schedule) String() string {
 	return fmt.Sprintf("seed %d of the %s world, %v\n%s", s.Seed, s.World, s.Length, strings.Join(all, "\n"))
 }
 
-// Size of the worlds that schedules are for.
-const (
-	Nodes   = 3
-	Members = 3
-)
+// Members is how many members of etcd a world has that are programs of their own.
+const Members = 3
 
 // Length of a schedule until all faults are over. It is longer than a leader's lease and what
 // nodes believe without a sign of life, together.
@@ -76,9 +73,9 @@ func New(w World, seed uint64) Schedule {
 	r := rand.New(rand.NewPCG(seed, streams[w]))
 	s := Schedule{World: w, Seed: seed, Length: Length}
 	for range 1 + r.IntN(3) {
-		f := one(r, Kinds[w])
+		f := one(r, w)
 		for f.Kind == LoseDisk && s.has(LoseDisk) { // two of three disks are lost for good
-			f = one(r, Kinds[w])
+			f = one(r, w)
 		}
 		s.Faults = append(s.Faults, f)
 	}
@@ -90,8 +87,9 @@ func (s Schedule) has(k Kind) bool {
 	return slices.ContainsFunc(s.Faults, func(f Fault) bool { return f.Kind == k })
 }
 
-func one(r *rand.Rand, kinds []Kind) Fault {
-	f := Fault{Kind: kinds[r.IntN(len(kinds))], A: r.IntN(Nodes)}
+func one(r *rand.Rand, w World) Fault {
+	kinds := Kinds[w]
+	f := Fault{Kind: kinds[r.IntN(len(kinds))], A: r.IntN(w.Nodes())}
 	f.B = (f.A + 1 + r.IntN(Members-1)) % Members
 	if f.Kind == CutNodeEtcd {
 		f.B = r.IntN(Members)
@@ -110,7 +108,7 @@ func one(r *rand.Rand, kinds []Kind) Fault {
 // plain drops what a kind has no use for.
 func (f Fault) plain() Fault {
 	switch f.Kind {
-	case SlowNet, SlowPeers, SlowDisk, SlowAudit, SlowDisks:
+	case SlowNet, SlowPeers, SlowDisk, SlowAudit, SlowDisks, KillAgain, PowerAgain:
 		f.Loss = 0
 	case LossyNet, LossyPeers:
 		f.Delay = 0

@@ -29,7 +29,7 @@ func TestSchedules(t *testing.T) {
 					lost++
 				}
 				pair := f.Kind == schedule.CutPair || f.Kind == schedule.PartPair || f.Kind == schedule.PartPairOneWay
-				if f.At <= 0 || f.For <= 0 || f.At+f.For > s.Length || f.A == f.B && pair || f.A >= schedule.Nodes || f.B >= schedule.Members {
+				if f.At <= 0 || f.For <= 0 || f.At+f.For > s.Length || f.A == f.B && pair || f.A >= world.Nodes() || f.B >= schedule.Members {
 					t.Errorf("seed %d: %s", seed, f)
 				}
 			}
@@ -53,6 +53,7 @@ func TestSchedules(t *testing.T) {
 func TestSeedsStay(t *testing.T) {
 	for world, want := range map[schedule.World]string{
 		schedule.External: "0e253945983ecf7154d03fc7c9d91775a0d67387a6904d1a83c7a5c5323bec52",
+		schedule.Embedded: "e2800428146e984d9e0be8fff8e78c667c6d7873d8c25460ff6c4305f261fa4a",
 		schedule.Cluster:  "aa958265e2c406ba51f146b26c43e85017da933da86108291ced65818bc2900c",
 	} {
 		h := sha256.New()

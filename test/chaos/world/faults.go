@@ -19,7 +19,14 @@ func (w *World) Begin(ctx context.Context, f schedule.Fault) (end func() error, 
 	if !ok {
 		return nil, fmt.Errorf("a fault that this world does not know: %q", f.Kind)
 	}
-	return effect(ctx, w, f)
+	w.acting.Lock()
+	defer w.acting.Unlock()
+	undo, err := effect(ctx, w, f)
+	return func() error {
+		w.acting.Lock()
+		defer w.acting.Unlock()
+		return undo()
+	}, err
 }
 
 // Heal has everything run, and be connected, as if it never were otherwise. It is for the end of a
@@ -85,6 +92,9 @@ var effects = map[schedule.Kind]effect{
 	schedule.LossyPeers:     linking(node, others, slow, both),
 	schedule.FullDisks:      filling(nodes),
 	schedule.SlowDisks:      slowing(nodes),
+
+	schedule.KillAgain:  again(func(m *Machine, _ *rand.Rand) error { return kill(m) }),
+	schedule.PowerAgain: again(cutPower),
 }
 
 // Which machines a fault is about.
@@ -92,8 +102,8 @@ type which func(w *World, f schedule.Fault) []*Machine
 
 func node(w *World, f schedule.Fault) []*Machine    { return w.Nodes[f.A : f.A+1] }
 func nodeB(w *World, f schedule.Fault) []*Machine   { return w.Nodes[f.B : f.B+1] }
-func nodes(w *World, _ schedule.Fault) []*Machine   { return w.Nodes[:] }
-func others(w *World, f schedule.Fault) []*Machine  { return but(w.Nodes[:], f.A) }
+func nodes(w *World, _ schedule.Fault) []*Machine   { return w.Nodes }
+func others(w *World, f schedule.Fault) []*Machine  { return but(w.Nodes, f.A) }
 func member(w *World, f schedule.Fault) []*Machine  { return w.Members[f.A : f.A+1] }
 func memberB(w *World, f schedule.Fault) []*Machine { return w.Members[f.B : f.B+1] }
 func members(w *World, _ schedule.Fault) []*Machine { return w.Members[:] }
@@ -138,12 +148,39 @@ func freezing(of which) effect {
 // cuttingPower ends the programs, and what they did not sync is lost.
 func cuttingPower(of which) effect {
 	return func(_ context.Context, w *World, f schedule.Fault) (func() error, error) {
-		all, r := of(w, f), rand.New(rand.NewPCG(uint64(f.At), uint64(f.For)))
-		return func() error { return each(all, run) }, each(all, func(m *Machine) error {
-			m.Process.Kill()
-			_, err := m.Disk.Lose(r)
-			return err
-		})
+		all, r := of(w, f), random(f)
+		return func() error { return each(all, run) }, each(all, func(m *Machine) error { return cutPower(m, r) })
+	}
+}
+
+// random decides what a power cut leaves of what was not synced.
+func random(f schedule.Fault) *rand.Rand {
+	return rand.New(rand.NewPCG(uint64(f.At), uint64(f.For)))
+}
+
+func cutPower(m *Machine, r *rand.Rand) error {
+	m.Process.Kill()
+	_, err := m.Disk.Lose(r)
+	return err
+}
+
+// again ends a node, and each that is started for it when that had f.Delay to read what it found.
+func again(end func(*Machine, *rand.Rand) error) effect {
+	return func(_ context.Context, w *World, f schedule.Fault) (func() error, error) {
+		m, r, over := w.Nodes[f.A], random(f), false
+		once := func() error { return errors.Join(end(m, r), run(m)) }
+		failed := once()
+		var next func()
+		next = func() {
+			w.acting.Lock()
+			defer w.acting.Unlock()
+			if !over && failed == nil {
+				failed = once()
+				time.AfterFunc(f.Delay, next)
+			}
+		}
+		time.AfterFunc(f.Delay, next)
+		return func() error { over = true; return failed }, failed
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -28,8 +29,8 @@ type Programs struct {
 
 // World is running. Its methods are for one goroutine, those of its machines for any.
 type World struct {
-	Nodes   [schedule.Nodes]*Machine
-	Members [schedule.Members]*Machine // none where nodes are members themselves
+	Nodes   []*Machine
+	Members [schedule.Members]*Machine // none where they are not programs of their own
 	KMS     *Machine
 	Clients *network.Host
 	Root    string // a root token
@@ -39,6 +40,7 @@ type World struct {
 	// Seal has an operator seal a node and notes what became of it. Set before faults begin.
 	Seal func(ctx context.Context, node int)
 
+	acting   sync.Mutex // held by what begins or ends a fault, or is part of one
 	kind     schedule.World
 	net      *network.Net
 	programs Programs
@@ -88,10 +90,12 @@ func (w *World) start(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("starting the key's vault: %w", err)
 	}
-	for i := range w.Nodes {
-		if w.Nodes[i], err = w.machine("node"+strconv.Itoa(i), byte(1+i)); err != nil {
+	for i := range w.kind.Nodes() {
+		m, err := w.machine("node"+strconv.Itoa(i), byte(1+i))
+		if err != nil {
 			return err
 		}
+		w.Nodes = append(w.Nodes, m)
 	}
 	if err := w.startNodes("-unseal-key-store", seal); err != nil {
 		return err
@@ -130,10 +134,13 @@ func (w *World) startNodes(args ...string) error {
 
 // storage is what nodes are told of where they store.
 func (w *World) storage() ([]string, error) {
-	if w.kind == schedule.External {
+	switch w.kind {
+	case schedule.External:
 		return []string{"-etcd", w.endpoints()}, nil
+	case schedule.Cluster:
+		return w.clusterArgs()
 	}
-	return w.clusterArgs()
+	return nil, nil // by itself a node has an embedded store
 }
 
 // open makes the vault and waits until each node has opened it.
@@ -232,6 +239,6 @@ func (w *World) Close() {
 
 // all are the machines that there are.
 func (w *World) all() []*Machine {
-	all := append(append([]*Machine{w.KMS}, w.Nodes[:]...), w.Members[:]...)
+	all := append(append([]*Machine{w.KMS}, w.Nodes...), w.Members[:]...)
 	return slices.DeleteFunc(all, func(m *Machine) bool { return m == nil })
 }
