@@ -73,6 +73,10 @@ var onEtcd = map[string]mutant{
 		[]edit{{"internal/vault/store/etcd/etcd.go", `return 0, failure("committing", err)`, "return 1, nil"}},
 		[]schedule.Fault{{Kind: schedule.KillEtcds, At: 500 * time.Millisecond, For: 5500 * time.Millisecond}}, []check.Promise{check.Acknowledged, check.Linearizable, check.Recovered},
 	},
+	"a lease that ended while its account was made is not looked at": {
+		[]edit{{"internal/vault/gate/lease.go", "return c.vault.Leases.Confirm(ctx, c.leased)", "return nil"}},
+		each(schedule.FreezeNode, 5*time.Second), []check.Promise{check.LeaseOver},
+	},
 	"background work is not fenced, and goes on": {
 		[]edit{
 			{"internal/vault/leader/fence.go", "append(slices.Clip(changes), store.Check(Key, f.term))...", "changes..."},

@@ -102,7 +102,9 @@ func (r *Runner) Run(ctx context.Context, s schedule.Schedule) (Result, error) {
 	log := history.New()
 	stall := history.Watch(log)
 	defer stall.Close()
-	load := workload.New(workload.Config{World: r.world, Log: log, Seed: s.Seed, Name: fmt.Sprintf("s%d-%d-%d", s.Seed, r.worlds, r.used)})
+	load := workload.New(workload.Config{
+		World: r.world, Log: log, Seed: s.Seed, Name: fmt.Sprintf("s%d-%d-%d", s.Seed, r.worlds, r.used), Leases: !s.Has(schedule.Skew),
+	})
 	r.world.Seal = load.Seal
 	answered, err := r.fail(ctx, s, load)
 	if err != nil {
@@ -118,6 +120,8 @@ func (r *Runner) Run(ctx context.Context, s schedule.Schedule) (Result, error) {
 		broken = fmt.Sprintf("%v after the faults: %v", recovery, err)
 	} else if err := load.Verify(); err != nil {
 		broken = err.Error()
+	} else {
+		load.Ended(bound)
 	}
 	result.Ops = log.Ops()
 	result.Report = check.History(result.Ops, check.Config{Stall: stall.Within})

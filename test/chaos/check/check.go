@@ -23,6 +23,8 @@ const (
 	Revoked      Promise = "a revoked token is refused everywhere after a second"
 	Alive        Promise = "a token that was not revoked is not refused behind its index"
 	SealedShut   Promise = "a sealed node shows no secret"
+	LeaseHeld    Promise = "what an acknowledged lease stands for is there until the lease ends"
+	LeaseOver    Promise = "what a lease stands for is gone when the lease has ended"
 	OneLeader    Promise = "background work is done by one node at a time"
 	Recovered    Promise = "all nodes answer again after the faults, without a human"
 )
@@ -79,6 +81,9 @@ func History(ops []history.Op, cfg Config) Report {
 	}
 	for _, of := range byKey(ops, history.Create, history.Use, history.Revoke) {
 		r.Violations = append(r.Violations, tokens(of, cfg)...)
+	}
+	for _, of := range byKey(ops, history.Lease, history.End, history.Made, history.Ended) {
+		r.Violations = append(r.Violations, leases(of, cfg)...)
 	}
 	r.Violations = append(r.Violations, sealed(ops)...)
 	return r

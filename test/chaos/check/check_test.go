@@ -43,6 +43,8 @@ func token(kind history.Kind, node int) history.Op {
 	return history.Op{Kind: kind, Key: "t", Node: node}
 }
 
+func lease(kind history.Kind) history.Op { return history.Op{Kind: kind, Key: "l"} }
+
 func status(sealed bool, start int) history.Op {
 	return history.Op{Kind: history.Status, Sealed: sealed, Version: start}
 }
@@ -81,6 +83,19 @@ var right = map[string][]history.Op{
 	"a node that opens, shows and starts sealed": {
 		at(0, 10, status(true, 1)), at(20, 30, wrote(0, 1, "a")), at(40, 50, read(0, 1, "a")), at(80, 90, status(true, 2)),
 	},
+	"a lease that ends by itself": {
+		at(0, 50, lease(history.Lease)), at(40, 40, lease(history.Made)), at(1980, 1980, lease(history.Ended)),
+	},
+	"a lease that is ended by a client who was told nothing": {
+		at(0, 50, lease(history.Lease)), at(40, 40, lease(history.Made)), at(60, 90, unknown(lease(history.End))), at(80, 80, lease(history.Ended)),
+	},
+	"a lease that nobody was told of, made late": {
+		at(0, 50, unknown(lease(history.Lease))), at(2000, 2000, lease(history.Ended)), at(5000, 5000, lease(history.Made)), at(5010, 5010, lease(history.Ended)),
+	},
+	"a lease that could not be given": {
+		at(0, 50, unknown(lease(history.Lease))), at(40, 40, lease(history.Made)), at(45, 45, lease(history.Ended)),
+	},
+	"a lease whose account was never made": {at(0, 50, unknown(lease(history.Lease)))},
 }
 
 // storm has sixty writes at once whose outcome nobody was told; the versions of each second one
@@ -179,6 +194,19 @@ var wrong = map[string]struct {
 	"a node that an operator sealed shows a secret": {check.SealedShut, []history.Op{
 		at(0, 10, wrote(0, 1, "a")), at(20, 30, history.Op{Kind: history.Seal, Version: 1}), at(40, 50, read(0, 1, "a")), at(60, 70, status(true, 1)),
 	}},
+	"a lease that never ends": {check.LeaseOver, []history.Op{
+		at(0, 50, lease(history.Lease)), at(40, 40, lease(history.Made)),
+	}},
+	"an account that is made when its lease is over": {check.LeaseOver, []history.Op{
+		at(0, 50, unknown(lease(history.Lease))), at(2000, 2000, lease(history.Ended)), at(5000, 5000, lease(history.Made)),
+	}},
+	"an end that is told and has not come": {check.LeaseOver, []history.Op{
+		at(0, 50, lease(history.Lease)), at(40, 40, lease(history.Made)), at(60, 90, lease(history.End)), at(100, 100, lease(history.Ended)),
+	}},
+	"a lease that ends too early": {check.LeaseHeld, []history.Op{
+		at(0, 50, lease(history.Lease)), at(40, 40, lease(history.Made)), at(1900, 1900, lease(history.Ended)),
+	}},
+	"a lease that is told and stands for nothing": {check.LeaseHeld, []history.Op{at(0, 50, lease(history.Lease))}},
 }
 
 func TestWrong(t *testing.T) {

@@ -13,7 +13,7 @@ import (
 // Kind is what was asked of a node.
 type Kind string
 
-// The kinds. Read and Write are of a key, the others of a token or a node.
+// The kinds. Read and Write are of a key, the others of a token, a lease or a node.
 const (
 	Read   Kind = "read"   // a key's newest version
 	Write  Kind = "write"  // a key, with check-and-set if CAS >= 0
@@ -22,6 +22,10 @@ const (
 	Revoke Kind = "revoke" // a token
 	Status Kind = "status" // is the node sealed
 	Seal   Kind = "seal"   // the node
+	Lease  Kind = "lease"  // an account of the target, for target.TTL
+	End    Kind = "end"    // a lease before its time; answered when it is done
+	Made   Kind = "made"   // an account, as the target saw it
+	Ended  Kind = "ended"  // an account, as the target saw it
 )
 
 // Outcome is what became of an operation.
@@ -40,7 +44,7 @@ type Op struct {
 	Client  int
 	Node    int
 	Kind    Kind
-	Key     string // the key, or the token's name; never a token
+	Key     string // the key, or the token's or account's name; never a token
 	Value   string // written or read; "" = there is none
 	Version int    // that the write made or the read found, 0 = none; of Status and Seal: which start of the node
 	CAS     int    // of a write; -1 = none
@@ -89,6 +93,9 @@ func New() *Log { return &Log{start: time.Now()} }
 
 // Now is the time since the log began, monotonic.
 func (l *Log) Now() time.Duration { return time.Since(l.start) }
+
+// At is a time as the log tells it.
+func (l *Log) At(t time.Time) time.Duration { return t.Sub(l.start) }
 
 // Add keeps an operation.
 func (l *Log) Add(o Op) {

@@ -146,6 +146,15 @@ func (h *Host) Dial(ctx context.Context, network, address string) (net.Conn, err
 	return r.conn, r.err
 }
 
+// Listen listens on the host.
+func (h *Host) Listen(port uint16) (l net.Listener, err error) {
+	err = h.Do(func() error {
+		l, err = net.ListenTCP("tcp4", net.TCPAddrFromAddrPort(netip.AddrPortFrom(h.Addr, port)))
+		return err
+	})
+	return l, err
+}
+
 func (h *Host) close() {
 	_ = h.tun.Close()
 	close(h.work)

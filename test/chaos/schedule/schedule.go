@@ -74,7 +74,7 @@ func New(w World, seed uint64) Schedule {
 	s := Schedule{World: w, Seed: seed, Length: Length}
 	for range 1 + r.IntN(3) {
 		f := one(r, w)
-		for f.Kind == LoseDisk && s.has(LoseDisk) { // two of three disks are lost for good
+		for f.Kind == LoseDisk && s.Has(LoseDisk) { // two of three disks are lost for good
 			f = one(r, w)
 		}
 		s.Faults = append(s.Faults, f)
@@ -83,7 +83,8 @@ func New(w World, seed uint64) Schedule {
 	return s
 }
 
-func (s Schedule) has(k Kind) bool {
+// Has reports whether a fault of that kind is planned.
+func (s Schedule) Has(k Kind) bool {
 	return slices.ContainsFunc(s.Faults, func(f Fault) bool { return f.Kind == k })
 }
 

@@ -21,6 +21,8 @@ type Config struct {
 	Log   *history.Log
 	Seed  uint64
 	Name  string // a folder of kv/ that nobody else uses
+	// Leases are asked for, too. A node whose clock is wrong ends them when that says so.
+	Leases bool
 }
 
 // Load is the clients of one schedule.
@@ -79,6 +81,11 @@ func (l *Load) Run(ctx context.Context) {
 	}
 	start(within(patience), l.tokenLife)
 	start(within(patience), l.tokenLife)
+	for range leaseClients {
+		if l.cfg.Leases {
+			start(within(patience), l.leaseLife)
+		}
+	}
 	for n := range l.cfg.World.Nodes {
 		start(within(short), func(ctx context.Context, c *asker) {
 			l.cfg.Log.Add(c.read(n, l.keys[c.rand.IntN(keys)], false))

@@ -202,8 +202,10 @@ func (w *World) mounts(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
-	if err := a.must(ctx, http.MethodPost, "sys/mounts/turns", map[string]any{"type": "turns"}, nil); err != nil {
-		return err
+	for _, name := range []string{"turns", "creds"} {
+		if err := a.must(ctx, http.MethodPost, "sys/mounts/"+name, map[string]any{"type": name}, nil); err != nil {
+			return err
+		}
 	}
 	return await(ctx, w.Whole)
 }

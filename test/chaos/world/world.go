@@ -18,6 +18,7 @@ import (
 	"github.com/strongkeep/strongkeep/test/chaos/network"
 	"github.com/strongkeep/strongkeep/test/chaos/process"
 	"github.com/strongkeep/strongkeep/test/chaos/schedule"
+	"github.com/strongkeep/strongkeep/test/chaos/target"
 	"github.com/strongkeep/strongkeep/test/cluster/pki"
 )
 
@@ -33,7 +34,8 @@ type World struct {
 	Members [schedule.Members]*Machine // none where they are not programs of their own
 	KMS     *Machine
 	Clients *network.Host
-	Root    string // a root token
+	Target  *target.Target // what leases stand for; its network never fails
+	Root    string         // a root token
 	CAFile  string
 	Dir     string // where the logs are
 
@@ -81,6 +83,10 @@ func (w *World) start(ctx context.Context) error {
 	if w.Clients, err = w.net.Host("clients", 100); err != nil {
 		return err
 	}
+	at, err := w.startTarget()
+	if err != nil {
+		return err
+	}
 	if w.kind == schedule.External {
 		if err := w.startEtcd(); err != nil {
 			return err
@@ -97,10 +103,24 @@ func (w *World) start(ctx context.Context) error {
 		}
 		w.Nodes = append(w.Nodes, m)
 	}
-	if err := w.startNodes("-unseal-key-store", seal); err != nil {
+	if err := w.startNodes("-unseal-key-store", seal, "-target", at); err != nil {
 		return err
 	}
 	return w.open(ctx)
+}
+
+// startTarget returns the target's HOST:PORT.
+func (w *World) startTarget() (string, error) {
+	host, err := w.net.Host("target", 60)
+	if err != nil {
+		return "", err
+	}
+	l, err := host.Listen(80)
+	if err != nil {
+		return "", err
+	}
+	w.Target = target.Serve(l)
+	return l.Addr().String(), nil
 }
 
 func (w *World) startEtcd() error {
@@ -233,6 +253,9 @@ func (w *World) Close() {
 		if m.Disk != nil {
 			_ = m.Host.Do(func() error { return syscall.Unmount(m.dir, syscall.MNT_DETACH) })
 		}
+	}
+	if w.Target != nil {
+		w.Target.Close()
 	}
 	w.net.Close()
 }

@@ -1,5 +1,5 @@
 // Command node is a server of the harness: internal/app as people run it, on a store that it shares
-// with others, with a clock that may be wrong and one more engine, "turns".
+// with others, with a clock that may be wrong and two more engines, "turns" and "creds".
 package main
 
 import (
@@ -25,7 +25,8 @@ func main() {
 }
 
 func run() error {
-	c := app.ServerConfig{LogLevel: "info", Engines: map[string]engine.Factory{"turns": newTurns(os.Stdout)}}
+	c := app.ServerConfig{LogLevel: "info"}
+	target := flag.String("target", "", "HOST:PORT of what leases stand for")
 	etcd := flag.String("etcd", "", "URLs of etcd; without these and members an embedded store")
 	members := flag.String("members", "", "all nodes that form an etcd cluster of their own, NAME=URL")
 	flag.StringVar(&c.ClusterKeyFile, "cluster-key", "", "that members share")
@@ -38,6 +39,7 @@ func run() error {
 	flag.StringVar(&c.UnsealKeyFile, "unseal-key-file", "", "see strongkeep server")
 	flag.StringVar(&c.UnsealKeyStore, "unseal-key-store", "", "see strongkeep server")
 	flag.Parse()
+	c.Engines = map[string]engine.Factory{"turns": newTurns(os.Stdout), "creds": newCreds(*target)}
 	if *etcd != "" {
 		c.Storage, c.EtcdEndpoints, c.SharedStore = "etcd", strings.Split(*etcd, ","), true
 		c.EtcdTimeout = "3s"
