@@ -54,11 +54,38 @@ func (l *leaser) attempts(path string) []time.Time {
 	return l.ended[path]
 }
 
+// shaky is a store that may be out of reach.
+type shaky struct {
+	store.Store
+	away atomic.Bool
+}
+
+func (s *shaky) reach() error {
+	if s.away.Load() {
+		return errs.New(errs.Unavailable, "the store is away")
+	}
+	return nil
+}
+
+func (s *shaky) Get(ctx context.Context, key string) (store.Entry, error) {
+	if err := s.reach(); err != nil {
+		return store.Entry{}, err
+	}
+	return s.Store.Get(ctx, key)
+}
+
+func (s *shaky) Apply(ctx context.Context, changes ...store.Change) (store.Revision, error) {
+	if err := s.reach(); err != nil {
+		return 0, err
+	}
+	return s.Store.Apply(ctx, changes...)
+}
+
 // world is a manager with an expirer on mounts "a" and "b".
 type world struct {
 	*lease.Manager
 	t       *testing.T
-	store   store.Store
+	store   *shaky
 	expirer *expiry.Expirer
 	mounts  map[string]*leaser
 	tokens  map[string]bool // those that are dead
@@ -87,7 +114,7 @@ func newWorld(t *testing.T, held bool) *world { return newWorldOf(t, held, false
 
 func newWorldOf(t *testing.T, held, shared bool) *world {
 	t.Helper()
-	w := &world{t: t, store: mem.New(mem.Config{}), mounts: map[string]*leaser{"a": {}, "b": {}}, tokens: map[string]bool{}}
+	w := &world{t: t, store: &shaky{Store: mem.New(mem.Config{})}, mounts: map[string]*leaser{"a": {}, "b": {}}, tokens: map[string]bool{}}
 	log := slog.New(slog.NewTextHandler(&w.log, nil))
 	w.Manager = lease.NewManager(lease.ManagerConfig{
 		Store: w.store, Log: log, Shared: shared,
@@ -365,6 +392,33 @@ func TestLeaseThatEndsBeforeItsSecretIsMade(t *testing.T) {
 		if err := w.Confirm(t.Context(), living); err != nil {
 			t.Error(err)
 		}
+	})
+}
+
+// A node that finds that a lease ended while its secret was made may not reach the store at that moment, as one
+// that was stopped and comes back: nobody else knows of what it made.
+func TestLeaseThatEndedIsPutBackWhenTheStoreIsBack(t *testing.T) {
+	synced(t, false, func(t *testing.T, w *world) {
+		rec := w.issue("a", "creds/r", engine.Lease{TTL: time.Second, Role: "r"}, lease.Holder{})
+		time.Sleep(5 * time.Second) // the database takes so long
+		before := len(w.mounts["a"].attempts(rec.Path))
+		w.store.away.Store(true)
+		time.AfterFunc(10*time.Second, func() { w.store.away.Store(false) })
+		if err := w.Confirm(t.Context(), rec); !errs.Is(err, errs.Unavailable) {
+			t.Errorf("confirmed: %v", err)
+		}
+		if n := len(w.mounts["a"].attempts(rec.Path)); n <= before {
+			t.Errorf("what was made is left: %d attempts, and %d before", n, before)
+		}
+		time.Sleep(time.Minute)
+		if left := w.left(); len(left) != 0 {
+			t.Errorf("%d left, the first %q", len(left), left[0])
+		}
+		w.store.away.Store(true) // for longer than anybody waits
+		if err := w.Confirm(t.Context(), rec); !errs.Is(err, errs.Unavailable) || !strings.Contains(w.log.String(), "may be left") {
+			t.Errorf("%v; logged: %s", err, w.log.String())
+		}
+		w.store.away.Store(false)
 	})
 }
 

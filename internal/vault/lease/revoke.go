@@ -293,33 +293,53 @@ func (m *Manager) Fail(ctx context.Context, rec *Record, cause error) error {
 		}
 		return cause
 	}
-	for range conflicts {
-		tx := store.Begin(m.cfg.Store)
-		now, err := load(ctx, tx, rec.short())
-		if err != nil {
-			break
-		}
-		again := *rec
-		again.Ending, again.Due = true, m.soon()
-		if now == nil {
-			again.add(tx)
-		} else {
-			// Written even if it is there and ending: an attempt under way that
-			// found nothing must conflict.
-			m.queue(tx, now)
-		}
-		if _, err = tx.Commit(ctx); err == nil {
-			break
-		}
-		if !errs.Is(err, errs.Conflict) {
-			m.cfg.Log.Error("a lease whose secret could not be made is left to its expiry", "mount", rec.MountID, "error", err)
-			return cause
-		}
+	if err := m.putBack(ctx, rec); err != nil {
+		m.cfg.Log.Error("what a lease stands for may be left: the lease could not be put back to be ended", "mount", rec.MountID, "role", rec.Role, "error", err)
+		return cause
 	}
 	if err := m.endNow(ctx, rec.short()); err != nil {
 		m.cfg.Log.Warn("ending a lease whose secret could not be made; will try again", "role", rec.Role, "error", shown(err))
 	}
 	return cause
+}
+
+// How long a node tries that alone knows of something that no lease leads to, and how often.
+const (
+	putBackFor   = 15 * time.Second
+	putBackPause = 200 * time.Millisecond
+)
+
+// putBack commits that a lease is to be ended, also if it is there no more. While the store fails it tries
+// again.
+func (m *Manager) putBack(ctx context.Context, rec *Record) error {
+	for until := time.Now().Add(putBackFor); ; {
+		err := m.putBackOnce(ctx, rec)
+		switch {
+		case err == nil || time.Now().After(until):
+			return err
+		case !errs.Is(err, errs.Conflict):
+			<-time.After(putBackPause)
+		}
+	}
+}
+
+func (m *Manager) putBackOnce(ctx context.Context, rec *Record) error {
+	tx := store.Begin(m.cfg.Store)
+	now, err := load(ctx, tx, rec.short())
+	if err != nil {
+		return err
+	}
+	again := *rec
+	again.Ending, again.Due = true, m.soon()
+	if now == nil {
+		again.add(tx)
+	} else {
+		// Written even if it is there and ending: an attempt under way that
+		// found nothing must conflict.
+		m.queue(tx, now)
+	}
+	_, err = tx.Commit(ctx)
+	return err
 }
 
 // forget removes a lease that stands for nothing.
