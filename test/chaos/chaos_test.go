@@ -110,6 +110,9 @@ func run(t *testing.T, kind schedule.World, p world.Programs, count uint64) {
 	if tally.done == 0 {
 		t.Error("no schedule was run")
 	}
+	if tally.leased > 0 && tally.ops["lease ok"] == 0 {
+		t.Error("no lease was given")
+	}
 }
 
 func work(t *testing.T, kind schedule.World, p world.Programs, seeds <-chan uint64, tally *tally) {
@@ -187,6 +190,7 @@ type tally struct {
 
 	mu        sync.Mutex
 	done      int
+	leased    int // of those in which clients ask for leases
 	broken    int
 	undecided int
 	ops       map[string]int
@@ -201,6 +205,9 @@ func (c *tally) add(r chaos.Result) {
 	c.done++
 	if len(r.Report.Violations) > 0 {
 		c.broken++
+	}
+	if !r.Schedule.Has(schedule.Skew) {
+		c.leased++
 	}
 	c.undecided += len(r.Report.Undecided)
 	if c.ops == nil {

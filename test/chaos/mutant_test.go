@@ -54,6 +54,10 @@ var onPebble = map[string]mutant{
 		[]edit{{"internal/vault/store/pebble/committer.go", "if !ch.Guarded {", "if !ch.Guarded || c != nil {"}},
 		[]schedule.Fault{at(schedule.SlowAudit, 5*time.Second), at(schedule.KillAgain, 2*time.Second)}, []check.Promise{check.Linearizable, check.Acknowledged, check.Invented},
 	},
+	"a lease is answered before what it stands for is made": {
+		[]edit{{"internal/vault/gate/lease.go", "err = safeAfter(ctx, res)", "go func() { _ = safeAfter(ctx, res) }()"}},
+		[]schedule.Fault{at(schedule.KillNode, time.Second)}, []check.Promise{check.LeaseHeld},
+	},
 }
 
 var onEtcd = map[string]mutant{
@@ -99,6 +103,9 @@ func TestMutants(t *testing.T) {
 		t.Skip("SKIPPED: it builds the server for each; make chaos-mutants")
 	}
 	kind := schedule.World(cmp.Or(os.Getenv("WORLD"), string(schedule.External)))
+	if mutants[kind] == nil {
+		t.Fatalf("WORLD=%s has no mutants", kind)
+	}
 	for name, m := range mutants[kind] {
 		t.Run(name, func(t *testing.T) {
 			r, err := chaos.NewRunner(kind, programs(t, []schedule.World{kind}, m.overlay(t)))

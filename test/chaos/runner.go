@@ -120,11 +120,10 @@ func (r *Runner) Run(ctx context.Context, s schedule.Schedule) (Result, error) {
 		broken = fmt.Sprintf("%v after the faults: %v", recovery, err)
 	} else if err := load.Verify(); err != nil {
 		broken = err.Error()
-	} else {
-		load.Ended(bound)
 	}
+	load.Ended(ctx, leaseEnd(broken))
 	result.Ops = log.Ops()
-	result.Report = check.History(result.Ops, check.Config{Stall: stall.Within})
+	result.Report = check.History(result.Ops, check.Config{Stall: stall.Within, Cut: broken != ""})
 	if broken != "" {
 		result.Report.Violations = append(result.Report.Violations, check.Violation{Promise: check.Recovered, Detail: broken})
 	}
@@ -132,6 +131,14 @@ func (r *Runner) Run(ctx context.Context, s schedule.Schedule) (Result, error) {
 	result.Report.Violations = append(result.Report.Violations, check.Turns(taken)...)
 	r.used++
 	return result, err
+}
+
+// leaseEnd is for how long the ends of leases are waited for. Where nodes do not answer, none comes.
+func leaseEnd(broken string) time.Duration {
+	if broken != "" {
+		return 0
+	}
+	return recovery
 }
 
 // ready makes a world if there is none that will do.

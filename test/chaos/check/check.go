@@ -51,6 +51,8 @@ const Grace = time.Second
 type Config struct {
 	// Stall is by how much the machine was late between two times.
 	Stall func(from, to time.Duration) time.Duration
+	// Cut says that leases had no time to end.
+	Cut bool
 	// Limit of the search for an order. Default one minute.
 	Limit time.Duration
 }

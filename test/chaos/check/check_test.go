@@ -84,7 +84,7 @@ var right = map[string][]history.Op{
 		at(0, 10, status(true, 1)), at(20, 30, wrote(0, 1, "a")), at(40, 50, read(0, 1, "a")), at(80, 90, status(true, 2)),
 	},
 	"a lease that ends by itself": {
-		at(0, 50, lease(history.Lease)), at(40, 40, lease(history.Made)), at(1980, 1980, lease(history.Ended)),
+		at(0, 50, lease(history.Lease)), at(40, 40, lease(history.Made)), at(1996, 1996, lease(history.Ended)),
 	},
 	"a lease that is ended by a client who was told nothing": {
 		at(0, 50, lease(history.Lease)), at(40, 40, lease(history.Made)), at(60, 90, unknown(lease(history.End))), at(80, 80, lease(history.Ended)),
@@ -215,6 +215,13 @@ func TestWrong(t *testing.T) {
 		if !slices.ContainsFunc(r.Violations, func(v check.Violation) bool { return v.Promise == c.promise }) {
 			t.Errorf("%s: not found; only %v", name, r.Violations)
 		}
+	}
+}
+
+// Where nodes never came back, leases are not over.
+func TestCut(t *testing.T) {
+	if r := check.History(wrong["a lease that never ends"].ops, check.Config{Cut: true}); len(r.Violations) > 0 {
+		t.Error(r.Violations)
 	}
 }
 

@@ -80,7 +80,7 @@ const (
 	SlowDisks      Kind = "slow disks of all nodes"
 )
 
-// Kinds of a node whose end comes again before it has read what the last one left.
+// Kinds that end a node again and again while it starts.
 const (
 	KillAgain  Kind = "kill -9 of a node, and of each that is started for it"
 	PowerAgain Kind = "power cut of a node, and of each that is started for it"

@@ -14,7 +14,7 @@ type Fault struct {
 	At     time.Duration // after the start of the schedule
 	For    time.Duration
 	A, B   int
-	Delay  time.Duration // SlowNet, SlowPeers, SlowClients, SlowDisk, SlowDisks, SlowAudit; of KillAgain and PowerAgain what a node has
+	Delay  time.Duration // SlowNet, SlowPeers, SlowClients, SlowDisk, SlowDisks, SlowAudit; of KillAgain and PowerAgain how long a node runs
 	Loss   float64       // LossyNet, LossyPeers, SlowClients
 	Offset time.Duration // Skew
 }
@@ -57,7 +57,7 @@ func (s Schedule) String() string {
 	return fmt.Sprintf("seed %d of the %s world, %v\n%s", s.Seed, s.World, s.Length, strings.Join(all, "\n"))
 }
 
-// Members is how many members of etcd a world has that are programs of their own.
+// Members is how many members of etcd a world has, as programs of their own or in its nodes.
 const Members = 3
 
 // Length of a schedule until all faults are over. It is longer than a leader's lease and what

@@ -17,6 +17,7 @@ const TTL = 2 * time.Second
 // is ended, too. Its methods are for any goroutine.
 type Target struct {
 	server http.Server
+	served sync.WaitGroup
 
 	mu       sync.Mutex
 	accounts map[string]*Account
@@ -36,14 +37,27 @@ func (a *Account) Live() bool {
 func Serve(l net.Listener) *Target {
 	t := &Target{accounts: map[string]*Account{}}
 	t.server.Handler, t.server.ReadHeaderTimeout = http.HandlerFunc(t.answer), 10*time.Second
-	go func() { _ = t.server.Serve(l) }()
+	t.served.Go(func() { _ = t.server.Serve(l) })
 	return t
 }
 
 // Close ends all connections.
-func (t *Target) Close() { _ = t.server.Close() }
+func (t *Target) Close() {
+	_ = t.server.Close()
+	t.served.Wait()
+}
+
+// pause is between what is done and its answer: who asked may be gone by then.
+const pause = 15 * time.Millisecond
 
 func (t *Target) answer(w http.ResponseWriter, r *http.Request) {
+	if !t.do(r) {
+		w.WriteHeader(http.StatusMethodNotAllowed)
+	}
+	<-time.After(pause)
+}
+
+func (t *Target) do(r *http.Request) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	name := strings.TrimPrefix(r.URL.Path, "/")
@@ -58,8 +72,9 @@ func (t *Target) answer(w http.ResponseWriter, r *http.Request) {
 	case http.MethodDelete:
 		a.Ended = append(a.Ended, time.Now())
 	default:
-		w.WriteHeader(http.StatusMethodNotAllowed)
+		return false
 	}
+	return true
 }
 
 // Accounts are those whose names begin so.
@@ -95,13 +110,15 @@ func (t *Target) AwaitEnd(ctx context.Context, prefix string) error {
 	}
 }
 
+var client = &http.Client{Transport: new(http.Transport)} // of no proxy that the environment names
+
 // Ask makes or ends an account of the target at HOST:PORT, by PUT or DELETE.
 func Ask(ctx context.Context, at, method, name string) error {
 	r, err := http.NewRequestWithContext(ctx, method, "http://"+at+"/"+name, http.NoBody)
 	if err != nil {
 		return err
 	}
-	a, err := http.DefaultClient.Do(r)
+	a, err := client.Do(r)
 	if err != nil {
 		return err
 	}

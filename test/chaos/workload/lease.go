@@ -17,7 +17,7 @@ const leaseClients = 4
 func (l *Load) leaseLife(ctx context.Context, c *asker) {
 	c.count++
 	o := history.Op{Node: c.rand.IntN(len(c.apis)), Kind: history.Lease, Key: fmt.Sprintf("%s%d-%d", l.accounts(), c.id, c.count)}
-	a := c.ask(&o, http.MethodGet, "creds/creds/"+o.Key, nil)
+	a := c.ask(&o, http.MethodPut, "creds/creds/"+o.Key, nil)
 	var given struct {
 		ID string `json:"lease_id"`
 	}
@@ -37,9 +37,11 @@ func (l *Load) leaseLife(ctx context.Context, c *asker) {
 // accounts is how the names of all accounts of this load begin.
 func (l *Load) accounts() string { return l.cfg.Name + "-" }
 
-// Ended waits until no account is left, and notes what became of each: whether one is left
-// is for who checks the log to say.
-func (l *Load) Ended(ctx context.Context) {
+// Ended waits until no account is left, no longer than wait, and notes what became of each: whether one is
+// left is for who checks the log to say.
+func (l *Load) Ended(ctx context.Context, wait time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
 	_ = l.cfg.World.Target.AwaitEnd(ctx, l.accounts())
 	note := func(kind history.Kind, name string, all []time.Time) {
 		for _, at := range all {

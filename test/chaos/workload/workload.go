@@ -81,8 +81,8 @@ func (l *Load) Run(ctx context.Context) {
 	}
 	start(within(patience), l.tokenLife)
 	start(within(patience), l.tokenLife)
-	for range leaseClients {
-		if l.cfg.Leases {
+	if l.cfg.Leases {
+		for range leaseClients {
 			start(within(patience), l.leaseLife)
 		}
 	}

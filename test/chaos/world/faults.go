@@ -13,7 +13,8 @@ import (
 	"github.com/strongkeep/strongkeep/test/chaos/schedule"
 )
 
-// Begin has a fault happen, and returns what ends it. Both are quick, and for one goroutine.
+// Begin has a fault happen, and returns what ends it; what comes again ends with ctx, too. Both are for one
+// goroutine, and wait for no more than the end or start of programs.
 func (w *World) Begin(ctx context.Context, f schedule.Fault) (end func() error, err error) {
 	effect, ok := effects[f.Kind]
 	if !ok {
@@ -166,7 +167,7 @@ func cutPower(m *Machine, r *rand.Rand) error {
 
 // again ends a node, and each that is started for it when that had f.Delay to read what it found.
 func again(end func(*Machine, *rand.Rand) error) effect {
-	return func(_ context.Context, w *World, f schedule.Fault) (func() error, error) {
+	return func(ctx context.Context, w *World, f schedule.Fault) (func() error, error) {
 		m, r, over := w.Nodes[f.A], random(f), false
 		once := func() error { return errors.Join(end(m, r), run(m)) }
 		failed := once()
@@ -174,7 +175,7 @@ func again(end func(*Machine, *rand.Rand) error) effect {
 		next = func() {
 			w.acting.Lock()
 			defer w.acting.Unlock()
-			if !over && failed == nil {
+			if !over && failed == nil && ctx.Err() == nil {
 				failed = once()
 				time.AfterFunc(f.Delay, next)
 			}

@@ -42,7 +42,7 @@ type World struct {
 	// Seal has an operator seal a node and notes what became of it. Set before faults begin.
 	Seal func(ctx context.Context, node int)
 
-	acting   sync.Mutex // held by what begins or ends a fault, or is part of one
+	acting   sync.Mutex // also while programs end and start: a disk forgets when nothing uses it (see again)
 	kind     schedule.World
 	net      *network.Net
 	programs Programs
@@ -244,6 +244,8 @@ func (w *World) runNode(m *Machine, args ...string) error {
 
 // Close ends all of it; what lies in the directory stays.
 func (w *World) Close() {
+	w.acting.Lock()
+	defer w.acting.Unlock()
 	for _, m := range w.all() {
 		if m.Process != nil {
 			m.Process.Kill()

@@ -12,7 +12,7 @@ import (
 )
 
 // creds is an engine whose leases stand for accounts at the harness's target, each of the name that its
-// path says. Making one takes a while, as it does in a database: a node may be stopped meanwhile.
+// path says. Asking for one takes a while, as it does of a database: a node may be stopped meanwhile.
 type creds struct{ at string } // HOST:PORT of the target
 
 // leased is what a lease remembers.
@@ -21,7 +21,7 @@ type leased struct {
 }
 
 const (
-	making  = 30 * time.Millisecond
+	pause   = 15 * time.Millisecond
 	patient = 5 * time.Second // with the target
 )
 
@@ -31,7 +31,7 @@ func newCreds(at string) engine.Factory {
 
 // Routes implements engine.Engine.
 func (c *creds) Routes() []engine.Route {
-	return []engine.Route{{Pattern: "creds/{name}", Handlers: map[engine.Operation]engine.Handler{engine.Read: c.give}}}
+	return []engine.Route{{Pattern: "creds/{name}", Handlers: map[engine.Operation]engine.Handler{engine.Update: c.give}}}
 }
 
 func (c *creds) give(_ context.Context, _ engine.Tx, req *engine.Request) (*engine.Response, error) {
@@ -44,7 +44,7 @@ func (c *creds) give(_ context.Context, _ engine.Tx, req *engine.Request) (*engi
 		Data:  engine.NewObject().Str("name", name).Value(),
 		Lease: &engine.Lease{TTL: target.TTL, Tracked: true, Internal: internal},
 		After: func(ctx context.Context) error {
-			<-time.After(making)
+			<-time.After(pause)
 			return c.ask(ctx, http.MethodPut, name)
 		},
 	}, nil

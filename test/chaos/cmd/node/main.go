@@ -1,5 +1,4 @@
-// Command node is a server of the harness: internal/app as people run it, on a store that it shares
-// with others, with a clock that may be wrong and two more engines, "turns" and "creds".
+// Command node is a server of the harness: internal/app as people run it, with a clock that may be wrong and two more engines, "turns" and "creds".
 package main
 
 import (
