@@ -121,8 +121,7 @@ func (x *commands) ask(ctx context.Context, k *cluster.Cluster, list []v1.Extern
 	for i := range list {
 		es := &list[i]
 		outcomes[i] = outcome{Namespace: es.Namespace, Name: es.Name, before: es}
-		if timing.Once(es) {
-			outcomes[i].Result, outcomes[i].Message = resultLeft, "refreshPolicy CreatedOnce: it is not refreshed any more; delete its Secret to have it made anew"
+		if outcomes[i].leave(es) {
 			continue
 		}
 		base := es.DeepCopy()
@@ -136,8 +135,18 @@ func (x *commands) ask(ctx context.Context, k *cluster.Cluster, list []v1.Extern
 			}
 			return nil, cluster.Explain(err, what(client.ObjectKeyFromObject(es)))
 		}
+		outcomes[i].leave(es) // as it is now: the operator may have made it since it was listed
 	}
 	return outcomes, nil
+}
+
+// leave reports whether es is one that is not refreshed any more, which is the result then.
+func (o *outcome) leave(es *v1.ExternalSecret) bool {
+	if !timing.Once(es) {
+		return false
+	}
+	o.Result, o.Message = resultLeft, "refreshPolicy CreatedOnce: it is not refreshed any more; delete its Secret to have it made anew"
+	return true
 }
 
 func interrupted() error {
