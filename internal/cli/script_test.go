@@ -9,8 +9,6 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/strongkeep/strongkeep/internal/app"
-	"github.com/strongkeep/strongkeep/internal/cli"
-	"github.com/strongkeep/strongkeep/internal/cli/session"
 	"github.com/strongkeep/strongkeep/internal/errs"
 	"github.com/strongkeep/strongkeep/internal/testenv"
 	"github.com/strongkeep/strongkeep/internal/vault/engine"
@@ -19,12 +17,6 @@ import (
 
 // The scripts below testdata/script are the command line's specification: each
 // runs the real commands against a real server.
-func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){
-		"strongkeep": func() { os.Exit(cli.Main(os.Args[1:], session.System())) },
-	})
-}
-
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 filepath.Join("testdata", "script"),
