@@ -22,7 +22,7 @@ func leases(ops []history.Op, cfg Config) []Violation {
 		i := first(kind)
 		return i >= 0 && ops[i].Return <= when
 	}
-	if !cfg.Cut && slices.ContainsFunc(ops, func(o history.Op) bool { return done(o, history.Made) && !endedAfter(ops, o) }) {
+	if !cfg.Cut && left(ops) {
 		found = append(found, Violation{LeaseOver, ops, "the account is still there at the end"})
 	}
 	for _, o := range ops {
@@ -38,8 +38,15 @@ func leases(ops []history.Op, cfg Config) []Violation {
 	return found
 }
 
-func endedAfter(ops []history.Op, made history.Op) bool {
-	return slices.ContainsFunc(ops, func(o history.Op) bool { return done(o, history.Ended) && o.Call >= made.Call })
+// left reports whether an account was made, and not ended since.
+func left(ops []history.Op) bool {
+	live := false
+	for _, o := range ops {
+		if done(o, history.Made) || done(o, history.Ended) {
+			live = o.Kind == history.Made
+		}
+	}
+	return live
 }
 
 // askedBefore reports whether a client had asked for the end, and was not refused.
