@@ -18,6 +18,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/expiry"
 	"github.com/strongkeep/strongkeep/internal/vault/lease"
 	"github.com/strongkeep/strongkeep/internal/vault/store"
+	"github.com/strongkeep/strongkeep/internal/vault/store/fault"
 	"github.com/strongkeep/strongkeep/internal/vault/store/mem"
 )
 
@@ -54,38 +55,11 @@ func (l *leaser) attempts(path string) []time.Time {
 	return l.ended[path]
 }
 
-// shaky is a store that may be out of reach.
-type shaky struct {
-	store.Store
-	away atomic.Bool
-}
-
-func (s *shaky) reach() error {
-	if s.away.Load() {
-		return errs.New(errs.Unavailable, "the store is away")
-	}
-	return nil
-}
-
-func (s *shaky) Get(ctx context.Context, key string) (store.Entry, error) {
-	if err := s.reach(); err != nil {
-		return store.Entry{}, err
-	}
-	return s.Store.Get(ctx, key)
-}
-
-func (s *shaky) Apply(ctx context.Context, changes ...store.Change) (store.Revision, error) {
-	if err := s.reach(); err != nil {
-		return 0, err
-	}
-	return s.Store.Apply(ctx, changes...)
-}
-
 // world is a manager with an expirer on mounts "a" and "b".
 type world struct {
 	*lease.Manager
 	t       *testing.T
-	store   *shaky
+	store   *fault.Store
 	expirer *expiry.Expirer
 	mounts  map[string]*leaser
 	tokens  map[string]bool // those that are dead
@@ -114,7 +88,7 @@ func newWorld(t *testing.T, held bool) *world { return newWorldOf(t, held, false
 
 func newWorldOf(t *testing.T, held, shared bool) *world {
 	t.Helper()
-	w := &world{t: t, store: &shaky{Store: mem.New(mem.Config{})}, mounts: map[string]*leaser{"a": {}, "b": {}}, tokens: map[string]bool{}}
+	w := &world{t: t, store: fault.New(mem.New(mem.Config{})), mounts: map[string]*leaser{"a": {}, "b": {}}, tokens: map[string]bool{}}
 	log := slog.New(slog.NewTextHandler(&w.log, nil))
 	w.Manager = lease.NewManager(lease.ManagerConfig{
 		Store: w.store, Log: log, Shared: shared,
@@ -402,8 +376,8 @@ func TestLeaseThatEndedIsPutBackWhenTheStoreIsBack(t *testing.T) {
 		rec := w.issue("a", "creds/r", engine.Lease{TTL: time.Second, Role: "r"}, lease.Holder{})
 		time.Sleep(5 * time.Second) // the database takes so long
 		before := len(w.mounts["a"].attempts(rec.Path))
-		w.store.away.Store(true)
-		time.AfterFunc(10*time.Second, func() { w.store.away.Store(false) })
+		away := fault.Rule{Err: errs.New(errs.Unavailable, "the store is away")}
+		time.AfterFunc(10*time.Second, w.store.Add(away))
 		if err := w.Confirm(t.Context(), rec); !errs.Is(err, errs.Unavailable) {
 			t.Errorf("confirmed: %v", err)
 		}
@@ -414,11 +388,11 @@ func TestLeaseThatEndedIsPutBackWhenTheStoreIsBack(t *testing.T) {
 		if left := w.left(); len(left) != 0 {
 			t.Errorf("%d left, the first %q", len(left), left[0])
 		}
-		w.store.away.Store(true) // for longer than anybody waits
+		w.store.Add(away) // for longer than anybody waits
 		if err := w.Confirm(t.Context(), rec); !errs.Is(err, errs.Unavailable) || !strings.Contains(w.log.String(), "may be left") {
 			t.Errorf("%v; logged: %s", err, w.log.String())
 		}
-		w.store.away.Store(false)
+		w.store.Clear()
 	})
 }
 

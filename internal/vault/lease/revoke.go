@@ -303,23 +303,21 @@ func (m *Manager) Fail(ctx context.Context, rec *Record, cause error) error {
 	return cause
 }
 
-// How long a node tries that alone knows of something that no lease leads to, and how often.
+// For how long, and how often, a node tries that alone knows of something that no lease leads to.
 const (
 	putBackFor   = 15 * time.Second
 	putBackPause = 200 * time.Millisecond
 )
 
-// putBack commits that a lease is to be ended, also if it is there no more. While the store fails it tries
-// again.
+// putBack commits that a lease is to be ended, also if it is there no more. While the store fails, or others
+// change the lease, it tries again.
 func (m *Manager) putBack(ctx context.Context, rec *Record) error {
 	for until := time.Now().Add(putBackFor); ; {
 		err := m.putBackOnce(ctx, rec)
-		switch {
-		case err == nil || time.Now().After(until):
+		if err == nil || time.Now().After(until) {
 			return err
-		case !errs.Is(err, errs.Conflict):
-			<-time.After(putBackPause)
 		}
+		<-time.After(putBackPause)
 	}
 }
 
