@@ -46,7 +46,7 @@ chaos: ## SCHEDULES (default 100) of faults on nodes from SEED (default 1) on, W
 	WORLD=$${WORLD:-external} SCHEDULES=$${SCHEDULES:-100} SEED=$${SEED:-1} WORLDS=$${WORLDS:-1} go test -count=1 -timeout 12h -v -run Schedules ./test/chaos
 
 chaos-mutants: ## What the harness of `make chaos` finds in servers that are broken on purpose, in WORLD
-	STRONGKEEP_MUTANTS=1 go test -count=1 -timeout 30m -v -run Mutants ./test/chaos
+	STRONGKEEP_MUTANTS=1 go test -count=1 -timeout 60m -v -run Mutants ./test/chaos
 
 test-etcd: ## Run the vault's tests on a real etcd
 	hack/test-etcd.sh $(if $(filter-out ./...,$(PACKAGES)),$(PACKAGES))
