@@ -80,10 +80,8 @@ func TestIndexOfReads(t *testing.T) {
 		t.Errorf("an entry of revision %d was shown: the index is %d, was %d", put, got, before)
 	}
 	gone := p.commit(func(tx *Tx) error { tx.Delete("data/x"); return nil })
-	if got := rev(indexOf(t, p.other.v)); got >= uint64(gone) {
-		t.Errorf("nothing of revision %d was shown: the index is %d", gone, got)
-	}
-	// Also by who reads: a role that lists others, say.
+	// Also by who reads: a role that lists others, say. That the index is no newer than what was shown is
+	// in package index: here the nodes tell each other who they are meanwhile.
 	if names, err := p.other.v.Reads.List(ctx, "data/", "", 0); err != nil || len(names) != 0 {
 		t.Error(names, err)
 	}
