@@ -208,7 +208,7 @@ func TestCluster(t *testing.T) {
 // A real etcd, and one that is not there.
 func TestEtcd(t *testing.T) {
 	c := config(t)
-	c.Storage, c.EtcdEndpoints, c.EtcdTimeout = "etcd", []string{etcdtest.Shared(t).Endpoint}, "2s"
+	c.Storage, c.EtcdEndpoints, c.EtcdTimeout = "etcd", []string{etcdtest.Shared(t).Endpoint}, "5s"
 	has(t, check(t, c), "etcd at "+c.EtcdEndpoints[0], diagnose.OK, "version 3.")
 	here := c.EtcdEndpoints[0]
 	c.EtcdEndpoints = append(c.EtcdEndpoints, "http://127.0.0.1:1")

@@ -16,7 +16,7 @@ import (
 func TestVaultOutlivesItsEtcd(t *testing.T) {
 	server := etcdtest.Start(t, etcdtest.Options{TLS: true})
 	v := testenv.Start(t, func(c *app.ServerConfig) {
-		c.Storage, c.EtcdTimeout = "etcd", "1s"
+		c.Storage, c.EtcdTimeout = "etcd", "10s"
 		c.EtcdEndpoints, c.EtcdPrefix = []string{server.Endpoint}, "vaults/one"
 		c.EtcdCAFile, c.EtcdCertFile, c.EtcdKeyFile = server.CAFile, server.Client.Cert, server.Client.Key
 	})

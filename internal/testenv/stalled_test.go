@@ -71,7 +71,7 @@ func TestStalledNodeShowsNothingOld(t *testing.T) {
 	at := func(name, endpoint string) func(*app.ServerConfig) {
 		return func(c *app.ServerConfig) {
 			c.Storage, c.SharedStore, c.NodeName = "etcd", true, name
-			c.EtcdEndpoints, c.EtcdPrefix, c.EtcdTimeout = []string{endpoint}, prefix, "1s"
+			c.EtcdEndpoints, c.EtcdPrefix, c.EtcdTimeout = []string{endpoint}, prefix, "5s"
 		}
 	}
 	one := testenv.Start(t, at("one", on.Endpoint))
@@ -79,14 +79,13 @@ func TestStalledNodeShowsNothingOld(t *testing.T) {
 	two.Root, two.Shares = one.Root, one.Shares
 	two.Client.SetToken(two.Root)
 	two.Unseal()
-	if err := one.Sys().Mount("kv/", &vault.MountInput{Type: "kv"}); err != nil {
-		t.Fatal(err)
-	}
+	eventually(t, "a mount", func() bool { return one.Sys().Mount("kv/", &vault.MountInput{Type: "kv"}) == nil })
 	write := func(value string) {
 		t.Helper()
-		if _, err := one.Logical().Write("kv/x", map[string]any{"v": value}); err != nil {
-			t.Fatal(err)
-		}
+		eventually(t, "a write", func() bool {
+			_, err := one.Logical().Write("kv/x", map[string]any{"v": value})
+			return err == nil
+		})
 	}
 	shows := func(value string) bool { return strings.Contains(two.HTTP(http.MethodGet, "kv/x", nil).Body, value) }
 	write("replaced")

@@ -30,6 +30,7 @@ func TestRestart(t *testing.T) {
 		w.es(name, v1.ReasonSecretSynced, "")
 	}
 	w.until("rechecks are over", func() bool { return strings.Count(w.log.String(), "msg=refreshed") >= 3 })
+	w.storeReady("vault", v1.ReasonStoreValid, "")
 	stop()
 	versions := func() string {
 		return w.kubectl("get", "secret/kept", "secret/random", "es/kept", "es/random", "ss/vault", "-o", "jsonpath={.items[*].metadata.resourceVersion}")

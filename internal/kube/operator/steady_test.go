@@ -67,8 +67,9 @@ func TestSteadyState(t *testing.T) {
 			return func() bool { return w.syncs() >= before+intervals*objects }
 		}
 		w.until("everything is refreshed "+when, refreshed(0)) // and what the start wrote is written
-		writes, reads, syncs := countWrites(rec), w.vault.Count("secret/data/app"), w.syncs()
+		writes, reads, syncs, began := countWrites(rec), w.vault.Count("secret/data/app"), w.syncs(), time.Now()
 		w.until("everything is refreshed again "+when, refreshed(syncs))
+		took := time.Since(began)
 		syncs, reads = w.syncs()-syncs, w.vault.Count("secret/data/app")-reads
 		if got := countWrites(rec); got != writes {
 			t.Errorf("%s, while nothing changed, there was written:\n%safter:\n%s", when, got, writes)
@@ -76,8 +77,9 @@ func TestSteadyState(t *testing.T) {
 		if got := rec.Count("patch /secrets"); when != "at first" && got != 0 {
 			t.Errorf("%s %d Secrets are written that are as they were", when, got)
 		}
-		if reads > syncs/10 {
-			t.Errorf("%s %d refreshes of %d objects that want the same took %d reads", when, syncs, objects, reads)
+		// What was read is shared for half a second: on a slow machine there are more of these.
+		if most := syncs/10 + int(took/(500*time.Millisecond)); reads > most {
+			t.Errorf("%s %d refreshes of %d objects that want the same took %d reads in %v", when, syncs, objects, reads, took)
 		}
 		stop()
 	}

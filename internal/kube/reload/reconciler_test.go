@@ -24,7 +24,7 @@ const auto = `reloader.stakater.com/auto: "true"`
 func TestChangesThatComeTogether(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.settle = 5 * time.Second // three writes are together, also where each takes its time
+	w.settle = 15 * time.Second // three writes are together, also where each takes its time
 	for _, s := range []string{"a", "b", "c"} {
 		w.secret(s, "1")
 	}
@@ -178,6 +178,9 @@ func TestWaysAndMethods(t *testing.T) {
 	w.until("a problem is told", func() bool {
 		return strings.Contains(w.said(), `Warning odd ReloadAnnotation: reloader.stakater.com/rollout-strategy is "sideways"`)
 	})
+	for _, name := range []string{"signal", "evict"} {
+		w.until("there is a pod of "+name, func() bool { return w.pod(name).UID != "" })
+	}
 	old := w.pod("evict")
 	w.secret("a", "2")
 	w.until("its pods are told", func() bool {

@@ -5,7 +5,9 @@ import (
 	"encoding/base64"
 	"fmt"
 	"strings"
+	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
@@ -33,11 +35,29 @@ func Apply(ctx context.Context, c client.Client, namespace, text string) error {
 		if namespaced {
 			o.SetNamespace(namespace)
 		}
-		if err := c.Apply(ctx, client.ApplyConfigurationFromUnstructured(o), client.FieldOwner("test"), client.ForceOwnership); err != nil {
+		if err := apply(ctx, c, o); err != nil {
 			return fmt.Errorf("applying %s %s: %w", o.GetKind(), o.GetName(), err)
 		}
 	}
 	return nil
+}
+
+func apply(ctx context.Context, c client.Client, o *unstructured.Unstructured) error {
+	return Patiently(func() error {
+		return c.Apply(ctx, client.ApplyConfigurationFromUnstructured(o), client.FieldOwner("test"), client.ForceOwnership)
+	})
+}
+
+// Patiently makes an object, and tries again for a minute while it is a pod in a namespace so new that it has
+// no ServiceAccount: the API server itself waits two seconds for it, and a busy machine may need longer.
+func Patiently(create func() error) error {
+	for until := time.Now().Add(time.Minute); ; {
+		err := create()
+		early := apierrors.IsForbidden(err) && strings.Contains(err.Error(), "error looking up service account")
+		if !early || time.Now().After(until) {
+			return err
+		}
+	}
 }
 
 // data moves stringData to data: whoever applies the former owns none of the latter,

@@ -216,9 +216,12 @@ func TestMigrate(t *testing.T) {
 // A store that several servers share is not left while one of them runs, also if it only
 // wakes up when the vault has been copied; afterwards the same command ends the move.
 func TestMigrateFromRunning(t *testing.T) {
-	for what, begins := range map[string]func(s store.Store) bool{
-		"runs":     func(store.Store) bool { return true },
-		"wakes up": func(s store.Store) bool { return snapshot.Usable(t.Context(), s) != nil },
+	for what, c := range map[string]struct {
+		begins func(s store.Store) bool
+		listen time.Duration // to who runs, it ends with the first word
+	}{
+		"runs":     {func(store.Store) bool { return true }, time.Minute},
+		"wakes up": {func(s store.Store) bool { return snapshot.Usable(t.Context(), s) != nil }, 3 * time.Second},
 	} {
 		from, to := sample(t, 50), mem.New(mem.Config{})
 		ctx, stop := context.WithCancel(t.Context())
@@ -233,12 +236,12 @@ func TestMigrateFromRunning(t *testing.T) {
 					return
 				case <-alive.C:
 				}
-				if begins(from) {
+				if c.begins(from) {
 					apply(t, from, store.Put("core/leader-alive", nil))
 				}
 			}
 		}()
-		_, err := snapshot.Migrate(t.Context(), snapshot.Move{From: from, To: to, Now: now, Listen: time.Second})
+		_, err := snapshot.Migrate(t.Context(), snapshot.Move{From: from, To: to, Now: now, Listen: c.listen})
 		wantKind(t, err, errs.Unavailable, "still runs")
 		if len(all(t, to)) > 0 && snapshot.Usable(t.Context(), to) == nil {
 			t.Errorf("%s: there is a vault in both stores", what)

@@ -39,7 +39,7 @@ func leads(b *bench) bool {
 // One node does the background work; what another finds to do reaches it; it can be
 // left to the other.
 func TestDuty(t *testing.T) {
-	p := newPair(t, func(c *Config) { c.Node, c.LeaderTTL = named("first"), 300*time.Millisecond })
+	p := newPair(t, func(c *Config) { c.Node, c.LeaderTTL = named("first"), leaderTTL })
 	p.other.cfg.Node = named("second")
 	p.other.close()
 	p.other.open()
@@ -84,10 +84,10 @@ func TestDuty(t *testing.T) {
 // What a worker of a node that was paused still has in its hands is not written, and not begun
 // anew; what a request has is.
 func TestPausedOnDuty(t *testing.T) {
-	p := newPair(t, func(c *Config) { c.LeaderTTL = 300 * time.Millisecond })
+	p := newPair(t, func(c *Config) { c.LeaderTTL = leaderTTL })
 	p.firstLeads()
 	cfg := p.labs["lab/"].cfg
-	begun, goOn := make(chan struct{}), make(chan struct{})
+	begun, goOn := make(chan struct{}, 2), make(chan struct{})
 	late := func(update func(context.Context, func(context.Context, engine.Tx) error) error, key string) chan error {
 		done := make(chan error, 1)
 		go func() {
@@ -105,8 +105,15 @@ func TestPausedOnDuty(t *testing.T) {
 		return done
 	}
 	work, request := late(cfg.Duty, "work"), late(cfg.Update, "request")
-	<-begun
-	<-begun
+	for range cap(begun) {
+		select {
+		case <-begun:
+		case err := <-work:
+			t.Fatal("a worker of the node that leads: ", err)
+		case err := <-request:
+			t.Fatal("a request on the node that leads: ", err)
+		}
+	}
 	hold := make(chan struct{})
 	remove := p.bench.fault.Add(fault.Rule{Hold: hold})
 	until(t, "the second node leads", func() bool { return leads(p.other) })
@@ -132,7 +139,7 @@ var errAgain = errors.New("it is run again")
 // A request that is served while its node leaves the background work is no background work; a
 // worker that begins then is refused.
 func TestRequestWhileLosing(t *testing.T) {
-	p := newPair(t, func(c *Config) { c.LeaderTTL = 300 * time.Millisecond })
+	p := newPair(t, func(c *Config) { c.LeaderTTL = leaderTTL })
 	p.firstLeads()
 	cfg := p.labs["lab/"].cfg
 	runs := 0
@@ -163,14 +170,14 @@ func (p *pair) firstLeads() {
 				p.t.Log("stepping down:", err)
 			}
 		}
-		return leads(p.bench)
+		return leads(p.bench) && p.v.duty.fenced.Load() != nil
 	})
 }
 
 // A node that has lost its watch hears nothing, of step-downs neither: it leads no more, and
 // does not again before it hears.
 func TestDeafNodeDoesNotLead(t *testing.T) {
-	p := newPair(t, func(c *Config) { c.LeaderTTL = 300 * time.Millisecond })
+	p := newPair(t, func(c *Config) { c.LeaderTTL = leaderTTL })
 	p.firstLeads()
 	lost := errs.New(errs.Unavailable, "the watch is lost")
 	remove := p.bench.fault.Add(fault.Rule{Op: fault.Watch, Err: lost})
@@ -192,7 +199,7 @@ func TestDeafNodeDoesNotLead(t *testing.T) {
 // That the background work is to be left to another node reaches who does it though the event is lost, and
 // nobody else: who has taken over hears of it late, perhaps.
 func TestStepDownIsNotLost(t *testing.T) {
-	p := newPair(t, func(c *Config) { c.Node, c.LeaderTTL = named("first"), 300*time.Millisecond })
+	p := newPair(t, func(c *Config) { c.Node, c.LeaderTTL = named("first"), leaderTTL })
 	p.firstLeads()
 	lost := errs.New(errs.Exhausted, "events are lost")
 	p.bench.fault.Mute()
@@ -233,7 +240,7 @@ func TestWorksUnasked(t *testing.T) {
 
 // A node that led purges nothing any more.
 func TestPurgeIsFenced(t *testing.T) {
-	p := newPair(t, func(c *Config) { c.LeaderTTL = 300 * time.Millisecond })
+	p := newPair(t, func(c *Config) { c.LeaderTTL = leaderTTL })
 	p.firstLeads()
 	fenced, err := p.v.dutyStore()
 	if err != nil {

@@ -21,7 +21,11 @@ import (
 	"github.com/strongkeep/strongkeep/internal/vault/store/fault"
 )
 
-const silence = 2 * time.Second // long enough for a slow machine, short enough to be waited for
+// Long enough for a busy machine to stand still, short enough to be waited for.
+const (
+	silence   = 6 * time.Second
+	leaderTTL = 3 * time.Second
+)
 
 // pair is two nodes on one store. The second can be cut off from it.
 type pair struct {
@@ -392,8 +396,9 @@ func TestEventsOfLostAnswers(t *testing.T) {
 
 // Who asks for work and could not tell asks again; who has lost events looks whether there is work.
 func TestWakesAreNotLost(t *testing.T) {
-	p := newPair(t, func(c *Config) { c.Node, c.LeaderTTL = named("first"), 300*time.Millisecond })
-	until(t, "the first node leads and works", func() bool { return leads(p.bench) && p.works() > 0 })
+	p := newPair(t, func(c *Config) { c.Node, c.LeaderTTL = named("first"), leaderTTL })
+	p.firstLeads()
+	until(t, "its worker works", func() bool { return p.works() > 0 })
 	p.other.fault.Add(fault.Rule{Op: fault.Apply, Prefix: wakePrefix, Times: 1, Err: errs.New(errs.Unavailable, "away")})
 	before := p.works()
 	p.other.labs["lab/"].cfg.Wake()
@@ -407,8 +412,9 @@ func TestWakesAreNotLost(t *testing.T) {
 
 // A worker that does not end holds up its own node's background work, and nothing that others have changed.
 func TestHoldWaitsForNobody(t *testing.T) {
-	p := newPair(t, func(c *Config) { c.Node, c.LeaderTTL = named("first"), 300*time.Millisecond })
-	until(t, "the first node leads and works", func() bool { return leads(p.bench) && p.works() > 0 })
+	p := newPair(t, func(c *Config) { c.Node, c.LeaderTTL = named("first"), leaderTTL })
+	p.firstLeads()
+	until(t, "its worker works", func() bool { return p.works() > 0 })
 	l, hang := p.labs["lab/"], make(chan struct{})
 	l.mu.Lock()
 	l.hang = hang

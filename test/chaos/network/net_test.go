@@ -63,10 +63,13 @@ func echo(t *testing.T, h *network.Host, addr string, wait time.Duration) error 
 }
 
 func once(c net.Conn, wait time.Duration) error {
-	if err := c.SetDeadline(time.Now().Add(wait)); err != nil {
+	if err := c.SetDeadline(time.Time{}); err != nil {
 		return err
 	}
-	if _, err := c.Write([]byte("x")); err != nil {
+	if _, err := c.Write([]byte("x")); err != nil { // into a buffer, so it is sent in any case
+		return err
+	}
+	if err := c.SetDeadline(time.Now().Add(wait)); err != nil {
 		return err
 	}
 	_, err := io.ReadFull(c, make([]byte, 1))

@@ -58,9 +58,9 @@ func newWorld(t *testing.T) *world {
 	if w.admin, err = w.login(w.pg.User, w.pg.Password); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.paused.Client().Sys().MountWithContext(t.Context(), "database", &vault.MountInput{Type: "database"}); err != nil {
-		t.Fatal(err)
-	}
+	fleet.Asked(t, "a mount", func() error {
+		return w.paused.Client().Sys().MountWithContext(t.Context(), "database", &vault.MountInput{Type: "database"})
+	})
 	w.connection("db", w.pg.User, w.pg.Password)
 	return w
 }
@@ -107,16 +107,12 @@ func (w *world) users(like string) (n int) {
 	return n
 }
 
-func (w *world) write(n *fleet.Node, path string, data map[string]any) map[string]any {
+func (w *world) write(n *fleet.Node, path string, data map[string]any) {
 	w.Helper()
-	s, err := n.Client().Logical().WriteWithContext(w.Context(), "database/"+path, data)
-	if err != nil {
-		w.Fatalf("%s on %s: %v", path, n.Name, err)
-	}
-	if s == nil {
-		return nil
-	}
-	return s.Data
+	fleet.Asked(w, path+" on "+n.Name, func() error {
+		_, err := n.Client().Logical().WriteWithContext(w.Context(), "database/"+path, data)
+		return err
+	})
 }
 
 // on is eventually: node n does what is asked.
@@ -176,12 +172,31 @@ type act struct {
 	answered chan error // capacity 1
 }
 
+// asked reports whether the database was asked for the change.
+func (a *act) asked() bool {
+	select {
+	case <-a.caught:
+		return true
+	default:
+		return false
+	}
+}
+
 // act asks something of the leading node, and has the wire hold the change in which the word occurs.
 func (w *world) act(word string, at point, do func(*vault.Client) error) *act {
 	a := w.catch(word, at)
 	client := w.paused.Client()
 	client.SetClientTimeout(patience)
-	w.asked.Go(func() { a.answered <- do(client) })
+	w.asked.Go(func() {
+		for {
+			err := do(client)
+			if fleet.Deaf(err) && !a.asked() {
+				continue
+			}
+			a.answered <- err
+			return
+		}
+	})
 	return a
 }
 
@@ -294,9 +309,10 @@ func TestPaused(t *testing.T) {
 // nobodyLeft is that each user of a lease has one: none is there when all leases have ended.
 func (w *world) nobodyLeft() {
 	w.Helper()
-	if _, err := w.paused.Client().Logical().WriteWithContext(w.Context(), "sys/leases/revoke-prefix/database/creds", map[string]any{"sync": true}); err != nil {
-		w.Fatal(err)
-	}
+	fleet.Asked(w, "all leases are ended", func() error {
+		_, err := w.paused.Client().Logical().WriteWithContext(w.Context(), "sys/leases/revoke-prefix/database/creds", map[string]any{"sync": true})
+		return err
+	})
 	if n := w.users("v-%"); n != 0 {
 		w.Errorf("%d users are left that no lease knows", n)
 	}

@@ -38,10 +38,8 @@ func (s static) takeOver(w *world) {
 func (s static) goOn(w *world) {
 	for _, at := range points {
 		path := "static-creds/" + s.name(at)
-		_, before, err := w.credential(w.other, path)
-		if err != nil {
-			w.Fatal(err)
-		}
+		var before string
+		fleet.Asked(w, path, func() (err error) { _, before, err = w.credential(w.other, path); return err })
 		fleet.Eventually(w, "another password of "+s.name(at), func() error {
 			_, err := w.other.Client().Logical().WriteWithContext(w.Context(), "database/rotate-role/"+s.name(at), nil)
 			if _, now, readErr := w.credential(w.other, path); readErr == nil && now != before {
@@ -244,19 +242,22 @@ func (e *ended) role(at point) string { return "end-" + string(e.how[:1]) + "-" 
 // prepare gives each role a connection of its own: who drops users is in nobody's way.
 func (e *ended) prepare(w *world) {
 	e.leases, e.holder = map[point]*vault.Secret{}, w.paused.Client()
-	made, err := e.holder.Auth().Token().CreateWithContext(w.Context(), &vault.TokenCreateRequest{Policies: []string{"root"}})
-	if err != nil {
-		w.Fatal(err)
-	}
-	e.holder.SetToken(made.Auth.ClientToken)
+	fleet.Asked(w, "a token", func() error {
+		made, err := e.holder.Auth().Token().CreateWithContext(w.Context(), &vault.TokenCreateRequest{Policies: []string{"root"}})
+		if err == nil {
+			e.holder.SetToken(made.Auth.ClientToken)
+		}
+		return err
+	})
 	for _, at := range points {
 		w.connection(e.role(at), w.pg.User, w.pg.Password)
 		w.write(w.paused, "roles/"+e.role(at), map[string]any{
 			"db_name": e.role(at), "creation_statements": `CREATE ROLE "{{name}}" LOGIN PASSWORD '{{password}}'`, "default_ttl": "1h",
 		})
-		if e.leases[at], err = e.holder.Logical().ReadWithContext(w.Context(), "database/creds/"+e.role(at)); err != nil {
-			w.Fatal(err)
-		}
+		fleet.Asked(w, "a lease", func() (err error) {
+			e.leases[at], err = e.holder.Logical().ReadWithContext(w.Context(), "database/creds/"+e.role(at))
+			return err
+		})
 	}
 }
 
@@ -274,9 +275,7 @@ func (e *ended) begin(w *world, at point) {
 			return
 		}
 		// One token of all: the expirer takes up together what one commit made due.
-		if err := e.holder.Auth().Token().RevokeSelfWithContext(w.Context(), ""); err != nil {
-			w.Fatal(err)
-		}
+		fleet.Asked(w, "the token is revoked", func() error { return e.holder.Auth().Token().RevokeSelfWithContext(w.Context(), "") })
 	}
 }
 

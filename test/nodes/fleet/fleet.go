@@ -3,6 +3,7 @@ package fleet
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -10,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -132,6 +134,25 @@ func (f *Fleet) Leader() *Node {
 		return fmt.Errorf("nobody does")
 	})
 	return leader
+}
+
+// Deaf reports whether a node has refused everything because it had heard nothing of etcd for a moment, as
+// happens where the machine is busy. It did nothing then, unless that happened amid the request.
+func Deaf(err error) bool {
+	refused := (*vault.ResponseError)(nil)
+	return errors.As(err, &refused) && refused.StatusCode == http.StatusServiceUnavailable && strings.Contains(err.Error(), "lost touch with its store")
+}
+
+// Asked does something once the node that is asked for it is not deaf.
+func Asked(t testing.TB, what string, do func() error) {
+	t.Helper()
+	Eventually(t, what, func() error {
+		err := do()
+		if err != nil && !Deaf(err) {
+			t.Fatalf("%s: %v", what, err)
+		}
+		return err
+	})
 }
 
 // Eventually waits until is returns nil, for two minutes at most.

@@ -41,9 +41,9 @@ func begin(f *fleet.Fleet, away map[*fleet.Node]*atomic.Int64) *load {
 	f.Helper()
 	ctx, end := context.WithCancel(f.Context())
 	l := &load{fleet: f, end: end}
-	if err := f.Nodes[0].Client().Sys().MountWithContext(ctx, "kv", &vault.MountInput{Type: "kv", Options: map[string]string{"version": "2"}}); err != nil {
-		f.Fatal(err)
-	}
+	fleet.Asked(f, "a mount", func() error {
+		return f.Nodes[0].Client().Sys().MountWithContext(ctx, "kv", &vault.MountInput{Type: "kv", Options: map[string]string{"version": "2"}})
+	})
 	balanced := func() *vault.Client {
 		c := f.Client("https://"+fleet.Balance(f, f.Nodes), f.Root)
 		c.SetMaxRetries(vault.DefaultConfig().MaxRetries)
@@ -100,7 +100,7 @@ func (c *client) run(ctx context.Context) error {
 }
 
 // tried does an act by one of the two ways. Of a node that went away meanwhile or was, an error is
-// fine that is none of its answers.
+// fine that is none of its answers; so is a node that cannot hear etcd for a moment.
 func (c *client) tried(ctx context.Context, way int, act func() error) (ok bool, err error) {
 	var before int64
 	if c.away != nil {
@@ -111,6 +111,9 @@ func (c *client) tried(ctx context.Context, way int, act func() error) (ok bool,
 		return true, nil
 	}
 	if ctx.Err() != nil {
+		return false, nil
+	}
+	if fleet.Deaf(err) {
 		return false, nil
 	}
 	answer := (*vault.ResponseError)(nil)
@@ -141,9 +144,13 @@ func (l *load) stop(t *testing.T) {
 		for _, n := range l.fleet.Nodes {
 			by := n.Client().WithRequestCallbacks(vault.RequireState(c.state))
 			by.SetMaxRetries(2)
-			if got, err := stored(t.Context(), by, c.path); err != nil || got < acked {
-				t.Errorf("%s on %s: %d is there, although %d was acknowledged; %v", c.path, n.Name, got, acked, err)
-			}
+			fleet.Asked(t, c.path+" is read on "+n.Name, func() error {
+				got, err := stored(t.Context(), by, c.path)
+				if err == nil && got < acked {
+					t.Errorf("%s on %s: %d is there, although %d was acknowledged", c.path, n.Name, got, acked)
+				}
+				return err
+			})
 		}
 	}
 	t.Logf("%d writes", writes)

@@ -295,7 +295,7 @@ func (w *real) create(list []client.Object) {
 	for _, o := range list {
 		group.Go(func() error {
 			status, _ := o.DeepCopyObject().(client.Object)
-			if err := w.admin.Create(ctx, o); err != nil {
+			if err := apiserver.Patiently(func() error { return w.admin.Create(ctx, o) }); err != nil {
 				return err
 			}
 			switch o.(type) {

@@ -192,7 +192,7 @@ func TestFinalProvenLater(t *testing.T) {
 	n.api.mu.Lock()
 	n.api.reads = "" // it takes a restart
 	n.api.mu.Unlock()
-	n.cfg.Wait = 2 * time.Second
+	n.cfg.Wait = 5 * time.Second // of which looking at the API servers before takes a part
 	n.run(errs.Unavailable, "or a restart")
 	n.api.mu.Lock()
 	n.api.reads = n.cfg.File

@@ -62,24 +62,25 @@ func TestMigration(t *testing.T) {
 	for _, c := range []struct {
 		name     string
 		meddle   func(context.Context) error
+		patience time.Duration // for somebody to take it on
 		migrated bool
 		why      string
 	}{
-		{"done", ends("Running", "Succeeded"), true, ""},
-		{"failed", ends("Running", "Failed"), false, "has failed"},
-		{"deleted", deleted, false, "somebody has deleted"},
-		{"not taken on", ends(), false, "no controller"},
-		{"without end", ends("Running"), false, "without an end"},
+		{"done", ends("Running", "Succeeded"), time.Minute, true, ""},
+		{"failed", ends("Running", "Failed"), time.Minute, false, "has failed"},
+		{"deleted", deleted, time.Minute, false, "somebody has deleted"},
+		{"not taken on", func(context.Context) error { return nil }, 2 * time.Second, false, "no controller"},
+		{"without end", ends("Running"), time.Minute, false, "without an end"},
 	} {
 		for _, by := range []By{Auto, Migration} {
 			if by == Migration && c.name == "without end" {
 				continue // what is asked for is waited for
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 			meddled := make(chan error, 1)
 			go func() { meddled <- c.meddle(ctx) }()
 			seen := false
-			r, err := Run(ctx, Config{REST: server.REST, By: by, Pace: Full, Resources: []string{"secrets"}, migrationPatience: 2 * time.Second, migrationLongest: 10 * time.Second, Progress: func(p Progress) {
+			r, err := Run(ctx, Config{REST: server.REST, By: by, Pace: Full, Resources: []string{"secrets"}, migrationPatience: c.patience, migrationLongest: 10 * time.Second, Progress: func(p Progress) {
 				seen = seen || p.Migrating > 0
 			}})
 			if bad := <-meddled; bad != nil {

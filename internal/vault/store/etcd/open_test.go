@@ -213,7 +213,11 @@ func TestAuthentication(t *testing.T) {
 	}
 	defer w.Close()
 	for i := range 3 { // etcd forgets a login after a second
-		rev := put(t, s, "f/a", "x")
+		var rev store.Revision
+		eventually(t, "a write", func() bool { // a second may pass between logging in and writing
+			rev, err = s.Apply(ctx, store.Put("f/a", []byte("x")))
+			return err == nil
+		})
 		for e := range w.Events() {
 			if e.Revision == rev && len(e.Changes) == 1 {
 				break

@@ -116,10 +116,11 @@ func TestSharedAndExclusive(t *testing.T) {
 	server := etcdtest.Shared(t)
 	admin := server.Dial(t)
 	cfg := server.Config()
-	cfg.LeaseTTL, cfg.Timeout = time.Second, 3*time.Second
 	alone := cfg
 	alone.Exclusive = true
-	owner := open(t, alone)
+	owner := open(t, alone) // with a lease that it keeps on a busy machine too
+	cfg.LeaseTTL, cfg.Timeout = time.Second, 5*time.Second
+	alone.LeaseTTL, alone.Timeout = cfg.LeaseTTL, cfg.Timeout
 	put(t, owner, "f/a", "1")
 	refused(t, cfg, errs.Unavailable, cfg.Prefix, fmt.Sprintf("process %d on", os.Getpid()))
 	put(t, owner, "f/a", "2")

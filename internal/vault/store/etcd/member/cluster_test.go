@@ -18,7 +18,7 @@ import (
 
 // writes reports whether the store takes a write that can be read.
 func writes(ctx context.Context, s store.Store, name string) bool {
-	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	rev, err := s.Apply(ctx, store.Put(name, []byte(name)))
 	if err != nil {
@@ -90,9 +90,7 @@ func TestAllAgain(t *testing.T) {
 	all := list(t, 3)
 	nodes := together(t, all)
 	s := storeOf(t, nodes[0], etcd.Config{})
-	if !writes(t.Context(), s, "f/a") {
-		t.Fatal("no write")
-	}
+	eventually(t, "a write", func() bool { return writes(t.Context(), s, "f/a") })
 	for _, m := range nodes {
 		if err := m.Close(); err != nil {
 			t.Fatal(err)
@@ -111,9 +109,8 @@ func TestNoSecondCluster(t *testing.T) {
 	t.Parallel()
 	all := list(t, 3)
 	nodes := together(t, all)
-	if s := storeOf(t, nodes[0], etcd.Config{}); !writes(t.Context(), s, "f/a") {
-		t.Fatal("no write")
-	}
+	s := storeOf(t, nodes[0], etcd.Config{})
+	eventually(t, "a write", func() bool { return writes(t.Context(), s, "f/a") })
 	for i, m := range nodes {
 		if err := m.Close(); err != nil {
 			t.Fatal(err)
@@ -165,7 +162,7 @@ func TestListsDiffer(t *testing.T) {
 	t.Parallel()
 	all := list(t, 3)
 	all[2].Peers = all[2].Peers[1:]
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
 	defer cancel()
 	results := make(chan error, 3)
 	for _, cfg := range all {
@@ -214,7 +211,7 @@ func TestAnotherKey(t *testing.T) {
 	t.Parallel()
 	all := list(t, 2)
 	all[1].Key = redact.New([]byte(strings.Repeat("other-ke", 4)))
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
 	defer cancel()
 	results := make(chan error, 2)
 	for _, cfg := range all {
@@ -240,9 +237,8 @@ func TestKeyChanged(t *testing.T) {
 	t.Parallel()
 	all := list(t, 3)
 	nodes := together(t, all)
-	if s := storeOf(t, nodes[0], etcd.Config{}); !writes(t.Context(), s, "f/a") {
-		t.Fatal("no write")
-	}
+	s := storeOf(t, nodes[0], etcd.Config{})
+	eventually(t, "a write", func() bool { return writes(t.Context(), s, "f/a") })
 	for i, m := range nodes {
 		if err := m.Close(); err != nil {
 			t.Fatal(err)

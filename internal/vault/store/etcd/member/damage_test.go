@@ -17,9 +17,8 @@ func TestDamaged(t *testing.T) {
 	all := list(t, 3)
 	nodes := together(t, all)
 	value := strings.Repeat("found in the log", 8)
-	if !writes(t.Context(), storeOf(t, nodes[0], etcd.Config{}), value) {
-		t.Fatal("three nodes take no write")
-	}
+	first := storeOf(t, nodes[0], etcd.Config{})
+	eventually(t, "a write", func() bool { return writes(t.Context(), first, value) })
 	cfg, store := all[2], storeOf(t, nodes[2], etcd.Config{})
 	eventually(t, "the third node has what was written", func() bool {
 		e, err := store.Get(t.Context(), value)

@@ -106,9 +106,8 @@ func TestRecover(t *testing.T) {
 	t.Parallel()
 	all := list(t, 3)
 	nodes := together(t, all)
-	if s := storeOf(t, nodes[0], etcd.Config{}); !writes(t.Context(), s, "f/a") {
-		t.Fatal("no write")
-	}
+	first := storeOf(t, nodes[0], etcd.Config{})
+	eventually(t, "a write", func() bool { return writes(t.Context(), first, "f/a") })
 	if err := nodes[1].Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -151,9 +150,7 @@ func TestRecover(t *testing.T) {
 	if e, err := s.Get(t.Context(), "f/a"); err != nil || string(e.Value) != "f/a" {
 		t.Errorf("%q, %v", e.Value, err)
 	}
-	if !writes(t.Context(), s, "f/b") {
-		t.Error("the recovered member takes no writes")
-	}
+	eventually(t, "the recovered member takes writes", func() bool { return writes(t.Context(), s, "f/b") })
 	old := all[1]
 	old.Dir += "-old"
 	ctx, cancel = context.WithTimeout(t.Context(), 30*time.Second)

@@ -1,6 +1,7 @@
 package member_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -107,6 +108,7 @@ func together(t testing.TB, all []member.Config) []*member.Member {
 func storeOf(t testing.TB, m *member.Member, cfg etcd.Config) *etcd.Store {
 	t.Helper()
 	cfg.Client = m.Client()
+	cfg.Timeout = cmp.Or(cfg.Timeout, 20*time.Second) // of a machine that is busy
 	s, err := etcd.Open(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
