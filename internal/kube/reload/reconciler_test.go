@@ -24,7 +24,7 @@ const auto = `reloader.stakater.com/auto: "true"`
 func TestChangesThatComeTogether(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.settle = 15 * time.Second // three writes are together, also where each takes its time
+	w.settle = 10 * time.Second // three writes are together, also where each takes its time
 	for _, s := range []string{"a", "b", "c"} {
 		w.secret(s, "1")
 	}
