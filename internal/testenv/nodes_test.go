@@ -44,6 +44,10 @@ func nodesOn(t *testing.T, on *etcdtest.Server, names ...string) []*testenv.Vaul
 		v.Unseal()
 		all = append(all, v)
 	}
+	for _, v := range all {
+		v.SetMaxRetries(5)
+		v.SetCheckRetry(whenDeaf)
+	}
 	return all
 }
 
@@ -66,7 +70,7 @@ func TestTwoNodes(t *testing.T) {
 	}
 	cfg := one.Client.CloneConfig()
 	cfg.ReadYourWrites = true
-	cfg.MaxRetries = 5 // of a node that has heard nothing of etcd for a moment
+	cfg.MaxRetries, cfg.CheckRetry = 5, whenDeaf
 	trusting(t, cfg, one, two)
 	there, err := vault.NewClient(cfg)
 	if err != nil {
@@ -94,6 +98,12 @@ func TestTwoNodes(t *testing.T) {
 	if a.Status != http.StatusBadRequest || !strings.Contains(a.Body, "X-Vault-Index") {
 		t.Error(a)
 	}
+}
+
+// whenDeaf has a client ask again where a node has heard nothing of etcd for a moment, as happens where the
+// machine is busy, and only there.
+func whenDeaf(_ context.Context, a *http.Response, _ error) (bool, error) {
+	return a != nil && a.StatusCode == http.StatusServiceUnavailable, nil
 }
 
 // trusting has the clients of cfg take the certificates of both servers, each of a CA of its own.
@@ -131,10 +141,13 @@ func TestNodesFollow(t *testing.T) {
 		asked := time.Now()
 		_, err := other.Logical().Read("kv/x")
 		if err != nil {
-			if r := (*vault.ResponseError)(nil); !errors.As(err, &r) || r.StatusCode != http.StatusForbidden {
+			r := (*vault.ResponseError)(nil)
+			if !errors.As(err, &r) || r.StatusCode != http.StatusForbidden && r.StatusCode != http.StatusServiceUnavailable {
 				t.Error("not refused but:", err)
 			}
-			break
+			if r == nil || r.StatusCode == http.StatusForbidden {
+				break
+			}
 		}
 		if late := asked.Sub(revoked); late > 10*time.Second { // what is promised is a second; this machine may be busy
 			t.Fatalf("a token is taken %v after it was revoked", late)
@@ -214,7 +227,7 @@ func TestThreeNodes(t *testing.T) {
 	for i, v := range all {
 		cfg := v.CloneConfig()
 		cfg.ReadYourWrites = false
-		cfg.MaxRetries = 5 // of a node that has heard nothing of etcd for a moment
+		cfg.MaxRetries, cfg.CheckRetry = 5, whenDeaf
 		trusting(t, cfg, v)
 		var err error
 		if clients[i], err = vault.NewClient(cfg); err != nil {

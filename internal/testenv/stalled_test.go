@@ -68,18 +68,20 @@ func (l *link) carry(from, to net.Conn) {
 func TestStalledNodeShowsNothingOld(t *testing.T) {
 	on, prefix := etcdtest.Shared(t), etcdtest.Prefix()
 	way := newLink(t, on.Endpoint)
-	at := func(name, endpoint string) func(*app.ServerConfig) {
+	at := func(name, endpoint, timeout string) func(*app.ServerConfig) {
 		return func(c *app.ServerConfig) {
 			c.Storage, c.SharedStore, c.NodeName = "etcd", true, name
-			c.EtcdEndpoints, c.EtcdPrefix, c.EtcdTimeout = []string{endpoint}, prefix, "5s"
+			c.EtcdEndpoints, c.EtcdPrefix, c.EtcdTimeout = []string{endpoint}, prefix, timeout
 		}
 	}
-	one := testenv.Start(t, at("one", on.Endpoint))
-	two := testenv.New(t, at("two", way.endpoint))
+	one := testenv.Start(t, at("one", on.Endpoint, "20s"))
+	two := testenv.New(t, at("two", way.endpoint, "2s"))
 	two.Root, two.Shares = one.Root, one.Shares
 	two.Client.SetToken(two.Root)
 	two.Unseal()
-	eventually(t, "a mount", func() bool { return one.Sys().Mount("kv/", &vault.MountInput{Type: "kv"}) == nil })
+	if err := one.Sys().Mount("kv/", &vault.MountInput{Type: "kv"}); err != nil {
+		t.Fatal(err)
+	}
 	write := func(value string) {
 		t.Helper()
 		eventually(t, "a write", func() bool {

@@ -109,7 +109,7 @@ func (p *plugin) configuration() ([]string, error) {
 		}
 		text += fmt.Sprintf(`- resources: [%s]
   providers:
-  - kms: {apiVersion: v2, name: %s, endpoint: "unix://%s", timeout: 3s}
+  - kms: {apiVersion: v2, name: %s, endpoint: "unix://%s", timeout: 10s}
   - identity: {}
 `, resources, name, p.socket())
 	}

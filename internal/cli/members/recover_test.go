@@ -16,6 +16,7 @@ import (
 	"github.com/strongkeep/strongkeep/internal/app"
 	"github.com/strongkeep/strongkeep/internal/cli"
 	"github.com/strongkeep/strongkeep/internal/cli/session"
+	"github.com/strongkeep/strongkeep/internal/testenv/await"
 	"github.com/strongkeep/strongkeep/internal/testenv/port"
 	"github.com/strongkeep/strongkeep/internal/vault/store/etcd/member"
 )
@@ -85,17 +86,22 @@ func opened(t *testing.T) (file string, own member.Config, m *member.Member) {
 func TestListByKey(t *testing.T) {
 	file, own, m := opened(t)
 	list := []string{"operator", "members", "list", "-config=" + file}
-	if code, stdout, stderr := run(t, list...); code != 0 || !strings.Contains(stdout, "leads") || !strings.Contains(stdout, "The leader is a; 1 of 1 voters answer here.") {
-		t.Errorf("%d, %s%s", code, stdout, stderr)
-	}
-	code, stdout, _ := run(t, append(list, "-format=json")...)
-	var view struct {
-		By, Leader string
-		Nodes      []struct{ Name, Says string }
-	}
-	if err := json.Unmarshal([]byte(stdout), &view); err != nil || code != 0 || view.By != "a" || view.Leader != "a" || len(view.Nodes) != 1 || view.Nodes[0].Says != "leads" {
-		t.Errorf("%d, %v: %s", code, err, stdout)
-	}
+	// A node has two seconds to answer, which is little on a busy machine.
+	await.Until(t, "the list says that the node leads", func() bool {
+		code, stdout, _ := run(t, list...)
+		return code == 0 && strings.Contains(stdout, "leads") && strings.Contains(stdout, "The leader is a; 1 of 1 voters answer here.")
+	})
+	await.Until(t, "the list says so in JSON", func() bool {
+		code, stdout, _ := run(t, append(list, "-format=json")...)
+		var view struct {
+			By, Leader string
+			Nodes      []struct{ Name, Says string }
+		}
+		if err := json.Unmarshal([]byte(stdout), &view); err != nil {
+			t.Fatal(err, stdout)
+		}
+		return code == 0 && view.By == "a" && view.Leader == "a" && len(view.Nodes) == 1 && view.Nodes[0].Says == "leads"
+	})
 	if err := m.Close(); err != nil {
 		t.Fatal(err)
 	}

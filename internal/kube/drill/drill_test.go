@@ -304,6 +304,7 @@ func TestRefusals(t *testing.T) {
 		}
 		if c.objects != "" && !strings.Contains(c.objects, "{name: web}") && !strings.Contains(c.objects, "{name: db}\nspec") {
 			w.delete(c.objects)
+			w.await("its pods are gone", func() bool { return w.kubectl("get", "pods", "--selector=app=other", "--output=name") == "" })
 		}
 		switch c.reason {
 		case "NotAllowed":

@@ -48,8 +48,9 @@ func apply(ctx context.Context, c client.Client, o *unstructured.Unstructured) e
 	})
 }
 
-// Patiently makes an object, and tries again for a minute while it is a pod in a namespace so new that it has
-// no ServiceAccount: the API server itself waits two seconds for it, and a busy machine may need longer.
+// Patiently makes an object, and tries again for a minute while it is a pod whose namespace is so new that it
+// has no ServiceAccount: for "default" the API server itself waits up to two seconds, and a busy machine may
+// need longer. Any other error is returned at once.
 func Patiently(create func() error) error {
 	for until := time.Now().Add(time.Minute); ; {
 		err := create()
@@ -57,6 +58,7 @@ func Patiently(create func() error) error {
 		if !early || time.Now().After(until) {
 			return err
 		}
+		<-time.After(100 * time.Millisecond)
 	}
 }
 

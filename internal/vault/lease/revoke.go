@@ -303,7 +303,7 @@ func (m *Manager) Fail(ctx context.Context, rec *Record, cause error) error {
 	return cause
 }
 
-// For how long, and how often, a node tries that alone knows of something that no lease leads to.
+// How long a node tries that alone knows of something no lease leads to, and how long it waits between tries.
 const (
 	putBackFor   = 15 * time.Second
 	putBackPause = 200 * time.Millisecond

@@ -3,6 +3,7 @@ package unsealed
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
 	"time"
 
@@ -87,7 +88,9 @@ func TestPausedOnDuty(t *testing.T) {
 	p := newPair(t, func(c *Config) { c.LeaderTTL = leaderTTL })
 	p.firstLeads()
 	cfg := p.labs["lab/"].cfg
-	begun, goOn := make(chan struct{}, 2), make(chan struct{})
+	begun, held := make(chan struct{}, 2), make(chan struct{})
+	goOn := sync.OnceFunc(func() { close(held) })
+	t.Cleanup(goOn)
 	late := func(update func(context.Context, func(context.Context, engine.Tx) error) error, key string) chan error {
 		done := make(chan error, 1)
 		go func() {
@@ -97,7 +100,7 @@ func TestPausedOnDuty(t *testing.T) {
 					return errAgain
 				}
 				begun <- struct{}{}
-				<-goOn
+				<-held
 				tx.Put(key, nil)
 				return nil
 			})
@@ -119,7 +122,7 @@ func TestPausedOnDuty(t *testing.T) {
 	until(t, "the second node leads", func() bool { return leads(p.other) })
 	remove()
 	close(hold)
-	close(goOn)
+	goOn()
 	if err := <-work; !errors.Is(err, leader.ErrLost) {
 		t.Error("a worker of a node that leads no more:", err)
 	}

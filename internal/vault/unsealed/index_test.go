@@ -81,7 +81,7 @@ func TestIndexOfReads(t *testing.T) {
 	}
 	gone := p.commit(func(tx *Tx) error { tx.Delete("data/x"); return nil })
 	// Also by who reads: a role that lists others, say. That the index is no newer than what was shown is
-	// in package index: here the nodes tell each other who they are meanwhile.
+	// tested in package index (TestShown): here the nodes write meanwhile who they are.
 	if names, err := p.other.v.Reads.List(ctx, "data/", "", 0); err != nil || len(names) != 0 {
 		t.Error(names, err)
 	}

@@ -172,8 +172,8 @@ type act struct {
 	answered chan error // capacity 1
 }
 
-// asked reports whether the database was asked for the change.
-func (a *act) asked() bool {
+// held reports whether the wire holds the change.
+func (a *act) held() bool {
 	select {
 	case <-a.caught:
 		return true
@@ -190,11 +190,11 @@ func (w *world) act(word string, at point, do func(*vault.Client) error) *act {
 	w.asked.Go(func() {
 		for {
 			err := do(client)
-			if fleet.Deaf(err) && !a.asked() {
-				continue
+			if !fleet.Deaf(err) || a.held() {
+				a.answered <- err
+				return
 			}
-			a.answered <- err
-			return
+			<-time.After(50 * time.Millisecond)
 		}
 	})
 	return a

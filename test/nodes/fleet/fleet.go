@@ -136,14 +136,15 @@ func (f *Fleet) Leader() *Node {
 	return leader
 }
 
-// Deaf reports whether a node has refused everything because it had heard nothing of etcd for a moment, as
-// happens where the machine is busy. It did nothing then, unless that happened amid the request.
+// Deaf reports whether a node refused a request because it had heard nothing of etcd for a moment, as happens
+// where the machine is busy. That it says so is tested in internal/testenv (TestNodesWithoutEtcd).
 func Deaf(err error) bool {
 	refused := (*vault.ResponseError)(nil)
 	return errors.As(err, &refused) && refused.StatusCode == http.StatusServiceUnavailable && strings.Contains(err.Error(), "lost touch with its store")
 }
 
-// Asked does something once the node that is asked for it is not deaf.
+// Asked has a node do something, again while it is deaf: what may be done twice, as it may have become so amid
+// the first time.
 func Asked(t testing.TB, what string, do func() error) {
 	t.Helper()
 	Eventually(t, what, func() error {

@@ -32,6 +32,7 @@ type client struct {
 	write, read *vault.Client
 	away        []*atomic.Int64 // restarts of the node behind each way: odd while it is away; nil = never
 	acked       atomic.Int64    // the last number that was acknowledged
+	heard       time.Time       // when a node last answered that was not deaf
 	state       string          // X-Vault-Index of the last answer
 }
 
@@ -68,6 +69,7 @@ func begin(f *fleet.Fleet, away map[*fleet.Node]*atomic.Int64) *load {
 }
 
 func (c *client) run(ctx context.Context) error {
+	c.heard = time.Now()
 	tick := time.NewTicker(pace)
 	defer tick.Stop()
 	for n := int64(1); ; n++ {
@@ -100,20 +102,23 @@ func (c *client) run(ctx context.Context) error {
 }
 
 // tried does an act by one of the two ways. Of a node that went away meanwhile or was, an error is
-// fine that is none of its answers; so is a node that cannot hear etcd for a moment.
+// fine that is none of its answers; so is a node that cannot hear etcd, for ten seconds.
 func (c *client) tried(ctx context.Context, way int, act func() error) (ok bool, err error) {
 	var before int64
 	if c.away != nil {
 		before = c.away[way].Load()
 	}
 	err = act()
+	if !fleet.Deaf(err) {
+		c.heard = time.Now()
+	}
 	if err == nil {
 		return true, nil
 	}
 	if ctx.Err() != nil {
 		return false, nil
 	}
-	if fleet.Deaf(err) {
+	if fleet.Deaf(err) && time.Since(c.heard) < 10*time.Second {
 		return false, nil
 	}
 	answer := (*vault.ResponseError)(nil)

@@ -26,8 +26,12 @@ var (
 	newer = format.Program{Version: "0.2.0", Newest: 2, Oldest: 1, Reader: 2}
 )
 
-// settled is how long a node has had the vault open before it switches a format on, and more.
-const settled = 23 * time.Second
+// settled is how long a node has had the vault open before it switches a format on, and more; counted is
+// how long it has led by then, and more.
+const (
+	settled = 30 * time.Second
+	counted = 12 * time.Second
+)
 
 // world is three machines, and what the page has people do on them.
 type world struct {
@@ -101,11 +105,12 @@ func (w *world) oneLeads() {
 			return
 		}
 		was := w.Leader()
+		fleet.Asked(w.T, "a step-down", func() error { return was.Client().Sys().StepDownWithContext(w.T.Context()) })
 		fleet.Eventually(w.T, "another node leads", func() error {
-			if w.Leader() != was {
-				return nil
+			if w.Leader() == was {
+				return fmt.Errorf("%s does", was.Name)
 			}
-			return fmt.Errorf("%s does: %w", was.Name, was.Client().Sys().StepDownWithContext(w.T.Context()))
+			return nil
 		})
 	}
 	w.T.Fatal("the first node does not become the leader")
@@ -118,7 +123,7 @@ func (w *world) notSwitched() {
 	one := w.Nodes[0]
 	for range 5 {
 		w.oneLeads()
-		<-time.After(time.Until(w.started[one].Add(settled))) // it would have switched by now
+		<-time.After(max(time.Until(w.started[one].Add(settled)), counted)) // it would have switched by now
 		out := w.do("look", one)
 		if !strings.Contains(out, "format 1 is written, and 2 could be") {
 			w.T.Error("a node that cannot read the newer format lives, and this is said:", out)

@@ -66,6 +66,7 @@ func begun(t *testing.T, change func(*operator.Config)) (w *world, stop func()) 
 	w.settled()
 	w.ask(v1alpha1.AnnotationRotate, "first")
 	w.done(1)
+	w.until("the pods of before are gone", func() bool { return strings.Count(w.pods(), " ") == 1 })
 	return w, stop
 }
 

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -85,7 +86,7 @@ func unseal(t *testing.T, all []*testenv.Vault) {
 func TestThreeServers(t *testing.T) {
 	all := cluster(t, "a", "b", "c")
 	unseal(t, all)
-	eventually(t, "a mount", func() bool { return all[0].Sys().Mount("kv/", &vault.MountInput{Type: "kv"}) == nil })
+	check(t, all[0].Sys().Mount("kv/", &vault.MountInput{Type: "kv"}))
 	eventually(t, "what one mounts another serves", func() bool {
 		_, err := all[1].Logical().Write("kv/x", map[string]any{"k": "v"})
 		return err == nil
@@ -96,23 +97,25 @@ func TestThreeServers(t *testing.T) {
 	})
 	eventually(t, "three healthy voters are listed, one of which leads", func() bool {
 		s, err := all[1].Logical().Read("sys/storage/raft/configuration")
-		check(t, err)
+		if err != nil {
+			return false
+		}
 		leaders, healthy := 0, 0
-		for _, one := range s.Data["config"].(map[string]any)["servers"].([]any) {
+		servers := s.Data["config"].(map[string]any)["servers"].([]any)
+		for _, one := range servers {
 			m := one.(map[string]any)
 			if m["leader"] == true {
 				leaders++
 			}
-			if m["voter"] == true && m["healthy"] == true && m["node_id"] != "" {
+			if m["voter"] == true && m["healthy"] == true && slices.Contains([]string{"a", "b", "c"}, m["node_id"].(string)) {
 				healthy++
 			}
 		}
-		return leaders == 1 && healthy == 3
+		return len(servers) == 3 && leaders == 1 && healthy == 3
 	})
 	eventually(t, "autopilot's state is healthy", func() bool {
 		state, err := all[0].Sys().RaftAutopilotState()
-		check(t, err)
-		return state.Healthy && state.FailureTolerance == 1 && len(state.Voters) == 3 && state.Servers[state.Leader].Status == "leader"
+		return err == nil && state.Healthy && state.FailureTolerance == 1 && len(state.Voters) == 3 && state.Servers[state.Leader].Status == "leader"
 	})
 	weak := all[0].NewClient(all[0].Policy("weak", `path "sys/storage/*" { capabilities = ["read", "update"] }`))
 	if _, err := weak.Logical().Read("sys/storage/raft/configuration"); err == nil || !strings.Contains(err.Error(), "403") {

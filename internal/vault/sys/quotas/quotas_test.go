@@ -122,10 +122,12 @@ func TestLeaseCountQuota(t *testing.T) {
 	first := creds(t, v.Client, "app").LeaseID
 	quotaOf(t, v, "lease-count/all", map[string]any{"path": "users/", "max_leases": 3})
 	quotaOf(t, v, "lease-count/app", map[string]any{"path": "users/", "role": "app", "max_leases": 2})
-	eventually(t, "what is there is counted", func() bool {
-		got, err := v.Logical().Read("sys/quotas/lease-count/app")
-		return err == nil && got.Data["counter"].(interface{ String() string }).String() == "1"
-	})
+	for _, name := range []string{"all", "app"} {
+		eventually(t, "what is there is counted", func() bool {
+			got, err := v.Logical().Read("sys/quotas/lease-count/" + name)
+			return err == nil && got.Data["counter"].(interface{ String() string }).String() == "1"
+		})
+	}
 	creds(t, v.Client, "app")
 	_, err := v.Logical().Read("users/creds/app")
 	wantError(t, err, 429, "lease count quota exceeded")
